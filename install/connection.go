@@ -1,0 +1,153 @@
+// Package install decides who is connected: it sends people through Slack's OAuth pages, keeps exactly one connection
+// for each workspace, and says in one place whether a connection works. It imports none of Switchboard's other packages.
+package install
+
+// This file holds the words the whole product speaks: a workspace's key, its connection, and the states it can be in.
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// Key names one connection: an app in a workspace, or in a whole organisation. It is unique in the database.
+// The fields are never NULL there; "" says there is none.
+type Key struct {
+	AppID        string // A…
+	EnterpriseID string // E…, "" for a workspace outside Enterprise Grid
+	TeamID       string // T…, "" for an organisation-wide install
+}
+
+// String is the key as logs show it, for example "A1/-/T1".
+func (k Key) String() string {
+	part := func(s string) string {
+		if s == "" {
+			return "-"
+		}
+		return s
+	}
+	return part(k.AppID) + "/" + part(k.EnterpriseID) + "/" + part(k.TeamID)
+}
+
+// Org reports whether k is an organisation-wide install.
+func (k Key) Org() bool { return k.TeamID == "" }
+
+// State is the condition of a connection. Active to Paused are kept in the database; Limited, Unknown and NotConnected
+// are decided when somebody asks (see Assess).
+type State string
+
+// The states, as scripts and the database know them. Health.Label has the words people read.
+const (
+	Active            State = "active"
+	Limited           State = "limited"  // works, but fewer permissions were granted than the app needs
+	Retrying          State = "retrying" // trouble that can pass by itself
+	ReconnectRequired State = "reconnect_required"
+	Removed           State = "removed"
+	Paused            State = "paused"
+	Unknown           State = "unknown"       // could not be checked; shown beside the last known state, never stored
+	NotConnected      State = "not_connected" // there is no row
+)
+
+// Reason codes say why a connection is in its state. Where Slack gave an error code, the reason is that code.
+const (
+	ReasonNone            = ""
+	ReasonUninstalled     = "app_uninstalled"
+	ReasonTokenRevoked    = "token_revoked"
+	ReasonTokenExpired    = "token_expired"
+	ReasonAccountInactive = "account_inactive"
+	ReasonInvalidAuth     = "invalid_auth"
+	ReasonMissingScope    = "missing_scope"
+	ReasonUnreadable      = "unreadable"        // the stored token cannot be opened with the keys we have
+	ReasonSlackSilent     = "slack_unavailable" // Slack did not answer, or with an error of its own
+	ReasonRecordsSilent   = "records_unavailable"
+)
+
+// Webhook is an incoming webhook that Slack created during the install because the scope incoming-webhook was granted.
+type Webhook struct {
+	URL              Secret // posting to it needs no token, so it is kept like one
+	Channel          string
+	ChannelID        string
+	ConfigurationURL string
+}
+
+// Connection is what Switchboard knows of one workspace (or organisation). There is one for each Key, for ever: a
+// re-install updates it, a removal erases its secrets and keeps the rest.
+type Connection struct {
+	Key
+	ID             string // con_…, public, never changes
+	TeamName       string
+	TeamURL        string // https://acme.slack.com/
+	TeamIcon       string // address of the workspace's picture at Slack
+	EnterpriseName string
+
+	BotUserID string
+	BotID     string
+	Scopes    []string // as Slack granted them, sorted
+
+	Token        Secret
+	RefreshToken Secret
+	ExpiresAt    time.Time // zero: the token does not expire
+	Webhook      Webhook
+
+	InstalledBy     string // user ID of the person whose consent is in force
+	InstalledByName string // "" until Slack was asked
+	CreatedAt       time.Time
+	InstalledAt     time.Time // of the consent in force, so the last re-install
+	Installs        int       // how many consents there were
+
+	State       State
+	Reason      string // a reason code, "" when all is well
+	StateSince  time.Time
+	CheckedAt   time.Time // last time Slack confirmed the token
+	LastEventAt time.Time // last event Slack sent, kept to the minute
+}
+
+// Missing returns what needed holds and the connection was not granted, in needed's order.
+func (c Connection) Missing(needed []Scope) []Scope {
+	var missing []Scope
+	for _, s := range needed {
+		if !slices.Contains(c.Scopes, s.Name) {
+			missing = append(missing, s)
+		}
+	}
+	return missing
+}
+
+// Erase drops every secret and marks the connection removed, for reason, at the time at. Facts and id stay, so that a
+// later install finds them again.
+func (c *Connection) Erase(reason string, at time.Time) {
+	c.Token, c.RefreshToken, c.Webhook = "", "", Webhook{}
+	c.ExpiresAt = time.Time{}
+	c.SetState(Removed, reason, at)
+}
+
+// SetState changes the state; StateSince moves only when state or reason really change.
+func (c *Connection) SetState(s State, reason string, at time.Time) {
+	if c.State == s && c.Reason == reason {
+		return
+	}
+	c.State, c.Reason, c.StateSince = s, reason, at
+}
+
+// Scope is one permission the app asks for, with the words a person decides by.
+type Scope struct {
+	Name  string // as Slack spells it: chat:write
+	Label string // "Send messages"
+	Why   string // "To answer you."
+}
+
+// ScopeNames returns the names of scopes, in order.
+func ScopeNames(scopes []Scope) []string {
+	names := make([]string, len(scopes))
+	for i, s := range scopes {
+		names[i] = s.Name
+	}
+	return names
+}
+
+// SplitScopes turns Slack's comma separated list into a sorted one without doubles.
+func SplitScopes(list string) []string {
+	scopes := strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
+	slices.Sort(scopes)
+	return slices.Compact(scopes)
+}
