@@ -1,0 +1,112 @@
+package install
+
+// Single-workspace mode: the operator has a bot token and wants no OAuth. The token becomes the one connection.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// TokenError says why a token cannot serve as the bot token, in a sentence for the operator. It does not hold the token.
+type TokenError struct{ Problem string }
+
+func (e *TokenError) Error() string { return e.Problem }
+
+const botTokenNeeded = " Switchboard needs the bot token: in your app's settings, under OAuth & Permissions, the Bot User OAuth Token that starts with xoxb-."
+
+// CheckTokenKind refuses, from its prefix alone, a token that cannot be a bot's. A *TokenError.
+// https://docs.slack.dev/authentication/tokens
+func CheckTokenKind(token Secret) error {
+	t := token.Reveal()
+	kinds := []struct{ prefix, problem string }{
+		{"xoxb-", ""},
+		{"xoxe.xoxb-", ""},
+		{"xoxe.xoxp-", "This is a user or configuration token (xoxe.xoxp-): it acts for a person, or edits app settings."},
+		{"xoxe-", "This is a refresh token (xoxe-): it can only be exchanged for another token."},
+		{"xoxp-", "This is a user token (xoxp-): it acts for a person, not for the app's bot."},
+		{"xapp-", "This is an app-level token (xapp-): it opens sockets but cannot act in a workspace. It belongs in SLACK_APP_TOKEN."},
+		{"xoxa-", "This is a token of a workspace app (xoxa-), a kind that Slack retired in 2021."},
+		{"xoxr-", "This is a refresh token of a workspace app (xoxr-), a kind that Slack retired in 2021."},
+		{"xoxs-", "This is a session token of Slack's own client (xoxs-), which apps may not use."},
+		{"xoxc-", "This is a session token of Slack's own client (xoxc-), which apps may not use."},
+		{"xwfp-", "This is a workflow token (xwfp-): it ends with the workflow step it was made for."},
+	}
+	for _, k := range kinds {
+		if strings.HasPrefix(t, k.prefix) {
+			if k.problem == "" {
+				return nil
+			}
+			return &TokenError{k.problem + botTokenNeeded}
+		}
+	}
+	return &TokenError{"This is not a token of a kind that Slack gives to apps today (perhaps a legacy or a verification token)." + botTokenNeeded}
+}
+
+// Adopt makes the bot token of cfg.BotToken the one connection: its kind is checked, then Slack is asked. A *TokenError
+// when the token is the wrong one or Slack refuses it; any other error is trouble that can pass.
+func (in *Installer) Adopt(ctx context.Context) (Connection, error) {
+	token := in.cfg.BotToken
+	if err := CheckTokenKind(token); err != nil {
+		return Connection{}, err
+	}
+	id, err := in.identify(ctx, token)
+	if err != nil {
+		if decisive(err) {
+			return Connection{}, &TokenError{fmt.Sprintf("Slack does not accept SLACK_BOT_TOKEN (it says %s).%s", SlackError(err), botTokenNeeded)}
+		}
+		return Connection{}, fmt.Errorf("check SLACK_BOT_TOKEN: %w", Cause(err))
+	}
+	if id.BotID == "" {
+		return Connection{}, &TokenError{"SLACK_BOT_TOKEN works but does not belong to a bot." + botTokenNeeded}
+	}
+	appID := id.AppID
+	if in.cfg.AppID != "" && appID != "" && appID != in.cfg.AppID {
+		return Connection{}, &TokenError{fmt.Sprintf("SLACK_BOT_TOKEN belongs to the app %s, but SLACK_APP_ID is %s. Set the two to the same app.", appID, in.cfg.AppID)}
+	}
+	if appID == "" {
+		appID = in.cfg.AppID
+	}
+	if appID == "" {
+		return Connection{}, &TokenError{"Slack did not say which app SLACK_BOT_TOKEN belongs to. Set SLACK_APP_ID (A…, on your app's Basic Information page)."}
+	}
+	now := in.now()
+	c := Connection{
+		Key:       Key{AppID: appID, EnterpriseID: id.EnterpriseID, TeamID: id.TeamID},
+		TeamName:  id.Team,
+		TeamURL:   id.URL,
+		BotUserID: id.UserID,
+		BotID:     id.BotID,
+		Scopes:    id.Scopes,
+		Token:     token,
+
+		InstalledAt: now,
+		State:       Active,
+		StateSince:  now,
+		CheckedAt:   now,
+	}
+	if id.IsEnterpriseInstall {
+		c.TeamID = ""
+	}
+	if id.ExpiresIn > 0 {
+		c.ExpiresAt = now.Add(seconds(id.ExpiresIn))
+		in.log.WarnContext(ctx, "SLACK_BOT_TOKEN expires and cannot be renewed without OAuth", "expires_at", c.ExpiresAt)
+	}
+	known, err := in.store.Find(ctx, c.Key)
+	if err == nil && known.Key == c.Key && known.Token == token && known.State != Removed {
+		// The same token after a restart is no new install: only what Slack said of it is kept.
+		c, err = in.store.Update(ctx, c.Key, func(row *Connection) error {
+			judge(row, id, nil, now)
+			row.BotUserID, row.BotID = id.UserID, id.BotID
+			return nil
+		})
+	} else if err == nil || errors.Is(err, ErrNotFound) {
+		c, _, err = in.store.Put(ctx, c)
+	}
+	if err != nil {
+		return Connection{}, fmt.Errorf("store the connection: %w", err)
+	}
+	in.learnNames(ctx, &c)
+	return c, nil
+}

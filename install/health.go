@@ -1,0 +1,209 @@
+package install
+
+// Whether a connection works is decided here and nowhere else: the Slack reply, the App Home, the command line and the
+// pages all show what Assess returns, so they cannot disagree.
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Health is the answer to "is it working?", ready to be shown.
+type Health struct {
+	State      State  // what to show; Unknown when we could not find out
+	LastKnown  State  // the state in our records, "" without a row
+	Label      string // the state in words: "Working"
+	Sentence   string // what it means, without the app's name: "It can use this workspace normally. No action needed."
+	Reason     string // reason code, "" when all is well
+	ReasonText string // the reason in words
+	NextStep   string // who can do what; "" when nothing is needed
+	Since      time.Time
+	CheckedAt  time.Time // last time Slack confirmed the token
+	Live       bool      // Slack was asked just now, and answered
+	Missing    []Scope   // needed and not granted
+	Needed     int       // how many permissions the app needs
+	GrantURL   string    // the page that mends it: install, reconnect or allow more
+	Connection Connection
+	Found      bool // there is a row, and it could be read
+}
+
+// Broken reports whether a person has to act before the app works again.
+func (h Health) Broken() bool {
+	switch h.State {
+	case ReconnectRequired, Removed, NotConnected:
+		return true
+	}
+	return false
+}
+
+// evidence is what was learned while asking, besides the row itself.
+type evidence struct {
+	recordsErr error // our database did not answer
+	asked      bool  // auth.test was called
+	slackErr   error // and this came back
+}
+
+// Assess decides what a connection's state is and says it in words. found tells whether there is a row at all.
+func (in *Installer) assess(c Connection, found bool, e evidence) Health {
+	h := Health{Connection: c, Found: found, Needed: len(in.cfg.Scopes), GrantURL: in.GrantURL(c)}
+	// Nobody who is shown a state has use for a secret.
+	h.Connection.Token, h.Connection.RefreshToken, h.Connection.Webhook.URL = "", "", ""
+	if e.recordsErr != nil && !errors.Is(e.recordsErr, ErrNotFound) {
+		h.State, h.Reason = Unknown, ReasonRecordsSilent
+		return in.words(h)
+	}
+	if !found {
+		h.State = NotConnected
+		return in.words(h)
+	}
+	h.State, h.LastKnown = c.State, c.State
+	h.Reason, h.Since, h.CheckedAt = c.Reason, c.StateSince, c.CheckedAt
+	h.Missing = c.Missing(in.cfg.Scopes)
+	h.Live = e.asked && (e.slackErr == nil || decisive(e.slackErr))
+	switch {
+	case e.asked && !h.Live:
+		h.State, h.Reason = Unknown, ReasonSlackSilent
+	case c.State == Active && len(h.Missing) > 0:
+		h.State, h.Reason = Limited, ReasonMissingScope
+	}
+	return in.words(h)
+}
+
+// words fills in what people read for h.State and h.Reason.
+func (in *Installer) words(h Health) Health {
+	h.ReasonText = reasonText[h.Reason]
+	switch h.State {
+	case Active:
+		h.Label, h.Sentence = "Working", "It can use this workspace normally. No action needed."
+	case Limited:
+		h.Label, h.Sentence = "Working, some features off", "It works, but this workspace has not allowed everything it needs."
+		h.NextStep = "The person who installed it or a workspace admin can allow the rest."
+	case Retrying:
+		h.Label, h.Sentence = "Having trouble, retrying", "Something went wrong that can pass by itself. No action needed yet."
+	case ReconnectRequired:
+		h.Label, h.Sentence = "Needs reconnecting", "It stopped working. Reconnecting takes about a minute, and the settings are kept."
+		h.NextStep = "The person who installed it or a workspace admin can reconnect it."
+	case Removed:
+		h.Label, h.Sentence = "Removed from Slack", "It was removed from this workspace. Installing it again brings it back with its settings."
+		h.NextStep = "A member who may add apps, or a workspace admin, can install it again."
+	case Paused:
+		h.Label, h.Sentence = "Paused by the people who run the app", "It does nothing in this workspace until they resume it."
+		h.NextStep = "The people who run the app can resume it."
+	case NotConnected:
+		h.Label, h.Sentence = "Not connected", "It isn't connected to this workspace."
+		h.NextStep = "A member who may add apps, or a workspace admin, can connect it."
+	case Unknown:
+		h.Label = "Couldn't check"
+		h.Sentence = "We couldn't find out whether it works. Nothing was changed; try again in a few minutes."
+	}
+	if in.cfg.BotToken != "" && h.NextStep != "" && h.State != Paused {
+		// Without OAuth nobody in the workspace can mend it: the token is the operator's setting.
+		h.NextStep = "The people who run the app set its access by hand; they can mend it."
+	}
+	return h
+}
+
+var reasonText = map[string]string{
+	ReasonUninstalled:      "The app was removed from this workspace.",
+	ReasonTokenRevoked:     "Its access was withdrawn in Slack.",
+	ReasonTokenExpired:     "Its access ran out and couldn't be renewed.",
+	ReasonAccountInactive:  "The app was removed from this workspace, or the workspace was closed.",
+	ReasonInvalidAuth:      "Slack no longer accepts this connection.",
+	ReasonMissingScope:     "Some permissions were not granted.",
+	ReasonUnreadable:       "Its stored access can't be read any more.",
+	ReasonSlackSilent:      "Slack didn't answer, or had trouble of its own.",
+	ReasonRecordsSilent:    "We can't reach our own records right now.",
+	"ekm_access_denied":    "Your organisation's rules stop this.",
+	"org_login_required":   "The workspace is being moved into an organisation.",
+	"team_added_to_org":    "The workspace is being moved into an organisation.",
+	"team_access_required": "The app isn't allowed in this workspace.",
+}
+
+// decisive reports whether an error says something about the token, as against Slack or the network having trouble.
+func decisive(err error) bool {
+	switch SlackError(err) {
+	case "", "ratelimited", "internal_error", "fatal_error", "service_unavailable", "request_timeout", "not_authed":
+		return false
+	}
+	return true
+}
+
+// judge changes c by what Slack said of its token at the time at. It is run inside Store.Update, so it may run twice.
+func judge(c *Connection, id Identity, err error, at time.Time) {
+	if c.State == Paused || c.State == Removed {
+		return
+	}
+	if err == nil {
+		c.SetState(Active, ReasonNone, at)
+		c.CheckedAt = at
+		if len(id.Scopes) > 0 {
+			c.Scopes = id.Scopes // what the token has today; an admin may have changed it
+		}
+		if id.Team != "" {
+			c.TeamName = id.Team
+		}
+		if id.URL != "" {
+			c.TeamURL = id.URL
+		}
+		return
+	}
+	switch code := SlackError(err); {
+	case !decisive(err): // says nothing of the token
+	case code == ReasonAccountInactive:
+		// The token of an app that is gone. It never works again, so it is not kept.
+		c.Erase(code, at)
+	case code == ReasonTokenRevoked, code == ReasonTokenExpired:
+		c.SetState(ReconnectRequired, code, at)
+	case code == ReasonInvalidAuth:
+		// It is also what a caller outside the app's allowed addresses gets, so one answer kills nothing.
+		doubted := c.State == Retrying && c.Reason == ReasonInvalidAuth && at.Sub(c.StateSince) >= time.Minute
+		if doubted || c.State == ReconnectRequired {
+			c.SetState(ReconnectRequired, code, at)
+		} else {
+			c.SetState(Retrying, code, at)
+		}
+	default:
+		c.SetState(Retrying, code, at)
+	}
+}
+
+// Known returns the state from our records alone. It blocks for one look-up at most, until ctx ends.
+func (in *Installer) Known(ctx context.Context, k Key) Health {
+	c, err := in.store.Find(ctx, k)
+	return in.assess(c, err == nil, evidence{recordsErr: err})
+}
+
+// Assess is Known for a connection that was read before.
+func (in *Installer) Assess(c Connection) Health { return in.assess(c, true, evidence{}) }
+
+// Check asks Slack whether the connection for k works, keeps what was learned, and returns the state. It never fails: what
+// could not be found out is in the answer. It blocks for one call to Slack, 8 s at most.
+func (in *Installer) Check(ctx context.Context, k Key) Health {
+	c, err := in.store.Find(ctx, k)
+	if err != nil || c.Token == "" {
+		return in.assess(c, err == nil, evidence{recordsErr: err})
+	}
+	id, slackErr := in.identify(ctx, c.Token)
+	if slackErr != nil {
+		in.log.InfoContext(ctx, "connection check failed", "connection", c.ID, "slack_error", SlackError(slackErr), "cause", Cause(slackErr))
+	}
+	if slackErr == nil || decisive(slackErr) {
+		now := in.now()
+		asked := c.Token
+		updated, err := in.store.Update(ctx, c.Key, func(row *Connection) error {
+			if row.Token == asked { // else Slack's answer is about a token that has been replaced meanwhile
+				judge(row, id, slackErr, now)
+			}
+			return nil
+		})
+		if err == nil {
+			c = updated
+		} else {
+			// The answer is still worth showing; the next check will store it.
+			in.log.WarnContext(ctx, "keep result of check", "connection", c.ID, "cause", err)
+			judge(&c, id, slackErr, now)
+		}
+	}
+	return in.assess(c, true, evidence{asked: true, slackErr: slackErr})
+}

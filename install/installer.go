@@ -1,0 +1,231 @@
+package install
+
+// The Installer ties the store, Slack's OAuth and the pages together; everything else in this package hangs off it.
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/slack-go/slack"
+)
+
+// App is how the app presents itself on the pages.
+type App struct {
+	Name       string
+	Summary    string   // one sentence: what it does
+	Does       []string // the same in steps a newcomer can picture
+	DataKept   string   // one or two sentences for the IT team
+	Operator   string   // who runs this copy; "" is said as such
+	SupportURL string   // https://… or mailto:…; "" when there is none
+	PrivacyURL string
+	Version    string
+}
+
+// Config is what an Installer needs to know. It is not changed after New.
+type Config struct {
+	App          App
+	ClientID     string
+	ClientSecret Secret
+	AppID        string  // when set, an install of another app is refused
+	SlackURL     string  // "" = https://slack.com
+	PublicURL    string  // what browsers see, without a path; decides the redirect URI and the cookie. Required
+	BotToken     Secret  // set: one workspace, no OAuth
+	Scopes       []Scope // what the app needs; asked for, and compared with what was granted
+	Store        Store   // required
+	HTTP         *http.Client
+	Log          *slog.Logger
+	Now          func() time.Time
+	// Welcome writes to the person who installed, once per install. nil: nobody is written to. Its error is shown on the
+	// success page as "you find the app under Apps"; it fails nothing.
+	Welcome func(ctx context.Context, client *slack.Client, c Connection) error
+}
+
+// Installer connects workspaces and answers for their connections. Make one with New. It may be used from any number of
+// goroutines.
+type Installer struct {
+	cfg    Config
+	store  Store
+	http   *http.Client
+	log    *slog.Logger
+	now    func() time.Time
+	secure bool // PublicURL is https
+}
+
+// ErrNotConnected says that a workspace has no connection that could be used: none, a removed or a paused one, or one
+// without a readable token.
+var ErrNotConnected = errors.New("not connected")
+
+// New checks cfg and returns an Installer. It starts nothing.
+func New(cfg Config) (*Installer, error) {
+	public, err := url.Parse(cfg.PublicURL)
+	if err != nil || public.Host == "" || public.Path != "" && public.Path != "/" {
+		return nil, fmt.Errorf("public URL %q is not an address without a path", cfg.PublicURL)
+	}
+	cfg.PublicURL = public.Scheme + "://" + public.Host
+	if cfg.SlackURL == "" {
+		cfg.SlackURL = "https://slack.com"
+	}
+	cfg.SlackURL = strings.TrimRight(cfg.SlackURL, "/")
+	if cfg.Store == nil {
+		return nil, errors.New("no store")
+	}
+	in := &Installer{cfg: cfg, store: cfg.Store, http: cfg.HTTP, log: cfg.Log, now: cfg.Now, secure: public.Scheme == "https"}
+	if in.http == nil {
+		in.http = NewHTTPClient()
+	}
+	if in.log == nil {
+		in.log = slog.New(slog.DiscardHandler)
+	}
+	if in.now == nil {
+		in.now = time.Now
+	}
+	return in, nil
+}
+
+// Open returns a connection whose token can be used now, by the look-up rules of Store.Find. It blocks for the store
+// alone. ErrNotConnected, or the store's trouble.
+func (in *Installer) Open(ctx context.Context, k Key) (Connection, error) {
+	c, err := in.store.Find(ctx, k)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return Connection{}, ErrNotConnected
+	case err != nil:
+		return Connection{}, fmt.Errorf("open connection: %w", err)
+	case c.Token == "" || c.State == Removed || c.State == Paused:
+		return c, ErrNotConnected
+	}
+	return c, nil
+}
+
+// GrantURL is the page that connects, reconnects or allows more: one click for a person, bound to c's workspace when c is
+// known. The id in it is no secret; Slack asks the person for consent.
+func (in *Installer) GrantURL(c Connection) string {
+	if c.ID == "" {
+		return in.cfg.PublicURL + "/slack/install"
+	}
+	return in.cfg.PublicURL + "/slack/install?connection=" + url.QueryEscape(c.ID)
+}
+
+// App returns how the app presents itself.
+func (in *Installer) App() App { return in.cfg.App }
+
+// SlackURL returns the address of Slack, without a slash at the end.
+func (in *Installer) SlackURL() string { return in.cfg.SlackURL }
+
+// HTTPClient returns the client that all calls to Slack go through.
+func (in *Installer) HTTPClient() *http.Client { return in.http }
+
+// SawEvent keeps when Slack last sent an event for c. Callers limit how often.
+func (in *Installer) SawEvent(ctx context.Context, k Key, at time.Time) error {
+	_, err := in.store.Update(ctx, k, func(c *Connection) error {
+		if at.After(c.LastEventAt) {
+			c.LastEventAt = at
+		}
+		return nil
+	})
+	return err
+}
+
+// Removal is Slack's word that the app, or its bot token, is gone from a workspace.
+type Removal struct {
+	Reason string    // ReasonUninstalled or ReasonTokenRevoked
+	At     time.Time // event_time, whole seconds of Slack's clock
+}
+
+// RemovalSaid handles Slack's word that the connection of exactly k is gone. The word may come late, twice, and after a
+// re-install, so the token we hold is asked first: if Slack still accepts it, nothing happens. If Slack does not answer,
+// the times decide, when they can; else the error says to try again. An unknown or removed connection is fine.
+func (in *Installer) RemovalSaid(ctx context.Context, k Key, said Removal) error {
+	c, err := in.store.Find(ctx, k)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("handle removal: %w", err)
+	}
+	if c.State == Removed || c.TeamID != k.TeamID {
+		// An organisation's row is not removed because one of its workspaces left.
+		return nil
+	}
+	if c.Token != "" {
+		_, err := in.identify(ctx, c.Token)
+		switch {
+		case err == nil:
+			in.log.InfoContext(ctx, "late removal ignored: the token works", "connection", c.ID, "reason", said.Reason)
+			return nil
+		case !decisive(err):
+			return fmt.Errorf("confirm removal: %w", Cause(err))
+		case SlackError(err) == ReasonTokenExpired && said.At.Before(c.InstalledAt):
+			return nil
+		}
+	}
+	asked := c.Token
+	c, err = in.store.Update(ctx, c.Key, func(row *Connection) error {
+		if row.Token == asked { // else a re-install came in between
+			row.Erase(said.Reason, in.now())
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("handle removal: %w", err)
+	}
+	if c.State == Removed {
+		in.log.InfoContext(ctx, "connection removed", "connection", c.ID, "key", c.Key.String(), "reason", said.Reason)
+	}
+	return nil
+}
+
+const (
+	sweepEvery = time.Hour
+	// How long the record of an install attempt is kept.
+	attemptsKept = 90 * 24 * time.Hour
+)
+
+// Run sweeps old install attempts until ctx ends.
+func (in *Installer) Run(ctx context.Context) error {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		if n, err := in.store.SweepAttempts(ctx, in.now().Add(-attemptsKept)); err != nil && ctx.Err() == nil {
+			in.log.WarnContext(ctx, "sweep install attempts", "cause", err)
+		} else if n > 0 {
+			in.log.InfoContext(ctx, "swept install attempts", "count", n)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// refAlphabet has no letters that sound or look alike, so that a reference survives a telephone call.
+const refAlphabet = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+
+// NewRef returns a short reference for a person to quote and an operator to search for. 32^7 of them make two the same in
+// a log unlikely; nothing depends on it.
+func NewRef() string {
+	b := make([]byte, 7)
+	_, _ = rand.Read(b) // never fails
+	for i := range b {
+		b[i] = refAlphabet[int(b[i])%len(refAlphabet)]
+	}
+	return string(b)
+}
+
+// Loopback reports whether host (with or without a port) is this machine.
+func Loopback(host string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	ip := net.ParseIP(strings.Trim(host, "[]"))
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}

@@ -1,0 +1,479 @@
+package install
+
+// The OAuth flow: a start page that sends the browser to Slack, and the callback that Slack sends it back to.
+// https://docs.slack.dev/authentication/installing-with-oauth
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/slack-go/slack"
+)
+
+const (
+	stateLife = 10 * time.Minute // the same as the code's at Slack
+	// A person waits: the start page gives up on the store after this, the callback on everything after the other.
+	startBudget    = 2 * time.Second
+	callbackBudget = 25 * time.Second
+	extrasBudget   = 3 * time.Second // names, icon and welcome message, none of which the install needs
+	secretBytes    = 32
+)
+
+var (
+	teamID       = regexp.MustCompile(`^T[A-Z0-9]{2,20}$`)
+	connectionID = regexp.MustCompile(`^con_[a-z0-9]{4,40}$`)
+)
+
+func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
+
+// cookieName is bound to the host by the browser when it begins with __Host-, which browsers accept over https only.
+func (in *Installer) cookieName() string {
+	if in.secure {
+		return "__Host-switchboard-install"
+	}
+	return "switchboard-install"
+}
+
+// Handler serves the landing page, the start and the callback. Every answer is a whole page (or JSON, for those who ask
+// for it), is never cached, and comes within the budgets above.
+func (in *Installer) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", in.landing)
+	mux.HandleFunc("GET /slack/install", in.start)
+	mux.HandleFunc("GET /slack/oauth_redirect", in.callback)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { in.show(w, r, in.page(situationNoPage, "")) })
+	return mux
+}
+
+// newSecret returns 256 random bits as they appear in an address or a cookie, and the hash that is kept of them.
+func newSecret() (plain string, hash []byte) {
+	b := make([]byte, secretBytes)
+	_, _ = rand.Read(b) // never fails
+	plain = base64.RawURLEncoding.EncodeToString(b)
+	hash, _ = hashSecret(plain)
+	return plain, hash
+}
+
+// hashSecret returns the hash under which a state or cookie is kept; false when the value was never ours.
+func hashSecret(plain string) ([]byte, bool) {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(plain)
+	if err != nil || len(b) != secretBytes {
+		return nil, false
+	}
+	sum := sha256.Sum256(b)
+	return sum[:], true
+}
+
+// start answers GET /slack/install: one row, one cookie, and off to Slack. It is also the Marketplace's direct install
+// address, which must answer 302 to Slack.
+func (in *Installer) start(w http.ResponseWriter, r *http.Request) {
+	ref := NewRef()
+	if in.cfg.BotToken != "" {
+		in.show(w, r, in.page(situationSingleWorkspace, ref))
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), startBudget)
+	defer cancel()
+
+	query := r.URL.Query()
+	now := in.now()
+	state, stateHash := newSecret()
+	a := Attempt{Ref: ref, StateHash: stateHash, StartedAt: now, ExpiresAt: now.Add(stateLife)}
+	if t := query.Get("team"); teamID.MatchString(t) {
+		a.TeamHint = t
+	}
+	if id := query.Get("connection"); id != "" {
+		if !connectionID.MatchString(id) {
+			in.show(w, r, in.page(situationUnknownLink, ref))
+			return
+		}
+		c, err := in.store.FindID(ctx, id)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			in.show(w, r, in.page(situationUnknownLink, ref))
+			return
+		case err != nil:
+			in.log.ErrorContext(ctx, "start install", "ref", ref, "cause", err)
+			in.show(w, r, in.page(situationRecordsDown, ref))
+			return
+		}
+		a.BoundTo, a.TeamHint = c.ID, c.TeamID
+	}
+	// A browser that starts twice keeps its cookie, so that both tabs can finish.
+	var browser string
+	if cookie, err := r.Cookie(in.cookieName()); err == nil {
+		if hash, ok := hashSecret(cookie.Value); ok {
+			browser, a.BrowserHash = cookie.Value, hash
+		}
+	}
+	if browser == "" {
+		browser, a.BrowserHash = newSecret()
+	}
+	if err := in.store.StartAttempt(ctx, a); err != nil {
+		in.log.ErrorContext(ctx, "start install", "ref", ref, "cause", err)
+		in.show(w, r, in.page(situationRecordsDown, ref))
+		return
+	}
+	in.log.InfoContext(ctx, "install started", "ref", ref, "bound_to", a.BoundTo)
+	http.SetCookie(w, &http.Cookie{
+		Name: in.cookieName(), Value: browser, Path: "/", MaxAge: int(stateLife / time.Second),
+		Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
+	authorize := url.Values{
+		"client_id":    {in.cfg.ClientID},
+		"scope":        {strings.Join(ScopeNames(in.cfg.Scopes), ",")},
+		"redirect_uri": {in.redirectURI()},
+		"state":        {state},
+	}
+	if a.TeamHint != "" {
+		authorize.Set("team", a.TeamHint)
+	}
+	in.guard(w)
+	http.Redirect(w, r, in.cfg.SlackURL+"/oauth/v2/authorize?"+authorize.Encode(), http.StatusFound)
+}
+
+// redirectURI is sent at both ends of the flow, where Slack compares the two strings.
+func (in *Installer) redirectURI() string { return in.cfg.PublicURL + "/slack/oauth_redirect" }
+
+// callback answers GET /slack/oauth_redirect. Once the state is consumed, the rest no longer depends on the browser
+// staying: the code is spent at Slack the moment we ask.
+func (in *Installer) callback(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	state, code, refusal := query.Get("state"), query.Get("code"), query.Get("error")
+	switch {
+	case in.cfg.BotToken != "":
+		in.show(w, r, in.page(situationSingleWorkspace, NewRef()))
+		return
+	case state == "" && code == "" && refusal == "":
+		// A scanner, or a bookmark.
+		in.show(w, r, in.page(situationNothingHere, ""))
+		return
+	case state == "" && refusal == "":
+		// Installed from Slack's own admin pages, which know no state. Start again from ours; the code is never used, so
+		// that nobody can be made to finish somebody else's install.
+		in.guard(w)
+		http.Redirect(w, r, in.cfg.PublicURL+"/slack/install", http.StatusFound)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), callbackBudget)
+	defer cancel()
+
+	a, p := in.take(ctx, r, state)
+	if p == nil {
+		var done page
+		switch {
+		case refusal != "":
+			done = in.refused(refusal, query.Get("error_description") != "", a.Ref)
+		case code == "":
+			done = in.page(situationNothingHere, a.Ref)
+		default:
+			done = in.finish(ctx, &a, code)
+		}
+		p = &done
+	}
+	in.record(ctx, a, *p)
+	in.show(w, r, *p)
+}
+
+// take consumes the state. It returns the attempt to go on with, or the page to show instead.
+func (in *Installer) take(ctx context.Context, r *http.Request, state string) (Attempt, *page) {
+	unknown := Attempt{Ref: NewRef(), StartedAt: in.now()}
+	stop := func(a Attempt, s situation) (Attempt, *page) {
+		p := in.page(s, a.Ref)
+		return a, &p
+	}
+	hash, ok := hashSecret(state)
+	if !ok {
+		return stop(unknown, situationUnknownState)
+	}
+	a, err := in.store.TakeAttempt(ctx, hash, in.now())
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return stop(unknown, situationUnknownState)
+	case errors.Is(err, ErrStateExpired):
+		return stop(a, situationExpired)
+	case errors.Is(err, ErrStateUsed):
+		p := in.again(ctx, r, hash, a)
+		return Attempt{}, &p
+	case err != nil:
+		in.log.ErrorContext(ctx, "consume state", "ref", unknown.Ref, "cause", err)
+		p := in.page(situationRecordsDown, unknown.Ref)
+		return Attempt{}, &p
+	case !in.sameBrowser(r, a):
+		return stop(a, situationOtherBrowser)
+	}
+	return a, nil
+}
+
+func (in *Installer) sameBrowser(r *http.Request, a Attempt) bool {
+	cookie, err := r.Cookie(in.cookieName())
+	if err != nil {
+		return false
+	}
+	hash, ok := hashSecret(cookie.Value)
+	return ok && subtle.ConstantTimeCompare(hash, a.BrowserHash) == 1
+}
+
+// again answers a reload, the back button or a double click: with how the first one ended, if this is the browser that
+// made it. The first may still be under way; it is waited for, within ctx.
+func (in *Installer) again(ctx context.Context, r *http.Request, hash []byte, a Attempt) page {
+	if !in.sameBrowser(r, a) {
+		return in.page(situationUsed, a.Ref)
+	}
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for a.EndedAt.IsZero() {
+		select {
+		case <-ctx.Done():
+			return in.page(situationUsed, a.Ref)
+		case <-tick.C:
+		}
+		var err error
+		if a, err = in.store.TakeAttempt(ctx, hash, in.now()); !errors.Is(err, ErrStateUsed) {
+			return in.page(situationUsed, a.Ref)
+		}
+	}
+	if a.Outcome != OutcomeConnected && a.Outcome != OutcomeReconnected {
+		return in.page(situationUsed, a.Ref)
+	}
+	c, err := in.store.FindID(ctx, a.ConnectionID)
+	if err != nil {
+		return in.page(situationUsed, a.Ref)
+	}
+	return in.success(ctx, installed{now: c, before: &c, by: a.UserID, again: true}, a.Ref)
+}
+
+// finish spends the code and stores what Slack granted.
+func (in *Installer) finish(ctx context.Context, a *Attempt, code string) page {
+	var bound Connection
+	if a.BoundTo != "" {
+		var err error
+		if bound, err = in.store.FindID(ctx, a.BoundTo); err != nil {
+			in.log.ErrorContext(ctx, "find connection of reconnect link", "ref", a.Ref, "cause", err)
+			return in.page(situationRecordsDown, a.Ref)
+		}
+	}
+	exchange, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	granted, err := slack.GetOAuthV2ResponseContext(exchange, in.http, in.cfg.ClientID, in.cfg.ClientSecret.Reveal(), code,
+		in.redirectURI(), slack.OAuthOptionAPIURL(in.apiURL()))
+	if err != nil {
+		return in.slackRefused(ctx, "exchange code", err, a.Ref)
+	}
+	token := Secret(granted.AccessToken)
+	now := in.now()
+	c := Connection{
+		Key:            Key{AppID: granted.AppID, EnterpriseID: granted.Enterprise.ID, TeamID: granted.Team.ID},
+		TeamName:       granted.Team.Name,
+		EnterpriseName: granted.Enterprise.Name,
+		BotUserID:      granted.BotUserID,
+		Scopes:         SplitScopes(granted.Scope),
+		Token:          token,
+		RefreshToken:   Secret(granted.RefreshToken),
+		Webhook: Webhook{
+			URL: Secret(granted.IncomingWebhook.URL), Channel: granted.IncomingWebhook.Channel,
+			ChannelID: granted.IncomingWebhook.ChannelID, ConfigurationURL: granted.IncomingWebhook.ConfigurationURL,
+		},
+		InstalledBy: granted.AuthedUser.ID,
+		InstalledAt: now,
+		State:       Active,
+		StateSince:  now,
+		CheckedAt:   now,
+	}
+	if granted.IsEnterpriseInstall {
+		// Even if Slack names a team: the token is the organisation's.
+		c.TeamID = ""
+		c.TeamName = granted.Enterprise.Name
+	}
+	if granted.ExpiresIn > 0 {
+		c.ExpiresAt = now.Add(seconds(granted.ExpiresIn))
+	}
+	a.TeamID, a.UserID = c.TeamID, c.InstalledBy
+	switch {
+	case token == "" || granted.TokenType != "bot":
+		in.log.ErrorContext(ctx, "exchange code: Slack gave no bot token", "ref", a.Ref, "token_type", granted.TokenType)
+		return in.page(situationNotSetUp, a.Ref)
+	case in.cfg.AppID != "" && c.AppID != in.cfg.AppID:
+		in.log.ErrorContext(ctx, "exchange code: Slack answered for another app", "ref", a.Ref, "want", in.cfg.AppID, "got", c.AppID)
+		return in.page(situationNotSetUp, a.Ref)
+	case bound.ID != "" && (bound.TeamID != c.TeamID || bound.AppID != c.AppID):
+		p := in.page(situationWrongWorkspace, a.Ref)
+		p.name("chosen", c.TeamName)
+		p.name("wanted", bound.TeamName)
+		p.Primary.URL = in.GrantURL(bound)
+		return p
+	}
+	id, err := in.identify(ctx, token)
+	if err != nil {
+		if decisive(err) {
+			in.log.WarnContext(ctx, "auth.test after exchange", "ref", a.Ref, "slack_error", SlackError(err))
+			return in.page(situationNotActive, a.Ref)
+		}
+		return in.slackRefused(ctx, "auth.test after exchange", err, a.Ref)
+	}
+	if !granted.IsEnterpriseInstall && id.TeamID != c.TeamID {
+		in.log.ErrorContext(ctx, "auth.test names another workspace than the exchange", "ref", a.Ref, "exchange", c.TeamID, "auth_test", id.TeamID)
+		return in.page(situationUnexpected, a.Ref)
+	}
+	c.BotID, c.TeamURL = id.BotID, id.URL
+
+	saved, before, err := in.put(ctx, c)
+	if err != nil {
+		in.log.ErrorContext(ctx, "store connection", "ref", a.Ref, "cause", err)
+		return in.page(situationNotStored, a.Ref)
+	}
+	a.ConnectionID = saved.ID
+	done := installed{now: saved, before: before, by: granted.AuthedUser.ID}
+	in.log.InfoContext(ctx, "connected", "ref", a.Ref, "connection", saved.ID, "key", saved.Key.String(),
+		"installed_by", saved.InstalledBy, "fresh", done.fresh(), "missing_scopes", len(saved.Missing(in.cfg.Scopes)))
+	return in.success(ctx, done, a.Ref)
+}
+
+// put stores c, and tries again while ctx allows: Slack has done its part, so giving up here costs the person a second
+// consent.
+func (in *Installer) put(ctx context.Context, c Connection) (Connection, *Connection, error) {
+	const tries = 4
+	var err error
+	for try := range tries {
+		if try > 0 {
+			select {
+			case <-ctx.Done():
+				return Connection{}, nil, errors.Join(err, ctx.Err())
+			case <-time.After(time.Duration(try) * 250 * time.Millisecond):
+			}
+		}
+		var now Connection
+		var before *Connection
+		if now, before, err = in.store.Put(ctx, c); err == nil {
+			return now, before, nil
+		}
+	}
+	return Connection{}, nil, err
+}
+
+// installed is what the success page and the welcome message are made from.
+type installed struct {
+	now    Connection
+	before *Connection // nil: there was none
+	by     string      // user ID
+	again  bool        // the page is shown a second time; nothing happened
+}
+
+// fresh reports whether this was an install, as against one more consent for a connection that works.
+func (i installed) fresh() bool { return i.before == nil || i.before.State == Removed }
+
+// success asks Slack for what makes the page friendly, writes the welcome message, and returns the page. Nothing here can
+// fail the install.
+func (in *Installer) success(ctx context.Context, i installed, ref string) page {
+	ctx, cancel := context.WithTimeout(ctx, extrasBudget)
+	defer cancel()
+	var work sync.WaitGroup
+	welcomed := true
+	if i.fresh() && in.cfg.Welcome != nil {
+		work.Go(func() {
+			if err := in.cfg.Welcome(ctx, in.Client(i.now), i.now); err != nil {
+				welcomed = false
+				in.log.WarnContext(ctx, "welcome message", "ref", ref, "connection", i.now.ID, "slack_error", SlackError(err), "cause", Cause(err))
+			}
+		})
+	}
+	c := i.now
+	work.Go(func() {
+		if c.TeamIcon == "" || c.InstalledByName == "" || i.fresh() {
+			in.learnNames(ctx, &c)
+		}
+	})
+	work.Wait()
+	i.now = c
+	return in.successPage(ctx, i, welcomed, ref)
+}
+
+// learnNames asks Slack for the workspace's picture and the installer's name, and keeps them. Both are only for people to
+// read, so failing is fine.
+func (in *Installer) learnNames(ctx context.Context, c *Connection) {
+	client := in.Client(*c)
+	var work sync.WaitGroup
+	var icon, team, name string
+	if slices.Contains(c.Scopes, "team:read") && !c.Org() {
+		work.Go(func() {
+			if info, err := client.GetTeamInfoContext(ctx); err == nil {
+				team = info.Name
+				for _, size := range []string{"image_132", "image_88", "image_68", "image_34"} {
+					if s, ok := info.Icon[size].(string); ok && icon == "" {
+						icon = s
+					}
+				}
+			}
+		})
+	}
+	if slices.Contains(c.Scopes, "users:read") && c.InstalledBy != "" {
+		work.Go(func() {
+			if u, err := client.GetUserInfoContext(ctx, c.InstalledBy); err == nil {
+				name = u.RealName
+			}
+		})
+	}
+	work.Wait()
+	learned := func(c *Connection) {
+		if icon != "" {
+			c.TeamIcon = icon
+		}
+		if team != "" {
+			c.TeamName = team
+		}
+		if name != "" {
+			c.InstalledByName = name
+		}
+	}
+	learned(c)
+	if icon == "" && team == "" && name == "" {
+		return
+	}
+	by := c.InstalledBy
+	if _, err := in.store.Update(ctx, c.Key, func(row *Connection) error {
+		if row.InstalledBy == by {
+			learned(row)
+		}
+		return nil
+	}); err != nil {
+		in.log.WarnContext(ctx, "keep names", "connection", c.ID, "cause", err)
+	}
+}
+
+// record writes how the attempt ended. An attempt that never had a row of ours gets one, so that the operator finds every
+// try, also those that came from nowhere.
+func (in *Installer) record(ctx context.Context, a Attempt, p page) {
+	if a.Ref == "" { // shown again, or there is no database to write to
+		return
+	}
+	a.Outcome, a.Reason, a.EndedAt = p.outcome, p.Reason, in.now()
+	level := in.log.InfoContext
+	if p.outcome == OutcomeFailed {
+		level = in.log.WarnContext
+	}
+	level(ctx, "install ended", "ref", a.Ref, "outcome", string(a.Outcome), "reason", a.Reason, "connection", a.ConnectionID)
+	var err error
+	if a.StateHash == nil {
+		_, a.StateHash = newSecret()
+		a.BrowserHash, a.ExpiresAt, a.ReturnedAt = []byte{}, a.StartedAt, a.StartedAt
+		if err = in.store.StartAttempt(ctx, a); err == nil {
+			err = in.store.EndAttempt(ctx, a)
+		}
+	} else {
+		err = in.store.EndAttempt(ctx, a)
+	}
+	if err != nil {
+		in.log.ErrorContext(ctx, "record install attempt", "ref", a.Ref, "cause", err)
+	}
+}

@@ -1,0 +1,407 @@
+package install
+
+// The pages people see while they install: plain HTML that works without JavaScript, from one template, with a JSON twin
+// for tools. Nothing on them comes from another host.
+
+import (
+	"context"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+//go:embed pages
+var pageFiles embed.FS
+
+var (
+	templates = template.Must(template.ParseFS(pageFiles, "pages/*.html"))
+	style     = mustRead("pages/style.css")
+	script    = mustRead("pages/copy.js")
+	// The style and the script are the only ones that may run: the policy names their hashes.
+	policy = fmt.Sprintf("default-src 'none'; style-src '%s'; script-src '%s'; img-src data:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
+		hashOf(style), hashOf(script))
+)
+
+func mustRead(name string) string {
+	b, err := pageFiles.ReadFile(name)
+	if err != nil {
+		panic(err) // the file is part of the program
+	}
+	return string(b)
+}
+
+func hashOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// action is a link that looks like a button.
+type action struct {
+	Label string `json:"label"`
+	URL   string `json:"url"`
+}
+
+// page is one answer, as HTML or as JSON.
+type page struct {
+	Status    int      `json:"-"`
+	State     string   `json:"state"` // connected, refused, failed, or "" for pages that end nothing
+	Reason    string   `json:"reason"`
+	Title     string   `json:"title"`
+	Happened  string   `json:"message"`
+	Unchanged string   `json:"unchanged,omitempty"`
+	Primary   action   `json:"next"`
+	Secondary action   `json:"other"`
+	Ref       string   `json:"ref,omitempty"`
+	Copy      string   `json:"copy,omitempty"` // a message to hand on
+	Facts     []string `json:"facts,omitempty"`
+
+	Workspace    string       `json:"workspace,omitempty"`
+	ConnectionID string       `json:"connection,omitempty"`
+	Missing      []Scope      `json:"missing,omitempty"`
+	First        []string     `json:"first_steps,omitempty"`
+	Icon         template.URL `json:"-"` // data: only
+	Initial      string       `json:"-"`
+
+	outcome    Outcome
+	retryAfter int // seconds
+}
+
+// page makes the answer for a situation.
+func (in *Installer) page(s situation, ref string) page {
+	p := page{
+		Status: s.status, State: string(s.outcome), Reason: s.reason, Title: s.title, Happened: s.happened, Unchanged: s.unchanged,
+		Ref: ref, outcome: s.outcome,
+	}
+	p.Primary, p.Secondary = in.action(s.primary), in.action(s.secondary)
+	if s.copyText {
+		p.Copy = in.adminMessage()
+	}
+	if s.status == http.StatusServiceUnavailable {
+		p.retryAfter = 60
+	}
+	p.name("app", in.cfg.App.Name)
+	return p
+}
+
+// name fills in {what}, in every text of p.
+func (p *page) name(what, value string) {
+	for _, text := range []*string{&p.Title, &p.Happened, &p.Unchanged, &p.Primary.Label, &p.Secondary.Label} {
+		*text = strings.ReplaceAll(*text, "{"+what+"}", value)
+	}
+}
+
+// action resolves where a step leads. A step that leads nowhere (there is no support address) is dropped.
+func (in *Installer) action(s step) action {
+	switch s.where {
+	case toStart:
+		return action{s.label, in.cfg.PublicURL + "/slack/install"}
+	case toLanding:
+		return action{s.label, in.cfg.PublicURL + "/"}
+	case toPermissions:
+		return action{s.label, in.cfg.PublicURL + "/#permissions"}
+	case toSupport:
+		if in.cfg.App.SupportURL != "" {
+			return action{s.label, in.cfg.App.SupportURL}
+		}
+		return action{"Who runs this app", in.cfg.PublicURL + "/#operator"}
+	case toSlackStatus:
+		return action{s.label, "https://slack-status.com"}
+	case toSlack:
+		return action{s.label, in.cfg.SlackURL}
+	}
+	return action{}
+}
+
+// adminMessage is what a member can send to an admin who has to approve.
+func (in *Installer) adminMessage() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Could you approve the Slack app %s for our workspace? %s\n", in.cfg.App.Name, in.cfg.App.Summary)
+	fmt.Fprintf(&b, "It is installed from %s, where each permission is explained.\nIt asks for:\n", in.cfg.PublicURL+"/")
+	for _, s := range in.cfg.Scopes {
+		fmt.Fprintf(&b, "- %s (%s): %s\n", s.Label, s.Name, s.Why)
+	}
+	return b.String()
+}
+
+// itBlock is what an IT team wants to know before it approves.
+func (in *Installer) itBlock() string {
+	app := in.cfg.App
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s, a Slack app\n%s\n\nRun by: %s\n", app.Name, app.Summary, orElse(app.Operator, "not stated by the people who run this copy"))
+	b.WriteString("\nPermissions (bot):\n")
+	for _, s := range in.cfg.Scopes {
+		fmt.Fprintf(&b, "- %s: %s. %s\n", s.Name, s.Label, s.Why)
+	}
+	host := func(raw string) string {
+		if u, err := url.Parse(raw); err == nil {
+			return u.Host
+		}
+		return raw
+	}
+	fmt.Fprintf(&b, "\nData kept: %s\n", app.DataKept)
+	fmt.Fprintf(&b, "Servers: this app runs at %s and talks to %s only.\n", host(in.cfg.PublicURL), host(in.cfg.SlackURL))
+	b.WriteString("To remove it: in Slack, open the app's page, choose Configuration, then Remove App. Its access is erased at once.\n")
+	if app.PrivacyURL != "" {
+		fmt.Fprintf(&b, "Privacy: %s\n", app.PrivacyURL)
+	}
+	if app.SupportURL != "" {
+		fmt.Fprintf(&b, "Support: %s\n", app.SupportURL)
+	}
+	return b.String()
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
+
+// landing answers GET /: what the app does, what it asks for, who runs it, and the button.
+func (in *Installer) landing(w http.ResponseWriter, r *http.Request) {
+	if err := in.store.Ready(r.Context()); err != nil {
+		in.log.WarnContext(r.Context(), "landing page: not ready", "cause", err)
+		in.show(w, r, in.page(situationUpdating, NewRef()))
+		return
+	}
+	view := struct {
+		App           App
+		Scopes        []Scope
+		InstallURL    string
+		Single        bool
+		IT, Request   string
+		SlackURL      string
+		Style         template.CSS
+		Script        template.JS
+		OperatorKnown bool
+	}{
+		App: in.cfg.App, Scopes: in.cfg.Scopes, InstallURL: in.cfg.PublicURL + "/slack/install", Single: in.cfg.BotToken != "",
+		IT: in.itBlock(), Request: in.adminMessage(), SlackURL: in.cfg.SlackURL,
+		Style: template.CSS(style), Script: template.JS(script), OperatorKnown: in.cfg.App.Operator != "",
+	}
+	in.guard(w)
+	if wantsJSON(r) {
+		type scope struct {
+			Scope string `json:"scope"`
+			Label string `json:"label"`
+			Why   string `json:"why"`
+		}
+		scopes := make([]scope, len(in.cfg.Scopes))
+		for i, s := range in.cfg.Scopes {
+			scopes[i] = scope{s.Name, s.Label, s.Why}
+		}
+		writeJSON(w, http.StatusOK, map[string]any{"app": in.cfg.App.Name, "summary": in.cfg.App.Summary, "operator": in.cfg.App.Operator,
+			"install_url": view.InstallURL, "scopes": scopes, "support_url": in.cfg.App.SupportURL, "privacy_url": in.cfg.App.PrivacyURL})
+		return
+	}
+	in.render(w, http.StatusOK, "landing.html", view)
+}
+
+// successPage says what the install led to, and names the workspace so that a wrong pick is seen.
+func (in *Installer) successPage(ctx context.Context, i installed, welcomed bool, ref string) page {
+	c, app := i.now, in.cfg.App
+	name := orElse(c.TeamName, "your workspace")
+	missing := c.Missing(in.cfg.Scopes)
+	p := page{
+		Status: http.StatusOK, State: "connected", Reason: "connected", Ref: ref, outcome: OutcomeReconnected,
+		Workspace: name, ConnectionID: c.ID, Missing: missing, Initial: initial(name),
+		Primary:   action{"Open in Slack", in.cfg.SlackURL + "/app_redirect?" + url.Values{"app": {c.AppID}, "team": {c.TeamID}}.Encode()},
+		Secondary: action{"Install to another workspace", in.cfg.PublicURL + "/slack/install"},
+	}
+	p.Icon = in.icon(ctx, c.TeamIcon)
+	needed := len(in.cfg.Scopes)
+	p.Facts = append(p.Facts, fmt.Sprintf("Permissions: %d of %d allowed.", needed-len(missing), needed))
+	var gained, lost []string
+	if i.before != nil {
+		gained, lost = difference(c.Scopes, i.before.Scopes), difference(i.before.Scopes, c.Scopes)
+	}
+	switch {
+	case i.again:
+		p.Reason = "already_finished"
+		p.Title, p.Happened = "Connected: "+app.Name+" is in "+name, "This install finished before. Everything is as it was; nothing to do."
+	case c.Org():
+		p.outcome, p.Reason = OutcomeConnected, "connected_org"
+		p.Title = "Connected: " + app.Name + " is in the organisation " + name
+		p.Happened = "It is installed for the whole organisation. Next, an organisation admin adds it to workspaces; until then it answers nowhere."
+		p.Primary = action{"Add it to workspaces", "https://app.slack.com/manage/" + url.PathEscape(c.EnterpriseID) + "/integrations/profile/" + url.PathEscape(c.AppID) + "/workspaces/add"}
+	case i.before == nil:
+		p.outcome = OutcomeConnected
+		p.Title, p.Happened = "Connected: "+app.Name+" is in "+name, "It can use this workspace now."
+	case i.before.State == Removed:
+		p.outcome, p.Reason = OutcomeConnected, "connected_again"
+		p.Title, p.Happened = "Connected again: "+app.Name+" is back in "+name, "Welcome back. Its settings were kept."
+	case i.before.State != Active:
+		p.Reason = "reconnected"
+		p.Title, p.Happened = "Reconnected: "+app.Name+" works again in "+name, "It works again. Its settings were kept."
+	case len(gained)+len(lost) > 0:
+		p.Reason = "permissions_updated"
+		p.Title, p.Happened = "Permissions updated: "+app.Name+" in "+name, "The permissions of this workspace's connection were updated; the rest stayed as it was."
+		if len(gained) > 0 {
+			p.Facts = append(p.Facts, "Now allowed: "+strings.Join(in.labels(gained), ", ")+".")
+		}
+	case i.before.InstalledBy != "" && i.before.InstalledBy != i.by && c.InstalledAt.Sub(i.before.InstalledAt) < 2*stateLife:
+		p.Reason = "connected_by_other"
+		p.Title = "Already connected: " + app.Name + " is in " + name
+		p.Happened = orElse(i.before.InstalledByName, "Somebody else") + " connected this workspace a moment ago. There is one connection per workspace, and it works."
+	default:
+		p.Reason = "already_connected"
+		p.Title, p.Happened = "Already connected: "+app.Name+" is in "+name, "Everything is working; nothing to do."
+	}
+	if len(missing) > 0 {
+		p.Title = strings.Replace(p.Title, ":", ", with some features off:", 1)
+		p.Reason += "_limited"
+		p.Facts = append(p.Facts, "Not allowed yet: "+strings.Join(in.labels(ScopeNames(missing)), ", ")+".")
+		p.Secondary = action{"Allow the rest", in.GrantURL(c)}
+	}
+	if !welcomed {
+		p.Facts = append(p.Facts, "We couldn't send you a message in Slack. You find "+app.Name+" there under Apps.")
+	}
+	p.First = []string{
+		"In Slack, type /connection status to see whether it works, any time.",
+		"Send " + app.Name + " a direct message; it answers there.",
+		"Add it to a channel with /invite @" + app.Name + ".",
+	}
+	return p
+}
+
+// labels turns scope names into the words people know them by.
+func (in *Installer) labels(names []string) []string {
+	words := make([]string, len(names))
+	for i, name := range names {
+		words[i] = name
+		for _, s := range in.cfg.Scopes {
+			if s.Name == name {
+				words[i] = strings.ToLower(s.Label[:1]) + s.Label[1:]
+			}
+		}
+	}
+	return words
+}
+
+// difference returns what a has and b has not.
+func difference(a, b []string) []string {
+	var only []string
+	for _, s := range a {
+		if !contains(b, s) {
+			only = append(only, s)
+		}
+	}
+	return only
+}
+
+func contains(list []string, s string) bool {
+	for _, l := range list {
+		if l == s {
+			return true
+		}
+	}
+	return false
+}
+
+func initial(name string) string {
+	r, _ := utf8.DecodeRuneInString(strings.ToUpper(name))
+	return string(r)
+}
+
+// A picture is shown at 64 px; Slack's largest is some 20 KB.
+const maxIcon = 256 << 10
+
+// icon fetches the workspace's picture and returns it as part of the page, so that the page asks nobody else for it. ""
+// when there is none, or it is not a picture that is safe to show.
+func (in *Installer) icon(ctx context.Context, address string) template.URL {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "https" && !strings.HasPrefix(address, in.cfg.SlackURL+"/") {
+		return ""
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return ""
+	}
+	resp, err := in.http.Do(req)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxIcon+1))
+	if err != nil || resp.StatusCode != http.StatusOK || len(body) > maxIcon {
+		return ""
+	}
+	switch kind := http.DetectContentType(body); kind {
+	case "image/png", "image/jpeg", "image/gif", "image/webp":
+		return template.URL("data:" + kind + ";base64," + base64.StdEncoding.EncodeToString(body))
+	}
+	return ""
+}
+
+// guard sets what every answer of the installer carries.
+func (in *Installer) guard(w http.ResponseWriter) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", policy)
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Robots-Tag", "noindex")
+	if in.secure {
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+	}
+}
+
+// show writes p as the visitor likes it.
+func (in *Installer) show(w http.ResponseWriter, r *http.Request, p page) {
+	in.guard(w)
+	if p.retryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(p.retryAfter))
+	}
+	if wantsJSON(r) {
+		writeJSON(w, p.Status, p)
+		return
+	}
+	in.render(w, p.Status, "page.html", struct {
+		page
+		App    App
+		Good   bool
+		Style  template.CSS
+		Script template.JS
+	}{p, in.cfg.App, p.State == "connected", template.CSS(style), template.JS(script)})
+}
+
+func (in *Installer) render(w http.ResponseWriter, status int, name string, view any) {
+	var b strings.Builder
+	if err := templates.ExecuteTemplate(&b, name, view); err != nil {
+		in.log.Error("render page", "page", name, "cause", err)
+		http.Error(w, "Something went wrong on our side. Nothing was changed.", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, b.String()) // the visitor may be gone
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // the visitor may be gone
+}
+
+// wantsJSON reports whether the visitor is a tool: it accepts JSON and did not put HTML first.
+func wantsJSON(r *http.Request) bool {
+	for part := range strings.SplitSeq(r.Header.Get("Accept"), ",") {
+		switch kind, _, _ := mime.ParseMediaType(strings.TrimSpace(part)); kind {
+		case "application/json":
+			return true
+		case "text/html", "*/*":
+			return false
+		}
+	}
+	return false
+}
