@@ -44,7 +44,7 @@ type evidence struct {
 	slackErr   error // and this came back
 }
 
-// Assess decides what a connection's state is and says it in words. found tells whether there is a row at all.
+// assess decides what a connection's state is and says it in words. found tells whether there is a row at all.
 func (in *Installer) assess(c Connection, found bool, e evidence) Health {
 	h := Health{Connection: c, Found: found, Needed: len(in.cfg.Scopes), GrantURL: in.GrantURL(c)}
 	// Nobody who is shown a state has use for a secret.
@@ -170,12 +170,16 @@ func judge(c *Connection, id Identity, err error, at time.Time) {
 
 // Known returns the state from our records alone. It blocks for one look-up at most, until ctx ends.
 func (in *Installer) Known(ctx context.Context, k Key) Health {
-	c, err := in.store.Find(ctx, k)
-	return in.assess(c, err == nil, evidence{recordsErr: err})
+	return in.Assess(in.store.Find(ctx, k))
 }
 
-// Assess is Known for a connection that was read before.
-func (in *Installer) Assess(c Connection) Health { return in.assess(c, true, evidence{}) }
+// Assess is Known for what a look-up returned before: Open's or the store's answer and error.
+func (in *Installer) Assess(c Connection, err error) Health {
+	if errors.Is(err, ErrNotConnected) {
+		err = nil // a removed or paused connection is still one to show; a missing one has no id
+	}
+	return in.assess(c, err == nil && c.ID != "", evidence{recordsErr: err})
+}
 
 // Check asks Slack whether the connection for k works, keeps what was learned, and returns the state. It never fails: what
 // could not be found out is in the answer. It blocks for one call to Slack, 8 s at most.

@@ -1,0 +1,451 @@
+package bot
+
+// From an accepted delivery to a handler that holds the right workspace's token: or to none.
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"switchboard/install"
+)
+
+// panicError is a handler's panic, so that it costs one event and no more.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (e *panicError) Error() string { return fmt.Sprintf("handler panicked: %v", e.value) }
+
+// call runs h and turns a panic into an error.
+func call(ctx context.Context, h Handler, t *Turn, payload any) (r Reply, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			r, err = Reply{}, &panicError{v, debug.Stack()}
+		}
+	}()
+	return h.run(ctx, t, payload)
+}
+
+// turn opens the connection for key, within patience. Without a usable one the Turn has no client, and err says why.
+func (b *Bot) turn(ctx context.Context, key install.Key, ref string, patience time.Duration) (*Turn, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	c, err := b.install.Open(ctx, key)
+	t := &Turn{Key: key, Install: b.install, Ref: ref, openErr: err}
+	if err == nil {
+		t.Connection = c
+		t.Slack = b.install.Client(c)
+		t.Log = b.log.With("ref", ref, "connection", c.ID, "team", c.TeamID)
+		return t, nil
+	}
+	t.Connection = c
+	t.Log = b.log.With("ref", ref, "key", key.String())
+	return t, err
+}
+
+// missing returns the scopes that h needs and the connection does not have.
+func (h Handler) missing(c install.Connection) []string {
+	var missing []string
+	for _, s := range h.Scopes {
+		if !slices.Contains(c.Scopes, s) {
+			missing = append(missing, s)
+		}
+	}
+	return missing
+}
+
+// receiveCommand runs a slash command's handler at once and answers within Slack's 3 s whatever happens.
+// https://docs.slack.dev/interactivity/implementing-slash-commands
+func (b *Bot) receiveCommand(ctx context.Context, w http.ResponseWriter, form url.Values) {
+	appID := form.Get("api_app_id")
+	if b.foreign(appID) {
+		b.log.WarnContext(ctx, "command for another app dropped: check SLACK_APP_ID", "got", clip(appID))
+		w.WriteHeader(http.StatusOK)
+		return
+	}
+	if appID == "" {
+		appID = b.cfg.AppID
+	}
+	key := install.Key{AppID: appID, EnterpriseID: form.Get("enterprise_id")}
+	if form.Get("is_enterprise_install") != "true" {
+		key.TeamID = form.Get("team_id")
+	}
+	command := commandOf(form)
+	h, ok := b.byName[string(KindCommand)+" "+command.Command]
+	if !ok {
+		b.log.InfoContext(ctx, "unknown command", "command", clip(command.Command))
+		_ = writeReply(w, Reply{Text: "This app doesn't know that command. Nothing was done."})
+		return
+	}
+	fill := func(t *Turn) {
+		t.TeamID, t.UserID, t.UserTeam = command.TeamID, command.UserID, command.TeamID
+		t.ChannelID, t.Text = command.ChannelID, command.Text
+	}
+	r := b.immediate(ctx, h, key, fill, &command)
+	if err := writeReply(w, r.reply); err != nil {
+		b.log.WarnContext(ctx, "write command reply", "ref", r.ref, "cause", err)
+	}
+	b.after(w, r, install.Secret(command.ResponseURL), true)
+}
+
+func commandOf(form url.Values) slack.SlashCommand {
+	return slack.SlashCommand{
+		TeamID: form.Get("team_id"), TeamDomain: form.Get("team_domain"),
+		EnterpriseID: form.Get("enterprise_id"), EnterpriseName: form.Get("enterprise_name"),
+		IsEnterpriseInstall: form.Get("is_enterprise_install") == "true",
+		ChannelID:           form.Get("channel_id"), ChannelName: form.Get("channel_name"),
+		UserID: form.Get("user_id"), UserName: form.Get("user_name"),
+		Command: form.Get("command"), Text: form.Get("text"),
+		ResponseURL: form.Get("response_url"), TriggerID: form.Get("trigger_id"), APIAppID: form.Get("api_app_id"),
+	}
+}
+
+// receiveInteraction runs a button's handler at once. Its answer goes to the response_url: Slack shows nothing of the
+// body of an acknowledgement.
+func (b *Bot) receiveInteraction(ctx context.Context, w http.ResponseWriter, payload []byte) {
+	var i interaction
+	if err := json.Unmarshal(payload, &i); err != nil {
+		b.log.InfoContext(ctx, "interaction could not be read", "cause", err, "bytes", len(payload))
+		w.WriteHeader(http.StatusOK)
+		return
+	}
+	if b.foreign(i.AppID) {
+		b.log.WarnContext(ctx, "interaction for another app dropped: check SLACK_APP_ID", "got", clip(i.AppID))
+		w.WriteHeader(http.StatusOK)
+		return
+	}
+	var h Handler
+	var found bool
+	if i.Type == "block_actions" {
+		for _, a := range i.Actions {
+			if h, found = b.byName[string(KindAction)+" "+a.ActionID]; found {
+				break
+			}
+		}
+	}
+	if !found {
+		// A button that is a link also arrives here, and needs no more than the ack.
+		b.log.DebugContext(ctx, "interaction without a handler", "type", clip(i.Type))
+		w.WriteHeader(http.StatusOK)
+		return
+	}
+	var callback slack.InteractionCallback
+	if err := json.Unmarshal(payload, &callback); err != nil {
+		b.log.InfoContext(ctx, "interaction could not be read", "type", clip(i.Type), "cause", err)
+		w.WriteHeader(http.StatusOK)
+		return
+	}
+	key, team := i.key(b.cfg.AppID)
+	fill := func(t *Turn) {
+		t.TeamID, t.UserID, t.UserTeam = team, i.User.ID, i.User.TeamID
+		if i.Channel != nil {
+			t.ChannelID = i.Channel.ID
+		}
+	}
+	r := b.immediate(ctx, h, key, fill, &callback)
+	w.WriteHeader(http.StatusOK)
+	if i.ResponseURL == "" {
+		if r.ref != "" && !r.reply.empty() {
+			b.log.DebugContext(ctx, "reply without a response_url dropped", "ref", r.ref)
+		}
+		r.reply.Text, r.reply.Blocks = "", nil
+	}
+	b.after(w, r, install.Secret(i.ResponseURL), false)
+}
+
+// result is what an immediate handler came to.
+type result struct {
+	reply Reply
+	ref   string
+	late  <-chan Reply // set when the handler was still running: its answer, once it has one
+}
+
+// immediate runs h and waits for it until ctx's deadline. It returns in time in every case.
+func (b *Bot) immediate(ctx context.Context, h Handler, key install.Key, fill func(*Turn), payload any) result {
+	ref := install.NewRef()
+	// Buffered, so that a handler nobody waits for any more still ends.
+	done := make(chan Reply, 1)
+	b.tasks.Go(func() {
+		t, err := b.turn(ctx, key, ref, askBudget)
+		fill(t)
+		if err != nil && !h.always {
+			done <- b.unavailable(ctx, t, err)
+			return
+		}
+		if missing := h.missing(t.Connection); len(missing) > 0 && !h.always {
+			done <- b.notAllowed(t, missing)
+			return
+		}
+		r, err := call(ctx, h, t, payload)
+		if err != nil {
+			r = b.failed(ctx, t, h, err)
+		}
+		done <- r
+	})
+	select {
+	case r := <-done:
+		return result{reply: r, ref: ref}
+	case <-ctx.Done():
+		b.log.WarnContext(ctx, "handler is late: answered for it", "handler", h.id(), "ref", ref)
+		return result{reply: Reply{Text: "This takes longer than Slack lets me wait. The answer follows here if there is one. Reference: " + ref + "."}, ref: ref, late: done}
+	}
+}
+
+// after sends what comes behind the ack: the answer of a button, the second part of a reply, or a late answer. first is
+// whether the response's body has already carried the reply.
+func (b *Bot) after(w http.ResponseWriter, r result, address install.Secret, first bool) {
+	if r.late == nil && r.reply.Then == nil && (first || r.reply.empty()) {
+		return
+	}
+	_ = http.NewResponseController(w).Flush() // the ack must be out before anything that builds on it
+	b.tasks.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), afterBudget)
+		defer cancel()
+		post := func(reply Reply, replace bool) {
+			if reply.empty() || address == "" {
+				return
+			}
+			if err := b.respond(ctx, address, reply.message(replace)); err != nil {
+				b.log.WarnContext(ctx, "reply not delivered", "ref", r.ref, "cause", err)
+			}
+		}
+		reply, replace := r.reply, r.reply.Replace
+		if r.late != nil {
+			select {
+			case reply = <-r.late:
+				replace = first
+			case <-ctx.Done():
+				return
+			}
+			post(reply, replace)
+		} else if !first {
+			post(reply, replace)
+		}
+		if reply.Then == nil {
+			return
+		}
+		later, err := reply.Then(ctx)
+		if err != nil {
+			b.log.WarnContext(ctx, "second part of a reply", "ref", r.ref, "cause", install.Cause(err))
+			return
+		}
+		post(later, first || replace)
+	})
+}
+
+// unavailable is what a person reads when there is no connection to work with.
+func (b *Bot) unavailable(ctx context.Context, t *Turn, err error) Reply {
+	app := b.install.App().Name
+	if errors.Is(err, install.ErrNotConnected) {
+		return Reply{Text: fmt.Sprintf("%s isn't connected to this workspace. Connect it here: %s", app, b.install.GrantURL(t.Connection))}
+	}
+	b.log.ErrorContext(ctx, "open connection", "ref", t.Ref, "key", t.Key.String(), "cause", err)
+	return Reply{Text: fmt.Sprintf("%s can't reach its records right now. Nothing was changed. Try again in a few minutes. Reference: %s.", app, t.Ref)}
+}
+
+// notAllowed is what a person reads when the workspace did not grant what the handler needs.
+func (b *Bot) notAllowed(t *Turn, missing []string) Reply {
+	words := make([]string, len(missing))
+	for i, s := range missing {
+		words[i] = DescribeScope(s).Label
+	}
+	t.Log.Info("not allowed", "missing_scopes", missing)
+	return Reply{Text: fmt.Sprintf("%s isn't allowed to do that here yet. Missing: %s. The person who installed it or a workspace admin can allow it: %s",
+		b.install.App().Name, strings.Join(words, ", "), b.install.GrantURL(t.Connection))}
+}
+
+// failed logs a handler's error and returns what the person reads.
+func (b *Bot) failed(ctx context.Context, t *Turn, h Handler, err error) Reply {
+	var user *UserError
+	if errors.As(err, &user) {
+		return Reply{Text: user.Text}
+	}
+	b.logFailure(ctx, t, h, err)
+	return Reply{Text: "Something went wrong on our side. Nothing was changed. Try again in a moment. Reference: " + t.Ref + "."}
+}
+
+func (b *Bot) logFailure(ctx context.Context, t *Turn, h Handler, err error) {
+	args := []any{"handler", h.id(), "cause", install.Cause(err), "slack_error", install.SlackError(err), "attempt", t.Attempt}
+	var p *panicError
+	if errors.As(err, &p) {
+		args = append(args, "stack", string(p.stack))
+	}
+	t.Log.ErrorContext(ctx, "handler failed", args...)
+}
+
+// backoff is the pause before the next attempt.
+func backoff(attempt int) time.Duration { return time.Duration(1<<(2*(attempt-1))) * time.Second } // 1, 4, 16 s
+
+// work brings one event to its handler and tells the inbox how it went.
+func (b *Bot) work(e Event) {
+	ctx, cancel := context.WithTimeout(context.Background(), eventBudget)
+	defer cancel()
+	err := b.handle(ctx, e)
+	var user *UserError
+	var decode *decodeError
+	var limited *slack.RateLimitedError
+	switch {
+	case err == nil:
+		err = b.inbox.Done(ctx, e)
+	case errors.As(err, &user), errors.As(err, &decode):
+		err = b.inbox.Bury(ctx, e, err)
+	case e.Attempt >= maxAttempts:
+		b.log.ErrorContext(ctx, "event given up", "event", e.ID, "type", e.Type, "attempts", e.Attempt)
+		err = b.inbox.Bury(ctx, e, err)
+	case errors.As(err, &limited):
+		err = b.inbox.Retry(ctx, e, b.now().Add(limited.RetryAfter))
+	default:
+		err = b.inbox.Retry(ctx, e, b.now().Add(backoff(e.Attempt)))
+	}
+	if err != nil {
+		b.log.ErrorContext(ctx, "inbox", "event", e.ID, "cause", err)
+	}
+}
+
+// handle finds the handler and runs it. nil: nothing more to do.
+func (b *Bot) handle(ctx context.Context, e Event) error {
+	env, err := decodeEnvelope(e.Body)
+	if err != nil {
+		return &decodeError{err}
+	}
+	in := env.inner
+	lifecycle := e.Type == "app_uninstalled" || e.Type == "tokens_revoked"
+	ref := install.NewRef()
+	t := &Turn{Key: e.Key, Install: b.install, Ref: ref, Log: b.log.With("ref", ref, "key", e.Key.String())}
+	if !lifecycle { // there the token is dead already
+		if t, err = b.turn(ctx, e.Key, ref, eventOpenBudget); err != nil && !errors.Is(err, install.ErrNotConnected) {
+			return err
+		}
+	}
+	connected := t.Slack != nil
+	botUser := orElse(t.Connection.BotUserID, e.BotUserID)
+	if connected {
+		b.sawEvent(ctx, t.Connection, e.At)
+	}
+	if own(e.Type, in, botUser, t.Connection.BotID) {
+		return nil
+	}
+	h, match, ok := b.route(e, in, botUser)
+	if !ok {
+		return nil
+	}
+	if !connected && !h.always {
+		t.Log.InfoContext(ctx, "event dropped: not connected", "type", e.Type, "event", e.ID)
+		return nil
+	}
+	if missing := h.missing(t.Connection); len(missing) > 0 && !h.always {
+		t.Log.InfoContext(ctx, "event dropped: not allowed", "type", e.Type, "missing_scopes", missing)
+		return nil
+	}
+	t.Log = t.Log.With("event", e.ID)
+	t.TeamID, t.UserID, t.ChannelID, t.ThreadTS = e.TeamID, text(in.User), text(in.Channel), in.ThreadTS
+	t.UserTeam = orElse(in.UserTeam, text(in.Team))
+	t.Text, t.Match, t.Shared, t.Attempt, t.EventID = in.Text, match, env.Shared, e.Attempt, e.ID
+	r, err := call(ctx, h, t, env.Event)
+	if err == nil {
+		err = t.say(ctx, r)
+	}
+	var user *UserError
+	if errors.As(err, &user) {
+		return t.say(ctx, Reply{Text: user.Text})
+	}
+	if err != nil {
+		b.logFailure(ctx, t, h, err)
+	}
+	return err
+}
+
+// own reports whether an event is the echo of a bot, ours or another: answering those makes loops. Our own joining and
+// leaving of channels is news, though.
+func own(kind string, in inner, botUser, botID string) bool {
+	switch kind {
+	case "member_joined_channel", "member_left_channel":
+		return false
+	case "message", "app_mention":
+		if in.BotID != "" {
+			return true
+		}
+	}
+	user := text(in.User)
+	return botUser != "" && user == botUser || botID != "" && in.BotID == botID
+}
+
+// humanSubtypes are the message subtypes that are a person's new message; edits, deletions and joins are not.
+var humanSubtypes = map[string]bool{"": true, "file_share": true, "me_message": true, "thread_broadcast": true}
+
+// route picks the handler for an event. One message that arrives both as message and as app_mention goes to one of them:
+// to the mention's handler in a channel, to the message's in a direct message. That depends on nothing but the event, so
+// replicas that see one each agree.
+func (b *Bot) route(e Event, in inner, botUser string) (h Handler, match []string, ok bool) {
+	mention, mentionable := b.byName[string(KindEvent)+" app_mention"]
+	direct := in.ChannelType == "im" || in.ChannelType == "" && strings.HasPrefix(text(in.Channel), "D")
+	switch e.Type {
+	case "message":
+		if !humanSubtypes[in.Subtype] || in.Hidden || text(in.User) == "" {
+			return Handler{}, nil, false
+		}
+		if !direct && mentionable && botUser != "" && strings.Contains(in.Text, "<@"+botUser) {
+			return Handler{}, nil, false
+		}
+		kind := in.ChannelType
+		if direct {
+			kind = "im"
+		}
+		for _, h := range b.messages {
+			if !h.listens(kind) {
+				continue
+			}
+			if match := h.pattern.FindStringSubmatch(in.Text); match != nil {
+				return h, match, true
+			}
+		}
+		return Handler{}, nil, false
+	case "app_mention":
+		if direct && slices.ContainsFunc(b.messages, func(h Handler) bool { return h.listens("im") }) {
+			return Handler{}, nil, false
+		}
+		return mention, nil, mentionable
+	}
+	h, ok = b.byName[string(KindEvent)+" "+e.Type]
+	return h, nil, ok
+}
+
+// sawEvent writes down, at most once a minute for each connection, that Slack still sends events.
+func (b *Bot) sawEvent(ctx context.Context, c install.Connection, at time.Time) {
+	const every, most = time.Minute, 100_000
+	now := b.now()
+	b.mu.Lock()
+	last, known := b.seen[c.ID]
+	due := !known || now.Sub(last) >= every
+	if due {
+		if len(b.seen) >= most {
+			clear(b.seen) // costs one extra write per connection
+		}
+		b.seen[c.ID] = now
+	}
+	b.mu.Unlock()
+	if !due {
+		return
+	}
+	if err := b.install.SawEvent(ctx, c.Key, at); err != nil {
+		b.log.WarnContext(ctx, "keep time of last event", "connection", c.ID, "cause", err)
+	}
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}

@@ -1,0 +1,222 @@
+package bot
+
+// What a handler is and how it is registered: a plain value made by an On… function, put into a list. Two handlers of one
+// name are an error at start, never a surprise at run time.
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/slack-go/slack"
+	"github.com/slack-go/slack/slackevents"
+
+	"switchboard/install"
+)
+
+// Kind is what a handler listens to.
+type Kind string
+
+// The kinds.
+const (
+	KindEvent   Kind = "event"
+	KindMessage Kind = "message"
+	KindCommand Kind = "command"
+	KindAction  Kind = "action"
+)
+
+// Handler is one registered reaction. Make it with OnEvent, OnMessage, OnCommand or OnAction.
+type Handler struct {
+	Kind   Kind
+	Name   string   // event type, pattern, command or action id
+	Scopes []string // permissions it needs; the manifest and the landing page ask for them
+	About  string   // commands: what Slack shows in its menu
+	Usage  string   // commands: the hint behind the name
+
+	always  bool
+	pattern *regexp.Regexp
+	run     func(ctx context.Context, t *Turn, payload any) (Reply, error)
+}
+
+// Turn is what a handler works with: the workspace's own client and nothing of any other workspace. It is valid until the
+// handler returns, and in Reply.Then.
+type Turn struct {
+	Slack      *slack.Client      // holds this workspace's token; nil when there is no usable connection (see Always)
+	Connection install.Connection // zero when there is none
+	Key        install.Key        // whose connection the delivery is for, connected or not
+	Install    *install.Installer
+	Log        *slog.Logger
+
+	TeamID    string   // the workspace it happened in
+	UserID    string   // who acted
+	UserTeam  string   // that person's workspace when Slack said it: another one in Slack Connect
+	ChannelID string   // "" in the App Home
+	ThreadTS  string   // the thread to answer in, "" for none
+	Text      string   // of the message or behind the command
+	Match     []string // of an OnMessage pattern
+	Shared    bool     // the channel is shared with another company
+	Ref       string   // reference for people to quote; it is in the log
+	Attempt   int      // events: 1 for the first try
+	EventID   string   // events: the same in every attempt, to tell them apart from new ones
+
+	openErr error
+}
+
+// Health says from our records how the connection is, without another look-up.
+func (t *Turn) Health() install.Health { return t.Install.Assess(t.Connection, t.openErr) }
+
+// UserError is an error with a text for the person who acted. Any other error is told as "something went wrong" with a
+// reference.
+type UserError struct{ Text string }
+
+func (e *UserError) Error() string { return e.Text }
+
+// OnEvent registers run for an Events API type, decoded into E (usually a type of slack-go's slackevents). It is run after
+// the acknowledgement and may run more than once for one event: see Turn.Attempt. An error is retried with growing pauses,
+// 4 times in all; a UserError is not.
+func OnEvent[E any](name string, run func(ctx context.Context, t *Turn, e *E) error, scopes ...string) Handler {
+	return Handler{Kind: KindEvent, Name: name, Scopes: scopes, run: func(ctx context.Context, t *Turn, payload any) (Reply, error) {
+		e := new(E)
+		if err := json.Unmarshal(payload.(json.RawMessage), e); err != nil {
+			return Reply{}, &decodeError{err}
+		}
+		return Reply{}, run(ctx, t, e)
+	}}
+}
+
+// OnMessage registers run for messages that people write and whose text matches pattern; t.Match has the captures. Where
+// it listens follows from its scopes: im:history for direct messages, channels:history, groups:history, mpim:history. Of
+// several handlers the first that matches runs. A message in a channel that mentions the app is left to the handler of
+// app_mention, if there is one, so that one message is answered once. OnMessage panics when pattern does not compile.
+func OnMessage(pattern string, run func(ctx context.Context, t *Turn, m *slackevents.MessageEvent) (Reply, error), scopes ...string) Handler {
+	return Handler{Kind: KindMessage, Name: pattern, Scopes: scopes, pattern: regexp.MustCompile(pattern),
+		run: func(ctx context.Context, t *Turn, payload any) (Reply, error) {
+			var m slackevents.MessageEvent
+			if err := json.Unmarshal(payload.(json.RawMessage), &m); err != nil {
+				return Reply{}, &decodeError{err}
+			}
+			return run(ctx, t, &m)
+		}}
+}
+
+// OnCommand registers run for a slash command. It runs at once and has 2.5 s; what it returns is the answer. Slow work
+// belongs in Reply.Then.
+func OnCommand(name string, run func(ctx context.Context, t *Turn, c *slack.SlashCommand) (Reply, error), scopes ...string) Handler {
+	return Handler{Kind: KindCommand, Name: name, Scopes: scopes, run: func(ctx context.Context, t *Turn, payload any) (Reply, error) {
+		return run(ctx, t, payload.(*slack.SlashCommand))
+	}}
+}
+
+// OnAction registers run for a button or menu with this action_id, in a message or the App Home. It runs at once and has
+// 2.5 s; a Reply goes to the message's response_url.
+func OnAction(id string, run func(ctx context.Context, t *Turn, a *slack.InteractionCallback) (Reply, error), scopes ...string) Handler {
+	return Handler{Kind: KindAction, Name: id, Scopes: scopes, run: func(ctx context.Context, t *Turn, payload any) (Reply, error) {
+		return run(ctx, t, payload.(*slack.InteractionCallback))
+	}}
+}
+
+// Always makes the handler run even when the workspace has no usable connection or our database is down: t.Slack is nil
+// then. Without it people are told that the app isn't connected, and events are dropped.
+func (h Handler) Always() Handler { h.always = true; return h }
+
+// Describe sets what Slack shows of a command.
+func (h Handler) Describe(about, usage string) Handler { h.About, h.Usage = about, usage; return h }
+
+func (h Handler) id() string { return string(h.Kind) + " " + h.Name }
+
+// decodeError is a payload that is not what the handler expects; trying again would not help.
+type decodeError struct{ err error }
+
+func (e *decodeError) Error() string { return "decode payload: " + e.err.Error() }
+func (e *decodeError) Unwrap() error { return e.err }
+
+var commandName = regexp.MustCompile(`^/[a-z0-9_-]{1,31}$`)
+
+// check finds what would only fail later, in Slack.
+func (h Handler) check() error {
+	switch h.Kind {
+	case KindCommand:
+		if !commandName.MatchString(h.Name) {
+			return fmt.Errorf("command %q: Slack allows a slash and 1 to 31 lower-case letters, digits, - and _", h.Name)
+		}
+		if h.About == "" {
+			return fmt.Errorf("command %q: no description for Slack's menu (Describe)", h.Name)
+		}
+	case KindEvent:
+		if h.Name == "message" {
+			return errors.New("event message: use OnMessage, which drops what bots and edits send")
+		}
+		if need := eventScope[h.Name]; need != "" && !slices.Contains(h.Scopes, need) {
+			return fmt.Errorf("event %q: Slack sends it only with the scope %s", h.Name, need)
+		}
+	case KindMessage:
+		if len(h.messageEvents()) == 0 {
+			return fmt.Errorf("message %q: no scope that says where it listens (im:history, channels:history, groups:history, mpim:history)", h.Name)
+		}
+	case KindAction:
+		if h.Name == "" || len(h.Name) > 255 {
+			return fmt.Errorf("action %q: Slack allows 1 to 255 characters", h.Name)
+		}
+	default:
+		return fmt.Errorf("handler %q: unknown kind", h.Name)
+	}
+	for _, s := range h.Scopes {
+		if strings.TrimSpace(s) != s || s == "" {
+			return fmt.Errorf("%s %q: scope %q", h.Kind, h.Name, s)
+		}
+	}
+	return nil
+}
+
+// messageScopes says which subscription a history scope pays for, and in which channel type Slack's events name it.
+var messageScopes = []struct{ scope, event, channelType string }{
+	{"im:history", "message.im", "im"},
+	{"channels:history", "message.channels", "channel"},
+	{"groups:history", "message.groups", "group"},
+	{"mpim:history", "message.mpim", "mpim"},
+}
+
+// messageEvents returns the subscriptions of an OnMessage handler.
+func (h Handler) messageEvents() []string {
+	var events []string
+	for _, m := range messageScopes {
+		if slices.Contains(h.Scopes, m.scope) {
+			events = append(events, m.event)
+		}
+	}
+	return events
+}
+
+// listens reports whether an OnMessage handler listens in this type of channel.
+func (h Handler) listens(channelType string) bool {
+	for _, m := range messageScopes {
+		if m.channelType == channelType {
+			return slices.Contains(h.Scopes, m.scope)
+		}
+	}
+	return false
+}
+
+// eventScope is what Slack asks for before it sends an event; events that need none are not in it.
+// https://docs.slack.dev/reference/events
+var eventScope = map[string]string{
+	"app_mention":           "app_mentions:read",
+	"channel_archive":       "channels:read",
+	"channel_created":       "channels:read",
+	"channel_rename":        "channels:read",
+	"emoji_changed":         "emoji:read",
+	"file_shared":           "files:read",
+	"link_shared":           "links:read",
+	"member_joined_channel": "channels:read",
+	"member_left_channel":   "channels:read",
+	"pin_added":             "pins:read",
+	"reaction_added":        "reactions:read",
+	"reaction_removed":      "reactions:read",
+	"team_join":             "users:read",
+	"user_change":           "users:read",
+}

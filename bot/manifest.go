@@ -1,0 +1,189 @@
+package bot
+
+// The manifest tells Slack what the app is. It is made from the handlers, so that a permission or an event can neither be
+// forgotten nor linger. https://docs.slack.dev/reference/app-manifest
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"switchboard/install"
+)
+
+// Profile is what the manifest says of the app besides what follows from its handlers.
+type Profile struct {
+	Name            string // at most 35 characters
+	Description     string // at most 140
+	LongDescription string // 175 to 4,000, or ""
+	Color           string // #rrggbb
+}
+
+// Manifest is Slack's app manifest, in the order in which it is written. JSON and YAML have the same names.
+type Manifest struct {
+	Metadata struct {
+		Major int `yaml:"major_version" json:"major_version"`
+		Minor int `yaml:"minor_version" json:"minor_version"`
+	} `yaml:"_metadata" json:"_metadata"`
+	Display struct {
+		Name            string `yaml:"name" json:"name"`
+		Description     string `yaml:"description,omitempty" json:"description,omitempty"`
+		LongDescription string `yaml:"long_description,omitempty" json:"long_description,omitempty"`
+		Color           string `yaml:"background_color,omitempty" json:"background_color,omitempty"`
+	} `yaml:"display_information" json:"display_information"`
+	Features struct {
+		Home struct {
+			HomeTab  bool `yaml:"home_tab_enabled" json:"home_tab_enabled"`
+			Messages bool `yaml:"messages_tab_enabled" json:"messages_tab_enabled"`
+			ReadOnly bool `yaml:"messages_tab_read_only_enabled" json:"messages_tab_read_only_enabled"`
+		} `yaml:"app_home" json:"app_home"`
+		BotUser struct {
+			Name   string `yaml:"display_name" json:"display_name"`
+			Online bool   `yaml:"always_online" json:"always_online"`
+		} `yaml:"bot_user" json:"bot_user"`
+		Commands []ManifestCommand `yaml:"slash_commands,omitempty" json:"slash_commands,omitempty"`
+	} `yaml:"features" json:"features"`
+	OAuth struct {
+		RedirectURLs []string `yaml:"redirect_urls" json:"redirect_urls"`
+		Scopes       struct {
+			Bot []string `yaml:"bot" json:"bot"`
+		} `yaml:"scopes" json:"scopes"`
+	} `yaml:"oauth_config" json:"oauth_config"`
+	Settings struct {
+		Events struct {
+			URL       string   `yaml:"request_url" json:"request_url"`
+			BotEvents []string `yaml:"bot_events" json:"bot_events"`
+		} `yaml:"event_subscriptions" json:"event_subscriptions"`
+		Interactivity struct {
+			Enabled bool   `yaml:"is_enabled" json:"is_enabled"`
+			URL     string `yaml:"request_url" json:"request_url"`
+		} `yaml:"interactivity" json:"interactivity"`
+		Org      bool `yaml:"org_deploy_enabled" json:"org_deploy_enabled"`
+		Socket   bool `yaml:"socket_mode_enabled" json:"socket_mode_enabled"`
+		Rotation bool `yaml:"token_rotation_enabled" json:"token_rotation_enabled"`
+	} `yaml:"settings" json:"settings"`
+}
+
+// ManifestCommand is one slash command.
+type ManifestCommand struct {
+	Command     string `yaml:"command" json:"command"`
+	URL         string `yaml:"url" json:"url"`
+	Description string `yaml:"description" json:"description"`
+	Usage       string `yaml:"usage_hint,omitempty" json:"usage_hint,omitempty"`
+	Escape      bool   `yaml:"should_escape" json:"should_escape"`
+}
+
+// NewManifest describes an app with these handlers that is served at publicURL. It fails when Slack would refuse the
+// result, with every reason at once.
+func NewManifest(p Profile, handlers []Handler, publicURL string) (Manifest, error) {
+	publicURL = strings.TrimRight(publicURL, "/")
+	var m Manifest
+	m.Metadata.Major = 2
+	m.Display.Name, m.Display.Description, m.Display.LongDescription, m.Display.Color = p.Name, p.Description, p.LongDescription, p.Color
+	m.Features.BotUser.Name, m.Features.BotUser.Online = p.Name, true
+	m.Features.Home.Messages = true // the welcome message and its answers live there
+
+	requests := publicURL + "/slack/events"
+	events := []string{"app_uninstalled", "tokens_revoked"} // without them a removal is never noticed
+	for _, h := range handlers {
+		switch h.Kind {
+		case KindEvent:
+			events = append(events, h.Name)
+			m.Features.Home.HomeTab = m.Features.Home.HomeTab || h.Name == "app_home_opened"
+		case KindMessage:
+			events = append(events, h.messageEvents()...)
+		case KindCommand:
+			m.Features.Commands = append(m.Features.Commands, ManifestCommand{
+				Command: h.Name, URL: requests, Description: h.About, Usage: h.Usage, Escape: true,
+			})
+		case KindAction:
+			m.Settings.Interactivity.Enabled = true
+		}
+	}
+	slices.Sort(events)
+	slices.SortFunc(m.Features.Commands, func(a, b ManifestCommand) int { return cmp.Compare(a.Command, b.Command) })
+	m.OAuth.RedirectURLs = []string{publicURL + "/slack/oauth_redirect"}
+	m.OAuth.Scopes.Bot = install.ScopeNames(Scopes(handlers))
+	m.Settings.Events.URL, m.Settings.Events.BotEvents = requests, slices.Compact(events)
+	m.Settings.Interactivity.URL = requests
+	return m, m.check()
+}
+
+var (
+	scopeName = regexp.MustCompile(`^[a-z][a-z0-9_.:-]{1,49}$`)
+	eventName = regexp.MustCompile(`^[a-z][a-z0-9_.]{1,99}$`)
+	color     = regexp.MustCompile(`^#([0-9a-fA-F]{3}|[0-9a-fA-F]{6})$`)
+)
+
+// check holds m against the rules of Slack's manifest reference.
+func (m Manifest) check() error {
+	var problems []error
+	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf("manifest: "+format, args...)) }
+	length := func(what, s string, least, most int) {
+		if n := utf8.RuneCountInString(s); n < least || n > most {
+			bad("%s has %d characters, Slack allows %d to %d", what, n, least, most)
+		}
+	}
+	address := func(what, s string, most int) {
+		u, err := url.Parse(s)
+		if err != nil || u.Scheme != "https" || u.Host == "" || u.Fragment != "" {
+			bad("%s %q must be an https address without a fragment", what, s)
+		}
+		length(what, s, 1, most)
+	}
+	length("name", m.Display.Name, 1, 35)
+	length("description", m.Display.Description, 0, 140)
+	if m.Display.LongDescription != "" {
+		length("long_description", m.Display.LongDescription, 175, 4000)
+	}
+	if m.Display.Color != "" && !color.MatchString(m.Display.Color) {
+		bad("background_color %q is not of the form #rrggbb", m.Display.Color)
+	}
+	length("bot_user display_name", m.Features.BotUser.Name, 1, 80)
+	if n := len(m.Features.Commands); n > 50 {
+		bad("%d slash commands, Slack allows 50", n)
+	}
+	for _, c := range m.Features.Commands {
+		if !commandName.MatchString(c.Command) {
+			bad("command %q is not a slash and 1 to 31 letters", c.Command)
+		}
+		length(c.Command+" description", c.Description, 1, 2000)
+		length(c.Command+" usage_hint", c.Usage, 0, 1000)
+		address(c.Command+" url", c.URL, 3000)
+	}
+	if len(m.OAuth.Scopes.Bot) == 0 || len(m.OAuth.Scopes.Bot) > 255 {
+		bad("%d bot scopes, Slack allows 1 to 255", len(m.OAuth.Scopes.Bot))
+	}
+	for _, s := range m.OAuth.Scopes.Bot {
+		if !scopeName.MatchString(s) {
+			bad("scope %q is not a scope's name", s)
+		}
+	}
+	for _, u := range m.OAuth.RedirectURLs {
+		address("redirect URL", u, 3000)
+	}
+	address("event request_url", m.Settings.Events.URL, 3500)
+	if n := len(m.Settings.Events.BotEvents); n > 100 {
+		bad("%d bot events, Slack allows 100", n)
+	}
+	for _, e := range m.Settings.Events.BotEvents {
+		if !eventName.MatchString(e) {
+			bad("event %q is not an event's name", e)
+		}
+		need := eventScope[e]
+		for _, s := range messageScopes {
+			if s.event == e {
+				need = s.scope
+			}
+		}
+		if need != "" && !slices.Contains(m.OAuth.Scopes.Bot, need) {
+			bad("event %q needs the scope %s", e, need)
+		}
+	}
+	return errors.Join(problems...)
+}

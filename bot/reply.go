@@ -1,0 +1,147 @@
+package bot
+
+// How a handler's answer reaches the person: as the body of the command's response, through the response_url, or as a
+// message in the conversation.
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/slack-go/slack"
+
+	"switchboard/install"
+)
+
+// Reply is an answer. The zero Reply says nothing.
+type Reply struct {
+	// Text is a whole sentence that stands for the blocks: screen readers and notifications read it instead of them.
+	Text   string
+	Blocks []slack.Block
+	// InChannel shows a command's answer to everybody in the channel; otherwise only the person who acted sees it.
+	InChannel bool
+	// Replace puts an action's answer in the place of the message that held the button.
+	Replace bool
+	// Then runs after the answer is out, for at most 30 s, and its Reply takes the place of this one.
+	Then func(ctx context.Context) (Reply, error)
+}
+
+func (r Reply) empty() bool { return r.Text == "" && len(r.Blocks) == 0 }
+
+// message is a Reply as Slack reads it in a command's response and at a response_url.
+// https://docs.slack.dev/interactivity/handling-user-interaction
+type message struct {
+	ResponseType    string        `json:"response_type,omitempty"`
+	Text            string        `json:"text"`
+	Blocks          []slack.Block `json:"blocks,omitempty"`
+	ReplaceOriginal *bool         `json:"replace_original,omitempty"`
+}
+
+func (r Reply) message(replace bool) message {
+	m := message{Text: r.Text, Blocks: r.Blocks, ResponseType: "ephemeral", ReplaceOriginal: &replace}
+	if r.InChannel {
+		m.ResponseType = "in_channel"
+	}
+	return m
+}
+
+// writeReply is the body of a command's response.
+func writeReply(w http.ResponseWriter, r Reply) error {
+	if r.empty() {
+		w.WriteHeader(http.StatusOK)
+		return nil
+	}
+	m := r.message(false)
+	m.ReplaceOriginal = nil // there is nothing to replace yet
+	body, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("write reply: %w", err)
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	_, err = w.Write(body)
+	return err
+}
+
+// respond posts to a response_url. Slack takes 5 posts within 30 minutes. Its errors do not hold the address.
+func (b *Bot) respond(ctx context.Context, address install.Secret, m message) error {
+	if address == "" {
+		return errors.New("respond: no response_url")
+	}
+	u, err := b.responseURL(address.Reveal())
+	if err != nil {
+		return fmt.Errorf("respond: response_url: %w", err)
+	}
+	body, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("respond: %w", err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(body))
+	if err != nil {
+		return errors.New("respond: response_url is not usable")
+	}
+	req.Header.Set("Content-Type", "application/json; charset=utf-8")
+	resp, err := b.hooks.Do(req)
+	if err != nil {
+		return fmt.Errorf("respond: %w", install.Cause(err))
+	}
+	defer func() { _ = resp.Body.Close() }()
+	answer, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("respond: Slack answered %d %s", resp.StatusCode, clip(string(answer)))
+	}
+	return nil
+}
+
+// Say posts r in the conversation that t came from and returns the message's ts. In a thread it stays in the thread.
+func (t *Turn) Say(ctx context.Context, r Reply) (ts string, err error) {
+	if t.Slack == nil {
+		return "", install.ErrNotConnected
+	}
+	options := []slack.MsgOption{slack.MsgOptionText(r.Text, false), slack.MsgOptionDisableLinkUnfurl()}
+	if len(r.Blocks) > 0 {
+		options = append(options, slack.MsgOptionBlocks(r.Blocks...))
+	}
+	if t.ThreadTS != "" {
+		options = append(options, slack.MsgOptionTS(t.ThreadTS))
+	}
+	_, ts, err = t.Slack.PostMessageContext(ctx, t.ChannelID, options...)
+	return ts, err
+}
+
+// say posts r and, when it has a Then, changes the message to what Then returns.
+func (t *Turn) say(ctx context.Context, r Reply) error {
+	if r.empty() {
+		return nil
+	}
+	ts, err := t.Say(ctx, r)
+	if err != nil {
+		return fmt.Errorf("post reply: %w", err)
+	}
+	if r.Then == nil {
+		return nil
+	}
+	later, err := r.Then(ctx)
+	if err != nil || later.empty() {
+		// The first answer stands; posting it again on a retry would help nobody.
+		t.Log.WarnContext(ctx, "second part of a reply", "ref", t.Ref, "cause", install.Cause(orNothing(err)))
+		return nil
+	}
+	_, _, _, err = t.Slack.UpdateMessageContext(ctx, t.ChannelID, ts, slack.MsgOptionText(later.Text, false), slack.MsgOptionBlocks(later.Blocks...))
+	if err != nil {
+		t.Log.WarnContext(ctx, "update reply", "ref", t.Ref, "slack_error", install.SlackError(err), "cause", install.Cause(err))
+	}
+	return nil
+}
+
+var errNoReply = errors.New("it returned nothing")
+
+func orNothing(err error) error {
+	if err == nil {
+		return errNoReply
+	}
+	return err
+}

@@ -1,0 +1,71 @@
+package bot
+
+// Slack signs every request; what does not verify is not Slack's and nothing of it is looked at.
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"switchboard/install"
+)
+
+// maxSkew is how far the request's time may be from ours, in both directions, so that neither an old nor a
+// pre-dated request can be replayed later.
+const maxSkew = 5 * time.Minute
+
+// verify checks the v0 signature over the raw body against each secret. The error never holds a signature.
+// https://docs.slack.dev/authentication/verifying-requests-from-slack
+func verify(h http.Header, body []byte, secrets []install.Secret, now time.Time) error {
+	signature, err := single(h, "X-Slack-Signature")
+	if err != nil {
+		return err
+	}
+	stamp, err := single(h, "X-Slack-Request-Timestamp")
+	if err != nil {
+		return err
+	}
+	at, err := strconv.ParseUint(stamp, 10, 40)
+	if err != nil {
+		return errors.New("timestamp is not a number")
+	}
+	if skew := now.Sub(time.Unix(int64(at), 0)); skew > maxSkew || skew < -maxSkew {
+		return errors.New("timestamp is more than 5 minutes from our clock")
+	}
+	const version = "v0="
+	if len(signature) != len(version)+2*sha256.Size || signature[:len(version)] != version {
+		return errors.New("signature is not of the form v0=…")
+	}
+	given, err := hex.DecodeString(signature[len(version):])
+	if err != nil {
+		return errors.New("signature is not hexadecimal")
+	}
+	var good bool
+	for _, secret := range secrets {
+		mac := hmac.New(sha256.New, []byte(secret.Reveal()))
+		mac.Write([]byte("v0:" + stamp + ":"))
+		mac.Write(body)
+		// No early end, so that the time taken does not tell which secret came close.
+		good = hmac.Equal(mac.Sum(nil), given) || good
+	}
+	if !good {
+		return errors.New("signature does not match the body")
+	}
+	return nil
+}
+
+// single returns the one value of a header. Two values mean that a proxy and Slack may disagree about which one counts.
+func single(h http.Header, name string) (string, error) {
+	switch values := h.Values(name); len(values) {
+	case 1:
+		return values[0], nil
+	case 0:
+		return "", errors.New("no header " + name)
+	default:
+		return "", errors.New("more than one header " + name)
+	}
+}
