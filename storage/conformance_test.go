@@ -1,0 +1,869 @@
+package storage_test
+
+// Both databases must behave alike down to the last race, so there is one suite, and both run it.
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"gorm.io/gorm"
+
+	"switchboard/install"
+	"switchboard/storage"
+	"switchboard/storage/storagetest"
+)
+
+// callers is how many goroutines a race is run with.
+const callers = 100
+
+var t0 = time.Date(2026, 11, 20, 9, 30, 0, 123456000, time.UTC)
+
+// fixture is a migrated database with another, raw handle on the same tables.
+type fixture struct {
+	*storage.DB
+	url string
+	raw *sql.DB
+}
+
+// eachDatabase runs test on SQLite and on PostgreSQL.
+func eachDatabase(t *testing.T, test func(t *testing.T, f fixture)) {
+	t.Helper()
+	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite, "postgres": storagetest.Postgres} {
+		t.Run(name, func(t *testing.T) { test(t, open(t, fresh(t))) })
+	}
+}
+
+func open(t testing.TB, url string) fixture {
+	t.Helper()
+	keys, err := storage.ParseKeys(storage.NewKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := openWith(t, url, keys)
+	if _, err := db.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return fixture{db, url, rawHandle(t, url)}
+}
+
+func openWith(t testing.TB, url string, keys *storage.Keyring) *storage.DB {
+	t.Helper()
+	db, err := storage.Open(t.Context(), url, keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+func rawHandle(t testing.TB, url string) *sql.DB {
+	t.Helper()
+	driver, dsn := "pgx", url
+	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
+		driver, dsn = "sqlite", path+"?_pragma=busy_timeout(10000)"
+	}
+	raw, err := sql.Open(driver, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { raw.Close() })
+	return raw
+}
+
+func (f fixture) count(t *testing.T, query string) (n int) {
+	t.Helper()
+	if err := f.raw.QueryRow(query).Scan(&n); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	return n
+}
+
+// together runs fn n times at once and waits for all.
+func together(n int, fn func(i int)) {
+	var wg sync.WaitGroup
+	start := make(chan struct{})
+	for i := range n {
+		wg.Go(func() {
+			<-start
+			fn(i)
+		})
+	}
+	close(start)
+	wg.Wait()
+}
+
+func key(app, enterprise, team string) install.Key {
+	return install.Key{AppID: app, EnterpriseID: enterprise, TeamID: team}
+}
+
+// full is a connection with something in every field.
+func full(k install.Key) install.Connection {
+	return install.Connection{
+		Key: k, TeamName: "Acme", TeamURL: "https://acme.slack.com/", TeamIcon: "https://img/1.png", EnterpriseName: "Acme Group",
+		BotUserID: "U0BOT", BotID: "B0BOT", Scopes: []string{"chat:write", "commands"},
+		Token: "xoxe.xoxb-token", RefreshToken: "xoxe-1-refresh", ExpiresAt: t0.Add(12 * time.Hour),
+		Webhook: install.Webhook{URL: "https://hooks.slack.com/services/T/B/secret", Channel: "#general", ChannelID: "C1",
+			ConfigurationURL: "https://acme.slack.com/services/B1"},
+		InstalledBy: "U1", InstalledByName: "Ann", InstalledAt: t0,
+		State: install.Active, Reason: "because", StateSince: t0.Add(time.Second), CheckedAt: t0.Add(2 * time.Second),
+		LastEventAt: t0.Add(3 * time.Second),
+	}
+}
+
+func put(t *testing.T, db install.Store, c install.Connection) install.Connection {
+	t.Helper()
+	now, _, err := db.Put(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return now
+}
+
+// same compares connections, secrets included (cmp would print them hidden and alike).
+func same(t *testing.T, what string, got, want install.Connection) {
+	t.Helper()
+	for name, s := range map[string][2]install.Secret{
+		"token": {got.Token, want.Token}, "refresh token": {got.RefreshToken, want.RefreshToken},
+		"webhook": {got.Webhook.URL, want.Webhook.URL},
+	} {
+		if s[0].Reveal() != s[1].Reveal() {
+			t.Errorf("%s: the %s differs (%d and %d bytes)", what, name, len(s[0]), len(s[1]))
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+func TestConformance(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f fixture) {
+		for name, test := range map[string]func(*testing.T, fixture){
+			"PutAndReadBack":        testPutAndReadBack,
+			"PutAgain":              testPutAgain,
+			"PutOlderConsent":       testPutOlderConsent,
+			"PutTogether":           testPutTogether,
+			"PutTogetherNewerWins":  testPutTogetherNewerWins,
+			"PutRefusesBrokenKeys":  testPutRefusesBrokenKeys,
+			"IDSurvives":            testIDSurvives,
+			"UpdateTogether":        testUpdateTogether,
+			"UpdateAndPutTogether":  testUpdateAndPutTogether,
+			"UpdateWritesItsChange": testUpdateWritesItsChange,
+			"UpdateRefuses":         testUpdateRefuses,
+			"UpdateEnds":            testUpdateEnds,
+			"FindOrder":             testFindOrder,
+			"FindNothing":           testFindNothing,
+			"List":                  testList,
+			"OddValues":             testOddValues,
+			"Attempts":              testAttempts,
+			"TakeAttempt":           testTakeAttempt,
+			"TakeAttemptOnce":       testTakeAttemptOnce,
+			"SweepAttempts":         testSweepAttempts,
+			"EndedContext":          testEndedContext,
+			"Ready":                 testReady,
+		} {
+			t.Run(name, func(t *testing.T) {
+				// Each test has its own app and so its own connections; those that count all rows empty the tables.
+				test(t, f)
+			})
+		}
+	})
+}
+
+func testPutAndReadBack(t *testing.T, f fixture) {
+	c := full(key("A-read", "E1", "T1"))
+	c.ID, c.CreatedAt, c.Installs = "con_chosenbycaller", t0.Add(-time.Hour), 17 // not the caller's to choose
+	now, before, err := f.Put(t.Context(), c)
+	if err != nil || before != nil {
+		t.Fatalf("Put: before %v, error %v", before, err)
+	}
+	if !regexp.MustCompile(`^con_[a-z2-7]{16}$`).MatchString(now.ID) {
+		t.Errorf("id %q", now.ID)
+	}
+	want := c
+	want.ID, want.CreatedAt, want.Installs = now.ID, t0, 1
+	same(t, "Put", now, want)
+	found, err := f.Find(t.Context(), c.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "Find", found, want)
+	found, err = f.FindID(t.Context(), now.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "FindID", found, want)
+}
+
+func testPutAgain(t *testing.T, f fixture) {
+	first := put(t, f, full(key("A-again", "E1", "T1")))
+	again := install.Connection{Key: first.Key, TeamName: "Acme 2", Token: "xoxb-2", InstalledAt: t0.Add(time.Minute), State: install.Active}
+	now, before, err := f.Put(t.Context(), again)
+	if err != nil || before == nil {
+		t.Fatalf("Put: before %v, error %v", before, err)
+	}
+	same(t, "before", *before, first)
+	want := again
+	want.ID, want.CreatedAt, want.Installs = first.ID, first.CreatedAt, 2
+	same(t, "now", now, want)
+	found, err := f.Find(t.Context(), first.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "Find", found, want)
+}
+
+func testPutOlderConsent(t *testing.T, f fixture) {
+	first := put(t, f, full(key("A-older", "", "T1")))
+	for name, at := range map[string]time.Time{"a microsecond older": t0.Add(-time.Microsecond), "no time": {}} {
+		late := full(first.Key)
+		late.Token, late.InstalledAt, late.TeamName = "xoxb-late", at, "Late"
+		now, before, err := f.Put(t.Context(), late)
+		if err != nil || before == nil {
+			t.Fatalf("%s: before %v, error %v", name, before, err)
+		}
+		first.Installs++
+		same(t, name, now, first)
+	}
+	tie := full(first.Key)
+	tie.Token = "xoxb-tie"
+	if now := put(t, f, tie); now.Token != "xoxb-tie" || now.Installs != 4 {
+		t.Errorf("a consent of the same moment was not taken: %d installs", now.Installs)
+	}
+}
+
+func testPutTogether(t *testing.T, f fixture) {
+	k := key("A-together", "E1", "T1")
+	race := func(what string, first func(before *install.Connection) bool) {
+		var mu sync.Mutex
+		ids, firsts := map[string]int{}, 0
+		together(callers, func(i int) {
+			c := full(k)
+			c.Token = install.Secret(fmt.Sprintf("xoxb-%d", i))
+			now, before, err := f.Put(t.Context(), c)
+			if err != nil {
+				t.Errorf("%s: %v", what, err)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			ids[now.ID]++
+			if first(before) {
+				firsts++
+			}
+		})
+		if len(ids) != 1 {
+			t.Errorf("%s: %d ids for one workspace", what, len(ids))
+		}
+		if firsts != 1 {
+			t.Errorf("%s: %d of %d callers were the first", what, firsts, callers)
+		}
+		if n := f.count(t, "SELECT count(*) FROM connections WHERE app_id = 'A-together'"); n != 1 {
+			t.Errorf("%s: %d rows", what, n)
+		}
+	}
+	race("empty", func(before *install.Connection) bool { return before == nil })
+	if _, err := f.Update(t.Context(), k, func(c *install.Connection) error {
+		c.Erase(install.Removed, install.ReasonUninstalled, t0)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	race("removed", func(before *install.Connection) bool { return before != nil && before.State == install.Removed })
+	c, err := f.Find(t.Context(), k)
+	if err != nil || c.Installs != 2*callers {
+		t.Errorf("%d installs counted of %d, error %v", c.Installs, 2*callers, err)
+	}
+}
+
+func testPutTogetherNewerWins(t *testing.T, f fixture) {
+	k := key("A-newer", "", "T1")
+	together(callers, func(i int) {
+		c := full(k)
+		c.InstalledAt = t0.Add(time.Duration(i) * time.Microsecond)
+		c.Token = install.Secret(fmt.Sprintf("xoxb-%d", i))
+		if _, _, err := f.Put(t.Context(), c); err != nil {
+			t.Error(err)
+		}
+	})
+	c, err := f.Find(t.Context(), k)
+	if err != nil || c.Token.Reveal() != fmt.Sprintf("xoxb-%d", callers-1) || c.Installs != callers {
+		t.Errorf("consent of %v is in force after %d installs, error %v", c.InstalledAt, c.Installs, err)
+	}
+}
+
+func testPutRefusesBrokenKeys(t *testing.T, f fixture) {
+	for _, k := range []install.Key{{}, key("A", "", ""), key("", "E", "T"), key("A", "", "T\x00"), key("A", "\xff", "T")} {
+		if _, _, err := f.Put(t.Context(), full(k)); err == nil {
+			t.Errorf("%q was kept", k)
+		}
+	}
+}
+
+func testIDSurvives(t *testing.T, f fixture) {
+	first := put(t, f, full(key("A-id", "E1", "T1")))
+	for round := range 5 {
+		at := t0.Add(time.Duration(round) * time.Hour)
+		removed, err := f.Update(t.Context(), first.Key, func(c *install.Connection) error {
+			c.Erase(install.Removed, install.ReasonTokenRevoked, at)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if removed.Token != "" || removed.RefreshToken != "" || removed.Webhook.URL != "" || removed.State != install.Removed {
+			t.Error("a removed connection kept a secret or its state")
+		}
+		if n := f.count(t, "SELECT length(token) + length(refresh_token) + length(webhook_url) FROM connections WHERE app_id = 'A-id'"); n != 0 {
+			t.Errorf("%d sealed bytes are left after a removal", n)
+		}
+		c := full(first.Key)
+		c.InstalledAt = at
+		back := put(t, f, c)
+		if back.ID != first.ID || !back.CreatedAt.Equal(first.CreatedAt) || back.State != install.Active || back.Installs != round+2 {
+			t.Errorf("round %d: %s since %v, %s, %d installs", round, back.ID, back.CreatedAt, back.State, back.Installs)
+		}
+	}
+}
+
+func testUpdateTogether(t *testing.T, f fixture) {
+	k := key("A-update", "", "T1")
+	put(t, f, full(k))
+	together(callers, func(i int) {
+		_, err := f.Update(t.Context(), k, func(c *install.Connection) error {
+			c.Installs++
+			c.Scopes = append(c.Scopes, fmt.Sprintf("scope:%d", i))
+			c.Token += "+" // a secret is read, changed and written under the same rule
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	c, err := f.Find(t.Context(), k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "xoxe.xoxb-token" + strings.Repeat("+", callers); c.Token.Reveal() != want {
+		t.Errorf("%d of %d changes of the token are there", len(c.Token)-len("xoxe.xoxb-token"), callers)
+	}
+	if c.Installs != 1+callers || len(c.Scopes) != 2+callers {
+		t.Errorf("%d installs and %d scopes after %d updates", c.Installs, len(c.Scopes), callers)
+	}
+	if n := f.count(t, "SELECT version FROM connections WHERE app_id = 'A-update'"); n != 1+callers {
+		t.Errorf("version %d after %d writes", n, 1+callers)
+	}
+}
+
+// A renewal and a re-install meet: neither may undo the other.
+func testUpdateAndPutTogether(t *testing.T, f fixture) {
+	k := key("A-mixed", "", "T1")
+	put(t, f, full(k))
+	var updates atomic.Int64
+	together(callers, func(i int) {
+		if i%2 == 0 {
+			c := full(k)
+			c.CheckedAt = t0
+			if _, _, err := f.Put(t.Context(), c); err != nil {
+				t.Error(err)
+			}
+			return
+		}
+		if _, err := f.Update(t.Context(), k, func(c *install.Connection) error {
+			c.Installs += 1000
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
+		updates.Add(1000)
+	})
+	c, err := f.Find(t.Context(), k)
+	if want := 1 + callers/2 + int(updates.Load()); err != nil || c.Installs != want {
+		t.Errorf("%d counted, want %d, error %v", c.Installs, want, err)
+	}
+}
+
+func testUpdateWritesItsChange(t *testing.T, f fixture) {
+	first := put(t, f, full(key("A-change", "E1", "T1")))
+	boxes := func() (boxes [3]string) {
+		t.Helper()
+		row := f.raw.QueryRow("SELECT token, refresh_token, webhook_url FROM connections WHERE app_id = 'A-change'")
+		if err := row.Scan(&boxes[0], &boxes[1], &boxes[2]); err != nil {
+			t.Fatal(err)
+		}
+		return boxes
+	}
+	version := func() int { return f.count(t, "SELECT version FROM connections WHERE app_id = 'A-change'") }
+	before := boxes()
+
+	got, err := f.Update(t.Context(), first.Key, func(*install.Connection) error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "nothing changed", got, first)
+	if version() != 1 || boxes() != before {
+		t.Error("an update without a change wrote something")
+	}
+
+	want := first
+	want.State, want.Reason, want.LastEventAt = install.Paused, "", t0.Add(time.Hour)
+	got, err = f.Update(t.Context(), first.Key, func(c *install.Connection) error {
+		c.State, c.Reason, c.LastEventAt = want.State, want.Reason, want.LastEventAt
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "facts changed", got, want)
+	if version() != 2 || boxes() != before {
+		t.Error("a change of facts sealed the secrets again")
+	}
+
+	want.RefreshToken = "xoxe-1-next"
+	got, err = f.Update(t.Context(), first.Key, func(c *install.Connection) error {
+		c.RefreshToken = want.RefreshToken
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "a secret changed", got, want)
+	after := boxes()
+	if after[0] != before[0] || after[2] != before[2] || after[1] == before[1] {
+		t.Error("exactly the refresh token should have been sealed again")
+	}
+	found, err := f.Find(t.Context(), first.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "Find", found, want)
+}
+
+func testUpdateRefuses(t *testing.T, f fixture) {
+	first := put(t, f, full(key("A-refuse", "E1", "T1")))
+	mine := errors.New("no, thanks")
+	if _, err := f.Update(t.Context(), first.Key, func(c *install.Connection) error {
+		c.Token = "xoxb-never"
+		return mine
+	}); err != mine {
+		t.Errorf("fn's error came back as %v", err)
+	}
+	if _, err := f.Update(t.Context(), first.Key, func(c *install.Connection) error {
+		c.TeamID = "T2"
+		return nil
+	}); err == nil {
+		t.Error("an update moved a connection to another workspace")
+	}
+	if _, err := f.Update(t.Context(), first.Key, func(c *install.Connection) error {
+		c.ID = "con_other"
+		return nil
+	}); err == nil {
+		t.Error("an update changed an id")
+	}
+	func() {
+		defer func() { _ = recover() }()
+		_, _ = f.Update(t.Context(), first.Key, func(c *install.Connection) error {
+			c.Token = "xoxb-never"
+			panic("fn")
+		})
+	}()
+	found, err := f.Find(t.Context(), first.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "after all that", found, first)
+
+	// Update is for the exact row, also where Find would answer with another.
+	for _, k := range []install.Key{key("A-refuse", "", "T1"), key("A-refuse", "E2", "T1"), key("A-refuse", "E1", "T2"), {}, key("A\x00", "", "T")} {
+		if _, err := f.Update(t.Context(), k, func(*install.Connection) error {
+			t.Error("fn was called")
+			return nil
+		}); err != install.ErrNotFound {
+			t.Errorf("%q: %v", k, err)
+		}
+	}
+}
+
+// An update that ends in the middle leaves nothing behind, neither a change nor a lock.
+func testUpdateEnds(t *testing.T, f fixture) {
+	first := put(t, f, full(key("A-ends", "E1", "T1")))
+	ctx, cancel := context.WithCancel(t.Context())
+	if _, err := f.Update(ctx, first.Key, func(c *install.Connection) error {
+		c.Token = "xoxb-never"
+		cancel()
+		return nil
+	}); !errors.Is(err, context.Canceled) {
+		t.Errorf("an ended update said %v", err)
+	}
+
+	// While one holds the row, another waits no longer than it wants to.
+	if _, err := f.Update(t.Context(), first.Key, func(c *install.Connection) error {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+		defer cancel()
+		if _, err := f.Update(ctx, first.Key, func(*install.Connection) error { return nil }); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a waiting update said %v", err)
+		}
+		if _, err := f.Find(t.Context(), first.Key); err != nil {
+			t.Errorf("reading while a row is locked: %v", err)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+	found, err := f.Find(t.Context(), first.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "after all that", found, first)
+}
+
+// testFindOrder tries every mixture of rows, each absent, working or removed, against the rule as its comment states it.
+func testFindOrder(t *testing.T, f fixture) {
+	rows := []struct{ enterprise, team string }{{"E1", "T1"}, {"", "T1"}, {"E1", ""}, {"E2", ""}, {"E1", "T2"}}
+	asked := []struct{ enterprise, team string }{{"E1", "T1"}, {"", "T1"}, {"E1", ""}, {"E2", ""}, {"E2", "T1"}, {"E1", "T3"}, {"", "T3"}}
+	mixtures := 1
+	for range rows {
+		mixtures *= 3
+	}
+	for m := range mixtures {
+		app := fmt.Sprintf("A-find-%d", m)
+		var have []install.Connection
+		for i, rest := 0, m; i < len(rows); i, rest = i+1, rest/3 {
+			// Of two rows that fit alike the latest consent is the one that counts, so the first is the latest.
+			c := install.Connection{Key: key(app, rows[i].enterprise, rows[i].team), InstalledAt: t0.Add(-time.Duration(i) * time.Second), State: install.Active}
+			switch rest % 3 {
+			case 0:
+				continue
+			case 1:
+				c.State = install.Removed
+			}
+			have = append(have, put(t, f, c))
+		}
+		for _, a := range asked {
+			k := key(app, a.enterprise, a.team)
+			got, err := f.Find(t.Context(), k)
+			want := answer(have, k)
+			switch {
+			case want == "" && err != install.ErrNotFound:
+				t.Errorf("%v has no row, but Find said %v, %v", k, got.Key, err)
+			case want != "" && err != nil:
+				t.Errorf("Find(%v): %v", k, err)
+			case want != got.ID:
+				t.Errorf("Find(%v) is %v (%s), of %v", k, got.Key, got.State, have)
+			}
+		}
+	}
+
+	// Rows under two organisations, neither of them the one asked for: the latest consent.
+	old, latest := full(key("A-two", "E1", "T1")), full(key("A-two", "E2", "T1"))
+	latest.InstalledAt = t0.Add(time.Second)
+	put(t, f, latest)
+	put(t, f, old)
+	if c, err := f.Find(t.Context(), key("A-two", "", "T1")); err != nil || c.EnterpriseID != "E2" {
+		t.Errorf("of two organisations' rows: %v, %v", c.Key, err)
+	}
+}
+
+// answer says which of have answers for k, by the words of install.Store.
+func answer(have []install.Connection, k install.Key) (id string) {
+	pick := func(removed bool, fits func(c install.Key) bool) {
+		for _, c := range have {
+			if id == "" && (c.State == install.Removed) == removed && fits(c.Key) {
+				id = c.ID
+			}
+		}
+	}
+	for _, removed := range []bool{false, true} {
+		pick(removed, func(c install.Key) bool { return c == k })
+		if k.TeamID == "" {
+			continue
+		}
+		pick(removed, func(c install.Key) bool { return c.TeamID == k.TeamID })
+		if k.EnterpriseID != "" {
+			pick(removed, func(c install.Key) bool { return c.EnterpriseID == k.EnterpriseID && c.TeamID == "" })
+		}
+	}
+	return id
+}
+
+func testFindNothing(t *testing.T, f fixture) {
+	put(t, f, full(key("A-none", "E1", "T1")))
+	for _, k := range []install.Key{
+		{}, key("A-none", "", ""), key("", "E1", "T1"), key("A-none", "E1", "T2"), key("A-none", "E1", ""),
+		key("A-other", "E1", "T1"), key("A-none", "E1", "t1"), key("A-none", "", "T%"), key("A-none", "", "T\x00"), key("A-none", "", "\xff"),
+	} {
+		if c, err := f.Find(t.Context(), k); err != install.ErrNotFound {
+			t.Errorf("%q: %v, %v", k, c.Key, err)
+		}
+	}
+	for _, id := range []string{"", "con_", "con_%", "\x00", "\xff"} {
+		if _, err := f.FindID(t.Context(), id); err != install.ErrNotFound {
+			t.Errorf("%q: %v", id, err)
+		}
+	}
+}
+
+func testList(t *testing.T, f fixture) {
+	names := []string{"zebra", "Älpler", "acme", "Zürich", "acme", "🦊", ""}
+	var want []install.Connection
+	for i, name := range names {
+		c := full(key("A-list", "", fmt.Sprintf("T%d", i)))
+		c.TeamName = name
+		if i == 3 {
+			c.State = install.Removed
+		}
+		c = put(t, f, c)
+		c.Token, c.RefreshToken, c.Webhook.URL = "", "", ""
+		want = append(want, c)
+	}
+	slices.SortFunc(want, func(a, b install.Connection) int {
+		if c := strings.Compare(a.TeamName, b.TeamName); c != 0 {
+			return c
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	all, err := f.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := slices.DeleteFunc(all, func(c install.Connection) bool { return c.AppID != "A-list" })
+	if len(got) != len(want) {
+		t.Fatalf("%d of %d connections", len(got), len(want))
+	}
+	for i := range got {
+		same(t, fmt.Sprintf("place %d", i), got[i], want[i])
+	}
+}
+
+func testOddValues(t *testing.T, f fixture) {
+	long := install.Secret(strings.Repeat("xoxe.xoxb-", 100_000)) // 1 MB
+	for name, c := range map[string]install.Connection{
+		"nothing but a key": {},
+		"unicode":           {TeamName: "Ünïcødé 東京 🦊 '; DROP TABLE connections; --", InstalledByName: "\u202eevil", Token: "xoxb-ß"},
+		"long":              {TeamName: strings.Repeat("é", 10_000), Token: long, RefreshToken: long, Webhook: install.Webhook{URL: long}},
+		"binary secret":     {Token: "\x00\xff\x00"},
+		"old and new times": {CreatedAt: t0, InstalledAt: time.Date(1, 1, 2, 0, 0, 0, 0, time.UTC), ExpiresAt: time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC)},
+	} {
+		c.Key = key("A-odd", "", "T "+name)
+		now := put(t, f, c)
+		want := c
+		want.ID, want.CreatedAt, want.Installs = now.ID, c.InstalledAt, 1
+		found, err := f.Find(t.Context(), c.Key)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		same(t, name, found, want)
+	}
+
+	zone := full(key("A-odd", "", "T zone"))
+	zone.InstalledAt = t0.Add(789).In(time.FixedZone("east", 5*3600)) // nanoseconds are cut off
+	if now := put(t, f, zone); now.InstalledAt != t0 {
+		t.Errorf("%v became %v", zone.InstalledAt, now.InstalledAt)
+	}
+	dirty := full(key("A-odd", "", "T dirty"))
+	dirty.TeamName = "a\x00b\xffc"
+	if now := put(t, f, dirty); now.TeamName != "a\uFFFDb\uFFFDc" {
+		t.Errorf("text that is none became %q", now.TeamName)
+	}
+}
+
+func attempt(name string, started time.Time) install.Attempt {
+	state, browser := sha256.Sum256([]byte(name)), sha256.Sum256([]byte("browser "+name))
+	return install.Attempt{Ref: name, StateHash: state[:], BrowserHash: browser[:], StartedAt: started,
+		ExpiresAt: started.Add(10 * time.Minute), TeamHint: "T1", BoundTo: "con_1"}
+}
+
+func start(t *testing.T, db install.Store, a install.Attempt) install.Attempt {
+	t.Helper()
+	if err := db.StartAttempt(t.Context(), a); err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func testAttempts(t *testing.T, f fixture) {
+	clearAttempts(t, f)
+	var want []install.Attempt
+	for i := range 5 {
+		// The last two start at the same moment: then the later call is the newer attempt.
+		a := start(t, f, attempt(fmt.Sprintf("list-%d", i), t0.Add(time.Duration(min(i, 3))*time.Second)))
+		want = slices.Insert(want, 0, a)
+	}
+	ended := want[2]
+	ended.EndedAt, ended.Outcome, ended.Reason = t0.Add(time.Minute), install.OutcomeRefused, "access_denied"
+	ended.ConnectionID, ended.TeamID, ended.UserID = "con_2", "T2", "U2"
+	want[2] = ended
+	ended.Ref, ended.TeamHint, ended.BrowserHash = "not", "written", nil
+	if err := f.EndAttempt(t.Context(), ended); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int{5, 3, 1, 0, -1, 100} {
+		got, err := f.Attempts(t.Context(), n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want[:max(0, min(n, 5))], append([]install.Attempt{}, got...)); diff != "" {
+			t.Errorf("the newest %d (-want +got):\n%s", n, diff)
+		}
+	}
+	if err := f.EndAttempt(t.Context(), attempt("nobody's", t0)); err != install.ErrNotFound {
+		t.Errorf("ending an unknown attempt: %v", err)
+	}
+	if err := f.StartAttempt(t.Context(), want[0]); !errors.Is(err, gorm.ErrDuplicatedKey) {
+		t.Errorf("a state that is not new: %v", err)
+	}
+	if err := f.StartAttempt(t.Context(), install.Attempt{Ref: "x", StartedAt: t0}); err == nil {
+		t.Error("an attempt without a state was kept")
+	}
+	hint := attempt("hint", t0)
+	hint.TeamHint = "\x00\xff" // anybody may write ?team=%00%ff
+	start(t, f, hint)
+}
+
+func testTakeAttempt(t *testing.T, f fixture) {
+	a := start(t, f, attempt("take", t0))
+	back := t0.Add(time.Minute)
+	if _, err := f.TakeAttempt(t.Context(), a.StateHash, time.Time{}); err == nil {
+		t.Error("a state was taken at no time")
+	}
+	got, err := f.TakeAttempt(t.Context(), a.StateHash, back)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.ReturnedAt = back
+	if diff := cmp.Diff(a, got); diff != "" {
+		t.Errorf("taken (-want +got):\n%s", diff)
+	}
+	// Used stays used, also when it is old by now, and the first return stays the one that is written down.
+	for _, at := range []time.Time{back.Add(time.Second), back.Add(time.Hour)} {
+		got, err = f.TakeAttempt(t.Context(), a.StateHash, at)
+		if err != install.ErrStateUsed {
+			t.Errorf("the second time: %v", err)
+		}
+		if diff := cmp.Diff(a, got); diff != "" {
+			t.Errorf("the second time (-want +got):\n%s", diff)
+		}
+	}
+
+	late := start(t, f, attempt("late", t0))
+	for _, at := range []time.Time{late.ExpiresAt.Add(time.Hour), late.ExpiresAt} {
+		got, err = f.TakeAttempt(t.Context(), late.StateHash, at)
+		if err != install.ErrStateExpired {
+			t.Errorf("too late: %v", err)
+		}
+		if diff := cmp.Diff(late, got); diff != "" {
+			t.Errorf("too late (-want +got):\n%s", diff)
+		}
+	}
+	if _, err = f.TakeAttempt(t.Context(), late.StateHash, late.ExpiresAt.Add(-time.Microsecond)); err != nil {
+		t.Errorf("in the last moment: %v", err)
+	}
+	for _, hash := range [][]byte{nil, {}, []byte("unknown"), a.StateHash[:31]} {
+		if _, err = f.TakeAttempt(t.Context(), hash, back); err != install.ErrNotFound {
+			t.Errorf("hash %x: %v", hash, err)
+		}
+	}
+}
+
+func testTakeAttemptOnce(t *testing.T, f fixture) {
+	const rounds, consumers = 200, 8
+	for round := range rounds {
+		a := start(t, f, attempt(fmt.Sprintf("once-%d", round), t0))
+		var won atomic.Int64
+		together(consumers, func(i int) {
+			got, err := f.TakeAttempt(t.Context(), a.StateHash, t0.Add(time.Duration(i+1)*time.Second))
+			switch {
+			case err == nil:
+				won.Add(1)
+			case err != install.ErrStateUsed:
+				t.Errorf("round %d: %v", round, err)
+			}
+			if got.Ref != a.Ref || got.ReturnedAt.IsZero() {
+				t.Errorf("round %d: got %q, returned %v", round, got.Ref, got.ReturnedAt)
+			}
+		})
+		if won.Load() != 1 {
+			t.Fatalf("round %d: %d of %d consumers got the state", round, won.Load(), consumers)
+		}
+	}
+}
+
+func testSweepAttempts(t *testing.T, f fixture) {
+	clearAttempts(t, f)
+	for i := range 10 {
+		start(t, f, attempt(fmt.Sprintf("sweep-%d", i), t0.Add(time.Duration(i)*time.Second)))
+	}
+	n, err := f.SweepAttempts(t.Context(), t0.Add(4*time.Second))
+	if err != nil || n != 4 {
+		t.Errorf("swept %d, error %v", n, err)
+	}
+	left, err := f.Attempts(t.Context(), 100)
+	if err != nil || len(left) != 6 || left[5].Ref != "sweep-4" {
+		t.Errorf("%d are left, error %v", len(left), err)
+	}
+	if n, err = f.SweepAttempts(t.Context(), time.Time{}); err != nil || n != 0 {
+		t.Errorf("swept %d before the zero time, error %v", n, err)
+	}
+}
+
+func clearAttempts(t *testing.T, f fixture) {
+	t.Helper()
+	if _, err := f.SweepAttempts(t.Context(), t0.AddDate(100, 0, 0)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func testEndedContext(t *testing.T, f fixture) {
+	c := put(t, f, full(key("A-ctx", "", "T1")))
+	a := start(t, f, attempt("ctx", t0))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, call := range map[string]func() error{
+		"Put":    func() error { _, _, err := f.Put(ctx, c); return err },
+		"Find":   func() error { _, err := f.Find(ctx, c.Key); return err },
+		"FindID": func() error { _, err := f.FindID(ctx, c.ID); return err },
+		"List":   func() error { _, err := f.List(ctx); return err },
+		"Update": func() error {
+			_, err := f.Update(ctx, c.Key, func(*install.Connection) error { return nil })
+			return err
+		},
+		"Start":    func() error { return f.StartAttempt(ctx, attempt("ctx 2", t0)) },
+		"Take":     func() error { _, err := f.TakeAttempt(ctx, a.StateHash, t0); return err },
+		"End":      func() error { return f.EndAttempt(ctx, a) },
+		"Attempts": func() error { _, err := f.Attempts(ctx, 1); return err },
+		"Sweep":    func() error { _, err := f.SweepAttempts(ctx, t0); return err },
+		"Ready":    func() error { return f.Ready(ctx) },
+		"Schema":   func() error { return f.CheckSchema(ctx) },
+		"Status":   func() error { _, err := f.MigrationStatus(ctx); return err },
+		"Migrate":  func() error { _, err := f.Migrate(ctx); return err },
+	} {
+		if err := call(); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s after the caller left: %v", name, err)
+		}
+	}
+	if _, err := f.TakeAttempt(t.Context(), a.StateHash, t0); err != nil {
+		t.Errorf("the state was consumed for a caller who had left: %v", err)
+	}
+}
+
+func testReady(t *testing.T, f fixture) {
+	for range 2 { // the second time the schema's answer is remembered
+		if err := f.Ready(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -1,0 +1,274 @@
+package storage
+
+// One workspace must have one connection however many people click at once, and must never get another workspace's
+// token; the statements that see to that are here.
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"switchboard/install"
+)
+
+// keyColumns are the unique index.
+var keyColumns = []clause.Column{{Name: "app_id"}, {Name: "enterprise_id"}, {Name: "team_id"}}
+
+// Put is install.Store's. The insert decides who was first: all others wait for it in the database, then lock the row
+// and see it as it was before them.
+func (db *DB) Put(ctx context.Context, c install.Connection) (now install.Connection, before *install.Connection, err error) {
+	const doing = "put connection"
+	if err := checkKey(c.Key); err != nil {
+		return install.Connection{}, nil, fmt.Errorf("%s: %w", doing, err)
+	}
+	err = db.transact(ctx, func(tx *gorm.DB) error {
+		before = nil
+		fresh := c
+		fresh.ID, fresh.CreatedAt, fresh.Installs = newID("con_"), c.InstalledAt, 1
+		row := connectionRow{
+			ID: fresh.ID, AppID: c.AppID, EnterpriseID: c.EnterpriseID, TeamID: c.TeamID, Facts: factsOf(fresh), Version: 1,
+		}
+		for i := range secretColumns {
+			if err := db.seal(&row, &fresh, i); err != nil {
+				return err
+			}
+		}
+		insert := tx.Clauses(clause.OnConflict{Columns: keyColumns, DoNothing: true}).Create(&row)
+		if insert.Error != nil {
+			return insert.Error
+		}
+		if insert.RowsAffected == 1 {
+			now, _ = db.open(&row)
+			return nil
+		}
+
+		old, err := lockRow(tx, c.Key)
+		if err != nil {
+			return err
+		}
+		was, _ := db.open(&old)
+		before = &was
+		row = old
+		var changed []int
+		if row.Facts.InstalledAt > micros(c.InstalledAt) {
+			row.Facts.Installs++ // a consent that came late
+		} else {
+			fresh.CreatedAt, fresh.Installs = was.CreatedAt, was.Installs+1
+			row.Facts = factsOf(fresh)
+			changed = []int{0, 1, 2}
+			for i := range secretColumns {
+				if err := db.seal(&row, &fresh, i); err != nil {
+					return err
+				}
+			}
+		}
+		if err := writeRow(tx, &row, changed); err != nil {
+			return err
+		}
+		now, _ = db.open(&row)
+		return nil
+	})
+	if err != nil {
+		return install.Connection{}, nil, fault(ctx, doing, err)
+	}
+	return now, before, nil
+}
+
+// Find is install.Store's.
+func (db *DB) Find(ctx context.Context, k install.Key) (install.Connection, error) {
+	if k.AppID == "" || (k.EnterpriseID == "" && k.TeamID == "") || !storableKey(k) {
+		return install.Connection{}, install.ErrNotFound
+	}
+	// One statement, so that a row that moves between two looks is not missed.
+	var rows []connectionRow
+	query := db.read.WithContext(ctx)
+	switch {
+	case k.TeamID == "":
+		query = query.Where("app_id = ? AND enterprise_id = ? AND team_id = ''", k.AppID, k.EnterpriseID)
+	case k.EnterpriseID == "":
+		query = query.Where("app_id = ? AND team_id = ?", k.AppID, k.TeamID)
+	default:
+		query = query.Where("app_id = ? AND team_id = ? OR app_id = ? AND enterprise_id = ? AND team_id = ''",
+			k.AppID, k.TeamID, k.AppID, k.EnterpriseID)
+	}
+	if err := query.Find(&rows).Error; err != nil {
+		return install.Connection{}, fault(ctx, "find connection", err)
+	}
+	if len(rows) == 0 {
+		return install.Connection{}, install.ErrNotFound
+	}
+	// The last of these is for a workspace with rows under two organisations: the latest consent is the one that counts.
+	best := slices.MinFunc(rows, func(a, b connectionRow) int {
+		return cmp.Or(
+			cmp.Compare(distance(a, k), distance(b, k)),
+			cmp.Compare(b.Facts.InstalledAt, a.Facts.InstalledAt),
+			cmp.Compare(a.ID, b.ID),
+		)
+	})
+	c, _ := db.open(&best)
+	return c, nil
+}
+
+// distance says how far r is from being the row of k: 0 to 2 for working rows, 3 to 5 for removed ones.
+func distance(r connectionRow, k install.Key) int {
+	d := 2 // the organisation's
+	switch {
+	case r.TeamID == k.TeamID && r.EnterpriseID == k.EnterpriseID:
+		d = 0
+	case r.TeamID == k.TeamID:
+		d = 1
+	}
+	if r.Facts.State == string(install.Removed) {
+		d += 3
+	}
+	return d
+}
+
+// FindID is install.Store's.
+func (db *DB) FindID(ctx context.Context, id string) (install.Connection, error) {
+	if !storable(id) {
+		return install.Connection{}, install.ErrNotFound
+	}
+	var rows []connectionRow
+	if err := db.read.WithContext(ctx).Where("id = ?", id).Find(&rows).Error; err != nil {
+		return install.Connection{}, fault(ctx, "find connection", err)
+	}
+	if len(rows) == 0 {
+		return install.Connection{}, install.ErrNotFound
+	}
+	c, _ := db.open(&rows[0])
+	return c, nil
+}
+
+// List is install.Store's. The sealed columns are not even read.
+func (db *DB) List(ctx context.Context) ([]install.Connection, error) {
+	var rows []connectionRow
+	if err := db.read.WithContext(ctx).Omit(secretColumns[:]...).Find(&rows).Error; err != nil {
+		return nil, fault(ctx, "list connections", err)
+	}
+	list := make([]install.Connection, len(rows))
+	for i := range rows {
+		list[i] = rows[i].connection()
+	}
+	// Sorted here, because databases differ in how they order letters.
+	slices.SortFunc(list, func(a, b install.Connection) int {
+		return cmp.Or(cmp.Compare(a.TeamName, b.TeamName), cmp.Compare(a.ID, b.ID))
+	})
+	return list, nil
+}
+
+// Update is install.Store's. The row stays locked while fn runs, so fn must be quick and must not call the network.
+func (db *DB) Update(ctx context.Context, k install.Key, fn func(c *install.Connection) error) (install.Connection, error) {
+	if !storableKey(k) {
+		return install.Connection{}, install.ErrNotFound
+	}
+	var (
+		result install.Connection
+		fnErr  error
+	)
+	err := db.transact(ctx, func(tx *gorm.DB) error {
+		row, err := lockRow(tx, k)
+		if err != nil {
+			return err
+		}
+		was, readable := db.open(&row)
+		c := was
+		c.Scopes = slices.Clone(was.Scopes)
+		if fnErr = fn(&c); fnErr != nil {
+			return fnErr
+		}
+		if c.Key != was.Key || c.ID != was.ID {
+			return errors.New("an update cannot change a connection's key or id")
+		}
+		write, changed, err := db.change(&row, &was, &c, readable)
+		if err != nil {
+			return err
+		}
+		if write {
+			if err := writeRow(tx, &row, changed); err != nil {
+				return err
+			}
+		}
+		result, _ = db.open(&row)
+		return nil
+	})
+	switch {
+	case err == nil:
+		return result, nil
+	case fnErr != nil && errors.Is(err, fnErr), errors.Is(err, install.ErrNotFound):
+		return install.Connection{}, err
+	}
+	return install.Connection{}, fault(ctx, "update connection", err)
+}
+
+// change brings into row what differs between was and c. It reports whether there is anything to write and which sealed
+// columns belong to it. A secret that stayed the same keeps its box, byte by byte.
+func (db *DB) change(row *connectionRow, was, c *install.Connection, readable bool) (write bool, changed []int, err error) {
+	old, facts := factsOf(*was), factsOf(*c)
+	write = facts != old
+
+	// The secrets of an unreadable row stay, since the lost key may be found again, and so does the state beneath the one
+	// we made up for it; until somebody brings a new secret or removes the connection. Then all of it is replaced.
+	replace := false
+	if !readable {
+		replace = c.State == install.Removed
+		for _, s := range secretsOf(c) {
+			replace = replace || *s != ""
+		}
+		if !replace && facts.State == old.State && facts.Reason == old.Reason {
+			facts.State, facts.Reason = row.Facts.State, row.Facts.Reason
+		}
+	}
+	for i, s := range secretsOf(c) {
+		if replace || *s != *secretsOf(was)[i] {
+			if err := db.seal(row, c, i); err != nil {
+				return false, nil, err
+			}
+			changed = append(changed, i)
+		}
+	}
+	row.Facts = facts
+	return write || changed != nil, changed, nil
+}
+
+// lockRow reads the row of exactly k and keeps everybody else from writing it until the transaction ends. SQLite has no
+// row locks; there the transaction holds the lock on the whole file since it began.
+func lockRow(tx *gorm.DB, k install.Key) (connectionRow, error) {
+	var rows []connectionRow
+	err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
+		Where("app_id = ? AND enterprise_id = ? AND team_id = ?", k.AppID, k.EnterpriseID, k.TeamID).Find(&rows).Error
+	if err != nil {
+		return connectionRow{}, err
+	}
+	if len(rows) == 0 {
+		return connectionRow{}, install.ErrNotFound
+	}
+	return rows[0], nil
+}
+
+// writeRow writes a locked row and counts its version up. Of the sealed columns it writes only the changed ones. That
+// the version is still the one we read is asked again in the statement: the lock saves work, this makes it right.
+func writeRow(tx *gorm.DB, row *connectionRow, changed []int) error {
+	omit := []string{"id", "app_id", "enterprise_id", "team_id"}
+	for i, column := range secretColumns {
+		if !slices.Contains(changed, i) {
+			omit = append(omit, column)
+		}
+	}
+	read := row.Version
+	row.Version++
+	update := tx.Model(&connectionRow{}).Select("*").Omit(omit...).
+		Where("id = ? AND version = ?", row.ID, read).Updates(row)
+	if update.Error != nil {
+		return update.Error
+	}
+	if update.RowsAffected != 1 {
+		return errLost
+	}
+	return nil
+}

@@ -1,0 +1,156 @@
+package storage
+
+// A copy of the database, stolen or thrown away carelessly, must not be a list of working tokens; so this file seals
+// every secret with a key that is not in the database.
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+var (
+	// ErrSealed: none of the keys opens the box. The key was lost, or the box was made for another place.
+	ErrSealed = errors.New("no key opens it")
+	// ErrNoKey: a secret should be sealed, but there is no key.
+	ErrNoKey = errors.New("no encryption key")
+)
+
+const (
+	keySize    = 32 // AES-256
+	boxVersion = 1
+	boxHeader  = 1 + 4 // version, key id
+)
+
+// Keyring seals and opens secrets with AES-256-GCM: the first key seals, every key opens, so a new key is put first and
+// the old one stays until nothing is sealed with it any more. A nil Keyring opens nothing. Nonces are random, which is
+// safe for 2^32 secrets per key: a thousand a second for seven weeks, far more than renewals of any number of tokens.
+//
+// A box is: version (1 byte), key id (4 bytes: the first of the key's SHA-256), nonce (12), ciphertext, tag (16).
+type Keyring struct {
+	keys []ringKey
+}
+
+type ringKey struct {
+	id   [4]byte
+	aead cipher.AEAD
+}
+
+// Place is where a sealed secret lives. A box opens only in the place it was made for, so a row's token copied into
+// another row, column or table is of no use.
+type Place struct {
+	Column                string // table.column
+	App, Enterprise, Team string
+}
+
+// ParseKeys reads a comma separated list of keys, each 32 random bytes in standard base64. Its errors name every bad
+// entry by its position and never by its content.
+func ParseKeys(list string) (*Keyring, error) {
+	if strings.TrimSpace(list) == "" {
+		return nil, errors.New("parse keys: there is none: give 32 random bytes in base64")
+	}
+	var (
+		ring = new(Keyring)
+		bad  []string
+		seen = map[[keySize]byte]int{}
+	)
+	for i, entry := range strings.Split(list, ",") {
+		position := i + 1
+		entry = strings.TrimSpace(entry)
+		raw, err := base64.StdEncoding.Strict().DecodeString(entry)
+		switch {
+		case entry == "":
+			bad = append(bad, fmt.Sprintf("key %d is empty", position))
+			continue
+		case err != nil:
+			bad = append(bad, fmt.Sprintf("key %d is not standard base64", position))
+			continue
+		case len(raw) != keySize:
+			bad = append(bad, fmt.Sprintf("key %d has %d bytes, not %d", position, len(raw), keySize))
+			continue
+		}
+		if first, double := seen[[keySize]byte(raw)]; double {
+			bad = append(bad, fmt.Sprintf("key %d is the same as key %d", position, first))
+			continue
+		}
+		seen[[keySize]byte(raw)] = position
+		ring.keys = append(ring.keys, newRingKey(raw))
+	}
+	if bad != nil {
+		return nil, fmt.Errorf("parse keys: %s", strings.Join(bad, "; "))
+	}
+	return ring, nil
+}
+
+func newRingKey(raw []byte) ringKey {
+	block, err := aes.NewCipher(raw)
+	if err != nil { // cannot be: the length was checked
+		panic(err)
+	}
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		panic(err)
+	}
+	sum := sha256.Sum256(raw)
+	return ringKey{id: [4]byte(sum[:4]), aead: aead}
+}
+
+// NewKey makes a key, in the form ParseKeys reads.
+func NewKey() string {
+	raw := make([]byte, keySize)
+	_, _ = rand.Read(raw) // never fails: it ends the program instead
+	return base64.StdEncoding.EncodeToString(raw)
+}
+
+// Seal makes a box of secret for one place. ErrNoKey.
+func (k *Keyring) Seal(secret []byte, at Place) ([]byte, error) {
+	if k == nil || len(k.keys) == 0 {
+		return nil, ErrNoKey
+	}
+	first := k.keys[0]
+	box := make([]byte, boxHeader, boxHeader+len(secret)+first.aead.Overhead())
+	box[0] = boxVersion
+	copy(box[1:], first.id[:])
+	return first.aead.Seal(box, nil, secret, at.bind()), nil
+}
+
+// Open opens a box that Seal made for the same place. ErrSealed.
+func (k *Keyring) Open(box []byte, at Place) ([]byte, error) {
+	if k == nil || len(box) < boxHeader || box[0] != boxVersion {
+		return nil, ErrSealed
+	}
+	bound := at.bind()
+	for _, key := range k.keys { // ids are short: two keys may share one
+		if !bytes.Equal(key.id[:], box[1:boxHeader]) {
+			continue
+		}
+		if secret, err := key.aead.Open(nil, nil, box[boxHeader:], bound); err == nil {
+			return secret, nil
+		}
+	}
+	return nil, ErrSealed
+}
+
+// bind is the place as the cipher's associated data. Each part is preceded by its length, so that no two places look
+// alike ("a"+"bc" and "ab"+"c").
+func (p Place) bind() []byte {
+	parts := [...]string{p.Column, p.App, p.Enterprise, p.Team}
+	data := make([]byte, 1, 128)
+	data[0] = boxVersion
+	for _, part := range parts {
+		data = binary.AppendUvarint(data, uint64(len(part)))
+		data = append(data, part...)
+	}
+	return data
+}
+
+// Format keeps every verb of fmt from printing what is inside.
+func (k *Keyring) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[keys]") }

@@ -1,0 +1,206 @@
+package storage
+
+// Tables are made by reviewable SQL, once, by whoever comes first; a program that meets a schema it was not written for
+// must say so instead of guessing. This file does both.
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"log/slog"
+	"time"
+
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// versionTable is where goose writes down what it applied.
+const versionTable = goose.DefaultTablename
+
+// Migration is one step of the schema.
+type Migration struct {
+	Version   int64
+	Name      string    // the file's name
+	AppliedAt time.Time // zero: not yet
+}
+
+// SchemaError says that the database's schema is not the one this program needs.
+type SchemaError struct {
+	Have, Want int64
+}
+
+// Error is a sentence with the next step.
+func (e *SchemaError) Error() string {
+	switch {
+	case e.Have > e.Want:
+		return fmt.Sprintf("this database was written by a newer Switchboard (schema version %d, this one knows %d): "+
+			"run that version or newer", e.Have, e.Want)
+	case e.Have == 0:
+		return "this database has no Switchboard tables yet: run switchboard migrate up"
+	default:
+		return fmt.Sprintf("this database has schema version %d and this Switchboard needs %d: run switchboard migrate up",
+			e.Have, e.Want)
+	}
+}
+
+// Migrate brings the schema up to date and returns how many steps it took; 0 when others already did. Any number of
+// replicas may call it at once: on PostgreSQL they wait for each other for up to two minutes. A database that is newer
+// than this program is refused with a *SchemaError and left alone.
+func (db *DB) Migrate(ctx context.Context) (applied int, err error) {
+	// On SQLite two processes may start together and one loses the race for a table. Then the work is done or being done,
+	// so the loser looks again.
+	for try := 1; ; try++ {
+		var have *SchemaError
+		err := db.CheckSchema(ctx)
+		if err == nil || !errors.As(err, &have) || have.Have > have.Want {
+			return applied, err
+		}
+		n, err := db.migrate(ctx)
+		applied += n
+		if err == nil {
+			return applied, nil
+		}
+		if db.dialect != dialectSQLite || try == maxTries {
+			return applied, fault(ctx, "migrate database", err)
+		}
+		select {
+		case <-ctx.Done():
+			return applied, fault(ctx, "migrate database", err)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+func (db *DB) migrate(ctx context.Context) (int, error) {
+	options := []goose.ProviderOption{
+		goose.WithSlog(slog.New(slog.DiscardHandler)),
+		goose.WithDisableGlobalRegistry(true),
+	}
+	if db.dialect == dialectPostgres {
+		// The lock belongs to the whole database; its number is made from the schema's name, so that two installations in
+		// one database do not wait for each other.
+		var schema string
+		if err := db.write.WithContext(ctx).Raw("SELECT COALESCE(current_schema(), '')").Scan(&schema).Error; err != nil {
+			return 0, err
+		}
+		locker, err := lock.NewPostgresSessionLocker(
+			lock.WithLockID(int64(crc32.ChecksumIEEE([]byte("switchboard "+schema)))),
+			lock.WithLockTimeout(1, 120), // every second, 120 times
+		)
+		if err != nil {
+			return 0, err
+		}
+		options = append(options, goose.WithSessionLocker(locker))
+	}
+	provider, err := goose.NewProvider(db.gooseDialect(), db.pool(), db.steps(), options...)
+	if err != nil {
+		return 0, err
+	}
+	// The provider is not closed: that would close our pool.
+	done, err := provider.Up(ctx)
+	return len(done), err
+}
+
+func (db *DB) gooseDialect() goose.Dialect {
+	if db.dialect == dialectPostgres {
+		return goose.DialectPostgres
+	}
+	return goose.DialectSQLite3
+}
+
+// steps is the folder of this database's migrations.
+func (db *DB) steps() fs.FS {
+	folder, err := fs.Sub(migrations, "migrations/"+db.dialect)
+	if err != nil { // cannot be: the name is valid
+		panic(err)
+	}
+	return folder
+}
+
+// known returns the migrations this program carries, oldest first.
+func (db *DB) known() ([]Migration, error) {
+	files, err := fs.Glob(db.steps(), "*.sql") // sorted, and the numbers have leading zeros
+	if err != nil {
+		return nil, err
+	}
+	var all []Migration
+	for _, file := range files {
+		version, err := goose.NumericComponent(file)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, Migration{Version: version, Name: file})
+	}
+	if len(all) == 0 {
+		return nil, errors.New("this program carries no migrations")
+	}
+	return all, nil
+}
+
+// MigrationStatus returns all migrations this program carries, oldest first, and when each was applied. It changes
+// nothing.
+func (db *DB) MigrationStatus(ctx context.Context) ([]Migration, error) {
+	all, err := db.known()
+	if err != nil {
+		return nil, fmt.Errorf("list migrations: %w", err)
+	}
+	applied, err := db.applied(ctx)
+	if err != nil {
+		return nil, fault(ctx, "read migrations", err)
+	}
+	for i := range all {
+		all[i].AppliedAt = applied[all[i].Version]
+	}
+	return all, nil
+}
+
+// CheckSchema returns nil when the database has exactly the schema this program was written for, else a *SchemaError, or
+// the database's trouble. It changes nothing.
+func (db *DB) CheckSchema(ctx context.Context) error {
+	all, err := db.known()
+	if err != nil {
+		return fmt.Errorf("list migrations: %w", err)
+	}
+	applied, err := db.applied(ctx)
+	if err != nil {
+		return fault(ctx, "read migrations", err)
+	}
+	state := &SchemaError{Want: all[len(all)-1].Version}
+	for version := range applied {
+		state.Have = max(state.Have, version)
+	}
+	if state.Have != state.Want {
+		return state
+	}
+	return nil
+}
+
+// applied reads goose's table by hand: goose would create it first.
+func (db *DB) applied(ctx context.Context) (map[int64]time.Time, error) {
+	exists := "SELECT to_regclass('" + versionTable + "') IS NOT NULL"
+	if db.dialect == dialectSQLite {
+		exists = "SELECT count(*) > 0 FROM sqlite_master WHERE type = 'table' AND name = '" + versionTable + "'"
+	}
+	tx := db.read.WithContext(ctx)
+	var there bool
+	if err := tx.Raw(exists).Scan(&there).Error; err != nil || !there {
+		return nil, err
+	}
+	var rows []struct {
+		VersionID int64
+		Tstamp    sql.NullTime
+	}
+	err := tx.Raw("SELECT version_id, tstamp FROM " + versionTable + " WHERE is_applied AND version_id > 0").Scan(&rows).Error
+	applied := make(map[int64]time.Time, len(rows))
+	for _, r := range rows {
+		applied[r.VersionID] = r.Tstamp.Time.UTC()
+	}
+	return applied, err
+}

@@ -1,0 +1,63 @@
+-- Connections and install attempts. There is no way down: these tables hold people's installs, and a step back would
+-- delete them. Times are microseconds since 1970 in UTC, 0 = none, so that they compare and sort alike on every
+-- database. Nothing is NULL: NULLs count as different in a unique index.
+
+-- +goose Up
+CREATE TABLE connections (
+    id                        text    NOT NULL PRIMARY KEY,
+    app_id                    text    NOT NULL,
+    enterprise_id             text    NOT NULL, -- '' outside Enterprise Grid
+    team_id                   text    NOT NULL, -- '' for an organisation-wide install
+    team_name                 text    NOT NULL,
+    team_url                  text    NOT NULL,
+    team_icon                 text    NOT NULL,
+    enterprise_name           text    NOT NULL,
+    bot_user_id               text    NOT NULL,
+    bot_id                    text    NOT NULL,
+    scopes                    text    NOT NULL, -- comma separated
+    expires_at                integer NOT NULL,
+    webhook_channel           text    NOT NULL,
+    webhook_channel_id        text    NOT NULL,
+    webhook_configuration_url text    NOT NULL,
+    installed_by              text    NOT NULL,
+    installed_by_name         text    NOT NULL,
+    created_at                integer NOT NULL,
+    installed_at              integer NOT NULL,
+    installs                  integer NOT NULL,
+    state                     text    NOT NULL,
+    reason                    text    NOT NULL,
+    state_since               integer NOT NULL,
+    checked_at                integer NOT NULL,
+    last_event_at             integer NOT NULL,
+    token                     blob    NOT NULL, -- sealed, like the next two; empty = none
+    refresh_token             blob    NOT NULL,
+    webhook_url               blob    NOT NULL,
+    version                   integer NOT NULL, -- counts writes
+    CONSTRAINT connections_key_whole CHECK (app_id <> '' AND (enterprise_id <> '' OR team_id <> ''))
+);
+
+-- One connection for each key. It also serves lookups by app and organisation.
+CREATE UNIQUE INDEX connections_key ON connections (app_id, enterprise_id, team_id);
+-- A workspace is also found when its organisation changed.
+CREATE INDEX connections_team ON connections (app_id, team_id);
+
+CREATE TABLE install_attempts (
+    id            integer PRIMARY KEY AUTOINCREMENT NOT NULL,
+    ref           text    NOT NULL,
+    state_hash    blob    NOT NULL,
+    browser_hash  blob    NOT NULL,
+    started_at    integer NOT NULL,
+    expires_at    integer NOT NULL,
+    returned_at   integer NOT NULL, -- 0: the state was not consumed
+    ended_at      integer NOT NULL,
+    team_hint     text    NOT NULL,
+    bound_to      text    NOT NULL,
+    outcome       text    NOT NULL,
+    reason        text    NOT NULL,
+    connection_id text    NOT NULL,
+    team_id       text    NOT NULL,
+    user_id       text    NOT NULL
+);
+
+CREATE UNIQUE INDEX install_attempts_state ON install_attempts (state_hash);
+CREATE INDEX install_attempts_started ON install_attempts (started_at);

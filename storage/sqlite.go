@@ -1,0 +1,114 @@
+package storage
+
+// SQLite allows one writer at a time and its pure Go driver is not the one GORM's dialect was written for; this file is
+// where both facts are dealt with.
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	neturl "net/url"
+	"os"
+	"strings"
+
+	"gorm.io/driver/sqlite"
+	"gorm.io/gorm"
+	moderncsqlite "modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+const (
+	// sqliteReaders is enough for two cores; each connection has a page cache of its own (2 MB).
+	sqliteReaders = 4
+	// sqliteOptions: pragmas belong to a connection, so they go into the address and not into a statement after opening.
+	// FULL, because "saved" must survive a power cut; NORMAL may lose the last commits.
+	sqliteOptions = "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)"
+)
+
+// openSQLite opens the file at path twice: one connection that writes, and a few that can only read and never wait for
+// it. Every transaction of the writer takes the write lock when it begins (immediate); a lock taken later fails at once
+// when another process has it, whatever the busy timeout says.
+func (db *DB) openSQLite(ctx context.Context, path string) error {
+	if strings.HasPrefix(path, "///") {
+		path = path[2:]
+	}
+	switch {
+	case path == "":
+		return errors.New("sqlite: needs a file after the colon, for example sqlite:data/switchboard.db")
+	case path == ":memory:":
+		return errors.New("sqlite::memory: is not possible, because reading and writing have a connection each: name a file")
+	case strings.HasPrefix(path, "//"):
+		return errors.New("sqlite: takes a path without //, for example sqlite:data/switchboard.db")
+	case strings.ContainsAny(path, "?#"):
+		return errors.New("sqlite: takes a path and no options; ? and # cannot be in it")
+	}
+	// SQLite would create the file readable by everyone. The files beside it (-wal, -shm) take over its mode.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+
+	dsn := "file:" + (&neturl.URL{Path: path}).EscapedPath() + sqliteOptions
+	writer, err := sql.Open("sqlite", dsn+"&_txlock=immediate")
+	if err != nil {
+		return err
+	}
+	writer.SetMaxOpenConns(1)
+	reader, err := sql.Open("sqlite", dsn+"&_query_only=1")
+	if err != nil {
+		_ = writer.Close()
+		return err
+	}
+	reader.SetMaxOpenConns(sqliteReaders)
+	reader.SetMaxIdleConns(sqliteReaders)
+
+	fail := func(err error) error {
+		return errors.Join(err, reader.Close(), writer.Close())
+	}
+	// The writer goes first: it is the one that may turn a new file into a WAL database.
+	if err := writer.PingContext(ctx); err != nil {
+		return fail(fmt.Errorf("%s: %w", path, err))
+	}
+	if err := reader.PingContext(ctx); err != nil {
+		return fail(fmt.Errorf("%s: %w", path, err))
+	}
+	db.dialect = dialectSQLite
+	if db.write, err = openGORM(sqliteDialector{sqlite.New(sqlite.Config{Conn: writer})}, true); err != nil {
+		return fail(err)
+	}
+	if db.read, err = openGORM(sqliteDialector{sqlite.New(sqlite.Config{Conn: reader})}, true); err != nil {
+		return fail(err)
+	}
+	return nil
+}
+
+// sqliteDialector is GORM's own dialect, except that it understands the errors of the driver we use.
+type sqliteDialector struct{ gorm.Dialector }
+
+// Translate makes a duplicate the error GORM has for it on every database.
+func (d sqliteDialector) Translate(err error) error {
+	switch sqliteCode(err) {
+	case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
+		return gorm.ErrDuplicatedKey
+	}
+	return err
+}
+
+// busy reports whether SQLite gave up waiting for another process.
+func busy(err error) bool {
+	code := sqliteCode(err) & 0xff // the low byte is the primary code
+	return code == sqlite3.SQLITE_BUSY || code == sqlite3.SQLITE_LOCKED
+}
+
+// sqliteCode is SQLite's extended result code, 0 when err is not SQLite's.
+func sqliteCode(err error) int {
+	var e *moderncsqlite.Error
+	if !errors.As(err, &e) {
+		return 0
+	}
+	return e.Code()
+}

@@ -1,0 +1,245 @@
+// Package storage keeps connections and install attempts in PostgreSQL or SQLite, through GORM. It implements what
+// package install asks for (install.Store) and imports it for its types alone. Secrets are sealed before they reach the
+// database and opened after they leave it, here and nowhere else.
+package storage
+
+// This file opens a database from its address, because the address alone decides which of the two it is.
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	neturl "net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	"gorm.io/driver/postgres"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+
+	"switchboard/install"
+)
+
+// The dialects, as Dialect names them. They are also the folders of the migrations.
+const (
+	dialectPostgres = "postgres"
+	dialectSQLite   = "sqlite"
+)
+
+const (
+	// postgresConns is the most connections one process takes. A PostgreSQL server allows 100 unless told otherwise, so
+	// this leaves room for five replicas and a person with psql.
+	postgresConns = 16
+	// connectTimeout is for one attempt to reach the server, unless the address has a connect_timeout of its own.
+	connectTimeout = 5 * time.Second
+	// maxTries bounds how often a transaction starts over after the database asked for it. Rows are locked before they
+	// are changed, so even the second try is rare.
+	maxTries = 10
+)
+
+// DB is an open database. Its methods may be called from any number of goroutines at once.
+type DB struct {
+	dialect string
+	keys    *Keyring
+	write   *gorm.DB
+	read    *gorm.DB // the same as write on PostgreSQL
+	good    atomic.Bool
+}
+
+var _ install.Store = (*DB)(nil)
+
+// Open connects to the database at url: "postgres://…", "postgresql://…" or "sqlite:PATH". It creates an empty SQLite
+// file (0600) when there is none, and changes nothing else: Migrate makes the tables. Without keys (nil) everything but
+// secrets can be read and written. No error holds the address's password.
+func Open(ctx context.Context, url string, keys *Keyring) (*DB, error) {
+	db := &DB{keys: keys}
+	var err error
+	switch scheme, rest, _ := strings.Cut(url, ":"); {
+	case scheme == "sqlite":
+		err = db.openSQLite(ctx, rest)
+	case (scheme == "postgres" || scheme == "postgresql") && strings.HasPrefix(rest, "//"):
+		err = db.openPostgres(ctx, url)
+	case url == "":
+		err = errors.New("no address given: use postgres://user:password@host/database or sqlite:PATH")
+	default:
+		err = errors.New("unknown kind of address: use postgres://user:password@host/database or sqlite:PATH")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	return db, nil
+}
+
+func (db *DB) openPostgres(ctx context.Context, url string) error {
+	config, err := parsePostgres(url)
+	if err != nil {
+		return err
+	}
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = connectTimeout
+	}
+	setDefault := func(name, value string) {
+		if _, given := config.RuntimeParams[name]; !given {
+			config.RuntimeParams[name] = value
+		}
+	}
+	setDefault("application_name", "switchboard")
+	setDefault("timezone", "UTC") // the migration table has times without a zone
+
+	pool := stdlib.OpenDB(*config)
+	pool.SetMaxOpenConns(postgresConns)
+	pool.SetMaxIdleConns(postgresConns)
+	pool.SetConnMaxIdleTime(5 * time.Minute)
+	pool.SetConnMaxLifetime(time.Hour) // so that a new primary or a changed DNS name is found some day
+	if err := pool.PingContext(ctx); err != nil {
+		_ = pool.Close()
+		return errors.New(scrub(err.Error(), config.Password))
+	}
+	db.dialect = dialectPostgres
+	// pgx caches statements by itself; GORM's cache on top gains nothing and gets in the way of shared transactions.
+	db.write, err = openGORM(postgres.New(postgres.Config{Conn: pool}), false)
+	if err != nil {
+		_ = pool.Close()
+		return err
+	}
+	db.read = db.write
+	return nil
+}
+
+// parsePostgres parses url. A raw "/", "#" or "?" in a password cuts the address in the wrong place and leaves pieces of
+// the password in the host or path, so an address like that is refused without quoting any of it.
+func parsePostgres(url string) (*pgx.ConnConfig, error) {
+	odd := errors.New("the address is not a valid URL: percent-encode special characters in user and password " +
+		"(for example / as %2F, @ as %40, # as %23)")
+	u, err := neturl.Parse(url)
+	if err != nil || u.Fragment != "" || (u.User == nil && strings.Contains(url, "@")) {
+		return nil, odd
+	}
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		var known *pgconn.ParseConfigError
+		if !errors.As(err, &known) {
+			return nil, odd
+		}
+		password, _ := u.User.Password()
+		return nil, errors.New(scrub(known.Error(), password, u.Query().Get("password"), u.Query().Get("sslpassword")))
+	}
+	return config, nil
+}
+
+// scrub removes secrets from text that libraries wrote, as they are and as they stand in an address.
+func scrub(text string, secrets ...string) string {
+	for _, s := range secrets {
+		if s == "" {
+			continue
+		}
+		for _, form := range []string{s, neturl.QueryEscape(s), neturl.PathEscape(s), neturl.UserPassword("", s).String()[1:]} {
+			text = strings.ReplaceAll(text, form, "[secret]")
+		}
+	}
+	return text
+}
+
+// openGORM is the one set of options both databases run with.
+func openGORM(dialector gorm.Dialector, prepare bool) (*gorm.DB, error) {
+	return gorm.Open(dialector, &gorm.Config{
+		// GORM's logger prints statements with their values in them, so it prints nothing at all.
+		Logger:                 logger.Discard,
+		PrepareStmt:            prepare,
+		SkipDefaultTransaction: true, // one statement is a transaction already
+		DisableAutomaticPing:   true,
+		TranslateError:         true,
+	})
+}
+
+// Close closes the database. Call it last: everything else needs it.
+func (db *DB) Close() error {
+	var errs []error
+	for _, g := range []*gorm.DB{db.read, db.write} {
+		if pool, err := g.DB(); err == nil {
+			errs = append(errs, pool.Close())
+		}
+		if db.read == db.write {
+			break
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("close database: %w", err)
+	}
+	return nil
+}
+
+// Dialect is "postgres" or "sqlite".
+func (db *DB) Dialect() string { return db.dialect }
+
+// Ready reports whether the database answers and has the schema this program needs. Once the schema was right it is not
+// asked again: a newer program may migrate while this one still serves.
+func (db *DB) Ready(ctx context.Context) error {
+	if !db.good.Load() {
+		if err := db.CheckSchema(ctx); err != nil {
+			return err
+		}
+		db.good.Store(true)
+		return nil
+	}
+	var one int
+	if err := db.read.WithContext(ctx).Raw("SELECT 1").Scan(&one).Error; err != nil {
+		return fault(ctx, "reach database", err)
+	}
+	return nil
+}
+
+// pool is the handle below GORM that may write.
+func (db *DB) pool() *sql.DB {
+	pool, err := db.write.DB()
+	if err != nil { // cannot be: openGORM was given one
+		panic(err)
+	}
+	return pool
+}
+
+// errLost says that the row changed between our reading and our writing it. It starts the transaction over.
+var errLost = errors.New("the row was changed by somebody else")
+
+// transact runs fn in a transaction and starts over, a bounded number of times, when the database gave up on it for
+// reasons that pass: a deadlock, a failed serialisation, a locked file. fn therefore may run more than once.
+func (db *DB) transact(ctx context.Context, fn func(tx *gorm.DB) error) error {
+	for try := 1; ; try++ {
+		err := db.write.WithContext(ctx).Transaction(fn)
+		if err == nil || try == maxTries || !passes(err) {
+			return err
+		}
+		// Up to 2, 4, 8 … 500 ms, by chance, so that two that collided do not collide again.
+		pause := time.NewTimer(rand.N(min(time.Millisecond<<try, 500*time.Millisecond)))
+		select {
+		case <-ctx.Done():
+			pause.Stop()
+			return err
+		case <-pause.C:
+		}
+	}
+}
+
+// passes reports whether a transaction that failed with err may simply be tried again.
+func passes(err error) bool {
+	if errors.Is(err, errLost) || busy(err) {
+		return true
+	}
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && (pg.Code == "40001" || pg.Code == "40P01") // serialization_failure, deadlock_detected
+}
+
+// fault wraps an error of the database. When ctx ended, it says so even where the driver called it something else (a
+// transaction that was rolled back, an interrupted statement).
+func fault(ctx context.Context, doing string, err error) error {
+	if cause := ctx.Err(); cause != nil && !errors.Is(err, cause) {
+		return fmt.Errorf("%s: %w (%v)", doing, cause, err)
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}

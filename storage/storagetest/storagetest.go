@@ -1,0 +1,62 @@
+// Package storagetest gives tests an empty database of their own. Nothing but tests imports it.
+package storagetest
+
+// Tests run on the real databases, so that what they prove holds there; this file makes that one call.
+
+import (
+	"context"
+	"crypto/rand"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Postgres returns the address of a fresh, empty schema, which is dropped when the test ends. The server is the one in
+// TEST_DATABASE_URL, a postgres:// address whose user may create schemas. Without it the test is skipped, except where
+// CI is set: a build that tests one database of two must not look green.
+func Postgres(t testing.TB) string {
+	t.Helper()
+	server := os.Getenv("TEST_DATABASE_URL")
+	if server == "" {
+		if os.Getenv("CI") != "" {
+			t.Fatal("TEST_DATABASE_URL is not set: tests in CI run on PostgreSQL too")
+		}
+		t.Skip("TEST_DATABASE_URL is not set: no PostgreSQL to test on")
+	}
+	u, err := url.Parse(server)
+	if err != nil || (u.Scheme != "postgres" && u.Scheme != "postgresql") {
+		t.Fatal("TEST_DATABASE_URL is not a postgres:// address") // it may hold a password, so it is not shown
+	}
+	schema := "test_" + strings.ToLower(rand.Text())
+	execute(t, server, "CREATE SCHEMA "+schema)
+	t.Cleanup(func() { execute(t, server, "DROP SCHEMA "+schema+" CASCADE") })
+	query := u.Query()
+	query.Set("search_path", schema)
+	u.RawQuery = query.Encode()
+	return u.String()
+}
+
+// SQLite returns the address of a file that does not exist yet, in a folder that is removed when the test ends.
+func SQLite(t testing.TB) string {
+	t.Helper()
+	return "sqlite:" + filepath.Join(t.TempDir(), "switchboard.db")
+}
+
+func execute(t testing.TB, server, statement string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, server)
+	if err != nil {
+		t.Fatalf("connect to TEST_DATABASE_URL: %v", err)
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, statement); err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+}
