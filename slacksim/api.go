@@ -1,0 +1,355 @@
+package slacksim
+
+// The Web API's front door: arguments, tokens, scopes, headers, faults and the record. What a method does is in
+// methods.go. docs.slack.dev/apis/web-api
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// apiError is an answer with ok:false.
+type apiError struct {
+	code  string
+	extra map[string]any
+}
+
+func fail(code string) *apiError { return &apiError{code: code} }
+
+func failWith(code string, messages ...string) *apiError {
+	return &apiError{code, map[string]any{"response_metadata": map[string]any{"messages": messages}}}
+}
+
+type apiRequest struct {
+	method string
+	form   url.Values
+	json   object
+	isJSON bool
+	token  *token
+	inst   *installation
+	basic  [2]string // client id and secret from HTTP Basic
+	spent  *refresh
+	call   *Call
+}
+
+// arg is an argument as text; JSON values come back as JSON text.
+func (r *apiRequest) arg(name string) string {
+	if r.isJSON {
+		return textOf(r.json[name])
+	}
+	return r.form.Get(name)
+}
+
+func (r *apiRequest) has(name string) bool {
+	if r.isJSON {
+		return r.json[name] != nil
+	}
+	return r.form.Get(name) != ""
+}
+
+func (r *apiRequest) flag(name string) bool {
+	v := r.arg(name)
+	return v == "true" || v == "1"
+}
+
+// method is one entry of the Web API.
+type method struct {
+	scopes   []string // any one will do; nil: none needed. Methods with finer rules check them themselves
+	kinds    string   // "bot", "user", "both"; "" needs no token
+	formOnly bool     // ignores JSON bodies, as Slack's read methods do
+	orgTeam  bool     // an organisation's token must say team_id
+	run      func(*Sim, *apiRequest) (map[string]any, *apiError)
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(status)
+	b, _ := json.Marshal(v)
+	_, _ = w.Write(b)
+}
+
+// recorder holds an answer back until it is known whether it may leave.
+type recorder struct {
+	header http.Header
+	code   int
+	body   bytes.Buffer
+}
+
+func (r *recorder) Header() http.Header         { return r.header }
+func (r *recorder) WriteHeader(code int)        { r.code = code }
+func (r *recorder) Write(b []byte) (int, error) { return r.body.Write(b) }
+
+// guarded runs a handler with the fault that matches, if any; it serves the API and the hooks alike. work must not
+// write before it has done all its work.
+func (s *Sim) guarded(w http.ResponseWriter, r *http.Request, call *Call, enterprise string, work func(http.ResponseWriter) (onDrop func())) {
+	start := time.Now()
+	s.mu.Lock()
+	call.At = s.clock.Now()
+	s.calls = append(s.calls, call)
+	f := s.takeFaultLocked(call.Method, call.TeamID, enterprise)
+	s.noteLocked()
+	s.mu.Unlock()
+	finish := func(status int, code string) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		call.Duration, call.Done, call.Status, call.Error = time.Since(start), true, status, code
+		call.OK = code == "" && status >= 200 && status < 300
+		s.log.Debug("call", "method", call.Method, "status", status, "error", code)
+		s.noteLocked()
+	}
+	if f != nil {
+		if done, status, code := s.misbehave(w, r, f); done {
+			finish(status, code)
+			if status == 0 {
+				panic(http.ErrAbortHandler) // nothing was answered: cut the connection
+			}
+			return
+		}
+	}
+	rec := &recorder{header: http.Header{}, code: http.StatusOK}
+	dropped := work(rec)
+	if f != nil && f.DropAnswer {
+		if dropped != nil {
+			dropped()
+		}
+		finish(0, "answer_dropped")
+		panic(http.ErrAbortHandler)
+	}
+	code := ""
+	var answer struct {
+		OK    *bool
+		Error string
+	}
+	if json.Unmarshal(rec.body.Bytes(), &answer) == nil && answer.OK != nil && !*answer.OK {
+		code = answer.Error
+	} else if rec.code >= 300 {
+		code = strings.TrimSpace(rec.body.String())
+	}
+	// Recorded before the answer leaves, so that whoever got the answer finds the call complete.
+	finish(rec.code, code)
+	for k, v := range rec.header {
+		w.Header()[k] = v
+	}
+	w.WriteHeader(rec.code)
+	_, _ = w.Write(rec.body.Bytes())
+}
+
+func (s *Sim) serveAPI(w http.ResponseWriter, r *http.Request) {
+	req := &apiRequest{method: strings.TrimPrefix(r.URL.Path, "/api/")}
+	call := &Call{Method: req.method}
+	req.call = call
+	early := s.parse(r, req)
+	sent := s.tokenOf(r, req)
+	call.Token = sent
+	enterprise := ""
+	s.mu.Lock()
+	if t := s.tokens[sent]; t != nil {
+		call.TeamID, enterprise = t.chain.inst.home, t.chain.inst.enterpriseID
+	}
+	s.mu.Unlock()
+	s.guarded(w, r, call, enterprise, func(w http.ResponseWriter) func() {
+		out, err := map[string]any(nil), early
+		if err == nil {
+			out, err = s.callMethod(w.Header(), r, req, sent)
+		}
+		if out == nil {
+			out = map[string]any{}
+		}
+		out["ok"] = err == nil
+		if err != nil {
+			out["error"] = err.code
+			for k, v := range err.extra {
+				out[k] = v
+			}
+		}
+		w.Header().Set("X-Slack-Req-Id", randomHex(16))
+		writeJSON(w, http.StatusOK, out)
+		return func() {
+			if req.spent != nil {
+				s.mu.Lock()
+				req.spent.lost = true
+				s.mu.Unlock()
+			}
+		}
+	})
+}
+
+// parse reads the arguments; an error is answered without looking at anything else.
+func (s *Sim) parse(r *http.Request, req *apiRequest) *apiError {
+	body, err := readBody(r.Body)
+	if err != nil {
+		return fail("request_timeout")
+	}
+	id, secret, ok := r.BasicAuth()
+	if ok {
+		// Basic credentials are form-encoded first (RFC 6749, 2.3.1).
+		if v, err := url.QueryUnescape(id); err == nil {
+			id = v
+		}
+		if v, err := url.QueryUnescape(secret); err == nil {
+			secret = v
+		}
+		req.basic = [2]string{id, secret}
+	}
+	query := r.URL.Query()
+	if query.Has("token") {
+		s.breach(RuleTokenInQuery, "%s was called with a token in the address", req.method)
+		return fail("invalid_auth")
+	}
+	ct, _, _ := strings.Cut(strings.ToLower(r.Header.Get("Content-Type")), ";")
+	req.form = url.Values{}
+	switch strings.TrimSpace(ct) {
+	case "application/json":
+		req.call.JSON = body
+		req.isJSON = true
+		if decode(body, &req.json) != nil || req.json == nil {
+			return fail("invalid_json")
+		}
+		if methods[req.method].formOnly {
+			req.isJSON = false // Slack ignores the body, and the method then misses its arguments
+		}
+	case "multipart/form-data":
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		if r.ParseMultipartForm(maxBody) != nil {
+			return fail("invalid_form_data")
+		}
+		req.form = r.PostForm
+	case "application/x-www-form-urlencoded", "":
+		v, err := url.ParseQuery(string(body))
+		if err != nil {
+			return fail("invalid_form_data")
+		}
+		req.form = v
+	default:
+		return fail("invalid_post_type")
+	}
+	for k, v := range query {
+		if _, ok := req.form[k]; !ok {
+			req.form[k] = v
+		}
+	}
+	req.call.Form = req.form
+	return nil
+}
+
+// tokenOf finds the token: the Authorization header wins over the form field. A token inside a JSON body is not one.
+func (s *Sim) tokenOf(r *http.Request, req *apiRequest) string {
+	if h := r.Header.Get("Authorization"); len(h) > 7 && strings.EqualFold(h[:7], "bearer ") {
+		return strings.TrimSpace(h[7:])
+	}
+	if req.method == "oauth.v2.exchange" {
+		return "" // its token argument is what is exchanged
+	}
+	return req.form.Get("token")
+}
+
+func (s *Sim) callMethod(h http.Header, r *http.Request, req *apiRequest, sent string) (map[string]any, *apiError) {
+	m, ok := methods[req.method]
+	if !ok {
+		return nil, fail("unknown_method")
+	}
+	if r.Method != http.MethodPost && r.Method != http.MethodGet {
+		return nil, fail("invalid_post_type")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m.kinds != "" {
+		if err := s.admitLocked(h, req, m, sent); err != nil {
+			return nil, err
+		}
+	}
+	return m.run(s, req)
+}
+
+// admitLocked checks the token before the method sees anything.
+func (s *Sim) admitLocked(h http.Header, req *apiRequest, m method, sent string) *apiError {
+	if sent == "" {
+		return fail("not_authed")
+	}
+	t := s.tokens[sent]
+	if t == nil {
+		return fail("invalid_auth")
+	}
+	in := t.chain.inst
+	// auth.test is how an app asks whether a token lives; asking is no breach.
+	asking := req.method == "auth.test"
+	switch {
+	case t.state == inactive, t.state == revoked:
+		if !asking {
+			s.breachLocked(RuleRevokedToken, "%s was called with a dead %s token of %s", req.method, t.chain.kind, in.home)
+		}
+		if t.state == inactive {
+			return fail("account_inactive")
+		}
+		return fail("token_revoked")
+	case t.state == retired, !t.expires.IsZero() && !s.clock.Now().Before(t.expires):
+		if !asking {
+			s.breachLocked(RuleExpiredToken, "%s was called with an expired %s token of %s", req.method, t.chain.kind, in.home)
+		}
+		return fail("token_expired")
+	}
+	h.Set("X-Oauth-Scopes", strings.Join(t.chain.scopes, ","))
+	h.Set("X-Accepted-Oauth-Scopes", strings.Join(m.scopes, ","))
+	if m.kinds != "both" && m.kinds != t.chain.kind {
+		return fail("not_allowed_token_type")
+	}
+	req.token, req.inst = t, in
+	if len(m.scopes) > 0 && !slices.ContainsFunc(m.scopes, req.scope) {
+		return req.missing(m.scopes...)
+	}
+	if m.orgTeam && in.org {
+		switch team := req.arg("team_id"); {
+		case team == "":
+			return failWith("missing_argument", "[ERROR] missing required field: team_id (organisation-wide token)")
+		case !in.covers(team):
+			return fail("team_access_not_granted")
+		}
+	}
+	return nil
+}
+
+func (r *apiRequest) scope(x string) bool { return slices.Contains(r.token.chain.scopes, x) }
+
+// missing is missing_scope with what would have been needed and what the token has.
+func (r *apiRequest) missing(needed ...string) *apiError {
+	return &apiError{"missing_scope", map[string]any{
+		"needed": strings.Join(needed, ","), "provided": strings.Join(r.token.chain.scopes, ","),
+	}}
+}
+
+// team is the workspace a call is about: the token's, or for an organisation's token the team_id argument.
+func (r *apiRequest) team() string {
+	if r.inst.org {
+		return r.arg("team_id")
+	}
+	return r.inst.teamID
+}
+
+// page cuts a list by limit and cursor; the cursor is the offset.
+func page[T any](r *apiRequest, list []T) ([]T, map[string]any, *apiError) {
+	limit, _ := strconv.Atoi(r.arg("limit"))
+	if limit <= 0 || limit > 1000 {
+		limit = 100
+	}
+	start := 0
+	if c := r.arg("cursor"); c != "" {
+		n, err := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(c, "offset:"), "="))
+		if err != nil || n < 0 || n > len(list) || !strings.HasPrefix(c, "offset:") {
+			return nil, nil, fail("invalid_cursor")
+		}
+		start = n
+	}
+	end := min(start+limit, len(list))
+	next := ""
+	if end < len(list) {
+		next = "offset:" + strconv.Itoa(end) + "="
+	}
+	return list[start:end], map[string]any{"next_cursor": next}, nil
+}

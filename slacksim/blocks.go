@@ -1,0 +1,359 @@
+package slacksim
+
+// Block Kit's limits, checked as Slack checks them: a block that is one character too long is refused here, not
+// discovered in production. docs.slack.dev/reference/block-kit/blocks and /reference/views
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"unicode/utf8"
+)
+
+// object is decoded JSON; numbers stay json.Number.
+type object = map[string]any
+
+func decode(raw []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	return d.Decode(into)
+}
+
+// checker collects complaints with JSON pointers, in Slack's wording.
+type checker struct {
+	msgs     []string
+	surface  string // "message", "modal", "home"
+	blockIDs map[string]bool
+	fill     func(prefix string) string // makes an id for a block or action that has none
+}
+
+func (c *checker) bad(path, format string, args ...any) {
+	c.msgs = append(c.msgs, "[ERROR] "+fmt.Sprintf(format, args...)+" [json-pointer:"+path+"]")
+}
+
+var knownBlocks = []string{
+	"actions", "alert", "call", "card", "carousel", "container", "context", "context_actions", "data_table",
+	"data_visualization", "divider", "file", "header", "image", "input", "layout", "markdown", "plan", "rich_text",
+	"section", "table", "task_card", "video",
+}
+
+// checkBlocks validates raw blocks and returns them with missing block and action ids filled in, as Slack does.
+func (c *checker) checkBlocks(path string, raw json.RawMessage) json.RawMessage {
+	var list []object
+	if err := decode(raw, &list); err != nil {
+		c.bad(path, "must be a valid JSON array of blocks")
+		return nil
+	}
+	max := 50
+	if c.surface != "message" {
+		max = 100
+	}
+	if len(list) > max {
+		c.bad(path, "no more than %d items allowed", max)
+	}
+	c.blockIDs = map[string]bool{}
+	for i, b := range list {
+		p := fmt.Sprintf("%s/%d", path, i)
+		if b == nil {
+			c.bad(p, "must be an object")
+			continue
+		}
+		c.block(p, b)
+	}
+	out, _ := json.Marshal(list)
+	return out
+}
+
+func (c *checker) block(p string, b object) {
+	typ, _ := b["type"].(string)
+	if !slices.Contains(knownBlocks, typ) {
+		c.bad(p+"/type", "unsupported type: %s", typ)
+		return
+	}
+	c.str(p+"/block_id", b["block_id"], 255, false)
+	id, _ := b["block_id"].(string)
+	if id == "" {
+		id = c.fill("b")
+		b["block_id"] = id
+	}
+	if c.blockIDs[id] {
+		c.bad(p+"/block_id", "block_id already exists: %s", id)
+	}
+	c.blockIDs[id] = true
+	switch typ {
+	case "header":
+		c.text(p+"/text", b["text"], 150, true, true)
+	case "section":
+		fields, hasFields := b["fields"].([]any)
+		if b["text"] == nil && !hasFields {
+			c.bad(p, "missing required field: text or fields")
+		}
+		if b["text"] != nil {
+			c.text(p+"/text", b["text"], 3000, false, true)
+		}
+		if b["fields"] != nil && (!hasFields || len(fields) == 0) {
+			c.bad(p+"/fields", "must have at least 1 item")
+		}
+		if len(fields) > 10 {
+			c.bad(p+"/fields", "no more than 10 items allowed")
+		}
+		for i, f := range fields {
+			c.text(fmt.Sprintf("%s/fields/%d", p, i), f, 2000, false, true)
+		}
+		if b["accessory"] != nil {
+			c.element(p+"/accessory", b["accessory"], map[string]bool{})
+		}
+	case "actions":
+		els := c.list(p+"/elements", b["elements"], 1, 25)
+		seen := map[string]bool{}
+		for i, e := range els {
+			q := fmt.Sprintf("%s/elements/%d", p, i)
+			if o, _ := e.(object); o != nil && slices.Contains([]string{"plain_text_input", "image"}, textOf(o["type"])) {
+				c.bad(q+"/type", "unsupported type: %s", textOf(o["type"]))
+				continue
+			}
+			c.element(q, e, seen)
+		}
+	case "context":
+		for i, e := range c.list(p+"/elements", b["elements"], 1, 10) {
+			q := fmt.Sprintf("%s/elements/%d", p, i)
+			if o, _ := e.(object); o != nil && o["type"] == "image" {
+				c.image(q, o)
+			} else {
+				c.text(q, e, 3000, false, true)
+			}
+		}
+	case "image":
+		c.image(p, b)
+		if b["title"] != nil {
+			c.text(p+"/title", b["title"], 2000, true, false)
+		}
+	case "input":
+		c.text(p+"/label", b["label"], 2000, true, true)
+		if b["hint"] != nil {
+			c.text(p+"/hint", b["hint"], 2000, true, false)
+		}
+		if o, _ := b["element"].(object); o == nil {
+			c.bad(p, "missing required field: element")
+		} else if slices.Contains([]string{"button", "overflow", "image"}, textOf(o["type"])) {
+			c.bad(p+"/element/type", "unsupported type: %s", textOf(o["type"]))
+		} else {
+			c.element(p+"/element", o, map[string]bool{})
+		}
+	case "markdown":
+		c.str(p+"/text", b["text"], 12000, true)
+	}
+}
+
+func (c *checker) list(p string, v any, min, max int) []any {
+	l, ok := v.([]any)
+	switch {
+	case !ok:
+		c.bad(p, "missing required field: elements")
+	case len(l) < min:
+		c.bad(p, "must have at least %d item", min)
+	case len(l) > max:
+		c.bad(p, "no more than %d items allowed", max)
+	}
+	return l
+}
+
+// str checks a string's length in characters.
+func (c *checker) str(p string, v any, max int, required bool) {
+	if v == nil {
+		if required {
+			c.bad(p, "missing required field")
+		}
+		return
+	}
+	t, ok := v.(string)
+	switch n := utf8.RuneCountInString(t); {
+	case !ok:
+		c.bad(p, "must be a string")
+	case required && n == 0:
+		c.bad(p, "must be more than 0 characters")
+	case n > max:
+		c.bad(p, "must be less than %d characters", max+1)
+	}
+}
+
+func (c *checker) text(p string, v any, max int, plain, required bool) {
+	o, ok := v.(object)
+	if !ok {
+		c.bad(p, "missing required field: text")
+		return
+	}
+	typ := textOf(o["type"])
+	if typ != "plain_text" && (plain || typ != "mrkdwn") {
+		c.bad(p+"/type", "unsupported type: %s", typ)
+	}
+	c.str(p+"/text", o["text"], max, required)
+}
+
+func (c *checker) image(p string, o object) {
+	if o["slack_file"] == nil {
+		c.str(p+"/image_url", o["image_url"], 3000, true)
+	}
+	c.str(p+"/alt_text", o["alt_text"], 2000, true)
+}
+
+var knownElements = []string{
+	"button", "channels_select", "checkboxes", "conversations_select", "datepicker", "datetimepicker",
+	"email_text_input", "external_select", "feedback_buttons", "file_input", "icon_button", "image",
+	"multi_channels_select", "multi_conversations_select", "multi_external_select", "multi_static_select",
+	"multi_users_select", "number_input", "overflow", "plain_text_input", "radio_buttons", "rich_text_input",
+	"static_select", "timepicker", "url_text_input", "users_select", "workflow_button",
+}
+
+func (c *checker) element(p string, v any, seen map[string]bool) {
+	o, ok := v.(object)
+	if !ok {
+		c.bad(p, "must be an object")
+		return
+	}
+	typ := textOf(o["type"])
+	if !slices.Contains(knownElements, typ) {
+		c.bad(p+"/type", "unsupported type: %s", typ)
+		return
+	}
+	if typ == "image" {
+		c.image(p, o)
+		return
+	}
+	c.str(p+"/action_id", o["action_id"], 255, false)
+	id, _ := o["action_id"].(string)
+	if id == "" {
+		id = c.fill("a")
+		o["action_id"] = id
+	}
+	if seen[id] {
+		c.bad(p+"/action_id", "action_id %q already exists", id)
+	}
+	seen[id] = true
+	if o["placeholder"] != nil {
+		c.text(p+"/placeholder", o["placeholder"], 150, true, false)
+	}
+	if o["confirm"] != nil {
+		c.confirm(p+"/confirm", o["confirm"])
+	}
+	switch typ {
+	case "button":
+		c.text(p+"/text", o["text"], 75, true, true)
+		c.str(p+"/value", o["value"], 2000, false)
+		c.str(p+"/url", o["url"], 3000, false)
+		c.str(p+"/accessibility_label", o["accessibility_label"], 75, false)
+		if st := textOf(o["style"]); o["style"] != nil && st != "primary" && st != "danger" {
+			c.bad(p+"/style", "must be a valid enum value: primary, danger")
+		}
+	case "overflow":
+		c.options(p, o, 5)
+	case "static_select", "multi_static_select":
+		if groups, ok := o["option_groups"].([]any); ok {
+			for i, g := range groups {
+				if m, _ := g.(object); m != nil {
+					c.options(fmt.Sprintf("%s/option_groups/%d", p, i), m, 100)
+				}
+			}
+		} else {
+			c.options(p, o, 100)
+		}
+	case "checkboxes", "radio_buttons":
+		c.options(p, o, 10)
+	}
+}
+
+func (c *checker) options(p string, o object, max int) {
+	l, _ := o["options"].([]any)
+	if len(l) == 0 {
+		c.bad(p+"/options", "must have at least 1 item")
+	}
+	if len(l) > max {
+		c.bad(p+"/options", "no more than %d items allowed", max)
+	}
+	for i, v := range l {
+		q := fmt.Sprintf("%s/options/%d", p, i)
+		m, ok := v.(object)
+		if !ok {
+			c.bad(q, "must be an object")
+			continue
+		}
+		c.text(q+"/text", m["text"], 75, false, true)
+		c.str(q+"/value", m["value"], 150, true)
+		c.str(q+"/url", m["url"], 3000, false)
+	}
+}
+
+func (c *checker) confirm(p string, v any) {
+	o, ok := v.(object)
+	if !ok {
+		c.bad(p, "must be an object")
+		return
+	}
+	c.text(p+"/title", o["title"], 100, true, true)
+	c.text(p+"/text", o["text"], 300, false, true)
+	c.text(p+"/confirm", o["confirm"], 30, true, true)
+	c.text(p+"/deny", o["deny"], 30, true, true)
+}
+
+// checkView validates a view and fills its ids; blocks come back in the view.
+func (c *checker) checkView(raw json.RawMessage) object {
+	var v object
+	if err := decode(raw, &v); err != nil || v == nil {
+		c.bad("/view", "must be a valid JSON object")
+		return nil
+	}
+	typ := textOf(v["type"])
+	if typ != "modal" && typ != "home" {
+		c.bad("/view/type", "must be a valid enum value: modal, home")
+		return nil
+	}
+	c.surface = typ
+	var list []object
+	if b, err := json.Marshal(v["blocks"]); v["blocks"] == nil || err != nil {
+		c.bad("/view", "missing required field: blocks")
+	} else {
+		filled := c.checkBlocks("/view/blocks", b)
+		_ = decode(filled, &list)
+		var back []any
+		_ = decode(filled, &back)
+		v["blocks"] = back
+	}
+	c.str("/view/private_metadata", v["private_metadata"], 3000, false)
+	c.str("/view/callback_id", v["callback_id"], 255, false)
+	c.str("/view/external_id", v["external_id"], 255, false)
+	if typ == "modal" {
+		c.text("/view/title", v["title"], 24, true, true)
+		for _, k := range []string{"submit", "close"} {
+			if v[k] != nil {
+				c.text("/view/"+k, v[k], 24, true, true)
+			}
+		}
+		if v["submit"] == nil && slices.ContainsFunc(list, func(b object) bool { return b["type"] == "input" }) {
+			c.bad("/view", "missing required field: submit (the view has input blocks)")
+		}
+	}
+	return v
+}
+
+// eachElement walks every interactive element of blocks. For input blocks input is true.
+func eachElement(blocks json.RawMessage, f func(block, element object, input bool)) {
+	var list []object
+	if decode(blocks, &list) != nil {
+		return
+	}
+	for _, b := range list {
+		if o, ok := b["accessory"].(object); ok {
+			f(b, o, false)
+		}
+		if o, ok := b["element"].(object); ok {
+			f(b, o, true)
+		}
+		els, _ := b["elements"].([]any)
+		for _, e := range els {
+			if o, ok := e.(object); ok && o["action_id"] != nil {
+				f(b, o, false)
+			}
+		}
+	}
+}

@@ -1,0 +1,405 @@
+package slacksim
+
+// Requests to the app: signing, one attempt, events with their retries, and raw deliveries that may lie.
+// docs.slack.dev/authentication/verifying-requests-from-slack and /apis/events-api
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Event is something for the app's events URL. The zero value of each field but Inner gets what Slack would send.
+type Event struct {
+	Name string // subscription name, for events whose inner type differs from it ("message.im"); default: the inner type
+	// TeamID and EnterpriseID go on the outside. They are the author's side for messages in shared channels.
+	TeamID, EnterpriseID string
+	// Installed is the installed side (a team or enterprise id) that authorizations and context_team_id name; default
+	// TeamID, then EnterpriseID.
+	Installed string
+	Inner     any // a map, a struct or a json.RawMessage: the "event" object
+	// ID and Time default to a fresh id and the clock's time. Use them to repeat an event or to send an old one.
+	ID               string
+	Time             time.Time
+	NoAuthorizations bool // as uninstall events have it
+	ExtShared        bool // is_ext_shared_channel
+}
+
+// outgoing is a delivery that is ready to be sent, once or again.
+type outgoing struct {
+	kind, typ, team, eventID string
+	body                     []byte
+	twice                    bool
+}
+
+// Ack is the app's answer to one delivery.
+type Ack struct {
+	Status int // 0 when no answer came
+	Header http.Header
+	Body   []byte
+	Took   time.Duration // real time
+	// Err is the word Slack has for a failed delivery: "http_timeout", "connection_failed", "too_many_redirects",
+	// "http_error"; "" when all is well.
+	Err string
+	// Shown is what the person is told when it failed; "" otherwise.
+	Shown string
+}
+
+func (s *Sim) subscribedLocked(name string) bool {
+	return slices.Contains(s.app.Events, name) && s.app.EventsURL != ""
+}
+
+// wantedLocked: subscribed, and one of the event's scopes was granted there.
+func (s *Sim) wantedLocked(in *installation, name string) bool {
+	if in == nil || !s.subscribedLocked(name) {
+		return false
+	}
+	need := eventScopes[name]
+	return len(need) == 0 || slices.ContainsFunc(need, in.has)
+}
+
+// nullable is null for "", as Slack writes absent ids.
+func nullable(v string) any {
+	if v == "" {
+		return nil
+	}
+	return v
+}
+
+// envelopeLocked wraps an inner event. in is the installed side.
+func (s *Sim) envelopeLocked(e Event, in *installation) *outgoing {
+	if e.Time.IsZero() {
+		e.Time = s.clock.Now()
+	}
+	if e.ID == "" {
+		s.serial++
+		e.ID = fmt.Sprintf("Ev0SIM%06d", s.serial)
+	}
+	typ := e.Name
+	inner, _ := json.Marshal(e.Inner)
+	var m map[string]any
+	if d := json.NewDecoder(bytes.NewReader(inner)); true {
+		d.UseNumber() // numbers of a caller's own event go out as they came in
+		_ = d.Decode(&m)
+	}
+	if m != nil {
+		if typ == "" {
+			typ = textOf(m["type"])
+		}
+		if m["event_ts"] == nil {
+			m["event_ts"] = fmt.Sprintf("%d.%06d", e.Time.Unix(), e.Time.Nanosecond()/1000)
+		}
+		inner, _ = json.Marshal(m)
+	}
+	env := map[string]any{
+		"token": "deprecated-verification-token", "api_app_id": s.app.ID, "type": "event_callback",
+		"event": json.RawMessage(inner), "event_id": e.ID, "event_time": e.Time.Unix(),
+	}
+	if e.TeamID != "" {
+		env["team_id"] = e.TeamID
+	}
+	if e.EnterpriseID != "" {
+		env["enterprise_id"] = e.EnterpriseID
+	}
+	if !e.NoAuthorizations {
+		env["is_ext_shared_channel"] = e.ExtShared
+		env["event_context"] = "4-" + randomHex(24)
+		if in != nil && !in.gone {
+			user, isBot := in.bot.userID, in.chain != nil
+			if !isBot {
+				user = in.installedBy
+			}
+			env["authorizations"] = []any{map[string]any{
+				"enterprise_id": nullable(in.enterpriseID), "team_id": nullable(in.teamID), "user_id": user,
+				"is_bot": isBot, "is_enterprise_install": in.org,
+			}}
+			ctxTeam := in.teamID
+			if in.org {
+				ctxTeam = e.TeamID
+			}
+			env["context_team_id"], env["context_enterprise_id"] = nullable(ctxTeam), nullable(in.enterpriseID)
+		}
+	}
+	body, _ := json.Marshal(env)
+	o := &outgoing{kind: "event", typ: typ, team: e.TeamID, eventID: e.ID, body: body}
+	if o.team == "" {
+		o.team = e.EnterpriseID
+	}
+	if s.twice > 0 {
+		s.twice--
+		o.twice = true
+	}
+	return o
+}
+
+// Emit sends any event in the background, subscribed or not, with Slack's retries, and returns its id. It plays what
+// people's actions here do not cause: unknown types, channel_rename, grid_migration_started …
+func (s *Sim) Emit(_ context.Context, e Event) (eventID string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.app.EventsURL == "" {
+		return "", errors.New("emit event: the app has no EventsURL")
+	}
+	home := e.Installed
+	if home == "" {
+		home = e.TeamID
+	}
+	if home == "" {
+		home = e.EnterpriseID
+	}
+	in := s.installs[home]
+	if in == nil {
+		in = s.installLocked(home)
+	}
+	o := s.envelopeLocked(e, in)
+	s.spawnLocked(func() { s.sendAll([]*outgoing{o}) })
+	return o.eventID, nil
+}
+
+// sendAll delivers one event after the other's first answers: the order asked for is the order that arrives.
+func (s *Sim) sendAll(list []*outgoing) {
+	for _, o := range list {
+		s.sendEvent(o, 0, "")
+		if o.twice {
+			s.sendEvent(o, 0, "")
+		}
+	}
+}
+
+// sendEvent is one attempt with its consequences: Slack retries at once, after one minute and after five.
+func (s *Sim) sendEvent(o *outgoing, num int, reason string) {
+	s.mu.Lock()
+	u := s.app.EventsURL
+	s.mu.Unlock()
+	ack := s.post(s.life, o, u, sending{num: num, reason: reason})
+	if s.life.Err() != nil {
+		return
+	}
+	if ack.Status >= 200 && ack.Status < 300 {
+		return
+	}
+	if ack.Status != 0 {
+		s.breach(RuleEventStatus, "event %s was answered with HTTP %d", o.typ, ack.Status)
+		if ack.Header.Get("X-Slack-No-Retry") == "1" {
+			return
+		}
+	}
+	switch num {
+	case 0:
+		s.sendEvent(o, 1, ack.Err)
+	case 1, 2:
+		wait := map[int]time.Duration{1: time.Minute, 2: 5 * time.Minute}[num]
+		s.mu.Lock()
+		s.laterLocked(wait, func() { s.sendEvent(o, num+1, ack.Err) })
+		s.mu.Unlock()
+	}
+}
+
+// sending is how one attempt is made; the zero value is an honest first attempt.
+type sending struct {
+	num          int
+	reason       string
+	secret       string        // another signing secret
+	badSignature bool          // one that does not match
+	unsigned     bool          // no signature headers at all
+	skew         time.Duration // added to the timestamp
+	contentType  string
+	extra        http.Header
+}
+
+// Sign returns Slack's signature for a body: "v0=" and the hex HMAC-SHA256 of "v0:timestamp:body".
+// docs.slack.dev/authentication/verifying-requests-from-slack
+func Sign(secret string, timestamp int64, body []byte) string {
+	mac := hmac.New(sha256.New, []byte(secret))
+	fmt.Fprintf(mac, "v0:%d:", timestamp)
+	mac.Write(body)
+	return "v0=" + hex.EncodeToString(mac.Sum(nil))
+}
+
+// post makes one attempt and records it. The signature is made now: a retry after five minutes needs a fresh one.
+func (s *Sim) post(ctx context.Context, o *outgoing, target string, how sending) Ack {
+	s.mu.Lock()
+	secret := s.app.SigningSecret
+	now := s.clock.Now()
+	d := &Delivery{At: now, Kind: o.kind, URL: target, EventID: o.eventID, Type: o.typ, TeamID: o.team,
+		RetryNum: how.num, RetryReason: how.reason, Body: o.body}
+	s.deliveries = append(s.deliveries, d)
+	s.noteLocked()
+	s.mu.Unlock()
+
+	if how.secret != "" {
+		secret = how.secret
+	}
+	stamp := now.Add(how.skew).Unix()
+	sig := Sign(secret, stamp, o.body)
+	if how.badSignature {
+		sig = Sign(secret+"x", stamp, o.body)
+	}
+	start := time.Now()
+	ack := s.attempt(ctx, target, o, how, stamp, sig)
+	ack.Took = time.Since(start)
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d.Status, d.Answer, d.Took, d.Err, d.Done = ack.Status, ack.Body, ack.Took, ack.Err, true
+	if s.life.Err() == nil {
+		switch ack.Err {
+		case "http_timeout":
+			s.breachLocked(RuleLateAck, "%s %s was not acknowledged within %v", o.kind, o.typ, s.ackTimeout)
+		case "too_many_redirects":
+			s.breachLocked(RuleTooManyRedirects, "%s %s", o.kind, o.typ)
+		}
+	}
+	s.log.Debug("delivery", "kind", o.kind, "type", o.typ, "status", ack.Status, "err", ack.Err, "retry", how.num)
+	s.noteLocked()
+	return ack
+}
+
+func (s *Sim) attempt(ctx context.Context, target string, o *outgoing, how sending, stamp int64, sig string) Ack {
+	if target == "" {
+		return Ack{Err: "connection_failed"}
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.ackTimeout)
+	defer cancel()
+	// Deliveries made for a caller end with the Sim, too.
+	defer context.AfterFunc(s.life, cancel)()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(o.body))
+	if err != nil {
+		return Ack{Err: "connection_failed"}
+	}
+	ct := how.contentType
+	if ct == "" {
+		ct = "application/x-www-form-urlencoded"
+		if o.kind == "event" || o.kind == "verification" {
+			ct = "application/json"
+		}
+	}
+	req.Header.Set("Content-Type", ct)
+	req.Header.Set("User-Agent", "Slackbot 1.0 (+https://api.slack.com/robots)")
+	if !how.unsigned {
+		req.Header.Set("X-Slack-Request-Timestamp", strconv.FormatInt(stamp, 10))
+		req.Header.Set("X-Slack-Signature", sig)
+	}
+	if how.num > 0 {
+		req.Header.Set("X-Slack-Retry-Num", strconv.Itoa(how.num))
+		req.Header.Set("X-Slack-Retry-Reason", how.reason)
+	}
+	for k, v := range how.extra {
+		req.Header[k] = v
+	}
+	res, err := s.client.Do(req)
+	if err != nil {
+		switch {
+		case errors.Is(err, errTooManyRedirects):
+			return Ack{Err: "too_many_redirects"}
+		case errors.Is(err, context.DeadlineExceeded):
+			return Ack{Err: "http_timeout"}
+		case strings.Contains(err.Error(), "tls:") || strings.Contains(err.Error(), "x509:"):
+			return Ack{Err: "ssl_error"}
+		}
+		return Ack{Err: "connection_failed"}
+	}
+	defer res.Body.Close()
+	body, err := readBody(res.Body)
+	if err != nil {
+		// The headers came in time, the body did not: to Slack that is no acknowledgement.
+		if errors.Is(err, context.DeadlineExceeded) {
+			return Ack{Err: "http_timeout"}
+		}
+		return Ack{Err: "connection_failed"}
+	}
+	a := Ack{Status: res.StatusCode, Header: res.Header, Body: body}
+	if a.Status < 200 || a.Status > 299 {
+		a.Err = "http_error"
+	}
+	return a
+}
+
+// Raw is a delivery of any shape. Its zero options are honest; each Bad… makes it lie.
+type Raw struct {
+	URL  string // default: EventsURL
+	Kind string // "event" (JSON, the default), "command" or "interaction" (form)
+	Body []byte
+	Type string // for the record only
+
+	ContentType string // default by Kind
+	Header      http.Header
+	RetryNum    int
+	RetryReason string
+
+	Secret       string        // signs with this secret instead of the app's
+	BadSignature bool          // the signature does not match the body
+	Unsigned     bool          // sends no signature headers
+	Skew         time.Duration // added to the timestamp: -6*time.Minute is a replay, +6*time.Minute a wrong clock
+}
+
+// Deliver sends a raw signed request once, waits for the answer and returns it. It is never retried, and an answer
+// other than 2xx is no breach.
+func (s *Sim) Deliver(ctx context.Context, r Raw) Ack {
+	if r.Kind == "" {
+		r.Kind = "event"
+	}
+	if r.URL == "" {
+		app := s.App()
+		switch r.Kind {
+		case "command":
+			r.URL = app.commandsURL()
+		case "interaction":
+			r.URL = app.interactivityURL()
+		default:
+			r.URL = app.EventsURL
+		}
+	}
+	o := &outgoing{kind: r.Kind, typ: r.Type, body: r.Body}
+	return s.post(ctx, o, r.URL, sending{num: r.RetryNum, reason: r.RetryReason, secret: r.Secret,
+		badSignature: r.BadSignature, unsigned: r.Unsigned, skew: r.Skew, contentType: r.ContentType, extra: r.Header})
+}
+
+func (a App) commandsURL() string {
+	if a.CommandsURL != "" {
+		return a.CommandsURL
+	}
+	return a.EventsURL
+}
+
+func (a App) interactivityURL() string {
+	if a.InteractivityURL != "" {
+		return a.InteractivityURL
+	}
+	return a.EventsURL
+}
+
+// VerifyURL sends the signed url_verification request that Slack sends when an events URL is saved, and checks that the
+// challenge comes back: as text, as a form or as JSON. docs.slack.dev/reference/events/url_verification
+func (s *Sim) VerifyURL(ctx context.Context) error {
+	challenge := randomText(40)
+	body, _ := json.Marshal(map[string]string{"token": "deprecated-verification-token", "challenge": challenge, "type": "url_verification"})
+	ack := s.post(ctx, &outgoing{kind: "verification", typ: "url_verification", body: body}, s.App().EventsURL, sending{})
+	if ack.Status >= 200 && ack.Status < 300 {
+		got := strings.TrimSpace(string(ack.Body))
+		var j struct{ Challenge string }
+		form, _ := url.ParseQuery(got)
+		if got == challenge || form.Get("challenge") == challenge || json.Unmarshal(ack.Body, &j) == nil && j.Challenge == challenge {
+			return nil
+		}
+	}
+	s.breach(RuleVerification, "the challenge did not come back (HTTP %d)", ack.Status)
+	return fmt.Errorf("verify events URL: the challenge did not come back (HTTP %d, %s)", ack.Status, ack.Err)
+}
+
+// SendSSLCheck sends the unsigned-looking ssl_check probe that Slack makes on command URLs from time to time; it is
+// signed like everything else. The app should answer 200 and do nothing.
+func (s *Sim) SendSSLCheck(ctx context.Context) Ack {
+	return s.Deliver(ctx, Raw{Kind: "command", Type: "ssl_check", Body: []byte("ssl_check=1&token=deprecated-verification-token")})
+}

@@ -1,0 +1,40 @@
+// Package slacksim is a small, strict Slack for tests and demonstrations: the Web API, the consent page, signed
+// deliveries and a chat page, all on one loopback address.
+//
+// It knows one app (App), whose settings it holds like Slack's own pages do, and a world of workspaces, people and
+// channels. People act through methods (Say, Command, Press, Authorize, Uninstall …) or, doing the same, through the
+// chat pages. The app calls the Web API and receives events, commands and interactions.
+//
+//	sim := slacksim.New(slacksim.Config{App: app})
+//	sim.AddSmallWorld()
+//	if err := sim.Start("127.0.0.1:0"); err != nil { … }
+//	defer sim.Close(ctx)
+//
+// It is strict where Slack is: tokens die, codes are spent, scopes are checked, blocks are measured, three seconds are
+// three seconds. What Slack would tolerate but a careful app does not do is recorded as a Breach; a test asserts that
+// there are none. Faults (Inject, DeliverTwice, Raw) make it misbehave.
+//
+// # Addresses
+//
+//	/                                     who is who; POST /signin signs in as a person
+//	/client/{team}/{channel}              a conversation, as the signed-in person of that workspace
+//	/client/{team}/home                   the app's Home tab; …/dm its messages; …/about its About tab
+//	/client/{team}/app                    the app's page: Add to Slack, Remove App
+//	/app/{app}                            the same page, for the workspace last looked at
+//	/app_redirect?team=T…                 the conversation with the app, as on slack.com
+//	/oauth/v2/authorize                   the consent page
+//	/api/{method}                         the Web API
+//	/hooks/response/…, /hooks/services/…  response URLs and incoming webhooks
+//	/icon/{id}-{size}.svg                 pictures of workspaces, people and the app
+//
+// # Where Slack's documents leave room
+//
+// A code used twice answers invalid_code or code_already_used (App.UsedCodeError). A used refresh token dies at once or
+// after a grace (App.StrictRefresh, App.RefreshGrace). auth.revoke on a bot token uninstalls or does not
+// (App.RevokeKeepsApp). An access token pushed out by two newer ones answers token_expired. A re-install with rotation
+// spends the previous refresh token. The older spellings trigger_expired and trigger_exchanged, invalid_grant and
+// others are played with Inject and Fault.Error. An over-used or expired response_url answers 404 with used_url or
+// expired_url.
+//
+// Socket Mode, files, group DMs and message menus are not part of it.
+package slacksim

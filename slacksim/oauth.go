@@ -1,0 +1,795 @@
+package slacksim
+
+// Installing the app: what the consent page checks, what pressing Allow does, and what a code or refresh token is
+// exchanged for. The consent page and Authorize share every line of it.
+// docs.slack.dev/authentication/installing-with-oauth and /authentication/using-token-rotation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+const codeLife = 10 * time.Minute
+
+// Choice is what a person does on the consent page; the zero value presses Allow.
+type Choice struct {
+	// Deny presses Cancel: the callback gets error=access_denied, an error_description and the state.
+	// DenyWithoutDescription leaves the description out (both were seen).
+	Deny                   bool
+	DenyWithoutDescription bool
+	// TeamID picks another workspace than the person's own. One cannot install for a workspace one is not in, so
+	// Slack has the person sign in there: the first admin of that workspace then acts.
+	TeamID string
+	// Untick refuses these requested scopes, as a person may do with optional ones.
+	Untick []string
+	// Org installs for the whole organisation; the person must be an admin in one of its workspaces.
+	Org bool
+	// WebhookChannel is the channel picked when the incoming-webhook scope is asked for; default: the first channel.
+	WebhookChannel string
+}
+
+// ErrApprovalPending is returned by Authorize when the workspace wants an admin to approve apps first: the person ends
+// on Slack's own page and the callback is never called.
+var ErrApprovalPending = errors.New("the request to install the app was sent to the workspace's admins")
+
+// AuthorizeError is what the consent page shows instead of asking, such as an unknown client_id.
+type AuthorizeError struct {
+	Code   string // "invalid_client_id", "bad_redirect_uri", "invalid_scope", "no_scopes", …
+	Detail string // the sentence on the page
+}
+
+func (e *AuthorizeError) Error() string { return e.Code + ": " + e.Detail }
+
+// UninstallOrder says which of the two events follow an uninstall, and in which order. Slack promises none.
+type UninstallOrder int
+
+// The orders.
+const (
+	RevokedFirst      UninstallOrder = iota // tokens_revoked, then app_uninstalled
+	UninstalledFirst                        // app_uninstalled, then tokens_revoked
+	OnlyRevoked                             // tokens_revoked alone
+	OnlyUninstalled                         // app_uninstalled alone
+	NoUninstallEvents                       // neither, as when deliveries were lost
+)
+
+// Installation is what Slack holds about the app in one workspace or organisation.
+type Installation struct {
+	TeamID, EnterpriseID string // TeamID is "" for an organisation-wide installation
+	Org                  bool
+	BotToken             string // the newest one
+	RefreshToken         string // "" without rotation
+	BotUserID, BotID     string
+	Scopes               []string
+	InstalledBy          string
+	At                   time.Time
+	UserTokens           map[string]string // user id → newest token
+}
+
+type installation struct {
+	home                 string // TeamID or EnterpriseID
+	teamID, enterpriseID string
+	org                  bool
+	bot                  *bot
+	chain                *chain // nil when only user scopes were granted
+	users                map[string]*chain
+	installedBy          string
+	at                   time.Time
+	granted              []string // org: workspaces the app was added to
+	gone                 bool
+}
+
+// chain is the succession of tokens of one kind for one holder; bot and users have separate ones.
+type chain struct {
+	inst    *installation
+	kind    string // "bot" or "user"
+	userID  string // bot user or person
+	scopes  []string
+	access  []*token
+	refresh *refresh // the one that works; nil without rotation
+}
+
+type token struct {
+	value   string
+	chain   *chain
+	expires time.Time // zero: never
+	state   tokenState
+	swapped bool // went through oauth.v2.exchange; dies with the first refresh
+}
+
+type tokenState int
+
+const (
+	live tokenState = iota
+	revoked
+	inactive // the installation is gone
+	retired  // more than two newer ones exist
+)
+
+type refresh struct {
+	value string
+	chain *chain
+	used  time.Time // zero: unused
+	dead  bool
+	lost  bool // the answer that spent it never arrived: presenting it again is right
+}
+
+type code struct {
+	req     *authRequest
+	user    string
+	teamID  string
+	org     bool
+	scopes  []string
+	uscopes []string
+	channel string
+	at      time.Time
+	used    bool
+}
+
+type webhook struct {
+	inst    *installation
+	channel string
+}
+
+type authState struct {
+	installs  map[string]*installation
+	tokens    map[string]*token
+	refreshes map[string]*refresh
+	codes     map[string]*code
+	hooks     map[string]*hook
+	webhooks  map[string]*webhook
+	triggers  map[string]*trigger
+}
+
+func (a *authState) init() {
+	a.installs = map[string]*installation{}
+	a.tokens = map[string]*token{}
+	a.refreshes = map[string]*refresh{}
+	a.codes = map[string]*code{}
+	a.hooks = map[string]*hook{}
+	a.webhooks = map[string]*webhook{}
+	a.triggers = map[string]*trigger{}
+}
+
+// authRequest is an authorize URL that passed the checks.
+type authRequest struct {
+	scopes, userScopes []string
+	redirect           string // where to go
+	sentRedirect       string // as in the URL; the exchange must repeat it
+	state              string
+	hasState           bool
+	team               string // preselected, never trusted
+	challenge          string
+}
+
+// checkAuthorizeLocked applies the consent page's rules to its query.
+func (s *Sim) checkAuthorizeLocked(q url.Values) (*authRequest, *AuthorizeError) {
+	if q.Get("client_id") == "" || q.Get("client_id") != s.app.ClientID {
+		return nil, &AuthorizeError{"invalid_client_id", "Invalid client_id parameter"}
+	}
+	r := &authRequest{
+		scopes: splitScopes(q.Get("scope")), userScopes: splitScopes(q.Get("user_scope")),
+		sentRedirect: q.Get("redirect_uri"), state: q.Get("state"), hasState: q.Has("state"), team: q.Get("team"),
+		challenge: q.Get("code_challenge"),
+	}
+	r.redirect = r.sentRedirect
+	if r.redirect == "" {
+		if len(s.app.RedirectURLs) == 0 {
+			return nil, &AuthorizeError{"bad_redirect_uri", "redirect_uri did not match any configured URIs. None is configured."}
+		}
+		r.redirect = s.app.RedirectURLs[0]
+	}
+	if !redirectAllowed(s.app.RedirectURLs, r.redirect) {
+		return nil, &AuthorizeError{"bad_redirect_uri", "redirect_uri did not match any configured URIs. Passed URI: " + r.redirect}
+	}
+	if len(r.scopes)+len(r.userScopes) == 0 {
+		return nil, &AuthorizeError{"no_scopes", "No scopes requested"}
+	}
+	for _, x := range r.scopes {
+		if !knownBotScope(x) {
+			return nil, &AuthorizeError{"invalid_scope", "Invalid permissions requested: " + x}
+		}
+	}
+	for _, x := range r.userScopes {
+		if !knownUserScope(x) {
+			return nil, &AuthorizeError{"invalid_scope", "Invalid user permissions requested: " + x}
+		}
+	}
+	if r.challenge != "" {
+		return nil, &AuthorizeError{"pkce_not_allowed", "PKCE is not enabled for this app"}
+	}
+	return r, nil
+}
+
+func splitScopes(v string) []string {
+	var out []string
+	// Slack documents commas; spaces are taken too, as the page itself does.
+	for _, x := range strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' }) {
+		if !slices.Contains(out, x) {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+// redirectAllowed: equal to a configured URL or a path below one, https (or http on loopback), no fragment.
+func redirectAllowed(configured []string, got string) bool {
+	u, err := url.Parse(got)
+	if err != nil || u.Fragment != "" || strings.Contains(got, "#") || u.Host == "" || u.User != nil {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	if u.Scheme != "https" && !(u.Scheme == "http" && (u.Hostname() == "localhost" || ip != nil && ip.IsLoopback())) {
+		return false
+	}
+	// A path with dots in it could climb out of the configured folder.
+	for seg := range strings.SplitSeq(u.Path, "/") {
+		if seg == ".." || seg == "." {
+			return false
+		}
+	}
+	for _, c := range configured {
+		if got == c {
+			return true
+		}
+		base, err := url.Parse(c)
+		if err != nil || base.Scheme != u.Scheme || base.Host != u.Host || base.RawQuery != "" {
+			continue
+		}
+		if u.Path == base.Path || strings.HasPrefix(u.Path, strings.TrimRight(base.Path, "/")+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+// Authorize plays the consent page: userID opens authorizeURL (as the app's start page redirected to it) and makes the
+// choice. It returns the callback URL with code and state, or with error=access_denied, for the caller to open. A
+// request the page would refuse is an *AuthorizeError; a required approval is ErrApprovalPending. Nothing is sent to
+// the app. docs.slack.dev/authentication/installing-with-oauth
+func (s *Sim) Authorize(_ context.Context, authorizeURL, userID string, choice Choice) (redirect string, err error) {
+	u, err := url.Parse(authorizeURL)
+	if err != nil {
+		return "", fmt.Errorf("authorize: %w", err)
+	}
+	if !strings.HasSuffix(u.Path, "/oauth/v2/authorize") {
+		return "", &AuthorizeError{"oauth_authorization_url_mismatch", "not a consent page: " + u.Path}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	req, bad := s.checkAuthorizeLocked(u.Query())
+	if bad != nil {
+		return "", bad
+	}
+	return s.decideLocked(req, userID, choice)
+}
+
+// decideLocked is the press on Allow or Cancel.
+func (s *Sim) decideLocked(req *authRequest, userID string, choice Choice) (string, error) {
+	user := s.userLocked(userID)
+	if user == nil || user.Deleted {
+		return "", &AuthorizeError{"user_not_found", "Sign in first"}
+	}
+	answer := func(extra url.Values) string {
+		u, _ := url.Parse(req.redirect)
+		q := u.Query()
+		for k, v := range extra {
+			q[k] = v
+		}
+		if req.hasState {
+			q.Set("state", req.state)
+		}
+		u.RawQuery = q.Encode()
+		return u.String()
+	}
+	if choice.Deny || choice.DenyWithoutDescription {
+		v := url.Values{"error": {"access_denied"}}
+		if !choice.DenyWithoutDescription {
+			v.Set("error_description", "The person pressed Cancel")
+		}
+		return answer(v), nil
+	}
+	if choice.TeamID != "" && choice.TeamID != user.TeamID {
+		user = s.firstAdminLocked(choice.TeamID)
+		if user == nil {
+			return "", &AuthorizeError{"invalid_team", "Nobody can sign in to " + choice.TeamID}
+		}
+	}
+	team := s.teamLocked(user.TeamID)
+	if team == nil {
+		return "", &AuthorizeError{"invalid_team", "No such workspace"}
+	}
+	if s.app.NotDistributed && team.ID != s.app.HomeTeam {
+		return "", &AuthorizeError{"invalid_team_for_non_distributed_app", "This app cannot be installed outside its own workspace"}
+	}
+	if user.Guest {
+		return "", &AuthorizeError{"restricted_action", "Guests cannot install apps"}
+	}
+	if choice.Org {
+		switch {
+		case team.EnterpriseID == "":
+			return "", &AuthorizeError{"invalid_enterprise", team.Name + " belongs to no organisation"}
+		case !s.app.OrgReady:
+			return "", &AuthorizeError{"scope_not_allowed_on_enterprise", "This app is not ready for organisation-wide installs"}
+		case !user.Admin:
+			return "", &AuthorizeError{"restricted_action", "Only an organisation admin can install for the organisation"}
+		}
+	}
+	if team.AppsNeedApproval && !user.Admin {
+		return "", ErrApprovalPending
+	}
+	keep := func(in []string) []string {
+		return slices.DeleteFunc(slices.Clone(in), func(x string) bool { return slices.Contains(choice.Untick, x) })
+	}
+	value := s.secretLocked(randomDigits(11) + "." + randomDigits(13) + "." + randomHex(32))
+	s.codes[value] = &code{
+		req: req, user: user.ID, teamID: team.ID, org: choice.Org, scopes: keep(req.scopes), uscopes: keep(req.userScopes),
+		channel: choice.WebhookChannel, at: s.clock.Now(),
+	}
+	s.noteLocked()
+	return answer(url.Values{"code": {value}}), nil
+}
+
+func (s *Sim) firstAdminLocked(team string) *User {
+	var first *User
+	for _, u := range s.users {
+		if u.TeamID != team || u.Deleted || u.Guest {
+			continue
+		}
+		if u.Admin {
+			return u
+		}
+		if first == nil {
+			first = u
+		}
+	}
+	return first
+}
+
+// installLocked is the installation that covers a workspace: its own, else its organisation's if the app was added.
+func (s *Sim) installLocked(team string) *installation {
+	if in := s.installs[team]; in != nil {
+		return in
+	}
+	t := s.teamLocked(team)
+	if t == nil || t.EnterpriseID == "" {
+		return nil
+	}
+	if in := s.installs[t.EnterpriseID]; in != nil && slices.Contains(in.granted, team) {
+		return in
+	}
+	return nil
+}
+
+func (in *installation) has(scope string) bool {
+	return scope == "" || in.chain != nil && slices.Contains(in.chain.scopes, scope)
+}
+
+// covers reports whether the installation may act in a workspace.
+func (in *installation) covers(team string) bool {
+	return !in.org && in.teamID == team || in.org && slices.Contains(in.granted, team)
+}
+
+// Installed returns the installation of a workspace, or of an organisation when given an enterprise id. ok is false
+// when there is none.
+func (s *Sim) Installed(teamID string) (in Installation, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x := s.installLocked(teamID)
+	if x == nil {
+		return Installation{}, false
+	}
+	return x.export(), true
+}
+
+func (in *installation) export() Installation {
+	out := Installation{
+		TeamID: in.teamID, EnterpriseID: in.enterpriseID, Org: in.org, InstalledBy: in.installedBy, At: in.at,
+		UserTokens: map[string]string{},
+	}
+	if in.chain != nil {
+		out.BotUserID, out.BotID = in.bot.userID, in.bot.botID
+		out.Scopes = slices.Clone(in.chain.scopes)
+		out.BotToken = in.chain.newest()
+		if in.chain.refresh != nil {
+			out.RefreshToken = in.chain.refresh.value
+		}
+	}
+	for id, c := range in.users {
+		out.UserTokens[id] = c.newest()
+	}
+	return out
+}
+
+func (c *chain) newest() string {
+	if len(c.access) == 0 {
+		return ""
+	}
+	return c.access[len(c.access)-1].value
+}
+
+// exchangeCodeLocked installs. The caller has checked the client's credentials.
+func (s *Sim) exchangeCodeLocked(r *apiRequest) (map[string]any, *apiError) {
+	c := s.codes[r.arg("code")]
+	switch {
+	case c == nil || s.clock.Now().Sub(c.at) >= codeLife:
+		return nil, fail("invalid_code")
+	case c.used && s.app.UsedCodeError != "":
+		return nil, fail(s.app.UsedCodeError)
+	case c.used:
+		return nil, fail("invalid_code")
+	case r.arg("redirect_uri") != c.req.sentRedirect:
+		return nil, fail("bad_redirect_uri")
+	case r.arg("code_verifier") != "":
+		return nil, fail("pkce_not_allowed")
+	}
+	team := s.teamLocked(c.teamID)
+	home := c.teamID
+	if c.org {
+		home = team.EnterpriseID
+	} else if team.EnterpriseID != "" && s.installs[team.EnterpriseID] != nil {
+		return nil, fail("cannot_install_an_org_installed_app")
+	}
+	if len(c.scopes)+len(c.uscopes) == 0 {
+		return nil, fail("no_scopes")
+	}
+	c.used = true
+	in := s.installs[home]
+	if in == nil {
+		in = &installation{home: home, enterpriseID: team.EnterpriseID, org: c.org, bot: s.botLocked(home), users: map[string]*chain{}}
+		if !c.org {
+			in.teamID = team.ID
+		}
+		s.installs[home] = in
+	}
+	in.installedBy, in.at = c.user, s.clock.Now()
+	out := s.tokenAnswerLocked(in)
+	if len(c.scopes) > 0 {
+		if in.chain == nil {
+			in.chain = &chain{inst: in, kind: "bot", userID: in.bot.userID}
+		}
+		in.chain.scopes = union(in.chain.scopes, c.scopes)
+		s.issueLocked(in.chain, out)
+		out["bot_user_id"] = in.bot.userID
+	}
+	user := map[string]any{"id": c.user}
+	if len(c.uscopes) > 0 {
+		uc := in.users[c.user]
+		if uc == nil {
+			uc = &chain{inst: in, kind: "user", userID: c.user}
+			in.users[c.user] = uc
+		}
+		uc.scopes = union(uc.scopes, c.uscopes)
+		s.issueLocked(uc, user)
+	}
+	out["authed_user"] = user
+	if slices.Contains(c.scopes, "incoming-webhook") {
+		out["incoming_webhook"] = s.newWebhookLocked(in, c)
+	}
+	s.noteLocked()
+	return out, nil
+}
+
+func union(a, b []string) []string {
+	out := slices.Clone(a)
+	for _, x := range b {
+		if !slices.Contains(out, x) {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+// tokenAnswerLocked holds the fields that every oauth.v2.access answer has, with null where Slack says null.
+func (s *Sim) tokenAnswerLocked(in *installation) map[string]any {
+	out := map[string]any{"app_id": s.app.ID, "team": nil, "enterprise": nil, "is_enterprise_install": in.org}
+	if t := s.teamLocked(in.teamID); t != nil {
+		out["team"] = map[string]any{"id": t.ID, "name": t.Name}
+	}
+	if in.enterpriseID != "" {
+		out["enterprise"] = map[string]any{"id": in.enterpriseID, "name": s.enterpriseNameLocked(in.enterpriseID)}
+	}
+	return out
+}
+
+func (s *Sim) enterpriseNameLocked(id string) string {
+	for _, t := range s.teams {
+		if t.EnterpriseID == id && t.EnterpriseName != "" {
+			return t.EnterpriseName
+		}
+	}
+	return id
+}
+
+// issueLocked puts a token of the chain into the answer: the same one again, or with rotation a fresh pair.
+func (s *Sim) issueLocked(c *chain, out map[string]any) {
+	var t *token
+	if !s.app.TokenRotation {
+		if n := len(c.access); n > 0 && c.access[n-1].state == live && c.access[n-1].expires.IsZero() {
+			t = c.access[n-1]
+		} else {
+			t = s.newTokenLocked(c, map[string]string{"bot": "xoxb-", "user": "xoxp-"}[c.kind], time.Time{})
+		}
+	} else {
+		t = s.newPairLocked(c)
+		out["refresh_token"] = c.refresh.value
+		out["expires_in"] = int(t.expires.Sub(s.clock.Now()).Seconds())
+	}
+	out["access_token"] = t.value
+	out["token_type"] = c.kind
+	out["scope"] = strings.Join(c.scopes, ",")
+}
+
+func (s *Sim) newTokenLocked(c *chain, prefix string, expires time.Time) *token {
+	t := &token{chain: c, expires: expires}
+	t.value = s.secretLocked(prefix + randomDigits(12) + "-" + randomDigits(13) + "-" + randomText(24))
+	c.access = append(c.access, t)
+	s.tokens[t.value] = t
+	return t
+}
+
+// newPairLocked rotates the chain: a new access token beside at most one older one, and a new refresh token.
+func (s *Sim) newPairLocked(c *chain) *token {
+	life := s.app.TokenLife
+	if life <= 0 {
+		life = 12 * time.Hour
+	}
+	now := s.clock.Now()
+	t := &token{chain: c, expires: now.Add(life)}
+	kind := map[string]string{"bot": "xoxb", "user": "xoxp"}[c.kind]
+	t.value = s.secretLocked("xoxe." + kind + "-1-" + randomText(160))
+	c.access = append(c.access, t)
+	s.tokens[t.value] = t
+	alive := 0
+	for i := len(c.access) - 1; i >= 0; i-- {
+		if x := c.access[i]; x.state == live && !x.expires.IsZero() && x.expires.After(now) {
+			if alive++; alive > 2 {
+				x.state = retired
+			}
+		}
+	}
+	if old := c.refresh; old != nil && old.used.IsZero() {
+		old.used = now // a re-install spends the previous refresh token like a refresh does
+	}
+	c.refresh = &refresh{chain: c, value: s.secretLocked("xoxe-1-" + randomText(146))}
+	s.refreshes[c.refresh.value] = c.refresh
+	return t
+}
+
+// refreshLocked is oauth.v2.access with grant_type=refresh_token.
+func (s *Sim) refreshLocked(r *apiRequest) (map[string]any, *apiError) {
+	old := s.refreshes[r.arg("refresh_token")]
+	if old == nil || old.dead || old.chain.inst.gone {
+		return nil, fail("invalid_refresh_token")
+	}
+	now := s.clock.Now()
+	if !old.used.IsZero() {
+		if !old.lost {
+			s.breachLocked(RuleRefreshReused, "a %s refresh token of %s was presented a second time", old.chain.kind, old.chain.inst.home)
+		}
+		grace := s.app.RefreshGrace
+		if grace <= 0 {
+			grace = time.Minute
+		}
+		if s.app.StrictRefresh || now.Sub(old.used) >= grace {
+			return nil, fail("invalid_refresh_token")
+		}
+	}
+	c := old.chain
+	// Inside the grace the earlier successor dies: of two pairs handed out for one refresh token, one survives.
+	if c.refresh != nil && c.refresh != old {
+		c.refresh.dead = true
+		c.refresh.used = now
+	}
+	if old.used.IsZero() {
+		old.used = now
+	}
+	r.spent = old
+	for _, t := range c.access {
+		if t.swapped && t.state == live {
+			t.state = revoked
+		}
+	}
+	t := s.newPairLocked(c)
+	out := s.tokenAnswerLocked(c.inst)
+	out["access_token"], out["token_type"], out["scope"] = t.value, c.kind, strings.Join(c.scopes, ",")
+	out["refresh_token"] = c.refresh.value
+	out["expires_in"] = int(t.expires.Sub(now).Seconds())
+	if c.kind == "bot" {
+		out["bot_user_id"] = c.userID
+	}
+	return out, nil
+}
+
+// swapLocked is oauth.v2.exchange: a long-lived token for a first rotating pair, once.
+func (s *Sim) swapLocked(r *apiRequest) (map[string]any, *apiError) {
+	t := s.tokens[r.arg("token")]
+	switch {
+	case !s.app.TokenRotation:
+		return nil, fail("token_rotation_not_enabled")
+	case t == nil || !t.expires.IsZero():
+		return nil, fail("invalid_token")
+	case t.swapped:
+		return nil, fail("token_already_exchanged")
+	case t.state != live:
+		return nil, fail("authorization_not_found")
+	}
+	t.swapped = true
+	fresh := s.newPairLocked(t.chain)
+	out := s.tokenAnswerLocked(t.chain.inst)
+	out["access_token"], out["token_type"], out["scope"] = fresh.value, t.chain.kind, strings.Join(t.chain.scopes, ",")
+	out["refresh_token"] = t.chain.refresh.value
+	out["expires_in"] = int(fresh.expires.Sub(s.clock.Now()).Seconds())
+	if t.chain.kind == "bot" {
+		out["bot_user_id"] = t.chain.userID
+	}
+	s.noteLocked()
+	return out, nil
+}
+
+// removeLocked ends an installation: every token dies now, the bot leaves its channels. It returns the two events'
+// contents, since afterwards nobody knows them any more.
+func (s *Sim) removeLocked(in *installation) (botIDs, userIDs []string) {
+	in.gone = true
+	delete(s.installs, in.home)
+	kill := func(c *chain) {
+		for _, t := range c.access {
+			if t.state == live || t.state == retired {
+				t.state = inactive
+			}
+		}
+	}
+	if in.chain != nil {
+		kill(in.chain)
+		botIDs = []string{in.bot.userID}
+	}
+	for id, c := range in.users {
+		kill(c)
+		userIDs = append(userIDs, id)
+	}
+	slices.Sort(userIDs)
+	for _, c := range s.channels {
+		c.Members = slices.DeleteFunc(c.Members, func(id string) bool { return id == in.bot.userID })
+	}
+	for id, v := range s.homes {
+		if v.inst == in {
+			delete(s.homes, id)
+		}
+	}
+	for id, stack := range s.stacks {
+		s.stacks[id] = slices.DeleteFunc(stack, func(v *View) bool { return v.inst == in })
+	}
+	s.noteLocked()
+	return botIDs, userIDs
+}
+
+// Uninstall removes the app from a workspace (or organisation, given its enterprise id) as an admin does under Manage
+// apps: every token dies at once, then the events of the order are sent in the background, one after the other's
+// answer. It is an error if the app is not installed there. docs.slack.dev/reference/events/app_uninstalled
+func (s *Sim) Uninstall(ctx context.Context, teamID string, order UninstallOrder) error {
+	return s.UninstallLate(ctx, teamID, order, 0)
+}
+
+// UninstallLate is Uninstall whose events are sent only when the clock has moved by delay, with the event_time of the
+// removal: what an app sees that is re-installed in between.
+func (s *Sim) UninstallLate(_ context.Context, teamID string, order UninstallOrder, delay time.Duration) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	in := s.installs[teamID]
+	if in == nil {
+		return fmt.Errorf("uninstall: the app is not installed in %s", teamID)
+	}
+	bots, users := s.removeLocked(in)
+	s.sendUninstallLocked(in, order, bots, users, delay)
+	return nil
+}
+
+// RepeatUninstallEvents sends the two events once more, with new event ids and the present time, whether or not the
+// app is installed: the stray events an app must not take for a removal without looking.
+func (s *Sim) RepeatUninstallEvents(_ context.Context, teamID string, order UninstallOrder) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	in := &installation{home: teamID, teamID: teamID, bot: s.botLocked(teamID)}
+	if t := s.teamLocked(teamID); t != nil {
+		in.enterpriseID = t.EnterpriseID
+	} else {
+		in.teamID, in.enterpriseID, in.org = "", teamID, true
+	}
+	s.sendUninstallLocked(in, order, []string{in.bot.userID}, nil, 0)
+}
+
+func (s *Sim) sendUninstallLocked(in *installation, order UninstallOrder, bots, users []string, delay time.Duration) {
+	if bots == nil {
+		bots = []string{}
+	}
+	if users == nil {
+		users = []string{}
+	}
+	rev := Event{Name: "tokens_revoked", Inner: map[string]any{"type": "tokens_revoked", "tokens": map[string]any{"oauth": users, "bot": bots}}}
+	un := Event{Name: "app_uninstalled", Inner: map[string]any{"type": "app_uninstalled"}}
+	var list []Event
+	switch order {
+	case RevokedFirst:
+		list = []Event{rev, un}
+	case UninstalledFirst:
+		list = []Event{un, rev}
+	case OnlyRevoked:
+		list = []Event{rev}
+	case OnlyUninstalled:
+		list = []Event{un}
+	}
+	var ready []*outgoing
+	for _, e := range list {
+		// Both come without authorizations: the tokens they would name are dead.
+		e.TeamID, e.EnterpriseID, e.NoAuthorizations = in.teamID, in.enterpriseID, true
+		if s.subscribedLocked(e.Name) {
+			ready = append(ready, s.envelopeLocked(e, in))
+		}
+	}
+	if delay > 0 {
+		s.laterLocked(delay, func() { s.sendAll(ready) })
+		return
+	}
+	s.spawnLocked(func() { s.sendAll(ready) })
+}
+
+// RevokeUser withdraws one person's user token: the workspace's installation stays, and tokens_revoked names the person
+// under oauth only. It is an error if that person granted none.
+func (s *Sim) RevokeUser(_ context.Context, userID string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, in := range s.installs {
+		c := in.users[userID]
+		if c == nil {
+			continue
+		}
+		for _, t := range c.access {
+			t.state = revoked
+		}
+		delete(in.users, userID)
+		if s.subscribedLocked("tokens_revoked") {
+			e := s.envelopeLocked(Event{TeamID: in.teamID, EnterpriseID: in.enterpriseID, NoAuthorizations: true,
+				Inner: map[string]any{"type": "tokens_revoked", "tokens": map[string]any{"oauth": []string{userID}, "bot": []string{}}}}, in)
+			s.spawnLocked(func() { s.sendAll([]*outgoing{e}) })
+		}
+		s.noteLocked()
+		return nil
+	}
+	return fmt.Errorf("revoke user: %s has granted no user token", userID)
+}
+
+// GrantTeam adds the organisation-wide app to a workspace and sends team_access_granted; RevokeTeam takes it away
+// again. docs.slack.dev/enterprise/organization-ready-apps
+func (s *Sim) GrantTeam(_ context.Context, teamID string) error { return s.grant(teamID, true) }
+
+// RevokeTeam is the opposite of GrantTeam.
+func (s *Sim) RevokeTeam(_ context.Context, teamID string) error { return s.grant(teamID, false) }
+
+func (s *Sim) grant(teamID string, on bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.teamLocked(teamID)
+	if t == nil || s.installs[t.EnterpriseID] == nil {
+		return fmt.Errorf("grant team: no organisation-wide installation covers %s", teamID)
+	}
+	in := s.installs[t.EnterpriseID]
+	name := "team_access_granted"
+	in.granted = slices.DeleteFunc(in.granted, func(x string) bool { return x == teamID })
+	if on {
+		in.granted = append(in.granted, teamID)
+	} else {
+		name = "team_access_revoked"
+	}
+	s.noteLocked()
+	if s.subscribedLocked(name) {
+		e := s.envelopeLocked(Event{EnterpriseID: in.enterpriseID, Inner: map[string]any{
+			"type": name, "team_ids": []string{teamID}}}, in)
+		s.spawnLocked(func() { s.sendAll([]*outgoing{e}) })
+	}
+	return nil
+}

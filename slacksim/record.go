@@ -1,0 +1,180 @@
+package slacksim
+
+// What happened, for those who look afterwards: calls, deliveries, rule breaches and every secret handed out.
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"slices"
+	"time"
+)
+
+// Call is one request the app made: a Web API call, or a post to a response URL (Method "response_url") or to an
+// incoming webhook (Method "webhook").
+type Call struct {
+	At     time.Time // by the Sim's clock
+	Method string
+	Token  string // as sent, "" when none
+	TeamID string // of the installation the token belongs to; the enterprise's id for an organisation-wide one
+	Form   url.Values
+	JSON   json.RawMessage // the body, when it was JSON
+	// OK and Error are what was answered; Status is the HTTP status, 0 when the connection was cut instead.
+	OK       bool
+	Error    string
+	Status   int
+	Duration time.Duration // real time
+	Done     bool          // false while the answer is still being held back
+}
+
+// Arg returns an argument of the call wherever it was sent, as text; nested JSON comes back as JSON.
+func (c Call) Arg(name string) string {
+	if v := c.Form.Get(name); v != "" {
+		return v
+	}
+	var m map[string]any
+	if json.Unmarshal(c.JSON, &m) != nil {
+		return ""
+	}
+	return textOf(m[name])
+}
+
+// Delivery is one request the Sim sent to the app.
+type Delivery struct {
+	At      time.Time
+	Kind    string // "event", "command", "interaction", "verification", "raw"
+	URL     string
+	EventID string
+	Type    string // inner event type, command name or interaction type
+	TeamID  string
+	// RetryNum and RetryReason are the x-slack-retry headers; 0 on the first attempt.
+	RetryNum    int
+	RetryReason string
+	Body        []byte // as sent
+	Status      int    // 0 when no answer came
+	Answer      []byte // as received
+	Took        time.Duration
+	Err         string
+	Done        bool
+}
+
+// Breach is a rule of Slack's that the app broke.
+type Breach struct {
+	At     time.Time
+	Rule   string // short and stable, see the Rule… constants
+	Detail string // for people; holds no secret
+}
+
+// The rules whose breaches are recorded.
+const (
+	RuleTokenInQuery     = "token-in-query"     // a token in the address of a request
+	RuleRevokedToken     = "revoked-token"      // a revoked or uninstalled token used for more than auth.test
+	RuleExpiredToken     = "expired-token"      // an expired token used for more than auth.test
+	RuleRefreshReused    = "refresh-reused"     // a spent refresh token presented again
+	RuleLateAck          = "late-ack"           // no acknowledgement within AckTimeout
+	RuleEventStatus      = "event-status"       // an event answered with something other than 2xx
+	RuleCommandStatus    = "command-status"     // a command answered with something other than 200
+	RuleCommandBody      = "command-body"       // a command's reply that Slack would refuse
+	RuleActionStatus     = "interaction-status" // an interaction answered with something other than 200
+	RuleViewAck          = "view-ack"           // a view_submission acknowledged with a body Slack would refuse
+	RuleHookOverused     = "response-url-used"  // a response_url used a sixth time
+	RuleHookExpired      = "response-url-expired"
+	RuleHookBody         = "response-url-body" // a post to a response_url that Slack would refuse
+	RuleNoText           = "blocks-without-text"
+	RuleUninstalledHook  = "response-url-uninstalled" // a response_url used after the app was removed
+	RuleVerification     = "url-verification"
+	RuleTooManyRedirects = "too-many-redirects"
+)
+
+type recordState struct {
+	calls      []*Call
+	deliveries []*Delivery
+	breaches   []Breach
+	secrets    []string
+	faults     []*fault
+	twice      int
+}
+
+func (s *Sim) breachLocked(rule, format string, args ...any) {
+	s.breaches = append(s.breaches, Breach{s.clock.Now(), rule, fmt.Sprintf(format, args...)})
+	s.log.Debug("rule breach", "rule", rule)
+	s.noteLocked()
+}
+
+func (s *Sim) breach(rule, format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.breachLocked(rule, format, args...)
+}
+
+// Calls returns every call so far, in the order of arrival.
+func (s *Sim) Calls() []Call { return s.CallsTo("") }
+
+// CallsTo returns the calls of one method ("chat.postMessage", "response_url", "webhook").
+func (s *Sim) CallsTo(method string) []Call {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []Call
+	for _, c := range s.calls {
+		if method == "" || c.Method == method {
+			out = append(out, *c)
+		}
+	}
+	return out
+}
+
+// Deliveries returns every delivery attempt so far, in the order of sending.
+func (s *Sim) Deliveries() []Delivery {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]Delivery, len(s.deliveries))
+	for i, d := range s.deliveries {
+		out[i] = *d
+	}
+	return out
+}
+
+// Breaches returns every rule breach so far. A test that expects none asserts that it is empty.
+func (s *Sim) Breaches() []Breach {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.breaches)
+}
+
+// Secrets returns every secret ever configured or issued: client and signing secret, codes, access and refresh tokens,
+// the secret parts of response and webhook URLs. Tests search logs, pages and databases for them.
+func (s *Sim) Secrets() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := slices.Clone(s.secrets)
+	for _, x := range []string{s.app.ClientSecret, s.app.SigningSecret} {
+		if x != "" {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+func (s *Sim) secretLocked(v string) string {
+	s.secrets = append(s.secrets, v)
+	return v
+}
+
+func textOf(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	case bool:
+		if v {
+			return "true"
+		}
+		return "false"
+	case json.Number:
+		return v.String()
+	default:
+		b, _ := json.Marshal(v)
+		return string(b)
+	}
+}

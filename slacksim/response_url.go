@@ -1,0 +1,305 @@
+package slacksim
+
+// The short-lived things a payload carries, response URLs and trigger ids, and the long-lived incoming webhooks.
+// docs.slack.dev/interactivity/handling-user-interaction and /messaging/sending-messages-using-incoming-webhooks
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	hookLife    = 30 * time.Minute
+	hookUses    = 5
+	triggerLife = 3 * time.Second
+)
+
+// hook is what a response_url may do.
+type hook struct {
+	inst    *installation
+	user    string
+	channel string
+	at      time.Time
+	uses    int
+	message string // ts of the message whose button was pressed: what replace_original means
+	last    string // ts of the newest answer: what replace_original means after a command
+}
+
+type trigger struct {
+	user, team string
+	inst       *installation
+	at         time.Time
+	used       bool
+}
+
+func (s *Sim) newHookLocked(in *installation, user, channel, message string) string {
+	secret := s.secretLocked(randomText(24))
+	s.hooks[secret] = &hook{inst: in, user: user, channel: channel, at: s.clock.Now(), message: message}
+	return s.url + "/hooks/response/" + in.home + "/" + randomDigits(12) + "/" + secret
+}
+
+func (s *Sim) newTriggerLocked(in *installation, user, team string) string {
+	id := randomDigits(12) + "." + randomDigits(11) + "." + randomHex(16)
+	s.triggers[id] = &trigger{user: user, team: team, inst: in, at: s.clock.Now()}
+	return id
+}
+
+// takeTriggerLocked spends a trigger id: three seconds, once, for the installation it was given to.
+func (s *Sim) takeTriggerLocked(r *apiRequest) (*trigger, *apiError) {
+	t := s.triggers[r.arg("trigger_id")]
+	switch {
+	case t == nil || t.inst.home != r.inst.home:
+		return nil, fail("invalid_trigger_id")
+	case t.used:
+		return nil, fail("exchanged_trigger_id")
+	case s.clock.Now().Sub(t.at) >= triggerLife:
+		return nil, fail("expired_trigger_id")
+	}
+	t.used = true
+	return t, nil
+}
+
+// hookPost is what may be sent to a response_url, and as the answer to a command.
+type hookPost struct {
+	Text            string          `json:"text"`
+	Blocks          json.RawMessage `json:"blocks"`
+	Attachments     json.RawMessage `json:"attachments"`
+	ResponseType    string          `json:"response_type"`
+	ReplaceOriginal bool            `json:"replace_original"`
+	DeleteOriginal  bool            `json:"delete_original"`
+	ThreadTS        string          `json:"thread_ts"`
+}
+
+// UnmarshalJSON takes "true" as well as true, and blocks as text as well as JSON, as Slack does.
+func (p *hookPost) UnmarshalJSON(b []byte) error {
+	var m map[string]any
+	if err := decode(b, &m); err != nil {
+		return err
+	}
+	p.Text, p.ResponseType, p.ThreadTS = textOf(m["text"]), textOf(m["response_type"]), textOf(m["thread_ts"])
+	p.ReplaceOriginal = textOf(m["replace_original"]) == "true"
+	p.DeleteOriginal = textOf(m["delete_original"]) == "true"
+	if m["blocks"] != nil {
+		p.Blocks = json.RawMessage(textOf(m["blocks"]))
+	}
+	if m["attachments"] != nil {
+		p.Attachments = json.RawMessage(textOf(m["attachments"]))
+	}
+	return nil
+}
+
+func (s *Sim) serveResponseURL(w http.ResponseWriter, r *http.Request) {
+	body, _ := readBody(r.Body)
+	s.mu.Lock()
+	h := s.hooks[r.PathValue("secret")]
+	call := &Call{Method: "response_url", JSON: body}
+	enterprise := ""
+	if h != nil {
+		call.TeamID, enterprise = h.inst.home, h.inst.enterpriseID
+	}
+	s.mu.Unlock()
+	s.guarded(w, r, call, enterprise, func(w http.ResponseWriter) func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		status, code, msgs := s.respondLocked(h, r, body)
+		if code == "" {
+			writeJSON(w, status, map[string]any{"ok": true})
+			return nil
+		}
+		out := map[string]any{"ok": false, "error": code}
+		if msgs != nil {
+			out["response_metadata"] = map[string]any{"messages": msgs}
+		}
+		writeJSON(w, status, out)
+		return nil
+	})
+}
+
+// respondLocked does what a post to a response_url asks for. The words used_url and expired_url and the status 404 are
+// field reports, not documentation.
+func (s *Sim) respondLocked(h *hook, r *http.Request, body []byte) (status int, code string, msgs []string) {
+	switch {
+	case h == nil || r.Method != http.MethodPost:
+		return http.StatusNotFound, "invalid_url", nil
+	case h.inst.gone:
+		s.breachLocked(RuleUninstalledHook, "a response_url of %s was used after the app was removed", h.inst.home)
+		return http.StatusNotFound, "expired_url", nil
+	case s.clock.Now().Sub(h.at) >= hookLife:
+		s.breachLocked(RuleHookExpired, "a response_url was used after 30 minutes")
+		return http.StatusNotFound, "expired_url", nil
+	case h.uses >= hookUses:
+		s.breachLocked(RuleHookOverused, "a response_url was used more than %d times", hookUses)
+		return http.StatusNotFound, "used_url", nil
+	}
+	var p hookPost
+	if err := json.Unmarshal(body, &p); err != nil {
+		s.breachLocked(RuleHookBody, "a post to a response_url was not JSON")
+		return http.StatusBadRequest, "invalid_payload", nil
+	}
+	h.uses++
+	c := s.channelLocked(h.channel)
+	if c == nil { // Home tab: there is nowhere to answer
+		return http.StatusNotFound, "invalid_url", nil
+	}
+	if p.DeleteOriginal {
+		if m := h.originalLocked(c); m != nil {
+			m.Deleted = true
+			s.noteLocked()
+		}
+		return http.StatusOK, "", nil
+	}
+	_, code, msgs = s.answerLocked(h, c, &p, RuleHookBody)
+	if code != "" {
+		return http.StatusBadRequest, code, msgs
+	}
+	return http.StatusOK, "", nil
+}
+
+// originalLocked is the message that replace_original and delete_original speak of.
+func (h *hook) originalLocked(c *channel) *Message {
+	ts := h.message
+	if ts == "" {
+		ts = h.last
+	}
+	if m := c.find(ts); ts != "" && m != nil && !m.Deleted {
+		return m
+	}
+	return nil
+}
+
+// answerLocked shows a command's reply or a response_url post. rule names the breach when Slack would refuse it.
+func (s *Sim) answerLocked(h *hook, c *channel, p *hookPost, rule string) (m *Message, code string, msgs []string) {
+	var blocks json.RawMessage
+	if len(p.Blocks) > 0 {
+		if blocks, msgs = s.messageBlocksLocked(string(p.Blocks)); len(msgs) > 0 {
+			s.breachLocked(rule, "invalid blocks: %s", strings.Join(msgs, "; "))
+			return nil, "invalid_blocks", msgs
+		}
+	}
+	if p.Text == "" && blocks == nil && len(p.Attachments) == 0 {
+		s.breachLocked(rule, "neither text nor blocks")
+		return nil, "no_text", nil
+	}
+	if blocks != nil && strings.TrimSpace(p.Text) == "" {
+		s.breachLocked(RuleNoText, "an answer had blocks but no text")
+	}
+	text := cut(p.Text, 40000)
+	if p.ReplaceOriginal {
+		if m := h.originalLocked(c); m != nil {
+			m.Text, m.Blocks, m.Edited = text, blocks, !m.Ephemeral
+			s.noteLocked()
+			return m, "", nil
+		}
+	}
+	m = &Message{User: h.inst.bot.userID, BotID: h.inst.bot.botID, Text: text, Blocks: blocks, ThreadTS: p.ThreadTS}
+	if p.ResponseType != "in_channel" {
+		m.Ephemeral, m.EphemeralTo = true, h.user
+	}
+	s.postLocked(c, m)
+	h.last = m.TS
+	if !m.Ephemeral {
+		s.messageEventsLocked(c, m, "")
+	}
+	return m, "", nil
+}
+
+// --- incoming webhooks
+
+func (s *Sim) newWebhookLocked(in *installation, c *code) map[string]any {
+	ch := s.channelLocked(c.channel)
+	for _, x := range s.channels {
+		if ch == nil && !x.im && x.inTeam(c.teamID) {
+			ch = x
+		}
+	}
+	if ch == nil {
+		return nil
+	}
+	secret := s.secretLocked(randomText(24))
+	s.webhooks[secret] = &webhook{inst: in, channel: ch.ID}
+	return map[string]any{
+		"channel": "#" + ch.Name, "channel_id": ch.ID, "configuration_url": s.url + "/client/" + c.teamID + "/app",
+		"url": s.url + "/hooks/services/" + in.home + "/" + in.bot.botID + "/" + secret,
+	}
+}
+
+func (s *Sim) serveWebhook(w http.ResponseWriter, r *http.Request) {
+	body, _ := readBody(r.Body)
+	// A webhook takes JSON as the body or as a form field named payload.
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+		r.Body = io.NopCloser(strings.NewReader(string(body)))
+		if r.ParseForm() == nil {
+			body = []byte(r.PostForm.Get("payload"))
+		}
+	}
+	s.mu.Lock()
+	h := s.webhooks[r.PathValue("secret")]
+	call := &Call{Method: "webhook", JSON: body}
+	if h != nil {
+		call.TeamID = h.inst.home
+	}
+	s.mu.Unlock()
+	s.guarded(w, r, call, "", func(w http.ResponseWriter) func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		status, word := s.webhookLocked(h, body)
+		w.Header().Set("Content-Type", "text/html")
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, word) // webhooks answer in plain words
+		return nil
+	})
+}
+
+func (s *Sim) webhookLocked(h *webhook, body []byte) (int, string) {
+	var p hookPost
+	switch {
+	case h == nil:
+		return http.StatusForbidden, "invalid_token"
+	case h.inst.gone:
+		return http.StatusNotFound, "no_service"
+	case json.Unmarshal(body, &p) != nil:
+		return http.StatusBadRequest, "invalid_payload"
+	}
+	c := s.channelLocked(h.channel)
+	if c == nil {
+		return http.StatusNotFound, "channel_not_found"
+	}
+	var blocks json.RawMessage
+	if len(p.Blocks) > 0 {
+		var msgs []string
+		if blocks, msgs = s.messageBlocksLocked(string(p.Blocks)); len(msgs) > 0 {
+			return http.StatusBadRequest, "invalid_blocks"
+		}
+	}
+	if p.Text == "" && blocks == nil && len(p.Attachments) == 0 {
+		return http.StatusBadRequest, "no_text"
+	}
+	if blocks != nil && strings.TrimSpace(p.Text) == "" {
+		s.breachLocked(RuleNoText, "a webhook post had blocks but no text")
+	}
+	m := &Message{User: h.inst.bot.userID, BotID: h.inst.bot.botID, Text: p.Text, Blocks: blocks, ThreadTS: p.ThreadTS}
+	s.postLocked(c, m)
+	s.messageEventsLocked(c, m, "")
+	return http.StatusOK, "ok"
+}
+
+// findViewLocked finds an open modal of a person.
+func (s *Sim) findViewLocked(user, id string) (*View, int) {
+	for i, v := range s.stacks[user] {
+		if v.ID == id {
+			return v, i
+		}
+	}
+	return nil, -1
+}
+
+func (s *Sim) dropViewLocked(user string, from int) {
+	if st := s.stacks[user]; from >= 0 && from < len(st) {
+		s.stacks[user] = slices.Clone(st[:from])
+	}
+	s.noteLocked()
+}

@@ -1,0 +1,405 @@
+package slacksim
+
+// The world: workspaces, people, channels, messages, views. Plain data behind the Sim's lock; what it causes (events,
+// errors) is decided elsewhere.
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Workspace is one Slack workspace; EnterpriseID is set when it belongs to an organisation.
+type Workspace struct {
+	ID, Name, Domain             string
+	EnterpriseID, EnterpriseName string
+	// AppsNeedApproval: plain members who press Allow end on a "request sent" page and the app's callback is never
+	// called, as under Slack's app approval.
+	AppsNeedApproval bool
+}
+
+// User is a person. Owner and PrimaryOwner imply Admin, as they normally do in Slack. TZ is an IANA name, default UTC.
+type User struct {
+	ID, TeamID, Name, RealName, TZ             string
+	Admin, Owner, PrimaryOwner, Guest, Deleted bool
+}
+
+// Channel is a channel. Members holds user ids (the bot's too); SharedWith the ids of other workspaces that share it
+// through Slack Connect.
+type Channel struct {
+	ID, TeamID, Name string
+	Private          bool
+	Members          []string
+	SharedWith       []string
+}
+
+// Message is a message as a person sees it. Text is in Slack's own notation (mrkdwn, &amp; escapes).
+type Message struct {
+	TS, ThreadTS string
+	User         string // who wrote it; the bot's user id for the app's messages, "USLACKBOT" for Slack's own notes
+	BotID        string // the app's messages only
+	Text         string
+	Blocks       json.RawMessage // nil when there are none; ids filled in where the sender left them out
+	Ephemeral    bool
+	EphemeralTo  string
+	Deleted      bool
+	Edited       bool
+	Reactions    map[string][]string // name → user ids
+	At           time.Time
+}
+
+// Slackbot is the user id of Slack's own notes to a person, as in Slack.
+const Slackbot = "USLACKBOT"
+
+// View is a modal or a Home tab.
+type View struct {
+	ID, TeamID, UserID string
+	Type               string // "modal" or "home"
+	CallbackID         string
+	ExternalID         string
+	PrivateMetadata    string
+	Title              string
+	Submit, Close      string // the buttons' words
+	Blocks             json.RawMessage
+	Hash               string
+	RootViewID         string
+	PreviousViewID     string
+	NotifyOnClose      bool
+	Errors             map[string]string // by block_id, after a submission answered with errors
+
+	raw  map[string]any // as the app sent it, for giving it back
+	inst *installation
+}
+
+type channel struct {
+	Channel
+	im       bool
+	imUser   string
+	messages []*Message
+	pending  map[string]string // bot user id → ts of a mention that waits for an invitation
+}
+
+type bot struct {
+	userID, botID string
+	home          string // team or enterprise id
+}
+
+type worldState struct {
+	teams    []*Workspace
+	users    []*User
+	channels []*channel
+	bots     map[string]*bot // by team or enterprise id; outlives the installation, as the bot user does in Slack
+	homes    map[string]*View
+	stacks   map[string][]*View // open modals by user, the last one on top
+}
+
+func (w *worldState) init() {
+	w.bots = map[string]*bot{}
+	w.homes = map[string]*View{}
+	w.stacks = map[string][]*View{}
+}
+
+// AddWorkspace adds a workspace or replaces the one with the same ID; an empty ID is filled in. It returns what is kept.
+func (s *Sim) AddWorkspace(w Workspace) Workspace {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if w.ID == "" {
+		w.ID = s.idLocked("T")
+	}
+	if w.Name == "" {
+		w.Name = w.ID
+	}
+	if w.Domain == "" {
+		w.Domain = strings.Trim(strings.Map(func(r rune) rune {
+			switch {
+			case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
+				return r
+			}
+			return '-'
+		}, strings.ToLower(w.Name)), "-")
+	}
+	if old := s.teamLocked(w.ID); old != nil {
+		*old = w
+	} else {
+		s.teams = append(s.teams, &w)
+	}
+	s.noteLocked()
+	return w
+}
+
+// AddUser adds a person or replaces the one with the same ID; an empty ID is filled in.
+func (s *Sim) AddUser(u User) User {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if u.ID == "" {
+		u.ID = s.idLocked("U")
+	}
+	if u.RealName == "" {
+		u.RealName = u.Name
+	}
+	if u.TZ == "" {
+		u.TZ = "UTC"
+	}
+	u.Owner = u.Owner || u.PrimaryOwner
+	u.Admin = u.Admin || u.Owner
+	if old := s.userLocked(u.ID); old != nil {
+		*old = u
+	} else {
+		s.users = append(s.users, &u)
+	}
+	s.noteLocked()
+	return u
+}
+
+// AddChannel adds a channel or replaces the settings of the one with the same ID; an empty ID is filled in.
+func (s *Sim) AddChannel(c Channel) Channel {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.ID == "" {
+		c.ID = s.idLocked("C")
+	}
+	c.Members = slices.Clone(c.Members)
+	c.SharedWith = slices.Clone(c.SharedWith)
+	if old := s.channelLocked(c.ID); old != nil {
+		old.Channel = c
+	} else {
+		s.channels = append(s.channels, &channel{Channel: c, pending: map[string]string{}})
+	}
+	s.noteLocked()
+	return c
+}
+
+// Ids of the world AddSmallWorld makes.
+const (
+	Acme, Birch = "T0ACME0001", "T0BIRCH001"
+
+	AcmeAdmin, AcmeMember   = "U0ACMEDANA", "U0ACMELEON"
+	BirchAdmin, BirchMember = "U0BIRCHIVY", "U0BIRCHSAM"
+
+	AcmeGeneral, AcmeRandom     = "C0ACMEGENE", "C0ACMEPROJ"
+	BirchGeneral, BirchProjects = "C0BIRCHGEN", "C0BIRCHDSG"
+)
+
+// AddSmallWorld adds two workspaces, each with an admin, a plain member, #general and one more channel.
+func (s *Sim) AddSmallWorld() {
+	s.AddWorkspace(Workspace{ID: Acme, Name: "Acme Corp", Domain: "acme-corp"})
+	s.AddUser(User{ID: AcmeAdmin, TeamID: Acme, Name: "dana", RealName: "Dana Reyes", TZ: "Europe/Berlin", Admin: true})
+	s.AddUser(User{ID: AcmeMember, TeamID: Acme, Name: "leon", RealName: "Leon Okafor", TZ: "Europe/London"})
+	s.AddChannel(Channel{ID: AcmeGeneral, TeamID: Acme, Name: "general", Members: []string{AcmeAdmin, AcmeMember}})
+	s.AddChannel(Channel{ID: AcmeRandom, TeamID: Acme, Name: "project-atlas", Members: []string{AcmeAdmin, AcmeMember}})
+	s.AddWorkspace(Workspace{ID: Birch, Name: "Birch & Co", Domain: "birch-co"})
+	s.AddUser(User{ID: BirchAdmin, TeamID: Birch, Name: "ivy", RealName: "Ivy Tanaka", TZ: "America/New_York", Owner: true})
+	s.AddUser(User{ID: BirchMember, TeamID: Birch, Name: "sam", RealName: "Sam Lindqvist", TZ: "Europe/Stockholm"})
+	s.AddChannel(Channel{ID: BirchGeneral, TeamID: Birch, Name: "general", Members: []string{BirchAdmin, BirchMember}})
+	s.AddChannel(Channel{ID: BirchProjects, TeamID: Birch, Name: "design", Members: []string{BirchAdmin, BirchMember}})
+}
+
+// DM returns the id of the person's conversation with the app; it exists from the first question on. "" for an unknown
+// user.
+func (s *Sim) DM(userID string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.dmLocked(userID); c != nil {
+		return c.ID
+	}
+	return ""
+}
+
+func (s *Sim) dmLocked(userID string) *channel {
+	u := s.userLocked(userID)
+	if u == nil {
+		return nil
+	}
+	for _, c := range s.channels {
+		if c.im && c.imUser == userID {
+			return c
+		}
+	}
+	c := &channel{Channel: Channel{ID: "D" + strings.TrimLeft(userID, "UW"), TeamID: u.TeamID, Members: []string{userID}},
+		im: true, imUser: userID, pending: map[string]string{}}
+	s.channels = append(s.channels, c)
+	return c
+}
+
+// Workspaces, Users and Channels return the world as it stands; DMs are not among the channels.
+func (s *Sim) Workspaces() []Workspace {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []Workspace
+	for _, t := range s.teams {
+		out = append(out, *t)
+	}
+	return out
+}
+
+// Users returns the people of one workspace, or of all for "".
+func (s *Sim) Users(teamID string) []User {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []User
+	for _, u := range s.users {
+		if teamID == "" || u.TeamID == teamID {
+			out = append(out, *u)
+		}
+	}
+	return out
+}
+
+// Channels returns the channels of one workspace, those shared with it included, or all for "".
+func (s *Sim) Channels(teamID string) []Channel {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []Channel
+	for _, c := range s.channels {
+		if !c.im && (teamID == "" || c.inTeam(teamID)) {
+			x := c.Channel
+			x.Members, x.SharedWith = slices.Clone(x.Members), slices.Clone(x.SharedWith)
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+// Messages returns what viewerID sees in a conversation, oldest first, ephemeral messages for that person included.
+// Deleted messages stay in the list, marked. An empty viewerID sees everything.
+func (s *Sim) Messages(channelID, viewerID string) []Message {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.messagesLocked(channelID, viewerID)
+}
+
+func (s *Sim) messagesLocked(channelID, viewerID string) []Message {
+	c := s.channelLocked(channelID)
+	if c == nil {
+		return nil
+	}
+	var out []Message
+	for _, m := range c.messages {
+		if m.Ephemeral && viewerID != "" && m.EphemeralTo != viewerID {
+			continue
+		}
+		x := *m
+		x.Reactions = maps.Clone(m.Reactions)
+		out = append(out, x)
+	}
+	return out
+}
+
+// Home returns the Home tab the app has published for a person.
+func (s *Sim) Home(userID string) (View, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := s.homes[userID]
+	if v == nil {
+		return View{}, false
+	}
+	return *v, true
+}
+
+// OpenViews returns the person's open modals, the topmost last.
+func (s *Sim) OpenViews(userID string) []View {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []View
+	for _, v := range s.stacks[userID] {
+		out = append(out, *v)
+	}
+	return out
+}
+
+func (s *Sim) teamLocked(id string) *Workspace {
+	for _, t := range s.teams {
+		if t.ID == id {
+			return t
+		}
+	}
+	return nil
+}
+
+func (s *Sim) userLocked(id string) *User {
+	for _, u := range s.users {
+		if u.ID == id {
+			return u
+		}
+	}
+	return nil
+}
+
+func (s *Sim) channelLocked(id string) *channel {
+	for _, c := range s.channels {
+		if c.ID == id {
+			return c
+		}
+	}
+	return nil
+}
+
+func (c *channel) inTeam(team string) bool {
+	return c.TeamID == team || slices.Contains(c.SharedWith, team)
+}
+
+func (c *channel) has(user string) bool { return slices.Contains(c.Members, user) }
+
+// sees reports whether a person may look into the conversation: any public channel of their workspace, else by membership.
+func (c *channel) sees(u *User) bool {
+	return c.has(u.ID) || !c.im && !c.Private && !u.Guest && c.inTeam(u.TeamID)
+}
+
+func (c *channel) find(ts string) *Message {
+	for _, m := range c.messages {
+		if m.TS == ts {
+			return m
+		}
+	}
+	return nil
+}
+
+func (c *channel) kind() string {
+	switch {
+	case c.im:
+		return "im"
+	case c.Private:
+		return "group"
+	default:
+		return "channel"
+	}
+}
+
+// botLocked is the bot user of a workspace or organisation, made on first use and kept across re-installs.
+func (s *Sim) botLocked(home string) *bot {
+	b := s.bots[home]
+	if b == nil {
+		b = &bot{userID: "U" + home[1:] + "BOT", botID: "B" + home[1:] + "BOT", home: home}
+		if strings.HasPrefix(home, "E") {
+			b.userID = "W" + home[1:] + "BOT"
+		}
+		s.bots[home] = b
+	}
+	return b
+}
+
+// botByUserLocked finds a bot by its user id or bot id.
+func (s *Sim) botByUserLocked(id string) *bot {
+	for _, b := range s.bots {
+		if b.userID == id || b.botID == id {
+			return b
+		}
+	}
+	return nil
+}
+
+// postLocked appends a message; the caller has checked everything.
+func (s *Sim) postLocked(c *channel, m *Message) *Message {
+	m.TS = s.tsLocked()
+	m.At = s.clock.Now()
+	c.messages = append(c.messages, m)
+	s.noteLocked()
+	return m
+}
+
+// noteToLocked is Slack's own word to one person.
+func (s *Sim) noteToLocked(c *channel, user, text string) *Message {
+	return s.postLocked(c, &Message{User: Slackbot, Text: text, Ephemeral: true, EphemeralTo: user})
+}
