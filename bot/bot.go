@@ -31,8 +31,8 @@ const (
 	// How long an event's handler may take.
 	eventBudget     = time.Minute
 	eventOpenBudget = 10 * time.Second
-	workers     = 16
-	maxAttempts = 4
+	workers         = 16
+	maxAttempts     = 4
 )
 
 // Config is what a Bot needs. It is not changed after New.

@@ -248,7 +248,12 @@ func (b *Bot) after(w http.ResponseWriter, r result, address install.Secret, fir
 func (b *Bot) unavailable(ctx context.Context, t *Turn, err error) Reply {
 	app := b.install.App().Name
 	if errors.Is(err, install.ErrNotConnected) {
-		return Reply{Text: fmt.Sprintf("%s isn't connected to this workspace. Connect it here: %s", app, b.install.GrantURL(t.Connection))}
+		h := t.Health()
+		text := fmt.Sprintf("%s can't do that here: %s %s", app, h.Sentence, h.NextStep)
+		if h.GrantURL != "" {
+			text += " Here: " + h.GrantURL
+		}
+		return Reply{Text: text}
 	}
 	b.log.ErrorContext(ctx, "open connection", "ref", t.Ref, "key", t.Key.String(), "cause", err)
 	return Reply{Text: fmt.Sprintf("%s can't reach its records right now. Nothing was changed. Try again in a few minutes. Reference: %s.", app, t.Ref)}
@@ -351,7 +356,7 @@ func (b *Bot) handle(ctx context.Context, e Event) error {
 	t.Log = t.Log.With("event", e.ID)
 	t.TeamID, t.UserID, t.ChannelID, t.ThreadTS = e.TeamID, text(in.User), text(in.Channel), in.ThreadTS
 	t.UserTeam = orElse(in.UserTeam, text(in.Team))
-	t.Text, t.Match, t.Shared, t.Attempt, t.EventID = in.Text, match, env.Shared, e.Attempt, e.ID
+	t.Text, t.Match, t.Shared, t.Attempt, t.EventID, t.At = in.Text, match, env.Shared, e.Attempt, e.ID, e.At
 	r, err := call(ctx, h, t, env.Event)
 	if err == nil {
 		err = t.say(ctx, r)

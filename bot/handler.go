@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/slack-go/slack"
 	"github.com/slack-go/slack/slackevents"
@@ -52,17 +53,18 @@ type Turn struct {
 	Install    *install.Installer
 	Log        *slog.Logger
 
-	TeamID    string   // the workspace it happened in
-	UserID    string   // who acted
-	UserTeam  string   // that person's workspace when Slack said it: another one in Slack Connect
-	ChannelID string   // "" in the App Home
-	ThreadTS  string   // the thread to answer in, "" for none
-	Text      string   // of the message or behind the command
-	Match     []string // of an OnMessage pattern
-	Shared    bool     // the channel is shared with another company
-	Ref       string   // reference for people to quote; it is in the log
-	Attempt   int      // events: 1 for the first try
-	EventID   string   // events: the same in every attempt, to tell them apart from new ones
+	TeamID    string    // the workspace it happened in
+	UserID    string    // who acted
+	UserTeam  string    // that person's workspace when Slack said it: another one in Slack Connect
+	ChannelID string    // "" in the App Home
+	ThreadTS  string    // the thread to answer in, "" for none
+	Text      string    // of the message or behind the command
+	Match     []string  // of an OnMessage pattern
+	Shared    bool      // the channel is shared with another company
+	Ref       string    // reference for people to quote; it is in the log
+	Attempt   int       // events: 1 for the first try
+	At        time.Time // events: when it happened, by Slack's clock, whole seconds
+	EventID   string    // events: the same in every attempt, to tell them apart from new ones
 
 	openErr error
 }

@@ -123,7 +123,9 @@ var (
 // check holds m against the rules of Slack's manifest reference.
 func (m Manifest) check() error {
 	var problems []error
-	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf("manifest: "+format, args...)) }
+	bad := func(format string, args ...any) {
+		problems = append(problems, fmt.Errorf("manifest: "+format, args...))
+	}
 	length := func(what, s string, least, most int) {
 		if n := utf8.RuneCountInString(s); n < least || n > most {
 			bad("%s has %d characters, Slack allows %d to %d", what, n, least, most)

@@ -113,12 +113,12 @@ func (c Connection) Missing(needed []Scope) []Scope {
 	return missing
 }
 
-// Erase drops every secret and marks the connection removed, for reason, at the time at. Facts and id stay, so that a
-// later install finds them again.
-func (c *Connection) Erase(reason string, at time.Time) {
+// Erase drops every secret and sets the state the connection ends in. Facts and id stay, so that a later install finds
+// them again.
+func (c *Connection) Erase(end State, reason string, at time.Time) {
 	c.Token, c.RefreshToken, c.Webhook = "", "", Webhook{}
 	c.ExpiresAt = time.Time{}
-	c.SetState(Removed, reason, at)
+	c.SetState(end, reason, at)
 }
 
 // SetState changes the state; StateSince moves only when state or reason really change.

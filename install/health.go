@@ -23,7 +23,7 @@ type Health struct {
 	Live       bool      // Slack was asked just now, and answered
 	Missing    []Scope   // needed and not granted
 	Needed     int       // how many permissions the app needs
-	GrantURL   string    // the page that mends it: install, reconnect or allow more
+	GrantURL   string    // the page that mends it: install, reconnect or allow more; "" in single-workspace mode
 	Connection Connection
 	Found      bool // there is a row, and it could be read
 }
@@ -46,7 +46,10 @@ type evidence struct {
 
 // assess decides what a connection's state is and says it in words. found tells whether there is a row at all.
 func (in *Installer) assess(c Connection, found bool, e evidence) Health {
-	h := Health{Connection: c, Found: found, Needed: len(in.cfg.Scopes), GrantURL: in.GrantURL(c)}
+	h := Health{Connection: c, Found: found, Needed: len(in.cfg.Scopes)}
+	if in.cfg.BotToken == "" {
+		h.GrantURL = in.GrantURL(c)
+	}
 	// Nobody who is shown a state has use for a secret.
 	h.Connection.Token, h.Connection.RefreshToken, h.Connection.Webhook.URL = "", "", ""
 	if e.recordsErr != nil && !errors.Is(e.recordsErr, ErrNotFound) {
@@ -152,7 +155,7 @@ func judge(c *Connection, id Identity, err error, at time.Time) {
 	case !decisive(err): // says nothing of the token
 	case code == ReasonAccountInactive:
 		// The token of an app that is gone. It never works again, so it is not kept.
-		c.Erase(code, at)
+		c.Erase(Removed, code, at)
 	case code == ReasonTokenRevoked, code == ReasonTokenExpired:
 		c.SetState(ReconnectRequired, code, at)
 	case code == ReasonInvalidAuth:

@@ -117,6 +117,9 @@ func (in *Installer) GrantURL(c Connection) string {
 // App returns how the app presents itself.
 func (in *Installer) App() App { return in.cfg.App }
 
+// Scopes returns the permissions the app needs.
+func (in *Installer) Scopes() []Scope { return in.cfg.Scopes }
+
 // SlackURL returns the address of Slack, without a slash at the end.
 func (in *Installer) SlackURL() string { return in.cfg.SlackURL }
 
@@ -134,15 +137,15 @@ func (in *Installer) SawEvent(ctx context.Context, k Key, at time.Time) error {
 	return err
 }
 
-// Removal is Slack's word that the app, or its bot token, is gone from a workspace.
+// Removal is Slack's word that the app (ReasonUninstalled) or its bot token alone (ReasonTokenRevoked) is gone.
 type Removal struct {
-	Reason string    // ReasonUninstalled or ReasonTokenRevoked
+	Reason string
 	At     time.Time // event_time, whole seconds of Slack's clock
 }
 
 // RemovalSaid handles Slack's word that the connection of exactly k is gone. The word may come late, twice, and after a
-// re-install, so the token we hold is asked first: if Slack still accepts it, nothing happens. If Slack does not answer,
-// the times decide, when they can; else the error says to try again. An unknown or removed connection is fine.
+// re-install, so the token we hold is asked first: if Slack still accepts it, nothing happens, and if Slack does not
+// answer, the error says to try again. An unknown or removed connection is fine.
 func (in *Installer) RemovalSaid(ctx context.Context, k Key, said Removal) error {
 	c, err := in.store.Find(ctx, k)
 	if errors.Is(err, ErrNotFound) {
@@ -164,22 +167,24 @@ func (in *Installer) RemovalSaid(ctx context.Context, k Key, said Removal) error
 		case !decisive(err):
 			return fmt.Errorf("confirm removal: %w", Cause(err))
 		case SlackError(err) == ReasonTokenExpired && said.At.Before(c.InstalledAt):
-			return nil
+			return nil // about an older install; this one's token merely ran out
 		}
 	}
 	asked := c.Token
 	c, err = in.store.Update(ctx, c.Key, func(row *Connection) error {
 		if row.Token == asked { // else a re-install came in between
-			row.Erase(said.Reason, in.now())
+			end := Removed
+			if said.Reason == ReasonTokenRevoked {
+				end = ReconnectRequired // if the app went with it, Slack says so in a second event
+			}
+			row.Erase(end, said.Reason, in.now())
 		}
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("handle removal: %w", err)
 	}
-	if c.State == Removed {
-		in.log.InfoContext(ctx, "connection removed", "connection", c.ID, "key", c.Key.String(), "reason", said.Reason)
-	}
+	in.log.InfoContext(ctx, "removal handled", "connection", c.ID, "key", c.Key.String(), "reason", said.Reason, "state", string(c.State))
 	return nil
 }
 
