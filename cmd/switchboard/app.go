@@ -1,0 +1,149 @@
+package main
+
+// Here the parts are put together, for serve and for the demo alike, and taken down in the reverse order.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"switchboard/bot"
+	"switchboard/commands"
+	"switchboard/install"
+	"switchboard/storage"
+)
+
+// appConfig is everything an app needs to run.
+type appConfig struct {
+	app            install.App
+	clientID       string
+	clientSecret   install.Secret
+	signingSecrets []install.Secret
+	appID          string
+	botToken       install.Secret
+	slackURL       string
+	publicURL      string
+	listen, admin  net.Listener // owned by the app once run is called
+	db             *storage.DB  // closed by run
+	log            *slog.Logger
+}
+
+// app is a Switchboard that is put together and not yet running.
+type app struct {
+	cfg      appConfig
+	install  *install.Installer
+	bot      *bot.Bot
+	stopping atomic.Bool
+}
+
+func newApp(cfg appConfig) (*app, error) {
+	handlers := commands.All()
+	in, err := install.New(install.Config{
+		App: cfg.app, ClientID: cfg.clientID, ClientSecret: cfg.clientSecret, AppID: cfg.appID, BotToken: cfg.botToken,
+		SlackURL: cfg.slackURL, PublicURL: cfg.publicURL, Scopes: bot.Scopes(handlers), Store: cfg.db, Log: cfg.log,
+		Welcome: commands.Welcome(cfg.app, cfg.slackURL, handlers),
+	})
+	if err != nil {
+		return nil, err
+	}
+	b, err := bot.New(bot.Config{Install: in, Handlers: handlers, SigningSecrets: cfg.signingSecrets, AppID: cfg.appID, Log: cfg.log})
+	if err != nil {
+		return nil, err
+	}
+	return &app{cfg: cfg, install: in, bot: b}, nil
+}
+
+// public is what people and Slack reach.
+func (a *app) public() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", a.install.Handler())
+	mux.Handle("/slack/events", a.bot.Handler())
+	return withRequestLog(a.cfg.log, mux)
+}
+
+// adminRoutes are for whoever watches this process.
+func (a *app) adminRoutes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+		defer cancel()
+		if a.stopping.Load() {
+			http.Error(w, "stopping", http.StatusServiceUnavailable)
+			return
+		}
+		if err := a.cfg.db.Ready(ctx); err != nil {
+			a.cfg.log.WarnContext(ctx, "not ready", "cause", err)
+			var schema *storage.SchemaError
+			if errors.As(err, &schema) {
+				http.Error(w, "not ready: "+schema.Error(), http.StatusServiceUnavailable)
+				return
+			}
+			http.Error(w, "not ready: the database does not answer", http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	return mux
+}
+
+// How long a stop waits for requests under way; a callback takes 25 s at most.
+const drainBudget = 30 * time.Second
+
+// run serves until ctx ends, then stops in this order: no longer ready, requests finished, events and answers finished,
+// database closed. It returns the first error that was not the stop itself.
+func (a *app) run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, a.cfg.db.Close()) }()
+
+	server := func(h http.Handler) *http.Server {
+		return &http.Server{
+			Handler:           h,
+			ReadHeaderTimeout: 5 * time.Second,
+			ReadTimeout:       15 * time.Second,
+			WriteTimeout:      40 * time.Second, // above the longest answer, the install's callback
+			IdleTimeout:       2 * time.Minute,
+			MaxHeaderBytes:    64 << 10,
+			ErrorLog:          slog.NewLogLogger(a.cfg.log.Handler(), slog.LevelDebug), // clients that hang up
+		}
+	}
+	public, admin := server(a.public()), server(a.adminRoutes())
+	// Work lives longer than ctx: it ends only when no request can add to it.
+	work, endWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer endWork()
+
+	group, serving := errgroup.WithContext(ctx)
+	serve := func(s *http.Server, l net.Listener) func() error {
+		return func() error {
+			if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("serve %s: %w", l.Addr(), err)
+			}
+			return nil
+		}
+	}
+	group.Go(serve(public, a.cfg.listen))
+	if a.cfg.admin != nil {
+		group.Go(serve(admin, a.cfg.admin))
+	}
+	group.Go(func() error { return a.bot.Run(work) })
+	group.Go(func() error { return a.install.Run(work) })
+	group.Go(func() error {
+		<-serving.Done()
+		a.stopping.Store(true)
+		a.cfg.log.Info("stopping: finishing what was accepted")
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainBudget)
+		defer cancel()
+		err := public.Shutdown(drain)
+		endWork()
+		return errors.Join(err, admin.Shutdown(drain))
+	})
+	err = group.Wait()
+	a.cfg.log.Info("stopped")
+	return err
+}

@@ -1,0 +1,226 @@
+package main
+
+// Settings: flags before the environment before .env, every problem reported at once with its fix.
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/joho/godotenv"
+
+	"switchboard/install"
+	"switchboard/storage"
+)
+
+// problem is one thing wrong with the configuration.
+type problem struct{ setting, what, fix string }
+
+// configError is a configuration that cannot be used, with everything that is wrong with it.
+type configError struct{ problems []problem }
+
+func (e *configError) Error() string {
+	var b strings.Builder
+	b.WriteString("the configuration can't be used. Nothing was started.")
+	for _, p := range e.problems {
+		fmt.Fprintf(&b, "\n  %s: %s\n    Fix: %s", p.setting, p.what, p.fix)
+	}
+	return b.String()
+}
+
+// source looks settings up and collects what is wrong with them.
+type source struct {
+	getenv   func(string) string
+	dotenv   map[string]string
+	problems []problem
+}
+
+func newSource(getenv func(string) string) *source {
+	s := &source{getenv: getenv}
+	var err error
+	if s.dotenv, err = godotenv.Read(".env"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		// The error could quote a line, and a line could hold a secret.
+		s.bad(".env", "the file in this folder can't be read as NAME=value lines", "correct it, or move it away")
+	}
+	return s
+}
+
+func (s *source) bad(setting, what, fix string) {
+	s.problems = append(s.problems, problem{setting, what, fix})
+}
+
+func (s *source) err() error {
+	if len(s.problems) == 0 {
+		return nil
+	}
+	return &configError{s.problems}
+}
+
+// get returns a setting: the flag, else the environment, else .env, else fallback.
+func (s *source) get(flag, name, fallback string) string {
+	for _, v := range []string{flag, s.getenv(name), s.dotenv[name]} {
+		if v = strings.TrimSpace(v); v != "" {
+			return v
+		}
+	}
+	return fallback
+}
+
+// secret returns a setting that may also come as the name of a file, NAME_FILE.
+func (s *source) secret(name string) install.Secret {
+	for _, from := range []func(string) string{s.getenv, func(n string) string { return s.dotenv[n] }} {
+		direct, file := strings.TrimSpace(from(name)), strings.TrimSpace(from(name+"_FILE"))
+		switch {
+		case direct != "" && file != "":
+			s.bad(name, "is set, and so is "+name+"_FILE", "keep one of the two")
+			return install.Secret(direct)
+		case direct != "":
+			return install.Secret(direct)
+		case file != "":
+			b, err := os.ReadFile(file)
+			if err != nil {
+				s.bad(name+"_FILE", err.Error(), "name a file that this process may read")
+				return ""
+			}
+			return install.Secret(strings.TrimSpace(string(b)))
+		}
+	}
+	return ""
+}
+
+// databaseFlags are for every command that opens the database.
+type databaseFlags struct {
+	DatabaseURL string `name:"database-url" placeholder:"URL" help:"DATABASE_URL: postgres://… or sqlite:PATH. Default: SQLite in the data folder."`
+	DataDir     string `name:"data-dir" placeholder:"DIR" help:"DATA_DIR: folder for the journal, and with SQLite the database and its key. Default: data."`
+}
+
+// database is where connections are kept and how their secrets are sealed.
+type database struct {
+	url     install.Secret // it may hold a password
+	dataDir string
+	path    string // of the SQLite file, "" with PostgreSQL
+	keys    install.Secret
+}
+
+// read collects them. withKeys: the command seals or opens secrets, so it needs the keys.
+func (f databaseFlags) read(s *source, withKeys bool) database {
+	d := database{dataDir: s.get(f.DataDir, "DATA_DIR", "data"), keys: s.secret("ENCRYPTION_KEYS")}
+	raw := strings.TrimSpace(f.DatabaseURL)
+	if raw == "" {
+		raw = s.secret("DATABASE_URL").Reveal()
+	}
+	if raw == "" {
+		raw = "sqlite:" + filepath.Join(d.dataDir, "switchboard.db")
+	}
+	d.url = install.Secret(raw)
+	switch {
+	case strings.HasPrefix(raw, "sqlite:"):
+		d.path = strings.TrimPrefix(raw, "sqlite:")
+		if d.path == "" {
+			s.bad("DATABASE_URL", "names no file behind sqlite:", "write sqlite:PATH, for example sqlite:data/switchboard.db")
+		}
+	case strings.HasPrefix(raw, "postgres://"), strings.HasPrefix(raw, "postgresql://"):
+		if withKeys && d.keys == "" {
+			s.bad("ENCRYPTION_KEYS", "is not set, and with PostgreSQL there is no default", "make a key with: openssl rand -base64 32 and keep a copy of it; without it the stored access is lost")
+		}
+	default:
+		s.bad("DATABASE_URL", "is neither postgres://… nor sqlite:PATH", "write one of the two, or leave it out for SQLite in the data folder")
+	}
+	if d.keys != "" {
+		if _, err := storage.ParseKeys(d.keys.Reveal()); err != nil {
+			s.bad("ENCRYPTION_KEYS", err.Error(), "give one or more keys, separated by commas, each 32 random bytes in base64: openssl rand -base64 32")
+		}
+	}
+	return d
+}
+
+// keyring returns the keys that seal and open. With SQLite and no ENCRYPTION_KEYS they are in a file beside the database,
+// made at first use.
+func (d database) keyring() (*storage.Keyring, error) {
+	if d.keys != "" {
+		return storage.ParseKeys(d.keys.Reveal())
+	}
+	if err := os.MkdirAll(filepath.Dir(d.path), 0o700); err != nil {
+		return nil, fmt.Errorf("make data folder: %w", err)
+	}
+	return storage.KeyFile(d.path + ".key")
+}
+
+// operatorFlags say who runs this copy, to the people who decide about installing it.
+type operatorFlags struct {
+	Operator   string `name:"operator-name" placeholder:"NAME" help:"OPERATOR_NAME: who runs this copy, shown to people."`
+	SupportURL string `name:"support-url" placeholder:"URL" help:"SUPPORT_URL: where people get help, https://… or mailto:…"`
+	PrivacyURL string `name:"privacy-url" placeholder:"URL" help:"PRIVACY_URL: your privacy policy."`
+}
+
+func (f operatorFlags) read(s *source, app *install.App) {
+	app.Operator = s.get(f.Operator, "OPERATOR_NAME", "")
+	contact := func(flag, name string) string {
+		v := s.get(flag, name, "")
+		if u, err := url.Parse(v); v != "" && (err != nil || u.Scheme != "mailto" && (u.Scheme != "https" || u.Host == "")) {
+			s.bad(name, "is neither an https:// nor a mailto: address", "write for example https://example.com/help or mailto:help@example.com")
+		}
+		return v
+	}
+	app.SupportURL, app.PrivacyURL = contact(f.SupportURL, "SUPPORT_URL"), contact(f.PrivacyURL, "PRIVACY_URL")
+	app.Version = version
+}
+
+// logFlags choose how much is logged, and how.
+type logFlags struct {
+	Level  string `name:"log-level" placeholder:"LEVEL" help:"LOG_LEVEL: debug, info, warn or error. Default: info."`
+	Format string `name:"log-format" placeholder:"FORMAT" help:"LOG_FORMAT: text or json. Default: text on a terminal, else json."`
+}
+
+func (f logFlags) read(s *source, level string) (slog.Level, string) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(s.get(f.Level, "LOG_LEVEL", level))); err != nil {
+		s.bad("LOG_LEVEL", "is not a level", "use debug, info, warn or error")
+	}
+	format := s.get(f.Format, "LOG_FORMAT", "")
+	if format != "" && format != "text" && format != "json" {
+		s.bad("LOG_FORMAT", "is not a format", "use text or json, or leave it out")
+	}
+	return l, format
+}
+
+var (
+	clientID = regexp.MustCompile(`^[0-9]+\.[0-9]+$`)
+	appID    = regexp.MustCompile(`^A[A-Z0-9]{2,}$`)
+)
+
+// publicURL reads PUBLIC_URL. Slack and browsers insist on https; plain http is for this machine alone.
+func publicURL(s *source, flag string) string {
+	raw := strings.TrimRight(s.get(flag, "PUBLIC_URL", ""), "/")
+	if raw == "" {
+		return ""
+	}
+	checkOrigin(s, "PUBLIC_URL", raw, "write the address that people see, for example https://bot.example.com")
+	return raw
+}
+
+// checkOrigin insists on scheme and host alone, over https unless it is this machine.
+func checkOrigin(s *source, name, raw, fix string) {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
+		s.bad(name, "is not an address with https:// and a host", fix)
+	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" || u.User != nil:
+		s.bad(name, "has more than a scheme and a host", fix)
+	case u.Scheme == "http" && !install.Loopback(u.Host):
+		s.bad(name, "is not https, and its host is not this machine", fix)
+	}
+}
+
+func checkListen(s *source, name, addr string) {
+	if _, port, err := net.SplitHostPort(addr); err != nil || port == "" {
+		s.bad(name, fmt.Sprintf("%q is not host:port", addr), "write for example 127.0.0.1:3000, or :3000 for all addresses of this machine")
+	}
+}

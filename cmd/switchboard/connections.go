@@ -1,0 +1,218 @@
+package main
+
+// connections: what an operator asks first. It reads the database and changes nothing.
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"switchboard/bot"
+	"switchboard/commands"
+	"switchboard/install"
+	"switchboard/storage"
+)
+
+type connectionsCmd struct {
+	List listCmd `cmd:"" help:"List all connections."`
+	Show showCmd `cmd:"" help:"Show one connection."`
+}
+
+type listCmd struct {
+	databaseFlags
+	JSON bool `help:"Print JSON."`
+}
+
+type showCmd struct {
+	databaseFlags
+	JSON bool   `help:"Print JSON."`
+	Name string `arg:"" help:"The connection's id (con_…) or the workspace's (T…, or E… for an organisation)."`
+}
+
+// record is a connection as scripts see it. Fields may be added, never renamed.
+type record struct {
+	ID           string   `json:"id"`
+	AppID        string   `json:"app_id"`
+	EnterpriseID string   `json:"enterprise_id"`
+	TeamID       string   `json:"team_id"`
+	TeamName     string   `json:"team_name"`
+	State        string   `json:"state"`
+	Label        string   `json:"label"`
+	Reason       string   `json:"reason"`
+	StateSince   *string  `json:"state_since"`
+	Scopes       []string `json:"scopes"`
+	Missing      []string `json:"missing_scopes"`
+	InstalledBy  string   `json:"installed_by"`
+	InstalledAt  *string  `json:"installed_at"`
+	CreatedAt    *string  `json:"created_at"`
+	Installs     int      `json:"installs"`
+	ExpiresAt    *string  `json:"expires_at"`
+	CheckedAt    *string  `json:"checked_at"`
+	LastEventAt  *string  `json:"last_event_at"`
+	BotUserID    string   `json:"bot_user_id"`
+}
+
+// recordOf shows the state as install decides it, the same as people see in Slack.
+func recordOf(in *install.Installer, c install.Connection) record {
+	h := in.Assess(c, nil)
+	at := func(t time.Time) *string {
+		if t.IsZero() {
+			return nil
+		}
+		s := t.UTC().Format(time.RFC3339)
+		return &s
+	}
+	return record{
+		ID: c.ID, AppID: c.AppID, EnterpriseID: c.EnterpriseID, TeamID: c.TeamID, TeamName: c.TeamName,
+		State: string(h.State), Label: h.Label, Reason: h.Reason, StateSince: at(h.Since),
+		Scopes: append([]string{}, c.Scopes...), Missing: append([]string{}, install.ScopeNames(h.Missing)...),
+		InstalledBy: c.InstalledBy, InstalledAt: at(c.InstalledAt), CreatedAt: at(c.CreatedAt), Installs: c.Installs,
+		ExpiresAt: at(c.ExpiresAt), CheckedAt: at(c.CheckedAt), LastEventAt: at(c.LastEventAt), BotUserID: c.BotUserID,
+	}
+}
+
+// Run prints all connections.
+func (c *listCmd) Run(env *environment) error {
+	return c.withStore(env, func(db *storage.DB, in *install.Installer) error {
+		all, err := db.List(env.ctx)
+		if err != nil {
+			return err
+		}
+		records := make([]record, len(all))
+		for i, con := range all {
+			records[i] = recordOf(in, con)
+		}
+		if c.JSON {
+			return printJSON(env.stdout, records)
+		}
+		if len(records) == 0 {
+			_, err = fmt.Fprintln(env.stdout, "No workspace is connected yet.")
+			return err
+		}
+		table := tabwriter.NewWriter(env.stdout, 0, 4, 2, ' ', 0)
+		fmt.Fprintln(table, "ID\tWORKSPACE\tTEAM\tSTATE\tREASON\tINSTALLED\tLAST EVENT")
+		for _, r := range records {
+			fmt.Fprintln(table, strings.Join([]string{r.ID, printable(r.TeamName), orElse(r.TeamID, r.EnterpriseID), r.State, r.Reason, short(r.InstalledAt), short(r.LastEventAt)}, "\t"))
+		}
+		return table.Flush()
+	})
+}
+
+// Run prints one connection.
+func (c *showCmd) Run(env *environment) error {
+	return c.withStore(env, func(db *storage.DB, in *install.Installer) error {
+		all, err := db.List(env.ctx)
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(all, func(con install.Connection) bool {
+			return con.ID == c.Name || con.TeamID == c.Name || con.Org() && con.EnterpriseID == c.Name
+		})
+		if i < 0 {
+			return fmt.Errorf("there is no connection %q; see: switchboard connections list", printable(c.Name))
+		}
+		r := recordOf(in, all[i])
+		if c.JSON {
+			return printJSON(env.stdout, r)
+		}
+		table := tabwriter.NewWriter(env.stdout, 0, 4, 2, ' ', 0)
+		row := func(name, value string) { fmt.Fprintf(table, "%s\t%s\n", name, orElse(value, "-")) }
+		row("Connection", r.ID)
+		row("State", r.Label+" ("+r.State+")")
+		row("Reason", r.Reason)
+		row("Since", short(r.StateSince))
+		row("Workspace", printable(r.TeamName))
+		row("Team", r.TeamID)
+		row("Organisation", r.EnterpriseID)
+		row("App", r.AppID)
+		row("Bot user", r.BotUserID)
+		row("Installed by", r.InstalledBy)
+		row("Installed at", short(r.InstalledAt))
+		row("First installed", short(r.CreatedAt))
+		row("Installs", fmt.Sprint(r.Installs))
+		row("Permissions", strings.Join(r.Scopes, ", "))
+		row("Missing", strings.Join(r.Missing, ", "))
+		row("Access ends", short(r.ExpiresAt))
+		row("Last checked", short(r.CheckedAt))
+		row("Last event", short(r.LastEventAt))
+		return table.Flush()
+	})
+}
+
+// withStore opens the database for reading, without making one.
+func (f databaseFlags) withStore(env *environment, do func(*storage.DB, *install.Installer) error) error {
+	s := newSource(env.getenv)
+	d := f.read(s, true)
+	if err := s.err(); err != nil {
+		return err
+	}
+	if err := d.mustExist(); err != nil {
+		return err
+	}
+	keys, err := d.keyring()
+	if err != nil {
+		return err
+	}
+	db, err := storage.Open(env.ctx, d.url.Reveal(), keys)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+	if err := db.CheckSchema(env.ctx); err != nil {
+		return err
+	}
+	in, err := install.New(install.Config{App: commands.App(), PublicURL: placeholderURL, Scopes: bot.Scopes(commands.All()), Store: db})
+	if err != nil {
+		return err
+	}
+	return do(db, in)
+}
+
+// mustExist refuses to make an empty SQLite database where the operator expected a full one.
+func (d database) mustExist() error {
+	if d.path == "" {
+		return nil
+	}
+	if _, err := os.Stat(d.path); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no database at %s; start switchboard serve once, or check DATABASE_URL and DATA_DIR", d.path)
+	}
+	return nil
+}
+
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// printable keeps a workspace's name from steering the terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+func short(t *string) string {
+	if t == nil {
+		return "-"
+	}
+	return strings.TrimSuffix(strings.Replace(*t, "T", " ", 1), "Z") + " UTC"
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}

@@ -1,0 +1,137 @@
+// Command switchboard runs a Slack app that installs itself into any number of workspaces and keeps one connection for
+// each. `switchboard demo` shows it without Slack; `switchboard serve` is the real thing.
+package main
+
+// The command line: what can be typed, and with which exit code it ends.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"slices"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// version is set by the release build (-ldflags "-X main.version=…").
+var version = "dev"
+
+func main() {
+	// The first signal stops gracefully; after it, a second one ends the process at once.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	os.Exit(exitCode(os.Stderr, run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)))
+}
+
+// exitCode tells a failure to the person and turns it into the code: 0 fine, 1 it failed, 2 the call or the configuration
+// is wrong.
+func exitCode(stderr io.Writer, err error) int {
+	var usage *usageError
+	var wrong *configError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &wrong):
+		fmt.Fprintln(stderr, "switchboard:", err)
+		return 2
+	case errors.As(err, &usage):
+		fmt.Fprintf(stderr, "switchboard: %s\nTry: switchboard help\n", err)
+		return 2
+	default:
+		fmt.Fprintln(stderr, "switchboard:", err)
+		return 1
+	}
+}
+
+// usageError is a call that cannot be understood.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+// environment is what a subcommand gets from the outside world.
+type environment struct {
+	ctx    context.Context
+	getenv func(string) string
+	stdout io.Writer
+	stderr io.Writer
+}
+
+type cli struct {
+	Demo        demoCmd        `cmd:"" help:"Try it on this machine: a small Slack in the browser, no account needed."`
+	Serve       serveCmd       `cmd:"" help:"Run the app for real."`
+	Manifest    manifestCmd    `cmd:"" help:"Print the app manifest to paste into Slack."`
+	Connections connectionsCmd `cmd:"" help:"Look at the workspaces that are connected."`
+	Migrate     migrateCmd     `cmd:"" help:"Bring the database's tables up to date."`
+	Version     versionCmd     `cmd:"" help:"Print the version."`
+	Help        helpCmd        `cmd:"" help:"Show help, also for one command: switchboard help serve."`
+}
+
+// exited carries the exit code that kong asks for after it printed help.
+type exited int
+
+// run is the whole program with the world handed in. It blocks until the subcommand is done or ctx ended.
+func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) (err error) {
+	defer func() {
+		if code, ok := recover().(exited); ok && code != 0 {
+			err = &usageError{fmt.Errorf("exit %d", int(code))}
+		}
+	}()
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	if args[0] == "help" { // switchboard help serve = switchboard serve --help
+		args = append(slices.Clone(args[1:]), "--help")
+	}
+	var c cli
+	parser, err := kong.New(&c,
+		kong.Name("switchboard"),
+		kong.Description("A Slack app that installs itself, keeps one connection per workspace, and says how it is.\n\n"+
+			"Settings come from flags, then the environment, then a .env file in this folder. Secrets have no flags: use the environment, or NAME_FILE with the name of a file."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { panic(exited(code)) }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+	)
+	if err != nil {
+		return err
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		return &usageError{err}
+	}
+	return parsed.Run(&environment{ctx: ctx, getenv: getenv, stdout: stdout, stderr: stderr})
+}
+
+type helpCmd struct {
+	Command []string `arg:"" optional:"" help:"The command to explain."`
+}
+
+// Run is never reached: run turns help into a --help of the command.
+func (*helpCmd) Run(*environment) error { return nil }
+
+type versionCmd struct {
+	JSON bool `help:"Print JSON."`
+}
+
+// Run prints the version, and the commit it was built from where Go recorded one.
+func (v *versionCmd) Run(env *environment) error {
+	info := map[string]string{"version": version}
+	if b, ok := debug.ReadBuildInfo(); ok {
+		info["go"] = b.GoVersion
+		for _, s := range b.Settings {
+			if s.Key == "vcs.revision" {
+				info["commit"] = s.Value
+			}
+		}
+	}
+	if v.JSON {
+		return printJSON(env.stdout, info)
+	}
+	_, err := fmt.Fprintf(env.stdout, "switchboard %s %s %s\n", info["version"], info["commit"], info["go"])
+	return err
+}

@@ -1,0 +1,169 @@
+package main
+
+// serve: the app for real.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"switchboard/commands"
+	"switchboard/install"
+	"switchboard/storage"
+)
+
+type serveCmd struct {
+	databaseFlags
+	operatorFlags
+	logFlags
+	ClientID   string `name:"slack-client-id" placeholder:"ID" help:"SLACK_CLIENT_ID: from your app's Basic Information page."`
+	AppID      string `name:"slack-app-id" placeholder:"ID" help:"SLACK_APP_ID: refuses installs and events of any other app."`
+	SlackURL   string `name:"slack-url" placeholder:"URL" help:"SLACK_URL: https://slack.com, or https://slack-gov.com."`
+	PublicURL  string `name:"public-url" placeholder:"URL" help:"PUBLIC_URL: the address that browsers and Slack see."`
+	ListenAddr string `name:"listen-addr" placeholder:"HOST:PORT" help:"LISTEN_ADDR: where to listen. Default: 127.0.0.1:3000."`
+	AdminAddr  string `name:"admin-addr" placeholder:"HOST:PORT" help:"ADMIN_ADDR: where /livez and /readyz are; never public. Default: 127.0.0.1:3001."`
+}
+
+// Run serves until the context ends.
+func (c *serveCmd) Run(env *environment) error {
+	s := newSource(env.getenv)
+	level, format := c.logFlags.read(s, "info")
+	data := c.databaseFlags.read(s, true)
+	cfg := appConfig{
+		app:          commands.App(),
+		clientID:     s.get(c.ClientID, "SLACK_CLIENT_ID", ""),
+		clientSecret: s.secret("SLACK_CLIENT_SECRET"),
+		appID:        s.get(c.AppID, "SLACK_APP_ID", ""),
+		botToken:     s.secret("SLACK_BOT_TOKEN"),
+		slackURL:     strings.TrimRight(s.get(c.SlackURL, "SLACK_URL", "https://slack.com"), "/"),
+		publicURL:    publicURL(s, c.PublicURL),
+	}
+	c.operatorFlags.read(s, &cfg.app)
+	listen := s.get(c.ListenAddr, "LISTEN_ADDR", "127.0.0.1:3000")
+	admin := s.get(c.AdminAddr, "ADMIN_ADDR", "127.0.0.1:3001")
+	c.check(s, &cfg, listen, admin)
+	if err := s.err(); err != nil {
+		return err
+	}
+	cfg.log = newLogger(env.stderr, level, format)
+
+	db, err := openToServe(env.ctx, data)
+	if err != nil {
+		return err
+	}
+	cfg.db = db
+	if cfg.listen, err = net.Listen("tcp", listen); err != nil {
+		return errors.Join(fmt.Errorf("listen on LISTEN_ADDR: %w", err), db.Close())
+	}
+	if cfg.admin, err = net.Listen("tcp", admin); err != nil {
+		return errors.Join(fmt.Errorf("listen on ADMIN_ADDR: %w", err), cfg.listen.Close(), db.Close())
+	}
+	a, err := newApp(cfg)
+	if err == nil && cfg.botToken != "" {
+		err = adopt(env.ctx, a)
+	}
+	if err != nil {
+		return errors.Join(err, cfg.listen.Close(), cfg.admin.Close(), db.Close())
+	}
+	cfg.log.Info("serving", "listen", cfg.listen.Addr().String(), "admin", cfg.admin.Addr().String(), "public_url", cfg.publicURL,
+		"install", cfg.publicURL+"/", "database", db.Dialect(), "version", version)
+	return a.run(env.ctx)
+}
+
+// check collects everything that is wrong with the settings.
+func (c *serveCmd) check(s *source, cfg *appConfig, listen, admin string) {
+	const basics = "copy it from your app's Basic Information page at https://api.slack.com/apps"
+	for _, secret := range strings.Split(s.secret("SLACK_SIGNING_SECRET").Reveal(), ",") {
+		if secret = strings.TrimSpace(secret); secret != "" {
+			cfg.signingSecrets = append(cfg.signingSecrets, install.Secret(secret))
+		}
+	}
+	if len(cfg.signingSecrets) == 0 {
+		s.bad("SLACK_SIGNING_SECRET", "is not set", basics)
+	}
+	if s.secret("SLACK_APP_TOKEN") != "" {
+		s.bad("SLACK_APP_TOKEN", "asks for Socket Mode, which this version can't do", "leave it out and let Slack send to PUBLIC_URL/slack/events")
+	}
+	if cfg.appID != "" && !appID.MatchString(cfg.appID) {
+		s.bad("SLACK_APP_ID", "is not an app's id (A…)", basics)
+	}
+	if cfg.botToken != "" {
+		if err := install.CheckTokenKind(cfg.botToken); err != nil {
+			s.bad("SLACK_BOT_TOKEN", err.Error(), "put the bot token there, or leave it out to let workspaces install the app themselves")
+		}
+		if cfg.publicURL == "" {
+			cfg.publicURL = "http://127.0.0.1" // never shown: there is nothing to install
+		}
+	} else {
+		switch {
+		case cfg.clientID == "":
+			s.bad("SLACK_CLIENT_ID", "is not set", basics)
+		case !clientID.MatchString(cfg.clientID):
+			s.bad("SLACK_CLIENT_ID", "is not of the form 123.456", basics)
+		}
+		if cfg.clientSecret == "" {
+			s.bad("SLACK_CLIENT_SECRET", "is not set", basics)
+		}
+		if cfg.publicURL == "" {
+			s.bad("PUBLIC_URL", "is not set", "write the address that people see, for example https://bot.example.com")
+		}
+	}
+	checkOrigin(s, "SLACK_URL", cfg.slackURL, "leave it out, or use https://slack-gov.com for GovSlack")
+	checkListen(s, "LISTEN_ADDR", listen)
+	checkListen(s, "ADMIN_ADDR", admin)
+	if listen == admin && !strings.HasSuffix(listen, ":0") {
+		s.bad("ADMIN_ADDR", "is the same as LISTEN_ADDR", "give it a port of its own that is not public")
+	}
+}
+
+// openToServe opens the database. SQLite belongs to this process alone, so it is brought up to date; PostgreSQL is shared
+// with other replicas, so that is left to the operator.
+func openToServe(ctx context.Context, d database) (*storage.DB, error) {
+	keys, err := d.keyring()
+	if err != nil {
+		return nil, err
+	}
+	db, err := storage.Open(ctx, d.url.Reveal(), keys)
+	if err != nil {
+		return nil, err
+	}
+	if d.path != "" {
+		_, err = db.Migrate(ctx)
+	}
+	if err == nil {
+		err = db.CheckSchema(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// adopt makes SLACK_BOT_TOKEN the one connection. Slack may be slow to answer at the very moment we start; a refusal is
+// final.
+func adopt(ctx context.Context, a *app) error {
+	const tries = 4
+	var err error
+	for try := range tries {
+		if try > 0 {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(time.Duration(try) * time.Second):
+			}
+		}
+		var c install.Connection
+		if c, err = a.install.Adopt(ctx); err == nil {
+			a.cfg.log.Info("single-workspace mode", "connection", c.ID, "key", c.Key.String(), "team_name", c.TeamName)
+			return nil
+		}
+		var wrong *install.TokenError
+		if errors.As(err, &wrong) {
+			return &configError{[]problem{{"SLACK_BOT_TOKEN", wrong.Error(), "put a bot token there that Slack accepts"}}}
+		}
+	}
+	return fmt.Errorf("slack could not be asked about SLACK_BOT_TOKEN: %w", err)
+}
