@@ -213,10 +213,11 @@ func (db *DB) change(row *connectionRow, was, c *install.Connection, readable bo
 	write = facts != old
 
 	// The secrets of an unreadable row stay, since the lost key may be found again, and so does the state beneath the one
-	// we made up for it; until somebody brings a new secret or removes the connection. Then all of it is replaced.
+	// we made up for it. Until somebody brings a new secret, removes the connection, or learns that its secrets are dead
+	// anyway: then all of it is replaced.
 	replace := false
 	if !readable {
-		replace = c.State == install.Removed
+		replace = c.State == install.Removed || c.State == install.ReconnectRequired && c.Reason != install.ReasonUnreadable
 		for _, s := range secretsOf(c) {
 			replace = replace || *s != ""
 		}

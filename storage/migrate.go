@@ -54,12 +54,10 @@ func (e *SchemaError) Error() string {
 // replicas may call it at once: on PostgreSQL they wait for each other for up to two minutes. A database that is newer
 // than this program is refused with a *SchemaError and left alone.
 func (db *DB) Migrate(ctx context.Context) (applied int, err error) {
-	// On SQLite two processes may start together and one loses the race for a table. Then the work is done or being done,
-	// so the loser looks again.
 	for try := 1; ; try++ {
-		var have *SchemaError
+		var state *SchemaError
 		err := db.CheckSchema(ctx)
-		if err == nil || !errors.As(err, &have) || have.Have > have.Want {
+		if err == nil || !errors.As(err, &state) || state.Have > state.Want {
 			return applied, err
 		}
 		n, err := db.migrate(ctx)
@@ -67,13 +65,11 @@ func (db *DB) Migrate(ctx context.Context) (applied int, err error) {
 		if err == nil {
 			return applied, nil
 		}
-		if db.dialect != dialectSQLite || try == maxTries {
+		// SQLite has no lock for this: of two processes that start together one loses the race for a table. Then the work is
+		// done or being done, so the loser looks again.
+		raced := db.dialect == dialectSQLite && try < maxTries
+		if !again(ctx, err, try) && !(raced && pause(ctx, try)) {
 			return applied, fault(ctx, "migrate database", err)
-		}
-		select {
-		case <-ctx.Done():
-			return applied, fault(ctx, "migrate database", err)
-		case <-time.After(50 * time.Millisecond):
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	neturl "net/url"
 	"os"
 	"strings"
+	"time"
 
 	"gorm.io/driver/sqlite"
 	"gorm.io/gorm"
@@ -21,9 +22,12 @@ import (
 const (
 	// sqliteReaders is enough for two cores; each connection has a page cache of its own (2 MB).
 	sqliteReaders = 4
+	// sqliteWait is how long SQLite itself waits for another process. It does not notice meanwhile that the caller left, so
+	// it is short, and the rest of the waiting is done where that is noticed (again).
+	sqliteWait = 100 * time.Millisecond
 	// sqliteOptions: pragmas belong to a connection, so they go into the address and not into a statement after opening.
 	// FULL, because "saved" must survive a power cut; NORMAL may lose the last commits.
-	sqliteOptions = "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)"
+	sqliteOptions = "?_pragma=busy_timeout(%d)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)"
 )
 
 // openSQLite opens the file at path twice: one connection that writes, and a few that can only read and never wait for
@@ -52,7 +56,7 @@ func (db *DB) openSQLite(ctx context.Context, path string) error {
 		return err
 	}
 
-	dsn := "file:" + (&neturl.URL{Path: path}).EscapedPath() + sqliteOptions
+	dsn := "file:" + (&neturl.URL{Path: path}).EscapedPath() + fmt.Sprintf(sqliteOptions, sqliteWait.Milliseconds())
 	writer, err := sql.Open("sqlite", dsn+"&_txlock=immediate")
 	if err != nil {
 		return err
@@ -69,12 +73,18 @@ func (db *DB) openSQLite(ctx context.Context, path string) error {
 	fail := func(err error) error {
 		return errors.Join(err, reader.Close(), writer.Close())
 	}
-	// The writer goes first: it is the one that may turn a new file into a WAL database.
-	if err := writer.PingContext(ctx); err != nil {
-		return fail(fmt.Errorf("%s: %w", path, err))
-	}
-	if err := reader.PingContext(ctx); err != nil {
-		return fail(fmt.Errorf("%s: %w", path, err))
+	// The writer goes first: it is the one that may turn a new file into a WAL database, which fails at once when another
+	// process is doing it.
+	for _, pool := range []*sql.DB{writer, reader} {
+		for try := 1; ; try++ {
+			err := pool.PingContext(ctx)
+			if err == nil {
+				break
+			}
+			if !again(ctx, err, try) {
+				return fail(fmt.Errorf("%s: %w", path, err))
+			}
+		}
 	}
 	db.dialect = dialectSQLite
 	if db.write, err = openGORM(sqliteDialector{sqlite.New(sqlite.Config{Conn: writer})}, true); err != nil {

@@ -41,6 +41,8 @@ const (
 	// maxTries bounds how often a transaction starts over after the database asked for it. Rows are locked before they
 	// are changed, so even the second try is rare.
 	maxTries = 10
+	// maxBusyTries is the same for a SQLite file that another process keeps locked: about 10 s with sqliteWait.
+	maxBusyTries = 100
 )
 
 // DB is an open database. Its methods may be called from any number of goroutines at once.
@@ -212,27 +214,38 @@ var errLost = errors.New("the row was changed by somebody else")
 func (db *DB) transact(ctx context.Context, fn func(tx *gorm.DB) error) error {
 	for try := 1; ; try++ {
 		err := db.write.WithContext(ctx).Transaction(fn)
-		if err == nil || try == maxTries || !passes(err) {
+		if err == nil || !again(ctx, err, try) {
 			return err
-		}
-		// Up to 2, 4, 8 … 500 ms, by chance, so that two that collided do not collide again.
-		pause := time.NewTimer(rand.N(min(time.Millisecond<<try, 500*time.Millisecond)))
-		select {
-		case <-ctx.Done():
-			pause.Stop()
-			return err
-		case <-pause.C:
 		}
 	}
 }
 
-// passes reports whether a transaction that failed with err may simply be tried again.
-func passes(err error) bool {
-	if errors.Is(err, errLost) || busy(err) {
+// again reports whether what failed with err may be tried once more, and waits before it says yes.
+func again(ctx context.Context, err error, try int) bool {
+	var pg *pgconn.PgError
+	limit := 0
+	switch {
+	case busy(err):
+		limit = maxBusyTries
+	case errors.Is(err, errLost):
+		limit = maxTries
+	case errors.As(err, &pg) && (pg.Code == "40001" || pg.Code == "40P01"): // serialization_failure, deadlock_detected
+		limit = maxTries
+	}
+	return try < limit && pause(ctx, try)
+}
+
+// pause waits up to 2, 4, 8 … 100 ms, by chance, so that two that collided do not collide again. It reports false when
+// ctx ended first.
+func pause(ctx context.Context, try int) bool {
+	timer := time.NewTimer(rand.N(min(time.Millisecond<<min(try, 10), 100*time.Millisecond)))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
 		return true
 	}
-	var pg *pgconn.PgError
-	return errors.As(err, &pg) && (pg.Code == "40001" || pg.Code == "40P01") // serialization_failure, deadlock_detected
 }
 
 // fault wraps an error of the database. When ctx ended, it says so even where the driver called it something else (a
