@@ -141,7 +141,7 @@ func (r *apiRequest) client() (id, secret string) {
 	return r.arg("client_id"), r.arg("client_secret")
 }
 
-func (s *Sim) clientLocked(r *apiRequest) *apiError {
+func (s *Sim) credentialsLocked(r *apiRequest) *apiError {
 	id, secret := r.client()
 	switch {
 	case id == "" || id != s.app.ClientID:
@@ -153,7 +153,7 @@ func (s *Sim) clientLocked(r *apiRequest) *apiError {
 }
 
 func (s *Sim) appsUninstall(r *apiRequest) (map[string]any, *apiError) {
-	if err := s.clientLocked(r); err != nil {
+	if err := s.credentialsLocked(r); err != nil {
 		return nil, err
 	}
 	bots, users := s.removeLocked(r.inst)
@@ -162,7 +162,7 @@ func (s *Sim) appsUninstall(r *apiRequest) (map[string]any, *apiError) {
 }
 
 func (s *Sim) oauthAccess(r *apiRequest) (map[string]any, *apiError) {
-	if err := s.clientLocked(r); err != nil {
+	if err := s.credentialsLocked(r); err != nil {
 		return nil, err
 	}
 	switch r.arg("grant_type") {
@@ -175,7 +175,7 @@ func (s *Sim) oauthAccess(r *apiRequest) (map[string]any, *apiError) {
 }
 
 func (s *Sim) oauthExchange(r *apiRequest) (map[string]any, *apiError) {
-	if err := s.clientLocked(r); err != nil {
+	if err := s.credentialsLocked(r); err != nil {
 		return nil, err
 	}
 	return s.swapLocked(r)

@@ -298,11 +298,11 @@ func (s *Sim) Command(ctx context.Context, userID, channelID, line string) (Comm
 		form.Set("enterprise_id", team.EnterpriseID)
 		form.Set("enterprise_name", s.enterpriseNameLocked(team.EnterpriseID))
 	}
-	target := s.app.commandsURL()
+	to := s.app.commandsURL()
 	s.mu.Unlock()
 
 	o := &outgoing{kind: "command", typ: name, team: u.TeamID, body: []byte(form.Encode())}
-	r := CommandReply{Ack: s.post(ctx, o, target, sending{})}
+	r := CommandReply{Ack: s.post(ctx, o, to, sending{})}
 	if ctx.Err() != nil || s.life.Err() != nil {
 		return r, ctx.Err()
 	}
@@ -459,22 +459,22 @@ type Input struct {
 // set to and is left out for buttons. The person may come from another workspace if the channel is shared. Interactions
 // are never retried. docs.slack.dev/reference/interaction-payloads/block_actions-payload
 func (s *Sim) Press(ctx context.Context, userID, channelID, ts, actionID string, value ...string) (Ack, error) {
-	return s.pressMessage(ctx, userID, channelID, ts, actionID, value, nil)
+	return s.pressMessage(ctx, userID, channelID, ts, target{action: actionID}, value, nil)
 }
 
-func (s *Sim) pressMessage(ctx context.Context, userID, channelID, ts, actionID string, value []string, state map[string]map[string]Input) (Ack, error) {
+func (s *Sim) pressMessage(ctx context.Context, userID, channelID, ts string, where target, value []string, state map[string]map[string]Input) (Ack, error) {
 	s.mu.Lock()
 	u, c, err := s.memberLocked(userID, channelID)
 	if err != nil {
 		s.mu.Unlock()
-		return Ack{}, fmt.Errorf("press %s: %w", actionID, err)
+		return Ack{}, fmt.Errorf("press %s: %w", where.action, err)
 	}
 	m := c.find(ts)
 	if m == nil || m.Deleted || m.Ephemeral && m.EphemeralTo != userID {
 		s.mu.Unlock()
-		return Ack{}, fmt.Errorf("press %s: %w", actionID, ErrNoMessage)
+		return Ack{}, fmt.Errorf("press %s: %w", where.action, ErrNoMessage)
 	}
-	action := s.actionLocked(m.Blocks, actionID, value)
+	action := s.actionLocked(m.Blocks, where, value)
 	b := s.botByUserLocked(m.User)
 	var in *installation
 	if b != nil {
@@ -483,9 +483,9 @@ func (s *Sim) pressMessage(ctx context.Context, userID, channelID, ts, actionID 
 	if action == nil || in == nil {
 		s.mu.Unlock()
 		if action == nil {
-			return Ack{}, fmt.Errorf("press %s: %w", actionID, ErrNoAction)
+			return Ack{}, fmt.Errorf("press %s: %w", where.action, ErrNoAction)
 		}
-		return Ack{}, fmt.Errorf("press %s: %w", actionID, ErrNotInstalled)
+		return Ack{}, fmt.Errorf("press %s: %w", where.action, ErrNotInstalled)
 	}
 	p := s.interactionLocked(in, u, "block_actions")
 	p["container"] = object{"type": "message", "message_ts": m.TS, "channel_id": c.ID, "is_ephemeral": m.Ephemeral}
@@ -508,15 +508,15 @@ func (s *Sim) pressMessage(ctx context.Context, userID, channelID, ts, actionID 
 
 // PressHome is Press in the person's Home tab.
 func (s *Sim) PressHome(ctx context.Context, userID, actionID string, value ...string) (Ack, error) {
-	return s.pressView(ctx, userID, "", actionID, value, nil)
+	return s.pressView(ctx, userID, "", target{action: actionID}, value, nil)
 }
 
 // PressView is Press in an open modal. values are what the form's inputs hold at that moment.
 func (s *Sim) PressView(ctx context.Context, userID, viewID, actionID string, value ...string) (Ack, error) {
-	return s.pressView(ctx, userID, viewID, actionID, value, nil)
+	return s.pressView(ctx, userID, viewID, target{action: actionID}, value, nil)
 }
 
-func (s *Sim) pressView(ctx context.Context, userID, viewID, actionID string, value []string, state map[string]map[string]Input) (Ack, error) {
+func (s *Sim) pressView(ctx context.Context, userID, viewID string, where target, value []string, state map[string]map[string]Input) (Ack, error) {
 	s.mu.Lock()
 	u := s.userLocked(userID)
 	v := s.homes[userID]
@@ -525,20 +525,28 @@ func (s *Sim) pressView(ctx context.Context, userID, viewID, actionID string, va
 	}
 	if u == nil || v == nil {
 		s.mu.Unlock()
-		return Ack{}, fmt.Errorf("press %s: %w", actionID, ErrNoView)
+		return Ack{}, fmt.Errorf("press %s: %w", where.action, ErrNoView)
 	}
-	action := s.actionLocked(v.Blocks, actionID, value)
+	action := s.actionLocked(v.Blocks, where, value)
 	if action == nil {
 		s.mu.Unlock()
-		return Ack{}, fmt.Errorf("press %s: %w", actionID, ErrNoAction)
+		return Ack{}, fmt.Errorf("press %s: %w", where.action, ErrNoAction)
 	}
 	p := s.interactionLocked(v.inst, u, "block_actions")
 	p["container"] = object{"type": "view", "view_id": v.ID}
 	values := s.stateLocked(v.Blocks, state)
 	p["view"] = s.viewJSONLocked(v, values)
 	p["actions"] = []any{action}
+	v.Errors, v.typed = nil, state
 	s.mu.Unlock()
-	return s.interact(ctx, v.inst, p), nil
+	ack := s.interact(ctx, v.inst, p)
+	if ack.Shown != "" {
+		s.mu.Lock()
+		v.Errors = map[string]string{"": ack.Shown}
+		s.noteLocked()
+		s.mu.Unlock()
+	}
+	return ack, nil
 }
 
 // interactionLocked holds the fields all interaction payloads share.
@@ -575,10 +583,10 @@ func (s *Sim) interact(ctx context.Context, in *installation, p object) Ack {
 	raw, _ := json.Marshal(p)
 	typ := textOf(p["type"])
 	s.mu.Lock()
-	target := s.app.interactivityURL()
+	to := s.app.interactivityURL()
 	s.mu.Unlock()
 	body := url.Values{"payload": {string(raw)}}.Encode()
-	ack := s.post(ctx, &outgoing{kind: "interaction", typ: typ, team: in.home, body: []byte(body)}, target, sending{})
+	ack := s.post(ctx, &outgoing{kind: "interaction", typ: typ, team: in.home, body: []byte(body)}, to, sending{})
 	if ack.Status != 0 && ack.Status != http.StatusOK {
 		s.breach(RuleActionStatus, "%s was answered with HTTP %d", typ, ack.Status)
 	}
@@ -591,14 +599,17 @@ func (s *Sim) interact(ctx context.Context, in *installation, p object) Ack {
 	return ack
 }
 
+// target names an element; without a block the first one with that action id is meant.
+type target struct{ block, action string }
+
 // actionLocked builds the entry of actions[] for an element, or nil if blocks have none of that id.
-func (s *Sim) actionLocked(blocks json.RawMessage, actionID string, value []string) object {
+func (s *Sim) actionLocked(blocks json.RawMessage, where target, value []string) object {
 	var out object
 	eachElement(blocks, func(b, e object, _ bool) {
-		if out != nil || textOf(e["action_id"]) != actionID {
+		if out != nil || textOf(e["action_id"]) != where.action || where.block != "" && where.block != textOf(b["block_id"]) {
 			return
 		}
-		a := object{"type": e["type"], "action_id": actionID, "block_id": b["block_id"],
+		a := object{"type": e["type"], "action_id": where.action, "block_id": b["block_id"],
 			"action_ts": fmt.Sprintf("%d.%06d", s.clock.Now().Unix(), s.clock.Now().Nanosecond()/1000)}
 		if e["type"] == "button" {
 			a["text"] = e["text"]
@@ -757,6 +768,7 @@ func (s *Sim) submit(ctx context.Context, userID, viewID string, given map[strin
 		s.mu.Unlock()
 		return Ack{}, fmt.Errorf("submit view: %w", ErrNoView)
 	}
+	v.Errors, v.typed = nil, given
 	values := s.stateLocked(v.Blocks, given)
 	if missing := missingInputs(v.Blocks, values); len(missing) > 0 {
 		v.Errors = missing

@@ -58,6 +58,9 @@ type App struct {
 	NotDistributed bool
 	HomeTeam       string
 
+	// OptionalScopes are those of the requested scopes that the person may untick on the consent page.
+	OptionalScopes []string
+
 	// OrgReady allows organisation-wide installs.
 	OrgReady bool
 
@@ -102,16 +105,17 @@ type Sim struct {
 	end        context.CancelFunc
 	work       sync.WaitGroup // deliveries and the server's goroutine
 
-	mu      sync.Mutex
-	app     App
-	url     string
-	server  *http.Server
-	closed  bool
-	changed chan struct{} // closed and replaced upon each change
-	busy    int           // deliveries under way or due now
-	timers  map[int]func() bool
-	serial  int
-	lastTS  int64 // microseconds of the newest message: timestamps are unique ids
+	mu       sync.Mutex
+	app      App
+	url      string
+	server   *http.Server
+	closed   bool
+	changed  chan struct{} // closed and replaced upon each change
+	busy     int           // deliveries under way or due now
+	timers   map[int]func() bool
+	serial   int
+	removals int
+	lastTS   int64 // microseconds of the newest message: timestamps are unique ids
 
 	worldState
 	authState

@@ -69,8 +69,9 @@ type View struct {
 	NotifyOnClose      bool
 	Errors             map[string]string // by block_id, after a submission answered with errors
 
-	raw  map[string]any // as the app sent it, for giving it back
-	inst *installation
+	raw   map[string]any              // as the app sent it, for giving it back
+	typed map[string]map[string]Input // what the person had entered when it was last sent
+	inst  *installation
 }
 
 type channel struct {

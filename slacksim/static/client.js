@@ -1,0 +1,115 @@
+// The pages work without this file. It makes them live: it replaces the parts that changed, sends forms without a
+// reload, keeps the newest message in sight and asks for confirmations in a dialog.
+"use strict";
+(() => {
+  const body = document.body;
+  body.classList.add("live");
+  const scroller = document.querySelector(".scroll");
+  const toBottom = () => { if (scroller && scroller.querySelector("#messages")) scroller.scrollTop = scroller.scrollHeight; };
+  toBottom();
+
+  // A menu outside a form of its own acts as soon as it is changed; its Set button is only for those without script.
+  const enhance = (root) => {
+    for (const b of root.querySelectorAll("button.set")) b.hidden = true;
+    for (const a of root.querySelectorAll("a[ping]")) { a.dataset.press = a.getAttribute("ping"); a.removeAttribute("ping"); }
+  };
+  enhance(document);
+
+  const replace = (name, html) => {
+    const el = document.querySelector(`[data-region="${name}"]`);
+    if (!el) return;
+    const near = el.scrollHeight - el.scrollTop - el.clientHeight < 120;
+    const open = el.querySelector("details[open]") && name === "sidebar";
+    const had = document.activeElement && el.contains(document.activeElement) ? document.activeElement : null;
+    const focus = had && (had.id ? "#" + CSS.escape(had.id) : had.dataset.actionId ? `[data-action-id="${CSS.escape(had.dataset.actionId)}"]` : "");
+    if (el.innerHTML === html) return;
+    el.innerHTML = html; // the server's own fragment; everything in it is escaped there
+    enhance(el);
+    if (open) el.querySelector("details").open = true;
+    if (near && name === "content") toBottom();
+    if (name === "modal") {
+      const first = el.querySelector("[aria-invalid], .modal-body input:not([type=hidden]), .modal-body textarea, .modal-body select, #modal-submit, #modal-close");
+      if (first && !focus) first.focus();
+    }
+    if (focus) { const again = el.querySelector(focus); if (again) again.focus(); }
+  };
+  if (body.dataset.live && window.EventSource) {
+    const src = new EventSource(body.dataset.live);
+    src.onmessage = (e) => { const m = JSON.parse(e.data); replace(m.region, m.html); };
+    addEventListener("pagehide", () => src.close());
+  }
+
+  const send = async (form, button, extra) => {
+    const data = new URLSearchParams(new FormData(form, button));
+    for (const [k, v] of Object.entries(extra || {})) data.set(k, v);
+    form.setAttribute("aria-busy", "true");
+    try {
+      const res = await fetch(form.action, { method: "POST", body: data, headers: { "X-Requested-With": "fetch" } });
+      if (!res.ok) location.reload();
+    } finally { form.removeAttribute("aria-busy"); }
+  };
+
+  const ask = (b) => new Promise((done) => {
+    const d = document.createElement("dialog");
+    d.className = "ask";
+    const add = (tag, text, cls) => { const e = document.createElement(tag); e.textContent = text; if (cls) e.className = cls; d.append(e); return e; };
+    add("h2", b.dataset.confirmTitle); add("p", b.dataset.confirmText);
+    const row = document.createElement("div"); row.className = "buttons";
+    const no = add("button", b.dataset.confirmNo, "button"), yes = add("button", b.dataset.confirmYes, "button primary solid");
+    no.id = "confirm-no"; yes.id = "confirm-yes";
+    row.append(no, yes); d.append(row); body.append(d);
+    const end = (ok) => { d.remove(); done(ok); };
+    no.onclick = () => end(false); yes.onclick = () => end(true); d.oncancel = () => end(false);
+    d.showModal();
+  });
+
+  addEventListener("submit", async (e) => {
+    const form = e.target, button = e.submitter;
+    const local = form.id === "composer" || form.closest(".blocks, .modal, .scroll");
+    if (!local || !body.dataset.live) return;
+    e.preventDefault();
+    if (form.id === "composer") {
+      const box = form.elements.text;
+      if (!box.value.trim()) return;
+      const p = send(form, button);
+      box.value = ""; box.style.height = ""; box.focus();
+      await p; toBottom(); return;
+    }
+    const extra = {};
+    if (button && button.dataset.confirmTitle !== undefined) {
+      if (!(await ask(button))) return;
+      extra.confirmed = "1";
+    }
+    for (const d of form.querySelectorAll("details[open]")) d.open = false;
+    await send(form, button, extra);
+  });
+
+  addEventListener("change", (e) => {
+    const el = e.target;
+    if (el.form && el.form.hasAttribute("data-submit-on-change")) { el.form.submit(); return; }
+    const set = el.dataset.acts && el.parentElement.querySelector("button.set");
+    if (set) el.form.requestSubmit(set);
+    else if (el.dataset.actionId && (el.type === "radio" || el.type === "checkbox")) {
+      const group = el.closest(".menu-control");
+      const b = group && group.querySelector("button.set");
+      if (b) el.form.requestSubmit(b);
+    }
+  });
+
+  addEventListener("click", (e) => {
+    const a = e.target.closest && e.target.closest("a[data-press]");
+    if (a) fetch(a.dataset.press, { method: "POST", headers: { "X-Requested-With": "fetch" } });
+  });
+
+  const box = document.querySelector("#composer textarea");
+  if (box) {
+    box.addEventListener("keydown", (e) => {
+      if (e.key === "Enter" && !e.shiftKey && !e.isComposing) { e.preventDefault(); box.form.requestSubmit(); }
+    });
+    box.addEventListener("input", () => { box.style.height = "auto"; box.style.height = Math.min(box.scrollHeight, 200) + "px"; });
+  }
+  addEventListener("keydown", (e) => {
+    const x = e.key === "Escape" && !document.querySelector("dialog[open]") && document.querySelector("#modal-x");
+    if (x) x.click();
+  });
+})();
