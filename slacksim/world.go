@@ -191,7 +191,7 @@ func (s *Sim) AddSmallWorld() {
 	s.AddChannel(Channel{ID: AcmeGeneral, TeamID: Acme, Name: "general", Members: []string{AcmeAdmin, AcmeMember}})
 	s.AddChannel(Channel{ID: AcmeRandom, TeamID: Acme, Name: "project-atlas", Members: []string{AcmeAdmin, AcmeMember}})
 	s.AddWorkspace(Workspace{ID: Birch, Name: "Birch & Co", Domain: "birch-co"})
-	s.AddUser(User{ID: BirchAdmin, TeamID: Birch, Name: "ivy", RealName: "Ivy Tanaka", TZ: "America/New_York", Owner: true})
+	s.AddUser(User{ID: BirchAdmin, TeamID: Birch, Name: "ivy", RealName: "Ivy Tanaka", TZ: "America/New_York", Admin: true})
 	s.AddUser(User{ID: BirchMember, TeamID: Birch, Name: "sam", RealName: "Sam Lindqvist", TZ: "Europe/Stockholm"})
 	s.AddChannel(Channel{ID: BirchGeneral, TeamID: Birch, Name: "general", Members: []string{BirchAdmin, BirchMember}})
 	s.AddChannel(Channel{ID: BirchProjects, TeamID: Birch, Name: "design", Members: []string{BirchAdmin, BirchMember}})
