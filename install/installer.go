@@ -172,7 +172,8 @@ func (in *Installer) RemovalSaid(ctx context.Context, k Key, said Removal) error
 	}
 	asked := c.Token
 	c, err = in.store.Update(ctx, c.Key, func(row *Connection) error {
-		if row.Token == asked { // else a re-install came in between
+		// Another token means that a re-install came in between. None means that the other of the two events did.
+		if row.State != Removed && (row.Token == asked || row.Token == "") {
 			end := Removed
 			if said.Reason == ReasonTokenRevoked {
 				end = ReconnectRequired // if the app went with it, Slack says so in a second event

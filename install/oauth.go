@@ -139,8 +139,14 @@ func (in *Installer) start(w http.ResponseWriter, r *http.Request) {
 	if a.TeamHint != "" {
 		authorize.Set("team", a.TeamHint)
 	}
+	in.redirect(w, in.cfg.SlackURL+"/oauth/v2/authorize?"+authorize.Encode())
+}
+
+// redirect sends the browser on. Unlike http.Redirect it writes no body, which would repeat the state.
+func (in *Installer) redirect(w http.ResponseWriter, address string) {
 	in.guard(w)
-	http.Redirect(w, r, in.cfg.SlackURL+"/oauth/v2/authorize?"+authorize.Encode(), http.StatusFound)
+	w.Header().Set("Location", address)
+	w.WriteHeader(http.StatusFound)
 }
 
 // redirectURI is sent at both ends of the flow, where Slack compares the two strings.
@@ -162,8 +168,7 @@ func (in *Installer) callback(w http.ResponseWriter, r *http.Request) {
 	case state == "" && refusal == "":
 		// Installed from Slack's own admin pages, which know no state. Start again from ours; the code is never used, so
 		// that nobody can be made to finish somebody else's install.
-		in.guard(w)
-		http.Redirect(w, r, in.cfg.PublicURL+"/slack/install", http.StatusFound)
+		in.redirect(w, in.cfg.PublicURL+"/slack/install")
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), callbackBudget)

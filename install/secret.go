@@ -25,7 +25,7 @@ func (s Secret) String() string {
 	return hidden
 }
 
-// Format covers every verb, also %d and %x, which would print the bytes.
+// Format covers every verb, also %d and %x, which would print the bytes. (%p asks no method; go vet refuses it here.)
 func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
 
 // LogValue is what slog prints.

@@ -1,0 +1,28 @@
+# What people type most. `make help` lists it.
+.PHONY: help demo build test bench manifest lint screenshots
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: ## a small Slack in the browser, with the app in it
+	go run ./cmd/switchboard demo
+
+build: ## a static binary in bin/
+	CGO_ENABLED=0 go build -trimpath -o bin/switchboard ./cmd/switchboard
+
+test: ## all tests that this machine can run (PostgreSQL: set TEST_DATABASE_URL)
+	go test ./...
+
+bench: ## benchmarks, with allocations (PostgreSQL: set TEST_DATABASE_URL)
+	go test -run '^$$' -bench . -benchmem ./bot ./storage ./cmd/switchboard
+
+manifest: ## manifest.yaml from the handlers
+	go run ./cmd/switchboard manifest > manifest.yaml
+
+lint: ## formatting, vet, tidiness
+	test -z "$$(gofmt -l .)"
+	go vet ./...
+	go mod tidy -diff
+
+screenshots: ## the README's pictures, from the demo in Chromium
+	SCREENSHOTS=$(CURDIR)/docs/pictures go test -count=1 -run TestBrowser ./cmd/switchboard

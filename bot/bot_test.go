@@ -1,0 +1,179 @@
+package bot
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/slack-go/slack"
+	"github.com/slack-go/slack/slackevents"
+
+	"switchboard/install"
+)
+
+func TestHandlersAreChecked(t *testing.T) {
+	command := func(name string) Handler { return OnCommand(name, nil).Describe("does it", "") }
+	event := func(name string, scopes ...string) Handler { return OnEvent[struct{}](name, nil, scopes...) }
+	for _, test := range []struct {
+		name     string
+		handlers []Handler
+		want     string
+	}{
+		{"two commands of one name", []Handler{command("/a"), command("/a")}, `two handlers for command "/a"`},
+		{"two events of one name", []Handler{event("team_join", "users:read"), event("team_join", "users:read")}, "two handlers"},
+		{"a command without a slash", []Handler{command("a")}, "a slash"},
+		{"a command without words", []Handler{OnCommand("/a", nil)}, "no description"},
+		{"an event without its scope", []Handler{event("app_mention")}, "app_mentions:read"},
+		{"message as an event", []Handler{event("message")}, "use OnMessage"},
+		{"a message handler that listens nowhere", []Handler{OnMessage(".", nil, "chat:write")}, "no scope that says where"},
+		{"an action without an id", []Handler{OnAction("", nil)}, "1 to 255"},
+	} {
+		in, err := install.New(install.Config{PublicURL: "http://127.0.0.1", Store: struct{ install.Store }{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := New(Config{Install: in, SigningSecrets: []install.Secret{"s"}, Handlers: test.handlers}); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v, want %q", test.name, err, test.want)
+		}
+	}
+}
+
+func TestManifestRules(t *testing.T) {
+	profile := Profile{Name: "App", Description: "An app."}
+	ok := []Handler{OnCommand("/a", nil, "chat:write").Describe("does it", "[x]"), OnMessage(".", nil, "im:history")}
+	m, err := NewManifest(profile, ok, "https://bot.example.com/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprintf("%s %s %s", m.OAuth.Scopes.Bot, m.Settings.Events.BotEvents, m.Settings.Events.URL); got != "[chat:write commands im:history] [app_uninstalled message.im tokens_revoked] https://bot.example.com/slack/events" {
+		t.Errorf("manifest: %s", got)
+	}
+	long := strings.Repeat("x", 200)
+	for _, test := range []struct {
+		name     string
+		profile  Profile
+		handlers []Handler
+		url      string
+		want     string
+	}{
+		{"a long name", Profile{Name: long}, ok, "https://a.example", "name has 200"},
+		{"a long description", Profile{Name: "a", Description: long}, ok, "https://a.example", "description has 200"},
+		{"a short long description", Profile{Name: "a", LongDescription: "short"}, ok, "https://a.example", "long_description"},
+		{"a colour's name", Profile{Name: "a", Color: "green"}, ok, "https://a.example", "background_color"},
+		{"plain http", profile, ok, "http://a.example", "https address"},
+		{"no scopes", profile, nil, "https://a.example", "0 bot scopes"},
+		{"a scope that is none", profile, []Handler{OnAction("a", nil, "Chat Write")}, "https://a.example", "not a scope's name"},
+	} {
+		if _, err := NewManifest(test.profile, test.handlers, test.url); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v, want %q", test.name, err, test.want)
+		}
+	}
+}
+
+func TestMemoryInbox(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	m := NewMemoryInbox()
+	const n, copies = 200, 8
+	var fresh sync.Map
+	var adding sync.WaitGroup
+	for i := range n * copies {
+		adding.Go(func() {
+			id := fmt.Sprint("Ev", i%n)
+			if ok, err := m.Add(ctx, Event{ID: id}); err != nil {
+				t.Error(err)
+			} else if ok {
+				if _, twice := fresh.LoadOrStore(id, true); twice {
+					t.Errorf("%s was accepted twice", id)
+				}
+			}
+		})
+	}
+	adding.Wait()
+	for range n {
+		e, err := m.Next(ctx)
+		if err != nil || e.Attempt != 1 {
+			t.Fatalf("next: %+v %v", e, err)
+		}
+	}
+	if err := m.Retry(ctx, Event{ID: "Ev1", Attempt: 1}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if e, err := m.Next(ctx); err != nil || e.Attempt != 2 {
+		t.Errorf("after a retry: %+v %v", e, err)
+	}
+	for i := range memoryQueue {
+		if _, err := m.Add(ctx, Event{ID: fmt.Sprint("Full", i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := m.Add(ctx, Event{ID: "one more"}); !errors.Is(err, ErrInboxFull) {
+		t.Errorf("a full inbox says %v", err)
+	}
+	cancel()
+	for range memoryQueue { // what was accepted is worked off even after the stop
+		if _, err := m.Next(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if ok, err := m.Add(ctx, Event{ID: "one more"}); err != nil || !ok {
+		t.Errorf("an event that was refused must be accepted later: %v %v", ok, err)
+	}
+	if _, err := m.Next(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Next(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("an empty inbox after the stop: %v", err)
+	}
+}
+
+func TestCallSurvivesAPanic(t *testing.T) {
+	h := OnCommand("/a", func(context.Context, *Turn, *slack.SlashCommand) (Reply, error) { panic("out of luck") })
+	_, err := call(context.Background(), h, &Turn{}, &slack.SlashCommand{})
+	var p *panicError
+	if !errors.As(err, &p) || !strings.Contains(err.Error(), "out of luck") || len(p.stack) == 0 {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestEventsAreDecodedForTheHandler(t *testing.T) {
+	var got string
+	h := OnEvent("app_mention", func(_ context.Context, _ *Turn, e *slackevents.AppMentionEvent) error { got = e.Text; return nil }, "app_mentions:read")
+	if _, err := call(context.Background(), h, &Turn{}, json.RawMessage(`{"type":"app_mention","text":"hi"}`)); err != nil || got != "hi" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	var decode *decodeError
+	if _, err := call(context.Background(), h, &Turn{}, json.RawMessage(`{"text":7}`)); !errors.As(err, &decode) {
+		t.Errorf("a payload of another shape: %v", err)
+	}
+}
+
+func TestResponseURLHosts(t *testing.T) {
+	in, err := install.New(install.Config{PublicURL: "http://127.0.0.1", SlackURL: "http://127.0.0.1:9", Store: struct{ install.Store }{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &Bot{install: in}
+	for address, ok := range map[string]bool{
+		"https://hooks.slack.com/commands/T1/2/3":     true,
+		"https://hooks.slack-gov.com/commands/T1/2/3": true,
+		"http://127.0.0.1:9/hooks/response/x":         true,
+		"http://hooks.slack.com/commands/T1/2/3":      false,
+		"https://hooks.slack.com.evil.example/x":      false,
+		"https://evil.example/hooks.slack.com":        false,
+		"https://hooks.slack.com@evil.example/":       false,
+		"http://127.0.0.1:10/x":                       false,
+		"https://127.0.0.1:9/x":                       false,
+		"":                                            false,
+		"::":                                          false,
+	} {
+		if _, err := b.responseURL(address); (err == nil) != ok {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}

@@ -1,0 +1,128 @@
+package bot
+
+import (
+	"encoding/json"
+	"testing"
+
+	"switchboard/install"
+)
+
+func key(enterprise, team string) install.Key {
+	return install.Key{AppID: "A1", EnterpriseID: enterprise, TeamID: team}
+}
+
+// Whose connection an event is for: the shapes are those of the SDKs' own tests, with made-up ids.
+func TestEventKey(t *testing.T) {
+	tests := []struct{ name, outer, want string }{
+		{"one workspace", `"team_id":"T1","authorizations":[{"team_id":"T1","user_id":"U9","is_bot":true}]`, "A1/-/T1"},
+		{"workspace in an organisation", `"team_id":"T1","enterprise_id":"E1","authorizations":[{"enterprise_id":"E1","team_id":"T1"}]`, "A1/E1/T1"},
+		{"shared channel: the author is from T2, the app in T1", `"team_id":"T2","enterprise_id":"E2","is_ext_shared_channel":true,"context_team_id":"T1","authorizations":[{"enterprise_id":null,"team_id":"T1"}]`, "A1/-/T1"},
+		{"organisation-wide", `"team_id":"T1","enterprise_id":"E1","authorizations":[{"enterprise_id":"E1","team_id":null,"is_enterprise_install":true}]`, "A1/E1/-"},
+		{"organisation-wide that names a team", `"team_id":"T1","authorizations":[{"enterprise_id":"E1","team_id":"T1","is_enterprise_install":true}]`, "A1/E1/-"},
+		{"no team in the authorization", `"team_id":"T1","authorizations":[{"enterprise_id":"E1","team_id":null}]`, "A1/E1/T1"},
+		{"uninstall: no authorizations", `"team_id":"T1","enterprise_id":"E1"`, "A1/E1/T1"},
+		{"uninstall of an organisation", `"enterprise_id":"E1","is_enterprise_install":true`, "A1/E1/-"},
+		{"context alone", `"context_team_id":"T1","context_enterprise_id":"E1"`, "A1/E1/T1"},
+		{"empty list", `"team_id":"T1","authorizations":[]`, "A1/-/T1"},
+	}
+	for _, test := range tests {
+		e, err := decodeEnvelope([]byte(`{"type":"event_callback","api_app_id":"A1","event_id":"Ev1","event_time":1,"event":{"type":"message"},` + test.outer + `}`))
+		if err != nil {
+			t.Errorf("%s: %v", test.name, err)
+			continue
+		}
+		if got := e.event("").Key.String(); got != test.want {
+			t.Errorf("%s: key %s, want %s", test.name, got, test.want)
+		}
+	}
+}
+
+func TestInteractionKey(t *testing.T) {
+	tests := []struct{ name, payload, want, team string }{
+		{"one workspace", `{"team":{"id":"T1"},"user":{"id":"U1","team_id":"T1"}}`, "A1/-/T1", "T1"},
+		{"in an organisation", `{"team":{"id":"T1","enterprise_id":"E1"},"enterprise":{"id":"E1"},"user":{"team_id":"T1"}}`, "A1/E1/T1", "T1"},
+		{"organisation-wide, no team", `{"team":null,"enterprise":{"id":"E1"},"is_enterprise_install":true,"user":{"team_id":"T1"}}`, "A1/E1/-", "T1"},
+		{"the user's team is an organisation", `{"team":null,"enterprise":{"id":"E1"},"user":{"team_id":"E1"},"view":{"team_id":"T3"}}`, "A1/E1/T3", "T3"},
+		{"a modal across companies", `{"team":{"id":"T2"},"user":{"team_id":"T2"},"view":{"team_id":"T2","app_installed_team_id":"T1"}}`, "A1/-/T1", "T1"},
+	}
+	for _, test := range tests {
+		var i interaction
+		if err := json.Unmarshal([]byte(test.payload), &i); err != nil {
+			t.Fatal(err)
+		}
+		k, team := i.key("A1")
+		if k.String() != test.want || team != test.team {
+			t.Errorf("%s: key %s team %s, want %s %s", test.name, k, team, test.want, test.team)
+		}
+	}
+}
+
+func TestOwn(t *testing.T) {
+	tests := []struct {
+		name, kind string
+		in         inner
+		want       bool
+	}{
+		{"a person", "message", inner{User: "U1"}, false},
+		{"our user", "message", inner{User: "UBOT"}, true},
+		{"our bot id", "message", inner{User: "U7", BotID: "B1"}, true},
+		{"another bot", "message", inner{User: "U7", BotID: "B7"}, true},
+		{"we joined", "member_joined_channel", inner{User: "UBOT"}, false},
+		{"we reacted", "reaction_added", inner{User: "UBOT"}, true},
+		{"a user who is an object", "user_change", inner{User: map[string]any{"id": "UBOT"}}, false},
+	}
+	for _, test := range tests {
+		if got := own(test.kind, test.in, "UBOT", "B1"); got != test.want {
+			t.Errorf("%s: %v", test.name, got)
+		}
+	}
+}
+
+// One human message arrives as two events; exactly one of them has a handler, whichever comes first and wherever.
+func TestOneMessageOneHandler(t *testing.T) {
+	b := &Bot{byName: map[string]Handler{}}
+	mention := Handler{Kind: KindEvent, Name: "app_mention"}
+	messages := OnMessage(`.*`, nil, "im:history", "channels:history")
+	b.byName[mention.id()], b.messages = mention, []Handler{messages}
+	for _, test := range []struct {
+		name      string
+		in        inner
+		asMessage bool
+		asMention bool
+	}{
+		{"mention in a channel", inner{User: "U1", Channel: "C1", ChannelType: "channel", Text: "<@UBOT> hi"}, false, true},
+		{"mention with a name", inner{User: "U1", Channel: "C1", ChannelType: "channel", Text: "hi <@UBOT|bot>"}, false, true},
+		{"no mention", inner{User: "U1", Channel: "C1", ChannelType: "channel", Text: "hi"}, true, true},
+		{"mention in a direct message", inner{User: "U1", Channel: "D1", ChannelType: "im", Text: "<@UBOT> hi"}, true, false},
+		{"an edit", inner{User: "U1", Channel: "C1", ChannelType: "channel", Subtype: "message_changed"}, false, true},
+		{"a hidden message", inner{User: "U1", Channel: "C1", ChannelType: "channel", Hidden: true}, false, true},
+		{"where nobody listens", inner{User: "U1", Channel: "G1", ChannelType: "group", Text: "hi"}, false, true},
+	} {
+		if _, _, ok := b.route(Event{Type: "message"}, test.in, "UBOT"); ok != test.asMessage {
+			t.Errorf("%s: handled as message: %v", test.name, ok)
+		}
+		if _, _, ok := b.route(Event{Type: "app_mention"}, test.in, "UBOT"); ok != test.asMention {
+			t.Errorf("%s: handled as mention: %v", test.name, ok)
+		}
+	}
+}
+
+// No body, however odd, panics, and what decodes has what the inbox needs.
+func FuzzEnvelope(f *testing.F) {
+	f.Add([]byte(`{"type":"event_callback","event_id":"Ev1","team_id":"T1","event":{"type":"message","user":"U1","text":"hi"}}`))
+	f.Add([]byte(`{"type":"url_verification","challenge":"c"}`))
+	f.Add([]byte(`{"type":"event_callback","event_id":"Ev1","event":{"type":"user_change","user":{"id":"U1"}},"authorizations":[null]}`))
+	f.Add([]byte(`{"type":"event_callback","event":null}`))
+	f.Add([]byte(`[]`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		e, err := decodeEnvelope(body)
+		if err != nil || e.Type != "event_callback" {
+			return
+		}
+		ev := e.event("A1")
+		if ev.ID == "" || ev.Type == "" || ev.Key.AppID == "" {
+			t.Errorf("%q became %+v", body, ev)
+		}
+		own(ev.Type, e.inner, "UBOT", "B1")
+	})
+}

@@ -1,0 +1,129 @@
+package main
+
+// The rules of the house, as tests: which room may know which, that every package says why it exists, and that
+// manifest.yaml is what the handlers make.
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"switchboard/bot"
+	"switchboard/commands"
+)
+
+type listed struct {
+	ImportPath, Dir, Doc, Name string
+	Imports                    []string
+	TestImports, XTestImports  []string
+	GoFiles                    []string
+}
+
+func packages(t *testing.T) []listed {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,Doc,Name,Imports,TestImports,XTestImports,GoFiles", "./...")
+	cmd.Dir = filepath.Join("..", "..")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []listed
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p listed
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+const module = "switchboard/"
+
+// mayImport says which of our packages a room may know. Whoever is not named may know none.
+var mayImport = map[string][]string{
+	"install":             {},
+	"bot":                 {"install"},
+	"commands":            {"install", "bot"},
+	"storage":             {"install", "bot"}, // for the types it keeps
+	"storage/storagetest": {},
+	"slacksim":            {},
+	"cmd/switchboard":     {"install", "bot", "commands", "storage", "slacksim"},
+}
+
+// forbidden are imports of others' packages that belong in one room only.
+var forbidden = []struct{ prefix, only, why string }{
+	{"gorm.io/", "storage", "the database is one room's business; the others speak through install.Store"},
+	{"github.com/jackc/", "storage", "the database is one room's business"},
+	{"modernc.org/", "storage", "the database is one room's business"},
+	{"testing", "storage/storagetest", "a package that ships must not carry the testing flags"},
+	{"github.com/chromedp/", "", "a browser is for tests"},
+}
+
+func TestImportsPointOneWay(t *testing.T) {
+	for _, p := range packages(t) {
+		room := strings.TrimPrefix(p.ImportPath, module)
+		allowed, known := mayImport[room]
+		if !known {
+			t.Errorf("%s is a new room: say in mayImport what it may know", room)
+		}
+		for _, imported := range p.Imports {
+			if ours, ok := strings.CutPrefix(imported, module); ok && !slices.Contains(allowed, ours) {
+				t.Errorf("%s imports %s: the direction is install, bot, commands, cmd; storage and slacksim are known to cmd and tests alone", room, ours)
+			}
+			for _, f := range forbidden {
+				if (imported == f.prefix || strings.HasPrefix(imported, f.prefix) && strings.HasSuffix(f.prefix, "/")) && room != f.only {
+					t.Errorf("%s imports %s: %s", room, imported, f.why)
+				}
+			}
+			if room == "slacksim" && strings.Contains(strings.Split(imported, "/")[0], ".") {
+				t.Errorf("slacksim imports %s: it needs the standard library alone, so that it can check us", imported)
+			}
+		}
+	}
+}
+
+func TestEveryPackageSaysWhy(t *testing.T) {
+	for _, p := range packages(t) {
+		if len(p.GoFiles) == 0 {
+			continue
+		}
+		if len(p.Doc) < 40 {
+			t.Errorf("%s has no doc comment that says why it exists", p.ImportPath)
+		}
+		if slices.Contains([]string{"util", "utils", "helper", "helpers", "common", "manager"}, p.Name) {
+			t.Errorf("%s: a name that says nothing", p.ImportPath)
+		}
+	}
+}
+
+func TestManifestIsCurrent(t *testing.T) {
+	m, err := bot.NewManifest(commands.Profile(), commands.All(), placeholderURL)
+	if err != nil {
+		t.Fatalf("Slack would refuse the manifest: %v", err)
+	}
+	var want bytes.Buffer
+	if err := writeManifest(&want, m); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(filepath.Join("..", "..", "manifest.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want.Bytes()) {
+		t.Error("manifest.yaml is stale: run make manifest")
+	}
+	for _, s := range bot.Scopes(commands.All()) {
+		if strings.HasPrefix(s.Label, "Use ") {
+			t.Errorf("the permission %s has no words yet: add them in bot/scopes.go", s.Name)
+		}
+	}
+}

@@ -1,0 +1,367 @@
+package main
+
+// Every way an install can end that a person can meet without renewal and Grid, read as the person reads it: the page, its
+// status, its reason in JSON, and the record that the operator finds.
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"switchboard/install"
+	"switchboard/slacksim"
+	"switchboard/storage"
+)
+
+// store opens the test's database beside the program.
+func (w *world) store() *storage.DB {
+	w.t.Helper()
+	keys, err := storage.ParseKeys(w.keys)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	db, err := storage.Open(context.Background(), w.database, keys)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+// attempt finds the record of a page's reference.
+func (w *world) attempt(db *storage.DB, ref string) install.Attempt {
+	w.t.Helper()
+	all, err := db.Attempts(context.Background(), 100)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, a := range all {
+		if a.Ref == ref {
+			return a
+		}
+	}
+	return install.Attempt{}
+}
+
+// jsonPage is the twin that tools read.
+type jsonPage struct {
+	State, Reason, Title, Message, Unchanged, Ref string
+	Next                                          struct{ Label, URL string }
+	Connection, Workspace                         string
+	Facts                                         []string
+}
+
+func decodePage(t *testing.T, body string) jsonPage {
+	t.Helper()
+	var p jsonPage
+	if err := json.Unmarshal([]byte(body), &p); err != nil {
+		t.Fatalf("%v in %s", err, body)
+	}
+	return p
+}
+
+func TestInstallSituations(t *testing.T) {
+	onEach(t, func(t *testing.T, w *world) {
+		w.startFor()
+		db := w.store()
+		dana := slacksim.AcmeAdmin
+
+		tests := []struct {
+			name    string
+			status  int
+			reason  string
+			title   string
+			outcome install.Outcome // "": no record is made
+			visit   func(b *browser) answer
+		}{
+			{"cancelled", 200, "cancelled", "Not connected: you pressed Cancel", install.OutcomeRefused, func(b *browser) answer {
+				return b.get(b.consent(b.begin("/slack/install"), dana, slacksim.Choice{Deny: true}))
+			}},
+			{"denied without a word", 403, "access_denied", "Slack didn't allow it", install.OutcomeRefused, func(b *browser) answer {
+				return b.get(b.consent(b.begin("/slack/install"), dana, slacksim.Choice{DenyWithoutDescription: true}))
+			}},
+			{"unknown state", 400, "state_unknown", "couldn't match this request", install.OutcomeRefused, func(b *browser) answer {
+				return b.get(w.proxy.URL + "/slack/oauth_redirect?code=1.2.3&state=" + strings.Repeat("A", 43))
+			}},
+			{"a state that is none", 400, "state_unknown", "couldn't match", install.OutcomeRefused, func(b *browser) answer {
+				return b.get(w.proxy.URL + "/slack/oauth_redirect?code=1.2.3&state=" + url.QueryEscape(`"><script>alert(1)</script>`))
+			}},
+			{"another browser", 400, "other_browser", "you started in a different browser", install.OutcomeRefused, func(b *browser) answer {
+				back := b.consent(b.begin("/slack/install"), dana, slacksim.Choice{})
+				return b.w.stranger(b).get(back)
+			}},
+			{"a plain visit", 400, "nothing_here", "Nothing to do here", "", func(b *browser) answer { return b.get(w.proxy.URL + "/slack/oauth_redirect") }},
+			{"a code that Slack refuses", 400, "code_spent", "Slack's permission ran out", install.OutcomeRefused, func(b *browser) answer {
+				back := b.consent(b.begin("/slack/install"), dana, slacksim.Choice{})
+				return b.get(back + "0")
+			}},
+			{"a code that was used", 400, "code_spent", "Slack's permission ran out", install.OutcomeRefused, b6("code_already_used")},
+			{"wrong client secret", 502, "not_set_up", "isn't set up correctly", install.OutcomeFailed, b6("bad_client_secret")},
+			{"wrong redirect address", 502, "not_set_up", "isn't set up correctly", install.OutcomeFailed, b6("bad_redirect_uri")},
+			{"not distributed", 403, "not_distributed", "only its owner's workspace", install.OutcomeRefused, b6("invalid_team_for_non_distributed_app")},
+			{"a permission not allowed", 403, "permission_not_allowed", "a permission isn't allowed", install.OutcomeRefused, b6("unapproved_scope")},
+			{"an account that may not", 403, "not_allowed_to_install", "your Slack account can't add apps", install.OutcomeRefused, b6("restricted_action")},
+			{"an account without a confirmed address", 403, "account_not_ready", "Slack wants something from you first", install.OutcomeRefused, b6("user_email_unverified")},
+			{"the organisation has it", 409, "org_has_it", "your organisation already has it", install.OutcomeRefused, b6("cannot_install_an_org_installed_app")},
+			{"Slack has trouble", 502, "slack_down", "Slack had trouble", install.OutcomeFailed, b6("internal_error")},
+			{"an error nobody knows", 500, "unexpected", "went wrong on our side", install.OutcomeFailed, b6("zombie_apocalypse")},
+			{"Slack answers 500", 502, "slack_down", "Slack had trouble", install.OutcomeFailed, faulty(slacksim.Fault{Method: "oauth.v2.access", Times: 1, Status: 500})},
+			{"Slack answers nonsense", 502, "slack_down", "Slack had trouble", install.OutcomeFailed, faulty(slacksim.Fault{Method: "oauth.v2.access", Times: 1, Body: "<html>"})},
+			{"Slack cuts the line after doing the work", 502, "slack_down", "Slack had trouble", install.OutcomeFailed, faulty(slacksim.Fault{Method: "oauth.v2.access", Times: 1, DropAnswer: true})},
+			{"Slack asks to wait", 503, "slack_rate_limited", "asks us to wait", install.OutcomeFailed, faulty(slacksim.Fault{Method: "oauth.v2.access", Times: 1, RetryAfter: 7})},
+			{"Slack says the app isn't active", 502, "not_active", "isn't active", install.OutcomeFailed, faulty(slacksim.Fault{Method: "auth.test", Times: 1, Error: "account_inactive"})},
+			{"a page that isn't there", 404, "no_such_page", "no such page", "", func(b *browser) answer { return b.get(w.proxy.URL + "/wp-login.php") }},
+			{"a reconnect link of nobody", 404, "link_unknown", "no longer works", "", func(b *browser) answer {
+				return b.get(w.proxy.URL + "/slack/install?connection=con_aaaaaaaaaaaaaaaa")
+			}},
+		}
+		for _, test := range tests {
+			b := w.browser()
+			a := test.visit(b)
+			if a.status != test.status || !strings.Contains(a.body, "<title>") || !strings.Contains(strings.ReplaceAll(a.body, "&#39;", "'"), test.title) {
+				t.Errorf("%s: %d, want %d with %q:\n%s", test.name, a.status, test.status, test.title, a.body)
+			}
+			guarded(t, test.name, a)
+
+			b = w.browser()
+			b.accept = "application/json"
+			a = test.visit(b)
+			p := decodePage(t, a.body)
+			if a.status != test.status || p.Reason != test.reason || p.Title == "" || p.Message == "" || p.Next.URL == "" {
+				t.Errorf("%s: as JSON: %d %+v", test.name, a.status, p)
+			}
+			if test.outcome == "" {
+				continue
+			}
+			if p.Ref == "" {
+				t.Errorf("%s: no reference", test.name)
+			}
+			if got := w.attempt(db, p.Ref); got.Outcome != test.outcome || got.Reason != test.reason || got.EndedAt.IsZero() {
+				t.Errorf("%s: the record says %q %q", test.name, got.Outcome, got.Reason)
+			}
+			w.mu.Lock()
+			logged := strings.Contains(w.seen.String(), `"ref":"`+p.Ref+`"`)
+			w.mu.Unlock()
+			if !logged {
+				t.Errorf("%s: the reference is not in the log", test.name)
+			}
+		}
+		if rows := w.connections(); len(rows) != 0 {
+			t.Errorf("something was stored: %+v", rows)
+		}
+	})
+}
+
+// b6 makes Slack answer the exchange with an error.
+func b6(code string) func(*browser) answer {
+	return faulty(slacksim.Fault{Method: "oauth.v2.access", Times: 1, Error: code})
+}
+
+func faulty(f slacksim.Fault) func(*browser) answer {
+	return func(b *browser) answer {
+		back := b.consent(b.begin("/slack/install"), slacksim.AcmeAdmin, slacksim.Choice{})
+		defer b.w.slack.Inject(f)()
+		return b.get(back)
+	}
+}
+
+// stranger is a browser with the same taste and no cookies.
+func (w *world) stranger(b *browser) *browser {
+	other := w.browser()
+	other.accept = b.accept
+	return other
+}
+
+// guarded holds a page against what every page must have.
+func guarded(t *testing.T, name string, a answer) {
+	t.Helper()
+	for header, want := range map[string]string{
+		"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff",
+	} {
+		if got := a.header.Get(header); got != want {
+			t.Errorf("%s: %s is %q", name, header, got)
+		}
+	}
+	csp := a.header.Get("Content-Security-Policy")
+	if !strings.Contains(csp, "default-src 'none'") || strings.Contains(csp, "unsafe-inline") {
+		t.Errorf("%s: policy %q", name, csp)
+	}
+	if strings.Contains(a.body, "<script>alert") || strings.Contains(a.body, "goroutine") {
+		t.Errorf("%s: the page reflects input or shows a stack", name)
+	}
+	for _, want := range []string{`<html lang="en">`, "<h1", "<main>"} {
+		if !strings.Contains(a.body, want) {
+			t.Errorf("%s: no %s", name, want)
+		}
+	}
+	if strings.Count(a.body, "<h1") != 1 {
+		t.Errorf("%s: more than one h1", name)
+	}
+}
+
+func TestSuccessSituations(t *testing.T) {
+	onEach(t, func(t *testing.T, w *world) {
+		w.startFor()
+		db := w.store()
+		b := w.browser()
+		b.accept = "application/json"
+		dana, leon, ivy := slacksim.AcmeAdmin, slacksim.AcmeMember, slacksim.BirchAdmin
+		reason := func(name string, a answer, want string) jsonPage {
+			t.Helper()
+			p := decodePage(t, a.body)
+			if a.status != http.StatusOK || p.Reason != want {
+				t.Errorf("%s: %d %q, want %q", name, a.status, p.Reason, want)
+			}
+			return p
+		}
+		back := b.consent(b.begin("/slack/install"), dana, slacksim.Choice{})
+		first := reason("first", b.get(back), "connected")
+		if got := w.attempt(db, first.Ref); got.Outcome != install.OutcomeConnected || got.ConnectionID != first.Connection || got.UserID != dana {
+			t.Errorf("record: %+v", got)
+		}
+		reason("reload", b.get(back), "already_finished")
+		if p := decodePage(t, w.stranger(b).get(back).body); p.Reason != "state_used" || p.Connection != "" {
+			t.Errorf("the address in another browser: %+v", p)
+		}
+		reason("again", b.install(dana), "already_connected")
+		if p := reason("a colleague right after", b.install(leon), "connected_by_other"); !strings.Contains(p.Message, "Dana Reyes connected this workspace a moment ago") {
+			t.Errorf("message: %q", p.Message)
+		}
+
+		// A reconnect link is bound to its workspace.
+		link := "/slack/install?connection=" + first.Connection
+		start := b.begin(link)
+		if team := query(t, start, "team"); team != slacksim.Acme {
+			t.Errorf("the link suggests %q", team)
+		}
+		a := b.get(b.consent(start, ivy, slacksim.Choice{TeamID: slacksim.Birch}))
+		p := decodePage(t, a.body)
+		if a.status != http.StatusConflict || p.Reason != "wrong_workspace" || !strings.Contains(p.Title, "you chose Birch & Co, this link is for Acme Corp") || !strings.Contains(p.Next.URL, first.Connection) {
+			t.Errorf("wrong workspace: %d %+v", a.status, p)
+		}
+		if rows := w.connections(); len(rows) != 1 {
+			t.Errorf("rows: %+v", rows)
+		}
+		reason("right workspace", b.get(b.consent(b.begin(link), leon, slacksim.Choice{})), "already_connected")
+
+		// ?team= is a hint and nothing more: the answer decides.
+		hinted := b.begin("/slack/install?team=" + slacksim.Acme)
+		p = reason("hint", b.get(b.consent(hinted, ivy, slacksim.Choice{TeamID: slacksim.Birch})), "connected")
+		if p.Workspace != "Birch & Co" {
+			t.Errorf("workspace: %q", p.Workspace)
+		}
+		if team := query(t, b.begin("/slack/install?team=%3Cscript%3E"), "team"); team != "" {
+			t.Errorf("the hint %q was passed on", team)
+		}
+
+		// Without a state the flow starts again, and the code is left alone.
+		before := len(w.slack.CallsTo("oauth.v2.access"))
+		bare := b.consent(b.begin("/slack/install"), dana, slacksim.Choice{})
+		u, _ := url.Parse(bare)
+		q := u.Query()
+		q.Del("state")
+		u.RawQuery = q.Encode()
+		if a := b.get(u.String()); a.status != http.StatusFound || a.location != w.proxy.URL+"/slack/install" {
+			t.Errorf("no state: %d %q", a.status, a.location)
+		}
+		if n := len(w.slack.CallsTo("oauth.v2.access")); n != before {
+			t.Error("a code without a state was exchanged")
+		}
+
+		// Fewer permissions than asked for.
+		w.slack.Uninstall(context.Background(), slacksim.Acme, slacksim.RevokedFirst)
+		w.waitRow("the removal", func(r record) bool { return r.State == "removed" })
+		p = reason("limited", b.get(b.consent(b.begin("/slack/install"), dana, slacksim.Choice{Untick: []string{"im:history"}})), "connected_again_limited")
+		if !strings.Contains(strings.Join(p.Facts, " "), "Not allowed yet: read direct messages to it") {
+			t.Errorf("facts: %q", p.Facts)
+		}
+		limited := w.waitRow("limited", func(r record) bool { return r.State == "limited" })
+		if limited.ID != first.Connection || len(limited.Missing) != 1 || limited.Reason != "missing_scope" {
+			t.Errorf("limited: %+v", limited)
+		}
+		p = reason("the rest allowed", b.install(dana), "permissions_updated")
+		if !strings.Contains(strings.Join(p.Facts, " "), "Now allowed: read direct messages to it") {
+			t.Errorf("facts: %q", p.Facts)
+		}
+
+		// The welcome message fails; the install does not.
+		w.slack.Uninstall(context.Background(), slacksim.Acme, slacksim.UninstalledFirst)
+		w.waitRow("the removal", func(r record) bool { return r.State == "removed" })
+		clear := w.slack.Inject(slacksim.Fault{Method: "chat.postMessage", Error: "restricted_action"})
+		p = reason("no welcome", b.install(dana), "connected_again")
+		clear()
+		if !strings.Contains(strings.Join(p.Facts, " "), "couldn't send you a message") {
+			t.Errorf("facts: %q", p.Facts)
+		}
+	})
+}
+
+func query(t *testing.T, address, name string) string {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.Query().Get(name)
+}
+
+// What the start page promises about the state and the cookie.
+func TestStateAndCookie(t *testing.T) {
+	w := newWorld(t, storageURL(t)).start(1, nil)
+	db := w.store()
+	b := w.browser()
+	a := b.get(w.proxy.URL + "/slack/install")
+	for _, want := range []string{"switchboard-install=", "HttpOnly", "Secure", "SameSite=Lax", "Path=/", "Max-Age=600"} {
+		if got := a.header.Get("Set-Cookie"); !strings.Contains(got, want) {
+			t.Errorf("cookie without %s", want)
+		}
+	}
+	u, err := url.Parse(a.location)
+	if err != nil || u.Path != "/oauth/v2/authorize" || !strings.HasPrefix(a.location, w.slack.URL()) {
+		t.Fatalf("location %q", a.location)
+	}
+	if q := u.Query(); q.Get("redirect_uri") != w.proxy.URL+"/slack/oauth_redirect" || q.Get("client_id") == "" || len(q.Get("state")) != 43 || !strings.Contains(q.Get("scope"), "chat:write") {
+		t.Errorf("query %v", q)
+	}
+	// Expired: the record is made ten minutes older, as if the person had waited for an admin.
+	expired := b.consent(b.begin("/slack/install"), slacksim.AcmeAdmin, slacksim.Choice{})
+	all, err := db.Attempts(context.Background(), 1)
+	if err != nil || len(all) != 1 || all[0].ExpiresAt.Sub(all[0].StartedAt) != 10*time.Minute {
+		t.Fatalf("attempts: %v %+v", err, all)
+	}
+	w.age(11 * time.Minute)
+	b.accept = "application/json"
+	if got := b.get(expired); got.status != http.StatusBadRequest || decodePage(t, got.body).Reason != "state_expired" {
+		t.Errorf("expired: %d %s", got.status, got.body)
+	}
+	// Two tabs of one browser both finish.
+	one := b.consent(b.begin("/slack/install"), slacksim.AcmeAdmin, slacksim.Choice{})
+	two := b.consent(b.begin("/slack/install"), slacksim.AcmeAdmin, slacksim.Choice{})
+	for _, back := range []string{one, two} {
+		if got := b.get(back); got.status != http.StatusOK {
+			t.Errorf("two tabs: %d %s", got.status, got.body)
+		}
+	}
+	if n := len(w.slack.CallsTo("oauth.v2.access")); n != 2 {
+		t.Errorf("%d exchanges, want 2: an expired state must not be exchanged", n)
+	}
+}
+
+// Over https the cookie cannot be set by another host.
+func TestCookieOverHTTPS(t *testing.T) {
+	w := newWorld(t, storageURL(t)).start(1, map[string]string{"PUBLIC_URL": "https://bot.example.com"})
+	a := w.browser().get(w.proxy.URL + "/slack/install")
+	if got := a.header.Get("Set-Cookie"); !strings.HasPrefix(got, "__Host-switchboard-install=") || !strings.Contains(got, "Secure") {
+		t.Error("the cookie is not bound to its host")
+	}
+	if got := query(t, a.location, "redirect_uri"); got != "https://bot.example.com/slack/oauth_redirect" {
+		t.Errorf("redirect_uri %q comes from somewhere else than PUBLIC_URL", got)
+	}
+	if a.header.Get("Strict-Transport-Security") == "" {
+		t.Error("no Strict-Transport-Security")
+	}
+}

@@ -1,0 +1,42 @@
+package install
+
+import (
+	"encoding/base64"
+	"testing"
+)
+
+// Only what newSecret makes is ever looked up: everything else in the address is turned away before the database.
+func FuzzState(f *testing.F) {
+	plain, _ := newSecret()
+	f.Add(plain)
+	f.Add(plain + "=")
+	f.Add(" " + plain)
+	f.Add("")
+	f.Add("../../etc/passwd")
+	f.Fuzz(func(t *testing.T, state string) {
+		hash, ok := hashSecret(state)
+		if !ok {
+			if hash != nil {
+				t.Errorf("%q was refused and hashed", state)
+			}
+			return
+		}
+		// One state has one spelling, so that it cannot be used twice under two.
+		b, err := base64.RawURLEncoding.DecodeString(state)
+		if err != nil || len(b) != secretBytes || base64.RawURLEncoding.EncodeToString(b) != state {
+			t.Errorf("%q was accepted", state)
+		}
+	})
+}
+
+func TestNewSecretIsNew(t *testing.T) {
+	seen := map[string]bool{}
+	for range 1000 {
+		plain, hash := newSecret()
+		again, ok := hashSecret(plain)
+		if !ok || string(again) != string(hash) || seen[plain] {
+			t.Fatalf("%q", plain)
+		}
+		seen[plain] = true
+	}
+}
