@@ -144,6 +144,7 @@ func (a *app) run(ctx context.Context) (err error) {
 		return errors.Join(err, admin.Shutdown(drain))
 	})
 	err = group.Wait()
+	a.install.HTTPClient().CloseIdleConnections()
 	a.cfg.log.Info("stopped")
 	return err
 }

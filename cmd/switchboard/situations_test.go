@@ -97,7 +97,7 @@ func TestInstallSituations(t *testing.T) {
 			{"a plain visit", 400, "nothing_here", "Nothing to do here", "", func(b *browser) answer { return b.get(w.proxy.URL + "/slack/oauth_redirect") }},
 			{"a code that Slack refuses", 400, "code_spent", "Slack's permission ran out", install.OutcomeRefused, func(b *browser) answer {
 				back := b.consent(b.begin("/slack/install"), dana, slacksim.Choice{})
-				return b.get(back + "0")
+				return b.get(strings.Replace(back, "code=", "code=9", 1))
 			}},
 			{"a code that was used", 400, "code_spent", "Slack's permission ran out", install.OutcomeRefused, b6("code_already_used")},
 			{"wrong client secret", 502, "not_set_up", "isn't set up correctly", install.OutcomeFailed, b6("bad_client_secret")},

@@ -39,6 +39,7 @@ type world struct {
 	t        *testing.T
 	slack    *slacksim.Sim
 	proxy    *httptest.Server
+	upstream *http.Transport // from the proxy to the replicas
 	database string
 	keys     string
 	dataDir  string
@@ -68,7 +69,9 @@ func onEach(t *testing.T, test func(t *testing.T, w *world)) {
 // newWorld prepares Slack and the database; start runs the program.
 func newWorld(t *testing.T, database string) *world {
 	w := &world{t: t, database: database, keys: storage.NewKey(), dataDir: t.TempDir()}
+	w.upstream = &http.Transport{MaxIdleConnsPerHost: 64}
 	w.proxy = httptest.NewServer(&httputil.ReverseProxy{
+		Transport: w.upstream,
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(w.replica().public)
 			r.Out.Host = r.In.Host
@@ -191,6 +194,8 @@ func (w *world) stop() {
 	replicas := w.replicas
 	w.replicas = nil
 	w.mu.Unlock()
+	// A server that stops waits 5 s for a connection on which nothing was ever asked, and the proxy keeps such spares.
+	w.upstream.CloseIdleConnections()
 	for _, r := range replicas {
 		r.stop()
 	}
