@@ -393,9 +393,8 @@ func (s *Sim) chatUpdate(r *apiRequest) (map[string]any, *apiError) {
 		return nil, err
 	}
 	before := s.messageJSONLocked(c, m)
-	m.Text, m.Edited = text, true
-	// Without blocks in the call Slack keeps none: the text replaces them.
-	m.Blocks = blocks
+	// Text without blocks replaces the blocks; an update by blocks does not show as edited.
+	m.Text, m.Blocks, m.Edited = text, blocks, m.Edited || blocks == nil
 	s.noteLocked()
 	s.editEventLocked(c, m, "message_changed", before)
 	return map[string]any{"channel": c.ID, "ts": m.TS, "text": m.Text, "message": s.messageJSONLocked(c, m)}, nil

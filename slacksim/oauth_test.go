@@ -1,0 +1,453 @@
+package slacksim_test
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"switchboard/slacksim"
+)
+
+func TestAuthorizeRefuses(t *testing.T) {
+	w := newWorld(t)
+	for _, c := range []struct {
+		name, want string
+		extra      []string
+	}{
+		{"client id", "invalid_client_id", []string{"client_id", "9.9"}},
+		{"foreign redirect", "bad_redirect_uri", []string{"redirect_uri", "https://evil.example/slack/oauth_redirect"}},
+		{"redirect beside", "bad_redirect_uri", []string{"redirect_uri", callback + "er"}},
+		{"redirect climbing out", "bad_redirect_uri", []string{"redirect_uri", callback + "/../x"}},
+		{"redirect with fragment", "bad_redirect_uri", []string{"redirect_uri", callback + "#x"}},
+		{"plain http", "bad_redirect_uri", []string{"redirect_uri", "http://app.example/slack/oauth_redirect"}},
+		{"unknown scope", "invalid_scope", []string{"scope", "chat:wirte"}},
+		{"bot scope for a user", "invalid_scope", []string{"user_scope", "app_mentions:read"}},
+		{"no scope", "no_scopes", []string{"scope", ""}},
+		{"pkce", "pkce_not_allowed", []string{"code_challenge", "abc"}},
+	} {
+		_, err := w.Authorize(w.ctx, w.authorizeURL("chat:write", c.extra...), slacksim.AcmeAdmin, slacksim.Choice{})
+		var refused *slacksim.AuthorizeError
+		if !errors.As(err, &refused) || refused.Code != c.want {
+			t.Errorf("%s: %v, want %s", c.name, err, c.want)
+		}
+	}
+	below := w.authorizeURL("chat:write", "redirect_uri", callback+"/eu")
+	if got, err := w.Authorize(w.ctx, below, slacksim.AcmeAdmin, slacksim.Choice{}); err != nil || !strings.HasPrefix(got, callback+"/eu?") {
+		t.Errorf("a path below a configured one: %q, %v", got, err)
+	}
+}
+
+func TestAuthorizeChoices(t *testing.T) {
+	w := newWorld(t)
+	query := func(choice slacksim.Choice, extra ...string) url.Values {
+		t.Helper()
+		got, err := w.Authorize(w.ctx, w.authorizeURL("chat:write,im:write", extra...), slacksim.AcmeAdmin, choice)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u, _ := url.Parse(got)
+		return u.Query()
+	}
+	if q := query(slacksim.Choice{Deny: true}, "state", "a b&c"); q.Get("error") != "access_denied" || q.Get("state") != "a b&c" || q.Get("error_description") == "" || q.Has("code") {
+		t.Errorf("Cancel: %v", q)
+	}
+	if q := query(slacksim.Choice{DenyWithoutDescription: true}); q.Get("error") != "access_denied" || q.Has("error_description") {
+		t.Errorf("Cancel without description: %v", q)
+	}
+	if a := w.exchange(query(slacksim.Choice{Untick: []string{"im:write"}}).Get("code")); a.str("scope") != "chat:write" {
+		t.Errorf("unticked scope was granted: %v", a)
+	}
+	a := w.exchange(query(slacksim.Choice{TeamID: slacksim.Birch}).Get("code"))
+	if a.str("team", "id") != slacksim.Birch || a.str("authed_user", "id") != slacksim.BirchAdmin {
+		t.Errorf("another workspace: %v", a)
+	}
+	w.AddWorkspace(slacksim.Workspace{ID: slacksim.Acme, Name: "Acme Corp", AppsNeedApproval: true})
+	if _, err := w.Authorize(w.ctx, w.authorizeURL("chat:write"), slacksim.AcmeMember, slacksim.Choice{}); !errors.Is(err, slacksim.ErrApprovalPending) {
+		t.Errorf("approval: %v", err)
+	}
+	w.SetApp(func(a *slacksim.App) { a.NotDistributed, a.HomeTeam = true, slacksim.Acme })
+	var refused *slacksim.AuthorizeError
+	if _, err := w.Authorize(w.ctx, w.authorizeURL("chat:write"), slacksim.BirchAdmin, slacksim.Choice{}); !errors.As(err, &refused) || refused.Code != "invalid_team_for_non_distributed_app" {
+		t.Errorf("undistributed app: %v", err)
+	}
+}
+
+func TestCodeLivesTenMinutesAndOnce(t *testing.T) {
+	w := newWorld(t)
+	creds := []string{"client_id", "111.222", "client_secret", "client-secret-xyz", "redirect_uri", callback}
+	code := w.code(slacksim.AcmeAdmin, "chat:write")
+	w.wantError("oauth.v2.access", "", "invalid_client_id", "client_id", "x", "code", code)
+	w.wantError("oauth.v2.access", "", "bad_client_secret", "client_id", "111.222", "client_secret", "x", "code", code)
+	w.wantError("oauth.v2.access", "", "bad_redirect_uri", "client_id", "111.222", "client_secret", "client-secret-xyz", "code", code)
+	if a := w.exchange(code); a["ok"] != true {
+		t.Fatal(a)
+	}
+	w.wantError("oauth.v2.access", "", "invalid_code", append(creds, "code", code)...)
+	w.SetApp(func(a *slacksim.App) { a.UsedCodeError = "code_already_used" })
+	w.wantError("oauth.v2.access", "", "code_already_used", append(creds, "code", code)...)
+	old := w.code(slacksim.AcmeAdmin, "chat:write")
+	w.clock.Advance(10 * time.Minute)
+	w.wantError("oauth.v2.access", "", "invalid_code", append(creds, "code", old)...)
+}
+
+func TestAccessAnswerAndBasicCredentials(t *testing.T) {
+	w := newWorld(t)
+	form := url.Values{"code": {w.code(slacksim.AcmeAdmin, "chat:write,commands", "user_scope", "users:read")}, "redirect_uri": {callback}}
+	req, _ := http.NewRequest("POST", w.URL()+"/api/oauth.v2.access", strings.NewReader(form.Encode()))
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.SetBasicAuth("111.222", "client-secret-xyz")
+	a := do(t, req)
+	if a.str("team", "id") != slacksim.Acme || a["enterprise"] != nil || a["is_enterprise_install"] != false || a.str("app_id") != "A0SWITCH01" ||
+		a.str("scope") != "chat:write,commands" || a.str("token_type") != "bot" || !strings.HasPrefix(a.str("authed_user", "access_token"), "xoxp-") {
+		t.Errorf("answer %v", a)
+	}
+	if _, ok := a["bot_id"]; ok {
+		t.Error("bot_id is not part of the answer")
+	}
+	if b := w.call("auth.test", a.str("access_token")); b.str("bot_id") == "" || b.str("user_id") != a.str("bot_user_id") || !strings.HasSuffix(b.str("url"), "/client/T0ACME0001/") {
+		t.Errorf("auth.test %v", b)
+	}
+	// Only user scopes: no token at the top.
+	only := w.exchange(w.code(slacksim.BirchMember, "", "user_scope", "users:read"))
+	if only.str("access_token") != "" || only.str("authed_user", "access_token") == "" {
+		t.Errorf("user scopes alone: %v", only)
+	}
+	w.wantError("views.publish", only.str("authed_user", "access_token"), "not_allowed_token_type")
+}
+
+func TestReinstallKeepsTokenAndAddsScopes(t *testing.T) {
+	w := newWorld(t)
+	first := w.install(slacksim.AcmeAdmin, "chat:write")
+	w.wantError("users.info", first, "missing_scope", "user", slacksim.AcmeAdmin)
+	a := w.exchange(w.code(slacksim.AcmeMember, "users:read"))
+	if a.str("access_token") != first || a.str("scope") != "chat:write,users:read" || a.str("authed_user", "id") != slacksim.AcmeMember {
+		t.Errorf("re-install %v", a)
+	}
+	if b := w.call("users.info", first, "user", slacksim.AcmeAdmin); b["ok"] != true {
+		t.Errorf("the old token did not gain the scope: %v", b)
+	}
+	in, ok := w.Installed(slacksim.Acme)
+	if !ok || in.BotToken != first || in.InstalledBy != slacksim.AcmeMember || !slices.Equal(in.Scopes, []string{"chat:write", "users:read"}) {
+		t.Errorf("Installed = %+v", in)
+	}
+}
+
+func rotating(c *slacksim.Config) { c.App.TokenRotation = true }
+
+func (w *world) refresh(token string) answer {
+	w.t.Helper()
+	return w.call("oauth.v2.access", "", "client_id", "111.222", "client_secret", "client-secret-xyz", "grant_type", "refresh_token", "refresh_token", token)
+}
+
+func TestRotation(t *testing.T) {
+	w := newWorld(t, rotating)
+	a := w.exchange(w.code(slacksim.AcmeAdmin, "chat:write", "user_scope", "users:read"))
+	if !strings.HasPrefix(a.str("access_token"), "xoxe.xoxb-1-") || !strings.HasPrefix(a.str("refresh_token"), "xoxe-1-") || a["expires_in"] != 43200.0 {
+		t.Fatalf("pair %v", a)
+	}
+	if u := a.str("authed_user", "access_token"); !strings.HasPrefix(u, "xoxe.xoxp-1-") || a.str("authed_user", "refresh_token") == a.str("refresh_token") {
+		t.Errorf("the user's chain: %v", a["authed_user"])
+	}
+	b := w.refresh(a.str("refresh_token"))
+	if b["ok"] != true || b.str("token_type") != "bot" || b.str("team", "id") != slacksim.Acme || b.str("access_token") == a.str("access_token") {
+		t.Fatalf("refresh %v", b)
+	}
+	if x := w.call("auth.test", a.str("access_token")); x["ok"] != true || x["expires_in"] == nil {
+		t.Errorf("a refresh killed the older access token: %v", x)
+	}
+	c := w.refresh(b.str("refresh_token"))
+	w.wantError("auth.test", a.str("access_token"), "token_expired") // two newer ones exist
+	w.clock.Advance(12 * time.Hour)
+	w.wantError("auth.test", c.str("access_token"), "token_expired")
+	w.wantBreaches()
+	w.wantError("chat.postMessage", c.str("access_token"), "token_expired", "channel", slacksim.AcmeAdmin, "text", "x")
+	w.wantBreaches(slacksim.RuleExpiredToken)
+	if x := w.refresh(c.str("refresh_token")); x["ok"] != true {
+		t.Errorf("a refresh after expiry: %v", x)
+	}
+	u := w.refresh(a.str("authed_user", "refresh_token"))
+	if u.str("token_type") != "user" {
+		t.Errorf("the user's refresh: %v", u)
+	}
+}
+
+func TestRefreshTokenReuse(t *testing.T) {
+	for _, strict := range []bool{true, false} {
+		w := newWorld(t, rotating, func(c *slacksim.Config) { c.App.StrictRefresh, c.App.RefreshGrace = strict, 30*time.Second })
+		a := w.exchange(w.code(slacksim.AcmeAdmin, "chat:write"))
+		b := w.refresh(a.str("refresh_token"))
+		again := w.refresh(a.str("refresh_token"))
+		w.wantBreaches(slacksim.RuleRefreshReused)
+		if strict {
+			if again.str("error") != "invalid_refresh_token" {
+				t.Errorf("strict: %v", again)
+			}
+			continue
+		}
+		// Within the grace there are two successors, and one survives.
+		if again["ok"] != true || w.refresh(b.str("refresh_token")).str("error") != "invalid_refresh_token" || w.refresh(again.str("refresh_token"))["ok"] != true {
+			t.Error("grace: not exactly the later successor lives")
+		}
+		w.clock.Advance(30 * time.Second)
+		if x := w.refresh(a.str("refresh_token")); x.str("error") != "invalid_refresh_token" {
+			t.Errorf("after the grace: %v", x)
+		}
+	}
+}
+
+func TestLostRefreshAnswerMayBeAskedForAgain(t *testing.T) {
+	w := newWorld(t, rotating)
+	a := w.exchange(w.code(slacksim.AcmeAdmin, "chat:write"))
+	w.Inject(slacksim.Fault{Method: "oauth.v2.access", Times: 1, DropAnswer: true})
+	if _, err := w.try("oauth.v2.access", "", "client_id", "111.222", "client_secret", "client-secret-xyz", "grant_type", "refresh_token", "refresh_token", a.str("refresh_token")); err == nil {
+		t.Fatal("the answer was not dropped")
+	}
+	if b := w.refresh(a.str("refresh_token")); b["ok"] != true {
+		t.Errorf("second try %v", b)
+	}
+	w.wantBreaches()
+}
+
+func TestExchangeLongLivedToken(t *testing.T) {
+	w := newWorld(t)
+	old := w.install(slacksim.AcmeAdmin, "chat:write")
+	args := []string{"client_id", "111.222", "client_secret", "client-secret-xyz", "token", old}
+	w.wantError("oauth.v2.exchange", "", "token_rotation_not_enabled", args...)
+	w.SetApp(func(a *slacksim.App) { a.TokenRotation = true })
+	a := w.call("oauth.v2.exchange", "", args...)
+	if !strings.HasPrefix(a.str("access_token"), "xoxe.xoxb-1-") || a.str("refresh_token") == "" {
+		t.Fatalf("exchange %v", a)
+	}
+	w.wantError("oauth.v2.exchange", "", "token_already_exchanged", args...)
+	if x := w.call("auth.test", old); x["ok"] != true {
+		t.Error("the old token died before the first refresh")
+	}
+	w.refresh(a.str("refresh_token"))
+	w.wantError("auth.test", old, "token_revoked")
+}
+
+func TestRevoke(t *testing.T) {
+	t.Run("bot token uninstalls", func(t *testing.T) {
+		w := newWorld(t)
+		tok := w.install(slacksim.AcmeAdmin)
+		if a := w.call("auth.revoke", tok, "test", "1"); a["revoked"] != false {
+			t.Error(a)
+		}
+		if a := w.call("auth.revoke", tok); a["revoked"] != true {
+			t.Error(a)
+		}
+		w.settle()
+		w.wantError("auth.test", tok, "token_revoked")
+		if len(w.app.events("app_uninstalled")) != 1 || len(w.app.events("tokens_revoked")) != 1 {
+			t.Error("uninstall events did not follow")
+		}
+	})
+	t.Run("or only the token dies", func(t *testing.T) {
+		w := newWorld(t, func(c *slacksim.Config) { c.App.RevokeKeepsApp = true })
+		w.call("auth.revoke", w.install(slacksim.AcmeAdmin))
+		w.settle()
+		if len(w.app.events("app_uninstalled")) != 0 || len(w.app.events("tokens_revoked")) != 1 {
+			t.Error("want tokens_revoked alone")
+		}
+	})
+	t.Run("rotating token dies alone", func(t *testing.T) {
+		w := newWorld(t, rotating)
+		a := w.exchange(w.code(slacksim.AcmeAdmin, "chat:write"))
+		w.call("auth.revoke", a.str("access_token"))
+		w.settle()
+		w.wantError("auth.test", a.str("access_token"), "token_revoked")
+		if b := w.refresh(a.str("refresh_token")); b["ok"] != true {
+			t.Errorf("the chain died too: %v", b)
+		}
+		if len(w.app.requests()) != 0 {
+			t.Error("an event was sent")
+		}
+	})
+	t.Run("a person's token", func(t *testing.T) {
+		w := newWorld(t)
+		a := w.exchange(w.code(slacksim.AcmeMember, "chat:write", "user_scope", "users:read"))
+		if err := w.RevokeUser(w.ctx, slacksim.AcmeMember); err != nil {
+			t.Fatal(err)
+		}
+		w.settle()
+		w.wantError("auth.test", a.str("authed_user", "access_token"), "token_revoked")
+		e := w.app.last(t).event["tokens"].(map[string]any)
+		if len(e["bot"].([]any)) != 0 || e["oauth"].([]any)[0] != slacksim.AcmeMember {
+			t.Errorf("tokens = %v", e)
+		}
+		if x := w.call("auth.test", a.str("access_token")); x["ok"] != true {
+			t.Error("the workspace's token died")
+		}
+	})
+	t.Run("apps.uninstall", func(t *testing.T) {
+		w := newWorld(t)
+		tok := w.install(slacksim.AcmeAdmin)
+		w.wantError("apps.uninstall", tok, "bad_client_secret", "client_id", "111.222", "client_secret", "no")
+		if a := w.call("apps.uninstall", tok, "client_id", "111.222", "client_secret", "client-secret-xyz"); a["ok"] != true {
+			t.Error(a)
+		}
+		w.settle()
+		if _, ok := w.Installed(slacksim.Acme); ok || len(w.app.requests()) != 2 {
+			t.Error("still installed, or no events")
+		}
+	})
+}
+
+func TestUninstallVariants(t *testing.T) {
+	for _, c := range []struct {
+		order slacksim.UninstallOrder
+		want  string
+	}{
+		{slacksim.RevokedFirst, "tokens_revoked app_uninstalled"}, {slacksim.UninstalledFirst, "app_uninstalled tokens_revoked"},
+		{slacksim.OnlyRevoked, "tokens_revoked"}, {slacksim.OnlyUninstalled, "app_uninstalled"}, {slacksim.NoUninstallEvents, ""},
+	} {
+		w := newWorld(t)
+		w.install(slacksim.AcmeAdmin)
+		if err := w.Uninstall(w.ctx, slacksim.Acme, c.order); err != nil {
+			t.Fatal(err)
+		}
+		w.settle()
+		var got []string
+		for _, r := range w.app.requests() {
+			got = append(got, r.event["type"].(string))
+			if r.outer["authorizations"] != nil || r.outer["team_id"] != slacksim.Acme {
+				t.Errorf("envelope %v", r.outer)
+			}
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("order %v sent %v", c.order, got)
+		}
+	}
+	w := newWorld(t)
+	w.install(slacksim.AcmeAdmin)
+	if err := w.UninstallLate(w.ctx, slacksim.Acme, slacksim.OnlyUninstalled, 2*time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	fresh := w.install(slacksim.AcmeAdmin)
+	w.clock.Advance(2 * time.Minute)
+	w.settle()
+	late := w.app.events("app_uninstalled")
+	if len(late) != 1 || late[0].outer["event_time"] != float64(start.Unix()) {
+		t.Errorf("the late event: %v", late)
+	}
+	if a := w.call("auth.test", fresh); a["ok"] != true {
+		t.Error("the new installation is not alive")
+	}
+	w.RepeatUninstallEvents(w.ctx, slacksim.Acme, slacksim.RevokedFirst)
+	w.settle()
+	if len(w.app.events("app_uninstalled")) != 2 {
+		t.Error("the events were not repeated")
+	}
+	if err := w.Uninstall(w.ctx, slacksim.Birch, slacksim.RevokedFirst); err == nil {
+		t.Error("uninstalled where nothing was installed")
+	}
+}
+
+func TestOrganisationWide(t *testing.T) {
+	w := newWorld(t, func(c *slacksim.Config) {
+		c.App.OrgReady = true
+		c.App.Events = append(c.App.Events, "team_access_granted")
+	})
+	w.AddWorkspace(slacksim.Workspace{ID: slacksim.Acme, Name: "Acme Corp", EnterpriseID: "E0GRID0001", EnterpriseName: "Acme Group"})
+	got, err := w.Authorize(w.ctx, w.authorizeURL(botScopes), slacksim.AcmeAdmin, slacksim.Choice{Org: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, _ := url.Parse(got)
+	a := w.exchange(u.Query().Get("code"))
+	if a["team"] != nil || a.str("enterprise", "id") != "E0GRID0001" || a["is_enterprise_install"] != true || !strings.HasPrefix(a.str("bot_user_id"), "W") {
+		t.Fatalf("answer %v", a)
+	}
+	tok := a.str("access_token")
+	if x := w.call("auth.test", tok); x.str("team_id") != "E0GRID0001" || x["is_enterprise_install"] != true {
+		t.Errorf("auth.test %v", x)
+	}
+	w.wantError("users.list", tok, "missing_argument")
+	w.wantError("users.list", tok, "team_access_not_granted", "team_id", slacksim.Acme)
+	if err := w.GrantTeam(w.ctx, slacksim.Acme); err != nil {
+		t.Fatal(err)
+	}
+	w.settle()
+	if e := w.app.last(t); e.event["type"] != "team_access_granted" || e.outer["team_id"] != nil || e.outer["enterprise_id"] != "E0GRID0001" {
+		t.Errorf("grant event %v", e.outer)
+	}
+	if x := w.call("users.list", tok, "team_id", slacksim.Acme); x["ok"] != true {
+		t.Error(x)
+	}
+	if _, err := w.Say(w.ctx, slacksim.AcmeMember, w.DM(slacksim.AcmeMember), "hi"); err != nil {
+		t.Fatal(err)
+	}
+	w.settle()
+	auth := w.app.last(t).outer["authorizations"].([]any)[0].(map[string]any)
+	if auth["team_id"] != nil || auth["is_enterprise_install"] != true || w.app.last(t).outer["team_id"] != slacksim.Acme {
+		t.Errorf("authorizations %v", auth)
+	}
+	if _, err := w.Command(w.ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, "/connection"); err != nil {
+		t.Fatal(err)
+	}
+	if f := w.app.last(t).form; f.Get("is_enterprise_install") != "true" || f.Get("enterprise_id") != "E0GRID0001" {
+		t.Errorf("command form %v", f)
+	}
+	if x := w.exchange(w.code(slacksim.AcmeAdmin, "chat:write")); x.str("error") != "cannot_install_an_org_installed_app" {
+		t.Errorf("a workspace install beside it: %v", x)
+	}
+	if err := w.Uninstall(w.ctx, "E0GRID0001", slacksim.OnlyUninstalled); err != nil {
+		t.Fatal(err)
+	}
+	w.settle()
+	if e := w.app.last(t); e.outer["team_id"] != nil || e.outer["enterprise_id"] != "E0GRID0001" {
+		t.Errorf("uninstall envelope %v", e.outer)
+	}
+}
+
+func TestIncomingWebhook(t *testing.T) {
+	w := newWorld(t)
+	got, err := w.Authorize(w.ctx, w.authorizeURL("incoming-webhook,chat:write"), slacksim.AcmeAdmin, slacksim.Choice{WebhookChannel: slacksim.AcmeRandom})
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, _ := url.Parse(got)
+	a := w.exchange(u.Query().Get("code"))
+	if a.str("incoming_webhook", "channel_id") != slacksim.AcmeRandom {
+		t.Fatal(a)
+	}
+	hook := a.str("incoming_webhook", "url")
+	for _, c := range []struct {
+		url, body, want string
+		status          int
+	}{
+		{hook, `{"text":"hi"}`, "ok", 200}, {hook, `{}`, "no_text", 400}, {hook, `nonsense`, "invalid_payload", 400}, {hook + "x", `{"text":"hi"}`, "invalid_token", 403},
+	} {
+		if status, body := post(t, c.url, c.body); status != c.status || body != c.want {
+			t.Errorf("webhook %s: %d %q", c.body, status, body)
+		}
+	}
+	if m := w.Messages(slacksim.AcmeRandom, slacksim.AcmeMember); len(m) != 1 || m[0].Text != "hi" {
+		t.Errorf("messages %v", m)
+	}
+	if err := w.Uninstall(w.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
+		t.Fatal(err)
+	}
+	if status, body := post(t, hook, `{"text":"hi"}`); status != 404 || body != "no_service" {
+		t.Errorf("after uninstall: %d %s", status, body)
+	}
+}
+
+func TestSecretsAreListed(t *testing.T) {
+	w := newWorld(t, rotating)
+	code := w.code(slacksim.AcmeAdmin, botScopes)
+	a := w.exchange(code)
+	if _, err := w.Command(w.ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "/connection"); err != nil {
+		t.Fatal(err)
+	}
+	hook := w.app.last(t).form.Get("response_url")
+	for _, want := range []string{code, a.str("access_token"), a.str("refresh_token"), "client-secret-xyz", "signing-secret-xyz", hook[strings.LastIndexByte(hook, '/')+1:]} {
+		if !slices.Contains(w.Secrets(), want) {
+			t.Errorf("%q is not among the secrets", want)
+		}
+	}
+}
