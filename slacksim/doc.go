@@ -25,7 +25,7 @@
 //	/oauth/v2/authorize                   the consent page
 //	/api/{method}                         the Web API
 //	/hooks/response/…, /hooks/services/…  response URLs and incoming webhooks
-//	/icon/{id}-{size}.svg                 pictures of workspaces, people and the app
+//	/icon/{id}-{size}.svg (or .png)       pictures of workspaces, people and the app
 //
 // # Where Slack's documents leave room
 //

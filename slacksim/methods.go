@@ -663,7 +663,7 @@ func (s *Sim) teamInfo(r *apiRequest) (map[string]any, *apiError) {
 	}
 	icon := map[string]any{"image_default": true}
 	for _, n := range []int{34, 44, 68, 88, 102, 132, 230} {
-		icon[fmt.Sprintf("image_%d", n)] = fmt.Sprintf("%s/icon/%s-%d.svg", s.url, t.ID, n)
+		icon[fmt.Sprintf("image_%d", n)] = fmt.Sprintf("%s/icon/%s-%d.png", s.url, t.ID, n)
 	}
 	out := map[string]any{"id": t.ID, "name": t.Name, "domain": t.Domain, "email_domain": "", "url": s.teamURLLocked(t.ID), "icon": icon}
 	if t.EnterpriseID != "" {

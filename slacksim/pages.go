@@ -226,9 +226,12 @@ func (s *Sim) toLast(w http.ResponseWriter, r *http.Request, place string) {
 	http.Redirect(w, r, "/client/"+team+place, http.StatusSeeOther)
 }
 
-// icon draws a coloured square with an initial: every picture of this Slack. /icon/T0ACME0001-68.svg
+// icon draws a coloured square with an initial: every picture of this Slack, for pages (/icon/T0ACME0001-68.svg) and,
+// as real Slack has it, for apps (/icon/T0ACME0001-68.png).
 func (s *Sim) icon(w http.ResponseWriter, r *http.Request) {
 	base, ok := strings.CutSuffix(r.PathValue("file"), ".svg")
+	base, asPNG := strings.CutSuffix(base, ".png")
+	ok = ok || asPNG
 	i := strings.LastIndexByte(base, '-')
 	if !ok || i < 0 {
 		http.NotFound(w, r)
@@ -244,6 +247,11 @@ func (s *Sim) icon(w http.ResponseWriter, r *http.Request) {
 	s.mu.Unlock()
 	if name == "" {
 		http.NotFound(w, r)
+		return
+	}
+	if asPNG {
+		w.Header().Set("Content-Type", "image/png")
+		_ = writePNG(w, base[:i], name, size) // the reader may be gone
 		return
 	}
 	w.Header().Set("Content-Type", "image/svg+xml")
