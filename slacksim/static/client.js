@@ -44,7 +44,7 @@
     for (const [k, v] of Object.entries(extra || {})) data.set(k, v);
     form.setAttribute("aria-busy", "true");
     try {
-      const res = await fetch(form.action, { method: "POST", body: data, headers: { "X-Requested-With": "fetch" } });
+      const res = await fetch(form.getAttribute("action"), { method: "POST", body: data, headers: { "X-Requested-With": "fetch" } });
       if (!res.ok) location.reload();
     } finally { form.removeAttribute("aria-busy"); }
   };
