@@ -85,7 +85,7 @@ func (db *DB) Find(ctx context.Context, k install.Key) (install.Connection, erro
 		return install.Connection{}, install.ErrNotFound
 	}
 	// One statement, so that a row that moves between two looks is not missed.
-	var rows []connectionRow
+	rows := make([]connectionRow, 0, 3) // GORM would take room for 20
 	query := db.read.WithContext(ctx)
 	switch {
 	case k.TeamID == "":
@@ -134,7 +134,7 @@ func (db *DB) FindID(ctx context.Context, id string) (install.Connection, error)
 	if !storable(id) {
 		return install.Connection{}, install.ErrNotFound
 	}
-	var rows []connectionRow
+	rows := make([]connectionRow, 0, 1)
 	if err := db.read.WithContext(ctx).Where("id = ?", id).Find(&rows).Error; err != nil {
 		return install.Connection{}, fault(ctx, "find connection", err)
 	}
@@ -240,7 +240,7 @@ func (db *DB) change(row *connectionRow, was, c *install.Connection, readable bo
 // lockRow reads the row of exactly k and keeps everybody else from writing it until the transaction ends. SQLite has no
 // row locks; there the transaction holds the lock on the whole file since it began.
 func lockRow(tx *gorm.DB, k install.Key) (connectionRow, error) {
-	var rows []connectionRow
+	rows := make([]connectionRow, 0, 1)
 	err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
 		Where("app_id = ? AND enterprise_id = ? AND team_id = ?", k.AppID, k.EnterpriseID, k.TeamID).Find(&rows).Error
 	if err != nil {
