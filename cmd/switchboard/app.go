@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -94,6 +95,39 @@ func (a *app) adminRoutes() http.Handler {
 	return mux
 }
 
+// silent knows the connections on which nothing was asked yet. Browsers and proxies keep such spares, and a server that
+// stops would wait 5 s for each of them to speak.
+type silent struct {
+	mu    sync.Mutex
+	conns map[net.Conn]struct{}
+	done  bool
+}
+
+func (s *silent) note(c net.Conn, state http.ConnState) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case state != http.StateNew:
+		delete(s.conns, c)
+	case s.done:
+		_ = c.Close()
+	default:
+		if s.conns == nil {
+			s.conns = map[net.Conn]struct{}{}
+		}
+		s.conns[c] = struct{}{}
+	}
+}
+
+func (s *silent) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.done = true
+	for c := range s.conns {
+		_ = c.Close()
+	}
+}
+
 // How long a stop waits for requests under way; a callback takes 25 s at most.
 const drainBudget = 30 * time.Second
 
@@ -102,9 +136,11 @@ const drainBudget = 30 * time.Second
 func (a *app) run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, a.cfg.db.Close()) }()
 
+	var fresh silent
 	server := func(h http.Handler) *http.Server {
 		return &http.Server{
 			Handler:           h,
+			ConnState:         fresh.note,
 			ReadHeaderTimeout: 5 * time.Second,
 			ReadTimeout:       15 * time.Second,
 			WriteTimeout:      40 * time.Second, // above the longest answer, the install's callback
@@ -139,6 +175,7 @@ func (a *app) run(ctx context.Context) (err error) {
 		a.cfg.log.Info("stopping: finishing what was accepted")
 		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainBudget)
 		defer cancel()
+		fresh.close()
 		err := public.Shutdown(drain)
 		endWork()
 		return errors.Join(err, admin.Shutdown(drain))
