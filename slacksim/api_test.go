@@ -212,8 +212,8 @@ func TestPeopleAndPlaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
-	if b, _ := io.ReadAll(res.Body); res.StatusCode != 200 || !strings.Contains(string(b), "<svg") || res.Header.Get("Content-Type") != "image/svg+xml" {
-		t.Errorf("icon %d %s", res.StatusCode, b)
+	if b, _ := io.ReadAll(res.Body); res.StatusCode != 200 || !strings.HasPrefix(string(b), "\x89PNG") || res.Header.Get("Content-Type") != "image/png" {
+		t.Errorf("icon %d %q", res.StatusCode, b)
 	}
 	if a := w.call("conversations.open", tok, "users", slacksim.AcmeMember); a.str("channel", "id") != w.DM(slacksim.AcmeMember) {
 		t.Error(a)

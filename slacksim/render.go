@@ -82,22 +82,29 @@ func (n names) lines(b *strings.Builder, text string) {
 // bare is text without emphasis, as in code: links and mentions become their words.
 func (n names) bare(t string) string {
 	var b strings.Builder
-	for t != "" {
-		i := strings.IndexByte(t, '<')
-		j := -1
-		if i >= 0 {
-			j = strings.IndexByte(t[i:], '>')
+	start := 0
+	for i := 0; i < len(t); i++ {
+		if j := tokenLen(t[i:]); j > 0 {
+			b.WriteString(plain(t[start:i]))
+			_, words := n.token(t[i+1 : i+j])
+			b.WriteString(words)
+			i += j
+			start = i + 1
 		}
-		if j < 0 {
-			break
-		}
-		b.WriteString(plain(t[:i]))
-		_, words := n.token(t[i+1 : i+j])
-		b.WriteString(words)
-		t = t[i+j+1:]
 	}
-	b.WriteString(plain(t))
+	b.WriteString(plain(t[start:]))
 	return b.String()
+}
+
+// tokenLen is where the > of a token at the start of t stands, or 0. A bare < before another < is no token.
+func tokenLen(t string) int {
+	if t[0] != '<' {
+		return 0
+	}
+	if j := strings.IndexAny(t[1:], "<>"); j > 0 && t[1+j] == '>' {
+		return 1 + j
+	}
+	return 0
 }
 
 var emphasis = map[byte]string{'*': "strong", '_': "em", '~': "s"}
@@ -108,8 +115,8 @@ func (n names) inline(b *strings.Builder, t string, depth int) {
 	for i := 0; i < len(t); {
 		switch c := t[i]; c {
 		case '<':
-			j := strings.IndexByte(t[i:], '>')
-			if j < 0 {
+			j := tokenLen(t[i:])
+			if j == 0 {
 				i++
 				continue
 			}
@@ -166,12 +173,11 @@ func closing(t string, i int) int {
 	if i+1 >= len(t) || t[i+1] == ' ' || t[i+1] == t[i] {
 		return -1
 	}
-	for j := i + 1; j < len(t); j++ {
+	// Looking on without end would make a text of many marks take quadratic time.
+	for j := i + 1; j < len(t) && j < i+4000; j++ {
 		switch t[j] {
 		case '<':
-			if k := strings.IndexByte(t[j:], '>'); k > 0 {
-				j += k
-			}
+			j += tokenLen(t[j:])
 		case '`':
 			if k := strings.IndexByte(t[j+1:], '`'); k > 0 {
 				j += k + 1
