@@ -598,7 +598,8 @@ func (s *Sim) live(w http.ResponseWriter, r *http.Request) {
 			if err := pageTemplates.ExecuteTemplate(&b, name, p); err != nil {
 				return
 			}
-			if html := b.String(); sent[name] != html {
+			html := b.String()
+			if before, known := sent[name]; !known || before != html {
 				sent[name] = html
 				msg, _ := json.Marshal(map[string]string{"region": name, "html": html})
 				if _, err := fmt.Fprintf(w, "data: %s\n\n", msg); err != nil {

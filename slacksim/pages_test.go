@@ -1,0 +1,348 @@
+package slacksim_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"html"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+
+	"switchboard/slacksim"
+)
+
+// browser is a person without JavaScript: it keeps cookies and follows links and forms.
+type browser struct {
+	*http.Client
+	w  *world
+	at string
+}
+
+func (w *world) browser() *browser {
+	jar, _ := cookiejar.New(nil)
+	return &browser{&http.Client{Jar: jar, CheckRedirect: func(r *http.Request, _ []*http.Request) error {
+		if r.URL.Host == "app.example" {
+			return http.ErrUseLastResponse // the app's own pages are not under test here
+		}
+		return nil
+	}}, w, w.URL()}
+}
+
+func (b *browser) read(res *http.Response, err error) (int, string) {
+	b.w.t.Helper()
+	if err != nil {
+		b.w.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, _ := io.ReadAll(res.Body)
+	b.at = res.Request.URL.Path
+	if l := res.Header.Get("Location"); l != "" {
+		b.at = l
+	}
+	return res.StatusCode, string(body)
+}
+
+func (b *browser) open(path string) string {
+	b.w.t.Helper()
+	code, body := b.read(b.Get(b.w.URL() + path))
+	if code != 200 {
+		b.w.t.Fatalf("GET %s: %d", path, code)
+	}
+	return body
+}
+
+func (b *browser) send(path string, pairs ...string) (int, string) {
+	b.w.t.Helper()
+	form := url.Values{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		form.Add(pairs[i], pairs[i+1])
+	}
+	return b.read(b.PostForm(b.w.URL()+path, form))
+}
+
+func (b *browser) want(page string, parts ...string) {
+	b.w.t.Helper()
+	for _, p := range parts {
+		if !strings.Contains(page, p) {
+			b.w.t.Errorf("the page lacks %s:\n%s", p, page)
+		}
+	}
+}
+
+func hidden(page, name string) string {
+	m := regexp.MustCompile(`name="` + name + `" value="([^"]*)"`).FindStringSubmatch(page)
+	if m == nil {
+		return ""
+	}
+	return html.UnescapeString(m[1])
+}
+
+func TestPersonInstallsTalksAndRemoves(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser()
+	b.want(b.open("/"), "A small Slack that runs on this machine", "Acme Corp", "Birch &amp; Co", "Dana Reyes", `data-user="U0ACMELEON"`, `lang="en"`)
+	b.send("/signin", "user", slacksim.AcmeAdmin)
+	if b.at != "/client/"+slacksim.Acme+"/"+slacksim.AcmeGeneral {
+		t.Errorf("signed in to %s", b.at)
+	}
+	b.want(b.open("/client/T0ACME0001/app"), `id="add-to-slack" href="https://app.example/slack/install"`, "not installed")
+	authorize := strings.TrimPrefix(w.authorizeURL(botScopes), w.URL())
+	consent := b.open(authorize)
+	b.want(consent, "Switchboard</strong> is asking for permission", "Send messages as the app", `id="allow"`, `id="cancel"`, "Dana Reyes (admin)", `<option value="T0BIRCH001">`)
+	b.send("/oauth/v2/authorize", "query", hidden(consent, "query"), "team", slacksim.Acme, "do", "allow")
+	back, _ := url.Parse(b.at)
+	if back.Host != "app.example" || back.Query().Get("state") != "st4te" || back.Query().Get("code") == "" {
+		t.Fatalf("Allow led to %s", b.at)
+	}
+	tok := w.exchange(back.Query().Get("code")).str("access_token")
+	w.call("chat.postMessage", tok, "channel", slacksim.AcmeAdmin, "text", "Welcome <@"+slacksim.AcmeAdmin+">")
+	page := b.open("/client/T0ACME0001/dm")
+	b.want(page, `id="messages"`, `class="message from-app"`, `<span class="mention me">@Dana Reyes</span>`, `<span class="badge">APP</span>`, `placeholder="Message Switchboard"`, "Dana Reyes · admin")
+	b.want(b.open("/client/T0ACME0001/app"), `id="installed"`, "by Dana Reyes", `data-scope="chat:write"`, `id="remove-app"`)
+
+	b.send("/client/T0ACME0001/dm/say", "text", "hi @Leon Okafor <b>")
+	w.settle()
+	messages := w.app.events("message")
+	if e := messages[len(messages)-1].event; e["text"] != "hi <@U0ACMELEON> &lt;b&gt;" || e["channel_type"] != "im" {
+		t.Errorf("the event %v", e)
+	}
+	w.app.reply(jsonReply(`{"text":"Connected","blocks":[{"type":"header","text":{"type":"plain_text","text":"Status"}}]}`))
+	b.send("/client/T0ACME0001/C0ACMEGENE/say", "text", "/connection status")
+	page = b.open("/client/T0ACME0001/C0ACMEGENE")
+	b.want(page, `ephemeral`, "Only visible to you", `class="block block-header"`, `placeholder="Message #general"`)
+	w.app.reply(nil)
+
+	b.send("/client/T0ACME0001/C0ACMEGENE/say", "text", "@Switchboard hello")
+	b.want(b.open("/client/T0ACME0001/C0ACMEGENE"), "not in this channel", `data-action-id="slack-invite"`, `id="add-app"`)
+	b.send("/client/T0ACME0001/C0ACMEGENE/invite")
+	w.settle()
+	if len(w.app.events("app_mention")) != 1 {
+		t.Error("no mention after adding the app")
+	}
+	if page := b.open("/client/T0ACME0001/C0ACMEGENE"); strings.Contains(page, `id="add-app"`) {
+		t.Error("the app is still offered")
+	}
+	b.want(b.open("/client/T0ACME0001/home"), "has not put anything here yet")
+	w.settle()
+	if len(w.app.events("app_home_opened")) == 0 {
+		t.Error("no app_home_opened")
+	}
+
+	b.want(b.open("/client/T0ACME0001/app/remove"), "Remove Switchboard?", `id="confirm-yes"`)
+	b.send("/client/T0ACME0001/app/remove", "confirmed", "1")
+	w.settle()
+	if _, ok := w.Installed(slacksim.Acme); ok || len(w.app.events("app_uninstalled")) != 1 {
+		t.Error("not removed")
+	}
+	b.want(b.open("/client/T0ACME0001/app"), `id="add-to-slack"`)
+	w.wantBreaches()
+}
+
+func TestConsentPagePicksAndCancels(t *testing.T) {
+	w := newWorld(t)
+	w.SetApp(func(a *slacksim.App) { a.OptionalScopes = []string{"im:write"} })
+	b := w.browser()
+	path := strings.TrimPrefix(w.authorizeURL("chat:write,im:write", "team", slacksim.Birch), w.URL())
+	page := b.open(path)
+	b.want(page, "Acme Corp</strong> workspace") // the team parameter counts only for those signed in there
+	page = b.open("/oauth/v2/authorize?" + url.Values{"pick_query": {hidden(page, "pick_query")}, "pick_team": {slacksim.Birch}}.Encode())
+	b.want(page, "Birch &amp; Co</strong> workspace", "Ivy Tanaka (admin)", `name="optional" value="im:write" checked`)
+	b.send("/oauth/v2/authorize", "query", hidden(page, "query"), "team", slacksim.Birch, "do", "cancel")
+	if u, _ := url.Parse(b.at); u.Query().Get("error") != "access_denied" || u.Query().Get("state") != "st4te" {
+		t.Errorf("Cancel led to %s", b.at)
+	}
+	b.send("/oauth/v2/authorize", "query", hidden(page, "query"), "team", slacksim.Birch, "do", "allow") // nothing ticked
+	u, _ := url.Parse(b.at)
+	if a := w.exchange(u.Query().Get("code")); a.str("scope") != "chat:write" || a.str("team", "id") != slacksim.Birch {
+		t.Errorf("%v", a)
+	}
+	for code, bad := range map[string]string{
+		"invalid_client_id": "client_id=x&scope=chat:write", "bad_redirect_uri": "client_id=111.222&scope=chat:write&redirect_uri=https://evil.example/",
+		"invalid_scope": "client_id=111.222&scope=nope",
+	} {
+		status, page := b.read(b.Get(w.URL() + "/oauth/v2/authorize?" + bad))
+		if status != 400 || !strings.Contains(page, `<code id="error-code">`+code) || strings.Contains(b.at, "evil") {
+			t.Errorf("%s: %d %s", bad, status, page)
+		}
+	}
+	w.AddWorkspace(slacksim.Workspace{ID: slacksim.Acme, Name: "Acme Corp", AppsNeedApproval: true})
+	b.send("/signin", "user", slacksim.AcmeMember)
+	page = b.open(strings.TrimPrefix(w.authorizeURL("chat:write"), w.URL()))
+	if _, page = b.send("/oauth/v2/authorize", "query", hidden(page, "query"), "team", slacksim.Acme, "do", "allow"); !strings.Contains(page, "Your request was sent") {
+		t.Error(page)
+	}
+}
+
+func TestButtonsMenusAndModalsByForm(t *testing.T) {
+	w := newWorld(t)
+	tok := w.install(slacksim.AcmeAdmin)
+	b := w.browser()
+	b.send("/signin", "user", slacksim.AcmeAdmin)
+	m := w.call("chat.postMessage", tok, "channel", slacksim.AcmeAdmin, "text", "t", "blocks", `[
+	 {"type":"actions","block_id":"a","elements":[
+	  {"type":"button","action_id":"off","text":{"type":"plain_text","text":"Off"},"confirm":{"title":{"type":"plain_text","text":"Sure?"},"text":{"type":"plain_text","text":"It ends."},"confirm":{"type":"plain_text","text":"Yes"},"deny":{"type":"plain_text","text":"No"}}},
+	  {"type":"static_select","action_id":"pick","options":[{"text":{"type":"plain_text","text":"One"},"value":"1"}]},
+	  {"type":"overflow","action_id":"more","options":[{"text":{"type":"plain_text","text":"Two"},"value":"2"}]},
+	  {"type":"button","action_id":"link","url":"https://x.example/","text":{"type":"plain_text","text":"Link"}}]}]`)
+	act := "/client/T0ACME0001/" + m.str("channel") + "/" + m.str("ts") + "/act"
+	b.want(b.open("/client/T0ACME0001/dm"), `action="`+act+`"`)
+	// Opening the pages causes events of its own, so only interactions are looked at.
+	interaction := func() answer {
+		var last answer
+		for _, r := range w.app.requests() {
+			if r.form.Has("payload") {
+				last = r.outer
+			}
+		}
+		return last
+	}
+	_, page := b.send(act, "action", "a/off", "back", "/client/T0ACME0001/dm")
+	b.want(page, "Sure?", "It ends.", `id="confirm-yes"`, `href="/client/T0ACME0001/dm"`)
+	if interaction() != nil {
+		t.Error("the button acted before the confirmation")
+	}
+	b.send(act, "action", "a/off", "confirmed", "1")
+	action := func() answer { return interaction()["actions"].([]any)[0].(map[string]any) }
+	if a := action(); a.str("action_id") != "off" {
+		t.Errorf("%v", a)
+	}
+	b.send(act, "action", "a/pick", "v/a/pick", "1")
+	if a := action(); a.str("selected_option", "value") != "1" {
+		t.Errorf("%v", a)
+	}
+	b.send(act, "action", "a/more/2", "v/a/pick", "1")
+	if a := action(); a.str("selected_option", "value") != "2" {
+		t.Errorf("%v", a)
+	}
+	if s := interaction().str("state", "values", "a", "pick", "selected_option", "value"); s != "1" {
+		t.Errorf("state %q", s)
+	}
+	b.send(act + "?action=a%2Flink") // a ping
+	if a := action(); a.str("url") != "https://x.example/" {
+		t.Errorf("%v", a)
+	}
+
+	w.call("views.open", tok, "trigger_id", interaction().str("trigger_id"), "view", modal("Settings", nameInput))
+	page = b.open("/client/T0ACME0001/dm")
+	b.want(page, `id="modal"`, `role="dialog"`, `id="modal-submit"`, "Settings")
+	to := regexp.MustCompile(`action="(/client/[^"]*/view/[^"]*)"`).FindStringSubmatch(page)[1]
+	w.app.reply(jsonReply(`{"response_action":"errors","errors":{"n":"That name is taken"}}`))
+	b.send(to, "do", "submit", "v/n/name", `Zed "x"`)
+	b.want(b.open("/client/T0ACME0001/dm"), "That name is taken", `aria-invalid="true"`, `value="Zed &#34;x&#34;"`)
+	w.app.reply(nil)
+	b.send(to, "do", "submit", "v/n/name", "Ann")
+	if page := b.open("/client/T0ACME0001/dm"); strings.Contains(page, `id="modal"`) {
+		t.Error("the modal is still open")
+	}
+
+	w.call("views.publish", tok, "user_id", slacksim.AcmeAdmin, "view", `{"type":"home","blocks":`+twoButtons+`}`)
+	b.want(b.open("/client/T0ACME0001/home"), `data-action-id="go"`, `action="/client/T0ACME0001/home/act"`)
+	b.send("/client/T0ACME0001/home/act", "action", "acts/go")
+	if a := action(); a.str("action_id") != "go" {
+		t.Errorf("%v", a)
+	}
+	w.wantBreaches()
+}
+
+func TestThreads(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser()
+	b.send("/signin", "user", slacksim.AcmeMember)
+	ts, _ := w.Say(w.ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "parent")
+	b.send("/client/T0ACME0001/C0ACMEGENE/say", "text", "child", "thread_ts", ts)
+	page := b.open("/client/T0ACME0001/C0ACMEGENE")
+	b.want(page, "1 reply")
+	if strings.Contains(page, ">child<") {
+		t.Error("a reply shows in the channel")
+	}
+	b.want(b.open("/client/T0ACME0001/C0ACMEGENE?thread="+ts), ">child<", ">parent<", `name="thread_ts" value="`+ts+`"`)
+}
+
+func TestPagesKeepToThemselves(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser()
+	res, err := b.Get(w.URL() + "/client/T0ACME0001/dm")
+	b.read(res, err)
+	if b.at != "/" {
+		t.Errorf("signed out, one came to %s", b.at)
+	}
+	if csp := res.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") {
+		t.Errorf("policy %q", csp)
+	}
+	b.send("/signin", "user", slacksim.AcmeMember, "next", "//evil.example/")
+	if strings.Contains(b.at, "evil") {
+		t.Error("an open redirect")
+	}
+	w.AddChannel(slacksim.Channel{ID: "C0SECRET01", TeamID: slacksim.Acme, Name: "secret", Private: true, Members: []string{slacksim.AcmeAdmin}})
+	for _, p := range []string{"/client/T0ACME0001/C0SECRET01", "/client/T0ACME0001/" + w.DM(slacksim.AcmeAdmin), "/client/T0ACME0001/nope", "/client/T0NOPE/dm"} {
+		if code, _ := b.read(b.Get(w.URL() + p)); code != 404 {
+			t.Errorf("%s: %d", p, code)
+		}
+	}
+	req, _ := http.NewRequest("POST", w.URL()+"/client/T0ACME0001/C0ACMEGENE/say", strings.NewReader("text=forged"))
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Sec-Fetch-Site", "cross-site")
+	if code, _ := b.read(b.Do(req)); code != 403 {
+		t.Errorf("another site's form: %d", code)
+	}
+	w.install(slacksim.AcmeAdmin)
+	b.send("/client/T0ACME0001/app/remove", "confirmed", "1")
+	if _, ok := w.Installed(slacksim.Acme); !ok {
+		t.Error("a plain member removed the app")
+	}
+	w.Say(w.ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, `<script>alert("x")</script><img src=x onerror=y>`)
+	if page := b.open("/client/T0ACME0001/C0ACMEGENE"); strings.Contains(page, "<script>alert") || strings.Contains(page, "<img src=x") {
+		t.Error("unescaped")
+	}
+	b.open("/static/style.css")
+	b.open("/static/client.js")
+	b.open("/icon/U0ACMEDANA-36.svg")
+	b.open("/app/A0SWITCH01")
+	if b.open("/app_redirect?team=T0ACME0001&app=A0SWITCH01"); b.at != "/client/T0ACME0001/dm" {
+		t.Errorf("app_redirect led to %s", b.at)
+	}
+	if code, _ := b.read(b.Get(w.URL() + "/live?at=%2F%2Fevil")); code != 400 {
+		t.Errorf("live: %d", code)
+	}
+}
+
+func TestLiveUpdates(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser()
+	b.send("/signin", "user", slacksim.AcmeMember)
+	req, _ := http.NewRequestWithContext(w.ctx, "GET", w.URL()+"/live?at=/client/T0ACME0001/C0ACMEGENE", nil)
+	res, err := b.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	lines := bufio.NewScanner(res.Body)
+	lines.Buffer(nil, 1<<20)
+	next := func() (m struct{ Region, HTML string }) {
+		for lines.Scan() {
+			if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
+				if err := json.Unmarshal([]byte(data), &m); err != nil {
+					t.Fatal(err)
+				}
+				return m
+			}
+		}
+		t.Fatal("the stream ended")
+		return
+	}
+	for range 3 {
+		next() // each region once
+	}
+	w.Say(w.ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "fresh news")
+	if m := next(); m.Region != "content" || !strings.Contains(m.HTML, "fresh news") {
+		t.Errorf("%+v", m)
+	}
+	w.install(slacksim.AcmeAdmin)
+	if m := next(); m.Region != "sidebar" || !strings.Contains(m.HTML, `id="app-dm"`) {
+		t.Errorf("%+v", m)
+	}
+}
