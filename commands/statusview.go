@@ -196,10 +196,14 @@ func facts(h install.Health, who viewer, checking bool) slack.Block {
 		how = "Whole organisation"
 		workspace = escape(orElse(c.EnterpriseName, c.EnterpriseID))
 	}
-	by := "The people who run the app, " + day(c.InstalledAt)
-	if c.InstalledBy != "" {
-		by = person(c.InstalledBy) + " on " + day(c.InstalledAt)
+	by := "The people who run the app"
+	switch {
+	case c.InstalledBy != "" && who.audience == public:
+		by = escape(orElse(c.InstalledByName, c.InstalledBy)) // a mention would ring their bell
+	case c.InstalledBy != "":
+		by = person(c.InstalledBy)
 	}
+	by += ", " + day(c.InstalledAt)
 	checked := when(h.CheckedAt)
 	switch {
 	case checking:

@@ -94,14 +94,16 @@ func (in *Installer) start(w http.ResponseWriter, r *http.Request) {
 		a.TeamHint = t
 	}
 	if id := query.Get("connection"); id != "" {
-		if !connectionID.MatchString(id) {
-			in.show(w, r, in.page(situationUnknownLink, ref))
-			return
+		err := ErrNotFound
+		var c Connection
+		if connectionID.MatchString(id) {
+			c, err = in.store.FindID(ctx, id)
 		}
-		c, err := in.store.FindID(ctx, id)
 		switch {
 		case errors.Is(err, ErrNotFound):
-			in.show(w, r, in.page(situationUnknownLink, ref))
+			p := in.page(situationUnknownLink, ref)
+			in.record(ctx, Attempt{Ref: ref, StartedAt: now}, p)
+			in.show(w, r, p)
 			return
 		case err != nil:
 			in.log.ErrorContext(ctx, "start install", "ref", ref, "cause", err)

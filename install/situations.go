@@ -69,7 +69,7 @@ var (
 		"Nothing to do: this link was already used", "Each link works once, and this one has been used, perhaps by a reload or the back button.", "An install that finished before still stands.", startAgain, aboutApp, false}
 	situationNothingHere = situation{"nothing_here", http.StatusBadRequest, "",
 		"Nothing to do here", "This address is where Slack sends people back to. To connect {app}, start from the install page.", nothing, step{"Go to the install page", toLanding}, step{}, false}
-	situationUnknownLink = situation{"link_unknown", http.StatusNotFound, "",
+	situationUnknownLink = situation{"link_unknown", http.StatusNotFound, OutcomeRefused,
 		"Not connected: this link no longer works", "This link was made for a workspace that we don't know.", nothing, step{"Start without it", toStart}, aboutApp, false}
 	situationCodeSpent = situation{"code_spent", http.StatusBadRequest, OutcomeRefused,
 		"Not connected: Slack's permission ran out", "Slack's permission to finish works once and for 10 minutes, and this one no longer does.", nothing, startAgain, aboutApp, false}

@@ -115,7 +115,7 @@ func TestInstallSituations(t *testing.T) {
 			{"Slack asks to wait", 503, "slack_rate_limited", "asks us to wait", install.OutcomeFailed, faulty(slacksim.Fault{Method: "oauth.v2.access", Times: 1, RetryAfter: 7})},
 			{"Slack says the app isn't active", 502, "not_active", "isn't active", install.OutcomeFailed, faulty(slacksim.Fault{Method: "auth.test", Times: 1, Error: "account_inactive"})},
 			{"a page that isn't there", 404, "no_such_page", "no such page", "", func(b *browser) answer { return b.get(w.proxy.URL + "/wp-login.php") }},
-			{"a reconnect link of nobody", 404, "link_unknown", "no longer works", "", func(b *browser) answer {
+			{"a reconnect link of nobody", 404, "link_unknown", "no longer works", install.OutcomeRefused, func(b *browser) answer {
 				return b.get(w.proxy.URL + "/slack/install?connection=con_aaaaaaaaaaaaaaaa")
 			}},
 		}

@@ -1,0 +1,115 @@
+package bot
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"switchboard/install"
+)
+
+// someEvent is an event of the usual size, some 1.5 KB.
+func someEvent(id string) []byte {
+	return fmt.Appendf(nil, `{"token":"x","team_id":"T1","api_app_id":"A1","type":"event_callback","event_id":%q,"event_time":1531420618,"event_context":"4-abc",
+"authorizations":[{"enterprise_id":null,"team_id":"T1","user_id":"UBOT","is_bot":true,"is_enterprise_install":false}],"is_ext_shared_channel":false,
+"event":{"type":"message","channel":"D1","channel_type":"im","user":"U1","text":"hello","ts":"1.1","client_msg_id":"c","blocks":[{"type":"rich_text","block_id":"b","elements":[%s]}]}}`,
+		id, strings.TrimSuffix(strings.Repeat(`{"type":"rich_text_section","elements":[{"type":"text","text":"hello"}]},`, 14), ","))
+}
+
+func benchBot(b *testing.B, handlers ...Handler) *Bot {
+	in, err := install.New(install.Config{PublicURL: "http://127.0.0.1", Store: noStore{}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	made, err := New(Config{Install: in, SigningSecrets: []install.Secret{docSecret}, Handlers: handlers})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return made
+}
+
+// noStore knows nobody, at once: what is measured is our own work.
+type noStore struct{ install.Store }
+
+func (noStore) Find(context.Context, install.Key) (install.Connection, error) {
+	return install.Connection{}, install.ErrNotFound
+}
+
+// What lies between Slack's bytes and the choice of a handler.
+func BenchmarkVerifyDecodeRoute(b *testing.B) {
+	body := someEvent("Ev1")
+	h := header("X-Slack-Signature", signature(docSecret, docStamp, string(body)), "X-Slack-Request-Timestamp", docStamp)
+	at := time.Unix(1531420618, 0)
+	secrets := []install.Secret{docSecret}
+	made := benchBot(b, OnMessage(`(?s).*`, nil, "im:history"))
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := verify(h, body, secrets, at); err != nil {
+			b.Fatal(err)
+		}
+		e, err := decodeEnvelope(body)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, _, ok := made.route(e.event("A1"), e.inner, "UBOT"); !ok {
+			b.Fatal("no handler")
+		}
+	}
+}
+
+// request is a signed POST of now.
+func request(kind string, body []byte) *http.Request {
+	r := httptest.NewRequest(http.MethodPost, "/slack/events", bytes.NewReader(body))
+	stamp := strconv.FormatInt(time.Now().Unix(), 10)
+	r.Header.Set("Content-Type", kind)
+	r.Header.Set("X-Slack-Request-Timestamp", stamp)
+	r.Header.Set("X-Slack-Signature", signature(docSecret, stamp, string(body)))
+	return r
+}
+
+// One event through the whole door, up to its acknowledgement. Making and signing the request is part of it.
+func BenchmarkEventToAck(b *testing.B) {
+	made := benchBot(b, OnMessage(`(?s).*`, nil, "im:history"))
+	door := made.Handler()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = made.Run(ctx) }()
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		i++
+		w := httptest.NewRecorder()
+		door.ServeHTTP(w, request("application/json", someEvent(strconv.Itoa(i))))
+		if w.Code != http.StatusOK && w.Code != http.StatusServiceUnavailable {
+			b.Fatal(w.Code)
+		}
+	}
+	cancel()
+	<-ended
+}
+
+// One slash command: request, handler, answer. The look-up of the connection is storage's to measure.
+func BenchmarkCommandRoundTrip(b *testing.B) {
+	answer := OnCommand("/connection", func(context.Context, *Turn, *slack.SlashCommand) (Reply, error) {
+		return Reply{Text: "It works.", Blocks: []slack.Block{slack.NewSectionBlock(slack.NewTextBlockObject("mrkdwn", "It works.", false, false), nil, nil)}}, nil
+	}).Always().Describe("says so", "")
+	door := benchBot(b, answer).Handler()
+	body := []byte("command=%2Fconnection&text=status&team_id=T1&user_id=U1&channel_id=C1&api_app_id=A1&response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2Fx")
+	b.ReportAllocs()
+	for b.Loop() {
+		w := httptest.NewRecorder()
+		door.ServeHTTP(w, request("application/x-www-form-urlencoded", body))
+		if w.Code != http.StatusOK || w.Body.Len() == 0 {
+			b.Fatal(w.Code)
+		}
+	}
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strconv"
+	"testing"
+	"time"
+
+	"switchboard/commands"
+	"switchboard/install"
+	"switchboard/slacksim"
+	"switchboard/storage"
+	"switchboard/storage/storagetest"
+)
+
+// A whole /connection command through the program's own routes: signature, look-up in the database, answer. Slack is not
+// asked: help needs no live answer.
+func BenchmarkCommandRoundTrip(b *testing.B) {
+	for name, address := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite, "postgres": storagetest.Postgres} {
+		b.Run(name, func(b *testing.B) {
+			ctx := context.Background()
+			keys, err := storage.ParseKeys(storage.NewKey())
+			if err != nil {
+				b.Fatal(err)
+			}
+			db, err := storage.Open(ctx, address(b), keys)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer db.Close()
+			if _, err := db.Migrate(ctx); err != nil {
+				b.Fatal(err)
+			}
+			c := install.Connection{Key: install.Key{AppID: "A1", TeamID: "T1"}, Token: "xoxb-0-bench", State: install.Active, InstalledAt: time.Now()}
+			if _, _, err := db.Put(ctx, c); err != nil {
+				b.Fatal(err)
+			}
+			a, err := newApp(appConfig{app: commands.App(), clientID: "1.2", clientSecret: "s", signingSecrets: []install.Secret{"s"},
+				slackURL: "http://127.0.0.1:1", publicURL: "http://127.0.0.1:2", db: db, log: newLogger(io.Discard, 8, "json")})
+			if err != nil {
+				b.Fatal(err)
+			}
+			door := a.public()
+			body := []byte(url.Values{"command": {"/connection"}, "text": {"help"}, "team_id": {"T1"}, "user_id": {"U1"}, "channel_id": {"C1"}, "api_app_id": {"A1"}}.Encode())
+			b.ReportAllocs()
+			for b.Loop() {
+				r := httptest.NewRequest(http.MethodPost, "/slack/events", bytes.NewReader(body))
+				now := time.Now().Unix()
+				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+				r.Header.Set("X-Slack-Request-Timestamp", strconv.FormatInt(now, 10))
+				r.Header.Set("X-Slack-Signature", slacksim.Sign("s", now, body))
+				w := httptest.NewRecorder()
+				door.ServeHTTP(w, r)
+				if w.Code != http.StatusOK || w.Body.Len() == 0 {
+					b.Fatal(w.Code)
+				}
+			}
+		})
+	}
+}
+
+// How long from the start of the demo until its first page is answered, compiling and downloading left out.
+func BenchmarkDemoFirstPage(b *testing.B) {
+	for b.Loop() {
+		ctx, cancel := context.WithCancel(context.Background())
+		d, err := startDemo(ctx, "127.0.0.1:0")
+		if err != nil {
+			b.Fatal(err)
+		}
+		d.cfg.log = newLogger(io.Discard, 8, "json")
+		a, err := newApp(d.cfg)
+		if err != nil {
+			b.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- a.run(ctx) }()
+		for _, page := range []string{d.slack.URL(), d.cfg.publicURL} {
+			resp, err := http.Get(page + "/")
+			if err != nil {
+				b.Fatal(err)
+			}
+			_, _ = io.Copy(io.Discard, resp.Body)
+			_ = resp.Body.Close()
+			if resp.StatusCode != http.StatusOK {
+				b.Fatal(resp.Status)
+			}
+		}
+		b.StopTimer()
+		http.DefaultClient.CloseIdleConnections()
+		cancel()
+		if err := errors.Join(<-ended, d.close()); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+}

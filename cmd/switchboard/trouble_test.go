@@ -1,0 +1,402 @@
+package main
+
+// What people and Slack get when something is broken or hostile: an answer in time, the truth, and nobody else's token.
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"switchboard/slacksim"
+	"switchboard/storage/storagetest"
+)
+
+// line is a TCP line to a server that can be cut, as networks do.
+type line struct {
+	net.Listener
+	to string
+
+	mu    sync.Mutex
+	open  map[net.Conn]bool
+	cut   bool // refuse and drop
+	stall bool // accept and say nothing
+}
+
+func newLine(t *testing.T, to string) *line {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &line{Listener: l, to: to, open: map[net.Conn]bool{}}
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			p.mu.Lock()
+			cut, stall := p.cut, p.stall
+			p.open[c] = true
+			p.mu.Unlock()
+			switch {
+			case cut:
+				_ = c.Close()
+			case stall:
+			default:
+				go p.carry(c)
+			}
+		}
+	}()
+	t.Cleanup(func() { _ = l.Close(); p.set(true, false) })
+	return p
+}
+
+func (p *line) carry(c net.Conn) {
+	defer c.Close()
+	up, err := net.Dial("tcp", p.to)
+	if err != nil {
+		return
+	}
+	defer up.Close()
+	p.mu.Lock()
+	p.open[up] = true
+	p.mu.Unlock()
+	go func() { _, _ = io.Copy(up, c); _ = up.Close() }()
+	_, _ = io.Copy(c, up)
+}
+
+// set cuts or stalls the line, also for those who use it now.
+func (p *line) set(cut, stall bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cut, p.stall = cut, stall
+	for c := range p.open {
+		_ = c.Close()
+		delete(p.open, c)
+	}
+}
+
+// quick types a command and fails unless the answer is there within Slack's 3 s and says all of want.
+func (w *world) quick(name, userID, text string, want ...string) slacksim.CommandReply {
+	w.t.Helper()
+	reply := w.type_(userID, slacksim.AcmeGeneral, text)
+	if reply.Status != http.StatusOK || reply.Took > 3*time.Second || reply.Err != "" {
+		w.t.Errorf("%s: %d after %v %s", name, reply.Status, reply.Took, reply.Err)
+	}
+	if reply.Message.Blocks != nil && strings.TrimSpace(reply.Text) == "" {
+		w.t.Errorf("%s: blocks without text", name)
+	}
+	said := reply.Text + string(reply.Message.Blocks)
+	for _, s := range want {
+		if !strings.Contains(said, s) {
+			w.t.Errorf("%s: no %q in %q", name, s, said)
+		}
+	}
+	return reply
+}
+
+// raw is a command that Slack would not send by itself, because the app is not installed there.
+func (w *world) raw(team, user, text string) slacksim.Ack {
+	form := url.Values{"team_id": {team}, "user_id": {user}, "channel_id": {slacksim.AcmeGeneral}, "command": {"/connection"}, "text": {text},
+		"api_app_id": {w.slack.App().ID}, "response_url": {"https://evil.example/steal"}, "trigger_id": {"1.2.3"}}
+	return w.slack.Deliver(context.Background(), slacksim.Raw{Kind: "command", Type: "/connection", Body: []byte(form.Encode())})
+}
+
+func TestStatusWhenThereIsNoConnection(t *testing.T) {
+	onEach(t, func(t *testing.T, w *world) {
+		w.startFor()
+		ack := w.raw(slacksim.Acme, slacksim.AcmeAdmin, "status")
+		var reply struct{ Text string }
+		if err := json.Unmarshal(ack.Body, &reply); err != nil || ack.Status != http.StatusOK {
+			t.Fatalf("%d %s", ack.Status, ack.Body)
+		}
+		if !strings.Contains(reply.Text, "Not connected") || !strings.Contains(string(ack.Body), w.proxy.URL+"/slack/install") {
+			t.Errorf("no row: %s", ack.Body)
+		}
+		// Removed: the row is there, the token is not.
+		w.browser().install(slacksim.AcmeAdmin)
+		w.settle()
+		if err := w.slack.Uninstall(context.Background(), slacksim.Acme, slacksim.UninstalledFirst); err != nil {
+			t.Fatal(err)
+		}
+		gone := w.waitRow("the removal", func(r record) bool { return r.State == "removed" })
+		ack = w.raw(slacksim.Acme, slacksim.AcmeAdmin, "")
+		if !strings.Contains(string(ack.Body), "Removed from Slack") || !strings.Contains(string(ack.Body), gone.ID) {
+			t.Errorf("removed: %s", ack.Body)
+		}
+		// Another workspace's row is never shown or used.
+		if ack := w.raw("T0NOBODY01", "U0NOBODY01", "status"); !strings.Contains(string(ack.Body), "Not connected") || strings.Contains(string(ack.Body), "Acme Corp") {
+			t.Errorf("a stranger's workspace: %s", ack.Body)
+		}
+	})
+}
+
+func TestStatusWhenTheTokenIsDead(t *testing.T) {
+	for code, want := range map[string]struct{ state, label, words string }{
+		"token_revoked":    {"reconnect_required", "Needs reconnecting", "Its access was withdrawn in Slack."},
+		"token_expired":    {"reconnect_required", "Needs reconnecting", "Its access ran out"},
+		"account_inactive": {"removed", "Removed from Slack", "removed from this workspace, or the workspace was closed"},
+		"invalid_auth":     {"retrying", "Having trouble, retrying", "Slack no longer accepts this connection."},
+	} {
+		t.Run(code, func(t *testing.T) {
+			w := newWorld(t, storageURL(t)).start(1, nil)
+			w.browser().install(slacksim.AcmeAdmin)
+			first := w.connections()[0]
+			clear := w.slack.Inject(slacksim.Fault{Method: "auth.test", Error: code})
+			w.quick("quick", slacksim.AcmeAdmin, "/connection status", "Working", "Checking")
+			w.wait("the truth", func() bool {
+				return strings.Contains(string(w.last(slacksim.AcmeGeneral, slacksim.AcmeAdmin).Blocks), want.words)
+			})
+			m := w.last(slacksim.AcmeGeneral, slacksim.AcmeAdmin)
+			if !strings.Contains(string(m.Blocks), want.label) || !strings.Contains(m.Text, want.label) {
+				t.Errorf("it says %q %s", m.Text, m.Blocks)
+			}
+			if got := w.connections()[0]; got.State != want.state || got.Reason != code {
+				t.Errorf("row: %+v", got)
+			}
+			// One invalid_auth kills nothing: the next good answer brings it back.
+			clear()
+			if want.state == "removed" {
+				w.quick("after", slacksim.AcmeAdmin, "/connection status", "Removed from Slack", first.ID)
+			} else {
+				w.quick("after", slacksim.AcmeAdmin, "/connection status", want.label)
+				w.waitRow("recovery", func(r record) bool { return r.State == "active" && r.Reason == "" && r.ID == first.ID })
+			}
+			// A new install heals every state, and keeps the id.
+			w.browser().install(slacksim.AcmeAdmin)
+			if got := w.connections()[0]; got.State != "active" || got.ID != first.ID {
+				t.Errorf("after a new install: %+v", got)
+			}
+		})
+	}
+}
+
+func TestStatusWhenSlackIsDown(t *testing.T) {
+	for name, fault := range map[string]slacksim.Fault{
+		"500":          {Method: "auth.test", Status: 500},
+		"rate limited": {Method: "auth.test", RetryAfter: 30},
+		"nonsense":     {Method: "auth.test", Body: "<html>"},
+		"cut":          {Method: "auth.test", DropAnswer: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, storageURL(t)).start(1, nil)
+			w.browser().install(slacksim.AcmeAdmin)
+			defer w.slack.Inject(fault)()
+			w.quick("quick", slacksim.AcmeAdmin, "/connection status", "Working")
+			w.wait("the truth", func() bool {
+				return strings.Contains(w.last(slacksim.AcmeGeneral, slacksim.AcmeAdmin).Text, "Couldn't check")
+			})
+			if m := w.last(slacksim.AcmeGeneral, slacksim.AcmeAdmin); !strings.Contains(string(m.Blocks), "What we last knew: it worked") {
+				t.Errorf("it says %s", m.Blocks)
+			}
+			if got := w.connections()[0]; got.State != "active" {
+				t.Errorf("Slack's trouble changed the row: %+v", got)
+			}
+		})
+	}
+}
+
+func TestStatusWhenTheDatabaseIsDown(t *testing.T) {
+	database := storagetest.Postgres(t)
+	u, err := url.Parse(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := newLine(t, u.Host)
+	w := newWorld(t, database).start(0, nil)
+	u.Host = to.Addr().String()
+	w.startOne(map[string]string{"DATABASE_URL": u.String()})
+	w.browser().install(slacksim.AcmeAdmin)
+
+	for _, trouble := range []struct {
+		name       string
+		cut, stall bool
+	}{{"gone", true, false}, {"silent", false, true}} {
+		to.set(trouble.cut, trouble.stall)
+		w.quick(trouble.name, slacksim.AcmeAdmin, "/connection status", "Couldn't check", "We can't reach our own records right now.")
+		w.quick(trouble.name, slacksim.AcmeAdmin, "/connection help", "Here is what you can ask")
+
+		b := w.browser()
+		started := time.Now()
+		if a := b.get(w.proxy.URL + "/slack/install"); a.status != http.StatusServiceUnavailable || !strings.Contains(a.body, "reach our records") || time.Since(started) > 3*time.Second {
+			t.Errorf("%s: install page: %d after %v", trouble.name, a.status, time.Since(started))
+		}
+		if a := b.get(w.replicas[0].admin.String() + "/readyz"); a.status != http.StatusServiceUnavailable {
+			t.Errorf("%s: readyz: %d", trouble.name, a.status)
+		}
+		if a := b.get(w.replicas[0].admin.String() + "/livez"); a.status != http.StatusOK {
+			t.Errorf("%s: livez: %d", trouble.name, a.status)
+		}
+	}
+	to.set(false, false)
+	w.quick("back", slacksim.AcmeAdmin, "/connection status", "Working")
+
+	// The database goes while Slack answers the exchange: the person is told to press once more, and that works.
+	b := w.browser()
+	back := b.consent(b.begin("/slack/install"), slacksim.AcmeAdmin, slacksim.Choice{})
+	defer w.slack.Inject(slacksim.Fault{Method: "auth.test", Times: 1, Delay: 300 * time.Millisecond})()
+	page := make(chan answer, 1)
+	go func() { page <- b.get(back) }()
+	asked := len(w.slack.CallsTo("auth.test"))
+	w.wait("auth.test", func() bool { return len(w.slack.CallsTo("auth.test")) > asked })
+	to.set(true, false)
+	if a := <-page; a.status != http.StatusServiceUnavailable || !strings.Contains(a.body, "Finish connecting") {
+		t.Errorf("store down after the exchange: %d %s", a.status, a.body)
+	}
+	to.set(false, false)
+	if a := b.install(slacksim.AcmeAdmin); a.status != http.StatusOK {
+		t.Errorf("once more: %d", a.status)
+	}
+}
+
+// Slack's own door: what is not Slack's is refused, what is Slack's is never answered with anything but 200.
+func TestDoor(t *testing.T) {
+	w := newWorld(t, storageURL(t)).start(1, nil)
+	w.browser().install(slacksim.AcmeAdmin)
+	w.settle()
+	app := w.slack.App().ID
+	deliver := func(r slacksim.Raw) slacksim.Ack { return w.slack.Deliver(context.Background(), r) }
+	event := func(inner string) []byte {
+		return fmt.Appendf(nil, `{"type":"event_callback","api_app_id":%q,"team_id":%q,"event_id":"Ev%d","event_time":%d,"event":%s}`, app, slacksim.Acme, time.Now().UnixNano(), time.Now().Unix(), inner)
+	}
+	message := event(`{"type":"message","channel":"D1","channel_type":"im","user":"U1","text":"hi","ts":"1.1"}`)
+	for _, test := range []struct {
+		name string
+		raw  slacksim.Raw
+		want int
+	}{
+		{"bad signature", slacksim.Raw{Body: message, BadSignature: true}, 401},
+		{"no signature", slacksim.Raw{Body: message, Unsigned: true}, 401},
+		{"other secret", slacksim.Raw{Body: message, Secret: "somebody else's secret"}, 401},
+		{"six minutes old", slacksim.Raw{Body: message, Skew: -6 * time.Minute}, 401},
+		{"six minutes ahead", slacksim.Raw{Body: message, Skew: 6 * time.Minute}, 401},
+		{"a body that is too large", slacksim.Raw{Body: make([]byte, 3<<20)}, 413},
+		{"unsigned command", slacksim.Raw{Kind: "command", Body: []byte("command=%2Fconnection"), Unsigned: true}, 401},
+		{"unknown event", slacksim.Raw{Body: event(`{"type":"moon_landed"}`)}, 200},
+		{"event of another shape", slacksim.Raw{Body: event(`{"type":"message","text":7,"blocks":"no"}`)}, 200},
+		{"event that is a list", slacksim.Raw{Body: event(`[]`)}, 200},
+		{"no event", slacksim.Raw{Body: []byte(`{"type":"event_callback","event_id":"Ev1"}`)}, 200},
+		{"not JSON", slacksim.Raw{Body: []byte(`hello`)}, 200},
+		{"nothing", slacksim.Raw{Body: []byte{}}, 200},
+		{"unknown kind", slacksim.Raw{Body: []byte(`{"type":"greeting"}`)}, 200},
+		{"rate limited", slacksim.Raw{Body: []byte(`{"type":"app_rate_limited","team_id":"T1","minute_rate_limited":1}`)}, 200},
+		{"not installed", slacksim.Raw{Body: []byte(strings.ReplaceAll(string(message), slacksim.Acme, "T0NOBODY01"))}, 200},
+		{"another app", slacksim.Raw{Body: []byte(strings.ReplaceAll(string(message), app, "A0OTHER001"))}, 200},
+		{"unknown command", slacksim.Raw{Kind: "command", Body: []byte("command=%2Fbogus&team_id=" + slacksim.Acme)}, 200},
+		{"a form with nothing in it", slacksim.Raw{Kind: "command", Body: []byte("x=1")}, 200},
+		{"a payload that is not JSON", slacksim.Raw{Kind: "interaction", Body: []byte("payload=%7B")}, 200},
+		{"an unknown interaction", slacksim.Raw{Kind: "interaction", Body: []byte("payload=" + url.QueryEscape(`{"type":"telepathy"}`))}, 200},
+		{"a button nobody knows", slacksim.Raw{Kind: "interaction", Body: []byte("payload=" + url.QueryEscape(`{"type":"block_actions","actions":[{"action_id":"bogus"}]}`))}, 200},
+		{"form with a charset", slacksim.Raw{Kind: "command", ContentType: "application/x-www-form-urlencoded; charset=utf-8", Body: []byte("command=%2Fconnection&text=help")}, 200},
+		{"the certificate check, unsigned", slacksim.Raw{Kind: "command", Body: []byte("ssl_check=1&token=x"), Unsigned: true}, 200},
+	} {
+		if ack := deliver(test.raw); ack.Status != test.want {
+			t.Errorf("%s: %d, want %d: %s", test.name, ack.Status, test.want, ack.Body)
+		}
+	}
+	// A header that comes twice is nobody's.
+	if ack := deliver(slacksim.Raw{Body: message, Header: http.Header{"X-Slack-Signature": {"v0=" + strings.Repeat("0", 64)}}}); ack.Status == http.StatusOK {
+		t.Error("two signature headers were accepted")
+	}
+	// The certificate check runs nothing, whatever else it carries.
+	if ack := deliver(slacksim.Raw{Kind: "command", Unsigned: true, Body: []byte("ssl_check=1&command=%2Fconnection&text=status&team_id=" + slacksim.Acme)}); len(ack.Body) != 0 {
+		t.Errorf("ssl_check ran a command: %s", ack.Body)
+	}
+	// A payload in the address is not signed, so it does not exist.
+	if ack := deliver(slacksim.Raw{Kind: "interaction", URL: w.slack.App().EventsURL + "?command=/connection&text=status", Body: []byte("x=1")}); len(ack.Body) != 0 {
+		t.Errorf("the query was read: %s", ack.Body)
+	}
+	if err := w.slack.VerifyURL(context.Background()); err != nil {
+		t.Errorf("url_verification: %v", err)
+	}
+	if a := w.browser().get(w.slack.App().EventsURL); a.status != http.StatusMethodNotAllowed {
+		t.Errorf("GET: %d", a.status)
+	}
+	w.settle()
+	if calls := w.slack.CallsTo("chat.postMessage"); len(calls) != 1 {
+		t.Errorf("%d messages were sent, want the welcome alone", len(calls))
+	}
+}
+
+func TestEachEventOnce(t *testing.T) {
+	w := newWorld(t, storageURL(t)).start(1, nil)
+	w.browser().install(slacksim.AcmeAdmin)
+	dm := w.slack.DM(slacksim.AcmeMember)
+	w.slack.DeliverTwice(1)
+	w.say(slacksim.AcmeMember, dm, "hello")
+	w.wait("an answer", func() bool { return len(w.fromApp(dm, slacksim.AcmeMember)) >= 1 })
+	w.say(slacksim.AcmeMember, dm, "help") // its answer comes after whatever the second delivery could cause
+	w.wait("another answer", func() bool { return len(w.fromApp(dm, slacksim.AcmeMember)) >= 2 })
+	w.settle()
+	if n := len(w.fromApp(dm, slacksim.AcmeMember)); n != 2 {
+		t.Errorf("%d answers to 2 messages", n)
+	}
+
+	// Subscribed to channel messages as well, a mention arrives twice as two events, and is answered once.
+	w.slack.SetApp(func(a *slacksim.App) { a.Events = append(a.Events, "message.channels") })
+	in, _ := w.slack.Installed(slacksim.Acme)
+	if err := w.slack.Invite(context.Background(), slacksim.AcmeAdmin, slacksim.AcmeGeneral, in.BotUserID); err != nil {
+		t.Fatal(err)
+	}
+	w.say(slacksim.AcmeAdmin, slacksim.AcmeGeneral, "<@"+in.BotUserID+"> help")
+	w.wait("an answer to the mention", func() bool { return len(w.fromApp(slacksim.AcmeGeneral, slacksim.AcmeAdmin)) >= 1 })
+	w.settle()
+	answers := 0
+	for _, m := range w.fromApp(slacksim.AcmeGeneral, slacksim.AcmeAdmin) {
+		if strings.Contains(m.Text, "Here is what you can ask") {
+			answers++
+		}
+	}
+	if answers != 1 {
+		t.Errorf("%d answers to one mention", answers)
+	}
+}
+
+// In a channel shared with another company its people can press our buttons; being an admin over there counts for nothing.
+func TestButtonsAreForOurOwn(t *testing.T) {
+	w := newWorld(t, storageURL(t)).start(1, nil)
+	w.browser().install(slacksim.AcmeAdmin)
+	w.settle()
+	dana := slacksim.AcmeAdmin
+	dm := w.slack.DM(dana)
+	welcome := w.fromApp(dm, dana)[0]
+	press := func(user, team string) slacksim.Ack {
+		payload := fmt.Sprintf(`{"type":"block_actions","api_app_id":%q,"team":{"id":%q},"user":{"id":%q,"team_id":%q},"channel":{"id":%q},"container":{"type":"message","message_ts":%q},"actions":[{"action_id":"connection.test"}]}`,
+			w.slack.App().ID, slacksim.Acme, user, team, dm, welcome.TS)
+		return w.slack.Deliver(context.Background(), slacksim.Raw{Kind: "interaction", Body: []byte("payload=" + url.QueryEscape(payload))})
+	}
+	tests := func() int {
+		n := 0
+		for _, c := range w.slack.CallsTo("chat.postMessage") {
+			if strings.Contains(c.Arg("text"), "This is the test message") {
+				n++
+			}
+		}
+		return n
+	}
+	for _, who := range []struct {
+		name, user, team string
+		may              bool
+	}{
+		{"a plain member", slacksim.AcmeMember, slacksim.Acme, false},
+		{"an admin of another workspace", slacksim.BirchAdmin, slacksim.Birch, false},
+		{"somebody with the installer's id from elsewhere", dana, slacksim.Birch, false},
+		{"the installer", dana, slacksim.Acme, true},
+	} {
+		before := tests()
+		if ack := press(who.user, who.team); ack.Status != http.StatusOK {
+			t.Errorf("%s: %d", who.name, ack.Status)
+		}
+		if did := tests() > before; did != who.may {
+			t.Errorf("%s: the button worked: %v", who.name, did)
+		}
+	}
+}
