@@ -643,7 +643,8 @@ func (s *Sim) elementState(e object, in Input) object {
 	pick := func() []any {
 		list := []any{}
 		eachOption(e, func(o object) {
-			if slices.Contains(all, textOf(o["value"])) {
+			// A single choice whose value holds a comma is not a list.
+			if v := textOf(o["value"]); slices.Contains(all, v) || v == in.Value && v != "" {
 				list = append(list, o)
 			}
 		})
