@@ -365,3 +365,33 @@ func TestCookieOverHTTPS(t *testing.T) {
 		t.Error("no Strict-Transport-Security")
 	}
 }
+
+// The redirect of another app's install, perhaps of a second one in the operator's settings, is not stored as ours.
+func TestInstallOfAnotherApp(t *testing.T) {
+	w := newWorld(t, storageURL(t)).start(1, map[string]string{"SLACK_APP_ID": "A0ANOTHER1"})
+	b := w.browser()
+	b.accept = "application/json"
+	if a := b.install(slacksim.AcmeAdmin); a.status != http.StatusBadGateway || decodePage(t, a.body).Reason != "not_set_up" {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if rows := w.connections(); len(rows) != 0 {
+		t.Errorf("stored: %+v", rows)
+	}
+}
+
+// Organisation-wide: one row without a team, and a page that says what is left to do.
+func TestInstallForAnOrganisation(t *testing.T) {
+	w := newWorld(t, storageURL(t)).start(1, nil)
+	w.slack.SetApp(func(a *slacksim.App) { a.OrgReady = true })
+	w.slack.AddWorkspace(slacksim.Workspace{ID: "T0GRID0001", Name: "Grid One", Domain: "grid-one", EnterpriseID: "E0GRID0001", EnterpriseName: "Grid Inc"})
+	w.slack.AddUser(slacksim.User{ID: "U0GRIDADM1", TeamID: "T0GRID0001", Name: "gia", RealName: "Gia Park", Admin: true})
+	b := w.browser()
+	b.accept = "application/json"
+	a := b.get(b.consent(b.begin("/slack/install"), "U0GRIDADM1", slacksim.Choice{Org: true}))
+	if p := decodePage(t, a.body); a.status != http.StatusOK || p.Reason != "connected_org" || !strings.Contains(p.Title, "the organisation Grid Inc") {
+		t.Errorf("%d %+v", a.status, p)
+	}
+	if rows := w.connections(); len(rows) != 1 || rows[0].TeamID != "" || rows[0].EnterpriseID != "E0GRID0001" {
+		t.Errorf("rows: %+v", rows)
+	}
+}

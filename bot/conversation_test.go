@@ -1,0 +1,222 @@
+package bot_test
+
+// Handlers of one's own, tried against slacksim: what an app's author would write. The stage is a real store and a real
+// Slack on loopback.
+
+import (
+	"context"
+	"errors"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/slack-go/slack"
+	"github.com/slack-go/slack/slackevents"
+
+	"switchboard/bot"
+	"switchboard/install"
+	"switchboard/slacksim"
+	"switchboard/storage"
+	"switchboard/storage/storagetest"
+)
+
+// stage installs a bot with these handlers in Acme and returns the Slack it lives in. finish waits until everything that
+// was said is worked off; after it, nothing more happens.
+func stage(t *testing.T, handlers ...bot.Handler) (sim *slacksim.Sim, finish func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	keys, err := storage.ParseKeys(storage.NewKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := storage.Open(ctx, storagetest.SQLite(t), keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Migrate(ctx); err != nil {
+		t.Fatal(err)
+	}
+	profile := bot.Profile{Name: "Parrot", Description: "Says what you say."}
+	m, err := bot.NewManifest(profile, handlers, "https://bot.example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sim = slacksim.New(slacksim.Config{App: slacksim.App{ID: "A0PARROT01", Name: "Parrot", ClientID: "1.2", ClientSecret: "client-secret", SigningSecret: "signing-secret",
+		RedirectURLs: []string{"https://bot.example.com/"}, Events: m.Settings.Events.BotEvents, HomeTab: true, MessagesTab: true}})
+	sim.AddSmallWorld()
+	if err := sim.Start("127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	in, err := install.New(install.Config{App: install.App{Name: "Parrot"}, SlackURL: sim.URL(), PublicURL: "https://bot.example.com", Scopes: bot.Scopes(handlers), Store: db})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := bot.New(bot.Config{Install: in, Handlers: handlers, SigningSecrets: []install.Secret{"signing-secret"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	door := httptest.NewServer(b.Handler())
+	sim.SetApp(func(a *slacksim.App) {
+		a.EventsURL = door.URL
+		for _, c := range m.Features.Commands {
+			a.Commands = append(a.Commands, slacksim.Command{Name: c.Command})
+		}
+	})
+	ended := make(chan error, 1)
+	go func() { ended <- b.Run(ctx) }()
+
+	back, err := sim.Authorize(ctx, sim.URL()+"/oauth/v2/authorize?client_id=1.2&state=s&redirect_uri=https://bot.example.com/slack/oauth_redirect&scope="+strings.Join(m.OAuth.Scopes.Bot, ","), slacksim.AcmeAdmin, slacksim.Choice{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := strings.Split(strings.SplitAfter(back, "code=")[1], "&")[0]
+	granted, err := slack.GetOAuthV2ResponseContext(ctx, in.HTTPClient(), "1.2", "client-secret", code, "https://bot.example.com/slack/oauth_redirect", slack.OAuthOptionAPIURL(sim.URL()+"/api/"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := db.Put(ctx, install.Connection{Key: install.Key{AppID: granted.AppID, TeamID: granted.Team.ID}, Token: install.Secret(granted.AccessToken),
+		BotUserID: granted.BotUserID, Scopes: install.SplitScopes(granted.Scope), State: install.Active, InstalledAt: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	if err := sim.Invite(ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, granted.BotUserID); err != nil {
+		t.Fatal(err)
+	}
+	settle, stop := context.WithTimeout(context.Background(), time.Minute)
+	finish = sync.OnceFunc(func() {
+		if err := sim.Settle(settle); err != nil {
+			t.Error(err)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() {
+		defer stop()
+		finish()
+		door.Close()
+		in.HTTPClient().CloseIdleConnections()
+		if err := errors.Join(db.Close(), sim.Close(settle)); err != nil {
+			t.Error(err)
+		}
+		for _, breach := range sim.Breaches() {
+			t.Errorf("a rule of Slack's was broken: %s %s", breach.Rule, breach.Detail)
+		}
+	})
+	return sim, finish
+}
+
+func wait(t *testing.T, sim *slacksim.Sim, what string, ok func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if err := sim.WaitFor(ctx, ok); err != nil {
+		t.Fatalf("waited in vain for %s", what)
+	}
+}
+
+func said(sim *slacksim.Sim, channel, text string) int {
+	n := 0
+	for _, m := range sim.Messages(channel, slacksim.AcmeAdmin) {
+		if m.BotID != "" && strings.Contains(m.Text, text) {
+			n++
+		}
+	}
+	return n
+}
+
+var echo = bot.OnMessage(`^say (.+)`, func(_ context.Context, t *bot.Turn, _ *slackevents.MessageEvent) (bot.Reply, error) {
+	return bot.Reply{Text: "message: " + t.Match[1]}, nil
+}, "im:history", "channels:history", "chat:write")
+
+var anything = bot.OnMessage(`.*`, func(context.Context, *bot.Turn, *slackevents.MessageEvent) (bot.Reply, error) {
+	return bot.Reply{Text: "message: whatever"}, nil
+}, "channels:history", "chat:write")
+
+var mentions = bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Turn, _ *slackevents.AppMentionEvent) error {
+	_, err := t.Say(ctx, bot.Reply{Text: "mention: hello"})
+	return err
+}, "app_mentions:read", "chat:write")
+
+// One human message that arrives as message and as app_mention is answered once; of several patterns the first answers.
+func TestOneMessageOneAnswer(t *testing.T) {
+	sim, finish := stage(t, echo, anything, mentions)
+	in, _ := sim.Installed(slacksim.Acme)
+	ctx := context.Background()
+	for _, text := range []string{"<@" + in.BotUserID + "> say hi", "say hi", "hello"} {
+		if _, err := sim.Say(ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	finish()
+	for text, want := range map[string]int{"mention: hello": 1, "message: hi": 1, "message: whatever": 1} {
+		if n := said(sim, slacksim.AcmeGeneral, text); n != want {
+			t.Errorf("%d answers %q, want %d", n, text, want)
+		}
+	}
+}
+
+// A handler that fails is tried again, one that panics too, and a person's mistake is told once.
+func TestFailuresAreTriedAgain(t *testing.T) {
+	var failed, panicked, refused atomic.Int32
+	handlers := []bot.Handler{
+		bot.OnMessage(`^fail`, func(_ context.Context, t *bot.Turn, _ *slackevents.MessageEvent) (bot.Reply, error) {
+			if failed.Add(1); t.Attempt == 1 {
+				return bot.Reply{}, errors.New("not yet")
+			}
+			return bot.Reply{Text: "at last"}, nil
+		}, "im:history", "chat:write"),
+		bot.OnMessage(`^panic`, func(_ context.Context, t *bot.Turn, _ *slackevents.MessageEvent) (bot.Reply, error) {
+			if panicked.Add(1); t.Attempt == 1 {
+				panic("out of luck")
+			}
+			return bot.Reply{Text: "recovered"}, nil
+		}, "im:history", "chat:write"),
+		bot.OnMessage(`.*`, func(context.Context, *bot.Turn, *slackevents.MessageEvent) (bot.Reply, error) {
+			refused.Add(1)
+			return bot.Reply{}, &bot.UserError{Text: "Say fail or panic."}
+		}, "im:history", "chat:write"),
+	}
+	sim, _ := stage(t, handlers...)
+	dm := sim.DM(slacksim.AcmeAdmin)
+	for _, text := range []string{"fail", "panic", "anything"} {
+		if _, err := sim.Say(context.Background(), slacksim.AcmeAdmin, dm, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wait(t, sim, "the answers", func() bool {
+		return said(sim, dm, "at last") == 1 && said(sim, dm, "recovered") == 1 && said(sim, dm, "Say fail or panic.") == 1
+	})
+	if failed.Load() != 2 || panicked.Load() != 2 || refused.Load() != 1 {
+		t.Errorf("runs: %d %d %d, want 2 2 1", failed.Load(), panicked.Load(), refused.Load())
+	}
+}
+
+// A command is answered in time whatever its handler does, and a late answer still arrives.
+func TestCommandsAnswerInTime(t *testing.T) {
+	release := make(chan struct{})
+	handlers := []bot.Handler{
+		bot.OnCommand("/slow", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
+			<-release
+			return bot.Reply{Text: "Here I am."}, nil
+		}).Describe("takes its time", ""),
+		bot.OnCommand("/panic", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) { panic("out of luck") }).Describe("panics", ""),
+		bot.OnCommand("/files", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
+			return bot.Reply{Text: "unreachable"}, nil
+		}).Describe("needs more", ""),
+	}
+	sim, _ := stage(t, handlers...)
+	reply, err := sim.Command(context.Background(), slacksim.AcmeAdmin, slacksim.AcmeGeneral, "/slow")
+	if err != nil || reply.Status != 200 || reply.Took > 3*time.Second || !strings.Contains(reply.Text, "takes longer than Slack lets me wait") {
+		t.Errorf("slow: %v %d after %v: %q", err, reply.Status, reply.Took, reply.Text)
+	}
+	close(release)
+	wait(t, sim, "the late answer", func() bool { return said(sim, slacksim.AcmeGeneral, "Here I am.") == 1 })
+	reply, err = sim.Command(context.Background(), slacksim.AcmeAdmin, slacksim.AcmeGeneral, "/panic")
+	if err != nil || reply.Status != 200 || !strings.Contains(reply.Text, "Something went wrong on our side. Nothing was changed.") || strings.Contains(reply.Text, "luck") {
+		t.Errorf("panic: %v %d %q", err, reply.Status, reply.Text)
+	}
+}
