@@ -3,13 +3,7 @@ package bot
 import (
 	"encoding/json"
 	"testing"
-
-	"switchboard/install"
 )
-
-func key(enterprise, team string) install.Key {
-	return install.Key{AppID: "A1", EnterpriseID: enterprise, TeamID: team}
-}
 
 // Whose connection an event is for: the shapes are those of the SDKs' own tests, with made-up ids.
 func TestEventKey(t *testing.T) {

@@ -240,7 +240,6 @@ func TestBrowser(t *testing.T) {
 	b.open(address)
 	b.reads("h1", "A small Slack")
 	b.reads("main", "Acme Corp", "Birch & Co")
-	b.picture("start")
 
 	// Dana, an admin of Acme, finds the app and reads what it asks for.
 	b.signIn(slacksim.AcmeAdmin)
@@ -257,11 +256,9 @@ func TestBrowser(t *testing.T) {
 	// First she changes her mind.
 	b.click("#add-to-slack")
 	b.reads("h1", "asking for permission")
-	b.picture("consent")
 	b.click("#cancel")
 	b.title("Not connected: you pressed Cancel")
 	b.reads("#unchanged", "Nothing was changed.")
-	b.picture("cancelled")
 	b.click("#next")
 	b.click("#allow")
 	b.title("Connected: Switchboard is in Acme Corp")
@@ -277,7 +274,6 @@ func TestBrowser(t *testing.T) {
 	// The welcome message, and its button.
 	b.open(address + "/client/" + acme + "/dm")
 	b.reads("#messages", "now connected to Acme Corp", "First thing to try:")
-	b.picture("welcome")
 	b.press(`#messages [data-action-id="connection.test"]`)
 	b.reads("#messages", "This is the test message you asked for.")
 	b.type_("hello")
@@ -305,7 +301,6 @@ func TestBrowser(t *testing.T) {
 	b.reads("#messages .from-app", "Working", "Acme Corp")
 	b.reads(".thread-bar", "Thread")
 	b.is("what everybody reads has no buttons", `!document.querySelector("#messages .from-app button[data-action-id]")`)
-	b.picture("mention")
 
 	// The Home tab.
 	b.open(address + "/client/" + acme + "/dm")

@@ -85,11 +85,19 @@ func (s *source) secret(name string) install.Secret {
 			return install.Secret(direct)
 		case file != "":
 			b, err := os.ReadFile(file)
-			if err != nil {
-				s.bad(name+"_FILE", err.Error(), "name a file that this process may read")
-				return ""
+			var path *fs.PathError
+			if errors.As(err, &path) {
+				err = path.Err // without the name: it may be the secret itself, put into the wrong setting
 			}
-			return install.Secret(strings.TrimSpace(string(b)))
+			v := strings.TrimSpace(string(b))
+			switch {
+			case err != nil:
+				s.bad(name+"_FILE", "the file can't be read: "+err.Error(), "name a file that this process may read")
+			case v == "":
+				// Taken for "not set" it would quietly change what runs: another database, a new key, another mode.
+				s.bad(name+"_FILE", "the file is empty", "write the secret into it, or leave "+name+"_FILE out")
+			}
+			return install.Secret(v)
 		}
 	}
 	return ""
@@ -123,8 +131,12 @@ func (f databaseFlags) read(s *source, withKeys bool) database {
 	switch {
 	case strings.HasPrefix(raw, "sqlite:"):
 		d.path = strings.TrimPrefix(raw, "sqlite:")
-		if d.path == "" {
-			s.bad("DATABASE_URL", "names no file behind sqlite:", "write sqlite:PATH, for example sqlite:data/switchboard.db")
+		const fix = "write sqlite:PATH, for example sqlite:data/switchboard.db"
+		switch { // what storage would refuse, said before anything is made on the disk
+		case d.path == "":
+			s.bad("DATABASE_URL", "names no file behind sqlite:", fix)
+		case d.path == ":memory:", strings.ContainsAny(d.path, "?#"), strings.HasPrefix(d.path, "//") && !strings.HasPrefix(d.path, "///"):
+			s.bad("DATABASE_URL", "is not sqlite: and a plain path, without //, ? and #, and not in memory", fix)
 		}
 	case strings.HasPrefix(raw, "postgres://"), strings.HasPrefix(raw, "postgresql://"):
 		if withKeys && d.keys == "" {
@@ -147,10 +159,18 @@ func (d database) keyring() (*storage.Keyring, error) {
 	if d.keys != "" {
 		return storage.ParseKeys(d.keys.Reveal())
 	}
-	if err := os.MkdirAll(filepath.Dir(d.path), 0o700); err != nil {
-		return nil, fmt.Errorf("make data folder: %w", err)
-	}
 	return storage.KeyFile(d.path + ".key")
+}
+
+// makeFolder makes the folder of the SQLite file, for commands that may make the file itself.
+func (d database) makeFolder() error {
+	if d.path == "" {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(d.path), 0o700); err != nil {
+		return fmt.Errorf("make data folder: %w", err)
+	}
+	return nil
 }
 
 // operatorFlags say who runs this copy, to the people who decide about installing it.
@@ -210,7 +230,7 @@ func publicURL(s *source, flag string) string {
 func checkOrigin(s *source, name, raw, fix string) {
 	u, err := url.Parse(raw)
 	switch {
-	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
+	case err != nil || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http":
 		s.bad(name, "is not an address with https:// and a host", fix)
 	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" || u.User != nil:
 		s.bad(name, "has more than a scheme and a host", fix)
@@ -220,7 +240,11 @@ func checkOrigin(s *source, name, raw, fix string) {
 }
 
 func checkListen(s *source, name, addr string) {
-	if _, port, err := net.SplitHostPort(addr); err != nil || port == "" {
+	_, port, err := net.SplitHostPort(addr)
+	if err == nil && port != "" {
+		_, err = net.LookupPort("tcp", port) // a number in range, or a name such as http
+	}
+	if err != nil || port == "" {
 		s.bad(name, fmt.Sprintf("%q is not host:port", addr), "write for example 127.0.0.1:3000, or :3000 for all addresses of this machine")
 	}
 }

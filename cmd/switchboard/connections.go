@@ -156,9 +156,11 @@ func (f databaseFlags) withStore(env *environment, do func(*storage.DB, *install
 	if err := d.mustExist(); err != nil {
 		return err
 	}
-	keys, err := d.keyring()
-	if err != nil {
-		return err
+	var keys *storage.Keyring // none, where the key file was lost: then it is shown that nothing can be read, and no new key is made
+	if _, err := os.Stat(d.path + ".key"); d.keys != "" || !errors.Is(err, fs.ErrNotExist) {
+		if keys, err = d.keyring(); err != nil {
+			return err
+		}
 	}
 	db, err := storage.Open(env.ctx, d.url.Reveal(), keys)
 	if err != nil {

@@ -29,7 +29,7 @@ func newLogger(w io.Writer, level slog.Level, format string) *slog.Logger {
 	}
 	var h slog.Handler
 	if format == "text" {
-		h = tint.NewHandler(w, &tint.Options{Level: level, TimeFormat: time.TimeOnly, ReplaceAttr: redact})
+		h = tint.NewTextHandler(w, &tint.Options{Level: level, TimeFormat: time.TimeOnly, ReplaceAttr: redact})
 	} else {
 		h = slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: redact})
 	}
@@ -38,7 +38,7 @@ func newLogger(w io.Writer, level slog.Level, format string) *slog.Logger {
 
 // tokenLike is what every Slack token and hook address looks like. Nothing of ours prints them; this is for the text of
 // an error from elsewhere.
-var tokenLike = regexp.MustCompile(`(xox[a-z]|xapp|xwfp)[-.][A-Za-z0-9.-]+|/(commands|actions|services|hooks)/[A-Za-z0-9/]{10,}`)
+var tokenLike = regexp.MustCompile(`(xox[a-z]|xapp|xwfp)[-.][A-Za-z0-9.-]+|/(commands|actions|app-actions|app|services|hooks|workflows|triggers)/[A-Za-z0-9/_-]{10,}`)
 
 func redact(_ []string, a slog.Attr) slog.Attr {
 	switch a.Value.Kind() {

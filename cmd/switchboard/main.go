@@ -78,8 +78,14 @@ type exited int
 // run is the whole program with the world handed in. It blocks until the subcommand is done or ctx ended.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) (err error) {
 	defer func() {
-		if code, ok := recover().(exited); ok && code != 0 {
-			err = &usageError{fmt.Errorf("exit %d", int(code))}
+		switch v := recover().(type) {
+		case nil:
+		case exited:
+			if v != 0 {
+				err = &usageError{fmt.Errorf("exit %d", int(v))}
+			}
+		default:
+			panic(v) // a fault of ours must not look like success
 		}
 	}()
 	if len(args) == 0 {

@@ -26,20 +26,23 @@ type migrateStatusCmd struct {
 	JSON bool `help:"Print JSON."`
 }
 
-// open opens the database without keys: the tables' shape needs no secret.
-func (f databaseFlags) open(env *environment) (*storage.DB, database, error) {
+// open opens the database without keys: the tables' shape needs no secret. ready prepares or refuses the place of a
+// SQLite file.
+func (f databaseFlags) open(env *environment, ready func(database) error) (*storage.DB, error) {
 	s := newSource(env.getenv)
 	d := f.read(s, false)
 	if err := s.err(); err != nil {
-		return nil, d, err
+		return nil, err
 	}
-	db, err := storage.Open(env.ctx, d.url.Reveal(), nil)
-	return db, d, err
+	if err := ready(d); err != nil {
+		return nil, err
+	}
+	return storage.Open(env.ctx, d.url.Reveal(), nil)
 }
 
 // Run applies what is missing.
 func (c *migrateUpCmd) Run(env *environment) (err error) {
-	db, _, err := c.open(env)
+	db, err := c.open(env, database.makeFolder)
 	if err != nil {
 		return err
 	}
@@ -61,7 +64,7 @@ func (c *migrateUpCmd) Run(env *environment) (err error) {
 
 // Run shows the steps. It exits with 1 when some are missing.
 func (c *migrateStatusCmd) Run(env *environment) (err error) {
-	db, _, err := c.open(env)
+	db, err := c.open(env, database.mustExist)
 	if err != nil {
 		return err
 	}

@@ -122,6 +122,9 @@ func (c *serveCmd) check(s *source, cfg *appConfig, listen, admin string) {
 // openToServe opens the database. SQLite belongs to this process alone, so it is brought up to date; PostgreSQL is shared
 // with other replicas, so that is left to the operator.
 func openToServe(ctx context.Context, d database) (*storage.DB, error) {
+	if err := d.makeFolder(); err != nil {
+		return nil, err
+	}
 	keys, err := d.keyring()
 	if err != nil {
 		return nil, err
