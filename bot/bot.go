@@ -26,6 +26,9 @@ const (
 	maxBody = 2 << 20
 	// Of it, this much may be spent on our database: what an outage cannot answer is still to be said in time.
 	askBudget = time.Second
+	// Slack takes the ack and a post to the response_url on different ways. One that follows too closely can overtake the
+	// answer it means to replace, and the person would be left with the older of the two.
+	ackSettles = 250 * time.Millisecond
 	// Work after the ack: a response_url lives 30 minutes, but nobody waits that long for a status.
 	afterBudget = 30 * time.Second
 	// How long an event's handler may take.

@@ -209,12 +209,17 @@ func (b *Bot) after(w http.ResponseWriter, r result, address install.Secret, fir
 		return
 	}
 	_ = http.NewResponseController(w).Flush() // the ack must be out before anything that builds on it
+	settled := time.After(ackSettles)
 	b.tasks.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), afterBudget)
 		defer cancel()
 		post := func(reply Reply, replace bool) {
 			if reply.empty() || address == "" {
 				return
+			}
+			if settled != nil {
+				<-settled
+				settled = nil
 			}
 			if err := b.respond(ctx, address, reply.message(replace)); err != nil {
 				b.log.WarnContext(ctx, "reply not delivered", "ref", r.ref, "cause", err)
