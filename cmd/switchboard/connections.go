@@ -3,6 +3,8 @@ package main
 // connections: what an operator asks first. It reads the database and changes nothing.
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +15,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"switchboard/bot"
 	"switchboard/commands"
@@ -78,6 +81,13 @@ func recordOf(in *install.Installer, c install.Connection) record {
 	}
 }
 
+// currentRecord looks at a listed connection as serve does, with its secrets: a list leaves them shut, and one that no
+// key opens would look healthy to the operator while Slack is told to reconnect. It costs a query for each row.
+func currentRecord(ctx context.Context, db *storage.DB, in *install.Installer, listed install.Connection) (record, error) {
+	c, err := db.FindID(ctx, listed.ID)
+	return recordOf(in, c), err
+}
+
 // Run prints all connections.
 func (c *listCmd) Run(env *environment) error {
 	return c.withStore(env, func(db *storage.DB, in *install.Installer) error {
@@ -87,7 +97,9 @@ func (c *listCmd) Run(env *environment) error {
 		}
 		records := make([]record, len(all))
 		for i, con := range all {
-			records[i] = recordOf(in, con)
+			if records[i], err = currentRecord(env.ctx, db, in, con); err != nil {
+				return err
+			}
 		}
 		if c.JSON {
 			return printJSON(env.stdout, records)
@@ -118,7 +130,10 @@ func (c *showCmd) Run(env *environment) error {
 		if i < 0 {
 			return fmt.Errorf("there is no connection %q; see: switchboard connections list", printable(c.Name))
 		}
-		r := recordOf(in, all[i])
+		r, err := currentRecord(env.ctx, db, in, all[i])
+		if err != nil {
+			return err
+		}
 		if c.JSON {
 			return printJSON(env.stdout, r)
 		}
@@ -189,16 +204,30 @@ func (d database) mustExist() error {
 }
 
 func printJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
-	return e.Encode(v)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	// encoding/json leaves U+007F to U+009F alone, and a terminal obeys them. In JSON they can only be inside a string.
+	var safe strings.Builder
+	for _, r := range b.String() {
+		if r >= 0x7f && r < 0xa0 {
+			fmt.Fprintf(&safe, `\u%04x`, r)
+			continue
+		}
+		safe.WriteRune(r)
+	}
+	_, err := io.WriteString(w, safe.String())
+	return err
 }
 
-// printable keeps a workspace's name from steering the terminal.
+// printable keeps a workspace's name from steering the terminal, or from turning the rest of its line around.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
 			return '?'
 		}
 		return r

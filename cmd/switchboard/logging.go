@@ -37,8 +37,10 @@ func newLogger(w io.Writer, level slog.Level, format string) *slog.Logger {
 }
 
 // tokenLike is what every Slack token and hook address looks like. Nothing of ours prints them; this is for the text of
-// an error from elsewhere.
-var tokenLike = regexp.MustCompile(`(xox[a-z]|xapp|xwfp)[-.][A-Za-z0-9.-]+|/(commands|actions|app-actions|app|services|hooks|workflows|triggers)/[A-Za-z0-9/_-]{10,}`)
+// an error from elsewhere. The path of a hook is told by the workspace's id in it, so that the paths in a stack stay.
+var tokenLike = regexp.MustCompile(`(xox[a-z]|xapp|xwfp)[-.][A-Za-z0-9._%+=-]+` +
+	`|hooks\.slack(-gov)?\.com/[A-Za-z0-9/._%+=-]+` +
+	`|/(commands|actions|app-actions|app|services|workflows|triggers|response)/[TE][A-Z0-9]{2,}/[A-Za-z0-9/._%+=-]+`)
 
 func redact(_ []string, a slog.Attr) slog.Attr {
 	switch a.Value.Kind() {

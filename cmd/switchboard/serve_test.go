@@ -108,13 +108,14 @@ func TestInstallListenAnswer(t *testing.T) {
 		if ack, err := w.slack.Press(context.Background(), dana, dm, welcome.TS, "connection.test"); err != nil || ack.Status != http.StatusOK {
 			t.Fatalf("press: %v %+v", err, ack)
 		}
-		w.wait("the test message", func() bool {
+		w.wait("the test message, and the button's answer", func() bool {
+			var found int
 			for _, m := range w.fromApp(dm, dana) {
-				if strings.Contains(m.Text, "This is the test message") {
-					return true
+				if strings.Contains(m.Text, "This is the test message") || strings.Contains(m.Text, "The test message is in your direct messages") {
+					found++
 				}
 			}
-			return false
+			return found == 2
 		})
 		home, _ := w.slack.Home(dana)
 		if _, err := w.slack.PressHome(context.Background(), dana, "connection.check"); err != nil {
