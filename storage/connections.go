@@ -145,15 +145,18 @@ func (db *DB) FindID(ctx context.Context, id string) (install.Connection, error)
 	return c, nil
 }
 
-// List is install.Store's. The sealed columns are not even read.
+// List is install.Store's. Secrets are opened (a fifth of a microsecond each) only to learn whether they can be, and dropped.
 func (db *DB) List(ctx context.Context) ([]install.Connection, error) {
 	var rows []connectionRow
-	if err := db.read.WithContext(ctx).Omit(secretColumns[:]...).Find(&rows).Error; err != nil {
+	if err := db.read.WithContext(ctx).Find(&rows).Error; err != nil {
 		return nil, fault(ctx, "list connections", err)
 	}
 	list := make([]install.Connection, len(rows))
 	for i := range rows {
-		list[i] = rows[i].connection()
+		list[i], _ = db.open(&rows[i])
+		for _, s := range secretsOf(&list[i]) {
+			*s = ""
+		}
 	}
 	// Sorted here, because databases differ in how they order letters.
 	slices.SortFunc(list, func(a, b install.Connection) int {

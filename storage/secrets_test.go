@@ -164,7 +164,7 @@ func TestLostKey(t *testing.T) {
 			})
 			unreadable(t, name+", Update", c, err)
 			list, err := db.List(ctx)
-			if err != nil || len(list) != 1 || list[0].State != install.Active {
+			if err != nil || len(list) != 1 || list[0].State != install.ReconnectRequired || list[0].Reason != install.ReasonUnreadable {
 				t.Errorf("%s, List: %v, %v", name, list, err)
 			}
 			late := full(first.Key)
