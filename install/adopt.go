@@ -45,7 +45,8 @@ func CheckTokenKind(token Secret) error {
 }
 
 // Adopt makes the bot token of cfg.BotToken the one connection: its kind is checked, then Slack is asked. A *TokenError
-// when the token is the wrong one or Slack refuses it; any other error is trouble that can pass.
+// when the token is the wrong one or Slack refuses it; any other error is trouble that can pass. Call it before anything
+// else uses the Installer.
 func (in *Installer) Adopt(ctx context.Context) (Connection, error) {
 	token := in.cfg.BotToken
 	if err := CheckTokenKind(token); err != nil {
@@ -107,6 +108,7 @@ func (in *Installer) Adopt(ctx context.Context) (Connection, error) {
 	if err != nil {
 		return Connection{}, fmt.Errorf("store the connection: %w", err)
 	}
+	in.only = c.Key
 	in.learnNames(ctx, &c)
 	return c, nil
 }

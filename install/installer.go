@@ -57,6 +57,7 @@ type Installer struct {
 	log    *slog.Logger
 	now    func() time.Time
 	secure bool // PublicURL is https
+	only   Key  // single-workspace mode: the one connection, once Adopt has found it
 }
 
 // ErrNotConnected says that a workspace has no connection that could be used: none, a removed or a paused one, or one
@@ -101,6 +102,9 @@ func (in *Installer) Open(ctx context.Context, k Key) (Connection, error) {
 		return Connection{}, fmt.Errorf("open connection: %w", err)
 	case c.Token == "" || c.State == Removed || c.State == Paused:
 		return c, ErrNotConnected
+	case in.cfg.BotToken != "" && c.Key != in.only:
+		// Left over from another token, or from the time before this mode: there is one connection now.
+		return Connection{}, ErrNotConnected
 	}
 	return c, nil
 }

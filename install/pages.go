@@ -200,8 +200,13 @@ func (in *Installer) landing(w http.ResponseWriter, r *http.Request) {
 		for i, s := range in.cfg.Scopes {
 			scopes[i] = scope{s.Name, s.Label, s.Why}
 		}
-		writeJSON(w, http.StatusOK, map[string]any{"app": in.cfg.App.Name, "summary": in.cfg.App.Summary, "operator": in.cfg.App.Operator,
-			"install_url": view.InstallURL, "scopes": scopes, "support_url": in.cfg.App.SupportURL, "privacy_url": in.cfg.App.PrivacyURL})
+		facts := map[string]any{"app": in.cfg.App.Name, "summary": in.cfg.App.Summary, "operator": in.cfg.App.Operator,
+			"install_url": view.InstallURL, "scopes": scopes, "support_url": in.cfg.App.SupportURL, "privacy_url": in.cfg.App.PrivacyURL}
+		if view.Single {
+			delete(facts, "install_url")
+			facts["reason"] = situationSingleWorkspace.reason
+		}
+		writeJSON(w, http.StatusOK, facts)
 		return
 	}
 	in.render(w, http.StatusOK, "landing.html", view)

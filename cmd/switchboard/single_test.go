@@ -394,3 +394,25 @@ func TestWrongKeys(t *testing.T) {
 		}
 	})
 }
+
+// A token of another workspace makes that one the only connection; the former one is not served any more.
+func TestSingleWorkspaceMoves(t *testing.T) {
+	w := newWorld(t, storageURL(t)).start(1, nil)
+	for _, user := range []string{slacksim.AcmeAdmin, slacksim.BirchAdmin} {
+		w.browser().install(user)
+	}
+	w.settle()
+	w.stop()
+	birch, _ := w.slack.Installed(slacksim.Birch)
+	w.startOne(map[string]string{"SLACK_BOT_TOKEN": birch.BotToken, "SLACK_CLIENT_ID": "", "SLACK_CLIENT_SECRET": ""})
+	ctx := context.Background()
+	if reply, err := w.slack.Command(ctx, slacksim.BirchAdmin, slacksim.BirchGeneral, "/connection status"); err != nil || !strings.Contains(reply.Text, "Working") {
+		t.Errorf("Birch: %v %q", err, reply.Text)
+	}
+	if reply, err := w.slack.Command(ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "/connection status"); err != nil || !strings.Contains(reply.Text, "Not connected") {
+		t.Errorf("Acme: %v %q", err, reply.Text)
+	}
+	w.wait("the live status", func() bool {
+		return strings.Contains(string(w.last(slacksim.BirchGeneral, slacksim.BirchAdmin).Blocks), "Just now, with Slack")
+	})
+}

@@ -395,3 +395,17 @@ func TestInstallForAnOrganisation(t *testing.T) {
 		t.Errorf("rows: %+v", rows)
 	}
 }
+
+// An incoming webhook that Slack grants along with the install is kept, its address sealed like a token.
+func TestIncomingWebhookIsKept(t *testing.T) {
+	onEach(t, func(t *testing.T, w *world) {
+		w.startFor()
+		b := w.browser()
+		start := strings.Replace(b.begin("/slack/install"), "chat%3Awrite", "chat%3Awrite%2Cincoming-webhook", 1)
+		b.get(b.consent(start, slacksim.AcmeAdmin, slacksim.Choice{WebhookChannel: slacksim.AcmeGeneral}))
+		c, err := w.store().Find(context.Background(), install.Key{AppID: w.slack.App().ID, TeamID: slacksim.Acme})
+		if err != nil || !strings.HasPrefix(c.Webhook.URL.Reveal(), w.slack.URL()+"/hooks/services/") || c.Webhook.ChannelID != slacksim.AcmeGeneral {
+			t.Errorf("%v %+v", err, c.Webhook)
+		}
+	}) // what is in the database in clear is searched when the test ends
+}
