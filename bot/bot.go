@@ -34,6 +34,7 @@ const (
 	// How long an event's handler may take.
 	eventBudget     = time.Minute
 	eventOpenBudget = 10 * time.Second
+	stopBudget      = time.Minute
 	workers         = 16
 	maxAttempts     = 4
 )
@@ -109,8 +110,11 @@ func New(cfg Config) (*Bot, error) {
 	return b, nil
 }
 
-// Run works the inbox until ctx ends, then finishes what was accepted before, and returns. What still runs a minute after
-// that is given up.
+// ErrGaveUp says that Run ended while a handler was still running.
+var ErrGaveUp = errors.New("handlers still run; what they were doing is given up")
+
+// Run works the inbox until ctx ends, then finishes what was accepted before, and returns: ErrGaveUp if that takes longer
+// than a minute.
 func (b *Bot) Run(ctx context.Context) error {
 	var working sync.WaitGroup
 	for range workers {
@@ -124,9 +128,19 @@ func (b *Bot) Run(ctx context.Context) error {
 			}
 		})
 	}
-	working.Wait()
-	b.tasks.Wait()
-	return nil
+	finished := make(chan struct{})
+	go func() {
+		defer close(finished)
+		working.Wait()
+		b.tasks.Wait()
+	}()
+	<-ctx.Done()
+	select {
+	case <-finished:
+		return nil
+	case <-time.After(stopBudget):
+		return ErrGaveUp
+	}
 }
 
 // Handler is the door for everything Slack sends over HTTP: events, commands, interactions.

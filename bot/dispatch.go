@@ -37,6 +37,16 @@ func call(ctx context.Context, h Handler, t *Turn, payload any) (r Reply, err er
 	return h.run(ctx, t, payload)
 }
 
+// then runs the second part of a reply, as safely as the first.
+func then(ctx context.Context, r Reply) (later Reply, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			later, err = Reply{}, &panicError{v, debug.Stack()}
+		}
+	}()
+	return r.Then(ctx)
+}
+
 // turn opens the connection for key, within patience. Without a usable one the Turn has no client, and err says why.
 func (b *Bot) turn(ctx context.Context, key install.Key, ref string, patience time.Duration) (*Turn, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -179,6 +189,9 @@ func (b *Bot) immediate(ctx context.Context, h Handler, key install.Key, fill fu
 	b.tasks.Go(func() {
 		t, err := b.turn(ctx, key, ref, askBudget)
 		fill(t)
+		if err == nil {
+			defer b.sawTraffic(t.Connection, b.now())
+		}
 		if err != nil && !h.always {
 			done <- b.unavailable(ctx, t, err)
 			return
@@ -229,7 +242,7 @@ func (b *Bot) after(w http.ResponseWriter, r result, address install.Secret, fir
 		if r.late != nil {
 			select {
 			case reply = <-r.late:
-				replace = first
+				replace = first || reply.Replace
 			case <-ctx.Done():
 				return
 			}
@@ -240,9 +253,9 @@ func (b *Bot) after(w http.ResponseWriter, r result, address install.Secret, fir
 		if reply.Then == nil {
 			return
 		}
-		later, err := reply.Then(ctx)
+		later, err := then(ctx, reply)
 		if err != nil {
-			b.log.WarnContext(ctx, "second part of a reply", "ref", r.ref, "cause", install.Cause(err))
+			b.log.WarnContext(ctx, "second part of a reply", failure(err, "ref", r.ref)...)
 			return
 		}
 		post(later, first || replace)
@@ -271,8 +284,12 @@ func (b *Bot) notAllowed(t *Turn, missing []string) Reply {
 		words[i] = DescribeScope(s).Label
 	}
 	t.Log.Info("not allowed", "missing_scopes", missing)
-	return Reply{Text: fmt.Sprintf("%s isn't allowed to do that here yet. Missing: %s. The person who installed it or a workspace admin can allow it: %s",
-		b.install.App().Name, strings.Join(words, ", "), b.install.GrantURL(t.Connection))}
+	h := t.Health()
+	text := fmt.Sprintf("%s isn't allowed to do that here yet. Missing: %s. %s", b.install.App().Name, strings.Join(words, ", "), h.NextStep)
+	if h.GrantURL != "" {
+		text += " Here: " + h.GrantURL
+	}
+	return Reply{Text: text}
 }
 
 // failed logs a handler's error and returns what the person reads.
@@ -286,16 +303,29 @@ func (b *Bot) failed(ctx context.Context, t *Turn, h Handler, err error) Reply {
 }
 
 func (b *Bot) logFailure(ctx context.Context, t *Turn, h Handler, err error) {
-	args := []any{"handler", h.id(), "cause", install.Cause(err), "slack_error", install.SlackError(err), "attempt", t.Attempt}
+	t.Log.ErrorContext(ctx, "handler failed", failure(err, "handler", h.id(), "attempt", t.Attempt)...)
+}
+
+// failure adds what an operator wants to know of err to the attributes of a log line.
+func failure(err error, args ...any) []any {
+	args = append(args, "cause", install.Cause(err), "slack_error", install.SlackError(err))
 	var p *panicError
 	if errors.As(err, &p) {
 		args = append(args, "stack", string(p.stack))
 	}
-	t.Log.ErrorContext(ctx, "handler failed", args...)
+	return args
 }
 
-// backoff is the pause before the next attempt.
-func backoff(attempt int) time.Duration { return time.Duration(1<<(2*(attempt-1))) * time.Second } // 1, 4, 16 s
+// backoff is the pause before the next attempt: 1, 4, 16, then 60 s.
+func backoff(attempt int) time.Duration {
+	if attempt > 3 {
+		return time.Minute
+	}
+	return time.Duration(1<<(2*(attempt-1))) * time.Second
+}
+
+// lifecycle events say that the app left. Nothing else will say it again, so they are tried until they are handled.
+func lifecycle(kind string) bool { return kind == "app_uninstalled" || kind == "tokens_revoked" }
 
 // work brings one event to its handler and tells the inbox how it went.
 func (b *Bot) work(e Event) {
@@ -310,7 +340,7 @@ func (b *Bot) work(e Event) {
 		err = b.inbox.Done(ctx, e)
 	case errors.As(err, &user), errors.As(err, &decode):
 		err = b.inbox.Bury(ctx, e, err)
-	case e.Attempt >= maxAttempts:
+	case e.Attempt >= maxAttempts && !lifecycle(e.Type):
 		b.log.ErrorContext(ctx, "event given up", "event", e.ID, "type", e.Type, "attempts", e.Attempt)
 		err = b.inbox.Bury(ctx, e, err)
 	case errors.As(err, &limited):
@@ -330,10 +360,9 @@ func (b *Bot) handle(ctx context.Context, e Event) error {
 		return &decodeError{err}
 	}
 	in := env.inner
-	lifecycle := e.Type == "app_uninstalled" || e.Type == "tokens_revoked"
 	ref := install.NewRef()
 	t := &Turn{Key: e.Key, Install: b.install, Ref: ref, Log: b.log.With("ref", ref, "key", e.Key.String())}
-	if !lifecycle { // there the token is dead already
+	if !lifecycle(e.Type) { // there the token is dead already
 		if t, err = b.turn(ctx, e.Key, ref, eventOpenBudget); err != nil && !errors.Is(err, install.ErrNotConnected) {
 			return err
 		}
@@ -341,7 +370,7 @@ func (b *Bot) handle(ctx context.Context, e Event) error {
 	connected := t.Slack != nil
 	botUser := orElse(t.Connection.BotUserID, e.BotUserID)
 	if connected {
-		b.sawEvent(ctx, t.Connection, e.At)
+		b.sawTraffic(t.Connection, e.At)
 	}
 	if own(e.Type, in, botUser, t.Connection.BotID) {
 		return nil
@@ -391,6 +420,11 @@ func own(kind string, in inner, botUser, botID string) bool {
 	return botUser != "" && user == botUser || botID != "" && in.BotID == botID
 }
 
+// mentions reports whether a text mentions the user, as <@U1> or <@U1|name>.
+func mentions(text, user string) bool {
+	return user != "" && (strings.Contains(text, "<@"+user+">") || strings.Contains(text, "<@"+user+"|"))
+}
+
 // humanSubtypes are the message subtypes that are a person's new message; edits, deletions and joins are not.
 var humanSubtypes = map[string]bool{"": true, "file_share": true, "me_message": true, "thread_broadcast": true}
 
@@ -405,7 +439,7 @@ func (b *Bot) route(e Event, in inner, botUser string) (h Handler, match []strin
 		if !humanSubtypes[in.Subtype] || in.Hidden || text(in.User) == "" {
 			return Handler{}, nil, false
 		}
-		if !direct && mentionable && botUser != "" && strings.Contains(in.Text, "<@"+botUser) {
+		if !direct && mentionable && mentions(in.Text, botUser) {
 			return Handler{}, nil, false
 		}
 		kind := in.ChannelType
@@ -431,9 +465,9 @@ func (b *Bot) route(e Event, in inner, botUser string) (h Handler, match []strin
 	return h, nil, ok
 }
 
-// sawEvent writes down, at most once a minute for each connection, that Slack still sends events.
-func (b *Bot) sawEvent(ctx context.Context, c install.Connection, at time.Time) {
-	const every, most = time.Minute, 100_000
+// sawTraffic writes down, at most once a minute for each connection, that Slack still sends something.
+func (b *Bot) sawTraffic(c install.Connection, at time.Time) {
+	const every, most, patience = time.Minute, 100_000, 10 * time.Second
 	now := b.now()
 	b.mu.Lock()
 	last, known := b.seen[c.ID]
@@ -448,6 +482,8 @@ func (b *Bot) sawEvent(ctx context.Context, c install.Connection, at time.Time) 
 	if !due {
 		return
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
 	if err := b.install.SawEvent(ctx, c.Key, at); err != nil {
 		b.log.WarnContext(ctx, "keep time of last event", "connection", c.ID, "cause", err)
 	}

@@ -187,6 +187,9 @@ func (i interaction) key(appID string) (k install.Key, team string) {
 	if i.Enterprise != nil && i.Enterprise.ID != "" {
 		k.EnterpriseID = i.Enterprise.ID
 	}
+	if i.View != nil && team == i.View.InstalledTeamID && i.Team != nil && i.Team.ID != team {
+		k.EnterpriseID = "" // what the payload names is the other company's
+	}
 	if !i.Org {
 		k.TeamID = team
 	}

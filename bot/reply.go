@@ -42,9 +42,13 @@ type message struct {
 }
 
 func (r Reply) message(replace bool) message {
-	m := message{Text: r.Text, Blocks: r.Blocks, ResponseType: "ephemeral", ReplaceOriginal: &replace}
-	if r.InChannel {
+	m := message{Text: r.Text, Blocks: r.Blocks, ReplaceOriginal: &replace}
+	switch {
+	case replace: // what is replaced keeps its kind
+	case r.InChannel:
 		m.ResponseType = "in_channel"
+	default:
+		m.ResponseType = "ephemeral"
 	}
 	return m
 }
@@ -124,10 +128,13 @@ func (t *Turn) say(ctx context.Context, r Reply) error {
 	if r.Then == nil {
 		return nil
 	}
-	later, err := r.Then(ctx)
-	if err != nil || later.empty() {
+	later, err := then(ctx, r)
+	if err != nil {
 		// The first answer stands; posting it again on a retry would help nobody.
-		t.Log.WarnContext(ctx, "second part of a reply", "ref", t.Ref, "cause", install.Cause(orNothing(err)))
+		t.Log.WarnContext(ctx, "second part of a reply", failure(err)...)
+		return nil
+	}
+	if later.empty() {
 		return nil
 	}
 	_, _, _, err = t.Slack.UpdateMessageContext(ctx, t.ChannelID, ts, slack.MsgOptionText(later.Text, false), slack.MsgOptionBlocks(later.Blocks...))
@@ -135,13 +142,4 @@ func (t *Turn) say(ctx context.Context, r Reply) error {
 		t.Log.WarnContext(ctx, "update reply", "ref", t.Ref, "slack_error", install.SlackError(err), "cause", install.Cause(err))
 	}
 	return nil
-}
-
-var errNoReply = errors.New("it returned nothing")
-
-func orNothing(err error) error {
-	if err == nil {
-		return errNoReply
-	}
-	return err
 }
