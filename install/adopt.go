@@ -83,6 +83,7 @@ func (in *Installer) Adopt(ctx context.Context) (Connection, error) {
 		Token:     token,
 
 		InstalledAt: now,
+		RenewedAt:   now,
 		State:       Active,
 		StateSince:  now,
 		CheckedAt:   now,

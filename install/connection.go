@@ -58,6 +58,7 @@ const (
 	ReasonInvalidAuth     = "invalid_auth"
 	ReasonMissingScope    = "missing_scope"
 	ReasonUnreadable      = "unreadable"        // the stored token cannot be opened with the keys we have
+	ReasonRemovalSaid     = "removal_said"      // Slack said the app is gone, and could not be asked to confirm it
 	ReasonSlackSilent     = "slack_unavailable" // Slack did not answer, or with an error of its own
 	ReasonRecordsSilent   = "records_unavailable"
 )
@@ -89,10 +90,12 @@ type Connection struct {
 	ExpiresAt    time.Time // zero: the token does not expire
 	Webhook      Webhook
 
-	InstalledBy     string // user ID of the person whose consent is in force
+	InstalledBy     string // user ID of the installer: who brought the app in, or back after a removal
 	InstalledByName string // "" until Slack was asked
-	CreatedAt       time.Time
-	InstalledAt     time.Time // of the consent in force, so the last re-install
+	InstalledAt     time.Time
+	RenewedBy       string    // user ID of the person whose consent is in force: the installer, or who reconnected since
+	RenewedAt       time.Time // of that consent
+	CreatedAt       time.Time // of the first install ever
 	Installs        int       // how many consents there were
 
 	State       State
@@ -111,6 +114,35 @@ func (c Connection) Missing(needed []Scope) []Scope {
 		}
 	}
 	return missing
+}
+
+// lateConsent bounds how much older than the one in force a consent may be and still count as one that came late: a
+// callback takes less. What differs by more differs because a clock was set, and then the newer word is the one in hand.
+const lateConsent = time.Minute
+
+// Consent returns was after one more consent, c, for the same key. Id, history, an operator's pause and the facts that Slack
+// did not repeat stay; the rest is c's. One that came late only counts, as long as what is in force works.
+func (was Connection) Consent(c Connection) Connection {
+	works := was.Token != "" && was.State != Removed && was.State != ReconnectRequired
+	if late := was.RenewedAt.Sub(c.RenewedAt); works && late > 0 && late < lateConsent {
+		was.Installs++
+		return was
+	}
+	c.ID, c.CreatedAt, c.Installs, c.LastEventAt = was.ID, was.CreatedAt, was.Installs+1, was.LastEventAt
+	if c.TeamIcon == "" {
+		c.TeamIcon = was.TeamIcon
+	}
+	if was.State != Removed {
+		// Whoever reconnects does not become the installer, who has rights that any member could take so.
+		c.InstalledBy, c.InstalledByName, c.InstalledAt = was.InstalledBy, was.InstalledByName, was.InstalledAt
+	}
+	if c.Webhook == (Webhook{}) {
+		c.Webhook = was.Webhook // it works as long as the app is installed; a removal has erased it
+	}
+	if was.State == Paused {
+		c.State, c.Reason, c.StateSince = was.State, was.Reason, was.StateSince
+	}
+	return c
 }
 
 // Erase drops every secret and sets the state the connection ends in. Facts and id stay, so that a later install finds

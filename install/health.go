@@ -108,19 +108,20 @@ func (in *Installer) words(h Health) Health {
 }
 
 var reasonText = map[string]string{
-	ReasonUninstalled:      "The app was removed from this workspace.",
-	ReasonTokenRevoked:     "Its access was withdrawn in Slack.",
-	ReasonTokenExpired:     "Its access ran out and couldn't be renewed.",
-	ReasonAccountInactive:  "The app was removed from this workspace, or the workspace was closed.",
-	ReasonInvalidAuth:      "Slack no longer accepts this connection.",
-	ReasonMissingScope:     "Some permissions were not granted.",
-	ReasonUnreadable:       "Its stored access can't be read any more.",
-	ReasonSlackSilent:      "Slack didn't answer, or had trouble of its own.",
-	ReasonRecordsSilent:    "We can't reach our own records right now.",
-	"ekm_access_denied":    "Your organisation's rules stop this.",
-	"org_login_required":   "The workspace is being moved into an organisation.",
-	"team_added_to_org":    "The workspace is being moved into an organisation.",
-	"team_access_required": "The app isn't allowed in this workspace.",
+	ReasonUninstalled:         "The app was removed from this workspace.",
+	ReasonTokenRevoked:        "Its access was withdrawn in Slack.",
+	ReasonTokenExpired:        "Its access ran out and couldn't be renewed.",
+	ReasonAccountInactive:     "The app was removed from this workspace, or the workspace was closed.",
+	ReasonInvalidAuth:         "Slack no longer accepts this connection. If your workspace limits apps to certain IP addresses, check those limits.",
+	ReasonMissingScope:        "Some permissions were not granted.",
+	ReasonUnreadable:          "Its stored access can't be read any more.",
+	ReasonRemovalSaid:         "Slack said the app was removed; we are making sure.",
+	ReasonSlackSilent:         "Slack didn't answer, or had trouble of its own.",
+	ReasonRecordsSilent:       "We can't reach our own records right now.",
+	"ekm_access_denied":       "Your organisation's rules stop this.",
+	"org_login_required":      "The workspace is being moved into an organisation.",
+	"team_added_to_org":       "The workspace is being moved into an organisation.",
+	"team_access_not_granted": "An organisation admin hasn't added the app to this workspace.",
 }
 
 // decisive reports whether an error says something about the token, as against Slack or the network having trouble.
@@ -171,12 +172,7 @@ func judge(c *Connection, id Identity, err error, at time.Time) {
 	}
 }
 
-// Known returns the state from our records alone. It blocks for one look-up at most, until ctx ends.
-func (in *Installer) Known(ctx context.Context, k Key) Health {
-	return in.Assess(in.store.Find(ctx, k))
-}
-
-// Assess is Known for what a look-up returned before: Open's or the store's answer and error.
+// Assess returns the state from our records alone: from what a look-up, Open's or the store's, returned.
 func (in *Installer) Assess(c Connection, err error) Health {
 	if errors.Is(err, ErrNotConnected) {
 		err = nil // a removed or paused connection is still one to show; a missing one has no id

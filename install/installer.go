@@ -36,7 +36,7 @@ type Config struct {
 	ClientSecret Secret
 	AppID        string  // when set, an install of another app is refused
 	SlackURL     string  // "" = https://slack.com
-	PublicURL    string  // what browsers see, without a path; decides the redirect URI and the cookie. Required
+	PublicURL    string  // what browsers see, without a path; decides the redirect URI and the cookie. Required, unless BotToken is set
 	BotToken     Secret  // set: one workspace, no OAuth
 	Scopes       []Scope // what the app needs; asked for, and compared with what was granted
 	Store        Store   // required
@@ -66,11 +66,14 @@ var ErrNotConnected = errors.New("not connected")
 
 // New checks cfg and returns an Installer. It starts nothing.
 func New(cfg Config) (*Installer, error) {
-	public, err := url.Parse(cfg.PublicURL)
-	if err != nil || public.Host == "" || public.Path != "" && public.Path != "/" {
-		return nil, fmt.Errorf("public URL %q is not an address without a path", cfg.PublicURL)
+	var secure bool
+	if cfg.PublicURL != "" || cfg.BotToken == "" {
+		public, err := url.Parse(cfg.PublicURL)
+		if err != nil || public.Host == "" || public.Path != "" && public.Path != "/" {
+			return nil, fmt.Errorf("public URL %q is not an address without a path", cfg.PublicURL)
+		}
+		cfg.PublicURL, secure = public.Scheme+"://"+public.Host, public.Scheme == "https"
 	}
-	cfg.PublicURL = public.Scheme + "://" + public.Host
 	if cfg.SlackURL == "" {
 		cfg.SlackURL = "https://slack.com"
 	}
@@ -78,7 +81,7 @@ func New(cfg Config) (*Installer, error) {
 	if cfg.Store == nil {
 		return nil, errors.New("no store")
 	}
-	in := &Installer{cfg: cfg, store: cfg.Store, http: cfg.HTTP, log: cfg.Log, now: cfg.Now, secure: public.Scheme == "https"}
+	in := &Installer{cfg: cfg, store: cfg.Store, http: cfg.HTTP, log: cfg.Log, now: cfg.Now, secure: secure}
 	if in.http == nil {
 		in.http = NewHTTPClient()
 	}
@@ -148,8 +151,8 @@ type Removal struct {
 }
 
 // RemovalSaid handles Slack's word that the connection of exactly k is gone. The word may come late, twice, and after a
-// re-install, so the token we hold is asked first: if Slack still accepts it, nothing happens, and if Slack does not
-// answer, the error says to try again. An unknown or removed connection is fine.
+// re-install, so the token we hold is asked first. What Slack's answer leaves open is written down and asked again by Run;
+// only the store's own trouble is an error. An unknown or removed connection is fine.
 func (in *Installer) RemovalSaid(ctx context.Context, k Key, said Removal) error {
 	c, err := in.store.Find(ctx, k)
 	if errors.Is(err, ErrNotFound) {
@@ -162,57 +165,116 @@ func (in *Installer) RemovalSaid(ctx context.Context, k Key, said Removal) error
 		// An organisation's row is not removed because one of its workspaces left.
 		return nil
 	}
-	if c.Token != "" {
-		_, err := in.identify(ctx, c.Token)
-		switch {
-		case err == nil:
-			in.log.InfoContext(ctx, "late removal ignored: the token works", "connection", c.ID, "reason", said.Reason)
-			return nil
-		case !decisive(err):
-			return fmt.Errorf("confirm removal: %w", Cause(err))
-		case SlackError(err) == ReasonTokenExpired && said.At.Before(c.InstalledAt):
-			return nil // about an older install; this one's token merely ran out
-		}
-	}
+	gone := in.isGone(ctx, c, said)
 	asked := c.Token
 	c, err = in.store.Update(ctx, c.Key, func(row *Connection) error {
-		// Another token means that a re-install came in between. None means that the other of the two events did.
-		if row.State != Removed && (row.Token == asked || row.Token == "") {
+		switch {
+		case row.State == Removed || row.Token != asked && row.Token != "":
+			// The other of the two events was first, or a re-install came in between.
+		case gone == yes:
 			end := Removed
 			if said.Reason == ReasonTokenRevoked {
 				end = ReconnectRequired // if the app went with it, Slack says so in a second event
 			}
 			row.Erase(end, said.Reason, in.now())
+		case gone == no && row.Reason == ReasonRemovalSaid:
+			row.SetState(Active, ReasonNone, in.now())
+		case gone == unclear:
+			row.SetState(Retrying, ReasonRemovalSaid, said.At)
 		}
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("handle removal: %w", err)
 	}
-	in.log.InfoContext(ctx, "removal handled", "connection", c.ID, "key", c.Key.String(), "reason", said.Reason, "state", string(c.State))
+	in.log.InfoContext(ctx, "removal handled", "connection", c.ID, "key", c.Key.String(), "reason", said.Reason, "confirmed", gone.String(), "state", string(c.State))
 	return nil
 }
 
+type verdict int
+
 const (
-	sweepEvery = time.Hour
-	// How long the record of an install attempt is kept.
-	attemptsKept = 90 * 24 * time.Hour
+	unclear verdict = iota
+	yes
+	no
 )
 
-// Run sweeps old install attempts until ctx ends.
+func (v verdict) String() string { return [...]string{"unclear", "yes", "no"}[v] }
+
+// isGone asks Slack about the token we hold.
+func (in *Installer) isGone(ctx context.Context, c Connection, said Removal) verdict {
+	// event_time has whole seconds: a word of the same second may be about this install.
+	about := yes
+	if said.At.Before(c.RenewedAt.Truncate(time.Second)) {
+		about = no // it is about an older one
+	}
+	if c.Token == "" {
+		return about
+	}
+	_, err := in.identify(ctx, c.Token)
+	if err == nil {
+		return no
+	}
+	switch SlackError(err) {
+	case ReasonAccountInactive, ReasonTokenRevoked:
+		return yes
+	case ReasonTokenExpired, ReasonInvalidAuth:
+		return about // it says nothing of the app: the token ran out, or our address isn't allowed
+	}
+	in.log.InfoContext(ctx, "confirm removal", "connection", c.ID, "slack_error", SlackError(err), "cause", Cause(err))
+	return unclear
+}
+
+// recheckRemovals asks again about the connections whose removal Slack left open.
+func (in *Installer) recheckRemovals(ctx context.Context) error {
+	all, err := in.store.List(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range all {
+		if c.State == Retrying && c.Reason == ReasonRemovalSaid {
+			err = errors.Join(err, in.RemovalSaid(ctx, c.Key, Removal{Reason: ReasonUninstalled, At: c.StateSince}))
+		}
+	}
+	return err
+}
+
+const (
+	recheckEvery = time.Minute
+	sweepEvery   = time.Hour
+	// How long the record of an install attempt is kept, and of one that never came back from Slack: anybody can start one.
+	attemptsKept  = 90 * 24 * time.Hour
+	abandonedKept = 7 * 24 * time.Hour
+)
+
+// Run asks again about removals that were left open, and sweeps old install attempts, until ctx ends.
 func (in *Installer) Run(ctx context.Context) error {
-	tick := time.NewTicker(sweepEvery)
-	defer tick.Stop()
-	for {
-		if n, err := in.store.SweepAttempts(ctx, in.now().Add(-attemptsKept)); err != nil && ctx.Err() == nil {
-			in.log.WarnContext(ctx, "sweep install attempts", "cause", err)
-		} else if n > 0 {
+	recheck, sweep := time.NewTicker(recheckEvery), time.NewTicker(sweepEvery)
+	defer recheck.Stop()
+	defer sweep.Stop()
+	quietly := func(doing string, err error) {
+		if err != nil && ctx.Err() == nil {
+			in.log.WarnContext(ctx, doing, "cause", err)
+		}
+	}
+	sweepNow := func() {
+		now := in.now()
+		n, err := in.store.SweepAttempts(ctx, now.Add(-attemptsKept), now.Add(-abandonedKept))
+		quietly("sweep install attempts", err)
+		if n > 0 {
 			in.log.InfoContext(ctx, "swept install attempts", "count", n)
 		}
+	}
+	quietly("recheck removals", in.recheckRemovals(ctx))
+	sweepNow()
+	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
+		case <-recheck.C:
+			quietly("recheck removals", in.recheckRemovals(ctx))
+		case <-sweep.C:
+			sweepNow()
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -27,6 +28,7 @@ const (
 	startBudget    = 2 * time.Second
 	callbackBudget = 25 * time.Second
 	extrasBudget   = 3 * time.Second // names, icon and welcome message, none of which the install needs
+	recordBudget   = 3 * time.Second
 	secretBytes    = 32
 )
 
@@ -52,6 +54,14 @@ func (in *Installer) Handler() http.Handler {
 	mux.HandleFunc("GET /{$}", in.landing)
 	mux.HandleFunc("GET /slack/install", in.start)
 	mux.HandleFunc("GET /slack/oauth_redirect", in.callback)
+	// A pattern for GET also takes HEAD, and a link checker must not use up somebody's state.
+	for _, path := range []string{"/slack/install", "/slack/oauth_redirect"} {
+		mux.HandleFunc("HEAD "+path, func(w http.ResponseWriter, _ *http.Request) {
+			in.guard(w)
+			w.Header().Set("Allow", http.MethodGet)
+			w.WriteHeader(http.StatusMethodNotAllowed)
+		})
+	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { in.show(w, r, in.page(situationNoPage, "")) })
 	return mux
 }
@@ -176,15 +186,17 @@ func (in *Installer) callback(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), callbackBudget)
 	defer cancel()
 
-	a, p := in.take(ctx, r, state)
+	back := Return{AnswerHash: hashOfAnswer(code, refusal), At: in.now()}
+	if cookie, err := r.Cookie(in.cookieName()); err == nil {
+		back.BrowserHash, _ = hashSecret(cookie.Value)
+	}
+	a, p := in.take(ctx, back, state)
 	if p == nil {
-		var done page
+		done := in.page(situationNothingHere, a.Ref)
 		switch {
 		case refusal != "":
 			done = in.refused(refusal, query.Get("error_description") != "", a.Ref)
-		case code == "":
-			done = in.page(situationNothingHere, a.Ref)
-		default:
+		case code != "":
 			done = in.finish(ctx, &a, code)
 		}
 		p = &done
@@ -193,51 +205,60 @@ func (in *Installer) callback(w http.ResponseWriter, r *http.Request) {
 	in.show(w, r, *p)
 }
 
-// take consumes the state. It returns the attempt to go on with, or the page to show instead.
-func (in *Installer) take(ctx context.Context, r *http.Request, state string) (Attempt, *page) {
+// hashOfAnswer tells what Slack sent the browser back with from anything else it could have.
+func hashOfAnswer(code, refusal string) []byte {
+	sum := sha256.Sum256([]byte(code + "\x00" + refusal))
+	return sum[:]
+}
+
+// take consumes the state. It returns the attempt to go on with, or the page to show instead; an attempt without a
+// reference is none to record.
+func (in *Installer) take(ctx context.Context, back Return, state string) (Attempt, *page) {
 	unknown := Attempt{Ref: NewRef(), StartedAt: in.now()}
 	stop := func(a Attempt, s situation) (Attempt, *page) {
 		p := in.page(s, a.Ref)
 		return a, &p
 	}
+	unrecorded := func(s situation) (Attempt, *page) {
+		p := in.page(s, unknown.Ref)
+		return Attempt{}, &p
+	}
 	hash, ok := hashSecret(state)
 	if !ok {
-		return stop(unknown, situationUnknownState)
+		// Never one of ours, so not an attempt either: whoever makes up addresses gets no rows for it.
+		in.log.InfoContext(ctx, "callback with a made-up state", "ref", unknown.Ref)
+		return unrecorded(situationUnknownState)
 	}
-	a, err := in.store.TakeAttempt(ctx, hash, in.now())
+	back.StateHash = hash
+	a, err := in.store.TakeAttempt(ctx, back)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return stop(unknown, situationUnknownState)
 	case errors.Is(err, ErrStateExpired):
 		return stop(a, situationExpired)
+	case errors.Is(err, ErrOtherBrowser):
+		// Perhaps a mail scanner or a chat's preview: the browser that started can still finish.
+		in.log.InfoContext(ctx, "callback in another browser", "ref", unknown.Ref, "attempt", a.Ref)
+		return unrecorded(situationOtherBrowser)
 	case errors.Is(err, ErrStateUsed):
-		p := in.again(ctx, r, hash, a)
+		p := in.again(ctx, back, a)
 		return Attempt{}, &p
 	case err != nil:
 		in.log.ErrorContext(ctx, "consume state", "ref", unknown.Ref, "cause", err)
-		p := in.page(situationRecordsDown, unknown.Ref)
-		return Attempt{}, &p
-	case !in.sameBrowser(r, a):
-		return stop(a, situationOtherBrowser)
+		return unrecorded(situationRecordsDown)
 	}
 	return a, nil
 }
 
-func (in *Installer) sameBrowser(r *http.Request, a Attempt) bool {
-	cookie, err := r.Cookie(in.cookieName())
-	if err != nil {
-		return false
-	}
-	hash, ok := hashSecret(cookie.Value)
-	return ok && subtle.ConstantTimeCompare(hash, a.BrowserHash) == 1
-}
-
-// again answers a reload, the back button or a double click: with how the first one ended, if this is the browser that
-// made it. The first may still be under way; it is waited for, within ctx.
-func (in *Installer) again(ctx context.Context, r *http.Request, hash []byte, a Attempt) page {
-	if !in.sameBrowser(r, a) {
+// again answers for a state that was used. To a reload, the back button or a double click in the browser that used it, it
+// says how that ended; the first request may still be under way, and is waited for. Another answer of Slack's for the same
+// state was not looked at, and the person has to know.
+func (in *Installer) again(ctx context.Context, back Return, a Attempt) page {
+	if subtle.ConstantTimeCompare(back.BrowserHash, a.BrowserHash) != 1 {
 		return in.page(situationUsed, a.Ref)
 	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for a.EndedAt.IsZero() {
@@ -247,18 +268,34 @@ func (in *Installer) again(ctx context.Context, r *http.Request, hash []byte, a 
 		case <-tick.C:
 		}
 		var err error
-		if a, err = in.store.TakeAttempt(ctx, hash, in.now()); !errors.Is(err, ErrStateUsed) {
+		if a, err = in.store.TakeAttempt(ctx, back); !errors.Is(err, ErrStateUsed) {
 			return in.page(situationUsed, a.Ref)
 		}
 	}
-	if a.Outcome != OutcomeConnected && a.Outcome != OutcomeReconnected {
-		return in.page(situationUsed, a.Ref)
+	connected := a.Outcome == OutcomeConnected || a.Outcome == OutcomeReconnected
+	var c Connection
+	if connected {
+		var err error
+		if c, err = in.store.FindID(ctx, a.ConnectionID); err != nil {
+			return in.page(situationUsed, a.Ref)
+		}
 	}
-	c, err := in.store.FindID(ctx, a.ConnectionID)
-	if err != nil {
+	switch same := subtle.ConstantTimeCompare(back.AnswerHash, a.AnswerHash) == 1; {
+	case same && connected:
+		return in.success(ctx, installed{now: c, before: &c, by: a.UserID, again: true}, a.Ref)
+	case same:
+		for _, s := range situations {
+			if s.reason == a.Reason {
+				return in.page(s, a.Ref)
+			}
+		}
 		return in.page(situationUsed, a.Ref)
+	case connected:
+		p := in.page(situationSecondAnswer, a.Ref)
+		p.name("first", orElse(c.TeamName, "The first workspace"))
+		return p
 	}
-	return in.success(ctx, installed{now: c, before: &c, by: a.UserID, again: true}, a.Ref)
+	return in.page(situationAfterRefusal, a.Ref)
 }
 
 // finish spends the code and stores what Slack granted.
@@ -294,6 +331,8 @@ func (in *Installer) finish(ctx context.Context, a *Attempt, code string) page {
 		},
 		InstalledBy: granted.AuthedUser.ID,
 		InstalledAt: now,
+		RenewedBy:   granted.AuthedUser.ID,
+		RenewedAt:   now,
 		State:       Active,
 		StateSince:  now,
 		CheckedAt:   now,
@@ -314,7 +353,7 @@ func (in *Installer) finish(ctx context.Context, a *Attempt, code string) page {
 	case in.cfg.AppID != "" && c.AppID != in.cfg.AppID:
 		in.log.ErrorContext(ctx, "exchange code: Slack answered for another app", "ref", a.Ref, "want", in.cfg.AppID, "got", c.AppID)
 		return in.page(situationNotSetUp, a.Ref)
-	case bound.ID != "" && (bound.TeamID != c.TeamID || bound.AppID != c.AppID):
+	case bound.ID != "" && (bound.TeamID != c.TeamID || bound.AppID != c.AppID || bound.Org() && bound.EnterpriseID != c.EnterpriseID):
 		p := in.page(situationWrongWorkspace, a.Ref)
 		p.name("chosen", c.TeamName)
 		p.name("wanted", bound.TeamName)
@@ -323,10 +362,6 @@ func (in *Installer) finish(ctx context.Context, a *Attempt, code string) page {
 	}
 	id, err := in.identify(ctx, token)
 	if err != nil {
-		if decisive(err) {
-			in.log.WarnContext(ctx, "auth.test after exchange", "ref", a.Ref, "slack_error", SlackError(err))
-			return in.page(situationNotActive, a.Ref)
-		}
 		return in.slackRefused(ctx, "auth.test after exchange", err, a.Ref)
 	}
 	if !granted.IsEnterpriseInstall && id.TeamID != c.TeamID {
@@ -389,7 +424,7 @@ func (in *Installer) success(ctx context.Context, i installed, ref string) page 
 	welcomed := true
 	if i.fresh() && in.cfg.Welcome != nil {
 		work.Go(func() {
-			if err := in.cfg.Welcome(ctx, in.Client(i.now), i.now); err != nil {
+			if err := in.welcome(ctx, i.now); err != nil {
 				welcomed = false
 				in.log.WarnContext(ctx, "welcome message", "ref", ref, "connection", i.now.ID, "slack_error", SlackError(err), "cause", Cause(err))
 			}
@@ -404,6 +439,16 @@ func (in *Installer) success(ctx context.Context, i installed, ref string) page 
 	work.Wait()
 	i.now = c
 	return in.successPage(ctx, i, welcomed, ref)
+}
+
+// welcome calls Config.Welcome; if that panics, the install stands all the same.
+func (in *Installer) welcome(ctx context.Context, c Connection) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("welcome message panicked: %v", v)
+		}
+	}()
+	return in.cfg.Welcome(ctx, in.Client(c), c)
 }
 
 // learnNames asks Slack for the workspace's picture and the installer's name, and keeps them. Both are only for people to
@@ -464,6 +509,8 @@ func (in *Installer) record(ctx context.Context, a Attempt, p page) {
 	if a.Ref == "" { // shown again, or there is no database to write to
 		return
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordBudget) // the callback's own may be spent
+	defer cancel()
 	a.Outcome, a.Reason, a.EndedAt = p.outcome, p.Reason, in.now()
 	level := in.log.InfoContext
 	if p.outcome == OutcomeFailed {

@@ -169,7 +169,9 @@ func orElse(s, other string) string {
 
 // landing answers GET /: what the app does, what it asks for, who runs it, and the button.
 func (in *Installer) landing(w http.ResponseWriter, r *http.Request) {
-	if err := in.store.Ready(r.Context()); err != nil {
+	ctx, cancel := context.WithTimeout(r.Context(), startBudget)
+	defer cancel()
+	if err := in.store.Ready(ctx); err != nil {
 		in.log.WarnContext(r.Context(), "landing page: not ready", "cause", err)
 		in.show(w, r, in.page(situationUpdating, NewRef()))
 		return
@@ -254,10 +256,14 @@ func (in *Installer) successPage(ctx context.Context, i installed, welcomed bool
 		if len(gained) > 0 {
 			p.Facts = append(p.Facts, "Now allowed: "+strings.Join(in.labels(gained), ", ")+".")
 		}
-	case i.before.InstalledBy != "" && i.before.InstalledBy != i.by && c.InstalledAt.Sub(i.before.InstalledAt) < 2*stateLife:
+	case i.before.RenewedBy != "" && i.before.RenewedBy != i.by && c.RenewedAt.Sub(i.before.RenewedAt) < 2*stateLife:
 		p.Reason = "connected_by_other"
 		p.Title = "Already connected: " + app.Name + " is in " + name
-		p.Happened = orElse(i.before.InstalledByName, "Somebody else") + " connected this workspace a moment ago. There is one connection per workspace, and it works."
+		other := "Somebody else"
+		if i.before.RenewedBy == i.before.InstalledBy {
+			other = orElse(i.before.InstalledByName, other)
+		}
+		p.Happened = other + " connected this workspace a moment ago. There is one connection per workspace, and it works."
 	default:
 		p.Reason = "already_connected"
 		p.Title, p.Happened = "Already connected: "+app.Name+" is in "+name, "Everything is working; nothing to do."
@@ -270,6 +276,9 @@ func (in *Installer) successPage(ctx context.Context, i installed, welcomed bool
 	}
 	if !welcomed {
 		p.Facts = append(p.Facts, "We couldn't send you a message in Slack. You find "+app.Name+" there under Apps.")
+	}
+	if !i.fresh() {
+		return p
 	}
 	p.First = []string{
 		"In Slack, type /connection status to see whether it works, any time.",

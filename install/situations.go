@@ -66,7 +66,11 @@ var (
 	situationOtherBrowser = situation{"other_browser", http.StatusBadRequest, OutcomeRefused,
 		"Not connected: you started in a different browser", "You started in a different browser, or this one doesn't keep cookies. Finish there, or start again here.", nothing, startAgain, aboutApp, false}
 	situationUsed = situation{"state_used", http.StatusConflict, "",
-		"Nothing to do: this link was already used", "Each link works once, and this one has been used, perhaps by a reload or the back button.", "An install that finished before still stands.", startAgain, aboutApp, false}
+		"Not connected here: this link was already used", "Each link works once, and this one has been used, perhaps in another browser or window.", "An install that finished with it still stands.", startAgain, aboutApp, false}
+	situationSecondAnswer = situation{"second_answer", http.StatusConflict, "",
+		"Not connected: this link was already used", "This link had been used before, for {first}, and each works once. What you allowed just now was not added.", "{first} stays connected.", step{"Continue with Slack once more", toStart}, aboutApp, false}
+	situationAfterRefusal = situation{"used_after_refusal", http.StatusConflict, "",
+		"Not connected yet: this link was used up", "The first try with this link ended without a connection, and each link works once.", nothing, startAgain, aboutApp, false}
 	situationNothingHere = situation{"nothing_here", http.StatusBadRequest, "",
 		"Nothing to do here", "This address is where Slack sends people back to. To connect {app}, start from the install page.", nothing, step{"Go to the install page", toLanding}, step{}, false}
 	situationUnknownLink = situation{"link_unknown", http.StatusNotFound, OutcomeRefused,
@@ -110,6 +114,11 @@ var (
 	situationNoPage = situation{"no_such_page", http.StatusNotFound, "",
 		"There is no such page", "There is nothing at this address.", nothing, step{"Go to the install page", toLanding}, step{}, false}
 )
+
+// situations are the endings that a reload has to find again by their reason.
+var situations = []situation{situationCancelled, situationDenied, situationExpired, situationCodeSpent, situationNotSetUp, situationNotDistributed,
+	situationPermission, situationPolicy, situationAccount, situationOrgInstalled, situationMoving, situationNotActive, situationSlackDown,
+	situationSlackSlow, situationNotStored, situationUnexpected}
 
 // refusals maps what Slack says, on the redirect or at the exchange, to what the person reads. Codes that are not here are
 // unexpected. https://docs.slack.dev/reference/methods/oauth.v2.access
@@ -155,6 +164,7 @@ var refusals = map[string]situation{
 	"account_inactive": situationNotActive,
 	"invalid_auth":     situationNotActive,
 	"token_revoked":    situationNotActive,
+	"token_expired":    situationNotActive,
 
 	"internal_error":      situationSlackDown,
 	"fatal_error":         situationSlackDown,

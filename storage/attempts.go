@@ -27,21 +27,21 @@ func (db *DB) StartAttempt(ctx context.Context, a install.Attempt) error {
 }
 
 // TakeAttempt is install.Store's. The state is valid until the moment it expires, and not in it.
-func (db *DB) TakeAttempt(ctx context.Context, stateHash []byte, at time.Time) (install.Attempt, error) {
+func (db *DB) TakeAttempt(ctx context.Context, r install.Return) (install.Attempt, error) {
 	const doing = "take attempt"
-	if at.IsZero() {
+	if r.At.IsZero() {
 		return install.Attempt{}, fmt.Errorf("%s: it needs a time, or the state would stay unused", doing)
 	}
 	var taken, rows []attemptRow
 	err := db.transact(ctx, func(tx *gorm.DB) error {
 		taken, rows = nil, nil
 		take := tx.Model(&taken).Clauses(clause.Returning{}).
-			Where("state_hash = ? AND returned_at = 0 AND expires_at > ?", stateHash, micros(at)).
-			Update("returned_at", micros(at))
+			Where("state_hash = ? AND browser_hash = ? AND returned_at = 0 AND expires_at > ?", r.StateHash, append([]byte{}, r.BrowserHash...), micros(r.At)).
+			Updates(map[string]any{"returned_at": micros(r.At), "answer_hash": append([]byte{}, r.AnswerHash...)})
 		if take.Error != nil || len(taken) == 1 {
 			return take.Error
 		}
-		return tx.Where("state_hash = ?", stateHash).Find(&rows).Error
+		return tx.Where("state_hash = ?", r.StateHash).Find(&rows).Error
 	})
 	switch {
 	case err != nil:
@@ -52,8 +52,10 @@ func (db *DB) TakeAttempt(ctx context.Context, stateHash []byte, at time.Time) (
 		return install.Attempt{}, install.ErrNotFound
 	case rows[0].ReturnedAt != 0:
 		return rows[0].attempt(), install.ErrStateUsed
+	case rows[0].ExpiresAt <= micros(r.At):
+		return rows[0].attempt(), install.ErrStateExpired
 	}
-	return rows[0].attempt(), install.ErrStateExpired
+	return rows[0].attempt(), install.ErrOtherBrowser
 }
 
 // EndAttempt is install.Store's. The attempt is found by its StateHash.
@@ -92,10 +94,10 @@ func (db *DB) Attempts(ctx context.Context, n int) ([]install.Attempt, error) {
 }
 
 // SweepAttempts is install.Store's.
-func (db *DB) SweepAttempts(ctx context.Context, before time.Time) (int64, error) {
+func (db *DB) SweepAttempts(ctx context.Context, kept, abandoned time.Time) (int64, error) {
 	var swept int64
 	err := db.transact(ctx, func(tx *gorm.DB) error {
-		sweep := tx.Where("started_at < ?", micros(before)).Delete(&attemptRow{})
+		sweep := tx.Where("started_at < ? OR returned_at = 0 AND started_at < ?", micros(kept), micros(abandoned)).Delete(&attemptRow{})
 		swept = sweep.RowsAffected
 		return sweep.Error
 	})

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"gorm.io/gorm"
 
 	"switchboard/install"
@@ -119,7 +120,7 @@ func full(k install.Key) install.Connection {
 		Token: "xoxe.xoxb-token", RefreshToken: "xoxe-1-refresh", ExpiresAt: t0.Add(12 * time.Hour),
 		Webhook: install.Webhook{URL: "https://hooks.slack.com/services/T/B/secret", Channel: "#general", ChannelID: "C1",
 			ConfigurationURL: "https://acme.slack.com/services/B1"},
-		InstalledBy: "U1", InstalledByName: "Ann", InstalledAt: t0,
+		InstalledBy: "U1", InstalledByName: "Ann", InstalledAt: t0, RenewedBy: "U1", RenewedAt: t0,
 		State: install.Active, Reason: "because", StateSince: t0.Add(time.Second), CheckedAt: t0.Add(2 * time.Second),
 		LastEventAt: t0.Add(3 * time.Second),
 	}
@@ -211,7 +212,7 @@ func testPutAndReadBack(t *testing.T, f fixture) {
 
 func testPutAgain(t *testing.T, f fixture) {
 	first := put(t, f, full(key("A-again", "E1", "T1")))
-	again := install.Connection{Key: first.Key, TeamName: "Acme 2", Token: "xoxb-2", InstalledAt: t0.Add(time.Minute), State: install.Active}
+	again := install.Connection{Key: first.Key, TeamName: "Acme 2", Token: "xoxb-2", InstalledBy: "U2", InstalledAt: t0.Add(time.Minute), RenewedBy: "U2", RenewedAt: t0.Add(time.Minute), State: install.Active}
 	now, before, err := f.Put(t.Context(), again)
 	if err != nil || before == nil {
 		t.Fatalf("Put: before %v, error %v", before, err)
@@ -219,6 +220,9 @@ func testPutAgain(t *testing.T, f fixture) {
 	same(t, "before", *before, first)
 	want := again
 	want.ID, want.CreatedAt, want.Installs = first.ID, first.CreatedAt, 2
+	// What Slack did not repeat stays, and so does the installer.
+	want.LastEventAt, want.TeamIcon, want.Webhook = first.LastEventAt, first.TeamIcon, first.Webhook
+	want.InstalledBy, want.InstalledByName, want.InstalledAt = first.InstalledBy, first.InstalledByName, first.InstalledAt
 	same(t, "now", now, want)
 	found, err := f.Find(t.Context(), first.Key)
 	if err != nil {
@@ -229,9 +233,9 @@ func testPutAgain(t *testing.T, f fixture) {
 
 func testPutOlderConsent(t *testing.T, f fixture) {
 	first := put(t, f, full(key("A-older", "", "T1")))
-	for name, at := range map[string]time.Time{"a microsecond older": t0.Add(-time.Microsecond), "no time": {}} {
+	for name, at := range map[string]time.Time{"a microsecond older": t0.Add(-time.Microsecond), "a callback's time older": t0.Add(-30 * time.Second)} {
 		late := full(first.Key)
-		late.Token, late.InstalledAt, late.TeamName = "xoxb-late", at, "Late"
+		late.Token, late.RenewedAt, late.TeamName = "xoxb-late", at, "Late"
 		now, before, err := f.Put(t.Context(), late)
 		if err != nil || before == nil {
 			t.Fatalf("%s: before %v, error %v", name, before, err)
@@ -243,6 +247,32 @@ func testPutOlderConsent(t *testing.T, f fixture) {
 	tie.Token = "xoxb-tie"
 	if now := put(t, f, tie); now.Token != "xoxb-tie" || now.Installs != 4 {
 		t.Errorf("a consent of the same moment was not taken: %d installs", now.Installs)
+	}
+	// A clock that was set back is no late consent, and neither is anything when there is no token to keep.
+	back := full(first.Key)
+	back.Token, back.RenewedAt = "xoxb-back", t0.Add(-time.Hour)
+	if now := put(t, f, back); now.Token != "xoxb-back" {
+		t.Error("a consent by a clock that was set back was dropped")
+	}
+	if _, err := f.Update(t.Context(), first.Key, func(c *install.Connection) error {
+		c.Erase(install.Removed, install.ReasonUninstalled, t0)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	back.Token, back.RenewedAt = "xoxb-again", back.RenewedAt.Add(-time.Second)
+	if now := put(t, f, back); now.Token != "xoxb-again" || now.State != install.Active {
+		t.Error("a removed connection kept a new install out")
+	}
+	// An operator's pause outlives a re-install.
+	if _, err := f.Update(t.Context(), first.Key, func(c *install.Connection) error {
+		c.SetState(install.Paused, "operator", t0)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if now := put(t, f, full(first.Key)); now.State != install.Paused || now.Token == "" {
+		t.Errorf("a paused connection became %s", now.State)
 	}
 }
 
@@ -294,7 +324,7 @@ func testPutTogetherNewerWins(t *testing.T, f fixture) {
 	k := key("A-newer", "", "T1")
 	together(callers, func(i int) {
 		c := full(k)
-		c.InstalledAt = t0.Add(time.Duration(i) * time.Microsecond)
+		c.RenewedAt = t0.Add(time.Duration(i) * time.Microsecond)
 		c.Token = install.Secret(fmt.Sprintf("xoxb-%d", i))
 		if _, _, err := f.Put(t.Context(), c); err != nil {
 			t.Error(err)
@@ -302,7 +332,7 @@ func testPutTogetherNewerWins(t *testing.T, f fixture) {
 	})
 	c, err := f.Find(t.Context(), k)
 	if err != nil || c.Token.Reveal() != fmt.Sprintf("xoxb-%d", callers-1) || c.Installs != callers {
-		t.Errorf("consent of %v is in force after %d installs, error %v", c.InstalledAt, c.Installs, err)
+		t.Errorf("consent of %v is in force after %d installs, error %v", c.RenewedAt, c.Installs, err)
 	}
 }
 
@@ -332,7 +362,7 @@ func testIDSurvives(t *testing.T, f fixture) {
 			t.Errorf("%d sealed bytes are left after a removal", n)
 		}
 		c := full(first.Key)
-		c.InstalledAt = at
+		c.InstalledAt, c.RenewedAt = at, at
 		back := put(t, f, c)
 		if back.ID != first.ID || !back.CreatedAt.Equal(first.CreatedAt) || back.State != install.Active || back.Installs != round+2 {
 			t.Errorf("round %d: %s since %v, %s, %d installs", round, back.ID, back.CreatedAt, back.State, back.Installs)
@@ -544,7 +574,7 @@ func testFindOrder(t *testing.T, f fixture) {
 		var have []install.Connection
 		for i, rest := 0, m; i < len(rows); i, rest = i+1, rest/3 {
 			// Of two rows that fit alike the latest consent is the one that counts, so the first is the latest.
-			c := install.Connection{Key: key(app, rows[i].enterprise, rows[i].team), InstalledAt: t0.Add(-time.Duration(i) * time.Second), State: install.Active}
+			c := install.Connection{Key: key(app, rows[i].enterprise, rows[i].team), RenewedAt: t0.Add(-time.Duration(i) * time.Second), State: install.Active}
 			switch rest % 3 {
 			case 0:
 				continue
@@ -570,7 +600,7 @@ func testFindOrder(t *testing.T, f fixture) {
 
 	// Rows under two organisations, neither of them the one asked for: the latest consent.
 	old, latest := full(key("A-two", "E1", "T1")), full(key("A-two", "E2", "T1"))
-	latest.InstalledAt = t0.Add(time.Second)
+	latest.RenewedAt = t0.Add(time.Second)
 	put(t, f, latest)
 	put(t, f, old)
 	if c, err := f.Find(t.Context(), key("A-two", "", "T1")); err != nil || c.EnterpriseID != "E2" {
@@ -687,6 +717,11 @@ func attempt(name string, started time.Time) install.Attempt {
 		ExpiresAt: started.Add(10 * time.Minute), TeamHint: "T1", BoundTo: "con_1"}
 }
 
+// back is the browser that started a, sent back by Slack.
+func back(a install.Attempt, at time.Time) install.Return {
+	return install.Return{StateHash: a.StateHash, BrowserHash: a.BrowserHash, AnswerHash: []byte("answer"), At: at}
+}
+
 func start(t *testing.T, db install.Store, a install.Attempt) install.Attempt {
 	t.Helper()
 	if err := db.StartAttempt(t.Context(), a); err != nil {
@@ -716,7 +751,7 @@ func testAttempts(t *testing.T, f fixture) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(want[:max(0, min(n, 5))], append([]install.Attempt{}, got...)); diff != "" {
+		if diff := cmp.Diff(want[:max(0, min(n, 5))], append([]install.Attempt{}, got...), cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("the newest %d (-want +got):\n%s", n, diff)
 		}
 	}
@@ -736,44 +771,52 @@ func testAttempts(t *testing.T, f fixture) {
 
 func testTakeAttempt(t *testing.T, f fixture) {
 	a := start(t, f, attempt("take", t0))
-	back := t0.Add(time.Minute)
-	if _, err := f.TakeAttempt(t.Context(), a.StateHash, time.Time{}); err == nil {
+	returned := t0.Add(time.Minute)
+	if _, err := f.TakeAttempt(t.Context(), back(a, time.Time{})); err == nil {
 		t.Error("a state was taken at no time")
 	}
-	got, err := f.TakeAttempt(t.Context(), a.StateHash, back)
+	// Another browser, or one without a cookie, gets nothing and spoils nothing.
+	for _, browser := range [][]byte{nil, {}, []byte("another"), a.StateHash} {
+		stranger := back(a, returned)
+		stranger.BrowserHash = browser
+		if got, err := f.TakeAttempt(t.Context(), stranger); err != install.ErrOtherBrowser || !got.ReturnedAt.IsZero() {
+			t.Errorf("browser %x: %v %v", browser, got.ReturnedAt, err)
+		}
+	}
+	got, err := f.TakeAttempt(t.Context(), back(a, returned))
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.ReturnedAt = back
-	if diff := cmp.Diff(a, got); diff != "" {
+	a.ReturnedAt, a.AnswerHash = returned, []byte("answer")
+	if diff := cmp.Diff(a, got, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("taken (-want +got):\n%s", diff)
 	}
 	// Used stays used, also when it is old by now, and the first return stays the one that is written down.
-	for _, at := range []time.Time{back.Add(time.Second), back.Add(time.Hour)} {
-		got, err = f.TakeAttempt(t.Context(), a.StateHash, at)
+	for _, at := range []time.Time{returned.Add(time.Second), returned.Add(time.Hour)} {
+		got, err = f.TakeAttempt(t.Context(), back(a, at))
 		if err != install.ErrStateUsed {
 			t.Errorf("the second time: %v", err)
 		}
-		if diff := cmp.Diff(a, got); diff != "" {
+		if diff := cmp.Diff(a, got, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("the second time (-want +got):\n%s", diff)
 		}
 	}
 
 	late := start(t, f, attempt("late", t0))
 	for _, at := range []time.Time{late.ExpiresAt.Add(time.Hour), late.ExpiresAt} {
-		got, err = f.TakeAttempt(t.Context(), late.StateHash, at)
+		got, err = f.TakeAttempt(t.Context(), back(late, at))
 		if err != install.ErrStateExpired {
 			t.Errorf("too late: %v", err)
 		}
-		if diff := cmp.Diff(late, got); diff != "" {
+		if diff := cmp.Diff(late, got, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("too late (-want +got):\n%s", diff)
 		}
 	}
-	if _, err = f.TakeAttempt(t.Context(), late.StateHash, late.ExpiresAt.Add(-time.Microsecond)); err != nil {
+	if _, err = f.TakeAttempt(t.Context(), back(late, late.ExpiresAt.Add(-time.Microsecond))); err != nil {
 		t.Errorf("in the last moment: %v", err)
 	}
 	for _, hash := range [][]byte{nil, {}, []byte("unknown"), a.StateHash[:31]} {
-		if _, err = f.TakeAttempt(t.Context(), hash, back); err != install.ErrNotFound {
+		if _, err = f.TakeAttempt(t.Context(), install.Return{StateHash: hash, BrowserHash: a.BrowserHash, At: returned}); err != install.ErrNotFound {
 			t.Errorf("hash %x: %v", hash, err)
 		}
 	}
@@ -785,7 +828,7 @@ func testTakeAttemptOnce(t *testing.T, f fixture) {
 		a := start(t, f, attempt(fmt.Sprintf("once-%d", round), t0))
 		var won atomic.Int64
 		together(consumers, func(i int) {
-			got, err := f.TakeAttempt(t.Context(), a.StateHash, t0.Add(time.Duration(i+1)*time.Second))
+			got, err := f.TakeAttempt(t.Context(), back(a, t0.Add(time.Duration(i+1)*time.Second)))
 			switch {
 			case err == nil:
 				won.Add(1)
@@ -807,7 +850,7 @@ func testSweepAttempts(t *testing.T, f fixture) {
 	for i := range 10 {
 		start(t, f, attempt(fmt.Sprintf("sweep-%d", i), t0.Add(time.Duration(i)*time.Second)))
 	}
-	n, err := f.SweepAttempts(t.Context(), t0.Add(4*time.Second))
+	n, err := f.SweepAttempts(t.Context(), t0.Add(4*time.Second), time.Time{})
 	if err != nil || n != 4 {
 		t.Errorf("swept %d, error %v", n, err)
 	}
@@ -815,14 +858,24 @@ func testSweepAttempts(t *testing.T, f fixture) {
 	if err != nil || len(left) != 6 || left[5].Ref != "sweep-4" {
 		t.Errorf("%d are left, error %v", len(left), err)
 	}
-	if n, err = f.SweepAttempts(t.Context(), time.Time{}); err != nil || n != 0 {
+	if n, err = f.SweepAttempts(t.Context(), time.Time{}, time.Time{}); err != nil || n != 0 {
 		t.Errorf("swept %d before the zero time, error %v", n, err)
+	}
+	// One that came back is kept longer than those that never did.
+	if _, err = f.TakeAttempt(t.Context(), back(left[0], t0.Add(time.Minute))); err != nil {
+		t.Fatal(err)
+	}
+	if n, err = f.SweepAttempts(t.Context(), time.Time{}, t0.AddDate(1, 0, 0)); err != nil || n != 5 {
+		t.Errorf("swept %d abandoned ones, error %v", n, err)
+	}
+	if left, err = f.Attempts(t.Context(), 100); err != nil || len(left) != 1 || left[0].ReturnedAt.IsZero() {
+		t.Errorf("%d are left, error %v", len(left), err)
 	}
 }
 
 func clearAttempts(t *testing.T, f fixture) {
 	t.Helper()
-	if _, err := f.SweepAttempts(t.Context(), t0.AddDate(100, 0, 0)); err != nil {
+	if _, err := f.SweepAttempts(t.Context(), t0.AddDate(100, 0, 0), time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -842,10 +895,10 @@ func testEndedContext(t *testing.T, f fixture) {
 			return err
 		},
 		"Start":    func() error { return f.StartAttempt(ctx, attempt("ctx 2", t0)) },
-		"Take":     func() error { _, err := f.TakeAttempt(ctx, a.StateHash, t0); return err },
+		"Take":     func() error { _, err := f.TakeAttempt(ctx, back(a, t0)); return err },
 		"End":      func() error { return f.EndAttempt(ctx, a) },
 		"Attempts": func() error { _, err := f.Attempts(ctx, 1); return err },
-		"Sweep":    func() error { _, err := f.SweepAttempts(ctx, t0); return err },
+		"Sweep":    func() error { _, err := f.SweepAttempts(ctx, t0, t0); return err },
 		"Ready":    func() error { return f.Ready(ctx) },
 		"Schema":   func() error { return f.CheckSchema(ctx) },
 		"Status":   func() error { _, err := f.MigrationStatus(ctx); return err },
@@ -855,7 +908,7 @@ func testEndedContext(t *testing.T, f fixture) {
 			t.Errorf("%s after the caller left: %v", name, err)
 		}
 	}
-	if _, err := f.TakeAttempt(t.Context(), a.StateHash, t0); err != nil {
+	if _, err := f.TakeAttempt(t.Context(), back(a, t0)); err != nil {
 		t.Errorf("the state was consumed for a caller who had left: %v", err)
 	}
 }

@@ -51,21 +51,20 @@ func (db *DB) Put(ctx context.Context, c install.Connection) (now install.Connec
 		if err != nil {
 			return err
 		}
-		was, _ := db.open(&old)
+		was, readable := db.open(&old)
 		before = &was
+		next := was.Consent(c)
 		row = old
+		row.Facts = factsOf(next)
 		var changed []int
-		if row.Facts.InstalledAt > micros(c.InstalledAt) {
-			row.Facts.Installs++ // a consent that came late
-		} else {
-			fresh.CreatedAt, fresh.Installs = was.CreatedAt, was.Installs+1
-			row.Facts = factsOf(fresh)
-			changed = []int{0, 1, 2}
-			for i := range secretColumns {
-				if err := db.seal(&row, &fresh, i); err != nil {
-					return err
-				}
+		for i := range secretColumns {
+			if readable && *secretsOf(&was)[i] == *secretsOf(&next)[i] {
+				continue
 			}
+			if err := db.seal(&row, &next, i); err != nil {
+				return err
+			}
+			changed = append(changed, i)
 		}
 		if err := writeRow(tx, &row, changed); err != nil {
 			return err
@@ -106,7 +105,7 @@ func (db *DB) Find(ctx context.Context, k install.Key) (install.Connection, erro
 	best := slices.MinFunc(rows, func(a, b connectionRow) int {
 		return cmp.Or(
 			cmp.Compare(distance(a, k), distance(b, k)),
-			cmp.Compare(b.Facts.InstalledAt, a.Facts.InstalledAt),
+			cmp.Compare(b.Facts.RenewedAt, a.Facts.RenewedAt),
 			cmp.Compare(a.ID, b.ID),
 		)
 	})

@@ -34,9 +34,9 @@ type facts struct {
 	BotUserID, BotID, Scopes                                  string
 	ExpiresAt                                                 int64
 	WebhookChannel, WebhookChannelID, WebhookConfigurationURL string
-	InstalledBy, InstalledByName                              string
+	InstalledBy, InstalledByName, RenewedBy                   string
 	CreatedAt                                                 int64 `gorm:"autoCreateTime:false"` // GORM would write now
-	InstalledAt                                               int64
+	InstalledAt, RenewedAt                                    int64
 	Installs                                                  int64
 	State, Reason                                             string
 	StateSince, CheckedAt, LastEventAt                        int64
@@ -46,7 +46,7 @@ type facts struct {
 type attemptRow struct {
 	ID                                        int64 `gorm:"primaryKey"`
 	Ref                                       string
-	StateHash, BrowserHash                    []byte
+	StateHash, BrowserHash, AnswerHash        []byte
 	StartedAt, ExpiresAt, ReturnedAt, EndedAt int64
 	TeamHint, BoundTo, Outcome, Reason        string
 	ConnectionID, TeamID, UserID              string
@@ -64,8 +64,8 @@ func factsOf(c install.Connection) facts {
 		WebhookChannel:          text(c.Webhook.Channel),
 		WebhookChannelID:        text(c.Webhook.ChannelID),
 		WebhookConfigurationURL: text(c.Webhook.ConfigurationURL),
-		InstalledBy:             text(c.InstalledBy), InstalledByName: text(c.InstalledByName),
-		CreatedAt: micros(c.CreatedAt), InstalledAt: micros(c.InstalledAt), Installs: int64(c.Installs),
+		InstalledBy:             text(c.InstalledBy), InstalledByName: text(c.InstalledByName), RenewedBy: text(c.RenewedBy),
+		CreatedAt: micros(c.CreatedAt), InstalledAt: micros(c.InstalledAt), RenewedAt: micros(c.RenewedAt), Installs: int64(c.Installs),
 		State: text(string(c.State)), Reason: text(c.Reason), StateSince: micros(c.StateSince),
 		CheckedAt: micros(c.CheckedAt), LastEventAt: micros(c.LastEventAt),
 	}
@@ -81,8 +81,8 @@ func (r *connectionRow) connection() install.Connection {
 		ExpiresAt: moment(f.ExpiresAt),
 		Webhook: install.Webhook{Channel: f.WebhookChannel, ChannelID: f.WebhookChannelID,
 			ConfigurationURL: f.WebhookConfigurationURL},
-		InstalledBy: f.InstalledBy, InstalledByName: f.InstalledByName,
-		CreatedAt: moment(f.CreatedAt), InstalledAt: moment(f.InstalledAt), Installs: int(f.Installs),
+		InstalledBy: f.InstalledBy, InstalledByName: f.InstalledByName, RenewedBy: f.RenewedBy,
+		CreatedAt: moment(f.CreatedAt), InstalledAt: moment(f.InstalledAt), RenewedAt: moment(f.RenewedAt), Installs: int(f.Installs),
 		State: install.State(f.State), Reason: f.Reason, StateSince: moment(f.StateSince),
 		CheckedAt: moment(f.CheckedAt), LastEventAt: moment(f.LastEventAt),
 	}
@@ -122,7 +122,9 @@ func (db *DB) open(r *connectionRow) (c install.Connection, readable bool) {
 			for _, s := range secrets {
 				*s = ""
 			}
-			c.State, c.Reason = install.ReconnectRequired, install.ReasonUnreadable
+			if c.State != install.Paused { // that is the operator's word, and no key changes it
+				c.State, c.Reason = install.ReconnectRequired, install.ReasonUnreadable
+			}
 			return c, false
 		}
 		*secrets[i] = install.Secret(secret)
@@ -146,7 +148,8 @@ func (db *DB) seal(r *connectionRow, c *install.Connection, secret int) error {
 func attemptRowOf(a install.Attempt) attemptRow {
 	return attemptRow{
 		Ref: text(a.Ref), StateHash: append([]byte{}, a.StateHash...), BrowserHash: append([]byte{}, a.BrowserHash...),
-		StartedAt: micros(a.StartedAt), ExpiresAt: micros(a.ExpiresAt), ReturnedAt: micros(a.ReturnedAt),
+		AnswerHash: append([]byte{}, a.AnswerHash...),
+		StartedAt:  micros(a.StartedAt), ExpiresAt: micros(a.ExpiresAt), ReturnedAt: micros(a.ReturnedAt),
 		EndedAt: micros(a.EndedAt), TeamHint: text(a.TeamHint), BoundTo: text(a.BoundTo),
 		Outcome: text(string(a.Outcome)), Reason: text(a.Reason),
 		ConnectionID: text(a.ConnectionID), TeamID: text(a.TeamID), UserID: text(a.UserID),
@@ -155,7 +158,7 @@ func attemptRowOf(a install.Attempt) attemptRow {
 
 func (r *attemptRow) attempt() install.Attempt {
 	return install.Attempt{
-		Ref: r.Ref, StateHash: r.StateHash, BrowserHash: r.BrowserHash,
+		Ref: r.Ref, StateHash: r.StateHash, BrowserHash: r.BrowserHash, AnswerHash: r.AnswerHash,
 		StartedAt: moment(r.StartedAt), ExpiresAt: moment(r.ExpiresAt), ReturnedAt: moment(r.ReturnedAt),
 		EndedAt: moment(r.EndedAt), TeamHint: r.TeamHint, BoundTo: r.BoundTo,
 		Outcome: install.Outcome(r.Outcome), Reason: r.Reason,

@@ -21,8 +21,10 @@ CREATE TABLE connections (
     webhook_configuration_url text   NOT NULL,
     installed_by              text   NOT NULL,
     installed_by_name         text   NOT NULL,
+    renewed_by                text   NOT NULL,
     created_at                bigint NOT NULL,
     installed_at              bigint NOT NULL,
+    renewed_at                bigint NOT NULL, -- of the newest consent
     installs                  bigint NOT NULL,
     state                     text   NOT NULL,
     reason                    text   NOT NULL,
@@ -46,6 +48,7 @@ CREATE TABLE install_attempts (
     ref           text   NOT NULL,
     state_hash    bytea  NOT NULL,
     browser_hash  bytea  NOT NULL,
+    answer_hash   bytea  NOT NULL, -- of what Slack sent the browser back with
     started_at    bigint NOT NULL,
     expires_at    bigint NOT NULL,
     returned_at   bigint NOT NULL, -- 0: the state was not consumed

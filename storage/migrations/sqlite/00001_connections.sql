@@ -21,8 +21,10 @@ CREATE TABLE connections (
     webhook_configuration_url text    NOT NULL,
     installed_by              text    NOT NULL,
     installed_by_name         text    NOT NULL,
+    renewed_by                text    NOT NULL,
     created_at                integer NOT NULL,
     installed_at              integer NOT NULL,
+    renewed_at                integer NOT NULL, -- of the newest consent
     installs                  integer NOT NULL,
     state                     text    NOT NULL,
     reason                    text    NOT NULL,
@@ -46,6 +48,7 @@ CREATE TABLE install_attempts (
     ref           text    NOT NULL,
     state_hash    blob    NOT NULL,
     browser_hash  blob    NOT NULL,
+    answer_hash   blob    NOT NULL, -- of what Slack sent the browser back with
     started_at    integer NOT NULL,
     expires_at    integer NOT NULL,
     returned_at   integer NOT NULL, -- 0: the state was not consumed
