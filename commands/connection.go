@@ -5,7 +5,11 @@ package commands
 
 import (
 	"context"
+	"errors"
+	"regexp"
+	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/slack-go/slack"
 
@@ -17,7 +21,7 @@ const (
 	actionCheck = "connection.check"
 	actionTest  = "connection.test"
 	actionGrant = "connection.grant" // a link; Slack tells us of the press all the same
-	actionHome  = "connection.home"
+	actionOpen  = "connection.open"
 )
 
 var connection = bot.OnCommand("/connection", func(ctx context.Context, t *bot.Turn, c *slack.SlashCommand) (bot.Reply, error) {
@@ -37,117 +41,174 @@ const (
 
 // answer finds the words' answer. It never fails: what cannot be found out is said.
 func answer(ctx context.Context, t *bot.Turn, words string, to audience) bot.Reply {
-	word, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(words)), " ")
-	switch strings.Trim(word, "?!.,") {
-	case "", "status":
-		if word == "" && to != private {
-			return help(t, "", to)
-		}
-		return status(ctx, t, to)
-	case "help", "hi", "hello", "hey":
-		return help(t, "", to)
+	said := strings.FieldsFunc(words, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune("?!.,;:", r) })
+	known := func(list ...string) bool {
+		return slices.ContainsFunc(said, func(w string) bool { return slices.Contains(list, strings.ToLower(w)) })
 	}
-	return help(t, word, to)
+	switch {
+	case len(said) == 0 && to == private, known("status", "working", "works"):
+		return status(ctx, t, to)
+	case len(said) == 0, known("help", "hi", "hello", "hey", "thanks", "thank"):
+		return help(t, "")
+	case len(said) == 1 && plainWord.MatchString(said[0]):
+		return help(t, "I don't know “"+said[0]+"”. ")
+	}
+	return help(t, "I know only a few words. ")
 }
 
+// plainWord is what can be repeated to a person as it was typed: no mention, no markup.
+var plainWord = regexp.MustCompile(`^[\p{L}\p{N}_-]{1,40}$`)
+
 // status answers from our records at once, and lets the live answer follow.
-func status(_ context.Context, t *bot.Turn, to audience) bot.Reply {
-	known := t.Health()
-	who := viewer{audience: to, userID: t.UserID, outsider: outsider(t), mayAct: isInstaller(t)}
+func status(ctx context.Context, t *bot.Turn, to audience) bot.Reply {
+	who := viewer{audience: to, standing: unknown}
+	if outsider(t) {
+		who.standing = stranger
+	} else if isInstaller(t) {
+		who.standing = keeper
+	}
+	return statusFor(ctx, t, who)
+}
+
+func statusFor(_ context.Context, t *bot.Turn, who viewer) bot.Reply {
 	if t.Slack == nil {
 		// No token to ask with: what we know is all there is.
-		return statusReply(t, known, who, false)
+		return statusReply(t, t.Health(), who, false)
 	}
-	quick := statusReply(t, known, who, true)
+	quick := statusReply(t, t.Health(), who, true)
 	quick.Then = func(ctx context.Context) (bot.Reply, error) { return live(ctx, t, who), nil }
 	return quick
 }
 
-// live asks Slack and says what came of it.
+// live asks Slack, about the connection and about the person, and says what came of it.
 func live(ctx context.Context, t *bot.Turn, who viewer) bot.Reply {
 	health := t.Install.Check(ctx, t.Key)
-	if !who.mayAct && who.audience != public && !health.Broken() {
-		who.mayAct = mayAct(ctx, t)
+	if who.standing == unknown && who.audience != public {
+		who.standing, _ = standingOf(ctx, t) // not knowing shows less, and nothing else
 	}
 	return statusReply(t, health, who, false)
 }
 
 // pressedCheck is *Check again* on a status, in a message or in the App Home.
 var pressedCheck = bot.OnAction(actionCheck, func(ctx context.Context, t *bot.Turn, a *slack.InteractionCallback) (bot.Reply, error) {
-	if !mayAct(ctx, t) {
-		return bot.Reply{}, refusal(t)
+	if err := mustKeep(ctx, t); err != nil {
+		return bot.Reply{}, err
 	}
 	if a.View.Type == slack.VTHomeTab {
+		if t.Slack == nil {
+			return bot.Reply{}, nil // without a token the tab can't be changed; it names the time it is from
+		}
 		return bot.Reply{Then: func(ctx context.Context) (bot.Reply, error) {
-			return bot.Reply{}, publishHome(ctx, t, t.Install.Check(ctx, t.Key))
+			return bot.Reply{}, publishHome(ctx, t, t.Install.Check(ctx, t.Key), "")
 		}}, nil
 	}
-	who := viewer{audience: private, userID: t.UserID, mayAct: true}
+	who := viewer{audience: private, standing: keeper}
 	if !a.Container.IsEphemeral {
 		who.audience = direct
 	}
-	quick := status(ctx, t, who.audience)
-	quick.Replace = true
-	quick.Then = func(ctx context.Context) (bot.Reply, error) { return live(ctx, t, who), nil }
-	return quick, nil
+	reply := statusFor(ctx, t, who)
+	reply.Replace = true
+	return reply, nil
 }, "users:read").Always()
 
 // pressedTest is *Send a test message*: the shortest proof that the connection can write.
-var pressedTest = bot.OnAction(actionTest, func(ctx context.Context, t *bot.Turn, _ *slack.InteractionCallback) (bot.Reply, error) {
-	if !mayAct(ctx, t) {
-		return bot.Reply{}, refusal(t)
+var pressedTest = bot.OnAction(actionTest, func(ctx context.Context, t *bot.Turn, a *slack.InteractionCallback) (bot.Reply, error) {
+	if err := mustKeep(ctx, t); err != nil {
+		return bot.Reply{}, err
 	}
 	text := "This is the test message you asked for. " + t.Install.App().Name + " can write to you in this workspace."
 	if _, _, err := t.Slack.PostMessageContext(ctx, t.UserID, slack.MsgOptionText(text, false)); err != nil {
 		t.Log.WarnContext(ctx, "test message", "slack_error", install.SlackError(err), "cause", install.Cause(err))
+		if install.SlackError(err) == "" {
+			// No answer is not a no: it may have been sent.
+			return bot.Reply{}, &bot.UserError{Text: "Slack didn't answer in time, so we don't know whether the test message was sent. Look in your direct messages. Reference: " + t.Ref + "."}
+		}
 		return bot.Reply{}, &bot.UserError{Text: "The test message could not be sent. Type /connection status to see why. Reference: " + t.Ref + "."}
 	}
-	return bot.Reply{Text: "The test message is in your direct messages with " + t.Install.App().Name + "."}, nil
+	done := "The test message is in your direct messages with " + t.Install.App().Name + "."
+	if a.View.Type == slack.VTHomeTab {
+		return bot.Reply{Then: func(ctx context.Context) (bot.Reply, error) {
+			return bot.Reply{}, publishHome(ctx, t, t.Install.Check(ctx, t.Key), done+" You find them under Messages.")
+		}}, nil
+	}
+	return bot.Reply{Text: done}, nil
 }, "chat:write", "users:read")
 
-// refusal is for people who press what is not theirs to press.
-func refusal(t *bot.Turn) error {
-	if outsider(t) {
-		return &bot.UserError{Text: "Only people of the workspace that installed this app can do that. Nothing was changed."}
-	}
-	return &bot.UserError{Text: "Only the person who installed this app and workspace admins can do that. Nothing was changed."}
-}
+// standing is what a person is to the workspace that the connection is for.
+type standing int
 
-// outsider reports whether the person who acts belongs to another workspace: in a shared channel they can press our
-// buttons, and being an admin over there counts for nothing here.
+const (
+	unknown  standing = iota // Slack was not asked, or did not answer
+	stranger                 // of another company, or a guest
+	member
+	keeper // the installer, or an admin: gets the buttons
+)
+
+// outsider reports whether the person who acts is known to belong to another workspace: in a shared channel they can press
+// our buttons, and being an admin over there counts for nothing here.
 func outsider(t *bot.Turn) bool {
 	c := t.Connection
-	return t.UserTeam != "" && c.ID != "" && t.UserTeam != c.TeamID && (!c.Org() || t.UserTeam[0] == 'E' && t.UserTeam != c.EnterpriseID)
+	switch t.UserTeam {
+	case "", c.TeamID, c.EnterpriseID: // on Grid Slack names the organisation
+		return false
+	}
+	return c.ID != "" && !c.Org() // workspaces of an organisation can't be told from others by their id: users.info can
 }
 
 func isInstaller(t *bot.Turn) bool {
-	return t.UserID != "" && t.UserID == t.Connection.InstalledBy && !outsider(t)
+	c := t.Connection
+	surely := !c.Org() || t.UserTeam == c.EnterpriseID
+	return t.UserID != "" && t.UserID == c.InstalledBy && surely && !outsider(t)
 }
 
-// mayAct reports whether the person is the installer or an admin of this very workspace. What Slack does not say counts
-// as no. It blocks for one call to Slack, unless the person is the installer.
-func mayAct(ctx context.Context, t *bot.Turn) bool {
-	if outsider(t) {
-		return false
-	}
-	if isInstaller(t) {
-		return true
-	}
-	if t.Slack == nil || t.UserID == "" {
-		return false
+// errUnasked says that there was nothing to ask Slack with.
+var errUnasked = errors.New("no token to ask with")
+
+// standingOf finds out what the person is here. What Slack does not say counts as no. It blocks for one call to Slack,
+// unless the answer is known.
+func standingOf(ctx context.Context, t *bot.Turn) (standing, error) {
+	switch {
+	case outsider(t):
+		return stranger, nil
+	case isInstaller(t):
+		return keeper, nil
+	case t.Slack == nil || t.UserID == "":
+		return unknown, errUnasked
 	}
 	u, err := t.Slack.GetUserInfoContext(ctx, t.UserID)
 	if err != nil {
-		t.Log.WarnContext(ctx, "ask whether the person is an admin", "slack_error", install.SlackError(err), "cause", install.Cause(err))
-		return false
+		t.Log.WarnContext(ctx, "ask what the person is", "slack_error", install.SlackError(err), "cause", install.Cause(err))
+		return unknown, err
 	}
 	c := t.Connection
-	same := u.TeamID == c.TeamID
+	ours := u.TeamID == c.TeamID && !c.Org()
 	admin := u.IsAdmin || u.IsOwner || u.IsPrimaryOwner
-	if c.Org() || !same && c.EnterpriseID != "" {
+	if !ours && c.EnterpriseID != "" {
 		// On Grid a person belongs to the organisation; the flags then speak of the workspace asked about.
-		same = u.Enterprise.EnterpriseID == c.EnterpriseID && c.EnterpriseID != ""
+		ours = u.Enterprise.EnterpriseID == c.EnterpriseID
 		admin = admin || u.Enterprise.IsAdmin || u.Enterprise.IsOwner
 	}
-	return same && admin && !u.IsStranger && !u.Deleted && !u.IsRestricted && !u.IsUltraRestricted
+	switch {
+	case !ours || u.IsStranger || u.Deleted || u.IsRestricted || u.IsUltraRestricted:
+		return stranger, nil
+	case admin:
+		return keeper, nil
+	}
+	return member, nil
+}
+
+// mustKeep refuses people who press what is not theirs to press, in words for them.
+func mustKeep(ctx context.Context, t *bot.Turn) error {
+	is, err := standingOf(ctx, t)
+	switch {
+	case is == keeper:
+		return nil
+	case errors.Is(err, errUnasked):
+		return &bot.UserError{Text: "This app can't ask Slack who you are while it isn't connected. Nothing was changed. Type /connection status to see what to do."}
+	case err != nil:
+		return &bot.UserError{Text: "We couldn't ask Slack whether you may do that. Nothing was changed. Try again in a minute. Reference: " + t.Ref + "."}
+	case is == stranger:
+		return &bot.UserError{Text: "Only people of the workspace that installed this app can do that. Nothing was changed."}
+	}
+	return &bot.UserError{Text: "Only the person who installed this app and workspace admins can do that. Nothing was changed."}
 }

@@ -21,25 +21,31 @@ var homeOpened = bot.OnEvent("app_home_opened", func(ctx context.Context, t *bot
 		return nil
 	}
 	t.UserID = e.User
-	return publishHome(ctx, t, t.Install.Check(ctx, t.Key))
+	return publishHome(ctx, t, t.Install.Check(ctx, t.Key), "")
 }, "users:read")
 
-// publishHome shows h to t.UserID. It blocks for two calls to Slack.
-func publishHome(ctx context.Context, t *bot.Turn, h install.Health) error {
-	who := viewer{audience: direct, userID: t.UserID, outsider: outsider(t)}
-	who.mayAct = mayAct(ctx, t)
-	view := slack.HomeTabViewRequest{Type: slack.VTHomeTab, Blocks: slack.Blocks{BlockSet: homeBlocks(t, h, who, time.Now())}}
+// publishHome shows h to t.UserID, with a line about what was just done, "" for none. It blocks for two calls to Slack.
+func publishHome(ctx context.Context, t *bot.Turn, h install.Health, done string) error {
+	is, err := standingOf(ctx, t)
+	if err != nil {
+		is = unknown
+	}
+	who := viewer{audience: direct, standing: is}
+	view := slack.HomeTabViewRequest{Type: slack.VTHomeTab, Blocks: slack.Blocks{BlockSet: homeBlocks(t, h, who, time.Now(), done)}}
 	if _, err := t.Slack.PublishViewContext(ctx, slack.PublishViewContextRequest{UserID: t.UserID, View: view}); err != nil {
 		return fmt.Errorf("publish home: %w", err)
 	}
 	return nil
 }
 
-func homeBlocks(t *bot.Turn, h install.Health, who viewer, now time.Time) []slack.Block {
+func homeBlocks(t *bot.Turn, h install.Health, who viewer, now time.Time, done string) []slack.Block {
 	app := t.Install.App()
 	blocks := statusReply(t, h, who, false).Blocks
-	if who.outsider {
+	if who.standing == stranger {
 		return blocks
+	}
+	if done != "" {
+		blocks = append(blocks, section(escape(done)))
 	}
 	blocks = append(blocks,
 		slack.NewContextBlock("", markdown("As of "+when(now)+". Open this tab again for the state at that time.")),
@@ -49,14 +55,14 @@ func homeBlocks(t *bot.Turn, h install.Health, who viewer, now time.Time) []slac
 		slack.NewHeaderBlock(plain("What it may do, and why")),
 		section(permissions(t, h)),
 	)
-	if !who.mayAct {
-		ask := "Ask a workspace admin if something is wrong."
-		if by := h.Connection.InstalledBy; by != "" {
-			ask = "If something is wrong, ask " + person(by) + ", who connected it, or a workspace admin."
-		}
-		blocks = append(blocks, slack.NewDividerBlock(), section(ask))
+	if who.standing == keeper {
+		return append(blocks, slack.NewDividerBlock(), slack.NewHeaderBlock(plain("For admins")), section(adminFacts(h, app)))
 	}
-	return blocks
+	ask := "Ask a workspace admin if something is wrong."
+	if by := h.Connection.InstalledBy; by != "" {
+		ask = "If something is wrong, ask " + person(by) + ", who connected it, or a workspace admin."
+	}
+	return append(blocks, slack.NewDividerBlock(), section(ask))
 }
 
 // permissions lists what was asked for, in words, and whether it was granted.

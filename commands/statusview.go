@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,9 +20,7 @@ import (
 // viewer is who a state is shown to.
 type viewer struct {
 	audience audience
-	userID   string
-	mayAct   bool // gets buttons and the facts for admins
-	outsider bool // from another company: gets the headline and no more
+	standing standing
 }
 
 // Slack's limits: https://docs.slack.dev/reference/block-kit/blocks
@@ -80,22 +79,21 @@ func statusReply(t *bot.Turn, h install.Health, who viewer, checking bool) bot.R
 	app := t.Install.App()
 	team := orElse(h.Connection.TeamName, "this workspace")
 	blocks := []slack.Block{slack.NewHeaderBlock(plain(h.Label))}
-	if who.outsider || who.audience == public && t.Shared {
-		// People of another company may read this: the state, and nothing of the workspace.
+	if who.standing == stranger || who.audience == public && t.Shared {
+		// People of another company, and guests, may read this: the state, and nothing of the workspace.
 		text := app.Name + ": " + h.Label + "."
 		return bot.Reply{Text: text, Blocks: append(blocks, section(escape(text)))}
 	}
 	blocks = append(blocks, section(sentence(h, app.Name, team)))
-	if who.mayAct && who.audience != public {
-		blocks = append(blocks, buttons(h, app.Name, team))
-	}
-	if h.Found {
-		blocks = append(blocks, facts(h, who, checking))
-		if who.mayAct && who.audience != public {
-			blocks = append(blocks, slack.NewContextBlock("", markdown(adminFacts(h, app))))
+	if who.audience != public { // in a channel guests read along
+		if who.standing == keeper {
+			blocks = append(blocks, buttons(h, app.Name, team))
+		}
+		if h.Found && who.standing >= member {
+			blocks = append(blocks, facts(h, who, checking))
 		}
 	}
-	blocks = append(blocks, slack.NewContextBlock("", markdown(footer(t, h, who))))
+	blocks = append(blocks, slack.NewContextBlock("", markdown(footer(t, h))))
 	text := fmt.Sprintf("%s in %s: %s. %s", app.Name, team, h.Label, h.Sentence)
 	if h.ReasonText != "" {
 		text += " " + h.ReasonText
@@ -104,7 +102,7 @@ func statusReply(t *bot.Turn, h install.Health, who viewer, checking bool) bot.R
 		text += " " + h.NextStep
 	}
 	if checking {
-		text += " Checking with Slack now."
+		text += " The live answer follows."
 	}
 	return bot.Reply{Text: escape(text), Blocks: blocks}
 }
@@ -125,9 +123,6 @@ func sentence(h install.Health, app, team string) string {
 		}
 		if !h.CheckedAt.IsZero() {
 			b.WriteString(" Last good check " + when(h.CheckedAt) + ".")
-		}
-		if h.Reason == install.ReasonInvalidAuth {
-			b.WriteString(" If you use Slack's IP address limits, check them.")
 		}
 	}
 	if len(h.Missing) > 0 {
@@ -197,23 +192,20 @@ func facts(h install.Health, who viewer, checking bool) slack.Block {
 		workspace = escape(orElse(c.EnterpriseName, c.EnterpriseID))
 	}
 	by := "The people who run the app"
-	switch {
-	case c.InstalledBy != "" && who.audience == public:
-		by = escape(orElse(c.InstalledByName, c.InstalledBy)) // a mention would ring their bell
-	case c.InstalledBy != "":
+	if c.InstalledBy != "" {
 		by = person(c.InstalledBy)
 	}
 	by += ", " + day(c.InstalledAt)
 	checked := when(h.CheckedAt)
 	switch {
 	case checking:
-		checked = "Checking now…"
+		checked = when(h.CheckedAt) + "; the live answer follows"
 	case h.Live && h.State != install.Unknown:
 		checked = "Just now, with Slack"
 	case h.State == install.Unknown:
 		checked = "Couldn't check now; last good check " + when(h.CheckedAt)
 	}
-	last := "None yet"
+	last := "None yet, which is normal right after installing"
 	if !c.LastEventAt.IsZero() {
 		last = when(c.LastEventAt)
 	}
@@ -229,7 +221,10 @@ func facts(h install.Health, who viewer, checking bool) slack.Block {
 		field("Last message from Slack", last),
 		field("Permissions", permissions),
 	}
-	if who.mayAct && who.audience != public {
+	if c.RenewedAt.After(c.InstalledAt) {
+		fields = slices.Insert(fields, 3, field("Last reconnected by", person(c.RenewedBy)+", "+day(c.RenewedAt)))
+	}
+	if who.standing == keeper {
 		fields = append(fields, field("Access", access(c)), field("One connection", oneConnection(c)))
 	}
 	return slack.NewSectionBlock(nil, fields, nil)
@@ -250,21 +245,18 @@ func oneConnection(c install.Connection) string {
 	if c.Installs < 2 {
 		return only
 	}
-	return fmt.Sprintf("%s. Installed %d times since %s; each updated this same connection.", only, c.Installs, day(c.CreatedAt))
+	return fmt.Sprintf("%s. Of %d installs (first: %s) each updated this same connection.", only, c.Installs, day(c.CreatedAt))
 }
 
 func adminFacts(h install.Health, app install.App) string {
-	return fmt.Sprintf("Connection `%s`. It doesn't depend on the person who installed it. Data kept: %s To remove the app: its page in Slack, *Configuration*, *Remove App*.",
+	return fmt.Sprintf("Connection `%s`. It doesn't depend on the person who installed it.\n*Data kept:* %s\n*To remove the app:* its page in Slack, *Configuration*, *Remove App*.",
 		h.Connection.ID, escape(app.DataKept))
 }
 
 // footer says who may see this, how to quote it, and who runs the app.
-func footer(t *bot.Turn, h install.Health, who viewer) string {
+func footer(t *bot.Turn, h install.Health) string {
 	app := t.Install.App()
 	var parts []string
-	if who.audience == private {
-		parts = append(parts, "Only you can see this")
-	}
 	if h.State != install.Active {
 		parts = append(parts, "Ref `"+t.Ref+"`")
 	}

@@ -42,4 +42,4 @@ func words(text string) string {
 	return commandWord.ReplaceAllString(text, "")
 }
 
-var commandWord = regexp.MustCompile(`^\s*/?connection\b`)
+var commandWord = regexp.MustCompile(`(?i)^\s*/?connection(\s+|$)`)

@@ -29,9 +29,8 @@ func Welcome(app install.App, slackURL string, handlers []bot.Handler) func(cont
 func welcomeBlocks(app install.App, slackURL string, c install.Connection, granted, needed int) (blocks []slack.Block, text string) {
 	team := orElse(c.TeamName, "your workspace")
 	text = fmt.Sprintf("%s is now connected to %s. Type /connection status any time to see whether it works.", app.Name, team)
-	home := slack.NewButtonBlockElement(actionHome, "", plain("Open app home"))
-	home.URL = slackURL + "/app_redirect?" + url.Values{"app": {c.AppID}, "team": {c.TeamID}, "tab": {"home"}}.Encode()
-	home.AccessibilityLabel = "Open the Home tab of " + app.Name
+	open := slack.NewButtonBlockElement(actionOpen, "", plain("Open the app in Slack"))
+	open.URL = slackURL + "/app_redirect?" + url.Values{"app": {c.AppID}, "team": {c.TeamID}}.Encode()
 	test := slack.NewButtonBlockElement(actionTest, "", plain("Send a test message"))
 	test.AccessibilityLabel = "Send a test message to yourself"
 	foot := "You get this because you installed it. Nobody else was written to."
@@ -45,7 +44,7 @@ func welcomeBlocks(app install.App, slackURL string, c install.Connection, grant
 		section(fmt.Sprintf("%s is now connected to *%s*, with %d of %d permissions.", escape(app.Name), escape(team), granted, needed)),
 		section("It sees what you write to it here, and messages that mention it; nothing else.\n" +
 			"*First thing to try:* type `/connection status` in any channel. To use it in a channel, type `/invite @" + escape(app.Name) + "` there."),
-		slack.NewActionBlock("", home, test),
+		slack.NewActionBlock("", open, test),
 		slack.NewContextBlock("", markdown(foot)),
 	}
 	return blocks, escape(text)
