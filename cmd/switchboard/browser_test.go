@@ -345,7 +345,7 @@ func TestBrowser(t *testing.T) {
 	b.reads("#happened", "Its settings were kept.")
 	b.open(general)
 	b.type_("/connection status")
-	b.reads("#messages .ephemeral:last-child", "Working", "Just now, with Slack", "Installed 2 times")
+	b.reads("#messages .ephemeral:last-child", "Working", "Just now, with Slack", "Of 2 installs")
 
 	b.mu.Lock()
 	for _, c := range b.complaints {

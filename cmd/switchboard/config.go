@@ -3,6 +3,7 @@ package main
 // Settings: flags before the environment before .env, every problem reported at once with its fix.
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -82,7 +83,7 @@ func (s *source) secret(name string) install.Secret {
 			s.bad(name, "is set, and so is "+name+"_FILE", "keep one of the two")
 			return install.Secret(direct)
 		case direct != "":
-			return install.Secret(direct)
+			return s.checked(name, direct)
 		case file != "":
 			b, err := os.ReadFile(file)
 			var path *fs.PathError
@@ -97,16 +98,24 @@ func (s *source) secret(name string) install.Secret {
 				// Taken for "not set" it would quietly change what runs: another database, a new key, another mode.
 				s.bad(name+"_FILE", "the file is empty", "write the secret into it, or leave "+name+"_FILE out")
 			}
-			return install.Secret(v)
+			return s.checked(name, v)
 		}
 	}
 	return ""
 }
 
+// checked refuses what no secret of ours looks like: the README's example, pasted as it stands.
+func (s *source) checked(name, v string) install.Secret {
+	if strings.ContainsFunc(v, func(r rune) bool { return r < ' ' || r > '~' }) {
+		s.bad(name, "holds an example, or a character that no such value has", "put the real value there")
+	}
+	return install.Secret(v)
+}
+
 // databaseFlags are for every command that opens the database.
 type databaseFlags struct {
 	DatabaseURL string `name:"database-url" placeholder:"URL" help:"DATABASE_URL: postgres://… or sqlite:PATH. Default: SQLite in the data folder."`
-	DataDir     string `name:"data-dir" placeholder:"DIR" help:"DATA_DIR: folder for the journal, and with SQLite the database and its key. Default: data."`
+	DataDir     string `name:"data-dir" placeholder:"DIR" help:"DATA_DIR: folder for files; with SQLite the database and its key. Default: data."`
 }
 
 // database is where connections are kept and how their secrets are sealed.
@@ -160,6 +169,18 @@ func (d database) keyring() (*storage.Keyring, error) {
 		return storage.ParseKeys(d.keys.Reveal())
 	}
 	return storage.KeyFile(d.path + ".key")
+}
+
+// open opens the database, and says what to look at when it doesn't answer.
+func (d database) open(ctx context.Context, keys *storage.Keyring) (*storage.DB, error) {
+	db, err := storage.Open(ctx, d.url.Reveal(), keys)
+	if err == nil {
+		return db, nil
+	}
+	if u, bad := url.Parse(d.url.Reveal()); d.path == "" && bad == nil {
+		return nil, fmt.Errorf("the database at %s can't be used; is it running, and is DATABASE_URL right?\n%w", u.Host, err)
+	}
+	return nil, fmt.Errorf("the database can't be used; check DATABASE_URL and DATA_DIR.\n%w", err)
 }
 
 // makeFolder makes the folder of the SQLite file, for commands that may make the file itself.

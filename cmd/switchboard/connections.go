@@ -23,8 +23,65 @@ import (
 )
 
 type connectionsCmd struct {
-	List listCmd `cmd:"" help:"List all connections."`
-	Show showCmd `cmd:"" help:"Show one connection."`
+	List     listCmd     `cmd:"" help:"List all connections."`
+	Show     showCmd     `cmd:"" help:"Show one connection."`
+	Attempts attemptsCmd `cmd:"" help:"List the newest tries to install, and how they ended."`
+}
+
+type attemptsCmd struct {
+	databaseFlags
+	JSON  bool `help:"Print JSON."`
+	Limit int  `default:"50" help:"How many, newest first. Default: ${default}."`
+}
+
+// attempt is a try to install as scripts see it.
+type attempt struct {
+	Ref          string  `json:"ref"`
+	StartedAt    *string `json:"started_at"`
+	ReturnedAt   *string `json:"returned_at"`
+	EndedAt      *string `json:"ended_at"`
+	Outcome      string  `json:"outcome"` // "" while nobody came back from Slack
+	Reason       string  `json:"reason"`
+	ConnectionID string  `json:"connection_id"`
+	TeamID       string  `json:"team_id"`
+	UserID       string  `json:"user_id"`
+}
+
+// Run prints the newest attempts. A page's reference finds its line here, and more in the log.
+func (c *attemptsCmd) Run(env *environment) error {
+	return c.withStore(env, func(db *storage.DB, _ *install.Installer) error {
+		newest, err := db.Attempts(env.ctx, c.Limit)
+		if err != nil {
+			return err
+		}
+		rows := make([]attempt, len(newest))
+		for i, a := range newest {
+			rows[i] = attempt{Ref: a.Ref, StartedAt: stamp(a.StartedAt), ReturnedAt: stamp(a.ReturnedAt), EndedAt: stamp(a.EndedAt),
+				Outcome: string(a.Outcome), Reason: a.Reason, ConnectionID: a.ConnectionID, TeamID: a.TeamID, UserID: a.UserID}
+		}
+		if c.JSON {
+			return printJSON(env.stdout, rows)
+		}
+		if len(rows) == 0 {
+			_, err = fmt.Fprintln(env.stdout, "Nobody has tried to install yet.")
+			return err
+		}
+		table := tabwriter.NewWriter(env.stdout, 0, 4, 2, ' ', 0)
+		fmt.Fprintln(table, "REF\tSTARTED\tOUTCOME\tREASON\tTEAM\tUSER\tCONNECTION")
+		for _, r := range rows {
+			fmt.Fprintln(table, strings.Join([]string{r.Ref, short(r.StartedAt), orElse(r.Outcome, "not back from Slack"), r.Reason, r.TeamID, r.UserID, r.ConnectionID}, "\t"))
+		}
+		return table.Flush()
+	})
+}
+
+// stamp is a time for scripts, nil for none.
+func stamp(t time.Time) *string {
+	if t.IsZero() {
+		return nil
+	}
+	s := t.UTC().Format(time.RFC3339)
+	return &s
 }
 
 type listCmd struct {
@@ -52,6 +109,8 @@ type record struct {
 	Scopes       []string `json:"scopes"`
 	Missing      []string `json:"missing_scopes"`
 	InstalledBy  string   `json:"installed_by"`
+	RenewedBy    string   `json:"renewed_by"`
+	RenewedAt    *string  `json:"renewed_at"`
 	InstalledAt  *string  `json:"installed_at"`
 	CreatedAt    *string  `json:"created_at"`
 	Installs     int      `json:"installs"`
@@ -64,18 +123,12 @@ type record struct {
 // recordOf shows the state as install decides it, the same as people see in Slack.
 func recordOf(in *install.Installer, c install.Connection) record {
 	h := in.Assess(c, nil)
-	at := func(t time.Time) *string {
-		if t.IsZero() {
-			return nil
-		}
-		s := t.UTC().Format(time.RFC3339)
-		return &s
-	}
+	at := stamp
 	return record{
 		ID: c.ID, AppID: c.AppID, EnterpriseID: c.EnterpriseID, TeamID: c.TeamID, TeamName: c.TeamName,
 		State: string(h.State), Label: h.Label, Reason: h.Reason, StateSince: at(h.Since),
 		Scopes: append([]string{}, c.Scopes...), Missing: append([]string{}, install.ScopeNames(h.Missing)...),
-		InstalledBy: c.InstalledBy, InstalledAt: at(c.InstalledAt), CreatedAt: at(c.CreatedAt), Installs: c.Installs,
+		InstalledBy: c.InstalledBy, RenewedBy: c.RenewedBy, RenewedAt: at(c.RenewedAt), InstalledAt: at(c.InstalledAt), CreatedAt: at(c.CreatedAt), Installs: c.Installs,
 		ExpiresAt: at(c.ExpiresAt), CheckedAt: at(c.CheckedAt), LastEventAt: at(c.LastEventAt), BotUserID: c.BotUserID,
 	}
 }
@@ -137,6 +190,8 @@ func (c *showCmd) Run(env *environment) error {
 		row("Bot user", r.BotUserID)
 		row("Installed by", r.InstalledBy)
 		row("Installed at", short(r.InstalledAt))
+		row("Reconnected by", r.RenewedBy)
+		row("Reconnected at", short(r.RenewedAt))
 		row("First installed", short(r.CreatedAt))
 		row("Installs", fmt.Sprint(r.Installs))
 		row("Permissions", strings.Join(r.Scopes, ", "))
@@ -164,7 +219,7 @@ func (f databaseFlags) withStore(env *environment, do func(*storage.DB, *install
 			return err
 		}
 	}
-	db, err := storage.Open(env.ctx, d.url.Reveal(), keys)
+	db, err := d.open(env.ctx, keys)
 	if err != nil {
 		return err
 	}

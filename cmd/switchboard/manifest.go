@@ -30,7 +30,7 @@ func (c *manifestCmd) Run(env *environment) error {
 	if public == "" {
 		public = placeholderURL
 		fmt.Fprintln(env.stderr, "PUBLIC_URL is not set; the manifest has "+placeholderURL+" in its place.")
-	} else if u, err := url.Parse(public); err == nil && u.Scheme == "http" {
+	} else if u, err := url.Parse(public); err == nil && u.Scheme == "http" && len(s.problems) == 0 {
 		s.bad("PUBLIC_URL", "is not https, and Slack sends to https only", "put a tunnel or proxy with https in front, and write its address")
 	}
 	if err := s.err(); err != nil {

@@ -37,7 +37,7 @@ func (f databaseFlags) open(env *environment, ready func(database) error) (*stor
 	if err := ready(d); err != nil {
 		return nil, err
 	}
-	return storage.Open(env.ctx, d.url.Reveal(), nil)
+	return d.open(env.ctx, nil)
 }
 
 // Run applies what is missing.

@@ -27,6 +27,12 @@ type serveCmd struct {
 	AdminAddr  string `name:"admin-addr" placeholder:"HOST:PORT" help:"ADMIN_ADDR: where /livez and /readyz are; never public. Default: 127.0.0.1:3001."`
 }
 
+// Help names what has no flag.
+func (*serveCmd) Help() string {
+	return "Only from the environment or .env, each also as NAME_FILE: SLACK_CLIENT_SECRET, SLACK_SIGNING_SECRET (several with commas), " +
+		"ENCRYPTION_KEYS (needed with PostgreSQL), and for one workspace without OAuth SLACK_BOT_TOKEN."
+}
+
 // Run serves until the context ends.
 func (c *serveCmd) Run(env *environment) error {
 	s := newSource(env.getenv)
@@ -50,22 +56,28 @@ func (c *serveCmd) Run(env *environment) error {
 	}
 	cfg.log = newLogger(env.stderr, level, format)
 
+	if data.mustExist() != nil {
+		cfg.log.Info("making a new, empty database", "path", data.path)
+	}
 	db, err := openToServe(env.ctx, data)
 	if err != nil {
 		return err
 	}
 	cfg.db = db
 	if cfg.listen, err = net.Listen("tcp", listen); err != nil {
-		return errors.Join(fmt.Errorf("listen on LISTEN_ADDR: %w", err), db.Close())
+		return errors.Join(fmt.Errorf("%w; stop the program that has this address, or set LISTEN_ADDR to another", err), db.Close())
 	}
 	if cfg.admin, err = net.Listen("tcp", admin); err != nil {
-		return errors.Join(fmt.Errorf("listen on ADMIN_ADDR: %w", err), cfg.listen.Close(), db.Close())
+		return errors.Join(fmt.Errorf("%w; stop the program that has this address, or set ADMIN_ADDR to another", err), cfg.listen.Close(), db.Close())
 	}
 	a, err := newApp(cfg)
 	if err == nil && cfg.botToken != "" {
 		err = adopt(env.ctx, a)
 	}
-	if err != nil {
+	if err != nil || env.ctx.Err() != nil { // stopped while Slack was being asked
+		if env.ctx.Err() != nil {
+			err = nil
+		}
 		return errors.Join(err, cfg.listen.Close(), cfg.admin.Close(), db.Close())
 	}
 	cfg.log.Info("serving", "listen", cfg.listen.Addr().String(), "admin", cfg.admin.Addr().String(), "public_url", cfg.publicURL,
@@ -93,9 +105,6 @@ func (c *serveCmd) check(s *source, cfg *appConfig, listen, admin string) {
 	if cfg.botToken != "" {
 		if err := install.CheckTokenKind(cfg.botToken); err != nil {
 			s.bad("SLACK_BOT_TOKEN", err.Error(), "put the bot token there, or leave it out to let workspaces install the app themselves")
-		}
-		if cfg.publicURL == "" {
-			cfg.publicURL = "http://127.0.0.1" // never shown: there is nothing to install
 		}
 	} else {
 		switch {
@@ -129,7 +138,7 @@ func openToServe(ctx context.Context, d database) (*storage.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db, err := storage.Open(ctx, d.url.Reveal(), keys)
+	db, err := d.open(ctx, keys)
 	if err != nil {
 		return nil, err
 	}

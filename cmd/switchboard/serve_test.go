@@ -53,7 +53,7 @@ func TestInstallListenAnswer(t *testing.T) {
 
 		// The quick answer is the response's body; the live one takes its place.
 		reply := w.type_(dana, slacksim.AcmeGeneral, "/connection status")
-		if reply.Status != http.StatusOK || !strings.Contains(reply.Text, "Working") || !strings.Contains(reply.Text, "Checking with Slack now") {
+		if reply.Status != http.StatusOK || !strings.Contains(reply.Text, "Working") || !strings.Contains(reply.Text, "The live answer follows") {
 			t.Errorf("status: %d %q", reply.Status, reply.Text)
 		}
 		w.wait("the live status", func() bool {

@@ -87,10 +87,10 @@ func TestInstallSituations(t *testing.T) {
 			{"unknown state", 400, "state_unknown", "couldn't match this request", install.OutcomeRefused, func(b *browser) answer {
 				return b.get(w.proxy.URL + "/slack/oauth_redirect?code=1.2.3&state=" + strings.Repeat("A", 43))
 			}},
-			{"a state that is none", 400, "state_unknown", "couldn't match", install.OutcomeRefused, func(b *browser) answer {
+			{"a state that is none", 400, "state_unknown", "couldn't match", "", func(b *browser) answer {
 				return b.get(w.proxy.URL + "/slack/oauth_redirect?code=1.2.3&state=" + url.QueryEscape(`"><script>alert(1)</script>`))
 			}},
-			{"another browser", 400, "other_browser", "you started in a different browser", install.OutcomeRefused, func(b *browser) answer {
+			{"another browser", 400, "other_browser", "you started in a different browser", "", func(b *browser) answer {
 				back := b.consent(b.begin("/slack/install"), dana, slacksim.Choice{})
 				return b.w.stranger(b).get(back)
 			}},
@@ -227,7 +227,24 @@ func TestSuccessSituations(t *testing.T) {
 		if p := decodePage(t, w.stranger(b).get(back).body); p.Reason != "state_used" || p.Connection != "" {
 			t.Errorf("the address in another browser: %+v", p)
 		}
-		reason("again", b.install(dana), "already_connected")
+		// Back, and another answer with the same state: that one was not looked at, and the page says so.
+		if a := b.get(strings.Replace(back, "code=", "code=7", 1)); a.status != http.StatusConflict || decodePage(t, a.body).Reason != "second_answer" || !strings.Contains(a.body, "Acme Corp stays connected") {
+			t.Errorf("another code with a used state: %d %s", a.status, a.body)
+		}
+		// Cancel, then back: a reload shows the same ending, another answer says that the link is used up.
+		cancelled := b.consent(b.begin("/slack/install"), dana, slacksim.Choice{Deny: true})
+		for range 2 {
+			reason("cancelled, and reloaded", b.get(cancelled), "cancelled")
+		}
+		if a := b.get(w.proxy.URL + "/slack/oauth_redirect?code=1.2.3&state=" + query(t, cancelled, "state")); a.status != http.StatusConflict || decodePage(t, a.body).Reason != "used_after_refusal" {
+			t.Errorf("a code after a refusal: %d %s", a.status, a.body)
+		}
+		// Opened elsewhere first, by a scanner perhaps: the browser that started still finishes.
+		scanned := b.consent(b.begin("/slack/install"), dana, slacksim.Choice{})
+		if p := decodePage(t, w.stranger(b).get(scanned).body); p.Reason != "other_browser" {
+			t.Errorf("another browser: %+v", p)
+		}
+		reason("again", b.get(scanned), "already_connected")
 		if p := reason("a colleague right after", b.install(leon), "connected_by_other"); !strings.Contains(p.Message, "Dana Reyes connected this workspace a moment ago") {
 			t.Errorf("message: %q", p.Message)
 		}
@@ -245,6 +262,9 @@ func TestSuccessSituations(t *testing.T) {
 		}
 		if rows := w.connections(); len(rows) != 1 {
 			t.Errorf("rows: %+v", rows)
+		}
+		if got := w.connections()[0]; got.InstalledBy != dana || got.RenewedBy != leon {
+			t.Errorf("a colleague who installs again became the installer: %+v", got)
 		}
 		reason("right workspace", b.get(b.consent(b.begin(link), leon, slacksim.Choice{})), "already_connected")
 

@@ -151,7 +151,7 @@ func TestStatusWhenTheTokenIsDead(t *testing.T) {
 			w.browser().install(slacksim.AcmeAdmin)
 			first := w.connections()[0]
 			clear := w.slack.Inject(slacksim.Fault{Method: "auth.test", Error: code})
-			w.quick("quick", slacksim.AcmeAdmin, "/connection status", "Working", "Checking")
+			w.quick("quick", slacksim.AcmeAdmin, "/connection status", "Working", "The live answer follows")
 			w.wait("the truth", func() bool {
 				return strings.Contains(string(w.last(slacksim.AcmeGeneral, slacksim.AcmeAdmin).Blocks), want.words)
 			})
