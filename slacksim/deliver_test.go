@@ -208,6 +208,7 @@ func TestEditedAndDeletedMessages(t *testing.T) {
 	w := newWorld(t)
 	tok := w.install(slacksim.AcmeAdmin)
 	a := w.call("chat.postMessage", tok, "channel", slacksim.AcmeAdmin, "text", "one")
+	w.settle() // else the two events may overtake one another
 	w.call("chat.update", tok, "channel", a.str("channel"), "ts", a.str("ts"), "text", "two")
 	w.settle()
 	e := w.app.last(t).event
@@ -246,6 +247,7 @@ func TestSlackConnect(t *testing.T) {
 	}
 	b := w.call("chat.postMessage", in.BotToken, "channel", "C0SHARED01", "text", "t", "blocks",
 		`[{"type":"actions","elements":[{"type":"button","action_id":"go","text":{"type":"plain_text","text":"Go"}}]}]`)
+	w.settle() // its event might come after the press
 	if _, err := w.Press(w.ctx, slacksim.BirchMember, "C0SHARED01", b.str("ts"), "go"); err != nil {
 		t.Fatal(err)
 	}
