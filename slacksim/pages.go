@@ -301,6 +301,7 @@ type clientPage struct {
 	App             App
 	AppIcon         string
 	Installed       bool
+	Unread          bool // the app wrote to this person since they last looked
 	Install         Installation
 	InstalledBy     string
 	Permissions     []permission
@@ -387,6 +388,7 @@ func (s *Sim) clientLocked(r *http.Request, team, place, thread string) (*client
 		for _, x := range p.Install.Scopes {
 			p.Permissions = append(p.Permissions, permission{x, wordsFor(x)})
 		}
+		p.Unread = s.unreadLocked(me.ID)
 		p.CanRemove = me.Admin || in.installedBy == me.ID
 	}
 	n := s.namesLocked(me)
@@ -496,7 +498,7 @@ func (s *Sim) messageViewsLocked(c *channel, me *User, thread string, n names) [
 		m := c.messages[i]
 		inThread := m.ThreadTS != "" && m.ThreadTS != m.TS
 		if m.Deleted || m.Ephemeral && m.EphemeralTo != me.ID || thread != "" && m.TS != thread && m.ThreadTS != thread ||
-			thread == "" && inThread && !m.Ephemeral {
+			thread == "" && inThread && (!m.Ephemeral || m.User == Slackbot) {
 			continue
 		}
 		at := m.At.In(n.zone)
@@ -552,6 +554,7 @@ func (s *Sim) pageClient(w http.ResponseWriter, r *http.Request) {
 		s.problem(w, http.StatusNotFound, "No such workspace", "This Slack has no workspace with that address.", "")
 		return
 	}
+	s.lookLocked(r, team, place)
 	p, err := s.clientLocked(r, team, place, r.URL.Query().Get("thread"))
 	s.mu.Unlock()
 	switch {
@@ -571,6 +574,13 @@ func (s *Sim) pageClient(w http.ResponseWriter, r *http.Request) {
 	s.write(w, http.StatusOK, "client.html", p)
 }
 
+// lookLocked notes that the signed-in person has the app's messages before them, on a page or its live updates.
+func (s *Sim) lookLocked(r *http.Request, team, place string) {
+	if me := s.signedInLocked(r, team); me != nil && (place == "dm" || place == s.dmLocked(me.ID).ID) {
+		s.readLocked(me.ID)
+	}
+}
+
 // regions are the parts of a client page that change while one looks at it.
 var regions = []string{"sidebar", "content", "modal"}
 
@@ -588,6 +598,7 @@ func (s *Sim) live(w http.ResponseWriter, r *http.Request) {
 	for {
 		changed := s.change()
 		s.mu.Lock()
+		s.lookLocked(r, parts[1], parts[2])
 		p, err := s.clientLocked(r, parts[1], parts[2], at.Query().Get("thread"))
 		s.mu.Unlock()
 		if err != nil {
@@ -659,6 +670,8 @@ func (s *Sim) doSay(w http.ResponseWriter, r *http.Request) {
 	var err error
 	switch {
 	case text == "":
+	case strings.HasPrefix(text, "/") && r.PostFormValue("thread_ts") != "":
+		err = s.refuseInThread(u.ID, channel, r.PostFormValue("thread_ts"), text)
 	case strings.HasPrefix(text, "/"):
 		err = s.typedCommand(r.Context(), u, channel, text)
 	default:
@@ -685,6 +698,23 @@ func (s *Sim) typedCommand(ctx context.Context, u User, channel, text string) er
 	}
 	_, err := s.Command(ctx, u.ID, channel, text)
 	return err
+}
+
+// refuseInThread is what Slack does with a slash command typed in a thread, its own ones included: a note, and nothing
+// for the app.
+func (s *Sim) refuseInThread(userID, channelID, threadTS, text string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, c, err := s.memberLocked(userID, channelID)
+	if err != nil {
+		return err
+	}
+	if c.find(threadTS) == nil {
+		return ErrNoMessage
+	}
+	s.postLocked(c, &Message{User: Slackbot, ThreadTS: threadTS, Ephemeral: true, EphemeralTo: userID,
+		Text: "`" + escapeText(strings.Fields(text)[0]) + "` is not supported in threads. Sorry!"})
+	return nil
 }
 
 func (s *Sim) doInvite(w http.ResponseWriter, r *http.Request) {

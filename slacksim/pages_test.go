@@ -346,3 +346,126 @@ func TestLiveUpdates(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 }
+
+func TestCommandInThreadIsRefused(t *testing.T) {
+	w := newWorld(t)
+	w.install(slacksim.AcmeAdmin)
+	b, other := w.browser(), w.browser()
+	b.send("/signin", "user", slacksim.AcmeAdmin)
+	other.send("/signin", "user", slacksim.AcmeMember)
+	ts, _ := w.Say(w.ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "parent")
+	w.settle()
+	before := len(w.app.requests())
+	for _, line := range []string{"/connection status", "/invite @Switchboard"} {
+		b.send("/client/T0ACME0001/C0ACMEGENE/say", "text", line, "thread_ts", ts)
+	}
+	w.settle()
+	if n := len(w.app.requests()); n != before {
+		t.Errorf("the app got %d requests", n-before)
+	}
+	const note = "<code>/connection</code> is not supported in threads. Sorry!"
+	thread := "/client/T0ACME0001/C0ACMEGENE?thread=" + ts
+	b.want(b.open(thread), note, "<code>/invite</code> is not supported", "Only visible to you", "Slackbot")
+	for where, page := range map[string]string{"the channel": b.open("/client/T0ACME0001/C0ACMEGENE"), "another person's thread": other.open(thread)} {
+		if strings.Contains(page, "not supported in threads") {
+			t.Errorf("the note shows in %s", where)
+		}
+	}
+	if code, _ := b.send("/client/T0ACME0001/C0ACMEGENE/say", "text", "/connection", "thread_ts", "1.000000"); code != 400 {
+		t.Errorf("in a thread that is none: %d", code)
+	}
+	b.send("/client/T0ACME0001/C0ACMEGENE/say", "text", "/connection status")
+	if w.app.last(t).form.Get("command") != "/connection" {
+		t.Error("outside a thread the command was not sent")
+	}
+	w.wantBreaches()
+}
+
+func TestStartPageSaysWhereToBegin(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser()
+	b.want(b.open("/"), "First time here? Sign in as an admin and open <em>Add Switchboard</em> in the sidebar.")
+	b.send("/signin", "user", slacksim.AcmeAdmin)
+	b.want(b.open("/client/T0ACME0001/C0ACMEGENE"), "</span> Add Switchboard</a>")
+}
+
+// stream opens the live updates of a page and returns a function that waits for the next one.
+func (b *browser) stream(at string) func() (region, html string) {
+	b.w.t.Helper()
+	req, _ := http.NewRequestWithContext(b.w.ctx, "GET", b.w.URL()+"/live?at="+at, nil)
+	res, err := b.Do(req)
+	if err != nil {
+		b.w.t.Fatal(err)
+	}
+	b.w.t.Cleanup(func() { res.Body.Close() })
+	lines := bufio.NewScanner(res.Body)
+	lines.Buffer(nil, 1<<20)
+	return func() (string, string) {
+		b.w.t.Helper()
+		for lines.Scan() {
+			if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
+				var m struct{ Region, HTML string }
+				if err := json.Unmarshal([]byte(data), &m); err != nil {
+					b.w.t.Fatal(err)
+				}
+				return m.Region, m.HTML
+			}
+		}
+		b.w.t.Fatal("the stream ended")
+		return "", ""
+	}
+}
+
+func TestUnreadMark(t *testing.T) {
+	w := newWorld(t)
+	tok := w.install(slacksim.AcmeAdmin)
+	b, other := w.browser(), w.browser()
+	b.send("/signin", "user", slacksim.AcmeAdmin)
+	other.send("/signin", "user", slacksim.AcmeMember)
+	const mark, elsewhere, dm = `<span class="hidden">new messages</span>`, "/client/T0ACME0001/C0ACMEGENE", "/client/T0ACME0001/dm"
+	want := func(who *browser, at string, unread bool) {
+		t.Helper()
+		if got := strings.Contains(who.open(at), mark); got != unread {
+			t.Errorf("%s: mark %v, want %v", at, got, unread)
+		}
+	}
+	want(b, elsewhere, false)
+	w.Say(w.ctx, slacksim.AcmeAdmin, w.DM(slacksim.AcmeAdmin), "my own")
+	want(b, elsewhere, false)
+
+	next := b.stream(elsewhere)
+	for range 3 {
+		next()
+	}
+	say := func(text string) { w.call("chat.postMessage", tok, "channel", slacksim.AcmeAdmin, "text", text) }
+	say("news")
+	if region, html := next(); region != "sidebar" || !strings.Contains(html, mark) {
+		t.Errorf("live %s: %s", region, html)
+	}
+	want(b, elsewhere, true)
+	want(other, elsewhere, false)
+	want(b, "/client/T0ACME0001/home", true) // the Home tab shows no messages
+	want(b, dm, false)
+	if region, html := next(); region != "sidebar" || strings.Contains(html, mark) {
+		t.Errorf("live after reading, %s: %s", region, html)
+	}
+	want(b, elsewhere, false)
+
+	// Who has the conversation open reads along.
+	reading := b.stream(dm)
+	for range 3 {
+		reading()
+	}
+	say("read at once")
+	if region, html := reading(); region != "content" || !strings.Contains(html, "read at once") {
+		t.Errorf("live %s: %s", region, html)
+	}
+	want(b, elsewhere, false)
+
+	w.call("chat.postMessage", tok, "channel", slacksim.AcmeMember, "text", "for Leon")
+	want(other, elsewhere, true)
+	if err := w.OpenHome(w.ctx, slacksim.AcmeMember, "messages"); err != nil {
+		t.Fatal(err)
+	}
+	want(other, elsewhere, false)
+}

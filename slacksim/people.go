@@ -436,6 +436,9 @@ func (s *Sim) OpenHome(_ context.Context, userID, tab string) error {
 	if tab == "" {
 		tab = "home"
 	}
+	if tab == "messages" {
+		s.readLocked(userID)
+	}
 	if !s.wantedLocked(in, "app_home_opened") {
 		return nil
 	}

@@ -175,6 +175,52 @@ func TestResponseURL(t *testing.T) {
 	}
 }
 
+func TestCommandAnswersStay(t *testing.T) {
+	for _, stay := range []bool{false, true} {
+		w := newWorld(t)
+		w.SetApp(func(a *slacksim.App) { a.CommandAnswersStay = stay })
+		w.install(slacksim.AcmeAdmin)
+		visible := func(user string) string {
+			var out []string
+			for _, m := range w.Messages(slacksim.AcmeGeneral, user) {
+				if !m.Deleted {
+					out = append(out, m.Text)
+				}
+			}
+			return strings.Join(out, "|")
+		}
+		want := func(user, replaced, stays string) {
+			t.Helper()
+			if stay {
+				replaced = stays
+			}
+			if got := visible(user); got != replaced {
+				t.Errorf("stay %v: %s sees %q, want %q", stay, user, got, replaced)
+			}
+		}
+		w.app.reply(jsonReply(`{"text":"Checking","blocks":` + twoButtons + `}`))
+		first := w.command("/connection").Message.TS
+		hook := w.app.last(t).form.Get("response_url")
+		w.app.reply(nil)
+
+		// The hook of a button in the answer replaces it under either reading.
+		if _, err := w.Press(w.ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, first, "go"); err != nil {
+			t.Fatal(err)
+		}
+		post(t, answer(w.app.last(t).outer).str("response_url"), `{"text":"Pressed","replace_original":true}`)
+		want(slacksim.AcmeAdmin, "Pressed", "Pressed")
+
+		post(t, hook, `{"text":"Done","replace_original":true}`)
+		want(slacksim.AcmeAdmin, "Done", "Pressed|Done")
+		post(t, hook, `{"text":"For all","response_type":"in_channel","replace_original":true}`)
+		want(slacksim.AcmeAdmin, "For all", "Pressed|Done|For all")
+		want(slacksim.AcmeMember, "", "For all") // a replaced answer stays with the one who reads it
+		post(t, hook, `{"delete_original":true}`)
+		want(slacksim.AcmeAdmin, "", "Pressed|Done|For all")
+		w.wantBreaches()
+	}
+}
+
 const twoButtons = `[{"type":"actions","block_id":"acts","elements":[
  {"type":"button","action_id":"go","value":"v1","text":{"type":"plain_text","text":"Go"}},
  {"type":"static_select","action_id":"pick","options":[{"text":{"type":"plain_text","text":"One"},"value":"1"},{"text":{"type":"plain_text","text":"Two"},"value":"2"}]}]}]`
@@ -184,6 +230,7 @@ func TestPress(t *testing.T) {
 	tok := w.install(slacksim.AcmeAdmin)
 	dm := w.DM(slacksim.AcmeAdmin)
 	a := w.call("chat.postMessage", tok, "channel", dm, "text", "t", "blocks", twoButtons)
+	w.settle()
 	if _, err := w.Press(w.ctx, slacksim.AcmeAdmin, dm, a.str("ts"), "go"); err != nil {
 		t.Fatal(err)
 	}
@@ -203,6 +250,7 @@ func TestPress(t *testing.T) {
 		t.Error("a button that is gone was pressed")
 	}
 	b := w.call("chat.postMessage", tok, "channel", dm, "text", "t", "blocks", twoButtons)
+	w.settle()
 	if _, err := w.Press(w.ctx, slacksim.AcmeAdmin, dm, b.str("ts"), "pick", "2"); err != nil {
 		t.Fatal(err)
 	}

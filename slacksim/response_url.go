@@ -146,7 +146,7 @@ func (s *Sim) respondLocked(h *hook, r *http.Request, body []byte) (status int, 
 		return http.StatusNotFound, "invalid_url", nil
 	}
 	if p.DeleteOriginal {
-		if m := h.originalLocked(c); m != nil {
+		if m := s.originalLocked(h, c); m != nil {
 			m.Deleted = true
 			s.noteLocked()
 		}
@@ -160,9 +160,12 @@ func (s *Sim) respondLocked(h *hook, r *http.Request, body []byte) (status int, 
 }
 
 // originalLocked is the message that replace_original and delete_original speak of.
-func (h *hook) originalLocked(c *channel) *Message {
+func (s *Sim) originalLocked(h *hook, c *channel) *Message {
 	ts := h.message
 	if ts == "" {
+		if s.app.CommandAnswersStay {
+			return nil
+		}
 		ts = h.last
 	}
 	if m := c.find(ts); ts != "" && m != nil && !m.Deleted {
@@ -189,7 +192,7 @@ func (s *Sim) answerLocked(h *hook, c *channel, p *hookPost, rule string) (m *Me
 	}
 	text := cut(p.Text, 40000)
 	if p.ReplaceOriginal {
-		if m := h.originalLocked(c); m != nil {
+		if m := s.originalLocked(h, c); m != nil {
 			m.Text, m.Blocks, m.Edited = text, blocks, !m.Ephemeral
 			s.noteLocked()
 			return m, "", nil

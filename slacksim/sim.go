@@ -71,6 +71,12 @@ type App struct {
 	// RevokeKeepsApp selects the older reading of auth.revoke on a bot token: the token dies, the app stays installed
 	// and no app_uninstalled is sent. By default the app counts as uninstalled once no user token is left.
 	RevokeKeepsApp bool
+
+	// CommandAnswersStay selects the reading of field reports that a command's own answer cannot be replaced or
+	// deleted: a post to a command's response_url always adds a new message, replace_original or not, and a
+	// delete_original deletes nothing. By default the newest answer is replaced. A button's response_url still replaces
+	// the message the button is in.
+	CommandAnswersStay bool
 }
 
 // Command is one slash command of the app. With ShouldEscape mentions arrive as <@U…|name> and <#C…|name>.

@@ -78,6 +78,7 @@ type channel struct {
 	Channel
 	im       bool
 	imUser   string
+	read     string // a DM: ts of the newest message when its person last looked
 	messages []*Message
 	pending  map[string]string // bot user id → ts of a mention that waits for an invitation
 }
@@ -398,6 +399,20 @@ func (s *Sim) postLocked(c *channel, m *Message) *Message {
 	c.messages = append(c.messages, m)
 	s.noteLocked()
 	return m
+}
+
+// unreadLocked reports whether the app wrote to a person since they last looked. Slack's own notes and edits do not count.
+func (s *Sim) unreadLocked(user string) bool {
+	c := s.dmLocked(user)
+	return slices.ContainsFunc(c.messages, func(m *Message) bool { return m.BotID != "" && !m.Deleted && m.TS > c.read })
+}
+
+func (s *Sim) readLocked(user string) {
+	c := s.dmLocked(user)
+	if n := len(c.messages); n > 0 && c.messages[n-1].TS > c.read {
+		c.read = c.messages[n-1].TS
+		s.noteLocked()
+	}
 }
 
 // noteToLocked is Slack's own word to one person.

@@ -13,16 +13,45 @@
     for (const b of root.querySelectorAll("button.set")) b.hidden = true;
     for (const a of root.querySelectorAll("a[ping]")) { a.dataset.press = a.getAttribute("ping"); a.removeAttribute("ping"); }
   };
+  // What the server last sent for each region, as the browser writes it. What people and this script do to the page
+  // since then (open menus, hidden buttons) is no reason to replace it.
+  const regionOf = (name) => document.querySelector(`[data-region="${name}"]`);
+  const shown = {};
+  for (const el of document.querySelectorAll("[data-region]")) shown[el.dataset.region] = el.innerHTML;
+  const normal = (html) => { const t = document.createElement("template"); t.innerHTML = html; return t.innerHTML; };
   enhance(document);
 
+  // A press is a pointer going down and up on the same element. The element must not go away in between, so a region
+  // waits for its replacement while it is held, and a little longer: after a touch the click comes as a task of its own.
+  const waiting = {};
+  let held = "", releasing = 0;
+  const release = () => {
+    held = "";
+    for (const [name, html] of Object.entries(waiting)) { delete waiting[name]; replace(name, html); }
+  };
+  const letGo = () => { if (held && !releasing) releasing = setTimeout(() => { releasing = 0; release(); }, 50); };
+  addEventListener("pointerdown", (e) => {
+    clearTimeout(releasing); releasing = 0;
+    const el = e.target.closest && e.target.closest("[data-region]"), name = el ? el.dataset.region : "";
+    if (name !== held) release();
+    held = name;
+  }, true);
+  for (const type of ["pointerup", "pointercancel", "blur"]) addEventListener(type, letGo);
+  // Menus and scroll bars may swallow the pointerup. (A text box's change comes while the next button is pressed.)
+  addEventListener("change", (e) => { if (e.target.tagName === "SELECT") letGo(); });
+  addEventListener("pointermove", (e) => { if (!e.buttons) letGo(); });
+
   const replace = (name, html) => {
-    const el = document.querySelector(`[data-region="${name}"]`);
+    const el = regionOf(name);
     if (!el) return;
+    const now = normal(html);
+    if (now === shown[name]) { delete waiting[name]; return; }
+    if (name === held) { waiting[name] = html; return; }
+    shown[name] = now;
     const near = el.scrollHeight - el.scrollTop - el.clientHeight < 120;
     const open = el.querySelector("details[open]") && name === "sidebar";
     const had = document.activeElement && el.contains(document.activeElement) ? document.activeElement : null;
     const focus = had && (had.id ? "#" + CSS.escape(had.id) : had.dataset.actionId ? `[data-action-id="${CSS.escape(had.dataset.actionId)}"]` : "");
-    if (el.innerHTML === html) return;
     el.innerHTML = html; // the server's own fragment; everything in it is escaped there
     enhance(el);
     if (open) el.querySelector("details").open = true;
