@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/slack-go/slack"
@@ -176,4 +177,38 @@ func TestResponseURLHosts(t *testing.T) {
 			t.Errorf("%s: %v", address, err)
 		}
 	}
+}
+
+// A handler that never ends holds a stop up for a minute, not for ever.
+func TestStopIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		started, release := make(chan struct{}), make(chan struct{})
+		stuck := OnEvent("app_uninstalled", func(context.Context, *Turn, *struct{}) error {
+			close(started)
+			<-release // whatever its context says
+			return nil
+		}).Always()
+		in, err := install.New(install.Config{PublicURL: "http://127.0.0.1", Store: noStore{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := New(Config{Install: in, SigningSecrets: []install.Secret{"s"}, Handlers: []Handler{stuck}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan error)
+		go func() { ended <- b.Run(ctx) }()
+		body := []byte(`{"type":"event_callback","event_id":"Ev1","event":{"type":"app_uninstalled"}}`)
+		if _, err := b.inbox.Add(ctx, Event{ID: "Ev1", Type: "app_uninstalled", Body: body}); err != nil {
+			t.Fatal(err)
+		}
+		<-started
+		cancel()
+		before := time.Now()
+		if err := <-ended; !errors.Is(err, ErrGaveUp) || time.Since(before) != stopBudget {
+			t.Errorf("after %v: %v", time.Since(before), err)
+		}
+		close(release)
+	})
 }

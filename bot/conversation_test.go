@@ -207,6 +207,9 @@ func TestCommandsAnswerInTime(t *testing.T) {
 		bot.OnCommand("/files", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
 			return bot.Reply{Text: "unreachable"}, nil
 		}).Describe("needs more", ""),
+		bot.OnCommand("/boom", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
+			return bot.Reply{Text: "Wait for it.", Then: func(context.Context) (bot.Reply, error) { panic("out of luck") }}, nil
+		}).Describe("panics later", ""),
 	}
 	sim, _ := stage(t, handlers...)
 	reply, err := sim.Command(context.Background(), slacksim.AcmeAdmin, slacksim.AcmeGeneral, "/slow")
@@ -216,6 +219,10 @@ func TestCommandsAnswerInTime(t *testing.T) {
 	close(release)
 	wait(t, sim, "the late answer", func() bool { return said(sim, slacksim.AcmeGeneral, "Here I am.") == 1 })
 	reply, err = sim.Command(context.Background(), slacksim.AcmeAdmin, slacksim.AcmeGeneral, "/panic")
+	// A panic after the answer costs that answer's second part and no more.
+	if boom, err := sim.Command(context.Background(), slacksim.AcmeAdmin, slacksim.AcmeGeneral, "/boom"); err != nil || boom.Text != "Wait for it." {
+		t.Errorf("boom: %v %q", err, boom.Text)
+	}
 	if err != nil || reply.Status != 200 || !strings.Contains(reply.Text, "Something went wrong on our side. Nothing was changed.") || strings.Contains(reply.Text, "luck") {
 		t.Errorf("panic: %v %d %q", err, reply.Status, reply.Text)
 	}

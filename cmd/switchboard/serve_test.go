@@ -270,3 +270,24 @@ func TestConnectionsListContract(t *testing.T) {
 		t.Errorf("show --json: exit %d %s", code, out)
 	}
 }
+
+// A page's reference is found by the operator.
+func TestAttemptsAreListed(t *testing.T) {
+	w := newWorld(t, storageURL(t)).start(1, nil)
+	if out, _, code := w.command("connections", "attempts"); code != 0 || !strings.Contains(out, "Nobody has tried") {
+		t.Errorf("none: exit %d %s", code, out)
+	}
+	b := w.browser()
+	b.accept = "application/json"
+	ended := decodePage(t, b.get(b.consent(b.begin("/slack/install"), slacksim.AcmeAdmin, slacksim.Choice{Deny: true})).body)
+	b.begin("/slack/install")
+	out, _, code := w.command("connections", "attempts")
+	if code != 0 || !strings.Contains(out, ended.Ref) || !strings.Contains(out, "cancelled") || !strings.Contains(out, "not back from Slack") {
+		t.Errorf("exit %d %s", code, out)
+	}
+	var rows []map[string]any
+	out, _, _ = w.command("connections", "attempts", "--json", "--limit", "1")
+	if err := json.Unmarshal([]byte(out), &rows); err != nil || len(rows) != 1 || rows[0]["outcome"] != "" {
+		t.Errorf("%v %s", err, out)
+	}
+}

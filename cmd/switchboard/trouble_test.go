@@ -15,7 +15,9 @@ import (
 	"testing"
 	"time"
 
+	"switchboard/install"
 	"switchboard/slacksim"
+	"switchboard/storage"
 	"switchboard/storage/storagetest"
 )
 
@@ -28,6 +30,20 @@ type line struct {
 	open  map[net.Conn]bool
 	cut   bool // refuse and drop
 	stall bool // accept and say nothing
+
+	gate sync.RWMutex // held to freeze the line with everything that is on it
+}
+
+// Write passes through only while the line is not frozen.
+type gated struct {
+	io.Writer
+	gate *sync.RWMutex
+}
+
+func (g gated) Write(b []byte) (int, error) {
+	g.gate.RLock()
+	defer g.gate.RUnlock()
+	return g.Writer.Write(b)
 }
 
 func newLine(t *testing.T, to string) *line {
@@ -69,8 +85,8 @@ func (p *line) carry(c net.Conn) {
 	p.mu.Lock()
 	p.open[up] = true
 	p.mu.Unlock()
-	go func() { _, _ = io.Copy(up, c); _ = up.Close() }()
-	_, _ = io.Copy(c, up)
+	go func() { _, _ = io.Copy(gated{up, &p.gate}, c); _ = up.Close() }()
+	_, _ = io.Copy(gated{c, &p.gate}, up)
 }
 
 // set cuts or stalls the line, also for those who use it now.
@@ -219,8 +235,13 @@ func TestStatusWhenTheDatabaseIsDown(t *testing.T) {
 	for _, trouble := range []struct {
 		name       string
 		cut, stall bool
-	}{{"gone", true, false}, {"silent", false, true}} {
-		to.set(trouble.cut, trouble.stall)
+		freeze     bool
+	}{{"frozen", false, false, true}, {"gone", true, false, false}, {"silent", false, true, false}} {
+		if trouble.freeze {
+			to.gate.Lock()
+		} else {
+			to.set(trouble.cut, trouble.stall)
+		}
 		w.quick(trouble.name, slacksim.AcmeAdmin, "/connection status", "Couldn't check", "We can't reach our own records right now.")
 		w.quick(trouble.name, slacksim.AcmeAdmin, "/connection help", "Here is what you can ask")
 
@@ -229,11 +250,18 @@ func TestStatusWhenTheDatabaseIsDown(t *testing.T) {
 		if a := b.get(w.proxy.URL + "/slack/install"); a.status != http.StatusServiceUnavailable || !strings.Contains(a.body, "reach our records") || time.Since(started) > 3*time.Second {
 			t.Errorf("%s: install page: %d after %v", trouble.name, a.status, time.Since(started))
 		}
+		started = time.Now()
+		if a := b.get(w.proxy.URL + "/"); a.status != http.StatusServiceUnavailable || !strings.Contains(a.body, "updating") || time.Since(started) > 3*time.Second {
+			t.Errorf("%s: landing page: %d after %v", trouble.name, a.status, time.Since(started))
+		}
 		if a := b.get(w.replicas[0].admin.String() + "/readyz"); a.status != http.StatusServiceUnavailable {
 			t.Errorf("%s: readyz: %d", trouble.name, a.status)
 		}
 		if a := b.get(w.replicas[0].admin.String() + "/livez"); a.status != http.StatusOK {
 			t.Errorf("%s: livez: %d", trouble.name, a.status)
+		}
+		if trouble.freeze {
+			to.gate.Unlock()
 		}
 	}
 	to.set(false, false)
@@ -384,4 +412,114 @@ func TestButtonsAreForOurOwn(t *testing.T) {
 			t.Errorf("%s: the button worked: %v", who.name, did)
 		}
 	}
+}
+
+// A removal that Slack doesn't confirm now is neither believed nor forgotten, over a restart too.
+func TestRemovalIsNotForgotten(t *testing.T) {
+	onEach(t, func(t *testing.T, w *world) {
+		w.startFor()
+		w.browser().install(slacksim.AcmeAdmin)
+		w.settle()
+		clear := w.slack.Inject(slacksim.Fault{Method: "auth.test", Status: 500})
+		if err := w.slack.Uninstall(context.Background(), slacksim.Acme, slacksim.RevokedFirst); err != nil {
+			t.Fatal(err)
+		}
+		w.waitRow("the doubt", func(r record) bool { return r.State == "retrying" && r.Reason == "removal_said" })
+		w.settle()
+		w.stop()
+		clear()
+		w.startFor()
+		w.waitRow("the removal", func(r record) bool { return r.State == "removed" })
+		c, err := w.store().Find(context.Background(), install.Key{AppID: w.slack.App().ID, TeamID: slacksim.Acme})
+		if err != nil || c.Token != "" {
+			t.Errorf("after the removal: %v, token kept: %v", err, c.Token != "")
+		}
+	})
+}
+
+// An old word about the install before this one removes nothing, whatever Slack answers at that moment.
+func TestLateRemovalRemovesNothing(t *testing.T) {
+	for _, code := range []string{"", "invalid_auth", "token_expired", "org_login_required", "team_added_to_org", "ekm_access_denied", "zombie_apocalypse"} {
+		t.Run("auth.test "+code, func(t *testing.T) {
+			w := newWorld(t, storageURL(t)).start(1, nil)
+			w.browser().install(slacksim.AcmeAdmin)
+			w.settle()
+			clear := func() {}
+			if code != "" {
+				clear = w.slack.Inject(slacksim.Fault{Method: "auth.test", Error: code})
+			}
+			asked := len(w.slack.CallsTo("auth.test"))
+			for _, inner := range []map[string]any{{"type": "app_uninstalled"}, {"type": "tokens_revoked", "tokens": map[string]any{"bot": []string{"U0ACME0001BOT"}}}} {
+				if _, err := w.slack.Emit(context.Background(), slacksim.Event{TeamID: slacksim.Acme, Inner: inner, NoAuthorizations: true, Time: time.Now().Add(-time.Hour)}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.wait("both to be asked about", func() bool { return len(w.slack.CallsTo("auth.test")) >= asked+2 })
+			w.stop() // what was accepted is worked off
+			clear()
+			w.start(1, nil)
+			w.quick("after", slacksim.AcmeAdmin, "/connection status", "The live answer follows")
+			w.waitRow("recovery", func(r record) bool { return r.State == "active" })
+		})
+	}
+}
+
+// With a key that opens nothing the app says so, stays up, and a new install mends it.
+func TestUnreadableIsMended(t *testing.T) {
+	w := newWorld(t, storageURL(t)).start(1, nil)
+	dana := slacksim.AcmeAdmin
+	w.browser().install(dana)
+	first := w.connections()[0]
+	if err := w.slack.OpenHome(context.Background(), dana, "home"); err != nil {
+		t.Fatal(err)
+	}
+	w.wait("the home tab", func() bool { _, ok := w.slack.Home(dana); return ok })
+	w.settle()
+	w.stop()
+	w.keys = storage.NewKey()
+	w.start(1, nil)
+	w.quick("status", dana, "/connection status", "Needs reconnecting", "stored access can't be read", first.ID)
+	if ack, err := w.slack.PressHome(context.Background(), dana, "connection.check"); err != nil || ack.Status != http.StatusOK {
+		t.Errorf("a button in the home tab: %v %d", err, ack.Status)
+	}
+	if a := w.browser().get(w.replicas[0].admin.String() + "/readyz"); a.status != http.StatusOK {
+		t.Errorf("readyz: %d", a.status)
+	}
+	if page := w.browser().install(dana); !strings.Contains(page.body, "Reconnected: Switchboard works again in Acme Corp") {
+		t.Errorf("page: %s", page.body)
+	}
+	if got := w.connections(); len(got) != 1 || got[0].ID != first.ID || got[0].State != "active" {
+		t.Errorf("rows: %+v", got)
+	}
+}
+
+// Guests read the state and nothing of the workspace; an admin is not called a stranger because Slack is down.
+func TestWhoMayReadAndPress(t *testing.T) {
+	w := newWorld(t, storageURL(t)).start(1, nil)
+	w.slack.AddUser(slacksim.User{ID: "U0ACMEGUES", TeamID: slacksim.Acme, Name: "gus", RealName: "Gus Guest", Guest: true})
+	w.slack.AddUser(slacksim.User{ID: "U0ACMEADM2", TeamID: slacksim.Acme, Name: "ada", RealName: "Ada Admin", Admin: true})
+	w.slack.AddChannel(slacksim.Channel{ID: slacksim.AcmeGeneral, TeamID: slacksim.Acme, Name: "general", Members: []string{slacksim.AcmeAdmin, "U0ACMEGUES", "U0ACMEADM2"}})
+	w.browser().install(slacksim.AcmeAdmin)
+	live := func(user string) string {
+		t.Helper()
+		before := len(w.slack.CallsTo("response_url"))
+		w.quick("status", user, "/connection status", "Working")
+		w.wait("the live answer", func() bool { return len(w.slack.CallsTo("response_url")) > before })
+		m := w.last(slacksim.AcmeGeneral, user)
+		return m.Text + string(m.Blocks)
+	}
+	if got := live("U0ACMEGUES"); !strings.Contains(got, "Working") || strings.Contains(got, "Connected by") || strings.Contains(got, "button") {
+		t.Errorf("a guest reads %s", got)
+	}
+	if got := live("U0ACMEADM2"); !strings.Contains(got, "Connected by") || !strings.Contains(got, "Check again") {
+		t.Errorf("an admin reads %s", got)
+	}
+	shown := w.last(slacksim.AcmeGeneral, "U0ACMEADM2")
+	defer w.slack.Inject(slacksim.Fault{Method: "users.info", Status: 500})()
+	if _, err := w.slack.Press(context.Background(), "U0ACMEADM2", slacksim.AcmeGeneral, shown.TS, "connection.check"); err != nil {
+		t.Fatal(err)
+	}
+	w.wait("the refusal", func() bool {
+		return strings.Contains(w.last(slacksim.AcmeGeneral, "U0ACMEADM2").Text, "We couldn't ask Slack whether you may do that.")
+	})
 }
