@@ -523,3 +523,17 @@ func TestWhoMayReadAndPress(t *testing.T) {
 		return strings.Contains(w.last(slacksim.AcmeGeneral, "U0ACMEADM2").Text, "We couldn't ask Slack whether you may do that.")
 	})
 }
+
+// Where Slack doesn't replace a command's own answer, both answers stand, and each can be read alone.
+func TestBothAnswersCanStand(t *testing.T) {
+	w := newWorld(t, storageURL(t)).start(1, nil)
+	w.slack.SetApp(func(a *slacksim.App) { a.CommandAnswersStay = true })
+	w.browser().install(slacksim.AcmeAdmin)
+	w.quick("quick", slacksim.AcmeAdmin, "/connection status", "Working", "; the live answer follows")
+	w.wait("the live answer", func() bool { return len(w.fromApp(slacksim.AcmeGeneral, slacksim.AcmeAdmin)) == 2 })
+	for i, want := range []string{"the live answer follows", "Just now, with Slack"} {
+		if m := w.fromApp(slacksim.AcmeGeneral, slacksim.AcmeAdmin)[i]; !m.Ephemeral || !strings.Contains(string(m.Blocks), want) {
+			t.Errorf("answer %d: %s", i, m.Blocks)
+		}
+	}
+}
