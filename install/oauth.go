@@ -77,6 +77,9 @@ func newSecret() (plain string, hash []byte) {
 
 // hashSecret returns the hash under which a state or cookie is kept; false when the value was never ours.
 func hashSecret(plain string) ([]byte, bool) {
+	if len(plain) != base64.RawURLEncoding.EncodedLen(secretBytes) { // the decoder skips line breaks, of which we write none
+		return nil, false
+	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(plain)
 	if err != nil || len(b) != secretBytes {
 		return nil, false

@@ -11,6 +11,7 @@ func FuzzState(f *testing.F) {
 	f.Add(plain)
 	f.Add(plain + "=")
 	f.Add(" " + plain)
+	f.Add("\r" + plain)
 	f.Add("")
 	f.Add("../../etc/passwd")
 	f.Fuzz(func(t *testing.T, state string) {
