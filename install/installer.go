@@ -227,12 +227,12 @@ func (in *Installer) isGone(ctx context.Context, c Connection, said Removal) ver
 
 // recheckRemovals asks again about the connections whose removal Slack left open.
 func (in *Installer) recheckRemovals(ctx context.Context) error {
-	all, err := in.store.List(ctx)
+	troubled, err := in.store.List(ctx, Retrying)
 	if err != nil {
 		return err
 	}
-	for _, c := range all {
-		if c.State == Retrying && c.Reason == ReasonRemovalSaid {
+	for _, c := range troubled {
+		if c.Reason == ReasonRemovalSaid {
 			err = errors.Join(err, in.RemovalSaid(ctx, c.Key, Removal{Reason: ReasonUninstalled, At: c.StateSince}))
 		}
 	}

@@ -28,6 +28,7 @@ const (
 	startBudget    = 2 * time.Second
 	callbackBudget = 25 * time.Second
 	extrasBudget   = 3 * time.Second // names, icon and welcome message, none of which the install needs
+	storeBudget    = 8 * time.Second
 	recordBudget   = 3 * time.Second
 	secretBytes    = 32
 )
@@ -180,8 +181,12 @@ func (in *Installer) callback(w http.ResponseWriter, r *http.Request) {
 		// A scanner, or a bookmark.
 		in.show(w, r, in.page(situationNothingHere, ""))
 		return
-	case state == "" && refusal == "":
-		// Installed from Slack's own admin pages, which know no state. Start again from ours; the code is never used, so
+	case state == "" && refusal != "":
+		// Cancelled on Slack's own admin pages, which know no state: there is no attempt to record it with.
+		in.show(w, r, in.refused(refusal, query.Get("error_description") != "", NewRef()))
+		return
+	case state == "":
+		// Installed from those pages. Start again from ours; the code is never used, so
 		// that nobody can be made to finish somebody else's install.
 		in.redirect(w, in.cfg.PublicURL+"/slack/install")
 		return
@@ -233,7 +238,9 @@ func (in *Installer) take(ctx context.Context, back Return, state string) (Attem
 		return unrecorded(situationUnknownState)
 	}
 	back.StateHash = hash
-	a, err := in.store.TakeAttempt(ctx, back)
+	asking, cancel := context.WithTimeout(ctx, storeBudget)
+	defer cancel()
+	a, err := in.store.TakeAttempt(asking, back)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return stop(unknown, situationUnknownState)
@@ -306,7 +313,9 @@ func (in *Installer) finish(ctx context.Context, a *Attempt, code string) page {
 	var bound Connection
 	if a.BoundTo != "" {
 		var err error
-		if bound, err = in.store.FindID(ctx, a.BoundTo); err != nil {
+		asking, cancel := context.WithTimeout(ctx, startBudget)
+		defer cancel()
+		if bound, err = in.store.FindID(asking, a.BoundTo); err != nil {
 			in.log.ErrorContext(ctx, "find connection of reconnect link", "ref", a.Ref, "cause", err)
 			return in.page(situationRecordsDown, a.Ref)
 		}
@@ -389,6 +398,8 @@ func (in *Installer) finish(ctx context.Context, a *Attempt, code string) page {
 // consent.
 func (in *Installer) put(ctx context.Context, c Connection) (Connection, *Connection, error) {
 	const tries = 4
+	ctx, cancel := context.WithTimeout(ctx, storeBudget)
+	defer cancel()
 	var err error
 	for try := range tries {
 		if try > 0 {

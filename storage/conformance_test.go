@@ -677,6 +677,11 @@ func testList(t *testing.T, f fixture) {
 	for i := range got {
 		same(t, fmt.Sprintf("place %d", i), got[i], want[i])
 	}
+	removed, err := f.List(t.Context(), install.Removed, install.Paused)
+	removed = slices.DeleteFunc(removed, func(c install.Connection) bool { return c.AppID != "A-list" })
+	if err != nil || len(removed) != 1 || removed[0].TeamID != "T3" {
+		t.Errorf("removed or paused: %v, %v", removed, err)
+	}
 }
 
 func testOddValues(t *testing.T, f fixture) {

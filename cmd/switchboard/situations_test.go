@@ -84,6 +84,9 @@ func TestInstallSituations(t *testing.T) {
 			{"denied without a word", 403, "access_denied", "Slack didn't allow it", install.OutcomeRefused, func(b *browser) answer {
 				return b.get(b.consent(b.begin("/slack/install"), dana, slacksim.Choice{DenyWithoutDescription: true}))
 			}},
+			{"cancelled where Slack knows no state", 200, "cancelled", "you pressed Cancel", "", func(b *browser) answer {
+				return b.get(w.proxy.URL + "/slack/oauth_redirect?error=access_denied&error_description=no")
+			}},
 			{"unknown state", 400, "state_unknown", "couldn't match this request", install.OutcomeRefused, func(b *browser) answer {
 				return b.get(w.proxy.URL + "/slack/oauth_redirect?code=1.2.3&state=" + strings.Repeat("A", 43))
 			}},
