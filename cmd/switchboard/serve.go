@@ -148,6 +148,12 @@ func openToServe(ctx context.Context, d database) (*storage.DB, error) {
 	if err == nil {
 		err = db.CheckSchema(ctx)
 	}
+	if err == nil {
+		if err = db.CheckAnyKey(ctx); errors.Is(err, storage.ErrWrongKeys) {
+			err = &configError{[]problem{{"ENCRYPTION_KEYS", "open nothing of what is stored; these are the keys of another database",
+				"give the keys it was sealed with, or put the key file back beside it. If they are lost for good: switchboard keys rotate --erase-unreadable; every workspace then has to reconnect"}}}
+		}
+	}
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

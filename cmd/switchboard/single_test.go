@@ -359,10 +359,14 @@ func TestWrongKeys(t *testing.T) {
 			t.Helper()
 			out, errs, code := w.with(keys, "connections", "list", "--json")
 			var rows []record
-			if err := json.Unmarshal([]byte(out), &rows); err != nil || code != 0 || len(rows) != 1 || rows[0].ID != first.ID {
+			if err := json.Unmarshal([]byte(out), &rows); err != nil || code != 0 {
 				t.Fatalf("exit %d %v %s%s", code, err, out, errs)
 			}
-			return rows[0]
+			i := slices.IndexFunc(rows, func(r record) bool { return r.ID == first.ID })
+			if i < 0 {
+				t.Fatalf("%s is not in %s", first.ID, out)
+			}
+			return rows[i]
 		}
 		if r := look(wrong); r.State != "reconnect_required" || r.Reason != "unreadable" || r.TeamName != "Acme Corp" {
 			t.Errorf("with a wrong key: %+v", r)
@@ -370,6 +374,11 @@ func TestWrongKeys(t *testing.T) {
 		if out, errs, code := w.with(wrong, "connections", "list"); code != 0 || !strings.Contains(out, "unreadable") {
 			t.Errorf("with a wrong key, in words: exit %d %s%s", code, out, errs)
 		}
+		// Keys that open nothing at all are those of another database.
+		if _, errs, code := w.with(wrong, "serve"); code != 2 || !strings.Contains(errs, "open nothing of what is stored") {
+			t.Errorf("serve with a wrong key: exit %d %s", code, errs)
+		}
+		w.sealOne(wrong["ENCRYPTION_KEYS"])
 		w.startOne(wrong)
 		w.quick("status with a wrong key", slacksim.AcmeAdmin, "/connection status", "Needs reconnecting", "/slack/install")
 		w.settle()
@@ -415,4 +424,64 @@ func TestSingleWorkspaceMoves(t *testing.T) {
 	w.wait("the live status", func() bool {
 		return strings.Contains(string(w.last(slacksim.BirchGeneral, slacksim.BirchAdmin).Blocks), "Just now, with Slack")
 	})
+}
+
+// keys check tells what a new key still lacks, keys rotate moves it over, and then the old key can go.
+func TestKeys(t *testing.T) {
+	onEach(t, func(t *testing.T, w *world) {
+		w.startFor()
+		w.browser().install(slacksim.AcmeAdmin)
+		w.browser().install(slacksim.BirchAdmin)
+		w.settle()
+		if out, errs, code := w.command("keys", "check"); code != 0 || !strings.Contains(out, "seals and opens") {
+			t.Errorf("check: exit %d %s%s", code, out, errs)
+		}
+		added := storage.NewKey()
+		both := map[string]string{"ENCRYPTION_KEYS": added + "," + w.keys}
+		alone := map[string]string{"ENCRYPTION_KEYS": added}
+		if out, errs, code := w.with(alone, "keys", "check", "--json"); code != 1 || !strings.Contains(out, `"known": false`) || !strings.Contains(errs, "can't be read with these keys") {
+			t.Errorf("the new key alone: exit %d %s%s", code, out, errs)
+		}
+		// Replicas get the longer list before anything is sealed with the new key.
+		w.stop()
+		w.startOne(both)
+		if out, errs, code := w.with(both, "keys", "rotate", "--json"); code != 0 || !strings.Contains(out, `"resealed": 2`) {
+			t.Errorf("rotate: exit %d %s%s", code, out, errs)
+		}
+		w.quick("during", slacksim.AcmeAdmin, "/connection status", "Working")
+		if out, _, code := w.with(both, "keys", "check"); code != 0 || !strings.Contains(out, "nothing needs it, it can be taken out") {
+			t.Errorf("after: exit %d %s", code, out)
+		}
+		w.settle()
+		w.stop()
+		w.startOne(alone)
+		w.quick("with the new key alone", slacksim.AcmeAdmin, "/connection status", "Working")
+		w.keys = added
+		w.settle()
+	})
+}
+
+// A key that is lost for good: its rows are given up one command later, and can be connected again.
+func TestLostKeyIsGivenUp(t *testing.T) {
+	w := newWorld(t, storageURL(t)).start(1, nil)
+	w.browser().install(slacksim.AcmeAdmin)
+	first := w.connections()[0]
+	w.settle()
+	w.stop()
+	w.keys = storage.NewKey()
+	if _, errs, code := w.command("serve"); code != 2 || !strings.Contains(errs, "keys rotate --erase-unreadable") {
+		t.Errorf("serve: exit %d %s", code, errs)
+	}
+	if out, errs, code := w.command("keys", "rotate"); code != 1 || !strings.Contains(errs, "let those workspaces reconnect") {
+		t.Errorf("rotate: exit %d %s%s", code, out, errs)
+	}
+	if out, errs, code := w.command("keys", "rotate", "--erase-unreadable"); code != 0 || !strings.Contains(out, "Erased 1 row(s)") {
+		t.Errorf("erase: exit %d %s%s", code, out, errs)
+	}
+	w.start(1, nil)
+	w.quick("status", slacksim.AcmeAdmin, "/connection status", "Needs reconnecting")
+	w.browser().install(slacksim.AcmeAdmin)
+	if got := w.connections()[0]; got.State != "active" || got.ID != first.ID {
+		t.Errorf("reconnected: %+v", got)
+	}
 }

@@ -27,6 +27,7 @@ import (
 
 	_ "github.com/jackc/pgx/v5/stdlib"
 
+	"switchboard/install"
 	"switchboard/slacksim"
 	"switchboard/storage"
 	"switchboard/storage/storagetest"
@@ -329,6 +330,24 @@ func (w *world) age(by time.Duration) {
 	defer db.Close()
 	us := by.Microseconds()
 	if _, err := db.Exec(fmt.Sprintf("UPDATE install_attempts SET started_at = started_at - %d, expires_at = expires_at - %d", us, us)); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// sealOne puts a connection of nobody's into the database, sealed with these keys, so that they open something there.
+func (w *world) sealOne(keys string) {
+	w.t.Helper()
+	ring, err := storage.ParseKeys(keys)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	db, err := storage.Open(context.Background(), w.database, ring)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer db.Close()
+	c := install.Connection{Key: install.Key{AppID: w.slack.App().ID, TeamID: "T0NOBODY01"}, Token: "xoxb-0-nobody", State: install.Active, InstalledAt: time.Now()}
+	if _, _, err := db.Put(context.Background(), c); err != nil {
 		w.t.Fatal(err)
 	}
 }
