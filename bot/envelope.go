@@ -50,7 +50,6 @@ type inner struct {
 	Text        string `json:"text"`
 	Channel     any    `json:"channel"` // a string, but an object in channel_created
 	ChannelType string `json:"channel_type"`
-	TS          string `json:"ts"`
 	ThreadTS    string `json:"thread_ts"`
 	UserTeam    string `json:"user_team"`
 	Team        any    `json:"team"`
@@ -147,7 +146,6 @@ type interaction struct {
 	} `json:"view"`
 	Channel     *ids   `json:"channel"`
 	ResponseURL string `json:"response_url"`
-	TriggerID   string `json:"trigger_id"`
 	Actions     []struct {
 		ActionID string `json:"action_id"`
 	} `json:"actions"`

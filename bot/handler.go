@@ -80,7 +80,7 @@ func (e *UserError) Error() string { return e.Text }
 
 // OnEvent registers run for an Events API type, decoded into E (usually a type of slack-go's slackevents). It is run after
 // the acknowledgement and may run more than once for one event: see Turn.Attempt. An error is retried with growing pauses,
-// 4 times in all; a UserError is not.
+// 4 times in all (app_uninstalled and tokens_revoked until they succeed); a UserError is not.
 func OnEvent[E any](name string, run func(ctx context.Context, t *Turn, e *E) error, scopes ...string) Handler {
 	return Handler{Kind: KindEvent, Name: name, Scopes: scopes, run: func(ctx context.Context, t *Turn, payload any) (Reply, error) {
 		e := new(E)

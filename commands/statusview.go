@@ -232,6 +232,8 @@ func facts(h install.Health, who viewer, checking bool) slack.Block {
 
 func access(c install.Connection) string {
 	switch {
+	case c.State == install.Removed || c.State == install.ReconnectRequired:
+		return "None now"
 	case c.ExpiresAt.IsZero():
 		return "Doesn't expire"
 	default:

@@ -58,7 +58,6 @@ const (
 	ReasonInvalidAuth     = "invalid_auth"
 	ReasonMissingScope    = "missing_scope"
 	ReasonUnreadable      = "unreadable"        // the stored token cannot be opened with the keys we have
-	ReasonRemovalSaid     = "removal_said"      // Slack said the app is gone, and could not be asked to confirm it
 	ReasonSlackSilent     = "slack_unavailable" // Slack did not answer, or with an error of its own
 	ReasonRecordsSilent   = "records_unavailable"
 )
@@ -101,6 +100,7 @@ type Connection struct {
 	State       State
 	Reason      string // a reason code, "" when all is well
 	StateSince  time.Time
+	Doubt       Removal   // what Slack said of a removal and could not confirm yet; zero: nothing
 	CheckedAt   time.Time // last time Slack confirmed the token
 	LastEventAt time.Time // last event Slack sent, kept to the minute
 }
@@ -149,7 +149,7 @@ func (was Connection) Consent(c Connection) Connection {
 // them again.
 func (c *Connection) Erase(end State, reason string, at time.Time) {
 	c.Token, c.RefreshToken, c.Webhook = "", "", Webhook{}
-	c.ExpiresAt = time.Time{}
+	c.ExpiresAt, c.Doubt = time.Time{}, Removal{}
 	c.SetState(end, reason, at)
 }
 

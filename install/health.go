@@ -115,7 +115,6 @@ var reasonText = map[string]string{
 	ReasonInvalidAuth:         "Slack no longer accepts this connection. If your workspace limits apps to certain IP addresses, check those limits.",
 	ReasonMissingScope:        "Some permissions were not granted.",
 	ReasonUnreadable:          "Its stored access can't be read any more.",
-	ReasonRemovalSaid:         "Slack said the app was removed; we are making sure.",
 	ReasonSlackSilent:         "Slack didn't answer, or had trouble of its own.",
 	ReasonRecordsSilent:       "We can't reach our own records right now.",
 	"ekm_access_denied":       "Your organisation's rules stop this.",
@@ -127,7 +126,7 @@ var reasonText = map[string]string{
 // decisive reports whether an error says something about the token, as against Slack or the network having trouble.
 func decisive(err error) bool {
 	switch SlackError(err) {
-	case "", "ratelimited", "internal_error", "fatal_error", "service_unavailable", "request_timeout", "not_authed":
+	case "", "ratelimited", "internal_error", "fatal_error", "service_unavailable", "server_error", "request_timeout", "not_authed":
 		return false
 	}
 	return true

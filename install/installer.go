@@ -171,16 +171,15 @@ func (in *Installer) RemovalSaid(ctx context.Context, k Key, said Removal) error
 		switch {
 		case row.State == Removed || row.Token != asked && row.Token != "":
 			// The other of the two events was first, or a re-install came in between.
+			row.Doubt = Removal{}
+		case gone == yes && said.Reason == ReasonTokenRevoked:
+			row.Erase(ReconnectRequired, said.Reason, in.now()) // if the app went with it, Slack says so in a second event
 		case gone == yes:
-			end := Removed
-			if said.Reason == ReasonTokenRevoked {
-				end = ReconnectRequired // if the app went with it, Slack says so in a second event
-			}
-			row.Erase(end, said.Reason, in.now())
-		case gone == no && row.Reason == ReasonRemovalSaid:
-			row.SetState(Active, ReasonNone, in.now())
-		case gone == unclear:
-			row.SetState(Retrying, ReasonRemovalSaid, said.At)
+			row.Erase(Removed, said.Reason, in.now())
+		case gone == no:
+			row.Doubt = Removal{}
+		case row.Doubt.Reason != ReasonUninstalled: // of two words the graver one stays
+			row.Doubt = said
 		}
 		return nil
 	})
@@ -225,16 +224,14 @@ func (in *Installer) isGone(ctx context.Context, c Connection, said Removal) ver
 	return unclear
 }
 
-// recheckRemovals asks again about the connections whose removal Slack left open.
+// recheckRemovals asks again about the removals that Slack left open.
 func (in *Installer) recheckRemovals(ctx context.Context) error {
-	troubled, err := in.store.List(ctx, Retrying)
+	doubted, err := in.store.Doubted(ctx)
 	if err != nil {
 		return err
 	}
-	for _, c := range troubled {
-		if c.Reason == ReasonRemovalSaid {
-			err = errors.Join(err, in.RemovalSaid(ctx, c.Key, Removal{Reason: ReasonUninstalled, At: c.StateSince}))
-		}
+	for _, c := range doubted {
+		err = errors.Join(err, in.RemovalSaid(ctx, c.Key, c.Doubt))
 	}
 	return err
 }

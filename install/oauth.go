@@ -233,7 +233,7 @@ func (in *Installer) take(ctx context.Context, back Return, state string) (Attem
 	}
 	hash, ok := hashSecret(state)
 	if !ok {
-		// Never one of ours, so not an attempt either: whoever makes up addresses gets no rows for it.
+		// Never one of ours, so not an attempt either.
 		in.log.InfoContext(ctx, "callback with a made-up state", "ref", unknown.Ref)
 		return unrecorded(situationUnknownState)
 	}
@@ -287,6 +287,9 @@ func (in *Installer) again(ctx context.Context, back Return, a Attempt) page {
 	if connected {
 		var err error
 		if c, err = in.store.FindID(ctx, a.ConnectionID); err != nil {
+			return in.page(situationUsed, a.Ref)
+		}
+		if c.State != Active && c.State != Retrying { // that install is over, and nothing is to be claimed of it
 			return in.page(situationUsed, a.Ref)
 		}
 	}
@@ -427,7 +430,7 @@ type installed struct {
 }
 
 // fresh reports whether this was an install, as against one more consent for a connection that works.
-func (i installed) fresh() bool { return i.before == nil || i.before.State == Removed }
+func (i installed) fresh() bool { return !i.again && (i.before == nil || i.before.State == Removed) }
 
 // success asks Slack for what makes the page friendly, writes the welcome message, and returns the page. Nothing here can
 // fail the install.
@@ -534,7 +537,7 @@ func (in *Installer) record(ctx context.Context, a Attempt, p page) {
 	var err error
 	if a.StateHash == nil {
 		_, a.StateHash = newSecret()
-		a.BrowserHash, a.ExpiresAt, a.ReturnedAt = []byte{}, a.StartedAt, a.StartedAt
+		a.BrowserHash, a.ExpiresAt = []byte{}, a.StartedAt // never returned, so it is swept early: anybody can make one
 		if err = in.store.StartAttempt(ctx, a); err == nil {
 			err = in.store.EndAttempt(ctx, a)
 		}

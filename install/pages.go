@@ -247,6 +247,9 @@ func (in *Installer) successPage(ctx context.Context, i installed, welcomed bool
 	case i.before.State == Removed:
 		p.outcome, p.Reason = OutcomeConnected, "connected_again"
 		p.Title, p.Happened = "Connected again: "+app.Name+" is back in "+name, "Welcome back. Its settings were kept."
+	case c.State == Paused:
+		p.Reason = "paused"
+		p.Title, p.Happened = "Connected, but paused: "+app.Name+" in "+name, "The access was renewed. The people who run the app have paused it here; until they resume it, it does nothing."
 	case i.before.State != Active:
 		p.Reason = "reconnected"
 		p.Title, p.Happened = "Reconnected: "+app.Name+" works again in "+name, "It works again. Its settings were kept."

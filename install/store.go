@@ -35,9 +35,10 @@ type Store interface {
 	Find(ctx context.Context, k Key) (Connection, error)
 	// FindID is Find by the connection's public id, removed or not. ErrNotFound.
 	FindID(ctx context.Context, id string) (Connection, error)
-	// List returns the connections that are stored in one of these states, or all of them when none is named: without their
-	// secrets, in the states that Find would give, ordered by TeamName and ID.
-	List(ctx context.Context, stored ...State) ([]Connection, error)
+	// List returns all connections without their secrets, in the states that Find would give, ordered by TeamName and ID.
+	List(ctx context.Context) ([]Connection, error)
+	// Doubted is List for those with a Doubt.
+	Doubted(ctx context.Context) ([]Connection, error)
 	// Update reads the row of exactly k, calls fn, and writes what fn changed; nobody else's write in between is lost. fn
 	// may run more than once and must touch nothing but c; its error ends the update and comes back. ErrNotFound.
 	Update(ctx context.Context, k Key, fn func(c *Connection) error) (Connection, error)
