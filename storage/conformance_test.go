@@ -677,10 +677,13 @@ func testList(t *testing.T, f fixture) {
 	for i := range got {
 		same(t, fmt.Sprintf("place %d", i), got[i], want[i])
 	}
-	removed, err := f.List(t.Context(), install.Removed, install.Paused)
-	removed = slices.DeleteFunc(removed, func(c install.Connection) bool { return c.AppID != "A-list" })
-	if err != nil || len(removed) != 1 || removed[0].TeamID != "T3" {
-		t.Errorf("removed or paused: %v, %v", removed, err)
+	doubt := install.Removal{Reason: install.ReasonUninstalled, At: t0}
+	if _, err := f.Update(t.Context(), want[2].Key, func(c *install.Connection) error { c.Doubt = doubt; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	doubted, err := f.Doubted(t.Context())
+	if err != nil || len(doubted) != 1 || doubted[0].ID != want[2].ID || doubted[0].Doubt != doubt {
+		t.Errorf("doubted: %v, %v", doubted, err)
 	}
 }
 

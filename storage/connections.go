@@ -145,13 +145,18 @@ func (db *DB) FindID(ctx context.Context, id string) (install.Connection, error)
 }
 
 // List is install.Store's. Secrets are opened (a fifth of a microsecond each) only to learn whether they can be, and dropped.
-func (db *DB) List(ctx context.Context, stored ...install.State) ([]install.Connection, error) {
+func (db *DB) List(ctx context.Context) ([]install.Connection, error) {
+	return db.list(ctx, db.read)
+}
+
+// Doubted is install.Store's.
+func (db *DB) Doubted(ctx context.Context) ([]install.Connection, error) {
+	return db.list(ctx, db.read.Where("doubt_at <> 0"))
+}
+
+func (db *DB) list(ctx context.Context, query *gorm.DB) ([]install.Connection, error) {
 	var rows []connectionRow
-	query := db.read.WithContext(ctx)
-	if len(stored) > 0 {
-		query = query.Where("state IN ?", stored)
-	}
-	if err := query.Find(&rows).Error; err != nil {
+	if err := query.WithContext(ctx).Find(&rows).Error; err != nil {
 		return nil, fault(ctx, "list connections", err)
 	}
 	list := make([]install.Connection, len(rows))

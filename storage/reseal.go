@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"time"
 
 	"gorm.io/gorm"
 
@@ -27,16 +28,6 @@ type KeyReport struct {
 	Keys       []KeyUse // those we have in their order, then the others that were met
 	Rows       int      // rows that hold a secret
 	Unreadable []string // ids of connections with a secret that no key of ours opens
-}
-
-// Short says whether a row needs a key other than the first, or one that we don't have.
-func (r KeyReport) Short() bool {
-	for _, k := range r.Keys {
-		if !k.First && k.Rows > 0 {
-			return true
-		}
-	}
-	return len(r.Unreadable) > 0
 }
 
 // name is the key's id as KeyReport has it.
@@ -121,7 +112,7 @@ func (db *DB) Reseal(ctx context.Context, erase bool) (resealed, unreadable int,
 		return columns
 	}
 	err = db.walk(ctx, func(seen *connectionRow) error {
-		if old(seen) == nil {
+		if _, readable := db.open(seen); readable && old(seen) == nil {
 			return nil
 		}
 		k := install.Key{AppID: seen.AppID, EnterpriseID: seen.EnterpriseID, TeamID: seen.TeamID}
@@ -132,16 +123,22 @@ func (db *DB) Reseal(ctx context.Context, erase bool) (resealed, unreadable int,
 				return err
 			}
 			columns := old(&row)
-			if changed = columns != nil; !changed {
-				return nil
-			}
 			var c install.Connection
 			if c, readable = db.open(&row); !readable {
 				if !erase {
 					return nil
 				}
 				columns = []int{0, 1, 2}
-				row.Facts.State, row.Facts.Reason = string(install.ReconnectRequired), install.ReasonUnreadable
+				paused := c
+				c.Erase(install.ReconnectRequired, install.ReasonUnreadable, time.Now())
+				c.StateSince = time.Now()
+				if paused.State == install.Paused { // the operator's word outlives a key
+					c.State, c.Reason, c.StateSince = paused.State, paused.Reason, paused.StateSince
+				}
+				row.Facts = factsOf(c)
+			}
+			if changed = columns != nil; !changed {
+				return nil
 			}
 			for _, i := range columns {
 				if err := db.seal(&row, &c, i); err != nil {

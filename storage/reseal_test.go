@@ -36,7 +36,7 @@ func TestReseal(t *testing.T) {
 
 		both := openWith(t, url, ring(t, newKey+","+oldKey))
 		report, err := both.CheckKeys(ctx)
-		if err != nil || report.Rows != n || len(report.Keys) != 2 || !report.Keys[0].First || report.Keys[0].Rows != 0 || report.Keys[1].Rows != n || !report.Short() || len(report.Unreadable) != 0 {
+		if err != nil || report.Rows != n || len(report.Keys) != 2 || !report.Keys[0].First || report.Keys[0].Rows != 0 || report.Keys[1].Rows != n || len(report.Unreadable) != 0 {
 			t.Fatalf("before: %+v, %v", report, err)
 		}
 		if err := openWith(t, url, ring(t, newKey)).CheckAnyKey(ctx); !errors.Is(err, storage.ErrWrongKeys) {
@@ -74,7 +74,7 @@ func TestReseal(t *testing.T) {
 			t.Errorf("once more: %d %d %v", again, unreadable, err)
 		}
 		fresh := openWith(t, url, ring(t, newKey))
-		if report, err := fresh.CheckKeys(ctx); err != nil || report.Short() || report.Keys[0].Rows != n {
+		if report, err := fresh.CheckKeys(ctx); err != nil || len(report.Keys) != 1 || report.Keys[0].Rows != n {
 			t.Errorf("after: %+v, %v", report, err)
 		}
 		for j := range n {
@@ -109,6 +109,26 @@ func TestResealUnreadable(t *testing.T) {
 		}
 		if n, unreadable, err := mine.Reseal(ctx, true); n != 0 || unreadable != 1 || err != nil {
 			t.Errorf("erase: %d %d %v", n, unreadable, err)
+		}
+		// A box that names the first key and doesn't open, a copied one say, is found like any other.
+		if _, err := rawHandle(t, url).Exec("UPDATE connections SET team_id = 'T9' WHERE team_id = 'T2'"); err != nil {
+			t.Fatal(err)
+		}
+		if n, unreadable, err := mine.Reseal(ctx, false); n != 0 || unreadable != 1 || err != nil {
+			t.Errorf("a copied row: %d %d %v", n, unreadable, err)
+		}
+		// An operator's pause outlives the key.
+		if _, err := mine.Update(ctx, key("A1", "", "T9"), func(c *install.Connection) error {
+			c.SetState(install.Paused, "operator", t0)
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if n, unreadable, err := mine.Reseal(ctx, true); n != 0 || unreadable != 1 || err != nil {
+			t.Errorf("erase a paused one: %d %d %v", n, unreadable, err)
+		}
+		if c, err := mine.Find(ctx, key("A1", "", "T9")); err != nil || c.State != install.Paused || c.Token != "" {
+			t.Errorf("paused: %v %s", err, c.State)
 		}
 		c, err := lost.Find(ctx, first.Key)
 		if err != nil || c.Token != "" || c.ID != first.ID || c.State != install.ReconnectRequired || c.Reason != install.ReasonUnreadable {

@@ -40,6 +40,8 @@ type facts struct {
 	Installs                                                  int64
 	State, Reason                                             string
 	StateSince, CheckedAt, LastEventAt                        int64
+	DoubtReason                                               string
+	DoubtAt                                                   int64
 }
 
 // attemptRow is a row of install_attempts.
@@ -67,6 +69,7 @@ func factsOf(c install.Connection) facts {
 		InstalledBy:             text(c.InstalledBy), InstalledByName: text(c.InstalledByName), RenewedBy: text(c.RenewedBy),
 		CreatedAt: micros(c.CreatedAt), InstalledAt: micros(c.InstalledAt), RenewedAt: micros(c.RenewedAt), Installs: int64(c.Installs),
 		State: text(string(c.State)), Reason: text(c.Reason), StateSince: micros(c.StateSince),
+		DoubtReason: text(c.Doubt.Reason), DoubtAt: micros(c.Doubt.At),
 		CheckedAt: micros(c.CheckedAt), LastEventAt: micros(c.LastEventAt),
 	}
 }
@@ -84,6 +87,7 @@ func (r *connectionRow) connection() install.Connection {
 		InstalledBy: f.InstalledBy, InstalledByName: f.InstalledByName, RenewedBy: f.RenewedBy,
 		CreatedAt: moment(f.CreatedAt), InstalledAt: moment(f.InstalledAt), RenewedAt: moment(f.RenewedAt), Installs: int(f.Installs),
 		State: install.State(f.State), Reason: f.Reason, StateSince: moment(f.StateSince),
+		Doubt:     install.Removal{Reason: f.DoubtReason, At: moment(f.DoubtAt)},
 		CheckedAt: moment(f.CheckedAt), LastEventAt: moment(f.LastEventAt),
 	}
 	if f.Scopes != "" {

@@ -742,3 +742,14 @@ func TestLogsHideWhatLooksLikeASecret(t *testing.T) {
 		}
 	}
 }
+
+// A password with a character that should have been escaped reads like a host or a port, and is not repeated either.
+func TestOddPasswordsAreNotPrinted(t *testing.T) {
+	w := newWorld(t, storageURL(t))
+	for _, address := range []string{"postgres://bob:12345/hunter@127.0.0.1:1/db", "postgres://bob:12345#hunter@127.0.0.1:1/db", "postgres://bob:12345?hunter@127.0.0.1:1/db", "postgres://bob:12345hunter@127.0.0.1:1/db"} {
+		out, errs, code := w.with(map[string]string{"DATABASE_URL": address}, "connections", "list")
+		if said := out + errs; code == 0 || strings.Contains(said, "12345") || strings.Contains(said, "hunter") {
+			t.Errorf("exit %d: %s", code, said)
+		}
+	}
+}

@@ -177,7 +177,9 @@ func (d database) open(ctx context.Context, keys *storage.Keyring) (*storage.DB,
 	if err == nil {
 		return db, nil
 	}
-	if u, bad := url.Parse(d.url.Reveal()); d.path == "" && bad == nil {
+	raw := d.url.Reveal()
+	// A password with an unescaped / # or ? reads like a host; then nothing of the address is repeated.
+	if u, bad := url.Parse(raw); d.path == "" && bad == nil && u.Fragment == "" && (u.User != nil || !strings.Contains(raw, "@")) {
 		return nil, fmt.Errorf("the database at %s can't be used; is it running, and is DATABASE_URL right?\n%w", u.Host, err)
 	}
 	return nil, fmt.Errorf("the database can't be used; check DATABASE_URL and DATA_DIR.\n%w", err)

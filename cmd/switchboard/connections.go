@@ -49,6 +49,9 @@ type attempt struct {
 
 // Run prints the newest attempts. A page's reference finds its line here, and more in the log.
 func (c *attemptsCmd) Run(env *environment) error {
+	if c.Limit < 1 {
+		return &usageError{errors.New("--limit must be 1 or more")}
+	}
 	return c.withStore(env, func(db *storage.DB, _ *install.Installer) error {
 		newest, err := db.Attempts(env.ctx, c.Limit)
 		if err != nil {
@@ -203,7 +206,7 @@ func (c *showCmd) Run(env *environment) error {
 	})
 }
 
-// withStore opens the database for reading, without making one.
+// withStore opens a database that is there, without making one.
 func (f databaseFlags) withStore(env *environment, do func(*storage.DB, *install.Installer) error) error {
 	s := newSource(env.getenv)
 	d := f.read(s, true)

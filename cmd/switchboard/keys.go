@@ -14,7 +14,7 @@ import (
 
 type keysCmd struct {
 	Check  keysCheckCmd  `cmd:"" help:"Say what is sealed with which key, and what no key opens. Changes nothing."`
-	Rotate keysRotateCmd `cmd:"" help:"Seal everything with the first key of ENCRYPTION_KEYS. Safe while serve runs; can be stopped and run again."`
+	Rotate keysRotateCmd `cmd:"" help:"Seal everything with the first key of ENCRYPTION_KEYS. Safe while serve runs with the same list; can be stopped and run again."`
 }
 
 type keysCheckCmd struct {
@@ -96,13 +96,16 @@ type keysRotateCmd struct {
 func (c *keysRotateCmd) Run(env *environment) error {
 	return c.withStore(env, func(db *storage.DB, _ *install.Installer) error {
 		resealed, unreadable, err := db.Reseal(env.ctx, c.EraseUnreadable)
+		if errors.Is(err, storage.ErrNoKey) {
+			return &configError{[]problem{{"ENCRYPTION_KEYS", "is not set, and there is no key file beside the database", "give the key to seal with, or put the key file back"}}}
+		}
 		if err != nil {
 			return fmt.Errorf("%w\n%d rows are sealed with the first key now; run it again to go on", err, resealed)
 		}
 		if c.JSON {
 			err = printJSON(env.stdout, map[string]int{"resealed": resealed, "unreadable": unreadable})
 		} else {
-			_, err = fmt.Fprintf(env.stdout, "Sealed %d row(s) with the first key. The other keys can be taken out once every replica has the new list.\n", resealed)
+			_, err = fmt.Fprintf(env.stdout, "Sealed %d row(s) with the first key. The other keys can be taken out when keys check says that nothing needs them.\n", resealed)
 			if c.EraseUnreadable && err == nil {
 				_, err = fmt.Fprintf(env.stdout, "Erased %d row(s) that no key opens.\n", unreadable)
 			}

@@ -298,6 +298,10 @@ func TestSuccessSituations(t *testing.T) {
 		// Fewer permissions than asked for.
 		w.slack.Uninstall(context.Background(), slacksim.Acme, slacksim.RevokedFirst)
 		w.waitRow("the removal", func(r record) bool { return r.State == "removed" })
+		// A reload of the first page claims nothing of an install that is over.
+		if p := decodePage(t, b.get(back).body); p.Reason != "state_used" {
+			t.Errorf("reload after the removal: %+v", p)
+		}
 		p = reason("limited", b.get(b.consent(b.begin("/slack/install"), dana, slacksim.Choice{Untick: []string{"im:history"}})), "connected_again_limited")
 		if !strings.Contains(strings.Join(p.Facts, " "), "Not allowed yet: read direct messages to it") {
 			t.Errorf("facts: %q", p.Facts)

@@ -424,9 +424,14 @@ func TestRemovalIsNotForgotten(t *testing.T) {
 		if err := w.slack.Uninstall(context.Background(), slacksim.Acme, slacksim.RevokedFirst); err != nil {
 			t.Fatal(err)
 		}
-		w.waitRow("the doubt", func(r record) bool { return r.State == "retrying" && r.Reason == "removal_said" })
 		w.settle()
-		w.stop()
+		w.stop() // what was accepted is worked off
+		if doubted, err := w.store().Doubted(context.Background()); err != nil || len(doubted) != 1 || doubted[0].Doubt.Reason != install.ReasonUninstalled {
+			t.Errorf("the doubt was not written down: %v %v", doubted, err)
+		}
+		if got := w.connections()[0]; got.State != "active" {
+			t.Errorf("a doubt changed the state: %+v", got)
+		}
 		clear()
 		w.startFor()
 		w.waitRow("the removal", func(r record) bool { return r.State == "removed" })

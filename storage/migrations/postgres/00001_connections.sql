@@ -28,6 +28,8 @@ CREATE TABLE connections (
     installs                  bigint NOT NULL,
     state                     text   NOT NULL,
     reason                    text   NOT NULL,
+    doubt_reason              text   NOT NULL, -- of a removal that Slack announced and has not confirmed
+    doubt_at                  bigint NOT NULL,
     state_since               bigint NOT NULL,
     checked_at                bigint NOT NULL,
     last_event_at             bigint NOT NULL,

@@ -28,6 +28,8 @@ CREATE TABLE connections (
     installs                  integer NOT NULL,
     state                     text    NOT NULL,
     reason                    text    NOT NULL,
+    doubt_reason              text    NOT NULL, -- of a removal that Slack announced and has not confirmed
+    doubt_at                  integer NOT NULL,
     state_since               integer NOT NULL,
     checked_at                integer NOT NULL,
     last_event_at             integer NOT NULL,
