@@ -275,7 +275,7 @@ func TestBrowser(t *testing.T) {
 	b.open(address + "/client/" + acme + "/dm")
 	b.reads("#messages", "now connected to Acme Corp", "First thing to try:")
 	b.press(`#messages [data-action-id="connection.test"]`)
-	b.reads("#messages", "This is the test message you asked for.")
+	b.reads("#messages", "This is the test message you asked for.", "The test message is in your direct messages")
 	b.type_("hello")
 	b.reads("#messages", "Here is what you can ask Switchboard.")
 	b.type_("status")
