@@ -15,6 +15,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -309,20 +310,11 @@ func (in *Installer) labels(names []string) []string {
 func difference(a, b []string) []string {
 	var only []string
 	for _, s := range a {
-		if !contains(b, s) {
+		if !slices.Contains(b, s) {
 			only = append(only, s)
 		}
 	}
 	return only
-}
-
-func contains(list []string, s string) bool {
-	for _, l := range list {
-		if l == s {
-			return true
-		}
-	}
-	return false
 }
 
 func initial(name string) string {
