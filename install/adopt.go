@@ -80,7 +80,7 @@ func (in *Installer) Adopt(ctx context.Context) (Connection, error) {
 		BotUserID: id.UserID,
 		BotID:     id.BotID,
 		Scopes:    id.Scopes,
-		Token:     token,
+		Chain:     started(token, "", seconds(id.ExpiresIn), now),
 
 		InstalledAt: now,
 		RenewedAt:   now,
@@ -92,7 +92,6 @@ func (in *Installer) Adopt(ctx context.Context) (Connection, error) {
 		c.TeamID = ""
 	}
 	if id.ExpiresIn > 0 {
-		c.ExpiresAt = now.Add(seconds(id.ExpiresIn))
 		in.log.WarnContext(ctx, "SLACK_BOT_TOKEN expires and cannot be renewed without OAuth", "expires_at", c.ExpiresAt)
 	}
 	known, err := in.store.Find(ctx, c.Key)

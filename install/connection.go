@@ -52,6 +52,9 @@ const (
 const (
 	ReasonNone            = ""
 	ReasonUninstalled     = "app_uninstalled"
+	ReasonDisconnected    = "disconnected"     // from Slack or the command line
+	ReasonRenewalFailing  = "renewal_failing"  // its access could not be renewed yet; that is tried on
+	ReasonRefreshRejected = "refresh_rejected" // Slack does not renew its access any more; what is left of it still works
 	ReasonTokenRevoked    = "token_revoked"
 	ReasonTokenExpired    = "token_expired"
 	ReasonAccountInactive = "account_inactive"
@@ -84,10 +87,8 @@ type Connection struct {
 	BotID     string
 	Scopes    []string // as Slack granted them, sorted
 
-	Token        Secret
-	RefreshToken Secret
-	ExpiresAt    time.Time // zero: the token does not expire
-	Webhook      Webhook
+	Chain   // the bot's tokens
+	Webhook Webhook
 
 	InstalledBy     string // user ID of the installer: who brought the app in, or back after a removal
 	InstalledByName string // "" until Slack was asked
@@ -102,7 +103,30 @@ type Connection struct {
 	StateSince  time.Time
 	Doubt       Removal   // what Slack said of a removal and could not confirm yet; zero: nothing
 	CheckedAt   time.Time // last time Slack confirmed the token
+	CheckAt     time.Time // when the background check asks again
 	LastEventAt time.Time // last event Slack sent, kept to the minute
+	Notice      Notice    // the message about the present trouble; zero: nobody was told
+
+	Changes []Change // lines of history, written with the next write; never read back
+}
+
+// Notice is the message that told a person of trouble. It is written down before it is sent, so that it is sent once.
+type Notice struct {
+	Reason  string    // what it is about
+	At      time.Time // when somebody set out to send it
+	To      string    // user ID, "" when nobody could be reached
+	Channel string    // where it is, so that it can be edited
+	TS      string
+}
+
+// Note adds a line of history, to be written together with what it is about.
+func (c *Connection) Note(line Change) { c.Changes = append(c.Changes, line) }
+
+// First is c as the first consent for its key makes it.
+func (c Connection) First(id string) Connection {
+	c.ID, c.CreatedAt, c.Installs = id, c.InstalledAt, 1
+	c.Changes = []Change{{At: c.RenewedAt, By: Person(c.RenewedBy), What: DidInstall, Outcome: OutcomeDone}}
+	return c
 }
 
 // Missing returns what needed holds and the connection was not granted, in needed's order.
@@ -124,11 +148,22 @@ const lateConsent = time.Minute
 // did not repeat stay; the rest is c's. One that came late only counts, as long as what is in force works.
 func (was Connection) Consent(c Connection) Connection {
 	works := was.Token != "" && was.State != Removed && was.State != ReconnectRequired
-	if late := was.RenewedAt.Sub(c.RenewedAt); works && late > 0 && late < lateConsent {
+	line := Change{At: c.RenewedAt, By: Person(c.RenewedBy), What: DidReconnect, Outcome: OutcomeDone}
+	if was.State == Removed {
+		line.What = DidReinstall
+	}
+	apart := was.RenewedAt.Sub(c.RenewedAt)
+	if works && apart > 0 && apart < lateConsent {
 		was.Installs++
+		was.Changes = []Change{line}
+		was.soon(c.RenewedAt)
 		return was
 	}
+	if works && apart.Abs() < lateConsent {
+		c.soon(c.RenewedAt)
+	}
 	c.ID, c.CreatedAt, c.Installs, c.LastEventAt = was.ID, was.CreatedAt, was.Installs+1, was.LastEventAt
+	c.Notice, c.Changes = was.Notice, []Change{line}
 	if c.TeamIcon == "" {
 		c.TeamIcon = was.TeamIcon
 	}
@@ -145,11 +180,18 @@ func (was Connection) Consent(c Connection) Connection {
 	return c
 }
 
+// soon has the token renewed a minute after a consent that came close to another. Which of the two pairs Slack handed out
+// last, and so keeps, can't be told from here when two replicas were involved: the renewal finds out while people are about.
+func (c *Connection) soon(at time.Time) {
+	if verify := at.Add(lateConsent); !c.RenewAt.IsZero() && verify.Before(c.RenewAt) {
+		c.RenewAt = verify
+	}
+}
+
 // Erase drops every secret and sets the state the connection ends in. Facts and id stay, so that a later install finds
-// them again.
+// them again. With the app gone (Removed) the store drops people's tokens along with it.
 func (c *Connection) Erase(end State, reason string, at time.Time) {
-	c.Token, c.RefreshToken, c.Webhook = "", "", Webhook{}
-	c.ExpiresAt, c.Doubt = time.Time{}, Removal{}
+	c.Chain, c.Webhook, c.Doubt = Chain{}, Webhook{}, Removal{}
 	c.SetState(end, reason, at)
 }
 

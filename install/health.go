@@ -6,6 +6,8 @@ package install
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -19,6 +21,7 @@ type Health struct {
 	ReasonText string // the reason in words
 	NextStep   string // who can do what; "" when nothing is needed
 	Since      time.Time
+	WorksUntil time.Time // it needs reconnecting and works until then all the same; zero: it doesn't
 	CheckedAt  time.Time // last time Slack confirmed the token
 	Live       bool      // Slack was asked just now, and answered
 	Missing    []Scope   // needed and not granted
@@ -70,6 +73,9 @@ func (in *Installer) assess(c Connection, found bool, e evidence) Health {
 	case c.State == Active && len(h.Missing) > 0:
 		h.State, h.Reason = Limited, ReasonMissingScope
 	}
+	if h.State == ReconnectRequired && c.Token != "" && c.Reason == ReasonRefreshRejected && !c.ended(in.now()) {
+		h.WorksUntil = c.ExpiresAt
+	}
 	return in.words(h)
 }
 
@@ -87,6 +93,9 @@ func (in *Installer) words(h Health) Health {
 	case ReconnectRequired:
 		h.Label, h.Sentence = "Needs reconnecting", "It stopped working. Reconnecting takes about a minute, and the settings are kept."
 		h.NextStep = "The person who installed it or a workspace admin can reconnect it."
+		if !h.WorksUntil.IsZero() {
+			h.Sentence = "It still works, but not for long. Reconnecting takes about a minute, and the settings are kept."
+		}
 	case Removed:
 		h.Label, h.Sentence = "Removed from Slack", "It was removed from this workspace. Installing it again brings it back with its settings."
 		h.NextStep = "A member who may add apps, or a workspace admin, can install it again."
@@ -109,6 +118,9 @@ func (in *Installer) words(h Health) Health {
 
 var reasonText = map[string]string{
 	ReasonUninstalled:         "The app was removed from this workspace.",
+	ReasonDisconnected:        "It was disconnected.",
+	ReasonRenewalFailing:      "Its access couldn't be renewed yet. That is tried again by itself.",
+	ReasonRefreshRejected:     "Its access couldn't be renewed.",
 	ReasonTokenRevoked:        "Its access was withdrawn in Slack.",
 	ReasonTokenExpired:        "Its access ran out and couldn't be renewed.",
 	ReasonAccountInactive:     "The app was removed from this workspace, or the workspace was closed.",
@@ -123,6 +135,9 @@ var reasonText = map[string]string{
 	"team_access_not_granted": "An organisation admin hasn't added the app to this workspace.",
 }
 
+// ReasonText says a reason code in words; "" when there are none for it.
+func ReasonText(code string) string { return reasonText[code] }
+
 // decisive reports whether an error says something about the token, as against Slack or the network having trouble.
 func decisive(err error) bool {
 	switch SlackError(err) {
@@ -132,33 +147,75 @@ func decisive(err error) bool {
 	return true
 }
 
-// judge changes c by what Slack said of its token at the time at. It is run inside Store.Update, so it may run twice.
+// renewalTrouble reports whether a reason is about what the next token is bought with. A token of now that works says nothing
+// against it.
+func renewalTrouble(reason string) bool {
+	return reason == ReasonRenewalFailing || reason == ReasonRefreshRejected
+}
+
+// judge changes c by what auth.test said of its token at the time at. It is run inside Store.Update, so it may run twice.
 func judge(c *Connection, id Identity, err error, at time.Time) {
 	if c.State == Paused || c.State == Removed {
 		return
 	}
+	state, reason := c.State, c.Reason
 	if err == nil {
-		c.SetState(Active, ReasonNone, at)
-		c.CheckedAt = at
-		if len(id.Scopes) > 0 {
-			c.Scopes = id.Scopes // what the token has today; an admin may have changed it
-		}
+		c.works(id.Scopes, at)
 		if id.Team != "" {
 			c.TeamName = id.Team
 		}
 		if id.URL != "" {
 			c.TeamURL = id.URL
 		}
+	} else {
+		c.refused(SlackError(err), at)
+	}
+	c.CheckAt = nextCheck(c.State, c.StateSince, at)
+	c.noteState(state, reason, at)
+}
+
+// works is what a call says of c that Slack accepted the token for.
+func (c *Connection) works(scopes []string, at time.Time) {
+	c.CheckedAt = at
+	if (c.State == Retrying || c.State == ReconnectRequired) && !renewalTrouble(c.Reason) {
+		c.SetState(Active, ReasonNone, at)
+	}
+	if len(scopes) == 0 || slices.Equal(scopes, c.Scopes) {
 		return
 	}
-	switch code := SlackError(err); {
-	case !decisive(err): // says nothing of the token
-	case code == ReasonAccountInactive:
+	// What the token has today; an admin may have changed it.
+	var changes []string
+	for _, s := range scopes {
+		if !slices.Contains(c.Scopes, s) {
+			changes = append(changes, "+"+s)
+		}
+	}
+	for _, s := range c.Scopes {
+		if !slices.Contains(scopes, s) {
+			changes = append(changes, "-"+s)
+		}
+	}
+	c.Scopes = scopes
+	c.Note(Change{At: at, By: Actor{Kind: BySlack}, What: DidPermissions, Outcome: OutcomeDone, Reason: strings.Join(changes, " ")})
+}
+
+// refused is what Slack's error code, about the token, makes of c.
+func (c *Connection) refused(code string, at time.Time) {
+	switch code {
+	case ReasonAccountInactive:
 		// The token of an app that is gone. It never works again, so it is not kept.
 		c.Erase(Removed, code, at)
-	case code == ReasonTokenRevoked, code == ReasonTokenExpired:
+	case ReasonTokenExpired:
+		switch {
+		case c.RefreshToken == "":
+			c.SetState(ReconnectRequired, code, at)
+		case c.Rejections < rejectionsToBelieve:
+			c.RenewAt = at // by whoever comes first
+			c.SetState(Retrying, ReasonRenewalFailing, at)
+		}
+	case ReasonTokenRevoked:
 		c.SetState(ReconnectRequired, code, at)
-	case code == ReasonInvalidAuth:
+	case ReasonInvalidAuth:
 		// It is also what a caller outside the app's allowed addresses gets, so one answer kills nothing.
 		doubted := c.State == Retrying && c.Reason == ReasonInvalidAuth && at.Sub(c.StateSince) >= time.Minute
 		if doubted || c.State == ReconnectRequired {
@@ -167,8 +224,25 @@ func judge(c *Connection, id Identity, err error, at time.Time) {
 			c.SetState(Retrying, code, at)
 		}
 	default:
-		c.SetState(Retrying, code, at)
+		if c.State != ReconnectRequired {
+			c.SetState(Retrying, code, at)
+		}
 	}
+}
+
+// noteState writes a line about what became of the state, if it changed.
+func (c *Connection) noteState(state State, reason string, at time.Time) {
+	if c.State == state && c.Reason == reason {
+		return
+	}
+	line := Change{At: at, By: Actor{Kind: BySlack}, What: DidCheck, Outcome: OutcomeFail, Reason: c.Reason}
+	switch c.State {
+	case Active:
+		line.Outcome = OutcomeWorking
+	case Removed:
+		line.What, line.Outcome = DidRemove, OutcomeDone
+	}
+	c.Note(line)
 }
 
 // Assess returns the state from our records alone: from what a look-up, Open's or the store's, returned.
@@ -179,14 +253,28 @@ func (in *Installer) Assess(c Connection, err error) Health {
 	return in.assess(c, err == nil && c.ID != "", evidence{recordsErr: err})
 }
 
-// Check asks Slack whether the connection for k works, keeps what was learned, and returns the state. It never fails: what
-// could not be found out is in the answer. It blocks for one call to Slack, 8 s at most.
+// Check asks Slack whether the connection for k works, keeps what was learned, and returns the state. A token that ran out is
+// renewed first. It never fails: what could not be found out is in the answer. It blocks for four calls to Slack at most, nearly
+// always for one.
 func (in *Installer) Check(ctx context.Context, k Key) Health {
 	c, err := in.store.Find(ctx, k)
 	if err != nil || c.Token == "" {
 		return in.assess(c, err == nil, evidence{recordsErr: err})
 	}
+	if fresh, err := in.good(ctx, c); err == nil {
+		c = fresh
+	}
 	id, slackErr := in.identify(ctx, c.Token)
+	if SlackError(slackErr) == ReasonTokenExpired && c.RefreshToken != "" {
+		// Before its time by our clock: Slack's counts.
+		if err := in.renew(ctx, Holder{Key: c.Key}, wish{budget: renewalsInUse, refused: c.Token}); err == nil {
+			if fresh, err := in.store.Find(ctx, c.Key); err == nil && fresh.Token != "" {
+				c = fresh
+				id, slackErr = in.identify(ctx, c.Token)
+			}
+		}
+	}
+	in.metrics.checks.WithLabelValues(result(slackErr)).Inc()
 	if slackErr != nil {
 		in.log.InfoContext(ctx, "connection check failed", "connection", c.ID, "slack_error", SlackError(slackErr), "cause", Cause(slackErr))
 	}
@@ -200,7 +288,9 @@ func (in *Installer) Check(ctx context.Context, k Key) Health {
 			return nil
 		})
 		if err == nil {
-			c = updated
+			if c = updated; c.State == Removed {
+				in.forgetJournal(ctx)
+			}
 		} else {
 			// The answer is still worth showing; the next check will store it.
 			in.log.WarnContext(ctx, "keep result of check", "connection", c.ID, "cause", err)

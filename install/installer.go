@@ -12,9 +12,12 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/slack-go/slack"
+	"golang.org/x/sync/errgroup"
 )
 
 // App is how the app presents itself on the pages.
@@ -39,13 +42,24 @@ type Config struct {
 	PublicURL    string  // what browsers see, without a path; decides the redirect URI and the cookie. Required, unless BotToken is set
 	BotToken     Secret  // set: one workspace, no OAuth
 	Scopes       []Scope // what the app needs; asked for, and compared with what was granted
+	UserScopes   []Scope // what it asks of each person who installs, to act for them; usually none
 	Store        Store   // required
-	HTTP         *http.Client
-	Log          *slog.Logger
-	Now          func() time.Time
+	// MoveToRotation exchanges long-lived bot tokens for rotating ones as they are found. The app's settings at Slack must
+	// have token rotation on, and that can't be turned off again.
+	MoveToRotation bool
+	// Keep is how long a removed connection's facts and history are kept, and the lines about routine renewals. 0: 90 days.
+	Keep    time.Duration
+	Metrics prometheus.Registerer // nil: numbers are kept and not shown
+	HTTP    *http.Client
+	Log     *slog.Logger
+	Now     func() time.Time
 	// Welcome writes to the person who installed, once per install. nil: nobody is written to. Its error is shown on the
 	// success page as "you find the app under Apps"; it fails nothing.
 	Welcome func(ctx context.Context, client *slack.Client, c Connection) error
+	// Tell writes to one person that the connection needs them, and says where the message is. nil: nobody is written to.
+	Tell func(ctx context.Context, client *slack.Client, userID string, h Health) (channel, ts string, err error)
+	// Resolve edits the message that Tell wrote, once the trouble is over.
+	Resolve func(ctx context.Context, client *slack.Client, n Notice, h Health) error
 }
 
 // Installer connects workspaces and answers for their connections. Make one with New. It may be used from any number of
@@ -58,6 +72,16 @@ type Installer struct {
 	now    func() time.Time
 	secure bool // PublicURL is https
 	only   Key  // single-workspace mode: the one connection, once Adopt has found it
+
+	metrics *metrics
+	tasks   sync.WaitGroup // renewals under way, and what calls said
+	// consents lets one callback at a time through, see connect.
+	consents chan struct{}
+
+	mu       sync.Mutex
+	renewing map[Holder]*renewal
+	held     map[Holder]Pair      // new tokens that neither the journal nor the store took
+	heard    map[string]time.Time // what calls said → when that was last written down
 }
 
 // ErrNotConnected says that a workspace has no connection that could be used: none, a removed or a paused one, or one
@@ -81,7 +105,8 @@ func New(cfg Config) (*Installer, error) {
 	if cfg.Store == nil {
 		return nil, errors.New("no store")
 	}
-	in := &Installer{cfg: cfg, store: cfg.Store, http: cfg.HTTP, log: cfg.Log, now: cfg.Now, secure: secure}
+	in := &Installer{cfg: cfg, store: cfg.Store, http: cfg.HTTP, log: cfg.Log, now: cfg.Now, secure: secure,
+		consents: make(chan struct{}, 1), renewing: map[Holder]*renewal{}, held: map[Holder]Pair{}, heard: map[string]time.Time{}}
 	if in.http == nil {
 		in.http = NewHTTPClient()
 	}
@@ -91,11 +116,16 @@ func New(cfg Config) (*Installer, error) {
 	if in.now == nil {
 		in.now = time.Now
 	}
+	if in.cfg.Keep <= 0 {
+		in.cfg.Keep = 90 * 24 * time.Hour
+	}
+	in.metrics = newMetrics(in, cfg.Metrics)
 	return in, nil
 }
 
-// Open returns a connection whose token can be used now, by the look-up rules of Store.Find. It blocks for the store
-// alone. ErrNotConnected, or the store's trouble.
+// Open returns a connection whose token can be used now, by the look-up rules of Store.Find: in a request or outside of one.
+// It blocks for the store alone, unless the token has run out: then it is renewed, by one caller of all, and awaited until
+// ctx ends. ErrNotConnected, ErrRenewing when that took too long or failed, or the store's trouble.
 func (in *Installer) Open(ctx context.Context, k Key) (Connection, error) {
 	c, err := in.store.Find(ctx, k)
 	switch {
@@ -109,7 +139,12 @@ func (in *Installer) Open(ctx context.Context, k Key) (Connection, error) {
 		// Left over from another token, or from the time before this mode: there is one connection now.
 		return Connection{}, ErrNotConnected
 	}
-	return c, nil
+	return in.good(ctx, c)
+}
+
+// History returns the newest lines of a connection's history, newest first, at most n.
+func (in *Installer) History(ctx context.Context, c Connection, n int) ([]Change, error) {
+	return in.store.History(ctx, c.ID, n)
 }
 
 // GrantURL is the page that connects, reconnects or allows more: one click for a person, bound to c's workspace when c is
@@ -165,17 +200,26 @@ func (in *Installer) RemovalSaid(ctx context.Context, k Key, said Removal) error
 		// An organisation's row is not removed because one of its workspaces left.
 		return nil
 	}
-	gone := in.isGone(ctx, c, said)
+	if fresh, err := in.good(ctx, c); err == nil {
+		c = fresh // a token that ran out could not tell
+	}
+	gone := in.isGone(ctx, c.Token, c.RenewedAt, said.At)
 	asked := c.Token
 	c, err = in.store.Update(ctx, c.Key, func(row *Connection) error {
 		switch {
 		case row.State == Removed || row.Token != asked && row.Token != "":
 			// The other of the two events was first, or a re-install came in between.
 			row.Doubt = Removal{}
-		case gone == yes && said.Reason == ReasonTokenRevoked:
-			row.Erase(ReconnectRequired, said.Reason, in.now()) // if the app went with it, Slack says so in a second event
 		case gone == yes:
-			row.Erase(Removed, said.Reason, in.now())
+			state, reason := row.State, row.Reason
+			end := Removed
+			if said.Reason == ReasonTokenRevoked {
+				end = ReconnectRequired // if the app went with it, Slack says so in a second event
+			}
+			row.Erase(end, said.Reason, in.now())
+			if row.State != state || row.Reason != reason {
+				row.Note(Change{At: in.now(), By: Actor{Kind: BySlack}, What: DidRemove, Outcome: OutcomeDone, Reason: said.Reason})
+			}
 		case gone == no:
 			row.Doubt = Removal{}
 		case row.Doubt.Reason != ReasonUninstalled: // of two words the graver one stays
@@ -185,6 +229,9 @@ func (in *Installer) RemovalSaid(ctx context.Context, k Key, said Removal) error
 	})
 	if err != nil {
 		return fmt.Errorf("handle removal: %w", err)
+	}
+	if c.Token == "" {
+		in.forgetJournal(ctx)
 	}
 	in.log.InfoContext(ctx, "removal handled", "connection", c.ID, "key", c.Key.String(), "reason", said.Reason, "confirmed", gone.String(), "state", string(c.State))
 	return nil
@@ -200,17 +247,17 @@ const (
 
 func (v verdict) String() string { return [...]string{"unclear", "yes", "no"}[v] }
 
-// isGone asks Slack about the token we hold.
-func (in *Installer) isGone(ctx context.Context, c Connection, said Removal) verdict {
-	// event_time has whole seconds: a word of the same second may be about this install.
+// isGone asks Slack about a token that a consent of a time gave, and that Slack said at another time was gone.
+func (in *Installer) isGone(ctx context.Context, token Secret, consent, said time.Time) verdict {
+	// event_time has whole seconds: a word of the same second may be about this consent.
 	about := yes
-	if said.At.Before(c.RenewedAt.Truncate(time.Second)) {
+	if said.Before(consent.Truncate(time.Second)) {
 		about = no // it is about an older one
 	}
-	if c.Token == "" {
+	if token == "" {
 		return about
 	}
-	_, err := in.identify(ctx, c.Token)
+	_, err := in.identify(ctx, token)
 	if err == nil {
 		return no
 	}
@@ -220,7 +267,7 @@ func (in *Installer) isGone(ctx context.Context, c Connection, said Removal) ver
 	case ReasonTokenExpired, ReasonInvalidAuth:
 		return about // it says nothing of the app: the token ran out, or our address isn't allowed
 	}
-	in.log.InfoContext(ctx, "confirm removal", "connection", c.ID, "slack_error", SlackError(err), "cause", Cause(err))
+	in.log.InfoContext(ctx, "confirm removal", "slack_error", SlackError(err), "cause", Cause(err))
 	return unclear
 }
 
@@ -237,43 +284,81 @@ func (in *Installer) recheckRemovals(ctx context.Context) error {
 }
 
 const (
+	renewEvery   = time.Second
+	tellEvery    = 5 * time.Second
 	recheckEvery = time.Minute
 	sweepEvery   = time.Hour
 	// How long the record of an install attempt is kept, and of one that never came back from Slack: anybody can start one.
 	attemptsKept  = 90 * 24 * time.Hour
 	abandonedKept = 7 * 24 * time.Hour
+	// How long a stop waits for renewals under way. What the store doesn't take until then is in the journal.
+	stopBudget = exchangeTimeout + 2*keepTimeout
 )
 
-// Run asks again about removals that were left open, and sweeps old install attempts, until ctx ends.
+// Run looks after the connections until ctx ends: it stores what the journal holds, renews tokens ahead of their end, checks
+// connections now and then, tells people of trouble, asks again about removals that were left open, and sweeps old records.
+// Any number of processes may run it on one database. Renewals under way are finished before it returns.
 func (in *Installer) Run(ctx context.Context) error {
-	recheck, sweep := time.NewTicker(recheckEvery), time.NewTicker(sweepEvery)
-	defer recheck.Stop()
-	defer sweep.Stop()
-	quietly := func(doing string, err error) {
-		if err != nil && ctx.Err() == nil {
-			in.log.WarnContext(ctx, doing, "cause", err)
-		}
+	var group errgroup.Group
+	// every calls do now and then every d, and logs what goes wrong; a failure that lasts is logged when it begins to.
+	every := func(d time.Duration, doing string, do func(context.Context) error) {
+		group.Go(func() error {
+			tick := time.NewTicker(d)
+			defer tick.Stop()
+			last := ""
+			for {
+				err := do(ctx)
+				switch {
+				case ctx.Err() != nil:
+					return nil
+				case err == nil:
+					last = ""
+				case err.Error() != last:
+					last = err.Error()
+					in.log.WarnContext(ctx, doing, "cause", err)
+				}
+				select {
+				case <-ctx.Done():
+					return nil
+				case <-tick.C:
+				}
+			}
+		})
 	}
-	sweepNow := func() {
-		now := in.now()
-		n, err := in.store.SweepAttempts(ctx, now.Add(-attemptsKept), now.Add(-abandonedKept))
-		quietly("sweep install attempts", err)
-		if n > 0 {
-			in.log.InfoContext(ctx, "swept install attempts", "count", n)
-		}
+	every(renewEvery, "renew", func(ctx context.Context) error {
+		// What the journal holds goes first: it was bought with refresh tokens that are still in the database.
+		_, err := in.Replay(ctx)
+		_, renewErr := in.renewDue(ctx)
+		return errors.Join(err, renewErr)
+	})
+	every(checkTick, "check connections", in.checkDue)
+	every(tellEvery, "tell people", in.tellAll)
+	every(recheckEvery, "recheck removals", in.recheckRemovals)
+	every(sweepEvery, "sweep", in.sweep)
+	_ = group.Wait()
+
+	finished := make(chan struct{})
+	go func() {
+		defer close(finished)
+		in.tasks.Wait()
+	}()
+	select {
+	case <-finished:
+	case <-time.After(stopBudget):
+		in.log.Warn("stopped while a renewal was under way")
 	}
-	quietly("recheck removals", in.recheckRemovals(ctx))
-	sweepNow()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-recheck.C:
-			quietly("recheck removals", in.recheckRemovals(ctx))
-		case <-sweep.C:
-			sweepNow()
-		}
+	return nil
+}
+
+// sweep deletes what is kept no longer.
+func (in *Installer) sweep(ctx context.Context) error {
+	now := in.now()
+	attempts, err := in.store.SweepAttempts(ctx, now.Add(-attemptsKept), now.Add(-abandonedKept))
+	removed, sweepErr := in.store.Sweep(ctx, now.Add(-in.cfg.Keep))
+	if attempts+removed > 0 {
+		in.log.InfoContext(ctx, "swept", "install_attempts", attempts, "removed_connections", removed)
 	}
+	return errors.Join(err, sweepErr)
 }
 
 // refAlphabet has no letters that sound or look alike, so that a reference survives a telephone call.

@@ -152,6 +152,9 @@ func (in *Installer) start(w http.ResponseWriter, r *http.Request) {
 		"redirect_uri": {in.redirectURI()},
 		"state":        {state},
 	}
+	if len(in.cfg.UserScopes) > 0 {
+		authorize.Set("user_scope", strings.Join(ScopeNames(in.cfg.UserScopes), ","))
+	}
 	if a.TeamHint != "" {
 		authorize.Set("team", a.TeamHint)
 	}
@@ -311,8 +314,26 @@ func (in *Installer) again(ctx context.Context, back Return, a Attempt) page {
 	return in.page(situationAfterRefusal, a.Ref)
 }
 
-// finish spends the code and stores what Slack granted.
+// finish spends the code, stores what Slack granted, and returns the last page.
 func (in *Installer) finish(ctx context.Context, a *Attempt, code string) page {
+	done, failed := in.connect(ctx, a, code)
+	if failed != nil {
+		return *failed
+	}
+	return in.success(ctx, done, a.Ref)
+}
+
+// connect spends the code and stores what Slack granted. One at a time: of two consents for one workspace the later one ends
+// the tokens of the other at Slack, so they must reach the store in the order in which Slack answered. (Two replicas can still
+// mix them up; see Connection.Consent.)
+func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done installed, failed *page) {
+	stop := func(p page) (installed, *page) { return installed{}, &p }
+	select {
+	case in.consents <- struct{}{}:
+		defer func() { <-in.consents }()
+	case <-ctx.Done():
+		return stop(in.page(situationSlackSlow, a.Ref))
+	}
 	var bound Connection
 	if a.BoundTo != "" {
 		var err error
@@ -320,7 +341,7 @@ func (in *Installer) finish(ctx context.Context, a *Attempt, code string) page {
 		defer cancel()
 		if bound, err = in.store.FindID(asking, a.BoundTo); err != nil {
 			in.log.ErrorContext(ctx, "find connection of reconnect link", "ref", a.Ref, "cause", err)
-			return in.page(situationRecordsDown, a.Ref)
+			return stop(in.page(situationRecordsDown, a.Ref))
 		}
 	}
 	exchange, cancel := context.WithTimeout(ctx, callTimeout)
@@ -328,7 +349,7 @@ func (in *Installer) finish(ctx context.Context, a *Attempt, code string) page {
 	granted, err := slack.GetOAuthV2ResponseContext(exchange, in.http, in.cfg.ClientID, in.cfg.ClientSecret.Reveal(), code,
 		in.redirectURI(), slack.OAuthOptionAPIURL(in.apiURL()))
 	if err != nil {
-		return in.slackRefused(ctx, "exchange code", err, a.Ref)
+		return stop(in.slackRefused(ctx, "exchange code", err, a.Ref))
 	}
 	token := Secret(granted.AccessToken)
 	now := in.now()
@@ -338,8 +359,7 @@ func (in *Installer) finish(ctx context.Context, a *Attempt, code string) page {
 		EnterpriseName: granted.Enterprise.Name,
 		BotUserID:      granted.BotUserID,
 		Scopes:         SplitScopes(granted.Scope),
-		Token:          token,
-		RefreshToken:   Secret(granted.RefreshToken),
+		Chain:          started(token, Secret(granted.RefreshToken), seconds(granted.ExpiresIn), now),
 		Webhook: Webhook{
 			URL: Secret(granted.IncomingWebhook.URL), Channel: granted.IncomingWebhook.Channel,
 			ChannelID: granted.IncomingWebhook.ChannelID, ConfigurationURL: granted.IncomingWebhook.ConfigurationURL,
@@ -351,59 +371,84 @@ func (in *Installer) finish(ctx context.Context, a *Attempt, code string) page {
 		State:       Active,
 		StateSince:  now,
 		CheckedAt:   now,
+		CheckAt:     nextCheck(Active, now, now),
 	}
 	if granted.IsEnterpriseInstall {
 		// Even if Slack names a team: the token is the organisation's.
 		c.TeamID = ""
 		c.TeamName = granted.Enterprise.Name
 	}
-	if granted.ExpiresIn > 0 {
-		c.ExpiresAt = now.Add(seconds(granted.ExpiresIn))
-	}
 	a.TeamID, a.UserID = c.TeamID, c.InstalledBy
 	switch {
 	case token == "" || granted.TokenType != "bot":
 		in.log.ErrorContext(ctx, "exchange code: Slack gave no bot token", "ref", a.Ref, "token_type", granted.TokenType)
-		return in.page(situationNotSetUp, a.Ref)
+		return stop(in.page(situationNotSetUp, a.Ref))
 	case in.cfg.AppID != "" && c.AppID != in.cfg.AppID:
 		in.log.ErrorContext(ctx, "exchange code: Slack answered for another app", "ref", a.Ref, "want", in.cfg.AppID, "got", c.AppID)
-		return in.page(situationNotSetUp, a.Ref)
+		return stop(in.page(situationNotSetUp, a.Ref))
 	case bound.ID != "" && (bound.TeamID != c.TeamID || bound.AppID != c.AppID || bound.Org() && bound.EnterpriseID != c.EnterpriseID):
 		p := in.page(situationWrongWorkspace, a.Ref)
 		p.name("chosen", c.TeamName)
 		p.name("wanted", bound.TeamName)
 		p.Primary.URL = in.GrantURL(bound)
-		return p
+		return stop(p)
 	}
 	id, err := in.identify(ctx, token)
 	if err != nil {
-		return in.slackRefused(ctx, "auth.test after exchange", err, a.Ref)
+		return stop(in.slackRefused(ctx, "auth.test after exchange", err, a.Ref))
 	}
 	if !granted.IsEnterpriseInstall && id.TeamID != c.TeamID {
 		in.log.ErrorContext(ctx, "auth.test names another workspace than the exchange", "ref", a.Ref, "exchange", c.TeamID, "auth_test", id.TeamID)
-		return in.page(situationUnexpected, a.Ref)
+		return stop(in.page(situationUnexpected, a.Ref))
 	}
 	c.BotID, c.TeamURL = id.BotID, id.URL
 
 	saved, before, err := in.put(ctx, c)
 	if err != nil {
 		in.log.ErrorContext(ctx, "store connection", "ref", a.Ref, "cause", err)
-		return in.page(situationNotStored, a.Ref)
+		return stop(in.page(situationNotStored, a.Ref))
 	}
+	in.keepGrant(ctx, saved, granted, now)
 	a.ConnectionID = saved.ID
-	done := installed{now: saved, before: before, by: granted.AuthedUser.ID}
+	done = installed{now: saved, before: before, by: granted.AuthedUser.ID}
 	in.log.InfoContext(ctx, "connected", "ref", a.Ref, "connection", saved.ID, "key", saved.Key.String(),
 		"installed_by", saved.InstalledBy, "fresh", done.fresh(), "missing_scopes", len(saved.Missing(in.cfg.Scopes)))
-	return in.success(ctx, done, a.Ref)
+	return done, nil
+}
+
+// keepGrant keeps the token of the person who installed, where the app asked to act for people. The install stands without
+// it; what can't be stored now waits in the journal.
+func (in *Installer) keepGrant(ctx context.Context, c Connection, granted *slack.OAuthV2Response, at time.Time) {
+	u := granted.AuthedUser
+	if u.AccessToken == "" {
+		return
+	}
+	p := Pair{Holder: Holder{Key: c.Key, UserID: u.ID}, Token: Secret(u.AccessToken), Refresh: Secret(u.RefreshToken),
+		Life: seconds(u.ExpiresIn), At: at, Scopes: SplitScopes(u.Scope)}
+	if err := in.keep(ctx, p); err != nil {
+		in.log.ErrorContext(ctx, "keep a person's token", "connection", c.ID, "cause", err)
+	}
 }
 
 // put stores c, and tries again while ctx allows: Slack has done its part, so giving up here costs the person a second
-// consent.
+// consent. What the store doesn't take in that time waits in the journal: with a consent for a connection that rotates, the
+// tokens it had are spent.
 func (in *Installer) put(ctx context.Context, c Connection) (Connection, *Connection, error) {
 	const tries = 4
+	entry, err := in.store.Journal(Pair{Holder: Holder{Key: c.Key}, Token: c.Token, At: c.RenewedAt, Consent: &c})
+	if err != nil {
+		in.log.ErrorContext(ctx, "new tokens are not in the journal", "key", c.Key.String(), "cause", err)
+	}
+	forget := func() {
+		if entry == "" {
+			return
+		}
+		if err := in.store.Unjournal(entry); err != nil {
+			in.log.WarnContext(ctx, "forget journaled tokens", "cause", err) // Replay finds a consent that is in force
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, storeBudget)
 	defer cancel()
-	var err error
 	for try := range tries {
 		if try > 0 {
 			select {
@@ -415,6 +460,7 @@ func (in *Installer) put(ctx context.Context, c Connection) (Connection, *Connec
 		var now Connection
 		var before *Connection
 		if now, before, err = in.store.Put(ctx, c); err == nil {
+			forget()
 			return now, before, nil
 		}
 	}
@@ -465,7 +511,18 @@ func (in *Installer) welcome(ctx context.Context, c Connection) (err error) {
 			err = fmt.Errorf("welcome message panicked: %v", v)
 		}
 	}()
-	return in.cfg.Welcome(ctx, in.Client(c), c)
+	for {
+		err = in.cfg.Welcome(ctx, in.Client(c), c)
+		if SlackError(err) != ReasonTokenExpired {
+			return err
+		}
+		// Somebody else installed too, twice: that ends this consent's token, and theirs is in the row.
+		now, findErr := in.store.Find(ctx, c.Key)
+		if findErr != nil || now.Token == c.Token || now.Token == "" {
+			return err
+		}
+		c = now
+	}
 }
 
 // learnNames asks Slack for the workspace's picture and the installer's name, and keeps them. Both are only for people to

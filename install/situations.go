@@ -102,7 +102,7 @@ var (
 	situationRateLimited = situation{"slack_rate_limited", http.StatusServiceUnavailable, OutcomeFailed,
 		"Not connected: Slack asks us to wait", "Slack asked us to slow down. Try again in about {wait} seconds.", "Nothing was saved on our side.", tryAgain, aboutApp, false}
 	situationNotStored = situation{"not_stored", http.StatusServiceUnavailable, OutcomeFailed,
-		"Almost connected: we couldn't finish", "Slack shows the app as added, but we couldn't finish on our side. Press Finish connecting; Slack will ask once more.", "A connection that worked before still works.", step{"Finish connecting", toStart}, contact, false}
+		"Almost connected: we couldn't finish", "Slack shows the app as added, but we couldn't finish on our side. We keep trying; if it isn't connected in a few minutes, press Finish connecting, and Slack will ask once more.", "A connection that worked before still works.", step{"Finish connecting", toStart}, contact, false}
 	situationRecordsDown = situation{"records_unavailable", http.StatusServiceUnavailable, OutcomeFailed,
 		"Not connected: we can't reach our records", "We can't reach our own records right now. Try again in a few minutes.", nothing, tryAgain, contact, false}
 	situationUpdating = situation{"updating", http.StatusServiceUnavailable, "",

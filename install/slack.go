@@ -51,9 +51,11 @@ func (b bounded) CloseIdleConnections() {
 	}
 }
 
-// Client returns a Web API client that holds c's token and nothing else of c. It is cheap: make one for each piece of
-// work. It may be used from several goroutines.
-func (in *Installer) Client(c Connection) *slack.Client { return in.client(c.Token) }
+// Client returns a Web API client with c's token. What Slack answers also says how the connection is, and is kept. It is
+// cheap: make one for each piece of work. It may be used from several goroutines.
+func (in *Installer) Client(c Connection) *slack.Client {
+	return slack.New(c.Token.Reveal(), slack.OptionHTTPClient(witness{in, c}), slack.OptionAPIURL(in.apiURL()))
+}
 
 func (in *Installer) client(token Secret) *slack.Client {
 	return slack.New(token.Reveal(), slack.OptionHTTPClient(in.http), slack.OptionAPIURL(in.apiURL()))
@@ -76,45 +78,92 @@ type Identity struct {
 	Scopes              []string
 }
 
-// identify asks auth.test about token. An answer of Slack's that is not ok is a slack.SlackErrorResponse, a 429 a
-// *slack.RateLimitedError, another HTTP status a slack.StatusCodeError; anything else is the network's trouble.
+// identify asks auth.test about token. Errors as in post.
 func (in *Installer) identify(ctx context.Context, token Secret) (Identity, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, in.apiURL()+"auth.test", nil)
+	var answer Identity
+	header, err := in.post(ctx, "auth.test", token, nil, &answer)
 	if err != nil {
-		return Identity{}, fmt.Errorf("ask auth.test: %w", err)
+		return Identity{}, err
 	}
-	req.Header.Set("Authorization", "Bearer "+token.Reveal())
+	answer.Scopes = SplitScopes(header.Get("X-OAuth-Scopes"))
+	return answer, nil
+}
+
+// granted is the part of an oauth.v2.access or oauth.v2.exchange answer that a renewal needs. There is nothing else in it, so
+// that a pair is not lost because a field nobody needs is odd.
+type granted struct {
+	AccessToken  string  `json:"access_token"`
+	RefreshToken string  `json:"refresh_token"`
+	ExpiresIn    float64 `json:"expires_in"` // seconds
+	Scope        string  `json:"scope"`
+}
+
+// ask calls an OAuth method with the app's own credentials in form.
+func (in *Installer) ask(ctx context.Context, method string, form url.Values) (granted, error) {
+	var answer granted
+	_, err := in.post(ctx, method, "", form, &answer)
+	return answer, err
+}
+
+// post calls a Web API method and decodes its answer. An answer of Slack's that is not ok is a slack.SlackErrorResponse, a
+// 429 a *slack.RateLimitedError, another HTTP status a slack.StatusCodeError; anything else is the network's trouble.
+func (in *Installer) post(ctx context.Context, method string, token Secret, form url.Values, answer any) (http.Header, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, in.apiURL()+method, strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, fmt.Errorf("ask %s: %w", method, err)
+	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token.Reveal())
+	}
 	resp, err := in.http.Do(req)
 	if err != nil {
-		return Identity{}, fmt.Errorf("ask auth.test: %w", err)
+		return nil, fmt.Errorf("ask %s: %w", method, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	switch {
-	case resp.StatusCode == http.StatusTooManyRequests:
+	body, err := io.ReadAll(resp.Body)
+	if resp.StatusCode == http.StatusTooManyRequests {
 		wait, err := time.ParseDuration(resp.Header.Get("Retry-After") + "s")
 		if err != nil {
 			wait = time.Minute
 		}
-		return Identity{}, &slack.RateLimitedError{RetryAfter: wait}
-	case resp.StatusCode != http.StatusOK:
-		return Identity{}, slack.StatusCodeError{Code: resp.StatusCode, Status: resp.Status}
+		return nil, &slack.RateLimitedError{RetryAfter: wait}
 	}
-	var answer struct {
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", method, err)
+	}
+	var verdict struct {
 		OK    bool   `json:"ok"`
 		Error string `json:"error"`
-		Identity
 	}
-	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
-		return Identity{}, fmt.Errorf("read auth.test: %w", err)
+	// An error may come with a status of 400; a page of a proxy in between is none of Slack's words.
+	bad := json.Unmarshal(body, &verdict)
+	switch {
+	case bad == nil && !verdict.OK && verdict.Error != "" && resp.StatusCode < 500:
+		return nil, slack.SlackErrorResponse{Err: verdict.Error}
+	case resp.StatusCode != http.StatusOK:
+		return nil, slack.StatusCodeError{Code: resp.StatusCode, Status: resp.Status}
+	case bad != nil:
+		return nil, fmt.Errorf("read %s: %w", method, bad)
+	case !verdict.OK:
+		return nil, fmt.Errorf("read %s: neither ok nor an error", method)
 	}
-	if !answer.OK {
-		return Identity{}, slack.SlackErrorResponse{Err: answer.Error}
+	var odd *json.UnmarshalTypeError // one field of another type than expected; the others are decoded all the same
+	if err := json.Unmarshal(body, answer); err != nil && !errors.As(err, &odd) {
+		return nil, fmt.Errorf("read %s: %w", method, err)
 	}
-	answer.Scopes = SplitScopes(resp.Header.Get("X-OAuth-Scopes"))
-	return answer.Identity, nil
+	return resp.Header, nil
+}
+
+// retryAfter returns how long Slack asked to wait, if it did.
+func retryAfter(err error) (time.Duration, bool) {
+	var limited *slack.RateLimitedError
+	if errors.As(err, &limited) {
+		return limited.RetryAfter, true
+	}
+	return 0, false
 }
 
 // SlackError returns the error code that Slack answered with ("token_revoked"), or "" when err is not Slack's word.

@@ -40,8 +40,56 @@ type Store interface {
 	// Doubted is List for those with a Doubt.
 	Doubted(ctx context.Context) ([]Connection, error)
 	// Update reads the row of exactly k, calls fn, and writes what fn changed; nobody else's write in between is lost. fn
-	// may run more than once and must touch nothing but c; its error ends the update and comes back. ErrNotFound.
+	// may run more than once and must touch nothing but c; its error ends the update and comes back. The lines in c.Changes
+	// are written along; a change that history must tell of (Unrecorded) and that has no line gets one, DidChange.
+	// A connection that becomes Removed loses its people's tokens. ErrNotFound.
 	Update(ctx context.Context, k Key, fn func(c *Connection) error) (Connection, error)
+
+	// PutUser makes u the token of u.Holder, on the connection of exactly u.Key. ErrNotFound when there is no such
+	// connection, or it is removed.
+	PutUser(ctx context.Context, u UserToken) error
+	// FindUser returns one person's token, on the connection of exactly h.Key. One that cannot be opened comes without its
+	// secrets and with ReasonUnreadable. ErrNotFound.
+	FindUser(ctx context.Context, h Holder) (UserToken, error)
+	// Users returns all people's tokens of a connection without their secrets, ordered by user ID.
+	Users(ctx context.Context, k Key) ([]UserToken, error)
+	// UpdateUser is Update for one person's token. ErrNotFound.
+	UpdateUser(ctx context.Context, h Holder, fn func(u *UserToken) error) (UserToken, error)
+	// EraseUsers deletes the tokens of these people on the connection of exactly k and writes one line of history, as line
+	// but with the person as its reason, for each that there was. It returns how many there were.
+	EraseUsers(ctx context.Context, k Key, userIDs []string, line Change) (int, error)
+
+	// Due returns chains whose RenewAt has come and that nobody holds a lease on, the most urgent first, at most n.
+	Due(ctx context.Context, now time.Time, n int) ([]Holder, error)
+	// LongLived returns bot chains that have a token, no refresh token and no RenewAt, at most n: those that could be moved
+	// to rotation. Removed and paused connections are left out.
+	LongLived(ctx context.Context, n int) ([]Holder, error)
+	// Unchecked returns the connections whose CheckAt has come, oldest first, at most n; those without a token, removed or
+	// paused are left out.
+	Unchecked(ctx context.Context, now time.Time, n int) ([]Key, error)
+	// Untold returns connections that need a person who was not told yet (state ReconnectRequired and no Notice), and those
+	// that are Active again and have a Notice. At most n.
+	Untold(ctx context.Context, n int) ([]Key, error)
+	// Spend takes n calls from a budget that all processes share, or none (false) when there is not enough in it. A budget
+	// refills by one call every interval and never holds more than burst. ClosedUntil keeps it shut until a time.
+	Spend(ctx context.Context, b Budget, n int, now time.Time) (bool, error)
+	ClosedUntil(ctx context.Context, b Budget, until time.Time) error
+
+	// Journal keeps p on this machine's own disk, sealed, and returns once it is there for good. It needs no database.
+	Journal(p Pair) (name string, err error)
+	// Journaled returns what is in the journal of this machine, oldest first. An entry that cannot be opened comes with its
+	// holder and its name alone. Cheap when there is nothing.
+	Journaled() ([]Pair, error)
+	// Unjournal forgets an entry. One that is gone already is fine.
+	Unjournal(name string) error
+
+	// History returns the newest lines of a connection, newest first, at most n.
+	History(ctx context.Context, connectionID string, n int) ([]Change, error)
+	// Count returns how many connections there are in each kept state.
+	Count(ctx context.Context) (map[State]int, error)
+	// Sweep deletes connections that were removed before a time, with their history, and lines about routine renewals
+	// (DidRenew, OutcomeDone) from before it. It returns how many connections it deleted.
+	Sweep(ctx context.Context, before time.Time) (int64, error)
 
 	// StartAttempt keeps a new attempt. Its StateHash must be new.
 	StartAttempt(ctx context.Context, a Attempt) error
@@ -59,6 +107,13 @@ type Store interface {
 
 	// Ready reports whether the database answers and has the schema this program needs.
 	Ready(ctx context.Context) error
+}
+
+// Budget bounds calls that all processes make together.
+type Budget struct {
+	Name     string
+	Interval time.Duration // one call each
+	Burst    int           // calls that may come at once after a pause
 }
 
 // Return is a browser that Slack sent back.

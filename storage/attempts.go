@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 
 	"switchboard/install"
 )
@@ -32,24 +31,27 @@ func (db *DB) TakeAttempt(ctx context.Context, r install.Return) (install.Attemp
 	if r.At.IsZero() {
 		return install.Attempt{}, fmt.Errorf("%s: it needs a time, or the state would stay unused", doing)
 	}
-	var taken, rows []attemptRow
+	var (
+		taken bool
+		rows  []attemptRow
+	)
 	err := db.transact(ctx, func(tx *gorm.DB) error {
-		taken, rows = nil, nil
-		take := tx.Model(&taken).Clauses(clause.Returning{}).
+		take := tx.Model(&attemptRow{}).
 			Where("state_hash = ? AND browser_hash = ? AND returned_at = 0 AND expires_at > ?", r.StateHash, append([]byte{}, r.BrowserHash...), micros(r.At)).
 			Updates(map[string]any{"returned_at": micros(r.At), "answer_hash": append([]byte{}, r.AnswerHash...)})
-		if take.Error != nil || len(taken) == 1 {
+		if take.Error != nil {
 			return take.Error
 		}
+		taken, rows = take.RowsAffected == 1, nil
 		return tx.Where("state_hash = ?", r.StateHash).Find(&rows).Error
 	})
 	switch {
 	case err != nil:
 		return install.Attempt{}, fault(ctx, doing, err)
-	case len(taken) == 1:
-		return taken[0].attempt(), nil
 	case len(rows) == 0:
 		return install.Attempt{}, install.ErrNotFound
+	case taken:
+		return rows[0].attempt(), nil
 	case rows[0].ReturnedAt != 0:
 		return rows[0].attempt(), install.ErrStateUsed
 	case rows[0].ExpiresAt <= micros(r.At):

@@ -8,6 +8,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -94,6 +95,13 @@ func (f fixture) count(t *testing.T, query string) (n int) {
 	return n
 }
 
+func exec(t *testing.T, f fixture, statement string) {
+	t.Helper()
+	if _, err := f.raw.Exec(statement); err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+}
+
 // together runs fn n times at once and waits for all.
 func together(n int, fn func(i int)) {
 	var wg sync.WaitGroup
@@ -117,7 +125,7 @@ func full(k install.Key) install.Connection {
 	return install.Connection{
 		Key: k, TeamName: "Acme", TeamURL: "https://acme.slack.com/", TeamIcon: "https://img/1.png", EnterpriseName: "Acme Group",
 		BotUserID: "U0BOT", BotID: "B0BOT", Scopes: []string{"chat:write", "commands"},
-		Token: "xoxe.xoxb-token", RefreshToken: "xoxe-1-refresh", ExpiresAt: t0.Add(12 * time.Hour),
+		Chain: install.Chain{Token: "xoxe.xoxb-token", RefreshToken: "xoxe-1-refresh", ExpiresAt: t0.Add(12 * time.Hour)},
 		Webhook: install.Webhook{URL: "https://hooks.slack.com/services/T/B/secret", Channel: "#general", ChannelID: "C1",
 			ConfigurationURL: "https://acme.slack.com/services/B1"},
 		InstalledBy: "U1", InstalledByName: "Ann", InstalledAt: t0, RenewedBy: "U1", RenewedAt: t0,
@@ -170,6 +178,18 @@ func TestConformance(t *testing.T) {
 			"FindNothing":           testFindNothing,
 			"List":                  testList,
 			"OddValues":             testOddValues,
+			"EveryField":            testEveryField,
+			"HistoryOfPut":          testHistoryOfPut,
+			"HistoryTogether":       testHistoryTogether,
+			"HistoryOfUpdate":       testHistoryOfUpdate,
+			"PutUser":               testPutUser,
+			"Users":                 testUsers,
+			"PutUserTogether":       testPutUserTogether,
+			"UpdateUserTogether":    testUpdateUserTogether,
+			"UpdateUserChange":      testUpdateUserWritesItsChange,
+			"EraseUsers":            testEraseUsers,
+			"RemovedDropsPeople":    testRemovedDropsPeople,
+			"LeaseOnce":             testLeaseOnce,
 			"Attempts":              testAttempts,
 			"TakeAttempt":           testTakeAttempt,
 			"TakeAttemptOnce":       testTakeAttemptOnce,
@@ -212,7 +232,7 @@ func testPutAndReadBack(t *testing.T, f fixture) {
 
 func testPutAgain(t *testing.T, f fixture) {
 	first := put(t, f, full(key("A-again", "E1", "T1")))
-	again := install.Connection{Key: first.Key, TeamName: "Acme 2", Token: "xoxb-2", InstalledBy: "U2", InstalledAt: t0.Add(time.Minute), RenewedBy: "U2", RenewedAt: t0.Add(time.Minute), State: install.Active}
+	again := install.Connection{Key: first.Key, TeamName: "Acme 2", Chain: install.Chain{Token: "xoxb-2"}, InstalledBy: "U2", InstalledAt: t0.Add(time.Minute), RenewedBy: "U2", RenewedAt: t0.Add(time.Minute), State: install.Active}
 	now, before, err := f.Put(t.Context(), again)
 	if err != nil || before == nil {
 		t.Fatalf("Put: before %v, error %v", before, err)
@@ -682,6 +702,7 @@ func testList(t *testing.T, f fixture) {
 		t.Fatal(err)
 	}
 	doubted, err := f.Doubted(t.Context())
+	doubted = slices.DeleteFunc(doubted, func(c install.Connection) bool { return c.AppID != "A-list" })
 	if err != nil || len(doubted) != 1 || doubted[0].ID != want[2].ID || doubted[0].Doubt != doubt {
 		t.Errorf("doubted: %v, %v", doubted, err)
 	}
@@ -691,10 +712,10 @@ func testOddValues(t *testing.T, f fixture) {
 	long := install.Secret(strings.Repeat("xoxe.xoxb-", 100_000)) // 1 MB
 	for name, c := range map[string]install.Connection{
 		"nothing but a key": {},
-		"unicode":           {TeamName: "Ünïcødé 東京 🦊 '; DROP TABLE connections; --", InstalledByName: "\u202eevil", Token: "xoxb-ß"},
-		"long":              {TeamName: strings.Repeat("é", 10_000), Token: long, RefreshToken: long, Webhook: install.Webhook{URL: long}},
-		"binary secret":     {Token: "\x00\xff\x00"},
-		"old and new times": {CreatedAt: t0, InstalledAt: time.Date(1, 1, 2, 0, 0, 0, 0, time.UTC), ExpiresAt: time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC)},
+		"unicode":           {TeamName: "Ünïcødé 東京 🦊 '; DROP TABLE connections; --", InstalledByName: "\u202eevil", Chain: install.Chain{Token: "xoxb-ß"}},
+		"long":              {TeamName: strings.Repeat("é", 10_000), Chain: install.Chain{Token: long, RefreshToken: long}, Webhook: install.Webhook{URL: long}},
+		"binary secret":     {Chain: install.Chain{Token: "\x00\xff\x00"}},
+		"old and new times": {CreatedAt: t0, InstalledAt: time.Date(1, 1, 2, 0, 0, 0, 0, time.UTC), Chain: install.Chain{ExpiresAt: time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC)}},
 	} {
 		c.Key = key("A-odd", "", "T "+name)
 		now := put(t, f, c)
@@ -712,10 +733,90 @@ func testOddValues(t *testing.T, f fixture) {
 	if now := put(t, f, zone); now.InstalledAt != t0 {
 		t.Errorf("%v became %v", zone.InstalledAt, now.InstalledAt)
 	}
+	const odd, even = "a\x00b\xffc", "a\uFFFDb\uFFFDc"
 	dirty := full(key("A-odd", "", "T dirty"))
-	dirty.TeamName = "a\x00b\xffc"
-	if now := put(t, f, dirty); now.TeamName != "a\uFFFDb\uFFFDc" {
+	dirty.TeamName, dirty.RenewedBy, dirty.Notice = odd, odd, install.Notice{Reason: odd, To: odd, Channel: odd, TS: odd}
+	now := put(t, f, dirty)
+	if now.TeamName != even || now.Notice != (install.Notice{Reason: even, To: even, Channel: even, TS: even}) {
 		t.Errorf("text that is none became %q", now.TeamName)
+	}
+	user := person(dirty.Key, "U1")
+	user.Scopes, user.Reason = []string{odd}, odd
+	user.Note(install.Change{At: time.Date(1, 1, 2, 0, 0, 0, 0, time.UTC), By: install.Actor{Kind: odd, ID: odd}, What: odd, Outcome: odd, Reason: odd})
+	grant(t, f, user)
+	if got := findUser(t, f, user.Holder); got.Reason != even || got.Scopes[0] != even {
+		t.Errorf("text that is none became %q", got.Reason)
+	}
+	if lines := history(t, f, now.ID); len(lines) != 2 || lines[0].By.ID != even || lines[1].What != even || lines[1].By.ID != even || lines[1].At.Year() != 1 {
+		t.Errorf("text that is none became %+v", lines)
+	}
+	if !must(f.Spend(t.Context(), install.Budget{Name: odd, Interval: time.Second, Burst: 1}, 1, t0)) {
+		t.Error("a budget with an odd name is empty")
+	}
+}
+
+// filled puts something else into every field of a struct, however deep, except for lines of history.
+func filled[T any]() T {
+	var (
+		v    T
+		n    int
+		fill func(v reflect.Value)
+	)
+	fill = func(v reflect.Value) {
+		n++
+		switch v.Interface().(type) {
+		case time.Time:
+			v.Set(reflect.ValueOf(t0.Add(time.Duration(n) * time.Second)))
+			return
+		case []install.Change:
+			return
+		}
+		switch v.Kind() {
+		case reflect.String:
+			v.SetString(fmt.Sprintf("value %d", n))
+		case reflect.Int, reflect.Int64:
+			v.SetInt(int64(n))
+		case reflect.Pointer:
+			v.Set(reflect.New(v.Type().Elem()))
+			fill(v.Elem())
+		case reflect.Slice:
+			v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+			fill(v.Index(0))
+			fill(v.Index(1))
+		case reflect.Struct:
+			for i := range v.NumField() {
+				fill(v.Field(i))
+			}
+		default:
+			panic("no value for a " + v.Kind().String())
+		}
+	}
+	fill(reflect.ValueOf(&v).Elem())
+	return v
+}
+
+// A field that somebody adds and forgets to keep is found here.
+func testEveryField(t *testing.T, f fixture) {
+	c := filled[install.Connection]()
+	now := put(t, f, c)
+	c.ID, c.CreatedAt, c.Installs = now.ID, c.InstalledAt, 1
+	found, err := f.Find(t.Context(), c.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "connection", found, c)
+
+	u := filled[install.UserToken]()
+	u.Key = c.Key
+	grant(t, f, u)
+	u.ConnectionID = c.ID
+	sameUser(t, "user token", findUser(t, f, u.Holder), u)
+
+	line := filled[install.Change]()
+	update(t, f, c.Key, func(c *install.Connection) { c.Note(line) })
+	line.ConnectionID = c.ID
+	if lines := history(t, f, c.ID); len(lines) != 2 || lines[1] != line {
+		t.Errorf("history: %+v, want %+v", lines, line)
 	}
 }
 
@@ -891,6 +992,8 @@ func clearAttempts(t *testing.T, f fixture) {
 func testEndedContext(t *testing.T, f fixture) {
 	c := put(t, f, full(key("A-ctx", "", "T1")))
 	a := start(t, f, attempt("ctx", t0))
+	u := install.Holder{Key: c.Key, UserID: "U1"}
+	grant(t, f, person(c.Key, "U1"))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for name, call := range map[string]func() error{
@@ -902,15 +1005,39 @@ func testEndedContext(t *testing.T, f fixture) {
 			_, err := f.Update(ctx, c.Key, func(*install.Connection) error { return nil })
 			return err
 		},
-		"Start":    func() error { return f.StartAttempt(ctx, attempt("ctx 2", t0)) },
-		"Take":     func() error { _, err := f.TakeAttempt(ctx, back(a, t0)); return err },
-		"End":      func() error { return f.EndAttempt(ctx, a) },
-		"Attempts": func() error { _, err := f.Attempts(ctx, 1); return err },
-		"Sweep":    func() error { _, err := f.SweepAttempts(ctx, t0, t0); return err },
-		"Ready":    func() error { return f.Ready(ctx) },
-		"Schema":   func() error { return f.CheckSchema(ctx) },
-		"Status":   func() error { _, err := f.MigrationStatus(ctx); return err },
-		"Migrate":  func() error { _, err := f.Migrate(ctx); return err },
+		"PutUser":  func() error { return f.PutUser(ctx, person(c.Key, "U1")) },
+		"FindUser": func() error { _, err := f.FindUser(ctx, u); return err },
+		"Users":    func() error { _, err := f.Users(ctx, c.Key); return err },
+		"UpdateUser": func() error {
+			_, err := f.UpdateUser(ctx, u, func(*install.UserToken) error { return nil })
+			return err
+		},
+		"EraseUsers": func() error { _, err := f.EraseUsers(ctx, c.Key, []string{"U1"}, install.Change{}); return err },
+		"Due":        func() error { _, err := f.Due(ctx, t0, 1); return err },
+		"LongLived":  func() error { _, err := f.LongLived(ctx, 1); return err },
+		"Unchecked":  func() error { _, err := f.Unchecked(ctx, t0, 1); return err },
+		"Untold":     func() error { _, err := f.Untold(ctx, 1); return err },
+		"Spend": func() error {
+			_, err := f.Spend(ctx, install.Budget{Name: "ctx", Interval: time.Second, Burst: 1}, 1, t0)
+			return err
+		},
+		"Closed": func() error {
+			return f.ClosedUntil(ctx, install.Budget{Name: "ctx", Interval: time.Second, Burst: 1}, t0)
+		},
+		"History":   func() error { _, err := f.History(ctx, c.ID, 1); return err },
+		"Count":     func() error { _, err := f.Count(ctx); return err },
+		"SweepOld":  func() error { _, err := f.Sweep(ctx, t0); return err },
+		"CheckKeys": func() error { _, err := f.CheckKeys(ctx); return err },
+		"Reseal":    func() error { _, _, err := f.Reseal(ctx, false); return err },
+		"Start":     func() error { return f.StartAttempt(ctx, attempt("ctx 2", t0)) },
+		"Take":      func() error { _, err := f.TakeAttempt(ctx, back(a, t0)); return err },
+		"End":       func() error { return f.EndAttempt(ctx, a) },
+		"Attempts":  func() error { _, err := f.Attempts(ctx, 1); return err },
+		"Sweep":     func() error { _, err := f.SweepAttempts(ctx, t0, t0); return err },
+		"Ready":     func() error { return f.Ready(ctx) },
+		"Schema":    func() error { return f.CheckSchema(ctx) },
+		"Status":    func() error { _, err := f.MigrationStatus(ctx); return err },
+		"Migrate":   func() error { _, err := f.Migrate(ctx); return err },
 	} {
 		if err := call(); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s after the caller left: %v", name, err)

@@ -28,15 +28,12 @@ func (db *DB) Put(ctx context.Context, c install.Connection) (now install.Connec
 	}
 	err = db.transact(ctx, func(tx *gorm.DB) error {
 		before = nil
-		fresh := c
-		fresh.ID, fresh.CreatedAt, fresh.Installs = newID("con_"), c.InstalledAt, 1
+		fresh := c.First(newID("con_"))
 		row := connectionRow{
 			ID: fresh.ID, AppID: c.AppID, EnterpriseID: c.EnterpriseID, TeamID: c.TeamID, Facts: factsOf(fresh), Version: 1,
 		}
-		for i := range secretColumns {
-			if err := db.seal(&row, &fresh, i); err != nil {
-				return err
-			}
+		if _, err := db.seal(&row, nil, secretsOf(&fresh), true); err != nil {
+			return err
 		}
 		insert := tx.Clauses(clause.OnConflict{Columns: keyColumns, DoNothing: true}).Create(&row)
 		if insert.Error != nil {
@@ -44,7 +41,7 @@ func (db *DB) Put(ctx context.Context, c install.Connection) (now install.Connec
 		}
 		if insert.RowsAffected == 1 {
 			now, _ = db.open(&row)
-			return nil
+			return writeHistory(tx, row.ID, fresh.Changes)
 		}
 
 		old, err := lockRow(tx, c.Key)
@@ -56,21 +53,15 @@ func (db *DB) Put(ctx context.Context, c install.Connection) (now install.Connec
 		next := was.Consent(c)
 		row = old
 		row.Facts = factsOf(next)
-		var changed []int
-		for i := range secretColumns {
-			if readable && *secretsOf(&was)[i] == *secretsOf(&next)[i] {
-				continue
-			}
-			if err := db.seal(&row, &next, i); err != nil {
-				return err
-			}
-			changed = append(changed, i)
+		changed, err := db.seal(&row, secretsOf(&was), secretsOf(&next), !readable)
+		if err != nil {
+			return err
 		}
 		if err := writeRow(tx, &row, changed); err != nil {
 			return err
 		}
 		now, _ = db.open(&row)
-		return nil
+		return writeHistory(tx, row.ID, next.Changes)
 	})
 	if err != nil {
 		return install.Connection{}, nil, fault(ctx, doing, err)
@@ -162,9 +153,7 @@ func (db *DB) list(ctx context.Context, query *gorm.DB) ([]install.Connection, e
 	list := make([]install.Connection, len(rows))
 	for i := range rows {
 		list[i], _ = db.open(&rows[i])
-		for _, s := range secretsOf(&list[i]) {
-			*s = ""
-		}
+		blank(secretsOf(&list[i]))
 	}
 	// Sorted here, because databases differ in how they order letters.
 	slices.SortFunc(list, func(a, b install.Connection) int {
@@ -205,8 +194,16 @@ func (db *DB) Update(ctx context.Context, k install.Key, fn func(c *install.Conn
 				return err
 			}
 		}
+		if c.State == install.Removed {
+			if err := tx.Where("connection_id = ?", row.ID).Delete(&userTokenRow{}).Error; err != nil {
+				return err
+			}
+		}
+		if was.Unrecorded(c) {
+			c.Note(unexplained(string(c.State)))
+		}
 		result, _ = db.open(&row)
-		return nil
+		return writeHistory(tx, row.ID, c.Changes)
 	})
 	switch {
 	case err == nil:
@@ -218,7 +215,7 @@ func (db *DB) Update(ctx context.Context, k install.Key, fn func(c *install.Conn
 }
 
 // change brings into row what differs between was and c. It reports whether there is anything to write and which sealed
-// columns belong to it. A secret that stayed the same keeps its box, byte by byte.
+// columns belong to it.
 func (db *DB) change(row *connectionRow, was, c *install.Connection, readable bool) (write bool, changed []int, err error) {
 	old, facts := factsOf(*was), factsOf(*c)
 	write = facts != old
@@ -236,13 +233,8 @@ func (db *DB) change(row *connectionRow, was, c *install.Connection, readable bo
 			facts.State, facts.Reason = row.Facts.State, row.Facts.Reason
 		}
 	}
-	for i, s := range secretsOf(c) {
-		if replace || *s != *secretsOf(was)[i] {
-			if err := db.seal(row, c, i); err != nil {
-				return false, nil, err
-			}
-			changed = append(changed, i)
-		}
+	if changed, err = db.seal(row, secretsOf(was), secretsOf(c), replace); err != nil {
+		return false, nil, err
 	}
 	row.Facts = facts
 	return write || changed != nil, changed, nil
@@ -261,26 +253,4 @@ func lockRow(tx *gorm.DB, k install.Key) (connectionRow, error) {
 		return connectionRow{}, install.ErrNotFound
 	}
 	return rows[0], nil
-}
-
-// writeRow writes a locked row and counts its version up. Of the sealed columns it writes only the changed ones. That
-// the version is still the one we read is asked again in the statement: the lock saves work, this makes it right.
-func writeRow(tx *gorm.DB, row *connectionRow, changed []int) error {
-	omit := []string{"id", "app_id", "enterprise_id", "team_id"}
-	for i, column := range secretColumns {
-		if !slices.Contains(changed, i) {
-			omit = append(omit, column)
-		}
-	}
-	read := row.Version
-	row.Version++
-	update := tx.Model(&connectionRow{}).Select("*").Omit(omit...).
-		Where("id = ? AND version = ?", row.ID, read).Updates(row)
-	if update.Error != nil {
-		return update.Error
-	}
-	if update.RowsAffected != 1 {
-		return errLost
-	}
-	return nil
 }

@@ -1,13 +1,14 @@
 package storage
 
-// The migrations are written by hand and so are GORM's structs; this test is what keeps them the same. It is inside the
-// package because the structs are nobody else's business.
+// The migrations are written by hand and so are GORM's structs and the queries for work; these tests are what keeps them
+// together. They are inside the package because structs and queries are nobody else's business.
 
 import (
 	"strings"
 	"sync"
 	"testing"
 
+	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
 	"gorm.io/gorm/schema"
 
@@ -26,7 +27,7 @@ func TestSchemaEqualsModels(t *testing.T) {
 				t.Fatal(err)
 			}
 			types := map[schema.DataType]string{schema.String: "text", schema.Int: "int8 integer", schema.Bytes: "bytea blob"}
-			for _, model := range []any{&connectionRow{}, &attemptRow{}} {
+			for _, model := range []any{&connectionRow{}, &userTokenRow{}, &changeRow{}, &attemptRow{}} {
 				parsed, err := schema.Parse(model, new(sync.Map), db.write.NamingStrategy)
 				if err != nil {
 					t.Fatal(err)
@@ -61,6 +62,83 @@ func TestSchemaEqualsModels(t *testing.T) {
 			}
 			if db.write.Logger != logger.Discard || db.read.Logger != logger.Discard {
 				t.Error("GORM logs statements, and statements hold values")
+			}
+		})
+	}
+}
+
+// The queries that are asked all the time read from an index what they need, in its order, and never a whole table.
+func TestWorkUsesItsIndexes(t *testing.T) {
+	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite, "postgres": storagetest.Postgres} {
+		t.Run(name, func(t *testing.T) {
+			db, err := Open(t.Context(), fresh(t), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			if _, err := db.Migrate(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			for _, q := range []struct {
+				query   string
+				indexes []string
+			}{
+				{dueQuery, []string{"connections_due", "user_tokens_due"}},
+				{longLivedQuery, []string{"connections_long_lived"}},
+				{uncheckedQuery, []string{"connections_unchecked"}},
+				{untoldQuery, []string{"connections_untold"}},
+				{sweepLines, []string{"connection_history_routine"}},
+				{sweepConnections, []string{"connections_removed"}},
+			} {
+				var plan []string
+				err := db.write.Transaction(func(tx *gorm.DB) error {
+					explain := "EXPLAIN QUERY PLAN "
+					if db.dialect == dialectPostgres {
+						// In an empty table an index saves nothing. A generic plan is one for any values, as a statement
+						// that ran often enough gets it.
+						explain = "EXPLAIN (COSTS OFF) "
+						for _, set := range []string{"enable_seqscan = off", "enable_bitmapscan = off", "plan_cache_mode = force_generic_plan"} {
+							if err := tx.Exec("SET LOCAL " + set).Error; err != nil {
+								return err
+							}
+						}
+					}
+					rows, err := tx.Raw(explain+q.query, map[string]any{"now": 1, "before": 1, "n": 1}).Rows()
+					if err != nil {
+						return err
+					}
+					defer rows.Close()
+					for rows.Next() {
+						var (
+							line  string
+							ids   [3]int
+							cells = []any{&line}
+						)
+						if db.dialect == dialectSQLite {
+							cells = []any{&ids[0], &ids[1], &ids[2], &line}
+						}
+						if err := rows.Scan(cells...); err != nil {
+							return err
+						}
+						plan = append(plan, line)
+					}
+					return rows.Err()
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				text := strings.Join(plan, "\n")
+				for _, index := range q.indexes {
+					if !strings.Contains(text, index) {
+						t.Errorf("%s\ndoes without %s:\n%s", q.query, index, text)
+					}
+				}
+				for _, line := range plan {
+					made := line == "SCAN bots" || line == "SCAN people" // by the query itself
+					if strings.Contains(line, "Seq Scan") || strings.HasPrefix(line, "SCAN") && !strings.Contains(line, "INDEX") && !made {
+						t.Errorf("%s\nreads a whole table:\n%s", q.query, text)
+					}
+				}
 			}
 		})
 	}

@@ -7,7 +7,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -20,14 +22,17 @@ type KeyUse struct {
 	ID    string // 8 hexadecimal digits, derived from the key; no secret
 	First bool   // it seals what is new
 	Known bool   // we have it
-	Rows  int    // rows that hold a secret sealed with it
+	Rows  int    // rows, and entries of the journal, that hold a secret sealed with it
 }
 
-// KeyReport says which keys the database needs.
+// KeyReport says which keys the database, and the journal on this machine, need.
 type KeyReport struct {
 	Keys       []KeyUse // those we have in their order, then the others that were met
-	Rows       int      // rows that hold a secret
-	Unreadable []string // ids of connections with a secret that no key of ours opens
+	Rows       int      // connections that hold a secret
+	UserTokens int      // people's tokens
+	Journal    int      // entries of the journal
+	// What no key of ours opens: a connection by its id, a person's token as "con_…/U…", an entry of the journal by its name.
+	Unreadable []string
 }
 
 // name is the key's id as KeyReport has it.
@@ -36,12 +41,26 @@ func (k ringKey) name() string { return hex.EncodeToString(k.id[:]) }
 // rowsAtOnce bounds the memory of a walk over all rows.
 const rowsAtOnce = 500
 
-// walk calls visit for every row, in the order of ids, without holding a lock between batches.
+// walk calls visit for every connection, in the order of ids, without holding a lock between batches.
 func (db *DB) walk(ctx context.Context, visit func(*connectionRow) error) error {
-	for last := ""; ; {
-		var rows []connectionRow
-		if err := db.read.WithContext(ctx).Where("id > ?", last).Order("id").Limit(rowsAtOnce).Find(&rows).Error; err != nil {
-			return fault(ctx, "read connections", err)
+	return walkRows(ctx, db.read.Order("id"), visit, func(rest *gorm.DB, last *connectionRow) *gorm.DB {
+		return rest.Where("id > ?", last.ID)
+	})
+}
+
+// walkUsers is walk for people's tokens.
+func (db *DB) walkUsers(ctx context.Context, visit func(*userTokenRow) error) error {
+	return walkRows(ctx, db.read.Order("connection_id, user_id"), visit, func(rest *gorm.DB, last *userTokenRow) *gorm.DB {
+		return rest.Where("(connection_id, user_id) > (?, ?)", last.ConnectionID, last.UserID)
+	})
+}
+
+func walkRows[T any](ctx context.Context, all *gorm.DB, visit func(*T) error, after func(rest *gorm.DB, last *T) *gorm.DB) error {
+	all = all.Limit(rowsAtOnce).WithContext(ctx)
+	for rest := all; ; {
+		var rows []T
+		if err := rest.Find(&rows).Error; err != nil {
+			return fault(ctx, "read sealed rows", err)
 		}
 		for i := range rows {
 			if err := visit(&rows[i]); err != nil {
@@ -51,33 +70,69 @@ func (db *DB) walk(ctx context.Context, visit func(*connectionRow) error) error 
 		if len(rows) < rowsAtOnce {
 			return nil
 		}
-		last = rows[len(rows)-1].ID
+		rest = after(all, &rows[len(rows)-1])
 	}
+}
+
+// What holds secrets.
+const (
+	sealedConnection = iota
+	sealedUserToken
+	sealedEntry
+	sealedKinds
+)
+
+// walkSealed calls visit for everything that may hold secrets. readable is false when one of its boxes does not open.
+func (db *DB) walkSealed(ctx context.Context, visit func(kind int, name string, boxes []*[]byte, readable bool) error) error {
+	err := db.walk(ctx, func(row *connectionRow) error {
+		_, readable := db.open(row)
+		return visit(sealedConnection, row.name(), row.boxes(), readable)
+	})
+	if err != nil {
+		return err
+	}
+	err = db.walkUsers(ctx, func(row *userTokenRow) error {
+		_, readable := db.openUser(row)
+		return visit(sealedUserToken, row.name(), row.boxes(), readable)
+	})
+	if err != nil {
+		return err
+	}
+	return db.walkJournal(func(name string, content []byte) error {
+		entry, _, readable := db.unsealEntry(content)
+		return visit(sealedEntry, name, []*[]byte{&entry.Box}, readable)
+	})
 }
 
 // CheckKeys opens every secret once and says with which keys. It changes nothing.
 func (db *DB) CheckKeys(ctx context.Context) (KeyReport, error) {
-	var report KeyReport
-	place := map[string]int{}
+	var (
+		report KeyReport
+		counts [sealedKinds]int
+		place  = map[string]int{}
+	)
 	if db.keys != nil {
 		for i, k := range db.keys.keys {
 			place[k.name()] = len(report.Keys)
 			report.Keys = append(report.Keys, KeyUse{ID: k.name(), First: i == 0, Known: true})
 		}
 	}
-	err := db.walk(ctx, func(row *connectionRow) error {
+	err := db.walkSealed(ctx, func(kind int, name string, boxes []*[]byte, readable bool) error {
 		met := map[string]bool{}
-		for _, box := range row.boxes() {
+		for _, box := range boxes {
 			if len(*box) >= boxHeader {
 				met[hex.EncodeToString((*box)[1:boxHeader])] = true
 			} else if len(*box) > 0 {
 				met["damaged"] = true
 			}
 		}
-		if len(met) == 0 {
+		switch {
+		case len(met) == 0 && readable:
 			return nil
+		case len(met) == 0: // a file in the journal that is no entry
+			met["damaged"] = true
 		}
-		report.Rows++
+		counts[kind]++
 		for id := range met {
 			i, known := place[id]
 			if !known {
@@ -87,79 +142,157 @@ func (db *DB) CheckKeys(ctx context.Context) (KeyReport, error) {
 			}
 			report.Keys[i].Rows++
 		}
-		if _, readable := db.open(row); !readable {
-			report.Unreadable = append(report.Unreadable, row.ID)
+		if !readable {
+			report.Unreadable = append(report.Unreadable, name)
 		}
 		return nil
 	})
+	report.Rows, report.UserTokens, report.Journal = counts[sealedConnection], counts[sealedUserToken], counts[sealedEntry]
 	return report, err
 }
 
-// Reseal seals every secret anew that is not sealed with the first key, one row at a time, while others read and write.
-// Stopped half-way it goes on where it was. Rows that no key opens are counted, and left as they are; with erase their
-// secrets are dropped, and they wait for somebody to reconnect. It returns how many rows it sealed. ErrNoKey.
+// Reseal seals everything anew that is not sealed with the first key, one row or entry of this machine's journal at a time,
+// while others read and write. Stopped half-way it goes on where it was. What no key opens is counted, and left as it is; with
+// erase it is dropped: connections wait for somebody to reconnect, people's tokens and entries of the journal are gone. It
+// returns how much it sealed. ErrNoKey.
 func (db *DB) Reseal(ctx context.Context, erase bool) (resealed, unreadable int, err error) {
 	if db.keys == nil || len(db.keys.keys) == 0 {
 		return 0, 0, ErrNoKey
 	}
-	first := db.keys.keys[0].id[:]
-	old := func(row *connectionRow) (columns []int) {
-		for i, box := range row.boxes() {
-			if len(*box) > 0 && (len(*box) < boxHeader || !bytes.Equal((*box)[1:boxHeader], first)) {
-				columns = append(columns, i)
-			}
-		}
-		return columns
-	}
-	err = db.walk(ctx, func(seen *connectionRow) error {
-		if _, readable := db.open(seen); readable && old(seen) == nil {
-			return nil
-		}
-		k := install.Key{AppID: seen.AppID, EnterpriseID: seen.EnterpriseID, TeamID: seen.TeamID}
-		changed, readable := false, true
-		err := db.transact(ctx, func(tx *gorm.DB) error {
-			row, err := lockRow(tx, k) // somebody may have sealed it with the first key since
-			if err != nil {
-				return err
-			}
-			columns := old(&row)
-			var c install.Connection
-			if c, readable = db.open(&row); !readable {
-				if !erase {
-					return nil
-				}
-				columns = []int{0, 1, 2}
-				paused := c
-				c.Erase(install.ReconnectRequired, install.ReasonUnreadable, time.Now())
-				c.StateSince = time.Now()
-				if paused.State == install.Paused { // the operator's word outlives a key
-					c.State, c.Reason, c.StateSince = paused.State, paused.Reason, paused.StateSince
-				}
-				row.Facts = factsOf(c)
-			}
-			if changed = columns != nil; !changed {
-				return nil
-			}
-			for _, i := range columns {
-				if err := db.seal(&row, &c, i); err != nil {
-					return err
-				}
-			}
-			return writeRow(tx, &row, columns)
-		})
+	count := func(changed, readable bool, err error) error {
 		switch {
-		case errors.Is(err, install.ErrNotFound): // rows are never deleted today
-			return nil
+		case errors.Is(err, install.ErrNotFound): // deleted meanwhile
 		case err != nil:
-			return fault(ctx, "seal connection anew", err)
+			return fault(ctx, "seal anew", err)
 		case !readable:
 			unreadable++
 		case changed:
 			resealed++
 		}
 		return nil
+	}
+	err = db.walk(ctx, func(seen *connectionRow) error {
+		if _, readable := db.open(seen); readable && !db.stale(seen.boxes()...) {
+			return nil
+		}
+		return count(db.resealConnection(ctx, seen.key(), erase))
 	})
+	if err == nil {
+		err = db.walkUsers(ctx, func(seen *userTokenRow) error {
+			if _, readable := db.openUser(seen); readable && !db.stale(seen.boxes()...) {
+				return nil
+			}
+			return count(db.resealUser(ctx, seen.holder(), erase))
+		})
+	}
+	if err == nil {
+		err = db.walkJournal(func(name string, content []byte) error {
+			return count(db.resealEntry(name, content, erase))
+		})
+	}
 	return resealed, unreadable, err
+}
+
+// stale reports whether one of the boxes is not sealed with the first key.
+func (db *DB) stale(boxes ...*[]byte) bool {
+	first := db.keys.keys[0].id[:]
+	return slices.ContainsFunc(boxes, func(box *[]byte) bool {
+		return len(*box) > 0 && (len(*box) < boxHeader || !bytes.Equal((*box)[1:boxHeader], first))
+	})
+}
+
+// erased is the line for what an operator gave up.
+func erased(reason string) install.Change {
+	return install.Change{By: install.Actor{Kind: install.ByOperator}, What: install.DidErase, Outcome: install.OutcomeDone, Reason: reason}
+}
+
+func (db *DB) resealConnection(ctx context.Context, k install.Key, erase bool) (changed, readable bool, err error) {
+	err = db.transact(ctx, func(tx *gorm.DB) error {
+		changed = false
+		row, err := lockRow(tx, k) // somebody may have sealed it with the first key since
+		if err != nil {
+			return err
+		}
+		var c install.Connection
+		if c, readable = db.open(&row); !readable {
+			if !erase {
+				return nil
+			}
+			paused := c
+			c.Erase(install.ReconnectRequired, install.ReasonUnreadable, time.Now())
+			c.StateSince = time.Now()
+			if paused.State == install.Paused { // the operator's word outlives a key
+				c.State, c.Reason, c.StateSince = paused.State, paused.Reason, paused.StateSince
+			}
+			row.Facts = factsOf(c)
+			if err := writeHistory(tx, row.ID, []install.Change{erased(install.ReasonUnreadable)}); err != nil {
+				return err
+			}
+		} else if !db.stale(row.boxes()...) {
+			return nil
+		}
+		columns, err := db.seal(&row, nil, secretsOf(&c), true)
+		if err != nil {
+			return err
+		}
+		changed = true
+		return writeRow(tx, &row, columns)
+	})
+	return changed, readable, err
+}
+
+func (db *DB) resealUser(ctx context.Context, h install.Holder, erase bool) (changed, readable bool, err error) {
+	err = db.transact(ctx, func(tx *gorm.DB) error {
+		changed = false
+		connection, err := lockRow(tx, h.Key)
+		if err != nil {
+			return err
+		}
+		row, err := findUserRow(tx, connection.ID, h.UserID)
+		if err != nil {
+			return err
+		}
+		var u install.UserToken
+		if u, readable = db.openUser(&row); !readable {
+			if !erase {
+				return nil
+			}
+			if err := tx.Delete(&row).Error; err != nil {
+				return err
+			}
+			return writeHistory(tx, connection.ID, []install.Change{erased(h.UserID)})
+		}
+		if !db.stale(row.boxes()...) {
+			return nil
+		}
+		columns, err := db.seal(&row, nil, userSecretsOf(&u), true)
+		if err != nil {
+			return err
+		}
+		changed = true
+		return writeRow(tx, &row, columns)
+	})
+	return changed, readable, err
+}
+
+// resealEntry leaves what is in the box as it is: it may be another release's.
+func (db *DB) resealEntry(name string, content []byte, erase bool) (changed, readable bool, err error) {
+	entry, open, readable := db.unsealEntry(content)
+	switch {
+	case !readable && erase:
+		return false, false, db.Unjournal(name)
+	case !readable || !db.stale(&entry.Box):
+		return false, readable, nil
+	}
+	if entry.Box, err = db.keys.Seal(open, entryPlace(entry.holder())); err != nil {
+		return false, true, err
+	}
+	anew, err := json.Marshal(entry)
+	if err != nil {
+		return false, true, err
+	}
+	changed, err = db.replaceEntry(name, content, anew)
+	return changed, true, err
 }
 
 // ErrWrongKeys: there are secrets, and the keys at hand open none of them.
@@ -168,18 +301,15 @@ var ErrWrongKeys = errors.New("none of the stored secrets opens with these keys"
 // errEnough ends a walk that has seen what it needs.
 var errEnough = errors.New("enough")
 
-// CheckAnyKey looks for one row that the keys at hand can open. ErrWrongKeys when there are secrets and no such row. It
-// reads on only as long as rows can't be opened, so with the right keys it is done at once.
+// CheckAnyKey looks for one secret that the keys at hand can open. ErrWrongKeys when there are secrets and no such one. It
+// reads on only as long as they can't be opened, so with the right keys it is done at once.
 func (db *DB) CheckAnyKey(ctx context.Context) error {
 	sealed := false
-	err := db.walk(ctx, func(row *connectionRow) error {
-		for _, box := range row.boxes() {
-			sealed = sealed || len(*box) > 0
-		}
-		if !sealed {
+	err := db.walkSealed(ctx, func(_ int, _ string, boxes []*[]byte, readable bool) error {
+		if !slices.ContainsFunc(boxes, func(box *[]byte) bool { return len(*box) > 0 }) {
 			return nil
 		}
-		if c, readable := db.open(row); readable && c.Token != "" {
+		if sealed = true; readable {
 			return errEnough
 		}
 		return nil

@@ -1,10 +1,18 @@
 package storage_test
 
+// A key is only as old as the last thing that is sealed with it; so what moves over to a new one is everything, wherever it
+// lies, and whatever else goes on.
+
 import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"switchboard/install"
 	"switchboard/storage"
@@ -138,4 +146,225 @@ func TestResealUnreadable(t *testing.T) {
 			t.Errorf("after: %+v, %v", report, err)
 		}
 	})
+}
+
+// People's tokens and the journal move over together with the connections, while somebody writes.
+func TestResealPeopleAndJournal(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, url string) {
+		ctx, folder := t.Context(), t.TempDir()
+		oldKey, newKey := storage.NewKey(), storage.NewKey()
+		withJournal := func(keys ...string) *storage.DB {
+			t.Helper()
+			db := openWith(t, url, ring(t, keys...))
+			if err := db.UseJournal(folder); err != nil {
+				t.Fatal(err)
+			}
+			return db
+		}
+		old := withJournal(oldKey)
+		c := put(t, old, full(key("A1", "E1", "T1")))
+		// More than a batch of people on one connection, and some on many.
+		const n = 510
+		together(8, func(worker int) {
+			for i := worker; i < n; i += 8 {
+				if err := old.PutUser(ctx, person(c.Key, fmt.Sprintf("U%04d", i))); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		for i := range 20 {
+			grant(t, old, person(put(t, old, full(key("A2", "", fmt.Sprintf("T%d", i)))).Key, "U1"))
+		}
+		consent := pair(c.Key, "")
+		consent.Consent = &c
+		entries := []string{journal(t, old, pair(c.Key, "U1")), journal(t, old, consent)}
+
+		both, fresh := withJournal(newKey, oldKey), withJournal(newKey)
+		want := storage.KeyReport{Rows: 21, UserTokens: n + 20, Journal: 2}
+		all := want.Rows + want.UserTokens + want.Journal
+		report, err := both.CheckKeys(ctx)
+		if err != nil || report.Rows != want.Rows || report.UserTokens != want.UserTokens || report.Journal != want.Journal ||
+			report.Keys[0].Rows != 0 || report.Keys[1].Rows != all || report.Unreadable != nil {
+			t.Fatalf("before: %+v, %v", report, err)
+		}
+		if report, err := fresh.CheckKeys(ctx); err != nil || len(report.Unreadable) != all ||
+			!slices.Contains(report.Unreadable, c.ID+"/U0007") || !slices.Contains(report.Unreadable, entries[1]) {
+			t.Errorf("with the new key alone: %d unreadable of %d, error %v", len(report.Unreadable), all, err)
+		}
+		var sealed [2]int
+		together(3, func(i int) {
+			var err error
+			if i < 2 {
+				sealed[i], _, err = both.Reseal(ctx, false)
+			} else {
+				for j := 0; j < n && err == nil; j += 10 {
+					_, err = both.UpdateUser(ctx, install.Holder{Key: c.Key, UserID: fmt.Sprintf("U%04d", j)}, func(u *install.UserToken) error {
+						u.RefreshToken = "xoxe-renewed"
+						return nil
+					})
+				}
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		if total := sealed[0] + sealed[1]; total < 1 || total > all {
+			t.Errorf("%d sealed by two runs", total)
+		}
+		if again, unreadable, err := both.Reseal(ctx, false); again != 0 || unreadable != 0 || err != nil {
+			t.Errorf("once more: %d %d %v", again, unreadable, err)
+		}
+		report, err = fresh.CheckKeys(ctx)
+		want.Keys = []storage.KeyUse{{ID: report.Keys[0].ID, First: true, Known: true, Rows: all}}
+		if diff := cmp.Diff(want, report); diff != "" || err != nil {
+			t.Errorf("after, error %v (-want +got):\n%s", err, diff)
+		}
+		for j := range n {
+			u := person(c.Key, fmt.Sprintf("U%04d", j))
+			if u.ConnectionID = c.ID; j%10 == 0 {
+				u.RefreshToken = "xoxe-renewed"
+			}
+			sameUser(t, "with the new key alone", findUser(t, fresh, u.Holder), u)
+		}
+		pairs := journaled(t, fresh)
+		if len(pairs) != 2 || pairs[0].Journaled != entries[0] || pairs[1].Journaled != entries[1] {
+			t.Fatalf("entries: %v", pairs)
+		}
+		consent.Journaled = entries[1]
+		samePair(t, "with the new key alone", pairs[1], consent)
+		if names := files(t, folder); !slices.Equal(names, entries) {
+			t.Errorf("files: %v", names)
+		}
+	})
+}
+
+// What no key opens is dropped when the operator says so, and history tells of it.
+func TestResealErases(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, url string) {
+		ctx, folder := t.Context(), t.TempDir()
+		lost, mine := openWith(t, url, ring(t, storage.NewKey())), openWith(t, url, ring(t, storage.NewKey()))
+		for _, db := range []*storage.DB{lost, mine} {
+			if err := db.UseJournal(folder); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f := fixture{mine, url, rawHandle(t, url)}
+		c := put(t, lost, full(key("A1", "", "T1")))
+		grant(t, lost, person(c.Key, "U1"))
+		grant(t, mine, person(c.Key, "U2"))
+		gone := journal(t, lost, pair(c.Key, ""))
+		kept := journal(t, mine, pair(c.Key, ""))
+		later := spoilEntry(t, folder, kept, func(e *entry) { e.Version = 2 }) // its key is ours: a later release's, and no loss
+		const damaged = "pair-00000000000000000002-aaaaaaaaaaaaaaaa.json"
+		if err := os.WriteFile(filepath.Join(folder, damaged), []byte("{"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		report, err := mine.CheckKeys(ctx)
+		if want := []string{c.ID, c.ID + "/U1", damaged, gone}; err != nil || !slices.Equal(report.Unreadable, want) || report.Journal != 4 || report.UserTokens != 2 {
+			t.Errorf("report %+v, want unreadable %v, error %v", report, want, err)
+		}
+		for _, erase := range []bool{false, true} {
+			if n, unreadable, err := mine.Reseal(ctx, erase); n != 0 || unreadable != 4 || err != nil {
+				t.Errorf("erase %v: %d sealed, %d unreadable, %v", erase, n, unreadable, err)
+			}
+			if erase {
+				break
+			}
+			tells(t, "nothing erased", f, c.ID, "install done by personU1 ")
+			if len(files(t, folder)) != 4 || f.count(t, "SELECT count(*) FROM user_tokens") != 2 {
+				t.Error("something was dropped without being asked for")
+			}
+		}
+		tells(t, "erased", f, c.ID, "install done by personU1 ", "erase done by operator unreadable", "erase done by operator U1")
+		if users, err := mine.Users(ctx, c.Key); err != nil || len(users) != 1 || users[0].UserID != "U2" {
+			t.Errorf("people left: %v, %v", users, err)
+		}
+		if names := files(t, folder); !slices.Equal(names, []string{later, kept}) {
+			t.Errorf("entries left: %v", names)
+		}
+		if n, unreadable, err := mine.Reseal(ctx, true); n != 0 || unreadable != 0 || err != nil {
+			t.Errorf("once more: %d %d %v", n, unreadable, err)
+		}
+	})
+}
+
+// spoilEntry writes a spoilt copy of an entry under a name of its own.
+func spoilEntry(t *testing.T, folder, name string, spoil func(*entry)) string {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(folder, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const copied = "pair-00000000000000000001-aaaaaaaaaaaaaaaa.json"
+	if err := os.WriteFile(filepath.Join(folder, copied), spoilt(t, content, spoil), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return copied
+}
+
+// One secret that opens is enough to know that the keys are right, wherever it lies.
+func TestCheckAnyKeyLooksEverywhere(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, url string) {
+		ctx, folder := t.Context(), t.TempDir()
+		lost, mine := openWith(t, url, ring(t, storage.NewKey())), openWith(t, url, ring(t, storage.NewKey()))
+		for _, db := range []*storage.DB{lost, mine} {
+			if err := db.UseJournal(folder); err != nil {
+				t.Fatal(err)
+			}
+		}
+		check := func(what string, want error) {
+			t.Helper()
+			if err := mine.CheckAnyKey(ctx); !errors.Is(err, want) {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		if err := os.WriteFile(filepath.Join(folder, "pair-00000000000000000001-aaaaaaaaaaaaaaaa.json"), []byte("{"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		check("no secret", nil)
+		name := journal(t, lost, pair(key("A1", "", "T1"), ""))
+		check("another key's entry", storage.ErrWrongKeys)
+		mineToo := journal(t, mine, pair(key("A1", "", "T1"), ""))
+		check("an entry of ours", nil)
+		for _, name := range []string{name, mineToo} {
+			if err := mine.Unjournal(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		bare := full(key("A1", "", "T1"))
+		bare.Chain, bare.Webhook = install.Chain{}, install.Webhook{}
+		put(t, lost, bare)
+		check("a connection without secrets", nil)
+		grant(t, lost, person(bare.Key, "U1"))
+		check("another key's person", storage.ErrWrongKeys)
+		grant(t, mine, person(bare.Key, "U2"))
+		check("a person of ours", nil)
+	})
+}
+
+// An entry that its owner is done with does not come back because it was being sealed anew.
+func TestResealedEntryStaysGone(t *testing.T) {
+	folder, oldKey := t.TempDir(), storage.NewKey()
+	old := journaling(t, folder, ring(t, oldKey))
+	both := journaling(t, folder, ring(t, storage.NewKey(), oldKey))
+	if _, err := both.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range 300 {
+		name := journal(t, old, pair(key("A1", "", "T1"), ""))
+		together(2, func(i int) {
+			var err error
+			if i == 0 {
+				_, _, err = both.Reseal(t.Context(), false)
+			} else {
+				err = old.Unjournal(name)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		if left := files(t, folder); len(left) != 0 {
+			t.Fatalf("left: %v", left)
+		}
+	}
 }

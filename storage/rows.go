@@ -1,18 +1,30 @@
 package storage
 
-// This file is the only place that knows how a connection lies in the database: which columns there are, which of them
-// are sealed, and what a row becomes when its secrets cannot be opened.
+// This file is the only place that knows how connections and people's tokens lie in the database: which columns there are,
+// which of them are sealed, and what a row becomes when its secrets cannot be opened.
 
 import (
 	"crypto/rand"
 	"encoding/base32"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
+	"gorm.io/gorm"
+
 	"switchboard/install"
 )
+
+// sealedRow is a row that holds secrets: a *connectionRow or a *userTokenRow.
+type sealedRow interface {
+	name() string            // in reports
+	boxes() []*[]byte        // where it keeps its secrets; an empty box holds none
+	sealedColumns() []string // the columns of the boxes, in their order
+	place(secret int) Place
+	version() *int64
+}
 
 // connectionRow is a row of connections. A test compares it with the migrations. GORM's serializers are not used for the
 // sealed columns: they see one field and not the row, and an update of a single column would store a box nobody can open.
@@ -27,22 +39,86 @@ type connectionRow struct {
 }
 
 func (connectionRow) TableName() string { return "connections" }
+func (r *connectionRow) name() string   { return r.ID }
+func (r *connectionRow) key() install.Key {
+	return install.Key{AppID: r.AppID, EnterpriseID: r.EnterpriseID, TeamID: r.TeamID}
+}
+func (r *connectionRow) version() *int64  { return &r.Version }
+func (r *connectionRow) boxes() []*[]byte { return []*[]byte{&r.Token, &r.RefreshToken, &r.WebhookURL} }
+func (connectionRow) sealedColumns() []string {
+	return []string{"token", "refresh_token", "webhook_url"}
+}
+
+func (r *connectionRow) place(secret int) Place {
+	return Place{Column: "connections." + r.sealedColumns()[secret], App: r.AppID, Enterprise: r.EnterpriseID, Team: r.TeamID}
+}
 
 // facts are the columns that are neither part of the key nor secret. The struct can be compared with ==.
 type facts struct {
 	TeamName, TeamURL, TeamIcon, EnterpriseName               string
 	BotUserID, BotID, Scopes                                  string
-	ExpiresAt                                                 int64
+	Chain                                                     chain `gorm:"embedded"`
 	WebhookChannel, WebhookChannelID, WebhookConfigurationURL string
 	InstalledBy, InstalledByName, RenewedBy                   string
 	CreatedAt                                                 int64 `gorm:"autoCreateTime:false"` // GORM would write now
 	InstalledAt, RenewedAt                                    int64
 	Installs                                                  int64
 	State, Reason                                             string
-	StateSince, CheckedAt, LastEventAt                        int64
+	StateSince, CheckedAt, CheckAt, LastEventAt               int64
 	DoubtReason                                               string
 	DoubtAt                                                   int64
+	NoticeReason, NoticeTo, NoticeChannel, NoticeTS           string
+	NoticeAt                                                  int64
 }
+
+// chain are the columns of an install.Chain that are not secret, the same in both tables.
+type chain struct {
+	ExpiresAt, RenewAt, LeaseUntil       int64
+	RenewTries, FailingSince, Rejections int64
+}
+
+// userTokenRow is a row of user_tokens. Its key is the connection's, which never changes.
+type userTokenRow struct {
+	ConnectionID, UserID        string `gorm:"primaryKey"`
+	AppID, EnterpriseID, TeamID string
+	Facts                       userTokenFacts `gorm:"embedded"`
+	Token, RefreshToken         []byte         // boxes
+	Version                     int64
+}
+
+type userTokenFacts struct {
+	Scopes, Reason string
+	Chain          chain `gorm:"embedded"`
+	GrantedAt      int64
+}
+
+func (userTokenRow) TableName() string       { return "user_tokens" }
+func (r *userTokenRow) name() string         { return r.ConnectionID + "/" + r.UserID }
+func (r *userTokenRow) version() *int64      { return &r.Version }
+func (r *userTokenRow) boxes() []*[]byte     { return []*[]byte{&r.Token, &r.RefreshToken} }
+func (userTokenRow) sealedColumns() []string { return []string{"token", "refresh_token"} }
+
+func (r *userTokenRow) holder() install.Holder {
+	return install.Holder{Key: install.Key{AppID: r.AppID, EnterpriseID: r.EnterpriseID, TeamID: r.TeamID}, UserID: r.UserID}
+}
+
+// place names the person too, so that one's token in another's row is of no use.
+func (r *userTokenRow) place(secret int) Place {
+	return Place{Column: "user_tokens." + r.sealedColumns()[secret] + "/" + r.UserID,
+		App: r.AppID, Enterprise: r.EnterpriseID, Team: r.TeamID}
+}
+
+// changeRow is a row of connection_history.
+type changeRow struct {
+	ID             int64 `gorm:"primaryKey"`
+	ConnectionID   string
+	At             int64
+	Actor, ActorID string
+	What, Outcome  string
+	Reason         string
+}
+
+func (changeRow) TableName() string { return "connection_history" }
 
 // attemptRow is a row of install_attempts.
 type attemptRow struct {
@@ -62,7 +138,7 @@ func factsOf(c install.Connection) facts {
 		EnterpriseName: text(c.EnterpriseName),
 		BotUserID:      text(c.BotUserID), BotID: text(c.BotID),
 		Scopes:                  text(strings.Join(c.Scopes, ",")),
-		ExpiresAt:               micros(c.ExpiresAt),
+		Chain:                   chainOf(c.Chain),
 		WebhookChannel:          text(c.Webhook.Channel),
 		WebhookChannelID:        text(c.Webhook.ChannelID),
 		WebhookConfigurationURL: text(c.Webhook.ConfigurationURL),
@@ -70,82 +146,171 @@ func factsOf(c install.Connection) facts {
 		CreatedAt: micros(c.CreatedAt), InstalledAt: micros(c.InstalledAt), RenewedAt: micros(c.RenewedAt), Installs: int64(c.Installs),
 		State: text(string(c.State)), Reason: text(c.Reason), StateSince: micros(c.StateSince),
 		DoubtReason: text(c.Doubt.Reason), DoubtAt: micros(c.Doubt.At),
-		CheckedAt: micros(c.CheckedAt), LastEventAt: micros(c.LastEventAt),
+		CheckedAt: micros(c.CheckedAt), CheckAt: micros(c.CheckAt), LastEventAt: micros(c.LastEventAt),
+		NoticeReason: text(c.Notice.Reason), NoticeAt: micros(c.Notice.At), NoticeTo: text(c.Notice.To),
+		NoticeChannel: text(c.Notice.Channel), NoticeTS: text(c.Notice.TS),
+	}
+}
+
+func chainOf(c install.Chain) chain {
+	return chain{
+		ExpiresAt: micros(c.ExpiresAt), RenewAt: micros(c.RenewAt), LeaseUntil: micros(c.LeaseUntil),
+		RenewTries: int64(c.Tries), FailingSince: micros(c.FailingSince), Rejections: int64(c.Rejections),
+	}
+}
+
+// chain is the chain without its secrets.
+func (r chain) chain() install.Chain {
+	return install.Chain{
+		ExpiresAt: moment(r.ExpiresAt), RenewAt: moment(r.RenewAt), LeaseUntil: moment(r.LeaseUntil),
+		Tries: int(r.RenewTries), FailingSince: moment(r.FailingSince), Rejections: int(r.Rejections),
 	}
 }
 
 // connection is the row without its secrets.
 func (r *connectionRow) connection() install.Connection {
 	f := &r.Facts
-	c := install.Connection{
-		Key: install.Key{AppID: r.AppID, EnterpriseID: r.EnterpriseID, TeamID: r.TeamID},
+	return install.Connection{
+		Key: r.key(),
 		ID:  r.ID, TeamName: f.TeamName, TeamURL: f.TeamURL, TeamIcon: f.TeamIcon, EnterpriseName: f.EnterpriseName,
-		BotUserID: f.BotUserID, BotID: f.BotID,
-		ExpiresAt: moment(f.ExpiresAt),
+		BotUserID: f.BotUserID, BotID: f.BotID, Scopes: scopes(f.Scopes),
+		Chain: f.Chain.chain(),
 		Webhook: install.Webhook{Channel: f.WebhookChannel, ChannelID: f.WebhookChannelID,
 			ConfigurationURL: f.WebhookConfigurationURL},
 		InstalledBy: f.InstalledBy, InstalledByName: f.InstalledByName, RenewedBy: f.RenewedBy,
 		CreatedAt: moment(f.CreatedAt), InstalledAt: moment(f.InstalledAt), RenewedAt: moment(f.RenewedAt), Installs: int(f.Installs),
 		State: install.State(f.State), Reason: f.Reason, StateSince: moment(f.StateSince),
 		Doubt:     install.Removal{Reason: f.DoubtReason, At: moment(f.DoubtAt)},
-		CheckedAt: moment(f.CheckedAt), LastEventAt: moment(f.LastEventAt),
+		CheckedAt: moment(f.CheckedAt), CheckAt: moment(f.CheckAt), LastEventAt: moment(f.LastEventAt),
+		Notice: install.Notice{Reason: f.NoticeReason, At: moment(f.NoticeAt), To: f.NoticeTo, Channel: f.NoticeChannel, TS: f.NoticeTS},
 	}
-	if f.Scopes != "" {
-		c.Scopes = strings.Split(f.Scopes, ",")
+}
+
+func userTokenFactsOf(u install.UserToken) userTokenFacts {
+	return userTokenFacts{Scopes: text(strings.Join(u.Scopes, ",")), Reason: text(u.Reason), Chain: chainOf(u.Chain), GrantedAt: micros(u.GrantedAt)}
+}
+
+// userToken is the row without its secrets.
+func (r *userTokenRow) userToken() install.UserToken {
+	return install.UserToken{
+		Holder: r.holder(), ConnectionID: r.ConnectionID, Scopes: scopes(r.Facts.Scopes), Chain: r.Facts.Chain.chain(),
+		Reason: r.Facts.Reason, GrantedAt: moment(r.Facts.GrantedAt),
 	}
-	return c
 }
 
-// secretsOf returns where c keeps its secrets, in the order of boxes and secretColumns.
-func secretsOf(c *install.Connection) [3]*install.Secret {
-	return [3]*install.Secret{&c.Token, &c.RefreshToken, &c.Webhook.URL}
+// scopes is the list in a column.
+func scopes(list string) []string {
+	if list == "" {
+		return nil
+	}
+	return strings.Split(list, ",")
 }
 
-// boxes returns where the row keeps them.
-func (r *connectionRow) boxes() [3]*[]byte {
-	return [3]*[]byte{&r.Token, &r.RefreshToken, &r.WebhookURL}
+func changeRowOf(connectionID string, c install.Change) changeRow {
+	if c.At.IsZero() {
+		c.At = time.Now()
+	}
+	return changeRow{
+		ConnectionID: connectionID, At: micros(c.At), Actor: text(string(c.By.Kind)), ActorID: text(c.By.ID),
+		What: text(c.What), Outcome: text(c.Outcome), Reason: text(c.Reason),
+	}
 }
 
-var secretColumns = [3]string{"token", "refresh_token", "webhook_url"}
-
-func (r *connectionRow) place(secret int) Place {
-	return Place{Column: "connections." + secretColumns[secret], App: r.AppID, Enterprise: r.EnterpriseID, Team: r.TeamID}
+func (r *changeRow) change() install.Change {
+	return install.Change{
+		ConnectionID: r.ConnectionID, At: moment(r.At), By: install.Actor{Kind: install.ActorKind(r.Actor), ID: r.ActorID},
+		What: r.What, Outcome: r.Outcome, Reason: r.Reason,
+	}
 }
 
-// open turns a row into a connection. When one of the secrets cannot be opened it gives none of them, because a token
-// without its refresh token would look healthy until it expires; readable is false then.
+// secretsOf returns where c keeps its secrets, in the order of connectionRow.boxes.
+func secretsOf(c *install.Connection) []*install.Secret {
+	return []*install.Secret{&c.Token, &c.RefreshToken, &c.Webhook.URL}
+}
+
+// userSecretsOf is secretsOf for a person's token.
+func userSecretsOf(u *install.UserToken) []*install.Secret {
+	return []*install.Secret{&u.Token, &u.RefreshToken}
+}
+
+// open turns a row into a connection. When one of the secrets cannot be opened it gives none of them; readable is false
+// then.
 func (db *DB) open(r *connectionRow) (c install.Connection, readable bool) {
 	c = r.connection()
-	secrets := secretsOf(&c)
+	if readable = db.unseal(r, secretsOf(&c)); !readable && c.State != install.Paused { // that is the operator's word, and no key changes it
+		c.State, c.Reason = install.ReconnectRequired, install.ReasonUnreadable
+	}
+	return c, readable
+}
+
+// openUser is open for a person's token.
+func (db *DB) openUser(r *userTokenRow) (u install.UserToken, readable bool) {
+	u = r.userToken()
+	if readable = db.unseal(r, userSecretsOf(&u)); !readable {
+		u.Reason = install.ReasonUnreadable
+	}
+	return u, readable
+}
+
+// unseal opens all of a row's boxes, or none: a token without its refresh token would look healthy until it expires.
+func (db *DB) unseal(r sealedRow, secrets []*install.Secret) (readable bool) {
 	for i, box := range r.boxes() {
 		if len(*box) == 0 {
 			continue
 		}
 		secret, err := db.keys.Open(*box, r.place(i))
 		if err != nil {
-			for _, s := range secrets {
-				*s = ""
-			}
-			if c.State != install.Paused { // that is the operator's word, and no key changes it
-				c.State, c.Reason = install.ReconnectRequired, install.ReasonUnreadable
-			}
-			return c, false
+			blank(secrets)
+			return false
 		}
 		*secrets[i] = install.Secret(secret)
 	}
-	return c, true
+	return true
 }
 
-// seal puts one of c's secrets into the row.
-func (db *DB) seal(r *connectionRow, c *install.Connection, secret int) error {
-	box := []byte{} // not nil: that would be NULL
-	if s := *secretsOf(c)[secret]; s != "" {
-		var err error
-		if box, err = db.keys.Seal([]byte(s.Reveal()), r.place(secret)); err != nil {
-			return err
+func blank(secrets []*install.Secret) {
+	for _, s := range secrets {
+		*s = ""
+	}
+}
+
+// seal puts those of the secrets into the row that differ from what it was opened to, or all of them, and returns which. A
+// secret that stayed the same keeps its box, byte by byte.
+func (db *DB) seal(r sealedRow, was, now []*install.Secret, all bool) (changed []int, err error) {
+	for i, s := range now {
+		if !all && *s == *was[i] {
+			continue
+		}
+		box := []byte{} // not nil: that would be NULL
+		if *s != "" {
+			if box, err = db.keys.Seal([]byte(s.Reveal()), r.place(i)); err != nil {
+				return nil, err
+			}
+		}
+		*r.boxes()[i] = box
+		changed = append(changed, i)
+	}
+	return changed, nil
+}
+
+// writeRow writes a locked row and counts its version up. Of the sealed columns it writes only the changed ones. That
+// the version is still the one we read is asked again in the statement: the lock saves work, this makes it right.
+func writeRow(tx *gorm.DB, row sealedRow, changed []int) error {
+	omit := []string{"app_id", "enterprise_id", "team_id"} // and GORM writes no primary key
+	for i, column := range row.sealedColumns() {
+		if !slices.Contains(changed, i) {
+			omit = append(omit, column)
 		}
 	}
-	*r.boxes()[secret] = box
+	read := *row.version()
+	*row.version()++
+	update := tx.Model(row).Select("*").Omit(omit...).Where("version = ?", read).Updates(row)
+	if update.Error != nil {
+		return update.Error
+	}
+	if update.RowsAffected != 1 {
+		return errLost
+	}
 	return nil
 }
 

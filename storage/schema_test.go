@@ -7,10 +7,16 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
+	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/pressly/goose/v3"
 
 	"switchboard/install"
 	"switchboard/storage"
@@ -168,9 +174,11 @@ func TestDatabaseKeepsTheRules(t *testing.T) {
 			t.Helper()
 			names := columns(t, f, table)
 			values := strings.Join(names, ", ")
-			if own == "id" { // the database gives the number
+			switch own {
+			case "": // a copy as it is
+			case "id": // the database gives the number
 				names, values = names[1:], strings.Join(names[1:], ", ")
-			} else {
+			default:
 				values = strings.Replace(values, "id,", own+",", 1)
 			}
 			_, err := f.raw.Exec(fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM %s WHERE %s", table, strings.Join(names, ", "), values, table, where))
@@ -183,8 +191,20 @@ func TestDatabaseKeepsTheRules(t *testing.T) {
 		double("connections", "'con_second'", "id = '"+c.ID+"'")
 		double("connections", "'con_second'", "enterprise_id = ''")
 		double("install_attempts", "id", "ref = 'rules'")
+		grant(t, f, person(c.Key, "U1"))
+		if must(f.Spend(t.Context(), install.Budget{Name: "one", Interval: 1, Burst: 1}, 1, t0)) {
+			double("budgets", "", "name = 'one'")
+		}
+		double("user_tokens", "", "user_id = 'U1'")
+		// Nor a second one of another connection for the same key and person.
+		if _, err := f.raw.Exec(strings.Replace("INSERT INTO user_tokens (connection_id, user_id, app_id, enterprise_id, team_id, *) "+
+			"SELECT (SELECT id FROM connections WHERE enterprise_id = ''), user_id, app_id, enterprise_id, team_id, * FROM user_tokens",
+			"*", strings.Join(columns(t, f, "user_tokens")[5:], ", "), 2)); err == nil || !strings.Contains(strings.ToLower(err.Error()), "unique") {
+			t.Errorf("one person has two tokens of one key: %v", err)
+		}
+		exec(t, f, "DELETE FROM budgets WHERE name <> 'one'")
 
-		for _, table := range []string{"connections", "install_attempts"} {
+		for _, table := range []string{"connections", "install_attempts", "user_tokens", "connection_history", "budgets"} {
 			for _, column := range columns(t, f, table) {
 				if _, err := f.raw.Exec("UPDATE " + table + " SET " + column + " = NULL"); err == nil {
 					t.Errorf("%s.%s took a NULL", table, column)
@@ -194,6 +214,18 @@ func TestDatabaseKeepsTheRules(t *testing.T) {
 		for _, change := range []string{"app_id = ''", "enterprise_id = '', team_id = ''"} {
 			if _, err := f.raw.Exec("UPDATE connections SET " + change + " WHERE id = '" + c.ID + "'"); err == nil {
 				t.Errorf("connections took %s", change)
+			}
+		}
+		if _, err := f.raw.Exec("UPDATE user_tokens SET user_id = ''"); err == nil {
+			t.Error("user_tokens took nobody's token")
+		}
+		if f.Dialect() == "sqlite" {
+			exec(t, f, "PRAGMA foreign_keys = 1") // as the program does on each connection
+			f.raw.SetMaxOpenConns(1)
+		}
+		for _, table := range []string{"user_tokens", "connection_history"} {
+			if _, err := f.raw.Exec("UPDATE " + table + " SET connection_id = 'con_nobody'"); err == nil {
+				t.Errorf("%s took a row without a connection", table)
 			}
 		}
 	})
@@ -221,6 +253,15 @@ func TestIndexesArePresent(t *testing.T) {
 		for _, want := range [][2]string{
 			{"CREATE UNIQUE INDEX connections_key ", "(app_id, enterprise_id, team_id)"},
 			{"CREATE INDEX connections_team ", "(app_id, team_id)"},
+			{"CREATE INDEX connections_due ", "(renew_at)"},
+			{"CREATE INDEX connections_long_lived ", "(id)"},
+			{"CREATE INDEX connections_unchecked ", "(check_at)"},
+			{"CREATE INDEX connections_untold ", "(state_since)"},
+			{"CREATE INDEX connections_removed ", "(state_since)"},
+			{"CREATE UNIQUE INDEX user_tokens_key ", "(app_id, enterprise_id, team_id, user_id)"},
+			{"CREATE INDEX user_tokens_due ", "(renew_at)"},
+			{"CREATE INDEX connection_history_connection ", "(connection_id, id)"},
+			{"CREATE INDEX connection_history_routine ", "(at)"},
 			{"CREATE UNIQUE INDEX install_attempts_state ", "(state_hash)"},
 			{"CREATE INDEX install_attempts_started ", "(started_at)"},
 		} {
@@ -232,6 +273,112 @@ func TestIndexesArePresent(t *testing.T) {
 				t.Errorf("no %s… on %s in:\n%s", want[0], want[1], all.String())
 			}
 		}
+	})
+}
+
+// The first release runs on while 00002 is applied: what it wrote and writes lies right, and it finds what it needs.
+func TestOlderReleaseRunsOn(t *testing.T) {
+	eachFresh(t, func(t *testing.T, url string) {
+		ctx := t.Context()
+		db := openWith(t, url, ring(t, storage.NewKey()))
+		f := fixture{db, url, rawHandle(t, url)}
+		dialect := map[string]goose.Dialect{"postgres": goose.DialectPostgres, "sqlite": goose.DialectSQLite3}[db.Dialect()]
+		provider, err := goose.NewProvider(dialect, f.raw, os.DirFS("migrations/"+db.Dialect()), goose.WithSlog(slog.New(slog.DiscardHandler)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := provider.UpTo(ctx, 1); err != nil {
+			t.Fatal(err)
+		}
+		names := columns(t, f, "connections")
+		if slices.Contains(names, "renew_at") || len(names) < 30 {
+			t.Fatalf("these are not the first release's columns: %v", names)
+		}
+		list := strings.Join(names, ", ")
+		write := func(id string) {
+			t.Helper()
+			values := make([]string, len(names))
+			for i, name := range names {
+				switch {
+				case name == "id" || name == "team_id":
+					values[i] = "'" + id + "'"
+				case name == "app_id" || name == "state":
+					values[i] = "'active'"
+				case strings.HasSuffix(name, "_at") || name == "installs" || name == "version" || name == "state_since":
+					values[i] = "7"
+				default:
+					values[i] = "''"
+				}
+			}
+			exec(t, f, "INSERT INTO connections ("+list+") VALUES ("+strings.Join(values, ", ")+")")
+		}
+		write("con_before")
+		if n, err := db.Migrate(ctx); n < 1 || err != nil {
+			t.Fatalf("%d migrations applied, error %v", n, err)
+		}
+		write("con_after")
+		exec(t, f, "UPDATE connections SET team_name = 'theirs', version = version + 1")
+		if n := f.count(t, "SELECT count(*) FROM (SELECT "+list+" FROM connections) AS theirs"); n != 2 {
+			t.Errorf("the first release sees %d of 2 connections", n)
+		}
+		for _, id := range []string{"con_before", "con_after"} {
+			c, err := db.FindID(ctx, id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(install.Chain{ExpiresAt: c.ExpiresAt}, c.Chain); diff != "" || c.Notice != (install.Notice{}) || !c.CheckAt.IsZero() || c.TeamName != "theirs" {
+				t.Errorf("%s: %+v, %s", id, c, diff)
+			}
+			update(t, db, c.Key, func(c *install.Connection) { c.RenewAt = t0 })
+		}
+		if due, err := db.Due(ctx, t0, 10); err != nil || len(due) != 2 {
+			t.Errorf("due: %v, %v", due, err)
+		}
+	})
+}
+
+// Columns that a later release adds while this one serves do not fail what it has prepared.
+func TestColumnsAddedBesideUs(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f fixture) {
+		ctx := t.Context()
+		c := put(t, f, full(key("A1", "", "T1")))
+		grant(t, f, person(c.Key, "U1"))
+		h := install.Holder{Key: c.Key, UserID: "U1"}
+		taken := 0
+		use := func() {
+			// Often enough and at once, so that every connection to the database has every statement prepared.
+			together(callers, func(i int) {
+				_, _, err := f.Put(ctx, full(c.Key))
+				if err == nil {
+					_, err = f.FindID(ctx, c.ID)
+				}
+				if err == nil {
+					_, err = f.UpdateUser(ctx, h, func(u *install.UserToken) error { u.Tries++; return nil })
+				}
+				if err == nil {
+					_, err = f.FindUser(ctx, h)
+				}
+				if err == nil {
+					_, err = f.History(ctx, c.ID, 1)
+				}
+				a := attempt(fmt.Sprint(taken, " ", i), t0)
+				if err == nil {
+					err = f.StartAttempt(ctx, a)
+				}
+				if err == nil {
+					_, err = f.TakeAttempt(ctx, back(a, t0))
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			})
+			taken++
+		}
+		use()
+		for _, table := range []string{"connections", "user_tokens", "connection_history", "install_attempts"} {
+			exec(t, f, "ALTER TABLE "+table+" ADD COLUMN of_a_later_release bigint NOT NULL DEFAULT 0")
+		}
+		use()
 	})
 }
 

@@ -38,7 +38,7 @@ func dump(t *testing.T, f fixture) (all []byte) {
 		}
 		return all
 	}
-	for _, table := range []string{"connections", "install_attempts", "goose_db_version"} {
+	for _, table := range []string{"connections", "user_tokens", "connection_history", "budgets", "install_attempts", "goose_db_version"} {
 		width := len(columns(t, f, table))
 		rows, err := f.raw.Query("SELECT * FROM " + table)
 		if err != nil {
@@ -82,6 +82,10 @@ func TestNoSecretInTheDatabase(t *testing.T) {
 			}); err != nil {
 				t.Fatal(err)
 			}
+			u := person(c.Key, "U1")
+			u.Token, u.RefreshToken = secret("person"), secret("person-refresh")
+			grant(t, f, u)
+			updateUser(t, f, u.Holder, func(u *install.UserToken) { u.RefreshToken = secret("person-renewed") })
 		}
 		all := dump(t, f)
 		if !bytes.Contains(all, []byte("in the clear")) {
@@ -221,17 +225,22 @@ func TestErrorsHoldNoSecrets(t *testing.T) {
 		c := full(key("A1", "E1", "T1"))
 		c.Token, c.RefreshToken, c.TeamName = "xoxb-hunter2", "xoxe-hunter2", "hunter2"
 		put(t, f, c)
+		u := person(c.Key, "U1")
+		u.Token, u.RefreshToken, u.Reason = "xoxp-hunter2", "xoxe-hunter2", "hunter2"
+		grant(t, f, u)
 		a := attempt("hunter2", t0)
 		a.StateHash = []byte("hunter2")
+		exec(t, f, "ALTER TABLE user_tokens RENAME COLUMN granted_at TO gone")
+		putUserErr := f.PutUser(t.Context(), u)
+		_, updateUserErr := f.UpdateUser(t.Context(), u.Holder, func(u *install.UserToken) error { u.Token += "2"; return nil })
 		for _, statement := range []string{"DROP TABLE install_attempts", "ALTER TABLE connections RENAME COLUMN team_icon TO gone"} {
-			if _, err := f.raw.Exec(statement); err != nil {
-				t.Fatal(err)
-			}
+			exec(t, f, statement)
 		}
 		_, _, putErr := f.Put(t.Context(), c)
 		_, updateErr := f.Update(t.Context(), c.Key, func(c *install.Connection) error { c.Token += "2"; return nil })
 		_, takeErr := f.TakeAttempt(t.Context(), back(a, t0))
-		for name, err := range map[string]error{"Put": putErr, "Update": updateErr, "Start": f.StartAttempt(t.Context(), a), "Take": takeErr} {
+		for name, err := range map[string]error{"Put": putErr, "Update": updateErr, "PutUser": putUserErr, "UpdateUser": updateUserErr,
+			"Start": f.StartAttempt(t.Context(), a), "Take": takeErr} {
 			if err == nil {
 				t.Errorf("%s worked on a broken schema", name)
 				continue

@@ -52,6 +52,7 @@ type DB struct {
 	write   *gorm.DB
 	read    *gorm.DB // the same as write on PostgreSQL
 	good    atomic.Bool
+	journal string // a folder; "" without a journal
 }
 
 var _ install.Store = (*DB)(nil)
@@ -157,6 +158,8 @@ func openGORM(dialector gorm.Dialector, prepare bool) (*gorm.DB, error) {
 		SkipDefaultTransaction: true, // one statement is a transaction already
 		DisableAutomaticPing:   true,
 		TranslateError:         true,
+		// Columns by their names: after a migration adds one, PostgreSQL fails a prepared SELECT * once on each connection.
+		QueryFields: true,
 	})
 }
 
@@ -212,8 +215,13 @@ var errLost = errors.New("the row was changed by somebody else")
 // transact runs fn in a transaction and starts over, a bounded number of times, when the database gave up on it for
 // reasons that pass: a deadlock, a failed serialisation, a locked file. fn therefore may run more than once.
 func (db *DB) transact(ctx context.Context, fn func(tx *gorm.DB) error) error {
+	return db.retry(ctx, func(g *gorm.DB) error { return g.Transaction(fn) })
+}
+
+// retry is transact for one statement, which is a transaction by itself.
+func (db *DB) retry(ctx context.Context, do func(g *gorm.DB) error) error {
 	for try := 1; ; try++ {
-		err := db.write.WithContext(ctx).Transaction(fn)
+		err := do(db.write.WithContext(ctx))
 		if err == nil || !again(ctx, err, try) {
 			return err
 		}

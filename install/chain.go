@@ -1,0 +1,88 @@
+package install
+
+// Rotating tokens come as a chain: an access token that ends after hours, and a refresh token that buys the next pair once.
+// A bot has one for each connection, and each person who let the app act for them has one; no two share a fate.
+// https://docs.slack.dev/authentication/using-token-rotation
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// Holder names one chain.
+type Holder struct {
+	Key
+	UserID string // the person it acts for; "" is the connection's bot
+}
+
+// Chain is the token of now and what the next one is bought with. Without a refresh token it is a long-lived token, as apps
+// get them that have token rotation off.
+type Chain struct {
+	Token        Secret
+	RefreshToken Secret
+	ExpiresAt    time.Time // zero: the token does not expire
+	RenewAt      time.Time // when to renew it; zero: never
+	LeaseUntil   time.Time // one caller is renewing it until then; zero: nobody is
+	Tries        int       // renewals that failed since the last good one
+	FailingSince time.Time // the first of them
+	Rejections   int       // those of them in which Slack did not know the refresh token
+}
+
+// spendable is what the next pair is bought with: the refresh token, or for the move to rotation the long-lived token.
+func (c Chain) spendable() Secret {
+	if c.RefreshToken != "" {
+		return c.RefreshToken
+	}
+	return c.Token
+}
+
+// started is a chain that begins with what Slack handed out at a time; life is the token's, 0 for ever.
+func started(token, refresh Secret, life time.Duration, at time.Time) Chain {
+	c := Chain{Token: token, RefreshToken: refresh}
+	if life > 0 {
+		c.ExpiresAt = at.Add(life)
+		if refresh != "" {
+			c.RenewAt = renewalTime(at, life)
+		}
+	}
+	return c
+}
+
+// renewalTime is two thirds into a token's life, give or take a twenty-fourth of it (half an hour of Slack's twelve), so
+// that connections which began together do not stay together.
+func renewalTime(at time.Time, life time.Duration) time.Time {
+	jitter := time.Duration(0)
+	if spread := int64(life / 12); spread > 0 {
+		jitter = time.Duration(rand.Int64N(spread)) - life/24
+	}
+	return at.Add(life*2/3 + jitter)
+}
+
+// Pair is what Slack handed out and the store may not have yet. Slack hands it out once, so it is kept on this machine's
+// disk (Store.Journal) until the store has it.
+type Pair struct {
+	Holder
+	Spent     Secret // what it was given for; "" for a consent
+	Token     Secret
+	Refresh   Secret
+	Life      time.Duration // of Token
+	At        time.Time     // when Slack answered
+	Scopes    []string      // of Token, nil when Slack did not say
+	Consent   *Connection   // a consent: everything Slack said of it. Its own chain is the pair
+	Journaled string        // the entry's name in the journal; not part of what is kept
+}
+
+// UserToken lets the app act for one person, who granted user scopes. It hangs on a connection, and has a chain of its own.
+type UserToken struct {
+	Holder
+	ConnectionID string
+	Scopes       []string // sorted
+	Chain
+	Reason    string // why it needs the person again; "" when all is well
+	GrantedAt time.Time
+
+	Changes []Change // lines for the history of the connection, written with the next write
+}
+
+// Note adds a line of history, to be written together with what it is about.
+func (u *UserToken) Note(c Change) { u.Changes = append(u.Changes, c) }

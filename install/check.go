@@ -1,0 +1,168 @@
+package install
+
+// Nothing tells us when an app was removed and the word got lost; so every connection is asked about now and then, and every
+// ordinary call to Slack counts as an answer too.
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/slack-go/slack"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	checkInterval = 6 * time.Hour
+	// A check that came to nothing is repeated after this.
+	checkAgain = 5 * time.Minute
+	// checksAtOnce every checkTick are 240 calls a minute for one replica; auth.test takes hundreds a minute from each
+	// workspace, so this bounds our own work rather than Slack's.
+	checkTick    = 5 * time.Second
+	checksAtOnce = 20
+	checkWorkers = 4
+	// How long what one call said of a connection is news.
+	witnessEvery = time.Minute
+	witnessStale = time.Hour
+)
+
+// nextCheck is when to ask again about a connection that has been in a state since a time: trouble is looked at soon, then
+// ever more seldom.
+func nextCheck(s State, since, at time.Time) time.Time {
+	wait := checkInterval
+	if s == Retrying || s == ReconnectRequired {
+		wait = min(max(at.Sub(since), 90*time.Second), checkInterval)
+	}
+	return at.Add(wait + rand.N(wait/10))
+}
+
+// checkDue asks about the connections whose time has come, each by one replica.
+func (in *Installer) checkDue(ctx context.Context) error {
+	keys, err := in.store.Unchecked(ctx, in.now(), checksAtOnce)
+	if err != nil {
+		return err
+	}
+	var group errgroup.Group
+	group.SetLimit(checkWorkers)
+	for _, k := range keys {
+		if ctx.Err() != nil {
+			break
+		}
+		group.Go(func() error {
+			_, err := in.store.Update(ctx, k, func(c *Connection) error {
+				now := in.now()
+				if c.CheckAt.After(now) {
+					return errCurrent // another replica was first
+				}
+				c.CheckAt = now.Add(checkAgain + rand.N(checkAgain/10))
+				return nil
+			})
+			switch {
+			case err == nil:
+				in.Check(ctx, k)
+			case errors.Is(err, errCurrent), errors.Is(err, ErrNotFound):
+			default:
+				return fmt.Errorf("claim check: %w", err)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// witness is the HTTP client of one connection's Web API client. It listens to what Slack says of the token.
+type witness struct {
+	in *Installer
+	c  Connection
+}
+
+// Do is http.Client's.
+func (w witness) Do(r *http.Request) (*http.Response, error) {
+	resp, err := w.in.http.Do(r)
+	if err != nil || resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
+		return resp, err
+	}
+	body, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	if err != nil {
+		return nil, err
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	var verdict struct {
+		OK    bool   `json:"ok"`
+		Error string `json:"error"`
+	}
+	if json.Unmarshal(body, &verdict) == nil && (verdict.OK || verdict.Error != "") {
+		w.in.witnessed(w.c, verdict.Error, SplitScopes(resp.Header.Get("X-OAuth-Scopes")))
+	}
+	return resp, nil
+}
+
+// aboutToken reports whether an error code of an ordinary call speaks of the token or of the whole workspace. All others say
+// that Slack took the token and refused something else.
+func aboutToken(code string) bool {
+	switch code {
+	case ReasonAccountInactive, ReasonTokenRevoked, ReasonTokenExpired, ReasonInvalidAuth,
+		"org_login_required", "team_added_to_org", "ekm_access_denied":
+		return true
+	}
+	return false
+}
+
+// witnessed takes what a call said of c's token: a good word is written down, a bad one makes us ask auth.test, which alone
+// decides. It does not block; the same word about a connection counts once a minute.
+func (in *Installer) witnessed(c Connection, code string, scopes []string) {
+	bad := aboutToken(code)
+	switch {
+	case code != "" && !bad && !decisive(slack.SlackErrorResponse{Err: code}):
+		return // Slack's own trouble
+	case !bad && (c.State == Active || renewalTrouble(c.Reason)) && in.now().Sub(c.CheckedAt) < witnessStale &&
+		(len(scopes) == 0 || slices.Equal(scopes, c.Scopes)):
+		return // nothing new
+	}
+	now := in.now()
+	word := c.ID + " " + code
+	if !bad {
+		word = c.ID
+	}
+	in.mu.Lock()
+	if len(in.heard) > 100_000 {
+		clear(in.heard) // costs one more write for each connection
+	}
+	known := now.Sub(in.heard[word]) < witnessEvery
+	if !known {
+		in.heard[word] = now
+	}
+	in.mu.Unlock()
+	if known {
+		return
+	}
+	in.tasks.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*callTimeout)
+		defer cancel()
+		if bad {
+			in.Check(ctx, c.Key)
+			return
+		}
+		_, err := in.store.Update(ctx, c.Key, func(row *Connection) error {
+			if row.Token != c.Token || row.State == Removed || row.State == Paused {
+				return errCurrent
+			}
+			state, reason := row.State, row.Reason
+			row.works(scopes, now)
+			row.noteState(state, reason, now)
+			return nil
+		})
+		if err != nil && !errors.Is(err, errCurrent) {
+			in.log.WarnContext(ctx, "keep what a call said", "connection", c.ID, "cause", err)
+		}
+	})
+}

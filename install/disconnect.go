@@ -1,0 +1,119 @@
+package install
+
+// Leaving: the app is removed from the workspace at Slack, and what we hold of its access is erased.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+)
+
+// ErrByHand: in single-workspace mode there are no OAuth credentials to remove the app with.
+var ErrByHand = errors.New("the app was connected by hand and is removed on its page in Slack")
+
+// Disconnect uninstalls the app from the workspace of exactly k (apps.uninstall) and erases its access. said is what Slack
+// answered: "ok", an error that says the app is gone already, or "" when there was no token left to ask with; in these cases
+// the access is erased. With any other answer nothing is changed and err holds it. ErrNotConnected when there is nothing to
+// disconnect, ErrByHand. It blocks for one or two calls to Slack. https://docs.slack.dev/reference/methods/apps.uninstall
+func (in *Installer) Disconnect(ctx context.Context, k Key, by Actor) (said string, err error) {
+	if in.cfg.BotToken != "" {
+		return "", ErrByHand
+	}
+	c, err := in.store.Find(ctx, k)
+	if errors.Is(err, ErrNotFound) || err == nil && (c.State == Removed || c.Key != k) {
+		return "", ErrNotConnected
+	}
+	if err != nil {
+		return "", fmt.Errorf("disconnect: %w", err)
+	}
+	if c.Token != "" {
+		c, err = in.good(ctx, c)
+	}
+	switch {
+	case errors.Is(err, ErrNotConnected), c.Token == "": // its access ran out for good, or can't be read: Slack can't be asked
+	case err != nil:
+		return "", fmt.Errorf("disconnect: %w", err)
+	default:
+		said, err = in.uninstall(ctx, c)
+		if err != nil {
+			in.noteFailure(ctx, c, by, err)
+			return said, fmt.Errorf("disconnect: %w", err)
+		}
+	}
+	// Slack has done its part, so ours no longer depends on who asked staying.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeBudget)
+	defer cancel()
+	consent := c.RenewedAt
+	_, err = in.store.Update(ctx, c.Key, func(row *Connection) error {
+		if !row.RenewedAt.Equal(consent) {
+			return nil // installed again meanwhile
+		}
+		now := in.now()
+		row.Erase(Removed, ReasonDisconnected, now)
+		row.Note(Change{At: now, By: by, What: DidDisconnect, Outcome: OutcomeDone, Reason: said})
+		return nil
+	})
+	if err != nil {
+		return said, fmt.Errorf("erase access: %w", err)
+	}
+	in.forgetJournal(ctx)
+	in.log.InfoContext(ctx, "disconnected", "connection", c.ID, "key", c.Key.String(), "by", string(by.Kind), "slack_said", said)
+	return said, nil
+}
+
+// uninstall asks Slack to remove the app. err is nil when it is gone, now or before.
+func (in *Installer) uninstall(ctx context.Context, c Connection) (said string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	form := url.Values{"client_id": {in.cfg.ClientID}, "client_secret": {in.cfg.ClientSecret.Reveal()}}
+	_, err = in.post(ctx, "apps.uninstall", c.Token, form, &struct{}{})
+	switch code := SlackError(err); {
+	case err == nil:
+		return "ok", nil
+	case code == ReasonAccountInactive, code == ReasonTokenRevoked:
+		return code, nil
+	default:
+		return code, err
+	}
+}
+
+func (in *Installer) noteFailure(ctx context.Context, c Connection, by Actor, cause error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordBudget)
+	defer cancel()
+	if _, err := in.store.Update(ctx, c.Key, func(row *Connection) error {
+		row.Note(Change{At: in.now(), By: by, What: DidDisconnect, Outcome: OutcomeFail, Reason: orElse(SlackError(cause), "no_answer")})
+		return nil
+	}); err != nil {
+		in.log.WarnContext(ctx, "keep failure to disconnect", "connection", c.ID, "cause", err)
+	}
+}
+
+// EraseAnyway erases the access of the connection of exactly k without asking Slack, for an operator who can't: the app then
+// stays listed in the workspace until somebody removes it there. ErrNotConnected.
+func (in *Installer) EraseAnyway(ctx context.Context, k Key, by Actor) error {
+	_, err := in.store.Update(ctx, k, func(row *Connection) error {
+		if row.State == Removed {
+			return ErrNotConnected
+		}
+		now := in.now()
+		row.Erase(Removed, ReasonDisconnected, now)
+		row.Note(Change{At: now, By: by, What: DidDisconnect, Outcome: OutcomeDone, Reason: "slack_not_asked"})
+		return nil
+	})
+	if errors.Is(err, ErrNotFound) {
+		err = ErrNotConnected
+	}
+	if err != nil {
+		return fmt.Errorf("erase access: %w", err)
+	}
+	in.forgetJournal(ctx)
+	return nil
+}
+
+// forgetJournal drops what the journal still held for access that was just erased. Entries of others are stored by the way.
+func (in *Installer) forgetJournal(ctx context.Context) {
+	if left, err := in.Replay(ctx); err != nil {
+		in.log.WarnContext(ctx, "journal after erasing", "left", left, "cause", err)
+	}
+}

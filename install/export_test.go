@@ -1,0 +1,44 @@
+package install
+
+// What the tests and benchmarks of this package reach for inside.
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// RenewDue does what Run does every second.
+func (in *Installer) RenewDue(ctx context.Context) (int, error) { return in.renewDue(ctx) }
+
+// CheckDue, TellAll and Sweep do what Run does now and then.
+func (in *Installer) CheckDue(ctx context.Context) error { return in.checkDue(ctx) }
+func (in *Installer) TellAll(ctx context.Context) error  { return in.tellAll(ctx) }
+func (in *Installer) Sweep(ctx context.Context) error    { return in.sweep(ctx) }
+
+// Settle waits for what goes on in the background.
+func (in *Installer) Settle() { in.tasks.Wait() }
+
+// Unlimited lifts the limit on renewals and returns what brings it back, for benchmarks of what the limit hides.
+func Unlimited() (back func()) {
+	was := renewals
+	renewals.Interval, renewals.Burst = 1, 1_000_000_000
+	return func() { renewals = was }
+}
+
+// Started is the chain that begins with a pair.
+func Started(token, refresh Secret, life time.Duration, at time.Time) Chain {
+	return started(token, refresh, life, at)
+}
+
+// ExchangeCode spends the code in the address that Slack sent a browser back to.
+func ExchangeCode(slack interface{ URL() string }, back, redirect string) (Pair, error) {
+	u, err := url.Parse(back)
+	if err != nil {
+		return Pair{}, err
+	}
+	in := &Installer{cfg: Config{SlackURL: slack.URL()}, http: http.DefaultClient}
+	got, err := in.ask(context.Background(), "oauth.v2.access", url.Values{"client_id": {"1.2"}, "client_secret": {"s"}, "code": {u.Query().Get("code")}, "redirect_uri": {redirect}})
+	return Pair{Token: Secret(got.AccessToken), Refresh: Secret(got.RefreshToken), Life: seconds(int(got.ExpiresIn))}, err
+}

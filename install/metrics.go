@@ -1,0 +1,78 @@
+package install
+
+// Numbers for whoever is paged: how renewals go, whether anything waits in the journal, and how many connections need a
+// person. They count this process; what all replicas share is read from the database when somebody asks.
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type metrics struct {
+	renewals *prometheus.CounterVec // by kind of chain and result
+	took     prometheus.Histogram
+	journal  prometheus.Gauge
+	notices  *prometheus.CounterVec // by result
+	checks   *prometheus.CounterVec // by result
+}
+
+func newMetrics(in *Installer, reg prometheus.Registerer) *metrics {
+	m := &metrics{
+		renewals: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_renewals_total",
+			Help: "Exchanges of a refresh token for a new pair, by kind (bot, user, move) and result (ok, or Slack's error, or no_answer)."}, []string{"kind", "result"}),
+		took: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "switchboard_renewal_seconds",
+			Help: "How long Slack took to answer an exchange.", Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10}}),
+		journal: prometheus.NewGauge(prometheus.GaugeOpts{Name: "switchboard_journal_entries",
+			Help: "Tokens that Slack handed out and the database has not taken yet. 0 when all is well."}),
+		notices: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_notices_total",
+			Help: "Connections that came to need a person, by result (told, unreachable, unknown), and those that work again (resolved)."}, []string{"result"}),
+		checks: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_checks_total",
+			Help: "auth.test calls, by result (ok, or Slack's error, or no_answer)."}, []string{"result"}),
+	}
+	if reg != nil {
+		reg.MustRegister(m.renewals, m.took, m.journal, m.notices, m.checks, stateCollector{in})
+	}
+	return m
+}
+
+func (m *metrics) renewed(h Holder, c Chain, err error, took time.Duration) {
+	kind := "bot"
+	switch {
+	case c.RefreshToken == "":
+		kind = "move"
+	case h.UserID != "":
+		kind = "user"
+	}
+	m.renewals.WithLabelValues(kind, result(err)).Inc()
+	m.took.Observe(took.Seconds())
+}
+
+// result is an error as a label: Slack's codes are few.
+func result(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	return orElse(SlackError(err), "no_answer")
+}
+
+var connectionsDesc = prometheus.NewDesc("switchboard_connections", "Connections by state, as the database has them.", []string{"state"}, nil)
+
+// stateCollector counts the connections when it is asked, so that every replica says the same.
+type stateCollector struct{ in *Installer }
+
+func (stateCollector) Describe(ch chan<- *prometheus.Desc) { ch <- connectionsDesc }
+
+func (s stateCollector) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	counts, err := s.in.store.Count(ctx)
+	if err != nil {
+		s.in.log.WarnContext(ctx, "count connections", "cause", err)
+		return // no number is better than a wrong one
+	}
+	for _, state := range []State{Active, Retrying, ReconnectRequired, Removed, Paused} {
+		ch <- prometheus.MustNewConstMetric(connectionsDesc, prometheus.GaugeValue, float64(counts[state]), string(state))
+	}
+}

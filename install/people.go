@@ -1,0 +1,83 @@
+package install
+
+// Where the app asks for user scopes, each person who grants them gives a token of their own. It hangs on the workspace's
+// connection and shares nothing else with it: own chain, own renewal, erased when that person takes it back.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/slack-go/slack"
+)
+
+// OpenUser returns the token of one person on the connection for k (found as Open finds it), good to be used now.
+// ErrNotConnected when there is none; else as Open.
+func (in *Installer) OpenUser(ctx context.Context, k Key, userID string) (UserToken, error) {
+	c, err := in.Open(ctx, k)
+	if err != nil {
+		return UserToken{}, err
+	}
+	h := Holder{Key: c.Key, UserID: userID}
+	u, err := in.store.FindUser(ctx, h)
+	switch {
+	case errors.Is(err, ErrNotFound), err == nil && u.Token == "":
+		return UserToken{}, ErrNotConnected
+	case err != nil:
+		return UserToken{}, fmt.Errorf("open user token: %w", err)
+	}
+	err = in.goodChain(ctx, h, u.Chain, func() (Chain, error) {
+		var err error
+		u, err = in.store.FindUser(ctx, h)
+		return u.Chain, err
+	})
+	return u, err
+}
+
+// UserClient returns a Web API client that acts for the person u belongs to.
+func (in *Installer) UserClient(u UserToken) *slack.Client { return in.client(u.Token) }
+
+// UsersRevoked handles Slack's word (tokens_revoked) that these people took their tokens back. The word may be late or
+// repeated, and they may have granted anew, so each token is asked first. An error means that the rest is to be done again:
+// the store's trouble, or Slack's.
+func (in *Installer) UsersRevoked(ctx context.Context, k Key, userIDs []string, at time.Time) error {
+	c, err := in.store.Find(ctx, k)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("handle revoked people: %w", err)
+	}
+	if c.TeamID != k.TeamID {
+		return nil // the organisation's row is another install
+	}
+	var gone []string
+	for _, id := range userIDs {
+		u, findErr := in.store.FindUser(ctx, Holder{Key: c.Key, UserID: id})
+		if errors.Is(findErr, ErrNotFound) {
+			continue
+		}
+		if findErr != nil {
+			err = errors.Join(err, findErr)
+			continue
+		}
+		switch in.isGone(ctx, u.Token, u.GrantedAt, at) {
+		case yes:
+			gone = append(gone, id)
+		case unclear:
+			err = errors.Join(err, fmt.Errorf("slack did not say whether the token of %s is gone", id))
+		}
+	}
+	line := Change{At: in.now(), By: Actor{Kind: BySlack}, What: DidUserRevoke, Outcome: OutcomeDone}
+	if len(gone) > 0 {
+		n, eraseErr := in.store.EraseUsers(ctx, c.Key, gone, line)
+		err = errors.Join(err, eraseErr)
+		in.log.InfoContext(ctx, "people's tokens erased", "connection", c.ID, "count", n)
+		in.forgetJournal(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("handle revoked people: %w", err)
+	}
+	return nil
+}

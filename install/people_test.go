@@ -1,0 +1,168 @@
+package install_test
+
+// Tokens that act for one person: their own chain, their own fate.
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"switchboard/install"
+	"switchboard/slacksim"
+)
+
+func forPeople(cfg *install.Config) { cfg.UserScopes = []install.Scope{{Name: "chat:write"}} }
+
+func TestPeopleHaveTheirOwnTokens(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		in := r.replica(forPeople)
+		c := r.connect(in, slacksim.AcmeAdmin)
+		r.connect(in, slacksim.AcmeMember)
+		for _, id := range []string{slacksim.AcmeAdmin, slacksim.AcmeMember} {
+			u, err := in.OpenUser(r.ctx, c.Key, id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			who, err := in.UserClient(u).AuthTestContext(r.ctx)
+			if err != nil || who.UserID != id || u.ConnectionID != c.ID {
+				t.Errorf("the token of %s acts for %+v (%v)", id, who, err)
+			}
+		}
+		if _, err := in.OpenUser(r.ctx, c.Key, "U0NOBODY"); !errors.Is(err, install.ErrNotConnected) {
+			t.Errorf("a token for somebody who granted none: %v", err)
+		}
+		r.due()
+		n, err := in.RenewDue(r.ctx)
+		if err != nil || n != 3 {
+			t.Fatalf("%d chains renewed (%v), not the bot's and two people's", n, err)
+		}
+		r.clock.Advance(life / 2) // the first tokens have ended
+		for _, id := range []string{slacksim.AcmeAdmin, slacksim.AcmeMember} {
+			u, err := in.OpenUser(r.ctx, c.Key, id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if at, _ := r.slack.Installed(c.TeamID); at.UserTokens[id] != u.Token.Reveal() {
+				t.Errorf("the token of %s is not the newest", id)
+			}
+		}
+		r.emptyJournal()
+	})
+}
+
+// A refresh token of a person that is dead kills nothing but that person's token; and a bot's likewise.
+func TestFatesAreSeparate(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		in := r.replica(forPeople)
+		c := r.connect(in, slacksim.AcmeAdmin)
+		h := install.Holder{Key: c.Key, UserID: slacksim.AcmeAdmin}
+		spoil := func(chain *install.Chain) { chain.RefreshToken += "-gone" }
+		if _, err := in.db.UpdateUser(r.ctx, h, func(u *install.UserToken) error { spoil(&u.Chain); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		renew := func() {
+			r.due()
+			for range 3 {
+				if _, err := in.RenewDue(r.ctx); err != nil {
+					t.Fatal(err)
+				}
+				r.clock.Advance(time.Minute)
+			}
+		}
+		renew()
+		u, err := in.db.FindUser(r.ctx, h)
+		if err != nil || u.Reason != install.ReasonRefreshRejected || !u.RenewAt.IsZero() {
+			t.Errorf("the person's chain: %q %v %v", u.Reason, u.RenewAt, err)
+		}
+		now := r.row(in, c.Key)
+		if now.State != install.Active {
+			t.Errorf("the bot's: %s %s", now.State, now.Reason)
+		}
+		r.works(now)
+
+		r.connect(in, slacksim.AcmeAdmin) // both are new
+		if _, err := in.db.Update(r.ctx, c.Key, func(c *install.Connection) error { spoil(&c.Chain); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		before, err := in.db.FindUser(r.ctx, h)
+		if err != nil || before.Reason != "" {
+			t.Fatalf("granted anew: %q %v", before.Reason, err)
+		}
+		renew()
+		if now := r.row(in, c.Key); now.State != install.ReconnectRequired || now.Reason != install.ReasonRefreshRejected {
+			t.Errorf("the bot's: %s %s", now.State, now.Reason)
+		}
+		if u, err := in.db.FindUser(r.ctx, h); err != nil || u.Reason != "" || u.Token == before.Token {
+			t.Errorf("the person's: %q, renewed %v (%v)", u.Reason, u.Token != before.Token, err)
+		}
+	})
+}
+
+// A person takes their token back: it is erased by name, and only if it is gone.
+func TestPersonTakesTokenBack(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		in := r.replica(forPeople)
+		c := r.connect(in, slacksim.AcmeAdmin)
+		r.connect(in, slacksim.AcmeMember)
+		said := r.clock.Now()
+		both := []string{slacksim.AcmeAdmin, slacksim.AcmeMember}
+		if err := in.UsersRevoked(r.ctx, c.Key, both, said); err != nil {
+			t.Fatal(err)
+		}
+		if left, _ := in.db.Users(r.ctx, c.Key); len(left) != 2 {
+			t.Fatalf("tokens that Slack still takes were erased: %d left", len(left))
+		}
+		if err := r.slack.RevokeUser(r.ctx, slacksim.AcmeMember); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // the word comes twice
+			if err := in.UsersRevoked(r.ctx, c.Key, both, said); err != nil {
+				t.Fatal(err)
+			}
+		}
+		left, err := in.db.Users(r.ctx, c.Key)
+		if err != nil || len(left) != 1 || left[0].UserID != slacksim.AcmeAdmin {
+			t.Errorf("left: %+v (%v)", left, err)
+		}
+		if now := r.row(in, c.Key); now.State != install.Active {
+			t.Errorf("the bot: %s", now.State)
+		}
+		lines, err := in.db.History(r.ctx, c.ID, 20)
+		revoked := 0
+		for _, l := range lines {
+			if l.What == install.DidUserRevoke {
+				revoked++
+				if l.Reason != slacksim.AcmeMember || l.By.Kind != install.BySlack {
+					t.Errorf("%+v", l)
+				}
+			}
+		}
+		if err != nil || revoked != 1 {
+			t.Errorf("%d lines about it (%v)", revoked, err)
+		}
+		// With the app everybody's token goes.
+		if err := r.slack.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
+			t.Fatal(err)
+		}
+		in.Check(r.ctx, c.Key)
+		if now := r.row(in, c.Key); now.State != install.Removed {
+			t.Errorf("the bot: %s", now.State)
+		}
+		if left, _ := in.db.Users(r.ctx, c.Key); len(left) != 0 {
+			t.Errorf("%d people's tokens outlive the app", len(left))
+		}
+	})
+}
+
+// Without user scopes nobody is asked for anything.
+func TestNobodyIsAskedToActFor(t *testing.T) {
+	r := newRig(t, "sqlite:"+t.TempDir()+"/x.db")
+	in := r.replica(nil)
+	c := r.connect(in, slacksim.AcmeAdmin)
+	if left, _ := in.db.Users(r.ctx, c.Key); len(left) != 0 {
+		t.Error("a person's token without a user scope")
+	}
+	if at, _ := r.slack.Installed(c.TeamID); len(at.UserTokens) != 0 {
+		t.Error("Slack gave one too")
+	}
+}

@@ -1,0 +1,638 @@
+package install
+
+// A refresh token is spent once, whoever asks and however many replicas there are; and what Slack hands out for it is on
+// disk before anything else is tried. This file is where both are seen to:
+//
+//	claim a lease in the row → ask Slack, off the caller's context and with no transaction open →
+//	write the pair to the journal → store it if the row still holds what was spent → forget the journal's copy
+//
+// The lease saves work; the comparison at the end is what makes it right.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// Slack answers in some 100 ms. One that takes longer than this is taken for silent; the answer may be lost then.
+	exchangeTimeout = 10 * time.Second
+	// A lease outlives the exchange and a quick store. It is short, because the refresh token of a process that died between
+	// Slack's answer and its journal can be saved only within Slack's unpublished grace.
+	leaseLife = 20 * time.Second
+	// How long a renewal waits for the store. After that the pair waits in the journal.
+	keepTimeout = 5 * time.Second
+	// An access token that ends this soon is not handed out any more without trying to renew it.
+	lastMoments = 5 * time.Second
+
+	renewWorkers = 8
+	dueAtOnce    = 64
+	// Rejections by Slack until a refresh token is taken for dead, and the pause between them: the process whose exchange
+	// spent it may still be about to store what it got.
+	rejectionsToBelieve = 2
+	rejectionPause      = 30 * time.Second
+	longestBackoff      = 15 * time.Minute
+	usualLife           = 12 * time.Hour // of Slack's access tokens, always so far
+	configBackoff       = time.Minute    // a wrong client secret is for the operator to mend, who wants to see it work soon
+)
+
+// Slack allows 600 calls a minute for oauth.v2.access and oauth.v2.exchange each; installs need their part of it.
+// In any minute the renewals of all replicas make at most 80 + 60*8 = 560. https://docs.slack.dev/apis/web-api/rate-limits
+var (
+	renewals = Budget{Name: "oauth.v2.access", Interval: time.Second / 8, Burst: 80}
+	// For a token that somebody waits for there is a little more in the same budget.
+	renewalsInUse = Budget{Name: renewals.Name, Interval: renewals.Interval, Burst: renewals.Burst + 20}
+	exchanges     = Budget{Name: "oauth.v2.exchange", Interval: time.Second / 8, Burst: 80}
+)
+
+var (
+	// ErrRenewing says that the token of a connection ran out and could not be renewed just now; that is tried on.
+	ErrRenewing = errors.New("access is being renewed")
+	// errElsewhere: another process holds the lease.
+	errElsewhere = errors.New("renewed elsewhere")
+	// errCurrent: there is nothing to renew (any more).
+	errCurrent = errors.New("nothing to renew")
+	// errSpent: the calls that all replicas may make at the moment are made.
+	errSpent = errors.New("no call left in the budget")
+)
+
+// wish is why somebody wants a renewal.
+type wish struct {
+	budget   Budget
+	refused  Secret // a token that Slack called expired: due now, whatever the clock says
+	exchange bool   // a long-lived token is to be moved to rotation
+}
+
+// Renew renews the bot token of exactly k now if it is due, and waits for that until ctx ends; the renewal itself goes on.
+// nil: the token is good, or a chain that needs no renewal. It may be called from several goroutines and processes.
+func (in *Installer) Renew(ctx context.Context, k Key) error {
+	err := in.renew(ctx, Holder{Key: k}, wish{budget: renewalsInUse})
+	if errors.Is(err, errCurrent) {
+		return nil
+	}
+	return err
+}
+
+// renewal is one under way, for all in this process who wait for it.
+type renewal struct {
+	done chan struct{}
+	err  error
+}
+
+// Exchange moves the long-lived bot token of exactly k to rotation: Slack gives a pair for it, once. The old token is not
+// revoked, which could take the app down; it ends with the first renewal. ErrNotFound; nil also when it rotates already.
+// It blocks for one call to Slack, and until the budget has room for it. https://docs.slack.dev/reference/methods/oauth.v2.exchange
+func (in *Installer) Exchange(ctx context.Context, k Key) error {
+	const look = 250 * time.Millisecond // two calls' worth of the budget
+	for {
+		err := in.renew(ctx, Holder{Key: k}, wish{budget: exchanges, exchange: true})
+		switch {
+		case errors.Is(err, errCurrent):
+			return nil
+		case !errors.Is(err, errSpent):
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(look):
+		}
+	}
+}
+
+// renew makes sure that one renewal of h runs in this process, and waits for it until ctx ends.
+func (in *Installer) renew(ctx context.Context, h Holder, w wish) error {
+	in.mu.Lock()
+	r := in.renewing[h]
+	if r == nil {
+		r = &renewal{done: make(chan struct{})}
+		in.renewing[h] = r
+		in.tasks.Go(func() {
+			// The refresh token is spent the moment Slack reads it: the caller may leave, this stays.
+			r.err = in.renewOnce(context.WithoutCancel(ctx), h, w)
+			in.mu.Lock()
+			delete(in.renewing, h)
+			in.mu.Unlock()
+			close(r.done)
+		})
+	}
+	in.mu.Unlock()
+	select {
+	case <-r.done:
+		return r.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// renewOnce is the whole way of one renewal. Errors: errElsewhere, errCurrent, errSpent, the store's trouble, or ErrRenewing
+// with Slack's.
+func (in *Installer) renewOnce(ctx context.Context, h Holder, w wish) error {
+	// What the journal holds for h was bought with the refresh token that is still in the row.
+	if waiting, err := in.restore(ctx, h); err != nil || waiting {
+		return errors.Join(errElsewhere, err)
+	}
+	claimed, err := in.claim(ctx, h, w)
+	if err != nil {
+		return err
+	}
+	// Only now, so that replicas which meet at one row take one call from the budget.
+	ok, err := in.store.Spend(ctx, w.budget, 1, in.now())
+	if err == nil && !ok {
+		err = errSpent
+	}
+	if err != nil {
+		return errors.Join(err, in.release(ctx, h, claimed))
+	}
+	began := time.Now()
+	p, err := in.exchange(ctx, h, claimed)
+	in.metrics.renewed(h, claimed, err, time.Since(began))
+	if err != nil {
+		return in.notRenewed(ctx, h, claimed, err)
+	}
+	return in.keep(ctx, p)
+}
+
+// claim takes the lease and returns the chain with it. That it could be written also proves that the database takes writes
+// at this moment.
+func (in *Installer) claim(ctx context.Context, h Holder, w wish) (claimed Chain, err error) {
+	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
+	defer cancel()
+	err = in.updateChain(ctx, h, func(row *Chain, _ *Connection, _ *UserToken) error {
+		now := in.now()
+		due := !row.RenewAt.IsZero() && !row.RenewAt.After(now) || w.refused != "" && w.refused == row.Token
+		if row.RefreshToken != "" {
+			due = due || row.ended(now.Add(lastMoments))
+		} else {
+			// A long-lived token is due when somebody wishes it, or did before and Slack had trouble.
+			due = (due || w.exchange) && row.ExpiresAt.IsZero()
+		}
+		switch {
+		case row.spendable() == "" || !due || row.Rejections >= rejectionsToBelieve:
+			return errCurrent
+		case row.LeaseUntil.After(now):
+			return errElsewhere
+		}
+		row.LeaseUntil = now.Add(leaseLife).Truncate(time.Microsecond) // as the database keeps it
+		claimed = *row
+		return nil
+	})
+	return claimed, err
+}
+
+// ended reports whether the access token does not work any more at a time.
+func (c Chain) ended(at time.Time) bool { return !c.ExpiresAt.IsZero() && !c.ExpiresAt.After(at) }
+
+// release gives a lease back unused.
+func (in *Installer) release(ctx context.Context, h Holder, claimed Chain) error {
+	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
+	defer cancel()
+	return in.updateChain(ctx, h, func(row *Chain, _ *Connection, _ *UserToken) error {
+		if row.LeaseUntil.Equal(claimed.LeaseUntil) {
+			row.LeaseUntil = time.Time{}
+		}
+		return nil
+	})
+}
+
+// updateChain is Store.Update for either kind of chain. Of c and u one is nil.
+func (in *Installer) updateChain(ctx context.Context, h Holder, fn func(row *Chain, c *Connection, u *UserToken) error) error {
+	var err error
+	if h.UserID == "" {
+		_, err = in.store.Update(ctx, h.Key, func(c *Connection) error { return fn(&c.Chain, c, nil) })
+	} else {
+		_, err = in.store.UpdateUser(ctx, h, func(u *UserToken) error { return fn(&u.Chain, nil, u) })
+	}
+	return err
+}
+
+// exchange spends what c can be renewed with. It blocks for one call to Slack. An answer that is not a whole pair counts as
+// one that was lost.
+func (in *Installer) exchange(ctx context.Context, h Holder, c Chain) (Pair, error) {
+	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
+	defer cancel()
+	form := url.Values{"client_id": {in.cfg.ClientID}, "client_secret": {in.cfg.ClientSecret.Reveal()}}
+	method := "oauth.v2.access"
+	if c.RefreshToken != "" {
+		form.Set("grant_type", "refresh_token")
+		form.Set("refresh_token", c.RefreshToken.Reveal())
+	} else {
+		method = "oauth.v2.exchange"
+		form.Set("token", c.Token.Reveal())
+	}
+	granted, err := in.ask(ctx, method, form)
+	if err != nil {
+		return Pair{}, err
+	}
+	p := Pair{Holder: h, Spent: c.spendable(), Token: Secret(granted.AccessToken), Refresh: Secret(granted.RefreshToken),
+		Life: seconds(int(granted.ExpiresIn)), At: in.now(), Scopes: SplitScopes(granted.Scope)}
+	if p.Token == "" || p.Refresh == "" {
+		return Pair{}, fmt.Errorf("%s: the answer has no whole pair of tokens", method)
+	}
+	if p.Life <= 0 {
+		p.Life = usualLife // too dear to throw away for that
+	}
+	return p, nil
+}
+
+// keep brings a pair home: onto the disk, into the store, off the disk.
+func (in *Installer) keep(ctx context.Context, p Pair) error {
+	var err error
+	if p.Journaled, err = in.store.Journal(p); err != nil {
+		// The disk is full or gone. What the store doesn't take either is held in memory until it does.
+		in.log.ErrorContext(ctx, "new tokens are not in the journal: killing this process now would lose them", "key", p.Key.String(), "cause", err)
+		in.mu.Lock()
+		in.held[p.Holder] = p
+		in.mu.Unlock()
+	}
+	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
+	defer cancel()
+	return in.bring(ctx, p)
+}
+
+// bring stores a pair if the row still holds what was spent for it, and forgets the journal's copy when that is decided.
+func (in *Installer) bring(ctx context.Context, p Pair) error {
+	fate := "stored"
+	var err error
+	switch {
+	case p.Consent != nil:
+		fate, err = in.bringConsent(ctx, p)
+	case p.Spent == "":
+		fate, err = in.bringGrant(ctx, p)
+	default:
+		err = in.updateChain(ctx, p.Holder, func(row *Chain, c *Connection, u *UserToken) error {
+			fate = "stored"
+			switch {
+			case c != nil && c.Reason == ReasonUnreadable, u != nil && u.Reason == ReasonUnreadable:
+				return errUnreadable // what was spent can't be compared until the key is back
+			case row.spendable() != p.Spent:
+				fate = "superseded" // a re-install, a removal, or another process came first
+				return nil
+			}
+			line := Change{At: p.At, By: Actor{Kind: BySwitchboard}, What: DidRenew, Outcome: OutcomeDone}
+			if row.RefreshToken == "" {
+				line.What = DidExchange
+			}
+			*row = started(p.Token, p.Refresh, p.Life, p.At)
+			if c != nil {
+				c.mended(p)
+				c.Note(line)
+			} else {
+				u.mended(p)
+				line.Reason = u.UserID
+				u.Note(line)
+			}
+			return nil
+		})
+	}
+	if errors.Is(err, ErrNotFound) {
+		fate, err = "nobody's", nil // swept, or the person's token was erased
+	}
+	if err != nil {
+		return fmt.Errorf("store new tokens: %w", err)
+	}
+	in.log.DebugContext(ctx, "new tokens", "key", p.Key.String(), "user", p.UserID, "fate", fate)
+	if p.Journaled == "" {
+		in.mu.Lock()
+		if in.held[p.Holder].Token == p.Token {
+			delete(in.held, p.Holder)
+		}
+		in.mu.Unlock()
+		return nil
+	}
+	if err := in.store.Unjournal(p.Journaled); err != nil {
+		return fmt.Errorf("forget journaled tokens: %w", err)
+	}
+	return nil
+}
+
+var errUnreadable = errors.New("the stored access cannot be read with the keys at hand")
+
+// mended brings into c what a good renewal says of a connection.
+func (c *Connection) mended(p Pair) {
+	if len(p.Scopes) > 0 {
+		c.Scopes = p.Scopes
+	}
+	switch c.Reason {
+	case ReasonRenewalFailing, ReasonRefreshRejected, ReasonTokenExpired:
+		if c.State == Retrying || c.State == ReconnectRequired {
+			c.SetState(Active, ReasonNone, p.At)
+		}
+	}
+}
+
+func (u *UserToken) mended(p Pair) {
+	u.Reason = ReasonNone
+	if len(p.Scopes) > 0 {
+		u.Scopes = p.Scopes
+	}
+}
+
+// bringConsent stores a consent that the store could not take when it was given, unless a later one is in force.
+func (in *Installer) bringConsent(ctx context.Context, p Pair) (fate string, err error) {
+	c := *p.Consent
+	now, err := in.store.Find(ctx, c.Key)
+	if err == nil && now.Key == c.Key && !now.RenewedAt.Before(c.RenewedAt) {
+		return "superseded", nil
+	}
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return "", err
+	}
+	_, _, err = in.store.Put(ctx, c)
+	return "stored", err
+}
+
+// bringGrant is bringConsent for one person's token.
+func (in *Installer) bringGrant(ctx context.Context, p Pair) (fate string, err error) {
+	now, err := in.store.FindUser(ctx, p.Holder)
+	if err == nil && !now.GrantedAt.Before(p.At) {
+		return "superseded", nil
+	}
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return "", err
+	}
+	u := UserToken{Holder: p.Holder, Scopes: p.Scopes, Chain: started(p.Token, p.Refresh, p.Life, p.At), GrantedAt: p.At}
+	u.Note(Change{At: p.At, By: Person(p.UserID), What: DidUserGrant, Outcome: OutcomeDone, Reason: p.UserID})
+	return "stored", in.store.PutUser(ctx, u)
+}
+
+// notRenewed writes down why there is no new pair, and when to try again. Nothing but Slack's own repeated word about this
+// refresh token declares it dead, and only if the row still holds it.
+func (in *Installer) notRenewed(ctx context.Context, h Holder, claimed Chain, cause error) error {
+	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
+	defer cancel()
+	code := SlackError(cause)
+	now := in.now()
+	if wait, limited := retryAfter(cause); limited {
+		// One answer for all: the limit is the app's.
+		budget := renewals
+		if claimed.RefreshToken == "" {
+			budget = exchanges
+		}
+		if err := in.store.ClosedUntil(ctx, budget, now.Add(wait)); err != nil {
+			in.log.WarnContext(ctx, "keep Slack's rate limit", "cause", err)
+		}
+	}
+	var state string
+	err := in.updateChain(ctx, h, func(row *Chain, c *Connection, u *UserToken) error {
+		if row.spendable() != claimed.spendable() {
+			return errCurrent // somebody else renewed it; what we heard is about a token of the past
+		}
+		if row.LeaseUntil.Equal(claimed.LeaseUntil) {
+			row.LeaseUntil = time.Time{}
+		}
+		state = row.failed(code, cause, now)
+		line := Change{At: now, By: Actor{Kind: BySwitchboard}, What: DidRenew, Outcome: OutcomeFail, Reason: orElse(code, "no_answer")}
+		if row.RefreshToken == "" {
+			line.What = DidExchange
+		}
+		switch {
+		case c != nil && c.State != Removed && c.State != Paused:
+			before := *c
+			switch {
+			case state == deadChain:
+				c.SetState(ReconnectRequired, ReasonRefreshRejected, now)
+			case state == failingChain && row.RefreshToken != "" && (c.State == Active || c.State == Retrying):
+				c.SetState(Retrying, ReasonRenewalFailing, now)
+			}
+			if before.State != c.State || before.Reason != c.Reason || row.Tries == 1 {
+				c.Note(line) // the first of a row of failures, and what changes the state
+			}
+		case u != nil && state == deadChain:
+			u.Reason, line.Reason = ReasonRefreshRejected, u.UserID
+			u.Note(line)
+		}
+		return nil
+	})
+	if errors.Is(err, errCurrent) {
+		return nil
+	}
+	level := in.log.WarnContext
+	if state == deadChain {
+		level = in.log.ErrorContext
+	}
+	level(ctx, "not renewed", "key", h.Key.String(), "user", h.UserID, "slack_error", code, "verdict", state, "cause", Cause(cause))
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		in.log.WarnContext(ctx, "keep result of renewal", "key", h.Key.String(), "cause", err) // the lease runs out by itself
+	}
+	return fmt.Errorf("%w: %w", ErrRenewing, cause)
+}
+
+// What a failed renewal makes of a chain.
+const (
+	limitedChain = "limited" // Slack asked us to slow down
+	failingChain = "failing" // trouble that can pass
+	leftChain    = "left"    // a long-lived token that Slack does not exchange; it works on
+	deadChain    = "dead"    // nothing but a person helps
+)
+
+// never is later than any renewal: for a long-lived token that cannot be exchanged (again).
+var never = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// failed notes a failed renewal in c and says what it means.
+func (c *Chain) failed(code string, cause error, now time.Time) string {
+	if wait, limited := retryAfter(cause); limited {
+		c.RenewAt = now.Add(wait + rand.N(5*time.Second))
+		return limitedChain
+	}
+	if c.Tries++; c.Tries == 1 {
+		c.FailingSince = now
+	}
+	exchange := c.RefreshToken == ""
+	switch {
+	case !exchange && (code == "invalid_refresh_token" || code == "invalid_grant"): // the latter is RFC 6749's word for it
+		if c.Rejections++; c.Rejections >= rejectionsToBelieve {
+			c.RenewAt = time.Time{}
+			return deadChain
+		}
+		c.RenewAt = now.Add(rejectionPause)
+	case exchange && (code == "token_already_exchanged" || code == "invalid_token" || code == "authorization_not_found" || code == "not_allowed_token_type"):
+		c.RenewAt = never
+		return leftChain
+	case code != "" && decisive(cause): // bad_client_secret, token_rotation_not_enabled, org_login_required …
+		c.RenewAt = now.Add(configBackoff + rand.N(configBackoff/4))
+	default:
+		// 2, 4, 8 … s: the first again is quick, because an answer that was lost can be had again only within the grace.
+		wait := min(time.Second<<min(c.Tries, 12), longestBackoff)
+		c.RenewAt = now.Add(wait + rand.N(wait/4))
+	}
+	return failingChain
+}
+
+// restore brings home what the journal of this machine holds for h. waiting: there was something, so what was read of the row
+// before must not be spent.
+func (in *Installer) restore(ctx context.Context, h Holder) (waiting bool, err error) {
+	entries, err := in.store.Journaled()
+	if err != nil {
+		return false, fmt.Errorf("read journal: %w", err)
+	}
+	in.mu.Lock()
+	if p, ok := in.held[h]; ok {
+		entries = append(entries, p)
+	}
+	in.mu.Unlock()
+	for _, p := range entries {
+		if p.Holder != h {
+			continue
+		}
+		waiting = true
+		if in.underWay(p) {
+			continue
+		}
+		if p.Token == "" {
+			continue // sealed with a key we don't have; Replay tells the operator
+		}
+		storing, cancel := context.WithTimeout(ctx, keepTimeout)
+		err = errors.Join(err, in.bring(storing, p))
+		cancel()
+	}
+	return waiting, err
+}
+
+// underWay reports whether p is a consent that its callback is about to store: doing it twice would count it twice.
+func (in *Installer) underWay(p Pair) bool {
+	return p.Consent != nil && in.now().Sub(p.At) < storeBudget+keepTimeout
+}
+
+// Replay stores what the journal of this machine holds. It is run at start before anything is renewed, and by Run until the
+// journal is empty. It returns how many entries are left and why.
+func (in *Installer) Replay(ctx context.Context) (left int, err error) {
+	entries, err := in.store.Journaled()
+	if err != nil {
+		return 0, fmt.Errorf("read journal: %w", err)
+	}
+	in.mu.Lock()
+	for _, p := range in.held {
+		entries = append(entries, p)
+	}
+	in.mu.Unlock()
+	in.metrics.journal.Set(float64(len(entries)))
+	for i, p := range entries {
+		if in.underWay(p) {
+			left++
+			continue
+		}
+		if p.Token == "" {
+			left++
+			err = errors.Join(err, fmt.Errorf("journal entry %s cannot be opened with the keys at hand", p.Journaled))
+			continue
+		}
+		storing, cancel := context.WithTimeout(ctx, keepTimeout)
+		failed := in.bring(storing, p)
+		cancel()
+		if failed != nil {
+			left++
+			err = errors.Join(err, failed)
+			if !errors.Is(failed, errUnreadable) { // the store is down: the others would fail like this one
+				return left + len(entries) - i - 1, err
+			}
+		}
+	}
+	in.metrics.journal.Set(float64(left))
+	return left, err
+}
+
+// renewDue renews what is due, and with MoveToRotation exchanges what is long-lived, within the budget that all replicas
+// share. It returns how many renewals of its own it finished.
+func (in *Installer) renewDue(ctx context.Context) (int, error) {
+	n, err := in.renewAll(ctx, wish{budget: renewals}, func() ([]Holder, error) { return in.store.Due(ctx, in.now(), dueAtOnce) })
+	if err != nil || !in.cfg.MoveToRotation {
+		return n, err
+	}
+	m, err := in.renewAll(ctx, wish{budget: exchanges, exchange: true}, func() ([]Holder, error) { return in.store.LongLived(ctx, dueAtOnce) })
+	return n + m, err
+}
+
+// renewAll renews what next lists, a few at a time, until there is no more, the budget is spent, or nothing of it could be
+// done. It returns how many it renewed.
+func (in *Installer) renewAll(ctx context.Context, w wish, next func() ([]Holder, error)) (total int, err error) {
+	for ctx.Err() == nil {
+		due, err := next()
+		if err != nil || len(due) == 0 {
+			return total, err
+		}
+		// Every replica reads the same list; in another order each, they seldom meet.
+		rand.Shuffle(len(due), func(i, j int) { due[i], due[j] = due[j], due[i] })
+		var group errgroup.Group
+		group.SetLimit(renewWorkers)
+		var done atomic.Int64
+		var spent atomic.Bool
+		for _, h := range due {
+			if ctx.Err() != nil || spent.Load() {
+				break
+			}
+			group.Go(func() error {
+				switch err := in.renew(context.WithoutCancel(ctx), h, w); {
+				case err == nil:
+					done.Add(1)
+				case errors.Is(err, errSpent):
+					spent.Store(true)
+				}
+				return nil
+			})
+		}
+		_ = group.Wait()
+		total += int(done.Load())
+		if done.Load() == 0 || spent.Load() || len(due) < dueAtOnce {
+			return total, nil
+		}
+	}
+	return total, nil
+}
+
+// good returns c with a token that can be used now, renewing it first if it has ended, and waiting for whoever does so. The
+// old token is handed out as long as it lives.
+func (in *Installer) good(ctx context.Context, c Connection) (Connection, error) {
+	err := in.goodChain(ctx, Holder{Key: c.Key}, c.Chain, func() (Chain, error) {
+		fresh, err := in.store.Find(ctx, c.Key)
+		if err == nil && fresh.ID == c.ID {
+			c = fresh
+		}
+		return c.Chain, err
+	})
+	return c, err
+}
+
+// goodChain is good for either kind of chain; reread looks at the row again.
+func (in *Installer) goodChain(ctx context.Context, h Holder, c Chain, reread func() (Chain, error)) error {
+	const look = 100 * time.Millisecond // how often somebody who waits for another process looks
+	for {
+		now := in.now()
+		if !c.ended(now.Add(lastMoments)) {
+			return nil
+		}
+		err := ErrNotConnected // nothing but a person helps
+		if c.RefreshToken != "" && c.Rejections < rejectionsToBelieve {
+			err = in.renew(ctx, h, wish{budget: renewalsInUse})
+		}
+		waiting := errors.Is(err, errElsewhere) || errors.Is(err, errCurrent)
+		switch {
+		case err != nil && !c.ended(now):
+			return nil // it works for some seconds more, and is being renewed or reported meanwhile
+		case err == ErrNotConnected:
+			return err
+		case waiting:
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("%w: %w", ErrRenewing, ctx.Err())
+			case <-time.After(look):
+			}
+		case err != nil && !errors.Is(err, ErrRenewing):
+			return fmt.Errorf("%w: %w", ErrRenewing, err)
+		case err != nil:
+			return err
+		}
+		if c, err = reread(); err != nil {
+			return fmt.Errorf("open connection: %w", err)
+		}
+		if c.Token == "" {
+			return ErrNotConnected
+		}
+	}
+}

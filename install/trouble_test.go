@@ -1,0 +1,436 @@
+package install_test
+
+// What becomes of a connection when Slack says something about it, and who is told.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"switchboard/install"
+	"switchboard/slacksim"
+)
+
+// The table of states, by Slack's answers to auth.test, each asked as often as given and a minute and a half apart.
+func TestStatesFromAnswers(t *testing.T) {
+	for _, test := range []struct {
+		fault slacksim.Fault
+		times int
+		want  install.State
+		why   string
+		live  bool // what is shown is Slack's word
+	}{
+		{slacksim.Fault{Error: "token_revoked"}, 1, install.ReconnectRequired, "token_revoked", true},
+		{slacksim.Fault{Error: "account_inactive"}, 1, install.Removed, "account_inactive", true},
+		{slacksim.Fault{Error: "invalid_auth"}, 1, install.Retrying, "invalid_auth", true},
+		{slacksim.Fault{Error: "invalid_auth"}, 2, install.ReconnectRequired, "invalid_auth", true},
+		{slacksim.Fault{Error: "org_login_required"}, 3, install.Retrying, "org_login_required", true},
+		{slacksim.Fault{Error: "ekm_access_denied"}, 1, install.Retrying, "ekm_access_denied", true},
+		{slacksim.Fault{Error: "internal_error"}, 3, install.Active, "", false},
+		{slacksim.Fault{Error: "fatal_error"}, 3, install.Active, "", false},
+		{slacksim.Fault{Status: 503, Body: "down"}, 3, install.Active, "", false},
+		{slacksim.Fault{RetryAfter: 3}, 3, install.Active, "", false},
+	} {
+		t.Run(fmt.Sprintf("%s%d times %d", test.fault.Error, test.fault.Status, test.times), func(t *testing.T) {
+			eachRig(t, func(t *testing.T, r *rig) {
+				in := r.replica(nil)
+				c := r.connect(in, slacksim.AcmeAdmin)
+				test.fault.Method = "auth.test"
+				clear := r.slack.Inject(test.fault)
+				var h install.Health
+				for range test.times {
+					r.clock.Advance(90 * time.Second)
+					h = in.Check(r.ctx, c.Key)
+				}
+				now := r.row(in, c.Key)
+				if now.State != test.want || now.Reason != test.why {
+					t.Errorf("kept: %s %s, want %s %s", now.State, now.Reason, test.want, test.why)
+				}
+				if h.Live != test.live || test.live && h.State != test.want || !test.live && (h.State != install.Unknown || h.LastKnown != install.Active) {
+					t.Errorf("shown: %s, last known %s", h.State, h.LastKnown)
+				}
+				if now.State != install.Active && (now.StateSince.IsZero() || h.ReasonText == "") {
+					t.Errorf("no time or no words: %v %q", now.StateSince, h.ReasonText)
+				}
+				if now.State == install.Removed && (now.Token != "" || now.RefreshToken != "") {
+					t.Error("the access of a removed app is kept")
+				}
+				clear()
+				if test.want == install.Removed {
+					// It is not forgotten: no background check brings it back, and an install does, with the same id.
+					r.clock.Advance(24 * time.Hour)
+					if err := in.CheckDue(r.ctx); err != nil || r.row(in, c.Key).State != install.Removed {
+						t.Errorf("after a day: %s (%v)", r.row(in, c.Key).State, err)
+					}
+				} else if in.Check(r.ctx, c.Key); r.row(in, c.Key).State != install.Active {
+					t.Errorf("a good answer does not mend it: %s", r.row(in, c.Key).State)
+				}
+				if back := r.connect(in, slacksim.AcmeMember); back.ID != c.ID || back.State != install.Active || back.Reason != "" || !back.CreatedAt.Equal(c.CreatedAt) {
+					t.Errorf("reconnect: %+v", back)
+				}
+				lines, err := in.History(r.ctx, c, 50)
+				if err != nil || slices.ContainsFunc(lines, func(l install.Change) bool { return l.What == install.DidChange }) {
+					t.Errorf("history: %+v (%v)", lines, err)
+				}
+			})
+		})
+	}
+}
+
+// The app was removed and the word got lost: the background check finds out, each connection asked by one replica.
+func TestBackgroundCheck(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		replicas := []replica{r.replica(nil), r.replica(nil), r.replica(nil)}
+		in := replicas[0]
+		a, b := r.connect(in, slacksim.AcmeAdmin), r.connect(in, slacksim.BirchAdmin)
+		if err := r.slack.Uninstall(r.ctx, slacksim.Birch, slacksim.NoUninstallEvents); err != nil {
+			t.Fatal(err)
+		}
+		asked := func() int { return len(r.slack.CallsTo("auth.test")) }
+		before := asked()
+		all := func() {
+			var wait sync.WaitGroup
+			for _, in := range replicas {
+				wait.Go(func() {
+					if err := in.CheckDue(r.ctx); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			wait.Wait()
+		}
+		all()
+		if n := asked() - before; n != 0 {
+			t.Errorf("asked %d times right after the install", n)
+		}
+		r.clock.Advance(7 * time.Hour)
+		all()
+		if n := asked() - before; n != 2 {
+			t.Errorf("asked %d times about two connections", n)
+		}
+		if now := r.row(in, a.Key); now.State != install.Active || !now.CheckedAt.Equal(r.clock.Now()) {
+			t.Errorf("the one that works: %s, checked %v", now.State, now.CheckedAt)
+		}
+		if now := r.row(in, b.Key); now.State != install.Removed || now.Reason != "account_inactive" || now.Token != "" {
+			t.Errorf("the one that is gone: %s %s", now.State, now.Reason)
+		}
+	})
+}
+
+// What ordinary calls say counts. A bad word is confirmed before it changes anything.
+func TestCallsAreEvidence(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		in := r.replica(nil)
+		c := r.connect(in, slacksim.AcmeAdmin)
+		post := func() error {
+			open, err := in.Open(r.ctx, c.Key)
+			if err != nil {
+				return err
+			}
+			_, _, err = in.Client(open).PostMessageContext(r.ctx, slacksim.AcmeAdmin, slack.MsgOptionText("hello", false))
+			in.Settle()
+			return err
+		}
+		checks := func() int { return len(r.slack.CallsTo("auth.test")) }
+
+		// A lie of one method is asked about, and found out.
+		r.slack.Inject(slacksim.Fault{Method: "chat.postMessage", Error: "token_revoked", Times: 1})
+		before := checks()
+		if err := post(); install.SlackError(err) != "token_revoked" {
+			t.Fatal(err)
+		}
+		if now := r.row(in, c.Key); now.State != install.Active || checks() != before+1 {
+			t.Errorf("after a word that was not confirmed: %s, asked %d times", now.State, checks()-before)
+		}
+		// What is not about the token says that it works.
+		r.clock.Advance(2 * time.Hour)
+		r.slack.Inject(slacksim.Fault{Method: "chat.postMessage", Error: "not_in_channel", Times: 1})
+		_ = post()
+		if now := r.row(in, c.Key); !now.CheckedAt.Equal(r.clock.Now()) {
+			t.Errorf("an answer that took the token is no evidence: checked %v", now.CheckedAt)
+		}
+		// A good call mends what one bad auth.test put in doubt.
+		clear := r.slack.Inject(slacksim.Fault{Method: "auth.test", Error: "invalid_auth"})
+		in.Check(r.ctx, c.Key)
+		clear()
+		if now := r.row(in, c.Key); now.State != install.Retrying {
+			t.Fatalf("%s", now.State)
+		}
+		r.clock.Advance(2 * time.Minute)
+		if err := post(); err != nil {
+			t.Fatal(err)
+		}
+		if now := r.row(in, c.Key); now.State != install.Active {
+			t.Errorf("a good call does not mend: %s %s", now.State, now.Reason)
+		}
+		// A token that Slack calls expired before its time is renewed, and nobody is bothered.
+		before = len(r.slack.CallsTo("oauth.v2.access"))
+		r.clock.Advance(2 * time.Minute)
+		r.slack.Inject(slacksim.Fault{Method: "chat.postMessage", Error: "token_expired", Times: 1})
+		r.slack.Inject(slacksim.Fault{Method: "auth.test", Error: "token_expired", Times: 1})
+		_ = post()
+		if _, err := in.RenewDue(r.ctx); err != nil {
+			t.Fatal(err)
+		}
+		now := r.row(in, c.Key)
+		if now.State != install.Active || now.Token == c.Token || len(r.slack.CallsTo("oauth.v2.access")) != before+1 {
+			t.Errorf("expired before its time: %s %s", now.State, now.Reason)
+		}
+		r.works(now)
+		// The app is gone, and a call is the first to hear of it.
+		if err := r.slack.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
+			t.Fatal(err)
+		}
+		r.breaches = true // that call
+		if err := post(); err == nil {
+			t.Fatal("posted to a workspace that removed the app")
+		}
+		if now := r.row(in, c.Key); now.State != install.Removed || now.Token != "" {
+			t.Errorf("after the removal: %s %s", now.State, now.Reason)
+		}
+	})
+}
+
+// told is what Config.Tell and Resolve were called with.
+type told struct {
+	mu       sync.Mutex
+	to       []string
+	resolved int
+	refuse   map[string]error
+}
+
+func (x *told) config(cfg *install.Config) {
+	cfg.Tell = func(ctx context.Context, client *slack.Client, userID string, h install.Health) (string, string, error) {
+		x.mu.Lock()
+		refused := x.refuse[userID]
+		x.mu.Unlock()
+		if refused != nil {
+			return "", "", refused
+		}
+		channel, ts, err := client.PostMessageContext(ctx, userID, slack.MsgOptionText(h.Sentence+" "+h.GrantURL, false))
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		if err == nil {
+			x.to = append(x.to, userID)
+		}
+		return channel, ts, err
+	}
+	cfg.Resolve = func(ctx context.Context, client *slack.Client, n install.Notice, h install.Health) error {
+		_, _, _, err := client.UpdateMessageContext(ctx, n.Channel, n.TS, slack.MsgOptionText("Resolved.", false))
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		if err == nil {
+			x.resolved++
+		}
+		return err
+	}
+}
+
+// broken makes the refresh token of c dead, with most of the access token's life before it.
+func (r *rig) broken(in replica, c install.Connection) {
+	r.t.Helper()
+	if _, err := in.db.Update(r.ctx, c.Key, func(row *install.Connection) error {
+		row.RefreshToken += "-gone"
+		row.Note(install.Change{What: "test"})
+		return nil
+	}); err != nil {
+		r.t.Fatal(err)
+	}
+	r.due()
+	for range 2 {
+		if _, err := in.RenewDue(r.ctx); err != nil {
+			r.t.Fatal(err)
+		}
+		r.clock.Advance(time.Minute)
+	}
+	if now := r.row(in, c.Key); now.State != install.ReconnectRequired {
+		r.t.Fatalf("not broken: %s", now.State)
+	}
+}
+
+// One person is told once, whoever runs and however often; the message is edited when all is well.
+func TestToldOnce(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		var x told
+		replicas := []replica{r.replica(x.config), r.replica(x.config), r.replica(x.config)}
+		c := r.connect(replicas[0], slacksim.AcmeAdmin)
+		tell := func() {
+			var all sync.WaitGroup
+			for i := range 30 {
+				all.Go(func() {
+					if err := replicas[i%3].TellAll(r.ctx); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			all.Wait()
+		}
+		for round := range 2 { // the second trouble is told of anew
+			tell()
+			if len(x.to) != round {
+				t.Fatalf("told %v before anything was wrong", x.to)
+			}
+			r.broken(replicas[0], c)
+			tell()
+			replicas = append(replicas[:2], r.replica(x.config)) // one is started anew
+			tell()
+			if len(x.to) != round+1 || x.to[round] != slacksim.AcmeAdmin {
+				t.Fatalf("told %v", x.to)
+			}
+			now := r.row(replicas[0], c.Key)
+			message := r.slack.Messages(r.slack.DM(slacksim.AcmeAdmin), slacksim.AcmeAdmin)
+			if n := len(message); n != round+1 || message[n-1].TS != now.Notice.TS {
+				t.Errorf("%d messages; the notice is %+v", n, now.Notice)
+			}
+			r.clock.Advance(time.Minute)
+			r.connect(replicas[0], slacksim.AcmeMember)
+			tell()
+			tell()
+			now = r.row(replicas[0], c.Key)
+			if x.resolved < round+1 || now.Notice != (install.Notice{}) {
+				t.Errorf("resolved %d times; the notice is %+v", x.resolved, now.Notice)
+			}
+			if m := r.slack.Messages(r.slack.DM(slacksim.AcmeAdmin), slacksim.AcmeAdmin); m[len(m)-1].Text != "Resolved." {
+				t.Errorf("the message says %q", m[len(m)-1].Text)
+			}
+		}
+		tells := 0
+		lines, err := replicas[0].History(r.ctx, c, 100)
+		for _, l := range lines {
+			if l.What == install.DidTell {
+				tells++
+			}
+		}
+		if err != nil || tells != 4 {
+			t.Errorf("%d lines about telling (%v)", tells, err)
+		}
+	})
+}
+
+// Whoever installed has left: a workspace admin is told. Nobody can be: the operator's log and metric say it, once.
+func TestToldToAnAdmin(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		var x told
+		in := r.replica(x.config)
+		c := r.connect(in, slacksim.AcmeMember)
+		x.refuse = map[string]error{slacksim.AcmeMember: slack.SlackErrorResponse{Err: "user_disabled"}}
+		r.broken(in, c)
+		if err := in.TellAll(r.ctx); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(x.to, []string{slacksim.AcmeAdmin}) {
+			t.Errorf("told %v", x.to)
+		}
+		c = r.connect(in, slacksim.AcmeMember)
+		if err := in.TellAll(r.ctx); err != nil {
+			t.Fatal(err)
+		}
+		x.to, x.refuse = nil, map[string]error{slacksim.AcmeMember: errors.New("connection reset")}
+		r.broken(in, c)
+		for range 3 {
+			if err := in.TellAll(r.ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+		x.refuse = nil
+		if err := in.TellAll(r.ctx); err != nil || len(x.to) != 0 {
+			t.Errorf("a message that may have arrived was sent again, to %v (%v)", x.to, err)
+		}
+		if now := r.row(in, c.Key); now.Notice.At.IsZero() || now.Notice.TS != "" {
+			t.Errorf("notice: %+v", now.Notice)
+		}
+	})
+}
+
+func TestDisconnect(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		in := r.replica(nil)
+		c := r.connect(in, slacksim.AcmeAdmin)
+		by := install.Person(slacksim.AcmeAdmin)
+
+		for _, f := range []slacksim.Fault{{Error: "bad_client_secret"}, {Status: 500, Body: "x"}, {RetryAfter: 5}} {
+			f.Method = "apps.uninstall"
+			clear := r.slack.Inject(f)
+			if _, err := in.Disconnect(r.ctx, c.Key, by); err == nil || r.row(in, c.Key).Token != c.Token {
+				t.Errorf("%+v: %v", f, err)
+			}
+			clear()
+		}
+		r.clock.Advance(life + time.Hour) // its token ran out: it is renewed for this
+		said, err := in.Disconnect(r.ctx, c.Key, by)
+		if err != nil || said != "ok" {
+			t.Fatalf("%q %v", said, err)
+		}
+		if _, there := r.slack.Installed(c.TeamID); there {
+			t.Error("the app is still installed")
+		}
+		now := r.row(in, c.Key)
+		if now.State != install.Removed || now.Reason != install.ReasonDisconnected || now.Token != "" || now.RefreshToken != "" || now.ID != c.ID {
+			t.Errorf("%+v", now)
+		}
+		// Slack's own two events follow, and change nothing.
+		for _, reason := range []string{install.ReasonTokenRevoked, install.ReasonUninstalled, install.ReasonTokenRevoked} {
+			if err := in.RemovalSaid(r.ctx, c.Key, install.Removal{Reason: reason, At: r.clock.Now()}); err != nil {
+				t.Error(err)
+			}
+		}
+		if again := r.row(in, c.Key); again.Reason != install.ReasonDisconnected {
+			t.Errorf("%s", again.Reason)
+		}
+		if _, err := in.Disconnect(r.ctx, c.Key, by); !errors.Is(err, install.ErrNotConnected) {
+			t.Errorf("twice: %v", err)
+		}
+		lines, err := in.History(r.ctx, c, 10)
+		if err != nil || lines[0].What != install.DidDisconnect || lines[0].By != by || lines[0].Outcome != install.OutcomeDone || lines[0].Reason != "ok" {
+			t.Errorf("history: %+v (%v)", lines, err)
+		}
+		if back := r.connect(in, slacksim.AcmeAdmin); back.ID != c.ID || back.State != install.Active {
+			t.Errorf("back: %+v", back)
+		}
+		// Removed in Slack meanwhile, and the word is lost.
+		if err := r.slack.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
+			t.Fatal(err)
+		}
+		r.breaches = true // the dead token is used once more, to ask
+		if said, err := in.Disconnect(r.ctx, c.Key, by); err != nil || said != "account_inactive" || r.row(in, c.Key).Token != "" {
+			t.Errorf("%q %v", said, err)
+		}
+	})
+}
+
+// Facts and history of a removed connection are kept for a time, and then gone.
+func TestRemovedIsSwept(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		in := r.replica(func(cfg *install.Config) { cfg.Keep = 30 * 24 * time.Hour })
+		c, other := r.connect(in, slacksim.AcmeAdmin), r.connect(in, slacksim.BirchAdmin)
+		if _, err := in.Disconnect(r.ctx, c.Key, install.Actor{Kind: install.ByOperator}); err != nil {
+			t.Fatal(err)
+		}
+		r.clock.Advance(29 * 24 * time.Hour)
+		if err := in.Sweep(r.ctx); err != nil {
+			t.Fatal(err)
+		}
+		if lines, err := in.History(r.ctx, c, 10); err != nil || len(lines) != 2 {
+			t.Errorf("after 29 days: %d lines (%v)", len(lines), err)
+		}
+		r.clock.Advance(2 * 24 * time.Hour)
+		if err := in.Sweep(r.ctx); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := in.db.FindID(r.ctx, c.ID); !errors.Is(err, install.ErrNotFound) {
+			t.Errorf("after 31 days: %v", err)
+		}
+		if lines, err := in.History(r.ctx, c, 10); err != nil || len(lines) != 0 {
+			t.Errorf("after 31 days: %d lines (%v)", len(lines), err)
+		}
+		if _, err := in.db.FindID(r.ctx, other.ID); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -1,0 +1,89 @@
+package storage
+
+// Who did what to a connection is asked a year later, when nothing but these lines can tell; so they are written together
+// with what they tell of, and leave together with the connection.
+
+import (
+	"context"
+	"time"
+
+	"gorm.io/gorm"
+
+	"switchboard/install"
+)
+
+// writeHistory adds lines to a connection's history, in the transaction that makes them true. The caller holds the lock on
+// the connection's row, so that the lines lie in the order of the changes.
+func writeHistory(tx *gorm.DB, connectionID string, lines []install.Change) error {
+	if len(lines) == 0 {
+		return nil
+	}
+	rows := make([]changeRow, len(lines))
+	for i, line := range lines {
+		rows[i] = changeRowOf(connectionID, line)
+	}
+	return tx.Create(&rows).Error
+}
+
+// unexplained is the line for a change that came without one.
+func unexplained(reason string) install.Change {
+	return install.Change{By: install.Actor{Kind: install.BySwitchboard}, What: install.DidChange, Outcome: install.OutcomeDone, Reason: reason}
+}
+
+// History is install.Store's.
+func (db *DB) History(ctx context.Context, connectionID string, n int) ([]install.Change, error) {
+	if n <= 0 || !storable(connectionID) {
+		return nil, nil
+	}
+	var rows []changeRow
+	if err := db.read.WithContext(ctx).Where("connection_id = ?", connectionID).Order("id DESC").Limit(n).Find(&rows).Error; err != nil {
+		return nil, fault(ctx, "read history", err)
+	}
+	lines := make([]install.Change, len(rows))
+	for i := range rows {
+		lines[i] = rows[i].change()
+	}
+	return lines, nil
+}
+
+const (
+	// A batch of the sweep is one transaction, which holds its rows and, on SQLite, everybody else's writes. A connection
+	// takes its lines and its people's tokens along, so there are fewer of them in a batch.
+	linesAtOnce       = 1000
+	connectionsAtOnce = 100
+
+	// The conditions are those of the indexes connection_history_routine and connections_removed, word for word.
+	sweepLines = "DELETE FROM connection_history WHERE id IN (SELECT id FROM connection_history " +
+		"WHERE what = 'renew' AND outcome = 'done' AND at < @before ORDER BY at LIMIT @n)"
+	// The condition stands here twice: a connection that came back while the statement waited for its row is not removed
+	// any more. The database deletes what hangs on the row.
+	sweepConnections = "DELETE FROM connections WHERE id IN (SELECT id FROM connections " +
+		"WHERE state = 'removed' AND state_since < @before ORDER BY state_since LIMIT @n) AND state = 'removed' AND state_since < @before"
+)
+
+// Sweep is install.Store's. It works in batches; with an error it says how many connections were deleted until then.
+func (db *DB) Sweep(ctx context.Context, before time.Time) (int64, error) {
+	if _, err := db.sweep(ctx, sweepLines, before, linesAtOnce); err != nil {
+		return 0, fault(ctx, "sweep history", err)
+	}
+	swept, err := db.sweep(ctx, sweepConnections, before, connectionsAtOnce)
+	if err != nil {
+		return swept, fault(ctx, "sweep connections", err)
+	}
+	return swept, nil
+}
+
+// sweep runs statement until there is less than a batch left.
+func (db *DB) sweep(ctx context.Context, statement string, before time.Time, batch int64) (swept int64, err error) {
+	for {
+		var n int64
+		err := db.retry(ctx, func(g *gorm.DB) error {
+			deleted := g.Exec(statement, map[string]any{"before": micros(before), "n": batch})
+			n = deleted.RowsAffected
+			return deleted.Error
+		})
+		if swept += n; err != nil || n < batch {
+			return swept, err
+		}
+	}
+}

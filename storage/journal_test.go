@@ -1,0 +1,528 @@
+package storage_test
+
+// A pair of tokens that is in the journal is there after a crash, opens for us and for nobody else, and goes when it is told
+// to. That files and names are synced in the right order before Journal returns cannot be seen from here: it takes a power
+// cut.
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"switchboard/install"
+	"switchboard/storage"
+	"switchboard/storage/storagetest"
+)
+
+// journaling opens a database with a journal in folder. It has no tables: the journal needs none.
+func journaling(t testing.TB, folder string, keys *storage.Keyring) *storage.DB {
+	t.Helper()
+	db := openWith(t, storagetest.SQLite(t), keys)
+	if err := db.UseJournal(folder); err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+func journal(t testing.TB, db *storage.DB, p install.Pair) string {
+	t.Helper()
+	name, err := db.Journal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func journaled(t testing.TB, db *storage.DB) []install.Pair {
+	t.Helper()
+	pairs, err := db.Journaled()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pairs
+}
+
+func pair(k install.Key, userID string) install.Pair {
+	return install.Pair{
+		Holder: install.Holder{Key: k, UserID: userID}, Spent: "xoxe-1-spent", Token: "xoxe.xoxb-next", Refresh: "xoxe-1-next",
+		Life: 12 * time.Hour, At: t0, Scopes: []string{"chat:write", "commands"},
+	}
+}
+
+func samePair(t *testing.T, what string, got, want install.Pair) {
+	t.Helper()
+	for name, s := range map[string][2]install.Secret{"spent": {got.Spent, want.Spent}, "token": {got.Token, want.Token}, "refresh": {got.Refresh, want.Refresh}} {
+		if s[0].Reveal() != s[1].Reveal() {
+			t.Errorf("%s: %s differs (%d and %d bytes)", what, name, len(s[0]), len(s[1]))
+		}
+	}
+	if got.Consent != nil && want.Consent != nil {
+		same(t, what, *got.Consent, *want.Consent)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+// files returns what is in a folder.
+func files(t *testing.T, folder string) (names []string) {
+	t.Helper()
+	all, err := os.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range all {
+		names = append(names, file.Name())
+	}
+	return names
+}
+
+func TestJournal(t *testing.T) {
+	folder, keys := filepath.Join(t.TempDir(), "data", "journal"), ring(t, storage.NewKey())
+	db := journaling(t, folder, keys)
+	if pairs := journaled(t, db); len(pairs) != 0 {
+		t.Errorf("a new journal has %d entries", len(pairs))
+	}
+	k := key("A1", "E1", "T1")
+	renewal, person := pair(k, ""), pair(k, "U1")
+	person.Scopes = nil
+	binary := pair(key("A1", "E1", ""), "")
+	binary.Spent, binary.Token, binary.Refresh, binary.Scopes = "", "\x00\xff\x00", install.Secret(strings.Repeat("xoxe", 100_000)), []string{}
+	consent := pair(k, "")
+	c := full(k)
+	consent.Spent, consent.Consent = "", &c
+	every := filled[install.Pair]() // a field that somebody adds and forgets to keep is found here
+	want := []install.Pair{renewal, person, binary, consent, every}
+	for i := range want {
+		want[i].Journaled = journal(t, db, want[i])
+		if !regexp.MustCompile(`^pair-\d{20}-[a-z2-7]{16}\.json$`).MatchString(want[i].Journaled) {
+			t.Errorf("name %q", want[i].Journaled)
+		}
+	}
+
+	// Another process on the same folder, as after a restart.
+	for what, db := range map[string]*storage.DB{"same": db, "restarted": journaling(t, folder, keys)} {
+		got := journaled(t, db)
+		if len(got) != len(want) {
+			t.Fatalf("%s: %d of %d entries", what, len(got), len(want))
+		}
+		for i := range want {
+			samePair(t, fmt.Sprint(what, " ", i), got[i], want[i])
+		}
+	}
+	if names := files(t, folder); len(names) != len(want) {
+		t.Errorf("files: %v", names)
+	}
+
+	for range 2 { // one that is gone already is fine
+		if err := db.Unjournal(want[1].Journaled); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := journaled(t, db); len(got) != 4 || got[0].Journaled != want[0].Journaled || got[1].Journaled != want[2].Journaled {
+		t.Errorf("%d entries are left", len(got))
+	}
+	outside := filepath.Join(filepath.Dir(folder), want[0].Journaled)
+	if err := os.WriteFile(outside, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"", ".", "..", "../" + want[0].Journaled, "./" + want[0].Journaled, folder + "/" + want[0].Journaled,
+		want[0].Journaled + "/", want[0].Journaled + "\x00", want[0].Journaled + "\n", strings.ToUpper(want[0].Journaled), "*", "switchboard.key"} {
+		if err := db.Unjournal(name); err == nil {
+			t.Errorf("%q was taken away", name)
+		}
+	}
+	if len(files(t, folder)) != 4 || !slices.Contains(files(t, filepath.Dir(folder)), want[0].Journaled) {
+		t.Error("something else was taken away")
+	}
+}
+
+func TestJournalIsForUsAlone(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "journal")
+	db := journaling(t, folder, ring(t, storage.NewKey()))
+	name := journal(t, db, pair(key("A1", "", "T1"), ""))
+	for path, want := range map[string]os.FileMode{folder: os.ModeDir | 0o700, filepath.Join(folder, name): 0o600} {
+		if info, err := os.Stat(path); err != nil || info.Mode() != want {
+			t.Errorf("%s: mode %v, error %v", filepath.Base(path), info.Mode(), err)
+		}
+	}
+	for _, mode := range []os.FileMode{0o777, 0o770, 0o720, 0o702, 0o1777} {
+		if err := os.Chmod(folder, mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.UseJournal(folder); err == nil || !strings.Contains(err.Error(), "chmod 700") {
+			t.Errorf("mode %o: %v", mode, err)
+		}
+	}
+	if err := os.Chmod(folder, 0o755); err != nil { // others may look: what they see is sealed
+		t.Fatal(err)
+	}
+	if err := db.UseJournal(folder); err != nil {
+		t.Error(err)
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"", file, filepath.Join(file, "below"), "/proc/nowhere"} {
+		if err := db.UseJournal(path); err == nil {
+			t.Errorf("%q became a journal", path)
+		}
+	}
+}
+
+func TestJournalHoldsNoSecretInTheClear(t *testing.T) {
+	folder := t.TempDir()
+	db := journaling(t, folder, ring(t, storage.NewKey()))
+	var secrets []string
+	secret := func(what string) install.Secret {
+		secrets = append(secrets, fmt.Sprintf("xoxe.xoxb-1-%s-%d-abcdefghijklmnopqrstuvwxyz", what, len(secrets)))
+		return install.Secret(secrets[len(secrets)-1])
+	}
+	for range 10 {
+		c := full(key("A1", "", "T1"))
+		c.Token, c.RefreshToken, c.Webhook.URL = secret("bot"), secret("refresh"), secret("https://hooks.slack.com/services")
+		p := pair(c.Key, "U1")
+		p.Spent, p.Token, p.Refresh, p.Consent = secret("spent"), secret("token"), secret("next"), &c
+		journal(t, db, p)
+	}
+	var all []byte
+	for _, name := range files(t, folder) {
+		content, err := os.ReadFile(filepath.Join(folder, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, content...)
+		var entry struct{ Box []byte }
+		if err := json.Unmarshal(content, &entry); err != nil || len(entry.Box) < 100 {
+			t.Fatalf("a box of %d bytes, error %v", len(entry.Box), err)
+		}
+		all = append(all, entry.Box...)
+	}
+	if !bytes.Contains(all, []byte(`"team_id":"T1"`)) {
+		t.Fatal("what was searched is not the journal")
+	}
+	for _, s := range secrets {
+		for form, text := range map[string]string{
+			"clear": s, "base64": base64.StdEncoding.EncodeToString([]byte(s))[:40], "hex": hex.EncodeToString([]byte(s)), "its middle": s[12:30],
+		} {
+			if bytes.Contains(all, []byte(text)) {
+				t.Errorf("a secret lies in the journal (%s)", form)
+			}
+		}
+	}
+}
+
+// entry is a file of the journal, for tests to spoil.
+type entry struct {
+	Version int    `json:"version"`
+	App     string `json:"app_id"`
+	Org     string `json:"enterprise_id"`
+	Team    string `json:"team_id"`
+	User    string `json:"user_id"`
+	Box     []byte `json:"box"`
+}
+
+func spoilt(t *testing.T, content []byte, spoil func(*entry)) []byte {
+	t.Helper()
+	var e entry
+	if err := json.Unmarshal(content, &e); err != nil {
+		t.Fatal(err)
+	}
+	spoil(&e)
+	text, err := json.Marshal(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// What cannot be opened is listed and stays; what is none of ours is left alone.
+func TestJournalWithDamage(t *testing.T) {
+	folder, lost := t.TempDir(), ring(t, storage.NewKey())
+	db := journaling(t, folder, ring(t, storage.NewKey()))
+	h := install.Holder{Key: key("A1", "E1", "T1"), UserID: "U1"}
+	content, err := os.ReadFile(filepath.Join(folder, journal(t, db, pair(h.Key, h.UserID))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := journaled(t, db)[0]
+	other := install.Holder{Key: key("A1", "E1", "T2"), UserID: "U1"}
+	bot := install.Holder{Key: h.Key}
+	bad := map[string]install.Holder{journal(t, journaling(t, folder, lost), pair(h.Key, h.UserID)): h}
+	n := 0
+	add := func(text []byte, want install.Holder) {
+		t.Helper()
+		n++
+		name := fmt.Sprintf("pair-%020d-aaaaaaaaaaaaaaaa.json", n)
+		if err := os.WriteFile(filepath.Join(folder, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		bad[name] = want
+	}
+	for _, text := range [][]byte{nil, []byte("null"), []byte("[]"), []byte("{"), []byte("\x00\xff"), content[:len(content)/2], content[1:], append(slices.Clone(content), '}')} {
+		add(text, install.Holder{})
+	}
+	add(spoilt(t, content, func(e *entry) { e.Box[len(e.Box)-1] ^= 1 }), h)
+	add(spoilt(t, content, func(e *entry) { e.Box = e.Box[:20] }), h)
+	add(spoilt(t, content, func(e *entry) { e.Box = nil }), h)
+	add(spoilt(t, content, func(e *entry) { e.Team = "T2" }), other) // passed off as another's
+	add(spoilt(t, content, func(e *entry) { e.User = "" }), bot)
+	add(spoilt(t, content, func(e *entry) { e.Org = "" }), install.Holder{Key: key("A1", "", "T1"), UserID: "U1"})
+	add(spoilt(t, content, func(e *entry) { e.Version = 2 }), h) // of a release to come
+	for _, name := range []string{"README", "pair-1.json", "pair-00000000000000000001-aaaaaaaaaaaaaaaa.json.new", ".pair-00000000000000000001-aaaaaaaaaaaaaaaa.json", "pair-00000000000000000001-aaaaaaaaaaaaaaaa.json.bak"} {
+		if err := os.WriteFile(filepath.Join(folder, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(folder, "pair-00000000000000000099-aaaaaaaaaaaaaaaa.json"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/dev/zero", filepath.Join(folder, "pair-00000000000000000098-aaaaaaaaaaaaaaaa.json")); err != nil {
+		t.Fatal(err)
+	}
+
+	before := files(t, folder)
+	pairs := journaled(t, db)
+	if len(pairs) != len(bad)+1 {
+		t.Errorf("%d entries of %d", len(pairs), len(bad)+1)
+	}
+	for _, p := range pairs {
+		if p.Journaled == good.Journaled {
+			samePair(t, "the good one", p, good)
+			continue
+		}
+		want, known := bad[p.Journaled]
+		if diff := cmp.Diff(install.Pair{Holder: want, Journaled: p.Journaled}, p); diff != "" || !known || p.Token+p.Refresh+p.Spent != "" {
+			t.Errorf("%s (-want +got):\n%s", p.Journaled, diff)
+		}
+	}
+	if !slices.IsSortedFunc(pairs, func(a, b install.Pair) int { return strings.Compare(a.Journaled, b.Journaled) }) {
+		t.Error("the entries are not in the order of their age")
+	}
+	if !slices.Equal(files(t, folder), before) {
+		t.Error("reading changed the folder")
+	}
+	for name := range bad {
+		if err := db.Unjournal(name); err != nil {
+			t.Error(err)
+		}
+	}
+	if pairs := journaled(t, db); len(pairs) != 1 {
+		t.Errorf("%d entries are left", len(pairs))
+	}
+}
+
+func TestJournalRefuses(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "journal")
+	p := pair(key("A1", "", "T1"), "")
+	none := openWith(t, storagetest.SQLite(t), ring(t, storage.NewKey()))
+	if name, err := none.Journal(p); !errors.Is(err, storage.ErrNoJournal) || name != "" {
+		t.Errorf("without a journal: %q, %v", name, err)
+	}
+	if pairs, err := none.Journaled(); err != nil || len(pairs) != 0 {
+		t.Errorf("without a journal: %v, %v", pairs, err)
+	}
+	if err := none.Unjournal("pair-00000000000000000001-aaaaaaaaaaaaaaaa.json"); !errors.Is(err, storage.ErrNoJournal) {
+		t.Errorf("without a journal: %v", err)
+	}
+
+	keyless, db := journaling(t, folder, nil), journaling(t, folder, ring(t, storage.NewKey()))
+	quiet := func(what string, name string, err error, want error) {
+		t.Helper()
+		if err == nil || name != "" || want != nil && !errors.Is(err, want) || strings.Contains(fmt.Sprintf("%v %+v", err, err), "xox") {
+			t.Errorf("%s: %q, %v", what, name, err)
+		}
+	}
+	name, err := keyless.Journal(p)
+	quiet("no key", name, err, storage.ErrNoKey)
+	for _, k := range []install.Key{{}, key("A1", "", ""), key("A1", "", "\xff")} {
+		name, err := db.Journal(pair(k, ""))
+		quiet("no key of anybody", name, err, nil)
+	}
+	name, err = db.Journal(pair(p.Key, "U\x00"))
+	quiet("odd user", name, err, nil)
+	if left := files(t, folder); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	if err := os.Remove(folder); err != nil {
+		t.Fatal(err)
+	}
+	name, err = db.Journal(p)
+	quiet("no folder", name, err, os.ErrNotExist)
+	if _, err := db.Journaled(); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a journal that is gone: %v", err)
+	}
+}
+
+// What a crash left half written goes, and what another process is writing stays.
+func TestJournalDrafts(t *testing.T) {
+	folder := t.TempDir()
+	for name, age := range map[string]time.Duration{
+		"pair-00000000000000000001-aaaaaaaaaaaaaaaa.json.new": 2 * time.Minute,
+		"pair-00000000000000000002-aaaaaaaaaaaaaaaa.json.new": 30 * time.Second,
+		"pair-00000000000000000003-aaaaaaaaaaaaaaaa.json":     time.Hour,
+		"somebody-else's.json.new":                            time.Hour,
+	} {
+		path := filepath.Join(folder, name)
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, time.Time{}, time.Now().Add(-age)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	journaling(t, folder, nil)
+	want := []string{"pair-00000000000000000002-aaaaaaaaaaaaaaaa.json.new", "pair-00000000000000000003-aaaaaaaaaaaaaaaa.json", "somebody-else's.json.new"}
+	if left := files(t, folder); !slices.Equal(left, want) {
+		t.Errorf("left: %v", left)
+	}
+}
+
+// Many at once, in two processes, while others read and take away: nothing is lost, doubled or in the way.
+func TestJournalTogether(t *testing.T) {
+	folder, keys := t.TempDir(), ring(t, storage.NewKey())
+	both := []*storage.DB{journaling(t, folder, keys), journaling(t, folder, keys)}
+	together(callers, func(i int) {
+		db := both[i%2]
+		p := pair(key("A1", "", fmt.Sprintf("T%d", i)), "")
+		name, err := db.Journal(p)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		pairs, err := both[1-i%2].Journaled()
+		if err != nil {
+			t.Error(err)
+		}
+		mine := slices.IndexFunc(pairs, func(p install.Pair) bool { return p.Journaled == name })
+		if mine < 0 || pairs[mine].TeamID != p.TeamID || pairs[mine].Token != p.Token {
+			t.Errorf("entry %d is not there when Journal returned", i)
+		}
+		for _, p := range pairs {
+			if p.Token == "" {
+				t.Errorf("an entry was seen half written")
+			}
+		}
+		if i%2 == 0 {
+			if err := both[1].Unjournal(name); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if pairs := journaled(t, both[0]); len(pairs) != callers/2 {
+		t.Errorf("%d entries are left of %d", len(pairs), callers/2)
+	}
+	if names := files(t, folder); len(names) != callers/2 {
+		t.Errorf("%d files for %d entries", len(names), callers/2)
+	}
+}
+
+// A new program opens what an older one left in the journal. The file was written by the first release that had one; the key
+// is a test's.
+func TestJournalOfAnOlderRelease(t *testing.T) {
+	folder := t.TempDir()
+	db := journaling(t, folder, ring(t, "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="))
+	content, err := os.ReadFile("testdata/journal-v1.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const name = "pair-00000000000000000001-aaaaaaaaaaaaaaaa.json"
+	if err := os.WriteFile(filepath.Join(folder, name), content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	k := key("A1", "E1", "T1")
+	p := pair(k, "U1")
+	p.Journaled = name
+	p.Consent = &install.Connection{
+		Key: k, ID: "con_1", TeamName: "Acme", TeamURL: "https://acme.slack.com/", TeamIcon: "https://img/1.png", EnterpriseName: "Acme Group",
+		BotUserID: "U0BOT", BotID: "B0BOT", Scopes: []string{"chat:write", "commands"},
+		Chain: install.Chain{Token: "xoxe.xoxb-token", RefreshToken: "xoxe-1-refresh", ExpiresAt: t0.Add(12 * time.Hour),
+			RenewAt: t0.Add(8 * time.Hour), LeaseUntil: t0.Add(time.Minute), Tries: 3, FailingSince: t0.Add(-time.Hour), Rejections: 1},
+		Webhook: install.Webhook{URL: "https://hooks.slack.com/services/T/B/secret", Channel: "#general", ChannelID: "C1",
+			ConfigurationURL: "https://acme.slack.com/services/B1"},
+		InstalledBy: "U1", InstalledByName: "Ann", InstalledAt: t0, RenewedBy: "U2", RenewedAt: t0.Add(time.Second), CreatedAt: t0.Add(-time.Hour), Installs: 2,
+		State: install.Active, Reason: "because", StateSince: t0.Add(2 * time.Second), Doubt: install.Removal{Reason: "app_uninstalled", At: t0},
+		CheckedAt: t0.Add(3 * time.Second), CheckAt: t0.Add(time.Hour), LastEventAt: t0.Add(4 * time.Second),
+		Notice: install.Notice{Reason: "token_revoked", At: t0, To: "U1", Channel: "D1", TS: "1.2"},
+	}
+	pairs := journaled(t, db)
+	if len(pairs) != 1 {
+		t.Fatalf("%d entries", len(pairs))
+	}
+	samePair(t, "an older release's", pairs[0], p)
+}
+
+// FuzzJournal feeds the journal whatever may lie in its folder.
+func FuzzJournal(f *testing.F) {
+	folder := f.TempDir()
+	db := journaling(f, folder, ring(f, storage.NewKey()))
+	if _, err := db.Migrate(f.Context()); err != nil {
+		f.Fatal(err)
+	}
+	c := full(key("A1", "E1", "T1"))
+	p := pair(c.Key, "U1")
+	p.Consent = &c
+	name := journal(f, db, p)
+	path := filepath.Join(folder, name)
+	good, err := os.ReadFile(path)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, seed := range []string{string(good), string(good[:40]), "", "{}", "null", `{"version":1,"box":""}`, `{"version":1,"app_id":"A1","box":"AQ=="}`,
+		`{"version":"1"}`, `{"box":[1]}`, `[[[[`, `{"version":1,"box":"` + strings.Repeat("AQAA", 30) + `"}`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, content []byte) {
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		pairs := journaled(t, db)
+		if len(pairs) != 1 || pairs[0].Journaled != name {
+			t.Fatalf("%d entries", len(pairs))
+		}
+		if got := pairs[0]; got.Token+got.Refresh+got.Spent != "" || got.Consent != nil {
+			// Only what we sealed opens, and all of it.
+			p.Journaled = name
+			samePair(t, "opened", got, p)
+		}
+		report, err := db.CheckKeys(t.Context())
+		if err != nil || report.Journal != 1 || pairs[0].Token != "" && report.Unreadable != nil {
+			t.Errorf("report: %+v, %v", report, err)
+		}
+		if _, _, err := db.Reseal(t.Context(), false); err != nil {
+			t.Error(err)
+		}
+		if after, err := os.ReadFile(path); err != nil || !bytes.Equal(after, content) {
+			t.Errorf("what lay there was changed: %v", err)
+		}
+	})
+}
+
+// BenchmarkJournal is what a renewal pays for not losing its pair: written and synced, read, and taken away.
+func BenchmarkJournal(b *testing.B) {
+	db := journaling(b, b.TempDir(), ring(b, storage.NewKey()))
+	p := pair(key("A1", "", "T1"), "")
+	b.ReportAllocs()
+	for b.Loop() {
+		name, err := db.Journal(p)
+		if err == nil {
+			err = db.Unjournal(name)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,228 @@
+package storage
+
+// A person who let the app act for them trusts us with more than a workspace does: their token hangs on one connection, is
+// sealed for them alone, and is gone when the connection is. This file keeps it.
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"gorm.io/gorm"
+
+	"switchboard/install"
+)
+
+// Every write of a person's token takes the lock on the connection's row first, as Update does: one order for all, so that
+// no two wait for each other, and no token is written to a connection that is being removed.
+
+// findUserRow reads a person's token on a connection whose row is locked. ErrNotFound.
+func findUserRow(tx *gorm.DB, connectionID, userID string) (userTokenRow, error) {
+	rows := make([]userTokenRow, 0, 1)
+	if err := tx.Where("connection_id = ? AND user_id = ?", connectionID, userID).Find(&rows).Error; err != nil {
+		return userTokenRow{}, err
+	}
+	if len(rows) == 0 {
+		return userTokenRow{}, install.ErrNotFound
+	}
+	return rows[0], nil
+}
+
+// PutUser is install.Store's.
+func (db *DB) PutUser(ctx context.Context, u install.UserToken) error {
+	const doing = "put user token"
+	switch {
+	case u.UserID == "" || !storable(u.UserID):
+		return fmt.Errorf("%s: there is no such user", doing)
+	case !storableKey(u.Key):
+		return install.ErrNotFound
+	}
+	err := db.transact(ctx, func(tx *gorm.DB) error {
+		connection, err := lockRow(tx, u.Key)
+		if err != nil {
+			return err
+		}
+		if connection.Facts.State == string(install.Removed) {
+			return install.ErrNotFound
+		}
+		row, err := findUserRow(tx, connection.ID, u.UserID)
+		isNew := errors.Is(err, install.ErrNotFound)
+		if isNew {
+			row = userTokenRow{ConnectionID: connection.ID, UserID: u.UserID,
+				AppID: u.AppID, EnterpriseID: u.EnterpriseID, TeamID: u.TeamID, Version: 1}
+		} else if err != nil {
+			return err
+		}
+		row.Facts = userTokenFactsOf(u)
+		changed, err := db.seal(&row, nil, userSecretsOf(&u), true)
+		if err != nil {
+			return err
+		}
+		if isNew {
+			err = tx.Create(&row).Error
+		} else {
+			err = writeRow(tx, &row, changed)
+		}
+		if err != nil {
+			return err
+		}
+		return writeHistory(tx, connection.ID, u.Changes)
+	})
+	if err != nil && !errors.Is(err, install.ErrNotFound) {
+		return fault(ctx, doing, err)
+	}
+	return err
+}
+
+// FindUser is install.Store's.
+func (db *DB) FindUser(ctx context.Context, h install.Holder) (install.UserToken, error) {
+	if !storableKey(h.Key) || !storable(h.UserID) {
+		return install.UserToken{}, install.ErrNotFound
+	}
+	rows := make([]userTokenRow, 0, 1)
+	err := db.read.WithContext(ctx).Where("app_id = ? AND enterprise_id = ? AND team_id = ? AND user_id = ?",
+		h.AppID, h.EnterpriseID, h.TeamID, h.UserID).Find(&rows).Error
+	if err != nil {
+		return install.UserToken{}, fault(ctx, "find user token", err)
+	}
+	if len(rows) == 0 {
+		return install.UserToken{}, install.ErrNotFound
+	}
+	u, _ := db.openUser(&rows[0])
+	return u, nil
+}
+
+// Users is install.Store's.
+func (db *DB) Users(ctx context.Context, k install.Key) ([]install.UserToken, error) {
+	if !storableKey(k) {
+		return nil, nil
+	}
+	var rows []userTokenRow
+	err := db.read.WithContext(ctx).Where("app_id = ? AND enterprise_id = ? AND team_id = ?", k.AppID, k.EnterpriseID, k.TeamID).Find(&rows).Error
+	if err != nil {
+		return nil, fault(ctx, "list user tokens", err)
+	}
+	list := make([]install.UserToken, len(rows))
+	for i := range rows {
+		list[i], _ = db.openUser(&rows[i])
+		blank(userSecretsOf(&list[i]))
+	}
+	// Sorted here, because databases differ in how they order letters.
+	slices.SortFunc(list, func(a, b install.UserToken) int { return cmp.Compare(a.UserID, b.UserID) })
+	return list, nil
+}
+
+// UpdateUser is install.Store's. The connection's row stays locked while fn runs, so fn must be quick and must not call the
+// network.
+func (db *DB) UpdateUser(ctx context.Context, h install.Holder, fn func(u *install.UserToken) error) (install.UserToken, error) {
+	if !storableKey(h.Key) || !storable(h.UserID) {
+		return install.UserToken{}, install.ErrNotFound
+	}
+	var (
+		result install.UserToken
+		fnErr  error
+	)
+	err := db.transact(ctx, func(tx *gorm.DB) error {
+		connection, err := lockRow(tx, h.Key)
+		if err != nil {
+			return err
+		}
+		row, err := findUserRow(tx, connection.ID, h.UserID)
+		if err != nil {
+			return err
+		}
+		was, readable := db.openUser(&row)
+		u := was
+		u.Scopes = slices.Clone(was.Scopes)
+		if fnErr = fn(&u); fnErr != nil {
+			return fnErr
+		}
+		if u.Holder != was.Holder || u.ConnectionID != was.ConnectionID {
+			return errors.New("an update cannot give a token to somebody else")
+		}
+		write, changed, err := db.changeUser(&row, &was, &u, readable)
+		if err != nil {
+			return err
+		}
+		if write {
+			if err := writeRow(tx, &row, changed); err != nil {
+				return err
+			}
+		}
+		if len(u.Changes) == 0 && (was.Token != u.Token || was.RefreshToken != u.RefreshToken || was.Reason != u.Reason) {
+			u.Note(unexplained(u.UserID))
+		}
+		result, _ = db.openUser(&row)
+		return writeHistory(tx, connection.ID, u.Changes)
+	})
+	switch {
+	case err == nil:
+		return result, nil
+	case fnErr != nil && errors.Is(err, fnErr), errors.Is(err, install.ErrNotFound):
+		return install.UserToken{}, err
+	}
+	return install.UserToken{}, fault(ctx, "update user token", err)
+}
+
+// changeUser is change for a person's token.
+func (db *DB) changeUser(row *userTokenRow, was, u *install.UserToken, readable bool) (write bool, changed []int, err error) {
+	old, facts := userTokenFactsOf(*was), userTokenFactsOf(*u)
+	write = facts != old
+	// As with connections: what cannot be read stays, and the reason beneath ours, until somebody knows better.
+	replace := false
+	if !readable {
+		replace = u.Token != "" || u.RefreshToken != "" || u.Reason != install.ReasonUnreadable && u.Reason != install.ReasonNone
+		if !replace && facts.Reason == old.Reason {
+			facts.Reason = row.Facts.Reason
+		}
+	}
+	if changed, err = db.seal(row, userSecretsOf(was), userSecretsOf(u), replace); err != nil {
+		return false, nil, err
+	}
+	row.Facts = facts
+	return write || changed != nil, changed, nil
+}
+
+// EraseUsers is install.Store's. Without such a connection there was nobody's token.
+func (db *DB) EraseUsers(ctx context.Context, k install.Key, userIDs []string, line install.Change) (int, error) {
+	userIDs = slices.DeleteFunc(slices.Clone(userIDs), func(id string) bool { return !storable(id) })
+	if !storableKey(k) || len(userIDs) == 0 {
+		return 0, nil
+	}
+	var erased int
+	err := db.transact(ctx, func(tx *gorm.DB) error {
+		erased = 0
+		connection, err := lockRow(tx, k)
+		if err != nil {
+			return err
+		}
+		for some := range slices.Chunk(userIDs, rowsAtOnce) {
+			var had []string
+			theirs := tx.Model(&userTokenRow{}).Where("connection_id = ? AND user_id IN ?", connection.ID, some).Session(&gorm.Session{})
+			if err := theirs.Order("user_id").Pluck("user_id", &had).Error; err != nil {
+				return err
+			}
+			if err := theirs.Delete(&userTokenRow{}).Error; err != nil {
+				return err
+			}
+			lines := make([]install.Change, len(had))
+			for i, id := range had {
+				lines[i], lines[i].Reason = line, id
+			}
+			if err := writeHistory(tx, connection.ID, lines); err != nil {
+				return err
+			}
+			erased += len(had)
+		}
+		return nil
+	})
+	switch {
+	case errors.Is(err, install.ErrNotFound):
+		return 0, nil
+	case err != nil:
+		return 0, fault(ctx, "erase user tokens", err)
+	}
+	return erased, nil
+}

@@ -1,0 +1,440 @@
+package storage_test
+
+// People's tokens follow the rules of connections, and one more: nobody's opens as another's.
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"switchboard/install"
+	"switchboard/storage"
+)
+
+// person is a token with something in every field.
+func person(k install.Key, userID string) install.UserToken {
+	return install.UserToken{
+		Holder: install.Holder{Key: k, UserID: userID}, Scopes: []string{"chat:write", "users:read"},
+		Chain:     install.Chain{Token: "xoxe.xoxp-" + install.Secret(userID), RefreshToken: "xoxe-1-" + install.Secret(userID), ExpiresAt: t0.Add(12 * time.Hour)},
+		GrantedAt: t0,
+	}
+}
+
+func grant(t *testing.T, db install.Store, u install.UserToken) {
+	t.Helper()
+	if err := db.PutUser(t.Context(), u); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func findUser(t *testing.T, db install.Store, h install.Holder) install.UserToken {
+	t.Helper()
+	u, err := db.FindUser(t.Context(), h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+func updateUser(t *testing.T, db install.Store, h install.Holder, fn func(u *install.UserToken)) install.UserToken {
+	t.Helper()
+	u, err := db.UpdateUser(t.Context(), h, func(u *install.UserToken) error { fn(u); return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+func sameUser(t *testing.T, what string, got, want install.UserToken) {
+	t.Helper()
+	if got.Token.Reveal() != want.Token.Reveal() || got.RefreshToken.Reveal() != want.RefreshToken.Reveal() {
+		t.Errorf("%s: a secret differs", what)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+func testPutUser(t *testing.T, f fixture) {
+	c := put(t, f, full(key("A-user", "E1", "T1")))
+	put(t, f, full(key("A-user", "", "T1")))
+	u := person(c.Key, "U1")
+	u.ConnectionID = "con_chosenbycaller"
+	u.Note(install.Change{At: t0, By: install.Person("U1"), What: install.DidUserGrant, Outcome: install.OutcomeDone, Reason: "U1"})
+	grant(t, f, u)
+	u.ConnectionID, u.Changes = c.ID, nil
+	sameUser(t, "put", findUser(t, f, u.Holder), u)
+
+	// Once more: all of it is replaced.
+	u = install.UserToken{Holder: u.Holder, ConnectionID: c.ID, Chain: install.Chain{Token: "xoxp-again"}, GrantedAt: t0.Add(time.Hour)}
+	grant(t, f, u)
+	sameUser(t, "put again", findUser(t, f, u.Holder), u)
+	tells(t, "grants", f, c.ID, "install done by personU1 ", "user_grant done by personU1 U1")
+	if n := f.count(t, "SELECT count(*) FROM user_tokens WHERE app_id = 'A-user'"); n != 1 {
+		t.Errorf("%d rows for one person", n)
+	}
+
+	// On exactly this connection: the others that Find would answer with have no token of theirs.
+	for _, h := range []install.Holder{
+		{Key: key("A-user", "", "T1"), UserID: "U1"}, {Key: key("A-user", "E1", ""), UserID: "U1"}, {Key: c.Key, UserID: "U2"},
+		{Key: c.Key}, {}, {Key: c.Key, UserID: "u1"}, {Key: c.Key, UserID: "\x00"}, {Key: key("A\xff", "", "T1"), UserID: "U1"},
+	} {
+		if _, err := f.FindUser(t.Context(), h); err != install.ErrNotFound {
+			t.Errorf("FindUser(%q): %v", h, err)
+		}
+		if _, err := f.UpdateUser(t.Context(), h, func(*install.UserToken) error { t.Error("fn was called"); return nil }); err != install.ErrNotFound {
+			t.Errorf("UpdateUser(%q): %v", h, err)
+		}
+	}
+	for _, k := range []install.Key{{}, key("A-user", "E2", "T1"), key("A-user", "E1", ""), key("A\x00", "", "T1")} {
+		if err := f.PutUser(t.Context(), person(k, "U1")); err != install.ErrNotFound {
+			t.Errorf("PutUser on no connection (%q): %v", k, err)
+		}
+		if users, err := f.Users(t.Context(), k); err != nil || len(users) != 0 {
+			t.Errorf("Users(%q): %v, %v", k, users, err)
+		}
+	}
+	for _, id := range []string{"", "U\x00", "\xff"} {
+		if err := f.PutUser(t.Context(), person(c.Key, id)); err == nil || errors.Is(err, install.ErrNotFound) {
+			t.Errorf("PutUser of %q: %v", id, err)
+		}
+	}
+	update(t, f, c.Key, func(c *install.Connection) { c.State = install.Paused })
+	grant(t, f, u)
+	update(t, f, c.Key, func(c *install.Connection) { c.Erase(install.Removed, install.ReasonUninstalled, t0) })
+	if err := f.PutUser(t.Context(), u); err != install.ErrNotFound {
+		t.Errorf("PutUser on a removed connection: %v", err)
+	}
+}
+
+func testUsers(t *testing.T, f fixture) {
+	c := put(t, f, full(key("A-users", "E1", "T1")))
+	other := put(t, f, full(key("A-users", "", "T1")))
+	grant(t, f, person(other.Key, "U0"))
+	ids := []string{"U10", "U9", "W1", "Ua", "U1"}
+	for _, id := range ids {
+		grant(t, f, person(c.Key, id))
+	}
+	users, err := f.Users(t.Context(), c.Key)
+	if err != nil || len(users) != len(ids) {
+		t.Fatalf("%d people, error %v", len(users), err)
+	}
+	for i, id := range []string{"U1", "U10", "U9", "Ua", "W1"} {
+		want := person(c.Key, id)
+		want.ConnectionID, want.Token, want.RefreshToken = c.ID, "", ""
+		sameUser(t, "place "+fmt.Sprint(i), users[i], want)
+	}
+}
+
+func testPutUserTogether(t *testing.T, f fixture) {
+	c := put(t, f, full(key("A-user-race", "", "T1")))
+	together(callers, func(i int) {
+		u := person(c.Key, fmt.Sprintf("U%d", i%2))
+		u.Note(install.Change{What: install.DidUserGrant})
+		if err := f.PutUser(t.Context(), u); err != nil {
+			t.Error(err)
+		}
+	})
+	if n := f.count(t, "SELECT sum(version) FROM user_tokens WHERE app_id = 'A-user-race'"); n != callers {
+		t.Errorf("%d writes of %d", n, callers)
+	}
+	if lines := history(t, f, c.ID); len(lines) != 1+callers {
+		t.Errorf("%d lines for %d grants", len(lines)-1, callers)
+	}
+}
+
+func testUpdateUserTogether(t *testing.T, f fixture) {
+	c := put(t, f, full(key("A-user-update", "", "T1")))
+	u := person(c.Key, "U1")
+	grant(t, f, u)
+	together(callers, func(i int) {
+		if _, err := f.UpdateUser(t.Context(), u.Holder, func(u *install.UserToken) error {
+			u.Tries++
+			u.Scopes = append(u.Scopes, fmt.Sprintf("scope:%d", i))
+			u.RefreshToken += "+"
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
+	})
+	got := findUser(t, f, u.Holder)
+	if want := u.RefreshToken.Reveal() + strings.Repeat("+", callers); got.RefreshToken.Reveal() != want || got.Tries != callers || len(got.Scopes) != 2+callers {
+		t.Errorf("after %d updates: %d tries, %d scopes, %d bytes", callers, got.Tries, len(got.Scopes), len(got.RefreshToken))
+	}
+	if n := f.count(t, "SELECT version FROM user_tokens WHERE app_id = 'A-user-update'"); n != 1+callers {
+		t.Errorf("version %d after %d writes", n, 1+callers)
+	}
+}
+
+func testUpdateUserWritesItsChange(t *testing.T, f fixture) {
+	c := put(t, f, full(key("A-user-change", "", "T1")))
+	u := person(c.Key, "U1")
+	grant(t, f, u)
+	u.ConnectionID = c.ID
+	boxes := func() (boxes [2]string) {
+		t.Helper()
+		if err := f.raw.QueryRow("SELECT token, refresh_token FROM user_tokens WHERE app_id = 'A-user-change'").Scan(&boxes[0], &boxes[1]); err != nil {
+			t.Fatal(err)
+		}
+		return boxes
+	}
+	version := func() int { return f.count(t, "SELECT version FROM user_tokens WHERE app_id = 'A-user-change'") }
+	before, want := boxes(), []string{"install done by personU1 "}
+
+	sameUser(t, "nothing changed", updateUser(t, f, u.Holder, func(*install.UserToken) {}), u)
+	if version() != 1 || boxes() != before {
+		t.Error("an update without a change wrote something")
+	}
+	u.LeaseUntil, u.Tries = t0.Add(time.Minute), 2
+	sameUser(t, "facts changed", updateUser(t, f, u.Holder, func(row *install.UserToken) { row.LeaseUntil, row.Tries = u.LeaseUntil, u.Tries }), u)
+	if version() != 2 || boxes() != before {
+		t.Error("a change of facts sealed the secrets again")
+	}
+	tells(t, "what needs no line", f, c.ID, want...)
+
+	u.RefreshToken = "xoxe-1-next"
+	sameUser(t, "a secret changed", updateUser(t, f, u.Holder, func(row *install.UserToken) { row.RefreshToken = u.RefreshToken }), u)
+	if after := boxes(); after[0] != before[0] || after[1] == before[1] {
+		t.Error("exactly the refresh token should have been sealed again")
+	}
+	u.Token = "xoxp-next"
+	updateUser(t, f, u.Holder, func(row *install.UserToken) { row.Token = u.Token })
+	u.Reason = install.ReasonRefreshRejected
+	updateUser(t, f, u.Holder, func(row *install.UserToken) { row.Reason = u.Reason })
+	for range 3 {
+		want = append(want, "change done by switchboard U1")
+	}
+	tells(t, "what needs a line", f, c.ID, want...)
+	got := updateUser(t, f, u.Holder, func(row *install.UserToken) {
+		if row.Changes != nil {
+			t.Error("fn was given lines")
+		}
+		row.Reason = ""
+		row.Note(install.Change{What: install.DidRenew, Outcome: install.OutcomeWorking, Reason: "U1"})
+	})
+	if u.Reason = ""; got.Changes != nil {
+		t.Error("lines came back")
+	}
+	want = append(want, "renew working by  U1")
+	tells(t, "noted", f, c.ID, want...)
+
+	u.Token, u.RefreshToken = "", ""
+	sameUser(t, "without a token", updateUser(t, f, u.Holder, func(row *install.UserToken) { row.Token, row.RefreshToken = "", "" }), u)
+	if boxes() != [2]string{} {
+		t.Error("sealed bytes are left")
+	}
+	want = append(want, "change done by switchboard U1")
+
+	// What fn refuses, and what it may not do, leaves nothing behind.
+	mine := errors.New("no, thanks")
+	if _, err := f.UpdateUser(t.Context(), u.Holder, func(row *install.UserToken) error {
+		row.Token = "xoxp-never"
+		return mine
+	}); err != mine {
+		t.Errorf("fn's error came back as %v", err)
+	}
+	for name, fn := range map[string]func(*install.UserToken){
+		"key":        func(row *install.UserToken) { row.TeamID = "T2" },
+		"person":     func(row *install.UserToken) { row.UserID = "U2" },
+		"connection": func(row *install.UserToken) { row.ConnectionID = "con_other" },
+	} {
+		if _, err := f.UpdateUser(t.Context(), u.Holder, func(row *install.UserToken) error {
+			row.Note(install.Change{What: "never"})
+			fn(row)
+			return nil
+		}); err == nil {
+			t.Errorf("an update changed the %s", name)
+		}
+	}
+	sameUser(t, "after all that", findUser(t, f, u.Holder), u)
+	tells(t, "after all that", f, c.ID, want...)
+}
+
+func testEraseUsers(t *testing.T, f fixture) {
+	c := put(t, f, full(key("A-erase", "", "T1")))
+	other := put(t, f, full(key("A-erase", "", "T2")))
+	grant(t, f, person(other.Key, "U1"))
+	var all []string
+	for i := range 1200 { // more than two batches
+		all = append(all, fmt.Sprintf("U%04d", i))
+	}
+	for _, id := range []string{"U0003", "U0700", "U1199", "USTAYS"} {
+		grant(t, f, person(c.Key, id))
+	}
+	line := install.Change{At: t0, By: install.Actor{Kind: install.BySlack}, What: install.DidUserRevoke, Outcome: install.OutcomeDone, Reason: "not this"}
+	for name, ids := range map[string][]string{"nobody": nil, "strangers": {"U1", "", "\x00", "\xff"}} {
+		if n, err := f.EraseUsers(t.Context(), c.Key, ids, line); n != 0 || err != nil {
+			t.Errorf("%s: %d, %v", name, n, err)
+		}
+	}
+	for _, k := range []install.Key{{}, key("A-erase", "E1", "T1"), key("A\x00", "", "T1")} {
+		if n, err := f.EraseUsers(t.Context(), k, all, line); n != 0 || err != nil {
+			t.Errorf("on no connection (%q): %d, %v", k, n, err)
+		}
+	}
+	if n, err := f.EraseUsers(t.Context(), c.Key, append(all, "U0700", "\xff"), line); n != 3 || err != nil {
+		t.Errorf("%d of 3 erased, error %v", n, err)
+	}
+	tells(t, "erased", f, c.ID, "install done by personU1 ", "user_revoke done by slack U0003", "user_revoke done by slack U0700", "user_revoke done by slack U1199")
+	users, err := f.Users(t.Context(), c.Key)
+	if err != nil || len(users) != 1 || users[0].UserID != "USTAYS" {
+		t.Errorf("left: %v, %v", users, err)
+	}
+	findUser(t, f, install.Holder{Key: other.Key, UserID: "U1"})
+
+	// Of many who hear the same word one writes it down.
+	grant(t, f, person(c.Key, "U1"))
+	erased := make([]int, callers)
+	together(callers, func(i int) {
+		var err error
+		if erased[i], err = f.EraseUsers(t.Context(), c.Key, []string{"U1", "USTAYS"}, line); err != nil {
+			t.Error(err)
+		}
+	})
+	total := 0
+	for _, n := range erased {
+		total += n
+	}
+	if total != 2 || len(history(t, f, c.ID)) != 6 {
+		t.Errorf("%d erased, %d lines", total, len(history(t, f, c.ID)))
+	}
+}
+
+// With the app gone nobody's token stays, whoever comes at that moment.
+func testRemovedDropsPeople(t *testing.T, f fixture) {
+	c := put(t, f, full(key("A-gone", "", "T1")))
+	other := put(t, f, full(key("A-gone", "", "T2")))
+	grant(t, f, person(other.Key, "U1"))
+	left := func() int {
+		return f.count(t, "SELECT count(*) FROM user_tokens WHERE app_id = 'A-gone' AND team_id = 'T1'")
+	}
+	grant(t, f, person(c.Key, "U1"))
+	grant(t, f, person(c.Key, "U2"))
+	for _, end := range []install.State{install.ReconnectRequired, install.Paused, install.Active} {
+		update(t, f, c.Key, func(c *install.Connection) { c.Erase(end, "some", t0) })
+	}
+	if _, err := f.Update(t.Context(), c.Key, func(c *install.Connection) error {
+		c.Erase(install.Removed, install.ReasonUninstalled, t0)
+		return errors.New("no, thanks")
+	}); err == nil || left() != 2 {
+		t.Errorf("%d of 2 tokens are left of a removal that was not, error %v", left(), err)
+	}
+	update(t, f, c.Key, func(c *install.Connection) { c.Erase(install.Removed, install.ReasonUninstalled, t0) })
+	if left() != 0 {
+		t.Errorf("%d tokens are left after a removal", left())
+	}
+
+	put(t, f, full(c.Key))
+	together(callers, func(i int) {
+		var err error
+		switch h := (install.Holder{Key: c.Key, UserID: fmt.Sprintf("U%d", i%10)}); {
+		case i == callers/2:
+			_, err = f.Update(t.Context(), c.Key, func(c *install.Connection) error {
+				c.Erase(install.Removed, install.ReasonUninstalled, t0)
+				return nil
+			})
+		case i%2 == 0:
+			err = f.PutUser(t.Context(), person(c.Key, h.UserID))
+		default:
+			_, err = f.UpdateUser(t.Context(), h, func(u *install.UserToken) error { u.Token += "+"; return nil })
+		}
+		if err != nil && !errors.Is(err, install.ErrNotFound) {
+			t.Error(err)
+		}
+	})
+	if left() != 0 {
+		t.Errorf("%d tokens slipped in beside a removal", left())
+	}
+	findUser(t, f, install.Holder{Key: other.Key, UserID: "U1"})
+}
+
+func unreadableUser(t *testing.T, what string, u install.UserToken) {
+	t.Helper()
+	if u.Token != "" || u.RefreshToken != "" || u.Reason != install.ReasonUnreadable || len(u.Scopes) != 2 {
+		t.Errorf("%s: it opens, or does not say that it does not: %+v", what, u)
+	}
+}
+
+func TestCopiedUserTokenDoesNotOpen(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f fixture) {
+		h := install.Holder{Key: key("A1", "E1", "T1"), UserID: "U1"}
+		const copied = "UPDATE user_tokens SET token = (SELECT token FROM user_tokens WHERE %s), refresh_token = (SELECT refresh_token FROM user_tokens WHERE %[1]s) WHERE app_id = 'A1' AND enterprise_id = 'E1' AND team_id = 'T1' AND user_id = 'U1'"
+		for name, statement := range map[string]string{
+			"another person":        fmt.Sprintf(copied, "user_id = 'U2'"),
+			"another workspace":     fmt.Sprintf(copied, "team_id = 'T2'"),
+			"another enterprise":    fmt.Sprintf(copied, "enterprise_id = 'E2'"),
+			"another app":           fmt.Sprintf(copied, "app_id = 'A2'"),
+			"columns changed about": "UPDATE user_tokens SET token = refresh_token, refresh_token = token",
+			"the bot's":             "UPDATE user_tokens SET token = (SELECT token FROM connections WHERE app_id = 'A1' AND enterprise_id = 'E1' AND team_id = 'T1')",
+			"a row passed on":       "UPDATE user_tokens SET user_id = 'U9' WHERE app_id = 'A1' AND enterprise_id = 'E1' AND team_id = 'T1' AND user_id = 'U1'",
+			"half a box":            "UPDATE user_tokens SET refresh_token = substr(refresh_token, 1, 20)",
+		} {
+			for _, k := range []install.Key{h.Key, key("A1", "E1", "T2"), key("A1", "E2", "T1"), key("A2", "E1", "T1")} {
+				put(t, f, full(k))
+				grant(t, f, person(k, "U1"))
+			}
+			grant(t, f, person(h.Key, "U2"))
+			exec(t, f, statement)
+			at := h
+			if name == "a row passed on" {
+				at.UserID = "U9"
+			}
+			unreadableUser(t, name, findUser(t, f, at))
+			users, err := f.Users(t.Context(), h.Key)
+			if err != nil || !slices.ContainsFunc(users, func(u install.UserToken) bool { return u.Holder == at && u.Reason == install.ReasonUnreadable }) {
+				t.Errorf("%s, Users: %v, %v", name, users, err)
+			}
+			exec(t, f, "DELETE FROM user_tokens")
+		}
+		grant(t, f, person(h.Key, "U1"))
+		exec(t, f, "UPDATE connections SET token = (SELECT token FROM user_tokens) WHERE app_id = 'A1' AND enterprise_id = 'E1' AND team_id = 'T1'")
+		c, err := f.Find(t.Context(), h.Key)
+		unreadable(t, "a person's token as the bot's", c, err)
+	})
+}
+
+func TestLostKeyOfAPerson(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f fixture) {
+		c := put(t, f, full(key("A1", "E1", "T1")))
+		u := person(c.Key, "U1")
+		u.Reason = "beneath"
+		grant(t, f, u)
+		u.ConnectionID = c.ID
+		stranger, keyless := openWith(t, f.url, ring(t, storage.NewKey())), openWith(t, f.url, nil)
+		for name, db := range map[string]*storage.DB{"other key": stranger, "no key": keyless} {
+			unreadableUser(t, name, findUser(t, db, u.Holder))
+			unreadableUser(t, name+", UpdateUser", updateUser(t, db, u.Holder, func(u *install.UserToken) { u.Tries++ }))
+		}
+		if err := keyless.PutUser(t.Context(), person(c.Key, "U2")); !errors.Is(err, storage.ErrNoKey) || strings.Contains(err.Error(), "xox") {
+			t.Errorf("PutUser without a key: %v", err)
+		}
+		// The key is found again, and nothing is lost.
+		u.Tries = 2
+		sameUser(t, "with the key", findUser(t, f, u.Holder), u)
+
+		// A new token makes the row good again for the new key, and nothing old is mixed in.
+		got := updateUser(t, stranger, u.Holder, func(u *install.UserToken) { u.Token, u.Reason = "xoxp-new", "" })
+		if got.Token != "xoxp-new" || got.RefreshToken != "" || got.Reason != "" {
+			t.Errorf("after a new token: %+v", got)
+		}
+		unreadableUser(t, "with the key of before", findUser(t, f, u.Holder))
+		got = updateUser(t, stranger, u.Holder, func(u *install.UserToken) { u.RefreshToken = "xoxe-new" })
+		if got.Token != "xoxp-new" || got.RefreshToken != "xoxe-new" {
+			t.Error("the other secret was lost")
+		}
+
+		// A word that the token is dead drops it, readable or not.
+		got = updateUser(t, f, u.Holder, func(u *install.UserToken) { u.Reason = install.ReasonTokenRevoked })
+		if got.Reason != install.ReasonTokenRevoked {
+			t.Errorf("dead because of %q", got.Reason)
+		}
+		if n := f.count(t, "SELECT length(token) + length(refresh_token) FROM user_tokens"); n != 0 {
+			t.Errorf("%d sealed bytes are left of a dead token", n)
+		}
+	})
+}

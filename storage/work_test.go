@@ -1,0 +1,360 @@
+package storage_test
+
+// The lists of work leave out what must be left alone, and hand out nothing twice; budgets hold for all processes together.
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"switchboard/install"
+)
+
+func TestDue(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f fixture) {
+		now := t0.Add(time.Hour)
+		chain := func(renew, lease time.Duration) install.Chain {
+			c := install.Chain{Token: "xoxe.xoxb-1", RefreshToken: "xoxe-1"}
+			if renew != 0 {
+				c.RenewAt = now.Add(renew)
+			}
+			if lease != 0 {
+				c.LeaseUntil = now.Add(lease)
+			}
+			return c
+		}
+		bot := func(team string, state install.State, chain install.Chain) install.Key {
+			c := full(key("A1", "", team))
+			c.State, c.Chain = state, chain
+			return put(t, f, c).Key
+		}
+		user := func(k install.Key, id string, chain install.Chain) {
+			u := person(k, id)
+			u.Chain = chain
+			grant(t, f, u)
+		}
+		third := bot("third", install.Active, chain(-3*time.Minute, 0))
+		user(third, "second", chain(-4*time.Minute, -time.Second))
+		bot("first", install.ReconnectRequired, chain(-5*time.Minute, -time.Hour))
+		last := bot("last", install.Retrying, chain(-time.Microsecond, 0)) // (before) the moment it is due
+		user(last, "at once", chain(-2*time.Microsecond, 0))               // the lease ends at this moment
+		updateUser(t, f, install.Holder{Key: last, UserID: "at once"}, func(u *install.UserToken) { u.LeaseUntil = now })
+		bot("now", install.Active, install.Chain{Token: "xoxb", RenewAt: now})
+
+		// Not due, leased, not renewed at all, or on a connection to be left alone.
+		early := bot("early", install.Active, chain(time.Microsecond, 0))
+		user(early, "early", chain(time.Microsecond, 0))
+		leased := bot("leased", install.Active, chain(-time.Hour, time.Microsecond))
+		user(leased, "leased", chain(-time.Hour, time.Microsecond))
+		user(bot("never", install.Active, chain(0, 0)), "never", chain(0, 0))
+		user(bot("paused", install.Paused, chain(-time.Hour, 0)), "paused", chain(-time.Hour, 0))
+		gone := bot("gone", install.Active, chain(-time.Hour, 0))
+		user(gone, "gone", chain(-time.Hour, 0))
+		exec(t, f, "UPDATE connections SET state = 'removed' WHERE team_id = 'gone'") // as a release that knows no people does
+
+		holder := func(team, user string) install.Holder { return install.Holder{Key: key("A1", "", team), UserID: user} }
+		want := []install.Holder{holder("first", ""), holder("third", "second"), holder("third", ""), holder("last", "at once"), holder("last", ""), holder("now", "")}
+		for _, n := range []int{100, 6, 5, 2, 1, 0, -1} {
+			got, err := f.Due(t.Context(), now, n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want[:max(0, min(n, len(want)))], got, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("the most urgent %d (-want +got):\n%s", n, diff)
+			}
+		}
+		if got, err := f.Due(t.Context(), time.Time{}, 100); err != nil || len(got) != 0 {
+			t.Errorf("due at no time: %v, %v", got, err)
+		}
+	})
+}
+
+// The lease is a column like any other: of any number of callers who find the chain due one takes it.
+func testLeaseOnce(t *testing.T, f fixture) {
+	c := full(key("A-lease", "", "T1"))
+	c.RenewAt = t0
+	c = put(t, f, c)
+	u := person(c.Key, "U1")
+	u.RenewAt = t0
+	grant(t, f, u)
+	for name, claim := range map[string]func(take func(row *install.Chain)) error{
+		"bot": func(take func(*install.Chain)) error {
+			_, err := f.Update(t.Context(), c.Key, func(c *install.Connection) error { take(&c.Chain); return nil })
+			return err
+		},
+		"person": func(take func(*install.Chain)) error {
+			_, err := f.UpdateUser(t.Context(), u.Holder, func(u *install.UserToken) error { take(&u.Chain); return nil })
+			return err
+		},
+	} {
+		var won atomic.Int64
+		together(callers, func(i int) {
+			mine := false
+			if err := claim(func(row *install.Chain) {
+				if mine = !row.LeaseUntil.After(t0); mine {
+					row.LeaseUntil = t0.Add(time.Minute)
+				}
+			}); err != nil {
+				t.Error(err)
+			}
+			if mine {
+				won.Add(1)
+			}
+		})
+		if won.Load() != 1 {
+			t.Errorf("%s: %d of %d callers hold the lease", name, won.Load(), callers)
+		}
+	}
+}
+
+// every makes a connection of each mixture of what the lists ask for, and returns them in the order of check and trouble.
+func every(t *testing.T, f fixture) (all []install.Connection) {
+	t.Helper()
+	times := []time.Time{{}, t0, t0.Add(2 * time.Hour)}
+	for _, state := range []install.State{install.Active, install.Retrying, install.ReconnectRequired, install.Removed, install.Paused} {
+		for _, token := range []install.Secret{"", "xoxb-1"} {
+			for _, refresh := range []install.Secret{"", "xoxe-1"} {
+				for _, at := range times {
+					for _, noted := range times[:2] {
+						i := time.Duration(len(all)) * time.Microsecond
+						c := install.Connection{Key: key("A1", "E1", fmt.Sprintf("T%03d", len(all))), State: state, StateSince: t0.Add(-i),
+							Chain: install.Chain{Token: token, RefreshToken: refresh}, Notice: install.Notice{At: noted}}
+						if !at.IsZero() {
+							c.CheckAt, c.ExpiresAt = at.Add(-i), at
+						}
+						all = append(all, put(t, f, c))
+					}
+				}
+			}
+		}
+	}
+	renewing := full(key("A1", "", "renewing"))
+	renewing.RefreshToken, renewing.ExpiresAt, renewing.RenewAt, renewing.CheckAt = "", time.Time{}, t0, t0.Add(24*time.Hour)
+	return append(all, put(t, f, renewing))
+}
+
+func keysOf(all []install.Connection, order func(a, b install.Connection) int, fits func(c install.Connection) bool) (keys []install.Key) {
+	for _, c := range slices.SortedStableFunc(slices.Values(all), order) {
+		if fits(c) {
+			keys = append(keys, c.Key)
+		}
+	}
+	return keys
+}
+
+func TestWorkLists(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f fixture) {
+		ctx, all, now := t.Context(), every(t, f), t0.Add(time.Hour)
+		unordered := func(a, b install.Connection) int { return 0 }
+		left := func(c install.Connection) bool { return c.State == install.Removed || c.State == install.Paused }
+
+		want := keysOf(all, func(a, b install.Connection) int { return a.CheckAt.Compare(b.CheckAt) }, func(c install.Connection) bool {
+			return c.Token != "" && !left(c) && !c.CheckAt.After(now)
+		})
+		got, err := f.Unchecked(ctx, now, 1000)
+		firsts := slices.IndexFunc(want, func(k install.Key) bool { // those never checked are of one age
+			return !all[slices.IndexFunc(all, func(c install.Connection) bool { return c.Key == k })].CheckAt.IsZero()
+		})
+		byTeam := func(a, b install.Key) int { return strings.Compare(a.TeamID, b.TeamID) }
+		if len(got) >= firsts {
+			slices.SortFunc(got[:firsts], byTeam)
+		}
+		if diff := cmp.Diff(want, got); diff != "" || err != nil || firsts == 0 || firsts == len(want) {
+			t.Errorf("unchecked, error %v (-want +got):\n%s", err, diff)
+		}
+		if got, err := f.Unchecked(ctx, now, firsts+1); err != nil || len(got) != firsts+1 || got[firsts] != want[firsts] {
+			t.Errorf("the oldest %d: %v, %v", firsts+1, got, err)
+		}
+
+		want = keysOf(all, func(a, b install.Connection) int { return a.StateSince.Compare(b.StateSince) }, func(c install.Connection) bool {
+			return c.State == install.ReconnectRequired && c.Notice.At.IsZero() || c.State == install.Active && !c.Notice.At.IsZero()
+		})
+		if got, err := f.Untold(ctx, 1000); err != nil || !cmp.Equal(want, got) {
+			t.Errorf("untold, error %v (-want +got):\n%s", err, cmp.Diff(want, got))
+		}
+		if got, err := f.Untold(ctx, 3); err != nil || !cmp.Equal(want[:3], got) {
+			t.Errorf("three untold, error %v (-want +got):\n%s", err, cmp.Diff(want[:3], got))
+		}
+
+		want = keysOf(all, unordered, func(c install.Connection) bool {
+			return c.Token != "" && c.RefreshToken == "" && c.RenewAt.IsZero() && c.ExpiresAt.IsZero() && (c.State == install.Active || c.State == install.Retrying)
+		})
+		holders, err := f.LongLived(ctx, 1000)
+		var keys []install.Key
+		for _, h := range holders {
+			if h.UserID != "" {
+				t.Errorf("a person's token is among the bots': %v", h)
+			}
+			keys = append(keys, h.Key)
+		}
+		slices.SortFunc(keys, byTeam)
+		if diff := cmp.Diff(want, keys); diff != "" || err != nil {
+			t.Errorf("long-lived, error %v (-want +got):\n%s", err, diff)
+		}
+		if holders, err := f.LongLived(ctx, 2); err != nil || len(holders) != 2 {
+			t.Errorf("two long-lived: %v, %v", holders, err)
+		}
+		for _, n := range []int{0, -1} {
+			unchecked, err1 := f.Unchecked(ctx, now, n)
+			untold, err2 := f.Untold(ctx, n)
+			longLived, err3 := f.LongLived(ctx, n)
+			if len(unchecked)+len(untold)+len(longLived) != 0 || err1 != nil || err2 != nil || err3 != nil {
+				t.Errorf("%d of each: %v %v %v", n, unchecked, untold, longLived)
+			}
+		}
+
+		counts := map[install.State]int{}
+		for _, c := range all {
+			counts[c.State]++
+		}
+		if got, err := f.Count(ctx); err != nil || !cmp.Equal(counts, got) {
+			t.Errorf("counts, error %v (-want +got):\n%s", err, cmp.Diff(counts, got))
+		}
+	})
+}
+
+// spends calls Spend n times at once and returns how often it was granted.
+func spends(t *testing.T, f fixture, b install.Budget, n int, at func(i int) time.Time) int {
+	t.Helper()
+	var granted atomic.Int64
+	together(n, func(i int) {
+		ok, err := f.Spend(t.Context(), b, 1, at(i))
+		if err != nil {
+			t.Error(err)
+		}
+		if ok {
+			granted.Add(1)
+		}
+	})
+	return int(granted.Load())
+}
+
+func TestBudget(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f fixture) {
+		ctx := t.Context()
+		b := install.Budget{Name: "one", Interval: time.Second / 8, Burst: 20}
+		all := func(now time.Time) func(int) time.Time { return func(int) time.Time { return now } }
+		spend := func(b install.Budget, n int, now time.Time) bool {
+			t.Helper()
+			ok, err := f.Spend(ctx, b, n, now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return ok
+		}
+
+		// The first ones of all make the row, together; then it refills by one every interval, and no further than a burst.
+		if n := spends(t, f, b, callers, all(t0)); n != b.Burst {
+			t.Errorf("%d calls of a burst of %d", n, b.Burst)
+		}
+		if n := spends(t, f, b, callers, all(t0.Add(5*b.Interval))); n != 5 {
+			t.Errorf("%d calls after 5 intervals", n)
+		}
+		if n := spends(t, f, b, callers, all(t0.Add(6*b.Interval-time.Microsecond))); n != 0 {
+			t.Errorf("%d calls before the next interval was over", n)
+		}
+		idle := t0.Add(time.Hour)
+		if n := spends(t, f, b, callers, all(idle)); n != b.Burst {
+			t.Errorf("%d calls after an hour", n)
+		}
+		if other := (install.Budget{Name: "another", Interval: b.Interval, Burst: 3}); spends(t, f, other, callers, all(idle)) != 3 {
+			t.Error("budgets are not apart")
+		}
+
+		// All or nothing, and never more than a burst, also when it has been full for ever.
+		later := idle.Add(time.Hour)
+		for _, take := range []struct {
+			n    int
+			want bool
+		}{{b.Burst + 1, false}, {-1, false}, {b.Burst - 2, true}, {3, false}, {0, true}, {2, true}, {1, false}} {
+			if got := spend(b, take.n, later); got != take.want {
+				t.Errorf("take %d: %v", take.n, got)
+			}
+		}
+		if fresh := (install.Budget{Name: "fresh", Interval: time.Second, Burst: 2}); spend(fresh, 3, t0) || !spend(fresh, 2, t0) {
+			t.Error("a new budget holds more or less than a burst")
+		}
+
+		// A clock that is behind gets nothing of what is gone, and refills nothing for the others.
+		for _, behind := range []time.Duration{time.Microsecond, time.Minute, 24 * time.Hour} {
+			if spend(b, 1, later.Add(-behind)) {
+				t.Errorf("a clock %v behind got a call", behind)
+			}
+		}
+		if spend(b, 1, later) {
+			t.Error("a clock that was behind refilled the budget")
+		}
+
+		// An interval that is no whole number of microseconds is rounded to the slow side.
+		thirds := install.Budget{Name: "thirds", Interval: time.Second / 3, Burst: 1}
+		if !spend(thirds, 1, t0) || spend(thirds, 1, t0.Add(333333*time.Microsecond)) || !spend(thirds, 1, t0.Add(333334*time.Microsecond)) {
+			t.Error("a third of a second is not what it should be")
+		}
+	})
+}
+
+// Replicas whose clocks differ: whatever they ask for, no more is granted than the foremost clock allows, and no less.
+func TestBudgetWithSkewedClocks(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f fixture) {
+		b := install.Budget{Name: "skewed", Interval: time.Second, Burst: 10}
+		now := t0
+		granted := spends(t, f, b, callers, func(int) time.Time { return now })
+		for range 20 {
+			now = now.Add(2500 * time.Millisecond)
+			granted += spends(t, f, b, callers, func(i int) time.Time {
+				if i%2 == 0 {
+					return now
+				}
+				return now.Add(-time.Duration(i) * time.Second)
+			})
+		}
+		if want := b.Burst + int(now.Sub(t0)/b.Interval); granted != want {
+			t.Errorf("%d calls in %v, want %d", granted, now.Sub(t0), want)
+		}
+	})
+}
+
+func TestClosedBudget(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f fixture) {
+		ctx := t.Context()
+		closed := func(b install.Budget, until time.Time) {
+			t.Helper()
+			if err := f.ClosedUntil(ctx, b, until); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, b := range []install.Budget{{Name: "new", Interval: time.Second, Burst: 5}, {Name: "used", Interval: time.Second, Burst: 5}} {
+			if b.Name == "used" && !must(f.Spend(ctx, b, 5, t0)) {
+				t.Error("a new budget is empty")
+			}
+			until := t0.Add(time.Minute)
+			closed(b, until)
+			closed(b, until.Add(-30*time.Second)) // never opens earlier than somebody said
+			for _, at := range []time.Duration{-time.Minute, -time.Second, 0, time.Second - time.Microsecond} {
+				if must(f.Spend(ctx, b, 1, until.Add(at))) {
+					t.Errorf("%s: a call %v after the end", b.Name, at)
+				}
+			}
+			if !must(f.Spend(ctx, b, 1, until.Add(time.Second))) || must(f.Spend(ctx, b, 1, until.Add(time.Second))) {
+				t.Errorf("%s: it does not open empty", b.Name)
+			}
+			closed(b, t0) // and does not refill what was spent since
+			if must(f.Spend(ctx, b, 1, until.Add(time.Second))) {
+				t.Errorf("%s: closing it opened it", b.Name)
+			}
+		}
+	})
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
