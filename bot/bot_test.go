@@ -32,6 +32,7 @@ func TestHandlersAreChecked(t *testing.T) {
 		{"an event without its scope", []Handler{event("app_mention")}, "app_mentions:read"},
 		{"message as an event", []Handler{event("message")}, "use OnMessage"},
 		{"a message handler that listens nowhere", []Handler{OnMessage(".", nil, "chat:write")}, "no scope that says where"},
+		{"a user scope with a space", []Handler{OnAction("a", nil).ActsFor("chat:write ")}, `scope "chat:write "`},
 		{"an action without an id", []Handler{OnAction("", nil)}, "1 to 255"},
 	} {
 		in, err := install.New(install.Config{PublicURL: "http://127.0.0.1", Store: struct{ install.Store }{}})
@@ -54,6 +55,9 @@ func TestManifestRules(t *testing.T) {
 	if got := fmt.Sprintf("%s %s %s", m.OAuth.Scopes.Bot, m.Settings.Events.BotEvents, m.Settings.Events.URL); got != "[chat:write commands im:history] [app_uninstalled message.im tokens_revoked] https://bot.example.com/slack/events" {
 		t.Errorf("manifest: %s", got)
 	}
+	if len(m.OAuth.Scopes.User) > 0 {
+		t.Errorf("user scopes that nobody declared: %s", m.OAuth.Scopes.User)
+	}
 	long := strings.Repeat("x", 200)
 	for _, test := range []struct {
 		name     string
@@ -69,6 +73,7 @@ func TestManifestRules(t *testing.T) {
 		{"plain http", profile, ok, "http://a.example", "https address"},
 		{"no scopes", profile, nil, "https://a.example", "0 bot scopes"},
 		{"a scope that is none", profile, []Handler{OnAction("a", nil, "Chat Write")}, "https://a.example", "not a scope's name"},
+		{"a user scope that is none", profile, []Handler{OnAction("a", nil, "chat:write").ActsFor("Search Read")}, "https://a.example", "not a scope's name"},
 	} {
 		if _, err := NewManifest(test.profile, test.handlers, test.url); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, want %q", test.name, err, test.want)

@@ -77,7 +77,7 @@ func stage(t *testing.T, handlers ...bot.Handler) (sim *slacksim.Sim, finish fun
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := db.Put(ctx, install.Connection{Key: install.Key{AppID: granted.AppID, TeamID: granted.Team.ID}, Token: install.Secret(granted.AccessToken),
+	if _, _, err := db.Put(ctx, install.Connection{Key: install.Key{AppID: granted.AppID, TeamID: granted.Team.ID}, Chain: install.Chain{Token: install.Secret(granted.AccessToken)},
 		BotUserID: granted.BotUserID, Scopes: install.SplitScopes(granted.Scope), State: install.Active, InstalledAt: time.Now()}); err != nil {
 		t.Fatal(err)
 	}

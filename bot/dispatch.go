@@ -273,8 +273,17 @@ func (b *Bot) unavailable(ctx context.Context, t *Turn, err error) Reply {
 		}
 		return Reply{Text: text}
 	}
+	if t.Renewing() {
+		t.Log.WarnContext(ctx, "open connection", "slack_error", install.SlackError(err), "cause", install.Cause(err))
+		return b.renewing(t)
+	}
 	b.log.ErrorContext(ctx, "open connection", "ref", t.Ref, "key", t.Key.String(), "cause", err)
 	return Reply{Text: fmt.Sprintf("%s can't reach its records right now. Nothing was changed. Try again in a few minutes. Reference: %s.", app, t.Ref)}
+}
+
+// renewing is what a person reads when the access ran out and Slack gives no new one just now.
+func (b *Bot) renewing(t *Turn) Reply {
+	return Reply{Text: fmt.Sprintf("%s couldn't renew its access with Slack just now. Nothing was changed; it is tried again by itself. Try again in a minute. Reference: %s.", b.install.App().Name, t.Ref)}
 }
 
 // notAllowed is what a person reads when the workspace did not grant what the handler needs.
@@ -299,6 +308,9 @@ func (b *Bot) failed(ctx context.Context, t *Turn, h Handler, err error) Reply {
 		return Reply{Text: user.Text}
 	}
 	b.logFailure(ctx, t, h, err)
+	if errors.Is(err, install.ErrRenewing) {
+		return b.renewing(t) // of a person's own access: see AsUser
+	}
 	return Reply{Text: "Something went wrong on our side. Nothing was changed. Try again in a moment. Reference: " + t.Ref + "."}
 }
 
@@ -364,7 +376,7 @@ func (b *Bot) handle(ctx context.Context, e Event) error {
 	t := &Turn{Key: e.Key, Install: b.install, Ref: ref, Log: b.log.With("ref", ref, "key", e.Key.String())}
 	if !lifecycle(e.Type) { // there the token is dead already
 		if t, err = b.turn(ctx, e.Key, ref, eventOpenBudget); err != nil && !errors.Is(err, install.ErrNotConnected) {
-			return err
+			return err // our records are silent, or its access is being renewed: tried again
 		}
 	}
 	connected := t.Slack != nil

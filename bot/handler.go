@@ -39,6 +39,8 @@ type Handler struct {
 	About  string   // commands: what Slack shows in its menu
 	Usage  string   // commands: the hint behind the name
 
+	UserScopes []string // permissions it needs of a person to act for them: see ActsFor
+
 	always  bool
 	pattern *regexp.Regexp
 	run     func(ctx context.Context, t *Turn, payload any) (Reply, error)
@@ -70,7 +72,37 @@ type Turn struct {
 }
 
 // Health says from our records how the connection is, without another look-up.
-func (t *Turn) Health() install.Health { return t.Install.Assess(t.Connection, t.openErr) }
+func (t *Turn) Health() install.Health {
+	if t.Renewing() {
+		return t.Install.Assess(t.Connection, nil) // our records answered; it is Slack that didn't
+	}
+	return t.Install.Assess(t.Connection, t.openErr)
+}
+
+// Renewing reports that t.Slack is nil because the access ran out and couldn't be renewed just now. That is tried again by
+// itself.
+func (t *Turn) Renewing() bool { return errors.Is(t.openErr, install.ErrRenewing) }
+
+// AsUser returns a client that acts for the person who acted, as far as they allowed it (see ActsFor). It blocks for the
+// store, and until ctx ends for a token that has to be renewed. If they allowed nothing, the error is ErrNotConnected and
+// at the same time a UserError that says where to allow it; install.ErrRenewing when their token couldn't be renewed.
+func (t *Turn) AsUser(ctx context.Context) (*slack.Client, error) {
+	err := install.ErrNotConnected
+	if t.UserID != "" {
+		var u install.UserToken
+		if u, err = t.Install.OpenUser(ctx, t.Key, t.UserID); err == nil {
+			return t.Install.UserClient(u), nil
+		}
+	}
+	if errors.Is(err, install.ErrNotConnected) {
+		text := t.Install.App().Name + " may not act for you here. Nothing was changed."
+		if url := t.Health().GrantURL; url != "" {
+			text += " To allow it, open " + url
+		}
+		err = errors.Join(err, &UserError{Text: text})
+	}
+	return nil, err
+}
 
 // UserError is an error with a text for the person who acted. Any other error is told as "something went wrong" with a
 // reference.
@@ -126,6 +158,13 @@ func OnAction(id string, run func(ctx context.Context, t *Turn, a *slack.Interac
 // then. Without it people are told that the app isn't connected, and events are dropped.
 func (h Handler) Always() Handler { h.always = true; return h }
 
+// ActsFor declares what the handler needs of a person to act for them (user scopes). Each person who installs or reconnects
+// the app is asked for it; Turn.AsUser has what came of it.
+func (h Handler) ActsFor(scopes ...string) Handler {
+	h.UserScopes = slices.Concat(h.UserScopes, scopes)
+	return h
+}
+
 // Describe sets what Slack shows of a command.
 func (h Handler) Describe(about, usage string) Handler { h.About, h.Usage = about, usage; return h }
 
@@ -167,7 +206,7 @@ func (h Handler) check() error {
 	default:
 		return fmt.Errorf("handler %q: unknown kind", h.Name)
 	}
-	for _, s := range h.Scopes {
+	for _, s := range slices.Concat(h.Scopes, h.UserScopes) {
 		if strings.TrimSpace(s) != s || s == "" {
 			return fmt.Errorf("%s %q: scope %q", h.Kind, h.Name, s)
 		}

@@ -51,7 +51,8 @@ type Manifest struct {
 	OAuth struct {
 		RedirectURLs []string `yaml:"redirect_urls" json:"redirect_urls"`
 		Scopes       struct {
-			Bot []string `yaml:"bot" json:"bot"`
+			Bot  []string `yaml:"bot" json:"bot"`
+			User []string `yaml:"user,omitempty" json:"user,omitempty"`
 		} `yaml:"scopes" json:"scopes"`
 	} `yaml:"oauth_config" json:"oauth_config"`
 	Settings struct {
@@ -108,9 +109,10 @@ func NewManifest(p Profile, handlers []Handler, publicURL string) (Manifest, err
 	slices.Sort(events)
 	slices.SortFunc(m.Features.Commands, func(a, b ManifestCommand) int { return cmp.Compare(a.Command, b.Command) })
 	m.OAuth.RedirectURLs = []string{publicURL + "/slack/oauth_redirect"}
-	m.OAuth.Scopes.Bot = install.ScopeNames(Scopes(handlers))
+	m.OAuth.Scopes.Bot, m.OAuth.Scopes.User = install.ScopeNames(Scopes(handlers)), install.ScopeNames(UserScopes(handlers))
 	m.Settings.Events.URL, m.Settings.Events.BotEvents = requests, slices.Compact(events)
 	m.Settings.Interactivity.URL = requests
+	m.Settings.Rotation = true // a token that is stolen ends by itself; install renews ours
 	return m, m.check()
 }
 
@@ -161,7 +163,10 @@ func (m Manifest) check() error {
 	if len(m.OAuth.Scopes.Bot) == 0 || len(m.OAuth.Scopes.Bot) > 255 {
 		bad("%d bot scopes, Slack allows 1 to 255", len(m.OAuth.Scopes.Bot))
 	}
-	for _, s := range m.OAuth.Scopes.Bot {
+	if n := len(m.OAuth.Scopes.User); n > 255 {
+		bad("%d user scopes, Slack allows 255", n)
+	}
+	for _, s := range slices.Concat(m.OAuth.Scopes.Bot, m.OAuth.Scopes.User) {
 		if !scopeName.MatchString(s) {
 			bad("scope %q is not a scope's name", s)
 		}

@@ -41,6 +41,13 @@ var scopeWords = map[string]install.Scope{
 	"conversations.connect:read": {Label: "See shared channel invitations", Why: "To follow invitations to shared channels."},
 }
 
+// userScopeWords is scopeWords for what people let the app do for them. The same name allows more there than it allows a
+// bot (im:history is all of their direct messages), so no words are shared.
+var userScopeWords = map[string]install.Scope{
+	"chat:write":          {Label: "Send messages as you", Why: "To write in your name when you ask it to."},
+	"users.profile:write": {Label: "Change your profile and status", Why: "To set your status when you ask it to."},
+}
+
 // DescribeScope returns a permission with its label and reason.
 func DescribeScope(name string) install.Scope {
 	s, ok := scopeWords[name]
@@ -60,11 +67,31 @@ func Scopes(handlers []Handler) []install.Scope {
 			names = append(names, "commands")
 		}
 	}
+	return described(names, DescribeScope)
+}
+
+// UserScopes returns the permissions that handlers need of a person to act for them, sorted by name.
+func UserScopes(handlers []Handler) []install.Scope {
+	var names []string
+	for _, h := range handlers {
+		names = append(names, h.UserScopes...)
+	}
+	return described(names, func(name string) install.Scope {
+		s, ok := userScopeWords[name]
+		if !ok {
+			s = install.Scope{Label: "Use " + name + " as you", Why: "Needed by one of its features, for people who allow it."}
+		}
+		s.Name = name
+		return s
+	})
+}
+
+func described(names []string, describe func(string) install.Scope) []install.Scope {
 	slices.Sort(names)
 	names = slices.Compact(names)
 	scopes := make([]install.Scope, len(names))
 	for i, n := range names {
-		scopes[i] = DescribeScope(n)
+		scopes[i] = describe(n)
 	}
 	return scopes
 }

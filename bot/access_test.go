@@ -1,0 +1,143 @@
+package bot
+
+// Access that can't be had at this moment, and access to act for a person.
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/slack-go/slack"
+	"github.com/slack-go/slack/slackevents"
+
+	"switchboard/install"
+)
+
+func TestActsFor(t *testing.T) {
+	status := OnCommand("/away", nil, "chat:write").Describe("sets your status", "").ActsFor("users.profile:write")
+	handlers := []Handler{status, OnAction("a", nil, "chat:write").ActsFor("search:read", "users.profile:write")}
+	if got := install.ScopeNames(UserScopes(handlers)); fmt.Sprint(got) != "[search:read users.profile:write]" {
+		t.Errorf("user scopes: %s", got)
+	}
+	if got := install.ScopeNames(Scopes(handlers)); fmt.Sprint(got) != "[chat:write commands]" {
+		t.Errorf("a person's permissions are not the bot's: %s", got)
+	}
+	for _, s := range UserScopes(handlers) {
+		if s.Label == "" || s.Why == "" || s.Label == DescribeScope(s.Name).Label {
+			t.Errorf("not in words of its own: %+v", s)
+		}
+	}
+	if got := status.ActsFor("chat:write").UserScopes; len(got) != 2 || len(status.UserScopes) != 1 {
+		t.Errorf("ActsFor changes what it was called on: %s %s", got, status.UserScopes)
+	}
+	m, err := NewManifest(Profile{Name: "App", Description: "An app."}, handlers, "https://bot.example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := json.Marshal(m.OAuth.Scopes)
+	if want := `{"bot":["chat:write","commands"],"user":["search:read","users.profile:write"]}`; err != nil || string(out) != want {
+		t.Errorf("manifest: %s %v", out, err)
+	}
+	if out, err := json.Marshal(Manifest{}.OAuth.Scopes); err != nil || strings.Contains(string(out), "user") {
+		t.Errorf("without user scopes: %s %v", out, err)
+	}
+}
+
+// endedStore has one connection, whose token ended and whose renewal finds the database closed to writes.
+type endedStore struct{ install.Store }
+
+func (endedStore) Find(_ context.Context, k install.Key) (install.Connection, error) {
+	return install.Connection{ID: "con_1", Key: k, State: install.Active, Chain: install.Chain{Token: "ended", RefreshToken: "next", ExpiresAt: time.Unix(1, 0)}}, nil
+}
+
+func (endedStore) Journaled() ([]install.Pair, error) { return nil, nil }
+
+func (endedStore) Update(context.Context, install.Key, func(*install.Connection) error) (install.Connection, error) {
+	return install.Connection{}, errors.New("read-only")
+}
+
+func botOn(t *testing.T, store install.Store, handlers ...Handler) *Bot {
+	t.Helper()
+	in, err := install.New(install.Config{App: install.App{Name: "Parrot"}, PublicURL: "https://bot.example.com", Store: store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := New(Config{Install: in, Handlers: handlers, SigningSecrets: []install.Secret{"s"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestAccessThatCannotBeRenewedNow(t *testing.T) {
+	var ran, knew bool
+	needs := OnCommand("/needs", func(context.Context, *Turn, *slack.SlashCommand) (Reply, error) { ran = true; return Reply{}, nil }).Describe("needs access", "")
+	always := OnCommand("/always", func(_ context.Context, t *Turn, _ *slack.SlashCommand) (Reply, error) {
+		knew = t.Renewing() && t.Slack == nil && t.Health().Found && t.Health().Reason != install.ReasonRecordsSilent
+		return Reply{Text: "Here I am."}, nil
+	}).Describe("works without", "").Always()
+	hears := OnEvent("app_mention", func(context.Context, *Turn, *slackevents.AppMentionEvent) error { ran = true; return nil }, "app_mentions:read")
+	b := botOn(t, endedStore{}, needs, always, hears)
+	ctx, cancel := context.WithTimeout(context.Background(), ackBudget)
+	defer cancel()
+	key := install.Key{AppID: "A1", TeamID: "T1"}
+
+	r := b.immediate(ctx, needs, key, func(*Turn) {}, &slack.SlashCommand{})
+	want := "Parrot couldn't renew its access with Slack just now. Nothing was changed; it is tried again by itself. Try again in a minute. Reference: " + r.ref + "."
+	if r.reply.Text != want || ran {
+		t.Errorf("%q, ran: %v", r.reply.Text, ran)
+	}
+	if r := b.immediate(ctx, always, key, func(*Turn) {}, &slack.SlashCommand{}); r.reply.Text != "Here I am." || !knew {
+		t.Errorf("%q, knew: %v", r.reply.Text, knew)
+	}
+	body := []byte(`{"type":"event_callback","event_id":"Ev1","event":{"type":"app_mention","user":"U1","text":"hi"}}`)
+	if err := b.handle(ctx, Event{ID: "Ev1", Type: "app_mention", Key: key, Body: body}); !errors.Is(err, install.ErrRenewing) || ran {
+		t.Errorf("an event must come again: %v, ran: %v", err, ran)
+	}
+	if r := b.failed(ctx, &Turn{Ref: "7F3K2QX", Log: b.log}, needs, fmt.Errorf("act: %w", install.ErrRenewing)); !strings.Contains(r.Text, "couldn't renew its access") {
+		t.Errorf("a person's own access: %q", r.Text)
+	}
+	b.tasks.Wait()
+}
+
+// peopleStore has one connection, and one person who let the app act for them.
+type peopleStore struct{ install.Store }
+
+func (peopleStore) Find(_ context.Context, k install.Key) (install.Connection, error) {
+	return install.Connection{ID: "con_1", Key: k, State: install.Active, Chain: install.Chain{Token: "bot"}}, nil
+}
+
+func (peopleStore) FindUser(_ context.Context, h install.Holder) (install.UserToken, error) {
+	if h.UserID != "U1" {
+		return install.UserToken{}, install.ErrNotFound
+	}
+	return install.UserToken{Holder: h, Chain: install.Chain{Token: "theirs"}}, nil
+}
+
+func TestAsUser(t *testing.T) {
+	ctx := context.Background()
+	b := botOn(t, peopleStore{})
+	turn, err := b.turn(ctx, install.Key{AppID: "A1", TeamID: "T1"}, "7F3K2QX", time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for user, allowed := range map[string]bool{"U1": true, "U2": false, "": false} {
+		turn.UserID = user
+		client, err := turn.AsUser(ctx)
+		if allowed {
+			if err != nil || client == nil {
+				t.Errorf("%s: %v", user, err)
+			}
+			continue
+		}
+		var told *UserError
+		if client != nil || !errors.Is(err, install.ErrNotConnected) || !errors.As(err, &told) ||
+			!strings.Contains(told.Text, "https://bot.example.com/slack/install?connection=con_1") {
+			t.Errorf("%q: %v", user, err)
+		}
+	}
+}
