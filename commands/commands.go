@@ -46,7 +46,7 @@ func App() install.App {
 			"You write to it in a direct message, or mention it in a channel, and it answers there.",
 			"Its Home tab shows the same facts: permissions and why, who installed it, who can mend it.",
 		},
-		DataKept: "The workspace's name and id, who installed the app and when, the permissions granted, and its access, encrypted. " +
-			"Messages are answered and not kept. On removal the access is erased at once.",
+		DataKept: "The workspace's name and id, who installed the app and when, the permissions granted, what happened to the connection, " +
+			"and its access, encrypted. Messages are answered and not kept. On removal the access is erased at once, the rest after a while.",
 	}
 }

@@ -28,7 +28,7 @@ var connection = bot.OnCommand("/connection", func(ctx context.Context, t *bot.T
 	return answer(ctx, t, c.Text, private), nil
 }, "chat:write", "users:read", "team:read").
 	Always().
-	Describe("Shows whether this app works here, and what to do if not", "[status | help]")
+	Describe("Shows whether this app works here, and what to do if not", "[status | history | disconnect | help]")
 
 // audience is who reads an answer.
 type audience int
@@ -48,6 +48,11 @@ func answer(ctx context.Context, t *bot.Turn, words string, to audience) bot.Rep
 	switch {
 	case len(said) == 0 && to == private, known("status", "working", "works"):
 		return status(ctx, t, to)
+	case known("history"):
+		return history(ctx, t, to)
+	case known("disconnect", "uninstall", "remove"):
+		sure := len(said) == 2 && strings.EqualFold(said[0], "disconnect") && strings.EqualFold(said[1], confirmation)
+		return disconnect(ctx, t, to, sure)
 	case len(said) == 0, known("help", "hi", "hello", "hey", "thanks", "thank"):
 		return help(t, "")
 	case len(said) == 1 && plainWord.MatchString(said[0]):
@@ -71,7 +76,7 @@ func status(ctx context.Context, t *bot.Turn, to audience) bot.Reply {
 }
 
 func statusFor(_ context.Context, t *bot.Turn, who viewer) bot.Reply {
-	if t.Slack == nil {
+	if t.Slack == nil && !t.Renewing() {
 		// No token to ask with: what we know is all there is.
 		return statusReply(t, t.Health(), who, false)
 	}
@@ -91,7 +96,7 @@ func live(ctx context.Context, t *bot.Turn, who viewer) bot.Reply {
 
 // pressedCheck is *Check again* on a status, in a message or in the App Home.
 var pressedCheck = bot.OnAction(actionCheck, func(ctx context.Context, t *bot.Turn, a *slack.InteractionCallback) (bot.Reply, error) {
-	if err := mustKeep(ctx, t); err != nil {
+	if err := mustKeep(ctx, t, "do that"); err != nil {
 		return bot.Reply{}, err
 	}
 	if a.View.Type == slack.VTHomeTab {
@@ -113,7 +118,7 @@ var pressedCheck = bot.OnAction(actionCheck, func(ctx context.Context, t *bot.Tu
 
 // pressedTest is *Send a test message*: the shortest proof that the connection can write.
 var pressedTest = bot.OnAction(actionTest, func(ctx context.Context, t *bot.Turn, a *slack.InteractionCallback) (bot.Reply, error) {
-	if err := mustKeep(ctx, t); err != nil {
+	if err := mustKeep(ctx, t, "do that"); err != nil {
 		return bot.Reply{}, err
 	}
 	text := "This is the test message you asked for. " + t.Install.App().Name + " can write to you in this workspace."
@@ -186,7 +191,8 @@ func standingOf(ctx context.Context, t *bot.Turn) (standing, error) {
 	if !ours && c.EnterpriseID != "" {
 		// On Grid a person belongs to the organisation; the flags then speak of the workspace asked about.
 		ours = u.Enterprise.EnterpriseID == c.EnterpriseID
-		admin = admin || u.Enterprise.IsAdmin || u.Enterprise.IsOwner
+		// An admin of one workspace doesn't decide for the others of an organisation.
+		admin = admin && !c.Org() || u.Enterprise.IsAdmin || u.Enterprise.IsOwner || u.Enterprise.IsPrimaryOwner
 	}
 	switch {
 	case !ours || u.IsStranger || u.Deleted || u.IsRestricted || u.IsUltraRestricted:
@@ -197,18 +203,29 @@ func standingOf(ctx context.Context, t *bot.Turn) (standing, error) {
 	return member, nil
 }
 
-// mustKeep refuses people who press what is not theirs to press, in words for them.
-func mustKeep(ctx context.Context, t *bot.Turn) error {
+// mustKeep refuses people who want to do what is not theirs to do, in words for them. doing completes "Only admins can".
+func mustKeep(ctx context.Context, t *bot.Turn, doing string) error {
+	if t.Health().Reason == install.ReasonRecordsSilent {
+		return &bot.UserError{Text: recordsSilent(t)}
+	}
 	is, err := standingOf(ctx, t)
 	switch {
 	case is == keeper:
 		return nil
+	case errors.Is(err, errUnasked) && t.Renewing():
+		return &bot.UserError{Text: "We couldn't ask Slack who you are, because this app's access couldn't be renewed just now. Nothing was changed. Try again in a minute. Reference: " + t.Ref + "."}
 	case errors.Is(err, errUnasked):
 		return &bot.UserError{Text: "This app can't ask Slack who you are while it isn't connected. Nothing was changed. Type /connection status to see what to do."}
 	case err != nil:
 		return &bot.UserError{Text: "We couldn't ask Slack whether you may do that. Nothing was changed. Try again in a minute. Reference: " + t.Ref + "."}
 	case is == stranger:
-		return &bot.UserError{Text: "Only people of the workspace that installed this app can do that. Nothing was changed."}
+		return &bot.UserError{Text: "Only people of the workspace that installed this app can " + doing + ". Nothing was changed."}
+	case t.Connection.Org():
+		return &bot.UserError{Text: "Only the person who installed this app and admins of the organisation can " + doing + ". Nothing was changed."}
 	}
-	return &bot.UserError{Text: "Only the person who installed this app and workspace admins can do that. Nothing was changed."}
+	return &bot.UserError{Text: "Only the person who installed this app and workspace admins can " + doing + ". Nothing was changed."}
+}
+
+func recordsSilent(t *bot.Turn) string {
+	return "We can't reach our own records right now. Nothing was changed. Try again in a few minutes. Reference: " + t.Ref + "."
 }

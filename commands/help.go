@@ -12,13 +12,16 @@ import (
 func help(t *bot.Turn, first string) bot.Reply {
 	app := t.Install.App().Name
 	intro := first + "Here is what you can ask " + app + "."
-	text := intro + " Type /connection status to see whether it works here, or /connection help for this list." +
-		" The same words work in a direct message and after a mention."
+	text := intro + " Type /connection status to see whether it works here, /connection history to see what happened to it," +
+		" /connection disconnect to read how it is removed, or /connection help for this list." +
+		" The words status and help work in a direct message and after a mention, too."
 	list := "`/connection status`  whether it works here, what it may do, and who put it here\n" +
+		"`/connection history`  what happened to it, when, and who did it; for the person who installed it and admins\n" +
+		"`/connection disconnect`  how to remove it; nothing happens before you confirm\n" +
 		"`/connection help`  this list\n" +
-		"The same words work in a direct message with me, and after you mention me in a channel: `status`, `help`."
+		"The same words work in a direct message with me: `status`, `history`, `help`. After you mention me in a channel: `status`, `help`."
 	if grant := t.Health().GrantURL; grant != "" {
-		list += "\nTo reconnect, or to allow more: " + link(grant, "the install page") + ". To remove: the app's page in Slack, *Configuration*, *Remove App*."
+		list += "\nTo reconnect, or to allow more: " + link(grant, "the install page") + "."
 	}
 	return bot.Reply{Text: text, Blocks: []slack.Block{section(intro), section(list)}}
 }

@@ -5,6 +5,7 @@ package commands
 
 import (
 	"context"
+	"errors"
 
 	"switchboard/bot"
 	"switchboard/install"
@@ -17,13 +18,20 @@ var uninstalled = bot.OnEvent("app_uninstalled", func(ctx context.Context, t *bo
 // revoked lists the users whose tokens are gone, never the tokens.
 type revoked struct {
 	Tokens struct {
-		Bot []string `json:"bot"`
+		Bot    []string `json:"bot"`
+		People []string `json:"oauth"`
 	} `json:"tokens"`
 }
 
 var tokensRevoked = bot.OnEvent("tokens_revoked", func(ctx context.Context, t *bot.Turn, e *revoked) error {
-	if len(e.Tokens.Bot) == 0 {
-		return nil // a person took back their own token; the bot's still works
+	// Either list may be missing: a person who takes back what they allowed leaves the bot's access alone. Both are handled
+	// whatever becomes of the other, and the event comes again until both are; doing one twice changes nothing.
+	var ours, theirs error
+	if len(e.Tokens.Bot) > 0 {
+		ours = t.Install.RemovalSaid(ctx, t.Key, install.Removal{Reason: install.ReasonTokenRevoked, At: t.At})
 	}
-	return t.Install.RemovalSaid(ctx, t.Key, install.Removal{Reason: install.ReasonTokenRevoked, At: t.At})
+	if len(e.Tokens.People) > 0 {
+		theirs = t.Install.UsersRevoked(ctx, t.Key, e.Tokens.People, t.At)
+	}
+	return errors.Join(ours, theirs)
 }).Always()

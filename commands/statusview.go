@@ -8,6 +8,7 @@ import (
 	"html"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -94,23 +95,23 @@ func statusReply(t *bot.Turn, h install.Health, who viewer, checking bool) bot.R
 		}
 	}
 	blocks = append(blocks, slack.NewContextBlock("", markdown(footer(t, h))))
-	text := fmt.Sprintf("%s in %s: %s. %s", app.Name, team, h.Label, h.Sentence)
+	text := escape(fmt.Sprintf("%s in %s: %s. %s", app.Name, team, h.Label, h.Sentence)) + worksUntil(h)
 	if h.ReasonText != "" {
-		text += " " + h.ReasonText
+		text += " " + escape(h.ReasonText)
 	}
 	if h.NextStep != "" {
-		text += " " + h.NextStep
+		text += " " + escape(h.NextStep)
 	}
 	if checking {
 		text += " The live answer follows."
 	}
-	return bot.Reply{Text: escape(text), Blocks: blocks}
+	return bot.Reply{Text: text, Blocks: blocks}
 }
 
 // sentence says what the state means, why, since when, and who can do what.
 func sentence(h install.Health, app, team string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "*%s* in *%s*: %s", escape(app), escape(team), escape(h.Sentence))
+	fmt.Fprintf(&b, "*%s* in *%s*: %s%s", escape(app), escape(team), escape(h.Sentence), worksUntil(h))
 	if h.ReasonText != "" {
 		b.WriteString("\n" + escape(h.ReasonText))
 		if !h.Since.IsZero() && h.State != install.Unknown {
@@ -135,6 +136,14 @@ func sentence(h install.Health, app, team string) string {
 		}
 	}
 	return b.String()
+}
+
+// worksUntil is a sentence to go behind another, "" when there is nothing to say.
+func worksUntil(h install.Health) string {
+	if h.WorksUntil.IsZero() {
+		return ""
+	}
+	return " It works until " + when(h.WorksUntil) + "."
 }
 
 var lastKnown = map[install.State]string{
@@ -225,20 +234,45 @@ func facts(h install.Health, who viewer, checking bool) slack.Block {
 		fields = slices.Insert(fields, 3, field("Last reconnected by", person(c.RenewedBy)+", "+day(c.RenewedAt)))
 	}
 	if who.standing == keeper {
-		fields = append(fields, field("Access", access(c)), field("One connection", oneConnection(c)))
+		fields = append(fields, field("Access renewal", renewal(h)), field("One connection", oneConnection(c)))
 	}
 	return slack.NewSectionBlock(nil, fields, nil)
 }
 
-func access(c install.Connection) string {
+// renewal says how the access is kept fresh.
+func renewal(h install.Health) string {
+	c := h.Connection
 	switch {
+	case !h.WorksUntil.IsZero():
+		return "Ended. What is left works until " + when(h.WorksUntil)
 	case c.State == install.Removed || c.State == install.ReconnectRequired:
 		return "None now"
 	case c.ExpiresAt.IsZero():
-		return "Doesn't expire"
-	default:
-		return "Ends " + when(c.ExpiresAt)
+		return "Doesn't expire" // though the move to one that is renewed may be failing
+	case c.RenewAt.IsZero() && c.Tries == 0:
+		return "Not automatic. Ends " + when(c.ExpiresAt)
+	case c.Tries == 0:
+		return "Automatic. Next before " + when(c.ExpiresAt)
+	case c.RenewAt.IsZero():
+		return "Failing since " + when(c.FailingSince)
 	}
+	return fmt.Sprintf("Failing since %s, trying again at %s (%s time)", when(c.FailingSince), when(c.RenewAt), nth(c.Tries+1))
+}
+
+// nth is 1st, 2nd, 3rd, 4th.
+func nth(n int) string {
+	end := "th"
+	if n%100/10 != 1 {
+		switch n % 10 {
+		case 1:
+			end = "st"
+		case 2:
+			end = "nd"
+		case 3:
+			end = "rd"
+		}
+	}
+	return strconv.Itoa(n) + end
 }
 
 // oneConnection explains what surprises people who expect a second install to make a second bot.
@@ -251,8 +285,12 @@ func oneConnection(c install.Connection) string {
 }
 
 func adminFacts(h install.Health, app install.App) string {
-	return fmt.Sprintf("Connection `%s`. It doesn't depend on the person who installed it.\n*Data kept:* %s\n*To remove the app:* its page in Slack, *Configuration*, *Remove App*.",
-		h.Connection.ID, escape(app.DataKept))
+	remove := "its page in Slack, *Configuration*, *Remove App*"
+	if h.GrantURL != "" {
+		remove = "type `/connection disconnect`, or use " + remove
+	}
+	return fmt.Sprintf("Connection `%s`. It doesn't depend on the person who installed it.\n*What happened to it:* type `/connection history`.\n*Data kept:* %s\n*To remove the app:* %s.",
+		h.Connection.ID, escape(app.DataKept), remove)
 }
 
 // footer says who may see this, how to quote it, and who runs the app.
@@ -262,6 +300,12 @@ func footer(t *bot.Turn, h install.Health) string {
 	if h.State != install.Active {
 		parts = append(parts, "Ref `"+t.Ref+"`")
 	}
+	return strings.Join(append(parts, imprint(app)...), " · ")
+}
+
+// imprint says who runs the app, and where help is.
+func imprint(app install.App) []string {
+	var parts []string
 	if app.Operator != "" {
 		parts = append(parts, "Run by "+escape(app.Operator))
 	}
@@ -271,8 +315,15 @@ func footer(t *bot.Turn, h install.Health) string {
 	if app.PrivacyURL != "" {
 		parts = append(parts, link(app.PrivacyURL, "Privacy"))
 	}
-	parts = append(parts, escape(app.Name+" "+app.Version))
-	return strings.Join(parts, " · ")
+	return append(parts, escape(strings.TrimSpace(app.Name+" "+app.Version)))
+}
+
+// place names what a connection is for.
+func place(c install.Connection) string {
+	if c.ID != "" && c.Org() {
+		return "the whole organisation " + orElse(c.EnterpriseName, c.EnterpriseID)
+	}
+	return orElse(c.TeamName, "this workspace")
 }
 
 func orElse(s, other string) string {

@@ -1,0 +1,184 @@
+package commands
+
+// What happened to the connection, for those who look after it: "who did that, and when?" answered without asking anybody.
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/slack-go/slack"
+
+	"switchboard/bot"
+	"switchboard/install"
+)
+
+const (
+	historyLines = 15
+	// Slack takes 3,000 characters in a section. Lines are cut so that a section always holds this many.
+	linesInSection = 5
+	maxLine        = maxText/linesInSection - 1 // and a line break
+	// How many permissions of a kind a line names, each of at most 50 characters and some words.
+	named = 3
+)
+
+// history shows the newest lines to the installer and to admins.
+func history(ctx context.Context, t *bot.Turn, to audience) bot.Reply {
+	app := escape(t.Install.App().Name)
+	if to == public {
+		return bot.Reply{Text: "The history of " + app + " is only shown privately. Type /connection history."}
+	}
+	if err := mustKeep(ctx, t, "see its history"); err != nil {
+		return bot.Reply{Text: err.Error()}
+	}
+	changes, err := t.Install.History(ctx, t.Connection, historyLines)
+	if err != nil {
+		t.Log.ErrorContext(ctx, "read history", "cause", err)
+		return bot.Reply{Text: recordsSilent(t)}
+	}
+	return historyReply(t, changes)
+}
+
+func historyReply(t *bot.Turn, changes []install.Change) bot.Reply {
+	app, team := escape(t.Install.App().Name), escape(place(t.Connection))
+	if len(changes) == 0 {
+		return bot.Reply{Text: fmt.Sprintf("There is no history of %s in %s yet. It is kept from this version on, and begins with the next change.", app, team)}
+	}
+	intro := fmt.Sprintf("This is what happened to %s in %s, newest first.", app, team)
+	blocks := []slack.Block{slack.NewHeaderBlock(plain("History")), section(intro)}
+	lines := make([]string, len(changes))
+	for i, c := range changes {
+		lines[i] = clip("• "+when(c.At)+": "+told(c), maxLine)
+	}
+	for i := 0; i < len(lines); i += linesInSection {
+		text := strings.Join(lines[i:min(i+linesInSection, len(lines))], "\n")
+		blocks = append(blocks, slack.NewSectionBlock(markdown(text), nil, nil, slack.SectionBlockOptionExpand(true)))
+	}
+	blocks = append(blocks, slack.NewContextBlock("", markdown(fmt.Sprintf("Only you can see this. It shows the newest %d changes at most.", historyLines))))
+	// Screen readers get the text and not the blocks, so it holds the same.
+	return bot.Reply{Text: intro + "\n" + strings.Join(lines, "\n"), Blocks: blocks}
+}
+
+// happened says in words what a line is about.
+var happened = map[[2]string]string{
+	{install.DidInstall, install.OutcomeDone}:     "Installed",
+	{install.DidReinstall, install.OutcomeDone}:   "Installed again after a removal",
+	{install.DidReconnect, install.OutcomeDone}:   "Reconnected",
+	{install.DidRenew, install.OutcomeDone}:       "Access renewed",
+	{install.DidRenew, install.OutcomeFail}:       "Access not renewed",
+	{install.DidExchange, install.OutcomeDone}:    "Access exchanged for one that is renewed automatically",
+	{install.DidExchange, install.OutcomeFail}:    "Access not exchanged for one that is renewed automatically, so it works on as it was",
+	{install.DidCheck, install.OutcomeFail}:       "Trouble reported",
+	{install.DidCheck, install.OutcomeWorking}:    "Reported to work again",
+	{install.DidRemove, install.OutcomeDone}:      "Removed",
+	{install.DidDisconnect, install.OutcomeDone}:  "Disconnected",
+	{install.DidDisconnect, install.OutcomeFail}:  "Not disconnected",
+	{install.DidPermissions, install.OutcomeDone}: "Permissions changed",
+	{install.DidTell, install.OutcomeDone}:        "A person told that it needs reconnecting",
+	{install.DidTell, install.OutcomeFail}:        "Nobody could be told that it needs reconnecting",
+	{install.DidTell, install.OutcomeWorking}:     "Trouble over, of which nobody had been told",
+	{install.DidUserGrant, install.OutcomeDone}:   "Allowed to act for a person",
+	{install.DidUserRevoke, install.OutcomeDone}:  "No longer allowed to act for a person",
+	{install.DidErase, install.OutcomeDone}:       "Unreadable access erased",
+	{install.DidChange, install.OutcomeDone}:      "Changed",
+}
+
+// happenedTo is happened for lines whose reason is the person they are about.
+var happenedTo = map[[2]string]string{
+	{install.DidRenew, install.OutcomeDone}:      "Access to act for %s renewed",
+	{install.DidRenew, install.OutcomeFail}:      "Access to act for %s not renewed, so they have to allow it again",
+	{install.DidExchange, install.OutcomeDone}:   "Access to act for %s exchanged for one that is renewed automatically",
+	{install.DidTell, install.OutcomeDone}:       "%s told that it needs reconnecting",
+	{install.DidTell, install.OutcomeWorking}:    "%s told that it works again",
+	{install.DidUserGrant, install.OutcomeDone}:  "Allowed to act for %s",
+	{install.DidUserRevoke, install.OutcomeDone}: "No longer allowed to act for %s",
+}
+
+var userID = regexp.MustCompile(`^[UW][A-Z0-9]{1,40}$`)
+
+// told says one line of history in words: what, by whom, and why.
+func told(c install.Change) string {
+	kind := [2]string{c.What, c.Outcome}
+	if what, ok := happenedTo[kind]; ok && userID.MatchString(c.Reason) {
+		return fmt.Sprintf(what, person(c.Reason)) + ", " + by(c.By) + "."
+	}
+	what, ok := happened[kind]
+	if !ok { // of a newer version, which ran on this database
+		what = code(c.What + " " + c.Outcome)
+	}
+	return strings.TrimSpace(what + ", " + by(c.By) + ". " + because(c))
+}
+
+// by names who did it.
+func by(a install.Actor) string {
+	switch a.Kind {
+	case install.ByPerson:
+		if userID.MatchString(a.ID) {
+			return "by " + person(a.ID)
+		}
+		return "by a person"
+	case install.ByOperator:
+		return "by the people who run the app"
+	case install.BySlack:
+		return "by Slack"
+	}
+	return "by itself"
+}
+
+// because is the reason of a line in a sentence, "" when there is none.
+func because(c install.Change) string {
+	switch {
+	case c.What == install.DidPermissions:
+		return permissionChanges(strings.Fields(c.Reason))
+	case c.What == install.DidDisconnect && c.Outcome == install.OutcomeDone:
+		return disconnectSaid(c.Reason)
+	case c.What == install.DidChange && c.Reason != "":
+		return "It is now " + code(c.Reason) + "."
+	case c.Reason == "no_answer":
+		return "Slack didn't answer."
+	case c.Reason == "no_access":
+		return "There was nobody to write to, or no access to write with."
+	case c.Reason == "":
+		return ""
+	}
+	return orElse(escape(install.ReasonText(c.Reason)), "Slack said "+code(c.Reason)+".")
+}
+
+// disconnectSaid is what Slack answered to a disconnect that went through.
+func disconnectSaid(said string) string {
+	switch said {
+	case "ok":
+		return "Slack removed the app, and its access is erased."
+	case "":
+		return "Its access is erased. There was none left to ask Slack with."
+	case "slack_not_asked":
+		return "Its access is erased. Slack was not asked."
+	}
+	return "The app was gone from Slack already. Its access is erased."
+}
+
+// permissionChanges says "+chat:write -team:read" in words.
+func permissionChanges(changes []string) string {
+	list := func(sign, title string) string {
+		var scopes []install.Scope
+		for _, c := range changes {
+			if name, ok := strings.CutPrefix(c, sign); ok && name != "" {
+				scopes = append(scopes, bot.DescribeScope(clip(name, 50)))
+			}
+		}
+		switch n := len(scopes); {
+		case n == 0:
+			return ""
+		case n > named:
+			return fmt.Sprintf("%s: %s, and %d more. ", title, labels(scopes[:named]), n-named)
+		}
+		return title + ": " + labels(scopes) + ". "
+	}
+	return strings.TrimSpace(list("+", "Allowed now") + list("-", "No longer allowed"))
+}
+
+// code is a word of Slack's as it came, for those who look it up.
+func code(s string) string {
+	return "`" + strings.ReplaceAll(escape(clip(s, 60)), "`", "'") + "`"
+}

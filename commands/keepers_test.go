@@ -1,0 +1,349 @@
+package commands
+
+// What only the installer and admins get: who sees it, what it says, and that Slack takes it. Where Slack matters it is
+// slacksim.
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/slack-go/slack"
+
+	"switchboard/bot"
+	"switchboard/install"
+	"switchboard/slacksim"
+)
+
+var quoted = regexp.MustCompile("`[^`]*`")
+
+var (
+	testApp = install.App{Name: "Switch & board", Operator: "Acme IT", SupportURL: "https://help.example.com"}
+	noon    = time.Date(2026, 9, 27, 12, 0, 0, 0, time.UTC)
+)
+
+// historyStore holds nothing but lines of history.
+type historyStore struct {
+	install.Store
+	lines []install.Change
+	err   error
+}
+
+func (s historyStore) History(_ context.Context, _ string, n int) ([]install.Change, error) {
+	return s.lines[:min(n, len(s.lines))], s.err
+}
+
+// turnOf is a turn of userID on Acme's connection, which has no access that could be used.
+func turnOf(t *testing.T, userID string, store historyStore) *bot.Turn {
+	t.Helper()
+	in, err := install.New(install.Config{App: testApp, PublicURL: "https://bot.example.com", Store: store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &bot.Turn{Install: in, UserID: userID, UserTeam: "T1", Ref: "7F3K2QX", Log: slog.New(slog.DiscardHandler), Connection: install.Connection{
+		ID: "con_1", Key: install.Key{AppID: "A1", TeamID: "T1"}, TeamName: "Acme <Corp>", InstalledBy: "U1", State: install.Active}}
+}
+
+func says(t *testing.T, name string, r bot.Reply, want ...string) {
+	t.Helper()
+	blocks, err := json.Marshal(r.Blocks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := strings.NewReplacer("\\u003c", "<", "\\u003e", ">", "\\u0026", "&").Replace(string(blocks))
+	for _, w := range want {
+		if !strings.Contains(r.Text, w) && !strings.Contains(shown, w) {
+			t.Errorf("%s: %q is not in\n%s\n%s", name, w, r.Text, shown)
+		}
+	}
+	first, _, _ := strings.Cut(r.Text, "\n")
+	if !strings.HasSuffix(first, ".") || strings.Contains(r.Text, "Acme <Corp>") {
+		t.Errorf("%s: %q is not a whole sentence, or not escaped", name, r.Text)
+	}
+	for _, jargon := range []string{"token", "OAuth", "scope", "refresh", "oops"} {
+		if plainText := quoted.ReplaceAllString(r.Text, ""); strings.Contains(strings.ToLower(plainText), strings.ToLower(jargon)) {
+			t.Errorf("%s: jargon %q in %s", name, jargon, r.Text)
+		}
+	}
+}
+
+func TestWhoSeesHistory(t *testing.T) {
+	lines := []install.Change{{At: noon, By: install.Person("U1"), What: install.DidInstall, Outcome: install.OutcomeDone}}
+	ctx := context.Background()
+	full := historyStore{lines: lines}
+	says(t, "the installer", answer(ctx, turnOf(t, "U1", full), "history", private), "newest first.", "Installed, by <@U1>.", "<!date^1790510400^")
+	says(t, "in a direct message", answer(ctx, turnOf(t, "U1", full), "show me the history", direct), "Installed, by <@U1>.")
+	says(t, "nothing yet", answer(ctx, turnOf(t, "U1", historyStore{}), "history", private), "There is no history of Switch &amp; board in Acme &lt;Corp&gt; yet.")
+	says(t, "records down", answer(ctx, turnOf(t, "U1", historyStore{err: errors.New("down")}), "history", private), "can't reach our own records", "7F3K2QX")
+
+	elsewhere := turnOf(t, "U1", full)
+	elsewhere.UserTeam = "T9"
+	for name, r := range map[string]bot.Reply{
+		"in a channel":          answer(ctx, turnOf(t, "U1", full), "history", public),
+		"somebody, no access":   answer(ctx, turnOf(t, "U2", full), "history", private),
+		"another company":       answer(ctx, elsewhere, "history", private),
+		"nobody, no connection": answer(ctx, &bot.Turn{Install: turnOf(t, "", full).Install, UserID: "U2"}, "history", private),
+	} {
+		says(t, name, r)
+		if strings.Contains(r.Text, "Installed, by") || r.Blocks != nil {
+			t.Errorf("%s sees history: %s", name, r.Text)
+		}
+	}
+}
+
+func TestHistoryInWords(t *testing.T) {
+	dana, ours, theirs := install.Person("U1"), install.Actor{Kind: install.BySwitchboard}, install.Actor{Kind: install.BySlack}
+	for want, c := range map[string]install.Change{
+		"Installed again after a removal, by <@U1>.":                                                                            {By: dana, What: install.DidReinstall, Outcome: "done"},
+		"Access renewed, by itself.":                                                                                            {By: ours, What: install.DidRenew, Outcome: "done"},
+		"Access not renewed, by itself. Slack didn't answer.":                                                                   {By: ours, What: install.DidRenew, Outcome: "failed", Reason: "no_answer"},
+		"Access not renewed, by itself. Slack said `invalid_refresh_token`.":                                                    {By: ours, What: install.DidRenew, Outcome: "failed", Reason: "invalid_refresh_token"},
+		"Access to act for <@U2> not renewed, so they have to allow it again, by itself.":                                       {By: ours, What: install.DidRenew, Outcome: "failed", Reason: "U2"},
+		"Trouble reported, by Slack. Its access was withdrawn in Slack.":                                                        {By: theirs, What: install.DidCheck, Outcome: "failed", Reason: install.ReasonTokenRevoked},
+		"Reported to work again, by Slack.":                                                                                     {By: theirs, What: install.DidCheck, Outcome: "working"},
+		"Removed, by Slack. The app was removed from this workspace.":                                                           {By: theirs, What: install.DidRemove, Outcome: "done", Reason: install.ReasonUninstalled},
+		"Disconnected, by the people who run the app. Its access is erased. Slack was not asked.":                               {By: install.Person(""), What: install.DidDisconnect, Outcome: "done", Reason: "slack_not_asked"},
+		"Not disconnected, by <@U1>. Slack said `it&lt;b&gt;'`.":                                                                {By: dana, What: install.DidDisconnect, Outcome: "failed", Reason: "it<b>`"},
+		"Permissions changed, by Slack. Allowed now: send messages. No longer allowed: see who is who.":                         {By: theirs, What: install.DidPermissions, Outcome: "done", Reason: "+chat:write -users:read"},
+		"<@U2> told that it needs reconnecting, by itself.":                                                                     {By: ours, What: install.DidTell, Outcome: "done", Reason: "U2"},
+		"Trouble over, of which nobody had been told, by itself.":                                                               {By: ours, What: install.DidTell, Outcome: "working"},
+		"Allowed to act for <@U2>, by <@U2>.":                                                                                   {By: install.Person("U2"), What: install.DidUserGrant, Outcome: "done", Reason: "U2"},
+		"`moved done`, by itself.":                                                                                              {By: ours, What: "moved", Outcome: "done"},
+		"Changed, by itself. It is now `active`.":                                                                               {By: ours, What: install.DidChange, Outcome: "done", Reason: "active"},
+		"Nobody could be told that it needs reconnecting, by itself. There was nobody to write to, or no access to write with.": {By: ours, What: install.DidTell, Outcome: "failed", Reason: "no_access"},
+	} {
+		if got := told(c); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+}
+
+func TestRenewalInWords(t *testing.T) {
+	at := noon.Add(8 * time.Hour)
+	for _, test := range []struct {
+		name   string
+		health install.Health
+		want   string
+	}{
+		{"long-lived", install.Health{}, "Doesn't expire"},
+		{"long-lived, and can't be moved", install.Health{Connection: install.Connection{Chain: install.Chain{Tries: 3, RenewAt: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)}}}, "Doesn't expire"},
+		{"renewed", install.Health{Connection: install.Connection{Chain: install.Chain{ExpiresAt: at, RenewAt: noon}}}, "Automatic. Next before " + when(at)},
+		{"ends", install.Health{Connection: install.Connection{Chain: install.Chain{ExpiresAt: at}}}, "Not automatic. Ends " + when(at)},
+		{"failing", install.Health{Connection: install.Connection{Chain: install.Chain{ExpiresAt: at, FailingSince: noon, RenewAt: at, Tries: 3}}}, "Failing since " + when(noon) + ", trying again at " + when(at) + " (4th time)"},
+		{"refused, some left", install.Health{State: install.ReconnectRequired, WorksUntil: at, Connection: install.Connection{State: install.ReconnectRequired}}, "Ended. What is left works until " + when(at)},
+		{"refused", install.Health{State: install.ReconnectRequired, Connection: install.Connection{State: install.ReconnectRequired, Chain: install.Chain{ExpiresAt: noon}}}, "None now"},
+		{"removed", install.Health{State: install.Removed, Connection: install.Connection{State: install.Removed}}, "None now"},
+	} {
+		if got := renewal(test.health); got != test.want {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+	}
+	for n, want := range map[int]string{1: "1st", 2: "2nd", 3: "3rd", 4: "4th", 11: "11th", 12: "12th", 13: "13th", 21: "21st", 112: "112th", 122: "122nd"} {
+		if got := nth(n); got != want {
+			t.Errorf("%d is %s", n, got)
+		}
+	}
+}
+
+// A connection that ends later says when, to those who see and to those who listen.
+func TestStatusSaysUntilWhenItWorks(t *testing.T) {
+	turn := turnOf(t, "U1", historyStore{})
+	h := turn.Health()
+	h.State, h.Label, h.Sentence, h.WorksUntil = install.ReconnectRequired, "Needs reconnecting", "It still works, but not for long.", noon
+	r := statusReply(turn, h, viewer{private, keeper}, false)
+	want := "It works until " + when(noon) + "."
+	if text := r.Blocks[1].(*slack.SectionBlock).Text.Text; !strings.Contains(r.Text, want) || !strings.Contains(text, want) {
+		t.Errorf("%s\n%s", r.Text, text)
+	}
+}
+
+func TestDisconnectIsAskedForTwice(t *testing.T) {
+	ctx := context.Background()
+	says(t, "asked once", answer(ctx, turnOf(t, "U1", historyStore{}), "disconnect", private), "This removes Switch &amp; board from Acme &lt;Corp&gt;, for everybody.",
+		"erased at once", "kept for some days", "Other apps", "`/connection disconnect yes`", "Nothing has been changed so far.")
+	for _, words := range []string{"yes disconnect", "disconnect Acme", "disconnect yes now", "how do I uninstall it, yes"} {
+		says(t, words, answer(ctx, turnOf(t, "U1", historyStore{}), words, private), "Nothing has been changed so far.")
+	}
+	org := turnOf(t, "U1", historyStore{})
+	org.UserTeam, org.Connection.EnterpriseID, org.Connection.TeamID, org.Connection.EnterpriseName = "E1", "E1", "", "Grid Inc"
+	says(t, "an organisation", answer(ctx, org, "disconnect", private), "from the whole organisation Grid Inc", "all workspaces of the organisation")
+
+	elsewhere, removed := turnOf(t, "U1", historyStore{}), turnOf(t, "U1", historyStore{})
+	elsewhere.UserTeam, removed.Connection.State = "T9", install.Removed
+	// There is no store behind these that could be asked to do it.
+	says(t, "in a direct message", answer(ctx, turnOf(t, "U1", historyStore{}), "disconnect yes", direct), "type /connection disconnect")
+	says(t, "in a channel", answer(ctx, turnOf(t, "U1", historyStore{}), "disconnect yes", public), "type /connection disconnect")
+	says(t, "another company", answer(ctx, elsewhere, "disconnect yes", private), "Only people of the workspace that installed this app can disconnect it.")
+	says(t, "unknown", answer(ctx, turnOf(t, "U2", historyStore{}), "disconnect yes", private), "can't ask Slack who you are")
+	says(t, "removed", answer(ctx, removed, "disconnect yes", private), "isn't connected to Acme", "Nothing was changed.")
+}
+
+func TestDisconnectSaysWhatHappened(t *testing.T) {
+	o := outcome{app: "Switchboard", from: "Acme", back: "https://bot.example.com/slack/install?connection=con_1", ref: "7F3K2QX"}
+	refused := slack.SlackErrorResponse{Err: "not_allowed"}
+	for _, test := range []struct {
+		name, said string
+		err        error
+		want       []string
+	}{
+		{"done", "ok", nil, []string{"Switchboard is disconnected from Acme. Slack removed the app, and its access is erased.", "<https://bot.example.com/slack/install?connection=con_1|the install page>"}},
+		{"gone already", "account_inactive", nil, []string{"was gone from Slack already", "the install page"}},
+		{"no access", "", nil, []string{"none left to ask Slack with", "remove it on its page in Slack"}},
+		{"by hand", "", install.ErrByHand, []string{"connected to Acme by hand", "Nothing was changed."}},
+		{"not connected", "", install.ErrNotConnected, []string{"nothing to disconnect", "Nothing was changed."}},
+		{"renewing", "", errors.Join(install.ErrRenewing, refused), []string{"couldn't renew its access", "Nothing was changed: it is still connected", "7F3K2QX"}},
+		{"refused", "not_allowed", refused, []string{"it said `not_allowed`", "Nothing was changed: it is still connected", "7F3K2QX"}},
+		{"no answer", "", context.DeadlineExceeded, []string{"we don't know whether", "/connection status in a minute", "7F3K2QX"}},
+		{"our records failed", "ok", errors.New("erase access: down"), []string{"is gone from Acme", "couldn't be erased", "7F3K2QX"}},
+	} {
+		r := o.words(test.said, test.err)
+		says(t, test.name, r, test.want...)
+		if r.Then != nil || r.InChannel {
+			t.Errorf("%s: more than the answer to the command", test.name)
+		}
+	}
+}
+
+// installed adds the app for userID and returns a client with its access.
+func installed(t *testing.T, sim *slacksim.Sim, userID string, choice slacksim.Choice) *slack.Client {
+	t.Helper()
+	ctx := context.Background()
+	back, err := sim.Authorize(ctx, sim.URL()+"/oauth/v2/authorize?client_id=1.2&state=s&redirect_uri=https://bot.example.com/back&scope=chat:write,users:read", userID, choice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	granted, err := slack.GetOAuthV2ResponseContext(ctx, http.DefaultClient, "1.2", "client-secret", strings.Split(strings.SplitAfter(back, "code=")[1], "&")[0],
+		"https://bot.example.com/back", slack.OAuthOptionAPIURL(sim.URL()+"/api/"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slack.New(granted.AccessToken, slack.OptionAPIURL(sim.URL()+"/api/"))
+}
+
+func smallSlack(t *testing.T) *slacksim.Sim {
+	t.Helper()
+	sim := slacksim.New(slacksim.Config{App: slacksim.App{ID: "A0SWITCH01", Name: "Switchboard", ClientID: "1.2", ClientSecret: "client-secret", SigningSecret: "signing-secret",
+		RedirectURLs: []string{"https://bot.example.com/"}, MessagesTab: true, OrgReady: true}})
+	sim.AddSmallWorld()
+	if err := sim.Start("127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		http.DefaultClient.CloseIdleConnections()
+		if err := sim.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+		for _, breach := range sim.Breaches() {
+			t.Errorf("a rule of Slack's was broken: %s %s", breach.Rule, breach.Detail)
+		}
+	})
+	return sim
+}
+
+func TestTellAndResolve(t *testing.T) {
+	sim := smallSlack(t)
+	client := installed(t, sim, slacksim.AcmeAdmin, slacksim.Choice{})
+	ctx := context.Background()
+	h := install.Health{State: install.ReconnectRequired, ReasonText: install.ReasonText(install.ReasonRefreshRejected), WorksUntil: noon,
+		GrantURL: "https://bot.example.com/slack/install?connection=con_1", Connection: install.Connection{ID: "con_1", Key: install.Key{TeamID: slacksim.Acme},
+			TeamName: strings.Repeat("Very & Long ", 20), InstalledBy: slacksim.AcmeAdmin}}
+	channel, ts, err := Tell(testApp)(ctx, client, slacksim.AcmeAdmin, h)
+	if err != nil || channel != sim.DM(slacksim.AcmeAdmin) {
+		t.Fatalf("%s %v", channel, err)
+	}
+	r := notice(testApp, slacksim.AcmeAdmin, h)
+	says(t, "notice", r, "Its access couldn't be renewed.", "It still works until "+when(noon)+".", "If nobody reconnects it, its commands and messages stop then.",
+		"You get this because you installed it.", "Run by Acme IT", `"style":"primary"`, `"accessibility_label":"Reconnect Switch & board to Very & Long`)
+	if n := strings.Count(string(sim.Messages(channel, slacksim.AcmeAdmin)[0].Blocks), `"type":"button"`); n != 1 {
+		t.Errorf("%d buttons", n)
+	}
+	says(t, "to an admin", notice(testApp, slacksim.AcmeMember, h), "the person who installed it is no longer here", "you are an admin")
+	by := h
+	by.GrantURL, by.NextStep, by.WorksUntil = "", "The people who run the app set its access by hand; they can mend it.", time.Time{}
+	if r := notice(testApp, slacksim.AcmeAdmin, by); strings.Contains(r.Text, "Reconnecting takes") || !strings.Contains(r.Text, "they can mend it") {
+		t.Errorf("without an install page: %s", r.Text)
+	}
+
+	h = install.Health{State: install.Active, Connection: h.Connection}
+	if err := Resolve(testApp)(ctx, client, install.Notice{Reason: install.ReasonRefreshRejected, At: noon, Channel: channel, TS: ts}, h); err != nil {
+		t.Fatal(err)
+	}
+	all := sim.Messages(channel, slacksim.AcmeAdmin)
+	last := all[len(all)-1]
+	if len(all) != 1 || !strings.HasPrefix(last.Text, "Resolved: Switch &amp; board works again in Very &amp; Long") || !strings.Contains(last.Text, "No action needed.") || strings.Contains(string(last.Blocks), "button") {
+		t.Errorf("%d messages, %s %s", len(all), last.Text, last.Blocks)
+	}
+	h.State = install.Limited
+	says(t, "some features off", resolved(testApp, install.Notice{At: noon}, h), "Some features are off")
+}
+
+// The longest history that can come together is still one that Slack takes.
+func TestHistoryFitsSlack(t *testing.T) {
+	sim := smallSlack(t)
+	client := installed(t, sim, slacksim.AcmeAdmin, slacksim.Choice{})
+	var lines []install.Change
+	for range historyLines {
+		lines = append(lines, install.Change{At: noon, By: install.Person("U" + strings.Repeat("A", 40)), What: install.DidPermissions, Outcome: install.OutcomeDone,
+			Reason: strings.Repeat("+"+strings.Repeat("&", 900)+" -"+strings.Repeat("<", 900)+" ", 20)})
+	}
+	r := answer(context.Background(), turnOf(t, "U1", historyStore{lines: lines}), "history", private)
+	if _, _, err := client.PostMessageContext(context.Background(), slacksim.AcmeAdmin, slack.MsgOptionText(r.Text, false), slack.MsgOptionBlocks(r.Blocks...)); err != nil {
+		t.Error(err)
+	}
+	blocks, err := json.Marshal(r.Blocks)
+	if n := strings.Count(string(blocks), "• "); err != nil || n != historyLines {
+		t.Errorf("%d lines, %v", n, err)
+	}
+	if n := utf8.RuneCountInString(r.Text); n > 40_000 || len(r.Blocks) > 50 {
+		t.Errorf("%d characters, %d blocks", n, len(r.Blocks))
+	}
+}
+
+// In an organisation's connection an admin of one workspace is a member like others.
+func TestKeepersOfAnOrganisation(t *testing.T) {
+	sim := smallSlack(t)
+	sim.AddWorkspace(slacksim.Workspace{ID: "T0GRID0001", Name: "Grid One", Domain: "grid-one", EnterpriseID: "E0GRID0001", EnterpriseName: "Grid Inc"})
+	sim.AddUser(slacksim.User{ID: "U0GRIDORG1", TeamID: "T0GRID0001", Name: "oda", Admin: true, Owner: true, PrimaryOwner: true})
+	sim.AddUser(slacksim.User{ID: "U0GRIDADM1", TeamID: "T0GRID0001", Name: "gia", Admin: true})
+	client := installed(t, sim, "U0GRIDADM1", slacksim.Choice{Org: true})
+	if err := sim.GrantTeam(context.Background(), "T0GRID0001"); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		key  install.Key
+		user string
+		want standing
+	}{
+		{install.Key{EnterpriseID: "E0GRID0001"}, "U0GRIDORG1", keeper},
+		{install.Key{EnterpriseID: "E0GRID0001"}, "U0GRIDADM1", member},
+		{install.Key{EnterpriseID: "E0GRID0001", TeamID: "T0GRID0001"}, "U0GRIDADM1", keeper},
+	} {
+		turn := turnOf(t, test.user, historyStore{})
+		turn.Slack, turn.UserTeam, turn.Connection.Key = client, "", test.key
+		if is, err := standingOf(context.Background(), turn); err != nil || is != test.want {
+			t.Errorf("%s on %s: %v %v, want %v", test.user, test.key, is, err, test.want)
+		}
+	}
+}
+
+func TestRevokedListsMayBeMissing(t *testing.T) {
+	for payload, want := range map[string][2]int{
+		`{"type":"tokens_revoked","tokens":{"oauth":["U1","U2"],"bot":["U3"]}}`: {1, 2},
+		`{"tokens":{"oauth":["U1"]}}`:                                           {0, 1}, `{"tokens":{"bot":["U3"]}}`: {1, 0}, `{}`: {0, 0},
+	} {
+		var e revoked
+		if err := json.Unmarshal([]byte(payload), &e); err != nil {
+			t.Fatal(err)
+		}
+		if got := [2]int{len(e.Tokens.Bot), len(e.Tokens.People)}; got != want {
+			t.Errorf("%s: %v", payload, got)
+		}
+	}
+}

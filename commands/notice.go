@@ -1,0 +1,95 @@
+package commands
+
+// The message to the one person who can mend a connection, sent while it can still be sent, and edited when all is well
+// again. Who gets it, and that it is one, is decided in install.
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/slack-go/slack"
+
+	"switchboard/bot"
+	"switchboard/install"
+)
+
+// Tell returns the function with which install writes to a person that a connection needs them. It says where the message is.
+func Tell(app install.App) func(context.Context, *slack.Client, string, install.Health) (channel, ts string, err error) {
+	return func(ctx context.Context, client *slack.Client, userID string, h install.Health) (string, string, error) {
+		r := notice(app, userID, h)
+		channel, ts, err := client.PostMessageContext(ctx, userID, slack.MsgOptionText(r.Text, false), slack.MsgOptionBlocks(r.Blocks...), slack.MsgOptionDisableLinkUnfurl())
+		if err != nil {
+			return "", "", fmt.Errorf("tell of trouble: %w", err)
+		}
+		return channel, ts, nil
+	}
+}
+
+// Resolve returns the function with which install edits that message once the trouble is over.
+func Resolve(app install.App) func(context.Context, *slack.Client, install.Notice, install.Health) error {
+	return func(ctx context.Context, client *slack.Client, n install.Notice, h install.Health) error {
+		r := resolved(app, n, h)
+		if _, _, _, err := client.UpdateMessageContext(ctx, n.Channel, n.TS, slack.MsgOptionText(r.Text, false), slack.MsgOptionBlocks(r.Blocks...)); err != nil {
+			return fmt.Errorf("edit message to resolved: %w", err)
+		}
+		return nil
+	}
+}
+
+// notice says what happened, why, until when it still works, and what happens if nobody acts.
+func notice(app install.App, userID string, h install.Health) bot.Reply {
+	name, team := escape(app.Name), escape(place(h.Connection))
+	happened := fmt.Sprintf("%s needs reconnecting in %s.", name, team)
+	if h.ReasonText != "" {
+		happened += " " + escape(h.ReasonText)
+	}
+	ahead := "Until somebody reconnects it, its commands and messages don't work there."
+	if !h.WorksUntil.IsZero() {
+		ahead = "It still works until " + when(h.WorksUntil) + ". If nobody reconnects it, its commands and messages stop then."
+	}
+	next := "Reconnecting takes about a minute, and the settings are kept."
+	if h.GrantURL == "" {
+		next = escape(h.NextStep)
+	}
+	text := happened + " " + ahead + " " + next
+	blocks := []slack.Block{
+		slack.NewHeaderBlock(plain(app.Name + " needs reconnecting")),
+		section(happened + "\n" + ahead + "\n" + next),
+	}
+	if h.GrantURL != "" {
+		button := slack.NewButtonBlockElement(actionGrant, "", plain("Reconnect"))
+		button.URL, button.Style = h.GrantURL, slack.StylePrimary
+		button.AccessibilityLabel = clip("Reconnect "+app.Name+" to "+place(h.Connection), 75)
+		blocks = append(blocks, slack.NewActionBlock("", button))
+		text += " " + link(h.GrantURL, "Reconnect it") + "."
+	}
+	why := "You get this because you installed it."
+	switch h.Connection.InstalledBy {
+	case userID:
+	case "":
+		why = "You get this because you are an admin."
+	default:
+		why = "You get this because the person who installed it is no longer here, or can't be written to, and you are an admin."
+	}
+	blocks = append(blocks, section(why+" Nobody else was written to."), slack.NewContextBlock("", markdown(strings.Join(imprint(app), " · "))))
+	return bot.Reply{Text: text + " " + why, Blocks: blocks}
+}
+
+// resolved takes the place of notice, without anything to press.
+func resolved(app install.App, n install.Notice, h install.Health) bot.Reply {
+	text := fmt.Sprintf("Resolved: %s works again in %s. ", escape(app.Name), escape(place(h.Connection)))
+	if h.State == install.Limited {
+		text += "Some features are off, because not everything it needs is allowed. Type /connection status to see more."
+	} else {
+		text += "No action needed."
+	}
+	was := "You were told on " + when(n.At) + " that it needed reconnecting."
+	if why := install.ReasonText(n.Reason); why != "" {
+		was += " " + escape(why)
+	}
+	return bot.Reply{Text: text, Blocks: []slack.Block{
+		slack.NewHeaderBlock(plain("Resolved: " + app.Name + " works again")), section(text), section(was),
+		slack.NewContextBlock("", markdown(strings.Join(imprint(app), " · "))),
+	}}
+}
