@@ -13,6 +13,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
 	"switchboard/bot"
@@ -31,14 +34,17 @@ type appConfig struct {
 	botToken       install.Secret
 	slackURL       string
 	publicURL      string
-	listen, admin  net.Listener // owned by the app once run is called
-	db             *storage.DB  // closed by run
+	moveToRotation bool
+	keep           time.Duration // of removed connections' facts and history
+	listen, admin  net.Listener  // owned by the app once run is called
+	db             *storage.DB   // closed by run
 	log            *slog.Logger
 }
 
 // app is a Switchboard that is put together and not yet running.
 type app struct {
 	cfg      appConfig
+	numbers  *prometheus.Registry
 	install  *install.Installer
 	bot      *bot.Bot
 	stopping atomic.Bool
@@ -46,10 +52,13 @@ type app struct {
 
 func newApp(cfg appConfig) (*app, error) {
 	handlers := commands.All()
+	numbers := prometheus.NewRegistry()
+	numbers.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	in, err := install.New(install.Config{
 		App: cfg.app, ClientID: cfg.clientID, ClientSecret: cfg.clientSecret, AppID: cfg.appID, BotToken: cfg.botToken,
 		SlackURL: cfg.slackURL, PublicURL: cfg.publicURL, Scopes: bot.Scopes(handlers), Store: cfg.db, Log: cfg.log,
-		Welcome: commands.Welcome(cfg.app, cfg.slackURL, handlers),
+		UserScopes: bot.UserScopes(handlers), MoveToRotation: cfg.moveToRotation, Keep: cfg.keep, Metrics: numbers,
+		Welcome: commands.Welcome(cfg.app, cfg.slackURL, handlers), Tell: commands.Tell(cfg.app), Resolve: commands.Resolve(cfg.app),
 	})
 	if err != nil {
 		return nil, err
@@ -58,7 +67,7 @@ func newApp(cfg appConfig) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &app{cfg: cfg, install: in, bot: b}, nil
+	return &app{cfg: cfg, numbers: numbers, install: in, bot: b}, nil
 }
 
 // public is what people and Slack reach.
@@ -72,6 +81,7 @@ func (a *app) public() http.Handler {
 // adminRoutes are for whoever watches this process.
 func (a *app) adminRoutes() http.Handler {
 	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(a.numbers, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
@@ -131,8 +141,8 @@ func (s *silent) close() {
 // How long a stop waits for requests under way; a callback takes 25 s at most.
 const drainBudget = 30 * time.Second
 
-// run serves until ctx ends, then stops in this order: no longer ready, requests finished, events and answers finished,
-// database closed. It returns the first error that was not the stop itself.
+// run serves until ctx ends, then stops in this order: no longer ready, requests finished, events, answers and renewals
+// finished, database closed. It returns the first error that was not the stop itself.
 func (a *app) run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, a.cfg.db.Close()) }()
 

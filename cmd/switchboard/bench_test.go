@@ -37,7 +37,7 @@ func BenchmarkCommandRoundTrip(b *testing.B) {
 			if _, err := db.Migrate(ctx); err != nil {
 				b.Fatal(err)
 			}
-			c := install.Connection{Key: install.Key{AppID: "A1", TeamID: "T1"}, Token: "xoxb-0-bench", State: install.Active, InstalledAt: time.Now()}
+			c := install.Connection{Key: install.Key{AppID: "A1", TeamID: "T1"}, Chain: install.Chain{Token: "xoxb-0-bench"}, State: install.Active, InstalledAt: time.Now()}
 			if _, _, err := db.Put(ctx, c); err != nil {
 				b.Fatal(err)
 			}

@@ -13,7 +13,9 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/joho/godotenv"
 
@@ -115,7 +117,7 @@ func (s *source) checked(name, v string) install.Secret {
 // databaseFlags are for every command that opens the database.
 type databaseFlags struct {
 	DatabaseURL string `name:"database-url" placeholder:"URL" help:"DATABASE_URL: postgres://… or sqlite:PATH. Default: SQLite in the data folder."`
-	DataDir     string `name:"data-dir" placeholder:"DIR" help:"DATA_DIR: folder for files; with SQLite the database and its key. Default: data."`
+	DataDir     string `name:"data-dir" placeholder:"DIR" help:"DATA_DIR: folder for files: the journal of new tokens; with SQLite the database and its key. Default: data."`
 }
 
 // database is where connections are kept and how their secrets are sealed.
@@ -185,6 +187,32 @@ func (d database) open(ctx context.Context, keys *storage.Keyring) (*storage.DB,
 	return nil, fmt.Errorf("the database can't be used; check DATABASE_URL and DATA_DIR.\n%w", err)
 }
 
+// useJournal lets the database keep in DATA_DIR what Slack handed out until it is stored.
+func (d database) useJournal(db *storage.DB) error {
+	if err := db.UseJournal(filepath.Join(d.dataDir, "journal")); err != nil {
+		return &configError{[]problem{{"DATA_DIR", "holds no journal: " + err.Error(), "name a folder that this process may write to, and that outlives it: new tokens wait there while the database is down"}}}
+	}
+	return nil
+}
+
+// keepDays reads KEEP_DAYS.
+func keepDays(s *source, flag string) time.Duration {
+	days, err := strconv.Atoi(s.get(flag, "KEEP_DAYS", "90"))
+	if err != nil || days < 1 || days > 3650 {
+		s.bad("KEEP_DAYS", "is not a number of days from 1 to 3650", "write for example 90, or leave it out")
+	}
+	return time.Duration(days) * 24 * time.Hour
+}
+
+// boolean reads a setting that is true or false, and false when it is not there.
+func boolean(s *source, flag, name string) bool {
+	v, err := strconv.ParseBool(s.get(flag, name, "false"))
+	if err != nil {
+		s.bad(name, "is neither true nor false", "write one of the two, or leave it out")
+	}
+	return v
+}
+
 // makeFolder makes the folder of the SQLite file, for commands that may make the file itself.
 func (d database) makeFolder() error {
 	if d.path == "" {
@@ -247,6 +275,29 @@ func publicURL(s *source, flag string) string {
 	}
 	checkOrigin(s, "PUBLIC_URL", raw, "write the address that people see, for example https://bot.example.com")
 	return raw
+}
+
+// basics is where Slack shows an app's credentials.
+const basics = "copy it from your app's Basic Information page at https://api.slack.com/apps"
+
+// credentials checks what the app calls Slack's OAuth methods with.
+func credentials(s *source, id string, secret install.Secret) {
+	switch {
+	case id == "":
+		s.bad("SLACK_CLIENT_ID", "is not set", basics)
+	case !clientID.MatchString(id):
+		s.bad("SLACK_CLIENT_ID", "is not of the form 123.456", basics)
+	}
+	if secret == "" {
+		s.bad("SLACK_CLIENT_SECRET", "is not set", basics)
+	}
+}
+
+// slackURL reads SLACK_URL.
+func slackURL(s *source, flag string) string {
+	address := strings.TrimRight(s.get(flag, "SLACK_URL", "https://slack.com"), "/")
+	checkOrigin(s, "SLACK_URL", address, "leave it out, or use https://slack-gov.com for GovSlack")
+	return address
 }
 
 // checkOrigin insists on scheme and host alone, over https unless it is this machine.

@@ -1,6 +1,6 @@
 package main
 
-// connections: what an operator asks first. It reads the database and changes nothing.
+// connections: what an operator asks first. These read the database and change nothing; for those that act, see act.go.
 
 import (
 	"bytes"
@@ -10,7 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"slices"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -23,9 +23,12 @@ import (
 )
 
 type connectionsCmd struct {
-	List     listCmd     `cmd:"" help:"List all connections."`
-	Show     showCmd     `cmd:"" help:"Show one connection."`
-	Attempts attemptsCmd `cmd:"" help:"List the newest tries to install, and how they ended."`
+	List       listCmd       `cmd:"" help:"List all connections."`
+	Show       showCmd       `cmd:"" help:"Show one connection."`
+	History    historyCmd    `cmd:"" help:"List what happened to one connection: when, who, what, how it ended."`
+	Attempts   attemptsCmd   `cmd:"" help:"List the newest tries to install, and how they ended."`
+	Disconnect disconnectCmd `cmd:"" help:"Remove the app from a workspace, and erase its access."`
+	Exchange   exchangeCmd   `cmd:"" help:"Move long-lived tokens to rotation, when the app has token rotation on."`
 }
 
 type attemptsCmd struct {
@@ -118,6 +121,9 @@ type record struct {
 	CreatedAt    *string  `json:"created_at"`
 	Installs     int      `json:"installs"`
 	ExpiresAt    *string  `json:"expires_at"`
+	RenewAt      *string  `json:"renew_at"`
+	FailingSince *string  `json:"renewal_failing_since"`
+	RenewalTries int      `json:"renewal_tries"`
 	CheckedAt    *string  `json:"checked_at"`
 	LastEventAt  *string  `json:"last_event_at"`
 	BotUserID    string   `json:"bot_user_id"`
@@ -132,7 +138,7 @@ func recordOf(in *install.Installer, c install.Connection) record {
 		State: string(h.State), Label: h.Label, Reason: h.Reason, StateSince: at(h.Since),
 		Scopes: append([]string{}, c.Scopes...), Missing: append([]string{}, install.ScopeNames(h.Missing)...),
 		InstalledBy: c.InstalledBy, RenewedBy: c.RenewedBy, RenewedAt: at(c.RenewedAt), InstalledAt: at(c.InstalledAt), CreatedAt: at(c.CreatedAt), Installs: c.Installs,
-		ExpiresAt: at(c.ExpiresAt), CheckedAt: at(c.CheckedAt), LastEventAt: at(c.LastEventAt), BotUserID: c.BotUserID,
+		ExpiresAt: at(c.ExpiresAt), RenewAt: at(c.RenewAt), FailingSince: at(c.FailingSince), RenewalTries: c.Tries, CheckedAt: at(c.CheckedAt), LastEventAt: at(c.LastEventAt), BotUserID: c.BotUserID,
 	}
 }
 
@@ -170,13 +176,11 @@ func (c *showCmd) Run(env *environment) error {
 		if err != nil {
 			return err
 		}
-		i := slices.IndexFunc(all, func(con install.Connection) bool {
-			return con.ID == c.Name || con.TeamID == c.Name || con.Org() && con.EnterpriseID == c.Name
-		})
-		if i < 0 {
-			return fmt.Errorf("there is no connection %q; see: switchboard connections list", printable(c.Name))
+		found, err := find(all, c.Name)
+		if err != nil {
+			return err
 		}
-		r := recordOf(in, all[i])
+		r := recordOf(in, found)
 		if c.JSON {
 			return printJSON(env.stdout, r)
 		}
@@ -200,8 +204,83 @@ func (c *showCmd) Run(env *environment) error {
 		row("Permissions", strings.Join(r.Scopes, ", "))
 		row("Missing", strings.Join(r.Missing, ", "))
 		row("Access ends", short(r.ExpiresAt))
+		row("Next renewal", short(r.RenewAt))
+		row("Renewal fails since", short(r.FailingSince))
 		row("Last checked", short(r.CheckedAt))
 		row("Last event", short(r.LastEventAt))
+		return table.Flush()
+	})
+}
+
+// find returns the one connection of a name: its id, or the workspace's or organisation's.
+func find(all []install.Connection, name string) (install.Connection, error) {
+	var found []install.Connection
+	for _, c := range all {
+		if c.ID == name || c.TeamID == name || c.Org() && c.EnterpriseID == name {
+			found = append(found, c)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return install.Connection{}, fmt.Errorf("there is no connection %q; see: switchboard connections list", printable(name))
+	case 1:
+		return found[0], nil
+	}
+	return install.Connection{}, fmt.Errorf("%q has %d connections; name one by its id, see: switchboard connections list", printable(name), len(found))
+}
+
+type historyCmd struct {
+	databaseFlags
+	JSON  bool   `help:"Print JSON."`
+	Limit int    `default:"100" help:"How many, newest first. Default: ${default}."`
+	Name  string `arg:"" help:"The connection's id (con_…) or the workspace's (T…, or E… for an organisation)."`
+}
+
+// change is a line of history as scripts see it. Fields may be added, never renamed.
+type change struct {
+	ConnectionID string  `json:"connection_id"`
+	At           *string `json:"at"`
+	Actor        string  `json:"actor"` // person, operator, slack, switchboard
+	ActorID      string  `json:"actor_id"`
+	What         string  `json:"what"`
+	Outcome      string  `json:"outcome"`
+	Reason       string  `json:"reason"`
+}
+
+// Run prints what happened to a connection.
+func (c *historyCmd) Run(env *environment) error {
+	if c.Limit < 1 {
+		return &usageError{errors.New("--limit must be 1 or more")}
+	}
+	return c.withStore(env, func(db *storage.DB, in *install.Installer) error {
+		all, err := db.List(env.ctx)
+		if err != nil {
+			return err
+		}
+		found, err := find(all, c.Name)
+		if err != nil {
+			return err
+		}
+		lines, err := in.History(env.ctx, found, c.Limit)
+		if err != nil {
+			return err
+		}
+		rows := make([]change, len(lines))
+		for i, l := range lines {
+			rows[i] = change{l.ConnectionID, stamp(l.At), string(l.By.Kind), l.By.ID, l.What, l.Outcome, l.Reason}
+		}
+		if c.JSON {
+			return printJSON(env.stdout, rows)
+		}
+		if len(rows) == 0 {
+			_, err = fmt.Fprintln(env.stdout, "Nothing is recorded of this connection; it is older than the history.")
+			return err
+		}
+		table := tabwriter.NewWriter(env.stdout, 0, 4, 2, ' ', 0)
+		fmt.Fprintln(table, "WHEN\tWHO\tWHAT\tOUTCOME\tREASON")
+		for _, r := range rows {
+			fmt.Fprintln(table, strings.Join([]string{short(r.At), orElse(r.ActorID, r.Actor), r.What, r.Outcome, printable(r.Reason)}, "\t"))
+		}
 		return table.Flush()
 	})
 }
@@ -213,6 +292,11 @@ func (f databaseFlags) withStore(env *environment, do func(*storage.DB, *install
 	if err := s.err(); err != nil {
 		return err
 	}
+	return d.use(env, install.Config{PublicURL: placeholderURL}, do)
+}
+
+// use opens a database that is there, with an Installer on it that knows what cfg says.
+func (d database) use(env *environment, cfg install.Config, do func(*storage.DB, *install.Installer) error) error {
 	if err := d.mustExist(); err != nil {
 		return err
 	}
@@ -230,7 +314,14 @@ func (f databaseFlags) withStore(env *environment, do func(*storage.DB, *install
 	if err := db.CheckSchema(env.ctx); err != nil {
 		return err
 	}
-	in, err := install.New(install.Config{App: commands.App(), PublicURL: placeholderURL, Scopes: bot.Scopes(commands.All()), Store: db})
+	// A folder that is not there holds no journal, and reading makes none.
+	if _, err := os.Stat(filepath.Join(d.dataDir, "journal")); err == nil || cfg.ClientID != "" {
+		if err := d.useJournal(db); err != nil {
+			return err
+		}
+	}
+	cfg.App, cfg.Scopes, cfg.Store = commands.App(), bot.Scopes(commands.All()), db
+	in, err := install.New(cfg)
 	if err != nil {
 		return err
 	}

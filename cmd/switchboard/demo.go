@@ -78,7 +78,8 @@ func (d *demo) start(ctx context.Context, addr string) error {
 	if d.cfg.db, err = storage.Open(ctx, "sqlite:"+filepath.Join(d.folder, "switchboard.db"), keys); err != nil {
 		return err
 	}
-	if _, err := d.cfg.db.Migrate(ctx); err != nil {
+	_, err = d.cfg.db.Migrate(ctx)
+	if err := errors.Join(err, d.cfg.db.UseJournal(filepath.Join(d.folder, "journal"))); err != nil {
 		return errors.Join(err, d.cfg.db.Close())
 	}
 	if d.cfg.listen, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {

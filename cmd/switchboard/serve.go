@@ -24,7 +24,9 @@ type serveCmd struct {
 	SlackURL   string `name:"slack-url" placeholder:"URL" help:"SLACK_URL: https://slack.com, or https://slack-gov.com."`
 	PublicURL  string `name:"public-url" placeholder:"URL" help:"PUBLIC_URL: the address that browsers and Slack see."`
 	ListenAddr string `name:"listen-addr" placeholder:"HOST:PORT" help:"LISTEN_ADDR: where to listen. Default: 127.0.0.1:3000."`
-	AdminAddr  string `name:"admin-addr" placeholder:"HOST:PORT" help:"ADMIN_ADDR: where /livez and /readyz are; never public. Default: 127.0.0.1:3001."`
+	AdminAddr  string `name:"admin-addr" placeholder:"HOST:PORT" help:"ADMIN_ADDR: where /livez, /readyz and /metrics are; never public. Default: 127.0.0.1:3001."`
+	KeepDays   string `name:"keep-days" placeholder:"DAYS" help:"KEEP_DAYS: how long facts and history of a removed connection are kept. Default: 90."`
+	Move       string `name:"move-to-rotation" placeholder:"BOOL" help:"MOVE_TO_ROTATION: true exchanges long-lived tokens for rotating ones. Your app must have token rotation on. Default: false."`
 }
 
 // Help names what has no flag.
@@ -44,9 +46,11 @@ func (c *serveCmd) Run(env *environment) error {
 		clientSecret: s.secret("SLACK_CLIENT_SECRET"),
 		appID:        s.get(c.AppID, "SLACK_APP_ID", ""),
 		botToken:     s.secret("SLACK_BOT_TOKEN"),
-		slackURL:     strings.TrimRight(s.get(c.SlackURL, "SLACK_URL", "https://slack.com"), "/"),
+		slackURL:     slackURL(s, c.SlackURL),
 		publicURL:    publicURL(s, c.PublicURL),
+		keep:         keepDays(s, c.KeepDays),
 	}
+	cfg.moveToRotation = boolean(s, c.Move, "MOVE_TO_ROTATION")
 	c.operatorFlags.read(s, &cfg.app)
 	listen := s.get(c.ListenAddr, "LISTEN_ADDR", "127.0.0.1:3000")
 	admin := s.get(c.AdminAddr, "ADMIN_ADDR", "127.0.0.1:3001")
@@ -87,7 +91,6 @@ func (c *serveCmd) Run(env *environment) error {
 
 // check collects everything that is wrong with the settings.
 func (c *serveCmd) check(s *source, cfg *appConfig, listen, admin string) {
-	const basics = "copy it from your app's Basic Information page at https://api.slack.com/apps"
 	for _, secret := range strings.Split(s.secret("SLACK_SIGNING_SECRET").Reveal(), ",") {
 		if secret = strings.TrimSpace(secret); secret != "" {
 			cfg.signingSecrets = append(cfg.signingSecrets, install.Secret(secret))
@@ -102,25 +105,19 @@ func (c *serveCmd) check(s *source, cfg *appConfig, listen, admin string) {
 	if cfg.appID != "" && !appID.MatchString(cfg.appID) {
 		s.bad("SLACK_APP_ID", "is not an app's id (A…)", basics)
 	}
+	if cfg.moveToRotation && cfg.botToken != "" {
+		s.bad("MOVE_TO_ROTATION", "is set together with SLACK_BOT_TOKEN, and a token given by hand can't be renewed", "leave one of the two out")
+	}
 	if cfg.botToken != "" {
 		if err := install.CheckTokenKind(cfg.botToken); err != nil {
 			s.bad("SLACK_BOT_TOKEN", err.Error(), "put the bot token there, or leave it out to let workspaces install the app themselves")
 		}
 	} else {
-		switch {
-		case cfg.clientID == "":
-			s.bad("SLACK_CLIENT_ID", "is not set", basics)
-		case !clientID.MatchString(cfg.clientID):
-			s.bad("SLACK_CLIENT_ID", "is not of the form 123.456", basics)
-		}
-		if cfg.clientSecret == "" {
-			s.bad("SLACK_CLIENT_SECRET", "is not set", basics)
-		}
+		credentials(s, cfg.clientID, cfg.clientSecret)
 		if cfg.publicURL == "" {
 			s.bad("PUBLIC_URL", "is not set", "write the address that people see, for example https://bot.example.com")
 		}
 	}
-	checkOrigin(s, "SLACK_URL", cfg.slackURL, "leave it out, or use https://slack-gov.com for GovSlack")
 	checkListen(s, "LISTEN_ADDR", listen)
 	checkListen(s, "ADMIN_ADDR", admin)
 	if listen == admin && !strings.HasSuffix(listen, ":0") {
@@ -141,6 +138,9 @@ func openToServe(ctx context.Context, d database) (*storage.DB, error) {
 	db, err := d.open(ctx, keys)
 	if err != nil {
 		return nil, err
+	}
+	if err := d.useJournal(db); err != nil {
+		return nil, errors.Join(err, db.Close())
 	}
 	if d.path != "" {
 		_, err = db.Migrate(ctx)

@@ -156,11 +156,11 @@ func TestStatusWhenThereIsNoConnection(t *testing.T) {
 }
 
 func TestStatusWhenTheTokenIsDead(t *testing.T) {
-	for code, want := range map[string]struct{ state, label, words string }{
-		"token_revoked":    {"reconnect_required", "Needs reconnecting", "Its access was withdrawn in Slack."},
-		"token_expired":    {"reconnect_required", "Needs reconnecting", "Its access ran out"},
-		"account_inactive": {"removed", "Removed from Slack", "removed from this workspace, or the workspace was closed"},
-		"invalid_auth":     {"retrying", "Having trouble, retrying", "Slack no longer accepts this connection."},
+	for code, want := range map[string]struct{ state, label, reason, words string }{
+		"token_revoked":    {"reconnect_required", "Needs reconnecting", "token_revoked", "Its access was withdrawn in Slack."},
+		"token_expired":    {"retrying", "Having trouble, retrying", "renewal_failing", "renewed yet"}, // it has just been renewed, and still
+		"account_inactive": {"removed", "Removed from Slack", "account_inactive", "removed from this workspace, or the workspace was closed"},
+		"invalid_auth":     {"retrying", "Having trouble, retrying", "invalid_auth", "Slack no longer accepts this connection."},
 	} {
 		t.Run(code, func(t *testing.T) {
 			w := newWorld(t, storageURL(t)).start(1, nil)
@@ -175,7 +175,7 @@ func TestStatusWhenTheTokenIsDead(t *testing.T) {
 			if !strings.Contains(string(m.Blocks), want.label) || !strings.Contains(m.Text, want.label) {
 				t.Errorf("it says %q %s", m.Text, m.Blocks)
 			}
-			if got := w.connections()[0]; got.State != want.state || got.Reason != code {
+			if got := w.connections()[0]; got.State != want.state || got.Reason != want.reason {
 				t.Errorf("row: %+v", got)
 			}
 			// One invalid_auth kills nothing: the next good answer brings it back.

@@ -19,6 +19,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -51,6 +52,7 @@ type world struct {
 	seen     bytes.Buffer // logs, pages and output of commands
 	private  []string     // states and cookies that passed by
 	breaches bool         // some are expected
+	allowed  []string     // rules that are bound to be broken here
 }
 
 // replica is one running `switchboard serve`.
@@ -216,7 +218,7 @@ func (w *world) close() {
 	w.settle()
 	w.stop()
 	for _, b := range w.slack.Breaches() {
-		if !w.breaches {
+		if !w.breaches && !slices.Contains(w.allowed, b.Rule) {
 			w.t.Errorf("a rule of Slack's was broken: %s: %s", b.Rule, b.Detail)
 		}
 	}
@@ -293,7 +295,7 @@ func (w *world) dump() []byte {
 	}
 	db := w.sql()
 	defer db.Close()
-	for _, table := range []string{"connections", "install_attempts"} {
+	for _, table := range []string{"connections", "install_attempts", "user_tokens", "connection_history", "budgets"} {
 		rows, err := db.Query("SELECT t::text FROM " + table + " t")
 		if err != nil {
 			continue // the test made no tables
@@ -346,7 +348,7 @@ func (w *world) sealOne(keys string) {
 		w.t.Fatal(err)
 	}
 	defer db.Close()
-	c := install.Connection{Key: install.Key{AppID: w.slack.App().ID, TeamID: "T0NOBODY01"}, Token: "xoxb-0-nobody", State: install.Active, InstalledAt: time.Now()}
+	c := install.Connection{Key: install.Key{AppID: w.slack.App().ID, TeamID: "T0NOBODY01"}, Chain: install.Chain{Token: "xoxb-0-nobody"}, State: install.Active, InstalledAt: time.Now()}
 	if _, _, err := db.Put(context.Background(), c); err != nil {
 		w.t.Fatal(err)
 	}

@@ -1,0 +1,134 @@
+package main
+
+// The connections commands that change something: each asks Slack, says what Slack answered, and leaves a line of history.
+
+import (
+	"errors"
+	"fmt"
+
+	"switchboard/install"
+	"switchboard/storage"
+)
+
+// slackFlags are for commands that talk to Slack as the app.
+type slackFlags struct {
+	databaseFlags
+	ClientID string `name:"slack-client-id" placeholder:"ID" help:"SLACK_CLIENT_ID: from your app's Basic Information page."`
+	SlackURL string `name:"slack-url" placeholder:"URL" help:"SLACK_URL: https://slack.com, or https://slack-gov.com."`
+}
+
+// Help names what has no flag.
+func (slackFlags) Help() string {
+	return "Needs SLACK_CLIENT_ID and SLACK_CLIENT_SECRET, and the database settings that serve runs with. May be used while serve runs."
+}
+
+func (f slackFlags) withSlack(env *environment, do func(*storage.DB, *install.Installer) error) error {
+	s := newSource(env.getenv)
+	d := f.read(s, true)
+	cfg := install.Config{PublicURL: placeholderURL, ClientID: s.get(f.ClientID, "SLACK_CLIENT_ID", ""), ClientSecret: s.secret("SLACK_CLIENT_SECRET"),
+		SlackURL: slackURL(s, f.SlackURL), Log: newLogger(env.stderr, 4, "")}
+	credentials(s, cfg.ClientID, cfg.ClientSecret)
+	if err := s.err(); err != nil {
+		return err
+	}
+	return d.use(env, cfg, do)
+}
+
+type disconnectCmd struct {
+	slackFlags
+	EraseAnyway bool   `help:"Erase our access without asking Slack, when Slack can't be asked. The app stays listed in the workspace until somebody removes it there."`
+	Yes         bool   `help:"Do it. Without it, the command says what would happen."`
+	Name        string `arg:"" help:"The connection's id (con_…) or the workspace's (T…, or E… for an organisation)."`
+}
+
+// Run removes the app from a workspace.
+func (c *disconnectCmd) Run(env *environment) error {
+	return c.withSlack(env, func(db *storage.DB, in *install.Installer) error {
+		all, err := db.List(env.ctx)
+		if err != nil {
+			return err
+		}
+		found, err := find(all, c.Name)
+		if err != nil {
+			return err
+		}
+		team := printable(orElse(found.TeamName, found.TeamID))
+		if found.State == install.Removed {
+			return fmt.Errorf("%s is not connected any more; nothing was changed", team)
+		}
+		if !c.Yes {
+			_, err := fmt.Fprintf(env.stdout, "This would remove the app from %s (%s) and erase its access at once. Facts and history stay for KEEP_DAYS.\nNothing was changed. To do it, add --yes.\n", team, found.ID)
+			return err
+		}
+		operator := install.Actor{Kind: install.ByOperator}
+		if c.EraseAnyway {
+			if err := in.EraseAnyway(env.ctx, found.Key, operator); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintf(env.stdout, "Erased the access to %s. Slack was not asked: the app is listed there until somebody removes it on its page in Slack.\n", team)
+			return err
+		}
+		said, err := in.Disconnect(env.ctx, found.Key, operator)
+		switch {
+		case errors.Is(err, install.ErrNotConnected):
+			return fmt.Errorf("%s is not connected any more; nothing was changed", team)
+		case err != nil && install.SlackError(err) != "":
+			return fmt.Errorf("slack refused to remove the app from %s: %s. Nothing was changed.\nRemove it on the app's page in Slack; or erase our access alone with --erase-anyway", team, said)
+		case err != nil:
+			return fmt.Errorf("%s was not disconnected, as far as we know: %w\nRun it again; if Slack had removed the app, it says so then", team, install.Cause(err))
+		}
+		words := map[string]string{"ok": "Slack removed the app from %s, and its access is erased.\n",
+			"": "There was no usable access to ask Slack with. What was stored of %s is erased; if the app is still listed there, remove it on its page in Slack.\n"}
+		text, ok := words[said]
+		if !ok {
+			text = "Slack says (" + said + ") that the app was gone from %s already. Its access is erased.\n"
+		}
+		_, err = fmt.Fprintf(env.stdout, text, team)
+		return err
+	})
+}
+
+type exchangeCmd struct {
+	slackFlags
+	All  bool   `help:"All connections that have a long-lived token."`
+	Name string `arg:"" optional:"" help:"The connection's id (con_…) or the workspace's (T…, or E… for an organisation)."`
+}
+
+// Run moves long-lived tokens to rotation.
+func (c *exchangeCmd) Run(env *environment) error {
+	if c.All == (c.Name != "") {
+		return &usageError{errors.New("name one connection, or give --all")}
+	}
+	return c.withSlack(env, func(db *storage.DB, in *install.Installer) error {
+		all, err := db.List(env.ctx)
+		if err != nil {
+			return err
+		}
+		if c.Name != "" {
+			found, err := find(all, c.Name)
+			if err != nil {
+				return err
+			}
+			all = []install.Connection{found}
+		}
+		moved, failed := 0, 0
+		for _, con := range all {
+			if con.State == install.Removed || con.State == install.Paused || !con.ExpiresAt.IsZero() {
+				continue // nothing to move
+			}
+			team := printable(orElse(con.TeamName, con.TeamID))
+			if err := in.Exchange(env.ctx, con.Key); err != nil {
+				failed++
+				fmt.Fprintf(env.stderr, "%s: not moved, its token works on as it is: %s\n", team, orElse(install.SlackError(err), install.Cause(err).Error()))
+				continue
+			}
+			moved++
+			fmt.Fprintf(env.stdout, "%s: moved to rotation.\n", team)
+		}
+		fmt.Fprintf(env.stdout, "Moved %d connection(s).\n", moved)
+		if failed > 0 {
+			return fmt.Errorf("%d connection(s) were not moved", failed)
+		}
+		return nil
+	})
+}
