@@ -89,8 +89,10 @@ type bot struct {
 }
 
 type worldState struct {
-	teams    []*Workspace
+	teams    []*Workspace // in the order they were added, like users
 	users    []*User
+	teamByID map[string]*Workspace // there may be very many
+	userByID map[string]*User
 	channels []*channel
 	bots     map[string]*bot // by team or enterprise id; outlives the installation, as the bot user does in Slack
 	homes    map[string]*View
@@ -98,6 +100,7 @@ type worldState struct {
 }
 
 func (w *worldState) init() {
+	w.teamByID, w.userByID = map[string]*Workspace{}, map[string]*User{}
 	w.bots = map[string]*bot{}
 	w.homes = map[string]*View{}
 	w.stacks = map[string][]*View{}
@@ -125,7 +128,7 @@ func (s *Sim) AddWorkspace(w Workspace) Workspace {
 	if old := s.teamLocked(w.ID); old != nil {
 		*old = w
 	} else {
-		s.teams = append(s.teams, &w)
+		s.teams, s.teamByID[w.ID] = append(s.teams, &w), &w
 	}
 	s.noteLocked()
 	return w
@@ -149,7 +152,7 @@ func (s *Sim) AddUser(u User) User {
 	if old := s.userLocked(u.ID); old != nil {
 		*old = u
 	} else {
-		s.users = append(s.users, &u)
+		s.users, s.userByID[u.ID] = append(s.users, &u), &u
 	}
 	s.noteLocked()
 	return u
@@ -311,23 +314,9 @@ func (s *Sim) OpenViews(userID string) []View {
 	return out
 }
 
-func (s *Sim) teamLocked(id string) *Workspace {
-	for _, t := range s.teams {
-		if t.ID == id {
-			return t
-		}
-	}
-	return nil
-}
+func (s *Sim) teamLocked(id string) *Workspace { return s.teamByID[id] }
 
-func (s *Sim) userLocked(id string) *User {
-	for _, u := range s.users {
-		if u.ID == id {
-			return u
-		}
-	}
-	return nil
-}
+func (s *Sim) userLocked(id string) *User { return s.userByID[id] }
 
 func (s *Sim) channelLocked(id string) *channel {
 	for _, c := range s.channels {
