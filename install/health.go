@@ -247,8 +247,8 @@ func (c *Connection) noteState(state State, reason string, at time.Time) {
 
 // Assess returns the state from our records alone: from what a look-up, Open's or the store's, returned.
 func (in *Installer) Assess(c Connection, err error) Health {
-	if errors.Is(err, ErrNotConnected) {
-		err = nil // a removed or paused connection is still one to show; a missing one has no id
+	if errors.Is(err, ErrNotConnected) || errors.Is(err, ErrRenewing) {
+		err = nil // what can't be used is still one to show; a missing one has no id
 	}
 	return in.assess(c, err == nil && c.ID != "", evidence{recordsErr: err})
 }

@@ -168,7 +168,7 @@ func (in *Installer) claim(ctx context.Context, h Holder, w wish) (claimed Chain
 		now := in.now()
 		due := !row.RenewAt.IsZero() && !row.RenewAt.After(now) || w.refused != "" && w.refused == row.Token
 		if row.RefreshToken != "" {
-			due = due || row.ended(now.Add(lastMoments))
+			due = due || row.ended(now.Add(lastMoments)) && !row.backsOff(now)
 		} else {
 			// A long-lived token is due when somebody wishes it, or did before and Slack had trouble.
 			due = (due || w.exchange) && row.ExpiresAt.IsZero()
@@ -185,6 +185,9 @@ func (in *Installer) claim(ctx context.Context, h Holder, w wish) (claimed Chain
 	})
 	return claimed, err
 }
+
+// backsOff reports whether a renewal failed and the next try is still to come.
+func (c Chain) backsOff(now time.Time) bool { return c.Tries > 0 && c.RenewAt.After(now) }
 
 // ended reports whether the access token does not work any more at a time.
 func (c Chain) ended(at time.Time) bool { return !c.ExpiresAt.IsZero() && !c.ExpiresAt.After(at) }
@@ -459,7 +462,11 @@ func (c *Chain) failed(code string, cause error, now time.Time) string {
 		c.RenewAt = now.Add(configBackoff + rand.N(configBackoff/4))
 	default:
 		// 2, 4, 8 … s: the first again is quick, because an answer that was lost can be had again only within the grace.
-		wait := min(time.Second<<min(c.Tries, 12), longestBackoff)
+		longest := longestBackoff
+		if c.ended(now) {
+			longest = time.Minute // people wait for it
+		}
+		wait := min(time.Second<<min(c.Tries, 12), longest)
 		c.RenewAt = now.Add(wait + rand.N(wait/4))
 	}
 	return failingChain
@@ -606,6 +613,9 @@ func (in *Installer) goodChain(ctx context.Context, h Holder, c Chain, reread fu
 		now := in.now()
 		if !c.ended(now.Add(lastMoments)) {
 			return nil
+		}
+		if c.ended(now) && c.backsOff(now) {
+			return ErrRenewing // asking Slack for each request would not help it
 		}
 		err := ErrNotConnected // nothing but a person helps
 		if c.RefreshToken != "" && c.Rejections < rejectionsToBelieve {

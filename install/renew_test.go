@@ -583,6 +583,41 @@ func TestTroubleIsNotDeath(t *testing.T) {
 	}
 }
 
+// Slack's OAuth is down when a token has ended: requests are told so, and don't each ask Slack again.
+func TestExpiredInTrouble(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		in := r.replica(nil)
+		c := r.connect(in, slacksim.AcmeAdmin)
+		r.clock.Advance(life + time.Hour)
+		clear := r.slack.Inject(slacksim.Fault{Method: "oauth.v2.access", Status: 500})
+		for range 20 {
+			if _, err := in.Open(r.ctx, c.Key); !errors.Is(err, install.ErrRenewing) {
+				t.Fatalf("open: %v", err)
+			}
+		}
+		if asked, _ := r.exchanges(); asked != 1 {
+			t.Errorf("%d calls for 20 requests in one moment", asked)
+		}
+		for range 20 {
+			r.clock.Advance(2 * time.Minute)
+			_, _ = in.Open(r.ctx, c.Key)
+		}
+		if asked, _ := r.exchanges(); asked != 21 {
+			t.Errorf("%d calls, one for each two minutes and the first are 21", asked)
+		}
+		if h := in.Assess(in.Open(r.ctx, c.Key)); h.State != install.Retrying || h.Reason != install.ReasonRenewalFailing {
+			t.Errorf("shown as %s %s", h.State, h.Reason)
+		}
+		clear()
+		r.clock.Advance(2 * time.Minute)
+		now, err := in.Open(r.ctx, c.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.works(now)
+	})
+}
+
 // A 429 is for the whole app: no other chain is renewed before its time is over, by no replica.
 func TestRateLimitHoldsAll(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
