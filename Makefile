@@ -1,8 +1,8 @@
 # What people type most. `make help` lists it.
-.PHONY: help demo build test bench manifest lint screenshots
+.PHONY: help demo build test bench bench-many manifest lint screenshots
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: ## a small Slack in the browser, with the app in it
 	go run ./cmd/switchboard demo
@@ -14,7 +14,10 @@ test: ## all tests that this machine can run (PostgreSQL: set TEST_DATABASE_URL)
 	go test ./...
 
 bench: ## benchmarks, with allocations (PostgreSQL: set TEST_DATABASE_URL)
-	go test -run '^$$' -bench . -benchmem ./bot ./storage ./cmd/switchboard
+	go test -short -run '^$$' -bench . -benchmem ./bot ./install ./storage ./cmd/switchboard
+
+bench-many: ## 100,000 connections that fall due within an hour, some ten minutes
+	go test -run '^$$' -bench HundredThousandDue -benchtime 1x -timeout 60m ./install
 
 manifest: ## manifest.yaml from the handlers
 	go run ./cmd/switchboard manifest > manifest.yaml

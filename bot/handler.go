@@ -72,12 +72,7 @@ type Turn struct {
 }
 
 // Health says from our records how the connection is, without another look-up.
-func (t *Turn) Health() install.Health {
-	if t.Renewing() {
-		return t.Install.Assess(t.Connection, nil) // our records answered; it is Slack that didn't
-	}
-	return t.Install.Assess(t.Connection, t.openErr)
-}
+func (t *Turn) Health() install.Health { return t.Install.Assess(t.Connection, t.openErr) }
 
 // Renewing reports that t.Slack is nil because the access ran out and couldn't be renewed just now. That is tried again by
 // itself.

@@ -141,8 +141,8 @@ func (s *silent) close() {
 // How long a stop waits for requests under way; a callback takes 25 s at most.
 const drainBudget = 30 * time.Second
 
-// run serves until ctx ends, then stops in this order: no longer ready, requests finished, events, answers and renewals
-// finished, database closed. It returns the first error that was not the stop itself.
+// run serves until ctx ends, then stops in this order: no longer ready, requests finished, events and answers finished,
+// renewals finished, database closed. It returns the first error that was not the stop itself.
 func (a *app) run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, a.cfg.db.Close()) }()
 
@@ -163,6 +163,9 @@ func (a *app) run(ctx context.Context) (err error) {
 	// Work lives longer than ctx: it ends only when no request can add to it.
 	work, endWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer endWork()
+	// And connections are looked after until no work can use them any more.
+	care, endCare := context.WithCancel(context.WithoutCancel(ctx))
+	defer endCare()
 
 	group, serving := errgroup.WithContext(ctx)
 	serve := func(s *http.Server, l net.Listener) func() error {
@@ -177,8 +180,11 @@ func (a *app) run(ctx context.Context) (err error) {
 	if a.cfg.admin != nil {
 		group.Go(serve(admin, a.cfg.admin))
 	}
-	group.Go(func() error { return a.bot.Run(work) })
-	group.Go(func() error { return a.install.Run(work) })
+	group.Go(func() error {
+		defer endCare()
+		return a.bot.Run(work)
+	})
+	group.Go(func() error { return a.install.Run(care) })
 	group.Go(func() error {
 		<-serving.Done()
 		a.stopping.Store(true)
