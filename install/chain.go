@@ -28,6 +28,16 @@ type Chain struct {
 	Rejections   int       // those of them in which Slack did not know the refresh token
 }
 
+// dead reports whether nothing but a person's consent brings another token: Slack has said often enough that it does not know
+// the refresh token.
+func (c Chain) dead() bool { return c.Rejections >= rejectionsToBelieve }
+
+// backsOff reports whether a renewal failed and the next try is still to come.
+func (c Chain) backsOff(now time.Time) bool { return c.Tries > 0 && c.RenewAt.After(now) }
+
+// ended reports whether the access token does not work any more at a time.
+func (c Chain) ended(at time.Time) bool { return !c.ExpiresAt.IsZero() && !c.ExpiresAt.After(at) }
+
 // spendable is what the next pair is bought with: the refresh token, or for the move to rotation the long-lived token.
 func (c Chain) spendable() Secret {
 	if c.RefreshToken != "" {

@@ -46,7 +46,7 @@ func nextCheck(s State, since, at time.Time) time.Time {
 
 // checkDue asks about the connections whose time has come, each by one replica.
 func (in *Installer) checkDue(ctx context.Context) error {
-	keys, err := in.store.Unchecked(ctx, in.now(), checksAtOnce)
+	keys, err := in.store.Unchecked(ctx, in.cfg.AppID, in.now(), checksAtOnce)
 	if err != nil {
 		return err
 	}
@@ -55,6 +55,9 @@ func (in *Installer) checkDue(ctx context.Context) error {
 	for _, k := range keys {
 		if ctx.Err() != nil {
 			break
+		}
+		if !in.cares(k) {
+			continue
 		}
 		group.Go(func() error {
 			_, err := in.store.Update(ctx, k, func(c *Connection) error {
@@ -67,7 +70,9 @@ func (in *Installer) checkDue(ctx context.Context) error {
 			})
 			switch {
 			case err == nil:
-				in.Check(ctx, k)
+				asking, cancel := context.WithTimeout(ctx, oneBudget)
+				in.Check(asking, k)
+				cancel()
 			case errors.Is(err, errCurrent), errors.Is(err, ErrNotFound):
 			default:
 				return fmt.Errorf("claim check: %w", err)

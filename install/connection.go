@@ -167,6 +167,9 @@ func (was Connection) Consent(c Connection) Connection {
 	if c.TeamIcon == "" {
 		c.TeamIcon = was.TeamIcon
 	}
+	if c.BotID == "" {
+		c.BotID, c.TeamURL, c.CheckedAt = was.BotID, was.TeamURL, was.CheckedAt // Slack could not be asked
+	}
 	if was.State != Removed {
 		// Whoever reconnects does not become the installer, who has rights that any member could take so.
 		c.InstalledBy, c.InstalledByName, c.InstalledAt = was.InstalledBy, was.InstalledByName, was.InstalledAt

@@ -170,6 +170,9 @@ func judge(c *Connection, id Identity, err error, at time.Time) {
 	} else {
 		c.refused(SlackError(err), at)
 	}
+	if c.dead() && c.State != Removed {
+		c.SetState(ReconnectRequired, ReasonRefreshRejected, at) // nothing that a token of now says is stronger
+	}
 	c.CheckAt = nextCheck(c.State, c.StateSince, at)
 	c.noteState(state, reason, at)
 }
@@ -177,7 +180,7 @@ func judge(c *Connection, id Identity, err error, at time.Time) {
 // works is what a call says of c that Slack accepted the token for.
 func (c *Connection) works(scopes []string, at time.Time) {
 	c.CheckedAt = at
-	if (c.State == Retrying || c.State == ReconnectRequired) && !renewalTrouble(c.Reason) {
+	if (c.State == Retrying || c.State == ReconnectRequired) && !renewalTrouble(c.Reason) && !c.dead() {
 		c.SetState(Active, ReasonNone, at)
 	}
 	if len(scopes) == 0 || slices.Equal(scopes, c.Scopes) {
@@ -209,8 +212,10 @@ func (c *Connection) refused(code string, at time.Time) {
 		switch {
 		case c.RefreshToken == "":
 			c.SetState(ReconnectRequired, code, at)
-		case c.Rejections < rejectionsToBelieve:
-			c.RenewAt = at // by whoever comes first
+		case !c.dead():
+			if !c.backsOff(at) {
+				c.RenewAt = at // by whoever comes first
+			}
 			c.SetState(Retrying, ReasonRenewalFailing, at)
 		}
 	case ReasonTokenRevoked:
@@ -265,7 +270,7 @@ func (in *Installer) Check(ctx context.Context, k Key) Health {
 		c = fresh
 	}
 	id, slackErr := in.identify(ctx, c.Token)
-	if SlackError(slackErr) == ReasonTokenExpired && c.RefreshToken != "" {
+	if SlackError(slackErr) == ReasonTokenExpired && c.RefreshToken != "" && !c.backsOff(in.now()) {
 		// Before its time by our clock: Slack's counts.
 		if err := in.renew(ctx, Holder{Key: c.Key}, wish{budget: renewalsInUse, refused: c.Token}); err == nil {
 			if fresh, err := in.store.Find(ctx, c.Key); err == nil && fresh.Token != "" {

@@ -81,6 +81,10 @@ type Installer struct {
 	mu       sync.Mutex
 	renewing map[Holder]*renewal
 	held     map[Holder]Pair      // new tokens that neither the journal nor the store took
+	decided  map[string]bool      // entries of the journal that are done with and could not be removed
+	leases   map[Holder]sighting  // of other processes
+	shut     map[Budget]time.Time // budgets that were empty, and until when they are not looked into
+	later    map[Key]time.Time    // people to be told, and not before
 	heard    map[string]time.Time // what calls said → when that was last written down
 }
 
@@ -106,7 +110,8 @@ func New(cfg Config) (*Installer, error) {
 		return nil, errors.New("no store")
 	}
 	in := &Installer{cfg: cfg, store: cfg.Store, http: cfg.HTTP, log: cfg.Log, now: cfg.Now, secure: secure,
-		consents: make(chan struct{}, 1), renewing: map[Holder]*renewal{}, held: map[Holder]Pair{}, heard: map[string]time.Time{}}
+		consents: make(chan struct{}, 1), renewing: map[Holder]*renewal{}, held: map[Holder]Pair{}, heard: map[string]time.Time{},
+		decided: map[string]bool{}, leases: map[Holder]sighting{}, shut: map[Budget]time.Time{}, later: map[Key]time.Time{}}
 	if in.http == nil {
 		in.http = NewHTTPClient()
 	}
@@ -127,19 +132,31 @@ func New(cfg Config) (*Installer, error) {
 // It blocks for the store alone, unless the token has run out: then it is renewed, by one caller of all, and awaited until
 // ctx ends. ErrNotConnected, ErrRenewing when that took too long or failed, or the store's trouble.
 func (in *Installer) Open(ctx context.Context, k Key) (Connection, error) {
+	c, err := in.find(ctx, k)
+	if err != nil {
+		return c, err
+	}
+	if c.Token == "" {
+		return c, ErrNotConnected
+	}
+	return in.good(ctx, c)
+}
+
+// find returns the connection that may be used for k, if there is one, whatever its token is like.
+func (in *Installer) find(ctx context.Context, k Key) (Connection, error) {
 	c, err := in.store.Find(ctx, k)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return Connection{}, ErrNotConnected
 	case err != nil:
 		return Connection{}, fmt.Errorf("open connection: %w", err)
-	case c.Token == "" || c.State == Removed || c.State == Paused:
+	case c.State == Removed || c.State == Paused:
 		return c, ErrNotConnected
 	case in.cfg.BotToken != "" && c.Key != in.only:
 		// Left over from another token, or from the time before this mode: there is one connection now.
 		return Connection{}, ErrNotConnected
 	}
-	return in.good(ctx, c)
+	return c, nil
 }
 
 // History returns the newest lines of a connection's history, newest first, at most n.
@@ -203,11 +220,14 @@ func (in *Installer) RemovalSaid(ctx context.Context, k Key, said Removal) error
 	if fresh, err := in.good(ctx, c); err == nil {
 		c = fresh // a token that ran out could not tell
 	}
-	gone := in.isGone(ctx, c.Token, c.RenewedAt, said.At)
-	asked := c.Token
+	gone := in.isGone(ctx, c.Chain, c.RenewedAt, said.At)
+	asked, consent := c.Token, c.RenewedAt
 	c, err = in.store.Update(ctx, c.Key, func(row *Connection) error {
+		if gone != no && row.Token != asked && row.Token != "" {
+			gone = unclear // renewed meanwhile: what Slack said is about the token before
+		}
 		switch {
-		case row.State == Removed || row.Token != asked && row.Token != "":
+		case row.State == Removed || !row.RenewedAt.Equal(consent):
 			// The other of the two events was first, or a re-install came in between.
 			row.Doubt = Removal{}
 		case gone == yes:
@@ -247,24 +267,26 @@ const (
 
 func (v verdict) String() string { return [...]string{"unclear", "yes", "no"}[v] }
 
-// isGone asks Slack about a token that a consent of a time gave, and that Slack said at another time was gone.
-func (in *Installer) isGone(ctx context.Context, token Secret, consent, said time.Time) verdict {
+// isGone asks Slack about the token of a chain that a consent of a time began, and that Slack said at another time was gone.
+func (in *Installer) isGone(ctx context.Context, c Chain, consent, said time.Time) verdict {
 	// event_time has whole seconds: a word of the same second may be about this consent.
 	about := yes
 	if said.Before(consent.Truncate(time.Second)) {
 		about = no // it is about an older one
 	}
-	if token == "" {
+	if c.Token == "" {
 		return about
 	}
-	_, err := in.identify(ctx, token)
+	_, err := in.identify(ctx, c.Token)
 	if err == nil {
 		return no
 	}
-	switch SlackError(err) {
-	case ReasonAccountInactive, ReasonTokenRevoked:
+	switch code := SlackError(err); {
+	case code == ReasonAccountInactive, code == ReasonTokenRevoked:
 		return yes
-	case ReasonTokenExpired, ReasonInvalidAuth:
+	case code == ReasonTokenExpired && c.RefreshToken != "" && !c.dead():
+		return unclear // the next one will tell
+	case code == ReasonTokenExpired, code == ReasonInvalidAuth:
 		return about // it says nothing of the app: the token ran out, or our address isn't allowed
 	}
 	in.log.InfoContext(ctx, "confirm removal", "slack_error", SlackError(err), "cause", Cause(err))
@@ -278,12 +300,16 @@ func (in *Installer) recheckRemovals(ctx context.Context) error {
 		return err
 	}
 	for _, c := range doubted {
-		err = errors.Join(err, in.RemovalSaid(ctx, c.Key, c.Doubt))
+		asking, cancel := context.WithTimeout(ctx, oneBudget)
+		err = errors.Join(err, in.RemovalSaid(asking, c.Key, c.Doubt))
+		cancel()
 	}
 	return err
 }
 
 const (
+	// How long the background work may take for one connection.
+	oneBudget    = 30 * time.Second
 	renewEvery   = time.Second
 	tellEvery    = 5 * time.Second
 	recheckEvery = time.Minute
@@ -336,7 +362,14 @@ func (in *Installer) Run(ctx context.Context) error {
 	every(recheckEvery, "recheck removals", in.recheckRemovals)
 	every(sweepEvery, "sweep", in.sweep)
 	_ = group.Wait()
+	in.Finish()
+	return nil
+}
 
+// Finish waits, for a while, for renewals under way and other work in the background, and then stores what the journal still
+// holds, if it can. Run does it at its end; whoever uses an Installer without Run calls it before the store is closed. It
+// returns how many entries are left in the journal.
+func (in *Installer) Finish() (left int) {
 	finished := make(chan struct{})
 	go func() {
 		defer close(finished)
@@ -347,7 +380,13 @@ func (in *Installer) Run(ctx context.Context) error {
 	case <-time.After(stopBudget):
 		in.log.Warn("stopped while a renewal was under way")
 	}
-	return nil
+	ctx, cancel := context.WithTimeout(context.Background(), keepTimeout)
+	defer cancel()
+	left, err := in.Replay(ctx)
+	if left > 0 {
+		in.log.Warn("new tokens wait in the journal for the next start", "entries", left, "cause", err)
+	}
+	return left
 }
 
 // sweep deletes what is kept no longer.

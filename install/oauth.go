@@ -370,8 +370,6 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 		RenewedAt:   now,
 		State:       Active,
 		StateSince:  now,
-		CheckedAt:   now,
-		CheckAt:     nextCheck(Active, now, now),
 	}
 	if granted.IsEnterpriseInstall {
 		// Even if Slack names a team: the token is the organisation's.
@@ -386,29 +384,46 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 	case in.cfg.AppID != "" && c.AppID != in.cfg.AppID:
 		in.log.ErrorContext(ctx, "exchange code: Slack answered for another app", "ref", a.Ref, "want", in.cfg.AppID, "got", c.AppID)
 		return stop(in.page(situationNotSetUp, a.Ref))
-	case bound.ID != "" && (bound.TeamID != c.TeamID || bound.AppID != c.AppID || bound.Org() && bound.EnterpriseID != c.EnterpriseID):
+	}
+	// From here on the tokens that this workspace had may be spent: at Slack a consent ends the refresh token before it.
+	pairs := in.journalConsent(ctx, c, granted)
+	if bound.ID != "" && (bound.TeamID != c.TeamID || bound.AppID != c.AppID || bound.Org() && bound.EnterpriseID != c.EnterpriseID) {
 		p := in.page(situationWrongWorkspace, a.Ref)
 		p.name("chosen", c.TeamName)
 		p.name("wanted", bound.TeamName)
 		p.Primary.URL = in.GrantURL(bound)
+		if in.inUse(ctx, c.Key) {
+			if _, _, err := in.put(ctx, c, pairs); err != nil {
+				in.log.ErrorContext(ctx, "keep the tokens of a workspace that was chosen by mistake", "ref", a.Ref, "cause", err)
+			}
+			return stop(p)
+		}
+		in.discard(ctx, pairs)
 		return stop(p)
 	}
 	id, err := in.identify(ctx, token)
-	if err != nil {
+	switch {
+	case err != nil && !decisive(err) && in.inUse(ctx, c.Key):
+		// Slack has trouble, and giving up would end a connection that works. The next check asks again.
+		in.log.WarnContext(ctx, "auth.test after exchange: reconnected without it", "ref", a.Ref, "cause", Cause(err))
+		c.CheckAt = now.Add(checkAgain)
+	case err != nil:
+		in.discard(ctx, pairs)
 		return stop(in.slackRefused(ctx, "auth.test after exchange", err, a.Ref))
-	}
-	if !granted.IsEnterpriseInstall && id.TeamID != c.TeamID {
+	case !granted.IsEnterpriseInstall && id.TeamID != c.TeamID:
 		in.log.ErrorContext(ctx, "auth.test names another workspace than the exchange", "ref", a.Ref, "exchange", c.TeamID, "auth_test", id.TeamID)
+		in.discard(ctx, pairs)
 		return stop(in.page(situationUnexpected, a.Ref))
+	default:
+		c.BotID, c.TeamURL = id.BotID, id.URL
+		c.CheckedAt, c.CheckAt = now, nextCheck(Active, now, now)
 	}
-	c.BotID, c.TeamURL = id.BotID, id.URL
 
-	saved, before, err := in.put(ctx, c)
+	saved, before, err := in.put(ctx, c, pairs)
 	if err != nil {
 		in.log.ErrorContext(ctx, "store connection", "ref", a.Ref, "cause", err)
 		return stop(in.page(situationNotStored, a.Ref))
 	}
-	in.keepGrant(ctx, saved, granted, now)
 	a.ConnectionID = saved.ID
 	done = installed{now: saved, before: before, by: granted.AuthedUser.ID}
 	in.log.InfoContext(ctx, "connected", "ref", a.Ref, "connection", saved.ID, "key", saved.Key.String(),
@@ -416,39 +431,45 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 	return done, nil
 }
 
-// keepGrant keeps the token of the person who installed, where the app asked to act for people. The install stands without
-// it; what can't be stored now waits in the journal.
-func (in *Installer) keepGrant(ctx context.Context, c Connection, granted *slack.OAuthV2Response, at time.Time) {
-	u := granted.AuthedUser
-	if u.AccessToken == "" {
-		return
+// journalConsent keeps on this machine's disk what a consent brought, until it is stored or refused: the connection and,
+// where the app asked to act for people, the token of the person.
+func (in *Installer) journalConsent(ctx context.Context, c Connection, granted *slack.OAuthV2Response) (pairs []Pair) {
+	pairs = []Pair{{Holder: Holder{Key: c.Key}, Token: c.Token, At: c.RenewedAt, Consent: &c}}
+	if u := granted.AuthedUser; u.AccessToken != "" {
+		pairs = append(pairs, Pair{Holder: Holder{Key: c.Key, UserID: u.ID}, Token: Secret(u.AccessToken), Refresh: Secret(u.RefreshToken),
+			Life: seconds(u.ExpiresIn), At: c.RenewedAt, Scopes: SplitScopes(u.Scope)})
 	}
-	p := Pair{Holder: Holder{Key: c.Key, UserID: u.ID}, Token: Secret(u.AccessToken), Refresh: Secret(u.RefreshToken),
-		Life: seconds(u.ExpiresIn), At: at, Scopes: SplitScopes(u.Scope)}
-	if err := in.keep(ctx, p); err != nil {
-		in.log.ErrorContext(ctx, "keep a person's token", "connection", c.ID, "cause", err)
+	for i := range pairs {
+		var err error
+		if pairs[i].Journaled, err = in.store.Journal(pairs[i]); err != nil {
+			in.log.ErrorContext(ctx, "new tokens are not in the journal", "key", c.Key.String(), "cause", err)
+		}
+	}
+	return pairs
+}
+
+// discard forgets what a consent brought that is not to be stored.
+func (in *Installer) discard(ctx context.Context, pairs []Pair) {
+	for _, p := range pairs {
+		if p.Journaled != "" {
+			in.forget(ctx, p.Journaled)
+		}
 	}
 }
 
-// put stores c, and tries again while ctx allows: Slack has done its part, so giving up here costs the person a second
-// consent. What the store doesn't take in that time waits in the journal: with a consent for a connection that rotates, the
-// tokens it had are spent.
-func (in *Installer) put(ctx context.Context, c Connection) (Connection, *Connection, error) {
+// inUse reports whether there is a connection for exactly k with access that a consent would end.
+func (in *Installer) inUse(ctx context.Context, k Key) bool {
+	was, err := in.store.Find(ctx, k)
+	return err == nil && was.Key == k && was.Token != "" && was.State != Removed
+}
+
+// put stores a consent, and tries again while ctx allows: Slack has done its part, so giving up here costs the person a second
+// consent. What the store doesn't take in that time waits in the journal. The install stands without the person's token.
+func (in *Installer) put(ctx context.Context, c Connection, pairs []Pair) (Connection, *Connection, error) {
 	const tries = 4
-	entry, err := in.store.Journal(Pair{Holder: Holder{Key: c.Key}, Token: c.Token, At: c.RenewedAt, Consent: &c})
-	if err != nil {
-		in.log.ErrorContext(ctx, "new tokens are not in the journal", "key", c.Key.String(), "cause", err)
-	}
-	forget := func() {
-		if entry == "" {
-			return
-		}
-		if err := in.store.Unjournal(entry); err != nil {
-			in.log.WarnContext(ctx, "forget journaled tokens", "cause", err) // Replay finds a consent that is in force
-		}
-	}
 	ctx, cancel := context.WithTimeout(ctx, storeBudget)
 	defer cancel()
+	var err error
 	for try := range tries {
 		if try > 0 {
 			select {
@@ -460,7 +481,12 @@ func (in *Installer) put(ctx context.Context, c Connection) (Connection, *Connec
 		var now Connection
 		var before *Connection
 		if now, before, err = in.store.Put(ctx, c); err == nil {
-			forget()
+			in.discard(ctx, pairs[:1])
+			for _, p := range pairs[1:] {
+				if err := in.bring(ctx, p); err != nil {
+					in.log.ErrorContext(ctx, "keep a person's token", "connection", now.ID, "cause", err)
+				}
+			}
 			return now, before, nil
 		}
 	}

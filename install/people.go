@@ -15,7 +15,7 @@ import (
 // OpenUser returns the token of one person on the connection for k (found as Open finds it), good to be used now.
 // ErrNotConnected when there is none; else as Open.
 func (in *Installer) OpenUser(ctx context.Context, k Key, userID string) (UserToken, error) {
-	c, err := in.Open(ctx, k)
+	c, err := in.find(ctx, k)
 	if err != nil {
 		return UserToken{}, err
 	}
@@ -52,7 +52,7 @@ func (in *Installer) UsersRevoked(ctx context.Context, k Key, userIDs []string, 
 	if c.TeamID != k.TeamID {
 		return nil // the organisation's row is another install
 	}
-	var gone []string
+	line := Change{At: in.now(), By: Actor{Kind: BySlack}, What: DidUserRevoke, Outcome: OutcomeDone}
 	for _, id := range userIDs {
 		u, findErr := in.store.FindUser(ctx, Holder{Key: c.Key, UserID: id})
 		if errors.Is(findErr, ErrNotFound) {
@@ -62,20 +62,18 @@ func (in *Installer) UsersRevoked(ctx context.Context, k Key, userIDs []string, 
 			err = errors.Join(err, findErr)
 			continue
 		}
-		switch in.isGone(ctx, u.Token, u.GrantedAt, at) {
+		switch in.isGone(ctx, u.Chain, u.GrantedAt, at) {
 		case yes:
-			gone = append(gone, id)
+			erased, eraseErr := in.store.EraseUser(ctx, u, line)
+			err = errors.Join(err, eraseErr)
+			if erased {
+				in.log.InfoContext(ctx, "a person's token is erased", "connection", c.ID, "user", id)
+			}
 		case unclear:
 			err = errors.Join(err, fmt.Errorf("slack did not say whether the token of %s is gone", id))
 		}
 	}
-	line := Change{At: in.now(), By: Actor{Kind: BySlack}, What: DidUserRevoke, Outcome: OutcomeDone}
-	if len(gone) > 0 {
-		n, eraseErr := in.store.EraseUsers(ctx, c.Key, gone, line)
-		err = errors.Join(err, eraseErr)
-		in.log.InfoContext(ctx, "people's tokens erased", "connection", c.ID, "count", n)
-		in.forgetJournal(ctx)
-	}
+	in.forgetJournal(ctx)
 	if err != nil {
 		return fmt.Errorf("handle revoked people: %w", err)
 	}

@@ -23,9 +23,9 @@ import (
 const (
 	// Slack answers in some 100 ms. One that takes longer than this is taken for silent; the answer may be lost then.
 	exchangeTimeout = 10 * time.Second
-	// A lease outlives the exchange and a quick store. It is short, because the refresh token of a process that died between
-	// Slack's answer and its journal can be saved only within Slack's unpublished grace.
-	leaseLife = 20 * time.Second
+	// A lease outlives the budget's statement, the exchange and a quick store. It is short, because the refresh token of a
+	// process that died between Slack's answer and its journal can be saved only within Slack's unpublished grace.
+	leaseLife = exchangeTimeout + 4*keepTimeout
 	// How long a renewal waits for the store. After that the pair waits in the journal.
 	keepTimeout = 5 * time.Second
 	// An access token that ends this soon is not handed out any more without trying to renew it.
@@ -40,15 +40,21 @@ const (
 	longestBackoff      = 15 * time.Minute
 	usualLife           = 12 * time.Hour // of Slack's access tokens, always so far
 	configBackoff       = time.Minute    // a wrong client secret is for the operator to mend, who wants to see it work soon
+	unreadablePause     = time.Hour      // until a row that can't be read is looked at again
+	spentPause          = time.Second    // until a process looks into an empty budget again
+	// An entry of the journal that can't be opened keeps its holder's refresh token from being spent for this long: the key
+	// may come back, and then the token is found to be spent already.
+	unopenedPatience = time.Hour
 )
 
-// Slack allows 600 calls a minute for oauth.v2.access and oauth.v2.exchange each; installs need their part of it.
-// In any minute the renewals of all replicas make at most 80 + 60*8 = 560. https://docs.slack.dev/apis/web-api/rate-limits
+// Slack allows 600 calls of oauth.v2.access a minute; installs need their part of it. All replicas together make at most
+// 20 + 60 + 60*8 = 560 renewals in any minute. oauth.v2.exchange is in tier 3, some 50 a minute.
+// https://docs.slack.dev/apis/web-api/rate-limits
 var (
-	renewals = Budget{Name: "oauth.v2.access", Interval: time.Second / 8, Burst: 80}
+	renewals = Budget{Name: "oauth.v2.access", Interval: time.Second / 8, Burst: 60}
 	// For a token that somebody waits for there is a little more in the same budget.
 	renewalsInUse = Budget{Name: renewals.Name, Interval: renewals.Interval, Burst: renewals.Burst + 20}
-	exchanges     = Budget{Name: "oauth.v2.exchange", Interval: time.Second / 8, Burst: 80}
+	exchanges     = Budget{Name: "oauth.v2.exchange", Interval: 1500 * time.Millisecond, Burst: 10}
 )
 
 var (
@@ -86,7 +92,8 @@ type renewal struct {
 }
 
 // Exchange moves the long-lived bot token of exactly k to rotation: Slack gives a pair for it, once. The old token is not
-// revoked, which could take the app down; it ends with the first renewal. ErrNotFound; nil also when it rotates already.
+// revoked, which could take the app down; it ends with the first renewal. nil also when it rotates already; ErrNotFound,
+// ErrNotConnected when there is no token.
 // It blocks for one call to Slack, and until the budget has room for it. https://docs.slack.dev/reference/methods/oauth.v2.exchange
 func (in *Installer) Exchange(ctx context.Context, k Key) error {
 	const look = 250 * time.Millisecond // two calls' worth of the budget
@@ -94,7 +101,11 @@ func (in *Installer) Exchange(ctx context.Context, k Key) error {
 		err := in.renew(ctx, Holder{Key: k}, wish{budget: exchanges, exchange: true})
 		switch {
 		case errors.Is(err, errCurrent):
-			return nil
+			c, err := in.store.Find(ctx, k)
+			if err == nil && c.Token == "" {
+				err = ErrNotConnected
+			}
+			return err
 		case !errors.Is(err, errSpent):
 			return err
 		}
@@ -138,14 +149,17 @@ func (in *Installer) renewOnce(ctx context.Context, h Holder, w wish) error {
 	if waiting, err := in.restore(ctx, h); err != nil || waiting {
 		return errors.Join(errElsewhere, err)
 	}
+	if in.isShut(w.budget) {
+		return errSpent // before anything is written
+	}
 	claimed, err := in.claim(ctx, h, w)
 	if err != nil {
 		return err
 	}
 	// Only now, so that replicas which meet at one row take one call from the budget.
-	ok, err := in.store.Spend(ctx, w.budget, 1, in.now())
-	if err == nil && !ok {
-		err = errSpent
+	err = in.spend(ctx, w.budget)
+	if err == nil && claimed.LeaseUntil.Sub(in.now()) < exchangeTimeout+keepTimeout {
+		err = errElsewhere // the database took so long that another process may have the lease by the time Slack answers
 	}
 	if err != nil {
 		return errors.Join(err, in.release(ctx, h, claimed))
@@ -159,38 +173,92 @@ func (in *Installer) renewOnce(ctx context.Context, h Holder, w wish) error {
 	return in.keep(ctx, p)
 }
 
+// spend takes one call from a budget. errSpent; then this process does not look again for a moment.
+func (in *Installer) spend(ctx context.Context, b Budget) error {
+	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
+	defer cancel()
+	ok, err := in.store.Spend(ctx, b, 1, in.now())
+	if err != nil || ok {
+		return err
+	}
+	in.mu.Lock()
+	in.shut[b] = in.now().Add(spentPause)
+	in.mu.Unlock()
+	return errSpent
+}
+
+func (in *Installer) isShut(b Budget) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.shut[b].After(in.now())
+}
+
 // claim takes the lease and returns the chain with it. That it could be written also proves that the database takes writes
 // at this moment.
 func (in *Installer) claim(ctx context.Context, h Holder, w wish) (claimed Chain, err error) {
+	if in.cfg.BotToken != "" || !in.ours(h.Key) {
+		return Chain{}, errCurrent // what is left of another mode or app can't be renewed with our credentials
+	}
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
+	var verdict error
 	err = in.updateChain(ctx, h, func(row *Chain, _ *Connection, _ *UserToken) error {
 		now := in.now()
-		due := !row.RenewAt.IsZero() && !row.RenewAt.After(now) || w.refused != "" && w.refused == row.Token
-		if row.RefreshToken != "" {
-			due = due || row.ended(now.Add(lastMoments)) && !row.backsOff(now)
-		} else {
+		verdict = nil
+		due := !row.RenewAt.IsZero() && !row.RenewAt.After(now)
+		switch {
+		case row.spendable() == "" && due:
+			// Its secrets can't be opened. It makes room for the others, and writing that needs no secret.
+			row.RenewAt, verdict = now.Add(unreadablePause), errCurrent
+			return nil
+		case row.RefreshToken != "":
+			inUse := row.ended(now.Add(lastMoments)) || w.refused != "" && w.refused == row.Token
+			due = due || inUse && !row.backsOff(now)
+		default:
 			// A long-lived token is due when somebody wishes it, or did before and Slack had trouble.
 			due = (due || w.exchange) && row.ExpiresAt.IsZero()
 		}
 		switch {
-		case row.spendable() == "" || !due || row.Rejections >= rejectionsToBelieve:
+		case row.spendable() == "" || !due || row.dead():
 			return errCurrent
-		case row.LeaseUntil.After(now):
+		case !in.leaseIsOver(h, row.LeaseUntil, now):
 			return errElsewhere
 		}
 		row.LeaseUntil = now.Add(leaseLife).Truncate(time.Microsecond) // as the database keeps it
 		claimed = *row
 		return nil
 	})
+	if err == nil {
+		err = verdict
+	}
 	return claimed, err
 }
 
-// backsOff reports whether a renewal failed and the next try is still to come.
-func (c Chain) backsOff(now time.Time) bool { return c.Tries > 0 && c.RenewAt.After(now) }
+// sighting is a lease of another process and when it was first seen here.
+type sighting struct{ lease, first time.Time }
 
-// ended reports whether the access token does not work any more at a time.
-func (c Chain) ended(at time.Time) bool { return !c.ExpiresAt.IsZero() && !c.ExpiresAt.After(at) }
+// leaseIsOver reports whether whoever took a lease may be taken for dead. The clocks of replicas differ, so the time in the
+// row is only a name for the lease: it is over when this process has seen the same one for as long as a lease lives.
+func (in *Installer) leaseIsOver(h Holder, lease, now time.Time) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if lease.IsZero() {
+		delete(in.leases, h)
+		return true
+	}
+	seen, known := in.leases[h]
+	if !known || !seen.lease.Equal(lease) {
+		if len(in.leases) > 100_000 {
+			clear(in.leases) // costs those whose holder died one more wait
+		}
+		in.leases[h] = sighting{lease, now}
+		return false
+	}
+	return now.Sub(seen.first) >= leaseLife
+}
+
+// ours reports whether a key belongs to the app that this program serves, as far as it was told.
+func (in *Installer) ours(k Key) bool { return in.cfg.AppID == "" || k.AppID == in.cfg.AppID }
 
 // release gives a lease back unused.
 func (in *Installer) release(ctx context.Context, h Holder, claimed Chain) error {
@@ -309,10 +377,23 @@ func (in *Installer) bring(ctx context.Context, p Pair) error {
 		in.mu.Unlock()
 		return nil
 	}
-	if err := in.store.Unjournal(p.Journaled); err != nil {
-		return fmt.Errorf("forget journaled tokens: %w", err)
-	}
+	in.forget(ctx, p.Journaled)
 	return nil
+}
+
+// forget removes an entry of the journal whose fate is decided. One that can't be removed is remembered as decided.
+func (in *Installer) forget(ctx context.Context, entry string) {
+	err := in.store.Unjournal(entry)
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if err == nil {
+		delete(in.decided, entry)
+		return
+	}
+	if !in.decided[entry] {
+		in.log.ErrorContext(ctx, "an entry of the journal can't be removed", "entry", entry, "cause", err)
+	}
+	in.decided[entry] = true
 }
 
 var errUnreadable = errors.New("the stored access cannot be read with the keys at hand")
@@ -337,18 +418,37 @@ func (u *UserToken) mended(p Pair) {
 	}
 }
 
-// bringConsent stores a consent that the store could not take when it was given, unless a later one is in force.
+// How much newer than the one in force a consent from the journal must look to replace it: less may be the clocks of two
+// machines, and what is in force works.
+const clocksApart = 10 * time.Minute
+
+// bringConsent stores a consent that the store could not take when it was given, unless a later one is in force, the app was
+// removed since, or Slack does not take its token any more.
 func (in *Installer) bringConsent(ctx context.Context, p Pair) (fate string, err error) {
 	c := *p.Consent
 	now, err := in.store.Find(ctx, c.Key)
-	if err == nil && now.Key == c.Key && !now.RenewedAt.Before(c.RenewedAt) {
+	switch {
+	case errors.Is(err, ErrNotFound), err == nil && now.Key != c.Key: // a first install
+	case err != nil:
+		return "", err
+	case now.State == Removed && !now.StateSince.Before(c.RenewedAt), !now.RenewedAt.Before(c.RenewedAt),
+		now.State == Active && now.Token != "" && c.RenewedAt.Sub(now.RenewedAt) < clocksApart:
 		return "superseded", nil
 	}
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return "", err
+	if fate, err := in.stillGood(ctx, c.Token); fate != "" || err != nil {
+		return fate, err
 	}
 	_, _, err = in.store.Put(ctx, c)
 	return "stored", err
+}
+
+// stillGood asks Slack about a token from the journal. The fate is "dead" when Slack does not take it, "" when it does.
+func (in *Installer) stillGood(ctx context.Context, token Secret) (fate string, err error) {
+	_, err = in.identify(ctx, token)
+	if err != nil && decisive(err) {
+		return "dead", nil
+	}
+	return "", err
 }
 
 // bringGrant is bringConsent for one person's token.
@@ -359,6 +459,11 @@ func (in *Installer) bringGrant(ctx context.Context, p Pair) (fate string, err e
 	}
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return "", err
+	}
+	if in.now().Sub(p.At) >= storeBudget {
+		if fate, err := in.stillGood(ctx, p.Token); fate != "" || err != nil {
+			return fate, err // it may have been taken back and erased meanwhile
+		}
 	}
 	u := UserToken{Holder: p.Holder, Scopes: p.Scopes, Chain: started(p.Token, p.Refresh, p.Life, p.At), GrantedAt: p.At}
 	u.Note(Change{At: p.At, By: Person(p.UserID), What: DidUserGrant, Outcome: OutcomeDone, Reason: p.UserID})
@@ -373,6 +478,7 @@ func (in *Installer) notRenewed(ctx context.Context, h Holder, claimed Chain, ca
 	code := SlackError(cause)
 	now := in.now()
 	if wait, limited := retryAfter(cause); limited {
+		wait = min(wait, longestBackoff)
 		// One answer for all: the limit is the app's.
 		budget := renewals
 		if claimed.RefreshToken == "" {
@@ -441,7 +547,7 @@ var never = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 // failed notes a failed renewal in c and says what it means.
 func (c *Chain) failed(code string, cause error, now time.Time) string {
 	if wait, limited := retryAfter(cause); limited {
-		c.RenewAt = now.Add(wait + rand.N(5*time.Second))
+		c.RenewAt = now.Add(min(wait, longestBackoff) + rand.N(5*time.Second))
 		return limitedChain
 	}
 	if c.Tries++; c.Tries == 1 {
@@ -449,8 +555,8 @@ func (c *Chain) failed(code string, cause error, now time.Time) string {
 	}
 	exchange := c.RefreshToken == ""
 	switch {
-	case !exchange && (code == "invalid_refresh_token" || code == "invalid_grant"): // the latter is RFC 6749's word for it
-		if c.Rejections++; c.Rejections >= rejectionsToBelieve {
+	case !exchange && rejects(code):
+		if c.Rejections++; c.dead() {
 			c.RenewAt = time.Time{}
 			return deadChain
 		}
@@ -472,6 +578,16 @@ func (c *Chain) failed(code string, cause error, now time.Time) string {
 	return failingChain
 }
 
+// rejects reports whether an error code of oauth.v2.access says that a refresh token buys nothing any more. The first is the
+// documented one, the second RFC 6749's; the others are what Slack says of a token whose app or workspace is gone.
+func rejects(code string) bool {
+	switch code {
+	case "invalid_refresh_token", "invalid_grant", "invalid_token", ReasonTokenRevoked, ReasonTokenExpired, ReasonAccountInactive, "authorization_not_found":
+		return true
+	}
+	return false
+}
+
 // restore brings home what the journal of this machine holds for h. waiting: there was something, so what was read of the row
 // before must not be spent.
 func (in *Installer) restore(ctx context.Context, h Holder) (waiting bool, err error) {
@@ -488,13 +604,17 @@ func (in *Installer) restore(ctx context.Context, h Holder) (waiting bool, err e
 		if p.Holder != h {
 			continue
 		}
-		waiting = true
-		if in.underWay(p) {
+		switch {
+		case in.isDecided(p.Journaled):
+			continue
+		case in.underWay(p):
+			waiting = true
+			continue
+		case p.Token == "": // sealed with a key we don't have; Replay tells the operator
+			waiting = waiting || in.now().Sub(p.At) < unopenedPatience
 			continue
 		}
-		if p.Token == "" {
-			continue // sealed with a key we don't have; Replay tells the operator
-		}
+		waiting = true
 		storing, cancel := context.WithTimeout(ctx, keepTimeout)
 		err = errors.Join(err, in.bring(storing, p))
 		cancel()
@@ -502,9 +622,15 @@ func (in *Installer) restore(ctx context.Context, h Holder) (waiting bool, err e
 	return waiting, err
 }
 
-// underWay reports whether p is a consent that its callback is about to store: doing it twice would count it twice.
+// underWay reports whether p is of a consent that its callback is about to store: doing it twice would count it twice.
 func (in *Installer) underWay(p Pair) bool {
-	return p.Consent != nil && in.now().Sub(p.At) < storeBudget+keepTimeout
+	return p.Spent == "" && p.Token != "" && in.now().Sub(p.At) < callbackBudget
+}
+
+func (in *Installer) isDecided(entry string) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return entry != "" && in.decided[entry]
 }
 
 // Replay stores what the journal of this machine holds. It is run at start before anything is renewed, and by Run until the
@@ -521,6 +647,11 @@ func (in *Installer) Replay(ctx context.Context) (left int, err error) {
 	in.mu.Unlock()
 	in.metrics.journal.Set(float64(len(entries)))
 	for i, p := range entries {
+		if in.isDecided(p.Journaled) {
+			left++
+			in.forget(ctx, p.Journaled)
+			continue
+		}
 		if in.underWay(p) {
 			left++
 			continue
@@ -548,11 +679,14 @@ func (in *Installer) Replay(ctx context.Context) (left int, err error) {
 // renewDue renews what is due, and with MoveToRotation exchanges what is long-lived, within the budget that all replicas
 // share. It returns how many renewals of its own it finished.
 func (in *Installer) renewDue(ctx context.Context) (int, error) {
-	n, err := in.renewAll(ctx, wish{budget: renewals}, func() ([]Holder, error) { return in.store.Due(ctx, in.now(), dueAtOnce) })
+	if in.cfg.BotToken != "" {
+		return 0, nil // there is nothing to renew it with
+	}
+	n, err := in.renewAll(ctx, wish{budget: renewals}, func() ([]Holder, error) { return in.store.Due(ctx, in.cfg.AppID, in.now(), dueAtOnce) })
 	if err != nil || !in.cfg.MoveToRotation {
 		return n, err
 	}
-	m, err := in.renewAll(ctx, wish{budget: exchanges, exchange: true}, func() ([]Holder, error) { return in.store.LongLived(ctx, dueAtOnce) })
+	m, err := in.renewAll(ctx, wish{budget: exchanges, exchange: true}, func() ([]Holder, error) { return in.store.LongLived(ctx, in.cfg.AppID, dueAtOnce) })
 	return n + m, err
 }
 
@@ -575,7 +709,7 @@ func (in *Installer) renewAll(ctx context.Context, w wish, next func() ([]Holder
 				break
 			}
 			group.Go(func() error {
-				switch err := in.renew(context.WithoutCancel(ctx), h, w); {
+				switch err := in.renew(ctx, h, w); {
 				case err == nil:
 					done.Add(1)
 				case errors.Is(err, errSpent):
@@ -608,7 +742,7 @@ func (in *Installer) good(ctx context.Context, c Connection) (Connection, error)
 
 // goodChain is good for either kind of chain; reread looks at the row again.
 func (in *Installer) goodChain(ctx context.Context, h Holder, c Chain, reread func() (Chain, error)) error {
-	const look = 100 * time.Millisecond // how often somebody who waits for another process looks
+	const look = 100 * time.Millisecond // how often somebody who waits for another process, or for the budget, looks
 	for {
 		now := in.now()
 		if !c.ended(now.Add(lastMoments)) {
@@ -618,10 +752,10 @@ func (in *Installer) goodChain(ctx context.Context, h Holder, c Chain, reread fu
 			return ErrRenewing // asking Slack for each request would not help it
 		}
 		err := ErrNotConnected // nothing but a person helps
-		if c.RefreshToken != "" && c.Rejections < rejectionsToBelieve {
+		if c.RefreshToken != "" && !c.dead() {
 			err = in.renew(ctx, h, wish{budget: renewalsInUse})
 		}
-		waiting := errors.Is(err, errElsewhere) || errors.Is(err, errCurrent)
+		waiting := errors.Is(err, errElsewhere) || errors.Is(err, errCurrent) || errors.Is(err, errSpent)
 		switch {
 		case err != nil && !c.ended(now):
 			return nil // it works for some seconds more, and is being renewed or reported meanwhile

@@ -708,7 +708,7 @@ func TestLostMove(t *testing.T) {
 		if _, err := in.Client(open).AuthTestContext(r.ctx); err != nil {
 			t.Error(err)
 		}
-		if list, err := in.db.LongLived(r.ctx, 10); err != nil || len(list) > 0 {
+		if list, err := in.db.LongLived(r.ctx, "", 10); err != nil || len(list) > 0 {
 			t.Errorf("it is to be moved again: %v %v", list, err)
 		}
 	})

@@ -55,21 +55,23 @@ type Store interface {
 	Users(ctx context.Context, k Key) ([]UserToken, error)
 	// UpdateUser is Update for one person's token. ErrNotFound.
 	UpdateUser(ctx context.Context, h Holder, fn func(u *UserToken) error) (UserToken, error)
-	// EraseUsers deletes the tokens of these people on the connection of exactly k and writes one line of history, as line
-	// but with the person as its reason, for each that there was. It returns how many there were.
-	EraseUsers(ctx context.Context, k Key, userIDs []string, line Change) (int, error)
+	// EraseUser deletes the token of u.Holder and writes line, with the person as its reason; unless it is of another grant
+	// than u by now (GrantedAt), or there is none: false.
+	EraseUser(ctx context.Context, u UserToken, line Change) (bool, error)
 
+	// The next four list work for one app, or for all when app is "".
+	//
 	// Due returns chains whose RenewAt has come and that nobody holds a lease on, the most urgent first, at most n.
-	Due(ctx context.Context, now time.Time, n int) ([]Holder, error)
+	Due(ctx context.Context, app string, now time.Time, n int) ([]Holder, error)
 	// LongLived returns bot chains that have a token, no refresh token and no RenewAt, at most n: those that could be moved
 	// to rotation. Removed and paused connections are left out.
-	LongLived(ctx context.Context, n int) ([]Holder, error)
+	LongLived(ctx context.Context, app string, n int) ([]Holder, error)
 	// Unchecked returns the connections whose CheckAt has come, oldest first, at most n; those without a token, removed or
 	// paused are left out.
-	Unchecked(ctx context.Context, now time.Time, n int) ([]Key, error)
+	Unchecked(ctx context.Context, app string, now time.Time, n int) ([]Key, error)
 	// Untold returns connections that need a person who was not told yet (state ReconnectRequired and no Notice), and those
 	// that are Active again and have a Notice. At most n.
-	Untold(ctx context.Context, n int) ([]Key, error)
+	Untold(ctx context.Context, app string, n int) ([]Key, error)
 	// Spend takes n calls from a budget that all processes share, or none (false) when there is not enough in it. A budget
 	// refills by one call every interval and never holds more than burst. ClosedUntil keeps it shut until a time.
 	Spend(ctx context.Context, b Budget, n int, now time.Time) (bool, error)
@@ -78,7 +80,7 @@ type Store interface {
 	// Journal keeps p on this machine's own disk, sealed, and returns once it is there for good. It needs no database.
 	Journal(p Pair) (name string, err error)
 	// Journaled returns what is in the journal of this machine, oldest first. An entry that cannot be opened comes with its
-	// holder and its name alone. Cheap when there is nothing.
+	// holder, its name and At alone. Cheap when there is nothing.
 	Journaled() ([]Pair, error)
 	// Unjournal forgets an entry. One that is gone already is fine.
 	Unjournal(name string) error

@@ -16,28 +16,43 @@ import (
 )
 
 const (
-	toldAtOnce = 20
+	toldAtOnce = 100
 	tellBudget = 20 * time.Second
 	adminPages = 5 // of 200 people; an admin is nearly always among them
 	adminTries = 3
+	// When a message certainly was not sent, because Slack or the database had trouble, it is tried again after this.
+	tellAgain = time.Minute
+	// How long it is tried to edit a message to resolved.
+	resolvePatience = time.Hour
 )
 
 // tellAll deals with every connection that needs a person who was not told, and with those that work again.
 func (in *Installer) tellAll(ctx context.Context) error {
-	keys, err := in.store.Untold(ctx, toldAtOnce)
+	keys, err := in.store.Untold(ctx, in.cfg.AppID, toldAtOnce)
 	if err != nil {
 		return err
 	}
 	for _, k := range keys {
-		working, cancel := context.WithTimeout(ctx, tellBudget)
+		if !in.cares(k) || ctx.Err() != nil {
+			continue
+		}
+		// A message that is on its way when the program stops must be written down.
+		working, cancel := context.WithTimeout(context.WithoutCancel(ctx), tellBudget)
 		err = errors.Join(err, in.tell(working, k))
 		cancel()
 	}
 	return err
 }
 
+// tell tells of one connection, or that its trouble is over.
 func (in *Installer) tell(ctx context.Context, k Key) error {
 	now := in.now().Truncate(time.Microsecond)
+	in.mu.Lock()
+	tried, again := in.later[k]
+	in.mu.Unlock()
+	if now.Before(tried) {
+		return nil
+	}
 	var before Notice
 	c, err := in.store.Update(ctx, k, func(c *Connection) error {
 		before = c.Notice
@@ -61,24 +76,33 @@ func (in *Installer) tell(ctx context.Context, k Key) error {
 		return in.resolve(ctx, c, before)
 	}
 	h := in.Assess(c, nil)
-	in.log.ErrorContext(ctx, "a connection needs a person", "connection", c.ID, "key", c.Key.String(), "team_name", c.TeamName,
-		"reason", c.Reason, "since", c.StateSince, "access_ends", c.ExpiresAt, "mend", h.GrantURL)
-	notice, failure := in.reach(ctx, c, h)
+	if !again {
+		in.log.ErrorContext(ctx, "a connection needs a person", "connection", c.ID, "key", c.Key.String(), "team_name", c.TeamName,
+			"reason", c.Reason, "since", c.StateSince, "access_ends", c.ExpiresAt, "mend", h.GrantURL)
+	}
+	notice, sent, failure := in.reach(ctx, c, h)
 	notice.Reason, notice.At = c.Reason, now
 	outcome, why, label := OutcomeDone, notice.To, "told"
+	in.mu.Lock()
+	delete(in.later, k)
+	in.mu.Unlock()
 	if failure != nil {
-		outcome, why, label = OutcomeFail, orElse(SlackError(failure), "no_access"), "unreachable"
-		if unanswered(failure) {
-			why, label = "no_answer", "unknown" // it may have arrived, so it is not sent again
-		}
 		in.log.WarnContext(ctx, "nobody could be told in Slack", "connection", c.ID, "slack_error", SlackError(failure), "cause", Cause(failure))
+		outcome, why, label = OutcomeFail, orElse(SlackError(failure), "no_access"), "unreachable"
+		switch wait, limited := retryAfter(failure); {
+		case sent == unclear: // it may have arrived, so it is not sent again
+			why, label = "no_answer", "unknown"
+		case limited, !decisive(failure) && !errors.Is(failure, errNoAccess) && !errors.Is(failure, errNobody):
+			notice = Notice{} // it certainly did not arrive, and may the next time
+			in.mu.Lock()
+			in.later[k] = now.Add(max(tellAgain, min(wait, longestBackoff)))
+			in.mu.Unlock()
+		}
 	}
-	if _, limited := retryAfter(failure); limited {
-		notice = Notice{} // Slack did not take it: it is tried again
-	} else {
+	if notice != (Notice{}) {
 		in.metrics.notices.WithLabelValues(label).Inc()
 	}
-	_, err = in.store.Update(context.WithoutCancel(ctx), k, func(row *Connection) error {
+	_, err = in.store.Update(ctx, k, func(row *Connection) error {
 		if !row.Notice.At.Equal(now) {
 			return errCurrent
 		}
@@ -94,50 +118,58 @@ func (in *Installer) tell(ctx context.Context, k Key) error {
 	return nil
 }
 
-// errNoAccess: there is no token to write to anybody with.
-var errNoAccess = errors.New("no access left to send a message with")
+// cares reports whether the connection of k is one that this program looks after.
+func (in *Installer) cares(k Key) bool { return in.ours(k) && (in.cfg.BotToken == "" || k == in.only) }
 
-// unanswered reports whether a call's fate is unknown: Slack did not answer it.
-func unanswered(err error) bool {
-	return err != nil && SlackError(err) == "" && !errors.Is(err, errNoAccess) && !errors.Is(err, errNobody)
-}
+var (
+	errNoAccess = errors.New("no access left to send a message with")
+	errNobody   = errors.New("there is nobody to write to")
+)
 
-var errNobody = errors.New("there is nobody to write to")
-
-// reach writes to the installer, or to a workspace admin when the installer is gone.
-func (in *Installer) reach(ctx context.Context, c Connection, h Health) (Notice, error) {
+// reach writes to the installer, or to a workspace admin when the installer is gone. sent is unclear when Slack did not
+// answer a message.
+func (in *Installer) reach(ctx context.Context, c Connection, h Health) (n Notice, sent verdict, err error) {
 	if in.cfg.Tell == nil || c.Token == "" || c.ended(in.now()) {
-		return Notice{}, errNoAccess
+		return Notice{}, no, errNoAccess
 	}
 	client := in.Client(c)
-	err := errNobody
-	if gone, _ := in.isAway(ctx, client, c.InstalledBy); !gone {
-		var n Notice
-		if n.Channel, n.TS, err = in.cfg.Tell(ctx, client, c.InstalledBy, h); err == nil {
-			n.To = c.InstalledBy
-			return n, nil
+	// try writes to one person; next says that somebody else is to be tried.
+	try := func(userID string) (next bool) {
+		n.To = userID
+		n.Channel, n.TS, err = in.cfg.Tell(ctx, client, userID, h)
+		switch {
+		case err == nil:
+			sent = yes
+			return false
+		case cannotReceive(err):
+			n, sent = Notice{}, no
+			return true
+		case SlackError(err) == "":
+			sent = unclear
+		default:
+			sent = no
 		}
-		if !cannotReceive(err) {
-			return Notice{}, err
-		}
+		n = Notice{}
+		return false
+	}
+	gone, err := in.isAway(ctx, client, c.InstalledBy)
+	if err != nil && !decisive(err) {
+		return Notice{}, no, err
+	}
+	err = errNobody
+	if !gone && !try(c.InstalledBy) {
+		return n, sent, err
 	}
 	admins, listErr := in.admins(ctx, client, c)
 	if listErr != nil {
-		return Notice{}, listErr
+		return Notice{}, no, listErr
 	}
-	for i, id := range admins {
-		if i == adminTries {
-			break
-		}
-		n := Notice{To: id}
-		if n.Channel, n.TS, err = in.cfg.Tell(ctx, client, id, h); err == nil {
-			return n, nil
-		}
-		if !cannotReceive(err) {
-			return Notice{}, err
+	for _, id := range admins[:min(len(admins), adminTries)] {
+		if !try(id) {
+			return n, sent, err
 		}
 	}
-	return Notice{}, err
+	return Notice{}, no, err
 }
 
 // isAway reports whether a person has left the workspace. What Slack doesn't say counts as no: the message will tell.
@@ -210,7 +242,7 @@ func (in *Installer) resolve(ctx context.Context, c Connection, n Notice) error 
 		if c, err = in.good(ctx, c); err == nil {
 			err = in.cfg.Resolve(ctx, in.Client(c), n, in.Assess(c, nil))
 		}
-		if err != nil && !decisive(err) {
+		if err != nil && !decisive(err) && in.now().Sub(c.StateSince) < resolvePatience {
 			return fmt.Errorf("edit message to resolved: %w", Cause(err)) // tried again
 		}
 		if err != nil {

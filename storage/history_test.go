@@ -232,8 +232,8 @@ func TestHistoryIsInTheTransaction(t *testing.T) {
 			t.Error("a consent went without its line")
 		}
 		line := install.Change{What: install.DidUserRevoke}
-		if n, err := f.EraseUsers(t.Context(), c.Key, []string{"U1"}, line); err == nil || n != 0 {
-			t.Errorf("%d tokens were erased without a line, error %v", n, err)
+		if erased, err := f.EraseUser(t.Context(), u, line); err == nil || erased {
+			t.Errorf("a token was erased without a line: %v, error %v", erased, err)
 		}
 		if _, err := f.UpdateUser(t.Context(), u.Holder, func(u *install.UserToken) error { u.Reason = "gone"; return nil }); err == nil {
 			t.Error("a person's token was changed without a line")

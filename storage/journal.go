@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -83,7 +84,10 @@ func (db *DB) UseJournal(folder string) error {
 	}
 	// The first pair would be a bad moment to find out that the disk is read-only.
 	probe := filepath.Join(folder, newEntryName()+draftSuffix)
-	if err := errors.Join(writeDraft(probe, nil), os.Remove(probe)); err != nil {
+	if err := writeDraft(probe, nil); err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	if err := os.Remove(probe); err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
 	files, err := os.ReadDir(folder)
@@ -146,8 +150,7 @@ func (db *DB) Journal(p install.Pair) (name string, err error) {
 func (db *DB) Journaled() ([]install.Pair, error) {
 	var pairs []install.Pair
 	err := db.walkJournal(func(name string, content []byte) error {
-		p := db.openEntry(content)
-		p.Journaled = name
+		p := db.openEntry(name, content)
 		pairs = append(pairs, p)
 		return nil
 	})
@@ -212,15 +215,16 @@ func (db *DB) replaceEntry(name string, old, content []byte) (bool, error) {
 	if errors.Is(err, fs.ErrExist) {
 		return false, nil
 	}
-	var now []byte
 	if err == nil {
-		now, err = os.ReadFile(path)
+		var now []byte
+		if now, err = os.ReadFile(path); err == nil && !bytes.Equal(now, old) {
+			err = fs.ErrNotExist
+		}
 	}
-	same := bytes.Equal(now, old)
-	if err == nil && same {
+	if err == nil {
 		err = os.Rename(draft, path)
 	}
-	if err == nil && same {
+	if err == nil {
 		return true, syncFolder(db.journal)
 	}
 	_ = os.Remove(draft)
@@ -291,10 +295,13 @@ func (db *DB) unsealEntry(content []byte) (entry journalEntry, open []byte, read
 	return entry, open, err == nil
 }
 
-// openEntry turns a file into a pair, with no more in it than its holder when it cannot be opened.
-func (db *DB) openEntry(content []byte) install.Pair {
+// openEntry turns a file into a pair, with no more in it than its holder and its age when it cannot be opened.
+func (db *DB) openEntry(name string, content []byte) install.Pair {
 	entry, open, readable := db.unsealEntry(content)
-	p := install.Pair{Holder: entry.holder()}
+	p := install.Pair{Holder: entry.holder(), Journaled: name}
+	if us, err := strconv.ParseInt(strings.TrimLeft(name[len("pair-"):len("pair-")+20], "0"), 10, 64); err == nil {
+		p.At = moment(us)
+	}
 	var kept journaledPair
 	if !readable || entry.Version != journalVersion || json.Unmarshal(open, &kept) != nil {
 		return p

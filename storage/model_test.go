@@ -103,7 +103,7 @@ func TestWorkUsesItsIndexes(t *testing.T) {
 							}
 						}
 					}
-					rows, err := tx.Raw(explain+q.query, map[string]any{"now": 1, "before": 1, "n": 1}).Rows()
+					rows, err := tx.Raw(explain+q.query, map[string]any{"app": "", "now": 1, "before": 1, "n": 1}).Rows()
 					if err != nil {
 						return err
 					}

@@ -185,44 +185,29 @@ func (db *DB) changeUser(row *userTokenRow, was, u *install.UserToken, readable 
 	return write || changed != nil, changed, nil
 }
 
-// EraseUsers is install.Store's. Without such a connection there was nobody's token.
-func (db *DB) EraseUsers(ctx context.Context, k install.Key, userIDs []string, line install.Change) (int, error) {
-	userIDs = slices.DeleteFunc(slices.Clone(userIDs), func(id string) bool { return !storable(id) })
-	if !storableKey(k) || len(userIDs) == 0 {
-		return 0, nil
+// EraseUser is install.Store's.
+func (db *DB) EraseUser(ctx context.Context, u install.UserToken, line install.Change) (bool, error) {
+	if !storableKey(u.Key) || !storable(u.UserID) {
+		return false, nil
 	}
-	var erased int
+	var erased bool
 	err := db.transact(ctx, func(tx *gorm.DB) error {
-		erased = 0
-		connection, err := lockRow(tx, k)
+		connection, err := lockRow(tx, u.Key)
 		if err != nil {
 			return err
 		}
-		for some := range slices.Chunk(userIDs, rowsAtOnce) {
-			var had []string
-			theirs := tx.Model(&userTokenRow{}).Where("connection_id = ? AND user_id IN ?", connection.ID, some).Session(&gorm.Session{})
-			if err := theirs.Order("user_id").Pluck("user_id", &had).Error; err != nil {
-				return err
-			}
-			if err := theirs.Delete(&userTokenRow{}).Error; err != nil {
-				return err
-			}
-			lines := make([]install.Change, len(had))
-			for i, id := range had {
-				lines[i], lines[i].Reason = line, id
-			}
-			if err := writeHistory(tx, connection.ID, lines); err != nil {
-				return err
-			}
-			erased += len(had)
+		deleted := tx.Where("connection_id = ? AND user_id = ? AND granted_at = ?", connection.ID, u.UserID, micros(u.GrantedAt)).Delete(&userTokenRow{})
+		if erased = deleted.RowsAffected == 1; deleted.Error != nil || !erased {
+			return deleted.Error
 		}
-		return nil
+		line.Reason = u.UserID
+		return writeHistory(tx, connection.ID, []install.Change{line})
 	})
 	switch {
-	case errors.Is(err, install.ErrNotFound):
-		return 0, nil
+	case errors.Is(err, install.ErrNotFound): // without such a connection there was nobody's token
+		return false, nil
 	case err != nil:
-		return 0, fault(ctx, "erase user tokens", err)
+		return false, fault(ctx, "erase user token", err)
 	}
 	return erased, nil
 }

@@ -170,7 +170,7 @@ func (r chain) chain() install.Chain {
 // connection is the row without its secrets.
 func (r *connectionRow) connection() install.Connection {
 	f := &r.Facts
-	return install.Connection{
+	c := install.Connection{
 		Key: r.key(),
 		ID:  r.ID, TeamName: f.TeamName, TeamURL: f.TeamURL, TeamIcon: f.TeamIcon, EnterpriseName: f.EnterpriseName,
 		BotUserID: f.BotUserID, BotID: f.BotID, Scopes: scopes(f.Scopes),
@@ -184,6 +184,11 @@ func (r *connectionRow) connection() install.Connection {
 		CheckedAt: moment(f.CheckedAt), CheckAt: moment(f.CheckAt), LastEventAt: moment(f.LastEventAt),
 		Notice: install.Notice{Reason: f.NoticeReason, At: moment(f.NoticeAt), To: f.NoticeTo, Channel: f.NoticeChannel, TS: f.NoticeTS},
 	}
+	if c.FailingSince.Before(c.RenewedAt) {
+		// A release that knows nothing of renewals put a new consent's tokens beside the failures of the old ones.
+		c.Tries, c.FailingSince, c.Rejections = 0, time.Time{}, 0
+	}
+	return c
 }
 
 func userTokenFactsOf(u install.UserToken) userTokenFacts {

@@ -331,7 +331,7 @@ func TestOlderReleaseRunsOn(t *testing.T) {
 			}
 			update(t, db, c.Key, func(c *install.Connection) { c.RenewAt = t0 })
 		}
-		if due, err := db.Due(ctx, t0, 10); err != nil || len(due) != 2 {
+		if due, err := db.Due(ctx, "", t0, 10); err != nil || len(due) != 2 {
 			t.Errorf("due: %v, %v", due, err)
 		}
 	})

@@ -12,62 +12,68 @@ import (
 	"switchboard/install"
 )
 
-// The conditions that hold no time are those of the indexes (migration 00002), word for word.
+// The conditions that hold neither a time nor an app are those of the indexes (migration 00002), word for word. Few databases
+// hold more than one app, so the app is in no index.
 const (
 	dueQuery = `
 SELECT * FROM (SELECT app_id, enterprise_id, team_id, '' AS user_id, renew_at FROM connections
 	WHERE renew_at > 0 AND state <> 'removed' AND state <> 'paused' AND renew_at <= @now AND lease_until <= @now
+		AND (@app = '' OR app_id = @app)
 	ORDER BY renew_at LIMIT @n) AS bots
 UNION ALL
 SELECT * FROM (SELECT u.app_id, u.enterprise_id, u.team_id, u.user_id, u.renew_at
 	FROM user_tokens u JOIN connections c ON c.id = u.connection_id
 	WHERE u.renew_at > 0 AND u.renew_at <= @now AND u.lease_until <= @now AND c.state <> 'removed' AND c.state <> 'paused'
+		AND (@app = '' OR u.app_id = @app)
 	ORDER BY u.renew_at LIMIT @n) AS people
 ORDER BY renew_at LIMIT @n`
 
 	longLivedQuery = `
 SELECT app_id, enterprise_id, team_id FROM connections
 WHERE renew_at = 0 AND expires_at = 0 AND length(token) > 0 AND length(refresh_token) = 0 AND state IN ('active', 'retrying')
+	AND (@app = '' OR app_id = @app)
 ORDER BY id LIMIT @n`
 
 	uncheckedQuery = `
 SELECT app_id, enterprise_id, team_id FROM connections
 WHERE length(token) > 0 AND state <> 'removed' AND state <> 'paused' AND check_at <= @now
+	AND (@app = '' OR app_id = @app)
 ORDER BY check_at LIMIT @n`
 
 	untoldQuery = `
 SELECT app_id, enterprise_id, team_id FROM connections
 WHERE (state = 'reconnect_required' AND notice_at = 0 OR state = 'active' AND notice_at > 0)
+	AND (@app = '' OR app_id = @app)
 ORDER BY state_since LIMIT @n`
 )
 
 // Due is install.Store's. The longest overdue is the most urgent.
-func (db *DB) Due(ctx context.Context, now time.Time, n int) ([]install.Holder, error) {
-	return ask[install.Holder](ctx, db, "list due renewals", dueQuery, now, n)
+func (db *DB) Due(ctx context.Context, app string, now time.Time, n int) ([]install.Holder, error) {
+	return ask[install.Holder](ctx, db, "list due renewals", dueQuery, app, now, n)
 }
 
 // LongLived is install.Store's.
-func (db *DB) LongLived(ctx context.Context, n int) ([]install.Holder, error) {
-	return ask[install.Holder](ctx, db, "list long-lived tokens", longLivedQuery, time.Time{}, n)
+func (db *DB) LongLived(ctx context.Context, app string, n int) ([]install.Holder, error) {
+	return ask[install.Holder](ctx, db, "list long-lived tokens", longLivedQuery, app, time.Time{}, n)
 }
 
 // Unchecked is install.Store's. A connection whose CheckAt was never set is the first.
-func (db *DB) Unchecked(ctx context.Context, now time.Time, n int) ([]install.Key, error) {
-	return ask[install.Key](ctx, db, "list unchecked connections", uncheckedQuery, now, n)
+func (db *DB) Unchecked(ctx context.Context, app string, now time.Time, n int) ([]install.Key, error) {
+	return ask[install.Key](ctx, db, "list unchecked connections", uncheckedQuery, app, now, n)
 }
 
 // Untold is install.Store's. Those that have waited longest come first. Rows that merely cannot be opened are not among
 // them: the kept state counts.
-func (db *DB) Untold(ctx context.Context, n int) ([]install.Key, error) {
-	return ask[install.Key](ctx, db, "list connections to tell of", untoldQuery, time.Time{}, n)
+func (db *DB) Untold(ctx context.Context, app string, n int) ([]install.Key, error) {
+	return ask[install.Key](ctx, db, "list connections to tell of", untoldQuery, app, time.Time{}, n)
 }
 
 // ask runs one of the queries above.
-func ask[T any](ctx context.Context, db *DB, doing, query string, now time.Time, n int) (found []T, err error) {
+func ask[T any](ctx context.Context, db *DB, doing, query, app string, now time.Time, n int) (found []T, err error) {
 	if n <= 0 {
 		return nil, nil
 	}
-	if err := db.read.WithContext(ctx).Raw(query, map[string]any{"now": micros(now), "n": n}).Scan(&found).Error; err != nil {
+	if err := db.read.WithContext(ctx).Raw(query, map[string]any{"app": text(app), "now": micros(now), "n": n}).Scan(&found).Error; err != nil {
 		return nil, fault(ctx, doing, err)
 	}
 	return found, nil

@@ -14,6 +14,10 @@ ALTER TABLE connections ADD COLUMN notice_to      text    NOT NULL DEFAULT '';
 ALTER TABLE connections ADD COLUMN notice_channel text    NOT NULL DEFAULT '';
 ALTER TABLE connections ADD COLUMN notice_ts      text    NOT NULL DEFAULT '';
 
+-- What rotates already is renewed four hours before its end, as it will be from now on.
+UPDATE connections SET renew_at = expires_at - 14400000000
+    WHERE expires_at > 14400000000 AND length(refresh_token) > 0 AND state <> 'removed';
+
 -- The work to do, without the rows that have none. The queries repeat these conditions word for word, or the indexes would
 -- not be used.
 CREATE INDEX connections_due ON connections (renew_at)
