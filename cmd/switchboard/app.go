@@ -146,6 +146,13 @@ const drainBudget = 30 * time.Second
 func (a *app) run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, a.cfg.db.Close()) }()
 
+	// Before anything uses a token: what an earlier process was handed and could not store.
+	replay, cancel := context.WithTimeout(ctx, 10*time.Second)
+	if left, err := a.install.Replay(replay); err != nil {
+		a.cfg.log.Warn("new tokens wait in the journal", "entries", left, "cause", err) // tried again every second
+	}
+	cancel()
+
 	var fresh silent
 	server := func(h http.Handler) *http.Server {
 		return &http.Server{
