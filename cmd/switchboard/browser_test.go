@@ -291,6 +291,9 @@ func TestBrowser(t *testing.T) {
 	b.reads("#messages .ephemeral", "Just now, with Slack")
 	b.type_("/connection help")
 	b.reads("#messages .ephemeral:last-child", "whether it works here, what it may do")
+	b.type_("/connection history")
+	b.reads("#messages .ephemeral:last-child", "History", "Installed, by", "Dana Reyes")
+	b.picture("history")
 	b.type_("/connection frobnicate")
 	b.reads("#messages .ephemeral:last-child", "I don't know “frobnicate”")
 	b.press("#add-app")
@@ -346,6 +349,18 @@ func TestBrowser(t *testing.T) {
 	b.open(general)
 	b.type_("/connection status")
 	b.reads("#messages .ephemeral:last-child", "Working", "Just now, with Slack", "Of 2 installs")
+
+	// And removed from within.
+	b.type_("/connection disconnect")
+	b.reads("#messages .ephemeral:last-child", "Its access is erased at once", "Nothing has been changed so far.")
+	b.picture("disconnect")
+	b.type_("/connection disconnect yes")
+	b.reads("#messages .ephemeral:last-child", "Slack removed the app")
+	b.picture("disconnected")
+	b.open(address)
+	b.signIn(slacksim.AcmeAdmin)
+	b.click("#app-page")
+	b.reads("#not-installed", "not installed")
 
 	b.mu.Lock()
 	for _, c := range b.complaints {
