@@ -167,8 +167,8 @@ func judge(c *Connection, id Identity, err error, at time.Time) {
 		if id.URL != "" {
 			c.TeamURL = id.URL
 		}
-	} else {
-		c.refused(SlackError(err), at)
+	} else if code := SlackError(err); !c.dead() || code == ReasonAccountInactive {
+		c.refused(code, at)
 	}
 	if c.dead() && c.State != Removed {
 		c.SetState(ReconnectRequired, ReasonRefreshRejected, at) // nothing that a token of now says is stronger

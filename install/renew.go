@@ -445,11 +445,16 @@ func (in *Installer) bringConsent(ctx context.Context, p Pair) (fate string, err
 // stillGood asks Slack about a token from the journal. The fate is "dead" when Slack does not take it, "" when it does.
 func (in *Installer) stillGood(ctx context.Context, token Secret) (fate string, err error) {
 	_, err = in.identify(ctx, token)
-	if err != nil && decisive(err) {
+	switch {
+	case err == nil:
+		return "", nil
+	case decisive(err):
 		return "dead", nil
 	}
-	return "", err
+	return "", fmt.Errorf("%w: %w", errUnasked, Cause(err))
 }
+
+var errUnasked = errors.New("slack could not be asked about tokens in the journal")
 
 // bringGrant is bringConsent for one person's token.
 func (in *Installer) bringGrant(ctx context.Context, p Pair) (fate string, err error) {
@@ -634,7 +639,7 @@ func (in *Installer) isDecided(entry string) bool {
 }
 
 // Replay stores what the journal of this machine holds. It is run at start before anything is renewed, and by Run until the
-// journal is empty. It returns how many entries are left and why.
+// journal is empty. It returns how many entries are left and why, not counting those that a callback is about to store.
 func (in *Installer) Replay(ctx context.Context) (left int, err error) {
 	entries, err := in.store.Journaled()
 	if err != nil {
@@ -653,7 +658,6 @@ func (in *Installer) Replay(ctx context.Context) (left int, err error) {
 			continue
 		}
 		if in.underWay(p) {
-			left++
 			continue
 		}
 		if p.Token == "" {
@@ -667,7 +671,7 @@ func (in *Installer) Replay(ctx context.Context) (left int, err error) {
 		if failed != nil {
 			left++
 			err = errors.Join(err, failed)
-			if !errors.Is(failed, errUnreadable) { // the store is down: the others would fail like this one
+			if !errors.Is(failed, errUnreadable) && !errors.Is(failed, errUnasked) { // the store is down: the others would fail like this one
 				return left + len(entries) - i - 1, err
 			}
 		}
