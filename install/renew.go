@@ -485,7 +485,7 @@ func (in *Installer) notRenewed(ctx context.Context, h Holder, claimed Chain, ca
 	if wait, limited := retryAfter(cause); limited {
 		wait = min(wait, longestBackoff)
 		// One answer for all: the limit is the app's.
-		budget := renewals
+		budget := renewalsInUse // the larger of the two that share a name
 		if claimed.RefreshToken == "" {
 			budget = exchanges
 		}

@@ -341,30 +341,3 @@ func TestCheckAnyKeyLooksEverywhere(t *testing.T) {
 		check("a person of ours", nil)
 	})
 }
-
-// An entry that its owner is done with does not come back because it was being sealed anew.
-func TestResealedEntryStaysGone(t *testing.T) {
-	folder, oldKey := t.TempDir(), storage.NewKey()
-	old := journaling(t, folder, ring(t, oldKey))
-	both := journaling(t, folder, ring(t, storage.NewKey(), oldKey))
-	if _, err := both.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	for range 300 {
-		name := journal(t, old, pair(key("A1", "", "T1"), ""))
-		together(2, func(i int) {
-			var err error
-			if i == 0 {
-				_, _, err = both.Reseal(t.Context(), false)
-			} else {
-				err = old.Unjournal(name)
-			}
-			if err != nil {
-				t.Error(err)
-			}
-		})
-		if left := files(t, folder); len(left) != 0 {
-			t.Fatalf("left: %v", left)
-		}
-	}
-}

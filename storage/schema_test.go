@@ -313,14 +313,30 @@ func TestOlderReleaseRunsOn(t *testing.T) {
 			exec(t, f, "INSERT INTO connections ("+list+") VALUES ("+strings.Join(values, ", ")+")")
 		}
 		write("con_before")
+		write("con_rotating")
+		ends := t0.Add(12 * time.Hour)
+		exec(t, f, fmt.Sprintf("UPDATE connections SET expires_at = %d, refresh_token = 'x' WHERE id = 'con_rotating'", ends.UnixMicro()))
 		if n, err := db.Migrate(ctx); n < 1 || err != nil {
 			t.Fatalf("%d migrations applied, error %v", n, err)
 		}
 		write("con_after")
 		exec(t, f, "UPDATE connections SET team_name = 'theirs', version = version + 1")
-		if n := f.count(t, "SELECT count(*) FROM (SELECT "+list+" FROM connections) AS theirs"); n != 2 {
-			t.Errorf("the first release sees %d of 2 connections", n)
+		if n := f.count(t, "SELECT count(*) FROM (SELECT "+list+" FROM connections) AS theirs"); n != 3 {
+			t.Errorf("the first release sees %d of 3 connections", n)
 		}
+		if c, err := db.FindID(ctx, "con_rotating"); err != nil || !c.RenewAt.Equal(ends.Add(-4*time.Hour)) {
+			t.Errorf("what ends at %v is renewed at %v, %v", ends, c.RenewAt, err)
+		}
+		// It puts a new consent beside the failures that the old tokens had with us.
+		for id, failing := range map[string]time.Duration{"con_before": -time.Second, "con_after": 0} {
+			exec(t, f, fmt.Sprintf("UPDATE connections SET renewed_at = %d, failing_since = %d, renew_tries = 3, rejections = 2 WHERE id = '%s'",
+				t0.UnixMicro(), t0.Add(failing).UnixMicro(), id))
+			c, err := db.FindID(ctx, id)
+			if fresh := failing < 0; err != nil || (c.Tries == 0) != fresh || (c.Rejections == 0) != fresh || c.FailingSince.IsZero() != fresh {
+				t.Errorf("%s: %d tries, %d rejections since %v, %v", id, c.Tries, c.Rejections, c.FailingSince, err)
+			}
+		}
+		exec(t, f, "UPDATE connections SET failing_since = 0, renew_tries = 0, rejections = 0")
 		for _, id := range []string{"con_before", "con_after"} {
 			c, err := db.FindID(ctx, id)
 			if err != nil {
@@ -331,7 +347,7 @@ func TestOlderReleaseRunsOn(t *testing.T) {
 			}
 			update(t, db, c.Key, func(c *install.Connection) { c.RenewAt = t0 })
 		}
-		if due, err := db.Due(ctx, "", t0, 10); err != nil || len(due) != 2 {
+		if due, err := db.Due(ctx, "", ends, 10); err != nil || len(due) != 3 {
 			t.Errorf("due: %v, %v", due, err)
 		}
 	})

@@ -75,6 +75,16 @@ func TestDue(t *testing.T) {
 				}
 			}
 		}
+		// Another app in the same database has its own work.
+		others := put(t, f, install.Connection{Key: key("A2", "", "T1"), Chain: install.Chain{Token: "xoxb", RenewAt: t0}, State: install.Active}).Key
+		user(others, "U1", install.Chain{Token: "xoxp", RenewAt: t0.Add(time.Second)})
+		theirs := []install.Holder{{Key: others}, {Key: others, UserID: "U1"}}
+		for app, want := range map[string][]install.Holder{"A1": want, "A2": theirs, "": append(theirs, want...), "A3": nil, "\xff": nil} {
+			got, err := f.Due(t.Context(), app, now, 100)
+			if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" || err != nil {
+				t.Errorf("due for app %q, error %v (-want +got):\n%s", app, err, diff)
+			}
+		}
 		if got, err := f.Due(t.Context(), "", time.Time{}, 100); err != nil || len(got) != 0 {
 			t.Errorf("due at no time: %v, %v", got, err)
 		}
@@ -212,6 +222,15 @@ func TestWorkLists(t *testing.T) {
 			longLived, err3 := f.LongLived(ctx, "", n)
 			if len(unchecked)+len(untold)+len(longLived) != 0 || err1 != nil || err2 != nil || err3 != nil {
 				t.Errorf("%d of each: %v %v %v", n, unchecked, untold, longLived)
+			}
+		}
+
+		for app, want := range map[string][3]int{"A1": {1, 1, 1}, "A2": {0, 0, 0}, "": {1, 1, 1}, "\x00": {0, 0, 0}} {
+			unchecked, err1 := f.Unchecked(ctx, app, now, 1)
+			untold, err2 := f.Untold(ctx, app, 1)
+			longLived, err3 := f.LongLived(ctx, app, 1)
+			if got := [3]int{len(unchecked), len(untold), len(longLived)}; got != want || err1 != nil || err2 != nil || err3 != nil {
+				t.Errorf("for app %q: %v, want %v", app, got, want)
 			}
 		}
 
