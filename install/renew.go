@@ -552,7 +552,7 @@ var never = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 // failed notes a failed renewal in c and says what it means.
 func (c *Chain) failed(code string, cause error, now time.Time) string {
 	if wait, limited := retryAfter(cause); limited {
-		c.RenewAt = now.Add(min(wait, longestBackoff) + rand.N(5*time.Second))
+		c.RenewAt = now.Add(min(wait, longestBackoff) + time.Second + rand.N(5*time.Second)) // the budget opens at the end of the wait
 		return limitedChain
 	}
 	if c.Tries++; c.Tries == 1 {
