@@ -103,12 +103,14 @@ func (o outcome) words(said string, err error) bot.Reply {
 		return bot.Reply{Text: fmt.Sprintf("%s isn't connected to %s, so there is nothing to disconnect. Nothing was changed.", o.app, o.from)}
 	case errors.Is(err, install.ErrRenewing):
 		text = fmt.Sprintf("%s couldn't renew its access, and without it Slack can't be asked to remove the app. Nothing was changed: it is still connected to %s. Try again in a minute.", o.app, o.from)
+	case slackSaid == "ratelimited":
+		text = fmt.Sprintf("Slack asked us to slow down, so %s wasn't removed. Nothing was changed: it is still connected to %s. Try again in a few minutes.", o.app, o.from)
 	case slackSaid != "":
 		text = fmt.Sprintf("Slack didn't remove %s; it said %s. Nothing was changed: it is still connected to %s. Try again, or remove it on its page in Slack: *Configuration*, *Remove App*.", o.app, code(slackSaid), o.from)
 	case said != "":
 		text = fmt.Sprintf("%s is gone from %s. Its access couldn't be erased from our records just now; that is done as soon as they answer.", o.app, o.from)
 	default:
-		text = fmt.Sprintf("There was no answer in time, so we don't know whether %s was removed from %s. Type /connection status in a minute: if Slack no longer knows that command, it was. If it wasn't, nothing was changed.", o.app, o.from)
+		text = fmt.Sprintf("Slack gave no clear answer in time, so we don't know whether %s was removed from %s. Type /connection status in a minute: if Slack no longer knows that command, it was. If it wasn't, nothing was changed.", o.app, o.from)
 	}
 	return bot.Reply{Text: text + " Reference: " + o.ref + "."}
 }

@@ -14,7 +14,7 @@ func help(t *bot.Turn, first string) bot.Reply {
 	intro := first + "Here is what you can ask " + app + "."
 	text := intro + " Type /connection status to see whether it works here, /connection history to see what happened to it," +
 		" /connection disconnect to read how it is removed, or /connection help for this list." +
-		" The words status and help work in a direct message and after a mention, too."
+		" The words status, history and help work in a direct message, too, and status and help after a mention."
 	list := "`/connection status`  whether it works here, what it may do, and who put it here\n" +
 		"`/connection history`  what happened to it, when, and who did it; for the person who installed it and admins\n" +
 		"`/connection disconnect`  how to remove it; nothing happens before you confirm\n" +

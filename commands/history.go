@@ -65,17 +65,17 @@ var happened = map[[2]string]string{
 	{install.DidInstall, install.OutcomeDone}:     "Installed",
 	{install.DidReinstall, install.OutcomeDone}:   "Installed again after a removal",
 	{install.DidReconnect, install.OutcomeDone}:   "Reconnected",
-	{install.DidRenew, install.OutcomeDone}:       "Access renewed",
+	{install.DidRenew, install.OutcomeDone}:       "Access renewed automatically",
 	{install.DidRenew, install.OutcomeFail}:       "Access not renewed",
 	{install.DidExchange, install.OutcomeDone}:    "Access exchanged for one that is renewed automatically",
 	{install.DidExchange, install.OutcomeFail}:    "Access not exchanged for one that is renewed automatically, so it works on as it was",
-	{install.DidCheck, install.OutcomeFail}:       "Trouble reported",
-	{install.DidCheck, install.OutcomeWorking}:    "Reported to work again",
+	{install.DidCheck, install.OutcomeFail}:       "Trouble",
+	{install.DidCheck, install.OutcomeWorking}:    "Works again",
 	{install.DidRemove, install.OutcomeDone}:      "Removed",
 	{install.DidDisconnect, install.OutcomeDone}:  "Disconnected",
 	{install.DidDisconnect, install.OutcomeFail}:  "Not disconnected",
 	{install.DidPermissions, install.OutcomeDone}: "Permissions changed",
-	{install.DidTell, install.OutcomeDone}:        "A person told that it needs reconnecting",
+	{install.DidTell, install.OutcomeDone}:        "A person was told that it needs reconnecting",
 	{install.DidTell, install.OutcomeFail}:        "Nobody could be told that it needs reconnecting",
 	{install.DidTell, install.OutcomeWorking}:     "Trouble over, of which nobody had been told",
 	{install.DidUserGrant, install.OutcomeDone}:   "Allowed to act for a person",
@@ -84,13 +84,20 @@ var happened = map[[2]string]string{
 	{install.DidChange, install.OutcomeDone}:      "Changed",
 }
 
+// happenedSo is happened, and what follows from it, for lines whose reason changes what they mean.
+var happenedSo = map[[3]string][2]string{
+	{install.DidRemove, install.OutcomeDone, install.ReasonTokenRevoked}: {"Access withdrawn", ""},
+	{install.DidDisconnect, install.OutcomeFail, "no_answer"}:            {"Disconnecting tried", "Slack gave no clear answer, so it may have happened."},
+	{install.DidTell, install.OutcomeFail, "no_answer"}:                  {"A message sent that it needs reconnecting", "Slack didn't answer, so it may not have arrived."},
+}
+
 // happenedTo is happened for lines whose reason is the person they are about.
 var happenedTo = map[[2]string]string{
 	{install.DidRenew, install.OutcomeDone}:      "Access to act for %s renewed",
 	{install.DidRenew, install.OutcomeFail}:      "Access to act for %s not renewed, so they have to allow it again",
 	{install.DidExchange, install.OutcomeDone}:   "Access to act for %s exchanged for one that is renewed automatically",
-	{install.DidTell, install.OutcomeDone}:       "%s told that it needs reconnecting",
-	{install.DidTell, install.OutcomeWorking}:    "%s told that it works again",
+	{install.DidTell, install.OutcomeDone}:       "%s was told that it needs reconnecting",
+	{install.DidTell, install.OutcomeWorking}:    "%s was told that it works again",
 	{install.DidUserGrant, install.OutcomeDone}:  "Allowed to act for %s",
 	{install.DidUserRevoke, install.OutcomeDone}: "No longer allowed to act for %s",
 }
@@ -101,29 +108,33 @@ var userID = regexp.MustCompile(`^[UW][A-Z0-9]{1,40}$`)
 func told(c install.Change) string {
 	kind := [2]string{c.What, c.Outcome}
 	if what, ok := happenedTo[kind]; ok && userID.MatchString(c.Reason) {
-		return fmt.Sprintf(what, person(c.Reason)) + ", " + by(c.By) + "."
+		return fmt.Sprintf(what, person(c.Reason)) + by(c.By) + "."
+	}
+	if so, ok := happenedSo[[3]string{c.What, c.Outcome, c.Reason}]; ok {
+		return strings.TrimSpace(so[0] + by(c.By) + ". " + so[1])
 	}
 	what, ok := happened[kind]
 	if !ok { // of a newer version, which ran on this database
 		what = code(c.What + " " + c.Outcome)
 	}
-	return strings.TrimSpace(what + ", " + by(c.By) + ". " + because(c))
+	return strings.TrimSpace(what + by(c.By) + ". " + because(c))
 }
 
-// by names who did it.
+// by names who did it, behind what was done. What Slack reports was mostly somebody's doing, and Slack doesn't say whose; what
+// nobody is named for, the app did by itself.
 func by(a install.Actor) string {
 	switch a.Kind {
 	case install.ByPerson:
 		if userID.MatchString(a.ID) {
-			return "by " + person(a.ID)
+			return ", by " + person(a.ID)
 		}
-		return "by a person"
+		return ", by a person"
 	case install.ByOperator:
-		return "by the people who run the app"
+		return ", by the people who run the app"
 	case install.BySlack:
-		return "by Slack"
+		return ", according to Slack"
 	}
-	return "by itself"
+	return ""
 }
 
 // because is the reason of a line in a sentence, "" when there is none.

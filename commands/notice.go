@@ -84,7 +84,7 @@ func resolved(app install.App, n install.Notice, h install.Health) bot.Reply {
 	} else {
 		text += "No action needed."
 	}
-	was := "You were told on " + when(n.At) + " that it needed reconnecting."
+	was := "You were told that it needed reconnecting, " + when(n.At) + "."
 	if why := install.ReasonText(n.Reason); why != "" {
 		was += " " + escape(why)
 	}

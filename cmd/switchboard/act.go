@@ -113,17 +113,35 @@ func (c *exchangeCmd) Run(env *environment) error {
 		}
 		moved, failed := 0, 0
 		for _, con := range all {
-			if con.State == install.Removed || con.State == install.Paused || !con.ExpiresAt.IsZero() {
-				continue // nothing to move
-			}
 			team := printable(orElse(con.TeamName, con.TeamID))
-			if err := in.Exchange(env.ctx, con.Key); err != nil {
+			var err error
+			nothing := "" // why there is nothing to move
+			switch {
+			case con.State == install.Removed:
+				nothing = "it is not connected"
+			case con.State == install.Paused:
+				nothing = "it is paused"
+			case !con.ExpiresAt.IsZero():
+				nothing = "its token is renewed already"
+			default:
+				if err = in.Exchange(env.ctx, con.Key); errors.Is(err, install.ErrNotConnected) {
+					nothing = "it has no usable token, and needs reconnecting"
+				}
+			}
+			switch {
+			case nothing != "":
+				if c.Name != "" { // with --all it is to be expected of some
+					fmt.Fprintf(env.stdout, "%s: nothing to move: %s.\n", team, nothing)
+				}
+			case err == nil:
+				moved++
+				fmt.Fprintf(env.stdout, "%s: moved to rotation.\n", team)
+			case env.ctx.Err() != nil:
+				return fmt.Errorf("stopped while %s was being moved; what Slack answers is kept. Run it again to go on", team)
+			default:
 				failed++
 				fmt.Fprintf(env.stderr, "%s: not moved, its token works on as it is: %s\n", team, orElse(install.SlackError(err), install.Cause(err).Error()))
-				continue
 			}
-			moved++
-			fmt.Fprintf(env.stdout, "%s: moved to rotation.\n", team)
 		}
 		fmt.Fprintf(env.stdout, "Moved %d connection(s).\n", moved)
 		if failed > 0 {

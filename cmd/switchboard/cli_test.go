@@ -187,6 +187,15 @@ func TestWrongConfiguration(t *testing.T) {
 		"an empty file with database":  {map[string]string{"DATABASE_URL_FILE": empty}, []string{"DATABASE_URL_FILE"}, "is empty"},
 		"an empty file with bot token": {map[string]string{"SLACK_BOT_TOKEN_FILE": empty}, []string{"SLACK_BOT_TOKEN_FILE"}, "is empty"},
 		"a folder as a file":           {map[string]string{"ENCRYPTION_KEYS_FILE": os.TempDir()}, []string{"ENCRYPTION_KEYS_FILE"}, "is a directory"},
+		"no days to keep":              {map[string]string{"KEEP_DAYS": "0"}, []string{"KEEP_DAYS"}, "from 1 to 3650"},
+		"too many days to keep":        {map[string]string{"KEEP_DAYS": "3651"}, []string{"KEEP_DAYS"}, "from 1 to 3650"},
+		"days that are no number":      {map[string]string{"KEEP_DAYS": "90d"}, []string{"KEEP_DAYS"}, "write for example 90"},
+		"a move that is perhaps":       {map[string]string{"MOVE_TO_ROTATION": "perhaps"}, []string{"MOVE_TO_ROTATION"}, "neither true nor false"},
+		"a move of a token by hand":    {map[string]string{"MOVE_TO_ROTATION": "true", "SLACK_BOT_TOKEN": "xoxb-hush-1"}, []string{"MOVE_TO_ROTATION"}, "leave one of the two out"},
+		"a file as data folder":        {map[string]string{"DATA_DIR": empty}, []string{"DATA_DIR"}, "is not a folder"},
+		"a data folder below a file":   {map[string]string{"DATA_DIR": filepath.Join(empty, "data")}, []string{"DATA_DIR"}, "is not a folder"},
+		"a file as folder for others":  {map[string]string{"DATA_DIR": empty, "DATABASE_URL": "sqlite:x.db"}, []string{"DATA_DIR"}, "may write to"},
+		"a database below a file":      {map[string]string{"DATABASE_URL": "sqlite:" + filepath.Join(empty, "x.db")}, []string{"DATABASE_URL"}, "can't be made"},
 		// Somebody took NAME_FILE for NAME, so the value is the secret and not the name of a file.
 		"a secret in place of its file": {map[string]string{"ENCRYPTION_KEYS_FILE": "hush-" + key}, []string{"ENCRYPTION_KEYS_FILE"}, "name a file"},
 	} {
@@ -203,9 +212,10 @@ func TestWrongConfiguration(t *testing.T) {
 			"LOG_LEVEL": "loud", "LOG_FORMAT": "xml", "DATABASE_URL": "oracle:hush-password", "ENCRYPTION_KEYS": "hush-key",
 			"SLACK_CLIENT_SECRET_FILE": gone, "PUBLIC_URL": "http://bot.example.com/x", "SUPPORT_URL": "nowhere", "PRIVACY_URL": "nowhere",
 			"SLACK_APP_TOKEN": "xapp-1-hush", "SLACK_APP_ID": "x", "SLACK_CLIENT_ID": "x", "SLACK_URL": "x", "LISTEN_ADDR": "x", "ADMIN_ADDR": "y",
+			"KEEP_DAYS": "x", "MOVE_TO_ROTATION": "x", "DATA_DIR": empty,
 		}, "serve")
 		want := []string{"LOG_LEVEL", "LOG_FORMAT", "DATABASE_URL", "ENCRYPTION_KEYS", "SLACK_CLIENT_SECRET_FILE", "PUBLIC_URL", "SUPPORT_URL", "PRIVACY_URL",
-			"SLACK_SIGNING_SECRET", "SLACK_APP_TOKEN", "SLACK_APP_ID", "SLACK_CLIENT_ID", "SLACK_URL", "LISTEN_ADDR", "ADMIN_ADDR"}
+			"SLACK_SIGNING_SECRET", "SLACK_APP_TOKEN", "SLACK_APP_ID", "SLACK_CLIENT_ID", "SLACK_URL", "LISTEN_ADDR", "ADMIN_ADDR", "KEEP_DAYS", "MOVE_TO_ROTATION", "DATA_DIR"}
 		got := problems(t, answer)
 		for _, name := range want {
 			if !slices.Contains(got, name) {
@@ -218,10 +228,21 @@ func TestWrongConfiguration(t *testing.T) {
 	})
 
 	// The commands beside serve hold the same view.
-	for _, args := range [][]string{{"connections", "list"}, {"connections", "show", "T1"}, {"migrate", "up"}, {"migrate", "status"}} {
+	for _, args := range [][]string{{"connections", "list"}, {"connections", "show", "T1"}, {"connections", "history", "T1"}, {"keys", "check"}, {"keys", "rotate"},
+		{"migrate", "up"}, {"migrate", "status"}} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			answer := refused(t, map[string]string{"DATABASE_URL": "mysql://u:hush-password@h/x", "ENCRYPTION_KEYS": "hush-key"}, args...)
 			if got := problems(t, answer); !slices.Equal(got, []string{"DATABASE_URL", "ENCRYPTION_KEYS"}) {
+				t.Errorf("%v in %s", got, answer)
+			}
+		})
+	}
+	for _, args := range [][]string{{"connections", "disconnect", "T1"}, {"connections", "disconnect", "--yes", "T1"}, {"connections", "exchange", "--all"}} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			answer := refused(t, map[string]string{"DATABASE_URL": "mysql://u:hush-password@h/x", "ENCRYPTION_KEYS": "hush-key", "SLACK_CLIENT_ID": "A1", "SLACK_URL": "http://slack.com", "DATA_DIR": empty}, args...)
+			got := problems(t, answer)
+			slices.Sort(got)
+			if want := []string{"DATABASE_URL", "DATA_DIR", "ENCRYPTION_KEYS", "SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET", "SLACK_URL"}; !slices.Equal(got, want) {
 				t.Errorf("%v in %s", got, answer)
 			}
 		})
@@ -264,9 +285,10 @@ func TestFlagBeforeEnvironmentBeforeFile(t *testing.T) {
 		"slack-client-id": "SLACK_CLIENT_ID", "slack-app-id": "SLACK_APP_ID", "slack-url": "SLACK_URL", "public-url": "PUBLIC_URL",
 		"listen-addr": "LISTEN_ADDR", "admin-addr": "ADMIN_ADDR", "database-url": "DATABASE_URL", "support-url": "SUPPORT_URL",
 		"privacy-url": "PRIVACY_URL", "log-level": "LOG_LEVEL", "log-format": "LOG_FORMAT",
+		"keep-days": "KEEP_DAYS", "move-to-rotation": "MOVE_TO_ROTATION",
 	}
 	right := over(good, map[string]string{"SLACK_APP_ID": "A0123", "SLACK_URL": "https://slack.com", "DATABASE_URL": "sqlite:x.db",
-		"SUPPORT_URL": "https://example.com", "PRIVACY_URL": "https://example.com", "LOG_LEVEL": "debug", "LOG_FORMAT": "text"})
+		"SUPPORT_URL": "https://example.com", "PRIVACY_URL": "https://example.com", "LOG_LEVEL": "debug", "LOG_FORMAT": "text", "KEEP_DAYS": "30", "MOVE_TO_ROTATION": "true"})
 	wrong := maps.Clone(right)
 	wrongArgs, rightArgs := []string{"serve"}, []string{"serve"}
 	for flag, name := range flags {
@@ -363,7 +385,7 @@ func TestUsage(t *testing.T) {
 		code int
 		says []string
 	}{
-		{nil, 0, []string{"Usage: switchboard <command>", "demo", "serve", "manifest", "connections list", "migrate up", "version", "NAME_FILE"}},
+		{nil, 0, []string{"Usage: switchboard <command>", "demo", "serve", "manifest", "connections list", "connections history", "connections disconnect", "connections exchange", "keys check", "migrate up", "version", "NAME_FILE"}},
 		{[]string{"help"}, 0, []string{"Usage: switchboard <command>", "demo"}},
 		{[]string{"--help"}, 0, []string{"Usage: switchboard <command>"}},
 		{[]string{"-h"}, 0, []string{"Usage: switchboard <command>"}},
@@ -376,8 +398,18 @@ func TestUsage(t *testing.T) {
 		{[]string{"serve", "--bogus"}, 2, []string{"--bogus", "Try: switchboard help"}},
 		{[]string{"serve", "extra"}, 2, []string{"extra", "Try: switchboard help"}},
 		{[]string{"serve", "--listen-addr"}, 2, []string{"--listen-addr", "Try: switchboard help"}},
-		{[]string{"connections"}, 2, []string{"list", "show", "Try: switchboard help"}},
+		{[]string{"help", "connections", "history"}, 0, []string{"Usage: switchboard connections history", "--limit", "--json", "when, who, what"}},
+		{[]string{"help", "connections", "disconnect"}, 0, []string{"Usage: switchboard connections disconnect", "--yes", "--erase-anyway", "SLACK_CLIENT_SECRET"}},
+		{[]string{"help", "connections", "exchange"}, 0, []string{"Usage: switchboard connections exchange", "--all", "SLACK_CLIENT_SECRET"}},
+		{[]string{"help", "keys", "rotate"}, 0, []string{"Usage: switchboard keys rotate", "--erase-unreadable"}},
+		{[]string{"connections"}, 2, []string{"list", "show", "history", "disconnect", "Try: switchboard help"}},
 		{[]string{"connections", "show"}, 2, []string{"<name>", "Try: switchboard help"}},
+		{[]string{"connections", "history"}, 2, []string{"<name>", "Try: switchboard help"}},
+		{[]string{"connections", "history", "--limit", "0", "T1"}, 2, []string{"--limit must be 1 or more", "Try: switchboard help"}},
+		{[]string{"connections", "disconnect"}, 2, []string{"<name>", "Try: switchboard help"}},
+		{[]string{"connections", "exchange"}, 2, []string{"name one connection, or give --all", "Try: switchboard help"}},
+		{[]string{"connections", "exchange", "--all", "T1"}, 2, []string{"name one connection, or give --all", "Try: switchboard help"}},
+		{[]string{"keys"}, 2, []string{"check", "rotate", "Try: switchboard help"}},
 		{[]string{"migrate", "sideways"}, 2, []string{"sideways", "Try: switchboard help"}},
 	} {
 		out, errs, code := try(nil, test.args...)

@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/joho/godotenv"
@@ -139,6 +140,9 @@ func (f databaseFlags) read(s *source, withKeys bool) database {
 		raw = "sqlite:" + filepath.Join(d.dataDir, "switchboard.db")
 	}
 	d.url = install.Secret(raw)
+	if info, err := os.Stat(d.dataDir); err == nil && !info.IsDir() || errors.Is(err, syscall.ENOTDIR) {
+		s.bad("DATA_DIR", "is not a folder", dataDirFix)
+	}
 	switch {
 	case strings.HasPrefix(raw, "sqlite:"):
 		d.path = strings.TrimPrefix(raw, "sqlite:")
@@ -187,10 +191,12 @@ func (d database) open(ctx context.Context, keys *storage.Keyring) (*storage.DB,
 	return nil, fmt.Errorf("the database can't be used; check DATABASE_URL and DATA_DIR.\n%w", err)
 }
 
+const dataDirFix = "name a folder that this process may write to, and that outlives it: new tokens wait there while the database is down"
+
 // useJournal lets the database keep in DATA_DIR what Slack handed out until it is stored.
 func (d database) useJournal(db *storage.DB) error {
 	if err := db.UseJournal(filepath.Join(d.dataDir, "journal")); err != nil {
-		return &configError{[]problem{{"DATA_DIR", "holds no journal: " + err.Error(), "name a folder that this process may write to, and that outlives it: new tokens wait there while the database is down"}}}
+		return &configError{[]problem{{"DATA_DIR", "holds no journal: " + err.Error(), dataDirFix}}}
 	}
 	return nil
 }
@@ -219,7 +225,10 @@ func (d database) makeFolder() error {
 		return nil
 	}
 	if err := os.MkdirAll(filepath.Dir(d.path), 0o700); err != nil {
-		return fmt.Errorf("make data folder: %w", err)
+		if filepath.Dir(d.path) == filepath.Clean(d.dataDir) {
+			return &configError{[]problem{{"DATA_DIR", "can't be made: " + err.Error(), dataDirFix}}}
+		}
+		return &configError{[]problem{{"DATABASE_URL", "names a folder that can't be made: " + err.Error(), "name a file in a folder that this process may write to"}}}
 	}
 	return nil
 }

@@ -325,12 +325,13 @@ func (d database) use(env *environment, cfg install.Config, do func(*storage.DB,
 	if err != nil {
 		return err
 	}
+	before, _ := db.Journaled() // of others, perhaps sealed with a key that is not here
 	err = do(db, in)
 	if cfg.ClientID == "" {
 		return err // it only read
 	}
 	// What Slack handed out a moment ago, perhaps while Ctrl-C was pressed, belongs into the database.
-	if left := in.Finish(); left > 0 {
+	if left := in.Finish() - len(before); left > 0 {
 		err = errors.Join(err, fmt.Errorf("%d new token(s) could not be stored and wait in %s; run switchboard serve with this DATA_DIR, or this command again", left, filepath.Join(d.dataDir, "journal")))
 	}
 	return err

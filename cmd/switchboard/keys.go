@@ -24,7 +24,9 @@ type keysCheckCmd struct {
 
 // keyReport is the report as scripts see it. Fields may be added, never renamed.
 type keyReport struct {
-	Rows       int       `json:"rows"`
+	Rows       int       `json:"rows"` // connections
+	UserTokens int       `json:"user_tokens"`
+	Journal    int       `json:"journal"` // entries on this machine
 	Keys       []keyLine `json:"keys"`
 	Unreadable []string  `json:"unreadable"`
 }
@@ -33,7 +35,7 @@ type keyLine struct {
 	ID    string `json:"id"`
 	First bool   `json:"first"`
 	Known bool   `json:"known"`
-	Rows  int    `json:"rows"`
+	Rows  int    `json:"rows"` // of all three kinds
 }
 
 // errUnreadable makes keys check exit with 1; the report has said why.
@@ -46,7 +48,7 @@ func (c *keysCheckCmd) Run(env *environment) error {
 		if err != nil {
 			return err
 		}
-		report := keyReport{Rows: found.Rows, Keys: []keyLine{}, Unreadable: append([]string{}, found.Unreadable...)}
+		report := keyReport{Rows: found.Rows, UserTokens: found.UserTokens, Journal: found.Journal, Keys: []keyLine{}, Unreadable: append([]string{}, found.Unreadable...)}
 		for _, k := range found.Keys {
 			report.Keys = append(report.Keys, keyLine{ID: k.ID, First: k.First, Known: k.Known, Rows: k.Rows})
 		}

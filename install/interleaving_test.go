@@ -1,0 +1,1135 @@
+package install_test
+
+// Each test here is an order of events that once ended badly: two callers in one moment, clocks that differ, a process that
+// dies between two steps, an answer about a token that is no longer the one in force, work that stands in the way of other
+// work. Single steps were right in all of them.
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"switchboard/install"
+	"switchboard/slacksim"
+	"switchboard/storage"
+	"switchboard/storage/storagetest"
+)
+
+// sqliteRig is for what no database has a part in.
+func sqliteRig(t *testing.T) *rig {
+	t.Parallel()
+	return newRig(t, storagetest.SQLite(t))
+}
+
+// update changes a row behind everybody's back.
+func (r *rig) update(in replica, k install.Key, change func(c *install.Connection)) {
+	r.t.Helper()
+	if _, err := in.db.Update(r.ctx, k, func(c *install.Connection) error {
+		change(c)
+		c.Note(install.Change{What: "test"})
+		return nil
+	}); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rig) spoil(in replica, k install.Key) {
+	r.t.Helper()
+	r.update(in, k, func(c *install.Connection) { c.RefreshToken += "-gone" })
+}
+
+// is fails the test when the row of k is in another state.
+func (r *rig) is(in replica, k install.Key, state install.State, reason string) install.Connection {
+	r.t.Helper()
+	c := r.row(in, k)
+	if c.State != state || c.Reason != reason {
+		r.t.Errorf("%s is %s (%s), not %s (%s)", k, c.State, c.Reason, state, reason)
+	}
+	return c
+}
+
+// spent fails the test unless refresh tokens were presented n times so far.
+func (r *rig) spent(n int) {
+	r.t.Helper()
+	if asked, _ := r.exchanges(); asked != n {
+		r.t.Errorf("%d exchanges, not %d", asked, n)
+	}
+}
+
+// renewDue and tellAll do what Run does now and then, and must not fail.
+func (r *rig) renewDue(in replica) {
+	r.t.Helper()
+	if _, err := in.RenewDue(r.ctx); err != nil {
+		r.t.Error(err)
+	}
+}
+
+func (r *rig) tellAll(in replica) {
+	r.t.Helper()
+	if err := in.TellAll(r.ctx); err != nil {
+		r.t.Error(err)
+	}
+}
+
+// runUntil lets in work in the background until ok.
+func (r *rig) runUntil(in replica, ok func() bool) {
+	r.t.Helper()
+	ctx, stop := context.WithCancel(r.ctx)
+	done := make(chan struct{})
+	go func() { _ = in.Run(ctx); close(done) }()
+	for !ok() && r.ctx.Err() == nil {
+		time.Sleep(5 * time.Millisecond)
+	}
+	stop()
+	<-done
+	if r.ctx.Err() != nil {
+		r.t.Fatal("what was waited for did not come")
+	}
+}
+
+// consent lets a person say yes at Slack and returns what their browser comes back with.
+func (r *rig) consent(in replica, path, userID string) *http.Request {
+	r.t.Helper()
+	start := httptest.NewRecorder()
+	in.Handler().ServeHTTP(start, httptest.NewRequest(http.MethodGet, redirect+path, nil))
+	back, err := r.slack.Authorize(r.ctx, start.Header().Get("Location"), userID, slacksim.Choice{})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	req := httptest.NewRequest(http.MethodGet, back, nil)
+	req.AddCookie(start.Result().Cookies()[0])
+	return req
+}
+
+// killed is a process that dies while somebody consents: Slack has handed out the tokens, the journal has them, and nobody
+// else. Then the callback's time is over.
+func (r *rig) killed(userID string, change func(*install.Config)) {
+	r.t.Helper()
+	in := r.replica(func(cfg *install.Config) {
+		cfg.HTTP = between("auth.test", func(resp *http.Response) {
+			_ = resp.Body.Close()
+			runtime.Goexit()
+		})
+		if change != nil {
+			change(cfg)
+		}
+	})
+	req := r.consent(in, "/slack/install", userID)
+	dead := make(chan struct{})
+	go func() {
+		defer close(dead)
+		in.Handler().ServeHTTP(httptest.NewRecorder(), req)
+	}()
+	<-dead
+	if files, err := os.ReadDir(r.folder); err != nil || len(files) == 0 {
+		r.t.Fatalf("the journal of the dead process is empty (%v)", err)
+	}
+	r.clock.Advance(time.Minute)
+}
+
+// elsewhere is a replica on another machine, with a journal of its own.
+func (r *rig) elsewhere(change func(*install.Config)) replica {
+	r.t.Helper()
+	was := r.folder
+	defer func() { r.folder = was }()
+	r.folder = r.t.TempDir() + "/journal"
+	return r.replica(change)
+}
+
+// held is an HTTP client that keeps the answer to its first renewal back: answered is closed when Slack has given it, and it is
+// passed on when goOn is closed.
+func held() (client *http.Client, answered, goOn chan struct{}) {
+	answered, goOn = make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	return between("oauth.v2.access", func(resp *http.Response) {
+		if refresh(resp.Request) {
+			once.Do(func() { close(answered); <-goOn })
+		}
+	}), answered, goOn
+}
+
+// However many use or check a connection while its renewal fails, in one moment that is one failure.
+func TestBackoffHoldsForAll(t *testing.T) {
+	t.Parallel()
+	eachRig(t, func(t *testing.T, r *rig) {
+		replicas := []replica{r.replica(nil), r.replica(nil)}
+		in := replicas[0]
+		atOnce := func(k install.Key) {
+			t.Helper()
+			ctx, cancel := context.WithTimeout(r.ctx, patience)
+			defer cancel()
+			var all sync.WaitGroup
+			for i := range 10 {
+				all.Go(func() {
+					in := replicas[i%2]
+					in.Check(ctx, k)
+					if _, err := in.Open(ctx, k); !errors.Is(err, install.ErrRenewing) || ctx.Err() != nil {
+						t.Errorf("open: %v", err)
+					}
+					in.Check(ctx, k)
+				})
+			}
+			all.Wait()
+			r.renewDue(in) // a check must not have made it due
+		}
+		a := r.connect(in, slacksim.AcmeAdmin)
+		r.spoil(in, a.Key)
+		r.clock.Advance(life + time.Second)
+		atOnce(a.Key)
+		if now := r.is(in, a.Key, install.Retrying, install.ReasonRenewalFailing); now.Rejections != 1 {
+			t.Errorf("%d rejections in one moment", now.Rejections)
+		}
+		r.spent(1)
+		r.clock.Advance(40 * time.Second)
+		_, _ = in.Open(r.ctx, a.Key)
+		r.is(in, a.Key, install.ReconnectRequired, install.ReasonRefreshRejected)
+		r.spent(2)
+
+		b := r.connect(in, slacksim.BirchAdmin)
+		r.clock.Advance(life + time.Second)
+		r.slack.Inject(slacksim.Fault{Method: "oauth.v2.access", Status: 500})
+		atOnce(b.Key)
+		if now := r.row(in, b.Key); now.Tries != 1 {
+			t.Errorf("%d tries in one moment", now.Tries)
+		}
+		r.spent(3)
+	})
+}
+
+// While the last access token works, and after it, nothing that Slack says of it hides that there will be no other.
+func TestDeadChainStaysDead(t *testing.T) {
+	r := sqliteRig(t)
+	var x told
+	in := r.replica(x.config)
+	c := r.connect(in, slacksim.AcmeAdmin)
+	r.broken(in, c)
+	r.tellAll(in)
+	was := r.row(in, c.Key)
+	still := func(after string) {
+		t.Helper()
+		r.clock.Advance(2 * time.Minute)
+		r.renewDue(in)
+		r.tellAll(in)
+		now := r.is(in, c.Key, install.ReconnectRequired, install.ReasonRefreshRejected)
+		if !now.StateSince.Equal(was.StateSince) || now.Notice != was.Notice || x.resolved > 0 || !slices.Equal(x.to, []string{slacksim.AcmeAdmin}) {
+			t.Errorf("after %s: since %v, told %v, resolved %d times, notice %+v", after, now.StateSince, x.to, x.resolved, now.Notice)
+		}
+	}
+	for _, answer := range []string{"", "invalid_auth", "invalid_auth", "", "token_revoked", "", "ekm_access_denied", "token_expired", ""} {
+		clear := func() {}
+		if answer != "" {
+			clear = r.slack.Inject(slacksim.Fault{Method: "auth.test", Error: answer})
+		}
+		if h := in.Check(r.ctx, c.Key); h.State != install.ReconnectRequired {
+			t.Errorf("%q is shown as %s", answer, h.State)
+		}
+		clear()
+		still(answer)
+	}
+	// As an older release left it; and an ordinary call is good.
+	r.update(in, c.Key, func(c *install.Connection) { c.SetState(install.Retrying, "invalid_auth", r.clock.Now()) })
+	if _, _, err := in.Client(r.row(in, c.Key)).PostMessageContext(r.ctx, slacksim.AcmeAdmin, slack.MsgOptionText("hello", false)); err != nil {
+		t.Fatal(err)
+	}
+	in.Settle()
+	if now := r.row(in, c.Key); now.State == install.Active {
+		t.Error("a good call brings it back to life")
+	}
+	in.Check(r.ctx, c.Key)
+	was.StateSince = r.row(in, c.Key).StateSince
+	still("a good call")
+	r.clock.Advance(life)
+	for range 4 {
+		r.clock.Advance(7 * time.Hour)
+		if err := in.CheckDue(r.ctx); err != nil {
+			t.Error(err)
+		}
+		still("its end")
+	}
+	r.spent(2)
+}
+
+// Slack has several words for a refresh token that buys nothing any more, and as many for what the operator can mend.
+func TestWordsOfRejection(t *testing.T) {
+	r := sqliteRig(t)
+	var x told
+	in := r.replica(x.config)
+	for i, code := range []string{"invalid_refresh_token", "invalid_grant", "invalid_token", "token_revoked", "token_expired", "account_inactive", "authorization_not_found"} {
+		c := r.connect(in, slacksim.AcmeAdmin)
+		r.tellAll(in)
+		r.due()
+		clear := r.slack.Inject(slacksim.Fault{Method: "oauth.v2.access", Error: code})
+		for range 3 {
+			r.renewDue(in)
+			r.clock.Advance(time.Minute)
+		}
+		clear()
+		r.tellAll(in)
+		r.is(in, c.Key, install.ReconnectRequired, install.ReasonRefreshRejected)
+		r.spent(2 * (i + 1))
+		if len(x.to) != i+1 {
+			t.Errorf("after %s %d people were told, not %d", code, len(x.to), i+1)
+		}
+	}
+	c := r.connect(in, slacksim.AcmeAdmin)
+	r.tellAll(in)
+	r.due()
+	was := len(x.to)
+	for _, code := range []string{"bad_client_secret", "invalid_client_id"} {
+		clear := r.slack.Inject(slacksim.Fault{Method: "oauth.v2.access", Error: code})
+		for range 10 {
+			r.renewDue(in)
+			r.tellAll(in)
+			r.clock.Advance(20 * time.Minute)
+		}
+		clear()
+		if now := r.is(in, c.Key, install.Retrying, install.ReasonRenewalFailing); now.RefreshToken != c.RefreshToken || len(x.to) != was {
+			t.Errorf("after %s: told %v", code, x.to[was:])
+		}
+	}
+	if _, err := in.Open(r.ctx, c.Key); err != nil {
+		t.Fatal(err)
+	}
+	r.works(r.is(in, c.Key, install.Active, ""))
+}
+
+// The budget's row is locked for longer than a lease. Whoever waited for it does not spend what another process has by then.
+func TestLockedBudget(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storagetest.Postgres(t))
+	a, b := r.replica(nil), r.replica(nil)
+	c := r.connect(a, slacksim.AcmeAdmin)
+	r.slack.SetApp(func(x *slacksim.App) { x.StrictRefresh, x.RefreshGrace = false, time.Minute })
+	if _, err := a.db.Spend(r.ctx, install.Budget{Name: "oauth.v2.access", Interval: time.Second, Burst: 80}, 1, r.clock.Now()); err != nil {
+		t.Fatal(err)
+	}
+	pg, err := sql.Open("pgx", r.database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = pg.Close() })
+	lock := func() (waiting func(n int), unlock func()) {
+		tx, err := pg.Begin()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var pid int
+		if err := tx.QueryRow("SELECT pg_backend_pid() FROM budgets FOR UPDATE").Scan(&pid); err != nil {
+			t.Fatal(err)
+		}
+		return func(n int) {
+			t.Helper()
+			for found := -1; found != n; time.Sleep(5 * time.Millisecond) {
+				if err := pg.QueryRowContext(r.ctx, `WITH RECURSIVE w(pid) AS (SELECT $1::int UNION
+					SELECT a.pid FROM pg_stat_activity a JOIN w ON w.pid = ANY(pg_blocking_pids(a.pid))) SELECT count(*) - 1 FROM w`, pid).Scan(&found); err != nil {
+					t.Fatalf("%d wait: %v", found, err)
+				}
+			}
+		}, func() { _ = tx.Rollback() }
+	}
+
+	r.due()
+	waiting, unlock := lock()
+	var both sync.WaitGroup
+	both.Go(func() { _ = a.Renew(r.ctx, c.Key) })
+	waiting(1)
+	if err := b.Renew(r.ctx, c.Key); err == nil {
+		t.Error("renewed though another process holds the lease")
+	}
+	r.clock.Advance(31 * time.Second)
+	both.Go(func() { _ = b.Renew(r.ctx, c.Key) })
+	waiting(2)
+	unlock()
+	both.Wait()
+	r.spent(1)
+	r.works(r.row(a, c.Key))
+
+	// A stop does not wait for the lock either.
+	r.due()
+	waiting, unlock = lock()
+	defer unlock()
+	ctx, stop := context.WithCancel(r.ctx)
+	began := time.Now()
+	done := make(chan struct{})
+	go func() { _, _ = a.RenewDue(ctx); close(done) }()
+	waiting(1)
+	stop()
+	<-done
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("the round of renewals ended %v after the stop", took)
+	}
+	_ = a.Run(ctx)
+	if took := time.Since(began); took > 15*time.Second {
+		t.Errorf("Run ended %v after the stop, which may take 20 s in all", took)
+	}
+	r.spent(1)
+}
+
+// The clocks of two machines are a minute apart, one way or the other: a lease holds all the same, and it ends all the same.
+func TestLeaseWithClocksApart(t *testing.T) {
+	t.Parallel()
+	for _, skew := range []time.Duration{time.Minute, -time.Minute} {
+		t.Run(skew.String(), func(t *testing.T) {
+			t.Parallel()
+			eachRig(t, func(t *testing.T, r *rig) {
+				client, answered, goOn := held()
+				a := r.replica(func(cfg *install.Config) { cfg.HTTP = client })
+				b := r.replica(func(cfg *install.Config) { cfg.Now = func() time.Time { return r.clock.Now().Add(skew) } })
+				c := r.connect(a, slacksim.AcmeAdmin)
+				r.slack.SetApp(func(x *slacksim.App) { x.StrictRefresh, x.RefreshGrace = false, time.Minute })
+				r.due()
+				r.clock.Advance(2 * time.Minute)
+				var holder sync.WaitGroup
+				holder.Go(func() {
+					if err := a.Renew(r.ctx, c.Key); err != nil {
+						t.Error(err)
+					}
+				})
+				<-answered
+				for range 3 {
+					if err := b.Renew(r.ctx, c.Key); err == nil {
+						t.Error("renewed though another process holds the lease")
+					}
+					r.renewDue(b)
+					r.clock.Advance(9 * time.Second)
+				}
+				close(goOn)
+				holder.Wait()
+				r.spent(1)
+				r.works(r.row(a, c.Key))
+
+				// Who took this one is dead. The other sees that by its own clock.
+				r.due()
+				r.clock.Advance(2 * time.Minute)
+				taken := r.clock.Now()
+				r.update(a, c.Key, func(c *install.Connection) { c.LeaseUntil = taken.Add(30 * time.Second) })
+				was := r.row(a, c.Key).Token
+				for r.row(a, c.Key).Token == was && r.clock.Now().Sub(taken) < 5*time.Minute {
+					r.renewDue(b)
+					r.clock.Advance(5 * time.Second)
+				}
+				if took := r.clock.Now().Sub(taken); took < 30*time.Second || took > 3*time.Minute {
+					t.Errorf("the lease of a dead process was over after %v", took)
+				}
+				r.spent(2)
+				r.works(r.row(a, c.Key))
+			})
+		})
+	}
+}
+
+// Rows that cannot be read, and those of another app, fill every list of work; what can be done is done all the same.
+func TestRowsInTheWay(t *testing.T) {
+	r := sqliteRig(t)
+	var x told
+	plain := r.replica(nil)
+	c := r.connect(plain, slacksim.AcmeAdmin)
+	r.slack.SetApp(func(a *slacksim.App) { a.TokenRotation = false })
+	longLived := r.connect(plain, slacksim.BirchAdmin)
+	r.slack.SetApp(func(a *slacksim.App) { a.TokenRotation = true })
+
+	keys, err := storage.ParseKeys(storage.NewKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	unreadable, err := storage.Open(r.ctx, r.database, keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unreadable.Close() })
+	old := r.clock.Now().Add(-time.Hour)
+	put := func(db *storage.DB, app, kind string, i int, state install.State, chain install.Chain) {
+		t.Helper()
+		if _, _, err := db.Put(r.ctx, install.Connection{Key: install.Key{AppID: app, TeamID: fmt.Sprintf("T%s%03d", kind, i)}, Chain: chain,
+			State: state, StateSince: old, InstalledAt: old, RenewedAt: old}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 100 {
+		refresh := install.Secret(fmt.Sprint("xoxe-1-", i))
+		put(plain.db, "A0OTHERAPP", "BROKEN", i, install.ReconnectRequired, install.Started("xoxe.xoxb-1-x", refresh, life, old))
+		if i < 64 {
+			put(unreadable, "A0RENEWAL1", "LOST", i, install.Active, install.Started("xoxe.xoxb-1-x", refresh, life, old))
+			put(plain.db, "A0OTHERAPP", "LONG", i, install.Active, install.Started("xoxb-1", "", 0, old))
+		}
+	}
+	in := r.replica(func(cfg *install.Config) {
+		x.config(cfg)
+		cfg.AppID, cfg.MoveToRotation = "A0RENEWAL1", true
+	})
+	r.due()
+	r.renewDue(in)
+	r.renewDue(in)
+	for _, was := range []install.Connection{c, longLived} {
+		now := r.row(in, was.Key)
+		if r.works(now); now.RefreshToken == was.RefreshToken {
+			t.Errorf("the work for %s was not done", was.TeamID)
+		}
+	}
+	for range 64/20 + 2 {
+		if err := in.CheckDue(r.ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if now := r.row(in, c.Key); !now.CheckedAt.Equal(r.clock.Now()) {
+		t.Errorf("not checked since %v", now.CheckedAt)
+	}
+	r.update(in, c.Key, func(c *install.Connection) {
+		c.SetState(install.ReconnectRequired, install.ReasonRefreshRejected, r.clock.Now())
+	})
+	r.tellAll(in)
+	if len(x.to) != 1 {
+		t.Errorf("told %v", x.to)
+	}
+	if now, err := plain.db.Find(r.ctx, install.Key{AppID: "A0RENEWAL1", TeamID: "TLOST007"}); err != nil || now.Reason != install.ReasonUnreadable {
+		t.Errorf("what cannot be read is %s (%s) (%v)", now.State, now.Reason, err)
+	}
+}
+
+// A program leaves alone what belongs to another app, and in single-workspace mode what is left of OAuth: it has no
+// credentials for it.
+func TestRowsOfOthers(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*install.Config){
+		"another app":      func(cfg *install.Config) { cfg.AppID = "A0OTHERAPP" },
+		"single workspace": func(cfg *install.Config) { cfg.ClientID, cfg.ClientSecret, cfg.BotToken = "", "", "xoxb-whatever" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := sqliteRig(t)
+			var x told
+			in := r.replica(nil)
+			dead := r.connect(in, slacksim.AcmeAdmin)
+			r.broken(in, dead)
+			due := r.connect(in, slacksim.BirchAdmin)
+			r.due()
+			before := []install.Connection{r.row(in, dead.Key), r.row(in, due.Key)}
+			calls := len(r.slack.Calls())
+			other := r.replica(func(cfg *install.Config) {
+				x.config(cfg)
+				change(cfg)
+				cfg.MoveToRotation = true
+			})
+			for range 2 {
+				_ = other.Renew(r.ctx, due.Key)
+				_ = other.Exchange(r.ctx, due.Key)
+				r.renewDue(other)
+				r.tellAll(other)
+				if err := other.CheckDue(r.ctx); err != nil {
+					t.Error(err)
+				}
+				r.clock.Advance(10 * time.Minute)
+			}
+			if n := len(r.slack.Calls()) - calls; n > 0 || len(x.to) > 0 {
+				t.Errorf("%d calls to Slack, told %v", n, x.to)
+			}
+			if after := []install.Connection{r.row(in, dead.Key), r.row(in, due.Key)}; !reflect.DeepEqual(before, after) {
+				t.Errorf("changed: %+v", after)
+			}
+		})
+	}
+}
+
+// At Slack a consent ends the refresh token before it, so a callback that ends badly must not cost a connection that worked.
+func TestConsentThatEndsBadly(t *testing.T) {
+	t.Parallel()
+	t.Run("Slack has trouble", func(t *testing.T) {
+		r := sqliteRig(t)
+		in := r.replica(nil)
+		c := r.connect(in, slacksim.AcmeAdmin)
+		r.clock.Advance(time.Hour)
+		callback := r.consent(in, "/slack/install?connection="+c.ID, slacksim.AcmeAdmin)
+		r.slack.Inject(slacksim.Fault{Method: "auth.test", Status: 500, Body: "x", Times: 1})
+		w := httptest.NewRecorder()
+		in.Handler().ServeHTTP(w, callback)
+		if w.Code != http.StatusOK {
+			t.Errorf("callback: %d", w.Code)
+		}
+		r.emptyJournal()
+		now := r.is(in, c.Key, install.Active, "")
+		r.works(now)
+		if now.BotID != c.BotID || now.TeamURL != c.TeamURL || now.Installs != 2 || now.CheckAt.Sub(r.clock.Now()) > 10*time.Minute {
+			t.Errorf("%+v", now)
+		}
+		r.due()
+		r.renewDue(in)
+		r.works(r.is(in, c.Key, install.Active, ""))
+		r.spent(1)
+
+		// A first install has nothing to lose, and is not taken for good unseen.
+		callback = r.consent(in, "/slack/install", slacksim.BirchAdmin)
+		r.slack.Inject(slacksim.Fault{Method: "auth.test", Status: 500, Body: "x", Times: 1})
+		w = httptest.NewRecorder()
+		in.Handler().ServeHTTP(w, callback)
+		if _, err := in.db.Find(r.ctx, install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch}); w.Code == http.StatusOK || !errors.Is(err, install.ErrNotFound) {
+			t.Errorf("callback: %d, then %v", w.Code, err)
+		}
+		r.emptyJournal()
+	})
+	t.Run("another workspace was chosen", func(t *testing.T) {
+		r := sqliteRig(t)
+		in := r.replica(forPeople)
+		a, b := r.connect(in, slacksim.AcmeAdmin), r.connect(in, slacksim.BirchAdmin)
+		mistake := func() {
+			t.Helper()
+			r.clock.Advance(time.Hour)
+			w := httptest.NewRecorder()
+			in.Handler().ServeHTTP(w, r.consent(in, "/slack/install?connection="+a.ID, slacksim.BirchAdmin))
+			if body, _ := io.ReadAll(w.Body); w.Code == http.StatusOK || !strings.Contains(string(body), "Birch") {
+				t.Errorf("callback: %d %s", w.Code, body)
+			}
+			r.emptyJournal()
+		}
+		mistake()
+		r.due()
+		r.renewDue(in)
+		r.spent(4)
+		r.works(r.is(in, a.Key, install.Active, ""))
+		r.works(r.is(in, b.Key, install.Active, ""))
+		// Where the app is not connected, a choice by mistake connects nothing.
+		r.update(in, b.Key, func(c *install.Connection) { c.Erase(install.Removed, "test", r.clock.Now()) })
+		mistake()
+		if people, err := in.db.Users(r.ctx, b.Key); r.row(in, b.Key).Token != "" || len(people) > 0 || err != nil {
+			t.Errorf("what was chosen by mistake is connected (%v)", err)
+		}
+	})
+}
+
+// A consent waits in the journal of a process that died. Whatever ends the connection meanwhile, here or on another machine,
+// ends that consent too.
+func TestReplayResurrectsNothing(t *testing.T) {
+	t.Parallel()
+	by := install.Actor{Kind: install.ByOperator}
+	uninstall := func(r *rig) {
+		r.t.Helper()
+		if err := r.slack.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	for name, end := range map[string]func(r *rig, in replica, k install.Key) error{
+		"removed in Slack": func(r *rig, in replica, k install.Key) error {
+			uninstall(r)
+			return in.RemovalSaid(r.ctx, k, install.Removal{Reason: install.ReasonUninstalled, At: r.clock.Now()})
+		},
+		"found removed": func(r *rig, in replica, k install.Key) error {
+			uninstall(r)
+			in.Check(r.ctx, k)
+			return nil
+		},
+		"disconnected": func(r *rig, in replica, k install.Key) error {
+			_, err := in.Disconnect(r.ctx, k, by)
+			return err
+		},
+		"erased": func(r *rig, in replica, k install.Key) error { return in.EraseAnyway(r.ctx, k, by) },
+	} {
+		for _, here := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, here=%v", name, here), func(t *testing.T) {
+				r := sqliteRig(t)
+				c := r.connect(r.replica(nil), slacksim.AcmeAdmin)
+				r.clock.Advance(time.Hour)
+				r.killed(slacksim.AcmeAdmin, nil)
+				in := r.replica(nil)
+				ending := in
+				if !here {
+					ending = r.elsewhere(nil)
+				}
+				if err := end(r, ending, c.Key); err != nil {
+					t.Fatal(err)
+				}
+				if here { // what is erased is erased from the disk, too
+					r.emptyJournal()
+				}
+				was := r.row(in, c.Key)
+				r.clock.Advance(time.Minute)
+				if left, err := in.Replay(r.ctx); left > 0 || err != nil {
+					t.Errorf("replay: %d left, %v", left, err)
+				}
+				r.emptyJournal()
+				if now := r.row(in, c.Key); now.State != install.Removed || now.Token != "" || !reflect.DeepEqual(now, was) {
+					t.Errorf("resurrected: %+v", now)
+				}
+			})
+		}
+	}
+	t.Run("removed, and nobody knows", func(t *testing.T) {
+		r := sqliteRig(t)
+		c := r.connect(r.replica(nil), slacksim.AcmeAdmin)
+		r.clock.Advance(time.Hour)
+		r.killed(slacksim.AcmeAdmin, nil)
+		r.killed(slacksim.BirchAdmin, nil) // the first install there
+		uninstall(r)
+		if err := r.slack.Uninstall(r.ctx, slacksim.Birch, slacksim.NoUninstallEvents); err != nil {
+			t.Fatal(err)
+		}
+		in := r.replica(nil)
+		clear := r.slack.Inject(slacksim.Fault{Method: "auth.test", TeamID: slacksim.Acme, Status: 500, Body: "x"})
+		if left, err := in.Replay(r.ctx); left != 1 || err == nil { // the other one does not wait for it
+			t.Errorf("while Slack says nothing of one: %d left, %v", left, err)
+		}
+		clear()
+		if left, err := in.Replay(r.ctx); left > 0 || err != nil {
+			t.Errorf("replay: %d left, %v", left, err)
+		}
+		r.emptyJournal()
+		if now := r.row(in, c.Key); now.Token != c.Token || now.Installs != 1 {
+			t.Errorf("a dead consent was stored: %+v", now)
+		}
+		if _, err := in.db.Find(r.ctx, install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch}); !errors.Is(err, install.ErrNotFound) {
+			t.Errorf("a dead first install was stored (%v)", err)
+		}
+	})
+	t.Run("a person took it back", func(t *testing.T) {
+		r := sqliteRig(t)
+		c := r.connect(r.replica(forPeople), slacksim.AcmeAdmin)
+		r.clock.Advance(time.Hour)
+		r.killed(slacksim.AcmeAdmin, forPeople)
+		if err := r.slack.RevokeUser(r.ctx, slacksim.AcmeAdmin); err != nil {
+			t.Fatal(err)
+		}
+		in := r.replica(forPeople)
+		if err := in.UsersRevoked(r.ctx, c.Key, []string{slacksim.AcmeAdmin}, r.clock.Now()); err != nil {
+			t.Fatal(err)
+		}
+		r.emptyJournal()
+		if people, err := in.db.Users(r.ctx, c.Key); len(people) > 0 || err != nil {
+			t.Errorf("%d people's tokens (%v)", len(people), err)
+		}
+		r.works(r.row(in, c.Key)) // the bot's half of the same consent is good
+	})
+}
+
+// A person takes their token back and grants it anew before the first was dealt with.
+func TestGrantedAnewMeanwhile(t *testing.T) {
+	t.Parallel()
+	eachRig(t, func(t *testing.T, r *rig) {
+		other := r.replica(forPeople)
+		c := r.connect(other, slacksim.AcmeAdmin)
+		r.clock.Advance(time.Minute)
+		if err := r.slack.RevokeUser(r.ctx, slacksim.AcmeAdmin); err != nil {
+			t.Fatal(err)
+		}
+		in := r.replica(func(cfg *install.Config) {
+			cfg.HTTP = between("auth.test", func(*http.Response) {
+				r.clock.Advance(time.Second)
+				r.connect(other, slacksim.AcmeAdmin)
+			})
+		})
+		if err := in.UsersRevoked(r.ctx, c.Key, []string{slacksim.AcmeAdmin}, r.clock.Now()); err != nil {
+			t.Fatal(err)
+		}
+		u, err := in.OpenUser(r.ctx, c.Key, slacksim.AcmeAdmin)
+		if at, _ := r.slack.Installed(c.TeamID); err != nil || u.Token.Reveal() != at.UserTokens[slacksim.AcmeAdmin] {
+			t.Errorf("the new grant: %v", err)
+		}
+	})
+}
+
+// Slack says that the app is gone, and while we ask, a renewal puts in another token than the one we asked about. That is no
+// sign that the app is back.
+func TestRemovalDuringRenewal(t *testing.T) {
+	t.Parallel()
+	eachRig(t, func(t *testing.T, r *rig) {
+		client, answered, goOn := held()
+		renewing := r.replica(func(cfg *install.Config) { cfg.HTTP = client })
+		c := r.connect(renewing, slacksim.AcmeAdmin)
+		r.due()
+		var renewal sync.WaitGroup
+		renewal.Go(func() { _ = renewing.Renew(r.ctx, c.Key) })
+		<-answered
+		if err := r.slack.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
+			t.Fatal(err)
+		}
+		in := r.replica(func(cfg *install.Config) {
+			cfg.HTTP = between("auth.test", func(*http.Response) {
+				close(goOn)
+				renewal.Wait()
+			})
+		})
+		said := install.Removal{Reason: install.ReasonUninstalled, At: r.clock.Now()}
+		if err := in.RemovalSaid(r.ctx, c.Key, said); err != nil {
+			t.Fatal(err)
+		}
+		if now := r.row(in, c.Key); now.State != install.Active || now.Doubt.Reason != said.Reason {
+			t.Fatalf("%s, in doubt: %+v", now.State, now.Doubt)
+		}
+		r.update(in, c.Key, func(c *install.Connection) { c.CheckAt = r.clock.Now().Add(time.Hour) }) // or that might find out first
+		r.runUntil(renewing, func() bool { return r.row(renewing, c.Key).State == install.Removed })
+		if now := r.is(in, c.Key, install.Removed, install.ReasonUninstalled); now.Token != "" || now.Doubt != (install.Removal{}) {
+			t.Errorf("%+v", now)
+		}
+	})
+}
+
+// An entry of the journal that no key at hand opens may hold the successor of what is in the row. It is waited for, but not for
+// ever, and by nobody else.
+func TestEntryThatCannotBeOpened(t *testing.T) {
+	r := sqliteRig(t)
+	in := r.replica(nil)
+	a, b := r.connect(in, slacksim.AcmeAdmin), r.connect(in, slacksim.BirchAdmin)
+	own := r.keys
+	r.keys = storage.NewKey()
+	if _, err := r.replica(nil).db.Journal(install.Pair{Holder: install.Holder{Key: a.Key}, Spent: "x", Token: "y", Refresh: "z", Life: life, At: r.clock.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	r.keys = own
+	for _, c := range []install.Connection{a, b} {
+		r.update(in, c.Key, func(c *install.Connection) { c.RenewAt = r.clock.Now() })
+	}
+	r.clock.Advance(50 * time.Minute)
+	if left, err := in.Replay(r.ctx); left != 1 || err == nil {
+		t.Errorf("replay: %d left, %v", left, err)
+	}
+	r.renewDue(in)
+	r.spent(1)
+	r.works(r.row(in, b.Key))
+	if _, err := in.Open(r.ctx, a.Key); err != nil {
+		t.Errorf("its token of now: %v", err)
+	}
+	r.clock.Advance(20 * time.Minute) // the entry's age is by the machine's clock
+	r.renewDue(in)
+	r.spent(2)
+	r.works(r.row(in, a.Key))
+	if left, _ := in.Replay(r.ctx); left != 1 {
+		t.Error("the entry is gone, and the key might have come back")
+	}
+}
+
+// A message that certainly did not leave is sent later, once; and not before the time that Slack asked for.
+func TestToldLater(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		fault       slacksim.Fault
+		gone        bool          // whoever installed it
+		quiet, late time.Duration // nothing is sent before, all is sent by then
+	}{
+		"people unknown":  {slacksim.Fault{Method: "users.info", Status: 503}, false, 50 * time.Second, 70 * time.Second},
+		"admins unknown":  {slacksim.Fault{Method: "users.list", Status: 503}, true, 50 * time.Second, 70 * time.Second},
+		"Slack's trouble": {slacksim.Fault{Method: "chat.postMessage", Error: "internal_error"}, false, 50 * time.Second, 70 * time.Second},
+		"a short limit":   {slacksim.Fault{Method: "chat.postMessage", RetryAfter: 1}, false, 50 * time.Second, 70 * time.Second},
+		"a limit":         {slacksim.Fault{Method: "chat.postMessage", RetryAfter: 300}, false, 290 * time.Second, 310 * time.Second},
+		"a mad limit":     {slacksim.Fault{Method: "chat.postMessage", RetryAfter: 30 * 86400}, false, 14 * time.Minute, 16 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := sqliteRig(t)
+			var x told
+			in := r.replica(x.config)
+			c := r.connect(in, slacksim.AcmeMember)
+			want := slacksim.AcmeMember
+			if test.gone {
+				want, x.refuse = slacksim.AcmeAdmin, map[string]error{slacksim.AcmeMember: slack.SlackErrorResponse{Err: "user_disabled"}}
+			}
+			r.broken(in, c)
+			test.fault.Body = "x"
+			clear := r.slack.Inject(test.fault)
+			before := len(r.slack.CallsTo(test.fault.Method))
+			tell := func(d time.Duration) {
+				for range d / (10 * time.Second) {
+					r.tellAll(in)
+					r.clock.Advance(10 * time.Second)
+				}
+			}
+			tell(test.quiet)
+			if n := len(r.slack.CallsTo(test.fault.Method)) - before; n != 1 || len(x.to) > 0 {
+				t.Errorf("%d calls in %v, told %v", n, test.quiet, x.to)
+			}
+			clear()
+			tell(test.late - test.quiet + 10*time.Second)
+			if !slices.Equal(x.to, []string{want}) {
+				t.Errorf("told %v", x.to)
+			}
+			tell(5 * time.Minute)
+			lines, err := in.History(r.ctx, c, 50)
+			lines = slices.DeleteFunc(lines, func(l install.Change) bool { return l.What != install.DidTell })
+			if now := r.row(in, c.Key); err != nil || len(x.to) != 1 || now.Notice.To != want || now.Notice.TS == "" || len(lines) != 1 || lines[0].Outcome != install.OutcomeDone {
+				t.Errorf("told %v; notice %+v; history %+v (%v)", x.to, now.Notice, lines, err)
+			}
+		})
+	}
+}
+
+// The program is stopped between the claim of a message and the message: it is sent, and nobody sends another.
+func TestToldAtTheStop(t *testing.T) {
+	r := sqliteRig(t)
+	var x told
+	plain := r.replica(x.config)
+	a, b := r.connect(plain, slacksim.AcmeMember), r.connect(plain, slacksim.BirchMember)
+	r.broken(plain, a)
+	r.update(plain, b.Key, func(c *install.Connection) {
+		c.SetState(install.ReconnectRequired, install.ReasonRefreshRejected, r.clock.Now())
+	})
+	ctx, stop := context.WithCancel(r.ctx)
+	defer stop()
+	in := r.replica(func(cfg *install.Config) {
+		x.config(cfg)
+		cfg.HTTP = between("users.info", func(*http.Response) { stop() })
+	})
+	_ = in.TellAll(ctx)
+	if len(x.to) != 1 {
+		t.Errorf("told %v at the stop, not the one it was at", x.to)
+	}
+	for range 3 {
+		r.tellAll(plain)
+	}
+	slices.Sort(x.to)
+	if !slices.Equal(x.to, []string{slacksim.AcmeMember, slacksim.BirchMember}) {
+		t.Errorf("told %v", x.to)
+	}
+}
+
+// Slack asks to wait for a month. No renewal of any workspace is put off for longer than a quarter of an hour.
+func TestMadRetryAfter(t *testing.T) {
+	r := sqliteRig(t)
+	in := r.replica(nil)
+	a, b := r.connect(in, slacksim.AcmeAdmin), r.connect(in, slacksim.BirchAdmin)
+	r.due()
+	r.slack.Inject(slacksim.Fault{Method: "oauth.v2.access", RetryAfter: 30 * 86400, Times: 1})
+	_ = in.Renew(r.ctx, a.Key)
+	r.clock.Advance(15*time.Minute - time.Second)
+	r.renewDue(in)
+	_ = in.Renew(r.ctx, b.Key)
+	r.spent(1)
+	r.clock.Advance(time.Minute)
+	next := r.replica(nil)
+	r.renewDue(next)
+	r.spent(3)
+	r.works(r.row(next, a.Key))
+	r.works(r.row(next, b.Key))
+}
+
+// An entry of the journal is stored and cannot be removed. It is done with: it holds up neither other entries nor later
+// renewals of its own holder, and is removed when that works.
+func TestEntryThatCannotBeRemoved(t *testing.T) {
+	r := sqliteRig(t)
+	in := r.replica(nil)
+	a, b := r.connect(in, slacksim.AcmeAdmin), r.connect(in, slacksim.BirchAdmin)
+	r.breaches = true // these pairs are ours, not Slack's
+	var entries []string
+	for _, c := range []install.Connection{a, b} {
+		name, err := in.db.Journal(install.Pair{Holder: install.Holder{Key: c.Key}, Spent: c.RefreshToken, Token: "xoxe.xoxb-1-new", Refresh: c.RefreshToken + "-new",
+			Life: life, At: r.clock.Now()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries = append(entries, name)
+	}
+	// Something lies where the entry's draft would, and the entry itself is back after each removal.
+	stuck, obstacle := filepath.Join(r.folder, entries[0]), filepath.Join(r.folder, entries[0]+".new", "x")
+	content, err := os.ReadFile(stuck)
+	if err == nil {
+		err = os.MkdirAll(obstacle, 0o700)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	replay := func(want int) {
+		t.Helper()
+		if err := os.WriteFile(stuck, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if left, err := in.Replay(r.ctx); left != want || err != nil {
+			t.Errorf("replay: %d left, %v", left, err)
+		}
+	}
+	replay(0)
+	replay(1)
+	for _, c := range []install.Connection{a, b} {
+		if now := r.row(in, c.Key); now.RefreshToken != c.RefreshToken+"-new" {
+			t.Errorf("the pair of %s is not stored", c.TeamID)
+		}
+	}
+	if err := os.WriteFile(stuck, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.update(in, a.Key, func(c *install.Connection) { c.RefreshToken = a.RefreshToken })
+	r.due()
+	r.clock.Advance(life) // somebody waits for it
+	ctx, cancel := context.WithTimeout(r.ctx, 5*time.Second)
+	defer cancel()
+	if c, err := in.Open(ctx, a.Key); err != nil {
+		t.Errorf("its holder is not renewed any more: %v", err)
+	} else {
+		r.works(c)
+	}
+	if err := os.RemoveAll(filepath.Dir(obstacle)); err != nil {
+		t.Fatal(err)
+	}
+	replay(1)
+	r.emptyJournal()
+}
+
+// The word that access was withdrawn comes when the token has run out and cannot be renewed: nobody can tell yet.
+func TestRevokedWhileExpired(t *testing.T) {
+	t.Parallel()
+	for _, gone := range []bool{false, true} {
+		t.Run(fmt.Sprintf("gone=%v", gone), func(t *testing.T) {
+			r := sqliteRig(t)
+			in := r.replica(nil)
+			c := r.connect(in, slacksim.AcmeAdmin)
+			r.clock.Advance(life + time.Minute)
+			clear := r.slack.Inject(slacksim.Fault{Method: "oauth.v2.access", Status: 500, Body: "x"})
+			if err := in.RemovalSaid(r.ctx, c.Key, install.Removal{Reason: install.ReasonTokenRevoked, At: r.clock.Now()}); err != nil {
+				t.Fatal(err)
+			}
+			if now := r.row(in, c.Key); now.RefreshToken != c.RefreshToken || now.Doubt.Reason != install.ReasonTokenRevoked {
+				t.Fatalf("decided: %s (%s), in doubt: %+v", now.State, now.Reason, now.Doubt)
+			}
+			clear()
+			if gone { // Slack does not renew it; that is as much as there is to know
+				r.slack.Inject(slacksim.Fault{Method: "oauth.v2.access", Error: "token_revoked"})
+				for range 2 {
+					r.clock.Advance(2 * time.Minute)
+					r.renewDue(in)
+				}
+			}
+			r.clock.Advance(2 * time.Minute)
+			r.runUntil(in, func() bool { return r.row(in, c.Key).Doubt == install.Removal{} })
+			if gone {
+				if now := r.is(in, c.Key, install.ReconnectRequired, install.ReasonTokenRevoked); now.RefreshToken != "" {
+					t.Error("its access is kept")
+				}
+			} else {
+				r.works(r.is(in, c.Key, install.Active, ""))
+			}
+		})
+	}
+}
+
+// A person's token is kept with the consent that brought it, and lives on whatever becomes of the bot's.
+func TestPersonsTokenStandsAlone(t *testing.T) {
+	r := sqliteRig(t)
+	r.killed(slacksim.AcmeAdmin, forPeople)
+	in := r.replica(forPeople)
+	if left, err := in.Replay(r.ctx); left > 0 || err != nil {
+		t.Errorf("replay: %d left, %v", left, err)
+	}
+	r.emptyJournal()
+	c := r.is(in, install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}, install.Active, "")
+	r.works(c)
+	if _, err := in.OpenUser(r.ctx, c.Key, slacksim.AcmeAdmin); err != nil {
+		t.Errorf("the person's half of the consent: %v", err)
+	}
+
+	r.broken(in, c)
+	r.clock.Advance(life / 2) // the bot's last token has ended, the person's was renewed meanwhile
+	if _, err := in.Open(r.ctx, c.Key); !errors.Is(err, install.ErrNotConnected) {
+		t.Errorf("the bot: %v", err)
+	}
+	u, err := in.OpenUser(r.ctx, c.Key, slacksim.AcmeAdmin)
+	if at, _ := r.slack.Installed(c.TeamID); err != nil || u.Token.Reveal() != at.UserTokens[slacksim.AcmeAdmin] {
+		t.Errorf("the person: %v", err)
+	}
+
+	r.update(in, c.Key, func(c *install.Connection) {
+		c.Erase(install.ReconnectRequired, install.ReasonTokenRevoked, r.clock.Now())
+	})
+	if err := in.Exchange(r.ctx, c.Key); !errors.Is(err, install.ErrNotConnected) {
+		t.Errorf("exchange of an erased token: %v", err)
+	}
+}
+
+// A consent waits in the journal of one machine. The person did not wait and consented again on another: that one works,
+// whatever the dates say, and whatever Slack says of it for a moment.
+func TestConsentComesBackLate(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		ahead time.Duration // the clock of the first machine
+		doubt string        // auth.test, for a moment
+	}{
+		"a clock ahead": {5 * time.Minute, ""},
+		"in doubt":      {0, "org_login_required"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := sqliteRig(t)
+			other := r.elsewhere(nil)
+			r.connect(other, slacksim.AcmeAdmin)
+			r.clock.Advance(time.Hour)
+			ahead := func(cfg *install.Config) { cfg.Now = func() time.Time { return r.clock.Now().Add(test.ahead) } }
+			r.killed(slacksim.AcmeAdmin, ahead)
+			r.clock.Advance(time.Minute)
+			c := r.connect(other, slacksim.AcmeAdmin)
+			if test.doubt != "" {
+				r.slack.Inject(slacksim.Fault{Method: "auth.test", Error: test.doubt, Times: 1})
+				other.Check(r.ctx, c.Key)
+				r.is(other, c.Key, install.Retrying, test.doubt)
+			}
+			r.clock.Advance(10 * time.Minute)
+			in := r.replica(ahead)
+			if left, err := in.Replay(r.ctx); left > 0 || err != nil {
+				t.Errorf("replay: %d left, %v", left, err)
+			}
+			r.emptyJournal()
+			r.works(r.row(in, c.Key))
+			r.due()
+			r.renewDue(in)
+			r.spent(1)
+			in.Check(r.ctx, c.Key)
+			r.works(r.is(in, c.Key, install.Active, ""))
+		})
+	}
+}
+
+// The budget is empty and many wait for it. They look now and then, and write nothing.
+func TestWaitingForTheBudget(t *testing.T) {
+	r := sqliteRig(t)
+	in := r.replica(nil)
+	var keys []install.Key
+	for _, id := range []string{slacksim.AcmeAdmin, slacksim.BirchAdmin} {
+		keys = append(keys, r.connect(in, id).Key)
+	}
+	r.clock.Advance(life + time.Hour)
+	if err := in.db.ClosedUntil(r.ctx, install.Budget{Name: "oauth.v2.access", Interval: time.Second / 8, Burst: 100}, r.clock.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := sql.Open("sqlite", strings.TrimPrefix(r.database, "sqlite:"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = raw.Close() })
+	writes := func() (n int) {
+		t.Helper()
+		if err := raw.QueryRow("SELECT sum(version) FROM connections").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if err := in.Renew(r.ctx, keys[0]); err == nil { // the first finds out
+		t.Error("renewed without a budget")
+	}
+	before := writes()
+	ctx, cancel := context.WithTimeout(r.ctx, 500*time.Millisecond)
+	defer cancel()
+	var all sync.WaitGroup
+	for i := range 50 {
+		all.Go(func() {
+			if _, err := in.Open(ctx, keys[i%len(keys)]); err == nil || ctx.Err() == nil {
+				t.Errorf("did not wait: %v", err)
+			}
+		})
+	}
+	all.Wait()
+	in.Settle()
+	if n := writes() - before; n > 0 {
+		t.Errorf("50 who waited for half a second wrote %d times", n)
+	}
+	r.spent(0)
+	r.clock.Advance(2 * time.Minute)
+	for _, k := range keys {
+		if _, err := in.Open(r.ctx, k); err != nil {
+			t.Error(err)
+		}
+	}
+}
