@@ -183,10 +183,14 @@ func (c *Connection) works(scopes []string, at time.Time) {
 	if (c.State == Retrying || c.State == ReconnectRequired) && !renewalTrouble(c.Reason) && !c.dead() {
 		c.SetState(Active, ReasonNone, at)
 	}
+	c.grantedNow(scopes, at)
+}
+
+// grantedNow keeps the permissions that the token has today, if Slack said; an admin may have changed them.
+func (c *Connection) grantedNow(scopes []string, at time.Time) {
 	if len(scopes) == 0 || slices.Equal(scopes, c.Scopes) {
 		return
 	}
-	// What the token has today; an admin may have changed it.
 	var changes []string
 	for _, s := range scopes {
 		if !slices.Contains(c.Scopes, s) {

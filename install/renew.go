@@ -400,9 +400,7 @@ var errUnreadable = errors.New("the stored access cannot be read with the keys a
 
 // mended brings into c what a good renewal says of a connection.
 func (c *Connection) mended(p Pair) {
-	if len(p.Scopes) > 0 {
-		c.Scopes = p.Scopes
-	}
+	c.grantedNow(p.Scopes, p.At)
 	switch c.Reason {
 	case ReasonRenewalFailing, ReasonRefreshRejected, ReasonTokenExpired:
 		if c.State == Retrying || c.State == ReconnectRequired {
@@ -502,6 +500,13 @@ func (in *Installer) notRenewed(ctx context.Context, h Holder, claimed Chain, ca
 			row.LeaseUntil = time.Time{}
 		}
 		state = row.failed(code, cause, now)
+		if code == "token_rotation_not_enabled" {
+			// That is for the operator to turn on, and to ask for again: with the setting, once an hour.
+			row.RenewAt = time.Time{}
+			if in.cfg.MoveToRotation {
+				row.RenewAt = now.Add(time.Hour)
+			}
+		}
 		line := Change{At: now, By: Actor{Kind: BySwitchboard}, What: DidRenew, Outcome: OutcomeFail, Reason: orElse(code, "no_answer")}
 		if row.RefreshToken == "" {
 			line.What = DidExchange
