@@ -236,7 +236,6 @@ func TestReplicasRenewOnce(t *testing.T) {
 		}
 		took := time.Since(began)
 		used := stop()
-		// Answers are posted behind the acknowledgement, and Slack sends each of them back as an event.
 		w.wait("an answer to everything that was written", func() bool {
 			for _, o := range offices {
 				all := w.slack.Messages(w.slack.DM(o.user), o.user)
@@ -247,6 +246,11 @@ func TestReplicasRenewOnce(t *testing.T) {
 			return true
 		})
 		w.settle()
+		stopping := time.Now()
+		w.excused = func(b slacksim.Breach) bool {
+			// A live status follows the quick one, and Slack sends the edit back as an event, maybe when nobody is there any more.
+			return b.Rule == slacksim.RuleEventStatus && b.At.After(stopping)
+		}
 		w.stop()
 
 		calls := w.refreshes()
@@ -316,7 +320,7 @@ func (w *world) newWire(answered func()) *wire {
 		},
 		ErrorLog: log.New(io.Discard, "", 0), // of processes that were killed
 	}
-	x.Server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+	x.Server = httptest.NewServer(whole(func(rw http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/api/oauth.v2.access" {
 			body, _ := io.ReadAll(r.Body)
 			form, _ := url.ParseQuery(string(body))
@@ -362,7 +366,8 @@ func TestReplicasAreKilled(t *testing.T) {
 		t.Logf("SWITCHBOARD_TEST_SEED=%d", seed)
 		chance := rand.New(rand.NewPCG(seed, 0))
 		// A killed process answers nothing, which Slack takes for an answer that breaks its rules.
-		w.allowed = append(w.allowed, slacksim.RuleEventStatus, slacksim.RuleCommandStatus)
+		// A token lives shorter here than the lease of a process that was killed, so some run out while they are in use.
+		w.allowed = append(w.allowed, slacksim.RuleEventStatus, slacksim.RuleCommandStatus, slacksim.RuleExpiredToken)
 		lost := map[string]bool{}
 		w.excused = func(b slacksim.Breach) bool {
 			for team := range lost {
