@@ -37,7 +37,8 @@ func (in *Installer) Disconnect(ctx context.Context, k Key, by Actor) (said stri
 	default:
 		said, err = in.uninstall(ctx, c)
 		if err != nil {
-			in.tasks.Go(func() { in.noteFailure(ctx, c, by, err) }) // the person waits for the answer, not for the record
+			cause := err
+			in.tasks.Go(func() { in.noteFailure(ctx, c, by, cause) }) // the person waits for the answer, not for the record
 			return said, fmt.Errorf("disconnect: %w", err)
 		}
 	}

@@ -161,7 +161,7 @@ func (w *world) traffic(offices []office, people int, commands ...string) (stop 
 	w.t.Cleanup(func() { cancel(); working.Wait() })
 	for range people {
 		working.Go(func() {
-			pace := time.NewTicker(100 * time.Millisecond)
+			pace := time.NewTicker(slowdown * slowdown * 100 * time.Millisecond)
 			defer pace.Stop()
 			for {
 				select {
@@ -199,7 +199,7 @@ func TestReplicasRenewOnce(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, w *world) {
 		t.Parallel()
-		const replicas, generations, life = 4, 5, 9 * time.Second
+		const replicas, generations, life = 4, 5, slowdown * 9 * time.Second
 		w.rotate(0)
 		w.start(replicas, nil)
 		offices := w.offices(50)
@@ -214,7 +214,7 @@ func TestReplicasRenewOnce(t *testing.T) {
 			newest[o.team] = in.RefreshToken
 		}
 		slow := false
-		waiting, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+		waiting, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
 		defer cancel()
 		if err := w.slack.WaitFor(waiting, func() bool {
 			least := generations

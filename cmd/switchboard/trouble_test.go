@@ -508,7 +508,9 @@ func TestWhoMayReadAndPress(t *testing.T) {
 		t.Helper()
 		before := len(w.slack.CallsTo("response_url"))
 		w.quick("status", user, "/connection status", "Working")
-		w.wait("the live answer", func() bool { return len(w.slack.CallsTo("response_url")) > before })
+		w.wait("the live answer", func() bool {
+			return len(w.slack.CallsTo("response_url")) > before && !strings.Contains(w.last(slacksim.AcmeGeneral, user).Text, "The live answer follows")
+		})
 		m := w.last(slacksim.AcmeGeneral, user)
 		return m.Text + string(m.Blocks)
 	}
