@@ -440,14 +440,18 @@ func (in *Installer) bringConsent(ctx context.Context, p Pair) (fate string, err
 	return "stored", err
 }
 
-// stillGood asks Slack about a token from the journal. The fate is "dead" when Slack does not take it, "" when it does.
+// stillGood asks Slack about a token from the journal. The fate is "dead" when its app or access is gone, "" when it is worth
+// storing.
 func (in *Installer) stillGood(ctx context.Context, token Secret) (fate string, err error) {
 	_, err = in.identify(ctx, token)
-	switch {
-	case err == nil:
-		return "", nil
-	case decisive(err):
+	switch SlackError(err) {
+	case ReasonAccountInactive, ReasonTokenRevoked:
 		return "dead", nil
+	case ReasonTokenExpired: // it waited for long; the refresh token beside it may be good
+		return "", nil
+	}
+	if err == nil {
+		return "", nil
 	}
 	return "", fmt.Errorf("%w: %w", errUnasked, Cause(err))
 }

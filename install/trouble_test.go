@@ -360,6 +360,7 @@ func TestDisconnect(t *testing.T) {
 			if _, err := in.Disconnect(r.ctx, c.Key, by); err == nil || r.row(in, c.Key).Token != c.Token {
 				t.Errorf("%+v: %v", f, err)
 			}
+			in.Settle()
 			clear()
 		}
 		r.clock.Advance(life + time.Hour) // its token ran out: it is renewed for this
