@@ -147,23 +147,36 @@ const lateConsent = time.Minute
 // Consent returns was after one more consent, c, for the same key. Id, history, an operator's pause and the facts that Slack
 // did not repeat stay; the rest is c's. One that came late only counts, as long as what is in force works.
 func (was Connection) Consent(c Connection) Connection {
-	works := was.Token != "" && was.State != Removed && was.State != ReconnectRequired
+	apart := was.RenewedAt.Sub(c.RenewedAt)
+	if was.usable() && apart > 0 && apart < lateConsent {
+		was.Installs++
+		was.Changes = []Change{was.consentLine(c)}
+		was.soon(c.RenewedAt)
+		return was
+	}
+	if was.usable() && apart.Abs() < lateConsent {
+		c.soon(c.RenewedAt)
+	}
+	return was.replaced(c)
+}
+
+// usable reports whether a connection has access that Slack takes, as far as is known.
+func (was Connection) usable() bool {
+	return was.Token != "" && was.State != Removed && was.State != ReconnectRequired
+}
+
+func (was Connection) consentLine(c Connection) Change {
 	line := Change{At: c.RenewedAt, By: Person(c.RenewedBy), What: DidReconnect, Outcome: OutcomeDone}
 	if was.State == Removed {
 		line.What = DidReinstall
 	}
-	apart := was.RenewedAt.Sub(c.RenewedAt)
-	if works && apart > 0 && apart < lateConsent {
-		was.Installs++
-		was.Changes = []Change{line}
-		was.soon(c.RenewedAt)
-		return was
-	}
-	if works && apart.Abs() < lateConsent {
-		c.soon(c.RenewedAt)
-	}
+	return line
+}
+
+// replaced is Consent for a consent that is known to be the later one.
+func (was Connection) replaced(c Connection) Connection {
 	c.ID, c.CreatedAt, c.Installs, c.LastEventAt = was.ID, was.CreatedAt, was.Installs+1, was.LastEventAt
-	c.Notice, c.Changes = was.Notice, []Change{line}
+	c.Notice, c.Changes = was.Notice, []Change{was.consentLine(c)}
 	if c.TeamIcon == "" {
 		c.TeamIcon = was.TeamIcon
 	}

@@ -12,10 +12,11 @@ import (
 // RenewDue does what Run does every second.
 func (in *Installer) RenewDue(ctx context.Context) (int, error) { return in.renewDue(ctx) }
 
-// CheckDue, TellAll and Sweep do what Run does now and then.
-func (in *Installer) CheckDue(ctx context.Context) error { return in.checkDue(ctx) }
-func (in *Installer) TellAll(ctx context.Context) error  { return in.tellAll(ctx) }
-func (in *Installer) Sweep(ctx context.Context) error    { return in.sweep(ctx) }
+// RecheckRemovals, CheckDue, TellAll and Sweep do what Run does now and then.
+func (in *Installer) RecheckRemovals(ctx context.Context) error { return in.recheckRemovals(ctx) }
+func (in *Installer) CheckDue(ctx context.Context) error        { return in.checkDue(ctx) }
+func (in *Installer) TellAll(ctx context.Context) error         { return in.tellAll(ctx) }
+func (in *Installer) Sweep(ctx context.Context) error           { return in.sweep(ctx) }
 
 // Settle waits for what goes on in the background.
 func (in *Installer) Settle() { in.tasks.Wait() }

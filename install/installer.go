@@ -81,10 +81,11 @@ type Installer struct {
 	mu       sync.Mutex
 	renewing map[Holder]*renewal
 	held     map[Holder]Pair      // new tokens that neither the journal nor the store took
+	contests map[Secret]contest   // tokens of consents in the journal → what they are compared with
 	decided  map[string]bool      // entries of the journal that are done with and could not be removed
 	leases   map[Holder]sighting  // of other processes
 	shut     map[Budget]time.Time // budgets that were empty, and until when they are not looked into
-	later    map[Key]time.Time    // people to be told, and not before
+	logged   map[Key]time.Time    // connections that need a person → since when, in the log line that said so
 	heard    map[string]time.Time // what calls said → when that was last written down
 }
 
@@ -110,8 +111,8 @@ func New(cfg Config) (*Installer, error) {
 		return nil, errors.New("no store")
 	}
 	in := &Installer{cfg: cfg, store: cfg.Store, http: cfg.HTTP, log: cfg.Log, now: cfg.Now, secure: secure,
-		consents: make(chan struct{}, 1), renewing: map[Holder]*renewal{}, held: map[Holder]Pair{}, heard: map[string]time.Time{},
-		decided: map[string]bool{}, leases: map[Holder]sighting{}, shut: map[Budget]time.Time{}, later: map[Key]time.Time{}}
+		consents: make(chan struct{}, 1), renewing: map[Holder]*renewal{}, held: map[Holder]Pair{}, contests: map[Secret]contest{}, heard: map[string]time.Time{},
+		decided: map[string]bool{}, leases: map[Holder]sighting{}, shut: map[Budget]time.Time{}, logged: map[Key]time.Time{}}
 	if in.http == nil {
 		in.http = NewHTTPClient()
 	}
@@ -300,6 +301,9 @@ func (in *Installer) recheckRemovals(ctx context.Context) error {
 		return err
 	}
 	for _, c := range doubted {
+		if !in.cares(c.Key) {
+			continue
+		}
 		asking, cancel := context.WithTimeout(ctx, oneBudget)
 		err = errors.Join(err, in.RemovalSaid(asking, c.Key, c.Doubt))
 		cancel()

@@ -166,6 +166,23 @@ func (r *rig) elsewhere(change func(*install.Config)) replica {
 	return r.replica(change)
 }
 
+// settle does what Run does every second, until the journal is empty.
+func (r *rig) settle(in replica) {
+	r.t.Helper()
+	var left int
+	var err error
+	for range 4 {
+		if left, err = in.Replay(r.ctx); left == 0 {
+			break
+		}
+		r.renewDue(in)
+	}
+	if left > 0 || err != nil {
+		r.t.Errorf("replay: %d left, %v", left, err)
+	}
+	r.emptyJournal()
+}
+
 // held is an HTTP client that keeps the answer to its first renewal back: answered is closed when Slack has given it, and it is
 // passed on when goOn is closed.
 func held() (client *http.Client, answered, goOn chan struct{}) {
@@ -1085,14 +1102,12 @@ func TestConsentComesBackLate(t *testing.T) {
 			}
 			r.clock.Advance(10 * time.Minute)
 			in := r.replica(ahead)
-			if left, err := in.Replay(r.ctx); left > 0 || err != nil {
-				t.Errorf("replay: %d left, %v", left, err)
-			}
-			r.emptyJournal()
+			r.settle(in)
 			r.works(r.row(in, c.Key))
+			r.spent(1) // which told
 			r.due()
 			r.renewDue(in)
-			r.spent(1)
+			r.spent(2)
 			in.Check(r.ctx, c.Key)
 			r.works(r.is(in, c.Key, install.Active, ""))
 		})
@@ -1143,6 +1158,257 @@ func TestWaitingForTheBudget(t *testing.T) {
 	for _, k := range keys {
 		if _, err := in.Open(r.ctx, k); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// While a consent from the journal is brought home, Slack is asked about it; what happens in that moment stays so.
+func TestReplayMeetsChanges(t *testing.T) {
+	t.Parallel()
+	k := install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
+	for name, test := range map[string]struct {
+		first  bool // there was no connection before
+		ask    int  // the how manieth auth.test it happens in
+		happen func(r *rig, other replica)
+		then   func(r *rig, in replica)
+	}{
+		"disconnected": {ask: 1,
+			happen: func(r *rig, other replica) {
+				if _, err := other.Disconnect(r.ctx, k, install.Actor{Kind: install.ByOperator}); err != nil {
+					r.t.Error(err)
+				}
+			},
+			then: func(r *rig, in replica) { r.is(in, k, install.Removed, install.ReasonDisconnected) }},
+		"erased": {ask: 1,
+			happen: func(r *rig, other replica) {
+				if err := other.EraseAnyway(r.ctx, k, install.Actor{Kind: install.ByOperator}); err != nil {
+					r.t.Error(err)
+				}
+			},
+			then: func(r *rig, in replica) { r.is(in, k, install.Removed, install.ReasonDisconnected) }},
+		"a newer consent": {ask: 1,
+			happen: func(r *rig, other replica) { r.connect(other, slacksim.AcmeAdmin) },
+			then:   func(r *rig, in replica) { r.works(r.is(in, k, install.Active, "")) }},
+		"the first consent": {first: true, ask: 1,
+			happen: func(r *rig, other replica) { r.connect(other, slacksim.AcmeAdmin) },
+			then:   func(r *rig, in replica) { r.works(r.is(in, k, install.Active, "")) }},
+		"a newer grant": {ask: 2,
+			happen: func(r *rig, other replica) { r.connect(other, slacksim.AcmeAdmin) },
+			then: func(r *rig, in replica) {
+				u, err := in.db.FindUser(r.ctx, install.Holder{Key: k, UserID: slacksim.AcmeAdmin})
+				if at, _ := r.slack.Installed(k.TeamID); err != nil || u.Token.Reveal() != at.UserTokens[slacksim.AcmeAdmin] {
+					r.t.Errorf("an older grant was written over a newer one (%v)", err)
+				}
+			}},
+		"taken back":                       {ask: 2, happen: (*rig).takeBack, then: (*rig).nobodyLeft},
+		"taken back, with no row to erase": {first: true, ask: 2, happen: (*rig).takeBack, then: (*rig).nobodyLeft},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := sqliteRig(t)
+			other := r.elsewhere(forPeople)
+			if !test.first {
+				r.connect(other, slacksim.AcmeAdmin)
+			}
+			r.clock.Advance(time.Hour)
+			r.killed(slacksim.AcmeAdmin, forPeople)
+			r.clock.Advance(time.Minute)
+			asked := 0
+			in := r.replica(func(cfg *install.Config) {
+				forPeople(cfg)
+				cfg.HTTP = between("auth.test", func(*http.Response) {
+					if asked++; asked == test.ask {
+						test.happen(r, other)
+					}
+				})
+			})
+			r.settle(in)
+			if asked < test.ask {
+				t.Fatal("it did not happen")
+			}
+			test.then(r, in)
+		})
+	}
+}
+
+// takeBack is a person who takes their token back, and Slack's word of it.
+func (r *rig) takeBack(other replica) {
+	r.t.Helper()
+	if err := r.slack.RevokeUser(r.ctx, slacksim.AcmeAdmin); err != nil {
+		r.t.Error(err)
+	}
+	k := install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
+	if err := other.UsersRevoked(r.ctx, k, []string{slacksim.AcmeAdmin}, r.clock.Now()); err != nil {
+		r.t.Error(err)
+	}
+}
+
+func (r *rig) nobodyLeft(in replica) {
+	r.t.Helper()
+	if us, err := in.db.Users(r.ctx, install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}); err != nil || len(us) != 0 {
+		r.t.Errorf("%d people's tokens are back (%v)", len(us), err)
+	}
+}
+
+// Two consents within minutes, one of them from the journal: whichever Slack gave last ended the other, whatever the clocks of
+// two machines say. Where they can't tell, a renewal does.
+func TestWhichConsentIsLater(t *testing.T) {
+	t.Parallel()
+	k := install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
+	for name, test := range map[string]struct {
+		clock    time.Duration // of the machine with the journal
+		replayed bool          // its consent is the later one at Slack
+		retrying bool
+	}{
+		"later":                              {replayed: true},
+		"later, by a clock behind":           {replayed: true, clock: -8 * time.Minute},
+		"earlier":                            {},
+		"earlier, by a clock ahead":          {clock: 5 * time.Minute},
+		"earlier, ahead, and it is retrying": {clock: 5 * time.Minute, retrying: true},
+		"later, and it is retrying":          {replayed: true, retrying: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := sqliteRig(t)
+			r.breaches = test.replayed // the token that the later consent ended is tried
+			other := r.elsewhere(forPeople)
+			odd := func(cfg *install.Config) {
+				forPeople(cfg)
+				cfg.Now = func() time.Time { return r.clock.Now().Add(test.clock) }
+			}
+			r.connect(other, slacksim.AcmeAdmin)
+			r.clock.Advance(time.Hour)
+			if test.replayed {
+				r.connect(other, slacksim.AcmeAdmin)
+				r.clock.Advance(5 * time.Minute)
+			}
+			r.killed(slacksim.AcmeAdmin, odd)
+			if !test.replayed {
+				r.clock.Advance(time.Minute)
+				r.connect(other, slacksim.AcmeAdmin)
+			}
+			if test.retrying {
+				end := r.slack.Inject(slacksim.Fault{Method: "auth.test", Error: "org_login_required"})
+				other.Check(r.ctx, k)
+				r.is(other, k, install.Retrying, "org_login_required")
+				end()
+			}
+			r.clock.Advance(10 * time.Minute)
+			in := r.replica(odd)
+			r.settle(in)
+			r.works(r.row(in, k))
+			u, err := in.OpenUser(r.ctx, k, slacksim.AcmeAdmin)
+			if at, _ := r.slack.Installed(k.TeamID); err != nil || u.Token.Reveal() != at.UserTokens[slacksim.AcmeAdmin] {
+				t.Errorf("the person's token is not the one that Slack handed out last (%v)", err)
+			}
+			// And it lasts.
+			for range 3 {
+				r.due()
+				r.renewDue(in)
+				in.Check(r.ctx, k)
+			}
+			r.works(r.is(in, k, install.Active, ""))
+		})
+	}
+}
+
+// Nobody asks Slack about another app's removals, or with a token from another mode.
+func TestRemovalsOfOthers(t *testing.T) {
+	r := sqliteRig(t)
+	in := r.replica(nil)
+	c := r.connect(in, slacksim.AcmeAdmin)
+	r.update(in, c.Key, func(c *install.Connection) {
+		c.Doubt = install.Removal{Reason: install.ReasonUninstalled, At: r.clock.Now()}
+	})
+	if err := r.slack.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
+		t.Fatal(err)
+	}
+	calls := len(r.slack.Calls())
+	for _, other := range []replica{
+		r.replica(func(cfg *install.Config) { cfg.AppID = "A0OTHERAPP" }),
+		r.replica(func(cfg *install.Config) { cfg.ClientID, cfg.ClientSecret, cfg.BotToken = "", "", "xoxb-whatever" }),
+	} {
+		if err := other.RecheckRemovals(r.ctx); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := len(r.slack.Calls()) - calls; n > 0 {
+		t.Errorf("%d calls to Slack", n)
+	}
+	if err := in.RecheckRemovals(r.ctx); err != nil {
+		t.Error(err)
+	}
+	r.is(in, c.Key, install.Removed, install.ReasonUninstalled)
+}
+
+// However many rows can't be opened, the others are moved to rotation.
+func TestUnreadableMakeRoom(t *testing.T) {
+	r := sqliteRig(t)
+	r.slack.SetApp(func(a *slacksim.App) { a.TokenRotation = false })
+	in := r.replica(func(cfg *install.Config) { cfg.MoveToRotation = true })
+	c := r.connect(in, slacksim.AcmeAdmin)
+	r.slack.SetApp(func(a *slacksim.App) { a.TokenRotation = true })
+	keys, err := storage.ParseKeys(storage.NewKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	stranger, err := storage.Open(r.ctx, r.database, keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = stranger.Close() })
+	for i := range 200 {
+		if _, err := stranger.Add(r.ctx, install.Connection{Key: install.Key{AppID: c.AppID, TeamID: fmt.Sprintf("TLL%04d", i)},
+			Chain: install.Started("xoxb-1", "", 0, r.clock.Now()), State: install.Active, InstalledAt: r.clock.Now(), RenewedAt: r.clock.Now()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 5 {
+		r.renewDue(in)
+		r.clock.Advance(time.Second)
+	}
+	if r.row(in, c.Key).RefreshToken == "" {
+		t.Error("never moved")
+	}
+}
+
+// Slack asks us to wait before the next message: that is for all replicas.
+func TestReplicasWaitToTell(t *testing.T) {
+	r := sqliteRig(t)
+	var x told
+	replicas := []replica{r.replica(x.config), r.replica(x.config), r.replica(x.config)}
+	c := r.connect(replicas[0], slacksim.AcmeAdmin)
+	r.broken(replicas[0], c)
+	end := r.slack.Inject(slacksim.Fault{Method: "chat.postMessage", RetryAfter: 300})
+	for range 29 {
+		for _, in := range replicas {
+			r.tellAll(in)
+		}
+		r.clock.Advance(10 * time.Second)
+	}
+	if n := len(r.slack.CallsTo("chat.postMessage")); n != 1 {
+		t.Errorf("%d posts in 290 s of a Retry-After of 300 s", n)
+	}
+	end()
+	r.clock.Advance(10 * time.Second)
+	for _, in := range replicas {
+		r.tellAll(in)
+	}
+	if n := len(r.slack.CallsTo("chat.postMessage")); n != 2 {
+		t.Errorf("%d posts after the wait", n)
+	}
+}
+
+// On SQLite there is one connection that writes. The first uses of a statement must not wait for each other there.
+func TestFirstStatementsMeet(t *testing.T) {
+	for range 10 {
+		r := newRig(t, storagetest.SQLite(t))
+		in := r.replica(forPeople)
+		for _, id := range []string{slacksim.AcmeAdmin, slacksim.AcmeMember, slacksim.BirchAdmin, slacksim.BirchMember} {
+			r.connect(in, id)
+			r.clock.Advance(time.Minute)
+		}
+		r.due()
+		if n, err := in.RenewDue(r.ctx); n != 6 || err != nil {
+			t.Errorf("%d of 6 renewed (%v)", n, err)
 		}
 	}
 }

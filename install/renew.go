@@ -202,12 +202,12 @@ func (in *Installer) claim(ctx context.Context, h Holder, w wish) (claimed Chain
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
 	var verdict error
-	err = in.updateChain(ctx, h, func(row *Chain, _ *Connection, _ *UserToken) error {
+	err = in.updateChain(ctx, h, func(row *Chain, c *Connection, _ *UserToken) error {
 		now := in.now()
 		verdict = nil
 		due := !row.RenewAt.IsZero() && !row.RenewAt.After(now)
 		switch {
-		case row.spendable() == "" && due:
+		case row.spendable() == "" && (due || w.exchange && c != nil && c.Reason == ReasonUnreadable):
 			// Its secrets can't be opened. It makes room for the others, and writing that needs no secret.
 			row.RenewAt, verdict = now.Add(unreadablePause), errCurrent
 			return nil

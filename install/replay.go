@@ -67,6 +67,9 @@ func (in *Installer) bring(ctx context.Context, p Pair) error {
 	if err != nil {
 		return fmt.Errorf("store new tokens: %w", err)
 	}
+	in.mu.Lock()
+	delete(in.contests, p.Token)
+	in.mu.Unlock()
 	in.log.DebugContext(ctx, "new tokens", "key", p.Key.String(), "user", p.UserID, "fate", fate)
 	if p.Journaled == "" {
 		in.mu.Lock()
@@ -115,65 +118,185 @@ func (u *UserToken) mended(p Pair) {
 	}
 }
 
-// How much newer than the one in force a consent from the journal must look to replace it: less may be the clocks of two
-// machines, and what is in force works.
+// Two consents closer than this may have come in the other order than the clocks of two machines say.
 const clocksApart = 10 * time.Minute
 
+var (
+	errUnasked = errors.New("slack could not be asked about tokens in the journal")
+	// errUndecided: which of two consents is the one in force is still to be found out.
+	errUndecided = errors.New("which of two consents came last is found out by a renewal")
+)
+
+// contest is what stood in the row when a consent from the journal was first compared with it.
+type contest struct {
+	consent time.Time
+	refresh Secret
+}
+
+// outdates reports whether p, of a consent from the journal, is to replace the chain c that another consent began. At Slack
+// the later consent ended the refresh token of the other. Where clocks can't tell which that was, a renewal of c can: until
+// then the answer is unclear. renewable: there will be one.
+func (in *Installer) outdates(p Pair, consent time.Time, c Chain, works, renewable bool) verdict {
+	apart := p.At.Truncate(time.Microsecond).Sub(consent)
+	switch {
+	case apart == 0: // it was stored, and the database's word of that was lost
+		return no
+	case apart <= -clocksApart:
+		return no
+	case apart >= clocksApart, !works, c.Rejections > 0:
+		return yes
+	case c.RefreshToken == "" || !renewable: // long-lived tokens end no others
+		if apart > 0 {
+			return yes
+		}
+		return no
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	first, known := in.contests[p.Token]
+	if !known || !first.consent.Equal(consent) {
+		in.contests[p.Token] = contest{consent, c.RefreshToken}
+		return unclear
+	}
+	if first.refresh != c.RefreshToken {
+		return no // Slack has renewed it since
+	}
+	return unclear
+}
+
+// tryOut makes the chain of h due, unless that is being tried already.
+func (in *Installer) tryOut(ctx context.Context, h Holder, c Chain) error {
+	now := in.now()
+	if c.Tries > 0 || !c.RenewAt.After(now) {
+		return errUndecided
+	}
+	err := in.updateChain(ctx, h, func(row *Chain, _ *Connection, _ *UserToken) error {
+		if row.Tries == 0 && row.RefreshToken == c.RefreshToken {
+			row.RenewAt = now
+		}
+		return nil
+	})
+	return errors.Join(errUndecided, err)
+}
+
 // bringConsent stores a consent that the store could not take when it was given, unless a later one is in force, the app was
-// removed since, or Slack does not take its token any more.
+// removed since, or Slack does not take its token any more. All of that can happen while Slack is asked, so it is stored only
+// over the row that was looked at.
 func (in *Installer) bringConsent(ctx context.Context, p Pair) (fate string, err error) {
 	c := *p.Consent
-	now, err := in.store.Find(ctx, c.Key)
+	seen, err := in.store.Find(ctx, c.Key)
+	isNew := errors.Is(err, ErrNotFound) || err == nil && seen.Key != c.Key
 	switch {
-	case errors.Is(err, ErrNotFound), err == nil && now.Key != c.Key: // a first install
+	case isNew:
 	case err != nil:
 		return "", err
-	case now.State == Removed && !now.StateSince.Before(c.RenewedAt), !now.RenewedAt.Before(c.RenewedAt),
-		now.State == Active && now.Token != "" && c.RenewedAt.Sub(now.RenewedAt) < clocksApart:
+	case seen.State == Removed && !seen.StateSince.Before(c.RenewedAt):
 		return "superseded", nil
+	default:
+		renewable := in.cfg.BotToken == "" && in.ours(c.Key) && seen.State != Paused
+		switch in.outdates(p, seen.RenewedAt, seen.Chain, seen.usable(), renewable) {
+		case no:
+			return "superseded", nil
+		case unclear:
+			return "", in.tryOut(ctx, p.Holder, seen.Chain)
+		}
 	}
-	if fate, err := in.stillGood(ctx, c.Token); fate != "" || err != nil {
+	id, fate, err := in.stillGood(ctx, c.Token)
+	if fate != "" || err != nil {
 		return fate, err
 	}
-	_, _, err = in.store.Put(ctx, c)
+	if id.BotID != "" {
+		c.BotID, c.TeamURL = id.BotID, id.URL
+	}
+	if isNew {
+		if _, err = in.store.Add(ctx, c); errors.Is(err, ErrExists) {
+			err = errUndecided
+		}
+		return "stored", err
+	}
+	_, err = in.store.Update(ctx, c.Key, func(row *Connection) error {
+		if row.State != seen.State || !row.StateSince.Equal(seen.StateSince) || !row.RenewedAt.Equal(seen.RenewedAt) || row.RefreshToken != seen.RefreshToken {
+			return errUndecided
+		}
+		*row = row.replaced(c)
+		return nil
+	})
 	return "stored", err
 }
 
-// stillGood asks Slack about a token from the journal. The fate is "dead" when its app or access is gone, "" when it is worth
-// storing.
-func (in *Installer) stillGood(ctx context.Context, token Secret) (fate string, err error) {
-	_, err = in.identify(ctx, token)
-	switch SlackError(err) {
-	case ReasonAccountInactive, ReasonTokenRevoked:
-		return "dead", nil
-	case ReasonTokenExpired: // it waited for long; the refresh token beside it may be good
-		return "", nil
-	}
-	if err == nil {
-		return "", nil
-	}
-	return "", fmt.Errorf("%w: %w", errUnasked, Cause(err))
-}
-
-var errUnasked = errors.New("slack could not be asked about tokens in the journal")
-
 // bringGrant is bringConsent for one person's token.
 func (in *Installer) bringGrant(ctx context.Context, p Pair) (fate string, err error) {
-	now, err := in.store.FindUser(ctx, p.Holder)
-	if err == nil && !now.GrantedAt.Before(p.At) {
-		return "superseded", nil
-	}
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	age := in.now().Sub(p.At)
+	fresh := age >= 0 && age < storeBudget // straight from its callback
+	seen, err := in.store.FindUser(ctx, p.Holder)
+	isNew := errors.Is(err, ErrNotFound)
+	works := seen.Token != "" && seen.Reason == ReasonNone
+	switch {
+	case isNew:
+	case err != nil:
 		return "", err
+	case fresh:
+		if late := seen.GrantedAt.Sub(p.At); works && late > 0 && late < lateConsent {
+			return "superseded", nil
+		}
+	default:
+		switch in.outdates(p, seen.GrantedAt, seen.Chain, works, in.cfg.BotToken == "" && in.ours(p.Key)) {
+		case no:
+			return "superseded", nil
+		case unclear:
+			return "", in.tryOut(ctx, p.Holder, seen.Chain)
+		}
 	}
-	if in.now().Sub(p.At) >= storeBudget {
-		if fate, err := in.stillGood(ctx, p.Token); fate != "" || err != nil {
-			return fate, err // it may have been taken back and erased meanwhile
+	if !fresh {
+		if _, fate, err := in.stillGood(ctx, p.Token); fate != "" || err != nil {
+			return fate, err
 		}
 	}
 	u := UserToken{Holder: p.Holder, Scopes: p.Scopes, Chain: started(p.Token, p.Refresh, p.Life, p.At), GrantedAt: p.At}
 	u.Note(Change{At: p.At, By: Person(p.UserID), What: DidUserGrant, Outcome: OutcomeDone, Reason: p.UserID})
-	return "stored", in.store.PutUser(ctx, u)
+	if isNew {
+		err = in.store.AddUser(ctx, u)
+		if errors.Is(err, ErrExists) {
+			err = errUndecided
+		}
+	} else {
+		_, err = in.store.UpdateUser(ctx, p.Holder, func(row *UserToken) error {
+			if !row.GrantedAt.Equal(seen.GrantedAt) || row.RefreshToken != seen.RefreshToken {
+				return errUndecided
+			}
+			u.ConnectionID = row.ConnectionID
+			*row = u
+			return nil
+		})
+		if errors.Is(err, ErrNotFound) {
+			err = errUndecided // erased meanwhile, perhaps this one with it
+		}
+	}
+	if err != nil || fresh {
+		return "stored", err
+	}
+	// Slack's word that the person took it back may have come while there was no row to erase.
+	if _, fate, _ := in.stillGood(ctx, p.Token); fate != "" {
+		_, err = in.store.EraseUser(ctx, u, Change{At: in.now(), By: Actor{Kind: BySlack}, What: DidUserRevoke, Outcome: OutcomeDone})
+		return fate, err
+	}
+	return "stored", nil
+}
+
+// stillGood asks Slack about a token from the journal. The fate is "dead" when its app or access is gone, "" when it is worth
+// storing.
+func (in *Installer) stillGood(ctx context.Context, token Secret) (id Identity, fate string, err error) {
+	id, err = in.identify(ctx, token)
+	switch SlackError(err) {
+	case ReasonAccountInactive, ReasonTokenRevoked:
+		return id, "dead", nil
+	case ReasonTokenExpired: // it waited for long; the refresh token beside it may be good
+		return id, "", nil
+	}
+	if err != nil {
+		err = fmt.Errorf("%w: %w", errUnasked, Cause(err))
+	}
+	return id, "", err
 }
 
 // restore brings home what the journal of this machine holds for h. waiting: there was something, so what was read of the row
@@ -202,17 +325,21 @@ func (in *Installer) restore(ctx context.Context, h Holder) (waiting bool, err e
 			waiting = waiting || in.now().Sub(p.At) < unopenedPatience
 			continue
 		}
-		waiting = true
 		storing, cancel := context.WithTimeout(ctx, keepTimeout)
-		err = errors.Join(err, in.bring(storing, p))
+		brought := in.bring(storing, p)
 		cancel()
+		if errors.Is(brought, errUndecided) {
+			continue // a renewal of what is in the row will tell
+		}
+		waiting, err = true, errors.Join(err, brought)
 	}
 	return waiting, err
 }
 
 // underWay reports whether p is of a consent that its callback is about to store: doing it twice would count it twice.
 func (in *Installer) underWay(p Pair) bool {
-	return p.Spent == "" && p.Token != "" && in.now().Sub(p.At) < callbackBudget
+	age := in.now().Sub(p.At)
+	return p.Spent == "" && p.Token != "" && age >= 0 && age < callbackBudget
 }
 
 func (in *Installer) isDecided(entry string) bool {
@@ -254,7 +381,7 @@ func (in *Installer) Replay(ctx context.Context) (left int, err error) {
 		if failed != nil {
 			left++
 			err = errors.Join(err, failed)
-			if !errors.Is(failed, errUnreadable) && !errors.Is(failed, errUnasked) { // the store is down: the others would fail like this one
+			if !errors.Is(failed, errUnreadable) && !errors.Is(failed, errUnasked) && !errors.Is(failed, errUndecided) { // the store is down: the others would fail like this one
 				return left + len(entries) - i - 1, err
 			}
 		}

@@ -13,6 +13,8 @@ import (
 var (
 	// ErrNotFound: there is no such connection or attempt.
 	ErrNotFound = errors.New("not found")
+	// ErrExists: there is one already.
+	ErrExists = errors.New("exists already")
 	// ErrStateUsed: the state was consumed before. TakeAttempt returns the attempt along with it.
 	ErrStateUsed = errors.New("state already used")
 	// ErrStateExpired: the state was never consumed and is too old. TakeAttempt returns the attempt along with it.
@@ -28,6 +30,8 @@ type Store interface {
 	// one id. A new row gets an id, CreatedAt = c.InstalledAt and Installs = 1; an existing row becomes what its Consent
 	// method says. It returns the row as it now is, and as it was before (nil: there was none).
 	Put(ctx context.Context, c Connection) (now Connection, before *Connection, err error)
+	// Add is Put for a key without a row. ErrExists, and nothing changed, when there is one.
+	Add(ctx context.Context, c Connection) (Connection, error)
 	// Find returns the connection that answers for k. A key without a team means the organisation-wide row and no other.
 	// Else: the exact row; a row of the same app and team under another or no enterprise (the workspace moved into or out
 	// of a Grid); the organisation's row. A removed row is returned only when no other fits. ErrNotFound.
@@ -45,9 +49,9 @@ type Store interface {
 	// A connection that becomes Removed loses its people's tokens. ErrNotFound.
 	Update(ctx context.Context, k Key, fn func(c *Connection) error) (Connection, error)
 
-	// PutUser makes u the token of u.Holder, on the connection of exactly u.Key. ErrNotFound when there is no such
-	// connection, or it is removed.
-	PutUser(ctx context.Context, u UserToken) error
+	// AddUser makes u the token of u.Holder, on the connection of exactly u.Key. ErrExists when there is one already;
+	// ErrNotFound when there is no such connection, or it is removed.
+	AddUser(ctx context.Context, u UserToken) error
 	// FindUser returns one person's token, on the connection of exactly h.Key. One that cannot be opened comes without its
 	// secrets and with ReasonUnreadable. ErrNotFound.
 	FindUser(ctx context.Context, h Holder) (UserToken, error)
@@ -89,8 +93,8 @@ type Store interface {
 	History(ctx context.Context, connectionID string, n int) ([]Change, error)
 	// Count returns how many connections there are in each kept state.
 	Count(ctx context.Context) (map[State]int, error)
-	// Sweep deletes connections that were removed before a time, with their history, and lines about routine renewals
-	// (DidRenew, OutcomeDone) from before it. It returns how many connections it deleted.
+	// Sweep deletes connections that were removed before a time, with their history, lines about routine renewals (DidRenew,
+	// OutcomeDone) from before it, and budgets that have been full since then. It returns how many connections it deleted.
 	Sweep(ctx context.Context, before time.Time) (int64, error)
 
 	// StartAttempt keeps a new attempt. Its StateHash must be new.

@@ -47,14 +47,21 @@ func (in *Installer) tellAll(ctx context.Context) error {
 // tell tells of one connection, or that its trouble is over.
 func (in *Installer) tell(ctx context.Context, k Key) error {
 	now := in.now().Truncate(time.Microsecond)
-	in.mu.Lock()
-	tried, again := in.later[k]
-	in.mu.Unlock()
-	if now.Before(tried) {
+	c, err := in.store.Find(ctx, k)
+	if err == nil {
+		var ok bool
+		if ok, err = in.store.Spend(ctx, tries(c), 1, now); err == nil && !ok {
+			return nil
+		}
+	}
+	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
+	if err != nil {
+		return fmt.Errorf("tell of %s: %w", k, err)
+	}
 	var before Notice
-	c, err := in.store.Update(ctx, k, func(c *Connection) error {
+	c, err = in.store.Update(ctx, k, func(c *Connection) error {
 		before = c.Notice
 		switch {
 		case c.State == ReconnectRequired && c.Notice == Notice{}:
@@ -76,16 +83,17 @@ func (in *Installer) tell(ctx context.Context, k Key) error {
 		return in.resolve(ctx, c, before)
 	}
 	h := in.Assess(c, nil)
-	if !again {
+	in.mu.Lock()
+	logged := in.logged[k].Equal(c.StateSince)
+	in.logged[k] = c.StateSince
+	in.mu.Unlock()
+	if !logged {
 		in.log.ErrorContext(ctx, "a connection needs a person", "connection", c.ID, "key", c.Key.String(), "team_name", c.TeamName,
 			"reason", c.Reason, "since", c.StateSince, "access_ends", c.ExpiresAt, "mend", h.GrantURL)
 	}
 	notice, sent, failure := in.reach(ctx, c, h)
 	notice.Reason, notice.At = c.Reason, now
 	outcome, why, label := OutcomeDone, notice.To, "told"
-	in.mu.Lock()
-	delete(in.later, k)
-	in.mu.Unlock()
 	if failure != nil {
 		in.log.WarnContext(ctx, "nobody could be told in Slack", "connection", c.ID, "slack_error", SlackError(failure), "cause", Cause(failure))
 		outcome, why, label = OutcomeFail, orElse(SlackError(failure), "no_access"), "unreachable"
@@ -94,12 +102,15 @@ func (in *Installer) tell(ctx context.Context, k Key) error {
 			why, label = "no_answer", "unknown"
 		case limited, !decisive(failure) && !errors.Is(failure, errNoAccess) && !errors.Is(failure, errNobody):
 			notice = Notice{} // it certainly did not arrive, and may the next time
-			in.mu.Lock()
-			in.later[k] = now.Add(max(tellAgain, min(wait, longestBackoff)))
-			in.mu.Unlock()
+			if err := in.store.ClosedUntil(ctx, tries(c), now.Add(min(wait, longestBackoff)-tellAgain)); err != nil {
+				in.log.WarnContext(ctx, "keep Slack's rate limit", "cause", err)
+			}
 		}
 	}
 	if notice != (Notice{}) {
+		in.mu.Lock()
+		delete(in.logged, k)
+		in.mu.Unlock()
 		in.metrics.notices.WithLabelValues(label).Inc()
 	}
 	_, err = in.store.Update(ctx, k, func(row *Connection) error {
@@ -116,6 +127,15 @@ func (in *Installer) tell(ctx context.Context, k Key) error {
 		return fmt.Errorf("keep whom we told of %s: %w", k, err)
 	}
 	return nil
+}
+
+// tries bounds how often all replicas together set out to tell of c, or that it works again: once a minute.
+func tries(c Connection) Budget {
+	what := "tell"
+	if c.State == Active {
+		what = "resolve"
+	}
+	return Budget{Name: what + " " + c.ID, Interval: tellAgain, Burst: 1}
 }
 
 // cares reports whether the connection of k is one that this program looks after.

@@ -168,6 +168,7 @@ func TestConformance(t *testing.T) {
 			"PutTogether":           testPutTogether,
 			"PutTogetherNewerWins":  testPutTogetherNewerWins,
 			"PutRefusesBrokenKeys":  testPutRefusesBrokenKeys,
+			"Add":                   testAdd,
 			"IDSurvives":            testIDSurvives,
 			"UpdateTogether":        testUpdateTogether,
 			"UpdateAndPutTogether":  testUpdateAndPutTogether,
@@ -182,8 +183,8 @@ func TestConformance(t *testing.T) {
 			"HistoryOfPut":          testHistoryOfPut,
 			"HistoryTogether":       testHistoryTogether,
 			"HistoryOfUpdate":       testHistoryOfUpdate,
-			"PutUser":               testPutUser,
-			"PutUserTogether":       testPutUserTogether,
+			"AddUser":               testAddUser,
+			"AddUserTogether":       testAddUserTogether,
 			"UpdateUserTogether":    testUpdateUserTogether,
 			"UpdateUserChange":      testUpdateUserWritesItsChange,
 			"EraseUser":             testEraseUser,
@@ -353,6 +354,39 @@ func testPutTogetherNewerWins(t *testing.T, f fixture) {
 	c, err := f.Find(t.Context(), k)
 	if err != nil || c.Token.Reveal() != fmt.Sprintf("xoxb-%d", callers-1) || c.Installs != callers {
 		t.Errorf("consent of %v is in force after %d installs, error %v", c.RenewedAt, c.Installs, err)
+	}
+}
+
+// Of any number of callers one adds, and the others change nothing.
+func testAdd(t *testing.T, f fixture) {
+	k := key("A-add", "E1", "T1")
+	var added atomic.Int64
+	together(callers, func(i int) {
+		c := full(k)
+		c.Token = install.Secret(fmt.Sprintf("xoxb-%d", i))
+		now, err := f.Add(t.Context(), c)
+		switch {
+		case err == nil:
+			added.Add(1)
+			if now.ID == "" || now.Installs != 1 || now.Token != c.Token {
+				t.Errorf("added: %+v", now)
+			}
+		case err != install.ErrExists || now.ID != "":
+			t.Error(err)
+		}
+	})
+	if n := f.count(t, "SELECT sum(version) FROM connections WHERE app_id = 'A-add'"); n != 1 || added.Load() != 1 {
+		t.Errorf("%d writes, %d said so", n, added.Load())
+	}
+	c, err := f.Find(t.Context(), k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tells(t, "added", f, c.ID, "install done by personU1 ")
+	for _, k := range []install.Key{{}, key("A", "", ""), key("A", "", "T\x00")} {
+		if _, err := f.Add(t.Context(), full(k)); err == nil || err == install.ErrExists {
+			t.Errorf("Add(%q): %v", k, err)
+		}
 	}
 }
 
@@ -1009,6 +1043,7 @@ func testEndedContext(t *testing.T, f fixture) {
 	cancel()
 	for name, call := range map[string]func() error{
 		"Put":    func() error { _, _, err := f.Put(ctx, c); return err },
+		"Add":    func() error { _, err := f.Add(ctx, c); return err },
 		"Find":   func() error { _, err := f.Find(ctx, c.Key); return err },
 		"FindID": func() error { _, err := f.FindID(ctx, c.ID); return err },
 		"List":   func() error { _, err := f.List(ctx); return err },
@@ -1016,7 +1051,7 @@ func testEndedContext(t *testing.T, f fixture) {
 			_, err := f.Update(ctx, c.Key, func(*install.Connection) error { return nil })
 			return err
 		},
-		"PutUser":  func() error { return f.PutUser(ctx, person(c.Key, "U1")) },
+		"AddUser":  func() error { return f.AddUser(ctx, person(c.Key, "U1")) },
 		"FindUser": func() error { _, err := f.FindUser(ctx, u); return err },
 		"Users":    func() error { _, err := f.Users(ctx, c.Key); return err },
 		"UpdateUser": func() error {

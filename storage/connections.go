@@ -28,22 +28,10 @@ func (db *DB) Put(ctx context.Context, c install.Connection) (now install.Connec
 	}
 	err = db.transact(ctx, func(tx *gorm.DB) error {
 		before = nil
-		fresh := c.First(newID("con_"))
-		row := connectionRow{
-			ID: fresh.ID, AppID: c.AppID, EnterpriseID: c.EnterpriseID, TeamID: c.TeamID, Facts: factsOf(fresh), Version: 1,
-		}
-		if _, err := db.seal(&row, nil, secretsOf(&fresh), true); err != nil {
+		now, err = db.insert(tx, c)
+		if !errors.Is(err, install.ErrExists) {
 			return err
 		}
-		insert := tx.Clauses(clause.OnConflict{Columns: keyColumns, DoNothing: true}).Create(&row)
-		if insert.Error != nil {
-			return insert.Error
-		}
-		if insert.RowsAffected == 1 {
-			now, _ = db.open(&row)
-			return writeHistory(tx, row.ID, fresh.Changes)
-		}
-
 		old, err := lockRow(tx, c.Key)
 		if err != nil {
 			return err
@@ -51,7 +39,7 @@ func (db *DB) Put(ctx context.Context, c install.Connection) (now install.Connec
 		was, readable := db.open(&old)
 		before = &was
 		next := was.Consent(c)
-		row = old
+		row := old
 		row.Facts = factsOf(next)
 		changed, err := db.seal(&row, secretsOf(&was), secretsOf(&next), !readable)
 		if err != nil {
@@ -67,6 +55,45 @@ func (db *DB) Put(ctx context.Context, c install.Connection) (now install.Connec
 		return install.Connection{}, nil, fault(ctx, doing, err)
 	}
 	return now, before, nil
+}
+
+// Add is install.Store's.
+func (db *DB) Add(ctx context.Context, c install.Connection) (now install.Connection, err error) {
+	const doing = "add connection"
+	if err := checkKey(c.Key); err != nil {
+		return install.Connection{}, fmt.Errorf("%s: %w", doing, err)
+	}
+	err = db.transact(ctx, func(tx *gorm.DB) error {
+		now, err = db.insert(tx, c)
+		return err
+	})
+	switch {
+	case errors.Is(err, install.ErrExists):
+		return install.Connection{}, err
+	case err != nil:
+		return install.Connection{}, fault(ctx, doing, err)
+	}
+	return now, nil
+}
+
+// insert writes the row of a key that has none. ErrExists, when it has one.
+func (db *DB) insert(tx *gorm.DB, c install.Connection) (install.Connection, error) {
+	fresh := c.First(newID("con_"))
+	row := connectionRow{
+		ID: fresh.ID, AppID: c.AppID, EnterpriseID: c.EnterpriseID, TeamID: c.TeamID, Facts: factsOf(fresh), Version: 1,
+	}
+	if _, err := db.seal(&row, nil, secretsOf(&fresh), true); err != nil {
+		return install.Connection{}, err
+	}
+	insert := tx.Clauses(clause.OnConflict{Columns: keyColumns, DoNothing: true}).Create(&row)
+	switch {
+	case insert.Error != nil:
+		return install.Connection{}, insert.Error
+	case insert.RowsAffected == 0:
+		return install.Connection{}, install.ErrExists
+	}
+	now, _ := db.open(&row)
+	return now, writeHistory(tx, row.ID, fresh.Changes)
 }
 
 // Find is install.Store's.

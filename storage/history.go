@@ -5,6 +5,7 @@ package storage
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"gorm.io/gorm"
@@ -55,6 +56,8 @@ const (
 	// The conditions are those of the indexes connection_history_routine and connections_removed, word for word.
 	sweepLines = "DELETE FROM connection_history WHERE id IN (SELECT id FROM connection_history " +
 		"WHERE what = 'renew' AND outcome = 'done' AND at < @before ORDER BY at LIMIT @n)"
+	// One that has been full for so long is as good as none.
+	sweepBudgets = "DELETE FROM budgets WHERE free_at < @before"
 	// The condition stands here twice: a connection that came back while the statement waited for its row is not removed
 	// any more. The database deletes what hangs on the row.
 	sweepConnections = "DELETE FROM connections WHERE id IN (SELECT id FROM connections " +
@@ -65,6 +68,9 @@ const (
 func (db *DB) Sweep(ctx context.Context, before time.Time) (int64, error) {
 	if _, err := db.sweep(ctx, sweepLines, before, linesAtOnce); err != nil {
 		return 0, fault(ctx, "sweep history", err)
+	}
+	if _, err := db.sweep(ctx, sweepBudgets, before, math.MaxInt64); err != nil {
+		return 0, fault(ctx, "sweep budgets", err)
 	}
 	swept, err := db.sweep(ctx, sweepConnections, before, connectionsAtOnce)
 	if err != nil {
@@ -77,7 +83,7 @@ func (db *DB) Sweep(ctx context.Context, before time.Time) (int64, error) {
 func (db *DB) sweep(ctx context.Context, statement string, before time.Time, batch int64) (swept int64, err error) {
 	for {
 		var n int64
-		err := db.retry(ctx, func(g *gorm.DB) error {
+		err := db.exec(ctx, func(g *gorm.DB) error {
 			deleted := g.Exec(statement, map[string]any{"before": micros(before), "n": batch})
 			n = deleted.RowsAffected
 			return deleted.Error

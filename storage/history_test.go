@@ -240,7 +240,7 @@ func TestHistoryIsInTheTransaction(t *testing.T) {
 		}
 		never := person(c.Key, "U2")
 		never.Note(line)
-		if err := f.PutUser(t.Context(), never); err == nil {
+		if err := f.AddUser(t.Context(), never); err == nil {
 			t.Error("a person's token was kept without its line")
 		}
 		exec(t, f, "ALTER TABLE connection_history RENAME COLUMN gone TO actor_id")

@@ -30,9 +30,9 @@ func findUserRow(tx *gorm.DB, connectionID, userID string) (userTokenRow, error)
 	return rows[0], nil
 }
 
-// PutUser is install.Store's.
-func (db *DB) PutUser(ctx context.Context, u install.UserToken) error {
-	const doing = "put user token"
+// AddUser is install.Store's.
+func (db *DB) AddUser(ctx context.Context, u install.UserToken) error {
+	const doing = "add user token"
 	switch {
 	case u.UserID == "" || !storable(u.UserID):
 		return fmt.Errorf("%s: there is no such user", doing)
@@ -47,30 +47,23 @@ func (db *DB) PutUser(ctx context.Context, u install.UserToken) error {
 		if connection.Facts.State == string(install.Removed) {
 			return install.ErrNotFound
 		}
-		row, err := findUserRow(tx, connection.ID, u.UserID)
-		isNew := errors.Is(err, install.ErrNotFound)
-		if isNew {
-			row = userTokenRow{ConnectionID: connection.ID, UserID: u.UserID,
-				AppID: u.AppID, EnterpriseID: u.EnterpriseID, TeamID: u.TeamID, Version: 1}
-		} else if err != nil {
+		switch _, err := findUserRow(tx, connection.ID, u.UserID); {
+		case err == nil:
+			return install.ErrExists
+		case !errors.Is(err, install.ErrNotFound):
 			return err
 		}
-		row.Facts = userTokenFactsOf(u)
-		changed, err := db.seal(&row, nil, userSecretsOf(&u), true)
-		if err != nil {
+		row := userTokenRow{ConnectionID: connection.ID, UserID: u.UserID,
+			AppID: u.AppID, EnterpriseID: u.EnterpriseID, TeamID: u.TeamID, Facts: userTokenFactsOf(u), Version: 1}
+		if _, err := db.seal(&row, nil, userSecretsOf(&u), true); err != nil {
 			return err
 		}
-		if isNew {
-			err = tx.Create(&row).Error
-		} else {
-			err = writeRow(tx, &row, changed)
-		}
-		if err != nil {
+		if err := tx.Create(&row).Error; err != nil {
 			return err
 		}
 		return writeHistory(tx, connection.ID, u.Changes)
 	})
-	if err != nil && !errors.Is(err, install.ErrNotFound) {
+	if err != nil && !errors.Is(err, install.ErrNotFound) && !errors.Is(err, install.ErrExists) {
 		return fault(ctx, doing, err)
 	}
 	return err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,7 +28,7 @@ func person(k install.Key, userID string) install.UserToken {
 
 func grant(t *testing.T, db install.Store, u install.UserToken) {
 	t.Helper()
-	if err := db.PutUser(t.Context(), u); err != nil {
+	if err := db.AddUser(t.Context(), u); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -60,7 +61,7 @@ func sameUser(t *testing.T, what string, got, want install.UserToken) {
 	}
 }
 
-func testPutUser(t *testing.T, f fixture) {
+func testAddUser(t *testing.T, f fixture) {
 	c := put(t, f, full(key("A-user", "E1", "T1")))
 	put(t, f, full(key("A-user", "", "T1")))
 	u := person(c.Key, "U1")
@@ -70,11 +71,17 @@ func testPutUser(t *testing.T, f fixture) {
 	u.ConnectionID, u.Changes = c.ID, nil
 	sameUser(t, "put", findUser(t, f, u.Holder), u)
 
-	// Once more: all of it is replaced.
-	u = install.UserToken{Holder: u.Holder, ConnectionID: c.ID, Chain: install.Chain{Token: "xoxp-again"}, GrantedAt: t0.Add(time.Hour)}
-	grant(t, f, u)
-	sameUser(t, "put again", findUser(t, f, u.Holder), u)
-	tells(t, "grants", f, c.ID, "install done by personU1 ", "user_grant done by personU1 U1")
+	// Once more: the first stays.
+	again := install.UserToken{Holder: u.Holder, ConnectionID: c.ID, Chain: install.Chain{Token: "xoxp-again"}, GrantedAt: t0.Add(time.Hour)}
+	if err := f.AddUser(t.Context(), again); err != install.ErrExists {
+		t.Errorf("added twice: %v", err)
+	}
+	sameUser(t, "added again", findUser(t, f, u.Holder), u)
+	// An update can replace all of it.
+	updateUser(t, f, u.Holder, func(u *install.UserToken) { *u = again; u.Note(install.Change{What: install.DidUserGrant}) })
+	u = again
+	sameUser(t, "replaced", findUser(t, f, u.Holder), u)
+	tells(t, "grants", f, c.ID, "install done by personU1 ", "user_grant done by personU1 U1", "user_grant  by  ")
 	if n := f.count(t, "SELECT count(*) FROM user_tokens WHERE app_id = 'A-user'"); n != 1 {
 		t.Errorf("%d rows for one person", n)
 	}
@@ -92,23 +99,23 @@ func testPutUser(t *testing.T, f fixture) {
 		}
 	}
 	for _, k := range []install.Key{{}, key("A-user", "E2", "T1"), key("A-user", "E1", ""), key("A\x00", "", "T1")} {
-		if err := f.PutUser(t.Context(), person(k, "U1")); err != install.ErrNotFound {
-			t.Errorf("PutUser on no connection (%q): %v", k, err)
+		if err := f.AddUser(t.Context(), person(k, "U1")); err != install.ErrNotFound {
+			t.Errorf("AddUser on no connection (%q): %v", k, err)
 		}
 		if users, err := f.Users(t.Context(), k); err != nil || len(users) != 0 {
 			t.Errorf("Users(%q): %v, %v", k, users, err)
 		}
 	}
 	for _, id := range []string{"", "U\x00", "\xff"} {
-		if err := f.PutUser(t.Context(), person(c.Key, id)); err == nil || errors.Is(err, install.ErrNotFound) {
-			t.Errorf("PutUser of %q: %v", id, err)
+		if err := f.AddUser(t.Context(), person(c.Key, id)); err == nil || errors.Is(err, install.ErrNotFound) {
+			t.Errorf("AddUser of %q: %v", id, err)
 		}
 	}
 	update(t, f, c.Key, func(c *install.Connection) { c.State = install.Paused })
-	grant(t, f, u)
+	grant(t, f, person(c.Key, "U2"))
 	update(t, f, c.Key, func(c *install.Connection) { c.Erase(install.Removed, install.ReasonUninstalled, t0) })
-	if err := f.PutUser(t.Context(), u); err != install.ErrNotFound {
-		t.Errorf("PutUser on a removed connection: %v", err)
+	if err := f.AddUser(t.Context(), u); err != install.ErrNotFound {
+		t.Errorf("AddUser on a removed connection: %v", err)
 	}
 }
 
@@ -133,20 +140,25 @@ func TestUsers(t *testing.T) {
 	})
 }
 
-func testPutUserTogether(t *testing.T, f fixture) {
+func testAddUserTogether(t *testing.T, f fixture) {
 	c := put(t, f, full(key("A-user-race", "", "T1")))
+	var added atomic.Int64
 	together(callers, func(i int) {
 		u := person(c.Key, fmt.Sprintf("U%d", i%2))
 		u.Note(install.Change{What: install.DidUserGrant})
-		if err := f.PutUser(t.Context(), u); err != nil {
+		switch err := f.AddUser(t.Context(), u); err {
+		case nil:
+			added.Add(1)
+		case install.ErrExists:
+		default:
 			t.Error(err)
 		}
 	})
-	if n := f.count(t, "SELECT sum(version) FROM user_tokens WHERE app_id = 'A-user-race'"); n != callers {
-		t.Errorf("%d writes of %d", n, callers)
+	if n := f.count(t, "SELECT sum(version) FROM user_tokens WHERE app_id = 'A-user-race'"); n != 2 || added.Load() != 2 {
+		t.Errorf("%d writes for two people, %d said so", n, added.Load())
 	}
-	if lines := history(t, f, c.ID); len(lines) != 1+callers {
-		t.Errorf("%d lines for %d grants", len(lines)-1, callers)
+	if lines := history(t, f, c.ID); len(lines) != 1+2 {
+		t.Errorf("%d lines for two grants", len(lines)-1)
 	}
 }
 
@@ -336,11 +348,11 @@ func testRemovedDropsPeople(t *testing.T, f fixture) {
 				return nil
 			})
 		case i%2 == 0:
-			err = f.PutUser(t.Context(), person(c.Key, h.UserID))
+			err = f.AddUser(t.Context(), person(c.Key, h.UserID))
 		default:
 			_, err = f.UpdateUser(t.Context(), h, func(u *install.UserToken) error { u.Token += "+"; return nil })
 		}
-		if err != nil && !errors.Is(err, install.ErrNotFound) {
+		if err != nil && !errors.Is(err, install.ErrNotFound) && err != install.ErrExists {
 			t.Error(err)
 		}
 	})
@@ -407,8 +419,8 @@ func TestLostKeyOfAPerson(t *testing.T) {
 			unreadableUser(t, name, findUser(t, db, u.Holder))
 			unreadableUser(t, name+", UpdateUser", updateUser(t, db, u.Holder, func(u *install.UserToken) { u.Tries++ }))
 		}
-		if err := keyless.PutUser(t.Context(), person(c.Key, "U2")); !errors.Is(err, storage.ErrNoKey) || strings.Contains(err.Error(), "xox") {
-			t.Errorf("PutUser without a key: %v", err)
+		if err := keyless.AddUser(t.Context(), person(c.Key, "U2")); !errors.Is(err, storage.ErrNoKey) || strings.Contains(err.Error(), "xox") {
+			t.Errorf("AddUser without a key: %v", err)
 		}
 		// The key is found again, and nothing is lost.
 		u.Tries = 2

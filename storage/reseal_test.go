@@ -167,7 +167,7 @@ func TestResealPeopleAndJournal(t *testing.T) {
 		const n = 510
 		together(8, func(worker int) {
 			for i := worker; i < n; i += 8 {
-				if err := old.PutUser(ctx, person(c.Key, fmt.Sprintf("U%04d", i))); err != nil {
+				if err := old.AddUser(ctx, person(c.Key, fmt.Sprintf("U%04d", i))); err != nil {
 					t.Error(err)
 				}
 			}

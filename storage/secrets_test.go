@@ -231,7 +231,7 @@ func TestErrorsHoldNoSecrets(t *testing.T) {
 		a := attempt("hunter2", t0)
 		a.StateHash = []byte("hunter2")
 		exec(t, f, "ALTER TABLE user_tokens RENAME COLUMN granted_at TO gone")
-		putUserErr := f.PutUser(t.Context(), u)
+		addUserErr := f.AddUser(t.Context(), u)
 		_, updateUserErr := f.UpdateUser(t.Context(), u.Holder, func(u *install.UserToken) error { u.Token += "2"; return nil })
 		for _, statement := range []string{"DROP TABLE install_attempts", "ALTER TABLE connections RENAME COLUMN team_icon TO gone"} {
 			exec(t, f, statement)
@@ -239,7 +239,7 @@ func TestErrorsHoldNoSecrets(t *testing.T) {
 		_, _, putErr := f.Put(t.Context(), c)
 		_, updateErr := f.Update(t.Context(), c.Key, func(c *install.Connection) error { c.Token += "2"; return nil })
 		_, takeErr := f.TakeAttempt(t.Context(), back(a, t0))
-		for name, err := range map[string]error{"Put": putErr, "Update": updateErr, "PutUser": putUserErr, "UpdateUser": updateUserErr,
+		for name, err := range map[string]error{"Put": putErr, "Update": updateErr, "AddUser": addUserErr, "UpdateUser": updateUserErr,
 			"Start": f.StartAttempt(t.Context(), a), "Take": takeErr} {
 			if err == nil {
 				t.Errorf("%s worked on a broken schema", name)

@@ -218,7 +218,15 @@ func (db *DB) transact(ctx context.Context, fn func(tx *gorm.DB) error) error {
 	return db.retry(ctx, func(g *gorm.DB) error { return g.Transaction(fn) })
 }
 
-// retry is transact for one statement, which is a transaction by itself.
+// exec is transact for one statement, which PostgreSQL makes a transaction by itself. SQLite gets a real one: GORM's cache of
+// prepared statements lets who holds the only connection wait for who prepares the same statement and needs that connection.
+func (db *DB) exec(ctx context.Context, do func(g *gorm.DB) error) error {
+	if db.dialect == dialectSQLite {
+		return db.transact(ctx, do)
+	}
+	return db.retry(ctx, do)
+}
+
 func (db *DB) retry(ctx context.Context, do func(g *gorm.DB) error) error {
 	for try := 1; ; try++ {
 		err := do(db.write.WithContext(ctx))

@@ -116,7 +116,7 @@ func (db *DB) Spend(ctx context.Context, b install.Budget, n int, now time.Time)
 	}
 	var granted bool
 	cost, full, us := int64(n)*interval(b), int64(b.Burst)*interval(b), micros(now)
-	err := db.retry(ctx, func(g *gorm.DB) error {
+	err := db.exec(ctx, func(g *gorm.DB) error {
 		spend := g.Exec(spendStatement, map[string]any{
 			"name": text(b.Name), "now": us, "cost": cost, "first": us + cost, "latest": us + full - cost})
 		granted = spend.RowsAffected == 1
@@ -131,7 +131,7 @@ func (db *DB) Spend(ctx context.Context, b install.Budget, n int, now time.Time)
 // ClosedUntil is install.Store's. The budget is empty at that time, not full. Of budgets that share a name, close the one with
 // the largest Burst: it would open first.
 func (db *DB) ClosedUntil(ctx context.Context, b install.Budget, until time.Time) error {
-	err := db.retry(ctx, func(g *gorm.DB) error {
+	err := db.exec(ctx, func(g *gorm.DB) error {
 		return g.Exec(closeStatement, map[string]any{"name": text(b.Name), "until": micros(until) + int64(b.Burst)*interval(b)}).Error
 	})
 	if err != nil {

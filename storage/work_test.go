@@ -321,6 +321,14 @@ func TestBudget(t *testing.T) {
 		if !spend(thirds, 1, t0) || spend(thirds, 1, t0.Add(333333*time.Microsecond)) || !spend(thirds, 1, t0.Add(333334*time.Microsecond)) {
 			t.Error("a third of a second is not what it should be")
 		}
+
+		// What has been full for long is as good as nothing, and is swept.
+		if _, err := f.Sweep(t.Context(), later); err != nil {
+			t.Error(err)
+		}
+		if n := f.count(t, "SELECT count(*) FROM budgets"); n != 1 {
+			t.Errorf("%d budgets after the sweep", n)
+		}
 	})
 }
 
