@@ -215,7 +215,7 @@ func (in *Installer) bringConsent(ctx context.Context, p Pair) (fate string, err
 		return "stored", err
 	}
 	_, err = in.store.Update(ctx, c.Key, func(row *Connection) error {
-		if row.State != seen.State || !row.StateSince.Equal(seen.StateSince) || !row.RenewedAt.Equal(seen.RenewedAt) || row.RefreshToken != seen.RefreshToken {
+		if row.State != seen.State || row.Token != seen.Token || !row.RenewedAt.Equal(seen.RenewedAt) {
 			return errUndecided
 		}
 		*row = row.replaced(c)
@@ -261,7 +261,7 @@ func (in *Installer) bringGrant(ctx context.Context, p Pair) (fate string, err e
 		}
 	} else {
 		_, err = in.store.UpdateUser(ctx, p.Holder, func(row *UserToken) error {
-			if !row.GrantedAt.Equal(seen.GrantedAt) || row.RefreshToken != seen.RefreshToken {
+			if row.Token != seen.Token || !row.GrantedAt.Equal(seen.GrantedAt) {
 				return errUndecided
 			}
 			u.ConnectionID = row.ConnectionID

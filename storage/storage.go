@@ -218,8 +218,9 @@ func (db *DB) transact(ctx context.Context, fn func(tx *gorm.DB) error) error {
 	return db.retry(ctx, func(g *gorm.DB) error { return g.Transaction(fn) })
 }
 
-// exec is transact for one statement, which PostgreSQL makes a transaction by itself. SQLite gets a real one: GORM's cache of
-// prepared statements lets who holds the only connection wait for who prepares the same statement and needs that connection.
+// exec is transact for one statement, which PostgreSQL makes a transaction by itself. SQLite gets a real one: whoever
+// waits in GORM's cache for a statement keeps the cache locked, and the statement would be prepared on the connection whose
+// transaction waits for the cache.
 func (db *DB) exec(ctx context.Context, do func(g *gorm.DB) error) error {
 	if db.dialect == dialectSQLite {
 		return db.transact(ctx, do)

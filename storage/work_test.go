@@ -3,9 +3,11 @@ package storage_test
 // The lists of work leave out what must be left alone, and hand out nothing twice; budgets hold for all processes together.
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"switchboard/install"
+	"switchboard/storage"
 )
 
 func TestDue(t *testing.T) {
@@ -390,4 +393,31 @@ func must[T any](v T, err error) T {
 		panic(err)
 	}
 	return v
+}
+
+// On SQLite there is one connection that writes. Whoever has it must not wait for somebody who waits for it: both use GORM's
+// cache of prepared statements for the first time.
+func TestFirstStatementsMeet(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f fixture) {
+		c := put(t, f, full(key("A1", "E1", "T1")))
+		fresh := openWith(t, f.url, ring(t, storage.NewKey()))
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		var others sync.WaitGroup
+		if _, err := fresh.Update(ctx, c.Key, func(c *install.Connection) error {
+			for range 2 { // one prepares, the other waits for it with the cache locked
+				others.Go(func() {
+					if ok, err := fresh.Spend(ctx, install.Budget{Name: "first", Interval: time.Second, Burst: 2}, 1, t0); !ok || err != nil {
+						t.Errorf("spend: %v, %v", ok, err)
+					}
+				})
+			}
+			time.Sleep(20 * time.Millisecond) // what it waits for can't be seen; too short a time only makes the test blind
+			c.TeamName = "held"
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
+		others.Wait()
+	})
 }

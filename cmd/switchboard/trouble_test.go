@@ -270,11 +270,11 @@ func TestStatusWhenTheDatabaseIsDown(t *testing.T) {
 	// The database goes while Slack answers the exchange: the person is told to press once more, and that works.
 	b := w.browser()
 	back := b.consent(b.begin("/slack/install"), slacksim.AcmeAdmin, slacksim.Choice{})
-	defer w.slack.Inject(slacksim.Fault{Method: "auth.test", Times: 1, Delay: 300 * time.Millisecond})()
+	defer w.slack.Inject(slacksim.Fault{Method: "oauth.v2.access", Times: 1, Delay: 300 * time.Millisecond})()
+	asked := len(w.slack.CallsTo("oauth.v2.access"))
 	page := make(chan answer, 1)
 	go func() { page <- b.get(back) }()
-	asked := len(w.slack.CallsTo("auth.test"))
-	w.wait("auth.test", func() bool { return len(w.slack.CallsTo("auth.test")) > asked })
+	w.wait("the exchange", func() bool { return len(w.slack.CallsTo("oauth.v2.access")) > asked })
 	to.set(true, false)
 	if a := <-page; a.status != http.StatusServiceUnavailable || !strings.Contains(a.body, "Finish connecting") {
 		t.Errorf("store down after the exchange: %d %s", a.status, a.body)
