@@ -45,6 +45,8 @@ type Config struct {
 	Handlers       []Handler          // two of one kind and name are an error
 	SigningSecrets []install.Secret   // at least one; several while the secret is being changed
 	AppID          string             // when set, deliveries for another app are dropped
+	AppToken       install.Secret     // set: Socket Mode
+	Sockets        int                // connections of Socket Mode. 0: 2
 	Inbox          Inbox              // nil: NewMemoryInbox
 	Log            *slog.Logger
 	Now            func() time.Time
@@ -174,65 +176,35 @@ func (b *Bot) receive(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "The signature does not match.", http.StatusUnauthorized)
 		return
 	}
-	// From here on the request is Slack's. What we cannot use is answered with 200 all the same: anything else would be
-	// sent again, and enough of it switches the app off for every workspace.
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(r.Context()), arrived.Add(ackBudget))
 	defer cancel()
+	d := delivery{kind: kindEvents, body: body}
 	switch {
 	case form == nil:
-		b.receiveEvent(ctx, w, body)
 	case form.Has("payload"):
-		b.receiveInteraction(ctx, w, []byte(form.Get("payload")))
+		d = delivery{kind: kindInteractive, body: []byte(form.Get("payload"))}
 	case form.Has("command"):
-		b.receiveCommand(ctx, w, form)
+		d = delivery{kind: kindCommands, form: form}
 	default:
 		b.log.InfoContext(ctx, "unknown kind of request")
 		w.WriteHeader(http.StatusOK)
+		return
 	}
-}
-
-// receiveEvent accepts one Events API delivery: it is acknowledged once the inbox has it.
-func (b *Bot) receiveEvent(ctx context.Context, w http.ResponseWriter, body []byte) {
-	e, err := decodeEnvelope(body)
+	ack, err := b.accept(ctx, d)
 	if err != nil {
-		b.log.InfoContext(ctx, "event could not be read", "cause", err, "bytes", len(body))
-		w.WriteHeader(http.StatusOK)
-		return
-	}
-	switch e.Type {
-	case "url_verification":
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		_, _ = io.WriteString(w, e.Challenge)
-		return
-	case "app_rate_limited":
-		b.log.WarnContext(ctx, "Slack holds events back: more than 30,000 in an hour for one workspace", "team", e.TeamID)
-		w.WriteHeader(http.StatusOK)
-		return
-	case "event_callback":
-	default:
-		b.log.InfoContext(ctx, "unknown kind of delivery", "type", clip(e.Type))
-		w.WriteHeader(http.StatusOK)
-		return
-	}
-	if b.foreign(e.AppID) {
-		b.log.WarnContext(ctx, "delivery for another app dropped: check SLACK_APP_ID", "got", clip(e.AppID))
-		w.WriteHeader(http.StatusOK)
-		return
-	}
-	event := e.event(b.cfg.AppID)
-	event.Body = body
-	fresh, err := b.inbox.Add(ctx, event)
-	if err != nil {
-		// Not durable, so not acknowledged: Slack sends it again.
-		b.log.ErrorContext(ctx, "event not accepted", "event", event.ID, "cause", err)
 		http.Error(w, "Try again.", http.StatusServiceUnavailable)
 		return
 	}
-	if !fresh {
-		b.log.DebugContext(ctx, "event known", "event", event.ID)
+	if ack.contentType != "" {
+		w.Header().Set("Content-Type", ack.contentType)
+		w.Header().Set("X-Content-Type-Options", "nosniff")
 	}
 	w.WriteHeader(http.StatusOK)
+	_, _ = w.Write(ack.body)
+	if ack.after != nil {
+		_ = http.NewResponseController(w).Flush() // the ack must be out before anything that builds on it
+		ack.after()
+	}
 }
 
 func (b *Bot) foreign(appID string) bool {

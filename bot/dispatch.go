@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"runtime/debug"
 	"slices"
@@ -75,14 +74,13 @@ func (h Handler) missing(c install.Connection) []string {
 	return missing
 }
 
-// receiveCommand runs a slash command's handler at once and answers within Slack's 3 s whatever happens.
+// acceptCommand runs a slash command's handler at once and answers within Slack's 3 s whatever happens.
 // https://docs.slack.dev/interactivity/implementing-slash-commands
-func (b *Bot) receiveCommand(ctx context.Context, w http.ResponseWriter, form url.Values) {
+func (b *Bot) acceptCommand(ctx context.Context, form url.Values) (answer, error) {
 	appID := form.Get("api_app_id")
 	if b.foreign(appID) {
 		b.log.WarnContext(ctx, "command for another app dropped: check SLACK_APP_ID", "got", clip(appID))
-		w.WriteHeader(http.StatusOK)
-		return
+		return answer{}, nil
 	}
 	if appID == "" {
 		appID = b.cfg.AppID
@@ -95,18 +93,25 @@ func (b *Bot) receiveCommand(ctx context.Context, w http.ResponseWriter, form ur
 	h, ok := b.byName[string(KindCommand)+" "+command.Command]
 	if !ok {
 		b.log.InfoContext(ctx, "unknown command", "command", clip(command.Command))
-		_ = writeReply(w, Reply{Text: "This app doesn't know that command. Nothing was done."})
-		return
+		return answerOf(Reply{Text: "This app doesn't know that command. Nothing was done."}), nil
 	}
 	fill := func(t *Turn) {
 		t.TeamID, t.UserID, t.UserTeam = command.TeamID, command.UserID, command.TeamID
 		t.ChannelID, t.Text = command.ChannelID, command.Text
 	}
 	r := b.immediate(ctx, h, key, fill, &command)
-	if err := writeReply(w, r.reply); err != nil {
-		b.log.WarnContext(ctx, "write command reply", "ref", r.ref, "cause", err)
+	a := answerOf(r.reply)
+	a.after = b.after(r, install.Secret(command.ResponseURL), true)
+	a.tooLarge = func() {
+		b.tasks.Go(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), afterBudget)
+			defer cancel()
+			if err := b.respond(ctx, install.Secret(command.ResponseURL), r.reply.message(false)); err != nil {
+				b.log.WarnContext(ctx, "reply not delivered", "ref", r.ref, "cause", err)
+			}
+		})
 	}
-	b.after(w, r, install.Secret(command.ResponseURL), true)
+	return a, nil
 }
 
 func commandOf(form url.Values) slack.SlashCommand {
@@ -121,19 +126,17 @@ func commandOf(form url.Values) slack.SlashCommand {
 	}
 }
 
-// receiveInteraction runs a button's handler at once. Its answer goes to the response_url: Slack shows nothing of the
+// acceptInteraction runs a button's handler at once. Its answer goes to the response_url: Slack shows nothing of the
 // body of an acknowledgement.
-func (b *Bot) receiveInteraction(ctx context.Context, w http.ResponseWriter, payload []byte) {
+func (b *Bot) acceptInteraction(ctx context.Context, payload []byte) (answer, error) {
 	var i interaction
 	if err := json.Unmarshal(payload, &i); err != nil {
 		b.log.InfoContext(ctx, "interaction could not be read", "cause", err, "bytes", len(payload))
-		w.WriteHeader(http.StatusOK)
-		return
+		return answer{}, nil
 	}
 	if b.foreign(i.AppID) {
 		b.log.WarnContext(ctx, "interaction for another app dropped: check SLACK_APP_ID", "got", clip(i.AppID))
-		w.WriteHeader(http.StatusOK)
-		return
+		return answer{}, nil
 	}
 	var h Handler
 	var found bool
@@ -147,14 +150,12 @@ func (b *Bot) receiveInteraction(ctx context.Context, w http.ResponseWriter, pay
 	if !found {
 		// A button that is a link also arrives here, and needs no more than the ack.
 		b.log.DebugContext(ctx, "interaction without a handler", "type", clip(i.Type))
-		w.WriteHeader(http.StatusOK)
-		return
+		return answer{}, nil
 	}
 	var callback slack.InteractionCallback
 	if err := json.Unmarshal(payload, &callback); err != nil {
 		b.log.InfoContext(ctx, "interaction could not be read", "type", clip(i.Type), "cause", err)
-		w.WriteHeader(http.StatusOK)
-		return
+		return answer{}, nil
 	}
 	key, team := i.key(b.cfg.AppID)
 	fill := func(t *Turn) {
@@ -164,14 +165,13 @@ func (b *Bot) receiveInteraction(ctx context.Context, w http.ResponseWriter, pay
 		}
 	}
 	r := b.immediate(ctx, h, key, fill, &callback)
-	w.WriteHeader(http.StatusOK)
 	if i.ResponseURL == "" {
 		if r.ref != "" && !r.reply.empty() {
 			b.log.DebugContext(ctx, "reply without a response_url dropped", "ref", r.ref)
 		}
 		r.reply.Text, r.reply.Blocks = "", nil
 	}
-	b.after(w, r, install.Secret(i.ResponseURL), false)
+	return answer{after: b.after(r, install.Secret(i.ResponseURL), false)}, nil
 }
 
 // result is what an immediate handler came to.
@@ -215,51 +215,53 @@ func (b *Bot) immediate(ctx context.Context, h Handler, key install.Key, fill fu
 	}
 }
 
-// after sends what comes behind the ack: the answer of a button, the second part of a reply, or a late answer. first is
-// whether the response's body has already carried the reply.
-func (b *Bot) after(w http.ResponseWriter, r result, address install.Secret, first bool) {
+// after returns what is to be sent behind the ack: the answer of a button, the second part of a reply, or a late answer; nil
+// when that is nothing. first is whether the ack has already carried the reply.
+func (b *Bot) after(r result, address install.Secret, first bool) func() {
 	if r.late == nil && r.reply.Then == nil && (first || r.reply.empty()) {
+		return nil
+	}
+	return func() { b.tasks.Go(func() { b.follow(r, address, first) }) }
+}
+
+// follow sends it. It blocks until all is sent, or afterBudget is over.
+func (b *Bot) follow(r result, address install.Secret, first bool) {
+	settled := time.After(ackSettles)
+	ctx, cancel := context.WithTimeout(context.Background(), afterBudget)
+	defer cancel()
+	post := func(reply Reply, replace bool) {
+		if reply.empty() || address == "" {
+			return
+		}
+		if settled != nil {
+			<-settled
+			settled = nil
+		}
+		if err := b.respond(ctx, address, reply.message(replace)); err != nil {
+			b.log.WarnContext(ctx, "reply not delivered", "ref", r.ref, "cause", err)
+		}
+	}
+	reply, replace := r.reply, r.reply.Replace
+	if r.late != nil {
+		select {
+		case reply = <-r.late:
+			replace = first || reply.Replace
+		case <-ctx.Done():
+			return
+		}
+		post(reply, replace)
+	} else if !first {
+		post(reply, replace)
+	}
+	if reply.Then == nil {
 		return
 	}
-	_ = http.NewResponseController(w).Flush() // the ack must be out before anything that builds on it
-	settled := time.After(ackSettles)
-	b.tasks.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), afterBudget)
-		defer cancel()
-		post := func(reply Reply, replace bool) {
-			if reply.empty() || address == "" {
-				return
-			}
-			if settled != nil {
-				<-settled
-				settled = nil
-			}
-			if err := b.respond(ctx, address, reply.message(replace)); err != nil {
-				b.log.WarnContext(ctx, "reply not delivered", "ref", r.ref, "cause", err)
-			}
-		}
-		reply, replace := r.reply, r.reply.Replace
-		if r.late != nil {
-			select {
-			case reply = <-r.late:
-				replace = first || reply.Replace
-			case <-ctx.Done():
-				return
-			}
-			post(reply, replace)
-		} else if !first {
-			post(reply, replace)
-		}
-		if reply.Then == nil {
-			return
-		}
-		later, err := then(ctx, reply)
-		if err != nil {
-			b.log.WarnContext(ctx, "second part of a reply", failure(err, "ref", r.ref)...)
-			return
-		}
-		post(later, first || replace)
-	})
+	later, err := then(ctx, reply)
+	if err != nil {
+		b.log.WarnContext(ctx, "second part of a reply", failure(err, "ref", r.ref)...)
+		return
+	}
+	post(later, first || replace)
 }
 
 // unavailable is what a person reads when there is no connection to work with.

@@ -53,21 +53,18 @@ func (r Reply) message(replace bool) message {
 	return m
 }
 
-// writeReply is the body of a command's response.
-func writeReply(w http.ResponseWriter, r Reply) error {
+// answerOf is the acknowledgement of a command that carries r.
+func answerOf(r Reply) answer {
 	if r.empty() {
-		w.WriteHeader(http.StatusOK)
-		return nil
+		return answer{}
 	}
 	m := r.message(false)
 	m.ReplaceOriginal = nil // there is nothing to replace yet
 	body, err := json.Marshal(m)
 	if err != nil {
-		return fmt.Errorf("write reply: %w", err)
+		body, _ = json.Marshal(message{ResponseType: "ephemeral", Text: r.Text}) // blocks that can't be written
 	}
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	_, err = w.Write(body)
-	return err
+	return answer{body: body, contentType: "application/json; charset=utf-8"}
 }
 
 // respond posts to a response_url. Slack takes 5 posts within 30 minutes. Its errors do not hold the address.
