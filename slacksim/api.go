@@ -207,6 +207,9 @@ func (s *Sim) parse(r *http.Request, req *apiRequest) *apiError {
 	req.form = url.Values{}
 	switch strings.TrimSpace(ct) {
 	case "application/json":
+		if len(body) == 0 {
+			break // no arguments: slack-go sends apps.connections.open so
+		}
 		req.call.JSON = body
 		req.isJSON = true
 		if decode(body, &req.json) != nil || req.json == nil {

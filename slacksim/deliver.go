@@ -1,6 +1,6 @@
 package slacksim
 
-// Requests to the app: signing, one attempt, events with their retries, and raw deliveries that may lie.
+// Deliveries to the app: signing, one attempt, events with their retries, and raw deliveries that may lie.
 // docs.slack.dev/authentication/verifying-requests-from-slack and /apis/events-api
 
 import (
@@ -57,7 +57,7 @@ type Ack struct {
 }
 
 func (s *Sim) subscribedLocked(name string) bool {
-	return slices.Contains(s.app.Events, name) && s.app.EventsURL != ""
+	return slices.Contains(s.app.Events, name) && (s.app.EventsURL != "" || s.app.SocketMode)
 }
 
 // wantedLocked: subscribed, and one of the event's scopes was granted there.
@@ -148,7 +148,7 @@ func (s *Sim) envelopeLocked(e Event, in *installation) *outgoing {
 func (s *Sim) Emit(_ context.Context, e Event) (eventID string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.app.EventsURL == "" {
+	if s.app.EventsURL == "" && !s.app.SocketMode {
 		return "", errors.New("emit event: the app has no EventsURL")
 	}
 	home := e.Installed
@@ -208,6 +208,7 @@ func (s *Sim) sendEvent(o *outgoing, num int, reason string) {
 
 // sending is how one attempt is made; the zero value is an honest first attempt.
 type sending struct {
+	http         bool // even in Socket Mode
 	num          int
 	reason       string
 	secret       string        // another signing secret
@@ -232,10 +233,7 @@ func (s *Sim) post(ctx context.Context, o *outgoing, target string, how sending)
 	s.mu.Lock()
 	secret := s.app.SigningSecret
 	now := s.clock.Now()
-	d := &Delivery{At: now, Kind: o.kind, URL: target, EventID: o.eventID, Type: o.typ, TeamID: o.team,
-		RetryNum: how.num, RetryReason: how.reason, Body: o.body}
-	s.deliveries = append(s.deliveries, d)
-	s.noteLocked()
+	bySocket := s.app.SocketMode && !how.http
 	s.mu.Unlock()
 
 	if how.secret != "" {
@@ -246,8 +244,25 @@ func (s *Sim) post(ctx context.Context, o *outgoing, target string, how sending)
 	if how.badSignature {
 		sig = Sign(secret+"x", stamp, o.body)
 	}
+	d := &Delivery{Kind: o.kind, URL: target, EventID: o.eventID, Type: o.typ, TeamID: o.team,
+		RetryNum: how.num, RetryReason: how.reason, Body: o.body}
+	return s.record(d, func(d *Delivery) Ack {
+		if bySocket {
+			return s.sendEnvelope(ctx, o, how, d)
+		}
+		return s.attempt(ctx, target, o, how, stamp, sig)
+	})
+}
+
+// record keeps one attempt: before it is made, and again with what came of it.
+func (s *Sim) record(d *Delivery, attempt func(*Delivery) Ack) Ack {
+	s.mu.Lock()
+	d.At = s.clock.Now()
+	s.deliveries = append(s.deliveries, d)
+	s.noteLocked()
+	s.mu.Unlock()
 	start := time.Now()
-	ack := s.attempt(ctx, target, o, how, stamp, sig)
+	ack := attempt(d)
 	ack.Took = time.Since(start)
 
 	s.mu.Lock()
@@ -256,12 +271,12 @@ func (s *Sim) post(ctx context.Context, o *outgoing, target string, how sending)
 	if s.life.Err() == nil {
 		switch ack.Err {
 		case "http_timeout":
-			s.breachLocked(RuleLateAck, "%s %s was not acknowledged within %v", o.kind, o.typ, s.ackTimeout)
+			s.breachLocked(RuleLateAck, "%s %s was not acknowledged within %v", d.Kind, d.Type, s.ackTimeout)
 		case "too_many_redirects":
-			s.breachLocked(RuleTooManyRedirects, "%s %s", o.kind, o.typ)
+			s.breachLocked(RuleTooManyRedirects, "%s %s", d.Kind, d.Type)
 		}
 	}
-	s.log.Debug("delivery", "kind", o.kind, "type", o.typ, "status", ack.Status, "err", ack.Err, "retry", how.num)
+	s.log.Debug("delivery", "kind", d.Kind, "type", d.Type, "status", ack.Status, "err", ack.Err, "retry", d.RetryNum)
 	s.noteLocked()
 	return ack
 }
@@ -328,7 +343,7 @@ func (s *Sim) attempt(ctx context.Context, target string, o *outgoing, how sendi
 
 // Raw is a delivery of any shape. Its zero options are honest; each Bad… makes it lie.
 type Raw struct {
-	URL  string // default: EventsURL
+	URL  string // default: EventsURL, or in Socket Mode a socket, where nothing is signed
 	Kind string // "event" (JSON, the default), "command" or "interaction" (form)
 	Body []byte
 	Type string // for the record only
@@ -350,7 +365,8 @@ func (s *Sim) Deliver(ctx context.Context, r Raw) Ack {
 	if r.Kind == "" {
 		r.Kind = "event"
 	}
-	if r.URL == "" {
+	explicit := r.URL != ""
+	if !explicit {
 		app := s.App()
 		switch r.Kind {
 		case "command":
@@ -362,7 +378,7 @@ func (s *Sim) Deliver(ctx context.Context, r Raw) Ack {
 		}
 	}
 	o := &outgoing{kind: r.Kind, typ: r.Type, body: r.Body}
-	return s.post(ctx, o, r.URL, sending{num: r.RetryNum, reason: r.RetryReason, secret: r.Secret,
+	return s.post(ctx, o, r.URL, sending{http: explicit, num: r.RetryNum, reason: r.RetryReason, secret: r.Secret,
 		badSignature: r.BadSignature, unsigned: r.Unsigned, skew: r.Skew, contentType: r.ContentType, extra: r.Header})
 }
 
@@ -385,7 +401,7 @@ func (a App) interactivityURL() string {
 func (s *Sim) VerifyURL(ctx context.Context) error {
 	challenge := randomText(40)
 	body, _ := json.Marshal(map[string]string{"token": "deprecated-verification-token", "challenge": challenge, "type": "url_verification"})
-	ack := s.post(ctx, &outgoing{kind: "verification", typ: "url_verification", body: body}, s.App().EventsURL, sending{})
+	ack := s.post(ctx, &outgoing{kind: "verification", typ: "url_verification", body: body}, s.App().EventsURL, sending{http: true})
 	if ack.Status >= 200 && ack.Status < 300 {
 		got := strings.TrimSpace(string(ack.Body))
 		var j struct{ Challenge string }

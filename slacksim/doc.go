@@ -1,5 +1,5 @@
 // Package slacksim is a small, strict Slack for tests and demonstrations: the Web API, the consent page, signed
-// deliveries and a chat page, all on one loopback address.
+// deliveries over HTTP or Socket Mode, and a chat page, all on one loopback address.
 //
 // It knows one app (App), whose settings it holds like Slack's own pages do, and a world of workspaces, people and
 // channels. People act through methods (Say, Command, Press, Authorize, Uninstall …) or, doing the same, through the
@@ -25,6 +25,7 @@
 //	/oauth/v2/authorize                   the consent page
 //	/api/{method}                         the Web API
 //	/hooks/response/…, /hooks/services/…  response URLs and incoming webhooks
+//	/link/                                the WebSockets of Socket Mode
 //	/icon/{id}-{size}.svg (or .png)       pictures of workspaces, people and the app
 //
 // # Where Slack's documents leave room
@@ -37,5 +38,8 @@
 // others are played with Inject and Fault.Error. An over-used or expired response_url answers 404 with used_url or
 // expired_url.
 //
-// Socket Mode, files, group DMs and message menus are not part of it.
+// In Socket Mode an acknowledgement counts only on the connection that the envelope came through. While Socket Mode is
+// off, apps.connections.open still hands out addresses, and what connects there hears link_disabled.
+//
+// Files, group DMs and message menus are not part of it.
 package slacksim

@@ -18,6 +18,7 @@ var methods = map[string]method{
 	"auth.test":             {kinds: "both", run: (*Sim).authTest},
 	"auth.revoke":           {kinds: "both", run: (*Sim).authRevoke},
 	"auth.teams.list":       {kinds: "both", formOnly: true, run: (*Sim).authTeamsList},
+	"apps.connections.open": {run: (*Sim).connectionsOpen},
 	"apps.uninstall":        {kinds: "both", formOnly: true, run: (*Sim).appsUninstall},
 	"oauth.v2.access":       {run: (*Sim).oauthAccess},
 	"oauth.v2.exchange":     {run: (*Sim).oauthExchange},

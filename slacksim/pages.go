@@ -55,6 +55,7 @@ func (s *Sim) routes() http.Handler {
 	mux.HandleFunc("/api/", s.serveAPI)
 	mux.HandleFunc("/hooks/response/{team}/{id}/{secret}", s.serveResponseURL)
 	mux.HandleFunc("/hooks/services/{team}/{id}/{secret}", s.serveWebhook)
+	mux.HandleFunc("GET /link/", s.serveSocket)
 	// Another site must not press buttons here in somebody's name.
 	mux.Handle("/", http.NewCrossOriginProtection().Handler(secured(pages)))
 	return mux

@@ -39,18 +39,18 @@ func (c Call) Arg(name string) string {
 	return textOf(m[name])
 }
 
-// Delivery is one request the Sim sent to the app.
+// Delivery is one request the Sim sent to the app, or one envelope through a socket.
 type Delivery struct {
 	At      time.Time
 	Kind    string // "event", "command", "interaction", "verification", "raw"
-	URL     string
+	URL     string // or "socket 3"
 	EventID string
 	Type    string // inner event type, command name or interaction type
 	TeamID  string
 	// RetryNum and RetryReason are the x-slack-retry headers; 0 on the first attempt.
 	RetryNum    int
 	RetryReason string
-	Body        []byte // as sent
+	Body        []byte // as sent; in Socket Mode as it would have been sent over HTTP
 	Status      int    // 0 when no answer came
 	Answer      []byte // as received
 	Took        time.Duration
@@ -141,13 +141,13 @@ func (s *Sim) Breaches() []Breach {
 	return slices.Clone(s.breaches)
 }
 
-// Secrets returns every secret ever configured or issued: client and signing secret, codes, access and refresh tokens,
-// the secret parts of response and webhook URLs. Tests search logs, pages and databases for them.
+// Secrets returns every secret ever configured or issued: client and signing secret, app token, codes, access and refresh
+// tokens, tickets, the secret parts of response and webhook URLs. Tests search logs, pages and databases for them.
 func (s *Sim) Secrets() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := slices.Clone(s.secrets)
-	for _, x := range []string{s.app.ClientSecret, s.app.SigningSecret} {
+	for _, x := range []string{s.app.ClientSecret, s.app.SigningSecret, s.app.AppToken} {
 		if x != "" {
 			out = append(out, x)
 		}

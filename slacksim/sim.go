@@ -77,6 +77,14 @@ type App struct {
 	// delete_original deletes nothing. By default the newest answer is replaced. A button's response_url still replaces
 	// the message the button is in.
 	CommandAnswersStay bool
+
+	// SocketMode sends everything through the app's WebSockets instead of HTTP; AppToken ("xapp-…") opens them. Switching
+	// it off through SetApp ends those that are open with link_disabled.
+	SocketMode bool
+	AppToken   string
+	// SocketBooleans makes is_enterprise_install of a command a JSON boolean in Socket Mode. By default it is text, as
+	// over HTTP; both have been seen.
+	SocketBooleans bool
 }
 
 // Command is one slash command of the app. With ShouldEscape mentions arrive as <@U…|name> and <#C…|name>.
@@ -97,6 +105,8 @@ type Config struct {
 	Client *http.Client
 	// AckTimeout is how long the app may take to acknowledge, in real time. Default 3 s, as in Slack.
 	AckTimeout time.Duration
+	// PingEvery is how often each WebSocket is pinged, in real time. Default 5 s.
+	PingEvery time.Duration
 }
 
 // Sim is a small Slack with one app. Make one with New; all methods are safe for concurrent use.
@@ -106,6 +116,7 @@ type Sim struct {
 	client     *http.Client
 	transport  *http.Transport // ours to close; nil when the caller brought a client
 	ackTimeout time.Duration
+	pingEvery  time.Duration
 	handler    http.Handler
 	life       context.Context
 	end        context.CancelFunc
@@ -126,12 +137,13 @@ type Sim struct {
 	worldState
 	authState
 	recordState
+	socketState
 }
 
 // New makes a Sim with an empty world (see AddSmallWorld). It starts nothing.
 func New(cfg Config) *Sim {
 	s := &Sim{
-		clock: cfg.Clock, log: cfg.Log, ackTimeout: cfg.AckTimeout, app: cfg.App,
+		clock: cfg.Clock, log: cfg.Log, ackTimeout: cfg.AckTimeout, pingEvery: cfg.PingEvery, app: cfg.App,
 		changed: make(chan struct{}), timers: map[int]func() bool{},
 	}
 	if s.clock == nil {
@@ -142,6 +154,9 @@ func New(cfg Config) *Sim {
 	}
 	if s.ackTimeout <= 0 {
 		s.ackTimeout = 3 * time.Second
+	}
+	if s.pingEvery <= 0 {
+		s.pingEvery = pingEvery
 	}
 	client := &http.Client{}
 	if cfg.Client != nil {
@@ -160,6 +175,7 @@ func New(cfg Config) *Sim {
 	s.life, s.end = context.WithCancel(context.Background())
 	s.worldState.init()
 	s.authState.init()
+	s.socketState.init()
 	s.handler = s.routes()
 	return s
 }
@@ -219,7 +235,11 @@ func (s *Sim) SetURL(u string) {
 func (s *Sim) SetApp(fn func(*App)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	was := s.app.SocketMode
 	fn(&s.app)
+	if list := s.pickLocked(nil); was && !s.app.SocketMode && len(list) > 0 {
+		s.spawnLocked(func() { s.endSockets(list, "link_disabled") })
+	}
 	s.noteLocked()
 }
 

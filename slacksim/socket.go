@@ -1,0 +1,556 @@
+package slacksim
+
+// Socket Mode: apps.connections.open, the WebSockets, what goes over them and what goes wrong with them. The server's
+// half of RFC 6455 is written out here: this package needs nothing but the standard library, and it must see what a
+// library would hide, such as an answer in fragments, which Slack drops without a word.
+// docs.slack.dev/apis/events-api/using-socket-mode
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha1"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	maxSockets = 10
+	ticketLife = 30 * time.Second
+	// Slack ignores an answer of this size or more without saying so.
+	maxSocketAnswer = 20 << 10
+	socketLife      = time.Hour        // what hello promises; sockets end by RefreshSockets alone
+	writePatience   = 5 * time.Second  // for a peer that does not read
+	closePatience   = 1 * time.Second  // for a peer's half of the closing handshake
+	pingEvery       = 5 * time.Second  // unless Config.PingEvery says otherwise
+	socketHost      = "applink-sim-01" // in every debug_info
+)
+
+// The rules of Socket Mode whose breaches are recorded.
+const (
+	RuleSocketTicket    = "socket-ticket"    // a ticket used twice, or too late, or made up
+	RuleSocketFrame     = "socket-frame"     // a frame that is no acknowledgement, or breaks RFC 6455
+	RuleSocketFragments = "socket-fragments" // an acknowledgement in several frames: ignored
+	RuleSocketTooLarge  = "socket-too-large" // an acknowledgement of 20 KB or more: ignored
+	RuleSocketPayload   = "socket-payload"   // a payload where the envelope accepts none: ignored
+)
+
+type socketState struct {
+	tickets map[string]time.Time // unused ones, and when they were handed out
+	sockets []*socket            // open ones that get deliveries, oldest first
+	waits   map[string]*wait     // by envelope id
+	turn    int
+	opened  int
+}
+
+func (st *socketState) init() {
+	st.tickets, st.waits = map[string]time.Time{}, map[string]*wait{}
+}
+
+// socket is one open connection.
+type socket struct {
+	id     int
+	conn   net.Conn
+	in     *bufio.Reader
+	gone   chan struct{} // closed when the connection has ended and everything that came over it was looked at
+	frozen atomic.Bool
+	write1 sync.Mutex // one frame at a time
+
+	// Of a message that comes in several frames.
+	partOp byte
+	part   []byte
+	parts  int
+}
+
+// wait is an envelope whose acknowledgement has not come.
+type wait struct {
+	socket  *socket
+	accepts bool
+	answer  chan Ack // buffered
+}
+
+// connectionsOpen is apps.connections.open. docs.slack.dev/reference/methods/apps.connections.open
+func (s *Sim) connectionsOpen(r *apiRequest) (map[string]any, *apiError) {
+	switch sent := r.call.Token; {
+	case sent == "":
+		return nil, fail("not_authed")
+	case s.tokens[sent] != nil:
+		return nil, fail("not_allowed_token_type")
+	case s.app.AppToken == "" || sent != s.app.AppToken:
+		return nil, fail("invalid_auth")
+	}
+	ticket := s.secretLocked(randomHex(8) + "-" + randomHex(8))
+	s.tickets[ticket] = s.clock.Now()
+	return map[string]any{"url": "ws" + strings.TrimPrefix(s.url, "http") + "/link/?ticket=" + ticket + "&app_id=" + s.app.ID}, nil
+}
+
+// serveSocket is the address behind the ticket.
+func (s *Sim) serveSocket(w http.ResponseWriter, r *http.Request) {
+	ticket := r.URL.Query().Get("ticket")
+	s.mu.Lock()
+	at, ok := s.tickets[ticket]
+	delete(s.tickets, ticket)
+	ok = ok && s.clock.Now().Sub(at) < ticketLife
+	if !ok {
+		s.breachLocked(RuleSocketTicket, "a ticket that is used, too old or not ours")
+	}
+	s.mu.Unlock()
+	if !ok {
+		http.Error(w, "invalid ticket", http.StatusForbidden)
+		return
+	}
+	key, err := base64.StdEncoding.DecodeString(r.Header.Get("Sec-WebSocket-Key"))
+	if err != nil || len(key) != 16 || r.Header.Get("Sec-WebSocket-Version") != "13" ||
+		!strings.EqualFold(r.Header.Get("Upgrade"), "websocket") || !strings.Contains(strings.ToLower(r.Header.Get("Connection")), "upgrade") {
+		http.Error(w, "not a WebSocket", http.StatusBadRequest)
+		return
+	}
+	conn, rest, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		http.Error(w, "cannot speak WebSocket here", http.StatusInternalServerError)
+		return
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Time{})
+	accept := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	_, err = fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
+		base64.StdEncoding.EncodeToString(accept[:]))
+	if err != nil {
+		return
+	}
+	c := &socket{conn: conn, in: rest.Reader, gone: make(chan struct{})}
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return
+	}
+	s.work.Add(1) // like spawnLocked: before closed is set
+	defer s.work.Done()
+	refuse := ""
+	switch {
+	case !s.app.SocketMode:
+		refuse = "link_disabled"
+	case len(s.sockets) >= maxSockets:
+		refuse = "too_many_websockets"
+	}
+	s.opened++
+	c.id = s.opened
+	hello, _ := json.Marshal(map[string]any{
+		"type": "hello", "num_connections": len(s.sockets) + 1, "connection_info": map[string]any{"app_id": s.app.ID},
+		"debug_info": map[string]any{"host": socketHost, "build_number": 1, "approximate_connection_time": int(socketLife.Seconds())},
+	})
+	c.write1.Lock() // nothing goes out before hello
+	if refuse == "" {
+		s.sockets = append(s.sockets, c)
+	}
+	s.mu.Unlock()
+	defer context.AfterFunc(s.life, func() { conn.Close() })()
+	if refuse != "" {
+		c.write1.Unlock()
+		s.log.Debug("socket refused", "reason", refuse)
+		c.disconnect(refuse)
+		c.leave()
+	} else {
+		err = c.frame(opText, hello)
+		c.write1.Unlock()
+		s.log.Debug("socket open", "socket", c.id)
+		s.mu.Lock()
+		s.noteLocked()
+		s.work.Go(func() { s.pings(c) })
+		s.mu.Unlock()
+	}
+	for err == nil {
+		err = s.listen(c)
+	}
+	if errors.Is(err, errFrame) {
+		s.breach(RuleSocketFrame, "%v", err)
+	}
+	conn.Close()
+	s.mu.Lock()
+	s.forgetLocked(c)
+	close(c.gone)
+	s.noteLocked()
+	s.mu.Unlock()
+	s.log.Debug("socket closed", "socket", c.id)
+}
+
+// forgetLocked takes a socket out of those that get deliveries.
+func (s *Sim) forgetLocked(c *socket) {
+	s.sockets = slices.DeleteFunc(slices.Clone(s.sockets), func(x *socket) bool { return x == c })
+	s.noteLocked()
+}
+
+func (s *Sim) pings(c *socket) {
+	t := time.NewTicker(s.pingEvery)
+	defer t.Stop()
+	for {
+		if c.write(opPing, []byte("Ping from "+socketHost)) != nil {
+			return
+		}
+		select {
+		case <-t.C:
+		case <-c.gone:
+			return
+		}
+	}
+}
+
+// listen takes in one message.
+func (s *Sim) listen(c *socket) error {
+	op, body, parts, err := c.read()
+	if err != nil || c.frozen.Load() {
+		return err
+	}
+	switch op {
+	case opText, opBinary:
+		s.answered(c, body, parts)
+	case opPing:
+		return c.write(opPong, body)
+	case opClose:
+		_ = c.write(opClose, body[:min(len(body), 2)])
+		return io.EOF
+	}
+	return nil
+}
+
+// answered looks at what the app sent: acknowledgements, and nothing else.
+func (s *Sim) answered(c *socket, body []byte, parts int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case parts > 1:
+		s.breachLocked(RuleSocketFragments, "an acknowledgement came in %d frames", parts)
+		return
+	case len(body) >= maxSocketAnswer:
+		s.breachLocked(RuleSocketTooLarge, "an acknowledgement has %d bytes; from %d on Slack ignores it", len(body), maxSocketAnswer)
+		return
+	}
+	var a struct {
+		ID      string          `json:"envelope_id"`
+		Payload json.RawMessage `json:"payload"`
+	}
+	if json.Unmarshal(body, &a) != nil || a.ID == "" {
+		s.breachLocked(RuleSocketFrame, "a message of %d bytes that acknowledges nothing", len(body))
+		return
+	}
+	w := s.waits[a.ID]
+	if w == nil || w.socket != c {
+		return // late, a second one, or not where the envelope went: nobody knows whether Slack takes that, so it does not count
+	}
+	ack := Ack{Status: http.StatusOK}
+	var text string
+	switch p := strings.TrimSpace(string(a.Payload)); {
+	case p == "", p == "null", p == "{}", p == `""`:
+	case !w.accepts:
+		s.breachLocked(RuleSocketPayload, "an acknowledgement with a payload that the envelope does not accept")
+	case json.Unmarshal(a.Payload, &text) == nil:
+		ack.Body = []byte(text)
+	default:
+		ack.Body, ack.Header = a.Payload, http.Header{"Content-Type": {"application/json"}}
+	}
+	delete(s.waits, a.ID)
+	w.answer <- ack
+}
+
+// sendEnvelope is one attempt through a socket. Slack picks any of the open ones: here each in turn.
+func (s *Sim) sendEnvelope(ctx context.Context, o *outgoing, how sending, d *Delivery) Ack {
+	e := map[string]any{"envelope_id": clientMsgID(), "accepts_response_payload": false}
+	payload := o.body
+	switch o.kind {
+	case "command":
+		e["type"], e["accepts_response_payload"] = "slash_commands", true
+		form, _ := url.ParseQuery(string(o.body))
+		m := map[string]any{}
+		for k := range form {
+			m[k] = form.Get(k)
+		}
+		s.mu.Lock()
+		if org := form.Get("is_enterprise_install"); org != "" && s.app.SocketBooleans {
+			m["is_enterprise_install"] = org == "true"
+		}
+		s.mu.Unlock()
+		payload, _ = json.Marshal(m)
+	case "interaction":
+		e["type"] = "interactive"
+		e["accepts_response_payload"] = o.typ == "view_submission" || o.typ == "block_suggestion"
+		form, _ := url.ParseQuery(string(o.body))
+		payload = []byte(form.Get("payload"))
+	default:
+		e["type"], e["retry_attempt"], e["retry_reason"] = "events_api", how.num, how.reason
+	}
+	if !json.Valid(payload) {
+		payload, _ = json.Marshal(string(payload))
+	}
+	e["payload"] = json.RawMessage(payload)
+	frame, _ := json.Marshal(e)
+	return s.throughSocket(ctx, frame, e["envelope_id"].(string), e["accepts_response_payload"] == true, d)
+}
+
+// throughSocket writes a frame and waits for the acknowledgement of id; without an id for nothing.
+func (s *Sim) throughSocket(ctx context.Context, frame []byte, id string, accepts bool, d *Delivery) Ack {
+	ctx, cancel := context.WithTimeout(ctx, s.ackTimeout)
+	defer cancel()
+	defer context.AfterFunc(s.life, cancel)()
+	s.mu.Lock()
+	if len(s.sockets) == 0 {
+		s.mu.Unlock()
+		return Ack{Err: "connection_failed"}
+	}
+	s.turn++
+	w := &wait{socket: s.sockets[s.turn%len(s.sockets)], accepts: accepts, answer: make(chan Ack, 1)}
+	if id != "" {
+		s.waits[id] = w
+	}
+	d.URL = fmt.Sprintf("socket %d", w.socket.id)
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		if s.waits[id] == w {
+			delete(s.waits, id)
+		}
+		s.mu.Unlock()
+	}()
+	if w.socket.write(opText, frame) != nil {
+		return Ack{Err: "connection_failed"}
+	}
+	if id == "" {
+		return Ack{Status: http.StatusOK}
+	}
+	select {
+	case ack := <-w.answer:
+		return ack
+	case <-w.socket.gone:
+		select {
+		case ack := <-w.answer: // the last thing that came over it
+			return ack
+		default:
+			return Ack{Err: "connection_failed"}
+		}
+	case <-ctx.Done():
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return Ack{Err: "http_timeout"}
+		}
+		return Ack{Err: "connection_failed"}
+	}
+}
+
+// SendFrame sends any text through one of the open sockets. If it is a JSON object with an envelope_id, SendFrame waits
+// for its acknowledgement, once, like Slack does; else it returns at once with status 200.
+func (s *Sim) SendFrame(ctx context.Context, frame string) Ack {
+	var e struct {
+		ID      string `json:"envelope_id"`
+		Type    string `json:"type"`
+		Accepts bool   `json:"accepts_response_payload"`
+	}
+	_ = json.Unmarshal([]byte(frame), &e)
+	return s.record(&Delivery{Kind: "raw", Type: e.Type, Body: []byte(frame)}, func(d *Delivery) Ack {
+		return s.throughSocket(ctx, []byte(frame), e.ID, e.Accepts, d)
+	})
+}
+
+// Sockets returns the numbers of the open Socket Mode connections that get deliveries, oldest first. Numbers are not
+// used again. Delivery.URL says through which one a delivery went: "socket 3".
+func (s *Sim) Sockets() []int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]int, len(s.sockets))
+	for i, c := range s.sockets {
+		out[i] = c.id
+	}
+	return out
+}
+
+// SocketsOpened counts the connections that were ever made, those that were refused included.
+func (s *Sim) SocketsOpened() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.opened
+}
+
+// pickLocked returns the sockets with these numbers, all without any.
+func (s *Sim) pickLocked(ids []int) []*socket {
+	var out []*socket
+	for _, c := range s.sockets {
+		if len(ids) == 0 || slices.Contains(ids, c.id) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// RefreshSockets does what Slack does to each connection about once an hour: it says disconnect with the reason warning,
+// and after grace, by the Sim's clock (Slack leaves some 10 s), refresh_requested, and closes. Until then deliveries
+// still go through it. It returns the number of connections, all of them when no numbers are given.
+func (s *Sim) RefreshSockets(grace time.Duration, ids ...int) int {
+	s.mu.Lock()
+	list := s.pickLocked(ids)
+	s.mu.Unlock()
+	for _, c := range list {
+		c.disconnect("warning")
+	}
+	end := func() { s.endSockets(list, "refresh_requested") }
+	if grace <= 0 {
+		end()
+		return len(list)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.laterLocked(grace, end)
+	return len(list)
+}
+
+// endSockets says why, and closes. An acknowledgement that is under way still counts.
+func (s *Sim) endSockets(list []*socket, reason string) {
+	s.mu.Lock()
+	for _, c := range list {
+		s.forgetLocked(c)
+	}
+	s.mu.Unlock()
+	for _, c := range list {
+		c.disconnect(reason)
+		c.leave()
+	}
+}
+
+// DropSockets cuts connections without a word, as a network does, and returns their number once they are gone.
+func (s *Sim) DropSockets(ids ...int) int {
+	s.mu.Lock()
+	list := s.pickLocked(ids)
+	s.mu.Unlock()
+	for _, c := range list {
+		c.conn.Close()
+	}
+	for _, c := range list {
+		<-c.gone
+	}
+	return len(list)
+}
+
+// FreezeSockets makes connections fall silent for good: nothing is sent or taken any more, but they stay open, and
+// deliveries are still lost in them. It returns their number.
+func (s *Sim) FreezeSockets(ids ...int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := s.pickLocked(ids)
+	for _, c := range list {
+		c.frozen.Store(true)
+	}
+	return len(list)
+}
+
+// --- the WebSocket
+
+const (
+	opContinuation = 0
+	opText         = 1
+	opBinary       = 2
+	opClose        = 8
+	opPing         = 9
+	opPong         = 10
+)
+
+var errFrame = errors.New("a frame that breaks RFC 6455")
+
+// disconnect announces the end of the connection.
+func (c *socket) disconnect(reason string) {
+	m, _ := json.Marshal(map[string]any{"type": "disconnect", "reason": reason, "debug_info": map[string]any{"host": socketHost}})
+	_ = c.write(opText, m)
+}
+
+// leave closes the connection in order: a close frame, and the connection itself once the peer has answered it.
+func (c *socket) leave() {
+	_ = c.write(opClose, []byte{1000 >> 8, 1000 & 0xff})
+	_ = c.conn.SetReadDeadline(time.Now().Add(closePatience))
+}
+
+func (c *socket) write(op byte, body []byte) error {
+	c.write1.Lock()
+	defer c.write1.Unlock()
+	return c.frame(op, body)
+}
+
+// frame writes one whole frame. The caller has write1.
+func (c *socket) frame(op byte, body []byte) error {
+	if c.frozen.Load() {
+		return nil
+	}
+	b := []byte{0x80 | op}
+	switch n := len(body); {
+	case n < 126:
+		b = append(b, byte(n))
+	case n < 1<<16:
+		b = binary.BigEndian.AppendUint16(append(b, 126), uint16(n))
+	default:
+		b = binary.BigEndian.AppendUint64(append(b, 127), uint64(n))
+	}
+	_ = c.conn.SetWriteDeadline(time.Now().Add(writePatience))
+	_, err := c.conn.Write(append(b, body...))
+	return err
+}
+
+// read returns the next message, and in how many frames it came. Control frames may come between those.
+func (c *socket) read() (op byte, body []byte, parts int, err error) {
+	for {
+		var head [2]byte
+		if _, err := io.ReadFull(c.in, head[:]); err != nil {
+			return 0, nil, 0, err
+		}
+		final, code, n := head[0]&0x80 != 0, head[0]&0x0f, uint64(head[1]&0x7f)
+		if head[0]&0x70 != 0 || head[1]&0x80 == 0 {
+			return 0, nil, 0, fmt.Errorf("%w: reserved bits, or not masked", errFrame)
+		}
+		var more []byte
+		switch n {
+		case 126:
+			more = make([]byte, 2)
+		case 127:
+			more = make([]byte, 8)
+		}
+		if more != nil {
+			if _, err := io.ReadFull(c.in, more); err != nil {
+				return 0, nil, 0, err
+			}
+			n = 0
+			for _, x := range more {
+				n = n<<8 | uint64(x)
+			}
+		}
+		if n > uint64(maxBody-len(c.part)) || code >= opClose && (n > 125 || !final) {
+			return 0, nil, 0, fmt.Errorf("%w: too long", errFrame)
+		}
+		data := make([]byte, 4+n)
+		if _, err := io.ReadFull(c.in, data); err != nil {
+			return 0, nil, 0, err
+		}
+		mask, data := data[:4], data[4:]
+		for i := range data {
+			data[i] ^= mask[i%4]
+		}
+		if code >= opClose {
+			return code, data, 1, nil
+		}
+		if (code == opContinuation) != (c.parts > 0) {
+			return 0, nil, 0, fmt.Errorf("%w: fragments out of order", errFrame)
+		}
+		if c.parts == 0 {
+			c.partOp = code
+		}
+		c.part, c.parts = append(c.part, data...), c.parts+1
+		if final {
+			op, body, parts = c.partOp, c.part, c.parts
+			c.part, c.parts = nil, 0
+			return op, body, parts, nil
+		}
+	}
+}
