@@ -5,6 +5,8 @@ package bot
 import (
 	"context"
 	"net/url"
+
+	"switchboard/install"
 )
 
 // The kinds of deliveries, named as in Socket Mode's envelopes. https://docs.slack.dev/apis/events-api/using-socket-mode
@@ -34,6 +36,8 @@ type answer struct {
 // acknowledged: Slack sends it again. What we cannot use is acknowledged all the same: anything else would be sent again, and
 // enough of it switches the app off for every workspace.
 func (b *Bot) accept(ctx context.Context, d delivery) (answer, error) {
+	arrived := b.now()
+	defer func() { b.metrics.acks.WithLabelValues(d.kind).Observe(b.now().Sub(arrived).Seconds()) }()
 	switch d.kind {
 	case kindEvents:
 		return b.acceptEvent(ctx, d.body)
@@ -68,16 +72,39 @@ func (b *Bot) acceptEvent(ctx context.Context, body []byte) (answer, error) {
 		b.log.WarnContext(ctx, "delivery for another app dropped: check SLACK_APP_ID", "got", clip(e.AppID))
 		return answer{}, nil
 	}
-	event := e.event(b.cfg.AppID)
-	event.Body = body
-	fresh, err := b.inbox.Add(ctx, event)
-	if err != nil {
+	from := e.origin(b.cfg.AppID)
+	event := Event{ID: e.EventID, Kind: kindEvents, Type: e.inner.Type, Key: from.key, Received: b.now(), Body: body}
+	if b.ordered[event.Type] {
+		event.Lane = lane(event.Key, from.teamID, text(e.inner.Channel))
+	}
+	if _, err := b.keep(ctx, event, &e); err != nil {
 		// Not durable, so not acknowledged: Slack sends it again.
-		b.log.ErrorContext(ctx, "event not accepted", "event", event.ID, "cause", err)
 		return answer{}, err
 	}
-	if !fresh {
-		b.log.DebugContext(ctx, "event known", "event", event.ID)
-	}
 	return answer{}, nil
+}
+
+// lane names a conversation. Without a channel everything of a workspace is one.
+func lane(k install.Key, team, channel string) string { return k.String() + "/" + team + "/" + channel }
+
+// keep puts e into the inbox, and to its handler at once when there is a place for it. With an error it may be kept or not.
+func (b *Bot) keep(ctx context.Context, e Event, env *envelope) (fresh bool, err error) {
+	take := e.Lane == "" && b.desk.take(e.Key)
+	fresh, err = b.inbox.Add(ctx, &e, take)
+	if take && fresh && err == nil {
+		b.start(e, env)
+	} else if take {
+		b.desk.leave(e.Key)
+	}
+	switch {
+	case err != nil:
+		b.log.ErrorContext(ctx, "event not accepted", "event", e.ID, "cause", err)
+		b.metrics.accepted.WithLabelValues(e.Kind, "refused").Inc()
+	case !fresh:
+		b.log.DebugContext(ctx, "event known", "event", e.ID)
+		b.metrics.accepted.WithLabelValues(e.Kind, "duplicate").Inc()
+	default:
+		b.metrics.accepted.WithLabelValues(e.Kind, "accepted").Inc()
+	}
+	return fresh, err
 }

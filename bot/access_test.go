@@ -95,7 +95,7 @@ func TestAccessThatCannotBeRenewedNow(t *testing.T) {
 		t.Errorf("%q, knew: %v", r.reply.Text, knew)
 	}
 	body := []byte(`{"type":"event_callback","event_id":"Ev1","event":{"type":"app_mention","user":"U1","text":"hi"}}`)
-	if err := b.handle(ctx, Event{ID: "Ev1", Type: "app_mention", Key: key, Body: body}); !errors.Is(err, install.ErrRenewing) || ran {
+	if err := b.handle(ctx, &Event{ID: "Ev1", Kind: kindEvents, Type: "app_mention", Key: key, Body: body}, nil); !errors.Is(err, install.ErrRenewing) || ran {
 		t.Errorf("an event must come again: %v, ran: %v", err, ran)
 	}
 	if r := b.failed(ctx, &Turn{Ref: "7F3K2QX", Log: b.log}, needs, fmt.Errorf("act: %w", install.ErrRenewing)); !strings.Contains(r.Text, "couldn't renew its access") {

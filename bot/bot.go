@@ -15,6 +15,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"switchboard/install"
 )
 
@@ -31,12 +33,6 @@ const (
 	ackSettles = 250 * time.Millisecond
 	// Work after the ack: a response_url lives 30 minutes, but nobody waits that long for a status.
 	afterBudget = 30 * time.Second
-	// How long an event's handler may take.
-	eventBudget     = time.Minute
-	eventOpenBudget = 10 * time.Second
-	stopBudget      = time.Minute
-	workers         = 16
-	maxAttempts     = 4
 )
 
 // Config is what a Bot needs. It is not changed after New.
@@ -48,6 +44,8 @@ type Config struct {
 	AppToken       install.Secret     // set: Socket Mode
 	Sockets        int                // connections of Socket Mode. 0: 2
 	Inbox          Inbox              // nil: NewMemoryInbox
+	Lease          time.Duration      // how long the inbox lends an event; 0: 30 s
+	Metrics        prometheus.Registerer
 	Log            *slog.Logger
 	Now            func() time.Time
 }
@@ -62,7 +60,10 @@ type Bot struct {
 	byName   map[string]Handler // kind and name
 	messages []Handler          // in order; the first that matches runs
 	hooks    *http.Client       // posts to response_urls: never follows a redirect
-	tasks    sync.WaitGroup     // work after an ack
+	tasks    sync.WaitGroup     // handlers of events, and work after an ack
+	desk     *desk
+	metrics  *metrics
+	ordered  map[string]bool // types of events that a handler wants in their order
 
 	mu   sync.Mutex
 	seen map[string]time.Time // connection id → when its last event was written down
@@ -71,7 +72,7 @@ type Bot struct {
 // New checks the handlers and returns a Bot. It starts nothing.
 func New(cfg Config) (*Bot, error) {
 	b := &Bot{cfg: cfg, install: cfg.Install, inbox: cfg.Inbox, log: cfg.Log, now: cfg.Now,
-		byName: map[string]Handler{}, seen: map[string]time.Time{}}
+		byName: map[string]Handler{}, desk: newDesk(), ordered: map[string]bool{}, seen: map[string]time.Time{}}
 	if b.install == nil {
 		return nil, errors.New("no installer")
 	}
@@ -87,6 +88,10 @@ func New(cfg Config) (*Bot, error) {
 	if b.inbox == nil {
 		b.inbox = NewMemoryInbox()
 	}
+	if b.cfg.Lease <= 0 {
+		b.cfg.Lease = DefaultLease
+	}
+	b.metrics = newMetrics(b, cfg.Metrics)
 	var problems []error
 	for _, h := range cfg.Handlers {
 		if err := h.check(); err != nil {
@@ -100,6 +105,12 @@ func New(cfg Config) (*Bot, error) {
 		if h.Kind == KindMessage {
 			b.messages = append(b.messages, h)
 		}
+		switch {
+		case h.inOrder && h.Kind == KindMessage:
+			b.ordered["message"] = true
+		case h.inOrder:
+			b.ordered[h.Name] = true
+		}
 	}
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
@@ -110,39 +121,6 @@ func New(cfg Config) (*Bot, error) {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return b, nil
-}
-
-// ErrGaveUp says that Run ended while a handler was still running.
-var ErrGaveUp = errors.New("handlers still run; what they were doing is given up")
-
-// Run works the inbox until ctx ends, then finishes what was accepted before, and returns: ErrGaveUp if that takes longer
-// than a minute.
-func (b *Bot) Run(ctx context.Context) error {
-	var working sync.WaitGroup
-	for range workers {
-		working.Go(func() {
-			for {
-				e, err := b.inbox.Next(ctx)
-				if err != nil {
-					return // ctx ended and nothing accepted is left
-				}
-				b.work(e)
-			}
-		})
-	}
-	finished := make(chan struct{})
-	go func() {
-		defer close(finished)
-		working.Wait()
-		b.tasks.Wait()
-	}()
-	<-ctx.Done()
-	select {
-	case <-finished:
-		return nil
-	case <-time.After(stopBudget):
-		return ErrGaveUp
-	}
 }
 
 // Handler is the door for everything Slack sends over HTTP: events, commands, interactions.

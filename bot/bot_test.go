@@ -82,8 +82,7 @@ func TestManifestRules(t *testing.T) {
 }
 
 func TestMemoryInbox(t *testing.T) {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	ctx := context.Background()
 	m := NewMemoryInbox()
 	const n, copies = 200, 8
 	var fresh sync.Map
@@ -91,7 +90,7 @@ func TestMemoryInbox(t *testing.T) {
 	for i := range n * copies {
 		adding.Go(func() {
 			id := fmt.Sprint("Ev", i%n)
-			if ok, err := m.Add(ctx, Event{ID: id}); err != nil {
+			if ok, err := m.Add(ctx, &Event{ID: id}, false); err != nil {
 				t.Error(err)
 			} else if ok {
 				if _, twice := fresh.LoadOrStore(id, true); twice {
@@ -101,40 +100,44 @@ func TestMemoryInbox(t *testing.T) {
 		})
 	}
 	adding.Wait()
-	for range n {
-		e, err := m.Next(ctx)
-		if err != nil || e.Attempt != 1 {
-			t.Fatalf("next: %+v %v", e, err)
+	claim := func(n int) []Event {
+		t.Helper()
+		events, err := m.Claim(ctx, n, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return events
+	}
+	all := claim(2 * n)
+	if len(all) != n || all[0].Attempt != 1 || len(claim(1)) != 0 {
+		t.Fatalf("%d claimed", len(all))
+	}
+	for _, e := range all[1:] {
+		if err := m.Done(ctx, e); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if err := m.Retry(ctx, Event{ID: "Ev1", Attempt: 1}, time.Now()); err != nil {
+	if err := errors.Join(m.Retry(ctx, all[0], time.Now(), true, "")); err != nil {
 		t.Fatal(err)
 	}
-	if e, err := m.Next(ctx); err != nil || e.Attempt != 2 {
-		t.Errorf("after a retry: %+v %v", e, err)
+	if again := claim(n); len(again) != 1 || again[0].Attempt != 2 || again[0].Failures != 1 {
+		t.Errorf("after a retry: %+v", again)
+	} else if err := errors.Join(m.Done(ctx, again[0]), m.Done(ctx, again[0])); !errors.Is(err, ErrLost) {
+		t.Errorf("done twice: %v", err)
 	}
 	for i := range memoryQueue {
-		if _, err := m.Add(ctx, Event{ID: fmt.Sprint("Full", i)}); err != nil {
+		if _, err := m.Add(ctx, &Event{ID: fmt.Sprint("Full", i)}, false); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := m.Add(ctx, Event{ID: "one more"}); !errors.Is(err, ErrInboxFull) {
+	if _, err := m.Add(ctx, &Event{ID: "one more"}, false); !errors.Is(err, ErrInboxFull) {
 		t.Errorf("a full inbox says %v", err)
 	}
-	cancel()
-	for range memoryQueue { // what was accepted is worked off even after the stop
-		if _, err := m.Next(ctx); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if ok, err := m.Add(ctx, Event{ID: "one more"}); err != nil || !ok {
-		t.Errorf("an event that was refused must be accepted later: %v %v", ok, err)
-	}
-	if _, err := m.Next(ctx); err != nil {
+	if err := m.Done(ctx, claim(1)[0]); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.Next(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("an empty inbox after the stop: %v", err)
+	if ok, err := m.Add(ctx, &Event{ID: "one more"}, false); err != nil || !ok {
+		t.Errorf("an event that was refused must be accepted later: %v %v", ok, err)
 	}
 }
 
@@ -184,7 +187,7 @@ func TestResponseURLHosts(t *testing.T) {
 	}
 }
 
-// A handler that never ends holds a stop up for a minute, not for ever.
+// A handler that never ends holds a stop up for a while, not for ever.
 func TestStopIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		started, release := make(chan struct{}), make(chan struct{})
@@ -205,13 +208,13 @@ func TestStopIsBounded(t *testing.T) {
 		ended := make(chan error)
 		go func() { ended <- b.Run(ctx) }()
 		body := []byte(`{"type":"event_callback","event_id":"Ev1","event":{"type":"app_uninstalled"}}`)
-		if _, err := b.inbox.Add(ctx, Event{ID: "Ev1", Type: "app_uninstalled", Body: body}); err != nil {
+		if _, err := b.inbox.Add(ctx, &Event{ID: "Ev1", Kind: kindEvents, Type: "app_uninstalled", Body: body}, false); err != nil {
 			t.Fatal(err)
 		}
 		<-started
 		cancel()
 		before := time.Now()
-		if err := <-ended; !errors.Is(err, ErrGaveUp) || time.Since(before) != stopBudget {
+		if err := <-ended; !errors.Is(err, ErrGaveUp) || time.Since(before) != stopBudget+putBackAfter {
 			t.Errorf("after %v: %v", time.Since(before), err)
 		}
 		close(release)

@@ -54,7 +54,11 @@ func stage(t *testing.T, handlers ...bot.Handler) (sim *slacksim.Sim, finish fun
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := bot.New(bot.Config{Install: in, Handlers: handlers, SigningSecrets: []install.Secret{"signing-secret"}})
+	inbox, err := db.Inbox(ctx, storage.InboxConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := bot.New(bot.Config{Install: in, Handlers: handlers, Inbox: inbox, SigningSecrets: []install.Secret{"signing-secret"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,6 +93,15 @@ func stage(t *testing.T, handlers ...bot.Handler) (sim *slacksim.Sim, finish fun
 		if err := sim.Settle(settle); err != nil {
 			t.Error(err)
 		}
+		empty := func() bool {
+			count, err := inbox.Count(settle)
+			if err != nil {
+				t.Error(err)
+			}
+			return err != nil || count.Ready+count.Held == 0
+		}
+		for tick := time.NewTicker(5 * time.Millisecond); !empty(); <-tick.C {
+		}
 		cancel()
 		if err := <-ended; err != nil {
 			t.Error(err)
@@ -99,6 +112,7 @@ func stage(t *testing.T, handlers ...bot.Handler) (sim *slacksim.Sim, finish fun
 		finish()
 		door.Close()
 		in.HTTPClient().CloseIdleConnections()
+		inbox.Close()
 		if err := errors.Join(db.Close(), sim.Close(settle)); err != nil {
 			t.Error(err)
 		}

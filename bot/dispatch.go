@@ -51,7 +51,7 @@ func (b *Bot) turn(ctx context.Context, key install.Key, ref string, patience ti
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	c, err := b.install.Open(ctx, key)
-	t := &Turn{Key: key, Install: b.install, Ref: ref, openErr: err}
+	t := &Turn{Key: key, Install: b.install, Ref: ref, openErr: err, hooks: b.respond}
 	if err == nil {
 		t.Connection = c
 		t.Slack = b.install.Client(c)
@@ -95,9 +95,9 @@ func (b *Bot) acceptCommand(ctx context.Context, form url.Values) (answer, error
 		b.log.InfoContext(ctx, "unknown command", "command", clip(command.Command))
 		return answerOf(Reply{Text: "This app doesn't know that command. Nothing was done."}), nil
 	}
-	fill := func(t *Turn) {
-		t.TeamID, t.UserID, t.UserTeam = command.TeamID, command.UserID, command.TeamID
-		t.ChannelID, t.Text = command.ChannelID, command.Text
+	fill := fillCommand(command)
+	if h.slow {
+		return b.postpone(ctx, h, key, kindCommands, slowWork{Form: form.Encode(), Trigger: command.TriggerID}, fill, &command), nil
 	}
 	r := b.immediate(ctx, h, key, fill, &command)
 	a := answerOf(r.reply)
@@ -112,6 +112,15 @@ func (b *Bot) acceptCommand(ctx context.Context, form url.Values) (answer, error
 		})
 	}
 	return a, nil
+}
+
+// fillCommand tells a Turn where a command was typed and by whom.
+func fillCommand(c slack.SlashCommand) func(*Turn) {
+	return func(t *Turn) {
+		t.TeamID, t.UserID, t.UserTeam = c.TeamID, c.UserID, c.TeamID
+		t.ChannelID, t.Text = c.ChannelID, c.Text
+		t.address = install.Secret(c.ResponseURL)
+	}
 }
 
 func commandOf(form url.Values) slack.SlashCommand {
@@ -158,11 +167,15 @@ func (b *Bot) acceptInteraction(ctx context.Context, payload []byte) (answer, er
 		return answer{}, nil
 	}
 	key, team := i.key(b.cfg.AppID)
-	fill := func(t *Turn) {
-		t.TeamID, t.UserID, t.UserTeam = team, i.User.ID, i.User.TeamID
-		if i.Channel != nil {
-			t.ChannelID = i.Channel.ID
+	fill := i.fill(team)
+	if h.slow {
+		a := b.postpone(ctx, h, key, kindInteractive, slowWork{Payload: payload, Trigger: callback.TriggerID}, fill, &callback)
+		if len(a.body) > 0 { // Slack shows nothing of the body of an acknowledgement
+			var m message
+			_ = json.Unmarshal(a.body, &m)
+			return answer{after: b.after(result{reply: Reply{Text: m.Text}}, install.Secret(i.ResponseURL), false)}, nil
 		}
+		return a, nil
 	}
 	r := b.immediate(ctx, h, key, fill, &callback)
 	if i.ResponseURL == "" {
@@ -330,66 +343,37 @@ func failure(err error, args ...any) []any {
 	return args
 }
 
-// backoff is the pause before the next attempt: 1, 4, 16, then 60 s.
-func backoff(attempt int) time.Duration {
-	if attempt > 3 {
-		return time.Minute
+// handle finds the handler of e and runs it. nil: nothing more to do. env is e's decoded body, when the caller has it.
+func (b *Bot) handle(ctx context.Context, e *Event, env *envelope) error {
+	if e.Kind != kindEvents {
+		return b.handleSlow(ctx, e)
 	}
-	return time.Duration(1<<(2*(attempt-1))) * time.Second
-}
-
-// lifecycle events say that the app left. Nothing else will say it again, so they are tried until they are handled.
-func lifecycle(kind string) bool { return kind == "app_uninstalled" || kind == "tokens_revoked" }
-
-// work brings one event to its handler and tells the inbox how it went.
-func (b *Bot) work(e Event) {
-	ctx, cancel := context.WithTimeout(context.Background(), eventBudget)
-	defer cancel()
-	err := b.handle(ctx, e)
-	var user *UserError
-	var decode *decodeError
-	var limited *slack.RateLimitedError
-	switch {
-	case err == nil:
-		err = b.inbox.Done(ctx, e)
-	case errors.As(err, &user), errors.As(err, &decode):
-		err = b.inbox.Bury(ctx, e, err)
-	case e.Attempt >= maxAttempts && !lifecycle(e.Type):
-		b.log.ErrorContext(ctx, "event given up", "event", e.ID, "type", e.Type, "attempts", e.Attempt)
-		err = b.inbox.Bury(ctx, e, err)
-	case errors.As(err, &limited):
-		err = b.inbox.Retry(ctx, e, b.now().Add(limited.RetryAfter))
-	default:
-		err = b.inbox.Retry(ctx, e, b.now().Add(backoff(e.Attempt)))
+	if env == nil {
+		decoded, err := decodeEnvelope(e.Body)
+		if err != nil {
+			return &decodeError{err}
+		}
+		env = &decoded
 	}
-	if err != nil {
-		b.log.ErrorContext(ctx, "inbox", "event", e.ID, "cause", err)
-	}
-}
-
-// handle finds the handler and runs it. nil: nothing more to do.
-func (b *Bot) handle(ctx context.Context, e Event) error {
-	env, err := decodeEnvelope(e.Body)
-	if err != nil {
-		return &decodeError{err}
-	}
+	from := env.origin(b.cfg.AppID)
 	in := env.inner
 	ref := install.NewRef()
 	t := &Turn{Key: e.Key, Install: b.install, Ref: ref, Log: b.log.With("ref", ref, "key", e.Key.String())}
 	if !lifecycle(e.Type) { // there the token is dead already
+		var err error
 		if t, err = b.turn(ctx, e.Key, ref, eventOpenBudget); err != nil && !errors.Is(err, install.ErrNotConnected) {
 			return err // our records are silent, or its access is being renewed: tried again
 		}
 	}
 	connected := t.Slack != nil
-	botUser := orElse(t.Connection.BotUserID, e.BotUserID)
+	botUser := orElse(t.Connection.BotUserID, from.botUserID)
 	if connected {
-		b.sawTraffic(t.Connection, e.At)
+		b.sawTraffic(t.Connection, from.at)
 	}
 	if own(e.Type, in, botUser, t.Connection.BotID) {
 		return nil
 	}
-	h, match, ok := b.route(e, in, botUser)
+	h, match, ok := b.route(e.Type, in, botUser)
 	if !ok {
 		return nil
 	}
@@ -401,11 +385,11 @@ func (b *Bot) handle(ctx context.Context, e Event) error {
 		t.Log.InfoContext(ctx, "event dropped: not allowed", "type", e.Type, "missing_scopes", missing)
 		return nil
 	}
-	t.Log = t.Log.With("event", e.ID)
-	t.TeamID, t.UserID, t.ChannelID, t.ThreadTS = e.TeamID, text(in.User), text(in.Channel), in.ThreadTS
+	t.TeamID, t.UserID, t.ChannelID, t.ThreadTS = from.teamID, text(in.User), text(in.Channel), in.ThreadTS
 	t.UserTeam = orElse(in.UserTeam, text(in.Team))
-	t.Text, t.Match, t.Shared, t.Attempt, t.EventID, t.At = in.Text, match, env.Shared, e.Attempt, e.ID, e.At
-	r, err := call(ctx, h, t, env.Event)
+	t.Text, t.Match, t.Shared, t.At = in.Text, match, env.Shared, from.at
+	b.attempt(t, e)
+	r, err := b.within(ctx, h, t, env.Event)
 	if err == nil {
 		err = t.say(ctx, r)
 	}
@@ -417,6 +401,24 @@ func (b *Bot) handle(ctx context.Context, e Event) error {
 		b.logFailure(ctx, t, h, err)
 	}
 	return err
+}
+
+// attempt tells a Turn which attempt at what it is.
+func (b *Bot) attempt(t *Turn, e *Event) {
+	t.EventID, t.Attempt = e.ID, e.Attempt
+	t.said = &said{inbox: b.inbox, event: e}
+	t.Log = t.Log.With("event", e.ID)
+}
+
+// within runs h for as long as it may take.
+func (b *Bot) within(ctx context.Context, h Handler, t *Turn, payload any) (Reply, error) {
+	limit := h.limit
+	if limit == 0 {
+		limit = eventBudget
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, errTooLong)
+	defer cancel()
+	return call(ctx, h, t, payload)
 }
 
 // own reports whether an event is the echo of a bot, ours or another: answering those makes loops. Our own joining and
@@ -445,10 +447,10 @@ var humanSubtypes = map[string]bool{"": true, "file_share": true, "me_message": 
 // route picks the handler for an event. One message that arrives both as message and as app_mention goes to one of them:
 // to the mention's handler in a channel, to the message's in a direct message. That depends on nothing but the event, so
 // replicas that see one each agree.
-func (b *Bot) route(e Event, in inner, botUser string) (h Handler, match []string, ok bool) {
+func (b *Bot) route(kind string, in inner, botUser string) (h Handler, match []string, ok bool) {
 	mention, mentionable := b.byName[string(KindEvent)+" app_mention"]
 	direct := in.ChannelType == "im" || in.ChannelType == "" && strings.HasPrefix(text(in.Channel), "D")
-	switch e.Type {
+	switch kind {
 	case "message":
 		if !humanSubtypes[in.Subtype] || in.Hidden || text(in.User) == "" {
 			return Handler{}, nil, false
@@ -456,12 +458,12 @@ func (b *Bot) route(e Event, in inner, botUser string) (h Handler, match []strin
 		if !direct && mentionable && mentions(in.Text, botUser) {
 			return Handler{}, nil, false
 		}
-		kind := in.ChannelType
+		where := in.ChannelType
 		if direct {
-			kind = "im"
+			where = "im"
 		}
 		for _, h := range b.messages {
-			if !h.listens(kind) {
+			if !h.listens(where) {
 				continue
 			}
 			if match := h.pattern.FindStringSubmatch(in.Text); match != nil {
@@ -475,7 +477,7 @@ func (b *Bot) route(e Event, in inner, botUser string) (h Handler, match []strin
 		}
 		return mention, nil, mentionable
 	}
-	h, ok = b.byName[string(KindEvent)+" "+e.Type]
+	h, ok = b.byName[string(KindEvent)+" "+kind]
 	return h, nil, ok
 }
 

@@ -72,43 +72,48 @@ func decodeEnvelope(body []byte) (envelope, error) {
 	return e, nil
 }
 
-// event turns an envelope into what the inbox keeps. appID serves when the delivery names none.
-func (e envelope) event(appID string) Event {
+// origin is where an event comes from.
+type origin struct {
+	key       install.Key // whose connection it is for
+	teamID    string      // the workspace it happened in; with an organisation's connection this is not in the key
+	botUserID string      // our own user there, when Slack said so
+	at        time.Time   // event_time, whole seconds
+}
+
+// origin finds whose event it is. appID serves when the delivery names none.
+func (e envelope) origin(appID string) origin {
 	if e.AppID != "" {
 		appID = e.AppID
 	}
-	ev := Event{
-		ID: e.EventID, Type: e.inner.Type, At: time.Unix(e.EventTime, 0),
-		Key: install.Key{AppID: appID}, TeamID: e.TeamID,
-	}
+	o := origin{key: install.Key{AppID: appID}, teamID: e.TeamID, at: time.Unix(e.EventTime, 0)}
 	// The delivery is for the first (and only) authorization. The outer ids can be another company's: in a channel shared
 	// through Slack Connect they are the author's.
 	switch {
 	case len(e.Authorizations) > 0:
 		a := e.Authorizations[0]
-		ev.Key.EnterpriseID = a.EnterpriseID
+		o.key.EnterpriseID = a.EnterpriseID
 		if a.TeamID != "" {
-			ev.TeamID = a.TeamID
+			o.teamID = a.TeamID
 		}
 		if !a.Org {
-			ev.Key.TeamID = ev.TeamID
+			o.key.TeamID = o.teamID
 		}
 		if a.Bot {
-			ev.BotUserID = a.UserID
+			o.botUserID = a.UserID
 		}
 	default:
-		ev.Key.EnterpriseID = e.EnterpriseID
+		o.key.EnterpriseID = e.EnterpriseID
 		if !e.Org {
-			ev.Key.TeamID = e.TeamID
+			o.key.TeamID = e.TeamID
 		}
 		if e.TeamID == "" && e.ContextTeam != "" && !e.Org {
-			ev.Key.TeamID, ev.TeamID = e.ContextTeam, e.ContextTeam
+			o.key.TeamID, o.teamID = e.ContextTeam, e.ContextTeam
 		}
 		if e.EnterpriseID == "" {
-			ev.Key.EnterpriseID = e.ContextOrg
+			o.key.EnterpriseID = e.ContextOrg
 		}
 	}
-	return ev
+	return o
 }
 
 // text returns v if it is a string.
@@ -154,6 +159,17 @@ type interaction struct {
 type ids struct {
 	ID           string `json:"id"`
 	EnterpriseID string `json:"enterprise_id"`
+}
+
+// fill tells a Turn where something was pressed and by whom.
+func (i interaction) fill(team string) func(*Turn) {
+	return func(t *Turn) {
+		t.TeamID, t.UserID, t.UserTeam = team, i.User.ID, i.User.TeamID
+		if i.Channel != nil {
+			t.ChannelID = i.Channel.ID
+		}
+		t.address = install.Secret(i.ResponseURL)
+	}
 }
 
 // key finds the workspace whose connection an interaction is for, and the workspace of the person who acts, who may be

@@ -25,7 +25,7 @@ func TestEventKey(t *testing.T) {
 			t.Errorf("%s: %v", test.name, err)
 			continue
 		}
-		if got := e.event("").Key.String(); got != test.want {
+		if got := e.origin("").key.String(); got != test.want {
 			t.Errorf("%s: key %s, want %s", test.name, got, test.want)
 		}
 	}
@@ -92,10 +92,10 @@ func TestOneMessageOneHandler(t *testing.T) {
 		{"a hidden message", inner{User: "U1", Channel: "C1", ChannelType: "channel", Hidden: true}, false, true},
 		{"where nobody listens", inner{User: "U1", Channel: "G1", ChannelType: "group", Text: "hi"}, false, true},
 	} {
-		if _, _, ok := b.route(Event{Type: "message"}, test.in, "UBOT"); ok != test.asMessage {
+		if _, _, ok := b.route("message", test.in, "UBOT"); ok != test.asMessage {
 			t.Errorf("%s: handled as message: %v", test.name, ok)
 		}
-		if _, _, ok := b.route(Event{Type: "app_mention"}, test.in, "UBOT"); ok != test.asMention {
+		if _, _, ok := b.route("app_mention", test.in, "UBOT"); ok != test.asMention {
 			t.Errorf("%s: handled as mention: %v", test.name, ok)
 		}
 	}
@@ -113,10 +113,10 @@ func FuzzEnvelope(f *testing.F) {
 		if err != nil || e.Type != "event_callback" {
 			return
 		}
-		ev := e.event("A1")
-		if ev.ID == "" || ev.Type == "" || ev.Key.AppID == "" {
-			t.Errorf("%q became %+v", body, ev)
+		from := e.origin("A1")
+		if e.EventID == "" || e.inner.Type == "" || from.key.AppID == "" {
+			t.Errorf("%q became %+v", body, from)
 		}
-		own(ev.Type, e.inner, "UBOT", "B1")
+		own(e.inner.Type, e.inner, "UBOT", "B1")
 	})
 }

@@ -42,6 +42,10 @@ type Handler struct {
 	UserScopes []string // permissions it needs of a person to act for them: see ActsFor
 
 	always  bool
+	slow    bool
+	inOrder bool
+	limit   time.Duration
+	opens   func(t *Turn) slack.ModalViewRequest
 	pattern *regexp.Regexp
 	run     func(ctx context.Context, t *Turn, payload any) (Reply, error)
 }
@@ -64,11 +68,15 @@ type Turn struct {
 	Match     []string  // of an OnMessage pattern
 	Shared    bool      // the channel is shared with another company
 	Ref       string    // reference for people to quote; it is in the log
-	Attempt   int       // events: 1 for the first try
+	Attempt   int       // events and slow work: how often it was begun, this time included
 	At        time.Time // events: when it happened, by Slack's clock, whole seconds
-	EventID   string    // events: the same in every attempt, to tell them apart from new ones
+	EventID   string    // events and slow work: the same in every attempt, for what a handler must do once
+	ViewID    string    // slow work: the modal that Opens opened, to be updated
 
 	openErr error
+	address install.Secret // the response_url
+	hooks   func(ctx context.Context, address install.Secret, m message) error
+	said    *said // what was posted in earlier attempts; nil: there were none and will be none
 }
 
 // Health says from our records how the connection is, without another look-up.
@@ -106,8 +114,11 @@ type UserError struct{ Text string }
 func (e *UserError) Error() string { return e.Text }
 
 // OnEvent registers run for an Events API type, decoded into E (usually a type of slack-go's slackevents). It is run after
-// the acknowledgement and may run more than once for one event: see Turn.Attempt. An error is retried with growing pauses,
-// 4 times in all (app_uninstalled and tokens_revoked until they succeed); a UserError is not.
+// the acknowledgement, and at least once: a process can die between its last step and our record of it, so it may run again
+// for one event, after a pause or in another process (Turn.Attempt). Turn.Say posts once all the same, as far as that can be
+// known; what else must happen once can be guarded by Turn.EventID. An error is retried with growing pauses, 8 times in an
+// hour and a half, and is then a dead letter (app_uninstalled and tokens_revoked until they succeed); a UserError is not
+// retried, and a *slack.RateLimitedError does not count.
 func OnEvent[E any](name string, run func(ctx context.Context, t *Turn, e *E) error, scopes ...string) Handler {
 	return Handler{Kind: KindEvent, Name: name, Scopes: scopes, run: func(ctx context.Context, t *Turn, payload any) (Reply, error) {
 		e := new(E)
@@ -160,6 +171,23 @@ func (h Handler) ActsFor(scopes ...string) Handler {
 	return h
 }
 
+// Slow makes a command or action acknowledge at once and work from the inbox, with the promises of OnEvent: it survives the
+// process and may run again. The person sees nothing until it answers: by what it returns, or before that by Turn.Respond. Both
+// go to the response_url, which Slack takes for 30 minutes and 5 times.
+func (h Handler) Slow() Handler { h.slow = true; return h }
+
+// Opens makes a slow command or action open a modal first, while its trigger lives (3 s): view says which. The handler finds it
+// in Turn.ViewID. It is opened once, also when the handler runs again.
+func (h Handler) Opens(view func(t *Turn) slack.ModalViewRequest) Handler { h.opens = view; return h }
+
+// Within sets how long an event's or slow handler may take; its context ends then. Without it that is a minute.
+func (h Handler) Within(limit time.Duration) Handler { h.limit = limit; return h }
+
+// InOrder has the events of one conversation (the slow commands of one channel) worked one after the other, in the order in
+// which they arrived, also across processes; one that failed holds up the others until it is a dead letter. For messages it
+// holds for all OnMessage handlers as soon as one asks for it.
+func (h Handler) InOrder() Handler { h.inOrder = true; return h }
+
 // Describe sets what Slack shows of a command.
 func (h Handler) Describe(about, usage string) Handler { h.About, h.Usage = about, usage; return h }
 
@@ -175,6 +203,12 @@ var commandName = regexp.MustCompile(`^/[a-z0-9_-]{1,31}$`)
 
 // check finds what would only fail later, in Slack.
 func (h Handler) check() error {
+	if (h.slow || h.opens != nil) && h.Kind != KindCommand && h.Kind != KindAction {
+		return fmt.Errorf("%s %q: only commands and actions can be slow; events always are", h.Kind, h.Name)
+	}
+	if h.opens != nil && !h.slow {
+		return fmt.Errorf("%s %q: Opens is for slow handlers; others open their modal themselves", h.Kind, h.Name)
+	}
 	switch h.Kind {
 	case KindCommand:
 		if !commandName.MatchString(h.Name) {

@@ -3,120 +3,234 @@ package bot
 // Between Slack's delivery and the handler stands the inbox: what it has accepted will be worked, and is accepted once.
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
 	"switchboard/install"
 )
 
-// Event is one delivery that was accepted.
+// Event is one delivery that was accepted: an event, or a command or interaction whose handler is slow.
 type Event struct {
-	ID        string      // Slack's event_id; the inbox accepts each once
-	Type      string      // of the inner event: app_mention, message, …
-	Key       install.Key // whose connection it is for
-	TeamID    string      // the workspace it happened in; with an organisation's connection this is not in Key
-	BotUserID string      // our own user there, when Slack said so
-	At        time.Time   // event_time, whole seconds
-	Body      []byte      // the envelope as it came
-	Attempt   int         // 1 for the first
+	ID       string      // Slack's event_id, or a name of our own for slow work; the inbox accepts each once for an app
+	Kind     string      // events_api, slash_commands or interactive
+	Type     string      // of the inner event: app_mention, message, …; of slow work the handler's name
+	Key      install.Key // whose connection it is for
+	Lane     string      // events of one lane are worked one after the other, in the order of their arrival; "": whenever
+	Received time.Time
+	Body     []byte // what came
+
+	Row      int64    // the inbox's own name for it
+	Attempt  int      // how often it was handed out, this time included
+	Failures int      // how many of the earlier attempts count against the limit
+	Said     []string // what earlier attempts posted, see Turn.Say
 }
 
-// ErrInboxFull says that the inbox cannot take more now; Slack will send the event again.
-var ErrInboxFull = errors.New("inbox is full")
+var (
+	// ErrInboxFull says that the inbox cannot take more now; Slack will send the event again.
+	ErrInboxFull = errors.New("inbox is full")
+	// ErrLost says that an event is somebody else's by now: its lease ran out.
+	ErrLost = errors.New("the event was handed to somebody else")
+)
 
-// Inbox keeps accepted events until they are worked. It may be used from any number of goroutines.
+// DedupeFor is how long an inbox knows what it has accepted. Slack's hourly retries go on for 24 hours.
+// https://docs.slack.dev/apis/events-api
+const DedupeFor = 26 * time.Hour
+
+// DefaultLease is how long the events of a process that died lie before another one takes them.
+const DefaultLease = 30 * time.Second
+
+// Inbox keeps accepted events until they are worked. It may be used from any number of goroutines and, where it is kept in a
+// database, processes. Whoever is handed an event holds it for a lease; after that it goes to somebody else, and ErrLost is
+// what the first one gets for every word about it.
 type Inbox interface {
-	// Add accepts e, unless it was accepted before (fresh is false then). Once it returned without an error the event may
-	// be acknowledged. It blocks until the event is kept or ctx ended.
-	Add(ctx context.Context, e Event) (fresh bool, err error)
-	// Next waits for an event that is due and hands it to this caller alone. After ctx ended it still hands out what was
-	// accepted and is due, then returns ctx's error.
-	Next(ctx context.Context) (Event, error)
-	// Done says that e was worked and must not come again.
+	// Add accepts e, unless it was accepted before (fresh is false then). Once it returned without an error the event may be
+	// acknowledged. With take it is handed to the caller in the same moment, with its Row and Attempt. It blocks until the
+	// event is kept or ctx ended; kept all the same then, it is handed out when the lease is over.
+	Add(ctx context.Context, e *Event, take bool) (fresh bool, err error)
+	// Claim hands at most n events to the caller that are ready, and none of the workspaces in busy. Workspaces take turns.
+	Claim(ctx context.Context, n int, busy []install.Key) ([]Event, error)
+	// Ready has something in it when there may be something to claim that was not there before.
+	Ready() <-chan struct{}
+	// Hold makes the leases of these start anew, and returns those that are lost.
+	Hold(ctx context.Context, held []Event) (lost []Event, err error)
+	// Done says that e was worked.
 	Done(ctx context.Context, e Event) error
-	// Retry says that e failed and shall come again at the given time, with Attempt one higher.
-	Retry(ctx context.Context, e Event, at time.Time) error
-	// Bury says that e failed for good.
-	Bury(ctx context.Context, e Event, cause error) error
+	// Retry says that e shall come again at a time; counts is whether this attempt counts against the limit. why is for the
+	// operator.
+	Retry(ctx context.Context, e Event, at time.Time, counts bool, why string) error
+	// Bury says that e failed for good. It is kept for an operator to see, and to replay.
+	Bury(ctx context.Context, e Event, why string) error
+	// Says keeps e.Said.
+	Says(ctx context.Context, e Event) error
+	// Count returns how many events there are in each state, and since when the oldest one that is due waits.
+	Count(ctx context.Context) (InboxCount, error)
+}
+
+// InboxCount is what an inbox holds.
+type InboxCount struct {
+	Ready   int       // due
+	Held    int       // being worked
+	Waiting int       // for another attempt, or for an earlier one of their conversation
+	Dead    int       // failed for good
+	Oldest  time.Time // arrival of the oldest that is due; zero: there is none
 }
 
 const (
-	memoryQueue = 10_000         // events of some 1.5 KB
-	memoryOfIDs = 26 * time.Hour // Slack's hourly retries go on for 24 h
-	maxIDs      = 200_000        // some 20 MB; older ones are forgotten first
+	memoryQueue = 10_000  // events of some 1.5 KB
+	maxIDs      = 200_000 // some 20 MB; older ones are forgotten first
 )
 
-// MemoryInbox keeps events in this process: what is accepted, or waits for another try, is lost when the process is
-// killed. Duplicates are known for 26 hours or 200,000 events.
+// MemoryInbox keeps events in this process: what is accepted and not worked is lost with it. Duplicates are known for DedupeFor,
+// or 200,000 events. There are no leases, as there is nobody else. It is for tests and for measuring.
 type MemoryInbox struct {
-	queue chan Event
 	mu    sync.Mutex
+	ready chan struct{}
+	queue []*memoryEvent
+	dead  int
 	ids   map[string]time.Time
 	order []string // ids, oldest first
+	rows  int64
+}
+
+type memoryEvent struct {
+	Event
+	at   time.Time // not before
+	held bool
 }
 
 // NewMemoryInbox returns an empty inbox.
 func NewMemoryInbox() *MemoryInbox {
-	return &MemoryInbox{queue: make(chan Event, memoryQueue), ids: map[string]time.Time{}}
+	return &MemoryInbox{ready: make(chan struct{}, 1), ids: map[string]time.Time{}}
 }
 
 // Add implements Inbox. It never blocks: a full queue is ErrInboxFull.
-func (m *MemoryInbox) Add(_ context.Context, e Event) (bool, error) {
+func (m *MemoryInbox) Add(_ context.Context, e *Event, take bool) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
-	for len(m.order) > 0 && (len(m.order) > maxIDs || now.Sub(m.ids[m.order[0]]) > memoryOfIDs) {
+	for len(m.order) > 0 && (len(m.order) > maxIDs || now.Sub(m.ids[m.order[0]]) > DedupeFor) {
 		delete(m.ids, m.order[0])
 		m.order = m.order[1:]
 	}
-	if _, known := m.ids[e.ID]; known {
+	id := e.Key.AppID + " " + e.ID
+	if _, known := m.ids[id]; known {
 		return false, nil
 	}
-	e.Attempt = 1
-	select {
-	case m.queue <- e:
-	default:
+	if len(m.queue) >= memoryQueue {
 		return false, ErrInboxFull
 	}
-	m.ids[e.ID] = now
-	m.order = append(m.order, e.ID)
+	m.ids[id] = now
+	m.order = append(m.order, id)
+	m.rows++
+	e.Row = m.rows
+	if take = take && e.Lane == ""; take {
+		e.Attempt = 1
+	}
+	m.queue = append(m.queue, &memoryEvent{Event: *e, held: take})
+	if !take {
+		m.wake()
+	}
 	return true, nil
 }
 
-// Next implements Inbox.
-func (m *MemoryInbox) Next(ctx context.Context) (Event, error) {
+func (m *MemoryInbox) wake() {
 	select {
-	case e := <-m.queue:
-		return e, nil
+	case m.ready <- struct{}{}:
 	default:
-	}
-	select {
-	case e := <-m.queue:
-		return e, nil
-	case <-ctx.Done():
-		return Event{}, ctx.Err()
 	}
 }
 
+// Ready implements Inbox.
+func (m *MemoryInbox) Ready() <-chan struct{} { return m.ready }
+
+// Claim implements Inbox.
+func (m *MemoryInbox) Claim(_ context.Context, n int, busy []install.Key) (claimed []Event, _ error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	lanes := map[string]bool{}
+	for _, e := range m.queue {
+		first := e.Lane == "" || !lanes[e.Lane]
+		lanes[e.Lane] = true
+		if len(claimed) == n || e.held || !first || e.at.After(now) || slices.Contains(busy, e.Key) {
+			continue
+		}
+		e.held = true
+		e.Attempt++
+		claimed = append(claimed, e.Event)
+	}
+	return claimed, nil
+}
+
+// Hold implements Inbox: nobody else is there.
+func (m *MemoryInbox) Hold(context.Context, []Event) ([]Event, error) { return nil, nil }
+
+// change calls fn with the place of a held event in the queue.
+func (m *MemoryInbox) change(e Event, fn func(i int)) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i, found := slices.BinarySearchFunc(m.queue, e.Row, func(q *memoryEvent, row int64) int { return cmp.Compare(q.Row, row) })
+	if !found || !m.queue[i].held || m.queue[i].Attempt != e.Attempt {
+		return ErrLost
+	}
+	lane := e.Lane
+	fn(i)
+	if lane != "" {
+		m.wake() // for the next of its lane
+	}
+	return nil
+}
+
 // Done implements Inbox.
-func (m *MemoryInbox) Done(context.Context, Event) error { return nil }
+func (m *MemoryInbox) Done(_ context.Context, e Event) error {
+	return m.change(e, func(i int) { m.queue = slices.Delete(m.queue, i, i+1) })
+}
 
-// Bury implements Inbox: the memory inbox keeps nothing that failed.
-func (m *MemoryInbox) Bury(context.Context, Event, error) error { return nil }
+// Bury implements Inbox: the memory inbox keeps nothing that failed but its number.
+func (m *MemoryInbox) Bury(_ context.Context, e Event, _ string) error {
+	return m.change(e, func(i int) { m.queue, m.dead = slices.Delete(m.queue, i, i+1), m.dead+1 })
+}
 
-// Retry implements Inbox. Retries that wait when the process stops are lost.
-func (m *MemoryInbox) Retry(_ context.Context, e Event, at time.Time) error {
-	e.Attempt++
-	time.AfterFunc(time.Until(at), func() {
-		select {
-		case m.queue <- e:
-		default:
-			again := e
-			again.Attempt-- // a full queue is no attempt
-			_ = m.Retry(context.Background(), again, time.Now().Add(time.Second))
+// Retry implements Inbox.
+func (m *MemoryInbox) Retry(_ context.Context, e Event, at time.Time, counts bool, _ string) error {
+	err := m.change(e, func(i int) {
+		q := m.queue[i]
+		if q.held, q.at = false, at; counts {
+			q.Failures++
 		}
 	})
-	return nil
+	if err == nil {
+		time.AfterFunc(time.Until(at), m.wake)
+	}
+	return err
+}
+
+// Says implements Inbox.
+func (m *MemoryInbox) Says(_ context.Context, e Event) error {
+	return m.change(e, func(i int) { m.queue[i].Said = slices.Clone(e.Said) })
+}
+
+// Count implements Inbox.
+func (m *MemoryInbox) Count(context.Context) (InboxCount, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	count := InboxCount{Dead: m.dead}
+	now := time.Now()
+	for _, e := range m.queue {
+		switch {
+		case e.held:
+			count.Held++
+		case e.at.After(now):
+			count.Waiting++
+		default:
+			if count.Ready++; count.Oldest.IsZero() {
+				count.Oldest = e.Received
+			}
+		}
+	}
+	return count, nil
 }

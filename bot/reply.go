@@ -97,22 +97,6 @@ func (b *Bot) respond(ctx context.Context, address install.Secret, m message) er
 	return nil
 }
 
-// Say posts r in the conversation that t came from and returns the message's ts. In a thread it stays in the thread.
-func (t *Turn) Say(ctx context.Context, r Reply) (ts string, err error) {
-	if t.Slack == nil {
-		return "", install.ErrNotConnected
-	}
-	options := []slack.MsgOption{slack.MsgOptionText(r.Text, false), slack.MsgOptionDisableLinkUnfurl()}
-	if len(r.Blocks) > 0 {
-		options = append(options, slack.MsgOptionBlocks(r.Blocks...))
-	}
-	if t.ThreadTS != "" {
-		options = append(options, slack.MsgOptionTS(t.ThreadTS))
-	}
-	_, ts, err = t.Slack.PostMessageContext(ctx, t.ChannelID, options...)
-	return ts, err
-}
-
 // say posts r and, when it has a Then, changes the message to what Then returns.
 func (t *Turn) say(ctx context.Context, r Reply) error {
 	if r.empty() {

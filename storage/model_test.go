@@ -27,7 +27,7 @@ func TestSchemaEqualsModels(t *testing.T) {
 				t.Fatal(err)
 			}
 			types := map[schema.DataType]string{schema.String: "text", schema.Int: "int8 integer", schema.Bytes: "bytea blob"}
-			for _, model := range []any{&connectionRow{}, &userTokenRow{}, &changeRow{}, &attemptRow{}} {
+			for _, model := range []any{&connectionRow{}, &userTokenRow{}, &changeRow{}, &attemptRow{}, &inboxRow{}} {
 				parsed, err := schema.Parse(model, new(sync.Map), db.write.NamingStrategy)
 				if err != nil {
 					t.Fatal(err)

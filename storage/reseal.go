@@ -31,7 +31,9 @@ type KeyReport struct {
 	Rows       int      // connections that hold a secret
 	UserTokens int      // people's tokens
 	Journal    int      // entries of the journal
-	// What no key of ours opens: a connection by its id, a person's token as "con_…/U…", an entry of the journal by its name.
+	Events     int      // events in the inbox that are not done
+	// What no key of ours opens: a connection by its id, a person's token as "con_…/U…", an entry of the journal by its name, an
+	// event as "inbox/Ev…".
 	Unreadable []string
 }
 
@@ -79,6 +81,7 @@ const (
 	sealedConnection = iota
 	sealedUserToken
 	sealedEntry
+	sealedEvent
 	sealedKinds
 )
 
@@ -98,9 +101,16 @@ func (db *DB) walkSealed(ctx context.Context, visit func(kind int, name string, 
 	if err != nil {
 		return err
 	}
-	return db.walkJournal(func(name string, content []byte) error {
+	err = db.walkJournal(func(name string, content []byte) error {
 		entry, _, readable := db.unsealEntry(content)
 		return visit(sealedEntry, name, []*[]byte{&entry.Box}, readable)
+	})
+	if err != nil {
+		return err
+	}
+	return db.walkEvents(ctx, func(row *inboxRow) error {
+		_, err := db.keys.Open(row.Payload, eventPlace(row.key(), row.EventID))
+		return visit(sealedEvent, row.name(), []*[]byte{&row.Payload}, err == nil)
 	})
 }
 
@@ -147,13 +157,13 @@ func (db *DB) CheckKeys(ctx context.Context) (KeyReport, error) {
 		}
 		return nil
 	})
-	report.Rows, report.UserTokens, report.Journal = counts[sealedConnection], counts[sealedUserToken], counts[sealedEntry]
+	report.Rows, report.UserTokens, report.Journal, report.Events = counts[sealedConnection], counts[sealedUserToken], counts[sealedEntry], counts[sealedEvent]
 	return report, err
 }
 
 // Reseal seals everything anew that is not sealed with the first key, one row or entry of this machine's journal at a time,
 // while others read and write. Stopped half-way it goes on where it was. What no key opens is counted, and left as it is; with
-// erase it is dropped: connections wait for somebody to reconnect, people's tokens and entries of the journal are gone. It
+// erase it is dropped: connections wait for somebody to reconnect, people's tokens, entries of the journal and events are gone. It
 // returns how much it sealed. ErrNoKey.
 func (db *DB) Reseal(ctx context.Context, erase bool) (resealed, unreadable int, err error) {
 	if db.keys == nil || len(db.keys.keys) == 0 {
@@ -189,6 +199,9 @@ func (db *DB) Reseal(ctx context.Context, erase bool) (resealed, unreadable int,
 		err = db.walkJournal(func(name string, content []byte) error {
 			return count(db.resealEntry(name, content, erase))
 		})
+	}
+	if err == nil {
+		err = db.walkEvents(ctx, func(seen *inboxRow) error { return count(db.resealEvent(ctx, seen, erase)) })
 	}
 	return resealed, unreadable, err
 }

@@ -35,7 +35,9 @@ type appConfig struct {
 	slackURL       string
 	publicURL      string
 	moveToRotation bool
-	keep           time.Duration // of removed connections' facts and history
+	keep           time.Duration // of removed connections' facts and history, and of dead letters
+	lease          time.Duration // of events; 0: the usual
+	memory         bool          // the inbox is kept in memory, for measuring
 	listen, admin  net.Listener  // owned by the app once run is called
 	db             *storage.DB   // closed by run
 	log            *slog.Logger
@@ -46,6 +48,7 @@ type app struct {
 	cfg      appConfig
 	numbers  *prometheus.Registry
 	install  *install.Installer
+	inbox    *storage.Inbox // nil with memory
 	bot      *bot.Bot
 	stopping atomic.Bool
 }
@@ -63,11 +66,30 @@ func newApp(cfg appConfig) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := bot.New(bot.Config{Install: in, Handlers: handlers, SigningSecrets: cfg.signingSecrets, AppID: cfg.appID, Log: cfg.log})
-	if err != nil {
+	a := &app{cfg: cfg, numbers: numbers, install: in}
+	settings := bot.Config{Install: in, Handlers: handlers, SigningSecrets: cfg.signingSecrets, AppID: cfg.appID, Lease: cfg.lease, Metrics: numbers, Log: cfg.log}
+	if !cfg.memory {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		// SQLite belongs to one process: what an earlier one held nobody works any more.
+		a.inbox, err = cfg.db.Inbox(ctx, storage.InboxConfig{App: cfg.appID, Lease: cfg.lease, Keep: cfg.keep, Alone: cfg.db.Dialect() == "sqlite"})
+		if err != nil {
+			return nil, err
+		}
+		settings.Inbox = a.inbox
+	}
+	if a.bot, err = bot.New(settings); err != nil {
+		a.close()
 		return nil, err
 	}
-	return &app{cfg: cfg, numbers: numbers, install: in, bot: b}, nil
+	return a, nil
+}
+
+// close ends what newApp started.
+func (a *app) close() {
+	if a.inbox != nil {
+		a.inbox.Close()
+	}
 }
 
 // public is what people and Slack reach.
@@ -144,7 +166,10 @@ const drainBudget = 30 * time.Second
 // run serves until ctx ends, then stops in this order: no longer ready, requests finished, events and answers finished,
 // renewals finished, database closed. It returns the first error that was not the stop itself.
 func (a *app) run(ctx context.Context) (err error) {
-	defer func() { err = errors.Join(err, a.cfg.db.Close()) }()
+	defer func() {
+		a.close()
+		err = errors.Join(err, a.cfg.db.Close())
+	}()
 
 	// Before anything uses a token: what an earlier process was handed and could not store.
 	replay, cancel := context.WithTimeout(ctx, 10*time.Second)
@@ -192,6 +217,9 @@ func (a *app) run(ctx context.Context) (err error) {
 		return a.bot.Run(work)
 	})
 	group.Go(func() error { return a.install.Run(care) })
+	if a.inbox != nil {
+		group.Go(func() error { return a.inbox.Run(care) })
+	}
 	group.Go(func() error {
 		<-serving.Done()
 		a.stopping.Store(true)

@@ -46,6 +46,7 @@ func BenchmarkCommandRoundTrip(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
+			defer a.close()
 			door := a.public()
 			body := []byte(url.Values{"command": {"/connection"}, "text": {"help"}, "team_id": {"T1"}, "user_id": {"U1"}, "channel_id": {"C1"}, "api_app_id": {"A1"}}.Encode())
 			b.ReportAllocs()

@@ -201,6 +201,17 @@ func (d database) useJournal(db *storage.DB) error {
 	return nil
 }
 
+// lease reads INBOX_LEASE. Below a second replicas would take each other's work; above ten minutes a crash is felt too long.
+func lease(s *source, flag string) time.Duration {
+	given := s.get(flag, "INBOX_LEASE", "30s")
+	d, err := time.ParseDuration(given)
+	if err != nil || d < time.Second || d > 10*time.Minute {
+		s.bad("INBOX_LEASE", fmt.Sprintf("is %q", given), "write a duration from 1s to 10m, for example 30s")
+		return 0
+	}
+	return d
+}
+
 // keepDays reads KEEP_DAYS.
 func keepDays(s *source, flag string) time.Duration {
 	days, err := strconv.Atoi(s.get(flag, "KEEP_DAYS", "90"))

@@ -27,6 +27,7 @@ type keyReport struct {
 	Rows       int       `json:"rows"` // connections
 	UserTokens int       `json:"user_tokens"`
 	Journal    int       `json:"journal"` // entries on this machine
+	Events     int       `json:"events"`  // in the inbox, not done
 	Keys       []keyLine `json:"keys"`
 	Unreadable []string  `json:"unreadable"`
 }
@@ -48,7 +49,7 @@ func (c *keysCheckCmd) Run(env *environment) error {
 		if err != nil {
 			return err
 		}
-		report := keyReport{Rows: found.Rows, UserTokens: found.UserTokens, Journal: found.Journal, Keys: []keyLine{}, Unreadable: append([]string{}, found.Unreadable...)}
+		report := keyReport{Rows: found.Rows, UserTokens: found.UserTokens, Journal: found.Journal, Events: found.Events, Keys: []keyLine{}, Unreadable: append([]string{}, found.Unreadable...)}
 		for _, k := range found.Keys {
 			report.Keys = append(report.Keys, keyLine{ID: k.ID, First: k.First, Known: k.Known, Rows: k.Rows})
 		}

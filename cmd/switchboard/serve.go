@@ -26,6 +26,8 @@ type serveCmd struct {
 	ListenAddr string `name:"listen-addr" placeholder:"HOST:PORT" help:"LISTEN_ADDR: where to listen. Default: 127.0.0.1:3000."`
 	AdminAddr  string `name:"admin-addr" placeholder:"HOST:PORT" help:"ADMIN_ADDR: where /livez, /readyz and /metrics are; never public. Default: 127.0.0.1:3001."`
 	KeepDays   string `name:"keep-days" placeholder:"DAYS" help:"KEEP_DAYS: how long facts and history of a removed connection are kept. Default: 90."`
+	Lease      string `name:"inbox-lease" placeholder:"DURATION" help:"INBOX_LEASE: how long the events of a replica that died lie before another one takes them. Default: 30s."`
+	Inbox      string `name:"inbox" placeholder:"WHERE" help:"INBOX: database, or memory to measure what the database costs; memory loses what it acknowledged with the process. Default: database."`
 	Move       string `name:"move-to-rotation" placeholder:"BOOL" help:"MOVE_TO_ROTATION: true exchanges long-lived tokens for rotating ones. Your app must have token rotation on. Default: false."`
 }
 
@@ -49,6 +51,14 @@ func (c *serveCmd) Run(env *environment) error {
 		slackURL:     slackURL(s, c.SlackURL),
 		publicURL:    publicURL(s, c.PublicURL),
 		keep:         keepDays(s, c.KeepDays),
+	}
+	cfg.lease = lease(s, c.Lease)
+	switch where := s.get(c.Inbox, "INBOX", "database"); where {
+	case "database":
+	case "memory":
+		cfg.memory = true
+	default:
+		s.bad("INBOX", fmt.Sprintf("is %q", where), "write database, or memory for a measurement")
 	}
 	cfg.moveToRotation = boolean(s, c.Move, "MOVE_TO_ROTATION")
 	c.operatorFlags.read(s, &cfg.app)
@@ -75,13 +85,17 @@ func (c *serveCmd) Run(env *environment) error {
 		return errors.Join(fmt.Errorf("%w; stop the program that has this address, or set ADMIN_ADDR to another", err), cfg.listen.Close(), db.Close())
 	}
 	a, err := newApp(cfg)
-	if err == nil && cfg.botToken != "" {
+	if err != nil {
+		return errors.Join(err, cfg.listen.Close(), cfg.admin.Close(), db.Close())
+	}
+	if cfg.botToken != "" {
 		err = adopt(env.ctx, a)
 	}
 	if err != nil || env.ctx.Err() != nil { // stopped while Slack was being asked
 		if env.ctx.Err() != nil {
 			err = nil
 		}
+		a.close()
 		return errors.Join(err, cfg.listen.Close(), cfg.admin.Close(), db.Close())
 	}
 	cfg.log.Info("serving", "listen", cfg.listen.Addr().String(), "admin", cfg.admin.Addr().String(), "public_url", cfg.publicURL,

@@ -1,0 +1,72 @@
+package bot
+
+// What an operator watches of the traffic: how much came, how soon it was worked, and what became of it.
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type metrics struct {
+	accepted *prometheus.CounterVec
+	acks     *prometheus.HistogramVec
+	waits    prometheus.Histogram
+	outcomes *prometheus.CounterVec
+}
+
+// newMetrics registers with r, which may be nil.
+func newMetrics(b *Bot, r prometheus.Registerer) *metrics {
+	m := &metrics{
+		accepted: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_deliveries_total",
+			Help: "Deliveries by Slack: events_api by whether they were new (accepted, duplicate), refused for want of the database, or dropped."}, []string{"kind", "result"}),
+		acks: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "switchboard_ack_seconds", Help: "From the arrival of a delivery to its acknowledgement.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 3}}, []string{"kind"}),
+		waits: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "switchboard_event_wait_seconds", Help: "From the arrival of an event to the first start of its handler.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .5, 1, 5, 30, 120, 600}}),
+		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_events_total", Help: "Attempts to work an event, by how they ended."}, []string{"outcome"}),
+	}
+	if r == nil {
+		return m
+	}
+	r.MustRegister(m.accepted, m.acks, m.waits, m.outcomes, inboxGauges{b})
+	return m
+}
+
+func (m *metrics) began(e Event, now time.Time) {
+	if e.Attempt == 1 {
+		m.waits.Observe(now.Sub(e.Received).Seconds())
+	}
+}
+
+func (m *metrics) ended(outcome string) { m.outcomes.WithLabelValues(outcome).Inc() }
+
+// inboxGauges asks the inbox when somebody asks for the numbers.
+type inboxGauges struct{ b *Bot }
+
+var (
+	inboxSize   = prometheus.NewDesc("switchboard_inbox_events", "Events in the inbox that are not done, by state.", []string{"state"}, nil)
+	inboxOldest = prometheus.NewDesc("switchboard_inbox_oldest_seconds", "How long the oldest event that is due has been waiting.", nil, nil)
+)
+
+// Describe is prometheus.Collector's.
+func (g inboxGauges) Describe(to chan<- *prometheus.Desc) { to <- inboxSize; to <- inboxOldest }
+
+// Collect is prometheus.Collector's. Without the database there are no numbers of it.
+func (g inboxGauges) Collect(to chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), askBudget)
+	defer cancel()
+	count, err := g.b.inbox.Count(ctx)
+	if err != nil {
+		return
+	}
+	for state, n := range map[string]int{"ready": count.Ready, "held": count.Held, "waiting": count.Waiting, "dead": count.Dead} {
+		to <- prometheus.MustNewConstMetric(inboxSize, prometheus.GaugeValue, float64(n), state)
+	}
+	age := 0.0
+	if !count.Oldest.IsZero() {
+		age = max(0, g.b.now().Sub(count.Oldest).Seconds())
+	}
+	to <- prometheus.MustNewConstMetric(inboxOldest, prometheus.GaugeValue, age)
+}

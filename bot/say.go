@@ -1,0 +1,207 @@
+package bot
+
+// A handler may run again after it has already spoken. What it said is remembered with the event, by the order in which it
+// said it, so that people read it once.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"switchboard/install"
+)
+
+const (
+	// Slack takes this many posts to a response_url, for this long.
+	// https://docs.slack.dev/interactivity/handling-user-interaction
+	responseUses = 5
+	responseLife = 30 * time.Minute
+	// What stands in Event.Said for a post to a response_url, which has no timestamp.
+	responded = "response"
+	// The type of the metadata that our messages carry.
+	metadataType = "switchboard_say"
+	sayPage      = 50 // of messages looked through for one that may have been posted
+)
+
+// said is what one event's handler posted.
+type said struct {
+	mu    sync.Mutex
+	inbox Inbox
+	event *Event
+	next  int // how many times this attempt has spoken
+}
+
+// turn returns the number of the next post, and what became of it in an earlier attempt; "" when nothing is known.
+func (s *said) turn() (i int, was string) {
+	if s == nil {
+		return 0, ""
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i = s.next
+	s.next++
+	if i < len(s.event.Said) {
+		was = s.event.Said[i]
+	}
+	return i, was
+}
+
+// keep remembers a post. That it could not be remembered is no reason to say it again.
+func (s *said) keep(ctx context.Context, t *Turn, i int, what string) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.event.Said) <= i {
+		s.event.Said = append(s.event.Said, "")
+	}
+	s.event.Said[i] = what
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askBudget)
+	defer cancel()
+	if err := s.inbox.Says(ctx, *s.event); err != nil {
+		t.Log.WarnContext(ctx, "remember what was said: it may be said again", "cause", err)
+	}
+}
+
+// Say posts r in the conversation that t came from and returns the message's ts. In a thread it stays in the thread. It blocks
+// for a call to Slack, and before that for Slack's limits.
+//
+// When a handler runs again (Turn.Attempt), its first Say returns the message that its first Say posted before, its second the
+// second, and so on: a handler that speaks in another order, or says something else this time, must look at Turn.Attempt. Two
+// moments are left in which a message can be posted twice: the process is killed between Slack's answer and our record of it,
+// or Slack posted it and its answer was lost. There the conversation is searched for the message, which needs the history
+// permission for that kind of conversation; without it the message is posted again. Slack itself offers no way to say "once".
+func (t *Turn) Say(ctx context.Context, r Reply) (ts string, err error) {
+	if t.Slack == nil {
+		return "", install.ErrNotConnected
+	}
+	i, ts := t.said.turn()
+	if ts != "" {
+		return ts, nil
+	}
+	options := []slack.MsgOption{slack.MsgOptionText(r.Text, false), slack.MsgOptionDisableLinkUnfurl()}
+	if len(r.Blocks) > 0 {
+		options = append(options, slack.MsgOptionBlocks(r.Blocks...))
+	}
+	if t.ThreadTS != "" {
+		options = append(options, slack.MsgOptionTS(t.ThreadTS))
+	}
+	if t.said != nil {
+		key := t.EventID + "/" + strconv.Itoa(i)
+		if t.Attempt > 1 {
+			if ts = t.find(ctx, key); ts != "" {
+				t.said.keep(ctx, t, i, ts)
+				return ts, nil
+			}
+		}
+		options = append(options, slack.MsgOptionMetadata(slack.SlackMetadata{EventType: metadataType, EventPayload: map[string]any{"key": key}}))
+	}
+	if _, ts, err = t.Slack.PostMessageContext(ctx, t.ChannelID, options...); err == nil {
+		t.said.keep(ctx, t, i, ts)
+	}
+	return ts, err
+}
+
+// historyScope is what reading a conversation takes, by the first letter of its id. Private channels and group messages can't
+// be told apart by it; either permission is tried.
+var historyScope = map[byte][]string{'D': {"im:history"}, 'C': {"channels:history", "groups:history"}, 'G': {"groups:history", "mpim:history"}}
+
+// find looks for the message that an earlier attempt posted under key. "": it is not there, or that can't be known.
+func (t *Turn) find(ctx context.Context, key string) (ts string) {
+	if t.ChannelID == "" || !slices.ContainsFunc(historyScope[t.ChannelID[0]], func(s string) bool { return slices.Contains(t.Connection.Scopes, s) }) {
+		return ""
+	}
+	// The message came after the event: a minute more is for clocks that differ.
+	oldest := strconv.FormatInt(t.said.event.Received.Add(-time.Minute).Unix(), 10)
+	var messages []slack.Message
+	var err error
+	if t.ThreadTS != "" {
+		messages, _, _, err = t.Slack.GetConversationRepliesContext(ctx, &slack.GetConversationRepliesParameters{
+			ChannelID: t.ChannelID, Timestamp: t.ThreadTS, Oldest: oldest, Limit: sayPage, IncludeAllMetadata: true})
+	} else {
+		var page *slack.GetConversationHistoryResponse
+		page, err = t.Slack.GetConversationHistoryContext(ctx, &slack.GetConversationHistoryParameters{
+			ChannelID: t.ChannelID, Oldest: oldest, Limit: sayPage, IncludeAllMetadata: true})
+		if err == nil {
+			messages = page.Messages
+		}
+	}
+	if err != nil {
+		t.Log.InfoContext(ctx, "look for a message of an earlier attempt", "slack_error", install.SlackError(err), "cause", install.Cause(err))
+		return ""
+	}
+	for _, m := range messages {
+		if m.Metadata.EventType == metadataType && m.Metadata.EventPayload["key"] == key {
+			return m.Timestamp
+		}
+	}
+	return ""
+}
+
+// errSilent: there is no way left to answer.
+var errSilent = errors.New("the response_url is over")
+
+// Respond answers a command or a press of a button through its response_url: only the person who acted sees it, unless
+// r.InChannel. Slack takes 5 answers within 30 minutes; after that a slow handler's answer comes as a message that only that
+// person sees, if the app may post there. Like Say it answers once when a handler runs again. In a handler that is not slow it
+// must not be used before the acknowledgement is out: return the answer, or use Reply.Then.
+func (t *Turn) Respond(ctx context.Context, r Reply) error {
+	i, was := t.said.turn()
+	if was != "" {
+		return nil
+	}
+	err := errSilent
+	if t.address != "" && t.hooks != nil && t.said.mayRespond() {
+		err = t.hooks(ctx, t.address, r.message(r.Replace))
+	}
+	if errors.Is(err, errSilent) || over(err) {
+		err = t.whisper(ctx, r)
+	}
+	if err != nil {
+		return fmt.Errorf("respond: %w", err)
+	}
+	t.said.keep(ctx, t, i, responded)
+	return nil
+}
+
+// mayRespond reports whether the response_url still takes something.
+func (s *said) mayRespond() bool {
+	if s == nil {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	uses := 0
+	for _, was := range s.event.Said {
+		if was == responded {
+			uses++
+		}
+	}
+	return uses < responseUses && time.Since(s.event.Received) < responseLife
+}
+
+// over reports whether Slack says that a response_url takes nothing any more.
+func over(err error) bool {
+	return err != nil && (strings.Contains(err.Error(), "used_url") || strings.Contains(err.Error(), "expired_url"))
+}
+
+// whisper posts a message that only the person who acted sees.
+func (t *Turn) whisper(ctx context.Context, r Reply) error {
+	if t.Slack == nil || t.ChannelID == "" || t.UserID == "" {
+		return errSilent
+	}
+	options := []slack.MsgOption{slack.MsgOptionText(r.Text, false)}
+	if len(r.Blocks) > 0 {
+		options = append(options, slack.MsgOptionBlocks(r.Blocks...))
+	}
+	_, err := t.Slack.PostEphemeralContext(ctx, t.ChannelID, t.UserID, options...)
+	return err
+}

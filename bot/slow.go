@@ -1,0 +1,147 @@
+package bot
+
+// Commands and buttons whose work takes longer than Slack waits: acknowledged once they are in the inbox, answered by their
+// response_url.
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/url"
+	"strings"
+
+	"github.com/slack-go/slack"
+
+	"switchboard/install"
+)
+
+// slowWork is what the inbox keeps of a slow command or interaction.
+type slowWork struct {
+	Form    string          `json:"form,omitempty"`    // a command, as it came
+	Payload json.RawMessage `json:"payload,omitempty"` // an interaction
+	TeamID  string          `json:"team,omitempty"`    // where it happened
+	ViewID  string          `json:"view,omitempty"`    // the modal that was opened for it
+	Trigger string          `json:"-"`                 // lives for 3 s
+}
+
+// postpone puts a command or an interaction into the inbox and returns its acknowledgement: an empty one, or the sentence that
+// says why nothing was begun.
+func (b *Bot) postpone(ctx context.Context, h Handler, k install.Key, kind string, w slowWork, fill func(*Turn), payload any) answer {
+	ref := install.NewRef()
+	if h.opens != nil {
+		t, err := b.turn(ctx, k, ref, askBudget)
+		fill(t)
+		switch {
+		case err != nil:
+			return answerOf(b.unavailable(ctx, t, err))
+		case len(h.missing(t.Connection)) > 0:
+			return answerOf(b.notAllowed(t, h.missing(t.Connection)))
+		}
+		opened, err := openView(ctx, h, t, w.Trigger)
+		if err != nil {
+			return answerOf(b.failed(ctx, t, h, err))
+		}
+		w.ViewID = opened
+	}
+	body, err := json.Marshal(w)
+	if err != nil { // cannot be: all of it was decoded from what Slack sent
+		b.log.ErrorContext(ctx, "write slow work", "cause", err)
+	}
+	at := &Turn{}
+	fill(at)
+	e := Event{ID: "work-" + strings.ToLower(install.NewRef()+install.NewRef()), Kind: kind, Type: h.id(), Key: k, Received: b.now(), Body: body}
+	if h.inOrder {
+		e.Lane = lane(k, at.TeamID, at.ChannelID)
+	}
+	if _, err := b.keep(ctx, e, nil); err != nil {
+		return answerOf(Reply{Text: b.install.App().Name + " can't reach its records right now. Nothing was begun. Try again in a few minutes. Reference: " + ref + "."})
+	}
+	return answer{}
+}
+
+// openView opens the modal of a slow handler, as safely as the handler itself runs.
+func openView(ctx context.Context, h Handler, t *Turn, trigger string) (id string, err error) {
+	r := OnAction("opens", func(ctx context.Context, t *Turn, _ *slack.InteractionCallback) (Reply, error) {
+		opened, err := t.Slack.OpenViewContext(ctx, trigger, h.opens(t))
+		if err == nil {
+			id = opened.View.ID
+		}
+		return Reply{}, err
+	})
+	_, err = call(ctx, r, t, &slack.InteractionCallback{})
+	return id, err
+}
+
+// handleSlow runs the handler of slow work and sends its answer.
+func (b *Bot) handleSlow(ctx context.Context, e *Event) error {
+	h, ok := b.byName[e.Type]
+	var w slowWork
+	if err := json.Unmarshal(e.Body, &w); err != nil || !ok {
+		return &decodeError{errors.Join(err, errors.New("no handler "+clip(e.Type)))}
+	}
+	var payload any
+	var fill func(*Turn)
+	switch e.Kind {
+	case kindCommands:
+		form, err := url.ParseQuery(w.Form)
+		if err != nil {
+			return &decodeError{err}
+		}
+		command := commandOf(form)
+		payload, fill = &command, fillCommand(command)
+	default:
+		var i interaction
+		var callback slack.InteractionCallback
+		if err := errors.Join(json.Unmarshal(w.Payload, &i), json.Unmarshal(w.Payload, &callback)); err != nil {
+			return &decodeError{err}
+		}
+		_, team := i.key(b.cfg.AppID)
+		payload, fill = &callback, i.fill(team)
+	}
+	t, err := b.turn(ctx, e.Key, install.NewRef(), eventOpenBudget)
+	fill(t)
+	t.ViewID = w.ViewID
+	b.attempt(t, e)
+	if err == nil {
+		b.sawTraffic(t.Connection, e.Received)
+	}
+	if err != nil && !h.always {
+		if !errors.Is(err, install.ErrNotConnected) && !e.last() {
+			return err // our records are silent, or its access is being renewed: tried again
+		}
+		return t.Respond(ctx, b.unavailable(ctx, t, err))
+	}
+	if missing := h.missing(t.Connection); len(missing) > 0 && !h.always {
+		return t.Respond(ctx, b.notAllowed(t, missing))
+	}
+	r, err := b.within(ctx, h, t, payload)
+	var user *UserError
+	switch {
+	case errors.As(err, &user):
+		r = Reply{Text: user.Text}
+	case err != nil && e.last(): // the last one: the person is told, and the operator finds it
+		b.logFailure(ctx, t, h, err)
+		_ = t.Respond(context.WithoutCancel(ctx), Reply{Text: "Something went wrong on our side, and it did not get better. Reference: " + t.Ref + "."})
+		return err
+	case err != nil:
+		b.logFailure(ctx, t, h, err)
+		return err
+	}
+	for !r.empty() || r.Then != nil {
+		if !r.empty() {
+			if err := t.Respond(ctx, r); err != nil {
+				return err
+			}
+		}
+		if r.Then == nil {
+			break
+		}
+		replace := !r.empty() || r.Replace
+		if r, err = then(ctx, r); err != nil {
+			t.Log.WarnContext(ctx, "second part of a reply", failure(err)...)
+			break
+		}
+		r.Replace = r.Replace || replace
+	}
+	return nil
+}

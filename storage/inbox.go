@@ -1,0 +1,751 @@
+package storage
+
+// The inbox is one table that both databases work in the same way. What costs is the commit, so callers who come together
+// share one; and a row costs three statements in its life at most: it is written, handed out, and done with.
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math/bits"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"gorm.io/gorm"
+
+	"switchboard/bot"
+	"switchboard/install"
+)
+
+// The states of an event, as the table has them.
+const (
+	eventReady   = "ready"
+	eventHeld    = "held"    // by a process, until visible_at
+	eventWaiting = "waiting" // for its next attempt, at visible_at
+	eventQueued  = "queued"  // behind another one of its lane
+	eventDone    = "done"    // kept for a day, so that it is known when it comes again
+	eventDead    = "dead"
+)
+
+const (
+	// A shared commit is for so many at most; a power of two.
+	atOnce = 128
+	// So many callers may wait for one. More than that is more than Slack will wait for.
+	mostWaiting = 4096
+	// A caller waits less (Slack's 3 s); this is for the database to come to an end with it.
+	commitBudget = 5 * time.Second
+	// On PostgreSQL two commits can be under way; SQLite has one writer.
+	committers = 2
+	// claimWindow is how far into the queue a claim looks past workspaces that have enough.
+	claimWindow = 512
+	// Rows in a step of the sweep: other writers wait for it on SQLite.
+	pruneAtOnce   = 1000
+	tidyEvery     = 5 * time.Second
+	comeBackEvery = 200 * time.Millisecond
+)
+
+// InboxConfig is what an inbox needs to know.
+type InboxConfig struct {
+	App   string        // whose events are handed out; "": all
+	Lease time.Duration // how long an event is lent; 0: bot.DefaultLease
+	// Keep is how long dead letters are kept; 0: 90 days.
+	Keep time.Duration
+	// Alone says that no other process works this inbox: what one before it held is taken up at once.
+	Alone bool
+	Now   func() time.Time
+}
+
+// Inbox is bot.Inbox on a database. Make one with DB.Inbox; Run keeps it tidy.
+type Inbox struct {
+	db    *DB
+	lease time.Duration
+	keep  time.Duration
+	app   string
+	now   func() time.Time
+	given bool         // now is a test's
+	ahead atomic.Int64 // nanoseconds that the database's clock is ahead of ours
+	adds  chan *adding
+	dones chan *finishing
+	ready chan struct{}
+	stop  chan struct{}
+	work  sync.WaitGroup
+
+	mu     sync.Mutex
+	tag    int64                 // the place of what was handed out last
+	last   map[install.Key]int64 // workspace → the place of its last event, where that is ahead of tag
+	looked time.Time             // for what came back
+}
+
+var _ bot.Inbox = (*Inbox)(nil)
+
+// Inbox returns the inbox in db, and starts what commits. Close ends it. Of any number of inboxes on one database each does its
+// part.
+func (db *DB) Inbox(ctx context.Context, cfg InboxConfig) (*Inbox, error) {
+	in := &Inbox{db: db, lease: cfg.Lease, keep: cfg.Keep, app: cfg.App, now: cfg.Now, given: cfg.Now != nil,
+		adds: make(chan *adding, mostWaiting), dones: make(chan *finishing, mostWaiting),
+		ready: make(chan struct{}, 1), stop: make(chan struct{}), last: map[install.Key]int64{}}
+	if in.lease <= 0 {
+		in.lease = bot.DefaultLease
+	}
+	if in.keep <= 0 {
+		in.keep = 90 * 24 * time.Hour
+	}
+	if in.now == nil {
+		in.now = time.Now
+	}
+	if err := db.read.WithContext(ctx).Raw("SELECT coalesce(min(tag), 0) FROM inbox WHERE state = 'ready'").Scan(&in.tag).Error; err != nil {
+		return nil, fault(ctx, "open inbox", err)
+	}
+	if err := in.measureClock(ctx); err != nil {
+		return nil, fault(ctx, "open inbox", err)
+	}
+	if cfg.Alone {
+		err := db.exec(ctx, func(g *gorm.DB) error {
+			return g.Exec("UPDATE inbox SET state = 'ready' WHERE state IN ('held', 'waiting') AND state = 'held'").Error
+		})
+		if err != nil {
+			return nil, fault(ctx, "open inbox", err)
+		}
+	}
+	n := committers
+	if db.dialect == dialectSQLite {
+		n = 1
+	}
+	for range n {
+		in.work.Go(func() { group(in, in.adds, atOnce, in.commitAdds) })
+		in.work.Go(func() { group(in, in.dones, atOnce, in.commitDones) })
+	}
+	return in, nil
+}
+
+// Close waits for commits under way. Nothing may be added after it.
+func (in *Inbox) Close() {
+	close(in.stop)
+	in.work.Wait()
+}
+
+// Ready is bot.Inbox's.
+func (in *Inbox) Ready() <-chan struct{} { return in.ready }
+
+func (in *Inbox) wake() {
+	select {
+	case in.ready <- struct{}{}:
+	default:
+	}
+}
+
+// adding is one event that waits for its insert.
+type adding struct {
+	event *bot.Event
+	take  bool
+	box   []byte
+	fresh bool
+	err   error
+	done  chan struct{}
+}
+
+// place is what an event's payload is bound to.
+func eventPlace(k install.Key, id string) Place {
+	return Place{Column: "inbox.payload/" + id, App: k.AppID, Enterprise: k.EnterpriseID, Team: k.TeamID}
+}
+
+// Add is bot.Inbox's.
+func (in *Inbox) Add(ctx context.Context, e *bot.Event, take bool) (fresh bool, err error) {
+	if !storableKey(e.Key) || !storable(e.ID) || e.ID == "" {
+		return false, errors.New("add event: its id or key is not valid text")
+	}
+	a := &adding{event: e, take: take && e.Lane == "", done: make(chan struct{})}
+	if a.box, err = in.db.keys.Seal(e.Body, eventPlace(e.Key, e.ID)); err != nil {
+		return false, fmt.Errorf("add event: %w", err)
+	}
+	select {
+	case in.adds <- a:
+	default:
+		return false, bot.ErrInboxFull
+	}
+	select {
+	case <-a.done:
+		return a.fresh, a.err
+	case <-ctx.Done():
+		// It may be kept or not. The event is the committer's until it is done with it.
+		return false, fmt.Errorf("add event: %w", ctx.Err())
+	}
+}
+
+// group commits what comes through a channel: those who wait together, together. The size is a power of two, so that there are
+// few different statements; who is left over goes first the next time.
+func group[T any](in *Inbox, from <-chan T, most int, commit func([]T)) {
+	var pending []T
+	for {
+		if len(pending) == 0 {
+			select {
+			case first := <-from:
+				pending = append(pending, first)
+			case <-in.stop:
+				select {
+				case first := <-from: // came before the stop
+					pending = append(pending, first)
+				default:
+					return
+				}
+			}
+		}
+	waiting:
+		for len(pending) < most {
+			select {
+			case next := <-from:
+				pending = append(pending, next)
+			default:
+				break waiting
+			}
+		}
+		n := 1 << (bits.Len(uint(len(pending))) - 1)
+		commit(pending[:n])
+		pending = slices.Delete(pending, 0, n)
+	}
+}
+
+// insertEvent is one row of the insert. Who comes second with an id changes nothing, whatever became of the first.
+const (
+	insertEvents = "INSERT INTO inbox (app_id, event_id, enterprise_id, team_id, kind, type, lane, state, tag, visible_at, attempt, failures, received_at, finished_at, said, error, payload) VALUES "
+	insertEvent  = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, 0, '', '', ?)"
+	insertOnce   = " ON CONFLICT (app_id, event_id) DO NOTHING RETURNING id, app_id, event_id"
+)
+
+// eventName is what the database knows an event by.
+type eventName struct{ app, id string }
+
+func (a *adding) name() eventName { return eventName{a.event.Key.AppID, a.event.ID} }
+
+// commitAdds inserts a batch and answers its callers.
+func (in *Inbox) commitAdds(batch []*adding) {
+	// In one order in all processes, so that two inserts of the same events do not wait for each other.
+	slices.SortStableFunc(batch, func(a, b *adding) int {
+		return cmp.Or(strings.Compare(a.event.Key.AppID, b.event.Key.AppID), strings.Compare(a.event.ID, b.event.ID))
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), commitBudget)
+	defer cancel()
+	rows, err := in.insert(ctx, batch)
+	if err != nil && len(batch) > 1 && refusedRow(err) {
+		for i := range batch { // the others are not to suffer for one that the database does not take
+			in.commitAdds(batch[i : i+1])
+		}
+		return
+	}
+	wake := false
+	var lanes []string
+	for _, a := range batch {
+		if a.err = err; err == nil {
+			var row int64
+			row, a.fresh = rows[a.name()]
+			delete(rows, a.name()) // of the same event twice in a batch one is fresh
+			if a.fresh {
+				a.event.Row = row
+				if a.take {
+					a.event.Attempt = 1
+				}
+				wake = wake || !a.take && a.event.Lane == ""
+				if a.event.Lane != "" {
+					lanes = append(lanes, a.event.Lane)
+				}
+			}
+		} else {
+			a.err = fault(ctx, "add event", err)
+		}
+		close(a.done)
+	}
+	if wake {
+		in.wake()
+	}
+	in.letGo(ctx, lanes)
+}
+
+// refusedRow reports whether the database took offence at what is in a row, as against being away.
+func refusedRow(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && (strings.HasPrefix(pg.Code, "22") || strings.HasPrefix(pg.Code, "23"))
+}
+
+func (in *Inbox) insert(ctx context.Context, batch []*adding) (rows map[eventName]int64, err error) {
+	var statement strings.Builder
+	statement.WriteString(insertEvents)
+	args := make([]any, 0, len(batch)*13)
+	now := in.clock()
+	tags := in.tags(batch)
+	for i, a := range batch {
+		if i > 0 {
+			statement.WriteString(", ")
+		}
+		statement.WriteString(insertEvent)
+		state, until, attempt := eventReady, int64(0), 0
+		switch {
+		case a.event.Lane != "":
+			state = eventQueued
+		case a.take:
+			state, until, attempt = eventHeld, micros(now.Add(in.lease)), 1
+		}
+		e := a.event
+		args = append(args, e.Key.AppID, e.ID, e.Key.EnterpriseID, e.Key.TeamID, text(e.Kind), text(e.Type), text(e.Lane), state,
+			tags[i], until, attempt, micros(e.Received), a.box)
+	}
+	statement.WriteString(insertOnce)
+	err = in.db.exec(ctx, func(g *gorm.DB) error {
+		rows = make(map[eventName]int64, len(batch))
+		return each(g, statement.String(), args, func(r *sql.Rows) error {
+			var id int64
+			var name eventName
+			err := r.Scan(&id, &name.app, &name.id)
+			rows[name] = id
+			return err
+		})
+	})
+	return rows, err
+}
+
+// each runs a statement and calls scan for each row it returns.
+func each(g *gorm.DB, statement string, args []any, scan func(*sql.Rows) error) error {
+	rows, err := g.Raw(statement, args...).Rows()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// tags gives each event its place in the queue (start-time fair queueing): the event of a workspace that has none waiting goes
+// to where the queue is being worked now, the next ones of the same workspace behind it by one each. So workspaces take turns
+// however much one of them sends, and a claim is a walk along an index.
+// P. Goyal, H. Vin, H. Cheng: Start-time Fair Queuing, SIGCOMM 1996.
+func (in *Inbox) tags(batch []*adding) []int64 {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if len(in.last) > 10_000 {
+		maps.DeleteFunc(in.last, func(_ install.Key, tag int64) bool { return tag < in.tag })
+	}
+	tags := make([]int64, len(batch))
+	for i, a := range batch {
+		if a.take {
+			tags[i] = in.tag
+			continue
+		}
+		next := in.tag
+		if last, waits := in.last[a.event.Key]; waits {
+			next = max(next, last+1)
+		}
+		in.last[a.event.Key], tags[i] = next, next
+	}
+	return tags
+}
+
+// letGo makes the first event of each lane ready, if it is not being worked.
+func (in *Inbox) letGo(ctx context.Context, lanes []string) {
+	if len(lanes) == 0 {
+		return
+	}
+	slices.Sort(lanes)
+	for _, lane := range slices.Compact(lanes) {
+		err := in.db.exec(ctx, func(g *gorm.DB) error {
+			return g.Exec("UPDATE inbox SET state = 'ready' WHERE state = 'queued' AND id = (SELECT id FROM inbox WHERE lane = ? AND lane <> '' "+
+				"AND state IN ('ready', 'held', 'waiting', 'queued') ORDER BY id LIMIT 1)", text(lane)).Error
+		})
+		if err != nil {
+			return // Run finds them
+		}
+	}
+	in.wake()
+}
+
+const eventColumns = "id, app_id, event_id, enterprise_id, team_id, kind, type, lane, attempt, failures, received_at, said, tag, payload"
+
+// Claim is bot.Inbox's.
+func (in *Inbox) Claim(ctx context.Context, n int, busy []install.Key) (claimed []bot.Event, err error) {
+	if n <= 0 {
+		return nil, nil
+	}
+	if err := in.comeBack(ctx); err != nil {
+		return nil, err
+	}
+	statement := "WITH picked AS MATERIALIZED (SELECT id FROM inbox WHERE state = 'ready'"
+	args := []any{}
+	if in.app != "" {
+		statement += " AND app_id = ?"
+		args = append(args, in.app)
+	}
+	if len(busy) > 0 {
+		statement += " AND tag <= (SELECT max(tag) FROM (SELECT tag FROM inbox WHERE state = 'ready' ORDER BY tag, id LIMIT ?) AS head)"
+		args = append(args, claimWindow)
+	}
+	for _, k := range busy {
+		statement += " AND NOT (enterprise_id = ? AND team_id = ?)"
+		args = append(args, k.EnterpriseID, k.TeamID)
+	}
+	statement += " ORDER BY tag, id LIMIT ?"
+	args = append(args, n)
+	if in.db.dialect == dialectPostgres {
+		statement += " FOR UPDATE SKIP LOCKED"
+	}
+	statement += ") UPDATE inbox SET state = 'held', visible_at = ?, attempt = attempt + 1 WHERE state = 'ready' AND id IN (SELECT id FROM picked) RETURNING " + eventColumns
+	args = append(args, micros(in.clock().Add(in.lease)))
+
+	var damaged []bot.Event
+	var tag int64
+	err = in.db.exec(ctx, func(g *gorm.DB) error {
+		claimed, damaged = nil, nil
+		return each(g, statement, args, func(r *sql.Rows) error {
+			row, err := scanEvent(r)
+			if err != nil {
+				return err
+			}
+			tag = max(tag, row.Tag)
+			e, readable := in.open(&row)
+			if !readable {
+				damaged = append(damaged, e)
+				return nil
+			}
+			claimed = append(claimed, e)
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, fault(ctx, "claim events", err)
+	}
+	in.mu.Lock()
+	in.tag = max(in.tag, tag)
+	in.mu.Unlock()
+	for _, e := range damaged {
+		if err := in.Bury(ctx, e, "it can't be opened with the keys at hand"); err != nil && !errors.Is(err, bot.ErrLost) {
+			return claimed, err
+		}
+	}
+	slices.SortFunc(claimed, func(a, b bot.Event) int { return cmp.Compare(a.Row, b.Row) })
+	return claimed, nil
+}
+
+// comeBack makes ready whose lease or pause is over. It asks the database a few times a second at most.
+func (in *Inbox) comeBack(ctx context.Context) error {
+	now := in.now()
+	in.mu.Lock()
+	due := now.Sub(in.looked) >= comeBackEvery || now.Before(in.looked)
+	if due {
+		in.looked = now
+	}
+	in.mu.Unlock()
+	if !due {
+		return nil
+	}
+	err := in.db.exec(ctx, func(g *gorm.DB) error {
+		return g.Exec("UPDATE inbox SET state = 'ready' WHERE state IN ('held', 'waiting') AND visible_at <= ?", micros(in.clock())).Error
+	})
+	if err != nil {
+		return fault(ctx, "look for events whose time has come", err)
+	}
+	return nil
+}
+
+// finishing is one event that waits to be done with.
+type finishing struct {
+	row     int64
+	attempt int
+	lane    string
+	err     error
+	done    chan struct{}
+}
+
+// Done is bot.Inbox's.
+func (in *Inbox) Done(ctx context.Context, e bot.Event) error {
+	f := &finishing{row: e.Row, attempt: e.Attempt, lane: e.Lane, done: make(chan struct{})}
+	select {
+	case in.dones <- f:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-f.done:
+		return f.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// commitDones says of a batch that it is done. Whoever lost its lease changes nothing.
+func (in *Inbox) commitDones(batch []*finishing) {
+	ctx, cancel := context.WithTimeout(context.Background(), commitBudget)
+	defer cancel()
+	byAttempt := map[int][]int64{}
+	for _, f := range batch {
+		byAttempt[f.attempt] = append(byAttempt[f.attempt], f.row)
+	}
+	done := map[int64]bool{}
+	var err error
+	for attempt, rows := range byAttempt {
+		slices.Sort(rows) // one order for all
+		err = errors.Join(err, in.touch(ctx, done, "state = 'done', payload = ?, finished_at = ?", []any{[]byte{}, micros(in.clock())}, attempt, rows))
+	}
+	var lanes []string
+	for _, f := range batch {
+		if f.lane != "" && done[f.row] {
+			lanes = append(lanes, f.lane)
+		}
+	}
+	in.letGo(ctx, lanes)
+	for _, f := range batch {
+		switch {
+		case done[f.row]:
+		case err != nil:
+			f.err = fault(ctx, "finish event", err)
+		default:
+			f.err = bot.ErrLost
+		}
+		close(f.done)
+	}
+}
+
+// touch sets something in those of rows that are still held in an attempt, and notes which they were.
+func (in *Inbox) touch(ctx context.Context, touched map[int64]bool, set string, args []any, attempt int, rows []int64) error {
+	for len(rows)&(len(rows)-1) != 0 { // up to a power of two, so that there are few different statements
+		rows = append(rows, rows[len(rows)-1])
+	}
+	args = append(slices.Clone(args), rows, attempt)
+	var ids []int64
+	err := in.db.exec(ctx, func(g *gorm.DB) error {
+		ids = ids[:0]
+		return each(g, "UPDATE inbox SET "+set+" WHERE id IN ? AND attempt = ? AND state = 'held' RETURNING id", args, func(r *sql.Rows) error {
+			var id int64
+			err := r.Scan(&id)
+			ids = append(ids, id)
+			return err
+		})
+	})
+	if err == nil {
+		for _, id := range ids {
+			touched[id] = true
+		}
+	}
+	return err
+}
+
+// one is touch for a single event. bot.ErrLost.
+func (in *Inbox) one(ctx context.Context, doing string, e bot.Event, set string, args ...any) error {
+	touched := map[int64]bool{}
+	if err := in.touch(ctx, touched, set, args, e.Attempt, []int64{e.Row}); err != nil {
+		return fault(ctx, doing, err)
+	}
+	if !touched[e.Row] {
+		return bot.ErrLost
+	}
+	return nil
+}
+
+// Retry is bot.Inbox's.
+func (in *Inbox) Retry(ctx context.Context, e bot.Event, at time.Time, counts bool, why string) error {
+	state, failures := eventWaiting, 0
+	wait := at.Sub(in.now())
+	if wait <= 0 {
+		state = eventReady
+	}
+	if counts {
+		failures = 1
+	}
+	err := in.one(ctx, "put event back", e, "state = ?, visible_at = ?, failures = failures + ?, error = ?", state, micros(in.clock().Add(wait)), failures, text(why))
+	if err == nil && state == eventReady {
+		in.wake()
+	}
+	return err
+}
+
+// Bury is bot.Inbox's.
+func (in *Inbox) Bury(ctx context.Context, e bot.Event, why string) error {
+	err := in.one(ctx, "bury event", e, "state = 'dead', finished_at = ?, failures = failures + 1, error = ?", micros(in.clock()), text(why))
+	if err == nil && e.Lane != "" {
+		in.letGo(ctx, []string{e.Lane})
+	}
+	return err
+}
+
+// Says is bot.Inbox's.
+func (in *Inbox) Says(ctx context.Context, e bot.Event) error {
+	said, err := json.Marshal(e.Said)
+	if err != nil {
+		return err
+	}
+	return in.one(ctx, "keep what was said", e, "said = ?", text(string(said)))
+}
+
+// Hold is bot.Inbox's.
+func (in *Inbox) Hold(ctx context.Context, held []bot.Event) (lost []bot.Event, err error) {
+	byAttempt := map[int][]int64{}
+	for _, e := range held {
+		byAttempt[e.Attempt] = append(byAttempt[e.Attempt], e.Row)
+	}
+	touched := map[int64]bool{}
+	for attempt, rows := range byAttempt {
+		slices.Sort(rows)
+		if err := in.touch(ctx, touched, "visible_at = ?", []any{micros(in.clock().Add(in.lease))}, attempt, rows); err != nil {
+			return nil, fault(ctx, "hold events", err)
+		}
+	}
+	for _, e := range held {
+		if !touched[e.Row] {
+			lost = append(lost, e)
+		}
+	}
+	return lost, nil
+}
+
+// Count is bot.Inbox's.
+func (in *Inbox) Count(ctx context.Context) (bot.InboxCount, error) {
+	var rows []struct {
+		State  string
+		N      int
+		Oldest int64
+	}
+	// Each part has an index of its own: what is done is never walked through.
+	err := in.db.read.WithContext(ctx).Raw(`
+SELECT 'ready' AS state, count(*) AS n, coalesce(min(received_at), 0) AS oldest FROM inbox WHERE state = 'ready'
+UNION ALL SELECT state, count(*), 0 FROM inbox WHERE state IN ('held', 'waiting') GROUP BY state
+UNION ALL SELECT 'waiting', count(*), 0 FROM inbox WHERE lane <> '' AND state IN ('ready', 'held', 'waiting', 'queued') AND state = 'queued'
+UNION ALL SELECT 'dead', count(*), 0 FROM inbox WHERE state = 'dead'`).Scan(&rows).Error
+	if err != nil {
+		return bot.InboxCount{}, fault(ctx, "count events", err)
+	}
+	var count bot.InboxCount
+	for _, r := range rows {
+		switch r.State {
+		case eventReady:
+			count.Ready, count.Oldest = r.N, moment(r.Oldest)
+		case eventHeld:
+			count.Held += r.N
+		case eventWaiting:
+			count.Waiting += r.N
+		case eventDead:
+			count.Dead += r.N
+		}
+	}
+	return count, nil
+}
+
+// Run keeps the inbox tidy until ctx ends: it forgets what is done after bot.DedupeFor, and dead letters after their time, and
+// finds conversations that stand still.
+func (in *Inbox) Run(ctx context.Context) error {
+	tick := time.NewTicker(tidyEvery)
+	defer tick.Stop()
+	for {
+		// The database being away is told by others; here there is always a next time.
+		_ = in.measureClock(ctx)
+		_ = in.sweep(ctx)
+		_ = in.letAllGo(ctx)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// clock is the time by the database's clock, as far as known: leases are compared between machines.
+func (in *Inbox) clock() time.Time { return in.now().Add(time.Duration(in.ahead.Load())) }
+
+func (in *Inbox) measureClock(ctx context.Context) error {
+	if in.db.dialect != dialectPostgres || in.given {
+		return nil
+	}
+	var us int64
+	before := in.now()
+	if err := in.db.read.WithContext(ctx).Raw("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint").Scan(&us).Error; err != nil {
+		return err
+	}
+	if took := in.now().Sub(before); took < time.Second {
+		in.ahead.Store(int64(time.UnixMicro(us).Sub(before.Add(took / 2))))
+	}
+	return nil
+}
+
+// sweep deletes what is kept no longer, in steps. Rows lie in the order of their arrival, so the first that is done tells
+// whether there is anything to do.
+func (in *Inbox) sweep(ctx context.Context) error {
+	known, dead := micros(in.now().Add(-bot.DedupeFor)), micros(in.now().Add(-in.keep))
+	for ctx.Err() == nil {
+		var first []struct{ ID, ReceivedAt int64 }
+		if err := in.db.read.WithContext(ctx).Raw("SELECT id, received_at FROM inbox WHERE state = 'done' ORDER BY id LIMIT 1").Scan(&first).Error; err != nil {
+			return err
+		}
+		if len(first) == 0 || first[0].ReceivedAt >= known {
+			break
+		}
+		var n int64
+		err := in.db.exec(ctx, func(g *gorm.DB) error {
+			deleted := g.Exec("DELETE FROM inbox WHERE state = 'done' AND received_at < ? AND id >= ? AND id < ?", known, first[0].ID, first[0].ID+pruneAtOnce)
+			n = deleted.RowsAffected
+			return deleted.Error
+		})
+		if err != nil || n == 0 {
+			return err
+		}
+	}
+	return in.db.exec(ctx, func(g *gorm.DB) error {
+		return g.Exec("DELETE FROM inbox WHERE state = 'dead' AND finished_at < ?", dead).Error
+	})
+}
+
+// letAllGo looks for lanes whose first event waits for nobody: a process died between two statements.
+func (in *Inbox) letAllGo(ctx context.Context) error {
+	var lanes []string
+	if err := in.db.read.WithContext(ctx).Raw("SELECT DISTINCT lane FROM inbox WHERE lane <> '' AND state IN ('ready', 'held', 'waiting', 'queued') AND state = 'queued' LIMIT 1000").Scan(&lanes).Error; err != nil {
+		return err
+	}
+	in.letGo(ctx, lanes)
+	return nil
+}
+
+// inboxRow is a row of inbox.
+type inboxRow struct {
+	ID                                   int64 `gorm:"primaryKey"`
+	AppID, EventID, EnterpriseID, TeamID string
+	Kind, Type, Lane, State              string
+	Tag, VisibleAt                       int64
+	Attempt, Failures                    int
+	ReceivedAt, FinishedAt               int64
+	Said, Error                          string
+	Payload                              []byte // a box; empty once the event is done
+}
+
+func (inboxRow) TableName() string { return "inbox" }
+
+// scanEvent reads eventColumns.
+func scanEvent(r *sql.Rows) (row inboxRow, err error) {
+	err = r.Scan(&row.ID, &row.AppID, &row.EventID, &row.EnterpriseID, &row.TeamID, &row.Kind, &row.Type, &row.Lane, &row.Attempt, &row.Failures,
+		&row.ReceivedAt, &row.Said, &row.Tag, &row.Payload)
+	return row, err
+}
+
+func (r *inboxRow) key() install.Key {
+	return install.Key{AppID: r.AppID, EnterpriseID: r.EnterpriseID, TeamID: r.TeamID}
+}
+
+func (r *inboxRow) event() bot.Event {
+	e := bot.Event{ID: r.EventID, Kind: r.Kind, Type: r.Type, Key: r.key(), Lane: r.Lane, Received: moment(r.ReceivedAt),
+		Row: r.ID, Attempt: r.Attempt, Failures: r.Failures}
+	_ = json.Unmarshal([]byte(r.Said), &e.Said) // ours; without it something may be said twice
+	return e
+}
+
+// open turns a row into an event. One that can't be opened comes without its body.
+func (in *Inbox) open(r *inboxRow) (e bot.Event, readable bool) {
+	e = r.event()
+	var err error
+	e.Body, err = in.db.keys.Open(r.Payload, eventPlace(e.Key, e.ID))
+	return e, err == nil
+}
