@@ -67,6 +67,7 @@ type cli struct {
 	Serve       serveCmd       `cmd:"" help:"Run the app for real."`
 	Manifest    manifestCmd    `cmd:"" help:"Print the app manifest to paste into Slack."`
 	Connections connectionsCmd `cmd:"" help:"Look at the workspaces that are connected."`
+	Inbox       inboxCmd       `cmd:"" help:"Look at what Slack sent that is not done, and at what failed for good."`
 	Keys        keysCmd        `cmd:"" help:"Look after the keys that seal the stored access."`
 	Migrate     migrateCmd     `cmd:"" help:"Bring the database's tables up to date."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
