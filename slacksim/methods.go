@@ -30,6 +30,8 @@ var methods = map[string]method{
 	"conversations.join":    {kinds: "both", scopes: []string{"channels:join"}, run: (*Sim).conversationsJoin},
 	"conversations.info":    {kinds: "both", scopes: readScopes, formOnly: true, run: (*Sim).conversationsInfo},
 	"conversations.list":    {kinds: "both", scopes: readScopes, formOnly: true, orgTeam: true, run: (*Sim).conversationsList},
+	"conversations.history": {kinds: "both", formOnly: true, run: (*Sim).conversationsHistory},
+	"conversations.replies": {kinds: "both", formOnly: true, run: (*Sim).conversationsReplies},
 	"conversations.members": {kinds: "both", scopes: readScopes, formOnly: true, run: (*Sim).conversationsMembers},
 	"users.conversations":   {kinds: "both", scopes: readScopes, formOnly: true, orgTeam: true, run: (*Sim).usersConversations},
 	"users.info":            {kinds: "both", scopes: []string{"users:read"}, formOnly: true, run: (*Sim).usersInfo},
@@ -337,6 +339,9 @@ func (s *Sim) chatPostMessage(r *apiRequest) (map[string]any, *apiError) {
 	}
 	m := s.author(r)
 	if m.Text, m.Blocks, err = s.contentLocked(r); err != nil {
+		return nil, err
+	}
+	if m.Metadata, err = s.metadataLocked(r); err != nil {
 		return nil, err
 	}
 	if m.ThreadTS = r.arg("thread_ts"); m.ThreadTS != "" && c.find(m.ThreadTS) == nil {

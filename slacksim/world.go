@@ -47,6 +47,7 @@ type Message struct {
 	Deleted      bool
 	Edited       bool
 	Reactions    map[string][]string // name → user ids
+	Metadata     json.RawMessage     // of an app's message; nil when there is none
 	At           time.Time
 }
 
