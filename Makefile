@@ -1,5 +1,5 @@
 # What people type most. `make help` lists it.
-.PHONY: help demo build test bench bench-many manifest lint screenshots
+.PHONY: help demo build test bench bench-many load manifest lint screenshots
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -18,6 +18,10 @@ bench: ## benchmarks, with allocations (PostgreSQL: set TEST_DATABASE_URL)
 
 bench-many: ## 100,000 connections that fall due within an hour, some ten minutes
 	go test -run '^$$' -bench HundredThousandDue -benchtime 1x -timeout 60m ./install
+
+LOAD ?= --duration 5s
+load: build ## a server beside a bare handler, two minutes (LOAD='--mode open'; PostgreSQL: set TEST_DATABASE_URL)
+	go run ./cmd/load compare $(LOAD)
 
 manifest: ## manifest.yaml from the handlers
 	go run ./cmd/switchboard manifest > manifest.yaml

@@ -1,5 +1,6 @@
 // Command load says what a running Switchboard can take: it sends signed events and commands at a set rate or as fast as
-// they are answered, and prints how fast they were acknowledged and what that cost the server.
+// they are answered, and prints how fast they were acknowledged and what that cost the server. `load compare` does it for
+// several databases beside a handler that does next to nothing.
 package main
 
 // The command line, with the exit codes of switchboard itself: 0 fine, 1 something was not acknowledged or failed, 2 the
@@ -56,8 +57,9 @@ type environment struct {
 }
 
 type cli struct {
-	Drive driveCmd `cmd:"" default:"withargs" help:"Send signed requests to a server that runs on this machine. This is what load does when no command is named."`
-	Bare  bareCmd  `cmd:"" help:"Serve a handler that only reads the body and checks the signature, to compare with."`
+	Drive   driveCmd   `cmd:"" default:"withargs" help:"Send signed requests to a server that runs on this machine. This is what load does when no command is named."`
+	Bare    bareCmd    `cmd:"" help:"Serve a handler that only reads the body and checks the signature, to compare with."`
+	Compare compareCmd `cmd:"" help:"Start the bare handler and switchboard serve in turn, drive each, and print them side by side."`
 }
 
 // exited carries the exit code that kong asks for after it printed help.
