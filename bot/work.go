@@ -290,6 +290,7 @@ func (b *Bot) hand(ctx context.Context) {
 func (b *Bot) hold(ctx context.Context) {
 	tick := time.NewTicker(b.cfg.Lease / holdsInLease)
 	defer tick.Stop()
+	trouble := false
 	for {
 		select {
 		case <-ctx.Done():
@@ -303,9 +304,10 @@ func (b *Bot) hold(ctx context.Context) {
 		holding, cancel := context.WithTimeout(ctx, b.cfg.Lease/2)
 		lost, err := b.inbox.Hold(holding, held)
 		cancel()
-		if err != nil && ctx.Err() == nil {
-			b.log.WarnContext(ctx, "hold events that are being worked", "events", len(held), "cause", err)
+		if err != nil && !trouble && ctx.Err() == nil {
+			b.log.WarnContext(ctx, "hold events that are being worked: somebody else may take them", "events", len(held), "cause", err)
 		}
+		trouble = err != nil
 		b.desk.interrupt(ErrLost, lost, false)
 	}
 }

@@ -53,8 +53,11 @@ type app struct {
 	stopping atomic.Bool
 }
 
+// handlersOf is a variable for the tests, which add a handler that reports when it runs.
+var handlersOf = commands.All
+
 func newApp(cfg appConfig) (*app, error) {
-	handlers := commands.All()
+	handlers := handlersOf()
 	numbers := prometheus.NewRegistry()
 	numbers.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	in, err := install.New(install.Config{

@@ -32,6 +32,8 @@ import (
 
 	_ "github.com/jackc/pgx/v5/stdlib"
 
+	"switchboard/bot"
+	"switchboard/commands"
 	"switchboard/install"
 	"switchboard/slacksim"
 	"switchboard/storage"
@@ -73,6 +75,7 @@ type replica struct {
 const asProgram = "SWITCHBOARD_TEST_RUN"
 
 func TestMain(m *testing.M) {
+	handlersOf = func() []bot.Handler { return append(commands.All(), reporter) }
 	if os.Getenv(asProgram) != "" {
 		go func() { // standard input ends with the process that runs the tests
 			_, _ = io.Copy(io.Discard, os.Stdin)
