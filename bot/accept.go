@@ -73,9 +73,9 @@ func (b *Bot) acceptEvent(ctx context.Context, body []byte) (answer, error) {
 		return answer{}, nil
 	}
 	from := e.origin(b.cfg.AppID)
-	event := Event{ID: e.EventID, Kind: kindEvents, Type: e.inner.Type, Key: from.key, Received: b.now(), Body: body}
+	event := Event{ID: e.EventID, Kind: kindEvents, Type: e.Inner.Type, Key: from.key, Received: b.now(), Body: body}
 	if b.ordered[event.Type] {
-		event.Lane = lane(event.Key, from.teamID, text(e.inner.Channel))
+		event.Lane = lane(event.Key, from.teamID, text(e.Inner.Channel))
 	}
 	if _, err := b.keep(ctx, event, &e); err != nil {
 		// Not durable, so not acknowledged: Slack sends it again.

@@ -5,10 +5,10 @@ package bot
 // The Bot: its configuration, the one HTTP door, and the workers behind it.
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -45,6 +45,7 @@ type Config struct {
 	Sockets        int                // connections of Socket Mode. 0: 2
 	Inbox          Inbox              // nil: NewMemoryInbox
 	Lease          time.Duration      // how long the inbox lends an event; 0: 30 s
+	Workers        int                // handlers of events at once; 0: DefaultWorkers, below 0: none, others work what is accepted here
 	Metrics        prometheus.Registerer
 	Log            *slog.Logger
 	Now            func() time.Time
@@ -66,13 +67,13 @@ type Bot struct {
 	ordered  map[string]bool // types of events that a handler wants in their order
 
 	mu   sync.Mutex
-	seen map[string]time.Time // connection id → when its last event was written down
+	seen map[install.Key]time.Time // whose → when its last event was written down
 }
 
 // New checks the handlers and returns a Bot. It starts nothing.
 func New(cfg Config) (*Bot, error) {
 	b := &Bot{cfg: cfg, install: cfg.Install, inbox: cfg.Inbox, log: cfg.Log, now: cfg.Now,
-		byName: map[string]Handler{}, desk: newDesk(), ordered: map[string]bool{}, seen: map[string]time.Time{}}
+		byName: map[string]Handler{}, ordered: map[string]bool{}, seen: map[install.Key]time.Time{}}
 	if b.install == nil {
 		return nil, errors.New("no installer")
 	}
@@ -91,6 +92,11 @@ func New(cfg Config) (*Bot, error) {
 	if b.cfg.Lease <= 0 {
 		b.cfg.Lease = DefaultLease
 	}
+	places := DefaultWorkers
+	if cfg.Workers != 0 {
+		places = max(0, cfg.Workers)
+	}
+	b.desk = newDesk(places)
 	b.metrics = newMetrics(b, cfg.Metrics)
 	var problems []error
 	for _, h := range cfg.Handlers {
@@ -133,7 +139,10 @@ func (b *Bot) receive(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "Slack sends POST requests here.", http.StatusMethodNotAllowed)
 		return
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	var read bytes.Buffer
+	read.Grow(int(min(max(r.ContentLength, 0), maxBody)) + bytes.MinRead) // one piece of memory, where Slack says how much
+	_, err := read.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody))
+	body := read.Bytes()
 	if err != nil {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {

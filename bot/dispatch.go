@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
 	"runtime/debug"
 	"slices"
@@ -203,7 +204,7 @@ func (b *Bot) immediate(ctx context.Context, h Handler, key install.Key, fill fu
 		t, err := b.turn(ctx, key, ref, askBudget)
 		fill(t)
 		if err == nil {
-			defer b.sawTraffic(t.Connection, b.now())
+			defer b.sawTraffic(t.Connection.Key, b.now())
 		}
 		if err != nil && !h.always {
 			done <- b.unavailable(ctx, t, err)
@@ -323,8 +324,13 @@ func (b *Bot) failed(ctx context.Context, t *Turn, h Handler, err error) Reply {
 		return Reply{Text: user.Text}
 	}
 	b.logFailure(ctx, t, h, err)
-	if errors.Is(err, install.ErrRenewing) {
+	var limited *slack.RateLimitedError
+	switch {
+	case errors.Is(err, install.ErrRenewing):
 		return b.renewing(t) // of a person's own access: see AsUser
+	case errors.As(err, &limited):
+		seconds := max(1, int(math.Ceil(limited.RetryAfter.Seconds())))
+		return Reply{Text: fmt.Sprintf("Slack asks %s to slow down here. Try again in %d s. Reference: %s.", b.install.App().Name, seconds, t.Ref)}
 	}
 	return Reply{Text: "Something went wrong on our side. Nothing was changed. Try again in a moment. Reference: " + t.Ref + "."}
 }
@@ -356,7 +362,11 @@ func (b *Bot) handle(ctx context.Context, e *Event, env *envelope) error {
 		env = &decoded
 	}
 	from := env.origin(b.cfg.AppID)
-	in := env.inner
+	in := env.Inner
+	if !b.hears(e.Type, in) {
+		b.sawTraffic(e.Key, from.at)
+		return nil
+	}
 	ref := install.NewRef()
 	t := &Turn{Key: e.Key, Install: b.install, Ref: ref, Log: b.log.With("ref", ref, "key", e.Key.String())}
 	if !lifecycle(e.Type) { // there the token is dead already
@@ -368,7 +378,7 @@ func (b *Bot) handle(ctx context.Context, e *Event, env *envelope) error {
 	connected := t.Slack != nil
 	botUser := orElse(t.Connection.BotUserID, from.botUserID)
 	if connected {
-		b.sawTraffic(t.Connection, from.at)
+		b.sawTraffic(t.Connection.Key, from.at)
 	}
 	if own(e.Type, in, botUser, t.Connection.BotID) {
 		return nil
@@ -389,7 +399,11 @@ func (b *Bot) handle(ctx context.Context, e *Event, env *envelope) error {
 	t.UserTeam = orElse(in.UserTeam, text(in.Team))
 	t.Text, t.Match, t.Shared, t.At = in.Text, match, env.Shared, from.at
 	b.attempt(t, e)
-	r, err := b.within(ctx, h, t, env.Event)
+	event, err := eventOf(e.Body)
+	if err != nil {
+		return &decodeError{err}
+	}
+	r, err := b.within(ctx, h, t, event)
 	if err == nil {
 		err = t.say(ctx, r)
 	}
@@ -444,6 +458,15 @@ func mentions(text, user string) bool {
 // humanSubtypes are the message subtypes that are a person's new message; edits, deletions and joins are not.
 var humanSubtypes = map[string]bool{"": true, "file_share": true, "me_message": true, "thread_broadcast": true}
 
+// hears reports whether any handler could want an event, before anything is looked up for it.
+func (b *Bot) hears(kind string, in inner) bool {
+	if kind == "message" {
+		return len(b.messages) > 0 && humanSubtypes[in.Subtype] && !in.Hidden
+	}
+	_, ok := b.byName[string(KindEvent)+" "+kind]
+	return ok
+}
+
 // route picks the handler for an event. One message that arrives both as message and as app_mention goes to one of them:
 // to the mention's handler in a channel, to the message's in a direct message. That depends on nothing but the event, so
 // replicas that see one each agree.
@@ -482,17 +505,17 @@ func (b *Bot) route(kind string, in inner, botUser string) (h Handler, match []s
 }
 
 // sawTraffic writes down, at most once a minute for each connection, that Slack still sends something.
-func (b *Bot) sawTraffic(c install.Connection, at time.Time) {
+func (b *Bot) sawTraffic(k install.Key, at time.Time) {
 	const every, most, patience = time.Minute, 100_000, 10 * time.Second
 	now := b.now()
 	b.mu.Lock()
-	last, known := b.seen[c.ID]
+	last, known := b.seen[k]
 	due := !known || now.Sub(last) >= every
 	if due {
 		if len(b.seen) >= most {
 			clear(b.seen) // costs one extra write per connection
 		}
-		b.seen[c.ID] = now
+		b.seen[k] = now
 	}
 	b.mu.Unlock()
 	if !due {
@@ -500,8 +523,8 @@ func (b *Bot) sawTraffic(c install.Connection, at time.Time) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	if err := b.install.SawEvent(ctx, c.Key, at); err != nil {
-		b.log.WarnContext(ctx, "keep time of last event", "connection", c.ID, "cause", err)
+	if err := b.install.SawEvent(ctx, k, at); err != nil && !errors.Is(err, install.ErrNotFound) {
+		b.log.WarnContext(ctx, "keep time of last event", "key", k.String(), "cause", err)
 	}
 }
 

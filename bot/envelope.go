@@ -16,18 +16,18 @@ import (
 
 // envelope is the outer part of an Events API delivery. https://docs.slack.dev/apis/events-api
 type envelope struct {
-	Type         string          `json:"type"`
-	Challenge    string          `json:"challenge"`
-	TeamID       string          `json:"team_id"`
-	EnterpriseID string          `json:"enterprise_id"`
-	AppID        string          `json:"api_app_id"`
-	EventID      string          `json:"event_id"`
-	EventTime    int64           `json:"event_time"`
-	Event        json.RawMessage `json:"event"`
-	Org          bool            `json:"is_enterprise_install"`
-	ContextTeam  string          `json:"context_team_id"`
-	ContextOrg   string          `json:"context_enterprise_id"`
-	Shared       bool            `json:"is_ext_shared_channel"`
+	Type         string `json:"type"`
+	Challenge    string `json:"challenge"`
+	TeamID       string `json:"team_id"`
+	EnterpriseID string `json:"enterprise_id"`
+	AppID        string `json:"api_app_id"`
+	EventID      string `json:"event_id"`
+	EventTime    int64  `json:"event_time"`
+	Inner        inner  `json:"event"`
+	Org          bool   `json:"is_enterprise_install"`
+	ContextTeam  string `json:"context_team_id"`
+	ContextOrg   string `json:"context_enterprise_id"`
+	Shared       bool   `json:"is_ext_shared_channel"`
 
 	Authorizations []struct {
 		EnterpriseID string `json:"enterprise_id"`
@@ -36,8 +36,15 @@ type envelope struct {
 		Bot          bool   `json:"is_bot"`
 		Org          bool   `json:"is_enterprise_install"`
 	} `json:"authorizations"`
+}
 
-	inner inner
+// eventOf is the event inside of an Events API delivery, as it came.
+func eventOf(body []byte) (json.RawMessage, error) {
+	var e struct {
+		Event json.RawMessage `json:"event"`
+	}
+	err := json.Unmarshal(body, &e)
+	return e.Event, err
 }
 
 // inner is what routing needs of the event itself.
@@ -63,10 +70,7 @@ func decodeEnvelope(body []byte) (envelope, error) {
 	if e.Type != "event_callback" {
 		return e, nil
 	}
-	if err := json.Unmarshal(e.Event, &e.inner); err != nil {
-		return envelope{}, fmt.Errorf("read inner event: %w", err)
-	}
-	if e.EventID == "" || e.inner.Type == "" {
+	if e.EventID == "" || e.Inner.Type == "" {
 		return envelope{}, fmt.Errorf("read envelope: no event_id or no event type")
 	}
 	return e, nil
@@ -122,6 +126,9 @@ func text(v any) string { s, _ := v.(string); return s }
 // formOf returns the form in a body, or nil when the body is not one. The address's query is never looked at: Slack's
 // signature does not cover it.
 func formOf(contentType string, body []byte) url.Values {
+	if contentType == "application/json" {
+		return nil
+	}
 	kind, _, err := mime.ParseMediaType(contentType)
 	if err != nil || kind != "application/x-www-form-urlencoded" {
 		return nil

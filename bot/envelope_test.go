@@ -114,9 +114,9 @@ func FuzzEnvelope(f *testing.F) {
 			return
 		}
 		from := e.origin("A1")
-		if e.EventID == "" || e.inner.Type == "" || from.key.AppID == "" {
+		if e.EventID == "" || e.Inner.Type == "" || from.key.AppID == "" {
 			t.Errorf("%q became %+v", body, from)
 		}
-		own(e.inner.Type, e.inner, "UBOT", "B1")
+		own(e.Inner.Type, e.Inner, "UBOT", "B1")
 	})
 }

@@ -154,9 +154,12 @@ func (m *MemoryInbox) Claim(_ context.Context, n int, busy []install.Key) (claim
 	now := time.Now()
 	lanes := map[string]bool{}
 	for _, e := range m.queue {
+		if len(claimed) == n {
+			break
+		}
 		first := e.Lane == "" || !lanes[e.Lane]
 		lanes[e.Lane] = true
-		if len(claimed) == n || e.held || !first || e.at.After(now) || slices.Contains(busy, e.Key) {
+		if e.held || !first || e.at.After(now) || slices.Contains(busy, e.Key) {
 			continue
 		}
 		e.held = true

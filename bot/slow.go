@@ -103,7 +103,7 @@ func (b *Bot) handleSlow(ctx context.Context, e *Event) error {
 	t.ViewID = w.ViewID
 	b.attempt(t, e)
 	if err == nil {
-		b.sawTraffic(t.Connection, e.Received)
+		b.sawTraffic(t.Connection.Key, e.Received)
 	}
 	if err != nil && !h.always {
 		if !errors.Is(err, install.ErrNotConnected) && !e.last() {

@@ -17,11 +17,11 @@ import (
 )
 
 const (
-	// Handlers mostly wait for Slack, some 100 ms for each call, so there are many more of them than processors.
-	workers = 128
-	// One workspace gets at most half of them, so that one whose calls hang leaves room for the others.
-	workersEach = workers / 2
-	claimAtOnce = workersEach / 2
+	// DefaultWorkers is how many handlers of events run at once. They mostly wait for Slack, some 100 ms for each call, so there
+	// are many more of them than processors. One workspace gets at most half of them, so that one whose calls hang leaves room
+	// for the others.
+	DefaultWorkers = 128
+	mostClaimed    = 32
 	// What other processes left behind, and what waits for its next attempt, is looked for this often.
 	claimEvery = 500 * time.Millisecond
 	// Holding again is an order of magnitude quicker than a lease is long, which the inbox knows: see Config.Lease.
@@ -65,6 +65,9 @@ var (
 
 // desk is where handlers get their place. Its methods may be called from any number of goroutines.
 type desk struct {
+	places int // so many handlers at once
+	share  int // and of one workspace so many
+
 	mu      sync.Mutex
 	open    bool // the process takes work
 	backlog bool // there is more in the inbox than places
@@ -81,15 +84,15 @@ type running struct {
 	stop  context.CancelCauseFunc
 }
 
-func newDesk() *desk {
-	return &desk{each: map[install.Key]int{}, running: map[int64]*running{}, free: make(chan struct{}, 1)}
+func newDesk(places int) *desk {
+	return &desk{places: places, share: max(1, places/2), each: map[install.Key]int{}, running: map[int64]*running{}, free: make(chan struct{}, 1)}
 }
 
 // take reserves a place for an event that just came. Not while others wait for one.
 func (d *desk) take(k install.Key) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !d.open || d.backlog || d.taken >= workers || d.each[k] >= workersEach {
+	if !d.open || d.backlog || d.taken >= d.places || d.each[k] >= d.share {
 		return false
 	}
 	d.taken++
@@ -104,10 +107,10 @@ func (d *desk) reserve(n int) (got int, busy []install.Key) {
 	if !d.open {
 		return 0, nil
 	}
-	got = min(n, workers-d.taken)
+	got = min(n, d.places-d.taken)
 	d.taken += got
 	for k, n := range d.each {
-		if n >= workersEach {
+		if n >= d.share {
 			busy = append(busy, k)
 		}
 	}
@@ -249,7 +252,7 @@ func (b *Bot) hand(ctx context.Context) {
 	defer tick.Stop()
 	var trouble string
 	for ctx.Err() == nil {
-		n, busy := b.desk.reserve(claimAtOnce)
+		n, busy := b.desk.reserve(max(1, min(mostClaimed, b.desk.share/2)))
 		full := n == 0
 		if n > 0 {
 			// Not ctx: what was handed out in the moment of the stop has to be known here.

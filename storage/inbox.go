@@ -42,8 +42,8 @@ const (
 	mostWaiting = 4096
 	// A caller waits less (Slack's 3 s); this is for the database to come to an end with it.
 	commitBudget = 5 * time.Second
-	// On PostgreSQL two commits can be under way; SQLite has one writer.
-	committers = 2
+	// What is done waits this long for others: nobody waits for it, and each commit costs the database the same.
+	doneLinger = 2 * time.Millisecond
 	// claimWindow is how far into the queue a claim looks past workspaces that have enough.
 	claimWindow = 512
 	// Rows in a step of the sweep: other writers wait for it on SQLite.
@@ -115,14 +115,8 @@ func (db *DB) Inbox(ctx context.Context, cfg InboxConfig) (*Inbox, error) {
 			return nil, fault(ctx, "open inbox", err)
 		}
 	}
-	n := committers
-	if db.dialect == dialectSQLite {
-		n = 1
-	}
-	for range n {
-		in.work.Go(func() { group(in, in.adds, atOnce, in.commitAdds) })
-		in.work.Go(func() { group(in, in.dones, atOnce, in.commitDones) })
-	}
+	in.work.Go(func() { group(in, in.adds, atOnce, 0, in.commitAdds) })
+	in.work.Go(func() { group(in, in.dones, atOnce, doneLinger, in.commitDones) })
 	return in, nil
 }
 
@@ -180,11 +174,20 @@ func (in *Inbox) Add(ctx context.Context, e *bot.Event, take bool) (fresh bool, 
 	}
 }
 
-// group commits what comes through a channel: those who wait together, together. The size is a power of two, so that there are
-// few different statements; who is left over goes first the next time.
-func group[T any](in *Inbox, from <-chan T, most int, commit func([]T)) {
+// group commits what comes through a channel, one commit at a time: who comes meanwhile shares the next one, and linger is how
+// long the first one waits for others. The size is a power of two, so that there are few different statements; who is left over
+// goes first the next time.
+func group[T any](in *Inbox, from <-chan T, most int, linger time.Duration, commit func([]T)) {
 	var pending []T
 	for {
+		if len(pending) == 0 && linger > 0 {
+			select {
+			case first := <-from:
+				pending = append(pending, first)
+				time.Sleep(linger)
+			case <-in.stop:
+			}
+		}
 		if len(pending) == 0 {
 			select {
 			case first := <-from:

@@ -37,6 +37,7 @@ type appConfig struct {
 	moveToRotation bool
 	keep           time.Duration // of removed connections' facts and history, and of dead letters
 	lease          time.Duration // of events; 0: the usual
+	workers        int           // handlers of events at once; 0: the usual, below 0: none
 	memory         bool          // the inbox is kept in memory, for measuring
 	listen, admin  net.Listener  // owned by the app once run is called
 	db             *storage.DB   // closed by run
@@ -70,7 +71,7 @@ func newApp(cfg appConfig) (*app, error) {
 		return nil, err
 	}
 	a := &app{cfg: cfg, numbers: numbers, install: in}
-	settings := bot.Config{Install: in, Handlers: handlers, SigningSecrets: cfg.signingSecrets, AppID: cfg.appID, Lease: cfg.lease, Metrics: numbers, Log: cfg.log}
+	settings := bot.Config{Install: in, Handlers: handlers, SigningSecrets: cfg.signingSecrets, AppID: cfg.appID, Lease: cfg.lease, Workers: cfg.workers, Metrics: numbers, Log: cfg.log}
 	if !cfg.memory {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()

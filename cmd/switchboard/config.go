@@ -20,6 +20,7 @@ import (
 
 	"github.com/joho/godotenv"
 
+	"switchboard/bot"
 	"switchboard/install"
 	"switchboard/storage"
 )
@@ -199,6 +200,20 @@ func (d database) useJournal(db *storage.DB) error {
 		return &configError{[]problem{{"DATA_DIR", "holds no journal: " + err.Error(), dataDirFix}}}
 	}
 	return nil
+}
+
+// workers reads WORKERS; -1 is none.
+func workers(s *source, flag string) int {
+	given := s.get(flag, "WORKERS", strconv.Itoa(bot.DefaultWorkers))
+	n, err := strconv.Atoi(given)
+	switch {
+	case err != nil || n < 0 || n > 10_000:
+		s.bad("WORKERS", fmt.Sprintf("is %q", given), "write a number from 0 to 10000, for example 128")
+		return 0
+	case n == 0:
+		return -1
+	}
+	return n
 }
 
 // lease reads INBOX_LEASE. Below a second replicas would take each other's work; above ten minutes a crash is felt too long.

@@ -27,6 +27,7 @@ type serveCmd struct {
 	AdminAddr  string `name:"admin-addr" placeholder:"HOST:PORT" help:"ADMIN_ADDR: where /livez, /readyz and /metrics are; never public. Default: 127.0.0.1:3001."`
 	KeepDays   string `name:"keep-days" placeholder:"DAYS" help:"KEEP_DAYS: how long facts and history of a removed connection are kept. Default: 90."`
 	Lease      string `name:"inbox-lease" placeholder:"DURATION" help:"INBOX_LEASE: how long the events of a replica that died lie before another one takes them. Default: 30s."`
+	Workers    string `name:"workers" placeholder:"N" help:"WORKERS: how many events are worked at once, at most half of them of one workspace; 0 accepts events and leaves the work to other replicas. Default: 128."`
 	Inbox      string `name:"inbox" placeholder:"WHERE" help:"INBOX: database, or memory to measure what the database costs; memory loses what it acknowledged with the process. Default: database."`
 	Move       string `name:"move-to-rotation" placeholder:"BOOL" help:"MOVE_TO_ROTATION: true exchanges long-lived tokens for rotating ones. Your app must have token rotation on. Default: false."`
 }
@@ -52,7 +53,7 @@ func (c *serveCmd) Run(env *environment) error {
 		publicURL:    publicURL(s, c.PublicURL),
 		keep:         keepDays(s, c.KeepDays),
 	}
-	cfg.lease = lease(s, c.Lease)
+	cfg.lease, cfg.workers = lease(s, c.Lease), workers(s, c.Workers)
 	switch where := s.get(c.Inbox, "INBOX", "database"); where {
 	case "database":
 	case "memory":
