@@ -74,6 +74,7 @@ type Installer struct {
 	only   Key  // single-workspace mode: the one connection, once Adopt has found it
 
 	metrics *metrics
+	limits  limits
 	tasks   sync.WaitGroup // renewals under way, and what calls said
 	// consents lets one callback at a time through, see connect.
 	consents chan struct{}

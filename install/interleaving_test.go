@@ -853,7 +853,7 @@ func TestToldLater(t *testing.T) {
 		"people unknown":  {slacksim.Fault{Method: "users.info", Status: 503}, false, 50 * time.Second, 70 * time.Second},
 		"admins unknown":  {slacksim.Fault{Method: "users.list", Status: 503}, true, 50 * time.Second, 70 * time.Second},
 		"Slack's trouble": {slacksim.Fault{Method: "chat.postMessage", Error: "internal_error"}, false, 50 * time.Second, 70 * time.Second},
-		"a short limit":   {slacksim.Fault{Method: "chat.postMessage", RetryAfter: 1}, false, 50 * time.Second, 70 * time.Second},
+		"a short limit":   {slacksim.Fault{Method: "chat.postMessage", RetryAfter: 11}, false, 50 * time.Second, 70 * time.Second},
 		"a limit":         {slacksim.Fault{Method: "chat.postMessage", RetryAfter: 300}, false, 290 * time.Second, 310 * time.Second},
 		"a mad limit":     {slacksim.Fault{Method: "chat.postMessage", RetryAfter: 30 * 86400}, false, 14 * time.Minute, 16 * time.Minute},
 	} {

@@ -16,6 +16,7 @@ type metrics struct {
 	journal  prometheus.Gauge
 	notices  *prometheus.CounterVec // by result
 	checks   *prometheus.CounterVec // by result
+	limits   *prometheus.CounterVec // by method and what became of the call
 }
 
 func newMetrics(in *Installer, reg prometheus.Registerer) *metrics {
@@ -30,9 +31,11 @@ func newMetrics(in *Installer, reg prometheus.Registerer) *metrics {
 			Help: "Connections that came to need a person, by result (told, unreachable, unknown), and those that work again (resolved)."}, []string{"result"}),
 		checks: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_checks_total",
 			Help: "auth.test calls, by result (ok, or Slack's error, or no_answer)."}, []string{"result"}),
+		limits: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_slack_limited_total",
+			Help: "Calls to Slack that met a limit, by method and what became of them (waited for their turn, refused by Slack, turned_away because it would have taken too long)."}, []string{"method", "result"}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.renewals, m.took, m.journal, m.notices, m.checks, stateCollector{in})
+		reg.MustRegister(m.renewals, m.took, m.journal, m.notices, m.checks, m.limits, stateCollector{in})
 	}
 	return m
 }
@@ -47,6 +50,14 @@ func (m *metrics) renewed(h Holder, c Chain, err error, took time.Duration) {
 	}
 	m.renewals.WithLabelValues(kind, result(err)).Inc()
 	m.took.Observe(took.Seconds())
+}
+
+// limited counts a call that met a limit. Handlers choose the methods, so only the known ones are labels.
+func (m *metrics) limited(method, result string) {
+	if _, known := paces[method]; !known {
+		method = "other"
+	}
+	m.limits.WithLabelValues(method, result).Inc()
 }
 
 // result is an error as a label: Slack's codes are few.

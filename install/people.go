@@ -35,8 +35,11 @@ func (in *Installer) OpenUser(ctx context.Context, k Key, userID string) (UserTo
 	return u, err
 }
 
-// UserClient returns a Web API client that acts for the person u belongs to.
-func (in *Installer) UserClient(u UserToken) *slack.Client { return in.client(u.Token) }
+// UserClient returns a Web API client that acts for the person u belongs to. It keeps to the limits of the workspace, as
+// Client does: Slack counts all of an app's tokens together.
+func (in *Installer) UserClient(u UserToken) *slack.Client {
+	return in.client(u.Token, limited{in, u.Key, in.http})
+}
 
 // UsersRevoked handles Slack's word (tokens_revoked) that these people took their tokens back. The word may be late or
 // repeated, and they may have granted anew, so each token is asked first. An error means that the rest is to be done again:

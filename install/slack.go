@@ -52,13 +52,14 @@ func (b bounded) CloseIdleConnections() {
 }
 
 // Client returns a Web API client with c's token. What Slack answers also says how the connection is, and is kept. It is
-// cheap: make one for each piece of work. It may be used from several goroutines.
+// cheap: make one for each piece of work. It may be used from several goroutines. Calls keep to Slack's limits: they block
+// until their turn, or fail with a *slack.RateLimitedError when that is too far away.
 func (in *Installer) Client(c Connection) *slack.Client {
-	return slack.New(c.Token.Reveal(), slack.OptionHTTPClient(witness{in, c}), slack.OptionAPIURL(in.apiURL()))
+	return in.client(c.Token, limited{in, c.Key, witness{in, c}})
 }
 
-func (in *Installer) client(token Secret) *slack.Client {
-	return slack.New(token.Reveal(), slack.OptionHTTPClient(in.http), slack.OptionAPIURL(in.apiURL()))
+func (in *Installer) client(token Secret, h limited) *slack.Client {
+	return slack.New(token.Reveal(), slack.OptionHTTPClient(h), slack.OptionAPIURL(in.apiURL()))
 }
 
 func (in *Installer) apiURL() string { return in.cfg.SlackURL + "/api/" }

@@ -1,0 +1,466 @@
+package install
+
+// Slack counts an app's calls for each workspace and method, and messages for each channel too, and refuses what is too much.
+// Here calls wait for their turn rather than be refused; where that would take too long they fail at once, with the time
+// after which to come back. https://docs.slack.dev/apis/web-api/rate-limits
+//
+// Each process counts what it sends itself. What several replicas send too much together, Slack refuses, and that is kept to.
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"hash/maphash"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/slack-go/slack"
+	"golang.org/x/time/rate"
+)
+
+const (
+	// How long one call waits, its repetitions included. At a message a second that is at most ten calls of one channel, so
+	// that they cannot take all of the bot's workers; work that would wait longer is better put back.
+	turnPatience = 10 * time.Second
+	// What is left of the caller's deadline when a call that waited is sent. Sent with less, its answer could be missed, and
+	// then nobody knows whether a message was posted.
+	turnSpare = 500 * time.Millisecond
+	// How often a call that Slack refused is made again.
+	turnRepeats = 3
+	// How long to wait when Slack doesn't say. It counts in minutes.
+	refusalUnsaid = time.Minute
+	// No argument that we look for is in a longer body than this.
+	longestBody = 1 << 20
+)
+
+// pace is how often a method may be called in one workspace: a number at once, then so many a minute.
+type pace struct{ burst, minute int }
+
+// Slack promises the numbers for a minute, says of bursts only that the higher tiers take more of them, and asks apps to be
+// made for one call a second of each method.
+var (
+	tier2 = pace{10, 20}
+	tier3 = pace{20, 50}
+	tier4 = pace{50, 100}
+	// "special": hundreds a minute. https://docs.slack.dev/reference/methods/auth.test
+	authTest = pace{60, 300}
+	// The ceiling for all messages of a workspace is not published; "one message per second per channel" is.
+	// https://docs.slack.dev/reference/methods/chat.postMessage
+	posts        = pace{60, 300}
+	channelPosts = pace{5, 60}
+)
+
+const postMessage = "chat.postMessage"
+
+// paces has the methods the app uses, each by the facts on its page below https://docs.slack.dev/reference/methods/. Others
+// are taken for tier 3, where most are.
+var paces = map[string]pace{
+	"auth.test":          authTest,
+	postMessage:          posts,
+	"chat.postEphemeral": tier4,
+	"chat.update":        tier3,
+	"chat.delete":        tier3,
+	"conversations.info": tier3,
+	"conversations.open": tier3,
+	"team.info":          tier3,
+	"users.info":         tier4,
+	"users.list":         tier2,
+	"views.open":         tier4,
+	"views.publish":      tier4,
+	"views.push":         tier4,
+	"views.update":       tier4,
+}
+
+// queue is what Slack counts separately. With a channel it is the channel's, without the workspace's. An organisation's
+// token counts for each workspace that is named in a call, or else for all together.
+type queue struct {
+	Key
+	method, channel string
+}
+
+func (q queue) pace() pace {
+	if q.channel != "" {
+		return channelPosts
+	}
+	if p, ok := paces[q.method]; ok {
+		return p
+	}
+	return tier3
+}
+
+// bucket is the state of a queue. It is guarded by its shard.
+type bucket struct {
+	turns  *rate.Limiter // replaced when Slack refuses a call: turns given before then count no longer
+	closed time.Time     // Slack takes no call before
+	// Of a workspace's posts: the channel that was refused last, and until when.
+	channel string
+	until   time.Time
+}
+
+func newBucket(p pace) *bucket {
+	return &bucket{turns: rate.NewLimiter(rate.Limit(p.minute)/60, p.burst)}
+}
+
+// close begins the bucket anew at until, with one call then and no burst.
+func (b *bucket) close(p pace, until time.Time) {
+	if until.After(b.closed) {
+		b.turns, b.closed = newBucket(p).turns, until
+		b.turns.AllowN(until, p.burst-1)
+	}
+}
+
+// idle reports whether b is like a new one.
+func (b *bucket) idle(at time.Time) bool {
+	return !b.closed.After(at) && !b.until.After(at) && b.turns.TokensAt(at) >= float64(b.turns.Burst())
+}
+
+// limits are the buckets of all workspaces, without those that are like new. The zero value is ready for use.
+type limits struct{ shards [64]shard }
+
+// shard has the buckets of some of the workspaces, and all of each. Its lock is held neither while a call waits nor while it
+// is made.
+type shard struct {
+	mu      sync.Mutex
+	buckets map[queue]*bucket
+	sweepAt int       // the size at which idle buckets are looked for
+	latest  time.Time // it is no earlier, even if the clock stands still while calls wait, or is set back
+}
+
+var shardSeed = maphash.MakeSeed()
+
+func (l *limits) shard(k Key) *shard {
+	return &l.shards[maphash.Comparable(shardSeed, k)%uint64(len(l.shards))]
+}
+
+// at takes what the clock says and returns the time.
+func (s *shard) at(now time.Time) time.Time {
+	if now.After(s.latest) {
+		s.latest = now
+	}
+	return s.latest
+}
+
+func (s *shard) bucket(q queue) *bucket {
+	if b := s.buckets[q]; b != nil {
+		return b
+	}
+	if len(s.buckets) >= s.sweepAt {
+		// Into a new map, because a map that was emptied keeps its size; and only when there are twice as many as the last
+		// time, so that it costs every new bucket the same.
+		busy := make(map[queue]*bucket, len(s.buckets)/2)
+		for q, b := range s.buckets {
+			if !b.idle(s.latest) {
+				busy[q] = b
+			}
+		}
+		s.buckets, s.sweepAt = busy, max(32, 2*len(busy))
+	}
+	b := newBucket(q.pace())
+	s.buckets[q] = b
+	return b
+}
+
+// place is a call's place in a queue.
+type place struct {
+	queue
+	bucket *bucket
+	turn   *rate.Reservation
+	turns  *rate.Limiter // that gave the turn; nil when there is none
+	from   time.Time
+}
+
+// call is one call on its way to Slack. Its places are in the queue of its method and, for a message, in its channel's.
+type call struct {
+	shard  *shard
+	both   [2]place
+	places []place   // one of them or both
+	until  time.Time // it has waited until then
+}
+
+func (l *limits) call(k Key, method, channel string) *call {
+	c := &call{shard: l.shard(k)}
+	c.both[0].queue = queue{k, method, ""}
+	c.both[1].queue = queue{k, method, channel}
+	c.places = c.both[:]
+	if channel == "" {
+		c.places = c.both[:1]
+	}
+	return c
+}
+
+// take gives the call the places it lacks, and returns how long to wait for the last of them. It gives none when that is
+// longer than room.
+func (c *call) take(now time.Time, room time.Duration) (wait time.Duration, ok bool) {
+	c.shard.mu.Lock()
+	defer c.shard.mu.Unlock()
+	at := c.shard.at(later(now, c.until))
+	for i := range c.places {
+		p := &c.places[i]
+		if p.holds() {
+			continue // it has waited for this one
+		}
+		p.bucket = c.shard.bucket(p.queue)
+		p.from = later(at, p.bucket.closed)
+		due, turns := p.from, p.bucket.turns
+		if short := 1 - turns.TokensAt(p.from); short > 0 {
+			due = due.Add(time.Duration(short / float64(turns.Limit()) * float64(time.Second)))
+		}
+		wait = max(wait, due.Sub(at))
+	}
+	if wait > 0 && wait > room {
+		return wait, false
+	}
+	for i := range c.places {
+		if p := &c.places[i]; !p.holds() {
+			p.turns = p.bucket.turns
+			p.turn = p.turns.ReserveN(p.from, 1)
+		}
+	}
+	c.until = at.Add(wait)
+	return wait, true
+}
+
+// holds reports whether p has its turn, and Slack refused nobody since.
+func (p *place) holds() bool { return p.turns != nil && p.turns == p.bucket.turns }
+
+// giveBack lets others have the places of a call that is not made.
+func (c *call) giveBack() {
+	c.shard.mu.Lock()
+	defer c.shard.mu.Unlock()
+	for i := range c.places {
+		if p := &c.places[i]; p.holds() {
+			p.turn.CancelAt(later(c.shard.latest, p.bucket.closed))
+		}
+	}
+}
+
+// refused closes what Slack has refused a call of, for a time. Of a message it doesn't say whether it was too much for the
+// channel or for the workspace: it is taken for the channel, and when a second channel is refused meanwhile, for both.
+func (c *call) refused(now time.Time, wait time.Duration) {
+	c.shard.mu.Lock()
+	defer c.shard.mu.Unlock()
+	until := c.shard.at(now).Add(wait)
+	last := c.places[len(c.places)-1].queue
+	c.shard.bucket(last).close(last.pace(), until)
+	if last.channel != "" {
+		whole := c.places[0].queue
+		b := c.shard.bucket(whole)
+		if b.channel != last.channel && b.until.After(c.shard.latest) {
+			b.close(whole.pace(), until)
+		}
+		b.channel, b.until = last.channel, until
+	}
+	for i := range c.places {
+		c.places[i].turns = nil
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// doer is what slack-go wants of an HTTP client.
+type doer interface {
+	Do(*http.Request) (*http.Response, error)
+}
+
+// limited is the HTTP client of a Web API client for the workspace of key. A call blocks until its turn, at most for
+// turnPatience and until ctx's deadline; if its turn is later it fails at once with a *slack.RateLimitedError.
+type limited struct {
+	in   *Installer
+	key  Key
+	next doer
+}
+
+// Do is http.Client's.
+func (l limited) Do(r *http.Request) (*http.Response, error) {
+	_, method, ok := strings.Cut(r.URL.Path, "/api/")
+	if !ok {
+		return l.next.Do(r) // a file
+	}
+	if l.key.TeamID == "" {
+		l.key.TeamID = argument(r, "team_id")
+	}
+	channel := ""
+	if method == postMessage {
+		channel = argument(r, "channel")
+	}
+	c := l.in.limits.call(l.key, method, channel)
+	waited := time.Duration(0)
+	for try := 0; ; try++ {
+		wait, err := l.await(r.Context(), c, method, turnPatience-waited)
+		if err != nil {
+			if r.Body != nil {
+				_ = r.Body.Close()
+			}
+			return nil, err
+		}
+		waited += wait
+		resp, err := l.next.Do(r)
+		if err != nil {
+			return resp, err
+		}
+		refused := refusal(resp)
+		if refused == 0 {
+			return resp, nil
+		}
+		_, _ = io.CopyN(io.Discard, resp.Body, 4<<10) // so that the connection is used again
+		_ = resp.Body.Close()
+		c.refused(l.in.now(), refused)
+		l.in.metrics.limited(method, "refused")
+		next, ok := again(r)
+		if try == turnRepeats || !ok {
+			return nil, &slack.RateLimitedError{RetryAfter: refused}
+		}
+		r = next
+	}
+}
+
+// await blocks until c's turn and returns how long that was.
+func (l limited) await(ctx context.Context, c *call, method string, room time.Duration) (waited time.Duration, err error) {
+	if deadline, ok := ctx.Deadline(); ok {
+		room = min(room, time.Until(deadline)-turnSpare)
+	}
+	for {
+		wait, ok := c.take(l.in.now(), room-waited)
+		if !ok {
+			l.in.metrics.limited(method, "turned_away")
+			return 0, &slack.RateLimitedError{RetryAfter: wait}
+		}
+		if wait == 0 {
+			return waited, nil
+		}
+		if waited == 0 {
+			l.in.metrics.limited(method, "waited")
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+			waited += wait // and look again: Slack may have refused somebody meanwhile
+		case <-ctx.Done():
+			timer.Stop()
+			c.giveBack()
+			return 0, ctx.Err()
+		}
+	}
+}
+
+// again returns r once more, if its body can be had once more.
+func again(r *http.Request) (*http.Request, bool) {
+	next := r.Clone(r.Context())
+	if r.Body == nil || r.Body == http.NoBody {
+		return next, true
+	}
+	if r.GetBody == nil {
+		return nil, false
+	}
+	var err error
+	next.Body, err = r.GetBody()
+	return next, err == nil
+}
+
+// refusal returns for how long Slack refuses more calls like the one that resp answers; 0 when it does not. The body of an
+// answer that is none can still be read.
+func refusal(resp *http.Response) time.Duration {
+	switch resp.StatusCode {
+	case http.StatusTooManyRequests:
+	case http.StatusOK:
+		if !saysLimited(resp) {
+			return 0
+		}
+	default:
+		return 0
+	}
+	seconds, err := strconv.Atoi(resp.Header.Get("Retry-After"))
+	if err != nil || seconds < 0 {
+		return refusalUnsaid
+	}
+	return min(time.Duration(max(seconds, 1))*time.Second, longestBackoff)
+}
+
+// saysLimited reports whether an answer is an error about limits. Such an answer is short.
+func saysLimited(resp *http.Response) bool {
+	p := &peeked{ReadCloser: resp.Body}
+	n, err := io.ReadFull(resp.Body, p.space[:])
+	p.head, resp.Body = p.space[:n], p
+	if !errors.Is(err, io.ErrUnexpectedEOF) || !bytes.Contains(p.head, []byte("limited")) {
+		return false
+	}
+	var verdict struct {
+		Error string `json:"error"`
+	}
+	return json.Unmarshal(p.head, &verdict) == nil && (verdict.Error == "ratelimited" || verdict.Error == "rate_limited")
+}
+
+// peeked is a body whose head was read ahead.
+type peeked struct {
+	io.ReadCloser
+	head  []byte
+	space [256]byte
+}
+
+func (p *peeked) Read(b []byte) (int, error) {
+	if len(p.head) > 0 {
+		n := copy(b, p.head)
+		p.head = p.head[n:]
+		return n, nil
+	}
+	return p.ReadCloser.Read(b)
+}
+
+// argument reads an argument of a call and leaves the call as it was. It is "" when it can't be found.
+func argument(r *http.Request, name string) string {
+	if v := formValue(r.URL.RawQuery, name); v != "" || r.GetBody == nil || r.ContentLength <= 0 || r.ContentLength > longestBody {
+		return v
+	}
+	body, err := r.GetBody()
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = body.Close() }()
+	var raw text
+	if _, err := io.Copy(&raw, body); err != nil {
+		return ""
+	}
+	switch kind := r.Header.Get("Content-Type"); {
+	case strings.HasPrefix(kind, "application/x-www-form-urlencoded"):
+		return formValue(string(raw), name)
+	case strings.HasPrefix(kind, "application/json"):
+		var arguments map[string]json.RawMessage
+		var v string
+		if json.Unmarshal([]byte(raw), &arguments) == nil && json.Unmarshal(arguments[name], &v) == nil {
+			return v
+		}
+	}
+	return ""
+}
+
+// text keeps what is written to it. The body of a form is a string and comes whole: it is not copied.
+type text string
+
+func (t *text) Write(b []byte) (int, error) { return t.WriteString(string(b)) }
+
+func (t *text) WriteString(s string) (int, error) {
+	*t += text(s)
+	return len(s), nil
+}
+
+// formValue is url.ParseQuery for one value, without a copy of a message's blocks.
+func formValue(form, name string) string {
+	for pair := range strings.SplitSeq(form, "&") {
+		if v, ok := strings.CutPrefix(pair, name+"="); ok {
+			v, _ = url.QueryUnescape(v)
+			return v
+		}
+	}
+	return ""
+}
