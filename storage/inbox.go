@@ -384,7 +384,7 @@ func (in *Inbox) Claim(ctx context.Context, n int, busy []install.Key) (claimed 
 	statement := "WITH picked AS MATERIALIZED (SELECT id FROM inbox WHERE state = 'ready'"
 	args := []any{}
 	if in.app != "" {
-		statement += " AND app_id = ?"
+		statement += " AND app_id || '' = ?" // not as a column: SQLite would take the index by app and sort all there is
 		args = append(args, in.app)
 	}
 	if len(busy) > 0 {
@@ -400,7 +400,7 @@ func (in *Inbox) Claim(ctx context.Context, n int, busy []install.Key) (claimed 
 	if in.db.dialect == dialectPostgres {
 		statement += " FOR UPDATE SKIP LOCKED"
 	}
-	statement += ") UPDATE inbox SET state = 'held', visible_at = ?, attempt = attempt + 1 WHERE state = 'ready' AND id IN (SELECT id FROM picked) RETURNING " + eventColumns
+	statement += ") UPDATE inbox SET state = 'held', visible_at = ?, attempt = attempt + 1 WHERE id IN (SELECT id FROM picked) RETURNING " + eventColumns
 	args = append(args, micros(in.clock().Add(in.lease)))
 
 	var damaged []bot.Event
