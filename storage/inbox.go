@@ -43,7 +43,7 @@ const (
 	// A caller waits less (Slack's 3 s); this is for the database to come to an end with it.
 	commitBudget = 5 * time.Second
 	// What is done waits this long for others: nobody waits for it, and each commit costs the database the same.
-	doneLinger = 2 * time.Millisecond
+	doneLinger = 5 * time.Millisecond
 	// claimWindow is how far into the queue a claim looks past workspaces that have enough.
 	claimWindow = 512
 	// Rows in a step of the sweep: other writers wait for it on SQLite.
@@ -81,7 +81,8 @@ type Inbox struct {
 	mu     sync.Mutex
 	tag    int64                 // the place of what was handed out last
 	last   map[install.Key]int64 // workspace → the place of its last event, where that is ahead of tag
-	looked time.Time             // for what came back
+	from   int64                 // where the last claim ended
+	looked time.Time             // at the whole queue
 }
 
 var _ bot.Inbox = (*Inbox)(nil)
@@ -368,7 +369,7 @@ func (in *Inbox) letGo(ctx context.Context, lanes []string) {
 			return // Run finds them
 		}
 	}
-	in.wake()
+	in.lookAtAll()
 }
 
 const eventColumns = "id, app_id, event_id, enterprise_id, team_id, kind, type, lane, attempt, failures, received_at, said, tag, payload"
@@ -378,11 +379,12 @@ func (in *Inbox) Claim(ctx context.Context, n int, busy []install.Key) (claimed 
 	if n <= 0 {
 		return nil, nil
 	}
-	if err := in.comeBack(ctx); err != nil {
+	from, err := in.comeBack(ctx)
+	if err != nil {
 		return nil, err
 	}
-	statement := "WITH picked AS MATERIALIZED (SELECT id FROM inbox WHERE state = 'ready'"
-	args := []any{}
+	statement := "WITH picked AS MATERIALIZED (SELECT id FROM inbox WHERE state = 'ready' AND tag >= ?"
+	args := []any{from}
 	if in.app != "" {
 		statement += " AND app_id || '' = ?" // not as a column: SQLite would take the index by app and sort all there is
 		args = append(args, in.app)
@@ -427,6 +429,9 @@ func (in *Inbox) Claim(ctx context.Context, n int, busy []install.Key) (claimed 
 	}
 	in.mu.Lock()
 	in.tag = max(in.tag, tag)
+	if len(claimed)+len(damaged) > 0 {
+		in.from = tag
+	}
 	in.mu.Unlock()
 	for _, e := range damaged {
 		if err := in.Bury(ctx, e, "it can't be opened with the keys at hand"); err != nil && !errors.Is(err, bot.ErrLost) {
@@ -437,25 +442,37 @@ func (in *Inbox) Claim(ctx context.Context, n int, busy []install.Key) (claimed 
 	return claimed, nil
 }
 
-// comeBack makes ready whose lease or pause is over. It asks the database a few times a second at most.
-func (in *Inbox) comeBack(ctx context.Context) error {
+// comeBack makes ready whose lease or pause is over, a few times a second at most, and returns from which place in the queue on to
+// claim. That is where the last claim ended: before it an index on PostgreSQL is full of what was claimed already and not
+// vacuumed yet, a thousand entries for each claim under load. Whatever else lies there (what came back, or was written by
+// another process) is found by the claims that look at everything.
+func (in *Inbox) comeBack(ctx context.Context) (from int64, err error) {
 	now := in.now()
 	in.mu.Lock()
 	due := now.Sub(in.looked) >= comeBackEvery || now.Before(in.looked)
 	if due {
 		in.looked = now
 	}
+	from = in.from
 	in.mu.Unlock()
 	if !due {
-		return nil
+		return from, nil
 	}
-	err := in.db.exec(ctx, func(g *gorm.DB) error {
+	err = in.db.exec(ctx, func(g *gorm.DB) error {
 		return g.Exec("UPDATE inbox SET state = 'ready' WHERE state IN ('held', 'waiting') AND visible_at <= ?", micros(in.clock())).Error
 	})
 	if err != nil {
-		return fault(ctx, "look for events whose time has come", err)
+		return 0, fault(ctx, "look for events whose time has come", err)
 	}
-	return nil
+	return 0, nil
+}
+
+// lookAtAll makes the next claim look at the whole queue, and wakes whoever claims.
+func (in *Inbox) lookAtAll() {
+	in.mu.Lock()
+	in.looked = time.Time{}
+	in.mu.Unlock()
+	in.wake()
 }
 
 // finishing is one event that waits to be done with.
@@ -564,7 +581,7 @@ func (in *Inbox) Retry(ctx context.Context, e bot.Event, at time.Time, counts bo
 	}
 	err := in.one(ctx, "put event back", e, "state = ?, visible_at = ?, failures = failures + ?, error = ?", state, micros(in.clock().Add(wait)), failures, text(why))
 	if err == nil && state == eventReady {
-		in.wake()
+		in.lookAtAll()
 	}
 	return err
 }

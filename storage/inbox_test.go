@@ -347,6 +347,7 @@ func TestInboxLanes(t *testing.T) {
 		ok(t, a.LetAllGo(t.Context())) // the acknowledgement does not wait for it
 		claim := func(want ...string) map[string]bot.Event {
 			t.Helper()
+			c.advance(time.Second) // another process's doings are seen a moment later
 			events := b.claim(10)
 			ids(t, "handed out", events, want...)
 			byID := map[string]bot.Event{}
