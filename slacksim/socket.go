@@ -18,6 +18,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -66,6 +67,7 @@ type socket struct {
 	gone   chan struct{} // closed when the connection has ended and everything that came over it was looked at
 	frozen atomic.Bool
 	write1 sync.Mutex // one frame at a time
+	left   bool       // nothing goes out behind the close frame
 
 	// Of a message that comes in several frames.
 	partOp byte
@@ -218,7 +220,10 @@ func (s *Sim) listen(c *socket) error {
 	case opPing:
 		return c.write(opPong, body)
 	case opClose:
-		_ = c.write(opClose, body[:min(len(body), 2)])
+		s.mu.Lock()
+		s.forgetLocked(c)
+		s.mu.Unlock()
+		c.leave()
 		return io.EOF
 	}
 	return nil
@@ -302,18 +307,7 @@ func (s *Sim) throughSocket(ctx context.Context, frame []byte, id string, accept
 	ctx, cancel := context.WithTimeout(ctx, s.ackTimeout)
 	defer cancel()
 	defer context.AfterFunc(s.life, cancel)()
-	s.mu.Lock()
-	if len(s.sockets) == 0 {
-		s.mu.Unlock()
-		return Ack{Err: "connection_failed"}
-	}
-	s.turn++
-	w := &wait{socket: s.sockets[s.turn%len(s.sockets)], accepts: accepts, answer: make(chan Ack, 1)}
-	if id != "" {
-		s.waits[id] = w
-	}
-	d.URL = fmt.Sprintf("socket %d", w.socket.id)
-	s.mu.Unlock()
+	w := &wait{accepts: accepts, answer: make(chan Ack, 1)}
 	defer func() {
 		s.mu.Lock()
 		if s.waits[id] == w {
@@ -321,8 +315,23 @@ func (s *Sim) throughSocket(ctx context.Context, frame []byte, id string, accept
 		}
 		s.mu.Unlock()
 	}()
-	if w.socket.write(opText, frame) != nil {
-		return Ack{Err: "connection_failed"}
+	for err := errLeft; errors.Is(err, errLeft); {
+		s.mu.Lock()
+		if len(s.sockets) == 0 {
+			s.mu.Unlock()
+			return Ack{Err: "connection_failed"}
+		}
+		s.turn++
+		w.socket = s.sockets[s.turn%len(s.sockets)]
+		if id != "" {
+			s.waits[id] = w
+		}
+		d.URL = fmt.Sprintf("socket %d", w.socket.id)
+		s.mu.Unlock()
+		err = w.socket.write(opText, frame)
+		if err != nil && !errors.Is(err, errLeft) {
+			return Ack{Err: "connection_failed"}
+		}
 	}
 	if id == "" {
 		return Ack{Status: http.StatusOK}
@@ -345,15 +354,22 @@ func (s *Sim) throughSocket(ctx context.Context, frame []byte, id string, accept
 	}
 }
 
-// SendFrame sends any text through one of the open sockets. If it is a JSON object with an envelope_id, SendFrame waits
-// for its acknowledgement, once, like Slack does; else it returns at once with status 200.
+// someID finds the id in what only looks like an envelope.
+var someID = regexp.MustCompile(`"envelope_id"\s*:\s*"([^"]+)"`)
+
+// SendFrame sends any text through one of the open sockets. If there is an envelope_id in it, SendFrame waits for its
+// acknowledgement, once, like Slack does; else it returns at once with status 200.
 func (s *Sim) SendFrame(ctx context.Context, frame string) Ack {
 	var e struct {
 		ID      string `json:"envelope_id"`
 		Type    string `json:"type"`
 		Accepts bool   `json:"accepts_response_payload"`
 	}
-	_ = json.Unmarshal([]byte(frame), &e)
+	if err := json.Unmarshal([]byte(frame), &e); err != nil && e.ID == "" {
+		if m := someID.FindStringSubmatch(frame); m != nil {
+			e.ID = m[1]
+		}
+	}
 	return s.record(&Delivery{Kind: "raw", Type: e.Type, Body: []byte(frame)}, func(d *Delivery) Ack {
 		return s.throughSocket(ctx, []byte(frame), e.ID, e.Accepts, d)
 	})
@@ -460,7 +476,10 @@ const (
 	opPong         = 10
 )
 
-var errFrame = errors.New("a frame that breaks RFC 6455")
+var (
+	errFrame = errors.New("a frame that breaks RFC 6455")
+	errLeft  = errors.New("the closing handshake has begun")
+)
 
 // disconnect announces the end of the connection.
 func (c *socket) disconnect(reason string) {
@@ -470,7 +489,10 @@ func (c *socket) disconnect(reason string) {
 
 // leave closes the connection in order: a close frame, and the connection itself once the peer has answered it.
 func (c *socket) leave() {
-	_ = c.write(opClose, []byte{1000 >> 8, 1000 & 0xff})
+	c.write1.Lock()
+	_ = c.frame(opClose, []byte{1000 >> 8, 1000 & 0xff})
+	c.left = true
+	c.write1.Unlock()
 	_ = c.conn.SetReadDeadline(time.Now().Add(closePatience))
 }
 
@@ -482,7 +504,10 @@ func (c *socket) write(op byte, body []byte) error {
 
 // frame writes one whole frame. The caller has write1.
 func (c *socket) frame(op byte, body []byte) error {
-	if c.frozen.Load() {
+	switch {
+	case c.left:
+		return errLeft
+	case c.frozen.Load():
 		return nil
 	}
 	b := []byte{0x80 | op}

@@ -279,12 +279,15 @@ func TestConnectionsOpen(t *testing.T) {
 
 	used, old := w.open(), w.open()
 	w.dial(used, 0)
-	w.clock.Advance(30 * time.Second)
-	for name, url := range map[string]string{"used": used, "old": old, "made up": strings.Replace(old, "ticket=", "ticket=x", 1)} {
-		if c, res, err := websocket.DefaultDialer.Dial(url, nil); err == nil || res == nil || res.StatusCode != http.StatusForbidden {
-			t.Errorf("%s ticket: %v %v", name, c, err)
+	refused := func(name, url string) {
+		if _, res, err := websocket.DefaultDialer.Dial(url, nil); err == nil || res == nil || res.StatusCode != http.StatusForbidden {
+			t.Errorf("%s ticket: %v", name, err)
 		}
 	}
+	refused("used", used)
+	refused("made up", strings.Replace(old, "ticket=", "ticket=x", 1))
+	w.clock.Advance(30 * time.Second)
+	refused("old", old)
 	res, err = http.Get(strings.Replace(w.open(), "ws://", "http://", 1))
 	if err != nil || res.StatusCode != http.StatusBadRequest {
 		t.Errorf("without a handshake: %v %v", res, err)
@@ -498,7 +501,7 @@ func TestSocketModeSwitchedOff(t *testing.T) {
 }
 
 func TestSocketsDropAndFreeze(t *testing.T) {
-	w := socketWorld(t, func(c *slacksim.Config) { c.AckTimeout, c.PingEvery = 50*time.Millisecond, 10*time.Millisecond })
+	w := socketWorld(t, func(c *slacksim.Config) { c.AckTimeout, c.PingEvery = 200*time.Millisecond, 10*time.Millisecond })
 	w.install(slacksim.AcmeAdmin)
 	dm := w.DM(slacksim.AcmeAdmin)
 	p := w.connect()
@@ -509,10 +512,17 @@ func TestSocketsDropAndFreeze(t *testing.T) {
 			t.Fatal("no pings")
 		}
 	}
+	p.reply(func(frame) {})
+	w.Say(w.ctx, slacksim.AcmeAdmin, dm, "never answered")
+	p.next("events_api")
 	if n := w.DropSockets(); n != 1 || len(w.Sockets()) != 0 {
 		t.Errorf("%d dropped, open %v", n, w.Sockets())
 	}
 	p.wantClosed(0)
+	w.settle()
+	if d := w.Deliveries(); len(d) != 2 || d[0].Err != "connection_failed" {
+		t.Errorf("what the lost connection was to acknowledge: %+v", d)
+	}
 
 	cold, warm := w.connect(), w.connect()
 	ids := w.Sockets()
@@ -536,6 +546,14 @@ func TestSocketsDropAndFreeze(t *testing.T) {
 	w.settle()
 	cold.conn.Close()
 	w.wantSockets(1)
+
+	warm.reply(func(f frame) {
+		w.FreezeSockets()
+		warm.send(map[string]any{"envelope_id": f.ID})
+	})
+	if r, err := w.Command(w.ctx, slacksim.AcmeAdmin, dm, "/connection"); err != nil || r.Status != 0 {
+		t.Errorf("a frozen connection takes an acknowledgement: %+v %v", r, err)
+	}
 }
 
 func TestSendFrame(t *testing.T) {
@@ -559,5 +577,14 @@ func TestSendFrame(t *testing.T) {
 	}
 	p.wantClosed(1000)
 	w.wantSockets(0)
+
+	p = w.connect()
+	done := make(chan slacksim.Ack)
+	go func() { done <- w.SendFrame(w.ctx, `{"type":"half", "envelope_id": "e2", "payl`) }()
+	<-p.ended // by our own reader, which wants JSON
+	p.send(map[string]any{"envelope_id": "e2"})
+	if a := <-done; a.Status != 200 {
+		t.Errorf("%+v", a)
+	}
 	w.wantBreaches()
 }
