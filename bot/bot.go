@@ -65,6 +65,7 @@ type Bot struct {
 	desk     *desk
 	metrics  *metrics
 	ordered  map[string]bool // types of events that a handler wants in their order
+	sockets  sockets
 
 	mu   sync.Mutex
 	seen map[install.Key]time.Time // whose → when its last event was written down

@@ -1,0 +1,636 @@
+package bot
+
+// Socket Mode: what Slack sends comes through WebSockets that we open, several at a time, because Slack ends each of them
+// about once an hour. It goes through accept like what comes over HTTP, and is acknowledged, on the connection that it came
+// through, once accept has it. https://docs.slack.dev/apis/events-api/using-socket-mode
+//
+// slack-go opens the connections and names what is in the frames; its managed client does not run them. At Slack's warning
+// that one hangs up at once, with the acknowledgements under way; it dials again in a loop without a pause; it keeps to
+// itself why Slack hung up, and whether an acknowledgement was written; and an event it can't parse it gives back without
+// its envelope.
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"github.com/slack-go/slack"
+	"github.com/slack-go/slack/socketmode"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
+
+	"switchboard/install"
+)
+
+const (
+	// So many that the others carry on when one ends.
+	usualSockets = 2
+	// Slack allows an app so many, those of all its replicas together.
+	mostSockets = 10
+	// Slack drops an acknowledgement of 20 KB or more, and one in several frames, without a word.
+	// slack-go found that out: https://github.com/slack-go/slack/blob/v0.35.0/socketmode/socketmode.go
+	largestSocketAnswer = 19 << 10
+	socketWriteBuffer   = 32 << 10
+	// How many deliveries are being accepted at once. Above that Slack's next ones wait in the connection.
+	acceptsAtOnce = 256
+)
+
+// Words for how Socket Mode is doing.
+const (
+	SocketsOff        = "off"        // not asked for, or stopped
+	SocketsConnecting = "connecting" // no connection yet, or no more; it is tried again
+	SocketsLive       = "live"       // at least one connection
+	SocketsDisabled   = "disabled"   // switched off in the app's settings; looked for again every minute
+	SocketsRefused    = "refused"    // Slack refuses SLACK_APP_TOKEN; not tried again
+)
+
+// socketPace says how long things may take.
+type socketPace struct {
+	dial     time.Duration // apps.connections.open, and then again from the handshake to hello
+	silence  time.Duration // Slack pings every few seconds. After this long without a word it is gone
+	linger   time.Duration // Slack hangs up some 10 s after its warning; after this we do
+	drain    time.Duration // for what is being accepted at the end. Above ackBudget
+	farewell time.Duration // for Slack's half of the closing handshake; it often leaves that out
+	apart    time.Duration // between openings while one is live, so that Slack never ends all at the same moment
+	settled  time.Duration // what ends sooner has failed
+	first    time.Duration // the pause after a failure; doubled for each further one
+	most     time.Duration // and no longer than this
+	off      time.Duration // between looks whether Socket Mode was switched on again
+	ceiling  rate.Limit    // of apps.connections.open, whatever else happens. Slack: tier 1, about one a minute
+}
+
+var usualPace = socketPace{
+	dial: 10 * time.Second, silence: 30 * time.Second, linger: 30 * time.Second, drain: 5 * time.Second, farewell: time.Second,
+	apart: 15 * time.Second, settled: 30 * time.Second, first: time.Second, most: time.Minute, off: time.Minute,
+	ceiling: rate.Every(20 * time.Second),
+}
+
+// errSwitchedOff is Slack's link_disabled.
+var errSwitchedOff = errors.New("switched off (link_disabled) in the app's settings: switch it on at https://api.slack.com/apps, or leave SLACK_APP_TOKEN out to get everything over HTTP")
+
+// TokenRefused says that Slack will not open a connection with SLACK_APP_TOKEN, now or later.
+type TokenRefused struct {
+	Code string // Slack's word: invalid_auth …
+	what string
+}
+
+func (e *TokenRefused) Error() string {
+	return "SLACK_APP_TOKEN " + e.what + " (" + e.Code + "). Make an app-level token (xapp-…) with the scope connections:write on the app's Basic Information page at https://api.slack.com/apps and put it there, or leave it out to get everything over HTTP"
+}
+
+// refusals are the answers of apps.connections.open that no repetition changes.
+// https://docs.slack.dev/reference/methods/apps.connections.open
+var refusals = map[string]string{
+	"invalid_auth":           "is not one that Slack knows",
+	"not_authed":             "is empty",
+	"account_inactive":       "belongs to an app or a workspace that is no more",
+	"token_revoked":          "was revoked",
+	"not_allowed_token_type": "is no app-level token",
+	"missing_scope":          "lacks the scope connections:write",
+}
+
+// sockets keeps connections to Slack open. The zero value is one that is off.
+type sockets struct {
+	accept func(context.Context, delivery) (answer, error)
+	api    *slack.Client
+	dialer *websocket.Dialer
+	plain  bool // ws:// will do, as with a Slack on this machine
+	appID  string
+	number int
+	pace   socketPace
+	log    *slog.Logger
+
+	ceiling *rate.Limiter
+	turn    chan struct{}  // who has it may open a connection
+	places  chan struct{}  // one for each delivery that is being accepted
+	open    sync.WaitGroup // connections
+
+	mu        sync.Mutex
+	running   bool
+	live      int       // connections that are open
+	fresh     int       // those of them that Slack has not announced the end of
+	opened    time.Time // when the last one was
+	notBefore time.Time // Slack asked for so much patience
+	problem   error     // the last one; news while there is no connection
+	refused   error
+}
+
+// runSockets keeps the connections of Socket Mode until ctx ends; then it takes nothing new, acknowledges what is being
+// accepted, and closes them. Only a token that Slack refuses for good ends it earlier, with a *TokenRefused. Without an app
+// token there is nothing to do.
+func (b *Bot) runSockets(ctx context.Context) error {
+	if b.cfg.AppToken == "" {
+		return nil
+	}
+	b.sockets.prepare(b)
+	return b.sockets.run(ctx)
+}
+
+// SocketHealth says how many connections of Socket Mode are open, in which of the Sockets… states that is, and, if it is not
+// as it should be, why.
+func (b *Bot) SocketHealth() (live int, state string, err error) {
+	s := &b.sockets
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.refused != nil:
+		return s.live, SocketsRefused, s.refused
+	case !s.running:
+		return s.live, SocketsOff, nil
+	case s.live > 0:
+		return s.live, SocketsLive, nil
+	case errors.Is(s.problem, errSwitchedOff):
+		return 0, SocketsDisabled, s.problem
+	}
+	return 0, SocketsConnecting, s.problem
+}
+
+func (s *sockets) prepare(b *Bot) {
+	s.accept, s.appID, s.log, s.number, s.pace = b.accept, b.cfg.AppID, b.log, b.cfg.Sockets, usualPace
+	if s.number <= 0 {
+		s.number = usualSockets
+	}
+	s.number = min(s.number, mostSockets)
+	slackURL := b.install.SlackURL()
+	s.plain = strings.HasPrefix(slackURL, "http://")
+	s.api = slack.New("", slack.OptionAppLevelToken(b.cfg.AppToken.Reveal()), slack.OptionHTTPClient(b.install.HTTPClient()), slack.OptionAPIURL(slackURL+"/api/"))
+	s.dialer = &websocket.Dialer{Proxy: http.ProxyFromEnvironment, WriteBufferSize: socketWriteBuffer}
+}
+
+func (s *sockets) run(ctx context.Context) error {
+	s.ceiling = rate.NewLimiter(s.pace.ceiling, s.number+2)
+	s.turn, s.places = make(chan struct{}, 1), make(chan struct{}, acceptsAtOnce)
+	s.mu.Lock()
+	s.running = true
+	s.mu.Unlock()
+	group, life := errgroup.WithContext(ctx)
+	for range s.number {
+		group.Go(func() error { return s.keep(life) })
+	}
+	err := group.Wait()
+	s.open.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running, s.refused = false, err
+	return err
+}
+
+// keep keeps one connection open until ctx ends. A successor is opened while the one before is still in use, if Slack leaves
+// time for it.
+func (s *sockets) keep(ctx context.Context) error {
+	failures := 0
+	for {
+		if rest(ctx, s.pace.pause(failures)) != nil {
+			return nil
+		}
+		c, err := s.connect(ctx)
+		if ctx.Err() != nil && err != nil {
+			return nil
+		}
+		var refused *TokenRefused
+		if errors.As(err, &refused) {
+			return err
+		}
+		if err != nil {
+			failures++
+			s.failed(err, failures)
+			continue
+		}
+		s.open.Go(func() { c.serve(ctx) })
+		<-c.leaving
+		if ctx.Err() != nil {
+			return nil
+		}
+		if failures++; time.Since(c.since) >= s.pace.settled || c.dismissal() == "link_disabled" {
+			failures = 0
+		}
+	}
+}
+
+// failed keeps and logs that no connection could be opened.
+func (s *sockets) failed(err error, failures int) {
+	s.mu.Lock()
+	s.problem = err
+	s.mu.Unlock()
+	s.log.Warn("socket not opened; trying again", "cause", err, "failures", failures)
+}
+
+// pause is how long to wait after so many failures in a row, at random, so that many who lost Slack at the same moment don't
+// come back at the same moment.
+func (p socketPace) pause(failures int) time.Duration {
+	if failures == 0 {
+		return 0
+	}
+	d := p.most
+	if n := failures - 1; n < 20 {
+		d = min(p.first<<n, p.most)
+	}
+	return d/2 + rand.N(d/2+1)
+}
+
+// rest waits for d, or until ctx ends.
+func rest(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// connect opens a connection when its time has come, and returns it once Slack has said hello.
+func (s *sockets) connect(ctx context.Context) (*socket, error) {
+	for {
+		select {
+		case s.turn <- struct{}{}:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		wait := s.early()
+		if wait <= 0 {
+			break
+		}
+		<-s.turn
+		if err := rest(ctx, wait); err != nil {
+			return nil, err
+		}
+	}
+	defer func() { <-s.turn }()
+	if err := s.ceiling.Wait(ctx); err != nil {
+		return nil, err
+	}
+	address, err := s.address(ctx)
+	if err != nil {
+		return nil, err
+	}
+	dial, cancel := context.WithTimeout(ctx, s.pace.dial)
+	defer cancel()
+	conn, resp, err := s.dialer.DialContext(dial, address.Reveal(), nil)
+	if err != nil {
+		if resp != nil {
+			return nil, fmt.Errorf("open socket: Slack answered %s", clip(resp.Status))
+		}
+		return nil, fmt.Errorf("open socket: %w", install.Cause(err)) // without the address: the ticket in it is a secret
+	}
+	// A stop does not wait for Slack's first word.
+	hangUp := context.AfterFunc(dial, func() { _ = conn.Close() })
+	defer hangUp()
+	c := &socket{sockets: s, conn: conn, since: time.Now(), leaving: make(chan struct{}), unread: make(chan struct{}), noMore: make(chan struct{})}
+	conn.SetReadLimit(maxBody)
+	var first socketmode.Request
+	if err := conn.ReadJSON(&first); err != nil {
+		_ = conn.Close()
+		return nil, fmt.Errorf("open socket: wait for hello: %w", err)
+	}
+	if err := s.greeted(first); err != nil {
+		c.bye()
+		_ = conn.Close()
+		return nil, err
+	}
+	if !hangUp() {
+		return nil, fmt.Errorf("open socket: %w", dial.Err())
+	}
+	s.mu.Lock()
+	s.live, s.fresh, s.opened = s.live+1, s.fresh+1, time.Now()
+	live := s.live
+	s.mu.Unlock()
+	s.log.Info("socket open", "live", live, "of_all_replicas", first.NumConnections, "host", clip(first.DebugInfo.Host))
+	return c, nil
+}
+
+// early is how long to wait before another connection is opened.
+func (s *sockets) early() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	wait := time.Until(s.notBefore)
+	if s.fresh > 0 {
+		wait = max(wait, time.Until(s.opened.Add(s.pace.apart)))
+	}
+	return wait
+}
+
+// address asks Slack where to connect.
+func (s *sockets) address(ctx context.Context) (install.Secret, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.pace.dial)
+	defer cancel()
+	_, address, err := s.api.StartSocketModeContext(ctx)
+	if err != nil {
+		code := install.SlackError(err)
+		if what := refusals[code]; what != "" {
+			return "", &TokenRefused{Code: code, what: what}
+		}
+		var limited *slack.RateLimitedError
+		if errors.As(err, &limited) {
+			s.wait(limited.RetryAfter)
+		}
+		return "", fmt.Errorf("apps.connections.open: %w", install.Cause(err))
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "wss" && (u.Scheme != "ws" || !s.plain) {
+		return "", errors.New("apps.connections.open: Slack named no address to connect to")
+	}
+	return install.Secret(address), nil
+}
+
+func (s *sockets) wait(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if at := time.Now().Add(d); at.After(s.notBefore) {
+		s.notBefore = at
+	}
+}
+
+// greeted looks at Slack's first word.
+func (s *sockets) greeted(first socketmode.Request) error {
+	switch {
+	case first.Type == socketmode.RequestTypeDisconnect && first.Reason == "link_disabled":
+		s.wait(s.pace.off)
+		return errSwitchedOff
+	case first.Type == socketmode.RequestTypeDisconnect:
+		return fmt.Errorf("open socket: Slack refused it: %s", clip(first.Reason)) // too_many_websockets
+	case first.Type != socketmode.RequestTypeHello:
+		return fmt.Errorf("open socket: Slack said %q, not hello", clip(first.Type))
+	case s.appID != "" && first.ConnectionInfo.AppID != "" && first.ConnectionInfo.AppID != s.appID:
+		return &TokenRefused{Code: "app " + clip(first.ConnectionInfo.AppID), what: "belongs to another app than SLACK_APP_ID"}
+	}
+	return nil
+}
+
+// socket is one connection that Slack has greeted.
+type socket struct {
+	*sockets
+	conn   *websocket.Conn
+	since  time.Time
+	write1 sync.Mutex // one frame at a time
+
+	leaving   chan struct{} // closed when a successor is wanted
+	leaveOnce sync.Once
+	unread    chan struct{} // closed when nothing is read any more
+	noMore    chan struct{} // closed when nothing is accepted any more
+	endOnce   sync.Once
+
+	mu       sync.Mutex
+	ending   bool
+	accepts  sync.WaitGroup // adds only while not ending
+	reason   string         // of Slack's disconnect
+	overtime *time.Timer    // ends it when Slack does not
+}
+
+// serve reads until the connection ends, by whoever's will, and returns when it is closed.
+func (c *socket) serve(ctx context.Context) {
+	defer context.AfterFunc(ctx, c.end)()
+	// Slack's half of the closing handshake is answered once the acknowledgements under way are out: see end.
+	c.conn.SetCloseHandler(func(int, string) error { return nil })
+	c.conn.SetPingHandler(func(text string) error {
+		_ = c.conn.SetReadDeadline(time.Now().Add(c.pace.silence))
+		_ = c.conn.WriteControl(websocket.PongMessage, []byte(text), time.Now().Add(time.Second))
+		return nil
+	})
+	var err error
+	for err == nil {
+		_ = c.conn.SetReadDeadline(time.Now().Add(c.pace.silence))
+		var frame []byte
+		if _, frame, err = c.conn.ReadMessage(); err == nil {
+			c.take(ctx, frame)
+		}
+	}
+	close(c.unread)
+	c.leave()
+	c.sockets.mu.Lock()
+	c.live--
+	live := c.live
+	if c.problem = errors.New("connection lost"); c.dismissal() == "link_disabled" {
+		c.problem = errSwitchedOff
+	}
+	c.sockets.mu.Unlock()
+	c.end()
+	var late net.Error
+	if errors.As(err, &late) && late.Timeout() {
+		err = errors.New("no word from Slack for too long")
+	}
+	level := slog.LevelInfo
+	if c.dismissal() == "" && ctx.Err() == nil {
+		level = slog.LevelWarn
+	}
+	c.log.Log(context.WithoutCancel(ctx), level, "socket closed", "live", live, "lasted", time.Since(c.since).Round(time.Second), "reason", c.dismissal(), "cause", err)
+}
+
+// dismissed keeps the reason that Slack gave for the end, and asks for a successor. Until Slack hangs up the connection is
+// still in use.
+func (c *socket) dismissed(reason string) {
+	c.mu.Lock()
+	c.reason = reason
+	if c.overtime == nil && !c.ending {
+		c.overtime = time.AfterFunc(c.pace.linger, c.end)
+	}
+	c.mu.Unlock()
+	c.leave()
+}
+
+// leave asks for a successor.
+func (c *socket) leave() {
+	c.leaveOnce.Do(func() {
+		c.sockets.mu.Lock()
+		c.fresh--
+		c.sockets.mu.Unlock()
+		close(c.leaving)
+	})
+}
+
+// dismissal is the reason that Slack gave for the end, "" while it gave none.
+func (c *socket) dismissal() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.reason
+}
+
+// end takes nothing new, waits for the acknowledgements of what is being accepted, and closes the connection. When it
+// returns that is done.
+func (c *socket) end() {
+	c.endOnce.Do(func() {
+		c.mu.Lock()
+		c.ending = true
+		if c.overtime != nil {
+			c.overtime.Stop()
+		}
+		c.mu.Unlock()
+		close(c.noMore)
+		c.log.Debug("socket ends")
+		done := make(chan struct{})
+		go func() { defer close(done); c.accepts.Wait() }()
+		wait := time.NewTimer(c.pace.drain)
+		defer wait.Stop()
+		select {
+		case <-done:
+		case <-wait.C:
+			c.log.Warn("acknowledgements given up: accepting took too long")
+		}
+		c.bye()
+		// What Slack has sent meanwhile must be read: closing over it would cut off what we have just written.
+		wait.Reset(c.pace.farewell)
+		select {
+		case <-c.unread:
+		case <-wait.C:
+		}
+		_ = c.conn.Close()
+	})
+}
+
+func (c *socket) bye() {
+	_ = c.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseNormalClosure, ""), time.Now().Add(time.Second))
+}
+
+// envelopeID finds the id in a frame that is no JSON.
+var envelopeID = regexp.MustCompile(`"envelope_id"\s*:\s*"([^"\\]{1,200})"`)
+
+// take hands one frame on and returns at once, or as soon as there is a place for it.
+func (c *socket) take(ctx context.Context, frame []byte) {
+	var r socketmode.Request
+	err := json.Unmarshal(frame, &r) // with a field of another type than expected it still reads the others
+	if r.EnvelopeID == "" {
+		if m := envelopeID.FindSubmatch(frame); err != nil && m != nil {
+			r.EnvelopeID = string(m[1])
+		}
+	}
+	d := delivery{kind: r.Type, body: r.Payload}
+	switch r.Type {
+	case socketmode.RequestTypeDisconnect:
+		if r.Reason == "link_disabled" {
+			c.wait(c.pace.off)
+		}
+		c.dismissed(orElse(r.Reason, "unsaid"))
+		return
+	case socketmode.RequestTypeHello:
+		return
+	case kindEvents, kindInteractive:
+	case kindCommands:
+		if d.form, err = formOfJSON(r.Payload); err != nil {
+			d.kind = ""
+		}
+	default:
+		d.kind = ""
+	}
+	if d.kind == "" || r.EnvelopeID == "" {
+		c.log.InfoContext(ctx, "envelope could not be read", "type", clip(r.Type), "bytes", len(frame), "cause", err)
+		if r.EnvelopeID != "" { // there is nothing to do for it, neither now nor when Slack sends it again
+			c.write(acknowledgement(r.EnvelopeID, answer{}, false))
+		}
+		return
+	}
+	select {
+	case c.places <- struct{}{}:
+	case <-c.noMore:
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ending {
+		<-c.places
+		return
+	}
+	arrived := time.Now()
+	c.accepts.Go(func() {
+		defer func() { <-c.places }()
+		ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), arrived.Add(ackBudget))
+		defer cancel()
+		c.handle(ctx, r, d)
+	})
+}
+
+// handle accepts one delivery and acknowledges it. What could not be accepted is not acknowledged: Slack sends it again.
+func (c *socket) handle(ctx context.Context, r socketmode.Request, d delivery) {
+	a, err := c.accepted(ctx, d)
+	if err != nil {
+		c.log.DebugContext(ctx, "envelope not acknowledged", "type", d.kind, "attempt", r.RetryAttempt, "cause", err)
+		return
+	}
+	frame := acknowledgement(r.EnvelopeID, a, r.AcceptsResponsePayload)
+	carried := len(a.body) == 0 || r.AcceptsResponsePayload
+	if len(frame) > largestSocketAnswer {
+		frame, carried = acknowledgement(r.EnvelopeID, a, false), false
+	}
+	carried = c.write(frame) && carried
+	switch {
+	case carried, len(a.body) == 0:
+	case a.tooLarge != nil:
+		a.tooLarge()
+	default:
+		c.log.WarnContext(ctx, "answer dropped: the acknowledgement can't carry it", "type", d.kind, "bytes", len(a.body))
+	}
+	if a.after != nil {
+		a.after()
+	}
+}
+
+// accepted is accept, with a panic as an error: the HTTP server would not die of it either.
+func (c *socket) accepted(ctx context.Context, d delivery) (a answer, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			c.log.ErrorContext(ctx, "accept panicked", "type", d.kind, "cause", v, "stack", string(debug.Stack()))
+			err = errors.New("accept panicked")
+		}
+	}()
+	return c.accept(ctx, d)
+}
+
+// acknowledgement is the frame that acknowledges an envelope, with what the answer says or without.
+func acknowledgement(id string, a answer, carry bool) []byte {
+	m := socketmode.Response{EnvelopeID: id}
+	if carry && len(a.body) > 0 {
+		m.Payload = string(a.body)
+		if strings.HasPrefix(a.contentType, "application/json") && json.Valid(a.body) {
+			m.Payload = json.RawMessage(a.body)
+		}
+	}
+	frame, _ := json.Marshal(m) // of strings and valid JSON
+	return frame
+}
+
+// write reports whether the frame was written.
+func (c *socket) write(frame []byte) bool {
+	c.write1.Lock()
+	defer c.write1.Unlock()
+	_ = c.conn.SetWriteDeadline(time.Now().Add(ackBudget))
+	err := c.conn.WriteMessage(websocket.TextMessage, frame)
+	if err == nil {
+		return true
+	}
+	c.log.Debug("acknowledgement not written", "cause", err)
+	_ = c.conn.Close() // half a frame may be out
+	return false
+}
+
+// formOfJSON makes the form of a command, as it would have come over HTTP, of its JSON object.
+func formOfJSON(payload []byte) (url.Values, error) {
+	var fields map[string]any
+	if err := json.Unmarshal(payload, &fields); err != nil {
+		return nil, fmt.Errorf("read command: %w", err)
+	}
+	form := url.Values{}
+	for name, value := range fields {
+		switch v := value.(type) {
+		case string:
+			form.Set(name, v)
+		case bool:
+			form.Set(name, fmt.Sprint(v))
+		}
+	}
+	return form, nil
+}
