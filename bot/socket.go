@@ -23,6 +23,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -385,6 +386,7 @@ type socket struct {
 	unread    chan struct{} // closed when nothing is read any more
 	noMore    chan struct{} // closed when nothing is accepted any more
 	endOnce   sync.Once
+	broken    atomic.Bool // it ended without Slack's word: what is written now seems to go out and goes nowhere
 
 	mu       sync.Mutex
 	ending   bool
@@ -411,6 +413,8 @@ func (c *socket) serve(ctx context.Context) {
 			c.take(ctx, frame)
 		}
 	}
+	var farewell *websocket.CloseError
+	c.broken.Store(!errors.As(err, &farewell) || farewell.Code == websocket.CloseAbnormalClosure)
 	close(c.unread)
 	c.leave()
 	c.sockets.mu.Lock()
@@ -607,6 +611,9 @@ func acknowledgement(id string, a answer, carry bool) []byte {
 func (c *socket) write(frame []byte) bool {
 	c.write1.Lock()
 	defer c.write1.Unlock()
+	if c.broken.Load() {
+		return false
+	}
 	_ = c.conn.SetWriteDeadline(time.Now().Add(ackBudget))
 	err := c.conn.WriteMessage(websocket.TextMessage, frame)
 	if err == nil {

@@ -914,6 +914,7 @@ func TestSocketTokenRevokedLater(t *testing.T) {
 	if err := <-ended; err == nil || !strings.Contains(err.Error(), "token_revoked") {
 		t.Errorf("ended with %v", err)
 	}
+	w.settle()
 	if d := w.Deliveries()[0]; d.Status != 200 {
 		t.Errorf("what was being accepted: %+v", d)
 	}
@@ -1050,7 +1051,7 @@ func TestSocketsAnswersThatComeTooLateForTheirConnection(t *testing.T) {
 	<-started
 	w.DropSockets()
 	<-done
-	w.connected(1) // nobody waits for it
+	w.connected(1) // the next one, which does not wait for the answer
 	close(release)
 	select {
 	case <-otherwise:
