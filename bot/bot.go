@@ -78,7 +78,7 @@ func New(cfg Config) (*Bot, error) {
 	if b.install == nil {
 		return nil, errors.New("no installer")
 	}
-	if len(cfg.SigningSecrets) == 0 {
+	if len(cfg.SigningSecrets) == 0 && cfg.AppToken == "" {
 		return nil, errors.New("no signing secret")
 	}
 	if b.log == nil {

@@ -58,6 +58,10 @@ func TestManifestRules(t *testing.T) {
 	if len(m.OAuth.Scopes.User) > 0 {
 		t.Errorf("user scopes that nobody declared: %s", m.OAuth.Scopes.User)
 	}
+	sockets := m.OverSockets()
+	if out, err := json.Marshal(sockets); err != nil || strings.Contains(string(out), "/slack/events") || !sockets.Settings.Socket || m.Features.Commands[0].URL == "" {
+		t.Errorf("over sockets: %s %v", out, err)
+	}
 	long := strings.Repeat("x", 200)
 	for _, test := range []struct {
 		name     string

@@ -57,12 +57,12 @@ type Manifest struct {
 	} `yaml:"oauth_config" json:"oauth_config"`
 	Settings struct {
 		Events struct {
-			URL       string   `yaml:"request_url" json:"request_url"`
+			URL       string   `yaml:"request_url,omitempty" json:"request_url,omitempty"`
 			BotEvents []string `yaml:"bot_events" json:"bot_events"`
 		} `yaml:"event_subscriptions" json:"event_subscriptions"`
 		Interactivity struct {
 			Enabled bool   `yaml:"is_enabled" json:"is_enabled"`
-			URL     string `yaml:"request_url" json:"request_url"`
+			URL     string `yaml:"request_url,omitempty" json:"request_url,omitempty"`
 		} `yaml:"interactivity" json:"interactivity"`
 		Org      bool `yaml:"org_deploy_enabled" json:"org_deploy_enabled"`
 		Socket   bool `yaml:"socket_mode_enabled" json:"socket_mode_enabled"`
@@ -73,7 +73,7 @@ type Manifest struct {
 // ManifestCommand is one slash command.
 type ManifestCommand struct {
 	Command     string `yaml:"command" json:"command"`
-	URL         string `yaml:"url" json:"url"`
+	URL         string `yaml:"url,omitempty" json:"url,omitempty"`
 	Description string `yaml:"description" json:"description"`
 	Usage       string `yaml:"usage_hint,omitempty" json:"usage_hint,omitempty"`
 	Escape      bool   `yaml:"should_escape" json:"should_escape"`
@@ -114,6 +114,17 @@ func NewManifest(p Profile, handlers []Handler, publicURL string) (Manifest, err
 	m.Settings.Interactivity.URL = requests
 	m.Settings.Rotation = true // a token that is stolen ends by itself; install renews ours
 	return m, m.check()
+}
+
+// OverSockets is m for an app that Slack reaches through Socket Mode: it sends to no address, and only the installer needs one.
+func (m Manifest) OverSockets() Manifest {
+	m.Settings.Socket = true
+	m.Settings.Events.URL, m.Settings.Interactivity.URL = "", ""
+	m.Features.Commands = slices.Clone(m.Features.Commands)
+	for i := range m.Features.Commands {
+		m.Features.Commands[i].URL = ""
+	}
+	return m
 }
 
 var (

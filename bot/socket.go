@@ -128,10 +128,10 @@ type sockets struct {
 	refused   error
 }
 
-// runSockets keeps the connections of Socket Mode until ctx ends; then it takes nothing new, acknowledges what is being
+// RunSockets keeps the connections of Socket Mode until ctx ends; then it takes nothing new, acknowledges what is being
 // accepted, and closes them. Only a token that Slack refuses for good ends it earlier, with a *TokenRefused. Without an app
 // token there is nothing to do.
-func (b *Bot) runSockets(ctx context.Context) error {
+func (b *Bot) RunSockets(ctx context.Context) error {
 	if b.cfg.AppToken == "" {
 		return nil
 	}

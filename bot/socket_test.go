@@ -853,7 +853,7 @@ func TestSocketTokenRefused(t *testing.T) {
 			if test.answer != "" {
 				w.Inject(slacksim.Fault{Method: "apps.connections.open", Error: test.answer})
 			}
-			err := b.runSockets(w.ctx)
+			err := b.RunSockets(w.ctx)
 			var refused *TokenRefused
 			if !errors.As(err, &refused) || test.answer != "" && refused.Code != test.answer || !strings.Contains(err.Error(), "SLACK_APP_TOKEN") || !strings.Contains(err.Error(), "connections:write") {
 				t.Fatalf("ended with %v", err)
@@ -873,7 +873,7 @@ func TestSocketTokenRefused(t *testing.T) {
 	w := newSocketStage(t)
 	b := w.bot()
 	b.cfg.AppToken = ""
-	if err := b.runSockets(w.ctx); err != nil || len(w.Calls()) != 1 { // the install's
+	if err := b.RunSockets(w.ctx); err != nil || len(w.Calls()) != 1 { // the install's
 		t.Error(err, w.Calls())
 	}
 	if _, state, _ := b.SocketHealth(); state != SocketsOff {

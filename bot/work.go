@@ -21,7 +21,7 @@ const (
 	// are many more of them than processors. One workspace gets at most half of them, so that one whose calls hang leaves room
 	// for the others.
 	DefaultWorkers = 128
-	mostClaimed    = 32
+	mostClaimed    = 64
 	// What other processes left behind, and what waits for its next attempt, is looked for this often.
 	claimEvery = 500 * time.Millisecond
 	// Holding again is an order of magnitude quicker than a lease is long, which the inbox knows: see Config.Lease.
@@ -252,7 +252,7 @@ func (b *Bot) hand(ctx context.Context) {
 	defer tick.Stop()
 	var trouble string
 	for ctx.Err() == nil {
-		n, busy := b.desk.reserve(max(1, min(mostClaimed, b.desk.share/2)))
+		n, busy := b.desk.reserve(max(1, min(mostClaimed, b.desk.share)))
 		full := n == 0
 		if n > 0 {
 			// Not ctx: what was handed out in the moment of the stop has to be known here.

@@ -32,6 +32,7 @@ type appConfig struct {
 	signingSecrets []install.Secret
 	appID          string
 	botToken       install.Secret
+	appToken       install.Secret // set: Socket Mode
 	slackURL       string
 	publicURL      string
 	moveToRotation bool
@@ -71,7 +72,7 @@ func newApp(cfg appConfig) (*app, error) {
 		return nil, err
 	}
 	a := &app{cfg: cfg, numbers: numbers, install: in}
-	settings := bot.Config{Install: in, Handlers: handlers, SigningSecrets: cfg.signingSecrets, AppID: cfg.appID, Lease: cfg.lease, Workers: cfg.workers, Metrics: numbers, Log: cfg.log}
+	settings := bot.Config{Install: in, Handlers: handlers, SigningSecrets: cfg.signingSecrets, AppID: cfg.appID, AppToken: cfg.appToken, Lease: cfg.lease, Workers: cfg.workers, Metrics: numbers, Log: cfg.log}
 	if !cfg.memory {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
@@ -126,9 +127,21 @@ func (a *app) adminRoutes() http.Handler {
 			http.Error(w, "not ready: the database does not answer", http.StatusServiceUnavailable)
 			return
 		}
+		if _, state, err := a.bot.SocketHealth(); state != bot.SocketsOff && state != bot.SocketsLive {
+			a.cfg.log.WarnContext(ctx, "not ready", "sockets", state, "cause", err)
+			http.Error(w, "not ready: "+socketWords[state], http.StatusServiceUnavailable)
+			return
+		}
 		fmt.Fprintln(w, "ok")
 	})
 	return mux
+}
+
+// socketWords say how Socket Mode is, to whoever asks whether this process is ready.
+var socketWords = map[string]string{
+	bot.SocketsConnecting: "no connection to Slack yet (Socket Mode)",
+	bot.SocketsDisabled:   "Socket Mode is switched off in the app's settings at Slack",
+	bot.SocketsRefused:    "Slack refuses SLACK_APP_TOKEN",
 }
 
 // silent knows the connections on which nothing was asked yet. Browsers and proxies keep such spares, and a server that
@@ -224,6 +237,11 @@ func (a *app) run(ctx context.Context) (err error) {
 	if a.inbox != nil {
 		group.Go(func() error { return a.inbox.Run(care) })
 	}
+	listening := make(chan struct{})
+	group.Go(func() error {
+		defer close(listening)
+		return a.bot.RunSockets(serving)
+	})
 	group.Go(func() error {
 		<-serving.Done()
 		a.stopping.Store(true)
@@ -232,6 +250,10 @@ func (a *app) run(ctx context.Context) (err error) {
 		defer cancel()
 		fresh.close()
 		err := public.Shutdown(drain)
+		select {
+		case <-listening: // sockets drain too
+		case <-drain.Done():
+		}
 		endWork()
 		return errors.Join(err, admin.Shutdown(drain))
 	})

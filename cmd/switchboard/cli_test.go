@@ -179,7 +179,7 @@ func TestWrongConfiguration(t *testing.T) {
 		"a log format that is none":    {map[string]string{"LOG_FORMAT": "xml"}, []string{"LOG_FORMAT"}, "text or json"},
 		"a script as support address":  {map[string]string{"SUPPORT_URL": "javascript:alert(1)"}, []string{"SUPPORT_URL"}, "mailto:"},
 		"http as privacy address":      {map[string]string{"PRIVACY_URL": "http://example.com/p"}, []string{"PRIVACY_URL"}, "https://"},
-		"Socket Mode":                  {map[string]string{"SLACK_APP_TOKEN": "xapp-1-hush"}, []string{"SLACK_APP_TOKEN"}, "Socket Mode"},
+		"Socket Mode":                  {map[string]string{"SLACK_APP_TOKEN": "xoxb-1-hush"}, []string{"SLACK_APP_TOKEN"}, "connections:write"},
 		"a secret and its file":        {map[string]string{"SLACK_CLIENT_SECRET_FILE": gone}, []string{"SLACK_CLIENT_SECRET"}, "keep one of the two"},
 		"a bot token and its file":     {map[string]string{"SLACK_BOT_TOKEN": "xoxb-hush-1", "SLACK_BOT_TOKEN_FILE": gone}, []string{"SLACK_BOT_TOKEN"}, "keep one of the two"},
 		"a file of keys that is gone":  {map[string]string{"ENCRYPTION_KEYS_FILE": gone}, []string{"ENCRYPTION_KEYS_FILE"}, "no such file"},

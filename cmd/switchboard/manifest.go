@@ -20,6 +20,7 @@ const placeholderURL = "https://switchboard.example.com"
 
 type manifestCmd struct {
 	PublicURL string `name:"public-url" placeholder:"URL" help:"PUBLIC_URL: the address that Slack will send to."`
+	Sockets   bool   `name:"socket-mode" help:"For Socket Mode: Slack sends through connections that serve opens (SLACK_APP_TOKEN), and to no address."`
 	JSON      bool   `help:"Print JSON."`
 }
 
@@ -39,6 +40,9 @@ func (c *manifestCmd) Run(env *environment) error {
 	m, err := bot.NewManifest(commands.Profile(), commands.All(), public)
 	if err != nil {
 		return err
+	}
+	if c.Sockets {
+		m = m.OverSockets()
 	}
 	if c.JSON {
 		return printJSON(env.stdout, m)

@@ -35,7 +35,7 @@ type serveCmd struct {
 // Help names what has no flag.
 func (*serveCmd) Help() string {
 	return "Only from the environment or .env, each also as NAME_FILE: SLACK_CLIENT_SECRET, SLACK_SIGNING_SECRET (several with commas), " +
-		"ENCRYPTION_KEYS (needed with PostgreSQL), and for one workspace without OAuth SLACK_BOT_TOKEN."
+		"ENCRYPTION_KEYS (needed with PostgreSQL), SLACK_APP_TOKEN for Socket Mode, and for one workspace without OAuth SLACK_BOT_TOKEN."
 }
 
 // Run serves until the context ends.
@@ -111,11 +111,11 @@ func (c *serveCmd) check(s *source, cfg *appConfig, listen, admin string) {
 			cfg.signingSecrets = append(cfg.signingSecrets, install.Secret(secret))
 		}
 	}
-	if len(cfg.signingSecrets) == 0 {
+	if len(cfg.signingSecrets) == 0 && s.secret("SLACK_APP_TOKEN") == "" { // through sockets nothing is signed
 		s.bad("SLACK_SIGNING_SECRET", "is not set", basics)
 	}
-	if s.secret("SLACK_APP_TOKEN") != "" {
-		s.bad("SLACK_APP_TOKEN", "asks for Socket Mode, which this version can't do", "leave it out and let Slack send to PUBLIC_URL/slack/events")
+	if cfg.appToken = s.secret("SLACK_APP_TOKEN"); cfg.appToken != "" && !strings.HasPrefix(cfg.appToken.Reveal(), "xapp-") {
+		s.bad("SLACK_APP_TOKEN", "is not an app-level token (xapp-…)", "make one on the app's Basic Information page, with the scope connections:write; or leave it out, and Slack sends to PUBLIC_URL/slack/events")
 	}
 	if cfg.appID != "" && !appID.MatchString(cfg.appID) {
 		s.bad("SLACK_APP_ID", "is not an app's id (A…)", basics)
