@@ -23,16 +23,32 @@ import (
 	"switchboard/storage/storagetest"
 )
 
+// scene is a bot on its stage.
+type scene struct {
+	sim      *slacksim.Sim
+	db       *storage.DB
+	inbox    *storage.Inbox
+	database string
+	finish   func()
+}
+
 // stage installs a bot with these handlers in Acme and returns the Slack it lives in. finish waits until everything that
 // was said is worked off; after it, nothing more happens.
 func stage(t *testing.T, handlers ...bot.Handler) (sim *slacksim.Sim, finish func()) {
+	t.Helper()
+	s := play(t, handlers...)
+	return s.sim, s.finish
+}
+
+func play(t *testing.T, handlers ...bot.Handler) (s scene) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	keys, err := storage.ParseKeys(storage.NewKey())
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := storage.Open(ctx, storagetest.SQLite(t), keys)
+	s.database = storagetest.SQLite(t)
+	db, err := storage.Open(ctx, s.database, keys)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +60,7 @@ func stage(t *testing.T, handlers ...bot.Handler) (sim *slacksim.Sim, finish fun
 	if err != nil {
 		t.Fatal(err)
 	}
-	sim = slacksim.New(slacksim.Config{App: slacksim.App{ID: "A0PARROT01", Name: "Parrot", ClientID: "1.2", ClientSecret: "client-secret", SigningSecret: "signing-secret",
+	sim := slacksim.New(slacksim.Config{App: slacksim.App{ID: "A0PARROT01", Name: "Parrot", ClientID: "1.2", ClientSecret: "client-secret", SigningSecret: "signing-secret",
 		RedirectURLs: []string{"https://bot.example.com/"}, Events: m.Settings.Events.BotEvents, HomeTab: true, MessagesTab: true}})
 	sim.AddSmallWorld()
 	if err := sim.Start("127.0.0.1:0"); err != nil {
@@ -89,7 +105,7 @@ func stage(t *testing.T, handlers ...bot.Handler) (sim *slacksim.Sim, finish fun
 		t.Fatal(err)
 	}
 	settle, stop := context.WithTimeout(context.Background(), time.Minute)
-	finish = sync.OnceFunc(func() {
+	finish := sync.OnceFunc(func() {
 		if err := sim.Settle(settle); err != nil {
 			t.Error(err)
 		}
@@ -120,7 +136,8 @@ func stage(t *testing.T, handlers ...bot.Handler) (sim *slacksim.Sim, finish fun
 			t.Errorf("a rule of Slack's was broken: %s %s", breach.Rule, breach.Detail)
 		}
 	})
-	return sim, finish
+	s.sim, s.db, s.inbox, s.finish = sim, db, inbox, finish
+	return s
 }
 
 func wait(t *testing.T, sim *slacksim.Sim, what string, ok func() bool) {

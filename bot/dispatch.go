@@ -44,6 +44,8 @@ func then(ctx context.Context, r Reply) (later Reply, err error) {
 			later, err = Reply{}, &panicError{v, debug.Stack()}
 		}
 	}()
+	ctx, cancel := context.WithTimeout(ctx, afterBudget)
+	defer cancel()
 	return r.Then(ctx)
 }
 
@@ -341,7 +343,7 @@ func (b *Bot) logFailure(ctx context.Context, t *Turn, h Handler, err error) {
 
 // failure adds what an operator wants to know of err to the attributes of a log line.
 func failure(err error, args ...any) []any {
-	args = append(args, "cause", install.Cause(err), "slack_error", install.SlackError(err))
+	args = append(args, "cause", reason(err), "slack_error", install.SlackError(err))
 	var p *panicError
 	if errors.As(err, &p) {
 		args = append(args, "stack", string(p.stack))
@@ -409,6 +411,7 @@ func (b *Bot) handle(ctx context.Context, e *Event, env *envelope) error {
 	}
 	var user *UserError
 	if errors.As(err, &user) {
+		t.said.fresh()
 		return t.say(ctx, Reply{Text: user.Text})
 	}
 	if err != nil {
@@ -420,7 +423,7 @@ func (b *Bot) handle(ctx context.Context, e *Event, env *envelope) error {
 // attempt tells a Turn which attempt at what it is.
 func (b *Bot) attempt(t *Turn, e *Event) {
 	t.EventID, t.Attempt = e.ID, e.Attempt
-	t.said = &said{inbox: b.inbox, event: e}
+	t.said = &said{inbox: b.inbox, event: e, now: b.now}
 	t.Log = t.Log.With("event", e.ID)
 }
 
@@ -432,7 +435,11 @@ func (b *Bot) within(ctx context.Context, h Handler, t *Turn, payload any) (Repl
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, errTooLong)
 	defer cancel()
-	return call(ctx, h, t, payload)
+	r, err := call(ctx, h, t, payload)
+	if err != nil && errors.Is(context.Cause(ctx), errTooLong) {
+		err = fmt.Errorf("%w: %w", errTooLong, err)
+	}
+	return r, err
 }
 
 // own reports whether an event is the echo of a bot, ours or another: answering those makes loops. Our own joining and

@@ -35,6 +35,7 @@ type said struct {
 	mu    sync.Mutex
 	inbox Inbox
 	event *Event
+	now   func() time.Time
 	next  int // how many times this attempt has spoken
 }
 
@@ -51,6 +52,17 @@ func (s *said) turn() (i int, was string) {
 		was = s.event.Said[i]
 	}
 	return i, was
+}
+
+// fresh makes the next post one that no earlier attempt has made: what the app itself says about an attempt is not what the
+// handler said there.
+func (s *said) fresh() {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.next = max(s.next, len(s.event.Said))
 }
 
 // keep remembers a post. That it could not be remembered is no reason to say it again.
@@ -185,7 +197,7 @@ func (s *said) mayRespond() bool {
 			uses++
 		}
 	}
-	return uses < responseUses && time.Since(s.event.Received) < responseLife
+	return uses < responseUses && s.now().Sub(s.event.Received) < responseLife
 }
 
 // over reports whether Slack says that a response_url takes nothing any more.

@@ -54,7 +54,16 @@ func (b *Bot) postpone(ctx context.Context, h Handler, k install.Key, kind strin
 		e.Lane = lane(k, at.TeamID, at.ChannelID)
 	}
 	if _, err := b.keep(ctx, e, nil); err != nil {
-		return answerOf(Reply{Text: b.install.App().Name + " can't reach its records right now. Nothing was begun. Try again in a few minutes. Reference: " + ref + "."})
+		text := " can't reach its records right now. Nothing was begun. Try again in a few minutes."
+		if ctx.Err() != nil {
+			text = " can't reach its records right now, and it is not certain whether this was begun. Look for it before you try again."
+		}
+		text = b.install.App().Name + text + " Reference: " + ref + "."
+		a := answerOf(Reply{Text: text})
+		if w.ViewID != "" {
+			a.after = func() { b.tasks.Go(func() { b.closeView(k, w.ViewID, text) }) }
+		}
+		return a
 	}
 	return answer{}
 }
@@ -72,12 +81,29 @@ func openView(ctx context.Context, h Handler, t *Turn, trigger string) (id strin
 	return id, err
 }
 
+// closeView says in a modal that was opened for slow work why there will be none.
+func (b *Bot) closeView(k install.Key, id, text string) {
+	ctx, cancel := context.WithTimeout(context.Background(), afterBudget)
+	defer cancel()
+	t, err := b.turn(ctx, k, install.NewRef(), eventOpenBudget)
+	if err == nil {
+		_, err = t.Slack.UpdateViewContext(ctx, slack.ModalViewRequest{Type: slack.VTModal, Title: slack.NewTextBlockObject("plain_text", "Not begun", false, false),
+			Blocks: slack.Blocks{BlockSet: []slack.Block{slack.NewSectionBlock(slack.NewTextBlockObject("plain_text", text, false, false), nil, nil)}}}, "", "", id)
+	}
+	if err != nil {
+		b.log.WarnContext(ctx, "tell in a modal that nothing was begun", "cause", reason(err))
+	}
+}
+
 // handleSlow runs the handler of slow work and sends its answer.
 func (b *Bot) handleSlow(ctx context.Context, e *Event) error {
 	h, ok := b.byName[e.Type]
 	var w slowWork
-	if err := json.Unmarshal(e.Body, &w); err != nil || !ok {
-		return &decodeError{errors.Join(err, errors.New("no handler "+clip(e.Type)))}
+	if !ok { // another release may have it
+		return errors.New("there is no handler " + clip(e.Type) + " here")
+	}
+	if err := json.Unmarshal(e.Body, &w); err != nil {
+		return &decodeError{err}
 	}
 	var payload any
 	var fill func(*Turn)
@@ -109,19 +135,19 @@ func (b *Bot) handleSlow(ctx context.Context, e *Event) error {
 		if !errors.Is(err, install.ErrNotConnected) && !e.last() {
 			return err // our records are silent, or its access is being renewed: tried again
 		}
-		return t.Respond(ctx, b.unavailable(ctx, t, err))
+		return b.tellPerson(ctx, t, b.unavailable(ctx, t, err))
 	}
 	if missing := h.missing(t.Connection); len(missing) > 0 && !h.always {
-		return t.Respond(ctx, b.notAllowed(t, missing))
+		return b.tellPerson(ctx, t, b.notAllowed(t, missing))
 	}
 	r, err := b.within(ctx, h, t, payload)
 	var user *UserError
 	switch {
 	case errors.As(err, &user):
-		r = Reply{Text: user.Text}
+		return b.tellPerson(ctx, t, Reply{Text: user.Text})
 	case err != nil && e.last(): // the last one: the person is told, and the operator finds it
 		b.logFailure(ctx, t, h, err)
-		_ = t.Respond(context.WithoutCancel(ctx), Reply{Text: "Something went wrong on our side, and it did not get better. Reference: " + t.Ref + "."})
+		_ = b.tellPerson(context.WithoutCancel(ctx), t, Reply{Text: "Something went wrong on our side, and it did not get better. Reference: " + t.Ref + "."})
 		return err
 	case err != nil:
 		b.logFailure(ctx, t, h, err)
@@ -129,7 +155,15 @@ func (b *Bot) handleSlow(ctx context.Context, e *Event) error {
 	}
 	for !r.empty() || r.Then != nil {
 		if !r.empty() {
-			if err := t.Respond(ctx, r); err != nil {
+			err := t.Respond(ctx, r)
+			if errors.Is(err, errSilent) { // the work is done, and doing it again would not help
+				t.Log.WarnContext(ctx, "there is no way to deliver the answer", "handler", h.id())
+				return nil
+			}
+			if err != nil {
+				if e.last() {
+					_ = b.tellPerson(context.WithoutCancel(ctx), t, Reply{Text: "The work is done, and its answer could not be delivered. Reference: " + t.Ref + "."})
+				}
 				return err
 			}
 		}
@@ -145,3 +179,23 @@ func (b *Bot) handleSlow(ctx context.Context, e *Event) error {
 	}
 	return nil
 }
+
+// tellPerson says what the app itself has to say about slow work. It takes none of the places of what the handler says: those
+// are for its next attempt, or for when the work is replayed.
+func (b *Bot) tellPerson(ctx context.Context, t *Turn, r Reply) error {
+	own := *t
+	if own.said != nil {
+		own.said = &said{inbox: spoken{b.inbox}, event: &Event{Said: append([]string(nil), t.said.event.Said...), Received: t.said.event.Received}, now: b.now}
+		own.said.fresh()
+	}
+	err := own.Respond(ctx, r)
+	if errors.Is(err, errSilent) {
+		return nil
+	}
+	return err
+}
+
+// spoken is an inbox that keeps no record of what was said.
+type spoken struct{ Inbox }
+
+func (spoken) Says(context.Context, Event) error { return nil }

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"regexp"
+	"strings"
 	"sync"
 	"time"
 
@@ -39,6 +41,10 @@ const (
 	// Attempts that count until an event is a dead letter: the last one comes 1 h 25 min after the first.
 	maxAttempts    = 8
 	longestBackoff = time.Hour
+	// Slack's limit is no failure, but a handler that meets it each time never ends.
+	freeAttempts = 20
+	// However little Slack asks for: an attempt that does not count is not made at once.
+	shortestLimit = time.Second
 	// Behind slow work somebody waits: they hear after half a minute that it came to nothing.
 	slowAttempts = 4
 )
@@ -82,6 +88,7 @@ type desk struct {
 type running struct {
 	event Event
 	stop  context.CancelCauseFunc
+	held  time.Time // since when its lease runs, as far as known
 }
 
 func newDesk(places int) *desk {
@@ -166,10 +173,13 @@ func (d *desk) close() <-chan struct{} {
 	return idle
 }
 
-func (d *desk) begin(e Event, stop context.CancelCauseFunc) {
+func (d *desk) begin(e Event, stop context.CancelCauseFunc, now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.running[e.Row] = &running{e, stop}
+	if before := d.running[e.Row]; before != nil { // it was handed out anew, to ourselves
+		before.stop(ErrLost)
+	}
+	d.running[e.Row] = &running{e, stop, now}
 }
 
 func (d *desk) end(e Event) {
@@ -189,6 +199,23 @@ func (d *desk) held() []Event {
 		held = append(held, r.event)
 	}
 	return held
+}
+
+// renewed notes whose leases began anew at a time, and returns those whose lease has been over since before another.
+func (d *desk) renewed(events []Event, at, over time.Time) (ended []Event) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, e := range events {
+		if r := d.running[e.Row]; r != nil && r.event.Attempt == e.Attempt {
+			r.held = at
+		}
+	}
+	for _, r := range d.running {
+		if r.held.Before(over) {
+			ended = append(ended, r.event)
+		}
+	}
+	return ended
 }
 
 // interrupt ends the contexts of these, or of all.
@@ -259,7 +286,9 @@ func (b *Bot) hand(ctx context.Context) {
 			claiming, cancel := context.WithTimeout(context.WithoutCancel(ctx), eventOpenBudget)
 			events, err := b.inbox.Claim(claiming, n, busy)
 			cancel()
+			// Whoever has enough may have more waiting: look again when a place becomes free.
 			full = len(events) == n
+			more := full || len(busy) > 0
 			for _, e := range events {
 				b.desk.seat(e.Key)
 				b.start(e, nil)
@@ -275,6 +304,7 @@ func (b *Bot) hand(ctx context.Context) {
 			if full {
 				continue
 			}
+			full = more
 		}
 		var free <-chan struct{}
 		if full {
@@ -304,9 +334,15 @@ func (b *Bot) hold(ctx context.Context) {
 		if len(held) == 0 {
 			continue
 		}
+		asked := time.Now()
 		holding, cancel := context.WithTimeout(ctx, b.cfg.Lease/2)
 		lost, err := b.inbox.Hold(holding, held)
 		cancel()
+		if err != nil {
+			held = nil
+		}
+		// Whoever could not hold an event for as long as a lease has lost it: it may run elsewhere by now.
+		lost = append(lost, b.desk.renewed(held, asked, time.Now().Add(-b.cfg.Lease))...)
 		if err != nil && !trouble && ctx.Err() == nil {
 			b.log.WarnContext(ctx, "hold events that are being worked: somebody else may take them", "events", len(held), "cause", err)
 		}
@@ -318,7 +354,7 @@ func (b *Bot) hold(ctx context.Context) {
 // start runs the handler of an event that has a place. env is its decoded body, when the caller has it.
 func (b *Bot) start(e Event, env *envelope) {
 	ctx, stop := context.WithCancelCause(context.Background())
-	b.desk.begin(e, stop)
+	b.desk.begin(e, stop, time.Now())
 	b.tasks.Go(func() {
 		defer b.desk.leave(e.Key)
 		defer b.desk.end(e)
@@ -337,7 +373,7 @@ func (b *Bot) work(ctx context.Context, e Event, env *envelope) {
 	outcome := "done"
 	why := ""
 	if err != nil {
-		why = fmt.Sprint(install.Cause(err))
+		why = reason(err)
 	}
 	retry := func(after time.Duration, counts bool) func(context.Context) error {
 		at := b.now().Add(after)
@@ -353,8 +389,8 @@ func (b *Bot) work(ctx context.Context, e Event, env *envelope) {
 		outcome, say = "put_back", retry(0, false)
 	case errors.As(err, &decode):
 		outcome, say = "dead", func(ctx context.Context) error { return b.inbox.Bury(ctx, e, why) }
-	case errors.As(err, &limited):
-		outcome, say = "limited", retry(limited.RetryAfter, false)
+	case errors.As(err, &limited) && e.Attempt-e.Failures <= freeAttempts:
+		outcome, say = "limited", retry(max(limited.RetryAfter, shortestLimit), false)
 	case e.last() && !lifecycle(e.Type):
 		b.log.ErrorContext(ctx, "event given up: it is in the inbox as a dead letter", "event", e.ID, "type", e.Type, "attempts", e.Attempt)
 		outcome, say = "dead", func(ctx context.Context) error { return b.inbox.Bury(ctx, e, why) }
@@ -363,6 +399,22 @@ func (b *Bot) work(ctx context.Context, e Event, env *envelope) {
 	}
 	b.metrics.ended(outcome)
 	b.tell(e, outcome, say)
+}
+
+var (
+	addresses = regexp.MustCompile(`https?://[^\s"']+`)
+	tokens    = regexp.MustCompile(`\b(xox[a-z.]*|xapp|xwfp)-[^\s"']+`)
+)
+
+// reason is an error for an operator to read, in the log and with the event: its cause, without addresses (a response_url lets
+// anybody answer) and tokens, and no longer than a few lines.
+func reason(err error) string {
+	const most = 300
+	s := tokens.ReplaceAllString(addresses.ReplaceAllString(fmt.Sprint(install.Cause(err)), "[address]"), "[token]")
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return s
 }
 
 // tell says to the inbox what became of an event, and again while it can't be reached: until somebody else has the event.

@@ -230,7 +230,7 @@ func TestRateLimitedIsNoFailure(t *testing.T) {
 	t.Parallel()
 	var attempts atomic.Int32
 	h := bot.OnMessage(`.*`, func(_ context.Context, t *bot.Turn, _ *slackevents.MessageEvent) (bot.Reply, error) {
-		if n := attempts.Add(1); n <= 10 {
+		if n := attempts.Add(1); n <= 4 {
 			return bot.Reply{}, fmt.Errorf("call: %w", &slack.RateLimitedError{RetryAfter: time.Millisecond})
 		}
 		return bot.Reply{Text: "at last"}, nil

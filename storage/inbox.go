@@ -37,19 +37,25 @@ const (
 
 const (
 	// A shared commit is for so many at most; a power of two.
-	atOnce = 128
-	// So many callers may wait for one. More than that is more than Slack will wait for.
+	atOnce      = 128
+	bytesAtOnce = 4 << 20
+	// So many callers, with so many bytes, may wait for one. More than that is more than Slack will wait for.
 	mostWaiting = 4096
+	mostBytes   = 64 << 20
 	// A caller waits less (Slack's 3 s); this is for the database to come to an end with it.
 	commitBudget = 5 * time.Second
 	// What is done waits this long for others: nobody waits for it, and each commit costs the database the same.
 	doneLinger = 5 * time.Millisecond
 	// claimWindow is how far into the queue a claim looks past workspaces that have enough.
 	claimWindow = 512
+	// What can't be opened is tried again after 30 s, 1 min, 2 min …, for an hour altogether.
+	unreadableAgain = 30 * time.Second
+	unreadableTries = 8
 	// Rows in a step of the sweep: other writers wait for it on SQLite.
 	pruneAtOnce   = 1000
 	tidyEvery     = 5 * time.Second
 	comeBackEvery = 200 * time.Millisecond
+	catchUpEvery  = time.Second
 )
 
 // InboxConfig is what an inbox needs to know.
@@ -71,6 +77,7 @@ type Inbox struct {
 	app   string
 	now   func() time.Time
 	given bool         // now is a test's
+	bytes atomic.Int64 // that wait for their commit
 	ahead atomic.Int64 // nanoseconds that the database's clock is ahead of ours
 	adds  chan *adding
 	dones chan *finishing
@@ -83,6 +90,8 @@ type Inbox struct {
 	last   map[install.Key]int64 // workspace → the place of its last event, where that is ahead of tag
 	from   int64                 // where the last claim ended
 	looked time.Time             // at the whole queue
+
+	caughtUp time.Time // with other processes
 }
 
 var _ bot.Inbox = (*Inbox)(nil)
@@ -102,7 +111,7 @@ func (db *DB) Inbox(ctx context.Context, cfg InboxConfig) (*Inbox, error) {
 	if in.now == nil {
 		in.now = time.Now
 	}
-	if err := db.read.WithContext(ctx).Raw("SELECT coalesce(min(tag), 0) FROM inbox WHERE state = 'ready'").Scan(&in.tag).Error; err != nil {
+	if err := db.read.WithContext(ctx).Raw("SELECT coalesce((SELECT min(tag) FROM inbox WHERE state = 'ready'), (SELECT max(tag) FROM (SELECT tag FROM inbox ORDER BY id DESC LIMIT 1000) AS newest), 0)").Scan(&in.tag).Error; err != nil {
 		return nil, fault(ctx, "open inbox", err)
 	}
 	if err := in.measureClock(ctx); err != nil {
@@ -116,8 +125,17 @@ func (db *DB) Inbox(ctx context.Context, cfg InboxConfig) (*Inbox, error) {
 			return nil, fault(ctx, "open inbox", err)
 		}
 	}
-	in.work.Go(func() { group(in, in.adds, atOnce, 0, in.commitAdds) })
-	in.work.Go(func() { group(in, in.dones, atOnce, doneLinger, in.commitDones) })
+	in.work.Go(func() {
+		group(in, in.adds, 0, func(a *adding) int { return len(a.box) }, func(batch []*adding) {
+			var bytes int64
+			for _, a := range batch {
+				bytes += int64(len(a.box))
+			}
+			in.commitAdds(batch)
+			in.bytes.Add(-bytes)
+		})
+	})
+	in.work.Go(func() { group(in, in.dones, doneLinger, func(*finishing) int { return 0 }, in.commitDones) })
 	return in, nil
 }
 
@@ -139,13 +157,21 @@ func (in *Inbox) wake() {
 
 // adding is one event that waits for its insert.
 type adding struct {
-	event *bot.Event
+	ctx   context.Context // the caller's
+	event bot.Event       // a copy: the caller may have left
 	take  bool
 	box   []byte
 	fresh bool
 	err   error
 	done  chan struct{}
+	// fate is decided once: by the caller who leaves, or by the commit that has its answer.
+	fate atomic.Int32
 }
+
+const (
+	fateLeft = iota + 1
+	fateAnswered
+)
 
 // place is what an event's payload is bound to.
 func eventPlace(k install.Key, id string) Place {
@@ -157,28 +183,35 @@ func (in *Inbox) Add(ctx context.Context, e *bot.Event, take bool) (fresh bool, 
 	if !storableKey(e.Key) || !storable(e.ID) || e.ID == "" {
 		return false, errors.New("add event: its id or key is not valid text")
 	}
-	a := &adding{event: e, take: take && e.Lane == "", done: make(chan struct{})}
+	a := &adding{ctx: ctx, event: *e, take: take && e.Lane == "", done: make(chan struct{})}
+	if in.bytes.Load() > mostBytes {
+		return false, bot.ErrInboxFull
+	}
 	if a.box, err = in.db.keys.Seal(e.Body, eventPlace(e.Key, e.ID)); err != nil {
 		return false, fmt.Errorf("add event: %w", err)
 	}
 	select {
 	case in.adds <- a:
+		in.bytes.Add(int64(len(a.box)))
 	default:
 		return false, bot.ErrInboxFull
 	}
 	select {
 	case <-a.done:
-		return a.fresh, a.err
 	case <-ctx.Done():
-		// It may be kept or not. The event is the committer's until it is done with it.
-		return false, fmt.Errorf("add event: %w", ctx.Err())
+		if a.fate.CompareAndSwap(0, fateLeft) {
+			return false, fmt.Errorf("add event: %w", ctx.Err()) // it may be kept or not
+		}
+		<-a.done
 	}
+	e.Row, e.Attempt = a.event.Row, a.event.Attempt
+	return a.fresh, a.err
 }
 
 // group commits what comes through a channel, one commit at a time: who comes meanwhile shares the next one, and linger is how
 // long the first one waits for others. The size is a power of two, so that there are few different statements; who is left over
 // goes first the next time.
-func group[T any](in *Inbox, from <-chan T, most int, linger time.Duration, commit func([]T)) {
+func group[T any](in *Inbox, from <-chan T, linger time.Duration, size func(T) int, commit func([]T)) {
 	var pending []T
 	for {
 		if len(pending) == 0 && linger > 0 {
@@ -203,7 +236,7 @@ func group[T any](in *Inbox, from <-chan T, most int, linger time.Duration, comm
 			}
 		}
 	waiting:
-		for len(pending) < most {
+		for len(pending) < atOnce {
 			select {
 			case next := <-from:
 				pending = append(pending, next)
@@ -211,8 +244,13 @@ func group[T any](in *Inbox, from <-chan T, most int, linger time.Duration, comm
 				break waiting
 			}
 		}
-		n := 1 << (bits.Len(uint(len(pending))) - 1)
-		commit(pending[:n])
+		fits, bytes := 1, size(pending[0])
+		for fits < len(pending) && bytes+size(pending[fits]) <= bytesAtOnce {
+			bytes += size(pending[fits])
+			fits++
+		}
+		n := 1 << (bits.Len(uint(fits)) - 1)
+		commit(slices.Clone(pending[:n]))
 		pending = slices.Delete(pending, 0, n)
 	}
 }
@@ -229,12 +267,33 @@ type eventName struct{ app, id string }
 
 func (a *adding) name() eventName { return eventName{a.event.Key.AppID, a.event.ID} }
 
-// commitAdds inserts a batch and answers its callers.
-func (in *Inbox) commitAdds(batch []*adding) {
-	// In one order in all processes, so that two inserts of the same events do not wait for each other.
+// inOneOrder brings a batch into one order in all processes, so that two inserts of the same events do not wait for each other.
+// Rows are numbered in that order, so the events of one lane keep theirs.
+func inOneOrder(batch []*adding) {
+	lanes := map[string][]*adding{}
+	for _, a := range batch {
+		if a.event.Lane != "" {
+			lanes[a.event.Lane] = append(lanes[a.event.Lane], a)
+		}
+	}
 	slices.SortStableFunc(batch, func(a, b *adding) int {
 		return cmp.Or(strings.Compare(a.event.Key.AppID, b.event.Key.AppID), strings.Compare(a.event.ID, b.event.ID))
 	})
+	for i, a := range batch {
+		if lane := lanes[a.event.Lane]; len(lane) > 0 {
+			batch[i], lanes[a.event.Lane] = lane[0], lane[1:]
+		}
+	}
+}
+
+// commitAdds inserts a batch and answers its callers.
+func (in *Inbox) commitAdds(batch []*adding) {
+	// Who left was told that it is not kept, or may not be; so it had better not be.
+	batch = slices.DeleteFunc(batch, func(a *adding) bool { return a.fate.Load() == fateLeft })
+	if len(batch) == 0 {
+		return
+	}
+	inOneOrder(batch)
 	ctx, cancel := context.WithTimeout(context.Background(), commitBudget)
 	defer cancel()
 	rows, err := in.insert(ctx, batch)
@@ -246,6 +305,7 @@ func (in *Inbox) commitAdds(batch []*adding) {
 	}
 	wake := false
 	var lanes []string
+	var orphans []int64 // taken by somebody who left meanwhile
 	for _, a := range batch {
 		if a.err = err; err == nil {
 			var row int64
@@ -264,7 +324,14 @@ func (in *Inbox) commitAdds(batch []*adding) {
 		} else {
 			a.err = fault(ctx, "add event", err)
 		}
+		if !a.fate.CompareAndSwap(0, fateAnswered) && a.fresh && a.take {
+			orphans = append(orphans, a.event.Row)
+		}
 		close(a.done)
+	}
+	if len(orphans) > 0 { // if this fails, their lease runs out
+		_ = in.touch(ctx, map[int64]bool{}, stillHeld, "state = 'ready'", nil, 1, orphans)
+		in.lookAtAll()
 	}
 	if wake {
 		in.wake()
@@ -354,20 +421,33 @@ func (in *Inbox) tags(batch []*adding) []int64 {
 	return tags
 }
 
-// letGo makes the first event of each lane ready, if it is not being worked.
+// letGo makes the first event of each lane ready, unless another one of the lane is on its way. That two processes let two of
+// a lane go is kept from happening by the index inbox_turn: the one that comes second looks again.
 func (in *Inbox) letGo(ctx context.Context, lanes []string) {
 	if len(lanes) == 0 {
 		return
 	}
 	slices.Sort(lanes)
-	for _, lane := range slices.Compact(lanes) {
-		err := in.db.exec(ctx, func(g *gorm.DB) error {
-			return g.Exec("UPDATE inbox SET state = 'ready' WHERE state = 'queued' AND id = (SELECT id FROM inbox WHERE lane = ? AND lane <> '' "+
-				"AND state IN ('ready', 'held', 'waiting', 'queued') ORDER BY id LIMIT 1)", text(lane)).Error
-		})
+	lanes = slices.Compact(lanes)
+	for len(lanes)&(len(lanes)-1) != 0 { // few different statements
+		lanes = append(lanes, lanes[0])
+	}
+	args := make([]any, len(lanes))
+	for i, lane := range lanes {
+		args[i] = text(lane)
+	}
+	statement := "UPDATE inbox SET state = 'ready' WHERE state = 'queued' AND id IN (SELECT (SELECT q.id FROM inbox q WHERE q.lane = l.column1 AND q.lane <> '' " +
+		"AND q.state IN ('ready', 'held', 'waiting', 'queued') ORDER BY q.id LIMIT 1) FROM (VALUES (?)" + strings.Repeat(", (?)", len(lanes)-1) + ") AS l " +
+		"WHERE NOT EXISTS (SELECT 1 FROM inbox b WHERE b.lane = l.column1 AND b.lane <> '' AND b.state IN ('ready', 'held', 'waiting')))"
+	for range maxTries {
+		err := in.db.exec(ctx, func(g *gorm.DB) error { return g.Exec(statement, args...).Error })
+		if errors.Is(err, gorm.ErrDuplicatedKey) {
+			continue
+		}
 		if err != nil {
 			return // Run finds them
 		}
+		break
 	}
 	in.lookAtAll()
 }
@@ -433,8 +513,15 @@ func (in *Inbox) Claim(ctx context.Context, n int, busy []install.Key) (claimed 
 		in.from = tag
 	}
 	in.mu.Unlock()
-	for _, e := range damaged {
-		if err := in.Bury(ctx, e, "it can't be opened with the keys at hand"); err != nil && !errors.Is(err, bot.ErrLost) {
+	for _, e := range damaged { // another replica may have the key already
+		why := "it can't be opened with the keys at hand"
+		var err error
+		if e.Failures+1 < unreadableTries {
+			err = in.Retry(ctx, e, in.now().Add(unreadableAgain<<e.Failures), true, why)
+		} else {
+			err = in.Bury(ctx, e, why)
+		}
+		if err != nil && !errors.Is(err, bot.ErrLost) {
 			return claimed, err
 		}
 	}
@@ -458,8 +545,18 @@ func (in *Inbox) comeBack(ctx context.Context) (from int64, err error) {
 	if !due {
 		return from, nil
 	}
+	if err := in.catchUp(ctx); err != nil {
+		return 0, fault(ctx, "look for events whose time has come", err)
+	}
+	in.mu.Lock()
+	tag := in.tag
+	in.mu.Unlock()
+	// They queue up as if they had just come, else one workspace's failures would go before everybody else's events.
 	err = in.db.exec(ctx, func(g *gorm.DB) error {
-		return g.Exec("UPDATE inbox SET state = 'ready' WHERE state IN ('held', 'waiting') AND visible_at <= ?", micros(in.clock())).Error
+		at := micros(in.clock())
+		return g.Exec("WITH due AS (SELECT id, row_number() OVER (PARTITION BY app_id, enterprise_id, team_id ORDER BY id) - 1 AS place FROM inbox "+
+			"WHERE state IN ('held', 'waiting') AND visible_at <= ?) UPDATE inbox SET state = 'ready', tag = CASE WHEN tag > ? + due.place THEN tag ELSE ? + due.place END "+
+			"FROM due WHERE inbox.id = due.id AND inbox.state IN ('held', 'waiting') AND inbox.visible_at <= ?", at, tag, tag, at).Error
 	})
 	if err != nil {
 		return 0, fault(ctx, "look for events whose time has come", err)
@@ -473,6 +570,28 @@ func (in *Inbox) lookAtAll() {
 	in.looked = time.Time{}
 	in.mu.Unlock()
 	in.wake()
+}
+
+// catchUp goes on to where other processes are working the queue, once a second at most.
+func (in *Inbox) catchUp(ctx context.Context) error {
+	now := in.now()
+	in.mu.Lock()
+	due := now.Sub(in.caughtUp) >= catchUpEvery || now.Before(in.caughtUp)
+	if due {
+		in.caughtUp = now
+	}
+	in.mu.Unlock()
+	if !due {
+		return nil
+	}
+	var tag int64
+	if err := in.db.read.WithContext(ctx).Raw("SELECT coalesce(max(tag), 0) FROM inbox WHERE state IN ('held', 'waiting') AND state = 'held'").Scan(&tag).Error; err != nil {
+		return err
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.tag = max(in.tag, tag)
+	return nil
 }
 
 // finishing is one event that waits to be done with.
@@ -512,7 +631,7 @@ func (in *Inbox) commitDones(batch []*finishing) {
 	var err error
 	for attempt, rows := range byAttempt {
 		slices.Sort(rows) // one order for all
-		err = errors.Join(err, in.touch(ctx, done, "state = 'done', payload = ?, finished_at = ?", []any{[]byte{}, micros(in.clock())}, attempt, rows))
+		err = errors.Join(err, in.touch(ctx, done, mine, "state = 'done', payload = ?, finished_at = ?", []any{[]byte{}, micros(in.clock())}, attempt, rows))
 	}
 	var lanes []string
 	for _, f := range batch {
@@ -533,8 +652,14 @@ func (in *Inbox) commitDones(batch []*finishing) {
 	}
 }
 
-// touch sets something in those of rows that are still held in an attempt, and notes which they were.
-func (in *Inbox) touch(ctx context.Context, touched map[int64]bool, set string, args []any, attempt int, rows []int64) error {
+// Whoever was handed an event may speak of it until somebody else is, also when its lease is over: the attempt is the fence.
+const (
+	mine      = "state IN ('held', 'ready')"
+	stillHeld = "state = 'held'"
+)
+
+// touch sets something in those of rows that are still in an attempt, and in a state, and notes which they were.
+func (in *Inbox) touch(ctx context.Context, touched map[int64]bool, state, set string, args []any, attempt int, rows []int64) error {
 	for len(rows)&(len(rows)-1) != 0 { // up to a power of two, so that there are few different statements
 		rows = append(rows, rows[len(rows)-1])
 	}
@@ -542,7 +667,7 @@ func (in *Inbox) touch(ctx context.Context, touched map[int64]bool, set string, 
 	var ids []int64
 	err := in.db.exec(ctx, func(g *gorm.DB) error {
 		ids = ids[:0]
-		return each(g, "UPDATE inbox SET "+set+" WHERE id IN ? AND attempt = ? AND state = 'held' RETURNING id", args, func(r *sql.Rows) error {
+		return each(g, "UPDATE inbox SET "+set+" WHERE id IN ? AND attempt = ? AND "+state+" RETURNING id", args, func(r *sql.Rows) error {
 			var id int64
 			err := r.Scan(&id)
 			ids = append(ids, id)
@@ -560,7 +685,7 @@ func (in *Inbox) touch(ctx context.Context, touched map[int64]bool, set string, 
 // one is touch for a single event. bot.ErrLost.
 func (in *Inbox) one(ctx context.Context, doing string, e bot.Event, set string, args ...any) error {
 	touched := map[int64]bool{}
-	if err := in.touch(ctx, touched, set, args, e.Attempt, []int64{e.Row}); err != nil {
+	if err := in.touch(ctx, touched, mine, set, args, e.Attempt, []int64{e.Row}); err != nil {
 		return fault(ctx, doing, err)
 	}
 	if !touched[e.Row] {
@@ -613,7 +738,7 @@ func (in *Inbox) Hold(ctx context.Context, held []bot.Event) (lost []bot.Event, 
 	touched := map[int64]bool{}
 	for attempt, rows := range byAttempt {
 		slices.Sort(rows)
-		if err := in.touch(ctx, touched, "visible_at = ?", []any{micros(in.clock().Add(in.lease))}, attempt, rows); err != nil {
+		if err := in.touch(ctx, touched, stillHeld, "visible_at = ?", []any{micros(in.clock().Add(in.lease))}, attempt, rows); err != nil {
 			return nil, fault(ctx, "hold events", err)
 		}
 	}
@@ -665,6 +790,7 @@ func (in *Inbox) Run(ctx context.Context) error {
 	for {
 		// The database being away is told by others; here there is always a next time.
 		_ = in.measureClock(ctx)
+		_ = in.catchUp(ctx) // also where nothing is claimed
 		_ = in.sweep(ctx)
 		_ = in.letAllGo(ctx)
 		select {
@@ -696,7 +822,8 @@ func (in *Inbox) measureClock(ctx context.Context) error {
 // sweep deletes what is kept no longer, in steps. Rows lie in the order of their arrival, so the first that is done tells
 // whether there is anything to do.
 func (in *Inbox) sweep(ctx context.Context) error {
-	known, dead := micros(in.now().Add(-bot.DedupeFor)), micros(in.now().Add(-in.keep))
+	now := in.clock()
+	known, dead := micros(now.Add(-bot.DedupeFor)), micros(now.Add(-max(in.keep, bot.DedupeFor)))
 	for ctx.Err() == nil {
 		var first []struct{ ID, ReceivedAt int64 }
 		if err := in.db.read.WithContext(ctx).Raw("SELECT id, received_at FROM inbox WHERE state = 'done' ORDER BY id LIMIT 1").Scan(&first).Error; err != nil {
@@ -723,7 +850,8 @@ func (in *Inbox) sweep(ctx context.Context) error {
 // letAllGo looks for lanes whose first event waits for nobody: a process died between two statements.
 func (in *Inbox) letAllGo(ctx context.Context) error {
 	var lanes []string
-	if err := in.db.read.WithContext(ctx).Raw("SELECT DISTINCT lane FROM inbox WHERE lane <> '' AND state IN ('ready', 'held', 'waiting', 'queued') AND state = 'queued' LIMIT 1000").Scan(&lanes).Error; err != nil {
+	if err := in.db.read.WithContext(ctx).Raw("SELECT DISTINCT lane FROM inbox q WHERE lane <> '' AND state IN ('ready', 'held', 'waiting', 'queued') AND state = 'queued' " +
+		"AND NOT EXISTS (SELECT 1 FROM inbox b WHERE b.lane = q.lane AND b.lane <> '' AND b.state IN ('ready', 'held', 'waiting')) LIMIT 128").Scan(&lanes).Error; err != nil {
 		return err
 	}
 	in.letGo(ctx, lanes)

@@ -318,6 +318,7 @@ func TestInboxRetry(t *testing.T) {
 		if _, err := f.ReplayLetters(t.Context(), l.ID); err != storage.ErrNotDead {
 			t.Errorf("replayed twice: %v", err)
 		}
+		c.advance(time.Second)
 		e = in.claim(1)[0]
 		if e.Attempt != 4 || e.Failures != 0 {
 			t.Errorf("replayed: %+v", e)
@@ -370,7 +371,7 @@ func TestInboxLanes(t *testing.T) {
 		exec(t, f, "UPDATE inbox SET state = 'queued' WHERE event_id = 'a3'")
 		claim()
 		ok(t, a.LetAllGo(t.Context()))
-		claim("a3")
+		now = claim("a3")
 		// A dead letter that is replayed takes its place in the lane again.
 		e := event("a4", "T1")
 		e.Lane = "a"
@@ -379,6 +380,8 @@ func TestInboxLanes(t *testing.T) {
 			t.Errorf("%d replayed, %v", n, err)
 		}
 		ok(t, a.LetAllGo(t.Context()))
+		claim() // a3 is still being worked
+		ok(t, a.Done(t.Context(), now["a3"]))
 		claim("a1")
 	})
 }
@@ -446,7 +449,7 @@ func TestInboxIsSealed(t *testing.T) {
 			t.Errorf("%d sealed anew, %d unreadable, %v", n, unreadable, err)
 		}
 		_, in := with(newKey)
-		exec(t, f, "UPDATE inbox SET team_id = 'T2' WHERE event_id = 'Ev7'")
+		exec(t, f, "UPDATE inbox SET team_id = 'T2', failures = 7 WHERE event_id = 'Ev7'")
 		if events := in.claim(20); len(events) != 9 {
 			t.Errorf("%d of 9 could be opened", len(events))
 		}

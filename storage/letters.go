@@ -75,8 +75,8 @@ var ErrNotDead = errors.New("not a dead letter")
 // ReplayLetters puts dead letters back into the inbox as if they had just come: one, or with id 0 all. It returns how many.
 // install.ErrNotFound, ErrNotDead.
 func (db *DB) ReplayLetters(ctx context.Context, id int64) (int64, error) {
-	// At the front of the queue: they have waited long enough. In a lane they go back to their place.
-	return db.changeDead(ctx, id, "state = CASE WHEN lane = '' THEN 'ready' ELSE 'queued' END, tag = 0, failures = 0, finished_at = 0")
+	// They are due at once, and get a place in the queue like everything that comes back. In a lane they go back to their place.
+	return db.changeDead(ctx, id, "state = CASE WHEN lane = '' THEN 'waiting' ELSE 'queued' END, visible_at = 0, failures = 0, finished_at = 0")
 }
 
 // DropLetters gives dead letters up: their payload is erased, and only that they came is remembered for a while.

@@ -136,7 +136,7 @@ func (c *inboxShowCmd) Run(env *environment) error {
 }
 
 // secretFields give access for a while, or did once.
-var secretFields = map[string]bool{"token": true, "response_url": true, "response_urls": true, "trigger_id": true, "access_token": true, "refresh_token": true}
+var secretFields = map[string]bool{"response_url": true, "response_urls": true, "trigger_id": true, "interactivity_pointer": true}
 
 // harmless is a payload without what gives access. One that is not JSON is not shown.
 func harmless(body []byte) any {
@@ -153,7 +153,7 @@ func stripped(v any) any {
 		for k, inner := range v {
 			form, isForm := inner.(string)
 			switch {
-			case secretFields[k]:
+			case secretFields[k] || strings.HasSuffix(k, "token"):
 				v[k] = "[secret]"
 			case k == "form" && isForm: // a slow command
 				values, err := url.ParseQuery(form)

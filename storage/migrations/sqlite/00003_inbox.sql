@@ -28,4 +28,5 @@ CREATE UNIQUE INDEX inbox_event ON inbox (app_id, event_id);
 CREATE INDEX inbox_ready ON inbox (tag, id) WHERE state = 'ready';
 CREATE INDEX inbox_later ON inbox (visible_at) WHERE state IN ('held', 'waiting');
 CREATE INDEX inbox_lane ON inbox (lane, id) WHERE lane <> '' AND state IN ('ready', 'held', 'waiting', 'queued');
+CREATE UNIQUE INDEX inbox_turn ON inbox (lane) WHERE lane <> '' AND state IN ('ready', 'held', 'waiting'); -- one of a lane at a time
 CREATE INDEX inbox_dead ON inbox (id) WHERE state = 'dead';

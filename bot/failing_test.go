@@ -1,0 +1,231 @@
+package bot_test
+
+// What people hear, and how often work is done, when handlers and records fail.
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/slack-go/slack"
+	"github.com/slack-go/slack/slackevents"
+	_ "modernc.org/sqlite"
+
+	"switchboard/bot"
+	"switchboard/slacksim"
+)
+
+// raw is the database without our code.
+func (s scene) raw(t *testing.T) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+strings.TrimPrefix(s.database, "sqlite:")+"?_pragma=busy_timeout(3000)&_txlock=immediate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// hurry makes what waits for its next attempt due.
+func (s scene) hurry(t *testing.T, until func() bool) bool {
+	t.Helper()
+	db := s.raw(t)
+	for range 200 {
+		if until() {
+			return true
+		}
+		_, _ = db.Exec("UPDATE inbox SET visible_at = 1 WHERE state = 'waiting'")
+		time.Sleep(50 * time.Millisecond)
+	}
+	return until()
+}
+
+// A slow command fails for good and says so; the operator mends the cause and replays it: the person never hears the answer.
+func TestReplayOfSlowWorkIsSilent(t *testing.T) {
+	t.Parallel()
+	var mended atomic.Bool
+	var runs atomic.Int32
+	h := bot.OnCommand("/report", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
+		runs.Add(1)
+		if !mended.Load() {
+			return bot.Reply{}, errors.New("broken")
+		}
+		return bot.Reply{Text: "Here is your report."}, nil
+	}, "chat:write").Describe("x", "").Slow()
+	s := play(t, h)
+	sim := s.sim
+	_, _ = sim.Command(ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "/report")
+	dead := func() bool { l, _ := s.db.Letters(ctx, "dead", 1); return len(l) == 1 }
+	if !s.hurry(t, dead) {
+		t.Fatal("not dead")
+	}
+	if said(sim, slacksim.AcmeGeneral, "Something went wrong") != 1 {
+		t.Error("not told")
+	}
+	mended.Store(true)
+	before := runs.Load()
+	if _, err := s.db.ReplayLetters(ctx, 0); err != nil {
+		t.Fatal(err)
+	}
+	done := func() bool { l, _ := s.db.Letters(ctx, "", 1); return len(l) == 0 }
+	if !s.hurry(t, done) {
+		t.Fatal("not done")
+	}
+	if runs.Load() == before || said(sim, slacksim.AcmeGeneral, "Here is your report.") != 1 {
+		t.Errorf("ran %d times, event done, and the answer was said %d times", runs.Load()-before, said(sim, slacksim.AcmeGeneral, "Here is your report."))
+	}
+}
+
+// "I am on it" was said by an attempt that failed; the later ones fail before they speak: the person is never told.
+func TestApologyIsSwallowed(t *testing.T) {
+	t.Parallel()
+	h := bot.OnCommand("/report", func(ctx context.Context, t *bot.Turn, _ *slack.SlashCommand) (bot.Reply, error) {
+		if t.Attempt == 1 {
+			_ = t.Respond(ctx, bot.Reply{Text: "I am on it."})
+		}
+		return bot.Reply{}, errors.New("broken")
+	}, "chat:write").Describe("x", "").Slow()
+	s := play(t, h)
+	sim := s.sim
+	_, _ = sim.Command(ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "/report")
+	if !s.hurry(t, func() bool { l, _ := s.db.Letters(ctx, "dead", 1); return len(l) == 1 }) {
+		t.Fatal("not dead")
+	}
+	if said(sim, slacksim.AcmeGeneral, "Something went wrong") != 1 {
+		t.Error("it is dead, and the person who reads \"I am on it\" was not told")
+	}
+}
+
+// The same with a UserError of an event's second attempt.
+func TestUserErrorIsSwallowed(t *testing.T) {
+	t.Parallel()
+	h := bot.OnMessage(".*", func(ctx context.Context, t *bot.Turn, _ *slackevents.MessageEvent) (bot.Reply, error) {
+		if t.Attempt == 1 {
+			_, _ = t.Say(ctx, bot.Reply{Text: "One moment."})
+			return bot.Reply{}, errors.New("not yet")
+		}
+		return bot.Reply{}, &bot.UserError{Text: "There is no such customer."}
+	}, "im:history", "chat:write")
+	s := play(t, h)
+	sim := s.sim
+	dm := sim.DM(slacksim.AcmeAdmin)
+	say(t, sim, slacksim.AcmeAdmin, dm, "go")
+	s.hurry(t, func() bool { l, _ := s.db.Letters(ctx, "", 1); return len(l) == 0 })
+	if said(sim, dm, "There is no such customer.") != 1 {
+		t.Error("the event is done, and the refusal was not said")
+	}
+}
+
+// A slow button of the App Home has no response_url: the work is done four times and is then a dead letter.
+func TestSlowButtonInTheHome(t *testing.T) {
+	t.Parallel()
+	var runs atomic.Int32
+	h := bot.OnAction("export", func(context.Context, *bot.Turn, *slack.InteractionCallback) (bot.Reply, error) {
+		runs.Add(1) // sends the invoice
+		return bot.Reply{Text: "Done."}, nil
+	}, "chat:write").Slow()
+	s := play(t, h)
+	cs, err := s.db.List(ctx)
+	if err != nil || len(cs) != 1 {
+		t.Fatal(err, len(cs))
+	}
+	k := cs[0].Key
+	payload := fmt.Sprintf(`{"type":"block_actions","api_app_id":%q,"team":{"id":%q},"user":{"id":%q,"team_id":%q},"view":{"type":"home","team_id":%q},"actions":[{"action_id":"export","block_id":"b","type":"button"}]}`, k.AppID, k.TeamID, slacksim.AcmeAdmin, k.TeamID, k.TeamID)
+	e := bot.Event{ID: "work-1", Kind: "interactive", Type: "action export", Key: k, Received: time.Now(), Body: []byte(`{"payload":` + payload + `}`)}
+	if _, err := s.inbox.Add(ctx, &e, false); err != nil {
+		t.Fatal(err)
+	}
+	over := func() bool {
+		all, _ := s.db.Letters(ctx, "", 1)
+		return len(all) == 0 || all[0].State == "dead"
+	}
+	s.hurry(t, over)
+	if l, _ := s.db.Letters(ctx, "dead", 1); runs.Load() != 1 || len(l) != 0 {
+		t.Errorf("the work was done %d times, %d dead letters", runs.Load(), len(l))
+	}
+}
+
+// The records are slow: the person reads that nothing was begun, and it was.
+func TestNothingWasBegun(t *testing.T) {
+	t.Parallel()
+	var runs atomic.Int32
+	h := bot.OnCommand("/pay", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
+		runs.Add(1)
+		return bot.Reply{Text: "Paid."}, nil
+	}, "chat:write").Describe("x", "").Slow()
+	s := play(t, h)
+	sim := s.sim
+	tx, err := s.raw(t).Begin() // holds the write lock
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { time.Sleep(3 * time.Second); _ = tx.Rollback() }()
+	ack, err := sim.Command(ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "/pay")
+	t.Log(ack.Status, ack.Took, ack.Text, err)
+	_, _ = s.raw(t).Exec("UPDATE inbox SET visible_at = 1 WHERE state = 'held'") // its lease ends
+	time.Sleep(1500 * time.Millisecond)
+	if runs.Load() != 0 && strings.Contains(ack.Text, "Nothing was begun") {
+		t.Errorf("the person read %q, and it was done %d times", ack.Text, runs.Load())
+	}
+}
+
+// What a handler says of its failure goes into the database as it is.
+func TestErrorColumn(t *testing.T) {
+	t.Parallel()
+	var address atomic.Value
+	h := bot.OnCommand("/leak", func(_ context.Context, t *bot.Turn, c *slack.SlashCommand) (bot.Reply, error) {
+		address.Store(c.ResponseURL)
+		_, err := url.Parse(c.ResponseURL + "\x7f")
+		return bot.Reply{}, fmt.Errorf("post the report: %v", err) // %v, as people write
+	}, "chat:write").Describe("x", "").Slow()
+	s := play(t, h)
+	sim := s.sim
+	_, _ = sim.Command(ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "/leak")
+	time.Sleep(300 * time.Millisecond)
+	l, _ := s.db.Letters(ctx, "", 1)
+	if len(l) == 1 && strings.Contains(l[0].Error, address.Load().(string)) {
+		t.Errorf("in the clear: %s", l[0].Error)
+	}
+}
+
+// The second part of a reply has no end.
+func TestThenHasNoDeadline(t *testing.T) {
+	t.Parallel()
+	got := make(chan bool, 1)
+	h := bot.OnMessage(".*", func(context.Context, *bot.Turn, *slackevents.MessageEvent) (bot.Reply, error) {
+		return bot.Reply{Text: "one moment", Then: func(ctx context.Context) (bot.Reply, error) {
+			_, has := ctx.Deadline()
+			got <- has
+			return bot.Reply{}, nil
+		}}, nil
+	}, "im:history", "chat:write")
+	s := play(t, h)
+	sim := s.sim
+	say(t, sim, slacksim.AcmeAdmin, sim.DM(slacksim.AcmeAdmin), "go")
+	if !<-got {
+		t.Error("Then runs for at most 30 s, says Reply; its context has no deadline")
+	}
+}
+
+// Limited without a time: as fast as the machine can.
+func TestLimitedLoop(t *testing.T) {
+	t.Parallel()
+	var runs atomic.Int32
+	h := bot.OnMessage(".*", func(context.Context, *bot.Turn, *slackevents.MessageEvent) (bot.Reply, error) {
+		runs.Add(1)
+		return bot.Reply{}, &slack.RateLimitedError{}
+	}, "im:history", "chat:write")
+	s := play(t, h)
+	sim := s.sim
+	say(t, sim, slacksim.AcmeAdmin, sim.DM(slacksim.AcmeAdmin), "go")
+	time.Sleep(2 * time.Second)
+	if n := runs.Load(); n > 10 {
+		t.Errorf("%d attempts in 2 s, none counts, and it never ends", n)
+	}
+}

@@ -1,0 +1,270 @@
+package storage_test
+
+// Orders of events in which the inbox once lost its promises: lanes, turns between workspaces and replicas, leases that end.
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"switchboard/bot"
+	"switchboard/storage"
+	"switchboard/storage/storagetest"
+)
+
+func laned(id, team, lane string) bot.Event { e := event(id, team); e.Lane = lane; return e }
+
+// Two messages of one conversation that share a commit are worked in the order of their ids, not of their arrival.
+func TestInboxLaneOrderInABatch(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f fixture) {
+		c := newClock()
+		in := inbox(t, f, c)
+		tx, err := f.raw.BeginTx(t.Context(), nil) // the database is slow for a moment
+		ok(t, err)
+		if f.Dialect() == "postgres" {
+			_, err = tx.Exec("LOCK TABLE inbox IN ACCESS EXCLUSIVE MODE")
+		} else {
+			_, err = tx.Exec("UPDATE inbox SET error = error")
+			if err == nil {
+				_, err = tx.Exec("DELETE FROM inbox")
+			}
+		}
+		ok(t, err)
+		var all sync.WaitGroup
+		arrive := func(e bot.Event) {
+			all.Go(func() { in.add(e, false) })
+			time.Sleep(50 * time.Millisecond) // so that they come in this order; nothing else tells that one is in the queue
+		}
+		arrive(event("EvBlocker", "T9"))
+		arrive(laned("Ev9", "T1", "a"))
+		arrive(laned("Ev5", "T1", "a"))
+		arrive(laned("Ev1", "T1", "a"))
+		ok(t, tx.Rollback())
+		all.Wait()
+		ok(t, in.LetAllGo(t.Context()))
+		var order []string
+		for len(order) < 3 {
+			got := false
+			for _, e := range in.claim(10) {
+				got = true
+				if e.Lane != "" {
+					order = append(order, e.ID)
+				}
+				ok(t, in.Done(t.Context(), e))
+			}
+			if !got {
+				ok(t, in.LetAllGo(t.Context()))
+			}
+		}
+		if want := []string{"Ev9", "Ev5", "Ev1"}; !slices.Equal(order, want) {
+			t.Errorf("arrived %v, worked %v", want, order)
+		}
+	})
+}
+
+// A dead letter that is replayed while another event of its lane is being worked runs beside it.
+func TestInboxTwoOfALane(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f fixture) {
+		c := newClock()
+		in := inbox(t, f, c)
+		in.add(laned("a1", "T1", "a"), false)
+		in.add(laned("a2", "T1", "a"), false)
+		ok(t, in.LetAllGo(t.Context()))
+		ok(t, in.Bury(t.Context(), in.claim(1)[0], "no"))
+		ok(t, in.LetAllGo(t.Context()))
+		ids(t, "being worked", in.claim(5), "a2")
+		_, err := f.ReplayLetters(t.Context(), 0)
+		ok(t, err)
+		ok(t, in.LetAllGo(t.Context()))
+		ids(t, "beside a2, which is held", in.claim(5))
+	})
+}
+
+// PostgreSQL: the row with the smaller id becomes visible after the one with the larger id was handed out.
+func TestInboxTwoOfALaneLateCommit(t *testing.T) {
+	f := open(t, storagetest.Postgres(t))
+	c := newClock()
+	a, b := inbox(t, f, c), inbox(t, f, c)
+	// Replica A's insert is made and not yet committed: its id is the smaller one.
+	tx, err := f.raw.BeginTx(t.Context(), nil)
+	ok(t, err)
+	_, err = tx.Exec(`INSERT INTO inbox (app_id, event_id, enterprise_id, team_id, kind, type, lane, state, tag, visible_at, attempt, failures, received_at, finished_at, said, error, payload)
+		VALUES ('A1', 'slow', 'E1', 'T1', 'events_api', 'message', 'a', 'queued', 0, 0, 0, 0, 0, 0, '', '', '')`)
+	ok(t, err)
+	b.add(laned("quick", "T1", "a"), false)
+	ok(t, b.LetAllGo(t.Context()))
+	ids(t, "B works", b.claim(5), "quick")
+	ok(t, tx.Commit())
+	ok(t, a.LetAllGo(t.Context())) // as A's commitAdds does
+	var n int
+	ok(t, f.raw.QueryRow("SELECT count(*) FROM inbox WHERE lane = 'a' AND state IN ('ready', 'held')").Scan(&n))
+	if n != 1 {
+		t.Errorf("%d events of one conversation are let go at once", n)
+	}
+}
+
+// One workspace's failed events come back in front of everybody, and when it has enough hide the others from the claim.
+func TestInboxRetriesStarveOthers(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f fixture) {
+		c := newClock()
+		in := inbox(t, f, c)
+		for i := range 600 {
+			in.add(event(fmt.Sprint("noise", i), "TNOISY"), false)
+		}
+		for {
+			events := in.claim(32)
+			if len(events) == 0 {
+				break
+			}
+			for _, e := range events {
+				ok(t, in.Retry(t.Context(), e, c.now().Add(time.Minute), true, "fails"))
+			}
+		}
+		in.add(event("quiet", "TQUIET"), false)
+		c.advance(time.Minute + time.Second)
+		ids(t, "the noisy has enough", in.claim(32, key("A1", "E1", "TNOISY")), "quiet")
+		in.add(event("quiet2", "TQUIET2"), false)
+		seen := 0
+		for range 600 / 32 {
+			for _, e := range in.claim(32) {
+				if e.ID == "quiet2" {
+					return
+				}
+				seen++
+			}
+		}
+		t.Errorf("the quiet workspace waited behind %d retries of the noisy one", seen)
+	})
+}
+
+// The same with inbox replay --all.
+func TestInboxReplayStarvesOthers(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f fixture) {
+		c := newClock()
+		in := inbox(t, f, c)
+		for i := range 600 {
+			in.add(event(fmt.Sprint("noise", i), "TNOISY"), false)
+		}
+		exec(t, f, "UPDATE inbox SET state = 'dead'")
+		in.add(event("other", "TOTHER"), false)
+		in.add(event("other2", "TOTHER"), false)
+		in.claim(2)
+		in.add(event("quiet", "TQUIET"), false)
+		_, err := f.ReplayLetters(t.Context(), 0)
+		ok(t, err)
+		ids(t, "the noisy has enough", in.claim(32, key("A1", "E1", "TNOISY")), "quiet")
+	})
+}
+
+// A replica that started on an empty queue counts from 0: what it accepts goes before everything that older replicas accept.
+func TestInboxTagsOfReplicas(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f fixture) {
+		c := newClock()
+		old := inbox(t, f, c)
+		for i := range 1000 { // an earlier busy hour, long over
+			old.add(event(fmt.Sprint("past", i), "TPAST"), false)
+		}
+		for {
+			events := old.claim(100)
+			if len(events) == 0 {
+				break
+			}
+		}
+		exec(t, f, "UPDATE inbox SET state = 'done'")
+		young := inbox(t, f, c) // a rolling restart
+		for i := range 500 {
+			young.add(event(fmt.Sprint("noise", i), "TNOISY"), false)
+		}
+		old.add(event("quiet", "TQUIET"), false) // the load balancer chose the other replica
+		seen := 0
+		for {
+			events := young.claim(32)
+			if len(events) == 0 {
+				t.Fatal("not found")
+			}
+			for _, e := range events {
+				if e.ID == "quiet" {
+					if seen > 64 {
+						t.Errorf("the quiet workspace's only event was handed out after %d of the noisy one's", seen)
+					}
+					return
+				}
+				if strings.HasPrefix(e.ID, "noise") {
+					seen++
+				}
+			}
+			// the noise goes on
+			for i := range 32 {
+				if seen < 400 {
+					young.add(event(fmt.Sprint("more", seen, i), "TNOISY"), false)
+				}
+			}
+		}
+	})
+}
+
+// The holder says that it is done, a moment after its lease ended, and nobody else has the event.
+func TestInboxDoneAfterTheLease(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f fixture) {
+		c := newClock()
+		a, b := inbox(t, f, c), inbox(t, f, c)
+		first, _ := a.add(event("first", "T1"), true)
+		second, _ := a.add(event("second", "T1"), true)
+		c.advance(bot.DefaultLease + time.Second)
+		got := b.claim(1) // some replica looks, takes one, and makes the other ready
+		if len(got) != 1 {
+			t.Fatal(got)
+		}
+		free := second
+		if got[0].ID == "second" {
+			free = first
+		}
+		if err := a.Done(t.Context(), free); err != nil {
+			t.Errorf("nobody else has it, its work is done, and it will run again: %v", err)
+		}
+	})
+}
+
+// More queued lanes than one look takes: the one that stands still may not be among them.
+func TestInboxStuckLane(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f fixture) {
+		c := newClock()
+		in := inbox(t, f, c)
+		exec(t, f, `INSERT INTO inbox (app_id, event_id, enterprise_id, team_id, kind, type, lane, state, tag, visible_at, attempt, failures, received_at, finished_at, said, error, payload)
+			WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2400)
+			SELECT 'A1', 'Ev' || i, 'E1', 'T1', 'events_api', 'message', 'a' || (10000 + i/2), CASE WHEN i % 2 = 0 THEN 'waiting' ELSE 'queued' END, 0, 9000000000000000, 0, 0, 0, 0, '', '', '' FROM n`)
+		in.add(laned("stuck", "T1", "z"), false)
+		time.Sleep(100 * time.Millisecond)
+		exec(t, f, "UPDATE inbox SET state = 'queued' WHERE event_id = 'stuck'") // its process died before it let it go
+		for range 3 {
+			ok(t, in.LetAllGo(t.Context()))
+		}
+		var state string
+		ok(t, f.raw.QueryRow("SELECT state FROM inbox WHERE event_id = 'stuck'").Scan(&state))
+		if state != "ready" {
+			t.Errorf("the lane stands still: %s", state)
+		}
+	})
+}
+
+// A replica that does not have the new key yet makes dead letters of what others accept.
+func TestInboxKeyNotHereYet(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f fixture) {
+		c := newClock()
+		oldKey, newKey := storage.NewKey(), storage.NewKey()
+		with := func(keys ...string) desk {
+			in, err := openWith(t, f.url, ring(t, keys...)).Inbox(t.Context(), storage.InboxConfig{Now: c.now})
+			ok(t, err)
+			t.Cleanup(in.Close)
+			return desk{in, t}
+		}
+		fresh, stale := with(newKey, oldKey), with(oldKey)
+		fresh.add(event("Ev1", "T1"), false)
+		stale.claim(5)
+		c.advance(time.Hour)
+		ids(t, "by the replica that has the key", fresh.claim(5), "Ev1")
+	})
+}
