@@ -30,7 +30,11 @@ func newMetrics(b *Bot, r prometheus.Registerer) *metrics {
 	if r == nil {
 		return m
 	}
-	r.MustRegister(m.accepted, m.acks, m.waits, m.outcomes, inboxGauges{b})
+	r.MustRegister(m.accepted, m.acks, m.waits, m.outcomes, inboxGauges{b},
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "switchboard_sockets", Help: "Live connections of Socket Mode."}, func() float64 {
+			live, _, _ := b.SocketHealth()
+			return float64(live)
+		}))
 	return m
 }
 

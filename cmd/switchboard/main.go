@@ -16,6 +16,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"switchboard/bot"
 )
 
 // version is set by the release build (-ldflags "-X main.version=…").
@@ -33,10 +35,11 @@ func main() {
 func exitCode(stderr io.Writer, err error) int {
 	var usage *usageError
 	var wrong *configError
+	var refused *bot.TokenRefused
 	switch {
 	case err == nil:
 		return 0
-	case errors.As(err, &wrong):
+	case errors.As(err, &wrong), errors.As(err, &refused):
 		fmt.Fprintln(stderr, "switchboard:", err)
 		return 2
 	case errors.As(err, &usage):

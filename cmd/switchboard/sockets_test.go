@@ -98,7 +98,7 @@ func TestSocketTokenRefused(t *testing.T) {
 	if err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), "SLACK_APP_TOKEN") || strings.Contains(err.Error(), "another-one") {
 		t.Errorf("serve ended with %v", err)
 	}
-	if code := exitCode(&out, err); code != 1 && code != 2 {
+	if code := exitCode(&out, err); code != 2 {
 		t.Errorf("exit %d", code)
 	}
 }
