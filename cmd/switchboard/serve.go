@@ -111,11 +111,11 @@ func (c *serveCmd) check(s *source, cfg *appConfig, listen, admin string) {
 			cfg.signingSecrets = append(cfg.signingSecrets, install.Secret(secret))
 		}
 	}
-	if len(cfg.signingSecrets) == 0 && s.secret("SLACK_APP_TOKEN") == "" { // through sockets nothing is signed
-		s.bad("SLACK_SIGNING_SECRET", "is not set", basics)
-	}
 	if cfg.appToken = s.secret("SLACK_APP_TOKEN"); cfg.appToken != "" && !strings.HasPrefix(cfg.appToken.Reveal(), "xapp-") {
 		s.bad("SLACK_APP_TOKEN", "is not an app-level token (xapp-…)", "make one on the app's Basic Information page, with the scope connections:write; or leave it out, and Slack sends to PUBLIC_URL/slack/events")
+	}
+	if len(cfg.signingSecrets) == 0 && !strings.HasPrefix(cfg.appToken.Reveal(), "xapp-") { // through sockets nothing is signed
+		s.bad("SLACK_SIGNING_SECRET", "is not set", basics)
 	}
 	if cfg.appID != "" && !appID.MatchString(cfg.appID) {
 		s.bad("SLACK_APP_ID", "is not an app's id (A…)", basics)

@@ -27,26 +27,25 @@ func (w *world) overSockets(n int) map[string]string {
 func (w *world) ready() int { return w.browser().get(w.replicas[0].admin.String() + "/readyz").status }
 
 func TestSocketMode(t *testing.T) {
-	onEach(t, func(t *testing.T, w *world) {
-		w.overSockets(1)
-		if page := w.browser().install(slacksim.AcmeAdmin); page.status != http.StatusOK { // the installer needs HTTP all the same
-			t.Fatalf("install: %d", page.status)
-		}
-		w.quick("a command", slacksim.AcmeAdmin, "/connection status", "Working")
-		dm := w.slack.DM(slacksim.AcmeMember)
-		w.say(slacksim.AcmeMember, dm, "help")
-		w.wait("an answer", func() bool { return len(w.fromApp(dm, slacksim.AcmeMember)) == 1 })
-		w.wait("a second connection", func() bool { return len(w.slack.Sockets()) >= 2 })
-		if got := w.ready(); got != http.StatusOK {
-			t.Errorf("readyz with live connections: %d", got)
-		}
-		// Switched off in the app's settings: a state that an operator sees, and no end of the process.
-		w.slack.SetApp(func(a *slacksim.App) { a.SocketMode = false })
-		eventually(t, "readyz to be red", func() bool { return w.ready() == http.StatusServiceUnavailable })
-		if page := w.browser().get(w.replicas[0].admin.String() + "/readyz"); !strings.Contains(page.body, "Socket Mode is switched off") {
-			t.Errorf("readyz says %q", page.body)
-		}
-	})
+	w := newWorld(t, storageURL(t))
+	w.overSockets(1)
+	if page := w.browser().install(slacksim.AcmeAdmin); page.status != http.StatusOK { // the installer needs HTTP all the same
+		t.Fatalf("install: %d", page.status)
+	}
+	w.quick("a command", slacksim.AcmeAdmin, "/connection status", "Working")
+	dm := w.slack.DM(slacksim.AcmeMember)
+	w.say(slacksim.AcmeMember, dm, "help")
+	w.wait("an answer", func() bool { return len(w.fromApp(dm, slacksim.AcmeMember)) == 1 })
+	w.wait("a second connection", func() bool { return len(w.slack.Sockets()) >= 2 })
+	if got := w.ready(); got != http.StatusOK {
+		t.Errorf("readyz with live connections: %d", got)
+	}
+	// Switched off in the app's settings: a state that an operator sees, and no end of the process.
+	w.slack.SetApp(func(a *slacksim.App) { a.SocketMode = false })
+	eventually(t, "readyz to be red", func() bool { return w.ready() == http.StatusServiceUnavailable })
+	if page := w.browser().get(w.replicas[0].admin.String() + "/readyz"); !strings.Contains(page.body, "Socket Mode is switched off") {
+		t.Errorf("readyz says %q", page.body)
+	}
 }
 
 // Slack ends connections while it sends, as it does once an hour: each event is worked once. (bot's tests do it fifty times.)
