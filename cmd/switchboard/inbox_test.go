@@ -328,6 +328,17 @@ func TestDatabaseGoesUnderLoad(t *testing.T) {
 	to.set(false, false)
 	<-sent
 	l.all(t, "after the last outage", s.acked, patience)
+	// A database that says nothing at all: the answer comes in time to be sent again.
+	to.gate.Lock()
+	began := time.Now()
+	kept := s.deliver(w.replica().public.String(), "EvStalled", 1)
+	if took := time.Since(began); kept || took > 3*time.Second {
+		t.Errorf("with a silent database: acknowledged %v, after %v", kept, took)
+	}
+	to.gate.Unlock()
+	for !s.deliver(w.replica().public.String(), "EvStalled", 1) {
+	}
+	l.all(t, "sent again", []string{"EvStalled"}, patience)
 	t.Logf("%d acknowledged, other answers: %v; worked so many times: %v", len(s.acked), s.other, l.times())
 	if s.other["503 Service Unavailable"] == 0 {
 		t.Error("no event was refused: the database was never away")
