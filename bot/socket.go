@@ -120,6 +120,7 @@ type sockets struct {
 
 	mu        sync.Mutex
 	running   bool
+	ran       bool      // and does no more
 	live      int       // connections that are open
 	fresh     int       // those of them that Slack has not announced the end of
 	opened    time.Time // when the last one was
@@ -148,7 +149,7 @@ func (b *Bot) SocketHealth() (live int, state string, err error) {
 	switch {
 	case s.refused != nil:
 		return s.live, SocketsRefused, s.refused
-	case !s.running:
+	case !s.running && (b.cfg.AppToken == "" || s.ran):
 		return s.live, SocketsOff, nil
 	case s.live > 0:
 		return s.live, SocketsLive, nil
@@ -184,7 +185,7 @@ func (s *sockets) run(ctx context.Context) error {
 	s.open.Wait()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.running, s.refused = false, err
+	s.running, s.ran, s.refused = false, true, err
 	return err
 }
 

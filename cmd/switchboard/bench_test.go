@@ -4,14 +4,17 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
 
+	"switchboard/bot"
 	"switchboard/commands"
 	"switchboard/install"
 	"switchboard/slacksim"
@@ -99,5 +102,68 @@ func BenchmarkDemoFirstPage(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.StartTimer()
+	}
+}
+
+// How long an event takes from its request to its handler when nothing else is going on, with the commit in between.
+func BenchmarkEventToHandler(b *testing.B) {
+	for name, address := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite, "postgres": storagetest.Postgres} {
+		b.Run(name, func(b *testing.B) {
+			began := make(chan time.Time, 1)
+			was := handlersOf
+			defer func() { handlersOf = was }()
+			handlersOf = func() []bot.Handler {
+				return []bot.Handler{bot.OnEvent("bench", func(context.Context, *bot.Turn, *struct{}) error { began <- time.Now(); return nil }).Always()}
+			}
+			ctx, cancel := context.WithCancel(context.Background())
+			keys, err := storage.ParseKeys(storage.NewKey())
+			if err != nil {
+				b.Fatal(err)
+			}
+			db, err := storage.Open(ctx, address(b), keys)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer db.Close()
+			if _, err := db.Migrate(ctx); err != nil {
+				b.Fatal(err)
+			}
+			a, err := newApp(appConfig{app: commands.App(), clientID: "1.2", clientSecret: "s", signingSecrets: []install.Secret{"s"},
+				slackURL: "http://127.0.0.1:1", publicURL: "http://127.0.0.1:2", db: db, log: newLogger(io.Discard, 8, "json")})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer a.close()
+			ended := make(chan error, 1)
+			go func() { ended <- a.bot.Run(ctx) }()
+			door := a.public()
+			run := time.Now().UnixNano()
+			var toHandler, toAck []time.Duration
+			for b.Loop() {
+				body := fmt.Appendf(nil, `{"type":"event_callback","api_app_id":"A1","team_id":"T1","event_id":"Ev%d-%d","event_time":1,"event":{"type":"bench"}}`, run, len(toAck))
+				r := httptest.NewRequest(http.MethodPost, "/slack/events", bytes.NewReader(body))
+				now := time.Now().Unix()
+				r.Header.Set("Content-Type", "application/json")
+				r.Header.Set("X-Slack-Request-Timestamp", strconv.FormatInt(now, 10))
+				r.Header.Set("X-Slack-Signature", slacksim.Sign("s", now, body))
+				w := httptest.NewRecorder()
+				start := time.Now()
+				door.ServeHTTP(w, r)
+				toAck = append(toAck, time.Since(start))
+				toHandler = append(toHandler, (<-began).Sub(start))
+				if w.Code != http.StatusOK {
+					b.Fatal(w.Code)
+				}
+			}
+			for what, took := range map[string][]time.Duration{"handler": toHandler, "ack": toAck} {
+				slices.Sort(took)
+				b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-µs-to-"+what)
+				b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs-to-"+what)
+			}
+			cancel()
+			if err := <-ended; err != nil {
+				b.Fatal(err)
+			}
+		})
 	}
 }
