@@ -364,18 +364,20 @@ func TestSlackHangsUnderLoad(t *testing.T) {
 	}
 	l := newLedger(t)
 	s := w.sender(l)
-	s.send(context.Background(), 3000, 8, false)
+	sending, stop := context.WithTimeout(context.Background(), 5*time.Second)
+	defer stop()
+	s.send(sending, 1_000_000, 8, false)
+	early := len(w.fromApp(dm, slacksim.AcmeMember))
 	p99, most := s.percentile(.99), s.percentile(1)
 	t.Logf("%d acknowledged while Slack's API hung: p50 %v, p99 %v, longest %v", len(s.acked), s.percentile(.5), p99, most)
-	if len(s.acked) != 3000 || most > 3*time.Second {
-		t.Errorf("%d of 3000 acknowledged, the slowest after %v; others: %v", len(s.acked), most, s.other)
+	if len(s.acked) == 0 || len(s.other) > 0 || most > 3*time.Second {
+		t.Errorf("%d acknowledged, the slowest after %v; others: %v", len(s.acked), most, s.other)
 	}
 	// And who needs no Slack is served meanwhile.
 	l.all(t, "others", s.acked, patience)
 	hold()
-	before := len(w.fromApp(dm, slacksim.AcmeMember))
 	w.wait("the answers", func() bool { return len(w.fromApp(dm, slacksim.AcmeMember)) >= hanging })
-	if before > 0 {
+	if early > 0 {
 		t.Error("Slack did not hang")
 	}
 }
