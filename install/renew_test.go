@@ -547,6 +547,7 @@ func TestTroubleIsNotDeath(t *testing.T) {
 				in := r.replica(nil)
 				c := r.connect(in, slacksim.AcmeAdmin)
 				r.due()
+				fault := fault // both databases at once
 				fault.Method = "oauth.v2.access"
 				clear := r.slack.Inject(fault)
 				var last time.Duration
