@@ -90,6 +90,9 @@ func (db *DB) openSQLite(ctx context.Context, path string) error {
 	if db.write, err = openGORM(sqliteDialector{sqlite.New(sqlite.Config{Conn: writer})}, true); err != nil {
 		return fail(err)
 	}
+	if db.single, err = openGORM(sqliteDialector{sqlite.New(sqlite.Config{Conn: writer})}, false); err != nil {
+		return fail(err)
+	}
 	if db.read, err = openGORM(sqliteDialector{sqlite.New(sqlite.Config{Conn: reader})}, true); err != nil {
 		return fail(err)
 	}

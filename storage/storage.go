@@ -50,6 +50,10 @@ type DB struct {
 	dialect string
 	keys    *Keyring
 	write   *gorm.DB
+	// single is write for statements that are a transaction by themselves. On SQLite it keeps no prepared statements: whoever waits
+	// in GORM's cache for one keeps the cache locked, and it would be prepared on the only connection that writes, whose transaction
+	// may wait for the cache.
+	single  *gorm.DB
 	read    *gorm.DB // the same as write on PostgreSQL
 	good    atomic.Bool
 	journal string // a folder; "" without a journal
@@ -111,7 +115,7 @@ func (db *DB) openPostgres(ctx context.Context, url string) error {
 		_ = pool.Close()
 		return err
 	}
-	db.read = db.write
+	db.read, db.single = db.write, db.write
 	return nil
 }
 
@@ -215,22 +219,17 @@ var errLost = errors.New("the row was changed by somebody else")
 // transact runs fn in a transaction and starts over, a bounded number of times, when the database gave up on it for
 // reasons that pass: a deadlock, a failed serialisation, a locked file. fn therefore may run more than once.
 func (db *DB) transact(ctx context.Context, fn func(tx *gorm.DB) error) error {
-	return db.retry(ctx, func(g *gorm.DB) error { return g.Transaction(fn) })
+	return retry(ctx, db.write, func(g *gorm.DB) error { return g.Transaction(fn) })
 }
 
-// exec is transact for one statement, which PostgreSQL makes a transaction by itself. SQLite gets a real one: whoever
-// waits in GORM's cache for a statement keeps the cache locked, and the statement would be prepared on the connection whose
-// transaction waits for the cache.
+// exec is transact for one statement, which is a transaction by itself.
 func (db *DB) exec(ctx context.Context, do func(g *gorm.DB) error) error {
-	if db.dialect == dialectSQLite {
-		return db.transact(ctx, do)
-	}
-	return db.retry(ctx, do)
+	return retry(ctx, db.single, do)
 }
 
-func (db *DB) retry(ctx context.Context, do func(g *gorm.DB) error) error {
+func retry(ctx context.Context, handle *gorm.DB, do func(g *gorm.DB) error) error {
 	for try := 1; ; try++ {
-		err := do(db.write.WithContext(ctx))
+		err := do(handle.WithContext(ctx))
 		if err == nil || !again(ctx, err, try) {
 			return err
 		}
