@@ -66,8 +66,8 @@ func (s *scripted) Hold(_ context.Context, held []Event) (lost []Event, err erro
 
 func (s *scripted) Done(_ context.Context, e Event) error { return nil }
 
-// The database was away for longer than a lease; back again, this process is handed its own event: the first handler is never
-// told that it lost the event, and both run.
+// The database was away for longer than a lease; back again, this process is handed its own event: the first handler is
+// told that it lost it.
 func TestHandedItsOwnEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var ends [3]atomic.Int64
@@ -91,8 +91,8 @@ func TestHandedItsOwnEvent(t *testing.T) {
 	})
 }
 
-// The database is away from this replica for good: its handlers go on long after others were handed their events.
-func TestHandlerOutlivesItsLease(t *testing.T) {
+// The database is away from this replica for good: its handlers end with their leases, because others are handed their events.
+func TestHandlerEndsWithItsLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var end atomic.Int64
 		start := time.Now()
@@ -115,8 +115,8 @@ func TestHandlerOutlivesItsLease(t *testing.T) {
 	})
 }
 
-// One workspace, a backlog, and nothing else: how fast is it worked?
-func TestDrain(t *testing.T) {
+// One workspace, a backlog, and nothing else: it is worked as fast as its places allow, and not from tick to tick.
+func TestBacklogOfOneWorkspace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var done atomic.Int32
 		h := OnEvent("app_uninstalled", func(context.Context, *Turn, *struct{}) error {

@@ -15,9 +15,23 @@ import (
 	"switchboard/storage/storagetest"
 )
 
+// until looks until ok, for what tells nobody when it happens.
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for end := time.After(20 * time.Second); !ok(); {
+		select {
+		case <-look.C:
+		case <-end:
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
 func laned(id, team, lane string) bot.Event { e := event(id, team); e.Lane = lane; return e }
 
-// Two messages of one conversation that share a commit are worked in the order of their ids, not of their arrival.
+// Two messages of one conversation that share a commit are worked in the order of their arrival, not of their ids.
 func TestInboxLaneOrderInABatch(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		c := newClock()
@@ -34,14 +48,12 @@ func TestInboxLaneOrderInABatch(t *testing.T) {
 		}
 		ok(t, err)
 		var all sync.WaitGroup
-		arrive := func(e bot.Event) {
-			all.Go(func() { in.add(e, false) })
-			time.Sleep(50 * time.Millisecond) // so that they come in this order; nothing else tells that one is in the queue
+		all.Go(func() { in.add(event("EvBlocker", "T9"), false) })
+		until(t, "the first commit to begin", in.Committing)
+		for i, id := range []string{"Ev9", "Ev5", "Ev1"} {
+			all.Go(func() { in.add(laned(id, "T1", "a"), false) })
+			until(t, "it to wait", func() bool { return in.Queued() == i+1 })
 		}
-		arrive(event("EvBlocker", "T9"))
-		arrive(laned("Ev9", "T1", "a"))
-		arrive(laned("Ev5", "T1", "a"))
-		arrive(laned("Ev1", "T1", "a"))
 		ok(t, tx.Rollback())
 		all.Wait()
 		ok(t, in.LetAllGo(t.Context()))
@@ -65,8 +77,8 @@ func TestInboxLaneOrderInABatch(t *testing.T) {
 	})
 }
 
-// A dead letter that is replayed while another event of its lane is being worked runs beside it.
-func TestInboxTwoOfALane(t *testing.T) {
+// A dead letter that is replayed while another event of its lane is being worked waits for it.
+func TestInboxOneOfALane(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		c := newClock()
 		in := inbox(t, f, c)
@@ -83,8 +95,8 @@ func TestInboxTwoOfALane(t *testing.T) {
 	})
 }
 
-// PostgreSQL: the row with the smaller id becomes visible after the one with the larger id was handed out.
-func TestInboxTwoOfALaneLateCommit(t *testing.T) {
+// PostgreSQL: the row with the smaller id becomes visible after the one with the larger id was handed out; it waits.
+func TestInboxOneOfALaneLateCommit(t *testing.T) {
 	f := open(t, storagetest.Postgres(t))
 	c := newClock()
 	a, b := inbox(t, f, c), inbox(t, f, c)
@@ -106,8 +118,8 @@ func TestInboxTwoOfALaneLateCommit(t *testing.T) {
 	}
 }
 
-// One workspace's failed events come back in front of everybody, and when it has enough hide the others from the claim.
-func TestInboxRetriesStarveOthers(t *testing.T) {
+// One workspace's failed events come back behind the others' new ones, and do not hide them from the claim when it has enough.
+func TestInboxRetriesStarveNobody(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		c := newClock()
 		in := inbox(t, f, c)
@@ -141,7 +153,7 @@ func TestInboxRetriesStarveOthers(t *testing.T) {
 }
 
 // The same with inbox replay --all.
-func TestInboxReplayStarvesOthers(t *testing.T) {
+func TestInboxReplayStarvesNobody(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		c := newClock()
 		in := inbox(t, f, c)
@@ -159,7 +171,7 @@ func TestInboxReplayStarvesOthers(t *testing.T) {
 	})
 }
 
-// A replica that started on an empty queue counts from 0: what it accepts goes before everything that older replicas accept.
+// A replica that started on an empty queue takes its place from the older ones: what it accepts does not go before everything that they accept.
 func TestInboxTagsOfReplicas(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		c := newClock()
@@ -206,7 +218,7 @@ func TestInboxTagsOfReplicas(t *testing.T) {
 	})
 }
 
-// The holder says that it is done, a moment after its lease ended, and nobody else has the event.
+// The holder says that it is done, a moment after its lease ended, and nobody else has the event: that counts.
 func TestInboxDoneAfterTheLease(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		c := newClock()
@@ -228,7 +240,7 @@ func TestInboxDoneAfterTheLease(t *testing.T) {
 	})
 }
 
-// More queued lanes than one look takes: the one that stands still may not be among them.
+// More queued lanes than one look takes: the one that stands still is found all the same.
 func TestInboxStuckLane(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		c := newClock()
@@ -237,20 +249,22 @@ func TestInboxStuckLane(t *testing.T) {
 			WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2400)
 			SELECT 'A1', 'Ev' || i, 'E1', 'T1', 'events_api', 'message', 'a' || (10000 + i/2), CASE WHEN i % 2 = 0 THEN 'waiting' ELSE 'queued' END, 0, 9000000000000000, 0, 0, 0, 0, '', '', '' FROM n`)
 		in.add(laned("stuck", "T1", "z"), false)
-		time.Sleep(100 * time.Millisecond)
-		exec(t, f, "UPDATE inbox SET state = 'queued' WHERE event_id = 'stuck'") // its process died before it let it go
+		state := func() (state string) {
+			ok(t, f.raw.QueryRow("SELECT state FROM inbox WHERE event_id = 'stuck'").Scan(&state))
+			return state
+		}
+		until(t, "its own process to let it go", func() bool { return state() == "ready" })
+		exec(t, f, "UPDATE inbox SET state = 'queued' WHERE event_id = 'stuck'") // as if that had died before
 		for range 3 {
 			ok(t, in.LetAllGo(t.Context()))
 		}
-		var state string
-		ok(t, f.raw.QueryRow("SELECT state FROM inbox WHERE event_id = 'stuck'").Scan(&state))
-		if state != "ready" {
-			t.Errorf("the lane stands still: %s", state)
+		if got := state(); got != "ready" {
+			t.Errorf("the lane stands still: %s", got)
 		}
 	})
 }
 
-// A replica that does not have the new key yet makes dead letters of what others accept.
+// A replica that does not have the new key yet leaves what others accept to them.
 func TestInboxKeyNotHereYet(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		c := newClock()
