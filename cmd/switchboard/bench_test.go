@@ -22,34 +22,42 @@ import (
 	"switchboard/storage/storagetest"
 )
 
+// benchApp is the program on a fresh database, with nothing running yet; it is closed with the benchmark.
+func benchApp(b *testing.B, database string) *app {
+	b.Helper()
+	keys, err := storage.ParseKeys(storage.NewKey())
+	if err != nil {
+		b.Fatal(err)
+	}
+	db, err := storage.Open(b.Context(), database, keys)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = db.Close() })
+	if _, err := db.Migrate(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	a, err := newApp(appConfig{app: commands.App(), clientID: "1.2", clientSecret: "s", signingSecrets: []install.Secret{"s"},
+		slackURL: "http://127.0.0.1:1", publicURL: "http://127.0.0.1:2", db: db, log: newLogger(io.Discard, 8, "json")})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(a.close)
+	return a
+}
+
 // A whole /connection command through the program's own routes: signature, look-up in the database, answer. Slack is not
 // asked: help needs no live answer.
 func BenchmarkCommandRoundTrip(b *testing.B) {
 	for name, address := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite, "postgres": storagetest.Postgres} {
 		b.Run(name, func(b *testing.B) {
 			ctx := context.Background()
-			keys, err := storage.ParseKeys(storage.NewKey())
-			if err != nil {
-				b.Fatal(err)
-			}
-			db, err := storage.Open(ctx, address(b), keys)
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer db.Close()
-			if _, err := db.Migrate(ctx); err != nil {
-				b.Fatal(err)
-			}
+			a := benchApp(b, address(b))
+			db := a.cfg.db
 			c := install.Connection{Key: install.Key{AppID: "A1", TeamID: "T1"}, Chain: install.Chain{Token: "xoxb-0-bench"}, State: install.Active, InstalledAt: time.Now()}
 			if _, _, err := db.Put(ctx, c); err != nil {
 				b.Fatal(err)
 			}
-			a, err := newApp(appConfig{app: commands.App(), clientID: "1.2", clientSecret: "s", signingSecrets: []install.Secret{"s"},
-				slackURL: "http://127.0.0.1:1", publicURL: "http://127.0.0.1:2", db: db, log: newLogger(io.Discard, 8, "json")})
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer a.close()
 			door := a.public()
 			body := []byte(url.Values{"command": {"/connection"}, "text": {"help"}, "team_id": {"T1"}, "user_id": {"U1"}, "channel_id": {"C1"}, "api_app_id": {"A1"}}.Encode())
 			b.ReportAllocs()
@@ -116,24 +124,7 @@ func BenchmarkEventToHandler(b *testing.B) {
 				return []bot.Handler{bot.OnEvent("bench", func(context.Context, *bot.Turn, *struct{}) error { began <- time.Now(); return nil }).Always()}
 			}
 			ctx, cancel := context.WithCancel(context.Background())
-			keys, err := storage.ParseKeys(storage.NewKey())
-			if err != nil {
-				b.Fatal(err)
-			}
-			db, err := storage.Open(ctx, address(b), keys)
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer db.Close()
-			if _, err := db.Migrate(ctx); err != nil {
-				b.Fatal(err)
-			}
-			a, err := newApp(appConfig{app: commands.App(), clientID: "1.2", clientSecret: "s", signingSecrets: []install.Secret{"s"},
-				slackURL: "http://127.0.0.1:1", publicURL: "http://127.0.0.1:2", db: db, log: newLogger(io.Discard, 8, "json")})
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer a.close()
+			a := benchApp(b, address(b))
 			ended := make(chan error, 1)
 			go func() { ended <- a.bot.Run(ctx) }()
 			door := a.public()
