@@ -41,8 +41,9 @@ func TestStatesFromAnswers(t *testing.T) {
 			eachRig(t, func(t *testing.T, r *rig) {
 				in := r.replica(nil)
 				c := r.connect(in, slacksim.AcmeAdmin)
-				test.fault.Method = "auth.test"
-				clear := r.slack.Inject(test.fault)
+				fault := test.fault // the two databases run beside each other
+				fault.Method = "auth.test"
+				clear := r.slack.Inject(fault)
 				var h install.Health
 				for range test.times {
 					r.clock.Advance(90 * time.Second)
