@@ -121,7 +121,7 @@ func (b *Bot) acceptCommand(ctx context.Context, form url.Values) (answer, error
 func fillCommand(c slack.SlashCommand) func(*Turn) {
 	return func(t *Turn) {
 		t.TeamID, t.UserID, t.UserTeam = c.TeamID, c.UserID, c.TeamID
-		t.ChannelID, t.Text = c.ChannelID, c.Text
+		t.ChannelID, t.Text, t.Trigger = c.ChannelID, c.Text, c.TriggerID
 		t.address = install.Secret(c.ResponseURL)
 	}
 }
@@ -150,15 +150,7 @@ func (b *Bot) acceptInteraction(ctx context.Context, payload []byte) (answer, er
 		b.log.WarnContext(ctx, "interaction for another app dropped: check SLACK_APP_ID", "got", clip(i.AppID))
 		return answer{}, nil
 	}
-	var h Handler
-	var found bool
-	if i.Type == "block_actions" {
-		for _, a := range i.Actions {
-			if h, found = b.byName[string(KindAction)+" "+a.ActionID]; found {
-				break
-			}
-		}
-	}
+	h, found := b.wants(i)
 	if !found {
 		// A button that is a link also arrives here, and needs no more than the ack.
 		b.log.DebugContext(ctx, "interaction without a handler", "type", clip(i.Type))
@@ -181,6 +173,11 @@ func (b *Bot) acceptInteraction(ctx context.Context, payload []byte) (answer, er
 		return a, nil
 	}
 	r := b.immediate(ctx, h, key, fill, &callback)
+	if h.Kind == KindView {
+		a := answerOfView(r.reply)
+		a.after = b.afterView(r, key, i.View.ID)
+		return a, nil
+	}
 	if i.ResponseURL == "" {
 		if r.ref != "" && !r.reply.empty() {
 			b.log.DebugContext(ctx, "reply without a response_url dropped", "ref", r.ref)
@@ -188,6 +185,77 @@ func (b *Bot) acceptInteraction(ctx context.Context, payload []byte) (answer, er
 		r.reply.Text, r.reply.Blocks = "", nil
 	}
 	return answer{after: b.after(r, install.Secret(i.ResponseURL), false)}, nil
+}
+
+// wants finds the handler of an interaction.
+func (b *Bot) wants(i interaction) (h Handler, found bool) {
+	switch i.Type {
+	case "block_actions":
+		for _, a := range i.Actions {
+			if h, found = b.byName[string(KindAction)+" "+a.ActionID]; found {
+				return h, true
+			}
+		}
+	case "view_submission", "view_closed":
+		if i.View == nil {
+			return Handler{}, false
+		}
+		kind := KindView
+		if i.Type == "view_closed" {
+			kind = KindClosed
+		}
+		h, found = b.byName[string(kind)+" "+i.View.CallbackID]
+	}
+	return h, found
+}
+
+// afterView brings what a submitted modal's handler still has to say into the modal; nil when that is nothing.
+func (b *Bot) afterView(r result, key install.Key, viewID string) func() {
+	if r.late == nil && r.reply.Then == nil {
+		return nil
+	}
+	return func() {
+		b.tasks.Go(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), afterBudget)
+			defer cancel()
+			reply := r.reply
+			if r.late != nil {
+				select {
+				case reply = <-r.late:
+				case <-ctx.Done():
+					return
+				}
+			}
+			for {
+				if !reply.empty() || reply.View != nil {
+					b.showInView(ctx, key, viewID, reply)
+				}
+				if reply.Then == nil {
+					return
+				}
+				var err error
+				if reply, err = then(ctx, reply); err != nil {
+					b.log.WarnContext(ctx, "second part of a reply", failure(err, "ref", r.ref)...)
+					return
+				}
+			}
+		})
+	}
+}
+
+// showInView puts r into a modal that is open.
+func (b *Bot) showInView(ctx context.Context, k install.Key, viewID string, r Reply) {
+	t, err := b.turn(ctx, k, install.NewRef(), eventOpenBudget)
+	if err == nil {
+		view := r.View
+		if view == nil {
+			view = page(r)
+		}
+		_, err = t.Slack.UpdateViewContext(ctx, *view, "", "", viewID)
+	}
+	if err != nil {
+		b.log.WarnContext(ctx, "show an answer in a modal", "cause", reason(err))
+	}
 }
 
 // result is what an immediate handler came to.

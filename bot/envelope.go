@@ -156,7 +156,10 @@ type interaction struct {
 		ID     string `json:"id"`
 		TeamID string `json:"team_id"`
 	} `json:"user"`
-	View *struct {
+	Trigger string `json:"trigger_id"`
+	View    *struct {
+		ID              string `json:"id"`
+		CallbackID      string `json:"callback_id"`
 		TeamID          string `json:"team_id"`
 		InstalledTeamID string `json:"app_installed_team_id"`
 	} `json:"view"`
@@ -179,7 +182,10 @@ func (i interaction) fill(team string) func(*Turn) {
 		if i.Channel != nil {
 			t.ChannelID = i.Channel.ID
 		}
-		t.address = install.Secret(i.ResponseURL)
+		if i.View != nil {
+			t.ViewID = i.View.ID
+		}
+		t.Trigger, t.address = i.Trigger, install.Secret(i.ResponseURL)
 	}
 }
 

@@ -29,9 +29,11 @@ const (
 	KindMessage Kind = "message"
 	KindCommand Kind = "command"
 	KindAction  Kind = "action"
+	KindView    Kind = "view"
+	KindClosed  Kind = "view_closed"
 )
 
-// Handler is one registered reaction. Make it with OnEvent, OnMessage, OnCommand or OnAction.
+// Handler is one registered reaction. Make it with one of the On… functions.
 type Handler struct {
 	Kind   Kind
 	Name   string   // event type, pattern, command or action id
@@ -71,7 +73,10 @@ type Turn struct {
 	Attempt   int       // events and slow work: how often it was begun, this time included
 	At        time.Time // events: when it happened, by Slack's clock, whole seconds
 	EventID   string    // events and slow work: the same in every attempt, for what a handler must do once
-	ViewID    string    // slow work: the modal that Opens opened, to be updated
+	ViewID    string    // the modal that was submitted; slow work: the one that Opens opened, to be updated
+
+	// Trigger opens one modal, within 3 s of the command or the press: see OpenView. "" for events.
+	Trigger string
 
 	openErr error
 	address install.Secret // the response_url
@@ -160,6 +165,22 @@ func OnAction(id string, run func(ctx context.Context, t *Turn, a *slack.Interac
 	}}
 }
 
+// OnView registers run for the submission of a modal with this callback_id. It runs at once and has 2.5 s. The zero Reply closes
+// the modal; Reply.Errors keeps it open; Reply.View takes its place, and so does a Text, as a page with that text.
+func OnView(callbackID string, run func(ctx context.Context, t *Turn, v *slack.InteractionCallback) (Reply, error), scopes ...string) Handler {
+	return Handler{Kind: KindView, Name: callbackID, Scopes: scopes, run: func(ctx context.Context, t *Turn, payload any) (Reply, error) {
+		return run(ctx, t, payload.(*slack.InteractionCallback))
+	}}
+}
+
+// OnViewClosed registers run for a modal with this callback_id that was closed without being submitted. Slack tells of it only if
+// the view has NotifyOnClose. What run returns is shown to nobody.
+func OnViewClosed(callbackID string, run func(ctx context.Context, t *Turn, v *slack.InteractionCallback) error, scopes ...string) Handler {
+	return Handler{Kind: KindClosed, Name: callbackID, Scopes: scopes, run: func(ctx context.Context, t *Turn, payload any) (Reply, error) {
+		return Reply{}, run(ctx, t, payload.(*slack.InteractionCallback))
+	}}
+}
+
 // Always makes the handler run even when the workspace has no usable connection or our database is down: t.Slack is nil
 // then. Without it people are told that the app isn't connected, and events are dropped.
 func (h Handler) Always() Handler { h.always = true; return h }
@@ -228,9 +249,9 @@ func (h Handler) check() error {
 		if len(h.messageEvents()) == 0 {
 			return fmt.Errorf("message %q: no scope that says where it listens (im:history, channels:history, groups:history, mpim:history)", h.Name)
 		}
-	case KindAction:
+	case KindAction, KindView, KindClosed:
 		if h.Name == "" || len(h.Name) > 255 {
-			return fmt.Errorf("action %q: Slack allows 1 to 255 characters", h.Name)
+			return fmt.Errorf("%s %q: Slack allows 1 to 255 characters", h.Kind, h.Name)
 		}
 	default:
 		return fmt.Errorf("handler %q: unknown kind", h.Name)

@@ -102,7 +102,7 @@ func NewManifest(p Profile, handlers []Handler, publicURL string) (Manifest, err
 			m.Features.Commands = append(m.Features.Commands, ManifestCommand{
 				Command: h.Name, URL: requests, Description: h.About, Usage: h.Usage, Escape: true,
 			})
-		case KindAction:
+		case KindAction, KindView, KindClosed:
 			m.Settings.Interactivity.Enabled = true
 		}
 	}

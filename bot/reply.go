@@ -26,6 +26,10 @@ type Reply struct {
 	InChannel bool
 	// Replace puts an action's answer in the place of the message that held the button.
 	Replace bool
+	// View takes the place of the modal that was submitted (OnView).
+	View *slack.ModalViewRequest
+	// Errors keep a submitted modal open (OnView): by the block_id of an input, what is wrong with it.
+	Errors map[string]string
 	// Then runs after the answer is out, for at most 30 s, and its Reply takes the place of this one.
 	Then func(ctx context.Context) (Reply, error)
 }
@@ -65,6 +69,57 @@ func answerOf(r Reply) answer {
 		body, _ = json.Marshal(message{ResponseType: "ephemeral", Text: r.Text}) // blocks that can't be written
 	}
 	return answer{body: body, contentType: "application/json; charset=utf-8"}
+}
+
+// answerOfView is the acknowledgement of a submitted modal that carries r: an empty one closes it.
+// https://docs.slack.dev/surfaces/modals#handling_submissions
+func answerOfView(r Reply) answer {
+	var m struct {
+		Action string                  `json:"response_action"`
+		Errors map[string]string       `json:"errors,omitempty"`
+		View   *slack.ModalViewRequest `json:"view,omitempty"`
+	}
+	switch {
+	case len(r.Errors) > 0:
+		m.Action, m.Errors = "errors", r.Errors
+	case r.View != nil:
+		m.Action, m.View = "update", r.View
+	case !r.empty():
+		m.Action, m.View = "update", page(r)
+	default:
+		return answer{}
+	}
+	body, err := json.Marshal(m)
+	if err != nil {
+		return answer{} // blocks that can't be written
+	}
+	return answer{body: body, contentType: "application/json; charset=utf-8"}
+}
+
+// page is a modal that shows r and can only be closed.
+func page(r Reply) *slack.ModalViewRequest {
+	blocks := r.Blocks
+	if len(blocks) == 0 {
+		blocks = []slack.Block{slack.NewSectionBlock(slack.NewTextBlockObject(slack.MarkdownType, r.Text, false, false), nil, nil)}
+	}
+	return &slack.ModalViewRequest{Type: slack.VTModal, Title: slack.NewTextBlockObject(slack.PlainTextType, "Result", false, false),
+		Close: slack.NewTextBlockObject(slack.PlainTextType, "Close", false, false), Blocks: slack.Blocks{BlockSet: blocks}}
+}
+
+// OpenView opens a modal for the person who typed the command or pressed the button. It has to be called before any slow work: the
+// trigger lives for 3 s and opens one modal. It needs no permission, and a usable connection. https://docs.slack.dev/surfaces/modals
+func (t *Turn) OpenView(ctx context.Context, view slack.ModalViewRequest) (*slack.View, error) {
+	switch {
+	case t.Trigger == "":
+		return nil, errors.New("open view: events have no trigger")
+	case t.Slack == nil:
+		return nil, fmt.Errorf("open view: %w", install.ErrNotConnected)
+	}
+	opened, err := t.Slack.OpenViewContext(ctx, t.Trigger, view)
+	if err != nil {
+		return nil, fmt.Errorf("open view: %w", err)
+	}
+	return &opened.View, nil
 }
 
 // respond posts to a response_url. Slack takes 5 posts within 30 minutes. Its errors do not hold the address.

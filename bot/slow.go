@@ -85,14 +85,7 @@ func openView(ctx context.Context, h Handler, t *Turn, trigger string) (id strin
 func (b *Bot) closeView(k install.Key, id, text string) {
 	ctx, cancel := context.WithTimeout(context.Background(), afterBudget)
 	defer cancel()
-	t, err := b.turn(ctx, k, install.NewRef(), eventOpenBudget)
-	if err == nil {
-		_, err = t.Slack.UpdateViewContext(ctx, slack.ModalViewRequest{Type: slack.VTModal, Title: slack.NewTextBlockObject("plain_text", "Not begun", false, false),
-			Blocks: slack.Blocks{BlockSet: []slack.Block{slack.NewSectionBlock(slack.NewTextBlockObject("plain_text", text, false, false), nil, nil)}}}, "", "", id)
-	}
-	if err != nil {
-		b.log.WarnContext(ctx, "tell in a modal that nothing was begun", "cause", reason(err))
-	}
+	b.showInView(ctx, k, id, Reply{Text: text})
 }
 
 // handleSlow runs the handler of slow work and sends its answer.

@@ -224,6 +224,10 @@ type Scope struct {
 	Name  string // as Slack spells it: chat:write
 	Label string // "Send messages"
 	Why   string // "To answer you."
+	// Feature is what is off without it, to go after "so … is off": "answering direct messages".
+	Feature string
+	// Optional: the person who installs may untick it. Without a required one nothing is stored.
+	Optional bool
 }
 
 // ScopeNames returns the names of scopes, in order.

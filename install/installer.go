@@ -166,9 +166,19 @@ func (in *Installer) History(ctx context.Context, c Connection, n int) ([]Change
 	return in.store.History(ctx, c.ID, n)
 }
 
-// GrantURL is the page that connects, reconnects or allows more: one click for a person, bound to c's workspace when c is
-// known. The id in it is no secret; Slack asks the person for consent.
-func (in *Installer) GrantURL(c Connection) string {
+// Wish is what a link asks a person to allow.
+type Wish struct {
+	Scopes []string // exactly these, besides what is granted already; nil: all that the app can use
+	Back   string   // the channel to come back to, "" for the app itself
+	Stays  bool     // the link is put where it may be read days later
+}
+
+// GrantURL is the page that connects, reconnects or allows more, without a wish of its own: see Grant.
+func (in *Installer) GrantURL(c Connection) string { return in.Grant(c, Wish{}) }
+
+// Grant is the page that connects, reconnects or allows more: one click for a person, bound to c's workspace when c is known.
+// Slack asks the person for consent.
+func (in *Installer) Grant(c Connection, _ Wish) string {
 	if c.ID == "" {
 		return in.cfg.PublicURL + "/slack/install"
 	}
