@@ -312,7 +312,7 @@ func (in *Installer) restore(ctx context.Context, h Holder) (waiting bool, err e
 	}
 	in.mu.Unlock()
 	for _, p := range entries {
-		if p.Holder != h {
+		if p.Holder != h && !sameHolder(p.Holder, h) {
 			continue
 		}
 		switch {
