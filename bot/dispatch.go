@@ -470,7 +470,7 @@ func (b *Bot) handle(ctx context.Context, e *Event, env *envelope) error {
 		return nil
 	}
 	t.TeamID, t.UserID, t.ChannelID, t.ThreadTS = from.teamID, text(in.User), text(in.Channel), in.ThreadTS
-	t.UserTeam = orElse(in.UserTeam, text(in.Team))
+	t.UserTeam = orElse(in.UserTeam, orElse(in.SourceTeam, text(in.Team)))
 	t.Text, t.Match, t.Shared, t.At = in.Text, match, env.Shared, from.at
 	t.context, t.audit = env.Context, b.viewers
 	b.attempt(t, e)

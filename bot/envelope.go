@@ -62,6 +62,7 @@ type inner struct {
 	ChannelType string `json:"channel_type"`
 	ThreadTS    string `json:"thread_ts"`
 	UserTeam    string `json:"user_team"`
+	SourceTeam  string `json:"source_team"`
 	Team        any    `json:"team"`
 }
 
