@@ -9,9 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
+	"sync"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
+	"gorm.io/gorm/schema"
 
 	"switchboard/install"
 )
@@ -96,6 +99,16 @@ func (db *DB) insert(tx *gorm.DB, c install.Connection) (install.Connection, err
 	return now, writeHistory(tx, row.ID, fresh.Changes)
 }
 
+// findEither is two look-ups, each by its own index. As one condition with an OR, SQLite reads all connections of the app.
+var findEither = func() string {
+	parsed, err := schema.Parse(&connectionRow{}, &sync.Map{}, schema.NamingStrategy{})
+	if err != nil {
+		panic(err) // cannot be: the struct is known
+	}
+	one := "SELECT " + strings.Join(parsed.DBNames, ", ") + " FROM connections WHERE app_id = ? AND "
+	return one + "team_id = ? UNION ALL " + one + "enterprise_id = ? AND team_id = ''"
+}()
+
 // Find is install.Store's.
 func (db *DB) Find(ctx context.Context, k install.Key) (install.Connection, error) {
 	if k.AppID == "" || (k.EnterpriseID == "" && k.TeamID == "") || !storableKey(k) {
@@ -110,8 +123,7 @@ func (db *DB) Find(ctx context.Context, k install.Key) (install.Connection, erro
 	case k.EnterpriseID == "":
 		query = query.Where("app_id = ? AND team_id = ?", k.AppID, k.TeamID)
 	default:
-		query = query.Where("app_id = ? AND team_id = ? OR app_id = ? AND enterprise_id = ? AND team_id = ''",
-			k.AppID, k.TeamID, k.AppID, k.EnterpriseID)
+		query = query.Raw(findEither, k.AppID, k.TeamID, k.AppID, k.EnterpriseID)
 	}
 	if err := query.Find(&rows).Error; err != nil {
 		return install.Connection{}, fault(ctx, "find connection", err)
