@@ -25,10 +25,17 @@ const insiderKept = 10 * time.Minute
 // counts as no. It asks Slack only about people whom the payload doesn't place in the connection's workspace or organisation.
 func (b *Bot) admit(ctx context.Context, h Handler, t *Turn, who asks) *Reply {
 	c := t.Connection
-	if h.anyone || who.pressed == nil || c.ID == "" { // without a connection there is nothing to do or to learn
+	if who.pressed == nil || c.ID == "" { // without a connection there is nothing to do or to learn
 		return nil
 	}
 	i := who.pressed
+	if h.anyone {
+		if in, _ := b.insider(ctx, t, i.User.ID, i.User.TeamID); !in && t.Slack != nil {
+			// The payload may have named their workspace as the place, and our token has no business there.
+			t.Slack, t.TeamID = b.install.Client(c), c.TeamID
+		}
+		return nil
+	}
 	if i.foreignBot(c) {
 		t.Log.InfoContext(ctx, "refused: pressed in what another installation wrote", "handler", h.id())
 		return refuse(b)
@@ -108,7 +115,8 @@ func (b *Bot) askInsider(ctx context.Context, t *Turn, userID, userTeam string) 
 		}
 		failed = err
 	}
-	u, err := t.Slack.GetUserInfoContext(ctx, userID)
+	// Not t.Slack, which names the workspace of the payload: it may be the other company's.
+	u, err := b.install.Client(c).GetUserInfoContext(ctx, userID)
 	switch install.SlackError(err) {
 	case "":
 	case "user_not_found", "user_not_visible", "users_not_found", "missing_scope":

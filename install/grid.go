@@ -282,13 +282,13 @@ func (in *Installer) isAdded(ctx context.Context, c Connection, teamID string, l
 // is NotConnected, the reason ReasonNotAdded, and GrantURL is where an admin of the organisation adds it. It blocks for one or two
 // calls more.
 func (in *Installer) CheckIn(ctx context.Context, k Key, teamID string) Health {
-	if c, err := in.store.Find(ctx, k); err == nil {
-		if org, ok := in.superseded(ctx, c, k.EnterpriseID); ok {
-			k = org.Key
-		}
-		in.maybeMoved(c, k)
-	}
 	h := in.Check(ctx, k)
+	if h.Broken() {
+		// What is shown holds no token, so it counts as not usable.
+		if org, ok := in.superseded(ctx, h.Connection, k.EnterpriseID); ok {
+			h = in.Check(ctx, org.Key)
+		}
+	}
 	if !h.Found || !h.Connection.Org() || teamID == "" || h.Broken() || h.State == Paused || h.State == Unknown {
 		return h
 	}
