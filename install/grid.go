@@ -14,7 +14,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -334,23 +333,20 @@ func withArgument(r *http.Request, name, value string) *http.Request {
 		return next
 	}
 	return rewritten(r, func(body []byte) []byte {
-		pair := name + "=" + url.QueryEscape(value)
-		switch {
-		case asForm && len(body) == 0:
-			return []byte(pair)
-		case asForm:
-			return append(append(body, '&'), pair...)
+		if asForm {
+			// slack-go sends some arguments that it was not given, empty, and the first of two counts.
+			return []byte(strings.TrimSuffix(name+"="+url.QueryEscape(value)+"&"+string(body), "&"))
 		}
-		open := bytes.IndexByte(body, '{')
-		if open < 0 || !json.Valid(body) {
+		var arguments map[string]json.RawMessage
+		if json.Unmarshal(body, &arguments) != nil || arguments == nil {
 			return body
 		}
-		rest := bytes.TrimSpace(body[open+1:])
-		sep := ","
-		if len(rest) > 0 && rest[0] == '}' {
-			sep = ""
+		arguments[name], _ = json.Marshal(value) // a string
+		whole, err := json.Marshal(arguments)
+		if err != nil {
+			return body
 		}
-		return append([]byte(`{`+strconv.Quote(name)+`:`+strconv.Quote(value)+sep), rest...)
+		return whole
 	})
 }
 
