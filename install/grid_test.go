@@ -254,3 +254,65 @@ func TestToldInAnOrganisation(t *testing.T) {
 		}
 	})
 }
+
+// A workspace's access that needs a person is not waited for where the organisation's works, unless the operator paused it there.
+func TestOrganisationTakesOver(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		in := r.replica(nil)
+		org := r.organisation(in)
+		k := install.Key{AppID: org.AppID, EnterpriseID: gridID, TeamID: gridOne}
+		own, _, err := in.db.Put(r.ctx, install.Connection{Key: k, State: install.Active, Chain: install.Chain{Token: "xoxb-own"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, test := range []struct {
+			own, org install.State
+			want     string // the id, "" for none
+		}{
+			{install.Active, install.Active, own.ID}, {install.Retrying, install.Active, own.ID}, {install.ReconnectRequired, install.Active, org.ID},
+			{install.Removed, install.Active, org.ID}, {install.Paused, install.Active, ""},
+			{install.Active, install.Removed, own.ID}, {install.ReconnectRequired, install.ReconnectRequired, own.ID}, {install.Removed, install.Removed, ""},
+		} {
+			for key, state := range map[install.Key]install.State{k: test.own, org.Key: test.org} {
+				r.update(in, key, func(c *install.Connection) { c.SetState(state, "", r.clock.Now()) })
+			}
+			if c, err := in.Open(r.ctx, k); err == nil && c.ID != test.want || err != nil && test.want != "" {
+				t.Errorf("own %s, the organisation's %s: %s %v", test.own, test.org, c.Key, err)
+			}
+			// A payload that names another organisation, or none, never gets this one's.
+			for _, e := range []string{"", "E0OTHER001"} {
+				if c, err := in.Open(r.ctx, install.Key{AppID: k.AppID, EnterpriseID: e, TeamID: gridOne}); err == nil && c.ID != own.ID {
+					t.Errorf("named %q: %s", e, c.Key)
+				}
+			}
+			if c, err := in.Open(r.ctx, org.Key); err == nil && c.ID != org.ID {
+				t.Errorf("the organisation alone: %s", c.Key)
+			}
+		}
+		in.Settle()
+	})
+}
+
+// A workspace that leaves takes nothing from the organisation, whatever state its access is in.
+func TestWorkspaceLeavesAlone(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		in := r.replica(nil)
+		org := r.organisation(in)
+		r.update(in, org.Key, func(c *install.Connection) { c.Chain = install.Chain{Token: "xoxb-not-known"} }) // Slack can't say whether it is gone
+		k := install.Key{AppID: org.AppID, EnterpriseID: gridID, TeamID: gridOne}
+		for _, reason := range []string{install.ReasonUninstalled, install.ReasonTokenRevoked} {
+			if err := in.RemovalSaid(r.ctx, k, install.Removal{Reason: reason, At: r.clock.Now()}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if now := r.row(in, org.Key); now.State != install.Active || now.Token == "" || now.Doubt != (install.Removal{}) {
+			t.Errorf("%+v", now)
+		}
+		if err := in.RemovalSaid(r.ctx, org.Key, install.Removal{Reason: install.ReasonUninstalled, At: r.clock.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		if now := r.row(in, org.Key); now.State != install.Removed {
+			t.Errorf("its own: %+v", now)
+		}
+	})
+}
