@@ -64,6 +64,9 @@ func TestOutsidersRunNothing(t *testing.T) {
 					if ack, err := s.sim.Press(ctx, user, shared, ts, id); err != nil || ack.Status != 200 {
 						t.Fatalf("%s: %v %+v", id, err, ack)
 					}
+					if id == "opens" && (len(s.sim.OpenViews(user)) > 0) != (user == slacksim.AcmeMember) {
+						t.Errorf("%s sees the modal: %v", user, len(s.sim.OpenViews(user)) > 0)
+					}
 				}
 			}
 			submit := func(user string) slacksim.Ack {

@@ -23,6 +23,9 @@ func FuzzWhose(f *testing.F) {
 	}
 	f.Add(byte(2), []byte(`{"command":"/go","team_id":"T1","enterprise_id":"E1","is_enterprise_install":true}`))
 	f.Add(byte(3), []byte(`{"type":"block_actions","team":{"id":"E1"},"user":{"team_id":"T3"},"enterprise":{"id":"T2"}}`))
+	f.Add(byte(1), []byte("command=%2Fgo&team_id=T9&enterprise_id=E9"))
+	f.Add(byte(1), []byte("command=%2Fgo&team_id=T9&enterprise_id=E1"))
+	f.Add(byte(1), []byte("command=%2Fgo&team_id=T1&enterprise_id=E9&is_enterprise_install=true"))
 	const app = "A0PARROT01"
 	keys, err := storage.ParseKeys(storage.NewKey())
 	if err != nil {
