@@ -59,7 +59,7 @@ func (b *Bot) turn(ctx context.Context, key install.Key, team, ref string, patie
 	if err == nil {
 		t.Connection = c
 		t.Slack = b.install.ClientIn(c, team)
-		t.Log = b.log.With("ref", ref, "connection", c.ID, "team", c.TeamID)
+		t.Log = b.log.With("ref", ref, "connection", c.ID, "team", orElse(c.TeamID, team))
 		return t, nil
 	}
 	t.Connection = c

@@ -232,6 +232,22 @@ func (in *Installer) moved(ctx context.Context, c Connection, id Identity) Conne
 	return c
 }
 
+// follow gives the connection of k's workspace the key k, which Slack itself named it by in a consent or for its token: so a consent
+// after the workspace joined an organisation renews the connection that there is. What can't be moved stays, and gets company.
+func (in *Installer) follow(ctx context.Context, k Key) {
+	if k.EnterpriseID == "" || k.Org() {
+		return
+	}
+	c, err := in.store.Find(ctx, k)
+	if err != nil || c.TeamID != k.TeamID || c.Key == k {
+		return
+	}
+	line := Change{At: in.now(), By: Actor{Kind: BySlack}, What: DidMove, Outcome: OutcomeDone, Reason: k.EnterpriseID}
+	if _, err := in.store.Rekey(ctx, c.Key, k, c.Token, line); err != nil && !errors.Is(err, ErrExists) && !errors.Is(err, ErrNotFound) {
+		in.log.WarnContext(ctx, "move connection to its organisation", "connection", c.ID, "cause", err)
+	}
+}
+
 // readdress returns h with the key that its connection has by now, if that is another one.
 func (in *Installer) readdress(ctx context.Context, h Holder) (Holder, bool) {
 	if h.TeamID == "" {

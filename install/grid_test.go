@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"switchboard/install"
 	"switchboard/slacksim"
@@ -315,4 +316,32 @@ func TestWorkspaceLeavesAlone(t *testing.T) {
 			t.Errorf("its own: %+v", now)
 		}
 	})
+}
+
+// A consent after the workspace joined an organisation renews the connection that there is, also one that was removed.
+func TestReinstallAfterJoining(t *testing.T) {
+	for _, removed := range []bool{false, true} {
+		t.Run(fmt.Sprintf("removed=%v", removed), func(t *testing.T) {
+			eachRig(t, func(t *testing.T, r *rig) {
+				in := r.replica(nil)
+				was := r.connect(in, slacksim.BirchAdmin)
+				if removed {
+					if err := r.slack.Uninstall(r.ctx, slacksim.Birch, slacksim.NoUninstallEvents); err != nil {
+						t.Fatal(err)
+					}
+					r.clock.Advance(time.Minute)
+					if h := in.Check(r.ctx, was.Key); h.State != install.Removed {
+						t.Fatalf("%+v", h)
+					}
+				}
+				r.join(slacksim.Birch)
+				now := r.connect(in, slacksim.BirchAdmin)
+				all, err := in.db.List(r.ctx)
+				if err != nil || len(all) != 1 || now.ID != was.ID || now.EnterpriseID != gridID || now.Installs != 2 || now.State != install.Active {
+					t.Errorf("%d rows, %+v (%v)", len(all), now, err)
+				}
+				r.works(now)
+			})
+		})
+	}
 }

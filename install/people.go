@@ -56,7 +56,9 @@ func (in *Installer) UsersRevoked(ctx context.Context, k Key, userIDs []string, 
 		return fmt.Errorf("handle revoked people: %w", err)
 	}
 	if c.TeamID != k.TeamID {
-		return nil // the organisation's row is another install
+		// The organisation's row is another install, whose people Slack may name a workspace for all the same. Then nothing but its
+		// answer about a token counts.
+		at = time.Time{}
 	}
 	line := Change{At: in.now(), By: Actor{Kind: BySlack}, What: DidUserRevoke, Outcome: OutcomeDone}
 	for _, id := range userIDs {
