@@ -64,6 +64,18 @@ func (w *world) mention(userID, channelID, botUserID string) {
 	}
 }
 
+// status types /connection status and returns the live answer, which takes the place of the first.
+func (w *world) status(userID, channelID string) slacksim.Message {
+	w.t.Helper()
+	before := len(w.slack.CallsTo("response_url"))
+	w.type_(userID, channelID, "/connection status")
+	w.wait("the live answer", func() bool {
+		calls := w.slack.CallsTo("response_url")
+		return len(calls) > before && calls[len(calls)-1].Done
+	})
+	return w.last(channelID, userID)
+}
+
 // again sends the newest command of a workspace once more, with changes to its form.
 func (w *world) again(teamID string, changes map[string]string) string {
 	w.t.Helper()
@@ -121,10 +133,9 @@ func TestOrganisation(t *testing.T) {
 			}
 		}
 
-		if r := w.type_(gridMember, twoGeneral, "/connection status"); !strings.Contains(r.Text, "Working") {
-			t.Errorf("in Two: %s", r.Text)
+		if m := w.status(gridMember, twoGeneral); !strings.Contains(m.Text, "Working") {
+			t.Errorf("in Two: %s", m.Text)
 		}
-		w.wait("the live answer", func() bool { return strings.Contains(w.last(twoGeneral, gridMember).Text, "Working") })
 
 		// The organisation takes it away from Two and its connection stays; what is left over there says what is the matter.
 		if err := w.slack.RevokeTeam(ctx, gridTwo); err != nil {
@@ -206,8 +217,9 @@ func TestSuperseded(t *testing.T) {
 		if calls := w.slack.CallsTo("users.info")[before:]; len(calls) != 1 || calls[0].TeamID != grid {
 			t.Errorf("afterwards: %+v", calls)
 		}
-		w.type_(gridAdmin, oneGeneral, "/connection status")
-		w.wait("the live answer", func() bool { return strings.Contains(w.last(oneGeneral, gridAdmin).Text, "Working") })
+		if m := w.status(gridAdmin, oneGeneral); !strings.Contains(m.Text, "Working") {
+			t.Errorf("in One: %s", m.Text)
+		}
 	})
 }
 
@@ -227,15 +239,13 @@ func TestJoinAnOrganisation(t *testing.T) {
 						a.Events = slices.DeleteFunc(a.Events, func(name string) bool { return strings.HasPrefix(name, "grid_") })
 					})
 				}
-				// A payload alone moves nothing: Slack says of the token that it is of no organisation.
-				w.type_(slacksim.BirchAdmin, slacksim.BirchGeneral, "/connection status")
+				w.status(slacksim.BirchAdmin, slacksim.BirchGeneral)
 				if err := w.slack.StartMigration(ctx, slacksim.Birch, grid); err != nil {
 					t.Fatal(err)
 				}
-				w.type_(slacksim.BirchAdmin, slacksim.BirchGeneral, "/connection status")
-				w.wait("the reason", func() bool {
-					return strings.Contains(w.last(slacksim.BirchGeneral, slacksim.BirchAdmin).Text, "The workspace is being moved into an organisation.")
-				})
+				if m := w.status(slacksim.BirchAdmin, slacksim.BirchGeneral); !strings.Contains(m.Text, "The workspace is being moved into an organisation.") {
+					t.Errorf("meanwhile: %s", m.Text)
+				}
 				if err := w.slack.FinishMigration(ctx, slacksim.Birch, grid, "Grid Inc"); err != nil {
 					t.Fatal(err)
 				}
@@ -266,7 +276,7 @@ func TestPayloadMovesNothing(t *testing.T) {
 	onEach(t, func(t *testing.T, w *world) {
 		w.startFor()
 		w.browser().install(slacksim.BirchAdmin)
-		w.type_(slacksim.BirchAdmin, slacksim.BirchGeneral, "/connection status")
+		w.status(slacksim.BirchAdmin, slacksim.BirchGeneral)
 		before := len(w.slack.CallsTo("auth.test"))
 		w.again(slacksim.Birch, map[string]string{"enterprise_id": "E0LIAR0001"})
 		w.wait("Slack to be asked", func() bool { return len(w.slack.CallsTo("auth.test")) > before })
