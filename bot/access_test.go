@@ -86,12 +86,12 @@ func TestAccessThatCannotBeRenewedNow(t *testing.T) {
 	defer cancel()
 	key := install.Key{AppID: "A1", TeamID: "T1"}
 
-	r := b.immediate(ctx, needs, key, func(*Turn) {}, &slack.SlashCommand{})
+	r := b.immediate(ctx, needs, key, asks{}, func(*Turn) {}, &slack.SlashCommand{})
 	want := "Parrot couldn't renew its access with Slack just now. Nothing was changed; it is tried again by itself. Try again in a minute. Reference: " + r.ref + "."
 	if r.reply.Text != want || ran {
 		t.Errorf("%q, ran: %v", r.reply.Text, ran)
 	}
-	if r := b.immediate(ctx, always, key, func(*Turn) {}, &slack.SlashCommand{}); r.reply.Text != "Here I am." || !knew {
+	if r := b.immediate(ctx, always, key, asks{}, func(*Turn) {}, &slack.SlashCommand{}); r.reply.Text != "Here I am." || !knew {
 		t.Errorf("%q, knew: %v", r.reply.Text, knew)
 	}
 	body := []byte(`{"type":"event_callback","event_id":"Ev1","event":{"type":"app_mention","user":"U1","text":"hi"}}`)
@@ -121,7 +121,7 @@ func (peopleStore) FindUser(_ context.Context, h install.Holder) (install.UserTo
 func TestAsUser(t *testing.T) {
 	ctx := context.Background()
 	b := botOn(t, peopleStore{})
-	turn, err := b.turn(ctx, install.Key{AppID: "A1", TeamID: "T1"}, "7F3K2QX", time.Second)
+	turn, err := b.turn(ctx, install.Key{AppID: "A1", TeamID: "T1"}, "", "7F3K2QX", time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}

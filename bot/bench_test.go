@@ -3,9 +3,11 @@ package bot
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strconv"
 	"strings"
 	"testing"
@@ -112,4 +114,43 @@ func BenchmarkCommandRoundTrip(b *testing.B) {
 			b.Fatal(w.Code)
 		}
 	}
+}
+
+// Whose connection a decoded delivery is for. Decoding is BenchmarkVerifyDecodeRoute's to measure.
+func BenchmarkKey(b *testing.B) {
+	want := install.Key{AppID: "A1", TeamID: "T1"}
+	b.Run("event", func(b *testing.B) {
+		e, err := decodeEnvelope(someEvent("Ev1"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportAllocs()
+		for b.Loop() {
+			if from := e.origin("A1"); from.key != want {
+				b.Fatal(from.key)
+			}
+		}
+	})
+	b.Run("command", func(b *testing.B) {
+		form := url.Values{"command": {"/go"}, "team_id": {"T1"}, "api_app_id": {"A1"}, "is_enterprise_install": {"false"}}
+		b.ReportAllocs()
+		for b.Loop() {
+			if k, _ := commandKey(form, ""); k != want {
+				b.Fatal(k)
+			}
+		}
+	})
+	b.Run("interaction", func(b *testing.B) {
+		var i interaction
+		if err := json.Unmarshal([]byte(press(`"team":{"id":"T1"},"user":{"id":"U1","team_id":"T1"}`)), &i); err != nil {
+			b.Fatal(err)
+		}
+		i.AppID = "A1"
+		b.ReportAllocs()
+		for b.Loop() {
+			if k, _ := i.key(""); k != want {
+				b.Fatal(k)
+			}
+		}
+	})
 }

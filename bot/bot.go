@@ -67,14 +67,15 @@ type Bot struct {
 	ordered  map[string]bool // types of events that a handler wants in their order
 	sockets  sockets
 
-	mu   sync.Mutex
-	seen map[install.Key]time.Time // whose → when its last event was written down
+	mu       sync.Mutex
+	seen     map[install.Key]time.Time // whose → when its last event was written down
+	insiders map[string]time.Time      // connection, workspace and person → when Slack said that they belong together
 }
 
 // New checks the handlers and returns a Bot. It starts nothing.
 func New(cfg Config) (*Bot, error) {
 	b := &Bot{cfg: cfg, install: cfg.Install, inbox: cfg.Inbox, log: cfg.Log, now: cfg.Now,
-		byName: map[string]Handler{}, ordered: map[string]bool{}, seen: map[install.Key]time.Time{}}
+		byName: map[string]Handler{}, ordered: map[string]bool{}, seen: map[install.Key]time.Time{}, insiders: map[string]time.Time{}}
 	if b.install == nil {
 		return nil, errors.New("no installer")
 	}

@@ -49,16 +49,17 @@ func then(ctx context.Context, r Reply) (later Reply, err error) {
 	return r.Then(ctx)
 }
 
-// turn opens the connection for key, within patience. Without a usable one the Turn has no client, and err says why.
-func (b *Bot) turn(ctx context.Context, key install.Key, ref string, patience time.Duration) (*Turn, error) {
+// turn opens the connection for key, within patience, for work in a workspace. Without a usable one the Turn has no client, and err
+// says why.
+func (b *Bot) turn(ctx context.Context, key install.Key, team, ref string, patience time.Duration) (*Turn, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	c, err := b.install.Open(ctx, key)
-	t := &Turn{Key: key, Install: b.install, Ref: ref, openErr: err, hooks: b.respond}
+	t := &Turn{Key: key, TeamID: team, Install: b.install, Ref: ref, openErr: err, hooks: b.respond, audit: b.viewers}
 	if err == nil {
 		t.Connection = c
-		t.Slack = b.install.Client(c)
-		t.Log = b.log.With("ref", ref, "connection", c.ID, "team", c.TeamID)
+		t.Slack = b.install.ClientIn(c, team)
+		t.Log = b.log.With("ref", ref, "connection", c.ID, "team", orElse(c.TeamID, team))
 		return t, nil
 	}
 	t.Connection = c
@@ -85,13 +86,7 @@ func (b *Bot) acceptCommand(ctx context.Context, form url.Values) (answer, error
 		b.log.WarnContext(ctx, "command for another app dropped: check SLACK_APP_ID", "got", clip(appID))
 		return answer{}, nil
 	}
-	if appID == "" {
-		appID = b.cfg.AppID
-	}
-	key := install.Key{AppID: appID, EnterpriseID: form.Get("enterprise_id")}
-	if form.Get("is_enterprise_install") != "true" {
-		key.TeamID = form.Get("team_id")
-	}
+	key, team := commandKey(form, b.cfg.AppID)
 	command := commandOf(form)
 	h, ok := b.byName[string(KindCommand)+" "+command.Command]
 	if !ok {
@@ -100,9 +95,9 @@ func (b *Bot) acceptCommand(ctx context.Context, form url.Values) (answer, error
 	}
 	fill := fillCommand(command)
 	if h.slow {
-		return b.postpone(ctx, h, key, kindCommands, slowWork{Form: form.Encode(), Trigger: command.TriggerID}, fill, &command), nil
+		return b.postpone(ctx, h, key, kindCommands, slowWork{Form: form.Encode(), Trigger: command.TriggerID}, asks{team: team}, fill, &command), nil
 	}
-	r := b.immediate(ctx, h, key, fill, &command)
+	r := b.immediate(ctx, h, key, asks{team: team}, fill, &command)
 	a := answerOf(r.reply)
 	a.after = b.after(r, install.Secret(command.ResponseURL), true)
 	a.tooLarge = func() {
@@ -162,9 +157,9 @@ func (b *Bot) acceptInteraction(ctx context.Context, payload []byte) (answer, er
 		return answer{}, nil
 	}
 	key, team := i.key(b.cfg.AppID)
-	fill := i.fill(team)
+	fill, who := i.fill(team), asks{team: team, pressed: &i}
 	if h.slow {
-		a := b.postpone(ctx, h, key, kindInteractive, slowWork{Payload: payload, Trigger: callback.TriggerID}, fill, &callback)
+		a := b.postpone(ctx, h, key, kindInteractive, slowWork{Payload: payload, Trigger: callback.TriggerID}, who, fill, &callback)
 		if len(a.body) > 0 { // Slack shows nothing of the body of an acknowledgement
 			var m message
 			_ = json.Unmarshal(a.body, &m)
@@ -172,10 +167,10 @@ func (b *Bot) acceptInteraction(ctx context.Context, payload []byte) (answer, er
 		}
 		return a, nil
 	}
-	r := b.immediate(ctx, h, key, fill, &callback)
+	r := b.immediate(ctx, h, key, who, fill, &callback)
 	if h.Kind == KindView {
 		a := answerOfView(r.reply)
-		a.after = b.afterView(r, key, i.View.ID)
+		a.after = b.afterView(r, key, team, i.View.ID)
 		return a, nil
 	}
 	if i.ResponseURL == "" {
@@ -210,7 +205,7 @@ func (b *Bot) wants(i interaction) (h Handler, found bool) {
 }
 
 // afterView brings what a submitted modal's handler still has to say into the modal; nil when that is nothing.
-func (b *Bot) afterView(r result, key install.Key, viewID string) func() {
+func (b *Bot) afterView(r result, key install.Key, team, viewID string) func() {
 	if r.late == nil && r.reply.Then == nil {
 		return nil
 	}
@@ -228,7 +223,7 @@ func (b *Bot) afterView(r result, key install.Key, viewID string) func() {
 			}
 			for {
 				if !reply.empty() || reply.View != nil {
-					b.showInView(ctx, key, viewID, reply)
+					b.showInView(ctx, key, team, viewID, reply)
 				}
 				if reply.Then == nil {
 					return
@@ -244,8 +239,8 @@ func (b *Bot) afterView(r result, key install.Key, viewID string) func() {
 }
 
 // showInView puts r into a modal that is open.
-func (b *Bot) showInView(ctx context.Context, k install.Key, viewID string, r Reply) {
-	t, err := b.turn(ctx, k, install.NewRef(), eventOpenBudget)
+func (b *Bot) showInView(ctx context.Context, k install.Key, team, viewID string, r Reply) {
+	t, err := b.turn(ctx, k, team, install.NewRef(), eventOpenBudget)
 	if err == nil {
 		view := r.View
 		if view == nil {
@@ -266,15 +261,19 @@ type result struct {
 }
 
 // immediate runs h and waits for it until ctx's deadline. It returns in time in every case.
-func (b *Bot) immediate(ctx context.Context, h Handler, key install.Key, fill func(*Turn), payload any) result {
+func (b *Bot) immediate(ctx context.Context, h Handler, key install.Key, who asks, fill func(*Turn), payload any) result {
 	ref := install.NewRef()
 	// Buffered, so that a handler nobody waits for any more still ends.
 	done := make(chan Reply, 1)
 	b.tasks.Go(func() {
-		t, err := b.turn(ctx, key, ref, askBudget)
+		t, err := b.turn(ctx, key, who.team, ref, askBudget)
 		fill(t)
 		if err == nil {
 			defer b.sawTraffic(t.Connection.Key, b.now())
+		}
+		if refusal := b.admit(ctx, h, t, who); refusal != nil {
+			done <- *refusal
+			return
 		}
 		if err != nil && !h.always {
 			done <- b.unavailable(ctx, t, err)
@@ -395,7 +394,12 @@ func (b *Bot) failed(ctx context.Context, t *Turn, h Handler, err error) Reply {
 	}
 	b.logFailure(ctx, t, h, err)
 	var limited *slack.RateLimitedError
-	switch {
+	switch code := install.SlackError(err); {
+	case code == install.ReasonNotAdded:
+		return Reply{Text: fmt.Sprintf("Your organisation has %s, this workspace doesn't yet. Nothing was changed. An admin of the organisation can add it here: %s",
+			b.install.App().Name, install.AddToWorkspacesURL(t.Connection.Key))}
+	case install.Moving(code):
+		return Reply{Text: fmt.Sprintf("This workspace is being moved into an organisation, and Slack lets %s do nothing until that is done. Nothing was changed. Try again later. Reference: %s.", b.install.App().Name, t.Ref)}
 	case errors.Is(err, install.ErrRenewing):
 		return b.renewing(t) // of a person's own access: see AsUser
 	case errors.As(err, &limited):
@@ -441,7 +445,7 @@ func (b *Bot) handle(ctx context.Context, e *Event, env *envelope) error {
 	t := &Turn{Key: e.Key, Install: b.install, Ref: ref, Log: b.log.With("ref", ref, "key", e.Key.String())}
 	if !lifecycle(e.Type) { // there the token is dead already
 		var err error
-		if t, err = b.turn(ctx, e.Key, ref, eventOpenBudget); err != nil && !errors.Is(err, install.ErrNotConnected) {
+		if t, err = b.turn(ctx, e.Key, from.teamID, ref, eventOpenBudget); err != nil && !errors.Is(err, install.ErrNotConnected) {
 			return err // our records are silent, or its access is being renewed: tried again
 		}
 	}
@@ -466,8 +470,9 @@ func (b *Bot) handle(ctx context.Context, e *Event, env *envelope) error {
 		return nil
 	}
 	t.TeamID, t.UserID, t.ChannelID, t.ThreadTS = from.teamID, text(in.User), text(in.Channel), in.ThreadTS
-	t.UserTeam = orElse(in.UserTeam, text(in.Team))
+	t.UserTeam = orElse(in.UserTeam, orElse(in.SourceTeam, text(in.Team)))
 	t.Text, t.Match, t.Shared, t.At = in.Text, match, env.Shared, from.at
+	t.context, t.audit = env.Context, b.viewers
 	b.attempt(t, e)
 	event, err := eventOf(e.Body)
 	if err != nil {
@@ -481,6 +486,10 @@ func (b *Bot) handle(ctx context.Context, e *Event, env *envelope) error {
 	if errors.As(err, &user) {
 		t.said.fresh()
 		return t.say(ctx, Reply{Text: user.Text})
+	}
+	if install.SlackError(err) == install.ReasonNotAdded {
+		t.Log.InfoContext(ctx, "event dropped: the organisation's app was not added to this workspace", "type", e.Type, "event", e.ID)
+		return nil
 	}
 	if err != nil {
 		b.logFailure(ctx, t, h, err)

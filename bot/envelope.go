@@ -29,6 +29,7 @@ type envelope struct {
 	Org          bool   `json:"is_enterprise_install"`
 	ContextTeam  string `json:"context_team_id"`
 	ContextOrg   string `json:"context_enterprise_id"`
+	Context      string `json:"event_context"` // for asking who else can see the event
 	Shared       bool   `json:"is_ext_shared_channel"`
 
 	Authorizations []struct {
@@ -61,6 +62,7 @@ type inner struct {
 	ChannelType string `json:"channel_type"`
 	ThreadTS    string `json:"thread_ts"`
 	UserTeam    string `json:"user_team"`
+	SourceTeam  string `json:"source_team"`
 	Team        any    `json:"team"`
 }
 
@@ -89,39 +91,61 @@ type origin struct {
 }
 
 // origin finds whose event it is. appID serves when the delivery names none.
+//
+// The delivery is for the first (and only) authorization. The outer ids can be another company's: in a channel shared through Slack
+// Connect they are the author's, and those of the context are ours. Ids of two sides are never mixed into one key.
+// https://docs.slack.dev/apis/events-api#authorizations
 func (e envelope) origin(appID string) origin {
 	if e.AppID != "" {
 		appID = e.AppID
 	}
-	o := origin{key: install.Key{AppID: appID}, teamID: e.TeamID, at: time.Unix(e.EventTime, 0)}
-	// The delivery is for the first (and only) authorization. The outer ids can be another company's: in a channel shared
-	// through Slack Connect they are the author's.
+	o := origin{key: install.Key{AppID: appID}, at: time.Unix(e.EventTime, 0)}
+	outer, context := workspace(e.TeamID), workspace(e.ContextTeam)
+	org := e.Org
 	switch {
 	case len(e.Authorizations) > 0:
 		a := e.Authorizations[0]
-		o.key.EnterpriseID = a.EnterpriseID
-		if a.TeamID != "" {
-			o.teamID = a.TeamID
+		o.key.EnterpriseID, o.teamID, org = a.EnterpriseID, workspace(a.TeamID), a.Org
+		if o.teamID == "" { // it is the organisation's: where it happened stands elsewhere
+			o.teamID = context
 		}
-		if !a.Org {
-			o.key.TeamID = o.teamID
+		if o.teamID == "" && !e.Shared {
+			o.teamID = outer
 		}
 		if a.Bot {
 			o.botUserID = a.UserID
 		}
+	case context != "" && e.Shared, context != "" && outer == "" && e.EnterpriseID == "":
+		o.key.EnterpriseID, o.teamID = e.ContextOrg, context
 	default:
-		o.key.EnterpriseID = e.EnterpriseID
-		if !e.Org {
-			o.key.TeamID = e.TeamID
-		}
-		if e.TeamID == "" && e.ContextTeam != "" && !e.Org {
-			o.key.TeamID, o.teamID = e.ContextTeam, e.ContextTeam
-		}
-		if e.EnterpriseID == "" {
+		o.key.EnterpriseID, o.teamID = e.EnterpriseID, outer
+		if e.EnterpriseID == "" && (outer == "" || outer == context) {
 			o.key.EnterpriseID = e.ContextOrg
 		}
 	}
+	switch {
+	case ofOrganisation(e.Inner.Type):
+		org = true
+	case lifecycle(e.Inner.Type) && o.teamID != "":
+		org = false // a workspace that the app leaves; an organisation that it leaves is named alone
+	}
+	if !org || o.key.EnterpriseID == "" {
+		o.key.TeamID = o.teamID
+	}
 	return o
+}
+
+// workspace returns id if it is a workspace's. On Grid Slack puts the organisation's (E…) into fields for a workspace's.
+func workspace(id string) string {
+	if strings.HasPrefix(id, "T") {
+		return id
+	}
+	return ""
+}
+
+// ofOrganisation reports whether a type of event is about an organisation-wide install, whatever workspace its delivery names.
+func ofOrganisation(kind string) bool {
+	return kind == "team_access_granted" || kind == "team_access_revoked"
 }
 
 // text returns v if it is a string.
@@ -160,9 +184,14 @@ type interaction struct {
 	View    *struct {
 		ID              string `json:"id"`
 		CallbackID      string `json:"callback_id"`
+		Type            string `json:"type"`
 		TeamID          string `json:"team_id"`
-		InstalledTeamID string `json:"app_installed_team_id"`
+		InstalledTeamID string `json:"app_installed_team_id"` // on Grid it can be the organisation's
+		BotID           string `json:"bot_id"`
 	} `json:"view"`
+	Message *struct {
+		BotID string `json:"bot_id"`
+	} `json:"message"`
 	Channel     *ids   `json:"channel"`
 	ResponseURL string `json:"response_url"`
 	Actions     []struct {
@@ -189,39 +218,47 @@ func (i interaction) fill(team string) func(*Turn) {
 	}
 }
 
-// key finds the workspace whose connection an interaction is for, and the workspace of the person who acts, who may be
-// from another company.
+// key finds the workspace whose connection an interaction is for, and the workspace in which it happened. The person who acts may
+// be from another company: see outsider.
 func (i interaction) key(appID string) (k install.Key, team string) {
-	if i.AppID != "" {
-		appID = i.AppID
-	}
-	k.AppID = appID
-	var candidates []string
-	if i.View != nil {
-		// A modal opened across Slack Connect belongs to the workspace that installed the app.
-		candidates = append(candidates, i.View.InstalledTeamID)
-	}
+	k.AppID = orElse(i.AppID, appID)
+	var side ids // the workspace that the payload calls its team
 	if i.Team != nil {
-		candidates = append(candidates, i.Team.ID)
-		k.EnterpriseID = i.Team.EnterpriseID
+		side = *i.Team
 	}
-	if i.View != nil {
-		candidates = append(candidates, i.View.TeamID)
-	}
-	candidates = append(candidates, i.User.TeamID)
-	for _, c := range candidates {
-		if strings.HasPrefix(c, "T") { // on Grid the id can be the organisation's
-			team = c
-			break
-		}
-	}
-	if i.Enterprise != nil && i.Enterprise.ID != "" {
+	if i.Enterprise != nil {
 		k.EnterpriseID = i.Enterprise.ID
 	}
-	if i.View != nil && team == i.View.InstalledTeamID && i.Team != nil && i.Team.ID != team {
-		k.EnterpriseID = "" // what the payload names is the other company's
+	k.EnterpriseID = orElse(k.EnterpriseID, side.EnterpriseID)
+	side.ID = workspace(side.ID)
+	org := i.Org
+	if v := i.View; v != nil {
+		// A modal opened across Slack Connect belongs to whoever installed the app there, not to who clicks in it.
+		installed := workspace(v.InstalledTeamID)
+		switch {
+		case installed != "":
+			team = installed
+			if !org && side.ID != installed && i.User.TeamID != installed {
+				k.EnterpriseID = "" // it may be the other company's; the workspace alone is found as well
+			}
+		case strings.HasPrefix(v.InstalledTeamID, "E"):
+			k.EnterpriseID, org = v.InstalledTeamID, true
+		}
+		side.ID = orElse(side.ID, workspace(v.TeamID))
 	}
-	if !i.Org {
+	team = orElse(team, orElse(side.ID, workspace(i.User.TeamID)))
+	if !org || k.EnterpriseID == "" {
+		k.TeamID = team
+	}
+	return k, team
+}
+
+// commandKey finds the workspace whose connection a slash command is for. The flag is text, also "false", and may be missing; in
+// Socket Mode it may be a JSON boolean, of which formOfJSON makes the same text.
+func commandKey(form url.Values, appID string) (k install.Key, team string) {
+	k = install.Key{AppID: orElse(form.Get("api_app_id"), appID), EnterpriseID: form.Get("enterprise_id")}
+	team = workspace(form.Get("team_id"))
+	if form.Get("is_enterprise_install") != "true" || k.EnterpriseID == "" {
 		k.TeamID = team
 	}
 	return k, team

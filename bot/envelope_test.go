@@ -1,55 +1,6 @@
 package bot
 
-import (
-	"encoding/json"
-	"testing"
-)
-
-// Whose connection an event is for: the shapes are those of the SDKs' own tests, with made-up ids.
-func TestEventKey(t *testing.T) {
-	tests := []struct{ name, outer, want string }{
-		{"one workspace", `"team_id":"T1","authorizations":[{"team_id":"T1","user_id":"U9","is_bot":true}]`, "A1/-/T1"},
-		{"workspace in an organisation", `"team_id":"T1","enterprise_id":"E1","authorizations":[{"enterprise_id":"E1","team_id":"T1"}]`, "A1/E1/T1"},
-		{"shared channel: the author is from T2, the app in T1", `"team_id":"T2","enterprise_id":"E2","is_ext_shared_channel":true,"context_team_id":"T1","authorizations":[{"enterprise_id":null,"team_id":"T1"}]`, "A1/-/T1"},
-		{"organisation-wide", `"team_id":"T1","enterprise_id":"E1","authorizations":[{"enterprise_id":"E1","team_id":null,"is_enterprise_install":true}]`, "A1/E1/-"},
-		{"organisation-wide that names a team", `"team_id":"T1","authorizations":[{"enterprise_id":"E1","team_id":"T1","is_enterprise_install":true}]`, "A1/E1/-"},
-		{"no team in the authorization", `"team_id":"T1","authorizations":[{"enterprise_id":"E1","team_id":null}]`, "A1/E1/T1"},
-		{"uninstall: no authorizations", `"team_id":"T1","enterprise_id":"E1"`, "A1/E1/T1"},
-		{"uninstall of an organisation", `"enterprise_id":"E1","is_enterprise_install":true`, "A1/E1/-"},
-		{"context alone", `"context_team_id":"T1","context_enterprise_id":"E1"`, "A1/E1/T1"},
-		{"empty list", `"team_id":"T1","authorizations":[]`, "A1/-/T1"},
-	}
-	for _, test := range tests {
-		e, err := decodeEnvelope([]byte(`{"type":"event_callback","api_app_id":"A1","event_id":"Ev1","event_time":1,"event":{"type":"message"},` + test.outer + `}`))
-		if err != nil {
-			t.Errorf("%s: %v", test.name, err)
-			continue
-		}
-		if got := e.origin("").key.String(); got != test.want {
-			t.Errorf("%s: key %s, want %s", test.name, got, test.want)
-		}
-	}
-}
-
-func TestInteractionKey(t *testing.T) {
-	tests := []struct{ name, payload, want, team string }{
-		{"one workspace", `{"team":{"id":"T1"},"user":{"id":"U1","team_id":"T1"}}`, "A1/-/T1", "T1"},
-		{"in an organisation", `{"team":{"id":"T1","enterprise_id":"E1"},"enterprise":{"id":"E1"},"user":{"team_id":"T1"}}`, "A1/E1/T1", "T1"},
-		{"organisation-wide, no team", `{"team":null,"enterprise":{"id":"E1"},"is_enterprise_install":true,"user":{"team_id":"T1"}}`, "A1/E1/-", "T1"},
-		{"the user's team is an organisation", `{"team":null,"enterprise":{"id":"E1"},"user":{"team_id":"E1"},"view":{"team_id":"T3"}}`, "A1/E1/T3", "T3"},
-		{"a modal across companies", `{"team":{"id":"T2"},"user":{"team_id":"T2"},"view":{"team_id":"T2","app_installed_team_id":"T1"}}`, "A1/-/T1", "T1"},
-	}
-	for _, test := range tests {
-		var i interaction
-		if err := json.Unmarshal([]byte(test.payload), &i); err != nil {
-			t.Fatal(err)
-		}
-		k, team := i.key("A1")
-		if k.String() != test.want || team != test.team {
-			t.Errorf("%s: key %s team %s, want %s %s", test.name, k, team, test.want, test.team)
-		}
-	}
-}
+import "testing"
 
 func TestOwn(t *testing.T) {
 	tests := []struct {

@@ -44,6 +44,7 @@ type Handler struct {
 	UserScopes []string // permissions it needs of a person to act for them: see ActsFor
 
 	always  bool
+	anyone  bool
 	slow    bool
 	inOrder bool
 	limit   time.Duration
@@ -79,13 +80,23 @@ type Turn struct {
 	Trigger string
 
 	openErr error
+	context string // of the event, for Viewers
+	audit   func(ctx context.Context, eventContext string) ([]Viewer, error)
 	address install.Secret // the response_url
 	hooks   func(ctx context.Context, address install.Secret, m message) error
 	said    *said // what was posted in earlier attempts; nil: there were none and will be none
 }
 
-// Health says from our records how the connection is, without another look-up.
-func (t *Turn) Health() install.Health { return t.Install.Assess(t.Connection, t.openErr) }
+// Health says from our records how the connection is in this workspace, without another look-up.
+func (t *Turn) Health() install.Health {
+	return t.Install.AssessIn(t.Connection, t.openErr, t.TeamID)
+}
+
+// Check asks Slack how the connection is in this workspace. It never fails: what could not be found out is in the answer. It blocks
+// for some calls to Slack.
+func (t *Turn) Check(ctx context.Context) install.Health {
+	return t.Install.CheckIn(ctx, t.Key, t.TeamID)
+}
 
 // Renewing reports that t.Slack is nil because the access ran out and couldn't be renewed just now. That is tried again by
 // itself.
@@ -99,7 +110,7 @@ func (t *Turn) AsUser(ctx context.Context) (*slack.Client, error) {
 	if t.UserID != "" {
 		var u install.UserToken
 		if u, err = t.Install.OpenUser(ctx, t.Key, t.UserID); err == nil {
-			return t.Install.UserClient(u), nil
+			return t.Install.UserClientIn(u, t.TeamID), nil
 		}
 	}
 	if errors.Is(err, install.ErrNotConnected) {
@@ -184,6 +195,10 @@ func OnViewClosed(callbackID string, run func(ctx context.Context, t *Turn, v *s
 // Always makes the handler run even when the workspace has no usable connection or our database is down: t.Slack is nil
 // then. Without it people are told that the app isn't connected, and events are dropped.
 func (h Handler) Always() Handler { h.always = true; return h }
+
+// Anyone makes an action or view handler run for people of other companies too, who meet it in a shared channel. Without it they are
+// told that it is not for them, before the handler runs.
+func (h Handler) Anyone() Handler { h.anyone = true; return h }
 
 // ActsFor declares what the handler needs of a person to act for them (user scopes). Each person who installs or reconnects
 // the app is asked for it; Turn.AsUser has what came of it.

@@ -112,6 +112,7 @@ func NewManifest(p Profile, handlers []Handler, publicURL string) (Manifest, err
 	m.OAuth.Scopes.Bot, m.OAuth.Scopes.User = install.ScopeNames(Scopes(handlers)), install.ScopeNames(UserScopes(handlers))
 	m.Settings.Events.URL, m.Settings.Events.BotEvents = requests, slices.Compact(events)
 	m.Settings.Interactivity.URL = requests
+	m.Settings.Org = true      // an organisation can install it once for all of its workspaces
 	m.Settings.Rotation = true // a token that is stolen ends by itself; install renews ours
 	return m, m.check()
 }

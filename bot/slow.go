@@ -26,11 +26,14 @@ type slowWork struct {
 
 // postpone puts a command or an interaction into the inbox and returns its acknowledgement: an empty one, or the sentence that
 // says why nothing was begun.
-func (b *Bot) postpone(ctx context.Context, h Handler, k install.Key, kind string, w slowWork, fill func(*Turn), payload any) answer {
+func (b *Bot) postpone(ctx context.Context, h Handler, k install.Key, kind string, w slowWork, who asks, fill func(*Turn), payload any) answer {
 	ref := install.NewRef()
 	if h.opens != nil {
-		t, err := b.turn(ctx, k, ref, askBudget)
+		t, err := b.turn(ctx, k, who.team, ref, askBudget)
 		fill(t)
+		if refusal := b.admit(ctx, h, t, who); refusal != nil {
+			return answerOf(*refusal)
+		}
 		switch {
 		case err != nil:
 			return answerOf(b.unavailable(ctx, t, err))
@@ -61,7 +64,7 @@ func (b *Bot) postpone(ctx context.Context, h Handler, k install.Key, kind strin
 		text = b.install.App().Name + text + " Reference: " + ref + "."
 		a := answerOf(Reply{Text: text})
 		if w.ViewID != "" {
-			a.after = func() { b.tasks.Go(func() { b.closeView(k, w.ViewID, text) }) }
+			a.after = func() { b.tasks.Go(func() { b.closeView(k, who.team, w.ViewID, text) }) }
 		}
 		return a
 	}
@@ -82,10 +85,10 @@ func openView(ctx context.Context, h Handler, t *Turn, trigger string) (id strin
 }
 
 // closeView says in a modal that was opened for slow work why there will be none.
-func (b *Bot) closeView(k install.Key, id, text string) {
+func (b *Bot) closeView(k install.Key, team, id, text string) {
 	ctx, cancel := context.WithTimeout(context.Background(), afterBudget)
 	defer cancel()
-	b.showInView(ctx, k, id, Reply{Text: text})
+	b.showInView(ctx, k, team, id, Reply{Text: text})
 }
 
 // handleSlow runs the handler of slow work and sends its answer.
@@ -100,6 +103,7 @@ func (b *Bot) handleSlow(ctx context.Context, e *Event) error {
 	}
 	var payload any
 	var fill func(*Turn)
+	var who asks
 	switch e.Kind {
 	case kindCommands:
 		form, err := url.ParseQuery(w.Form)
@@ -108,6 +112,7 @@ func (b *Bot) handleSlow(ctx context.Context, e *Event) error {
 		}
 		command := commandOf(form)
 		payload, fill = &command, fillCommand(command)
+		_, who.team = commandKey(form, b.cfg.AppID)
 	default:
 		var i interaction
 		var callback slack.InteractionCallback
@@ -115,14 +120,17 @@ func (b *Bot) handleSlow(ctx context.Context, e *Event) error {
 			return &decodeError{err}
 		}
 		_, team := i.key(b.cfg.AppID)
-		payload, fill = &callback, i.fill(team)
+		payload, fill, who = &callback, i.fill(team), asks{team: team, pressed: &i}
 	}
-	t, err := b.turn(ctx, e.Key, install.NewRef(), eventOpenBudget)
+	t, err := b.turn(ctx, e.Key, who.team, install.NewRef(), eventOpenBudget)
 	fill(t)
 	t.ViewID = w.ViewID
 	b.attempt(t, e)
 	if err == nil {
 		b.sawTraffic(t.Connection.Key, e.Received)
+	}
+	if refusal := b.admit(ctx, h, t, who); refusal != nil {
+		return b.tellPerson(ctx, t, *refusal)
 	}
 	if err != nil && !h.always {
 		if !errors.Is(err, install.ErrNotConnected) && !e.last() {

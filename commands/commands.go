@@ -21,6 +21,11 @@ func All() []bot.Handler {
 		pressedTest,
 		uninstalled,
 		tokensRevoked,
+		teamAccessGranted,
+		teamAccessRevoked,
+		migrationStarted,
+		migrationFinished,
+		channelIDChanged,
 	}
 }
 

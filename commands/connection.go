@@ -87,7 +87,7 @@ func statusFor(_ context.Context, t *bot.Turn, who viewer) bot.Reply {
 
 // live asks Slack, about the connection and about the person, and says what came of it.
 func live(ctx context.Context, t *bot.Turn, who viewer) bot.Reply {
-	health := t.Install.Check(ctx, t.Key)
+	health := t.Check(ctx)
 	if who.standing == unknown && who.audience != public {
 		who.standing, _ = standingOf(ctx, t) // not knowing shows less, and nothing else
 	}
@@ -104,7 +104,7 @@ var pressedCheck = bot.OnAction(actionCheck, func(ctx context.Context, t *bot.Tu
 			return bot.Reply{}, nil // without a token the tab can't be changed; it names the time it is from
 		}
 		return bot.Reply{Then: func(ctx context.Context) (bot.Reply, error) {
-			return bot.Reply{}, publishHome(ctx, t, t.Install.Check(ctx, t.Key), "")
+			return bot.Reply{}, publishHome(ctx, t, t.Check(ctx), "")
 		}}, nil
 	}
 	who := viewer{audience: private, standing: keeper}
@@ -133,7 +133,7 @@ var pressedTest = bot.OnAction(actionTest, func(ctx context.Context, t *bot.Turn
 	done := "The test message is in your direct messages with " + t.Install.App().Name + "."
 	if a.View.Type == slack.VTHomeTab {
 		return bot.Reply{Then: func(ctx context.Context) (bot.Reply, error) {
-			return bot.Reply{}, publishHome(ctx, t, t.Install.Check(ctx, t.Key), done+" You find them under Messages.")
+			return bot.Reply{}, publishHome(ctx, t, t.Check(ctx), done+" You find them under Messages.")
 		}}, nil
 	}
 	return bot.Reply{Text: done}, nil

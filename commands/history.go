@@ -81,6 +81,10 @@ var happened = map[[2]string]string{
 	{install.DidUserGrant, install.OutcomeDone}:   "Allowed to act for a person",
 	{install.DidUserRevoke, install.OutcomeDone}:  "No longer allowed to act for a person",
 	{install.DidErase, install.OutcomeDone}:       "Unreadable access erased",
+	{install.DidMove, install.OutcomeBegun}:       "The workspace is being moved into an organisation",
+	{install.DidMove, install.OutcomeDone}:        "The workspace joined an organisation, and the connection moved with it",
+	{install.DidWorkspaces, install.OutcomeAdded}: "Added to workspaces of the organisation",
+	{install.DidWorkspaces, install.OutcomeLeft}:  "Taken from workspaces of the organisation",
 	{install.DidChange, install.OutcomeDone}:      "Changed",
 }
 
@@ -144,6 +148,8 @@ func because(c install.Change) string {
 		return permissionChanges(strings.Fields(c.Reason))
 	case c.What == install.DidDisconnect && c.Outcome == install.OutcomeDone:
 		return disconnectSaid(c.Reason)
+	case c.What == install.DidMove && c.Reason != "", c.What == install.DidWorkspaces && c.Reason != "":
+		return "Slack names " + code(c.Reason) + "."
 	case c.What == install.DidChange && c.Reason != "":
 		return "It is now " + code(c.Reason) + "."
 	case c.Reason == "no_answer":

@@ -21,7 +21,7 @@ var homeOpened = bot.OnEvent("app_home_opened", func(ctx context.Context, t *bot
 		return nil
 	}
 	t.UserID = e.User
-	return publishHome(ctx, t, t.Install.Check(ctx, t.Key), "")
+	return publishHome(ctx, t, t.Check(ctx), "")
 }, "users:read")
 
 // publishHome shows h to t.UserID, with a line about what was just done, "" for none. It blocks for two calls to Slack.

@@ -97,7 +97,7 @@ func grant(sim *slacksim.Sim, clock *slacksim.ManualClock, team string) (install
 	if err != nil {
 		return install.Connection{}, err
 	}
-	granted, err := install.ExchangeCode(sim, back, redirect)
+	granted, err := install.ExchangeCode(sim, back, redirect, "s")
 	if err != nil {
 		return install.Connection{}, err
 	}

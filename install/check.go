@@ -108,6 +108,17 @@ func (w witness) Do(r *http.Request) (*http.Response, error) {
 	if json.Unmarshal(body, &verdict) == nil && (verdict.OK || verdict.Error != "") {
 		w.in.witnessed(w.c, verdict.Error, SplitScopes(resp.Header.Get("X-OAuth-Scopes")))
 	}
+	if verdict.Error != ReasonAccountInactive && verdict.Error != ReasonTokenRevoked {
+		return resp, nil
+	}
+	// The organisation may have the app by now, with an access that took the place of this one.
+	gone := w.c
+	gone.Token = ""
+	if org, ok := w.in.superseded(r.Context(), gone, w.c.EnterpriseID); ok {
+		if next := withArgument(withToken(r, org.Token), "team_id", w.c.TeamID); next != r {
+			return witness{w.in, org}.Do(next)
+		}
+	}
 	return resp, nil
 }
 

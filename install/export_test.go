@@ -34,12 +34,12 @@ func Started(token, refresh Secret, life time.Duration, at time.Time) Chain {
 }
 
 // ExchangeCode spends the code in the address that Slack sent a browser back to.
-func ExchangeCode(slack interface{ URL() string }, back, redirect string) (Pair, error) {
+func ExchangeCode(slack interface{ URL() string }, back, redirect, secret string) (Pair, error) {
 	u, err := url.Parse(back)
 	if err != nil {
 		return Pair{}, err
 	}
 	in := &Installer{cfg: Config{SlackURL: slack.URL()}, http: http.DefaultClient}
-	got, err := in.ask(context.Background(), "oauth.v2.access", url.Values{"client_id": {"1.2"}, "client_secret": {"s"}, "code": {u.Query().Get("code")}, "redirect_uri": {redirect}})
+	got, err := in.ask(context.Background(), "oauth.v2.access", url.Values{"client_id": {"1.2"}, "client_secret": {secret}, "code": {u.Query().Get("code")}, "redirect_uri": {redirect}})
 	return Pair{Token: Secret(got.AccessToken), Refresh: Secret(got.RefreshToken), Life: seconds(int(got.ExpiresIn))}, err
 }

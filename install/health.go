@@ -105,6 +105,10 @@ func (in *Installer) words(h Health) Health {
 	case NotConnected:
 		h.Label, h.Sentence = "Not connected", "It isn't connected to this workspace."
 		h.NextStep = "A member who may add apps, or a workspace admin, can connect it."
+		if h.Reason == ReasonNotAdded {
+			h.Label, h.Sentence = "Not added to this workspace", "Your organisation has it, this workspace doesn't yet."
+			h.NextStep = "An admin of the organisation can add it to this workspace."
+		}
 	case Unknown:
 		h.Label = "Couldn't check"
 		h.Sentence = "We couldn't find out whether it works. Nothing was changed; try again in a few minutes."
@@ -117,22 +121,22 @@ func (in *Installer) words(h Health) Health {
 }
 
 var reasonText = map[string]string{
-	ReasonUninstalled:         "The app was removed from this workspace.",
-	ReasonDisconnected:        "It was disconnected.",
-	ReasonRenewalFailing:      "Its access couldn't be renewed yet. That is tried again by itself.",
-	ReasonRefreshRejected:     "Its access couldn't be renewed.",
-	ReasonTokenRevoked:        "Its access was withdrawn in Slack.",
-	ReasonTokenExpired:        "Its access ran out and couldn't be renewed.",
-	ReasonAccountInactive:     "The app was removed from this workspace, or the workspace was closed.",
-	ReasonInvalidAuth:         "Slack no longer accepts this connection. If your workspace limits apps to certain IP addresses, check those limits.",
-	ReasonMissingScope:        "Some permissions were not granted.",
-	ReasonUnreadable:          "Its stored access can't be read any more.",
-	ReasonSlackSilent:         "Slack didn't answer, or had trouble of its own.",
-	ReasonRecordsSilent:       "We can't reach our own records right now.",
-	"ekm_access_denied":       "Your organisation's rules stop this.",
-	"org_login_required":      "The workspace is being moved into an organisation.",
-	"team_added_to_org":       "The workspace is being moved into an organisation.",
-	"team_access_not_granted": "An organisation admin hasn't added the app to this workspace.",
+	ReasonUninstalled:     "The app was removed from this workspace.",
+	ReasonDisconnected:    "It was disconnected.",
+	ReasonRenewalFailing:  "Its access couldn't be renewed yet. That is tried again by itself.",
+	ReasonRefreshRejected: "Its access couldn't be renewed.",
+	ReasonTokenRevoked:    "Its access was withdrawn in Slack.",
+	ReasonTokenExpired:    "Its access ran out and couldn't be renewed.",
+	ReasonAccountInactive: "The app was removed from this workspace, or the workspace was closed.",
+	ReasonInvalidAuth:     "Slack no longer accepts this connection. If your workspace limits apps to certain IP addresses, check those limits.",
+	ReasonMissingScope:    "Some permissions were not granted.",
+	ReasonUnreadable:      "Its stored access can't be read any more.",
+	ReasonSlackSilent:     "Slack didn't answer, or had trouble of its own.",
+	ReasonRecordsSilent:   "We can't reach our own records right now.",
+	"ekm_access_denied":   "Your organisation's rules stop this.",
+	"org_login_required":  "The workspace is being moved into an organisation.",
+	"team_added_to_org":   "The workspace is being moved into an organisation.",
+	ReasonNotAdded:        "An organisation admin hasn't added the app to this workspace.",
 }
 
 // ReasonText says a reason code in words; "" when there are none for it.
@@ -224,6 +228,7 @@ func (c *Connection) refused(code string, at time.Time) {
 		}
 	case ReasonTokenRevoked:
 		c.SetState(ReconnectRequired, code, at)
+	case ReasonNotAdded: // it is about one workspace of the organisation
 	case ReasonInvalidAuth:
 		// It is also what a caller outside the app's allowed addresses gets, so one answer kills nothing.
 		doubted := c.State == Retrying && c.Reason == ReasonInvalidAuth && at.Sub(c.StateSince) >= time.Minute
@@ -299,6 +304,8 @@ func (in *Installer) Check(ctx context.Context, k Key) Health {
 		if err == nil {
 			if c = updated; c.State == Removed {
 				in.forgetJournal(ctx)
+			} else if slackErr == nil {
+				c = in.moved(ctx, c, id)
 			}
 		} else {
 			// The answer is still worth showing; the next check will store it.

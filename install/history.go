@@ -47,8 +47,10 @@ const (
 	DidTell        = "tell"        // a person was written to
 	DidUserGrant   = "user_grant"  // a person let the app act for them; the subject is the reason
 	DidUserRevoke  = "user_revoke"
-	DidErase       = "erase"  // unreadable secrets were dropped
-	DidChange      = "change" // something that told nobody what it did; there should be no such line
+	DidMove        = "move"       // the workspace joined an organisation, whose id is the reason
+	DidWorkspaces  = "workspaces" // an organisation's app was added to workspaces or taken from them; their ids are the reason
+	DidErase       = "erase"      // unreadable secrets were dropped
+	DidChange      = "change"     // something that told nobody what it did; there should be no such line
 )
 
 // How it ended.
@@ -56,6 +58,9 @@ const (
 	OutcomeDone    = "done"
 	OutcomeFail    = "failed"
 	OutcomeWorking = "working" // a connection that had trouble works again
+	OutcomeBegun   = "begun"
+	OutcomeAdded   = "added"
+	OutcomeLeft    = "left"
 )
 
 // Change is one line of history. It holds no secret.

@@ -81,13 +81,14 @@ type Installer struct {
 
 	mu       sync.Mutex
 	renewing map[Holder]*renewal
-	held     map[Holder]Pair      // new tokens that neither the journal nor the store took
-	contests map[Secret]contest   // tokens of consents in the journal → what they are compared with
-	decided  map[string]bool      // entries of the journal that are done with and could not be removed
-	leases   map[Holder]sighting  // of other processes
-	shut     map[Budget]time.Time // budgets that were empty, and until when they are not looked into
-	logged   map[Key]time.Time    // connections that need a person → since when, in the log line that said so
-	heard    map[string]time.Time // what calls said → when that was last written down
+	held     map[Holder]Pair       // new tokens that neither the journal nor the store took
+	contests map[Secret]contest    // tokens of consents in the journal → what they are compared with
+	decided  map[string]bool       // entries of the journal that are done with and could not be removed
+	leases   map[Holder]sighting   // of other processes
+	shut     map[Budget]time.Time  // budgets that were empty, and until when they are not looked into
+	logged   map[Key]time.Time     // connections that need a person → since when, in the log line that said so
+	heard    map[string]time.Time  // what calls said → when that was last written down
+	teams    map[string]workspaces // connection ids of organisations → what Slack said of their workspaces
 }
 
 // ErrNotConnected says that a workspace has no connection that could be used: none, a removed or a paused one, or one
@@ -113,7 +114,7 @@ func New(cfg Config) (*Installer, error) {
 	}
 	in := &Installer{cfg: cfg, store: cfg.Store, http: cfg.HTTP, log: cfg.Log, now: cfg.Now, secure: secure,
 		consents: make(chan struct{}, 1), renewing: map[Holder]*renewal{}, held: map[Holder]Pair{}, contests: map[Secret]contest{}, heard: map[string]time.Time{},
-		decided: map[string]bool{}, leases: map[Holder]sighting{}, shut: map[Budget]time.Time{}, logged: map[Key]time.Time{}}
+		decided: map[string]bool{}, leases: map[Holder]sighting{}, shut: map[Budget]time.Time{}, logged: map[Key]time.Time{}, teams: map[string]workspaces{}}
 	if in.http == nil {
 		in.http = NewHTTPClient()
 	}
@@ -130,7 +131,8 @@ func New(cfg Config) (*Installer, error) {
 	return in, nil
 }
 
-// Open returns a connection whose token can be used now, by the look-up rules of Store.Find: in a request or outside of one.
+// Open returns a connection whose token can be used now, by the look-up rules of Store.Find: in a request or outside of one. Where
+// the access of a workspace is gone and k names its organisation, the organisation's takes its place.
 // It blocks for the store alone, unless the token has run out: then it is renewed, by one caller of all, and awaited until
 // ctx ends. ErrNotConnected, ErrRenewing when that took too long or failed, or the store's trouble.
 func (in *Installer) Open(ctx context.Context, k Key) (Connection, error) {
@@ -147,6 +149,12 @@ func (in *Installer) Open(ctx context.Context, k Key) (Connection, error) {
 // find returns the connection that may be used for k, if there is one, whatever its token is like.
 func (in *Installer) find(ctx context.Context, k Key) (Connection, error) {
 	c, err := in.store.Find(ctx, k)
+	if err == nil {
+		if org, ok := in.superseded(ctx, c, k.EnterpriseID); ok {
+			return org, nil
+		}
+		in.maybeMoved(c, k)
+	}
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return Connection{}, ErrNotConnected

@@ -278,6 +278,7 @@ type doer interface {
 type limited struct {
 	in   *Installer
 	key  Key
+	team string // the workspace that calls with an organisation's token are about, unless they name one; "" when none is known
 	next doer
 }
 
@@ -287,7 +288,8 @@ func (l limited) Do(r *http.Request) (*http.Response, error) {
 	if !ok {
 		return l.next.Do(r) // a file
 	}
-	if l.key.TeamID == "" {
+	if l.key.Org() {
+		r = withArgument(r, "team_id", l.team)
 		l.key.TeamID = argument(r, "team_id")
 	}
 	channel := ""

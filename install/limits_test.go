@@ -498,7 +498,7 @@ func TestStreams(t *testing.T) {
 			if err != nil {
 				x.Fatal(err)
 			}
-			resp, err := limited{x.in, x.acme.Key, x.in.http}.Do(r)
+			resp, err := limited{x.in, x.acme.Key, "", x.in.http}.Do(r)
 			if err == nil {
 				_ = resp.Body.Close()
 			}
@@ -562,7 +562,7 @@ func TestRefusal(t *testing.T) {
 // An organisation has one token for all its workspaces.
 func TestWorkspacesOfAnOrganisation(t *testing.T) {
 	bubble(t, "", nil, func(x *traffic) {
-		l := limited{x.in, Key{AppID: "A1", EnterpriseID: "E1"}, x.in.http}
+		l := limited{x.in, Key{AppID: "A1", EnterpriseID: "E1"}, "", x.in.http}
 		do := func(team string) error {
 			r, err := http.NewRequest(http.MethodPost, x.in.apiURL()+"users.list", strings.NewReader(url.Values{"team_id": {team}}.Encode()))
 			if err != nil {
@@ -670,7 +670,7 @@ func BenchmarkTurn(b *testing.B) {
 			for b.Loop() {
 				i++
 				now = now.Add(max(time.Second/time.Duration(len(keys)), 100*time.Microsecond)) // at most 10,000 calls a second
-				if _, err := (limited{in, keys[i%len(keys)], answer}).Do(r); err != nil {
+				if _, err := (limited{in, keys[i%len(keys)], "", answer}).Do(r); err != nil {
 					b.Fatal(err)
 				}
 			}

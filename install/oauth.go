@@ -480,6 +480,7 @@ func (in *Installer) put(ctx context.Context, c Connection, pairs []Pair) (Conne
 		}
 		var now Connection
 		var before *Connection
+		in.follow(ctx, c.Key)
 		if now, before, err = in.store.Put(ctx, c); err == nil {
 			in.discard(ctx, pairs[:1])
 			for _, p := range pairs[1:] {

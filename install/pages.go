@@ -241,7 +241,7 @@ func (in *Installer) successPage(ctx context.Context, i installed, welcomed bool
 		p.outcome, p.Reason = OutcomeConnected, "connected_org"
 		p.Title = "Connected: " + app.Name + " is in the organisation " + name
 		p.Happened = "It is installed for the whole organisation. Next, an organisation admin adds it to workspaces; until then it answers nowhere."
-		p.Primary = action{"Add it to workspaces", "https://app.slack.com/manage/" + url.PathEscape(c.EnterpriseID) + "/integrations/profile/" + url.PathEscape(c.AppID) + "/workspaces/add"}
+		p.Primary = action{"Add it to workspaces", AddToWorkspacesURL(c.Key)}
 	case i.before == nil:
 		p.outcome = OutcomeConnected
 		p.Title, p.Happened = "Connected: "+app.Name+" is in "+name, "It can use this workspace now."

@@ -37,8 +37,11 @@ func (in *Installer) OpenUser(ctx context.Context, k Key, userID string) (UserTo
 
 // UserClient returns a Web API client that acts for the person u belongs to. It keeps to the limits of the workspace, as
 // Client does: Slack counts all of an app's tokens together.
-func (in *Installer) UserClient(u UserToken) *slack.Client {
-	return in.client(u.Token, limited{in, u.Key, in.http})
+func (in *Installer) UserClient(u UserToken) *slack.Client { return in.UserClientIn(u, "") }
+
+// UserClientIn is UserClient for work in one workspace, as ClientIn is Client.
+func (in *Installer) UserClientIn(u UserToken, teamID string) *slack.Client {
+	return in.client(u.Token, limited{in, u.Key, teamID, in.http})
 }
 
 // UsersRevoked handles Slack's word (tokens_revoked) that these people took their tokens back. The word may be late or
@@ -53,7 +56,9 @@ func (in *Installer) UsersRevoked(ctx context.Context, k Key, userIDs []string, 
 		return fmt.Errorf("handle revoked people: %w", err)
 	}
 	if c.TeamID != k.TeamID {
-		return nil // the organisation's row is another install
+		// The organisation's row is another install, whose people Slack may name a workspace for all the same. Then nothing but its
+		// answer about a token counts.
+		at = time.Time{}
 	}
 	line := Change{At: in.now(), By: Actor{Kind: BySlack}, What: DidUserRevoke, Outcome: OutcomeDone}
 	for _, id := range userIDs {

@@ -274,11 +274,20 @@ func (in *Installer) release(ctx context.Context, h Holder, claimed Chain) error
 
 // updateChain is Store.Update for either kind of chain. Of c and u one is nil.
 func (in *Installer) updateChain(ctx context.Context, h Holder, fn func(row *Chain, c *Connection, u *UserToken) error) error {
-	var err error
-	if h.UserID == "" {
-		_, err = in.store.Update(ctx, h.Key, func(c *Connection) error { return fn(&c.Chain, c, nil) })
-	} else {
-		_, err = in.store.UpdateUser(ctx, h, func(u *UserToken) error { return fn(&u.Chain, nil, u) })
+	update := func() (err error) {
+		if h.UserID == "" {
+			_, err = in.store.Update(ctx, h.Key, func(c *Connection) error { return fn(&c.Chain, c, nil) })
+		} else {
+			_, err = in.store.UpdateUser(ctx, h, func(u *UserToken) error { return fn(&u.Chain, nil, u) })
+		}
+		return err
+	}
+	err := update()
+	if errors.Is(err, ErrNotFound) {
+		var moved bool
+		if h, moved = in.readdress(ctx, h); moved { // its workspace joined an organisation meanwhile
+			err = update()
+		}
 	}
 	return err
 }
@@ -492,8 +501,8 @@ func (in *Installer) renewAll(ctx context.Context, w wish, next func() ([]Holder
 // old token is handed out as long as it lives.
 func (in *Installer) good(ctx context.Context, c Connection) (Connection, error) {
 	err := in.goodChain(ctx, Holder{Key: c.Key}, c.Chain, func() (Chain, error) {
-		fresh, err := in.store.Find(ctx, c.Key)
-		if err == nil && fresh.ID == c.ID {
+		fresh, err := in.store.FindID(ctx, c.ID)
+		if err == nil {
 			c = fresh
 		}
 		return c.Chain, err

@@ -184,7 +184,11 @@ func (in *Installer) tryOut(ctx context.Context, h Holder, c Chain) error {
 // over the row that was looked at.
 func (in *Installer) bringConsent(ctx context.Context, p Pair) (fate string, err error) {
 	c := *p.Consent
+	in.follow(ctx, c.Key)
 	seen, err := in.store.Find(ctx, c.Key)
+	if err == nil && c.EnterpriseID == "" && seen.TeamID == c.TeamID {
+		c.Key = seen.Key // it joined an organisation after this consent
+	}
 	isNew := errors.Is(err, ErrNotFound) || err == nil && seen.Key != c.Key
 	switch {
 	case isNew:
@@ -312,7 +316,7 @@ func (in *Installer) restore(ctx context.Context, h Holder) (waiting bool, err e
 	}
 	in.mu.Unlock()
 	for _, p := range entries {
-		if p.Holder != h {
+		if p.Holder != h && !sameHolder(p.Holder, h) {
 			continue
 		}
 		switch {

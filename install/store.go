@@ -49,6 +49,12 @@ type Store interface {
 	// A connection that becomes Removed loses its people's tokens. ErrNotFound.
 	Update(ctx context.Context, k Key, fn func(c *Connection) error) (Connection, error)
 
+	// Rekey gives the connection of exactly from the key to, of the same app and workspace under another organisation, and people's
+	// tokens with it: what is sealed for the old key is sealed anew, in one transaction. token must still be the connection's: what
+	// is known of to was learned with it. Id and everything else stay; line is written along. ErrExists, and nothing changed, when
+	// there is a connection of to; ErrNotFound when there is none of from (any more), or it has another token by now.
+	Rekey(ctx context.Context, from, to Key, token Secret, line Change) (Connection, error)
+
 	// AddUser makes u the token of u.Holder, on the connection of exactly u.Key. ErrExists when there is one already;
 	// ErrNotFound when there is no such connection, or it is removed.
 	AddUser(ctx context.Context, u UserToken) error

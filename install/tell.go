@@ -152,7 +152,14 @@ func (in *Installer) reach(ctx context.Context, c Connection, h Health) (n Notic
 	if in.cfg.Tell == nil || c.Token == "" || c.ended(in.now()) {
 		return Notice{}, no, errNoAccess
 	}
-	client := in.Client(c)
+	team := ""
+	if c.Org() {
+		// Any of its workspaces will do to find people in. Without one the app is nowhere, and there is nothing to be missed.
+		if all, err := in.Workspaces(ctx, c); err == nil && len(all) > 0 {
+			team = all[0].ID
+		}
+	}
+	client := in.ClientIn(c, team)
 	// try writes to one person; next says that somebody else is to be tried.
 	try := func(userID string) (next bool) {
 		n.To = userID
@@ -179,6 +186,9 @@ func (in *Installer) reach(ctx context.Context, c Connection, h Health) (n Notic
 	err = errNobody
 	if !gone && !try(c.InstalledBy) {
 		return n, sent, err
+	}
+	if c.Org() && team == "" {
+		return Notice{}, no, errNobody
 	}
 	admins, listErr := in.admins(ctx, client, c)
 	if listErr != nil {
@@ -217,9 +227,6 @@ func cannotReceive(err error) bool {
 // admins lists who can act for the workspace: owners first.
 func (in *Installer) admins(ctx context.Context, client *slack.Client, c Connection) ([]string, error) {
 	options := []slack.GetUsersOption{slack.GetUsersOptionLimit(200)}
-	if c.Org() {
-		return nil, errNobody // which of the organisation's workspaces to ask in is not known here
-	}
 	var found []slack.User
 	page := client.GetUsersPaginated(options...)
 	for range adminPages {

@@ -267,6 +267,7 @@ func (s *Sim) callMethod(h http.Header, r *http.Request, req *apiRequest, sent s
 		if err := s.admitLocked(h, req, m, sent); err != nil {
 			return nil, err
 		}
+		s.foreignLocked(req)
 	}
 	return m.run(s, req)
 }
@@ -298,6 +299,9 @@ func (s *Sim) admitLocked(h http.Header, req *apiRequest, m method, sent string)
 		}
 		return fail("token_expired")
 	}
+	if s.migrating[in.teamID] {
+		return fail("org_login_required")
+	}
 	h.Set("X-Oauth-Scopes", strings.Join(t.chain.scopes, ","))
 	h.Set("X-Accepted-Oauth-Scopes", strings.Join(m.scopes, ","))
 	if m.kinds != "both" && m.kinds != t.chain.kind {
@@ -312,6 +316,9 @@ func (s *Sim) admitLocked(h http.Header, req *apiRequest, m method, sent string)
 		case team == "":
 			return failWith("missing_argument", "[ERROR] missing required field: team_id (organisation-wide token)")
 		case !in.covers(team):
+			if !s.relatedLocked(in, team) {
+				s.foreignLocked(req)
+			}
 			return fail("team_access_not_granted")
 		}
 	}

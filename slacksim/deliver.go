@@ -34,6 +34,8 @@ type Event struct {
 	Time             time.Time
 	NoAuthorizations bool // as uninstall events have it
 	ExtShared        bool // is_ext_shared_channel
+
+	context string // context_team_id of an organisation's installation; default TeamID
 }
 
 // outgoing is a delivery that is ready to be sent, once or again.
@@ -114,19 +116,16 @@ func (s *Sim) envelopeLocked(e Event, in *installation) *outgoing {
 	}
 	if !e.NoAuthorizations {
 		env["is_ext_shared_channel"] = e.ExtShared
-		env["event_context"] = "4-" + randomHex(24)
+		event := "4-" + randomHex(24)
+		env["event_context"] = event
 		if in != nil && !in.gone {
-			user, isBot := in.bot.userID, in.chain != nil
-			if !isBot {
-				user = in.installedBy
-			}
-			env["authorizations"] = []any{map[string]any{
-				"enterprise_id": nullable(in.enterpriseID), "team_id": nullable(in.teamID), "user_id": user,
-				"is_bot": isBot, "is_enterprise_install": in.org,
-			}}
+			s.contexts[event] = s.viewersLocked(in, textOf(m["channel"]))
+			env["authorizations"] = []any{in.authorization()}
 			ctxTeam := in.teamID
 			if in.org {
-				ctxTeam = e.TeamID
+				if ctxTeam = e.context; ctxTeam == "" {
+					ctxTeam = e.TeamID
+				}
 			}
 			env["context_team_id"], env["context_enterprise_id"] = nullable(ctxTeam), nullable(in.enterpriseID)
 		}

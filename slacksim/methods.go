@@ -14,35 +14,36 @@ import (
 
 // methods is filled in a function because the entries refer to each other's helpers through Sim.
 var methods = map[string]method{
-	"api.test":              {run: (*Sim).apiTest},
-	"auth.test":             {kinds: "both", run: (*Sim).authTest},
-	"auth.revoke":           {kinds: "both", run: (*Sim).authRevoke},
-	"auth.teams.list":       {kinds: "both", formOnly: true, run: (*Sim).authTeamsList},
-	"apps.connections.open": {run: (*Sim).connectionsOpen},
-	"apps.uninstall":        {kinds: "both", formOnly: true, run: (*Sim).appsUninstall},
-	"oauth.v2.access":       {run: (*Sim).oauthAccess},
-	"oauth.v2.exchange":     {run: (*Sim).oauthExchange},
-	"chat.postMessage":      {kinds: "both", scopes: []string{"chat:write"}, run: (*Sim).chatPostMessage},
-	"chat.postEphemeral":    {kinds: "both", scopes: []string{"chat:write"}, run: (*Sim).chatPostEphemeral},
-	"chat.update":           {kinds: "both", scopes: []string{"chat:write"}, run: (*Sim).chatUpdate},
-	"chat.delete":           {kinds: "both", scopes: []string{"chat:write"}, run: (*Sim).chatDelete},
-	"conversations.open":    {kinds: "both", scopes: []string{"im:write", "mpim:write", "channels:manage", "groups:write"}, run: (*Sim).conversationsOpen},
-	"conversations.join":    {kinds: "both", scopes: []string{"channels:join"}, run: (*Sim).conversationsJoin},
-	"conversations.info":    {kinds: "both", scopes: readScopes, formOnly: true, run: (*Sim).conversationsInfo},
-	"conversations.list":    {kinds: "both", scopes: readScopes, formOnly: true, orgTeam: true, run: (*Sim).conversationsList},
-	"conversations.history": {kinds: "both", formOnly: true, run: (*Sim).conversationsHistory},
-	"conversations.replies": {kinds: "both", formOnly: true, run: (*Sim).conversationsReplies},
-	"conversations.members": {kinds: "both", scopes: readScopes, formOnly: true, run: (*Sim).conversationsMembers},
-	"users.conversations":   {kinds: "both", scopes: readScopes, formOnly: true, orgTeam: true, run: (*Sim).usersConversations},
-	"users.info":            {kinds: "both", scopes: []string{"users:read"}, formOnly: true, run: (*Sim).usersInfo},
-	"users.list":            {kinds: "both", scopes: []string{"users:read"}, formOnly: true, orgTeam: true, run: (*Sim).usersList},
-	"bots.info":             {kinds: "both", scopes: []string{"users:read"}, formOnly: true, orgTeam: true, run: (*Sim).botsInfo},
-	"team.info":             {kinds: "both", scopes: []string{"team:read"}, formOnly: true, run: (*Sim).teamInfo},
-	"views.open":            {kinds: "both", run: (*Sim).viewsOpen},
-	"views.push":            {kinds: "both", run: (*Sim).viewsPush},
-	"views.update":          {kinds: "both", run: (*Sim).viewsUpdate},
-	"views.publish":         {kinds: "bot", run: (*Sim).viewsPublish},
-	"reactions.add":         {kinds: "both", scopes: []string{"reactions:write"}, run: (*Sim).reactionsAdd},
+	"api.test":                       {run: (*Sim).apiTest},
+	"auth.test":                      {kinds: "both", run: (*Sim).authTest},
+	"auth.revoke":                    {kinds: "both", run: (*Sim).authRevoke},
+	"auth.teams.list":                {kinds: "both", formOnly: true, run: (*Sim).authTeamsList},
+	"apps.connections.open":          {run: (*Sim).connectionsOpen},
+	"apps.event.authorizations.list": {run: (*Sim).eventAuthorizations},
+	"apps.uninstall":                 {kinds: "both", formOnly: true, run: (*Sim).appsUninstall},
+	"oauth.v2.access":                {run: (*Sim).oauthAccess},
+	"oauth.v2.exchange":              {run: (*Sim).oauthExchange},
+	"chat.postMessage":               {kinds: "both", scopes: []string{"chat:write"}, run: (*Sim).chatPostMessage},
+	"chat.postEphemeral":             {kinds: "both", scopes: []string{"chat:write"}, run: (*Sim).chatPostEphemeral},
+	"chat.update":                    {kinds: "both", scopes: []string{"chat:write"}, run: (*Sim).chatUpdate},
+	"chat.delete":                    {kinds: "both", scopes: []string{"chat:write"}, run: (*Sim).chatDelete},
+	"conversations.open":             {kinds: "both", scopes: []string{"im:write", "mpim:write", "channels:manage", "groups:write"}, run: (*Sim).conversationsOpen},
+	"conversations.join":             {kinds: "both", scopes: []string{"channels:join"}, run: (*Sim).conversationsJoin},
+	"conversations.info":             {kinds: "both", scopes: readScopes, formOnly: true, run: (*Sim).conversationsInfo},
+	"conversations.list":             {kinds: "both", scopes: readScopes, formOnly: true, orgTeam: true, run: (*Sim).conversationsList},
+	"conversations.history":          {kinds: "both", formOnly: true, run: (*Sim).conversationsHistory},
+	"conversations.replies":          {kinds: "both", formOnly: true, run: (*Sim).conversationsReplies},
+	"conversations.members":          {kinds: "both", scopes: readScopes, formOnly: true, run: (*Sim).conversationsMembers},
+	"users.conversations":            {kinds: "both", scopes: readScopes, formOnly: true, orgTeam: true, run: (*Sim).usersConversations},
+	"users.info":                     {kinds: "both", scopes: []string{"users:read"}, formOnly: true, run: (*Sim).usersInfo},
+	"users.list":                     {kinds: "both", scopes: []string{"users:read"}, formOnly: true, orgTeam: true, run: (*Sim).usersList},
+	"bots.info":                      {kinds: "both", scopes: []string{"users:read"}, formOnly: true, orgTeam: true, run: (*Sim).botsInfo},
+	"team.info":                      {kinds: "both", scopes: []string{"team:read"}, formOnly: true, run: (*Sim).teamInfo},
+	"views.open":                     {kinds: "both", run: (*Sim).viewsOpen},
+	"views.push":                     {kinds: "both", run: (*Sim).viewsPush},
+	"views.update":                   {kinds: "both", run: (*Sim).viewsUpdate},
+	"views.publish":                  {kinds: "bot", run: (*Sim).viewsPublish},
+	"reactions.add":                  {kinds: "both", scopes: []string{"reactions:write"}, run: (*Sim).reactionsAdd},
 }
 
 var readScopes = []string{"channels:read", "groups:read", "im:read", "mpim:read"}
@@ -277,7 +278,7 @@ func (s *Sim) reachesLocked(in *installation, c *channel) bool {
 
 // sharesLocked: the installation can see the person, at home or through a shared channel.
 func (s *Sim) sharesLocked(in *installation, u *User) bool {
-	if in.covers(u.TeamID) {
+	if s.relatedLocked(in, u.TeamID) {
 		return true
 	}
 	return slices.ContainsFunc(s.channels, func(c *channel) bool {
@@ -585,7 +586,7 @@ func (s *Sim) userJSONLocked(r *apiRequest, u *User) map[string]any {
 		"profile": map[string]any{"real_name": u.RealName, "display_name": u.Name, "team": u.TeamID,
 			"image_48": s.url + "/icon/" + u.ID + "-48.svg", "image_72": s.url + "/icon/" + u.ID + "-72.svg"},
 	}
-	if !r.inst.covers(u.TeamID) {
+	if !s.relatedLocked(r.inst, u.TeamID) {
 		// Slack sends little about people from elsewhere; nothing about their rank.
 		out["is_stranger"] = true
 		return out

@@ -122,6 +122,9 @@ func (s *Sim) fromLocked(c *channel, in *installation, authorTeam string, e Even
 		e.EnterpriseID = t.EnterpriseID
 	}
 	e.ExtShared = len(c.SharedWith) > 0
+	if i := slices.IndexFunc(append([]string{authorTeam, c.TeamID}, c.SharedWith...), in.covers); i >= 0 {
+		e.context = append([]string{authorTeam, c.TeamID}, c.SharedWith...)[i]
+	}
 	if inner, ok := e.Inner.(map[string]any); ok && e.ExtShared && !in.covers(authorTeam) {
 		inner["user_team"], inner["source_team"] = authorTeam, authorTeam
 	}
@@ -562,7 +565,8 @@ func (s *Sim) interactionLocked(in *installation, u *User, typ string) object {
 	}
 	// team is the installed side; someone from outside shows by user.team_id alone.
 	side := team
-	if !in.covers(u.TeamID) && !in.org {
+	outside := !s.relatedLocked(in, u.TeamID)
+	if outside && !in.org && !s.app.OutsidersNameTheirOwn {
 		side = s.teamLocked(in.teamID)
 	}
 	if side != nil {
@@ -571,6 +575,13 @@ func (s *Sim) interactionLocked(in *installation, u *User, typ string) object {
 			p["team"].(object)["enterprise_id"] = side.EnterpriseID
 			p["team"].(object)["enterprise_name"] = s.enterpriseNameLocked(side.EnterpriseID)
 		}
+	}
+	if outside && s.app.OutsidersNameTheirOwn {
+		p["is_enterprise_install"] = false
+		if team.EnterpriseID != "" {
+			p["enterprise"] = object{"id": team.EnterpriseID, "name": s.enterpriseNameLocked(team.EnterpriseID)}
+		}
+		return p
 	}
 	if in.org {
 		p["team"] = nil // organisation-wide: only the person's side says which workspace

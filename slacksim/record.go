@@ -82,6 +82,7 @@ const (
 	RuleHookBody         = "response-url-body" // a post to a response_url that Slack would refuse
 	RuleNoText           = "blocks-without-text"
 	RuleUninstalledHook  = "response-url-uninstalled" // a response_url used after the app was removed
+	RuleForeignToken     = "foreign-token"            // a call with the token of an installation that can't reach what the call names
 	RuleVerification     = "url-verification"
 	RuleTooManyRedirects = "too-many-redirects"
 )

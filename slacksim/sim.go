@@ -78,6 +78,10 @@ type App struct {
 	// the message the button is in.
 	CommandAnswersStay bool
 
+	// OutsidersNameTheirOwn selects the reading in which the payload of a press by a person of another company names that person's
+	// own workspace as its team. By default it names the installing one, and only user.team_id tells.
+	OutsidersNameTheirOwn bool
+
 	// SocketMode sends everything through the app's WebSockets instead of HTTP; AppToken ("xapp-…") opens them. Switching
 	// it off through SetApp ends those that are open with link_disabled.
 	SocketMode bool
@@ -138,6 +142,7 @@ type Sim struct {
 	authState
 	recordState
 	socketState
+	gridState
 }
 
 // New makes a Sim with an empty world (see AddSmallWorld). It starts nothing.
@@ -176,6 +181,7 @@ func New(cfg Config) *Sim {
 	s.worldState.init()
 	s.authState.init()
 	s.socketState.init()
+	s.gridState.init()
 	s.handler = s.routes()
 	return s
 }

@@ -9,9 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
+	"sync"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
+	"gorm.io/gorm/schema"
 
 	"switchboard/install"
 )
@@ -96,6 +99,16 @@ func (db *DB) insert(tx *gorm.DB, c install.Connection) (install.Connection, err
 	return now, writeHistory(tx, row.ID, fresh.Changes)
 }
 
+// findEither is two look-ups, each by its own index. As one condition with an OR, SQLite reads all connections of the app.
+var findEither = func() string {
+	parsed, err := schema.Parse(&connectionRow{}, &sync.Map{}, schema.NamingStrategy{})
+	if err != nil {
+		panic(err) // cannot be: the struct is known
+	}
+	one := "SELECT " + strings.Join(parsed.DBNames, ", ") + " FROM connections WHERE app_id = ? AND "
+	return one + "team_id = ? UNION ALL " + one + "enterprise_id = ? AND team_id = ''"
+}()
+
 // Find is install.Store's.
 func (db *DB) Find(ctx context.Context, k install.Key) (install.Connection, error) {
 	if k.AppID == "" || (k.EnterpriseID == "" && k.TeamID == "") || !storableKey(k) {
@@ -110,8 +123,7 @@ func (db *DB) Find(ctx context.Context, k install.Key) (install.Connection, erro
 	case k.EnterpriseID == "":
 		query = query.Where("app_id = ? AND team_id = ?", k.AppID, k.TeamID)
 	default:
-		query = query.Where("app_id = ? AND team_id = ? OR app_id = ? AND enterprise_id = ? AND team_id = ''",
-			k.AppID, k.TeamID, k.AppID, k.EnterpriseID)
+		query = query.Raw(findEither, k.AppID, k.TeamID, k.AppID, k.EnterpriseID)
 	}
 	if err := query.Find(&rows).Error; err != nil {
 		return install.Connection{}, fault(ctx, "find connection", err)
@@ -239,6 +251,86 @@ func (db *DB) Update(ctx context.Context, k install.Key, fn func(c *install.Conn
 		return install.Connection{}, err
 	}
 	return install.Connection{}, fault(ctx, "update connection", err)
+}
+
+// Rekey is install.Store's. Of two at once the second waits for the first and then finds nothing.
+func (db *DB) Rekey(ctx context.Context, from, to install.Key, token install.Secret, line install.Change) (now install.Connection, err error) {
+	const doing = "move connection"
+	if err := checkKey(to); err != nil || !storableKey(from) || from.AppID != to.AppID || from.TeamID != to.TeamID || to.TeamID == "" {
+		return install.Connection{}, errors.Join(fmt.Errorf("%s: not the same workspace", doing), err)
+	}
+	err = db.transact(ctx, func(tx *gorm.DB) error {
+		row, err := lockRow(tx, from)
+		if err != nil {
+			return err
+		}
+		was, readable := db.open(&row)
+		switch {
+		case !readable: // a lost key may be found again, and then it opens what is sealed for the old place
+			return errUnopened
+		case was.Token != token:
+			return install.ErrNotFound
+		}
+		var taken int64
+		if err := tx.Model(&connectionRow{}).Where("app_id = ? AND enterprise_id = ? AND team_id = ?", to.AppID, to.EnterpriseID, to.TeamID).
+			Count(&taken).Error; err != nil {
+			return err
+		}
+		if taken > 0 {
+			return install.ErrExists
+		}
+		row.EnterpriseID = to.EnterpriseID
+		if err := db.moveRow(tx, &row, secretsOf(&was), map[string]any{"id": row.ID}); err != nil {
+			return err
+		}
+		var people []userTokenRow
+		if err := tx.Where("connection_id = ?", row.ID).Find(&people).Error; err != nil {
+			return err
+		}
+		for i := range people {
+			u, readable := db.openUser(&people[i])
+			if !readable {
+				return errUnopened
+			}
+			people[i].EnterpriseID = to.EnterpriseID
+			if err := db.moveRow(tx, &people[i], userSecretsOf(&u), map[string]any{"connection_id": row.ID, "user_id": u.UserID}); err != nil {
+				return err
+			}
+		}
+		now, _ = db.open(&row)
+		return writeHistory(tx, row.ID, []install.Change{line})
+	})
+	switch {
+	case err == nil:
+		return now, nil
+	case errors.Is(err, gorm.ErrDuplicatedKey): // an install of the moment
+		return install.Connection{}, install.ErrExists
+	case errors.Is(err, install.ErrNotFound), errors.Is(err, install.ErrExists):
+		return install.Connection{}, err
+	}
+	return install.Connection{}, fault(ctx, doing, err)
+}
+
+var errUnopened = errors.New("its stored access can't be opened with the keys at hand")
+
+// moveRow writes the organisation of a locked row, with its secrets sealed for the new place.
+func (db *DB) moveRow(tx *gorm.DB, row sealedRow, secrets []*install.Secret, where map[string]any) error {
+	if _, err := db.seal(row, nil, secrets, true); err != nil {
+		return err
+	}
+	values := map[string]any{"enterprise_id": row.place(0).Enterprise, "version": *row.version() + 1}
+	for i, column := range row.sealedColumns() {
+		values[column] = *row.boxes()[i]
+	}
+	update := tx.Model(row).Where(where).Where("version = ?", *row.version()).Updates(values)
+	*row.version()++
+	if update.Error != nil {
+		return update.Error
+	}
+	if update.RowsAffected != 1 {
+		return errLost
+	}
+	return nil
 }
 
 // change brings into row what differs between was and c. It reports whether there is anything to write and which sealed

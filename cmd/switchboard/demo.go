@@ -130,7 +130,7 @@ func simApp(public string) (slacksim.App, error) {
 		InstallURL:   public + "/",
 		Events:       m.Settings.Events.BotEvents,
 		HomeTab:      m.Features.Home.HomeTab, MessagesTab: m.Features.Home.Messages,
-		TokenRotation: m.Settings.Rotation,
+		TokenRotation: m.Settings.Rotation, OrgReady: m.Settings.Org,
 	}
 	for _, c := range m.Features.Commands {
 		app.Commands = append(app.Commands, slacksim.Command{Name: c.Command, Description: c.Description, UsageHint: c.Usage, ShouldEscape: c.Escape})

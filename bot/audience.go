@@ -1,0 +1,116 @@
+package bot
+
+// A message in a shared channel is delivered once, for one of the installations that can see it. A handler that wants to know who
+// else reads along can ask for all of them.
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"switchboard/install"
+)
+
+// Viewer is one installation of the app that can see an event.
+type Viewer struct {
+	EnterpriseID string `json:"enterprise_id"` // "" outside Enterprise Grid
+	TeamID       string `json:"team_id"`       // "" for an organisation-wide installation
+	UserID       string `json:"user_id"`       // the bot's, or the person's who installed it
+	Bot          bool   `json:"is_bot"`
+	Org          bool   `json:"is_enterprise_install"`
+}
+
+// ErrNoAppToken says that only an app-level token could answer, and there is none.
+var ErrNoAppToken = errors.New("no app-level token: SLACK_APP_TOKEN, with the permission authorizations:read, is needed to ask who else can see an event")
+
+const (
+	viewersBudget = 15 * time.Second
+	viewersPages  = 50 // a channel can be shared with 250 companies
+	viewersLimit  = "100"
+)
+
+// Viewers returns all installations that can see the event: who else, besides t.Connection. Their tokens are out of reach for t, and
+// what it learns of them is not for the people in the channel. It blocks for the calls. ErrNoAppToken without SLACK_APP_TOKEN; an
+// error also for what is not an event. https://docs.slack.dev/reference/methods/apps.event.authorizations.list
+func (t *Turn) Viewers(ctx context.Context) ([]Viewer, error) {
+	if t.context == "" || t.audit == nil {
+		return nil, errors.New("list viewers: Slack named no event_context")
+	}
+	return t.audit(ctx, t.context)
+}
+
+// viewers asks page by page. slack-go's own call drops the cursor.
+func (b *Bot) viewers(ctx context.Context, eventContext string) ([]Viewer, error) {
+	if b.cfg.AppToken == "" {
+		return nil, ErrNoAppToken
+	}
+	ctx, cancel := context.WithTimeout(ctx, viewersBudget)
+	defer cancel()
+	var all []Viewer
+	cursor := ""
+	for range viewersPages {
+		page, next, err := b.viewersPage(ctx, eventContext, cursor)
+		if err != nil {
+			return nil, fmt.Errorf("list viewers: %w", err)
+		}
+		all = append(all, page...)
+		if cursor = next; cursor == "" {
+			return all, nil
+		}
+	}
+	return nil, errors.New("list viewers: there is no end of pages")
+}
+
+func (b *Bot) viewersPage(ctx context.Context, eventContext, cursor string) (page []Viewer, next string, err error) {
+	form := url.Values{"event_context": {eventContext}, "limit": {viewersLimit}}
+	if cursor != "" {
+		form.Set("cursor", cursor)
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, b.install.SlackURL()+"/api/apps.event.authorizations.list", strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, "", err
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Authorization", "Bearer "+b.cfg.AppToken.Reveal())
+	resp, err := b.install.HTTPClient().Do(r)
+	if err != nil {
+		return nil, "", install.Cause(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode == http.StatusTooManyRequests {
+		wait, err := time.ParseDuration(resp.Header.Get("Retry-After") + "s")
+		if err != nil {
+			wait = time.Minute
+		}
+		return nil, "", &slack.RateLimitedError{RetryAfter: wait}
+	}
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, "", err
+	}
+	var answer struct {
+		OK             bool     `json:"ok"`
+		Error          string   `json:"error"`
+		Authorizations []Viewer `json:"authorizations"`
+		Next           struct {
+			Cursor string `json:"next_cursor"`
+		} `json:"response_metadata"`
+	}
+	switch err := json.Unmarshal(body, &answer); {
+	case err == nil && !answer.OK && answer.Error != "":
+		return nil, "", slack.SlackErrorResponse{Err: answer.Error}
+	case resp.StatusCode != http.StatusOK:
+		return nil, "", slack.StatusCodeError{Code: resp.StatusCode, Status: resp.Status}
+	case err != nil:
+		return nil, "", fmt.Errorf("read: %w", err)
+	}
+	return answer.Authorizations, answer.Next.Cursor, nil
+}

@@ -1,0 +1,53 @@
+package bot
+
+import (
+	"encoding/json"
+
+	"switchboard/install"
+)
+
+// Whose is the key that a delivery's connection is looked up by, for tests from outside the package. kind 0 is an event, 1 a command in
+// a form, 2 a command in a socket's JSON, 3 an interaction; false: it could not be read, so nothing is looked up.
+func Whose(kind byte, body []byte, appID string) (k install.Key, team string, ok bool) {
+	switch kind {
+	case 0:
+		e, err := decodeEnvelope(body)
+		if err != nil || e.Type != "event_callback" {
+			return install.Key{}, "", false
+		}
+		from := e.origin(appID)
+		return from.key, from.teamID, true
+	case 1:
+		form := formOf("application/x-www-form-urlencoded", body)
+		k, team = commandKey(form, appID)
+	case 2:
+		form, err := formOfJSON(body)
+		if err != nil {
+			return install.Key{}, "", false
+		}
+		k, team = commandKey(form, appID)
+	case 3:
+		var i interaction
+		if json.Unmarshal(body, &i) != nil {
+			return install.Key{}, "", false
+		}
+		k, team = i.key(appID)
+	}
+	return k, team, true
+}
+
+// Seed is a row of the table of shapes, for Whose.
+type Seed struct {
+	Kind byte
+	Body []byte
+}
+
+// Seeds returns all rows.
+func Seeds() []Seed {
+	kinds := map[string]byte{kindEvents: 0, kindCommands: 1, kindInteractive: 3}
+	var seeds []Seed
+	for _, s := range shapes {
+		seeds = append(seeds, Seed{kinds[s.kind], []byte(s.body)})
+	}
+	return seeds
+}

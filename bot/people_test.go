@@ -1,0 +1,118 @@
+package bot_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/slack-go/slack"
+
+	"switchboard/bot"
+	"switchboard/slacksim"
+)
+
+// In a shared channel, people of the other company press everything there is to press. Nothing runs for them but what was made for
+// anyone, whichever workspace the payload names.
+func TestOutsidersRunNothing(t *testing.T) {
+	for _, theirs := range []bool{false, true} {
+		t.Run(fmt.Sprintf("payload names theirs=%v", theirs), func(t *testing.T) {
+			var mu sync.Mutex
+			ran := map[string]string{}
+			note := func(what string) func(context.Context, *bot.Turn, *slack.InteractionCallback) (bot.Reply, error) {
+				return func(_ context.Context, t *bot.Turn, _ *slack.InteractionCallback) (bot.Reply, error) {
+					mu.Lock()
+					defer mu.Unlock()
+					ran[what+" by "+t.UserID] = t.TeamID
+					return bot.Reply{Text: "secret of " + t.Connection.Key.String()}, nil
+				}
+			}
+			modal := func(*bot.Turn) slack.ModalViewRequest {
+				input := slack.NewInputBlock("b", slack.NewTextBlockObject("plain_text", "What", false, false), nil, slack.NewPlainTextInputBlockElement(nil, "a"))
+				return slack.ModalViewRequest{Type: slack.VTModal, CallbackID: "form", NotifyOnClose: true, Title: slack.NewTextBlockObject("plain_text", "Form", false, false),
+					Submit: slack.NewTextBlockObject("plain_text", "Send", false, false), Blocks: slack.Blocks{BlockSet: []slack.Block{input}}}
+			}
+			closed := func(ctx context.Context, t *bot.Turn, v *slack.InteractionCallback) error {
+				_, err := note("closed")(ctx, t, v)
+				return err
+			}
+			s := play(t, bot.OnAction("plain", note("plain"), "chat:write", "commands"), bot.OnAction("always", note("always")).Always(),
+				bot.OnAction("slow", note("slow")).Slow(), bot.OnAction("opens", note("opens")).Slow().Opens(modal),
+				bot.OnAction("anyone", func(ctx context.Context, t *bot.Turn, a *slack.InteractionCallback) (bot.Reply, error) {
+					if _, err := t.OpenView(ctx, modal(t)); err != nil {
+						return bot.Reply{}, err
+					}
+					return note("anyone")(ctx, t, a)
+				}).Anyone(), bot.OnView("form", note("form")), bot.OnViewClosed("form", closed))
+			s.sim.SetApp(func(a *slacksim.App) { a.OutsidersNameTheirOwn = theirs })
+			const shared = "C0SHARED01"
+			in, _ := s.sim.Installed(slacksim.Acme)
+			s.sim.AddChannel(slacksim.Channel{ID: shared, TeamID: slacksim.Acme, Name: "both", SharedWith: []string{slacksim.Birch}, Members: []string{slacksim.AcmeMember, slacksim.BirchAdmin, in.BotUserID}})
+			var buttons []slack.BlockElement
+			actions := []string{"plain", "always", "slow", "opens", "anyone"}
+			for _, id := range actions {
+				buttons = append(buttons, slack.NewButtonBlockElement(id, "", slack.NewTextBlockObject("plain_text", id, false, false)))
+			}
+			_, ts, err := slack.New(in.BotToken, slack.OptionAPIURL(s.sim.URL()+"/api/")).PostMessage(shared, slack.MsgOptionText("Press.", false), slack.MsgOptionBlocks(slack.NewActionBlock("", buttons...)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			pressAll := func(user string) {
+				t.Helper()
+				for _, id := range actions {
+					if ack, err := s.sim.Press(ctx, user, shared, ts, id); err != nil || ack.Status != 200 {
+						t.Fatalf("%s: %v %+v", id, err, ack)
+					}
+					if id == "opens" && (len(s.sim.OpenViews(user)) > 0) != (user == slacksim.AcmeMember) {
+						t.Errorf("%s sees the modal: %v", user, len(s.sim.OpenViews(user)) > 0)
+					}
+				}
+			}
+			submit := func(user string) slacksim.Ack {
+				t.Helper()
+				views := s.sim.OpenViews(user)
+				if len(views) == 0 {
+					t.Fatalf("%s has no modal", user)
+				}
+				ack, err := s.sim.SubmitView(ctx, user, views[len(views)-1].ID, map[string]map[string]string{"b": {"a": "x"}})
+				if err != nil || ack.Status != 200 {
+					t.Fatalf("submit: %v %+v", err, ack)
+				}
+				return ack
+			}
+			pressAll(slacksim.BirchAdmin)
+			if !theirs { // otherwise their own workspace has no app, and nothing opens
+				if ack := submit(slacksim.BirchAdmin); !strings.Contains(string(ack.Body), "Nothing was changed.") {
+					t.Errorf("the form: %s", ack.Body)
+				}
+				if views := s.sim.OpenViews(slacksim.BirchAdmin); len(views) > 0 {
+					if _, err := s.sim.CloseView(ctx, slacksim.BirchAdmin, views[0].ID, true); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			pressAll(slacksim.AcmeMember)
+			submit(slacksim.AcmeMember)
+			s.finish()
+			mu.Lock()
+			defer mu.Unlock()
+			for what := range ran {
+				// With no connection of theirs, a handler that always runs has nothing to work with.
+				if strings.HasSuffix(what, slacksim.BirchAdmin) && (theirs || !strings.HasPrefix(what, "anyone")) && !(theirs && strings.HasPrefix(what, "always")) {
+					t.Errorf("%s", what)
+				}
+			}
+			for _, what := range append(actions, "form") {
+				if ran[what+" by "+slacksim.AcmeMember] != slacksim.Acme {
+					t.Errorf("%s did not run for a person of the workspace: %v", what, ran)
+				}
+			}
+			for _, m := range s.sim.Messages(shared, slacksim.BirchAdmin) {
+				if strings.Contains(m.Text, slacksim.Acme) && !strings.Contains(fmt.Sprint(ran), "anyone by "+slacksim.BirchAdmin) {
+					t.Errorf("shown to the outsider: %s", m.Text)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,409 @@
+package install
+
+// What is different in an organisation of workspaces (Enterprise Grid): one access for all of them, which stands beside older ones
+// of single workspaces; workspaces that are added to it and taken away; and workspaces that join an organisation and keep their
+// access. https://docs.slack.dev/enterprise/developing-for-enterprise-orgs
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	// Slack's error for a workspace of the organisation that the app was not added to.
+	ReasonNotAdded = "team_access_not_granted"
+
+	// How long it is remembered which workspaces an organisation's app was added to; Slack tells of changes by events.
+	workspacesKept = 10 * time.Minute
+	workspacePages = 20 // of 200
+	// How often a payload that names another organisation than our record makes us ask Slack about it.
+	movedEvery = 10 * time.Minute
+)
+
+// Workspace is one that an organisation's app was added to.
+type Workspace struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// workspaces is what auth.teams.list said of a connection at a time.
+type workspaces struct {
+	at   time.Time
+	list []Workspace
+}
+
+// Workspaces returns the workspaces that c's app was added to, all pages, as Slack said them in the last ten minutes: none for an
+// organisation whose admins have added it nowhere. It blocks for the calls. https://docs.slack.dev/reference/methods/auth.teams.list
+func (in *Installer) Workspaces(ctx context.Context, c Connection) ([]Workspace, error) {
+	in.mu.Lock()
+	known, ok := in.teams[c.ID]
+	in.mu.Unlock()
+	if ok && in.now().Sub(known.at) < workspacesKept {
+		return known.list, nil
+	}
+	return in.askWorkspaces(ctx, c)
+}
+
+func (in *Installer) askWorkspaces(ctx context.Context, c Connection) ([]Workspace, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	list, cursor := []Workspace{}, ""
+	for range workspacePages {
+		var answer struct {
+			Teams []Workspace `json:"teams"`
+			Next  struct {
+				Cursor string `json:"next_cursor"`
+			} `json:"response_metadata"`
+		}
+		form := url.Values{"limit": {"200"}}
+		if cursor != "" {
+			form.Set("cursor", cursor)
+		}
+		if _, err := in.post(ctx, "auth.teams.list", c.Token, form, &answer); err != nil {
+			return nil, fmt.Errorf("list workspaces: %w", err)
+		}
+		list = append(list, answer.Teams...)
+		if cursor = answer.Next.Cursor; cursor == "" {
+			break
+		}
+	}
+	in.mu.Lock()
+	if len(in.teams) > 10_000 {
+		clear(in.teams) // costs one more call for each organisation
+	}
+	in.teams[c.ID] = workspaces{in.now(), list}
+	in.mu.Unlock()
+	return list, nil
+}
+
+// WorkspacesSaid handles Slack's word that an organisation's app was added to workspaces (team_access_granted), or taken from them
+// (team_access_revoked). The organisation's connection stays as it is either way: only the history tells of it.
+func (in *Installer) WorkspacesSaid(ctx context.Context, k Key, added bool, teamIDs []string) error {
+	c, err := in.store.Find(ctx, Key{AppID: k.AppID, EnterpriseID: k.EnterpriseID})
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("handle workspaces: %w", err)
+	}
+	in.mu.Lock()
+	delete(in.teams, c.ID)
+	in.mu.Unlock()
+	line := Change{At: in.now(), By: Actor{Kind: BySlack}, What: DidWorkspaces, Outcome: OutcomeAdded}
+	if !added {
+		line.Outcome = OutcomeLeft
+	}
+	const named = 20 // in one line
+	line.Reason = strings.Join(teamIDs[:min(len(teamIDs), named)], " ")
+	_, err = in.store.Update(ctx, c.Key, func(row *Connection) error {
+		row.Note(line)
+		return nil
+	})
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("handle workspaces: %w", err)
+	}
+	return nil
+}
+
+// ChannelMoved handles Slack's word (channel_id_changed) that a channel has another id from now on.
+func (in *Installer) ChannelMoved(ctx context.Context, k Key, from, to string) error {
+	if from == "" || to == "" {
+		return nil
+	}
+	c, err := in.store.Find(ctx, k)
+	if err == nil && c.Webhook.ChannelID != from && c.Notice.Channel != from {
+		return nil
+	}
+	if err == nil {
+		_, err = in.store.Update(ctx, c.Key, func(row *Connection) error {
+			if row.Webhook.ChannelID == from {
+				row.Webhook.ChannelID = to
+			}
+			if row.Notice.Channel == from {
+				row.Notice.Channel = to
+			}
+			return nil
+		})
+	}
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("handle changed channel: %w", err)
+	}
+	return nil
+}
+
+// MoveBegan handles Slack's word (grid_migration_started) that a workspace is being moved into an organisation.
+func (in *Installer) MoveBegan(ctx context.Context, k Key) error {
+	c, err := in.store.Find(ctx, k)
+	if err == nil && c.TeamID == k.TeamID {
+		_, err = in.store.Update(ctx, c.Key, func(row *Connection) error {
+			row.Note(Change{At: in.now(), By: Actor{Kind: BySlack}, What: DidMove, Outcome: OutcomeBegun})
+			return nil
+		})
+	}
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("handle begin of move: %w", err)
+	}
+	return nil
+}
+
+// MoveEnded handles Slack's word (grid_migration_finished) that a workspace belongs to an organisation now: its token is asked which
+// one that is. An error means that Slack has not said it yet and is to be asked again; it blocks for one or two calls.
+func (in *Installer) MoveEnded(ctx context.Context, k Key) error {
+	c, err := in.store.Find(ctx, k)
+	switch {
+	case errors.Is(err, ErrNotFound), err == nil && (c.TeamID != k.TeamID || c.Token == ""):
+		return nil
+	case err != nil:
+		return fmt.Errorf("handle end of move: %w", err)
+	}
+	if h := in.Check(ctx, c.Key); h.State == Unknown || Moving(h.Reason) {
+		return fmt.Errorf("handle end of move: slack said %s", h.Reason)
+	}
+	return nil
+}
+
+// Moving reports whether Slack refuses calls because a workspace is being moved into an organisation. That passes by itself, and
+// takes minutes to hours. https://docs.slack.dev/enterprise/developing-for-enterprise-orgs
+func Moving(code string) bool { return code == "org_login_required" || code == "team_added_to_org" }
+
+// superseded returns the organisation's connection if it is the one to use where c is not: the organisation-wide install took the
+// place of what the workspace had before. A pause is the operator's word and goes for the workspace all the same.
+func (in *Installer) superseded(ctx context.Context, c Connection, enterpriseID string) (Connection, bool) {
+	if enterpriseID == "" || c.Org() && c.ID != "" || c.usable() || c.State == Paused || in.cfg.BotToken != "" {
+		return Connection{}, false
+	}
+	org, err := in.store.Find(ctx, Key{AppID: c.AppID, EnterpriseID: enterpriseID})
+	return org, err == nil && org.usable()
+}
+
+// maybeMoved asks Slack, in the background and now and then, about a connection that was found for a key with another organisation
+// than ours has: a workspace that joined one.
+func (in *Installer) maybeMoved(c Connection, k Key) {
+	if k.EnterpriseID == "" || c.Org() || c.EnterpriseID == k.EnterpriseID || c.TeamID != k.TeamID || c.Token == "" || in.cfg.BotToken != "" {
+		return
+	}
+	word := c.ID + " moved"
+	in.mu.Lock()
+	now := in.now()
+	last, asked := in.heard[word]
+	due := !asked || now.Sub(last) >= movedEvery
+	if due {
+		in.heard[word] = now
+	}
+	in.mu.Unlock()
+	if !due {
+		return
+	}
+	in.tasks.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), oneBudget)
+		defer cancel()
+		in.Check(ctx, c.Key)
+	})
+}
+
+// moved gives c the key that Slack's own word about its token (auth.test) makes it have. Nothing but that word moves a connection:
+// a payload can only make us ask. It returns c as it now is. When there is a connection for the new key already, nothing is moved.
+func (in *Installer) moved(ctx context.Context, c Connection, id Identity) Connection {
+	if c.Org() || id.IsEnterpriseInstall || id.TeamID != c.TeamID || id.EnterpriseID == "" || id.EnterpriseID == c.EnterpriseID || in.cfg.BotToken != "" {
+		return c
+	}
+	to := c.Key
+	to.EnterpriseID = id.EnterpriseID
+	line := Change{At: in.now(), By: Actor{Kind: BySlack}, What: DidMove, Outcome: OutcomeDone, Reason: id.EnterpriseID}
+	now, err := in.store.Rekey(ctx, c.Key, to, c.Token, line)
+	switch {
+	case err == nil:
+		in.log.InfoContext(ctx, "a workspace joined an organisation", "connection", c.ID, "was", c.Key.String(), "key", now.Key.String())
+		return now
+	case errors.Is(err, ErrExists), errors.Is(err, ErrNotFound): // of an own consent since, or another replica was first
+		in.log.DebugContext(ctx, "connection not moved", "connection", c.ID, "cause", err)
+	default:
+		in.log.WarnContext(ctx, "move connection to its organisation", "connection", c.ID, "cause", err) // the next check tries again
+	}
+	return c
+}
+
+// follow gives the connection of k's workspace the key k, which Slack itself named it by in a consent or for its token: so a consent
+// after the workspace joined an organisation renews the connection that there is. What can't be moved stays, and gets company.
+func (in *Installer) follow(ctx context.Context, k Key) {
+	if k.EnterpriseID == "" || k.Org() {
+		return
+	}
+	c, err := in.store.Find(ctx, k)
+	if err != nil || c.TeamID != k.TeamID || c.Key == k {
+		return
+	}
+	line := Change{At: in.now(), By: Actor{Kind: BySlack}, What: DidMove, Outcome: OutcomeDone, Reason: k.EnterpriseID}
+	if _, err := in.store.Rekey(ctx, c.Key, k, c.Token, line); err != nil && !errors.Is(err, ErrExists) && !errors.Is(err, ErrNotFound) {
+		in.log.WarnContext(ctx, "move connection to its organisation", "connection", c.ID, "cause", err)
+	}
+}
+
+// readdress returns h with the key that its connection has by now, if that is another one.
+func (in *Installer) readdress(ctx context.Context, h Holder) (Holder, bool) {
+	if h.TeamID == "" {
+		return h, false
+	}
+	c, err := in.store.Find(ctx, h.Key)
+	if err != nil || c.TeamID != h.TeamID || c.Key == h.Key {
+		return h, false
+	}
+	h.Key = c.Key
+	return h, true
+}
+
+// sameHolder reports whether a and b can be one, whose workspace joined an organisation in between.
+func sameHolder(a, b Holder) bool {
+	a.EnterpriseID, b.EnterpriseID = "", ""
+	return a == b && a.TeamID != ""
+}
+
+// notAdded is h for a workspace of the organisation that the app was not added to.
+func (in *Installer) notAdded(h Health) Health {
+	h.State, h.Reason = NotConnected, ReasonNotAdded
+	h.GrantURL = AddToWorkspacesURL(h.Connection.Key)
+	return in.words(h)
+}
+
+// AddToWorkspacesURL is the page of Slack's on which an admin of the organisation adds its app to workspaces.
+// https://docs.slack.dev/enterprise/organization-ready-apps
+func AddToWorkspacesURL(k Key) string {
+	return "https://app.slack.com/manage/" + url.PathEscape(k.EnterpriseID) + "/integrations/profile/" + url.PathEscape(k.AppID) + "/workspaces/add"
+}
+
+// isAdded reports whether c's app may act in a workspace. known is false when Slack did not say.
+func (in *Installer) isAdded(ctx context.Context, c Connection, teamID string, live bool) (added, known bool) {
+	list := in.Workspaces
+	if live {
+		list = in.askWorkspaces
+	}
+	all, err := list(ctx, c)
+	if err != nil {
+		return false, SlackError(err) == ReasonNotAdded
+	}
+	return slices.ContainsFunc(all, func(w Workspace) bool { return w.ID == teamID }), true
+}
+
+// CheckIn is Check for one workspace: an organisation's connection can work and the workspace not have the app yet. Then the state
+// is NotConnected, the reason ReasonNotAdded, and GrantURL is where an admin of the organisation adds it. It blocks for one or two
+// calls more.
+func (in *Installer) CheckIn(ctx context.Context, k Key, teamID string) Health {
+	h := in.Check(ctx, k)
+	if h.Broken() {
+		// What is shown holds no token, so it counts as not usable.
+		if org, ok := in.superseded(ctx, h.Connection, k.EnterpriseID); ok {
+			h = in.Check(ctx, org.Key)
+		}
+	}
+	if !h.Found || !h.Connection.Org() || teamID == "" || h.Broken() || h.State == Paused || h.State == Unknown {
+		return h
+	}
+	c, err := in.store.Find(ctx, h.Connection.Key)
+	if err != nil || c.Token == "" {
+		return h
+	}
+	if added, known := in.isAdded(ctx, c, teamID, true); known && !added {
+		return in.notAdded(h)
+	}
+	return h
+}
+
+// AssessIn is Assess for one workspace, without asking anybody: what Slack said of the organisation's workspaces lately counts.
+func (in *Installer) AssessIn(c Connection, err error, teamID string) Health {
+	h := in.Assess(c, err)
+	if !h.Found || !c.Org() || teamID == "" || h.Broken() || h.State == Paused || h.State == Unknown {
+		return h
+	}
+	in.mu.Lock()
+	known, ok := in.teams[c.ID]
+	in.mu.Unlock()
+	if ok && in.now().Sub(known.at) < workspacesKept && !slices.ContainsFunc(known.list, func(w Workspace) bool { return w.ID == teamID }) {
+		return in.notAdded(h)
+	}
+	return h
+}
+
+// withArgument returns r with one more argument in its body, form or JSON, unless it has it already; r itself when it carries
+// something else. The methods that know the argument need it, and all others ignore it.
+func withArgument(r *http.Request, name, value string) *http.Request {
+	if value == "" || argument(r, name) != "" {
+		return r
+	}
+	kind := r.Header.Get("Content-Type")
+	asForm, asJSON := strings.HasPrefix(kind, "application/x-www-form-urlencoded"), strings.HasPrefix(kind, "application/json")
+	if r.Body == nil || r.Body == http.NoBody || r.GetBody == nil || !asForm && !asJSON || r.ContentLength > longestBody {
+		if r.Body != nil && r.Body != http.NoBody {
+			return r
+		}
+		next := r.Clone(r.Context())
+		next.URL.RawQuery = strings.TrimPrefix(next.URL.RawQuery+"&"+name+"="+url.QueryEscape(value), "&")
+		return next
+	}
+	return rewritten(r, func(body []byte) []byte {
+		if asForm {
+			// slack-go sends some arguments that it was not given, empty, and the first of two counts.
+			return []byte(strings.TrimSuffix(name+"="+url.QueryEscape(value)+"&"+string(body), "&"))
+		}
+		var arguments map[string]json.RawMessage
+		if json.Unmarshal(body, &arguments) != nil || arguments == nil {
+			return body
+		}
+		arguments[name], _ = json.Marshal(value) // a string
+		whole, err := json.Marshal(arguments)
+		if err != nil {
+			return body
+		}
+		return whole
+	})
+}
+
+// rewritten is r once more, with another body.
+func rewritten(r *http.Request, change func(body []byte) []byte) *http.Request {
+	from, err := r.GetBody()
+	if err != nil {
+		return r
+	}
+	defer func() { _ = from.Close() }()
+	body, err := io.ReadAll(from)
+	if err != nil {
+		return r
+	}
+	body = change(body)
+	next := r.Clone(r.Context())
+	next.ContentLength = int64(len(body))
+	next.Header.Del("Content-Length")
+	next.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	next.Body, _ = next.GetBody()
+	return next
+}
+
+// withToken is r once more, as a call with another token.
+func withToken(r *http.Request, token Secret) *http.Request {
+	next := r
+	if r.GetBody != nil && strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+		next = rewritten(r, func(body []byte) []byte {
+			parts := strings.Split(string(body), "&")
+			for i, p := range parts {
+				if strings.HasPrefix(p, "token=") {
+					parts[i] = "token=" + url.QueryEscape(token.Reveal())
+				}
+			}
+			return []byte(strings.Join(parts, "&"))
+		})
+	} else if fresh, ok := again(r); ok {
+		next = fresh
+	}
+	if next.Header.Get("Authorization") != "" {
+		next.Header.Set("Authorization", "Bearer "+token.Reveal())
+	}
+	return next
+}

@@ -1,0 +1,347 @@
+package install_test
+
+// Organisations: a workspace that joins one while its token is being renewed, workspaces that were not added, and people to write to.
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"switchboard/install"
+	"switchboard/slacksim"
+)
+
+const (
+	gridID, gridOne, gridTwo = "E0GRID0001", "T0GRIDONE1", "T0GRIDTWO1"
+	gridAdmin, gridOwner     = "U0GRIDGIA1", "U0GRIDOWN1"
+)
+
+// join moves a workspace into the organisation, at Slack.
+func (r *rig) join(workspace string) {
+	r.t.Helper()
+	if err := r.slack.FinishMigration(r.ctx, workspace, gridID, "Grid Inc"); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// organisation installs the app for an organisation of two workspaces and adds it to the first.
+func (r *rig) organisation(in replica) install.Connection {
+	r.t.Helper()
+	r.slack.SetApp(func(a *slacksim.App) { a.OrgReady = true })
+	for _, id := range []string{gridOne, gridTwo} {
+		r.slack.AddWorkspace(slacksim.Workspace{ID: id, Name: id, EnterpriseID: gridID, EnterpriseName: "Grid Inc"})
+	}
+	r.slack.AddUser(slacksim.User{ID: gridAdmin, TeamID: gridOne, Name: "gia", Admin: true})
+	r.slack.AddUser(slacksim.User{ID: gridOwner, TeamID: gridOne, Name: "odo", PrimaryOwner: true})
+	back, err := r.slack.Authorize(r.ctx, r.slack.URL()+"/oauth/v2/authorize?client_id=1.2&state=s&scope=chat:write,users:read&redirect_uri="+redirect, gridAdmin, slacksim.Choice{Org: true})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	pair, err := install.ExchangeCode(r.slack, back, redirect, "client-secret")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if err := r.slack.GrantTeam(r.ctx, gridOne); err != nil {
+		r.t.Fatal(err)
+	}
+	now := r.clock.Now()
+	c, _, err := in.db.Put(r.ctx, install.Connection{Key: install.Key{AppID: "A0RENEWAL1", EnterpriseID: gridID}, TeamName: "Grid Inc", State: install.Active, Scopes: []string{"chat:write", "users:read"},
+		Chain: install.Started(pair.Token, pair.Refresh, pair.Life, now), InstalledBy: gridAdmin, InstalledAt: now, RenewedAt: now})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return c
+}
+
+// exchange spends the refresh token of c, as a process does that dies before it has stored what Slack gave.
+func (r *rig) exchange(c install.Connection) install.Pair {
+	r.t.Helper()
+	resp, err := http.PostForm(r.slack.URL()+"/api/oauth.v2.access", url.Values{"client_id": {"1.2"}, "client_secret": {"client-secret"},
+		"grant_type": {"refresh_token"}, "refresh_token": {c.RefreshToken.Reveal()}})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var got struct {
+		Token   string `json:"access_token"`
+		Refresh string `json:"refresh_token"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&got); err != nil || got.Refresh == "" {
+		r.t.Fatal(err, got.Refresh)
+	}
+	return install.Pair{Holder: install.Holder{Key: c.Key}, Spent: c.RefreshToken, Token: install.Secret(got.Token), Refresh: install.Secret(got.Refresh), Life: life, At: r.clock.Now()}
+}
+
+// The pair that Slack hands out while the row changes its key is stored in that row.
+func TestJoinDuringRenewal(t *testing.T) {
+	t.Parallel()
+	eachRig(t, func(t *testing.T, r *rig) {
+		client, answered, goOn := held()
+		renewing := r.replica(func(cfg *install.Config) { cfg.HTTP = client })
+		in := r.replica(nil)
+		c := r.connect(renewing, slacksim.BirchAdmin)
+		r.due()
+		var renewal sync.WaitGroup
+		var failed error
+		renewal.Go(func() { failed = renewing.Renew(r.ctx, c.Key) })
+		<-answered
+		r.join(slacksim.Birch)
+		h := in.Check(r.ctx, c.Key)
+		if h.Connection.EnterpriseID != gridID || h.State != install.Active {
+			t.Fatalf("%+v", h)
+		}
+		close(goOn)
+		renewal.Wait()
+		now := r.row(in, c.Key)
+		if failed != nil || now.Key != h.Connection.Key || now.ID != c.ID || now.Token == c.Token || !now.LeaseUntil.IsZero() {
+			t.Errorf("%v: %+v", failed, now)
+		}
+		r.works(now)
+		r.emptyJournal()
+	})
+}
+
+// What waits in the journal under the old key comes home, and is not spent again before.
+func TestJoinWithAJournal(t *testing.T) {
+	t.Parallel()
+	eachRig(t, func(t *testing.T, r *rig) {
+		in := r.replica(nil)
+		c := r.connect(in, slacksim.BirchAdmin)
+		r.due()
+		asked, _ := r.exchanges()
+		pair := r.exchange(c) // Slack's answer, which a process that is gone now had written into the journal
+		if _, err := in.db.Journal(pair); err != nil {
+			t.Fatal(err)
+		}
+		r.join(slacksim.Birch)
+		if h := in.Check(r.ctx, c.Key); h.Connection.EnterpriseID != gridID {
+			t.Fatalf("%+v", h)
+		}
+		now := r.row(in, c.Key)
+		if err := in.Renew(r.ctx, now.Key); err != nil {
+			t.Log(err) // it was renewed elsewhere
+		}
+		if _, err := in.Replay(r.ctx); err != nil {
+			t.Error(err)
+		}
+		now = r.row(in, now.Key)
+		r.works(now)
+		if n, _ := r.exchanges(); n != asked+1 {
+			t.Errorf("%d exchanges", n-asked)
+		}
+		r.emptyJournal()
+	})
+}
+
+// All replicas find out at once; the connection moves once.
+func TestJoinedOnce(t *testing.T) {
+	t.Parallel()
+	eachRig(t, func(t *testing.T, r *rig) {
+		in := []replica{r.replica(nil), r.replica(nil), r.replica(nil)}
+		c := r.connect(in[0], slacksim.BirchAdmin)
+		r.join(slacksim.Birch)
+		k := c.Key
+		k.EnterpriseID = gridID
+		var all sync.WaitGroup
+		for i := range 30 {
+			all.Go(func() {
+				// The payload names the organisation: the connection is found at once, and moves in the background.
+				got, err := in[i%3].Open(r.ctx, k)
+				if err != nil || got.ID != c.ID || got.Token != c.Token {
+					t.Errorf("%s %v", got.Key, err)
+				}
+			})
+		}
+		all.Wait()
+		for _, x := range in {
+			x.Settle()
+		}
+		now := r.row(in[0], k)
+		lines, err := in[0].db.History(r.ctx, c.ID, 100)
+		moved := len(slices.DeleteFunc(lines, func(l install.Change) bool { return l.What != install.DidMove }))
+		if now.Key != k || now.Token != c.Token || err != nil || moved != 1 {
+			t.Errorf("%s, %d lines, %v", now.Key, moved, err)
+		}
+		if n := len(r.slack.CallsTo("auth.test")); n > 1+len(in) { // one was the install's
+			t.Errorf("asked %d times", n)
+		}
+	})
+}
+
+// An organisation's connection works, and a workspace may not have the app yet: all pages of the list are looked through.
+func TestStatusInAWorkspace(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		in := r.replica(nil)
+		org := r.organisation(in)
+		for i := range 250 {
+			id := fmt.Sprintf("T0GRIDX%03d", i)
+			r.slack.AddWorkspace(slacksim.Workspace{ID: id, Name: id, EnterpriseID: gridID, EnterpriseName: "Grid Inc"})
+			if err := r.slack.GrantTeam(r.ctx, id); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for team, want := range map[string]install.State{gridOne: install.Active, "T0GRIDX249": install.Active, gridTwo: install.NotConnected, "": install.Active} {
+			for _, k := range []install.Key{org.Key, {AppID: org.AppID, EnterpriseID: gridID, TeamID: gridTwo}} {
+				h := in.CheckIn(r.ctx, k, team)
+				if h.State != want || (want == install.NotConnected) != (h.Reason == install.ReasonNotAdded) {
+					t.Errorf("%s in %q: %s %s", k, team, h.State, h.Reason)
+				}
+			}
+		}
+		h := in.CheckIn(r.ctx, org.Key, gridTwo)
+		if h.GrantURL != install.AddToWorkspacesURL(org.Key) || h.Sentence != "Your organisation has it, this workspace doesn't yet." || h.NextStep == "" || h.LastKnown != install.Active {
+			t.Errorf("%+v", h)
+		}
+		if h := in.AssessIn(org, nil, gridTwo); h.Reason != install.ReasonNotAdded {
+			t.Errorf("from the records: %+v", h)
+		}
+		if err := in.WorkspacesSaid(r.ctx, org.Key, true, []string{gridTwo}); err != nil {
+			t.Fatal(err)
+		}
+		if h := in.AssessIn(org, nil, gridTwo); h.State != install.Active {
+			t.Errorf("after Slack's word: %+v", h)
+		}
+		if now := r.row(in, org.Key); now.State != install.Active {
+			t.Errorf("the organisation's: %s", now.State)
+		}
+	})
+}
+
+// The channel of what was told, and of the webhook, is followed where it goes.
+func TestChannelMoved(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		in := r.replica(nil)
+		c := r.connect(in, slacksim.AcmeAdmin)
+		r.update(in, c.Key, func(c *install.Connection) {
+			c.Webhook.ChannelID, c.Notice = "G1", install.Notice{Channel: "G2", TS: "1.1", At: r.clock.Now()}
+		})
+		for from, to := range map[string]string{"G1": "C1", "G2": "C2", "G3": "C3", "": "C4"} {
+			if err := in.ChannelMoved(r.ctx, c.Key, from, to); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if now := r.row(in, c.Key); now.Webhook.ChannelID != "C1" || now.Notice.Channel != "C2" {
+			t.Errorf("%s %s", now.Webhook.ChannelID, now.Notice.Channel)
+		}
+		if err := in.ChannelMoved(r.ctx, install.Key{AppID: c.AppID, TeamID: "T0NOBODY01"}, "G1", "C1"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// In an organisation, too, an admin is told when the installer can't be.
+func TestToldInAnOrganisation(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		var x told
+		in := r.replica(x.config)
+		org := r.organisation(in)
+		r.slack.AddUser(slacksim.User{ID: gridAdmin, TeamID: gridOne, Name: "gia", Deleted: true})
+		r.broken(in, org)
+		if err := in.TellAll(r.ctx); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(x.to, []string{gridOwner}) {
+			t.Errorf("told %v", x.to)
+		}
+		for _, c := range r.slack.CallsTo("users.list") {
+			if c.Arg("team_id") != gridOne {
+				t.Errorf("in %q", c.Arg("team_id"))
+			}
+		}
+	})
+}
+
+// A workspace's access that needs a person is not waited for where the organisation's works, unless the operator paused it there.
+func TestOrganisationTakesOver(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		in := r.replica(nil)
+		org := r.organisation(in)
+		k := install.Key{AppID: org.AppID, EnterpriseID: gridID, TeamID: gridOne}
+		own, _, err := in.db.Put(r.ctx, install.Connection{Key: k, State: install.Active, Chain: install.Chain{Token: "xoxb-own"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, test := range []struct {
+			own, org install.State
+			want     string // the id, "" for none
+		}{
+			{install.Active, install.Active, own.ID}, {install.Retrying, install.Active, own.ID}, {install.ReconnectRequired, install.Active, org.ID},
+			{install.Removed, install.Active, org.ID}, {install.Paused, install.Active, ""},
+			{install.Active, install.Removed, own.ID}, {install.ReconnectRequired, install.ReconnectRequired, own.ID}, {install.Removed, install.Removed, ""},
+		} {
+			for key, state := range map[install.Key]install.State{k: test.own, org.Key: test.org} {
+				r.update(in, key, func(c *install.Connection) { c.SetState(state, "", r.clock.Now()) })
+			}
+			if c, err := in.Open(r.ctx, k); err == nil && c.ID != test.want || err != nil && test.want != "" {
+				t.Errorf("own %s, the organisation's %s: %s %v", test.own, test.org, c.Key, err)
+			}
+			// A payload that names another organisation, or none, never gets this one's.
+			for _, e := range []string{"", "E0OTHER001"} {
+				if c, err := in.Open(r.ctx, install.Key{AppID: k.AppID, EnterpriseID: e, TeamID: gridOne}); err == nil && c.ID != own.ID {
+					t.Errorf("named %q: %s", e, c.Key)
+				}
+			}
+			if c, err := in.Open(r.ctx, org.Key); err == nil && c.ID != org.ID {
+				t.Errorf("the organisation alone: %s", c.Key)
+			}
+		}
+		in.Settle()
+	})
+}
+
+// A workspace that leaves takes nothing from the organisation, whatever state its access is in.
+func TestWorkspaceLeavesAlone(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		in := r.replica(nil)
+		org := r.organisation(in)
+		r.update(in, org.Key, func(c *install.Connection) { c.Chain = install.Chain{Token: "xoxb-not-known"} }) // Slack can't say whether it is gone
+		k := install.Key{AppID: org.AppID, EnterpriseID: gridID, TeamID: gridOne}
+		for _, reason := range []string{install.ReasonUninstalled, install.ReasonTokenRevoked} {
+			if err := in.RemovalSaid(r.ctx, k, install.Removal{Reason: reason, At: r.clock.Now()}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if now := r.row(in, org.Key); now.State != install.Active || now.Token == "" || now.Doubt != (install.Removal{}) {
+			t.Errorf("%+v", now)
+		}
+		if err := in.RemovalSaid(r.ctx, org.Key, install.Removal{Reason: install.ReasonUninstalled, At: r.clock.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		if now := r.row(in, org.Key); now.State != install.Removed {
+			t.Errorf("its own: %+v", now)
+		}
+	})
+}
+
+// A consent after the workspace joined an organisation renews the connection that there is, also one that was removed.
+func TestReinstallAfterJoining(t *testing.T) {
+	for _, removed := range []bool{false, true} {
+		t.Run(fmt.Sprintf("removed=%v", removed), func(t *testing.T) {
+			eachRig(t, func(t *testing.T, r *rig) {
+				in := r.replica(nil)
+				was := r.connect(in, slacksim.BirchAdmin)
+				if removed {
+					if err := r.slack.Uninstall(r.ctx, slacksim.Birch, slacksim.NoUninstallEvents); err != nil {
+						t.Fatal(err)
+					}
+					r.clock.Advance(time.Minute)
+					if h := in.Check(r.ctx, was.Key); h.State != install.Removed {
+						t.Fatalf("%+v", h)
+					}
+				}
+				r.join(slacksim.Birch)
+				now := r.connect(in, slacksim.BirchAdmin)
+				all, err := in.db.List(r.ctx)
+				if err != nil || len(all) != 1 || now.ID != was.ID || now.EnterpriseID != gridID || now.Installs != 2 || now.State != install.Active {
+					t.Errorf("%d rows, %+v (%v)", len(all), now, err)
+				}
+				r.works(now)
+			})
+		})
+	}
+}

@@ -1,0 +1,202 @@
+package slacksim
+
+// Organisations of workspaces (Enterprise Grid), and who can see what across companies: workspaces that join an organisation,
+// channels that change their ids, who else can see an event, and which calls reach for what is not theirs.
+// docs.slack.dev/enterprise/developing-for-enterprise-orgs
+
+import (
+	"context"
+	"fmt"
+	"slices"
+)
+
+type gridState struct {
+	migrating map[string]bool            // workspaces on their way into an organisation
+	contexts  map[string][]*installation // event_context → who can see the event
+}
+
+func (g *gridState) init() {
+	g.migrating, g.contexts = map[string]bool{}, map[string][]*installation{}
+}
+
+// StartMigration begins to move a workspace into an organisation: grid_migration_started is sent, and until FinishMigration every
+// call with a token of that workspace answers org_login_required. It is an error if there is no such workspace.
+func (s *Sim) StartMigration(_ context.Context, teamID, enterpriseID string) error {
+	return s.migrate(teamID, enterpriseID, "", true)
+}
+
+// FinishMigration ends it: the workspace belongs to the organisation, its installation keeps its tokens and is the organisation's
+// workspace's now, and grid_migration_finished is sent.
+func (s *Sim) FinishMigration(_ context.Context, teamID, enterpriseID, enterpriseName string) error {
+	return s.migrate(teamID, enterpriseID, enterpriseName, false)
+}
+
+func (s *Sim) migrate(teamID, enterpriseID, name string, begin bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.teamLocked(teamID)
+	if t == nil {
+		return fmt.Errorf("migrate %s: no such workspace", teamID)
+	}
+	what := "grid_migration_finished"
+	if begin {
+		what = "grid_migration_started"
+		s.migrating[teamID] = true
+	} else {
+		delete(s.migrating, teamID)
+		t.EnterpriseID, t.EnterpriseName = enterpriseID, name
+		if in := s.installs[teamID]; in != nil {
+			in.enterpriseID = enterpriseID
+		}
+	}
+	s.noteLocked()
+	in := s.installLocked(teamID)
+	if in == nil || !s.subscribedLocked(what) {
+		return nil
+	}
+	e := s.envelopeLocked(Event{TeamID: teamID, EnterpriseID: t.EnterpriseID,
+		Inner: map[string]any{"type": what, "enterprise_id": enterpriseID}}, in)
+	s.spawnLocked(func() { s.sendAll([]*outgoing{e}) })
+	return nil
+}
+
+// Supersede lets the organisation's installation take the place of a workspace's own, as an organisation-wide deployment does: the
+// workspace's tokens die without a word, and the organisation's app may act there.
+// docs.slack.dev/enterprise/migrating-to-organization-wide-deployment
+func (s *Sim) Supersede(_ context.Context, teamID string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t, own := s.teamLocked(teamID), s.installs[teamID]
+	if t == nil || own == nil || s.installs[t.EnterpriseID] == nil {
+		return fmt.Errorf("supersede: %s has not both an own installation and its organisation's", teamID)
+	}
+	s.removeLocked(own)
+	if org := s.installs[t.EnterpriseID]; !slices.Contains(org.granted, teamID) {
+		org.granted = append(org.granted, teamID)
+	}
+	s.noteLocked()
+	return nil
+}
+
+// ChangeChannelID gives a channel another id, as Slack Connect can do, and sends channel_id_changed.
+// docs.slack.dev/reference/events/channel_id_changed
+func (s *Sim) ChangeChannelID(_ context.Context, from, to string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.channelLocked(from)
+	if c == nil || s.channelLocked(to) != nil {
+		return fmt.Errorf("change channel id: %s is not there, or %s is", from, to)
+	}
+	c.ID = to
+	s.noteLocked()
+	for _, in := range s.sidesLocked(c, c.TeamID) {
+		if !s.wantedLocked(in, "channel_id_changed") {
+			continue
+		}
+		o := s.envelopeLocked(s.fromLocked(c, in, c.TeamID, Event{Inner: map[string]any{"type": "channel_id_changed",
+			"old_channel_id": from, "new_channel_id": to}}), in)
+		s.spawnLocked(func() { s.sendAll([]*outgoing{o}) })
+		break
+	}
+	return nil
+}
+
+func (in *installation) authorization() map[string]any {
+	user, isBot := in.bot.userID, in.chain != nil
+	if !isBot {
+		user = in.installedBy
+	}
+	return map[string]any{"enterprise_id": nullable(in.enterpriseID), "team_id": nullable(in.teamID), "user_id": user,
+		"is_bot": isBot, "is_enterprise_install": in.org}
+}
+
+// viewersLocked are the installations that can see an event about a channel; in is the one it is delivered for.
+func (s *Sim) viewersLocked(in *installation, channelID string) []*installation {
+	out := []*installation{in}
+	if c := s.channelLocked(channelID); c != nil && !c.im {
+		for _, x := range s.sidesLocked(c, c.TeamID) {
+			if c.has(x.bot.userID) && !slices.Contains(out, x) {
+				out = append(out, x)
+			}
+		}
+	}
+	return out
+}
+
+// eventAuthorizations is apps.event.authorizations.list, for an app-level token.
+// docs.slack.dev/reference/methods/apps.event.authorizations.list
+func (s *Sim) eventAuthorizations(r *apiRequest) (map[string]any, *apiError) {
+	switch sent := r.call.Token; {
+	case sent == "":
+		return nil, fail("not_authed")
+	case s.tokens[sent] != nil:
+		return nil, fail("not_allowed_token_type")
+	case s.app.AppToken == "" || sent != s.app.AppToken:
+		return nil, fail("invalid_auth")
+	}
+	viewers, ok := s.contexts[r.arg("event_context")]
+	if !ok {
+		return nil, fail("invalid_event_context")
+	}
+	all := []map[string]any{}
+	for _, in := range viewers {
+		if !in.gone {
+			all = append(all, in.authorization())
+		}
+	}
+	list, meta, err := page(r, all)
+	return map[string]any{"authorizations": list, "response_metadata": meta}, err
+}
+
+// relatedLocked reports whether a workspace is the installation's own or of its organisation, added or not.
+func (s *Sim) relatedLocked(in *installation, team string) bool {
+	if in.covers(team) {
+		return true
+	}
+	t := s.teamLocked(team)
+	return t != nil && in.enterpriseID != "" && t.EnterpriseID == in.enterpriseID
+}
+
+// foreignLocked records a breach when a call names something of this Slack that its token's installation can't reach: the app then
+// acts for one installation with the token of another. The method answers as Slack would all the same.
+func (s *Sim) foreignLocked(r *apiRequest) {
+	in := r.inst
+	breach := func(what, id string) {
+		s.breachLocked(RuleForeignToken, "%s named the %s %s with a token of %s", r.method, what, id, in.home)
+	}
+	if id := r.arg("channel"); id != "" {
+		if c := s.channelLocked(id); c != nil && !s.reachesLocked(in, c) && !s.relatedLocked(in, c.TeamID) {
+			breach("channel", id)
+		}
+		if u := s.userLocked(id); u != nil && !s.sharesLocked(in, u) {
+			breach("person", id)
+		}
+	}
+	for _, name := range []string{"user", "user_id", "users"} {
+		for _, id := range splitScopes(r.arg(name)) {
+			if u := s.userLocked(id); u != nil && !s.sharesLocked(in, u) {
+				breach("person", id)
+			}
+		}
+	}
+	for _, name := range []string{"team", "team_id"} {
+		if id := r.arg(name); s.teamLocked(id) != nil && !s.relatedLocked(in, id) {
+			breach("workspace", id)
+		}
+	}
+	same := func(x *installation) bool {
+		return x.home == in.home || in.org && x.enterpriseID == in.enterpriseID
+	}
+	if t := s.triggers[r.arg("trigger_id")]; t != nil && !same(t.inst) {
+		breach("trigger of", t.inst.home)
+	}
+	if id := r.arg("view_id"); id != "" {
+		for _, stack := range s.stacks {
+			for _, v := range stack {
+				if v.ID == id && !same(v.inst) {
+					breach("view", id)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,200 @@
+package slacksim_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"testing"
+
+	"switchboard/slacksim"
+)
+
+const gridOne, gridTwo, gridAdmin, gridGeneral = "T0GRIDONE1", "T0GRIDTWO1", "U0GRIDGIA1", "C0GRIDONEG"
+
+// newGrid is a world with an organisation of two workspaces; the app is installed for it, in Acme, and in Birch.
+func newGrid(t *testing.T) (w *world, org, acme, birch string) {
+	t.Helper()
+	w = newWorld(t, func(c *slacksim.Config) {
+		c.App.OrgReady, c.App.AppToken = true, "xapp-1-A0SWITCH01-1-secret"
+		c.App.Events = append(c.App.Events, "grid_migration_started", "grid_migration_finished", "channel_id_changed")
+	})
+	for _, id := range []string{gridOne, gridTwo} {
+		w.AddWorkspace(slacksim.Workspace{ID: id, Name: id, EnterpriseID: "E0GRID0001", EnterpriseName: "Grid Inc"})
+	}
+	w.AddUser(slacksim.User{ID: gridAdmin, TeamID: gridOne, Name: "gia", Admin: true})
+	w.AddChannel(slacksim.Channel{ID: gridGeneral, TeamID: gridOne, Name: "general", Members: []string{gridAdmin}})
+	back, err := w.Authorize(w.ctx, w.authorizeURL(botScopes+",channels:read"), gridAdmin, slacksim.Choice{Org: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	org = w.exchange(codeOf(t, back)).str("access_token")
+	if err := w.GrantTeam(w.ctx, gridOne); err != nil {
+		t.Fatal(err)
+	}
+	return w, org, w.install(slacksim.AcmeAdmin, botScopes+",channels:read"), w.install(slacksim.BirchAdmin, botScopes+",channels:read")
+}
+
+// A token that reaches for what another installation can see is noticed, whatever Slack answers; one that stays at home is not.
+func TestForeignTokens(t *testing.T) {
+	w, org, acme, birch := newGrid(t)
+	shared := slacksim.Channel{ID: "C0SHARED01", TeamID: slacksim.Acme, Name: "shared", SharedWith: []string{slacksim.Birch}, Members: []string{slacksim.AcmeAdmin, slacksim.BirchAdmin}}
+	for _, home := range []string{slacksim.Acme, slacksim.Birch} {
+		in, _ := w.Installed(home)
+		shared.Members = append(shared.Members, in.BotUserID)
+	}
+	w.AddChannel(shared)
+	w.call("chat.postMessage", acme, "channel", slacksim.AcmeAdmin, "text", "hi")
+	w.call("chat.postMessage", acme, "channel", shared.ID, "text", "hi")
+	w.call("chat.postMessage", birch, "channel", shared.ID, "text", "hi")
+	w.call("users.info", birch, "user", slacksim.AcmeAdmin) // seen in the shared channel
+	w.call("users.info", org, "user", gridAdmin, "team_id", gridOne)
+	w.wantError("conversations.list", org, "team_access_not_granted", "team_id", gridTwo) // of the organisation, not added
+	w.call("chat.postMessage", acme, "channel", "C0NOTHERE1", "text", "hi")
+	w.wantBreaches()
+
+	const foreign = slacksim.RuleForeignToken
+	w.wantError("chat.postMessage", birch, "channel_not_found", "channel", slacksim.AcmeGeneral, "text", "hi")
+	w.wantError("chat.postMessage", org, "channel_not_found", "channel", slacksim.AcmeAdmin, "text", "hi")
+	w.wantError("users.info", org, "user_not_visible", "user", slacksim.AcmeAdmin)
+	w.wantError("conversations.open", org, "user_not_found", "users", slacksim.BirchMember)
+	w.wantError("views.publish", birch, "user_not_found", "user_id", gridAdmin, "view", `{"type":"home","blocks":[]}`)
+	w.wantError("conversations.list", org, "team_access_not_granted", "team_id", slacksim.Acme)
+	w.wantError("team.info", acme, "team_not_found", "team", slacksim.Birch)
+	w.wantBreaches(foreign, foreign, foreign, foreign, foreign, foreign, foreign)
+
+	// Triggers and views.
+	w.command("/connection") // typed by Acme's admin
+	trigger := ""
+	for _, d := range w.Deliveries() {
+		if d.Kind == "command" {
+			trigger = formOf(t, d.Body).Get("trigger_id")
+		}
+	}
+	view := `{"type":"modal","title":{"type":"plain_text","text":"T"},"blocks":[]}`
+	w.wantError("views.open", birch, "invalid_trigger_id", "trigger_id", trigger, "view", view)
+	opened := w.call("views.open", acme, "trigger_id", trigger, "view", view)
+	w.wantError("views.update", birch, "not_found", "view_id", opened.str("view", "id"), "view", view)
+	w.wantBreaches(foreign, foreign, foreign, foreign, foreign, foreign, foreign, foreign, foreign)
+}
+
+func TestMigration(t *testing.T) {
+	w, _, _, birch := newGrid(t)
+	if err := w.StartMigration(w.ctx, slacksim.Birch, "E0GRID0001"); err != nil {
+		t.Fatal(err)
+	}
+	w.wantError("auth.test", birch, "org_login_required")
+	w.wantError("chat.postMessage", birch, "org_login_required", "channel", slacksim.BirchAdmin, "text", "hi")
+	if err := w.FinishMigration(w.ctx, slacksim.Birch, "E0GRID0001", "Grid Inc"); err != nil {
+		t.Fatal(err)
+	}
+	if a := w.call("auth.test", birch); a.str("enterprise_id") != "E0GRID0001" || a.str("team_id") != slacksim.Birch || a["is_enterprise_install"] != false {
+		t.Errorf("%v", a)
+	}
+	w.settle()
+	for _, name := range []string{"grid_migration_started", "grid_migration_finished"} {
+		if got := w.app.events(name); len(got) != 1 || got[0].event["enterprise_id"] != "E0GRID0001" {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	if err := w.StartMigration(w.ctx, "T0NOBODY01", "E1"); err == nil {
+		t.Error("nobody's workspace is moved")
+	}
+	w.wantBreaches()
+}
+
+func TestChannelChangesItsID(t *testing.T) {
+	w, _, acme, _ := newGrid(t)
+	if err := w.ChangeChannelID(w.ctx, slacksim.AcmeGeneral, "C0ACMENEW1"); err != nil {
+		t.Fatal(err)
+	}
+	w.settle()
+	if got := w.app.events("channel_id_changed"); len(got) != 1 || got[0].event["old_channel_id"] != slacksim.AcmeGeneral || got[0].event["new_channel_id"] != "C0ACMENEW1" {
+		t.Errorf("%v", got)
+	}
+	w.wantError("chat.postMessage", acme, "channel_not_found", "channel", slacksim.AcmeGeneral, "text", "hi")
+	if err := w.ChangeChannelID(w.ctx, "C0ACMENEW1", slacksim.AcmeRandom); err == nil {
+		t.Error("two channels of one id")
+	}
+}
+
+func TestEventAuthorizations(t *testing.T) {
+	w, org, acme, birch := newGrid(t)
+	const method, app = "apps.event.authorizations.list", "xapp-1-A0SWITCH01-1-secret"
+	shared := slacksim.Channel{ID: "C0SHARED01", TeamID: slacksim.Acme, Name: "shared", SharedWith: []string{slacksim.Birch, gridOne}, Members: []string{slacksim.AcmeAdmin}}
+	for _, home := range []string{slacksim.Acme, slacksim.Birch, gridOne} {
+		in, ok := w.Installed(home)
+		if !ok {
+			t.Fatal(home)
+		}
+		shared.Members = append(shared.Members, in.BotUserID)
+	}
+	w.AddChannel(shared)
+	if _, err := w.Say(w.ctx, slacksim.AcmeAdmin, shared.ID, "hello"); err != nil {
+		t.Fatal(err)
+	}
+	w.settle()
+	events := w.app.events("message")
+	if len(events) != 1 {
+		t.Fatalf("%d events", len(events))
+	}
+	context := contextOf(t, w)
+	homes, cursor := map[string]bool{}, ""
+	for pages := 1; ; pages++ {
+		a := w.call(method, app, "event_context", context, "limit", "2", "cursor", cursor)
+		list, _ := a["authorizations"].([]any)
+		for _, x := range list {
+			m := x.(map[string]any)
+			homes[fmt.Sprint(m["enterprise_id"], "/", m["team_id"])] = true
+		}
+		if cursor = a.str("response_metadata", "next_cursor"); cursor == "" {
+			if pages != 2 {
+				t.Errorf("%d pages", pages)
+			}
+			break
+		}
+	}
+	if len(homes) != 3 || !homes["<nil>/"+slacksim.Acme] || !homes["E0GRID0001/<nil>"] {
+		t.Errorf("%v", homes)
+	}
+	w.wantError(method, app, "invalid_event_context", "event_context", "4-none")
+	w.wantError(method, app, "invalid_cursor", "event_context", context, "cursor", "x")
+	for _, token := range []string{org, acme, birch} {
+		w.wantError(method, token, "not_allowed_token_type", "event_context", context)
+	}
+	w.wantError(method, "", "not_authed", "event_context", context)
+	w.wantBreaches()
+}
+
+func codeOf(t *testing.T, back string) string {
+	t.Helper()
+	u, err := url.Parse(back)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.Query().Get("code")
+}
+
+func formOf(t *testing.T, body []byte) url.Values {
+	t.Helper()
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return form
+}
+
+// contextOf is the event_context of the newest message.
+func contextOf(t *testing.T, w *world) string {
+	t.Helper()
+	var e struct {
+		Context string `json:"event_context"`
+	}
+	for _, d := range w.Deliveries() {
+		if d.Type == "message.channels" {
+			if err := json.Unmarshal(d.Body, &e); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return e.Context
+}

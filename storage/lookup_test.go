@@ -1,0 +1,107 @@
+package storage_test
+
+// A look-up stands before every event and every command, so it must cost the same with a million connections as with a thousand.
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"switchboard/install"
+	"switchboard/storage/storagetest"
+)
+
+// fillConnections makes n connections of one, by one statement: a tenth of them workspaces of organisations with 100 of ours each, and as many
+// organisation-wide ones as there are organisations. The copies' secrets don't open; trying costs what opening costs.
+func fillConnections(b *testing.B, f fixture, n int) {
+	b.Helper()
+	c := install.Connection{Key: install.Key{AppID: "A1", TeamID: "T-template"}, TeamName: strings.Repeat("n", 20), Scopes: []string{"app_mentions:read", "chat:write", "commands", "im:history", "team:read", "users:read"},
+		State: install.Active, Chain: install.Chain{Token: install.Secret(strings.Repeat("x", 180)), RefreshToken: install.Secret(strings.Repeat("y", 160)), ExpiresAt: t0, RenewAt: t0}}
+	if _, _, err := f.Put(b.Context(), c); err != nil {
+		b.Fatal(err)
+	}
+	rows, err := f.raw.Query("SELECT * FROM connections LIMIT 0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	columns, err := rows.Columns()
+	rows.Close()
+	if err != nil {
+		b.Fatal(err)
+	}
+	values := slices.Clone(columns)
+	for i, name := range columns {
+		switch name {
+		case "id":
+			values[i] = "'con_' || i"
+		case "enterprise_id":
+			values[i] = "CASE WHEN i % 10 = 0 OR i % 1000 = 1 THEN 'E' || (i / 1000) ELSE '' END"
+		case "team_id":
+			values[i] = "CASE WHEN i % 1000 = 1 THEN '' ELSE 'T' || i END"
+		}
+	}
+	numbers := fmt.Sprintf("(WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < %d) SELECT i FROM n) AS numbers", n-1)
+	if strings.HasPrefix(f.url, "postgres") {
+		numbers = fmt.Sprintf("generate_series(0, %d) AS numbers(i)", n-1)
+	}
+	if _, err := f.raw.Exec("INSERT INTO connections (" + strings.Join(columns, ", ") + ") SELECT " + strings.Join(values, ", ") +
+		" FROM connections, " + numbers + " WHERE team_id = 'T-template'"); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func BenchmarkLookup(b *testing.B) {
+	lookups := []struct {
+		name string
+		key  func(i int) install.Key // for any number below that of the connections
+		want func(k install.Key) install.Key
+	}{
+		{"workspace", func(i int) install.Key { return install.Key{AppID: "A1", TeamID: fmt.Sprint("T", i/10*10+2)} }, nil},
+		{"in an organisation", func(i int) install.Key {
+			return install.Key{AppID: "A1", EnterpriseID: fmt.Sprint("E", i/1000), TeamID: fmt.Sprint("T", i/10*10)}
+		}, nil},
+		{"joined an organisation", func(i int) install.Key {
+			return install.Key{AppID: "A1", EnterpriseID: "E-new", TeamID: fmt.Sprint("T", i/10*10+2)}
+		}, func(k install.Key) install.Key { k.EnterpriseID = ""; return k }},
+		{"added to the organisation's", func(i int) install.Key {
+			return install.Key{AppID: "A1", EnterpriseID: fmt.Sprint("E", i/1000), TeamID: "T-granted"}
+		}, func(k install.Key) install.Key { k.TeamID = ""; return k }},
+	}
+	sizes := []int{1_000, 100_000, 1_000_000}
+	if testing.Short() {
+		sizes = sizes[:1]
+	}
+	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite, "postgres": storagetest.Postgres} {
+		b.Run(name, func(b *testing.B) {
+			smallest := map[string]float64{}
+			for _, n := range sizes {
+				f := open(b, fresh(b))
+				fillConnections(b, f, n)
+				for _, l := range lookups {
+					b.Run(fmt.Sprintf("%d/%s", n, l.name), func(b *testing.B) {
+						random := rand.New(rand.NewPCG(1, 2))
+						b.ReportAllocs()
+						for b.Loop() {
+							k := l.key(random.IntN(n))
+							c, err := f.Find(b.Context(), k)
+							want := k
+							if l.want != nil {
+								want = l.want(k)
+							}
+							if err != nil || c.Key != want {
+								b.Fatal(k, c.Key, err)
+							}
+						}
+						each := float64(b.Elapsed().Nanoseconds()) / float64(b.N)
+						if n == sizes[0] {
+							smallest[l.name] = each
+						}
+						b.ReportMetric(each/smallest[l.name], "x-of-1000")
+					})
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,142 @@
+package storage_test
+
+// A workspace that joined an organisation keeps its connection: the same row under another key, with what is sealed for that key.
+
+import (
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"switchboard/install"
+	"switchboard/storage"
+)
+
+func TestRekey(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f fixture) {
+		from, to := key("A1", "", "T1"), key("A1", "E1", "T1")
+		line := install.Change{At: t0, By: install.Actor{Kind: install.BySlack}, What: install.DidMove, Outcome: install.OutcomeDone, Reason: "E1"}
+		first := put(t, f, full(from))
+		person := install.UserToken{Holder: install.Holder{Key: from, UserID: "U1"}, Chain: install.Chain{Token: "xoxp-1", RefreshToken: "xoxe-1"}, Scopes: []string{"chat:write"}, GrantedAt: t0}
+		if err := f.AddUser(t.Context(), person); err != nil {
+			t.Fatal(err)
+		}
+		before, err := f.History(t.Context(), first.ID, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		// What must not move it.
+		for name, test := range map[string]struct {
+			from, to install.Key
+			token    install.Secret
+		}{
+			"nobody's":            {key("A1", "", "T9"), key("A1", "E1", "T9"), first.Token},
+			"another token":       {from, to, "xoxb-of-before"},
+			"another workspace":   {from, key("A1", "E1", "T2"), first.Token},
+			"another app":         {from, key("A2", "E1", "T1"), first.Token},
+			"the organisation's":  {from, key("A1", "E1", ""), first.Token},
+			"text that can't be":  {from, key("A1", "E\x00", "T1"), first.Token},
+			"from nowhere at all": {key("A1", "\xff", "T1"), to, first.Token},
+		} {
+			if _, err := f.Rekey(t.Context(), test.from, test.to, test.token, line); err == nil {
+				t.Errorf("%s: moved", name)
+			}
+		}
+		if c, err := f.Find(t.Context(), from); err != nil || cmp.Diff(first, c) != "" {
+			t.Fatalf("it changed: %v %s", err, cmp.Diff(first, c))
+		}
+
+		// A hundred replicas at once.
+		var moved, late atomic.Int32
+		together(callers, func(int) {
+			now, err := f.Rekey(t.Context(), from, to, first.Token, line)
+			switch {
+			case err == nil:
+				moved.Add(1)
+				want := first
+				want.Key = to
+				if diff := cmp.Diff(want, now); diff != "" {
+					t.Error(diff)
+				}
+			case errors.Is(err, install.ErrNotFound):
+				late.Add(1)
+			default:
+				t.Error(err)
+			}
+		})
+		if moved.Load() != 1 || late.Load() != callers-1 {
+			t.Errorf("%d moved, %d came late", moved.Load(), late.Load())
+		}
+		for _, k := range []install.Key{from, to, key("A1", "E2", "T1")} {
+			if c, err := f.Find(t.Context(), k); err != nil || c.ID != first.ID || c.Key != to || c.Token != first.Token || c.RefreshToken != first.RefreshToken || c.Webhook.URL != first.Webhook.URL {
+				t.Errorf("by %s: %s %v", k, c.Key, err)
+			}
+		}
+		if u, err := f.FindUser(t.Context(), install.Holder{Key: to, UserID: "U1"}); err != nil || u.Token != "xoxp-1" || u.RefreshToken != "xoxe-1" || u.ConnectionID != first.ID {
+			t.Errorf("a person's token: %+v %v", u, err)
+		}
+		if _, err := f.FindUser(t.Context(), person.Holder); !errors.Is(err, install.ErrNotFound) {
+			t.Errorf("a person's token under the old key: %v", err)
+		}
+		after, err := f.History(t.Context(), first.ID, 100)
+		if line.ConnectionID = first.ID; err != nil || len(after) != len(before)+1 || cmp.Diff(line, after[0]) != "" {
+			t.Errorf("history: %v %s", err, cmp.Diff(line, after[0]))
+		}
+		// It is a row like others.
+		if _, err := f.Update(t.Context(), to, func(c *install.Connection) error { c.TeamName = "Acme of One"; return nil }); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// An install that gave the new key a row of its own stays, and so does what is there under the old one.
+func TestRekeyTaken(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f fixture) {
+		for i := range 20 {
+			from, to := key("A1", "", "T1"), key("A1", "E1", "T1")
+			from.TeamID += string(rune('a' + i))
+			to.TeamID = from.TeamID
+			first := put(t, f, full(from))
+			var moved, installed error
+			together(2, func(i int) {
+				if i == 0 {
+					_, moved = f.Rekey(t.Context(), from, to, first.Token, install.Change{At: t0, What: install.DidMove, Outcome: install.OutcomeDone})
+				} else {
+					_, installed = f.Add(t.Context(), install.Connection{Key: to, State: install.Active, Chain: install.Chain{Token: "xoxb-new"}, RenewedAt: t0.Add(time.Hour)})
+				}
+			})
+			if (moved == nil) == (installed == nil) || moved != nil && !errors.Is(moved, install.ErrExists) || installed != nil && !errors.Is(installed, install.ErrExists) {
+				t.Fatalf("moved: %v, installed: %v", moved, installed)
+			}
+			c, err := f.Find(t.Context(), to)
+			if want := map[bool]install.Secret{true: first.Token, false: "xoxb-new"}[moved == nil]; err != nil || c.Token != want {
+				t.Errorf("%v %v", c.Key, err)
+			}
+			if _, err := f.Rekey(t.Context(), from, to, first.Token, install.Change{}); err == nil {
+				t.Error("moved again")
+			}
+		}
+	})
+}
+
+// What can't be opened now can't be sealed anew, and a key that is found again opens it only where it lies.
+func TestRekeyUnreadable(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f fixture) {
+		from, to := key("A1", "", "T1"), key("A1", "E1", "T1")
+		first := put(t, f, full(from))
+		keys, err := storage.ParseKeys(storage.NewKey())
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := openWith(t, f.url, keys)
+		if _, err := other.Rekey(t.Context(), from, to, first.Token, install.Change{}); err == nil {
+			t.Error("moved without its key")
+		}
+		if c, err := f.Find(t.Context(), from); err != nil || cmp.Diff(first, c) != "" {
+			t.Errorf("%v %s", err, cmp.Diff(first, c))
+		}
+	})
+}
