@@ -208,6 +208,13 @@ func (in *Installer) bringConsent(ctx context.Context, p Pair) (fate string, err
 	if id.BotID != "" {
 		c.BotID, c.TeamURL = id.BotID, id.URL
 	}
+	if len(id.Scopes) > 0 {
+		c.Scopes = id.Scopes
+	}
+	if relied := !isNew && seen.Token != "" && seen.State != Removed; !relied && in.refuses(c) != nil {
+		in.giveBack(ctx, c, nil)
+		return "refused", nil
+	}
 	if isNew {
 		if _, err = in.store.Add(ctx, c); errors.Is(err, ErrExists) {
 			err = errUndecided

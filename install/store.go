@@ -80,6 +80,8 @@ type Store interface {
 	// refills by one call every interval and never holds more than burst. ClosedUntil keeps it shut until a time.
 	Spend(ctx context.Context, b Budget, n int, now time.Time) (bool, error)
 	ClosedUntil(ctx context.Context, b Budget, until time.Time) error
+	// Empty reports whether Spend would refuse one call now, and takes none.
+	Empty(ctx context.Context, b Budget, now time.Time) (bool, error)
 
 	// Journal keeps p on this machine's own disk, sealed, and returns once it is there for good. It needs no database.
 	Journal(p Pair) (name string, err error)
@@ -113,6 +115,9 @@ type Store interface {
 
 	// Ready reports whether the database answers and has the schema this program needs.
 	Ready(ctx context.Context) error
+	// CheckAnyKey reports whether what is sealed in the database can be opened with the keys at hand: an error when there is
+	// something, and none of it can.
+	CheckAnyKey(ctx context.Context) error
 }
 
 // Budget bounds calls that all processes make together.
@@ -127,6 +132,7 @@ type Return struct {
 	StateHash   []byte
 	BrowserHash []byte // of its cookie; nil when it has none
 	AnswerHash  []byte // of the code or the refusal that it brings, to tell a reload from another answer
+	Origin      string // the address as this browser names it; the store has no use for it
 	At          time.Time
 }
 
@@ -154,7 +160,10 @@ type Attempt struct {
 	EndedAt     time.Time
 
 	TeamHint string // from ?team=T…: passed on to Slack, never trusted
-	BoundTo  string // connection id a reconnect link was made for; "" when any workspace will do
+	BoundTo  string // id of the connection that a link was made for; "" when any workspace will do
+	LinkHash []byte // SHA-256 of the link's nonce; empty without a link. The link itself is not kept
+	Wish     Wish   // what the link asked for, but for Stays
+	Origin   string // the address as the browser that started named it: scheme, if a proxy told, and host
 
 	Outcome      Outcome
 	Reason       string // a reason of situations.go
