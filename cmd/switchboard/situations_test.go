@@ -431,7 +431,7 @@ func TestInstallForAnOrganisation(t *testing.T) {
 	b := w.browser()
 	b.accept = "application/json"
 	a := b.get(b.consent(b.begin("/slack/install"), "U0GRIDADM1", slacksim.Choice{Org: true}))
-	if p := decodePage(t, a.body); a.status != http.StatusOK || p.Reason != "connected_org" || !strings.Contains(p.Title, "the organisation Grid Inc") {
+	if p := decodePage(t, a.body); a.status != http.StatusOK || p.Reason != "connected_org" || p.Title != "Installed for Grid Inc (organisation)" {
 		t.Errorf("%d %+v", a.status, p)
 	}
 	if rows := w.connections(); len(rows) != 1 || rows[0].TeamID != "" || rows[0].EnterpriseID != "E0GRID0001" {
