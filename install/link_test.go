@@ -306,7 +306,7 @@ func TestRequiredPermissions(t *testing.T) {
 		refused := func(what string) {
 			t.Helper()
 			p := r.visitor(in).installs(start, dana, slacksim.Choice{Untick: []string{"users:read", "files:write"}}).is(t, what, 403, "permission_required")
-			if !strings.HasPrefix(p.Message, "Without see who is who, ") || p.Unchanged != "Nothing was saved." || len(p.Facts) > 0 {
+			if !strings.Contains(p.Title, "without “See who is who” ") || p.Unchanged != "Nothing was saved." || len(p.Facts) > 0 {
 				t.Errorf("%s: %+v", what, p)
 			}
 			if _, there := r.slack.Installed(slacksim.Acme); there {

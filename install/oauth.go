@@ -516,7 +516,7 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 	}
 	if why := in.refuses(c); why != nil && !inUse {
 		p := in.page(*why, a.Ref)
-		p.name("missing", list(in.labels(ScopeNames(c.Missing(in.required())))))
+		p.name("missing", quoted(c.Missing(in.required())))
 		p.Facts = in.giveBack(ctx, c, pairs)
 		return stop(p)
 	}

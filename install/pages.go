@@ -9,6 +9,7 @@ import (
 	"embed"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html/template"
 	"io"
@@ -208,9 +209,13 @@ func (in *Installer) unready(ctx context.Context, ref string) *situation {
 		in.log.WarnContext(ctx, "not ready for installs", "ref", ref, "cause", err)
 		return &situationUpdating
 	}
-	if err := in.store.CheckAnyKey(ctx); err != nil {
-		in.log.ErrorContext(ctx, "not ready for installs: what is stored can't be opened with the keys at hand", "ref", ref, "cause", err)
+	switch err := in.store.CheckAnyKey(ctx); {
+	case errors.Is(err, ErrWrongKeys):
+		in.log.ErrorContext(ctx, "not ready for installs", "ref", ref, "cause", err)
 		return &situationNotReady
+	case err != nil:
+		in.log.WarnContext(ctx, "not ready for installs", "ref", ref, "cause", err)
+		return &situationUpdating
 	}
 	return nil
 }
@@ -425,6 +430,15 @@ func list(words []string) string {
 	}
 	last := len(words) - 1
 	return strings.Join(words[:last], ", ") + " and " + words[last]
+}
+
+// quoted names permissions as Slack's page and ours do.
+func quoted(scopes []Scope) string {
+	names := make([]string, len(scopes))
+	for i, s := range scopes {
+		names[i] = "“" + orElse(s.Label, s.Name) + "”"
+	}
+	return list(names)
 }
 
 // difference returns what a has and b has not.

@@ -59,7 +59,7 @@ var (
 	situationCancelled = situation{"cancelled", http.StatusOK, OutcomeRefused,
 		"Not connected: you pressed Cancel", "You pressed Cancel on Slack's page, so {app} was not added.", nothing, tryAgain, readWhy, false}
 	situationDenied = situation{"access_denied", http.StatusForbidden, OutcomeRefused,
-		"Not connected: Slack didn't allow it", "Slack didn't allow this. You may need an admin's approval in this workspace.", nothing, tryAgain, readWhy, true}
+		"Not connected: Slack didn't allow it", "Slack didn't allow this. You may need an admin's approval in this workspace.", nothing, tryAgain, step{"Try another workspace", toNew}, true}
 	situationExpired = situation{"state_expired", http.StatusBadRequest, OutcomeRefused,
 		"Not connected: this link has expired", "Links last 10 minutes to keep your workspace safe, and this one is older. That often happens while waiting for an admin.", nothing, startAgain, aboutApp, false}
 	situationUnknownState = situation{"state_unknown", http.StatusBadRequest, OutcomeRefused,
@@ -85,7 +85,7 @@ var (
 	situationClosed = situation{"closed", http.StatusForbidden, OutcomeRefused,
 		"Not connected: {app} isn't open to new workspaces right now", "The people who run {app} decide which workspaces may connect, and this one isn't among them. What you allowed was given back.", "Nothing was saved.", step{"Ask for access", toSupport}, aboutApp, false}
 	situationRequired = situation{"permission_required", http.StatusForbidden, OutcomeRefused,
-		"Not connected: a permission it can't do without is missing", "Without {missing}, {app} can't work. What you allowed was given back.", "Nothing was saved.", tryAgain, readWhy, true}
+		"Not connected: without {missing} {app} can't work", "On Slack's page, {missing} was left out, and {app} can do nothing without. What you allowed was given back.", "Nothing was saved.", tryAgain, readWhy, true}
 	situationOtherAddress = situation{"other_address", http.StatusMisdirectedRequest, OutcomeFailed,
 		"Not connected: the install began at another address", "The install began at another address than the one {app} is set up for, so this browser couldn't be recognised. Begin here and it works. If it happens again, only the people who run {app} can mend that; the reference below is in their log.", nothing, step{"Start at the right address", toStart}, contact, false}
 

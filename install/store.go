@@ -19,6 +19,8 @@ var (
 	ErrStateUsed = errors.New("state already used")
 	// ErrStateExpired: the state was never consumed and is too old. TakeAttempt returns the attempt along with it.
 	ErrStateExpired = errors.New("state expired")
+	// ErrWrongKeys: there are secrets, and the keys at hand open none of them.
+	ErrWrongKeys = errors.New("none of the stored secrets opens with these keys")
 	// ErrOtherBrowser: the state is good, and was started in another browser, which can still use it.
 	ErrOtherBrowser = errors.New("state belongs to another browser")
 )
@@ -115,8 +117,7 @@ type Store interface {
 
 	// Ready reports whether the database answers and has the schema this program needs.
 	Ready(ctx context.Context) error
-	// CheckAnyKey reports whether what is sealed in the database can be opened with the keys at hand: an error when there is
-	// something, and none of it can.
+	// CheckAnyKey looks for one secret that the keys at hand can open. ErrWrongKeys when there are secrets and no such one.
 	CheckAnyKey(ctx context.Context) error
 }
 

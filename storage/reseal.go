@@ -308,8 +308,8 @@ func (db *DB) resealEntry(name string, content []byte, erase bool) (changed, rea
 	return changed, true, err
 }
 
-// ErrWrongKeys: there are secrets, and the keys at hand open none of them.
-var ErrWrongKeys = errors.New("none of the stored secrets opens with these keys")
+// ErrWrongKeys is install's: there are secrets, and the keys at hand open none of them.
+var ErrWrongKeys = install.ErrWrongKeys
 
 // errEnough ends a walk that has seen what it needs.
 var errEnough = errors.New("enough")
