@@ -370,7 +370,7 @@ func (in *Installer) whereNext(p *page, i installed, missing []Scope) {
 	}
 	if !c.Org() {
 		p.More = append(p.More,
-			action{Label: "Open in Slack's own app", URL: "slack://app?" + url.Values{"team": {c.TeamID}, "id": {c.AppID}, "tab": {"home"}}.Encode()},
+			action{Label: "Open in the Slack app", URL: "slack://app?" + url.Values{"team": {c.TeamID}, "id": {c.AppID}, "tab": {"home"}}.Encode()},
 			action{Label: "Open Slack in the browser", URL: in.clientURL() + "/client/" + url.PathEscape(c.TeamID)})
 	}
 }

@@ -102,9 +102,9 @@ var (
 	situationUndoLater = situation{"undo_reinstalled", http.StatusConflict, OutcomeRefused,
 		"Not undone: it was connected again since", "Somebody connected {app} to {workspace} again after your install, and may rely on it. To remove it all the same, type /connection disconnect in Slack.", "{app} is still connected.", step{"Open Slack", toSlack}, aboutApp, false}
 	situationUndoRefused = situation{"undo_refused", http.StatusBadGateway, OutcomeFailed,
-		"Not undone: Slack didn't remove it", "Slack didn't remove {app} from {workspace}. Try once more below, or open the app's page in Slack, choose Configuration, then Remove App.", "{app} is still connected.", step{"Open Slack", toSlack}, step{"See whether Slack has trouble", toSlackStatus}, false}
+		"Not undone: Slack didn't remove it", "Slack didn't remove {app} from {workspace}. Try once more, or open the app's page in Slack, choose Configuration, then Remove App.", "Its access is as it was; nothing was erased.", step{"Open Slack", toSlack}, step{"See whether Slack has trouble", toSlackStatus}, false}
 	situationUndoRecords = situation{"undo_records", http.StatusServiceUnavailable, OutcomeFailed,
-		"Not undone: we can't reach our records", "We can't reach our own records right now, so we can't tell whether {app} is still there. Try once more below in a few minutes, or remove it in Slack: open the app's page, choose Configuration, then Remove App.", "", step{"Open Slack", toSlack}, contact, false}
+		"Not undone: we can't reach our records", "We can't reach our own records right now, so we can't tell whether {app} is still there. Try once more in a few minutes, or remove it in Slack: open the app's page, choose Configuration, then Remove App.", "", step{"Open Slack", toSlack}, contact, false}
 
 	situationCodeSpent = situation{"code_spent", http.StatusBadRequest, OutcomeRefused,
 		"Not connected: Slack's permission ran out", "Slack's permission to finish works once and for 10 minutes, and this one no longer does.", nothing, startAgain, aboutApp, false}

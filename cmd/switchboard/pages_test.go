@@ -11,6 +11,7 @@ import (
 	"html"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -89,6 +90,11 @@ func (w *world) meetings() []meeting {
 		return func(b *browser) answer { first(b.w.browser()); return then(b) }
 	}
 	bound := func(wish install.Wish) string { return w.link(install.Connection{ID: w.connections()[0].ID}, wish) }
+	undo := func(then func(b *browser, signed string) answer) func(b *browser) answer {
+		return func(b *browser) answer {
+			return then(b, signedUndo.FindStringSubmatch(b.as("text/html", atSlack(dana, slacksim.Choice{})).body)[1])
+		}
+	}
 	nobody, refused, failed := "none", "refused", "failed"
 	return []meeting{
 		{1, "Cancel", 200, refused, "cancelled", []string{"Not connected: you pressed Cancel", "You pressed Cancel on Slack's page", "Nothing was changed.", "Try again", "Read what it asks for and why"}, true,
@@ -203,7 +209,7 @@ func (w *world) meetings() []meeting {
 				defer w.slack.Inject(slacksim.Fault{Method: "chat.postMessage", Error: "restricted_action"})()
 				return atSlack(dana, slacksim.Choice{})(b)
 			}},
-		{33, "no app of Slack's on this machine: each way is visible", 200, "connected", "connected", []string{"slack://app?id=A0SWITCHBD", "tab=home", "team=" + slacksim.Acme, "/client/" + slacksim.Acme, "Open in Slack's own app", "Open Slack in the browser"}, true, atSlack(dana, slacksim.Choice{})},
+		{33, "no app of Slack's on this machine: each way is visible", 200, "connected", "connected", []string{"slack://app?id=A0SWITCHBD", "tab=home", "team=" + slacksim.Acme, "/client/" + slacksim.Acme, "Open in the Slack app", "Open Slack in the browser"}, true, atSlack(dana, slacksim.Choice{})},
 		{34, "an error that nobody knows", 500, failed, "unexpected", []string{"Not connected: something went wrong on our side", "Nothing was changed.", "Try again", "Contact the people who run it", "mailto:it@example.com?subject=Switchboard%20for%20Slack%2C%20reference%20"}, true, b6("zombie_apocalypse")},
 		{35, "begun at another address than PUBLIC_URL", 421, failed, "other_address", []string{"Not connected: the install began at another address", "only the people who run Switchboard can mend that", "Start at the right address"}, false,
 			func(b *browser) answer {
@@ -218,10 +224,48 @@ func (w *world) meetings() []meeting {
 			}},
 		{0, "a page that isn't there", 404, nobody, "no_such_page", []string{"There is no such page", "Go to the install page"}, false,
 			func(b *browser) answer { return b.get(w.proxy.URL + "/wp-login.php") }},
+		{0, "taken back", 200, "undone", "undone", []string{"Undone: Switchboard is not in Acme Corp any more", "Slack removed Switchboard from Acme Corp, and its access was erased.", "no other workspace's connection", "Install to another workspace"}, false,
+			undo(func(b *browser, signed string) answer { return b.undo(signed) })},
+		{0, "taken back twice", 409, refused, "undo_used", []string{"Already undone", "Each undo works once.", "Nothing more was changed."}, false,
+			undo(func(b *browser, signed string) answer { b.undo(signed); return b.undo(signed) })},
+		{0, "taken back in another browser", 403, refused, "undo_other_browser", []string{"Not undone: this is a different browser", "type /connection disconnect in Slack", "Switchboard is still connected."}, false,
+			undo(func(b *browser, signed string) answer { return w.stranger(b).undo(signed) })},
+		{0, "taken back after somebody connected it again", 409, refused, "undo_reinstalled", []string{"Not undone: it was connected again since", "Switchboard is still connected."}, false,
+			undo(func(b *browser, signed string) answer {
+				atSlack(leon, slacksim.Choice{})(w.browser())
+				return b.undo(signed)
+			})},
+		{0, "taken back with something made up", 400, refused, "undo_broken", []string{"Not undone: we couldn't match this request"}, false,
+			undo(func(b *browser, signed string) answer { return b.undo(signed + "A") })},
+		{0, "taken back, and Slack refuses", 502, failed, "undo_refused", []string{"Not undone: Slack didn't remove it", "nothing was erased", "Try to undo once more", "See whether Slack has trouble"}, false,
+			undo(func(b *browser, signed string) answer {
+				defer w.slack.Inject(slacksim.Fault{Method: "apps.uninstall", Error: "internal_error"})()
+				return b.undo(signed)
+			})},
+		{0, "taken back, and the records are away", 503, failed, "undo_records", []string{"Not undone: we can't reach our records", "Try to undo once more"}, false,
+			undo(func(b *browser, signed string) answer {
+				return without("connections", func(b *browser) answer { return b.undo(signed) })(b)
+			})},
 		// Last: what Slack handed out waits in the journal, and is tried again later.
 		{28, "the records fail after Slack's answer", 503, failed, "not_stored", []string{"Almost connected: we couldn't finish", "Slack shows the app as added", "A connection that worked before still works.", "Finish connecting"}, true,
 			without("connection_history", atSlack(dana, slacksim.Choice{}))},
 	}
+}
+
+var signedUndo = regexp.MustCompile(`name="undo" value="([A-Za-z0-9_-]+)"`)
+
+// undo presses the button on the page of success.
+func (b *browser) undo(signed string) answer {
+	b.w.t.Helper()
+	return b.post(b.w.proxy.URL+"/slack/undo", url.Values{"undo": {signed}})
+}
+
+// as makes a visit with another taste.
+func (b *browser) as(accept string, visit func(b *browser) answer) answer {
+	was := b.accept
+	defer func() { b.accept = was }()
+	b.accept = accept
+	return visit(b)
 }
 
 // removed has Slack take the app out and waits until we know.
@@ -303,7 +347,7 @@ func (w *world) meet(db *storage.DB, m meeting) {
 			t.Errorf("%s: the record says %q %q", name, got.Outcome, got.Reason)
 		}
 	}
-	if stays := m.reason == "wrong_workspace" || m.reason == "not_ready" || m.row == 8; strings.HasPrefix(p.Title, "Not ") && !stays {
+	if stays := m.reason == "wrong_workspace" || m.reason == "not_ready" || m.row == 8; strings.HasPrefix(p.Title, "Not connected") && !stays {
 		if rows := w.connections(); len(rows) > 0 {
 			t.Errorf("%s: something is stored: %+v", name, rows)
 		}
