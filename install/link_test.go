@@ -397,6 +397,28 @@ func TestClosedInstalls(t *testing.T) {
 	})
 }
 
+// Begun over http, or under another name, the cookie stays behind. The page says so instead of blaming the browser.
+func TestBegunAtAnotherAddress(t *testing.T) {
+	r := sqliteRig(t)
+	in := r.replica(nil)
+	for name, begun := range map[string]http.Header{
+		"over http":    {"X-Forwarded-Proto": {"http"}},
+		"another host": {"X-Forwarded-Proto": {"https"}, "X-Forwarded-Host": {"10.0.0.5:3000"}},
+	} {
+		v := r.visitor(in)
+		v.header = begun
+		authorize, _ := v.asks(start)
+		v.cookie, v.header = "", http.Header{"X-Forwarded-Proto": {"https"}}
+		back := v.allows(authorize, slacksim.AcmeAdmin, slacksim.Choice{})
+		v.get(back).is(t, name, 421, "other_address")
+	}
+	v := r.visitor(in)
+	v.header = http.Header{"X-Forwarded-Proto": {"https"}}
+	authorize, _ := v.asks(start)
+	v.cookie = ""
+	v.get(v.allows(authorize, slacksim.AcmeAdmin, slacksim.Choice{})).is(t, "the right address without the cookie", 400, "other_browser")
+}
+
 func TestUndo(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(nil)

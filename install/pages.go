@@ -164,9 +164,16 @@ func (in *Installer) adminMessage() string {
 	fmt.Fprintf(&b, "Could you approve the Slack app %s for our workspace? %s\n", in.cfg.App.Name, in.cfg.App.Summary)
 	fmt.Fprintf(&b, "It is installed from %s, where each permission is explained.\nIt asks for:\n", in.cfg.PublicURL+"/")
 	for _, s := range in.cfg.Scopes {
-		fmt.Fprintf(&b, "- %s (%s): %s\n", s.Label, s.Name, s.Why)
+		fmt.Fprintf(&b, "- %s (%s%s): %s\n", s.Label, s.Name, canBeLeftOut(s), s.Why)
 	}
 	return b.String()
+}
+
+func canBeLeftOut(s Scope) string {
+	if s.Optional {
+		return ", optional"
+	}
+	return ""
 }
 
 // itBlock is what an IT team wants to know before it approves.
@@ -176,7 +183,7 @@ func (in *Installer) itBlock() string {
 	fmt.Fprintf(&b, "%s, a Slack app\n%s\n\nRun by: %s\n", app.Name, app.Summary, orElse(app.Operator, "not stated by the people who run this copy"))
 	b.WriteString("\nPermissions (bot):\n")
 	for _, s := range in.cfg.Scopes {
-		fmt.Fprintf(&b, "- %s: %s. %s\n", s.Name, s.Label, s.Why)
+		fmt.Fprintf(&b, "- %s%s: %s. %s\n", s.Name, canBeLeftOut(s), s.Label, s.Why)
 	}
 	host := func(raw string) string {
 		if u, err := url.Parse(raw); err == nil {
@@ -189,6 +196,9 @@ func (in *Installer) itBlock() string {
 	b.WriteString("To remove it: in Slack, open the app's page, choose Configuration, then Remove App. Its access is erased at once.\n")
 	if app.PrivacyURL != "" {
 		fmt.Fprintf(&b, "Privacy: %s\n", app.PrivacyURL)
+	}
+	if app.TermsURL != "" {
+		fmt.Fprintf(&b, "Terms: %s\n", app.TermsURL)
 	}
 	if app.SupportURL != "" {
 		fmt.Fprintf(&b, "Support: %s\n", app.SupportURL)

@@ -338,6 +338,7 @@ func (w *world) close() {
 	}
 	w.proxy.Close()
 	w.searchForSecrets()
+	w.noLinksInLogs()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := w.slack.Close(ctx); err != nil {
