@@ -221,7 +221,8 @@ func TestLinks(t *testing.T) {
 		// Another workspace than the one it is for: nothing changes, what was added there is gone again.
 		v = r.visitor(in)
 		wish := install.Wish{Scopes: []string{"users:read"}, Back: slacksim.AcmeGeneral}
-		p = v.installs(in.Grant(c, wish), ivy, slacksim.Choice{}).is(t, "another workspace", 409, "wrong_workspace")
+		mistaken := in.Grant(c, wish)
+		p = v.installs(mistaken, ivy, slacksim.Choice{}).is(t, "another workspace", 409, "wrong_workspace")
 		if _, there := r.slack.Installed(slacksim.Birch); there {
 			t.Error("the app stays in the workspace that was chosen by mistake")
 		}
@@ -235,6 +236,12 @@ func TestLinks(t *testing.T) {
 		if p = v.get(v.allows(authorize, dana, slacksim.Choice{})).is(t, "then the right one", 200, "already_connected"); scopes != "users:read" || !strings.Contains(p.Next.URL, "channel="+slacksim.AcmeGeneral) {
 			t.Errorf("the fresh link asks for %q and leads to %+v", scopes, p.Next)
 		}
+
+		// What was not carried through did not use it up, for whoever else has it.
+		r.slack.Inject(slacksim.Fault{Method: "oauth.v2.access", Error: "internal_error", Times: 1})
+		r.visitor(in).installs(mistaken, dana, slacksim.Choice{}).is(t, "Slack has trouble", 502, "slack_down")
+		r.visitor(in).installs(mistaken, dana, slacksim.Choice{}).is(t, "by somebody who chooses right", 200, "already_connected")
+		r.visitor(in).get(mistaken).is(t, "and then", 409, "link_used")
 
 		// An hour; a week for what is read later.
 		short, long := in.Grant(c, install.Wish{}), in.Grant(c, install.Wish{Stays: true})
@@ -434,6 +441,7 @@ func TestUndo(t *testing.T) {
 			return v, p
 		}
 		v, p := connect()
+		v.get(start+"?link="+p.Undo).is(t, "taken for a link", 400, "link_broken")
 		r.visitor(in).undo(p.Undo).is(t, "another browser", 403, "undo_other_browser")
 		other := r.visitor(in)
 		other.get(start)

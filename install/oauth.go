@@ -391,11 +391,29 @@ func (in *Installer) setBrowser(w http.ResponseWriter, browser string, life time
 // finish spends the code, stores what Slack granted, and returns the last page.
 func (in *Installer) finish(ctx context.Context, a *Attempt, code string) page {
 	done, failed := in.connect(ctx, a, code)
-	if failed != nil {
+	switch {
+	case failed == nil:
+	case failed.Reason == situationUsedLink.reason, failed.Reason == situationNotStored.reason: // the journal may carry it through yet
+		return *failed
+	default:
+		// A link that stays where several people read it is not lost because one of them chose another workspace.
+		in.unused(ctx, a)
 		return *failed
 	}
 	done.undo, done.wish = done.fresh(), a.Wish
 	return in.success(ctx, done, a.Ref)
+}
+
+// unused gives the link of an attempt back that was not carried through.
+func (in *Installer) unused(ctx context.Context, a *Attempt) {
+	if len(a.LinkHash) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordBudget)
+	defer cancel()
+	if err := in.store.Refill(ctx, usedUp(a.LinkHash)); err != nil {
+		in.log.WarnContext(ctx, "a link counts as used that was not carried through", "ref", a.Ref, "cause", err)
+	}
 }
 
 // connect spends the code and stores what Slack granted. One at a time: of two consents for one workspace the later one ends

@@ -82,6 +82,8 @@ type Store interface {
 	// refills by one call every interval and never holds more than burst. ClosedUntil keeps it shut until a time.
 	Spend(ctx context.Context, b Budget, n int, now time.Time) (bool, error)
 	ClosedUntil(ctx context.Context, b Budget, until time.Time) error
+	// Refill makes b full again, as if nobody had spent of it.
+	Refill(ctx context.Context, b Budget) error
 	// Empty reports whether Spend would refuse one call now, and takes none.
 	Empty(ctx context.Context, b Budget, now time.Time) (bool, error)
 

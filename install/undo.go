@@ -18,9 +18,9 @@ const outcomeUndone Outcome = "undone"
 type undo struct {
 	Connection string `json:"c"`
 	Consent    int64  `json:"r"` // RenewedAt in Unix microseconds
-	By         string `json:"u"` // user ID of the installer
+	By         string `json:"w"` // user ID of the installer
 	Browser    []byte `json:"b"` // hash of the cookie
-	Until      int64  `json:"e"` // Unix seconds
+	Until      int64  `json:"u"` // Unix seconds
 	Nonce      []byte `json:"n"`
 }
 

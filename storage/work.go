@@ -128,6 +128,14 @@ func (db *DB) Spend(ctx context.Context, b install.Budget, n int, now time.Time)
 	return granted, nil
 }
 
+// Refill is install.Store's.
+func (db *DB) Refill(ctx context.Context, b install.Budget) error {
+	if err := db.exec(ctx, func(g *gorm.DB) error { return g.Exec("DELETE FROM budgets WHERE name = ?", text(b.Name)).Error }); err != nil {
+		return fault(ctx, "refill budget", err)
+	}
+	return nil
+}
+
 // Empty is install.Store's.
 func (db *DB) Empty(ctx context.Context, b install.Budget, now time.Time) (bool, error) {
 	var full int64 // when it would be full again; 0: nobody has spent of it
