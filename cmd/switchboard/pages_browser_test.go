@@ -47,6 +47,7 @@ func show(t *testing.T) *shown {
 }
 
 func TestPagesForEverybody(t *testing.T) {
+	t.Parallel()
 	b := newTab(t)
 	pages := show(t)
 	w := newWorld(t, storageURL(t))
