@@ -136,7 +136,7 @@ func TestAsUser(t *testing.T) {
 		}
 		var told *UserError
 		if client != nil || !errors.Is(err, install.ErrNotConnected) || !errors.As(err, &told) ||
-			!strings.Contains(told.Text, "https://bot.example.com/slack/install?connection=con_1") {
+			!strings.Contains(told.Text, "https://bot.example.com/slack/install?link=") {
 			t.Errorf("%q: %v", user, err)
 		}
 	}

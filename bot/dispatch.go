@@ -397,7 +397,7 @@ func (b *Bot) failed(ctx context.Context, t *Turn, h Handler, err error) Reply {
 	switch code := install.SlackError(err); {
 	case code == install.ReasonNotAdded:
 		return Reply{Text: fmt.Sprintf("Your organisation has %s, this workspace doesn't yet. Nothing was changed. An admin of the organisation can add it here: %s",
-			b.install.App().Name, install.AddToWorkspacesURL(t.Connection.Key))}
+			b.install.App().Name, b.install.AddToWorkspacesURL(t.Connection.Key))}
 	case install.Moving(code):
 		return Reply{Text: fmt.Sprintf("This workspace is being moved into an organisation, and Slack lets %s do nothing until that is done. Nothing was changed. Try again later. Reference: %s.", b.install.App().Name, t.Ref)}
 	case errors.Is(err, install.ErrRenewing):

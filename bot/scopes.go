@@ -23,7 +23,7 @@ var scopeWords = map[string]install.Scope{
 	"files:write":                {Label: "Send files", Why: "To send files in its answers."},
 	"groups:history":             {Label: "Read private channels it is in", Why: "To react to messages in private channels you add it to."},
 	"groups:read":                {Label: "See private channels it is in", Why: "To show and choose private channels by name."},
-	"im:history":                 {Label: "Read direct messages to it", Why: "To answer when you write to it. It sees no other direct messages."},
+	"im:history":                 {Label: "Read direct messages to it", Why: "To answer when you write to it. It sees no other direct messages.", Feature: "answering direct messages", Optional: true},
 	"im:read":                    {Label: "See its direct messages", Why: "To find its conversation with you."},
 	"im:write":                   {Label: "Start direct messages", Why: "To write to you first, for example after the install."},
 	"incoming-webhook":           {Label: "Post to one channel", Why: "To post to the channel that you choose during the install."},

@@ -94,7 +94,7 @@ func (in *Installer) Adopt(ctx context.Context) (Connection, error) {
 	if id.ExpiresIn > 0 {
 		in.log.WarnContext(ctx, "SLACK_BOT_TOKEN expires and cannot be renewed without OAuth", "expires_at", c.ExpiresAt)
 	}
-	in.follow(ctx, c.Key)
+	in.rehome(ctx, c.Key)
 	known, err := in.store.Find(ctx, c.Key)
 	if err == nil && known.Key == c.Key && known.Token == token && known.State != Removed {
 		// The same token after a restart is no new install: only what Slack said of it is kept.

@@ -232,9 +232,9 @@ func (in *Installer) moved(ctx context.Context, c Connection, id Identity) Conne
 	return c
 }
 
-// follow gives the connection of k's workspace the key k, which Slack itself named it by in a consent or for its token: so a consent
+// rehome gives the connection of k's workspace the key k, which Slack itself named it by in a consent or for its token: so a consent
 // after the workspace joined an organisation renews the connection that there is. What can't be moved stays, and gets company.
-func (in *Installer) follow(ctx context.Context, k Key) {
+func (in *Installer) rehome(ctx context.Context, k Key) {
 	if k.EnterpriseID == "" || k.Org() {
 		return
 	}
@@ -270,14 +270,14 @@ func sameHolder(a, b Holder) bool {
 // notAdded is h for a workspace of the organisation that the app was not added to.
 func (in *Installer) notAdded(h Health) Health {
 	h.State, h.Reason = NotConnected, ReasonNotAdded
-	h.GrantURL = AddToWorkspacesURL(h.Connection.Key)
+	h.GrantURL = in.AddToWorkspacesURL(h.Connection.Key)
 	return in.words(h)
 }
 
 // AddToWorkspacesURL is the page of Slack's on which an admin of the organisation adds its app to workspaces.
 // https://docs.slack.dev/enterprise/organization-ready-apps
-func AddToWorkspacesURL(k Key) string {
-	return "https://app.slack.com/manage/" + url.PathEscape(k.EnterpriseID) + "/integrations/profile/" + url.PathEscape(k.AppID) + "/workspaces/add"
+func (in *Installer) AddToWorkspacesURL(k Key) string {
+	return in.clientURL() + "/manage/" + url.PathEscape(k.EnterpriseID) + "/integrations/profile/" + url.PathEscape(k.AppID) + "/workspaces/add"
 }
 
 // isAdded reports whether c's app may act in a workspace. known is false when Slack did not say.

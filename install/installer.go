@@ -29,6 +29,7 @@ type App struct {
 	Operator   string   // who runs this copy; "" is said as such
 	SupportURL string   // https://… or mailto:…; "" when there is none
 	PrivacyURL string
+	TermsURL   string
 	Version    string
 }
 
@@ -37,13 +38,15 @@ type Config struct {
 	App          App
 	ClientID     string
 	ClientSecret Secret
-	AppID        string  // when set, an install of another app is refused
-	SlackURL     string  // "" = https://slack.com
-	PublicURL    string  // what browsers see, without a path; decides the redirect URI and the cookie. Required, unless BotToken is set
-	BotToken     Secret  // set: one workspace, no OAuth
-	Scopes       []Scope // what the app needs; asked for, and compared with what was granted
-	UserScopes   []Scope // what it asks of each person who installs, to act for them; usually none
-	Store        Store   // required
+	AppID        string   // when set, an install of another app is refused
+	SlackURL     string   // "" = https://slack.com
+	PublicURL    string   // what browsers see, without a path; decides the redirect URI and the cookie. Required, unless BotToken is set
+	BotToken     Secret   // set: one workspace, no OAuth
+	Scopes       []Scope  // what the app needs; asked for, and compared with what was granted
+	Closed       bool     // workspaces that are not connected may not connect, but for those in Admit
+	Admit        []string // ids of workspaces (T…) and organisations (E…)
+	UserScopes   []Scope  // what it asks of each person who installs, to act for them; usually none
+	Store        Store    // required
 	// MoveToRotation exchanges long-lived bot tokens for rotating ones as they are found. The app's settings at Slack must
 	// have token rotation on, and that can't be turned off again.
 	MoveToRotation bool
@@ -172,25 +175,6 @@ func (in *Installer) find(ctx context.Context, k Key) (Connection, error) {
 // History returns the newest lines of a connection's history, newest first, at most n.
 func (in *Installer) History(ctx context.Context, c Connection, n int) ([]Change, error) {
 	return in.store.History(ctx, c.ID, n)
-}
-
-// Wish is what a link asks a person to allow.
-type Wish struct {
-	Scopes []string // exactly these, besides what is granted already; nil: all that the app can use
-	Back   string   // the channel to come back to, "" for the app itself
-	Stays  bool     // the link is put where it may be read days later
-}
-
-// GrantURL is the page that connects, reconnects or allows more, without a wish of its own: see Grant.
-func (in *Installer) GrantURL(c Connection) string { return in.Grant(c, Wish{}) }
-
-// Grant is the page that connects, reconnects or allows more: one click for a person, bound to c's workspace when c is known.
-// Slack asks the person for consent.
-func (in *Installer) Grant(c Connection, _ Wish) string {
-	if c.ID == "" {
-		return in.cfg.PublicURL + "/slack/install"
-	}
-	return in.cfg.PublicURL + "/slack/install?connection=" + url.QueryEscape(c.ID)
 }
 
 // App returns how the app presents itself.

@@ -131,6 +131,11 @@ func (r *rig) consent(in replica, path, userID string) *http.Request {
 	return req
 }
 
+// link is the way to connect c's workspace again, without the host.
+func link(in replica, c install.Connection) string {
+	return strings.TrimPrefix(in.GrantURL(c), redirect)
+}
+
 // killed is a process that dies while somebody consents: Slack has handed out the tokens, the journal has them, and nobody
 // else. Then the callback's time is over.
 func (r *rig) killed(userID string, change func(*install.Config)) {
@@ -583,7 +588,7 @@ func TestConsentThatEndsBadly(t *testing.T) {
 		in := r.replica(nil)
 		c := r.connect(in, slacksim.AcmeAdmin)
 		r.clock.Advance(time.Hour)
-		callback := r.consent(in, "/slack/install?connection="+c.ID, slacksim.AcmeAdmin)
+		callback := r.consent(in, link(in, c), slacksim.AcmeAdmin)
 		r.slack.Inject(slacksim.Fault{Method: "auth.test", Status: 500, Body: "x", Times: 1})
 		w := httptest.NewRecorder()
 		in.Handler().ServeHTTP(w, callback)
@@ -619,7 +624,7 @@ func TestConsentThatEndsBadly(t *testing.T) {
 			t.Helper()
 			r.clock.Advance(time.Hour)
 			w := httptest.NewRecorder()
-			in.Handler().ServeHTTP(w, r.consent(in, "/slack/install?connection="+a.ID, slacksim.BirchAdmin))
+			in.Handler().ServeHTTP(w, r.consent(in, link(in, a), slacksim.BirchAdmin))
 			if body, _ := io.ReadAll(w.Body); w.Code == http.StatusOK || !strings.Contains(string(body), "Birch") {
 				t.Errorf("callback: %d %s", w.Code, body)
 			}

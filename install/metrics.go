@@ -17,6 +17,7 @@ type metrics struct {
 	notices  *prometheus.CounterVec // by result
 	checks   *prometheus.CounterVec // by result
 	limits   *prometheus.CounterVec // by method and what became of the call
+	installs *prometheus.CounterVec // by outcome and reason
 }
 
 func newMetrics(in *Installer, reg prometheus.Registerer) *metrics {
@@ -33,9 +34,11 @@ func newMetrics(in *Installer, reg prometheus.Registerer) *metrics {
 			Help: "auth.test calls, by result (ok, or Slack's error, or no_answer)."}, []string{"result"}),
 		limits: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_slack_limited_total",
 			Help: "Calls to Slack that met a limit, by method and what became of them (waited for their turn, refused by Slack, turned_away because it would have taken too long)."}, []string{"method", "result"}),
+		installs: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_install_attempts_total",
+			Help: "What people met on the install pages, by outcome (connected, reconnected, refused, failed, undone, or none where it ends nothing) and reason, as in the log."}, []string{"outcome", "reason"}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.renewals, m.took, m.journal, m.notices, m.checks, m.limits, stateCollector{in})
+		reg.MustRegister(m.renewals, m.took, m.journal, m.notices, m.checks, m.limits, m.installs, stateCollector{in})
 	}
 	return m
 }

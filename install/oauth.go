@@ -33,10 +33,7 @@ const (
 	secretBytes    = 32
 )
 
-var (
-	teamID       = regexp.MustCompile(`^T[A-Z0-9]{2,20}$`)
-	connectionID = regexp.MustCompile(`^con_[a-z0-9]{4,40}$`)
-)
+var teamID = regexp.MustCompile(`^T[A-Z0-9]{2,20}$`)
 
 func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
 
@@ -55,6 +52,7 @@ func (in *Installer) Handler() http.Handler {
 	mux.HandleFunc("GET /{$}", in.landing)
 	mux.HandleFunc("GET /slack/install", in.start)
 	mux.HandleFunc("GET /slack/oauth_redirect", in.callback)
+	mux.HandleFunc("POST /slack/undo", in.undone)
 	// A pattern for GET also takes HEAD, and a link checker must not use up somebody's state.
 	for _, path := range []string{"/slack/install", "/slack/oauth_redirect"} {
 		mux.HandleFunc("HEAD "+path, func(w http.ResponseWriter, _ *http.Request) {
@@ -103,28 +101,21 @@ func (in *Installer) start(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	now := in.now()
 	state, stateHash := newSecret()
-	a := Attempt{Ref: ref, StateHash: stateHash, StartedAt: now, ExpiresAt: now.Add(stateLife)}
+	a := Attempt{Ref: ref, StateHash: stateHash, StartedAt: now, ExpiresAt: now.Add(stateLife), Origin: origin(r)}
 	if t := query.Get("team"); teamID.MatchString(t) {
 		a.TeamHint = t
 	}
-	if id := query.Get("connection"); id != "" {
-		err := ErrNotFound
-		var c Connection
-		if connectionID.MatchString(id) {
-			c, err = in.store.FindID(ctx, id)
+	bad := in.unready(ctx, ref)
+	if bad == nil {
+		bad = in.follow(ctx, query, &a)
+	}
+	if bad != nil {
+		p := in.page(*bad, ref)
+		if bad.status < http.StatusInternalServerError { // else there is no database to write it to
+			in.record(ctx, Attempt{Ref: ref, StartedAt: now, BoundTo: a.BoundTo}, p)
 		}
-		switch {
-		case errors.Is(err, ErrNotFound):
-			p := in.page(situationUnknownLink, ref)
-			in.record(ctx, Attempt{Ref: ref, StartedAt: now}, p)
-			in.show(w, r, p)
-			return
-		case err != nil:
-			in.log.ErrorContext(ctx, "start install", "ref", ref, "cause", err)
-			in.show(w, r, in.page(situationRecordsDown, ref))
-			return
-		}
-		a.BoundTo, a.TeamHint = c.ID, c.TeamID
+		in.show(w, r, p)
+		return
 	}
 	// A browser that starts twice keeps its cookie, so that both tabs can finish.
 	var browser string
@@ -142,23 +133,68 @@ func (in *Installer) start(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	in.log.InfoContext(ctx, "install started", "ref", ref, "bound_to", a.BoundTo)
-	http.SetCookie(w, &http.Cookie{
-		Name: in.cookieName(), Value: browser, Path: "/", MaxAge: int(stateLife / time.Second),
-		Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
-	})
+	in.metrics.installs.WithLabelValues("none", "started").Inc()
+	in.setBrowser(w, browser, stateLife)
 	authorize := url.Values{
 		"client_id":    {in.cfg.ClientID},
 		"scope":        {strings.Join(ScopeNames(in.cfg.Scopes), ",")},
 		"redirect_uri": {in.redirectURI()},
 		"state":        {state},
 	}
-	if len(in.cfg.UserScopes) > 0 {
+	if len(a.Wish.Scopes) > 0 { // Slack adds them to what was granted before
+		authorize.Set("scope", strings.Join(a.Wish.Scopes, ","))
+	} else if len(in.cfg.UserScopes) > 0 {
 		authorize.Set("user_scope", strings.Join(ScopeNames(in.cfg.UserScopes), ","))
 	}
 	if a.TeamHint != "" {
 		authorize.Set("team", a.TeamHint)
 	}
 	in.redirect(w, in.cfg.SlackURL+"/oauth/v2/authorize?"+authorize.Encode())
+}
+
+// follow takes up the link that the query brings, if any, and returns the page to show when it does not work. Whether it was
+// used counts in the callback; here it spares a person the way to Slack.
+func (in *Installer) follow(ctx context.Context, query url.Values, a *Attempt) *situation {
+	signed := query.Get("link")
+	if signed == "" {
+		if query.Has("connection") {
+			return &situationUnknownLink // as links were once; those could be made up
+		}
+		return nil
+	}
+	var l link
+	if !in.verify("grant", signed, &l) {
+		return &situationBrokenLink
+	}
+	a.BoundTo = l.Connection
+	if !in.now().Before(time.Unix(l.Until, 0)) {
+		return &situationExpiredLink
+	}
+	c, err := in.store.FindID(ctx, l.Connection)
+	if errors.Is(err, ErrNotFound) {
+		return &situationUnknownLink
+	}
+	used := false
+	if err == nil {
+		a.LinkHash = hashOf(l.Nonce)
+		used, err = in.store.Empty(ctx, usedUp(a.LinkHash), in.now())
+	}
+	if err != nil {
+		in.log.ErrorContext(ctx, "follow link", "ref", a.Ref, "cause", err)
+		return &situationRecordsDown
+	}
+	if used {
+		return &situationUsedLink
+	}
+	a.TeamHint, a.Wish = c.TeamID, Wish{Scopes: l.Scopes, Back: l.Back}
+	return nil
+}
+
+// origin is the address as the browser names it, as far as a request tells: to compare two of them, and never to send anybody
+// there. It is kept, so it is bounded.
+func origin(r *http.Request) string {
+	o := r.Header.Get("X-Forwarded-Proto") + "://" + orElse(r.Header.Get("X-Forwarded-Host"), r.Host)
+	return o[:min(len(o), 120)]
 }
 
 // redirect sends the browser on. Unlike http.Redirect it writes no body, which would repeat the state.
@@ -191,13 +227,15 @@ func (in *Installer) callback(w http.ResponseWriter, r *http.Request) {
 	case state == "":
 		// Installed from those pages. Start again from ours; the code is never used, so
 		// that nobody can be made to finish somebody else's install.
+		in.log.InfoContext(r.Context(), "callback without a state: starting again")
+		in.metrics.installs.WithLabelValues("none", "started_again").Inc()
 		in.redirect(w, in.cfg.PublicURL+"/slack/install")
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), callbackBudget)
 	defer cancel()
 
-	back := Return{AnswerHash: hashOfAnswer(code, refusal), At: in.now()}
+	back := Return{AnswerHash: hashOfAnswer(code, refusal), At: in.now(), Origin: origin(r)}
 	if cookie, err := r.Cookie(in.cookieName()); err == nil {
 		back.BrowserHash, _ = hashSecret(cookie.Value)
 	}
@@ -211,8 +249,10 @@ func (in *Installer) callback(w http.ResponseWriter, r *http.Request) {
 			done = in.finish(ctx, &a, code)
 		}
 		p = &done
+		in.sameWish(p, a)
 	}
 	in.record(ctx, a, *p)
+	in.offerUndo(w, r, p)
 	in.show(w, r, *p)
 }
 
@@ -248,7 +288,16 @@ func (in *Installer) take(ctx context.Context, back Return, state string) (Attem
 	case errors.Is(err, ErrNotFound):
 		return stop(unknown, situationUnknownState)
 	case errors.Is(err, ErrStateExpired):
-		return stop(a, situationExpired)
+		_, p := stop(a, situationExpired)
+		if subtle.ConstantTimeCompare(back.BrowserHash, a.BrowserHash) == 1 {
+			in.sameWish(p, a)
+		}
+		return a, p
+	case errors.Is(err, ErrOtherBrowser) && back.BrowserHash == nil && a.Origin != "" && a.Origin != back.Origin:
+		// The cookie stayed with the address at which the install began. Only the people who run the app can mend that.
+		in.log.ErrorContext(ctx, "an install began at another address than PUBLIC_URL, so its browser can't be recognised", "ref", unknown.Ref,
+			"attempt", a.Ref, "began_at", a.Origin, "returned_to", back.Origin, "public_url", in.cfg.PublicURL)
+		return unrecorded(situationOtherAddress)
 	case errors.Is(err, ErrOtherBrowser):
 		// Perhaps a mail scanner or a chat's preview: the browser that started can still finish.
 		in.log.InfoContext(ctx, "callback in another browser", "ref", unknown.Ref, "attempt", a.Ref)
@@ -296,31 +345,75 @@ func (in *Installer) again(ctx context.Context, back Return, a Attempt) page {
 			return in.page(situationUsed, a.Ref)
 		}
 	}
+	p := in.page(situationAfterRefusal, a.Ref)
 	switch same := subtle.ConstantTimeCompare(back.AnswerHash, a.AnswerHash) == 1; {
 	case same && connected:
-		return in.success(ctx, installed{now: c, before: &c, by: a.UserID, again: true}, a.Ref)
+		// What can be undone is an install, and the one in force.
+		undo := a.Outcome == OutcomeConnected && c.RenewedBy == a.UserID && !c.RenewedAt.Before(a.ReturnedAt) && !c.RenewedAt.After(a.EndedAt)
+		return in.success(ctx, installed{now: c, before: &c, by: a.UserID, again: true, undo: undo, wish: a.Wish}, a.Ref)
 	case same:
+		p = in.page(situationUsed, a.Ref)
 		for _, s := range situations {
 			if s.reason == a.Reason {
-				return in.page(s, a.Ref)
+				p = in.page(s, a.Ref)
+				p.name("missing", "a permission that it needs")
+				p.name("wait", "60")
 			}
 		}
-		return in.page(situationUsed, a.Ref)
 	case connected:
-		p := in.page(situationSecondAnswer, a.Ref)
+		p = in.page(situationSecondAnswer, a.Ref)
 		p.name("first", orElse(c.TeamName, "The first workspace"))
-		return p
 	}
-	return in.page(situationAfterRefusal, a.Ref)
+	in.sameWish(&p, a)
+	return p
+}
+
+// sameWish makes "try again" on p ask for what a's link asked for, of the same workspace: with a fresh link, since the one that
+// brought the person here may be used up. Who used a link that was used before gets none.
+func (in *Installer) sameWish(p *page, a Attempt) {
+	if a.BoundTo == "" || p.Reason == situationUsedLink.reason {
+		return
+	}
+	for _, b := range []*action{&p.Primary, &p.Secondary} {
+		if b.again {
+			b.URL = in.Grant(Connection{ID: a.BoundTo}, a.Wish)
+		}
+	}
+}
+
+func (in *Installer) setBrowser(w http.ResponseWriter, browser string, life time.Duration) {
+	http.SetCookie(w, &http.Cookie{
+		Name: in.cookieName(), Value: browser, Path: "/", MaxAge: int(life / time.Second),
+		Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
 }
 
 // finish spends the code, stores what Slack granted, and returns the last page.
 func (in *Installer) finish(ctx context.Context, a *Attempt, code string) page {
 	done, failed := in.connect(ctx, a, code)
-	if failed != nil {
+	switch {
+	case failed == nil:
+	case failed.Reason == situationUsedLink.reason, failed.Reason == situationNotStored.reason: // the journal may carry it through yet
+		return *failed
+	default:
+		// A link that stays where several people read it is not lost because one of them chose another workspace.
+		in.unused(ctx, a)
 		return *failed
 	}
+	done.undo, done.wish = done.fresh(), a.Wish
 	return in.success(ctx, done, a.Ref)
+}
+
+// unused gives the link of an attempt back that was not carried through.
+func (in *Installer) unused(ctx context.Context, a *Attempt) {
+	if len(a.LinkHash) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordBudget)
+	defer cancel()
+	if err := in.store.Refill(ctx, usedUp(a.LinkHash)); err != nil {
+		in.log.WarnContext(ctx, "a link counts as used that was not carried through", "ref", a.Ref, "cause", err)
+	}
 }
 
 // connect spends the code and stores what Slack granted. One at a time: of two consents for one workspace the later one ends
@@ -342,6 +435,17 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 		if bound, err = in.store.FindID(asking, a.BoundTo); err != nil {
 			in.log.ErrorContext(ctx, "find connection of reconnect link", "ref", a.Ref, "cause", err)
 			return stop(in.page(situationRecordsDown, a.Ref))
+		}
+	}
+	if len(a.LinkHash) > 0 {
+		asking, cancel := context.WithTimeout(ctx, storeBudget)
+		defer cancel()
+		switch first, err := in.store.Spend(asking, usedUp(a.LinkHash), 1, in.now()); {
+		case err != nil:
+			in.log.ErrorContext(ctx, "use up link", "ref", a.Ref, "cause", err)
+			return stop(in.page(situationRecordsDown, a.Ref))
+		case !first:
+			return stop(in.page(situationUsedLink, a.Ref))
 		}
 	}
 	exchange, cancel := context.WithTimeout(ctx, callTimeout)
@@ -387,26 +491,33 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 	}
 	// From here on the tokens that this workspace had may be spent: at Slack a consent ends the refresh token before it.
 	pairs := in.journalConsent(ctx, c, granted)
+	was, err := in.relied(ctx, c.Key)
+	if err != nil {
+		// Without our records nothing can be told about the workspace, and nothing stored. The journal keeps what came.
+		in.log.ErrorContext(ctx, "find connection of a consent", "ref", a.Ref, "cause", err)
+		return stop(in.page(situationNotStored, a.Ref))
+	}
+	inUse := was.ID != ""
 	if bound.ID != "" && (bound.TeamID != c.TeamID || bound.AppID != c.AppID || bound.Org() && bound.EnterpriseID != c.EnterpriseID) {
 		p := in.page(situationWrongWorkspace, a.Ref)
-		p.name("chosen", c.TeamName)
-		p.name("wanted", bound.TeamName)
-		p.Primary.URL = in.GrantURL(bound)
-		if in.inUse(ctx, c.Key) {
+		p.name("chosen", orElse(c.TeamName, "another workspace"))
+		p.name("wanted", orElse(bound.TeamName, "the workspace it was made for"))
+		if inUse {
 			if _, _, err := in.put(ctx, c, pairs); err != nil {
 				in.log.ErrorContext(ctx, "keep the tokens of a workspace that was chosen by mistake", "ref", a.Ref, "cause", err)
 			}
 			return stop(p)
 		}
-		in.discard(ctx, pairs)
+		p.Facts = in.giveBack(ctx, c, pairs)
 		return stop(p)
 	}
 	id, err := in.identify(ctx, token)
 	switch {
-	case err != nil && !decisive(err) && in.inUse(ctx, c.Key):
+	case err != nil && !decisive(err) && inUse:
 		// Slack has trouble, and giving up would end a connection that works. The next check asks again.
 		in.log.WarnContext(ctx, "auth.test after exchange: reconnected without it", "ref", a.Ref, "cause", Cause(err))
 		c.CheckAt = now.Add(checkAgain)
+		c.Scopes = SplitScopes(strings.Join(append(c.Scopes, was.Scopes...), ",")) // what was granted before stays
 	case err != nil:
 		in.discard(ctx, pairs)
 		return stop(in.slackRefused(ctx, "auth.test after exchange", err, a.Ref))
@@ -417,6 +528,15 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 	default:
 		c.BotID, c.TeamURL = id.BotID, id.URL
 		c.CheckedAt, c.CheckAt = now, nextCheck(Active, now, now)
+		if len(id.Scopes) > 0 {
+			c.Scopes = id.Scopes // what the token really has
+		}
+	}
+	if why := in.refuses(c); why != nil && !inUse {
+		p := in.page(*why, a.Ref)
+		p.name("missing", quoted(c.Missing(in.required())))
+		p.Facts = in.giveBack(ctx, c, pairs)
+		return stop(p)
 	}
 
 	saved, before, err := in.put(ctx, c, pairs)
@@ -457,41 +577,98 @@ func (in *Installer) discard(ctx context.Context, pairs []Pair) {
 	}
 }
 
-// inUse reports whether there is a connection for exactly k with access that a consent would end.
-func (in *Installer) inUse(ctx context.Context, k Key) bool {
-	was, err := in.store.Find(ctx, k)
-	return err == nil && was.Key == k && was.Token != "" && was.State != Removed
+// relied returns the connection for exactly k that somebody relies on: with access, which a consent would end. Without an id:
+// there is none. An error is the store's trouble.
+func (in *Installer) relied(ctx context.Context, k Key) (Connection, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeBudget)
+	defer cancel()
+	var was Connection
+	err := insist(ctx, func() (err error) {
+		if was, err = in.store.Find(ctx, k); errors.Is(err, ErrNotFound) {
+			was, err = Connection{}, nil
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return Connection{}, err
+	case was.Key != k || was.Token == "" || was.State == Removed:
+		return Connection{}, nil
+	}
+	return was, nil
+}
+
+// required are the permissions without which the app does nothing for anybody.
+func (in *Installer) required() (required []Scope) {
+	for _, s := range in.cfg.Scopes {
+		if !s.Optional {
+			required = append(required, s)
+		}
+	}
+	return required
+}
+
+// refuses returns why a consent is not stored where nobody relies on the app yet; nil: it is.
+func (in *Installer) refuses(c Connection) *situation {
+	admitted := func(id string) bool { return id != "" && slices.Contains(in.cfg.Admit, id) }
+	switch {
+	case in.cfg.Closed && !admitted(c.TeamID) && !admitted(c.EnterpriseID):
+		return &situationClosed
+	case len(c.Missing(in.required())) > 0:
+		return &situationRequired
+	}
+	return nil
+}
+
+// giveBack forgets what a consent brought and removes the app at Slack, where it was just added and nobody relies on it. It
+// is forgotten first: a process that dies in between leaves an app that does nothing, and no connection that was refused. It
+// returns what the person has to know, if Slack does not take it back.
+func (in *Installer) giveBack(ctx context.Context, c Connection, pairs []Pair) []string {
+	in.discard(ctx, pairs)
+	said, err := in.uninstall(ctx, c)
+	if err == nil {
+		return nil
+	}
+	in.log.ErrorContext(ctx, "access that was refused could not be given back", "key", c.Key.String(), "slack_error", said, "cause", Cause(err))
+	return []string{"Slack still lists " + in.cfg.App.Name + " there. " + removeByHand}
 }
 
 // put stores a consent, and tries again while ctx allows: Slack has done its part, so giving up here costs the person a second
 // consent. What the store doesn't take in that time waits in the journal. The install stands without the person's token.
 func (in *Installer) put(ctx context.Context, c Connection, pairs []Pair) (Connection, *Connection, error) {
-	const tries = 4
 	ctx, cancel := context.WithTimeout(ctx, storeBudget)
 	defer cancel()
-	var err error
-	for try := range tries {
-		if try > 0 {
-			select {
-			case <-ctx.Done():
-				return Connection{}, nil, errors.Join(err, ctx.Err())
-			case <-time.After(time.Duration(try) * 250 * time.Millisecond):
-			}
-		}
-		var now Connection
-		var before *Connection
-		in.follow(ctx, c.Key)
-		if now, before, err = in.store.Put(ctx, c); err == nil {
-			in.discard(ctx, pairs[:1])
-			for _, p := range pairs[1:] {
-				if err := in.bring(ctx, p); err != nil {
-					in.log.ErrorContext(ctx, "keep a person's token", "connection", now.ID, "cause", err)
-				}
-			}
-			return now, before, nil
+	var now Connection
+	var before *Connection
+	if err := insist(ctx, func() (err error) {
+		in.rehome(ctx, c.Key)
+		now, before, err = in.store.Put(ctx, c)
+		return err
+	}); err != nil {
+		return Connection{}, nil, err
+	}
+	in.discard(ctx, pairs[:1])
+	for _, p := range pairs[1:] {
+		if err := in.bring(ctx, p); err != nil {
+			in.log.ErrorContext(ctx, "keep a person's token", "connection", now.ID, "cause", err)
 		}
 	}
-	return Connection{}, nil, err
+	return now, before, nil
+}
+
+// insist asks the store up to four times, as long as ctx allows, and returns the last error.
+func insist(ctx context.Context, ask func() error) error {
+	const tries = 4
+	err := ask()
+	for try := 1; try < tries && err != nil; try++ {
+		select {
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		case <-time.After(time.Duration(try) * 250 * time.Millisecond):
+		}
+		err = ask()
+	}
+	return err
 }
 
 // installed is what the success page and the welcome message are made from.
@@ -500,6 +677,8 @@ type installed struct {
 	before *Connection // nil: there was none
 	by     string      // user ID
 	again  bool        // the page is shown a second time; nothing happened
+	undo   bool        // nobody relies on it yet, so whoever installed may take it back
+	wish   Wish        // of the link it came by
 }
 
 // fresh reports whether this was an install, as against one more consent for a connection that works.
@@ -613,11 +792,6 @@ func (in *Installer) record(ctx context.Context, a Attempt, p page) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordBudget) // the callback's own may be spent
 	defer cancel()
 	a.Outcome, a.Reason, a.EndedAt = p.outcome, p.Reason, in.now()
-	level := in.log.InfoContext
-	if p.outcome == OutcomeFailed {
-		level = in.log.WarnContext
-	}
-	level(ctx, "install ended", "ref", a.Ref, "outcome", string(a.Outcome), "reason", a.Reason, "connection", a.ConnectionID)
 	var err error
 	if a.StateHash == nil {
 		_, a.StateHash = newSecret()

@@ -9,9 +9,11 @@ import (
 	"embed"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html/template"
 	"io"
+	"log/slog"
 	"mime"
 	"net/http"
 	"net/url"
@@ -29,8 +31,8 @@ var (
 	style     = mustRead("pages/style.css")
 	script    = mustRead("pages/copy.js")
 	// The style and the script are the only ones that may run: the policy names their hashes.
-	policy = fmt.Sprintf("default-src 'none'; style-src '%s'; script-src '%s'; img-src data:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
-		hashOf(style), hashOf(script))
+	policy = fmt.Sprintf("default-src 'none'; style-src '%s'; script-src '%s'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+		sourceHash(style), sourceHash(script))
 )
 
 func mustRead(name string) string {
@@ -41,7 +43,7 @@ func mustRead(name string) string {
 	return string(b)
 }
 
-func hashOf(text string) string {
+func sourceHash(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
 }
@@ -50,6 +52,15 @@ func hashOf(text string) string {
 type action struct {
 	Label string `json:"label"`
 	URL   string `json:"url"`
+	again bool   // it begins the same install again
+}
+
+// Href is where it leads. Slack's own app has addresses of a kind that a page would not let through.
+func (a action) Href() template.URL {
+	if strings.HasPrefix(a.URL, "slack://app?") || strings.HasPrefix(a.URL, "https://") || strings.HasPrefix(a.URL, "http://") {
+		return template.URL(a.URL)
+	}
+	return ""
 }
 
 // page is one answer, as HTML or as JSON.
@@ -62,6 +73,7 @@ type page struct {
 	Unchanged string   `json:"unchanged,omitempty"`
 	Primary   action   `json:"next"`
 	Secondary action   `json:"other"`
+	More      []action `json:"more,omitempty"`
 	Ref       string   `json:"ref,omitempty"`
 	Copy      string   `json:"copy,omitempty"` // a message to hand on
 	Facts     []string `json:"facts,omitempty"`
@@ -69,12 +81,14 @@ type page struct {
 	Workspace    string       `json:"workspace,omitempty"`
 	ConnectionID string       `json:"connection,omitempty"`
 	Missing      []Scope      `json:"missing,omitempty"`
+	Undo         string       `json:"undo,omitempty"` // what the button that undoes this install sends
 	First        []string     `json:"first_steps,omitempty"`
 	Icon         template.URL `json:"-"` // data: only
 	Initial      string       `json:"-"`
 
 	outcome    Outcome
-	retryAfter int // seconds
+	retryAfter int        // seconds
+	undo       Connection // what Undo is made for; no id: nothing to undo
 }
 
 // page makes the answer for a situation.
@@ -83,7 +97,7 @@ func (in *Installer) page(s situation, ref string) page {
 		Status: s.status, State: string(s.outcome), Reason: s.reason, Title: s.title, Happened: s.happened, Unchanged: s.unchanged,
 		Ref: ref, outcome: s.outcome,
 	}
-	p.Primary, p.Secondary = in.action(s.primary), in.action(s.secondary)
+	p.Primary, p.Secondary = in.action(s.primary, ref), in.action(s.secondary, ref)
 	if s.copyText {
 		p.Copy = in.adminMessage()
 	}
@@ -102,26 +116,47 @@ func (p *page) name(what, value string) {
 }
 
 // action resolves where a step leads. A step that leads nowhere (there is no support address) is dropped.
-func (in *Installer) action(s step) action {
+func (in *Installer) action(s step, ref string) action {
 	switch s.where {
 	case toStart:
-		return action{s.label, in.cfg.PublicURL + "/slack/install"}
+		return action{Label: s.label, URL: in.cfg.PublicURL + "/slack/install", again: true}
+	case toNew:
+		return action{Label: s.label, URL: in.cfg.PublicURL + "/slack/install"}
 	case toLanding:
-		return action{s.label, in.cfg.PublicURL + "/"}
+		return action{Label: s.label, URL: in.cfg.PublicURL + "/"}
 	case toPermissions:
-		return action{s.label, in.cfg.PublicURL + "/#permissions"}
+		return action{Label: s.label, URL: in.cfg.PublicURL + "/#permissions"}
 	case toSupport:
 		if in.cfg.App.SupportURL != "" {
-			return action{s.label, in.cfg.App.SupportURL}
+			return action{Label: s.label, URL: in.support(ref)}
 		}
-		return action{"Who runs this app", in.cfg.PublicURL + "/#operator"}
+		return action{Label: "Who runs this app", URL: in.cfg.PublicURL + "/#operator"}
 	case toSlackStatus:
-		return action{s.label, "https://slack-status.com"}
+		return action{Label: s.label, URL: "https://slack-status.com"}
 	case toSlack:
-		return action{s.label, in.cfg.SlackURL}
+		return action{Label: s.label, URL: in.cfg.SlackURL}
 	}
 	return action{}
 }
+
+// support is where people get help, with the reference filled in: as the subject of a mail, or as ?ref= for a site that cares.
+func (in *Installer) support(ref string) string {
+	u, err := url.Parse(in.cfg.App.SupportURL)
+	if err != nil || ref == "" {
+		return in.cfg.App.SupportURL
+	}
+	query := u.Query()
+	if u.Scheme == "mailto" {
+		query.Set("subject", in.cfg.App.Name+" for Slack, reference "+ref)
+	} else {
+		query.Set("ref", ref)
+	}
+	u.RawQuery = strings.ReplaceAll(query.Encode(), "+", "%20") // mail programs don't know the plus
+	return u.String()
+}
+
+// How people take the app out of a workspace in Slack itself.
+const removeByHand = "To remove it, open its page in Slack, choose Configuration, then Remove App."
 
 // adminMessage is what a member can send to an admin who has to approve.
 func (in *Installer) adminMessage() string {
@@ -129,9 +164,16 @@ func (in *Installer) adminMessage() string {
 	fmt.Fprintf(&b, "Could you approve the Slack app %s for our workspace? %s\n", in.cfg.App.Name, in.cfg.App.Summary)
 	fmt.Fprintf(&b, "It is installed from %s, where each permission is explained.\nIt asks for:\n", in.cfg.PublicURL+"/")
 	for _, s := range in.cfg.Scopes {
-		fmt.Fprintf(&b, "- %s (%s): %s\n", s.Label, s.Name, s.Why)
+		fmt.Fprintf(&b, "- %s (%s%s): %s\n", s.Label, s.Name, canBeLeftOut(s), s.Why)
 	}
 	return b.String()
+}
+
+func canBeLeftOut(s Scope) string {
+	if s.Optional {
+		return ", optional"
+	}
+	return ""
 }
 
 // itBlock is what an IT team wants to know before it approves.
@@ -141,7 +183,7 @@ func (in *Installer) itBlock() string {
 	fmt.Fprintf(&b, "%s, a Slack app\n%s\n\nRun by: %s\n", app.Name, app.Summary, orElse(app.Operator, "not stated by the people who run this copy"))
 	b.WriteString("\nPermissions (bot):\n")
 	for _, s := range in.cfg.Scopes {
-		fmt.Fprintf(&b, "- %s: %s. %s\n", s.Name, s.Label, s.Why)
+		fmt.Fprintf(&b, "- %s%s: %s. %s\n", s.Name, canBeLeftOut(s), s.Label, s.Why)
 	}
 	host := func(raw string) string {
 		if u, err := url.Parse(raw); err == nil {
@@ -154,6 +196,9 @@ func (in *Installer) itBlock() string {
 	b.WriteString("To remove it: in Slack, open the app's page, choose Configuration, then Remove App. Its access is erased at once.\n")
 	if app.PrivacyURL != "" {
 		fmt.Fprintf(&b, "Privacy: %s\n", app.PrivacyURL)
+	}
+	if app.TermsURL != "" {
+		fmt.Fprintf(&b, "Terms: %s\n", app.TermsURL)
 	}
 	if app.SupportURL != "" {
 		fmt.Fprintf(&b, "Support: %s\n", app.SupportURL)
@@ -168,46 +213,67 @@ func orElse(s, other string) string {
 	return s
 }
 
+// unready returns what people are told when an install could not be finished now; nil: it could.
+func (in *Installer) unready(ctx context.Context, ref string) *situation {
+	if err := in.store.Ready(ctx); err != nil {
+		in.log.WarnContext(ctx, "not ready for installs", "ref", ref, "cause", err)
+		return &situationUpdating
+	}
+	switch err := in.store.CheckAnyKey(ctx); {
+	case errors.Is(err, ErrWrongKeys):
+		in.log.ErrorContext(ctx, "not ready for installs", "ref", ref, "cause", err)
+		return &situationNotReady
+	case err != nil:
+		in.log.WarnContext(ctx, "not ready for installs", "ref", ref, "cause", err)
+		return &situationUpdating
+	}
+	return nil
+}
+
 // landing answers GET /: what the app does, what it asks for, who runs it, and the button.
 func (in *Installer) landing(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), startBudget)
 	defer cancel()
-	if err := in.store.Ready(ctx); err != nil {
-		in.log.WarnContext(r.Context(), "landing page: not ready", "cause", err)
-		in.show(w, r, in.page(situationUpdating, NewRef()))
+	ref := NewRef()
+	if s := in.unready(ctx, ref); s != nil {
+		in.show(w, r, in.page(*s, ref))
 		return
 	}
 	view := struct {
-		App           App
-		Scopes        []Scope
-		InstallURL    string
-		Single        bool
-		IT, Request   string
-		SlackURL      string
-		Style         template.CSS
-		Script        template.JS
-		OperatorKnown bool
+		App          App
+		Scopes       []Scope
+		InstallURL   string
+		Single       bool
+		Closed, Some bool // nobody new may connect; some may
+		Ask          string
+		IT, Request  string
+		Style        template.CSS
+		Script       template.JS
 	}{
 		App: in.cfg.App, Scopes: in.cfg.Scopes, InstallURL: in.cfg.PublicURL + "/slack/install", Single: in.cfg.BotToken != "",
-		IT: in.itBlock(), Request: in.adminMessage(), SlackURL: in.cfg.SlackURL,
-		Style: template.CSS(style), Script: template.JS(script), OperatorKnown: in.cfg.App.Operator != "",
+		Closed: in.cfg.Closed && len(in.cfg.Admit) == 0, Some: in.cfg.Closed && len(in.cfg.Admit) > 0, Ask: in.support(""),
+		IT: in.itBlock(), Request: in.adminMessage(), Style: template.CSS(style), Script: template.JS(script),
 	}
 	in.guard(w)
 	if wantsJSON(r) {
 		type scope struct {
-			Scope string `json:"scope"`
-			Label string `json:"label"`
-			Why   string `json:"why"`
+			Scope    string `json:"scope"`
+			Label    string `json:"label"`
+			Why      string `json:"why"`
+			Optional bool   `json:"optional"`
 		}
 		scopes := make([]scope, len(in.cfg.Scopes))
 		for i, s := range in.cfg.Scopes {
-			scopes[i] = scope{s.Name, s.Label, s.Why}
+			scopes[i] = scope{s.Name, s.Label, s.Why, s.Optional}
 		}
 		facts := map[string]any{"app": in.cfg.App.Name, "summary": in.cfg.App.Summary, "operator": in.cfg.App.Operator,
-			"install_url": view.InstallURL, "scopes": scopes, "support_url": in.cfg.App.SupportURL, "privacy_url": in.cfg.App.PrivacyURL}
-		if view.Single {
+			"install_url": view.InstallURL, "scopes": scopes, "support_url": in.cfg.App.SupportURL, "privacy_url": in.cfg.App.PrivacyURL, "terms_url": in.cfg.App.TermsURL}
+		switch {
+		case view.Single:
 			delete(facts, "install_url")
 			facts["reason"] = situationSingleWorkspace.reason
+		case in.cfg.Closed:
+			facts["reason"] = situationClosed.reason
 		}
 		writeJSON(w, http.StatusOK, facts)
 		return
@@ -223,8 +289,9 @@ func (in *Installer) successPage(ctx context.Context, i installed, welcomed bool
 	p := page{
 		Status: http.StatusOK, State: "connected", Reason: "connected", Ref: ref, outcome: OutcomeReconnected,
 		Workspace: name, ConnectionID: c.ID, Missing: missing, Initial: initial(name),
-		Primary:   action{"Open in Slack", in.cfg.SlackURL + "/app_redirect?" + url.Values{"app": {c.AppID}, "team": {c.TeamID}}.Encode()},
-		Secondary: action{"Install to another workspace", in.cfg.PublicURL + "/slack/install"},
+	}
+	if i.undo {
+		p.undo = c
 	}
 	p.Icon = in.icon(ctx, c.TeamIcon)
 	needed := len(in.cfg.Scopes)
@@ -237,11 +304,10 @@ func (in *Installer) successPage(ctx context.Context, i installed, welcomed bool
 	case i.again:
 		p.Reason = "already_finished"
 		p.Title, p.Happened = "Connected: "+app.Name+" is in "+name, "This install finished before. Everything is as it was; nothing to do."
-	case c.Org():
+	case c.Org() && i.fresh():
 		p.outcome, p.Reason = OutcomeConnected, "connected_org"
-		p.Title = "Connected: " + app.Name + " is in the organisation " + name
-		p.Happened = "It is installed for the whole organisation. Next, an organisation admin adds it to workspaces; until then it answers nowhere."
-		p.Primary = action{"Add it to workspaces", AddToWorkspacesURL(c.Key)}
+		p.Title = "Installed for " + name + " (organisation)"
+		p.Happened = "Next: add it to workspaces. An organisation admin does that in Slack; until then " + app.Name + " answers nowhere."
 	case i.before == nil:
 		p.outcome = OutcomeConnected
 		p.Title, p.Happened = "Connected: "+app.Name+" is in "+name, "It can use this workspace now."
@@ -258,7 +324,7 @@ func (in *Installer) successPage(ctx context.Context, i installed, welcomed bool
 		p.Reason = "permissions_updated"
 		p.Title, p.Happened = "Permissions updated: "+app.Name+" in "+name, "The permissions of this workspace's connection were updated; the rest stayed as it was."
 		if len(gained) > 0 {
-			p.Facts = append(p.Facts, "Now allowed: "+strings.Join(in.labels(gained), ", ")+".")
+			p.Facts = append(p.Facts, "Now allowed: "+list(in.labels(gained))+".")
 		}
 	case i.before.RenewedBy != "" && i.before.RenewedBy != i.by && c.RenewedAt.Sub(i.before.RenewedAt) < 2*stateLife:
 		p.Reason = "connected_by_other"
@@ -272,11 +338,11 @@ func (in *Installer) successPage(ctx context.Context, i installed, welcomed bool
 		p.Reason = "already_connected"
 		p.Title, p.Happened = "Already connected: "+app.Name+" is in "+name, "Everything is working; nothing to do."
 	}
+	in.whereNext(&p, i, missing)
 	if len(missing) > 0 {
 		p.Title = strings.Replace(p.Title, ":", ", with some features off:", 1)
 		p.Reason += "_limited"
-		p.Facts = append(p.Facts, "Not allowed yet: "+strings.Join(in.labels(ScopeNames(missing)), ", ")+".")
-		p.Secondary = action{"Allow the rest", in.GrantURL(c)}
+		p.Facts = append(p.Facts, in.featuresOff(missing)...)
 	}
 	if !welcomed {
 		p.Facts = append(p.Facts, "We couldn't send you a message in Slack. You find "+app.Name+" there under Apps.")
@@ -292,6 +358,67 @@ func (in *Installer) successPage(ctx context.Context, i installed, welcomed bool
 	return p
 }
 
+// whereNext fills in where a person goes from the success page: to where they came from, to what is left to do, or to the app.
+// The page never goes there by itself, and shows each way, since not everybody has Slack's own app.
+func (in *Installer) whereNext(p *page, i installed, missing []Scope) {
+	c := i.now
+	another := action{Label: "Install to another workspace", URL: in.cfg.PublicURL + "/slack/install"}
+	rest := action{Label: "Allow the rest", URL: in.Grant(c, Wish{Scopes: ScopeNames(missing), Back: i.wish.Back})}
+	p.Primary, p.Secondary = action{Label: "Open in Slack", URL: in.slackPage("app", c.AppID, c.TeamID)}, another
+	switch {
+	case channelID.MatchString(i.wish.Back):
+		p.Primary = action{Label: "Back to where you were in Slack", URL: in.slackPage("channel", i.wish.Back, c.TeamID)}
+	case c.Org():
+		p.Primary = action{Label: "Add it to workspaces", URL: in.AddToWorkspacesURL(c.Key)}
+	case len(missing) > 0:
+		p.Primary.Label = "Continue in Slack"
+		p.Primary, rest = rest, p.Primary
+	}
+	if len(missing) > 0 {
+		p.Secondary = rest
+		p.More = append(p.More, another)
+	}
+	if !c.Org() {
+		p.More = append(p.More,
+			action{Label: "Open in the Slack app", URL: "slack://app?" + url.Values{"team": {c.TeamID}, "id": {c.AppID}, "tab": {"home"}}.Encode()},
+			action{Label: "Open Slack in the browser", URL: in.clientURL() + "/client/" + url.PathEscape(c.TeamID)})
+	}
+}
+
+// slackPage is the address at which Slack itself finds the way to an app or a channel, in its own app or in the browser.
+// https://docs.slack.dev/interactivity/deep-linking
+func (in *Installer) slackPage(what, id, team string) string {
+	query := url.Values{what: {id}}
+	if team != "" {
+		query.Set("team", team)
+	}
+	return in.cfg.SlackURL + "/app_redirect?" + query.Encode()
+}
+
+// clientURL is where Slack in the browser is: on a host of its own.
+func (in *Installer) clientURL() string {
+	for _, host := range []string{"slack.com", "slack-gov.com"} {
+		if in.cfg.SlackURL == "https://"+host {
+			return "https://app." + host
+		}
+	}
+	return in.cfg.SlackURL
+}
+
+// featuresOff says what missing permissions mean.
+func (in *Installer) featuresOff(missing []Scope) (facts []string) {
+	var off []string
+	for _, s := range missing {
+		if s.Feature != "" && !slices.Contains(off, s.Feature) {
+			off = append(off, s.Feature)
+		}
+	}
+	if len(off) > 0 {
+		facts = append(facts, "Off until that is allowed: "+list(off)+". Everything else works.")
+	}
+	return append(facts, "Not allowed yet: "+list(in.labels(ScopeNames(missing)))+".")
+}
+
 // labels turns scope names into the words people know them by.
 func (in *Installer) labels(names []string) []string {
 	words := make([]string, len(names))
@@ -304,6 +431,24 @@ func (in *Installer) labels(names []string) []string {
 		}
 	}
 	return words
+}
+
+// list writes several things into a sentence.
+func list(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " and " + words[last]
+}
+
+// quoted names permissions as Slack's page and ours do.
+func quoted(scopes []Scope) string {
+	names := make([]string, len(scopes))
+	for i, s := range scopes {
+		names[i] = "“" + orElse(s.Label, s.Name) + "”"
+	}
+	return list(names)
 }
 
 // difference returns what a has and b has not.
@@ -365,8 +510,17 @@ func (in *Installer) guard(w http.ResponseWriter) {
 	}
 }
 
-// show writes p as the visitor likes it.
+// show writes p as the visitor likes it. Every ending passes here, so here each is counted and logged by its reason.
 func (in *Installer) show(w http.ResponseWriter, r *http.Request, p page) {
+	level := slog.LevelInfo
+	switch {
+	case p.outcome == OutcomeFailed:
+		level = slog.LevelWarn
+	case p.Ref == "": // scanners and bookmarks
+		level = slog.LevelDebug
+	}
+	in.log.Log(r.Context(), level, "install page", "ref", p.Ref, "outcome", string(p.outcome), "reason", p.Reason, "status", p.Status, "connection", p.ConnectionID)
+	in.metrics.installs.WithLabelValues(orElse(string(p.outcome), "none"), p.Reason).Inc()
 	in.guard(w)
 	if p.retryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(p.retryAfter))
@@ -379,9 +533,10 @@ func (in *Installer) show(w http.ResponseWriter, r *http.Request, p page) {
 		page
 		App    App
 		Good   bool
+		Help   string // where to get it, with the reference
 		Style  template.CSS
 		Script template.JS
-	}{p, in.cfg.App, p.State == "connected", template.CSS(style), template.JS(script)})
+	}{p, in.cfg.App, p.Status == http.StatusOK && p.outcome != OutcomeRefused, in.support(p.Ref), template.CSS(style), template.JS(script)})
 }
 
 func (in *Installer) render(w http.ResponseWriter, status int, name string, view any) {

@@ -184,7 +184,7 @@ func (in *Installer) tryOut(ctx context.Context, h Holder, c Chain) error {
 // over the row that was looked at.
 func (in *Installer) bringConsent(ctx context.Context, p Pair) (fate string, err error) {
 	c := *p.Consent
-	in.follow(ctx, c.Key)
+	in.rehome(ctx, c.Key)
 	seen, err := in.store.Find(ctx, c.Key)
 	if err == nil && c.EnterpriseID == "" && seen.TeamID == c.TeamID {
 		c.Key = seen.Key // it joined an organisation after this consent
@@ -211,6 +211,13 @@ func (in *Installer) bringConsent(ctx context.Context, p Pair) (fate string, err
 	}
 	if id.BotID != "" {
 		c.BotID, c.TeamURL = id.BotID, id.URL
+	}
+	if len(id.Scopes) > 0 {
+		c.Scopes = id.Scopes
+	}
+	if relied := !isNew && seen.Token != "" && seen.State != Removed; !relied && in.refuses(c) != nil {
+		in.giveBack(ctx, c, nil)
+		return "refused", nil
 	}
 	if isNew {
 		if _, err = in.store.Add(ctx, c); errors.Is(err, ErrExists) {

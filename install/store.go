@@ -19,6 +19,8 @@ var (
 	ErrStateUsed = errors.New("state already used")
 	// ErrStateExpired: the state was never consumed and is too old. TakeAttempt returns the attempt along with it.
 	ErrStateExpired = errors.New("state expired")
+	// ErrWrongKeys: there are secrets, and the keys at hand open none of them.
+	ErrWrongKeys = errors.New("none of the stored secrets opens with these keys")
 	// ErrOtherBrowser: the state is good, and was started in another browser, which can still use it.
 	ErrOtherBrowser = errors.New("state belongs to another browser")
 )
@@ -86,6 +88,10 @@ type Store interface {
 	// refills by one call every interval and never holds more than burst. ClosedUntil keeps it shut until a time.
 	Spend(ctx context.Context, b Budget, n int, now time.Time) (bool, error)
 	ClosedUntil(ctx context.Context, b Budget, until time.Time) error
+	// Refill makes b full again, as if nobody had spent of it.
+	Refill(ctx context.Context, b Budget) error
+	// Empty reports whether Spend would refuse one call now, and takes none.
+	Empty(ctx context.Context, b Budget, now time.Time) (bool, error)
 
 	// Journal keeps p on this machine's own disk, sealed, and returns once it is there for good. It needs no database.
 	Journal(p Pair) (name string, err error)
@@ -119,6 +125,8 @@ type Store interface {
 
 	// Ready reports whether the database answers and has the schema this program needs.
 	Ready(ctx context.Context) error
+	// CheckAnyKey looks for one secret that the keys at hand can open. ErrWrongKeys when there are secrets and no such one.
+	CheckAnyKey(ctx context.Context) error
 }
 
 // Budget bounds calls that all processes make together.
@@ -133,6 +141,7 @@ type Return struct {
 	StateHash   []byte
 	BrowserHash []byte // of its cookie; nil when it has none
 	AnswerHash  []byte // of the code or the refusal that it brings, to tell a reload from another answer
+	Origin      string // the address as this browser names it; the store has no use for it
 	At          time.Time
 }
 
@@ -160,7 +169,10 @@ type Attempt struct {
 	EndedAt     time.Time
 
 	TeamHint string // from ?team=T…: passed on to Slack, never trusted
-	BoundTo  string // connection id a reconnect link was made for; "" when any workspace will do
+	BoundTo  string // id of the connection that a link was made for; "" when any workspace will do
+	LinkHash []byte // SHA-256 of the link's nonce; empty without a link. The link itself is not kept
+	Wish     Wish   // what the link asked for, but for Stays
+	Origin   string // the address as the browser that started named it: scheme, if a proxy told, and host
 
 	Outcome      Outcome
 	Reason       string // a reason of situations.go

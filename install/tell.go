@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/slack-go/slack"
@@ -83,13 +84,17 @@ func (in *Installer) tell(ctx context.Context, k Key) error {
 		return in.resolve(ctx, c, before)
 	}
 	h := in.Assess(c, nil)
+	if h.GrantURL != "" {
+		h.GrantURL = in.Grant(c, Wish{Stays: true}) // who is told may be away for the weekend
+	}
 	in.mu.Lock()
 	logged := in.logged[k].Equal(c.StateSince)
 	in.logged[k] = c.StateSince
 	in.mu.Unlock()
 	if !logged {
+		page, _, _ := strings.Cut(h.GrantURL, "?") // what makes it a link is not for the log
 		in.log.ErrorContext(ctx, "a connection needs a person", "connection", c.ID, "key", c.Key.String(), "team_name", c.TeamName,
-			"reason", c.Reason, "since", c.StateSince, "access_ends", c.ExpiresAt, "mend", h.GrantURL)
+			"reason", c.Reason, "since", c.StateSince, "access_ends", c.ExpiresAt, "mend", page)
 	}
 	notice, sent, failure := in.reach(ctx, c, h)
 	notice.Reason, notice.At = c.Reason, now

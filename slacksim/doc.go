@@ -21,7 +21,7 @@
 //	/client/{team}/home                   the app's Home tab; …/dm its messages; …/about its About tab
 //	/client/{team}/app                    the app's page: Add to Slack, Remove App
 //	/app/{app}                            the same page, for the workspace last looked at
-//	/app_redirect?team=T…                 the conversation with the app, as on slack.com
+//	/app_redirect?team=T…[&channel=C…]    the conversation with the app, or a channel, as on slack.com
 //	/oauth/v2/authorize                   the consent page
 //	/api/{method}                         the Web API
 //	/hooks/response/…, /hooks/services/…  response URLs and incoming webhooks

@@ -209,8 +209,19 @@ func (s *Sim) pageTeam(w http.ResponseWriter, r *http.Request) {
 // pageAppAnywhere is /app/{id}: the app page of the workspace last looked at.
 func (s *Sim) pageAppAnywhere(w http.ResponseWriter, r *http.Request) { s.toLast(w, r, "/app") }
 
-// pageAppRedirect is slack.com/app_redirect: the conversation with the app.
-func (s *Sim) pageAppRedirect(w http.ResponseWriter, r *http.Request) { s.toLast(w, r, "/dm") }
+// pageAppRedirect is slack.com/app_redirect: a channel, or the conversation with the app.
+// docs.slack.dev/interactivity/deep-linking
+func (s *Sim) pageAppRedirect(w http.ResponseWriter, r *http.Request) {
+	place := "/dm"
+	if id := r.URL.Query().Get("channel"); id != "" {
+		s.mu.Lock()
+		if s.channelLocked(id) != nil {
+			place = "/" + id
+		}
+		s.mu.Unlock()
+	}
+	s.toLast(w, r, place)
+}
 
 func (s *Sim) toLast(w http.ResponseWriter, r *http.Request, place string) {
 	team := r.URL.Query().Get("team")

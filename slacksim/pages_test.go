@@ -302,8 +302,10 @@ func TestPagesKeepToThemselves(t *testing.T) {
 	b.open("/static/client.js")
 	b.open("/icon/U0ACMEDANA-36.svg")
 	b.open("/app/A0SWITCH01")
-	if b.open("/app_redirect?team=T0ACME0001&app=A0SWITCH01"); b.at != "/client/T0ACME0001/dm" {
-		t.Errorf("app_redirect led to %s", b.at)
+	for query, want := range map[string]string{"app=A0SWITCH01": "dm", "channel=" + slacksim.AcmeGeneral: slacksim.AcmeGeneral, "channel=C0NOWHERE1": "dm"} {
+		if b.open("/app_redirect?team=T0ACME0001&" + query); b.at != "/client/T0ACME0001/"+want {
+			t.Errorf("app_redirect with %s led to %s", query, b.at)
+		}
 	}
 	if code, _ := b.read(b.Get(w.URL() + "/live?at=%2F%2Fevil")); code != 400 {
 		t.Errorf("live: %d", code)

@@ -868,7 +868,8 @@ func testEveryField(t *testing.T, f fixture) {
 func attempt(name string, started time.Time) install.Attempt {
 	state, browser := sha256.Sum256([]byte(name)), sha256.Sum256([]byte("browser "+name))
 	return install.Attempt{Ref: name, StateHash: state[:], BrowserHash: browser[:], StartedAt: started,
-		ExpiresAt: started.Add(10 * time.Minute), TeamHint: "T1", BoundTo: "con_1"}
+		ExpiresAt: started.Add(10 * time.Minute), TeamHint: "T1", BoundTo: "con_1",
+		LinkHash: []byte("link"), Wish: install.Wish{Scopes: []string{"chat:write", "files:write"}, Back: "C1"}, Origin: "https://bot.example.com"}
 }
 
 // back is the browser that started a, sent back by Slack.
@@ -1070,6 +1071,11 @@ func testEndedContext(t *testing.T, f fixture) {
 		"Closed": func() error {
 			return f.ClosedUntil(ctx, install.Budget{Name: "ctx", Interval: time.Second, Burst: 1}, t0)
 		},
+		"Empty": func() error {
+			_, err := f.Empty(ctx, install.Budget{Name: "ctx", Interval: time.Second, Burst: 1}, t0)
+			return err
+		},
+		"Refill":    func() error { return f.Refill(ctx, install.Budget{Name: "ctx", Interval: time.Second, Burst: 1}) },
 		"History":   func() error { _, err := f.History(ctx, c.ID, 1); return err },
 		"Count":     func() error { _, err := f.Count(ctx); return err },
 		"SweepOld":  func() error { _, err := f.Sweep(ctx, t0); return err },

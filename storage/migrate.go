@@ -101,6 +101,10 @@ func (db *DB) migrate(ctx context.Context) (int, error) {
 	}
 	// The provider is not closed: that would close our pool.
 	done, err := provider.Up(ctx)
+	var partial *goose.PartialError
+	if errors.As(err, &partial) { // what came before the failure stays
+		done = partial.Applied
+	}
 	return len(done), err
 }
 

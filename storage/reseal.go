@@ -58,10 +58,11 @@ func (db *DB) walkUsers(ctx context.Context, visit func(*userTokenRow) error) er
 }
 
 func walkRows[T any](ctx context.Context, all *gorm.DB, visit func(*T) error, after func(rest *gorm.DB, last *T) *gorm.DB) error {
-	all = all.Limit(rowsAtOnce).WithContext(ctx)
-	for rest := all; ; {
+	all = all.WithContext(ctx)
+	rest, n := all, 1 // who asks for any secret, as each visit to the landing page does, is done with the first
+	for ; ; n = rowsAtOnce {
 		var rows []T
-		if err := rest.Find(&rows).Error; err != nil {
+		if err := rest.Limit(n).Find(&rows).Error; err != nil {
 			return fault(ctx, "read sealed rows", err)
 		}
 		for i := range rows {
@@ -69,7 +70,7 @@ func walkRows[T any](ctx context.Context, all *gorm.DB, visit func(*T) error, af
 				return err
 			}
 		}
-		if len(rows) < rowsAtOnce {
+		if len(rows) < n {
 			return nil
 		}
 		rest = after(all, &rows[len(rows)-1])
@@ -308,8 +309,8 @@ func (db *DB) resealEntry(name string, content []byte, erase bool) (changed, rea
 	return changed, true, err
 }
 
-// ErrWrongKeys: there are secrets, and the keys at hand open none of them.
-var ErrWrongKeys = errors.New("none of the stored secrets opens with these keys")
+// ErrWrongKeys is install's: there are secrets, and the keys at hand open none of them.
+var ErrWrongKeys = install.ErrWrongKeys
 
 // errEnough ends a walk that has seen what it needs.
 var errEnough = errors.New("enough")

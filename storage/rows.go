@@ -128,6 +128,8 @@ type attemptRow struct {
 	StartedAt, ExpiresAt, ReturnedAt, EndedAt int64
 	TeamHint, BoundTo, Outcome, Reason        string
 	ConnectionID, TeamID, UserID              string
+	LinkHash                                  []byte
+	WishScopes, WishBack, Origin              string
 }
 
 func (attemptRow) TableName() string { return "install_attempts" }
@@ -327,6 +329,8 @@ func attemptRowOf(a install.Attempt) attemptRow {
 		EndedAt: micros(a.EndedAt), TeamHint: text(a.TeamHint), BoundTo: text(a.BoundTo),
 		Outcome: text(string(a.Outcome)), Reason: text(a.Reason),
 		ConnectionID: text(a.ConnectionID), TeamID: text(a.TeamID), UserID: text(a.UserID),
+		LinkHash: append([]byte{}, a.LinkHash...), WishScopes: text(strings.Join(a.Wish.Scopes, ",")), WishBack: text(a.Wish.Back),
+		Origin: text(a.Origin),
 	}
 }
 
@@ -337,6 +341,7 @@ func (r *attemptRow) attempt() install.Attempt {
 		EndedAt: moment(r.EndedAt), TeamHint: r.TeamHint, BoundTo: r.BoundTo,
 		Outcome: install.Outcome(r.Outcome), Reason: r.Reason,
 		ConnectionID: r.ConnectionID, TeamID: r.TeamID, UserID: r.UserID,
+		LinkHash: r.LinkHash, Wish: install.Wish{Scopes: scopes(r.WishScopes), Back: r.WishBack}, Origin: r.Origin,
 	}
 }
 

@@ -128,6 +128,23 @@ func (db *DB) Spend(ctx context.Context, b install.Budget, n int, now time.Time)
 	return granted, nil
 }
 
+// Refill is install.Store's.
+func (db *DB) Refill(ctx context.Context, b install.Budget) error {
+	if err := db.exec(ctx, func(g *gorm.DB) error { return g.Exec("DELETE FROM budgets WHERE name = ?", text(b.Name)).Error }); err != nil {
+		return fault(ctx, "refill budget", err)
+	}
+	return nil
+}
+
+// Empty is install.Store's.
+func (db *DB) Empty(ctx context.Context, b install.Budget, now time.Time) (bool, error) {
+	var full int64 // when it would be full again; 0: nobody has spent of it
+	if err := db.read.WithContext(ctx).Raw("SELECT COALESCE(MAX(free_at), 0) FROM budgets WHERE name = ?", text(b.Name)).Scan(&full).Error; err != nil {
+		return false, fault(ctx, "look into budget", err)
+	}
+	return full > micros(now)+int64(b.Burst-1)*interval(b), nil
+}
+
 // ClosedUntil is install.Store's. The budget is empty at that time, not full. Of budgets that share a name, close the one with
 // the largest Burst: it would open first.
 func (db *DB) ClosedUntil(ctx context.Context, b install.Budget, until time.Time) error {

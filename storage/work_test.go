@@ -356,6 +356,26 @@ func TestBudgetWithSkewedClocks(t *testing.T) {
 	})
 }
 
+// What Empty says beforehand is what Spend says then, for one call and on the microsecond.
+func TestEmptyBudget(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f fixture) {
+		for _, b := range []install.Budget{{Name: "one", Interval: time.Hour, Burst: 1}, {Name: "many", Interval: time.Second, Burst: 3}} {
+			if must(f.Empty(t.Context(), b, t0)) {
+				t.Errorf("%s: empty before anybody spent of it", b.Name)
+			}
+			must(f.Spend(t.Context(), b, b.Burst, t0))
+			for _, at := range []time.Duration{0, b.Interval - time.Microsecond, b.Interval} {
+				if empty, spent := must(f.Empty(t.Context(), b, t0.Add(at))), must(f.Spend(t.Context(), b, 1, t0.Add(at))); empty == spent {
+					t.Errorf("%s, %v later: empty %v, and then spent %v", b.Name, at, empty, spent)
+				}
+			}
+			if err := f.Refill(t.Context(), b); err != nil || !must(f.Spend(t.Context(), b, b.Burst, t0)) {
+				t.Errorf("%s: not full after a refill (%v)", b.Name, err)
+			}
+		}
+	})
+}
+
 func TestClosedBudget(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		ctx := t.Context()

@@ -40,8 +40,10 @@ type appConfig struct {
 	lease          time.Duration // of events; 0: the usual
 	workers        int           // handlers of events at once; 0: the usual, below 0: none
 	memory         bool          // the inbox is kept in memory, for measuring
-	listen, admin  net.Listener  // owned by the app once run is called
-	db             *storage.DB   // closed by run
+	closed         bool          // to workspaces that are not connected, but for those in admit
+	admit          []string
+	listen, admin  net.Listener // owned by the app once run is called
+	db             *storage.DB  // closed by run
 	log            *slog.Logger
 }
 
@@ -66,6 +68,7 @@ func newApp(cfg appConfig) (*app, error) {
 		App: cfg.app, ClientID: cfg.clientID, ClientSecret: cfg.clientSecret, AppID: cfg.appID, BotToken: cfg.botToken,
 		SlackURL: cfg.slackURL, PublicURL: cfg.publicURL, Scopes: bot.Scopes(handlers), Store: cfg.db, Log: cfg.log,
 		UserScopes: bot.UserScopes(handlers), MoveToRotation: cfg.moveToRotation, Keep: cfg.keep, Metrics: numbers,
+		Closed: cfg.closed, Admit: cfg.admit,
 		Welcome: commands.Welcome(cfg.app, cfg.slackURL, handlers), Tell: commands.Tell(cfg.app), Resolve: commands.Resolve(cfg.app),
 	})
 	if err != nil {

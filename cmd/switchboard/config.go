@@ -216,6 +216,27 @@ func workers(s *source, flag string) int {
 	return n
 }
 
+var workspaceID = regexp.MustCompile(`^[TE][A-Z0-9]{2,20}$`)
+
+// installs reads INSTALLS: whether workspaces that are not connected yet may connect, or which of them.
+func installs(s *source, flag string) (closed bool, admit []string) {
+	given := s.get(flag, "INSTALLS", "open")
+	switch given {
+	case "open":
+		return false, nil
+	case "closed":
+		return true, nil
+	}
+	for id := range strings.SplitSeq(given, ",") {
+		if id = strings.TrimSpace(id); !workspaceID.MatchString(id) {
+			s.bad("INSTALLS", fmt.Sprintf("holds %q, which is not the id of a workspace or an organisation", id), "write open, closed, or ids with commas, for example T0123ABC,E0456DEF")
+			continue
+		}
+		admit = append(admit, id)
+	}
+	return true, admit
+}
+
 // lease reads INBOX_LEASE. Below a second replicas would take each other's work; above ten minutes a crash is felt too long.
 func lease(s *source, flag string) time.Duration {
 	given := s.get(flag, "INBOX_LEASE", "30s")
@@ -264,6 +285,7 @@ type operatorFlags struct {
 	Operator   string `name:"operator-name" placeholder:"NAME" help:"OPERATOR_NAME: who runs this copy, shown to people."`
 	SupportURL string `name:"support-url" placeholder:"URL" help:"SUPPORT_URL: where people get help, https://… or mailto:…"`
 	PrivacyURL string `name:"privacy-url" placeholder:"URL" help:"PRIVACY_URL: your privacy policy."`
+	TermsURL   string `name:"terms-url" placeholder:"URL" help:"TERMS_URL: the terms people agree to."`
 }
 
 func (f operatorFlags) read(s *source, app *install.App) {
@@ -276,6 +298,7 @@ func (f operatorFlags) read(s *source, app *install.App) {
 		return v
 	}
 	app.SupportURL, app.PrivacyURL = contact(f.SupportURL, "SUPPORT_URL"), contact(f.PrivacyURL, "PRIVACY_URL")
+	app.TermsURL = contact(f.TermsURL, "TERMS_URL")
 	app.Version = version
 }
 

@@ -235,7 +235,7 @@ func TestHistory(t *testing.T) {
 		db := w.store()
 		w.change(db, slacksim.Acme, func(c *install.Connection) { c.RenewAt = time.Now() })
 		w.waitLine(first.ID, "switchboard renew done")
-		if page := b.get(b.consent(b.begin("/slack/install?connection="+first.ID), dana, slacksim.Choice{})); page.status != http.StatusOK {
+		if page := b.get(b.consent(b.begin(w.link(install.Connection{ID: first.ID}, install.Wish{})), dana, slacksim.Choice{})); page.status != http.StatusOK {
 			t.Fatalf("reconnect: %d %s", page.status, page.body)
 		}
 
@@ -725,7 +725,7 @@ func TestToldOnce(t *testing.T) {
 		w.sour(db, slacksim.Acme)
 		w.wait("the message", func() bool { return len(w.fromApp(dm, dana)) == 2 })
 		told := w.fromApp(dm, dana)[1]
-		link := w.proxy.URL + "/slack/install?connection=" + acme.ID
+		link := linkIn(told.Text)
 		if missing := inOrder(told.Text, "Switchboard needs reconnecting in Acme Corp. Its access couldn't be renewed.", "It still works until <!date^",
 			"If nobody reconnects it, its commands and messages stop then.", "Reconnecting takes about a minute, and the settings are kept.", "<"+link+"|", "You get this because you installed it."); missing != "" || !strings.HasSuffix(told.Text, ".") {
 			t.Errorf("no %q in its place in %q", missing, told.Text)

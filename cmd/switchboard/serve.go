@@ -29,6 +29,7 @@ type serveCmd struct {
 	Lease      string `name:"inbox-lease" placeholder:"DURATION" help:"INBOX_LEASE: how long the events of a replica that died lie before another one takes them. Default: 30s."`
 	Workers    string `name:"workers" placeholder:"N" help:"WORKERS: how many events are worked at once, at most half of them of one workspace; 0 accepts events and leaves the work to other replicas. Default: 128."`
 	Inbox      string `name:"inbox" placeholder:"WHERE" help:"INBOX: database, or memory to measure what the database costs; memory loses what it acknowledged with the process. Default: database."`
+	Installs   string `name:"installs" placeholder:"WHO" help:"INSTALLS: open; closed to workspaces that are not connected yet; or the ids of those that may connect (T… and E…, with commas). Default: open."`
 	Move       string `name:"move-to-rotation" placeholder:"BOOL" help:"MOVE_TO_ROTATION: true exchanges long-lived tokens for rotating ones. Your app must have token rotation on. Default: false."`
 }
 
@@ -61,6 +62,7 @@ func (c *serveCmd) Run(env *environment) error {
 	default:
 		s.bad("INBOX", fmt.Sprintf("is %q", where), "write database, or memory for a measurement")
 	}
+	cfg.closed, cfg.admit = installs(s, c.Installs)
 	cfg.moveToRotation = boolean(s, c.Move, "MOVE_TO_ROTATION")
 	c.operatorFlags.read(s, &cfg.app)
 	listen := s.get(c.ListenAddr, "LISTEN_ADDR", "127.0.0.1:3000")

@@ -104,7 +104,7 @@ func TestSingleWorkspace(t *testing.T) {
 		if landing.status != http.StatusOK || !strings.Contains(landing.body, "there is nothing to install") || strings.Contains(landing.body, "/slack/install") {
 			t.Errorf("landing: %d %s", landing.status, landing.body)
 		}
-		for _, path := range []string{"/slack/install", "/slack/install?team=" + slacksim.Acme, "/slack/install?connection=" + first.ID, "/slack/oauth_redirect",
+		for _, path := range []string{"/slack/install", "/slack/install?team=" + slacksim.Acme, "/slack/install?link=made-up", "/slack/oauth_redirect",
 			"/slack/oauth_redirect?code=1.2.3&state=" + strings.Repeat("A", 43), "/slack/oauth_redirect?error=access_denied", "/slack/oauth_redirect?code=1.2.3"} {
 			b.accept = "text/html"
 			a := b.get(w.proxy.URL + path)

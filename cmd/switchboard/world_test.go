@@ -338,6 +338,7 @@ func (w *world) close() {
 	}
 	w.proxy.Close()
 	w.searchForSecrets()
+	w.noLinksInLogs()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := w.slack.Close(ctx); err != nil {
@@ -549,6 +550,22 @@ func (b *browser) get(address string) answer {
 	if err != nil {
 		b.w.t.Fatal(err)
 	}
+	return b.send(req)
+}
+
+// post sends a form.
+func (b *browser) post(address string, form url.Values) answer {
+	b.w.t.Helper()
+	req, err := http.NewRequest(http.MethodPost, address, strings.NewReader(form.Encode()))
+	if err != nil {
+		b.w.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return b.send(req)
+}
+
+func (b *browser) send(req *http.Request) answer {
+	b.w.t.Helper()
 	req.Header.Set("Accept", b.accept)
 	b.mu.Lock()
 	for k, v := range b.cookies {

@@ -1,0 +1,109 @@
+package main
+
+// The install pages for everybody: each one that a person can meet, in a real browser, light and dark, on a small screen, read
+// by rules and by keyboard. With SCREENSHOTS=folder each is photographed.
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	"switchboard/slacksim"
+)
+
+// shown serves pages again as they were answered, headers and all, so that a browser need not go the whole way to each.
+type shown struct {
+	*httptest.Server
+	pages map[string]answer
+	names []string
+}
+
+func (s *shown) add(name string, a answer) {
+	if _, there := s.pages[name]; !there {
+		s.names = append(s.names, name)
+	}
+	s.pages[name] = a
+}
+
+func show(t *testing.T) *shown {
+	s := &shown{pages: map[string]answer{}}
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a, there := s.pages[strings.TrimPrefix(r.URL.Path, "/")]
+		if !there {
+			http.NotFound(w, r)
+			return
+		}
+		for _, name := range []string{"Content-Type", "Content-Security-Policy", "Cache-Control"} {
+			w.Header().Set(name, a.header.Get(name))
+		}
+		_, _ = w.Write([]byte(a.body))
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+func TestPagesForEverybody(t *testing.T) {
+	t.Parallel()
+	b := newTab(t)
+	pages := show(t)
+	w := newWorld(t, storageURL(t))
+	w.addGrid()
+	w.start(1, map[string]string{"PRIVACY_URL": "https://example.com/privacy", "TERMS_URL": "https://example.com/terms"})
+	for _, m := range w.meetings() {
+		name := m.reason
+		if name == "" {
+			name = "landing"
+		}
+		w.afresh()
+		pages.add(name, m.visit(w.browser()))
+	}
+	for name, settings := range map[string]map[string]string{
+		"landing-closed": {"INSTALLS": "closed"}, "landing-some": {"INSTALLS": slacksim.Birch}, "landing-bare": {"OPERATOR_NAME": "", "SUPPORT_URL": ""},
+	} {
+		w.afresh()
+		w.stop()
+		w.start(1, settings)
+		pages.add(name, landing(w.browser()))
+		if name == "landing-closed" {
+			pages.add("closed", atSlack(slacksim.AcmeAdmin, slacksim.Choice{})(w.browser()))
+		}
+	}
+	if len(pages.names) < 40 {
+		t.Errorf("only %d different pages", len(pages.names))
+	}
+	for _, name := range pages.names {
+		b.open(pages.URL + "/" + name)
+		b.is(name+": the policy lets the page's style in", `getComputedStyle(document.querySelector(".card")).borderRadius !== "0px"`)
+		b.usable(name)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, c := range b.complaints {
+		t.Errorf("the browser complained: %s", c)
+	}
+}
+
+// The button is a form: pressed in a browser, it takes the install back.
+func TestUndoInTheBrowser(t *testing.T) {
+	address, stop := runDemo(t)
+	b := newTab(t)
+	b.open(address)
+	b.signIn(slacksim.AcmeAdmin)
+	b.click("#app-page")
+	b.click("#add-to-slack")
+	b.click("#add-to-slack")
+	b.click("#allow")
+	b.title("Connected: Switchboard is in Acme Corp")
+	b.click("#undo")
+	b.title("Undone: Switchboard is not in Acme Corp any more")
+	b.reads("#unchanged", "no other workspace's connection")
+	b.do("back to where the page of success was", chromedp.NavigateBack())
+	b.title("Not connected here: this link was already used") // it claims nothing of an install that is over
+	b.open(fmt.Sprintf("%s/client/%s/dm", address, slacksim.Acme))
+	b.reads("#messages", "now connected to Acme Corp") // what was said stays said
+	stop()
+}

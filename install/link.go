@@ -1,0 +1,117 @@
+package install
+
+// Links that ask for something: connect this workspace again, allow that permission. All that a link wants stands in the link
+// itself, signed, so that one can be made while the database is down. It works once, for one workspace, and not for long.
+
+import (
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+)
+
+const (
+	linkLife = time.Hour
+	stayLife = 7 * 24 * time.Hour // of one that is put where it is read days later
+	undoLife = 30 * time.Minute
+	// How long it is remembered that something signed was used: longer than anything signed lives.
+	usedKept = stayLife + 24*time.Hour
+	// A link goes into a button's address, which Slack takes up to 3000 characters of.
+	longestSigned = 2500
+)
+
+// Wish is what a link asks a person to allow.
+type Wish struct {
+	Scopes []string // exactly these, besides what is granted already; nil: all that the app can use
+	Back   string   // the channel to come back to, "" for the app itself
+	Stays  bool     // the link is put where it may be read days later: it lasts 7 days instead of an hour
+}
+
+// link is what stands in a link, in as few letters as will do.
+type link struct {
+	Connection string   `json:"c"`
+	Scopes     []string `json:"s,omitempty"`
+	Back       string   `json:"b,omitempty"`
+	Until      int64    `json:"u"` // Unix seconds
+	Nonce      []byte   `json:"n"`
+}
+
+// GrantURL is the page that connects, reconnects or allows more, without a wish of its own: see Grant.
+func (in *Installer) GrantURL(c Connection) string { return in.Grant(c, Wish{}) }
+
+// Grant is the page that connects, reconnects or allows more: one click for a person, then Slack asks for consent. Each call
+// makes a new link, which is used up by the first install that is carried through with it and lasts an hour, or 7 days when
+// it stays. It is bound to c's workspace; without a known c it is the open start page. It asks nobody.
+func (in *Installer) Grant(c Connection, w Wish) string {
+	start := in.cfg.PublicURL + "/slack/install"
+	if c.ID == "" {
+		return start
+	}
+	life := linkLife
+	if w.Stays {
+		life = stayLife
+	}
+	return start + "?" + url.Values{"link": {in.sign("grant", link{
+		Connection: c.ID, Scopes: w.Scopes, Back: w.Back, Until: in.now().Add(life).Unix(), Nonce: newNonce(),
+	})}}.Encode()
+}
+
+func newNonce() []byte {
+	nonce := make([]byte, 16)
+	_, _ = rand.Read(nonce) // never fails
+	return nonce
+}
+
+// usedUp is the budget of one use of what a nonce stands for: the first to spend it is the only one, whichever replica it is
+// on. The store keeps the nonce's hash alone, under which nothing can be signed.
+func usedUp(hash []byte) Budget {
+	return Budget{Name: "used/" + hex.EncodeToString(hash), Interval: usedKept, Burst: 1}
+}
+
+func hashOf(nonce []byte) []byte {
+	sum := sha256.Sum256(nonce)
+	return sum[:]
+}
+
+// sign returns v as text that only we can have written, for one purpose: what is signed for another does not open. The key
+// comes from the client secret, which all replicas have, so a new client secret ends what is on its way.
+func (in *Installer) sign(purpose string, v any) string {
+	body, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // a struct of ours that does not marshal is a mistake in the program
+	}
+	return base64.RawURLEncoding.EncodeToString(append(in.mac(purpose, body), body...))
+}
+
+// verify brings v back from what sign returned. false: it is cut short, changed, or never was ours.
+func (in *Installer) verify(purpose, signed string, v any) bool {
+	if len(signed) > longestSigned || in.cfg.ClientSecret == "" { // with no secret anybody could sign
+		return false
+	}
+	b, err := base64.RawURLEncoding.Strict().DecodeString(signed)
+	if err != nil || len(b) < sha256.Size || strings.ContainsAny(signed, "\r\n") { // which the decoder skips
+		return false
+	}
+	body := b[sha256.Size:]
+	return hmac.Equal(b[:sha256.Size], in.mac(purpose, body)) && json.Unmarshal(body, v) == nil
+}
+
+func (in *Installer) mac(purpose string, body []byte) []byte {
+	key, err := hkdf.Key(sha256.New, []byte(in.cfg.ClientSecret.Reveal()), nil, "switchboard link: "+purpose, sha256.Size)
+	if err != nil {
+		panic(err) // only a key of another length could fail
+	}
+	h := hmac.New(sha256.New, key)
+	h.Write(body)
+	return h.Sum(nil)
+}
+
+// channelID is what a link may come back to; it ends in an address at Slack.
+var channelID = regexp.MustCompile(`^[CDG][A-Z0-9]{2,20}$`)

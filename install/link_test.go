@@ -1,0 +1,521 @@
+package install_test
+
+// What a link promises: it works for one workspace, once, for as long as it says, and asks for what it says. What an install may
+// not keep is given back. What was just installed can be taken back. All against slacksim over HTTP and both databases.
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"switchboard/install"
+	"switchboard/slacksim"
+)
+
+// visitor is one browser in front of one replica.
+type visitor struct {
+	r      *rig
+	in     replica
+	cookie string
+	header http.Header // sent along
+}
+
+func (r *rig) visitor(in replica) *visitor { return &visitor{r: r, in: in, header: http.Header{}} }
+
+// seen is what a page says to tools.
+type seen struct {
+	status                                  int
+	location                                string
+	Reason, Title, Message, Unchanged, Undo string
+	Next                                    struct{ Label, URL string }
+	Other                                   struct{ Label, URL string }
+	Connection                              string
+	Facts                                   []string
+}
+
+func (v *visitor) send(req *http.Request) (p seen) {
+	v.r.t.Helper()
+	req.Header.Set("Accept", "application/json")
+	for name := range v.header {
+		req.Header.Set(name, v.header.Get(name))
+	}
+	if v.cookie != "" {
+		req.Header.Set("Cookie", v.cookie)
+	}
+	w := httptest.NewRecorder()
+	v.in.Handler().ServeHTTP(w, req)
+	for _, c := range w.Result().Cookies() {
+		v.cookie = c.Name + "=" + c.Value
+	}
+	p.status, p.location = w.Code, w.Header().Get("Location")
+	if strings.Contains(w.Header().Get("Content-Type"), "json") {
+		if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil {
+			v.r.t.Errorf("%v in %s", err, w.Body)
+		}
+	}
+	return p
+}
+
+// get opens one of our addresses, with or without the host.
+func (v *visitor) get(address string) seen {
+	v.r.t.Helper()
+	return v.send(httptest.NewRequest(http.MethodGet, redirect+strings.TrimPrefix(address, redirect), nil))
+}
+
+func (v *visitor) undo(signed string) seen {
+	v.r.t.Helper()
+	req := httptest.NewRequest(http.MethodPost, redirect+"/slack/undo", strings.NewReader(url.Values{"undo": {signed}}.Encode()))
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return v.send(req)
+}
+
+// asks follows a link to Slack's page and returns where it is and the scopes asked for; a page of ours is an error.
+func (v *visitor) asks(link string) (authorize, scopes string) {
+	v.r.t.Helper()
+	p := v.get(link)
+	if p.status != http.StatusFound {
+		v.r.t.Fatalf("%s: %d %+v", link, p.status, p)
+	}
+	u, err := url.Parse(p.location)
+	if err != nil {
+		v.r.t.Fatal(err)
+	}
+	return p.location, u.Query().Get("scope")
+}
+
+// allows says yes at Slack and returns where the browser is sent back to.
+func (v *visitor) allows(authorize, userID string, choice slacksim.Choice) string {
+	v.r.t.Helper()
+	back, err := v.r.slack.Authorize(v.r.ctx, authorize, userID, choice)
+	if err != nil {
+		v.r.t.Fatal(err)
+	}
+	return back
+}
+
+// installs goes all the way by a link.
+func (v *visitor) installs(link, userID string, choice slacksim.Choice) seen {
+	v.r.t.Helper()
+	authorize, _ := v.asks(link)
+	return v.get(v.allows(authorize, userID, choice))
+}
+
+// is fails the test when a page is another one.
+func (p seen) is(t *testing.T, what string, status int, reason string) seen {
+	t.Helper()
+	if p.status != status || p.Reason != reason {
+		t.Errorf("%s: %d %s, not %d %s", what, p.status, p.Reason, status, reason)
+	}
+	return p
+}
+
+// wide is an app of three permissions, one of which can be left out.
+func wide(cfg *install.Config) {
+	cfg.Scopes = []install.Scope{{Name: "chat:write", Label: "Send messages"}, {Name: "users:read", Label: "See who is who"},
+		{Name: "files:write", Label: "Send files", Feature: "sending files", Optional: true}}
+}
+
+const start = "/slack/install"
+
+func TestLinks(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		in, other := r.replica(wide), r.replica(wide)
+		dana, ivy := slacksim.AcmeAdmin, slacksim.BirchAdmin
+		r.visitor(in).installs(start, dana, slacksim.Choice{Untick: []string{"files:write"}}).is(t, "first", 200, "connected_limited")
+		c := r.row(in, install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme})
+		signed := func(link string) string { return strings.SplitAfter(link, "link=")[1] }
+
+		// What a link says can't be changed, and nothing else passes for one.
+		good := in.Grant(c, install.Wish{Scopes: []string{"files:write"}, Back: slacksim.AcmeGeneral})
+		if strings.Contains(good, c.ID) || strings.Contains(good, "files") || len(good) > 600 {
+			t.Errorf("the link %s tells what it is about, or is long", good)
+		}
+		bad := []string{"x", "", signed(good) + "A", signed(good)[:60], signed(good) + "%0A", strings.Repeat("A", 100_000)}
+		for i := 0; i < len(signed(good)); i += 7 {
+			letter := "A"
+			if signed(good)[i] == 'A' {
+				letter = "B"
+			}
+			bad = append(bad, signed(good)[:i]+letter+signed(good)[i+1:])
+		}
+		stranger := r.replica(func(cfg *install.Config) { cfg.ClientSecret = "another secret" })
+		bad = append(bad, signed(stranger.Grant(c, install.Wish{})))
+		for _, s := range bad {
+			want, status := "link_broken", 400
+			if s == "" {
+				continue // no link: the open start page
+			}
+			r.visitor(in).get(start+"?link="+s).is(t, "a changed link", status, want)
+		}
+		r.visitor(in).get(start+"?connection="+c.ID).is(t, "a link as they were once", 404, "link_unknown")
+		r.visitor(in).get(in.Grant(install.Connection{ID: "con_gone"}, install.Wish{})).is(t, "a connection that is gone", 404, "link_unknown")
+
+		// It asks for what it says, comes back to where it was made, and adds to what there was.
+		v := r.visitor(other) // any replica's link works on every other
+		authorize, scopes := v.asks(good)
+		if u, _ := url.Parse(authorize); scopes != "files:write" || u.Query().Get("team") != slacksim.Acme {
+			t.Errorf("asked for %q", authorize)
+		}
+		p := v.get(v.allows(authorize, dana, slacksim.Choice{})).is(t, "granted", 200, "permissions_updated")
+		if !slices.Contains(p.Facts, "Now allowed: send files.") || !strings.HasSuffix(p.Next.URL, "/app_redirect?channel="+slacksim.AcmeGeneral+"&team="+slacksim.Acme) || p.Undo != "" {
+			t.Errorf("after a grant: %+v", p)
+		}
+		if now := r.is(in, c.Key, install.Active, ""); !slices.Equal(now.Scopes, []string{"chat:write", "files:write", "users:read"}) || now.ID != c.ID {
+			t.Errorf("granted: %v", now.Scopes)
+		}
+		// Then it is used up, on each replica.
+		for _, at := range []replica{in, other} {
+			r.visitor(at).get(good).is(t, "used", 409, "link_used")
+		}
+		if _, scopes := r.visitor(in).asks(in.GrantURL(c)); scopes != "chat:write,users:read,files:write" {
+			t.Errorf("a link without a wish asks for %q", scopes)
+		}
+
+		// Eight browsers hold one link, on two replicas. One gets through; nobody else's code is spent.
+		shared := in.Grant(c, install.Wish{})
+		var backs []func() seen
+		for i := range 8 {
+			v := r.visitor([]replica{in, other}[i%2])
+			authorize, _ := v.asks(shared)
+			back := v.allows(authorize, dana, slacksim.Choice{})
+			backs = append(backs, func() seen { return v.get(back) })
+		}
+		before := len(r.slack.CallsTo("oauth.v2.access"))
+		var through, used atomic.Int32
+		var all sync.WaitGroup
+		for _, back := range backs {
+			all.Go(func() {
+				switch p := back(); {
+				case p.status == 200:
+					through.Add(1)
+				case p.Reason == "link_used" && p.status == 409 && !strings.Contains(p.Next.URL, "link="):
+					used.Add(1)
+				default:
+					t.Errorf("%d %+v", p.status, p)
+				}
+			})
+		}
+		all.Wait()
+		if n := len(r.slack.CallsTo("oauth.v2.access")) - before; through.Load() != 1 || used.Load() != 7 || n != 1 {
+			t.Errorf("%d got through and %d did not, with %d exchanges", through.Load(), used.Load(), n)
+		}
+
+		// Cancelled, it is not used up, and the way on is a fresh one that asks the same.
+		kept := in.Grant(c, install.Wish{Scopes: []string{"files:write"}, Back: "D0ACME"})
+		p = r.visitor(in).installs(kept, dana, slacksim.Choice{Deny: true}).is(t, "cancelled", 200, "cancelled")
+		if _, scopes := r.visitor(in).asks(p.Next.URL); scopes != "files:write" || p.Next.URL == kept {
+			t.Errorf("try again asks for %q", scopes)
+		}
+		r.visitor(in).installs(kept, dana, slacksim.Choice{}).is(t, "after Cancel", 200, "already_connected")
+
+		// Another workspace than the one it is for: nothing changes, what was added there is gone again.
+		v = r.visitor(in)
+		wish := install.Wish{Scopes: []string{"users:read"}, Back: slacksim.AcmeGeneral}
+		mistaken := in.Grant(c, wish)
+		p = v.installs(mistaken, ivy, slacksim.Choice{}).is(t, "another workspace", 409, "wrong_workspace")
+		if _, there := r.slack.Installed(slacksim.Birch); there {
+			t.Error("the app stays in the workspace that was chosen by mistake")
+		}
+		if _, err := in.db.Find(r.ctx, install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch}); !errors.Is(err, install.ErrNotFound) {
+			t.Errorf("a row: %v", err)
+		}
+		if strings.Contains(p.Other.URL, "link=") {
+			t.Errorf("the other workspace is connected by %s", p.Other.URL)
+		}
+		authorize, scopes = v.asks(p.Next.URL)
+		if p = v.get(v.allows(authorize, dana, slacksim.Choice{})).is(t, "then the right one", 200, "already_connected"); scopes != "users:read" || !strings.Contains(p.Next.URL, "channel="+slacksim.AcmeGeneral) {
+			t.Errorf("the fresh link asks for %q and leads to %+v", scopes, p.Next)
+		}
+
+		// What was not carried through did not use it up, for whoever else has it.
+		r.slack.Inject(slacksim.Fault{Method: "oauth.v2.access", Error: "internal_error", Times: 1})
+		r.visitor(in).installs(mistaken, dana, slacksim.Choice{}).is(t, "Slack has trouble", 502, "slack_down")
+		r.visitor(in).installs(mistaken, dana, slacksim.Choice{}).is(t, "by somebody who chooses right", 200, "already_connected")
+		r.visitor(in).get(mistaken).is(t, "and then", 409, "link_used")
+
+		// An hour; a week for what is read later.
+		short, long := in.Grant(c, install.Wish{}), in.Grant(c, install.Wish{Stays: true})
+		r.clock.Advance(time.Hour - time.Second)
+		r.visitor(in).asks(short)
+		r.clock.Advance(time.Second)
+		r.visitor(in).get(short).is(t, "after an hour", 400, "link_expired")
+		r.clock.Advance(7*24*time.Hour - time.Hour - time.Second)
+		r.visitor(in).asks(long)
+		r.clock.Advance(time.Second)
+		r.visitor(in).get(long).is(t, "after a week", 400, "link_expired")
+		r.clock.Advance(40 * 24 * time.Hour) // long after anything was used up
+		r.visitor(in).get(good).is(t, "used, and long expired", 400, "link_expired")
+		r.emptyJournal()
+
+		// Nothing in the database is worth a link.
+		for _, what := range []string{"link_hash", "wish_scopes"} {
+			var n int
+			if err := r.raw().QueryRow("SELECT count(*) FROM install_attempts WHERE length(" + what + ") > 0").Scan(&n); err != nil || n == 0 {
+				t.Errorf("%s is not kept with any attempt (%v)", what, err)
+			}
+		}
+	})
+}
+
+// Slack may answer a consent with what was asked for alone. What was granted before stays, and what the token really has counts.
+func TestScopesAreAdded(t *testing.T) {
+	r := sqliteRig(t)
+	short := false
+	in := r.replica(func(cfg *install.Config) {
+		wide(cfg)
+		cfg.HTTP = between("oauth.v2.access", func(resp *http.Response) {
+			var answer map[string]any
+			if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+				t.Error(err)
+			}
+			if short {
+				answer["scope"] = "files:write"
+			}
+			body, _ := json.Marshal(answer)
+			resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+		})
+	})
+	dana := slacksim.AcmeAdmin
+	r.visitor(in).installs(start, dana, slacksim.Choice{Untick: []string{"files:write"}})
+	c := r.row(in, install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme})
+	link := func() string { return in.Grant(c, install.Wish{Scopes: []string{"files:write"}}) }
+	all := []string{"chat:write", "files:write", "users:read"}
+
+	short = true
+	r.visitor(in).installs(link(), dana, slacksim.Choice{}).is(t, "Slack names the new one alone", 200, "permissions_updated")
+	if now := r.row(in, c.Key); !slices.Equal(now.Scopes, all) {
+		t.Errorf("stored: %v", now.Scopes)
+	}
+	r.update(in, c.Key, func(c *install.Connection) { c.Scopes = []string{"chat:write", "users:read"} })
+	r.slack.Inject(slacksim.Fault{Method: "auth.test", Status: 500, Body: "x", Times: 1})
+	r.visitor(in).installs(link(), dana, slacksim.Choice{}).is(t, "and can't be asked", 200, "permissions_updated")
+	if now := r.row(in, c.Key); !slices.Equal(now.Scopes, all) {
+		t.Errorf("stored: %v", now.Scopes)
+	}
+}
+
+// Without a permission that the app can't do without nothing is stored, and Slack has its access back.
+func TestRequiredPermissions(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		in := r.replica(wide)
+		dana := slacksim.AcmeAdmin
+		k := install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
+		refused := func(what string) {
+			t.Helper()
+			p := r.visitor(in).installs(start, dana, slacksim.Choice{Untick: []string{"users:read", "files:write"}}).is(t, what, 403, "permission_required")
+			if !strings.Contains(p.Title, "without “See who is who” ") || p.Unchanged != "Nothing was saved." || len(p.Facts) > 0 {
+				t.Errorf("%s: %+v", what, p)
+			}
+			if _, there := r.slack.Installed(slacksim.Acme); there {
+				t.Errorf("%s: Slack still has the app", what)
+			}
+			r.emptyJournal()
+		}
+		refused("a first install")
+		if _, err := in.db.Find(r.ctx, k); !errors.Is(err, install.ErrNotFound) {
+			t.Errorf("a row: %v", err)
+		}
+		// Slack doesn't take it back: the person is told what to do.
+		r.slack.Inject(slacksim.Fault{Method: "apps.uninstall", Error: "internal_error", Times: 1})
+		p := r.visitor(in).installs(start, dana, slacksim.Choice{Untick: []string{"users:read"}}).is(t, "not taken back", 403, "permission_required")
+		if len(p.Facts) != 1 || !strings.Contains(p.Facts[0], "Remove App") {
+			t.Errorf("not taken back: %q", p.Facts)
+		}
+		_ = r.slack.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents)
+
+		// Optional ones left out are features that are off.
+		p = r.visitor(in).installs(start, dana, slacksim.Choice{Untick: []string{"files:write"}}).is(t, "an optional one", 200, "connected_limited")
+		if !strings.Contains(strings.Join(p.Facts, " "), "Off until that is allowed: sending files.") || p.Next.Label != "Allow the rest" {
+			t.Errorf("limited: %+v", p)
+		}
+		if _, scopes := r.visitor(in).asks(p.Next.URL); scopes != "files:write" {
+			t.Errorf("the rest is %q", scopes)
+		}
+		// A connection that works keeps working, whatever is unticked.
+		more := r.replica(func(cfg *install.Config) {
+			wide(cfg)
+			cfg.Scopes = append(cfg.Scopes, install.Scope{Name: "team:read", Label: "See the workspace's name"})
+		})
+		r.visitor(more).installs(start, dana, slacksim.Choice{Untick: []string{"team:read"}}).is(t, "a new required one is refused", 200, "permissions_updated_limited")
+		r.works(r.is(in, k, install.Active, ""))
+		// Removed, it is a first install again.
+		r.update(in, k, func(c *install.Connection) { c.Erase(install.Removed, "test", r.clock.Now()) })
+		_ = r.slack.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents)
+		refused("after a removal")
+		r.is(in, k, install.Removed, "test")
+	})
+}
+
+// A process that dies after Slack's answer leaves a consent in the journal. What would have been refused is refused then, too.
+func TestReplayRefusesToo(t *testing.T) {
+	r := sqliteRig(t)
+	closed := func(cfg *install.Config) { cfg.Closed = true }
+	r.killed(slacksim.AcmeAdmin, closed)
+	in := r.replica(closed)
+	if left, err := in.Replay(r.ctx); left != 0 || err != nil {
+		t.Errorf("%d left, %v", left, err)
+	}
+	r.emptyJournal()
+	if _, err := in.db.Find(r.ctx, install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}); !errors.Is(err, install.ErrNotFound) {
+		t.Errorf("a row: %v", err)
+	}
+	if _, there := r.slack.Installed(slacksim.Acme); there {
+		t.Error("Slack still has the app")
+	}
+}
+
+// Closed to new workspaces: those who are connected reconnect, those who are named connect, the others leave nothing behind.
+func TestClosedInstalls(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		open := r.replica(nil)
+		r.visitor(open).installs(start, slacksim.AcmeAdmin, slacksim.Choice{}).is(t, "open", 200, "connected")
+		closed := r.replica(func(cfg *install.Config) { cfg.Closed = true })
+		named := r.replica(func(cfg *install.Config) { cfg.Closed, cfg.Admit = true, []string{"T0OTHER001", slacksim.Birch} })
+		r.visitor(closed).installs(start, slacksim.AcmeMember, slacksim.Choice{}).is(t, "reconnects", 200, "connected_by_other")
+		p := r.visitor(closed).installs(start, slacksim.BirchAdmin, slacksim.Choice{}).is(t, "new", 403, "closed")
+		if p.Unchanged != "Nothing was saved." {
+			t.Errorf("%+v", p)
+		}
+		if _, there := r.slack.Installed(slacksim.Birch); there {
+			t.Error("Slack still has the app")
+		}
+		r.emptyJournal()
+		r.visitor(named).installs(start, slacksim.BirchAdmin, slacksim.Choice{}).is(t, "named", 200, "connected")
+		r.slack.SetApp(func(a *slacksim.App) { a.OrgReady = true })
+		r.slack.AddWorkspace(slacksim.Workspace{ID: "T0GRID0001", Name: "Grid One", EnterpriseID: "E0GRID0001", EnterpriseName: "Grid Inc"})
+		r.slack.AddUser(slacksim.User{ID: "U0GRIDADM1", TeamID: "T0GRID0001", Name: "gia", Admin: true})
+		r.visitor(named).installs(start, "U0GRIDADM1", slacksim.Choice{Org: true}).is(t, "an organisation", 403, "closed")
+		byOrg := r.replica(func(cfg *install.Config) { cfg.Closed, cfg.Admit = true, []string{"E0GRID0001"} })
+		r.visitor(byOrg).installs(start, "U0GRIDADM1", slacksim.Choice{Org: true}).is(t, "an organisation that is named", 200, "connected_org")
+		// A link of an organisation's connection is bound to the organisation.
+		org := r.row(open, install.Key{AppID: "A0RENEWAL1", EnterpriseID: "E0GRID0001"})
+		r.visitor(open).installs(open.GrantURL(org), "U0GRIDADM1", slacksim.Choice{Org: true}).is(t, "its link", 200, "already_connected")
+		r.visitor(open).installs(open.GrantURL(org), slacksim.AcmeAdmin, slacksim.Choice{}).is(t, "its link, for a workspace", 409, "wrong_workspace")
+	})
+}
+
+// Begun over http, or under another name, the cookie stays behind. The page says so instead of blaming the browser.
+func TestBegunAtAnotherAddress(t *testing.T) {
+	r := sqliteRig(t)
+	in := r.replica(nil)
+	for name, begun := range map[string]http.Header{
+		"over http":    {"X-Forwarded-Proto": {"http"}},
+		"another host": {"X-Forwarded-Proto": {"https"}, "X-Forwarded-Host": {"10.0.0.5:3000"}},
+	} {
+		v := r.visitor(in)
+		v.header = begun
+		authorize, _ := v.asks(start)
+		v.cookie, v.header = "", http.Header{"X-Forwarded-Proto": {"https"}}
+		back := v.allows(authorize, slacksim.AcmeAdmin, slacksim.Choice{})
+		v.get(back).is(t, name, 421, "other_address")
+	}
+	v := r.visitor(in)
+	v.header = http.Header{"X-Forwarded-Proto": {"https"}}
+	authorize, _ := v.asks(start)
+	v.cookie = ""
+	v.get(v.allows(authorize, slacksim.AcmeAdmin, slacksim.Choice{})).is(t, "the right address without the cookie", 400, "other_browser")
+}
+
+func TestUndo(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		in := r.replica(nil)
+		k := install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
+		dana := slacksim.AcmeAdmin
+		connect := func() (*visitor, seen) {
+			t.Helper()
+			v := r.visitor(in)
+			p := v.installs(start, dana, slacksim.Choice{})
+			if p.Undo == "" {
+				t.Fatalf("no undo: %+v", p)
+			}
+			return v, p
+		}
+		v, p := connect()
+		v.get(start+"?link="+p.Undo).is(t, "taken for a link", 400, "link_broken")
+		r.visitor(in).undo(p.Undo).is(t, "another browser", 403, "undo_other_browser")
+		other := r.visitor(in)
+		other.get(start)
+		other.undo(p.Undo).is(t, "another browser of ours", 403, "undo_other_browser")
+		v.undo(p.Undo[:len(p.Undo)-1]).is(t, "cut short", 400, "undo_broken")
+		v.undo(strings.SplitAfter(in.GrantURL(r.row(in, k)), "link=")[1]).is(t, "a link", 400, "undo_broken")
+		v.undo("").is(t, "nothing", 400, "undo_broken")
+		r.works(r.is(in, k, install.Active, ""))
+
+		// Slack refuses, and does not answer: nothing is erased, and it can be tried again.
+		r.slack.Inject(slacksim.Fault{Method: "apps.uninstall", Error: "internal_error", Times: 1})
+		refused := v.undo(p.Undo).is(t, "Slack refuses", 502, "undo_refused")
+		v.undo(p.Undo).is(t, "the same once more", 409, "undo_used")
+		r.works(r.is(in, k, install.Active, ""))
+		// Once, however often it is pressed.
+		var done, used atomic.Int32
+		var all sync.WaitGroup
+		for range 5 {
+			w := &visitor{r: r, in: in, cookie: v.cookie, header: http.Header{}}
+			all.Go(func() {
+				switch p := w.undo(refused.Undo); p.Reason {
+				case "undone":
+					done.Add(1)
+				case "undo_used":
+					used.Add(1)
+				default:
+					t.Errorf("%d %+v", p.status, p)
+				}
+			})
+		}
+		all.Wait()
+		if done.Load() != 1 || used.Load() != 4 {
+			t.Errorf("undone %d times, refused %d times", done.Load(), used.Load())
+		}
+		c := r.is(in, k, install.Removed, install.ReasonDisconnected)
+		if _, there := r.slack.Installed(slacksim.Acme); there || c.Token != "" {
+			t.Error("it is not gone")
+		}
+		lines, err := in.History(r.ctx, c, 5)
+		if err != nil || len(lines) == 0 || lines[0].What != install.DidDisconnect || lines[0].By != install.Person(dana) || lines[0].Outcome != install.OutcomeDone {
+			t.Errorf("history: %+v (%v)", lines, err)
+		}
+
+		// A reload offers it again, as long as it can be done.
+		v = r.visitor(in)
+		authorize, _ := v.asks(start)
+		back := v.allows(authorize, dana, slacksim.Choice{})
+		p = v.get(back).is(t, "back again", 200, "connected_again")
+		reloaded := v.get(back).is(t, "reloaded", 200, "already_finished")
+		if reloaded.Undo == "" || reloaded.Undo == p.Undo {
+			t.Error("a reload offers no undo of its own")
+		}
+		v.undo(reloaded.Undo).is(t, "the reloaded one", 200, "undone")
+		v.undo(p.Undo).is(t, "the first one", 409, "undo_used")
+
+		// Somebody else relies on it.
+		v, p = connect()
+		r.clock.Advance(time.Minute)
+		if again := r.visitor(in).installs(start, slacksim.AcmeMember, slacksim.Choice{}); again.Undo != "" {
+			t.Error("a reconnect can be undone")
+		}
+		v.undo(p.Undo).is(t, "connected again since", 409, "undo_reinstalled")
+		r.works(r.is(in, k, install.Active, ""))
+
+		// Half an hour.
+		r.update(in, k, func(c *install.Connection) { c.Erase(install.Removed, "test", r.clock.Now()) })
+		_ = r.slack.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents)
+		v, p = connect()
+		r.clock.Advance(30 * time.Minute)
+		v.undo(p.Undo).is(t, "after half an hour", 400, "undo_expired")
+		if late := v.get("/slack/undo"); late.status != 404 {
+			t.Errorf("a plain visit: %d", late.status)
+		}
+		r.works(r.is(in, k, install.Active, ""))
+		r.emptyJournal()
+	})
+}

@@ -1,0 +1,116 @@
+package install
+
+// A wrong workspace is picked in a second. Right after an install the page offers to take it back: once, for half an hour, to the
+// browser that installed, and only as long as nobody else came to rely on it.
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"net/http"
+	"time"
+)
+
+// outcomeUndone is for numbers and logs; the attempt's record keeps how the install ended.
+const outcomeUndone Outcome = "undone"
+
+// undo is what the button on the success page sends.
+type undo struct {
+	Connection string `json:"c"`
+	Consent    int64  `json:"r"` // RenewedAt in Unix microseconds
+	By         string `json:"w"` // user ID of the installer
+	Browser    []byte `json:"b"` // hash of the cookie
+	Until      int64  `json:"u"` // Unix seconds
+	Nonce      []byte `json:"n"`
+}
+
+func undoOf(c Connection, browser []byte) undo {
+	return undo{Connection: c.ID, Consent: c.RenewedAt.UnixMicro(), By: c.RenewedBy, Browser: browser,
+		Until: c.RenewedAt.Add(undoLife).Unix(), Nonce: newNonce()}
+}
+
+// offerUndo signs what p offers to undo, for the browser with this cookie, which then has to last as long.
+func (in *Installer) offerUndo(w http.ResponseWriter, r *http.Request, p *page) {
+	cookie, err := r.Cookie(in.cookieName())
+	if err != nil || p.undo.ID == "" {
+		return
+	}
+	hash, ours := hashSecret(cookie.Value)
+	u := undoOf(p.undo, hash)
+	if !ours || in.now().Unix() >= u.Until {
+		return
+	}
+	p.Undo = in.sign("undo", u)
+	in.setBrowser(w, cookie.Value, undoLife)
+}
+
+// undone answers POST /slack/undo: the app is removed from the workspace at Slack, and what we hold of its access is erased.
+func (in *Installer) undone(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), callbackBudget)
+	defer cancel()
+	var browser []byte
+	if cookie, err := r.Cookie(in.cookieName()); err == nil {
+		browser, _ = hashSecret(cookie.Value)
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, 2*longestSigned)
+	in.show(w, r, in.takeBack(ctx, r.PostFormValue("undo"), browser, NewRef()))
+}
+
+func (in *Installer) takeBack(ctx context.Context, signed string, browser []byte, ref string) page {
+	var u undo
+	if !in.verify("undo", signed, &u) {
+		return in.page(situationUndoBroken, ref)
+	}
+	var c Connection
+	stop := func(s situation) page {
+		p := in.page(s, ref)
+		p.name("workspace", orElse(c.TeamName, "the workspace"))
+		return p
+	}
+	// What went wrong on the way can be tried once more, with what is as good as the one that was used and lasts no longer.
+	retry := func(s situation) page {
+		p := stop(s)
+		u.Nonce = newNonce()
+		p.Undo = in.sign("undo", u)
+		return p
+	}
+	switch {
+	case subtle.ConstantTimeCompare(u.Browser, browser) != 1:
+		return stop(situationUndoOtherBrowser)
+	case in.now().Unix() >= u.Until:
+		return stop(situationUndoExpired)
+	}
+	asking, cancel := context.WithTimeout(ctx, storeBudget)
+	defer cancel()
+	c, err := in.store.FindID(asking, u.Connection)
+	switch {
+	case errors.Is(err, ErrNotFound), err == nil && c.State == Removed:
+		return stop(situationUndoUsed)
+	case err == nil && !c.RenewedAt.Equal(time.UnixMicro(u.Consent)):
+		return stop(situationUndoLater)
+	}
+	first := false
+	if err == nil {
+		first, err = in.store.Spend(asking, usedUp(hashOf(u.Nonce)), 1, in.now())
+	}
+	switch {
+	case err != nil:
+		in.log.ErrorContext(ctx, "undo install", "ref", ref, "cause", err)
+		return retry(situationUndoRecords)
+	case !first:
+		return stop(situationUndoUsed)
+	}
+	switch said, err := in.Disconnect(ctx, c.Key, Person(u.By)); {
+	case errors.Is(err, ErrNotConnected):
+		return stop(situationUndoUsed)
+	case err != nil && (said == "ok" || said == ReasonAccountInactive || said == ReasonTokenRevoked):
+		// Slack has done it, and its events will have ours follow.
+		in.log.ErrorContext(ctx, "undo install: erase access", "ref", ref, "connection", c.ID, "cause", err)
+	case err != nil:
+		in.log.WarnContext(ctx, "undo install", "ref", ref, "connection", c.ID, "slack_error", said, "cause", Cause(err))
+		return retry(situationUndoRefused)
+	}
+	p := stop(situationUndone)
+	p.ConnectionID = c.ID
+	return p
+}
