@@ -374,9 +374,11 @@ func (b *Bot) renewing(t *Turn) Reply {
 
 // notAllowed is what a person reads when the workspace did not grant what the handler needs.
 func (b *Bot) notAllowed(t *Turn, missing []string) Reply {
-	words := make([]string, len(missing))
-	for i, s := range missing {
-		words[i] = DescribeScope(s).Label
+	var words []string
+	for _, s := range b.install.Scopes() {
+		if slices.Contains(missing, s.Name) {
+			words = append(words, s.Label)
+		}
 	}
 	t.Log.Info("not allowed", "missing_scopes", missing)
 	h := t.Health()

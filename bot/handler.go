@@ -37,7 +37,8 @@ const (
 type Handler struct {
 	Kind   Kind
 	Name   string   // event type, pattern, command or action id
-	Scopes []string // permissions it needs; the manifest and the landing page ask for them
+	Scopes []string // permissions it needs: without one of them it does not run, and the person is told what is off
+	Extras []string // permissions it is better with, and runs without: see Uses
 	About  string   // commands: what Slack shows in its menu
 	Usage  string   // commands: the hint behind the name
 
@@ -185,6 +186,12 @@ func OnViewClosed(callbackID string, run func(ctx context.Context, t *Turn, v *s
 // then. Without it people are told that the app isn't connected, and events are dropped.
 func (h Handler) Always() Handler { h.always = true; return h }
 
+// Uses declares permissions that the handler is better with and runs without. It looks at them itself: see Turn.Missing.
+func (h Handler) Uses(scopes ...string) Handler {
+	h.Extras = slices.Concat(h.Extras, scopes)
+	return h
+}
+
 // ActsFor declares what the handler needs of a person to act for them (user scopes). Each person who installs or reconnects
 // the app is asked for it; Turn.AsUser has what came of it.
 func (h Handler) ActsFor(scopes ...string) Handler {
@@ -256,7 +263,7 @@ func (h Handler) check() error {
 	default:
 		return fmt.Errorf("handler %q: unknown kind", h.Name)
 	}
-	for _, s := range slices.Concat(h.Scopes, h.UserScopes) {
+	for _, s := range slices.Concat(h.Scopes, h.Extras, h.UserScopes) {
 		if strings.TrimSpace(s) != s || s == "" {
 			return fmt.Errorf("%s %q: scope %q", h.Kind, h.Name, s)
 		}

@@ -175,7 +175,7 @@ func permissionChanges(changes []string) string {
 		var scopes []install.Scope
 		for _, c := range changes {
 			if name, ok := strings.CutPrefix(c, sign); ok && name != "" {
-				scopes = append(scopes, bot.DescribeScope(clip(name, 50)))
+				scopes = append(scopes, describe(clip(name, 50)))
 			}
 		}
 		switch n := len(scopes); {

@@ -22,7 +22,7 @@ var homeOpened = bot.OnEvent("app_home_opened", func(ctx context.Context, t *bot
 	}
 	t.UserID = e.User
 	return publishHome(ctx, t, t.Install.Check(ctx, t.Key), "")
-}, "users:read")
+}).Uses("users:read")
 
 // publishHome shows h to t.UserID, with a line about what was just done, "" for none. It blocks for two calls to Slack.
 func publishHome(ctx context.Context, t *bot.Turn, h install.Health, done string) error {

@@ -41,7 +41,7 @@ type Config struct {
 	SlackURL     string  // "" = https://slack.com
 	PublicURL    string  // what browsers see, without a path; decides the redirect URI and the cookie. Required, unless BotToken is set
 	BotToken     Secret  // set: one workspace, no OAuth
-	Scopes       []Scope // what the app needs; asked for, and compared with what was granted
+	Scopes       []Scope // all that the app can use; asked for, and compared with what was granted
 	UserScopes   []Scope // what it asks of each person who installs, to act for them; usually none
 	Store        Store   // required
 	// MoveToRotation exchanges long-lived bot tokens for rotating ones as they are found. The app's settings at Slack must
@@ -188,8 +188,9 @@ func (in *Installer) Grant(c Connection, _ Wish) string {
 // App returns how the app presents itself.
 func (in *Installer) App() App { return in.cfg.App }
 
-// Scopes returns the permissions the app needs.
-func (in *Installer) Scopes() []Scope { return in.cfg.Scopes }
+// Scopes returns the catalogue of the app's permissions, UserScopes that of what people let it do for them.
+func (in *Installer) Scopes() []Scope     { return in.cfg.Scopes }
+func (in *Installer) UserScopes() []Scope { return in.cfg.UserScopes }
 
 // SlackURL returns the address of Slack, without a slash at the end.
 func (in *Installer) SlackURL() string { return in.cfg.SlackURL }
