@@ -51,12 +51,17 @@ func catalogue(handlers []bot.Handler) []install.Scope {
 
 func play(t *testing.T, handlers ...bot.Handler) (s scene) {
 	t.Helper()
+	return playOn(t, storagetest.SQLite(t), handlers...)
+}
+
+func playOn(t *testing.T, database string, handlers ...bot.Handler) (s scene) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	keys, err := storage.ParseKeys(storage.NewKey())
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.database = storagetest.SQLite(t)
+	s.database = database
 	db, err := storage.Open(ctx, s.database, keys)
 	if err != nil {
 		t.Fatal(err)

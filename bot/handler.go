@@ -79,6 +79,8 @@ type Turn struct {
 	// Trigger opens one modal, within 3 s of the command or the press: see OpenView. "" for events.
 	Trigger string
 
+	channelType string // of a message: im, channel, group or mpim; "" when Slack didn't say
+
 	openErr error
 	address install.Secret // the response_url
 	hooks   func(ctx context.Context, address install.Secret, m message) error
@@ -271,8 +273,10 @@ func (h Handler) check() error {
 	return nil
 }
 
+type messageScope struct{ scope, event, channelType string }
+
 // messageScopes says which subscription a history scope pays for, and in which channel type Slack's events name it.
-var messageScopes = []struct{ scope, event, channelType string }{
+var messageScopes = []messageScope{
 	{"im:history", "message.im", "im"},
 	{"channels:history", "message.channels", "channel"},
 	{"groups:history", "message.groups", "group"},

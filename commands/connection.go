@@ -216,6 +216,8 @@ func mustKeep(ctx context.Context, t *bot.Turn, doing string) error {
 		return &bot.UserError{Text: "We couldn't ask Slack who you are, because this app's access couldn't be renewed just now. Nothing was changed. Try again in a minute. Reference: " + t.Ref + "."}
 	case errors.Is(err, errUnasked):
 		return &bot.UserError{Text: "This app can't ask Slack who you are while it isn't connected. Nothing was changed. Type /connection status to see what to do."}
+	case install.SlackError(err) == install.ReasonMissingScope:
+		return err // the person is told which permission is missing, and how it is allowed
 	case err != nil:
 		return &bot.UserError{Text: "We couldn't ask Slack whether you may do that. Nothing was changed. Try again in a minute. Reference: " + t.Ref + "."}
 	case is == stranger:

@@ -17,10 +17,11 @@ import (
 )
 
 var homeOpened = bot.OnEvent("app_home_opened", func(ctx context.Context, t *bot.Turn, e *slackevents.AppHomeOpenedEvent) error {
+	t.UserID, t.ChannelID = e.User, e.Channel
 	if e.Tab != "home" {
-		return nil
+		// Slack delivers no message that the app may not read, so this is where people hear why there would be no answer.
+		return t.Need("im:history")
 	}
-	t.UserID = e.User
 	return publishHome(ctx, t, t.Install.Check(ctx, t.Key), "")
 }).Uses("users:read")
 

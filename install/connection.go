@@ -183,6 +183,9 @@ func (was Connection) replaced(c Connection) Connection {
 	if c.BotID == "" {
 		c.BotID, c.TeamURL, c.CheckedAt = was.BotID, was.TeamURL, was.CheckedAt // Slack could not be asked
 	}
+	if changes := permissionsApart(was.Scopes, c.Scopes); changes != "" && was.State != Removed {
+		c.Note(Change{At: c.RenewedAt, By: Person(c.RenewedBy), What: DidPermissions, Outcome: OutcomeDone, Reason: changes})
+	}
 	if was.State != Removed {
 		// Whoever reconnects does not become the installer, who has rights that any member could take so.
 		c.InstalledBy, c.InstalledByName, c.InstalledAt = was.InstalledBy, was.InstalledByName, was.InstalledAt

@@ -58,6 +58,8 @@ type Config struct {
 	Welcome func(ctx context.Context, client *slack.Client, c Connection) error
 	// Tell writes to one person that the connection needs them, and says where the message is. nil: nobody is written to.
 	Tell func(ctx context.Context, client *slack.Client, userID string, h Health) (channel, ts string, err error)
+	// TellWanted writes to one person that people ask for what is not allowed. nil: nobody is written to.
+	TellWanted func(ctx context.Context, client *slack.Client, userID string, w Wanted) (channel, ts string, err error)
 	// Resolve edits the message that Tell wrote, once the trouble is over.
 	Resolve func(ctx context.Context, client *slack.Client, n Notice, h Health) error
 }

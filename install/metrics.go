@@ -15,6 +15,7 @@ type metrics struct {
 	took     prometheus.Histogram
 	journal  prometheus.Gauge
 	notices  *prometheus.CounterVec // by result
+	wanted   *prometheus.CounterVec // by result
 	checks   *prometheus.CounterVec // by result
 	limits   *prometheus.CounterVec // by method and what became of the call
 }
@@ -29,13 +30,15 @@ func newMetrics(in *Installer, reg prometheus.Registerer) *metrics {
 			Help: "Tokens that Slack handed out and the database has not taken yet. 0 when all is well."}),
 		notices: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_notices_total",
 			Help: "Connections that came to need a person, by result (told, unreachable, unknown), and those that work again (resolved)."}, []string{"result"}),
+		wanted: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_wanted_total",
+			Help: "Connections in which people asked for what is not allowed, at most one a day, by whether somebody who can allow it was told (told, unreachable, unknown)."}, []string{"result"}),
 		checks: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_checks_total",
 			Help: "auth.test calls, by result (ok, or Slack's error, or no_answer)."}, []string{"result"}),
 		limits: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_slack_limited_total",
 			Help: "Calls to Slack that met a limit, by method and what became of them (waited for their turn, refused by Slack, turned_away because it would have taken too long)."}, []string{"method", "result"}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.renewals, m.took, m.journal, m.notices, m.checks, m.limits, stateCollector{in})
+		reg.MustRegister(m.renewals, m.took, m.journal, m.notices, m.wanted, m.checks, m.limits, stateCollector{in})
 	}
 	return m
 }

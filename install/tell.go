@@ -91,7 +91,12 @@ func (in *Installer) tell(ctx context.Context, k Key) error {
 		in.log.ErrorContext(ctx, "a connection needs a person", "connection", c.ID, "key", c.Key.String(), "team_name", c.TeamName,
 			"reason", c.Reason, "since", c.StateSince, "access_ends", c.ExpiresAt, "mend", h.GrantURL)
 	}
-	notice, sent, failure := in.reach(ctx, c, h)
+	notice, sent, failure := Notice{}, no, errNoAccess
+	if in.cfg.Tell != nil {
+		notice, sent, failure = in.reach(ctx, c, func(client *slack.Client, userID string) (channel, ts string, err error) {
+			return in.cfg.Tell(ctx, client, userID, h)
+		})
+	}
 	notice.Reason, notice.At = c.Reason, now
 	outcome, why, label := OutcomeDone, notice.To, "told"
 	if failure != nil {
@@ -146,17 +151,17 @@ var (
 	errNobody   = errors.New("there is nobody to write to")
 )
 
-// reach writes to the installer, or to a workspace admin when the installer is gone. sent is unclear when Slack did not
-// answer a message.
-func (in *Installer) reach(ctx context.Context, c Connection, h Health) (n Notice, sent verdict, err error) {
-	if in.cfg.Tell == nil || c.Token == "" || c.ended(in.now()) {
+// reach has write write to the installer, or to a workspace admin when the installer is gone. sent is unclear when Slack did
+// not answer a message.
+func (in *Installer) reach(ctx context.Context, c Connection, write func(client *slack.Client, userID string) (channel, ts string, err error)) (n Notice, sent verdict, err error) {
+	if c.Token == "" || c.ended(in.now()) {
 		return Notice{}, no, errNoAccess
 	}
 	client := in.Client(c)
 	// try writes to one person; next says that somebody else is to be tried.
 	try := func(userID string) (next bool) {
 		n.To = userID
-		n.Channel, n.TS, err = in.cfg.Tell(ctx, client, userID, h)
+		n.Channel, n.TS, err = write(client, userID)
 		switch {
 		case err == nil:
 			sent = yes

@@ -66,7 +66,7 @@ func newApp(cfg appConfig) (*app, error) {
 		App: cfg.app, ClientID: cfg.clientID, ClientSecret: cfg.clientSecret, AppID: cfg.appID, BotToken: cfg.botToken,
 		SlackURL: cfg.slackURL, PublicURL: cfg.publicURL, Scopes: profile.Scopes, Store: cfg.db, Log: cfg.log,
 		UserScopes: profile.UserScopes, MoveToRotation: cfg.moveToRotation, Keep: cfg.keep, Metrics: numbers,
-		Welcome: commands.Welcome(cfg.app, cfg.slackURL), Tell: commands.Tell(cfg.app), Resolve: commands.Resolve(cfg.app),
+		Welcome: commands.Welcome(cfg.app, cfg.slackURL), Tell: commands.Tell(cfg.app), Resolve: commands.Resolve(cfg.app), TellWanted: commands.TellWanted(cfg.app),
 	})
 	if err != nil {
 		return nil, err
