@@ -1,8 +1,12 @@
 package bot
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/slack-go/slack"
 
 	"switchboard/install"
 )
@@ -51,5 +55,52 @@ func TestCatalogueIsHeldAgainstHandlers(t *testing.T) {
 	if got := strings.Join(m.OAuth.Scopes.Bot, " ") + " / " + strings.Join(m.OAuth.Scopes.BotOptional, " ") + " / " + strings.Join(m.OAuth.Scopes.UserOptional, " "); err != nil ||
 		got != "chat:write commands files:read users:read / files:read users:read / search:read" {
 		t.Errorf("%s, %v", got, err)
+	}
+}
+
+// Of what Slack names, people are asked for what the app uses, does not have, and the handler knows of: and for nothing when that
+// leaves nothing.
+func TestWhatSlackSaysIsMissing(t *testing.T) {
+	var catalogue []install.Scope
+	for _, name := range []string{"chat:write", "channels:read", "groups:read", "users:read", "files:read"} {
+		catalogue = append(catalogue, install.Scope{Name: name})
+	}
+	in, err := install.New(install.Config{PublicURL: "http://127.0.0.1", Store: struct{ install.Store }{}, Scopes: catalogue})
+	if err != nil {
+		t.Fatal(err)
+	}
+	turn := &Turn{Install: in, Connection: install.Connection{Scopes: []string{"chat:write", "files:read", "users:read"}}}
+	missing := func(needed, provided string) error {
+		return fmt.Errorf("list channels: %w", slack.SlackErrorResponse{Err: "missing_scope", Needed: needed, Provided: provided})
+	}
+	h := OnAction("a", nil, "chat:write").Uses("channels:read").ActsFor("users:read")
+	for _, test := range []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"one that is declared, of several", missing("channels:read,groups:read,mpim:read,im:read", "chat:write"), "[channels:read]"},
+		{"one that another handler declared", missing("groups:read", "chat:write"), "[groups:read]"},
+		{"one that our records have", missing("files:read", "chat:write"), "[files:read]"},
+		{"what it has is not missing", missing("channels:read,groups:read", "channels:read"), "[groups:read]"},
+		{"none that the app uses", missing("pins:read", "chat:write"), "[]"},
+		{"a person's own", missing("users:read", "identify"), "[]"},
+		{"Slack names none", missing("", ""), "[]"},
+		{"another error", slack.SlackErrorResponse{Err: "channel_not_found", Needed: "channels:read"}, "[]"},
+		{"the handler's own word", fmt.Errorf("list: %w", &NotAllowedError{[]string{"channels:read", "groups:read"}}), "[channels:read groups:read]"},
+		{"no error of Slack's", errors.New("missing_scope"), "[]"},
+		{"none at all", nil, "[]"},
+	} {
+		if got := fmt.Sprint(h.refused(turn, test.err)); got != test.want {
+			t.Errorf("%s: %s, want %s", test.name, got, test.want)
+		}
+	}
+
+	listens := OnMessage(".", nil, "im:history", "channels:history", "chat:write")
+	for channelType, want := range map[string]string{"im": "[im:history]", "channel": "[channels:history]", "": "[im:history channels:history]"} {
+		turn.channelType = channelType
+		if got := fmt.Sprint(listens.missing(turn)); got != want {
+			t.Errorf("in %q: %s, want %s", channelType, got, want)
+		}
 	}
 }

@@ -79,6 +79,13 @@ func notice(app install.App, userID string, h install.Health) bot.Reply {
 
 // resolved takes the place of notice, without anything to press.
 func resolved(app install.App, n install.Notice, h install.Health) bot.Reply {
+	if n.Reason == install.ReasonMissingScope {
+		text := fmt.Sprintf("%s is allowed everything in %s that people asked for. No action needed.", escape(app.Name), escape(place(h.Connection)))
+		return bot.Reply{Text: "Resolved: " + text, Blocks: []slack.Block{
+			slack.NewHeaderBlock(plain("Resolved: all features are on")), section(text), section("You were told that something was off."),
+			slack.NewContextBlock("", markdown(strings.Join(imprint(app), " · "))),
+		}}
+	}
 	text := fmt.Sprintf("Resolved: %s works again in %s. ", escape(app.Name), escape(place(h.Connection)))
 	if h.State == install.Limited {
 		text += "Some features are off, because not everything it needs is allowed. Type /connection status to see more."
@@ -113,22 +120,17 @@ func wanted(app install.App, userID string, w install.Wanted) bot.Reply {
 	asked := fmt.Sprintf("Somebody in %s wanted something from %s that is off there: %s.", place(w.Connection), app.Name, features)
 	why := fmt.Sprintf("%s isn't allowed to %s yet. Everything else works.", app.Name, install.MayNot(w.Scopes))
 	next := "If you allow it, Slack asks you for exactly that; nothing else changes. If you don't, nothing changes at all."
-	if w.GrantURL == "" {
-		next = "The people who run the app set its access by hand; they can allow it."
-	}
-	text := escape(asked + " " + why + " " + next)
-	blocks := []slack.Block{section(escape(asked) + "\n" + escape(why) + "\n" + next)}
-	if w.GrantURL != "" {
-		button := slack.NewButtonBlockElement(actionGrant, "", plain("Allow it"))
-		button.URL, button.Style = w.GrantURL, slack.StylePrimary
-		button.AccessibilityLabel = clip("Allow "+app.Name+" to "+install.MayNot(w.Scopes), 75)
-		blocks = append(blocks, slack.NewActionBlock("", button))
-		text += " " + link(w.GrantURL, "Allow it") + "."
-	}
+	button := slack.NewButtonBlockElement(actionGrant, "", plain("Allow it"))
+	button.URL, button.Style = w.GrantURL, slack.StylePrimary
+	button.AccessibilityLabel = clip("Allow "+app.Name+" to "+install.MayNot(w.Scopes), 75)
+	text := escape(asked+" "+why) + " " + next + " " + link(w.GrantURL, "Allow it") + "."
 	foot := "You get this because you installed it"
 	if w.Connection.InstalledBy != userID {
 		foot = "You get this because you are an admin"
 	}
 	foot += ", at most once a day. Nobody else was written to."
-	return bot.Reply{Text: text, Blocks: append(blocks, slack.NewContextBlock("", markdown(foot+" "+strings.Join(imprint(app), " · "))))}
+	return bot.Reply{Text: text, Blocks: []slack.Block{
+		section(escape(asked) + "\n" + escape(why) + "\n" + next), slack.NewActionBlock("", button),
+		slack.NewContextBlock("", markdown(foot+" "+strings.Join(imprint(app), " · "))),
+	}}
 }

@@ -178,6 +178,7 @@ func (in *Installer) witnessed(c Connection, code string, scopes []string) {
 			state, reason := row.State, row.Reason
 			was = row.Scopes
 			row.works(scopes, at)
+			in.allowed(row, at)
 			row.noteState(state, reason, at)
 			return nil
 		})

@@ -303,6 +303,7 @@ func (in *Installer) Check(ctx context.Context, k Key) Health {
 		updated, err := in.store.Update(ctx, c.Key, func(row *Connection) error {
 			if was = row.Scopes; row.Token == asked { // else Slack's answer is about a token that has been replaced meanwhile
 				judge(row, id, slackErr, now)
+				in.allowed(row, now)
 			}
 			return nil
 		})

@@ -31,7 +31,7 @@ func newMetrics(in *Installer, reg prometheus.Registerer) *metrics {
 		notices: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_notices_total",
 			Help: "Connections that came to need a person, by result (told, unreachable, unknown), and those that work again (resolved)."}, []string{"result"}),
 		wanted: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_wanted_total",
-			Help: "Connections in which people asked for what is not allowed, at most one a day, by whether somebody who can allow it was told (told, unreachable, unknown)."}, []string{"result"}),
+			Help: "Connections in which people asked for what is not allowed, at most one a day, by whether somebody who can allow it was told (told, unreachable, unknown), and those in which all is allowed since (resolved)."}, []string{"result"}),
 		checks: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_checks_total",
 			Help: "auth.test calls, by result (ok, or Slack's error, or no_answer)."}, []string{"result"}),
 		limits: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_slack_limited_total",

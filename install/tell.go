@@ -64,9 +64,9 @@ func (in *Installer) tell(ctx context.Context, k Key) error {
 	c, err = in.store.Update(ctx, k, func(c *Connection) error {
 		before = c.Notice
 		switch {
-		case c.State == ReconnectRequired && c.Notice == Notice{}:
+		case c.State == ReconnectRequired && c.Notice.At.IsZero(): // one about what is wanted makes room
 			c.Notice = Notice{Reason: c.Reason, At: now}
-		case c.State == Active && c.Notice != Notice{}:
+		case c.State == Active && !c.Notice.At.IsZero():
 			// Editing twice is harmless, so this needs no claim.
 		default:
 			return errCurrent // another replica was first
@@ -279,12 +279,20 @@ func (in *Installer) resolve(ctx context.Context, c Connection, n Notice) error 
 	_, err = in.store.Update(ctx, c.Key, func(row *Connection) error {
 		if first = row.Notice == n; first {
 			row.Notice = Notice{}
-			row.Note(Change{At: in.now(), By: Actor{Kind: BySwitchboard}, What: DidTell, Outcome: OutcomeWorking, Reason: n.To})
+			what := DidTell
+			if n.Reason == ReasonMissingScope {
+				what = DidTellWanted
+			}
+			row.Note(Change{At: in.now(), By: Actor{Kind: BySwitchboard}, What: what, Outcome: OutcomeWorking, Reason: n.To})
 		}
 		return nil
 	})
 	if first && err == nil {
-		in.metrics.notices.WithLabelValues("resolved").Inc()
+		counter := in.metrics.notices
+		if n.Reason == ReasonMissingScope {
+			counter = in.metrics.wanted
+		}
+		counter.WithLabelValues("resolved").Inc()
 	}
 	return err
 }

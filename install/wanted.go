@@ -26,7 +26,7 @@ type Wanted struct {
 	Connection Connection // without its secrets
 	Scopes     []Scope    // what is missing, with the features that it is missing for
 	By         string     // user ID of who asked
-	GrantURL   string     // the page that allows exactly this; "" in single-workspace mode
+	GrantURL   string     // the page that allows exactly this
 }
 
 // Features returns what is off without these permissions, each feature once, in order.
@@ -100,9 +100,10 @@ func (in *Installer) SaysOff(ctx context.Context, c Connection, userID string, m
 }
 
 // Want has one person who can allow it told, once a day, that people ask for what these permissions are missing for: the
-// installer, or an admin when the installer is gone. Somebody who asked that themselves knows already. It does not block.
+// installer, or an admin when the installer is gone. Somebody who asked that themselves knows already, and in single-workspace
+// mode nobody in Slack can allow anything. It does not block.
 func (in *Installer) Want(c Connection, missing []Scope, by string) {
-	if in.cfg.TellWanted == nil || c.ID == "" || len(missing) == 0 || by == c.InstalledBy {
+	if in.cfg.TellWanted == nil || in.cfg.BotToken != "" || c.ID == "" || len(missing) == 0 || by == c.InstalledBy {
 		return
 	}
 	b := Budget{Name: "wanted " + c.ID, Interval: wantedAgain, Burst: 1}
@@ -127,7 +128,7 @@ func (in *Installer) Want(c Connection, missing []Scope, by string) {
 var errAsker = errors.New("they know, for they asked themselves")
 
 func (in *Installer) tellWanted(ctx context.Context, c Connection, missing []Scope, by string) {
-	w := Wanted{Connection: c, Scopes: missing, By: by, GrantURL: in.GrantPage(c, Wish{Scopes: ScopeNames(missing), Stays: true})}
+	w := Wanted{Connection: c, Scopes: missing, By: by, GrantURL: in.Grant(c, Wish{Scopes: ScopeNames(missing), Stays: true})}
 	w.Connection.Token, w.Connection.RefreshToken, w.Connection.Webhook.URL = "", "", ""
 	notice, sent, err := in.reach(ctx, c, func(client *slack.Client, userID string) (channel, ts string, err error) {
 		if userID == by {
@@ -150,7 +151,24 @@ func (in *Installer) tellWanted(ctx context.Context, c Connection, missing []Sco
 	}
 	in.log.InfoContext(ctx, "people ask for what is not allowed", "connection", c.ID, "missing_scopes", ScopeNames(missing), "told", label)
 	in.metrics.wanted.WithLabelValues(label).Inc()
-	if _, err := in.store.Update(ctx, c.Key, func(row *Connection) error { row.Note(line); return nil }); err != nil {
+	_, err = in.store.Update(ctx, c.Key, func(row *Connection) error {
+		row.Note(line)
+		if notice.TS != "" && (row.Notice == Notice{} || row.wanted()) {
+			row.Notice = Notice{Reason: ReasonMissingScope, To: notice.To, Channel: notice.Channel, TS: notice.TS}
+		}
+		return nil
+	})
+	if err != nil {
 		in.log.WarnContext(ctx, "keep whom we told of what is wanted", "connection", c.ID, "cause", err)
+	}
+}
+
+// wanted reports whether somebody was told of what people ask for, and it is not allowed yet as far as is known.
+func (c *Connection) wanted() bool { return c.Notice.Reason == ReasonMissingScope && c.Notice.At.IsZero() }
+
+// allowed has the message about what is wanted edited, once all of it is allowed. It is run inside Store.Update.
+func (in *Installer) allowed(c *Connection, at time.Time) {
+	if c.wanted() && c.State == Active && len(c.Missing(in.cfg.Scopes)) == 0 {
+		c.Notice.At = at
 	}
 }

@@ -123,6 +123,14 @@ func TestOptionalPermissionLeftOut(t *testing.T) {
 			t.Fatalf("%d %s", page.status, page.body)
 		}
 		w.hasLine(row.ID, "person "+dana+" permissions done +im:history")
+		w.wait("the installer's message to be resolved", func() bool {
+			all := w.fromApp(w.slack.DM(leon), leon)
+			return strings.HasPrefix(all[len(all)-1].Text, "Resolved: Switchboard is allowed everything in Acme Corp that people asked for.") && all[len(all)-1].TS == told[0].TS
+		})
+		w.hasLine(row.ID, "switchboard tell_wanted working "+leon)
+		if n := w.sum(`switchboard_wanted_total{result="resolved"}`) + w.sum(`switchboard_notices_total{result="resolved"}`); n != 1 {
+			t.Errorf("resolved %v times", n)
+		}
 		if row := w.connections()[0]; row.State != "active" || len(row.Missing) != 0 || row.Installs != 2 {
 			t.Errorf("after allowing it: %+v", row)
 		}
@@ -154,7 +162,9 @@ func TestPermissionTakenAway(t *testing.T) {
 		row := w.connections()[0]
 		// An admin who did not install gets buttons, because Slack says who is an admin.
 		w.quick("status", dana, "/connection status")
-		w.wait("the buttons", func() bool { return strings.Contains(string(w.last(slacksim.AcmeGeneral, dana).Blocks), "connection.check") })
+		w.wait("the buttons", func() bool {
+			return strings.Contains(string(w.last(slacksim.AcmeGeneral, dana).Blocks), "connection.check")
+		})
 		w.settle()
 		buttons := w.last(slacksim.AcmeGeneral, dana).TS
 
