@@ -182,6 +182,11 @@ func TestWhatIsOffIsSaid(t *testing.T) {
 			"item": map[string]any{"type": "message", "channel": general, "ts": "1.2"}}}); err != nil {
 			t.Fatal(err)
 		}
+		// People of another company learn nothing of what this workspace allows.
+		if _, err := s.sim.Emit(ctx, slacksim.Event{TeamID: slacksim.Acme, ExtShared: true, Inner: map[string]any{"type": "app_mention", "user": slacksim.BirchAdmin, "user_team": slacksim.Birch,
+			"text": bot + " files", "channel": general, "ts": "1.3"}}); err != nil {
+			t.Fatal(err)
+		}
 		if r := command(t, s, leon, "/ok"); r.Text != "All is well." {
 			t.Errorf("what needs no more: %q", r.Text)
 		}
@@ -191,6 +196,11 @@ func TestWhatIsOffIsSaid(t *testing.T) {
 		}
 		if n := offs(s.sim.DM(mia), mia); n != 1 {
 			t.Errorf("three messages were answered %d times", n)
+		}
+		for _, call := range s.sim.CallsTo("chat.postEphemeral") {
+			if call.Form.Get("user") == slacksim.BirchAdmin {
+				t.Error("a person of another company was answered")
+			}
 		}
 		if n := offs(s.sim.DM(dana), dana); n != 0 {
 			t.Errorf("a reaction was answered %d times", n)

@@ -3,6 +3,7 @@ package bot
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -102,5 +103,19 @@ func TestWhatSlackSaysIsMissing(t *testing.T) {
 		if got := fmt.Sprint(listens.missing(turn)); got != want {
 			t.Errorf("in %q: %s, want %s", channelType, got, want)
 		}
+	}
+}
+
+// Where the access is the operator's setting, nobody in Slack can allow anything, and no button pretends it.
+func TestNotAllowedInSingleWorkspaceMode(t *testing.T) {
+	in, err := install.New(install.Config{App: install.App{Name: "Parrot & Co"}, BotToken: "xoxb-set-by-hand", Store: struct{ install.Store }{},
+		Scopes: []install.Scope{{Name: "files:read", Label: "See files", Feature: "showing files"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	turn := &Turn{Install: in, Log: slog.New(slog.DiscardHandler), UserID: "U1"}
+	want := "Showing files is off here, because Parrot &amp; Co isn't allowed to see files yet. Everything else goes on. The people who run the app set its access by hand; they can allow it."
+	if r := turn.NotAllowed("files:read"); r.Text != want || len(r.Blocks) != 0 {
+		t.Errorf("%q %v", r.Text, r.Blocks)
 	}
 }

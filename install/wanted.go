@@ -164,7 +164,9 @@ func (in *Installer) tellWanted(ctx context.Context, c Connection, missing []Sco
 }
 
 // wanted reports whether somebody was told of what people ask for, and it is not allowed yet as far as is known.
-func (c *Connection) wanted() bool { return c.Notice.Reason == ReasonMissingScope && c.Notice.At.IsZero() }
+func (c *Connection) wanted() bool {
+	return c.Notice.Reason == ReasonMissingScope && c.Notice.At.IsZero()
+}
 
 // allowed has the message about what is wanted edited, once all of it is allowed. It is run inside Store.Update.
 func (in *Installer) allowed(c *Connection, at time.Time) {

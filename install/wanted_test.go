@@ -42,3 +42,13 @@ func TestWordsForWhatIsOff(t *testing.T) {
 		}
 	}
 }
+
+// A connection that stops working while the message about what is wanted waits to be resolved still has its person told.
+func TestTroubleComesBeforeWhatIsWanted(t *testing.T) {
+	noon := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	c := Connection{State: Active, Notice: Notice{Reason: ReasonMissingScope, At: noon, To: "U1", Channel: "D1", TS: "1.1"}}
+	c.SetState(ReconnectRequired, ReasonTokenRevoked, noon)
+	if !c.Notice.At.IsZero() {
+		t.Error("it counts as told")
+	}
+}

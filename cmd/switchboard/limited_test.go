@@ -68,7 +68,14 @@ func TestOptionalPermissionLeftOut(t *testing.T) {
 		ts := w.say(dana, slacksim.AcmeGeneral, "<@"+in.BotUserID+"> status")
 		w.wait("the answer to the mention", func() bool { m := w.last(slacksim.AcmeGeneral, mia); return m.BotID != "" && m.ThreadTS == ts })
 
-		// Slack does not deliver what may not be read; who opens the conversation hears why.
+		// Slack does not deliver what may not be read; who opens the conversation hears why. The installer needs no message besides.
+		if err := w.slack.OpenHome(ctx, leon, "messages"); err != nil {
+			t.Fatal(err)
+		}
+		w.wait("the sentence for the installer", func() bool { return len(w.offs(leon)) > 0 })
+		if own := w.offs(leon)[0].Text; !strings.Contains(own, "You installed it, so you can allow it.") {
+			t.Errorf("the installer reads %q", own)
+		}
 		for range 10 {
 			for _, user := range []string{mia, dana} {
 				if err := w.slack.OpenHome(ctx, user, "messages"); err != nil {
@@ -88,7 +95,7 @@ func TestOptionalPermissionLeftOut(t *testing.T) {
 		}
 
 		// One person who can allow it hears of it: the installer, once, over both replicas and a restart.
-		w.wait("the message to the installer", func() bool { return len(w.offs(leon)) > 0 })
+		w.wait("the message to the installer", func() bool { return len(w.offs(leon)) > 1 })
 		w.hasLine(row.ID, "switchboard tell_wanted done "+leon)
 		if n := w.sum(`switchboard_wanted_total{result="told"}`); n != 1 {
 			t.Errorf("counted %v times", n)
@@ -104,7 +111,7 @@ func TestOptionalPermissionLeftOut(t *testing.T) {
 			w.wait("the sentence for another", func() bool { return len(w.offs(user)) == 1 })
 		}
 		w.settle()
-		told := w.offs(leon)
+		told := w.offs(leon)[1:]
 		if len(told) != 1 || w.sum(`switchboard_wanted_total{result="told"}`) != 0 {
 			t.Errorf("the installer was told %d times", len(told))
 		}
@@ -203,6 +210,49 @@ func TestPermissionTakenAway(t *testing.T) {
 		if n := w.dead(); n != 0 {
 			t.Errorf("%d dead letters", n)
 		}
+	})
+}
+
+// The installer is gone, and the admin who would hear of it is the one who asked.
+func TestAdminWhoAskedIsNotTold(t *testing.T) {
+	keeping(t, func(t *testing.T, w *world) {
+		dana, leon := slacksim.AcmeAdmin, slacksim.AcmeMember
+		w.start(1, nil)
+		b := w.browser()
+		b.get(b.consent(b.begin("/slack/install"), leon, slacksim.Choice{Untick: []string{"im:history"}}))
+		w.settle()
+		w.slack.AddUser(slacksim.User{ID: leon, TeamID: slacksim.Acme, Name: "leon", Deleted: true})
+		if err := w.slack.OpenHome(context.Background(), dana, "messages"); err != nil {
+			t.Fatal(err)
+		}
+		w.wait("the sentence", func() bool { return len(w.offs(dana)) > 0 })
+		w.wait("the search for an admin", func() bool { return w.called("users.list") > 0 })
+		w.stop() // what was begun is finished
+		if n := len(w.offs(dana)); n != 1 || strings.Contains(w.offs(dana)[0].Text, "Somebody") {
+			t.Errorf("told %d times: %+v", n, w.offs(dana))
+		}
+	})
+}
+
+// That somebody was told what people ask for does not keep them from hearing that it needs reconnecting.
+func TestTroubleIsToldBesidesWhatIsWanted(t *testing.T) {
+	keeping(t, func(t *testing.T, w *world) {
+		t.Parallel() // with the other database: both wait for the next round, some seconds
+		leon, mia := slacksim.AcmeMember, anotherMember
+		w.start(1, nil)
+		b := w.browser()
+		b.get(b.consent(b.begin("/slack/install"), leon, slacksim.Choice{Untick: []string{"im:history"}}))
+		w.settle()
+		row := w.connections()[0]
+		if err := w.slack.OpenHome(context.Background(), mia, "messages"); err != nil {
+			t.Fatal(err)
+		}
+		w.hasLine(row.ID, "switchboard tell_wanted done "+leon)
+		w.sour(w.store(), slacksim.Acme)
+		w.wait("the message about the trouble", func() bool {
+			return strings.HasPrefix(w.last(w.slack.DM(leon), leon).Text, "Switchboard needs reconnecting in Acme Corp.")
+		})
+		w.hasLine(row.ID, "switchboard tell done "+leon)
 	})
 }
 
