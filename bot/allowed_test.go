@@ -133,8 +133,9 @@ func TestWhatIsOffIsSaid(t *testing.T) {
 	}
 	onBoth(t, handlers, func(t *testing.T, s scene) {
 		ran.Store(0)
-		const mia = "U0ACMEMIA1"
+		const mia, rex = "U0ACMEMIA1", "U0ACMEREX1"
 		s.sim.AddUser(slacksim.User{ID: mia, TeamID: slacksim.Acme, Name: "mia"})
+		s.sim.AddUser(slacksim.User{ID: rex, TeamID: slacksim.Acme, Name: "rex"})
 		dana, leon, general := slacksim.AcmeAdmin, slacksim.AcmeMember, slacksim.AcmeGeneral
 		// groups:history, too, is missing: a direct message does not need it.
 		if err := s.sim.Permit(slacksim.Acme, nil, []string{"files:read", "groups:history"}); err != nil {
@@ -178,7 +179,7 @@ func TestWhatIsOffIsSaid(t *testing.T) {
 		until(t, "the answer in the direct message", func() bool { return offs(s.sim.DM(mia), mia) > 0 })
 		isOff(t, "a direct message", lastOf(s.sim, s.sim.DM(mia), mia), "files:read")
 		// Nobody waits for what is said to nobody.
-		if _, err := s.sim.Emit(ctx, slacksim.Event{TeamID: slacksim.Acme, Name: "reaction_added", Inner: map[string]any{"type": "reaction_added", "user": dana, "reaction": "eyes",
+		if _, err := s.sim.Emit(ctx, slacksim.Event{TeamID: slacksim.Acme, Name: "reaction_added", Inner: map[string]any{"type": "reaction_added", "user": rex, "reaction": "eyes",
 			"item": map[string]any{"type": "message", "channel": general, "ts": "1.2"}}}); err != nil {
 			t.Fatal(err)
 		}
@@ -202,7 +203,7 @@ func TestWhatIsOffIsSaid(t *testing.T) {
 				t.Error("a person of another company was answered")
 			}
 		}
-		if n := offs(s.sim.DM(dana), dana); n != 0 {
+		if n := offs(s.sim.DM(rex), rex); n != 0 {
 			t.Errorf("a reaction was answered %d times", n)
 		}
 		if l, err := s.db.Letters(ctx, "", 10); err != nil || len(l) != 0 {
@@ -246,16 +247,19 @@ func TestMissingScopeDuringAHandler(t *testing.T) {
 		if r := command(t, s, leon, "/who"); r.Text != "You are leon." {
 			t.Fatalf("while it is allowed: %q", r.Text)
 		}
-		take := func() {
-			if err := s.sim.Permit(slacksim.Acme, nil, []string{"users:read"}); err != nil {
-				t.Fatal(err)
-			}
+		// What any answer of Slack's says of permissions is kept, also right after the last one.
+		if err := s.sim.Permit(slacksim.Acme, []string{"pins:read"}, nil); err != nil {
+			t.Fatal(err)
 		}
-		take()
+		command(t, s, leon, "/who")
+		until(t, "one more permission", func() bool { return slices.Contains(s.row(t).Scopes, "pins:read") })
+		if err := s.sim.Permit(slacksim.Acme, nil, []string{"users:read"}); err != nil {
+			t.Fatal(err)
+		}
 		isOff(t, "a command", command(t, s, leon, "/who").Message, "users:read")
 		until(t, "the records", func() bool { return !slices.Contains(s.row(t).Scopes, "users:read") })
 		lines, err := s.db.History(ctx, s.row(t).ID, 5)
-		if err != nil || len(lines) != 2 || lines[0].What != install.DidPermissions || lines[0].Reason != "-users:read" {
+		if err != nil || len(lines) != 3 || lines[0].What != install.DidPermissions || lines[0].Reason != "-users:read" || lines[1].Reason != "+pins:read" {
 			t.Errorf("history: %+v %v", lines, err)
 		}
 
