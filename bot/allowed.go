@@ -72,15 +72,21 @@ func (t *Turn) NotAllowed(missing ...string) Reply {
 	return Reply{Text: text + " " + next + " <" + url + "|Allow it>.", Blocks: []slack.Block{section, slack.NewActionBlock("", button)}}
 }
 
-// described returns the catalogue's words for permissions.
+// described returns the catalogue's words for permissions. One that is not in it goes by its name.
 func (t *Turn) described(names []string) []install.Scope {
-	var scopes []install.Scope
-	for _, s := range t.Install.Scopes() {
-		if slices.Contains(names, s.Name) {
-			scopes = append(scopes, s)
+	scopes := make([]install.Scope, len(names))
+	for i, name := range names {
+		scopes[i] = install.Scope{Name: name, Label: "use " + name}
+		if at := t.listed(name); at >= 0 {
+			scopes[i] = t.Install.Scopes()[at]
 		}
 	}
 	return scopes
+}
+
+// listed returns where a permission is in the catalogue; -1: it is not.
+func (t *Turn) listed(name string) int {
+	return slices.IndexFunc(t.Install.Scopes(), func(s install.Scope) bool { return s.Name == name })
 }
 
 // escape makes text from outside harmless in Slack's notation.
@@ -116,7 +122,7 @@ func (h Handler) refused(t *Turn, err error) []string {
 	var declared, others []string
 	for _, name := range install.SplitScopes(said.Needed) {
 		switch {
-		case slices.Contains(has, name), len(t.described([]string{name})) == 0:
+		case slices.Contains(has, name), t.listed(name) < 0:
 		case slices.Contains(h.UserScopes, name) && slices.Contains(t.Connection.Scopes, name):
 			// It was a person's token that lacks it, and not the workspace's.
 		case slices.Contains(h.Scopes, name), slices.Contains(h.Extras, name):
@@ -147,8 +153,12 @@ func (b *Bot) notAllowed(t *Turn, h Handler, missing []string) Reply {
 // whisperNotAllowed tells the person whose event found permissions missing: in the conversation, so that only they see it, or in
 // a direct message; once an hour for each feature. Without the permission to write nobody can be told.
 func (b *Bot) whisperNotAllowed(ctx context.Context, t *Turn, missing []string) {
+	if t.foreign() {
+		t.Log.InfoContext(ctx, "not allowed, and asked for by another company's person", "missing_scopes", missing)
+		return
+	}
 	r := t.NotAllowed(missing...)
-	if t.Slack == nil || t.UserID == "" || len(t.Missing("chat:write")) > 0 || t.foreign() {
+	if t.Slack == nil || t.UserID == "" || len(t.Missing("chat:write")) > 0 {
 		return
 	}
 	if !b.install.SaysOff(ctx, t.Connection, t.UserID, t.described(missing)) {
