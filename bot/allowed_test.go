@@ -247,6 +247,13 @@ func TestMissingScopeDuringAHandler(t *testing.T) {
 		if r := command(t, s, leon, "/who"); r.Text != "You are leon." {
 			t.Fatalf("while it is allowed: %q", r.Text)
 		}
+		// Slack says no and not what the token may do: it is asked.
+		clear := s.sim.Inject(slacksim.Fault{Method: "users.info", Error: "missing_scope"})
+		if r := command(t, s, leon, "/who"); !strings.HasPrefix(r.Text, "Something went wrong on our side.") {
+			t.Errorf("a no without a reason: %q", r.Text)
+		}
+		clear()
+		wait(t, s.sim, "the question", func() bool { return len(s.sim.CallsTo("auth.test")) > 0 })
 		// What any answer of Slack's says of permissions is kept, also right after the last one.
 		if err := s.sim.Permit(slacksim.Acme, []string{"pins:read"}, nil); err != nil {
 			t.Fatal(err)

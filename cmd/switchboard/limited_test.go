@@ -174,6 +174,13 @@ func TestPermissionTakenAway(t *testing.T) {
 		})
 		w.settle()
 		buttons := w.last(slacksim.AcmeGeneral, dana).TS
+		if err := w.slack.OpenHome(ctx, dana, "home"); err != nil {
+			t.Fatal(err)
+		}
+		w.wait("the Home", func() bool {
+			home, ok := w.slack.Home(dana)
+			return ok && strings.Contains(string(home.Blocks), "connection.check")
+		})
 
 		if err := w.slack.Permit(slacksim.Acme, nil, []string{"users:read"}); err != nil {
 			t.Fatal(err)
@@ -188,6 +195,11 @@ func TestPermissionTakenAway(t *testing.T) {
 		if r := w.connections()[0]; r.State != "limited" || !slices.Equal(r.Missing, []string{"users:read"}) {
 			t.Errorf("%s, missing %s", r.State, r.Missing)
 		}
+		// A button of the Home has no place for an answer: it comes as a message.
+		if _, err := w.slack.PressHome(ctx, dana, "connection.check"); err != nil {
+			t.Fatal(err)
+		}
+		w.wait("the message", func() bool { return strings.HasPrefix(w.last(w.slack.DM(dana), dana).Text, off) })
 		// Everything else goes on, and an answer that says the same changes nothing.
 		w.quick("status", leon, "/connection status", "Working, some features off", "showing admins their buttons is off")
 		w.settle()
