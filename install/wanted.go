@@ -89,14 +89,18 @@ func (in *Installer) GrantPage(c Connection, w Wish) string {
 // feature, counted over all processes. It blocks for the store; its trouble means no, for nobody waits for these words.
 func (in *Installer) SaysOff(ctx context.Context, c Connection, userID string, missing []Scope) bool {
 	b := Budget{Name: "off " + c.ID + " " + userID + " " + strings.Join(ScopeNames(missing), ","), Interval: offAgain, Burst: 1}
-	if in.isShut(b) {
-		return false
+	return in.first(ctx, b)
+}
+
+// first reports whether nobody took b's one call before, in its interval. The store's trouble counts as no.
+func (in *Installer) first(ctx context.Context, b Budget) bool {
+	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
+	defer cancel()
+	ok, err := in.store.Spend(ctx, b, 1, in.now())
+	if err != nil {
+		in.log.WarnContext(ctx, "count what people were told", "cause", err)
 	}
-	err := in.spend(ctx, b)
-	if err != nil && !errors.Is(err, errSpent) {
-		in.log.WarnContext(ctx, "count what people were told", "connection", c.ID, "cause", err)
-	}
-	return err == nil
+	return ok && err == nil
 }
 
 // Want has one person who can allow it told, once a day, that people ask for what these permissions are missing for: the
@@ -106,21 +110,12 @@ func (in *Installer) Want(c Connection, missing []Scope, by string) {
 	if in.cfg.TellWanted == nil || in.cfg.BotToken != "" || c.ID == "" || len(missing) == 0 || by == c.InstalledBy {
 		return
 	}
-	b := Budget{Name: "wanted " + c.ID, Interval: wantedAgain, Burst: 1}
-	if in.isShut(b) {
-		return
-	}
 	in.tasks.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), tellBudget)
 		defer cancel()
-		switch err := in.spend(ctx, b); {
-		case errors.Is(err, errSpent):
-			return
-		case err != nil:
-			in.log.WarnContext(ctx, "count what an admin was told", "connection", c.ID, "cause", err)
-			return
+		if in.first(ctx, Budget{Name: "wanted " + c.ID, Interval: wantedAgain, Burst: 1}) {
+			in.tellWanted(ctx, c, missing, by)
 		}
-		in.tellWanted(ctx, c, missing, by)
 	})
 }
 
