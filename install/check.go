@@ -91,6 +91,7 @@ type witness struct {
 
 // Do is http.Client's.
 func (w witness) Do(r *http.Request) (*http.Response, error) {
+	sent := w.in.now()
 	resp, err := w.in.http.Do(r)
 	if err != nil || resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
 		return resp, err
@@ -106,7 +107,7 @@ func (w witness) Do(r *http.Request) (*http.Response, error) {
 		Error string `json:"error"`
 	}
 	if json.Unmarshal(body, &verdict) == nil && (verdict.OK || verdict.Error != "") {
-		w.in.witnessed(w.c, verdict.Error, SplitScopes(resp.Header.Get("X-OAuth-Scopes")))
+		w.in.witnessed(w.c, verdict.Error, SplitScopes(resp.Header.Get("X-OAuth-Scopes")), sent)
 	}
 	return resp, nil
 }
@@ -126,24 +127,23 @@ func aboutToken(code string) bool {
 // counts once a minute.
 func (in *Installer) Doubt(c Connection) {
 	if c.Token != "" {
-		in.witnessed(c, ReasonMissingScope, nil)
+		in.witnessed(c, ReasonMissingScope, nil, in.now())
 	}
 }
 
-// witnessed takes what a call said of c's token: a good word is written down, a bad one makes us ask auth.test, which alone
+// witnessed takes what a call that was sent at a time said of c's token: a good word is written down, a bad one makes us ask auth.test, which alone
 // decides. It does not block; the same word about a connection counts once a minute.
-func (in *Installer) witnessed(c Connection, code string, scopes []string) {
+func (in *Installer) witnessed(c Connection, code string, scopes []string, at time.Time) {
 	// What the token may do comes along with every answer. Where it did not, it has to be asked for.
 	bad := aboutToken(code) || code == ReasonMissingScope && len(scopes) == 0
 	changed := len(scopes) > 0 && !slices.Equal(scopes, c.Scopes)
 	switch {
 	case code != "" && !bad && !decisive(slack.SlackErrorResponse{Err: code}):
 		return // Slack's own trouble
-	case !bad && (c.State == Active || renewalTrouble(c.Reason)) && in.now().Sub(c.CheckedAt) < witnessStale &&
+	case !bad && (c.State == Active || renewalTrouble(c.Reason)) && at.Sub(c.CheckedAt) < witnessStale &&
 		!changed:
 		return // nothing new
 	}
-	at := in.now()
 	word := c.ID + " " + code
 	switch {
 	case changed && !bad:

@@ -182,10 +182,11 @@ func judge(c *Connection, id Identity, err error, at time.Time) {
 // less. What differs by more differs because a clock was set.
 const lateAnswer = time.Minute
 
-// works is what a call says of c that Slack accepted the token for.
+// works is what a call says of c that Slack accepted the token for. at is when it was sent: the answer is no older than that, and
+// of two that overlap nothing says which is newer.
 func (c *Connection) works(scopes []string, at time.Time) {
 	if late := c.CheckedAt.Sub(at); late > 0 && late < lateAnswer {
-		return // a newer answer was written down first
+		return // the answer to a later call was written down first
 	}
 	c.CheckedAt = at
 	if (c.State == Retrying || c.State == ReconnectRequired) && !renewalTrouble(c.Reason) && !c.dead() {
@@ -282,12 +283,13 @@ func (in *Installer) Check(ctx context.Context, k Key) Health {
 	if fresh, err := in.good(ctx, c); err == nil {
 		c = fresh
 	}
+	sent := in.now()
 	id, slackErr := in.identify(ctx, c.Token)
 	if SlackError(slackErr) == ReasonTokenExpired && c.RefreshToken != "" && !c.backsOff(in.now()) {
 		// Before its time by our clock: Slack's counts.
 		if err := in.renew(ctx, Holder{Key: c.Key}, wish{budget: renewalsInUse, refused: c.Token}); err == nil {
 			if fresh, err := in.store.Find(ctx, c.Key); err == nil && fresh.Token != "" {
-				c = fresh
+				c, sent = fresh, in.now()
 				id, slackErr = in.identify(ctx, c.Token)
 			}
 		}
@@ -297,13 +299,12 @@ func (in *Installer) Check(ctx context.Context, k Key) Health {
 		in.log.InfoContext(ctx, "connection check failed", "connection", c.ID, "slack_error", SlackError(slackErr), "cause", Cause(slackErr))
 	}
 	if slackErr == nil || decisive(slackErr) {
-		now := in.now()
 		asked := c.Token
 		var was []string
 		updated, err := in.store.Update(ctx, c.Key, func(row *Connection) error {
 			if was = row.Scopes; row.Token == asked { // else Slack's answer is about a token that has been replaced meanwhile
-				judge(row, id, slackErr, now)
-				in.allowed(row, now)
+				judge(row, id, slackErr, sent)
+				in.allowed(row, sent)
 			}
 			return nil
 		})
@@ -315,7 +316,7 @@ func (in *Installer) Check(ctx context.Context, k Key) Health {
 		} else {
 			// The answer is still worth showing; the next check will store it.
 			in.log.WarnContext(ctx, "keep result of check", "connection", c.ID, "cause", err)
-			judge(&c, id, slackErr, now)
+			judge(&c, id, slackErr, sent)
 		}
 	}
 	return in.assess(c, true, evidence{asked: true, slackErr: slackErr})
