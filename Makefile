@@ -23,8 +23,11 @@ LOAD ?= --duration 5s
 load: build ## a server beside a bare handler, two minutes (LOAD='--mode open'; PostgreSQL: set TEST_DATABASE_URL)
 	go run ./cmd/load compare $(LOAD)
 
-manifest: ## manifest.yaml from the handlers
+manifest: ## manifest.yaml and the README's table of permissions, from the handlers
 	go run ./cmd/switchboard manifest > manifest.yaml
+	go run ./cmd/switchboard manifest --permissions | awk 'FNR == NR { table = table $$0 "\n"; next } \
+		/^<!-- \/permissions -->/ { skip = 0 } !skip; /^<!-- permissions -->/ { printf "%s", table; skip = 1 }' - README.md > README.md.new
+	mv README.md.new README.md
 
 lint: ## formatting, vet, tidiness
 	test -z "$$(gofmt -l .)"

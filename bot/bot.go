@@ -120,6 +120,9 @@ func New(cfg Config) (*Bot, error) {
 			b.ordered[h.Name] = true
 		}
 	}
+	if err := CheckCatalogue(b.install.Scopes(), b.install.UserScopes(), cfg.Handlers); err != nil {
+		problems = append(problems, err)
+	}
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}

@@ -40,14 +40,28 @@ func stage(t *testing.T, handlers ...bot.Handler) (sim *slacksim.Sim, finish fun
 	return s.sim, s.finish
 }
 
+// catalogue has plain words for all that the handlers declare.
+func catalogue(handlers []bot.Handler) []install.Scope {
+	var scopes []install.Scope
+	for _, name := range bot.Scopes(handlers) {
+		scopes = append(scopes, install.Scope{Name: name, Label: "Use " + name, Why: "To try " + name + ".", Feature: "trying " + name, Optional: name != "chat:write" && name != "commands"})
+	}
+	return scopes
+}
+
 func play(t *testing.T, handlers ...bot.Handler) (s scene) {
+	t.Helper()
+	return playOn(t, storagetest.SQLite(t), handlers...)
+}
+
+func playOn(t *testing.T, database string, handlers ...bot.Handler) (s scene) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	keys, err := storage.ParseKeys(storage.NewKey())
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.database = storagetest.SQLite(t)
+	s.database = database
 	db, err := storage.Open(ctx, s.database, keys)
 	if err != nil {
 		t.Fatal(err)
@@ -66,7 +80,7 @@ func play(t *testing.T, handlers ...bot.Handler) (s scene) {
 	if err := sim.Start("127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
-	in, err := install.New(install.Config{App: install.App{Name: "Parrot"}, SlackURL: sim.URL(), PublicURL: "https://bot.example.com", Scopes: bot.Scopes(handlers), Store: db})
+	in, err := install.New(install.Config{App: install.App{Name: "Parrot"}, SlackURL: sim.URL(), PublicURL: "https://bot.example.com", Scopes: catalogue(handlers), Store: db})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -67,17 +67,6 @@ func (b *Bot) turn(ctx context.Context, key install.Key, team, ref string, patie
 	return t, err
 }
 
-// missing returns the scopes that h needs and the connection does not have.
-func (h Handler) missing(c install.Connection) []string {
-	var missing []string
-	for _, s := range h.Scopes {
-		if !slices.Contains(c.Scopes, s) {
-			missing = append(missing, s)
-		}
-	}
-	return missing
-}
-
 // acceptCommand runs a slash command's handler at once and answers within Slack's 3 s whatever happens.
 // https://docs.slack.dev/interactivity/implementing-slash-commands
 func (b *Bot) acceptCommand(ctx context.Context, form url.Values) (answer, error) {
@@ -279,8 +268,8 @@ func (b *Bot) immediate(ctx context.Context, h Handler, key install.Key, who ask
 			done <- b.unavailable(ctx, t, err)
 			return
 		}
-		if missing := h.missing(t.Connection); len(missing) > 0 && !h.always {
-			done <- b.notAllowed(t, missing)
+		if missing := h.missing(t); len(missing) > 0 && !h.always {
+			done <- b.notAllowed(t, h, missing)
 			return
 		}
 		r, err := call(ctx, h, t, payload)
@@ -371,26 +360,14 @@ func (b *Bot) renewing(t *Turn) Reply {
 	return Reply{Text: fmt.Sprintf("%s couldn't renew its access with Slack just now. Nothing was changed; it is tried again by itself. Try again in a minute. Reference: %s.", b.install.App().Name, t.Ref)}
 }
 
-// notAllowed is what a person reads when the workspace did not grant what the handler needs.
-func (b *Bot) notAllowed(t *Turn, missing []string) Reply {
-	words := make([]string, len(missing))
-	for i, s := range missing {
-		words[i] = DescribeScope(s).Label
-	}
-	t.Log.Info("not allowed", "missing_scopes", missing)
-	h := t.Health()
-	text := fmt.Sprintf("%s isn't allowed to do that here yet. Missing: %s. %s", b.install.App().Name, strings.Join(words, ", "), h.NextStep)
-	if h.GrantURL != "" {
-		text += " Here: " + h.GrantURL
-	}
-	return Reply{Text: text}
-}
-
 // failed logs a handler's error and returns what the person reads.
 func (b *Bot) failed(ctx context.Context, t *Turn, h Handler, err error) Reply {
 	var user *UserError
 	if errors.As(err, &user) {
 		return Reply{Text: user.Text}
+	}
+	if missing := h.refused(t, err); len(missing) > 0 {
+		return b.notAllowed(t, h, missing)
 	}
 	b.logFailure(ctx, t, h, err)
 	var limited *slack.RateLimitedError
@@ -465,14 +442,20 @@ func (b *Bot) handle(ctx context.Context, e *Event, env *envelope) error {
 		t.Log.InfoContext(ctx, "event dropped: not connected", "type", e.Type, "event", e.ID)
 		return nil
 	}
-	if missing := h.missing(t.Connection); len(missing) > 0 && !h.always {
-		t.Log.InfoContext(ctx, "event dropped: not allowed", "type", e.Type, "missing_scopes", missing)
-		return nil
-	}
 	t.TeamID, t.UserID, t.ChannelID, t.ThreadTS = from.teamID, text(in.User), text(in.Channel), in.ThreadTS
 	t.UserTeam = orElse(in.UserTeam, orElse(in.SourceTeam, text(in.Team)))
 	t.Text, t.Match, t.Shared, t.At = in.Text, match, env.Shared, from.at
 	t.context, t.audit = env.Context, b.viewers
+	t.channelType = in.ChannelType
+	if missing := h.missing(t); len(missing) > 0 && !h.always {
+		// Only what was said to the app has somebody who waits for an answer.
+		if asked := h.Kind == KindMessage || e.Type == "app_mention"; asked {
+			b.whisperNotAllowed(ctx, t, missing)
+		} else {
+			t.Log.InfoContext(ctx, "event dropped: not allowed", "type", e.Type, "missing_scopes", missing)
+		}
+		return nil
+	}
 	b.attempt(t, e)
 	event, err := eventOf(e.Body)
 	if err != nil {
@@ -489,6 +472,10 @@ func (b *Bot) handle(ctx context.Context, e *Event, env *envelope) error {
 	}
 	if install.SlackError(err) == install.ReasonNotAdded {
 		t.Log.InfoContext(ctx, "event dropped: the organisation's app was not added to this workspace", "type", e.Type, "event", e.ID)
+		return nil
+	}
+	if missing := h.refused(t, err); len(missing) > 0 {
+		b.whisperNotAllowed(ctx, t, missing)
 		return nil
 	}
 	if err != nil {

@@ -37,7 +37,8 @@ const (
 type Handler struct {
 	Kind   Kind
 	Name   string   // event type, pattern, command or action id
-	Scopes []string // permissions it needs; the manifest and the landing page ask for them
+	Scopes []string // permissions it needs: without one of them it does not run, and the person is told what is off
+	Extras []string // permissions it is better with, and runs without: see Uses
 	About  string   // commands: what Slack shows in its menu
 	Usage  string   // commands: the hint behind the name
 
@@ -78,6 +79,8 @@ type Turn struct {
 
 	// Trigger opens one modal, within 3 s of the command or the press: see OpenView. "" for events.
 	Trigger string
+
+	channelType string // of a message: im, channel, group or mpim; "" when Slack didn't say
 
 	openErr error
 	context string // of the event, for Viewers
@@ -200,6 +203,12 @@ func (h Handler) Always() Handler { h.always = true; return h }
 // told that it is not for them, before the handler runs.
 func (h Handler) Anyone() Handler { h.anyone = true; return h }
 
+// Uses declares permissions that the handler is better with and runs without. It looks at them itself: see Turn.Missing.
+func (h Handler) Uses(scopes ...string) Handler {
+	h.Extras = slices.Concat(h.Extras, scopes)
+	return h
+}
+
 // ActsFor declares what the handler needs of a person to act for them (user scopes). Each person who installs or reconnects
 // the app is asked for it; Turn.AsUser has what came of it.
 func (h Handler) ActsFor(scopes ...string) Handler {
@@ -271,7 +280,7 @@ func (h Handler) check() error {
 	default:
 		return fmt.Errorf("handler %q: unknown kind", h.Name)
 	}
-	for _, s := range slices.Concat(h.Scopes, h.UserScopes) {
+	for _, s := range slices.Concat(h.Scopes, h.Extras, h.UserScopes) {
 		if strings.TrimSpace(s) != s || s == "" {
 			return fmt.Errorf("%s %q: scope %q", h.Kind, h.Name, s)
 		}
@@ -279,8 +288,10 @@ func (h Handler) check() error {
 	return nil
 }
 
+type messageScope struct{ scope, event, channelType string }
+
 // messageScopes says which subscription a history scope pays for, and in which channel type Slack's events name it.
-var messageScopes = []struct{ scope, event, channelType string }{
+var messageScopes = []messageScope{
 	{"im:history", "message.im", "im"},
 	{"channels:history", "message.channels", "channel"},
 	{"groups:history", "message.groups", "group"},

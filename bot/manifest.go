@@ -22,6 +22,9 @@ type Profile struct {
 	Description     string // at most 140
 	LongDescription string // 175 to 4,000, or ""
 	Color           string // #rrggbb
+	// The catalogue of permissions: what handlers declare has to be in it, and nothing else.
+	Scopes     []install.Scope
+	UserScopes []install.Scope // of people who let the app act for them
 }
 
 // Manifest is Slack's app manifest, in the order in which it is written. JSON and YAML have the same names.
@@ -51,8 +54,10 @@ type Manifest struct {
 	OAuth struct {
 		RedirectURLs []string `yaml:"redirect_urls" json:"redirect_urls"`
 		Scopes       struct {
-			Bot  []string `yaml:"bot" json:"bot"`
-			User []string `yaml:"user,omitempty" json:"user,omitempty"`
+			Bot          []string `yaml:"bot" json:"bot"`
+			BotOptional  []string `yaml:"bot_optional,omitempty" json:"bot_optional,omitempty"` // those of Bot that may be unticked
+			User         []string `yaml:"user,omitempty" json:"user,omitempty"`
+			UserOptional []string `yaml:"user_optional,omitempty" json:"user_optional,omitempty"`
 		} `yaml:"scopes" json:"scopes"`
 	} `yaml:"oauth_config" json:"oauth_config"`
 	Settings struct {
@@ -109,12 +114,25 @@ func NewManifest(p Profile, handlers []Handler, publicURL string) (Manifest, err
 	slices.Sort(events)
 	slices.SortFunc(m.Features.Commands, func(a, b ManifestCommand) int { return cmp.Compare(a.Command, b.Command) })
 	m.OAuth.RedirectURLs = []string{publicURL + "/slack/oauth_redirect"}
-	m.OAuth.Scopes.Bot, m.OAuth.Scopes.User = install.ScopeNames(Scopes(handlers)), install.ScopeNames(UserScopes(handlers))
+	m.OAuth.Scopes.Bot, m.OAuth.Scopes.BotOptional = Scopes(handlers), optional(p.Scopes)
+	m.OAuth.Scopes.User, m.OAuth.Scopes.UserOptional = UserScopes(handlers), optional(p.UserScopes)
 	m.Settings.Events.URL, m.Settings.Events.BotEvents = requests, slices.Compact(events)
 	m.Settings.Interactivity.URL = requests
 	m.Settings.Org = true      // an organisation can install it once for all of its workspaces
 	m.Settings.Rotation = true // a token that is stolen ends by itself; install renews ours
-	return m, m.check()
+	return m, errors.Join(CheckCatalogue(p.Scopes, p.UserScopes, handlers), m.check())
+}
+
+// optional returns the names of those permissions that may be unticked, sorted.
+func optional(scopes []install.Scope) []string {
+	var names []string
+	for _, s := range scopes {
+		if s.Optional {
+			names = append(names, s.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // OverSockets is m for an app that Slack reaches through Socket Mode: it sends to no address, and only the installer needs one.

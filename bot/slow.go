@@ -37,8 +37,8 @@ func (b *Bot) postpone(ctx context.Context, h Handler, k install.Key, kind strin
 		switch {
 		case err != nil:
 			return answerOf(b.unavailable(ctx, t, err))
-		case len(h.missing(t.Connection)) > 0:
-			return answerOf(b.notAllowed(t, h.missing(t.Connection)))
+		case len(h.missing(t)) > 0:
+			return answerOf(t.NotAllowed(h.missing(t)...))
 		}
 		opened, err := openView(ctx, h, t, w.Trigger)
 		if err != nil {
@@ -138,14 +138,16 @@ func (b *Bot) handleSlow(ctx context.Context, e *Event) error {
 		}
 		return b.tellPerson(ctx, t, b.unavailable(ctx, t, err))
 	}
-	if missing := h.missing(t.Connection); len(missing) > 0 && !h.always {
-		return b.tellPerson(ctx, t, b.notAllowed(t, missing))
+	if missing := h.missing(t); len(missing) > 0 && !h.always {
+		return b.tellPerson(ctx, t, t.NotAllowed(missing...))
 	}
 	r, err := b.within(ctx, h, t, payload)
 	var user *UserError
 	switch {
 	case errors.As(err, &user):
 		return b.tellPerson(ctx, t, Reply{Text: user.Text})
+	case len(h.refused(t, err)) > 0:
+		return b.tellPerson(ctx, t, t.NotAllowed(h.refused(t, err)...))
 	case err != nil && e.last(): // the last one: the person is told, and the operator finds it
 		b.logFailure(ctx, t, h, err)
 		_ = b.tellPerson(context.WithoutCancel(ctx), t, Reply{Text: "Something went wrong on our side, and it did not get better. Reference: " + t.Ref + "."})

@@ -37,7 +37,8 @@ func Profile() bot.Profile {
 		LongDescription: "Switchboard keeps exactly one connection for each workspace it is installed in and tells everybody how that " +
 			"connection is: whether it works, which permissions it has, who installed it and when Slack was last heard from. " +
 			"Type /connection status in any channel, write to it in a direct message, or mention it where it was added.",
-		Color: "#0b6b4f",
+		Color:  "#0b6b4f",
+		Scopes: Catalogue(),
 	}
 }
 

@@ -26,8 +26,8 @@ const (
 
 var connection = bot.OnCommand("/connection", func(ctx context.Context, t *bot.Turn, c *slack.SlashCommand) (bot.Reply, error) {
 	return answer(ctx, t, c.Text, private), nil
-}, "chat:write", "users:read", "team:read").
-	Always().
+}).
+	Always().Uses("users:read", "team:read", "channels:read", "groups:read").
 	Describe("Shows whether this app works here, and what to do if not", "[status | history | disconnect | help]")
 
 // audience is who reads an answer.
@@ -114,7 +114,7 @@ var pressedCheck = bot.OnAction(actionCheck, func(ctx context.Context, t *bot.Tu
 	reply := statusFor(ctx, t, who)
 	reply.Replace = true
 	return reply, nil
-}, "users:read").Always()
+}).Always().Uses("users:read")
 
 // pressedTest is *Send a test message*: the shortest proof that the connection can write.
 var pressedTest = bot.OnAction(actionTest, func(ctx context.Context, t *bot.Turn, a *slack.InteractionCallback) (bot.Reply, error) {
@@ -137,7 +137,7 @@ var pressedTest = bot.OnAction(actionTest, func(ctx context.Context, t *bot.Turn
 		}}, nil
 	}
 	return bot.Reply{Text: done}, nil
-}, "chat:write", "users:read")
+}, "chat:write").Uses("users:read")
 
 // standing is what a person is to the workspace that the connection is for.
 type standing int
@@ -216,6 +216,8 @@ func mustKeep(ctx context.Context, t *bot.Turn, doing string) error {
 		return &bot.UserError{Text: "We couldn't ask Slack who you are, because this app's access couldn't be renewed just now. Nothing was changed. Try again in a minute. Reference: " + t.Ref + "."}
 	case errors.Is(err, errUnasked):
 		return &bot.UserError{Text: "This app can't ask Slack who you are while it isn't connected. Nothing was changed. Type /connection status to see what to do."}
+	case install.SlackError(err) == install.ReasonMissingScope:
+		return err // the person is told which permission is missing, and how it is allowed
 	case err != nil:
 		return &bot.UserError{Text: "We couldn't ask Slack whether you may do that. Nothing was changed. Try again in a minute. Reference: " + t.Ref + "."}
 	case is == stranger:

@@ -62,48 +62,54 @@ func historyReply(t *bot.Turn, changes []install.Change) bot.Reply {
 
 // happened says in words what a line is about.
 var happened = map[[2]string]string{
-	{install.DidInstall, install.OutcomeDone}:     "Installed",
-	{install.DidReinstall, install.OutcomeDone}:   "Installed again after a removal",
-	{install.DidReconnect, install.OutcomeDone}:   "Reconnected",
-	{install.DidRenew, install.OutcomeDone}:       "Access renewed automatically",
-	{install.DidRenew, install.OutcomeFail}:       "Access not renewed",
-	{install.DidExchange, install.OutcomeDone}:    "Access exchanged for one that is renewed automatically",
-	{install.DidExchange, install.OutcomeFail}:    "Access not exchanged for one that is renewed automatically, so it works on as it was",
-	{install.DidCheck, install.OutcomeFail}:       "Trouble",
-	{install.DidCheck, install.OutcomeWorking}:    "Works again",
-	{install.DidRemove, install.OutcomeDone}:      "Removed",
-	{install.DidDisconnect, install.OutcomeDone}:  "Disconnected",
-	{install.DidDisconnect, install.OutcomeFail}:  "Not disconnected",
-	{install.DidPermissions, install.OutcomeDone}: "Permissions changed",
-	{install.DidTell, install.OutcomeDone}:        "A person was told that it needs reconnecting",
-	{install.DidTell, install.OutcomeFail}:        "Nobody could be told that it needs reconnecting",
-	{install.DidTell, install.OutcomeWorking}:     "Trouble over, of which nobody had been told",
-	{install.DidUserGrant, install.OutcomeDone}:   "Allowed to act for a person",
-	{install.DidUserRevoke, install.OutcomeDone}:  "No longer allowed to act for a person",
-	{install.DidErase, install.OutcomeDone}:       "Unreadable access erased",
-	{install.DidMove, install.OutcomeBegun}:       "The workspace is being moved into an organisation",
-	{install.DidMove, install.OutcomeDone}:        "The workspace joined an organisation, and the connection moved with it",
-	{install.DidWorkspaces, install.OutcomeAdded}: "Added to workspaces of the organisation",
-	{install.DidWorkspaces, install.OutcomeLeft}:  "Taken from workspaces of the organisation",
-	{install.DidChange, install.OutcomeDone}:      "Changed",
+	{install.DidInstall, install.OutcomeDone}:       "Installed",
+	{install.DidReinstall, install.OutcomeDone}:     "Installed again after a removal",
+	{install.DidReconnect, install.OutcomeDone}:     "Reconnected",
+	{install.DidRenew, install.OutcomeDone}:         "Access renewed automatically",
+	{install.DidRenew, install.OutcomeFail}:         "Access not renewed",
+	{install.DidExchange, install.OutcomeDone}:      "Access exchanged for one that is renewed automatically",
+	{install.DidExchange, install.OutcomeFail}:      "Access not exchanged for one that is renewed automatically, so it works on as it was",
+	{install.DidCheck, install.OutcomeFail}:         "Trouble",
+	{install.DidCheck, install.OutcomeWorking}:      "Works again",
+	{install.DidRemove, install.OutcomeDone}:        "Removed",
+	{install.DidDisconnect, install.OutcomeDone}:    "Disconnected",
+	{install.DidDisconnect, install.OutcomeFail}:    "Not disconnected",
+	{install.DidPermissions, install.OutcomeDone}:   "Permissions changed",
+	{install.DidTell, install.OutcomeDone}:          "A person was told that it needs reconnecting",
+	{install.DidTell, install.OutcomeFail}:          "Nobody could be told that it needs reconnecting",
+	{install.DidTell, install.OutcomeWorking}:       "Trouble over, of which nobody had been told",
+	{install.DidTellWanted, install.OutcomeDone}:    "A person was told that somebody asked for what isn't allowed yet",
+	{install.DidTellWanted, install.OutcomeFail}:    "Nobody could be told that somebody asked for what isn't allowed yet",
+	{install.DidTellWanted, install.OutcomeWorking}: "All is allowed that somebody had asked for",
+	{install.DidUserGrant, install.OutcomeDone}:     "Allowed to act for a person",
+	{install.DidUserRevoke, install.OutcomeDone}:    "No longer allowed to act for a person",
+	{install.DidErase, install.OutcomeDone}:         "Unreadable access erased",
+	{install.DidMove, install.OutcomeBegun}:         "The workspace is being moved into an organisation",
+	{install.DidMove, install.OutcomeDone}:          "The workspace joined an organisation, and the connection moved with it",
+	{install.DidWorkspaces, install.OutcomeAdded}:   "Added to workspaces of the organisation",
+	{install.DidWorkspaces, install.OutcomeLeft}:    "Taken from workspaces of the organisation",
+	{install.DidChange, install.OutcomeDone}:        "Changed",
 }
 
 // happenedSo is happened, and what follows from it, for lines whose reason changes what they mean.
 var happenedSo = map[[3]string][2]string{
 	{install.DidRemove, install.OutcomeDone, install.ReasonTokenRevoked}: {"Access withdrawn", ""},
 	{install.DidDisconnect, install.OutcomeFail, "no_answer"}:            {"Disconnecting tried", "Slack gave no clear answer, so it may have happened."},
+	{install.DidTellWanted, install.OutcomeFail, "no_answer"}:            {"A message sent that somebody asked for what isn't allowed yet", "Slack didn't answer, so it may not have arrived."},
 	{install.DidTell, install.OutcomeFail, "no_answer"}:                  {"A message sent that it needs reconnecting", "Slack didn't answer, so it may not have arrived."},
 }
 
 // happenedTo is happened for lines whose reason is the person they are about.
 var happenedTo = map[[2]string]string{
-	{install.DidRenew, install.OutcomeDone}:      "Access to act for %s renewed",
-	{install.DidRenew, install.OutcomeFail}:      "Access to act for %s not renewed, so they have to allow it again",
-	{install.DidExchange, install.OutcomeDone}:   "Access to act for %s exchanged for one that is renewed automatically",
-	{install.DidTell, install.OutcomeDone}:       "%s was told that it needs reconnecting",
-	{install.DidTell, install.OutcomeWorking}:    "%s was told that it works again",
-	{install.DidUserGrant, install.OutcomeDone}:  "Allowed to act for %s",
-	{install.DidUserRevoke, install.OutcomeDone}: "No longer allowed to act for %s",
+	{install.DidRenew, install.OutcomeDone}:         "Access to act for %s renewed",
+	{install.DidRenew, install.OutcomeFail}:         "Access to act for %s not renewed, so they have to allow it again",
+	{install.DidExchange, install.OutcomeDone}:      "Access to act for %s exchanged for one that is renewed automatically",
+	{install.DidTell, install.OutcomeDone}:          "%s was told that it needs reconnecting",
+	{install.DidTell, install.OutcomeWorking}:       "%s was told that it works again",
+	{install.DidTellWanted, install.OutcomeDone}:    "%s was told that somebody asked for what isn't allowed yet",
+	{install.DidTellWanted, install.OutcomeWorking}: "%s was told that all of it is allowed now",
+	{install.DidUserGrant, install.OutcomeDone}:     "Allowed to act for %s",
+	{install.DidUserRevoke, install.OutcomeDone}:    "No longer allowed to act for %s",
 }
 
 var userID = regexp.MustCompile(`^[UW][A-Z0-9]{1,40}$`)
@@ -181,7 +187,7 @@ func permissionChanges(changes []string) string {
 		var scopes []install.Scope
 		for _, c := range changes {
 			if name, ok := strings.CutPrefix(c, sign); ok && name != "" {
-				scopes = append(scopes, bot.DescribeScope(clip(name, 50)))
+				scopes = append(scopes, describe(clip(name, 50)))
 			}
 		}
 		switch n := len(scopes); {

@@ -17,12 +17,13 @@ import (
 )
 
 var homeOpened = bot.OnEvent("app_home_opened", func(ctx context.Context, t *bot.Turn, e *slackevents.AppHomeOpenedEvent) error {
+	t.UserID, t.ChannelID = e.User, e.Channel
 	if e.Tab != "home" {
-		return nil
+		// Slack delivers no message that the app may not read, so this is where people hear why there would be no answer.
+		return t.Need("im:history")
 	}
-	t.UserID = e.User
 	return publishHome(ctx, t, t.Check(ctx), "")
-}, "users:read")
+}).Uses("users:read")
 
 // publishHome shows h to t.UserID, with a line about what was just done, "" for none. It blocks for two calls to Slack.
 func publishHome(ctx context.Context, t *bot.Turn, h install.Health, done string) error {

@@ -1,7 +1,8 @@
 package commands
 
-// The message to the one person who can mend a connection, sent while it can still be sent, and edited when all is well
-// again. Who gets it, and that it is one, is decided in install.
+// The messages to the one person who can do something about a connection: that it needs reconnecting, sent while it can still be
+// sent and edited when all is well again; and that people ask for what isn't allowed. Who gets them, and how often, is decided in
+// install.
 
 import (
 	"context"
@@ -78,6 +79,13 @@ func notice(app install.App, userID string, h install.Health) bot.Reply {
 
 // resolved takes the place of notice, without anything to press.
 func resolved(app install.App, n install.Notice, h install.Health) bot.Reply {
+	if n.Reason == install.ReasonMissingScope {
+		text := fmt.Sprintf("%s is allowed everything in %s that people asked for. No action needed.", escape(app.Name), escape(place(h.Connection)))
+		return bot.Reply{Text: "Resolved: " + text, Blocks: []slack.Block{
+			slack.NewHeaderBlock(plain("Resolved: all features are on")), section(text), section("You were told that something was off."),
+			slack.NewContextBlock("", markdown(strings.Join(imprint(app), " · "))),
+		}}
+	}
 	text := fmt.Sprintf("Resolved: %s works again in %s. ", escape(app.Name), escape(place(h.Connection)))
 	if h.State == install.Limited {
 		text += "Some features are off, because not everything it needs is allowed. Type /connection status to see more."
@@ -91,5 +99,38 @@ func resolved(app install.App, n install.Notice, h install.Health) bot.Reply {
 	return bot.Reply{Text: text, Blocks: []slack.Block{
 		slack.NewHeaderBlock(plain("Resolved: " + app.Name + " works again")), section(text), section(was),
 		slack.NewContextBlock("", markdown(strings.Join(imprint(app), " · "))),
+	}}
+}
+
+// TellWanted returns the function with which install writes to a person who can allow it that others ask for what is off.
+func TellWanted(app install.App) func(context.Context, *slack.Client, string, install.Wanted) (channel, ts string, err error) {
+	return func(ctx context.Context, client *slack.Client, userID string, w install.Wanted) (string, string, error) {
+		r := wanted(app, userID, w)
+		channel, ts, err := client.PostMessageContext(ctx, userID, slack.MsgOptionText(r.Text, false), slack.MsgOptionBlocks(r.Blocks...), slack.MsgOptionDisableLinkUnfurl())
+		if err != nil {
+			return "", "", fmt.Errorf("tell what is wanted: %w", err)
+		}
+		return channel, ts, nil
+	}
+}
+
+// wanted says what somebody asked for, why it is off, and how it is allowed.
+func wanted(app install.App, userID string, w install.Wanted) bot.Reply {
+	features := install.And(install.Features(w.Scopes))
+	asked := fmt.Sprintf("Somebody in %s wanted something from %s that is off there: %s.", place(w.Connection), app.Name, features)
+	why := fmt.Sprintf("%s isn't allowed to %s yet. Everything else works.", app.Name, install.MayNot(w.Scopes))
+	next := "If you allow it, Slack asks you for exactly that; nothing else changes. If you don't, nothing changes at all."
+	button := slack.NewButtonBlockElement(actionGrant, "", plain("Allow it"))
+	button.URL, button.Style = w.GrantURL, slack.StylePrimary
+	button.AccessibilityLabel = clip("Allow "+app.Name+" to "+install.MayNot(w.Scopes), 75)
+	text := escape(asked+" "+why) + " " + next + " " + link(w.GrantURL, "Allow it") + "."
+	foot := "You get this because you installed it"
+	if w.Connection.InstalledBy != userID {
+		foot = "You get this because you are an admin"
+	}
+	foot += ", at most once a day. Nobody else was written to."
+	return bot.Reply{Text: text, Blocks: []slack.Block{
+		section(escape(asked) + "\n" + escape(why) + "\n" + next), slack.NewActionBlock("", button),
+		slack.NewContextBlock("", markdown(foot+" "+strings.Join(imprint(app), " · "))),
 	}}
 }

@@ -9,13 +9,12 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"switchboard/bot"
 	"switchboard/install"
 )
 
 // Welcome returns the function that install calls once per install. The app's words are fixed at start.
-func Welcome(app install.App, slackURL string, handlers []bot.Handler) func(context.Context, *slack.Client, install.Connection) error {
-	needed := bot.Scopes(handlers)
+func Welcome(app install.App, slackURL string) func(context.Context, *slack.Client, install.Connection) error {
+	needed := Catalogue()
 	return func(ctx context.Context, client *slack.Client, c install.Connection) error {
 		blocks, text := welcomeBlocks(app, slackURL, c, len(needed)-len(c.Missing(needed)), len(needed))
 		// The user's id as the channel: Slack opens the direct message by itself.

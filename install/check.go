@@ -91,6 +91,7 @@ type witness struct {
 
 // Do is http.Client's.
 func (w witness) Do(r *http.Request) (*http.Response, error) {
+	sent := w.in.now()
 	resp, err := w.in.http.Do(r)
 	if err != nil || resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
 		return resp, err
@@ -106,7 +107,7 @@ func (w witness) Do(r *http.Request) (*http.Response, error) {
 		Error string `json:"error"`
 	}
 	if json.Unmarshal(body, &verdict) == nil && (verdict.OK || verdict.Error != "") {
-		w.in.witnessed(w.c, verdict.Error, SplitScopes(resp.Header.Get("X-OAuth-Scopes")))
+		w.in.witnessed(w.c, verdict.Error, SplitScopes(resp.Header.Get("X-OAuth-Scopes")), sent)
 	}
 	if verdict.Error != ReasonAccountInactive && verdict.Error != ReasonTokenRevoked {
 		return resp, nil
@@ -133,29 +134,41 @@ func aboutToken(code string) bool {
 	return false
 }
 
-// witnessed takes what a call said of c's token: a good word is written down, a bad one makes us ask auth.test, which alone
+// Doubt has Slack asked what c may do now, because something that happened doesn't fit our records. It does not block, and
+// counts once a minute.
+func (in *Installer) Doubt(c Connection) {
+	if c.Token != "" {
+		in.witnessed(c, ReasonMissingScope, nil, in.now())
+	}
+}
+
+// witnessed takes what a call that was sent at a time said of c's token: a good word is written down, a bad one makes us ask auth.test, which alone
 // decides. It does not block; the same word about a connection counts once a minute.
-func (in *Installer) witnessed(c Connection, code string, scopes []string) {
-	bad := aboutToken(code)
+func (in *Installer) witnessed(c Connection, code string, scopes []string, at time.Time) {
+	// What the token may do comes along with every answer. Where it did not, it has to be asked for.
+	bad := aboutToken(code) || code == ReasonMissingScope && len(scopes) == 0
+	changed := len(scopes) > 0 && !slices.Equal(scopes, c.Scopes)
 	switch {
 	case code != "" && !bad && !decisive(slack.SlackErrorResponse{Err: code}):
 		return // Slack's own trouble
-	case !bad && (c.State == Active || renewalTrouble(c.Reason)) && in.now().Sub(c.CheckedAt) < witnessStale &&
-		(len(scopes) == 0 || slices.Equal(scopes, c.Scopes)):
+	case !bad && (c.State == Active || renewalTrouble(c.Reason)) && at.Sub(c.CheckedAt) < witnessStale &&
+		!changed:
 		return // nothing new
 	}
-	now := in.now()
 	word := c.ID + " " + code
-	if !bad {
+	switch {
+	case changed && !bad:
+		word = c.ID + " " + strings.Join(scopes, ",")
+	case !bad:
 		word = c.ID
 	}
 	in.mu.Lock()
 	if len(in.heard) > 100_000 {
 		clear(in.heard) // costs one more write for each connection
 	}
-	known := now.Sub(in.heard[word]) < witnessEvery
+	known := at.Sub(in.heard[word]) < witnessEvery
 	if !known {
-		in.heard[word] = now
+		in.heard[word] = at
 	}
 	in.mu.Unlock()
 	if known {
@@ -168,17 +181,32 @@ func (in *Installer) witnessed(c Connection, code string, scopes []string) {
 			in.Check(ctx, c.Key)
 			return
 		}
-		_, err := in.store.Update(ctx, c.Key, func(row *Connection) error {
+		var was []string
+		now, err := in.store.Update(ctx, c.Key, func(row *Connection) error {
 			if row.Token != c.Token || row.State == Removed || row.State == Paused {
 				return errCurrent
 			}
 			state, reason := row.State, row.Reason
-			row.works(scopes, now)
-			row.noteState(state, reason, now)
+			was = row.Scopes
+			row.works(scopes, at)
+			in.allowed(row, at)
+			row.noteState(state, reason, at)
 			return nil
 		})
-		if err != nil && !errors.Is(err, errCurrent) {
+		if err == nil {
+			in.permissionsChanged(ctx, was, now)
+		} else if !errors.Is(err, errCurrent) {
 			in.log.WarnContext(ctx, "keep what a call said", "connection", c.ID, "cause", err)
 		}
 	})
+}
+
+// permissionsChanged logs that a connection may do more or less than before. Whoever wrote the change calls it, so that it is
+// logged once, whatever the number of processes.
+func (in *Installer) permissionsChanged(ctx context.Context, was []string, c Connection) {
+	if slices.Equal(was, c.Scopes) {
+		return
+	}
+	in.log.InfoContext(ctx, "permissions changed", "connection", c.ID, "allowed", difference(c.Scopes, was), "no_longer", difference(was, c.Scopes),
+		"state", string(in.Assess(c, nil).State))
 }

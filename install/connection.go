@@ -105,15 +105,15 @@ type Connection struct {
 	CheckedAt   time.Time // last time Slack confirmed the token
 	CheckAt     time.Time // when the background check asks again
 	LastEventAt time.Time // last event Slack sent, kept to the minute
-	Notice      Notice    // the message about the present trouble; zero: nobody was told
+	Notice      Notice    // the message about the present trouble, or about what is wanted; zero: nobody was told
 
 	Changes []Change // lines of history, written with the next write; never read back
 }
 
 // Notice is the message that told a person of trouble. It is written down before it is sent, so that it is sent once.
 type Notice struct {
-	Reason  string    // what it is about
-	At      time.Time // when somebody set out to send it
+	Reason  string    // what it is about; ReasonMissingScope: people ask for what is off
+	At      time.Time // when somebody set out to send it; of what is wanted: zero, or when all of it was allowed
 	To      string    // user ID, "" when nobody could be reached
 	Channel string    // where it is, so that it can be edited
 	TS      string
@@ -177,11 +177,17 @@ func (was Connection) consentLine(c Connection) Change {
 func (was Connection) replaced(c Connection) Connection {
 	c.ID, c.CreatedAt, c.Installs, c.LastEventAt = was.ID, was.CreatedAt, was.Installs+1, was.LastEventAt
 	c.Notice, c.Changes = was.Notice, []Change{was.consentLine(c)}
+	if c.wanted() {
+		c.CheckAt = c.RenewedAt // perhaps this allowed it
+	}
 	if c.TeamIcon == "" {
 		c.TeamIcon = was.TeamIcon
 	}
 	if c.BotID == "" {
 		c.BotID, c.TeamURL, c.CheckedAt = was.BotID, was.TeamURL, was.CheckedAt // Slack could not be asked
+	}
+	if changes := permissionsApart(was.Scopes, c.Scopes); changes != "" && was.State != Removed {
+		c.Note(Change{At: c.RenewedAt, By: Person(c.RenewedBy), What: DidPermissions, Outcome: OutcomeDone, Reason: changes})
 	}
 	if was.State != Removed {
 		// Whoever reconnects does not become the installer, who has rights that any member could take so.
@@ -217,6 +223,9 @@ func (c *Connection) SetState(s State, reason string, at time.Time) {
 		return
 	}
 	c.State, c.Reason, c.StateSince = s, reason, at
+	if s == ReconnectRequired && c.Notice.Reason == ReasonMissingScope {
+		c.Notice.At = time.Time{} // that it needs reconnecting is still to be told
+	}
 }
 
 // Scope is one permission the app asks for, with the words a person decides by.

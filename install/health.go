@@ -24,7 +24,7 @@ type Health struct {
 	WorksUntil time.Time // it needs reconnecting and works until then all the same; zero: it doesn't
 	CheckedAt  time.Time // last time Slack confirmed the token
 	Live       bool      // Slack was asked just now, and answered
-	Missing    []Scope   // needed and not granted
+	Missing    []Scope   // needed and not granted; Features says what is off for want of them
 	Needed     int       // how many permissions the app needs
 	GrantURL   string    // the page that mends it: install, reconnect or allow more; "" in single-workspace mode
 	Connection Connection
@@ -86,7 +86,8 @@ func (in *Installer) words(h Health) Health {
 	case Active:
 		h.Label, h.Sentence = "Working", "It can use this workspace normally. No action needed."
 	case Limited:
-		h.Label, h.Sentence = "Working, some features off", "It works, but this workspace has not allowed everything it needs."
+		h.Label = "Working, some features off"
+		h.Sentence = "It works, but " + Off(h.Missing) + ", because it isn't allowed to " + MayNot(h.Missing) + " yet."
 		h.NextStep = "The person who installed it or a workspace admin can allow the rest."
 	case Retrying:
 		h.Label, h.Sentence = "Having trouble, retrying", "Something went wrong that can pass by itself. No action needed yet."
@@ -181,8 +182,16 @@ func judge(c *Connection, id Identity, err error, at time.Time) {
 	c.noteState(state, reason, at)
 }
 
-// works is what a call says of c that Slack accepted the token for.
+// lateAnswer bounds how much older than what is written down an answer of Slack's can be and still be out of date: calls take
+// less. What differs by more differs because a clock was set.
+const lateAnswer = time.Minute
+
+// works is what a call says of c that Slack accepted the token for. at is when it was sent: the answer is no older than that, and
+// of two that overlap nothing says which is newer.
 func (c *Connection) works(scopes []string, at time.Time) {
+	if late := c.CheckedAt.Sub(at); late > 0 && late < lateAnswer {
+		return // the answer to a later call was written down first
+	}
 	c.CheckedAt = at
 	if (c.State == Retrying || c.State == ReconnectRequired) && !renewalTrouble(c.Reason) && !c.dead() {
 		c.SetState(Active, ReasonNone, at)
@@ -195,19 +204,20 @@ func (c *Connection) grantedNow(scopes []string, at time.Time) {
 	if len(scopes) == 0 || slices.Equal(scopes, c.Scopes) {
 		return
 	}
-	var changes []string
-	for _, s := range scopes {
-		if !slices.Contains(c.Scopes, s) {
-			changes = append(changes, "+"+s)
-		}
-	}
-	for _, s := range c.Scopes {
-		if !slices.Contains(scopes, s) {
-			changes = append(changes, "-"+s)
-		}
-	}
+	c.Note(Change{At: at, By: Actor{Kind: BySlack}, What: DidPermissions, Outcome: OutcomeDone, Reason: permissionsApart(c.Scopes, scopes)})
 	c.Scopes = scopes
-	c.Note(Change{At: at, By: Actor{Kind: BySlack}, What: DidPermissions, Outcome: OutcomeDone, Reason: strings.Join(changes, " ")})
+}
+
+// permissionsApart is what history keeps of a change of permissions: "+chat:write -team:read"; "" when there is none.
+func permissionsApart(was, now []string) string {
+	var changes []string
+	for _, s := range difference(now, was) {
+		changes = append(changes, "+"+s)
+	}
+	for _, s := range difference(was, now) {
+		changes = append(changes, "-"+s)
+	}
+	return strings.Join(changes, " ")
 }
 
 // refused is what Slack's error code, about the token, makes of c.
@@ -278,12 +288,13 @@ func (in *Installer) Check(ctx context.Context, k Key) Health {
 	if fresh, err := in.good(ctx, c); err == nil {
 		c = fresh
 	}
+	sent := in.now()
 	id, slackErr := in.identify(ctx, c.Token)
 	if SlackError(slackErr) == ReasonTokenExpired && c.RefreshToken != "" && !c.backsOff(in.now()) {
 		// Before its time by our clock: Slack's counts.
 		if err := in.renew(ctx, Holder{Key: c.Key}, wish{budget: renewalsInUse, refused: c.Token}); err == nil {
 			if fresh, err := in.store.Find(ctx, c.Key); err == nil && fresh.Token != "" {
-				c = fresh
+				c, sent = fresh, in.now()
 				id, slackErr = in.identify(ctx, c.Token)
 			}
 		}
@@ -293,15 +304,17 @@ func (in *Installer) Check(ctx context.Context, k Key) Health {
 		in.log.InfoContext(ctx, "connection check failed", "connection", c.ID, "slack_error", SlackError(slackErr), "cause", Cause(slackErr))
 	}
 	if slackErr == nil || decisive(slackErr) {
-		now := in.now()
 		asked := c.Token
+		var was []string
 		updated, err := in.store.Update(ctx, c.Key, func(row *Connection) error {
-			if row.Token == asked { // else Slack's answer is about a token that has been replaced meanwhile
-				judge(row, id, slackErr, now)
+			if was = row.Scopes; row.Token == asked { // else Slack's answer is about a token that has been replaced meanwhile
+				judge(row, id, slackErr, sent)
+				in.allowed(row, sent)
 			}
 			return nil
 		})
 		if err == nil {
+			in.permissionsChanged(ctx, was, updated)
 			if c = updated; c.State == Removed {
 				in.forgetJournal(ctx)
 			} else if slackErr == nil {
@@ -310,7 +323,7 @@ func (in *Installer) Check(ctx context.Context, k Key) Health {
 		} else {
 			// The answer is still worth showing; the next check will store it.
 			in.log.WarnContext(ctx, "keep result of check", "connection", c.ID, "cause", err)
-			judge(&c, id, slackErr, now)
+			judge(&c, id, slackErr, sent)
 		}
 	}
 	return in.assess(c, true, evidence{asked: true, slackErr: slackErr})

@@ -45,6 +45,7 @@ const (
 	DidDisconnect  = "disconnect"  // from Slack or the command line
 	DidPermissions = "permissions" // what is granted changed
 	DidTell        = "tell"        // a person was written to
+	DidTellWanted  = "tell_wanted" // a person was written to, because somebody asked for what is not allowed
 	DidUserGrant   = "user_grant"  // a person let the app act for them; the subject is the reason
 	DidUserRevoke  = "user_revoke"
 	DidMove        = "move"       // the workspace joined an organisation, whose id is the reason

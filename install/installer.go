@@ -42,7 +42,7 @@ type Config struct {
 	SlackURL     string   // "" = https://slack.com
 	PublicURL    string   // what browsers see, without a path; decides the redirect URI and the cookie. Required, unless BotToken is set
 	BotToken     Secret   // set: one workspace, no OAuth
-	Scopes       []Scope  // what the app needs; asked for, and compared with what was granted
+	Scopes       []Scope  // all that the app can use; asked for, and compared with what was granted
 	Closed       bool     // workspaces that are not connected may not connect, but for those in Admit
 	Admit        []string // ids of workspaces (T…) and organisations (E…)
 	UserScopes   []Scope  // what it asks of each person who installs, to act for them; usually none
@@ -61,6 +61,8 @@ type Config struct {
 	Welcome func(ctx context.Context, client *slack.Client, c Connection) error
 	// Tell writes to one person that the connection needs them, and says where the message is. nil: nobody is written to.
 	Tell func(ctx context.Context, client *slack.Client, userID string, h Health) (channel, ts string, err error)
+	// TellWanted writes to one person that people ask for what is not allowed. nil: nobody is written to.
+	TellWanted func(ctx context.Context, client *slack.Client, userID string, w Wanted) (channel, ts string, err error)
 	// Resolve edits the message that Tell wrote, once the trouble is over.
 	Resolve func(ctx context.Context, client *slack.Client, n Notice, h Health) error
 }
@@ -180,8 +182,9 @@ func (in *Installer) History(ctx context.Context, c Connection, n int) ([]Change
 // App returns how the app presents itself.
 func (in *Installer) App() App { return in.cfg.App }
 
-// Scopes returns the permissions the app needs.
-func (in *Installer) Scopes() []Scope { return in.cfg.Scopes }
+// Scopes returns the catalogue of the app's permissions, UserScopes that of what people let it do for them.
+func (in *Installer) Scopes() []Scope     { return in.cfg.Scopes }
+func (in *Installer) UserScopes() []Scope { return in.cfg.UserScopes }
 
 // SlackURL returns the address of Slack, without a slash at the end.
 func (in *Installer) SlackURL() string { return in.cfg.SlackURL }

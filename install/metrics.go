@@ -15,6 +15,7 @@ type metrics struct {
 	took     prometheus.Histogram
 	journal  prometheus.Gauge
 	notices  *prometheus.CounterVec // by result
+	wanted   *prometheus.CounterVec // by result
 	checks   *prometheus.CounterVec // by result
 	limits   *prometheus.CounterVec // by method and what became of the call
 	installs *prometheus.CounterVec // by outcome and reason
@@ -30,6 +31,8 @@ func newMetrics(in *Installer, reg prometheus.Registerer) *metrics {
 			Help: "Tokens that Slack handed out and the database has not taken yet. 0 when all is well."}),
 		notices: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_notices_total",
 			Help: "Connections that came to need a person, by result (told, unreachable, unknown), and those that work again (resolved)."}, []string{"result"}),
+		wanted: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_wanted_total",
+			Help: "Connections in which people asked for what is not allowed, at most one a day, by whether somebody who can allow it was told (told, unreachable, unknown), and those in which all is allowed since (resolved)."}, []string{"result"}),
 		checks: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_checks_total",
 			Help: "auth.test calls, by result (ok, or Slack's error, or no_answer)."}, []string{"result"}),
 		limits: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_slack_limited_total",
@@ -38,7 +41,7 @@ func newMetrics(in *Installer, reg prometheus.Registerer) *metrics {
 			Help: "What people met on the install pages, by outcome (connected, reconnected, refused, failed, undone, or none where it ends nothing) and reason, as in the log."}, []string{"outcome", "reason"}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.renewals, m.took, m.journal, m.notices, m.checks, m.limits, m.installs, stateCollector{in})
+		reg.MustRegister(m.renewals, m.took, m.journal, m.notices, m.wanted, m.checks, m.limits, m.installs, stateCollector{in})
 	}
 	return m
 }

@@ -140,14 +140,16 @@ func (in *Installer) post(ctx context.Context, method string, token Secret, form
 		return nil, fmt.Errorf("read %s: %w", method, err)
 	}
 	var verdict struct {
-		OK    bool   `json:"ok"`
-		Error string `json:"error"`
+		OK       bool   `json:"ok"`
+		Error    string `json:"error"`
+		Needed   string `json:"needed"` // with missing_scope
+		Provided string `json:"provided"`
 	}
 	// An error may come with a status of 400; a page of a proxy in between is none of Slack's words.
 	bad := json.Unmarshal(body, &verdict)
 	switch {
 	case bad == nil && !verdict.OK && verdict.Error != "" && resp.StatusCode < 500:
-		return nil, slack.SlackErrorResponse{Err: verdict.Error}
+		return nil, slack.SlackErrorResponse{Err: verdict.Error, Needed: verdict.Needed, Provided: verdict.Provided}
 	case resp.StatusCode != http.StatusOK:
 		return nil, slack.StatusCodeError{Code: resp.StatusCode, Status: resp.Status}
 	case bad != nil:

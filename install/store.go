@@ -81,8 +81,8 @@ type Store interface {
 	// Unchecked returns the connections whose CheckAt has come, oldest first, at most n; those without a token, removed or
 	// paused are left out.
 	Unchecked(ctx context.Context, app string, now time.Time, n int) ([]Key, error)
-	// Untold returns connections that need a person who was not told yet (state ReconnectRequired and no Notice), and those
-	// that are Active again and have a Notice. At most n.
+	// Untold returns connections that need a person who was not told yet (state ReconnectRequired and no Notice.At), and those
+	// that are Active again and have one. At most n.
 	Untold(ctx context.Context, app string, n int) ([]Key, error)
 	// Spend takes n calls from a budget that all processes share, or none (false) when there is not enough in it. A budget
 	// refills by one call every interval and never holds more than burst. ClosedUntil keeps it shut until a time.

@@ -65,9 +65,9 @@ func (in *Installer) tell(ctx context.Context, k Key) error {
 	c, err = in.store.Update(ctx, k, func(c *Connection) error {
 		before = c.Notice
 		switch {
-		case c.State == ReconnectRequired && c.Notice == Notice{}:
+		case c.State == ReconnectRequired && c.Notice.At.IsZero(): // one about what is wanted makes room
 			c.Notice = Notice{Reason: c.Reason, At: now}
-		case c.State == Active && c.Notice != Notice{}:
+		case c.State == Active && !c.Notice.At.IsZero():
 			// Editing twice is harmless, so this needs no claim.
 		default:
 			return errCurrent // another replica was first
@@ -96,7 +96,12 @@ func (in *Installer) tell(ctx context.Context, k Key) error {
 		in.log.ErrorContext(ctx, "a connection needs a person", "connection", c.ID, "key", c.Key.String(), "team_name", c.TeamName,
 			"reason", c.Reason, "since", c.StateSince, "access_ends", c.ExpiresAt, "mend", page)
 	}
-	notice, sent, failure := in.reach(ctx, c, h)
+	notice, sent, failure := Notice{}, no, errNoAccess
+	if in.cfg.Tell != nil {
+		notice, sent, failure = in.reach(ctx, c, func(client *slack.Client, userID string) (channel, ts string, err error) {
+			return in.cfg.Tell(ctx, client, userID, h)
+		})
+	}
 	notice.Reason, notice.At = c.Reason, now
 	outcome, why, label := OutcomeDone, notice.To, "told"
 	if failure != nil {
@@ -151,10 +156,10 @@ var (
 	errNobody   = errors.New("there is nobody to write to")
 )
 
-// reach writes to the installer, or to a workspace admin when the installer is gone. sent is unclear when Slack did not
-// answer a message.
-func (in *Installer) reach(ctx context.Context, c Connection, h Health) (n Notice, sent verdict, err error) {
-	if in.cfg.Tell == nil || c.Token == "" || c.ended(in.now()) {
+// reach has write write to the installer, or to a workspace admin when the installer is gone. sent is unclear when Slack did
+// not answer a message.
+func (in *Installer) reach(ctx context.Context, c Connection, write func(client *slack.Client, userID string) (channel, ts string, err error)) (n Notice, sent verdict, err error) {
+	if c.Token == "" || c.ended(in.now()) {
 		return Notice{}, no, errNoAccess
 	}
 	team := ""
@@ -168,7 +173,7 @@ func (in *Installer) reach(ctx context.Context, c Connection, h Health) (n Notic
 	// try writes to one person; next says that somebody else is to be tried.
 	try := func(userID string) (next bool) {
 		n.To = userID
-		n.Channel, n.TS, err = in.cfg.Tell(ctx, client, userID, h)
+		n.Channel, n.TS, err = write(client, userID)
 		switch {
 		case err == nil:
 			sent = yes
@@ -286,12 +291,20 @@ func (in *Installer) resolve(ctx context.Context, c Connection, n Notice) error 
 	_, err = in.store.Update(ctx, c.Key, func(row *Connection) error {
 		if first = row.Notice == n; first {
 			row.Notice = Notice{}
-			row.Note(Change{At: in.now(), By: Actor{Kind: BySwitchboard}, What: DidTell, Outcome: OutcomeWorking, Reason: n.To})
+			what := DidTell
+			if n.Reason == ReasonMissingScope {
+				what = DidTellWanted
+			}
+			row.Note(Change{At: in.now(), By: Actor{Kind: BySwitchboard}, What: what, Outcome: OutcomeWorking, Reason: n.To})
 		}
 		return nil
 	})
 	if first && err == nil {
-		in.metrics.notices.WithLabelValues("resolved").Inc()
+		counter := in.metrics.notices
+		if n.Reason == ReasonMissingScope {
+			counter = in.metrics.wanted
+		}
+		counter.WithLabelValues("resolved").Inc()
 	}
 	return err
 }

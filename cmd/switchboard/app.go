@@ -61,15 +61,15 @@ type app struct {
 var handlersOf = commands.All
 
 func newApp(cfg appConfig) (*app, error) {
-	handlers := handlersOf()
+	handlers, profile := handlersOf(), commands.Profile()
 	numbers := prometheus.NewRegistry()
 	numbers.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	in, err := install.New(install.Config{
 		App: cfg.app, ClientID: cfg.clientID, ClientSecret: cfg.clientSecret, AppID: cfg.appID, BotToken: cfg.botToken,
-		SlackURL: cfg.slackURL, PublicURL: cfg.publicURL, Scopes: bot.Scopes(handlers), Store: cfg.db, Log: cfg.log,
-		UserScopes: bot.UserScopes(handlers), MoveToRotation: cfg.moveToRotation, Keep: cfg.keep, Metrics: numbers,
+		SlackURL: cfg.slackURL, PublicURL: cfg.publicURL, Scopes: profile.Scopes, Store: cfg.db, Log: cfg.log,
+		UserScopes: profile.UserScopes, MoveToRotation: cfg.moveToRotation, Keep: cfg.keep, Metrics: numbers,
 		Closed: cfg.closed, Admit: cfg.admit,
-		Welcome: commands.Welcome(cfg.app, cfg.slackURL, handlers), Tell: commands.Tell(cfg.app), Resolve: commands.Resolve(cfg.app),
+		Welcome: commands.Welcome(cfg.app, cfg.slackURL), Tell: commands.Tell(cfg.app), Resolve: commands.Resolve(cfg.app), TellWanted: commands.TellWanted(cfg.app),
 	})
 	if err != nil {
 		return nil, err

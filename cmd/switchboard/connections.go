@@ -16,7 +16,6 @@ import (
 	"time"
 	"unicode"
 
-	"switchboard/bot"
 	"switchboard/commands"
 	"switchboard/install"
 	"switchboard/storage"
@@ -320,7 +319,7 @@ func (d database) use(env *environment, cfg install.Config, do func(*storage.DB,
 			return err
 		}
 	}
-	cfg.App, cfg.Scopes, cfg.Store = commands.App(), bot.Scopes(commands.All()), db
+	cfg.App, cfg.Scopes, cfg.Store = commands.App(), commands.Catalogue(), db
 	in, err := install.New(cfg)
 	if err != nil {
 		return err

@@ -125,11 +125,12 @@ func simApp(public string) (slacksim.App, error) {
 	app := slacksim.App{
 		ID: "A0SWITCHBD", Name: m.Display.Name, Description: m.Display.Description,
 		ClientID: "1000000000001.2000000000002", ClientSecret: randomHex(), SigningSecret: randomHex(),
-		RedirectURLs: []string{public + "/slack/oauth_redirect"},
-		EventsURL:    strings.Replace(m.Settings.Events.URL, placeholderURL, public, 1),
-		InstallURL:   public + "/",
-		Events:       m.Settings.Events.BotEvents,
-		HomeTab:      m.Features.Home.HomeTab, MessagesTab: m.Features.Home.Messages,
+		RedirectURLs:   []string{public + "/slack/oauth_redirect"},
+		EventsURL:      strings.Replace(m.Settings.Events.URL, placeholderURL, public, 1),
+		InstallURL:     public + "/",
+		OptionalScopes: m.OAuth.Scopes.BotOptional,
+		Events:         m.Settings.Events.BotEvents,
+		HomeTab:        m.Features.Home.HomeTab, MessagesTab: m.Features.Home.Messages,
 		TokenRotation: m.Settings.Rotation, OrgReady: m.Settings.Org,
 	}
 	for _, c := range m.Features.Commands {

@@ -38,10 +38,7 @@ func (w *world) tokenByHand(userID string) string {
 	w.t.Helper()
 	w.slack.SetApp(func(a *slacksim.App) { a.TokenRotation = false }) // such a token is put into a setting, where it can't be renewed
 	app := w.slack.App()
-	var scopes []string
-	for _, s := range bot.Scopes(commands.All()) {
-		scopes = append(scopes, s.Name)
-	}
+	scopes := bot.Scopes(commands.All())
 	ask := url.Values{"client_id": {app.ClientID}, "scope": {strings.Join(scopes, ",")}, "state": {"by-hand"}}
 	back, err := w.slack.Authorize(context.Background(), w.slack.URL()+"/oauth/v2/authorize?"+ask.Encode(), userID, slacksim.Choice{})
 	if err != nil {

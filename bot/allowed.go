@@ -1,0 +1,194 @@
+package bot
+
+// What happens where a permission is missing for what somebody asked for, whether that is known before the handler runs or Slack
+// says so while it does: the person reads which feature is off and gets a button that asks for exactly what is missing, somebody
+// who can allow it hears of it once a day, and everything else goes on. Nothing is tried again, for that would not help.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/slack-go/slack"
+
+	"switchboard/install"
+)
+
+// NotAllowedError is a handler's word that permissions are missing for what it was to do. The person is told, see Turn.Need.
+type NotAllowedError struct{ Scopes []string }
+
+func (e *NotAllowedError) Error() string { return "not allowed here: " + strings.Join(e.Scopes, ", ") }
+
+// Missing returns those of scopes that the workspace has not allowed, by what Slack last said.
+func (t *Turn) Missing(scopes ...string) []string {
+	var missing []string
+	for _, s := range scopes {
+		if !slices.Contains(t.Connection.Scopes, s) {
+			missing = append(missing, s)
+		}
+	}
+	return missing
+}
+
+// Need returns nil when the workspace has allowed all of these, else a *NotAllowedError. A handler that returns that error, as it
+// is or wrapped, has the person told what is off and how it is allowed: in the answer of a command or button, or in a
+// message that only they see, once an hour. It is not run again.
+func (t *Turn) Need(scopes ...string) error {
+	if missing := t.Missing(scopes...); len(missing) > 0 {
+		return &NotAllowedError{missing}
+	}
+	return nil
+}
+
+// NotAllowed is the answer to somebody who asked for what these permissions are missing for. It also has an admin told, at most
+// once a day. It does not block.
+func (t *Turn) NotAllowed(missing ...string) Reply {
+	t.Log.Info("not allowed", "missing_scopes", missing)
+	scopes := t.described(missing)
+	t.Install.Want(t.Connection, scopes, t.UserID)
+	t.Install.Doubt(t.Connection)
+
+	off := install.Off(scopes)
+	text := fmt.Sprintf("%s here, because %s isn't allowed to %s yet. Everything else goes on.",
+		strings.ToUpper(off[:1])+off[1:], t.Install.App().Name, install.MayNot(scopes))
+	url := t.Install.GrantPage(t.Connection, install.Wish{Scopes: missing, Back: t.ChannelID})
+	if url == "" {
+		text += " The people who run the app set its access by hand; they can allow it."
+		return Reply{Text: escape(text)}
+	}
+	next := "If Slack doesn't let you allow it, ask a workspace admin."
+	if by := t.Connection.InstalledBy; by == t.UserID && by != "" {
+		next = "You installed it, so you can allow it."
+	} else if by != "" {
+		next = "If Slack doesn't let you allow it, ask <@" + by + ">, who installed it, or a workspace admin."
+	}
+	text = escape(text)
+	button := slack.NewButtonBlockElement("allow", "", slack.NewTextBlockObject(slack.PlainTextType, "Allow it", false, false))
+	button.URL, button.Style = url, slack.StylePrimary
+	button.AccessibilityLabel = "Open the page that allows what is missing"
+	section := slack.NewSectionBlock(slack.NewTextBlockObject(slack.MarkdownType, text+"\n"+next, false, false), nil, nil)
+	return Reply{Text: text + " " + next + " <" + url + "|Allow it>.", Blocks: []slack.Block{section, slack.NewActionBlock("", button)}}
+}
+
+// described returns the catalogue's words for permissions. One that is not in it goes by its name.
+func (t *Turn) described(names []string) []install.Scope {
+	scopes := make([]install.Scope, len(names))
+	for i, name := range names {
+		scopes[i] = install.Scope{Name: name, Label: "use " + name}
+		if at := t.listed(name); at >= 0 {
+			scopes[i] = t.Install.Scopes()[at]
+		}
+	}
+	return scopes
+}
+
+// listed returns where a permission is in the catalogue; -1: it is not.
+func (t *Turn) listed(name string) int {
+	return slices.IndexFunc(t.Install.Scopes(), func(s install.Scope) bool { return s.Name == name })
+}
+
+// escape makes text from outside harmless in Slack's notation.
+func escape(s string) string {
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(s)
+}
+
+// missing returns the scopes that h needs, for what t is about, and the workspace has not allowed.
+func (h Handler) missing(t *Turn) []string {
+	missing := t.Missing(h.Scopes...)
+	if h.Kind != KindMessage || t.channelType == "" {
+		return missing
+	}
+	// Of the permissions to listen, the one for this kind of conversation is enough.
+	return slices.DeleteFunc(missing, func(name string) bool {
+		return slices.ContainsFunc(messageScopes, func(m messageScope) bool { return m.scope == name && m.channelType != t.channelType })
+	})
+}
+
+// refused returns the scopes that err says are missing for h; none when it says something else, or names permissions that the
+// app doesn't use: then there is nothing that anybody could allow, and it is the app's own fault.
+func (h Handler) refused(t *Turn, err error) []string {
+	var known *NotAllowedError
+	if errors.As(err, &known) {
+		return known.Scopes
+	}
+	var said slack.SlackErrorResponse
+	if !errors.As(err, &said) || said.Err != install.ReasonMissingScope {
+		return nil
+	}
+	// Any one of the needed would do. Those that the handler declared come first, then what else the app uses.
+	has := install.SplitScopes(said.Provided)
+	var declared, others []string
+	for _, name := range install.SplitScopes(said.Needed) {
+		switch {
+		case slices.Contains(has, name), t.listed(name) < 0:
+		case slices.Contains(h.UserScopes, name) && slices.Contains(t.Connection.Scopes, name):
+			// It was a person's token that lacks it, and not the workspace's.
+		case slices.Contains(h.Scopes, name), slices.Contains(h.Extras, name):
+			declared = append(declared, name)
+		default:
+			others = append(others, name)
+		}
+	}
+	if len(declared) > 0 {
+		return declared
+	}
+	return others
+}
+
+// notAllowed is the answer of a command, a button or a modal. A button in the Home has no place for one, so a message says it.
+func (b *Bot) notAllowed(t *Turn, h Handler, missing []string) Reply {
+	if h.Kind != KindAction || t.address != "" {
+		return t.NotAllowed(missing...)
+	}
+	b.tasks.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), afterBudget)
+		defer cancel()
+		b.whisperNotAllowed(ctx, t, missing)
+	})
+	return Reply{}
+}
+
+// whisperNotAllowed tells the person whose event found permissions missing: in the conversation, so that only they see it, or in
+// a direct message; once an hour for each feature. Without the permission to write nobody can be told.
+func (b *Bot) whisperNotAllowed(ctx context.Context, t *Turn, missing []string) {
+	if t.foreign() {
+		t.Log.InfoContext(ctx, "not allowed, and asked for by another company's person", "missing_scopes", missing)
+		return
+	}
+	r := t.NotAllowed(missing...)
+	if t.Slack == nil || t.UserID == "" || len(t.Missing("chat:write")) > 0 {
+		return
+	}
+	if !b.install.SaysOff(ctx, t.Connection, t.UserID, t.described(missing)) {
+		return
+	}
+	options := []slack.MsgOption{slack.MsgOptionText(r.Text, false), slack.MsgOptionBlocks(r.Blocks...), slack.MsgOptionDisableLinkUnfurl()}
+	inThread := options
+	if t.ThreadTS != "" {
+		inThread = append(slices.Clone(options), slack.MsgOptionTS(t.ThreadTS))
+	}
+	var err error
+	switch {
+	case strings.HasPrefix(t.ChannelID, "D"):
+		_, _, err = t.Slack.PostMessageContext(ctx, t.ChannelID, inThread...)
+	case t.ChannelID != "":
+		_, err = t.Slack.PostEphemeralContext(ctx, t.ChannelID, t.UserID, inThread...)
+	}
+	if t.ChannelID == "" || err != nil && install.SlackError(err) != "" {
+		_, _, err = t.Slack.PostMessageContext(ctx, t.UserID, options...)
+	}
+	if err != nil {
+		t.Log.WarnContext(ctx, "say what is not allowed", "slack_error", install.SlackError(err), "cause", reason(err))
+	}
+}
+
+// foreign reports whether the person is known to be of another workspace, who is to hear nothing of this one.
+func (t *Turn) foreign() bool {
+	switch t.UserTeam {
+	case "", t.Connection.TeamID, t.Connection.EnterpriseID:
+		return false
+	}
+	return !t.Connection.Org()
+}

@@ -1,0 +1,345 @@
+package bot_test
+
+// What people hear where a permission is missing for what they asked for, and that nothing else suffers from it.
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/slack-go/slack"
+	"github.com/slack-go/slack/slackevents"
+
+	"switchboard/bot"
+	"switchboard/install"
+	"switchboard/slacksim"
+	"switchboard/storage/storagetest"
+)
+
+// onBoth plays handlers on both databases.
+func onBoth(t *testing.T, handlers []bot.Handler, test func(t *testing.T, s scene)) {
+	t.Run("sqlite", func(t *testing.T) { test(t, playOn(t, storagetest.SQLite(t), handlers...)) })
+	t.Run("postgres", func(t *testing.T) { test(t, playOn(t, storagetest.Postgres(t), handlers...)) })
+}
+
+// row is the one connection.
+func (s scene) row(t *testing.T) install.Connection {
+	t.Helper()
+	all, err := s.db.List(ctx)
+	if err != nil || len(all) != 1 {
+		t.Fatalf("%d connections, %v", len(all), err)
+	}
+	return all[0]
+}
+
+// known makes our records say what Slack says already.
+func (s scene) known(t *testing.T) {
+	t.Helper()
+	at, _ := s.sim.Installed(slacksim.Acme)
+	if _, err := s.db.Update(ctx, s.row(t).Key, func(c *install.Connection) error { c.Scopes = slices.Sorted(slices.Values(at.Scopes)); return nil }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// until looks now and then whether something is so that nobody tells of.
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for end := time.After(20 * time.Second); !ok(); {
+		select {
+		case <-look.C:
+		case <-end:
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// settle waits until everything that was said is worked off.
+func (s scene) settle(t *testing.T) {
+	t.Helper()
+	settling, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	if err := s.sim.Settle(settling); err != nil {
+		t.Error(err)
+	}
+	until(t, "an empty inbox", func() bool { n, err := s.inbox.Count(ctx); return err == nil && n.Ready+n.Held+n.Waiting == 0 })
+}
+
+// lastOf is the newest message of the app that a person sees.
+func lastOf(sim *slacksim.Sim, channel, user string) slacksim.Message {
+	all := slices.DeleteFunc(sim.Messages(channel, user), func(m slacksim.Message) bool { return m.BotID == "" })
+	if len(all) == 0 {
+		return slacksim.Message{}
+	}
+	return all[len(all)-1]
+}
+
+func command(t *testing.T, s scene, user, line string) slacksim.CommandReply {
+	t.Helper()
+	r, err := s.sim.Command(ctx, user, slacksim.AcmeGeneral, line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// isOff fails unless m says which feature is off, why, and has the one button that mends it.
+func isOff(t *testing.T, name string, m slacksim.Message, scope string) {
+	t.Helper()
+	want := fmt.Sprintf("Trying %s is off here, because Parrot isn't allowed to use %s yet. Everything else goes on.", scope, scope)
+	if blocks := string(m.Blocks); !strings.HasPrefix(m.Text, want) || !strings.Contains(blocks, want) || strings.Count(blocks, `"type":"button"`) != 1 ||
+		!strings.Contains(blocks, `"url":"https://bot.example.com/slack/install`) {
+		t.Errorf("%s: %q %s", name, m.Text, blocks)
+	}
+}
+
+func TestWhatIsOffIsSaid(t *testing.T) {
+	t.Parallel()
+	var ran atomic.Int32
+	count := func() { ran.Add(1) }
+	handlers := []bot.Handler{
+		bot.OnCommand("/ok", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
+			return bot.Reply{Text: "All is well."}, nil
+		}, "chat:write").Describe("x", ""),
+		bot.OnCommand("/files", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
+			count()
+			return bot.Reply{Text: "No files."}, nil
+		}, "files:read").Describe("x", ""),
+		bot.OnCommand("/archive", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
+			count()
+			return bot.Reply{Text: "Archived."}, nil
+		}, "files:read").Describe("x", "").Slow(),
+		bot.OnCommand("/pick", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
+			return bot.Reply{Text: "Pick.", Blocks: []slack.Block{slack.NewActionBlock("", slack.NewButtonBlockElement("pick", "", slack.NewTextBlockObject("plain_text", "Pick", false, false)))}}, nil
+		}, "chat:write").Describe("x", ""),
+		bot.OnAction("pick", func(context.Context, *bot.Turn, *slack.InteractionCallback) (bot.Reply, error) {
+			count()
+			return bot.Reply{Text: "Picked."}, nil
+		}, "files:read"),
+		bot.OnEvent("app_mention", func(context.Context, *bot.Turn, *slackevents.AppMentionEvent) error {
+			count()
+			return nil
+		}, "app_mentions:read", "files:read"),
+		bot.OnMessage(".*", func(context.Context, *bot.Turn, *slackevents.MessageEvent) (bot.Reply, error) {
+			count()
+			return bot.Reply{}, nil
+		}, "im:history", "groups:history", "files:read", "chat:write"),
+		bot.OnEvent("reaction_added", func(context.Context, *bot.Turn, *struct{}) error { count(); return nil }, "reactions:read", "files:read"),
+	}
+	onBoth(t, handlers, func(t *testing.T, s scene) {
+		ran.Store(0)
+		const mia, rex = "U0ACMEMIA1", "U0ACMEREX1"
+		s.sim.AddUser(slacksim.User{ID: mia, TeamID: slacksim.Acme, Name: "mia"})
+		s.sim.AddUser(slacksim.User{ID: rex, TeamID: slacksim.Acme, Name: "rex"})
+		dana, leon, general := slacksim.AcmeAdmin, slacksim.AcmeMember, slacksim.AcmeGeneral
+		// groups:history, too, is missing: a direct message does not need it.
+		if err := s.sim.Permit(slacksim.Acme, nil, []string{"files:read", "groups:history"}); err != nil {
+			t.Fatal(err)
+		}
+		s.known(t)
+
+		isOff(t, "a command", command(t, s, leon, "/files").Message, "files:read")
+		command(t, s, leon, "/archive")
+		until(t, "the answer of a slow command", func() bool {
+			return strings.Contains(lastOf(s.sim, general, leon).Text, "is off here") && len(s.sim.Messages(general, leon)) >= 2
+		})
+		isOff(t, "a slow command", lastOf(s.sim, general, leon), "files:read")
+		pick := command(t, s, leon, "/pick")
+		if _, err := s.sim.Press(ctx, leon, general, pick.Message.TS, "pick"); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "the answer of a button", func() bool { return strings.Contains(lastOf(s.sim, general, leon).Text, "is off here") })
+		isOff(t, "a button", lastOf(s.sim, general, leon), "files:read")
+
+		// A mention: in the channel, only for the person who wrote it, once.
+		bot := "<@" + s.row(t).BotUserID + ">"
+		offs := func(channel, user string) int {
+			return len(slices.DeleteFunc(s.sim.Messages(channel, user), func(m slacksim.Message) bool { return !strings.Contains(m.Text, "is off here") }))
+		}
+		had := offs(general, leon)
+		for range 3 {
+			say(t, s.sim, leon, general, bot+" files")
+		}
+		until(t, "the mention's answer", func() bool { return offs(general, leon) > had })
+		isOff(t, "a mention", lastOf(s.sim, general, leon), "files:read")
+		if !lastOf(s.sim, general, leon).Ephemeral || offs(general, dana) != 0 {
+			t.Error("others read it, too")
+		}
+		say(t, s.sim, dana, general, bot+" files")
+		until(t, "the other person's", func() bool { return offs(general, dana) == 1 })
+		// A direct message: there.
+		for range 3 {
+			say(t, s.sim, mia, s.sim.DM(mia), "files")
+		}
+		until(t, "the answer in the direct message", func() bool { return offs(s.sim.DM(mia), mia) > 0 })
+		isOff(t, "a direct message", lastOf(s.sim, s.sim.DM(mia), mia), "files:read")
+		// Nobody waits for what is said to nobody.
+		if _, err := s.sim.Emit(ctx, slacksim.Event{TeamID: slacksim.Acme, Name: "reaction_added", Inner: map[string]any{"type": "reaction_added", "user": rex, "reaction": "eyes",
+			"item": map[string]any{"type": "message", "channel": general, "ts": "1.2"}}}); err != nil {
+			t.Fatal(err)
+		}
+		// People of another company learn nothing of what this workspace allows.
+		if _, err := s.sim.Emit(ctx, slacksim.Event{TeamID: slacksim.Acme, ExtShared: true, Inner: map[string]any{"type": "app_mention", "user": slacksim.BirchAdmin, "user_team": slacksim.Birch,
+			"text": bot + " files", "channel": general, "ts": "1.3"}}); err != nil {
+			t.Fatal(err)
+		}
+		if r := command(t, s, leon, "/ok"); r.Text != "All is well." {
+			t.Errorf("what needs no more: %q", r.Text)
+		}
+		s.settle(t)
+		if n := offs(general, leon); n != had+1 {
+			t.Errorf("three mentions were answered %d times", n-had)
+		}
+		if n := offs(s.sim.DM(mia), mia); n != 1 {
+			t.Errorf("three messages were answered %d times", n)
+		}
+		for _, call := range s.sim.CallsTo("chat.postEphemeral") {
+			if call.Form.Get("user") == slacksim.BirchAdmin {
+				t.Error("a person of another company was answered")
+			}
+		}
+		if n := offs(s.sim.DM(rex), rex); n != 0 {
+			t.Errorf("a reaction was answered %d times", n)
+		}
+		if l, err := s.db.Letters(ctx, "", 10); err != nil || len(l) != 0 {
+			t.Errorf("left in the inbox: %+v %v", l, err)
+		}
+		if n := ran.Load(); n != 0 {
+			t.Errorf("handlers ran %d times without what they need", n)
+		}
+	})
+}
+
+// Our records say it is allowed, and Slack says no while the handler runs.
+func TestMissingScopeDuringAHandler(t *testing.T) {
+	t.Parallel()
+	var attempts atomic.Int32
+	who := func(ctx context.Context, t *bot.Turn) (bot.Reply, error) {
+		attempts.Add(1)
+		u, err := t.Slack.GetUserInfoContext(ctx, t.UserID)
+		if err != nil {
+			return bot.Reply{}, fmt.Errorf("who is it: %w", err)
+		}
+		return bot.Reply{Text: "You are " + u.Name + "."}, nil
+	}
+	handlers := []bot.Handler{
+		bot.OnCommand("/who", func(ctx context.Context, t *bot.Turn, _ *slack.SlashCommand) (bot.Reply, error) { return who(ctx, t) }).
+			Describe("x", "").Uses("users:read"),
+		bot.OnCommand("/whoever", func(ctx context.Context, t *bot.Turn, _ *slack.SlashCommand) (bot.Reply, error) { return who(ctx, t) }).
+			Describe("x", "").Uses("users:read").Slow(),
+		bot.OnMessage(".*", func(ctx context.Context, t *bot.Turn, _ *slackevents.MessageEvent) (bot.Reply, error) {
+			return who(ctx, t)
+		},
+			"im:history", "chat:write", "users:read"),
+		bot.OnCommand("/forgotten", func(ctx context.Context, t *bot.Turn, _ *slack.SlashCommand) (bot.Reply, error) {
+			_, err := t.Slack.GetTeamInfoContext(ctx)
+			return bot.Reply{}, err
+		}).Describe("x", ""),
+	}
+	onBoth(t, handlers, func(t *testing.T, s scene) {
+		attempts.Store(0)
+		leon, general := slacksim.AcmeMember, slacksim.AcmeGeneral
+		if r := command(t, s, leon, "/who"); r.Text != "You are leon." {
+			t.Fatalf("while it is allowed: %q", r.Text)
+		}
+		// Slack says no and not what the token may do: it is asked.
+		clear := s.sim.Inject(slacksim.Fault{Method: "users.info", Error: "missing_scope"})
+		if r := command(t, s, leon, "/who"); !strings.HasPrefix(r.Text, "Something went wrong on our side.") {
+			t.Errorf("a no without a reason: %q", r.Text)
+		}
+		clear()
+		wait(t, s.sim, "the question", func() bool { return len(s.sim.CallsTo("auth.test")) > 0 })
+		// What any answer of Slack's says of permissions is kept, also right after the last one.
+		if err := s.sim.Permit(slacksim.Acme, []string{"pins:read"}, nil); err != nil {
+			t.Fatal(err)
+		}
+		command(t, s, leon, "/who")
+		until(t, "one more permission", func() bool { return slices.Contains(s.row(t).Scopes, "pins:read") })
+		if err := s.sim.Permit(slacksim.Acme, nil, []string{"users:read"}); err != nil {
+			t.Fatal(err)
+		}
+		isOff(t, "a command", command(t, s, leon, "/who").Message, "users:read")
+		until(t, "the records", func() bool { return !slices.Contains(s.row(t).Scopes, "users:read") })
+		lines, err := s.db.History(ctx, s.row(t).ID, 5)
+		if err != nil || len(lines) != 3 || lines[0].What != install.DidPermissions || lines[0].Reason != "-users:read" || lines[1].Reason != "+pins:read" {
+			t.Errorf("history: %+v %v", lines, err)
+		}
+
+		// The same in an event and in slow work, whose records are made to say again what is not so.
+		stale := func() {
+			if _, err := s.db.Update(ctx, s.row(t).Key, func(c *install.Connection) error {
+				c.Scopes = slices.Sorted(slices.Values(append(slices.Clone(c.Scopes), "users:read")))
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		stale()
+		attempts.Store(0)
+		dm := s.sim.DM(leon)
+		say(t, s.sim, leon, dm, "who am I?")
+		until(t, "the answer in the direct message", func() bool { return strings.Contains(lastOf(s.sim, dm, leon).Text, "is off here") })
+		isOff(t, "a direct message", lastOf(s.sim, dm, leon), "users:read")
+		stale()
+		command(t, s, leon, "/whoever")
+		until(t, "the answer of slow work", func() bool { return strings.Contains(lastOf(s.sim, general, leon).Text, "is off here") })
+		s.settle(t)
+		if l, err := s.db.Letters(ctx, "", 10); err != nil || len(l) != 0 || attempts.Load() != 2 {
+			t.Errorf("%d attempts, want one each; left in the inbox: %+v %v", attempts.Load(), l, err)
+		}
+		// What the app never asks for nobody can allow: that is its own fault.
+		if r := command(t, s, leon, "/forgotten"); !strings.HasPrefix(r.Text, "Something went wrong on our side.") {
+			t.Errorf("a permission that the app does not use: %q", r.Text)
+		}
+	})
+}
+
+// Only what is missing for this kind of conversation counts, and the rest is said in one sentence.
+func TestNeed(t *testing.T) {
+	t.Parallel()
+	need := make(chan error, 1)
+	handlers := []bot.Handler{
+		bot.OnCommand("/need", func(_ context.Context, t *bot.Turn, c *slack.SlashCommand) (bot.Reply, error) {
+			err := t.Need(strings.Fields(c.Text)...)
+			need <- err
+			return bot.Reply{Text: "Enough."}, err
+		}).Describe("x", "").Uses("files:read", "pins:read", "users:read"),
+	}
+	s := play(t, handlers...)
+	if err := s.sim.Permit(slacksim.Acme, nil, []string{"files:read", "pins:read"}); err != nil {
+		t.Fatal(err)
+	}
+	s.known(t)
+	if r := command(t, s, slacksim.AcmeMember, "/need users:read"); r.Text != "Enough." || <-need != nil {
+		t.Errorf("what is allowed: %q", r.Text)
+	}
+	r := command(t, s, slacksim.AcmeMember, "/need files:read users:read pins:read")
+	if err := <-need; err == nil || err.Error() != "not allowed here: files:read, pins:read" ||
+		!strings.HasPrefix(r.Text, "Trying files:read and trying pins:read are off here, because Parrot isn't allowed to use files:read and use pins:read yet.") {
+		t.Errorf("%v: %q", err, r.Text)
+	}
+}
+
+// It was allowed on Slack's own pages, of which nobody tells us: the first who asks for it makes us look, and then it works.
+func TestAllowedElsewhere(t *testing.T) {
+	t.Parallel()
+	handlers := []bot.Handler{bot.OnCommand("/files", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
+		return bot.Reply{Text: "No files."}, nil
+	}, "files:read").Describe("x", "")}
+	onBoth(t, handlers, func(t *testing.T, s scene) {
+		at := s.row(t)
+		if _, err := s.db.Update(ctx, at.Key, func(c *install.Connection) error { c.Scopes = []string{"commands"}; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		isOff(t, "the first", command(t, s, slacksim.AcmeMember, "/files").Message, "files:read")
+		until(t, "the records", func() bool { return slices.Contains(s.row(t).Scopes, "files:read") })
+		if r := command(t, s, slacksim.AcmeMember, "/files"); r.Text != "No files." {
+			t.Errorf("the next: %q", r.Text)
+		}
+	})
+}

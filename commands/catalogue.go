@@ -1,0 +1,55 @@
+package commands
+
+// Every permission the app can use is here, once. The manifest, the install page, /connection, the App Home, the README's table
+// and what people read when a feature is off all say what stands here, so that they cannot disagree.
+
+import "switchboard/install"
+
+// Catalogue returns all permissions of the app, the required ones first. A handler can declare no other, and each one here has
+// to be declared by a handler: the app does not start otherwise. https://docs.slack.dev/reference/scopes
+func Catalogue() []install.Scope {
+	return []install.Scope{
+		{
+			Name: "chat:write", Label: "Send messages", Feature: "answering you",
+			Why: "To answer you. It writes only where it was added, and in your direct messages with it.",
+		},
+		{
+			Name: "commands", Label: "Offer slash commands", Feature: "the command /connection",
+			Why: "So that you can type its commands.",
+		},
+		{
+			Name: "app_mentions:read", Label: "See messages that mention it", Feature: "answering mentions", Optional: true,
+			Why: "To answer when you mention it in a channel. It sees no other messages there.",
+		},
+		{
+			Name: "im:history", Label: "Read direct messages to it", Feature: "answering direct messages", Optional: true,
+			Why: "To answer when you write to it. It sees no other direct messages.",
+		},
+		{
+			Name: "users:read", Label: "See who is who", Feature: "showing admins their buttons", Optional: true,
+			Why: "To tell who is a workspace admin: only they and the installer get its buttons.",
+		},
+		{
+			Name: "team:read", Label: "See the workspace's name and icon", Feature: "showing the workspace's icon", Optional: true,
+			Why: "To show which workspace it is connected to.",
+		},
+		{
+			Name: "channels:read", Label: "See public channels", Feature: "listing the public channels it is in", Optional: true,
+			Why: "To list the public channels it is in.",
+		},
+		{
+			Name: "groups:read", Label: "See private channels it is in", Feature: "listing the private channels it is in", Optional: true,
+			Why: "To list the private channels it is in.",
+		},
+	}
+}
+
+// describe returns the catalogue's words for a permission. One that is not in it, any more or yet, goes by its name.
+func describe(name string) install.Scope {
+	for _, s := range Catalogue() {
+		if s.Name == name {
+			return s
+		}
+	}
+	return install.Scope{Name: name, Label: "use " + name}
+}

@@ -1,0 +1,171 @@
+package install
+
+// A feature is off while a permission for it is missing. Whoever asks for it hears of it there and then (package bot). Here are
+// the words for it, and the one message a day to the person who can change it: at most one for each connection, whatever the
+// number of people, processes and restarts.
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/slack-go/slack"
+)
+
+const (
+	// How often one person hears of one feature that is off.
+	offAgain = time.Hour
+	// How often somebody who can change it hears that people ask for what is off.
+	wantedAgain = 24 * time.Hour
+)
+
+// Wanted is what somebody asked for where permissions for it are missing.
+type Wanted struct {
+	Connection Connection // without its secrets
+	Scopes     []Scope    // what is missing, with the features that it is missing for
+	By         string     // user ID of who asked
+	GrantURL   string     // the page that allows exactly this
+}
+
+// Features returns what is off without these permissions, each feature once, in order.
+func Features(scopes []Scope) []string {
+	var features []string
+	for _, s := range scopes {
+		if s.Feature != "" && !slices.Contains(features, s.Feature) {
+			features = append(features, s.Feature)
+		}
+	}
+	return features
+}
+
+// Off says in a clause what is off without these permissions: "answering mentions is off", "a and b are off".
+func Off(scopes []Scope) string {
+	features := Features(scopes)
+	switch len(features) {
+	case 0:
+		return "a feature is off"
+	case 1:
+		return features[0] + " is off"
+	}
+	return And(features) + " are off"
+}
+
+// MayNot says what the app lacks, to go behind "isn't allowed to": "read direct messages to it".
+func MayNot(scopes []Scope) string {
+	labels := make([]string, len(scopes))
+	for i, s := range scopes {
+		labels[i] = lower(s.Label)
+	}
+	return And(labels)
+}
+
+// And joins words as a sentence does: "a", "a and b", "a, b and c".
+func And(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " and " + words[last]
+}
+
+func lower(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToLower(s[:1]) + s[1:]
+}
+
+// GrantPage is Grant, or "" in single-workspace mode, where nobody can be asked for consent.
+func (in *Installer) GrantPage(c Connection, w Wish) string {
+	if in.cfg.BotToken != "" {
+		return ""
+	}
+	return in.Grant(c, w)
+}
+
+// SaysOff reports whether userID is to be told now that these permissions are missing: once an hour for each person and
+// feature, counted over all processes. It blocks for the store; its trouble means no, for nobody waits for these words.
+func (in *Installer) SaysOff(ctx context.Context, c Connection, userID string, missing []Scope) bool {
+	b := Budget{Name: "off " + c.ID + " " + userID + " " + strings.Join(ScopeNames(missing), ","), Interval: offAgain, Burst: 1}
+	return in.first(ctx, b)
+}
+
+// first reports whether nobody took b's one call before, in its interval. The store's trouble counts as no.
+func (in *Installer) first(ctx context.Context, b Budget) bool {
+	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
+	defer cancel()
+	ok, err := in.store.Spend(ctx, b, 1, in.now())
+	if err != nil {
+		in.log.WarnContext(ctx, "count what people were told", "cause", err)
+	}
+	return ok && err == nil
+}
+
+// Want has one person who can allow it told, once a day, that people ask for what these permissions are missing for: the
+// installer, or an admin when the installer is gone. Somebody who asked that themselves knows already, and in single-workspace
+// mode nobody in Slack can allow anything. It does not block.
+func (in *Installer) Want(c Connection, missing []Scope, by string) {
+	if in.cfg.TellWanted == nil || in.cfg.BotToken != "" || c.ID == "" || len(missing) == 0 || by == c.InstalledBy {
+		return
+	}
+	in.tasks.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), tellBudget)
+		defer cancel()
+		if in.first(ctx, Budget{Name: "wanted " + c.ID, Interval: wantedAgain, Burst: 1}) {
+			in.tellWanted(ctx, c, missing, by)
+		}
+	})
+}
+
+// errAsker: the one to be told is the one who asked.
+var errAsker = errors.New("they know, for they asked themselves")
+
+func (in *Installer) tellWanted(ctx context.Context, c Connection, missing []Scope, by string) {
+	w := Wanted{Connection: c, Scopes: missing, By: by, GrantURL: in.Grant(c, Wish{Scopes: ScopeNames(missing), Stays: true})}
+	w.Connection.Token, w.Connection.RefreshToken, w.Connection.Webhook.URL = "", "", ""
+	notice, sent, err := in.reach(ctx, c, func(client *slack.Client, userID string) (channel, ts string, err error) {
+		if userID == by {
+			return "", "", errAsker
+		}
+		return in.cfg.TellWanted(ctx, client, userID, w)
+	})
+	line := Change{At: in.now(), By: Actor{Kind: BySwitchboard}, What: DidTellWanted, Outcome: OutcomeDone, Reason: notice.To}
+	label := "told"
+	switch {
+	case errors.Is(err, errAsker):
+		return
+	case err != nil && sent == unclear:
+		line.Outcome, line.Reason, label = OutcomeFail, "no_answer", "unknown"
+	case err != nil:
+		line.Outcome, line.Reason, label = OutcomeFail, orElse(SlackError(err), "no_access"), "unreachable"
+	}
+	if err != nil {
+		in.log.WarnContext(ctx, "nobody could be told what is wanted and not allowed", "connection", c.ID, "slack_error", SlackError(err), "cause", Cause(err))
+	}
+	in.log.InfoContext(ctx, "people ask for what is not allowed", "connection", c.ID, "missing_scopes", ScopeNames(missing), "told", label)
+	in.metrics.wanted.WithLabelValues(label).Inc()
+	_, err = in.store.Update(ctx, c.Key, func(row *Connection) error {
+		row.Note(line)
+		if notice.TS != "" && (row.Notice == Notice{} || row.wanted()) {
+			row.Notice = Notice{Reason: ReasonMissingScope, To: notice.To, Channel: notice.Channel, TS: notice.TS}
+		}
+		return nil
+	})
+	if err != nil {
+		in.log.WarnContext(ctx, "keep whom we told of what is wanted", "connection", c.ID, "cause", err)
+	}
+}
+
+// wanted reports whether somebody was told of what people ask for, and it is not allowed yet as far as is known.
+func (c *Connection) wanted() bool {
+	return c.Notice.Reason == ReasonMissingScope && c.Notice.At.IsZero()
+}
+
+// allowed has the message about what is wanted edited, once all of it is allowed. It is run inside Store.Update.
+func (in *Installer) allowed(c *Connection, at time.Time) {
+	if c.wanted() && c.State == Active && len(c.Missing(in.cfg.Scopes)) == 0 {
+		c.Notice.At = at
+	}
+}
