@@ -19,6 +19,10 @@ func All() []bot.Handler {
 		homeOpened,
 		pressedCheck,
 		pressedTest,
+		pressedPermissions,
+		pressedDisconnect,
+		pressedMore,
+		confirmed,
 		uninstalled,
 		tokensRevoked,
 	}
