@@ -83,7 +83,7 @@ func permissionsReply(t *bot.Turn, h install.Health, is standing, last install.C
 	}
 	if !last.At.IsZero() {
 		changed := fmt.Sprintf("Last changed %s%s. %s", when(last.At), by(last.By), permissionChanges(strings.Fields(last.Reason)))
-		blocks = append(blocks, section(clip(changed, maxLine)))
+		blocks = append(blocks, section(cut(changed, maxLine)))
 	}
 	return bot.Reply{Text: text + " Admins change permissions at Slack; what is allowed here is what Slack said.", Blocks: blocks}
 }

@@ -116,7 +116,7 @@ func channelsReply(t *bot.Turn, is standing, found []slack.Channel, whole bool, 
 		default:
 			line += ": " + strings.Join(names, ", ")
 		}
-		lines = append(lines, clip(line, maxText))
+		lines = append(lines, cut(line, maxText))
 	}
 	kind("Public channels", readsPublic, open, is >= member, "Their names are shown to members of the workspace, and Slack couldn't be asked whether you are one.")
 	kind("Private channels", readsPrivate, closed, is == keeper, "Their names are shown only to the person who installed it and to admins.")
@@ -142,7 +142,7 @@ func channelsReply(t *bot.Turn, is standing, found []slack.Channel, whole bool, 
 			blocks = append(blocks, slack.NewActionBlock("", grantButton(t, missing, "Allow it", "", t.ChannelID)))
 		}
 	}
-	return bot.Reply{Text: clip(all, maxSpoken) + " " + add, Blocks: append(blocks, section(add))}
+	return bot.Reply{Text: cut(all, maxSpoken) + " " + add, Blocks: append(blocks, section(add))}
 }
 
 // count is "1 channel", "2 channels".

@@ -65,7 +65,7 @@ func historyReply(t *bot.Turn, changes []install.Change) bot.Reply {
 func historyOf(changes []install.Change) []string {
 	lines := make([]string, len(changes))
 	for i, c := range changes {
-		lines[i] = clip("• "+when(c.At)+": "+told(c), maxLine)
+		lines[i] = cut("• "+when(c.At)+": "+told(c), maxLine)
 	}
 	return lines
 }

@@ -77,6 +77,9 @@ func homeBlocks(t *bot.Turn, h install.Health, who viewer, newest []install.Chan
 	blocks = append(blocks, slack.NewDividerBlock())
 	switch {
 	case who.standing == keeper:
+		if !h.Found {
+			break
+		}
 		blocks = append(blocks, slack.NewHeaderBlock(plain("For admins")), facts(h, who, false))
 		var again *slack.ButtonBlockElement
 		if nowButton(t, h) != nil {

@@ -230,7 +230,7 @@ func installed(t *testing.T, sim *slacksim.Sim, userID string, choice slacksim.C
 func smallSlack(t *testing.T) *slacksim.Sim {
 	t.Helper()
 	sim := slacksim.New(slacksim.Config{App: slacksim.App{ID: "A0SWITCH01", Name: "Switchboard", ClientID: "1.2", ClientSecret: "client-secret", SigningSecret: "signing-secret",
-		RedirectURLs: []string{"https://bot.example.com/"}, MessagesTab: true, OrgReady: true}})
+		RedirectURLs: []string{"https://bot.example.com/"}, MessagesTab: true, HomeTab: true, OrgReady: true}})
 	sim.AddSmallWorld()
 	if err := sim.Start("127.0.0.1:0"); err != nil {
 		t.Fatal(err)

@@ -51,7 +51,7 @@ func label(s string, most int) *slack.TextBlockObject {
 func plain(s string) *slack.TextBlockObject { return label(s, maxHeader) }
 
 func markdown(s string) *slack.TextBlockObject {
-	return slack.NewTextBlockObject(slack.MarkdownType, clip(s, maxText), false, false)
+	return slack.NewTextBlockObject(slack.MarkdownType, cut(s, maxText), false, false)
 }
 
 func section(s string) slack.Block { return slack.NewSectionBlock(markdown(s), nil, nil) }
@@ -63,13 +63,41 @@ func clip(s string, most int) string {
 	return s
 }
 
+// cut is clip for text with markup: what would be left of a link, a time or an escape is dropped, and code is ended.
+func cut(s string, most int) string {
+	if utf8.RuneCountInString(s) <= most {
+		return s
+	}
+	const end = "…```"
+	s = string([]rune(s)[:most-len([]rune(end))])
+	if i := strings.LastIndexByte(s, '<'); i > strings.LastIndexByte(s, '>') {
+		s = s[:i]
+	}
+	if i := strings.LastIndexByte(s, '&'); i > strings.LastIndexByte(s, ';') {
+		s = s[:i]
+	}
+	s = strings.TrimRight(s, "`") + "…"
+	switch block := strings.Count(s, "```"); {
+	case block%2 == 1:
+		s += "```"
+	case (strings.Count(s, "`")-3*block)%2 == 1:
+		s += "`"
+	}
+	return s
+}
+
 // escape makes text from outside harmless in mrkdwn. Slack's own escapes in it are kept single.
 func escape(s string) string {
 	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(html.UnescapeString(s))
 }
 
-// brief is a name from outside, short and harmless.
-func brief(s string) string { return escape(clip(s, maxName)) }
+// short is a name from outside on one line, of a length to be read, and without what would turn the text behind it into code.
+func short(s string) string {
+	return clip(strings.ReplaceAll(strings.Join(strings.Fields(s), " "), "`", "'"), maxName)
+}
+
+// brief is short for text with markup.
+func brief(s string) string { return escape(short(s)) }
 
 // when is a time in the reader's own zone, with UTC for those who read the plain text.
 func when(t time.Time) string {
@@ -91,7 +119,10 @@ func person(id string) string {
 	return "<@" + id + ">"
 }
 
-func link(address, label string) string { return "<" + address + "|" + escape(label) + ">" }
+// link is an address to be pressed. What would end it, and what Slack escapes everywhere, is escaped in it, too.
+func link(address, label string) string {
+	return "<" + strings.NewReplacer("&", "&amp;", "<", "%3C", ">", "%3E", "|", "%7C", " ", "%20").Replace(address) + "|" + escape(label) + ">"
+}
 
 // statusReply shows h to who. checking: the live answer is on its way.
 func statusReply(t *bot.Turn, h install.Health, who viewer, checking bool) bot.Reply {
@@ -239,7 +270,9 @@ func buttons(t *bot.Turn, h install.Health, first ...*slack.ButtonBlockElement) 
 	if !h.Broken() {
 		elements = append(elements, testButton())
 	}
-	choice := func(word, words string) *slack.OptionBlockObject { return slack.NewOptionBlockObject(word, label(words, maxButton), nil) }
+	choice := func(word, words string) *slack.OptionBlockObject {
+		return slack.NewOptionBlockObject(word, label(words, maxButton), nil)
+	}
 	more := []*slack.OptionBlockObject{choice("history", "History"), choice("support", "Copy details for support")}
 	if h.State != install.Removed {
 		more = append(more, choice("disconnect", "Disconnect…"))
@@ -254,7 +287,7 @@ const quietAfter = 72 * time.Hour
 func facts(h install.Health, who viewer, checking bool) slack.Block {
 	c := h.Connection
 	field := func(name, value string) *slack.TextBlockObject {
-		return slack.NewTextBlockObject(slack.MarkdownType, clip("*"+name+"*\n"+value, maxField), false, false)
+		return slack.NewTextBlockObject(slack.MarkdownType, cut("*"+name+"*\n"+value, maxField), false, false)
 	}
 	workspace := brief(orElse(c.TeamName, c.TeamID))
 	if u, err := url.Parse(c.TeamURL); err == nil && u.Host != "" {
@@ -394,15 +427,15 @@ func imprint(app install.App) []string {
 	if app.PrivacyURL != "" {
 		parts = append(parts, link(app.PrivacyURL, "Privacy"))
 	}
-	return append(parts, brief(strings.TrimSpace(app.Name+" "+app.Version)))
+	return append(parts, brief(orElse(strings.TrimSpace(app.Name+" "+app.Version), "Slack app")))
 }
 
 // place names what a connection is for, unescaped.
 func place(c install.Connection) string {
 	if c.ID != "" && c.Org() {
-		return "the whole organisation " + clip(orElse(c.EnterpriseName, c.EnterpriseID), maxName)
+		return "the whole organisation " + short(orElse(c.EnterpriseName, c.EnterpriseID))
 	}
-	return clip(orElse(c.TeamName, "this workspace"), maxName)
+	return short(orElse(c.TeamName, "this workspace"))
 }
 
 func orElse(s, other string) string {

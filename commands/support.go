@@ -76,7 +76,7 @@ const maxCopy = 1500
 // supportAt is where people get help, with a reference filled in: as the subject of a mail, or as ?ref= of a page.
 func supportAt(address, ref string) string {
 	u, err := url.Parse(address)
-	if err != nil || ref == "" {
+	if err != nil || address == "" || ref == "" {
 		return address
 	}
 	q := u.Query()
