@@ -184,6 +184,17 @@ func standingOf(ctx context.Context, t *bot.Turn) (standing, error) {
 	return member, nil
 }
 
+// toSay is how long before the deadline of a command or a press its work has to end, so that what came of it is still said.
+const toSay = 300 * time.Millisecond
+
+// inTime is ctx ending toSay earlier.
+func inTime(ctx context.Context) (context.Context, context.CancelFunc) {
+	if deadline, ok := ctx.Deadline(); ok {
+		return context.WithDeadline(ctx, deadline.Add(-toSay))
+	}
+	return ctx, func() {}
+}
+
 // personBudget is how long Slack may take to say what a person is: of a command's 2.5 s the rest is for what was asked.
 const personBudget = 1200 * time.Millisecond
 

@@ -8,16 +8,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/slack-go/slack"
 
 	"switchboard/bot"
 	"switchboard/install"
 )
-
-// toSay is how long before the deadline the work has to end, so that what came of it is still said in the answer.
-const toSay = 300 * time.Millisecond
 
 // viewDisconnect is the window that asks whether one is sure.
 const viewDisconnect = "connection.disconnect"
@@ -49,9 +45,11 @@ func disconnect(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 	case t.Trigger == "":
 		return offer(t)
 	}
+	asking, cancel := inTime(ctx)
+	defer cancel()
 	view, err := farewell(t)
 	if err == nil {
-		_, err = t.OpenView(ctx, view)
+		_, err = t.OpenView(asking, view)
 	}
 	switch reason := install.SlackError(err); {
 	case err == nil:
@@ -112,10 +110,7 @@ func goodbye(ctx context.Context, t *bot.Turn, about string) bot.Reply {
 	if err := json.Unmarshal([]byte(about), &meant); err != nil || meant != askedOf(t.Connection) {
 		return bot.Reply{Text: fmt.Sprintf("%s was connected to %s anew since this window was opened, so nothing was changed. If you still want to disconnect it, type /connection disconnect.", o.app, o.from)}
 	}
-	asking, cancel := ctx, context.CancelFunc(func() {})
-	if deadline, ok := ctx.Deadline(); ok {
-		asking, cancel = context.WithDeadline(ctx, deadline.Add(-toSay))
-	}
+	asking, cancel := inTime(ctx)
 	defer cancel()
 	said, err := t.Install.Disconnect(asking, t.Connection.Key, install.Person(t.UserID))
 	if err != nil {

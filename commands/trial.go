@@ -24,7 +24,9 @@ func test(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 	case t.Slack == nil:
 		return bot.Reply{Text: "The test message could not be sent, because " + app + " isn't connected. Type /connection status to see what to do."}
 	}
-	_, _, err := t.Slack.PostMessageContext(ctx, t.UserID, slack.MsgOptionText(text, false))
+	asking, cancel := inTime(ctx)
+	defer cancel()
+	_, _, err := t.Slack.PostMessageContext(asking, t.UserID, slack.MsgOptionText(text, false))
 	if err == nil {
 		return bot.Reply{Text: "The test message is in your direct messages with " + app + "."}
 	}
