@@ -55,7 +55,7 @@ func homeBlocks(t *bot.Turn, h install.Health, who viewer, newest []install.Chan
 		return statusReply(t, h, who, false).Blocks
 	}
 	app := t.Install.App()
-	blocks := []slack.Block{slack.NewHeaderBlock(plain(h.Label)), section(sentence(h, app.Name, place(h.Connection)))}
+	blocks := []slack.Block{slack.NewHeaderBlock(plain(h.Label)), section(sentence(t, h, who))}
 	if who.standing == keeper {
 		first := nowButton(t, h)
 		if first == nil {

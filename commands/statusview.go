@@ -133,7 +133,7 @@ func statusReply(t *bot.Turn, h install.Health, who viewer, checking bool) bot.R
 		return bot.Reply{Text: escape(text), Blocks: append(blocks, section(escape(text)))}
 	}
 	team := place(h.Connection)
-	blocks = append(blocks, section(sentence(h, app.Name, team)))
+	blocks = append(blocks, section(sentence(t, h, who)))
 	if who.audience != public { // in a channel guests read along
 		if who.standing == keeper {
 			blocks = append(blocks, buttons(t, h, nowButton(t, h), checkButton(app.Name)))
@@ -165,7 +165,8 @@ func (who viewer) headlineOnly(t *bot.Turn) bool {
 }
 
 // sentence says what the state means, why, since when, and who can do what.
-func sentence(h install.Health, app, team string) string {
+func sentence(t *bot.Turn, h install.Health, who viewer) string {
+	app, team := t.Install.App().Name, place(h.Connection)
 	var b strings.Builder
 	fmt.Fprintf(&b, "*%s* in *%s*: %s%s", escape(app), escape(team), escape(h.Sentence), worksUntil(h))
 	if h.ReasonText != "" {
@@ -192,8 +193,13 @@ func sentence(h install.Health, app, team string) string {
 	}
 	if h.NextStep != "" {
 		b.WriteString("\n" + escape(h.NextStep))
-		if h.GrantURL != "" && (h.Broken() || h.State == install.Limited) {
+		switch keeps := who.standing == keeper; {
+		case h.GrantURL == "":
+		case keeps && (h.Broken() || h.State == install.Limited):
 			b.WriteString(" " + link(h.GrantURL, "Open the page for that") + ".")
+		case h.Broken():
+			// The page that everybody may have: Slack decides there who may add apps.
+			b.WriteString(" " + link(t.Install.Grant(install.Connection{}, install.Wish{}), "Open the install page") + ".")
 		}
 	}
 	return b.String()

@@ -15,8 +15,8 @@ import (
 	"switchboard/install"
 )
 
-// support says who runs the app. Everybody may ask; people of other companies get no facts of the workspace.
-func support(_ context.Context, t *bot.Turn, _ ask) bot.Reply {
+// support says who runs the app. Everybody may ask; guests and people of other companies get no facts of the workspace.
+func support(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 	app := t.Install.App()
 	text := "The people who run " + escape(app.Name) + " didn't say who they are."
 	if app.Operator != "" {
@@ -28,7 +28,7 @@ func support(_ context.Context, t *bot.Turn, _ ask) bot.Reply {
 		text += " They gave no address for help; ask the person who installed it, or an admin."
 	}
 	ref := "Reference: " + t.Ref + "."
-	if outsider(t) {
+	if is, _ := a.standing(ctx, t); is == stranger {
 		return bot.Reply{Text: text + " " + ref, Blocks: []slack.Block{section(text + " " + ref)}}
 	}
 	const copies = "Copy these details for them. There is no secret in them."

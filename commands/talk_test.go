@@ -295,7 +295,7 @@ func TestWhoIsToldWhat(t *testing.T) {
 			[]string{"#general", "*Private channels:* 1. Their names are shown only", "!secret-plans"}, []string{"Only members of the workspace can see that.", "!#"}},
 		{"history", []string{"newest first.", "Installed, by <@" + leon + ">."}, []string{notTheirs + " see its history.", "!Installed"}, []string{notOfThese + " see its history.", "!Installed"}},
 		{"reconnect", []string{"works in Acme Corp, so nothing has to be done.", "settings and its history are kept", "https://bot.example.com/slack/install"}, []string{notTheirs + " reconnect it.", "!https"}, []string{notOfThese, "!https"}},
-		{"support", []string{"is run by Acme IT.", "mailto:it@example.com?subject=Reference%20", "Connection: con_", "State: active", "!xox"}, []string{"is run by Acme IT.", "Reference: "}, []string{"is run by Acme IT."}},
+		{"support", []string{"is run by Acme IT.", "mailto:it@example.com?subject=Reference%20", "Connection: con_", "State: active", "!xox"}, []string{"is run by Acme IT.", "Reference: ", "Connection: con_"}, []string{"is run by Acme IT.", "Reference: ", "!con_", "!Acme Corp"}},
 		{"help", []string{"Here is what you can ask Switchboard.", "`/connection channels`"}, []string{"`/connection disconnect`"}, []string{"Here is what you can ask Switchboard."}},
 		{"help disconnect", []string{"/connection disconnect: removes it from Slack", "nothing happens before you press its button"}, []string{"A window lists what will happen"}, nil},
 		{"statsu", []string{"I don't know “statsu”. Did you mean “status”? Here is what you can ask"}, []string{"Did you mean “status”?"}, nil},

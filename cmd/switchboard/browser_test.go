@@ -263,7 +263,7 @@ func TestBrowser(t *testing.T) {
 	b.click("#allow")
 	b.title("Connected: Switchboard is in Acme Corp")
 	b.reads("#workspace", "Acme Corp")
-	b.reads("#facts", "Permissions: 6 of 6 allowed.")
+	b.reads("#facts", "Permissions: 8 of 8 allowed.")
 	b.is("the workspace's icon is shown", `document.querySelector(".who img").naturalWidth > 0`)
 	b.is("the result has the focus", `document.activeElement === document.querySelector("h1")`)
 	b.picture("connected")
@@ -285,7 +285,7 @@ func TestBrowser(t *testing.T) {
 	general := address + "/client/" + acme + "/" + slacksim.AcmeGeneral
 	b.open(general)
 	b.type_("/connection status")
-	b.reads("#messages .ephemeral", "Only visible to you", "Working", "Just now, with Slack", "6 of 6 allowed", "Dana Reyes", "Check again")
+	b.reads("#messages .ephemeral", "Only visible to you", "Working", "Just now, with Slack", "8 of 8 allowed", "Dana Reyes", "Check again")
 	b.picture("status")
 	b.press(`#messages .ephemeral [data-action-id="connection.check"]`)
 	b.reads("#messages .ephemeral", "Just now, with Slack")
@@ -308,7 +308,7 @@ func TestBrowser(t *testing.T) {
 	// The Home tab.
 	b.open(address + "/client/" + acme + "/dm")
 	b.click("#open-home")
-	b.reads("#home", "Working", "What it may do, and why", "Send messages (allowed)", "As of")
+	b.reads("#home", "Working", "What it may do, and why", "Send messages (required)", "As of")
 	b.picture("home")
 	b.press(`#home [data-action-id="connection.check"]`)
 	b.reads("#home", "Just now, with Slack")
@@ -352,10 +352,10 @@ func TestBrowser(t *testing.T) {
 
 	// And removed from within.
 	b.type_("/connection disconnect")
-	b.reads("#messages .ephemeral:last-child", "Its access is erased at once", "Nothing has been changed so far.")
+	b.reads("#modal", "Its access is erased at once", "Nothing has been changed so far.")
 	b.picture("disconnect")
-	b.type_("/connection disconnect yes")
-	b.reads("#messages .ephemeral:last-child", "Slack removed the app")
+	b.press("#modal-submit")
+	b.reads("#modal", "Slack removed the app")
 	b.picture("disconnected")
 	b.open(address)
 	b.signIn(slacksim.AcmeAdmin)
