@@ -72,13 +72,7 @@ func statusFor(_ context.Context, t *bot.Turn, who viewer) bot.Reply {
 
 // live asks Slack, about the connection and about the person, and says what came of it.
 func live(ctx context.Context, t *bot.Turn, who viewer) bot.Reply {
-	var h install.Health
-	asked := true
-	if who.again {
-		h, asked = t.Install.Recheck(ctx, t.Key)
-	} else {
-		h = t.Install.Check(ctx, t.Key)
-	}
+	h, asked := look(ctx, t, who.again)
 	if who.standing == unknown && who.audience != public {
 		who.standing, _ = standingOf(ctx, t) // not knowing shows less, and nothing else
 	}
@@ -86,14 +80,23 @@ func live(ctx context.Context, t *bot.Turn, who viewer) bot.Reply {
 	r := statusReply(t, h, who, false)
 	if !asked {
 		seconds := int(install.RecheckEvery.Seconds())
-		note := fmt.Sprintf("Slack was asked less than %d seconds ago, so this is the last answer. Ask again in %d seconds.", seconds, seconds)
+		note := fmt.Sprintf("Slack was asked less than %[1]d seconds ago, so this is the last answer. Ask again in %[1]d seconds.", seconds)
 		if !h.CheckedAt.IsZero() && who.standing >= member {
-			note = fmt.Sprintf("Slack was asked less than %d seconds ago, so this is the last answer; Slack last confirmed the connection %s. Ask again in %d seconds.", seconds, when(h.CheckedAt), seconds)
+			note = fmt.Sprintf("Slack was asked less than %[1]d seconds ago, so this is the last answer; Slack last confirmed the connection %[2]s. Ask again in %[1]d seconds.", seconds, when(h.CheckedAt))
 		}
 		r.Text += " " + note
 		r.Blocks = append(r.Blocks, section(note))
 	}
 	return r
+}
+
+// look asks Slack how the connection is. With again it does so only now and then; in between the answer is from our records, and
+// asked is false.
+func look(ctx context.Context, t *bot.Turn, again bool) (h install.Health, asked bool) {
+	if again && !t.Install.MayRecheck(ctx, t.Connection) {
+		return t.Health(), false
+	}
+	return t.Install.Check(ctx, t.Key), true
 }
 
 // learn finds out what a status tells besides the connection's own facts. What can't be found out is left out.

@@ -24,7 +24,8 @@ var homeOpened = bot.OnEvent("app_home_opened", func(ctx context.Context, t *bot
 		return nil
 	}
 	t.UserID = e.User
-	return publishHome(ctx, t, t.Install.Check(ctx, t.Key), "")
+	h, _ := look(ctx, t, false)
+	return publishHome(ctx, t, h, "")
 })
 
 // publishHome shows h to t.UserID, with a line about what was just done, "" for none. It blocks for three calls to Slack.

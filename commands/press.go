@@ -5,10 +5,12 @@ package commands
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/slack-go/slack"
 
 	"switchboard/bot"
+	"switchboard/install"
 )
 
 var (
@@ -54,17 +56,18 @@ func pressedAtHome(ctx context.Context, t *bot.Turn, a *slack.InteractionCallbac
 	switch w.name {
 	case "check":
 		return bot.Reply{Then: func(ctx context.Context) (bot.Reply, error) {
-			h, asked := t.Install.Recheck(ctx, t.Key)
+			h, asked := look(ctx, t, true)
 			done := ""
 			if !asked {
-				done = "Slack was asked less than 10 seconds ago. Press again in 10 seconds."
+				done = fmt.Sprintf("Slack was asked less than %[1]d seconds ago. Press again in %[1]d seconds.", int(install.RecheckEvery.Seconds()))
 			}
 			return bot.Reply{}, publishHome(ctx, t, h, done)
 		}}, nil
 	case "test":
 		r := w.answer(ctx, t, to)
 		return bot.Reply{Then: func(ctx context.Context) (bot.Reply, error) {
-			return bot.Reply{}, publishHome(ctx, t, t.Install.Check(ctx, t.Key), r.Text+" You find them under Messages.")
+			h, _ := look(ctx, t, false)
+			return bot.Reply{}, publishHome(ctx, t, h, r.Text+" You find them under Messages.")
 		}}, nil
 	}
 	return shown(ctx, t, a, w.answer(ctx, t, to))
