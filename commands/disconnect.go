@@ -120,7 +120,8 @@ func goodbye(ctx context.Context, t *bot.Turn, about string) bot.Reply {
 }
 
 func outcomeOf(t *bot.Turn) outcome {
-	return outcome{app: escape(t.Install.App().Name), from: escape(place(t.Connection)), back: t.Health().GrantURL, ref: t.Ref}
+	// The way back is looked for later, if ever.
+	return outcome{app: escape(t.Install.App().Name), from: escape(place(t.Connection)), back: t.Install.Grant(t.Connection, install.Wish{Stays: true}), ref: t.Ref}
 }
 
 // outcome is what there is to say about a disconnect, all of it escaped.

@@ -28,7 +28,7 @@ func help(_ context.Context, t *bot.Turn, a ask) bot.Reply {
 // listed lists what can be typed. first is what to begin with, "" or whole sentences and a space.
 func listed(t *bot.Turn, first string) bot.Reply {
 	intro := first + "Here is what you can ask " + escape(t.Install.App().Name) + "."
-	text, list := intro+" Type /connection and one of these words.", ""
+	text, list := intro+" Type /connection and one of these words, for example /connection help.", ""
 	for _, w := range vocabulary() {
 		text += fmt.Sprintf(" %s: %s.", w.name, w.does)
 		list += fmt.Sprintf("`/connection %s`  %s\n", w.name, w.does)

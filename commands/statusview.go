@@ -140,8 +140,11 @@ func statusReply(t *bot.Turn, h install.Health, who viewer, checking bool) bot.R
 		}
 		if h.Found && who.standing >= member {
 			blocks = append(blocks, facts(h, who, checking))
-			if who.standing == keeper || who.verbose {
+			switch {
+			case who.verbose:
 				blocks = append(blocks, section(adminFacts(h, app)))
+			case who.standing == keeper:
+				blocks = append(blocks, slack.NewContextBlock("", markdown("Connection `"+h.Connection.ID+"` · Data kept, and how to remove the app: `/connection status verbose`")))
 			}
 		}
 	}

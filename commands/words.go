@@ -138,7 +138,7 @@ func answer(ctx context.Context, t *bot.Turn, text string, to audience) bot.Repl
 	case !ok:
 		return listed(t, unknownWord(said))
 	case to == public && !w.shared:
-		return bot.Reply{Text: fmt.Sprintf("That is answered to you alone, and not in a channel. Type /connection %s.", w.name)}
+		return bot.Reply{Text: fmt.Sprintf("That is only shown privately, and not in a channel. Type /connection %s.", w.name)}
 	}
 	return w.answer(ctx, t, ask{to: to, rest: rest})
 }

@@ -357,6 +357,8 @@ func TestBrowser(t *testing.T) {
 	b.press("#modal-submit")
 	b.reads("#modal", "Slack removed the app")
 	b.picture("disconnected")
+	b.press("#modal-close")
+	b.do("the window closes", chromedp.WaitNotPresent(chromedp.CSS("#modal")))
 	b.open(address)
 	b.signIn(slacksim.AcmeAdmin)
 	b.click("#app-page")
