@@ -62,13 +62,13 @@ func permissionsReply(t *bot.Turn, h install.Health, is standing, last install.C
 			}
 			block := slack.NewSectionBlock(markdown(permissionLine(s, false)), nil, nil)
 			if mayGrant {
-				block.Accessory = slack.NewAccessory(grantButton(t, []string{s.Name}, "Allow", s.Label, t.ChannelID))
+				block.Accessory = slack.NewAccessory(grantButton(t, []install.Scope{s}, "Allow", ": "+s.Label))
 			}
 			blocks = append(blocks, block)
 		}
 		switch {
 		case mayGrant && len(h.Missing) > 1:
-			all := grantButton(t, install.ScopeNames(h.Missing), fmt.Sprintf("Allow all %d", len(h.Missing)), "", t.ChannelID)
+			all := grantButton(t, h.Missing, fmt.Sprintf("Allow all %d", len(h.Missing)), fmt.Sprintf(" the %d missing permissions", len(h.Missing)))
 			all.Style = slack.StylePrimary
 			blocks = append(blocks, slack.NewActionBlock("", all))
 		case !mayGrant && h.NextStep != "":
@@ -134,10 +134,10 @@ func paragraphs(lines []string) []slack.Block {
 	return blocks
 }
 
-// grantButton leads to Slack's consent for these permissions. what completes its label for those who can't see what is beside it.
-func grantButton(t *bot.Turn, scopes []string, words, what, back string) *slack.ButtonBlockElement {
+// grantButton leads to Slack's consent for these permissions. spoken is what is read out for it.
+func grantButton(t *bot.Turn, scopes []install.Scope, words, spoken string) *slack.ButtonBlockElement {
 	b := slack.NewButtonBlockElement(actionGrant, "", label(words, maxButton))
-	b.URL = t.Install.Grant(t.Connection, install.Wish{Scopes: scopes, Back: back})
-	b.AccessibilityLabel = clip(strings.TrimSpace(words+" "+t.Install.App().Name+": "+orElse(what, "the missing permissions")), maxButton)
+	b.URL = t.Install.Grant(t.Connection, install.Wish{Scopes: install.ScopeNames(scopes), Back: t.ChannelID})
+	b.AccessibilityLabel = clip("Allow "+t.Install.App().Name+spoken, maxButton)
 	return b
 }

@@ -42,6 +42,10 @@ func reconnect(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 		if !h.WorksUntil.IsZero() {
 			first = fmt.Sprintf("%s stops working in %s soon, and this link reconnects it.", app, team)
 		}
+	case h.State == install.Limited:
+		first = fmt.Sprintf("%s works in %s, with some features off. Reconnecting also asks for what isn't allowed yet.", app, team)
+	case h.State != install.Active:
+		first = fmt.Sprintf("%s has trouble in %s that may pass by itself. You can reconnect it all the same.", app, team)
 	}
 	const what = "Slack asks once more what the app may do. Then it works with new access; its settings and its history are kept, and it stays the same one connection. Nothing is changed before you agree on Slack's page."
 	button := slack.NewButtonBlockElement(actionGrant, "", label(words, maxButton))

@@ -156,6 +156,9 @@ func statusReply(t *bot.Turn, h install.Health, who viewer, checking bool) bot.R
 	if h.NextStep != "" {
 		text += " " + escape(h.NextStep)
 	}
+	if h.State != install.Active {
+		text += " Reference: " + t.Ref + "."
+	}
 	if checking {
 		text += " The live answer follows."
 	}
