@@ -35,17 +35,17 @@ var connection = bot.OnCommand("/connection", func(ctx context.Context, t *bot.T
 	Describe("Shows whether this app works here, and what to do if not", usage())
 
 // status answers from our records at once, and lets the live answer follow.
-func status(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
+func status(_ context.Context, t *bot.Turn, a ask) bot.Reply {
 	who := viewerOf(t, a)
 	who.verbose = slices.ContainsFunc(a.rest, func(w string) bool { return strings.EqualFold(w, "verbose") })
-	return statusFor(ctx, t, who)
+	return statusFor(t, who)
 }
 
 // check is status for those who ask again and again.
-func check(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
+func check(_ context.Context, t *bot.Turn, a ask) bot.Reply {
 	who := viewerOf(t, a)
 	who.again = true
-	return statusFor(ctx, t, who)
+	return statusFor(t, who)
 }
 
 // viewerOf is what is known of the person who asks without asking Slack.
@@ -60,7 +60,7 @@ func viewerOf(t *bot.Turn, a ask) viewer {
 	return who
 }
 
-func statusFor(_ context.Context, t *bot.Turn, who viewer) bot.Reply {
+func statusFor(t *bot.Turn, who viewer) bot.Reply {
 	if t.Slack == nil && !t.Renewing() {
 		// No token to ask with: what we know is all there is.
 		return statusReply(t, t.Health(), who, false)

@@ -18,14 +18,14 @@ import (
 // viewDisconnect is the window that asks whether one is sure.
 const viewDisconnect = "connection.disconnect"
 
-// asked is what the window was opened for. It is no secret, and nothing follows from it: who submits is asked for again, and a
+// subject is what the window was opened for. It is no secret, and nothing follows from it: who submits is asked for again, and a
 // connection that is another by then is left alone.
-type asked struct {
+type subject struct {
 	Connection string `json:"connection"`
 	Consent    int64  `json:"consent"` // of the install it spoke of, in microseconds
 }
 
-func askedOf(c install.Connection) asked { return asked{c.ID, c.RenewedAt.UnixMicro()} }
+func subjectOf(c install.Connection) subject { return subject{c.ID, c.RenewedAt.UnixMicro()} }
 
 // disconnect opens the window that says what would happen; where none can be opened, it offers the button for that.
 func disconnect(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
@@ -72,7 +72,7 @@ func offer(t *bot.Turn) bot.Reply {
 
 // farewell is the window: the consequences, and one button that confirms.
 func farewell(t *bot.Turn) (slack.ModalViewRequest, error) {
-	about, err := json.Marshal(askedOf(t.Connection))
+	about, err := json.Marshal(subjectOf(t.Connection))
 	if err != nil {
 		return slack.ModalViewRequest{}, fmt.Errorf("write what the window is for: %w", err)
 	}
@@ -106,8 +106,8 @@ func goodbye(ctx context.Context, t *bot.Turn, about string) bot.Reply {
 		return bot.Reply{Text: err.Error()}
 	}
 	o := outcomeOf(t)
-	var meant asked
-	if err := json.Unmarshal([]byte(about), &meant); err != nil || meant != askedOf(t.Connection) {
+	var meant subject
+	if err := json.Unmarshal([]byte(about), &meant); err != nil || meant != subjectOf(t.Connection) {
 		return bot.Reply{Text: fmt.Sprintf("%s was connected to %s anew since this window was opened, so nothing was changed. If you still want to disconnect it, type /connection disconnect.", o.app, o.from)}
 	}
 	asking, cancel := inTime(ctx)
