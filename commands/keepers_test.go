@@ -167,6 +167,23 @@ func TestStatusSaysUntilWhenItWorks(t *testing.T) {
 	}
 }
 
+// A link of one's own is for those who may act. The others have the page where Slack decides who may.
+func TestWhoseLink(t *testing.T) {
+	turn := turnOf(t, "U1", historyStore{})
+	h := turn.Health()
+	for _, state := range []install.State{install.ReconnectRequired, install.Limited} {
+		for _, is := range []standing{unknown, member, keeper} {
+			h.State = state
+			h.NextStep = "Somebody can mend it."
+			text := sentence(turn, h, viewer{standing: is})
+			own, everybodys := strings.Contains(text, "install?connection=con_1|"), strings.Contains(text, "/slack/install|Open the install page>")
+			if own != (is == keeper) || everybodys != (is != keeper && state == install.ReconnectRequired) {
+				t.Errorf("%s, %v: %s", state, is, text)
+			}
+		}
+	}
+}
+
 func TestDisconnectIsForKeepers(t *testing.T) {
 	ctx := context.Background()
 	elsewhere, removed := turnOf(t, "U1", historyStore{}), turnOf(t, "U1", historyStore{})

@@ -582,7 +582,7 @@ func TestWithoutOptionalPermissions(t *testing.T) {
 	has(t, "permissions", s.command(leon, "permissions"), "has 5 of the 8 permissions", "*See who is who*", `"action_id":"connection.grant"`, "Allow all 3", `"accessibility_label":"Allow Switchboard: See public channels"`)
 	has(t, "channels", s.command(leon, "channels"), "can't see which channels it is in", "It isn't allowed to *see public channels, see private channels it is in* yet", "Allow it", "`/invite @Switchboard`")
 	// Nobody but the installer can be told from a guest.
-	has(t, "an admin's status", s.command(dana, "status"), "some features off", "!Connected by", `!"type":"button"`)
+	has(t, "an admin's status", s.command(dana, "status"), "some features off", "!Connected by", `!"type":"button"`, "!connection=con_")
 	has(t, "an admin's permissions", s.command(dana, "permissions"), "has 5 of the 8 permissions", `!"type":"button"`)
 	has(t, "an admin's history", s.command(dana, "history"), "isn't allowed to ask Slack who you are, so only the person who installed it can see its history.", "/connection reconnect")
 	has(t, "an admin's reconnect", s.command(dana, "reconnect"), "this is the link that everybody may have", "<https://bot.example.com/slack/install|Open the install page>")
@@ -592,6 +592,25 @@ func TestWithoutOptionalPermissions(t *testing.T) {
 
 	s = play(t, storagetest.SQLite(t), readsPrivate)
 	has(t, "public channels alone", s.command(leon, "channels"), "*Public channels:* 2: #acme-birch, #general", "!*Private channels:*", "It isn't allowed to *see private channels it is in* yet")
+}
+
+// All pages are read, up to a bound that is said.
+func TestChannelsOfMany(t *testing.T) {
+	t.Parallel()
+	s := play(t, storagetest.SQLite(t))
+	in, _ := s.sim.Installed(slacksim.Acme)
+	add := func(from, to int) {
+		for i := from; i < to; i++ {
+			s.sim.AddChannel(slacksim.Channel{ID: fmt.Sprintf("C0MANY%05d", i), TeamID: slacksim.Acme, Name: fmt.Sprintf("many-%05d", i), Members: []string{leon, in.BotUserID}})
+		}
+	}
+	add(0, 427)
+	has(t, "430", s.command(leon, "channels"), "Switchboard is in 430 channels.", "*Public channels:* 429: #acme-birch", "#many-00000", "and 389 more", "*Private channels:* 1: #secret-plans")
+	if n := len(s.sim.CallsTo("users.conversations")); n != 3 {
+		t.Errorf("%d calls for 430 channels", n)
+	}
+	add(427, 2100)
+	has(t, "2,103", s.command(leon, "channels"), "Switchboard is in at least 2000 channels.")
 }
 
 // Whatever is down, each word has an answer within Slack's 3 s, in whole sentences.
@@ -785,6 +804,10 @@ func TestCut(t *testing.T) {
 				t.Errorf("%d of %.30q: %q %q", most, s, got, r.faults)
 			}
 		}
+	}
+	var r rules
+	if r.marked("text", markdown(strings.Repeat("x&amp;", 1000)).Text); r.faults != nil {
+		t.Errorf("%q", r.faults)
 	}
 	if got := cut("short & whole", 20); got != "short & whole" {
 		t.Error(got)
