@@ -39,8 +39,9 @@ const (
 	maxButton = 75 // a button's or a menu's words, and what is read out for them
 	maxTitle  = 24 // a window's title and its buttons
 	// Ours: of names from outside, and of a message's top-level text, which Slack recommends to keep below 4,000.
-	maxName   = 100
-	maxSpoken = 3500
+	maxName     = 100
+	maxSentence = 600 // one that may list things
+	maxSpoken   = 3500
 )
 
 // label is plain text of at most so many characters.
@@ -149,7 +150,7 @@ func statusReply(t *bot.Turn, h install.Health, who viewer, checking bool) bot.R
 		}
 	}
 	blocks = append(blocks, slack.NewContextBlock("", markdown(footer(t, h))))
-	text := escape(fmt.Sprintf("%s in %s: %s. %s", app.Name, team, h.Label, h.Sentence)) + worksUntil(h)
+	text := escape(fmt.Sprintf("%s in %s: %s. %s", app.Name, team, h.Label, clip(h.Sentence, maxSentence))) + worksUntil(h)
 	if h.ReasonText != "" {
 		text += " " + escape(h.ReasonText)
 	}
@@ -174,7 +175,7 @@ func (who viewer) headlineOnly(t *bot.Turn) bool {
 func sentence(t *bot.Turn, h install.Health, who viewer) string {
 	app, team := t.Install.App().Name, place(h.Connection)
 	var b strings.Builder
-	fmt.Fprintf(&b, "*%s* in *%s*: %s%s", escape(app), escape(team), escape(h.Sentence), worksUntil(h))
+	fmt.Fprintf(&b, "*%s* in *%s*: %s%s", escape(app), escape(team), escape(clip(h.Sentence, maxSentence)), worksUntil(h))
 	if h.ReasonText != "" {
 		b.WriteString("\n" + escape(h.ReasonText))
 		if !h.Since.IsZero() && h.State != install.Unknown {

@@ -579,7 +579,7 @@ func TestHomeTab(t *testing.T) {
 func TestWithoutOptionalPermissions(t *testing.T) {
 	t.Parallel()
 	s := play(t, storagetest.SQLite(t), readsPublic, readsPrivate, "users:read")
-	has(t, "status", s.command(leon, "status"), "Working, some features off", "Not allowed yet: see public channels, see private channels it is in, see who is who.", "Allow the rest")
+	has(t, "status", s.command(leon, "status"), "Working, some features off", "5 of 8 allowed", "see public channels", "see private channels it is in", "see who is who", "Allow the rest")
 	has(t, "permissions", s.command(leon, "permissions"), "has 5 of the 8 permissions", "*See who is who*", `"action_id":"connection.grant"`, "Allow all 3", `"accessibility_label":"Allow Switchboard: See public channels"`)
 	has(t, "channels", s.command(leon, "channels"), "can't see which channels it is in", "It isn't allowed to *see public channels, see private channels it is in* yet", "Allow it", "`/invite @Switchboard`")
 	// Nobody but the installer can be told from a guest.
