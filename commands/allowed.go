@@ -68,7 +68,7 @@ func permissionsReply(t *bot.Turn, h install.Health, is standing, last install.C
 		}
 		switch {
 		case mayGrant && len(h.Missing) > 1:
-			all := grantButton(t, h.Missing, fmt.Sprintf("Allow all %d", len(h.Missing)), fmt.Sprintf(" the %d missing permissions", len(h.Missing)))
+			all := grantButton(t, nil, fmt.Sprintf("Allow all %d", len(h.Missing)), fmt.Sprintf(" the %d missing permissions", len(h.Missing)))
 			all.Style = slack.StylePrimary
 			blocks = append(blocks, slack.NewActionBlock("", all))
 		case !mayGrant && h.NextStep != "":
@@ -134,10 +134,14 @@ func paragraphs(lines []string) []slack.Block {
 	return blocks
 }
 
-// grantButton leads to Slack's consent for these permissions. spoken is what is read out for it.
+// grantButton leads to Slack's consent for these permissions, nil for all that the app asks for. spoken is what is read out for it.
 func grantButton(t *bot.Turn, scopes []install.Scope, words, spoken string) *slack.ButtonBlockElement {
 	b := slack.NewButtonBlockElement(actionGrant, "", label(words, maxButton))
-	b.URL = t.Install.Grant(t.Connection, install.Wish{Scopes: install.ScopeNames(scopes), Back: t.ChannelID})
+	wish := install.Wish{Back: t.ChannelID}
+	if scopes != nil {
+		wish.Scopes = install.ScopeNames(scopes)
+	}
+	b.URL = t.Install.Grant(t.Connection, wish)
 	b.AccessibilityLabel = clip("Allow "+t.Install.App().Name+spoken, maxButton)
 	return b
 }

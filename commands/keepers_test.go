@@ -176,7 +176,7 @@ func TestWhoseLink(t *testing.T) {
 			h.State = state
 			h.NextStep = "Somebody can mend it."
 			text := sentence(turn, h, viewer{standing: is})
-			own, everybodys := strings.Contains(text, "install?connection=con_1|"), strings.Contains(text, "/slack/install|Open the install page>")
+			own, everybodys := strings.Contains(text, "/slack/install?"), strings.Contains(text, "/slack/install|Open the install page>")
 			if own != (is == keeper) || everybodys != (is != keeper && state == install.ReconnectRequired) {
 				t.Errorf("%s, %v: %s", state, is, text)
 			}

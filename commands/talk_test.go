@@ -583,7 +583,7 @@ func TestWithoutOptionalPermissions(t *testing.T) {
 	has(t, "permissions", s.command(leon, "permissions"), "has 5 of the 8 permissions", "*See who is who*", `"action_id":"connection.grant"`, "Allow all 3", `"accessibility_label":"Allow Switchboard: See public channels"`)
 	has(t, "channels", s.command(leon, "channels"), "can't see which channels it is in", "It isn't allowed to *see public channels, see private channels it is in* yet", "Allow it", "`/invite @Switchboard`")
 	// Nobody but the installer can be told from a guest.
-	has(t, "an admin's status", s.command(dana, "status"), "some features off", "!Connected by", `!"type":"button"`, "!connection=con_")
+	has(t, "an admin's status", s.command(dana, "status"), "some features off", "!Connected by", `!"type":"button"`, "!/slack/install?")
 	has(t, "an admin's permissions", s.command(dana, "permissions"), "has 5 of the 8 permissions", `!"type":"button"`)
 	has(t, "an admin's history", s.command(dana, "history"), "isn't allowed to ask Slack who you are, so only the person who installed it can see its history.", "/connection reconnect")
 	has(t, "an admin's reconnect", s.command(dana, "reconnect"), "this is the link that everybody may have", "<https://bot.example.com/slack/install|Open the install page>")
