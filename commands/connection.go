@@ -6,10 +6,10 @@ package commands
 import (
 	"context"
 	"errors"
-	"regexp"
+	"fmt"
 	"slices"
 	"strings"
-	"unicode"
+	"time"
 
 	"github.com/slack-go/slack"
 
@@ -18,64 +18,49 @@ import (
 )
 
 const (
-	actionCheck = "connection.check"
-	actionTest  = "connection.test"
-	actionGrant = "connection.grant" // a link; Slack tells us of the press all the same
-	actionOpen  = "connection.open"
+	actionCheck       = "connection.check"
+	actionTest        = "connection.test"
+	actionPermissions = "connection.permissions"
+	actionDisconnect  = "connection.disconnect"
+	actionMore        = "connection.more"  // the menu behind the buttons; each choice is a word
+	actionGrant       = "connection.grant" // a link; Slack tells us of the press all the same
+	actionOpen        = "connection.open"
 )
 
+// The permissions for reading who is who and where the app is are optional: what needs them says so.
 var connection = bot.OnCommand("/connection", func(ctx context.Context, t *bot.Turn, c *slack.SlashCommand) (bot.Reply, error) {
 	return answer(ctx, t, c.Text, private), nil
 }).
-	Always().Uses("users:read", "team:read", "channels:read", "groups:read").
-	Describe("Shows whether this app works here, and what to do if not", "[status | history | disconnect | help]")
-
-// audience is who reads an answer.
-type audience int
-
-const (
-	private audience = iota // only the person who asked
-	direct                  // the direct message with the app
-	public                  // everybody in a channel: no buttons, no facts for admins
-)
-
-// answer finds the words' answer. It never fails: what cannot be found out is said.
-func answer(ctx context.Context, t *bot.Turn, words string, to audience) bot.Reply {
-	said := strings.FieldsFunc(words, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune("?!.,;:", r) })
-	known := func(list ...string) bool {
-		return slices.ContainsFunc(said, func(w string) bool { return slices.Contains(list, strings.ToLower(w)) })
-	}
-	switch {
-	case len(said) == 0 && to == private, known("status", "working", "works"):
-		return status(ctx, t, to)
-	case known("history"):
-		return history(ctx, t, to)
-	case known("disconnect", "uninstall", "remove"):
-		sure := len(said) == 2 && strings.EqualFold(said[0], "disconnect") && strings.EqualFold(said[1], confirmation)
-		return disconnect(ctx, t, to, sure)
-	case len(said) == 0, known("help", "hi", "hello", "hey", "thanks", "thank"):
-		return help(t, "")
-	case len(said) == 1 && plainWord.MatchString(said[0]):
-		return help(t, "I don't know “"+said[0]+"”. ")
-	}
-	return help(t, "I know only a few words. ")
-}
-
-// plainWord is what can be repeated to a person as it was typed: no mention, no markup.
-var plainWord = regexp.MustCompile(`^[\p{L}\p{N}_-]{1,40}$`)
+	Always().Uses("users:read", "team:read", readsPublic, readsPrivate).
+	Describe("Shows whether this app works here, and what to do if not", usage())
 
 // status answers from our records at once, and lets the live answer follow.
-func status(ctx context.Context, t *bot.Turn, to audience) bot.Reply {
-	who := viewer{audience: to, standing: unknown}
-	if outsider(t) {
-		who.standing = stranger
-	} else if isInstaller(t) {
-		who.standing = keeper
-	}
-	return statusFor(ctx, t, who)
+func status(_ context.Context, t *bot.Turn, a ask) bot.Reply {
+	who := viewerOf(t, a)
+	who.verbose = slices.ContainsFunc(a.rest, func(w string) bool { return strings.EqualFold(w, "verbose") })
+	return statusFor(t, who)
 }
 
-func statusFor(_ context.Context, t *bot.Turn, who viewer) bot.Reply {
+// check is status for those who ask again and again.
+func check(_ context.Context, t *bot.Turn, a ask) bot.Reply {
+	who := viewerOf(t, a)
+	who.again = true
+	return statusFor(t, who)
+}
+
+// viewerOf is what is known of the person who asks without asking Slack.
+func viewerOf(t *bot.Turn, a ask) viewer {
+	who := viewer{audience: a.to, standing: a.is}
+	switch {
+	case outsider(t):
+		who.standing = stranger
+	case isInstaller(t):
+		who.standing = keeper
+	}
+	return who
+}
+
+func statusFor(t *bot.Turn, who viewer) bot.Reply {
 	if t.Slack == nil && !t.Renewing() {
 		// No token to ask with: what we know is all there is.
 		return statusReply(t, t.Health(), who, false)
@@ -87,57 +72,56 @@ func statusFor(_ context.Context, t *bot.Turn, who viewer) bot.Reply {
 
 // live asks Slack, about the connection and about the person, and says what came of it.
 func live(ctx context.Context, t *bot.Turn, who viewer) bot.Reply {
-	health := t.Check(ctx)
+	h, asked := look(ctx, t, who.again)
 	if who.standing == unknown && who.audience != public {
 		who.standing, _ = standingOf(ctx, t) // not knowing shows less, and nothing else
 	}
-	return statusReply(t, health, who, false)
+	learn(ctx, t, h, &who)
+	r := statusReply(t, h, who, false)
+	if !asked {
+		seconds := int(install.RecheckEvery.Seconds())
+		note := fmt.Sprintf("Slack was asked less than %[1]d seconds ago, so this is the last answer. Ask again in %[1]d seconds.", seconds)
+		if !h.CheckedAt.IsZero() && who.standing >= member {
+			note = fmt.Sprintf("Slack was asked less than %[1]d seconds ago, so this is the last answer; Slack last confirmed the connection %[2]s. Ask again in %[1]d seconds.", seconds, when(h.CheckedAt))
+		}
+		r.Text += " " + note
+		r.Blocks = append(r.Blocks, section(note))
+	}
+	return r
 }
 
-// pressedCheck is *Check again* on a status, in a message or in the App Home.
-var pressedCheck = bot.OnAction(actionCheck, func(ctx context.Context, t *bot.Turn, a *slack.InteractionCallback) (bot.Reply, error) {
-	if err := mustKeep(ctx, t, "do that"); err != nil {
-		return bot.Reply{}, err
+// look asks Slack how the connection is. With again it does so only now and then; in between the answer is from our records, and
+// asked is false.
+func look(ctx context.Context, t *bot.Turn, again bool) (h install.Health, asked bool) {
+	if again && !t.Install.MayRecheck(ctx, t.Connection) {
+		return t.Health(), false
 	}
-	if a.View.Type == slack.VTHomeTab {
-		if t.Slack == nil {
-			return bot.Reply{}, nil // without a token the tab can't be changed; it names the time it is from
-		}
-		return bot.Reply{Then: func(ctx context.Context) (bot.Reply, error) {
-			return bot.Reply{}, publishHome(ctx, t, t.Check(ctx), "")
-		}}, nil
-	}
-	who := viewer{audience: private, standing: keeper}
-	if !a.Container.IsEphemeral {
-		who.audience = direct
-	}
-	reply := statusFor(ctx, t, who)
-	reply.Replace = true
-	return reply, nil
-}).Always().Uses("users:read")
+	return t.Check(ctx), true
+}
 
-// pressedTest is *Send a test message*: the shortest proof that the connection can write.
-var pressedTest = bot.OnAction(actionTest, func(ctx context.Context, t *bot.Turn, a *slack.InteractionCallback) (bot.Reply, error) {
-	if err := mustKeep(ctx, t, "do that"); err != nil {
-		return bot.Reply{}, err
+// learn finds out what a status tells besides the connection's own facts. What can't be found out is left out.
+func learn(ctx context.Context, t *bot.Turn, h install.Health, who *viewer) {
+	if !h.Found || who.audience == public || who.standing < member {
+		return
 	}
-	text := "This is the test message you asked for. " + t.Install.App().Name + " can write to you in this workspace."
-	if _, _, err := t.Slack.PostMessageContext(ctx, t.UserID, slack.MsgOptionText(text, false)); err != nil {
-		t.Log.WarnContext(ctx, "test message", "slack_error", install.SlackError(err), "cause", install.Cause(err))
-		if install.SlackError(err) == "" {
-			// No answer is not a no: it may have been sent.
-			return bot.Reply{}, &bot.UserError{Text: "Slack didn't answer in time, so we don't know whether the test message was sent. Look in your direct messages. Reference: " + t.Ref + "."}
+	changes, err := t.Install.History(ctx, h.Connection, historyLooked)
+	if err != nil {
+		t.Log.WarnContext(ctx, "read history", "cause", err)
+	}
+	for _, c := range changes {
+		if c.What == install.DidPermissions {
+			who.permissions = c
+			break
 		}
-		return bot.Reply{}, &bot.UserError{Text: "The test message could not be sent. Type /connection status to see why. Reference: " + t.Ref + "."}
 	}
-	done := "The test message is in your direct messages with " + t.Install.App().Name + "."
-	if a.View.Type == slack.VTHomeTab {
-		return bot.Reply{Then: func(ctx context.Context) (bot.Reply, error) {
-			return bot.Reply{}, publishHome(ctx, t, t.Check(ctx), done+" You find them under Messages.")
-		}}, nil
+	if by := h.Connection.InstalledBy; by != "" && by != t.UserID && t.Slack != nil {
+		u, err := t.Slack.GetUserInfoContext(ctx, by)
+		who.installerLeft = err == nil && u.Deleted
 	}
-	return bot.Reply{Text: done}, nil
-}, "chat:write").Uses("users:read")
+}
+
+// historyLooked is how many lines are looked through for a change of the permissions.
+const historyLooked = 50
 
 // standing is what a person is to the workspace that the connection is for.
 type standing int
@@ -203,12 +187,41 @@ func standingOf(ctx context.Context, t *bot.Turn) (standing, error) {
 	return member, nil
 }
 
-// mustKeep refuses people who want to do what is not theirs to do, in words for them. doing completes "Only admins can".
-func mustKeep(ctx context.Context, t *bot.Turn, doing string) error {
+// toSay is how long before the deadline of a command or a press its work has to end, so that what came of it is still said.
+const toSay = 300 * time.Millisecond
+
+// inTime is ctx ending toSay earlier.
+func inTime(ctx context.Context) (context.Context, context.CancelFunc) {
+	if deadline, ok := ctx.Deadline(); ok {
+		return context.WithDeadline(ctx, deadline.Add(-toSay))
+	}
+	return ctx, func() {}
+}
+
+// personBudget is how long Slack may take to say what a person is: of a command's 2.5 s the rest is for what was asked.
+const personBudget = 1200 * time.Millisecond
+
+// standing is standingOf within personBudget, unless the answer is known.
+func (a ask) standing(ctx context.Context, t *bot.Turn) (standing, error) {
+	if a.is != unknown {
+		return a.is, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, personBudget)
+	defer cancel()
+	return standingOf(ctx, t)
+}
+
+// mayAct refuses people who want to do what is not theirs to do, in words for them. doing completes "Only admins can".
+func (a ask) mayAct(ctx context.Context, t *bot.Turn, doing string) error {
 	if t.Health().Reason == install.ReasonRecordsSilent {
 		return &bot.UserError{Text: recordsSilent(t)}
 	}
-	is, err := standingOf(ctx, t)
+	is, err := a.standing(ctx, t)
+	return refusal(t, is, err, doing)
+}
+
+// refusal says why somebody may not do it; nil for those who may. err is why what they are could not be found out.
+func refusal(t *bot.Turn, is standing, err error, doing string) error {
 	switch {
 	case is == keeper:
 		return nil
@@ -217,7 +230,7 @@ func mustKeep(ctx context.Context, t *bot.Turn, doing string) error {
 	case errors.Is(err, errUnasked):
 		return &bot.UserError{Text: "This app can't ask Slack who you are while it isn't connected. Nothing was changed. Type /connection status to see what to do."}
 	case install.SlackError(err) == install.ReasonMissingScope:
-		return err // the person is told which permission is missing, and how it is allowed
+		return err // see refused
 	case err != nil:
 		return &bot.UserError{Text: "We couldn't ask Slack whether you may do that. Nothing was changed. Try again in a minute. Reference: " + t.Ref + "."}
 	case is == stranger:
@@ -226,6 +239,14 @@ func mustKeep(ctx context.Context, t *bot.Turn, doing string) error {
 		return &bot.UserError{Text: "Only the person who installed this app and admins of the organisation can " + doing + ". Nothing was changed."}
 	}
 	return &bot.UserError{Text: "Only the person who installed this app and workspace admins can " + doing + ". Nothing was changed."}
+}
+
+// refused is the answer to somebody who may not do what they asked for, or of whom that couldn't be found out.
+func refused(t *bot.Turn, err error) bot.Reply {
+	if install.SlackError(err) == install.ReasonMissingScope {
+		return t.NotAllowed("users:read")
+	}
+	return bot.Reply{Text: err.Error()}
 }
 
 func recordsSilent(t *bot.Turn) string {

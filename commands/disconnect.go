@@ -1,13 +1,13 @@
 package commands
 
-// Leaving is asked for twice, done at Slack first, and answered in the response to the command: once the app is gone there
-// is no other way left to say anything.
+// Leaving is asked for twice, done at Slack first, and answered in the window that asked: once the app is gone there is no other
+// way left to say anything.
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/slack-go/slack"
 
@@ -15,69 +15,113 @@ import (
 	"switchboard/install"
 )
 
-// confirmation is the word that makes it happen: /connection disconnect yes.
-const confirmation = "yes"
+// viewDisconnect is the window that asks whether one is sure.
+const viewDisconnect = "connection.disconnect"
 
-// toSay is how long before a command's deadline the work has to end, so that what came of it is still said in the answer.
-const toSay = 300 * time.Millisecond
+// subject is what the window was opened for. It is no secret, and nothing follows from it: who submits is asked for again, and a
+// connection that is another by then is left alone.
+type subject struct {
+	Connection string `json:"connection"`
+	Consent    int64  `json:"consent"` // of the install it spoke of, in microseconds
+}
 
-// disconnect says what would happen, or with sure does it.
-func disconnect(ctx context.Context, t *bot.Turn, to audience, sure bool) bot.Reply {
-	app := escape(t.Install.App().Name)
-	if to != private {
-		return bot.Reply{Text: "To disconnect " + app + ", type /connection disconnect. It first says what will happen, to you alone."}
+func subjectOf(c install.Connection) subject { return subject{c.ID, c.RenewedAt.UnixMicro()} }
+
+// disconnect opens the window that says what would happen; where none can be opened, it offers the button for that.
+func disconnect(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
+	if err := a.mayAct(ctx, t, "disconnect it"); err != nil {
+		return refused(t, err)
 	}
-	if err := mustKeep(ctx, t, "disconnect it"); err != nil {
-		return bot.Reply{Text: err.Error()}
-	}
-	h := t.Health()
-	o := outcome{app: app, from: escape(place(t.Connection)), back: h.GrantURL, ref: t.Ref}
+	o, h := outcomeOf(t), t.Health()
 	switch {
 	case h.State == install.Removed || h.State == install.NotConnected:
 		return o.words("", install.ErrNotConnected)
 	case h.GrantURL == "":
 		return o.words("", install.ErrByHand)
-	case !sure:
-		return farewell(t)
+	case t.Slack == nil && t.Renewing():
+		return o.words("", install.ErrRenewing)
+	case t.Slack == nil:
+		return bot.Reply{Text: fmt.Sprintf("%s has no access to %s any more, so Slack can't be asked to remove it. Remove it on its page in Slack: *Configuration*, *Remove App*. Nothing was changed.", o.app, o.from)}
+	case t.Trigger == "":
+		return offer(t)
 	}
-	asking, cancel := ctx, context.CancelFunc(func() {})
-	if deadline, ok := ctx.Deadline(); ok {
-		asking, cancel = context.WithDeadline(ctx, deadline.Add(-toSay))
-	}
+	asking, cancel := inTime(ctx)
 	defer cancel()
-	said, err := t.Install.Disconnect(asking, t.Connection.Key, install.Person(t.UserID))
-	if err != nil {
-		t.Log.WarnContext(ctx, "disconnect", "slack_said", said, "slack_error", install.SlackError(err), "cause", install.Cause(err))
+	view, err := farewell(t)
+	if err == nil {
+		_, err = t.OpenView(asking, view)
 	}
-	if ctx.Err() != nil && install.SlackError(err) == "" {
-		// Too late for the response, and where the app may be gone no other address may be used.
-		return bot.Reply{}
+	switch reason := install.SlackError(err); {
+	case err == nil:
+		return bot.Reply{} // the window is the answer
+	case reason == install.ReasonAccountInactive || reason == install.ReasonTokenRevoked:
+		return o.words("", install.ErrNotConnected)
+	default:
+		t.Log.WarnContext(ctx, "open the window that disconnects", "slack_error", reason, "cause", install.Cause(err))
+		return bot.Reply{Text: "The window that asks whether you are sure could not be opened, so nothing was changed. " + slackSaid(t, err) + " Reference: " + t.Ref + "."}
 	}
-	return o.words(said, err)
 }
 
-// farewell lists the consequences, and says how to confirm.
-func farewell(t *bot.Turn) bot.Reply {
+// offer is the button that opens the window, for where there is only a message.
+func offer(t *bot.Turn) bot.Reply {
+	app, from := escape(t.Install.App().Name), escape(place(t.Connection))
+	text := fmt.Sprintf("To disconnect %s from %s, press the button. A window then lists what will happen, and nothing happens before you confirm there.", app, from)
+	button := slack.NewButtonBlockElement(actionDisconnect, "", label("Disconnect "+t.Install.App().Name+"…", maxButton))
+	return bot.Reply{Text: text + " You can also type /connection disconnect.", Blocks: []slack.Block{section(text), slack.NewActionBlock("", button)}}
+}
+
+// farewell is the window: the consequences, and one button that confirms.
+func farewell(t *bot.Turn) (slack.ModalViewRequest, error) {
+	about, err := json.Marshal(subjectOf(t.Connection))
+	if err != nil {
+		return slack.ModalViewRequest{}, fmt.Errorf("write what the window is for: %w", err)
+	}
 	app, from := escape(t.Install.App().Name), escape(place(t.Connection))
 	here := "this workspace"
 	if t.Connection.Org() {
 		here = "all workspaces of the organisation"
 	}
-	typed := "/connection disconnect " + confirmation
 	intro := fmt.Sprintf("This removes %s from %s, for everybody.", app, from)
 	list := "• The app leaves " + here + ": its commands, its messages and its Home tab end.\n" +
 		"• Its access is erased at once. Facts, such as who installed it, and its history are kept for some days and then deleted.\n" +
 		"• Anybody who may add apps can bring it back, and finds the same connection.\n" +
 		"• Other apps, and messages that were sent before, are not touched."
-	confirm := "To go ahead, type `" + typed + "`. Nothing has been changed so far."
-	return bot.Reply{
-		Text: intro + " Its access is erased at once; facts and history are kept for some days. Anybody who may add apps can bring it back." +
-			" Other apps are not touched. To go ahead, type " + typed + ". Nothing has been changed so far.",
-		Blocks: []slack.Block{
-			slack.NewHeaderBlock(plain("Disconnect " + t.Install.App().Name + "?")), section(intro), section(list), section(confirm),
-			slack.NewContextBlock("", markdown("Only you can see this.")),
-		},
+	return slack.ModalViewRequest{
+		Type: slack.VTModal, CallbackID: viewDisconnect, PrivateMetadata: string(about),
+		Title: label("Disconnect?", maxTitle), Submit: label("Disconnect "+t.Install.App().Name, maxTitle), Close: label("Cancel", maxTitle),
+		Blocks: slack.Blocks{BlockSet: []slack.Block{section(intro), section(list), section("Nothing has been changed so far.")}},
+	}, nil
+}
+
+// confirmed is the window's button. What came of it is said in the window: afterwards there may be no access to say it with.
+var confirmed = bot.OnView(viewDisconnect, func(ctx context.Context, t *bot.Turn, v *slack.InteractionCallback) (bot.Reply, error) {
+	r := goodbye(ctx, t, v.View.PrivateMetadata)
+	view := window("Disconnect", r)
+	return bot.Reply{View: &view}, nil
+}).Always()
+
+// goodbye disconnects the connection that about speaks of, if it still is the same, and says what came of it.
+func goodbye(ctx context.Context, t *bot.Turn, about string) bot.Reply {
+	if err := (ask{}).mayAct(ctx, t, "disconnect it"); err != nil {
+		return refused(t, err)
 	}
+	o := outcomeOf(t)
+	var meant subject
+	if err := json.Unmarshal([]byte(about), &meant); err != nil || meant != subjectOf(t.Connection) {
+		return bot.Reply{Text: fmt.Sprintf("%s was connected to %s anew since this window was opened, so nothing was changed. If you still want to disconnect it, type /connection disconnect.", o.app, o.from)}
+	}
+	asking, cancel := inTime(ctx)
+	defer cancel()
+	said, err := t.Install.Disconnect(asking, t.Connection.Key, install.Person(t.UserID))
+	if err != nil {
+		t.Log.WarnContext(ctx, "disconnect", "slack_said", said, "slack_error", install.SlackError(err), "cause", install.Cause(err))
+	}
+	return o.words(said, err)
+}
+
+func outcomeOf(t *bot.Turn) outcome {
+	// The way back is looked for later, if ever.
+	return outcome{app: escape(t.Install.App().Name), from: escape(place(t.Connection)), back: t.Install.Grant(t.Connection, install.Wish{Stays: true}), ref: t.Ref}
 }
 
 // outcome is what there is to say about a disconnect, all of it escaped.

@@ -24,13 +24,9 @@ const (
 )
 
 // history shows the newest lines to the installer and to admins.
-func history(ctx context.Context, t *bot.Turn, to audience) bot.Reply {
-	app := escape(t.Install.App().Name)
-	if to == public {
-		return bot.Reply{Text: "The history of " + app + " is only shown privately. Type /connection history."}
-	}
-	if err := mustKeep(ctx, t, "see its history"); err != nil {
-		return bot.Reply{Text: err.Error()}
+func history(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
+	if err := a.mayAct(ctx, t, "see its history"); err != nil {
+		return refused(t, err)
 	}
 	changes, err := t.Install.History(ctx, t.Connection, historyLines)
 	if err != nil {
@@ -47,17 +43,31 @@ func historyReply(t *bot.Turn, changes []install.Change) bot.Reply {
 	}
 	intro := fmt.Sprintf("This is what happened to %s in %s, newest first.", app, team)
 	blocks := []slack.Block{slack.NewHeaderBlock(plain("History")), section(intro)}
-	lines := make([]string, len(changes))
-	for i, c := range changes {
-		lines[i] = clip("• "+when(c.At)+": "+told(c), maxLine)
-	}
+	lines := historyOf(changes)
 	for i := 0; i < len(lines); i += linesInSection {
 		text := strings.Join(lines[i:min(i+linesInSection, len(lines))], "\n")
 		blocks = append(blocks, slack.NewSectionBlock(markdown(text), nil, nil, slack.SectionBlockOptionExpand(true)))
 	}
 	blocks = append(blocks, slack.NewContextBlock("", markdown(fmt.Sprintf("Only you can see this. It shows the newest %d changes at most.", historyLines))))
-	// Screen readers get the text and not the blocks, so it holds the same.
-	return bot.Reply{Text: intro + "\n" + strings.Join(lines, "\n"), Blocks: blocks}
+	// Screen readers get the text and not the blocks, so it holds the same, as far as it fits.
+	text := intro
+	for i, l := range lines {
+		if len([]rune(text+l)) > maxSpoken {
+			text += fmt.Sprintf("\nThe %d older ones are in the message.", len(lines)-i)
+			break
+		}
+		text += "\n" + l
+	}
+	return bot.Reply{Text: text, Blocks: blocks}
+}
+
+// historyOf says changes in a line each.
+func historyOf(changes []install.Change) []string {
+	lines := make([]string, len(changes))
+	for i, c := range changes {
+		lines[i] = cut("• "+when(c.At)+": "+told(c), maxLine)
+	}
+	return lines
 }
 
 // happened says in words what a line is about.

@@ -16,69 +16,109 @@ import (
 	"switchboard/install"
 )
 
+// homeLines is how much of the history the tab shows.
+const homeLines = 5
+
 var homeOpened = bot.OnEvent("app_home_opened", func(ctx context.Context, t *bot.Turn, e *slackevents.AppHomeOpenedEvent) error {
 	t.UserID, t.ChannelID = e.User, e.Channel
 	if e.Tab != "home" {
 		// Slack delivers no message that the app may not read, so this is where people hear why there would be no answer.
 		return t.Need("im:history")
 	}
-	return publishHome(ctx, t, t.Check(ctx), "")
+	h, _ := look(ctx, t, false)
+	return publishHome(ctx, t, h, "")
 }).Uses("users:read")
 
-// publishHome shows h to t.UserID, with a line about what was just done, "" for none. It blocks for two calls to Slack.
+// publishHome shows h to t.UserID, with a line about what was just done, "" for none. It blocks for three calls to Slack.
 func publishHome(ctx context.Context, t *bot.Turn, h install.Health, done string) error {
 	is, err := standingOf(ctx, t)
 	if err != nil {
 		is = unknown
 	}
 	who := viewer{audience: direct, standing: is}
-	view := slack.HomeTabViewRequest{Type: slack.VTHomeTab, Blocks: slack.Blocks{BlockSet: homeBlocks(t, h, who, time.Now(), done)}}
+	learn(ctx, t, h, &who)
+	var newest []install.Change
+	if is == keeper {
+		if newest, err = t.Install.History(ctx, h.Connection, homeLines); err != nil {
+			t.Log.WarnContext(ctx, "read history", "cause", err)
+		}
+	}
+	view := slack.HomeTabViewRequest{Type: slack.VTHomeTab, Blocks: slack.Blocks{BlockSet: homeBlocks(t, h, who, newest, time.Now(), done)}}
 	if _, err := t.Slack.PublishViewContext(ctx, slack.PublishViewContextRequest{UserID: t.UserID, View: view}); err != nil {
 		return fmt.Errorf("publish home: %w", err)
 	}
 	return nil
 }
 
-func homeBlocks(t *bot.Turn, h install.Health, who viewer, now time.Time, done string) []slack.Block {
+// homeBlocks is the tab: the state first, then what the app does and may do, then who can do what about it. newest are lines of
+// the history, for the installer and admins.
+func homeBlocks(t *bot.Turn, h install.Health, who viewer, newest []install.Change, now time.Time, done string) []slack.Block {
+	if who.headlineOnly(t) {
+		return statusReply(t, h, who, false).Blocks
+	}
 	app := t.Install.App()
-	blocks := statusReply(t, h, who, false).Blocks
-	if who.standing == stranger {
-		return blocks
+	blocks := []slack.Block{slack.NewHeaderBlock(plain(h.Label)), section(sentence(t, h, who))}
+	if who.standing == keeper {
+		first := nowButton(t, h)
+		if first == nil {
+			first = checkButton(app.Name)
+		}
+		blocks = append(blocks, slack.NewActionBlock("", first))
 	}
 	if done != "" {
-		blocks = append(blocks, section(escape(done)))
+		blocks = append(blocks, section(done))
 	}
 	blocks = append(blocks,
 		slack.NewContextBlock("", markdown("As of "+when(now)+". Open this tab again for the state at that time.")),
 		slack.NewDividerBlock(),
 		slack.NewHeaderBlock(plain("What it does here")),
-		section(escape(app.Summary)+"\nType `/connection status` in any channel, write to me in *Messages*, or mention me in a channel I am in."),
+		section(escape(clip(app.Summary, maxText/2))+"\nType `/connection status` in any channel, write to me in *Messages*, or mention me in a channel I am in."),
 		slack.NewHeaderBlock(plain("What it may do, and why")),
-		section(permissions(t, h)),
 	)
-	if who.standing == keeper {
-		return append(blocks, slack.NewDividerBlock(), slack.NewHeaderBlock(plain("For admins")), section(adminFacts(h, app)))
+	blocks = append(blocks, paragraphs(permissionLines(t, h))...)
+	blocks = append(blocks, slack.NewDividerBlock())
+	switch {
+	case who.standing == keeper:
+		if !h.Found {
+			break
+		}
+		blocks = append(blocks, slack.NewHeaderBlock(plain("For admins")), facts(h, who, false))
+		var again *slack.ButtonBlockElement
+		if nowButton(t, h) != nil {
+			again = checkButton(app.Name)
+		}
+		blocks = append(blocks, buttons(t, h, again), section(adminFacts(h, app)))
+		if len(newest) > 0 {
+			blocks = append(blocks, slack.NewHeaderBlock(plain("What happened last")), slack.NewSectionBlock(markdown(strings.Join(historyOf(newest), "\n")), nil, nil, slack.SectionBlockOptionExpand(true)))
+		}
+	default:
+		if h.Found && who.standing == member {
+			blocks = append(blocks, facts(h, who, false))
+		}
+		ask := "If something is wrong, ask a workspace admin."
+		if by := h.Connection.InstalledBy; by != "" && !who.installerLeft {
+			ask = "If something is wrong, ask " + person(by) + ", who connected it, or a workspace admin."
+		}
+		blocks = append(blocks, section(ask+" This is a message for them to copy:"), section(preformatted(forAdmin(t, h))))
 	}
-	ask := "Ask a workspace admin if something is wrong."
-	if by := h.Connection.InstalledBy; by != "" {
-		ask = "If something is wrong, ask " + person(by) + ", who connected it, or a workspace admin."
-	}
-	return append(blocks, slack.NewDividerBlock(), section(ask))
+	return append(blocks, slack.NewContextBlock("", markdown(footer(t, h))))
 }
 
-// permissions lists what was asked for, in words, and whether it was granted.
-func permissions(t *bot.Turn, h install.Health) string {
-	missing := map[string]bool{}
+// permissionLines lists what was asked for, in words, and whether it was granted; what is missing comes first.
+func permissionLines(t *bot.Turn, h install.Health) []string {
+	var lines []string
 	for _, s := range h.Missing {
-		missing[s.Name] = true
+		lines = append(lines, "• Not allowed yet: "+permissionLine(s, false))
 	}
-	var b strings.Builder
-	for _, s := range t.Install.Scopes() {
-		state := "allowed"
-		if missing[s.Name] {
-			state = "not allowed yet"
-		}
-		fmt.Fprintf(&b, "• *%s* (%s): %s\n", escape(s.Label), state, escape(s.Why))
+	return append(lines, grantedLines(t, h)...)
+}
+
+// forAdmin is what somebody who can do nothing about it sends to somebody who can.
+func forAdmin(t *bot.Turn, h install.Health) string {
+	app := t.Install.App().Name
+	text := fmt.Sprintf("Could you look at %s in %s? Slack shows it as: %s.", app, place(h.Connection), h.Label)
+	if h.ReasonText != "" {
+		text += " " + h.ReasonText
 	}
-	return b.String()
+	return text + " /connection status tells more, and has the button that mends it. Reference: " + t.Ref + "."
 }

@@ -160,32 +160,45 @@ func TestStatusSaysUntilWhenItWorks(t *testing.T) {
 	turn := turnOf(t, "U1", historyStore{})
 	h := turn.Health()
 	h.State, h.Label, h.Sentence, h.WorksUntil = install.ReconnectRequired, "Needs reconnecting", "It still works, but not for long.", noon
-	r := statusReply(turn, h, viewer{private, keeper}, false)
+	r := statusReply(turn, h, viewer{audience: private, standing: keeper}, false)
 	want := "It works until " + when(noon) + "."
 	if text := r.Blocks[1].(*slack.SectionBlock).Text.Text; !strings.Contains(r.Text, want) || !strings.Contains(text, want) {
 		t.Errorf("%s\n%s", r.Text, text)
 	}
 }
 
-func TestDisconnectIsAskedForTwice(t *testing.T) {
-	ctx := context.Background()
-	says(t, "asked once", answer(ctx, turnOf(t, "U1", historyStore{}), "disconnect", private), "This removes Switch &amp; board from Acme &lt;Corp&gt;, for everybody.",
-		"erased at once", "kept for some days", "Other apps", "`/connection disconnect yes`", "Nothing has been changed so far.")
-	for _, words := range []string{"yes disconnect", "disconnect Acme", "disconnect yes now", "how do I uninstall it, yes"} {
-		says(t, words, answer(ctx, turnOf(t, "U1", historyStore{}), words, private), "Nothing has been changed so far.")
+// A link of one's own is for those who may act. The others have the page where Slack decides who may.
+func TestWhoseLink(t *testing.T) {
+	turn := turnOf(t, "U1", historyStore{})
+	h := turn.Health()
+	for _, state := range []install.State{install.ReconnectRequired, install.Limited} {
+		for _, is := range []standing{unknown, member, keeper} {
+			h.State = state
+			h.NextStep = "Somebody can mend it."
+			text := sentence(turn, h, viewer{standing: is})
+			own, everybodys := strings.Contains(text, "/slack/install?"), strings.Contains(text, "/slack/install|Open the install page>")
+			if own != (is == keeper) || everybodys != (is != keeper && state == install.ReconnectRequired) {
+				t.Errorf("%s, %v: %s", state, is, text)
+			}
+		}
 	}
-	org := turnOf(t, "U1", historyStore{})
-	org.UserTeam, org.Connection.EnterpriseID, org.Connection.TeamID, org.Connection.EnterpriseName = "E1", "E1", "", "Grid Inc"
-	says(t, "an organisation", answer(ctx, org, "disconnect", private), "from the whole organisation Grid Inc", "all workspaces of the organisation")
+}
 
+func TestDisconnectIsForKeepers(t *testing.T) {
+	ctx := context.Background()
 	elsewhere, removed := turnOf(t, "U1", historyStore{}), turnOf(t, "U1", historyStore{})
 	elsewhere.UserTeam, removed.Connection.State = "T9", install.Removed
-	// There is no store behind these that could be asked to do it.
-	says(t, "in a direct message", answer(ctx, turnOf(t, "U1", historyStore{}), "disconnect yes", direct), "type /connection disconnect")
-	says(t, "in a channel", answer(ctx, turnOf(t, "U1", historyStore{}), "disconnect yes", public), "type /connection disconnect")
+	// There is no store behind these that could be asked to do it, and no access to open a window with.
+	says(t, "no access", answer(ctx, turnOf(t, "U1", historyStore{}), "disconnect", private), "has no access to Acme &lt;Corp&gt; any more", "*Remove App*", "Nothing was changed.")
+	says(t, "the word of old", answer(ctx, turnOf(t, "U1", historyStore{}), "disconnect yes", private), "Nothing was changed.")
+	says(t, "in a channel", answer(ctx, turnOf(t, "U1", historyStore{}), "disconnect yes", public), "Type /connection disconnect.")
 	says(t, "another company", answer(ctx, elsewhere, "disconnect yes", private), "Only people of the workspace that installed this app can disconnect it.")
 	says(t, "unknown", answer(ctx, turnOf(t, "U2", historyStore{}), "disconnect yes", private), "can't ask Slack who you are")
 	says(t, "removed", answer(ctx, removed, "disconnect yes", private), "isn't connected to Acme", "Nothing was changed.")
+	for about, want := range map[string]string{"": "anew", "{}": "anew", `{"connection":"con_2","consent":0}`: "anew", "nonsense": "anew"} {
+		says(t, "about "+about, goodbye(ctx, turnOf(t, "U1", historyStore{}), about), want, "nothing was changed")
+	}
+	says(t, "submitted by another company", goodbye(ctx, elsewhere, ""), "Only people of the workspace that installed this app can disconnect it.")
 }
 
 func TestDisconnectSaysWhatHappened(t *testing.T) {
@@ -234,7 +247,7 @@ func installed(t *testing.T, sim *slacksim.Sim, userID string, choice slacksim.C
 func smallSlack(t *testing.T) *slacksim.Sim {
 	t.Helper()
 	sim := slacksim.New(slacksim.Config{App: slacksim.App{ID: "A0SWITCH01", Name: "Switchboard", ClientID: "1.2", ClientSecret: "client-secret", SigningSecret: "signing-secret",
-		RedirectURLs: []string{"https://bot.example.com/"}, MessagesTab: true, OrgReady: true}})
+		RedirectURLs: []string{"https://bot.example.com/"}, MessagesTab: true, HomeTab: true, OrgReady: true}})
 	sim.AddSmallWorld()
 	if err := sim.Start("127.0.0.1:0"); err != nil {
 		t.Fatal(err)

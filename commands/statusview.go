@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/slack-go/slack"
 
@@ -22,21 +24,35 @@ import (
 type viewer struct {
 	audience audience
 	standing standing
+	verbose  bool // wants what admins see; members get it, too
+	again    bool // can ask again and again, so Slack is not asked each time
+
+	permissions   install.Change // the last change of what is granted; zero: none known
+	installerLeft bool           // Slack says that the person who installed it is no longer here
 }
 
-// Slack's limits: https://docs.slack.dev/reference/block-kit/blocks
+// Slack's limits, in characters: https://docs.slack.dev/reference/block-kit and /reference/views
 const (
 	maxHeader = 150
 	maxField  = 2000
 	maxText   = 3000
+	maxButton = 75 // a button's or a menu's words, and what is read out for them
+	maxTitle  = 24 // a window's title and its buttons
+	// Ours: of names from outside, and of a message's top-level text, which Slack recommends to keep below 4,000.
+	maxName     = 100
+	maxSentence = 600 // one that may list things
+	maxSpoken   = 3500
 )
 
-func plain(s string) *slack.TextBlockObject {
-	return slack.NewTextBlockObject(slack.PlainTextType, clip(s, maxHeader), false, false)
+// label is plain text of at most so many characters.
+func label(s string, most int) *slack.TextBlockObject {
+	return slack.NewTextBlockObject(slack.PlainTextType, clip(s, most), false, false)
 }
 
+func plain(s string) *slack.TextBlockObject { return label(s, maxHeader) }
+
 func markdown(s string) *slack.TextBlockObject {
-	return slack.NewTextBlockObject(slack.MarkdownType, clip(s, maxText), false, false)
+	return slack.NewTextBlockObject(slack.MarkdownType, cut(s, maxText), false, false)
 }
 
 func section(s string) slack.Block { return slack.NewSectionBlock(markdown(s), nil, nil) }
@@ -48,10 +64,41 @@ func clip(s string, most int) string {
 	return s
 }
 
+// cut is clip for text with markup: what would be left of a link, a time or an escape is dropped, and code is ended.
+func cut(s string, most int) string {
+	if utf8.RuneCountInString(s) <= most {
+		return s
+	}
+	const end = "…```"
+	s = string([]rune(s)[:most-len([]rune(end))])
+	if i := strings.LastIndexByte(s, '<'); i > strings.LastIndexByte(s, '>') {
+		s = s[:i]
+	}
+	if i := strings.LastIndexByte(s, '&'); i > strings.LastIndexByte(s, ';') {
+		s = s[:i]
+	}
+	s = strings.TrimRight(s, "`") + "…"
+	switch block := strings.Count(s, "```"); {
+	case block%2 == 1:
+		s += "```"
+	case (strings.Count(s, "`")-3*block)%2 == 1:
+		s += "`"
+	}
+	return s
+}
+
 // escape makes text from outside harmless in mrkdwn. Slack's own escapes in it are kept single.
 func escape(s string) string {
 	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(html.UnescapeString(s))
 }
+
+// short is a name from outside on one line, of a length to be read, and without what would turn the text behind it into code.
+func short(s string) string {
+	return clip(strings.ReplaceAll(strings.Join(strings.Fields(s), " "), "`", "'"), maxName)
+}
+
+// brief is short for text with markup.
+func brief(s string) string { return escape(short(s)) }
 
 // when is a time in the reader's own zone, with UTC for those who read the plain text.
 func when(t time.Time) string {
@@ -73,34 +120,45 @@ func person(id string) string {
 	return "<@" + id + ">"
 }
 
-func link(address, label string) string { return "<" + address + "|" + escape(label) + ">" }
+// link is an address to be pressed. What would end it, and what Slack escapes everywhere, is escaped in it, too.
+func link(address, label string) string {
+	return "<" + strings.NewReplacer("&", "&amp;", "<", "%3C", ">", "%3E", "|", "%7C", " ", "%20").Replace(address) + "|" + escape(label) + ">"
+}
 
 // statusReply shows h to who. checking: the live answer is on its way.
 func statusReply(t *bot.Turn, h install.Health, who viewer, checking bool) bot.Reply {
 	app := t.Install.App()
-	team := orElse(h.Connection.TeamName, "this workspace")
 	blocks := []slack.Block{slack.NewHeaderBlock(plain(h.Label))}
-	if who.standing == stranger || who.audience == public && t.Shared {
-		// People of another company, and guests, may read this: the state, and nothing of the workspace.
+	if who.headlineOnly(t) {
 		text := app.Name + ": " + h.Label + "."
-		return bot.Reply{Text: text, Blocks: append(blocks, section(escape(text)))}
+		return bot.Reply{Text: escape(text), Blocks: append(blocks, section(escape(text)))}
 	}
-	blocks = append(blocks, section(sentence(h, app.Name, team)))
+	team := place(h.Connection)
+	blocks = append(blocks, section(sentence(t, h, who)))
 	if who.audience != public { // in a channel guests read along
 		if who.standing == keeper {
-			blocks = append(blocks, buttons(h, app.Name, team))
+			blocks = append(blocks, buttons(t, h, nowButton(t, h), checkButton(app.Name)))
 		}
 		if h.Found && who.standing >= member {
 			blocks = append(blocks, facts(h, who, checking))
+			switch {
+			case who.verbose:
+				blocks = append(blocks, section(adminFacts(h, app)))
+			case who.standing == keeper:
+				blocks = append(blocks, slack.NewContextBlock("", markdown("Connection `"+h.Connection.ID+"` · Data kept, and how to remove the app: `/connection status verbose`")))
+			}
 		}
 	}
 	blocks = append(blocks, slack.NewContextBlock("", markdown(footer(t, h))))
-	text := escape(fmt.Sprintf("%s in %s: %s. %s", app.Name, team, h.Label, h.Sentence)) + worksUntil(h)
+	text := escape(fmt.Sprintf("%s in %s: %s. %s", app.Name, team, h.Label, clip(h.Sentence, maxSentence))) + worksUntil(h)
 	if h.ReasonText != "" {
 		text += " " + escape(h.ReasonText)
 	}
 	if h.NextStep != "" {
 		text += " " + escape(h.NextStep)
+	}
+	if h.State != install.Active {
+		text += " Reference: " + t.Ref + "."
 	}
 	if checking {
 		text += " The live answer follows."
@@ -108,10 +166,16 @@ func statusReply(t *bot.Turn, h install.Health, who viewer, checking bool) bot.R
 	return bot.Reply{Text: text, Blocks: blocks}
 }
 
+// headlineOnly: people of another company, and guests, read the state, and nothing of the workspace.
+func (who viewer) headlineOnly(t *bot.Turn) bool {
+	return who.standing == stranger || who.audience == public && t.Shared
+}
+
 // sentence says what the state means, why, since when, and who can do what.
-func sentence(h install.Health, app, team string) string {
+func sentence(t *bot.Turn, h install.Health, who viewer) string {
+	app, team := t.Install.App().Name, place(h.Connection)
 	var b strings.Builder
-	fmt.Fprintf(&b, "*%s* in *%s*: %s%s", escape(app), escape(team), escape(h.Sentence), worksUntil(h))
+	fmt.Fprintf(&b, "*%s* in *%s*: %s%s", escape(app), escape(team), escape(clip(h.Sentence, maxSentence)), worksUntil(h))
 	if h.ReasonText != "" {
 		b.WriteString("\n" + escape(h.ReasonText))
 		if !h.Since.IsZero() && h.State != install.Unknown {
@@ -127,12 +191,22 @@ func sentence(h install.Health, app, team string) string {
 		}
 	}
 	if len(h.Missing) > 0 {
-		b.WriteString("\nNot allowed yet: " + labels(h.Missing) + ". What needs them is off.")
+		b.WriteString("\nNot allowed yet: " + labels(h.Missing) + ". ")
+		if off := features(h.Missing); off != "" {
+			b.WriteString("Off because of that: " + off + ".")
+		} else {
+			b.WriteString("What needs them is off.")
+		}
 	}
 	if h.NextStep != "" {
 		b.WriteString("\n" + escape(h.NextStep))
-		if h.GrantURL != "" && (h.Broken() || h.State == install.Limited) {
+		switch keeps := who.standing == keeper; {
+		case h.GrantURL == "":
+		case keeps && (h.Broken() || h.State == install.Limited):
 			b.WriteString(" " + link(h.GrantURL, "Open the page for that") + ".")
+		case h.Broken():
+			// The page that everybody may have: Slack decides there who may add apps.
+			b.WriteString(" " + link(t.Install.Grant(install.Connection{}, install.Wish{}), "Open the install page") + ".")
 		}
 	}
 	return b.String()
@@ -151,60 +225,100 @@ var lastKnown = map[install.State]string{
 	install.Removed: "it was removed from this workspace", install.Paused: "it was paused",
 }
 
+// labels names permissions in the middle of a sentence, escaped; of many the first ones.
 func labels(scopes []install.Scope) string {
-	words := make([]string, len(scopes))
+	var words []string
 	for i, s := range scopes {
-		words[i] = strings.ToLower(s.Label[:1]) + s.Label[1:]
+		if i == named && len(scopes) > named+1 {
+			words = append(words, fmt.Sprintf("and %d more", len(scopes)-named))
+			break
+		}
+		first, size := utf8.DecodeRuneInString(s.Label)
+		words = append(words, brief(string(unicode.ToLower(first))+s.Label[size:]))
 	}
-	return escape(strings.Join(words, ", "))
+	return strings.Join(words, ", ")
 }
 
-// buttons are for the installer and workspace admins.
-func buttons(h install.Health, app, team string) slack.Block {
-	var elements []slack.BlockElement
-	grant := func(label, spoken string, style slack.Style) {
-		b := slack.NewButtonBlockElement(actionGrant, "", plain(label))
-		b.URL, b.AccessibilityLabel, b.Style = h.GrantURL, clip(spoken, 75), style
-		elements = append(elements, b)
+// nowButton is the one thing to press when a person has to act; nil when nobody has to.
+func nowButton(t *bot.Turn, h install.Health) *slack.ButtonBlockElement {
+	if h.GrantURL == "" || !h.Broken() && h.State != install.Limited {
+		return nil
 	}
-	switch {
-	case h.GrantURL == "":
-	case h.Broken():
-		grant("Reconnect", "Reconnect "+app+" to "+team, slack.StylePrimary)
-	case h.State == install.Limited:
-		grant("Allow the rest", "Allow "+app+" the missing permissions in "+team, slack.StylePrimary)
+	app, team := t.Install.App().Name, place(h.Connection)
+	words, spoken := "Reconnect", "Reconnect "+app+" to "+team
+	if h.State == install.Limited {
+		words, spoken = "Allow the rest", "Allow "+app+" the missing permissions in "+team
 	}
-	check := slack.NewButtonBlockElement(actionCheck, "", plain("Check again"))
-	check.AccessibilityLabel = clip("Check again whether "+app+" works", 75)
-	elements = append(elements, check)
-	if !h.Broken() && h.Found {
-		test := slack.NewButtonBlockElement(actionTest, "", plain("Send a test message"))
-		test.AccessibilityLabel = "Send a test message to yourself"
-		elements = append(elements, test)
-	}
-	return slack.NewActionBlock("", elements...)
+	b := slack.NewButtonBlockElement(actionGrant, "", label(words, maxButton))
+	b.URL, b.AccessibilityLabel, b.Style = h.GrantURL, clip(spoken, maxButton), slack.StylePrimary
+	return b
 }
+
+func checkButton(app string) *slack.ButtonBlockElement {
+	b := slack.NewButtonBlockElement(actionCheck, "", label("Check again", maxButton))
+	b.AccessibilityLabel = clip("Check again whether "+app+" works", maxButton)
+	return b
+}
+
+func testButton() *slack.ButtonBlockElement {
+	b := slack.NewButtonBlockElement(actionTest, "", label("Send a test message", maxButton))
+	b.AccessibilityLabel = "Send a test message to yourself"
+	return b
+}
+
+// buttons are for the installer and workspace admins: first those given, then what can always be asked for.
+func buttons(t *bot.Turn, h install.Health, first ...*slack.ButtonBlockElement) slack.Block {
+	var elements []slack.BlockElement
+	for _, b := range first {
+		if b != nil {
+			elements = append(elements, b)
+		}
+	}
+	if !h.Found {
+		return slack.NewActionBlock("", elements...)
+	}
+	review := slack.NewButtonBlockElement(actionPermissions, "", label("Review permissions", maxButton))
+	review.AccessibilityLabel = clip("Review the permissions of "+t.Install.App().Name, maxButton)
+	elements = append(elements, review)
+	if !h.Broken() {
+		elements = append(elements, testButton())
+	}
+	choice := func(word, words string) *slack.OptionBlockObject {
+		return slack.NewOptionBlockObject(word, label(words, maxButton), nil)
+	}
+	more := []*slack.OptionBlockObject{choice("history", "History"), choice("support", "Copy details for support")}
+	if h.State != install.Removed {
+		more = append(more, choice("disconnect", "Disconnect…"))
+	}
+	return slack.NewActionBlock("", append(elements, slack.NewOverflowBlockElement(actionMore, more...))...)
+}
+
+// quietAfter is how long Slack may send nothing before that is pointed out.
+const quietAfter = 72 * time.Hour
 
 // facts are for everybody in the workspace.
 func facts(h install.Health, who viewer, checking bool) slack.Block {
 	c := h.Connection
 	field := func(name, value string) *slack.TextBlockObject {
-		return slack.NewTextBlockObject(slack.MarkdownType, clip("*"+name+"*\n"+value, maxField), false, false)
+		return slack.NewTextBlockObject(slack.MarkdownType, cut("*"+name+"*\n"+value, maxField), false, false)
 	}
-	workspace := escape(orElse(c.TeamName, c.TeamID))
+	workspace := brief(orElse(c.TeamName, c.TeamID))
 	if u, err := url.Parse(c.TeamURL); err == nil && u.Host != "" {
-		workspace += "\n" + escape(u.Host)
+		workspace += "\n" + brief(u.Host)
 	}
 	how := "This workspace"
 	if c.Org() {
 		how = "Whole organisation"
-		workspace = escape(orElse(c.EnterpriseName, c.EnterpriseID))
+		workspace = brief(orElse(c.EnterpriseName, c.EnterpriseID))
 	}
-	by := "The people who run the app"
+	installer := "The people who run the app"
 	if c.InstalledBy != "" {
-		by = person(c.InstalledBy)
+		installer = person(c.InstalledBy)
 	}
-	by += ", " + day(c.InstalledAt)
+	installer += ", " + day(c.InstalledAt)
+	if who.installerLeft {
+		installer += ". They have left; the connection doesn't depend on them"
+	}
 	checked := when(h.CheckedAt)
 	switch {
 	case checking:
@@ -217,15 +331,21 @@ func facts(h install.Health, who viewer, checking bool) slack.Block {
 	last := "None yet, which is normal right after installing"
 	if !c.LastEventAt.IsZero() {
 		last = when(c.LastEventAt)
+		if silent := time.Since(c.LastEventAt); silent > quietAfter && !h.Broken() {
+			last += ". None for " + count(int(silent.Hours()/24), "day") + ", which is normal where nobody used it"
+		}
 	}
 	permissions := fmt.Sprintf("%d of %d allowed", h.Needed-len(h.Missing), h.Needed)
 	if len(h.Missing) > 0 {
 		permissions += ". Missing: " + labels(h.Missing)
+		if off := features(h.Missing); off != "" {
+			permissions += ". Off: " + off
+		}
 	}
 	fields := []*slack.TextBlockObject{
 		field("Workspace", workspace),
 		field("Installed for", how),
-		field("Connected by", by),
+		field("Connected by", installer),
 		field("Last checked", checked),
 		field("Last message from Slack", last),
 		field("Permissions", permissions),
@@ -233,7 +353,10 @@ func facts(h install.Health, who viewer, checking bool) slack.Block {
 	if c.RenewedAt.After(c.InstalledAt) {
 		fields = slices.Insert(fields, 3, field("Last reconnected by", person(c.RenewedBy)+", "+day(c.RenewedAt)))
 	}
-	if who.standing == keeper {
+	if !who.permissions.At.IsZero() {
+		fields = append(fields, field("Permissions changed", day(who.permissions.At)+by(who.permissions.By)))
+	}
+	if who.standing == keeper || who.verbose {
 		fields = append(fields, field("Access renewal", renewal(h)), field("One connection", oneConnection(c)))
 	}
 	return slack.NewSectionBlock(nil, fields, nil)
@@ -289,13 +412,15 @@ func adminFacts(h install.Health, app install.App) string {
 	if h.GrantURL != "" {
 		remove = "type `/connection disconnect`, or use " + remove
 	}
+	kept := orElse(app.DataKept, "The people who run the app didn't say.")
 	return fmt.Sprintf("Connection `%s`. It doesn't depend on the person who installed it.\n*What happened to it:* type `/connection history`.\n*Data kept:* %s\n*To remove the app:* %s.",
-		h.Connection.ID, escape(app.DataKept), remove)
+		h.Connection.ID, escape(clip(kept, maxText/2)), remove)
 }
 
 // footer says who may see this, how to quote it, and who runs the app.
 func footer(t *bot.Turn, h install.Health) string {
 	app := t.Install.App()
+	app.SupportURL = supportAt(app.SupportURL, t.Ref)
 	var parts []string
 	if h.State != install.Active {
 		parts = append(parts, "Ref `"+t.Ref+"`")
@@ -307,7 +432,7 @@ func footer(t *bot.Turn, h install.Health) string {
 func imprint(app install.App) []string {
 	var parts []string
 	if app.Operator != "" {
-		parts = append(parts, "Run by "+escape(app.Operator))
+		parts = append(parts, "Run by "+brief(app.Operator))
 	}
 	if app.SupportURL != "" {
 		parts = append(parts, link(app.SupportURL, "Get help"))
@@ -315,15 +440,15 @@ func imprint(app install.App) []string {
 	if app.PrivacyURL != "" {
 		parts = append(parts, link(app.PrivacyURL, "Privacy"))
 	}
-	return append(parts, escape(strings.TrimSpace(app.Name+" "+app.Version)))
+	return append(parts, brief(orElse(strings.TrimSpace(app.Name+" "+app.Version), "Slack app")))
 }
 
-// place names what a connection is for.
+// place names what a connection is for, unescaped.
 func place(c install.Connection) string {
 	if c.ID != "" && c.Org() {
-		return "the whole organisation " + orElse(c.EnterpriseName, c.EnterpriseID)
+		return "the whole organisation " + short(orElse(c.EnterpriseName, c.EnterpriseID))
 	}
-	return orElse(c.TeamName, "this workspace")
+	return short(orElse(c.TeamName, "this workspace"))
 }
 
 func orElse(s, other string) string {

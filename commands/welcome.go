@@ -26,7 +26,7 @@ func Welcome(app install.App, slackURL string) func(context.Context, *slack.Clie
 }
 
 func welcomeBlocks(app install.App, slackURL string, c install.Connection, granted, needed int) (blocks []slack.Block, text string) {
-	team := orElse(c.TeamName, "your workspace")
+	team := short(orElse(c.TeamName, "your workspace"))
 	text = fmt.Sprintf("%s is now connected to %s. Type /connection status any time to see whether it works.", app.Name, team)
 	open := slack.NewButtonBlockElement(actionOpen, "", plain("Open the app in Slack"))
 	open.URL = slackURL + "/app_redirect?" + url.Values{"app": {c.AppID}, "team": {c.TeamID}}.Encode()
@@ -34,7 +34,7 @@ func welcomeBlocks(app install.App, slackURL string, c install.Connection, grant
 	test.AccessibilityLabel = "Send a test message to yourself"
 	foot := "You get this because you installed it. Nobody else was written to."
 	if app.Operator != "" {
-		foot += " Run by " + escape(app.Operator) + "."
+		foot += " Run by " + brief(app.Operator) + "."
 	}
 	if app.SupportURL != "" {
 		foot += " " + link(app.SupportURL, "Get help")

@@ -661,9 +661,8 @@ func (s *Sim) removeLocked(in *installation) (botIDs, userIDs []string) {
 			delete(s.homes, id)
 		}
 	}
-	for id, stack := range s.stacks {
-		s.stacks[id] = slices.DeleteFunc(stack, func(v *View) bool { return v.inst == in })
-	}
+	// Open modals stay on their screens: the answer to a submission under way may still change one. What Slack does is not
+	// documented; nothing can be sent from them any more.
 	s.noteLocked()
 	return botIDs, userIDs
 }

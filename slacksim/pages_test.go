@@ -104,6 +104,7 @@ func TestPersonInstallsTalksAndRemoves(t *testing.T) {
 	b.want(page, `id="messages"`, `class="message from-app"`, `<span class="mention me">@Dana Reyes</span>`, `<span class="badge">APP</span>`, `placeholder="Message Switchboard"`, "Dana Reyes · admin")
 	b.want(b.open("/client/T0ACME0001/app"), `id="installed"`, "by Dana Reyes", `data-scope="chat:write"`, `id="remove-app"`)
 
+	w.settle() // the event of the app's own message may be slow
 	b.send("/client/T0ACME0001/dm/say", "text", "hi @Leon Okafor <b>")
 	w.settle()
 	messages := w.app.events("message")

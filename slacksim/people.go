@@ -533,6 +533,10 @@ func (s *Sim) pressView(ctx context.Context, userID, viewID string, where target
 		s.mu.Unlock()
 		return Ack{}, fmt.Errorf("press %s: %w", where.action, ErrNoView)
 	}
+	if s.installs[v.inst.home] != v.inst {
+		s.mu.Unlock()
+		return Ack{}, fmt.Errorf("press %s: %w", where.action, ErrNotInstalled)
+	}
 	action := s.actionLocked(v.Blocks, where, value)
 	if action == nil {
 		s.mu.Unlock()
@@ -782,6 +786,10 @@ func (s *Sim) submit(ctx context.Context, userID, viewID string, given map[strin
 	if u == nil || v == nil {
 		s.mu.Unlock()
 		return Ack{}, fmt.Errorf("submit view: %w", ErrNoView)
+	}
+	if s.installs[v.inst.home] != v.inst {
+		s.mu.Unlock()
+		return Ack{}, fmt.Errorf("submit view: %w", ErrNotInstalled)
 	}
 	v.Errors, v.typed = nil, given
 	values := s.stateLocked(v.Blocks, given)

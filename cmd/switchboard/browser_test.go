@@ -308,7 +308,7 @@ func TestBrowser(t *testing.T) {
 	// The Home tab.
 	b.open(address + "/client/" + acme + "/dm")
 	b.click("#open-home")
-	b.reads("#home", "Working", "What it may do, and why", "Send messages (allowed)", "As of")
+	b.reads("#home", "Working", "What it may do, and why", "Send messages (required)", "As of")
 	b.picture("home")
 	b.press(`#home [data-action-id="connection.check"]`)
 	b.reads("#home", "Just now, with Slack")
@@ -352,11 +352,13 @@ func TestBrowser(t *testing.T) {
 
 	// And removed from within.
 	b.type_("/connection disconnect")
-	b.reads("#messages .ephemeral:last-child", "Its access is erased at once", "Nothing has been changed so far.")
+	b.reads("#modal", "Its access is erased at once", "Nothing has been changed so far.")
 	b.picture("disconnect")
-	b.type_("/connection disconnect yes")
-	b.reads("#messages .ephemeral:last-child", "Slack removed the app")
+	b.press("#modal-submit")
+	b.reads("#modal", "Slack removed the app")
 	b.picture("disconnected")
+	b.press("#modal-close")
+	b.do("the window closes", chromedp.WaitNotPresent(chromedp.CSS("#modal")))
 	b.open(address)
 	b.signIn(slacksim.AcmeAdmin)
 	b.click("#app-page")

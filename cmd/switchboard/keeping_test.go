@@ -385,23 +385,34 @@ func TestDisconnect(t *testing.T) {
 					}
 				}
 
-				// Nobody else can, and nothing happens before the yes.
-				w.quick("a member", anotherMember, "/connection disconnect yes", "Only the person who installed this app and workspace admins can disconnect it. Nothing was changed.")
-				w.quick("a guest", aGuest, "/connection disconnect yes", "Only people of the workspace that installed this app can disconnect it. Nothing was changed.")
+				// Nobody else can, and nothing happens before the window's button is pressed.
+				w.quick("a member", anotherMember, "/connection disconnect", "Only the person who installed this app and workspace admins can disconnect it. Nothing was changed.")
+				w.quick("a guest", aGuest, "/connection disconnect", "Only people of the workspace that installed this app can disconnect it. Nothing was changed.")
 				for _, words := range []string{"disconnect", "uninstall", "remove yes", "disconnect YES please", "yes disconnect"} {
-					w.quick(words, who, "/connection "+words, "This removes Switchboard from Acme Corp, for everybody.", "erased at once", "Other apps",
-						"`/connection disconnect yes`", "Nothing has been changed so far.")
+					w.quick(words, who, "/connection "+words)
+					views := w.slack.OpenViews(who)
+					if len(views) != 1 {
+						t.Fatalf("%s: %d windows", words, len(views))
+					}
+					for _, want := range []string{"This removes Switchboard from Acme Corp, for everybody.", "erased at once", "Other apps", "Nothing has been changed so far."} {
+						if !strings.Contains(string(views[0].Blocks), want) {
+							t.Errorf("%s: no %q in %s", words, want, views[0].Blocks)
+						}
+					}
+					if _, err := w.slack.CloseView(context.Background(), who, views[0].ID, true); err != nil {
+						t.Fatal(err)
+					}
 				}
 				w.say(who, w.slack.DM(who), "disconnect yes")
 				w.wait("the answer in the direct message", func() bool {
-					return strings.Contains(w.last(w.slack.DM(who), who).Text, "To disconnect Switchboard, type /connection disconnect.")
+					return strings.Contains(w.last(w.slack.DM(who), who).Text, "To disconnect Switchboard from Acme Corp, press the button.")
 				})
 				w.settle()
-				untouched("words that are no yes")
+				untouched("opening and closing the window")
 
-				// What came of it is in the answer to the command; a minute later nothing of it would arrive.
+				// What came of it is in the window; a minute later nothing of it would arrive.
 				hooks, before := w.called("response_url"), len(w.slack.Calls())
-				reply := w.quick("yes", who, "/connection disconnect yes", "Switchboard is disconnected from Acme Corp. Slack removed the app, and its access is erased.", "To bring it back, open")
+				said := w.goodbye("pressed", who, "Switchboard is disconnected from Acme Corp. Slack removed the app, and its access is erased.", "To bring it back, open")
 				if _, there := w.slack.Installed(slacksim.Acme); there {
 					t.Error("Slack still has the app")
 				}
@@ -418,7 +429,7 @@ func TestDisconnect(t *testing.T) {
 					t.Errorf("after Slack's own words: %+v, journal %q", got, w.journaled())
 				}
 				for _, c := range w.slack.Calls()[before:] {
-					if c.Method != "apps.uninstall" && c.Method != "auth.test" && c.Method != "users.info" {
+					if c.Method != "apps.uninstall" && c.Method != "auth.test" && c.Method != "users.info" && c.Method != "views.open" {
 						t.Errorf("Slack was asked for %s", c.Method)
 					}
 				}
@@ -428,9 +439,9 @@ func TestDisconnect(t *testing.T) {
 
 				// Back by the link in the answer: the same connection, with its history.
 				w.startFor()
-				link := regexp.MustCompile(`<(` + regexp.QuoteMeta(w.proxy.URL) + `[^|]*)\|the install page>`).FindStringSubmatch(asRead(reply.Message))
+				link := regexp.MustCompile(`<(` + regexp.QuoteMeta(w.proxy.URL) + `[^|]*)\|the install page>`).FindStringSubmatch(said)
 				if link == nil {
-					t.Fatalf("no link in %q", asRead(reply.Message))
+					t.Fatalf("no link in %q", said)
 				}
 				if page := b.get(b.consent(b.get(link[1]).location, slacksim.AcmeAdmin, slacksim.Choice{})); !strings.Contains(page.body, "Connected again: Switchboard is back in Acme Corp") {
 					t.Errorf("back again: %d %s", page.status, page.body)
@@ -449,6 +460,28 @@ func TestDisconnect(t *testing.T) {
 			})
 		})
 	}
+}
+
+// goodbye types /connection disconnect, presses the window's button if there is a window, and returns what is said in the end.
+func (w *world) goodbye(name, who string, want ...string) (said string) {
+	w.t.Helper()
+	said = asRead(w.quick(name, who, "/connection disconnect").Message)
+	for _, v := range w.slack.OpenViews(who) {
+		ack, err := w.slack.SubmitView(context.Background(), who, v.ID, nil)
+		if err != nil || ack.Status != http.StatusOK || ack.Took > 3*time.Second || ack.Shown != "" {
+			w.t.Errorf("%s: %v %d after %v %s", name, err, ack.Status, ack.Took, ack.Shown)
+		}
+		said = asRead(slacksim.Message{Blocks: w.slack.OpenViews(who)[0].Blocks})
+		if _, err := w.slack.CloseView(context.Background(), who, v.ID, true); err != nil {
+			w.t.Error(err)
+		}
+	}
+	for _, s := range want {
+		if !strings.Contains(said, s) {
+			w.t.Errorf("%s: no %q in %q", name, s, said)
+		}
+	}
+	return said
 }
 
 // Whatever Slack does, there is an answer within its 3 s, and the connection is either left as it was or gone.
@@ -488,7 +521,7 @@ func TestDisconnectWhenSlackHasTrouble(t *testing.T) {
 			if test.during != nil {
 				test.during(w, db)
 			}
-			w.quick(name, test.who, "/connection disconnect yes", test.says...)
+			w.goodbye(name, test.who, test.says...)
 			clear()
 			if test.late != "" {
 				w.wait("the late answer", func() bool { return strings.Contains(w.last(slacksim.AcmeGeneral, test.who).Text, test.late) })
@@ -515,7 +548,7 @@ func TestDisconnectWhenSlackHasTrouble(t *testing.T) {
 			// When the trouble is over it can be done.
 			w.settle()
 			w.waitRow("the connection, which still works", func(r record) bool { return r.State == "active" })
-			w.quick("once more", test.who, "/connection disconnect yes", "Slack removed the app, and its access is erased.")
+			w.goodbye("once more", test.who, "Slack removed the app, and its access is erased.")
 			if got := w.connections()[0]; got.State != "removed" || got.Reason != "disconnected" {
 				t.Errorf("once more: %+v", got)
 			}
@@ -535,18 +568,19 @@ func TestDisconnectWhatIsGone(t *testing.T) {
 		if err := w.slack.Uninstall(context.Background(), slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
 			t.Fatal(err)
 		}
-		if got := string(w.raw(slacksim.Acme, leon, "disconnect yes").Body); !strings.Contains(got, "The app was gone from Slack already. Its access is erased.") {
+		if got := string(w.raw(slacksim.Acme, leon, "disconnect").Body); !strings.Contains(got, "there is nothing to disconnect. Nothing was changed.") {
 			t.Errorf("the answer: %s", got)
 		}
-		if got := w.connections()[0]; got.State != "removed" || got.Reason != "disconnected" || len(w.secretsOf(slacksim.Acme)) != 0 {
-			t.Errorf("row: %+v %q", got, w.secretsOf(slacksim.Acme))
+		// That is how it is found out.
+		if w.waitRow("the removal", func(r record) bool { return r.State == "removed" && r.Reason == "account_inactive" }); len(w.secretsOf(slacksim.Acme)) != 0 {
+			t.Errorf("left: %q", w.secretsOf(slacksim.Acme))
 		}
 		for range 2 {
-			if got := string(w.raw(slacksim.Acme, leon, "disconnect yes").Body); !strings.Contains(got, "there is nothing to disconnect. Nothing was changed.") {
+			if got := string(w.raw(slacksim.Acme, leon, "disconnect").Body); !strings.Contains(got, "there is nothing to disconnect. Nothing was changed.") {
 				t.Errorf("again: %s", got)
 			}
 		}
-		if n := w.called("apps.uninstall"); n != 1 {
+		if n := w.called("apps.uninstall"); n != 0 {
 			t.Errorf("Slack was asked %d times", n)
 		}
 	})
@@ -559,8 +593,8 @@ func TestDisconnectWhatIsGone(t *testing.T) {
 			c.Erase(install.ReconnectRequired, install.ReasonTokenRevoked, now)
 			c.Note(install.Change{At: now, By: install.Actor{Kind: install.BySlack}, What: install.DidRemove, Outcome: install.OutcomeDone, Reason: install.ReasonTokenRevoked})
 		})
-		w.quick("yes", leon, "/connection disconnect yes", "Its access is erased. There was none left to ask Slack with.", "remove it on its page in Slack")
-		if got := w.connections()[0]; got.State != "removed" || got.Reason != "disconnected" || w.called("apps.uninstall") != 0 {
+		w.quick("no access", leon, "/connection disconnect", "has no access to Acme Corp any more", "Remove it on its page in Slack", "Nothing was changed.")
+		if got := w.connections()[0]; got.State != "reconnect_required" || w.called("apps.uninstall") != 0 {
 			t.Errorf("row: %+v", got)
 		}
 		w.settle()
@@ -568,7 +602,7 @@ func TestDisconnectWhatIsGone(t *testing.T) {
 	t.Run("connected by hand", func(t *testing.T) {
 		w := newWorld(t, storageURL(t))
 		w.start(1, single(w.tokenByHand(slacksim.AcmeAdmin)))
-		w.quick("yes", slacksim.AcmeAdmin, "/connection disconnect yes", "was connected to Acme Corp by hand", "*Remove App*", "Nothing was changed.")
+		w.quick("by hand", slacksim.AcmeAdmin, "/connection disconnect", "was connected to Acme Corp by hand", "*Remove App*", "Nothing was changed.")
 		if got := w.connections()[0]; got.State != "active" || w.called("apps.uninstall") != 0 {
 			t.Errorf("row: %+v", got)
 		}

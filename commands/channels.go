@@ -1,0 +1,154 @@
+package commands
+
+// Where the app is: "why doesn't it answer in this channel?" mostly ends with "it isn't in it".
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/slack-go/slack"
+
+	"switchboard/bot"
+	"switchboard/install"
+)
+
+// The permissions that let the app see the channels it is in.
+const (
+	readsPublic  = "channels:read"
+	readsPrivate = "groups:read"
+)
+
+const (
+	// How many channels are read: more than one message can name, and no more calls than Slack takes at once.
+	channelPages   = 10
+	channelsInPage = 200
+	// How many of each kind are named.
+	channelsNamed = 40
+)
+
+// channels lists the channels the app is a member of, as far as the person who asks may know them.
+func channels(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
+	app := escape(t.Install.App().Name)
+	switch {
+	case outsider(t):
+		return bot.Reply{Text: "Only people of the workspace that installed this app can see that."}
+	case t.Slack == nil && t.Renewing():
+		return bot.Reply{Text: app + " couldn't renew its access just now, so Slack can't be asked which channels it is in. Try again in a minute. Reference: " + t.Ref + "."}
+	case t.Slack == nil && t.Health().Reason == install.ReasonRecordsSilent:
+		return bot.Reply{Text: recordsSilent(t)}
+	case t.Slack == nil:
+		return bot.Reply{Text: app + " isn't connected here, so Slack can't be asked which channels it is in. Type /connection status to see what to do."}
+	}
+	var types, missing []string
+	for _, kind := range [][2]string{{readsPublic, "public_channel"}, {readsPrivate, "private_channel"}} {
+		if slices.Contains(t.Connection.Scopes, kind[0]) {
+			types = append(types, kind[1])
+		} else {
+			missing = append(missing, kind[0])
+		}
+	}
+	return bot.Reply{Text: "Slack is being asked which channels " + app + " is in. The answer follows.", Then: func(ctx context.Context) (bot.Reply, error) {
+		is, _ := a.standing(ctx, t)
+		if is == stranger {
+			return bot.Reply{Text: "Only members of the workspace can see that."}, nil
+		}
+		var found []slack.Channel
+		whole := true
+		if len(types) > 0 {
+			var err error
+			if found, whole, err = memberships(ctx, t, types); err != nil {
+				t.Log.WarnContext(ctx, "list channels", "slack_error", install.SlackError(err), "cause", install.Cause(err))
+				return bot.Reply{Text: "We couldn't find out which channels " + app + " is in. " + slackSaid(t, err, missing...) + " Reference: " + t.Ref + "."}, nil
+			}
+		}
+		return channelsReply(t, is, found, whole, missing), nil
+	}}
+}
+
+// memberships asks Slack for the channels of the bot. whole: that is all of them.
+func memberships(ctx context.Context, t *bot.Turn, types []string) (found []slack.Channel, whole bool, err error) {
+	cursor := ""
+	for range channelPages {
+		page, next, err := t.Slack.GetConversationsForUserContext(ctx, &slack.GetConversationsForUserParameters{
+			Types: types, Cursor: cursor, Limit: channelsInPage, ExcludeArchived: true, TeamID: t.TeamID})
+		if err != nil {
+			return nil, false, err
+		}
+		found = append(found, page...)
+		if cursor = next; cursor == "" {
+			return found, true, nil
+		}
+	}
+	return found, false, nil
+}
+
+// channelsReply says where the app is. missing are the permissions without which a kind of channel can't be seen.
+func channelsReply(t *bot.Turn, is standing, found []slack.Channel, whole bool, missing []string) bot.Reply {
+	app := escape(t.Install.App().Name)
+	slices.SortFunc(found, func(a, b slack.Channel) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
+	var open, closed []string
+	for _, c := range found {
+		if name := brief("#" + orElse(c.Name, c.ID)); c.IsPrivate {
+			closed = append(closed, name)
+		} else {
+			open = append(open, name)
+		}
+	}
+	atLeast := ""
+	if !whole {
+		atLeast = "at least "
+	}
+	var lines []string
+	kind := func(title, scope string, names []string, may bool, hidden string) {
+		if slices.Contains(missing, scope) {
+			return
+		}
+		line := fmt.Sprintf("*%s:* %s%d", title, atLeast, len(names))
+		switch n := len(names); {
+		case n == 0:
+		case !may:
+			line += ". " + hidden
+		case n > channelsNamed:
+			line += ": " + strings.Join(names[:channelsNamed], ", ") + fmt.Sprintf(", and %d more", n-channelsNamed)
+		default:
+			line += ": " + strings.Join(names, ", ")
+		}
+		lines = append(lines, cut(line, maxText))
+	}
+	kind("Public channels", readsPublic, open, is >= member, "Their names are shown to members of the workspace, and Slack couldn't be asked whether you are one.")
+	kind("Private channels", readsPrivate, closed, is == keeper, "Their names are shown only to the person who installed it and to admins.")
+
+	text := fmt.Sprintf("%s is in %s%s.", app, atLeast, count(len(found), "channel"))
+	if len(missing) == 2 {
+		text = app + " can't see which channels it is in. Where it was added, it works all the same."
+	}
+	add := fmt.Sprintf("To add it to a channel, type `/invite @%s` there.", app)
+	blocks := []slack.Block{section(text)}
+	for _, l := range lines {
+		blocks = append(blocks, section(l))
+	}
+	all := text
+	if len(lines) > 0 {
+		all += " " + strings.NewReplacer("*", "").Replace(strings.Join(lines, ". ")) + "."
+	}
+	if len(missing) > 0 {
+		lacks := lacking(t, missing)
+		all += " " + lacks
+		blocks = append(blocks, section(lacks))
+		if is == keeper && t.Health().GrantURL != "" {
+			blocks = append(blocks, slack.NewActionBlock("", grantButton(t, described(t, missing), "Allow it", " to see which channels it is in")))
+		}
+	}
+	return bot.Reply{Text: cut(all, maxSpoken) + " " + add, Blocks: append(blocks, section(add))}
+}
+
+// count is "1 channel", "2 channels".
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

@@ -1,0 +1,58 @@
+package commands
+
+// Reconnecting: a link to Slack's consent, and what will come of it.
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/slack-go/slack"
+
+	"switchboard/bot"
+	"switchboard/install"
+)
+
+// reconnect gives those who may act a link of their own. Where Slack can't be asked who they are, everybody gets the public one:
+// it shows nothing, and at its end Slack decides who may.
+func reconnect(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
+	h := t.Health()
+	app, team := escape(t.Install.App().Name), escape(place(t.Connection))
+	if h.Reason == install.ReasonRecordsSilent {
+		return bot.Reply{Text: recordsSilent(t)}
+	}
+	is, err := a.standing(ctx, t)
+	switch {
+	case is != keeper && is != unknown:
+		return bot.Reply{Text: refusal(t, is, err, "reconnect it").Error()}
+	case h.GrantURL == "":
+		return bot.Reply{Text: fmt.Sprintf("%s was connected to %s by hand, so there is no link that reconnects it. The people who run it can do that. Nothing was changed.", app, team)}
+	case h.State == install.Paused:
+		return bot.Reply{Text: fmt.Sprintf("%s is paused in %s by the people who run it, and reconnecting doesn't change that. They can resume it. Nothing was changed.", app, team)}
+	}
+	address, words := t.Install.Grant(t.Connection, install.Wish{Back: t.ChannelID}), "Reconnect"
+	first := fmt.Sprintf("%s works in %s, so nothing has to be done. You can reconnect it all the same.", app, team)
+	last := "The link is for you: it works once, and not for long."
+	switch {
+	case is == unknown:
+		address, words = t.Install.Grant(install.Connection{}, install.Wish{}), "Open the install page"
+		first = fmt.Sprintf("Slack couldn't be asked who you are, so this is the link that everybody may have. It connects %s to %s again.", app, team)
+		last = "At its end Slack decides who may add apps; where that takes an admin, Slack asks one."
+	case h.Broken():
+		first = fmt.Sprintf("%s isn't working in %s, and this link reconnects it.", app, team)
+		if !h.WorksUntil.IsZero() {
+			first = fmt.Sprintf("%s stops working in %s soon, and this link reconnects it.", app, team)
+		}
+	case h.State == install.Limited:
+		first = fmt.Sprintf("%s works in %s, with some features off. Reconnecting also asks for what isn't allowed yet.", app, team)
+	case h.State != install.Active:
+		first = fmt.Sprintf("%s has trouble in %s that may pass by itself. You can reconnect it all the same.", app, team)
+	}
+	const what = "Slack asks once more what the app may do. Then it works with new access; its settings and its history are kept, and it stays the same one connection. Nothing is changed before you agree on Slack's page."
+	button := slack.NewButtonBlockElement(actionGrant, "", label(words, maxButton))
+	button.URL, button.AccessibilityLabel = address, clip(fmt.Sprintf("%s: %s in %s", words, t.Install.App().Name, place(t.Connection)), maxButton)
+	if h.Broken() {
+		button.Style = slack.StylePrimary
+	}
+	return bot.Reply{Text: first + " " + what + " " + last + " " + link(address, words) + ".",
+		Blocks: []slack.Block{section(first), section(what + "\n" + last), slack.NewActionBlock("", button)}}
+}

@@ -1,0 +1,90 @@
+package commands
+
+// Help from people: who runs the app, and what to tell them so that they find the matter at once.
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"switchboard/bot"
+	"switchboard/install"
+)
+
+// support says who runs the app. Everybody may ask; guests and people of other companies get no facts of the workspace.
+func support(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
+	app := t.Install.App()
+	text := "The people who run " + escape(app.Name) + " didn't say who they are."
+	if app.Operator != "" {
+		text = escape(app.Name) + " is run by " + brief(app.Operator) + "."
+	}
+	if app.SupportURL != "" {
+		text += " To reach them, " + link(supportAt(app.SupportURL, t.Ref), "get help here") + "; the reference is filled in."
+	} else {
+		text += " They gave no address for help; ask the person who installed it, or an admin."
+	}
+	ref := "Reference: " + t.Ref + "."
+	if is, _ := a.standing(ctx, t); is == stranger {
+		return bot.Reply{Text: text + " " + ref, Blocks: []slack.Block{section(text + " " + ref)}}
+	}
+	const copies = "Copy these details for them. There is no secret in them."
+	return bot.Reply{Text: text + " " + copies + " " + ref, Blocks: []slack.Block{section(text), section(copies), section(preformatted(details(t, time.Now())))}}
+}
+
+// details is what an operator needs to find the matter in the logs.
+func details(t *bot.Turn, now time.Time) string {
+	app, h := t.Install.App(), t.Health()
+	c := h.Connection
+	at := func(t time.Time) string {
+		if t.IsZero() {
+			return "never"
+		}
+		return t.UTC().Format("2006-01-02 15:04:05 UTC")
+	}
+	lines := []string{
+		strings.TrimSpace(app.Name + " " + app.Version),
+		"Reference: " + t.Ref,
+		"Asked: " + at(now),
+		"State: " + string(h.State),
+		"Reason: " + orElse(h.Reason, "none"),
+	}
+	if h.Found {
+		lines = append(lines, "Connection: "+c.ID, "Workspace: "+orElse(c.TeamID, "all of the organisation"))
+		if c.EnterpriseID != "" {
+			lines = append(lines, "Organisation: "+c.EnterpriseID)
+		}
+		lines = append(lines, "In this state since: "+at(c.StateSince), "Installed: "+at(c.InstalledAt), "Last reconnected: "+at(c.RenewedAt),
+			"Slack last confirmed it: "+at(c.CheckedAt), "Last message from Slack: "+at(c.LastEventAt), fmt.Sprintf("Installs: %d", c.Installs))
+		missing := strings.Join(install.ScopeNames(h.Missing), " ")
+		lines = append(lines, fmt.Sprintf("Permissions: %d of %d", h.Needed-len(h.Missing), h.Needed), "Missing: "+orElse(missing, "none"))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// preformatted is text to be copied as it is.
+func preformatted(s string) string {
+	return "```" + escape(clip(strings.ReplaceAll(s, "`", "'"), maxCopy)) + "```"
+}
+
+// maxCopy leaves room for what escaping adds.
+const maxCopy = 1500
+
+// supportAt is where people get help, with a reference filled in: as the subject of a mail, or as ?ref= of a page.
+func supportAt(address, ref string) string {
+	u, err := url.Parse(address)
+	if err != nil || address == "" || ref == "" {
+		return address
+	}
+	q := u.Query()
+	if u.Scheme == "mailto" {
+		q.Set("subject", "Reference "+ref)
+	} else {
+		q.Set("ref", ref)
+	}
+	u.RawQuery = strings.ReplaceAll(q.Encode(), "+", "%20") // in mails a plus stays a plus
+	return u.String()
+}

@@ -1,0 +1,39 @@
+package commands
+
+// The test message: the shortest proof that the connection can write.
+
+import (
+	"context"
+
+	"github.com/slack-go/slack"
+
+	"switchboard/bot"
+	"switchboard/install"
+)
+
+// test writes to the person who asks, and says what came of it.
+func test(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
+	if err := a.mayAct(ctx, t, "do that"); err != nil {
+		return refused(t, err)
+	}
+	app := escape(t.Install.App().Name)
+	text := "This is the test message you asked for. " + app + " can write to you in this workspace."
+	switch {
+	case a.to == direct:
+		return bot.Reply{Text: text} // the answer is the proof, and is said once
+	case t.Slack == nil:
+		return bot.Reply{Text: "The test message could not be sent, because " + app + " isn't connected. Type /connection status to see what to do."}
+	}
+	asking, cancel := inTime(ctx)
+	defer cancel()
+	_, _, err := t.Slack.PostMessageContext(asking, t.UserID, slack.MsgOptionText(text, false))
+	if err == nil {
+		return bot.Reply{Text: "The test message is in your direct messages with " + app + "."}
+	}
+	t.Log.WarnContext(ctx, "test message", "slack_error", install.SlackError(err), "cause", install.Cause(err))
+	if install.SlackError(err) == "" {
+		// No answer is not a no: it may have been sent.
+		return bot.Reply{Text: "Slack didn't answer in time, so we don't know whether the test message was sent. Look in your direct messages. Reference: " + t.Ref + "."}
+	}
+	return bot.Reply{Text: "The test message could not be sent. " + slackSaid(t, err, "chat:write") + " Reference: " + t.Ref + "."}
+}

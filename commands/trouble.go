@@ -1,0 +1,102 @@
+package commands
+
+// What Slack refuses, in words: one table for every answer that has to tell of it.
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"switchboard/bot"
+	"switchboard/install"
+)
+
+// slackSaid says in whole sentences, escaped, why a call of ours to Slack failed. needed are the permissions that the call takes,
+// for when one is missing. https://docs.slack.dev/reference/methods
+func slackSaid(t *bot.Turn, err error, needed ...string) string {
+	app := escape(t.Install.App().Name)
+	again := " Try again in a minute."
+	var limited *slack.RateLimitedError
+	errors.As(err, &limited)
+	switch reason := install.SlackError(err); reason {
+	case "":
+		return "Slack didn't answer in time." + again
+	case "not_in_channel", "channel_not_found":
+		return fmt.Sprintf("I'm not in that channel. Type `/invite @%s` there.", app)
+	case "is_archived":
+		return "That channel is archived, so nothing can be sent there."
+	case "restricted_action", "restricted_action_read_only_channel", "restricted_action_thread_only_channel", "restricted_action_non_threadable_channel",
+		"restricted_action_thread_locked", "ekm_access_denied", "access_denied", "no_permission", "not_allowed", "team_access_not_granted":
+		return "Your workspace's rules stop this. An admin can change that."
+	case "org_login_required", "team_added_to_org":
+		return "Your workspace's rules stop this: it is being moved into an organisation, which can take some hours. An admin can say when that is done."
+	case "missing_scope", "no_scope":
+		return lacking(t, needed)
+	case "messages_tab_disabled", "cannot_dm_bot", "user_disabled":
+		return "Slack doesn't take direct messages between you and " + app + " here. An admin can change that."
+	case "expired_trigger_id", "trigger_expired", "exchanged_trigger_id", "trigger_exchanged", "invalid_trigger_id":
+		return "Slack opens a window only within 3 seconds, and this took longer. Try again."
+	case "ratelimited":
+		wait := time.Minute
+		if limited != nil {
+			wait = max(time.Second, limited.RetryAfter)
+		}
+		if wait > 5*time.Minute {
+			return fmt.Sprintf("Slack asked us to slow down. Try again in %d minutes.", int(math.Ceil(wait.Minutes())))
+		}
+		return fmt.Sprintf("Slack asked us to slow down. Try again in %d seconds.", int(math.Ceil(wait.Seconds())))
+	case "internal_error", "fatal_error", "service_unavailable", "server_error", "request_timeout":
+		return "Slack had trouble of its own." + again
+	default:
+		if words := install.ReasonText(reason); words != "" {
+			return escape(words) + " Type /connection status to see what to do."
+		}
+		return "Slack said " + code(reason) + "."
+	}
+}
+
+// lacking says which permissions are missing and what is off without them, in a whole sentence.
+func lacking(t *bot.Turn, names []string) string {
+	if len(names) == 0 {
+		return "It isn't allowed to do that here. Type /connection permissions to see more."
+	}
+	scopes := described(t, names)
+	text := "It isn't allowed to *" + labels(scopes) + "* yet"
+	if off := features(scopes); off != "" {
+		text += ", so *" + off + "* is off"
+	}
+	return text + ". Type /connection permissions to see more."
+}
+
+// described returns permissions by their names, in the app's own words where it has them.
+func described(t *bot.Turn, names []string) []install.Scope {
+	scopes := make([]install.Scope, len(names))
+	for i, n := range names {
+		scopes[i] = describe(n)
+		for _, s := range t.Install.Scopes() {
+			if s.Name == n {
+				scopes[i] = s
+			}
+		}
+	}
+	return scopes
+}
+
+// features lists what is off without these permissions, escaped; "" when that is not known.
+func features(scopes []install.Scope) string {
+	var off []string
+	for _, s := range scopes {
+		if f := escape(clip(s.Feature, maxName)); f != "" && !slices.Contains(off, f) {
+			off = append(off, f)
+		}
+	}
+	if n := len(off); n > named {
+		off = append(off[:named], fmt.Sprintf("and %d more", n-named))
+	}
+	return strings.Join(off, ", ")
+}

@@ -1,0 +1,198 @@
+package commands
+
+// What people can ask for. One list serves the command, the direct message, the mention, the help and the hint in Slack's menu,
+// so that a word means the same everywhere.
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+
+	"switchboard/bot"
+)
+
+// audience is who reads an answer.
+type audience int
+
+const (
+	private audience = iota // only the person who asked
+	direct                  // the direct message with the app
+	public                  // everybody in a channel: no buttons, no facts for admins
+)
+
+// ask is one question as a word gets it.
+type ask struct {
+	to   audience
+	rest []string // what was said besides the word, in order
+	is   standing // what the person is, if that was asked already; else unknown
+}
+
+// word is one thing that can be asked for.
+type word struct {
+	name   string
+	also   []string // what people say instead
+	does   string   // for the list: what it shows or does
+	more   string   // for help on it: what to expect, in whole sentences
+	shared bool     // may be answered where everybody in a channel reads along
+	acts   bool     // does something at once, so a sentence that merely holds the word is not meant
+	answer func(ctx context.Context, t *bot.Turn, a ask) bot.Reply
+}
+
+// vocabulary returns all words, in the order in which help lists them.
+func vocabulary() []word {
+	return []word{
+		{name: "status", also: []string{"working", "works", "state"}, shared: true, answer: status,
+			does: "whether it works here, what it may do, and who put it here",
+			more: "It shows at once what our records say, and a moment later what Slack says. Everybody may read it. `status verbose` adds what else admins see: how the access is kept fresh, which data is kept, and how the app is removed."},
+		{name: "check", also: []string{"recheck", "ping"}, shared: true, answer: check,
+			does: "asks Slack right now whether it works",
+			more: "Slack is asked at most every 10 seconds for one workspace; in between you get the last answer, with its time."},
+		{name: "permissions", also: []string{"permission", "allowed", "scopes", "rights"}, answer: permissions,
+			does: "what it may do and why, and what is off because something isn't allowed",
+			more: "Each permission is listed with its reason. Admins and the person who installed it get a button for each one that is missing."},
+		{name: "channels", also: []string{"channel"}, answer: channels,
+			does: "which channels it is in, and how to add it to one",
+			more: "The names of private channels are shown only to the person who installed it and to admins; others read how many there are."},
+		{name: "history", also: []string{"changes", "log"}, answer: history,
+			does: "what happened to it, when, and who did it",
+			more: "It is for the person who installed it and for admins, and shows the newest changes first."},
+		{name: "reconnect", also: []string{"connect", "reinstall", "install"}, answer: reconnect,
+			does: "a link that connects it again; settings are kept",
+			more: "It is for the person who installed it and for admins. Nothing happens before you agree on Slack's page."},
+		{name: "test", answer: test, acts: true,
+			does: "sends you a test message",
+			more: "It is for the person who installed it and for admins, and writes to nobody else. It shows that the app can send messages here."},
+		{name: "support", also: []string{"contact"}, answer: support,
+			does: "who runs this app, and what to tell them",
+			more: "It has a link to the people who run the app, and details to copy for them. No secret is in the details."},
+		{name: "disconnect", also: []string{"uninstall", "remove", "delete"}, answer: disconnect,
+			does: "removes it from Slack; you see what will happen and confirm first",
+			more: "It is for the person who installed it and for admins. A window lists what will happen; nothing happens before you press its button."},
+		{name: "help", also: []string{"hi", "hello", "hey", "thanks", "thank"}, shared: true, answer: help,
+			does: "this list; `help disconnect` says more about one word",
+			more: "It lists the words, or says more about the one you name."},
+	}
+}
+
+// usage is the hint that Slack shows behind the command.
+func usage() string {
+	var names []string
+	for _, w := range vocabulary() {
+		names = append(names, w.name)
+	}
+	return "[" + strings.Join(names, " | ") + "]"
+}
+
+func called(name string) (word, bool) {
+	for _, w := range vocabulary() {
+		if w.name == name {
+			return w, true
+		}
+	}
+	return word{}, false
+}
+
+// find returns the word that a text means, and what else was said. A word at the beginning counts first, then one in a sentence,
+// and a greeting last.
+func find(said []string) (w word, rest []string, ok bool) {
+	without := func(i int) []string { return slices.Delete(slices.Clone(said), i, i+1) }
+	if len(said) == 0 {
+		return word{}, nil, false
+	}
+	if w, ok := called(strings.ToLower(said[0])); ok {
+		return w, without(0), true
+	}
+	greeting := -1
+	for i, s := range said {
+		s = strings.ToLower(s)
+		for _, w := range vocabulary() {
+			other := slices.Contains(w.also, s)
+			switch {
+			case w.name != s && !other, w.acts && i > 0:
+			case w.name == "help" && other:
+				greeting = i
+			default:
+				return w, without(i), true
+			}
+		}
+	}
+	if greeting >= 0 {
+		w, ok = called("help")
+		return w, nil, ok
+	}
+	return word{}, nil, false
+}
+
+// answer finds the answer to what was said. It never fails: what cannot be found out is said.
+func answer(ctx context.Context, t *bot.Turn, text string, to audience) bot.Reply {
+	said := strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune("?!.,;:", r) })
+	w, rest, ok := find(said)
+	switch {
+	case len(said) == 0 && to == private:
+		return status(ctx, t, ask{to: to})
+	case len(said) == 0:
+		return listed(t, "")
+	case !ok:
+		return listed(t, unknownWord(said))
+	case to == public && !w.shared:
+		return bot.Reply{Text: fmt.Sprintf("That is only shown privately, and not in a channel. Type /connection %s.", w.name)}
+	}
+	return w.answer(ctx, t, ask{to: to, rest: rest})
+}
+
+// plainWord is what can be repeated to a person as it was typed: no mention, no markup.
+var plainWord = regexp.MustCompile(`^[\p{L}\p{N}_-]{1,40}$`)
+
+// unknownWord says what was not understood, and what may have been meant. It only suggests: a misspelt word does nothing.
+func unknownWord(said []string) string {
+	const few = 3 // words; more is a sentence, of which no word is likely to be a misspelt one of ours
+	if len(said) >= few || !plainWord.MatchString(said[0]) {
+		return "I know only a few words. "
+	}
+	text := "I don't know “" + said[0] + "”. "
+	if w, ok := nearest(strings.ToLower(said[0])); ok {
+		text += "Did you mean “" + w.name + "”? "
+	}
+	return text
+}
+
+// nearest returns the known word that s is most likely a slip of: at most two slips away, and not more than half the word.
+func nearest(s string) (found word, ok bool) {
+	least := min(2, len([]rune(s))/2) + 1
+	for _, w := range vocabulary() {
+		for _, name := range append([]string{w.name}, w.also...) {
+			if d := slips(s, name); d < least {
+				found, least, ok = w, d, true
+			}
+		}
+	}
+	return found, ok
+}
+
+// slips counts the letters left out, added, changed, or swapped with their neighbour between a and b (the optimal string
+// alignment distance of Damerau and Levenshtein).
+func slips(a, b string) int {
+	s, t := []rune(a), []rune(b)
+	before, last, row := make([]int, len(t)+1), make([]int, len(t)+1), make([]int, len(t)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := range s {
+		row[0] = i + 1
+		for j := range t {
+			changed := last[j]
+			if s[i] != t[j] {
+				changed++
+			}
+			row[j+1] = min(changed, last[j+1]+1, row[j]+1)
+			if i > 0 && j > 0 && s[i] == t[j-1] && s[i-1] == t[j] {
+				row[j+1] = min(row[j+1], before[j-1]+1)
+			}
+		}
+		before, last, row = last, row, before
+	}
+	return last[len(t)]
+}
