@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +28,7 @@ import (
 // appConfig is everything an app needs to run.
 type appConfig struct {
 	app            install.App
+	also           []bot.Handler // besides those of commands
 	clientID       string
 	clientSecret   install.Secret
 	signingSecrets []install.Secret
@@ -59,7 +61,7 @@ type app struct {
 var handlersOf = commands.All
 
 func newApp(cfg appConfig) (*app, error) {
-	handlers := handlersOf()
+	handlers := slices.Concat(handlersOf(), cfg.also)
 	numbers := prometheus.NewRegistry()
 	numbers.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	in, err := install.New(install.Config{

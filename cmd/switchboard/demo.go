@@ -11,8 +11,11 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/slack-go/slack"
 
 	"switchboard/bot"
 	"switchboard/commands"
@@ -86,12 +89,13 @@ func (d *demo) start(ctx context.Context, addr string) error {
 		return errors.Join(fmt.Errorf("listen: %w", err), d.cfg.db.Close())
 	}
 	public := "http://" + d.cfg.listen.Addr().String()
-	simulated, err := simApp(public)
+	d.cfg.also = []bot.Handler{wave, waveBack}
+	simulated, err := simApp(public, d.cfg.also...)
 	if err != nil {
 		return errors.Join(err, d.cfg.listen.Close(), d.cfg.db.Close())
 	}
-	d.slack = slacksim.New(slacksim.Config{App: simulated})
-	d.slack.AddSmallWorld()
+	d.slack = slacksim.New(slacksim.Config{App: simulated, Guide: guide})
+	d.slack.AddLargerWorld()
 	if err := d.slack.Start(addr); err != nil {
 		host, _, _ := net.SplitHostPort(addr)
 		if err = d.slack.Start(net.JoinHostPort(host, "0")); err != nil {
@@ -116,9 +120,38 @@ func (d *demo) close() error {
 	return errors.Join(err, os.RemoveAll(d.folder))
 }
 
-// simApp registers the app with the small Slack, from the same manifest that the real one gets.
-func simApp(public string) (slacksim.App, error) {
-	m, err := bot.NewManifest(commands.Profile(), commands.All(), placeholderURL)
+// guide is what the demo's first page proposes.
+var guide = []slacksim.Hint{
+	{Title: "Install it for one workspace.", Text: "Sign in as Dana Reyes of Acme Corp, choose Add Switchboard in the sidebar and follow the buttons. " +
+		"Then type /connection status in a channel."},
+	{Title: "Install it for a whole organisation.", Text: "Do the same as Nora Feld of Northwind, choose the organisation on Slack’s page, and add the app to " +
+		"Northwind Sales afterwards. Look at it as Ada Brandt, too: in Northwind Labs it is not available."},
+	{Title: "Leave a permission out.", Text: "Untick an optional one on Slack’s page, or take one away later: Manage Switchboard, Take one away. " +
+		"/connection status says which feature is off, and the way back."},
+	{Title: "Press a button from another company.", Text: "As Priya Nair of Northwind Sales, type /wave in #northwind-birch, which is shared with Birch & Co. " +
+		"Then press its button as Sam Lindqvist of Birch & Co."},
+	{Title: "Remove it and add it again.", Text: "Both are on the app’s page, for admins. Its history and settings are kept."},
+}
+
+// The app itself says nothing with a button in it to a whole channel. The demo has a command that does, because one that
+// people of another company can press shows best whom the app listens to.
+const actionWave = "demo.wave"
+
+var wave = bot.OnCommand("/wave", func(_ context.Context, t *bot.Turn, _ *slack.SlashCommand) (bot.Reply, error) {
+	text := "<@" + t.UserID + "> waves at everybody here."
+	button := slack.NewButtonBlockElement(actionWave, "", slack.NewTextBlockObject(slack.PlainTextType, "Wave back", false, false))
+	return bot.Reply{InChannel: true, Text: text, Blocks: []slack.Block{
+		slack.NewSectionBlock(slack.NewTextBlockObject(slack.MarkdownType, text, false, false), nil, nil), slack.NewActionBlock("", button),
+	}}, nil
+}).Describe("Waves at everybody in the channel; the demo has it, the app has not.", "")
+
+var waveBack = bot.OnAction(actionWave, func(_ context.Context, t *bot.Turn, _ *slack.InteractionCallback) (bot.Reply, error) {
+	return bot.Reply{InChannel: true, Text: "<@" + t.UserID + "> waves back."}, nil
+})
+
+// simApp registers the app, and what the demo has besides, with the small Slack, from a manifest like the real one's.
+func simApp(public string, also ...bot.Handler) (slacksim.App, error) {
+	m, err := bot.NewManifest(commands.Profile(), slices.Concat(commands.All(), also), placeholderURL)
 	if err != nil {
 		return slacksim.App{}, err
 	}
@@ -130,7 +163,7 @@ func simApp(public string) (slacksim.App, error) {
 		InstallURL:   public + "/",
 		Events:       m.Settings.Events.BotEvents,
 		HomeTab:      m.Features.Home.HomeTab, MessagesTab: m.Features.Home.Messages,
-		TokenRotation: m.Settings.Rotation,
+		TokenRotation: m.Settings.Rotation, OrgReady: m.Settings.Org,
 	}
 	for _, c := range m.Features.Commands {
 		app.Commands = append(app.Commands, slacksim.Command{Name: c.Command, Description: c.Description, UsageHint: c.Usage, ShouldEscape: c.Escape})
