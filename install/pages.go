@@ -123,15 +123,6 @@ func (in *Installer) action(s step) action {
 	return action{}
 }
 
-// slackApp is where Slack's client and its organisation pages are: beside Slack's host, or on it if that is not Slack's own.
-func (in *Installer) slackApp() string {
-	switch host, _ := strings.CutPrefix(in.cfg.SlackURL, "https://"); host {
-	case "slack.com", "slack-gov.com":
-		return "https://app." + host
-	}
-	return in.cfg.SlackURL
-}
-
 // adminMessage is what a member can send to an admin who has to approve.
 func (in *Installer) adminMessage() string {
 	var b strings.Builder
@@ -250,7 +241,7 @@ func (in *Installer) successPage(ctx context.Context, i installed, welcomed bool
 		p.outcome, p.Reason = OutcomeConnected, "connected_org"
 		p.Title = "Connected: " + app.Name + " is in the organisation " + name
 		p.Happened = "It is installed for the whole organisation. Next, an organisation admin adds it to workspaces; until then it answers nowhere."
-		p.Primary = action{"Add it to workspaces", in.slackApp() + "/manage/" + url.PathEscape(c.EnterpriseID) + "/integrations/profile/" + url.PathEscape(c.AppID) + "/workspaces/add"}
+		p.Primary = action{"Add it to workspaces", "https://app.slack.com/manage/" + url.PathEscape(c.EnterpriseID) + "/integrations/profile/" + url.PathEscape(c.AppID) + "/workspaces/add"}
 	case i.before == nil:
 		p.outcome = OutcomeConnected
 		p.Title, p.Happened = "Connected: "+app.Name+" is in "+name, "It can use this workspace now."

@@ -5,29 +5,9 @@ package slacksim
 // it again with less. Here it is one click, so that one can see what an app does then.
 
 import (
-	"context"
-	"fmt"
 	"net/http"
 	"slices"
 )
-
-// TakeScope takes one permission from the installation that covers a workspace (or organisation, given its enterprise id).
-// Its tokens live on without it, and nothing is sent: the app finds out from x-oauth-scopes or missing_scope. It is an error
-// if the app has no such permission there, or nothing besides.
-func (s *Sim) TakeScope(_ context.Context, teamID, scope string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	in := s.installLocked(teamID)
-	if in == nil || scope == "" || !in.has(scope) {
-		return fmt.Errorf("take scope: the app has no %q in %s", scope, teamID)
-	}
-	if len(in.chain.scopes) == 1 {
-		return fmt.Errorf("take scope: %q is the last one in %s", scope, teamID)
-	}
-	in.chain.scopes = slices.DeleteFunc(slices.Clone(in.chain.scopes), func(x string) bool { return x == scope })
-	s.noteLocked()
-	return nil
-}
 
 // mayLimitLocked: whoever could remove the app may take a permission from it.
 func (s *Sim) mayLimitLocked(u *User, in *installation) bool {
@@ -83,15 +63,17 @@ func (s *Sim) doPermissions(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
+	scope := r.PostFormValue("scope")
 	s.mu.Lock()
-	may := s.mayLimitLocked(&u, s.installLocked(u.TeamID))
+	in := s.installLocked(u.TeamID)
+	may := s.mayLimitLocked(&u, in)
+	has := may && scope != "" && in.has(scope) && len(in.chain.scopes) > 1
 	s.mu.Unlock()
 	if !may {
 		s.problem(w, http.StatusForbidden, "Only an admin can do that", "Nothing was changed.", "")
 		return
 	}
-	scope := r.PostFormValue("scope")
-	if err := s.TakeScope(r.Context(), u.TeamID, scope); err != nil {
+	if !has || s.Permit(u.TeamID, nil, []string{scope}) != nil {
 		s.problem(w, http.StatusConflict, "Nothing happened", "The app does not have that permission, or nothing besides it. To take the last one, remove the app.", "")
 		return
 	}

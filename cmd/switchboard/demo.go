@@ -122,15 +122,15 @@ func (d *demo) close() error {
 
 // guide is what the demo's first page proposes.
 var guide = []slacksim.Hint{
-	{Title: "Install it for one workspace.", Text: "Sign in as Dana Reyes of Acme Corp, choose Add Switchboard in the sidebar and follow the buttons. " +
+	{Title: "Install it for one workspace.", Text: "Sign in as Dana Reyes, choose Add Switchboard in the sidebar and follow the buttons. " +
 		"Then type /connection status in a channel."},
-	{Title: "Install it for a whole organisation.", Text: "Do the same as Nora Feld of Northwind, choose the organisation on Slack’s page, and add the app to " +
-		"Northwind Sales afterwards. Look at it as Ada Brandt, too: in Northwind Labs it is not available."},
-	{Title: "Leave a permission out.", Text: "Untick an optional one on Slack’s page, or take one away later: Manage Switchboard, Take one away. " +
-		"/connection status says which feature is off, and the way back."},
-	{Title: "Press a button from another company.", Text: "As Priya Nair of Northwind Sales, type /wave in #northwind-birch, which is shared with Birch & Co. " +
-		"Then press its button as Sam Lindqvist of Birch & Co."},
-	{Title: "Remove it and add it again.", Text: "Both are on the app’s page, for admins. Its history and settings are kept."},
+	{Title: "Install it for an organisation.", Text: "The same as Nora Feld: choose the organisation on Slack’s page, then add the app to Northwind Sales. " +
+		"Ada Brandt of Northwind Labs still can’t use it."},
+	{Title: "Leave a permission out.", Text: "Untick an optional one on Slack’s page, or take one away under Manage Switchboard. " +
+		"/connection status says what is off, and the way back."},
+	{Title: "Press a button from another company.", Text: "As Priya Nair, type /wave in #northwind-birch. Then press its button as Sam Lindqvist, " +
+		"who is in that channel from Birch & Co."},
+	{Title: "Remove it and add it again.", Text: "Both are under Manage Switchboard, for admins. Its history and settings are kept."},
 }
 
 // The app itself says nothing with a button in it to a whole channel. The demo has a command that does, because one that

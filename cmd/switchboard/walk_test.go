@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
 	"switchboard/slacksim"
@@ -71,75 +73,179 @@ func (b *tab) add() {
 	b.reads("h1", "asking for permission")
 }
 
+// looks checks how the page does on a narrow screen and in the dark, and takes a picture of each.
+func (b *tab) looks(name string) {
+	b.t.Helper()
+	b.picture(name)
+	dark := func(scheme string) chromedp.Action[chromedp.Void] {
+		return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+			_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+				Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}}})
+			return err
+		})
+	}
+	b.do("switch the light off", dark("dark"))
+	b.picture(name + "-dark")
+	b.do("use a narrow screen", chromedp.EmulateViewport(320, 640))
+	b.is(name+" fits 320 px", `document.documentElement.scrollWidth <= 320`)
+	b.is("on "+name+" every control has a name", `[...document.querySelectorAll("button:not([hidden]), a, input:not([type=hidden]), select, textarea")]
+		.every(e => (e.ariaLabel || e.innerText || e.textContent || e.title || e.alt || "").trim() || e.labels && e.labels.length || e.querySelector("img[alt]"))`)
+	b.picture(name + "-narrow")
+	b.do("back to normal", chromedp.EmulateViewport(1160, 657), dark("light"))
+}
+
+// clean fails the test if the browser complained about a page.
+func (b *tab) clean() {
+	b.t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, c := range b.complaints {
+		if !strings.Contains(c, "favicon") {
+			b.t.Errorf("the browser complained: %s", c)
+		}
+	}
+}
+
+// addToOrganisation installs for all of Northwind, as its admin, and adds the app to Northwind Sales.
+func (b *tab) addToOrganisation(slack *slacksim.Sim, look func(page string)) {
+	b.t.Helper()
+	b.be(slack, slacksim.NorthwindOrgAdmin, slacksim.NorthwindSales, "app")
+	b.add()
+	look("consent-org")
+	b.click("#for-org")
+	b.click("#allow")
+	b.title("Connected: Switchboard is in the organisation Northwind")
+	b.reads("#happened", "an organisation admin adds it to workspaces")
+	look("connected-org")
+	b.click("#next")
+	b.reads("#installed", "Installed for the whole organisation by Nora Feld")
+	b.reads("#"+slacksim.NorthwindSales, "Not added")
+	b.click(`button[aria-label="Add to Northwind Sales"]`)
+	b.do("added", chromedp.WaitVisible(chromedp.CSS(`button[aria-label="Remove from Northwind Sales"]`)))
+	look("workspaces")
+}
+
+// An organisation's admin installs for all of it and adds the app to one workspace: there it works, in the other it is said
+// to be missing, and it stops where it is taken away.
 func TestWalkOrganisation(t *testing.T) {
 	slack := walkDemo(t)
 	slack.SetApp(func(a *slacksim.App) { a.OrgReady = true })
 	b := newTab(t)
 	b.open(slack.URL())
-	b.picture("start")
-	b.signIn(slacksim.NorthwindOrgAdmin)
-	b.add()
-	b.picture("consent-org")
-	b.click("#for-org")
-	b.click("#allow")
-	b.title("Connected: Switchboard is in the organisation Northwind")
-	b.reads("#happened", "an organisation admin adds it to workspaces")
-	b.picture("connected-org")
-	b.click("#next")
-	b.reads("#installed", "Installed for the whole organisation by Nora Feld")
-	b.click(`button[aria-label="Add to Northwind Sales"]`)
-	b.reads("#"+slacksim.NorthwindSales, "Added")
-	b.picture("workspaces")
+	b.reads("#guide-title", "Five minutes with Switchboard")
+	b.looks("start")
+	b.addToOrganisation(slack, b.looks)
 
 	b.be(slack, slacksim.SalesMember, slacksim.NorthwindSales, slacksim.SalesGeneral)
 	b.type_("/connection status")
 	b.reads("#messages .ephemeral", "Working", "Whole organisation")
+	b.picture("status-org")
+	b.open(slack.URL())
+	b.looks("start-org")
 
 	b.be(slack, slacksim.LabsAdmin, slacksim.NorthwindLabs, "app")
 	b.reads("#not-here", "not available in Northwind Labs")
-	b.picture("not-here")
+	b.looks("not-here")
 
-	// Priya greets the other company, and Sam of that company answers by a button.
-	b.be(slack, slacksim.SalesMember, slacksim.NorthwindSales, slacksim.NorthwindBirch)
-	b.reads("header", "shared with Birch & Co")
-	b.type_("/wave")
-	b.reads("#messages .from-app", "Priya Nair waves at everybody here.")
-	b.picture("shared")
-	b.be(slack, slacksim.BirchMember, slacksim.Birch, slacksim.NorthwindBirch)
-	b.reads("header", "shared with Northwind Sales")
-	b.press(`#messages [data-action-id="demo.wave"]`)
-	b.reads("#messages .ephemeral", "Only visible to you")
-	b.picture("refused")
-	b.is("the refusal reveals nothing", `!document.querySelector("#messages .ephemeral .text, #messages .ephemeral .blocks").innerText.includes("Northwind")`)
-	b.is("nobody waved back", `!document.querySelector("#messages").innerText.includes("waves back")`)
-
-	// Inside the organisation the same button works.
-	b.be(slack, slacksim.SalesAdmin, slacksim.NorthwindSales, slacksim.NorthwindBirch)
-	b.press(`#messages [data-action-id="demo.wave"]`)
-	b.reads("#messages", "Tomás Rivera waves back.")
+	b.be(slack, slacksim.NorthwindOrgAdmin, slacksim.NorthwindSales, "app")
+	b.looks("app-org")
+	b.click("#manage-org")
+	b.click(`button[aria-label="Remove from Northwind Sales"]`)
+	b.reads("#"+slacksim.NorthwindSales, "Not added")
+	b.be(slack, slacksim.SalesMember, slacksim.NorthwindSales, "app")
+	b.reads("#not-here", "not available in Northwind Sales")
+	b.clean()
 }
 
+// An optional permission left out: the app says which feature is off, and the way back asks for that permission alone. The
+// same when an admin takes one away later.
 func TestWalkLimited(t *testing.T) {
+	const optional = "app_mentions:read"
 	slack := walkDemo(t)
-	slack.SetApp(func(a *slacksim.App) { a.OptionalScopes = []string{"app_mentions:read"} })
+	slack.SetApp(func(a *slacksim.App) { a.OptionalScopes = []string{optional} })
 	b := newTab(t)
 	b.be(slack, slacksim.AcmeAdmin, slacksim.Acme, slacksim.AcmeGeneral)
 	b.add()
-	b.click(`#asked input[value="app_mentions:read"]`)
-	b.picture("consent-optional")
+	b.click(`#asked input[value="` + optional + `"]`)
+	b.looks("consent-optional")
 	b.click("#allow")
 	b.title("Connected, with some features off: Switchboard is in Acme Corp")
+	b.reads("#facts", "see messages that mention it")
 	b.picture("connected-limited")
-	b.be(slack, slacksim.AcmeAdmin, slacksim.Acme, slacksim.AcmeGeneral)
+	b.allowTheRest(slack, optional, "see messages that mention it")
+
+	b.click("#app-page")
+	b.click("#limit-app")
+	b.reads("h1", "What Switchboard may do")
+	b.looks("permissions")
+	b.click(`button[data-take="im:history"]`)
+	b.reads("#taken", "Taken away: View messages and other content in direct messages")
+	b.is("it is gone", `!document.querySelector("[data-take='im:history']")`)
+	b.open(slack.URL() + "/client/" + slacksim.Acme + "/" + slacksim.AcmeGeneral)
+	b.allowTheRest(slack, "im:history", "read direct messages to it")
+	b.clean()
+}
+
+// allowTheRest reads in /connection status that a permission is missing, follows its link, allows it and reads that all is
+// well. It ends in the channel it starts from.
+func (b *tab) allowTheRest(slack *slacksim.Sim, scope, words string) {
+	b.t.Helper()
+	channel := slack.URL() + "/client/" + slacksim.Acme + "/" + slacksim.AcmeGeneral
+	b.open(channel)
 	b.type_("/connection status")
-	b.reads("#messages .ephemeral", "Limited")
-	b.picture("limited")
-	b.do("follow the link", chromedp.Navigate(slack.URL()))
-	b.mu.Lock()
-	for _, c := range b.complaints {
-		if !strings.Contains(c, "favicon") {
-			t.Errorf("the browser complained: %s", c)
-		}
+	b.reads("#messages .ephemeral:last-child", "features off", words)
+	b.picture("limited-" + strings.NewReplacer(":", "-").Replace(scope))
+	// The link opens a tab of its own; here it is followed in this one.
+	b.ask("follow the link", `(a => { if (!a) return false; location.href = a.href; return true })(
+		[...document.querySelectorAll("#messages .ephemeral:last-child a.button")].find(a => a.innerText.startsWith("Allow")))`)
+	b.reads("h1", "asking for permission")
+	b.is("one permission is asked for", `[...document.querySelectorAll("#asked li")].map(e => e.dataset.scope).join() === "`+scope+`"`)
+	b.looks("consent-rest")
+	b.click("#allow")
+	b.title("Permissions updated: Switchboard in Acme Corp")
+	b.open(channel)
+	b.type_("/connection status")
+	b.reads("#messages .ephemeral:last-child", "Working", "6 of 6 allowed")
+}
+
+// Somebody of another company presses the app's button in a shared channel: refused in one sentence that says nothing of the
+// workspace the app is in. The same button works for the people of that workspace, its guests among them.
+func TestWalkOutsider(t *testing.T) {
+	for _, wide := range []bool{false, true} {
+		t.Run(map[bool]string{false: "workspace", true: "organisation"}[wide], func(t *testing.T) {
+			slack := walkDemo(t)
+			slack.SetApp(func(a *slacksim.App) { a.OrgReady = true })
+			b := newTab(t)
+			if wide {
+				b.addToOrganisation(slack, func(string) {})
+			} else {
+				b.be(slack, slacksim.SalesAdmin, slacksim.NorthwindSales, "app")
+				b.add()
+				b.reads("#only-team", "Only an organisation admin can install it for all of Northwind.")
+				b.click("#allow")
+				b.title("Connected: Switchboard is in Northwind Sales")
+			}
+			b.be(slack, slacksim.SalesMember, slacksim.NorthwindSales, slacksim.NorthwindBirch)
+			b.reads("header", "shared with Birch & Co")
+			b.type_("/wave")
+			b.reads("#messages .from-app", "Priya Nair waves at everybody here.")
+			b.looks("shared")
+
+			b.be(slack, slacksim.BirchMember, slacksim.Birch, slacksim.NorthwindBirch)
+			b.reads("header", "shared with Northwind Sales")
+			b.reads("#messages .from-app", "waves at everybody here.")
+			b.press(`#messages [data-action-id="demo.wave"]`)
+			b.reads("#messages .ephemeral", "Only visible to you")
+			b.looks("refused")
+			b.is("the refusal reveals nothing", `!/Northwind|Nora|Tomás|Priya/.test(document.querySelector("#messages .ephemeral .text, #messages .ephemeral .blocks").innerText)`)
+			b.is("nobody waved back", `!document.querySelector("#messages").innerText.includes("waves back")`)
+
+			for id, name := range map[string]string{slacksim.SalesAdmin: "Tomás Rivera", slacksim.SalesGuest: "Max Weber"} {
+				b.be(slack, id, slacksim.NorthwindSales, slacksim.NorthwindBirch)
+				b.press(`#messages [data-action-id="demo.wave"]`)
+				b.reads("#messages", name+" waves back.")
+			}
+			b.clean()
+		})
 	}
-	b.mu.Unlock()
 }
