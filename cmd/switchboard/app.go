@@ -28,7 +28,7 @@ import (
 // appConfig is everything an app needs to run.
 type appConfig struct {
 	app            install.App
-	also           []bot.Handler // besides those of commands
+	also           []bot.Handler // handlers besides those of commands, with no permission of their own
 	clientID       string
 	clientSecret   install.Secret
 	signingSecrets []install.Secret
@@ -61,7 +61,7 @@ type app struct {
 var handlersOf = commands.All
 
 func newApp(cfg appConfig) (*app, error) {
-	handlers := slices.Concat(handlersOf(), cfg.also)
+	handlers := handlersOf()
 	numbers := prometheus.NewRegistry()
 	numbers.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	in, err := install.New(install.Config{
@@ -74,7 +74,7 @@ func newApp(cfg appConfig) (*app, error) {
 		return nil, err
 	}
 	a := &app{cfg: cfg, numbers: numbers, install: in}
-	settings := bot.Config{Install: in, Handlers: handlers, SigningSecrets: cfg.signingSecrets, AppID: cfg.appID, AppToken: cfg.appToken, Lease: cfg.lease, Workers: cfg.workers, Metrics: numbers, Log: cfg.log}
+	settings := bot.Config{Install: in, Handlers: slices.Concat(handlers, cfg.also), SigningSecrets: cfg.signingSecrets, AppID: cfg.appID, AppToken: cfg.appToken, Lease: cfg.lease, Workers: cfg.workers, Metrics: numbers, Log: cfg.log}
 	if !cfg.memory {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
