@@ -599,7 +599,11 @@ func TestConsentKeepsRequiredAndGranted(t *testing.T) {
 	if got := allow(consent("users:read"), "users:read"); got != "chat:write,im:write,users:read" {
 		t.Errorf("granted %s", got)
 	}
-	b.want(consent("users:read"), "It asks for nothing new. Allowed before: 1")
+	page = consent("users:read")
+	b.want(page, "It asks for nothing new. Allowed before: 1")
+	if got := allow(page); got != "chat:write,im:write,users:read" {
+		t.Errorf("nothing new was allowed: %s", got)
+	}
 }
 
 // The organisation's page adds its app to workspaces and takes it from them, for its admins alone.
@@ -615,6 +619,7 @@ func TestOrganisationAddsWorkspaces(t *testing.T) {
 	b.installWide()
 	b.want(b.open(manage), "Installed for the whole organisation by Nora Feld", `aria-label="Add to Northwind Sales"`, `aria-label="Add to Northwind Labs"`)
 	b.want(b.open("/client/T0NWSALES1/app"), `id="not-here"`, `id="manage-org" href="`+manage+`"`)
+	b.want(b.open(strings.TrimPrefix(w.authorizeURL(botScopes), w.URL())), `<input type="hidden" name="org" value="1">`, "which has the app already", "It asks for nothing new")
 
 	for _, id := range []string{slacksim.SalesAdmin, slacksim.SalesMember, slacksim.SalesGuest, slacksim.BirchAdmin} {
 		other := w.browser()
@@ -644,6 +649,7 @@ func TestOrganisationAddsWorkspaces(t *testing.T) {
 	b.send("/client/T0NWSALES1/app/remove", "confirmed", "1")
 	labs := w.browser()
 	labs.send("/signin", "user", slacksim.LabsAdmin)
+	labs.want(labs.open(strings.TrimPrefix(w.authorizeURL(botScopes), w.URL())), "Only an organisation admin can change what it may do.")
 	page := labs.open("/client/T0NWLABS01/app")
 	labs.want(page, "not available in Northwind Labs", `<span class="badge">not here</span>`, "An admin of the organisation adds it to workspaces.")
 	if strings.Contains(page, `id="add-to-slack"`) || strings.Contains(page, manage) {
