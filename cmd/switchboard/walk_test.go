@@ -234,7 +234,7 @@ func TestWalkOutsider(t *testing.T) {
 			b.reads("header", "shared with Northwind Sales")
 			b.reads("#messages .from-app", "waves at everybody here.")
 			b.press(`#messages [data-action-id="demo.wave"]`)
-			b.reads("#messages .ephemeral", "Only visible to you")
+			b.reads("#messages .ephemeral", "Only visible to you", "Nothing was changed.")
 			b.looks("refused")
 			b.is("the refusal reveals nothing", `!/Northwind|Nora|Tomás|Priya/.test(document.querySelector("#messages .ephemeral .text, #messages .ephemeral .blocks").innerText)`)
 			b.is("nobody waved back", `!document.querySelector("#messages").innerText.includes("waves back")`)
