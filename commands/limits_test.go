@@ -269,7 +269,7 @@ func casts() []cast {
 	ordinary := App()
 	ordinary.Operator, ordinary.SupportURL, ordinary.PrivacyURL, ordinary.Version = "Acme IT", "mailto:it@example.com", "https://example.com/privacy", "v1.2.3"
 	return []cast{
-		{"ordinary", ordinary, "Acme Corp", "U0ACMEDANA", bot.Scopes(All()), []install.Change{{At: noon, By: install.Person("U1"), What: install.DidInstall, Outcome: install.OutcomeDone}}},
+		{"ordinary", ordinary, "Acme Corp", "U0ACMEDANA", Catalogue(), []install.Change{{At: noon, By: install.Person("U1"), What: install.DidInstall, Outcome: install.OutcomeDone}}},
 		{"hostile", install.App{Name: "Switch <b> & board that is very long", Summary: hostile, DataKept: hostile, Operator: hostile, Version: hostile,
 			SupportURL: "https://help.example.com/?" + strings.Repeat("q=1&", 100), PrivacyURL: "https://example.com/" + strings.Repeat("p", 500)}, hostile, "U" + strings.Repeat("A", 40), sixty, fifty},
 		{"empty", install.App{}, "", "", nil, nil},

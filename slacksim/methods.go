@@ -603,7 +603,7 @@ func (s *Sim) userJSONLocked(r *apiRequest, u *User) map[string]any {
 	}
 	if t := s.teamLocked(u.TeamID); t != nil && t.EnterpriseID != "" {
 		out["enterprise_user"] = map[string]any{"id": u.ID, "enterprise_id": t.EnterpriseID, "enterprise_name": t.EnterpriseName,
-			"is_admin": u.Owner, "is_owner": u.PrimaryOwner, "teams": []string{u.TeamID}}
+			"is_admin": u.Owner || u.OrgAdmin, "is_owner": u.PrimaryOwner, "teams": []string{u.TeamID}}
 	}
 	if r.scope("users:read.email") {
 		if t := s.teamLocked(u.TeamID); t != nil {

@@ -28,7 +28,7 @@ type Choice struct {
 	TeamID string
 	// Untick refuses these requested scopes, as a person may do with optional ones.
 	Untick []string
-	// Org installs for the whole organisation; the person must be an admin in one of its workspaces.
+	// Org installs for the whole organisation; the person must be one of its admins (User.OrgAdmin).
 	Org bool
 	// WebhookChannel is the channel picked when the incoming-webhook scope is asked for; default: the first channel.
 	WebhookChannel string
@@ -316,7 +316,7 @@ func (s *Sim) decideLocked(req *authRequest, userID string, choice Choice) (stri
 			return "", &AuthorizeError{"invalid_enterprise", team.Name + " belongs to no organisation"}
 		case !s.app.OrgReady:
 			return "", &AuthorizeError{"scope_not_allowed_on_enterprise", "This app is not ready for organisation-wide installs"}
-		case !user.Admin:
+		case !s.runsOrgLocked(user, team.EnterpriseID):
 			return "", &AuthorizeError{"restricted_action", "Only an organisation admin can install for the organisation"}
 		}
 	}

@@ -43,6 +43,10 @@ func (s *Sim) routes() http.Handler {
 	pages.HandleFunc("POST /client/{team}/view/{view}/act", s.doView)
 	pages.HandleFunc("GET /client/{team}/app/remove", s.pageRemove)
 	pages.HandleFunc("POST /client/{team}/app/remove", s.doRemove)
+	pages.HandleFunc("GET /client/{team}/app/permissions", s.pagePermissions)
+	pages.HandleFunc("POST /client/{team}/app/permissions", s.doPermissions)
+	pages.HandleFunc("GET /manage/{org}/integrations/profile/{app}/workspaces/add", s.pageManage)
+	pages.HandleFunc("POST /manage/{org}/integrations/profile/{app}/workspaces/add", s.doManage)
 	pages.HandleFunc("GET /app/{app}", s.pageAppAnywhere)
 	pages.HandleFunc("GET /app_redirect", s.pageAppRedirect)
 	pages.HandleFunc("GET /oauth/v2/authorize", s.pageConsent)
@@ -88,6 +92,8 @@ func initialOf(name string) string {
 
 func rank(u User) string {
 	switch {
+	case u.OrgAdmin:
+		return "organisation admin"
 	case u.PrimaryOwner:
 		return "primary owner"
 	case u.Owner:
@@ -160,25 +166,65 @@ func (s *Sim) problem(w http.ResponseWriter, status int, title, detail, code str
 	s.write(w, status, "problem.html", map[string]any{"Title": title, "Detail": detail, "Code": code})
 }
 
+// company is a card of the start page, or several in one frame: an organisation with its workspaces, or a single workspace.
+type company struct {
+	ID, Name  string // of the organisation; "" for a workspace that belongs to none
+	Installed bool   // organisation-wide
+	Teams     []teamPeople
+}
+
 type teamPeople struct {
 	Workspace
-	People    []User
+	People    []person
 	Installed bool
+	Waiting   bool // the organisation has the app, this workspace does not
+}
+
+// person is someone with a word on what they are.
+type person struct {
+	User
+	What string
+}
+
+// whatLocked says what a person is, and what is special about where they are.
+func (s *Sim) whatLocked(u *User) string {
+	what := rank(*u)
+	for _, c := range s.channels {
+		home := s.teamLocked(c.TeamID)
+		switch {
+		case c.im || !c.has(u.ID) || home == nil:
+		case c.TeamID != u.TeamID:
+			what += ", in #" + c.Name + " with " + home.Name
+		case u.Guest:
+			what += ", sees #" + c.Name + " alone"
+		}
+	}
+	return what
 }
 
 func (s *Sim) pageStart(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
-	var teams []teamPeople
+	var companies []company
 	for _, t := range s.teams {
+		org := s.installs[t.EnterpriseID]
 		x := teamPeople{Workspace: *t, Installed: s.installLocked(t.ID) != nil}
+		x.Waiting = org != nil && !x.Installed
 		for _, u := range s.users {
 			if u.TeamID == t.ID && !u.Deleted {
-				x.People = append(x.People, *u)
+				x.People = append(x.People, person{*u, s.whatLocked(u)})
 			}
 		}
-		teams = append(teams, x)
+		at := slices.IndexFunc(companies, func(c company) bool { return t.EnterpriseID != "" && c.ID == t.EnterpriseID })
+		if at < 0 {
+			at = len(companies)
+			companies = append(companies, company{ID: t.EnterpriseID, Installed: org != nil})
+			if t.EnterpriseID != "" {
+				companies[at].Name = s.enterpriseNameLocked(t.EnterpriseID)
+			}
+		}
+		companies[at].Teams = append(companies[at].Teams, x)
 	}
-	data := map[string]any{"Title": "A small Slack", "Teams": teams, "App": s.app}
+	data := map[string]any{"Title": "A small Slack", "Companies": companies, "App": s.app, "Guide": s.guide}
 	s.mu.Unlock()
 	s.write(w, http.StatusOK, "start.html", data)
 }
@@ -288,6 +334,13 @@ func (s *Sim) nameLocked(id string) (name string, isApp bool) {
 	if t := s.teamLocked(id); t != nil {
 		return t.Name, false
 	}
+	if strings.HasPrefix(id, "E") {
+		for _, t := range s.teams {
+			if t.EnterpriseID == id {
+				return s.enterpriseNameLocked(id), false
+			}
+		}
+	}
 	if s.botByUserLocked(id) != nil || id == s.app.ID && id != "" {
 		n := s.app.Name
 		if n == "" {
@@ -318,7 +371,10 @@ type clientPage struct {
 	InstalledBy     string
 	Permissions     []permission
 	CanRemove       bool
+	CanLimit        bool // may take permissions away from it
 	AddLink         string
+	Org             string // the organisation that has the app, when it is installed organisation-wide
+	ManageLink      string // where its admins say which workspaces get it; "" for everybody else
 
 	// a conversation
 	Channel   Channel
@@ -339,6 +395,7 @@ type room struct {
 	ID, Name string
 	Private  bool
 	Current  bool
+	Shared   []string // the other companies in it
 }
 
 type permission struct{ Scope, Words string }
@@ -401,7 +458,14 @@ func (s *Sim) clientLocked(r *http.Request, team, place, thread string) (*client
 			p.Permissions = append(p.Permissions, permission{x, wordsFor(x)})
 		}
 		p.Unread = s.unreadLocked(me.ID)
-		p.CanRemove = me.Admin || in.installedBy == me.ID
+		p.CanRemove = !in.org && (me.Admin || in.installedBy == me.ID)
+		p.CanLimit = s.mayLimitLocked(me, in)
+	}
+	if org := s.installs[t.EnterpriseID]; org != nil {
+		p.Org = s.enterpriseNameLocked(t.EnterpriseID)
+		if s.runsOrgLocked(me, t.EnterpriseID) {
+			p.ManageLink = s.managePath(t.EnterpriseID)
+		}
 	}
 	n := s.namesLocked(me)
 	var c *channel
@@ -430,17 +494,13 @@ func (s *Sim) clientLocked(r *http.Request, team, place, thread string) (*client
 	}
 	for _, x := range s.channels {
 		if !x.im && x.inTeam(team) && x.sees(me) {
-			p.Rooms = append(p.Rooms, room{x.ID, x.Name, x.Private, x == c})
+			p.Rooms = append(p.Rooms, room{x.ID, x.Name, x.Private, x == c, s.sharedWithLocked(x, team)})
 		}
 	}
 	if c != nil {
 		p.Channel, p.ChannelID, p.Members = c.Channel, c.ID, len(c.Members)
 		p.BotIn = in == nil || c.im || c.has(in.bot.userID)
-		for _, id := range append([]string{c.TeamID}, c.SharedWith...) {
-			if x := s.teamLocked(id); x != nil && id != team {
-				p.Shared = append(p.Shared, x.Name)
-			}
-		}
+		p.Shared = s.sharedWithLocked(c, team)
 		p.Messages = s.messageViewsLocked(c, me, thread, n)
 		p.Hint = "Message " + p.Title
 	}
@@ -450,6 +510,16 @@ func (s *Sim) clientLocked(r *http.Request, team, place, thread string) (*client
 		p.Modal.Depth = len(st)
 	}
 	return p, nil
+}
+
+// sharedWithLocked names the workspaces that are in a channel besides this one.
+func (s *Sim) sharedWithLocked(c *channel, team string) (others []string) {
+	for _, id := range append([]string{c.TeamID}, c.SharedWith...) {
+		if x := s.teamLocked(id); x != nil && id != team {
+			others = append(others, x.Name)
+		}
+	}
+	return others
 }
 
 func (s *Sim) namesLocked(me *User) names {
@@ -919,17 +989,21 @@ func (s *Sim) doRemove(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	in := s.installLocked(u.TeamID)
-	if in != nil && (u.Admin || in.installedBy == u.ID) {
-		bots, users := s.removeLocked(in)
-		// Slack promises no order, so the page takes them in turn.
-		order := RevokedFirst
-		if s.removals++; s.removals%2 == 0 {
-			order = UninstalledFirst
-		}
-		s.sendUninstallLocked(in, order, bots, users, 0)
+	if in != nil && !in.org && (u.Admin || in.installedBy == u.ID) {
+		s.uninstallLocked(in)
 	}
 	s.mu.Unlock()
 	http.Redirect(w, r, "/client/"+u.TeamID+"/app", http.StatusSeeOther)
+}
+
+func (s *Sim) uninstallLocked(in *installation) {
+	bots, users := s.removeLocked(in)
+	// Slack promises no order, so the pages take them in turn.
+	order := RevokedFirst
+	if s.removals++; s.removals%2 == 0 {
+		order = UninstalledFirst
+	}
+	s.sendUninstallLocked(in, order, bots, users, 0)
 }
 
 // --- the consent page
@@ -941,16 +1015,20 @@ type consentPage struct {
 	Teams        []Workspace
 	Me           User
 	Permissions  []consentScope
+	Held         []permission // asked for, and granted before
 	UserScopes   []consentScope
 	Channels     []Channel // for the incoming webhook
-	CanOrg       bool
+	Org          string    // the organisation the workspace belongs to, if the app can be installed for all of it
+	CanOrg       bool      // by this person
+	OrgHasIt     bool
 	Already      bool
+	Refused      string // why this person cannot press Allow
 	Target       string // host of the app's callback
 }
 
 type consentScope struct {
 	permission
-	Optional, Held bool
+	Optional bool
 }
 
 func (s *Sim) pageConsent(w http.ResponseWriter, r *http.Request) {
@@ -990,10 +1068,17 @@ func (s *Sim) pageConsent(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p := &consentPage{Title: s.app.Name + " is asking for permission", App: s.app, Team: *t, Me: *me}
-	in := s.installLocked(t.ID)
-	p.Already = in != nil
+	in, org := s.installs[t.ID], s.installs[t.EnterpriseID]
+	if org != nil {
+		in = org // it covers what was installed for one workspace before
+	}
+	p.Already, p.OrgHasIt = in != nil, org != nil
 	for _, x := range req.scopes {
-		p.Permissions = append(p.Permissions, consentScope{permission{x, wordsFor(x)}, slices.Contains(s.app.OptionalScopes, x), in != nil && in.has(x)})
+		if in != nil && in.has(x) {
+			p.Held = append(p.Held, permission{x, wordsFor(x)})
+			continue
+		}
+		p.Permissions = append(p.Permissions, consentScope{permission{x, wordsFor(x)}, slices.Contains(s.app.OptionalScopes, x)})
 	}
 	for _, x := range req.userScopes {
 		p.UserScopes = append(p.UserScopes, consentScope{permission: permission{x, wordsFor(x)}})
@@ -1008,7 +1093,12 @@ func (s *Sim) pageConsent(w http.ResponseWriter, r *http.Request) {
 	for _, x := range s.teams {
 		p.Teams = append(p.Teams, *x)
 	}
-	p.CanOrg = s.app.OrgReady && t.EnterpriseID != "" && me.Admin
+	if s.app.OrgReady && t.EnterpriseID != "" {
+		p.Org, p.CanOrg = s.enterpriseNameLocked(t.EnterpriseID), s.runsOrgLocked(me, t.EnterpriseID)
+	}
+	if me.Guest {
+		p.Refused = "Guests can’t add apps. Ask a member or an admin of " + t.Name + "."
+	}
 	to, _ := url.Parse(req.redirect)
 	p.Target = to.Host
 	p.Query = q.Encode()
@@ -1034,14 +1124,22 @@ func (s *Sim) doConsent(w http.ResponseWriter, r *http.Request) {
 	req, bad := s.checkAuthorizeLocked(q)
 	me := s.signedInLocked(r, r.PostForm.Get("team"))
 	var to string
+	var empty bool // every box was unticked
 	if bad == nil && me != nil {
 		choice := Choice{Deny: r.PostForm.Get("do") == "cancel", Org: r.PostForm.Get("org") != "", WebhookChannel: r.PostForm.Get("webhook_channel")}
+		held := s.installs[me.TeamID]
+		if org := s.installs[s.teamLocked(me.TeamID).EnterpriseID]; org != nil {
+			held = org
+		}
 		for _, x := range req.scopes {
-			if slices.Contains(s.app.OptionalScopes, x) && !slices.Contains(r.PostForm["optional"], x) {
+			// What is granted already has no box to untick.
+			if slices.Contains(s.app.OptionalScopes, x) && !slices.Contains(r.PostForm["optional"], x) && !(held != nil && held.has(x)) {
 				choice.Untick = append(choice.Untick, x)
 			}
 		}
-		to, err = s.decideLocked(req, me.ID, choice)
+		if empty = !choice.Deny && len(choice.Untick) == len(req.scopes)+len(req.userScopes); !empty {
+			to, err = s.decideLocked(req, me.ID, choice)
+		}
 	}
 	s.mu.Unlock()
 	var refused *AuthorizeError
@@ -1050,6 +1148,8 @@ func (s *Sim) doConsent(w http.ResponseWriter, r *http.Request) {
 		s.authorizeProblem(w, bad)
 	case me == nil:
 		s.problem(w, http.StatusForbidden, "You are signed out", "Go back, reload the page and try again.", "")
+	case empty:
+		s.problem(w, http.StatusBadRequest, "Nothing is left to allow", "Every permission was unticked. Go back and tick one, or press Cancel there.", "")
 	case errors.Is(err, ErrApprovalPending):
 		s.problem(w, http.StatusOK, "Your request was sent", "An admin of this workspace has to approve the app first. You can close this page.", "")
 	case errors.As(err, &refused):

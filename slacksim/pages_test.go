@@ -472,3 +472,286 @@ func TestUnreadMark(t *testing.T) {
 	}
 	want(other, elsewhere, false)
 }
+
+// larger is a world with an organisation, and an app that is ready for it.
+func larger(t *testing.T) *world {
+	w := newWorld(t, func(c *slacksim.Config) {
+		c.App.OrgReady = true
+		c.App.Events = append(c.App.Events, "team_access_granted", "team_access_revoked")
+		c.Guide = []slacksim.Hint{{Title: "Look <around>.", Text: "Sign in as anybody."}}
+	})
+	w.AddLargerWorld()
+	return w
+}
+
+const manage = "/manage/" + slacksim.Northwind + "/integrations/profile/A0SWITCH01/workspaces/add"
+
+// installWide installs for the whole organisation by the pages and returns the token.
+func (b *browser) installWide() string {
+	b.w.t.Helper()
+	b.send("/signin", "user", slacksim.NorthwindOrgAdmin)
+	page := b.open(strings.TrimPrefix(b.w.authorizeURL(botScopes), b.w.URL()))
+	b.send("/oauth/v2/authorize", "query", hidden(page, "query"), "team", slacksim.NorthwindSales, "do", "allow", "org", "1")
+	u, _ := url.Parse(b.at)
+	return b.w.exchange(u.Query().Get("code")).str("access_token")
+}
+
+func TestStartPageSaysWhoIsWho(t *testing.T) {
+	w := larger(t)
+	b := w.browser()
+	page := b.open("/")
+	b.want(page, `id="E0NORTHWND"`, "An organisation of 2 workspaces", "<strong>Look &lt;around&gt;.</strong> Sign in as anybody.",
+		"<strong>Nora Feld</strong><small>organisation admin</small>", "<strong>Tomás Rivera</strong><small>admin</small>",
+		"<strong>Priya Nair</strong><small>member</small>", "<strong>Max Weber</strong><small>guest, sees #northwind-birch alone</small>",
+		"<strong>Sam Lindqvist</strong><small>member, in #northwind-birch with Northwind Sales</small>")
+	if strings.Contains(page, "First time here?") || strings.Contains(page, "app installed") {
+		t.Errorf("too much on %s", page)
+	}
+	b.installWide()
+	if err := w.GrantTeam(w.ctx, slacksim.NorthwindSales); err != nil {
+		t.Fatal(err)
+	}
+	b.want(b.open("/"), "app installed for all of it", `<span class="tag installed">app installed</span>`, "app not added here")
+}
+
+// Only an admin of the organisation is offered the organisation, and only they get it.
+func TestConsentForTheOrganisation(t *testing.T) {
+	w := larger(t)
+	const offer = `id="for-org"`
+	for _, test := range []struct {
+		user, team, says string
+		offered          bool
+	}{
+		{slacksim.NorthwindOrgAdmin, slacksim.NorthwindSales, "For the whole organisation Northwind", true},
+		{slacksim.SalesAdmin, slacksim.NorthwindSales, "Only an organisation admin can install it for all of Northwind", false},
+		{slacksim.LabsMember, slacksim.NorthwindLabs, "Only an organisation admin can install it for all of Northwind", false},
+		{slacksim.AcmeAdmin, slacksim.Acme, "Dana Reyes (admin)", false},
+	} {
+		b := w.browser()
+		b.send("/signin", "user", test.user)
+		page := b.open(strings.TrimPrefix(w.authorizeURL(botScopes), w.URL()))
+		b.want(page, test.says, `id="allow"`)
+		if got := strings.Contains(page, offer); got != test.offered {
+			t.Errorf("%s is offered the organisation: %v", test.user, got)
+		}
+		code, _ := b.send("/oauth/v2/authorize", "query", hidden(page, "query"), "team", test.team, "do", "allow", "org", "1")
+		if allowed := strings.HasPrefix(b.at, "https://app.example/") && strings.Contains(b.at, "code="); allowed != test.offered || !allowed && code != 400 {
+			t.Errorf("%s installed for the organisation: %d %s", test.user, code, b.at)
+		}
+	}
+	w.SetApp(func(a *slacksim.App) { a.OrgReady = false })
+	b := w.browser()
+	b.send("/signin", "user", slacksim.NorthwindOrgAdmin)
+	if page := b.open(strings.TrimPrefix(w.authorizeURL(botScopes), w.URL())); strings.Contains(page, offer) {
+		t.Error("an app that is not ready for organisations is offered to one")
+	}
+}
+
+func TestGuestsCannotInstall(t *testing.T) {
+	w := larger(t)
+	b := w.browser()
+	b.send("/signin", "user", slacksim.SalesGuest)
+	if b.at != "/client/"+slacksim.NorthwindSales+"/"+slacksim.NorthwindBirch {
+		t.Errorf("a guest of one channel came to %s", b.at)
+	}
+	page := b.open(strings.TrimPrefix(w.authorizeURL(botScopes), w.URL()))
+	b.want(page, "Guests can’t add apps. Ask a member or an admin of Northwind Sales.", `id="cancel"`)
+	if strings.Contains(page, `id="allow"`) {
+		t.Error("a guest can press Allow")
+	}
+	if code, page := b.send("/oauth/v2/authorize", "query", hidden(page, "query"), "team", slacksim.NorthwindSales, "do", "allow"); code != 400 || !strings.Contains(page, "restricted_action") {
+		t.Errorf("a guest installed: %d %s", code, page)
+	}
+}
+
+// What is optional can be unticked, once; what is required or granted already has no box, and a form that leaves it out gets it
+// all the same.
+func TestConsentKeepsRequiredAndGranted(t *testing.T) {
+	w := newWorld(t)
+	w.SetApp(func(a *slacksim.App) { a.OptionalScopes = []string{"im:write", "users:read"} })
+	b := w.browser()
+	b.send("/signin", "user", slacksim.AcmeAdmin)
+	consent := func(scopes string) string { return b.open(strings.TrimPrefix(w.authorizeURL(scopes), w.URL())) }
+	allow := func(page string, optional ...string) string {
+		pairs := []string{"query", hidden(page, "query"), "team", slacksim.Acme, "do", "allow"}
+		for _, x := range optional {
+			pairs = append(pairs, "optional", x)
+		}
+		if code, page := b.send("/oauth/v2/authorize", pairs...); code == 400 {
+			return page
+		}
+		u, _ := url.Parse(b.at)
+		return w.exchange(u.Query().Get("code")).str("scope")
+	}
+	page := consent("chat:write,im:write,users:read")
+	b.want(page, `<span>Send messages as the app</span> <span class="tag">required</span>`, `name="optional" value="im:write" checked`)
+	if got := allow(page, "im:write"); got != "chat:write,im:write" {
+		t.Errorf("granted %s", got)
+	}
+	page = consent("chat:write,im:write,users:read")
+	b.want(page, "Allowed before: 2", `<ul class="permissions" id="held"><li data-scope="chat:write">`, `name="optional" value="users:read" checked`)
+	if strings.Contains(page, `value="im:write"`) {
+		t.Error("what is granted can be unticked")
+	}
+	if got := allow(page); got != "chat:write,im:write" {
+		t.Errorf("granted %s", got)
+	}
+	if got := allow(consent("users:read")); !strings.Contains(got, "Nothing is left to allow") {
+		t.Errorf("nothing ticked: %s", got)
+	}
+	if got := allow(consent("users:read"), "users:read"); got != "chat:write,im:write,users:read" {
+		t.Errorf("granted %s", got)
+	}
+	page = consent("users:read")
+	b.want(page, "It asks for nothing new. Allowed before: 1")
+	if got := allow(page); got != "chat:write,im:write,users:read" {
+		t.Errorf("nothing new was allowed: %s", got)
+	}
+}
+
+// The organisation's page adds its app to workspaces and takes it from them, for its admins alone.
+func TestOrganisationAddsWorkspaces(t *testing.T) {
+	w := larger(t)
+	b := w.browser()
+	b.send("/signin", "user", slacksim.NorthwindOrgAdmin)
+	b.want(b.open(manage), "not installed for the whole organisation", `href="/client/T0NWSALES1/app"`)
+	b.send(manage, "do", "add", "team", slacksim.NorthwindSales)
+	if _, ok := w.Installed(slacksim.NorthwindSales); ok {
+		t.Fatal("added where nothing is installed")
+	}
+	b.installWide()
+	b.want(b.open(manage), "Installed for the whole organisation by Nora Feld", `aria-label="Add to Northwind Sales"`, `aria-label="Add to Northwind Labs"`)
+	b.want(b.open("/client/T0NWSALES1/app"), `id="not-here"`, `id="manage-org" href="`+manage+`"`)
+	b.want(b.open(strings.TrimPrefix(w.authorizeURL(botScopes), w.URL())), `<input type="hidden" name="org" value="1">`, "which has the app already", "It asks for nothing new")
+
+	for _, id := range []string{slacksim.SalesAdmin, slacksim.SalesMember, slacksim.SalesGuest, slacksim.BirchAdmin} {
+		other := w.browser()
+		other.send("/signin", "user", id)
+		if code, page := other.read(other.Get(w.URL() + manage)); code != 403 || strings.Contains(page, "Add to Northwind") {
+			t.Errorf("%s: %d %s", id, code, page)
+		}
+		if code, _ := other.send(manage, "do", "add", "team", slacksim.NorthwindSales); code != 403 {
+			t.Errorf("%s added it: %d", id, code)
+		}
+		if code, _ := other.send(manage, "do", "uninstall", "confirmed", "1"); code != 403 {
+			t.Errorf("%s removed it: %d", id, code)
+		}
+	}
+	if code, _ := b.send(manage, "do", "add", "team", slacksim.Acme); code != 400 {
+		t.Errorf("another company's workspace: %d", code)
+	}
+	b.send(manage, "do", "add", "team", slacksim.NorthwindSales)
+	w.settle()
+	if in, ok := w.Installed(slacksim.NorthwindSales); !ok || !in.Org || len(w.app.events("team_access_granted")) != 1 {
+		t.Errorf("not added: %+v", in)
+	}
+	b.want(b.open("/client/T0NWSALES1/app"), `id="installed"`, "for the whole organisation", `id="manage-org"`)
+	if page := b.open("/client/T0NWSALES1/app"); strings.Contains(page, `id="remove-app"`) {
+		t.Error("one workspace removes what the whole organisation has")
+	}
+	b.send("/client/T0NWSALES1/app/remove", "confirmed", "1")
+	labs := w.browser()
+	labs.send("/signin", "user", slacksim.LabsAdmin)
+	labs.want(labs.open(strings.TrimPrefix(w.authorizeURL(botScopes), w.URL())), "Only an organisation admin can change what it may do.")
+	page := labs.open("/client/T0NWLABS01/app")
+	labs.want(page, "not available in Northwind Labs", `<span class="badge">not here</span>`, "An admin of the organisation adds it to workspaces.")
+	if strings.Contains(page, `id="add-to-slack"`) || strings.Contains(page, manage) {
+		t.Error("what helps nobody is offered")
+	}
+
+	b.send(manage, "do", "remove", "team", slacksim.NorthwindSales)
+	w.settle()
+	if _, ok := w.Installed(slacksim.NorthwindSales); ok || len(w.app.events("team_access_revoked")) != 1 {
+		t.Error("not taken away")
+	}
+	_, page = b.send(manage, "do", "uninstall")
+	b.want(page, "Remove Switchboard from Northwind?", `name="do" value="uninstall"`)
+	if _, ok := w.Installed(slacksim.Northwind); !ok {
+		t.Fatal("removed before it was confirmed")
+	}
+	b.send(manage, "do", "uninstall", "confirmed", "1")
+	w.settle()
+	if _, ok := w.Installed(slacksim.Northwind); ok || len(w.app.events("app_uninstalled")) != 1 {
+		t.Error("not removed")
+	}
+	for _, p := range []string{"/manage/E0NOBODY/integrations/profile/A0SWITCH01/workspaces/add", "/manage/" + slacksim.Acme + "/integrations/profile/A0SWITCH01/workspaces/add",
+		"/manage/" + slacksim.Northwind + "/integrations/profile/A0OTHER/workspaces/add"} {
+		if code, _ := b.read(b.Get(w.URL() + p)); code != 404 {
+			t.Errorf("%s: %d", p, code)
+		}
+	}
+	w.wantBreaches()
+}
+
+// An admin takes a permission away: the token lives on without it.
+func TestAdminTakesAPermissionAway(t *testing.T) {
+	w := newWorld(t)
+	tok := w.install(slacksim.AcmeAdmin)
+	in, _ := w.Installed(slacksim.Acme)
+	b, other := w.browser(), w.browser()
+	other.send("/signin", "user", slacksim.AcmeMember)
+	const at = "/client/T0ACME0001/app/permissions"
+	if page := other.open("/client/T0ACME0001/app"); strings.Contains(page, at) {
+		t.Error("a member is offered it")
+	}
+	if other.open(at); other.at != "/client/T0ACME0001/app" {
+		t.Errorf("a member came to %s", other.at)
+	}
+	if code, _ := other.send(at, "scope", "im:write"); code != 403 {
+		t.Errorf("a member took one away: %d", code)
+	}
+	b.send("/signin", "user", slacksim.AcmeAdmin)
+	b.want(b.open("/client/T0ACME0001/app"), `href="`+at+`"`)
+	b.want(b.open(at), "Slack itself has no such page", `data-take="im:write"`)
+	_, page := b.send(at, "scope", "im:write")
+	b.want(page, "Taken away: Start direct messages with people.")
+	if strings.Contains(page, `data-take="im:write"`) {
+		t.Error("it is still there")
+	}
+	w.wantError("conversations.open", tok, "missing_scope", "users", slacksim.AcmeAdmin)
+	if code, _ := b.send(at, "scope", "im:write"); code != 409 {
+		t.Errorf("twice: %d", code)
+	}
+	for _, x := range in.Scopes {
+		b.send(at, "scope", x)
+	}
+	if in, _ := w.Installed(slacksim.Acme); len(in.Scopes) != 1 {
+		t.Errorf("what is left: %v", in.Scopes)
+	}
+	if page := b.open(at); strings.Contains(page, "data-take") {
+		t.Error("the last one can be taken")
+	}
+}
+
+// A channel shared with another company says so on both sides, and people of both press buttons in it.
+func TestSharedChannel(t *testing.T) {
+	w := larger(t)
+	tok := w.install(slacksim.SalesAdmin)
+	in, _ := w.Installed(slacksim.NorthwindSales)
+	if err := w.Invite(w.ctx, slacksim.SalesAdmin, slacksim.NorthwindBirch, in.BotUserID); err != nil {
+		t.Fatal(err)
+	}
+	ts := w.call("chat.postMessage", tok, "channel", slacksim.NorthwindBirch, "text", "Vote", "blocks", twoButtons).str("ts")
+	ours, theirs, guest := w.browser(), w.browser(), w.browser()
+	ours.send("/signin", "user", slacksim.SalesMember)
+	ours.want(ours.open("/client/T0NWSALES1/"+slacksim.NorthwindBirch), "shared with Birch &amp; Co", `title="Shared with Birch &amp; Co"`)
+	theirs.send("/signin", "user", slacksim.BirchMember)
+	page := theirs.open("/client/T0BIRCH001/" + slacksim.NorthwindBirch)
+	theirs.want(page, "shared with Northwind Sales", `data-action-id="go"`, `<a href="/client/T0BIRCH001/app" id="app-page"><span aria-hidden="true">+</span> Add Switchboard</a>`)
+	theirs.send("/client/T0BIRCH001/"+slacksim.NorthwindBirch+"/"+ts+"/act", "action", "acts/go")
+	if user, _ := w.app.last(t).outer["user"].(map[string]any); user["id"] != slacksim.BirchMember || user["team_id"] != slacksim.Birch {
+		t.Errorf("pressed by %v", user)
+	}
+	theirs.send("/client/T0BIRCH001/"+slacksim.NorthwindBirch+"/say", "text", "Hello from Birch")
+	guest.send("/signin", "user", slacksim.SalesGuest)
+	page = guest.open("/client/T0NWSALES1/" + slacksim.NorthwindBirch)
+	guest.want(page, "Sam Lindqvist (Birch &amp; Co)", `data-action-id="go"`)
+	if strings.Contains(page, slacksim.SalesGeneral) {
+		t.Error("a guest of one channel sees another")
+	}
+	if code, _ := guest.read(guest.Get(w.URL() + "/client/T0NWSALES1/" + slacksim.SalesGeneral)); code != 404 {
+		t.Errorf("a guest read it: %d", code)
+	}
+	w.settle()
+	w.wantBreaches()
+}

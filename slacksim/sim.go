@@ -109,9 +109,14 @@ type Config struct {
 	Client *http.Client
 	// AckTimeout is how long the app may take to acknowledge, in real time. Default 3 s, as in Slack.
 	AckTimeout time.Duration
+	// Guide tells on the start page what there is to try, one thing after the other. Default: where to begin.
+	Guide []Hint
 	// PingEvery is how often each WebSocket is pinged, in real time. Default 5 s.
 	PingEvery time.Duration
 }
+
+// Hint is one thing to try: what, in a few words, and how.
+type Hint struct{ Title, Text string }
 
 // Sim is a small Slack with one app. Make one with New; all methods are safe for concurrent use.
 type Sim struct {
@@ -121,6 +126,7 @@ type Sim struct {
 	transport  *http.Transport // ours to close; nil when the caller brought a client
 	ackTimeout time.Duration
 	pingEvery  time.Duration
+	guide      []Hint
 	handler    http.Handler
 	life       context.Context
 	end        context.CancelFunc
@@ -148,7 +154,7 @@ type Sim struct {
 // New makes a Sim with an empty world (see AddSmallWorld). It starts nothing.
 func New(cfg Config) *Sim {
 	s := &Sim{
-		clock: cfg.Clock, log: cfg.Log, ackTimeout: cfg.AckTimeout, pingEvery: cfg.PingEvery, app: cfg.App,
+		clock: cfg.Clock, log: cfg.Log, ackTimeout: cfg.AckTimeout, pingEvery: cfg.PingEvery, guide: cfg.Guide, app: cfg.App,
 		changed: make(chan struct{}), timers: map[int]func() bool{},
 	}
 	if s.clock == nil {

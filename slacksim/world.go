@@ -24,6 +24,9 @@ type Workspace struct {
 type User struct {
 	ID, TeamID, Name, RealName, TZ             string
 	Admin, Owner, PrimaryOwner, Guest, Deleted bool
+	// OrgAdmin is an admin of the organisation that the workspace belongs to, which implies Admin. Where an organisation
+	// names nobody, every admin of one of its workspaces counts as one.
+	OrgAdmin bool
 }
 
 // Channel is a channel. Members holds user ids (the bot's too); SharedWith the ids of other workspaces that share it
@@ -149,7 +152,7 @@ func (s *Sim) AddUser(u User) User {
 		u.TZ = "UTC"
 	}
 	u.Owner = u.Owner || u.PrimaryOwner
-	u.Admin = u.Admin || u.Owner
+	u.Admin = u.Admin || u.Owner || u.OrgAdmin
 	if old := s.userLocked(u.ID); old != nil {
 		*old = u
 	} else {
@@ -200,6 +203,51 @@ func (s *Sim) AddSmallWorld() {
 	s.AddUser(User{ID: BirchMember, TeamID: Birch, Name: "sam", RealName: "Sam Lindqvist", TZ: "Europe/Stockholm"})
 	s.AddChannel(Channel{ID: BirchGeneral, TeamID: Birch, Name: "general", Members: []string{BirchAdmin, BirchMember}})
 	s.AddChannel(Channel{ID: BirchProjects, TeamID: Birch, Name: "design", Members: []string{BirchAdmin, BirchMember}})
+}
+
+// Ids of what AddLargerWorld makes besides.
+const (
+	Northwind                     = "E0NORTHWND"
+	NorthwindSales, NorthwindLabs = "T0NWSALES1", "T0NWLABS01"
+
+	NorthwindOrgAdmin                   = "U0NWNDNORA" // signs in to Northwind Sales
+	SalesAdmin, SalesMember, SalesGuest = "U0SALESTOM", "U0SALESPRI", "U0SALESMAX"
+	LabsAdmin, LabsMember               = "U0LABSADA1", "U0LABSKOFI"
+
+	SalesGeneral, LabsGeneral = "C0SALESGEN", "C0LABSGENE"
+	NorthwindBirch            = "C0NWNDBIRC" // Northwind Sales shares it with Birch & Co
+)
+
+// AddLargerWorld adds the small world and beside it an organisation of two workspaces, one of which shares a channel with
+// Birch & Co through Slack Connect: an organisation's admin, admins of its workspaces, members, a guest who is in the shared
+// channel alone, and BirchMember, who is in it from the other company.
+func (s *Sim) AddLargerWorld() {
+	s.AddSmallWorld()
+	s.AddWorkspace(Workspace{ID: NorthwindSales, Name: "Northwind Sales", Domain: "northwind-sales", EnterpriseID: Northwind, EnterpriseName: "Northwind"})
+	s.AddUser(User{ID: NorthwindOrgAdmin, TeamID: NorthwindSales, Name: "nora", RealName: "Nora Feld", TZ: "Europe/Oslo", OrgAdmin: true})
+	s.AddUser(User{ID: SalesAdmin, TeamID: NorthwindSales, Name: "tomas", RealName: "Tomás Rivera", TZ: "America/Chicago", Admin: true})
+	s.AddUser(User{ID: SalesMember, TeamID: NorthwindSales, Name: "priya", RealName: "Priya Nair", TZ: "Asia/Kolkata"})
+	s.AddUser(User{ID: SalesGuest, TeamID: NorthwindSales, Name: "max", RealName: "Max Weber", TZ: "Europe/Zurich", Guest: true})
+	s.AddChannel(Channel{ID: SalesGeneral, TeamID: NorthwindSales, Name: "general", Members: []string{NorthwindOrgAdmin, SalesAdmin, SalesMember}})
+	s.AddChannel(Channel{ID: NorthwindBirch, TeamID: NorthwindSales, Name: "northwind-birch", SharedWith: []string{Birch},
+		Members: []string{SalesAdmin, SalesMember, SalesGuest, BirchMember}})
+	s.AddWorkspace(Workspace{ID: NorthwindLabs, Name: "Northwind Labs", Domain: "northwind-labs", EnterpriseID: Northwind, EnterpriseName: "Northwind"})
+	s.AddUser(User{ID: LabsAdmin, TeamID: NorthwindLabs, Name: "ada", RealName: "Ada Brandt", TZ: "Europe/Berlin", Admin: true})
+	s.AddUser(User{ID: LabsMember, TeamID: NorthwindLabs, Name: "kofi", RealName: "Kofi Mensah", TZ: "Africa/Accra"})
+	s.AddChannel(Channel{ID: LabsGeneral, TeamID: NorthwindLabs, Name: "general", Members: []string{LabsAdmin, LabsMember}})
+}
+
+// runsOrgLocked reports whether a person is an admin of this organisation.
+func (s *Sim) runsOrgLocked(u *User, enterprise string) bool {
+	t := s.teamLocked(u.TeamID)
+	if t == nil || enterprise == "" || t.EnterpriseID != enterprise {
+		return false
+	}
+	named := slices.ContainsFunc(s.users, func(x *User) bool {
+		xt := s.teamLocked(x.TeamID)
+		return x.OrgAdmin && !x.Deleted && xt != nil && xt.EnterpriseID == enterprise
+	})
+	return u.OrgAdmin || u.Admin && !named
 }
 
 // DM returns the id of the person's conversation with the app; it exists from the first question on. "" for an unknown

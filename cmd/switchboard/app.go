@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +28,7 @@ import (
 // appConfig is everything an app needs to run.
 type appConfig struct {
 	app            install.App
+	also           []bot.Handler // handlers besides those of commands, with no permission of their own
 	clientID       string
 	clientSecret   install.Secret
 	signingSecrets []install.Secret
@@ -75,7 +77,7 @@ func newApp(cfg appConfig) (*app, error) {
 		return nil, err
 	}
 	a := &app{cfg: cfg, numbers: numbers, install: in}
-	settings := bot.Config{Install: in, Handlers: handlers, SigningSecrets: cfg.signingSecrets, AppID: cfg.appID, AppToken: cfg.appToken, Lease: cfg.lease, Workers: cfg.workers, Metrics: numbers, Log: cfg.log}
+	settings := bot.Config{Install: in, Handlers: slices.Concat(handlers, cfg.also), SigningSecrets: cfg.signingSecrets, AppID: cfg.appID, AppToken: cfg.appToken, Lease: cfg.lease, Workers: cfg.workers, Metrics: numbers, Log: cfg.log}
 	if !cfg.memory {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()

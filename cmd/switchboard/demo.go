@@ -11,8 +11,11 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/slack-go/slack"
 
 	"switchboard/bot"
 	"switchboard/commands"
@@ -86,12 +89,13 @@ func (d *demo) start(ctx context.Context, addr string) error {
 		return errors.Join(fmt.Errorf("listen: %w", err), d.cfg.db.Close())
 	}
 	public := "http://" + d.cfg.listen.Addr().String()
-	simulated, err := simApp(public)
+	d.cfg.also = []bot.Handler{wave, waveBack}
+	simulated, err := simApp(public, d.cfg.also...)
 	if err != nil {
 		return errors.Join(err, d.cfg.listen.Close(), d.cfg.db.Close())
 	}
-	d.slack = slacksim.New(slacksim.Config{App: simulated})
-	d.slack.AddSmallWorld()
+	d.slack = slacksim.New(slacksim.Config{App: simulated, Guide: guide})
+	d.slack.AddLargerWorld()
 	if err := d.slack.Start(addr); err != nil {
 		host, _, _ := net.SplitHostPort(addr)
 		if err = d.slack.Start(net.JoinHostPort(host, "0")); err != nil {
@@ -116,9 +120,38 @@ func (d *demo) close() error {
 	return errors.Join(err, os.RemoveAll(d.folder))
 }
 
-// simApp registers the app with the small Slack, from the same manifest that the real one gets.
-func simApp(public string) (slacksim.App, error) {
-	m, err := bot.NewManifest(commands.Profile(), commands.All(), placeholderURL)
+// guide is what the demo's first page proposes.
+var guide = []slacksim.Hint{
+	{Title: "Install it for one workspace.", Text: "Sign in as Dana Reyes, choose Add Switchboard in the sidebar and follow the buttons. " +
+		"Then type /connection status in a channel."},
+	{Title: "Install it for an organisation.", Text: "The same as Nora Feld: choose the organisation on Slack’s page, then add the app to Northwind Sales. " +
+		"Ada Brandt of Northwind Labs still can’t use it."},
+	{Title: "Leave a permission out.", Text: "Untick an optional one on Slack’s page, or take one away under Manage Switchboard. " +
+		"/connection status says what is off, and the way back."},
+	{Title: "Press a button from another company.", Text: "As Priya Nair, type /wave in #northwind-birch. Then press its button as Sam Lindqvist, " +
+		"who is in that channel from Birch & Co."},
+	{Title: "Remove it and add it again.", Text: "Both are under Manage Switchboard, for admins. Its history and settings are kept."},
+}
+
+// The app itself says nothing with a button in it to a whole channel. The demo has a command that does, because one that
+// people of another company can press shows best whom the app listens to.
+const actionWave = "demo.wave"
+
+var wave = bot.OnCommand("/wave", func(_ context.Context, t *bot.Turn, _ *slack.SlashCommand) (bot.Reply, error) {
+	text := "<@" + t.UserID + "> waves at everybody here."
+	button := slack.NewButtonBlockElement(actionWave, "", slack.NewTextBlockObject(slack.PlainTextType, "Wave back", false, false))
+	return bot.Reply{InChannel: true, Text: text, Blocks: []slack.Block{
+		slack.NewSectionBlock(slack.NewTextBlockObject(slack.MarkdownType, text, false, false), nil, nil), slack.NewActionBlock("", button),
+	}}, nil
+}).Describe("Waves at everybody in the channel; the demo has it, the app has not.", "")
+
+var waveBack = bot.OnAction(actionWave, func(_ context.Context, t *bot.Turn, _ *slack.InteractionCallback) (bot.Reply, error) {
+	return bot.Reply{InChannel: true, Text: "<@" + t.UserID + "> waves back."}, nil
+})
+
+// simApp registers the app, and what the demo has besides, with the small Slack, from a manifest like the real one's.
+func simApp(public string, also ...bot.Handler) (slacksim.App, error) {
+	m, err := bot.NewManifest(commands.Profile(), slices.Concat(commands.All(), also), placeholderURL)
 	if err != nil {
 		return slacksim.App{}, err
 	}
