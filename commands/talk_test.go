@@ -98,7 +98,7 @@ func play(t *testing.T, database string, untick ...string) *scene {
 	app := App()
 	app.Operator, app.SupportURL = "Acme IT", "mailto:it@example.com"
 	s := &scene{t: t, sim: sim, db: db, store: &failing{Store: db}}
-	s.in, err = install.New(install.Config{App: app, ClientID: "1.2", ClientSecret: "client-secret", SlackURL: sim.URL(), PublicURL: "https://bot.example.com", Scopes: bot.Scopes(All()), Store: s.store})
+	s.in, err = install.New(install.Config{App: app, ClientID: "1.2", ClientSecret: "client-secret", SlackURL: sim.URL(), PublicURL: "https://bot.example.com", Scopes: Catalogue(), Store: s.store})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +158,7 @@ func play(t *testing.T, database string, untick ...string) *scene {
 func (s *scene) install(userID string, untick ...string) {
 	s.t.Helper()
 	ctx := context.Background()
-	scopes := strings.Join(install.ScopeNames(bot.Scopes(All())), ",")
+	scopes := strings.Join(install.ScopeNames(Catalogue()), ",")
 	back, err := s.sim.Authorize(ctx, s.sim.URL()+"/oauth/v2/authorize?client_id=1.2&state=s&redirect_uri=https://bot.example.com/slack/oauth_redirect&scope="+scopes, userID, slacksim.Choice{Untick: untick})
 	if err != nil {
 		s.t.Fatal(err)
