@@ -38,22 +38,18 @@ func (b *Bot) admit(ctx context.Context, h Handler, t *Turn, who asks) *Reply {
 	}
 	if i.foreignBot(c) {
 		t.Log.InfoContext(ctx, "refused: pressed in what another installation wrote", "handler", h.id())
-		return refuse(b)
+		return &Reply{Text: "This is from another installation of " + b.install.App().Name + " and can't be used from here. Nothing was changed."}
 	}
 	switch in, err := b.insider(ctx, t, i.User.ID, i.User.TeamID); {
 	case err != nil:
 		t.Log.WarnContext(ctx, "ask whether a person is of this organisation", "slack_error", install.SlackError(err), "cause", install.Cause(err))
 		return &Reply{Text: "We couldn't ask Slack whether this is for you. Nothing was changed. Try again in a minute. Reference: " + t.Ref + "."}
 	case !in:
+		// It names nothing but the app, which they see anyway.
 		t.Log.InfoContext(ctx, "refused: of another company", "handler", h.id())
-		return refuse(b)
+		return &Reply{Text: "Only people of the company that uses " + b.install.App().Name + " here can do that. Nothing was changed."}
 	}
 	return nil
-}
-
-// refuse is one sentence for all, and names nothing but the app, which they see anyway.
-func refuse(b *Bot) *Reply {
-	return &Reply{Text: "Only people of the company that uses " + b.install.App().Name + " here can do that. Nothing was changed."}
 }
 
 // foreignBot reports whether the button or form was put there by another installation than c: the payload then names one workspace

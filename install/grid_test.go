@@ -345,3 +345,41 @@ func TestReinstallAfterJoining(t *testing.T) {
 		})
 	}
 }
+
+// A person takes back what they allowed on the organisation's install, and Slack's word names a workspace beside it. Nothing but its
+// answer about the token counts then.
+func TestPersonOfAnOrganisation(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		in := r.replica(nil)
+		org := r.organisation(in)
+		back, err := r.slack.Authorize(r.ctx, r.slack.URL()+"/oauth/v2/authorize?client_id=1.2&state=s&scope=chat:write&user_scope=chat:write&redirect_uri="+redirect, gridAdmin, slacksim.Choice{Org: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := install.ExchangeCode(r.slack, back, redirect, "client-secret"); err != nil {
+			t.Fatal(err)
+		}
+		at, _ := r.slack.Installed(gridID)
+		k := install.Key{AppID: org.AppID, EnterpriseID: gridID, TeamID: gridOne}
+		for id, token := range map[string]string{gridAdmin: at.UserTokens[gridAdmin], gridOwner: "xoxp-not-known"} {
+			u := install.UserToken{Holder: install.Holder{Key: org.Key, UserID: id}, Chain: install.Chain{Token: install.Secret(token)}, GrantedAt: r.clock.Now()}
+			if err := in.db.AddUser(r.ctx, u); err != nil {
+				t.Fatal(err)
+			}
+		}
+		said := func(want int) {
+			t.Helper()
+			if err := in.UsersRevoked(r.ctx, k, []string{gridAdmin, gridOwner}, r.clock.Now().Add(time.Hour)); err != nil {
+				t.Fatal(err)
+			}
+			if left, err := in.db.Users(r.ctx, org.Key); err != nil || len(left) != want {
+				t.Errorf("%d are left, want %d (%v)", len(left), want, err)
+			}
+		}
+		said(2)
+		if err := r.slack.RevokeUser(r.ctx, gridAdmin); err != nil {
+			t.Fatal(err)
+		}
+		said(1)
+	})
+}

@@ -122,22 +122,22 @@ func (in *Installer) words(h Health) Health {
 }
 
 var reasonText = map[string]string{
-	ReasonUninstalled:     "The app was removed from this workspace.",
-	ReasonDisconnected:    "It was disconnected.",
-	ReasonRenewalFailing:  "Its access couldn't be renewed yet. That is tried again by itself.",
-	ReasonRefreshRejected: "Its access couldn't be renewed.",
-	ReasonTokenRevoked:    "Its access was withdrawn in Slack.",
-	ReasonTokenExpired:    "Its access ran out and couldn't be renewed.",
-	ReasonAccountInactive: "The app was removed from this workspace, or the workspace was closed.",
-	ReasonInvalidAuth:     "Slack no longer accepts this connection. If your workspace limits apps to certain IP addresses, check those limits.",
-	ReasonMissingScope:    "Some permissions were not granted.",
-	ReasonUnreadable:      "Its stored access can't be read any more.",
-	ReasonSlackSilent:     "Slack didn't answer, or had trouble of its own.",
-	ReasonRecordsSilent:   "We can't reach our own records right now.",
-	"ekm_access_denied":   "Your organisation's rules stop this.",
-	"org_login_required":  "The workspace is being moved into an organisation.",
-	"team_added_to_org":   "The workspace is being moved into an organisation.",
-	ReasonNotAdded:        "An organisation admin hasn't added the app to this workspace.",
+	ReasonUninstalled:         "The app was removed from this workspace.",
+	ReasonDisconnected:        "It was disconnected.",
+	ReasonRenewalFailing:      "Its access couldn't be renewed yet. That is tried again by itself.",
+	ReasonRefreshRejected:     "Its access couldn't be renewed.",
+	ReasonTokenRevoked:        "Its access was withdrawn in Slack.",
+	ReasonTokenExpired:        "Its access ran out and couldn't be renewed.",
+	ReasonAccountInactive:     "The app was removed from this workspace, or the workspace was closed.",
+	ReasonInvalidAuth:         "Slack no longer accepts this connection. If your workspace limits apps to certain IP addresses, check those limits.",
+	ReasonMissingScope:        "Some permissions were not granted.",
+	ReasonUnreadable:          "Its stored access can't be read any more.",
+	ReasonSlackSilent:         "Slack didn't answer, or had trouble of its own.",
+	ReasonRecordsSilent:       "We can't reach our own records right now.",
+	"ekm_access_denied":       "Your organisation's rules stop this.",
+	"org_login_required":      "The workspace is being moved into an organisation.",
+	"team_added_to_org":       "The workspace is being moved into an organisation.",
+	"team_access_not_granted": "An organisation admin hasn't added the app to this workspace.",
 }
 
 // ReasonText says a reason code in words; "" when there are none for it.

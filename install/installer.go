@@ -86,14 +86,15 @@ type Installer struct {
 
 	mu       sync.Mutex
 	renewing map[Holder]*renewal
-	held     map[Holder]Pair       // new tokens that neither the journal nor the store took
-	contests map[Secret]contest    // tokens of consents in the journal → what they are compared with
-	decided  map[string]bool       // entries of the journal that are done with and could not be removed
-	leases   map[Holder]sighting   // of other processes
-	shut     map[Budget]time.Time  // budgets that were empty, and until when they are not looked into
-	logged   map[Key]time.Time     // connections that need a person → since when, in the log line that said so
-	heard    map[string]time.Time  // what calls said → when that was last written down
-	teams    map[string]workspaces // connection ids of organisations → what Slack said of their workspaces
+	held     map[Holder]Pair      // new tokens that neither the journal nor the store took
+	contests map[Secret]contest   // tokens of consents in the journal → what they are compared with
+	decided  map[string]bool      // entries of the journal that are done with and could not be removed
+	leases   map[Holder]sighting  // of other processes
+	shut     map[Budget]time.Time // budgets that were empty, and until when they are not looked into
+	logged   map[Key]time.Time    // connections that need a person → since when, in the log line that said so
+	heard    map[string]time.Time // what calls said → when that was last written down
+
+	teams map[string]workspaces // connection ids of organisations → what Slack said of their workspaces
 }
 
 // ErrNotConnected says that a workspace has no connection that could be used: none, a removed or a paused one, or one

@@ -162,10 +162,13 @@ func (in *Installer) reach(ctx context.Context, c Connection, write func(client 
 	if c.Token == "" || c.ended(in.now()) {
 		return Notice{}, no, errNoAccess
 	}
-	team := ""
+	team, unlisted := "", errNobody
 	if c.Org() {
 		// Any of its workspaces will do to find people in. Without one the app is nowhere, and there is nothing to be missed.
-		if all, err := in.Workspaces(ctx, c); err == nil && len(all) > 0 {
+		all, err := in.Workspaces(ctx, c)
+		if err != nil {
+			unlisted = err
+		} else if len(all) > 0 {
 			team = all[0].ID
 		}
 	}
@@ -198,7 +201,7 @@ func (in *Installer) reach(ctx context.Context, c Connection, write func(client 
 		return n, sent, err
 	}
 	if c.Org() && team == "" {
-		return Notice{}, no, errNobody
+		return Notice{}, no, unlisted
 	}
 	admins, listErr := in.admins(ctx, client, c)
 	if listErr != nil {

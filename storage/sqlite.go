@@ -28,6 +28,9 @@ const (
 	// sqliteOptions: pragmas belong to a connection, so they go into the address and not into a statement after opening.
 	// FULL, because "saved" must survive a power cut; NORMAL may lose the last commits.
 	sqliteOptions = "?_pragma=busy_timeout(%d)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)"
+	// Readers map the file, so far: copying each page from it made a look-up among a million connections a third slower than
+	// among a thousand. What lies beyond is read as ever.
+	sqliteMapped = 2 << 30
 )
 
 // openSQLite opens the file at path twice: one connection that writes, and a few that can only read and never wait for
@@ -62,7 +65,7 @@ func (db *DB) openSQLite(ctx context.Context, path string) error {
 		return err
 	}
 	writer.SetMaxOpenConns(1)
-	reader, err := sql.Open("sqlite", dsn+"&_query_only=1")
+	reader, err := sql.Open("sqlite", dsn+fmt.Sprintf("&_query_only=1&_pragma=mmap_size(%d)", int64(sqliteMapped)))
 	if err != nil {
 		_ = writer.Close()
 		return err
