@@ -24,7 +24,7 @@ func reconnect(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 	is, err := a.standing(ctx, t)
 	switch {
 	case is != keeper && is != unknown:
-		return bot.Reply{Text: refusal(t, is, err, "reconnect it").Error()}
+		return refusal(t, is, err, "reconnect it")
 	case h.GrantURL == "":
 		return bot.Reply{Text: fmt.Sprintf("%s was connected to %s by hand, so there is no link that reconnects it. The people who run it can do that. Nothing was changed.", app, team)}
 	case h.State == install.Paused:
