@@ -211,42 +211,34 @@ func (a ask) standing(ctx context.Context, t *bot.Turn) (standing, error) {
 	return standingOf(ctx, t)
 }
 
-// mayAct refuses people who want to do what is not theirs to do, in words for them. doing completes "Only admins can".
-func (a ask) mayAct(ctx context.Context, t *bot.Turn, doing string) error {
+// mayAct reports whether people may do what they want to; if not, r says so to them. doing completes "Only admins can".
+func (a ask) mayAct(ctx context.Context, t *bot.Turn, doing string) (r bot.Reply, may bool) {
 	if t.Health().Reason == install.ReasonRecordsSilent {
-		return &bot.UserError{Text: recordsSilent(t)}
+		return bot.Reply{Text: recordsSilent(t)}, false
 	}
 	is, err := a.standing(ctx, t)
-	return refusal(t, is, err, doing)
+	return refusal(t, is, err, doing), is == keeper
 }
 
-// refusal says why somebody may not do it; nil for those who may. err is why what they are could not be found out.
-func refusal(t *bot.Turn, is standing, err error, doing string) error {
+// refusal says why somebody may not do it; the zero Reply for those who may. err is why what they are could not be found out.
+func refusal(t *bot.Turn, is standing, err error, doing string) bot.Reply {
 	switch {
 	case is == keeper:
-		return nil
+		return bot.Reply{}
 	case errors.Is(err, errUnasked) && t.Renewing():
-		return &bot.UserError{Text: "We couldn't ask Slack who you are, because this app's access couldn't be renewed just now. Nothing was changed. Try again in a minute. Reference: " + t.Ref + "."}
+		return bot.Reply{Text: "We couldn't ask Slack who you are, because this app's access couldn't be renewed just now. Nothing was changed. Try again in a minute. Reference: " + t.Ref + "."}
 	case errors.Is(err, errUnasked):
-		return &bot.UserError{Text: "This app can't ask Slack who you are while it isn't connected. Nothing was changed. Type /connection status to see what to do."}
+		return bot.Reply{Text: "This app can't ask Slack who you are while it isn't connected. Nothing was changed. Type /connection status to see what to do."}
 	case install.SlackError(err) == install.ReasonMissingScope:
-		return err // see refused
+		return t.NotAllowed("users:read") // which permission is missing, and a button that asks for it
 	case err != nil:
-		return &bot.UserError{Text: "We couldn't ask Slack whether you may do that. Nothing was changed. Try again in a minute. Reference: " + t.Ref + "."}
+		return bot.Reply{Text: "We couldn't ask Slack whether you may do that. Nothing was changed. Try again in a minute. Reference: " + t.Ref + "."}
 	case is == stranger:
-		return &bot.UserError{Text: "Only people of the workspace that installed this app can " + doing + ". Nothing was changed."}
+		return bot.Reply{Text: "Only people of the workspace that installed this app can " + doing + ". Nothing was changed."}
 	case t.Connection.Org():
-		return &bot.UserError{Text: "Only the person who installed this app and admins of the organisation can " + doing + ". Nothing was changed."}
+		return bot.Reply{Text: "Only the person who installed this app and admins of the organisation can " + doing + ". Nothing was changed."}
 	}
-	return &bot.UserError{Text: "Only the person who installed this app and workspace admins can " + doing + ". Nothing was changed."}
-}
-
-// refused is the answer to somebody who may not do what they asked for, or of whom that couldn't be found out.
-func refused(t *bot.Turn, err error) bot.Reply {
-	if install.SlackError(err) == install.ReasonMissingScope {
-		return t.NotAllowed("users:read")
-	}
-	return bot.Reply{Text: err.Error()}
+	return bot.Reply{Text: "Only the person who installed this app and workspace admins can " + doing + ". Nothing was changed."}
 }
 
 func recordsSilent(t *bot.Turn) string {

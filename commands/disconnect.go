@@ -29,8 +29,8 @@ func subjectOf(c install.Connection) subject { return subject{c.ID, c.RenewedAt.
 
 // disconnect opens the window that says what would happen; where none can be opened, it offers the button for that.
 func disconnect(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
-	if err := a.mayAct(ctx, t, "disconnect it"); err != nil {
-		return refused(t, err)
+	if no, may := a.mayAct(ctx, t, "disconnect it"); !may {
+		return no
 	}
 	o, h := outcomeOf(t), t.Health()
 	switch {
@@ -102,8 +102,8 @@ var confirmed = bot.OnView(viewDisconnect, func(ctx context.Context, t *bot.Turn
 
 // goodbye disconnects the connection that about speaks of, if it still is the same, and says what came of it.
 func goodbye(ctx context.Context, t *bot.Turn, about string) bot.Reply {
-	if err := (ask{}).mayAct(ctx, t, "disconnect it"); err != nil {
-		return refused(t, err)
+	if no, may := (ask{}).mayAct(ctx, t, "disconnect it"); !may {
+		return no
 	}
 	o := outcomeOf(t)
 	var meant subject

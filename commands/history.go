@@ -25,8 +25,8 @@ const (
 
 // history shows the newest lines to the installer and to admins.
 func history(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
-	if err := a.mayAct(ctx, t, "see its history"); err != nil {
-		return refused(t, err)
+	if no, may := a.mayAct(ctx, t, "see its history"); !may {
+		return no
 	}
 	changes, err := t.Install.History(ctx, t.Connection, historyLines)
 	if err != nil {

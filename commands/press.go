@@ -35,8 +35,8 @@ func pressed(id string, chosen func(a *slack.InteractionCallback) string) bot.Ha
 		if !ok { // of another version
 			return shown(ctx, t, a, bot.Reply{Text: "That is no longer offered. Type /connection help for what is."})
 		}
-		if err := (ask{}).mayAct(ctx, t, "do that"); err != nil {
-			return shown(ctx, t, a, refused(t, err))
+		if no, may := (ask{}).mayAct(ctx, t, "do that"); !may {
+			return shown(ctx, t, a, no)
 		}
 		to := ask{to: private, is: keeper}
 		if a.View.Type == slack.VTHomeTab {

@@ -5,6 +5,7 @@ package commands
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/slack-go/slack"
 
@@ -23,7 +24,7 @@ func reconnect(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 	is, err := a.standing(ctx, t)
 	switch {
 	case is != keeper && is != unknown:
-		return bot.Reply{Text: refusal(t, is, err, "reconnect it").Error()}
+		return refusal(t, is, err, "reconnect it")
 	case h.GrantURL == "":
 		return bot.Reply{Text: fmt.Sprintf("%s was connected to %s by hand, so there is no link that reconnects it. The people who run it can do that. Nothing was changed.", app, team)}
 	case h.State == install.Paused:
@@ -31,10 +32,16 @@ func reconnect(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 	}
 	address, words := t.Install.Grant(t.Connection, install.Wish{Back: t.ChannelID}), "Reconnect"
 	first := fmt.Sprintf("%s works in %s, so nothing has to be done. You can reconnect it all the same.", app, team)
+	what := "Slack asks once more what the app may do. Then it works with new access; its settings and its history are kept, and it stays the same one connection. Nothing is changed before you agree on Slack's page."
 	last := "The link is for you: it works once, and not for long."
 	switch {
+	case !bound(t, h.GrantURL): // there is no connection yet, or Slack has a page of its own for what is missing
+		address, words = h.GrantURL, "Open the page for that"
+		first = fmt.Sprintf("%s isn't connected here.", app)
+		what = strings.TrimSpace(escape(h.Sentence) + " " + escape(h.NextStep))
+		last = "At its end Slack decides who may; where that takes an admin, Slack asks one."
 	case is == unknown:
-		address, words = t.Install.Grant(install.Connection{}, install.Wish{}), "Open the install page"
+		address, words = everybodys(t), "Open the install page"
 		first = fmt.Sprintf("Slack couldn't be asked who you are, so this is the link that everybody may have. It connects %s to %s again.", app, team)
 		last = "At its end Slack decides who may add apps; where that takes an admin, Slack asks one."
 	case h.Broken():
@@ -47,7 +54,6 @@ func reconnect(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 	case h.State != install.Active:
 		first = fmt.Sprintf("%s has trouble in %s that may pass by itself. You can reconnect it all the same.", app, team)
 	}
-	const what = "Slack asks once more what the app may do. Then it works with new access; its settings and its history are kept, and it stays the same one connection. Nothing is changed before you agree on Slack's page."
 	button := slack.NewButtonBlockElement(actionGrant, "", label(words, maxButton))
 	button.URL, button.AccessibilityLabel = address, clip(fmt.Sprintf("%s: %s in %s", words, t.Install.App().Name, place(t.Connection)), maxButton)
 	if h.Broken() {

@@ -200,17 +200,22 @@ func sentence(t *bot.Turn, h install.Health, who viewer) string {
 	}
 	if h.NextStep != "" {
 		b.WriteString("\n" + escape(h.NextStep))
-		switch keeps := who.standing == keeper; {
-		case h.GrantURL == "":
-		case keeps && (h.Broken() || h.State == install.Limited):
+		switch {
+		case h.GrantURL == "" || !h.Broken() && h.State != install.Limited:
+		case who.standing == keeper || !bound(t, h.GrantURL):
 			b.WriteString(" " + link(h.GrantURL, "Open the page for that") + ".")
 		case h.Broken():
-			// The page that everybody may have: Slack decides there who may add apps.
-			b.WriteString(" " + link(t.Install.Grant(install.Connection{}, install.Wish{}), "Open the install page") + ".")
+			b.WriteString(" " + link(everybodys(t), "Open the install page") + ".")
 		}
 	}
 	return b.String()
 }
+
+// everybodys is the install page that everybody may have: Slack decides there who may add apps.
+func everybodys(t *bot.Turn) string { return t.Install.Grant(install.Connection{}, install.Wish{}) }
+
+// bound reports whether an address is a link of ours for one connection, which is for those who may act, and not a page for all.
+func bound(t *bot.Turn, address string) bool { return strings.HasPrefix(address, everybodys(t)+"?") }
 
 // worksUntil is a sentence to go behind another, "" when there is nothing to say.
 func worksUntil(h install.Health) string {
@@ -246,7 +251,10 @@ func nowButton(t *bot.Turn, h install.Health) *slack.ButtonBlockElement {
 	}
 	app, team := t.Install.App().Name, place(h.Connection)
 	words, spoken := "Reconnect", "Reconnect "+app+" to "+team
-	if h.State == install.Limited {
+	switch h.State {
+	case install.NotConnected:
+		words, spoken = "Connect", "Connect "+app+" to "+team
+	case install.Limited:
 		words, spoken = "Allow the rest", "Allow "+app+" the missing permissions in "+team
 	}
 	b := slack.NewButtonBlockElement(actionGrant, "", label(words, maxButton))

@@ -146,7 +146,10 @@ func play(t *testing.T, database string, untick ...string) *scene {
 			t.Error(err)
 		}
 		for _, breach := range sim.Breaches() {
-			if breach.Rule != slacksim.RuleRevokedToken { // asking with a dead token is how we find out
+			switch breach.Rule {
+			case slacksim.RuleRevokedToken: // asking with a dead token is how we find out
+			case slacksim.RuleLateAck, slacksim.RuleEventStatus: // a busy machine; Slack sends the event again
+			default:
 				t.Errorf("a rule of Slack's was broken: %s %s", breach.Rule, breach.Detail)
 			}
 		}
@@ -585,7 +588,7 @@ func TestWithoutOptionalPermissions(t *testing.T) {
 	// Nobody but the installer can be told from a guest.
 	has(t, "an admin's status", s.command(dana, "status"), "some features off", "!Connected by", `!"type":"button"`, "!/slack/install?")
 	has(t, "an admin's permissions", s.command(dana, "permissions"), "has 5 of the 8 permissions", `!"type":"button"`)
-	has(t, "an admin's history", s.command(dana, "history"), "isn't allowed to ask Slack who you are, so only the person who installed it can see its history.", "/connection reconnect")
+	has(t, "an admin's history", s.command(dana, "history"), "Showing admins their buttons is off here, because Switchboard isn't allowed to see who is who yet.", "Allow it")
 	has(t, "an admin's reconnect", s.command(dana, "reconnect"), "this is the link that everybody may have", "<https://bot.example.com/slack/install|Open the install page>")
 	if home := s.home(dana); strings.Contains(home, `"type":"button"`) || !strings.Contains(home, "Not allowed yet: *See who is who*") {
 		t.Errorf("the Home tab: %s", home)
@@ -629,7 +632,7 @@ func TestWordsInTrouble(t *testing.T) {
 			if _, err := s.db.Sweep(context.Background(), time.Now().Add(time.Hour)); err != nil {
 				s.t.Fatal(err)
 			}
-		}, map[string]string{"status": "Not connected", "channels": "isn't connected here", "reconnect": "<https://bot.example.com/slack/install|Open the install page>", "history": "while it isn't connected",
+		}, map[string]string{"status": "Not connected", "channels": "isn't connected here", "reconnect": "<https://bot.example.com/slack/install|Open the page for that>", "history": "while it isn't connected",
 			"permissions": "Not connected", "disconnect": "while it isn't connected", "test": "while it isn't connected", "support": "State: not_connected"}},
 		"dead access": {func(s *scene) {
 			if _, err := s.db.Update(context.Background(), s.key, func(c *install.Connection) error {

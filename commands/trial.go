@@ -13,8 +13,8 @@ import (
 
 // test writes to the person who asks, and says what came of it.
 func test(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
-	if err := a.mayAct(ctx, t, "do that"); err != nil {
-		return refused(t, err)
+	if no, may := a.mayAct(ctx, t, "do that"); !may {
+		return no
 	}
 	app := escape(t.Install.App().Name)
 	text := "This is the test message you asked for. " + app + " can write to you in this workspace."

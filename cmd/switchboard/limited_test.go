@@ -195,11 +195,13 @@ func TestPermissionTakenAway(t *testing.T) {
 		if r := w.connections()[0]; r.State != "limited" || !slices.Equal(r.Missing, []string{"users:read"}) {
 			t.Errorf("%s, missing %s", r.State, r.Missing)
 		}
-		// A button of the Home has no place for an answer: it comes as a message.
+		// A button of the Home has no place for an answer: it comes as a window.
 		if _, err := w.slack.PressHome(ctx, dana, "connection.check"); err != nil {
 			t.Fatal(err)
 		}
-		w.wait("the message", func() bool { return strings.HasPrefix(w.last(w.slack.DM(dana), dana).Text, off) })
+		if views := w.slack.OpenViews(dana); len(views) != 1 || !strings.Contains(asRead(slacksim.Message{Blocks: views[0].Blocks}), off) {
+			t.Errorf("the window: %+v", views)
+		}
 		// Everything else goes on, and an answer that says the same changes nothing.
 		w.quick("status", leon, "/connection status", "Working, some features off", "showing admins their buttons is off")
 		w.settle()
