@@ -190,7 +190,7 @@ func sentence(t *bot.Turn, h install.Health, who viewer) string {
 			b.WriteString(" Last good check " + when(h.CheckedAt) + ".")
 		}
 	}
-	if len(h.Missing) > 0 {
+	if len(h.Missing) > 0 && h.State != install.Limited { // there the sentence says it
 		b.WriteString("\nNot allowed yet: " + labels(h.Missing) + ". ")
 		if off := features(h.Missing); off != "" {
 			b.WriteString("Off because of that: " + off + ".")
@@ -251,10 +251,12 @@ func nowButton(t *bot.Turn, h install.Health) *slack.ButtonBlockElement {
 	}
 	app, team := t.Install.App().Name, place(h.Connection)
 	words, spoken := "Reconnect", "Reconnect "+app+" to "+team
-	switch h.State {
-	case install.NotConnected:
+	switch {
+	case h.Reason == install.ReasonNotAdded:
+		words, spoken = "Add it to this workspace", "Open Slack's page where an admin of the organisation adds "+app
+	case h.State == install.NotConnected:
 		words, spoken = "Connect", "Connect "+app+" to "+team
-	case install.Limited:
+	case h.State == install.Limited:
 		words, spoken = "Allow the rest", "Allow "+app+" the missing permissions in "+team
 	}
 	b := slack.NewButtonBlockElement(actionGrant, "", label(words, maxButton))
