@@ -497,7 +497,7 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 		in.log.ErrorContext(ctx, "find connection of a consent", "ref", a.Ref, "cause", err)
 		return stop(in.page(situationNotStored, a.Ref))
 	}
-	inUse := was.ID != ""
+	inUse := was.ID != "" && was.TeamID == c.TeamID // and not only its organisation's
 	if bound.ID != "" && (bound.TeamID != c.TeamID || bound.AppID != c.AppID || bound.Org() && bound.EnterpriseID != c.EnterpriseID) {
 		p := in.page(situationWrongWorkspace, a.Ref)
 		p.name("chosen", orElse(c.TeamName, "another workspace"))
@@ -577,8 +577,8 @@ func (in *Installer) discard(ctx context.Context, pairs []Pair) {
 	}
 }
 
-// relied returns the connection for exactly k that somebody relies on: with access, which a consent would end. Without an id:
-// there is none. An error is the store's trouble.
+// relied returns the connection that people in k's workspace rely on: with access, which a consent would end. It may be under
+// the key from before the workspace moved, or the organisation's. Without an id: there is none. An error is the store's trouble.
 func (in *Installer) relied(ctx context.Context, k Key) (Connection, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeBudget)
 	defer cancel()
@@ -592,7 +592,7 @@ func (in *Installer) relied(ctx context.Context, k Key) (Connection, error) {
 	switch {
 	case err != nil:
 		return Connection{}, err
-	case was.Key != k || was.Token == "" || was.State == Removed:
+	case was.Token == "" || was.State == Removed:
 		return Connection{}, nil
 	}
 	return was, nil
@@ -620,11 +620,16 @@ func (in *Installer) refuses(c Connection) *situation {
 	return nil
 }
 
-// giveBack forgets what a consent brought and removes the app at Slack, where it was just added and nobody relies on it. It
-// is forgotten first: a process that dies in between leaves an app that does nothing, and no connection that was refused. It
-// returns what the person has to know, if Slack does not take it back.
+// giveBack forgets what a consent brought and removes the app at Slack, where it was just added; unless somebody relies on it
+// there, as the workspaces of an organisation do on the organisation's install. It is forgotten first: a process that dies in
+// between leaves an app that does nothing, and no connection that was refused. It returns what the person has to know, if Slack
+// does not take it back.
 func (in *Installer) giveBack(ctx context.Context, c Connection, pairs []Pair) []string {
 	in.discard(ctx, pairs)
+	if was, err := in.relied(ctx, c.Key); err != nil || was.ID != "" {
+		in.log.WarnContext(ctx, "access that was refused is not given back where others may rely on it", "key", c.Key.String(), "connection", was.ID, "cause", err)
+		return nil
+	}
 	said, err := in.uninstall(ctx, c)
 	if err == nil {
 		return nil
