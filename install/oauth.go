@@ -105,7 +105,7 @@ func (in *Installer) start(w http.ResponseWriter, r *http.Request) {
 	if t := query.Get("team"); teamID.MatchString(t) {
 		a.TeamHint = t
 	}
-	bad := in.unready(ctx, ref)
+	bad := in.unready(ctx, ref, &situationRecordsDown)
 	if bad == nil {
 		bad = in.follow(ctx, query, &a)
 	}
