@@ -491,6 +491,12 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 	}
 	// From here on the tokens that this workspace had may be spent: at Slack a consent ends the refresh token before it.
 	pairs := in.journalConsent(ctx, c, granted)
+	elsewhere := bound.ID != "" && (bound.TeamID != c.TeamID || bound.AppID != c.AppID || bound.Org() && bound.EnterpriseID != c.EnterpriseID)
+	var id Identity
+	var unasked error
+	if !elsewhere { // at once: the next consent of a colleague may end this token
+		id, unasked = in.identify(ctx, token)
+	}
 	was, err := in.relied(ctx, c.Key)
 	if err != nil {
 		// Without our records nothing can be told about the workspace, and nothing stored. The journal keeps what came.
@@ -498,7 +504,7 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 		return stop(in.page(situationNotStored, a.Ref))
 	}
 	inUse := was.ID != "" && was.TeamID == c.TeamID // and not only its organisation's
-	if bound.ID != "" && (bound.TeamID != c.TeamID || bound.AppID != c.AppID || bound.Org() && bound.EnterpriseID != c.EnterpriseID) {
+	if elsewhere {
 		p := in.page(situationWrongWorkspace, a.Ref)
 		p.name("chosen", orElse(c.TeamName, "another workspace"))
 		p.name("wanted", orElse(bound.TeamName, "the workspace it was made for"))
@@ -511,16 +517,15 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 		p.Facts = in.giveBack(ctx, c, pairs)
 		return stop(p)
 	}
-	id, err := in.identify(ctx, token)
 	switch {
-	case err != nil && !decisive(err) && inUse:
+	case unasked != nil && !decisive(unasked) && inUse:
 		// Slack has trouble, and giving up would end a connection that works. The next check asks again.
-		in.log.WarnContext(ctx, "auth.test after exchange: reconnected without it", "ref", a.Ref, "cause", Cause(err))
+		in.log.WarnContext(ctx, "auth.test after exchange: reconnected without it", "ref", a.Ref, "cause", Cause(unasked))
 		c.CheckAt = now.Add(checkAgain)
 		c.Scopes = SplitScopes(strings.Join(append(c.Scopes, was.Scopes...), ",")) // what was granted before stays
-	case err != nil:
+	case unasked != nil:
 		in.discard(ctx, pairs)
-		return stop(in.slackRefused(ctx, "auth.test after exchange", err, a.Ref))
+		return stop(in.slackRefused(ctx, "auth.test after exchange", unasked, a.Ref))
 	case !granted.IsEnterpriseInstall && id.TeamID != c.TeamID:
 		in.log.ErrorContext(ctx, "auth.test names another workspace than the exchange", "ref", a.Ref, "exchange", c.TeamID, "auth_test", id.TeamID)
 		in.discard(ctx, pairs)
