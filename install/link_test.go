@@ -356,6 +356,37 @@ func TestRequiredPermissions(t *testing.T) {
 	})
 }
 
+// A workspace that moved into an organisation since it was connected is the same workspace: what it relies on is not given back.
+func TestNothingReliedOnIsGivenBack(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		in, closed := r.replica(wide), r.replica(func(cfg *install.Config) { wide(cfg); cfg.Closed = true })
+		row := func(k install.Key) {
+			t.Helper()
+			now := r.clock.Now()
+			c := install.Connection{Key: k, TeamName: "was here", State: install.Active, Chain: install.Chain{Token: "xoxb-of-before"}, InstalledAt: now, RenewedAt: now}
+			if _, _, err := in.db.Put(r.ctx, c); err != nil {
+				t.Fatal(err)
+			}
+		}
+		row(install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme})
+		r.slack.AddWorkspace(slacksim.Workspace{ID: slacksim.Acme, Name: "Acme Corp", EnterpriseID: "E0GRID0001", EnterpriseName: "Grid Inc"})
+		r.visitor(closed).installs(start, slacksim.AcmeAdmin, slacksim.Choice{Untick: []string{"users:read"}})
+		if at, there := r.slack.Installed(slacksim.Acme); !there || at.EnterpriseID != "E0GRID0001" {
+			t.Error("the app was removed from a workspace that relied on it")
+		}
+		// Neither is what the organisation's install gives its workspaces.
+		r.slack.SetApp(func(a *slacksim.App) { a.OrgReady = true })
+		r.slack.AddWorkspace(slacksim.Workspace{ID: "T0GRID0002", Name: "Grid Two", EnterpriseID: "E0GRID0002", EnterpriseName: "Grid Two Inc"})
+		r.slack.AddUser(slacksim.User{ID: "U0GRIDADM2", TeamID: "T0GRID0002", Name: "gio", Admin: true})
+		row(install.Key{AppID: "A0RENEWAL1", EnterpriseID: "E0GRID0002"})
+		r.visitor(closed).installs(start, "U0GRIDADM2", slacksim.Choice{}).is(t, "a workspace of an organisation that is connected", 403, "closed")
+		if _, there := r.slack.Installed("T0GRID0002"); !there {
+			t.Error("the app was removed where an organisation relies on it")
+		}
+		r.emptyJournal()
+	})
+}
+
 // A process that dies after Slack's answer leaves a consent in the journal. What would have been refused is refused then, too.
 func TestReplayRefusesToo(t *testing.T) {
 	r := sqliteRig(t)

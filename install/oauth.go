@@ -105,7 +105,7 @@ func (in *Installer) start(w http.ResponseWriter, r *http.Request) {
 	if t := query.Get("team"); teamID.MatchString(t) {
 		a.TeamHint = t
 	}
-	bad := in.unready(ctx, ref)
+	bad := in.unready(ctx, ref, &situationRecordsDown)
 	if bad == nil {
 		bad = in.follow(ctx, query, &a)
 	}
@@ -491,14 +491,20 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 	}
 	// From here on the tokens that this workspace had may be spent: at Slack a consent ends the refresh token before it.
 	pairs := in.journalConsent(ctx, c, granted)
+	elsewhere := bound.ID != "" && (bound.TeamID != c.TeamID || bound.AppID != c.AppID || bound.Org() && bound.EnterpriseID != c.EnterpriseID)
+	var id Identity
+	var unasked error
+	if !elsewhere { // at once: the next consent of a colleague may end this token
+		id, unasked = in.identify(ctx, token)
+	}
 	was, err := in.relied(ctx, c.Key)
 	if err != nil {
 		// Without our records nothing can be told about the workspace, and nothing stored. The journal keeps what came.
 		in.log.ErrorContext(ctx, "find connection of a consent", "ref", a.Ref, "cause", err)
 		return stop(in.page(situationNotStored, a.Ref))
 	}
-	inUse := was.ID != ""
-	if bound.ID != "" && (bound.TeamID != c.TeamID || bound.AppID != c.AppID || bound.Org() && bound.EnterpriseID != c.EnterpriseID) {
+	inUse := was.ID != "" && was.TeamID == c.TeamID // and not only its organisation's
+	if elsewhere {
 		p := in.page(situationWrongWorkspace, a.Ref)
 		p.name("chosen", orElse(c.TeamName, "another workspace"))
 		p.name("wanted", orElse(bound.TeamName, "the workspace it was made for"))
@@ -511,16 +517,15 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 		p.Facts = in.giveBack(ctx, c, pairs)
 		return stop(p)
 	}
-	id, err := in.identify(ctx, token)
 	switch {
-	case err != nil && !decisive(err) && inUse:
+	case unasked != nil && !decisive(unasked) && inUse:
 		// Slack has trouble, and giving up would end a connection that works. The next check asks again.
-		in.log.WarnContext(ctx, "auth.test after exchange: reconnected without it", "ref", a.Ref, "cause", Cause(err))
+		in.log.WarnContext(ctx, "auth.test after exchange: reconnected without it", "ref", a.Ref, "cause", Cause(unasked))
 		c.CheckAt = now.Add(checkAgain)
 		c.Scopes = SplitScopes(strings.Join(append(c.Scopes, was.Scopes...), ",")) // what was granted before stays
-	case err != nil:
+	case unasked != nil:
 		in.discard(ctx, pairs)
-		return stop(in.slackRefused(ctx, "auth.test after exchange", err, a.Ref))
+		return stop(in.slackRefused(ctx, "auth.test after exchange", unasked, a.Ref))
 	case !granted.IsEnterpriseInstall && id.TeamID != c.TeamID:
 		in.log.ErrorContext(ctx, "auth.test names another workspace than the exchange", "ref", a.Ref, "exchange", c.TeamID, "auth_test", id.TeamID)
 		in.discard(ctx, pairs)
@@ -577,8 +582,8 @@ func (in *Installer) discard(ctx context.Context, pairs []Pair) {
 	}
 }
 
-// relied returns the connection for exactly k that somebody relies on: with access, which a consent would end. Without an id:
-// there is none. An error is the store's trouble.
+// relied returns the connection that people in k's workspace rely on: with access, which a consent would end. It may be under
+// the key from before the workspace moved, or the organisation's. Without an id: there is none. An error is the store's trouble.
 func (in *Installer) relied(ctx context.Context, k Key) (Connection, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeBudget)
 	defer cancel()
@@ -592,7 +597,7 @@ func (in *Installer) relied(ctx context.Context, k Key) (Connection, error) {
 	switch {
 	case err != nil:
 		return Connection{}, err
-	case was.Key != k || was.Token == "" || was.State == Removed:
+	case was.Token == "" || was.State == Removed:
 		return Connection{}, nil
 	}
 	return was, nil
@@ -620,11 +625,16 @@ func (in *Installer) refuses(c Connection) *situation {
 	return nil
 }
 
-// giveBack forgets what a consent brought and removes the app at Slack, where it was just added and nobody relies on it. It
-// is forgotten first: a process that dies in between leaves an app that does nothing, and no connection that was refused. It
-// returns what the person has to know, if Slack does not take it back.
+// giveBack forgets what a consent brought and removes the app at Slack, where it was just added; unless somebody relies on it
+// there, as the workspaces of an organisation do on the organisation's install. It is forgotten first: a process that dies in
+// between leaves an app that does nothing, and no connection that was refused. It returns what the person has to know, if Slack
+// does not take it back.
 func (in *Installer) giveBack(ctx context.Context, c Connection, pairs []Pair) []string {
 	in.discard(ctx, pairs)
+	if was, err := in.relied(ctx, c.Key); err != nil || was.ID != "" {
+		in.log.WarnContext(ctx, "access that was refused is not given back where others may rely on it", "key", c.Key.String(), "connection", was.ID, "cause", err)
+		return nil
+	}
 	said, err := in.uninstall(ctx, c)
 	if err == nil {
 		return nil

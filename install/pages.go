@@ -213,21 +213,21 @@ func orElse(s, other string) string {
 	return s
 }
 
-// unready returns what people are told when an install could not be finished now; nil: it could.
-func (in *Installer) unready(ctx context.Context, ref string) *situation {
-	if err := in.store.Ready(ctx); err != nil {
-		in.log.WarnContext(ctx, "not ready for installs", "ref", ref, "cause", err)
-		return &situationUpdating
+// unready returns what people are told when an install could not be finished now: down, where the records can't be reached;
+// nil: it could.
+func (in *Installer) unready(ctx context.Context, ref string, down *situation) *situation {
+	err := in.store.Ready(ctx)
+	if err == nil {
+		err = in.store.CheckAnyKey(ctx)
 	}
-	switch err := in.store.CheckAnyKey(ctx); {
+	switch {
+	case err == nil:
+		return nil
 	case errors.Is(err, ErrWrongKeys):
-		in.log.ErrorContext(ctx, "not ready for installs", "ref", ref, "cause", err)
-		return &situationNotReady
-	case err != nil:
-		in.log.WarnContext(ctx, "not ready for installs", "ref", ref, "cause", err)
-		return &situationUpdating
+		down = &situationNotReady
 	}
-	return nil
+	in.log.ErrorContext(ctx, "not ready for installs", "ref", ref, "cause", err)
+	return down
 }
 
 // landing answers GET /: what the app does, what it asks for, who runs it, and the button.
@@ -235,7 +235,7 @@ func (in *Installer) landing(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), startBudget)
 	defer cancel()
 	ref := NewRef()
-	if s := in.unready(ctx, ref); s != nil {
+	if s := in.unready(ctx, ref, &situationUpdating); s != nil {
 		in.show(w, r, in.page(*s, ref))
 		return
 	}

@@ -215,7 +215,7 @@ func (in *Installer) bringConsent(ctx context.Context, p Pair) (fate string, err
 	if len(id.Scopes) > 0 {
 		c.Scopes = id.Scopes
 	}
-	if relied := !isNew && seen.Token != "" && seen.State != Removed; !relied && in.refuses(c) != nil {
+	if relied := seen.TeamID == c.TeamID && seen.Token != "" && seen.State != Removed; !relied && in.refuses(c) != nil {
 		in.giveBack(ctx, c, nil)
 		return "refused", nil
 	}

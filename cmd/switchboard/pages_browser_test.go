@@ -47,7 +47,6 @@ func show(t *testing.T) *shown {
 }
 
 func TestPagesForEverybody(t *testing.T) {
-	t.Parallel()
 	b := newTab(t)
 	pages := show(t)
 	w := newWorld(t, storageURL(t))
@@ -65,6 +64,7 @@ func TestPagesForEverybody(t *testing.T) {
 		"landing-closed": {"INSTALLS": "closed"}, "landing-some": {"INSTALLS": slacksim.Birch}, "landing-bare": {"OPERATOR_NAME": "", "SUPPORT_URL": ""},
 	} {
 		w.afresh()
+		w.settle()
 		w.stop()
 		w.start(1, settings)
 		pages.add(name, landing(w.browser()))

@@ -398,6 +398,7 @@ func TestMeetingClosedInstalls(t *testing.T) {
 		if page := landing(w.browser()); strings.Contains(page.body, "Add to Slack</a>") {
 			t.Error("there is a button that leads nowhere")
 		}
+		w.settle()
 		w.stop()
 		w.start(1, map[string]string{"INSTALLS": slacksim.Birch + ", E0OTHER001"})
 		w.meet(db, meeting{31, "not named", 403, "refused", "closed", []string{"Not connected: Switchboard isn't open to new workspaces right now"}, true, atSlack(slacksim.AcmeAdmin, slacksim.Choice{})})
