@@ -43,9 +43,12 @@ func (t *Turn) Need(scopes ...string) error {
 }
 
 // NotAllowed is the answer to somebody who asked for what these permissions are missing for. It also has an admin told, at most
-// once a day. It does not block.
+// once a day. People of another company are not told what is missing. It does not block.
 func (t *Turn) NotAllowed(missing ...string) Reply {
 	t.Log.Info("not allowed", "missing_scopes", missing)
+	if t.outsider {
+		return t.notForOutsiders()
+	}
 	scopes := t.described(missing)
 	t.Install.Want(t.Connection, scopes, t.UserID)
 	t.Install.Doubt(t.Connection)
@@ -153,9 +156,11 @@ func (b *Bot) notAllowed(t *Turn, h Handler, missing []string) Reply {
 // whisperNotAllowed tells the person whose event found permissions missing: in the conversation, so that only they see it, or in
 // a direct message; once an hour for each feature. Without the permission to write nobody can be told.
 func (b *Bot) whisperNotAllowed(ctx context.Context, t *Turn, missing []string) {
-	if t.foreign() {
-		t.Log.InfoContext(ctx, "not allowed, and asked for by another company's person", "missing_scopes", missing)
-		return
+	if t.Shared || t.UserTeam != "" { // elsewhere everybody is of this workspace
+		if in, err := b.insider(ctx, t, t.UserID, t.UserTeam); !in {
+			t.Log.InfoContext(ctx, "not allowed, and asked for by somebody who may be of another company", "missing_scopes", missing, "slack_error", install.SlackError(err))
+			return
+		}
 	}
 	r := t.NotAllowed(missing...)
 	if t.Slack == nil || t.UserID == "" || len(t.Missing("chat:write")) > 0 {
@@ -182,13 +187,4 @@ func (b *Bot) whisperNotAllowed(ctx context.Context, t *Turn, missing []string) 
 	if err != nil {
 		t.Log.WarnContext(ctx, "say what is not allowed", "slack_error", install.SlackError(err), "cause", reason(err))
 	}
-}
-
-// foreign reports whether the person is known to be of another workspace, who is to hear nothing of this one.
-func (t *Turn) foreign() bool {
-	switch t.UserTeam {
-	case "", t.Connection.TeamID, t.Connection.EnterpriseID:
-		return false
-	}
-	return !t.Connection.Org()
 }
