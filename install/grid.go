@@ -76,6 +76,9 @@ func (in *Installer) askWorkspaces(ctx context.Context, c Connection) ([]Workspa
 			break
 		}
 	}
+	if cursor != "" { // a part of them would make the others look as if they had no app
+		return nil, errors.New("list workspaces: there is no end of pages")
+	}
 	in.mu.Lock()
 	if len(in.teams) > 10_000 {
 		clear(in.teams) // costs one more call for each organisation

@@ -209,6 +209,13 @@ func TestStatusInAWorkspace(t *testing.T) {
 		if now := r.row(in, org.Key); now.State != install.Active {
 			t.Errorf("the organisation's: %s", now.State)
 		}
+		// With more pages than are read, not all workspaces are known, and nothing is said of those that are not.
+		r.slack.Inject(slacksim.Fault{Method: "auth.teams.list", Body: `{"ok":true,"teams":[{"id":"T1"}],"response_metadata":{"next_cursor":"more"}}`})
+		for range 2 {
+			if h := in.CheckIn(r.ctx, org.Key, gridTwo); h.State != install.Active {
+				t.Errorf("endless pages: %+v", h)
+			}
+		}
 	})
 }
 
