@@ -161,6 +161,7 @@ func (b *Bot) whisperNotAllowed(ctx context.Context, t *Turn, missing []string) 
 			t.Log.InfoContext(ctx, "not allowed, and asked for by somebody who may be of another company", "missing_scopes", missing, "slack_error", install.SlackError(err))
 			return
 		}
+		t.outsider = false
 	}
 	r := t.NotAllowed(missing...)
 	if t.Slack == nil || t.UserID == "" || len(t.Missing("chat:write")) > 0 {

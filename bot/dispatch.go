@@ -449,6 +449,8 @@ func (b *Bot) handle(ctx context.Context, e *Event, env *envelope) error {
 	t.TeamID, t.UserID, t.ChannelID, t.ThreadTS = from.teamID, text(in.User), text(in.Channel), in.ThreadTS
 	t.UserTeam = orElse(in.UserTeam, orElse(in.SourceTeam, text(in.Team)))
 	t.Text, t.Match, t.Shared, t.At = in.Text, match, env.Shared, from.at
+	// Without asking Slack nobody else in a shared channel is known to be of this side.
+	t.outsider = t.Shared && (t.UserTeam == "" || t.UserTeam != t.Connection.TeamID && t.UserTeam != t.Connection.EnterpriseID)
 	t.context, t.audit = env.Context, b.viewers
 	t.channelType = in.ChannelType
 	if missing := h.missing(t); len(missing) > 0 && !h.always {

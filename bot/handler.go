@@ -82,7 +82,7 @@ type Turn struct {
 
 	channelType string // of a message: im, channel, group or mpim; "" when Slack didn't say
 
-	outsider bool // of a press: who acts is of another company, or can't be told to be of this one
+	outsider bool // who acts is of another company, or can't be told to be of this one; set where they can be
 
 	openErr error
 	context string // of the event, for Viewers

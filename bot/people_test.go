@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/slack-go/slack"
+	"github.com/slack-go/slack/slackevents"
 
 	"switchboard/bot"
 	"switchboard/install"
@@ -129,7 +130,10 @@ func TestOutsidersLearnNothing(t *testing.T) {
 		return bot.Reply{}, t.Need("files:read")
 	}).Anyone().Slow()
 	mention := bot.OnEvent("app_mention", func(context.Context, *bot.Turn, *struct{}) error { return nil }, "app_mentions:read", "chat:write", "users:read", "files:read")
-	onBoth(t, []bot.Handler{pressed, later, mention}, func(t *testing.T, s scene) {
+	heard := bot.OnMessage("^say", func(_ context.Context, t *bot.Turn, _ *slackevents.MessageEvent) (bot.Reply, error) {
+		return t.NotAllowed("files:read"), nil
+	}, "channels:history", "chat:write")
+	onBoth(t, []bot.Handler{pressed, later, mention, heard}, func(t *testing.T, s scene) {
 		in, _ := s.sim.Installed(slacksim.Acme)
 		s.sim.AddChannel(slacksim.Channel{ID: shared, TeamID: slacksim.Acme, Name: "both", SharedWith: []string{slacksim.Birch},
 			Members: []string{slacksim.AcmeAdmin, slacksim.AcmeMember, slacksim.BirchAdmin, in.BotUserID}})
@@ -173,6 +177,7 @@ func TestOutsidersLearnNothing(t *testing.T) {
 		set(func(c *install.Connection) { c.InstalledBy = slacksim.AcmeAdmin })
 		press(slacksim.BirchAdmin)
 		mentions(slacksim.BirchAdmin)
+		say(t, s.sim, slacksim.BirchAdmin, shared, "say what is missing")
 		// Not every event says of which workspace a person is.
 		if _, err := s.sim.Emit(ctx, slacksim.Event{TeamID: slacksim.Acme, ExtShared: true, Inner: map[string]any{"type": "app_mention", "user": slacksim.BirchAdmin,
 			"channel": shared, "text": "<@" + in.BotUserID + "> hello", "ts": "1793611800.000001", "event_ts": "1793611800.000001"}}); err != nil {
