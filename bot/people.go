@@ -29,6 +29,10 @@ func (b *Bot) admit(ctx context.Context, h Handler, t *Turn, who asks) *Reply {
 		return nil
 	}
 	i := who.pressed
+	if i.foreignBot(c) {
+		t.Log.InfoContext(ctx, "refused: pressed in what another installation wrote", "handler", h.id())
+		return &Reply{Text: "This is from another installation of " + b.install.App().Name + " and can't be used from here. Nothing was changed."}
+	}
 	if h.anyone {
 		in, _ := b.insider(ctx, t, i.User.ID, i.User.TeamID)
 		if t.outsider = !in; !in && t.Slack != nil {
@@ -36,10 +40,6 @@ func (b *Bot) admit(ctx context.Context, h Handler, t *Turn, who asks) *Reply {
 			t.Slack, t.TeamID = b.install.Client(c), c.TeamID
 		}
 		return nil
-	}
-	if i.foreignBot(c) {
-		t.Log.InfoContext(ctx, "refused: pressed in what another installation wrote", "handler", h.id())
-		return &Reply{Text: "This is from another installation of " + b.install.App().Name + " and can't be used from here. Nothing was changed."}
 	}
 	switch in, err := b.insider(ctx, t, i.User.ID, i.User.TeamID); {
 	case err != nil:

@@ -3,6 +3,7 @@ package bot_test
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -195,4 +196,37 @@ func TestOutsidersLearnNothing(t *testing.T) {
 		press(slacksim.BirchAdmin)
 		learns("it needs reconnecting")
 	})
+}
+
+// What another installation wrote is used from nowhere else: not even by a handler that is for anyone.
+func TestWrittenByAnotherInstallation(t *testing.T) {
+	ran := make(chan string, 10)
+	press := func(ctx context.Context, t *bot.Turn, a *slack.InteractionCallback) (bot.Reply, error) {
+		ran <- a.ActionCallback.BlockActions[0].ActionID + " in " + a.Message.BotID
+		return bot.Reply{}, nil
+	}
+	s := play(t, bot.OnAction("plain", press, "chat:write", "commands"), bot.OnAction("anyone", press).Anyone(), bot.OnAction("slow", press).Anyone().Slow())
+	if _, err := s.db.Update(ctx, s.row(t).Key, func(c *install.Connection) error { c.BotID = "B0OURS0001"; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	for _, wrote := range []string{"B0THEIRS01", "B0OURS0001"} {
+		for _, id := range []string{"plain", "anyone", "slow"} {
+			payload := fmt.Sprintf(`{"type":"block_actions","api_app_id":"A0PARROT01","team":{"id":%[1]q},"user":{"id":%[2]q,"team_id":%[1]q},"message":{"bot_id":%[3]q},"actions":[{"type":"button","action_id":%[4]q,"block_id":"b"}]}`,
+				slacksim.Acme, slacksim.AcmeMember, wrote, id)
+			if ack := s.sim.Deliver(ctx, slacksim.Raw{Kind: "interaction", Body: []byte(url.Values{"payload": {payload}}.Encode())}); ack.Status != 200 {
+				t.Fatalf("%+v", ack)
+			}
+		}
+	}
+	s.settle(t)
+	close(ran)
+	n := 0
+	for what := range ran {
+		if n++; strings.HasSuffix(what, "B0THEIRS01") {
+			t.Error(what)
+		}
+	}
+	if n < 3 {
+		t.Errorf("%d of 3 ran for what this installation wrote", n)
+	}
 }
