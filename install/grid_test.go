@@ -280,6 +280,7 @@ func TestOrganisationTakesOver(t *testing.T) {
 			{install.Active, install.Active, own.ID}, {install.Retrying, install.Active, own.ID}, {install.ReconnectRequired, install.Active, org.ID},
 			{install.Removed, install.Active, org.ID}, {install.Paused, install.Active, ""},
 			{install.Active, install.Removed, own.ID}, {install.ReconnectRequired, install.ReconnectRequired, own.ID}, {install.Removed, install.Removed, ""},
+			{install.ReconnectRequired, install.Paused, own.ID}, {install.Removed, install.Paused, ""},
 		} {
 			for key, state := range map[install.Key]install.State{k: test.own, org.Key: test.org} {
 				r.update(in, key, func(c *install.Connection) { c.SetState(state, "", r.clock.Now()) })
