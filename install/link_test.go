@@ -297,6 +297,15 @@ func TestScopesAreAdded(t *testing.T) {
 		t.Errorf("stored: %v", now.Scopes)
 	}
 	r.update(in, c.Key, func(c *install.Connection) { c.Scopes = []string{"chat:write", "users:read"} })
+	// One without words goes by its name.
+	mute := r.replica(func(cfg *install.Config) {
+		wide(cfg)
+		cfg.Scopes[2].Label = ""
+	})
+	if p := r.visitor(mute).installs(link(), dana, slacksim.Choice{}).is(t, "no words", 200, "permissions_updated"); !slices.Contains(p.Facts, "Now allowed: files:write.") {
+		t.Errorf("no words: %q", p.Facts)
+	}
+	r.update(in, c.Key, func(c *install.Connection) { c.Scopes = []string{"chat:write", "users:read"} })
 	r.slack.Inject(slacksim.Fault{Method: "auth.test", Status: 500, Body: "x", Times: 1})
 	r.visitor(in).installs(link(), dana, slacksim.Choice{}).is(t, "and can't be asked", 200, "permissions_updated")
 	if now := r.row(in, c.Key); !slices.Equal(now.Scopes, all) {
