@@ -43,10 +43,13 @@ func (t *Turn) Need(scopes ...string) error {
 }
 
 // NotAllowed is the answer to somebody who asked for what these permissions are missing for. It also has an admin told, at most
-// once a day. It does not block.
+// once a day. People of another company are not told what is missing. It does not block.
 func (t *Turn) NotAllowed(missing ...string) Reply {
 	t.Log.Info("not allowed", "missing_scopes", missing)
-	scopes := t.described(missing)
+	if t.outsider {
+		return t.notForOutsiders()
+	}
+	scopes := t.Install.Describe(missing)
 	t.Install.Want(t.Connection, scopes, t.UserID)
 	t.Install.Doubt(t.Connection)
 
@@ -70,23 +73,6 @@ func (t *Turn) NotAllowed(missing ...string) Reply {
 	button.AccessibilityLabel = "Open the page that allows what is missing"
 	section := slack.NewSectionBlock(slack.NewTextBlockObject(slack.MarkdownType, text+"\n"+next, false, false), nil, nil)
 	return Reply{Text: text + " " + next + " <" + url + "|Allow it>.", Blocks: []slack.Block{section, slack.NewActionBlock("", button)}}
-}
-
-// described returns the catalogue's words for permissions. One that is not in it goes by its name.
-func (t *Turn) described(names []string) []install.Scope {
-	scopes := make([]install.Scope, len(names))
-	for i, name := range names {
-		scopes[i] = install.Scope{Name: name, Label: "use " + name}
-		if at := t.listed(name); at >= 0 {
-			scopes[i] = t.Install.Scopes()[at]
-		}
-	}
-	return scopes
-}
-
-// listed returns where a permission is in the catalogue; -1: it is not.
-func (t *Turn) listed(name string) int {
-	return slices.IndexFunc(t.Install.Scopes(), func(s install.Scope) bool { return s.Name == name })
 }
 
 // escape makes text from outside harmless in Slack's notation.
@@ -118,11 +104,11 @@ func (h Handler) refused(t *Turn, err error) []string {
 		return nil
 	}
 	// Any one of the needed would do. Those that the handler declared come first, then what else the app uses.
-	has := install.SplitScopes(said.Provided)
+	has, used := install.SplitScopes(said.Provided), install.ScopeNames(t.Install.Scopes())
 	var declared, others []string
 	for _, name := range install.SplitScopes(said.Needed) {
 		switch {
-		case slices.Contains(has, name), t.listed(name) < 0:
+		case slices.Contains(has, name), !slices.Contains(used, name):
 		case slices.Contains(h.UserScopes, name) && slices.Contains(t.Connection.Scopes, name):
 			// It was a person's token that lacks it, and not the workspace's.
 		case slices.Contains(h.Scopes, name), slices.Contains(h.Extras, name):
@@ -153,15 +139,18 @@ func (b *Bot) notAllowed(t *Turn, h Handler, missing []string) Reply {
 // whisperNotAllowed tells the person whose event found permissions missing: in the conversation, so that only they see it, or in
 // a direct message; once an hour for each feature. Without the permission to write nobody can be told.
 func (b *Bot) whisperNotAllowed(ctx context.Context, t *Turn, missing []string) {
-	if t.foreign() {
-		t.Log.InfoContext(ctx, "not allowed, and asked for by another company's person", "missing_scopes", missing)
-		return
+	if t.Shared || t.UserTeam != "" { // elsewhere everybody is of this workspace
+		if in, err := b.insider(ctx, t, t.UserID, t.UserTeam); !in {
+			t.Log.InfoContext(ctx, "not allowed, and asked for by somebody who may be of another company", "missing_scopes", missing, "slack_error", install.SlackError(err))
+			return
+		}
+		t.outsider = false
 	}
 	r := t.NotAllowed(missing...)
 	if t.Slack == nil || t.UserID == "" || len(t.Missing("chat:write")) > 0 {
 		return
 	}
-	if !b.install.SaysOff(ctx, t.Connection, t.UserID, t.described(missing)) {
+	if !b.install.SaysOff(ctx, t.Connection, t.UserID, t.Install.Describe(missing)) {
 		return
 	}
 	options := []slack.MsgOption{slack.MsgOptionText(r.Text, false), slack.MsgOptionBlocks(r.Blocks...), slack.MsgOptionDisableLinkUnfurl()}
@@ -182,13 +171,4 @@ func (b *Bot) whisperNotAllowed(ctx context.Context, t *Turn, missing []string) 
 	if err != nil {
 		t.Log.WarnContext(ctx, "say what is not allowed", "slack_error", install.SlackError(err), "cause", reason(err))
 	}
-}
-
-// foreign reports whether the person is known to be of another workspace, who is to hear nothing of this one.
-func (t *Turn) foreign() bool {
-	switch t.UserTeam {
-	case "", t.Connection.TeamID, t.Connection.EnterpriseID:
-		return false
-	}
-	return !t.Connection.Org()
 }

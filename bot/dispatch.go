@@ -339,6 +339,9 @@ func (b *Bot) follow(r result, address install.Secret, first bool) {
 // unavailable is what a person reads when there is no connection to work with.
 func (b *Bot) unavailable(ctx context.Context, t *Turn, err error) Reply {
 	app := b.install.App().Name
+	if t.outsider {
+		return t.notForOutsiders()
+	}
 	if errors.Is(err, install.ErrNotConnected) {
 		h := t.Health()
 		text := fmt.Sprintf("%s can't do that here: %s %s", app, h.Sentence, h.NextStep)
@@ -372,6 +375,7 @@ func (b *Bot) failed(ctx context.Context, t *Turn, h Handler, err error) Reply {
 	b.logFailure(ctx, t, h, err)
 	var limited *slack.RateLimitedError
 	switch code := install.SlackError(err); {
+	case t.outsider: // who learns nothing of the workspace, not even that
 	case code == install.ReasonNotAdded:
 		return Reply{Text: fmt.Sprintf("Your organisation has %s, this workspace doesn't yet. Nothing was changed. An admin of the organisation can add it here: %s",
 			b.install.App().Name, b.install.AddToWorkspacesURL(t.Connection.Key))}
@@ -445,6 +449,8 @@ func (b *Bot) handle(ctx context.Context, e *Event, env *envelope) error {
 	t.TeamID, t.UserID, t.ChannelID, t.ThreadTS = from.teamID, text(in.User), text(in.Channel), in.ThreadTS
 	t.UserTeam = orElse(in.UserTeam, orElse(in.SourceTeam, text(in.Team)))
 	t.Text, t.Match, t.Shared, t.At = in.Text, match, env.Shared, from.at
+	// Without asking Slack nobody else in a shared channel is known to be of this side.
+	t.outsider = t.Shared && (t.UserTeam == "" || t.UserTeam != t.Connection.TeamID && t.UserTeam != t.Connection.EnterpriseID)
 	t.context, t.audit = env.Context, b.viewers
 	t.channelType = in.ChannelType
 	if missing := h.missing(t); len(missing) > 0 && !h.always {

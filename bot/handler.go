@@ -82,6 +82,8 @@ type Turn struct {
 
 	channelType string // of a message: im, channel, group or mpim; "" when Slack didn't say
 
+	outsider bool // who acts is of another company, or can't be told to be of this one; set where they can be
+
 	openErr error
 	context string // of the event, for Viewers
 	audit   func(ctx context.Context, eventContext string) ([]Viewer, error)
@@ -118,7 +120,7 @@ func (t *Turn) AsUser(ctx context.Context) (*slack.Client, error) {
 	}
 	if errors.Is(err, install.ErrNotConnected) {
 		text := t.Install.App().Name + " may not act for you here. Nothing was changed."
-		if url := t.Health().GrantURL; url != "" {
+		if url := t.Health().GrantURL; url != "" && !t.outsider {
 			text += " To allow it, open " + url
 		}
 		err = errors.Join(err, &UserError{Text: text})

@@ -29,16 +29,17 @@ func (b *Bot) admit(ctx context.Context, h Handler, t *Turn, who asks) *Reply {
 		return nil
 	}
 	i := who.pressed
+	if i.foreignBot(c) {
+		t.Log.InfoContext(ctx, "refused: pressed in what another installation wrote", "handler", h.id())
+		return &Reply{Text: "This is from another installation of " + b.install.App().Name + " and can't be used from here. Nothing was changed."}
+	}
 	if h.anyone {
-		if in, _ := b.insider(ctx, t, i.User.ID, i.User.TeamID); !in && t.Slack != nil {
+		in, _ := b.insider(ctx, t, i.User.ID, i.User.TeamID)
+		if t.outsider = !in; !in && t.Slack != nil {
 			// The payload may have named their workspace as the place, and our token has no business there.
 			t.Slack, t.TeamID = b.install.Client(c), c.TeamID
 		}
 		return nil
-	}
-	if i.foreignBot(c) {
-		t.Log.InfoContext(ctx, "refused: pressed in what another installation wrote", "handler", h.id())
-		return &Reply{Text: "This is from another installation of " + b.install.App().Name + " and can't be used from here. Nothing was changed."}
 	}
 	switch in, err := b.insider(ctx, t, i.User.ID, i.User.TeamID); {
 	case err != nil:
@@ -50,6 +51,11 @@ func (b *Bot) admit(ctx context.Context, h Handler, t *Turn, who asks) *Reply {
 		return &Reply{Text: "Only people of the company that uses " + b.install.App().Name + " here can do that. Nothing was changed."}
 	}
 	return nil
+}
+
+// notForOutsiders is what people of another company read where others read what is wrong with the connection, or what it lacks.
+func (t *Turn) notForOutsiders() Reply {
+	return Reply{Text: escape(t.Install.App().Name + " can't do that here right now. Nothing was changed.")}
 }
 
 // foreignBot reports whether the button or form was put there by another installation than c: the payload then names one workspace

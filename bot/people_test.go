@@ -3,13 +3,17 @@ package bot_test
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/slack-go/slack"
+	"github.com/slack-go/slack/slackevents"
 
 	"switchboard/bot"
+	"switchboard/install"
 	"switchboard/slacksim"
 )
 
@@ -114,5 +118,115 @@ func TestOutsidersRunNothing(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Who is of another company learns nothing of the workspace, also where a handler is for anyone, or answers by itself.
+func TestOutsidersLearnNothing(t *testing.T) {
+	const shared = "C0SHARED01"
+	pressed := bot.OnAction("anyone", func(context.Context, *bot.Turn, *slack.InteractionCallback) (bot.Reply, error) {
+		return bot.Reply{Text: "Hello."}, nil
+	}, "files:read").Anyone()
+	later := bot.OnAction("later", func(ctx context.Context, t *bot.Turn, _ *slack.InteractionCallback) (bot.Reply, error) {
+		return bot.Reply{}, t.Need("files:read")
+	}).Anyone().Slow()
+	mention := bot.OnEvent("app_mention", func(context.Context, *bot.Turn, *struct{}) error { return nil }, "app_mentions:read", "chat:write", "users:read", "files:read")
+	heard := bot.OnMessage("^say", func(_ context.Context, t *bot.Turn, _ *slackevents.MessageEvent) (bot.Reply, error) {
+		return t.NotAllowed("files:read"), nil
+	}, "channels:history", "chat:write")
+	onBoth(t, []bot.Handler{pressed, later, mention, heard}, func(t *testing.T, s scene) {
+		in, _ := s.sim.Installed(slacksim.Acme)
+		s.sim.AddChannel(slacksim.Channel{ID: shared, TeamID: slacksim.Acme, Name: "both", SharedWith: []string{slacksim.Birch},
+			Members: []string{slacksim.AcmeAdmin, slacksim.AcmeMember, slacksim.BirchAdmin, in.BotUserID}})
+		row := s.row(t)
+		buttons := []slack.BlockElement{slack.NewButtonBlockElement("anyone", "", slack.NewTextBlockObject("plain_text", "Press", false, false)),
+			slack.NewButtonBlockElement("later", "", slack.NewTextBlockObject("plain_text", "Press", false, false))}
+		_, ts, err := slack.New(in.BotToken, slack.OptionAPIURL(s.sim.URL()+"/api/")).PostMessage(shared, slack.MsgOptionText("Press.", false), slack.MsgOptionBlocks(slack.NewActionBlock("", buttons...)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		set := func(change func(c *install.Connection)) {
+			t.Helper()
+			if _, err := s.db.Update(ctx, row.Key, func(c *install.Connection) error { change(c); return nil }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		learns := func(when string) {
+			t.Helper()
+			s.settle(t)
+			for _, channel := range []string{shared, s.sim.DM(slacksim.BirchAdmin)} {
+				for _, m := range s.sim.Messages(channel, slacksim.BirchAdmin) {
+					if all := m.Text + string(m.Blocks); strings.Contains(all, "install") || strings.Contains(all, "allowed to") || strings.Contains(all, "Reconnecting") {
+						t.Errorf("%s: %s", when, all)
+					}
+				}
+			}
+		}
+		press := func(user string) {
+			t.Helper()
+			for _, id := range []string{"anyone", "later"} {
+				if ack, err := s.sim.Press(ctx, user, shared, ts, id); err != nil || ack.Status != 200 {
+					t.Fatalf("%v %+v", err, ack)
+				}
+			}
+		}
+		mentions := func(user string) { t.Helper(); say(t, s.sim, user, shared, "<@"+in.BotUserID+"> hello") }
+		if err := s.sim.Permit(slacksim.Acme, nil, []string{"files:read"}); err != nil {
+			t.Fatal(err)
+		}
+		s.known(t)
+		set(func(c *install.Connection) { c.InstalledBy = slacksim.AcmeAdmin })
+		press(slacksim.BirchAdmin)
+		mentions(slacksim.BirchAdmin)
+		say(t, s.sim, slacksim.BirchAdmin, shared, "say what is missing")
+		// Not every event says of which workspace a person is.
+		if _, err := s.sim.Emit(ctx, slacksim.Event{TeamID: slacksim.Acme, ExtShared: true, Inner: map[string]any{"type": "app_mention", "user": slacksim.BirchAdmin,
+			"channel": shared, "text": "<@" + in.BotUserID + "> hello", "ts": "1793611800.000001", "event_ts": "1793611800.000001"}}); err != nil {
+			t.Fatal(err)
+		}
+		learns("a permission is missing")
+		mentions(slacksim.AcmeMember)
+		s.settle(t)
+		if m := lastOf(s.sim, shared, slacksim.AcmeMember); !strings.Contains(m.Text, "is off here") {
+			t.Errorf("a person of the workspace reads %q", m.Text)
+		}
+		set(func(c *install.Connection) {
+			c.Erase(install.ReconnectRequired, install.ReasonTokenRevoked, time.Now())
+		})
+		press(slacksim.BirchAdmin)
+		learns("it needs reconnecting")
+	})
+}
+
+// What another installation wrote is used from nowhere else: not even by a handler that is for anyone.
+func TestWrittenByAnotherInstallation(t *testing.T) {
+	ran := make(chan string, 10)
+	press := func(ctx context.Context, t *bot.Turn, a *slack.InteractionCallback) (bot.Reply, error) {
+		ran <- a.ActionCallback.BlockActions[0].ActionID + " in " + a.Message.BotID
+		return bot.Reply{}, nil
+	}
+	s := play(t, bot.OnAction("plain", press, "chat:write", "commands"), bot.OnAction("anyone", press).Anyone(), bot.OnAction("slow", press).Anyone().Slow())
+	if _, err := s.db.Update(ctx, s.row(t).Key, func(c *install.Connection) error { c.BotID = "B0OURS0001"; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	for _, wrote := range []string{"B0THEIRS01", "B0OURS0001"} {
+		for _, id := range []string{"plain", "anyone", "slow"} {
+			payload := fmt.Sprintf(`{"type":"block_actions","api_app_id":"A0PARROT01","team":{"id":%[1]q},"user":{"id":%[2]q,"team_id":%[1]q},"message":{"bot_id":%[3]q},"actions":[{"type":"button","action_id":%[4]q,"block_id":"b"}]}`,
+				slacksim.Acme, slacksim.AcmeMember, wrote, id)
+			if ack := s.sim.Deliver(ctx, slacksim.Raw{Kind: "interaction", Body: []byte(url.Values{"payload": {payload}}.Encode())}); ack.Status != 200 {
+				t.Fatalf("%+v", ack)
+			}
+		}
+	}
+	s.settle(t)
+	close(ran)
+	n := 0
+	for what := range ran {
+		if n++; strings.HasSuffix(what, "B0THEIRS01") {
+			t.Error(what)
+		}
+	}
+	if n < 3 {
+		t.Errorf("%d of 3 ran for what this installation wrote", n)
 	}
 }

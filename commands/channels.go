@@ -139,7 +139,7 @@ func channelsReply(t *bot.Turn, is standing, found []slack.Channel, whole bool, 
 		all += " " + lacks
 		blocks = append(blocks, section(lacks))
 		if is == keeper && t.Health().GrantURL != "" {
-			blocks = append(blocks, slack.NewActionBlock("", grantButton(t, described(t, missing), "Allow it", " to see which channels it is in")))
+			blocks = append(blocks, slack.NewActionBlock("", grantButton(t, t.Install.Describe(missing), "Allow it", " to see which channels it is in")))
 		}
 	}
 	return bot.Reply{Text: cut(all, maxSpoken) + " " + add, Blocks: append(blocks, section(add))}

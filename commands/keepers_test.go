@@ -43,7 +43,7 @@ func (s historyStore) History(_ context.Context, _ string, n int) ([]install.Cha
 // turnOf is a turn of userID on Acme's connection, which has no access that could be used.
 func turnOf(t *testing.T, userID string, store historyStore) *bot.Turn {
 	t.Helper()
-	in, err := install.New(install.Config{App: testApp, PublicURL: "https://bot.example.com", Store: store})
+	in, err := install.New(install.Config{App: testApp, PublicURL: "https://bot.example.com", Scopes: Catalogue(), Store: store})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -65,26 +65,12 @@ func lacking(t *bot.Turn, names []string) string {
 	if len(names) == 0 {
 		return "It isn't allowed to do that here. Type /connection permissions to see more."
 	}
-	scopes := described(t, names)
+	scopes := t.Install.Describe(names)
 	text := "It isn't allowed to *" + labels(scopes) + "* yet"
 	if off := features(scopes); off != "" {
 		text += ", so *" + off + "* is off"
 	}
 	return text + ". Type /connection permissions to see more."
-}
-
-// described returns permissions by their names, in the app's own words where it has them.
-func described(t *bot.Turn, names []string) []install.Scope {
-	scopes := make([]install.Scope, len(names))
-	for i, n := range names {
-		scopes[i] = describe(n)
-		for _, s := range t.Install.Scopes() {
-			if s.Name == n {
-				scopes[i] = s
-			}
-		}
-	}
-	return scopes
 }
 
 // features lists what is off without these permissions, escaped; "" when that is not known.

@@ -76,6 +76,9 @@ func (in *Installer) askWorkspaces(ctx context.Context, c Connection) ([]Workspa
 			break
 		}
 	}
+	if cursor != "" { // a part of them would make the others look as if they had no app
+		return nil, errors.New("list workspaces: there is no end of pages")
+	}
 	in.mu.Lock()
 	if len(in.teams) > 10_000 {
 		clear(in.teams) // costs one more call for each organisation
@@ -176,13 +179,13 @@ func (in *Installer) MoveEnded(ctx context.Context, k Key) error {
 func Moving(code string) bool { return code == "org_login_required" || code == "team_added_to_org" }
 
 // superseded returns the organisation's connection if it is the one to use where c is not: the organisation-wide install took the
-// place of what the workspace had before. A pause is the operator's word and goes for the workspace all the same.
+// place of what the workspace had before. A pause, of either, is the operator's word and goes for the workspace all the same.
 func (in *Installer) superseded(ctx context.Context, c Connection, enterpriseID string) (Connection, bool) {
 	if enterpriseID == "" || c.Org() && c.ID != "" || c.usable() || c.State == Paused || in.cfg.BotToken != "" {
 		return Connection{}, false
 	}
 	org, err := in.store.Find(ctx, Key{AppID: c.AppID, EnterpriseID: enterpriseID})
-	return org, err == nil && org.usable()
+	return org, err == nil && org.usable() && org.State != Paused
 }
 
 // maybeMoved asks Slack, in the background and now and then, about a connection that was found for a key with another organisation

@@ -209,6 +209,13 @@ func TestStatusInAWorkspace(t *testing.T) {
 		if now := r.row(in, org.Key); now.State != install.Active {
 			t.Errorf("the organisation's: %s", now.State)
 		}
+		// With more pages than are read, not all workspaces are known, and nothing is said of those that are not.
+		r.slack.Inject(slacksim.Fault{Method: "auth.teams.list", Body: `{"ok":true,"teams":[{"id":"T1"}],"response_metadata":{"next_cursor":"more"}}`})
+		for range 2 {
+			if h := in.CheckIn(r.ctx, org.Key, gridTwo); h.State != install.Active {
+				t.Errorf("endless pages: %+v", h)
+			}
+		}
 	})
 }
 
@@ -273,6 +280,7 @@ func TestOrganisationTakesOver(t *testing.T) {
 			{install.Active, install.Active, own.ID}, {install.Retrying, install.Active, own.ID}, {install.ReconnectRequired, install.Active, org.ID},
 			{install.Removed, install.Active, org.ID}, {install.Paused, install.Active, ""},
 			{install.Active, install.Removed, own.ID}, {install.ReconnectRequired, install.ReconnectRequired, own.ID}, {install.Removed, install.Removed, ""},
+			{install.ReconnectRequired, install.Paused, own.ID}, {install.Removed, install.Paused, ""},
 		} {
 			for key, state := range map[install.Key]install.State{k: test.own, org.Key: test.org} {
 				r.update(in, key, func(c *install.Connection) { c.SetState(state, "", r.clock.Now()) })

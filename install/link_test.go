@@ -297,10 +297,51 @@ func TestScopesAreAdded(t *testing.T) {
 		t.Errorf("stored: %v", now.Scopes)
 	}
 	r.update(in, c.Key, func(c *install.Connection) { c.Scopes = []string{"chat:write", "users:read"} })
+	// One without words goes by its name.
+	mute := r.replica(func(cfg *install.Config) {
+		wide(cfg)
+		cfg.Scopes[2].Label = ""
+	})
+	if p := r.visitor(mute).installs(link(), dana, slacksim.Choice{}).is(t, "no words", 200, "permissions_updated"); !slices.Contains(p.Facts, "Now allowed: files:write.") {
+		t.Errorf("no words: %q", p.Facts)
+	}
+	r.update(in, c.Key, func(c *install.Connection) { c.Scopes = []string{"chat:write", "users:read"} })
 	r.slack.Inject(slacksim.Fault{Method: "auth.test", Status: 500, Body: "x", Times: 1})
 	r.visitor(in).installs(link(), dana, slacksim.Choice{}).is(t, "and can't be asked", 200, "permissions_updated")
 	if now := r.row(in, c.Key); !slices.Equal(now.Scopes, all) {
 		t.Errorf("stored: %v", now.Scopes)
+	}
+}
+
+// A link to allow one permission, and another workspace chosen: that one loses none of those it has.
+func TestElsewhereLosesNothing(t *testing.T) {
+	r := sqliteRig(t)
+	in := r.replica(func(cfg *install.Config) {
+		wide(cfg)
+		cfg.HTTP = between("oauth.v2.access", func(resp *http.Response) {
+			body, _ := io.ReadAll(resp.Body)
+			body = bytes.Replace(body, []byte("chat:write,users:read,files:write"), []byte("files:write"), 1) // the new one alone
+			resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+		})
+	})
+	some := slacksim.Choice{Untick: []string{"files:write"}}
+	r.visitor(in).installs(start, slacksim.AcmeAdmin, some)
+	r.visitor(in).installs(start, slacksim.BirchAdmin, some)
+	link := in.Grant(r.row(in, install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}), install.Wish{Scopes: []string{"files:write"}})
+	r.visitor(in).installs(link, slacksim.BirchAdmin, slacksim.Choice{}).is(t, "another workspace", 409, "wrong_workspace")
+	birch := r.row(in, install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch})
+	if !slices.Equal(birch.Scopes, []string{"chat:write", "files:write", "users:read"}) {
+		t.Errorf("stored: %v", birch.Scopes)
+	}
+	// One that needs reconnecting is not taken from its workspace either.
+	r.update(in, birch.Key, func(c *install.Connection) {
+		c.Erase(install.ReconnectRequired, install.ReasonTokenRevoked, r.clock.Now())
+	})
+	link = in.Grant(r.row(in, install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}), install.Wish{})
+	r.visitor(in).installs(link, slacksim.BirchAdmin, slacksim.Choice{}).is(t, "one that needs reconnecting", 409, "wrong_workspace")
+	r.is(in, birch.Key, install.ReconnectRequired, install.ReasonTokenRevoked)
+	if _, there := r.slack.Installed(slacksim.Birch); !there {
+		t.Error("the app was removed from a workspace that was chosen by mistake")
 	}
 }
 
@@ -413,6 +454,12 @@ func TestClosedInstalls(t *testing.T) {
 		closed := r.replica(func(cfg *install.Config) { cfg.Closed = true })
 		named := r.replica(func(cfg *install.Config) { cfg.Closed, cfg.Admit = true, []string{"T0OTHER001", slacksim.Birch} })
 		r.visitor(closed).installs(start, slacksim.AcmeMember, slacksim.Choice{}).is(t, "reconnects", 200, "connected_by_other")
+		acme := install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
+		r.update(open, acme, func(c *install.Connection) {
+			c.Erase(install.ReconnectRequired, install.ReasonTokenRevoked, r.clock.Now())
+		})
+		r.visitor(closed).installs(closed.GrantURL(r.row(open, acme)), slacksim.AcmeAdmin, slacksim.Choice{}).is(t, "reconnects without any access", 200, "reconnected")
+		r.works(r.is(open, acme, install.Active, ""))
 		p := r.visitor(closed).installs(start, slacksim.BirchAdmin, slacksim.Choice{}).is(t, "new", 403, "closed")
 		if p.Unchanged != "Nothing was saved." {
 			t.Errorf("%+v", p)

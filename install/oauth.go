@@ -503,12 +503,18 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 		in.log.ErrorContext(ctx, "find connection of a consent", "ref", a.Ref, "cause", err)
 		return stop(in.page(situationNotStored, a.Ref))
 	}
-	inUse := was.ID != "" && was.TeamID == c.TeamID // and not only its organisation's
+	if was.TeamID != c.TeamID {
+		was = Connection{} // only its organisation's
+	}
+	works := was.Token != ""
+	if works && (elsewhere || unasked != nil) {
+		c.Scopes = SplitScopes(strings.Join(append(c.Scopes, was.Scopes...), ",")) // Slack may name the new ones alone
+	}
 	if elsewhere {
 		p := in.page(situationWrongWorkspace, a.Ref)
 		p.name("chosen", orElse(c.TeamName, "another workspace"))
 		p.name("wanted", orElse(bound.TeamName, "the workspace it was made for"))
-		if inUse {
+		if works {
 			if _, _, err := in.put(ctx, c, pairs); err != nil {
 				in.log.ErrorContext(ctx, "keep the tokens of a workspace that was chosen by mistake", "ref", a.Ref, "cause", err)
 			}
@@ -518,11 +524,10 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 		return stop(p)
 	}
 	switch {
-	case unasked != nil && !decisive(unasked) && inUse:
+	case unasked != nil && !decisive(unasked) && works:
 		// Slack has trouble, and giving up would end a connection that works. The next check asks again.
 		in.log.WarnContext(ctx, "auth.test after exchange: reconnected without it", "ref", a.Ref, "cause", Cause(unasked))
 		c.CheckAt = now.Add(checkAgain)
-		c.Scopes = SplitScopes(strings.Join(append(c.Scopes, was.Scopes...), ",")) // what was granted before stays
 	case unasked != nil:
 		in.discard(ctx, pairs)
 		return stop(in.slackRefused(ctx, "auth.test after exchange", unasked, a.Ref))
@@ -537,7 +542,7 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 			c.Scopes = id.Scopes // what the token really has
 		}
 	}
-	if why := in.refuses(c); why != nil && !inUse {
+	if why := in.refuses(c, was); why != nil {
 		p := in.page(*why, a.Ref)
 		p.name("missing", quoted(c.Missing(in.required())))
 		p.Facts = in.giveBack(ctx, c, pairs)
@@ -582,8 +587,9 @@ func (in *Installer) discard(ctx context.Context, pairs []Pair) {
 	}
 }
 
-// relied returns the connection that people in k's workspace rely on: with access, which a consent would end. It may be under
-// the key from before the workspace moved, or the organisation's. Without an id: there is none. An error is the store's trouble.
+// relied returns the connection that people in k's workspace rely on, even if it has no access any more and needs reconnecting. It
+// may be under the key from before the workspace moved, or the organisation's. Without an id: there is none. An error is the
+// store's trouble.
 func (in *Installer) relied(ctx context.Context, k Key) (Connection, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeBudget)
 	defer cancel()
@@ -597,7 +603,7 @@ func (in *Installer) relied(ctx context.Context, k Key) (Connection, error) {
 	switch {
 	case err != nil:
 		return Connection{}, err
-	case was.Token == "" || was.State == Removed:
+	case was.State == Removed:
 		return Connection{}, nil
 	}
 	return was, nil
@@ -613,11 +619,14 @@ func (in *Installer) required() (required []Scope) {
 	return required
 }
 
-// refuses returns why a consent is not stored where nobody relies on the app yet; nil: it is.
-func (in *Installer) refuses(c Connection) *situation {
+// refuses returns why a consent is not stored; nil: it is. was is the connection that its workspace has, without an id for none:
+// one that works goes on working, and one that needs reconnecting is not new.
+func (in *Installer) refuses(c, was Connection) *situation {
 	admitted := func(id string) bool { return id != "" && slices.Contains(in.cfg.Admit, id) }
 	switch {
-	case in.cfg.Closed && !admitted(c.TeamID) && !admitted(c.EnterpriseID):
+	case was.Token != "":
+		return nil
+	case in.cfg.Closed && was.ID == "" && !admitted(c.TeamID) && !admitted(c.EnterpriseID):
 		return &situationClosed
 	case len(c.Missing(in.required())) > 0:
 		return &situationRequired
@@ -633,7 +642,7 @@ func (in *Installer) giveBack(ctx context.Context, c Connection, pairs []Pair) [
 	in.discard(ctx, pairs)
 	if was, err := in.relied(ctx, c.Key); err != nil || was.ID != "" {
 		in.log.WarnContext(ctx, "access that was refused is not given back where others may rely on it", "key", c.Key.String(), "connection", was.ID, "cause", err)
-		return nil
+		return []string{"Slack still lists " + in.cfg.App.Name + " there, because it was connected before."}
 	}
 	said, err := in.uninstall(ctx, c)
 	if err == nil {

@@ -426,7 +426,7 @@ func (in *Installer) labels(names []string) []string {
 		words[i] = name
 		for _, s := range in.cfg.Scopes {
 			if s.Name == name {
-				words[i] = strings.ToLower(s.Label[:1]) + s.Label[1:]
+				words[i] = orElse(lower(s.Label), name)
 			}
 		}
 	}

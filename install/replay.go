@@ -215,7 +215,11 @@ func (in *Installer) bringConsent(ctx context.Context, p Pair) (fate string, err
 	if len(id.Scopes) > 0 {
 		c.Scopes = id.Scopes
 	}
-	if relied := seen.TeamID == c.TeamID && seen.Token != "" && seen.State != Removed; !relied && in.refuses(c) != nil {
+	var was Connection
+	if seen.TeamID == c.TeamID && seen.State != Removed {
+		was = seen
+	}
+	if in.refuses(c, was) != nil {
 		in.giveBack(ctx, c, nil)
 		return "refused", nil
 	}

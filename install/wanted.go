@@ -29,6 +29,18 @@ type Wanted struct {
 	GrantURL   string     // the page that allows exactly this
 }
 
+// Describe returns the catalogue's words for permissions of the bot. One that is not in it goes by its name.
+func (in *Installer) Describe(names []string) []Scope {
+	scopes := make([]Scope, len(names))
+	for i, name := range names {
+		scopes[i] = Scope{Name: name, Label: "use " + name}
+		if at := slices.IndexFunc(in.cfg.Scopes, func(s Scope) bool { return s.Name == name }); at >= 0 {
+			scopes[i] = in.cfg.Scopes[at]
+		}
+	}
+	return scopes
+}
+
 // Features returns what is off without these permissions, each feature once, in order.
 func Features(scopes []Scope) []string {
 	var features []string
