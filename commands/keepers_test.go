@@ -175,12 +175,69 @@ func TestWhoseLink(t *testing.T) {
 		for _, is := range []standing{unknown, member, keeper} {
 			h.State = state
 			h.NextStep = "Somebody can mend it."
-			text := sentence(turn, h, viewer{standing: is})
-			own, everybodys := strings.Contains(text, "/slack/install?"), strings.Contains(text, "/slack/install|Open the install page>")
-			if own != (is == keeper) || everybodys != (is != keeper && state == install.ReconnectRequired) {
+			text := everything(t, statusReply(turn, h, viewer{standing: is}, false))
+			own, everybodys := strings.Count(text, "/slack/install?"), strings.Contains(text, "/slack/install|Open the install page>")
+			if own > 1 || own == 1 != (is == keeper) || everybodys != (is != keeper && state == install.ReconnectRequired) {
 				t.Errorf("%s, %v: %s", state, is, text)
 			}
 		}
+	}
+	// What is said in a channel everybody reads, also when the installer asks.
+	h.State = install.Limited
+	for to, want := range map[audience]bool{public: false, direct: true, private: true} {
+		if text := everything(t, statusReply(turn, h, viewerOf(turn, ask{to: to}), false)); strings.Contains(text, "/slack/install?") != want {
+			t.Errorf("to %v: %s", to, text)
+		}
+	}
+	// Where admins can't be told from others there is a page for them all the same.
+	h.Missing = []install.Scope{describe("users:read")}
+	if text := everything(t, statusReply(turn, h, viewer{}, false)); !strings.Contains(text, "/slack/install|Open the install page>") {
+		t.Errorf("nobody can be told from others: %s", text)
+	}
+}
+
+// everything is all that a person sees of a reply.
+func everything(t *testing.T, r bot.Reply) string {
+	t.Helper()
+	blocks, err := json.Marshal(r.Blocks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.Text + strings.NewReplacer("\\u003c", "<", "\\u003e", ">", "\\u0026", "&").Replace(string(blocks))
+}
+
+// Nobody is sent where they are not heard: what isn't allowed is not promised, and an organisation's app waits to be added.
+func TestPromises(t *testing.T) {
+	turn := turnOf(t, "U1", historyStore{})
+	for _, test := range []struct {
+		scopes           []string
+		direct, mentions bool
+		sees             string
+	}{
+		{[]string{"im:history", "app_mentions:read"}, true, true, "It sees what you write to it here, and messages that mention it; nothing else."},
+		{[]string{"im:history"}, true, false, "It sees what you write to it here, and no other messages."},
+		{[]string{"app_mentions:read"}, false, true, "It sees messages that mention it, and no others."},
+		{nil, false, false, "It sees no messages: "},
+	} {
+		turn.Connection.Scopes = test.scopes
+		promises := func(where, text, direct, mentions string) {
+			if strings.Contains(text, direct) != test.direct || strings.Contains(text, mentions) != test.mentions {
+				t.Errorf("with %q %s says %s", test.scopes, where, text)
+			}
+		}
+		promises("help", listed(turn, "").Text, "in a direct message with me", "you mention me")
+		promises("the Home tab", waysToAsk(turn), "write to me", "mention me")
+		blocks, _ := welcomeBlocks(testApp, "https://slack.com", turn.Connection, 8, 8)
+		if welcome := everything(t, bot.Reply{Blocks: blocks}); !strings.Contains(welcome, test.sees) {
+			t.Errorf("with %q the welcome says %s", test.scopes, welcome)
+		}
+	}
+
+	c := turn.Connection
+	c.Key, c.TeamName = install.Key{AppID: "A1", EnterpriseID: "E1"}, "Acme Group"
+	blocks, text := welcomeBlocks(testApp, "https://slack.com", c, 8, 8)
+	if all := text + everything(t, bot.Reply{Blocks: blocks}); strings.Count(all, "as soon as an admin of the organisation has added it there") != 2 || strings.Contains(all, "team=") {
+		t.Errorf("an organisation's welcome: %s", all)
 	}
 }
 
