@@ -228,7 +228,7 @@ func TestPromises(t *testing.T) {
 		promises("help", listed(turn, "").Text, "in a direct message with me", "you mention me")
 		promises("the Home tab", waysToAsk(turn), "write to me", "mention me")
 		blocks, _ := welcomeBlocks(testApp, "https://slack.com", turn.Connection, 8, 8)
-		if welcome := everything(t, bot.Reply{Blocks: blocks}); !strings.Contains(welcome, test.sees) {
+		if welcome := everything(t, bot.Reply{Blocks: blocks}); !strings.Contains(welcome, test.sees) || strings.Contains(welcome, "/invite") != test.mentions {
 			t.Errorf("with %q the welcome says %s", test.scopes, welcome)
 		}
 	}

@@ -32,6 +32,10 @@ func welcomeBlocks(app install.App, slackURL string, c install.Connection, grant
 		team, first = place(c), "It answers in a workspace as soon as an admin of the organisation has added it there. "
 	}
 	text = fmt.Sprintf("%s is now connected to %s. %sType /connection status any time to see whether it works.", app.Name, team, first)
+	invite := ""
+	if slices.Contains(c.Scopes, "app_mentions:read") {
+		invite = " To mention it in a channel, type `/invite @" + escape(app.Name) + "` there first."
+	}
 	open := slack.NewButtonBlockElement(actionOpen, "", plain("Open the app in Slack"))
 	at := url.Values{"app": {c.AppID}}
 	if c.TeamID != "" {
@@ -49,8 +53,7 @@ func welcomeBlocks(app install.App, slackURL string, c install.Connection, grant
 	}
 	blocks = []slack.Block{
 		section(fmt.Sprintf("%s is now connected to *%s*, with %d of %d permissions.", escape(app.Name), escape(team), granted, needed)),
-		section(sees(c) + "\n" + first +
-			"*First thing to try:* type `/connection status` in any channel. To use it in a channel, type `/invite @" + escape(app.Name) + "` there."),
+		section(sees(c) + "\n" + first + "*First thing to try:* type `/connection status` in any channel." + invite),
 		slack.NewActionBlock("", open, test),
 		slack.NewContextBlock("", markdown(foot)),
 	}

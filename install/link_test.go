@@ -363,14 +363,15 @@ func TestSuccessPromisesWhatIsAllowed(t *testing.T) {
 	r := sqliteRig(t)
 	in := r.replica(func(cfg *install.Config) {
 		wide(cfg)
-		cfg.Scopes = append(cfg.Scopes, install.Scope{Name: "im:history", Label: "Read direct messages to it", Feature: "answering direct messages", Optional: true})
+		cfg.Scopes = append(cfg.Scopes, install.Scope{Name: "im:history", Label: "Read direct messages to it", Feature: "answering direct messages", Optional: true},
+			install.Scope{Name: "app_mentions:read", Label: "See messages that mention it", Feature: "answering mentions", Optional: true})
 	})
-	none := slacksim.Choice{Untick: []string{"im:history"}}
+	none := slacksim.Choice{Untick: []string{"im:history", "app_mentions:read"}}
 	p := r.visitor(in).installs(start, slacksim.AcmeAdmin, none).is(t, "limited", 200, "connected_limited")
-	if first := strings.Join(p.First, " "); strings.Contains(first, "direct message") || !strings.Contains(first, "/connection status") {
+	if first := strings.Join(p.First, " "); strings.Contains(first, "direct message") || strings.Contains(first, "/invite") || !strings.Contains(first, "/connection status") {
 		t.Errorf("limited: %s", first)
 	}
-	if facts := strings.Join(p.Facts, " "); !strings.Contains(facts, "Not allowed yet: read direct messages to it. Off until that is allowed: answering direct messages.") {
+	if facts := strings.Join(p.Facts, " "); !strings.Contains(facts, "Not allowed yet: read direct messages to it and see messages that mention it. Off until that is allowed: answering direct messages and answering mentions.") {
 		t.Errorf("limited: %s", facts)
 	}
 	p = r.visitor(in).installs(start, slacksim.AcmeAdmin, none).is(t, "once more", 200, "already_connected_limited")
@@ -378,7 +379,7 @@ func TestSuccessPromisesWhatIsAllowed(t *testing.T) {
 		t.Errorf("once more: %s", p.Message)
 	}
 	p = r.visitor(in).installs(start, slacksim.BirchAdmin, slacksim.Choice{}).is(t, "all allowed", 200, "connected")
-	if first := strings.Join(p.First, " "); !strings.Contains(first, "direct message") {
+	if first := strings.Join(p.First, " "); !strings.Contains(first, "direct message") || !strings.Contains(first, "/invite") {
 		t.Errorf("all allowed: %s", first)
 	}
 }

@@ -370,7 +370,9 @@ func (in *Installer) successPage(ctx context.Context, i installed, welcomed bool
 	if !slices.Contains(ScopeNames(missing), "im:history") {
 		p.First = append(p.First, "Send "+app.Name+" a direct message; it answers there.")
 	}
-	p.First = append(p.First, "Add it to a channel with /invite @"+app.Name+".")
+	if !slices.Contains(ScopeNames(missing), "app_mentions:read") {
+		p.First = append(p.First, "Add it to a channel with /invite @"+app.Name+", and mention it there.")
+	}
 	return p
 }
 
