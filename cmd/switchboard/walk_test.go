@@ -94,6 +94,7 @@ func (b *tab) looks(name string) {
 		.every(e => (e.ariaLabel || e.innerText || e.textContent || e.title || e.alt || "").trim() || e.labels && e.labels.length || e.querySelector("img[alt]"))`)
 	b.axe(name + ", narrow")
 	b.picture(name + "-narrow")
+	b.byKeyboard(name)
 	b.do("back to normal", chromedp.EmulateViewport(1160, 657), dark("light"))
 }
 
@@ -173,6 +174,12 @@ func TestWalkLimited(t *testing.T) {
 	b.title("Connected, with some features off: Switchboard is in Acme Corp")
 	b.reads("#facts", "read direct messages to it")
 	b.picture("connected-limited")
+	b.open(slack.URL() + "/client/" + slacksim.Acme + "/home")
+	b.reads("main", "Working, some features off", "Not allowed yet: Read direct messages to it")
+	b.looks("home-limited")
+	b.open(slack.URL() + "/client/" + slacksim.Acme + "/dm")
+	b.reads("#messages", "It isn't allowed to read what you write to it here.", "Answering direct messages is off here")
+	b.looks("dm-limited")
 	b.allowTheRest(slack, "im:history", "read direct messages to it", "answering direct messages")
 
 	b.click("#app-page")
@@ -183,6 +190,15 @@ func TestWalkLimited(t *testing.T) {
 	b.reads("#taken", "Taken away: View messages that directly mention the app")
 	b.is("it is gone", `!document.querySelector("[data-take='app_mentions:read']")`)
 	b.allowTheRest(slack, "app_mentions:read", "see messages that mention it", "answering mentions")
+
+	// And away with it, by the window that asks first.
+	b.type_("/connection disconnect")
+	b.reads("#modal", "This removes Switchboard from Acme Corp, for everybody.", "Nothing has been changed so far.")
+	b.axe("disconnect")
+	b.picture("disconnect")
+	b.press("#modal-submit")
+	b.reads("#modal", "Switchboard is disconnected from Acme Corp.", "its access is erased")
+	b.axe("disconnected")
 	b.clean()
 }
 
