@@ -189,6 +189,11 @@ func TestWhoseLink(t *testing.T) {
 			t.Errorf("to %v: %s", to, text)
 		}
 	}
+	h.State = install.ReconnectRequired
+	if text := everything(t, statusReply(turn, h, viewerOf(turn, ask{to: public}), false)); !strings.Contains(text, "/slack/install|Open the install page>") {
+		t.Errorf("to everybody, when it is broken: %s", text)
+	}
+	h.State = install.Limited
 	// Where admins can't be told from others there is a page for them all the same.
 	h.Missing = []install.Scope{describe("users:read")}
 	if text := everything(t, statusReply(turn, h, viewer{}, false)); !strings.Contains(text, "/slack/install|Open the install page>") {
@@ -418,6 +423,28 @@ func TestRevokedListsMayBeMissing(t *testing.T) {
 		}
 		if got := [2]int{len(e.Tokens.Bot), len(e.Tokens.People)}; got != want {
 			t.Errorf("%s: %v", payload, got)
+		}
+	}
+}
+
+// Of an organisation's connection its own admins decide, and every answer says so.
+func TestOrganisationHasItsOwnWords(t *testing.T) {
+	turn := turnOf(t, "U9", historyStore{})
+	turn.Connection.Key, turn.Connection.EnterpriseName, turn.UserTeam = install.Key{AppID: "A1", EnterpriseID: "E1"}, "Acme Group", "E1"
+	for _, state := range []install.State{install.Active, install.ReconnectRequired, install.Removed} {
+		turn.Connection.State = state
+		h := turn.Health()
+		r := bot.Reply{Blocks: homeBlocks(turn, h, viewer{audience: direct, standing: member}, nil, noon, "")}
+		all := everything(t, statusReply(turn, h, viewer{standing: keeper}, false)) + everything(t, r) + everything(t, refusal(turn, member, nil, "do that"))
+		for _, want := range []string{"*Organisation*", "all workspaces of the organisation", "or an admin of the organisation", "admins of the organisation can do that"} {
+			if !strings.Contains(all, want) {
+				t.Errorf("%s: no %q in %s", state, want, all)
+			}
+		}
+		for _, wrong := range []string{"workspace admin", "*Workspace*", "only one for this workspace"} {
+			if strings.Contains(all, wrong) {
+				t.Errorf("%s: %q in %s", state, wrong, all)
+			}
 		}
 	}
 }
