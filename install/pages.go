@@ -136,6 +136,9 @@ func (in *Installer) action(s step, ref string) action {
 		}
 		return action{Label: "Who runs this app", URL: in.cfg.PublicURL + "/#operator"}
 	case toSlackStatus:
+		if in.clientURL() == in.cfg.SlackURL { // a Slack of somebody's own, of which that site knows nothing
+			return action{Label: s.label, URL: in.cfg.SlackURL}
+		}
 		return action{Label: s.label, URL: "https://slack-status.com"}
 	case toSlack:
 		return action{Label: s.label, URL: in.cfg.SlackURL}
@@ -146,7 +149,7 @@ func (in *Installer) action(s step, ref string) action {
 // support is where people get help, with the reference filled in: as the subject of a mail, or as ?ref= for a site that cares.
 func (in *Installer) support(ref string) string {
 	u, err := url.Parse(in.cfg.App.SupportURL)
-	if err != nil || ref == "" {
+	if err != nil || ref == "" || in.cfg.App.SupportURL == "" {
 		return in.cfg.App.SupportURL
 	}
 	query := u.Query()
@@ -314,6 +317,9 @@ func (in *Installer) successPage(ctx context.Context, i installed, welcomed bool
 	case i.again:
 		p.Reason = "already_finished"
 		p.Title, p.Happened = "Connected: "+app.Name+" is in "+name, "This install finished before. Everything is as it was; nothing to do."
+		if c.Org() {
+			p.Title, p.Happened = "Installed for "+name+" (organisation)", "This install finished before, and everything is as it was. An organisation admin adds it to workspaces; elsewhere "+app.Name+" doesn't answer."
+		}
 	case c.Org() && i.fresh():
 		p.outcome, p.Reason = OutcomeConnected, "connected_org"
 		p.Title = "Installed for " + name + " (organisation)"

@@ -173,6 +173,7 @@ func TestWalkLimited(t *testing.T) {
 	b.click("#allow")
 	b.title("Connected, with some features off: Switchboard is in Acme Corp")
 	b.reads("#facts", "read direct messages to it")
+	b.is("nobody gives help, so nothing promises it", `!document.querySelector("#help")`)
 	b.picture("connected-limited")
 	b.open(slack.URL() + "/client/" + slacksim.Acme + "/home")
 	b.reads("main", "Working, some features off", "Not allowed yet: Read direct messages to it")
