@@ -61,11 +61,11 @@ func (t *Turn) NotAllowed(missing ...string) Reply {
 		text += " The people who run the app set its access by hand; they can allow it."
 		return Reply{Text: escape(text)}
 	}
-	next := "If Slack doesn't let you allow it, ask a workspace admin."
+	next := "If Slack doesn't let you allow it, ask " + t.Connection.Admin() + "."
 	if by := t.Connection.InstalledBy; by == t.UserID && by != "" {
 		next = "You installed it, so you can allow it."
 	} else if by != "" {
-		next = "If Slack doesn't let you allow it, ask <@" + by + ">, who installed it, or a workspace admin."
+		next = "If Slack doesn't let you allow it, ask <@" + by + ">, who installed it, or " + t.Connection.Admin() + "."
 	}
 	text = escape(text)
 	button := slack.NewButtonBlockElement("allow", "", slack.NewTextBlockObject(slack.PlainTextType, "Allow it", false, false))

@@ -62,13 +62,13 @@ func permissionsReply(t *bot.Turn, h install.Health, is standing, last install.C
 			}
 			block := slack.NewSectionBlock(markdown(permissionLine(s, false)), nil, nil)
 			if mayGrant {
-				block.Accessory = slack.NewAccessory(grantButton(t, []install.Scope{s}, "Allow", ": "+s.Label))
+				block.Accessory = slack.NewAccessory(grantButton(t, []install.Scope{s}, "Allow it", ": "+s.Label))
 			}
 			blocks = append(blocks, block)
 		}
 		switch {
 		case mayGrant && len(h.Missing) > 1:
-			all := grantButton(t, nil, fmt.Sprintf("Allow all %d", len(h.Missing)), fmt.Sprintf(" the %d missing permissions", len(h.Missing)))
+			all := grantButton(t, nil, "Allow the rest", fmt.Sprintf(" the %d missing permissions", len(h.Missing)))
 			all.Style = slack.StylePrimary
 			blocks = append(blocks, slack.NewActionBlock("", all))
 		case !mayGrant && h.NextStep != "":

@@ -54,7 +54,7 @@ func viewerOf(t *bot.Turn, a ask) viewer {
 	switch {
 	case outsider(t):
 		who.standing = stranger
-	case isInstaller(t):
+	case a.to != public && isInstaller(t): // in a channel everybody reads the same
 		who.standing = keeper
 	}
 	return who
@@ -230,7 +230,11 @@ func refusal(t *bot.Turn, is standing, err error, doing string) bot.Reply {
 	case errors.Is(err, errUnasked):
 		return bot.Reply{Text: "This app can't ask Slack who you are while it isn't connected. Nothing was changed. Type /connection status to see what to do."}
 	case install.SlackError(err) == install.ReasonMissingScope:
-		return t.NotAllowed("users:read") // which permission is missing, and a button that asks for it
+		first := fmt.Sprintf("Slack couldn't be asked whether you may %s, so nothing was done.", doing)
+		r := t.NotAllowed("users:read") // which permission is missing, and a button that asks for it
+		r.Text = first + " " + r.Text
+		r.Blocks = slices.Insert(r.Blocks, 0, section(first))
+		return r
 	case err != nil:
 		return bot.Reply{Text: "We couldn't ask Slack whether you may do that. Nothing was changed. Try again in a minute. Reference: " + t.Ref + "."}
 	case is == stranger:

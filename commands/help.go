@@ -33,6 +33,21 @@ func listed(t *bot.Turn, first string) bot.Reply {
 		text += fmt.Sprintf(" %s: %s.", w.name, w.does)
 		list += fmt.Sprintf("`/connection %s`  %s\n", w.name, w.does)
 	}
-	const elsewhere = "The same words work in a direct message with me. After you mention me in a channel, `status`, `check` and `help` do."
-	return bot.Reply{Text: text + " " + elsewhere, Blocks: []slack.Block{section(intro), section(strings.TrimSpace(list)), section(elsewhere)}}
+	blocks := []slack.Block{section(intro), section(strings.TrimSpace(list))}
+	if elsewhere := elsewhere(t); elsewhere != "" {
+		text, blocks = text+" "+elsewhere, append(blocks, section(elsewhere))
+	}
+	return bot.Reply{Text: text, Blocks: blocks}
+}
+
+// elsewhere says where else the words work. Where what that takes is known not to be allowed, it isn't promised.
+func elsewhere(t *bot.Turn) string {
+	var places []string
+	if t.Connection.ID == "" || len(t.Missing("im:history")) == 0 {
+		places = append(places, "The same words work in a direct message with me.")
+	}
+	if t.Connection.ID == "" || len(t.Missing("app_mentions:read")) == 0 {
+		places = append(places, "After you mention me in a channel, `status`, `check` and `help` work, too.")
+	}
+	return strings.Join(places, " ")
 }

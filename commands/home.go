@@ -72,7 +72,7 @@ func homeBlocks(t *bot.Turn, h install.Health, who viewer, newest []install.Chan
 		slack.NewContextBlock("", markdown("As of "+when(now)+". Open this tab again for the state at that time.")),
 		slack.NewDividerBlock(),
 		slack.NewHeaderBlock(plain("What it does here")),
-		section(escape(clip(app.Summary, maxText/2))+"\nType `/connection status` in any channel, write to me in *Messages*, or mention me in a channel I am in."),
+		section(escape(clip(app.Summary, maxText/2))+"\n"+waysToAsk(t)),
 		slack.NewHeaderBlock(plain("What it may do, and why")),
 	)
 	blocks = append(blocks, paragraphs(permissionLines(t, h))...)
@@ -95,13 +95,29 @@ func homeBlocks(t *bot.Turn, h install.Health, who viewer, newest []install.Chan
 		if h.Found && who.standing == member {
 			blocks = append(blocks, facts(h, who, false))
 		}
-		ask := "If something is wrong, ask a workspace admin."
+		admin := h.Connection.Admin()
+		ask := "If something is wrong, ask " + admin + "."
 		if by := h.Connection.InstalledBy; by != "" && !who.installerLeft {
-			ask = "If something is wrong, ask " + person(by) + ", who connected it, or a workspace admin."
+			ask = "If something is wrong, ask " + person(by) + ", who connected it, or " + admin + "."
 		}
 		blocks = append(blocks, section(ask+" This is a message for them to copy:"), section(preformatted(forAdmin(t, h))))
 	}
 	return append(blocks, slack.NewContextBlock("", markdown(footer(t, h))))
+}
+
+// waysToAsk says where the app answers, as far as it is allowed to.
+func waysToAsk(t *bot.Turn) string {
+	ways := []string{"Type `/connection status` in any channel"}
+	if len(t.Missing("im:history")) == 0 {
+		ways = append(ways, "write to me in *Messages*")
+	}
+	if len(t.Missing("app_mentions:read")) == 0 {
+		ways = append(ways, "mention me in a channel I am in")
+	}
+	if n := len(ways); n > 1 {
+		return strings.Join(ways[:n-1], ", ") + ", or " + ways[n-1] + "."
+	}
+	return ways[0] + "."
 }
 
 // permissionLines lists what was asked for, in words, and whether it was granted; what is missing comes first.
@@ -117,8 +133,15 @@ func permissionLines(t *bot.Turn, h install.Health) []string {
 func forAdmin(t *bot.Turn, h install.Health) string {
 	app := t.Install.App().Name
 	text := fmt.Sprintf("Could you look at %s in %s? Slack shows it as: %s.", app, place(h.Connection), h.Label)
+	if h.State == install.Limited {
+		text += " " + clip(h.Sentence, maxSentence)
+	}
 	if h.ReasonText != "" {
 		text += " " + h.ReasonText
 	}
-	return text + " /connection status tells more, and has the button that mends it. Reference: " + t.Ref + "."
+	text += " /connection status tells more"
+	if h.Broken() || h.State == install.Limited {
+		text += ", and has the button that mends it"
+	}
+	return text + ". Reference: " + t.Ref + "."
 }

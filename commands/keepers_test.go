@@ -175,12 +175,74 @@ func TestWhoseLink(t *testing.T) {
 		for _, is := range []standing{unknown, member, keeper} {
 			h.State = state
 			h.NextStep = "Somebody can mend it."
-			text := sentence(turn, h, viewer{standing: is})
-			own, everybodys := strings.Contains(text, "/slack/install?"), strings.Contains(text, "/slack/install|Open the install page>")
-			if own != (is == keeper) || everybodys != (is != keeper && state == install.ReconnectRequired) {
+			text := everything(t, statusReply(turn, h, viewer{standing: is}, false))
+			own, everybodys := strings.Count(text, "/slack/install?"), strings.Contains(text, "/slack/install|Open the install page>")
+			if own > 1 || own == 1 != (is == keeper) || everybodys != (is != keeper && state == install.ReconnectRequired) {
 				t.Errorf("%s, %v: %s", state, is, text)
 			}
 		}
+	}
+	// What is said in a channel everybody reads, also when the installer asks.
+	h.State = install.Limited
+	for to, want := range map[audience]bool{public: false, direct: true, private: true} {
+		if text := everything(t, statusReply(turn, h, viewerOf(turn, ask{to: to}), false)); strings.Contains(text, "/slack/install?") != want {
+			t.Errorf("to %v: %s", to, text)
+		}
+	}
+	h.State = install.ReconnectRequired
+	if text := everything(t, statusReply(turn, h, viewerOf(turn, ask{to: public}), false)); !strings.Contains(text, "/slack/install|Open the install page>") {
+		t.Errorf("to everybody, when it is broken: %s", text)
+	}
+	h.State = install.Limited
+	// Where admins can't be told from others there is a page for them all the same.
+	h.Missing = []install.Scope{describe("users:read")}
+	if text := everything(t, statusReply(turn, h, viewer{}, false)); !strings.Contains(text, "/slack/install|Open the install page>") {
+		t.Errorf("nobody can be told from others: %s", text)
+	}
+}
+
+// everything is all that a person sees of a reply.
+func everything(t *testing.T, r bot.Reply) string {
+	t.Helper()
+	blocks, err := json.Marshal(r.Blocks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.Text + strings.NewReplacer("\\u003c", "<", "\\u003e", ">", "\\u0026", "&").Replace(string(blocks))
+}
+
+// Nobody is sent where they are not heard: what isn't allowed is not promised, and an organisation's app waits to be added.
+func TestPromises(t *testing.T) {
+	turn := turnOf(t, "U1", historyStore{})
+	for _, test := range []struct {
+		scopes           []string
+		direct, mentions bool
+		sees             string
+	}{
+		{[]string{"im:history", "app_mentions:read"}, true, true, "It sees what you write to it here, and messages that mention it; nothing else."},
+		{[]string{"im:history"}, true, false, "It sees what you write to it here, and no other messages."},
+		{[]string{"app_mentions:read"}, false, true, "It sees messages that mention it, and no others."},
+		{nil, false, false, "It sees no messages: "},
+	} {
+		turn.Connection.Scopes = test.scopes
+		promises := func(where, text, direct, mentions string) {
+			if strings.Contains(text, direct) != test.direct || strings.Contains(text, mentions) != test.mentions {
+				t.Errorf("with %q %s says %s", test.scopes, where, text)
+			}
+		}
+		promises("help", listed(turn, "").Text, "in a direct message with me", "you mention me")
+		promises("the Home tab", waysToAsk(turn), "write to me", "mention me")
+		blocks, _ := welcomeBlocks(testApp, "https://slack.com", turn.Connection, 8, 8)
+		if welcome := everything(t, bot.Reply{Blocks: blocks}); !strings.Contains(welcome, test.sees) || strings.Contains(welcome, "/invite") != test.mentions {
+			t.Errorf("with %q the welcome says %s", test.scopes, welcome)
+		}
+	}
+
+	c := turn.Connection
+	c.Key, c.TeamName = install.Key{AppID: "A1", EnterpriseID: "E1"}, "Acme Group"
+	blocks, text := welcomeBlocks(testApp, "https://slack.com", c, 8, 8)
+	if all := text + everything(t, bot.Reply{Blocks: blocks}); strings.Count(all, "as soon as an admin of the organisation has added it there") != 2 || strings.Contains(all, "team=") {
+		t.Errorf("an organisation's welcome: %s", all)
 	}
 }
 
@@ -361,6 +423,28 @@ func TestRevokedListsMayBeMissing(t *testing.T) {
 		}
 		if got := [2]int{len(e.Tokens.Bot), len(e.Tokens.People)}; got != want {
 			t.Errorf("%s: %v", payload, got)
+		}
+	}
+}
+
+// Of an organisation's connection its own admins decide, and every answer says so.
+func TestOrganisationHasItsOwnWords(t *testing.T) {
+	turn := turnOf(t, "U9", historyStore{})
+	turn.Connection.Key, turn.Connection.EnterpriseName, turn.UserTeam = install.Key{AppID: "A1", EnterpriseID: "E1"}, "Acme Group", "E1"
+	for _, state := range []install.State{install.Active, install.ReconnectRequired, install.Removed} {
+		turn.Connection.State = state
+		h := turn.Health()
+		r := bot.Reply{Blocks: homeBlocks(turn, h, viewer{audience: direct, standing: member}, nil, noon, "")}
+		all := everything(t, statusReply(turn, h, viewer{standing: keeper}, false)) + everything(t, r) + everything(t, refusal(turn, member, nil, "do that"))
+		for _, want := range []string{"*Organisation*", "all workspaces of the organisation", "or an admin of the organisation", "admins of the organisation can do that"} {
+			if !strings.Contains(all, want) {
+				t.Errorf("%s: no %q in %s", state, want, all)
+			}
+		}
+		for _, wrong := range []string{"workspace admin", "*Workspace*", "only one for this workspace"} {
+			if strings.Contains(all, wrong) {
+				t.Errorf("%s: %q in %s", state, wrong, all)
+			}
 		}
 	}
 }

@@ -178,9 +178,9 @@ func sentence(t *bot.Turn, h install.Health, who viewer) string {
 	fmt.Fprintf(&b, "*%s* in *%s*: %s%s", escape(app), escape(team), escape(clip(h.Sentence, maxSentence)), worksUntil(h))
 	if h.ReasonText != "" {
 		b.WriteString("\n" + escape(h.ReasonText))
-		if !h.Since.IsZero() && h.State != install.Unknown {
-			b.WriteString(" Since " + when(h.Since) + ".")
-		}
+	}
+	if !h.Since.IsZero() && h.State != install.Active && h.State != install.Unknown {
+		b.WriteString(" Since " + when(h.Since) + ".")
 	}
 	if h.State == install.Unknown {
 		if h.LastKnown != "" {
@@ -200,11 +200,13 @@ func sentence(t *bot.Turn, h install.Health, who viewer) string {
 	}
 	if h.NextStep != "" {
 		b.WriteString("\n" + escape(h.NextStep))
+		unasked := who.standing == unknown && slices.Contains(install.ScopeNames(h.Missing), "users:read") // admins can't be told from others
 		switch {
 		case h.GrantURL == "" || !h.Broken() && h.State != install.Limited:
-		case who.standing == keeper || !bound(t, h.GrantURL):
+		case who.standing == keeper: // the button leads there
+		case !bound(t, h.GrantURL):
 			b.WriteString(" " + link(h.GrantURL, "Open the page for that") + ".")
-		case h.Broken():
+		case h.Broken() || unasked:
 			b.WriteString(" " + link(everybodys(t), "Open the install page") + ".")
 		}
 	}
@@ -316,9 +318,9 @@ func facts(h install.Health, who viewer, checking bool) slack.Block {
 	if u, err := url.Parse(c.TeamURL); err == nil && u.Host != "" {
 		workspace += "\n" + brief(u.Host)
 	}
-	how := "This workspace"
+	kind, how := "Workspace", "This workspace"
 	if c.Org() {
-		how = "Whole organisation"
+		kind, how = "Organisation", "Whole organisation"
 		workspace = brief(orElse(c.EnterpriseName, c.EnterpriseID))
 	}
 	installer := "The people who run the app"
@@ -353,7 +355,7 @@ func facts(h install.Health, who viewer, checking bool) slack.Block {
 		}
 	}
 	fields := []*slack.TextBlockObject{
-		field("Workspace", workspace),
+		field(kind, workspace),
 		field("Installed for", how),
 		field("Connected by", installer),
 		field("Last checked", checked),
@@ -410,7 +412,10 @@ func nth(n int) string {
 
 // oneConnection explains what surprises people who expect a second install to make a second bot.
 func oneConnection(c install.Connection) string {
-	const only = "The only one for this workspace"
+	only := "The only one for this workspace"
+	if c.Org() {
+		only = "The only one for all workspaces of the organisation"
+	}
 	if c.Installs < 2 {
 		return only
 	}

@@ -583,12 +583,12 @@ func TestWithoutOptionalPermissions(t *testing.T) {
 	t.Parallel()
 	s := play(t, storagetest.SQLite(t), readsPublic, readsPrivate, "users:read")
 	has(t, "status", s.command(leon, "status"), "Working, some features off", "5 of 8 allowed", "see public channels", "see private channels it is in", "see who is who", "Allow the rest")
-	has(t, "permissions", s.command(leon, "permissions"), "has 5 of the 8 permissions", "*See who is who*", `"action_id":"connection.grant"`, "Allow all 3", `"accessibility_label":"Allow Switchboard: See public channels"`)
-	has(t, "channels", s.command(leon, "channels"), "can't see which channels it is in", "It isn't allowed to *see public channels, see private channels it is in* yet", "Allow it", "`/invite @Switchboard`")
+	has(t, "permissions", s.command(leon, "permissions"), "has 5 of the 8 permissions", "*See who is who*", `"action_id":"connection.grant"`, "Allow the rest", `"accessibility_label":"Allow Switchboard: See public channels"`)
+	has(t, "channels", s.command(leon, "channels"), "can't see which channels it is in", "It isn't allowed to *see public channels, see private channels it is in* yet, so listing the public channels it is in and listing the private channels it is in are off.", "Allow it", "`/invite @Switchboard`")
 	// Nobody but the installer can be told from a guest.
-	has(t, "an admin's status", s.command(dana, "status"), "some features off", "!Connected by", `!"type":"button"`, "!/slack/install?")
+	has(t, "an admin's status", s.command(dana, "status"), "some features off", "!Connected by", `!"type":"button"`, "!/slack/install?", "<https://bot.example.com/slack/install|Open the install page>")
 	has(t, "an admin's permissions", s.command(dana, "permissions"), "has 5 of the 8 permissions", `!"type":"button"`)
-	has(t, "an admin's history", s.command(dana, "history"), "Showing admins their buttons is off here, because Switchboard isn't allowed to see who is who yet.", "Allow it")
+	has(t, "an admin's history", s.command(dana, "history"), "Slack couldn't be asked whether you may see its history, so nothing was done. Showing admins their buttons is off here, because Switchboard isn't allowed to see who is who yet.", "Allow it")
 	has(t, "an admin's reconnect", s.command(dana, "reconnect"), "this is the link that everybody may have", "<https://bot.example.com/slack/install|Open the install page>")
 	if home := s.home(dana); strings.Contains(home, `"type":"button"`) || !strings.Contains(home, "Not allowed yet: *See who is who*") {
 		t.Errorf("the Home tab: %s", home)

@@ -67,8 +67,8 @@ func lacking(t *bot.Turn, names []string) string {
 	}
 	scopes := t.Install.Describe(names)
 	text := "It isn't allowed to *" + labels(scopes) + "* yet"
-	if off := features(scopes); off != "" {
-		text += ", so *" + off + "* is off"
+	if len(install.Features(scopes)) > 0 {
+		text += ", so " + escape(install.Off(scopes))
 	}
 	return text + ". Type /connection permissions to see more."
 }

@@ -140,6 +140,15 @@ func (c Connection) Missing(needed []Scope) []Scope {
 	return missing
 }
 
+// Admin names who besides the installer decides about c, to go into a sentence. For a whole organisation an admin of one of its
+// workspaces does not.
+func (c Connection) Admin() string {
+	if c.ID != "" && c.Org() {
+		return "an admin of the organisation"
+	}
+	return "a workspace admin"
+}
+
 // lateConsent bounds how much older than the one in force a consent may be and still count as one that came late: a
 // callback takes less. What differs by more differs because a clock was set, and then the newer word is the one in hand.
 const lateConsent = time.Minute

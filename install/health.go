@@ -82,24 +82,30 @@ func (in *Installer) assess(c Connection, found bool, e evidence) Health {
 // words fills in what people read for h.State and h.Reason.
 func (in *Installer) words(h Health) Health {
 	h.ReasonText = reasonText[h.Reason]
+	admin := h.Connection.Admin()
 	switch h.State {
 	case Active:
 		h.Label, h.Sentence = "Working", "It can use this workspace normally. No action needed."
 	case Limited:
 		h.Label = "Working, some features off"
 		h.Sentence = "It works, but " + Off(h.Missing) + ", because it isn't allowed to " + MayNot(h.Missing) + " yet."
-		h.NextStep = "The person who installed it or a workspace admin can allow the rest."
+		h.ReasonText = "" // the sentence is more exact
+		h.NextStep = "The person who installed it or " + admin + " can allow the rest."
 	case Retrying:
 		h.Label, h.Sentence = "Having trouble, retrying", "Something went wrong that can pass by itself. No action needed yet."
 	case ReconnectRequired:
 		h.Label, h.Sentence = "Needs reconnecting", "It stopped working. Reconnecting takes about a minute, and the settings are kept."
-		h.NextStep = "The person who installed it or a workspace admin can reconnect it."
+		h.NextStep = "The person who installed it or " + admin + " can reconnect it."
 		if !h.WorksUntil.IsZero() {
 			h.Sentence = "It still works, but not for long. Reconnecting takes about a minute, and the settings are kept."
 		}
 	case Removed:
 		h.Label, h.Sentence = "Removed from Slack", "It was removed from this workspace. Installing it again brings it back with its settings."
 		h.NextStep = "A member who may add apps, or a workspace admin, can install it again."
+		if h.Connection.Org() {
+			h.Sentence = "It was removed from the whole organisation. Installing it again brings it back with its settings."
+			h.NextStep = "An admin of the organisation can install it again."
+		}
 	case Paused:
 		h.Label, h.Sentence = "Paused by the people who run the app", "It does nothing in this workspace until they resume it."
 		h.NextStep = "The people who run the app can resume it."

@@ -41,6 +41,8 @@ type seen struct {
 	Other                                   struct{ Label, URL string }
 	Connection                              string
 	Facts                                   []string
+	First                                   []string `json:"first_steps"`
+	Org                                     bool     `json:"organisation"`
 }
 
 func (v *visitor) send(req *http.Request) (p seen) {
@@ -397,6 +399,32 @@ func TestRequiredPermissions(t *testing.T) {
 	})
 }
 
+// The page promises no answer where what that takes was left out, and doesn't call what is limited all well.
+func TestSuccessPromisesWhatIsAllowed(t *testing.T) {
+	r := sqliteRig(t)
+	in := r.replica(func(cfg *install.Config) {
+		wide(cfg)
+		cfg.Scopes = append(cfg.Scopes, install.Scope{Name: "im:history", Label: "Read direct messages to it", Feature: "answering direct messages", Optional: true},
+			install.Scope{Name: "app_mentions:read", Label: "See messages that mention it", Feature: "answering mentions", Optional: true})
+	})
+	none := slacksim.Choice{Untick: []string{"im:history", "app_mentions:read"}}
+	p := r.visitor(in).installs(start, slacksim.AcmeAdmin, none).is(t, "limited", 200, "connected_limited")
+	if first := strings.Join(p.First, " "); strings.Contains(first, "direct message") || strings.Contains(first, "/invite") || !strings.Contains(first, "/connection status") {
+		t.Errorf("limited: %s", first)
+	}
+	if facts := strings.Join(p.Facts, " "); !strings.Contains(facts, "Not allowed yet: read direct messages to it and see messages that mention it. Off until that is allowed: answering direct messages and answering mentions.") {
+		t.Errorf("limited: %s", facts)
+	}
+	p = r.visitor(in).installs(start, slacksim.AcmeAdmin, none).is(t, "once more", 200, "already_connected_limited")
+	if strings.Contains(p.Message, "verything") {
+		t.Errorf("once more: %s", p.Message)
+	}
+	p = r.visitor(in).installs(start, slacksim.BirchAdmin, slacksim.Choice{}).is(t, "all allowed", 200, "connected")
+	if first := strings.Join(p.First, " "); !strings.Contains(first, "direct message") || !strings.Contains(first, "/invite") {
+		t.Errorf("all allowed: %s", first)
+	}
+}
+
 // A workspace that moved into an organisation since it was connected is the same workspace: what it relies on is not given back.
 func TestNothingReliedOnIsGivenBack(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
@@ -474,11 +502,14 @@ func TestClosedInstalls(t *testing.T) {
 		r.slack.AddUser(slacksim.User{ID: "U0GRIDADM1", TeamID: "T0GRID0001", Name: "gia", Admin: true})
 		r.visitor(named).installs(start, "U0GRIDADM1", slacksim.Choice{Org: true}).is(t, "an organisation", 403, "closed")
 		byOrg := r.replica(func(cfg *install.Config) { cfg.Closed, cfg.Admit = true, []string{"E0GRID0001"} })
-		r.visitor(byOrg).installs(start, "U0GRIDADM1", slacksim.Choice{Org: true}).is(t, "an organisation that is named", 200, "connected_org")
+		org := r.visitor(byOrg).installs(start, "U0GRIDADM1", slacksim.Choice{Org: true}).is(t, "an organisation that is named", 200, "connected_org")
+		if !org.Org || !strings.HasPrefix(strings.Join(org.First, " "), "Add it to workspaces") {
+			t.Errorf("an organisation: %+v", org)
+		}
 		// A link of an organisation's connection is bound to the organisation.
-		org := r.row(open, install.Key{AppID: "A0RENEWAL1", EnterpriseID: "E0GRID0001"})
-		r.visitor(open).installs(open.GrantURL(org), "U0GRIDADM1", slacksim.Choice{Org: true}).is(t, "its link", 200, "already_connected")
-		r.visitor(open).installs(open.GrantURL(org), slacksim.AcmeAdmin, slacksim.Choice{}).is(t, "its link, for a workspace", 409, "wrong_workspace")
+		row := r.row(open, install.Key{AppID: "A0RENEWAL1", EnterpriseID: "E0GRID0001"})
+		r.visitor(open).installs(open.GrantURL(row), "U0GRIDADM1", slacksim.Choice{Org: true}).is(t, "its link", 200, "already_connected")
+		r.visitor(open).installs(open.GrantURL(row), slacksim.AcmeAdmin, slacksim.Choice{}).is(t, "its link, for a workspace", 409, "wrong_workspace")
 	})
 }
 

@@ -352,7 +352,9 @@ func (in *Installer) again(ctx context.Context, back Return, a Attempt) page {
 		undo := a.Outcome == OutcomeConnected && c.RenewedBy == a.UserID && !c.RenewedAt.Before(a.ReturnedAt) && !c.RenewedAt.After(a.EndedAt)
 		return in.success(ctx, installed{now: c, before: &c, by: a.UserID, again: true, undo: undo, wish: a.Wish}, a.Ref)
 	case same:
-		p = in.page(situationUsed, a.Ref)
+		if a.Outcome != OutcomeRefused {
+			p = in.page(situationUsed, a.Ref)
+		}
 		for _, s := range situations {
 			if s.reason == a.Reason {
 				p = in.page(s, a.Ref)

@@ -79,6 +79,7 @@ type page struct {
 	Facts     []string `json:"facts,omitempty"`
 
 	Workspace    string       `json:"workspace,omitempty"`
+	Org          bool         `json:"organisation,omitempty"` // Workspace is the name of a whole organisation
 	ConnectionID string       `json:"connection,omitempty"`
 	Missing      []Scope      `json:"missing,omitempty"`
 	Undo         string       `json:"undo,omitempty"` // what the button that undoes this install sends
@@ -100,6 +101,9 @@ func (in *Installer) page(s situation, ref string) page {
 	p.Primary, p.Secondary = in.action(s.primary, ref), in.action(s.secondary, ref)
 	if s.copyText {
 		p.Copy = in.adminMessage()
+		if s.reason == situationOrgInstalled.reason {
+			p.Copy = in.addMessage()
+		}
 	}
 	if s.status == http.StatusServiceUnavailable {
 		p.retryAfter = 60
@@ -132,6 +136,9 @@ func (in *Installer) action(s step, ref string) action {
 		}
 		return action{Label: "Who runs this app", URL: in.cfg.PublicURL + "/#operator"}
 	case toSlackStatus:
+		if in.clientURL() == in.cfg.SlackURL { // a Slack of somebody's own, of which that site knows nothing
+			return action{Label: s.label, URL: in.cfg.SlackURL}
+		}
 		return action{Label: s.label, URL: "https://slack-status.com"}
 	case toSlack:
 		return action{Label: s.label, URL: in.cfg.SlackURL}
@@ -142,7 +149,7 @@ func (in *Installer) action(s step, ref string) action {
 // support is where people get help, with the reference filled in: as the subject of a mail, or as ?ref= for a site that cares.
 func (in *Installer) support(ref string) string {
 	u, err := url.Parse(in.cfg.App.SupportURL)
-	if err != nil || ref == "" {
+	if err != nil || ref == "" || in.cfg.App.SupportURL == "" {
 		return in.cfg.App.SupportURL
 	}
 	query := u.Query()
@@ -157,6 +164,12 @@ func (in *Installer) support(ref string) string {
 
 // How people take the app out of a workspace in Slack itself.
 const removeByHand = "To remove it, open its page in Slack, choose Configuration, then Remove App."
+
+// addMessage is what somebody can send to an admin of their organisation, which has the app already.
+func (in *Installer) addMessage() string {
+	return fmt.Sprintf("Our organisation has the Slack app %s already. Could you add it to our workspace, too? That is done in Slack's settings of the "+
+		"organisation, on the app's page; nothing has to be installed again.\n", in.cfg.App.Name)
+}
 
 // adminMessage is what a member can send to an admin who has to approve.
 func (in *Installer) adminMessage() string {
@@ -288,7 +301,7 @@ func (in *Installer) successPage(ctx context.Context, i installed, welcomed bool
 	missing := c.Missing(in.cfg.Scopes)
 	p := page{
 		Status: http.StatusOK, State: "connected", Reason: "connected", Ref: ref, outcome: OutcomeReconnected,
-		Workspace: name, ConnectionID: c.ID, Missing: missing, Initial: initial(name),
+		Workspace: name, Org: c.Org(), ConnectionID: c.ID, Missing: missing, Initial: initial(name),
 	}
 	if i.undo {
 		p.undo = c
@@ -304,6 +317,9 @@ func (in *Installer) successPage(ctx context.Context, i installed, welcomed bool
 	case i.again:
 		p.Reason = "already_finished"
 		p.Title, p.Happened = "Connected: "+app.Name+" is in "+name, "This install finished before. Everything is as it was; nothing to do."
+		if c.Org() {
+			p.Title, p.Happened = "Installed for "+name+" (organisation)", "This install finished before, and everything is as it was. An organisation admin adds it to workspaces; elsewhere "+app.Name+" doesn't answer."
+		}
 	case c.Org() && i.fresh():
 		p.outcome, p.Reason = OutcomeConnected, "connected_org"
 		p.Title = "Installed for " + name + " (organisation)"
@@ -337,6 +353,9 @@ func (in *Installer) successPage(ctx context.Context, i installed, welcomed bool
 	default:
 		p.Reason = "already_connected"
 		p.Title, p.Happened = "Already connected: "+app.Name+" is in "+name, "Everything is working; nothing to do."
+		if len(missing) > 0 {
+			p.Happened = "It works as before, and nothing else was changed."
+		}
 	}
 	in.whereNext(&p, i, missing)
 	if len(missing) > 0 {
@@ -350,10 +369,15 @@ func (in *Installer) successPage(ctx context.Context, i installed, welcomed bool
 	if !i.fresh() {
 		return p
 	}
-	p.First = []string{
-		"In Slack, type /connection status to see whether it works, any time.",
-		"Send " + app.Name + " a direct message; it answers there.",
-		"Add it to a channel with /invite @" + app.Name + ".",
+	p.First = []string{"In Slack, type /connection status to see whether it works, any time."}
+	if c.Org() {
+		p.First = []string{"Add it to workspaces, with the button above.", "There, type /connection status to see whether it works, any time."}
+	}
+	if !slices.Contains(ScopeNames(missing), "im:history") {
+		p.First = append(p.First, "Send "+app.Name+" a direct message; it answers there.")
+	}
+	if !slices.Contains(ScopeNames(missing), "app_mentions:read") {
+		p.First = append(p.First, "Add it to a channel with /invite @"+app.Name+", and mention it there.")
 	}
 	return p
 }
@@ -413,10 +437,11 @@ func (in *Installer) featuresOff(missing []Scope) (facts []string) {
 			off = append(off, s.Feature)
 		}
 	}
+	facts = []string{"Not allowed yet: " + list(in.labels(ScopeNames(missing))) + "."}
 	if len(off) > 0 {
 		facts = append(facts, "Off until that is allowed: "+list(off)+". Everything else works.")
 	}
-	return append(facts, "Not allowed yet: "+list(in.labels(ScopeNames(missing)))+".")
+	return facts
 }
 
 // labels turns scope names into the words people know them by.

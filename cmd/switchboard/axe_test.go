@@ -137,8 +137,9 @@ func (b *tab) fits(what string) {
 	b.is(what+": fits the window", `document.documentElement.scrollWidth <= innerWidth`)
 }
 
-// controls are what a keyboard has to reach.
-const controls = `[...document.querySelectorAll('a[href],button,input,select,textarea,summary')].filter(e => e.type !== "hidden" && !e.disabled && e.checkVisibility())`
+// controls are what a keyboard has to reach. Of radio buttons with one name Tab reaches the one that is chosen, and arrows the others.
+const controls = `[...document.querySelectorAll('a[href],button,input,select,textarea,summary')].filter(e => e.type !== "hidden" && !e.disabled && !e.ariaHidden && e.checkVisibility() && !e.closest("[inert]")
+	&& !(e.type === "radio" && !e.checked && document.querySelector('input[type=radio][name="' + e.name + '"]:checked')))`
 
 // byKeyboard goes through the page with the Tab key alone and fails the test for each control that it does not come to, or
 // comes to unseen. It opens what can be opened, with Enter.

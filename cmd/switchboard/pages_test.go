@@ -168,7 +168,7 @@ func (w *world) meetings() []meeting {
 		{22, "for a whole organisation", 200, "connected", "connected_org", []string{"Installed for Grid Inc (organisation)", "Next: add it to workspaces.", "/manage/" + grid + "/integrations/profile/", "Add it to workspaces"}, true,
 			atSlack(gridAdmin, slacksim.Choice{Org: true})},
 		{23, "the organisation has it, the workspace doesn't", 200, "", "", []string{"Your organisation has it, and this workspace doesn't yet", "An organisation admin adds it to workspaces"}, false, landing},
-		{23, "and the person tries all the same", 409, refused, "org_has_it", []string{"Not connected: your organisation already has it", "An organisation admin can add it to this workspace", "Copy the message"}, true, b6("cannot_install_an_org_installed_app")},
+		{23, "and the person tries all the same", 409, refused, "org_has_it", []string{"Not connected: your organisation already has it", "An organisation admin can add it to this workspace", "Could you add it to our workspace, too?", "Copy the message"}, true, b6("cannot_install_an_org_installed_app")},
 		// Slack's page lets no guest get further; what it answers to a code of somebody who may not is the nearest.
 		{24, "an account that may not add apps", 403, refused, "not_allowed_to_install", []string{"Not connected: your Slack account can't add apps here", "Ask a member who can, or an admin.", "Nothing was changed.", "Copy the message"}, true, b6("user_is_restricted")},
 		{24, "an account that isn't ready", 403, refused, "account_not_ready", []string{"Not connected: Slack wants something from you first", "confirm your e-mail address"}, true, b6("user_email_unverified")},

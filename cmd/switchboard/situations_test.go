@@ -162,6 +162,13 @@ func TestSuccessSituations(t *testing.T) {
 		if a := b.get(w.proxy.URL + "/slack/oauth_redirect?code=1.2.3&state=" + query(t, cancelled, "state")); a.status != http.StatusConflict || decodePage(t, a.body).Reason != "used_after_refusal" {
 			t.Errorf("a code after a refusal: %d %s", a.status, a.body)
 		}
+		// The same where the ending named what is not kept: it is told in general, and never as something that may have worked.
+		used := b.consent(b.begin(w.link(install.Connection{ID: first.Connection}, install.Wish{})), slacksim.BirchAdmin, slacksim.Choice{})
+		for _, want := range []string{"wrong_workspace", "used_after_refusal"} {
+			if a := b.get(used); a.status != http.StatusConflict || decodePage(t, a.body).Reason != want {
+				t.Errorf("the wrong workspace: %d, and no %s: %s", a.status, want, a.body)
+			}
+		}
 		// Opened elsewhere first, by a scanner perhaps: the browser that started still finishes.
 		scanned := b.consent(b.begin("/slack/install"), dana, slacksim.Choice{})
 		if p := decodePage(t, w.stranger(b).get(scanned).body); p.Reason != "other_browser" {
@@ -334,9 +341,13 @@ func TestInstallForAnOrganisation(t *testing.T) {
 	w.slack.AddUser(slacksim.User{ID: "U0GRIDADM1", TeamID: "T0GRID0001", Name: "gia", RealName: "Gia Park", Admin: true})
 	b := w.browser()
 	b.accept = "application/json"
-	a := b.get(b.consent(b.begin("/slack/install"), "U0GRIDADM1", slacksim.Choice{Org: true}))
+	back := b.consent(b.begin("/slack/install"), "U0GRIDADM1", slacksim.Choice{Org: true})
+	a := b.get(back)
 	if p := decodePage(t, a.body); a.status != http.StatusOK || p.Reason != "connected_org" || p.Title != "Installed for Grid Inc (organisation)" {
 		t.Errorf("%d %+v", a.status, p)
+	}
+	if p := decodePage(t, b.get(back).body); p.Reason != "already_finished" || p.Title != "Installed for Grid Inc (organisation)" || !strings.Contains(p.Message, "adds it to workspaces") {
+		t.Errorf("reloaded: %+v", p)
 	}
 	if rows := w.connections(); len(rows) != 1 || rows[0].TeamID != "" || rows[0].EnterpriseID != "E0GRID0001" {
 		t.Errorf("rows: %+v", rows)

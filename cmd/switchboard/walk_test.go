@@ -73,10 +73,11 @@ func (b *tab) add() {
 	b.reads("h1", "asking for permission")
 }
 
-// looks checks how the page does on a narrow screen and in the dark, and takes a picture of each.
+// looks checks how the page does by axe's rules, on a narrow screen and in the dark, and takes a picture of each.
 func (b *tab) looks(name string) {
 	b.t.Helper()
 	b.picture(name)
+	b.axe(name)
 	dark := func(scheme string) chromedp.Action[chromedp.Void] {
 		return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 			_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
@@ -86,11 +87,14 @@ func (b *tab) looks(name string) {
 	}
 	b.do("switch the light off", dark("dark"))
 	b.picture(name + "-dark")
+	b.axe(name + ", dark")
 	b.do("use a narrow screen", chromedp.EmulateViewport(320, 640))
 	b.is(name+" fits 320 px", `document.documentElement.scrollWidth <= 320`)
-	b.is("on "+name+" every control has a name", `[...document.querySelectorAll("button:not([hidden]), a, input:not([type=hidden]), select, textarea")]
+	b.is("on "+name+" every control has a name", `[...document.querySelectorAll("button:not([hidden], [aria-hidden]), a, input:not([type=hidden]), select, textarea")]
 		.every(e => (e.ariaLabel || e.innerText || e.textContent || e.title || e.alt || "").trim() || e.labels && e.labels.length || e.querySelector("img[alt]"))`)
+	b.axe(name + ", narrow")
 	b.picture(name + "-narrow")
+	b.byKeyboard(name)
 	b.do("back to normal", chromedp.EmulateViewport(1160, 657), dark("light"))
 }
 
@@ -129,7 +133,6 @@ func (b *tab) addToOrganisation(slack *slacksim.Sim, look func(page string)) {
 // to be missing, and it stops where it is taken away.
 func TestWalkOrganisation(t *testing.T) {
 	slack := walkDemo(t)
-	slack.SetApp(func(a *slacksim.App) { a.OrgReady = true })
 	b := newTab(t)
 	b.open(slack.URL())
 	b.reads("#guide-title", "Five minutes with Switchboard")
@@ -161,7 +164,6 @@ func TestWalkOrganisation(t *testing.T) {
 // same when an admin takes one away later.
 func TestWalkLimited(t *testing.T) {
 	slack := walkDemo(t)
-	slack.SetApp(func(a *slacksim.App) { a.OptionalScopes = []string{"app_mentions:read", "im:history"} })
 	b := newTab(t)
 	b.be(slack, slacksim.AcmeAdmin, slacksim.Acme, slacksim.AcmeGeneral)
 	b.add()
@@ -171,8 +173,15 @@ func TestWalkLimited(t *testing.T) {
 	b.click("#allow")
 	b.title("Connected, with some features off: Switchboard is in Acme Corp")
 	b.reads("#facts", "read direct messages to it")
+	b.is("nobody gives help, so nothing promises it", `!document.querySelector("#help")`)
 	b.picture("connected-limited")
-	b.allowTheRest(slack, "im:history", "read direct messages to it")
+	b.open(slack.URL() + "/client/" + slacksim.Acme + "/home")
+	b.reads("main", "Working, some features off", "Not allowed yet: Read direct messages to it")
+	b.looks("home-limited")
+	b.open(slack.URL() + "/client/" + slacksim.Acme + "/dm")
+	b.reads("#messages", "It isn't allowed to read what you write to it here.", "Answering direct messages is off here")
+	b.looks("dm-limited")
+	b.allowTheRest(slack, "im:history", "read direct messages to it", "answering direct messages")
 
 	b.click("#app-page")
 	b.click("#limit-app")
@@ -181,18 +190,26 @@ func TestWalkLimited(t *testing.T) {
 	b.click(`button[data-take="app_mentions:read"]`)
 	b.reads("#taken", "Taken away: View messages that directly mention the app")
 	b.is("it is gone", `!document.querySelector("[data-take='app_mentions:read']")`)
-	b.allowTheRest(slack, "app_mentions:read", "see messages that mention it")
+	b.allowTheRest(slack, "app_mentions:read", "see messages that mention it", "answering mentions")
+
+	// And away with it, by the window that asks first.
+	b.type_("/connection disconnect")
+	b.reads("#modal", "This removes Switchboard from Acme Corp, for everybody.", "Nothing has been changed so far.")
+	b.looks("disconnect")
+	b.press("#modal-submit")
+	b.reads("#modal", "Switchboard is disconnected from Acme Corp.", "its access is erased")
+	b.axe("disconnected")
 	b.clean()
 }
 
-// allowTheRest reads in /connection status that a permission is missing, follows its link, allows it and reads that all is
-// well. It ends in the channel it starts from.
-func (b *tab) allowTheRest(slack *slacksim.Sim, scope, words string) {
+// allowTheRest reads in /connection status that a permission is missing and which feature is off for want of it, follows the
+// link, which asks for that permission alone, allows it and reads that all is well. It ends in the channel it starts from.
+func (b *tab) allowTheRest(slack *slacksim.Sim, scope, words, feature string) {
 	b.t.Helper()
 	channel := slack.URL() + "/client/" + slacksim.Acme + "/" + slacksim.AcmeGeneral
 	b.open(channel)
 	b.type_("/connection status")
-	b.reads("#messages .ephemeral:last-child", "features off", words)
+	b.reads("#messages .ephemeral:last-child", "features off", words, feature)
 	b.picture("limited-" + strings.NewReplacer(":", "-").Replace(scope))
 	// The link opens a tab of its own; here it is followed in this one.
 	b.ask("follow the link", `(a => { if (!a) return false; location.href = a.href; return true })(
@@ -213,7 +230,6 @@ func TestWalkOutsider(t *testing.T) {
 	for _, wide := range []bool{false, true} {
 		t.Run(map[bool]string{false: "workspace", true: "organisation"}[wide], func(t *testing.T) {
 			slack := walkDemo(t)
-			slack.SetApp(func(a *slacksim.App) { a.OrgReady = true })
 			b := newTab(t)
 			if wide {
 				b.addToOrganisation(slack, func(string) {})

@@ -20,6 +20,9 @@
   for (const el of document.querySelectorAll("[data-region]")) shown[el.dataset.region] = el.innerHTML;
   const normal = (html) => { const t = document.createElement("template"); t.innerHTML = html; return t.innerHTML; };
   enhance(document);
+  // While a window is open the page behind it takes no keys.
+  const veil = () => { for (const el of document.querySelectorAll(".skip, .rail, .sidebar, .main")) el.inert = !!document.querySelector("#modal"); };
+  veil();
 
   // A press is a pointer going down and up on the same element. The element must not go away in between, so a region
   // waits for its replacement while it is held, and a little longer: after a touch the click comes as a task of its own.
@@ -57,7 +60,8 @@
     if (open) el.querySelector("details").open = true;
     if (near && name === "content") toBottom();
     if (name === "modal") {
-      const first = el.querySelector("[aria-invalid], .modal-body input:not([type=hidden]), .modal-body textarea, .modal-body select, #modal-submit, #modal-close");
+      veil();
+      const first = !el.querySelector("#modal") ? document.querySelector("#composer textarea") : el.querySelector("[aria-invalid], .modal-body input:not([type=hidden]), .modal-body textarea, .modal-body select, #modal-submit, #modal-close");
       if (first && !focus) first.focus();
     }
     if (focus) { const again = el.querySelector(focus); if (again) again.focus(); }
