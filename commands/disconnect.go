@@ -102,10 +102,13 @@ var confirmed = bot.OnView(viewDisconnect, func(ctx context.Context, t *bot.Turn
 
 // goodbye disconnects the connection that about speaks of, if it still is the same, and says what came of it.
 func goodbye(ctx context.Context, t *bot.Turn, about string) bot.Reply {
+	o := outcomeOf(t)
+	if t.Health().State == install.Removed { // by somebody else's press, or this one's first: nobody can be asked about any more
+		return o.words("", install.ErrNotConnected)
+	}
 	if no, may := (ask{}).mayAct(ctx, t, "disconnect it"); !may {
 		return no
 	}
-	o := outcomeOf(t)
 	var meant subject
 	if err := json.Unmarshal([]byte(about), &meant); err != nil || meant != subjectOf(t.Connection) {
 		return bot.Reply{Text: fmt.Sprintf("%s was connected to %s anew since this window was opened, so nothing was changed. If you still want to disconnect it, type /connection disconnect.", o.app, o.from)}

@@ -170,6 +170,7 @@ func TestStatusSaysUntilWhenItWorks(t *testing.T) {
 // A link of one's own is for those who may act. The others have the page where Slack decides who may.
 func TestWhoseLink(t *testing.T) {
 	turn := turnOf(t, "U1", historyStore{})
+	turn.Connection.Scopes = install.ScopeNames(Catalogue()) // so that who is who can be known
 	h := turn.Health()
 	for _, state := range []install.State{install.ReconnectRequired, install.Limited} {
 		for _, is := range []standing{unknown, member, keeper} {
@@ -260,6 +261,7 @@ func TestDisconnectIsForKeepers(t *testing.T) {
 	for about, want := range map[string]string{"": "anew", "{}": "anew", `{"connection":"con_2","consent":0}`: "anew", "nonsense": "anew"} {
 		says(t, "about "+about, goodbye(ctx, turnOf(t, "U1", historyStore{}), about), want, "nothing was changed")
 	}
+	says(t, "submitted after somebody else", goodbye(ctx, removed, ""), "isn't connected to Acme", "Nothing was changed.")
 	says(t, "submitted by another company", goodbye(ctx, elsewhere, ""), "Only people of the workspace that installed this app can disconnect it.")
 }
 

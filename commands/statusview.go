@@ -321,6 +321,9 @@ func facts(h install.Health, who viewer, checking bool) slack.Block {
 	kind, how := "Workspace", "This workspace"
 	if c.Org() {
 		kind, how = "Organisation", "Whole organisation"
+		if h.Workspace != "" {
+			how += ", and added to this workspace: " + brief(h.Workspace)
+		}
 		workspace = brief(orElse(c.EnterpriseName, c.EnterpriseID))
 	}
 	installer := "The people who run the app"

@@ -283,17 +283,14 @@ func (in *Installer) AddToWorkspacesURL(k Key) string {
 	return in.clientURL() + "/manage/" + url.PathEscape(k.EnterpriseID) + "/integrations/profile/" + url.PathEscape(k.AppID) + "/workspaces/add"
 }
 
-// isAdded reports whether c's app may act in a workspace. known is false when Slack did not say.
-func (in *Installer) isAdded(ctx context.Context, c Connection, teamID string, live bool) (added, known bool) {
-	list := in.Workspaces
-	if live {
-		list = in.askWorkspaces
+// addedTo is h for a workspace of the organisation, by the list of those that the app was added to.
+func (in *Installer) addedTo(h Health, teamID string, list []Workspace) Health {
+	at := slices.IndexFunc(list, func(w Workspace) bool { return w.ID == teamID })
+	if at < 0 {
+		return in.notAdded(h)
 	}
-	all, err := list(ctx, c)
-	if err != nil {
-		return false, SlackError(err) == ReasonNotAdded
-	}
-	return slices.ContainsFunc(all, func(w Workspace) bool { return w.ID == teamID }), true
+	h.Workspace = list[at].Name
+	return h
 }
 
 // CheckIn is Check for one workspace: an organisation's connection can work and the workspace not have the app yet. Then the state
@@ -314,10 +311,11 @@ func (in *Installer) CheckIn(ctx context.Context, k Key, teamID string) Health {
 	if err != nil || c.Token == "" {
 		return h
 	}
-	if added, known := in.isAdded(ctx, c, teamID, true); known && !added {
-		return in.notAdded(h)
+	list, err := in.askWorkspaces(ctx, c)
+	if err != nil && SlackError(err) != ReasonNotAdded {
+		return h // Slack did not say
 	}
-	return h
+	return in.addedTo(h, teamID, list)
 }
 
 // AssessIn is Assess for one workspace, without asking anybody: what Slack said of the organisation's workspaces lately counts.
@@ -329,8 +327,8 @@ func (in *Installer) AssessIn(c Connection, err error, teamID string) Health {
 	in.mu.Lock()
 	known, ok := in.teams[c.ID]
 	in.mu.Unlock()
-	if ok && in.now().Sub(known.at) < workspacesKept && !slices.ContainsFunc(known.list, func(w Workspace) bool { return w.ID == teamID }) {
-		return in.notAdded(h)
+	if ok && in.now().Sub(known.at) < workspacesKept {
+		return in.addedTo(h, teamID, known.list)
 	}
 	return h
 }

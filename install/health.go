@@ -28,7 +28,8 @@ type Health struct {
 	Needed     int       // how many permissions the app needs
 	GrantURL   string    // the page that mends it: install, reconnect or allow more; "" in single-workspace mode
 	Connection Connection
-	Found      bool // there is a row, and it could be read
+	Workspace  string // of an organisation's connection: the name of the workspace asked about, when Slack said it was added there
+	Found      bool   // there is a row, and it could be read
 }
 
 // Broken reports whether a person has to act before the app works again.

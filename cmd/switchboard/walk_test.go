@@ -141,7 +141,7 @@ func TestWalkOrganisation(t *testing.T) {
 
 	b.be(slack, slacksim.SalesMember, slacksim.NorthwindSales, slacksim.SalesGeneral)
 	b.type_("/connection status")
-	b.reads("#messages .ephemeral", "Working", "Whole organisation")
+	b.reads("#messages .ephemeral", "Working", "Whole organisation, and added to this workspace: Northwind Sales")
 	b.picture("status-org")
 	b.open(slack.URL())
 	b.looks("start-org")
