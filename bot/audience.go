@@ -5,18 +5,10 @@ package bot
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"net/url"
-	"strings"
 	"time"
-
-	"github.com/slack-go/slack"
-
-	"switchboard/install"
 )
 
 // Viewer is one installation of the app that can see an event.
@@ -74,43 +66,14 @@ func (b *Bot) viewersPage(ctx context.Context, eventContext, cursor string) (pag
 	if cursor != "" {
 		form.Set("cursor", cursor)
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, b.install.SlackURL()+"/api/apps.event.authorizations.list", strings.NewReader(form.Encode()))
-	if err != nil {
-		return nil, "", err
-	}
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	r.Header.Set("Authorization", "Bearer "+b.cfg.AppToken.Reveal())
-	resp, err := b.install.HTTPClient().Do(r)
-	if err != nil {
-		return nil, "", install.Cause(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode == http.StatusTooManyRequests {
-		wait, err := time.ParseDuration(resp.Header.Get("Retry-After") + "s")
-		if err != nil {
-			wait = time.Minute
-		}
-		return nil, "", &slack.RateLimitedError{RetryAfter: wait}
-	}
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return nil, "", err
-	}
 	var answer struct {
-		OK             bool     `json:"ok"`
-		Error          string   `json:"error"`
 		Authorizations []Viewer `json:"authorizations"`
 		Next           struct {
 			Cursor string `json:"next_cursor"`
 		} `json:"response_metadata"`
 	}
-	switch err := json.Unmarshal(body, &answer); {
-	case err == nil && !answer.OK && answer.Error != "":
-		return nil, "", slack.SlackErrorResponse{Err: answer.Error}
-	case resp.StatusCode != http.StatusOK:
-		return nil, "", slack.StatusCodeError{Code: resp.StatusCode, Status: resp.Status}
-	case err != nil:
-		return nil, "", fmt.Errorf("read: %w", err)
+	if err := b.install.Call(ctx, "apps.event.authorizations.list", b.cfg.AppToken, form, &answer); err != nil {
+		return nil, "", err
 	}
 	return answer.Authorizations, answer.Next.Cursor, nil
 }

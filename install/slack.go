@@ -112,6 +112,15 @@ func (in *Installer) ask(ctx context.Context, method string, form url.Values) (g
 	return answer, err
 }
 
+// Call calls a Web API method that slack-go lacks, or of which it drops a part, and decodes its answer. It blocks for the call. Errors
+// are as slack-go's: slack.SlackErrorResponse, *slack.RateLimitedError, slack.StatusCodeError, or the network's, without the address.
+func (in *Installer) Call(ctx context.Context, method string, token Secret, form url.Values, answer any) error {
+	if _, err := in.post(ctx, method, token, form, answer); err != nil {
+		return Cause(err)
+	}
+	return nil
+}
+
 // post calls a Web API method and decodes its answer. An answer of Slack's that is not ok is a slack.SlackErrorResponse, a
 // 429 a *slack.RateLimitedError, another HTTP status a slack.StatusCodeError; anything else is the network's trouble.
 func (in *Installer) post(ctx context.Context, method string, token Secret, form url.Values, answer any) (http.Header, error) {
