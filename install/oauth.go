@@ -526,8 +526,9 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 		return stop(p)
 	}
 	switch {
-	case unasked != nil && !decisive(unasked) && works:
-		// Slack has trouble, and giving up would end a connection that works. The next check asks again.
+	case works && unasked != nil && !decisive(unasked), SlackError(unasked) == ReasonTokenExpired && c.RefreshToken != "":
+		// Slack has trouble, and giving up would end a connection that works. Or consents of the same moment, at other replicas, ended
+		// this token already: one of them counts, and the store sorts that out. The next check asks again.
 		in.log.WarnContext(ctx, "auth.test after exchange: reconnected without it", "ref", a.Ref, "cause", Cause(unasked))
 		c.CheckAt = now.Add(checkAgain)
 	case unasked != nil:

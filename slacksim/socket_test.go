@@ -90,10 +90,10 @@ func (w *world) dial(url string, writeBuffer int) *peer {
 				p.ended <- err
 				return
 			}
-			p.got <- f
 			p.mu.Lock()
-			answer := p.answer
+			answer := p.answer // before anybody sees the frame, and sets the answer to the next
 			p.mu.Unlock()
+			p.got <- f
 			if answer == nil && f.ID != "" {
 				answer = func(f frame) { p.send(map[string]any{"envelope_id": f.ID}) }
 			}
