@@ -95,6 +95,7 @@ func TestUndoInTheBrowser(t *testing.T) {
 	b.signIn(slacksim.AcmeAdmin)
 	b.click("#app-page")
 	b.click("#add-to-slack")
+	b.title("Add Switchboard to Slack") // a button of the same name is on both pages
 	b.click("#add-to-slack")
 	b.click("#allow")
 	b.title("Connected: Switchboard is in Acme Corp")
