@@ -121,7 +121,7 @@ func BenchmarkEventToHandler(b *testing.B) {
 			was := handlersOf
 			defer func() { handlersOf = was }()
 			handlersOf = func() []bot.Handler {
-				return []bot.Handler{bot.OnEvent("bench", func(context.Context, *bot.Turn, *struct{}) error { began <- time.Now(); return nil }).Always()}
+				return append(commands.All(), bot.OnEvent("bench", func(context.Context, *bot.Turn, *struct{}) error { began <- time.Now(); return nil }).Always())
 			}
 			ctx, cancel := context.WithCancel(context.Background())
 			a := benchApp(b, address(b))
