@@ -14,7 +14,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -214,18 +213,6 @@ func (s *sender) percentile(p float64) time.Duration {
 	return sorted[min(len(sorted)-1, int(float64(len(sorted))*p))]
 }
 
-// rounds is how often the tests that kill do it: a few times, or ROUNDS.
-func rounds(t *testing.T, few int) int {
-	if given := os.Getenv("ROUNDS"); given != "" {
-		n, err := strconv.Atoi(given)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return n
-	}
-	return few
-}
-
 // A thousand events acknowledged, the process killed in the middle of it, another one started: each is worked, and none more
 // often than it had processes that could work it.
 func TestAcknowledgedEventsSurviveAKill(t *testing.T) {
@@ -234,7 +221,7 @@ func TestAcknowledgedEventsSurviveAKill(t *testing.T) {
 		l := newLedger(t)
 		settings := map[string]string{"INBOX_LEASE": "1s", "LOG_LEVEL": "info"}
 		acked, kept := 0, 0
-		for round := range rounds(t, 3) {
+		for round := range storagetest.Rounds(3, 100) {
 			r, err := w.startProcess(settings)
 			if err != nil {
 				t.Fatal(err)
@@ -278,7 +265,7 @@ func TestOneEventOneRun(t *testing.T) {
 			l := newLedger(t)
 			s := w.sender(l)
 			const deliveries = 20
-			events := rounds(t, 100)
+			events := storagetest.Rounds(10, 100)
 			for i := range events {
 				var all sync.WaitGroup
 				for range deliveries {
@@ -314,7 +301,7 @@ func TestDatabaseGoesUnderLoad(t *testing.T) {
 	}
 	l := newLedger(t)
 	s := w.sender(l)
-	sending, stop := context.WithTimeout(context.Background(), time.Duration(rounds(t, 4))*time.Second)
+	sending, stop := context.WithTimeout(context.Background(), time.Duration(storagetest.Rounds(4, 30))*time.Second)
 	defer stop()
 	sent := make(chan struct{})
 	go func() { s.send(sending, 1_000_000, 16, true); close(sent) }()
@@ -393,7 +380,7 @@ func TestRollingRestarts(t *testing.T) {
 	sending, stop := context.WithCancel(context.Background())
 	sent := make(chan struct{})
 	go func() { s.send(sending, 1_000_000, 8, true); close(sent) }()
-	restarts := rounds(t, 20)
+	restarts := storagetest.Rounds(5, 100)
 	for range restarts {
 		w.mu.Lock()
 		oldest := w.replicas[0]

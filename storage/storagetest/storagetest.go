@@ -1,4 +1,5 @@
-// Package storagetest gives tests an empty database of their own. Nothing but tests imports it.
+// Package storagetest gives tests an empty database of their own, and keeps the one switch for tests that take long. Nothing but
+// tests imports it.
 package storagetest
 
 // Tests run on the real databases, so that what they prove holds there; this file makes that one call.
@@ -40,6 +41,25 @@ func Postgres(t testing.TB) string {
 	u.RawQuery = query.Encode()
 	return u.String()
 }
+
+// Long skips a test that needs minutes, another module or a long walk through a browser, unless LONG_TESTS=1 is set, as it is
+// in CI. With -short it is skipped in any case.
+func Long(t testing.TB) {
+	t.Helper()
+	if !long() {
+		t.Skip("takes long: LONG_TESTS=1 runs it")
+	}
+}
+
+// Rounds is how often a test does what may go wrong at any moment: a few times, or many with LONG_TESTS=1.
+func Rounds(few, many int) int {
+	if long() {
+		return many
+	}
+	return few
+}
+
+func long() bool { return os.Getenv("LONG_TESTS") == "1" && !testing.Short() }
 
 // SQLite returns the address of a file that does not exist yet, in a folder that is removed when the test ends.
 func SQLite(t testing.TB) string {
