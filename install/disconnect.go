@@ -7,10 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"time"
 )
 
 // ErrByHand: in single-workspace mode there are no OAuth credentials to remove the app with.
 var ErrByHand = errors.New("the app was connected by hand and is removed on its page in Slack")
+
+// noteWait is how long somebody whose time is over still waits for the record of it. They need some of it to be told (toSay in
+// package commands).
+const noteWait = 100 * time.Millisecond
 
 // Disconnect uninstalls the app from the workspace of exactly k (apps.uninstall) and erases its access. said is what Slack
 // answered: "ok", an error that says the app is gone already, or "" when there was no token left to ask with; in these cases
@@ -37,8 +42,7 @@ func (in *Installer) Disconnect(ctx context.Context, k Key, by Actor) (said stri
 	default:
 		said, err = in.uninstall(ctx, c)
 		if err != nil {
-			cause := err
-			in.tasks.Go(func() { in.noteFailure(ctx, c, by, cause) }) // the person waits for the answer, not for the record
+			in.noteFailure(ctx, c, by, err)
 			return said, fmt.Errorf("disconnect: %w", err)
 		}
 	}
@@ -79,14 +83,34 @@ func (in *Installer) uninstall(ctx context.Context, c Connection) (said string, 
 	}
 }
 
+// noteFailure writes into the history that c was not disconnected. It returns when the line is there, so that what is done next
+// stands behind it; at ctx's end, or noteWait later than that, the caller has waited enough and the line follows, unless c has
+// come to another end meanwhile.
 func (in *Installer) noteFailure(ctx context.Context, c Connection, by Actor, cause error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordBudget)
-	defer cancel()
-	if _, err := in.store.Update(ctx, c.Key, func(row *Connection) error {
-		row.Note(Change{At: in.now(), By: by, What: DidDisconnect, Outcome: OutcomeFail, Reason: orElse(SlackError(cause), "no_answer")})
-		return nil
-	}); err != nil {
-		in.log.WarnContext(ctx, "keep failure to disconnect", "connection", c.ID, "cause", err)
+	failed := Change{At: in.now(), By: by, What: DidDisconnect, Outcome: OutcomeFail, Reason: orElse(SlackError(cause), "no_answer")}
+	written := make(chan struct{})
+	in.tasks.Go(func() {
+		defer close(written)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordBudget)
+		defer cancel()
+		if _, err := in.store.Update(ctx, c.Key, func(row *Connection) error {
+			if row.State != Removed && row.RenewedAt.Equal(c.RenewedAt) {
+				row.Note(failed)
+			}
+			return nil
+		}); err != nil {
+			in.log.WarnContext(ctx, "keep failure to disconnect", "connection", c.ID, "cause", err)
+		}
+	})
+
+	select {
+	case <-written: // within recordBudget
+		return
+	case <-ctx.Done():
+	}
+	select {
+	case <-written:
+	case <-time.After(noteWait):
 	}
 }
 

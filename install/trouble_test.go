@@ -15,6 +15,7 @@ import (
 
 	"switchboard/install"
 	"switchboard/slacksim"
+	"switchboard/storage"
 )
 
 // The table of states, by Slack's answers to auth.test, each asked as often as given and a minute and a half apart.
@@ -361,7 +362,9 @@ func TestDisconnect(t *testing.T) {
 			if _, err := in.Disconnect(r.ctx, c.Key, by); err == nil || r.row(in, c.Key).Token != c.Token {
 				t.Errorf("%+v: %v", f, err)
 			}
-			in.Settle()
+			if lines, err := in.History(r.ctx, c, 1); err != nil || len(lines) != 1 || lines[0].What != install.DidDisconnect || lines[0].Outcome != install.OutcomeFail {
+				t.Errorf("%+v: history: %+v (%v)", f, lines, err)
+			}
 			clear()
 		}
 		r.clock.Advance(life + time.Hour) // its token ran out: it is renewed for this
@@ -404,6 +407,46 @@ func TestDisconnect(t *testing.T) {
 			t.Errorf("%q %v", said, err)
 		}
 	})
+}
+
+// slowNotes is a database that hangs, once, on the line of a disconnect that failed.
+type slowNotes struct {
+	*storage.DB
+	reached, goOn chan struct{}
+	once          sync.Once
+}
+
+func (s *slowNotes) Update(ctx context.Context, k install.Key, change func(*install.Connection) error) (install.Connection, error) {
+	s.once.Do(func() { close(s.reached); <-s.goOn })
+	return s.DB.Update(ctx, k, change)
+}
+
+// A person waits a moment for the record of what failed, not for ever. What comes after that isn't followed by it: the history
+// never says "not disconnected" of what is.
+func TestFailureStandsBehindNoSuccess(t *testing.T) {
+	r := sqliteRig(t)
+	in := r.replica(nil)
+	c := r.connect(in, slacksim.AcmeAdmin)
+	slow := &slowNotes{DB: in.db, reached: make(chan struct{}), goOn: make(chan struct{})}
+	waiting := r.replica(func(cfg *install.Config) { cfg.Store = slow })
+	by := install.Person(slacksim.AcmeAdmin)
+
+	r.slack.Inject(slacksim.Fault{Method: "apps.uninstall", Error: "internal_error", Times: 1})
+	ctx, leave := context.WithCancel(r.ctx)
+	go func() { <-slow.reached; leave() }()
+	if said, err := waiting.Disconnect(ctx, c.Key, by); said != "internal_error" || err == nil {
+		t.Fatalf("%q %v", said, err)
+	}
+	if said, err := in.Disconnect(r.ctx, c.Key, by); said != "ok" || err != nil {
+		t.Fatalf("%q %v", said, err)
+	}
+	close(slow.goOn)
+	waiting.Settle()
+
+	lines, err := in.History(r.ctx, c, 5)
+	if err != nil || len(lines) != 2 || lines[0].What != install.DidDisconnect || lines[0].Outcome != install.OutcomeDone {
+		t.Errorf("history: %+v (%v)", lines, err)
+	}
 }
 
 // Facts and history of a removed connection are kept for a time, and then gone.
