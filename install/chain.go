@@ -46,13 +46,31 @@ func (c Chain) spendable() Secret {
 	return c.Token
 }
 
-// started is a chain that begins with what Slack handed out at a time; life is the token's, 0 for ever.
+// started is a chain that begins with what Slack handed out at a time. life is the token's; 0: Slack did not say, which is for
+// ever without a refresh token, and the usual life with one.
 func started(token, refresh Secret, life time.Duration, at time.Time) Chain {
 	c := Chain{Token: token, RefreshToken: refresh}
+	if life <= 0 && refresh != "" {
+		life = usualLife
+	}
 	if life > 0 {
 		c.ExpiresAt = at.Add(life)
 		if refresh != "" {
 			c.RenewAt = renewalTime(at, life)
+		}
+	}
+	return c
+}
+
+// Imported is the chain of tokens that were brought from elsewhere, another program's records for example. expiresAt is when token
+// ends; zero: not known, or never. A token with a refresh token is renewed ahead of its end: a third of the usual life before it,
+// or within a usual life of at, the time of the import, when the end is not known.
+func Imported(token, refresh Secret, expiresAt, at time.Time) Chain {
+	c := started(token, refresh, 0, at)
+	if !expiresAt.IsZero() {
+		c.ExpiresAt = expiresAt
+		if refresh != "" {
+			c.RenewAt = renewalTime(expiresAt.Add(-usualLife), usualLife)
 		}
 	}
 	return c

@@ -41,5 +41,5 @@ func ExchangeCode(slack interface{ URL() string }, back, redirect, secret string
 	}
 	in := &Installer{cfg: Config{SlackURL: slack.URL()}, http: http.DefaultClient}
 	got, err := in.ask(context.Background(), "oauth.v2.access", url.Values{"client_id": {"1.2"}, "client_secret": {secret}, "code": {u.Query().Get("code")}, "redirect_uri": {redirect}})
-	return Pair{Token: Secret(got.AccessToken), Refresh: Secret(got.RefreshToken), Life: seconds(int(got.ExpiresIn))}, err
+	return Pair{Token: Secret(got.AccessToken), Refresh: Secret(got.RefreshToken), Life: time.Duration(got.ExpiresIn)}, err
 }

@@ -95,7 +95,7 @@ func (x *traffic) grant(team, user string) Connection {
 	}
 	at, _ := x.slack.Installed(team)
 	return Connection{Key: Key{AppID: "A1", TeamID: team}, ID: "of " + team, BotID: at.BotID, State: Active, CheckedAt: x.in.now(),
-		Scopes: SplitScopes(got.Scope), Chain: Chain{Token: Secret(got.AccessToken)}}
+		Scopes: SplitScopes(string(got.Scope)), Chain: Chain{Token: Secret(got.AccessToken)}}
 }
 
 func (x *traffic) post(ctx context.Context, c Connection, channel, text string) error {

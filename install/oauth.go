@@ -18,8 +18,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/slack-go/slack"
 )
 
 const (
@@ -452,40 +450,20 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 	}
 	exchange, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	granted, err := slack.GetOAuthV2ResponseContext(exchange, in.http, in.cfg.ClientID, in.cfg.ClientSecret.Reveal(), code,
-		in.redirectURI(), slack.OAuthOptionAPIURL(in.apiURL()))
+	granted, err := in.ask(exchange, "oauth.v2.access", url.Values{
+		"client_id": {in.cfg.ClientID}, "client_secret": {in.cfg.ClientSecret.Reveal()}, "code": {code}, "redirect_uri": {in.redirectURI()},
+	})
 	if err != nil {
 		return stop(in.slackRefused(ctx, "exchange code", err, a.Ref))
 	}
-	token := Secret(granted.AccessToken)
 	now := in.now()
-	c := Connection{
-		Key:            Key{AppID: granted.AppID, EnterpriseID: granted.Enterprise.ID, TeamID: granted.Team.ID},
-		TeamName:       granted.Team.Name,
-		EnterpriseName: granted.Enterprise.Name,
-		BotUserID:      granted.BotUserID,
-		Scopes:         SplitScopes(granted.Scope),
-		Chain:          started(token, Secret(granted.RefreshToken), seconds(granted.ExpiresIn), now),
-		Webhook: Webhook{
-			URL: Secret(granted.IncomingWebhook.URL), Channel: granted.IncomingWebhook.Channel,
-			ChannelID: granted.IncomingWebhook.ChannelID, ConfigurationURL: granted.IncomingWebhook.ConfigurationURL,
-		},
-		InstalledBy: granted.AuthedUser.ID,
-		InstalledAt: now,
-		RenewedBy:   granted.AuthedUser.ID,
-		RenewedAt:   now,
-		State:       Active,
-		StateSince:  now,
-	}
-	if granted.IsEnterpriseInstall {
-		// Even if Slack names a team: the token is the organisation's.
-		c.TeamID = ""
-		c.TeamName = granted.Enterprise.Name
-	}
+	c := granted.connection(now)
+	token := c.Token
+	in.complete(ctx, &c)
 	a.TeamID, a.UserID = c.TeamID, c.InstalledBy
 	switch {
-	case token == "" || granted.TokenType != "bot":
-		in.log.ErrorContext(ctx, "exchange code: Slack gave no bot token", "ref", a.Ref, "token_type", granted.TokenType)
+	case token == "" || strings.EqualFold(string(granted.TokenType), "user"):
+		in.log.ErrorContext(ctx, "exchange code: Slack gave no bot token", "ref", a.Ref, "token_type", string(granted.TokenType))
 		return stop(in.page(situationNotSetUp, a.Ref))
 	case in.cfg.AppID != "" && c.AppID != in.cfg.AppID:
 		in.log.ErrorContext(ctx, "exchange code: Slack answered for another app", "ref", a.Ref, "want", in.cfg.AppID, "got", c.AppID)
@@ -534,7 +512,7 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 	case unasked != nil:
 		in.discard(ctx, pairs)
 		return stop(in.slackRefused(ctx, "auth.test after exchange", unasked, a.Ref))
-	case !granted.IsEnterpriseInstall && id.TeamID != c.TeamID:
+	case !c.Org() && id.TeamID != c.TeamID:
 		in.log.ErrorContext(ctx, "auth.test names another workspace than the exchange", "ref", a.Ref, "exchange", c.TeamID, "auth_test", id.TeamID)
 		in.discard(ctx, pairs)
 		return stop(in.page(situationUnexpected, a.Ref))
@@ -558,19 +536,38 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 		return stop(in.page(situationNotStored, a.Ref))
 	}
 	a.ConnectionID = saved.ID
-	done = installed{now: saved, before: before, by: granted.AuthedUser.ID}
+	done = installed{now: saved, before: before, by: c.RenewedBy}
 	in.log.InfoContext(ctx, "connected", "ref", a.Ref, "connection", saved.ID, "key", saved.Key.String(),
 		"installed_by", saved.InstalledBy, "fresh", done.fresh(), "missing_scopes", len(saved.Missing(in.cfg.Scopes)))
 	return done, nil
 }
 
+// complete fills in whose a consent is, where the answer to its code did not say so readably: the app's id from the settings, the
+// workspace's and the organisation's from auth.test. Only then, because until the tokens are in the journal every call is a risk.
+func (in *Installer) complete(ctx context.Context, c *Connection) {
+	c.AppID = orElse(c.AppID, in.cfg.AppID)
+	if c.Token == "" || c.AppID != "" && (c.TeamID != "" || c.EnterpriseID != "") {
+		return
+	}
+	id, err := in.identify(ctx, c.Token)
+	if err != nil {
+		in.log.ErrorContext(ctx, "a consent doesn't say whose it is, and Slack couldn't be asked", "slack_error", SlackError(err), "cause", Cause(err))
+		return
+	}
+	c.AppID, c.EnterpriseID, c.TeamID = orElse(c.AppID, id.AppID), id.EnterpriseID, id.TeamID
+	if id.IsEnterpriseInstall {
+		c.TeamID = ""
+	}
+	c.TeamName = orElse(c.TeamName, id.Team)
+}
+
 // journalConsent keeps on this machine's disk what a consent brought, until it is stored or refused: the connection and,
 // where the app asked to act for people, the token of the person.
-func (in *Installer) journalConsent(ctx context.Context, c Connection, granted *slack.OAuthV2Response) (pairs []Pair) {
+func (in *Installer) journalConsent(ctx context.Context, c Connection, granted granted) (pairs []Pair) {
 	pairs = []Pair{{Holder: Holder{Key: c.Key}, Token: c.Token, At: c.RenewedAt, Consent: &c}}
-	if u := granted.AuthedUser; u.AccessToken != "" {
-		pairs = append(pairs, Pair{Holder: Holder{Key: c.Key, UserID: u.ID}, Token: Secret(u.AccessToken), Refresh: Secret(u.RefreshToken),
-			Life: seconds(u.ExpiresIn), At: c.RenewedAt, Scopes: SplitScopes(u.Scope)})
+	if u := granted.AuthedUser; u.AccessToken != "" && u.ID != "" {
+		pairs = append(pairs, Pair{Holder: Holder{Key: c.Key, UserID: string(u.ID)}, Token: Secret(u.AccessToken), Refresh: Secret(u.RefreshToken),
+			Life: time.Duration(u.ExpiresIn), At: c.RenewedAt, Scopes: SplitScopes(string(u.Scope))})
 	}
 	for i := range pairs {
 		var err error

@@ -311,12 +311,9 @@ func (in *Installer) exchange(ctx context.Context, h Holder, c Chain) (Pair, err
 		return Pair{}, err
 	}
 	p := Pair{Holder: h, Spent: c.spendable(), Token: Secret(granted.AccessToken), Refresh: Secret(granted.RefreshToken),
-		Life: seconds(int(granted.ExpiresIn)), At: in.now(), Scopes: SplitScopes(granted.Scope)}
+		Life: time.Duration(granted.ExpiresIn), At: in.now(), Scopes: SplitScopes(string(granted.Scope))}
 	if p.Token == "" || p.Refresh == "" {
 		return Pair{}, fmt.Errorf("%s: the answer has no whole pair of tokens", method)
-	}
-	if p.Life <= 0 {
-		p.Life = usualLife // too dear to throw away for that
 	}
 	return p, nil
 }

@@ -96,15 +96,6 @@ func (in *Installer) identify(ctx context.Context, token Secret) (Identity, erro
 	return answer, nil
 }
 
-// granted is the part of an oauth.v2.access or oauth.v2.exchange answer that a renewal needs. There is nothing else in it, so
-// that a pair is not lost because a field nobody needs is odd.
-type granted struct {
-	AccessToken  string  `json:"access_token"`
-	RefreshToken string  `json:"refresh_token"`
-	ExpiresIn    float64 `json:"expires_in"` // seconds
-	Scope        string  `json:"scope"`
-}
-
 // ask calls an OAuth method with the app's own credentials in form.
 func (in *Installer) ask(ctx context.Context, method string, form url.Values) (granted, error) {
 	var answer granted
@@ -149,21 +140,21 @@ func (in *Installer) post(ctx context.Context, method string, token Secret, form
 		return nil, fmt.Errorf("read %s: %w", method, err)
 	}
 	var verdict struct {
-		OK       bool   `json:"ok"`
-		Error    string `json:"error"`
-		Needed   string `json:"needed"` // with missing_scope
-		Provided string `json:"provided"`
+		OK       flag `json:"ok"`
+		Error    word `json:"error"`
+		Needed   word `json:"needed"` // with missing_scope
+		Provided word `json:"provided"`
 	}
 	// An error may come with a status of 400; a page of a proxy in between is none of Slack's words.
 	bad := json.Unmarshal(body, &verdict)
 	switch {
-	case bad == nil && !verdict.OK && verdict.Error != "" && resp.StatusCode < 500:
-		return nil, slack.SlackErrorResponse{Err: verdict.Error, Needed: verdict.Needed, Provided: verdict.Provided}
+	case bad == nil && !bool(verdict.OK) && verdict.Error != "" && resp.StatusCode < 500:
+		return nil, slack.SlackErrorResponse{Err: string(verdict.Error), Needed: string(verdict.Needed), Provided: string(verdict.Provided)}
 	case resp.StatusCode != http.StatusOK:
 		return nil, slack.StatusCodeError{Code: resp.StatusCode, Status: resp.Status}
 	case bad != nil:
 		return nil, fmt.Errorf("read %s: %w", method, bad)
-	case !verdict.OK:
+	case !bool(verdict.OK):
 		return nil, fmt.Errorf("read %s: neither ok nor an error", method)
 	}
 	var odd *json.UnmarshalTypeError // one field of another type than expected; the others are decoded all the same

@@ -32,7 +32,8 @@ type Store interface {
 	// one id. A new row gets an id, CreatedAt = c.InstalledAt and Installs = 1; an existing row becomes what its Consent
 	// method says. It returns the row as it now is, and as it was before (nil: there was none).
 	Put(ctx context.Context, c Connection) (now Connection, before *Connection, err error)
-	// Add is Put for a key without a row. ErrExists, and nothing changed, when there is one.
+	// Add is Put for a key without a row. ErrExists, and nothing changed, when there is one. A refresh token without a time for its
+	// renewal gets one.
 	Add(ctx context.Context, c Connection) (Connection, error)
 	// Find returns the connection that answers for k. A key without a team means the organisation-wide row and no other.
 	// Else: the exact row; a row of the same app and team under another or no enterprise (the workspace moved into or out

@@ -66,6 +66,11 @@ func (db *DB) Add(ctx context.Context, c install.Connection) (now install.Connec
 	if err := checkKey(c.Key); err != nil {
 		return install.Connection{}, fmt.Errorf("%s: %w", doing, err)
 	}
+	if c.RefreshToken != "" && c.RenewAt.IsZero() && c.Rejections == 0 {
+		// Brought from elsewhere. A chain that is never due is a workspace that stops answering some quiet day.
+		c.RenewAt = install.Imported(c.Token, c.RefreshToken, c.ExpiresAt, c.InstalledAt).RenewAt
+	}
+
 	err = db.transact(ctx, func(tx *gorm.DB) error {
 		now, err = db.insert(tx, c)
 		return err

@@ -1,0 +1,179 @@
+package install_test
+
+// A code is spent and tokens live once Slack has answered: nothing in the answer may throw them away, and nothing may keep them
+// from being renewed.
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"switchboard/install"
+	"switchboard/slacksim"
+	"switchboard/storage/storagetest"
+)
+
+// answering is a client for which change edits what Slack answers to a method, before anybody reads it.
+func answering(method string, change func(answer map[string]any)) func(*install.Config) {
+	return func(cfg *install.Config) {
+		cfg.HTTP = between(method, func(resp *http.Response) {
+			var answer map[string]any
+			if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+				panic(err)
+			}
+			change(answer)
+			body, _ := json.Marshal(answer)
+			resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+			resp.Header.Del("Content-Length")
+		})
+	}
+}
+
+// odd are answers to a code with fields of other types than Slack documents.
+var odd = map[string]func(a map[string]any){
+	"a life as text":               func(a map[string]any) { a["expires_in"] = "43200" },
+	"a life as text with a point":  func(a map[string]any) { a["expires_in"] = "43200.0" },
+	"flags as text":                func(a map[string]any) { a["ok"], a["is_enterprise_install"] = "true", "false" },
+	"flags as numbers":             func(a map[string]any) { a["ok"], a["is_enterprise_install"] = 1, 0.0 },
+	"a type in capitals":           func(a map[string]any) { a["token_type"] = "BOT" },
+	"no type":                      func(a map[string]any) { delete(a, "token_type") },
+	"scopes as a list":             func(a map[string]any) { a["scope"] = strings.Split(a["scope"].(string), ",") },
+	"an enterprise that is a flag": func(a map[string]any) { a["enterprise"] = false },
+	"a workspace that is a list":   func(a map[string]any) { a["team"] = []any{a["team"]} },
+	"a workspace without an id":    func(a map[string]any) { a["team"] = map[string]any{"name": true} },
+	"a person that is text":        func(a map[string]any) { a["authed_user"] = "U1" },
+	"a webhook that is a number":   func(a map[string]any) { a["incoming_webhook"] = 7 },
+	"an app id that is null":       func(a map[string]any) { a["app_id"] = nil },
+	"a bot that is an object":      func(a map[string]any) { a["bot_user_id"] = map[string]any{} },
+	"fields nobody knows":          func(a map[string]any) { a["team_ids"], a["error"], a["needed"] = []int{1}, nil, []string{} },
+	"no life":                      func(a map[string]any) { delete(a, "expires_in") },
+	"a life of nothing":            func(a map[string]any) { a["expires_in"] = 0 },
+	"a life below nothing":         func(a map[string]any) { a["expires_in"] = -1 },
+	"a life without an end":        func(a map[string]any) { a["expires_in"] = 1e300 },
+	"a life that is no number":     func(a map[string]any) { a["expires_in"] = "soon" },
+}
+
+func TestOddConsentIsKept(t *testing.T) {
+	for name, change := range odd {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, storagetest.SQLite(t))
+			in := r.replica(func(cfg *install.Config) {
+				cfg.AppID = "A0RENEWAL1"
+				answering("oauth.v2.access", change)(cfg)
+			})
+			c := r.connect(in, slacksim.AcmeAdmin)
+			r.works(c)
+			early, late := r.clock.Now().Add(life*15/24), r.clock.Now().Add(life*17/24)
+			if c.RenewAt.Before(early) || c.RenewAt.After(late) || !c.ExpiresAt.Equal(r.clock.Now().Add(life)) {
+				t.Errorf("to be renewed at %v, ends at %v, now %v", c.RenewAt, c.ExpiresAt, r.clock.Now())
+			}
+			if c.State != install.Active || len(c.Scopes) != 2 {
+				t.Errorf("%s, scopes %v", c.State, c.Scopes)
+			}
+		})
+	}
+}
+
+// The same for a renewal and for a person's token, whose answers are read by the same rules.
+func TestLivesThatSlackDidNotSay(t *testing.T) {
+	r := newRig(t, storagetest.SQLite(t))
+	in := r.replica(func(cfg *install.Config) {
+		cfg.UserScopes = []install.Scope{{Name: "search:read"}}
+		answering("oauth.v2.access", func(a map[string]any) {
+			delete(a, "expires_in")
+			if person, ok := a["authed_user"].(map[string]any); ok {
+				person["expires_in"] = "0"
+			}
+		})(cfg)
+	})
+	c := r.connect(in, slacksim.AcmeAdmin)
+	person := install.Holder{Key: c.Key, UserID: slacksim.AcmeAdmin}
+	for round := range 3 {
+		c = r.row(in, c.Key)
+		u, err := in.db.FindUser(r.ctx, person)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for what, chain := range map[string]install.Chain{"bot": c.Chain, "person": u.Chain} {
+			if left := chain.RenewAt.Sub(r.clock.Now()); left <= 0 || left > life || chain.ExpiresAt.IsZero() {
+				t.Errorf("round %d, %s: to be renewed in %v", round, what, left)
+			}
+		}
+		r.due()
+		if n, err := in.RenewDue(r.ctx); n != 2 || err != nil {
+			t.Fatalf("round %d: %d renewed, %v", round, n, err)
+		}
+	}
+}
+
+// Tokens brought from elsewhere are renewed ahead of their end, however little their old home said of them.
+func TestImportedTokensAreRenewedAhead(t *testing.T) {
+	for name, chain := range map[string]func(was install.Chain, now time.Time) install.Chain{
+		"by hand": func(was install.Chain, _ time.Time) install.Chain { was.RenewAt = time.Time{}; return was },
+		"by hand, end not known": func(was install.Chain, _ time.Time) install.Chain {
+			was.RenewAt, was.ExpiresAt = time.Time{}, time.Time{}
+			return was
+		},
+		"Imported": func(was install.Chain, now time.Time) install.Chain {
+			return install.Imported(was.Token, was.RefreshToken, was.ExpiresAt, now)
+		},
+		"Imported, end not known": func(was install.Chain, now time.Time) install.Chain {
+			return install.Imported(was.Token, was.RefreshToken, time.Time{}, now)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, storagetest.SQLite(t))
+			old := r.replica(func(cfg *install.Config) { cfg.UserScopes = []install.Scope{{Name: "search:read"}} })
+			c := r.connect(old, slacksim.AcmeAdmin)
+			u, err := old.db.FindUser(r.ctx, install.Holder{Key: c.Key, UserID: slacksim.AcmeAdmin})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.database = storagetest.SQLite(t) // from here on elsewhere
+			in := r.replica(nil)
+			c.ID, c.Chain = "", chain(c.Chain, r.clock.Now())
+			u.Chain = install.Imported(u.Token, u.RefreshToken, u.ExpiresAt, r.clock.Now())
+			if _, err := in.db.Add(r.ctx, c); err != nil {
+				t.Fatal(err)
+			}
+			if err := in.db.AddUser(r.ctx, u); err != nil {
+				t.Fatal(err)
+			}
+			r.clock.Advance(life - 10*time.Minute)
+			if n, err := in.RenewDue(r.ctx); n != 2 || err != nil {
+				t.Errorf("ten minutes before their end %d were renewed (%v), not 2", n, err)
+			}
+		})
+	}
+	if c := install.Imported("xoxb-1", "", time.Time{}, time.Now()); !c.RenewAt.IsZero() || !c.ExpiresAt.IsZero() {
+		t.Errorf("a token that lives for ever: %v %v", c.RenewAt, c.ExpiresAt)
+	}
+}
+
+// An answer for another app than the one that is served is not stored, whatever it brings.
+func TestConsentOfAnotherAppIsRefused(t *testing.T) {
+	r := newRig(t, storagetest.SQLite(t))
+	in := r.replica(func(cfg *install.Config) { cfg.AppID = "A0ANOTHER1" })
+	v := r.visitor(in)
+	v.installs(start, slacksim.AcmeAdmin, slacksim.Choice{}).is(t, "another app", http.StatusBadGateway, "not_set_up")
+	if all, err := in.db.List(r.ctx); err != nil || len(all) != 0 {
+		t.Errorf("%d connections, %v", len(all), err)
+	}
+	r.emptyJournal()
+}
+
+// The exchange and auth.test have to mean the same workspace.
+func TestTokenOfAnotherWorkspaceIsRefused(t *testing.T) {
+	r := newRig(t, storagetest.SQLite(t))
+	in := r.replica(answering("auth.test", func(a map[string]any) { a["team_id"] = slacksim.Birch }))
+	r.visitor(in).installs(start, slacksim.AcmeAdmin, slacksim.Choice{}).is(t, "another workspace", http.StatusInternalServerError, "unexpected")
+	if all, err := in.db.List(r.ctx); err != nil || len(all) != 0 {
+		t.Errorf("%d connections, %v", len(all), err)
+	}
+}
