@@ -35,4 +35,4 @@ lint: ## formatting, vet, tidiness
 	go mod tidy -diff
 
 screenshots: ## the README's pictures, from the demo in Chromium
-	SCREENSHOTS=$(CURDIR)/docs/pictures go test -count=1 -run TestBrowser ./cmd/switchboard
+	LONG_TESTS=1 SCREENSHOTS=$(CURDIR)/docs/pictures go test -count=1 -run TestBrowser ./cmd/switchboard

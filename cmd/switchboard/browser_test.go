@@ -20,6 +20,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"switchboard/slacksim"
+	"switchboard/storage/storagetest"
 )
 
 // tab is a browser tab with a newcomer in front of it.
@@ -236,6 +237,7 @@ func runDemo(t *testing.T) (address string, stop func()) {
 }
 
 func TestBrowser(t *testing.T) {
+	storagetest.Long(t)
 	address, stop := runDemo(t)
 	b := newTab(t)
 	acme, birch := slacksim.Acme, slacksim.Birch

@@ -355,6 +355,7 @@ func TestBrokenDotenvIsNotQuoted(t *testing.T) {
 
 // Every secret may come as the name of a file, with the line end that editors add; the bot token's is in single_test.go.
 func TestSecretsFromFiles(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, w *world) {
 		folder := t.TempDir()
 		app := w.slack.App()
@@ -439,6 +440,7 @@ func TestUsage(t *testing.T) {
 
 // A fault of ours must end in a stack and a bad exit code; help and usage leave through the same recover.
 func TestPanicIsNotSuccess(t *testing.T) {
+	t.Parallel()
 	defer func() {
 		if v := recover(); v != "broken" {
 			t.Errorf("the panic became %v", v)
@@ -536,6 +538,7 @@ func migrationSteps(t *testing.T, out string) []migrationStep {
 }
 
 func TestMigrateCommand(t *testing.T) {
+	t.Parallel()
 	for name, database := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite, "postgres": storagetest.Postgres} {
 		t.Run(name, func(t *testing.T) {
 			env := map[string]string{"DATABASE_URL": database(t), "DATA_DIR": t.TempDir()}
@@ -594,6 +597,7 @@ func TestMigrateCommand(t *testing.T) {
 
 // Two deployments that start together: each step is taken once.
 func TestMigrateUpTwiceAtOnce(t *testing.T) {
+	t.Parallel()
 	for name, database := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite, "postgres": storagetest.Postgres} {
 		t.Run(name, func(t *testing.T) {
 			env := map[string]string{"DATABASE_URL": database(t), "DATA_DIR": t.TempDir()}
@@ -629,6 +633,7 @@ func TestMigrateUpTwiceAtOnce(t *testing.T) {
 // A program and a database that do not fit each other: PostgreSQL is shared, so only a person changes it; SQLite is this
 // program's own, so it is brought up to date, and never taken back.
 func TestServeNeedsTheRightSchema(t *testing.T) {
+	t.Parallel()
 	newer := func(t *testing.T, env map[string]string) {
 		t.Helper()
 		driver, address := "pgx", env["DATABASE_URL"]
@@ -711,6 +716,7 @@ func TestConnectionsOfNothing(t *testing.T) {
 
 // A workspace's name is chosen by a stranger, and a terminal obeys what is in it.
 func TestNamesDoNotSteerTheTerminal(t *testing.T) {
+	t.Parallel()
 	const name = "Ev\x1b[31mil\x07\u009b2J\x7f\tCo\nT0FAKE\u202egnp.exe 🦊 é"
 	w := newWorld(t, storagetest.SQLite(t))
 	w.slack.AddWorkspace(slacksim.Workspace{ID: slacksim.Acme, Name: name, Domain: "acme"})
@@ -740,6 +746,7 @@ func TestNamesDoNotSteerTheTerminal(t *testing.T) {
 }
 
 func TestLogsHideWhatLooksLikeASecret(t *testing.T) {
+	t.Parallel()
 	hidden := []string{
 		"xoxb-1234567890-abcDEF", "xoxp-1-2-3-abc", "xapp-1-A0-1-abc", "xoxe-1-My0xLTM", "xoxe.xoxb-1-Mi0yLTM", "xoxe.xoxp-1-Mi0yLTM",
 		"xoxa-2-abcdef", "xoxr-123", "xoxs-123", "xoxc-123", "xoxd-ab%2Bcd%3D", "xwfp-123",
@@ -777,6 +784,7 @@ func TestLogsHideWhatLooksLikeASecret(t *testing.T) {
 
 // A password with a character that should have been escaped reads like a host or a port, and is not repeated either.
 func TestOddPasswordsAreNotPrinted(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, storageURL(t))
 	for _, address := range []string{"postgres://bob:12345/hunter@127.0.0.1:1/db", "postgres://bob:12345#hunter@127.0.0.1:1/db", "postgres://bob:12345?hunter@127.0.0.1:1/db", "postgres://bob:12345hunter@127.0.0.1:1/db"} {
 		out, errs, code := w.with(map[string]string{"DATABASE_URL": address}, "connections", "list")

@@ -110,6 +110,7 @@ func (w *world) installGrid(b *browser) {
 
 // An organisation of two workspaces, one of which had the app before, and a channel that is shared with a company that has it too.
 func TestOrganisation(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, w *world) {
 		ctx := context.Background()
 		w.startFor()
@@ -190,6 +191,7 @@ func (w *world) waitHistory(id, what string) {
 // The organisation-wide install took the place of a workspace's own: the first call that finds the old access dead goes on with the
 // new one, and everything after does at once.
 func TestSuperseded(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, w *world) {
 		w.allowed = []string{slacksim.RuleRevokedToken} // that is how the app learns of it
 		w.startFor()
@@ -225,6 +227,7 @@ func TestSuperseded(t *testing.T) {
 
 // A workspace that joins an organisation keeps its connection, under its new key; Slack's own word about the token decides.
 func TestJoinAnOrganisation(t *testing.T) {
+	t.Parallel()
 	for _, told := range []bool{true, false} {
 		t.Run(fmt.Sprintf("told=%v", told), func(t *testing.T) {
 			onEach(t, func(t *testing.T, w *world) {
@@ -273,6 +276,7 @@ func TestJoinAnOrganisation(t *testing.T) {
 
 // A payload that names an organisation makes the app ask Slack, and no more.
 func TestPayloadMovesNothing(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, w *world) {
 		w.startFor()
 		w.browser().install(slacksim.BirchAdmin)
@@ -289,6 +293,7 @@ func TestPayloadMovesNothing(t *testing.T) {
 
 // An outsider presses our button in a shared channel. Slack's payload may name either side as the team.
 func TestOutsidersPress(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, w *world) {
 		ctx := context.Background()
 		w.startFor()

@@ -76,6 +76,7 @@ var apart = map[string]string{
 }
 
 func TestImportsPointOneWay(t *testing.T) {
+	t.Parallel()
 	for _, p := range packages(t) {
 		room := strings.TrimPrefix(p.ImportPath, module)
 		allowed, known := mayImport[room]
@@ -99,6 +100,7 @@ func TestImportsPointOneWay(t *testing.T) {
 }
 
 func TestEveryPackageSaysWhy(t *testing.T) {
+	t.Parallel()
 	for _, p := range packages(t) {
 		if len(p.GoFiles) == 0 {
 			continue
@@ -113,6 +115,7 @@ func TestEveryPackageSaysWhy(t *testing.T) {
 }
 
 func TestManifestIsCurrent(t *testing.T) {
+	t.Parallel()
 	m, err := bot.NewManifest(commands.Profile(), commands.All(), placeholderURL)
 	if err != nil {
 		t.Fatalf("Slack would refuse the manifest: %v", err)

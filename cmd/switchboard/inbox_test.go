@@ -216,6 +216,7 @@ func (s *sender) percentile(p float64) time.Duration {
 // A thousand events acknowledged, the process killed in the middle of it, another one started: each is worked, and none more
 // often than it had processes that could work it.
 func TestAcknowledgedEventsSurviveAKill(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, w *world) {
 		w.start(0, nil)
 		l := newLedger(t)
@@ -257,6 +258,7 @@ func TestAcknowledgedEventsSurviveAKill(t *testing.T) {
 
 // One event, delivered many times at once to two replicas, is worked once.
 func TestOneEventOneRun(t *testing.T) {
+	t.Parallel()
 	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite, "postgres": storagetest.Postgres} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, fresh(t))
@@ -289,6 +291,7 @@ func TestOneEventOneRun(t *testing.T) {
 
 // The database goes away under load, again and again: what it can't keep is not acknowledged, what was acknowledged is worked.
 func TestDatabaseGoesUnderLoad(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, storagetest.Postgres(t)).start(0, nil)
 	u, err := url.Parse(w.database)
 	if err != nil {
@@ -335,6 +338,7 @@ func TestDatabaseGoesUnderLoad(t *testing.T) {
 
 // Slack's API hangs for ten seconds, with every handler waiting for it: acknowledgements do not.
 func TestSlackHangsUnderLoad(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, storageURL(t)).start(1, map[string]string{"LOG_LEVEL": "info"})
 	w.browser().install(slacksim.AcmeAdmin)
 	dm := w.slack.DM(slacksim.AcmeMember)
@@ -371,6 +375,7 @@ func TestSlackHangsUnderLoad(t *testing.T) {
 
 // Two replicas are restarted one after the other under load, many times: nothing that was acknowledged is lost.
 func TestRollingRestarts(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, storagetest.Postgres(t))
 	settings := map[string]string{"INBOX_LEASE": "2s", "LOG_LEVEL": "info"}
 	w.start(2, settings)
@@ -405,6 +410,7 @@ func TestRollingRestarts(t *testing.T) {
 
 // What fails for good can be found, read and replayed by somebody with a shell.
 func TestDeadLetters(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, w *world) {
 		w.start(1, nil)
 		l := newLedger(t)

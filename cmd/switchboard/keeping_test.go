@@ -214,6 +214,7 @@ func (w *world) logged(message string) int {
 }
 
 func TestHistory(t *testing.T) {
+	t.Parallel()
 	keeping(t, func(t *testing.T, w *world) {
 		dana, leon := slacksim.AcmeAdmin, slacksim.AcmeMember
 		dm := w.slack.DM
@@ -363,6 +364,7 @@ func TestHistory(t *testing.T) {
 }
 
 func TestDisconnect(t *testing.T) {
+	t.Parallel()
 	for name, who := range map[string]string{"by the installer": slacksim.AcmeMember, "by an admin": slacksim.AcmeAdmin} {
 		t.Run(name, func(t *testing.T) {
 			keeping(t, func(t *testing.T, w *world) {
@@ -486,6 +488,7 @@ func (w *world) goodbye(name, who string, want ...string) (said string) {
 
 // Whatever Slack does, there is an answer within its 3 s, and the connection is either left as it was or gone.
 func TestDisconnectWhenSlackHasTrouble(t *testing.T) {
+	t.Parallel()
 	dana, leon := slacksim.AcmeAdmin, slacksim.AcmeMember
 	const uninstall = "apps.uninstall"
 	unknown := []string{"we don't know whether Switchboard was removed from Acme Corp", "/connection status", "Reference: "}
@@ -559,6 +562,7 @@ func TestDisconnectWhenSlackHasTrouble(t *testing.T) {
 
 // What is not there is said to be not there, and what is left of it is erased.
 func TestDisconnectWhatIsGone(t *testing.T) {
+	t.Parallel()
 	leon := slacksim.AcmeMember
 	t.Run("removed, and nobody told us", func(t *testing.T) {
 		w := newWorld(t, storageURL(t)).staffed().start(1, nil)
@@ -611,6 +615,7 @@ func TestDisconnectWhatIsGone(t *testing.T) {
 }
 
 func TestDisconnectCommand(t *testing.T) {
+	t.Parallel()
 	keeping(t, func(t *testing.T, w *world) {
 		leon := slacksim.AcmeMember
 		w.startFor()
@@ -745,8 +750,8 @@ func (w *world) sour(db *storage.DB, team string) {
 
 // A connection that only a person can mend: one is told, once, whatever the number of replicas and restarts.
 func TestToldOnce(t *testing.T) {
+	t.Parallel()
 	keeping(t, func(t *testing.T, w *world) {
-		t.Parallel() // with the other database: both wait for the next round, some seconds
 		dana, ivy := slacksim.AcmeAdmin, slacksim.BirchAdmin
 		dm := w.slack.DM(dana)
 		w.start(2, nil)
@@ -808,6 +813,7 @@ func TestToldOnce(t *testing.T) {
 		}
 
 		// Both replicas start anew. When the next workspace was told, the first has had its turn.
+		w.settle()
 		w.stop()
 		w.start(2, nil)
 		w.sour(db, slacksim.Birch)
@@ -846,6 +852,7 @@ func TestToldOnce(t *testing.T) {
 
 // When the installer can't be written to, an admin is, and learns why.
 func TestToldWhenTheInstallerIsAway(t *testing.T) {
+	t.Parallel()
 	const owner, ada = "U0ACMEOLGA", "U0ACMEADM2"
 	leon := slacksim.AcmeMember
 	for name, test := range map[string]struct {
@@ -903,6 +910,7 @@ func TestToldWhenTheInstallerIsAway(t *testing.T) {
 
 // What Slack says of a removal, in every shape it can come in: the right end each time, and no secret left of what is gone.
 func TestRemovalsEndRight(t *testing.T) {
+	t.Parallel()
 	type place struct{ team, person, bot string }
 	gone := func(order slacksim.UninstallOrder) func(w *world, p place) {
 		return func(w *world, p place) {
@@ -1120,6 +1128,7 @@ func (w *world) longLived() {
 }
 
 func TestMoveToRotationByCommand(t *testing.T) {
+	t.Parallel()
 	keeping(t, func(t *testing.T, w *world) {
 		w.startFor()
 		w.longLived()
@@ -1180,6 +1189,7 @@ func TestMoveToRotationByCommand(t *testing.T) {
 
 // Ctrl-C while Slack is being asked: the token it hands out is kept all the same.
 func TestMoveToRotationIsStopped(t *testing.T) {
+	t.Parallel()
 	keeping(t, func(t *testing.T, w *world) {
 		w.startFor()
 		w.longLived()
@@ -1216,6 +1226,7 @@ func TestMoveToRotationIsStopped(t *testing.T) {
 }
 
 func TestMoveToRotationWhileServing(t *testing.T) {
+	t.Parallel()
 	keeping(t, func(t *testing.T, w *world) {
 		w.startFor()
 		w.longLived()
@@ -1256,6 +1267,7 @@ func (w *world) keysCheck(keys string) (report keyReport, stderr string, code in
 
 // A new key is for everything that is sealed: connections, what people granted, and what waits in the journal.
 func TestKeysOfJournalAndPeople(t *testing.T) {
+	t.Parallel()
 	keeping(t, func(t *testing.T, w *world) {
 		leon := slacksim.AcmeMember
 		w.startFor()
@@ -1320,6 +1332,7 @@ func TestKeysOfJournalAndPeople(t *testing.T) {
 
 // An entry that no key opens is nobody's to throw away but the operator's.
 func TestJournalOfAnUnknownKey(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, storageURL(t)).staffed().start(1, nil)
 	w.browser().install(slacksim.AcmeAdmin)
 	w.settle()
@@ -1364,8 +1377,8 @@ func TestJournalOfAnUnknownKey(t *testing.T) {
 
 // The numbers that README and alerts name are there, and no page of the admin address holds a secret or a workspace.
 func TestMetrics(t *testing.T) {
+	t.Parallel()
 	keeping(t, func(t *testing.T, w *world) {
-		t.Parallel() // with the other database
 		w.startFor()
 		b := w.browser()
 		b.installWith(slacksim.AcmeAdmin, forPeople)

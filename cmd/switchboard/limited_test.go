@@ -45,6 +45,7 @@ func (w *world) offs(user string) []slacksim.Message {
 }
 
 func TestOptionalPermissionLeftOut(t *testing.T) {
+	t.Parallel()
 	keeping(t, func(t *testing.T, w *world) {
 		ctx := context.Background()
 		dana, leon, mia := slacksim.AcmeAdmin, slacksim.AcmeMember, anotherMember
@@ -160,6 +161,7 @@ func TestOptionalPermissionLeftOut(t *testing.T) {
 // Permissions that change on Slack's own pages: taken away, it is noticed by the next answer of Slack's, said to whoever needs
 // it, and over when it is allowed again.
 func TestPermissionTakenAway(t *testing.T) {
+	t.Parallel()
 	keeping(t, func(t *testing.T, w *world) {
 		ctx := context.Background()
 		dana, leon := slacksim.AcmeAdmin, slacksim.AcmeMember
@@ -229,6 +231,7 @@ func TestPermissionTakenAway(t *testing.T) {
 
 // The installer is gone, and the admin who would hear of it is the one who asked.
 func TestAdminWhoAskedIsNotTold(t *testing.T) {
+	t.Parallel()
 	keeping(t, func(t *testing.T, w *world) {
 		dana, leon := slacksim.AcmeAdmin, slacksim.AcmeMember
 		w.start(1, nil)
@@ -250,8 +253,8 @@ func TestAdminWhoAskedIsNotTold(t *testing.T) {
 
 // That somebody was told what people ask for does not keep them from hearing that it needs reconnecting.
 func TestTroubleIsToldBesidesWhatIsWanted(t *testing.T) {
+	t.Parallel()
 	keeping(t, func(t *testing.T, w *world) {
-		t.Parallel() // with the other database: both wait for the next round, some seconds
 		leon, mia := slacksim.AcmeMember, anotherMember
 		w.start(1, nil)
 		b := w.browser()

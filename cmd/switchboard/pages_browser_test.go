@@ -13,6 +13,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"switchboard/slacksim"
+	"switchboard/storage/storagetest"
 )
 
 // shown serves pages again as they were answered, headers and all, so that a browser need not go the whole way to each.
@@ -47,6 +48,7 @@ func show(t *testing.T) *shown {
 }
 
 func TestPagesForEverybody(t *testing.T) {
+	storagetest.Long(t)
 	b := newTab(t)
 	pages := show(t)
 	w := newWorld(t, storageURL(t))

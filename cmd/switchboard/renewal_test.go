@@ -198,8 +198,8 @@ func (w *world) traffic(offices []office, people int, commands ...string) (stop 
 func TestReplicasRenewOnce(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, w *world) {
-		t.Parallel()
-		const replicas, generations = 4, 5
+		const replicas = 4
+		generations, many := storagetest.Rounds(1, 5), storagetest.Rounds(10, 50)
 		// Renewed at two thirds. Slack is slow then, once, and who got the old token a moment before still has time to use it.
 		const life = (6 + slowdown*6) * time.Second
 		// Four replicas and their traffic on a machine with other work: an event that can't be stored in time is refused and sent
@@ -207,7 +207,7 @@ func TestReplicasRenewOnce(t *testing.T) {
 		w.allowed = append(w.allowed, slacksim.RuleEventStatus, slacksim.RuleLateAck)
 		w.rotate(0)
 		w.start(replicas, nil)
-		offices := w.offices(50)
+		offices := w.offices(many)
 		w.rotate(life)
 		stop := w.traffic(offices, 4, "/connection status", "/connection help")
 		w.due(offices, time.Now().Add(time.Second), 0)
@@ -347,9 +347,9 @@ type slot struct {
 // Processes that are killed at any moment lose no connection, but for the one window that nothing can close: Slack has
 // answered and the pair is not on the disk yet.
 func TestReplicasAreKilled(t *testing.T) {
+	storagetest.Long(t)
 	t.Parallel()
 	onEach(t, func(t *testing.T, w *world) {
-		t.Parallel()
 		const (
 			killing = 20 * time.Second
 			life    = 8 * time.Second
@@ -507,6 +507,7 @@ func TestReplicasAreKilled(t *testing.T) {
 }
 
 func TestDatabaseStopsInBetweenSQLite(t *testing.T) {
+	t.Parallel()
 	stopsInBetween(t, storagetest.SQLite(t), func(w *world) (string, func() (back func())) {
 		return w.database, func() func() {
 			db := w.sql()
@@ -523,6 +524,7 @@ func TestDatabaseStopsInBetweenSQLite(t *testing.T) {
 }
 
 func TestDatabaseStopsInBetweenPostgres(t *testing.T) {
+	t.Parallel()
 	stopsInBetween(t, storagetest.Postgres(t), func(w *world) (string, func() (back func())) {
 		u, err := url.Parse(w.database)
 		if err != nil {
@@ -537,10 +539,11 @@ func TestDatabaseStopsInBetweenPostgres(t *testing.T) {
 	})
 }
 
-// The database goes away when Slack has been asked for a new pair and has not answered yet, stays away for a minute, and the
+// The database goes away when Slack has been asked for a new pair and has not answered yet, stays away for a time, and the
 // process is killed meanwhile: nothing is lost, and nobody has to do anything.
 func stopsInBetween(t *testing.T, database string, prepare func(w *world) (address string, stop func() (back func()))) {
-	const outage, life, hold = time.Minute, 10 * time.Minute, 2 * time.Second
+	const life, hold = 10 * time.Minute, 2 * time.Second
+	outage := time.Duration(storagetest.Rounds(1, 60)) * time.Second
 	w := newWorld(t, database)
 	w.rotate(life)
 	w.start(0, nil)
@@ -602,7 +605,6 @@ func stopsInBetween(t *testing.T, database string, prepare func(w *world) (addre
 		}
 	}()
 
-	t.Parallel() // the minute passes while other tests run
 	<-time.After(time.Until(away.Add(outage)))
 	for name := range kept {
 		if _, there := w.journal(folder)[name]; !there {

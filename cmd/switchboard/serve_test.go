@@ -22,6 +22,7 @@ func (w *world) startFor() *world {
 }
 
 func TestInstallListenAnswer(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, w *world) {
 		w.startFor()
 		dana := slacksim.AcmeAdmin
@@ -172,6 +173,7 @@ func TestInstallListenAnswer(t *testing.T) {
 
 // One person pressing twice, colleagues pressing together: one connection all the same.
 func TestFiftyCallbacksAtOnce(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, w *world) {
 		w.startFor()
 		// Fifty consents in a second end each other's tokens at Slack, and names are asked for with each.
@@ -228,6 +230,7 @@ func TestFiftyCallbacksAtOnce(t *testing.T) {
 }
 
 func TestStopsGracefully(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, storageURL(t)).start(1, nil)
 	w.breaches = true // what Slack sends after the stop finds nobody; in life it finds another replica
 	b := w.browser()
@@ -256,6 +259,7 @@ func TestStopsGracefully(t *testing.T) {
 
 // The record's names are a contract with people's scripts.
 func TestConnectionsListContract(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, storageURL(t)).start(1, nil)
 	w.browser().install(slacksim.AcmeAdmin)
 	out, _, _ := w.command("connections", "list", "--json")
@@ -284,6 +288,7 @@ func TestConnectionsListContract(t *testing.T) {
 
 // A page's reference is found by the operator.
 func TestAttemptsAreListed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, storageURL(t)).start(1, nil)
 	if out, _, code := w.command("connections", "attempts"); code != 0 || !strings.Contains(out, "Nobody has tried") {
 		t.Errorf("none: exit %d %s", code, out)

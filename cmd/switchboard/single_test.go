@@ -67,6 +67,7 @@ func single(token string) map[string]string {
 }
 
 func TestSingleWorkspace(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, w *world) {
 		token := w.tokenByHand(slacksim.AcmeAdmin)
 		dana := slacksim.AcmeAdmin
@@ -157,6 +158,7 @@ func TestSingleWorkspace(t *testing.T) {
 
 // Without PUBLIC_URL and without OAuth there is no address to show, and none is needed.
 func TestSingleWorkspaceNeedsNoAddress(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, storagetest.SQLite(t))
 	settings := single(w.tokenByHand(slacksim.AcmeAdmin))
 	settings["PUBLIC_URL"], settings["SLACK_APP_ID"] = "", ""
@@ -195,6 +197,7 @@ func TestOtherTokensAreRefused(t *testing.T) {
 }
 
 func TestBotTokenOfAnotherApp(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, storagetest.SQLite(t))
 	settings := single(w.tokenByHand(slacksim.AcmeAdmin))
 	settings["SLACK_APP_ID"] = "A0OTHER001"
@@ -224,6 +227,7 @@ func onDefaults(t *testing.T) (*world, map[string]string) {
 }
 
 func TestDefaultFiles(t *testing.T) {
+	t.Parallel()
 	w, defaults := onDefaults(t)
 	data := defaults["DATA_DIR"]
 	keyFile := filepath.Join(data, "switchboard.db.key")
@@ -295,6 +299,7 @@ func TestDefaultFiles(t *testing.T) {
 
 // A key of one's own does not mean that the data folder is there already.
 func TestOwnKeyInANewFolder(t *testing.T) {
+	t.Parallel()
 	w, settings := onDefaults(t)
 	settings["ENCRYPTION_KEYS"] = w.keys
 	w.start(1, settings)
@@ -310,6 +315,7 @@ func TestOwnKeyInANewFolder(t *testing.T) {
 
 // Processes that start together in a new folder end with one key, so each opens what another sealed.
 func TestFirstStartOfMany(t *testing.T) {
+	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
 	const n = 4
 	type opened struct {
@@ -346,6 +352,7 @@ func TestFirstStartOfMany(t *testing.T) {
 // Another key than the one that sealed: nobody's token can be used, which is shown to everybody and breaks nothing; with
 // the old key behind the new one all is well again.
 func TestWrongKeys(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, w *world) {
 		w.start(1, nil)
 		w.browser().install(slacksim.AcmeAdmin)
@@ -404,6 +411,7 @@ func TestWrongKeys(t *testing.T) {
 
 // A token of another workspace makes that one the only connection; the former one is not served any more.
 func TestSingleWorkspaceMoves(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, storageURL(t)).start(1, nil)
 	for _, user := range []string{slacksim.AcmeAdmin, slacksim.BirchAdmin} {
 		w.browser().install(user)
@@ -426,6 +434,7 @@ func TestSingleWorkspaceMoves(t *testing.T) {
 
 // keys check tells what a new key still lacks, keys rotate moves it over, and then the old key can go.
 func TestKeys(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, w *world) {
 		w.startFor()
 		w.browser().install(slacksim.AcmeAdmin)
@@ -461,6 +470,7 @@ func TestKeys(t *testing.T) {
 
 // A key that is lost for good: its rows are given up one command later, and can be connected again.
 func TestLostKeyIsGivenUp(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, storageURL(t)).start(1, nil)
 	w.browser().install(slacksim.AcmeAdmin)
 	first := w.connections()[0]

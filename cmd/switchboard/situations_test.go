@@ -127,6 +127,7 @@ func guarded(t *testing.T, name string, a answer) {
 }
 
 func TestSuccessSituations(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, w *world) {
 		w.startFor()
 		db := w.store()
@@ -265,6 +266,7 @@ func query(t *testing.T, address, name string) string {
 
 // What the start page promises about the state and the cookie.
 func TestStateAndCookie(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, storageURL(t)).start(1, nil)
 	db := w.store()
 	b := w.browser()
@@ -307,6 +309,7 @@ func TestStateAndCookie(t *testing.T) {
 
 // Over https the cookie cannot be set by another host.
 func TestCookieOverHTTPS(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, storageURL(t)).start(1, map[string]string{"PUBLIC_URL": "https://bot.example.com"})
 	a := w.browser().get(w.proxy.URL + "/slack/install")
 	if got := a.header.Get("Set-Cookie"); !strings.HasPrefix(got, "__Host-switchboard-install=") || !strings.Contains(got, "Secure") {
@@ -322,6 +325,7 @@ func TestCookieOverHTTPS(t *testing.T) {
 
 // The redirect of another app's install, perhaps of a second one in the operator's settings, is not stored as ours.
 func TestInstallOfAnotherApp(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, storageURL(t)).start(1, map[string]string{"SLACK_APP_ID": "A0ANOTHER1"})
 	b := w.browser()
 	b.accept = "application/json"
@@ -335,6 +339,7 @@ func TestInstallOfAnotherApp(t *testing.T) {
 
 // Organisation-wide: one row without a team, and a page that says what is left to do.
 func TestInstallForAnOrganisation(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, storageURL(t)).start(1, nil)
 	w.slack.SetApp(func(a *slacksim.App) { a.OrgReady = true })
 	w.slack.AddWorkspace(slacksim.Workspace{ID: "T0GRID0001", Name: "Grid One", Domain: "grid-one", EnterpriseID: "E0GRID0001", EnterpriseName: "Grid Inc"})
@@ -356,6 +361,7 @@ func TestInstallForAnOrganisation(t *testing.T) {
 
 // An incoming webhook that Slack grants along with the install is kept, its address sealed like a token.
 func TestIncomingWebhookIsKept(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, w *world) {
 		w.startFor()
 		b := w.browser()

@@ -27,6 +27,7 @@ func (w *world) overSockets(n int) map[string]string {
 func (w *world) ready() int { return w.browser().get(w.replicas[0].admin.String() + "/readyz").status }
 
 func TestSocketMode(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, storageURL(t))
 	w.overSockets(1)
 	if page := w.browser().install(slacksim.AcmeAdmin); page.status != http.StatusOK { // the installer needs HTTP all the same
@@ -50,6 +51,7 @@ func TestSocketMode(t *testing.T) {
 
 // Slack ends connections while it sends, as it does once an hour: each event is worked once. (bot's tests do it fifty times.)
 func TestSocketRefreshesLoseNothing(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, storageURL(t))
 	w.overSockets(2)
 	w.browser().install(slacksim.AcmeAdmin)
@@ -87,6 +89,7 @@ func TestSocketRefreshesLoseNothing(t *testing.T) {
 
 // A token that Slack refuses ends the program with a sentence, not with a loop.
 func TestSocketTokenRefused(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, storageURL(t))
 	w.slack.SetApp(func(a *slacksim.App) { a.SocketMode, a.AppToken = true, "xapp-1-the-right-one" })
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

@@ -127,6 +127,7 @@ func (w *world) raw(team, user, text string) slacksim.Ack {
 }
 
 func TestStatusWhenThereIsNoConnection(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, w *world) {
 		w.startFor()
 		ack := w.raw(slacksim.Acme, slacksim.AcmeAdmin, "status")
@@ -156,6 +157,7 @@ func TestStatusWhenThereIsNoConnection(t *testing.T) {
 }
 
 func TestStatusWhenTheTokenIsDead(t *testing.T) {
+	t.Parallel()
 	for code, want := range map[string]struct{ state, label, reason, words string }{
 		"token_revoked":    {"reconnect_required", "Needs reconnecting", "token_revoked", "Its access was withdrawn in Slack."},
 		"token_expired":    {"retrying", "Having trouble, retrying", "renewal_failing", "renewed yet"}, // it has just been renewed, and still
@@ -196,6 +198,7 @@ func TestStatusWhenTheTokenIsDead(t *testing.T) {
 }
 
 func TestStatusWhenSlackIsDown(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]slacksim.Fault{
 		"500":          {Method: "auth.test", Status: 500},
 		"rate limited": {Method: "auth.test", RetryAfter: 30},
@@ -221,6 +224,7 @@ func TestStatusWhenSlackIsDown(t *testing.T) {
 }
 
 func TestStatusWhenTheDatabaseIsDown(t *testing.T) {
+	t.Parallel()
 	database := storagetest.Postgres(t)
 	u, err := url.Parse(database)
 	if err != nil {
@@ -287,6 +291,7 @@ func TestStatusWhenTheDatabaseIsDown(t *testing.T) {
 
 // Slack's own door: what is not Slack's is refused, what is Slack's is never answered with anything but 200.
 func TestDoor(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, storageURL(t)).start(1, nil)
 	w.browser().install(slacksim.AcmeAdmin)
 	w.settle()
@@ -359,6 +364,7 @@ func TestDoor(t *testing.T) {
 }
 
 func TestEachEventOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, storageURL(t)).start(1, nil)
 	w.browser().install(slacksim.AcmeAdmin)
 	dm := w.slack.DM(slacksim.AcmeMember)
@@ -375,6 +381,7 @@ func TestEachEventOnce(t *testing.T) {
 
 // In a channel shared with another company its people can press our buttons; being an admin over there counts for nothing.
 func TestButtonsAreForOurOwn(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, storageURL(t)).start(1, nil)
 	w.browser().install(slacksim.AcmeAdmin)
 	w.settle()
@@ -416,6 +423,7 @@ func TestButtonsAreForOurOwn(t *testing.T) {
 
 // A removal that Slack doesn't confirm now is neither believed nor forgotten, over a restart too.
 func TestRemovalIsNotForgotten(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, w *world) {
 		w.startFor()
 		w.browser().install(slacksim.AcmeAdmin)
@@ -444,6 +452,7 @@ func TestRemovalIsNotForgotten(t *testing.T) {
 
 // An old word about the install before this one removes nothing, whatever Slack answers at that moment.
 func TestLateRemovalRemovesNothing(t *testing.T) {
+	t.Parallel()
 	for _, code := range []string{"", "invalid_auth", "token_expired", "org_login_required", "team_added_to_org", "ekm_access_denied", "zombie_apocalypse"} {
 		t.Run("auth.test "+code, func(t *testing.T) {
 			w := newWorld(t, storageURL(t)).start(1, nil)
@@ -471,6 +480,7 @@ func TestLateRemovalRemovesNothing(t *testing.T) {
 
 // With a key that opens nothing the app says so, stays up, and a new install mends it.
 func TestUnreadableIsMended(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, storageURL(t)).start(1, nil)
 	dana := slacksim.AcmeAdmin
 	w.browser().install(dana)
@@ -499,6 +509,7 @@ func TestUnreadableIsMended(t *testing.T) {
 
 // Guests read the state and nothing of the workspace; an admin is not called a stranger because Slack is down.
 func TestWhoMayReadAndPress(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, storageURL(t)).start(1, nil)
 	w.slack.AddUser(slacksim.User{ID: "U0ACMEGUES", TeamID: slacksim.Acme, Name: "gus", RealName: "Gus Guest", Guest: true})
 	w.slack.AddUser(slacksim.User{ID: "U0ACMEADM2", TeamID: slacksim.Acme, Name: "ada", RealName: "Ada Admin", Admin: true})
@@ -532,6 +543,7 @@ func TestWhoMayReadAndPress(t *testing.T) {
 
 // Where Slack doesn't replace a command's own answer, both answers stand, and each can be read alone.
 func TestBothAnswersCanStand(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, storageURL(t)).start(1, nil)
 	w.slack.SetApp(func(a *slacksim.App) { a.CommandAnswersStay = true })
 	w.browser().install(slacksim.AcmeAdmin)

@@ -15,6 +15,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"switchboard/slacksim"
+	"switchboard/storage/storagetest"
 )
 
 // walkDemo starts the demo and returns its Slack. What breaks a rule of Slack's there fails the test.
@@ -132,6 +133,7 @@ func (b *tab) addToOrganisation(slack *slacksim.Sim, look func(page string)) {
 // An organisation's admin installs for all of it and adds the app to one workspace: there it works, in the other it is said
 // to be missing, and it stops where it is taken away.
 func TestWalkOrganisation(t *testing.T) {
+	storagetest.Long(t)
 	slack := walkDemo(t)
 	b := newTab(t)
 	b.open(slack.URL())
@@ -163,6 +165,7 @@ func TestWalkOrganisation(t *testing.T) {
 // An optional permission left out: the app says which feature is off, and the way back asks for that permission alone. The
 // same when an admin takes one away later.
 func TestWalkLimited(t *testing.T) {
+	storagetest.Long(t)
 	slack := walkDemo(t)
 	b := newTab(t)
 	b.be(slack, slacksim.AcmeAdmin, slacksim.Acme, slacksim.AcmeGeneral)
@@ -227,6 +230,7 @@ func (b *tab) allowTheRest(slack *slacksim.Sim, scope, words, feature string) {
 // Somebody of another company presses the app's button in a shared channel: refused in one sentence that says nothing of the
 // workspace the app is in. The same button works for the people of that workspace, its guests among them.
 func TestWalkOutsider(t *testing.T) {
+	storagetest.Long(t)
 	for _, wide := range []bool{false, true} {
 		t.Run(map[bool]string{false: "workspace", true: "organisation"}[wide], func(t *testing.T) {
 			slack := walkDemo(t)

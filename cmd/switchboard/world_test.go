@@ -92,10 +92,14 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// onEach runs a test on both databases.
+// onEach runs a test on both databases at once. It returns before they have ended.
 func onEach(t *testing.T, test func(t *testing.T, w *world)) {
-	t.Run("sqlite", func(t *testing.T) { test(t, newWorld(t, storagetest.SQLite(t))) })
-	t.Run("postgres", func(t *testing.T) { test(t, newWorld(t, storagetest.Postgres(t))) })
+	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite, "postgres": storagetest.Postgres} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, newWorld(t, fresh(t)))
+		})
+	}
 }
 
 // newWorld prepares Slack and the database; start runs the program.
