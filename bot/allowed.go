@@ -62,9 +62,7 @@ func (t *Turn) NotAllowed(missing ...string) Reply {
 		return Reply{Text: escape(text)}
 	}
 	next := "If Slack doesn't let you allow it, ask " + t.Connection.Admin() + "."
-	if by := t.Connection.InstalledBy; by == t.UserID && by != "" {
-		next = "You installed it, so you can allow it."
-	} else if by != "" {
+	if by := t.Connection.InstalledBy; by != "" && by != t.UserID {
 		next = "If Slack doesn't let you allow it, ask <@" + by + ">, who installed it, or " + t.Connection.Admin() + "."
 	}
 	text = escape(text)

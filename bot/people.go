@@ -53,6 +53,23 @@ func (b *Bot) admit(ctx context.Context, h Handler, t *Turn, who asks) *Reply {
 	return nil
 }
 
+// Outsider reports whether the payload places who acts in another company than the connection's, or may do so: in a shared channel
+// they see the app's messages and can press its buttons, and what they are over there counts for nothing here. It asks nobody. On
+// Grid a person of another workspace of the organisation is none; whether they belong to the connection's workspace, users.info says.
+func (t *Turn) Outsider() bool { return t.outsider || ofAnother(t.Connection, t.UserTeam) }
+
+// ofAnother reports whether the workspace or organisation that a payload names as a person's is certainly another company than c's.
+// It is the one rule for that; "" says nothing.
+func ofAnother(c install.Connection, userTeam string) bool {
+	switch {
+	case c.ID == "", userTeam == "", userTeam == c.TeamID, userTeam == c.EnterpriseID: // on Grid Slack can name the organisation
+		return false
+	case strings.HasPrefix(userTeam, "E"):
+		return c.EnterpriseID != "" // a workspace can have joined an organisation that our record doesn't name yet
+	}
+	return c.EnterpriseID == "" // workspaces of an organisation can't be told from others by their ids
+}
+
 // notForOutsiders is what people of another company read where others read what is wrong with the connection, or what it lacks.
 func (t *Turn) notForOutsiders() Reply {
 	return Reply{Text: escape(t.Install.App().Name + " can't do that here right now. Nothing was changed.")}
@@ -76,9 +93,9 @@ func (i interaction) foreignBot(c install.Connection) bool {
 func (b *Bot) insider(ctx context.Context, t *Turn, userID, userTeam string) (bool, error) {
 	c := t.Connection
 	switch {
-	case userTeam != "" && (userTeam == c.TeamID || userTeam == c.EnterpriseID): // on Grid Slack can name the organisation
+	case userTeam != "" && (userTeam == c.TeamID || userTeam == c.EnterpriseID):
 		return true, nil
-	case userTeam != "" && c.EnterpriseID == "" && !strings.HasPrefix(userTeam, "E"):
+	case ofAnother(c, userTeam):
 		return false, nil
 	case t.Slack == nil || userID == "":
 		return false, nil

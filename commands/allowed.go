@@ -29,8 +29,8 @@ func permissions(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 		return statusReply(t, h, viewerOf(t, a), false)
 	}
 	is, _ := a.standing(ctx, t)
-	if is == stranger {
-		return statusReply(t, h, viewer{audience: a.to, standing: stranger}, false)
+	if is == stranger || is == guest {
+		return statusReply(t, h, viewer{audience: a.to, standing: is}, false)
 	}
 	var last install.Change
 	if changes, err := t.Install.History(ctx, h.Connection, historyLooked); err == nil {
@@ -72,8 +72,12 @@ func permissionsReply(t *bot.Turn, h install.Health, is standing, last install.C
 			all.Style = slack.StylePrimary
 			blocks = append(blocks, slack.NewActionBlock("", all))
 		case !mayGrant && h.NextStep != "":
-			text += " " + escape(h.NextStep)
-			blocks = append(blocks, section(escape(h.NextStep)))
+			next := escape(h.NextStep)
+			if unasked(h, is) && h.GrantURL != "" {
+				next += " " + link(everybodys(t), "Open the install page") + "."
+			}
+			text += " " + next
+			blocks = append(blocks, section(next))
 		}
 	}
 	lines := grantedLines(t, h)

@@ -27,7 +27,7 @@ func Catalogue() []install.Scope {
 		},
 		{
 			Name: "users:read", Label: "See who is who", Feature: "showing admins their buttons", Optional: true,
-			Why: "To tell who is an admin: only admins and the person who installed it get its buttons.",
+			Why: "To tell who may manage it: admins, and the person who installed it while they are a full member.",
 		},
 		{
 			Name: "team:read", Label: "See the workspace's name and icon", Feature: "showing the workspace's icon", Optional: true,

@@ -33,7 +33,7 @@ const (
 func channels(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 	app := escape(t.Install.App().Name)
 	switch {
-	case outsider(t):
+	case t.Outsider():
 		return bot.Reply{Text: "Only people of the workspace that installed this app can see that."}
 	case t.Slack == nil && t.Renewing():
 		return bot.Reply{Text: app + " couldn't renew its access just now, so Slack can't be asked which channels it is in. Try again in a minute. Reference: " + t.Ref + "."}
@@ -52,28 +52,46 @@ func channels(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 	}
 	return bot.Reply{Text: "Slack is being asked which channels " + app + " is in. The answer follows.", Then: func(ctx context.Context) (bot.Reply, error) {
 		is, _ := a.standing(ctx, t)
-		if is == stranger {
+		if is == stranger || is == guest {
 			return bot.Reply{Text: "Only members of the workspace can see that."}, nil
 		}
 		var found []slack.Channel
 		whole := true
 		if len(types) > 0 {
 			var err error
-			if found, whole, err = memberships(ctx, t, types); err != nil {
+			if found, whole, err = memberships(ctx, t, types, ""); err != nil {
 				t.Log.WarnContext(ctx, "list channels", "slack_error", install.SlackError(err), "cause", install.Cause(err))
 				return bot.Reply{Text: "We couldn't find out which channels " + app + " is in. " + slackSaid(t, err, missing...) + " Reference: " + t.Ref + "."}, nil
 			}
 		}
-		return channelsReply(t, is, found, whole, missing), nil
+		return channelsReply(t, is, found, theirs(ctx, t, found), whole, missing), nil
 	}}
 }
 
-// memberships asks Slack for the channels of the bot. whole: that is all of them.
-func memberships(ctx context.Context, t *bot.Turn, types []string) (found []slack.Channel, whole bool, err error) {
+// theirs returns the ids of those private channels that the person who asks is in, too: Slack shows the others to nobody who isn't,
+// and neither does the app, whoever installed it. What can't be found out counts as no.
+func theirs(ctx context.Context, t *bot.Turn, found []slack.Channel) map[string]bool {
+	if !slices.ContainsFunc(found, func(c slack.Channel) bool { return c.IsPrivate }) {
+		return nil
+	}
+	shared, _, err := memberships(ctx, t, []string{"private_channel"}, t.UserID)
+	if err != nil {
+		t.Log.WarnContext(ctx, "list private channels of a person", "slack_error", install.SlackError(err), "cause", install.Cause(err))
+	}
+	ids := map[string]bool{}
+	for _, c := range shared {
+		ids[c.ID] = true
+	}
+	return ids
+}
+
+// memberships asks Slack for the channels of the bot, or of a person: of their private ones Slack tells those that the bot is in.
+// whole: that is all of them. https://docs.slack.dev/reference/methods/users.conversations
+func memberships(ctx context.Context, t *bot.Turn, types []string, userID string) (found []slack.Channel, whole bool, err error) {
 	cursor := ""
 	for range channelPages {
 		page, next, err := t.Slack.GetConversationsForUserContext(ctx, &slack.GetConversationsForUserParameters{
-			Types: types, Cursor: cursor, Limit: channelsInPage, ExcludeArchived: true, TeamID: t.TeamID})
+			UserID: userID, Types: types, Cursor: cursor, Limit: channelsInPage, ExcludeArchived: true, TeamID: t.TeamID})
 		if err != nil {
 			return nil, false, err
 		}
@@ -85,16 +103,23 @@ func memberships(ctx context.Context, t *bot.Turn, types []string) (found []slac
 	return found, false, nil
 }
 
-// channelsReply says where the app is. missing are the permissions without which a kind of channel can't be seen.
-func channelsReply(t *bot.Turn, is standing, found []slack.Channel, whole bool, missing []string) bot.Reply {
+// channelsReply says where the app is. theirs are the private channels that the person who asks is in; missing are the permissions
+// without which a kind of channel can't be seen.
+func channelsReply(t *bot.Turn, is standing, found []slack.Channel, theirs map[string]bool, whole bool, missing []string) bot.Reply {
 	app := escape(t.Install.App().Name)
 	slices.SortFunc(found, func(a, b slack.Channel) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
 	var open, closed []string
+	private := 0
 	for _, c := range found {
-		if name := brief("#" + orElse(c.Name, c.ID)); c.IsPrivate {
-			closed = append(closed, name)
-		} else {
+		name := brief("#" + orElse(c.Name, c.ID))
+		switch {
+		case !c.IsPrivate:
 			open = append(open, name)
+		case theirs[c.ID]:
+			closed = append(closed, name)
+			fallthrough
+		default:
+			private++
 		}
 	}
 	atLeast := ""
@@ -102,24 +127,29 @@ func channelsReply(t *bot.Turn, is standing, found []slack.Channel, whole bool, 
 		atLeast = "at least "
 	}
 	var lines []string
-	kind := func(title, scope string, names []string, may bool, hidden string) {
+	// kind adds a line about n channels, of which these may be named.
+	kind := func(title, scope string, n int, names []string, hidden string) {
 		if slices.Contains(missing, scope) {
 			return
 		}
-		line := fmt.Sprintf("*%s:* %s%d", title, atLeast, len(names))
-		switch n := len(names); {
-		case n == 0:
-		case !may:
-			line += ". " + hidden
-		case n > channelsNamed:
-			line += ": " + strings.Join(names[:channelsNamed], ", ") + fmt.Sprintf(", and %d more", n-channelsNamed)
-		default:
+		line := fmt.Sprintf("*%s:* %s%d", title, atLeast, n)
+		switch shown := len(names); {
+		case shown > channelsNamed:
+			line += ": " + strings.Join(names[:channelsNamed], ", ") + fmt.Sprintf(", and %d more", shown-channelsNamed)
+		case shown > 0:
 			line += ": " + strings.Join(names, ", ")
+		}
+		if n > len(names) {
+			line += ". " + hidden
 		}
 		lines = append(lines, cut(line, maxText))
 	}
-	kind("Public channels", readsPublic, open, is >= member, "Their names are shown to members of the workspace, and Slack couldn't be asked whether you are one.")
-	kind("Private channels", readsPrivate, closed, is == keeper, "Their names are shown only to the person who installed it and to admins.")
+	named := open
+	if is < member {
+		named = nil
+	}
+	kind("Public channels", readsPublic, len(open), named, "Their names are shown to members of the workspace, and Slack couldn't be asked whether you are one.")
+	kind("Private channels", readsPrivate, private, closed, "You see the names of those that you are in.")
 
 	text := fmt.Sprintf("%s is in %s%s.", app, atLeast, count(len(found), "channel"))
 	if len(missing) == 2 {

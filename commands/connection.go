@@ -48,14 +48,12 @@ func check(_ context.Context, t *bot.Turn, a ask) bot.Reply {
 	return statusFor(t, who)
 }
 
-// viewerOf is what is known of the person who asks without asking Slack.
+// viewerOf is what is known of the person who asks without asking Slack: that somebody installed the app says nothing of what they
+// are by now.
 func viewerOf(t *bot.Turn, a ask) viewer {
 	who := viewer{audience: a.to, standing: a.is}
-	switch {
-	case outsider(t):
+	if t.Outsider() {
 		who.standing = stranger
-	case a.to != public && isInstaller(t): // in a channel everybody reads the same
-		who.standing = keeper
 	}
 	return who
 }
@@ -128,63 +126,62 @@ type standing int
 
 const (
 	unknown  standing = iota // Slack was not asked, or did not answer
-	stranger                 // of another company, or a guest
+	stranger                 // of another company or another workspace of the organisation, deactivated, or a bot
+	guest                    // of the workspace, with one channel or more
 	member
-	keeper // the installer, or an admin: gets the buttons
+	keeper // a full member who installed it, or an admin: gets the buttons
 )
-
-// outsider reports whether the person who acts is known to belong to another workspace: in a shared channel they can press
-// our buttons, and being an admin over there counts for nothing here.
-func outsider(t *bot.Turn) bool {
-	c := t.Connection
-	switch t.UserTeam {
-	case "", c.TeamID, c.EnterpriseID: // on Grid Slack names the organisation
-		return false
-	}
-	return c.ID != "" && !c.Org() // workspaces of an organisation can't be told from others by their id: users.info can
-}
-
-func isInstaller(t *bot.Turn) bool {
-	c := t.Connection
-	surely := !c.Org() || t.UserTeam == c.EnterpriseID
-	return t.UserID != "" && t.UserID == c.InstalledBy && surely && !outsider(t)
-}
 
 // errUnasked says that there was nothing to ask Slack with.
 var errUnasked = errors.New("no token to ask with")
 
-// standingOf finds out what the person is here. What Slack does not say counts as no. It blocks for one call to Slack,
-// unless the answer is known.
+// standingOf asks Slack what the person is here, now. All rights over the connection come from it, each time that they are used: who
+// installed the app may have been made a guest since, and an admin a member. What Slack does not say counts as no. It blocks for one
+// call to Slack, unless the payload itself tells that they are of another company.
 func standingOf(ctx context.Context, t *bot.Turn) (standing, error) {
 	switch {
-	case outsider(t):
+	case t.Outsider():
 		return stranger, nil
-	case isInstaller(t):
-		return keeper, nil
 	case t.Slack == nil || t.UserID == "":
 		return unknown, errUnasked
 	}
 	u, err := t.Slack.GetUserInfoContext(ctx, t.UserID)
+	switch install.SlackError(err) {
+	case "":
+	case "user_not_found", "user_not_visible", "users_not_found": // nobody of this workspace, or of any that it shares a channel with
+		return stranger, nil
+	}
 	if err != nil {
 		t.Log.WarnContext(ctx, "ask what the person is", "slack_error", install.SlackError(err), "cause", install.Cause(err))
 		return unknown, err
 	}
-	c := t.Connection
-	ours := u.TeamID == c.TeamID && !c.Org()
+	return standingIn(t.Connection, u, t.UserID == t.Connection.InstalledBy), nil
+}
+
+// standingIn is what somebody is to c by what Slack says of them. https://docs.slack.dev/reference/objects/user-object
+func standingIn(c install.Connection, u *slack.User, installer bool) standing {
+	ofOrg := c.EnterpriseID != "" && u.Enterprise.EnterpriseID == c.EnterpriseID
+	belongs := ofOrg
+	if !c.Org() { // the organisation alone is not enough: its other workspaces decide nothing here
+		belongs = u.TeamID == c.TeamID || slices.Contains(u.Enterprise.Teams, c.TeamID)
+	}
+
+	// These speak of the workspace in team_id, which is not always the one that the token is for.
 	admin := u.IsAdmin || u.IsOwner || u.IsPrimaryOwner
-	if !ours && c.EnterpriseID != "" {
-		// On Grid a person belongs to the organisation; the flags then speak of the workspace asked about.
-		ours = u.Enterprise.EnterpriseID == c.EnterpriseID
-		// An admin of one workspace doesn't decide for the others of an organisation.
-		admin = admin && !c.Org() || u.Enterprise.IsAdmin || u.Enterprise.IsOwner || u.Enterprise.IsPrimaryOwner
+	if c.Org() || strings.HasPrefix(u.TeamID, "T") && u.TeamID != c.TeamID {
+		admin = false
 	}
+	admin = admin || ofOrg && (u.Enterprise.IsAdmin || u.Enterprise.IsOwner || u.Enterprise.IsPrimaryOwner)
+
 	switch {
-	case !ours || u.IsStranger || u.Deleted || u.IsRestricted || u.IsUltraRestricted:
-		return stranger, nil
-	case admin:
-		return keeper, nil
+	case !belongs || u.IsStranger || u.Deleted || u.IsBot:
+		return stranger
+	case u.IsRestricted || u.IsUltraRestricted:
+		return guest
+	case admin || installer:
+		return keeper
 	}
-	return member, nil
+	return member
 }
 
 // toSay is how long before the deadline of a command or a press its work has to end, so that what came of it is still said.
@@ -236,13 +233,26 @@ func refusal(t *bot.Turn, is standing, err error, doing string) bot.Reply {
 		r.Blocks = slices.Insert(r.Blocks, 0, section(first))
 		return r
 	case err != nil:
-		return bot.Reply{Text: "We couldn't ask Slack whether you may do that. Nothing was changed. Try again in a minute. Reference: " + t.Ref + "."}
+		return bot.Reply{Text: "We couldn't ask Slack whether you may do that. Nothing was changed. " + slackSaid(t, err) + " Reference: " + t.Ref + "."}
 	case is == stranger:
 		return bot.Reply{Text: "Only people of the workspace that installed this app can " + doing + ". Nothing was changed."}
-	case t.Connection.Org():
-		return bot.Reply{Text: "Only the person who installed this app and admins of the organisation can " + doing + ". Nothing was changed."}
+	case is == guest:
+		return bot.Reply{Text: "Guests can't " + doing + ". Nothing was changed. " + whoCan(t)}
 	}
-	return bot.Reply{Text: "Only the person who installed this app and workspace admins can " + doing + ". Nothing was changed."}
+	admins := "workspace admins"
+	if t.Connection.Org() {
+		admins = "admins of the organisation"
+	}
+	return bot.Reply{Text: "Only the person who installed this app and " + admins + " can " + doing + ". Nothing was changed. " + whoCan(t)}
+}
+
+// whoCan says whom to ask instead.
+func whoCan(t *bot.Turn) string {
+	c := t.Connection
+	if c.InstalledBy == "" || c.InstalledBy == t.UserID {
+		return "Ask " + c.Admin() + "."
+	}
+	return "Ask " + person(c.InstalledBy) + ", who installed it, or " + c.Admin() + "."
 }
 
 func recordsSilent(t *bot.Turn) string {

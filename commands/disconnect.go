@@ -29,19 +29,25 @@ func subjectOf(c install.Connection) subject { return subject{c.ID, c.RenewedAt.
 
 // disconnect opens the window that says what would happen; where none can be opened, it offers the button for that.
 func disconnect(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
-	if no, may := a.mayAct(ctx, t, "disconnect it"); !may {
-		return no
-	}
 	o, h := outcomeOf(t), t.Health()
 	switch {
+	case t.Outsider():
+		return refusal(t, stranger, nil, "disconnect it")
+	case h.Reason == install.ReasonRecordsSilent:
+		return bot.Reply{Text: recordsSilent(t)}
 	case h.State == install.Removed || h.State == install.NotConnected:
 		return o.words("", install.ErrNotConnected)
+	case t.Slack == nil && !t.Renewing() && h.GrantURL != "": // nobody can be asked about, and there is nothing that could be done
+		return bot.Reply{Text: fmt.Sprintf("%s has no access to %s any more, so Slack can't be asked to remove it. Remove it on its page in Slack: *Configuration*, *Remove App*. Nothing was changed.", o.app, o.from)}
+	}
+	is, err := a.standing(ctx, t)
+	switch {
+	case gone(err): // nobody told us
+		return o.words("", install.ErrNotConnected)
+	case is != keeper:
+		return refusal(t, is, err, "disconnect it")
 	case h.GrantURL == "":
 		return o.words("", install.ErrByHand)
-	case t.Slack == nil && t.Renewing():
-		return o.words("", install.ErrRenewing)
-	case t.Slack == nil:
-		return bot.Reply{Text: fmt.Sprintf("%s has no access to %s any more, so Slack can't be asked to remove it. Remove it on its page in Slack: *Configuration*, *Remove App*. Nothing was changed.", o.app, o.from)}
 	case t.Trigger == "":
 		return offer(t)
 	}
@@ -54,12 +60,18 @@ func disconnect(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 	switch reason := install.SlackError(err); {
 	case err == nil:
 		return bot.Reply{} // the window is the answer
-	case reason == install.ReasonAccountInactive || reason == install.ReasonTokenRevoked:
+	case gone(err):
 		return o.words("", install.ErrNotConnected)
 	default:
 		t.Log.WarnContext(ctx, "open the window that disconnects", "slack_error", reason, "cause", install.Cause(err))
 		return bot.Reply{Text: "The window that asks whether you are sure could not be opened, so nothing was changed. " + slackSaid(t, err) + " Reference: " + t.Ref + "."}
 	}
+}
+
+// gone reports whether Slack says that there is nothing left to disconnect.
+func gone(err error) bool {
+	code := install.SlackError(err)
+	return code == install.ReasonAccountInactive || code == install.ReasonTokenRevoked
 }
 
 // offer is the button that opens the window, for where there is only a message.

@@ -78,18 +78,19 @@ func TestWhoSeesHistory(t *testing.T) {
 	lines := []install.Change{{At: noon, By: install.Person("U1"), What: install.DidInstall, Outcome: install.OutcomeDone}}
 	ctx := context.Background()
 	full := historyStore{lines: lines}
-	says(t, "the installer", answer(ctx, turnOf(t, "U1", full), "history", private), "newest first.", "Installed, by <@U1>.", "<!date^1790510400^")
-	says(t, "in a direct message", answer(ctx, turnOf(t, "U1", full), "show me the history", direct), "Installed, by <@U1>.")
-	says(t, "nothing yet", answer(ctx, turnOf(t, "U1", historyStore{}), "history", private), "There is no history of Switch &amp; board in Acme &lt;Corp&gt; yet.")
-	says(t, "records down", answer(ctx, turnOf(t, "U1", historyStore{err: errors.New("down")}), "history", private), "can't reach our own records", "7F3K2QX")
+	keeps := ask{to: private, is: keeper}
+	says(t, "who may", history(ctx, turnOf(t, "U1", full), keeps), "newest first.", "Installed, by <@U1>.", "<!date^1790510400^")
+	says(t, "nothing yet", history(ctx, turnOf(t, "U1", historyStore{}), keeps), "There is no history of Switch &amp; board in Acme &lt;Corp&gt; yet.")
+	says(t, "records down", history(ctx, turnOf(t, "U1", historyStore{err: errors.New("down")}), keeps), "can't reach our own records", "7F3K2QX")
 
 	elsewhere := turnOf(t, "U1", full)
 	elsewhere.UserTeam = "T9"
 	for name, r := range map[string]bot.Reply{
-		"in a channel":          answer(ctx, turnOf(t, "U1", full), "history", public),
-		"somebody, no access":   answer(ctx, turnOf(t, "U2", full), "history", private),
-		"another company":       answer(ctx, elsewhere, "history", private),
-		"nobody, no connection": answer(ctx, &bot.Turn{Install: turnOf(t, "", full).Install, UserID: "U2"}, "history", private),
+		"in a channel": answer(ctx, turnOf(t, "U1", full), "history", public),
+		"the installer, whom Slack can't be asked about": answer(ctx, turnOf(t, "U1", full), "history", private),
+		"somebody, no access":                            answer(ctx, turnOf(t, "U2", full), "history", private),
+		"another company":                                answer(ctx, elsewhere, "history", private),
+		"nobody, no connection":                          answer(ctx, &bot.Turn{Install: turnOf(t, "", full).Install, UserID: "U2"}, "history", private),
 	} {
 		says(t, name, r)
 		if strings.Contains(r.Text, "Installed, by") || r.Blocks != nil {
@@ -183,10 +184,10 @@ func TestWhoseLink(t *testing.T) {
 			}
 		}
 	}
-	// What is said in a channel everybody reads, also when the installer asks.
+	// Who asked for it once is not known to be still somebody who may act.
 	h.State = install.Limited
-	for to, want := range map[audience]bool{public: false, direct: true, private: true} {
-		if text := everything(t, statusReply(turn, h, viewerOf(turn, ask{to: to}), false)); strings.Contains(text, "/slack/install?") != want {
+	for _, to := range []audience{public, direct, private} {
+		if text := everything(t, statusReply(turn, h, viewerOf(turn, ask{to: to}), false)); strings.Contains(text, "/slack/install?") {
 			t.Errorf("to %v: %s", to, text)
 		}
 	}
@@ -256,11 +257,15 @@ func TestDisconnectIsForKeepers(t *testing.T) {
 	says(t, "the word of old", answer(ctx, turnOf(t, "U1", historyStore{}), "disconnect yes", private), "Nothing was changed.")
 	says(t, "in a channel", answer(ctx, turnOf(t, "U1", historyStore{}), "disconnect yes", public), "Type /connection disconnect.")
 	says(t, "another company", answer(ctx, elsewhere, "disconnect yes", private), "Only people of the workspace that installed this app can disconnect it.")
-	says(t, "unknown", answer(ctx, turnOf(t, "U2", historyStore{}), "disconnect yes", private), "can't ask Slack who you are")
 	says(t, "removed", answer(ctx, removed, "disconnect yes", private), "isn't connected to Acme", "Nothing was changed.")
-	for about, want := range map[string]string{"": "anew", "{}": "anew", `{"connection":"con_2","consent":0}`: "anew", "nonsense": "anew"} {
-		says(t, "about "+about, goodbye(ctx, turnOf(t, "U1", historyStore{}), about), want, "nothing was changed")
+	sim := smallSlack(t)
+	client := installed(t, sim, slacksim.AcmeAdmin, slacksim.Choice{})
+	for _, about := range []string{"", "{}", `{"connection":"con_2","consent":0}`, "nonsense"} {
+		admin := turnOf(t, slacksim.AcmeAdmin, historyStore{})
+		admin.Slack, admin.UserTeam, admin.Connection.TeamID = client, slacksim.Acme, slacksim.Acme
+		says(t, "about "+about, goodbye(ctx, admin, about), "anew", "nothing was changed")
 	}
+	says(t, "submitted by somebody whom Slack can't be asked about", goodbye(ctx, turnOf(t, "U1", historyStore{}), ""), "can't ask Slack who you are")
 	says(t, "submitted after somebody else", goodbye(ctx, removed, ""), "isn't connected to Acme", "Nothing was changed.")
 	says(t, "submitted by another company", goodbye(ctx, elsewhere, ""), "Only people of the workspace that installed this app can disconnect it.")
 }
@@ -374,7 +379,7 @@ func TestHistoryFitsSlack(t *testing.T) {
 		lines = append(lines, install.Change{At: noon, By: install.Person("U" + strings.Repeat("A", 40)), What: install.DidPermissions, Outcome: install.OutcomeDone,
 			Reason: strings.Repeat("+"+strings.Repeat("&", 900)+" -"+strings.Repeat("<", 900)+" ", 20)})
 	}
-	r := answer(context.Background(), turnOf(t, "U1", historyStore{lines: lines}), "history", private)
+	r := history(context.Background(), turnOf(t, "U1", historyStore{lines: lines}), ask{to: private, is: keeper})
 	if _, _, err := client.PostMessageContext(context.Background(), slacksim.AcmeAdmin, slack.MsgOptionText(r.Text, false), slack.MsgOptionBlocks(r.Blocks...)); err != nil {
 		t.Error(err)
 	}

@@ -307,7 +307,7 @@ func sayings(t *testing.T, c cast) (all []saying) {
 		return &bot.Turn{Install: in, UserID: orElse(c.person, "U9"), UserTeam: "T1", ChannelID: "C1", Ref: "7F3K2QX", Log: slog.New(slog.DiscardHandler), Connection: conn}
 	}
 	places := []audience{private, direct, public}
-	people := []standing{unknown, stranger, member, keeper}
+	people := []standing{unknown, stranger, guest, member, keeper}
 	for _, byHand := range []bool{false, true} {
 		for _, org := range []bool{false, true} {
 			if byHand && org {
@@ -351,13 +351,14 @@ func sayings(t *testing.T, c cast) (all []saying) {
 					}
 					for _, n := range []int{0, 1, 200} {
 						var found []slack.Channel
+						theirs := map[string]bool{}
 						for i := range n {
 							var ch slack.Channel
 							ch.ID, ch.Name, ch.IsPrivate = fmt.Sprintf("C%d", i), fmt.Sprintf("%d-%s", i, c.team), i%2 == 0
-							found = append(found, ch)
+							found, theirs[ch.ID] = append(found, ch), i%4 == 0
 						}
 						for _, missing := range [][]string{nil, {readsPublic}, {readsPublic, readsPrivate}} {
-							add(channelsReply(tn, is, found, n < 200, missing), "%d channels, without %v, %s, %v", n, missing, at, is)
+							add(channelsReply(tn, is, found, theirs, n < 200, missing), "%d channels, without %v, %s, %v", n, missing, at, is)
 						}
 					}
 				}

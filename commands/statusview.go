@@ -168,7 +168,7 @@ func statusReply(t *bot.Turn, h install.Health, who viewer, checking bool) bot.R
 
 // headlineOnly: people of another company, and guests, read the state, and nothing of the workspace.
 func (who viewer) headlineOnly(t *bot.Turn) bool {
-	return who.standing == stranger || who.audience == public && t.Shared
+	return who.standing == stranger || who.standing == guest || who.audience == public && t.Shared
 }
 
 // sentence says what the state means, why, since when, and who can do what.
@@ -200,17 +200,21 @@ func sentence(t *bot.Turn, h install.Health, who viewer) string {
 	}
 	if h.NextStep != "" {
 		b.WriteString("\n" + escape(h.NextStep))
-		unasked := who.standing == unknown && slices.Contains(install.ScopeNames(h.Missing), "users:read") // admins can't be told from others
 		switch {
 		case h.GrantURL == "" || !h.Broken() && h.State != install.Limited:
 		case who.standing == keeper: // the button leads there
 		case !bound(t, h.GrantURL):
 			b.WriteString(" " + link(h.GrantURL, "Open the page for that") + ".")
-		case h.Broken() || unasked:
+		case h.Broken() || unasked(h, who.standing):
 			b.WriteString(" " + link(everybodys(t), "Open the install page") + ".")
 		}
 	}
 	return b.String()
+}
+
+// unasked reports whether the permission is missing without which nobody can be told from others, so that nobody gets a button.
+func unasked(h install.Health, is standing) bool {
+	return is == unknown && slices.Contains(install.ScopeNames(h.Missing), "users:read")
 }
 
 // everybodys is the install page that everybody may have: Slack decides there who may add apps.

@@ -28,7 +28,7 @@ func support(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 		text += " They gave no address for help; ask the person who installed it, or an admin."
 	}
 	ref := "Reference: " + t.Ref + "."
-	if is, _ := a.standing(ctx, t); is == stranger {
+	if is, _ := a.standing(ctx, t); is == stranger || is == guest {
 		return bot.Reply{Text: text + " " + ref, Blocks: []slack.Block{section(text + " " + ref)}}
 	}
 	const copies = "Copy these details for them. There is no secret in them."

@@ -276,8 +276,8 @@ func has(t *testing.T, name, shown string, want ...string) {
 }
 
 const (
-	notTheirs  = "Only the person who installed this app and workspace admins can"
-	notOfThese = "Only people of the workspace that installed this app can"
+	notTheirs = "Only the person who installed this app and workspace admins can"
+	notGuests = "Guests can't"
 )
 
 // What each kind of person is told for each word, typed as a command and written in a direct message.
@@ -294,10 +294,10 @@ func TestWhoIsToldWhat(t *testing.T) {
 		{"status", keeps, append([]string{`!"type":"button"`}, facts...), []string{"Working", "!Connected by", "!Acme"}},
 		{"status verbose", keeps, append([]string{`!"type":"button"`, "Access renewal", "One connection", "Data kept"}, facts...), []string{"Working", "!Connected by", "!Acme"}},
 		{"permissions", []string{"has all 8 permissions", "*Send messages* (required): To answer you."}, []string{"has all 8 permissions", `!"type":"button"`}, []string{"Working", "!permissions"}},
-		{"channels", []string{"Switchboard is in 3 channels.", "*Public channels:* 2: #acme-birch, #general", "*Private channels:* 1: #secret-plans", "`/invite @Switchboard`"},
-			[]string{"#general", "*Private channels:* 1. Their names are shown only", "!secret-plans"}, []string{"Only members of the workspace can see that.", "!#"}},
-		{"history", []string{"newest first.", "Installed, by <@" + leon + ">."}, []string{notTheirs + " see its history.", "!Installed"}, []string{notOfThese + " see its history.", "!Installed"}},
-		{"reconnect", []string{"works in Acme Corp, so nothing has to be done.", "settings and its history are kept", "https://bot.example.com/slack/install"}, []string{notTheirs + " reconnect it.", "!https"}, []string{notOfThese, "!https"}},
+		{"channels", []string{"Switchboard is in 3 channels.", "*Public channels:* 2: #acme-birch, #general", "*Private channels:* 1", "`/invite @Switchboard`"},
+			[]string{"#general", "*Private channels:* 1. You see the names of those that you are in.", "!secret-plans"}, []string{"Only members of the workspace can see that.", "!#"}},
+		{"history", []string{"newest first.", "Installed, by <@" + leon + ">."}, []string{notTheirs + " see its history.", "!Installed"}, []string{notGuests + " see its history. Nothing was changed. Ask <@" + leon + ">, who installed it, or a workspace admin.", "!Installed"}},
+		{"reconnect", []string{"works in Acme Corp, so nothing has to be done.", "settings and its history are kept", "https://bot.example.com/slack/install"}, []string{notTheirs + " reconnect it.", "!https"}, []string{notGuests + " reconnect it.", "!https"}},
 		{"support", []string{"is run by Acme IT.", "mailto:it@example.com?subject=Reference%20", "Connection: con_", "State: active", "!xox"}, []string{"is run by Acme IT.", "Reference: ", "Connection: con_"}, []string{"is run by Acme IT.", "Reference: ", "!con_", "!Acme Corp"}},
 		{"help", []string{"Here is what you can ask Switchboard.", "`/connection channels`"}, []string{"`/connection disconnect`"}, []string{"Here is what you can ask Switchboard."}},
 		{"help disconnect", []string{"/connection disconnect: removes it from Slack", "nothing happens before you press its button"}, []string{"A window lists what will happen"}, nil},
@@ -320,6 +320,14 @@ func TestWhoIsToldWhat(t *testing.T) {
 			}
 		}
 	}
+	// Of private channels everybody reads the names of those they are in, whatever else they may do.
+	has(t, "the installer, who is in it", s.command(leon, "channels"), "*Private channels:* 1: #secret-plans", "!You see the names")
+	has(t, "an admin, who is not", s.command(dana, "channels"), "*Private channels:* 1. You see the names", "!secret-plans")
+	end := s.sim.Inject(slacksim.Fault{Method: "users.conversations", Error: "user_not_found", Times: 2})
+	if shown := s.command(leon, "channels"); strings.Contains(shown, "secret-plans") {
+		t.Errorf("where Slack doesn't say what he is in: %s", shown)
+	}
+	end()
 	// What does something.
 	tests := func() int {
 		n := 0
@@ -333,13 +341,13 @@ func TestWhoIsToldWhat(t *testing.T) {
 	has(t, "leon types test", s.command(leon, "test"), "The test message is in your direct messages with Switchboard.")
 	has(t, "dana types test", s.command(dana, "test"), "The test message is in your direct messages with Switchboard.")
 	has(t, "mia types test", s.command(mia, "test"), notTheirs)
-	has(t, "gus types test", s.command(gus, "test"), notOfThese)
+	has(t, "gus types test", s.command(gus, "test"), notGuests)
 	_, shown := s.write(leon, "test")
 	has(t, "leon writes test", shown, "This is the test message you asked for.")
 	if n := tests(); n != 3 {
 		t.Errorf("%d test messages", n)
 	}
-	for who, want := range map[string]string{mia: notTheirs, gus: notOfThese} {
+	for who, want := range map[string]string{mia: notTheirs, gus: notGuests} {
 		has(t, who+" types disconnect", s.command(who, "disconnect"), want+" disconnect it. Nothing was changed.")
 		if len(s.sim.OpenViews(who)) != 0 {
 			t.Errorf("%s got the window", who)
@@ -582,20 +590,25 @@ func TestHomeTab(t *testing.T) {
 func TestWithoutOptionalPermissions(t *testing.T) {
 	t.Parallel()
 	s := play(t, storagetest.SQLite(t), readsPublic, readsPrivate, "users:read")
-	has(t, "status", s.command(leon, "status"), "Working, some features off", "5 of 8 allowed", "see public channels", "see private channels it is in", "see who is who", "Allow the rest")
-	has(t, "permissions", s.command(leon, "permissions"), "has 5 of the 8 permissions", "*See who is who*", `"action_id":"connection.grant"`, "Allow the rest", `"accessibility_label":"Allow Switchboard: See public channels"`)
-	has(t, "channels", s.command(leon, "channels"), "can't see which channels it is in", "It isn't allowed to *see public channels, see private channels it is in* yet, so listing the public channels it is in and listing the private channels it is in are off.", "Allow it", "`/invite @Switchboard`")
-	// Nobody but the installer can be told from a guest.
-	has(t, "an admin's status", s.command(dana, "status"), "some features off", "!Connected by", `!"type":"button"`, "!/slack/install?", "<https://bot.example.com/slack/install|Open the install page>")
+	const page = "<https://bot.example.com/slack/install|Open the install page>"
+	has(t, "status", s.command(leon, "status"), "Working, some features off", "see public channels", "see private channels it is in", "see who is who", page)
+	has(t, "permissions", s.command(leon, "permissions"), "has 5 of the 8 permissions", "*See who is who*", page)
+	has(t, "channels", s.command(leon, "channels"), "can't see which channels it is in", "It isn't allowed to *see public channels, see private channels it is in* yet, so listing the public channels it is in and listing the private channels it is in are off.", "`/invite @Switchboard`")
+	// Nobody can be told from a guest, the installer neither.
+	for _, who := range []string{leon, dana} {
+		has(t, "the status of "+who, s.command(who, "status"), "some features off", "!Connected by", `!"type":"button"`, "!/slack/install?", page)
+	}
 	has(t, "an admin's permissions", s.command(dana, "permissions"), "has 5 of the 8 permissions", `!"type":"button"`)
+	has(t, "the installer's history", s.command(leon, "history"), "Slack couldn't be asked whether you may see its history, so nothing was done.", "Allow it")
 	has(t, "an admin's history", s.command(dana, "history"), "Slack couldn't be asked whether you may see its history, so nothing was done. Showing admins their buttons is off here, because Switchboard isn't allowed to see who is who yet.", "Allow it")
-	has(t, "an admin's reconnect", s.command(dana, "reconnect"), "this is the link that everybody may have", "<https://bot.example.com/slack/install|Open the install page>")
+	has(t, "an admin's reconnect", s.command(dana, "reconnect"), "this is the link that everybody may have", page)
 	if home := s.home(dana); strings.Contains(home, `"type":"button"`) || !strings.Contains(home, "Not allowed yet: *See who is who*") {
 		t.Errorf("the Home tab: %s", home)
 	}
 
 	s = play(t, storagetest.SQLite(t), readsPrivate)
-	has(t, "public channels alone", s.command(leon, "channels"), "*Public channels:* 2: #acme-birch, #general", "!*Private channels:*", "It isn't allowed to *see private channels it is in* yet")
+	has(t, "permissions", s.command(leon, "permissions"), `"action_id":"connection.grant"`, `"accessibility_label":"Allow Switchboard: See private channels it is in"`)
+	has(t, "public channels alone", s.command(leon, "channels"), "*Public channels:* 2: #acme-birch, #general", "!*Private channels:*", "It isn't allowed to *see private channels it is in* yet", "Allow it")
 }
 
 // All pages are read, up to a bound that is said.
@@ -610,8 +623,8 @@ func TestChannelsOfMany(t *testing.T) {
 	}
 	add(0, 427)
 	has(t, "430", s.command(leon, "channels"), "Switchboard is in 430 channels.", "*Public channels:* 429: #acme-birch", "#many-00000", "and 389 more", "*Private channels:* 1: #secret-plans")
-	if n := len(s.sim.CallsTo("users.conversations")); n != 3 {
-		t.Errorf("%d calls for 430 channels", n)
+	if n := len(s.sim.CallsTo("users.conversations")); n != 4 {
+		t.Errorf("%d calls for 430 channels and those of one person", n)
 	}
 	add(427, 2100)
 	has(t, "2,103", s.command(leon, "channels"), "Switchboard is in at least 2000 channels.")
@@ -633,7 +646,7 @@ func TestWordsInTrouble(t *testing.T) {
 				s.t.Fatal(err)
 			}
 		}, map[string]string{"status": "Not connected", "channels": "isn't connected here", "reconnect": "<https://bot.example.com/slack/install|Open the page for that>", "history": "while it isn't connected",
-			"permissions": "Not connected", "disconnect": "while it isn't connected", "test": "while it isn't connected", "support": "State: not_connected"}},
+			"permissions": "Not connected", "disconnect": "isn't connected to this workspace, so there is nothing to disconnect", "test": "while it isn't connected", "support": "State: not_connected"}},
 		"dead access": {func(s *scene) {
 			if _, err := s.db.Update(context.Background(), s.key, func(c *install.Connection) error {
 				c.Erase(install.ReconnectRequired, install.ReasonTokenRevoked, time.Now())

@@ -55,7 +55,7 @@ func vocabulary() []word {
 			more: "Each permission is listed with its reason. Admins and the person who installed it get a button for each one that is missing."},
 		{name: "channels", also: []string{"channel"}, answer: channels,
 			does: "which channels it is in, and how to add it to one",
-			more: "The names of private channels are shown only to the person who installed it and to admins; others read how many there are."},
+			more: "Of the private channels it is in, you read the names of those that you are in, too, and how many there are."},
 		{name: "history", also: []string{"changes", "log"}, answer: history,
 			does: "what happened to it, when, and who did it",
 			more: "It is for the person who installed it and for admins, and shows the newest changes first."},

@@ -521,7 +521,8 @@ func (s *Sim) conversationsInfo(r *apiRequest) (map[string]any, *apiError) {
 }
 
 // listLocked lists conversations by the types argument; mine limits them to the caller's own.
-func (s *Sim) listLocked(r *apiRequest, mine bool) (map[string]any, *apiError) {
+// listLocked lists the conversations that somebody is in, "" for all; of those that aren't public, only what the caller is in, too.
+func (s *Sim) listLocked(r *apiRequest, of string) (map[string]any, *apiError) {
 	types := splitScopes(r.arg("types"))
 	if len(types) == 0 {
 		types = []string{"public_channel"}
@@ -542,7 +543,8 @@ func (s *Sim) listLocked(r *apiRequest, mine bool) (map[string]any, *apiError) {
 	out := []map[string]any{}
 	for _, c := range s.channels {
 		member := c.has(me) || c.im && len(c.messages) > 0
-		if !c.inTeam(team) || !want[c.kind()] || (mine || c.Private || c.im) && !member {
+		theirs := of == "" || of == me && member || c.has(of) || c.im && c.imUser == of
+		if !c.inTeam(team) || !want[c.kind()] || !theirs || (c.Private || c.im) && !member {
 			continue
 		}
 		out = append(out, s.channelJSONLocked(r, c))
@@ -552,14 +554,17 @@ func (s *Sim) listLocked(r *apiRequest, mine bool) (map[string]any, *apiError) {
 }
 
 func (s *Sim) conversationsList(r *apiRequest) (map[string]any, *apiError) {
-	return s.listLocked(r, false)
+	return s.listLocked(r, "")
 }
 
 func (s *Sim) usersConversations(r *apiRequest) (map[string]any, *apiError) {
-	if u := r.arg("user"); u != "" && u != r.token.chain.userID {
-		return nil, fail("user_not_found") // another person's list is not for bots in this small Slack
+	who := r.token.chain.userID
+	if u := r.arg("user"); u != "" && u != who {
+		if who = u; s.userLocked(u) == nil {
+			return nil, fail("user_not_found")
+		}
 	}
-	return s.listLocked(r, true)
+	return s.listLocked(r, who)
 }
 
 func (s *Sim) conversationsMembers(r *apiRequest) (map[string]any, *apiError) {
@@ -603,7 +608,7 @@ func (s *Sim) userJSONLocked(r *apiRequest, u *User) map[string]any {
 	}
 	if t := s.teamLocked(u.TeamID); t != nil && t.EnterpriseID != "" {
 		out["enterprise_user"] = map[string]any{"id": u.ID, "enterprise_id": t.EnterpriseID, "enterprise_name": t.EnterpriseName,
-			"is_admin": u.Owner || u.OrgAdmin, "is_owner": u.PrimaryOwner, "teams": []string{u.TeamID}}
+			"is_admin": u.Owner || u.OrgAdmin, "is_owner": u.PrimaryOwner, "teams": append([]string{u.TeamID}, u.AlsoIn...)}
 	}
 	if r.scope("users:read.email") {
 		if t := s.teamLocked(u.TeamID); t != nil {

@@ -27,6 +27,8 @@ type User struct {
 	// OrgAdmin is an admin of the organisation that the workspace belongs to, which implies Admin. Where an organisation
 	// names nobody, every admin of one of its workspaces counts as one.
 	OrgAdmin bool
+	// AlsoIn are other workspaces of that organisation that the person belongs to, as a plain member.
+	AlsoIn []string
 }
 
 // Channel is a channel. Members holds user ids (the bot's too); SharedWith the ids of other workspaces that share it

@@ -267,7 +267,7 @@ func TestHistory(t *testing.T) {
 		// Who has nothing to do with it is told who has, and reads none of it.
 		for name, test := range map[string]struct{ user, says string }{
 			"a member": {anotherMember, "Only the person who installed this app and workspace admins can see its history. Nothing was changed."},
-			"a guest":  {aGuest, "Only people of the workspace that installed this app can see its history. Nothing was changed."},
+			"a guest":  {aGuest, "Guests can't see its history. Nothing was changed. Ask <@" + leon + ">, who installed it, or a workspace admin."},
 		} {
 			if reply := w.quick(name, test.user, "/connection history", test.says); strings.Contains(asRead(reply.Message), "Installed, by") {
 				t.Errorf("%s reads it: %s", name, asRead(reply.Message))
@@ -294,17 +294,16 @@ func TestHistory(t *testing.T) {
 			t.Errorf("in a channel: %s", got)
 		}
 
-		// With the app gone, the installer is known all the same; who anybody else is can't be asked.
+		// With the app gone, nobody can be asked about, the installer neither.
 		w.settle()
 		if err := w.slack.Uninstall(context.Background(), slacksim.Acme, slacksim.OnlyUninstalled); err != nil {
 			t.Fatal(err)
 		}
 		w.waitRow("the removal", func(r record) bool { return r.State == "removed" })
-		if got := string(w.raw(slacksim.Acme, leon, "history").Body); !strings.Contains(got, "Removed, according to Slack. The app was removed from this workspace.") || !strings.Contains(got, "Installed, by") {
-			t.Errorf("after the removal: %s", got)
-		}
-		if got := string(w.raw(slacksim.Acme, dana, "history").Body); !strings.Contains(got, "can't ask Slack who you are while it isn't connected") {
-			t.Errorf("an admin after the removal: %s", got)
+		for _, who := range []string{leon, dana} {
+			if got := string(w.raw(slacksim.Acme, who, "history").Body); !strings.Contains(got, "can't ask Slack who you are while it isn't connected") {
+				t.Errorf("%s after the removal: %s", who, got)
+			}
 		}
 
 		// For scripts: names that stay, newest first, no more than asked for.
@@ -357,9 +356,6 @@ func TestHistory(t *testing.T) {
 		if out, _, code := w.command("connections", "history", first.ID); code != 0 || !strings.Contains(out, "Nothing is recorded") {
 			t.Errorf("nothing, in words: exit %d %s", code, out)
 		}
-		if got := string(w.raw(slacksim.Acme, leon, "history").Body); !strings.Contains(got, "There is no history of Switchboard in Acme Corp yet.") {
-			t.Errorf("nothing, in Slack: %s", got)
-		}
 	})
 }
 
@@ -389,7 +385,7 @@ func TestDisconnect(t *testing.T) {
 
 				// Nobody else can, and nothing happens before the window's button is pressed.
 				w.quick("a member", anotherMember, "/connection disconnect", "Only the person who installed this app and workspace admins can disconnect it. Nothing was changed.")
-				w.quick("a guest", aGuest, "/connection disconnect", "Only people of the workspace that installed this app can disconnect it. Nothing was changed.")
+				w.quick("a guest", aGuest, "/connection disconnect", "Guests can't disconnect it. Nothing was changed.")
 				for _, words := range []string{"disconnect", "uninstall", "remove yes", "disconnect YES please", "yes disconnect"} {
 					w.quick(words, who, "/connection "+words)
 					views := w.slack.OpenViews(who)
@@ -510,7 +506,7 @@ func TestDisconnectWhenSlackHasTrouble(t *testing.T) {
 		"slow":              {slacksim.Fault{Method: uninstall, Delay: time.Second}, leon, []string{"Slack removed the app, and its access is erased."}, "done ok", true, "", nil},
 		"its answer lost":   {slacksim.Fault{Method: uninstall, DropAnswer: true}, leon, unknown, "failed no_answer", true, "", nil},
 		"silent about whom": {slacksim.Fault{Method: "users.info", Hang: true}, dana, nil, "", false, "We couldn't ask Slack whether you may do that. Nothing was changed.", nil},
-		"no new access": {slacksim.Fault{Method: "oauth.v2.access", Status: 500}, leon, []string{"couldn't renew its access", "Nothing was changed: it is still connected to Acme Corp."}, "", false, "", func(w *world, db *storage.DB) {
+		"no new access": {slacksim.Fault{Method: "oauth.v2.access", Status: 500}, leon, []string{"this app's access couldn't be renewed just now", "Nothing was changed."}, "", false, "", func(w *world, db *storage.DB) {
 			w.change(db, slacksim.Acme, func(c *install.Connection) { c.ExpiresAt, c.RenewAt = time.Now(), time.Now() })
 		}},
 	} {
