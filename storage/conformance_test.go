@@ -38,11 +38,14 @@ type fixture struct {
 	raw *sql.DB
 }
 
-// eachDatabase runs test on SQLite and on PostgreSQL.
+// eachDatabase runs test on SQLite and on PostgreSQL at once. It returns before they have ended.
 func eachDatabase(t *testing.T, test func(t *testing.T, f fixture)) {
 	t.Helper()
 	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite, "postgres": storagetest.Postgres} {
-		t.Run(name, func(t *testing.T) { test(t, open(t, fresh(t))) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, open(t, fresh(t)))
+		})
 	}
 }
 
@@ -160,6 +163,7 @@ func same(t *testing.T, what string, got, want install.Connection) {
 }
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		for name, test := range map[string]func(*testing.T, fixture){
 			"PutAndReadBack":        testPutAndReadBack,

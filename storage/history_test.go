@@ -212,6 +212,7 @@ func testHistoryOfUpdate(t *testing.T, f fixture) {
 
 // A line that cannot be written takes back what it tells of, and the other way round.
 func TestHistoryIsInTheTransaction(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		c := put(t, f, full(key("A1", "", "T1")))
 		u := person(c.Key, "U1")
@@ -261,6 +262,7 @@ func TestHistoryIsInTheTransaction(t *testing.T) {
 
 // What we make up for a row that cannot be read is no change; what somebody does to it is.
 func TestHistoryOfUnreadableRows(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		c := put(t, f, full(key("A1", "", "T1")))
 		grant(t, f, person(c.Key, "U1"))
@@ -274,6 +276,7 @@ func TestHistoryOfUnreadableRows(t *testing.T) {
 }
 
 func TestSweep(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		ctx, before := t.Context(), t0.Add(time.Hour)
 		// More than two batches of each.
@@ -333,6 +336,7 @@ func TestSweep(t *testing.T) {
 
 // A connection that comes back while the sweep waits for its row stays.
 func TestSweepMeetsAReinstall(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		ctx := t.Context()
 		c := put(t, f, full(key("A1", "", "T1")))

@@ -33,6 +33,7 @@ func laned(id, team, lane string) bot.Event { e := event(id, team); e.Lane = lan
 
 // Two messages of one conversation that share a commit are worked in the order of their arrival, not of their ids.
 func TestInboxLaneOrderInABatch(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		c := newClock()
 		in := inbox(t, f, c)
@@ -79,6 +80,7 @@ func TestInboxLaneOrderInABatch(t *testing.T) {
 
 // A dead letter that is replayed while another event of its lane is being worked waits for it.
 func TestInboxOneOfALane(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		c := newClock()
 		in := inbox(t, f, c)
@@ -97,6 +99,7 @@ func TestInboxOneOfALane(t *testing.T) {
 
 // PostgreSQL: the row with the smaller id becomes visible after the one with the larger id was handed out; it waits.
 func TestInboxOneOfALaneLateCommit(t *testing.T) {
+	t.Parallel()
 	f := open(t, storagetest.Postgres(t))
 	c := newClock()
 	a, b := inbox(t, f, c), inbox(t, f, c)
@@ -120,6 +123,7 @@ func TestInboxOneOfALaneLateCommit(t *testing.T) {
 
 // One workspace's failed events come back behind the others' new ones, and do not hide them from the claim when it has enough.
 func TestInboxRetriesStarveNobody(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		c := newClock()
 		in := inbox(t, f, c)
@@ -154,6 +158,7 @@ func TestInboxRetriesStarveNobody(t *testing.T) {
 
 // The same with inbox replay --all.
 func TestInboxReplayStarvesNobody(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		c := newClock()
 		in := inbox(t, f, c)
@@ -173,6 +178,7 @@ func TestInboxReplayStarvesNobody(t *testing.T) {
 
 // A replica that started on an empty queue takes its place from the older ones: what it accepts does not go before everything that they accept.
 func TestInboxTagsOfReplicas(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		c := newClock()
 		old := inbox(t, f, c)
@@ -220,6 +226,7 @@ func TestInboxTagsOfReplicas(t *testing.T) {
 
 // The holder says that it is done, a moment after its lease ended, and nobody else has the event: that counts.
 func TestInboxDoneAfterTheLease(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		c := newClock()
 		a, b := inbox(t, f, c), inbox(t, f, c)
@@ -242,6 +249,7 @@ func TestInboxDoneAfterTheLease(t *testing.T) {
 
 // More queued lanes than one look takes: the one that stands still is found all the same.
 func TestInboxStuckLane(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		c := newClock()
 		in := inbox(t, f, c)
@@ -266,6 +274,7 @@ func TestInboxStuckLane(t *testing.T) {
 
 // A replica that does not have the new key yet leaves what others accept to them.
 func TestInboxKeyNotHereYet(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		c := newClock()
 		oldKey, newKey := storage.NewKey(), storage.NewKey()

@@ -94,6 +94,7 @@ func ok(t *testing.T, err error) {
 
 // One event, delivered many times at once to two processes, is accepted once; and again once for another app.
 func TestInboxAcceptsOnce(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		c := newClock()
 		both := []desk{inbox(t, f, c), inbox(t, f, c)}
@@ -123,6 +124,7 @@ func TestInboxAcceptsOnce(t *testing.T) {
 
 // A duplicate is known whatever became of the job, for 26 hours and not for ever.
 func TestInboxRemembers(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		c := newClock()
 		in := inbox(t, f, c)
@@ -176,6 +178,7 @@ func TestInboxRemembers(t *testing.T) {
 
 // What is handed out is handed to one, whose word alone counts until its lease is over.
 func TestInboxHandsOutOnce(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		c := newClock()
 		a, b := inbox(t, f, c), inbox(t, f, c)
@@ -210,6 +213,7 @@ func TestInboxHandsOutOnce(t *testing.T) {
 }
 
 func TestInboxLease(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		c := newClock()
 		a, b := inbox(t, f, c), inbox(t, f, c)
@@ -271,6 +275,7 @@ func TestInboxLease(t *testing.T) {
 }
 
 func TestInboxRetry(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		c := newClock()
 		in := inbox(t, f, c)
@@ -335,6 +340,7 @@ func TestInboxRetry(t *testing.T) {
 
 // Events of one lane are worked one after the other, in the order of their arrival, by whichever process.
 func TestInboxLanes(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		c := newClock()
 		a, b := inbox(t, f, c), inbox(t, f, c)
@@ -388,6 +394,7 @@ func TestInboxLanes(t *testing.T) {
 
 // However much one workspace sends, another one's event is the next.
 func TestInboxIsFair(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		c := newClock()
 		in := inbox(t, f, c)
@@ -421,6 +428,7 @@ func TestInboxIsFair(t *testing.T) {
 
 // What waits is sealed, moves to a new key, and does not open in another workspace's row. What can't be opened is a dead letter.
 func TestInboxIsSealed(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		c := newClock()
 		oldKey, newKey := storage.NewKey(), storage.NewKey()
@@ -462,6 +470,7 @@ func TestInboxIsSealed(t *testing.T) {
 
 // An id that the database can't keep is refused, and the others of its commit are not.
 func TestInboxRefuses(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		in := inbox(t, f, newClock())
 		together(20, func(i int) {

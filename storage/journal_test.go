@@ -90,6 +90,7 @@ func files(t *testing.T, folder string) (names []string) {
 }
 
 func TestJournal(t *testing.T) {
+	t.Parallel()
 	folder, keys := filepath.Join(t.TempDir(), "data", "journal"), ring(t, storage.NewKey())
 	db := journaling(t, folder, keys)
 	if pairs := journaled(t, db); len(pairs) != 0 {
@@ -151,6 +152,7 @@ func TestJournal(t *testing.T) {
 }
 
 func TestJournalIsForUsAlone(t *testing.T) {
+	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "journal")
 	db := journaling(t, folder, ring(t, storage.NewKey()))
 	name := journal(t, db, pair(key("A1", "", "T1"), ""))
@@ -185,6 +187,7 @@ func TestJournalIsForUsAlone(t *testing.T) {
 }
 
 func TestJournalHoldsNoSecretInTheClear(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	db := journaling(t, folder, ring(t, storage.NewKey()))
 	var secrets []string
@@ -252,6 +255,7 @@ func spoilt(t *testing.T, content []byte, spoil func(*entry)) []byte {
 
 // What cannot be opened is listed and stays; what is none of ours is left alone.
 func TestJournalWithDamage(t *testing.T) {
+	t.Parallel()
 	folder, lost := t.TempDir(), ring(t, storage.NewKey())
 	db := journaling(t, folder, ring(t, storage.NewKey()))
 	h := install.Holder{Key: key("A1", "E1", "T1"), UserID: "U1"}
@@ -331,6 +335,7 @@ func TestJournalWithDamage(t *testing.T) {
 }
 
 func TestJournalRefuses(t *testing.T) {
+	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "journal")
 	p := pair(key("A1", "", "T1"), "")
 	none := openWith(t, storagetest.SQLite(t), ring(t, storage.NewKey()))
@@ -374,6 +379,7 @@ func TestJournalRefuses(t *testing.T) {
 
 // What a crash left half written goes, and what another process is writing stays.
 func TestJournalDrafts(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	for name, age := range map[string]time.Duration{
 		"pair-00000000000000000001-aaaaaaaaaaaaaaaa.json.new": 2 * time.Minute,
@@ -398,6 +404,7 @@ func TestJournalDrafts(t *testing.T) {
 
 // Many at once, in two processes, while others read and take away: nothing is lost, doubled or in the way.
 func TestJournalTogether(t *testing.T) {
+	t.Parallel()
 	folder, keys := t.TempDir(), ring(t, storage.NewKey())
 	both := []*storage.DB{journaling(t, folder, keys), journaling(t, folder, keys)}
 	together(callers, func(i int) {
@@ -438,6 +445,7 @@ func TestJournalTogether(t *testing.T) {
 // A new program opens what an older one left in the journal. The file was written by the first release that had one; the key
 // is a test's.
 func TestJournalOfAnOlderRelease(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	db := journaling(t, folder, ring(t, "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="))
 	content, err := os.ReadFile("testdata/journal-v1.json")

@@ -157,6 +157,7 @@ func TestKeysDoNotPrint(t *testing.T) {
 }
 
 func TestKeyFile(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "switchboard.key")
 	rings := make([]*storage.Keyring, callers)
@@ -195,6 +196,7 @@ func TestKeyFile(t *testing.T) {
 }
 
 func TestKeyFileRefuses(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	write := func(name, text string) string {
 		path := filepath.Join(dir, name)

@@ -16,6 +16,7 @@ import (
 )
 
 func TestSchemaEqualsModels(t *testing.T) {
+	t.Parallel()
 	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite, "postgres": storagetest.Postgres} {
 		t.Run(name, func(t *testing.T) {
 			db, err := Open(t.Context(), fresh(t), nil)
@@ -69,6 +70,7 @@ func TestSchemaEqualsModels(t *testing.T) {
 
 // The queries that are asked all the time read from an index what they need, in its order, and never a whole table.
 func TestWorkUsesItsIndexes(t *testing.T) {
+	t.Parallel()
 	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite, "postgres": storagetest.Postgres} {
 		t.Run(name, func(t *testing.T) {
 			db, err := Open(t.Context(), fresh(t), nil)

@@ -121,6 +121,7 @@ func testAddUser(t *testing.T, f fixture) {
 
 // The list is in the order of IDs, in whichever order the database has them.
 func TestUsers(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		c := put(t, f, full(key("A1", "E1", "T1")))
 		grant(t, f, person(put(t, f, full(key("A1", "", "T1"))).Key, "U0"))
@@ -370,6 +371,7 @@ func unreadableUser(t *testing.T, what string, u install.UserToken) {
 }
 
 func TestCopiedUserTokenDoesNotOpen(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		h := install.Holder{Key: key("A1", "E1", "T1"), UserID: "U1"}
 		const copied = "UPDATE user_tokens SET token = (SELECT token FROM user_tokens WHERE %s), refresh_token = (SELECT refresh_token FROM user_tokens WHERE %[1]s) WHERE app_id = 'A1' AND enterprise_id = 'E1' AND team_id = 'T1' AND user_id = 'U1'"
@@ -408,6 +410,7 @@ func TestCopiedUserTokenDoesNotOpen(t *testing.T) {
 }
 
 func TestLostKeyOfAPerson(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		c := put(t, f, full(key("A1", "E1", "T1")))
 		u := person(c.Key, "U1")

@@ -15,6 +15,7 @@ import (
 )
 
 func TestRekey(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		from, to := key("A1", "", "T1"), key("A1", "E1", "T1")
 		line := install.Change{At: t0, By: install.Actor{Kind: install.BySlack}, What: install.DidMove, Outcome: install.OutcomeDone, Reason: "E1"}
@@ -94,6 +95,7 @@ func TestRekey(t *testing.T) {
 
 // An install that gave the new key a row of its own stays, and so does what is there under the old one.
 func TestRekeyTaken(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		for i := range 20 {
 			from, to := key("A1", "", "T1"), key("A1", "E1", "T1")
@@ -124,6 +126,7 @@ func TestRekeyTaken(t *testing.T) {
 
 // What can't be opened now can't be sealed anew, and a key that is found again opens it only where it lies.
 func TestRekeyUnreadable(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		from, to := key("A1", "", "T1"), key("A1", "E1", "T1")
 		first := put(t, f, full(from))

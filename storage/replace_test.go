@@ -16,6 +16,7 @@ import (
 )
 
 func TestReplacedEntryStaysGone(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	db, err := Open(t.Context(), storagetest.SQLite(t), nil)
 	if err != nil {

@@ -30,6 +30,7 @@ func onEachDatabase(t *testing.T, test func(t *testing.T, url string)) {
 
 // A new key is put first, everything moves over to it while others write, and then the old one is not needed any more.
 func TestReseal(t *testing.T) {
+	t.Parallel()
 	onEachDatabase(t, func(t *testing.T, url string) {
 		ctx := t.Context()
 		oldKey, newKey := storage.NewKey(), storage.NewKey()
@@ -96,6 +97,7 @@ func TestReseal(t *testing.T) {
 
 // What no key opens is counted and left alone, until the operator says that the key is lost for good.
 func TestResealUnreadable(t *testing.T) {
+	t.Parallel()
 	onEachDatabase(t, func(t *testing.T, url string) {
 		ctx := t.Context()
 		lost := openWith(t, url, ring(t, storage.NewKey()))
@@ -150,6 +152,7 @@ func TestResealUnreadable(t *testing.T) {
 
 // People's tokens and the journal move over together with the connections, while somebody writes.
 func TestResealPeopleAndJournal(t *testing.T) {
+	t.Parallel()
 	onEachDatabase(t, func(t *testing.T, url string) {
 		ctx, folder := t.Context(), t.TempDir()
 		oldKey, newKey := storage.NewKey(), storage.NewKey()
@@ -240,6 +243,7 @@ func TestResealPeopleAndJournal(t *testing.T) {
 
 // What no key opens is dropped when the operator says so, and history tells of it.
 func TestResealErases(t *testing.T) {
+	t.Parallel()
 	onEachDatabase(t, func(t *testing.T, url string) {
 		ctx, folder := t.Context(), t.TempDir()
 		lost, mine := openWith(t, url, ring(t, storage.NewKey())), openWith(t, url, ring(t, storage.NewKey()))
@@ -304,6 +308,7 @@ func spoilEntry(t *testing.T, folder, name string, spoil func(*entry)) string {
 
 // One secret that opens is enough to know that the keys are right, wherever it lies.
 func TestCheckAnyKeyLooksEverywhere(t *testing.T) {
+	t.Parallel()
 	onEachDatabase(t, func(t *testing.T, url string) {
 		ctx, folder := t.Context(), t.TempDir()
 		lost, mine := openWith(t, url, ring(t, storage.NewKey())), openWith(t, url, ring(t, storage.NewKey()))

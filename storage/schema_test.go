@@ -38,11 +38,16 @@ func tables(t *testing.T, raw *sql.DB, dialect string) (n int) {
 
 func eachFresh(t *testing.T, test func(t *testing.T, url string)) {
 	t.Helper()
-	t.Run("sqlite", func(t *testing.T) { test(t, storagetest.SQLite(t)) })
-	t.Run("postgres", func(t *testing.T) { test(t, storagetest.Postgres(t)) })
+	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite, "postgres": storagetest.Postgres} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, fresh(t))
+		})
+	}
 }
 
 func TestMigrate(t *testing.T) {
+	t.Parallel()
 	eachFresh(t, func(t *testing.T, url string) {
 		db, raw, ctx := openWith(t, url, nil), rawHandle(t, url), t.Context()
 		if !strings.HasPrefix(url, db.Dialect()+":") {
@@ -120,6 +125,7 @@ func TestSchemaErrorSaysWhatToDo(t *testing.T) {
 }
 
 func TestReplicasMigrateTogether(t *testing.T) {
+	t.Parallel()
 	for range 3 { // a file migrates in milliseconds: it takes a round or two for two of them to collide
 		replicasMigrateTogether(t, storagetest.SQLite(t))
 	}
@@ -164,6 +170,7 @@ func columns(t *testing.T, f fixture, table string) []string {
 }
 
 func TestDatabaseKeepsTheRules(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		c := put(t, f, full(key("A1", "E1", "T1")))
 		put(t, f, full(key("A1", "", "T1"))) // "" is a value like any other, and not NULL
@@ -232,6 +239,7 @@ func TestDatabaseKeepsTheRules(t *testing.T) {
 }
 
 func TestIndexesArePresent(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		query := "SELECT indexdef FROM pg_indexes WHERE schemaname = current_schema()"
 		if f.Dialect() == "sqlite" {
@@ -278,6 +286,7 @@ func TestIndexesArePresent(t *testing.T) {
 
 // The first release runs on while 00002 is applied: what it wrote and writes lies right, and it finds what it needs.
 func TestOlderReleaseRunsOn(t *testing.T) {
+	t.Parallel()
 	eachFresh(t, func(t *testing.T, url string) {
 		ctx := t.Context()
 		db := openWith(t, url, ring(t, storage.NewKey()))
@@ -355,6 +364,7 @@ func TestOlderReleaseRunsOn(t *testing.T) {
 
 // Columns that a later release adds while this one serves do not fail what it has prepared.
 func TestColumnsAddedBesideUs(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		ctx := t.Context()
 		c := put(t, f, full(key("A1", "", "T1")))
@@ -400,6 +410,7 @@ func TestColumnsAddedBesideUs(t *testing.T) {
 
 // Another process may hold a SQLite file. The caller's patience counts then, and what can wait, waits.
 func TestSQLiteLockedByAnother(t *testing.T) {
+	t.Parallel()
 	f := open(t, storagetest.SQLite(t))
 	c := put(t, f, full(key("A1", "", "T1")))
 	other, err := f.raw.Conn(t.Context())
@@ -441,6 +452,7 @@ func TestSQLiteLockedByAnother(t *testing.T) {
 
 // Two programs on one SQLite file, as serve and a command line call beside it.
 func TestTwoHandlesShareOneFile(t *testing.T) {
+	t.Parallel()
 	eachFresh(t, func(t *testing.T, url string) {
 		keys, err := storage.ParseKeys(storage.NewKey())
 		if err != nil {

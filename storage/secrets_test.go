@@ -62,6 +62,7 @@ func dump(t *testing.T, f fixture) (all []byte) {
 }
 
 func TestNoSecretInTheDatabase(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		var secrets []string
 		secret := func(what string) install.Secret {
@@ -120,6 +121,7 @@ func unreadable(t *testing.T, what string, c install.Connection, err error) {
 }
 
 func TestCopiedSecretDoesNotOpen(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		for name, statement := range map[string]string{
 			"another row": "UPDATE connections SET token = (SELECT token FROM connections WHERE team_id = 'T2') WHERE team_id = 'T1'",
@@ -153,6 +155,7 @@ func TestCopiedSecretDoesNotOpen(t *testing.T) {
 }
 
 func TestLostKey(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		ctx := t.Context()
 		first := put(t, f, full(key("A1", "E1", "T1")))
@@ -221,6 +224,7 @@ func TestLostKey(t *testing.T) {
 }
 
 func TestErrorsHoldNoSecrets(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		c := full(key("A1", "E1", "T1"))
 		c.Token, c.RefreshToken, c.TeamName = "xoxb-hunter2", "xoxe-hunter2", "hunter2"
@@ -293,6 +297,7 @@ func TestOpenRefuses(t *testing.T) {
 }
 
 func TestSQLiteFiles(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "odd name%20+&é.db")
 	f := open(t, "sqlite:"+path)
 	put(t, f, full(key("A1", "", "T1")))

@@ -20,6 +20,7 @@ import (
 )
 
 func TestDue(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		now := t0.Add(time.Hour)
 		chain := func(renew, lease time.Duration) install.Chain {
@@ -168,6 +169,7 @@ func keysOf(all []install.Connection, order func(a, b install.Connection) int, f
 }
 
 func TestWorkLists(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		ctx, all, now := t.Context(), every(t, f), t0.Add(time.Hour)
 		unordered := func(a, b install.Connection) int { return 0 }
@@ -264,6 +266,7 @@ func spends(t *testing.T, f fixture, b install.Budget, n int, at func(i int) tim
 }
 
 func TestBudget(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		ctx := t.Context()
 		b := install.Budget{Name: "one", Interval: time.Second / 8, Burst: 20}
@@ -337,6 +340,7 @@ func TestBudget(t *testing.T) {
 
 // Replicas whose clocks differ: whatever they ask for, no more is granted than the foremost clock allows, and no less.
 func TestBudgetWithSkewedClocks(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		b := install.Budget{Name: "skewed", Interval: time.Second, Burst: 10}
 		now := t0
@@ -358,6 +362,7 @@ func TestBudgetWithSkewedClocks(t *testing.T) {
 
 // What Empty says beforehand is what Spend says then, for one call and on the microsecond.
 func TestEmptyBudget(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		for _, b := range []install.Budget{{Name: "one", Interval: time.Hour, Burst: 1}, {Name: "many", Interval: time.Second, Burst: 3}} {
 			if must(f.Empty(t.Context(), b, t0)) {
@@ -377,6 +382,7 @@ func TestEmptyBudget(t *testing.T) {
 }
 
 func TestClosedBudget(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		ctx := t.Context()
 		closed := func(b install.Budget, until time.Time) {
@@ -418,6 +424,7 @@ func must[T any](v T, err error) T {
 // On SQLite there is one connection that writes. Whoever has it must not wait for somebody who waits for it: both use GORM's
 // cache of prepared statements for the first time.
 func TestFirstStatementsMeet(t *testing.T) {
+	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		c := put(t, f, full(key("A1", "E1", "T1")))
 		fresh := openWith(t, f.url, ring(t, storage.NewKey()))

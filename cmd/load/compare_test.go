@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+
+	"switchboard/storage/storagetest"
 )
 
 // compare starts this test binary as its bare handler.
@@ -49,9 +51,7 @@ func TestWrongComparisons(t *testing.T) {
 
 // compare, on the databases there are: the real program, installed through its pages, each kind of event, and nothing left.
 func TestCompare(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds and starts the program")
-	}
+	storagetest.Long(t) // it builds the program
 	program := filepath.Join(t.TempDir(), "switchboard")
 	build := exec.Command("go", "build", "-trimpath", "-o", program, "switchboard/cmd/switchboard")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false") // as make build: found in the cache
