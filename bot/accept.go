@@ -75,7 +75,8 @@ func (b *Bot) acceptEvent(ctx context.Context, body []byte) (answer, error) {
 	from := e.origin(b.cfg.AppID)
 	event := Event{ID: e.EventID, Kind: kindEvents, Type: e.Inner.Type, Key: from.key, Received: b.now(), Body: body}
 	if b.ordered[event.Type] {
-		event.Lane = lane(event.Key, from.teamID, text(e.Inner.Channel))
+		_, channel, _ := e.Inner.where()
+		event.Lane = lane(event.Key, from.teamID, channel)
 	}
 	if _, err := b.keep(ctx, event, &e); err != nil {
 		// Not durable, so not acknowledged: Slack sends it again.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"net/url"
 	"runtime/debug"
@@ -93,7 +94,7 @@ func (b *Bot) acceptCommand(ctx context.Context, form url.Values) (answer, error
 		b.tasks.Go(func() {
 			ctx, cancel := context.WithTimeout(context.Background(), afterBudget)
 			defer cancel()
-			if err := b.respond(ctx, install.Secret(command.ResponseURL), r.reply.message(false)); err != nil {
+			if err := b.respond(ctx, install.Secret(command.ResponseURL), r.reply.message(false, "")); err != nil {
 				b.log.WarnContext(ctx, "reply not delivered", "ref", r.ref, "cause", err)
 			}
 		})
@@ -125,8 +126,8 @@ func commandOf(form url.Values) slack.SlashCommand {
 // acceptInteraction runs a button's handler at once. Its answer goes to the response_url: Slack shows nothing of the
 // body of an acknowledgement.
 func (b *Bot) acceptInteraction(ctx context.Context, payload []byte) (answer, error) {
-	var i interaction
-	if err := json.Unmarshal(payload, &i); err != nil {
+	i, _, err := decode[interaction](payload)
+	if err != nil {
 		b.log.InfoContext(ctx, "interaction could not be read", "cause", err, "bytes", len(payload))
 		return answer{}, nil
 	}
@@ -134,34 +135,35 @@ func (b *Bot) acceptInteraction(ctx context.Context, payload []byte) (answer, er
 		b.log.WarnContext(ctx, "interaction for another app dropped: check SLACK_APP_ID", "got", clip(i.AppID))
 		return answer{}, nil
 	}
-	h, found := b.wants(i)
+	h, found := b.wants(*i)
 	if !found {
 		// A button that is a link also arrives here, and needs no more than the ack.
 		b.log.DebugContext(ctx, "interaction without a handler", "type", clip(i.Type))
 		return answer{}, nil
 	}
-	var callback slack.InteractionCallback
-	if err := json.Unmarshal(payload, &callback); err != nil {
+	callback, err := b.callback(payload)
+	if err != nil {
 		b.log.InfoContext(ctx, "interaction could not be read", "type", clip(i.Type), "cause", err)
 		return answer{}, nil
 	}
 	key, team := i.key(b.cfg.AppID)
-	fill, who := i.fill(team), asks{team: team, pressed: &i}
+	fill, who := i.fill(team), asks{team: team, pressed: i}
 	if h.slow {
-		a := b.postpone(ctx, h, key, kindInteractive, slowWork{Payload: payload, Trigger: callback.TriggerID}, who, fill, &callback)
+		a := b.postpone(ctx, h, key, kindInteractive, slowWork{Payload: payload, Trigger: i.Trigger}, who, fill, callback)
 		if len(a.body) > 0 { // Slack shows nothing of the body of an acknowledgement
 			var m message
 			_ = json.Unmarshal(a.body, &m)
-			return answer{after: b.after(result{reply: Reply{Text: m.Text}}, install.Secret(i.ResponseURL), false)}, nil
+			return answer{after: b.after(result{reply: Reply{Text: m.Text}, thread: i.thread()}, install.Secret(i.ResponseURL), false)}, nil
 		}
 		return a, nil
 	}
-	r := b.immediate(ctx, h, key, who, fill, &callback)
+	r := b.immediate(ctx, h, key, who, fill, callback)
 	if h.Kind == KindView {
 		a := answerOfView(r.reply)
 		a.after = b.afterView(r, key, team, i.View.ID)
 		return a, nil
 	}
+	r.thread = i.thread()
 	if i.ResponseURL == "" {
 		if r.ref != "" && !r.reply.empty() {
 			b.log.DebugContext(ctx, "reply without a response_url dropped", "ref", r.ref)
@@ -169,6 +171,22 @@ func (b *Bot) acceptInteraction(ctx context.Context, payload []byte) (answer, er
 		r.reply.Text, r.reply.Blocks = "", nil
 	}
 	return answer{after: b.after(r, install.Secret(i.ResponseURL), false)}, nil
+}
+
+// callback reads an interaction for its handler, without the parts of it that can't be read.
+func (b *Bot) callback(payload []byte) (*slack.InteractionCallback, error) {
+	callback, left, err := decode[slack.InteractionCallback](payload)
+	if len(left) > 0 {
+		b.leftOut(b.log, kindInteractive, left)
+	}
+	return callback, err
+}
+
+// leftOut notes what a handler does without, because this release can't read it. The names are of fields, not what people wrote.
+func (b *Bot) leftOut(log *slog.Logger, kind string, parts []string) {
+	const most = 10
+	b.metrics.unread.WithLabelValues(kind).Inc()
+	log.Warn("parts of a payload can't be read: the handler gets the rest", "kind", kind, "parts", len(parts), "first", clip(strings.Join(parts[:min(most, len(parts))], " ")))
 }
 
 // wants finds the handler of an interaction.
@@ -244,9 +262,10 @@ func (b *Bot) showInView(ctx context.Context, k install.Key, team, viewID string
 
 // result is what an immediate handler came to.
 type result struct {
-	reply Reply
-	ref   string
-	late  <-chan Reply // set when the handler was still running: its answer, once it has one
+	reply  Reply
+	ref    string
+	thread string       // to answer in
+	late   <-chan Reply // set when the handler was still running: its answer, once it has one
 }
 
 // immediate runs h and waits for it until ctx's deadline. It returns in time in every case.
@@ -309,7 +328,7 @@ func (b *Bot) follow(r result, address install.Secret, first bool) {
 			<-settled
 			settled = nil
 		}
-		if err := b.respond(ctx, address, reply.message(replace)); err != nil {
+		if err := b.respond(ctx, address, reply.message(replace, r.thread)); err != nil {
 			b.log.WarnContext(ctx, "reply not delivered", "ref", r.ref, "cause", err)
 		}
 	}
@@ -446,7 +465,8 @@ func (b *Bot) handle(ctx context.Context, e *Event, env *envelope) error {
 		t.Log.InfoContext(ctx, "event dropped: not connected", "type", e.Type, "event", e.ID)
 		return nil
 	}
-	t.TeamID, t.UserID, t.ChannelID, t.ThreadTS = from.teamID, text(in.User), text(in.Channel), in.ThreadTS
+	t.TeamID = from.teamID
+	t.UserID, t.ChannelID, t.ThreadTS = in.where()
 	t.UserTeam = orElse(in.UserTeam, orElse(in.SourceTeam, text(in.Team)))
 	t.Text, t.Match, t.Shared, t.At = in.Text, match, env.Shared, from.at
 	// Without asking Slack nobody else in a shared channel is known to be of this side.
@@ -495,6 +515,7 @@ func (b *Bot) attempt(t *Turn, e *Event) {
 	t.EventID, t.Attempt = e.ID, e.Attempt
 	t.said = &said{inbox: b.inbox, event: e, now: b.now}
 	t.Log = t.Log.With("event", e.ID)
+	t.unread = func(parts []string) { b.leftOut(t.Log, e.Kind, parts) }
 }
 
 // within runs h for as long as it may take.

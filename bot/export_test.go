@@ -1,7 +1,7 @@
 package bot
 
 import (
-	"encoding/json"
+	"slices"
 
 	"switchboard/install"
 )
@@ -27,8 +27,8 @@ func Whose(kind byte, body []byte, appID string) (k install.Key, team string, ok
 		}
 		k, team = commandKey(form, appID)
 	case 3:
-		var i interaction
-		if json.Unmarshal(body, &i) != nil {
+		i, _, err := decode[interaction](body)
+		if err != nil {
 			return install.Key{}, "", false
 		}
 		k, team = i.key(appID)
@@ -50,4 +50,23 @@ func Seeds() []Seed {
 		seeds = append(seeds, Seed{kinds[s.kind], []byte(s.body)})
 	}
 	return seeds
+}
+
+// Where is who did what an event tells of, and where.
+func Where(event []byte) (user, channel, thread string) {
+	body := slices.Concat([]byte(`{"type":"event_callback","event_id":"Ev1","event":`), event, []byte("}"))
+	e, err := decodeEnvelope(body)
+	if err != nil {
+		return err.Error(), "", ""
+	}
+	return e.Inner.where()
+}
+
+// ThreadOf is the thread that an interaction is answered in.
+func ThreadOf(payload []byte) string {
+	i, _, err := decode[interaction](payload)
+	if err != nil {
+		return err.Error()
+	}
+	return i.thread()
 }

@@ -89,7 +89,8 @@ type Turn struct {
 	audit   func(ctx context.Context, eventContext string) ([]Viewer, error)
 	address install.Secret // the response_url
 	hooks   func(ctx context.Context, address install.Secret, m message) error
-	said    *said // what was posted in earlier attempts; nil: there were none and will be none
+	unread  func(parts []string) // notes what of the event could not be read
+	said    *said                // what was posted in earlier attempts; nil: there were none and will be none
 }
 
 // Health says from our records how the connection is in this workspace, without another look-up.
@@ -142,9 +143,9 @@ func (e *UserError) Error() string { return e.Text }
 // retried, and a *slack.RateLimitedError does not count.
 func OnEvent[E any](name string, run func(ctx context.Context, t *Turn, e *E) error, scopes ...string) Handler {
 	return Handler{Kind: KindEvent, Name: name, Scopes: scopes, run: func(ctx context.Context, t *Turn, payload any) (Reply, error) {
-		e := new(E)
-		if err := json.Unmarshal(payload.(json.RawMessage), e); err != nil {
-			return Reply{}, &decodeError{err}
+		e, err := read[E](t, payload.(json.RawMessage))
+		if err != nil {
+			return Reply{}, err
 		}
 		return Reply{}, run(ctx, t, e)
 	}}
@@ -157,11 +158,11 @@ func OnEvent[E any](name string, run func(ctx context.Context, t *Turn, e *E) er
 func OnMessage(pattern string, run func(ctx context.Context, t *Turn, m *slackevents.MessageEvent) (Reply, error), scopes ...string) Handler {
 	return Handler{Kind: KindMessage, Name: pattern, Scopes: scopes, pattern: regexp.MustCompile(pattern),
 		run: func(ctx context.Context, t *Turn, payload any) (Reply, error) {
-			var m slackevents.MessageEvent
-			if err := json.Unmarshal(payload.(json.RawMessage), &m); err != nil {
-				return Reply{}, &decodeError{err}
+			m, err := read[slackevents.MessageEvent](t, payload.(json.RawMessage))
+			if err != nil {
+				return Reply{}, err
 			}
-			return run(ctx, t, &m)
+			return run(ctx, t, m)
 		}}
 }
 
@@ -239,6 +240,18 @@ func (h Handler) InOrder() Handler { h.inOrder = true; return h }
 func (h Handler) Describe(about, usage string) Handler { h.About, h.Usage = about, usage; return h }
 
 func (h Handler) id() string { return string(h.Kind) + " " + h.Name }
+
+// read decodes an event for its handler, without the parts of it that can't be read.
+func read[E any](t *Turn, event json.RawMessage) (*E, error) {
+	e, left, err := decode[E](event)
+	if err != nil {
+		return nil, &decodeError{err}
+	}
+	if len(left) > 0 && t.unread != nil {
+		t.unread(left)
+	}
+	return e, nil
+}
 
 // decodeError is a payload that is not what the handler expects; trying again would not help.
 type decodeError struct{ err error }

@@ -14,6 +14,7 @@ type metrics struct {
 	acks     *prometheus.HistogramVec
 	waits    prometheus.Histogram
 	outcomes *prometheus.CounterVec
+	unread   *prometheus.CounterVec
 }
 
 // newMetrics registers with r, which may be nil.
@@ -26,11 +27,16 @@ func newMetrics(b *Bot, r prometheus.Registerer) *metrics {
 		waits: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "switchboard_event_wait_seconds", Help: "From the arrival of an event to the first start of its handler.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .5, 1, 5, 30, 120, 600}}),
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_events_total", Help: "Attempts to work an event, by how they ended."}, []string{"outcome"}),
+		unread: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_unread_payloads_total",
+			Help: "Payloads with a block, an element or a field that this release can't read: their handlers got the rest."}, []string{"kind"}),
+	}
+	for _, kind := range []string{kindEvents, kindInteractive} {
+		m.unread.WithLabelValues(kind)
 	}
 	if r == nil {
 		return m
 	}
-	r.MustRegister(m.accepted, m.acks, m.waits, m.outcomes, inboxGauges{b},
+	r.MustRegister(m.accepted, m.acks, m.waits, m.outcomes, m.unread, inboxGauges{b},
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "switchboard_sockets", Help: "Live connections of Socket Mode."}, func() float64 {
 			live, _, _ := b.SocketHealth()
 			return float64(live)

@@ -43,12 +43,15 @@ type message struct {
 	Text            string        `json:"text"`
 	Blocks          []slack.Block `json:"blocks,omitempty"`
 	ReplaceOriginal *bool         `json:"replace_original,omitempty"`
+	ThreadTS        string        `json:"thread_ts,omitempty"`
 }
 
-func (r Reply) message(replace bool) message {
-	m := message{Text: r.Text, Blocks: r.Blocks, ReplaceOriginal: &replace}
+// message is r for a response_url, in a thread of its conversation if there is one: Slack doesn't put it there by itself.
+func (r Reply) message(replace bool, thread string) message {
+	m := message{Text: r.Text, Blocks: r.Blocks, ReplaceOriginal: &replace, ThreadTS: thread}
 	switch {
-	case replace: // what is replaced keeps its kind
+	case replace: // what is replaced keeps its kind and its place
+		m.ThreadTS = ""
 	case r.InChannel:
 		m.ResponseType = "in_channel"
 	default:
@@ -62,7 +65,7 @@ func answerOf(r Reply) answer {
 	if r.empty() {
 		return answer{}
 	}
-	m := r.message(false)
+	m := r.message(false, "")
 	m.ReplaceOriginal = nil // there is nothing to replace yet
 	body, err := json.Marshal(m)
 	if err != nil {

@@ -172,7 +172,7 @@ func (t *Turn) Respond(ctx context.Context, r Reply) error {
 	}
 	err := errSilent
 	if t.address != "" && t.hooks != nil && t.said.mayRespond() {
-		err = t.hooks(ctx, t.address, r.message(r.Replace))
+		err = t.hooks(ctx, t.address, r.message(r.Replace, t.ThreadTS))
 	}
 	if errors.Is(err, errSilent) || over(err) {
 		err = t.whisper(ctx, r)
@@ -213,6 +213,9 @@ func (t *Turn) whisper(ctx context.Context, r Reply) error {
 	options := []slack.MsgOption{slack.MsgOptionText(r.Text, false)}
 	if len(r.Blocks) > 0 {
 		options = append(options, slack.MsgOptionBlocks(r.Blocks...))
+	}
+	if t.ThreadTS != "" {
+		options = append(options, slack.MsgOptionTS(t.ThreadTS))
 	}
 	_, err := t.Slack.PostEphemeralContext(ctx, t.ChannelID, t.UserID, options...)
 	return err

@@ -114,13 +114,16 @@ func (b *Bot) handleSlow(ctx context.Context, e *Event) error {
 		payload, fill = &command, fillCommand(command)
 		_, who.team = commandKey(form, b.cfg.AppID)
 	default:
-		var i interaction
-		var callback slack.InteractionCallback
-		if err := errors.Join(json.Unmarshal(w.Payload, &i), json.Unmarshal(w.Payload, &callback)); err != nil {
+		i, _, err := decode[interaction](w.Payload)
+		if err != nil {
+			return &decodeError{err}
+		}
+		callback, err := b.callback(w.Payload)
+		if err != nil {
 			return &decodeError{err}
 		}
 		_, team := i.key(b.cfg.AppID)
-		payload, fill, who = &callback, i.fill(team), asks{team: team, pressed: &i}
+		payload, fill, who = callback, i.fill(team), asks{team: team, pressed: i}
 	}
 	t, err := b.turn(ctx, e.Key, who.team, install.NewRef(), eventOpenBudget)
 	fill(t)

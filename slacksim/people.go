@@ -494,7 +494,11 @@ func (s *Sim) pressMessage(ctx context.Context, userID, channelID, ts string, wh
 		return Ack{}, fmt.Errorf("press %s: %w", where.action, ErrNotInstalled)
 	}
 	p := s.interactionLocked(in, u, "block_actions")
-	p["container"] = object{"type": "message", "message_ts": m.TS, "channel_id": c.ID, "is_ephemeral": m.Ephemeral}
+	container := object{"type": "message", "message_ts": m.TS, "channel_id": c.ID, "is_ephemeral": m.Ephemeral}
+	if m.ThreadTS != "" {
+		container["thread_ts"] = m.ThreadTS
+	}
+	p["container"] = container
 	p["channel"] = object{"id": c.ID, "name": commandChannelName(c)}
 	p["response_url"] = s.newHookLocked(in, userID, c.ID, m.TS)
 	p["state"] = object{"values": s.stateLocked(m.Blocks, state)}
