@@ -230,3 +230,30 @@ func TestWrittenByAnotherInstallation(t *testing.T) {
 		t.Errorf("%d of 3 ran for what this installation wrote", n)
 	}
 }
+
+// Whom the payload doesn't place is asked about; who was deactivated is of no workspace any more, whatever else Slack says of them.
+func TestDeactivatedPersonIsNoInsider(t *testing.T) {
+	t.Parallel()
+	ran := make(chan string, 10)
+	s := play(t, bot.OnAction("plain", func(_ context.Context, t *bot.Turn, _ *slack.InteractionCallback) (bot.Reply, error) {
+		ran <- t.UserID
+		return bot.Reply{}, nil
+	}, "chat:write", "users:read"))
+	const gone = "U0ACMEGONE"
+	s.sim.AddUser(slacksim.User{ID: gone, TeamID: slacksim.Acme, Name: "gone", Admin: true, Deleted: true})
+	for _, user := range []string{gone, slacksim.AcmeMember} {
+		payload := fmt.Sprintf(`{"type":"block_actions","api_app_id":"A0PARROT01","team":{"id":%q},"user":{"id":%q},"actions":[{"type":"button","action_id":"plain","block_id":"b"}]}`, slacksim.Acme, user)
+		if ack := s.sim.Deliver(ctx, slacksim.Raw{Kind: "interaction", Body: []byte(url.Values{"payload": {payload}}.Encode())}); ack.Status != 200 {
+			t.Fatalf("%+v", ack)
+		}
+	}
+	s.finish()
+	close(ran)
+	var who []string
+	for user := range ran {
+		who = append(who, user)
+	}
+	if len(who) != 1 || who[0] != slacksim.AcmeMember {
+		t.Errorf("it ran for %q", who)
+	}
+}

@@ -350,7 +350,7 @@ func TestTellAndResolve(t *testing.T) {
 	if n := strings.Count(string(sim.Messages(channel, slacksim.AcmeAdmin)[0].Blocks), `"type":"button"`); n != 1 {
 		t.Errorf("%d buttons", n)
 	}
-	says(t, "to an admin", notice(testApp, slacksim.AcmeMember, h), "the person who installed it is no longer here", "you are an admin")
+	says(t, "to an admin", notice(testApp, slacksim.AcmeMember, h), "the person who installed it is no longer a full member", "you are an admin")
 	by := h
 	by.GrantURL, by.NextStep, by.WorksUntil = "", "The people who run the app set its access by hand; they can mend it.", time.Time{}
 	if r := notice(testApp, slacksim.AcmeAdmin, by); strings.Contains(r.Text, "Reconnecting takes") || !strings.Contains(r.Text, "they can mend it") {

@@ -215,7 +215,8 @@ func (in *Installer) reach(ctx context.Context, c Connection, write func(client 
 	return Notice{}, no, err
 }
 
-// isAway reports whether a person has left the workspace. What Slack doesn't say counts as no: the message will tell.
+// isAway reports whether a person is no full member of the workspace any more: the message has a link to reconnect, which is not for
+// guests. What Slack doesn't say counts as no: the message will tell, and behind the link Slack decides.
 func (in *Installer) isAway(ctx context.Context, client *slack.Client, userID string) (bool, error) {
 	if userID == "" {
 		return true, nil
@@ -224,7 +225,7 @@ func (in *Installer) isAway(ctx context.Context, client *slack.Client, userID st
 	if err != nil {
 		return SlackError(err) == "user_not_found", err
 	}
-	return u.Deleted, nil
+	return u.Deleted || u.IsRestricted || u.IsUltraRestricted || u.IsStranger || u.IsBot, nil
 }
 
 // cannotReceive reports whether an error is about the person, as against the token, the app or the network.

@@ -858,6 +858,9 @@ func TestToldWhenTheInstallerIsAway(t *testing.T) {
 		"left": {func(w *world) {
 			w.slack.AddUser(slacksim.User{ID: leon, TeamID: slacksim.Acme, Name: "leon", Deleted: true})
 		}, owner},
+		"is a guest by now": {func(w *world) {
+			w.slack.AddUser(slacksim.User{ID: leon, TeamID: slacksim.Acme, Name: "leon", Guest: true})
+		}, owner},
 		"can't be written to": {func(w *world) {
 			w.slack.Inject(slacksim.Fault{Method: "chat.postMessage", Times: 1, Error: "user_disabled"})
 		}, owner},
