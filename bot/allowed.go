@@ -43,7 +43,8 @@ func (t *Turn) Need(scopes ...string) error {
 }
 
 // NotAllowed is the answer to somebody who asked for what these permissions are missing for. It also has an admin told, at most
-// once a day. People of another company are not told what is missing. It does not block.
+// once a day. It has a link for who asked, so that Say shows it to that person alone. People of another company are not told what
+// is missing. It does not block.
 func (t *Turn) NotAllowed(missing ...string) Reply {
 	t.Log.Info("not allowed", "missing_scopes", missing)
 	if t.outsider {
@@ -59,7 +60,7 @@ func (t *Turn) NotAllowed(missing ...string) Reply {
 	url := t.Install.GrantPage(t.Connection, install.Wish{Scopes: missing, Back: t.ChannelID})
 	if url == "" {
 		text += " The people who run the app set its access by hand; they can allow it."
-		return Reply{Text: escape(text)}
+		return Reply{Text: escape(text), private: true}
 	}
 	next := "If Slack doesn't let you allow it, ask " + t.Connection.Admin() + "."
 	if by := t.Connection.InstalledBy; by != "" && by != t.UserID {
@@ -70,7 +71,7 @@ func (t *Turn) NotAllowed(missing ...string) Reply {
 	button.URL, button.Style = url, slack.StylePrimary
 	button.AccessibilityLabel = "Open the page that allows what is missing"
 	section := slack.NewSectionBlock(slack.NewTextBlockObject(slack.MarkdownType, text+"\n"+next, false, false), nil, nil)
-	return Reply{Text: text + " " + next + " <" + url + "|Allow it>.", Blocks: []slack.Block{section, slack.NewActionBlock("", button)}}
+	return Reply{Text: text + " " + next + " <" + url + "|Allow it>.", private: true, Blocks: []slack.Block{section, slack.NewActionBlock("", button)}}
 }
 
 // escape makes text from outside harmless in Slack's notation.
@@ -151,22 +152,7 @@ func (b *Bot) whisperNotAllowed(ctx context.Context, t *Turn, missing []string) 
 	if !b.install.SaysOff(ctx, t.Connection, t.UserID, t.Install.Describe(missing)) {
 		return
 	}
-	options := []slack.MsgOption{slack.MsgOptionText(r.Text, false), slack.MsgOptionBlocks(r.Blocks...), slack.MsgOptionDisableLinkUnfurl()}
-	inThread := options
-	if t.ThreadTS != "" {
-		inThread = append(slices.Clone(options), slack.MsgOptionTS(t.ThreadTS))
-	}
-	var err error
-	switch {
-	case strings.HasPrefix(t.ChannelID, "D"):
-		_, _, err = t.Slack.PostMessageContext(ctx, t.ChannelID, inThread...)
-	case t.ChannelID != "":
-		_, err = t.Slack.PostEphemeralContext(ctx, t.ChannelID, t.UserID, inThread...)
-	}
-	if t.ChannelID == "" || err != nil && install.SlackError(err) != "" {
-		_, _, err = t.Slack.PostMessageContext(ctx, t.UserID, options...)
-	}
-	if err != nil {
+	if err := t.privately(ctx, r); err != nil {
 		t.Log.WarnContext(ctx, "say what is not allowed", "slack_error", install.SlackError(err), "cause", reason(err))
 	}
 }

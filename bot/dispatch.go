@@ -493,8 +493,8 @@ func (b *Bot) handle(ctx context.Context, e *Event, env *envelope) error {
 	}
 	var user *UserError
 	if errors.As(err, &user) {
-		t.said.fresh()
-		return t.say(ctx, Reply{Text: user.Text})
+		b.tellActor(ctx, t, Reply{Text: user.Text})
+		return nil
 	}
 	if install.SlackError(err) == install.ReasonNotAdded {
 		t.Log.InfoContext(ctx, "event dropped: the organisation's app was not added to this workspace", "type", e.Type, "event", e.ID)

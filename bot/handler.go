@@ -129,8 +129,10 @@ func (t *Turn) AsUser(ctx context.Context) (*slack.Client, error) {
 	return nil, err
 }
 
-// UserError is an error with a text for the person who acted. Any other error is told as "something went wrong" with a
-// reference.
+// UserError is an error with a text for the person who acted, and for nobody else: it can hold a link that is theirs. Of an event it
+// is told in their direct message with the app if they wrote there, else in the channel so that only they see it, or by direct message
+// where the event has no channel; in a channel that is shared with another company only to people of this one. It needs chat:write.
+// Any other error is told as "something went wrong" with a reference.
 type UserError struct{ Text string }
 
 func (e *UserError) Error() string { return e.Text }

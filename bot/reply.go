@@ -32,6 +32,8 @@ type Reply struct {
 	Errors map[string]string
 	// Then runs after the answer is out, for at most 30 s, and its Reply takes the place of this one.
 	Then func(ctx context.Context) (Reply, error)
+
+	private bool // for the person who acted alone, wherever it is said
 }
 
 func (r Reply) empty() bool { return r.Text == "" && len(r.Blocks) == 0 }

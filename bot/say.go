@@ -95,6 +95,9 @@ func (t *Turn) Say(ctx context.Context, r Reply) (ts string, err error) {
 	if t.Slack == nil {
 		return "", install.ErrNotConnected
 	}
+	if r.private {
+		return "", t.privately(ctx, r)
+	}
 	i, ts := t.said.turn()
 	if ts != "" {
 		return ts, nil
@@ -120,6 +123,44 @@ func (t *Turn) Say(ctx context.Context, r Reply) (ts string, err error) {
 		t.said.keep(ctx, t, i, ts)
 	}
 	return ts, err
+}
+
+// privately says r to who acted and to nobody else: in their direct message with the app where that is where they are, else in the
+// conversation so that only they see it, and by direct message where there is none or Slack doesn't take it. It takes chat:write.
+func (t *Turn) privately(ctx context.Context, r Reply) error {
+	if t.Slack == nil || t.UserID == "" {
+		return errSilent
+	}
+	options := []slack.MsgOption{slack.MsgOptionText(r.Text, false), slack.MsgOptionBlocks(r.Blocks...), slack.MsgOptionDisableLinkUnfurl()}
+	here := options
+	if t.ThreadTS != "" {
+		here = append(slices.Clone(options), slack.MsgOptionTS(t.ThreadTS))
+	}
+	var err error
+	switch {
+	case strings.HasPrefix(t.ChannelID, "D"):
+		_, _, err = t.Slack.PostMessageContext(ctx, t.ChannelID, here...)
+	case t.ChannelID != "":
+		_, err = t.Slack.PostEphemeralContext(ctx, t.ChannelID, t.UserID, here...)
+	}
+	if t.ChannelID == "" || err != nil && install.SlackError(err) != "" {
+		_, _, err = t.Slack.PostMessageContext(ctx, t.UserID, options...)
+	}
+	return err
+}
+
+// tellActor says r privately to who acted, unless they are or may be of another company: what a handler refuses them can be about
+// the workspace. Where they can't be told that is in the log, and nothing is tried again.
+func (b *Bot) tellActor(ctx context.Context, t *Turn, r Reply) {
+	if t.outsider {
+		if in, err := b.insider(ctx, t, t.UserID, t.UserTeam); !in {
+			t.Log.InfoContext(ctx, "not told why: they may be of another company", "slack_error", install.SlackError(err))
+			return
+		}
+	}
+	if err := t.privately(ctx, r); err != nil {
+		t.Log.WarnContext(ctx, "tell a person why it was not done", "slack_error", install.SlackError(err), "cause", reason(err))
+	}
 }
 
 // historyScope is what reading a conversation takes, by the first letter of its id. Private channels and group messages can't

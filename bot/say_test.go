@@ -1,0 +1,118 @@
+package bot_test
+
+import (
+	"context"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/slack-go/slack/slackevents"
+
+	"switchboard/bot"
+	"switchboard/slacksim"
+)
+
+// What is for one person is read by that person alone, wherever they asked: here a link that lets the app act for them, and one that
+// allows what is missing. The handler that refuses runs once.
+func TestOnlyTheActorReads(t *testing.T) {
+	t.Parallel()
+	var runs atomic.Int32
+	refuse := func(ctx context.Context, t *bot.Turn) error {
+		runs.Add(1)
+		if strings.Contains(t.Text, "nowhere") {
+			t.ChannelID = ""
+		}
+		_, err := t.AsUser(ctx)
+		return err
+	}
+	s := play(t,
+		bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Turn, _ *struct{}) error { return refuse(ctx, t) }, "app_mentions:read", "chat:write"),
+		bot.OnMessage("^act", func(ctx context.Context, t *bot.Turn, _ *slackevents.MessageEvent) (bot.Reply, error) {
+			return bot.Reply{}, refuse(ctx, t)
+		}, "im:history", "chat:write"),
+		bot.OnMessage("^allow", func(_ context.Context, t *bot.Turn, _ *slackevents.MessageEvent) (bot.Reply, error) {
+			return t.NotAllowed("files:read"), nil
+		}, "channels:history", "chat:write").Uses("files:read"))
+	const actor, other, shared = slacksim.AcmeMember, slacksim.AcmeAdmin, "C0SHARED01"
+	in, _ := s.sim.Installed(slacksim.Acme)
+	s.sim.AddChannel(slacksim.Channel{ID: shared, TeamID: slacksim.Acme, Name: "both", SharedWith: []string{slacksim.Birch},
+		Members: []string{actor, other, slacksim.BirchAdmin, in.BotUserID}})
+	mention := "<@" + in.BotUserID + "> act for me"
+
+	reads := func(user, channel string) int {
+		n := 0
+		for _, m := range s.sim.Messages(channel, user) {
+			if m.BotID != "" && strings.Contains(m.Text, "/slack/install") {
+				n++
+			}
+		}
+		return n
+	}
+	for _, test := range []struct {
+		name, by, in, says string
+		thread             bool
+		told               string // where who asked reads it; "" nowhere
+	}{
+		{"in a channel", actor, slacksim.AcmeGeneral, mention, false, slacksim.AcmeGeneral},
+		{"in a thread", actor, slacksim.AcmeGeneral, mention, true, slacksim.AcmeGeneral},
+		{"in the direct message", actor, s.sim.DM(actor), "act for me", false, s.sim.DM(actor)},
+		{"where there is no channel", actor, slacksim.AcmeGeneral, mention + " nowhere", false, s.sim.DM(actor)},
+		{"in a shared channel", actor, shared, mention, false, shared},
+		{"by a person of the other company", slacksim.BirchAdmin, shared, mention, false, ""},
+		{"not allowed", actor, slacksim.AcmeGeneral, "allow it", false, slacksim.AcmeGeneral},
+	} {
+		before, ran := reads(test.by, test.told), runs.Load()
+		root := ""
+		var err error
+		if test.thread {
+			if root, err = s.sim.Say(ctx, other, test.in, "What shall we do?"); err == nil {
+				_, err = s.sim.Reply(ctx, test.by, test.in, root, test.says)
+			}
+		} else {
+			_, err = s.sim.Say(ctx, test.by, test.in, test.says)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.settle(t)
+		if test.told != "" {
+			if m := lastOf(s.sim, test.told, test.by); reads(test.by, test.told) != before+1 || m.ThreadTS != root {
+				t.Errorf("%s: who asked reads %q in thread %q", test.name, m.Text, m.ThreadTS)
+			}
+		}
+		for _, channel := range []string{slacksim.AcmeGeneral, shared} {
+			if reads(other, channel) != 0 || reads(slacksim.BirchAdmin, channel) != 0 {
+				t.Errorf("%s: others in %s read the link", test.name, channel)
+			}
+		}
+		if strings.Contains(test.says, "act") && runs.Load() != ran+1 {
+			t.Errorf("%s: the handler ran %d times", test.name, runs.Load()-ran)
+		}
+	}
+	for _, m := range s.sim.Messages(shared, slacksim.BirchAdmin) {
+		if m.BotID != "" && (m.EphemeralTo != "" || strings.Contains(m.Text, "may not act")) {
+			t.Errorf("the other company reads %q", m.Text)
+		}
+	}
+}
+
+// Who can't be told is not told later: a refusal is no failure.
+func TestRefusalIsNotTriedAgain(t *testing.T) {
+	t.Parallel()
+	var runs atomic.Int32
+	s := play(t, bot.OnEvent("app_mention", func(context.Context, *bot.Turn, *struct{}) error {
+		runs.Add(1)
+		return &bot.UserError{Text: "Not this one."}
+	}, "app_mentions:read", "chat:write"))
+	in, _ := s.sim.Installed(slacksim.Acme)
+	s.sim.Inject(slacksim.Fault{Method: "chat.postEphemeral", Error: "user_not_in_channel"})
+	s.sim.Inject(slacksim.Fault{Method: "chat.postMessage", Error: "cannot_dm_bot"})
+	say(t, s.sim, slacksim.AcmeMember, slacksim.AcmeGeneral, "<@"+in.BotUserID+"> do it")
+	s.settle(t)
+	if n := runs.Load(); n != 1 {
+		t.Errorf("%d runs", n)
+	}
+	if n := len(s.sim.CallsTo("chat.postMessage")); n != 1 {
+		t.Errorf("tried %d times by direct message", n)
+	}
+}
