@@ -89,8 +89,10 @@ func cut(s string, most int) string {
 
 // escape makes text from outside harmless in mrkdwn. Slack's own escapes in it are kept single.
 func escape(s string) string {
-	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(html.UnescapeString(s))
+	return escapes.Replace(html.UnescapeString(s))
 }
+
+var escapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 
 // short is a name from outside on one line, of a length to be read, and without what would turn the text behind it into code.
 func short(s string) string {
