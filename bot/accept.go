@@ -4,6 +4,8 @@ package bot
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"net/url"
 
 	"switchboard/install"
@@ -35,9 +37,38 @@ type answer struct {
 // accept takes a delivery in and returns within ackBudget. An error means that it is not durable and must not be
 // acknowledged: Slack sends it again. What we cannot use is acknowledged all the same: anything else would be sent again, and
 // enough of it switches the app off for every workspace.
-func (b *Bot) accept(ctx context.Context, d delivery) (answer, error) {
+func (b *Bot) accept(ctx context.Context, d delivery) (a answer, err error) {
 	arrived := b.now()
 	defer func() { b.metrics.acks.WithLabelValues(d.kind).Observe(b.now().Sub(arrived).Seconds()) }()
+	broken := guard(func() error {
+		a, err = b.take(ctx, d)
+		return nil
+	})
+	if broken != nil {
+		return b.brokenAnswer(ctx, d, broken)
+	}
+	return a, err
+}
+
+// brokenAnswer is what a delivery is answered with whose handling panicked. Somebody waits for it, unless it is an event: that is
+// not acknowledged.
+func (b *Bot) brokenAnswer(ctx context.Context, d delivery, cause error) (answer, error) {
+	r := b.broke(ctx, install.NewRef(), cause, "type", d.kind)
+	switch d.kind {
+	case kindCommands:
+		return answerOf(r), nil
+	case kindInteractive:
+		var i interaction
+		_ = json.Unmarshal(d.body, &i) // as far as it goes
+		if i.Type == "view_submission" {
+			return answerOfView(r), nil
+		}
+		return answer{after: b.after(result{reply: r}, install.Secret(i.ResponseURL), false)}, nil
+	}
+	return answer{}, cause
+}
+
+func (b *Bot) take(ctx context.Context, d delivery) (answer, error) {
 	switch d.kind {
 	case kindEvents:
 		return b.acceptEvent(ctx, d.body)
@@ -91,7 +122,9 @@ func lane(k install.Key, team, channel string) string { return k.String() + "/" 
 // keep puts e into the inbox, and to its handler at once when there is a place for it. With an error it may be kept or not.
 func (b *Bot) keep(ctx context.Context, e Event, env *envelope) (fresh bool, err error) {
 	take := e.Lane == "" && b.desk.take(e.Key)
-	fresh, err = b.inbox.Add(ctx, &e, take)
+	if err = b.worked(ctx); err == nil {
+		fresh, err = b.inbox.Add(ctx, &e, take)
+	}
 	if take && fresh && err == nil {
 		b.start(e, env)
 	} else if take {
@@ -108,4 +141,21 @@ func (b *Bot) keep(ctx context.Context, e Event, env *envelope) (fresh bool, err
 		b.metrics.accepted.WithLabelValues(e.Kind, "accepted").Inc()
 	}
 	return fresh, err
+}
+
+// errEnded says that Run has ended, and nobody else will work what is accepted here.
+var errEnded = errors.New("the Bot's Run has ended")
+
+// worked is errEnded when what is accepted now would be lost. That nobody works it yet is said once.
+func (b *Bot) worked(ctx context.Context) error {
+	open, ended := b.desk.state()
+	if _, dies := b.inbox.(mortal); dies && ended {
+		return errEnded
+	}
+	if !open && !ended && b.desk.places > 0 {
+		b.unworked.Do(func() {
+			b.log.WarnContext(ctx, "an event was accepted and is not worked: nobody has called the Bot's Run. It waits in the inbox until then")
+		})
+	}
+	return nil
 }

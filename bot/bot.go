@@ -61,13 +61,15 @@ type Bot struct {
 	byName   map[string]Handler // kind and name
 	messages []Handler          // in order; the first that matches runs
 	hooks    *http.Client       // posts to response_urls: never follows a redirect
-	tasks    sync.WaitGroup     // handlers of events, and work after an ack
+	tasks    tasks              // handlers of events, and work after an ack
 	desk     *desk
 	metrics  *metrics
 	ordered  map[string]bool // types of events that a handler wants in their order
 	sockets  sockets
 
 	mu       sync.Mutex
+	unworked sync.Once                 // it was said that Run isn't running
+	unsaid   []Event                   // attempts that this process outlived, of which the inbox is to hear
 	seen     map[install.Key]time.Time // whose → when its last event was written down
 	insiders map[string]time.Time      // connection, workspace and person → when Slack said that they belong together
 }
@@ -91,6 +93,9 @@ func New(cfg Config) (*Bot, error) {
 	if b.inbox == nil {
 		b.inbox = NewMemoryInbox()
 	}
+	if m, ok := b.inbox.(mortal); ok {
+		m.keepTime(b.now)
+	}
 	if b.cfg.Lease <= 0 {
 		b.cfg.Lease = DefaultLease
 	}
@@ -100,6 +105,7 @@ func New(cfg Config) (*Bot, error) {
 	}
 	b.desk = newDesk(places)
 	b.metrics = newMetrics(b, cfg.Metrics)
+	b.tasks.log, b.tasks.panics = b.log, b.metrics.panics.Inc
 	var problems []error
 	for _, h := range cfg.Handlers {
 		if err := h.check(); err != nil {
@@ -116,7 +122,7 @@ func New(cfg Config) (*Bot, error) {
 		switch {
 		case h.inOrder && h.Kind == KindMessage:
 			b.ordered["message"] = true
-		case h.inOrder:
+		case h.inOrder && h.Kind == KindEvent: // a command or an action has its lane by itself, see postpone
 			b.ordered[h.Name] = true
 		}
 	}

@@ -145,6 +145,25 @@ func TestMemoryInbox(t *testing.T) {
 	}
 }
 
+// InOrder counts for the handler that has it, and not for an event that has its name.
+func TestInOrderIsOfOneKind(t *testing.T) {
+	press := OnAction("app_uninstalled", func(context.Context, *Turn, *slack.InteractionCallback) (Reply, error) { return Reply{}, nil }).Slow().InOrder()
+	gone := onGone(func() error { return nil })
+	for what, test := range map[string]struct {
+		event Handler
+		laned bool
+	}{"an action": {gone, false}, "the event": {gone.InOrder(), true}} {
+		b, _ := loggedBot(t, nil, press, test.event)
+		if _, err := b.accept(t.Context(), delivery{kind: kindEvents, body: goneBody("Ev1")}); err != nil {
+			t.Fatal(err)
+		}
+		events, err := b.inbox.Claim(t.Context(), 1, nil)
+		if err != nil || len(events) != 1 || (events[0].Lane != "") != test.laned {
+			t.Errorf("%s is in order: %+v %v", what, events, err)
+		}
+	}
+}
+
 func TestCallSurvivesAPanic(t *testing.T) {
 	h := OnCommand("/a", func(context.Context, *Turn, *slack.SlashCommand) (Reply, error) { panic("out of luck") })
 	_, err := call(context.Background(), h, &Turn{}, &slack.SlashCommand{})

@@ -37,6 +37,18 @@ type scripted struct {
 	start time.Time
 	given atomic.Int32
 	away  bool // for good
+
+	outlived atomic.Int32 // said so
+}
+
+func (s *scripted) Outlived(_ context.Context, e Event) error {
+	if s.away || time.Since(s.start) < 35*time.Second {
+		return errors.New("away")
+	}
+	if e.Attempt == 1 {
+		s.outlived.Add(1)
+	}
+	return nil
 }
 
 func (s *scripted) Claim(context.Context, int, []install.Key) ([]Event, error) {
@@ -77,13 +89,17 @@ func TestHandedItsOwnEvent(t *testing.T) {
 			ends[turn.Attempt].Store(int64(time.Since(start)))
 			return context.Cause(ctx)
 		}).Always().Within(10 * time.Minute)
-		b := botWith(t, &scripted{MemoryInbox: NewMemoryInbox(), start: start}, h)
+		inbox := &scripted{MemoryInbox: NewMemoryInbox(), start: start}
+		b := botWith(t, inbox, h)
 		ctx, cancel := context.WithCancel(context.Background())
 		ended := make(chan error)
 		go func() { ended <- b.Run(ctx) }()
 		time.Sleep(2 * time.Minute)
 		if ends[1].Load() == 0 {
 			t.Error("85 s after the event was handed to the second handler the first one still runs")
+		}
+		if n := inbox.outlived.Load(); n != 1 {
+			t.Errorf("that this process outlived the first attempt was said %d times: it would count as a death", n)
 		}
 		cancel()
 		<-ended
@@ -146,5 +162,97 @@ func TestBacklogOfOneWorkspace(t *testing.T) {
 		if best := n / 64 * 10 * time.Millisecond; took > 4*best {
 			t.Errorf("%d events of 10 ms took %v; with 64 places it could be %v", n, took, best)
 		}
+	})
+}
+
+// haunted has one event that has ended two processes, and otherwise what is added to it.
+type haunted struct {
+	*MemoryInbox
+	suspect  atomic.Bool // it is there
+	claimed  chan struct{}
+	begun    atomic.Bool
+	withMore atomic.Bool // something was handed out while the suspect ran
+	working  atomic.Bool
+}
+
+func (h *haunted) Suspects() (once, often bool) { return false, h.suspect.Load() }
+
+func (h *haunted) ClaimSuspects(_ context.Context, _ int, often bool) ([]Event, error) {
+	if !often || !h.suspect.CompareAndSwap(true, false) {
+		return nil, nil
+	}
+	close(h.claimed)
+	e := gone("EvSuspect", 3)
+	e.Row, e.Deaths = 1000, 2
+	return []Event{e}, nil
+}
+
+func (h *haunted) Begin(_ context.Context, e Event) error {
+	h.begun.Store(e.ID == "EvSuspect")
+	return nil
+}
+
+func (h *haunted) Add(ctx context.Context, e *Event, take bool) (bool, error) {
+	h.withMore.Store(h.withMore.Load() || take && h.working.Load())
+	return h.MemoryInbox.Add(ctx, e, take)
+}
+
+func (h *haunted) Claim(ctx context.Context, n int, busy []install.Key) ([]Event, error) {
+	events, err := h.MemoryInbox.Claim(ctx, n, busy)
+	h.withMore.Store(h.withMore.Load() || len(events) > 0 && h.working.Load())
+	return events, err
+}
+
+// What has ended two processes runs alone: after what runs has ended, and before anything else begins.
+func TestSuspectRunsAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inbox := &haunted{MemoryInbox: NewMemoryInbox(), claimed: make(chan struct{})}
+		others, suspect := make(chan struct{}), make(chan struct{})
+		var finished atomic.Int32
+		h := OnEvent("app_uninstalled", func(_ context.Context, turn *Turn, _ *struct{}) error {
+			switch turn.Attempt {
+			case 3:
+				inbox.working.Store(true)
+				<-suspect
+				inbox.working.Store(false)
+			default:
+				<-others
+				finished.Add(1)
+			}
+			return nil
+		}).Always()
+		b := botWith(t, inbox, h)
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan error)
+		go func() { ended <- b.Run(ctx) }()
+		keep := func(id string) {
+			e := gone(id, 0)
+			if _, err := b.keep(ctx, e, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+
+		synctest.Wait()
+		keep("Ev1")
+		inbox.suspect.Store(true)
+		time.Sleep(time.Minute)
+		if !inbox.suspect.Load() {
+			t.Fatal("it was handed out beside another event")
+		}
+		close(others)
+		<-inbox.claimed
+		synctest.Wait()
+		keep("Ev2")
+		time.Sleep(time.Minute)
+		if !inbox.begun.Load() || inbox.withMore.Load() || finished.Load() != 1 {
+			t.Errorf("begun %v; another one was begun beside it %v; %d others worked", inbox.begun.Load(), inbox.withMore.Load(), finished.Load())
+		}
+		close(suspect)
+		time.Sleep(time.Second)
+		if finished.Load() != 2 {
+			t.Error("its neighbour was not worked after it")
+		}
+		cancel()
+		<-ended
 	})
 }

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"math"
 	"net/url"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -20,34 +19,18 @@ import (
 	"switchboard/install"
 )
 
-// panicError is a handler's panic, so that it costs one event and no more.
-type panicError struct {
-	value any
-	stack []byte
-}
-
-func (e *panicError) Error() string { return fmt.Sprintf("handler panicked: %v", e.value) }
-
 // call runs h and turns a panic into an error.
 func call(ctx context.Context, h Handler, t *Turn, payload any) (r Reply, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			r, err = Reply{}, &panicError{v, debug.Stack()}
-		}
-	}()
-	return h.run(ctx, t, payload)
+	err = guard(func() (err error) { r, err = h.run(ctx, t, payload); return err })
+	return r, err
 }
 
 // then runs the second part of a reply, as safely as the first.
 func then(ctx context.Context, r Reply) (later Reply, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			later, err = Reply{}, &panicError{v, debug.Stack()}
-		}
-	}()
 	ctx, cancel := context.WithTimeout(ctx, afterBudget)
 	defer cancel()
-	return r.Then(ctx)
+	err = guard(func() (err error) { later, err = r.Then(ctx); return err })
+	return later, err
 }
 
 // turn opens the connection for key, within patience, for work in a workspace. Without a usable one the Turn has no client, and err
@@ -247,13 +230,23 @@ func (b *Bot) afterView(r result, key install.Key, team, viewID string) func() {
 
 // showInView puts r into a modal that is open.
 func (b *Bot) showInView(ctx context.Context, k install.Key, team, viewID string, r Reply) {
-	t, err := b.turn(ctx, k, team, install.NewRef(), eventOpenBudget)
-	if err == nil {
+	ref := install.NewRef()
+	t, err := b.turn(ctx, k, team, ref, eventOpenBudget)
+	show := func(r Reply) error {
 		view := r.View
 		if view == nil {
 			view = page(r)
 		}
-		_, err = t.Slack.UpdateViewContext(ctx, *view, "", "", viewID)
+		return guard(func() error {
+			_, err := t.Slack.UpdateViewContext(ctx, *view, "", "", viewID)
+			return err
+		})
+	}
+	if err == nil {
+		err = show(r)
+	}
+	if errors.As(err, new(*panicError)) {
+		err = show(b.broke(ctx, ref, err))
 	}
 	if err != nil {
 		b.log.WarnContext(ctx, "show an answer in a modal", "cause", reason(err))
@@ -274,26 +267,9 @@ func (b *Bot) immediate(ctx context.Context, h Handler, key install.Key, who ask
 	// Buffered, so that a handler nobody waits for any more still ends.
 	done := make(chan Reply, 1)
 	b.tasks.Go(func() {
-		t, err := b.turn(ctx, key, who.team, ref, askBudget)
-		fill(t)
-		if err == nil {
-			defer b.sawTraffic(t.Connection.Key, b.now())
-		}
-		if refusal := b.admit(ctx, h, t, who); refusal != nil {
-			done <- *refusal
-			return
-		}
-		if err != nil && !h.always {
-			done <- b.unavailable(ctx, t, err)
-			return
-		}
-		if missing := h.missing(t); len(missing) > 0 && !h.always {
-			done <- b.notAllowed(t, h, missing)
-			return
-		}
-		r, err := call(ctx, h, t, payload)
-		if err != nil {
-			r = b.failed(ctx, t, h, err)
+		var r Reply
+		if err := guard(func() error { r = b.attend(ctx, h, key, who, ref, fill, payload); return nil }); err != nil {
+			r = b.broke(ctx, ref, err, "handler", h.id())
 		}
 		done <- r
 	})
@@ -304,6 +280,36 @@ func (b *Bot) immediate(ctx context.Context, h Handler, key install.Key, who ask
 		b.log.WarnContext(ctx, "handler is late: answered for it", "handler", h.id(), "ref", ref)
 		return result{reply: Reply{Text: "This takes longer than Slack lets me wait. The answer follows here if there is one. Reference: " + ref + "."}, ref: ref, late: done}
 	}
+}
+
+// attend runs h if it may run, and returns its answer or the sentence that says why there is none.
+func (b *Bot) attend(ctx context.Context, h Handler, key install.Key, who asks, ref string, fill func(*Turn), payload any) Reply {
+	t, err := b.turn(ctx, key, who.team, ref, askBudget)
+	fill(t)
+	if err == nil {
+		defer b.sawTraffic(t.Connection.Key, b.now())
+	}
+	if refusal := b.admit(ctx, h, t, who); refusal != nil {
+		return *refusal
+	}
+	if err != nil && !h.always {
+		return b.unavailable(ctx, t, err)
+	}
+	if missing := h.missing(t); len(missing) > 0 && !h.always {
+		return b.notAllowed(t, h, missing)
+	}
+	r, err := call(ctx, h, t, payload)
+	if err != nil {
+		return b.failed(ctx, t, h, err)
+	}
+	return r
+}
+
+// broke logs and counts a panic in something that somebody waits for, and returns what they read.
+func (b *Bot) broke(ctx context.Context, ref string, err error, args ...any) Reply {
+	b.metrics.panics.Inc()
+	b.log.ErrorContext(ctx, "work panicked: it is given up", failure(err, append(args, "ref", ref)...)...)
+	return Reply{Text: "Something went wrong on our side. Try again in a moment. Reference: " + ref + "."}
 }
 
 // after returns what is to be sent behind the ack: the answer of a button, the second part of a reply, or a late answer; nil
@@ -328,7 +334,11 @@ func (b *Bot) follow(r result, address install.Secret, first bool) {
 			<-settled
 			settled = nil
 		}
-		if err := b.respond(ctx, address, reply.message(replace, r.thread)); err != nil {
+		err := b.respond(ctx, address, reply.message(replace, r.thread))
+		if errors.As(err, new(*panicError)) {
+			err = b.respond(ctx, address, b.broke(ctx, r.ref, err).message(replace, r.thread))
+		}
+		if err != nil {
 			b.log.WarnContext(ctx, "reply not delivered", "ref", r.ref, "cause", err)
 		}
 	}
@@ -392,6 +402,9 @@ func (b *Bot) failed(ctx context.Context, t *Turn, h Handler, err error) Reply {
 		return b.notAllowed(t, h, missing)
 	}
 	b.logFailure(ctx, t, h, err)
+	if errors.As(err, new(*panicError)) {
+		b.metrics.panics.Inc()
+	}
 	var limited *slack.RateLimitedError
 	switch code := install.SlackError(err); {
 	case t.outsider: // who learns nothing of the workspace, not even that
@@ -425,8 +438,11 @@ func failure(err error, args ...any) []any {
 
 // handle finds the handler of e and runs it. nil: nothing more to do. env is e's decoded body, when the caller has it.
 func (b *Bot) handle(ctx context.Context, e *Event, env *envelope) error {
-	if e.Kind != kindEvents {
+	switch {
+	case e.Kind != kindEvents:
 		return b.handleSlow(ctx, e)
+	case e.Deaths >= mostDeaths:
+		return errEndsProcess
 	}
 	if env == nil {
 		decoded, err := decodeEnvelope(e.Body)

@@ -26,6 +26,7 @@ type Event struct {
 	Row      int64    // the inbox's own name for it
 	Attempt  int      // how often it was handed out, this time included
 	Failures int      // how many of the earlier attempts count against the limit
+	Deaths   int      // how many of them were begun and never ended: their process did
 	Said     []string // what earlier attempts posted, see Turn.Say
 }
 
@@ -46,13 +47,27 @@ const DefaultLease = 30 * time.Second
 // Inbox keeps accepted events until they are worked. It may be used from any number of goroutines and, where it is kept in a
 // database, processes. Whoever is handed an event holds it for a lease; after that it goes to somebody else, and ErrLost is
 // what the first one gets for every word about it.
+//
+// An attempt is begun when its event is handed out, and ended by Done, Retry, Bury or Outlived. One that was begun and never ended
+// is a death (Event.Deaths): its process has ended while its handler ran.
 type Inbox interface {
 	// Add accepts e, unless it was accepted before (fresh is false then). Once it returned without an error the event may be
 	// acknowledged. With take it is handed to the caller in the same moment, with its Row and Attempt. It blocks until the
 	// event is kept or ctx ended; kept all the same then, it is handed out when the lease is over.
 	Add(ctx context.Context, e *Event, take bool) (fresh bool, err error)
-	// Claim hands at most n events to the caller that are ready, and none of the workspaces in busy. Workspaces take turns.
+	// Claim hands at most n events to the caller that are ready, and none of the workspaces in busy. Workspaces take turns. What
+	// has Deaths is not among them.
 	Claim(ctx context.Context, n int, busy []install.Key) ([]Event, error)
+	// Suspects reports whether there may be events that are ready and have one death, or more than one. It doesn't block.
+	Suspects() (once, often bool)
+	// ClaimSuspects hands out at most n of those that have one death, or of those that have more (often). Their attempt counts as
+	// begun only from Begin on.
+	ClaimSuspects(ctx context.Context, n int, often bool) ([]Event, error)
+	// Begin says that the handler of a suspect is about to run.
+	Begin(ctx context.Context, e Event) error
+	// Outlived says that this process lives on after an attempt whose end the inbox was not told, or that was somebody else's by
+	// then: it counts as no death. It is never ErrLost.
+	Outlived(ctx context.Context, e Event) error
 	// Ready has something in it when there may be something to claim that was not there before.
 	Ready() <-chan struct{}
 	// Hold makes the leases of these start anew, and returns those that are lost.
@@ -85,7 +100,8 @@ const (
 )
 
 // MemoryInbox keeps events in this process: what is accepted and not worked is lost with it. Duplicates are known for DedupeFor,
-// or 200,000 events. There are no leases, as there is nobody else. It is for tests and for measuring.
+// or 200,000 events. There are no leases, as there is nobody else, and no deaths that it would survive. It is for tests and for
+// measuring.
 type MemoryInbox struct {
 	mu    sync.Mutex
 	ready chan struct{}
@@ -94,6 +110,7 @@ type MemoryInbox struct {
 	ids   map[string]time.Time
 	order []string // ids, oldest first
 	rows  int64
+	now   func() time.Time // the Bot's
 }
 
 type memoryEvent struct {
@@ -102,16 +119,26 @@ type memoryEvent struct {
 	held bool
 }
 
-// NewMemoryInbox returns an empty inbox.
+// NewMemoryInbox returns an empty inbox. It keeps the time of the Bot it is given to.
 func NewMemoryInbox() *MemoryInbox {
-	return &MemoryInbox{ready: make(chan struct{}, 1), ids: map[string]time.Time{}}
+	return &MemoryInbox{ready: make(chan struct{}, 1), ids: map[string]time.Time{}, now: time.Now}
+}
+
+// mortal is an inbox that ends with this process.
+type mortal interface{ keepTime(now func() time.Time) }
+
+// keepTime makes it use a Bot's clock.
+func (m *MemoryInbox) keepTime(now func() time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.now = now
 }
 
 // Add implements Inbox. It never blocks: a full queue is ErrInboxFull.
 func (m *MemoryInbox) Add(_ context.Context, e *Event, take bool) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := time.Now()
+	now := m.now()
 	for len(m.order) > 0 && (len(m.order) > maxIDs || now.Sub(m.ids[m.order[0]]) > DedupeFor) {
 		delete(m.ids, m.order[0])
 		m.order = m.order[1:]
@@ -151,7 +178,7 @@ func (m *MemoryInbox) Ready() <-chan struct{} { return m.ready }
 func (m *MemoryInbox) Claim(_ context.Context, n int, busy []install.Key) (claimed []Event, _ error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := time.Now()
+	now := m.now()
 	lanes := map[string]bool{}
 	for _, e := range m.queue {
 		if len(claimed) == n {
@@ -168,6 +195,18 @@ func (m *MemoryInbox) Claim(_ context.Context, n int, busy []install.Key) (claim
 	}
 	return claimed, nil
 }
+
+// Suspects implements Inbox: what ends the process ends the inbox with it.
+func (m *MemoryInbox) Suspects() (once, often bool) { return false, false }
+
+// ClaimSuspects implements Inbox.
+func (m *MemoryInbox) ClaimSuspects(context.Context, int, bool) ([]Event, error) { return nil, nil }
+
+// Begin implements Inbox.
+func (m *MemoryInbox) Begin(context.Context, Event) error { return nil }
+
+// Outlived implements Inbox.
+func (m *MemoryInbox) Outlived(context.Context, Event) error { return nil }
 
 // Hold implements Inbox: nobody else is there.
 func (m *MemoryInbox) Hold(context.Context, []Event) ([]Event, error) { return nil, nil }
@@ -200,14 +239,16 @@ func (m *MemoryInbox) Bury(_ context.Context, e Event, _ string) error {
 
 // Retry implements Inbox.
 func (m *MemoryInbox) Retry(_ context.Context, e Event, at time.Time, counts bool, _ string) error {
+	var wait time.Duration
 	err := m.change(e, func(i int) {
 		q := m.queue[i]
 		if q.held, q.at = false, at; counts {
 			q.Failures++
 		}
+		wait = at.Sub(m.now())
 	})
 	if err == nil {
-		time.AfterFunc(time.Until(at), m.wake)
+		time.AfterFunc(wait, m.wake)
 	}
 	return err
 }
@@ -222,7 +263,7 @@ func (m *MemoryInbox) Count(context.Context) (InboxCount, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	count := InboxCount{Dead: m.dead}
-	now := time.Now()
+	now := m.now()
 	for _, e := range m.queue {
 		switch {
 		case e.held:

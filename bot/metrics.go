@@ -15,6 +15,7 @@ type metrics struct {
 	waits    prometheus.Histogram
 	outcomes *prometheus.CounterVec
 	unread   *prometheus.CounterVec
+	panics   prometheus.Counter
 }
 
 // newMetrics registers with r, which may be nil.
@@ -27,6 +28,7 @@ func newMetrics(b *Bot, r prometheus.Registerer) *metrics {
 		waits: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "switchboard_event_wait_seconds", Help: "From the arrival of an event to the first start of its handler.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .5, 1, 5, 30, 120, 600}}),
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_events_total", Help: "Attempts to work an event, by how they ended."}, []string{"outcome"}),
+		panics:   prometheus.NewCounter(prometheus.CounterOpts{Name: "switchboard_panics_total", Help: "Panics in the work of handlers, each of which cost that work alone."}),
 		unread: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_unread_payloads_total",
 			Help: "Payloads with a block, an element or a field that this release can't read: their handlers got the rest."}, []string{"kind"}),
 	}
@@ -36,7 +38,7 @@ func newMetrics(b *Bot, r prometheus.Registerer) *metrics {
 	if r == nil {
 		return m
 	}
-	r.MustRegister(m.accepted, m.acks, m.waits, m.outcomes, m.unread, inboxGauges{b},
+	r.MustRegister(m.accepted, m.acks, m.waits, m.outcomes, m.unread, m.panics, inboxGauges{b},
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "switchboard_sockets", Help: "Live connections of Socket Mode."}, func() float64 {
 			live, _, _ := b.SocketHealth()
 			return float64(live)

@@ -69,11 +69,22 @@ func answerOf(r Reply) answer {
 	}
 	m := r.message(false, "")
 	m.ReplaceOriginal = nil // there is nothing to replace yet
-	body, err := json.Marshal(m)
+	body, err := encode(m)
 	if err != nil {
-		body, _ = json.Marshal(message{ResponseType: "ephemeral", Text: r.Text}) // blocks that can't be written
+		panic(err) // for accept, which has a sentence for it
 	}
 	return answer{body: body, contentType: "application/json; charset=utf-8"}
+}
+
+// encode writes what a handler made. That it can't be written is a *panicError, whether its MarshalJSON panics or says so.
+func encode(v any) (body []byte, err error) {
+	err = guard(func() (err error) {
+		if body, err = json.Marshal(v); err != nil {
+			panic(err)
+		}
+		return nil
+	})
+	return body, err
 }
 
 // answerOfView is the acknowledgement of a submitted modal that carries r: an empty one closes it.
@@ -94,9 +105,9 @@ func answerOfView(r Reply) answer {
 	default:
 		return answer{}
 	}
-	body, err := json.Marshal(m)
+	body, err := encode(m)
 	if err != nil {
-		return answer{} // blocks that can't be written
+		panic(err) // as above
 	}
 	return answer{body: body, contentType: "application/json; charset=utf-8"}
 }
@@ -136,7 +147,7 @@ func (b *Bot) respond(ctx context.Context, address install.Secret, m message) er
 	if err != nil {
 		return fmt.Errorf("respond: response_url: %w", err)
 	}
-	body, err := json.Marshal(m)
+	body, err := encode(m)
 	if err != nil {
 		return fmt.Errorf("respond: %w", err)
 	}
@@ -178,9 +189,12 @@ func (t *Turn) say(ctx context.Context, r Reply) error {
 	if later.empty() {
 		return nil
 	}
-	_, _, _, err = t.Slack.UpdateMessageContext(ctx, t.ChannelID, ts, slack.MsgOptionText(later.Text, false), slack.MsgOptionBlocks(later.Blocks...))
+	err = guard(func() error {
+		_, _, _, err := t.Slack.UpdateMessageContext(ctx, t.ChannelID, ts, slack.MsgOptionText(later.Text, false), slack.MsgOptionBlocks(later.Blocks...))
+		return err
+	})
 	if err != nil {
-		t.Log.WarnContext(ctx, "update reply", "ref", t.Ref, "slack_error", install.SlackError(err), "cause", install.Cause(err))
+		t.Log.WarnContext(ctx, "update reply", failure(err, "ref", t.Ref)...)
 	}
 	return nil
 }

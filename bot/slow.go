@@ -132,6 +132,10 @@ func (b *Bot) handleSlow(ctx context.Context, e *Event) error {
 	if err == nil {
 		b.sawTraffic(t.Connection.Key, e.Received)
 	}
+	if e.Deaths >= mostDeaths {
+		_ = b.tellPerson(ctx, t, Reply{Text: "Something went wrong on our side, and it did not get better. Reference: " + t.Ref + "."})
+		return errEndsProcess
+	}
 	if refusal := b.admit(ctx, h, t, who); refusal != nil {
 		return b.tellPerson(ctx, t, *refusal)
 	}
@@ -161,7 +165,7 @@ func (b *Bot) handleSlow(ctx context.Context, e *Event) error {
 	}
 	for !r.empty() || r.Then != nil {
 		if !r.empty() {
-			err := t.Respond(ctx, r)
+			err := guard(func() error { return t.Respond(ctx, r) })
 			if errors.Is(err, errSilent) { // the work is done, and doing it again would not help
 				t.Log.WarnContext(ctx, "there is no way to deliver the answer", "handler", h.id())
 				return nil

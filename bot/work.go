@@ -13,8 +13,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/slack-go/slack"
-
 	"switchboard/install"
 )
 
@@ -47,6 +45,13 @@ const (
 	shortestLimit = time.Second
 	// Behind slow work somebody waits: they hear after half a minute that it came to nothing.
 	slowAttempts = 4
+
+	// An event is a dead letter once so many of its attempts were begun and their process ended meanwhile. Who is to blame of all that
+	// ran there is found by taking care: after one death it runs among at most so many others with one, after two alone.
+	mostDeaths   = 3
+	mostSuspects = 4
+	// So long a suspect waits until nothing else runs. What runs longer than that was not begun lately, and has ended nothing yet.
+	alonePatience = 2 * eventBudget
 )
 
 // last reports whether a failure of this attempt is the one too many.
@@ -69,6 +74,9 @@ var (
 	errTooLong  = errors.New("the handler took longer than it may")
 )
 
+// errEndsProcess is why an event with mostDeaths is given up.
+var errEndsProcess = fmt.Errorf("the process ended %d times while its handler ran (a panic in a goroutine of its own, an exit, or no memory)", mostDeaths)
+
 // desk is where handlers get their place. Its methods may be called from any number of goroutines.
 type desk struct {
 	places int // so many handlers at once
@@ -76,6 +84,8 @@ type desk struct {
 
 	mu      sync.Mutex
 	open    bool // the process takes work
+	ended   bool // and will take no more
+	alone   bool // what runs is to end, and nothing else to begin, because of a suspect
 	backlog bool // there is more in the inbox than places
 	taken   int
 	each    map[install.Key]int
@@ -99,7 +109,7 @@ func newDesk(places int) *desk {
 func (d *desk) take(k install.Key) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !d.open || d.backlog || d.taken >= d.places || d.each[k] >= d.share {
+	if !d.open || d.alone || d.backlog || d.taken >= d.places || d.each[k] >= d.share {
 		return false
 	}
 	d.taken++
@@ -111,7 +121,7 @@ func (d *desk) take(k install.Key) bool {
 func (d *desk) reserve(n int) (got int, busy []install.Key) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !d.open {
+	if !d.open || d.alone {
 		return 0, nil
 	}
 	got = min(n, d.places-d.taken)
@@ -122,6 +132,42 @@ func (d *desk) reserve(n int) (got int, busy []install.Key) {
 		}
 	}
 	return got, busy
+}
+
+// suspects returns how many more events with a death may run.
+func (d *desk) suspects() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	more := mostSuspects
+	for _, r := range d.running {
+		if r.event.Deaths > 0 {
+			more--
+		}
+	}
+	return more
+}
+
+// clear lets nothing begin until reopen. The channel is closed once all places are free.
+func (d *desk) clear() <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.alone = true
+	return d.whenIdle()
+}
+
+// reopen ends what clear began.
+func (d *desk) reopen() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.alone = false
+}
+
+// occupy takes a place whether there is one or not.
+func (d *desk) occupy(k install.Key) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.taken++
+	d.each[k]++
 }
 
 // seat gives one of the reserved places to a workspace.
@@ -162,13 +208,34 @@ func (d *desk) settled() {
 	}
 }
 
+// begins lets work in.
+func (d *desk) begins() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.open, d.ended, d.alone = true, false, false
+}
+
+// state reports whether work is taken, and whether it was and is no more.
+func (d *desk) state() (open, ended bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.open, d.ended
+}
+
 // close lets nothing in any more. The channel is closed once all places are free.
 func (d *desk) close() <-chan struct{} {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.open = false
-	idle := make(chan struct{})
-	d.idle = idle
+	d.open, d.ended = false, true
+	return d.whenIdle()
+}
+
+// whenIdle returns what is closed once nothing is taken. The caller holds the lock.
+func (d *desk) whenIdle() <-chan struct{} {
+	if d.idle == nil {
+		d.idle = make(chan struct{})
+	}
+	idle := d.idle
 	d.settled()
 	return idle
 }
@@ -240,9 +307,7 @@ var ErrGaveUp = errors.New("handlers still run; what they were doing is given up
 // Run works the inbox until ctx ends, then takes nothing more, lets handlers finish for a while, ends the others and puts
 // their events back. ErrGaveUp when a handler does not even end then. Whatever is left lies in the inbox.
 func (b *Bot) Run(ctx context.Context) error {
-	b.desk.mu.Lock()
-	b.desk.open = true
-	b.desk.mu.Unlock()
+	b.desk.begins()
 	holding, endHolding := context.WithCancel(context.WithoutCancel(ctx))
 	defer endHolding()
 	var keepers sync.WaitGroup
@@ -260,13 +325,15 @@ func (b *Bot) Run(ctx context.Context) error {
 		select {
 		case <-idle:
 		case <-time.After(putBackAfter):
+			// The process is about to end, and not by their doing.
+			b.outlived(b.desk.held()...)
+			b.sayOutlived(context.Background())
 			return ErrGaveUp
 		}
 	}
-	finished := make(chan struct{})
-	go func() { b.tasks.Wait(); close(finished) }()
+	b.sayOutlived(context.Background())
 	select {
-	case <-finished:
+	case <-b.tasks.idle():
 		return nil
 	case <-time.After(stopBudget):
 		return ErrGaveUp
@@ -279,35 +346,26 @@ func (b *Bot) hand(ctx context.Context) {
 	defer tick.Stop()
 	var trouble string
 	for ctx.Err() == nil {
-		n, busy := b.desk.reserve(max(1, min(mostClaimed, b.desk.share)))
-		full := n == 0
-		if n > 0 {
-			// Not ctx: what was handed out in the moment of the stop has to be known here.
-			claiming, cancel := context.WithTimeout(context.WithoutCancel(ctx), eventOpenBudget)
-			events, err := b.inbox.Claim(claiming, n, busy)
-			cancel()
-			// Whoever has enough may have more waiting: look again when a place becomes free.
-			full = len(events) == n
-			more := full || len(busy) > 0
-			for _, e := range events {
-				b.desk.seat(e.Key)
-				b.start(e, nil)
-			}
-			b.desk.unreserve(n-len(events), full)
-			switch {
-			case err == nil:
-				trouble = ""
-			case err.Error() != trouble: // once for each trouble, not twice a second
-				trouble = err.Error()
-				b.log.WarnContext(ctx, "look into the inbox", "cause", err)
-			}
-			if full {
-				continue
-			}
-			full = more
+		b.sayOutlived(ctx)
+		again, more, err := b.claim(ctx)
+		if err == nil {
+			err = b.confront(ctx)
+		}
+		switch {
+		case err == nil:
+			trouble = ""
+		case err.Error() != trouble: // once for each trouble, not twice a second
+			trouble = err.Error()
+			b.log.WarnContext(ctx, "look into the inbox", "cause", err)
+		}
+		if again {
+			continue
+		}
+		if once, _ := b.inbox.Suspects(); once { // there were no places for them
+			more = true
 		}
 		var free <-chan struct{}
-		if full {
+		if more {
 			free = b.desk.free
 		}
 		select {
@@ -317,6 +375,80 @@ func (b *Bot) hand(ctx context.Context) {
 		case <-tick.C:
 		}
 	}
+}
+
+// claim begins what is ready, as far as there are places. again: there is more, and places; more: there is more once a place becomes free.
+func (b *Bot) claim(ctx context.Context) (again, more bool, err error) {
+	n, busy := b.desk.reserve(max(1, min(mostClaimed, b.desk.share)))
+	if n == 0 {
+		return false, true, nil
+	}
+	// Not ctx: what was handed out in the moment of the stop has to be known here.
+	claiming, cancel := context.WithTimeout(context.WithoutCancel(ctx), eventOpenBudget)
+	defer cancel()
+	events, err := b.inbox.Claim(claiming, n, busy)
+	for _, e := range events {
+		b.desk.seat(e.Key)
+		b.start(e, nil)
+	}
+	full := len(events) == n
+	b.desk.unreserve(n-len(events), full)
+	// Whoever has enough may have more waiting: look again when a place becomes free.
+	return full, len(busy) > 0, err
+}
+
+// confront begins events with deaths: those with one among others, those with more alone.
+func (b *Bot) confront(ctx context.Context) error {
+	if b.desk.places == 0 {
+		return nil
+	}
+	once, often := b.inbox.Suspects()
+	if n := b.desk.suspects(); once && n > 0 {
+		if _, err := b.claimSuspects(ctx, n, false); err != nil {
+			return err
+		}
+	}
+	if !often {
+		return nil
+	}
+
+	defer b.desk.reopen()
+	patience := time.NewTimer(alonePatience)
+	defer patience.Stop()
+	select {
+	case <-b.desk.clear():
+	case <-patience.C:
+	case <-ctx.Done():
+		return nil
+	}
+	ended, err := b.claimSuspects(ctx, 1, true)
+	for _, end := range ended {
+		select {
+		case <-end:
+		case <-ctx.Done():
+		}
+	}
+	return err
+}
+
+// claimSuspects begins at most n events with deaths. The channels are closed when they have ended.
+func (b *Bot) claimSuspects(ctx context.Context, n int, often bool) (ended []<-chan struct{}, err error) {
+	claiming, cancel := context.WithTimeout(context.WithoutCancel(ctx), eventOpenBudget)
+	defer cancel()
+	events, err := b.inbox.ClaimSuspects(claiming, n, often)
+	for _, e := range events {
+		if e.Deaths < mostDeaths {
+			if err := b.inbox.Begin(claiming, e); err != nil { // not begun for sure, so put back; if not even that, its lease runs out
+				b.log.WarnContext(ctx, "begin an event that has ended a process", "event", e.ID, "cause", err)
+				_ = b.inbox.Retry(claiming, e, b.now(), false, "")
+				continue
+			}
+			b.log.WarnContext(ctx, "an event during which a process ended runs again", "event", e.ID, "type", e.Type, "deaths", e.Deaths, "alone", often)
+		}
+		b.desk.occupy(e.Key)
+		ended = append(ended, b.start(e, nil))
+	}
+	return ended, err
 }
 
 // hold keeps the leases of what has a handler, until ctx ends.
@@ -351,54 +483,83 @@ func (b *Bot) hold(ctx context.Context) {
 	}
 }
 
-// start runs the handler of an event that has a place. env is its decoded body, when the caller has it.
-func (b *Bot) start(e Event, env *envelope) {
+// start runs the handler of an event that has a place. env is its decoded body, when the caller has it. The channel is closed when all of
+// it has ended.
+func (b *Bot) start(e Event, env *envelope) <-chan struct{} {
 	ctx, stop := context.WithCancelCause(context.Background())
 	b.desk.begin(e, stop, time.Now())
+	ended := make(chan struct{})
 	b.tasks.Go(func() {
+		defer close(ended)
 		defer b.desk.leave(e.Key)
 		defer b.desk.end(e)
 		defer stop(nil)
 		b.work(ctx, e, env)
 	})
+	return ended
 }
 
 // work brings one event to its handler and tells the inbox how it went.
 func (b *Bot) work(ctx context.Context, e Event, env *envelope) {
 	b.metrics.began(e, b.now())
-	err := b.handle(ctx, &e, env)
-	var decode *decodeError
-	var limited *slack.RateLimitedError
-	say := func(ctx context.Context) error { return b.inbox.Done(ctx, e) }
-	outcome := "done"
+	err := guard(func() error { return b.handle(ctx, &e, env) })
+	if errors.Is(context.Cause(ctx), ErrLost) {
+		b.log.WarnContext(ctx, "event was handed to somebody else while its handler ran", "event", e.ID, "type", e.Type)
+		b.metrics.ended(outcomeLost)
+		b.outlived(e)
+		return
+	}
+	if errors.As(err, new(*panicError)) {
+		b.metrics.panics.Inc()
+	}
+	v := b.judge(ctx, e, err)
 	why := ""
 	if err != nil {
 		why = reason(err)
 	}
-	retry := func(after time.Duration, counts bool) func(context.Context) error {
-		at := b.now().Add(after)
-		return func(ctx context.Context) error { return b.inbox.Retry(ctx, e, at, counts, why) }
+	if v.outcome == outcomeDead {
+		b.log.ErrorContext(ctx, "event given up: it is in the inbox as a dead letter", "event", e.ID, "type", e.Type, "attempts", e.Attempt, "deaths", e.Deaths, "cause", why)
 	}
-	switch cause := context.Cause(ctx); {
-	case err == nil:
-	case errors.Is(cause, ErrLost):
-		b.log.WarnContext(ctx, "event was handed to somebody else while its handler ran", "event", e.ID, "type", e.Type)
-		b.metrics.ended("lost")
+	b.metrics.ended(v.outcome)
+	b.tell(e, v.outcome, func(ctx context.Context) error {
+		switch v.outcome {
+		case outcomeDone:
+			return b.inbox.Done(ctx, e)
+		case outcomeDead:
+			return b.inbox.Bury(ctx, e, why)
+		}
+		return b.inbox.Retry(ctx, e, v.at, v.counts, why)
+	})
+}
+
+// outlived notes that this process lives on after attempts of whose end the inbox knows nothing.
+func (b *Bot) outlived(events ...Event) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, e := range events {
+		if e.Deaths < mostDeaths { // which was not even begun
+			b.unsaid = append(b.unsaid, e)
+		}
+	}
+}
+
+// sayOutlived tells the inbox of them. What it can't be told now it is told the next time.
+func (b *Bot) sayOutlived(ctx context.Context) {
+	b.mu.Lock()
+	events := b.unsaid
+	b.unsaid = nil
+	b.mu.Unlock()
+	if len(events) == 0 {
 		return
-	case errors.Is(cause, errStopping):
-		outcome, say = "put_back", retry(0, false)
-	case errors.As(err, &decode):
-		outcome, say = "dead", func(ctx context.Context) error { return b.inbox.Bury(ctx, e, why) }
-	case errors.As(err, &limited) && e.Attempt-e.Failures <= freeAttempts:
-		outcome, say = "limited", retry(max(limited.RetryAfter, shortestLimit), false)
-	case e.last() && !lifecycle(e.Type):
-		b.log.ErrorContext(ctx, "event given up: it is in the inbox as a dead letter", "event", e.ID, "type", e.Type, "attempts", e.Attempt)
-		outcome, say = "dead", func(ctx context.Context) error { return b.inbox.Bury(ctx, e, why) }
-	default:
-		outcome, say = "retry", retry(backoff(e.Failures+1), true)
 	}
-	b.metrics.ended(outcome)
-	b.tell(e, outcome, say)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askBudget)
+	defer cancel()
+	for i, e := range events {
+		if err := b.inbox.Outlived(ctx, e); err != nil {
+			b.outlived(events[i:]...)
+			return
+		}
+	}
 }
 
 var (
@@ -423,11 +584,16 @@ func (b *Bot) tell(e Event, outcome string, say func(context.Context) error) {
 	defer cancel()
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		err := say(ctx)
-		if err == nil || errors.Is(err, ErrLost) {
+		switch {
+		case err == nil:
+			return
+		case errors.Is(err, ErrLost):
+			b.outlived(e)
 			return
 		}
 		select {
 		case <-ctx.Done():
+			b.outlived(e)
 			b.log.ErrorContext(ctx, "the inbox was not told what became of an event: it runs again", "event", e.ID, "outcome", outcome, "cause", err)
 			return
 		case <-time.After(wait):

@@ -92,6 +92,9 @@ type Inbox struct {
 	looked time.Time             // at the whole queue
 
 	caughtUp time.Time // with other processes
+
+	// There may be something ready that has ended a process: once, or more often.
+	once, often atomic.Bool
 }
 
 var _ bot.Inbox = (*Inbox)(nil)
@@ -119,6 +122,7 @@ func (db *DB) Inbox(ctx context.Context, cfg InboxConfig) (*Inbox, error) {
 	}
 	if cfg.Alone {
 		err := db.exec(ctx, func(g *gorm.DB) error {
+			in.suspectSome()
 			return g.Exec("UPDATE inbox SET state = 'ready' WHERE state IN ('held', 'waiting') AND state = 'held'").Error
 		})
 		if err != nil {
@@ -257,12 +261,12 @@ func group[T any](in *Inbox, from <-chan T, linger time.Duration, size func(T) i
 
 // insertEvent is one row of the insert. Who comes second with an id changes nothing, whatever became of the first.
 const (
-	insertEvents = "INSERT INTO inbox (app_id, event_id, enterprise_id, team_id, kind, type, lane, state, tag, visible_at, attempt, failures, received_at, finished_at, said, error, payload) VALUES "
-	insertEvent  = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, 0, '', '', ?)"
+	insertEvents = "INSERT INTO inbox (app_id, event_id, enterprise_id, team_id, kind, type, lane, state, tag, visible_at, attempt, begun, failures, received_at, finished_at, said, error, payload) VALUES "
+	insertEvent  = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, 0, '', '', ?)"
 	// Nearly all batches are of one of these kinds alone. What their rows have in common stands in the statement: a third of the
 	// values of a row would otherwise be nothing but that.
-	insertReady = "(?, ?, ?, ?, 'events_api', ?, '', 'ready', ?, 0, 0, 0, ?, 0, '', '', ?)"
-	insertTaken = "(?, ?, ?, ?, 'events_api', ?, '', 'held', ?, ?, 1, 0, ?, 0, '', '', ?)"
+	insertReady = "(?, ?, ?, ?, 'events_api', ?, '', 'ready', ?, 0, 0, 0, 0, ?, 0, '', '', ?)"
+	insertTaken = "(?, ?, ?, ?, 'events_api', ?, '', 'held', ?, ?, 1, 1, 0, ?, 0, '', '', ?)"
 	insertOnce  = " ON CONFLICT (app_id, event_id) DO NOTHING RETURNING id, app_id, event_id"
 )
 
@@ -334,7 +338,7 @@ func (in *Inbox) commitAdds(batch []*adding) {
 		close(a.done)
 	}
 	if len(orphans) > 0 { // if this fails, their lease runs out
-		_ = in.touch(ctx, map[int64]bool{}, stillHeld, "state = 'ready'", nil, 1, orphans)
+		_ = in.touch(ctx, map[int64]bool{}, stillHeld, "state = 'ready', begun = 0", nil, 1, orphans)
 		in.lookAtAll()
 	}
 	if wake {
@@ -352,7 +356,7 @@ func refusedRow(err error) bool {
 func (in *Inbox) insert(ctx context.Context, batch []*adding) (rows map[eventName]int64, err error) {
 	var statement strings.Builder
 	statement.WriteString(insertEvents)
-	args := make([]any, 0, len(batch)*13)
+	args := make([]any, 0, len(batch)*14)
 	now := in.clock()
 	tags := in.tags(batch)
 	row := rowOf(batch)
@@ -378,7 +382,7 @@ func (in *Inbox) insert(ctx context.Context, batch []*adding) (rows map[eventNam
 			state, until, attempt = eventHeld, micros(now.Add(in.lease)), 1
 		}
 		args = append(args, e.Key.AppID, e.ID, e.Key.EnterpriseID, e.Key.TeamID, text(e.Kind), text(e.Type), text(e.Lane), state,
-			tags[i], until, attempt, micros(e.Received), a.box)
+			tags[i], until, attempt, attempt, micros(e.Received), a.box) // what is taken is begun
 	}
 	statement.WriteString(insertOnce)
 	err = in.db.exec(ctx, func(g *gorm.DB) error {
@@ -478,7 +482,7 @@ func (in *Inbox) letGo(ctx context.Context, lanes []string) {
 	in.lookAtAll()
 }
 
-const eventColumns = "id, app_id, event_id, enterprise_id, team_id, kind, type, lane, attempt, failures, received_at, said, tag, payload"
+const eventColumns = "id, app_id, event_id, enterprise_id, team_id, kind, type, lane, attempt, begun, failures, received_at, said, tag, payload"
 
 // Claim is bot.Inbox's.
 func (in *Inbox) Claim(ctx context.Context, n int, busy []install.Key) (claimed []bot.Event, err error) {
@@ -489,7 +493,30 @@ func (in *Inbox) Claim(ctx context.Context, n int, busy []install.Key) (claimed 
 	if err != nil {
 		return nil, err
 	}
-	statement := "WITH picked AS MATERIALIZED (SELECT id FROM inbox WHERE state = 'ready' AND tag >= ?"
+	claimed, err = in.claim(ctx, "begun = 0", true, from, n, busy)
+	slices.SortFunc(claimed, func(a, b bot.Event) int { return cmp.Compare(a.Row, b.Row) })
+	return claimed, err
+}
+
+// Suspects is bot.Inbox's.
+func (in *Inbox) Suspects() (once, often bool) { return in.once.Load(), in.often.Load() }
+
+// ClaimSuspects is bot.Inbox's. Suspects are few and have an index of their own.
+func (in *Inbox) ClaimSuspects(ctx context.Context, n int, often bool) ([]bot.Event, error) {
+	which, hint := "begun > 0 AND begun = 1", &in.once
+	if often {
+		which, hint = "begun > 0 AND begun > 1", &in.often
+	}
+	claimed, err := in.claim(ctx, which, false, 0, n, nil)
+	if err == nil && len(claimed) < n {
+		hint.Store(false) // until some come back
+	}
+	return claimed, err
+}
+
+// claim hands out what is ready and fits, from a place in the queue on. begin is whether that begins it.
+func (in *Inbox) claim(ctx context.Context, which string, begin bool, from int64, n int, busy []install.Key) (claimed []bot.Event, err error) {
+	statement := "WITH picked AS MATERIALIZED (SELECT id FROM inbox WHERE state = 'ready' AND " + which + " AND tag >= ?"
 	args := []any{from}
 	if in.app != "" {
 		statement += " AND app_id || '' = ?" // not as a column: SQLite would take the index by app and sort all there is
@@ -508,8 +535,12 @@ func (in *Inbox) Claim(ctx context.Context, n int, busy []install.Key) (claimed 
 	if in.db.dialect == dialectPostgres {
 		statement += " FOR UPDATE SKIP LOCKED"
 	}
-	statement += ") UPDATE inbox SET state = 'held', visible_at = ?, attempt = attempt + 1 WHERE id IN (SELECT id FROM picked) RETURNING " + eventColumns
-	args = append(args, micros(in.clock().Add(in.lease)))
+	statement += ") UPDATE inbox SET state = 'held', visible_at = ?, attempt = attempt + 1, begun = begun + ? WHERE id IN (SELECT id FROM picked) RETURNING " + eventColumns
+	now := 0
+	if begin {
+		now = 1
+	}
+	args = append(args, micros(in.clock().Add(in.lease)), now)
 
 	var damaged []bot.Event
 	var tag int64
@@ -522,6 +553,7 @@ func (in *Inbox) Claim(ctx context.Context, n int, busy []install.Key) (claimed 
 			}
 			tag = max(tag, row.Tag)
 			e, readable := in.open(&row)
+			e.Deaths -= now
 			if !readable {
 				damaged = append(damaged, e)
 				return nil
@@ -535,12 +567,17 @@ func (in *Inbox) Claim(ctx context.Context, n int, busy []install.Key) (claimed 
 	}
 	in.mu.Lock()
 	in.tag = max(in.tag, tag)
-	if len(claimed)+len(damaged) > 0 {
+	if len(claimed)+len(damaged) > 0 && begin {
 		in.from = tag
 	}
 	in.mu.Unlock()
-	for _, e := range damaged { // another replica may have the key already
-		why := "it can't be opened with the keys at hand"
+	return claimed, in.setAside(ctx, damaged)
+}
+
+// setAside puts what could not be opened back for a while, and buries it in the end: another replica may have the key already.
+func (in *Inbox) setAside(ctx context.Context, damaged []bot.Event) error {
+	const why = "it can't be opened with the keys at hand"
+	for _, e := range damaged {
 		var err error
 		if e.Failures+1 < unreadableTries {
 			err = in.Retry(ctx, e, in.now().Add(unreadableAgain<<e.Failures), true, why)
@@ -548,11 +585,10 @@ func (in *Inbox) Claim(ctx context.Context, n int, busy []install.Key) (claimed 
 			err = in.Bury(ctx, e, why)
 		}
 		if err != nil && !errors.Is(err, bot.ErrLost) {
-			return claimed, err
+			return err
 		}
 	}
-	slices.SortFunc(claimed, func(a, b bot.Event) int { return cmp.Compare(a.Row, b.Row) })
-	return claimed, nil
+	return nil
 }
 
 // comeBack makes ready whose lease or pause is over, a few times a second at most, and returns from which place in the queue on to
@@ -580,9 +616,13 @@ func (in *Inbox) comeBack(ctx context.Context) (from int64, err error) {
 	// They queue up as if they had just come, else one workspace's failures would go before everybody else's events.
 	err = in.db.exec(ctx, func(g *gorm.DB) error {
 		at := micros(in.clock())
-		return g.Exec("WITH due AS (SELECT id, row_number() OVER (PARTITION BY app_id, enterprise_id, team_id ORDER BY id) - 1 AS place FROM inbox "+
+		back := g.Exec("WITH due AS (SELECT id, row_number() OVER (PARTITION BY app_id, enterprise_id, team_id ORDER BY id) - 1 AS place FROM inbox "+
 			"WHERE state IN ('held', 'waiting') AND visible_at <= ?) UPDATE inbox SET state = 'ready', tag = CASE WHEN tag > ? + due.place THEN tag ELSE ? + due.place END "+
-			"FROM due WHERE inbox.id = due.id AND inbox.state IN ('held', 'waiting') AND inbox.visible_at <= ?", at, tag, tag, at).Error
+			"FROM due WHERE inbox.id = due.id AND inbox.state IN ('held', 'waiting') AND inbox.visible_at <= ?", at, tag, tag, at)
+		if back.RowsAffected > 0 {
+			in.suspectSome()
+		}
+		return back.Error
 	})
 	if err != nil {
 		return 0, fault(ctx, "look for events whose time has come", err)
@@ -598,7 +638,13 @@ func (in *Inbox) lookAtAll() {
 	in.wake()
 }
 
-// catchUp goes on to where other processes are working the queue, once a second at most.
+// suspectSome makes the next claims look for what may have ended a process.
+func (in *Inbox) suspectSome() {
+	in.once.Store(true)
+	in.often.Store(true)
+}
+
+// catchUp goes on to where other processes are working the queue, once a second at most, and looks for suspects that they made ready.
 func (in *Inbox) catchUp(ctx context.Context) error {
 	now := in.now()
 	in.mu.Lock()
@@ -610,13 +656,21 @@ func (in *Inbox) catchUp(ctx context.Context) error {
 	if !due {
 		return nil
 	}
-	var tag int64
-	if err := in.db.read.WithContext(ctx).Raw("SELECT coalesce(max(tag), 0) FROM inbox WHERE state IN ('held', 'waiting') AND state = 'held'").Scan(&tag).Error; err != nil {
+	var seen struct {
+		Tag         int64
+		Once, Often bool
+	}
+	err := in.db.read.WithContext(ctx).Raw("SELECT coalesce((SELECT max(tag) FROM inbox WHERE state IN ('held', 'waiting') AND state = 'held'), 0) AS tag, " +
+		"EXISTS (SELECT 1 FROM inbox WHERE state = 'ready' AND begun > 0 AND begun = 1) AS once, " +
+		"EXISTS (SELECT 1 FROM inbox WHERE state = 'ready' AND begun > 0 AND begun > 1) AS often").Scan(&seen).Error
+	if err != nil {
 		return err
 	}
+	in.once.Store(seen.Once)
+	in.often.Store(seen.Often)
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.tag = max(in.tag, tag)
+	in.tag = max(in.tag, seen.Tag)
 	return nil
 }
 
@@ -678,6 +732,9 @@ func (in *Inbox) commitDones(batch []*finishing) {
 	}
 }
 
+// outlived takes back that an attempt was begun: its process lives to tell.
+const outlived = "begun = CASE WHEN begun > 0 THEN begun - 1 ELSE 0 END"
+
 // Whoever was handed an event may speak of it until somebody else is, also when its lease is over: the attempt is the fence.
 const (
 	mine      = "state IN ('held', 'ready')"
@@ -730,11 +787,32 @@ func (in *Inbox) Retry(ctx context.Context, e bot.Event, at time.Time, counts bo
 	if counts {
 		failures = 1
 	}
-	err := in.one(ctx, "put event back", e, "state = ?, visible_at = ?, failures = failures + ?, error = ?", state, micros(in.clock().Add(wait)), failures, text(why))
+	err := in.one(ctx, "put event back", e, "state = ?, visible_at = ?, failures = failures + ?, error = ?, "+outlived, state, micros(in.clock().Add(wait)), failures, text(why))
 	if err == nil && state == eventReady {
 		in.lookAtAll()
 	}
 	return err
+}
+
+// Begin is bot.Inbox's.
+func (in *Inbox) Begin(ctx context.Context, e bot.Event) error {
+	touched := map[int64]bool{}
+	if err := in.touch(ctx, touched, stillHeld, "begun = begun + 1", nil, e.Attempt, []int64{e.Row}); err != nil {
+		return fault(ctx, "begin event", err)
+	}
+	if !touched[e.Row] {
+		return bot.ErrLost
+	}
+	return nil
+}
+
+// Outlived is bot.Inbox's. The attempt is no fence here: somebody else may have the event by now, whose attempt counts by itself.
+func (in *Inbox) Outlived(ctx context.Context, e bot.Event) error {
+	err := in.db.exec(ctx, func(g *gorm.DB) error { return g.Exec("UPDATE inbox SET "+outlived+" WHERE id = ?", e.Row).Error })
+	if err != nil {
+		return fault(ctx, "say that the process lives", err)
+	}
+	return nil
 }
 
 // Bury is bot.Inbox's.
@@ -890,7 +968,7 @@ type inboxRow struct {
 	AppID, EventID, EnterpriseID, TeamID string
 	Kind, Type, Lane, State              string
 	Tag, VisibleAt                       int64
-	Attempt, Failures                    int
+	Attempt, Begun, Failures             int
 	ReceivedAt, FinishedAt               int64
 	Said, Error                          string
 	Payload                              []byte // a box; empty once the event is done
@@ -900,7 +978,7 @@ func (inboxRow) TableName() string { return "inbox" }
 
 // scanEvent reads eventColumns.
 func scanEvent(r *sql.Rows) (row inboxRow, err error) {
-	err = r.Scan(&row.ID, &row.AppID, &row.EventID, &row.EnterpriseID, &row.TeamID, &row.Kind, &row.Type, &row.Lane, &row.Attempt, &row.Failures,
+	err = r.Scan(&row.ID, &row.AppID, &row.EventID, &row.EnterpriseID, &row.TeamID, &row.Kind, &row.Type, &row.Lane, &row.Attempt, &row.Begun, &row.Failures,
 		&row.ReceivedAt, &row.Said, &row.Tag, &row.Payload)
 	return row, err
 }
@@ -911,7 +989,7 @@ func (r *inboxRow) key() install.Key {
 
 func (r *inboxRow) event() bot.Event {
 	e := bot.Event{ID: r.EventID, Kind: r.Kind, Type: r.Type, Key: r.key(), Lane: r.Lane, Received: moment(r.ReceivedAt),
-		Row: r.ID, Attempt: r.Attempt, Failures: r.Failures}
+		Row: r.ID, Attempt: r.Attempt, Failures: r.Failures, Deaths: r.Begun}
 	_ = json.Unmarshal([]byte(r.Said), &e.Said) // ours; without it something may be said twice
 	return e
 }

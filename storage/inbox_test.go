@@ -68,6 +68,20 @@ func (d desk) claim(n int, busy ...install.Key) []bot.Event {
 	if err != nil {
 		d.t.Error(err)
 	}
+	return append(events, d.suspects(n-len(events), false)...)
+}
+
+// suspects begins events that have deaths: one, or more.
+func (d desk) suspects(n int, often bool) []bot.Event {
+	d.t.Helper()
+	if n <= 0 {
+		return nil
+	}
+	events, err := d.ClaimSuspects(d.t.Context(), n, often)
+	ok(d.t, err)
+	for _, e := range events {
+		ok(d.t, d.Begin(d.t.Context(), e))
+	}
 	return events
 }
 
@@ -249,7 +263,7 @@ func TestInboxLease(t *testing.T) {
 		ids(t, "lost", lost, "taken")
 		ok(t, err)
 		c.advance(bot.DefaultLease + time.Second)
-		again := b.claim(5)
+		again := append(b.claim(5), b.suspects(1, true)...)
 		ids(t, "after all leases", again, "claimed", "taken")
 		for _, e := range again {
 			if e.ID == "claimed" && (e.Attempt != 2 || !slices.Equal(e.Said, first.Said)) {
@@ -268,7 +282,7 @@ func TestInboxLease(t *testing.T) {
 		alone, err := f.Inbox(t.Context(), storage.InboxConfig{Now: c.now, Alone: true})
 		ok(t, err)
 		defer alone.Close()
-		events, err := alone.Claim(t.Context(), 5, nil)
+		events, err := alone.ClaimSuspects(t.Context(), 5, false)
 		ids(t, "alone", events, "held")
 		ok(t, err)
 	})

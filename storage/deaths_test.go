@@ -1,0 +1,149 @@
+package storage_test
+
+// What ends its process is found among what ran beside it, and given up; the others are not. On both databases.
+
+import (
+	"testing"
+	"time"
+
+	"switchboard/bot"
+)
+
+// die ends the leases of what was handed out, as a process does that is no more.
+func (c *clock) die() { c.advance(bot.DefaultLease + time.Second) }
+
+// hints returns what an inbox knows of suspects after it has looked.
+func (d desk) hints() (once, often bool) {
+	d.t.Helper()
+	if events, err := d.Claim(d.t.Context(), 1, nil); err != nil || len(events) > 0 {
+		d.t.Errorf("something fresh: %v %v", events, err)
+	}
+	return d.Suspects()
+}
+
+// An attempt that was begun and never ended is a death of its event, however it was handed out.
+func TestInboxCountsDeaths(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f fixture) {
+		c := newClock()
+		a, b := inbox(t, f, c), inbox(t, f, c)
+		a.add(event("taken", "T1"), true)
+		a.add(event("claimed", "T2"), false)
+		ids(t, "claimed", a.claim(5), "claimed")
+		c.die()
+
+		once, often := b.hints()
+		if !once {
+			t.Error("nothing says that there are suspects")
+		}
+		again, err := b.ClaimSuspects(t.Context(), 5, false)
+		ok(t, err)
+		ids(t, "after a death", again, "taken", "claimed")
+		for _, e := range again {
+			if e.Deaths != 1 || e.Attempt != 2 {
+				t.Errorf("%s has %d deaths in attempt %d", e.ID, e.Deaths, e.Attempt)
+			}
+			ok(t, b.Begin(t.Context(), e))
+		}
+		c.die()
+
+		if once, often = a.hints(); !often {
+			t.Errorf("nothing says that there are some with two deaths: %v %v", once, often)
+		}
+		more, err := a.ClaimSuspects(t.Context(), 5, false)
+		ok(t, err)
+		ids(t, "with one death", more)
+		more, err = a.ClaimSuspects(t.Context(), 5, true)
+		ok(t, err)
+		ids(t, "with two", more, "taken", "claimed")
+		for _, e := range more {
+			if e.Deaths != 2 {
+				t.Errorf("%s has %d deaths", e.ID, e.Deaths)
+			}
+		}
+		if err := b.Begin(t.Context(), again[0]); err != bot.ErrLost {
+			t.Errorf("begun by somebody else: %v", err)
+		}
+	})
+}
+
+// Whatever a process says of an attempt, it lived to say it: no death is counted, neither then nor for what comes later.
+func TestInboxForgetsWhatWasOutlived(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f fixture) {
+		c := newClock()
+		in := inbox(t, f, c)
+		e, _ := in.add(event("Ev1", "T1"), true)
+		for range 5 { // failures and interruptions, and what was handed to somebody else during an outage
+			ok(t, in.Retry(t.Context(), e, c.now(), true, "not yet"))
+			e = in.claim(1)[0]
+			if e.Deaths != 0 {
+				t.Fatalf("after a failure: %d deaths", e.Deaths)
+			}
+			c.die()
+			in.hints()
+			ok(t, in.Outlived(t.Context(), e))
+			e = in.claim(1)[0]
+			if e.Deaths != 0 {
+				t.Fatalf("after an outage: %d deaths", e.Deaths)
+			}
+		}
+
+		// Also when the word comes after somebody else has it.
+		lost := e
+		c.die()
+		in.hints()
+		e = in.suspects(1, false)[0]
+		ok(t, in.Outlived(t.Context(), lost))
+		c.die()
+		in.hints()
+		if got := in.suspects(1, false); len(got) != 1 || got[0].Deaths != 1 {
+			t.Errorf("%+v, of whose deaths one was none", got)
+		}
+	})
+}
+
+// What is handed out and not begun has no death of it. Replayed, a dead letter begins from none.
+func TestInboxBeginsAtBegin(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f fixture) {
+		c := newClock()
+		in := inbox(t, f, c)
+		in.add(event("Ev1", "T1"), true)
+		for range 2 {
+			c.die()
+			in.hints()
+			got, err := in.ClaimSuspects(t.Context(), 1, false)
+			ok(t, err)
+			if len(got) != 1 || got[0].Deaths != 1 {
+				t.Fatalf("handed out and not begun: %+v", got)
+			}
+		}
+		c.die()
+		in.hints()
+		e := in.suspects(1, false)[0]
+		ok(t, in.Bury(t.Context(), e, "no"))
+		_, err := f.ReplayLetters(t.Context(), 0)
+		ok(t, err)
+		c.die()
+		if got := in.claim(1); len(got) != 1 || got[0].Deaths != 0 {
+			t.Errorf("replayed: %+v", got)
+		}
+	})
+}
+
+// Who works events of one app takes no suspects of another, and one of a conversation holds its place there.
+func TestInboxSuspectsKeepTheirPlace(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f fixture) {
+		c := newClock()
+		in := inbox(t, f, c)
+		in.add(laned("a1", "T1", "a"), false)
+		in.add(laned("a2", "T1", "a"), false)
+		ok(t, in.LetAllGo(t.Context()))
+		ids(t, "first", in.claim(5), "a1")
+		c.die()
+		ids(t, "after a death", in.claim(5), "a1")
+		c.die()
+		ids(t, "while a1 has two", in.claim(5))
+		e := in.suspects(1, true)[0]
+		ok(t, in.Bury(t.Context(), e, "no"))
+		ids(t, "its neighbour", in.claim(5), "a2")
+	})
+}
