@@ -18,6 +18,7 @@ import (
 )
 
 func TestActsFor(t *testing.T) {
+	t.Parallel()
 	status := OnCommand("/away", nil, "chat:write").Describe("sets your status", "").ActsFor("users.profile:write")
 	handlers := []Handler{status, OnAction("a", nil, "chat:write").ActsFor("search:read", "users.profile:write")}
 	if got := UserScopes(handlers); fmt.Sprint(got) != "[search:read users.profile:write]" {
@@ -69,6 +70,7 @@ func botOn(t *testing.T, store install.Store, handlers ...Handler) *Bot {
 }
 
 func TestAccessThatCannotBeRenewedNow(t *testing.T) {
+	t.Parallel()
 	var ran, knew bool
 	needs := OnCommand("/needs", func(context.Context, *Turn, *slack.SlashCommand) (Reply, error) { ran = true; return Reply{}, nil }).Describe("needs access", "")
 	always := OnCommand("/always", func(_ context.Context, t *Turn, _ *slack.SlashCommand) (Reply, error) {
@@ -114,6 +116,7 @@ func (peopleStore) FindUser(_ context.Context, h install.Holder) (install.UserTo
 }
 
 func TestAsUser(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	b := botOn(t, peopleStore{})
 	turn, err := b.turn(ctx, install.Key{AppID: "A1", TeamID: "T1"}, "", "7F3K2QX", time.Second)

@@ -8,6 +8,7 @@ import (
 
 // What people's workspace is to a connection by its id alone; the rest is asked of users.info.
 func TestOfAnother(t *testing.T) {
+	t.Parallel()
 	workspace := install.Connection{ID: "con_1", Key: install.Key{TeamID: "T1"}}
 	grid := install.Connection{ID: "con_1", Key: install.Key{EnterpriseID: "E1", TeamID: "T1"}}
 	org := install.Connection{ID: "con_1", Key: install.Key{EnterpriseID: "E1"}}

@@ -16,6 +16,7 @@ import (
 
 // Who else can see an event: all installations, page by page. Without an app-level token that can't be known, and is said.
 func TestViewers(t *testing.T) {
+	t.Parallel()
 	const others = 120 // more than a page
 	w := newSocketStage(t, func(c *slacksim.Config) { c.App.Events = []string{"message.channels"} })
 	type result struct {

@@ -18,6 +18,7 @@ import (
 )
 
 func TestHandlersAreChecked(t *testing.T) {
+	t.Parallel()
 	command := func(name string) Handler { return OnCommand(name, nil).Describe("does it", "") }
 	event := func(name string, scopes ...string) Handler { return OnEvent[struct{}](name, nil, scopes...) }
 	for _, test := range []struct {
@@ -46,6 +47,7 @@ func TestHandlersAreChecked(t *testing.T) {
 }
 
 func TestManifestRules(t *testing.T) {
+	t.Parallel()
 	profile := Profile{Name: "App", Description: "An app."}
 	ok := []Handler{OnCommand("/a", nil, "chat:write").Describe("does it", "[x]"), OnMessage(".", nil, "im:history")}
 	m, err := NewManifest(profile, ok, "https://bot.example.com/")
@@ -86,6 +88,7 @@ func TestManifestRules(t *testing.T) {
 }
 
 func TestMemoryInbox(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	m := NewMemoryInbox()
 	const n, copies = 200, 8
@@ -165,6 +168,7 @@ func TestInOrderIsOfOneKind(t *testing.T) {
 }
 
 func TestCallSurvivesAPanic(t *testing.T) {
+	t.Parallel()
 	h := OnCommand("/a", func(context.Context, *Turn, *slack.SlashCommand) (Reply, error) { panic("out of luck") })
 	_, err := call(context.Background(), h, &Turn{}, &slack.SlashCommand{})
 	var p *panicError
@@ -174,6 +178,7 @@ func TestCallSurvivesAPanic(t *testing.T) {
 }
 
 func TestEventsAreDecodedForTheHandler(t *testing.T) {
+	t.Parallel()
 	var got string
 	h := OnEvent("app_mention", func(_ context.Context, _ *Turn, e *slackevents.AppMentionEvent) error { got = e.Text; return nil }, "app_mentions:read")
 	if _, err := call(context.Background(), h, &Turn{}, json.RawMessage(`{"type":"app_mention","text":"hi"}`)); err != nil || got != "hi" {
@@ -186,6 +191,7 @@ func TestEventsAreDecodedForTheHandler(t *testing.T) {
 }
 
 func TestResponseURLHosts(t *testing.T) {
+	t.Parallel()
 	in, err := install.New(install.Config{PublicURL: "http://127.0.0.1", SlackURL: "http://127.0.0.1:9", Store: struct{ install.Store }{}})
 	if err != nil {
 		t.Fatal(err)
@@ -212,6 +218,7 @@ func TestResponseURLHosts(t *testing.T) {
 
 // A handler that never ends holds a stop up for a while, not for ever.
 func TestStopIsBounded(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		started, release := make(chan struct{}), make(chan struct{})
 		stuck := OnEvent("app_uninstalled", func(context.Context, *Turn, *struct{}) error {

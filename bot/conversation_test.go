@@ -188,6 +188,7 @@ var mentions = bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Turn,
 
 // One human message that arrives as message and as app_mention is answered once; of several patterns the first answers.
 func TestOneMessageOneAnswer(t *testing.T) {
+	t.Parallel()
 	sim, finish := stage(t, echo, anything, mentions)
 	in, _ := sim.Installed(slacksim.Acme)
 	ctx := context.Background()
@@ -206,6 +207,7 @@ func TestOneMessageOneAnswer(t *testing.T) {
 
 // A handler that fails is tried again, one that panics too, and a person's mistake is told once.
 func TestFailuresAreTriedAgain(t *testing.T) {
+	t.Parallel()
 	var failed, panicked, refused atomic.Int32
 	handlers := []bot.Handler{
 		bot.OnMessage(`^fail`, func(_ context.Context, t *bot.Turn, _ *slackevents.MessageEvent) (bot.Reply, error) {
@@ -242,6 +244,7 @@ func TestFailuresAreTriedAgain(t *testing.T) {
 
 // A command is answered in time whatever its handler does, and a late answer still arrives.
 func TestCommandsAnswerInTime(t *testing.T) {
+	t.Parallel()
 	release := make(chan struct{})
 	handlers := []bot.Handler{
 		bot.OnCommand("/slow", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {

@@ -38,6 +38,7 @@ func known(blocks slack.Blocks) bool {
 }
 
 func TestOddPartsCostNoMessage(t *testing.T) {
+	t.Parallel()
 	for name, block := range odd {
 		blocks := "[" + block + "," + readable + "]"
 		body := fmt.Sprintf(`{"type":"message","channel":"D1","channel_type":"im","user":"U1","text":"help","ts":"1.1","blocks":%s,
@@ -57,6 +58,7 @@ func TestOddPartsCostNoMessage(t *testing.T) {
 }
 
 func TestOddPartsCostNoPress(t *testing.T) {
+	t.Parallel()
 	for name, block := range odd {
 		blocks := "[" + readable + "," + block + "]"
 		body := fmt.Sprintf(`{"type":"block_actions","api_app_id":"A1","is_enterprise_install":"false","team":{"id":"T1"},"user":{"id":"U1","team_id":"T1","profile":7},
@@ -90,6 +92,7 @@ func TestOddPartsCostNoPress(t *testing.T) {
 
 // A press names its person, app and flags in other JSON types than usual: it finds its way all the same.
 func TestRoutingIsLenient(t *testing.T) {
+	t.Parallel()
 	for _, body := range []string{
 		`{"type":"block_actions","api_app_id":"A1","team":"T1","user":"U1","is_enterprise_install":"true","enterprise":"E1","actions":[{"action_id":"go","block_id":7}]}`,
 		`{"type":"block_actions","api_app_id":"A1","team":{"id":"T1"},"user":{"id":"U1","team_id":false},"is_enterprise_install":true,"enterprise":{"id":"E1"},"message":"gone","container":[],"view":[],"actions":[3,{"action_id":"go"}]}`,
@@ -108,6 +111,7 @@ func TestRoutingIsLenient(t *testing.T) {
 
 // However much of a payload can't be read, finding that out takes a fraction of the time in which Slack wants its answer.
 func TestOddPartsCostNoTime(t *testing.T) {
+	t.Parallel()
 	many := strings.Repeat(`{"type":"actions","elements":[{"type":"element_of_tomorrow","action_id":"x"}]},`, 3000)
 	deep := strings.Repeat("[", 5000) + strings.Repeat("]", 5000)
 	wide := strings.Repeat(`"a":{"b":[7]},`, 1)
@@ -124,6 +128,7 @@ func TestOddPartsCostNoTime(t *testing.T) {
 
 // What is no JSON, or no object, is no payload.
 func TestWhatIsNoPayloadIsAnError(t *testing.T) {
+	t.Parallel()
 	for _, body := range []string{``, `{`, `{"type":"message"`, `7`, `"text"`, `[1]`} {
 		if v, _, err := decode[slackevents.MessageEvent]([]byte(body)); err == nil {
 			t.Errorf("%q became %+v", body, v)

@@ -81,6 +81,7 @@ func (s *scripted) Done(_ context.Context, e Event) error { return nil }
 // The database was away for longer than a lease; back again, this process is handed its own event: the first handler is
 // told that it lost it.
 func TestHandedItsOwnEvent(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var ends [3]atomic.Int64
 		start := time.Now()
@@ -109,6 +110,7 @@ func TestHandedItsOwnEvent(t *testing.T) {
 
 // The database is away from this replica for good: its handlers end with their leases, because others are handed their events.
 func TestHandlerEndsWithItsLease(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var end atomic.Int64
 		start := time.Now()
@@ -133,6 +135,7 @@ func TestHandlerEndsWithItsLease(t *testing.T) {
 
 // One workspace, a backlog, and nothing else: it is worked as fast as its places allow, and not from tick to tick.
 func TestBacklogOfOneWorkspace(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var done atomic.Int32
 		h := OnEvent("app_uninstalled", func(context.Context, *Turn, *struct{}) error {

@@ -3,6 +3,7 @@ package bot
 import "testing"
 
 func TestOwn(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name, kind string
 		in         inner
@@ -25,6 +26,7 @@ func TestOwn(t *testing.T) {
 
 // One human message arrives as two events; exactly one of them has a handler, whichever comes first and wherever.
 func TestOneMessageOneHandler(t *testing.T) {
+	t.Parallel()
 	b := &Bot{byName: map[string]Handler{}}
 	mention := Handler{Kind: KindEvent, Name: "app_mention"}
 	messages := OnMessage(`.*`, nil, "im:history", "channels:history")

@@ -20,6 +20,7 @@ import (
 // In a shared channel, people of the other company press everything there is to press. Nothing runs for them but what was made for
 // anyone, whichever workspace the payload names.
 func TestOutsidersRunNothing(t *testing.T) {
+	t.Parallel()
 	for _, theirs := range []bool{false, true} {
 		t.Run(fmt.Sprintf("payload names theirs=%v", theirs), func(t *testing.T) {
 			var mu sync.Mutex
@@ -123,6 +124,7 @@ func TestOutsidersRunNothing(t *testing.T) {
 
 // Who is of another company learns nothing of the workspace, also where a handler is for anyone, or answers by itself.
 func TestOutsidersLearnNothing(t *testing.T) {
+	t.Parallel()
 	const shared = "C0SHARED01"
 	pressed := bot.OnAction("anyone", func(context.Context, *bot.Turn, *slack.InteractionCallback) (bot.Reply, error) {
 		return bot.Reply{Text: "Hello."}, nil
@@ -200,6 +202,7 @@ func TestOutsidersLearnNothing(t *testing.T) {
 
 // What another installation wrote is used from nowhere else: not even by a handler that is for anyone.
 func TestWrittenByAnotherInstallation(t *testing.T) {
+	t.Parallel()
 	ran := make(chan string, 10)
 	press := func(ctx context.Context, t *bot.Turn, a *slack.InteractionCallback) (bot.Reply, error) {
 		ran <- a.ActionCallback.BlockActions[0].ActionID + " in " + a.Message.BotID

@@ -14,6 +14,7 @@ import (
 
 // What a handler uses and what the catalogue explains are the same, or nothing starts; all that is wrong is said at once.
 func TestCatalogueIsHeldAgainstHandlers(t *testing.T) {
+	t.Parallel()
 	words := func(name string, optional bool) install.Scope {
 		return install.Scope{Name: name, Label: "Do it", Why: "To do it.", Feature: "doing it", Optional: optional}
 	}
@@ -62,6 +63,7 @@ func TestCatalogueIsHeldAgainstHandlers(t *testing.T) {
 // Of what Slack names, people are asked for what the app uses, does not have, and the handler knows of: and for nothing when that
 // leaves nothing.
 func TestWhatSlackSaysIsMissing(t *testing.T) {
+	t.Parallel()
 	var catalogue []install.Scope
 	for _, name := range []string{"chat:write", "channels:read", "groups:read", "users:read", "files:read"} {
 		catalogue = append(catalogue, install.Scope{Name: name})
@@ -108,6 +110,7 @@ func TestWhatSlackSaysIsMissing(t *testing.T) {
 
 // Where the access is the operator's setting, nobody in Slack can allow anything, and no button pretends it.
 func TestNotAllowedInSingleWorkspaceMode(t *testing.T) {
+	t.Parallel()
 	in, err := install.New(install.Config{App: install.App{Name: "Parrot & Co"}, BotToken: "xoxb-set-by-hand", Store: struct{ install.Store }{},
 		Scopes: []install.Scope{{Name: "files:read", Label: "See files", Feature: "showing files"}}})
 	if err != nil {

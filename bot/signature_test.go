@@ -36,6 +36,7 @@ func header(pairs ...string) http.Header {
 }
 
 func TestVerify(t *testing.T) {
+	t.Parallel()
 	at := time.Unix(1531420618, 0)
 	const sig, ts = "X-Slack-Signature", "X-Slack-Request-Timestamp"
 	good := header(sig, docSignature, ts, docStamp)

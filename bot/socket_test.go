@@ -238,6 +238,7 @@ func (k *taken) echoes(_ context.Context, d delivery) (answer, error) {
 }
 
 func TestSocketsDeliver(t *testing.T) {
+	t.Parallel()
 	w := newSocketStage(t)
 	b := w.bot()
 	var got delivery
@@ -300,6 +301,7 @@ func TestSocketsDeliver(t *testing.T) {
 
 // What nobody can use is acknowledged, so that it does not come again.
 func TestSocketsAcknowledgeWhatTheyDoNotKnow(t *testing.T) {
+	t.Parallel()
 	w := newSocketStage(t)
 	var kinds []string
 	w.connect(w.bot(), func(s *sockets) {
@@ -335,6 +337,7 @@ func TestSocketsAcknowledgeWhatTheyDoNotKnow(t *testing.T) {
 // Slack renews connections under load, fifty times: everything comes once, at the first attempt, and every command is
 // answered.
 func TestSocketsRefreshedUnderLoad(t *testing.T) {
+	t.Parallel()
 	w := newSocketStage(t)
 	var k taken
 	b := w.bot()
@@ -384,6 +387,7 @@ func TestSocketsRefreshedUnderLoad(t *testing.T) {
 
 // Connections that end without a warning lose nothing that Slack sends again.
 func TestSocketsDroppedUnderLoad(t *testing.T) {
+	t.Parallel()
 	w := newSocketStage(t)
 	var k taken
 	w.connect(w.bot(), func(s *sockets) { s.accept = k.echoes })
@@ -507,6 +511,7 @@ func TestSocketsAndTheInbox(t *testing.T) {
 
 // One that takes long holds up nothing else, on its connection or another.
 func TestSocketsAcceptConcurrently(t *testing.T) {
+	t.Parallel()
 	w := newSocketStage(t)
 	started, release := make(chan struct{}, 1), make(chan struct{})
 	var k taken
@@ -539,6 +544,7 @@ func TestSocketsAcceptConcurrently(t *testing.T) {
 
 // More than there are places for waits in the connection and is accepted later.
 func TestSocketsAcceptSoManyAtOnce(t *testing.T) {
+	t.Parallel()
 	w := newSocketStage(t)
 	var now, most atomic.Int64
 	release := make(chan struct{})
@@ -628,6 +634,7 @@ func TestSocketsAreAliveWhileMessagesCome(t *testing.T) {
 
 // A Slack that takes the connection and never says a word is given up, too.
 func TestSocketsDoNotWaitForHelloForEver(t *testing.T) {
+	t.Parallel()
 	w := newSocketStage(t)
 	mute, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -659,6 +666,7 @@ func TestSocketsDoNotWaitForHelloForEver(t *testing.T) {
 
 // Slack takes every connection and drops it at once: it is asked for another a few times a minute and no more.
 func TestSocketsInADropLoop(t *testing.T) {
+	t.Parallel()
 	w := newSocketStage(t)
 	b := w.bot()
 	w.connect(b, func(s *sockets) {
@@ -681,6 +689,7 @@ func TestSocketsInADropLoop(t *testing.T) {
 
 // The usual pace keeps to a few calls a minute, too: what the test above sees, in figures.
 func TestSocketPace(t *testing.T) {
+	t.Parallel()
 	p := usualPace
 	for failures, want := range []time.Duration{0, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 32 * time.Second, time.Minute, time.Minute} {
 		for range 100 {
@@ -699,6 +708,7 @@ func TestSocketPace(t *testing.T) {
 
 // A Slack that hangs up right after hello, and one that can't be reached, are given more and more time.
 func TestSocketsBackOff(t *testing.T) {
+	t.Parallel()
 	for name, trouble := range map[string]func(w *socketStage) int{
 		"open and drop": func(w *socketStage) int {
 			for range 12 {
@@ -745,6 +755,7 @@ func TestSocketsBackOff(t *testing.T) {
 // Several that are lost at the same moment do not come back at the same moment, so that Slack does not end them at the same
 // moment again.
 func TestSocketsStayApart(t *testing.T) {
+	t.Parallel()
 	const apart = 150 * time.Millisecond
 	w := newSocketStage(t, func(c *slacksim.Config) { c.Clock = slacksim.SystemClock{} })
 	w.connect(w.bot(), func(s *sockets) { s.number, s.pace.apart = 3, apart })
@@ -764,6 +775,7 @@ func TestSocketsStayApart(t *testing.T) {
 
 // With none left there is nothing to stay apart from.
 func TestSocketsDoNotWaitWithNone(t *testing.T) {
+	t.Parallel()
 	w := newSocketStage(t)
 	w.connect(w.bot(), func(s *sockets) { s.number, s.pace.apart = 1, time.Hour })
 	for range 3 {
@@ -777,6 +789,7 @@ func TestSocketsDoNotWaitWithNone(t *testing.T) {
 
 // One that Slack warned of and then forgets is ended by us.
 func TestSocketsEndWhatSlackForgets(t *testing.T) {
+	t.Parallel()
 	w := newSocketStage(t)
 	w.connect(w.bot(), func(s *sockets) { s.pace.linger = 50 * time.Millisecond })
 	w.connected(2)
@@ -788,6 +801,7 @@ func TestSocketsEndWhatSlackForgets(t *testing.T) {
 }
 
 func TestSocketModeSwitchedOffAndOn(t *testing.T) {
+	t.Parallel()
 	w := newSocketStage(t)
 	b := w.bot()
 	w.connect(b, func(s *sockets) { s.pace.off = 200 * time.Millisecond })
@@ -817,6 +831,7 @@ func TestSocketModeSwitchedOffAndOn(t *testing.T) {
 
 // That it was switched off is known at once, not only when it is looked for again.
 func TestSocketModeSwitchedOffIsKnownAtOnce(t *testing.T) {
+	t.Parallel()
 	w := newSocketStage(t)
 	b := w.bot()
 	w.connect(b, func(s *sockets) { s.pace.off = time.Hour })
@@ -829,6 +844,7 @@ func TestSocketModeSwitchedOffIsKnownAtOnce(t *testing.T) {
 }
 
 func TestSocketTokenRefused(t *testing.T) {
+	t.Parallel()
 	type test struct{ answer, wrong, appID string }
 	tests := map[string]test{
 		"another token": {wrong: "xapp-1-of-somebody"}, "another kind of token": {wrong: "bot"}, "another app": {appID: "A0OTHER001"},
@@ -883,6 +899,7 @@ func TestSocketTokenRefused(t *testing.T) {
 
 // A token that is revoked while connections are open: the next one can't be opened, and what is under way is finished.
 func TestSocketTokenRevokedLater(t *testing.T) {
+	t.Parallel()
 	w := newSocketStage(t)
 	b := w.bot()
 	started, release := make(chan struct{}, 1), make(chan struct{})
@@ -984,6 +1001,7 @@ func TestSocketTroubleThatPasses(t *testing.T) {
 
 // Others hold all the connections that the app may have.
 func TestSocketsWhenThereAreTooMany(t *testing.T) {
+	t.Parallel()
 	w := newSocketStage(t)
 	stop := w.connect(w.bot(), func(s *sockets) { s.number = 10 })
 	w.connected(10)
@@ -1001,6 +1019,7 @@ func TestSocketsWhenThereAreTooMany(t *testing.T) {
 
 // What an acknowledgement can't carry goes another way.
 func TestSocketsBigAnswers(t *testing.T) {
+	t.Parallel()
 	big := strings.Repeat("<&>", 4000) // JSON needs six bytes for each of these
 	w := newSocketStage(t)
 	say := OnCommand("/say", func(_ context.Context, turn *Turn, _ *slack.SlashCommand) (Reply, error) {
@@ -1033,6 +1052,7 @@ func TestSocketsBigAnswers(t *testing.T) {
 
 // A connection that ends before its acknowledgement is written: the answer goes another way, too.
 func TestSocketsAnswersThatComeTooLateForTheirConnection(t *testing.T) {
+	t.Parallel()
 	// With nothing unread on Slack's side the end looks orderly, and the next write succeeds.
 	w := newSocketStage(t, func(c *slacksim.Config) { c.PingEvery = time.Hour })
 	started, release, otherwise := make(chan struct{}), make(chan struct{}), make(chan struct{})
@@ -1066,6 +1086,7 @@ func TestSocketsAnswersThatComeTooLateForTheirConnection(t *testing.T) {
 
 // At a stop what is being accepted is finished and acknowledged; nothing new is taken; Slack hears a proper farewell.
 func TestSocketsStopUnderLoad(t *testing.T) {
+	t.Parallel()
 	w := newSocketStage(t)
 	var k taken
 	var began atomic.Int64
@@ -1113,6 +1134,7 @@ func TestSocketsStopUnderLoad(t *testing.T) {
 
 // The wait at a stop is bounded.
 func TestSocketsStopIsBounded(t *testing.T) {
+	t.Parallel()
 	w := newSocketStage(t)
 	release := make(chan struct{})
 	started := make(chan struct{}, 4)
@@ -1135,6 +1157,7 @@ func TestSocketsStopIsBounded(t *testing.T) {
 }
 
 func TestSocketsStopWhileConnecting(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]*slacksim.Fault{"asking": {Hang: true}, "waiting": {Error: "internal_error"}} {
 		w := newSocketStage(t)
 		fault.Method = "apps.connections.open"

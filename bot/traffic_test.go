@@ -94,6 +94,7 @@ func TestUnknownElementsReachTheirHandlers(t *testing.T) {
 
 // An event says in a place of its own who acted and where, and the Turn knows all the same.
 func TestWhereAnEventHappened(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct{ event, user, channel, thread string }{
 		{`{"type":"message","user":"U1","channel":"C1","thread_ts":"1.1"}`, "U1", "C1", "1.1"},
 		{`{"type":"reaction_added","user":"U1","item_user":"U2","item":{"type":"message","channel":"C1","ts":"1.1"}}`, "U1", "C1", ""},
@@ -170,6 +171,7 @@ func TestPressInAThreadIsAnsweredThere(t *testing.T) {
 
 // The message that a thread is about stands in the channel.
 func TestThreadOfAPress(t *testing.T) {
+	t.Parallel()
 	for payload, want := range map[string]string{
 		`{"container":{"message_ts":"2.2","thread_ts":"1.1"},"message":{"ts":"2.2","thread_ts":"1.1"}}`: "1.1",
 		`{"container":{"message_ts":"2.2","thread_ts":"1.1","is_ephemeral":true}}`:                      "1.1",

@@ -170,6 +170,7 @@ func witnesses(saw func(whom)) []Handler {
 }
 
 func TestWhose(t *testing.T) {
+	t.Parallel()
 	for _, transport := range []string{"http", "socket"} {
 		t.Run(transport, func(t *testing.T) {
 			stage := newSocketStage(t)
