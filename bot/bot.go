@@ -48,7 +48,7 @@ type Config struct {
 	Workers        int                // handlers of events at once; 0: DefaultWorkers, below 0: none, others work what is accepted here
 	Metrics        prometheus.Registerer
 	Log            *slog.Logger
-	Now            func() time.Time
+	Now            func() time.Time // nil: Install.Now
 }
 
 // Bot routes Slack's traffic to handlers. Make one with New; serve Handler and run Run.
@@ -88,7 +88,7 @@ func New(cfg Config) (*Bot, error) {
 		b.log = slog.New(slog.DiscardHandler)
 	}
 	if b.now == nil {
-		b.now = time.Now
+		b.now = b.install.Now
 	}
 	if b.inbox == nil {
 		b.inbox = NewMemoryInbox()

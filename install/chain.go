@@ -35,6 +35,18 @@ func (c Chain) dead() bool { return c.Rejections >= rejectionsToBelieve }
 // backsOff reports whether a renewal failed and the next try is still to come.
 func (c Chain) backsOff(now time.Time) bool { return c.Tries > 0 && c.RenewAt.After(now) }
 
+// beyond reports whether RenewAt is further ahead than a right clock puts it: two thirds into a token's life and a bit. Of tokens
+// that live longer than Slack's do today, the time from RenewAt to their end tells how long that is: at least 7/24 of it.
+func (c Chain) beyond(now time.Time) bool {
+	most := max(FurthestRenewal, c.ExpiresAt.Sub(c.RenewAt)*18/7)
+	return c.RenewAt.Before(never) && c.RenewAt.Sub(now) > most
+}
+
+// due reports whether a renewal is due by the clock.
+func (c Chain) due(now time.Time) bool {
+	return !c.RenewAt.IsZero() && (!c.RenewAt.After(now) || c.beyond(now))
+}
+
 // ended reports whether the access token does not work any more at a time.
 func (c Chain) ended(at time.Time) bool { return !c.ExpiresAt.IsZero() && !c.ExpiresAt.After(at) }
 

@@ -62,7 +62,7 @@ func (in *Installer) checkDue(ctx context.Context) error {
 		group.Go(func() error {
 			_, err := in.store.Update(ctx, k, func(c *Connection) error {
 				now := in.now()
-				if c.CheckAt.After(now) {
+				if c.CheckAt.After(now) && c.CheckAt.Sub(now) <= FurthestCheck {
 					return errCurrent // another replica was first
 				}
 				c.CheckAt = now.Add(checkAgain + rand.N(checkAgain/10))
@@ -151,7 +151,7 @@ func (in *Installer) witnessed(c Connection, code string, scopes []string, at ti
 	switch {
 	case code != "" && !bad && !decisive(slack.SlackErrorResponse{Err: code}):
 		return // Slack's own trouble
-	case !bad && (c.State == Active || renewalTrouble(c.Reason)) && at.Sub(c.CheckedAt) < witnessStale &&
+	case !bad && (c.State == Active || renewalTrouble(c.Reason)) && recent(c.CheckedAt, at, witnessStale) &&
 		!changed:
 		return // nothing new
 	}
@@ -166,7 +166,7 @@ func (in *Installer) witnessed(c Connection, code string, scopes []string, at ti
 	if len(in.heard) > 100_000 {
 		clear(in.heard) // costs one more write for each connection
 	}
-	known := at.Sub(in.heard[word]) < witnessEvery
+	known := recent(in.heard[word], at, witnessEvery)
 	if !known {
 		in.heard[word] = at
 	}

@@ -47,7 +47,7 @@ func (in *Installer) Workspaces(ctx context.Context, c Connection) ([]Workspace,
 	in.mu.Lock()
 	known, ok := in.teams[c.ID]
 	in.mu.Unlock()
-	if ok && in.now().Sub(known.at) < workspacesKept {
+	if ok && recent(known.at, in.now(), workspacesKept) {
 		return known.list, nil
 	}
 	return in.askWorkspaces(ctx, c)
@@ -327,7 +327,7 @@ func (in *Installer) AssessIn(c Connection, err error, teamID string) Health {
 	in.mu.Lock()
 	known, ok := in.teams[c.ID]
 	in.mu.Unlock()
-	if ok && in.now().Sub(known.at) < workspacesKept {
+	if ok && recent(known.at, in.now(), workspacesKept) {
 		return in.addedTo(h, teamID, known.list)
 	}
 	return h

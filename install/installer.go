@@ -55,7 +55,7 @@ type Config struct {
 	Metrics prometheus.Registerer // nil: numbers are kept and not shown
 	HTTP    *http.Client
 	Log     *slog.Logger
-	Now     func() time.Time
+	Now     func() time.Time // nil: the Store's, if it is a Clock, else time.Now
 	// Welcome writes to the person who installed, once per install. nil: nobody is written to. Its error is shown on the
 	// success page as "you find the app under Apps"; it fails nothing.
 	Welcome func(ctx context.Context, client *slack.Client, c Connection) error
@@ -129,6 +129,9 @@ func New(cfg Config) (*Installer, error) {
 	}
 	if in.now == nil {
 		in.now = time.Now
+		if c, ok := cfg.Store.(Clock); ok {
+			in.now = c.Now
+		}
 	}
 	if in.cfg.Keep <= 0 {
 		in.cfg.Keep = 90 * 24 * time.Hour
@@ -183,6 +186,9 @@ func (in *Installer) History(ctx context.Context, c Connection, n int) ([]Change
 // App returns how the app presents itself.
 func (in *Installer) App() App { return in.cfg.App }
 
+// Now is the time of everything that is stored or compared with what is: the database's, as this process knows it.
+func (in *Installer) Now() time.Time { return in.now() }
+
 // Scopes returns the catalogue of the app's permissions, UserScopes that of what people let it do for them.
 func (in *Installer) Scopes() []Scope     { return in.cfg.Scopes }
 func (in *Installer) UserScopes() []Scope { return in.cfg.UserScopes }
@@ -196,7 +202,7 @@ func (in *Installer) HTTPClient() *http.Client { return in.http }
 // SawEvent keeps when Slack last sent an event for c. Callers limit how often.
 func (in *Installer) SawEvent(ctx context.Context, k Key, at time.Time) error {
 	_, err := in.store.Update(ctx, k, func(c *Connection) error {
-		if at.After(c.LastEventAt) {
+		if at.After(c.LastEventAt) || c.LastEventAt.Sub(at) > ClockSlack { // later than now: by a clock that was wrong
 			c.LastEventAt = at
 		}
 		return nil
@@ -279,8 +285,8 @@ func (v verdict) String() string { return [...]string{"unclear", "yes", "no"}[v]
 func (in *Installer) isGone(ctx context.Context, c Chain, consent, said time.Time) verdict {
 	// event_time has whole seconds: a word of the same second may be about this consent.
 	about := yes
-	if said.Before(consent.Truncate(time.Second)) {
-		about = no // it is about an older one
+	if said.Before(consent.Truncate(time.Second)) && consent.Sub(in.now()) <= ClockSlack {
+		about = no // it is about an older one, unless that one is of a clock that was wrong
 	}
 	if c.Token == "" {
 		return about

@@ -190,7 +190,8 @@ func (in *Installer) spend(ctx context.Context, b Budget) error {
 func (in *Installer) isShut(b Budget) bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return in.shut[b].After(in.now())
+	left := in.shut[b].Sub(in.now())
+	return left > 0 && left <= spentPause // a clock that was set back keeps nothing shut
 }
 
 // claim takes the lease and returns the chain with it. That it could be written also proves that the database takes writes
@@ -202,10 +203,14 @@ func (in *Installer) claim(ctx context.Context, h Holder, w wish) (claimed Chain
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
 	var verdict error
+	var planned time.Time // by a clock that was wrong
 	err = in.updateChain(ctx, h, func(row *Chain, c *Connection, _ *UserToken) error {
 		now := in.now()
-		verdict = nil
-		due := !row.RenewAt.IsZero() && !row.RenewAt.After(now)
+		verdict, planned = nil, time.Time{}
+		due := row.due(now)
+		if due && row.beyond(now) {
+			planned = row.RenewAt
+		}
 		switch {
 		case row.spendable() == "" && (due || w.exchange && c != nil && c.Reason == ReasonUnreadable):
 			// Its secrets can't be opened. It makes room for the others, and writing that needs no secret.
@@ -228,6 +233,9 @@ func (in *Installer) claim(ctx context.Context, h Holder, w wish) (claimed Chain
 		claimed = *row
 		return nil
 	})
+	if err == nil && !planned.IsZero() {
+		in.log.WarnContext(ctx, "a renewal was planned by a clock that was wrong: it is made now", "key", h.Key.String(), "user", h.UserID, "planned", planned)
+	}
 	if err == nil {
 		err = verdict
 	}
@@ -247,7 +255,7 @@ func (in *Installer) leaseIsOver(h Holder, lease, now time.Time) bool {
 		return true
 	}
 	seen, known := in.leases[h]
-	if !known || !seen.lease.Equal(lease) {
+	if !known || !seen.lease.Equal(lease) || seen.first.After(now) {
 		if len(in.leases) > 100_000 {
 			clear(in.leases) // costs those whose holder died one more wait
 		}

@@ -74,19 +74,22 @@ type Store interface {
 
 	// The next four list work for one app, or for all when app is "".
 	//
-	// Due returns chains whose RenewAt has come and that nobody holds a lease on, the most urgent first, at most n.
+	// Due returns chains whose RenewAt has come and that nobody holds a lease on, the most urgent first, at most n; also those
+	// with a RenewAt or a lease that only a broken clock can have written.
 	Due(ctx context.Context, app string, now time.Time, n int) ([]Holder, error)
 	// LongLived returns bot chains that have a token, no refresh token and no RenewAt, at most n: those that could be moved
 	// to rotation. Removed and paused connections are left out.
 	LongLived(ctx context.Context, app string, n int) ([]Holder, error)
-	// Unchecked returns the connections whose CheckAt has come, oldest first, at most n; those without a token, removed or
-	// paused are left out.
+	// Unchecked returns the connections whose CheckAt has come, oldest first, at most n, also when only a broken clock can have
+	// written it; those without a token, removed or paused are left out.
 	Unchecked(ctx context.Context, app string, now time.Time, n int) ([]Key, error)
 	// Untold returns connections that need a person who was not told yet (state ReconnectRequired and no Notice.At), and those
 	// that are Active again and have one. At most n.
 	Untold(ctx context.Context, app string, n int) ([]Key, error)
 	// Spend takes n calls from a budget that all processes share, or none (false) when there is not enough in it. A budget
-	// refills by one call every interval and never holds more than burst. ClosedUntil keeps it shut until a time.
+	// refills by one call every interval and never holds more than burst. ClosedUntil keeps it shut until a time, LongestClosure
+	// ahead at most. A budget that is empty for longer than that, or than two bursts take, was spent by a broken clock: it counts as one that was
+	// emptied now, after this call.
 	Spend(ctx context.Context, b Budget, n int, now time.Time) (bool, error)
 	ClosedUntil(ctx context.Context, b Budget, until time.Time) error
 	// Refill makes b full again, as if nobody had spent of it.
@@ -128,6 +131,27 @@ type Store interface {
 	Ready(ctx context.Context) error
 	// CheckAnyKey looks for one secret that the keys at hand can open. ErrWrongKeys when there are secrets and no such one.
 	CheckAnyKey(ctx context.Context) error
+}
+
+// Clock is a Store that knows what time it is: the database's time, the one source for what is stored and for what is compared
+// with it, on which replicas agree whatever their machines' clocks say. It asks nobody.
+type Clock interface{ Now() time.Time }
+
+// How far ahead of now times can be that are written by a right clock. What is further ahead was written by a broken one, and is
+// not believed: it counts as due, over or unspent.
+const (
+	FurthestRenewal = usualLife * 3 / 4 // of RenewAt, see beyond
+	FurthestCheck   = 7 * time.Hour     // of CheckAt: every six hours, and a tenth
+	LongestLease    = 2 * leaseLife     // of LeaseUntil
+	LongestClosure  = longestBackoff    // of a budget that Slack closed
+	ClockSlack      = time.Minute       // of what happened: replicas agree to less
+)
+
+// recent reports whether what happened at a time is less than d old. What is still to come can't have happened: a clock was
+// wrong, and it counts as old.
+func recent(at, now time.Time, d time.Duration) bool {
+	age := now.Sub(at)
+	return age < d && age > -ClockSlack
 }
 
 // Budget bounds calls that all processes make together.

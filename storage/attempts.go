@@ -99,7 +99,7 @@ func (db *DB) Attempts(ctx context.Context, n int) ([]install.Attempt, error) {
 func (db *DB) SweepAttempts(ctx context.Context, kept, abandoned time.Time) (int64, error) {
 	var swept int64
 	err := db.transact(ctx, func(tx *gorm.DB) error {
-		sweep := tx.Where("started_at < ? OR returned_at = 0 AND started_at < ?", micros(kept), micros(abandoned)).Delete(&attemptRow{})
+		sweep := tx.Where("started_at < ? OR returned_at = 0 AND started_at < ?", micros(db.clock.spared(kept)), micros(db.clock.spared(abandoned))).Delete(&attemptRow{})
 		swept = sweep.RowsAffected
 		return sweep.Error
 	})

@@ -3,11 +3,13 @@ package storage_test
 // Both databases must behave alike down to the last race, so there is one suite, and both run it.
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"reflect"
 	"regexp"
 	"slices"
@@ -36,6 +38,7 @@ type fixture struct {
 	*storage.DB
 	url string
 	raw *sql.DB
+	log *bytes.Buffer // what operators are told; read it when nothing is under way
 }
 
 // eachDatabase runs test on SQLite and on PostgreSQL at once. It returns before they have ended.
@@ -59,7 +62,9 @@ func open(t testing.TB, url string) fixture {
 	if _, err := db.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return fixture{db, url, rawHandle(t, url)}
+	log := new(bytes.Buffer)
+	db.LogTo(slog.New(slog.NewTextHandler(log, nil)))
+	return fixture{db, url, rawHandle(t, url), log}
 }
 
 func openWith(t testing.TB, url string, keys *storage.Keyring) *storage.DB {

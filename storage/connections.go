@@ -52,7 +52,7 @@ func (db *DB) Put(ctx context.Context, c install.Connection) (now install.Connec
 			return err
 		}
 		now, _ = db.open(&row)
-		return writeHistory(tx, row.ID, next.Changes)
+		return db.writeHistory(tx, row.ID, next.Changes)
 	})
 	if err != nil {
 		return install.Connection{}, nil, fault(ctx, doing, err)
@@ -101,7 +101,7 @@ func (db *DB) insert(tx *gorm.DB, c install.Connection) (install.Connection, err
 		return install.Connection{}, install.ErrExists
 	}
 	now, _ := db.open(&row)
-	return now, writeHistory(tx, row.ID, fresh.Changes)
+	return now, db.writeHistory(tx, row.ID, fresh.Changes)
 }
 
 // findEither is two look-ups, each by its own index. As one condition with an OR, SQLite reads all connections of the app.
@@ -247,7 +247,7 @@ func (db *DB) Update(ctx context.Context, k install.Key, fn func(c *install.Conn
 			c.Note(unexplained(string(c.State)))
 		}
 		result, _ = db.open(&row)
-		return writeHistory(tx, row.ID, c.Changes)
+		return db.writeHistory(tx, row.ID, c.Changes)
 	})
 	switch {
 	case err == nil:
@@ -303,7 +303,7 @@ func (db *DB) Rekey(ctx context.Context, from, to install.Key, token install.Sec
 			}
 		}
 		now, _ = db.open(&row)
-		return writeHistory(tx, row.ID, []install.Change{line})
+		return db.writeHistory(tx, row.ID, []install.Change{line})
 	})
 	switch {
 	case err == nil:

@@ -2,7 +2,11 @@ package storage
 
 // What the tests of the inbox reach for inside.
 
-import "context"
+import (
+	"context"
+	"errors"
+	"time"
+)
 
 // Sweep and LetAllGo do what Run does now and then.
 func (in *Inbox) Sweep(ctx context.Context) error    { return in.sweep(ctx) }
@@ -11,3 +15,22 @@ func (in *Inbox) LetAllGo(ctx context.Context) error { return in.letAllGo(ctx) }
 // Queued is how many events wait for the next shared commit; Committing reports that one is under way and none waits.
 func (in *Inbox) Queued() int      { return len(in.adds) }
 func (in *Inbox) Committing() bool { return in.bytes.Load() > 0 && len(in.adds) == 0 }
+
+// Tidy does what Run does after the clock was set. Step is the clock being set, and followed.
+func (in *Inbox) Tidy(ctx context.Context) error {
+	return errors.Join(in.afterStep(ctx), in.disbelieve(ctx))
+}
+
+func (in *Inbox) Step(by time.Duration) {
+	in.clock.mu.Lock()
+	defer in.clock.mu.Unlock()
+	in.clock.follow(by)
+	in.clock.ahead.Add(int64(by))
+}
+
+// Now is the inbox's time, and LookAtAll has the next claim look at everything.
+func (in *Inbox) Now() time.Time { return in.now() }
+func (in *Inbox) LookAtAll()     { in.lookAtAll() }
+
+// Look compares the clock with this machine's.
+func (in *Inbox) Look() { in.clock.look() }

@@ -15,12 +15,15 @@ import (
 
 // writeHistory adds lines to a connection's history, in the transaction that makes them true. The caller holds the lock on
 // the connection's row, so that the lines lie in the order of the changes.
-func writeHistory(tx *gorm.DB, connectionID string, lines []install.Change) error {
+func (db *DB) writeHistory(tx *gorm.DB, connectionID string, lines []install.Change) error {
 	if len(lines) == 0 {
 		return nil
 	}
 	rows := make([]changeRow, len(lines))
 	for i, line := range lines {
+		if line.At.IsZero() {
+			line.At = db.Now()
+		}
 		rows[i] = changeRowOf(connectionID, line)
 	}
 	return tx.Create(&rows).Error
@@ -66,6 +69,7 @@ const (
 
 // Sweep is install.Store's. It works in batches; with an error it says how many connections were deleted until then.
 func (db *DB) Sweep(ctx context.Context, before time.Time) (int64, error) {
+	before = db.clock.spared(before)
 	if _, err := db.sweep(ctx, sweepLines, before, linesAtOnce); err != nil {
 		return 0, fault(ctx, "sweep history", err)
 	}

@@ -56,6 +56,12 @@ const (
 	tidyEvery     = 5 * time.Second
 	comeBackEvery = 200 * time.Millisecond
 	catchUpEvery  = time.Second
+	// No attempt is put off for longer (bot: an hour and a fifth), and no lease is longer than half of the other (INBOX_LEASE: 10
+	// minutes). What is further ahead was written by a broken clock.
+	longestWait = 2 * time.Hour
+	longestHold = 20 * time.Minute
+	// An event can't come later than now. So far two replicas' clocks never differ.
+	longestAhead = time.Hour
 )
 
 // InboxConfig is what an inbox needs to know.
@@ -66,7 +72,7 @@ type InboxConfig struct {
 	Keep time.Duration
 	// Alone says that no other process works this inbox: what one before it held is taken up at once.
 	Alone bool
-	Now   func() time.Time
+	Now   func() time.Time // a test's clock, as DB.UseClock takes it; nil: DB.Now
 }
 
 // Inbox is bot.Inbox on a database. Make one with DB.Inbox; Run keeps it tidy.
@@ -75,10 +81,8 @@ type Inbox struct {
 	lease time.Duration
 	keep  time.Duration
 	app   string
-	now   func() time.Time
-	given bool         // now is a test's
+	clock *clock
 	bytes atomic.Int64 // that wait for their commit
-	ahead atomic.Int64 // nanoseconds that the database's clock is ahead of ours
 	adds  chan *adding
 	dones chan *finishing
 	ready chan struct{}
@@ -91,7 +95,8 @@ type Inbox struct {
 	from   int64                 // where the last claim ended
 	looked time.Time             // at the whole queue
 
-	caughtUp time.Time // with other processes
+	caughtUp time.Time     // with other processes
+	stepped  time.Duration // the steps of the clock that what waits was told of
 
 	// There may be something ready that has ended a process: once, or more often.
 	once, often atomic.Bool
@@ -102,7 +107,7 @@ var _ bot.Inbox = (*Inbox)(nil)
 // Inbox returns the inbox in db, and starts what commits. Close ends it. Of any number of inboxes on one database each does its
 // part.
 func (db *DB) Inbox(ctx context.Context, cfg InboxConfig) (*Inbox, error) {
-	in := &Inbox{db: db, lease: cfg.Lease, keep: cfg.Keep, app: cfg.App, now: cfg.Now, given: cfg.Now != nil,
+	in := &Inbox{db: db, lease: cfg.Lease, keep: cfg.Keep, app: cfg.App, clock: db.clock,
 		adds: make(chan *adding, mostWaiting), dones: make(chan *finishing, mostWaiting),
 		ready: make(chan struct{}, 1), stop: make(chan struct{}), last: map[install.Key]int64{}}
 	if in.lease <= 0 {
@@ -111,13 +116,11 @@ func (db *DB) Inbox(ctx context.Context, cfg InboxConfig) (*Inbox, error) {
 	if in.keep <= 0 {
 		in.keep = 90 * 24 * time.Hour
 	}
-	if in.now == nil {
-		in.now = time.Now
+	if cfg.Now != nil {
+		in.clock = newClock(cfg.Now)
 	}
+	in.stepped = time.Duration(in.clock.total.Load())
 	if err := db.read.WithContext(ctx).Raw("SELECT coalesce((SELECT min(tag) FROM inbox WHERE state = 'ready'), (SELECT max(tag) FROM (SELECT tag FROM inbox ORDER BY id DESC LIMIT 1000) AS newest), 0)").Scan(&in.tag).Error; err != nil {
-		return nil, fault(ctx, "open inbox", err)
-	}
-	if err := in.measureClock(ctx); err != nil {
 		return nil, fault(ctx, "open inbox", err)
 	}
 	if cfg.Alone {
@@ -357,7 +360,7 @@ func (in *Inbox) insert(ctx context.Context, batch []*adding) (rows map[eventNam
 	var statement strings.Builder
 	statement.WriteString(insertEvents)
 	args := make([]any, 0, len(batch)*14)
-	now := in.clock()
+	now := in.now()
 	tags := in.tags(batch)
 	row := rowOf(batch)
 	for i, a := range batch {
@@ -540,7 +543,7 @@ func (in *Inbox) claim(ctx context.Context, which string, begin bool, from int64
 	if begin {
 		now = 1
 	}
-	args = append(args, micros(in.clock().Add(in.lease)), now)
+	args = append(args, micros(in.now().Add(in.lease)), now)
 
 	var damaged []bot.Event
 	var tag int64
@@ -613,11 +616,15 @@ func (in *Inbox) comeBack(ctx context.Context) (from int64, err error) {
 	in.mu.Lock()
 	tag := in.tag
 	in.mu.Unlock()
+	which := ""
+	if in.clock.movedWithin(in.lease) { // what lives will say so by the new time
+		which = "AND state = 'waiting' "
+	}
 	// They queue up as if they had just come, else one workspace's failures would go before everybody else's events.
 	err = in.db.exec(ctx, func(g *gorm.DB) error {
-		at := micros(in.clock())
+		at := micros(in.now())
 		back := g.Exec("WITH due AS (SELECT id, row_number() OVER (PARTITION BY app_id, enterprise_id, team_id ORDER BY id) - 1 AS place FROM inbox "+
-			"WHERE state IN ('held', 'waiting') AND visible_at <= ?) UPDATE inbox SET state = 'ready', tag = CASE WHEN tag > ? + due.place THEN tag ELSE ? + due.place END "+
+			"WHERE state IN ('held', 'waiting') AND visible_at <= ? "+which+") UPDATE inbox SET state = 'ready', tag = CASE WHEN tag > ? + due.place THEN tag ELSE ? + due.place END "+
 			"FROM due WHERE inbox.id = due.id AND inbox.state IN ('held', 'waiting') AND inbox.visible_at <= ?", at, tag, tag, at)
 		if back.RowsAffected > 0 {
 			in.suspectSome()
@@ -711,7 +718,7 @@ func (in *Inbox) commitDones(batch []*finishing) {
 	var err error
 	for attempt, rows := range byAttempt {
 		slices.Sort(rows) // one order for all
-		err = errors.Join(err, in.touch(ctx, done, mine, "state = 'done', payload = ?, finished_at = ?", []any{[]byte{}, micros(in.clock())}, attempt, rows))
+		err = errors.Join(err, in.touch(ctx, done, mine, "state = 'done', payload = ?, finished_at = ?", []any{[]byte{}, micros(in.now())}, attempt, rows))
 	}
 	var lanes []string
 	for _, f := range batch {
@@ -787,7 +794,7 @@ func (in *Inbox) Retry(ctx context.Context, e bot.Event, at time.Time, counts bo
 	if counts {
 		failures = 1
 	}
-	err := in.one(ctx, "put event back", e, "state = ?, visible_at = ?, failures = failures + ?, error = ?, "+outlived, state, micros(in.clock().Add(wait)), failures, text(why))
+	err := in.one(ctx, "put event back", e, "state = ?, visible_at = ?, failures = failures + ?, error = ?, "+outlived, state, micros(in.now().Add(wait)), failures, text(why))
 	if err == nil && state == eventReady {
 		in.lookAtAll()
 	}
@@ -817,7 +824,7 @@ func (in *Inbox) Outlived(ctx context.Context, e bot.Event) error {
 
 // Bury is bot.Inbox's.
 func (in *Inbox) Bury(ctx context.Context, e bot.Event, why string) error {
-	err := in.one(ctx, "bury event", e, "state = 'dead', finished_at = ?, failures = failures + 1, error = ?", micros(in.clock()), text(why))
+	err := in.one(ctx, "bury event", e, "state = 'dead', finished_at = ?, failures = failures + 1, error = ?", micros(in.now()), text(why))
 	if err == nil && e.Lane != "" {
 		in.letGo(ctx, []string{e.Lane})
 	}
@@ -842,7 +849,7 @@ func (in *Inbox) Hold(ctx context.Context, held []bot.Event) (lost []bot.Event, 
 	touched := map[int64]bool{}
 	for attempt, rows := range byAttempt {
 		slices.Sort(rows)
-		if err := in.touch(ctx, touched, stillHeld, "visible_at = ?", []any{micros(in.clock().Add(in.lease))}, attempt, rows); err != nil {
+		if err := in.touch(ctx, touched, stillHeld, "visible_at = ?", []any{micros(in.now().Add(in.lease))}, attempt, rows); err != nil {
 			return nil, fault(ctx, "hold events", err)
 		}
 	}
@@ -893,9 +900,12 @@ func (in *Inbox) Run(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		// The database being away is told by others; here there is always a next time.
-		_ = in.measureClock(ctx)
 		_ = in.catchUp(ctx) // also where nothing is claimed
-		_ = in.sweep(ctx)
+		_ = in.afterStep(ctx)
+		_ = in.disbelieve(ctx)
+		if in.clock.calm() {
+			_ = in.sweep(ctx)
+		}
 		_ = in.letAllGo(ctx)
 		select {
 		case <-ctx.Done():
@@ -905,33 +915,66 @@ func (in *Inbox) Run(ctx context.Context) error {
 	}
 }
 
-// clock is the time by the database's clock, as far as known: leases are compared between machines.
-func (in *Inbox) clock() time.Time { return in.now().Add(time.Duration(in.ahead.Load())) }
+// now is the database's time.
+func (in *Inbox) now() time.Time { return in.clock.Now() }
 
-func (in *Inbox) measureClock(ctx context.Context) error {
-	if in.db.dialect != dialectPostgres || in.given {
-		return nil
+// afterStep brings forward what waits for its next attempt when the clock was set back: it waits no longer than it was to. Where
+// several processes do that, it comes early.
+func (in *Inbox) afterStep(ctx context.Context) error {
+	total := time.Duration(in.clock.total.Load())
+	if back := in.stepped - total; back > 0 {
+		err := in.db.exec(ctx, func(g *gorm.DB) error {
+			now := micros(in.now())
+			return g.Exec("UPDATE inbox SET visible_at = CASE WHEN visible_at - @back > @now THEN visible_at - @back ELSE @now END "+
+				"WHERE state IN ('held', 'waiting') AND state = 'waiting' AND visible_at > @now",
+				map[string]any{"back": back.Microseconds(), "now": now}).Error
+		})
+		if err != nil {
+			return err
+		}
 	}
-	var us int64
-	before := in.now()
-	if err := in.db.read.WithContext(ctx).Raw("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint").Scan(&us).Error; err != nil {
+	in.stepped = total
+	return nil
+}
+
+// disbelieve makes due what is put off, or held, for longer than anything is.
+func (in *Inbox) disbelieve(ctx context.Context) error {
+	now := in.now()
+	const broken = "state IN ('held', 'waiting') AND visible_at > @hold AND (state = 'held' OR visible_at > @wait)"
+	bounds := map[string]any{"now": micros(now), "hold": micros(now.Add(longestHold)), "wait": micros(now.Add(longestWait))}
+	var some []int64
+	if err := in.db.read.WithContext(ctx).Raw("SELECT id FROM inbox WHERE "+broken+" LIMIT 1", bounds).Scan(&some).Error; err != nil || len(some) == 0 {
 		return err
 	}
-	if took := in.now().Sub(before); took < time.Second {
-		in.ahead.Store(int64(time.UnixMicro(us).Sub(before.Add(took / 2))))
+	var n int64
+	err := in.db.exec(ctx, func(g *gorm.DB) error {
+		due := g.Exec("UPDATE inbox SET visible_at = @now WHERE "+broken, bounds)
+		n = due.RowsAffected
+		return due.Error
+	})
+	if err == nil && n > 0 {
+		in.db.log().WarnContext(ctx, "events were put off, or held, by a clock that was wrong: they are due now", "events", n)
 	}
-	return nil
+	return err
 }
 
 // sweep deletes what is kept no longer, in steps. Rows lie in the order of their arrival, so the first that is done tells
 // whether there is anything to do.
 func (in *Inbox) sweep(ctx context.Context) error {
-	now := in.clock()
-	known, dead := micros(now.Add(-bot.DedupeFor)), micros(now.Add(-max(in.keep, bot.DedupeFor)))
+	now := in.now()
+	known := micros(in.clock.spared(now.Add(-bot.DedupeFor)))
+	dead := micros(in.clock.spared(now.Add(-max(in.keep, bot.DedupeFor))))
+	future := micros(now.Add(longestAhead))
 	for ctx.Err() == nil {
 		var first []struct{ ID, ReceivedAt int64 }
 		if err := in.db.read.WithContext(ctx).Raw("SELECT id, received_at FROM inbox WHERE state = 'done' ORDER BY id LIMIT 1").Scan(&first).Error; err != nil {
 			return err
+		}
+		if len(first) > 0 && first[0].ReceivedAt > future { // nothing behind it would ever be swept
+			if err := in.receivedNow(ctx, first[0].ID, now); err != nil {
+				return err
+			}
+			break
 		}
 		if len(first) == 0 || first[0].ReceivedAt >= known {
 			break
@@ -947,7 +990,19 @@ func (in *Inbox) sweep(ctx context.Context) error {
 		}
 	}
 	return in.db.exec(ctx, func(g *gorm.DB) error {
+		if err := g.Exec("UPDATE inbox SET finished_at = ? WHERE state = 'dead' AND finished_at > ?", micros(now), future).Error; err != nil {
+			return err
+		}
 		return g.Exec("DELETE FROM inbox WHERE state = 'dead' AND finished_at < ?", dead).Error
+	})
+}
+
+// receivedNow gives those of a step of the sweep that have not come yet the time of now: they are kept as long as they have to be.
+func (in *Inbox) receivedNow(ctx context.Context, from int64, now time.Time) error {
+	in.db.log().WarnContext(ctx, "events are known since later than now, by a clock that was wrong: they are kept as if they came now")
+	return in.db.exec(ctx, func(g *gorm.DB) error {
+		return g.Exec("UPDATE inbox SET received_at = ? WHERE state = 'done' AND received_at > ? AND id >= ? AND id < ?",
+			micros(now), micros(now.Add(longestAhead)), from, from+pruneAtOnce).Error
 	})
 }
 

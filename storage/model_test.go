@@ -4,6 +4,7 @@ package storage
 // together. They are inside the package because structs and queries are nobody else's business.
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -105,7 +106,8 @@ func TestWorkUsesItsIndexes(t *testing.T) {
 							}
 						}
 					}
-					rows, err := tx.Raw(explain+q.query, map[string]any{"app": "", "now": 1, "before": 1, "n": 1}).Rows()
+					rows, err := tx.Raw(explain+q.query, map[string]any{"app": "", "now": 1, "before": 1, "n": 1,
+						"lease": 1, "renewal": 1, "check": 1, "never": 1}).Rows()
 					if err != nil {
 						return err
 					}
@@ -136,7 +138,8 @@ func TestWorkUsesItsIndexes(t *testing.T) {
 					}
 				}
 				for _, line := range plan {
-					made := line == "SCAN bots" || line == "SCAN people" // by the query itself
+					table, _ := strings.CutPrefix(line, "SCAN ")
+					made := slices.Contains([]string{"bots", "people", "bots_ahead", "people_ahead", "due", "ahead"}, table) // by the query itself
 					if strings.Contains(line, "Seq Scan") || strings.HasPrefix(line, "SCAN") && !strings.Contains(line, "INDEX") && !made {
 						t.Errorf("%s\nreads a whole table:\n%s", q.query, text)
 					}

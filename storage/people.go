@@ -61,7 +61,7 @@ func (db *DB) AddUser(ctx context.Context, u install.UserToken) error {
 		if err := tx.Create(&row).Error; err != nil {
 			return err
 		}
-		return writeHistory(tx, connection.ID, u.Changes)
+		return db.writeHistory(tx, connection.ID, u.Changes)
 	})
 	if err != nil && !errors.Is(err, install.ErrNotFound) && !errors.Is(err, install.ErrExists) {
 		return fault(ctx, doing, err)
@@ -148,7 +148,7 @@ func (db *DB) UpdateUser(ctx context.Context, h install.Holder, fn func(u *insta
 			u.Note(unexplained(u.UserID))
 		}
 		result, _ = db.openUser(&row)
-		return writeHistory(tx, connection.ID, u.Changes)
+		return db.writeHistory(tx, connection.ID, u.Changes)
 	})
 	switch {
 	case err == nil:
@@ -194,7 +194,7 @@ func (db *DB) EraseUser(ctx context.Context, u install.UserToken, line install.C
 			return deleted.Error
 		}
 		line.Reason = u.UserID
-		return writeHistory(tx, connection.ID, []install.Change{line})
+		return db.writeHistory(tx, connection.ID, []install.Change{line})
 	})
 	switch {
 	case errors.Is(err, install.ErrNotFound): // without such a connection there was nobody's token

@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
-	"time"
 
 	"gorm.io/gorm"
 
@@ -233,13 +232,13 @@ func (db *DB) resealConnection(ctx context.Context, k install.Key, erase bool) (
 				return nil
 			}
 			paused := c
-			c.Erase(install.ReconnectRequired, install.ReasonUnreadable, time.Now())
-			c.StateSince = time.Now()
+			c.Erase(install.ReconnectRequired, install.ReasonUnreadable, db.Now())
+			c.StateSince = db.Now()
 			if paused.State == install.Paused { // the operator's word outlives a key
 				c.State, c.Reason, c.StateSince = paused.State, paused.Reason, paused.StateSince
 			}
 			row.Facts = factsOf(c)
-			if err := writeHistory(tx, row.ID, []install.Change{erased(install.ReasonUnreadable)}); err != nil {
+			if err := db.writeHistory(tx, row.ID, []install.Change{erased(install.ReasonUnreadable)}); err != nil {
 				return err
 			}
 		} else if !db.stale(row.boxes()...) {
@@ -274,7 +273,7 @@ func (db *DB) resealUser(ctx context.Context, h install.Holder, erase bool) (cha
 			if err := tx.Delete(&row).Error; err != nil {
 				return err
 			}
-			return writeHistory(tx, connection.ID, []install.Change{erased(h.UserID)})
+			return db.writeHistory(tx, connection.ID, []install.Change{erased(h.UserID)})
 		}
 		if !db.stale(row.boxes()...) {
 			return nil

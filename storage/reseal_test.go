@@ -252,7 +252,7 @@ func TestResealErases(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		f := fixture{mine, url, rawHandle(t, url)}
+		f := fixture{DB: mine, url: url, raw: rawHandle(t, url)}
 		c := put(t, lost, full(key("A1", "", "T1")))
 		grant(t, lost, person(c.Key, "U1"))
 		grant(t, mine, person(c.Key, "U2"))

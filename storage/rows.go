@@ -214,9 +214,6 @@ func scopes(list string) []string {
 }
 
 func changeRowOf(connectionID string, c install.Change) changeRow {
-	if c.At.IsZero() {
-		c.At = time.Now()
-	}
 	return changeRow{
 		ConnectionID: connectionID, At: micros(c.At), Actor: text(string(c.By.Kind)), ActorID: text(c.By.ID),
 		What: text(c.What), Outcome: text(c.Outcome), Reason: text(c.Reason),

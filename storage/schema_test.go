@@ -290,7 +290,7 @@ func TestOlderReleaseRunsOn(t *testing.T) {
 	eachFresh(t, func(t *testing.T, url string) {
 		ctx := t.Context()
 		db := openWith(t, url, ring(t, storage.NewKey()))
-		f := fixture{db, url, rawHandle(t, url)}
+		f := fixture{DB: db, url: url, raw: rawHandle(t, url)}
 		dialect := map[string]goose.Dialect{"postgres": goose.DialectPostgres, "sqlite": goose.DialectSQLite3}[db.Dialect()]
 		provider, err := goose.NewProvider(dialect, f.raw, os.DirFS("migrations/"+db.Dialect()), goose.WithSlog(slog.New(slog.DiscardHandler)))
 		if err != nil {

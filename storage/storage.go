@@ -57,15 +57,19 @@ type DB struct {
 	read    *gorm.DB // the same as write on PostgreSQL
 	good    atomic.Bool
 	journal string // a folder; "" without a journal
+	clock   *clock
 }
 
-var _ install.Store = (*DB)(nil)
+var (
+	_ install.Store = (*DB)(nil)
+	_ install.Clock = (*DB)(nil)
+)
 
 // Open connects to the database at url: "postgres://…", "postgresql://…" or "sqlite:PATH". It creates an empty SQLite
 // file (0600) when there is none, and changes nothing else: Migrate makes the tables. Without keys (nil) everything but
 // secrets can be read and written. No error holds the address's password.
 func Open(ctx context.Context, url string, keys *Keyring) (*DB, error) {
-	db := &DB{keys: keys}
+	db := &DB{keys: keys, clock: newClock(nil)}
 	var err error
 	switch scheme, rest, _ := strings.Cut(url, ":"); {
 	case scheme == "sqlite":
@@ -99,7 +103,7 @@ func (db *DB) openPostgres(ctx context.Context, url string) error {
 	setDefault("application_name", "switchboard")
 	setDefault("timezone", "UTC") // the migration table has times without a zone
 
-	pool := stdlib.OpenDB(*config)
+	pool := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(db.measureOn))
 	pool.SetMaxOpenConns(postgresConns)
 	pool.SetMaxIdleConns(postgresConns)
 	pool.SetConnMaxIdleTime(5 * time.Minute)

@@ -5,6 +5,7 @@ package storage
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"gorm.io/gorm"
@@ -15,17 +16,31 @@ import (
 // The conditions that hold neither a time nor an app are those of the indexes (migration 00002), word for word. Few databases
 // hold more than one app, so the app is in no index.
 const (
+	// A renewal that is further ahead than any is made now. never is later than all of them; the time from renew_at to expires_at tells how
+	// long a token lives (install.Chain).
 	dueQuery = `
 SELECT * FROM (SELECT app_id, enterprise_id, team_id, '' AS user_id, renew_at FROM connections
-	WHERE renew_at > 0 AND state <> 'removed' AND state <> 'paused' AND renew_at <= @now AND lease_until <= @now
+	WHERE renew_at > 0 AND state <> 'removed' AND state <> 'paused' AND renew_at <= @now AND (lease_until <= @now OR lease_until > @lease)
 		AND (@app = '' OR app_id = @app)
 	ORDER BY renew_at LIMIT @n) AS bots
 UNION ALL
 SELECT * FROM (SELECT u.app_id, u.enterprise_id, u.team_id, u.user_id, u.renew_at
 	FROM user_tokens u JOIN connections c ON c.id = u.connection_id
-	WHERE u.renew_at > 0 AND u.renew_at <= @now AND u.lease_until <= @now AND c.state <> 'removed' AND c.state <> 'paused'
+	WHERE u.renew_at > 0 AND u.renew_at <= @now AND (u.lease_until <= @now OR u.lease_until > @lease) AND c.state <> 'removed' AND c.state <> 'paused'
 		AND (@app = '' OR u.app_id = @app)
 	ORDER BY u.renew_at LIMIT @n) AS people
+UNION ALL
+SELECT * FROM (SELECT app_id, enterprise_id, team_id, '' AS user_id, renew_at FROM connections
+	WHERE renew_at > 0 AND state <> 'removed' AND state <> 'paused' AND renew_at > @renewal AND renew_at < @never
+		AND renew_at - @now > (expires_at - renew_at) * 18 / 7 AND (lease_until <= @now OR lease_until > @lease) AND (@app = '' OR app_id = @app)
+	ORDER BY renew_at LIMIT @n) AS bots_ahead
+UNION ALL
+SELECT * FROM (SELECT u.app_id, u.enterprise_id, u.team_id, u.user_id, u.renew_at
+	FROM user_tokens u JOIN connections c ON c.id = u.connection_id
+	WHERE u.renew_at > 0 AND u.renew_at > @renewal AND u.renew_at < @never AND u.renew_at - @now > (u.expires_at - u.renew_at) * 18 / 7
+		AND (u.lease_until <= @now OR u.lease_until > @lease) AND c.state <> 'removed' AND c.state <> 'paused'
+		AND (@app = '' OR u.app_id = @app)
+	ORDER BY u.renew_at LIMIT @n) AS people_ahead
 ORDER BY renew_at LIMIT @n`
 
 	longLivedQuery = `
@@ -35,9 +50,15 @@ WHERE renew_at = 0 AND expires_at = 0 AND length(token) > 0 AND length(refresh_t
 ORDER BY id LIMIT @n`
 
 	uncheckedQuery = `
-SELECT app_id, enterprise_id, team_id FROM connections
-WHERE length(token) > 0 AND state <> 'removed' AND state <> 'paused' AND check_at <= @now
-	AND (@app = '' OR app_id = @app)
+SELECT * FROM (SELECT app_id, enterprise_id, team_id, check_at FROM connections
+	WHERE length(token) > 0 AND state <> 'removed' AND state <> 'paused' AND check_at <= @now
+		AND (@app = '' OR app_id = @app)
+	ORDER BY check_at LIMIT @n) AS due
+UNION ALL
+SELECT * FROM (SELECT app_id, enterprise_id, team_id, check_at FROM connections
+	WHERE length(token) > 0 AND state <> 'removed' AND state <> 'paused' AND check_at > @check
+		AND (@app = '' OR app_id = @app)
+	ORDER BY check_at LIMIT @n) AS ahead
 ORDER BY check_at LIMIT @n`
 
 	untoldQuery = `
@@ -46,6 +67,9 @@ WHERE (state = 'reconnect_required' AND notice_at = 0 OR state = 'active' AND no
 	AND (@app = '' OR app_id = @app)
 ORDER BY state_since LIMIT @n`
 )
+
+// neverDue is before the time that install writes for never, and after all others.
+var neverDue = time.Date(9000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // Due is install.Store's. The longest overdue is the most urgent.
 func (db *DB) Due(ctx context.Context, app string, now time.Time, n int) ([]install.Holder, error) {
@@ -73,7 +97,15 @@ func ask[T any](ctx context.Context, db *DB, doing, query, app string, now time.
 	if n <= 0 {
 		return nil, nil
 	}
-	if err := db.read.WithContext(ctx).Raw(query, map[string]any{"app": text(app), "now": micros(now), "n": n}).Scan(&found).Error; err != nil {
+	ahead := func(d time.Duration) int64 {
+		if now.IsZero() {
+			return math.MaxInt64
+		}
+		return micros(now.Add(d))
+	}
+	values := map[string]any{"app": text(app), "now": micros(now), "n": n, "never": micros(neverDue),
+		"lease": ahead(install.LongestLease), "renewal": ahead(install.FurthestRenewal), "check": ahead(install.FurthestCheck)}
+	if err := db.read.WithContext(ctx).Raw(query, values).Scan(&found).Error; err != nil {
 		return nil, fault(ctx, doing, err)
 	}
 	return found, nil
@@ -96,17 +128,20 @@ func (db *DB) Count(ctx context.Context) (map[install.State]int, error) {
 }
 
 // A budget is one number, the time at which it would be full again (GCRA, the leaky bucket of ATM networks): a call moves it
-// on by one interval, and what would move it further than a burst past now is refused. The number never moves back, so a
-// process whose clock is behind gets less and refills nothing, and one whose clock is ahead takes its lead once.
+// on by one interval, and what would move it further than a burst past now is refused. The number never moves back, unless only a broken clock can have
+// written it. What Slack closed for a time has a second number, because it is further ahead than what is spent.
 const (
 	spendStatement = `
 INSERT INTO budgets (name, free_at) VALUES (@name, @first)
 ON CONFLICT (name) DO UPDATE SET free_at = CASE WHEN budgets.free_at > @now THEN budgets.free_at + @cost ELSE @first END
 WHERE budgets.free_at <= @latest`
 
+	resetStatement = "UPDATE budgets SET free_at = @full, closed_until = 0 WHERE name = @name AND free_at = @seen"
+
 	closeStatement = `
-INSERT INTO budgets (name, free_at) VALUES (@name, @until)
-ON CONFLICT (name) DO UPDATE SET free_at = excluded.free_at WHERE budgets.free_at < excluded.free_at`
+INSERT INTO budgets (name, free_at, closed_until) VALUES (@name, @full, @until)
+ON CONFLICT (name) DO UPDATE SET free_at = excluded.free_at, closed_until = excluded.closed_until
+WHERE budgets.free_at < excluded.free_at OR budgets.free_at > @most`
 )
 
 // Spend is install.Store's. It takes all n or nothing, in one statement.
@@ -122,10 +157,50 @@ func (db *DB) Spend(ctx context.Context, b install.Budget, n int, now time.Time)
 		granted = spend.RowsAffected == 1
 		return spend.Error
 	})
+	if err == nil && !granted {
+		granted, err = db.reset(ctx, b, now)
+	}
 	if err != nil {
 		return false, fault(ctx, "spend from budget", err)
 	}
 	return granted, nil
+}
+
+// reset empties a budget that was spent by a broken clock, and reports whether it did: what is spent with that is all there is.
+func (db *DB) reset(ctx context.Context, b install.Budget, now time.Time) (done bool, err error) {
+	row, err := db.budget(ctx, b)
+	if err != nil || row.believable(b, now) {
+		return false, err
+	}
+	err = db.exec(ctx, func(g *gorm.DB) error {
+		reset := g.Exec(resetStatement, map[string]any{"name": text(b.Name), "seen": row.FreeAt, "full": micros(now) + int64(b.Burst)*interval(b)})
+		done = reset.RowsAffected == 1 // of several who see it one
+		return reset.Error
+	})
+	if done {
+		db.log().WarnContext(ctx, "a budget was spent by a clock that was wrong: that is not believed", "budget", b.Name, "empty_until", moment(row.FreeAt))
+	}
+	return done, err
+}
+
+// budgetRow is a row of budgets.
+type budgetRow struct{ FreeAt, ClosedUntil int64 }
+
+// budget reads b; nothing was spent of one that has no row.
+func (db *DB) budget(ctx context.Context, b install.Budget) (row budgetRow, err error) {
+	err = db.read.WithContext(ctx).Raw("SELECT free_at, closed_until FROM budgets WHERE name = ?", text(b.Name)).Scan(&row).Error
+	return row, err
+}
+
+// believable reports whether clocks that are right, to a minute, can have spent what is gone of b. Twice a burst, and that minute,
+// leave room for a larger budget of the same name, and for what works once and is remembered for eight days: a clock that used it was
+// never as far ahead, since what is signed lives shorter than that.
+func (r budgetRow) believable(b install.Budget, now time.Time) bool {
+	from := now
+	if closed := moment(r.ClosedUntil); closed.After(now) && closed.Sub(now) <= install.LongestClosure {
+		from = closed
+	}
+	return r.FreeAt <= micros(from.Add(install.ClockSlack))+2*int64(b.Burst)*interval(b)
 }
 
 // Refill is install.Store's.
@@ -138,18 +213,20 @@ func (db *DB) Refill(ctx context.Context, b install.Budget) error {
 
 // Empty is install.Store's.
 func (db *DB) Empty(ctx context.Context, b install.Budget, now time.Time) (bool, error) {
-	var full int64 // when it would be full again; 0: nobody has spent of it
-	if err := db.read.WithContext(ctx).Raw("SELECT COALESCE(MAX(free_at), 0) FROM budgets WHERE name = ?", text(b.Name)).Scan(&full).Error; err != nil {
+	row, err := db.budget(ctx, b)
+	if err != nil {
 		return false, fault(ctx, "look into budget", err)
 	}
-	return full > micros(now)+int64(b.Burst-1)*interval(b), nil
+	return row.FreeAt > micros(now)+int64(b.Burst-1)*interval(b) && row.believable(b, now), nil
 }
 
 // ClosedUntil is install.Store's. The budget is empty at that time, not full. Of budgets that share a name, close the one with
 // the largest Burst: it would open first.
 func (db *DB) ClosedUntil(ctx context.Context, b install.Budget, until time.Time) error {
+	full := micros(until) + int64(b.Burst)*interval(b)
 	err := db.exec(ctx, func(g *gorm.DB) error {
-		return g.Exec(closeStatement, map[string]any{"name": text(b.Name), "until": micros(until) + int64(b.Burst)*interval(b)}).Error
+		return g.Exec(closeStatement, map[string]any{"name": text(b.Name), "until": micros(until), "full": full,
+			"most": full + install.LongestClosure.Microseconds()}).Error
 	})
 	if err != nil {
 		return fault(ctx, "close budget", err)

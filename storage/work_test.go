@@ -95,6 +95,52 @@ func TestDue(t *testing.T) {
 	})
 }
 
+// A renewal, a lease or a check that is further ahead than any can be was written by a broken clock, and keeps nothing from being
+// worked.
+func TestWorkPlannedByAClockAhead(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f fixture) {
+		plan := func(team string, life, renew, lease, check time.Duration) install.Key {
+			c := full(key("A1", "", team))
+			c.State, c.RefreshToken = install.Active, "xoxe-1"
+			c.RenewAt, c.ExpiresAt, c.LeaseUntil, c.CheckAt = t0.Add(renew), t0.Add(renew+life), time.Time{}, t0.Add(check)
+			if lease != 0 {
+				c.LeaseUntil = t0.Add(lease)
+			}
+			k := put(t, f, c).Key
+			u := person(k, "U1")
+			u.Chain = c.Chain
+			grant(t, f, u)
+			return k
+		}
+		const usual, day = 4 * time.Hour, 24 * time.Hour // from the renewal to the end, of Slack's tokens
+		plan("right", usual, 8*time.Hour+30*time.Minute, 0, install.FurthestCheck)
+		plan("longer", 8*time.Hour, 17*time.Hour, 0, 6*time.Hour) // a token of a day
+		plan("leased", usual, -time.Hour, time.Minute, 6*time.Hour)
+		update(t, f, plan("never", 0, day, 0, 6*time.Hour), func(c *install.Connection) {
+			c.RenewAt, c.ExpiresAt = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), time.Time{}
+		})
+		exec(t, f, "DELETE FROM user_tokens WHERE team_id = 'never'")
+		if due, checks := must(f.Due(t.Context(), "", t0, 100)), must(f.Unchecked(t.Context(), "", t0, 100)); len(due)+len(checks) != 0 {
+			t.Errorf("%v are due, and %v unchecked", due, checks)
+		}
+		want := []install.Key{plan("renewal", usual, 11*time.Hour, 0, 6*time.Hour), plan("day", usual, 24*time.Hour, 0, 6*time.Hour),
+			plan("lease", usual, -time.Minute, time.Hour, 6*time.Hour), plan("pause", -usual, 10*time.Hour, 0, 6*time.Hour)}
+		checked := plan("check", usual, 8*time.Hour, 0, install.FurthestCheck+time.Second)
+		teams := map[string]int{}
+		for _, h := range must(f.Due(t.Context(), "", t0, 100)) {
+			teams[h.TeamID]++
+		}
+		for _, k := range want {
+			if teams[k.TeamID] != 2 || len(teams) != len(want) {
+				t.Errorf("%s is not due, or another is: %v", k.TeamID, teams)
+			}
+		}
+		if checks := must(f.Unchecked(t.Context(), "", t0, 100)); !slices.Equal(checks, []install.Key{checked}) {
+			t.Errorf("unchecked: %v", checks)
+		}
+	})
+}
+
 // The lease is a column like any other: of any number of callers who find the chain due one takes it.
 func testLeaseOnce(t *testing.T, f fixture) {
 	c := full(key("A-lease", "", "T1"))
@@ -155,7 +201,7 @@ func every(t *testing.T, f fixture) (all []install.Connection) {
 		}
 	}
 	renewing := full(key("A1", "", "renewing"))
-	renewing.RefreshToken, renewing.ExpiresAt, renewing.RenewAt, renewing.CheckAt = "", time.Time{}, t0, t0.Add(24*time.Hour)
+	renewing.RefreshToken, renewing.ExpiresAt, renewing.RenewAt, renewing.CheckAt = "", time.Time{}, t0, t0.Add(6*time.Hour)
 	return append(all, put(t, f, renewing))
 }
 
@@ -312,8 +358,8 @@ func TestBudget(t *testing.T) {
 			t.Error("a new budget holds more or less than a burst")
 		}
 
-		// A clock that is behind gets nothing of what is gone, and refills nothing for the others.
-		for _, behind := range []time.Duration{time.Microsecond, time.Minute, 24 * time.Hour} {
+		// A clock that is a little behind gets nothing of what is gone, and refills nothing for the others.
+		for _, behind := range []time.Duration{time.Microsecond, time.Second, time.Minute} {
 			if spend(b, 1, later.Add(-behind)) {
 				t.Errorf("a clock %v behind got a call", behind)
 			}
@@ -351,11 +397,61 @@ func TestBudgetWithSkewedClocks(t *testing.T) {
 				if i%2 == 0 {
 					return now
 				}
-				return now.Add(-time.Duration(i) * time.Second)
+				return now.Add(-time.Duration(i%60) * time.Second)
 			})
 		}
 		if want := b.Burst + int(now.Sub(t0)/b.Interval); granted != want {
 			t.Errorf("%d calls in %v, want %d", granted, now.Sub(t0), want)
+		}
+	})
+}
+
+// One spender's clock was far ahead: whoever's clock is right is not kept waiting for that time to come, and gets no more than a
+// budget that was emptied this moment holds.
+func TestBudgetSpentByAClockAhead(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f fixture) {
+		for _, ahead := range []time.Duration{2 * time.Minute, time.Hour, 24 * time.Hour, 100 * 365 * 24 * time.Hour} {
+			b := install.Budget{Name: ahead.String(), Interval: time.Second / 8, Burst: 60}
+			must(f.Spend(t.Context(), b, 1, t0.Add(ahead)))
+			if must(f.Empty(t.Context(), b, t0)) {
+				t.Errorf("%v ahead: empty", ahead)
+			}
+			if n := spends(t, f, b, callers, func(int) time.Time { return t0 }); n != 1 {
+				t.Errorf("%v ahead: %d calls in one moment", ahead, n)
+			}
+			if n := spends(t, f, b, callers, func(int) time.Time { return t0.Add(5 * b.Interval) }); n != 5 {
+				t.Errorf("%v ahead: %d calls after 5 intervals", ahead, n)
+			}
+		}
+		// What was used once stays used, also by a clock as far ahead as the longest signature lives.
+		once := install.Budget{Name: "once", Interval: 8 * 24 * time.Hour, Burst: 1}
+		must(f.Spend(t.Context(), once, 1, t0.Add(7*24*time.Hour)))
+		if must(f.Spend(t.Context(), once, 1, t0)) || !must(f.Empty(t.Context(), once, t0)) {
+			t.Error("used twice")
+		}
+		if text := f.log.String(); strings.Count(text, "a budget was spent by a clock that was wrong") != 4 {
+			t.Errorf("not told once each:\n%s", text)
+		}
+	})
+}
+
+// What a clock ahead closed is open, for as long as Slack can't have meant; and can be closed by a clock that is right.
+func TestBudgetClosedByAClockAhead(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f fixture) {
+		b := install.Budget{Name: "one", Interval: time.Second, Burst: 5}
+		spend := func(at time.Duration) bool { t.Helper(); return must(f.Spend(t.Context(), b, 1, t0.Add(at))) }
+		ok(t, f.ClosedUntil(t.Context(), b, t0.Add(install.LongestClosure)))
+		if spend(0) || !must(f.Empty(t.Context(), b, t0)) || spend(install.LongestClosure) || !spend(install.LongestClosure+time.Second) {
+			t.Error("the longest closure does not hold, or does not end")
+		}
+		ok(t, f.ClosedUntil(t.Context(), b, t0.Add(24*time.Hour)))
+		ok(t, f.ClosedUntil(t.Context(), b, t0.Add(time.Minute))) // by a clock that is right
+		if spend(0) || spend(59*time.Second) || spend(time.Minute) || !spend(61*time.Second) {
+			t.Error("a clock ahead closed it a day before, and what Slack says now does not count")
+		}
+		ok(t, f.ClosedUntil(t.Context(), b, t0.Add(24*time.Hour)))
+		if !spend(2*time.Minute) || spend(2*time.Minute) {
+			t.Error("closed for a day by a clock ahead: not believed, and empty")
 		}
 	})
 }

@@ -76,6 +76,7 @@ func newApp(cfg appConfig) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
+	cfg.db.LogTo(cfg.log)
 	a := &app{cfg: cfg, numbers: numbers, install: in}
 	settings := bot.Config{Install: in, Handlers: slices.Concat(handlers, cfg.also), SigningSecrets: cfg.signingSecrets, AppID: cfg.appID, AppToken: cfg.appToken, Lease: cfg.lease, Workers: cfg.workers, Metrics: numbers, Log: cfg.log}
 	if !cfg.memory {
@@ -239,6 +240,7 @@ func (a *app) run(ctx context.Context) (err error) {
 		return a.bot.Run(work)
 	})
 	group.Go(func() error { return a.install.Run(care) })
+	group.Go(func() error { return a.cfg.db.Run(care) })
 	if a.inbox != nil {
 		group.Go(func() error { return a.inbox.Run(care) })
 	}

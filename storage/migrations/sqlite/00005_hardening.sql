@@ -4,3 +4,7 @@
 -- +goose Up
 ALTER TABLE inbox ADD COLUMN begun integer NOT NULL DEFAULT 0; -- attempts without a word how they ended: what kills its process has some
 CREATE INDEX inbox_suspect ON inbox (tag, id) WHERE state = 'ready' AND begun > 0;
+
+-- What Slack closed for a time is further ahead than what is spent; a time that is further ahead than either was written by a
+-- broken clock. What the release before this one closes counts as that: Slack says it again.
+ALTER TABLE budgets ADD COLUMN closed_until integer NOT NULL DEFAULT 0; -- by Slack; 0: it is not

@@ -1,0 +1,170 @@
+package storage_test
+
+// What a machine's clock is set to, ahead or back, makes the inbox forget nothing, hand nothing out twice, and keep nothing waiting.
+
+import (
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"switchboard/bot"
+	"switchboard/storage"
+	"switchboard/storage/storagetest"
+)
+
+// set is a machine's clock that is set ahead or back, beside a monotonic one that is not.
+type set struct{ ahead atomic.Int64 }
+
+func (s *set) to(ahead time.Duration) { s.ahead.Store(int64(ahead)) }
+func (s *set) now() time.Time         { return time.Now().Add(time.Duration(s.ahead.Load())) }
+
+// onClock is an inbox of which nobody else works anything, on a machine whose clock is set.
+func onClock(t *testing.T, f fixture, c *set) desk {
+	t.Helper()
+	ok(t, f.UseClock(t.Context(), c.now))
+	in, err := f.Inbox(t.Context(), storage.InboxConfig{Alone: f.Dialect() == "sqlite"})
+	ok(t, err)
+	t.Cleanup(in.Close)
+	return desk{in, t}
+}
+
+// stage fills an inbox with an event that is done, one whose handler runs, one that waits for ten minutes, and a dead letter.
+func stage(t *testing.T, in desk) (held bot.Event) {
+	t.Helper()
+	fresh := func(id string) bot.Event { e := event(id, "T1"); e.Received = in.Now(); return e }
+	done, _ := in.add(fresh("done"), true)
+	ok(t, in.Done(t.Context(), done))
+	dead, _ := in.add(fresh("dead"), true)
+	ok(t, in.Bury(t.Context(), dead, "no"))
+	waits, _ := in.add(fresh("waits"), true)
+	ok(t, in.Retry(t.Context(), waits, in.Now().Add(10*time.Minute), true, "later"))
+	held, _ = in.add(fresh("held"), true)
+	return held
+}
+
+// known fails the test unless what stage left is as it was: known, and handed to nobody.
+func known(t *testing.T, what string, in desk) {
+	t.Helper()
+	ids(t, what, in.claim(10))
+	for _, id := range []string{"done", "dead", "waits", "held"} {
+		if _, fresh := in.add(event(id, "T1"), false); fresh {
+			t.Errorf("%s: %q is new", what, id)
+		}
+	}
+}
+
+func tidy(t *testing.T, in desk) {
+	t.Helper()
+	in.LookAtAll()
+	ok(t, in.Tidy(t.Context()))
+	ok(t, in.Sweep(t.Context()))
+}
+
+// This machine's clock jumps by a day, or by years, and is put right: nothing of it is seen in the inbox.
+func TestInboxAfterAClockJump(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f fixture) {
+		c := new(set)
+		in := onClock(t, f, c)
+		stage(t, in)
+		for _, jump := range []time.Duration{27 * time.Hour, -27 * time.Hour, 100 * 24 * time.Hour, 20 * 365 * 24 * time.Hour} {
+			for _, to := range []time.Duration{jump, 0} {
+				c.to(to)
+				in.Look()
+				tidy(t, in)
+				known(t, fmt.Sprint("set to ", to), in)
+			}
+		}
+	})
+}
+
+// A jump that lasts is followed; what is kept for a time is kept as long as it is, and what runs is handed to nobody else.
+func TestInboxAfterTheClockWasSet(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f fixture) {
+		in := onClock(t, f, new(set))
+		held := stage(t, in)
+		for _, step := range []time.Duration{27 * time.Hour, -27 * time.Hour, 100 * 24 * time.Hour, -99 * 24 * time.Hour} {
+			in.Step(step)
+			in.LookAtAll()
+			tidy(t, in)
+			// What waits for ten minutes may come early, and not by hours late.
+			for _, e := range in.claim(10) {
+				if e.ID != "waits" {
+					t.Errorf("after a step of %v %q was handed out", step, e.ID)
+				}
+				ok(t, in.Retry(t.Context(), e, in.Now().Add(10*time.Minute), true, "later"))
+			}
+			known(t, fmt.Sprint("a step of ", step), in)
+			if lost, err := in.Hold(t.Context(), []bot.Event{held}); err != nil || len(lost) != 0 {
+				t.Errorf("after a step of %v its holder lost it: %v", step, err)
+			}
+			if n := f.count(t, fmt.Sprintf("SELECT count(*) FROM inbox WHERE state = 'waiting' AND visible_at > %d", in.Now().Add(10*time.Minute).UnixMicro())); n != 0 {
+				t.Errorf("after a step of %v it waits longer than it was to", step)
+			}
+		}
+	})
+}
+
+// What a clock that was wrong has written is not believed: a lease or a pause that is longer than any, an arrival that is still to
+// come. Others wait as long as they were to.
+func TestInboxDoesNotBelieveABrokenClock(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f fixture) {
+		c := newClock()
+		in := inbox(t, f, c)
+		for _, id := range []string{"held", "waits", "waits rightly", "done", "done before", "dead"} {
+			in.add(event(id, "T1"), false)
+		}
+		before := c.now()
+		for _, e := range in.claim(10) {
+			switch e.ID {
+			case "waits":
+				ok(t, in.Retry(t.Context(), e, c.now().Add(24*time.Hour), true, "by a clock a day ahead"))
+			case "waits rightly":
+				ok(t, in.Retry(t.Context(), e, c.now().Add(72*time.Minute), true, "the longest back-off"))
+			case "dead":
+				ok(t, in.Bury(t.Context(), e, "no"))
+			case "done", "done before":
+				ok(t, in.Done(t.Context(), e))
+			}
+		}
+		year := before.Add(365 * 24 * time.Hour).UnixMicro()
+		exec(t, f, fmt.Sprintf("UPDATE inbox SET visible_at = %d WHERE event_id = 'held'", year))
+		exec(t, f, fmt.Sprintf("UPDATE inbox SET received_at = %d WHERE event_id = 'done'", year))
+		exec(t, f, fmt.Sprintf("UPDATE inbox SET finished_at = %d WHERE event_id = 'dead'", year))
+		for range 2 {
+			tidy(t, in)
+		}
+		ids(t, "at once", in.claim(10), "held", "waits")
+		if text := f.log.String(); strings.Count(text, "events were put off, or held, by a clock that was wrong") != 1 || strings.Count(text, "events are known since later than now") != 1 {
+			t.Errorf("not told once each:\n%s", text)
+		}
+		c.advance(bot.DedupeFor + time.Minute)
+		tidy(t, in)
+		if n := f.count(t, "SELECT count(*) FROM inbox WHERE state = 'done'"); n != 0 {
+			t.Errorf("%d are known for ever", n)
+		}
+		c.advance(90 * 24 * time.Hour)
+		tidy(t, in)
+		if n := f.count(t, "SELECT count(*) FROM inbox WHERE state = 'dead'"); n != 0 {
+			t.Errorf("%d dead letters are kept for ever", n)
+		}
+	})
+}
+
+// The sweep of connections and of their history reckons with steps as well.
+func TestSweepAfterTheClockWasSet(t *testing.T) {
+	f := open(t, storagetest.SQLite(t))
+	in := onClock(t, f, new(set))
+	gone := full(key("A1", "E1", "T1"))
+	gone.State, gone.StateSince = "removed", f.Now()
+	put(t, f, gone)
+	const keep = 90 * 24 * time.Hour
+	in.Step(keep + time.Hour)
+	if n, err := f.DB.Sweep(t.Context(), f.Now().Add(-keep)); n != 0 || err != nil {
+		t.Errorf("%d connections that were just removed are forgotten (%v)", n, err)
+	}
+	if n, err := f.DB.Sweep(t.Context(), f.Now().Add(-time.Minute)); n != 0 || err != nil {
+		t.Errorf("and %d (%v)", n, err)
+	}
+}
