@@ -12,6 +12,7 @@ import (
 // An organisation's calls name their workspace, however slack-go makes them; a call that names one keeps it, and what is no call with
 // arguments stays as it is.
 func TestWithArgument(t *testing.T) {
+	t.Parallel()
 	const form, asJSON = "application/x-www-form-urlencoded", "application/json; charset=utf-8"
 	for name, test := range map[string]struct{ kind, query, body, want string }{
 		"a form":             {form, "", "limit=20&token=xoxb-1", "T1"},
@@ -69,6 +70,7 @@ func TestWithArgument(t *testing.T) {
 
 // The organisation's token takes the place of another wherever slack-go puts it.
 func TestWithToken(t *testing.T) {
+	t.Parallel()
 	for _, inForm := range []bool{true, false} {
 		body, kind := `{"x":1}`, "application/json"
 		if inForm {

@@ -81,6 +81,7 @@ func TestOddConsentIsKept(t *testing.T) {
 
 // The same for a renewal and for a person's token, whose answers are read by the same rules.
 func TestLivesThatSlackDidNotSay(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, storagetest.SQLite(t))
 	in := r.replica(func(cfg *install.Config) {
 		cfg.UserScopes = []install.Scope{{Name: "search:read"}}
@@ -158,6 +159,7 @@ func TestImportedTokensAreRenewedAhead(t *testing.T) {
 
 // An answer for another app than the one that is served is not stored, whatever it brings.
 func TestConsentOfAnotherAppIsRefused(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, storagetest.SQLite(t))
 	in := r.replica(func(cfg *install.Config) { cfg.AppID = "A0ANOTHER1" })
 	v := r.visitor(in)
@@ -170,6 +172,7 @@ func TestConsentOfAnotherAppIsRefused(t *testing.T) {
 
 // The exchange and auth.test have to mean the same workspace.
 func TestTokenOfAnotherWorkspaceIsRefused(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, storagetest.SQLite(t))
 	in := r.replica(answering("auth.test", func(a map[string]any) { a["team_id"] = slacksim.Birch }))
 	r.visitor(in).installs(start, slacksim.AcmeAdmin, slacksim.Choice{}).is(t, "another workspace", http.StatusInternalServerError, "unexpected")

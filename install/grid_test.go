@@ -175,6 +175,7 @@ func TestJoinedOnce(t *testing.T) {
 
 // An organisation's connection works, and a workspace may not have the app yet: all pages of the list are looked through.
 func TestStatusInAWorkspace(t *testing.T) {
+	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(nil)
 		org := r.organisation(in)
@@ -221,6 +222,7 @@ func TestStatusInAWorkspace(t *testing.T) {
 
 // The channel of what was told, and of the webhook, is followed where it goes.
 func TestChannelMoved(t *testing.T) {
+	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(nil)
 		c := r.connect(in, slacksim.AcmeAdmin)
@@ -243,6 +245,7 @@ func TestChannelMoved(t *testing.T) {
 
 // In an organisation, too, an admin is told when the installer can't be.
 func TestToldInAnOrganisation(t *testing.T) {
+	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		var x told
 		in := r.replica(x.config)
@@ -265,6 +268,7 @@ func TestToldInAnOrganisation(t *testing.T) {
 
 // A workspace's access that needs a person is not waited for where the organisation's works, unless the operator paused it there.
 func TestOrganisationTakesOver(t *testing.T) {
+	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(nil)
 		org := r.organisation(in)
@@ -304,6 +308,7 @@ func TestOrganisationTakesOver(t *testing.T) {
 
 // A workspace that leaves takes nothing from the organisation, whatever state its access is in.
 func TestWorkspaceLeavesAlone(t *testing.T) {
+	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(nil)
 		org := r.organisation(in)
@@ -328,6 +333,7 @@ func TestWorkspaceLeavesAlone(t *testing.T) {
 
 // A consent after the workspace joined an organisation renews the connection that there is, also one that was removed.
 func TestReinstallAfterJoining(t *testing.T) {
+	t.Parallel()
 	for _, removed := range []bool{false, true} {
 		t.Run(fmt.Sprintf("removed=%v", removed), func(t *testing.T) {
 			eachRig(t, func(t *testing.T, r *rig) {
@@ -357,6 +363,7 @@ func TestReinstallAfterJoining(t *testing.T) {
 // A person takes back what they allowed on the organisation's install, and Slack's word names a workspace beside it. Nothing but its
 // answer about the token counts then.
 func TestPersonOfAnOrganisation(t *testing.T) {
+	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(nil)
 		org := r.organisation(in)

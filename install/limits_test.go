@@ -190,6 +190,7 @@ func bubble(t *testing.T, name string, change func(*Config), test func(x *traffi
 }
 
 func TestCallsWaitForTheirTurn(t *testing.T) {
+	t.Parallel()
 	bubble(t, "a message a second", nil, func(x *traffic) {
 		x.each(12, func(i int) error { return x.post(ctx, x.acme, general, fmt.Sprint("message ", i)) })
 		// Nobody else waits for this channel: not another one, not another method or workspace.
@@ -268,6 +269,7 @@ func TestCallsWaitForTheirTurn(t *testing.T) {
 }
 
 func TestTurnsTooFarAway(t *testing.T) {
+	t.Parallel()
 	bubble(t, "patience", nil, func(x *traffic) {
 		x.each(15, func(int) error { return x.post(ctx, x.acme, general, "hello") })
 		x.limited(x.post(ctx, x.acme, general, "one more"), 11*time.Second)
@@ -311,6 +313,7 @@ func TestTurnsTooFarAway(t *testing.T) {
 }
 
 func TestSlackRefuses(t *testing.T) {
+	t.Parallel()
 	bubble(t, "a method", nil, func(x *traffic) {
 		x.slack.Inject(slacksim.Fault{Method: "users.info", TeamID: slacksim.Acme, RetryAfter: 3, Times: 1})
 		x.each(1, func(int) error { return x.user(ctx, x.acme) })
@@ -426,6 +429,7 @@ func TestSlackRefuses(t *testing.T) {
 
 // Over a network, and with the body of a message.
 func TestRefusedCallIsRepeated(t *testing.T) {
+	t.Parallel()
 	x := newTraffic(t, nil)
 	if err := x.slack.Start("127.0.0.1:0"); err != nil {
 		t.Fatal(err)
@@ -449,6 +453,7 @@ func TestRefusedCallIsRepeated(t *testing.T) {
 }
 
 func TestArgumentOfACall(t *testing.T) {
+	t.Parallel()
 	form, plain := "application/x-www-form-urlencoded", "text/plain"
 	for name, test := range map[string]struct{ kind, query, body, want string }{
 		"a form":             {form, "", "blocks=%5B%5D&channel=C1&text=x", "C1"},
@@ -491,6 +496,7 @@ func (s *stream) Close() error {
 }
 
 func TestStreams(t *testing.T) {
+	t.Parallel()
 	bubble(t, "", nil, func(x *traffic) {
 		do := func(path string) (body *stream, err error) {
 			body = &stream{Reader: strings.NewReader("a file")}
@@ -529,6 +535,7 @@ func TestStreams(t *testing.T) {
 
 // The answer is whole, whatever was read of it before.
 func TestRefusal(t *testing.T) {
+	t.Parallel()
 	limit := `{"ok":false,"error":"ratelimited"}`
 	for name, test := range map[string]struct {
 		status      int
@@ -561,6 +568,7 @@ func TestRefusal(t *testing.T) {
 
 // An organisation has one token for all its workspaces.
 func TestWorkspacesOfAnOrganisation(t *testing.T) {
+	t.Parallel()
 	bubble(t, "", nil, func(x *traffic) {
 		l := limited{x.in, Key{AppID: "A1", EnterpriseID: "E1"}, "", x.in.http}
 		do := func(team string) error {
@@ -584,6 +592,7 @@ func TestWorkspacesOfAnOrganisation(t *testing.T) {
 
 // What is idle is forgotten, and what is not is kept.
 func TestLimitsStaySmall(t *testing.T) {
+	t.Parallel()
 	var l limits
 	now := time.Now()
 	use := func(team int, method string) *call {

@@ -130,6 +130,7 @@ func wide(cfg *install.Config) {
 const start = "/slack/install"
 
 func TestLinks(t *testing.T) {
+	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		in, other := r.replica(wide), r.replica(wide)
 		dana, ivy := slacksim.AcmeAdmin, slacksim.BirchAdmin
@@ -349,6 +350,7 @@ func TestElsewhereLosesNothing(t *testing.T) {
 
 // Without a permission that the app can't do without nothing is stored, and Slack has its access back.
 func TestRequiredPermissions(t *testing.T) {
+	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(wide)
 		dana := slacksim.AcmeAdmin
@@ -427,6 +429,7 @@ func TestSuccessPromisesWhatIsAllowed(t *testing.T) {
 
 // A workspace that moved into an organisation since it was connected is the same workspace: what it relies on is not given back.
 func TestNothingReliedOnIsGivenBack(t *testing.T) {
+	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		in, closed := r.replica(wide), r.replica(func(cfg *install.Config) { wide(cfg); cfg.Closed = true })
 		row := func(k install.Key) {
@@ -476,6 +479,7 @@ func TestReplayRefusesToo(t *testing.T) {
 
 // Closed to new workspaces: those who are connected reconnect, those who are named connect, the others leave nothing behind.
 func TestClosedInstalls(t *testing.T) {
+	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		open := r.replica(nil)
 		r.visitor(open).installs(start, slacksim.AcmeAdmin, slacksim.Choice{}).is(t, "open", 200, "connected")
@@ -536,6 +540,7 @@ func TestBegunAtAnotherAddress(t *testing.T) {
 }
 
 func TestUndo(t *testing.T) {
+	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(nil)
 		k := install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}

@@ -14,6 +14,7 @@ import (
 func forPeople(cfg *install.Config) { cfg.UserScopes = []install.Scope{{Name: "chat:write"}} }
 
 func TestPeopleHaveTheirOwnTokens(t *testing.T) {
+	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(forPeople)
 		c := r.connect(in, slacksim.AcmeAdmin)
@@ -52,6 +53,7 @@ func TestPeopleHaveTheirOwnTokens(t *testing.T) {
 
 // A refresh token of a person that is dead kills nothing but that person's token; and a bot's likewise.
 func TestFatesAreSeparate(t *testing.T) {
+	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(forPeople)
 		c := r.connect(in, slacksim.AcmeAdmin)
@@ -100,6 +102,7 @@ func TestFatesAreSeparate(t *testing.T) {
 
 // A person takes their token back: it is erased by name, and only if it is gone.
 func TestPersonTakesTokenBack(t *testing.T) {
+	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(forPeople)
 		c := r.connect(in, slacksim.AcmeAdmin)
@@ -156,6 +159,7 @@ func TestPersonTakesTokenBack(t *testing.T) {
 
 // Without user scopes nobody is asked for anything.
 func TestNobodyIsAskedToActFor(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "sqlite:"+t.TempDir()+"/x.db")
 	in := r.replica(nil)
 	c := r.connect(in, slacksim.AcmeAdmin)

@@ -224,6 +224,7 @@ func refresh(r *http.Request) bool {
 }
 
 func TestRenewsAheadOfTheEnd(t *testing.T) {
+	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(nil)
 		c := r.connect(in, slacksim.AcmeAdmin)
@@ -261,6 +262,7 @@ func TestRenewsAheadOfTheEnd(t *testing.T) {
 
 // However many replicas and callers, one refresh token is spent once. Without the lease they would all spend it.
 func TestOneExchangeForAll(t *testing.T) {
+	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		replicas := []replica{r.replica(nil), r.replica(nil), r.replica(nil)}
 		c := r.connect(replicas[0], slacksim.AcmeAdmin)
@@ -279,6 +281,7 @@ func TestOneExchangeForAll(t *testing.T) {
 
 // An expired token in use is renewed at once by one caller; the others get what it brought home.
 func TestExpiredInUse(t *testing.T) {
+	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		replicas := []replica{r.replica(nil), r.replica(nil), r.replica(nil)}
 		c := r.connect(replicas[0], slacksim.AcmeAdmin)
@@ -306,6 +309,7 @@ func TestExpiredInUse(t *testing.T) {
 
 // The caller hangs up while Slack answers: what Slack handed out is kept all the same.
 func TestCallerHangsUp(t *testing.T) {
+	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		ctx, hangUp := context.WithCancel(r.ctx)
 		in := r.replica(func(cfg *install.Config) {
@@ -335,6 +339,7 @@ func TestCallerHangsUp(t *testing.T) {
 
 // A re-install that comes while Slack answers a renewal is newer than what the renewal brings.
 func TestReinstallDuringRenewal(t *testing.T) {
+	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		other := r.replica(nil)
 		var c install.Connection
@@ -359,6 +364,7 @@ func TestReinstallDuringRenewal(t *testing.T) {
 
 // Slack refuses a refresh token that somebody else has spent meanwhile: nothing is dead.
 func TestRejectionOfThePast(t *testing.T) {
+	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		other := r.replica(nil)
 		in := r.replica(func(cfg *install.Config) {
@@ -388,6 +394,7 @@ func TestRejectionOfThePast(t *testing.T) {
 // The database goes away between Slack's answer and the store, and the process is killed. What Slack handed out is in the
 // journal, and home after the next start.
 func TestDatabaseGoneAndKilled(t *testing.T) {
+	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		var in replica
 		in = r.replica(func(cfg *install.Config) {
@@ -428,6 +435,7 @@ func TestDatabaseGoneAndKilled(t *testing.T) {
 
 // A first install that the database could not take is stored later, unless the person was faster.
 func TestInstallIsJournaled(t *testing.T) {
+	t.Parallel()
 	for _, again := range []bool{false, true} {
 		t.Run(fmt.Sprintf("again=%v", again), func(t *testing.T) {
 			eachRig(t, func(t *testing.T, r *rig) {
@@ -470,6 +478,7 @@ func TestInstallIsJournaled(t *testing.T) {
 // The answer to an exchange is lost on the way. Within Slack's grace the old refresh token buys another pair; after that the
 // connection needs a person, and what is left of its access works to its end.
 func TestLostAnswer(t *testing.T) {
+	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(nil)
 		c := r.connect(in, slacksim.AcmeAdmin)
@@ -530,6 +539,7 @@ func TestLostAnswer(t *testing.T) {
 
 // Trouble of Slack's or of the network never declares anything dead, however long it lasts.
 func TestTroubleIsNotDeath(t *testing.T) {
+	t.Parallel()
 	faults := map[string]slacksim.Fault{
 		"500":                  {Status: 500, Body: "oops"},
 		"503 with an error":    {Status: 503, Error: "invalid_refresh_token"},
@@ -584,6 +594,7 @@ func TestTroubleIsNotDeath(t *testing.T) {
 
 // Slack's OAuth is down when a token has ended: requests are told so, and don't each ask Slack again.
 func TestExpiredInTrouble(t *testing.T) {
+	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(nil)
 		c := r.connect(in, slacksim.AcmeAdmin)
@@ -619,6 +630,7 @@ func TestExpiredInTrouble(t *testing.T) {
 
 // A 429 is for the whole app: no other chain is renewed before its time is over, by no replica.
 func TestRateLimitHoldsAll(t *testing.T) {
+	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		in, other := r.replica(nil), r.replica(nil)
 		a, b := r.connect(in, slacksim.AcmeAdmin), r.connect(in, slacksim.BirchAdmin)
@@ -643,6 +655,7 @@ func TestRateLimitHoldsAll(t *testing.T) {
 
 // A long-lived token is moved to rotation once, and keeps working until the first renewal.
 func TestMoveToRotation(t *testing.T) {
+	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(nil)
 		r.slack.SetApp(func(a *slacksim.App) { a.TokenRotation = false })
@@ -688,6 +701,7 @@ func TestMoveToRotation(t *testing.T) {
 
 // A move whose answer is lost can't be repeated. The long-lived token works on.
 func TestLostMove(t *testing.T) {
+	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(nil)
 		r.slack.SetApp(func(a *slacksim.App) { a.TokenRotation = false })

@@ -10,6 +10,7 @@ import (
 )
 
 func TestSecretDoesNotPrint(t *testing.T) {
+	t.Parallel()
 	const token = "xoxb-123-456-abc"
 	c := Connection{Chain: Chain{Token: token}, Webhook: Webhook{URL: token}}
 	var out bytes.Buffer

@@ -31,6 +31,7 @@ func FuzzState(f *testing.F) {
 }
 
 func TestNewSecretIsNew(t *testing.T) {
+	t.Parallel()
 	seen := map[string]bool{}
 	for range 1000 {
 		plain, hash := newSecret()

@@ -20,6 +20,7 @@ import (
 
 // The table of states, by Slack's answers to auth.test, each asked as often as given and a minute and a half apart.
 func TestStatesFromAnswers(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		fault slacksim.Fault
 		times int
@@ -87,6 +88,7 @@ func TestStatesFromAnswers(t *testing.T) {
 
 // The app was removed and the word got lost: the background check finds out, each connection asked by one replica.
 func TestBackgroundCheck(t *testing.T) {
+	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		replicas := []replica{r.replica(nil), r.replica(nil), r.replica(nil)}
 		in := replicas[0]
@@ -127,6 +129,7 @@ func TestBackgroundCheck(t *testing.T) {
 
 // What ordinary calls say counts. A bad word is confirmed before it changes anything.
 func TestCallsAreEvidence(t *testing.T) {
+	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(nil)
 		c := r.connect(in, slacksim.AcmeAdmin)
@@ -258,6 +261,7 @@ func (r *rig) broken(in replica, c install.Connection) {
 
 // One person is told once, whoever runs and however often; the message is edited when all is well.
 func TestToldOnce(t *testing.T) {
+	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		var x told
 		replicas := []replica{r.replica(x.config), r.replica(x.config), r.replica(x.config)}
@@ -317,6 +321,7 @@ func TestToldOnce(t *testing.T) {
 
 // Whoever installed has left: a workspace admin is told. Nobody can be: the operator's log and metric say it, once.
 func TestToldToAnAdmin(t *testing.T) {
+	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		var x told
 		in := r.replica(x.config)
@@ -351,6 +356,7 @@ func TestToldToAnAdmin(t *testing.T) {
 }
 
 func TestDisconnect(t *testing.T) {
+	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(nil)
 		c := r.connect(in, slacksim.AcmeAdmin)
@@ -451,6 +457,7 @@ func TestFailureStandsBehindNoSuccess(t *testing.T) {
 
 // Facts and history of a removed connection are kept for a time, and then gone.
 func TestRemovedIsSwept(t *testing.T) {
+	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(func(cfg *install.Config) { cfg.Keep = 30 * 24 * time.Hour })
 		c, other := r.connect(in, slacksim.AcmeAdmin), r.connect(in, slacksim.BirchAdmin)

@@ -8,6 +8,7 @@ import (
 
 // Two answers of Slack's can reach the database in the other order. The newer one stands.
 func TestLateAnswerChangesNothing(t *testing.T) {
+	t.Parallel()
 	noon := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	c := Connection{State: Active, Scopes: []string{"chat:write"}}
 	c.works([]string{"chat:write", "files:read"}, noon)
@@ -23,6 +24,7 @@ func TestLateAnswerChangesNothing(t *testing.T) {
 }
 
 func TestWordsForWhatIsOff(t *testing.T) {
+	t.Parallel()
 	files := Scope{Label: "See files", Feature: "showing files"}
 	also := Scope{Label: "Send files", Feature: "showing files"}
 	who := Scope{Label: "See who is who", Feature: "greeting by name"}
@@ -45,6 +47,7 @@ func TestWordsForWhatIsOff(t *testing.T) {
 
 // A connection that stops working while the message about what is wanted waits to be resolved still has its person told.
 func TestTroubleComesBeforeWhatIsWanted(t *testing.T) {
+	t.Parallel()
 	noon := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	c := Connection{State: Active, Notice: Notice{Reason: ReasonMissingScope, At: noon, To: "U1", Channel: "D1", TS: "1.1"}}
 	c.SetState(ReconnectRequired, ReasonTokenRevoked, noon)
