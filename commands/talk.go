@@ -4,7 +4,6 @@ package commands
 
 import (
 	"context"
-	"regexp"
 
 	"github.com/slack-go/slack/slackevents"
 
@@ -13,7 +12,7 @@ import (
 
 // directMessage answers everything people write to the app: with its Messages tab on, it must not stay silent.
 var directMessage = bot.OnMessage(`(?s).*`, func(ctx context.Context, t *bot.Turn, m *slackevents.MessageEvent) (bot.Reply, error) {
-	return answer(ctx, t, words(m.Text), direct), nil
+	return answer(ctx, t, m.Text, direct), nil
 }, "im:history", "chat:write")
 
 // mention answers in a thread below the message, so that the channel stays readable.
@@ -21,7 +20,7 @@ var mention = bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Turn, 
 	if t.ThreadTS == "" {
 		t.ThreadTS = e.TimeStamp
 	}
-	reply := answer(ctx, t, words(e.Text), public)
+	reply := answer(ctx, t, e.Text, public)
 	if reply.Then != nil {
 		// Everybody reads this one, and an edit notifies nobody: say the live answer only.
 		live, err := reply.Then(ctx)
@@ -33,13 +32,3 @@ var mention = bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Turn, 
 	_, err := t.Say(ctx, reply)
 	return err
 }, "app_mentions:read", "chat:write")
-
-var mentioned = regexp.MustCompile(`<@[UW][A-Z0-9]+(\|[^>]*)?>`)
-
-// words is what a message says besides whom it is for. People also type the command's name where commands don't work.
-func words(text string) string {
-	text = mentioned.ReplaceAllString(text, " ")
-	return commandWord.ReplaceAllString(text, "")
-}
-
-var commandWord = regexp.MustCompile(`(?i)^\s*/?connection(\s+|$)`)

@@ -6,10 +6,13 @@ package commands
 import (
 	"context"
 	"fmt"
+	"html"
 	"regexp"
 	"slices"
 	"strings"
 	"unicode"
+
+	"golang.org/x/text/unicode/norm"
 
 	"switchboard/bot"
 )
@@ -126,9 +129,78 @@ func find(said []string) (w word, rest []string, ok bool) {
 	return word{}, nil, false
 }
 
+// What Slack writes between angle brackets, mentions, channels and links, which it also makes of what looks like one; and emoji.
+// https://docs.slack.dev/messaging/formatting-message-text
+var (
+	slackMarkup = regexp.MustCompile(`<([^<>|]*)(?:\|([^<>]*))?>`)
+	emoji       = regexp.MustCompile(`(?:^|\s)(?::[a-z0-9_'+-]+:)+`)
+	urlScheme   = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:(?://)?`)
+)
+
+// words is what a text says besides whom it is for, one space between words: as people write them and copy them from help, in quotes,
+// brackets or formatting, with a mark behind, as a link that Slack made of one, behind the command or the app's name. Case stays.
+// What comes out goes in again unchanged.
+func words(text string, names ...string) string {
+	text = slackMarkup.ReplaceAllStringFunc(text, func(s string) string {
+		m := slackMarkup.FindStringSubmatch(s)
+		switch {
+		case strings.HasPrefix(m[1], "@"), strings.HasPrefix(m[1], "!"):
+			return " "
+		case m[2] != "":
+			return " " + m[2] + " "
+		case strings.HasPrefix(m[1], "#"):
+			return " "
+		}
+		return " " + urlScheme.ReplaceAllString(m[1], "") + " "
+	})
+	text = emoji.ReplaceAllString(text, " ")
+	text = norm.NFKC.String(visible(html.UnescapeString(text))) // full-width and ornamental letters are letters
+
+	var said []string
+	for _, w := range strings.FieldsFunc(text, func(r rune) bool { return !inWord(r) }) {
+		// Marks that stand inside of words are formatting at their ends.
+		if w = strings.TrimFunc(w, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsNumber(r) }); w != "" {
+			said = append(said, w)
+		}
+	}
+
+	// People also type the command's name, or the app's, where that is not needed.
+	addressed := [][]string{{"connection"}}
+	for _, n := range names {
+		name := strings.Fields(words(n))
+		if _, _, means := find(name); !means && len(name) > 0 {
+			addressed = append(addressed, name)
+		}
+	}
+	for again := true; again; {
+		again = false
+		for _, name := range addressed {
+			if len(said) >= len(name) && slices.EqualFunc(said[:len(name)], name, strings.EqualFold) {
+				said, again = said[len(name):], true
+			}
+		}
+	}
+	return strings.Join(said, " ")
+}
+
+// visible is text without what takes no room: zero-width characters, soft hyphens, marks of direction.
+func visible(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.In(r, unicode.Cf, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point) {
+			return -1
+		}
+		return r
+	}, text)
+}
+
+// inWord reports whether r can stand inside of a word.
+func inWord(r rune) bool {
+	return unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.IsMark(r) || strings.ContainsRune("-_'’", r)
+}
+
 // answer finds the answer to what was said. It never fails: what cannot be found out is said.
 func answer(ctx context.Context, t *bot.Turn, text string, to audience) bot.Reply {
-	said := strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune("?!.,;:", r) })
+	said := strings.Fields(words(text, t.Install.App().Name))
 	w, rest, ok := find(said)
 	switch {
 	case len(said) == 0 && to == private:
@@ -143,7 +215,7 @@ func answer(ctx context.Context, t *bot.Turn, text string, to audience) bot.Repl
 	return w.answer(ctx, t, ask{to: to, rest: rest})
 }
 
-// plainWord is what can be repeated to a person as it was typed: no mention, no markup.
+// plainWord is what can be repeated to a person as it was typed: no mention, no slackMarkup.
 var plainWord = regexp.MustCompile(`^[\p{L}\p{N}_-]{1,40}$`)
 
 // unknownWord says what was not understood, and what may have been meant. It only suggests: a misspelt word does nothing.
