@@ -26,6 +26,11 @@ type Chain struct {
 	Tries        int       // renewals that failed since the last good one
 	FailingSince time.Time // the first of them
 	Rejections   int       // those of them in which Slack did not know the refresh token
+
+	// Generation is raised by each consent and each renewal, so that of two pairs the newer is known. 0: from before it was counted.
+	Generation int64
+	// Grant names the consent that the chain goes back to, together with that consent's time: the release before knows no names.
+	Grant string
 }
 
 // dead reports whether nothing but a person's consent brings another token: Slack has said often enough that it does not know
@@ -88,6 +93,13 @@ func Imported(token, refresh Secret, expiresAt, at time.Time) Chain {
 	return c
 }
 
+// pair is the chain that p continues or begins.
+func (p Pair) chain() Chain {
+	c := started(p.Token, p.Refresh, p.Life, p.At)
+	c.Generation, c.Grant = p.Generation, p.Grant
+	return c
+}
+
 // renewalTime is two thirds into a token's life, give or take a twenty-fourth of it (half an hour of Slack's twelve), so
 // that connections which began together do not stay together.
 func renewalTime(at time.Time, life time.Duration) time.Time {
@@ -102,14 +114,59 @@ func renewalTime(at time.Time, life time.Duration) time.Time {
 // disk (Store.Journal) until the store has it.
 type Pair struct {
 	Holder
-	Spent     Secret // what it was given for; "" for a consent
-	Token     Secret
-	Refresh   Secret
-	Life      time.Duration // of Token
-	At        time.Time     // when Slack answered
-	Scopes    []string      // of Token, nil when Slack did not say
-	Consent   *Connection   // a consent: everything Slack said of it. Its own chain is the pair
-	Journaled string        // the entry's name in the journal; not part of what is kept
+	Spent   Secret // what it was given for; "" for a consent
+	Token   Secret
+	Refresh Secret
+	Life    time.Duration // of Token
+	At      time.Time     // when Slack answered
+	Scopes  []string      // of Token, nil when Slack did not say
+
+	Generation int64     // see Chain; of a consent 0 until it is stored
+	Grant      string    // see Chain
+	GrantedAt  time.Time // of the consent that it goes back to; zero in entries of the release before
+	// Consent is all that is known of the connection of a bot's pair, to store a consent and to make a lost row again. Its own
+	// chain is the pair.
+	Consent   *Connection
+	Journaled string // the entry's name in the journal, and how it stands there; neither is part of what is sealed
+	Standing  Standing
+}
+
+// Standing is why a pair is in the journal.
+type Standing int
+
+// The standings, as the journal has them.
+const (
+	Waiting Standing = iota // the store may not have it yet
+	Kept                    // it is stored, and its owner's newest here: for a commit that gets lost
+	Aside                   // of another consent of the same time; a renewal shows which of them counts
+)
+
+// Row is what decides about a pair in the journal: what the store has of its owner.
+type Row struct {
+	Removed, Erased bool // the connection is removed; there is no token
+	GrantedAt       time.Time
+	Generation      int64
+	Grant           string
+	Rejections      int
+}
+
+// consentAt is when the person consented that p goes back to.
+func (p Pair) consentAt() time.Time {
+	if p.GrantedAt.IsZero() {
+		return p.At // a consent's own, in entries of the release before
+	}
+	return p.GrantedAt
+}
+
+// sameGrant reports whether p goes back to the consent in a row. Both the name and the time have to be the same: the release before
+// writes a new consent under the old name.
+func (p Pair) sameGrant(grant string, at time.Time) bool {
+	return p.Grant == grant && p.consentAt().Truncate(time.Microsecond).Equal(at)
+}
+
+// continues reports whether p is what a row that lost a write would hold.
+func (p Pair) continues(r Row) bool {
+	return p.Token != "" && p.sameGrant(r.Grant, r.GrantedAt) && p.Generation > r.Generation && !r.Erased
 }
 
 // UserToken lets the app act for one person, who granted user scopes. It hangs on a connection, and has a chain of its own.

@@ -108,6 +108,9 @@ type Connection struct {
 	Notice      Notice    // the message about the present trouble, or about what is wanted; zero: nobody was told
 
 	Changes []Change // lines of history, written with the next write; never read back
+	Asked   Mark     // of a consent: taken before Slack was asked; never kept
+	// Contested: of a consent that met another of the same moment, whose tokens may be the ones that count; never kept.
+	Contested bool
 }
 
 // Notice is the message that told a person of trouble. It is written down before it is sent, so that it is sent once.
@@ -124,7 +127,7 @@ func (c *Connection) Note(line Change) { c.Changes = append(c.Changes, line) }
 
 // First is c as the first consent for its key makes it.
 func (c Connection) First(id string) Connection {
-	c.ID, c.CreatedAt, c.Installs = id, c.InstalledAt, 1
+	c.ID, c.CreatedAt, c.Installs, c.Generation = id, c.InstalledAt, 1, max(c.Generation, 1)
 	c.Changes = []Change{{At: c.RenewedAt, By: Person(c.RenewedBy), What: DidInstall, Outcome: OutcomeDone}}
 	return c
 }
@@ -149,23 +152,28 @@ func (c Connection) Admin() string {
 	return "a workspace admin"
 }
 
-// lateConsent bounds how much older than the one in force a consent may be and still count as one that came late: a
-// callback takes less. What differs by more differs because a clock was set, and then the newer word is the one in hand.
+// lateConsent bounds how far apart two consents can be whose callbacks ran side by side: a callback takes less.
 const lateConsent = time.Minute
 
 // Consent returns was after one more consent, c, for the same key. Id, history, an operator's pause and the facts that Slack
-// did not repeat stay; the rest is c's. One that came late only counts, as long as what is in force works.
-func (was Connection) Consent(c Connection) Connection {
+// did not repeat stay; the rest is c's. later: was was stored before Slack was asked for c, so c came last there whatever the
+// clocks say. Otherwise the two callbacks may have run side by side. Then the clocks decide for now, and a renewal soon shows
+// who was right; the caller puts the loser's tokens aside until then.
+func (was Connection) Consent(c Connection, later bool) Connection {
 	apart := was.RenewedAt.Sub(c.RenewedAt)
-	if was.usable() && apart > 0 && apart < lateConsent {
+	sideBySide := c.Asked > 0 || apart.Abs() < lateConsent
+	if later || !was.usable() || !sideBySide {
+		return was.replaced(c)
+	}
+	if apart > 0 && apart < lateConsent {
 		was.Installs++
 		was.Changes = []Change{was.consentLine(c)}
+		was.Contested = true
 		was.soon(c.RenewedAt)
 		return was
 	}
-	if was.usable() && apart.Abs() < lateConsent {
-		c.soon(c.RenewedAt)
-	}
+	c.Contested = true
+	c.soon(c.RenewedAt)
 	return was.replaced(c)
 }
 
@@ -185,6 +193,7 @@ func (was Connection) consentLine(c Connection) Change {
 // replaced is Consent for a consent that is known to be the later one.
 func (was Connection) replaced(c Connection) Connection {
 	c.ID, c.CreatedAt, c.Installs, c.LastEventAt = was.ID, was.CreatedAt, was.Installs+1, was.LastEventAt
+	c.Generation = max(c.Generation, was.Generation+1)
 	c.Notice, c.Changes = was.Notice, []Change{was.consentLine(c)}
 	if c.wanted() {
 		c.CheckAt = c.RenewedAt // perhaps this allowed it
@@ -222,7 +231,9 @@ func (c *Connection) soon(at time.Time) {
 // Erase drops every secret and sets the state the connection ends in. Facts and id stay, so that a later install finds
 // them again. With the app gone (Removed) the store drops people's tokens along with it.
 func (c *Connection) Erase(end State, reason string, at time.Time) {
-	c.Chain, c.Webhook, c.Doubt = Chain{}, Webhook{}, Removal{}
+	// What journals still hold is told by these.
+	c.Chain = Chain{Generation: c.Generation, Grant: c.Grant}
+	c.Webhook, c.Doubt = Webhook{}, Removal{}
 	c.SetState(end, reason, at)
 }
 

@@ -62,7 +62,7 @@ func (in *Installer) Disconnect(ctx context.Context, k Key, by Actor) (said stri
 	if err != nil {
 		return said, fmt.Errorf("erase access: %w", err)
 	}
-	in.forgetJournal(ctx)
+	in.forgetErased(ctx, c.Key)
 	in.log.InfoContext(ctx, "disconnected", "connection", c.ID, "key", c.Key.String(), "by", string(by.Kind), "slack_said", said)
 	return said, nil
 }
@@ -132,13 +132,6 @@ func (in *Installer) EraseAnyway(ctx context.Context, k Key, by Actor) error {
 	if err != nil {
 		return fmt.Errorf("erase access: %w", err)
 	}
-	in.forgetJournal(ctx)
+	in.forgetErased(ctx, k)
 	return nil
-}
-
-// forgetJournal drops what the journal still held for access that was just erased. Entries of others are stored by the way.
-func (in *Installer) forgetJournal(ctx context.Context) {
-	if left, err := in.Replay(ctx); err != nil {
-		in.log.WarnContext(ctx, "journal after erasing", "left", left, "cause", err)
-	}
 }

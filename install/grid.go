@@ -264,8 +264,8 @@ func (in *Installer) readdress(ctx context.Context, h Holder) (Holder, bool) {
 	return h, true
 }
 
-// sameHolder reports whether a and b can be one, whose workspace joined an organisation in between.
-func sameHolder(a, b Holder) bool {
+// SameHolder reports whether a and b can be one, whose workspace joined an organisation in between.
+func SameHolder(a, b Holder) bool {
 	a.EnterpriseID, b.EnterpriseID = "", ""
 	return a == b && a.TeamID != ""
 }

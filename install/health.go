@@ -323,7 +323,7 @@ func (in *Installer) Check(ctx context.Context, k Key) Health {
 		if err == nil {
 			in.permissionsChanged(ctx, was, updated)
 			if c = updated; c.State == Removed {
-				in.forgetJournal(ctx)
+				in.forgetErased(ctx, c.Key)
 			} else if slackErr == nil {
 				c = in.moved(ctx, c, id)
 			}

@@ -78,21 +78,19 @@ type Installer struct {
 	secure bool // PublicURL is https
 	only   Key  // single-workspace mode: the one connection, once Adopt has found it
 
-	metrics *metrics
-	limits  limits
-	tasks   sync.WaitGroup // renewals under way, and what calls said
-	// consents lets one callback at a time through, see connect.
-	consents chan struct{}
-
+	metrics  *metrics
+	limits   limits
+	tasks    sync.WaitGroup // renewals under way, and what calls said
 	mu       sync.Mutex
 	renewing map[Holder]*renewal
-	held     map[Holder]Pair      // new tokens that neither the journal nor the store took
-	contests map[Secret]contest   // tokens of consents in the journal → what they are compared with
-	decided  map[string]bool      // entries of the journal that are done with and could not be removed
-	leases   map[Holder]sighting  // of other processes
-	shut     map[Budget]time.Time // budgets that were empty, and until when they are not looked into
-	logged   map[Key]time.Time    // connections that need a person → since when, in the log line that said so
-	heard    map[string]time.Time // what calls said → when that was last written down
+	held     map[Secret]Pair         // new tokens that the journal did not take and the store may not have
+	contests map[Secret]contest      // tokens of consents in the journal → what they are compared with
+	decided  map[string]func() error // entries of the journal whose fate is decided, and what is left to do
+	compared time.Time               // when the journal was last compared with the store
+	leases   map[Holder]sighting     // of other processes
+	shut     map[Budget]time.Time    // budgets that were empty, and until when they are not looked into
+	logged   map[Key]time.Time       // connections that need a person → since when, in the log line that said so
+	heard    map[string]time.Time    // what calls said → when that was last written down
 
 	teams map[string]workspaces // connection ids of organisations → what Slack said of their workspaces
 }
@@ -119,8 +117,8 @@ func New(cfg Config) (*Installer, error) {
 		return nil, errors.New("no store")
 	}
 	in := &Installer{cfg: cfg, store: cfg.Store, http: cfg.HTTP, log: cfg.Log, now: cfg.Now, secure: secure,
-		consents: make(chan struct{}, 1), renewing: map[Holder]*renewal{}, held: map[Holder]Pair{}, contests: map[Secret]contest{}, heard: map[string]time.Time{},
-		decided: map[string]bool{}, leases: map[Holder]sighting{}, shut: map[Budget]time.Time{}, logged: map[Key]time.Time{}, teams: map[string]workspaces{}}
+		renewing: map[Holder]*renewal{}, held: map[Secret]Pair{}, contests: map[Secret]contest{}, heard: map[string]time.Time{},
+		decided: map[string]func() error{}, leases: map[Holder]sighting{}, shut: map[Budget]time.Time{}, logged: map[Key]time.Time{}, teams: map[string]workspaces{}}
 	if in.http == nil {
 		in.http = NewHTTPClient()
 	}
@@ -265,7 +263,7 @@ func (in *Installer) RemovalSaid(ctx context.Context, k Key, said Removal) error
 		return fmt.Errorf("handle removal: %w", err)
 	}
 	if c.Token == "" {
-		in.forgetJournal(ctx)
+		in.forgetErased(ctx, c.Key)
 	}
 	in.log.InfoContext(ctx, "removal handled", "connection", c.ID, "key", c.Key.String(), "reason", said.Reason, "confirmed", gone.String(), "state", string(c.State))
 	return nil
@@ -372,8 +370,10 @@ func (in *Installer) Run(ctx context.Context) error {
 		// What the journal holds goes first: it was bought with refresh tokens that are still in the database.
 		_, err := in.Replay(ctx)
 		_, renewErr := in.renewDue(ctx)
-		return errors.Join(err, renewErr)
+		return errors.Join(err, in.offerRefused(ctx), renewErr)
 	})
+	every(eraseEvery, "erase from the journal", in.compareErased)
+	every(sweepEvery, "compare the journal", in.compareAll)
 	every(checkTick, "check connections", in.checkDue)
 	every(tellEvery, "tell people", in.tellAll)
 	every(recheckEvery, "recheck removals", in.recheckRemovals)

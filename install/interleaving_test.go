@@ -12,7 +12,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"reflect"
 	"runtime"
@@ -156,8 +155,8 @@ func (r *rig) killed(userID string, change func(*install.Config)) {
 		in.Handler().ServeHTTP(httptest.NewRecorder(), req)
 	}()
 	<-dead
-	if files, err := os.ReadDir(r.folder); err != nil || len(files) == 0 {
-		r.t.Fatalf("the journal of the dead process is empty (%v)", err)
+	if len(r.waiting()) == 0 {
+		r.t.Fatal("the journal of the dead process is empty")
 	}
 	r.clock.Advance(time.Minute)
 }
@@ -956,29 +955,29 @@ func TestEntryThatCannotBeRemoved(t *testing.T) {
 	in := r.replica(nil)
 	a, b := r.connect(in, slacksim.AcmeAdmin), r.connect(in, slacksim.BirchAdmin)
 	r.breaches = true // these pairs are ours, not Slack's
-	var entries []string
-	for _, c := range []install.Connection{a, b} {
-		name, err := in.db.Journal(install.Pair{Holder: install.Holder{Key: c.Key}, Spent: c.RefreshToken, Token: "xoxe.xoxb-1-new", Refresh: c.RefreshToken + "-new",
-			Life: life, At: r.clock.Now()})
-		if err != nil {
+	journal := func(c install.Connection) {
+		t.Helper()
+		if _, err := in.db.Journal(install.Pair{Holder: install.Holder{Key: c.Key}, Spent: c.RefreshToken, Token: "xoxe.xoxb-1-new", Refresh: c.RefreshToken + "-new",
+			Life: life, At: r.clock.Now()}); err != nil {
 			t.Fatal(err)
 		}
-		entries = append(entries, name)
 	}
-	// Something lies where the entry's draft would, and the entry itself is back after each removal.
-	stuck, obstacle := filepath.Join(r.folder, entries[0]), filepath.Join(r.folder, entries[0]+".new", "x")
-	content, err := os.ReadFile(stuck)
-	if err == nil {
-		err = os.MkdirAll(obstacle, 0o700)
-	}
+	journal(a)
+	journal(b)
+	disk, err := sql.Open("sqlite", filepath.Join(r.folder, "journal.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	replay := func(want int) {
+	defer func() { _ = disk.Close() }()
+	do := func(statement string) {
 		t.Helper()
-		if err := os.WriteFile(stuck, content, 0o600); err != nil {
+		if _, err := disk.ExecContext(r.ctx, statement); err != nil {
 			t.Fatal(err)
 		}
+	}
+	do("CREATE TRIGGER stuck BEFORE INSERT ON entries WHEN NEW.standing = 1 AND NEW.team_id = '" + a.TeamID + "' BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+	replay := func(want int) {
+		t.Helper()
 		if left, err := in.Replay(r.ctx); left != want || err != nil {
 			t.Errorf("replay: %d left, %v", left, err)
 		}
@@ -990,9 +989,6 @@ func TestEntryThatCannotBeRemoved(t *testing.T) {
 			t.Errorf("the pair of %s is not stored", c.TeamID)
 		}
 	}
-	if err := os.WriteFile(stuck, content, 0o600); err != nil {
-		t.Fatal(err)
-	}
 	r.update(in, a.Key, func(c *install.Connection) { c.RefreshToken = a.RefreshToken })
 	r.due()
 	r.clock.Advance(life) // somebody waits for it
@@ -1003,11 +999,14 @@ func TestEntryThatCannotBeRemoved(t *testing.T) {
 	} else {
 		r.works(c)
 	}
-	if err := os.RemoveAll(filepath.Dir(obstacle)); err != nil {
-		t.Fatal(err)
-	}
-	replay(1)
+	do("DROP TRIGGER stuck")
+	replay(2) // and the newer one
 	r.emptyJournal()
+	for _, p := range r.kept() {
+		if p.TeamID == a.TeamID && p.Token != r.row(in, a.Key).Token {
+			t.Error("what is kept is not what is stored")
+		}
+	}
 }
 
 // The word that access was withdrawn comes when the token has run out and cannot be renewed: nobody can tell yet.

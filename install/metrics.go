@@ -14,6 +14,7 @@ type metrics struct {
 	renewals *prometheus.CounterVec // by kind of chain and result
 	took     prometheus.Histogram
 	journal  prometheus.Gauge
+	restored prometheus.Counter
 	notices  *prometheus.CounterVec // by result
 	wanted   *prometheus.CounterVec // by result
 	checks   *prometheus.CounterVec // by result
@@ -29,6 +30,8 @@ func newMetrics(in *Installer, reg prometheus.Registerer) *metrics {
 			Help: "How long Slack took to answer an exchange.", Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10}}),
 		journal: prometheus.NewGauge(prometheus.GaugeOpts{Name: "switchboard_journal_entries",
 			Help: "Tokens that Slack handed out and the database has not taken yet. 0 when all is well."}),
+		restored: prometheus.NewCounter(prometheus.CounterOpts{Name: "switchboard_journal_restored_total",
+			Help: "Tokens that the database had lost, in a failover or a restored backup, and that the journal of this machine gave back."}),
 		notices: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_notices_total",
 			Help: "Connections that came to need a person, by result (told, unreachable, unknown), and those that work again (resolved)."}, []string{"result"}),
 		wanted: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_wanted_total",
@@ -41,7 +44,7 @@ func newMetrics(in *Installer, reg prometheus.Registerer) *metrics {
 			Help: "What people met on the install pages, by outcome (connected, reconnected, refused, failed, undone, or none where it ends nothing) and reason, as in the log."}, []string{"outcome", "reason"}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.renewals, m.took, m.journal, m.notices, m.wanted, m.checks, m.limits, m.installs, stateCollector{in})
+		reg.MustRegister(m.renewals, m.took, m.journal, m.restored, m.notices, m.wanted, m.checks, m.limits, m.installs, stateCollector{in})
 	}
 	return m
 }

@@ -416,17 +416,10 @@ func (in *Installer) unused(ctx context.Context, a *Attempt) {
 	}
 }
 
-// connect spends the code and stores what Slack granted. One at a time: of two consents for one workspace the later one ends
-// the tokens of the other at Slack, so they must reach the store in the order in which Slack answered. (Two replicas can still
-// mix them up; see Connection.Consent.)
+// connect spends the code and stores what Slack granted. Nobody else is held up meanwhile. Of two consents for one workspace the later
+// one ends the tokens of the other at Slack, and the two may reach the store in the other order: see Connection.Consent.
 func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done installed, failed *page) {
 	stop := func(p page) (installed, *page) { return installed{}, &p }
-	select {
-	case in.consents <- struct{}{}:
-		defer func() { <-in.consents }()
-	case <-ctx.Done():
-		return stop(in.page(situationSlackSlow, a.Ref))
-	}
 	var bound Connection
 	if a.BoundTo != "" {
 		var err error
@@ -448,6 +441,10 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 			return stop(in.page(situationUsedLink, a.Ref))
 		}
 	}
+	asked, err := in.store.Mark(ctx)
+	if err != nil {
+		in.log.ErrorContext(ctx, "mark the order of consents", "ref", a.Ref, "cause", err) // then the clocks decide
+	}
 	exchange, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	granted, err := in.ask(exchange, "oauth.v2.access", url.Values{
@@ -458,6 +455,7 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 	}
 	now := in.now()
 	c := granted.connection(now)
+	c.Asked, c.Grant = asked, NewRef()+NewRef()
 	token := c.Token
 	in.complete(ctx, &c)
 	a.TeamID, a.UserID = c.TeamID, c.InstalledBy
@@ -564,26 +562,34 @@ func (in *Installer) complete(ctx context.Context, c *Connection) {
 // journalConsent keeps on this machine's disk what a consent brought, until it is stored or refused: the connection and,
 // where the app asked to act for people, the token of the person.
 func (in *Installer) journalConsent(ctx context.Context, c Connection, granted granted) (pairs []Pair) {
-	pairs = []Pair{{Holder: Holder{Key: c.Key}, Token: c.Token, At: c.RenewedAt, Consent: &c}}
+	pairs = []Pair{c.pair()}
 	if u := granted.AuthedUser; u.AccessToken != "" && u.ID != "" {
 		pairs = append(pairs, Pair{Holder: Holder{Key: c.Key, UserID: string(u.ID)}, Token: Secret(u.AccessToken), Refresh: Secret(u.RefreshToken),
-			Life: time.Duration(u.ExpiresIn), At: c.RenewedAt, Scopes: SplitScopes(string(u.Scope))})
+			Life: time.Duration(u.ExpiresIn), At: c.RenewedAt, Scopes: SplitScopes(string(u.Scope)), Grant: c.Grant, GrantedAt: c.RenewedAt})
 	}
 	for i := range pairs {
-		var err error
-		if pairs[i].Journaled, err = in.store.Journal(pairs[i]); err != nil {
-			in.log.ErrorContext(ctx, "new tokens are not in the journal", "key", c.Key.String(), "cause", err)
-		}
+		in.journal(ctx, &pairs[i])
 	}
 	return pairs
+}
+
+// pair is the pair of a consent, which is c.
+func (c Connection) pair() Pair {
+	p := Pair{Holder: Holder{Key: c.Key}, Token: c.Token, Refresh: c.RefreshToken, At: c.RenewedAt, Consent: &c,
+		Generation: c.Generation, Grant: c.Grant, GrantedAt: c.RenewedAt}
+	if !c.ExpiresAt.IsZero() {
+		p.Life = c.ExpiresAt.Sub(p.At)
+	}
+	return p
 }
 
 // discard forgets what a consent brought that is not to be stored.
 func (in *Installer) discard(ctx context.Context, pairs []Pair) {
 	for _, p := range pairs {
-		if p.Journaled != "" {
-			in.forget(ctx, p.Journaled)
-		}
+		in.mu.Lock()
+		delete(in.held, p.Token)
+		in.mu.Unlock()
+		in.forget(ctx, p.Journaled)
 	}
 }
 
@@ -666,13 +672,39 @@ func (in *Installer) put(ctx context.Context, c Connection, pairs []Pair) (Conne
 	}); err != nil {
 		return Connection{}, nil, err
 	}
-	in.discard(ctx, pairs[:1])
+	won := now.Grant == c.Grant
+	in.putAside(ctx, pairs[0], now, before)
 	for _, p := range pairs[1:] {
+		if !won && in.isRival(ctx, p) {
+			in.settle(ctx, p, Aside)
+			continue
+		}
 		if err := in.bring(ctx, p); err != nil {
 			in.log.ErrorContext(ctx, "keep a person's token", "connection", now.ID, "cause", err)
 		}
 	}
 	return now, before, nil
+}
+
+// putAside keeps the pair that was stored, and beside it the one of a competing consent until a renewal shows which of them counts.
+func (in *Installer) putAside(ctx context.Context, p Pair, now Connection, before *Connection) {
+	in.mu.Lock()
+	delete(in.held, p.Token) // the store has it, or somebody's who came later
+	in.mu.Unlock()
+	if now.Grant != p.Grant {
+		in.settle(ctx, p, Aside)
+		return
+	}
+	if now.Contested && before != nil {
+		in.settle(ctx, before.pair(), Aside)
+	}
+	in.settle(ctx, p.storedIn(&now, nil), Kept)
+}
+
+// isRival reports whether the same person's token is in the store from another consent.
+func (in *Installer) isRival(ctx context.Context, p Pair) bool {
+	seen, err := in.store.FindUser(ctx, p.Holder)
+	return err == nil && seen.Token != "" && seen.Reason == ReasonNone && seen.GrantedAt.Sub(p.GrantedAt).Abs() < lateConsent
 }
 
 // insist asks the store up to four times, as long as ctx allows, and returns the last error.

@@ -75,13 +75,14 @@ func (in *Installer) UsersRevoked(ctx context.Context, k Key, userIDs []string, 
 			erased, eraseErr := in.store.EraseUser(ctx, u, line)
 			err = errors.Join(err, eraseErr)
 			if erased {
+				in.forgetPerson(ctx, u)
 				in.log.InfoContext(ctx, "a person's token is erased", "connection", c.ID, "user", id)
 			}
 		case unclear:
 			err = errors.Join(err, fmt.Errorf("slack did not say whether the token of %s is gone", id))
 		}
 	}
-	in.forgetJournal(ctx)
+	in.forgetErased(ctx, c.Key)
 	if err != nil {
 		return fmt.Errorf("handle revoked people: %w", err)
 	}

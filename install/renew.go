@@ -4,7 +4,7 @@ package install
 // disk before anything else is tried. This file is where both are seen to:
 //
 //	claim a lease in the row → ask Slack, off the caller's context and with no transaction open →
-//	write the pair to the journal → store it if the row still holds what was spent → forget the journal's copy
+//	write the pair to the journal → store it if the row still holds what was spent → keep the journal's copy until the next
 //
 // The lease saves work; the comparison at the end is what makes it right.
 
@@ -146,13 +146,14 @@ func (in *Installer) renew(ctx context.Context, h Holder, w wish) error {
 // with Slack's.
 func (in *Installer) renewOnce(ctx context.Context, h Holder, w wish) error {
 	// What the journal holds for h was bought with the refresh token that is still in the row.
-	if waiting, err := in.restore(ctx, h); err != nil || waiting {
+	waiting, kept, err := in.restore(ctx, h)
+	if err != nil || waiting {
 		return errors.Join(errElsewhere, err)
 	}
 	if in.isShut(w.budget) {
 		return errSpent // before anything is written
 	}
-	claimed, err := in.claim(ctx, h, w)
+	claimed, next, err := in.claim(ctx, h, w, kept)
 	if err != nil {
 		return err
 	}
@@ -165,7 +166,7 @@ func (in *Installer) renewOnce(ctx context.Context, h Holder, w wish) error {
 		return errors.Join(err, in.release(ctx, h, claimed))
 	}
 	began := time.Now()
-	p, err := in.exchange(ctx, h, claimed)
+	p, err := in.exchange(ctx, next, claimed)
 	in.metrics.renewed(h, claimed, err, time.Since(began))
 	if err != nil {
 		return in.notRenewed(ctx, h, claimed, err)
@@ -194,19 +195,27 @@ func (in *Installer) isShut(b Budget) bool {
 	return left > 0 && left <= spentPause // a clock that was set back keeps nothing shut
 }
 
-// claim takes the lease and returns the chain with it. That it could be written also proves that the database takes writes
-// at this moment.
-func (in *Installer) claim(ctx context.Context, h Holder, w wish) (claimed Chain, err error) {
+// claim takes the lease and returns the chain with it, and what is known beforehand of the next pair. That it could be written also
+// proves that the database takes writes at this moment. Where the store has lost what the journal kept, that is stored instead.
+func (in *Installer) claim(ctx context.Context, h Holder, w wish, kept []Pair) (claimed Chain, next Pair, err error) {
 	if in.cfg.BotToken != "" || !in.ours(h.Key) {
-		return Chain{}, errCurrent // what is left of another mode or app can't be renewed with our credentials
+		return Chain{}, Pair{}, errCurrent // what is left of another mode or app can't be renewed with our credentials
 	}
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
 	var verdict error
 	var planned time.Time // by a clock that was wrong
-	err = in.updateChain(ctx, h, func(row *Chain, c *Connection, _ *UserToken) error {
+	var brought bool
+	err = in.updateChain(ctx, h, func(row *Chain, c *Connection, u *UserToken) error {
 		now := in.now()
 		verdict, planned = nil, time.Time{}
+		next, brought = newestOf(kept, rowOf(c, u))
+		if brought && in.leaseIsOver(h, row.LeaseUntil, now) {
+			in.resume(next, c, u, "journal", now)
+			verdict = errElsewhere
+			return nil
+		}
+		brought = false
 		due := row.due(now)
 		if due && row.beyond(now) {
 			planned = row.RenewAt
@@ -231,6 +240,8 @@ func (in *Installer) claim(ctx context.Context, h Holder, w wish) (claimed Chain
 		}
 		row.LeaseUntil = now.Add(leaseLife).Truncate(time.Microsecond) // as the database keeps it
 		claimed = *row
+		next = Pair{Holder: h, Spent: row.spendable()}.storedIn(c, u)
+		next.Generation++
 		return nil
 	})
 	if err == nil && !planned.IsZero() {
@@ -239,7 +250,10 @@ func (in *Installer) claim(ctx context.Context, h Holder, w wish) (claimed Chain
 	if err == nil {
 		err = verdict
 	}
-	return claimed, err
+	if brought {
+		in.restored(ctx, next)
+	}
+	return claimed, next, err
 }
 
 // sighting is a lease of another process and when it was first seen here.
@@ -300,9 +314,9 @@ func (in *Installer) updateChain(ctx context.Context, h Holder, fn func(row *Cha
 	return err
 }
 
-// exchange spends what c can be renewed with. It blocks for one call to Slack. An answer that is not a whole pair counts as
+// exchange spends what c can be renewed with, and completes p, the next pair. It blocks for one call to Slack. An answer that is not a whole pair counts as
 // one that was lost.
-func (in *Installer) exchange(ctx context.Context, h Holder, c Chain) (Pair, error) {
+func (in *Installer) exchange(ctx context.Context, p Pair, c Chain) (Pair, error) {
 	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
 	defer cancel()
 	form := url.Values{"client_id": {in.cfg.ClientID}, "client_secret": {in.cfg.ClientSecret.Reveal()}}
@@ -318,8 +332,8 @@ func (in *Installer) exchange(ctx context.Context, h Holder, c Chain) (Pair, err
 	if err != nil {
 		return Pair{}, err
 	}
-	p := Pair{Holder: h, Spent: c.spendable(), Token: Secret(granted.AccessToken), Refresh: Secret(granted.RefreshToken),
-		Life: time.Duration(granted.ExpiresIn), At: in.now(), Scopes: SplitScopes(string(granted.Scope))}
+	p.Token, p.Refresh = Secret(granted.AccessToken), Secret(granted.RefreshToken)
+	p.Life, p.At, p.Scopes = time.Duration(granted.ExpiresIn), in.now(), SplitScopes(string(granted.Scope))
 	if p.Token == "" || p.Refresh == "" {
 		return Pair{}, fmt.Errorf("%s: the answer has no whole pair of tokens", method)
 	}

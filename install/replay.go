@@ -2,64 +2,54 @@ package install
 
 // What Slack hands out it hands out once. So it goes on this machine's disk before the store is tried, is tried again until
 // the store has it, and is read again when the program starts. This file brings it home: of a renewal, if the row still holds
-// what was spent for it; of a consent, if it is the one in force.
+// what was spent for it; of a consent, if it is the one in force. What is home stays on the disk; kept.go is about that.
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
-// keep brings a pair home: onto the disk, into the store, off the disk.
+// keep brings the pair of a renewal home: onto the disk, into the store.
 func (in *Installer) keep(ctx context.Context, p Pair) error {
-	var err error
-	if p.Journaled, err = in.store.Journal(p); err != nil {
-		// The disk is full or gone. What the store doesn't take either is held in memory until it does.
-		in.log.ErrorContext(ctx, "new tokens are not in the journal: killing this process now would lose them", "key", p.Key.String(), "cause", err)
-		in.mu.Lock()
-		in.held[p.Holder] = p
-		in.mu.Unlock()
-	}
+	in.journal(ctx, &p)
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
 	return in.bring(ctx, p)
 }
 
-// bring stores a pair if the row still holds what was spent for it, and forgets the journal's copy when that is decided.
+// journal writes p to the disk. What the disk doesn't take, because it is full or gone, is held in memory until the store has it.
+func (in *Installer) journal(ctx context.Context, p *Pair) {
+	name, err := in.store.Journal(*p)
+	if err == nil {
+		p.Journaled = name
+		return
+	}
+	in.log.ErrorContext(ctx, "new tokens are not in the journal: killing this process now would lose them", "key", p.Key.String(), "cause", err)
+	in.mu.Lock()
+	in.held[p.Token] = *p
+	in.mu.Unlock()
+}
+
+// bring stores a pair if it is the one that counts, and then keeps the journal's copy for the day on which the store loses it; or
+// forgets that when the pair counts no longer.
 func (in *Installer) bring(ctx context.Context, p Pair) error {
-	fate := "stored"
+	var stored Pair
+	var fate string
 	var err error
+	isRenewal := p.Spent != "" && p.Standing == Waiting
 	switch {
+	case isRenewal:
+		stored, fate, err = in.bringRenewal(ctx, p)
+	case p.UserID != "":
+		stored, fate, err = in.bringGrant(ctx, p)
 	case p.Consent != nil:
-		fate, err = in.bringConsent(ctx, p)
-	case p.Spent == "":
-		fate, err = in.bringGrant(ctx, p)
+		stored, fate, err = in.bringConsent(ctx, p)
 	default:
-		err = in.updateChain(ctx, p.Holder, func(row *Chain, c *Connection, u *UserToken) error {
-			fate = "stored"
-			switch {
-			case c != nil && c.Reason == ReasonUnreadable, u != nil && u.Reason == ReasonUnreadable:
-				return errUnreadable // what was spent can't be compared until the key is back
-			case row.spendable() != p.Spent:
-				fate = "superseded" // a re-install, a removal, or another process came first
-				return nil
-			}
-			line := Change{At: p.At, By: Actor{Kind: BySwitchboard}, What: DidRenew, Outcome: OutcomeDone}
-			if row.RefreshToken == "" {
-				line.What = DidExchange
-			}
-			*row = started(p.Token, p.Refresh, p.Life, p.At)
-			if c != nil {
-				c.mended(p)
-				c.Note(line)
-			} else {
-				u.mended(p)
-				line.Reason = u.UserID
-				u.Note(line)
-			}
-			return nil
-		})
+		fate = "nobody's"
 	}
 	if errors.Is(err, ErrNotFound) {
 		fate, err = "nobody's", nil // swept, or the person's token was erased
@@ -67,46 +57,129 @@ func (in *Installer) bring(ctx context.Context, p Pair) error {
 	if err != nil {
 		return fmt.Errorf("store new tokens: %w", err)
 	}
+
+	in.log.DebugContext(ctx, "new tokens", "key", p.Key.String(), "user", p.UserID, "fate", fate)
 	in.mu.Lock()
 	delete(in.contests, p.Token)
+	delete(in.held, p.Token)
 	in.mu.Unlock()
-	in.log.DebugContext(ctx, "new tokens", "key", p.Key.String(), "user", p.UserID, "fate", fate)
-	if p.Journaled == "" {
-		in.mu.Lock()
-		if in.held[p.Holder].Token == p.Token {
-			delete(in.held, p.Holder)
-		}
-		in.mu.Unlock()
-		return nil
+	if fate == fateStored {
+		stored.Journaled = p.Journaled
+		in.settle(ctx, stored, Kept)
+	} else {
+		in.forget(ctx, p.Journaled)
 	}
-	in.forget(ctx, p.Journaled)
 	return nil
 }
 
-// forget removes an entry of the journal whose fate is decided. One that can't be removed is remembered as decided.
+// fateStored is the fate of a pair that the store has.
+const fateStored = "stored"
+
+// bringRenewal stores what was bought with the token that the row holds, or with a successor of it that the store has lost.
+func (in *Installer) bringRenewal(ctx context.Context, p Pair) (stored Pair, fate string, err error) {
+	err = in.updateChain(ctx, p.Holder, func(row *Chain, c *Connection, u *UserToken) error {
+		switch {
+		case c != nil && c.Reason == ReasonUnreadable, u != nil && u.Reason == ReasonUnreadable:
+			return errUnreadable // what was spent can't be compared until the key is back
+		case row.Token == p.Token: // it was stored, and the journal not told
+		case row.spendable() == p.Spent, p.continues(rowOf(c, u)):
+			in.resume(p, c, u, "", p.At)
+		default:
+			fate = "superseded" // a re-install, a removal, or another process came first
+			return nil
+		}
+		stored, fate = p.storedIn(c, u), fateStored
+		return nil
+	})
+	return stored, fate, err
+}
+
+// resume has the chain of c or u, one of which is nil, go on with p. why is for the history.
+func (in *Installer) resume(p Pair, c *Connection, u *UserToken, why string, at time.Time) {
+	row := chainIn(c, u)
+	line := Change{At: at, By: Actor{Kind: BySwitchboard}, What: DidRenew, Outcome: OutcomeDone, Reason: why}
+	if row.RefreshToken == "" {
+		line.What = DidExchange
+	}
+	next := p.chain()
+	next.Generation, next.Grant = max(p.Generation, row.Generation+1), row.Grant
+	*row = next
+	if c != nil {
+		c.mended(p, at)
+		c.Note(line)
+		return
+	}
+	u.mended(p)
+	line.Reason = u.UserID
+	u.Note(line)
+}
+
+func chainIn(c *Connection, u *UserToken) *Chain {
+	if c != nil {
+		return &c.Chain
+	}
+	return &u.Chain
+}
+
+// storedIn is p as the row has it, to be kept in the journal.
+func (p Pair) storedIn(c *Connection, u *UserToken) Pair {
+	row := chainIn(c, u)
+	p.Generation, p.Grant, p.Token, p.Refresh = row.Generation, row.Grant, row.Token, row.RefreshToken
+	if p.Life == 0 && !row.ExpiresAt.IsZero() {
+		p.Life = row.ExpiresAt.Sub(p.At)
+	}
+	if u != nil {
+		p.Holder, p.GrantedAt = u.Holder, u.GrantedAt
+		return p
+	}
+	whole := *c
+	whole.Chain, whole.Changes = Chain{}, nil // p is the chain
+	p.Holder.Key, p.GrantedAt, p.Consent = c.Key, c.RenewedAt, &whole
+	return p
+}
+
+// settle writes into the journal how p stands now.
+func (in *Installer) settle(ctx context.Context, p Pair, s Standing) {
+	p.Standing = s
+	in.conclude(ctx, p.Journaled, func() error {
+		_, err := in.store.Journal(p)
+		return err
+	})
+}
+
+// forget removes an entry of the journal whose fate is decided.
 func (in *Installer) forget(ctx context.Context, entry string) {
-	err := in.store.Unjournal(entry)
+	if entry != "" {
+		in.conclude(ctx, entry, func() error { return in.store.Unjournal(entry) })
+	}
+}
+
+// conclude does with an entry what is left to do when its fate is decided. What can't be done is remembered, and tried again by Replay.
+func (in *Installer) conclude(ctx context.Context, entry string, do func() error) {
+	err := do()
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if err == nil {
 		delete(in.decided, entry)
 		return
 	}
-	if !in.decided[entry] {
-		in.log.ErrorContext(ctx, "an entry of the journal can't be removed", "entry", entry, "cause", err)
+	if in.decided[entry] == nil {
+		in.log.ErrorContext(ctx, "the journal can't be written", "entry", entry, "cause", err)
 	}
-	in.decided[entry] = true
+	if entry != "" { // else it never was in the journal, and the store has it
+		in.decided[entry] = do
+	}
 }
 
 var errUnreadable = errors.New("the stored access cannot be read with the keys at hand")
 
 // mended brings into c what a good renewal says of a connection.
-func (c *Connection) mended(p Pair) {
+func (c *Connection) mended(p Pair, at time.Time) {
 	c.grantedNow(p.Scopes, p.At)
 	switch c.Reason {
 	case ReasonRenewalFailing, ReasonRefreshRejected, ReasonTokenExpired:
 		if c.State == Retrying || c.State == ReconnectRequired {
-			c.SetState(Active, ReasonNone, p.At)
+			c.SetState(Active, ReasonNone, at)
 		}
 	}
 }
@@ -137,10 +210,8 @@ type contest struct {
 // the later consent ended the refresh token of the other. Where clocks can't tell which that was, a renewal of c can: until
 // then the answer is unclear. renewable: there will be one.
 func (in *Installer) outdates(p Pair, consent time.Time, c Chain, works, renewable bool) verdict {
-	apart := p.At.Truncate(time.Microsecond).Sub(consent)
+	apart := p.consentAt().Truncate(time.Microsecond).Sub(consent)
 	switch {
-	case apart == 0: // it was stored, and the database's word of that was lost
-		return no
 	case apart <= -clocksApart:
 		return no
 	case apart >= clocksApart, !works, c.Rejections > 0:
@@ -182,8 +253,11 @@ func (in *Installer) tryOut(ctx context.Context, h Holder, c Chain) error {
 // bringConsent stores a consent that the store could not take when it was given, unless a later one is in force, the app was
 // removed since, or Slack does not take its token any more. All of that can happen while Slack is asked, so it is stored only
 // over the row that was looked at.
-func (in *Installer) bringConsent(ctx context.Context, p Pair) (fate string, err error) {
+func (in *Installer) bringConsent(ctx context.Context, p Pair) (stored Pair, fate string, err error) {
 	c := *p.Consent
+	if p.Standing != Waiting { // renewed since, perhaps
+		c.Chain = p.chain()
+	}
 	in.rehome(ctx, c.Key)
 	seen, err := in.store.Find(ctx, c.Key)
 	if err == nil && c.EnterpriseID == "" && seen.TeamID == c.TeamID {
@@ -193,21 +267,27 @@ func (in *Installer) bringConsent(ctx context.Context, p Pair) (fate string, err
 	switch {
 	case isNew:
 	case err != nil:
-		return "", err
+		return p, "", err
+	case seen.Token == p.Token: // it was stored, and the journal not told
+		return p.storedIn(&seen, nil), fateStored, nil
+	case p.continues(rowOf(&seen, nil)):
+		return in.offer(ctx, p)
+	case p.sameGrant(seen.Grant, seen.RenewedAt): // renewed since, or erased
+		return p, "superseded", nil
 	case seen.State == Removed && !seen.StateSince.Before(c.RenewedAt):
-		return "superseded", nil
+		return p, "superseded", nil
 	default:
 		renewable := in.cfg.BotToken == "" && in.ours(c.Key) && seen.State != Paused
 		switch in.outdates(p, seen.RenewedAt, seen.Chain, seen.usable(), renewable) {
 		case no:
-			return "superseded", nil
+			return p, "superseded", nil
 		case unclear:
-			return "", in.tryOut(ctx, p.Holder, seen.Chain)
+			return p, "", in.tryOut(ctx, p.Holder, seen.Chain)
 		}
 	}
-	id, fate, err := in.stillGood(ctx, c.Token)
+	id, fate, err := in.stillGood(ctx, p)
 	if fate != "" || err != nil {
-		return fate, err
+		return p, fate, err
 	}
 	if id.BotID != "" {
 		c.BotID, c.TeamURL = id.BotID, id.URL
@@ -221,53 +301,58 @@ func (in *Installer) bringConsent(ctx context.Context, p Pair) (fate string, err
 	}
 	if in.refuses(c, was) != nil {
 		in.giveBack(ctx, c, nil)
-		return "refused", nil
+		return p, "refused", nil
 	}
 	if isNew {
-		if _, err = in.store.Add(ctx, c); errors.Is(err, ErrExists) {
+		now, err := in.store.Add(ctx, c)
+		if errors.Is(err, ErrExists) {
 			err = errUndecided
 		}
-		return "stored", err
+		return p.storedIn(&now, nil), fateStored, err
 	}
-	_, err = in.store.Update(ctx, c.Key, func(row *Connection) error {
+	now, err := in.store.Update(ctx, c.Key, func(row *Connection) error {
 		if row.State != seen.State || row.Token != seen.Token || !row.RenewedAt.Equal(seen.RenewedAt) {
 			return errUndecided
 		}
 		*row = row.replaced(c)
 		return nil
 	})
-	return "stored", err
+	return p.storedIn(&now, nil), fateStored, err
 }
 
 // bringGrant is bringConsent for one person's token.
-func (in *Installer) bringGrant(ctx context.Context, p Pair) (fate string, err error) {
+func (in *Installer) bringGrant(ctx context.Context, p Pair) (stored Pair, fate string, err error) {
 	age := in.now().Sub(p.At)
-	fresh := age >= 0 && age < storeBudget // straight from its callback
+	fresh := age >= 0 && age < storeBudget && p.Standing == Waiting // straight from its callback
 	seen, err := in.store.FindUser(ctx, p.Holder)
 	isNew := errors.Is(err, ErrNotFound)
 	works := seen.Token != "" && seen.Reason == ReasonNone
 	switch {
 	case isNew:
 	case err != nil:
-		return "", err
-	case fresh:
-		if late := seen.GrantedAt.Sub(p.At); works && late > 0 && late < lateConsent {
-			return "superseded", nil
-		}
+		return p, "", err
+	case seen.Token == p.Token:
+		return p.storedIn(nil, &seen), fateStored, nil
+	case p.continues(rowOf(nil, &seen)):
+		return in.offer(ctx, p)
+	case p.sameGrant(seen.Grant, seen.GrantedAt):
+		return p, "superseded", nil
+	case fresh: // the connection's own consent said that it counts
 	default:
 		switch in.outdates(p, seen.GrantedAt, seen.Chain, works, in.cfg.BotToken == "" && in.ours(p.Key)) {
 		case no:
-			return "superseded", nil
+			return p, "superseded", nil
 		case unclear:
-			return "", in.tryOut(ctx, p.Holder, seen.Chain)
+			return p, "", in.tryOut(ctx, p.Holder, seen.Chain)
 		}
 	}
 	if !fresh {
-		if _, fate, err := in.stillGood(ctx, p.Token); fate != "" || err != nil {
-			return fate, err
+		if _, fate, err := in.stillGood(ctx, p); fate != "" || err != nil {
+			return p, fate, err
 		}
 	}
-	u := UserToken{Holder: p.Holder, Scopes: p.Scopes, Chain: started(p.Token, p.Refresh, p.Life, p.At), GrantedAt: p.At}
+	u := UserToken{Holder: p.Holder, Scopes: p.Scopes, Chain: p.chain(), GrantedAt: p.consentAt()}
+	u.Generation = max(p.Generation, seen.Generation+1)
 	u.Note(Change{At: p.At, By: Person(p.UserID), What: DidUserGrant, Outcome: OutcomeDone, Reason: p.UserID})
 	if isNew {
 		err = in.store.AddUser(ctx, u)
@@ -288,25 +373,28 @@ func (in *Installer) bringGrant(ctx context.Context, p Pair) (fate string, err e
 		}
 	}
 	if err != nil || fresh {
-		return "stored", err
+		return p.storedIn(nil, &u), fateStored, err
 	}
 	// Slack's word that the person took it back may have come while there was no row to erase.
-	if _, fate, _ := in.stillGood(ctx, p.Token); fate != "" {
+	if _, fate, _ := in.stillGood(ctx, p); fate != "" {
 		_, err = in.store.EraseUser(ctx, u, Change{At: in.now(), By: Actor{Kind: BySlack}, What: DidUserRevoke, Outcome: OutcomeDone})
-		return fate, err
+		return p, fate, err
 	}
-	return "stored", nil
+	return p.storedIn(nil, &u), fateStored, nil
 }
 
 // stillGood asks Slack about a token from the journal. The fate is "dead" when its app or access is gone, "" when it is worth
 // storing.
-func (in *Installer) stillGood(ctx context.Context, token Secret) (id Identity, fate string, err error) {
-	id, err = in.identify(ctx, token)
+func (in *Installer) stillGood(ctx context.Context, p Pair) (id Identity, fate string, err error) {
+	id, err = in.identify(ctx, p.Token)
 	switch SlackError(err) {
 	case ReasonAccountInactive, ReasonTokenRevoked:
 		return id, "dead", nil
-	case ReasonTokenExpired: // it waited for long; the refresh token beside it may be good
-		return id, "", nil
+	case ReasonTokenExpired:
+		if p.Standing == Aside && p.At.Add(p.Life).After(in.now().Add(lateConsent)) {
+			return id, "dead", nil // before its time: two later consents ended it
+		}
+		return id, "", nil // it waited for long; the refresh token beside it may be good
 	}
 	if err != nil {
 		err = fmt.Errorf("%w: %w", errUnasked, Cause(err))
@@ -314,23 +402,20 @@ func (in *Installer) stillGood(ctx context.Context, token Secret) (id Identity, 
 	return id, "", err
 }
 
-// restore brings home what the journal of this machine holds for h. waiting: there was something, so what was read of the row
-// before must not be spent.
-func (in *Installer) restore(ctx context.Context, h Holder) (waiting bool, err error) {
-	entries, err := in.store.Journaled()
+// restore brings home what waits in the journal of this machine for h. waiting: there was something, so what was read of the row
+// before must not be spent. kept is what the journal has for the day on which the store lost it.
+func (in *Installer) restore(ctx context.Context, h Holder) (waiting bool, kept []Pair, err error) {
+	entries, err := in.store.JournaledFor(h)
 	if err != nil {
-		return false, fmt.Errorf("read journal: %w", err)
+		return false, nil, fmt.Errorf("read journal: %w", err)
 	}
-	in.mu.Lock()
-	if p, ok := in.held[h]; ok {
-		entries = append(entries, p)
-	}
-	in.mu.Unlock()
-	for _, p := range entries {
-		if p.Holder != h && !sameHolder(p.Holder, h) {
-			continue
-		}
+	for _, p := range append(entries, in.heldPairs()...) {
 		switch {
+		case p.Holder != h && !SameHolder(p.Holder, h):
+			continue
+		case p.Standing != Waiting:
+			kept = append(kept, p)
+			continue
 		case in.isDecided(p.Journaled):
 			continue
 		case in.underWay(p):
@@ -348,7 +433,14 @@ func (in *Installer) restore(ctx context.Context, h Holder) (waiting bool, err e
 		}
 		waiting, err = true, errors.Join(err, brought)
 	}
-	return waiting, err
+	return waiting, kept, err
+}
+
+// heldPairs are what the journal did not take, oldest first.
+func (in *Installer) heldPairs() []Pair {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return slices.SortedFunc(maps.Values(in.held), func(a, b Pair) int { return a.At.Compare(b.At) })
 }
 
 // underWay reports whether p is of a consent that its callback is about to store: doing it twice would count it twice.
@@ -360,32 +452,32 @@ func (in *Installer) underWay(p Pair) bool {
 func (in *Installer) isDecided(entry string) bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return entry != "" && in.decided[entry]
+	return in.decided[entry] != nil
 }
 
-// Replay stores what the journal of this machine holds. It is run at start before anything is renewed, and by Run until the
-// journal is empty. It returns how many entries are left and why, not counting those that a callback is about to store.
+// Replay stores what waits in the journal of this machine. It is run at start before anything is renewed, when it also compares
+// the store with what the journal kept, and by Run until nothing waits. It returns how many entries are left and why, not counting
+// those that a callback is about to store.
 func (in *Installer) Replay(ctx context.Context) (left int, err error) {
 	entries, err := in.store.Journaled()
 	if err != nil {
 		return 0, fmt.Errorf("read journal: %w", err)
 	}
+	entries = append(entries, in.heldPairs()...)
 	in.mu.Lock()
-	for _, p := range in.held {
-		entries = append(entries, p)
-	}
+	finishing := maps.Clone(in.decided)
 	in.mu.Unlock()
 	in.metrics.journal.Set(float64(len(entries)))
+	for entry, do := range finishing {
+		left++
+		in.conclude(ctx, entry, do)
+	}
+
 	for i, p := range entries {
-		if in.isDecided(p.Journaled) {
-			left++
-			in.forget(ctx, p.Journaled)
+		switch {
+		case finishing[p.Journaled] != nil, in.underWay(p):
 			continue
-		}
-		if in.underWay(p) {
-			continue
-		}
-		if p.Token == "" {
+		case p.Token == "":
 			left++
 			err = errors.Join(err, fmt.Errorf("journal entry %s cannot be opened with the keys at hand", p.Journaled))
 			continue
@@ -402,5 +494,5 @@ func (in *Installer) Replay(ctx context.Context) (left int, err error) {
 		}
 	}
 	in.metrics.journal.Set(float64(left))
-	return left, err
+	return left, errors.Join(err, in.compareFirst(ctx))
 }

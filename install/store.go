@@ -32,8 +32,8 @@ type Store interface {
 	// one id. A new row gets an id, CreatedAt = c.InstalledAt and Installs = 1; an existing row becomes what its Consent
 	// method says. It returns the row as it now is, and as it was before (nil: there was none).
 	Put(ctx context.Context, c Connection) (now Connection, before *Connection, err error)
-	// Add is Put for a key without a row. ErrExists, and nothing changed, when there is one. A refresh token without a time for its
-	// renewal gets one.
+	// Add is Put for a key without a row, which gets c's ID if there is one: it had a row that was lost. ErrExists, and nothing
+	// changed, when there is one. A refresh token without a time for its renewal gets one.
 	Add(ctx context.Context, c Connection) (Connection, error)
 	// Find returns the connection that answers for k. A key without a team means the organisation-wide row and no other.
 	// Else: the exact row; a row of the same app and team under another or no enterprise (the workspace moved into or out
@@ -97,13 +97,32 @@ type Store interface {
 	// Empty reports whether Spend would refuse one call now, and takes none.
 	Empty(ctx context.Context, b Budget, now time.Time) (bool, error)
 
-	// Journal keeps p on this machine's own disk, sealed, and returns once it is there for good. It needs no database.
+	// Journal keeps p on this machine's own disk, sealed, and returns once it is there for good. It needs no database. With a name
+	// (Pair.Journaled) it takes that entry's place. What becomes Kept replaces what was Kept of the same holder, and as a renewal also
+	// what was put Aside.
 	Journal(p Pair) (name string, err error)
-	// Journaled returns what is in the journal of this machine, oldest first. An entry that cannot be opened comes with its
+	// Journaled returns what waits in the journal of this machine, oldest first. An entry that cannot be opened comes with its
 	// holder, its name and At alone. Cheap when there is nothing.
 	Journaled() ([]Pair, error)
-	// Unjournal forgets an entry. One that is gone already is fine.
-	Unjournal(name string) error
+	// JournaledFor returns all that the journal holds of h, also under the key from before its workspace joined an organisation.
+	JournaledFor(h Holder) ([]Pair, error)
+	// JournaledUnder returns what is Kept or Aside of the connection of exactly k and its people.
+	JournaledUnder(k Key) ([]Pair, error)
+	// Kept returns the next n of all that is Kept or Aside, after a name.
+	Kept(after string, n int) ([]Pair, error)
+	// Unjournal forgets entries. One that is gone already is fine.
+	Unjournal(names ...string) error
+	// JournalReady reports whether the journal can be written, by writing to it, and for half a minute that it was taken away.
+	JournalReady(ctx context.Context) error
+
+	// Rows returns what there is of these holders, for comparison with the journal. Holders without a row are not in it.
+	Rows(ctx context.Context, of []Holder) (map[Holder]Row, error)
+	// Rejected returns chains whose refresh token Slack refused and that are not given up yet, at most n.
+	Rejected(ctx context.Context, app string, n int) ([]Holder, error)
+	// Erased returns the connections that lost their access since a time, or one of whose people took theirs back.
+	Erased(ctx context.Context, since time.Time) ([]Key, error)
+	// Mark returns a place in the order of what is stored: every consent that was stored by now comes before it (Connection.Asked).
+	Mark(ctx context.Context) (Mark, error)
 
 	// History returns the newest lines of a connection, newest first, at most n.
 	History(ctx context.Context, connectionID string, n int) ([]Change, error)
@@ -153,6 +172,9 @@ func recent(at, now time.Time, d time.Duration) bool {
 	age := now.Sub(at)
 	return age < d && age > -ClockSlack
 }
+
+// Mark is a place in the order of what is stored. 0 is before everything.
+type Mark int64
 
 // Budget bounds calls that all processes make together.
 type Budget struct {

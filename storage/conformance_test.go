@@ -133,7 +133,7 @@ func full(k install.Key) install.Connection {
 	return install.Connection{
 		Key: k, TeamName: "Acme", TeamURL: "https://acme.slack.com/", TeamIcon: "https://img/1.png", EnterpriseName: "Acme Group",
 		BotUserID: "U0BOT", BotID: "B0BOT", Scopes: []string{"chat:write", "commands"},
-		Chain: install.Chain{Token: "xoxe.xoxb-token", RefreshToken: "xoxe-1-refresh", ExpiresAt: t0.Add(12 * time.Hour)},
+		Chain: install.Chain{Token: "xoxe.xoxb-token", RefreshToken: "xoxe-1-refresh", ExpiresAt: t0.Add(12 * time.Hour), Generation: 1},
 		Webhook: install.Webhook{URL: "https://hooks.slack.com/services/T/B/secret", Channel: "#general", ChannelID: "C1",
 			ConfigurationURL: "https://acme.slack.com/services/B1"},
 		InstalledBy: "U1", InstalledByName: "Ann", InstalledAt: t0, RenewedBy: "U1", RenewedAt: t0,
@@ -248,7 +248,7 @@ func testPutAgain(t *testing.T, f fixture) {
 	}
 	same(t, "before", *before, first)
 	want := again
-	want.ID, want.CreatedAt, want.Installs = first.ID, first.CreatedAt, 2
+	want.ID, want.CreatedAt, want.Installs, want.Generation = first.ID, first.CreatedAt, 2, 2
 	// What Slack did not repeat stays, and so does the installer.
 	want.LastEventAt, want.TeamIcon, want.Webhook = first.LastEventAt, first.TeamIcon, first.Webhook
 	want.BotID, want.TeamURL, want.CheckedAt = first.BotID, first.TeamURL, first.CheckedAt
@@ -271,6 +271,10 @@ func testPutOlderConsent(t *testing.T, f fixture) {
 			t.Fatalf("%s: before %v, error %v", name, before, err)
 		}
 		first.Installs++
+		if !now.Contested {
+			t.Errorf("%s: nobody is told that the other may count", name)
+		}
+		now.Contested = false
 		same(t, name, now, first)
 	}
 	tie := full(first.Key)
@@ -773,7 +777,7 @@ func testOddValues(t *testing.T, f fixture) {
 		c.Key = key("A-odd", "", "T "+name)
 		now := put(t, f, c)
 		want := c
-		want.ID, want.CreatedAt, want.Installs = now.ID, c.InstalledAt, 1
+		want.ID, want.CreatedAt, want.Installs, want.Generation = now.ID, c.InstalledAt, 1, 1
 		found, err := f.Find(t.Context(), c.Key)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -827,6 +831,8 @@ func filled[T any]() T {
 		switch v.Kind() {
 		case reflect.String:
 			v.SetString(fmt.Sprintf("value %d", n))
+		case reflect.Bool:
+			v.SetBool(true)
 		case reflect.Int, reflect.Int64:
 			v.SetInt(int64(n))
 		case reflect.Pointer:
@@ -854,6 +860,7 @@ func testEveryField(t *testing.T, f fixture) {
 	c.FailingSince = c.RenewedAt.Add(time.Hour) // failures from before a consent are an older release's leftovers
 	now := put(t, f, c)
 	c.ID, c.CreatedAt, c.Installs = now.ID, c.InstalledAt, 1
+	c.Asked, c.Contested = 0, false // of no row
 	found, err := f.Find(t.Context(), c.Key)
 	if err != nil {
 		t.Fatal(err)

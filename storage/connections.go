@@ -24,14 +24,14 @@ var keyColumns = []clause.Column{{Name: "app_id"}, {Name: "enterprise_id"}, {Nam
 
 // Put is install.Store's. The insert decides who was first: all others wait for it in the database, then lock the row
 // and see it as it was before them.
-func (db *DB) Put(ctx context.Context, c install.Connection) (now install.Connection, before *install.Connection, err error) {
+func (db *DB) Put(ctx context.Context, c install.Connection) (now install.Connection, seen *install.Connection, err error) {
 	const doing = "put connection"
 	if err := checkKey(c.Key); err != nil {
 		return install.Connection{}, nil, fmt.Errorf("%s: %w", doing, err)
 	}
 	err = db.transact(ctx, func(tx *gorm.DB) error {
-		before = nil
-		now, err = db.insert(tx, c)
+		seen = nil
+		now, err = db.insert(tx, c, newID("con_"))
 		if !errors.Is(err, install.ErrExists) {
 			return err
 		}
@@ -40,8 +40,12 @@ func (db *DB) Put(ctx context.Context, c install.Connection) (now install.Connec
 			return err
 		}
 		was, readable := db.open(&old)
-		before = &was
-		next := was.Consent(c)
+		later, err := before(tx, old.ID, c.Asked)
+		if err != nil {
+			return err
+		}
+		seen = &was
+		next := was.Consent(c, later)
 		row := old
 		row.Facts = factsOf(next)
 		changed, err := db.seal(&row, secretsOf(&was), secretsOf(&next), !readable)
@@ -52,12 +56,13 @@ func (db *DB) Put(ctx context.Context, c install.Connection) (now install.Connec
 			return err
 		}
 		now, _ = db.open(&row)
+		now.Contested = next.Contested
 		return db.writeHistory(tx, row.ID, next.Changes)
 	})
 	if err != nil {
 		return install.Connection{}, nil, fault(ctx, doing, err)
 	}
-	return now, before, nil
+	return now, seen, nil
 }
 
 // Add is install.Store's.
@@ -72,7 +77,11 @@ func (db *DB) Add(ctx context.Context, c install.Connection) (now install.Connec
 	}
 
 	err = db.transact(ctx, func(tx *gorm.DB) error {
-		now, err = db.insert(tx, c)
+		id := c.ID
+		if id == "" {
+			id = newID("con_")
+		}
+		now, err = db.insert(tx, c, id)
 		return err
 	})
 	switch {
@@ -85,8 +94,8 @@ func (db *DB) Add(ctx context.Context, c install.Connection) (now install.Connec
 }
 
 // insert writes the row of a key that has none. ErrExists, when it has one.
-func (db *DB) insert(tx *gorm.DB, c install.Connection) (install.Connection, error) {
-	fresh := c.First(newID("con_"))
+func (db *DB) insert(tx *gorm.DB, c install.Connection, id string) (install.Connection, error) {
+	fresh := c.First(id)
 	row := connectionRow{
 		ID: fresh.ID, AppID: c.AppID, EnterpriseID: c.EnterpriseID, TeamID: c.TeamID, Facts: factsOf(fresh), Version: 1,
 	}

@@ -7,8 +7,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 
 	"gorm.io/gorm"
@@ -101,9 +101,9 @@ func (db *DB) walkSealed(ctx context.Context, visit func(kind int, name string, 
 	if err != nil {
 		return err
 	}
-	err = db.walkJournal(func(name string, content []byte) error {
-		entry, _, readable := db.unsealEntry(content)
-		return visit(sealedEntry, name, []*[]byte{&entry.Box}, readable)
+	err = db.walkJournal(func(e journalEntry) error {
+		_, readable := db.unsealEntry(e)
+		return visit(sealedEntry, e.name, []*[]byte{&e.Box}, readable)
 	})
 	if err != nil {
 		return err
@@ -196,9 +196,7 @@ func (db *DB) Reseal(ctx context.Context, erase bool) (resealed, unreadable int,
 		})
 	}
 	if err == nil {
-		err = db.walkJournal(func(name string, content []byte) error {
-			return count(db.resealEntry(name, content, erase))
-		})
+		err = db.walkJournal(func(e journalEntry) error { return count(db.resealEntry(e, erase)) })
 	}
 	if err == nil {
 		err = db.walkEvents(ctx, func(seen *inboxRow) error { return count(db.resealEvent(ctx, seen, erase)) })
@@ -288,24 +286,49 @@ func (db *DB) resealUser(ctx context.Context, h install.Holder, erase bool) (cha
 	return changed, readable, err
 }
 
-// resealEntry leaves what is in the box as it is: it may be another release's.
-func (db *DB) resealEntry(name string, content []byte, erase bool) (changed, readable bool, err error) {
-	entry, open, readable := db.unsealEntry(content)
+// walkJournal calls visit for every entry on this machine, oldest first, in batches.
+func (db *DB) walkJournal(visit func(journalEntry) error) error {
+	files, err := db.takeIn()
+	if err != nil {
+		return fmt.Errorf("read journal: %w", err)
+	}
+	for batch, after := files, ""; ; {
+		for _, e := range batch {
+			if err := visit(e); err != nil {
+				return err
+			}
+		}
+		if batch, err = db.rows("name > ? ORDER BY name LIMIT ?", after, rowsAtOnce); err != nil || len(batch) == 0 {
+			return err
+		}
+		after = batch[len(batch)-1].name
+	}
+}
+
+// resealEntry leaves what is in the box as it is: it may be another release's. An entry that was replaced or forgotten meanwhile
+// is left alone.
+func (db *DB) resealEntry(e journalEntry, erase bool) (changed, readable bool, err error) {
+	open, readable := db.unsealEntry(e)
 	switch {
 	case !readable && erase:
-		return false, false, db.Unjournal(name)
-	case !readable || !db.stale(&entry.Box):
+		return false, false, db.Unjournal(e.name)
+	case !readable || !db.stale(&e.Box):
 		return false, readable, nil
 	}
-	if entry.Box, err = db.keys.Seal(open, entryPlace(entry.holder())); err != nil {
-		return false, true, err
-	}
-	anew, err := json.Marshal(entry)
+	box, err := db.keys.Seal(open, entryPlace(e.holder()))
 	if err != nil {
 		return false, true, err
 	}
-	changed, err = db.replaceEntry(name, content, anew)
-	return changed, true, err
+	pool, err := db.journal.use()
+	if err != nil {
+		return false, true, err
+	}
+	update, err := pool.Exec("UPDATE entries SET box = ? WHERE name = ? AND box = ?", box, e.name, e.Box)
+	if err != nil {
+		return false, true, err
+	}
+	n, err := update.RowsAffected()
+	return n > 0, true, err
 }
 
 // ErrWrongKeys is install's: there are secrets, and the keys at hand open none of them.

@@ -75,6 +75,8 @@ type facts struct {
 type chain struct {
 	ExpiresAt, RenewAt, LeaseUntil       int64
 	RenewTries, FailingSince, Rejections int64
+	Generation                           int64
+	GrantID                              string
 }
 
 // userTokenRow is a row of user_tokens. Its key is the connection's, which never changes.
@@ -158,6 +160,7 @@ func chainOf(c install.Chain) chain {
 	return chain{
 		ExpiresAt: micros(c.ExpiresAt), RenewAt: micros(c.RenewAt), LeaseUntil: micros(c.LeaseUntil),
 		RenewTries: int64(c.Tries), FailingSince: micros(c.FailingSince), Rejections: int64(c.Rejections),
+		Generation: c.Generation, GrantID: text(c.Grant),
 	}
 }
 
@@ -166,6 +169,7 @@ func (r chain) chain() install.Chain {
 	return install.Chain{
 		ExpiresAt: moment(r.ExpiresAt), RenewAt: moment(r.RenewAt), LeaseUntil: moment(r.LeaseUntil),
 		Tries: int(r.RenewTries), FailingSince: moment(r.FailingSince), Rejections: int(r.Rejections),
+		Generation: r.Generation, Grant: r.GrantID,
 	}
 }
 

@@ -56,7 +56,7 @@ type DB struct {
 	single  *gorm.DB
 	read    *gorm.DB // the same as write on PostgreSQL
 	good    atomic.Bool
-	journal string // a folder; "" without a journal
+	journal journal
 	clock   *clock
 }
 
@@ -171,9 +171,9 @@ func openGORM(dialector gorm.Dialector, prepare bool) (*gorm.DB, error) {
 	})
 }
 
-// Close closes the database. Call it last: everything else needs it.
+// Close closes the database and the journal. Call it last: everything else needs it.
 func (db *DB) Close() error {
-	var errs []error
+	errs := []error{db.journal.close()}
 	for _, g := range []*gorm.DB{db.read, db.write} {
 		if pool, err := g.DB(); err == nil {
 			errs = append(errs, pool.Close())

@@ -1,0 +1,312 @@
+package install
+
+// A commit can be lost: by a failover to a standby that lacks it, by a restored backup, by synchronous_commit=off. What this
+// machine's disk kept is offered to the store then, and taken from the disk when the access it is of is erased. It is compared by
+// generation, and only within one grant: of two consents Slack tells which counts.
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+)
+
+const (
+	// How often a process looks for what was erased elsewhere, and how long it can have been away before everything is compared.
+	eraseEvery = 15 * time.Second
+	awayAfter  = time.Minute
+	// How many entries are compared in one question to the store.
+	comparedAtOnce = 500
+	// A renewal has shown by then which of two consents counts: it comes a minute after the second (Connection.soon).
+	contestLife = time.Hour
+	// Of how many refused refresh tokens a process looks after at a time.
+	rejectedAtOnce = 256
+)
+
+func rowOf(c *Connection, u *UserToken) Row {
+	row := Row{}
+	if c != nil {
+		row = Row{Removed: c.State == Removed, GrantedAt: c.RenewedAt}
+	} else {
+		row.GrantedAt = u.GrantedAt
+	}
+	chain := chainIn(c, u)
+	row.Erased, row.Generation, row.Grant, row.Rejections = chain.Token == "", chain.Generation, chain.Grant, chain.Rejections
+	return row
+}
+
+// offer gives the store what it has lost, unless somebody is asking Slack about the chain at the moment.
+func (in *Installer) offer(ctx context.Context, p Pair) (stored Pair, fate string, err error) {
+	err = in.updateChain(ctx, p.Holder, func(_ *Chain, c *Connection, u *UserToken) error {
+		if !p.continues(rowOf(c, u)) {
+			stored, fate = p, "superseded"
+			return nil
+		}
+		if chainIn(c, u).LeaseUntil.After(in.now()) {
+			return errUndecided
+		}
+		in.resume(p, c, u, "journal", in.now())
+		stored, fate = p.storedIn(c, u), fateStored
+		return nil
+	})
+	if err == nil && fate == fateStored {
+		in.restored(ctx, p)
+	}
+	return stored, fate, err
+}
+
+// restored tells the operator that the store had lost something.
+func (in *Installer) restored(ctx context.Context, p Pair) {
+	in.metrics.restored.Inc()
+	in.log.WarnContext(ctx, "the database had lost tokens that the journal of this machine kept: brought back", "key", p.Key.String(),
+		"user", p.UserID, "generation", p.Generation)
+}
+
+// newestOf returns which of these pairs the row would hold if nothing had been lost; false when that is none of them.
+func newestOf(kept []Pair, row Row) (newest Pair, lost bool) {
+	for _, p := range kept {
+		if p.continues(row) && (!lost || p.Generation > newest.Generation) {
+			newest, lost = p, true
+		}
+	}
+	return newest, lost
+}
+
+// offerRefused offers what the journal of this machine has where Slack refused the refresh token of a row. Each replica does so, in
+// the pause before the refusal is believed.
+func (in *Installer) offerRefused(ctx context.Context) error {
+	refused, err := in.store.Rejected(ctx, in.cfg.AppID, rejectedAtOnce)
+	for _, h := range refused {
+		if kept, readErr := in.store.JournaledFor(h); readErr != nil {
+			err = errors.Join(err, readErr)
+		} else if len(kept) > 0 {
+			err = errors.Join(err, in.offerFor(ctx, h, kept))
+		}
+	}
+	return err
+}
+
+func (in *Installer) offerFor(ctx context.Context, h Holder, kept []Pair) error {
+	var c *Connection
+	var u *UserToken
+	if h.UserID != "" {
+		found, err := in.store.FindUser(ctx, h)
+		if err != nil {
+			return ignoreNotFound(err)
+		}
+		u = &found
+	} else {
+		found, err := in.store.Find(ctx, h.Key)
+		if err != nil || found.Key != h.Key {
+			return ignoreNotFound(err)
+		}
+		c = &found
+	}
+	row, chain := rowOf(c, u), chainIn(c, u)
+	if row.Rejections == 0 || row.Erased {
+		return nil
+	}
+	if p, lost := newestOf(kept, row); lost {
+		return in.bringKept(ctx, p)
+	}
+
+	// Perhaps another consent counts. The one that was refused is not to be tried again.
+	rivals := slices.DeleteFunc(kept, func(p Pair) bool {
+		if p.Refresh == chain.RefreshToken {
+			in.forget(ctx, p.Journaled)
+			return true
+		}
+		near := p.consentAt().Sub(row.GrantedAt).Abs() < clocksApart
+		return p.Token == "" || p.Standing == Waiting || p.sameGrant(row.Grant, row.GrantedAt) || !near && p.Generation <= row.Generation
+	})
+	slices.SortFunc(rivals, func(a, b Pair) int { return b.consentAt().Compare(a.consentAt()) })
+	for _, p := range rivals {
+		if err := in.bringKept(ctx, p); err != nil {
+			return err
+		}
+		if now, err := in.store.Rows(ctx, []Holder{h}); err != nil || now[h].Grant == p.Grant {
+			return err
+		}
+	}
+	return nil
+}
+
+// bringKept is bring for what is in the journal and not waiting.
+func (in *Installer) bringKept(ctx context.Context, p Pair) error {
+	storing, cancel := context.WithTimeout(ctx, keepTimeout)
+	defer cancel()
+	if err := in.bring(storing, p); err != nil && !errors.Is(err, errUndecided) {
+		return err
+	}
+	return nil
+}
+
+func ignoreNotFound(err error) error {
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// compareFirst compares everything once, when the process starts.
+func (in *Installer) compareFirst(ctx context.Context) error {
+	in.mu.Lock()
+	first := in.compared.IsZero()
+	in.mu.Unlock()
+	if !first {
+		return nil
+	}
+	return in.compareAll(ctx)
+}
+
+// compareAll compares all that the journal of this machine keeps with the store: what is erased there is erased here, and what is
+// lost there is offered.
+func (in *Installer) compareAll(ctx context.Context) error {
+	began := in.now()
+	var lost []Pair
+	for after := ""; ; {
+		kept, err := in.store.Kept(after, comparedAtOnce)
+		if err != nil {
+			return err
+		}
+		if len(kept) == 0 {
+			break
+		}
+		found, err := in.compare(ctx, kept)
+		if err != nil {
+			return err
+		}
+		lost, after = append(lost, found...), kept[len(kept)-1].Journaled
+	}
+	in.mu.Lock()
+	in.compared = began
+	in.mu.Unlock()
+	return in.bringLost(ctx, lost)
+}
+
+// bringLost gives the store what it lost: connections before their people.
+func (in *Installer) bringLost(ctx context.Context, lost []Pair) (err error) {
+	slices.SortStableFunc(lost, func(a, b Pair) int { return len(a.UserID) - len(b.UserID) })
+	for _, p := range lost {
+		if ctx.Err() != nil {
+			return errors.Join(err, ctx.Err())
+		}
+		err = errors.Join(err, in.bringKept(ctx, p))
+	}
+	return err
+}
+
+// compareErased compares what the journal keeps of connections that lost access lately, wherever that happened.
+func (in *Installer) compareErased(ctx context.Context) error {
+	now := in.now()
+	in.mu.Lock()
+	last := in.compared
+	in.mu.Unlock()
+	if apart := now.Sub(last); last.IsZero() || apart < 0 || apart > awayAfter {
+		return in.compareAll(ctx)
+	}
+	erased, err := in.store.Erased(ctx, last.Add(-clocksApart))
+	if err != nil {
+		return err
+	}
+	for _, k := range erased {
+		if err := in.compareUnder(ctx, k); err != nil {
+			return err
+		}
+	}
+	in.mu.Lock()
+	in.compared = now
+	in.mu.Unlock()
+	return nil
+}
+
+func (in *Installer) compareUnder(ctx context.Context, k Key) error {
+	kept, err := in.store.JournaledUnder(k)
+	if err != nil || len(kept) == 0 {
+		return err
+	}
+	lost, err := in.compare(ctx, kept)
+	return errors.Join(err, in.bringLost(ctx, lost))
+}
+
+// compare erases from the journal those of the pairs that are of no use any more, or of access that was erased, and returns those
+// that the store has lost.
+func (in *Installer) compare(ctx context.Context, kept []Pair) (lost []Pair, err error) {
+	holders := make([]Holder, len(kept))
+	for i, p := range kept {
+		holders[i] = p.Holder
+	}
+	rows, err := in.store.Rows(ctx, holders)
+	if err != nil {
+		return nil, err
+	}
+	var gone []string
+	for _, p := range kept {
+		row, known := rows[p.Holder]
+		connection, connected := rows[Holder{Key: p.Key}]
+		switch p.against(row, known, connection, connected, in.now()) {
+		case no:
+			gone = append(gone, p.Journaled)
+		case yes:
+			lost = append(lost, p)
+		}
+	}
+	if len(gone) == 0 {
+		return lost, nil
+	}
+	return lost, in.store.Unjournal(gone...)
+}
+
+// against compares what the journal keeps with the row of its holder, and with that of the connection: yes, the store has lost it; no,
+// it is of no use; unclear, it stays where it is.
+func (p Pair) against(row Row, known bool, connection Row, connected bool, now time.Time) verdict {
+	older := p.Generation <= row.Generation || !p.consentAt().After(row.GrantedAt)
+	switch {
+	case p.UserID != "" && connected && connection.Removed && !p.consentAt().After(connection.GrantedAt):
+		return no // people's access goes with the connection's
+	case p.UserID != "" && !connected:
+		return unclear // as long as there is nothing that it could hang on
+	case p.Token == "":
+		if known && row.Erased {
+			return no
+		}
+		return unclear // sealed with a key that is not here
+	case !known, p.continues(row):
+		return yes
+	case p.sameGrant(row.Grant, row.GrantedAt):
+		if row.Erased || p.Generation < row.Generation {
+			return no // it bought what the row holds, and is spent
+		}
+		return unclear
+	case row.Erased && older:
+		return no
+	case p.Generation > row.Generation:
+		return yes // a later consent, perhaps
+	case p.consentAt().Sub(row.GrantedAt).Abs() < clocksApart && now.Sub(row.GrantedAt) < contestLife:
+		return unclear // a renewal is about to tell
+	}
+	return no
+}
+
+// forgetErased takes from this machine's disk what it kept of access that was just erased.
+func (in *Installer) forgetErased(ctx context.Context, k Key) {
+	if left, err := in.Replay(ctx); err != nil {
+		in.log.WarnContext(ctx, "journal after erasing", "left", left, "cause", err)
+	}
+	if err := in.compareUnder(ctx, k); err != nil {
+		in.log.WarnContext(ctx, "journal after erasing", "key", k.String(), "cause", err) // compareErased looks again
+	}
+}
+
+// forgetPerson is forgetErased for what one person took back.
+func (in *Installer) forgetPerson(ctx context.Context, u UserToken) {
+	kept, err := in.store.JournaledFor(u.Holder)
+	for _, p := range kept {
+		if p.Standing != Waiting && !p.consentAt().After(u.GrantedAt) {
+			err = errors.Join(err, in.store.Unjournal(p.Journaled))
+		}
+	}
+	if err != nil {
+		in.log.WarnContext(ctx, "journal after erasing", "key", u.Key.String(), "user", u.UserID, "cause", err)
+	}
+}

@@ -1,0 +1,112 @@
+package storage
+
+// What the journals of the replicas hold is compared with the rows again and again; these are the questions, each answered by
+// an index however many connections there are.
+
+import (
+	"context"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"gorm.io/gorm"
+
+	"switchboard/install"
+)
+
+// The conditions that hold no time are those of the indexes (migration 00005), word for word.
+const (
+	rejectedQuery = `
+SELECT * FROM (SELECT app_id, enterprise_id, team_id, '' AS user_id, renew_at FROM connections
+	WHERE rejections > 0 AND renew_at > 0 AND (@app = '' OR app_id = @app)
+	ORDER BY renew_at LIMIT @n) AS bots
+UNION ALL
+SELECT * FROM (SELECT app_id, enterprise_id, team_id, user_id, renew_at FROM user_tokens
+	WHERE rejections > 0 AND renew_at > 0 AND (@app = '' OR app_id = @app)
+	ORDER BY renew_at LIMIT @n) AS people`
+
+	erasedQuery = `
+SELECT app_id, enterprise_id, team_id FROM connections WHERE length(token) = 0 AND state_since >= @now
+UNION
+SELECT c.app_id, c.enterprise_id, c.team_id FROM connection_history h JOIN connections c ON c.id = h.connection_id
+	WHERE h.what = 'user_revoke' AND h.at >= @now`
+
+	latestConsent = `
+SELECT COALESCE(MAX(id), 0) FROM connection_history WHERE connection_id = ? AND what IN ('install', 'reconnect', 'reinstall')`
+)
+
+// Rejected is install.Store's.
+func (db *DB) Rejected(ctx context.Context, app string, n int) ([]install.Holder, error) {
+	return ask[install.Holder](ctx, db, "list refused refresh tokens", rejectedQuery, app, time.Time{}, n)
+}
+
+// Erased is install.Store's.
+func (db *DB) Erased(ctx context.Context, since time.Time) ([]install.Key, error) {
+	return ask[install.Key](ctx, db, "list what was erased", erasedQuery, "", since, math.MaxInt32)
+}
+
+// Rows is install.Store's. One statement for each of the two tables.
+func (db *DB) Rows(ctx context.Context, of []install.Holder) (map[install.Holder]install.Row, error) {
+	const doing = "compare with the journal"
+	var bots, people [][]any
+	for _, h := range of {
+		if !storableKey(h.Key) || !storable(h.UserID) {
+			continue // nobody's
+		}
+		bots = append(bots, []any{h.AppID, h.EnterpriseID, h.TeamID})
+		if h.UserID != "" {
+			people = append(people, []any{h.AppID, h.EnterpriseID, h.TeamID, h.UserID})
+		}
+	}
+
+	rows := make(map[install.Holder]install.Row, len(of))
+	if len(bots) == 0 {
+		return rows, nil
+	}
+	var connections []connectionRow
+	err := db.read.WithContext(ctx).Where("(app_id, enterprise_id, team_id) IN ("+values(bots)+")", slices.Concat(bots...)...).Find(&connections).Error
+	if err != nil {
+		return nil, fault(ctx, doing, err)
+	}
+	for _, r := range connections {
+		h := install.Holder{Key: r.key()}
+		rows[h] = install.Row{Removed: r.Facts.State == string(install.Removed), Erased: len(r.Token) == 0, GrantedAt: moment(r.Facts.RenewedAt),
+			Generation: r.Facts.Chain.Generation, Grant: r.Facts.Chain.GrantID, Rejections: int(r.Facts.Chain.Rejections)}
+	}
+	if len(people) == 0 {
+		return rows, nil
+	}
+	var tokens []userTokenRow
+	err = db.read.WithContext(ctx).Where("(app_id, enterprise_id, team_id, user_id) IN ("+values(people)+")", slices.Concat(people...)...).Find(&tokens).Error
+	if err != nil {
+		return nil, fault(ctx, doing, err)
+	}
+	for _, r := range tokens {
+		rows[r.holder()] = install.Row{Erased: len(r.Token) == 0, GrantedAt: moment(r.Facts.GrantedAt),
+			Generation: r.Facts.Chain.Generation, Grant: r.Facts.Chain.GrantID, Rejections: int(r.Facts.Chain.Rejections)}
+	}
+	return rows, nil
+}
+
+// values is a list of rows with their parameters. Both databases understand it; a list without the word SQLite does not.
+func values(rows [][]any) string {
+	one := "(" + strings.TrimSuffix(strings.Repeat("?, ", len(rows[0])), ", ") + ")"
+	return "VALUES " + strings.TrimSuffix(strings.Repeat(one+", ", len(rows)), ", ")
+}
+
+// Mark is install.Store's. Lines of history get their numbers in the order in which they are written, and each consent writes one
+// in the transaction that stores it.
+func (db *DB) Mark(ctx context.Context) (mark install.Mark, err error) {
+	if err := db.read.WithContext(ctx).Raw("SELECT COALESCE(MAX(id), 0) FROM connection_history").Scan(&mark).Error; err != nil {
+		return 0, fault(ctx, "mark the order of consents", err)
+	}
+	return mark, nil
+}
+
+// before reports whether the consent in force was stored before a mark was taken.
+func before(tx *gorm.DB, connectionID string, mark install.Mark) (bool, error) {
+	var latest install.Mark
+	err := tx.Raw(latestConsent, connectionID).Scan(&latest).Error
+	return latest > 0 && latest <= mark, err
+}
