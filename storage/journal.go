@@ -279,14 +279,7 @@ func (db *DB) Journal(p install.Pair) (name string, err error) {
 		return "", fmt.Errorf("%s: %w", doing, err)
 	}
 	if p.Standing == install.Kept {
-		// A renewal also shows which of several consents counts, so what was put aside goes with it.
-		last := install.Kept
-		if p.Spent != "" {
-			last = install.Aside
-		}
-		if _, err := tx.Exec(`DELETE FROM entries WHERE app_id = ? AND team_id = ? AND enterprise_id = ? AND user_id = ?
-			AND standing BETWEEN ? AND ? AND generation <= ? AND name <> ?`,
-			p.AppID, p.TeamID, p.EnterpriseID, p.UserID, install.Kept, last, p.Generation, name); err != nil {
+		if err := replaceKept(tx, p, name); err != nil {
 			return "", fmt.Errorf("%s: %w", doing, err)
 		}
 	}
@@ -294,6 +287,24 @@ func (db *DB) Journal(p install.Pair) (name string, err error) {
 		return "", fmt.Errorf("%s: %w", doing, err)
 	}
 	return name, nil
+}
+
+// replaceKept leaves of what is kept of p's holder the newest: p, which was just written, or one that was stored after it and came
+// here before it. A renewal also shows which of several consents counts, so what was put aside goes with it.
+func replaceKept(tx *sql.Tx, p install.Pair, name string) error {
+	last := install.Kept
+	if p.Spent != "" {
+		last = install.Aside
+	}
+	const holder = "app_id = ? AND team_id = ? AND enterprise_id = ? AND user_id = ?"
+	_, err := tx.Exec("DELETE FROM entries WHERE "+holder+" AND standing BETWEEN ? AND ? AND generation <= ? AND name <> ?",
+		p.AppID, p.TeamID, p.EnterpriseID, p.UserID, install.Kept, last, p.Generation, name)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec("DELETE FROM entries WHERE name = ? AND EXISTS (SELECT 1 FROM entries WHERE "+holder+" AND standing = ? AND generation > ?)",
+		name, p.AppID, p.TeamID, p.EnterpriseID, p.UserID, install.Kept, p.Generation)
+	return err
 }
 
 func (e journalEntry) write(tx interface {

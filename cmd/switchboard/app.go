@@ -133,6 +133,11 @@ func (a *app) adminRoutes() http.Handler {
 			http.Error(w, "not ready: the database does not answer", http.StatusServiceUnavailable)
 			return
 		}
+		if err := a.cfg.db.JournalReady(ctx); err != nil {
+			a.cfg.log.WarnContext(ctx, "not ready", "cause", err)
+			http.Error(w, "not ready: the journal in DATA_DIR can't be written, or was taken away a moment ago", http.StatusServiceUnavailable)
+			return
+		}
 		if _, state, err := a.bot.SocketHealth(); state != bot.SocketsOff && state != bot.SocketsLive {
 			a.cfg.log.WarnContext(ctx, "not ready", "sockets", state, "cause", err)
 			http.Error(w, "not ready: "+socketWords[state], http.StatusServiceUnavailable)

@@ -7,8 +7,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log"
 	"math/rand/v2"
 	"net/http"
@@ -108,34 +110,51 @@ func (w *world) checkNewest(c install.Connection) {
 	}
 }
 
-// journal returns the pairs in the journal of a replica, by the names of their files. A file that a killed process had not
-// written to the end is none.
-func (w *world) journal(dataDir string) map[string][]byte {
+// journal returns the pairs that wait in the journal of a replica, by their names.
+func (w *world) journal(dataDir string) map[string]install.Pair {
 	w.t.Helper()
 	folder := filepath.Join(dataDir, "journal")
-	entries, err := os.ReadDir(folder)
-	if err != nil {
+	files, err := os.ReadDir(folder)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		w.t.Fatal(err)
 	}
-	files := map[string][]byte{}
-	for _, e := range entries {
-		info, err := e.Info()
+	for _, file := range files {
+		info, err := file.Info()
 		if err != nil {
 			continue // taken away while we looked
 		}
 		if info.Mode() != 0o600 {
 			w.t.Errorf("a file in the journal has mode %v", info.Mode())
 		}
-		content, err := os.ReadFile(filepath.Join(folder, e.Name()))
-		if err != nil {
-			continue
-		}
-		_, _ = w.Write(append(content, '\n')) // searched for secrets at the end, when the file is gone
-		if strings.HasSuffix(e.Name(), ".json") {
-			files[e.Name()] = content
+		if content, err := os.ReadFile(filepath.Join(folder, file.Name())); err == nil {
+			_, _ = w.Write(append(content, '\n')) // searched for secrets at the end, when the file is another
 		}
 	}
-	return files
+	pairs := map[string]install.Pair{}
+	if len(files) == 0 {
+		return pairs
+	}
+	// The world's own database may be away.
+	keys, err := storage.ParseKeys(w.keys)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	db, err := storage.Open(context.Background(), "sqlite:"+filepath.Join(w.t.TempDir(), "none.db"), keys)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	if err := db.UseJournal(folder); err != nil {
+		w.t.Fatal(err)
+	}
+	waiting, err := db.Journaled()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, p := range waiting {
+		pairs[p.Journaled] = p
+	}
+	return pairs
 }
 
 // expect waits until ok, looking again now and then: nothing tells when a file or a row changes.
@@ -575,7 +594,7 @@ func stopsInBetween(t *testing.T, database string, prepare func(w *world) (addre
 	away := time.Now()
 	w.wait("Slack's answers", func() bool { return arrived(true) == len(offices) })
 	clear()
-	var kept map[string][]byte
+	var kept map[string]install.Pair
 	w.expect("all pairs in the journal", patience, func() bool {
 		kept = w.journal(folder)
 		return len(kept) == len(offices)
@@ -660,8 +679,8 @@ func stopsInBetween(t *testing.T, database string, prepare func(w *world) (addre
 	w.due(offices, time.Now(), 0)
 	w.wait("the next generation", func() bool { return len(w.refreshes()) == 2*len(offices) && arrived(false) == 0 })
 	w.expect("the next pairs in the database", patience, stored)
-	for name, content := range kept {
-		if err := os.WriteFile(filepath.Join(folder, "journal", name), content, 0o600); err != nil {
+	for _, p := range kept {
+		if _, err := w.withJournal(w.keys, filepath.Join(folder, "journal")).Journal(p); err != nil {
 			t.Fatal(err)
 		}
 	}
