@@ -42,7 +42,7 @@ func (in *Installer) offer(ctx context.Context, p Pair) (stored Pair, fate strin
 			stored, fate = p, "superseded"
 			return nil
 		}
-		if chainIn(c, u).LeaseUntil.After(in.now()) {
+		if left := chainIn(c, u).LeaseUntil.Sub(in.now()); left > 0 && left <= LongestLease {
 			return errUndecided
 		}
 		in.resume(p, c, u, "journal", in.now())
