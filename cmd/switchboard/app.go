@@ -59,6 +59,9 @@ type app struct {
 	stopping atomic.Bool
 }
 
+// machineClock is a variable for the tests, in which replicas' clocks differ; nil: this machine's.
+var machineClock = func(getenv func(string) string) func() time.Time { return nil }
+
 // handlersOf is a variable for the tests, which add a handler that reports when it runs.
 var handlersOf = commands.All
 

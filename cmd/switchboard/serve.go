@@ -81,6 +81,11 @@ func (c *serveCmd) Run(env *environment) error {
 		return err
 	}
 	cfg.db = db
+	if clock := machineClock(env.getenv); clock != nil {
+		if err := db.UseClock(env.ctx, clock); err != nil {
+			return errors.Join(err, db.Close())
+		}
+	}
 	if cfg.listen, err = net.Listen("tcp", listen); err != nil {
 		return errors.Join(fmt.Errorf("%w; stop the program that has this address, or set LISTEN_ADDR to another", err), db.Close())
 	}

@@ -75,6 +75,7 @@ type replica struct {
 const asProgram = "SWITCHBOARD_TEST_RUN"
 
 func TestMain(m *testing.M) {
+	machineClock = testClock
 	handlersOf = func() []bot.Handler { return append(commands.All(), reporter) }
 	if os.Getenv(asProgram) != "" {
 		go func() { // standard input ends with the process that runs the tests
