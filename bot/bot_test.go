@@ -5,8 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -213,6 +217,39 @@ func TestResponseURLHosts(t *testing.T) {
 		if _, err := b.responseURL(address); (err == nil) != ok {
 			t.Errorf("%s: %v", address, err)
 		}
+	}
+}
+
+// What the app says goes to the address that Slack gave, and to none that somebody there points to: 307 and 308 would take the
+// words along.
+func TestResponseIsNotRedirected(t *testing.T) {
+	t.Parallel()
+	var elsewhere atomic.Int64
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) }))
+	defer other.Close()
+	var status atomic.Int64
+	hooks := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, other.URL, int(status.Load()))
+	}))
+	defer hooks.Close()
+	in, err := install.New(install.Config{PublicURL: "http://127.0.0.1", SlackURL: hooks.URL, Store: noStore{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := New(Config{Install: in, SigningSecrets: []install.Secret{"s"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	for _, code := range []int{http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect} {
+		status.Store(int64(code))
+		err := b.respond(t.Context(), install.Secret(hooks.URL+"/response"), message{Text: "for one person"})
+		if err == nil || !strings.Contains(err.Error(), strconv.Itoa(code)) {
+			t.Errorf("%d: %v", code, err)
+		}
+	}
+	if n := elsewhere.Load(); n != 0 {
+		t.Errorf("%d posts went elsewhere", n)
 	}
 }
 
