@@ -5,7 +5,10 @@ package storage
 import (
 	"context"
 	"errors"
+	"testing"
 	"time"
+
+	"gorm.io/gorm"
 )
 
 // Sweep and LetAllGo do what Run does now and then.
@@ -34,3 +37,16 @@ func (in *Inbox) LookAtAll()     { in.lookAtAll() }
 
 // Look compares the clock with this machine's.
 func (in *Inbox) Look() { in.clock.look() }
+
+// Synchronous asks each of SQLite's connections that write how sure a commit is.
+func (db *DB) Synchronous(t *testing.T) map[string]int {
+	found := map[string]int{}
+	for name, g := range map[string]*gorm.DB{"writer": db.write, "writer of single statements": db.single} {
+		var level int
+		if err := g.WithContext(t.Context()).Raw("PRAGMA synchronous").Scan(&level).Error; err != nil {
+			t.Fatal(err)
+		}
+		found[name] = level
+	}
+	return found
+}

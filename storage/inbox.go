@@ -70,7 +70,8 @@ type InboxConfig struct {
 	Lease time.Duration // how long an event is lent; 0: bot.DefaultLease
 	// Keep is how long dead letters are kept; 0: 90 days.
 	Keep time.Duration
-	// Alone says that no other process works this inbox: what one before it held is taken up at once.
+	// Alone says that no other process works this inbox: what one before it held is taken up at once. On SQLite that is made sure
+	// of: ErrInUse, until DB.Close.
 	Alone bool
 	Now   func() time.Time // a test's clock, as DB.UseClock takes it; nil: DB.Now
 }
@@ -82,6 +83,7 @@ type Inbox struct {
 	keep  time.Duration
 	app   string
 	clock *clock
+	alone bool
 	bytes atomic.Int64 // that wait for their commit
 	adds  chan *adding
 	dones chan *finishing
@@ -105,9 +107,23 @@ type Inbox struct {
 var _ bot.Inbox = (*Inbox)(nil)
 
 // Inbox returns the inbox in db, and starts what commits. Close ends it. Of any number of inboxes on one database each does its
-// part.
-func (db *DB) Inbox(ctx context.Context, cfg InboxConfig) (*Inbox, error) {
-	in := &Inbox{db: db, lease: cfg.Lease, keep: cfg.Keep, app: cfg.App, clock: db.clock,
+// part, unless one is Alone: ErrInUse.
+func (db *DB) Inbox(ctx context.Context, cfg InboxConfig) (_ *Inbox, err error) {
+	take := db.share
+	if cfg.Alone {
+		take = db.Exclusive
+	}
+	if err := take(); err != nil {
+		return nil, fmt.Errorf("open inbox: %w", err)
+	}
+	if !cfg.Alone {
+		defer func() {
+			if err != nil {
+				db.unshare()
+			}
+		}()
+	}
+	in := &Inbox{db: db, lease: cfg.Lease, keep: cfg.Keep, app: cfg.App, clock: db.clock, alone: cfg.Alone,
 		adds: make(chan *adding, mostWaiting), dones: make(chan *finishing, mostWaiting),
 		ready: make(chan struct{}, 1), stop: make(chan struct{}), last: map[install.Key]int64{}}
 	if in.lease <= 0 {
@@ -150,6 +166,9 @@ func (db *DB) Inbox(ctx context.Context, cfg InboxConfig) (*Inbox, error) {
 func (in *Inbox) Close() {
 	close(in.stop)
 	in.work.Wait()
+	if !in.alone {
+		in.db.unshare()
+	}
 }
 
 // Ready is bot.Inbox's.
@@ -388,7 +407,7 @@ func (in *Inbox) insert(ctx context.Context, batch []*adding) (rows map[eventNam
 			tags[i], until, attempt, attempt, micros(e.Received), a.box) // what is taken is begun
 	}
 	statement.WriteString(insertOnce)
-	err = in.db.exec(ctx, func(g *gorm.DB) error {
+	err = in.db.execAs(ctx, acknowledging, func(g *gorm.DB) error {
 		rows = make(map[eventName]int64, len(batch))
 		return each(g, statement.String(), args, func(r *sql.Rows) error {
 			var id int64
@@ -473,7 +492,7 @@ func (in *Inbox) letGo(ctx context.Context, lanes []string) {
 		"AND q.state IN ('ready', 'held', 'waiting', 'queued') ORDER BY q.id LIMIT 1) FROM (VALUES (?)" + strings.Repeat(", (?)", len(lanes)-1) + ") AS l " +
 		"WHERE NOT EXISTS (SELECT 1 FROM inbox b WHERE b.lane = l.column1 AND b.lane <> '' AND b.state IN ('ready', 'held', 'waiting')))"
 	for range maxTries {
-		err := in.db.exec(ctx, func(g *gorm.DB) error { return g.Exec(statement, args...).Error })
+		err := in.db.execAs(ctx, working, func(g *gorm.DB) error { return g.Exec(statement, args...).Error })
 		if errors.Is(err, gorm.ErrDuplicatedKey) {
 			continue
 		}
@@ -547,7 +566,7 @@ func (in *Inbox) claim(ctx context.Context, which string, begin bool, from int64
 
 	var damaged []bot.Event
 	var tag int64
-	err = in.db.exec(ctx, func(g *gorm.DB) error {
+	err = in.db.execAs(ctx, working, func(g *gorm.DB) error {
 		claimed, damaged = nil, nil
 		return each(g, statement, args, func(r *sql.Rows) error {
 			row, err := scanEvent(r)
@@ -621,7 +640,7 @@ func (in *Inbox) comeBack(ctx context.Context) (from int64, err error) {
 		which = "AND state = 'waiting' "
 	}
 	// They queue up as if they had just come, else one workspace's failures would go before everybody else's events.
-	err = in.db.exec(ctx, func(g *gorm.DB) error {
+	err = in.db.execAs(ctx, working, func(g *gorm.DB) error {
 		at := micros(in.now())
 		back := g.Exec("WITH due AS (SELECT id, row_number() OVER (PARTITION BY app_id, enterprise_id, team_id ORDER BY id) - 1 AS place FROM inbox "+
 			"WHERE state IN ('held', 'waiting') AND visible_at <= ? "+which+") UPDATE inbox SET state = 'ready', tag = CASE WHEN tag > ? + due.place THEN tag ELSE ? + due.place END "+
@@ -755,7 +774,7 @@ func (in *Inbox) touch(ctx context.Context, touched map[int64]bool, state, set s
 	}
 	args = append(slices.Clone(args), rows, attempt)
 	var ids []int64
-	err := in.db.exec(ctx, func(g *gorm.DB) error {
+	err := in.db.execAs(ctx, working, func(g *gorm.DB) error {
 		ids = ids[:0]
 		return each(g, "UPDATE inbox SET "+set+" WHERE id IN ? AND attempt = ? AND "+state+" RETURNING id", args, func(r *sql.Rows) error {
 			var id int64

@@ -60,6 +60,11 @@ func (db *DB) Migrate(ctx context.Context) (applied int, err error) {
 		if err == nil || !errors.As(err, &state) || state.Have > state.Want {
 			return applied, err
 		}
+		if state.Have == 0 && applied == 0 {
+			if err := db.checkMissed(); err != nil {
+				return 0, err
+			}
+		}
 		n, err := db.migrate(ctx)
 		applied += n
 		if err == nil {
@@ -72,6 +77,22 @@ func (db *DB) Migrate(ctx context.Context) (applied int, err error) {
 			return applied, fault(ctx, "migrate database", err)
 		}
 	}
+}
+
+// ErrMissed says that the journal of new tokens knows connections that an empty database does not.
+var ErrMissed = errors.New("this database is empty, and the journal of new tokens is not: it belongs to another database. " +
+	"Put that one back; or if it is lost for good, move the journal's folder away")
+
+// checkMissed keeps an empty SQLite file from being taken for a new one where there was another: its tokens would be given up.
+func (db *DB) checkMissed() error {
+	if db.dialect != dialectSQLite || db.journal.folder == "" {
+		return nil
+	}
+	found, err := db.entries("true LIMIT 1") // of whatever kind
+	if err == nil && len(found) > 0 {
+		err = ErrMissed
+	}
+	return err
 }
 
 func (db *DB) migrate(ctx context.Context) (int, error) {

@@ -4,12 +4,15 @@ package storage
 // where both facts are dealt with.
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	neturl "net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -53,6 +56,8 @@ func (db *DB) openSQLite(ctx context.Context, path string) error {
 	case strings.ContainsAny(path, "?#"):
 		return errors.New("sqlite: takes a path and no options; ? and # cannot be in it")
 	}
+	db.path = path
+	bare := withoutWAL(ctx, path)
 	// SQLite would create the file readable by everyone. The files beside it (-wal, -shm) take over its mode.
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -92,7 +97,7 @@ func (db *DB) openSQLite(ctx context.Context, path string) error {
 			}
 		}
 	}
-	db.dialect = dialectSQLite
+	db.dialect, db.gate = dialectSQLite, &gate{}
 	if db.write, err = openGORM(sqliteDialector{sqlite.New(sqlite.Config{Conn: writer})}, true); err != nil {
 		return fail(err)
 	}
@@ -102,7 +107,61 @@ func (db *DB) openSQLite(ctx context.Context, path string) error {
 	if db.read, err = openGORM(sqliteDialector{sqlite.New(sqlite.Config{Conn: reader})}, true); err != nil {
 		return fail(err)
 	}
+	if bare {
+		if content, err := db.hasContent(ctx); err != nil || !content {
+			return fail(fmt.Errorf("%s: %w", path, cmp.Or(err, ErrIncomplete)))
+		}
+	}
 	return nil
+}
+
+// ErrIncomplete says that a file holds no tables, and is not a new one either.
+var ErrIncomplete = errors.New("this file was a database in use, and what was in it is missing: what is written last lies in the -wal file " +
+	"beside it. Copy a database only when the program is stopped, or with: sqlite3 FILE \"VACUUM INTO 'COPY'\". " +
+	"If nothing was ever in it, remove the file, and a new one is made")
+
+const (
+	// closedEmpty is the user_version of a database that was closed before it had tables. Before that, the file of a new database
+	// looks like a copy of the file alone of one in use.
+	closedEmpty = 1
+	// A file without tables is one page; this is the largest that SQLite has (bytes).
+	onePage = 64 << 10
+)
+
+// withoutWAL reports whether the file at path holds at most a page, and lies there without the -wal file that it has in use. Another
+// process that is making both right now gets the time for it.
+func withoutWAL(ctx context.Context, path string) bool {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real // as SQLite names the files beside it
+	}
+	for try := 1; ; try++ {
+		info, err := os.Stat(path)
+		if err != nil || info.Size() == 0 || info.Size() > onePage {
+			return false
+		}
+		if _, err := os.Stat(path + "-wal"); !errors.Is(err, fs.ErrNotExist) {
+			return false
+		}
+		if try == maxTries || !pause(ctx, try) {
+			return true
+		}
+	}
+}
+
+// hasContent reports whether there are tables, or whether it is known that there never were any.
+func (db *DB) hasContent(ctx context.Context) (bool, error) {
+	var tables, version int
+	read := db.read.WithContext(ctx)
+	err := errors.Join(read.Raw("SELECT count(*) FROM sqlite_master").Scan(&tables).Error, read.Raw("PRAGMA user_version").Scan(&version).Error)
+	return tables > 0 || version == closedEmpty, err
+}
+
+// markEmpty writes down, before the end, that there is nothing to be missed.
+func (db *DB) markEmpty() error {
+	if content, err := db.hasContent(context.Background()); err != nil || content {
+		return err
+	}
+	return db.write.Exec(fmt.Sprintf("PRAGMA user_version = %d", closedEmpty)).Error
 }
 
 // sqliteDialector is GORM's own dialect, except that it understands the errors of the driver we use.

@@ -58,6 +58,9 @@ type DB struct {
 	good    atomic.Bool
 	journal journal
 	clock   *clock
+	path    string // of the SQLite file
+	lock    fileLock
+	gate    *gate // in front of SQLite's writer; nil on PostgreSQL
 }
 
 var (
@@ -171,9 +174,12 @@ func openGORM(dialector gorm.Dialector, prepare bool) (*gorm.DB, error) {
 	})
 }
 
-// Close closes the database and the journal. Call it last: everything else needs it.
+// Close closes the database and the journal, and gives up what Exclusive took. Call it last: everything else needs it.
 func (db *DB) Close() error {
 	errs := []error{db.journal.close()}
+	if db.dialect == dialectSQLite {
+		_ = db.markEmpty() // nothing is lost without it
+	}
 	for _, g := range []*gorm.DB{db.read, db.write} {
 		if pool, err := g.DB(); err == nil {
 			errs = append(errs, pool.Close())
@@ -182,6 +188,9 @@ func (db *DB) Close() error {
 			break
 		}
 	}
+	db.lock.mu.Lock()
+	defer db.lock.mu.Unlock()
+	errs = append(errs, db.lock.release())
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("close database: %w", err)
 	}
@@ -223,17 +232,29 @@ var errLost = errors.New("the row was changed by somebody else")
 // transact runs fn in a transaction and starts over, a bounded number of times, when the database gave up on it for
 // reasons that pass: a deadlock, a failed serialisation, a locked file. fn therefore may run more than once.
 func (db *DB) transact(ctx context.Context, fn func(tx *gorm.DB) error) error {
-	return retry(ctx, db.write, func(g *gorm.DB) error { return g.Transaction(fn) })
+	return db.retry(ctx, ordinary, db.write, func(g *gorm.DB) error { return g.Transaction(fn) })
 }
 
 // exec is transact for one statement, which is a transaction by itself.
 func (db *DB) exec(ctx context.Context, do func(g *gorm.DB) error) error {
-	return retry(ctx, db.single, do)
+	return db.execAs(ctx, ordinary, do)
 }
 
-func retry(ctx context.Context, handle *gorm.DB, do func(g *gorm.DB) error) error {
+// execAs is exec for a statement that is more urgent than others where only one can write.
+func (db *DB) execAs(ctx context.Context, p precedence, do func(g *gorm.DB) error) error {
+	return db.retry(ctx, p, db.single, do)
+}
+
+func (db *DB) retry(ctx context.Context, p precedence, handle *gorm.DB, do func(g *gorm.DB) error) error {
+	turn := func() error {
+		if err := db.gate.enter(ctx, p); err != nil {
+			return err
+		}
+		defer db.gate.leave()
+		return do(handle.WithContext(ctx))
+	}
 	for try := 1; ; try++ {
-		err := do(handle.WithContext(ctx))
+		err := turn()
 		if err == nil || !again(ctx, err, try) {
 			return err
 		}

@@ -175,7 +175,37 @@ func (d database) keyring() (*storage.Keyring, error) {
 	if d.keys != "" {
 		return storage.ParseKeys(d.keys.Reveal())
 	}
-	return storage.KeyFile(d.path + ".key")
+	return storage.KeyFile(d.keyFile())
+}
+
+func (d database) keyFile() string { return d.path + ".key" }
+
+// keyLost refuses to have a new key file made where something is sealed with the one that is missing: the right one could not be
+// put back, and what the new one seals would be lost with it.
+func (d database) keyLost(ctx context.Context) (err error) {
+	if _, err := os.Stat(d.keyFile()); d.path == "" || d.keys != "" || !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	db, err := d.open(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if err := db.Exclusive(); err != nil {
+		return err
+	}
+	if err := d.useJournal(db); err != nil {
+		return err
+	}
+	if _, err := db.Migrate(ctx); err != nil {
+		return err
+	}
+	if err := db.CheckAnyKey(ctx); !errors.Is(err, storage.ErrWrongKeys) {
+		return err
+	}
+	return &configError{[]problem{{"ENCRYPTION_KEYS", "is not set, and the key file " + d.keyFile() + " is gone. What is stored was sealed with it, so no new one is made",
+		"put the key file back, or give its content as ENCRYPTION_KEYS. If it is lost for good, give a new key as ENCRYPTION_KEYS (openssl rand -base64 32) " +
+			"and run switchboard keys rotate --erase-unreadable; every workspace then has to reconnect"}}}
 }
 
 // open opens the database, and says what to look at when it doesn't answer.

@@ -300,7 +300,7 @@ func (d database) use(env *environment, cfg install.Config, do func(*storage.DB,
 		return err
 	}
 	var keys *storage.Keyring // none, where the key file was lost: then it is shown that nothing can be read, and no new key is made
-	if _, err := os.Stat(d.path + ".key"); d.keys != "" || !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(d.keyFile()); d.keys != "" || !errors.Is(err, fs.ErrNotExist) {
 		if keys, err = d.keyring(); err != nil {
 			return err
 		}

@@ -153,6 +153,9 @@ func openToServe(ctx context.Context, d database) (*storage.DB, error) {
 	if err := d.makeFolder(); err != nil {
 		return nil, err
 	}
+	if err := d.keyLost(ctx); err != nil {
+		return nil, err
+	}
 	keys, err := d.keyring()
 	if err != nil {
 		return nil, err
@@ -160,6 +163,9 @@ func openToServe(ctx context.Context, d database) (*storage.DB, error) {
 	db, err := d.open(ctx, keys)
 	if err != nil {
 		return nil, err
+	}
+	if err := db.Exclusive(); err != nil { // before the tables are touched
+		return nil, errors.Join(err, db.Close())
 	}
 	if err := d.useJournal(db); err != nil {
 		return nil, errors.Join(err, db.Close())

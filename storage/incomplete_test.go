@@ -1,0 +1,93 @@
+package storage_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"switchboard/install"
+	"switchboard/storage"
+	"switchboard/storage/storagetest"
+)
+
+// What was written last lies beside SQLite's file. A copy of the file alone is not taken for a new database.
+func TestCopyOfTheFileAloneIsRefused(t *testing.T) {
+	for _, step := range []string{"opened", "with tables and a connection"} {
+		t.Run(step, func(t *testing.T) {
+			address := storagetest.SQLite(t)
+			db := openWith(t, address, ring(t, storage.NewKey()))
+			if step != "opened" {
+				_, err := db.Migrate(t.Context())
+				ok(t, err)
+				_, _, err = db.Put(t.Context(), install.Connection{Key: key("A1", "", "T1"), State: install.Active, InstalledAt: time.Now(), RenewedAt: time.Now()})
+				ok(t, err)
+			}
+			content, err := os.ReadFile(strings.TrimPrefix(address, "sqlite:"))
+			ok(t, err)
+			copied := filepath.Join(t.TempDir(), "copied.db")
+			ok(t, os.WriteFile(copied, content, 0o600))
+			if _, err := storage.Open(t.Context(), "sqlite:"+copied, nil); !errors.Is(err, storage.ErrIncomplete) {
+				t.Errorf("a copy of %d bytes: %v", len(content), err)
+			}
+		})
+	}
+}
+
+// Whatever a first start left behind when it was stopped is no copy: the next one goes on from there.
+func TestFirstStartGoesOn(t *testing.T) {
+	address := storagetest.SQLite(t)
+	path := strings.TrimPrefix(address, "sqlite:")
+	ok(t, os.WriteFile(path, nil, 0o600))
+	for _, left := range []string{"an empty file", "one that was opened and closed", "the same again"} {
+		db, err := storage.Open(t.Context(), address, nil)
+		if err != nil {
+			t.Fatalf("%s: %v", left, err)
+		}
+		ok(t, db.Close())
+	}
+	// A process that was killed leaves the other files, too.
+	running := openWithout(t, address)
+	killed := filepath.Join(t.TempDir(), "killed.db")
+	for _, part := range []string{"", "-wal"} {
+		content, err := os.ReadFile(path + part)
+		ok(t, err)
+		ok(t, os.WriteFile(killed+part, content, 0o600))
+	}
+	next, err := storage.Open(t.Context(), "sqlite:"+killed, nil)
+	if err != nil {
+		t.Fatal("after a kill:", err)
+	}
+	_, err = next.Migrate(t.Context())
+	ok(t, errors.Join(err, next.Close(), running.Close()))
+}
+
+// An empty database beside a journal of tokens is not the one that the journal belongs to.
+func TestJournalOfAnotherDatabase(t *testing.T) {
+	journal, keys := filepath.Join(t.TempDir(), "journal"), ring(t, storage.NewKey())
+	first := openWith(t, storagetest.SQLite(t), keys)
+	ok(t, first.UseJournal(journal))
+	_, err := first.Migrate(t.Context()) // nothing is in the journal yet
+	ok(t, err)
+	_, err = first.Journal(install.Pair{Holder: install.Holder{Key: key("A1", "", "T1")}, Token: "xoxe.xoxb-1", Refresh: "xoxe-1"})
+	ok(t, err)
+	ok(t, first.Close())
+
+	other := openWith(t, storagetest.SQLite(t), keys)
+	ok(t, other.UseJournal(journal))
+	if _, err := other.Migrate(t.Context()); !errors.Is(err, storage.ErrMissed) {
+		t.Errorf("an empty database beside another one's journal: %v", err)
+	}
+}
+
+// "Saved" means that a power cut doesn't take it back.
+func TestSQLiteCommitsAreOnTheDisk(t *testing.T) {
+	const full = 2
+	for name, got := range openWithout(t, storagetest.SQLite(t)).Synchronous(t) {
+		if got != full {
+			t.Errorf("PRAGMA synchronous of the %s is %d, want %d (FULL)", name, got, full)
+		}
+	}
+}
