@@ -405,7 +405,7 @@ func (b *Bot) failed(ctx context.Context, t *Turn, h Handler, err error) Reply {
 	if errors.As(err, new(*panicError)) {
 		b.metrics.panics.Inc()
 	}
-	var limited *slack.RateLimitedError
+	wait, limited := install.RetryAfter(err)
 	switch code := install.SlackError(err); {
 	case t.outsider: // who learns nothing of the workspace, not even that
 	case code == install.ReasonNotAdded:
@@ -415,8 +415,8 @@ func (b *Bot) failed(ctx context.Context, t *Turn, h Handler, err error) Reply {
 		return Reply{Text: fmt.Sprintf("This workspace is being moved into an organisation, and Slack lets %s do nothing until that is done. Nothing was changed. Try again later. Reference: %s.", b.install.App().Name, t.Ref)}
 	case errors.Is(err, install.ErrRenewing):
 		return b.renewing(t) // of a person's own access: see AsUser
-	case errors.As(err, &limited):
-		seconds := max(1, int(math.Ceil(limited.RetryAfter.Seconds())))
+	case limited:
+		seconds := max(1, int(math.Ceil(wait.Seconds())))
 		return Reply{Text: fmt.Sprintf("Slack asks %s to slow down here. Try again in %d s. Reference: %s.", b.install.App().Name, seconds, t.Ref)}
 	}
 	return Reply{Text: "Something went wrong on our side. Nothing was changed. Try again in a moment. Reference: " + t.Ref + "."}

@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -46,6 +47,8 @@ const (
 	socketWriteBuffer   = 32 << 10
 	// How many deliveries are being accepted at once. Above that Slack's next ones wait in the connection.
 	acceptsAtOnce = 256
+	// At the start a token is probably mistyped when Slack has refused it so often; it takes some seconds.
+	refusalsAtStart = 3
 )
 
 // Words for how Socket Mode is doing.
@@ -54,7 +57,7 @@ const (
 	SocketsConnecting = "connecting" // no connection yet, or no more; it is tried again
 	SocketsLive       = "live"       // at least one connection
 	SocketsDisabled   = "disabled"   // switched off in the app's settings; looked for again every minute
-	SocketsRefused    = "refused"    // Slack refuses SLACK_APP_TOKEN; not tried again
+	SocketsRefused    = "refused"    // Slack has refused SLACK_APP_TOKEN for minutes; tried again every minute
 )
 
 // socketPace says how long things may take.
@@ -69,19 +72,21 @@ type socketPace struct {
 	first    time.Duration // the pause after a failure; doubled for each further one
 	most     time.Duration // and no longer than this
 	off      time.Duration // between looks whether Socket Mode was switched on again
+	believed time.Duration // a token that worked is refused for so long before that is believed
 	ceiling  rate.Limit    // of apps.connections.open, whatever else happens. Slack: tier 1, about one a minute
 }
 
 var usualPace = socketPace{
 	dial: 10 * time.Second, silence: 30 * time.Second, linger: 30 * time.Second, drain: 5 * time.Second, farewell: time.Second,
-	apart: 15 * time.Second, settled: 30 * time.Second, first: time.Second, most: time.Minute, off: time.Minute,
+	apart: 15 * time.Second, settled: 30 * time.Second, first: time.Second, most: time.Minute, off: time.Minute, believed: 5 * time.Minute,
 	ceiling: rate.Every(20 * time.Second),
 }
 
 // errSwitchedOff is Slack's link_disabled.
 var errSwitchedOff = errors.New("switched off (link_disabled) in the app's settings: switch it on at https://api.slack.com/apps, or leave SLACK_APP_TOKEN out to get everything over HTTP")
 
-// TokenRefused says that Slack will not open a connection with SLACK_APP_TOKEN, now or later.
+// TokenRefused says that Slack will not open a connection with SLACK_APP_TOKEN. Slack has said so of good tokens, too, and taken
+// them again a moment later.
 type TokenRefused struct {
 	Code string // Slack's word: invalid_auth …
 	what string
@@ -91,7 +96,7 @@ func (e *TokenRefused) Error() string {
 	return "SLACK_APP_TOKEN " + e.what + " (" + e.Code + "). Make an app-level token (xapp-…) with the scope connections:write on the app's Basic Information page at https://api.slack.com/apps and put it there, or leave it out to get everything over HTTP"
 }
 
-// refusals are the answers of apps.connections.open that no repetition changes.
+// refusals are the answers of apps.connections.open that are about the token.
 // https://docs.slack.dev/reference/methods/apps.connections.open
 var refusals = map[string]string{
 	"invalid_auth":           "is not one that Slack knows",
@@ -126,12 +131,17 @@ type sockets struct {
 	opened    time.Time // when the last one was
 	notBefore time.Time // Slack asked for so much patience
 	problem   error     // the last one; news while there is no connection
-	refused   error
+
+	lived        bool      // the token has opened a connection
+	refusals     int       // in a row
+	refusedSince time.Time // the first of them
+	refused      error     // and it is believed
 }
 
 // RunSockets keeps the connections of Socket Mode until ctx ends; then it takes nothing new, acknowledges what is being
-// accepted, and closes them. Only a token that Slack refuses for good ends it earlier, with a *TokenRefused. Without an app
-// token there is nothing to do.
+// accepted, and closes them. Only a token that Slack refuses from the start, three times in a row, ends it earlier, with a
+// *TokenRefused: it is mistyped. One that has opened a connection is tried for as long as it takes; SocketHealth tells. Without an
+// app token there is nothing to do.
 func (b *Bot) RunSockets(ctx context.Context) error {
 	if b.cfg.AppToken == "" {
 		return nil
@@ -201,8 +211,7 @@ func (s *sockets) keep(ctx context.Context) error {
 		if ctx.Err() != nil && err != nil {
 			return nil
 		}
-		var refused *TokenRefused
-		if errors.As(err, &refused) {
+		if s.refuses(err) {
 			return err
 		}
 		if err != nil {
@@ -219,6 +228,27 @@ func (s *sockets) keep(ctx context.Context) error {
 			failures = 0
 		}
 	}
+}
+
+// refuses counts a refusal of the token, and reports whether there is no point in going on.
+func (s *sockets) refuses(err error) (final bool) {
+	var refused *TokenRefused
+	if !errors.As(err, &refused) {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.refusals++; s.refusals == 1 {
+		s.refusedSince = time.Now()
+	}
+	if !s.lived {
+		return s.refusals >= refusalsAtStart
+	}
+	if since := time.Since(s.refusedSince); since >= s.pace.believed && s.refused == nil {
+		s.refused = refused
+		s.log.Error("Socket Mode needs somebody: Slack refuses its token; everything else goes on", "cause", refused, "for", since.Round(time.Second))
+	}
+	return false
 }
 
 // failed keeps and logs that no connection could be opened.
@@ -295,7 +325,7 @@ func (s *sockets) connect(ctx context.Context) (*socket, error) {
 	hangUp := context.AfterFunc(dial, func() { _ = conn.Close() })
 	defer hangUp()
 	c := &socket{sockets: s, conn: conn, since: time.Now(), leaving: make(chan struct{}), unread: make(chan struct{}), noMore: make(chan struct{})}
-	conn.SetReadLimit(maxBody)
+	conn.SetReadLimit(maxBody) // of hello; after it, see read
 	var first socketmode.Request
 	if err := conn.ReadJSON(&first); err != nil {
 		_ = conn.Close()
@@ -311,6 +341,7 @@ func (s *sockets) connect(ctx context.Context) (*socket, error) {
 	}
 	s.mu.Lock()
 	s.live, s.fresh, s.opened = s.live+1, s.fresh+1, time.Now()
+	s.lived, s.refusals, s.refused = true, 0, nil
 	live := s.live
 	s.mu.Unlock()
 	s.log.Info("socket open", "live", live, "of_all_replicas", first.NumConnections, "host", clip(first.DebugInfo.Host))
@@ -338,9 +369,8 @@ func (s *sockets) address(ctx context.Context) (install.Secret, error) {
 		if what := refusals[code]; what != "" {
 			return "", &TokenRefused{Code: code, what: what}
 		}
-		var limited *slack.RateLimitedError
-		if errors.As(err, &limited) {
-			s.wait(limited.RetryAfter)
+		if wait, limited := install.RetryAfter(err); limited {
+			s.wait(wait)
 		}
 		return "", fmt.Errorf("apps.connections.open: %w", install.Cause(err))
 	}
@@ -351,10 +381,11 @@ func (s *sockets) address(ctx context.Context) (install.Secret, error) {
 	return install.Secret(address), nil
 }
 
+// wait holds back the next opening, no longer than anybody is let wait.
 func (s *sockets) wait(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if at := time.Now().Add(d); at.After(s.notBefore) {
+	if at := time.Now().Add(min(d, install.LongestWait)); at.After(s.notBefore) {
 		s.notBefore = at
 	}
 }
@@ -399,6 +430,7 @@ type socket struct {
 // serve reads until the connection ends, by whoever's will, and returns when it is closed.
 func (c *socket) serve(ctx context.Context) {
 	defer context.AfterFunc(ctx, c.end)()
+	c.conn.SetReadLimit(-1)
 	// Slack's half of the closing handshake is answered once the acknowledgements under way are out: see end.
 	c.conn.SetCloseHandler(func(int, string) error { return nil })
 	c.conn.SetPingHandler(func(text string) error {
@@ -410,7 +442,7 @@ func (c *socket) serve(ctx context.Context) {
 	for err == nil {
 		_ = c.conn.SetReadDeadline(time.Now().Add(c.pace.silence))
 		var frame []byte
-		if _, frame, err = c.conn.ReadMessage(); err == nil {
+		if frame, err = c.read(ctx); err == nil && len(frame) > 0 {
 			c.take(ctx, frame)
 		}
 	}
@@ -435,6 +467,26 @@ func (c *socket) serve(ctx context.Context) {
 		level = slog.LevelWarn
 	}
 	c.log.Log(context.WithoutCancel(ctx), level, "socket closed", "live", live, "lasted", time.Since(c.since).Round(time.Second), "reason", c.dismissal(), "cause", err)
+}
+
+// read returns the next frame, nothing of one that is larger than what would be taken over HTTP: such a one is passed over, and
+// acknowledged, since sending it again makes it no smaller. It must not cost the connection, and the frames behind it.
+func (c *socket) read(ctx context.Context) ([]byte, error) {
+	_, r, err := c.conn.NextReader()
+	if err != nil {
+		return nil, err
+	}
+	frame, err := io.ReadAll(io.LimitReader(r, maxBody+1))
+	if err != nil || len(frame) <= maxBody {
+		return frame, err
+	}
+	id := envelopeID.FindSubmatch(frame)
+	rest, err := io.Copy(io.Discard, r)
+	c.log.WarnContext(ctx, "envelope refused: it is too large", "bytes", int64(len(frame))+rest, "limit", maxBody, "acknowledged", id != nil)
+	if err == nil && id != nil {
+		c.write(acknowledgement(string(id[1]), answer{}, false))
+	}
+	return nil, err
 }
 
 // dismissed keeps the reason that Slack gave for the end, and asks for a successor. Until Slack hangs up the connection is

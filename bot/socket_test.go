@@ -28,7 +28,7 @@ const socketToken = "xapp-1-A0PARROT01-a-secret"
 // quickPace is for a Slack on this machine. Nothing in it keeps a test waiting; a test that is about one of these times sets it.
 var quickPace = socketPace{
 	dial: 20 * time.Second, silence: 20 * time.Second, linger: 20 * time.Second, drain: 20 * time.Second, farewell: 20 * time.Second,
-	first: time.Millisecond, most: 20 * time.Millisecond, off: 20 * time.Millisecond, ceiling: rate.Inf,
+	first: time.Millisecond, most: 20 * time.Millisecond, off: 20 * time.Millisecond, ceiling: rate.Inf, believed: 20 * time.Second,
 }
 
 // socketStage is a Slack in Socket Mode, with the app installed in Acme, and a bot that is not connected yet.
@@ -869,7 +869,9 @@ func TestSocketTokenRefused(t *testing.T) {
 			if test.answer != "" {
 				w.Inject(slacksim.Fault{Method: "apps.connections.open", Error: test.answer})
 			}
-			err := b.RunSockets(w.ctx)
+			b.sockets.prepare(b)
+			b.sockets.pace = quickPace
+			err := b.sockets.run(w.ctx)
 			var refused *TokenRefused
 			if !errors.As(err, &refused) || test.answer != "" && refused.Code != test.answer || !strings.Contains(err.Error(), "SLACK_APP_TOKEN") || !strings.Contains(err.Error(), "connections:write") {
 				t.Fatalf("ended with %v", err)
@@ -880,7 +882,7 @@ func TestSocketTokenRefused(t *testing.T) {
 			if live, state, health := b.SocketHealth(); live != 0 || state != SocketsRefused || health == nil {
 				t.Errorf("%d %s %v", live, state, health)
 			}
-			if n := len(w.CallsTo("apps.connections.open")); n > 2 {
+			if n := len(w.CallsTo("apps.connections.open")); n < refusalsAtStart || n > refusalsAtStart+1 {
 				t.Errorf("asked %d times", n)
 			}
 		})
@@ -897,43 +899,79 @@ func TestSocketTokenRefused(t *testing.T) {
 	}
 }
 
-// A token that is revoked while connections are open: the next one can't be opened, and what is under way is finished.
-func TestSocketTokenRevokedLater(t *testing.T) {
+// A refusal that passes ends nothing, whichever it is, at the start or later: connections are opened again.
+func TestSocketRefusalThatPasses(t *testing.T) {
+	for code := range refusals {
+		t.Run(code, func(t *testing.T) {
+			t.Parallel()
+			w := newSocketStage(t)
+			w.Inject(slacksim.Fault{Method: "apps.connections.open", Error: code, Times: refusalsAtStart - 1})
+			b := w.bot()
+			w.connect(b, nil)
+			w.connected(2)
+
+			w.Inject(slacksim.Fault{Method: "apps.connections.open", Error: code, Times: 2 * refusalsAtStart})
+			w.DropSockets(w.Sockets()...)
+			w.wait("both to be opened again", func() bool { return w.SocketsOpened() == 4 && len(w.Sockets()) == 2 })
+			w.wait("the bot to know", func() bool { _, state, err := b.SocketHealth(); return state == SocketsLive && err == nil })
+		})
+	}
+}
+
+// A token that worked and is refused for minutes is said to be, tried all the same, and good again once Slack takes it.
+func TestSocketTokenRefusedLater(t *testing.T) {
 	t.Parallel()
 	w := newSocketStage(t)
 	b := w.bot()
-	started, release := make(chan struct{}, 1), make(chan struct{})
-	b.sockets.prepare(b)
-	b.sockets.pace = quickPace
-	b.sockets.accept = func(context.Context, delivery) (answer, error) {
-		started <- struct{}{}
-		<-release
-		return answer{}, nil
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- b.sockets.run(w.ctx) }()
+	w.connect(b, func(s *sockets) { s.pace.believed = 50 * time.Millisecond })
 	w.connected(2)
+	clear := w.Inject(slacksim.Fault{Method: "apps.connections.open", Error: "token_revoked"})
+	w.DropSockets(w.Sockets()...)
+	w.wait("the refusal to be believed", func() bool { _, state, _ := b.SocketHealth(); return state == SocketsRefused })
+	var refused *TokenRefused
+	if live, _, err := b.SocketHealth(); live != 0 || !errors.As(err, &refused) || refused.Code != "token_revoked" {
+		t.Errorf("%d live: %v", live, err)
+	}
+	asked := len(w.CallsTo("apps.connections.open"))
+	w.wait("it to be tried again", func() bool { return len(w.CallsTo("apps.connections.open")) > asked+1 })
+	if n := strings.Count(w.log.String(), "Socket Mode needs somebody"); n != 1 || strings.Contains(w.log.String(), socketToken) {
+		t.Errorf("the operator was told %d times", n)
+	}
+	clear()
+	w.connected(2)
+	w.wait("the bot to know", func() bool { _, state, err := b.SocketHealth(); return state == SocketsLive && err == nil })
+}
+
+// An envelope above what is taken costs that envelope. The connection, and what comes through it afterwards, do not suffer.
+func TestSocketEnvelopeTooLarge(t *testing.T) {
+	w := newSocketStage(t)
+	b := w.bot()
+	accepted := make(chan struct{}, 1)
+	w.connect(b, func(s *sockets) {
+		s.number = 1
+		s.accept = func(context.Context, delivery) (answer, error) { accepted <- struct{}{}; return answer{}, nil }
+	})
+	w.connected(1)
+	body := fmt.Appendf(nil, `{"type":"event_callback","event_id":"EvLarge","event":{"type":"message","text":%q}}`, strings.Repeat("x", maxBody))
+	if d := w.Deliver(w.ctx, slacksim.Raw{Kind: "event", Body: body}); d.Status != 200 {
+		t.Errorf("the large one is not acknowledged, and will come again: %+v", d.Status)
+	}
+	if len(accepted) > 0 {
+		t.Error("the large one was taken in")
+	}
 	w.event()
-	<-started
-	w.Inject(slacksim.Fault{Method: "apps.connections.open", Error: "token_revoked"})
-	idle := 0
-	for _, id := range w.Sockets() {
-		if fmt.Sprint("socket ", id) != w.Deliveries()[0].URL {
-			idle = id
-		}
+	<-accepted
+	if n := w.SocketsOpened(); n != 1 {
+		t.Errorf("%d connections were opened, want the one that there was", n)
 	}
-	w.DropSockets(idle)
-	w.wait("the end to begin", func() bool { return strings.Count(w.log.String(), "socket ends") == 2 })
-	if len(ended) > 0 {
-		t.Error("it does not wait for what is being accepted")
-	}
-	close(release)
-	if err := <-ended; err == nil || !strings.Contains(err.Error(), "token_revoked") {
-		t.Errorf("ended with %v", err)
-	}
-	w.settle()
-	if d := w.Deliveries()[0]; d.Status != 200 {
-		t.Errorf("what was being accepted: %+v", d)
+}
+
+// However long Slack asks us to wait, the next connection is tried within a quarter of an hour.
+func TestSocketWaitIsBounded(t *testing.T) {
+	s := &sockets{}
+	s.wait(1000 * 24 * time.Hour)
+	if wait := s.early(); wait > install.LongestWait {
+		t.Errorf("the next connection is opened in %v", wait)
 	}
 }
 

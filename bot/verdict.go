@@ -8,7 +8,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/slack-go/slack"
+	"switchboard/install"
 )
 
 // How attempts end, as switchboard_events_total names it.
@@ -31,7 +31,7 @@ type verdict struct {
 // judge says what follows from how an attempt ended.
 func (b *Bot) judge(ctx context.Context, e Event, err error) verdict {
 	var decode *decodeError
-	var limited *slack.RateLimitedError
+	wait, limited := install.RetryAfter(err)
 	switch {
 	case e.Deaths >= mostDeaths, errors.As(err, &decode):
 		return verdict{outcome: outcomeDead}
@@ -39,8 +39,8 @@ func (b *Bot) judge(ctx context.Context, e Event, err error) verdict {
 		return verdict{outcome: outcomeDone}
 	case errors.Is(context.Cause(ctx), errStopping):
 		return verdict{outcome: outcomePutBack, at: b.now()}
-	case errors.As(err, &limited) && e.Attempt-e.Failures <= freeAttempts:
-		return verdict{outcome: outcomeLimited, at: b.now().Add(min(max(limited.RetryAfter, shortestLimit), longestBackoff))}
+	case limited && e.Attempt-e.Failures <= freeAttempts:
+		return verdict{outcome: outcomeLimited, at: b.now().Add(max(wait, shortestLimit))}
 	case e.last() && !lifecycle(e.Type):
 		return verdict{outcome: outcomeDead}
 	}

@@ -3,14 +3,11 @@ package commands
 // What Slack refuses, in words: one table for every answer that has to tell of it.
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/slack-go/slack"
 
 	"switchboard/bot"
 	"switchboard/install"
@@ -21,8 +18,7 @@ import (
 func slackSaid(t *bot.Turn, err error, needed ...string) string {
 	app := escape(t.Install.App().Name)
 	again := " Try again in a minute."
-	var limited *slack.RateLimitedError
-	errors.As(err, &limited)
+	asked, limited := install.RetryAfter(err)
 	switch reason := install.SlackError(err); reason {
 	case "":
 		return "Slack didn't answer in time." + again
@@ -43,8 +39,8 @@ func slackSaid(t *bot.Turn, err error, needed ...string) string {
 		return "Slack opens a window only within 3 seconds, and this took longer. Try again."
 	case "ratelimited":
 		wait := time.Minute
-		if limited != nil {
-			wait = max(time.Second, limited.RetryAfter)
+		if limited {
+			wait = max(time.Second, asked)
 		}
 		if wait > 5*time.Minute {
 			return fmt.Sprintf("Slack asked us to slow down. Try again in %d minutes.", int(math.Ceil(wait.Minutes())))

@@ -386,7 +386,7 @@ func refusal(resp *http.Response) time.Duration {
 	if err != nil || seconds < 0 {
 		return refusalUnsaid
 	}
-	return min(time.Duration(max(seconds, 1))*time.Second, longestBackoff)
+	return min(time.Duration(max(min(seconds, 1<<30), 1))*time.Second, LongestWait)
 }
 
 // saysLimited reports whether an answer is an error about limits. Such an answer is short.

@@ -37,7 +37,7 @@ const (
 	// spent it may still be about to store what it got.
 	rejectionsToBelieve = 2
 	rejectionPause      = 30 * time.Second
-	longestBackoff      = 15 * time.Minute
+	longestBackoff      = LongestWait
 	usualLife           = 12 * time.Hour // of Slack's access tokens, always so far
 	configBackoff       = time.Minute    // a wrong client secret is for the operator to mend, who wants to see it work soon
 	unreadablePause     = time.Hour      // until a row that can't be read is looked at again
@@ -347,8 +347,7 @@ func (in *Installer) notRenewed(ctx context.Context, h Holder, claimed Chain, ca
 	defer cancel()
 	code := SlackError(cause)
 	now := in.now()
-	if wait, limited := retryAfter(cause); limited {
-		wait = min(wait, longestBackoff)
+	if wait, limited := RetryAfter(cause); limited {
 		// One answer for all: the limit is the app's.
 		budget := renewalsInUse // the larger of the two that share a name
 		if claimed.RefreshToken == "" {
@@ -423,8 +422,8 @@ var never = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // failed notes a failed renewal in c and says what it means.
 func (c *Chain) failed(code string, cause error, now time.Time) string {
-	if wait, limited := retryAfter(cause); limited {
-		c.RenewAt = now.Add(min(wait, longestBackoff) + time.Second + rand.N(5*time.Second)) // the budget opens at the end of the wait
+	if wait, limited := RetryAfter(cause); limited {
+		c.RenewAt = now.Add(wait + time.Second + rand.N(5*time.Second)) // the budget opens at the end of the wait
 		return limitedChain
 	}
 	if c.Tries++; c.Tries == 1 {

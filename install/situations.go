@@ -229,12 +229,12 @@ func (in *Installer) rateLimited(seconds int, ref string) page {
 func (in *Installer) slackRefused(ctx context.Context, doing string, err error, ref string) page {
 	code := SlackError(err)
 	in.log.WarnContext(ctx, doing, "ref", ref, "slack_error", code, "cause", Cause(err))
-	var limited *slack.RateLimitedError
+	wait, limited := RetryAfter(err)
 	var status slack.StatusCodeError
 	var network net.Error
 	switch {
-	case errors.As(err, &limited):
-		return in.rateLimited(max(1, int(limited.RetryAfter.Seconds())), ref)
+	case limited:
+		return in.rateLimited(max(1, int(wait.Seconds())), ref)
 	case code == "ratelimited":
 		return in.rateLimited(60, ref)
 	case code != "":

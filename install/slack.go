@@ -164,13 +164,17 @@ func (in *Installer) post(ctx context.Context, method string, token Secret, form
 	return resp.Header, nil
 }
 
-// retryAfter returns how long Slack asked to wait, if it did.
-func retryAfter(err error) (time.Duration, bool) {
-	var limited *slack.RateLimitedError
-	if errors.As(err, &limited) {
-		return limited.RetryAfter, true
+// LongestWait is the longest that anything waits because somebody else said so, Slack's Retry-After included: an answer that asks
+// for days is a mistake, or not Slack's.
+const LongestWait = 15 * time.Minute
+
+// RetryAfter returns how long Slack asked to wait (a *slack.RateLimitedError), if it did: from 0 to LongestWait.
+func RetryAfter(err error) (wait time.Duration, limited bool) {
+	var asked *slack.RateLimitedError
+	if !errors.As(err, &asked) {
+		return 0, false
 	}
-	return 0, false
+	return max(0, min(asked.RetryAfter, LongestWait)), true
 }
 
 // SlackError returns the error code that Slack answered with ("token_revoked"), or "" when err is not Slack's word.

@@ -107,12 +107,12 @@ func (in *Installer) tell(ctx context.Context, k Key) error {
 	if failure != nil {
 		in.log.WarnContext(ctx, "nobody could be told in Slack", "connection", c.ID, "slack_error", SlackError(failure), "cause", Cause(failure))
 		outcome, why, label = OutcomeFail, orElse(SlackError(failure), "no_access"), "unreachable"
-		switch wait, limited := retryAfter(failure); {
+		switch wait, limited := RetryAfter(failure); {
 		case sent == unclear: // it may have arrived, so it is not sent again
 			why, label = "no_answer", "unknown"
 		case limited, !decisive(failure) && !errors.Is(failure, errNoAccess) && !errors.Is(failure, errNobody):
 			notice = Notice{} // it certainly did not arrive, and may the next time
-			if err := in.store.ClosedUntil(ctx, tries(c), now.Add(min(wait, longestBackoff)-tellAgain)); err != nil {
+			if err := in.store.ClosedUntil(ctx, tries(c), now.Add(wait-tellAgain)); err != nil {
 				in.log.WarnContext(ctx, "keep Slack's rate limit", "cause", err)
 			}
 		}
