@@ -51,13 +51,13 @@ func (t *Turn) NotAllowed(missing ...string) Reply {
 		return t.notForOutsiders()
 	}
 	scopes := t.Install.Describe(missing)
-	t.Install.Want(t.Connection, scopes, t.UserID)
-	t.Install.Doubt(t.Connection)
+	t.Install.in.Want(t.Install.c, scopes, t.UserID)
+	t.Install.in.Doubt(t.Install.c)
 
 	off := install.Off(scopes)
 	text := fmt.Sprintf("%s here, because %s isn't allowed to %s yet. Everything else goes on.",
 		strings.ToUpper(off[:1])+off[1:], t.Install.App().Name, install.MayNot(scopes))
-	url := t.Install.GrantPage(t.Connection, install.Wish{Scopes: missing, Back: t.ChannelID})
+	url := t.Install.GrantPage(install.Wish{Scopes: missing, Back: t.ChannelID})
 	if url == "" {
 		text += " The people who run the app set its access by hand; they can allow it."
 		return Reply{Text: escape(text), private: true}

@@ -39,7 +39,7 @@ func (b *Bot) turn(ctx context.Context, key install.Key, team, ref string, patie
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	c, err := b.install.Open(ctx, key)
-	t := &Turn{Key: key, TeamID: team, Install: b.install, Ref: ref, openErr: err, hooks: b.respond, audit: b.viewers}
+	t := &Turn{Key: key, TeamID: team, Install: InstallationOf(b.install, key, c), Ref: ref, openErr: err, hooks: b.respond, audit: b.viewers}
 	if err == nil {
 		t.Connection = c
 		t.Slack = b.install.ClientIn(c, team)
@@ -458,7 +458,7 @@ func (b *Bot) handle(ctx context.Context, e *Event, env *envelope) error {
 		return nil
 	}
 	ref := install.NewRef()
-	t := &Turn{Key: e.Key, Install: b.install, Ref: ref, Log: b.log.With("ref", ref, "key", e.Key.String())}
+	t := &Turn{Key: e.Key, Install: InstallationOf(b.install, e.Key, install.Connection{}), Ref: ref, Log: b.log.With("ref", ref, "key", e.Key.String())}
 	if !lifecycle(e.Type) { // there the token is dead already
 		var err error
 		if t, err = b.turn(ctx, e.Key, from.teamID, ref, eventOpenBudget); err != nil && !errors.Is(err, install.ErrNotConnected) {

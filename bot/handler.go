@@ -60,7 +60,7 @@ type Turn struct {
 	Slack      *slack.Client      // holds this workspace's token; nil when there is no usable connection (see Always)
 	Connection install.Connection // zero when there is none
 	Key        install.Key        // whose connection the delivery is for, connected or not
-	Install    *install.Installer
+	Install    Installation       // what can be done with this installation, and with no other
 	Log        *slog.Logger
 
 	TeamID    string    // the workspace it happened in
@@ -95,13 +95,17 @@ type Turn struct {
 
 // Health says from our records how the connection is in this workspace, without another look-up.
 func (t *Turn) Health() install.Health {
-	return t.Install.AssessIn(t.Connection, t.openErr, t.TeamID)
+	c := t.Connection
+	if c.ID != t.Install.c.ID {
+		c = t.Install.c
+	}
+	return t.Install.in.AssessIn(c, t.openErr, t.TeamID)
 }
 
 // Check asks Slack how the connection is in this workspace. It never fails: what could not be found out is in the answer. It blocks
 // for some calls to Slack.
 func (t *Turn) Check(ctx context.Context) install.Health {
-	return t.Install.CheckIn(ctx, t.Key, t.TeamID)
+	return t.Install.in.CheckIn(ctx, t.Install.key, t.TeamID)
 }
 
 // Renewing reports that t.Slack is nil because the access ran out and couldn't be renewed just now. That is tried again by
@@ -115,8 +119,8 @@ func (t *Turn) AsUser(ctx context.Context) (*slack.Client, error) {
 	err := install.ErrNotConnected
 	if t.UserID != "" {
 		var u install.UserToken
-		if u, err = t.Install.OpenUser(ctx, t.Key, t.UserID); err == nil {
-			return t.Install.UserClientIn(u, t.TeamID), nil
+		if u, err = t.Install.in.OpenUser(ctx, t.Install.key, t.UserID); err == nil {
+			return t.Install.in.UserClientIn(u, t.TeamID), nil
 		}
 	}
 	if errors.Is(err, install.ErrNotConnected) {

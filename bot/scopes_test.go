@@ -72,7 +72,8 @@ func TestWhatSlackSaysIsMissing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	turn := &Turn{Install: in, Connection: install.Connection{Scopes: []string{"chat:write", "files:read", "users:read"}}}
+	c := install.Connection{Scopes: []string{"chat:write", "files:read", "users:read"}}
+	turn := &Turn{Install: InstallationOf(in, c.Key, c), Connection: c}
 	missing := func(needed, provided string) error {
 		return fmt.Errorf("list channels: %w", slack.SlackErrorResponse{Err: "missing_scope", Needed: needed, Provided: provided})
 	}
@@ -116,7 +117,7 @@ func TestNotAllowedInSingleWorkspaceMode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	turn := &Turn{Install: in, Log: slog.New(slog.DiscardHandler), UserID: "U1"}
+	turn := &Turn{Install: InstallationOf(in, install.Key{}, install.Connection{}), Log: slog.New(slog.DiscardHandler), UserID: "U1"}
 	want := "Showing files is off here, because Parrot &amp; Co isn't allowed to see files yet. Everything else goes on. The people who run the app set its access by hand; they can allow it."
 	if r := turn.NotAllowed("files:read"); r.Text != want || len(r.Blocks) != 0 {
 		t.Errorf("%q %v", r.Text, r.Blocks)

@@ -33,7 +33,7 @@ func permissions(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 		return statusReply(t, h, viewer{audience: a.to, standing: is}, false)
 	}
 	var last install.Change
-	if changes, err := t.Install.History(ctx, h.Connection, historyLooked); err == nil {
+	if changes, err := t.Install.History(ctx, historyLooked); err == nil {
 		if i := slices.IndexFunc(changes, func(c install.Change) bool { return c.What == install.DidPermissions }); i >= 0 {
 			last = changes[i]
 		}
@@ -145,7 +145,7 @@ func grantButton(t *bot.Turn, scopes []install.Scope, words, spoken string) *sla
 	if scopes != nil {
 		wish.Scopes = install.ScopeNames(scopes)
 	}
-	b.URL = t.Install.Grant(t.Connection, wish)
+	b.URL = t.Install.Grant(wish)
 	b.AccessibilityLabel = clip("Allow "+t.Install.App().Name+spoken, maxButton)
 	return b
 }

@@ -91,7 +91,7 @@ func live(ctx context.Context, t *bot.Turn, who viewer) bot.Reply {
 // look asks Slack how the connection is. With again it does so only now and then; in between the answer is from our records, and
 // asked is false.
 func look(ctx context.Context, t *bot.Turn, again bool) (h install.Health, asked bool) {
-	if again && !t.Install.MayRecheck(ctx, t.Connection) {
+	if again && !t.Install.MayRecheck(ctx) {
 		return t.Health(), false
 	}
 	return t.Check(ctx), true
@@ -102,7 +102,7 @@ func learn(ctx context.Context, t *bot.Turn, h install.Health, who *viewer) {
 	if !h.Found || who.audience == public || who.standing < member {
 		return
 	}
-	changes, err := t.Install.History(ctx, h.Connection, historyLooked)
+	changes, err := t.Install.History(ctx, historyLooked)
 	if err != nil {
 		t.Log.WarnContext(ctx, "read history", "cause", err)
 	}

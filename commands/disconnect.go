@@ -127,7 +127,7 @@ func goodbye(ctx context.Context, t *bot.Turn, about string) bot.Reply {
 	}
 	asking, cancel := inTime(ctx)
 	defer cancel()
-	said, err := t.Install.Disconnect(asking, t.Connection.Key, install.Person(t.UserID))
+	said, err := t.Install.Disconnect(asking, install.Person(t.UserID))
 	if err != nil {
 		t.Log.WarnContext(ctx, "disconnect", "slack_said", said, "slack_error", install.SlackError(err), "cause", install.Cause(err))
 	}
@@ -136,7 +136,7 @@ func goodbye(ctx context.Context, t *bot.Turn, about string) bot.Reply {
 
 func outcomeOf(t *bot.Turn) outcome {
 	// The way back is looked for later, if ever.
-	return outcome{app: escape(t.Install.App().Name), from: escape(place(t.Connection)), back: t.Install.Grant(t.Connection, install.Wish{Stays: true}), ref: t.Ref}
+	return outcome{app: escape(t.Install.App().Name), from: escape(place(t.Connection)), back: t.Install.Grant(install.Wish{Stays: true}), ref: t.Ref}
 }
 
 // outcome is what there is to say about a disconnect, all of it escaped.

@@ -28,7 +28,7 @@ func history(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 	if no, may := a.mayAct(ctx, t, "see its history"); !may {
 		return no
 	}
-	changes, err := t.Install.History(ctx, t.Connection, historyLines)
+	changes, err := t.Install.History(ctx, historyLines)
 	if err != nil {
 		t.Log.ErrorContext(ctx, "read history", "cause", err)
 		return bot.Reply{Text: recordsSilent(t)}

@@ -39,7 +39,7 @@ func publishHome(ctx context.Context, t *bot.Turn, h install.Health, done string
 	learn(ctx, t, h, &who)
 	var newest []install.Change
 	if is == keeper {
-		if newest, err = t.Install.History(ctx, h.Connection, homeLines); err != nil {
+		if newest, err = t.Install.History(ctx, homeLines); err != nil {
 			t.Log.WarnContext(ctx, "read history", "cause", err)
 		}
 	}

@@ -47,8 +47,8 @@ func turnOf(t *testing.T, userID string, store historyStore) *bot.Turn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &bot.Turn{Install: in, UserID: userID, UserTeam: "T1", Ref: "7F3K2QX", Log: slog.New(slog.DiscardHandler), Connection: install.Connection{
-		ID: "con_1", Key: install.Key{AppID: "A1", TeamID: "T1"}, TeamName: "Acme <Corp>", InstalledBy: "U1", State: install.Active}}
+	c := install.Connection{ID: "con_1", Key: install.Key{AppID: "A1", TeamID: "T1"}, TeamName: "Acme <Corp>", InstalledBy: "U1", State: install.Active}
+	return &bot.Turn{Install: bot.InstallationOf(in, c.Key, c), UserID: userID, UserTeam: "T1", Ref: "7F3K2QX", Log: slog.New(slog.DiscardHandler), Connection: c}
 }
 
 func says(t *testing.T, name string, r bot.Reply, want ...string) {

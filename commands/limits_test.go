@@ -304,7 +304,7 @@ func sayings(t *testing.T, c cast) (all []saying) {
 		if state == install.NotConnected {
 			conn = install.Connection{}
 		}
-		return &bot.Turn{Install: in, UserID: orElse(c.person, "U9"), UserTeam: "T1", ChannelID: "C1", Ref: "7F3K2QX", Log: slog.New(slog.DiscardHandler), Connection: conn}
+		return &bot.Turn{Install: bot.InstallationOf(in, conn.Key, conn), UserID: orElse(c.person, "U9"), UserTeam: "T1", ChannelID: "C1", Ref: "7F3K2QX", Log: slog.New(slog.DiscardHandler), Connection: conn}
 	}
 	places := []audience{private, direct, public}
 	people := []standing{unknown, stranger, guest, member, keeper}

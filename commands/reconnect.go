@@ -30,7 +30,7 @@ func reconnect(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 	case h.State == install.Paused:
 		return bot.Reply{Text: fmt.Sprintf("%s is paused in %s by the people who run it, and reconnecting doesn't change that. They can resume it. Nothing was changed.", app, team)}
 	}
-	address, words := t.Install.Grant(t.Connection, install.Wish{Back: t.ChannelID}), "Reconnect"
+	address, words := t.Install.Grant(install.Wish{Back: t.ChannelID}), "Reconnect"
 	first := fmt.Sprintf("%s works in %s, so nothing has to be done. You can reconnect it all the same.", app, team)
 	what := "Slack asks once more what the app may do. Then it works with new access; its settings and its history are kept, and it stays the same one connection. Nothing is changed before you agree on Slack's page."
 	last := "The link is for you: it works once, and not for long."

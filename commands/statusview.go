@@ -220,7 +220,7 @@ func unasked(h install.Health, is standing) bool {
 }
 
 // everybodys is the install page that everybody may have: Slack decides there who may add apps.
-func everybodys(t *bot.Turn) string { return t.Install.Grant(install.Connection{}, install.Wish{}) }
+func everybodys(t *bot.Turn) string { return t.Install.StartPage() }
 
 // bound reports whether an address is a link of ours for one connection, which is for those who may act, and not a page for all.
 func bound(t *bot.Turn, address string) bool { return strings.HasPrefix(address, everybodys(t)+"?") }

@@ -1,0 +1,83 @@
+package bot
+
+// What handlers get of the Installer: everything about their own installation, and no way to another's.
+
+import (
+	"context"
+	"time"
+
+	"switchboard/install"
+)
+
+// Installation is what a handler can do with the app's installation in its own workspace or organisation. It is bound to that of the
+// delivery that the handler runs for: no method takes a key or a connection, so that none can reach another workspace's records or
+// access. It may be used from any number of goroutines.
+type Installation struct {
+	in  *install.Installer
+	key install.Key        // whose the delivery is
+	c   install.Connection // what was found for it; zero: nothing
+}
+
+// InstallationOf is the part of in that is about the connection c, found for k; c is zero where there is none. A Bot makes one for
+// each Turn; tests that make a Turn of their own need it.
+func InstallationOf(in *install.Installer, k install.Key, c install.Connection) Installation {
+	return Installation{in: in, key: k, c: c}
+}
+
+// App returns how the app presents itself.
+func (i Installation) App() install.App { return i.in.App() }
+
+// Scopes returns the catalogue of the app's permissions.
+func (i Installation) Scopes() []install.Scope { return i.in.Scopes() }
+
+// Describe returns the catalogue's words for permissions. One that is not in it goes by its name.
+func (i Installation) Describe(names []string) []install.Scope { return i.in.Describe(names) }
+
+// StartPage is the page where anybody can install the app; Slack decides there who may.
+func (i Installation) StartPage() string { return i.in.Grant(install.Connection{}, install.Wish{}) }
+
+// Grant is a page that reconnects this installation or allows it more: see install.Installer.Grant. It is for one person, who has to be
+// somebody that may act (Slack's consent follows). Where nothing is installed it is StartPage.
+func (i Installation) Grant(w install.Wish) string { return i.in.Grant(i.c, w) }
+
+// GrantPage is Grant, or "" in single-workspace mode, where nobody can be asked for consent.
+func (i Installation) GrantPage(w install.Wish) string { return i.in.GrantPage(i.c, w) }
+
+// History returns the newest lines of the connection's history, newest first, at most n. It blocks for the store.
+func (i Installation) History(ctx context.Context, n int) ([]install.Change, error) {
+	return i.in.History(ctx, i.c, n)
+}
+
+// MayRecheck reports whether Slack may be asked about the connection now, for somebody who asks again and again: once in
+// install.RecheckEvery, counted over all processes.
+func (i Installation) MayRecheck(ctx context.Context) bool { return i.in.MayRecheck(ctx, i.c) }
+
+// Disconnect has Slack remove the app and erases its access: see install.Installer.Disconnect. Who may do that is for the caller to ask.
+func (i Installation) Disconnect(ctx context.Context, by install.Actor) (said string, err error) {
+	return i.in.Disconnect(ctx, i.c.Key, by)
+}
+
+// RemovalSaid handles Slack's word that the app, or its access, is gone: see install.Installer.RemovalSaid.
+func (i Installation) RemovalSaid(ctx context.Context, said install.Removal) error {
+	return i.in.RemovalSaid(ctx, i.key, said)
+}
+
+// UsersRevoked handles Slack's word of a time that these people took back what they had allowed: see install.Installer.UsersRevoked.
+func (i Installation) UsersRevoked(ctx context.Context, userIDs []string, at time.Time) error {
+	return i.in.UsersRevoked(ctx, i.key, userIDs, at)
+}
+
+// WorkspacesSaid handles Slack's word that the organisation's app was added to workspaces, or taken from them.
+func (i Installation) WorkspacesSaid(ctx context.Context, added bool, teamIDs []string) error {
+	return i.in.WorkspacesSaid(ctx, i.key, added, teamIDs)
+}
+
+// ChannelMoved handles Slack's word that a channel has another id from now on.
+func (i Installation) ChannelMoved(ctx context.Context, from, to string) error {
+	return i.in.ChannelMoved(ctx, i.key, from, to)
+}
+
+// MoveBegan handles Slack's word that the workspace is being moved into an organisation, MoveEnded that it belongs to one now; an
+// error of the latter means that it is to be called again.
+func (i Installation) MoveBegan(ctx context.Context) error { return i.in.MoveBegan(ctx, i.key) }
+func (i Installation) MoveEnded(ctx context.Context) error { return i.in.MoveEnded(ctx, i.key) }
