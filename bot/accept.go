@@ -4,7 +4,6 @@ package bot
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/url"
 
@@ -58,12 +57,14 @@ func (b *Bot) brokenAnswer(ctx context.Context, d delivery, cause error) (answer
 	case kindCommands:
 		return answerOf(r), nil
 	case kindInteractive:
-		var i interaction
-		_ = json.Unmarshal(d.body, &i) // as far as it goes
-		if i.Type == "view_submission" {
+		i, _, err := decode[interaction](d.body)
+		switch {
+		case err != nil:
+			return answer{}, nil
+		case i.Type == "view_submission":
 			return answerOfView(r), nil
 		}
-		return answer{after: b.after(result{reply: r}, install.Secret(i.ResponseURL), false)}, nil
+		return answer{after: b.after(result{reply: r}, b.reach(i))}, nil
 	}
 	return answer{}, cause
 }

@@ -31,7 +31,8 @@ const (
 	// Slack takes the ack and a post to the response_url on different ways. One that follows too closely can overtake the
 	// answer it means to replace, and the person would be left with the older of the two.
 	ackSettles = 250 * time.Millisecond
-	// Work after the ack: a response_url lives 30 minutes, but nobody waits that long for a status.
+	// Each piece of work after the ack: the second part of a reply, or the delivery of an answer. How long a late handler itself may run
+	// is lateLife.
 	afterBudget = 30 * time.Second
 )
 
@@ -49,6 +50,8 @@ type Config struct {
 	Metrics        prometheus.Registerer
 	Log            *slog.Logger
 	Now            func() time.Time // nil: Install.Now
+
+	ackWithin time.Duration // for tests; 0: ackBudget
 }
 
 // Bot routes Slack's traffic to handlers. Make one with New; serve Handler and run Run.
@@ -66,6 +69,8 @@ type Bot struct {
 	metrics  *metrics
 	ordered  map[string]bool // types of events that a handler wants in their order
 	sockets  sockets
+	stopped  context.Context // ends lateStop after Run was told to end: see lifetime
+	stop     context.CancelFunc
 
 	mu       sync.Mutex
 	unworked sync.Once                 // it was said that Run isn't running
@@ -78,6 +83,7 @@ type Bot struct {
 func New(cfg Config) (*Bot, error) {
 	b := &Bot{cfg: cfg, install: cfg.Install, inbox: cfg.Inbox, log: cfg.Log, now: cfg.Now,
 		byName: map[string]Handler{}, ordered: map[string]bool{}, seen: map[install.Key]time.Time{}, insiders: map[string]time.Time{}}
+	b.stopped, b.stop = context.WithCancel(context.Background())
 	if b.install == nil {
 		return nil, errors.New("no installer")
 	}
@@ -95,6 +101,9 @@ func New(cfg Config) (*Bot, error) {
 	}
 	if m, ok := b.inbox.(mortal); ok {
 		m.keepTime(b.now)
+	}
+	if b.cfg.ackWithin <= 0 {
+		b.cfg.ackWithin = ackBudget
 	}
 	if b.cfg.Lease <= 0 {
 		b.cfg.Lease = DefaultLease
@@ -174,7 +183,7 @@ func (b *Bot) receive(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "The signature does not match.", http.StatusUnauthorized)
 		return
 	}
-	ctx, cancel := context.WithDeadline(context.WithoutCancel(r.Context()), arrived.Add(ackBudget))
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(r.Context()), arrived.Add(b.cfg.ackWithin))
 	defer cancel()
 	d := delivery{kind: kindEvents, body: body}
 	switch {

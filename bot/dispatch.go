@@ -4,7 +4,6 @@ package bot
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -67,21 +66,18 @@ func (b *Bot) acceptCommand(ctx context.Context, form url.Values) (answer, error
 		return answerOf(Reply{Text: "This app doesn't know that command. Nothing was done."}), nil
 	}
 	fill := fillCommand(command)
+	who := asks{team: team}
 	if h.slow {
-		return b.postpone(ctx, h, key, kindCommands, slowWork{Form: form.Encode(), Trigger: command.TriggerID}, asks{team: team}, fill, &command), nil
+		r, closing := b.postpone(ctx, h, key, kindCommands, slowWork{Form: form.Encode(), Trigger: command.TriggerID}, who, fill, &command)
+		a := answerOf(r)
+		a.after = closing
+		return a, nil
 	}
-	r := b.immediate(ctx, h, key, asks{team: team}, fill, &command)
+	r := b.immediate(ctx, h, key, who, fill, &command)
+	to := reach{handler: h.id(), key: key, team: team, fill: fill, address: install.Secret(command.ResponseURL), acked: true}
 	a := answerOf(r.reply)
-	a.after = b.after(r, install.Secret(command.ResponseURL), true)
-	a.tooLarge = func() {
-		b.tasks.Go(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), afterBudget)
-			defer cancel()
-			if err := b.respond(ctx, install.Secret(command.ResponseURL), r.reply.message(false, "")); err != nil {
-				b.log.WarnContext(ctx, "reply not delivered", "ref", r.ref, "cause", err)
-			}
-		})
-	}
+	a.after = b.after(r, to)
+	a.tooLarge = func() { b.tasks.Go(func() { b.send(r, to, false, false) }) }
 	return a, nil
 }
 
@@ -106,8 +102,8 @@ func commandOf(form url.Values) slack.SlashCommand {
 	}
 }
 
-// acceptInteraction runs a button's handler at once. Its answer goes to the response_url: Slack shows nothing of the
-// body of an acknowledgement.
+// acceptInteraction runs the handler of a button or a form at once. A button's answer goes to the response_url: Slack shows nothing of
+// the body of its acknowledgement.
 func (b *Bot) acceptInteraction(ctx context.Context, payload []byte) (answer, error) {
 	i, _, err := decode[interaction](payload)
 	if err != nil {
@@ -131,29 +127,42 @@ func (b *Bot) acceptInteraction(ctx context.Context, payload []byte) (answer, er
 	}
 	key, team := i.key(b.cfg.AppID)
 	fill, who := i.fill(team), asks{team: team, pressed: i}
+	to := b.reach(i)
+	to.handler = h.id()
 	if h.slow {
-		a := b.postpone(ctx, h, key, kindInteractive, slowWork{Payload: payload, Trigger: i.Trigger}, who, fill, callback)
-		if len(a.body) > 0 { // Slack shows nothing of the body of an acknowledgement
-			var m message
-			_ = json.Unmarshal(a.body, &m)
-			return answer{after: b.after(result{reply: Reply{Text: m.Text}, thread: i.thread()}, install.Secret(i.ResponseURL), false)}, nil
-		}
-		return a, nil
+		r, closing := b.postpone(ctx, h, key, kindInteractive, slowWork{Payload: payload, Trigger: i.Trigger}, who, fill, callback)
+		return answer{after: b.refused(r, closing, to)}, nil
 	}
 	r := b.immediate(ctx, h, key, who, fill, callback)
-	if h.Kind == KindView {
+	switch h.Kind {
+	case KindView:
 		a := answerOfView(r.reply)
-		a.after = b.afterView(r, key, team, i.View.ID)
+		to.acked, to.form = true, payload
+		a.after = b.after(r, to)
 		return a, nil
+	case KindClosed:
+		return answer{}, nil // there is nothing left to show it in
 	}
-	r.thread = i.thread()
-	if i.ResponseURL == "" {
-		if r.ref != "" && !r.reply.empty() {
-			b.log.DebugContext(ctx, "reply without a response_url dropped", "ref", r.ref)
-		}
-		r.reply.Text, r.reply.Blocks = "", nil
+	return answer{after: b.after(r, to)}, nil
+}
+
+// reach is the way to the person who acted.
+func (b *Bot) reach(i *interaction) reach {
+	key, team := i.key(b.cfg.AppID)
+	return reach{key: key, team: team, fill: i.fill(team), address: install.Secret(i.ResponseURL), thread: i.thread(), pressed: i}
+}
+
+// refused is what follows the acknowledgement of a slow press that was not begun, for the reason in r: its modal is closed with these
+// words, and who pressed reads them.
+func (b *Bot) refused(r Reply, closing func(), to reach) func() {
+	told := b.after(result{reply: r, ref: install.NewRef()}, to)
+	switch {
+	case closing == nil:
+		return told
+	case told == nil || to.address == "": // the modal is there to say it
+		return closing
 	}
-	return answer{after: b.after(r, install.Secret(i.ResponseURL), false)}, nil
+	return func() { closing(); told() }
 }
 
 // callback reads an interaction for its handler, without the parts of it that can't be read.
@@ -194,175 +203,11 @@ func (b *Bot) wants(i interaction) (h Handler, found bool) {
 	return h, found
 }
 
-// afterView brings what a submitted modal's handler still has to say into the modal; nil when that is nothing.
-func (b *Bot) afterView(r result, key install.Key, team, viewID string) func() {
-	if r.late == nil && r.reply.Then == nil {
-		return nil
-	}
-	return func() {
-		b.tasks.Go(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), afterBudget)
-			defer cancel()
-			reply := r.reply
-			if r.late != nil {
-				select {
-				case reply = <-r.late:
-				case <-ctx.Done():
-					return
-				}
-			}
-			for {
-				if !reply.empty() || reply.View != nil {
-					b.showInView(ctx, key, team, viewID, reply)
-				}
-				if reply.Then == nil {
-					return
-				}
-				var err error
-				if reply, err = then(ctx, reply); err != nil {
-					b.log.WarnContext(ctx, "second part of a reply", failure(err, "ref", r.ref)...)
-					return
-				}
-			}
-		})
-	}
-}
-
-// showInView puts r into a modal that is open.
-func (b *Bot) showInView(ctx context.Context, k install.Key, team, viewID string, r Reply) {
-	ref := install.NewRef()
-	t, err := b.turn(ctx, k, team, ref, eventOpenBudget)
-	show := func(r Reply) error {
-		view := r.View
-		if view == nil {
-			view = page(r)
-		}
-		return guard(func() error {
-			_, err := t.Slack.UpdateViewContext(ctx, *view, "", "", viewID)
-			return err
-		})
-	}
-	if err == nil {
-		err = show(r)
-	}
-	if errors.As(err, new(*panicError)) {
-		err = show(b.broke(ctx, ref, err))
-	}
-	if err != nil {
-		b.log.WarnContext(ctx, "show an answer in a modal", "cause", reason(err))
-	}
-}
-
-// result is what an immediate handler came to.
-type result struct {
-	reply  Reply
-	ref    string
-	thread string       // to answer in
-	late   <-chan Reply // set when the handler was still running: its answer, once it has one
-}
-
-// immediate runs h and waits for it until ctx's deadline. It returns in time in every case.
-func (b *Bot) immediate(ctx context.Context, h Handler, key install.Key, who asks, fill func(*Turn), payload any) result {
-	ref := install.NewRef()
-	// Buffered, so that a handler nobody waits for any more still ends.
-	done := make(chan Reply, 1)
-	b.tasks.Go(func() {
-		var r Reply
-		if err := guard(func() error { r = b.attend(ctx, h, key, who, ref, fill, payload); return nil }); err != nil {
-			r = b.broke(ctx, ref, err, "handler", h.id())
-		}
-		done <- r
-	})
-	select {
-	case r := <-done:
-		return result{reply: r, ref: ref}
-	case <-ctx.Done():
-		b.log.WarnContext(ctx, "handler is late: answered for it", "handler", h.id(), "ref", ref)
-		return result{reply: Reply{Text: "This takes longer than Slack lets me wait. The answer follows here if there is one. Reference: " + ref + "."}, ref: ref, late: done}
-	}
-}
-
-// attend runs h if it may run, and returns its answer or the sentence that says why there is none.
-func (b *Bot) attend(ctx context.Context, h Handler, key install.Key, who asks, ref string, fill func(*Turn), payload any) Reply {
-	t, err := b.turn(ctx, key, who.team, ref, askBudget)
-	fill(t)
-	if err == nil {
-		defer b.sawTraffic(t.Connection.Key, b.now())
-	}
-	if refusal := b.admit(ctx, h, t, who); refusal != nil {
-		return *refusal
-	}
-	if err != nil && !h.always {
-		return b.unavailable(ctx, t, err)
-	}
-	if missing := h.missing(t); len(missing) > 0 && !h.always {
-		return b.notAllowed(t, h, missing)
-	}
-	r, err := call(ctx, h, t, payload)
-	if err != nil {
-		return b.failed(ctx, t, h, err)
-	}
-	return r
-}
-
 // broke logs and counts a panic in something that somebody waits for, and returns what they read.
 func (b *Bot) broke(ctx context.Context, ref string, err error, args ...any) Reply {
 	b.metrics.panics.Inc()
 	b.log.ErrorContext(ctx, "work panicked: it is given up", failure(err, append(args, "ref", ref)...)...)
 	return Reply{Text: "Something went wrong on our side. Try again in a moment. Reference: " + ref + "."}
-}
-
-// after returns what is to be sent behind the ack: the answer of a button, the second part of a reply, or a late answer; nil
-// when that is nothing. first is whether the ack has already carried the reply.
-func (b *Bot) after(r result, address install.Secret, first bool) func() {
-	if r.late == nil && r.reply.Then == nil && (first || r.reply.empty()) {
-		return nil
-	}
-	return func() { b.tasks.Go(func() { b.follow(r, address, first) }) }
-}
-
-// follow sends it. It blocks until all is sent, or afterBudget is over.
-func (b *Bot) follow(r result, address install.Secret, first bool) {
-	settled := time.After(ackSettles)
-	ctx, cancel := context.WithTimeout(context.Background(), afterBudget)
-	defer cancel()
-	post := func(reply Reply, replace bool) {
-		if reply.empty() || address == "" {
-			return
-		}
-		if settled != nil {
-			<-settled
-			settled = nil
-		}
-		err := b.respond(ctx, address, reply.message(replace, r.thread))
-		if errors.As(err, new(*panicError)) {
-			err = b.respond(ctx, address, b.broke(ctx, r.ref, err).message(replace, r.thread))
-		}
-		if err != nil {
-			b.log.WarnContext(ctx, "reply not delivered", "ref", r.ref, "cause", err)
-		}
-	}
-	reply, replace := r.reply, r.reply.Replace
-	if r.late != nil {
-		select {
-		case reply = <-r.late:
-			replace = first || reply.Replace
-		case <-ctx.Done():
-			return
-		}
-		post(reply, replace)
-	} else if !first {
-		post(reply, replace)
-	}
-	if reply.Then == nil {
-		return
-	}
-	later, err := then(ctx, reply)
-	if err != nil {
-		b.log.WarnContext(ctx, "second part of a reply", failure(err, "ref", r.ref)...)
-		return
-	}
-	post(later, first || replace)
 }
 
 // unavailable is what a person reads when there is no connection to work with.
@@ -405,21 +250,25 @@ func (b *Bot) failed(ctx context.Context, t *Turn, h Handler, err error) Reply {
 	if errors.As(err, new(*panicError)) {
 		b.metrics.panics.Inc()
 	}
+	if r, ok := b.interrupted(ctx, t.Ref); ok {
+		return r
+	}
+	// What a handler did before it failed isn't known here, so nothing is said of that.
 	wait, limited := install.RetryAfter(err)
 	switch code := install.SlackError(err); {
 	case t.outsider: // who learns nothing of the workspace, not even that
 	case code == install.ReasonNotAdded:
-		return Reply{Text: fmt.Sprintf("Your organisation has %s, this workspace doesn't yet. Nothing was changed. An admin of the organisation can add it here: %s",
+		return Reply{Text: fmt.Sprintf("Your organisation has %s, this workspace doesn't yet. An admin of the organisation can add it here: %s",
 			b.install.App().Name, b.install.AddToWorkspacesURL(t.Connection.Key))}
 	case install.Moving(code):
-		return Reply{Text: fmt.Sprintf("This workspace is being moved into an organisation, and Slack lets %s do nothing until that is done. Nothing was changed. Try again later. Reference: %s.", b.install.App().Name, t.Ref)}
-	case errors.Is(err, install.ErrRenewing):
-		return b.renewing(t) // of a person's own access: see AsUser
+		return Reply{Text: fmt.Sprintf("This workspace is being moved into an organisation, and Slack lets %s do nothing until that is done. Try again later. Reference: %s.", b.install.App().Name, t.Ref)}
+	case errors.Is(err, install.ErrRenewing): // of a person's own access: see AsUser
+		return Reply{Text: fmt.Sprintf("%s couldn't renew its access with Slack just now. Try again in a minute. Reference: %s.", b.install.App().Name, t.Ref)}
 	case limited:
 		seconds := max(1, int(math.Ceil(wait.Seconds())))
 		return Reply{Text: fmt.Sprintf("Slack asks %s to slow down here. Try again in %d s. Reference: %s.", b.install.App().Name, seconds, t.Ref)}
 	}
-	return Reply{Text: "Something went wrong on our side. Nothing was changed. Try again in a moment. Reference: " + t.Ref + "."}
+	return Reply{Text: "Something went wrong on our side. Check what was done before you try again. Reference: " + t.Ref + "."}
 }
 
 func (b *Bot) logFailure(ctx context.Context, t *Turn, h Handler, err error) {

@@ -2,6 +2,7 @@ package bot
 
 import (
 	"slices"
+	"time"
 
 	"switchboard/install"
 )
@@ -70,3 +71,9 @@ func ThreadOf(payload []byte) string {
 	}
 	return i.thread()
 }
+
+// AckWithin makes a Bot answer for a late handler after d already.
+func AckWithin(d time.Duration) func(*Config) { return func(c *Config) { c.ackWithin = d } }
+
+// Interrupt does to handlers that run at once what a stop does to them after a while.
+func Interrupt(b *Bot) { b.stop() }

@@ -49,7 +49,7 @@ type Handler struct {
 	slow    bool
 	inOrder bool
 	limit   time.Duration
-	opens   func(t *Turn) slack.ModalViewRequest
+	opens   func(ctx context.Context, t *Turn) (slack.ModalViewRequest, error)
 	pattern *regexp.Regexp
 	run     func(ctx context.Context, t *Turn, payload any) (Reply, error)
 }
@@ -172,24 +172,34 @@ func OnMessage(pattern string, run func(ctx context.Context, t *Turn, m *slackev
 		}}
 }
 
-// OnCommand registers run for a slash command. It runs at once and has 2.5 s; what it returns is the answer. Slow work
-// belongs in Reply.Then.
+// OnCommand registers run for a slash command. It runs at once, and what it returns is the answer. Slack waits for 3 s; a handler that
+// has not returned after 2.5 s is answered for, with a sentence that says so, and runs on: its context lives as long as Slack takes its
+// answer at the response_url (29.5 min), and what it returns then takes the place of that sentence. Such work is not kept: at a stop of
+// the program its context ends after 10 s, and the person is told that it was interrupted; if the process dies, they hear nothing. Work
+// that must not be lost is Slow. An error is told to the person; it is not tried again.
+// https://docs.slack.dev/interactivity/implementing-slash-commands
 func OnCommand(name string, run func(ctx context.Context, t *Turn, c *slack.SlashCommand) (Reply, error), scopes ...string) Handler {
 	return Handler{Kind: KindCommand, Name: name, Scopes: scopes, run: func(ctx context.Context, t *Turn, payload any) (Reply, error) {
 		return run(ctx, t, payload.(*slack.SlashCommand))
 	}}
 }
 
-// OnAction registers run for a button or menu with this action_id, in a message or the App Home. It runs at once and has
-// 2.5 s; a Reply goes to the message's response_url.
+// OnAction registers run for a button or menu with this action_id, in a message, a modal or the App Home. It runs at once, and is
+// acknowledged after 2.5 s even if it has not returned: then it runs on as OnCommand's does. A Reply goes to the message's response_url,
+// in the thread of the message if it is in one. In a modal or the App Home, which have none, it comes in a window on top, which leaves
+// alone what was typed; later than the trigger lives (3 s) as a direct message. https://docs.slack.dev/reference/interaction-payloads/block_actions-payload
 func OnAction(id string, run func(ctx context.Context, t *Turn, a *slack.InteractionCallback) (Reply, error), scopes ...string) Handler {
 	return Handler{Kind: KindAction, Name: id, Scopes: scopes, run: func(ctx context.Context, t *Turn, payload any) (Reply, error) {
 		return run(ctx, t, payload.(*slack.InteractionCallback))
 	}}
 }
 
-// OnView registers run for the submission of a modal with this callback_id. It runs at once and has 2.5 s. The zero Reply closes
-// the modal; Reply.Errors keeps it open; Reply.View takes its place, and so does a Text, as a page with that text.
+// OnView registers run for the submission of a modal with this callback_id. It runs at once. The zero Reply closes the modal;
+// Reply.Errors keeps it open; Reply.View takes its place, and so does a Text, as a page with that text. A handler that has not returned
+// after 2.5 s runs on as OnCommand's does, and the modal says meanwhile that it takes longer. Its answer is then shown in the modal:
+// Errors in the form with what the person put in (but for files, which Slack does not take back), the zero Reply as "Done", because no
+// app can close a modal. If the person closed it, a Text or Errors come as a direct message.
+// https://docs.slack.dev/surfaces/modals#handling_submissions
 func OnView(callbackID string, run func(ctx context.Context, t *Turn, v *slack.InteractionCallback) (Reply, error), scopes ...string) Handler {
 	return Handler{Kind: KindView, Name: callbackID, Scopes: scopes, run: func(ctx context.Context, t *Turn, payload any) (Reply, error) {
 		return run(ctx, t, payload.(*slack.InteractionCallback))
@@ -231,8 +241,18 @@ func (h Handler) ActsFor(scopes ...string) Handler {
 func (h Handler) Slow() Handler { h.slow = true; return h }
 
 // Opens makes a slow command or action open a modal first, while its trigger lives (3 s): view says which. The handler finds it
-// in Turn.ViewID. It is opened once, also when the handler runs again.
-func (h Handler) Opens(view func(t *Turn) slack.ModalViewRequest) Handler { h.opens = view; return h }
+// in Turn.ViewID. It is opened once, also when the handler runs again. Building and opening it has 2 s from the arrival on; what takes
+// longer is not begun, and the person is told. A view that has to be looked for is built by OpensModal.
+func (h Handler) Opens(view func(t *Turn) slack.ModalViewRequest) Handler {
+	return h.OpensModal(func(_ context.Context, t *Turn) (slack.ModalViewRequest, error) { return view(t), nil })
+}
+
+// OpensModal is Opens with a context, which ends when the time for it is over, and an error: the person is told as of a handler's, and
+// nothing is begun.
+func (h Handler) OpensModal(view func(ctx context.Context, t *Turn) (slack.ModalViewRequest, error)) Handler {
+	h.opens = view
+	return h
+}
 
 // Within sets how long an event's or slow handler may take; its context ends then. Without it that is a minute.
 func (h Handler) Within(limit time.Duration) Handler { h.limit = limit; return h }

@@ -16,6 +16,7 @@ type metrics struct {
 	outcomes *prometheus.CounterVec
 	unread   *prometheus.CounterVec
 	panics   prometheus.Counter
+	late     *prometheus.CounterVec
 }
 
 // newMetrics registers with r, which may be nil.
@@ -32,13 +33,18 @@ func newMetrics(b *Bot, r prometheus.Registerer) *metrics {
 		unread: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_unread_payloads_total",
 			Help: "Payloads with a block, an element or a field that this release can't read: their handlers got the rest."}, []string{"kind"}),
 	}
+	m.late = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_late_answers_total",
+		Help: "Handlers of commands, buttons and forms that were late for the acknowledgement, by what became of them: interrupted by a stop, and answers delivered or lost."}, []string{"result"})
+	for _, result := range []string{"delivered", "lost", "interrupted"} {
+		m.late.WithLabelValues(result)
+	}
 	for _, kind := range []string{kindEvents, kindInteractive} {
 		m.unread.WithLabelValues(kind)
 	}
 	if r == nil {
 		return m
 	}
-	r.MustRegister(m.accepted, m.acks, m.waits, m.outcomes, m.unread, m.panics, inboxGauges{b},
+	r.MustRegister(m.accepted, m.acks, m.waits, m.outcomes, m.unread, m.panics, m.late, inboxGauges{b},
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "switchboard_sockets", Help: "Live connections of Socket Mode."}, func() float64 {
 			live, _, _ := b.SocketHealth()
 			return float64(live)

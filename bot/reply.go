@@ -116,7 +116,7 @@ func answerOfView(r Reply) answer {
 func page(r Reply) *slack.ModalViewRequest {
 	blocks := r.Blocks
 	if len(blocks) == 0 {
-		blocks = []slack.Block{slack.NewSectionBlock(slack.NewTextBlockObject(slack.MarkdownType, r.Text, false, false), nil, nil)}
+		blocks = []slack.Block{slack.NewSectionBlock(slack.NewTextBlockObject(slack.MarkdownType, cut(r.Text, maxBlockText-10), false, false), nil, nil)}
 	}
 	return &slack.ModalViewRequest{Type: slack.VTModal, Title: slack.NewTextBlockObject(slack.PlainTextType, "Result", false, false),
 		Close: slack.NewTextBlockObject(slack.PlainTextType, "Close", false, false), Blocks: slack.Blocks{BlockSet: blocks}}

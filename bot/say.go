@@ -246,10 +246,13 @@ func over(err error) bool {
 	return err != nil && (strings.Contains(err.Error(), "used_url") || strings.Contains(err.Error(), "expired_url"))
 }
 
-// whisper posts a message that only the person who acted sees.
+// whisper posts a message that only the person who acted sees: in the conversation, or a direct message where there is none.
 func (t *Turn) whisper(ctx context.Context, r Reply) error {
-	if t.Slack == nil || t.ChannelID == "" || t.UserID == "" {
+	switch {
+	case t.Slack == nil || t.UserID == "":
 		return errSilent
+	case t.ChannelID == "":
+		return t.direct(ctx, r)
 	}
 	options := []slack.MsgOption{slack.MsgOptionText(r.Text, false)}
 	if len(r.Blocks) > 0 {

@@ -9,8 +9,7 @@ import (
 	"errors"
 	"net/url"
 	"strings"
-
-	"github.com/slack-go/slack"
+	"time"
 
 	"switchboard/install"
 )
@@ -24,27 +23,19 @@ type slowWork struct {
 	Trigger string          `json:"-"`                 // lives for 3 s
 }
 
-// postpone puts a command or an interaction into the inbox and returns its acknowledgement: an empty one, or the sentence that
-// says why nothing was begun.
-func (b *Bot) postpone(ctx context.Context, h Handler, k install.Key, kind string, w slowWork, who asks, fill func(*Turn), payload any) answer {
+// openSpare is what opening a modal leaves of the time until the acknowledgement, for keeping the work in the inbox.
+const openSpare = 500 * time.Millisecond
+
+// postpone puts a command or an interaction into the inbox. Where that can't be done, the reply says why nothing was begun, and closing,
+// unless it is nil, says the same in the modal that was opened for it, to be called once the acknowledgement is out.
+func (b *Bot) postpone(ctx context.Context, h Handler, k install.Key, kind string, w slowWork, who asks, fill func(*Turn), payload any) (r Reply, closing func()) {
 	ref := install.NewRef()
+	var opened opened
 	if h.opens != nil {
-		t, err := b.turn(ctx, k, who.team, ref, askBudget)
-		fill(t)
-		if refusal := b.admit(ctx, h, t, who); refusal != nil {
-			return answerOf(*refusal)
+		if opened = b.openFirst(ctx, h, k, w.Trigger, who, fill, ref); opened.refusal != nil {
+			return *opened.refusal, nil
 		}
-		switch {
-		case err != nil:
-			return answerOf(b.unavailable(ctx, t, err))
-		case len(h.missing(t)) > 0:
-			return answerOf(t.NotAllowed(h.missing(t)...))
-		}
-		opened, err := openView(ctx, h, t, w.Trigger)
-		if err != nil {
-			return answerOf(b.failed(ctx, t, h, err))
-		}
-		w.ViewID = opened
+		w.ViewID = opened.id
 	}
 	body, err := json.Marshal(w)
 	if err != nil { // cannot be: all of it was decoded from what Slack sent
@@ -56,39 +47,109 @@ func (b *Bot) postpone(ctx context.Context, h Handler, k install.Key, kind strin
 	if h.inOrder {
 		e.Lane = lane(k, at.TeamID, at.ChannelID)
 	}
-	if _, err := b.keep(ctx, e, nil); err != nil {
-		text := " can't reach its records right now. Nothing was begun. Try again in a few minutes."
-		if ctx.Err() != nil {
-			text = " can't reach its records right now, and it is not certain whether this was begun. Look for it before you try again."
-		}
-		text = b.install.App().Name + text + " Reference: " + ref + "."
-		a := answerOf(Reply{Text: text})
-		if w.ViewID != "" {
-			a.after = func() { b.tasks.Go(func() { b.closeView(k, who.team, w.ViewID, text) }) }
-		}
-		return a
+	if _, err := b.keep(ctx, e, nil); err == nil {
+		return Reply{}, nil
 	}
-	return answer{}
+
+	text := " can't reach its records right now. Nothing was begun. Try again in a few minutes."
+	if ctx.Err() != nil {
+		text = " can't reach its records right now, and it is not certain whether this was begun. Look for it before you try again."
+	}
+	r = Reply{Text: b.install.App().Name + text + " Reference: " + ref + "."}
+	if opened.id != "" {
+		closing = func() { b.tasks.Go(func() { opened.close(r) }) }
+	}
+	return r, closing
 }
 
-// openView opens the modal of a slow handler, as safely as the handler itself runs.
-func openView(ctx context.Context, h Handler, t *Turn, trigger string) (id string, err error) {
-	r := OnAction("opens", func(ctx context.Context, t *Turn, _ *slack.InteractionCallback) (Reply, error) {
-		opened, err := t.Slack.OpenViewContext(ctx, trigger, h.opens(t))
+// opened is a modal that was opened for slow work, or why it was not.
+type opened struct {
+	turn    *Turn
+	id      string
+	refusal *Reply
+}
+
+// openFirst opens the modal of a slow handler. It returns while there is time to keep the work and to acknowledge, whatever the
+// handler's own code does: a modal that is open only after that is closed with words.
+func (b *Bot) openFirst(ctx context.Context, h Handler, k install.Key, trigger string, who asks, fill func(*Turn), ref string) opened {
+	limit := b.cfg.ackWithin
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = time.Until(deadline)
+	}
+	opening, cancel := context.WithTimeout(ctx, limit-min(openSpare, limit/4))
+	defer cancel()
+	done := make(chan opened, 1)
+	b.tasks.Go(func() {
+		var o opened
+		if err := guard(func() error { o = b.open(opening, h, k, trigger, who, fill, ref); return nil }); err != nil {
+			r := b.broke(opening, ref, err, "handler", h.id())
+			o = opened{refusal: &r}
+		}
+		done <- o
+	})
+	select {
+	case o := <-done:
+		return o
+	case <-opening.Done():
+	}
+
+	b.log.WarnContext(ctx, "the window of slow work was not open in time", "handler", h.id(), "ref", ref)
+	r := Reply{Text: b.install.App().Name + " couldn't open its window in time, so nothing was begun. Try again in a moment. Reference: " + ref + "."}
+	b.tasks.Go(func() {
+		if o := <-done; o.id != "" {
+			o.close(r)
+		}
+	})
+	return opened{refusal: &r}
+}
+
+// open asks whether the person may, and opens the modal, until ctx ends.
+func (b *Bot) open(ctx context.Context, h Handler, k install.Key, trigger string, who asks, fill func(*Turn), ref string) opened {
+	t, err := b.turn(ctx, k, who.team, ref, askBudget)
+	fill(t)
+	var r Reply
+	if refusal := b.admit(ctx, h, t, who); refusal != nil {
+		return opened{refusal: refusal}
+	}
+	switch {
+	case err != nil:
+		r = b.unavailable(ctx, t, err)
+		return opened{refusal: &r}
+	case len(h.missing(t)) > 0:
+		r = t.NotAllowed(h.missing(t)...)
+		return opened{refusal: &r}
+	}
+
+	// As safely as the handler itself runs.
+	shows := Handler{Kind: h.Kind, Name: h.Name, run: func(ctx context.Context, t *Turn, _ any) (Reply, error) {
+		view, err := h.opens(ctx, t)
 		if err == nil {
-			id = opened.View.ID
+			err = ctx.Err() // with the time over, the person has read that there will be none
+		}
+		if err != nil {
+			return Reply{}, err
+		}
+		shown, err := t.Slack.OpenViewContext(ctx, trigger, view)
+		if err == nil {
+			t.ViewID = shown.View.ID
 		}
 		return Reply{}, err
-	})
-	_, err = call(ctx, r, t, &slack.InteractionCallback{})
-	return id, err
+	}}
+	t.ViewID = ""
+	if _, err := call(ctx, shows, t, nil); err != nil {
+		r = b.failed(ctx, t, h, err)
+		return opened{refusal: &r}
+	}
+	return opened{turn: t, id: t.ViewID}
 }
 
-// closeView says in a modal that was opened for slow work why there will be none.
-func (b *Bot) closeView(k install.Key, team, id, text string) {
+// close says in the modal why there will be no work.
+func (o opened) close(r Reply) {
 	ctx, cancel := context.WithTimeout(context.Background(), afterBudget)
 	defer cancel()
-	b.showInView(ctx, k, team, id, Reply{Text: text})
+	if err := o.turn.update(ctx, *page(r)); err != nil {
+		o.turn.Log.WarnContext(ctx, "say in a modal that nothing was begun", "slack_error", install.SlackError(err), "cause", reason(err))
+	}
 }
 
 // handleSlow runs the handler of slow work and sends its answer.

@@ -316,6 +316,7 @@ func (b *Bot) Run(ctx context.Context) error {
 	defer endHolding()
 
 	b.hand(ctx)
+	time.AfterFunc(lateStop, b.stop)
 
 	idle := b.desk.close()
 	select {

@@ -1,0 +1,261 @@
+package bot
+
+// A command, a press or a form is acknowledged within Slack's 3 s, whether its handler is done or not. The handler itself runs on, for
+// as long as Slack takes its answer, and what it comes to is brought to the person behind the acknowledgement.
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"switchboard/install"
+)
+
+const (
+	// So long a handler that runs at once may run: Slack takes its answer for 30 minutes, half a minute of which is for posting it. For
+	// a form, whose window could be changed for longer, it is the same.
+	lateLife = responseLife - 30*time.Second
+	// So long it may run when the program stops. Its person is told then.
+	lateStop = 10 * time.Second
+	// One that keeps to its context is done this soon after that ended.
+	lateGrace = time.Second
+)
+
+// result is what an immediate handler came to.
+type result struct {
+	reply Reply
+	ref   string
+	turn  *Turn           // nil: the handler had none
+	late  <-chan result   // set when the handler was still running: what it comes to
+	run   context.Context // the handler's, when it is late
+}
+
+// reach is the way to the person who acted, behind the acknowledgement.
+type reach struct {
+	handler string
+	key     install.Key
+	team    string
+	fill    func(*Turn)
+	address install.Secret // the response_url; "" in the Home tab and in modals
+	thread  string         // to answer in
+	acked   bool           // the acknowledgement carries the first answer
+	pressed *interaction   // nil: a command
+	form    []byte         // the payload of a form that was submitted; nil: it was none
+}
+
+// lifetime is the context of a handler whose acknowledgement waits for it until ctx ends: it goes on behind that. The program's stop
+// ends it, but not before the acknowledgement.
+func (b *Bot) lifetime(ctx context.Context) (run context.Context, end context.CancelFunc) {
+	bounded, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), lateLife, errTooLong)
+	run, interrupt := context.WithCancelCause(bounded)
+	disarm := context.AfterFunc(b.stopped, func() {
+		<-ctx.Done()
+		interrupt(errStopping)
+	})
+	return run, func() { disarm(); interrupt(nil); cancel() }
+}
+
+// immediate runs h and waits for it until ctx's deadline. It returns in time in every case.
+func (b *Bot) immediate(ctx context.Context, h Handler, key install.Key, who asks, fill func(*Turn), payload any) result {
+	ref := install.NewRef()
+	// Buffered, so that a handler nobody waits for any more still ends.
+	done := make(chan result, 1)
+	run, end := b.lifetime(ctx)
+	b.tasks.Go(func() {
+		defer end()
+		r := result{ref: ref}
+		err := guard(func() error { r.turn, r.reply = b.attend(ctx, run, h, key, who, fill, ref, payload); return nil })
+		if err != nil {
+			r.reply = b.broke(run, ref, err, "handler", h.id())
+		}
+		done <- r
+		if t := r.turn; t != nil && t.openErr == nil {
+			b.sawTraffic(t.Connection.Key, b.now())
+		}
+	})
+	select {
+	case r := <-done:
+		return r
+	case <-ctx.Done():
+		b.log.WarnContext(ctx, "handler is late: answered for it", "handler", h.id(), "ref", ref)
+		text := "This takes longer than Slack lets me wait. The answer follows here if there is one. Reference: " + ref + "."
+		return result{reply: Reply{Text: text}, ref: ref, late: done, run: run}
+	}
+}
+
+// attend runs h if it may run, and returns its answer or the sentence that says why there is none. What stands before it has to be done before ctx's deadline, h itself before run ends.
+func (b *Bot) attend(ctx, run context.Context, h Handler, key install.Key, who asks, fill func(*Turn), ref string, payload any) (*Turn, Reply) {
+	before, cancel := run, context.CancelFunc(func() {})
+	if deadline, ok := ctx.Deadline(); ok {
+		before, cancel = context.WithDeadline(run, deadline)
+	}
+	defer cancel()
+	t, err := b.turn(before, key, who.team, ref, askBudget)
+	fill(t)
+	if refusal := b.admit(before, h, t, who); refusal != nil {
+		return t, *refusal
+	}
+	if err != nil && !h.always {
+		return t, b.unavailable(before, t, err)
+	}
+	if missing := h.missing(t); len(missing) > 0 && !h.always {
+		return t, b.notAllowed(t, h, missing)
+	}
+
+	r, err := call(run, h, t, payload)
+	if err != nil {
+		r = b.failed(run, t, h, err)
+	}
+	return t, r
+}
+
+// interrupted is what the person reads whose handler's context ended; false: it did not.
+func (b *Bot) interrupted(run context.Context, ref string) (Reply, bool) {
+	text := ""
+	switch cause := context.Cause(run); {
+	case errors.Is(cause, errStopping):
+		b.metrics.late.WithLabelValues("interrupted").Inc()
+		text = b.install.App().Name + " is restarting, and this was interrupted. Check what was done, and try again in a minute."
+	case errors.Is(cause, errTooLong):
+		text = "This took longer than Slack lets an answer wait, so it was ended. Check what was done before you try again."
+	default:
+		return Reply{}, false
+	}
+	return Reply{Text: text + " Reference: " + ref + "."}, true
+}
+
+// after returns what is to be sent behind the ack: the answer of a button, the second part of a reply, or a late answer; nil when that
+// is nothing.
+func (b *Bot) after(r result, to reach) func() {
+	if r.late == nil && r.reply.Then == nil && (to.acked || r.reply.empty()) {
+		return nil
+	}
+	return func() { b.tasks.Go(func() { b.follow(r, to) }) }
+}
+
+// follow sends it. It blocks until all is sent: a late answer can take as long as lateLife.
+func (b *Bot) follow(r result, to reach) {
+	settled := time.After(ackSettles)
+	late := r.late != nil
+	if late {
+		r = b.await(r)
+	}
+	if to.address != "" {
+		<-settled
+	}
+	replace := r.reply.Replace || late && to.acked
+	if late || !to.acked {
+		b.send(r, to, replace, late)
+	}
+	replace = replace || to.acked
+
+	for r.reply.Then != nil {
+		next, err := then(context.Background(), r.reply)
+		if err != nil {
+			b.log.Warn("second part of a reply", failure(err, "handler", to.handler, "ref", r.ref)...)
+			return
+		}
+		r.reply = next
+		b.send(r, to, replace, false)
+	}
+}
+
+// await blocks until a late handler has answered, or may run no longer.
+func (b *Bot) await(r result) result {
+	select {
+	case done := <-r.late:
+		return done
+	case <-r.run.Done():
+	}
+	select {
+	case done := <-r.late:
+		return done
+	case <-time.After(lateGrace):
+		reply, _ := b.interrupted(r.run, r.ref)
+		return result{reply: reply, ref: r.ref}
+	}
+}
+
+// send brings a reply to the person. One that can't be delivered is logged, and counted when it was promised.
+func (b *Bot) send(r result, to reach, replace, late bool) {
+	says := !r.reply.empty() || to.form != nil && (late || r.reply.View != nil || len(r.reply.Errors) > 0)
+	if !says {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), afterBudget)
+	defer cancel()
+	err := guard(func() error { return b.deliver(ctx, r, to, replace) })
+	if errors.As(err, new(*panicError)) { // what the handler returned can't be written
+		r.reply = b.broke(ctx, r.ref, err, "handler", to.handler)
+		err = b.deliver(ctx, r, to, replace)
+	}
+	if err != nil {
+		b.log.Warn("answer not delivered", "handler", to.handler, "ref", r.ref, "late", late, "slack_error", install.SlackError(err), "cause", reason(err))
+	}
+	switch {
+	case late && err != nil:
+		b.metrics.late.WithLabelValues("lost").Inc()
+	case late:
+		b.metrics.late.WithLabelValues("delivered").Inc()
+	}
+}
+
+func (b *Bot) deliver(ctx context.Context, r result, to reach, replace bool) error {
+	if to.form == nil && to.address != "" {
+		err := b.respond(ctx, to.address, r.reply.message(replace, to.thread))
+		if over(err) && r.turn != nil {
+			return r.turn.whisper(ctx, r.reply)
+		}
+		return err
+	}
+
+	t := b.turnAgain(ctx, r, to)
+	switch {
+	case t.Slack == nil:
+		return install.ErrNotConnected
+	case to.form != nil:
+		return t.showInForm(ctx, to.form, r.reply)
+	}
+	return t.showOnTop(ctx, to.pressed.View != nil && to.pressed.View.Type == "modal", r.reply)
+}
+
+// turnAgain is the Turn of what was acted, with a token that is good now: the handler may have run for long. While our records are away,
+// the one it had must do.
+func (b *Bot) turnAgain(ctx context.Context, r result, to reach) *Turn {
+	t, err := b.turn(ctx, to.key, to.team, r.ref, eventOpenBudget)
+	to.fill(t)
+	if err != nil && r.turn != nil && r.turn.Slack != nil {
+		return r.turn
+	}
+	return t
+}
+
+// showOnTop shows r in a window to somebody who pressed a button where Slack takes no answer: in the Home tab, or in a modal, which
+// keeps what is written there. Where the press is too long ago for a window, r comes as a direct message.
+func (t *Turn) showOnTop(ctx context.Context, inModal bool, r Reply) error {
+	if t.Trigger != "" {
+		show := t.Slack.OpenViewContext
+		if inModal {
+			show = t.Slack.PushViewContext
+		}
+		if _, err := show(ctx, t.Trigger, *page(r)); err == nil || install.SlackError(err) == "" {
+			return err
+		}
+	}
+	return t.direct(ctx, r)
+}
+
+// direct says r to the person who acted in a direct message.
+func (t *Turn) direct(ctx context.Context, r Reply) error {
+	if t.Slack == nil || t.UserID == "" {
+		return errSilent
+	}
+	options := []slack.MsgOption{slack.MsgOptionText(r.Text, false), slack.MsgOptionDisableLinkUnfurl()}
+	if len(r.Blocks) > 0 {
+		options = append(options, slack.MsgOptionBlocks(r.Blocks...))
+	}
+	_, _, err := t.Slack.PostMessageContext(ctx, t.UserID, options...)
+	return err
+}

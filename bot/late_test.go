@@ -1,0 +1,382 @@
+package bot_test
+
+// Answers that come after the acknowledgement: of commands, buttons and forms whose handlers take longer than Slack waits.
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/slack-go/slack"
+
+	"switchboard/bot"
+	"switchboard/slacksim"
+	"switchboard/storage/storagetest"
+)
+
+const ackSoon = 200 * time.Millisecond
+
+// hurried is a scene whose bot acknowledges for late handlers soon.
+func hurried(t *testing.T, handlers ...bot.Handler) (s scene, numbers *prometheus.Registry) {
+	t.Helper()
+	numbers = prometheus.NewRegistry()
+	s = playWith(t, storagetest.SQLite(t), func(c *bot.Config) { bot.AckWithin(ackSoon)(c); c.Metrics = numbers }, handlers...)
+	return s, numbers
+}
+
+// late reports how many late answers came to this.
+func late(t *testing.T, numbers *prometheus.Registry, result string) int {
+	t.Helper()
+	families, err := numbers.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == "switchboard_late_answers_total" && m.GetLabel()[0].GetValue() == result {
+				return int(m.GetCounter().GetValue())
+			}
+		}
+	}
+	t.Errorf("no number of late answers that were %s", result)
+	return 0
+}
+
+// held is a handler's work that keeps to its context and ends when it is released.
+func held(release chan bot.Reply) func(context.Context) (bot.Reply, error) {
+	return func(ctx context.Context) (bot.Reply, error) {
+		select {
+		case r := <-release:
+			if ctx.Err() != nil {
+				return bot.Reply{}, ctx.Err()
+			}
+			return r, nil
+		case <-ctx.Done():
+			return bot.Reply{}, ctx.Err()
+		}
+	}
+}
+
+// answered waits for the text of the post to a response_url that has these words.
+func answered(t *testing.T, s scene, words string) {
+	t.Helper()
+	wait(t, s.sim, words, func() bool {
+		for _, c := range s.sim.CallsTo("response_url") {
+			if c.Done && strings.Contains(c.Arg("text"), words) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// A handler that keeps to its context and takes longer than Slack waits is answered late: a command in the place of the sentence that
+// promised it, a button as a message.
+func TestLateAnswerArrives(t *testing.T) {
+	t.Parallel()
+	release := make(chan bot.Reply)
+	work := held(release)
+	s, numbers := hurried(t,
+		bot.OnCommand("/late", func(ctx context.Context, _ *bot.Turn, _ *slack.SlashCommand) (bot.Reply, error) { return work(ctx) }, "chat:write").Describe("takes its time", ""),
+		bot.OnAction("late", func(ctx context.Context, _ *bot.Turn, _ *slack.InteractionCallback) (bot.Reply, error) {
+			return work(ctx)
+		}, "chat:write"))
+	if r := command(t, s, slacksim.AcmeMember, "/late"); !strings.Contains(r.Text, "The answer follows here") || r.Took > time.Second {
+		t.Fatalf("the acknowledgement, after %v: %q", r.Took, r.Text)
+	}
+	release <- bot.Reply{Text: "Here it is.", Then: func(context.Context) (bot.Reply, error) { return bot.Reply{Text: "And more."}, nil }}
+	answered(t, s, "Here it is.")
+	answered(t, s, "And more.")
+	if n := said(s.sim, slacksim.AcmeGeneral, "The answer follows here"); n != 0 {
+		t.Errorf("the promise still stands %d times", n)
+	}
+
+	if _, err := s.sim.Press(ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, s.button(t, "late", ""), "late"); err != nil {
+		t.Fatal(err)
+	}
+	release <- bot.Reply{Text: "Pressed."}
+	answered(t, s, "Pressed.")
+	until(t, "the numbers", func() bool { return late(t, numbers, "delivered") == 2 && late(t, numbers, "lost") == 0 })
+}
+
+// A late answer that Slack takes no longer comes as a message that only the person sees; one that nobody takes is counted.
+func TestLateAnswerThatSlackRefuses(t *testing.T) {
+	t.Parallel()
+	release := make(chan bot.Reply)
+	work := held(release)
+	s, numbers := hurried(t, bot.OnCommand("/late", func(ctx context.Context, _ *bot.Turn, _ *slack.SlashCommand) (bot.Reply, error) { return work(ctx) }, "chat:write").Describe("takes its time", ""))
+	for _, method := range []string{"response_url", "chat.postEphemeral"} {
+		s.sim.Inject(slacksim.Fault{Method: method, Status: 404, Body: "expired_url"})
+		command(t, s, slacksim.AcmeMember, "/late")
+		release <- bot.Reply{Text: "for " + method}
+		until(t, "the end of "+method, func() bool {
+			return late(t, numbers, "delivered")+late(t, numbers, "lost") > 0 && len(s.sim.CallsTo(method)) > 0
+		})
+	}
+	until(t, "the second end", func() bool { return late(t, numbers, "lost") == 1 })
+	if said(s.sim, slacksim.AcmeGeneral, "for response_url") != 0 && late(t, numbers, "delivered") != 1 {
+		t.Error("the first one was not delivered")
+	}
+}
+
+// A stop ends late work, and its person is told; so is whoever waits for work that fails late.
+func TestLateWorkThatEndsIsSaid(t *testing.T) {
+	t.Parallel()
+	failing := errors.New("paid, and then the receipt could not be written")
+	release := make(chan struct{})
+	s, numbers := hurried(t,
+		bot.OnCommand("/late", func(ctx context.Context, _ *bot.Turn, _ *slack.SlashCommand) (bot.Reply, error) {
+			<-ctx.Done()
+			return bot.Reply{}, ctx.Err()
+		}, "chat:write").Describe("takes its time", ""),
+		bot.OnCommand("/fails", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
+			<-release
+			return bot.Reply{}, failing
+		}, "chat:write").Describe("fails", ""))
+	command(t, s, slacksim.AcmeMember, "/fails")
+	close(release)
+	answered(t, s, "Something went wrong on our side.")
+	command(t, s, slacksim.AcmeMember, "/late")
+	bot.Interrupt(s.bot)
+	answered(t, s, "this was interrupted")
+	if late(t, numbers, "interrupted") != 1 {
+		t.Error("not counted")
+	}
+	for _, c := range s.sim.CallsTo("response_url") {
+		if strings.Contains(c.Arg("text"), "Nothing was changed") {
+			t.Errorf("nobody knows that: %q", c.Arg("text"))
+		}
+	}
+}
+
+// form is a modal with an input of each kind that keeps what is put into it.
+const formBlocks = `[
+	{"type":"section","text":{"type":"mrkdwn","text":"Which *project*?"}},
+	{"type":"input","block_id":"project","label":{"type":"plain_text","text":"Project"},"element":{"type":"plain_text_input","action_id":"a","initial_value":"first"}},
+	{"type":"input","block_id":"size","label":{"type":"plain_text","text":"Size"},"element":{"type":"static_select","action_id":"a","options":[
+		{"text":{"type":"plain_text","text":"Small"},"value":"s"},{"text":{"type":"plain_text","text":"Large"},"value":"l"}]}},
+	{"type":"input","block_id":"due","optional":true,"label":{"type":"plain_text","text":"Due"},"element":{"type":"datepicker","action_id":"a"}},
+	{"type":"input","block_id":"who","optional":true,"label":{"type":"plain_text","text":"Who"},"element":{"type":"multi_users_select","action_id":"a","initial_users":["U0OTHER"]}}]`
+
+// openForm has a person open the form with a command, and returns its id.
+func openForm(t *testing.T, s scene) string {
+	t.Helper()
+	command(t, s, slacksim.AcmeMember, "/form")
+	views := s.sim.OpenViews(slacksim.AcmeMember)
+	if len(views) != 1 {
+		t.Fatalf("%d forms", len(views))
+	}
+	return views[0].ID
+}
+
+var asksForForm = bot.OnCommand("/form", func(ctx context.Context, t *bot.Turn, _ *slack.SlashCommand) (bot.Reply, error) {
+	view := modal("")
+	view.CallbackID, view.PrivateMetadata, view.Submit = "form", "kept", slack.NewTextBlockObject("plain_text", "Send", false, false)
+	if err := view.Blocks.UnmarshalJSON([]byte(formBlocks)); err != nil {
+		return bot.Reply{}, err
+	}
+	_, err := t.OpenView(ctx, view)
+	return bot.Reply{}, err
+}, "chat:write").Describe("opens a form", "")
+
+// What is wrong with a form that was answered late is shown in the form, which has what the person put in; it can be sent again.
+func TestLateFormShowsItsErrors(t *testing.T) {
+	t.Parallel()
+	release := make(chan bot.Reply)
+	work := held(release)
+	s, _ := hurried(t, asksForForm, bot.OnView("form", func(ctx context.Context, _ *bot.Turn, v *slack.InteractionCallback) (bot.Reply, error) {
+		if v.View.State.Values["project"]["a"].Value == "second" && v.View.PrivateMetadata == "kept" {
+			return bot.Reply{Text: "Saved."}, nil
+		}
+		return work(ctx)
+	}))
+	id := openForm(t, s)
+	inputs := map[string]map[string]string{"project": {"a": "none <such>"}, "size": {"a": "l"}, "due": {"a": "2026-12-01"}, "who": {"a": slacksim.AcmeMember}}
+	if _, err := s.sim.SubmitView(ctx, slacksim.AcmeMember, id, inputs); err != nil {
+		t.Fatal(err)
+	}
+	shown := func() string { return string(s.sim.OpenViews(slacksim.AcmeMember)[0].Blocks) }
+	if !strings.Contains(shown(), "takes longer") {
+		t.Errorf("meanwhile it shows %s", shown())
+	}
+	release <- bot.Reply{Errors: map[string]string{"project": "There is no such project.", "elsewhere": "And it is Sunday."}}
+	wait(t, s.sim, "the errors", func() bool { return strings.Contains(shown(), "There is no such project.") })
+	for _, part := range []string{"And it is Sunday.", "Which *project*?", `"initial_value":"none <such>"`, `"initial_option":{"text":`, `"initial_date":"2026-12-01"`, `"initial_users":["` + slacksim.AcmeMember + `"]`} {
+		if !strings.Contains(strings.NewReplacer(`\u003c`, "<", `\u003e`, ">").Replace(shown()), part) {
+			t.Errorf("it does not show %s: %s", part, shown())
+		}
+	}
+	inputs["project"]["a"] = "second"
+	if ack, err := s.sim.SubmitView(ctx, slacksim.AcmeMember, id, inputs); err != nil || ack.Err != "" || !strings.Contains(shown(), "Saved.") {
+		t.Errorf("sent again: %v %+v %s", err, ack, shown())
+	}
+}
+
+// A form that is done late says so, and one that was closed meanwhile is answered by direct message.
+func TestLateFormIsAnswered(t *testing.T) {
+	t.Parallel()
+	release := make(chan bot.Reply)
+	work := held(release)
+	s, _ := hurried(t, asksForForm, bot.OnView("form", func(ctx context.Context, _ *bot.Turn, _ *slack.InteractionCallback) (bot.Reply, error) {
+		return work(ctx)
+	}))
+	page := modal("The page.")
+	for _, test := range []struct {
+		reply bot.Reply
+		want  string
+	}{{bot.Reply{}, "Done."}, {bot.Reply{Text: "Saved it."}, "Saved it."}, {bot.Reply{View: &page}, "The page."}} {
+		id := openForm(t, s)
+		if _, err := s.sim.SubmitView(ctx, slacksim.AcmeMember, id, map[string]map[string]string{"size": {"a": "l"}}); err != nil {
+			t.Fatal(err)
+		}
+		release <- test.reply
+		wait(t, s.sim, test.want, func() bool {
+			return strings.Contains(string(s.sim.OpenViews(slacksim.AcmeMember)[0].Blocks), test.want)
+		})
+		if _, err := s.sim.CloseView(ctx, slacksim.AcmeMember, id, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	id := openForm(t, s)
+	if _, err := s.sim.SubmitView(ctx, slacksim.AcmeMember, id, map[string]map[string]string{"size": {"a": "l"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.sim.CloseView(ctx, slacksim.AcmeMember, id, true); err != nil {
+		t.Fatal(err)
+	}
+	release <- bot.Reply{Errors: map[string]string{"project": "There is no such project."}}
+	wait(t, s.sim, "a direct message", func() bool { return said(s.sim, s.sim.DM(slacksim.AcmeMember), "There is no such project.") == 1 })
+}
+
+// What Opens builds has an end, so that the acknowledgement goes out in time: nothing is begun, and the person is told.
+func TestOpensDoesNotHoldUpTheAcknowledgement(t *testing.T) {
+	t.Parallel()
+	stuck, ended, ran := make(chan struct{}), make(chan struct{}), make(chan struct{}, 9)
+	work := func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
+		ran <- struct{}{}
+		return bot.Reply{}, nil
+	}
+	s, _ := hurried(t,
+		bot.OnCommand("/form", work, "chat:write").Describe("opens a form", "").Slow().Opens(func(*bot.Turn) slack.ModalViewRequest {
+			<-stuck
+			return modal("One moment.")
+		}),
+		bot.OnCommand("/look", work, "chat:write").Describe("looks first", "").Slow().OpensModal(func(ctx context.Context, _ *bot.Turn) (slack.ModalViewRequest, error) {
+			<-ctx.Done()
+			close(ended)
+			return modal("One moment."), nil
+		}),
+		bot.OnCommand("/panic", work, "chat:write").Describe("panics first", "").Slow().Opens(func(*bot.Turn) slack.ModalViewRequest { panic("out of luck") }))
+	for line, want := range map[string]string{"/form": "nothing was begun", "/look": "nothing was begun", "/panic": "Something went wrong"} {
+		if r := command(t, s, slacksim.AcmeMember, line); r.Took > time.Second || r.Err != "" || !strings.Contains(r.Text, want) {
+			t.Errorf("%s is acknowledged after %v (%s) with %q", line, r.Took.Round(time.Millisecond), r.Err, r.Text)
+		}
+	}
+	<-ended
+	close(stuck)
+	s.finish()
+	if n := len(s.sim.CallsTo("views.open")); n != 0 || len(ran) != 0 {
+		t.Errorf("%d windows were opened, and %d handlers ran", n, len(ran))
+	}
+}
+
+// A slow command or button opened its modal and could not be kept: the modal says so, and does not hang for ever.
+func TestModalOfSlowWorkThatIsNotKept(t *testing.T) {
+	t.Parallel()
+	opens := func(*bot.Turn) slack.ModalViewRequest { return modal("One moment.") }
+	s, _ := hurried(t,
+		bot.OnAction("go", func(context.Context, *bot.Turn, *slack.InteractionCallback) (bot.Reply, error) {
+			return bot.Reply{}, nil
+		}, "chat:write").Slow().Opens(opens),
+		bot.OnCommand("/go", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) { return bot.Reply{}, nil }, "chat:write").Describe("goes", "").Slow().Opens(opens))
+	ts := s.button(t, "go", "")
+	home := s.homeButton(t, "go")
+	tx, err := s.raw(t).Begin() // holds the write lock
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	for n, act := range []func(){
+		func() { _, err = s.sim.Press(ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, ts, "go") },
+		func() { _, err = s.sim.Command(ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, "/go") },
+		func() { _, err = s.sim.PressHome(ctx, slacksim.AcmeMember, home) },
+	} {
+		if act(); err != nil {
+			t.Error(err)
+		}
+		wait(t, s.sim, "words in the modal", func() bool { return len(s.sim.CallsTo("views.update")) == n+1 })
+	}
+	for _, v := range s.sim.OpenViews(slacksim.AcmeMember) {
+		if !strings.Contains(string(v.Blocks), "reach its records") {
+			t.Errorf("a modal still shows %s", v.Blocks)
+		}
+	}
+}
+
+// homeButton publishes a button in the Home tab of the member, and returns its id.
+func (s scene) homeButton(t *testing.T, id string) string {
+	t.Helper()
+	b := slack.NewButtonBlockElement(id, "1", slack.NewTextBlockObject(slack.PlainTextType, "Go", false, false))
+	view := slack.HomeTabViewRequest{Type: slack.VTHomeTab, Blocks: slack.Blocks{BlockSet: []slack.Block{slack.NewActionBlock("", b)}}}
+	if _, err := s.app(t).PublishViewContext(ctx, slack.PublishViewContextRequest{UserID: slacksim.AcmeMember, View: view}); err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// Where there is no response_url, in the Home tab and in modals, what a handler refuses or fails at is said in a window on top; later
+// than a window can be opened as a direct message.
+func TestAnswersWithoutAResponseURL(t *testing.T) {
+	t.Parallel()
+	const refusal = "You are not in a team yet."
+	refuse := func(context.Context, *bot.Turn, *slack.InteractionCallback) (bot.Reply, error) {
+		return bot.Reply{}, &bot.UserError{Text: refusal}
+	}
+	button := `[{"type":"actions","elements":[{"type":"button","action_id":"go","text":{"type":"plain_text","text":"Go"}}]}]`
+	s, _ := hurried(t, bot.OnAction("go", refuse, "chat:write"), bot.OnAction("slow", refuse, "chat:write").Slow(),
+		bot.OnCommand("/form", func(ctx context.Context, t *bot.Turn, _ *slack.SlashCommand) (bot.Reply, error) {
+			view := modal("")
+			if err := view.Blocks.UnmarshalJSON([]byte(button)); err != nil {
+				return bot.Reply{}, err
+			}
+			_, err := t.OpenView(ctx, view)
+			return bot.Reply{}, err
+		}, "chat:write").Describe("opens a form", ""))
+	onTop := func() bool {
+		views := s.sim.OpenViews(slacksim.AcmeMember)
+		return len(views) > 0 && strings.Contains(string(views[len(views)-1].Blocks), refusal)
+	}
+	messages := func() int { return said(s.sim, s.sim.DM(slacksim.AcmeMember), refusal) }
+
+	if _, err := s.sim.PressHome(ctx, slacksim.AcmeMember, s.homeButton(t, "go")); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, s.sim, "a window over the Home tab", onTop)
+	if _, err := s.sim.CloseView(ctx, slacksim.AcmeMember, s.sim.OpenViews(slacksim.AcmeMember)[0].ID, true); err != nil {
+		t.Fatal(err)
+	}
+
+	id := openForm(t, s)
+	if _, err := s.sim.PressView(ctx, slacksim.AcmeMember, id, "go"); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, s.sim, "a window over the modal", onTop)
+	if views := s.sim.OpenViews(slacksim.AcmeMember); len(views) != 2 || views[0].ID != id || messages() != 0 {
+		t.Errorf("%d windows and %d messages", len(views), messages())
+	}
+
+	clear := s.sim.Inject(slacksim.Fault{Method: "views.open", Error: "expired_trigger_id"})
+	if _, err := s.sim.PressHome(ctx, slacksim.AcmeMember, s.homeButton(t, "go")); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, s.sim, "a direct message", func() bool { return messages() == 1 })
+	clear()
+	if _, err := s.sim.PressHome(ctx, slacksim.AcmeMember, s.homeButton(t, "slow")); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, s.sim, "a direct message of slow work", func() bool { return messages() == 2 })
+}
