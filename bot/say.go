@@ -27,7 +27,11 @@ const (
 	responded = "response"
 	// The type of the metadata that our messages carry.
 	metadataType = "switchboard_say"
-	sayPage      = 50 // of messages looked through for one that may have been posted
+	// So many messages are looked through for one that may have been posted: more are not shown to an app that is distributed
+	// commercially outside of Slack's Marketplace. https://docs.slack.dev/apis/web-api/rate-limits
+	sayPage = 15
+	// That may take so long, waiting for a turn included; such an app has one look a minute.
+	findBudget = 2 * time.Second
 )
 
 // said is what one event's handler posted.
@@ -89,8 +93,11 @@ func (s *said) keep(ctx context.Context, t *Turn, i int, what string) {
 // When a handler runs again (Turn.Attempt), its first Say returns the message that its first Say posted before, its second the
 // second, and so on: a handler that speaks in another order, or says something else this time, must look at Turn.Attempt. Two
 // moments are left in which a message can be posted twice: the process is killed between Slack's answer and our record of it,
-// or Slack posted it and its answer was lost. There the conversation is searched for the message, which needs the history
-// permission for that kind of conversation; without it the message is posted again. Slack itself offers no way to say "once".
+// or Slack posted it and its answer was lost. There the newest 15 messages of the conversation or the thread are searched for it, which
+// needs the history permission for that kind of conversation. Without it, where more was written meanwhile, or when Slack does not answer
+// within 2 s, the message is posted again. An app that is distributed commercially and not in Slack's Marketplace may look once a minute
+// in each workspace, so for it a second message within a minute after a failure can be a repetition. Slack itself offers no way to say
+// "once". https://docs.slack.dev/apis/web-api/rate-limits
 func (t *Turn) Say(ctx context.Context, r Reply) (ts string, err error) {
 	if t.Slack == nil {
 		return "", install.ErrNotConnected
@@ -172,6 +179,8 @@ func (t *Turn) find(ctx context.Context, key string) (ts string) {
 	if t.ChannelID == "" || !slices.ContainsFunc(historyScope[t.ChannelID[0]], func(s string) bool { return slices.Contains(t.Connection.Scopes, s) }) {
 		return ""
 	}
+	ctx, cancel := context.WithTimeout(ctx, findBudget)
+	defer cancel()
 	// The message came after the event: a minute more is for clocks that differ.
 	oldest := strconv.FormatInt(t.said.event.Received.Add(-time.Minute).Unix(), 10)
 	var messages []slack.Message
@@ -202,10 +211,12 @@ func (t *Turn) find(ctx context.Context, key string) (ts string) {
 // errSilent: there is no way left to answer.
 var errSilent = errors.New("the response_url is over")
 
-// Respond answers a command or a press of a button through its response_url: only the person who acted sees it, unless
-// r.InChannel. Slack takes 5 answers within 30 minutes; after that a slow handler's answer comes as a message that only that
-// person sees, if the app may post there. Like Say it answers once when a handler runs again. In a handler that is not slow it
-// must not be used before the acknowledgement is out: return the answer, or use Reply.Then.
+// Respond answers a command or a press of a button through its response_url, in the thread of what was pressed: only the person who
+// acted sees it, unless r.InChannel. Slack takes 5 answers within 30 minutes; after that a slow handler's answer comes as a message that
+// only that person sees, if the app may post there. Where there is no response_url, in the Home tab and in modals, it comes as a direct
+// message. Like Say it answers once when a handler runs again. In a handler that is not slow it must not be used before the
+// acknowledgement is out: return the answer, or use Reply.Then. It blocks for a call to Slack.
+// https://docs.slack.dev/interactivity/handling-user-interaction
 func (t *Turn) Respond(ctx context.Context, r Reply) error {
 	i, was := t.said.turn()
 	if was != "" {

@@ -54,9 +54,19 @@ var (
 	// https://docs.slack.dev/reference/methods/chat.postMessage
 	posts        = pace{60, 300}
 	channelPosts = pace{5, 60}
+	// The pace of reading conversations, for an app that is distributed commercially and not in Slack's Marketplace.
+	// https://docs.slack.dev/apis/web-api/rate-limits
+	seldom = pace{1, 1}
 )
 
-const postMessage = "chat.postMessage"
+// seldomRefusal is the Retry-After by which Slack tells such an app apart: others wait for seconds.
+const seldomRefusal = time.Minute
+
+const (
+	postMessage = "chat.postMessage"
+	history     = "conversations.history"
+	replies     = "conversations.replies"
+)
 
 // paces has the methods the app uses, each by the facts on its page below https://docs.slack.dev/reference/methods/. Others
 // are taken for tier 3, where most are.
@@ -68,6 +78,8 @@ var paces = map[string]pace{
 	"chat.delete":        tier3,
 	"conversations.info": tier3,
 	"conversations.open": tier3,
+	history:              tier3, // or seldom
+	replies:              tier3,
 	"team.info":          tier3,
 	"users.info":         tier4,
 	"users.list":         tier2,
@@ -98,6 +110,7 @@ func (q queue) pace() pace {
 type bucket struct {
 	turns  *rate.Limiter // replaced when Slack refuses a call: turns given before then count no longer
 	closed time.Time     // Slack takes no call before
+	seldom bool          // Slack said so: see seldomRefusal. It is remembered until the process ends
 	// Of a workspace's posts: the channel that was refused last, and until when.
 	channel string
 	until   time.Time
@@ -115,9 +128,17 @@ func (b *bucket) close(p pace, until time.Time) {
 	}
 }
 
+// pace is that of b, which is of q.
+func (b *bucket) pace(q queue) pace {
+	if b.seldom {
+		return seldom
+	}
+	return q.pace()
+}
+
 // idle reports whether b is like a new one.
 func (b *bucket) idle(at time.Time) bool {
-	return !b.closed.After(at) && !b.until.After(at) && b.turns.TokensAt(at) >= float64(b.turns.Burst())
+	return !b.seldom && !b.closed.After(at) && !b.until.After(at) && b.turns.TokensAt(at) >= float64(b.turns.Burst())
 }
 
 // limits are the buckets of all workspaces, without those that are like new. The zero value is ready for use.
@@ -247,7 +268,8 @@ func (c *call) refused(now time.Time, wait time.Duration) {
 	defer c.shard.mu.Unlock()
 	until := c.shard.at(now).Add(wait)
 	last := c.places[len(c.places)-1].queue
-	c.shard.bucket(last).close(last.pace(), until)
+	b := c.shard.bucket(last)
+	b.close(b.pace(last), until)
 	if last.channel != "" {
 		whole := c.places[0].queue
 		b := c.shard.bucket(whole)
@@ -259,6 +281,13 @@ func (c *call) refused(now time.Time, wait time.Duration) {
 	for i := range c.places {
 		c.places[i].turns = nil
 	}
+}
+
+// seldom remembers that the call's method may be called once a minute in its workspace.
+func (c *call) seldom() {
+	c.shard.mu.Lock()
+	defer c.shard.mu.Unlock()
+	c.shard.bucket(c.places[0].queue).seldom = true
 }
 
 func later(a, b time.Time) time.Time {
@@ -317,6 +346,9 @@ func (l limited) Do(r *http.Request) (*http.Response, error) {
 		}
 		_, _ = io.CopyN(io.Discard, resp.Body, 4<<10) // so that the connection is used again
 		_ = resp.Body.Close()
+		if (method == history || method == replies) && refused >= seldomRefusal && resp.Header.Get("Retry-After") != "" {
+			c.seldom()
+		}
 		c.refused(l.in.now(), refused)
 		l.in.metrics.limited(method, "refused")
 		next, ok := again(r)

@@ -428,6 +428,53 @@ func TestSlackRefuses(t *testing.T) {
 }
 
 // Over a network, and with the body of a message.
+// An app that is distributed commercially and not in Slack's Marketplace reads a conversation once a minute. That is learnt by Slack's
+// first refusal, for that method in that workspace: nobody else waits.
+func TestHistoryIsReadSeldom(t *testing.T) {
+	read := func(x *traffic, c Connection) error {
+		_, err := x.in.Client(c).GetConversationHistoryContext(ctx, &slack.GetConversationHistoryParameters{ChannelID: general})
+		return err
+	}
+	unlisted := slacksim.Fault{Method: history, TeamID: slacksim.Acme, RetryAfter: 60, Times: 1}
+	bubble(t, "learnt", nil, func(x *traffic) {
+		for range 5 { // until Slack says so
+			if err := read(x, x.acme); SlackError(err) != "missing_scope" {
+				x.Error(err)
+			}
+		}
+		x.slack.Inject(unlisted)
+		x.limited(read(x, x.acme), time.Minute)
+		for range 3 {
+			time.Sleep(time.Minute)
+			if err := read(x, x.acme); SlackError(err) != "missing_scope" {
+				x.Error(err)
+			}
+			x.limited(read(x, x.acme), time.Minute) // at once, and without a call
+		}
+		x.fine(x.user(ctx, x.acme))
+		_, _, _, err := x.in.Client(x.acme).GetConversationRepliesContext(ctx, &slack.GetConversationRepliesParameters{ChannelID: general, Timestamp: "1.1"})
+		for range 3 {
+			err = errors.Join(err, read(x, x.birch))
+		}
+		var limited *slack.RateLimitedError
+		if errors.As(err, &limited) {
+			x.Errorf("others wait too: %v", err)
+		}
+		x.sent(history, slacksim.Acme, general, 0, 0, 0, 0, 0, 0, 60, 120, 180)
+	})
+	bubble(t, "a shorter refusal teaches nothing", nil, func(x *traffic) {
+		unlisted.RetryAfter = 30
+		x.slack.Inject(unlisted)
+		x.limited(read(x, x.acme), 30*time.Second)
+		time.Sleep(30 * time.Second)
+		for range 2 {
+			if err := read(x, x.acme); SlackError(err) != "missing_scope" {
+				x.Error(err)
+			}
+		}
+	})
+}
+
 func TestRefusedCallIsRepeated(t *testing.T) {
 	t.Parallel()
 	x := newTraffic(t, nil)
