@@ -3,6 +3,7 @@ package bot
 // From an accepted delivery to a handler that holds the right workspace's token: or to none.
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -319,7 +320,7 @@ func (b *Bot) handle(ctx context.Context, e *Event, env *envelope) error {
 	if connected {
 		b.sawTraffic(t.Connection.Key, from.at)
 	}
-	if own(e.Type, in, botUser, t.Connection.BotID) {
+	if own(e.Type, in, e.Key.AppID, botUser, t.Connection.BotID) {
 		return nil
 	}
 	h, match, ok := b.route(e.Type, in, botUser)
@@ -337,7 +338,7 @@ func (b *Bot) handle(ctx context.Context, e *Event, env *envelope) error {
 	// Without asking Slack nobody else in a shared channel is known to be of this side.
 	t.outsider = t.Shared && (t.UserTeam == "" || t.UserTeam != t.Connection.TeamID && t.UserTeam != t.Connection.EnterpriseID)
 	t.context, t.audit = env.Context, b.viewers
-	t.channelType = in.ChannelType
+	t.channelType, t.BotID = in.ChannelType, in.BotID
 	if missing := h.missing(t); len(missing) > 0 && !h.always {
 		// Only what was said to the app has somebody who waits for an answer.
 		if asked := h.Kind == KindMessage || e.Type == "app_mention"; asked {
@@ -398,18 +399,18 @@ func (b *Bot) within(ctx context.Context, h Handler, t *Turn, payload any) (Repl
 	return r, err
 }
 
-// own reports whether an event is the echo of a bot, ours or another: answering those makes loops. Our own joining and
-// leaving of channels is news, though.
-func own(kind string, in inner, botUser, botID string) bool {
-	switch kind {
-	case "member_joined_channel", "member_left_channel":
+// own reports whether an event is the echo of what this app did itself, by whichever of its ids Slack names it: answering those makes
+// loops. Our own joining and leaving of channels is news, though.
+func own(kind string, in inner, appID, botUser, botID string) bool {
+	switch {
+	case kind == "member_joined_channel" || kind == "member_left_channel":
 		return false
-	case "message", "app_mention":
-		if in.BotID != "" {
+	case kind == "message" || kind == "app_mention" || strings.HasPrefix(kind, "message_metadata_"):
+		if appID != "" && in.writtenBy() == appID {
 			return true
 		}
 	}
-	user := text(in.User)
+	user := cmp.Or(text(in.User), text(in.UserID))
 	return botUser != "" && user == botUser || botID != "" && in.BotID == botID
 }
 
@@ -418,13 +419,17 @@ func mentions(text, user string) bool {
 	return user != "" && (strings.Contains(text, "<@"+user+">") || strings.Contains(text, "<@"+user+"|"))
 }
 
+// byPerson reports whether a message is a person's, and new. What other bots and workflows write is left alone here: two apps that answer
+// every message would never end. They are heard where they mention the app.
+func (in inner) byPerson() bool { return humanSubtypes[in.Subtype] && !in.Hidden && in.BotID == "" }
+
 // humanSubtypes are the message subtypes that are a person's new message; edits, deletions and joins are not.
 var humanSubtypes = map[string]bool{"": true, "file_share": true, "me_message": true, "thread_broadcast": true}
 
 // hears reports whether any handler could want an event, before anything is looked up for it.
 func (b *Bot) hears(kind string, in inner) bool {
 	if kind == "message" {
-		return len(b.messages) > 0 && humanSubtypes[in.Subtype] && !in.Hidden
+		return len(b.messages) > 0 && in.byPerson()
 	}
 	_, ok := b.byName[string(KindEvent)+" "+kind]
 	return ok
@@ -438,7 +443,7 @@ func (b *Bot) route(kind string, in inner, botUser string) (h Handler, match []s
 	direct := in.ChannelType == "im" || in.ChannelType == "" && strings.HasPrefix(text(in.Channel), "D")
 	switch kind {
 	case "message":
-		if !humanSubtypes[in.Subtype] || in.Hidden || text(in.User) == "" {
+		if !in.byPerson() || text(in.User) == "" {
 			return Handler{}, nil, false
 		}
 		if !direct && mentionable && mentions(in.Text, botUser) {

@@ -12,13 +12,20 @@ func TestOwn(t *testing.T) {
 		{"a person", "message", inner{User: "U1"}, false},
 		{"our user", "message", inner{User: "UBOT"}, true},
 		{"our bot id", "message", inner{User: "U7", BotID: "B1"}, true},
-		{"another bot", "message", inner{User: "U7", BotID: "B7"}, true},
+		{"another bot", "message", inner{User: "U7", BotID: "B7"}, false},
+		{"another bot's mention", "app_mention", inner{BotID: "B7", AppID: "A7"}, false},
+		{"our app by another bot id", "message", inner{BotID: "B7", AppID: "A1"}, true},
+		{"our app in the bot's profile", "app_mention", inner{User: "U7", BotID: "B7", BotProfile: []byte(`{"app_id":"A1"}`)}, true},
+		{"our metadata", "message_metadata_posted", inner{UserID: "U7", AppID: "A1"}, true},
+		{"our file", "file_shared", inner{UserID: "UBOT"}, true},
+		{"another bot reacted", "reaction_added", inner{User: "U7", BotID: "B7"}, false},
+		{"somebody installed us", "app_installed", inner{User: "U7", AppID: "A1"}, false},
 		{"we joined", "member_joined_channel", inner{User: "UBOT"}, false},
 		{"we reacted", "reaction_added", inner{User: "UBOT"}, true},
 		{"a user who is an object", "user_change", inner{User: map[string]any{"id": "UBOT"}}, false},
 	}
 	for _, test := range tests {
-		if got := own(test.kind, test.in, "UBOT", "B1"); got != test.want {
+		if got := own(test.kind, test.in, "A1", "UBOT", "B1"); got != test.want {
 			t.Errorf("%s: %v", test.name, got)
 		}
 	}
@@ -42,6 +49,7 @@ func TestOneMessageOneHandler(t *testing.T) {
 		{"no mention", inner{User: "U1", Channel: "C1", ChannelType: "channel", Text: "hi"}, true, true},
 		{"mention in a direct message", inner{User: "U1", Channel: "D1", ChannelType: "im", Text: "<@UBOT> hi"}, true, false},
 		{"an edit", inner{User: "U1", Channel: "C1", ChannelType: "channel", Subtype: "message_changed"}, false, true},
+		{"a bot's message", inner{User: "U1", BotID: "B7", Channel: "C1", ChannelType: "channel", Text: "hi"}, false, true},
 		{"a hidden message", inner{User: "U1", Channel: "C1", ChannelType: "channel", Hidden: true}, false, true},
 		{"where nobody listens", inner{User: "U1", Channel: "G1", ChannelType: "group", Text: "hi"}, false, true},
 	} {
@@ -70,6 +78,6 @@ func FuzzEnvelope(f *testing.F) {
 		if e.EventID == "" || e.Inner.Type == "" || from.key.AppID == "" {
 			t.Errorf("%q became %+v", body, from)
 		}
-		own(e.Inner.Type, e.Inner, "UBOT", "B1")
+		own(e.Inner.Type, e.Inner, "A1", "UBOT", "B1")
 	})
 }

@@ -65,6 +65,7 @@ type Turn struct {
 
 	TeamID    string    // the workspace it happened in
 	UserID    string    // who acted
+	BotID     string    // of a mention: the bot or workflow that wrote it, "" for a person. UserID can be "" then
 	UserTeam  string    // that person's workspace when Slack said it: another one in Slack Connect
 	ChannelID string    // "" in the App Home
 	ThreadTS  string    // the thread to answer in, "" for none
@@ -76,6 +77,10 @@ type Turn struct {
 	At        time.Time // events: when it happened, by Slack's clock, whole seconds
 	EventID   string    // events and slow work: the same in every attempt, for what a handler must do once
 	ViewID    string    // the modal that was submitted; slow work: the one that Opens opened, to be updated
+
+	// AckBy is until when the acknowledgement of a command, a press or a form waits for the handler. Its context lives on behind that. Zero
+	// for events and slow work, for which nothing waits.
+	AckBy time.Time
 
 	// Trigger opens one modal, within 3 s of the command or the press: see OpenView. "" for events.
 	Trigger string
@@ -147,6 +152,11 @@ func (e *UserError) Error() string { return e.Text }
 // known; what else must happen once can be guarded by Turn.EventID. An error is retried with growing pauses, 8 times in an
 // hour and a half, and is then a dead letter (app_uninstalled and tokens_revoked until they succeed); a UserError is not
 // retried, and a *slack.RateLimitedError does not count.
+//
+// What the app itself did is no event for it, by whichever of its ids Slack names it; its joining and leaving of channels is. What other
+// bots and workflows do is an event like any other, also an app_mention in what they write (Turn.BotID): a handler that answers those
+// must not mention them back, or two bots that do so never end. Parts of an event that this release can't read, such as a block that is
+// newer, are left out.
 func OnEvent[E any](name string, run func(ctx context.Context, t *Turn, e *E) error, scopes ...string) Handler {
 	return Handler{Kind: KindEvent, Name: name, Scopes: scopes, run: func(ctx context.Context, t *Turn, payload any) (Reply, error) {
 		e, err := read[E](t, payload.(json.RawMessage))
@@ -157,7 +167,9 @@ func OnEvent[E any](name string, run func(ctx context.Context, t *Turn, e *E) er
 	}}
 }
 
-// OnMessage registers run for messages that people write and whose text matches pattern; t.Match has the captures. Where
+// OnMessage registers run for messages that people write and whose text matches pattern; t.Match has the captures. Messages of bots
+// and workflows, this app's and others', are not heard, and neither are edits and deletions; who mentions the app is heard by a handler of
+// app_mention. Where
 // it listens follows from its scopes: im:history for direct messages, channels:history, groups:history, mpim:history. Of
 // several handlers the first that matches runs. A message in a channel that mentions the app is left to the handler of
 // app_mention, if there is one, so that one message is answered once. OnMessage panics when pattern does not compile.

@@ -88,12 +88,14 @@ func (b *Bot) immediate(ctx context.Context, h Handler, key install.Key, who ask
 // attend runs h if it may run, and returns its answer or the sentence that says why there is none. What stands before it has to be done before ctx's deadline, h itself before run ends.
 func (b *Bot) attend(ctx, run context.Context, h Handler, key install.Key, who asks, fill func(*Turn), ref string, payload any) (*Turn, Reply) {
 	before, cancel := run, context.CancelFunc(func() {})
-	if deadline, ok := ctx.Deadline(); ok {
+	deadline, bounded := ctx.Deadline()
+	if bounded {
 		before, cancel = context.WithDeadline(run, deadline)
 	}
 	defer cancel()
 	t, err := b.turn(before, key, who.team, ref, askBudget)
 	fill(t)
+	t.AckBy = deadline
 	if refusal := b.admit(before, h, t, who); refusal != nil {
 		return t, *refusal
 	}

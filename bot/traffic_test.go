@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"testing"
 
 	"github.com/slack-go/slack"
@@ -183,5 +184,85 @@ func TestThreadOfAPress(t *testing.T) {
 		if got := bot.ThreadOf([]byte(payload)); got != want {
 			t.Errorf("%s: thread %q, want %q", payload, got, want)
 		}
+	}
+}
+
+// What the app did itself is no event for it, by whichever of its ids Slack names it. Other bots and workflows are heard where they mention
+// the app or do something; what they write is left to them, so that two apps don't answer each other for ever.
+func TestOtherBotsAndOurselves(t *testing.T) {
+	t.Parallel()
+	heard := make(chan string, 20)
+	note := func(t *bot.Turn, what string) { heard <- what + " by " + t.UserID + "/" + t.BotID }
+	s := play(t,
+		bot.OnMessage(`.*`, func(_ context.Context, t *bot.Turn, m *slackevents.MessageEvent) (bot.Reply, error) {
+			note(t, m.Text)
+			return bot.Reply{}, nil
+		}, "channels:history", "chat:write"),
+		bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Turn, m *slackevents.AppMentionEvent) error {
+			note(t, m.Text)
+			_, err := t.Say(ctx, bot.Reply{Text: "answered"})
+			return err
+		}, "app_mentions:read", "chat:write"),
+		bot.OnEvent("reaction_added", func(_ context.Context, t *bot.Turn, r *slackevents.ReactionAddedEvent) error {
+			note(t, r.Reaction)
+			return nil
+		}, "reactions:read"))
+	at, _ := s.sim.Installed(slacksim.Acme)
+	const general = slacksim.AcmeGeneral
+	reacted := func(user, what string) map[string]any {
+		return map[string]any{"type": "reaction_added", "user": user, "reaction": what, "item": map[string]any{"type": "message", "channel": general, "ts": "1.1"}}
+	}
+	for name, events := range map[string][]map[string]any{
+		"message.channels": {
+			{"type": "message", "channel": general, "channel_type": "channel", "ts": "1.1", "text": "their message", "user": "U0THEIRBOT", "bot_id": "B0THEIRS", "app_id": "A0THEIRS"},
+			{"type": "message", "subtype": "bot_message", "channel": general, "channel_type": "channel", "ts": "1.1", "text": "a workflow's message", "bot_id": "B0WORKFLOW"},
+			{"type": "message", "channel": general, "channel_type": "channel", "ts": "1.1", "text": "our message", "user": at.BotUserID, "bot_id": at.BotID},
+		},
+		"app_mention": {
+			{"type": "app_mention", "channel": general, "ts": "1.1", "text": "their mention", "user": "U0THEIRBOT", "bot_id": "B0THEIRS", "app_id": "A0THEIRS"},
+			{"type": "app_mention", "subtype": "bot_message", "channel": general, "ts": "1.1", "text": "a workflow's mention", "bot_id": "B0WORKFLOW"},
+			{"type": "app_mention", "channel": general, "ts": "1.1", "text": "our mention", "user": "U0OURS", "bot_id": "B0OTHER", "app_id": s.row(t).AppID},
+			{"type": "app_mention", "channel": general, "ts": "1.1", "text": "our mention, too", "bot_id": "B0OTHER", "bot_profile": map[string]any{"app_id": s.row(t).AppID}},
+		},
+		"reaction_added": {reacted("U0THEIRBOT", "tada"), reacted(at.BotUserID, "eyes")},
+	} {
+		for _, inner := range events {
+			s.emit(t, name, inner)
+		}
+	}
+	s.finish()
+	close(heard)
+	var got []string
+	for h := range heard {
+		got = append(got, h)
+	}
+	slices.Sort(got)
+	want := []string{"a workflow's mention by /B0WORKFLOW", "tada by U0THEIRBOT/", "their mention by U0THEIRBOT/B0THEIRS"}
+	if !slices.Equal(got, want) {
+		t.Errorf("heard %q, want %q", got, want)
+	}
+	if n := said(s.sim, general, "answered"); n != 2 {
+		t.Errorf("%d answers", n)
+	}
+}
+
+// A second attempt looks for what the first one posted in the fifteen messages that every app is shown. Slack lets some apps look once a
+// minute: a handler does not wait for that.
+func TestSayDoesNotWaitForALook(t *testing.T) {
+	t.Parallel()
+	s := play(t, bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Turn, _ *slackevents.AppMentionEvent) error {
+		_, err := t.Say(ctx, bot.Reply{Text: "hello"})
+		return err
+	}, "app_mentions:read", "chat:write", "channels:history"))
+	s.sim.Inject(slacksim.Fault{Method: "chat.postMessage", DropAnswer: true, Times: 1})
+	s.sim.Inject(slacksim.Fault{Method: "conversations.history", RetryAfter: 60})
+	in, _ := s.sim.Installed(slacksim.Acme)
+	say(t, s.sim, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "<@"+in.BotUserID+"> go")
+	if !s.hurry(t, func() bool { return said(s.sim, slacksim.AcmeGeneral, "hello") == 2 }) {
+		t.Fatal("it was not said again")
+	}
+	looks := s.sim.CallsTo("conversations.history")
+	if len(looks) != 1 || looks[0].Arg("limit") != "15" {
+		t.Errorf("looks: %+v", looks)
 	}
 }

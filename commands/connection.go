@@ -184,15 +184,19 @@ func standingIn(c install.Connection, u *slack.User, installer bool) standing {
 	return member
 }
 
-// toSay is how long before the deadline of a command or a press its work has to end, so that what came of it is still said.
+// toSay is how long before the acknowledgement of a command or a press its work has to end, so that what came of it is said by that.
 const toSay = 300 * time.Millisecond
 
-// inTime is ctx ending toSay earlier.
-func inTime(ctx context.Context) (context.Context, context.CancelFunc) {
-	if deadline, ok := ctx.Deadline(); ok {
-		return context.WithDeadline(ctx, deadline.Add(-toSay))
+// inTime is ctx ending toSay before what is waited for: the acknowledgement, or behind it the end of ctx.
+func inTime(ctx context.Context, t *bot.Turn) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if time.Now().Before(t.AckBy) {
+		deadline, ok = t.AckBy, true
 	}
-	return ctx, func() {}
+	if !ok {
+		return ctx, func() {}
+	}
+	return context.WithDeadline(ctx, deadline.Add(-toSay))
 }
 
 // personBudget is how long Slack may take to say what a person is: of a command's 2.5 s the rest is for what was asked.

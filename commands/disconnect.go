@@ -51,7 +51,7 @@ func disconnect(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 	case t.Trigger == "":
 		return offer(t)
 	}
-	asking, cancel := inTime(ctx)
+	asking, cancel := inTime(ctx, t)
 	defer cancel()
 	view, err := farewell(t)
 	if err == nil {
@@ -125,7 +125,7 @@ func goodbye(ctx context.Context, t *bot.Turn, about string) bot.Reply {
 	if err := json.Unmarshal([]byte(about), &meant); err != nil || meant != subjectOf(t.Connection) {
 		return bot.Reply{Text: fmt.Sprintf("%s was connected to %s anew since this window was opened, so nothing was changed. If you still want to disconnect it, type /connection disconnect.", o.app, o.from)}
 	}
-	asking, cancel := inTime(ctx)
+	asking, cancel := inTime(ctx, t)
 	defer cancel()
 	said, err := t.Install.Disconnect(asking, install.Person(t.UserID))
 	if err != nil {

@@ -24,7 +24,7 @@ func test(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 	case t.Slack == nil:
 		return bot.Reply{Text: "The test message could not be sent, because " + app + " isn't connected. Type /connection status to see what to do."}
 	}
-	asking, cancel := inTime(ctx)
+	asking, cancel := inTime(ctx, t)
 	defer cancel()
 	_, _, err := t.Slack.PostMessageContext(asking, t.UserID, slack.MsgOptionText(text, false))
 	if err == nil {
