@@ -247,12 +247,13 @@ func (b *Bot) failed(ctx context.Context, t *Turn, h Handler, err error) Reply {
 	if missing := h.refused(t, err); len(missing) > 0 {
 		return b.notAllowed(t, h, missing)
 	}
+	if r, ok := b.interrupted(ctx, t.Ref); ok {
+		t.Log.WarnContext(ctx, "handler ended with its context", failure(err, "handler", h.id(), "why", context.Cause(ctx))...)
+		return r
+	}
 	b.logFailure(ctx, t, h, err)
 	if errors.As(err, new(*panicError)) {
 		b.metrics.panics.Inc()
-	}
-	if r, ok := b.interrupted(ctx, t.Ref); ok {
-		return r
 	}
 	// What a handler did before it failed isn't known here, so nothing is said of that.
 	wait, limited := install.RetryAfter(err)

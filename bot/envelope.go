@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"mime"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -116,12 +117,19 @@ func (in inner) writtenBy() string { return cmp.Or(text(in.AppID), text(spotOf(i
 // https://docs.slack.dev/reference/events/link_shared
 const composer = "COMPOSER"
 
+// spare are fields of an event without which it is still known what it is, whose, and by whom it can't be.
+var spare = []string{"event.channel_type", "event.thread_ts", "event.user_team", "event.source_team"}
+
 // decodeEnvelope reads what accepting and routing need, with a decoder six times as fast as the standard one, which was a fifth of
 // what an acknowledged event cost. It may overlook a fault in what it skips; whoever decodes that does not.
 func decodeEnvelope(body []byte) (envelope, error) {
 	var e envelope
 	if err := gojson.Unmarshal(body, &e); err != nil {
-		return envelope{}, fmt.Errorf("read envelope: %w", err)
+		known, left, odd := decode[envelope](body)
+		if odd != nil || slices.ContainsFunc(left, func(path string) bool { return !slices.Contains(spare, path) }) {
+			return envelope{}, fmt.Errorf("read envelope: %w", err)
+		}
+		e = *known
 	}
 	if e.Type != "event_callback" {
 		return e, nil

@@ -62,6 +62,22 @@ func TestOneMessageOneHandler(t *testing.T) {
 	}
 }
 
+// A field of another JSON type costs no event that can still be told what it is, whose, and by whom.
+func TestOddEnvelopes(t *testing.T) {
+	for body, want := range map[string]bool{
+		`{"type":"event_callback","event_id":"Ev1","event_time":"1700000000","team_id":"T1","is_ext_shared_channel":"false","event":{"type":"message","text":7,"thread_ts":1.5,"hidden":"false"}}`: true,
+		`{"type":"event_callback","event_id":"Ev1","team_id":"T1","event":{"type":"message","thread_ts":["1.1"],"channel_type":{"is":"im"},"user_team":[]}}`:                                       true,
+		`{"type":"event_callback","event_id":"Ev1","team_id":"T1","event":{"type":"message","text":{"a":1}}}`:                                                                                      false,
+		`{"type":"event_callback","event_id":"Ev1","team_id":"T1","event":{"type":"message","bot_id":["B1"]}}`:                                                                                     false,
+		`{"type":"event_callback","event_id":"Ev1","team_id":["T1"],"event":{"type":"message"}}`:                                                                                                   false,
+		`{"type":"event_callback","event_id":"Ev1","team_id":"T1","authorizations":[{"team_id":["T2"]}],"event":{"type":"message"}}`:                                                               false,
+	} {
+		if e, err := decodeEnvelope([]byte(body)); (err == nil) != want || want && (e.EventID != "Ev1" || e.TeamID != "T1" || e.Inner.Type != "message") {
+			t.Errorf("%s: %v, %+v", body, err, e)
+		}
+	}
+}
+
 // No body, however odd, panics, and what decodes has what the inbox needs.
 func FuzzEnvelope(f *testing.F) {
 	f.Add([]byte(`{"type":"event_callback","event_id":"Ev1","team_id":"T1","event":{"type":"message","user":"U1","text":"hi"}}`))

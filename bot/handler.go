@@ -129,7 +129,7 @@ func (t *Turn) AsUser(ctx context.Context) (*slack.Client, error) {
 		}
 	}
 	if errors.Is(err, install.ErrNotConnected) {
-		text := t.Install.App().Name + " may not act for you here. Nothing was changed."
+		text := t.Install.App().Name + " may not act for you here."
 		if url := t.Health().GrantURL; url != "" && !t.outsider {
 			text += " To allow it, open " + url
 		}
