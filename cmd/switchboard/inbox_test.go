@@ -304,7 +304,7 @@ func TestDatabaseGoesUnderLoad(t *testing.T) {
 	}
 	l := newLedger(t)
 	s := w.sender(l)
-	sending, stop := context.WithTimeout(context.Background(), time.Duration(storagetest.Rounds(4, 30))*time.Second)
+	sending, stop := context.WithTimeout(context.Background(), time.Duration(storagetest.Rounds(2, 30))*time.Second)
 	defer stop()
 	sent := make(chan struct{})
 	go func() { s.send(sending, 1_000_000, 16, true); close(sent) }()
@@ -336,14 +336,14 @@ func TestDatabaseGoesUnderLoad(t *testing.T) {
 	w.stop() // before the line to the database ends
 }
 
-// Slack's API hangs for ten seconds, with every handler waiting for it: acknowledgements do not.
+// Slack's API hangs for some seconds, with every handler waiting for it: acknowledgements do not.
 func TestSlackHangsUnderLoad(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, storageURL(t)).start(1, map[string]string{"LOG_LEVEL": "info"})
 	w.browser().install(slacksim.AcmeAdmin)
 	dm := w.slack.DM(slacksim.AcmeMember)
 	w.settle()
-	hold := w.slack.Inject(slacksim.Fault{Delay: 10 * time.Second})
+	hold := w.slack.Inject(slacksim.Fault{Delay: time.Duration(storagetest.Rounds(4, 10)) * time.Second})
 	const hanging = 5
 	// Its handlers hang in Slack's API.
 	for i := range hanging {
@@ -355,7 +355,7 @@ func TestSlackHangsUnderLoad(t *testing.T) {
 	}
 	l := newLedger(t)
 	s := w.sender(l)
-	sending, stop := context.WithTimeout(context.Background(), 5*time.Second)
+	sending, stop := context.WithTimeout(context.Background(), time.Duration(storagetest.Rounds(1, 5))*time.Second)
 	defer stop()
 	s.send(sending, 1_000_000, 8, false)
 	early := len(w.fromApp(dm, slacksim.AcmeMember))

@@ -133,7 +133,7 @@ func (w *world) waitLine(name, want string) {
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	end := time.After(patience)
-	look := time.NewTicker(50 * time.Millisecond)
+	look := time.NewTicker(100 * time.Millisecond)
 	defer look.Stop()
 	for !ok() {
 		select {

@@ -225,68 +225,70 @@ func TestStatusWhenSlackIsDown(t *testing.T) {
 
 func TestStatusWhenTheDatabaseIsDown(t *testing.T) {
 	t.Parallel()
-	database := storagetest.Postgres(t)
-	u, err := url.Parse(database)
-	if err != nil {
-		t.Fatal(err)
+	// connected is a world with a line to its database that can be cut, where the app is installed.
+	connected := func(t *testing.T) (*world, *line) {
+		t.Parallel()
+		database := storagetest.Postgres(t)
+		u, err := url.Parse(database)
+		if err != nil {
+			t.Fatal(err)
+		}
+		to := newLine(t, u.Host)
+		w := newWorld(t, database).start(0, nil)
+		u.Host = to.Addr().String()
+		w.startOne(map[string]string{"DATABASE_URL": u.String()})
+		w.browser().install(slacksim.AcmeAdmin)
+		return w, to
 	}
-	to := newLine(t, u.Host)
-	w := newWorld(t, database).start(0, nil)
-	u.Host = to.Addr().String()
-	w.startOne(map[string]string{"DATABASE_URL": u.String()})
-	w.browser().install(slacksim.AcmeAdmin)
+	for name, trouble := range map[string]struct{ start, end func(to *line) }{
+		"frozen": {func(to *line) { to.gate.Lock() }, func(to *line) { to.gate.Unlock() }},
+		"gone":   {func(to *line) { to.set(true, false) }, func(to *line) { to.set(false, false) }},
+		"silent": {func(to *line) { to.set(false, true) }, func(to *line) { to.set(false, false) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, to := connected(t)
+			trouble.start(to)
+			w.quick(name, slacksim.AcmeAdmin, "/connection status", "Couldn't check", "We can't reach our own records right now.")
+			w.quick(name, slacksim.AcmeAdmin, "/connection help", "Here is what you can ask")
 
-	for _, trouble := range []struct {
-		name       string
-		cut, stall bool
-		freeze     bool
-	}{{"frozen", false, false, true}, {"gone", true, false, false}, {"silent", false, true, false}} {
-		if trouble.freeze {
-			to.gate.Lock()
-		} else {
-			to.set(trouble.cut, trouble.stall)
-		}
-		w.quick(trouble.name, slacksim.AcmeAdmin, "/connection status", "Couldn't check", "We can't reach our own records right now.")
-		w.quick(trouble.name, slacksim.AcmeAdmin, "/connection help", "Here is what you can ask")
-
-		b := w.browser()
-		started := time.Now()
-		if a := b.get(w.proxy.URL + "/slack/install"); a.status != http.StatusServiceUnavailable || !strings.Contains(a.body, "reach our records") || time.Since(started) > 3*time.Second {
-			t.Errorf("%s: install page: %d after %v", trouble.name, a.status, time.Since(started))
-		}
-		started = time.Now()
-		if a := b.get(w.proxy.URL + "/"); a.status != http.StatusServiceUnavailable || !strings.Contains(a.body, "updating") || time.Since(started) > 3*time.Second {
-			t.Errorf("%s: landing page: %d after %v", trouble.name, a.status, time.Since(started))
-		}
-		if a := b.get(w.replicas[0].admin.String() + "/readyz"); a.status != http.StatusServiceUnavailable {
-			t.Errorf("%s: readyz: %d", trouble.name, a.status)
-		}
-		if a := b.get(w.replicas[0].admin.String() + "/livez"); a.status != http.StatusOK {
-			t.Errorf("%s: livez: %d", trouble.name, a.status)
-		}
-		if trouble.freeze {
-			to.gate.Unlock()
-		}
+			b := w.browser()
+			started := time.Now()
+			if a := b.get(w.proxy.URL + "/slack/install"); a.status != http.StatusServiceUnavailable || !strings.Contains(a.body, "reach our records") || time.Since(started) > 3*time.Second {
+				t.Errorf("install page: %d after %v", a.status, time.Since(started))
+			}
+			started = time.Now()
+			if a := b.get(w.proxy.URL + "/"); a.status != http.StatusServiceUnavailable || !strings.Contains(a.body, "updating") || time.Since(started) > 3*time.Second {
+				t.Errorf("landing page: %d after %v", a.status, time.Since(started))
+			}
+			if a := b.get(w.replicas[0].admin.String() + "/readyz"); a.status != http.StatusServiceUnavailable {
+				t.Errorf("readyz: %d", a.status)
+			}
+			if a := b.get(w.replicas[0].admin.String() + "/livez"); a.status != http.StatusOK {
+				t.Errorf("livez: %d", a.status)
+			}
+			trouble.end(to)
+			w.quick("back", slacksim.AcmeAdmin, "/connection status", "Working")
+		})
 	}
-	to.set(false, false)
-	w.quick("back", slacksim.AcmeAdmin, "/connection status", "Working")
-
 	// The database goes while Slack answers the exchange: the person is told to press once more, and that works.
-	b := w.browser()
-	back := b.consent(b.begin("/slack/install"), slacksim.AcmeAdmin, slacksim.Choice{})
-	defer w.slack.Inject(slacksim.Fault{Method: "oauth.v2.access", Times: 1, Delay: 300 * time.Millisecond})()
-	asked := len(w.slack.CallsTo("oauth.v2.access"))
-	page := make(chan answer, 1)
-	go func() { page <- b.get(back) }()
-	w.wait("the exchange", func() bool { return len(w.slack.CallsTo("oauth.v2.access")) > asked })
-	to.set(true, false)
-	if a := <-page; a.status != http.StatusServiceUnavailable || !strings.Contains(a.body, "Finish connecting") {
-		t.Errorf("store down after the exchange: %d %s", a.status, a.body)
-	}
-	to.set(false, false)
-	if a := b.install(slacksim.AcmeAdmin); a.status != http.StatusOK {
-		t.Errorf("once more: %d", a.status)
-	}
+	t.Run("after the exchange", func(t *testing.T) {
+		w, to := connected(t)
+		b := w.browser()
+		back := b.consent(b.begin("/slack/install"), slacksim.AcmeAdmin, slacksim.Choice{})
+		defer w.slack.Inject(slacksim.Fault{Method: "oauth.v2.access", Times: 1, Delay: 300 * time.Millisecond})()
+		asked := len(w.slack.CallsTo("oauth.v2.access"))
+		page := make(chan answer, 1)
+		go func() { page <- b.get(back) }()
+		w.wait("the exchange", func() bool { return len(w.slack.CallsTo("oauth.v2.access")) > asked })
+		to.set(true, false)
+		if a := <-page; a.status != http.StatusServiceUnavailable || !strings.Contains(a.body, "Finish connecting") {
+			t.Errorf("store down after the exchange: %d %s", a.status, a.body)
+		}
+		to.set(false, false)
+		if a := b.install(slacksim.AcmeAdmin); a.status != http.StatusOK {
+			t.Errorf("once more: %d", a.status)
+		}
+	})
 }
 
 // Slack's own door: what is not Slack's is refused, what is Slack's is never answered with anything but 200.

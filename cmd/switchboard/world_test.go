@@ -502,17 +502,16 @@ func (w *world) wait(what string, ok func() bool) {
 // waitRow waits until a connection's record is as wanted; nothing tells when the database changes, so it is asked.
 func (w *world) waitRow(what string, ok func(record) bool) record {
 	w.t.Helper()
-	deadline := time.Now().Add(patience)
-	for {
-		for _, r := range w.connections() {
-			if ok(r) {
-				return r
-			}
+	var found record
+	until(w.t, what, func() bool {
+		rows := w.connections()
+		i := slices.IndexFunc(rows, ok)
+		if i >= 0 {
+			found = rows[i]
 		}
-		if time.Now().After(deadline) {
-			w.t.Fatalf("waited in vain for %s: %+v", what, w.connections())
-		}
-	}
+		return i >= 0
+	})
+	return found
 }
 
 // connections is `connections list --json`, as a script reads it.
