@@ -43,3 +43,12 @@ func ExchangeCode(slack interface{ URL() string }, back, redirect, secret string
 	got, err := in.ask(context.Background(), "oauth.v2.access", url.Values{"client_id": {"1.2"}, "client_secret": {secret}, "code": {u.Query().Get("code")}, "redirect_uri": {redirect}})
 	return Pair{Token: Secret(got.AccessToken), Refresh: Secret(got.RefreshToken), Life: time.Duration(got.ExpiresIn)}, err
 }
+
+// Renewals and Installs are the budgets of oauth.v2.access.
+var Renewals, Installs = renewals, installs
+
+// CallerOf is whom a request counts for.
+func CallerOf(r *http.Request) string { return callerOf(r) }
+
+// WaitForEndings sets how long a reload waits for the first request.
+func (in *Installer) WaitForEndings(d time.Duration) { in.endings = d }

@@ -18,6 +18,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/slack-go/slack"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/singleflight"
+	"golang.org/x/time/rate"
 )
 
 // App is how the app presents itself on the pages.
@@ -38,15 +40,18 @@ type Config struct {
 	App          App
 	ClientID     string
 	ClientSecret Secret
-	AppID        string   // when set, an install of another app is refused
-	SlackURL     string   // "" = https://slack.com
-	PublicURL    string   // what browsers see, without a path; decides the redirect URI and the cookie. Required, unless BotToken is set
-	BotToken     Secret   // set: one workspace, no OAuth
-	Scopes       []Scope  // all that the app can use; asked for, and compared with what was granted
-	Closed       bool     // workspaces that are not connected may not connect, but for those in Admit
-	Admit        []string // ids of workspaces (T…) and organisations (E…)
-	UserScopes   []Scope  // what it asks of each person who installs, to act for them; usually none
-	Store        Store    // required
+	AppID        string // when set, an install of another app is refused
+	SlackURL     string // "" = https://slack.com
+	PublicURL    string // what browsers see, without a path; decides the redirect URI and the cookie. Required, unless BotToken is set
+	BotToken     Secret // set: one workspace, no OAuth
+	// SigningKeys sign what leaves for a browser and comes back: states of installs, links, undo. The first signs, any verifies, and all
+	// replicas need the same; package storage derives them from its keys. None: ClientSecret signs.
+	SigningKeys []Secret
+	Scopes      []Scope  // all that the app can use; asked for, and compared with what was granted
+	Closed      bool     // workspaces that are not connected may not connect, but for those in Admit
+	Admit       []string // ids of workspaces (T…) and organisations (E…)
+	UserScopes  []Scope  // what it asks of each person who installs, to act for them; usually none
+	Store       Store    // required
 	// MoveToRotation exchanges long-lived bot tokens for rotating ones as they are found. The app's settings at Slack must
 	// have token rotation on, and that can't be turned off again.
 	MoveToRotation bool
@@ -81,6 +86,10 @@ type Installer struct {
 	metrics  *metrics
 	limits   limits
 	tasks    sync.WaitGroup // renewals under way, and what calls said
+	crowd    crowd
+	free     *rate.Limiter      // records of endings that cost nothing, see recordFree
+	endings  time.Duration      // how long a reload waits for the first request, which may wait for Slack as long
+	looks    singleflight.Group // see lookAtStore
 	mu       sync.Mutex
 	renewing map[Holder]*renewal
 	held     map[Secret]Pair         // new tokens that the journal did not take and the store may not have
@@ -134,6 +143,11 @@ func New(cfg Config) (*Installer, error) {
 	if in.cfg.Keep <= 0 {
 		in.cfg.Keep = 90 * 24 * time.Hour
 	}
+	if len(in.cfg.SigningKeys) == 0 && cfg.ClientSecret != "" {
+		in.cfg.SigningKeys = []Secret{cfg.ClientSecret}
+	}
+	in.endings = callTimeout
+	in.free = rate.NewLimiter(rate.Every(freeEvery), freeBurst)
 	in.metrics = newMetrics(in, cfg.Metrics)
 	return in, nil
 }

@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -23,8 +24,8 @@ const (
 	undoLife = 30 * time.Minute
 	// How long it is remembered that something signed was used: longer than anything signed lives.
 	usedKept = stayLife + 24*time.Hour
-	// A link goes into a button's address, which Slack takes up to 3000 characters of.
-	longestSigned = 2500
+	// A link goes into a button's address, which Slack takes up to 3000 characters of. A state holds a link's words and some more.
+	longestSigned = 4000
 )
 
 // Wish is what a link asks a person to allow.
@@ -50,16 +51,21 @@ func (in *Installer) GrantURL(c Connection) string { return in.Grant(c, Wish{}) 
 // makes a new link, which is used up by the first install that is carried through with it and lasts an hour, or 7 days when
 // it stays. It is bound to c's workspace; without a known c it is the open start page. It asks nobody.
 func (in *Installer) Grant(c Connection, w Wish) string {
-	start := in.cfg.PublicURL + "/slack/install"
-	if c.ID == "" {
-		return start
-	}
 	life := linkLife
 	if w.Stays {
 		life = stayLife
 	}
+	return in.grant(c, w, in.now().Add(life))
+}
+
+// grant is Grant for a link that lasts until a time.
+func (in *Installer) grant(c Connection, w Wish, until time.Time) string {
+	start := in.cfg.PublicURL + "/slack/install"
+	if c.ID == "" {
+		return start
+	}
 	return start + "?" + url.Values{"link": {in.sign("grant", link{
-		Connection: c.ID, Scopes: w.Scopes, Back: w.Back, Until: in.now().Add(life).Unix(), Nonce: newNonce(),
+		Connection: c.ID, Scopes: w.Scopes, Back: w.Back, Until: until.Unix(), Nonce: newNonce(),
 	})}}.Encode()
 }
 
@@ -80,31 +86,46 @@ func hashOf(nonce []byte) []byte {
 	return sum[:]
 }
 
-// sign returns v as text that only we can have written, for one purpose: what is signed for another does not open. The key
-// comes from the client secret, which all replicas have, so a new client secret ends what is on its way.
+// sign returns v as text that only we can have written, for one purpose: what is signed for another does not open. All replicas
+// have the keys, and a new first key leaves what is on its way as it is.
 func (in *Installer) sign(purpose string, v any) string {
 	body, err := json.Marshal(v)
 	if err != nil {
 		panic(err) // a struct of ours that does not marshal is a mistake in the program
 	}
-	return base64.RawURLEncoding.EncodeToString(append(in.mac(purpose, body), body...))
+	var key Secret // without any: it is text that nobody takes
+	if len(in.cfg.SigningKeys) > 0 {
+		key = in.cfg.SigningKeys[0]
+	}
+	return base64.RawURLEncoding.EncodeToString(append(mac(key, purpose, body), body...))
 }
 
-// verify brings v back from what sign returned. false: it is cut short, changed, or never was ours.
+// verify brings v back from what sign returned with any of the keys. false: it is cut short, changed, or never was ours.
 func (in *Installer) verify(purpose, signed string, v any) bool {
-	if len(signed) > longestSigned || in.cfg.ClientSecret == "" { // with no secret anybody could sign
+	if len(signed) > longestSigned {
 		return false
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(signed)
 	if err != nil || len(b) < sha256.Size || strings.ContainsAny(signed, "\r\n") { // which the decoder skips
 		return false
 	}
+	keys := in.cfg.SigningKeys
+	if purpose != "state" && in.cfg.ClientSecret != "" {
+		// The release before this one signed with the client secret, and its links last for up to 8 days. The release after this one
+		// needs no such key.
+		keys = append(slices.Clip(keys), in.cfg.ClientSecret)
+	}
 	body := b[sha256.Size:]
-	return hmac.Equal(b[:sha256.Size], in.mac(purpose, body)) && json.Unmarshal(body, v) == nil
+	for _, key := range keys {
+		if hmac.Equal(b[:sha256.Size], mac(key, purpose, body)) {
+			return json.Unmarshal(body, v) == nil
+		}
+	}
+	return false
 }
 
-func (in *Installer) mac(purpose string, body []byte) []byte {
-	key, err := hkdf.Key(sha256.New, []byte(in.cfg.ClientSecret.Reveal()), nil, "switchboard link: "+purpose, sha256.Size)
+func mac(root Secret, purpose string, body []byte) []byte {
+	key, err := hkdf.Key(sha256.New, []byte(root.Reveal()), nil, "switchboard link: "+purpose, sha256.Size)
 	if err != nil {
 		panic(err) // only a key of another length could fail
 	}

@@ -151,7 +151,7 @@ func TestLinks(t *testing.T) {
 			}
 			bad = append(bad, signed(good)[:i]+letter+signed(good)[i+1:])
 		}
-		stranger := r.replica(func(cfg *install.Config) { cfg.ClientSecret = "another secret" })
+		stranger := r.replica(func(cfg *install.Config) { cfg.ClientSecret, cfg.SigningKeys = "another secret", nil })
 		bad = append(bad, signed(stranger.Grant(c, install.Wish{})))
 		for _, s := range bad {
 			want, status := "link_broken", 400

@@ -7,14 +7,15 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -85,74 +86,69 @@ func hashSecret(plain string) ([]byte, bool) {
 	return sum[:], true
 }
 
-// start answers GET /slack/install: one row, one cookie, and off to Slack. It is also the Marketplace's direct install
-// address, which must answer 302 to Slack.
+// start answers GET /slack/install: one cookie, and off to Slack. Nothing is kept of it but a line in the log and a number. It is also
+// the Marketplace's direct install address, which must answer 302 to Slack.
 func (in *Installer) start(w http.ResponseWriter, r *http.Request) {
-	ref := NewRef()
+	s := state{Ref: NewRef(), Started: in.now().UnixMicro(), Origin: origin(r), Nonce: newNonce()}
 	if in.cfg.BotToken != "" {
-		in.show(w, r, in.page(situationSingleWorkspace, ref))
+		in.show(w, r, in.page(situationSingleWorkspace, s.Ref))
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), startBudget)
 	defer cancel()
 
 	query := r.URL.Query()
-	now := in.now()
-	state, stateHash := newSecret()
-	a := Attempt{Ref: ref, StateHash: stateHash, StartedAt: now, ExpiresAt: now.Add(stateLife), Origin: origin(r)}
 	if t := query.Get("team"); teamID.MatchString(t) {
-		a.TeamHint = t
+		s.TeamHint = t
 	}
-	bad := in.unready(ctx, ref, &situationRecordsDown)
+	bad := in.unready(ctx, s.Ref, &situationRecordsDown)
 	if bad == nil {
-		bad = in.follow(ctx, query, &a)
+		bad = in.follow(ctx, query, &s)
 	}
 	if bad != nil {
-		p := in.page(*bad, ref)
-		if bad.status < http.StatusInternalServerError { // else there is no database to write it to
-			in.record(ctx, Attempt{Ref: ref, StartedAt: now, BoundTo: a.BoundTo}, p)
-		}
-		in.show(w, r, p)
+		in.show(w, r, in.page(*bad, s.Ref))
 		return
 	}
+
 	// A browser that starts twice keeps its cookie, so that both tabs can finish.
 	var browser string
 	if cookie, err := r.Cookie(in.cookieName()); err == nil {
 		if hash, ok := hashSecret(cookie.Value); ok {
-			browser, a.BrowserHash = cookie.Value, hash
+			browser, s.Browser = cookie.Value, hash
 		}
 	}
 	if browser == "" {
-		browser, a.BrowserHash = newSecret()
+		browser, s.Browser = newSecret()
 	}
-	if err := in.store.StartAttempt(ctx, a); err != nil {
-		in.log.ErrorContext(ctx, "start install", "ref", ref, "cause", err)
-		in.show(w, r, in.page(situationRecordsDown, ref))
-		return
-	}
-	in.log.InfoContext(ctx, "install started", "ref", ref, "bound_to", a.BoundTo)
+	in.log.InfoContext(ctx, "install started", "ref", s.Ref, "bound_to", s.Link.Connection)
 	in.metrics.installs.WithLabelValues("none", "started").Inc()
 	in.setBrowser(w, browser, stateLife)
-	authorize := url.Values{
+	in.redirect(w, in.cfg.SlackURL+"/oauth/v2/authorize?"+in.authorize(s).Encode())
+}
+
+// authorize is what Slack's page is asked for.
+// https://docs.slack.dev/authentication/installing-with-oauth
+func (in *Installer) authorize(s state) url.Values {
+	ask := url.Values{
 		"client_id":    {in.cfg.ClientID},
 		"scope":        {strings.Join(ScopeNames(in.cfg.Scopes), ",")},
 		"redirect_uri": {in.redirectURI()},
-		"state":        {state},
+		"state":        {in.sign("state", s)},
 	}
-	if len(a.Wish.Scopes) > 0 { // Slack adds them to what was granted before
-		authorize.Set("scope", strings.Join(a.Wish.Scopes, ","))
+	if len(s.Link.Scopes) > 0 { // Slack adds them to what was granted before
+		ask.Set("scope", strings.Join(s.Link.Scopes, ","))
 	} else if len(in.cfg.UserScopes) > 0 {
-		authorize.Set("user_scope", strings.Join(ScopeNames(in.cfg.UserScopes), ","))
+		ask.Set("user_scope", strings.Join(ScopeNames(in.cfg.UserScopes), ","))
 	}
-	if a.TeamHint != "" {
-		authorize.Set("team", a.TeamHint)
+	if s.TeamHint != "" {
+		ask.Set("team", s.TeamHint)
 	}
-	in.redirect(w, in.cfg.SlackURL+"/oauth/v2/authorize?"+authorize.Encode())
+	return ask
 }
 
 // follow takes up the link that the query brings, if any, and returns the page to show when it does not work. Whether it was
 // used counts in the callback; here it spares a person the way to Slack.
-func (in *Installer) follow(ctx context.Context, query url.Values, a *Attempt) *situation {
+func (in *Installer) follow(ctx context.Context, query url.Values, s *state) *situation {
 	signed := query.Get("link")
 	if signed == "" {
 		if query.Has("connection") {
@@ -164,7 +160,6 @@ func (in *Installer) follow(ctx context.Context, query url.Values, a *Attempt) *
 	if !in.verify("grant", signed, &l) {
 		return &situationBrokenLink
 	}
-	a.BoundTo = l.Connection
 	if !in.now().Before(time.Unix(l.Until, 0)) {
 		return &situationExpiredLink
 	}
@@ -174,17 +169,16 @@ func (in *Installer) follow(ctx context.Context, query url.Values, a *Attempt) *
 	}
 	used := false
 	if err == nil {
-		a.LinkHash = hashOf(l.Nonce)
-		used, err = in.store.Empty(ctx, usedUp(a.LinkHash), in.now())
+		used, err = in.store.Empty(ctx, usedUp(hashOf(l.Nonce)), in.now())
 	}
 	if err != nil {
-		in.log.ErrorContext(ctx, "follow link", "ref", a.Ref, "cause", err)
+		in.log.ErrorContext(ctx, "follow link", "ref", s.Ref, "cause", err)
 		return &situationRecordsDown
 	}
 	if used {
 		return &situationUsedLink
 	}
-	a.TeamHint, a.Wish = c.TeamID, Wish{Scopes: l.Scopes, Back: l.Back}
+	s.TeamHint, s.Link = c.TeamID, l
 	return nil
 }
 
@@ -205,24 +199,25 @@ func (in *Installer) redirect(w http.ResponseWriter, address string) {
 // redirectURI is sent at both ends of the flow, where Slack compares the two strings.
 func (in *Installer) redirectURI() string { return in.cfg.PublicURL + "/slack/oauth_redirect" }
 
-// callback answers GET /slack/oauth_redirect. Once the state is consumed, the rest no longer depends on the browser
-// staying: the code is spent at Slack the moment we ask.
+// callback answers GET /slack/oauth_redirect. Once the state is used, the rest no longer depends on the browser staying: the code is
+// spent at Slack the moment we ask.
 func (in *Installer) callback(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
-	state, code, refusal := query.Get("state"), query.Get("code"), query.Get("error")
+	back := arrival{state: query.Get("state"), code: query.Get("code"), refusal: query.Get("error"),
+		described: query.Get("error_description") != "", origin: origin(r), from: callerOf(r), at: in.now()}
 	switch {
 	case in.cfg.BotToken != "":
 		in.show(w, r, in.page(situationSingleWorkspace, NewRef()))
 		return
-	case state == "" && code == "" && refusal == "":
+	case back.code == "" && back.refusal == "":
 		// A scanner, or a bookmark.
 		in.show(w, r, in.page(situationNothingHere, ""))
 		return
-	case state == "" && refusal != "":
+	case back.state == "" && back.refusal != "":
 		// Cancelled on Slack's own admin pages, which know no state: there is no attempt to record it with.
-		in.show(w, r, in.refused(refusal, query.Get("error_description") != "", NewRef()))
+		in.show(w, r, in.refused(back, NewRef()))
 		return
-	case state == "":
+	case back.state == "":
 		// Installed from those pages. Start again from ours; the code is never used, so
 		// that nobody can be made to finish somebody else's install.
 		in.log.InfoContext(r.Context(), "callback without a state: starting again")
@@ -230,26 +225,24 @@ func (in *Installer) callback(w http.ResponseWriter, r *http.Request) {
 		in.redirect(w, in.cfg.PublicURL+"/slack/install")
 		return
 	}
+	leave, ok := in.crowd.enter(back.from, back.at)
+	if !ok {
+		in.show(w, r, in.busy(NewRef()))
+		return
+	}
+	defer leave()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), callbackBudget)
 	defer cancel()
 
-	back := Return{AnswerHash: hashOfAnswer(code, refusal), At: in.now(), Origin: origin(r)}
+	back.answer = hashOfAnswer(back.code, back.refusal)
 	if cookie, err := r.Cookie(in.cookieName()); err == nil {
-		back.BrowserHash, _ = hashSecret(cookie.Value)
+		back.browser, _ = hashSecret(cookie.Value)
 	}
-	a, p := in.take(ctx, back, state)
+	a, p := in.recognise(ctx, back)
 	if p == nil {
-		done := in.page(situationNothingHere, a.Ref)
-		switch {
-		case refusal != "":
-			done = in.refused(refusal, query.Get("error_description") != "", a.Ref)
-		case code != "":
-			done = in.finish(ctx, &a, code)
-		}
+		done := in.arrived(ctx, back, a)
 		p = &done
-		in.sameWish(p, a)
 	}
-	in.record(ctx, a, *p)
 	in.offerUndo(w, r, p)
 	in.show(w, r, *p)
 }
@@ -260,82 +253,72 @@ func hashOfAnswer(code, refusal string) []byte {
 	return sum[:]
 }
 
-// take consumes the state. It returns the attempt to go on with, or the page to show instead; an attempt without a
-// reference is none to record.
-func (in *Installer) take(ctx context.Context, back Return, state string) (Attempt, *page) {
-	unknown := Attempt{Ref: NewRef(), StartedAt: in.now()}
-	stop := func(a Attempt, s situation) (Attempt, *page) {
-		p := in.page(s, a.Ref)
-		return a, &p
+// arrived goes on with an attempt whose browser is back with an answer of Slack's, and returns the last page. Only when Slack can be
+// asked is the state used up.
+func (in *Installer) arrived(ctx context.Context, back arrival, a Attempt) page {
+	a.ReturnedAt, a.AnswerHash = back.at, back.answer
+	switch {
+	case back.refusal != "":
+		p := in.refused(back, a.Ref)
+		in.sameWish(&p, a)
+		in.recordFree(ctx, a, p)
+		return p
+	case !codeLike.MatchString(back.code):
+		p := in.page(situationOddCode, a.Ref)
+		in.sameWish(&p, a)
+		return p
 	}
-	unrecorded := func(s situation) (Attempt, *page) {
-		p := in.page(s, unknown.Ref)
-		return Attempt{}, &p
+	switch err := in.spendInstall(ctx, in.crowd.suspect(back.from, back.at)); {
+	case errors.Is(err, errSpent):
+		return in.busy(a.Ref)
+	case err != nil:
+		in.log.ErrorContext(ctx, "spend from the budget of installs", "ref", a.Ref, "cause", err)
+		return in.page(situationRecordsDown, a.Ref)
 	}
-	hash, ok := hashSecret(state)
-	if !ok {
-		// Never one of ours, so not an attempt either.
-		in.log.InfoContext(ctx, "callback with a made-up state", "ref", unknown.Ref)
-		return unrecorded(situationUnknownState)
-	}
-	back.StateHash = hash
 	asking, cancel := context.WithTimeout(ctx, storeBudget)
 	defer cancel()
-	a, err := in.store.TakeAttempt(asking, back)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return stop(unknown, situationUnknownState)
-	case errors.Is(err, ErrStateExpired):
-		_, p := stop(a, situationExpired)
-		if subtle.ConstantTimeCompare(back.BrowserHash, a.BrowserHash) == 1 {
-			in.sameWish(p, a)
-		}
-		return a, p
-	case errors.Is(err, ErrOtherBrowser) && back.BrowserHash == nil && a.Origin != "" && a.Origin != back.Origin:
-		// The cookie stayed with the address at which the install began. Only the people who run the app can mend that.
-		in.log.ErrorContext(ctx, "an install began at another address than PUBLIC_URL, so its browser can't be recognised", "ref", unknown.Ref,
-			"attempt", a.Ref, "began_at", a.Origin, "returned_to", back.Origin, "public_url", in.cfg.PublicURL)
-		return unrecorded(situationOtherAddress)
-	case errors.Is(err, ErrOtherBrowser):
-		// Perhaps a mail scanner or a chat's preview: the browser that started can still finish.
-		in.log.InfoContext(ctx, "callback in another browser", "ref", unknown.Ref, "attempt", a.Ref)
-		return unrecorded(situationOtherBrowser)
+	switch err := in.store.BeginAttempt(asking, a); {
 	case errors.Is(err, ErrStateUsed):
-		p := in.again(ctx, back, a)
-		return Attempt{}, &p
+		return in.again(ctx, back, a) // by another tab, a moment ago
 	case err != nil:
-		in.log.ErrorContext(ctx, "consume state", "ref", unknown.Ref, "cause", err)
-		return unrecorded(situationRecordsDown)
+		in.log.ErrorContext(ctx, "use up state", "ref", a.Ref, "cause", err)
+		return in.page(situationRecordsDown, a.Ref)
 	}
-	return a, nil
+
+	p := in.finish(ctx, &a, back.code)
+	if p.Reason == situationCodeSpent.reason {
+		in.crowd.falseCode(back.from, in.now())
+	}
+	if p.unasked {
+		a.ReturnedAt, a.AnswerHash = time.Time{}, nil // a reload does it
+	}
+	in.sameWish(&p, a)
+	in.record(ctx, a, p)
+	return p
+}
+
+// busy is the page for somebody who has to wait for others. Nothing was used up, so a reload goes on where it stopped.
+func (in *Installer) busy(ref string) page {
+	p := in.page(situationBusy, ref)
+	p.retryAfter = int(busyWait / time.Second)
+	p.name("wait", strconv.Itoa(p.retryAfter))
+	return p
 }
 
 // again answers for a state that was used. To a reload, the back button or a double click in the browser that used it, it
 // says how that ended; the first request may still be under way, and is waited for. Another answer of Slack's for the same
 // state was not looked at, and the person has to know.
-func (in *Installer) again(ctx context.Context, back Return, a Attempt) page {
-	if subtle.ConstantTimeCompare(back.BrowserHash, a.BrowserHash) != 1 {
+func (in *Installer) again(ctx context.Context, back arrival, a Attempt) page {
+	if !sameHash(back.browser, a.BrowserHash) {
 		return in.page(situationUsed, a.Ref)
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	tick := time.NewTicker(200 * time.Millisecond)
-	defer tick.Stop()
-	for a.EndedAt.IsZero() {
-		select {
-		case <-ctx.Done():
-			return in.page(situationUsed, a.Ref)
-		case <-tick.C:
-		}
-		var err error
-		if a, err = in.store.TakeAttempt(ctx, back); !errors.Is(err, ErrStateUsed) {
-			return in.page(situationUsed, a.Ref)
-		}
+	a, err := in.ended(ctx, a)
+	if err != nil {
+		return in.page(situationUsed, a.Ref)
 	}
 	connected := a.Outcome == OutcomeConnected || a.Outcome == OutcomeReconnected
 	var c Connection
 	if connected {
-		var err error
 		if c, err = in.store.FindID(ctx, a.ConnectionID); err != nil {
 			return in.page(situationUsed, a.Ref)
 		}
@@ -344,7 +327,7 @@ func (in *Installer) again(ctx context.Context, back Return, a Attempt) page {
 		}
 	}
 	p := in.page(situationAfterRefusal, a.Ref)
-	switch same := subtle.ConstantTimeCompare(back.AnswerHash, a.AnswerHash) == 1; {
+	switch same := sameHash(back.answer, a.AnswerHash) || a.ReturnedAt.IsZero(); {
 	case same && connected:
 		// What can be undone is an install, and the one in force.
 		undo := a.Outcome == OutcomeConnected && c.RenewedBy == a.UserID && !c.RenewedAt.Before(a.ReturnedAt) && !c.RenewedAt.After(a.EndedAt)
@@ -368,15 +351,43 @@ func (in *Installer) again(ctx context.Context, back Return, a Attempt) page {
 	return p
 }
 
+// ended returns an attempt with its ending, and waits for it: the pauses grow, because several may wait, and each look is a read.
+func (in *Installer) ended(ctx context.Context, a Attempt) (Attempt, error) {
+	const first, longest = 100 * time.Millisecond, time.Second
+	ctx, cancel := context.WithTimeout(ctx, in.endings)
+	defer cancel()
+	until := a.LinkUntil
+	for pause := first; a.EndedAt.IsZero(); pause = min(2*pause, longest) {
+		select {
+		case <-ctx.Done():
+			return a, ctx.Err()
+		case <-time.After(pause):
+		}
+		row, err := in.store.FindAttempt(ctx, a.StateHash)
+		if err != nil {
+			return a, err
+		}
+		a = row
+	}
+	a.LinkUntil = until
+	return a, nil
+}
+
 // sameWish makes "try again" on p ask for what a's link asked for, of the same workspace: with a fresh link, since the one that
-// brought the person here may be used up. Who used a link that was used before gets none.
+// brought the person here may be used up. It lasts no longer than that one, so that a link for an hour is no way in for ever. Who
+// used a link that was used before gets none.
 func (in *Installer) sameWish(p *page, a Attempt) {
-	if a.BoundTo == "" || p.Reason == situationUsedLink.reason {
+	now := in.now()
+	if a.BoundTo == "" || p.Reason == situationUsedLink.reason || !now.Before(a.LinkUntil) {
 		return
+	}
+	until := now.Add(linkLife)
+	if a.LinkUntil.Before(until) {
+		until = a.LinkUntil
 	}
 	for _, b := range []*action{&p.Primary, &p.Secondary} {
 		if b.again {
-			b.URL = in.Grant(Connection{ID: a.BoundTo}, a.Wish)
+			b.URL = in.grant(Connection{ID: a.BoundTo}, a.Wish, until)
 		}
 	}
 }
@@ -420,38 +431,17 @@ func (in *Installer) unused(ctx context.Context, a *Attempt) {
 // one ends the tokens of the other at Slack, and the two may reach the store in the other order: see Connection.Consent.
 func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done installed, failed *page) {
 	stop := func(p page) (installed, *page) { return installed{}, &p }
-	var bound Connection
-	if a.BoundTo != "" {
-		var err error
-		asking, cancel := context.WithTimeout(ctx, startBudget)
-		defer cancel()
-		if bound, err = in.store.FindID(asking, a.BoundTo); err != nil {
-			in.log.ErrorContext(ctx, "find connection of reconnect link", "ref", a.Ref, "cause", err)
-			return stop(in.page(situationRecordsDown, a.Ref))
-		}
-	}
-	if len(a.LinkHash) > 0 {
-		asking, cancel := context.WithTimeout(ctx, storeBudget)
-		defer cancel()
-		switch first, err := in.store.Spend(asking, usedUp(a.LinkHash), 1, in.now()); {
-		case err != nil:
-			in.log.ErrorContext(ctx, "use up link", "ref", a.Ref, "cause", err)
-			return stop(in.page(situationRecordsDown, a.Ref))
-		case !first:
-			return stop(in.page(situationUsedLink, a.Ref))
-		}
+	bound, failed := in.useLink(ctx, a)
+	if failed != nil {
+		return installed{}, failed
 	}
 	asked, err := in.store.Mark(ctx)
 	if err != nil {
 		in.log.ErrorContext(ctx, "mark the order of consents", "ref", a.Ref, "cause", err) // then the clocks decide
 	}
-	exchange, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	granted, err := in.ask(exchange, "oauth.v2.access", url.Values{
-		"client_id": {in.cfg.ClientID}, "client_secret": {in.cfg.ClientSecret.Reveal()}, "code": {code}, "redirect_uri": {in.redirectURI()},
-	})
-	if err != nil {
-		return stop(in.slackRefused(ctx, "exchange code", err, a.Ref))
+	granted, failed := in.exchangeCode(ctx, a, code)
+	if failed != nil {
+		return installed{}, failed
 	}
 	now := in.now()
 	c := granted.connection(now)
@@ -538,6 +528,58 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 	in.log.InfoContext(ctx, "connected", "ref", a.Ref, "connection", saved.ID, "key", saved.Key.String(),
 		"installed_by", saved.InstalledBy, "fresh", done.fresh(), "missing_scopes", len(saved.Missing(in.cfg.Scopes)))
 	return done, nil
+}
+
+// useLink uses up the link that an attempt came by, if any, and returns the connection that it is bound to.
+func (in *Installer) useLink(ctx context.Context, a *Attempt) (bound Connection, failed *page) {
+	silent := func(doing string, err error) (Connection, *page) {
+		in.log.ErrorContext(ctx, doing, "ref", a.Ref, "cause", err)
+		p := in.page(situationRecordsDown, a.Ref)
+		p.unasked = true
+		return Connection{}, &p
+	}
+	if a.BoundTo != "" {
+		asking, cancel := context.WithTimeout(ctx, startBudget)
+		defer cancel()
+		var err error
+		if bound, err = in.store.FindID(asking, a.BoundTo); err != nil {
+			return silent("find connection of reconnect link", err)
+		}
+	}
+	if len(a.LinkHash) == 0 {
+		return bound, nil
+	}
+	asking, cancel := context.WithTimeout(ctx, storeBudget)
+	defer cancel()
+	switch first, err := in.store.Spend(asking, usedUp(a.LinkHash), 1, in.now()); {
+	case err != nil:
+		return silent("use up link", err)
+	case !first:
+		p := in.page(situationUsedLink, a.Ref)
+		return Connection{}, &p
+	}
+	return bound, nil
+}
+
+// exchangeCode spends the code at Slack. It blocks for one call, and holds nobody else up.
+func (in *Installer) exchangeCode(ctx context.Context, a *Attempt, code string) (granted, *page) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	got, err := in.ask(ctx, "oauth.v2.access", url.Values{
+		"client_id": {in.cfg.ClientID}, "client_secret": {in.cfg.ClientSecret.Reveal()}, "code": {code}, "redirect_uri": {in.redirectURI()},
+	})
+	if err == nil {
+		return got, nil
+	}
+	p := in.slackRefused(ctx, "exchange code", err, a.Ref)
+	wait, limited := RetryAfter(err)
+	if limited {
+		in.keepLimit(ctx, renewalsInUse, wait)
+	}
+	// Slack has not looked at the code when it turned us away for asking too often, or was not reached at all.
+	var dial *net.OpError
+	p.unasked = limited || errors.As(err, &dial) && dial.Op == "dial"
+	return granted{}, &p
 }
 
 // complete fills in whose a consent is, where the answer to its code did not say so readably: the app's id from the settings, the
@@ -834,26 +876,32 @@ func (in *Installer) learnNames(ctx context.Context, c *Connection) {
 	}
 }
 
-// record writes how the attempt ended. An attempt that never had a row of ours gets one, so that the operator finds every
-// try, also those that came from nowhere.
+// record writes how an attempt ended that was begun (Store.BeginAttempt).
 func (in *Installer) record(ctx context.Context, a Attempt, p page) {
-	if a.Ref == "" { // shown again, or there is no database to write to
-		return
-	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordBudget) // the callback's own may be spent
 	defer cancel()
 	a.Outcome, a.Reason, a.EndedAt = p.outcome, p.Reason, in.now()
-	var err error
-	if a.StateHash == nil {
-		_, a.StateHash = newSecret()
-		a.BrowserHash, a.ExpiresAt = []byte{}, a.StartedAt // never returned, so it is swept early: anybody can make one
-		if err = in.store.StartAttempt(ctx, a); err == nil {
-			err = in.store.EndAttempt(ctx, a)
-		}
-	} else {
-		err = in.store.EndAttempt(ctx, a)
+	if err := in.store.EndAttempt(ctx, a); err != nil {
+		in.log.ErrorContext(ctx, "record install attempt", "ref", a.Ref, "cause", err)
 	}
-	if err != nil {
+}
+
+// Endings that cost no call to Slack can be had as often as somebody asks. Each process records so many of them, which is more than
+// people bring about; the others are shown, logged and counted alone.
+const (
+	freeEvery = 2 * time.Second
+	freeBurst = 100
+)
+
+// recordFree records an attempt that ended without a question to Slack, in one statement.
+func (in *Installer) recordFree(ctx context.Context, a Attempt, p page) {
+	if !in.free.AllowN(in.now(), 1) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordBudget)
+	defer cancel()
+	a.Outcome, a.Reason, a.EndedAt = p.outcome, p.Reason, in.now()
+	if err := in.store.BeginAttempt(ctx, a); err != nil && !errors.Is(err, ErrStateUsed) {
 		in.log.ErrorContext(ctx, "record install attempt", "ref", a.Ref, "cause", err)
 	}
 }

@@ -89,6 +89,7 @@ type page struct {
 
 	outcome    Outcome
 	retryAfter int        // seconds
+	unasked    bool       // Slack was not asked, so the state can be used again
 	undo       Connection // what Undo is made for; no id: nothing to undo
 }
 
@@ -226,13 +227,30 @@ func orElse(s, other string) string {
 	return s
 }
 
+// lookAtStore reports whether the store is ready for installs. All who ask at one moment share one look, so that however many
+// strangers open our pages, they take one connection of the database.
+func (in *Installer) lookAtStore(ctx context.Context) error {
+	look := in.looks.DoChan("", func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startBudget)
+		defer cancel()
+		err := in.store.Ready(ctx)
+		if err == nil {
+			err = in.store.CheckAnyKey(ctx)
+		}
+		return nil, err
+	})
+	select {
+	case seen := <-look:
+		return seen.Err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // unready returns what people are told when an install could not be finished now: down, where the records can't be reached;
 // nil: it could.
 func (in *Installer) unready(ctx context.Context, ref string, down *situation) *situation {
-	err := in.store.Ready(ctx)
-	if err == nil {
-		err = in.store.CheckAnyKey(ctx)
-	}
+	err := in.lookAtStore(ctx)
 	switch {
 	case err == nil:
 		return nil

@@ -47,14 +47,19 @@ const (
 	unopenedPatience = time.Hour
 )
 
-// Slack allows 600 calls of oauth.v2.access a minute; installs need their part of it. All replicas together make at most
-// 20 + 60 + 60*8 = 560 renewals in any minute. oauth.v2.exchange is in tier 3, some 50 a minute.
+// Slack allows 600 calls of oauth.v2.access a minute, for renewals and installs together. All replicas make at most
+// 20 + 60 + 60*8 = 560 in any minute. Anybody can bring a code, so of the 8 a second installs take 4 at the most, whatever comes: the
+// rest is there for renewals, some 345,000 a day, which is three for each of 115,000 connections. And renewals in the background
+// leave the last 20 of a burst to installs and to tokens that somebody waits for. oauth.v2.exchange is in tier 3, some 50 a minute.
 // https://docs.slack.dev/apis/web-api/rate-limits
 var (
 	renewals = Budget{Name: "oauth.v2.access", Interval: time.Second / 8, Burst: 60}
 	// For a token that somebody waits for there is a little more in the same budget.
 	renewalsInUse = Budget{Name: renewals.Name, Interval: renewals.Interval, Burst: renewals.Burst + 20}
-	exchanges     = Budget{Name: "oauth.v2.exchange", Interval: 1500 * time.Millisecond, Burst: 10}
+	installs      = Budget{Name: "oauth.v2.access installs", Interval: time.Second / 4, Burst: 60}
+	// For callers who brought codes that Slack did not know: what others leave of the burst.
+	installsSuspect = Budget{Name: installs.Name, Interval: installs.Interval, Burst: installs.Burst / 4}
+	exchanges       = Budget{Name: "oauth.v2.exchange", Interval: 1500 * time.Millisecond, Burst: 10}
 )
 
 var (
@@ -186,6 +191,32 @@ func (in *Installer) spend(ctx context.Context, b Budget) error {
 	in.shut[b] = in.now().Add(spentPause)
 	in.mu.Unlock()
 	return errSpent
+}
+
+// spendInstall takes one call for an install: from the part that installs have, and from what they share with renewals. errSpent.
+func (in *Installer) spendInstall(ctx context.Context, suspect bool) error {
+	own := installs
+	if suspect {
+		own = installsSuspect
+	}
+	for _, b := range []Budget{own, renewalsInUse} {
+		if in.isShut(b) {
+			return errSpent // before anything is written
+		}
+	}
+	if err := in.spend(ctx, own); err != nil {
+		return err
+	}
+	return in.spend(ctx, renewalsInUse)
+}
+
+// keepLimit keeps a budget shut for as long as Slack asked, on all replicas: the limit is the app's.
+func (in *Installer) keepLimit(ctx context.Context, b Budget, wait time.Duration) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepTimeout)
+	defer cancel()
+	if err := in.store.ClosedUntil(ctx, b, in.now().Add(wait)); err != nil {
+		in.log.WarnContext(ctx, "keep Slack's rate limit", "cause", err)
+	}
 }
 
 func (in *Installer) isShut(b Budget) bool {
@@ -348,14 +379,11 @@ func (in *Installer) notRenewed(ctx context.Context, h Holder, claimed Chain, ca
 	code := SlackError(cause)
 	now := in.now()
 	if wait, limited := RetryAfter(cause); limited {
-		// One answer for all: the limit is the app's.
-		budget := renewalsInUse // the larger of the two that share a name
+		budget := renewalsInUse // the largest of those that share a name
 		if claimed.RefreshToken == "" {
 			budget = exchanges
 		}
-		if err := in.store.ClosedUntil(ctx, budget, now.Add(wait)); err != nil {
-			in.log.WarnContext(ctx, "keep Slack's rate limit", "cause", err)
-		}
+		in.keepLimit(ctx, budget, wait)
 	}
 	var state string
 	err := in.updateChain(ctx, h, func(row *Chain, c *Connection, u *UserToken) error {

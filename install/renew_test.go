@@ -100,7 +100,7 @@ func (r *rig) replica(change func(*install.Config)) replica {
 	if err := db.UseJournal(r.folder); err != nil {
 		r.t.Fatal(err)
 	}
-	cfg := install.Config{ClientID: "1.2", ClientSecret: "client-secret", SlackURL: r.slack.URL(), PublicURL: redirect, Store: db, Now: r.clock.Now,
+	cfg := install.Config{ClientID: "1.2", ClientSecret: "client-secret", SlackURL: r.slack.URL(), PublicURL: redirect, Store: db, Now: r.clock.Now, SigningKeys: db.SigningKeys(),
 		Scopes: []install.Scope{{Name: "chat:write"}, {Name: "users:read"}}}
 	if os.Getenv("SHOW_LOGS") != "" {
 		cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))

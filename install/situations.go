@@ -108,6 +108,10 @@ var (
 
 	situationCodeSpent = situation{"code_spent", http.StatusBadRequest, OutcomeRefused,
 		"Not connected: Slack's permission ran out", "Slack's permission to finish works once and for 10 minutes, and this one no longer does.", nothing, startAgain, aboutApp, false}
+	situationOddCode = situation{"code_malformed", http.StatusBadRequest, OutcomeRefused,
+		"Not connected: this address is damaged", "The address that Slack sent you back to was changed or cut short on its way, so Slack wasn't asked.", nothing, startAgain, aboutApp, false}
+	situationBusy = situation{"busy", http.StatusServiceUnavailable, OutcomeFailed,
+		"Not connected yet: many people are installing right now", "Slack lets {app} finish only so many installs at a time. Wait {wait} seconds and reload this page: it goes on from here.", "Nothing was used up, and nothing was changed.", step{"Start again", toStart}, aboutApp, false}
 	situationNotSetUp = situation{"not_set_up", http.StatusBadGateway, OutcomeFailed,
 		"Not connected: this app isn't set up correctly yet", "This app isn't set up correctly yet. Only the people who run it can mend that; the reference below is in their log.", nothing, contact, tryAgain, false}
 	situationNotDistributed = situation{"not_distributed", http.StatusForbidden, OutcomeRefused,
@@ -151,7 +155,7 @@ var (
 // situations are the endings that a reload has to find again by their reason.
 var situations = []situation{situationCancelled, situationDenied, situationExpired, situationCodeSpent, situationNotSetUp, situationNotDistributed,
 	situationPermission, situationPolicy, situationClosed, situationRequired, situationUsedLink, situationAccount, situationOrgInstalled, situationMoving, situationNotActive, situationSlackDown,
-	situationSlackSlow, situationNotStored, situationUnexpected}
+	situationSlackSlow, situationRateLimited, situationRecordsDown, situationNotStored, situationUnexpected}
 
 // refusals maps what Slack says, on the redirect or at the exchange, to what the person reads. Codes that are not here are
 // unexpected. https://docs.slack.dev/reference/methods/oauth.v2.access
@@ -208,11 +212,11 @@ var refusals = map[string]situation{
 
 // refused is the page for an error that Slack put on the redirect. The code is looked up, never shown: it comes from
 // the address, which anybody can write.
-func (in *Installer) refused(code string, described bool, ref string) page {
-	if code == "access_denied" && described {
+func (in *Installer) refused(back arrival, ref string) page {
+	if back.refusal == "access_denied" && back.described {
 		return in.page(situationCancelled, ref)
 	}
-	if s, ok := refusals[code]; ok {
+	if s, ok := refusals[back.refusal]; ok {
 		return in.page(s, ref)
 	}
 	return in.page(situationDenied, ref)

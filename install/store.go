@@ -15,14 +15,10 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrExists: there is one already.
 	ErrExists = errors.New("exists already")
-	// ErrStateUsed: the state was consumed before. TakeAttempt returns the attempt along with it.
+	// ErrStateUsed: the state was used before.
 	ErrStateUsed = errors.New("state already used")
-	// ErrStateExpired: the state was never consumed and is too old. TakeAttempt returns the attempt along with it.
-	ErrStateExpired = errors.New("state expired")
 	// ErrWrongKeys: there are secrets, and the keys at hand open none of them.
 	ErrWrongKeys = errors.New("none of the stored secrets opens with these keys")
-	// ErrOtherBrowser: the state is good, and was started in another browser, which can still use it.
-	ErrOtherBrowser = errors.New("state belongs to another browser")
 )
 
 // Store keeps connections and install attempts. Its methods may be called from any number of goroutines and processes at
@@ -132,18 +128,17 @@ type Store interface {
 	// OutcomeDone) from before it, and budgets that have been full since then. It returns how many connections it deleted.
 	Sweep(ctx context.Context, before time.Time) (int64, error)
 
-	// StartAttempt keeps a new attempt. Its StateHash must be new.
-	StartAttempt(ctx context.Context, a Attempt) error
-	// TakeAttempt consumes the state that r brings back, in one statement: of any number of callers exactly one gets it
-	// without an error. ErrNotFound, ErrStateUsed, ErrStateExpired, ErrOtherBrowser; with the last three the attempt comes
-	// along, and nothing was consumed.
-	TakeAttempt(ctx context.Context, r Return) (Attempt, error)
-	// EndAttempt writes outcome, reason and what became of it. ErrNotFound.
+	// BeginAttempt records that a state was used, in one statement: of any number of callers, on all replicas, exactly one gets nil.
+	// ErrStateUsed for the others. A state whose attempt has no ReturnedAt is recorded and still unused.
+	BeginAttempt(ctx context.Context, a Attempt) error
+	// FindAttempt returns the attempt of a state, and is a read. ErrNotFound.
+	FindAttempt(ctx context.Context, stateHash []byte) (Attempt, error)
+	// EndAttempt writes outcome, reason and what became of it. Without a ReturnedAt the state can be used again. ErrNotFound.
 	EndAttempt(ctx context.Context, a Attempt) error
 	// Attempts returns the newest attempts, newest first, at most n.
 	Attempts(ctx context.Context, n int) ([]Attempt, error)
-	// SweepAttempts deletes attempts that started before kept, and those that never came back from Slack and started
-	// before abandoned. It returns how many.
+	// SweepAttempts deletes attempts that started before kept, and those whose state was not used up and that started before
+	// abandoned. It returns how many.
 	SweepAttempts(ctx context.Context, kept, abandoned time.Time) (int64, error)
 
 	// Ready reports whether the database answers and has the schema this program needs.
@@ -183,15 +178,6 @@ type Budget struct {
 	Burst    int           // calls that may come at once after a pause
 }
 
-// Return is a browser that Slack sent back.
-type Return struct {
-	StateHash   []byte
-	BrowserHash []byte // of its cookie; nil when it has none
-	AnswerHash  []byte // of the code or the refusal that it brings, to tell a reload from another answer
-	Origin      string // the address as this browser names it; the store has no use for it
-	At          time.Time
-}
-
 // Outcome is how an install attempt ended.
 type Outcome string
 
@@ -203,11 +189,10 @@ const (
 	OutcomeFailed      Outcome = "failed"      // something broke
 )
 
-// Attempt is one try to install, from the click to the last page. It carries the OAuth state: one row, of which only the
-// hash is kept, that can be consumed once.
+// Attempt is one try to install. It begins when Slack sends the browser back: until then it stands in the state alone.
 type Attempt struct {
 	Ref         string // short and speakable; shown on the page and written in the log
-	StateHash   []byte // SHA-256 of the state in the address
+	StateHash   []byte // SHA-256 of what makes the state in the address the only one
 	BrowserHash []byte // SHA-256 of the cookie of the browser that started
 	AnswerHash  []byte // SHA-256 of what Slack sent it back with; empty until then
 	StartedAt   time.Time
@@ -218,8 +203,10 @@ type Attempt struct {
 	TeamHint string // from ?team=T…: passed on to Slack, never trusted
 	BoundTo  string // id of the connection that a link was made for; "" when any workspace will do
 	LinkHash []byte // SHA-256 of the link's nonce; empty without a link. The link itself is not kept
-	Wish     Wish   // what the link asked for, but for Stays
-	Origin   string // the address as the browser that started named it: scheme, if a proxy told, and host
+	// LinkUntil is the link's end. It is not kept either: the state has it.
+	LinkUntil time.Time
+	Wish      Wish   // what the link asked for, but for Stays
+	Origin    string // the address as the browser that started named it: scheme, if a proxy told, and host
 
 	Outcome      Outcome
 	Reason       string // a reason of situations.go

@@ -1,63 +1,57 @@
 package storage
 
-// An OAuth state is worth something exactly once. This file keeps install attempts and consumes their states.
+// An OAuth state is worth something exactly once. This file keeps install attempts, which begin when a state is used.
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"switchboard/install"
 )
 
-// StartAttempt is install.Store's. A StateHash that is not new is refused by the database: gorm.ErrDuplicatedKey.
-func (db *DB) StartAttempt(ctx context.Context, a install.Attempt) error {
+// BeginAttempt is install.Store's. A row that is there and unused is one of the release before, which kept it from the start on, or
+// one whose state was given back.
+func (db *DB) BeginAttempt(ctx context.Context, a install.Attempt) error {
+	const doing = "begin attempt"
 	if len(a.StateHash) == 0 {
-		return errors.New("start attempt: it has no state hash")
+		return fmt.Errorf("%s: it has no state hash", doing)
 	}
 	row := attemptRowOf(a)
-	if err := db.transact(ctx, func(tx *gorm.DB) error { return tx.Create(&row).Error }); err != nil {
-		return fault(ctx, "start attempt", err)
+	unused := clause.OnConflict{
+		Columns:   []clause.Column{{Name: "state_hash"}},
+		Where:     clause.Where{Exprs: []clause.Expression{gorm.Expr("install_attempts.returned_at = 0")}},
+		DoUpdates: clause.AssignmentColumns([]string{"returned_at", "answer_hash", "ended_at", "outcome", "reason"}),
+	}
+	var won bool
+	err := db.exec(ctx, func(g *gorm.DB) error {
+		row.ID = 0
+		begin := g.Clauses(unused).Create(&row)
+		won = begin.RowsAffected == 1
+		return begin.Error
+	})
+	switch {
+	case err != nil:
+		return fault(ctx, doing, err)
+	case !won:
+		return install.ErrStateUsed
 	}
 	return nil
 }
 
-// TakeAttempt is install.Store's. The state is valid until the moment it expires, and not in it.
-func (db *DB) TakeAttempt(ctx context.Context, r install.Return) (install.Attempt, error) {
-	const doing = "take attempt"
-	if r.At.IsZero() {
-		return install.Attempt{}, fmt.Errorf("%s: it needs a time, or the state would stay unused", doing)
+// FindAttempt is install.Store's.
+func (db *DB) FindAttempt(ctx context.Context, stateHash []byte) (install.Attempt, error) {
+	var rows []attemptRow
+	if err := db.read.WithContext(ctx).Where("state_hash = ?", append([]byte{}, stateHash...)).Limit(1).Find(&rows).Error; err != nil {
+		return install.Attempt{}, fault(ctx, "find attempt", err)
 	}
-	var (
-		taken bool
-		rows  []attemptRow
-	)
-	err := db.transact(ctx, func(tx *gorm.DB) error {
-		take := tx.Model(&attemptRow{}).
-			Where("state_hash = ? AND browser_hash = ? AND returned_at = 0 AND expires_at > ?", r.StateHash, append([]byte{}, r.BrowserHash...), micros(r.At)).
-			Updates(map[string]any{"returned_at": micros(r.At), "answer_hash": append([]byte{}, r.AnswerHash...)})
-		if take.Error != nil {
-			return take.Error
-		}
-		taken, rows = take.RowsAffected == 1, nil
-		return tx.Where("state_hash = ?", r.StateHash).Find(&rows).Error
-	})
-	switch {
-	case err != nil:
-		return install.Attempt{}, fault(ctx, doing, err)
-	case len(rows) == 0:
+	if len(rows) == 0 {
 		return install.Attempt{}, install.ErrNotFound
-	case taken:
-		return rows[0].attempt(), nil
-	case rows[0].ReturnedAt != 0:
-		return rows[0].attempt(), install.ErrStateUsed
-	case rows[0].ExpiresAt <= micros(r.At):
-		return rows[0].attempt(), install.ErrStateExpired
 	}
-	return rows[0].attempt(), install.ErrOtherBrowser
+	return rows[0].attempt(), nil
 }
 
 // EndAttempt is install.Store's. The attempt is found by its StateHash.
@@ -66,7 +60,7 @@ func (db *DB) EndAttempt(ctx context.Context, a install.Attempt) error {
 	row := attemptRowOf(a)
 	err := db.transact(ctx, func(tx *gorm.DB) error {
 		end := tx.Model(&attemptRow{}).Where("state_hash = ?", row.StateHash).
-			Select("ended_at", "outcome", "reason", "connection_id", "team_id", "user_id").Updates(&row)
+			Select("returned_at", "answer_hash", "ended_at", "outcome", "reason", "connection_id", "team_id", "user_id").Updates(&row)
 		found = end.RowsAffected
 		return end.Error
 	})

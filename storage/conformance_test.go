@@ -21,7 +21,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-	"gorm.io/gorm"
 
 	"switchboard/install"
 	"switchboard/storage"
@@ -200,8 +199,8 @@ func TestConformance(t *testing.T) {
 			"RemovedDropsPeople":    testRemovedDropsPeople,
 			"LeaseOnce":             testLeaseOnce,
 			"Attempts":              testAttempts,
-			"TakeAttempt":           testTakeAttempt,
-			"TakeAttemptOnce":       testTakeAttemptOnce,
+			"BeginAttempt":          testBeginAttempt,
+			"BeginAttemptOnce":      testBeginAttemptOnce,
 			"SweepAttempts":         testSweepAttempts,
 			"EndedContext":          testEndedContext,
 			"Ready":                 testReady,
@@ -888,14 +887,15 @@ func attempt(name string, started time.Time) install.Attempt {
 		LinkHash: []byte("link"), Wish: install.Wish{Scopes: []string{"chat:write", "files:write"}, Back: "C1"}, Origin: "https://bot.example.com"}
 }
 
-// back is the browser that started a, sent back by Slack.
-func back(a install.Attempt, at time.Time) install.Return {
-	return install.Return{StateHash: a.StateHash, BrowserHash: a.BrowserHash, AnswerHash: []byte("answer"), At: at}
+// back is a, with its browser sent back by Slack.
+func back(a install.Attempt, at time.Time) install.Attempt {
+	a.ReturnedAt, a.AnswerHash = at, []byte("answer")
+	return a
 }
 
 func start(t *testing.T, db install.Store, a install.Attempt) install.Attempt {
 	t.Helper()
-	if err := db.StartAttempt(t.Context(), a); err != nil {
+	if err := db.BeginAttempt(t.Context(), a); err != nil {
 		t.Fatal(err)
 	}
 	return a
@@ -929,10 +929,7 @@ func testAttempts(t *testing.T, f fixture) {
 	if err := f.EndAttempt(t.Context(), attempt("nobody's", t0)); err != install.ErrNotFound {
 		t.Errorf("ending an unknown attempt: %v", err)
 	}
-	if err := f.StartAttempt(t.Context(), want[0]); !errors.Is(err, gorm.ErrDuplicatedKey) {
-		t.Errorf("a state that is not new: %v", err)
-	}
-	if err := f.StartAttempt(t.Context(), install.Attempt{Ref: "x", StartedAt: t0}); err == nil {
+	if err := f.BeginAttempt(t.Context(), install.Attempt{Ref: "x", StartedAt: t0}); err == nil {
 		t.Error("an attempt without a state was kept")
 	}
 	hint := attempt("hint", t0)
@@ -940,78 +937,70 @@ func testAttempts(t *testing.T, f fixture) {
 	start(t, f, hint)
 }
 
-func testTakeAttempt(t *testing.T, f fixture) {
-	a := start(t, f, attempt("take", t0))
-	returned := t0.Add(time.Minute)
-	if _, err := f.TakeAttempt(t.Context(), back(a, time.Time{})); err == nil {
-		t.Error("a state was taken at no time")
-	}
-	// Another browser, or one without a cookie, gets nothing and spoils nothing.
-	for _, browser := range [][]byte{nil, {}, []byte("another"), a.StateHash} {
-		stranger := back(a, returned)
-		stranger.BrowserHash = browser
-		if got, err := f.TakeAttempt(t.Context(), stranger); err != install.ErrOtherBrowser || !got.ReturnedAt.IsZero() {
-			t.Errorf("browser %x: %v %v", browser, got.ReturnedAt, err)
+func testBeginAttempt(t *testing.T, f fixture) {
+	found := func(what string, want install.Attempt) {
+		t.Helper()
+		got, err := f.FindAttempt(t.Context(), want.StateHash)
+		if err != nil {
+			t.Fatal(what, err)
+		}
+		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", what, diff)
 		}
 	}
-	got, err := f.TakeAttempt(t.Context(), back(a, returned))
-	if err != nil {
-		t.Fatal(err)
-	}
-	a.ReturnedAt, a.AnswerHash = returned, []byte("answer")
-	if diff := cmp.Diff(a, got, cmpopts.EquateEmpty()); diff != "" {
-		t.Errorf("taken (-want +got):\n%s", diff)
-	}
-	// Used stays used, also when it is old by now, and the first return stays the one that is written down.
-	for _, at := range []time.Time{returned.Add(time.Second), returned.Add(time.Hour)} {
-		got, err = f.TakeAttempt(t.Context(), back(a, at))
-		if err != install.ErrStateUsed {
-			t.Errorf("the second time: %v", err)
+	// One that was recorded from its start on, as the release before did; and one that begins when it comes back.
+	old, fresh := start(t, f, attempt("old", t0)), attempt("fresh", t0)
+	found("unused", old)
+	for _, a := range []install.Attempt{old, fresh} {
+		a = start(t, f, back(a, t0.Add(time.Minute)))
+		found("used", a)
+		// Used stays used, and what was written down first stays.
+		for _, at := range []time.Time{t0.Add(2 * time.Minute), {}} {
+			later := back(a, at)
+			later.Ref, later.AnswerHash = "later", []byte("another")
+			if err := f.BeginAttempt(t.Context(), later); err != install.ErrStateUsed {
+				t.Errorf("the second time: %v", err)
+			}
+			found("the second time", a)
 		}
-		if diff := cmp.Diff(a, got, cmpopts.EquateEmpty()); diff != "" {
-			t.Errorf("the second time (-want +got):\n%s", diff)
+		// Given back, because Slack was not asked: it is recorded how that ended, and it can be used again, once.
+		a.ReturnedAt, a.AnswerHash, a.EndedAt, a.Outcome, a.Reason = time.Time{}, nil, t0.Add(time.Hour), install.OutcomeFailed, "records_unavailable"
+		if err := f.EndAttempt(t.Context(), a); err != nil {
+			t.Fatal(err)
+		}
+		found("given back", a)
+		a.EndedAt, a.Outcome, a.Reason = time.Time{}, "", ""
+		a = start(t, f, back(a, t0.Add(3*time.Minute)))
+		found("used again", a)
+		if err := f.BeginAttempt(t.Context(), a); err != install.ErrStateUsed {
+			t.Errorf("used again, twice: %v", err)
 		}
 	}
-
-	late := start(t, f, attempt("late", t0))
-	for _, at := range []time.Time{late.ExpiresAt.Add(time.Hour), late.ExpiresAt} {
-		got, err = f.TakeAttempt(t.Context(), back(late, at))
-		if err != install.ErrStateExpired {
-			t.Errorf("too late: %v", err)
-		}
-		if diff := cmp.Diff(late, got, cmpopts.EquateEmpty()); diff != "" {
-			t.Errorf("too late (-want +got):\n%s", diff)
-		}
-	}
-	if _, err = f.TakeAttempt(t.Context(), back(late, late.ExpiresAt.Add(-time.Microsecond))); err != nil {
-		t.Errorf("in the last moment: %v", err)
-	}
-	for _, hash := range [][]byte{nil, {}, []byte("unknown"), a.StateHash[:31]} {
-		if _, err = f.TakeAttempt(t.Context(), install.Return{StateHash: hash, BrowserHash: a.BrowserHash, At: returned}); err != install.ErrNotFound {
+	for _, hash := range [][]byte{nil, {}, []byte("unknown"), fresh.StateHash[:31]} {
+		if _, err := f.FindAttempt(t.Context(), hash); err != install.ErrNotFound {
 			t.Errorf("hash %x: %v", hash, err)
 		}
 	}
 }
 
-func testTakeAttemptOnce(t *testing.T, f fixture) {
-	const rounds, consumers = 200, 8
+func testBeginAttemptOnce(t *testing.T, f fixture) {
+	const rounds, callers = 100, 8
 	for round := range rounds {
-		a := start(t, f, attempt(fmt.Sprintf("once-%d", round), t0))
+		a := attempt(fmt.Sprintf("once-%d", round), t0)
+		if round%2 == 0 {
+			start(t, f, a)
+		}
 		var won atomic.Int64
-		together(consumers, func(i int) {
-			got, err := f.TakeAttempt(t.Context(), back(a, t0.Add(time.Duration(i+1)*time.Second)))
-			switch {
+		together(callers, func(i int) {
+			switch err := f.BeginAttempt(t.Context(), back(a, t0.Add(time.Duration(i+1)*time.Second))); {
 			case err == nil:
 				won.Add(1)
 			case err != install.ErrStateUsed:
 				t.Errorf("round %d: %v", round, err)
 			}
-			if got.Ref != a.Ref || got.ReturnedAt.IsZero() {
-				t.Errorf("round %d: got %q, returned %v", round, got.Ref, got.ReturnedAt)
-			}
 		})
 		if won.Load() != 1 {
-			t.Fatalf("round %d: %d of %d consumers got the state", round, won.Load(), consumers)
+			t.Fatalf("round %d: %d of %d callers got the state", round, won.Load(), callers)
 		}
 	}
 }
@@ -1033,9 +1022,7 @@ func testSweepAttempts(t *testing.T, f fixture) {
 		t.Errorf("swept %d before the zero time, error %v", n, err)
 	}
 	// One that came back is kept longer than those that never did.
-	if _, err = f.TakeAttempt(t.Context(), back(left[0], t0.Add(time.Minute))); err != nil {
-		t.Fatal(err)
-	}
+	start(t, f, back(left[0], t0.Add(time.Minute)))
 	if n, err = f.SweepAttempts(t.Context(), time.Time{}, t0.AddDate(1, 0, 0)); err != nil || n != 5 {
 		t.Errorf("swept %d abandoned ones, error %v", n, err)
 	}
@@ -1097,8 +1084,8 @@ func testEndedContext(t *testing.T, f fixture) {
 		"SweepOld":  func() error { _, err := f.Sweep(ctx, t0); return err },
 		"CheckKeys": func() error { _, err := f.CheckKeys(ctx); return err },
 		"Reseal":    func() error { _, _, err := f.Reseal(ctx, false); return err },
-		"Start":     func() error { return f.StartAttempt(ctx, attempt("ctx 2", t0)) },
-		"Take":      func() error { _, err := f.TakeAttempt(ctx, back(a, t0)); return err },
+		"Begin":     func() error { return f.BeginAttempt(ctx, back(a, t0)) },
+		"FindTry":   func() error { _, err := f.FindAttempt(ctx, a.StateHash); return err },
 		"End":       func() error { return f.EndAttempt(ctx, a) },
 		"Attempts":  func() error { _, err := f.Attempts(ctx, 1); return err },
 		"Sweep":     func() error { _, err := f.SweepAttempts(ctx, t0, t0); return err },
@@ -1111,7 +1098,7 @@ func testEndedContext(t *testing.T, f fixture) {
 			t.Errorf("%s after the caller left: %v", name, err)
 		}
 	}
-	if _, err := f.TakeAttempt(t.Context(), back(a, t0)); err != nil {
+	if err := f.BeginAttempt(t.Context(), back(a, t0)); err != nil {
 		t.Errorf("the state was consumed for a caller who had left: %v", err)
 	}
 }

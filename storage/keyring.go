@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -15,6 +16,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"switchboard/install"
 )
 
 var (
@@ -40,8 +43,9 @@ type Keyring struct {
 }
 
 type ringKey struct {
-	id   [4]byte
-	aead cipher.AEAD
+	id      [4]byte
+	aead    cipher.AEAD
+	signing install.Secret // derived from the key
 }
 
 // Place is where a sealed secret lives. A box opens only in the place it was made for, so a row's token copied into
@@ -100,7 +104,24 @@ func newRingKey(raw []byte) ringKey {
 		panic(err)
 	}
 	sum := sha256.Sum256(raw)
-	return ringKey{id: [4]byte(sum[:4]), aead: aead}
+	signing, err := hkdf.Key(sha256.New, raw, nil, "switchboard signing", keySize)
+	if err != nil {
+		panic(err)
+	}
+	return ringKey{id: [4]byte(sum[:4]), aead: aead, signing: install.Secret(signing)}
+}
+
+// SigningKeys are what install.Config asks for, one for each key in the ring's order. They are derived: what is signed says nothing of
+// what seals.
+func (db *DB) SigningKeys() []install.Secret {
+	if db.keys == nil {
+		return nil
+	}
+	keys := make([]install.Secret, len(db.keys.keys))
+	for i, k := range db.keys.keys {
+		keys[i] = k.signing
+	}
+	return keys
 }
 
 // NewKey makes a key, in the form ParseKeys reads.

@@ -15,7 +15,9 @@ import (
 	"strings"
 	"testing"
 
+	"switchboard/install"
 	"switchboard/storage"
+	"switchboard/storage/storagetest"
 )
 
 func ring(t testing.TB, keys ...string) *storage.Keyring {
@@ -248,5 +250,41 @@ func BenchmarkOpen(b *testing.B) {
 		if _, err := k.Open(box, here); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// What signs is derived from what seals: one key for each, in the same order, the same on every replica, and none of them.
+func TestSigningKeysFollowTheRing(t *testing.T) {
+	a, b := storage.NewKey(), storage.NewKey()
+	signing := func(list string) []install.Secret {
+		t.Helper()
+		ring, err := storage.ParseKeys(list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		db, err := storage.Open(t.Context(), storagetest.SQLite(t), ring)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = db.Close() })
+		return db.SigningKeys()
+	}
+	both, other := signing(a+","+b), signing(b+","+a)
+	if len(both) != 2 || both[0] != other[1] || both[1] != other[0] || both[0] == both[1] || signing(a)[0] != both[0] {
+		t.Error("the keys that sign do not follow those that seal")
+	}
+	for _, s := range both {
+		raw, err := base64.StdEncoding.DecodeString(a)
+		if err != nil || len(s) != 32 || s.Reveal() == string(raw) {
+			t.Error("a key that seals signs as well")
+		}
+	}
+	db, err := storage.Open(t.Context(), storagetest.SQLite(t), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if db.SigningKeys() != nil {
+		t.Error("something signs without a key")
 	}
 }

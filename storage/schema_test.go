@@ -389,10 +389,10 @@ func TestColumnsAddedBesideUs(t *testing.T) {
 				}
 				a := attempt(fmt.Sprint(taken, " ", i), t0)
 				if err == nil {
-					err = f.StartAttempt(ctx, a)
+					err = f.BeginAttempt(ctx, a)
 				}
 				if err == nil {
-					_, err = f.TakeAttempt(ctx, back(a, t0))
+					err = f.BeginAttempt(ctx, back(a, t0))
 				}
 				if err != nil {
 					t.Error(err)

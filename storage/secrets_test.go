@@ -242,9 +242,9 @@ func TestErrorsHoldNoSecrets(t *testing.T) {
 		}
 		_, _, putErr := f.Put(t.Context(), c)
 		_, updateErr := f.Update(t.Context(), c.Key, func(c *install.Connection) error { c.Token += "2"; return nil })
-		_, takeErr := f.TakeAttempt(t.Context(), back(a, t0))
+		_, findErr := f.FindAttempt(t.Context(), a.StateHash)
 		for name, err := range map[string]error{"Put": putErr, "Update": updateErr, "AddUser": addUserErr, "UpdateUser": updateUserErr,
-			"Start": f.StartAttempt(t.Context(), a), "Take": takeErr} {
+			"Begin": f.BeginAttempt(t.Context(), a), "Find": findErr} {
 			if err == nil {
 				t.Errorf("%s worked on a broken schema", name)
 				continue

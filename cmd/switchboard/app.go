@@ -70,7 +70,7 @@ func newApp(cfg appConfig) (*app, error) {
 	numbers := prometheus.NewRegistry()
 	numbers.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	in, err := install.New(install.Config{
-		App: cfg.app, ClientID: cfg.clientID, ClientSecret: cfg.clientSecret, AppID: cfg.appID, BotToken: cfg.botToken,
+		App: cfg.app, ClientID: cfg.clientID, ClientSecret: cfg.clientSecret, AppID: cfg.appID, BotToken: cfg.botToken, SigningKeys: cfg.db.SigningKeys(),
 		SlackURL: cfg.slackURL, PublicURL: cfg.publicURL, Scopes: profile.Scopes, Store: cfg.db, Log: cfg.log,
 		UserScopes: profile.UserScopes, MoveToRotation: cfg.moveToRotation, Keep: cfg.keep, Metrics: numbers,
 		Closed: cfg.closed, Admit: cfg.admit,

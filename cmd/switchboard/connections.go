@@ -42,7 +42,7 @@ type attempt struct {
 	StartedAt    *string `json:"started_at"`
 	ReturnedAt   *string `json:"returned_at"`
 	EndedAt      *string `json:"ended_at"`
-	Outcome      string  `json:"outcome"` // "" while nobody came back from Slack
+	Outcome      string  `json:"outcome"` // "" while it is under way
 	Reason       string  `json:"reason"`
 	ConnectionID string  `json:"connection_id"`
 	TeamID       string  `json:"team_id"`
@@ -74,7 +74,7 @@ func (c *attemptsCmd) Run(env *environment) error {
 		table := tabwriter.NewWriter(env.stdout, 0, 4, 2, ' ', 0)
 		fmt.Fprintln(table, "REF\tSTARTED\tOUTCOME\tREASON\tTEAM\tUSER\tCONNECTION")
 		for _, r := range rows {
-			fmt.Fprintln(table, strings.Join([]string{r.Ref, short(r.StartedAt), orElse(r.Outcome, "not back from Slack"), r.Reason, r.TeamID, r.UserID, r.ConnectionID}, "\t"))
+			fmt.Fprintln(table, strings.Join([]string{r.Ref, short(r.StartedAt), orElse(r.Outcome, "not finished"), r.Reason, r.TeamID, r.UserID, r.ConnectionID}, "\t"))
 		}
 		return table.Flush()
 	})
@@ -319,7 +319,7 @@ func (d database) use(env *environment, cfg install.Config, do func(*storage.DB,
 			return err
 		}
 	}
-	cfg.App, cfg.Scopes, cfg.Store = commands.App(), commands.Catalogue(), db
+	cfg.App, cfg.Scopes, cfg.Store, cfg.SigningKeys = commands.App(), commands.Catalogue(), db, db.SigningKeys()
 	in, err := install.New(cfg)
 	if err != nil {
 		return err

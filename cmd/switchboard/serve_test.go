@@ -298,12 +298,12 @@ func TestAttemptsAreListed(t *testing.T) {
 	ended := decodePage(t, b.get(b.consent(b.begin("/slack/install"), slacksim.AcmeAdmin, slacksim.Choice{Deny: true})).body)
 	b.begin("/slack/install")
 	out, _, code := w.command("connections", "attempts")
-	if code != 0 || !strings.Contains(out, ended.Ref) || !strings.Contains(out, "cancelled") || !strings.Contains(out, "not back from Slack") {
+	if code != 0 || !strings.Contains(out, ended.Ref) || !strings.Contains(out, "cancelled") || strings.Count(out, "\n") != 2 {
 		t.Errorf("exit %d %s", code, out)
 	}
 	var rows []map[string]any
 	out, _, _ = w.command("connections", "attempts", "--json", "--limit", "1")
-	if err := json.Unmarshal([]byte(out), &rows); err != nil || len(rows) != 1 || rows[0]["outcome"] != "" {
+	if err := json.Unmarshal([]byte(out), &rows); err != nil || len(rows) != 1 || rows[0]["outcome"] != "refused" || rows[0]["returned_at"] == nil {
 		t.Errorf("%v %s", err, out)
 	}
 }

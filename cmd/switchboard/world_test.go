@@ -452,17 +452,6 @@ func (w *world) sql() *sql.DB {
 	return db
 }
 
-// age makes all install attempts older than they are.
-func (w *world) age(by time.Duration) {
-	w.t.Helper()
-	db := w.sql()
-	defer db.Close()
-	us := by.Microseconds()
-	if _, err := db.Exec(fmt.Sprintf("UPDATE install_attempts SET started_at = started_at - %d, expires_at = expires_at - %d", us, us)); err != nil {
-		w.t.Fatal(err)
-	}
-}
-
 // sealOne puts a connection of nobody's into the database, sealed with these keys, so that they open something there.
 func (w *world) sealOne(keys string) {
 	w.t.Helper()

@@ -1,0 +1,124 @@
+package install
+
+// The state of an install under way. It goes with the browser to Slack and back and says all that was wanted, signed, so that
+// whoever presses the button and never comes back has cost nothing: no row, no lock, no call. It is worth something once, to the
+// browser that began, for ten minutes. That it was used is recorded when it comes back (Store.BeginAttempt).
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"regexp"
+	"time"
+)
+
+// state is what stands in a state, in as few letters as will do.
+type state struct {
+	Ref      string `json:"r"`
+	Browser  []byte `json:"b"` // hash of the cookie
+	Started  int64  `json:"a"` // Unix microseconds
+	Origin   string `json:"o"`
+	TeamHint string `json:"t,omitempty"`
+	Link     link   `json:"l,omitzero"` // the one it began with
+	Nonce    []byte `json:"n"`
+}
+
+// attempt is the try that s began, as it is recorded when it comes back.
+func (s state) attempt() Attempt {
+	started := time.UnixMicro(s.Started).UTC()
+	a := Attempt{Ref: s.Ref, StateHash: hashOf(s.Nonce), BrowserHash: s.Browser, StartedAt: started, ExpiresAt: started.Add(stateLife),
+		TeamHint: s.TeamHint, Origin: s.Origin}
+	if l := s.Link; l.Connection != "" {
+		a.BoundTo, a.LinkHash, a.LinkUntil, a.Wish = l.Connection, hashOf(l.Nonce), time.Unix(l.Until, 0), Wish{Scopes: l.Scopes, Back: l.Back}
+	}
+	return a
+}
+
+// arrival is a browser that Slack sent back.
+type arrival struct {
+	state           string
+	code, refusal   string
+	described       bool   // the refusal comes with words, as it does when a person pressed Cancel
+	browser, answer []byte // hashes of the cookie (nil without one) and of the code or refusal
+	origin          string // the address as this browser names it
+	from            string // whoever it is, as far as the connection tells: see caller
+	at              time.Time
+}
+
+// recognise finds out whose arrival this is, and writes nothing. It returns the attempt to go on with, or the page to show instead.
+func (in *Installer) recognise(ctx context.Context, back arrival) (Attempt, *page) {
+	a, signed := Attempt{}, state{}
+	hash, ours := hashSecret(back.state)
+	switch {
+	case in.verify("state", back.state, &signed):
+		a = signed.attempt()
+		hash = a.StateHash
+	case !ours:
+		return Attempt{}, in.unknownState(ctx)
+	}
+	// The release before this one kept a row from the start on, under a state of another form. Those are ten minutes old at most,
+	// so with the next release this look-up is for signed states alone.
+	asking, cancel := context.WithTimeout(ctx, storeBudget)
+	defer cancel()
+	row, err := in.store.FindAttempt(asking, hash)
+	switch {
+	case errors.Is(err, ErrNotFound) && signed.Nonce == nil:
+		return Attempt{}, in.unknownState(ctx)
+	case errors.Is(err, ErrNotFound):
+	case err != nil:
+		in.log.ErrorContext(ctx, "look up state", "ref", orElse(a.Ref, "none"), "cause", err)
+		p := in.page(situationRecordsDown, orElse(a.Ref, NewRef()))
+		return Attempt{}, &p
+	default:
+		row.LinkUntil = a.LinkUntil
+		if signed.Nonce == nil {
+			row.LinkUntil = row.StartedAt.Add(linkLife)
+		}
+		a = row
+	}
+	if !a.ReturnedAt.IsZero() {
+		p := in.again(ctx, back, a)
+		return Attempt{}, &p
+	}
+	return in.belongs(ctx, back, a)
+}
+
+func (in *Installer) unknownState(ctx context.Context) *page {
+	p := in.page(situationUnknownState, NewRef())
+	in.log.InfoContext(ctx, "callback with a made-up state", "ref", p.Ref)
+	return &p
+}
+
+// belongs checks that an unused state came back in time, and to the browser that began with it.
+func (in *Installer) belongs(ctx context.Context, back arrival, a Attempt) (Attempt, *page) {
+	mine := sameHash(back.browser, a.BrowserHash)
+	switch {
+	case !back.at.Before(a.ExpiresAt):
+		p := in.page(situationExpired, a.Ref)
+		if mine {
+			in.sameWish(&p, a)
+		}
+		in.recordFree(ctx, a, p)
+		return Attempt{}, &p
+	case mine:
+		return a, nil
+	}
+	// Perhaps a mail scanner or a chat's preview: the browser that started can still finish.
+	p := in.page(situationOtherBrowser, NewRef())
+	if back.browser == nil && a.Origin != "" && a.Origin != back.origin {
+		// The cookie stayed with the address at which the install began. Only the people who run the app can mend that.
+		p = in.page(situationOtherAddress, p.Ref)
+		in.log.ErrorContext(ctx, "an install began at another address than PUBLIC_URL, so its browser can't be recognised", "ref", p.Ref,
+			"attempt", a.Ref, "began_at", a.Origin, "returned_to", back.origin, "public_url", in.cfg.PublicURL)
+		return Attempt{}, &p
+	}
+	in.log.InfoContext(ctx, "callback in another browser", "ref", p.Ref, "attempt", a.Ref)
+	return Attempt{}, &p
+}
+
+// sameHash compares two hashes of what a browser brought. No hash is none's.
+func sameHash(a, b []byte) bool { return len(a) > 0 && subtle.ConstantTimeCompare(a, b) == 1 }
+
+// codeLike is what a code of Slack's can look like: undocumented, so there is room. What looks otherwise is not sent to Slack, whose
+// limits all of us share, and never logged.
+var codeLike = regexp.MustCompile(`^[A-Za-z0-9._-]{1,512}$`)
