@@ -52,6 +52,8 @@ func (endedStore) Find(_ context.Context, k install.Key) (install.Connection, er
 
 func (endedStore) Journaled() ([]install.Pair, error) { return nil, nil }
 
+func (endedStore) JournaledFor(install.Holder) ([]install.Pair, error) { return nil, nil }
+
 func (endedStore) Update(context.Context, install.Key, func(*install.Connection) error) (install.Connection, error) {
 	return install.Connection{}, errors.New("read-only")
 }
