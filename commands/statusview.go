@@ -149,6 +149,8 @@ func statusReply(t *bot.Turn, h install.Health, who viewer, checking bool) bot.R
 			case who.standing == keeper:
 				blocks = append(blocks, slack.NewContextBlock("", markdown("Connection `"+h.Connection.ID+"` · Data kept, and how to remove the app: `/connection status verbose`")))
 			}
+		} else if checking { // both answers may stand, and this one knows little
+			blocks = append(blocks, slack.NewContextBlock("", markdown("The live answer follows.")))
 		}
 	}
 	blocks = append(blocks, slack.NewContextBlock("", markdown(footer(t, h))))

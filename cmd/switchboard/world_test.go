@@ -193,9 +193,12 @@ func (w *world) command(args ...string) (stdout, stderr string, code int) {
 	return out.String(), errs.String(), code
 }
 
-// start runs n replicas of serve and waits until each listens.
+// start runs n replicas of serve, on SQLite at most one, and waits until each listens.
 func (w *world) start(n int, extra map[string]string) *world {
 	w.t.Helper()
+	if strings.HasPrefix(w.database, "sqlite:") {
+		n = min(n, 1)
+	}
 	if strings.HasPrefix(w.database, "postgres") {
 		if _, errs, code := w.command("migrate", "up"); code != 0 {
 			w.t.Fatalf("migrate up: exit %d: %s", code, errs)
