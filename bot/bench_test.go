@@ -48,7 +48,7 @@ func (noStore) Find(context.Context, install.Key) (install.Connection, error) {
 // What lies between Slack's bytes and the choice of a handler.
 func BenchmarkVerifyDecodeRoute(b *testing.B) {
 	body := someEvent("Ev1")
-	h := header("X-Slack-Signature", signature(docSecret, docStamp, string(body)), "X-Slack-Request-Timestamp", docStamp)
+	h := header("X-Slack-Signature", sign(docSecret, docStamp, string(body)), "X-Slack-Request-Timestamp", docStamp)
 	at := time.Unix(1531420618, 0)
 	secrets := []install.Secret{docSecret}
 	made := benchBot(b, OnMessage(`(?s).*`, nil, "im:history"))
@@ -74,7 +74,7 @@ func request(kind string, body []byte) *http.Request {
 	stamp := strconv.FormatInt(time.Now().Unix(), 10)
 	r.Header.Set("Content-Type", kind)
 	r.Header.Set("X-Slack-Request-Timestamp", stamp)
-	r.Header.Set("X-Slack-Signature", signature(docSecret, stamp, string(body)))
+	r.Header.Set("X-Slack-Signature", sign(docSecret, stamp, string(body)))
 	return r
 }
 

@@ -5,7 +5,6 @@ package bot
 // The Bot: its configuration, the one HTTP door, and the workers behind it.
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -71,6 +70,7 @@ type Bot struct {
 	sockets  sockets
 	stopped  context.Context // ends lateStop after Run was told to end: see lifetime
 	stop     context.CancelFunc
+	bodies   bodies
 
 	mu       sync.Mutex
 	unworked sync.Once                 // it was said that Run isn't running
@@ -159,28 +159,35 @@ func (b *Bot) receive(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "Slack sends POST requests here.", http.StatusMethodNotAllowed)
 		return
 	}
-	var read bytes.Buffer
-	read.Grow(int(min(max(r.ContentLength, 0), maxBody)) + bytes.MinRead) // one piece of memory, where Slack says how much
-	_, err := read.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody))
-	body := read.Bytes()
+	sent, err := readSignature(r.Header, b.now())
 	if err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			http.Error(w, "The request is too large.", http.StatusRequestEntityTooLarge)
+		if b.certificateCheck(w, r, arrived) {
+			w.WriteHeader(http.StatusOK)
 			return
 		}
+		b.refuse(w, r, err)
+		return
+	}
+	body, err := b.bodies.read(w, r, maxBody, arrived.Add(ackBudget))
+	switch {
+	case errors.Is(err, errTooLarge):
+		unread(w)
+		http.Error(w, "The request is too large.", http.StatusRequestEntityTooLarge)
+		return
+	case errors.Is(err, errGaveWay):
+		http.Error(w, "Try again.", http.StatusServiceUnavailable)
+		return
+	case err != nil:
 		http.Error(w, "The request could not be read.", http.StatusBadRequest)
 		return
 	}
 	form := formOf(r.Header.Get("Content-Type"), body)
-	if form.Get("ssl_check") == "1" {
-		// Slack tests the certificate, unsigned. Nothing is run for it, signed or not.
+	if form.Get("ssl_check") == "1" { // nothing is run for it, signed or not
 		w.WriteHeader(http.StatusOK)
 		return
 	}
-	if err := verify(r.Header, body, b.cfg.SigningSecrets, b.now()); err != nil {
-		b.log.WarnContext(r.Context(), "request refused", "cause", err, "bytes", len(body))
-		http.Error(w, "The signature does not match.", http.StatusUnauthorized)
+	if err := sent.verify(body, b.cfg.SigningSecrets); err != nil {
+		b.refuse(w, r, err)
 		return
 	}
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(r.Context()), arrived.Add(b.cfg.ackWithin))
@@ -212,6 +219,29 @@ func (b *Bot) receive(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).Flush() // the ack must be out before anything that builds on it
 		ack.after()
 	}
+}
+
+// certificateCheck reports whether a request without a signature is Slack's test of the certificate: a short form. Nothing else
+// of what is not signed is looked at.
+func (b *Bot) certificateCheck(w http.ResponseWriter, r *http.Request, arrived time.Time) bool {
+	if r.Header.Values(signatureHeader) != nil || r.Header.Values(stampHeader) != nil || r.ContentLength <= 0 || r.ContentLength > largestCheck ||
+		formOf(r.Header.Get("Content-Type"), nil) == nil {
+		return false
+	}
+	body, err := b.bodies.read(w, r, largestCheck, arrived.Add(unreadLinger))
+	return err == nil && formOf(r.Header.Get("Content-Type"), body).Get("ssl_check") == "1"
+}
+
+// refuse answers what is not Slack's.
+func (b *Bot) refuse(w http.ResponseWriter, r *http.Request, cause error) {
+	b.log.WarnContext(r.Context(), "request refused", "cause", cause, "bytes", r.ContentLength)
+	unread(w)
+	http.Error(w, "The signature does not match.", http.StatusUnauthorized)
+}
+
+// unread keeps the server from waiting long for the rest of a body that nobody wants.
+func unread(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(unreadLinger))
 }
 
 func (b *Bot) foreign(appID string) bool {

@@ -18,39 +18,56 @@ import (
 // pre-dated request can be replayed later.
 const maxSkew = 5 * time.Minute
 
-// verify checks the v0 signature over the raw body against each secret. The error never holds a signature.
+const (
+	signatureHeader = "X-Slack-Signature"
+	stampHeader     = "X-Slack-Request-Timestamp"
+)
+
+// signature is what the headers of a request say.
+type signature struct {
+	stamp string
+	given []byte
+}
+
+// readSignature reads the headers, which are refused without a look at the body when they are missing, malformed or of another time.
+// The error never holds a signature.
 // https://docs.slack.dev/authentication/verifying-requests-from-slack
-func verify(h http.Header, body []byte, secrets []install.Secret, now time.Time) error {
-	signature, err := single(h, "X-Slack-Signature")
+func readSignature(h http.Header, now time.Time) (signature, error) {
+	value, err := single(h, signatureHeader)
 	if err != nil {
-		return err
+		return signature{}, err
 	}
-	stamp, err := single(h, "X-Slack-Request-Timestamp")
+	stamp, err := single(h, stampHeader)
 	if err != nil {
-		return err
+		return signature{}, err
 	}
 	at, err := strconv.ParseUint(stamp, 10, 40)
 	if err != nil {
-		return errors.New("timestamp is not a number")
+		return signature{}, errors.New("timestamp is not a number")
 	}
 	if skew := now.Sub(time.Unix(int64(at), 0)); skew > maxSkew || skew < -maxSkew {
-		return errors.New("timestamp is more than 5 minutes from our clock")
+		return signature{}, errors.New("timestamp is more than 5 minutes from our clock")
 	}
 	const version = "v0="
-	if len(signature) != len(version)+2*sha256.Size || signature[:len(version)] != version {
-		return errors.New("signature is not of the form v0=…")
+	if len(value) != len(version)+2*sha256.Size || value[:len(version)] != version {
+		return signature{}, errors.New("signature is not of the form v0=…")
 	}
-	given, err := hex.DecodeString(signature[len(version):])
+	given, err := hex.DecodeString(value[len(version):])
 	if err != nil {
-		return errors.New("signature is not hexadecimal")
+		return signature{}, errors.New("signature is not hexadecimal")
 	}
+	return signature{stamp: stamp, given: given}, nil
+}
+
+// verify checks the v0 signature over the raw body against each secret.
+func (s signature) verify(body []byte, secrets []install.Secret) error {
 	var good bool
 	for _, secret := range secrets {
 		mac := hmac.New(sha256.New, []byte(secret.Reveal()))
-		mac.Write([]byte("v0:" + stamp + ":"))
+		mac.Write([]byte("v0:" + s.stamp + ":"))
 		mac.Write(body)
 		// No early end, so that the time taken does not tell which secret came close.
-		good = hmac.Equal(mac.Sum(nil), given) || good
+		good = hmac.Equal(mac.Sum(nil), s.given) || good
 	}
 	if !good {
 		return errors.New("signature does not match the body")

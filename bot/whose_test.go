@@ -230,6 +230,6 @@ func signed(secret, kind string, body []byte) *http.Request {
 		content = "application/json"
 	}
 	r := request(content, body)
-	r.Header.Set("X-Slack-Signature", signature(secret, r.Header.Get("X-Slack-Request-Timestamp"), string(body)))
+	r.Header.Set("X-Slack-Signature", sign(secret, r.Header.Get("X-Slack-Request-Timestamp"), string(body)))
 	return r
 }

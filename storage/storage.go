@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	neturl "net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -68,7 +69,8 @@ var (
 	_ install.Clock = (*DB)(nil)
 )
 
-// Open connects to the database at url: "postgres://…", "postgresql://…" or "sqlite:PATH". It creates an empty SQLite
+// Open connects to the database at url: "postgres://…", "postgresql://…" or "sqlite:PATH". A PostgreSQL server on another machine has
+// to have TLS, unless the address has an sslmode that says otherwise. It creates an empty SQLite
 // file (0600) when there is none, and changes nothing else: Migrate makes the tables. Without keys (nil) everything but
 // secrets can be read and written. No error holds the address's password.
 func Open(ctx context.Context, url string, keys *Keyring) (*DB, error) {
@@ -136,6 +138,11 @@ func parsePostgres(url string) (*pgx.ConnConfig, error) {
 		return nil, odd
 	}
 	config, err := pgx.ParseConfig(url)
+	if query := u.Query(); err == nil && !query.Has("sslmode") && !local(config) {
+		query.Set("sslmode", "require") // else pgx goes on without TLS where the server has none, or somebody on the way says so
+		u.RawQuery = query.Encode()
+		config, err = pgx.ParseConfig(u.String())
+	}
 	if err != nil {
 		var known *pgconn.ParseConfigError
 		if !errors.As(err, &known) {
@@ -145,6 +152,20 @@ func parsePostgres(url string) (*pgx.ConnConfig, error) {
 		return nil, errors.New(scrub(known.Error(), password, u.Query().Get("password"), u.Query().Get("sslpassword")))
 	}
 	return config, nil
+}
+
+// OnThisMachine reports whether all servers that a PostgreSQL address names are reached without a network: over loopback or a Unix
+// socket. So is an address that can't be read: Open refuses it.
+func OnThisMachine(url string) bool {
+	config, err := pgx.ParseConfig(url)
+	return err != nil || local(config)
+}
+
+func local(config *pgx.ConnConfig) bool {
+	near := func(host string) bool {
+		return strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") || install.Loopback(host)
+	}
+	return near(config.Host) && !slices.ContainsFunc(config.Fallbacks, func(f *pgconn.FallbackConfig) bool { return !near(f.Host) })
 }
 
 // scrub removes secrets from text that libraries wrote, as they are and as they stand in an address.

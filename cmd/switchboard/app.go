@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -45,6 +44,7 @@ type appConfig struct {
 	closed         bool          // to workspaces that are not connected, but for those in admit
 	admit          []string
 	listen, admin  net.Listener // owned by the app once run is called
+	adminHosts     []string     // names that admin answers to, besides addresses and localhost
 	db             *storage.DB  // closed by run
 	log            *slog.Logger
 }
@@ -109,7 +109,7 @@ func (a *app) close() {
 // public is what people and Slack reach.
 func (a *app) public() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/", a.install.Handler())
+	mux.Handle("/", bounded(a.install.Handler()))
 	mux.Handle("/slack/events", a.bot.Handler())
 	return withRequestLog(a.cfg.log, mux)
 }
@@ -143,7 +143,12 @@ func (a *app) adminRoutes() http.Handler {
 		}
 		if _, state, err := a.bot.SocketHealth(); state != bot.SocketsOff && state != bot.SocketsLive {
 			a.cfg.log.WarnContext(ctx, "not ready", "sockets", state, "cause", err)
-			http.Error(w, "not ready: "+socketWords[state], http.StatusServiceUnavailable)
+			words := socketWords[state]
+			var refused *bot.TokenRefused
+			if errors.As(err, &refused) {
+				words = socketWords[bot.SocketsRefused] + " (" + refused.Code + "); it is tried again"
+			}
+			http.Error(w, "not ready: "+words, http.StatusServiceUnavailable)
 			return
 		}
 		fmt.Fprintln(w, "ok")
@@ -156,39 +161,6 @@ var socketWords = map[string]string{
 	bot.SocketsConnecting: "no connection to Slack yet (Socket Mode)",
 	bot.SocketsDisabled:   "Socket Mode is switched off in the app's settings at Slack",
 	bot.SocketsRefused:    "Slack refuses SLACK_APP_TOKEN",
-}
-
-// silent knows the connections on which nothing was asked yet. Browsers and proxies keep such spares, and a server that
-// stops would wait 5 s for each of them to speak.
-type silent struct {
-	mu    sync.Mutex
-	conns map[net.Conn]struct{}
-	done  bool
-}
-
-func (s *silent) note(c net.Conn, state http.ConnState) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case state != http.StateNew:
-		delete(s.conns, c)
-	case s.done:
-		_ = c.Close()
-	default:
-		if s.conns == nil {
-			s.conns = map[net.Conn]struct{}{}
-		}
-		s.conns[c] = struct{}{}
-	}
-}
-
-func (s *silent) close() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.done = true
-	for c := range s.conns {
-		_ = c.Close()
-	}
 }
 
 // How long a stop waits for requests under way; a callback takes 25 s at most.
@@ -209,20 +181,9 @@ func (a *app) run(ctx context.Context) (err error) {
 	}
 	cancel()
 
-	var fresh silent
-	server := func(h http.Handler) *http.Server {
-		return &http.Server{
-			Handler:           h,
-			ConnState:         fresh.note,
-			ReadHeaderTimeout: 5 * time.Second,
-			ReadTimeout:       15 * time.Second,
-			WriteTimeout:      40 * time.Second, // above the longest answer, the install's callback
-			IdleTimeout:       2 * time.Minute,
-			MaxHeaderBytes:    64 << 10,
-			ErrorLog:          slog.NewLogLogger(a.cfg.log.Handler(), slog.LevelDebug), // clients that hang up
-		}
-	}
-	public, admin := server(a.public()), server(a.adminRoutes())
+	visitors, operators := newConns(connLimit(openFiles())), newConns(adminConns)
+	public := server(a.public(), visitors, a.cfg.log)
+	admin := server(adminOnly(a.cfg.adminHosts, a.adminRoutes()), operators, a.cfg.log)
 	// Work lives longer than ctx: it ends only when no request can add to it.
 	work, endWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer endWork()
@@ -239,9 +200,9 @@ func (a *app) run(ctx context.Context) (err error) {
 			return nil
 		}
 	}
-	group.Go(serve(public, a.cfg.listen))
+	group.Go(serve(public, listener{a.cfg.listen, visitors}))
 	if a.cfg.admin != nil {
-		group.Go(serve(admin, a.cfg.admin))
+		group.Go(serve(admin, listener{a.cfg.admin, operators}))
 	}
 	group.Go(func() error {
 		defer endCare()
@@ -263,7 +224,8 @@ func (a *app) run(ctx context.Context) (err error) {
 		a.cfg.log.Info("stopping: finishing what was accepted")
 		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainBudget)
 		defer cancel()
-		fresh.close()
+		visitors.stop()
+		operators.stop()
 		err := public.Shutdown(drain)
 		select {
 		case <-listening: // sockets drain too

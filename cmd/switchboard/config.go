@@ -13,6 +13,8 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -45,20 +47,92 @@ type source struct {
 	getenv   func(string) string
 	dotenv   map[string]string
 	problems []problem
+	warnings []problem // of what works, and is not as it should be
 }
 
 func newSource(getenv func(string) string) *source {
 	s := &source{getenv: getenv}
-	var err error
-	if s.dotenv, err = godotenv.Read(".env"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	s.readDotenv(".env")
+	return s
+}
+
+// readDotenv reads the file, if it is there and nobody else can have written it: who can, says where our secrets are sent.
+func (s *source) readDotenv(name string) {
+	f, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	if err != nil {
+		s.bad(".env", "the file in this folder can't be read", "let this process read it, or move it away")
+		return
+	}
+	defer func() { _ = f.Close() }()
+	if what, fix := writableByOthers(f, name); what != "" {
+		s.bad(".env", what+", and it says where secrets are sent", fix)
+		return
+	}
+	if s.dotenv, err = godotenv.Parse(f); err != nil {
 		// The error could quote a line, and a line could hold a secret.
 		s.bad(".env", "the file in this folder can't be read as NAME=value lines", "correct it, or move it away")
+		return
 	}
-	return s
+	info, err := f.Stat()
+	if secret := s.dotenvSecret(); err == nil && info.Mode().Perm()&0o044 != 0 && secret != "" && runtime.GOOS != "windows" {
+		s.warn(".env can be read by others on this machine, and holds "+secret, "run chmod 600 .env")
+	}
+}
+
+// dotenvSecret is the name of a secret that stands in .env, "" without one.
+func (s *source) dotenvSecret() string {
+	for _, name := range []string{"SLACK_CLIENT_SECRET", "SLACK_SIGNING_SECRET", "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "ENCRYPTION_KEYS", "DATABASE_URL"} {
+		if s.dotenv[name] != "" {
+			return name
+		}
+	}
+	return ""
+}
+
+// writableByOthers says who besides us and root can change the file f, which was found as name, and what to do about it; "" is nobody.
+func writableByOthers(f *os.File, name string) (what, fix string) {
+	real, err := filepath.EvalSymlinks(name)
+	if err != nil {
+		return "can't be found again", "let it stand still, or move it away"
+	}
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return "is not a file", "move it away"
+	}
+	mode := info.Mode().Perm()
+	link, err := os.Lstat(name)
+	switch {
+	case runtime.GOOS == "windows": // has no such modes
+		return "", ""
+	case err != nil || !trusted(info) || !trusted(link):
+		return "belongs to somebody else than the user that runs this", "look through it, then run chown on it for that user, or move it away"
+	case mode&0o022 != 0:
+		return fmt.Sprintf("can be written by others on this machine (mode %04o)", mode), "look through it, then run: chmod go-w .env"
+	}
+	for _, folder := range []string{filepath.Dir(name), filepath.Dir(real)} {
+		if in, err := os.Stat(folder); err != nil || in.Mode().Perm()&0o002 != 0 && in.Mode()&fs.ModeSticky == 0 {
+			return "can be replaced by others on this machine: they can write to its folder", "look through it, then run chmod o-w on the folder that it lies in"
+		}
+	}
+	return "", ""
 }
 
 func (s *source) bad(setting, what, fix string) {
 	s.problems = append(s.problems, problem{setting, what, fix})
+}
+
+func (s *source) warn(what, fix string) {
+	s.warnings = append(s.warnings, problem{what: what, fix: fix})
+}
+
+// tell logs the warnings.
+func (s *source) tell(log *slog.Logger) {
+	for _, w := range s.warnings {
+		log.Warn(w.what, "fix", w.fix)
+	}
 }
 
 func (s *source) err() error {
@@ -158,6 +232,7 @@ func (f databaseFlags) read(s *source, withKeys bool) database {
 		if withKeys && d.keys == "" {
 			s.bad("ENCRYPTION_KEYS", "is not set, and with PostgreSQL there is no default", "make a key with: openssl rand -base64 32 and keep a copy of it; without it the stored access is lost")
 		}
+		d.url = install.Secret(encrypted(s, raw))
 	default:
 		s.bad("DATABASE_URL", "is neither postgres://… nor sqlite:PATH", "write one of the two, or leave it out for SQLite in the data folder")
 	}
@@ -167,6 +242,26 @@ func (f databaseFlags) read(s *source, withKeys bool) database {
 		}
 	}
 	return d
+}
+
+// encrypted returns the address with the sslmode that PGSSLMODE names, if it has none of its own; storage's default is to insist on
+// TLS. One that does without, outside of this machine, is worth a warning.
+func encrypted(s *source, raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return raw // refused when it is opened
+	}
+	query := u.Query()
+	if env := strings.TrimSpace(s.getenv("PGSSLMODE")); env != "" && !query.Has("sslmode") {
+		query.Set("sslmode", env)
+		u.RawQuery = query.Encode()
+		raw = u.String()
+	}
+	if mode := query.Get("sslmode"); slices.Contains([]string{"disable", "allow", "prefer"}, mode) && !storage.OnThisMachine(raw) {
+		s.warn("the database is on another machine, and sslmode="+mode+" lets what is sent to it, its password included, be read on the way",
+			"use sslmode=verify-full in DATABASE_URL, with the server's certificate authority in sslrootcert; require at least")
+	}
+	return raw
 }
 
 // keyring returns the keys that seal and open. With SQLite and no ENCRYPTION_KEYS they are in a file beside the database,
@@ -409,4 +504,19 @@ func checkListen(s *source, name, addr string) {
 	if err != nil || port == "" {
 		s.bad(name, fmt.Sprintf("%q is not host:port", addr), "write for example 127.0.0.1:3000, or :3000 for all addresses of this machine")
 	}
+}
+
+// hosts reads ADMIN_HOSTS.
+func hosts(s *source, flag string) (names []string) {
+	for name := range strings.SplitSeq(s.get(flag, "ADMIN_HOSTS", ""), ",") {
+		if name = strings.ToLower(strings.TrimSuffix(strings.TrimSpace(name), ".")); name == "" {
+			continue
+		}
+		if strings.ContainsAny(name, "/:*@ ") {
+			s.bad("ADMIN_HOSTS", "is not a list of names", "write names alone, without port and scheme, for example switchboard.internal,metrics")
+			return nil
+		}
+		names = append(names, name)
+	}
+	return names
 }

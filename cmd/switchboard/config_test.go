@@ -58,3 +58,91 @@ func TestSecondServeOnOneFile(t *testing.T) {
 		}
 	}
 }
+
+// A .env that somebody else can have written says where our secrets go, so it is not read.
+func TestDotenvOfOthers(t *testing.T) {
+	const text = "SLACK_URL=http://127.0.0.1:9\n"
+	for name, test := range map[string]struct {
+		prepare func(folder, file string) error
+		says    string // "" is believed
+	}{
+		"ours":                  {func(_, f string) error { return os.Chmod(f, 0o600) }, ""},
+		"readable, no secret":   {func(_, f string) error { return os.Chmod(f, 0o644) }, ""},
+		"for the group":         {func(_, f string) error { return os.Chmod(f, 0o660) }, "chmod go-w .env"},
+		"for everybody":         {func(_, f string) error { return os.Chmod(f, 0o666) }, "mode 0666"},
+		"in a shared folder":    {func(d, _ string) error { return os.Chmod(d, 0o777) }, "chmod o-w"},
+		"in a folder like /tmp": {func(d, _ string) error { return os.Chmod(d, 0o777|os.ModeSticky) }, ""},
+		"by a link into a shared folder": {func(d, f string) error {
+			shared := filepath.Join(d, "shared")
+			return errors.Join(os.Mkdir(shared, 0o700), os.Chmod(shared, 0o777), os.Rename(f, filepath.Join(shared, "env")), os.Symlink(filepath.Join(shared, "env"), f))
+		}, "chmod o-w"},
+		"a folder": {func(_, f string) error { return errors.Join(os.Remove(f), os.Mkdir(f, 0o700)) }, "is not a file"},
+		"of somebody else": {func(_, f string) error {
+			if os.Geteuid() != 0 {
+				return os.Chmod(f, 0o666) // only root can give files away
+			}
+			return os.Chown(f, 65534, 65534)
+		}, ".env"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			folder := t.TempDir()
+			t.Chdir(folder)
+			if err := test.prepare(folder, write(t, filepath.Join(folder, ".env"), text)); err != nil {
+				t.Fatal(err)
+			}
+			s := newSource(func(string) string { return "" })
+			got, err := s.get("", "SLACK_URL", ""), s.err()
+			switch {
+			case test.says == "" && (err != nil || got == ""):
+				t.Errorf("not believed: %v", err)
+			case test.says != "" && (got != "" || err == nil || !strings.Contains(err.Error(), test.says)):
+				t.Errorf("%q is believed, or nothing said: %v", got, err)
+			}
+			if len(s.warnings) != 0 {
+				t.Errorf("warned of %v", s.warnings)
+			}
+		})
+	}
+}
+
+// Secrets that others can read are worth a warning, which doesn't hold them.
+func TestDotenvOthersCanRead(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.Chmod(write(t, ".env", "SLACK_CLIENT_SECRET=hush-hush\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	settings := over(good, map[string]string{"SLACK_CLIENT_SECRET": ""})
+	if _, said, _ := tryUntil(ended, settings, "serve"); !strings.Contains(said, "chmod 600 .env") || strings.Contains(said, "hush-hush") {
+		t.Errorf("said: %s", said)
+	}
+}
+
+// A database elsewhere is spoken to over TLS, unless somebody has said otherwise, who is then warned.
+func TestDatabaseInTheClear(t *testing.T) {
+	t.Chdir(t.TempDir())
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	for name, test := range map[string]struct {
+		url, env string
+		warned   bool
+	}{
+		"disable":             {"postgres://u:hush@db.example.com/x?sslmode=disable", "", true},
+		"prefer":              {"postgres://u:hush@db.example.com/x?sslmode=prefer", "", true},
+		"allow":               {"postgresql://u:hush@192.0.2.1/x?sslmode=allow", "", true},
+		"by the environment":  {"postgres://u:hush@db.example.com/x", "disable", true},
+		"the address wins":    {"postgres://u:hush@db.example.com/x?sslmode=verify-full", "disable", false},
+		"nothing said":        {"postgres://u:hush@db.example.com/x", "", false},
+		"require":             {"postgres://u:hush@db.example.com/x?sslmode=require", "", false},
+		"this machine":        {"postgres://u:hush@127.0.0.1:1/x?sslmode=disable", "", false},
+		"a Unix socket":       {"postgres://u:hush@/x?host=/var/run/none&sslmode=disable", "", false},
+		"one of two is there": {"postgres://u:hush@localhost:1,db.example.com:1/x?sslmode=disable", "", true},
+	} {
+		settings := over(good, map[string]string{"DATABASE_URL": test.url, "PGSSLMODE": test.env, "ENCRYPTION_KEYS": storage.NewKey()})
+		_, said, _ := tryUntil(ended, settings, "serve")
+		if warned := strings.Contains(said, "sslmode=verify-full"); warned != test.warned || strings.Contains(said, "hush@") {
+			t.Errorf("%s: %s", name, said)
+		}
+	}
+}

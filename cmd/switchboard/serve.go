@@ -25,6 +25,7 @@ type serveCmd struct {
 	PublicURL  string `name:"public-url" placeholder:"URL" help:"PUBLIC_URL: the address that browsers and Slack see."`
 	ListenAddr string `name:"listen-addr" placeholder:"HOST:PORT" help:"LISTEN_ADDR: where to listen. Default: 127.0.0.1:3000."`
 	AdminAddr  string `name:"admin-addr" placeholder:"HOST:PORT" help:"ADMIN_ADDR: where /livez, /readyz and /metrics are; never public. Default: 127.0.0.1:3001."`
+	AdminHosts string `name:"admin-hosts" placeholder:"NAMES" help:"ADMIN_HOSTS: names that ADMIN_ADDR answers to, with commas; it answers to IP addresses and localhost anyway."`
 	KeepDays   string `name:"keep-days" placeholder:"DAYS" help:"KEEP_DAYS: how long facts and history of a removed connection are kept. Default: 90."`
 	Lease      string `name:"inbox-lease" placeholder:"DURATION" help:"INBOX_LEASE: how long the events of a replica that died lie before another one takes them. Default: 30s."`
 	Workers    string `name:"workers" placeholder:"N" help:"WORKERS: how many events are worked at once, at most half of them of one workspace; 0 accepts events and leaves the work to other replicas. Default: 128."`
@@ -64,6 +65,7 @@ func (c *serveCmd) Run(env *environment) error {
 	}
 	cfg.closed, cfg.admit = installs(s, c.Installs)
 	cfg.moveToRotation = boolean(s, c.Move, "MOVE_TO_ROTATION")
+	cfg.adminHosts = hosts(s, c.AdminHosts)
 	c.operatorFlags.read(s, &cfg.app)
 	listen := s.get(c.ListenAddr, "LISTEN_ADDR", "127.0.0.1:3000")
 	admin := s.get(c.AdminAddr, "ADMIN_ADDR", "127.0.0.1:3001")
@@ -72,6 +74,7 @@ func (c *serveCmd) Run(env *environment) error {
 		return err
 	}
 	cfg.log = newLogger(env.stderr, level, format)
+	s.tell(cfg.log)
 
 	if data.mustExist() != nil {
 		cfg.log.Info("making a new, empty database", "path", data.path)
