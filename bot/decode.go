@@ -97,6 +97,20 @@ func (r *repair) mend(v json.RawMessage, at place) (mended json.RawMessage, ok b
 	return nil, false
 }
 
+// share is mend, with the part of the effort that v is of what is ahead, so that one odd part leaves enough for the others. Ids and texts
+// take what they need.
+func (r *repair) share(v json.RawMessage, ahead int, at place) (mended json.RawMessage, ok bool) {
+	if (member{value: v}).rank() < composite {
+		return r.mend(v, at)
+	}
+	all := r.effort
+	part := all * len(v) / max(ahead, len(v))
+	r.effort = part
+	mended, ok = r.mend(v, at)
+	r.effort = all - (part - r.effort)
+	return mended, ok
+}
+
 // object mends each field by itself, the small ones first: ids, who acted, what was pressed. Blocks are the largest.
 func (r *repair) object(v json.RawMessage, at place) (json.RawMessage, bool) {
 	var fields map[string]json.RawMessage
@@ -110,15 +124,17 @@ func (r *repair) object(v json.RawMessage, at place) (json.RawMessage, bool) {
 	slices.SortFunc(members, member.compare)
 
 	var kept, context []member
+	ahead := len(v)
 	for _, m := range members {
 		inside := place{path: strings.TrimPrefix(at.path+"."+m.name, "."), depth: at.depth + 1, around: func(part json.RawMessage) json.RawMessage {
 			return at.around(compose(context, member{name: m.name, value: part}))
 		}}
-		if m.name == "type" && at.path != "" && m.value[0] == '"' && !r.reads(m.value, inside) {
-			return nil, false // of a kind that isn't known: the whole of it goes
-		}
-		value, ok := r.mend(m.value, inside)
-		if !ok {
+		value, ok := r.share(m.value, ahead, inside)
+		ahead -= len(m.value)
+		switch {
+		case !ok && m.name == "type" && at.path != "":
+			return nil, false // of no kind, it would be read as something else
+		case !ok:
 			continue
 		}
 		m.value = value
@@ -137,11 +153,13 @@ func (r *repair) array(v json.RawMessage, at place) (json.RawMessage, bool) {
 		return nil, false
 	}
 	var kept [][]byte
+	ahead := len(v)
 	for i, e := range elements {
 		inside := place{path: fmt.Sprintf("%s[%d]", at.path, i), depth: at.depth + 1, around: func(part json.RawMessage) json.RawMessage {
 			return at.around(list(part))
 		}}
-		if value, ok := r.mend(e, inside); ok {
+		value, ok := r.share(e, ahead, inside)
+		if ahead -= len(e); ok {
 			kept = append(kept, value)
 		}
 	}
