@@ -317,6 +317,23 @@ func TestModalOfSlowWorkThatIsNotKept(t *testing.T) {
 	}
 }
 
+// Slack opened a modal and its answer was lost: nothing is begun, and the modal says so.
+func TestModalWhoseAnswerIsLost(t *testing.T) {
+	t.Parallel()
+	s, _ := hurried(t, bot.OnCommand("/go", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
+		t.Error("it was begun")
+		return bot.Reply{}, nil
+	}, "chat:write").Describe("goes", "").Slow().Opens(func(*bot.Turn) slack.ModalViewRequest { return modal("One moment.") }))
+	s.sim.Inject(slacksim.Fault{Method: "views.open", DropAnswer: true, Times: 1})
+	if r := command(t, s, slacksim.AcmeMember, "/go"); !strings.Contains(r.Text, "Something went wrong") {
+		t.Errorf("the person reads %q", r.Text)
+	}
+	wait(t, s.sim, "words in the modal", func() bool {
+		views := s.sim.OpenViews(slacksim.AcmeMember)
+		return len(views) == 1 && strings.Contains(string(views[0].Blocks), "Something went wrong")
+	})
+}
+
 // homeButton publishes a button in the Home tab of the member, and returns its id.
 func (s scene) homeButton(t *testing.T, id string) string {
 	t.Helper()

@@ -4,6 +4,7 @@ package bot
 // response_url.
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -32,8 +33,11 @@ func (b *Bot) postpone(ctx context.Context, h Handler, k install.Key, kind strin
 	ref := install.NewRef()
 	var opened opened
 	if h.opens != nil {
-		if opened = b.openFirst(ctx, h, k, w.Trigger, who, fill, ref); opened.refusal != nil {
-			return *opened.refusal, nil
+		opened = b.openFirst(ctx, h, k, w.Trigger, who, fill, ref)
+		if r := opened.refusal; r != nil && opened.name != "" {
+			return *r, func() { b.tasks.Go(func() { opened.close(*r) }) }
+		} else if r != nil {
+			return *r, nil
 		}
 		w.ViewID = opened.id
 	}
@@ -66,6 +70,7 @@ func (b *Bot) postpone(ctx context.Context, h Handler, k install.Key, kind strin
 type opened struct {
 	turn    *Turn
 	id      string
+	name    string // its external_id, instead of id: Slack may have opened it, and its answer was lost
 	refusal *Reply
 }
 
@@ -96,7 +101,7 @@ func (b *Bot) openFirst(ctx context.Context, h Handler, k install.Key, trigger s
 	b.log.WarnContext(ctx, "the window of slow work was not open in time", "handler", h.id(), "ref", ref)
 	r := Reply{Text: b.install.App().Name + " couldn't open its window in time, so nothing was begun. Try again in a moment. Reference: " + ref + "."}
 	b.tasks.Go(func() {
-		if o := <-done; o.id != "" {
+		if o := <-done; o.id != "" || o.name != "" {
 			o.close(r)
 		}
 	})
@@ -121,6 +126,7 @@ func (b *Bot) open(ctx context.Context, h Handler, k install.Key, trigger string
 	}
 
 	// As safely as the handler itself runs.
+	name := ""
 	shows := Handler{Kind: h.Kind, Name: h.Name, run: func(ctx context.Context, t *Turn, _ any) (Reply, error) {
 		view, err := h.opens(ctx, t)
 		if err == nil {
@@ -129,16 +135,20 @@ func (b *Bot) open(ctx context.Context, h Handler, k install.Key, trigger string
 		if err != nil {
 			return Reply{}, err
 		}
+		view.ExternalID = cmp.Or(view.ExternalID, "opened-"+strings.ToLower(ref+install.NewRef()))
 		shown, err := t.Slack.OpenViewContext(ctx, trigger, view)
-		if err == nil {
+		switch {
+		case err == nil:
 			t.ViewID = shown.View.ID
+		case install.SlackError(err) == "":
+			name = view.ExternalID
 		}
 		return Reply{}, err
 	}}
 	t.ViewID = ""
 	if _, err := call(ctx, shows, t, nil); err != nil {
 		r = b.failed(ctx, t, h, err)
-		return opened{refusal: &r}
+		return opened{turn: t, name: name, refusal: &r}
 	}
 	return opened{turn: t, id: t.ViewID}
 }
@@ -147,7 +157,8 @@ func (b *Bot) open(ctx context.Context, h Handler, k install.Key, trigger string
 func (o opened) close(r Reply) {
 	ctx, cancel := context.WithTimeout(context.Background(), afterBudget)
 	defer cancel()
-	if err := o.turn.update(ctx, *page(r)); err != nil {
+	_, err := o.turn.Slack.UpdateViewContext(ctx, *page(r), o.name, "", o.id)
+	if err != nil && install.SlackError(err) != "not_found" { // it was not opened, or is closed
 		o.turn.Log.WarnContext(ctx, "say in a modal that nothing was begun", "slack_error", install.SlackError(err), "cause", reason(err))
 	}
 }
