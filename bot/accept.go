@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"time"
 
 	"switchboard/install"
 )
@@ -93,7 +94,7 @@ func (b *Bot) acceptEvent(ctx context.Context, body []byte) (answer, error) {
 	case "url_verification":
 		return answer{body: []byte(e.Challenge), contentType: "text/plain; charset=utf-8"}, nil
 	case "app_rate_limited":
-		b.log.WarnContext(ctx, "Slack holds events back: more than 30,000 in an hour for one workspace", "team", e.TeamID)
+		b.eventsHeld(ctx, e)
 		return answer{}, nil
 	case "event_callback":
 	default:
@@ -115,6 +116,27 @@ func (b *Bot) acceptEvent(ctx context.Context, body []byte) (answer, error) {
 		return answer{}, err
 	}
 	return answer{}, nil
+}
+
+// eventsHeld notes that Slack holds back events of a workspace. The acknowledgement doesn't wait for the database.
+func (b *Bot) eventsHeld(ctx context.Context, e envelope) {
+	if b.foreign(e.AppID) {
+		return
+	}
+	b.metrics.limited.Inc()
+	b.log.WarnContext(ctx, "Slack holds events back: more than 30,000 in an hour for one workspace", "team", clip(e.TeamID))
+	key := install.Key{AppID: orElse(e.AppID, b.cfg.AppID), TeamID: workspace(e.TeamID)}
+	if key.TeamID == "" {
+		return
+	}
+	minute, _ := e.HeldMinute.(float64)
+	b.tasks.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), eventOpenBudget)
+		defer cancel()
+		if err := b.install.EventsHeld(ctx, key, time.Unix(int64(minute), 0)); err != nil {
+			b.log.WarnContext(ctx, "events are held back", "team", clip(e.TeamID), "cause", err)
+		}
+	})
 }
 
 // lane names a conversation. Without a channel everything of a workspace is one.

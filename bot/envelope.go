@@ -28,6 +28,7 @@ type envelope struct {
 	EventID      string `json:"event_id"`
 	EventTime    int64  `json:"event_time"`
 	Inner        inner  `json:"event"`
+	HeldMinute   any    `json:"minute_rate_limited"` // of app_rate_limited: a Unix time
 	Org          bool   `json:"is_enterprise_install"`
 	ContextTeam  string `json:"context_team_id"`
 	ContextOrg   string `json:"context_enterprise_id"`

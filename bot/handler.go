@@ -200,6 +200,10 @@ func OnCommand(name string, run func(ctx context.Context, t *Turn, c *slack.Slas
 // acknowledged after 2.5 s even if it has not returned: then it runs on as OnCommand's does. A Reply goes to the message's response_url,
 // in the thread of the message if it is in one. In a modal or the App Home, which have none, it comes in a window on top, which leaves
 // alone what was typed; later than the trigger lives (3 s) as a direct message. https://docs.slack.dev/reference/interaction-payloads/block_actions-payload
+//
+// In an organisation of workspaces (Enterprise Grid) people of its other workspaces can press it. Whether they belong to the
+// organisation is asked of users.info, once in ten minutes: without the permission users:read they are refused as people of another
+// company are. Only an organisation-wide connection knows the workspaces that it was added to without that. So it is with OnView.
 func OnAction(id string, run func(ctx context.Context, t *Turn, a *slack.InteractionCallback) (Reply, error), scopes ...string) Handler {
 	return Handler{Kind: KindAction, Name: id, Scopes: scopes, run: func(ctx context.Context, t *Turn, payload any) (Reply, error) {
 		return run(ctx, t, payload.(*slack.InteractionCallback))

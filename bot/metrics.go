@@ -17,6 +17,7 @@ type metrics struct {
 	unread   *prometheus.CounterVec
 	panics   prometheus.Counter
 	late     *prometheus.CounterVec
+	limited  prometheus.Counter
 }
 
 // newMetrics registers with r, which may be nil.
@@ -30,6 +31,8 @@ func newMetrics(b *Bot, r prometheus.Registerer) *metrics {
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .5, 1, 5, 30, 120, 600}}),
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_events_total", Help: "Attempts to work an event, by how they ended."}, []string{"outcome"}),
 		panics:   prometheus.NewCounter(prometheus.CounterOpts{Name: "switchboard_panics_total", Help: "Panics in the work of handlers, each of which cost that work alone."}),
+		limited: prometheus.NewCounter(prometheus.CounterOpts{Name: "switchboard_app_rate_limited_total",
+			Help: "Slack's words that it held back events of a workspace for a minute: more than 30,000 in an hour. The log names the workspace."}),
 		unread: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_unread_payloads_total",
 			Help: "Payloads with a block, an element or a field that this release can't read: their handlers got the rest."}, []string{"kind"}),
 	}
@@ -44,7 +47,7 @@ func newMetrics(b *Bot, r prometheus.Registerer) *metrics {
 	if r == nil {
 		return m
 	}
-	r.MustRegister(m.accepted, m.acks, m.waits, m.outcomes, m.unread, m.panics, m.late, inboxGauges{b},
+	r.MustRegister(m.accepted, m.acks, m.waits, m.outcomes, m.unread, m.panics, m.late, m.limited, inboxGauges{b},
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "switchboard_sockets", Help: "Live connections of Socket Mode."}, func() float64 {
 			live, _, _ := b.SocketHealth()
 			return float64(live)

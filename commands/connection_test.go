@@ -4,9 +4,11 @@ package commands
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/slack-go/slack"
 
@@ -202,4 +204,30 @@ func TestNobodyActsUnasked(t *testing.T) {
 		}
 		end()
 	}
+}
+
+// Slack's own word, signed and sent to the door, is in the status while it is true.
+func TestStatusSaysThatEventsAreHeldBack(t *testing.T) {
+	t.Parallel()
+	s := play(t, storagetest.SQLite(t))
+	has(t, "before", s.command(mia, "status"), "!holding back")
+	minute := time.Now().Truncate(time.Minute)
+	body := fmt.Sprintf(`{"token":"x","type":"app_rate_limited","api_app_id":"A0SWITCH01","team_id":%q,"minute_rate_limited":%d}`, slacksim.Acme, minute.Unix())
+	if ack := s.sim.Deliver(context.Background(), slacksim.Raw{Body: []byte(body)}); ack.Status != http.StatusOK {
+		t.Fatalf("%+v", ack)
+	}
+	look, end := time.NewTicker(5*time.Millisecond), time.After(20*time.Second)
+	defer look.Stop()
+	for s.connection().EventsHeldAt.IsZero() { // it is written down behind the acknowledgement
+		select {
+		case <-look.C:
+		case <-end:
+			t.Fatal("it is never written down")
+		}
+	}
+	want := "Slack has been holding back events of this workspace since " + when(minute) + ", as of " + when(minute)
+	has(t, "a member", s.command(mia, "status"), "Working", want)
+	has(t, "the installer", s.command(leon, "check"), want)
+	has(t, "the Home tab", s.home(mia), want)
+	has(t, "a guest", s.command(gus, "status"), "!holding back")
 }

@@ -161,6 +161,7 @@ func statusReply(t *bot.Turn, h install.Health, who viewer, checking bool) bot.R
 	if h.NextStep != "" {
 		text += " " + escape(h.NextStep)
 	}
+	text += heldBack(h)
 	if h.State != install.Active {
 		text += " Reference: " + t.Ref + "."
 	}
@@ -185,6 +186,9 @@ func sentence(t *bot.Turn, h install.Health, who viewer) string {
 	}
 	if !h.Since.IsZero() && h.State != install.Active && h.State != install.Unknown {
 		b.WriteString(" Since " + when(h.Since) + ".")
+	}
+	if held := heldBack(h); held != "" {
+		b.WriteString("\n" + strings.TrimSpace(held))
 	}
 	if h.State == install.Unknown {
 		if h.LastKnown != "" {
@@ -233,6 +237,15 @@ func worksUntil(h install.Health) string {
 		return ""
 	}
 	return " It works until " + when(h.WorksUntil) + "."
+}
+
+// heldBack is a sentence to go behind another while Slack sends this workspace's events no more, "" else.
+func heldBack(h install.Health) string {
+	if h.HeldAt.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf(" Slack has been holding back events of this workspace since %s, as of %s: there were more than it sends within an hour. Until that ends, messages and mentions can go unanswered.",
+		when(h.HeldSince), when(h.HeldAt))
 }
 
 var lastKnown = map[install.State]string{

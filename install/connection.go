@@ -105,7 +105,10 @@ type Connection struct {
 	CheckedAt   time.Time // last time Slack confirmed the token
 	CheckAt     time.Time // when the background check asks again
 	LastEventAt time.Time // last event Slack sent, kept to the minute
-	Notice      Notice    // the message about the present trouble, or about what is wanted; zero: nobody was told
+	// The first and the last of the minutes in a row for which Slack said that it holds back events of this workspace; zero: it didn't.
+	EventsHeldSince, EventsHeldAt time.Time
+
+	Notice Notice // the message about the present trouble, or about what is wanted; zero: nobody was told
 
 	Changes []Change // lines of history, written with the next write; never read back
 	Asked   Mark     // of a consent: taken before Slack was asked; never kept
@@ -194,6 +197,7 @@ func (was Connection) consentLine(c Connection) Change {
 func (was Connection) replaced(c Connection) Connection {
 	c.ID, c.CreatedAt, c.Installs, c.LastEventAt = was.ID, was.CreatedAt, was.Installs+1, was.LastEventAt
 	c.Generation = max(c.Generation, was.Generation+1)
+	c.EventsHeldSince, c.EventsHeldAt = was.EventsHeldSince, was.EventsHeldAt
 	c.Notice, c.Changes = was.Notice, []Change{was.consentLine(c)}
 	if c.wanted() {
 		c.CheckAt = c.RenewedAt // perhaps this allowed it

@@ -24,9 +24,11 @@ type Health struct {
 	WorksUntil time.Time // it needs reconnecting and works until then all the same; zero: it doesn't
 	CheckedAt  time.Time // last time Slack confirmed the token
 	Live       bool      // Slack was asked just now, and answered
-	Missing    []Scope   // needed and not granted; Features says what is off for want of them
-	Needed     int       // how many permissions the app needs
-	GrantURL   string    // the page that mends it: install, reconnect or allow more; "" in single-workspace mode
+	HeldSince  time.Time // Slack holds back events of this workspace since then, as of HeldAt; zero: it doesn't
+	HeldAt     time.Time
+	Missing    []Scope // needed and not granted; Features says what is off for want of them
+	Needed     int     // how many permissions the app needs
+	GrantURL   string  // the page that mends it: install, reconnect or allow more; "" in single-workspace mode
 	Connection Connection
 	Workspace  string // of an organisation's connection: the name of the workspace asked about, when Slack said it was added there
 	Found      bool   // there is a row, and it could be read
@@ -66,6 +68,9 @@ func (in *Installer) assess(c Connection, found bool, e evidence) Health {
 	}
 	h.State, h.LastKnown = c.State, c.State
 	h.Reason, h.Since, h.CheckedAt = c.Reason, c.StateSince, c.CheckedAt
+	if recent(c.EventsHeldAt, in.now(), heldLasts) {
+		h.HeldSince, h.HeldAt = c.EventsHeldSince, c.EventsHeldAt
+	}
 	h.Missing = c.Missing(in.cfg.Scopes)
 	h.Live = e.asked && (e.slackErr == nil || decisive(e.slackErr))
 	switch {

@@ -222,6 +222,38 @@ func (in *Installer) SawEvent(ctx context.Context, k Key, at time.Time) error {
 	return err
 }
 
+// heldLasts is for how long a minute in which Slack held back events says something of now. Slack tells of each such minute.
+const heldLasts = 3 * time.Minute
+
+// EventsHeld handles Slack's word (app_rate_limited) that in the minute that begins at a time it held back events of k's workspace,
+// because there were too many within an hour. Status shows it. It is stored once for each minute; an unknown workspace is fine, and
+// so is one that has no connection of its own: that of an organisation has no such minutes.
+// https://docs.slack.dev/reference/events/app_rate_limited
+func (in *Installer) EventsHeld(ctx context.Context, k Key, minute time.Time) error {
+	now := in.now()
+	if minute.Unix() <= 0 || minute.After(now) {
+		minute = now.Truncate(time.Minute) // it is Slack's clock, or none
+	}
+	known := func(c Connection) bool { return !minute.After(c.EventsHeldAt) && c.EventsHeldAt.Sub(now) <= ClockSlack }
+	c, err := in.store.Find(ctx, k)
+	if err == nil && c.TeamID == k.TeamID && !known(c) {
+		_, err = in.store.Update(ctx, c.Key, func(row *Connection) error {
+			if known(*row) {
+				return nil
+			}
+			if !recent(row.EventsHeldAt, minute, heldLasts) {
+				row.EventsHeldSince = minute
+			}
+			row.EventsHeldAt = minute
+			return nil
+		})
+	}
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("keep that events are held back: %w", err)
+	}
+	return nil
+}
+
 // Removal is Slack's word that the app (ReasonUninstalled) or its bot token alone (ReasonTokenRevoked) is gone.
 type Removal struct {
 	Reason string

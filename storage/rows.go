@@ -65,6 +65,7 @@ type facts struct {
 	Installs                                                  int64
 	State, Reason                                             string
 	StateSince, CheckedAt, CheckAt, LastEventAt               int64
+	EventsHeldSince, EventsHeldAt                             int64
 	DoubtReason                                               string
 	DoubtAt                                                   int64
 	NoticeReason, NoticeTo, NoticeChannel, NoticeTS           string
@@ -151,6 +152,7 @@ func factsOf(c install.Connection) facts {
 		State: text(string(c.State)), Reason: text(c.Reason), StateSince: micros(c.StateSince),
 		DoubtReason: text(c.Doubt.Reason), DoubtAt: micros(c.Doubt.At),
 		CheckedAt: micros(c.CheckedAt), CheckAt: micros(c.CheckAt), LastEventAt: micros(c.LastEventAt),
+		EventsHeldSince: micros(c.EventsHeldSince), EventsHeldAt: micros(c.EventsHeldAt),
 		NoticeReason: text(c.Notice.Reason), NoticeAt: micros(c.Notice.At), NoticeTo: text(c.Notice.To),
 		NoticeChannel: text(c.Notice.Channel), NoticeTS: text(c.Notice.TS),
 	}
@@ -188,6 +190,7 @@ func (r *connectionRow) connection() install.Connection {
 		State: install.State(f.State), Reason: f.Reason, StateSince: moment(f.StateSince),
 		Doubt:     install.Removal{Reason: f.DoubtReason, At: moment(f.DoubtAt)},
 		CheckedAt: moment(f.CheckedAt), CheckAt: moment(f.CheckAt), LastEventAt: moment(f.LastEventAt),
+		EventsHeldSince: moment(f.EventsHeldSince), EventsHeldAt: moment(f.EventsHeldAt),
 		Notice: install.Notice{Reason: f.NoticeReason, At: moment(f.NoticeAt), To: f.NoticeTo, Channel: f.NoticeChannel, TS: f.NoticeTS},
 	}
 	if c.FailingSince.Before(c.RenewedAt) {

@@ -207,6 +207,9 @@ func (c *showCmd) Run(env *environment) error {
 		row("Renewal fails since", short(r.FailingSince))
 		row("Last checked", short(r.CheckedAt))
 		row("Last event", short(r.LastEventAt))
+		if h := in.Assess(found, nil); !h.HeldAt.IsZero() {
+			row("Events held back", "by Slack since "+short(stamp(h.HeldSince))+", as of "+short(stamp(h.HeldAt)))
+		}
 		return table.Flush()
 	})
 }

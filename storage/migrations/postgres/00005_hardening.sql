@@ -23,3 +23,7 @@ CREATE INDEX connections_rejected ON connections (renew_at) WHERE rejections > 0
 CREATE INDEX user_tokens_rejected ON user_tokens (renew_at) WHERE rejections > 0 AND renew_at > 0;
 CREATE INDEX connections_erased ON connections (state_since) WHERE length(token) = 0;
 CREATE INDEX connection_history_revoked ON connection_history (at) WHERE what = 'user_revoke';
+
+-- The minutes in which Slack held back events of a workspace (app_rate_limited), for its status; 0: none.
+ALTER TABLE connections ADD COLUMN events_held_since bigint NOT NULL DEFAULT 0;
+ALTER TABLE connections ADD COLUMN events_held_at bigint NOT NULL DEFAULT 0;
