@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -70,6 +71,35 @@ func TestLeaseOfAClockAhead(t *testing.T) {
 	})
 }
 
+// A process whose own clock is set back, because the database's was: what it remembers of a moment ago holds it up no longer.
+func TestClockSetBack(t *testing.T) {
+	t.Parallel()
+	eachRig(t, func(t *testing.T, r *rig) {
+		var ahead atomic.Int64
+		ahead.Store(int64(time.Hour))
+		in := r.replica(func(c *install.Config) { c.Now = func() time.Time { return r.clock.Now().Add(time.Duration(ahead.Load())) } })
+		c := r.connect(in, slacksim.AcmeAdmin)
+		r.due()
+		r.update(in, c.Key, func(c *install.Connection) { c.RenewAt, c.LeaseUntil = r.clock.Now(), in.Now().Add(time.Minute) })
+		if err := in.Renew(r.ctx, c.Key); err == nil {
+			t.Error("renewed what another process leases")
+		}
+		budget := install.Budget{Name: "oauth.v2.access", Interval: time.Second / 8, Burst: 60}
+		other := r.connect(in, slacksim.BirchAdmin)
+		r.update(in, other.Key, func(c *install.Connection) { c.RenewAt = in.Now() })
+		if ok, err := in.db.Spend(r.ctx, budget, budget.Burst, in.Now().Add(10*time.Second)); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		if n, _ := in.RenewDue(r.ctx); n != 0 {
+			t.Errorf("%d renewed without a budget", n)
+		}
+		ahead.Store(0)
+		r.update(in, other.Key, func(c *install.Connection) { c.RenewAt = in.Now() })
+		r.works(r.renewed(in, other))
+		r.works(r.renewed(in, c))
+	})
+}
+
 // A check and an event that are still to come have not happened: the next ones count.
 func TestCheckedByAClockAhead(t *testing.T) {
 	t.Parallel()
@@ -83,10 +113,18 @@ func TestCheckedByAClockAhead(t *testing.T) {
 		if at := r.row(in, c.Key).CheckAt; at.Sub(r.clock.Now()) < 24*time.Hour {
 			t.Fatalf("the clock ahead planned the next check at %v", at)
 		}
+		now := r.row(in, c.Key)
+		if _, err := in.Client(now).AuthTestContext(r.ctx); err != nil {
+			t.Fatal(err)
+		}
+		in.Settle()
+		if at := r.row(in, c.Key).CheckedAt; !at.Equal(r.clock.Now()) {
+			t.Errorf("a call that went well was not noted: checked %v", at)
+		}
 		if err := in.CheckDue(r.ctx); err != nil {
 			t.Fatal(err)
 		}
-		if now := r.row(in, c.Key); !now.CheckedAt.Equal(r.clock.Now()) || now.CheckAt.Sub(r.clock.Now()) > install.FurthestCheck {
+		if now = r.row(in, c.Key); !now.CheckedAt.Equal(r.clock.Now()) || now.CheckAt.Sub(r.clock.Now()) > install.FurthestCheck {
 			t.Errorf("checked %v, next %v", now.CheckedAt, now.CheckAt)
 		}
 		if err := in.SawEvent(r.ctx, c.Key, r.clock.Now()); err != nil {

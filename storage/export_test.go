@@ -4,7 +4,6 @@ package storage
 
 import (
 	"context"
-	"errors"
 	"testing"
 	"time"
 
@@ -19,10 +18,8 @@ func (in *Inbox) LetAllGo(ctx context.Context) error { return in.letAllGo(ctx) }
 func (in *Inbox) Queued() int      { return len(in.adds) }
 func (in *Inbox) Committing() bool { return in.bytes.Load() > 0 && len(in.adds) == 0 }
 
-// Tidy does what Run does after the clock was set. Step is the clock being set, and followed.
-func (in *Inbox) Tidy(ctx context.Context) error {
-	return errors.Join(in.afterStep(ctx), in.disbelieve(ctx))
-}
+// Tidy does what Run does now and then. Step is the clock being set, and followed.
+func (in *Inbox) Tidy(ctx context.Context) error { return in.tidy(ctx) }
 
 func (in *Inbox) Step(by time.Duration) {
 	in.clock.mu.Lock()
@@ -49,4 +46,18 @@ func (db *DB) Synchronous(t *testing.T) map[string]int {
 		found[name] = level
 	}
 	return found
+}
+
+// DeriveFrom is the number of the first event that is sealed with a day's key. Had makes it seem that so many came.
+const DeriveFrom = deriveFrom
+
+func (in *Inbox) Had(events int64) { in.newest.Store(events) }
+
+// DerivedKey is what a place's secrets are sealed with on a day.
+func DerivedKey(k *Keyring, day time.Time, at Place) string {
+	box, err := k.SealOn(day, nil, at)
+	if err != nil {
+		panic(err)
+	}
+	return string(derive(k.keys[0].derived.root, at.purpose(), box[boxHeader:boxHeader+boxDerivedMore]))
 }

@@ -78,18 +78,19 @@ type InboxConfig struct {
 
 // Inbox is bot.Inbox on a database. Make one with DB.Inbox; Run keeps it tidy.
 type Inbox struct {
-	db    *DB
-	lease time.Duration
-	keep  time.Duration
-	app   string
-	clock *clock
-	alone bool
-	bytes atomic.Int64 // that wait for their commit
-	adds  chan *adding
-	dones chan *finishing
-	ready chan struct{}
-	stop  chan struct{}
-	work  sync.WaitGroup
+	db     *DB
+	lease  time.Duration
+	keep   time.Duration
+	app    string
+	clock  *clock
+	alone  bool
+	bytes  atomic.Int64 // that wait for their commit
+	newest atomic.Int64 // row, as far as known: a little less than all events that came
+	adds   chan *adding
+	dones  chan *finishing
+	ready  chan struct{}
+	stop   chan struct{}
+	work   sync.WaitGroup
 
 	mu     sync.Mutex
 	tag    int64                 // the place of what was handed out last
@@ -139,6 +140,11 @@ func (db *DB) Inbox(ctx context.Context, cfg InboxConfig) (_ *Inbox, err error) 
 	if err := db.read.WithContext(ctx).Raw("SELECT coalesce((SELECT min(tag) FROM inbox WHERE state = 'ready'), (SELECT max(tag) FROM (SELECT tag FROM inbox ORDER BY id DESC LIMIT 1000) AS newest), 0)").Scan(&in.tag).Error; err != nil {
 		return nil, fault(ctx, "open inbox", err)
 	}
+	var newest int64
+	if err := db.read.WithContext(ctx).Raw("SELECT coalesce(max(id), 0) FROM inbox").Scan(&newest).Error; err != nil {
+		return nil, fault(ctx, "open inbox", err)
+	}
+	in.newest.Store(newest)
 	if cfg.Alone {
 		err := db.exec(ctx, func(g *gorm.DB) error {
 			in.suspectSome()
@@ -204,6 +210,14 @@ func eventPlace(k install.Key, id string) Place {
 	return Place{Column: "inbox.payload/" + id, App: k.AppID, Enterprise: k.EnterpriseID, Team: k.TeamID}
 }
 
+// seal seals what came. Each event has a number, so that of the newest one tells how many were ever sealed.
+func (in *Inbox) seal(e *bot.Event) ([]byte, error) {
+	if in.newest.Load() >= deriveFrom {
+		return in.db.keys.SealOn(in.now(), e.Body, eventPlace(e.Key, e.ID))
+	}
+	return in.db.keys.Seal(e.Body, eventPlace(e.Key, e.ID))
+}
+
 // Add is bot.Inbox's.
 func (in *Inbox) Add(ctx context.Context, e *bot.Event, take bool) (fresh bool, err error) {
 	if !storableKey(e.Key) || !storable(e.ID) || e.ID == "" {
@@ -213,7 +227,7 @@ func (in *Inbox) Add(ctx context.Context, e *bot.Event, take bool) (fresh bool, 
 	if in.bytes.Load() > mostBytes {
 		return false, bot.ErrInboxFull
 	}
-	if a.box, err = in.db.keys.Seal(e.Body, eventPlace(e.Key, e.ID)); err != nil {
+	if a.box, err = in.seal(e); err != nil {
 		return false, fmt.Errorf("add event: %w", err)
 	}
 	select {
@@ -414,6 +428,7 @@ func (in *Inbox) insert(ctx context.Context, batch []*adding) (rows map[eventNam
 			var name eventName
 			err := r.Scan(&id, &name.app, &name.id)
 			rows[name] = id
+			in.newest.Store(max(in.newest.Load(), id)) // one commit at a time
 			return err
 		})
 	})
@@ -918,20 +933,22 @@ func (in *Inbox) Run(ctx context.Context) error {
 	tick := time.NewTicker(tidyEvery)
 	defer tick.Stop()
 	for {
-		// The database being away is told by others; here there is always a next time.
-		_ = in.catchUp(ctx) // also where nothing is claimed
-		_ = in.afterStep(ctx)
-		_ = in.disbelieve(ctx)
-		if in.clock.calm() {
-			_ = in.sweep(ctx)
-		}
-		_ = in.letAllGo(ctx)
+		_ = in.tidy(ctx) // the database being away is told by others; here there is always a next time
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
 	}
+}
+
+// tidy does what Run does now and then.
+func (in *Inbox) tidy(ctx context.Context) error {
+	err := errors.Join(in.catchUp(ctx), in.afterStep(ctx), in.disbelieve(ctx)) // catching up also where nothing is claimed
+	if in.clock.calm() {
+		err = errors.Join(err, in.sweep(ctx))
+	}
+	return errors.Join(err, in.letAllGo(ctx))
 }
 
 // now is the database's time.

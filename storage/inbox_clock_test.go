@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"switchboard/bot"
+	"switchboard/install"
 	"switchboard/storage"
 	"switchboard/storage/storagetest"
 )
@@ -84,7 +85,7 @@ func TestInboxAfterTheClockWasSet(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		in := onClock(t, f, new(set))
 		held := stage(t, in)
-		for _, step := range []time.Duration{27 * time.Hour, -27 * time.Hour, 100 * 24 * time.Hour, -99 * 24 * time.Hour} {
+		for _, step := range []time.Duration{27 * time.Hour, -27 * time.Hour, 100 * 24 * time.Hour, -99 * 24 * time.Hour, time.Hour, -time.Hour} {
 			in.Step(step)
 			in.LookAtAll()
 			tidy(t, in)
@@ -129,7 +130,7 @@ func TestInboxDoesNotBelieveABrokenClock(t *testing.T) {
 			}
 		}
 		year := before.Add(365 * 24 * time.Hour).UnixMicro()
-		exec(t, f, fmt.Sprintf("UPDATE inbox SET visible_at = %d WHERE event_id = 'held'", year))
+		exec(t, f, fmt.Sprintf("UPDATE inbox SET visible_at = %d WHERE event_id = 'held'", before.Add(time.Hour).UnixMicro()))
 		exec(t, f, fmt.Sprintf("UPDATE inbox SET received_at = %d WHERE event_id = 'done'", year))
 		exec(t, f, fmt.Sprintf("UPDATE inbox SET finished_at = %d WHERE event_id = 'dead'", year))
 		for range 2 {
@@ -159,12 +160,35 @@ func TestSweepAfterTheClockWasSet(t *testing.T) {
 	gone := full(key("A1", "E1", "T1"))
 	gone.State, gone.StateSince = "removed", f.Now()
 	put(t, f, gone)
+	attempt := install.Attempt{Ref: "R", StateHash: []byte{1}, BrowserHash: []byte{2}, StartedAt: f.Now()}
+	ok(t, f.BeginAttempt(t.Context(), attempt))
 	const keep = 90 * 24 * time.Hour
 	in.Step(keep + time.Hour)
 	if n, err := f.DB.Sweep(t.Context(), f.Now().Add(-keep)); n != 0 || err != nil {
 		t.Errorf("%d connections that were just removed are forgotten (%v)", n, err)
 	}
+	if n, err := f.SweepAttempts(t.Context(), f.Now().Add(-keep), f.Now().Add(-keep)); n != 0 || err != nil {
+		t.Errorf("%d attempts that just began are forgotten (%v)", n, err)
+	}
 	if n, err := f.DB.Sweep(t.Context(), f.Now().Add(-time.Minute)); n != 0 || err != nil {
 		t.Errorf("and %d (%v)", n, err)
+	}
+}
+
+// Nothing is swept right after the start: the clock may be about to be put right.
+func TestNothingIsSweptAtTheStart(t *testing.T) {
+	f := open(t, storagetest.SQLite(t))
+	in := onClock(t, f, new(set))
+	old := event("old", "T1")
+	old.Received = in.Now().Add(-27 * time.Hour)
+	done, _ := in.add(old, true)
+	ok(t, in.Done(t.Context(), done))
+	ok(t, in.Tidy(t.Context()))
+	if n := f.count(t, "SELECT count(*) FROM inbox"); n != 1 {
+		t.Error("swept at the start")
+	}
+	ok(t, in.Sweep(t.Context()))
+	if n := f.count(t, "SELECT count(*) FROM inbox"); n != 0 {
+		t.Error("never swept")
 	}
 }

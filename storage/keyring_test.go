@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"switchboard/install"
 	"switchboard/storage"
@@ -287,4 +288,115 @@ func TestSigningKeysFollowTheRing(t *testing.T) {
 	if db.SigningKeys() != nil {
 		t.Error("something signs without a key")
 	}
+}
+
+// A day's key, and each purpose's, opens nothing of another's; what was sealed with the key itself still opens.
+func TestDerivedKeys(t *testing.T) {
+	old := ring(t, storage.NewKey())
+	both := ring(t, storage.NewKey())
+	day := time.Date(2026, 11, 29, 23, 59, 59, 0, time.UTC)
+	places := map[string]storage.Place{
+		"tokens": {Column: "connections.token", App: "A1", Team: "T1"}, "journal": {Column: "journal.pair/", App: "A1", Team: "T1"},
+		"inbox": {Column: "inbox.payload/Ev1", App: "A1", Team: "T1"},
+	}
+	for name, at := range places {
+		plain := must(both.Seal([]byte("secret"), at))
+		for _, on := range []time.Time{{}, day, day.Add(time.Second)} {
+			box := must(both.SealOn(on, []byte("secret"), at))
+			if got, err := both.Open(box, at); string(got) != "secret" || err != nil {
+				t.Errorf("%s on %v: %q, %v", name, on, got, err)
+			}
+			if box[0] == plain[0] || !bytes.Equal(box[1:5], plain[1:5]) {
+				t.Errorf("%s: not another version of the same key", name)
+			}
+			if _, err := old.Open(box, at); err == nil {
+				t.Errorf("%s: another key opens it", name)
+			}
+			for other, there := range places {
+				if _, err := both.Open(box, there); other != name && err == nil {
+					t.Errorf("%s opens as %s", name, other)
+				}
+			}
+			for i := range box { // version, key, day, nonce and content
+				spoilt := bytes.Clone(box)
+				spoilt[i] ^= 1
+				if _, err := both.Open(spoilt, at); err == nil {
+					t.Errorf("%s: opens with another byte %d", name, i)
+				}
+				if _, err := both.Open(box[:i], at); err == nil {
+					t.Errorf("%s: opens with %d bytes", name, i)
+				}
+			}
+		}
+		if got, err := both.Open(plain, at); string(got) != "secret" || err != nil {
+			t.Errorf("%s of the release before: %q, %v", name, got, err)
+		}
+	}
+	if _, err := (*storage.Keyring)(nil).SealOn(day, nil, storage.Place{}); err != storage.ErrNoKey {
+		t.Errorf("without a key: %v", err)
+	}
+}
+
+// Two days and two purposes share no key: nonces may meet, and what is sealed with them does not.
+func TestDerivedKeysDiffer(t *testing.T) {
+	keys, day := storage.NewKey(), time.Unix(0, 0)
+	seen := map[string]string{}
+	for _, at := range []string{"connections.token", "journal.pair/", "inbox.payload/Ev1"} {
+		for n := range 100 { // more than are kept at hand
+			raw := storage.DerivedKey(ring(t, keys), day.AddDate(0, 0, n), storage.Place{Column: at})
+			if before := seen[raw]; before != "" {
+				t.Errorf("%s on day %d has the key of %s", at, n, before)
+			}
+			seen[raw] = fmt.Sprint(at, n)
+		}
+	}
+	same := func(a, b string) bool {
+		return storage.DerivedKey(ring(t, keys), day, storage.Place{Column: a}) == storage.DerivedKey(ring(t, keys), day, storage.Place{Column: b})
+	}
+	if !same("connections.token", "user_tokens.refresh_token/U1") || same("connections.token", "inbox.payload/Ev1") {
+		t.Error("purposes are mixed up")
+	}
+}
+
+// Events are sealed with the key itself, so that the release before this one can work them, until so many came that they need keys
+// of their own. Both are handed out, seen by an operator, and sealed anew with a new key.
+func TestInboxDerivesItsKeys(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f fixture) {
+		key := storage.NewKey()
+		db := openWith(t, f.url, ring(t, key))
+		in, err := db.Inbox(t.Context(), storage.InboxConfig{Now: newClock().now})
+		ok(t, err)
+		d := desk{in, t}
+		d.add(event("first", "T1"), false)
+		in.Had(storage.DeriveFrom - 1)
+		d.add(event("last", "T1"), false)
+		in.Had(storage.DeriveFrom)
+		d.add(event("derived", "T1"), false)
+		if n := f.count(t, "SELECT count(*) FROM inbox WHERE "+map[string]string{"postgres": "get_byte(payload, 0) = 1", "sqlite": "hex(substr(payload, 1, 1)) = '01'"}[f.Dialect()]); n != 2 {
+			t.Errorf("%d of 2 can be opened by the release before", n)
+		}
+		report, err := db.CheckKeys(t.Context())
+		if ok(t, err); report.Events != 3 || len(report.Unreadable) != 0 || report.Keys[0].Rows != 3 {
+			t.Errorf("%+v", report)
+		}
+		in.Close()
+
+		fresh := storage.NewKey()
+		rotating := openWith(t, f.url, ring(t, fresh, key))
+		n, lost, err := rotating.Reseal(t.Context(), false)
+		if ok(t, err); n != 3 || lost != 0 {
+			t.Errorf("%d sealed anew, %d unreadable", n, lost)
+		}
+		after := openWith(t, f.url, ring(t, fresh))
+		in, err = after.Inbox(t.Context(), storage.InboxConfig{Now: newClock().now})
+		ok(t, err)
+		defer in.Close()
+		events := desk{in, t}.claim(10)
+		ids(t, "with the new key", events, "first", "last", "derived")
+		for _, e := range events {
+			if string(e.Body) != string(event(e.ID, "T1").Body) {
+				t.Errorf("%s: %q", e.ID, e.Body)
+			}
+		}
+	})
 }
