@@ -168,12 +168,12 @@ func testHistoryOfUpdate(t *testing.T, f fixture) {
 	tells(t, "noted", f, c.ID, want...)
 
 	// A line without a time is of now.
-	before := time.Now().Truncate(time.Microsecond)
+	before := f.Now().Truncate(time.Microsecond)
 	update(t, f, c.Key, func(c *install.Connection) { c.Note(install.Change{What: "now", ConnectionID: "con_another"}) })
 	want = append(want, "now  by  ")
 	tells(t, "without a time", f, c.ID, want...)
 	lines := history(t, f, c.ID)
-	if at := lines[len(lines)-1].At; at.Before(before) || at.After(time.Now()) {
+	if at := lines[len(lines)-1].At; at.Before(before) || at.After(f.Now()) {
 		t.Errorf("a line without a time is of %v", at)
 	}
 
