@@ -77,7 +77,9 @@ func TestClockSetBack(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		var ahead atomic.Int64
 		ahead.Store(int64(time.Hour))
-		in := r.replica(func(c *install.Config) { c.Now = func() time.Time { return r.clock.Now().Add(time.Duration(ahead.Load())) } })
+		in := r.replica(func(c *install.Config) {
+			c.Now = func() time.Time { return r.clock.Now().Add(time.Duration(ahead.Load())) }
+		})
 		c := r.connect(in, slacksim.AcmeAdmin)
 		r.due()
 		r.update(in, c.Key, func(c *install.Connection) { c.RenewAt, c.LeaseUntil = r.clock.Now(), in.Now().Add(time.Minute) })

@@ -18,8 +18,7 @@ import (
 const (
 	measureEvery = time.Minute // PostgreSQL's clock
 	lookEvery    = 10 * time.Second
-	// Less than a step is drift, or what it costs to ask: it is followed without a word. An answer that took longer tells
-	// nothing.
+	// Less than a step is drift: it is followed without a word. An answer that took longer tells nothing.
 	leastStep = time.Second
 	// This machine's clock is followed when it has stood by its new time for so long. A computer that slept wakes up with a
 	// step as well, since the monotonic clock slept along: until then Slack's signatures look old.
@@ -96,7 +95,7 @@ func (c *clock) heard(t time.Time, asked, answered time.Duration) {
 	switch {
 	case !c.measured:
 		c.measured = true
-	case answered-asked >= leastStep:
+	case answered-asked >= leastStep, by.Abs() <= (answered-asked)/2: // it tells nothing, or nothing new
 		return
 	case by.Abs() >= leastStep: // its administrator set it, or the database moved to another machine
 		c.follow(by)

@@ -132,6 +132,11 @@ func TestClockOfTheDatabase(t *testing.T) {
 	near(t, "this machine's clock was set", c.Now(), time.Now())
 	heard(time.Hour, 2*time.Second)
 	near(t, "an answer that took long", c.Now(), time.Now())
+	before := c.ahead.Load()
+	heard(100*time.Millisecond, 300*time.Millisecond)
+	if c.ahead.Load() != before {
+		t.Error("an answer that agrees with what is known moved it")
+	}
 	heard(200*time.Millisecond, 0)
 	near(t, "drift", c.Now(), time.Now().Add(200*time.Millisecond))
 	if log.Len() > 0 {
