@@ -18,7 +18,7 @@ const (
 	// Below this a body needs none of the shared room.
 	smallBody = 64 << 10
 	// What larger bodies may have of it together (bytes).
-	bodiesRoom = 64 << 20
+	bodiesRoom = 32 << 20
 	// So many bodies may be under way. Slack has a handful; at 2,000 events a second it is ten.
 	mostBodies = 64
 	// A certificate check, which is not signed, is some 60 bytes.

@@ -155,6 +155,7 @@ func (b *Bot) Handler() http.Handler { return http.HandlerFunc(b.receive) }
 func (b *Bot) receive(w http.ResponseWriter, r *http.Request) {
 	arrived := time.Now()
 	if r.Method != http.MethodPost {
+		unread(w)
 		w.Header().Set("Allow", http.MethodPost)
 		http.Error(w, "Slack sends POST requests here.", http.StatusMethodNotAllowed)
 		return

@@ -47,8 +47,10 @@ const (
 	socketWriteBuffer   = 32 << 10
 	// How many deliveries are being accepted at once. Above that Slack's next ones wait in the connection.
 	acceptsAtOnce = 256
-	// At the start a token is probably mistyped when Slack has refused it so often; it takes some seconds.
+	// At the start a token is probably mistyped when Slack has refused it so often; it takes some seconds. Later everything else runs,
+	// and isn't ended for that.
 	refusalsAtStart = 3
+	theStart        = time.Minute
 )
 
 // Words for how Socket Mode is doing.
@@ -132,6 +134,7 @@ type sockets struct {
 	notBefore time.Time // Slack asked for so much patience
 	problem   error     // the last one; news while there is no connection
 
+	began        time.Time
 	lived        bool      // the token has opened a connection
 	refusals     int       // in a row
 	refusedSince time.Time // the first of them
@@ -185,7 +188,7 @@ func (s *sockets) run(ctx context.Context) error {
 	s.ceiling = rate.NewLimiter(s.pace.ceiling, s.number+2)
 	s.turn, s.places = make(chan struct{}, 1), make(chan struct{}, acceptsAtOnce)
 	s.mu.Lock()
-	s.running = true
+	s.running, s.began = true, time.Now()
 	s.mu.Unlock()
 	group, life := errgroup.WithContext(ctx)
 	for range s.number {
@@ -241,7 +244,7 @@ func (s *sockets) refuses(err error) (final bool) {
 	if s.refusals++; s.refusals == 1 {
 		s.refusedSince = time.Now()
 	}
-	if !s.lived {
+	if !s.lived && time.Since(s.began) < theStart {
 		return s.refusals >= refusalsAtStart
 	}
 	if since := time.Since(s.refusedSince); since >= s.pace.believed && s.refused == nil {

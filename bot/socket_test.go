@@ -942,6 +942,21 @@ func TestSocketTokenRefusedLater(t *testing.T) {
 	w.wait("the bot to know", func() bool { _, state, err := b.SocketHealth(); return state == SocketsLive && err == nil })
 }
 
+// A token that Slack refuses once everything else has run for a while ends nothing, whether or not it ever opened a connection.
+func TestSocketRefusalLongAfterTheStart(t *testing.T) {
+	t.Parallel()
+	s := &sockets{began: time.Now().Add(-theStart), pace: usualPace, log: slog.New(slog.DiscardHandler)}
+	for range 2 * refusalsAtStart {
+		if s.refuses(&TokenRefused{Code: "invalid_auth"}) {
+			t.Fatal("it ends")
+		}
+	}
+	s.refusedSince = s.refusedSince.Add(-s.pace.believed)
+	if s.refuses(&TokenRefused{Code: "invalid_auth"}) || s.refused == nil {
+		t.Error("minutes of refusals end it, or are not believed")
+	}
+}
+
 // An envelope above what is taken costs that envelope. The connection, and what comes through it afterwards, do not suffer.
 func TestSocketEnvelopeTooLarge(t *testing.T) {
 	w := newSocketStage(t)

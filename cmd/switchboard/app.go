@@ -109,8 +109,8 @@ func (a *app) close() {
 // public is what people and Slack reach.
 func (a *app) public() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/", bounded(a.install.Handler()))
-	mux.Handle("/slack/events", a.bot.Handler())
+	mux.Handle("/", a.install.Handler())
+	mux.Handle(eventsPath, a.bot.Handler())
 	return withRequestLog(a.cfg.log, mux)
 }
 
@@ -182,8 +182,8 @@ func (a *app) run(ctx context.Context) (err error) {
 	cancel()
 
 	visitors, operators := newConns(connLimit(openFiles())), newConns(adminConns)
-	public := server(a.public(), visitors, a.cfg.log)
-	admin := server(adminOnly(a.cfg.adminHosts, a.adminRoutes()), operators, a.cfg.log)
+	public := server(bounded(a.public()), visitors, a.cfg.log)
+	admin := server(bounded(adminOnly(a.cfg.adminHosts, a.adminRoutes())), operators, a.cfg.log)
 	// Work lives longer than ctx: it ends only when no request can add to it.
 	work, endWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer endWork()

@@ -24,6 +24,8 @@ const (
 	// What people send is a short form, and that is the time for it.
 	largestForm = 64 << 10
 	formBudget  = 2 * time.Second
+	// Slack's own door.
+	eventsPath = "/slack/events"
 )
 
 // connLimit is how many connections the public door has with so many files that may be open.
@@ -149,7 +151,7 @@ func (l listener) Accept() (net.Conn, error) {
 // to that itself: a body there may be larger, and has a signature.
 func bounded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ContentLength != 0 {
+		if r.ContentLength != 0 && r.URL.Path != eventsPath {
 			wait := formBudget
 			if r.Method != http.MethodPost {
 				wait = 0 // it is answered, and its body never read
