@@ -18,6 +18,10 @@ const (
 	// odd, holds up an acknowledgement: a few hundred milliseconds. A block in a message takes some five times its size.
 	repairBytes  = 1 << 20
 	repairPasses = 8
+	// So large are who acted, and what was pressed, at the most.
+	small = 4 << 10
+	// What a decoder costs before its first byte, in bytes.
+	lookCost = 256
 	// Nothing that is nested deeper is looked at. A rich text in a modal is some 15 deep.
 	deepest = 100
 	// Longer values are no context that the reading of others depends on, as a type or an id is.
@@ -69,7 +73,7 @@ func (r *repair) reads(v json.RawMessage, at place) bool {
 		return false
 	}
 	doc := at.around(v)
-	r.effort -= len(doc)
+	r.effort -= len(doc) + lookCost
 	return r.effort >= 0 && r.into(doc) == nil
 }
 
@@ -97,10 +101,10 @@ func (r *repair) mend(v json.RawMessage, at place) (mended json.RawMessage, ok b
 	return nil, false
 }
 
-// share is mend, with the part of the effort that v is of what is ahead, so that one odd part leaves enough for the others. Ids and texts
-// take what they need.
+// share is mend, with the part of the effort that v is of what is ahead, so that one odd part leaves enough for the others. Ids, texts and
+// what else is small take what they need.
 func (r *repair) share(v json.RawMessage, ahead int, at place) (mended json.RawMessage, ok bool) {
-	if (member{value: v}).rank() < composite {
+	if len(v) <= small || (member{value: v}).rank() < composite {
 		return r.mend(v, at)
 	}
 	all := r.effort

@@ -110,15 +110,15 @@ func TestRoutingIsLenient(t *testing.T) {
 
 // However much of a payload can't be read, finding that out decodes a small multiple of it: Slack waits for an answer.
 func TestOddPartsCostNoTime(t *testing.T) {
-	many := strings.Repeat(`{"type":"actions","elements":[{"type":"element_of_tomorrow","action_id":"x"}]},`, 1000)
+	many := strings.Repeat(`{"type":"actions","elements":[{"type":"element_of_tomorrow","action_id":"x"}]},`, 1500)
 	deep := strings.Repeat("[", 2000) + strings.Repeat("]", 2000)
 	fields := `{"type":"section","text":{` + strings.Repeat(`"a":{"b":[7]},"c":{"type":[1]},`, 500) + `"type":{}}}`
 	for name, blocks := range map[string]string{"many": "[" + many + readable + "]", "deep": deep, "deep in a field": `[{"type":"section","text":` + deep + "}]", "fields": "[" + fields + "]"} {
 		body := fmt.Sprintf(`{"type":"block_actions","user":{"id":"U1"},"message":{"text":"x","blocks":%s},"view":{"blocks":%[1]s},"actions":[{"action_id":"go","block_id":"b"}]}`, blocks)
-		effort := repairPasses * len(body)
+		effort := repairBytes/4 + repairPasses*len(body)
 		decoded, widest := 0, 0
 		r := repair{effort: effort, into: func(doc []byte) error {
-			decoded, widest = decoded+len(doc), max(widest, len(doc))
+			decoded, widest = decoded+len(doc)+lookCost, max(widest, len(doc))
 			return json.Unmarshal(doc, new(slack.InteractionCallback))
 		}}
 		whole, ok := r.mend([]byte(body), place{around: func(part json.RawMessage) json.RawMessage { return part }})

@@ -170,6 +170,31 @@ func TestPressInAThreadIsAnsweredThere(t *testing.T) {
 	}
 }
 
+// The simulator says where a press was, as Slack does: of a message that only one person sees nothing else does.
+func TestSimulatorNamesTheThread(t *testing.T) {
+	t.Parallel()
+	s := play(t, bot.OnAction("go", func(context.Context, *bot.Turn, *slack.InteractionCallback) (bot.Reply, error) {
+		return bot.Reply{}, nil
+	}, "chat:write"))
+	top, err := s.sim.Say(ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, "where to?")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.sim.Press(ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, s.button(t, "go", top), "go"); err != nil {
+		t.Fatal(err)
+	}
+	all := s.sim.Deliveries()
+	form, _ := url.ParseQuery(string(all[len(all)-1].Body))
+	var p struct {
+		Container struct {
+			ThreadTS string `json:"thread_ts"`
+		} `json:"container"`
+	}
+	if err := json.Unmarshal([]byte(form.Get("payload")), &p); err != nil || p.Container.ThreadTS != top {
+		t.Errorf("container.thread_ts is %q (%v), want %q", p.Container.ThreadTS, err, top)
+	}
+}
+
 // The message that a thread is about stands in the channel.
 func TestThreadOfAPress(t *testing.T) {
 	t.Parallel()

@@ -462,6 +462,14 @@ func TestHistoryIsReadSeldom(t *testing.T) {
 		}
 		x.sent(history, slacksim.Acme, general, 0, 0, 0, 0, 0, 0, 60, 120, 180)
 	})
+	bubble(t, "of another method a minute teaches nothing", nil, func(x *traffic) {
+		x.slack.Inject(slacksim.Fault{Method: "users.info", TeamID: slacksim.Acme, RetryAfter: 60, Times: 1})
+		x.limited(x.user(ctx, x.acme), time.Minute)
+		time.Sleep(time.Minute)
+		x.each(3, func(int) error { return x.user(ctx, x.acme) }) // as after any refusal: no burst, and its usual pace
+		x.done()
+		x.sent("users.info", slacksim.Acme, "", 0, 60, 60.6, 61.2)
+	})
 	bubble(t, "a shorter refusal teaches nothing", nil, func(x *traffic) {
 		unlisted.RetryAfter = 30
 		x.slack.Inject(unlisted)
