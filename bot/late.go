@@ -249,9 +249,9 @@ func (t *Turn) showOnTop(ctx context.Context, inModal bool, r Reply) error {
 	return t.direct(ctx, r)
 }
 
-// direct says r to the person who acted in a direct message.
+// direct says r to the person who acted in a direct message; to nobody of another company, who are no business of this token.
 func (t *Turn) direct(ctx context.Context, r Reply) error {
-	if t.Slack == nil || t.UserID == "" {
+	if t.Slack == nil || t.UserID == "" || t.Outsider() {
 		return errSilent
 	}
 	options := []slack.MsgOption{slack.MsgOptionText(r.Text, false), slack.MsgOptionDisableLinkUnfurl()}
