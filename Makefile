@@ -1,5 +1,5 @@
 # What people type most. `make help` lists it.
-.PHONY: help demo build test bench bench-many load manifest lint screenshots
+.PHONY: help demo build test slowest bench bench-many load manifest lint screenshots
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -12,6 +12,11 @@ build: ## a static binary in bin/
 
 test: ## all tests that this machine can run (PostgreSQL: set TEST_DATABASE_URL)
 	go test ./...
+
+slowest: ## the time of each package, and the tests that take longest
+	go test -count=1 -json ./... | sed -nE 's/.*"Action":"(pass|fail)","Package":"([^"]*)"(,"Test":"([^"]*)")?,"Elapsed":([0-9.]+).*/\5 \2 \4/p' \
+		| awk '{ of = $$3; while (sub("/[^/]*$$", "", of)) whole[$$2 " " of]; line[$$2 " " $$3] = $$0 } \
+		END { for (t in line) if (!(t in whole)) print line[t] }' | sort -rn | head -n 25
 
 bench: ## benchmarks, with allocations (PostgreSQL: set TEST_DATABASE_URL)
 	go test -short -run '^$$' -bench . -benchmem ./bot ./install ./storage ./cmd/switchboard
