@@ -78,6 +78,8 @@ func (b *Bot) take(ctx context.Context, d delivery) (answer, error) {
 		return b.acceptInteraction(ctx, d.body)
 	case kindCommands:
 		return b.acceptCommand(ctx, d.form)
+	case kindUnreadable:
+		return answer{}, b.keepUnreadable(ctx, d.kind, d.body, errUnreadable)
 	}
 	b.log.InfoContext(ctx, "unknown kind of delivery", "type", clip(d.kind))
 	return answer{}, nil
@@ -87,8 +89,7 @@ func (b *Bot) take(ctx context.Context, d delivery) (answer, error) {
 func (b *Bot) acceptEvent(ctx context.Context, body []byte) (answer, error) {
 	e, err := decodeEnvelope(body)
 	if err != nil {
-		b.log.InfoContext(ctx, "event could not be read", "cause", err, "bytes", len(body))
-		return answer{}, nil
+		return answer{}, b.keepUnreadable(ctx, kindEvents, body, err)
 	}
 	switch e.Type {
 	case "url_verification":
@@ -160,6 +161,8 @@ func (b *Bot) keep(ctx context.Context, e Event, env *envelope) (fresh bool, err
 	case !fresh:
 		b.log.DebugContext(ctx, "event known", "event", e.ID)
 		b.metrics.accepted.WithLabelValues(e.Kind, "duplicate").Inc()
+	case e.Type == kindUnreadable:
+		b.metrics.accepted.WithLabelValues(e.Kind, "unreadable").Inc()
 	default:
 		b.metrics.accepted.WithLabelValues(e.Kind, "accepted").Inc()
 	}

@@ -201,9 +201,7 @@ func (b *Bot) receive(w http.ResponseWriter, r *http.Request) {
 	case form.Has("command"):
 		d = delivery{kind: kindCommands, form: form}
 	default:
-		b.log.InfoContext(ctx, "unknown kind of request")
-		w.WriteHeader(http.StatusOK)
-		return
+		d = delivery{kind: kindUnreadable, body: body}
 	}
 	ack, err := b.accept(ctx, d)
 	if err != nil {

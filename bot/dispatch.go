@@ -108,8 +108,7 @@ func commandOf(form url.Values) slack.SlashCommand {
 func (b *Bot) acceptInteraction(ctx context.Context, payload []byte) (answer, error) {
 	i, _, err := decode[interaction](payload)
 	if err != nil {
-		b.log.InfoContext(ctx, "interaction could not be read", "cause", err, "bytes", len(payload))
-		return answer{}, nil
+		return b.unreadablePress(ctx, payload, err)
 	}
 	if b.foreign(i.AppID) {
 		b.log.WarnContext(ctx, "interaction for another app dropped: check SLACK_APP_ID", "got", clip(i.AppID))
@@ -123,8 +122,7 @@ func (b *Bot) acceptInteraction(ctx context.Context, payload []byte) (answer, er
 	}
 	callback, err := b.callback(payload)
 	if err != nil {
-		b.log.InfoContext(ctx, "interaction could not be read", "type", clip(i.Type), "cause", err)
-		return answer{}, nil
+		return b.unreadablePress(ctx, payload, err)
 	}
 	key, team := i.key(b.cfg.AppID)
 	fill, who := i.fill(team), asks{team: team, pressed: i}
@@ -274,7 +272,8 @@ func (b *Bot) failed(ctx context.Context, t *Turn, h Handler, err error) Reply {
 }
 
 func (b *Bot) logFailure(ctx context.Context, t *Turn, h Handler, err error) {
-	t.Log.ErrorContext(ctx, "handler failed", failure(err, "handler", h.id(), "attempt", t.Attempt)...)
+	level := map[class]slog.Level{wait: slog.LevelInfo, final: slog.LevelWarn, later: slog.LevelError}[classOf(err)]
+	t.Log.Log(ctx, level, "handler failed", failure(err, "handler", h.id(), "attempt", t.Attempt)...)
 }
 
 // failure adds what an operator wants to know of err to the attributes of a log line.
@@ -304,6 +303,9 @@ func (b *Bot) handle(ctx context.Context, e *Event, env *envelope) error {
 	}
 	from := env.origin(b.cfg.AppID)
 	in := env.Inner
+	if e.Type == kindUnreadable { // by the release that accepted it
+		e.Type, e.Key = in.Type, from.key
+	}
 	if !b.hears(e.Type, in) {
 		b.sawTraffic(e.Key, from.at)
 		return nil

@@ -24,7 +24,7 @@ type metrics struct {
 func newMetrics(b *Bot, r prometheus.Registerer) *metrics {
 	m := &metrics{
 		accepted: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_deliveries_total",
-			Help: "Deliveries by Slack: events_api by whether they were new (accepted, duplicate), refused for want of the database, or dropped."}, []string{"kind", "result"}),
+			Help: "Deliveries by Slack: events_api by whether they were new (accepted, duplicate), refused for want of the database, or unreadable: kept as dead letters."}, []string{"kind", "result"}),
 		acks: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "switchboard_ack_seconds", Help: "From the arrival of a delivery to its acknowledgement.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 3}}, []string{"kind"}),
 		waits: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "switchboard_event_wait_seconds", Help: "From the arrival of an event to the first start of its handler.",
@@ -43,6 +43,14 @@ func newMetrics(b *Bot, r prometheus.Registerer) *metrics {
 	}
 	for _, kind := range []string{kindEvents, kindInteractive} {
 		m.unread.WithLabelValues(kind)
+	}
+	for _, outcome := range []string{outcomeDone, outcomeRefused, outcomeRetry, outcomeLimited, outcomePutBack, outcomeLost, outcomeDead} {
+		m.outcomes.WithLabelValues(outcome)
+	}
+	for _, kind := range []string{kindEvents, kindCommands, kindInteractive, kindUnreadable} {
+		for _, result := range []string{"accepted", "duplicate", "refused", "unreadable"} {
+			m.accepted.WithLabelValues(kind, result)
+		}
 	}
 	if r == nil {
 		return m

@@ -165,6 +165,9 @@ func (o opened) close(r Reply) {
 
 // handleSlow runs the handler of slow work and sends its answer.
 func (b *Bot) handleSlow(ctx context.Context, e *Event) error {
+	if e.Type == kindUnreadable {
+		return &decodeError{errUnreadable}
+	}
 	h, ok := b.byName[e.Type]
 	var w slowWork
 	if !ok { // another release may have it
@@ -227,7 +230,7 @@ func (b *Bot) handleSlow(ctx context.Context, e *Event) error {
 		return b.tellPerson(ctx, t, Reply{Text: user.Text})
 	case len(h.refused(t, err)) > 0:
 		return b.tellPerson(ctx, t, t.NotAllowed(h.refused(t, err)...))
-	case err != nil && e.last(): // the last one: the person is told, and the operator finds it
+	case err != nil && (e.last() || classOf(err) == final): // the last one: the person is told, and the operator finds it
 		b.logFailure(ctx, t, h, err)
 		_ = b.tellPerson(context.WithoutCancel(ctx), t, Reply{Text: "Something went wrong on our side, and it did not get better. Reference: " + t.Ref + "."})
 		return err
@@ -243,7 +246,7 @@ func (b *Bot) handleSlow(ctx context.Context, e *Event) error {
 				return nil
 			}
 			if err != nil {
-				if e.last() {
+				if e.last() || classOf(err) == final {
 					_ = b.tellPerson(context.WithoutCancel(ctx), t, Reply{Text: "The work is done, and its answer could not be delivered. Reference: " + t.Ref + "."})
 				}
 				return err

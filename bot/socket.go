@@ -582,12 +582,14 @@ func (c *socket) take(ctx context.Context, frame []byte) {
 	case kindEvents, kindInteractive:
 	case kindCommands:
 		if d.form, err = formOfJSON(r.Payload); err != nil {
-			d.kind = ""
+			d = delivery{kind: kindUnreadable, body: frame}
 		}
 	default:
-		d.kind = ""
+		if d.kind = ""; err != nil {
+			d = delivery{kind: kindUnreadable, body: frame}
+		}
 	}
-	if d.kind == "" || r.EnvelopeID == "" {
+	if d.kind != kindUnreadable && (d.kind == "" || r.EnvelopeID == "") {
 		c.log.InfoContext(ctx, "envelope could not be read", "type", clip(r.Type), "bytes", len(frame), "cause", err)
 		if r.EnvelopeID != "" { // there is nothing to do for it, neither now nor when Slack sends it again
 			c.write(acknowledgement(r.EnvelopeID, answer{}, false))
@@ -620,6 +622,9 @@ func (c *socket) handle(ctx context.Context, r socketmode.Request, d delivery) {
 	if err != nil {
 		c.log.DebugContext(ctx, "envelope not acknowledged", "type", d.kind, "attempt", r.RetryAttempt, "cause", err)
 		return
+	}
+	if r.EnvelopeID == "" {
+		return // it is kept, and Slack can't be told
 	}
 	frame := acknowledgement(r.EnvelopeID, a, r.AcceptsResponsePayload)
 	carried := len(a.body) == 0 || r.AcceptsResponsePayload

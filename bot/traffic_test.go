@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/slack-go/slack"
@@ -290,4 +291,40 @@ func TestSayDoesNotWaitForALook(t *testing.T) {
 	if len(looks) != 1 || looks[0].Arg("limit") != "15" {
 		t.Errorf("looks: %+v", looks)
 	}
+}
+
+// {"ok":false} without a word is no answer: what was to be said is said at the next attempt. What Slack refuses for good is not tried
+// again, and somebody who waits is told.
+func TestWhatSlackRefuses(t *testing.T) {
+	t.Parallel()
+	slow := bot.OnCommand("/post", func(ctx context.Context, t *bot.Turn, _ *slack.SlashCommand) (bot.Reply, error) {
+		_, _, err := t.Slack.PostMessageContext(ctx, "C0GONE", slack.MsgOptionText("hi", false))
+		return bot.Reply{}, err
+	}, "chat:write").Describe("posts", "").Slow()
+	s := play(t, echo, slow)
+	dm := s.sim.DM(slacksim.AcmeMember)
+	for _, test := range []struct {
+		fault   slacksim.Fault
+		waiting int
+	}{
+		{slacksim.Fault{Method: "chat.postMessage", Error: "is_archived", Times: 1}, 0},
+		{slacksim.Fault{Method: "chat.postMessage", Body: `{"ok":false}`, Times: 1}, 1},
+	} {
+		s.sim.Inject(test.fault)
+		calls := len(s.sim.CallsTo("chat.postMessage"))
+		say(t, s.sim, slacksim.AcmeMember, dm, "say hi")
+		wait(t, s.sim, "the call", func() bool { c := s.sim.CallsTo("chat.postMessage"); return len(c) > calls && c[calls].Done })
+		until(t, "its end", func() bool {
+			n, err := s.inbox.Count(ctx)
+			return err == nil && n.Ready+n.Held == 0 && n.Waiting == test.waiting
+		})
+	}
+	wait(t, s.sim, "the next attempt", func() bool { return said(s.sim, dm, "message: hi") == 1 })
+
+	command(t, s, slacksim.AcmeMember, "/post")
+	wait(t, s.sim, "a word for who waits", func() bool {
+		c := s.sim.CallsTo("response_url")
+		return len(c) == 1 && strings.Contains(c[0].Arg("text"), "Reference: ")
+	})
+	until(t, "the end", func() bool { n, err := s.inbox.Count(ctx); return err == nil && n.Ready+n.Held+n.Waiting+n.Dead == 0 })
 }

@@ -521,10 +521,13 @@ func (b *Bot) work(ctx context.Context, e Event, env *envelope) {
 	if v.outcome == outcomeDead {
 		b.log.ErrorContext(ctx, "event given up: it is in the inbox as a dead letter", "event", e.ID, "type", e.Type, "attempts", e.Attempt, "deaths", e.Deaths, "cause", why)
 	}
+	if v.outcome == outcomeRefused {
+		b.log.WarnContext(ctx, "event given up: Slack refuses what its handler asks for, and will again", "event", e.ID, "type", e.Type, "cause", why)
+	}
 	b.metrics.ended(v.outcome)
 	b.tell(e, v.outcome, func(ctx context.Context) error {
 		switch v.outcome {
-		case outcomeDone:
+		case outcomeDone, outcomeRefused:
 			return b.inbox.Done(ctx, e)
 		case outcomeDead:
 			return b.inbox.Bury(ctx, e, why)

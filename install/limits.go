@@ -11,10 +11,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"hash/maphash"
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -340,7 +342,10 @@ func (l limited) Do(r *http.Request) (*http.Response, error) {
 		if err != nil {
 			return resp, err
 		}
-		refused := refusal(resp)
+		refused, err := verdictOf(resp)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", method, err)
+		}
 		if refused == 0 {
 			return resp, nil
 		}
@@ -402,37 +407,57 @@ func again(r *http.Request) (*http.Request, bool) {
 	return next, err == nil
 }
 
-// refusal returns for how long Slack refuses more calls like the one that resp answers; 0 when it does not. The body of an
-// answer that is none can still be read.
-func refusal(resp *http.Response) time.Duration {
+// errNoWord is an answer that is neither ok nor an error. slack-go takes it for success.
+var errNoWord = errors.New("Slack's answer says neither ok nor an error")
+
+// verdictOf returns for how long Slack refuses more calls like the one that resp answers; 0 when it does not. The body of such an answer
+// can still be read. errNoWord.
+func verdictOf(resp *http.Response) (time.Duration, error) {
 	switch resp.StatusCode {
 	case http.StatusTooManyRequests:
+		return refusedFor(resp), nil
 	case http.StatusOK:
-		if !saysLimited(resp) {
-			return 0
-		}
 	default:
-		return 0
+		return 0, nil
 	}
+	p := &peeked{ReadCloser: resp.Body}
+	n, _ := io.ReadFull(resp.Body, p.space[:])
+	p.head, resp.Body = p.space[:n], p
+	if saysOK.Match(p.head) {
+		return 0, nil // what it is, as a rule
+	}
+
+	body, err := io.ReadAll(p)
+	_ = p.Close()
+	if err != nil {
+		return 0, err
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	var verdict struct {
+		OK    bool   `json:"ok"`
+		Error string `json:"error"`
+	}
+	switch err := json.Unmarshal(body, &verdict); {
+	case err != nil || verdict.OK: // what is no JSON is slack-go's to refuse
+		return 0, nil
+	case verdict.Error == "ratelimited" || verdict.Error == "rate_limited":
+		return refusedFor(resp), nil
+	case strings.TrimSpace(verdict.Error) == "":
+		return 0, errNoWord
+	}
+	return 0, nil
+}
+
+// saysOK matches the beginning of nearly all answers, so that those need not be read twice.
+var saysOK = regexp.MustCompile(`^\s*\{\s*"ok"\s*:\s*true\s*[,}]`)
+
+// refusedFor is for how long, by the answer's Retry-After.
+func refusedFor(resp *http.Response) time.Duration {
 	seconds, err := strconv.Atoi(resp.Header.Get("Retry-After"))
 	if err != nil || seconds < 0 {
 		return refusalUnsaid
 	}
 	return min(time.Duration(max(min(seconds, 1<<30), 1))*time.Second, LongestWait)
-}
-
-// saysLimited reports whether an answer is an error about limits. Such an answer is short.
-func saysLimited(resp *http.Response) bool {
-	p := &peeked{ReadCloser: resp.Body}
-	n, err := io.ReadFull(resp.Body, p.space[:])
-	p.head, resp.Body = p.space[:n], p
-	if !errors.Is(err, io.ErrUnexpectedEOF) || !bytes.Contains(p.head, []byte("limited")) {
-		return false
-	}
-	var verdict struct {
-		Error string `json:"error"`
-	}
-	return json.Unmarshal(p.head, &verdict) == nil && (verdict.Error == "ratelimited" || verdict.Error == "rate_limited")
 }
 
 // peeked is a body whose head was read ahead.

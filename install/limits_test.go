@@ -600,7 +600,7 @@ func TestRefusal(t *testing.T) {
 		"fine":                    {200, "", `{"ok":true}`, 0},
 		"empty":                   {200, "", "", 0},
 		"another error":           {400, "7", limit, 0},
-		"as long as is looked at": {200, "", limit + strings.Repeat(" ", 256-len(limit)), 0},
+		"as long as is looked at": {200, "", limit + strings.Repeat(" ", 256-len(limit)), time.Minute},
 		"longer":                  {200, "", `{"ok":true,"text":"ratelimited` + strings.Repeat("x", 1000) + `"}`, 0},
 		"said with 200":           {200, "7", limit, 7 * time.Second},
 		"no word of when":         {429, "", limit, time.Minute},
@@ -611,14 +611,51 @@ func TestRefusal(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			resp := &http.Response{StatusCode: test.status, Header: http.Header{"Retry-After": {test.after}}, Body: io.NopCloser(strings.NewReader(test.body))}
-			if got := refusal(resp); got != test.want {
-				t.Errorf("%v, not %v", got, test.want)
+			if got, err := verdictOf(resp); got != test.want || err != nil {
+				t.Errorf("%v %v, not %v", got, err, test.want)
 			}
 			if body, err := io.ReadAll(iotest.OneByteReader(resp.Body)); err != nil || string(body) != test.body {
 				t.Errorf("%q is left (%v)", body, err)
 			}
 		})
 	}
+}
+
+// An answer that is neither ok nor an error is a failure, of every method and with every kind of token.
+func TestNoWordIsNoSuccess(t *testing.T) {
+	for body, want := range map[string]error{
+		`{"ok":false}`:                      errNoWord,
+		` { "ok" : false , "error" : "" } `: errNoWord,
+		`{"ok":false,"error":" "}`:          errNoWord,
+		`{"ok":null}`:                       errNoWord,
+		`{}`:                                errNoWord,
+		`null`:                              errNoWord,
+		`{"warning":"` + strings.Repeat("x", 999) + `"}`: errNoWord,
+		`{"ok":false,"message":{"ok":true}}`:             errNoWord,
+		`{"ok":false,"error":"channel_not_found"}`:       nil,
+		`{"ts":"1","ok":true}`:                           nil,
+		`{"ok":true}`:                                    nil,
+		`<html>`:                                         nil, // slack-go says so
+	} {
+		resp := &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(body))}
+		if _, err := verdictOf(resp); err != want {
+			t.Errorf("%s: %v, not %v", body, err, want)
+		}
+	}
+
+	bubble(t, "", nil, func(x *traffic) {
+		x.slack.Inject(slacksim.Fault{Body: `{"ok":false}`})
+		ctx := context.Background()
+		one, another := x.in.Client(x.acme), x.in.UserClientIn(x.person, "")
+		_, _, err := one.PostMessageContext(ctx, "C1", slack.MsgOptionText("hi", false))
+		_, err2 := another.GetUserInfoContext(ctx, "U1")
+		err3 := one.DeleteReminderContext(ctx, "R1")
+		for _, err := range []error{err, err2, err3} {
+			if !errors.Is(err, errNoWord) {
+				t.Errorf("taken for %v", err)
+			}
+		}
+	})
 }
 
 // An organisation has one token for all its workspaces.

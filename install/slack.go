@@ -130,11 +130,7 @@ func (in *Installer) post(ctx context.Context, method string, token Secret, form
 	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(resp.Body)
 	if resp.StatusCode == http.StatusTooManyRequests {
-		wait, err := time.ParseDuration(resp.Header.Get("Retry-After") + "s")
-		if err != nil {
-			wait = time.Minute
-		}
-		return nil, &slack.RateLimitedError{RetryAfter: wait}
+		return nil, &slack.RateLimitedError{RetryAfter: refusedFor(resp)}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", method, err)
