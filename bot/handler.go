@@ -151,7 +151,8 @@ func (e *UserError) Error() string { return e.Text }
 // for one event, after a pause or in another process (Turn.Attempt). Turn.Say posts once all the same, as far as that can be
 // known; what else must happen once can be guarded by Turn.EventID. An error is retried with growing pauses, 8 times in an
 // hour and a half, and is then a dead letter (app_uninstalled and tokens_revoked until they succeed); a UserError is not
-// retried, and a *slack.RateLimitedError does not count.
+// retried, nor is what Slack refuses for good (channel_not_found …), and a *slack.RateLimitedError does not count. A panic is an error. What
+// ends the process (an exit, a panic in a goroutine of the handler's own, no memory) is a dead letter after three times.
 //
 // What the app itself did is no event for it, by whichever of its ids Slack names it; its joining and leaving of channels is. What other
 // bots and workflows do is an event like any other, also an app_mention in what they write (Turn.BotID): a handler that answers those

@@ -146,6 +146,7 @@ func New(cfg Config) (*Installer, error) {
 	if len(in.cfg.SigningKeys) == 0 && cfg.ClientSecret != "" {
 		in.cfg.SigningKeys = []Secret{cfg.ClientSecret}
 	}
+	in.cfg.guard(in.log)
 	in.endings = callTimeout
 	in.free = rate.NewLimiter(rate.Every(freeEvery), freeBurst)
 	in.metrics = newMetrics(in, cfg.Metrics)

@@ -9,7 +9,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -803,15 +802,10 @@ func (in *Installer) success(ctx context.Context, i installed, ref string) page 
 	return in.successPage(ctx, i, welcomed, ref)
 }
 
-// welcome calls Config.Welcome; if that panics, the install stands all the same.
-func (in *Installer) welcome(ctx context.Context, c Connection) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("welcome message panicked: %v", v)
-		}
-	}()
+// welcome calls Config.Welcome, again where another install took the token meanwhile.
+func (in *Installer) welcome(ctx context.Context, c Connection) error {
 	for {
-		err = in.cfg.Welcome(ctx, in.Client(c), c)
+		err := in.cfg.Welcome(ctx, in.Client(c), c)
 		if SlackError(err) != ReasonTokenExpired {
 			return err
 		}
