@@ -25,7 +25,7 @@ func TestOddEventIsUnderstood(t *testing.T) {
 	k := s.row(t).Key
 	for name, body := range map[string]string{
 		"a text that is an object": `{"type":"event_callback","api_app_id":"APP","team_id":"TEAM","event_id":"Ev0A","event_time":1,"event":{"type":"app_uninstalled","text":{"a":1}}}`,
-		"a time in quotes":         `{"type":"event_callback","api_app_id":"APP","team_id":"TEAM","event_id":"Ev0B","event_time":"soon","event":{"type":"app_uninstalled"}}`,
+		"a time in quotes":         `{"type":"event_callback","api_app_id":"APP","team_id":"TEAM","event_id":"Ev0B","event_time":"1793611800","event":{"type":"app_uninstalled"}}`,
 		"a type that is a number":  `{"type":7,"api_app_id":"APP","team_id":"TEAM","event_id":"Ev0E","event":{"type":"app_uninstalled"}}`,
 		"no name":                  `{"type":"event_callback","api_app_id":"APP","team_id":"TEAM","event":{"type":"app_uninstalled","hidden":"?"}}`,
 	} {
