@@ -52,3 +52,8 @@ func CallerOf(r *http.Request) string { return callerOf(r) }
 
 // WaitForEndings sets how long a reload waits for the first request.
 func (in *Installer) WaitForEndings(d time.Duration) { in.endings = d }
+
+// OfferRefused and CompareErased do what Run does every second, and some times a minute.
+func (in *Installer) OfferRefused(ctx context.Context) error  { return in.offerRefused(ctx) }
+func (in *Installer) CompareErased(ctx context.Context) error { return in.compareErased(ctx) }
+func (in *Installer) CompareAll(ctx context.Context) error    { return in.compareAll(ctx) }

@@ -419,6 +419,7 @@ func (in *Installer) Run(ctx context.Context) error {
 		_, renewErr := in.renewDue(ctx)
 		return errors.Join(err, in.offerRefused(ctx), renewErr)
 	})
+	every(watchEvery, "journal", in.watchJournal)
 	every(eraseEvery, "erase from the journal", in.compareErased)
 	every(sweepEvery, "compare the journal", in.compareAll)
 	every(checkTick, "check connections", in.checkDue)

@@ -14,6 +14,7 @@ import (
 const (
 	// How often a process looks for what was erased elsewhere, and how long it can have been away before everything is compared.
 	eraseEvery = 15 * time.Second
+	watchEvery = 5 * time.Second
 	awayAfter  = time.Minute
 	// How many entries are compared in one question to the store.
 	comparedAtOnce = 500
@@ -184,15 +185,33 @@ func (in *Installer) compareAll(ctx context.Context) error {
 	return in.bringLost(ctx, lost)
 }
 
-// bringLost gives the store what it lost: connections before their people.
+// bringLost gives the store what it lost: connections, and then the people who hang on them.
 func (in *Installer) bringLost(ctx context.Context, lost []Pair) (err error) {
-	slices.SortStableFunc(lost, func(a, b Pair) int { return len(a.UserID) - len(b.UserID) })
-	for _, p := range lost {
-		if ctx.Err() != nil {
-			return errors.Join(err, ctx.Err())
+	bring := func(lost []Pair) {
+		for _, p := range lost {
+			if ctx.Err() == nil {
+				err = errors.Join(err, in.bringKept(ctx, p))
+			}
 		}
-		err = errors.Join(err, in.bringKept(ctx, p))
 	}
+	bring(lost)
+	for _, p := range lost {
+		if p.UserID != "" {
+			continue
+		}
+		kept, readErr := in.store.JournaledUnder(p.Key)
+		people := slices.DeleteFunc(kept, func(p Pair) bool { return p.UserID == "" })
+		found, compareErr := in.compare(ctx, people)
+		bring(found)
+		err = errors.Join(err, readErr, compareErr)
+	}
+	return errors.Join(err, ctx.Err())
+}
+
+// watchJournal looks whether the journal can be written, and keeps the answer for the metrics.
+func (in *Installer) watchJournal(ctx context.Context) error {
+	err := in.store.JournalReady(ctx)
+	in.metrics.writable.Set(map[bool]float64{true: 1}[err == nil])
 	return err
 }
 

@@ -15,6 +15,7 @@ type metrics struct {
 	took     prometheus.Histogram
 	journal  prometheus.Gauge
 	restored prometheus.Counter
+	writable prometheus.Gauge
 	notices  *prometheus.CounterVec // by result
 	wanted   *prometheus.CounterVec // by result
 	checks   *prometheus.CounterVec // by result
@@ -30,6 +31,8 @@ func newMetrics(in *Installer, reg prometheus.Registerer) *metrics {
 			Help: "How long Slack took to answer an exchange.", Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10}}),
 		journal: prometheus.NewGauge(prometheus.GaugeOpts{Name: "switchboard_journal_entries",
 			Help: "Tokens that Slack handed out and the database has not taken yet. 0 when all is well."}),
+		writable: prometheus.NewGauge(prometheus.GaugeOpts{Name: "switchboard_journal_writable",
+			Help: "1 as long as the journal of this machine can be written; 0 also for half a minute after it was taken away."}),
 		restored: prometheus.NewCounter(prometheus.CounterOpts{Name: "switchboard_journal_restored_total",
 			Help: "Tokens that the database had lost, in a failover or a restored backup, and that the journal of this machine gave back."}),
 		notices: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_notices_total",
@@ -44,7 +47,7 @@ func newMetrics(in *Installer, reg prometheus.Registerer) *metrics {
 			Help: "What people met on the install pages, by outcome (connected, reconnected, refused, failed, undone, or none where it ends nothing) and reason, as in the log."}, []string{"outcome", "reason"}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.renewals, m.took, m.journal, m.restored, m.notices, m.wanted, m.checks, m.limits, m.installs, stateCollector{in})
+		reg.MustRegister(m.renewals, m.took, m.journal, m.restored, m.writable, m.notices, m.wanted, m.checks, m.limits, m.installs, stateCollector{in})
 	}
 	return m
 }

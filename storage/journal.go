@@ -34,7 +34,7 @@ const (
 	journalOptions = "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=secure_delete(1)&_txlock=immediate"
 	journalTables  = `
 CREATE TABLE IF NOT EXISTS entries (
-	name          text    NOT NULL PRIMARY KEY, -- sorts by age
+	name          text    NOT NULL PRIMARY KEY, -- sorts by age; rows of this size lie closer in a table with rowids
 	app_id        text    NOT NULL,
 	enterprise_id text    NOT NULL,
 	team_id       text    NOT NULL,
@@ -42,7 +42,7 @@ CREATE TABLE IF NOT EXISTS entries (
 	standing      integer NOT NULL, -- an install.Standing
 	generation    integer NOT NULL, -- as in the box
 	box           blob    NOT NULL  -- a sealed journaledPair
-) WITHOUT ROWID;
+);
 CREATE INDEX IF NOT EXISTS entries_holder ON entries (app_id, team_id, enterprise_id, user_id);
 CREATE INDEX IF NOT EXISTS entries_waiting ON entries (name) WHERE standing = 0;
 CREATE TABLE IF NOT EXISTS probe (id integer PRIMARY KEY, at integer NOT NULL);`

@@ -563,3 +563,148 @@ func BenchmarkJournal(b *testing.B) {
 		}
 	}
 }
+
+// Each owner's newest pair is kept until the next one takes its place, in whatever order two of them arrive; what another consent brought
+// stays beside it until a renewal.
+func TestJournalKeepsTheNewest(t *testing.T) {
+	t.Parallel()
+	db := journaling(t, t.TempDir(), ring(t, storage.NewKey()))
+	keep := func(p install.Pair, s install.Standing, generation int64) install.Pair {
+		t.Helper()
+		p.Standing, p.Generation = s, generation
+		p.Journaled = journal(t, db, p)
+		return p
+	}
+	has := func(what string, want ...install.Pair) {
+		t.Helper()
+		got, err := db.Kept("", 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := func(pairs []install.Pair) (names []string) {
+			for _, p := range pairs {
+				names = append(names, p.Journaled)
+			}
+			slices.Sort(names)
+			return names
+		}
+		if !slices.Equal(names(got), names(want)) {
+			t.Errorf("%s: %d pairs are kept, not %d", what, len(got), len(want))
+		}
+	}
+	k := key("A1", "E1", "T1")
+	renewal, person := pair(k, ""), keep(pair(k, "U1"), install.Kept, 1)
+	consent := renewal
+	consent.Spent = ""
+
+	first := keep(consent, install.Kept, 1)
+	aside := keep(consent, install.Aside, 0)
+	waiting := keep(renewal, install.Waiting, 2)
+	has("a renewal that waits", person, first, aside)
+	again := keep(consent, install.Kept, 2)
+	has("another consent", person, again, aside)
+	keep(consent, install.Kept, 1)
+	has("an older one that comes late", person, again, aside)
+	waiting.Standing, waiting.Generation = install.Kept, 3
+	journal(t, db, waiting)
+	has("a renewal", person, waiting)
+	if left := journaled(t, db); len(left) != 0 {
+		t.Errorf("%d wait", len(left))
+	}
+
+	for h, n := range map[install.Holder]int{renewal.Holder: 1, person.Holder: 1, {Key: key("A1", "", "T1")}: 1, {Key: key("A1", "", "T2")}: 0, {Key: key("A2", "E1", "T1")}: 0} {
+		if got, err := db.JournaledFor(h); err != nil || len(got) != n {
+			t.Errorf("%v: %d pairs (%v), not %d", h, len(got), err, n)
+		}
+	}
+	if got, err := db.JournaledUnder(k); err != nil || len(got) != 2 {
+		t.Errorf("under %v: %d pairs (%v)", k, len(got), err)
+	}
+}
+
+// A journal whose folder is taken away while it is open is made anew, and that is not kept secret.
+func TestJournalTakenAway(t *testing.T) {
+	t.Parallel()
+	folder := filepath.Join(t.TempDir(), "journal")
+	db := journaling(t, folder, ring(t, storage.NewKey()))
+	p := pair(key("A1", "", "T1"), "")
+	journal(t, db, p)
+	if err := db.JournalReady(t.Context()); err != nil {
+		t.Errorf("ready: %v", err)
+	}
+	if err := os.RemoveAll(folder); err != nil {
+		t.Fatal(err)
+	}
+	journal(t, db, p)
+	if left := journaled(t, journaling(t, folder, ring(t, storage.NewKey()))); len(left) != 1 {
+		t.Errorf("%d entries are on the disk, not the one that was written after it", len(left))
+	}
+	if err := db.JournalReady(t.Context()); err == nil || !strings.Contains(err.Error(), "taken away") {
+		t.Errorf("ready: %v", err)
+	}
+	if err := os.RemoveAll(folder); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(folder, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.JournalReady(t.Context()); err == nil || strings.Contains(err.Error(), "taken away") {
+		t.Errorf("a file where the folder was: %v", err)
+	}
+	if name, err := db.Journal(p); err == nil {
+		t.Errorf("written as %s, where nothing can be", name)
+	}
+}
+
+// What 100,000 owners cost on the disk, and a start that compares all of them with the database.
+func TestJournalOfManyOwners(t *testing.T) {
+	storagetest.Long(t)
+	const owners = 10_000
+	folder := t.TempDir()
+	db := journaling(t, folder, ring(t, storage.NewKey()))
+	if _, err := db.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	for i := range owners {
+		c := full(key("A1", "", fmt.Sprintf("T%09d", i)))
+		p := pair(c.Key, "")
+		p.Token, p.Refresh = install.Secret(strings.Repeat("t", 180)), install.Secret(strings.Repeat("r", 150))
+		p.Standing, p.Generation, p.Consent = install.Kept, 1, &c
+		journal(t, db, p)
+	}
+	written := time.Since(began)
+	info, err := os.Stat(filepath.Join(folder, "journal.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	began = time.Now()
+	read := 0
+	for after := ""; ; {
+		pairs, err := db.Kept(after, 500)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(pairs) == 0 {
+			break
+		}
+		holders := make([]install.Holder, len(pairs))
+		for i, p := range pairs {
+			holders[i] = p.Holder
+		}
+		if _, err := db.Rows(t.Context(), holders); err != nil {
+			t.Fatal(err)
+		}
+		read, after = read+len(pairs), pairs[len(pairs)-1].Journaled
+	}
+	compared := time.Since(began)
+	began = time.Now()
+	if _, err := db.JournaledFor(install.Holder{Key: key("A1", "", "T000050000")}); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d owners: %d MB, %v to write (%v each), %v to compare, %v to find one",
+		read, info.Size()>>20, written.Round(time.Second), (written / owners).Round(time.Microsecond), compared.Round(time.Millisecond), time.Since(began).Round(time.Microsecond))
+	if read != owners {
+		t.Errorf("%d owners, not %d", read, owners)
+	}
+}

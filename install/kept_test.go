@@ -1,0 +1,620 @@
+package install_test
+
+// What a failover or a restored backup costs, and what is left on the replicas' disks when access is erased.
+
+import (
+	"bufio"
+	"context"
+	"database/sql"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"switchboard/install"
+	"switchboard/slacksim"
+	"switchboard/storage/storagetest"
+)
+
+// snapshot keeps what the database says of connections, as a backup does or a standby that lags. back puts it in place.
+func (r *rig) snapshot() (back func()) {
+	r.t.Helper()
+	raw := r.raw()
+	do := func(statements ...string) {
+		r.t.Helper()
+		for _, s := range statements {
+			if _, err := raw.ExecContext(r.ctx, s); err != nil {
+				r.t.Fatalf("%s: %v", s, err)
+			}
+		}
+	}
+	do("CREATE TABLE old_connections AS SELECT * FROM connections", "CREATE TABLE old_users AS SELECT * FROM user_tokens",
+		"CREATE TABLE old_lines AS SELECT id FROM connection_history")
+	return func() {
+		r.t.Helper()
+		do("DELETE FROM connection_history WHERE id NOT IN (SELECT id FROM old_lines)", "DELETE FROM user_tokens",
+			"DELETE FROM connections WHERE id NOT IN (SELECT id FROM old_connections)")
+		// A row is put back in place, or its history would go with it.
+		columns := []string{}
+		rows, err := raw.QueryContext(r.ctx, "SELECT * FROM old_connections WHERE 1 = 0")
+		if err == nil {
+			columns, err = rows.Columns()
+		}
+		if err := errors.Join(err, rows.Close()); err != nil {
+			r.t.Fatal(err)
+		}
+		list := strings.Join(columns, ", ")
+		do("UPDATE connections SET ("+list+") = (SELECT "+list+" FROM old_connections o WHERE o.id = connections.id)",
+			"INSERT INTO user_tokens SELECT * FROM old_users")
+	}
+}
+
+// rounds does for two minutes what Run does on each of the replicas, the first one first.
+func (r *rig) rounds(replicas ...replica) {
+	r.t.Helper()
+	for range 5 {
+		for _, in := range replicas {
+			_, _ = in.Replay(r.ctx)
+			r.renewDue(in)
+		}
+		for _, in := range replicas {
+			if err := errors.Join(in.OfferRefused(r.ctx), in.CompareErased(r.ctx), in.CheckDue(r.ctx)); err != nil {
+				r.t.Error(err)
+			}
+		}
+		r.clock.Advance(31 * time.Second)
+	}
+}
+
+// What is lost, in the words of docs/failover.md.
+const (
+	lostNothing = "nothing"
+	lostRemoval = "nothing: the removal is found again when Slack is next asked"
+	lostPair    = "the workspaces that it renewed in those commits need reconnecting"
+	lostAll     = "every workspace that was renewed since the backup needs reconnecting"
+)
+
+// lost says what became of a connection that worked.
+func (r *rig) lost(in replica, was install.Connection, otherwise string) string {
+	r.t.Helper()
+	now, err := in.db.Find(r.ctx, was.Key)
+	switch {
+	case err != nil:
+		return err.Error()
+	case now.State == install.ReconnectRequired && now.Reason == install.ReasonRefreshRejected:
+		return otherwise
+	case now.State != install.Active || now.ID != was.ID:
+		return string(now.State) + " " + now.Reason + " " + now.ID
+	}
+	// It lasts, too.
+	r.due()
+	r.renewDue(in)
+	now = r.row(in, was.Key)
+	if at, _ := r.slack.Installed(was.TeamID); at.BotToken != now.Token.Reveal() || at.RefreshToken != now.RefreshToken.Reveal() {
+		return "its tokens are not the ones that Slack handed out last"
+	}
+	return lostNothing
+}
+
+// failover is a row of the table in docs/failover.md. a and b are replicas on two machines.
+type failover struct {
+	situation string
+	sqlite    bool // and no other database
+	happens   func(r *rig, a, b replica) string
+}
+
+var failovers = []failover{
+	{"The last commits are lost; the replica that renewed runs on", false, func(r *rig, a, _ replica) string {
+		c := r.connect(a, slacksim.AcmeAdmin)
+		r.due()
+		back := r.snapshot()
+		r.renewDue(a)
+		back()
+		r.rounds(a)
+		return r.lost(a, c, lostPair)
+	}},
+	{"The same; another replica runs into it, and the one that renewed runs on", false, func(r *rig, a, b replica) string {
+		c := r.connect(a, slacksim.AcmeAdmin)
+		r.due()
+		back := r.snapshot()
+		r.renewDue(a)
+		back()
+		r.renewDue(b) // Slack refuses what b finds in the row
+		if now := r.row(b, c.Key); now.Rejections != 1 {
+			r.t.Errorf("refused %d times", now.Rejections)
+		}
+		if err := a.OfferRefused(r.ctx); err != nil {
+			r.t.Error(err)
+		}
+		r.rounds(b)
+		return r.lost(b, c, lostPair)
+	}},
+	{"The same; the replica that renewed is started again on its disk", false, func(r *rig, a, _ replica) string {
+		c := r.connect(a, slacksim.AcmeAdmin)
+		r.due()
+		back := r.snapshot()
+		r.renewDue(a)
+		back()
+		again := r.replica(nil)
+		r.rounds(again)
+		r.spent(1) // it did not even try the one in the row
+		return r.lost(again, c, lostPair)
+	}},
+	{"The same; it comes back an hour later, when the workspace counts as lost", false, func(r *rig, a, b replica) string {
+		c := r.connect(a, slacksim.AcmeAdmin)
+		r.due()
+		back := r.snapshot()
+		r.renewDue(a)
+		back()
+		r.rounds(b)
+		r.is(b, c.Key, install.ReconnectRequired, install.ReasonRefreshRejected)
+		r.clock.Advance(time.Hour)
+		again := r.replica(nil)
+		r.rounds(again)
+		return r.lost(again, c, lostPair)
+	}},
+	{"The same; the machine of the replica that renewed is gone for good", false, func(r *rig, a, b replica) string {
+		c := r.connect(a, slacksim.AcmeAdmin)
+		r.due()
+		back := r.snapshot()
+		r.renewDue(a)
+		back()
+		r.rounds(b)
+		return r.lost(b, c, lostPair)
+	}},
+	{"A first install is in the lost commits", false, func(r *rig, a, b replica) string {
+		back := r.snapshot()
+		c := r.connect(a, slacksim.AcmeAdmin)
+		r.due()
+		r.renewDue(a)
+		back()
+		again := r.replica(nil)
+		r.rounds(again, b)
+		return r.lost(again, c, "")
+	}},
+	{"A workspace that consented again is in the lost commits", false, func(r *rig, a, b replica) string {
+		r.connect(a, slacksim.AcmeAdmin)
+		r.clock.Advance(time.Hour)
+		back := r.snapshot()
+		c := r.connect(a, slacksim.AcmeAdmin)
+		back()
+		again := r.replica(nil)
+		r.rounds(again, b)
+		return r.lost(again, c, "")
+	}},
+	{"A person's consent is in the lost commits", false, func(r *rig, _, b replica) string {
+		in := r.replica(forPeople)
+		back := r.snapshot()
+		c := r.connect(in, slacksim.AcmeAdmin)
+		back()
+		again := r.replica(forPeople)
+		r.rounds(again, b)
+		u, err := again.OpenUser(r.ctx, c.Key, slacksim.AcmeAdmin)
+		if at, _ := r.slack.Installed(c.TeamID); err != nil || u.Token.Reveal() != at.UserTokens[slacksim.AcmeAdmin] {
+			return "the person's token"
+		}
+		return lostNothing
+	}},
+	{"A removal is in the lost commits", false, func(r *rig, a, b replica) string {
+		c := r.connect(a, slacksim.AcmeAdmin)
+		back := r.snapshot()
+		if _, err := a.Disconnect(r.ctx, c.Key, install.Actor{Kind: install.ByOperator}); err != nil {
+			r.t.Fatal(err)
+		}
+		back()
+		again := r.replica(nil)
+		r.breaches = true // a token of a removed app is tried, once
+		r.clock.Advance(7 * time.Hour)
+		r.rounds(again, b)
+		if now := r.row(again, c.Key); now.State != install.Removed || now.Token != "" {
+			return string(now.State) + " " + now.Reason
+		}
+		return lostRemoval
+	}},
+	{"Yesterday's backup is restored under running replicas", false, func(r *rig, a, b replica) string {
+		c := r.connect(a, slacksim.AcmeAdmin)
+		back := r.snapshot()
+		for _, in := range []replica{a, b, a} {
+			r.due()
+			r.renewDue(in)
+		}
+		back()
+		r.rounds(b, a)
+		return r.lost(b, c, lostAll)
+	}},
+	{"The same; the replicas are started after it", false, func(r *rig, a, b replica) string {
+		c := r.connect(a, slacksim.AcmeAdmin)
+		back := r.snapshot()
+		for _, in := range []replica{b, a} {
+			r.due()
+			r.renewDue(in)
+		}
+		back()
+		again := r.replica(nil)
+		r.rounds(again)
+		r.spent(2)
+		return r.lost(again, c, lostAll)
+	}},
+	{"The same; the journals are gone", false, func(r *rig, a, _ replica) string {
+		c := r.connect(a, slacksim.AcmeAdmin)
+		back := r.snapshot()
+		for range 2 {
+			r.due()
+			r.renewDue(a)
+		}
+		back()
+		fresh := r.elsewhere(nil)
+		r.rounds(fresh)
+		return r.lost(fresh, c, lostAll)
+	}},
+	{"SQLite: the file is replaced by an old copy", true, func(r *rig, a, b replica) string {
+		c := r.connect(a, slacksim.AcmeAdmin)
+		path := strings.TrimPrefix(r.database, "sqlite:")
+		r.moveFile("VACUUM INTO '" + path + ".old'")
+		for range 2 {
+			r.due()
+			r.renewDue(a)
+		}
+		if err := errors.Join(a.db.Close(), b.db.Close()); err != nil {
+			r.t.Fatal(err)
+		}
+		for _, beside := range []string{"-wal", "-shm"} {
+			_ = os.Remove(path + beside)
+		}
+		if err := os.Rename(path+".old", path); err != nil {
+			r.t.Fatal(err)
+		}
+		again := r.replica(nil)
+		r.rounds(again)
+		return r.lost(again, c, lostAll)
+	}},
+}
+
+// moveFile runs a statement of SQLite's own.
+func (r *rig) moveFile(statement string) {
+	r.t.Helper()
+	raw := r.raw()
+	if _, err := raw.ExecContext(r.ctx, statement); err != nil {
+		r.t.Fatal(err)
+	}
+	_ = raw.Close()
+}
+
+// What each situation costs, in the same words as the table of docs/failover.md.
+func TestWhatAFailoverCosts(t *testing.T) {
+	t.Parallel()
+	said := docsTable(t)
+	if len(said) != len(failovers) {
+		t.Errorf("docs/failover.md has %d rows, and there are %d situations", len(said), len(failovers))
+	}
+	for _, f := range failovers {
+		t.Run(f.situation, func(t *testing.T) {
+			t.Parallel()
+			run := func(t *testing.T, r *rig) {
+				r.breaches = true // refresh tokens that are spent are tried, because the row holds them
+				saw := f.happens(r, r.replica(nil), r.elsewhere(nil))
+				t.Logf("| %s | %s |", f.situation, saw)
+				if saw != said[f.situation] {
+					t.Errorf("docs/failover.md says %q", said[f.situation])
+				}
+			}
+			if f.sqlite {
+				run(t, newRig(t, storagetest.SQLite(t)))
+				return
+			}
+			eachRig(t, run)
+		})
+	}
+}
+
+// docsTable reads the table of docs/failover.md: what happens → what is lost.
+func docsTable(t *testing.T) map[string]string {
+	t.Helper()
+	file, err := os.Open(filepath.Join("..", "docs", "failover.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	table := map[string]string{}
+	for lines := bufio.NewScanner(file); lines.Scan(); {
+		cells := strings.Split(lines.Text(), "|")
+		if len(cells) != 4 || strings.Contains(cells[1], "---") {
+			continue
+		}
+		if what := strings.TrimSpace(cells[1]); slices.ContainsFunc(failovers, func(f failover) bool { return f.situation == what }) {
+			table[what] = strings.TrimSpace(cells[2])
+		}
+	}
+	return table
+}
+
+// Access that ends is erased from every replica's disk within a minute, whatever ended it and wherever; and from that of a replica
+// that was away, before it serves.
+func TestErasedOnEveryReplica(t *testing.T) {
+	t.Parallel()
+	by := install.Actor{Kind: install.ByOperator}
+	for name, end := range map[string]func(r *rig, in replica, k install.Key) error{
+		"disconnected": func(r *rig, in replica, k install.Key) error {
+			_, err := in.Disconnect(r.ctx, k, by)
+			return err
+		},
+		"erased without asking Slack": func(r *rig, in replica, k install.Key) error { return in.EraseAnyway(r.ctx, k, by) },
+		"removed in Slack": func(r *rig, in replica, k install.Key) error {
+			if err := r.slack.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
+				return err
+			}
+			return in.RemovalSaid(r.ctx, k, install.Removal{Reason: install.ReasonUninstalled, At: r.clock.Now()})
+		},
+		"found removed": func(r *rig, in replica, k install.Key) error {
+			err := r.slack.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents)
+			in.Check(r.ctx, k)
+			return err
+		},
+		"a person's alone": func(r *rig, in replica, k install.Key) error {
+			if err := r.slack.RevokeUser(r.ctx, slacksim.AcmeAdmin); err != nil {
+				return err
+			}
+			return in.UsersRevoked(r.ctx, k, []string{slacksim.AcmeAdmin}, r.clock.Now())
+		},
+	} {
+		for _, away := range []bool{false, true} {
+			t.Run(name+map[bool]string{true: ", while it was away"}[away], func(t *testing.T) {
+				t.Parallel()
+				r := newRig(t, storagetest.SQLite(t))
+				holds, other := r.replica(forPeople), r.elsewhere(forPeople)
+				c := r.connect(holds, slacksim.AcmeAdmin)
+				if n := len(r.kept()); n != 2 {
+					t.Fatalf("%d pairs are kept, not the bot's and the person's", n)
+				}
+				if err := holds.CompareErased(r.ctx); err != nil {
+					t.Fatal(err)
+				}
+				r.clock.Advance(time.Hour)
+				if !away {
+					if err := holds.CompareErased(r.ctx); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := end(r, other, c.Key); err != nil {
+					t.Fatal(err)
+				}
+				if away {
+					holds = r.replica(forPeople)
+					if left, err := holds.Replay(r.ctx); left > 0 || err != nil {
+						t.Errorf("replay: %d left, %v", left, err)
+					}
+				} else {
+					r.clock.Advance(15 * time.Second)
+					if err := holds.CompareErased(r.ctx); err != nil {
+						t.Fatal(err)
+					}
+				}
+				kept := r.kept()
+				if name == "a person's alone" {
+					kept = slices.DeleteFunc(kept, func(p install.Pair) bool { return p.UserID == "" })
+				}
+				if len(kept) > 0 {
+					t.Errorf("%d pairs are left on the disk", len(kept))
+				}
+				r.rounds(holds)
+				if now := r.row(holds, c.Key); name != "a person's alone" && (now.State != install.Removed || now.Token != "") {
+					t.Errorf("%s is back", now.State)
+				}
+				r.nobodyLeft(holds)
+			})
+		}
+	}
+}
+
+// Of two consents at replicas whose clocks differ the one counts that Slack answered last. Where the first was stored before the second
+// was asked about, that is known right away; where they ran side by side, a renewal shows it.
+func TestCompetingConsents(t *testing.T) {
+	t.Parallel()
+	for _, skew := range []time.Duration{-30 * time.Second, 30 * time.Second, -time.Hour, time.Hour} {
+		t.Run("one after the other, "+skew.String(), func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, storagetest.SQLite(t))
+			second := r.elsewhere(nil)
+			first := r.replica(func(c *install.Config) { c.Now = func() time.Time { return r.clock.Now().Add(skew) } })
+			r.connect(first, slacksim.AcmeAdmin)
+			r.clock.Advance(10 * time.Second)
+			r.works(r.connect(second, slacksim.AcmeAdmin))
+		})
+	}
+	// Slack answers first, then second; second is stored, then first. The clock of first is behind, right, or ahead.
+	for _, skew := range []time.Duration{-30 * time.Second, 0, 30 * time.Second} {
+		t.Run("side by side, "+skew.String(), func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, storagetest.SQLite(t))
+			r.breaches = true // the refresh token that the later consent ended is tried
+			second := r.elsewhere(forPeople)
+			r.connect(second, slacksim.AcmeAdmin)
+			r.clock.Advance(time.Hour)
+			stored := false
+			first := r.replica(func(c *install.Config) {
+				forPeople(c)
+				c.Now = func() time.Time { return r.clock.Now().Add(skew) }
+				c.HTTP = between("auth.test", func(resp *http.Response) {
+					if !stored {
+						stored = true
+						r.clock.Advance(time.Second)
+						r.connect(second, slacksim.AcmeAdmin)
+					}
+				})
+			})
+			first.Handler().ServeHTTP(httptest.NewRecorder(), r.consent(first, "/slack/install", slacksim.AcmeAdmin))
+			if !stored {
+				t.Fatal("they did not meet")
+			}
+			k := install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
+			for range 4 {
+				r.rounds(first, second)
+			}
+			r.works(r.is(second, k, install.Active, ""))
+			u, err := second.OpenUser(r.ctx, k, slacksim.AcmeAdmin)
+			if err != nil {
+				t.Error(err)
+			} else if _, err := second.UserClient(u).AuthTestContext(r.ctx); err != nil {
+				t.Errorf("the person's token: %v", err)
+			}
+			r.due()
+			r.rounds(second)
+			r.works(r.is(second, k, install.Active, ""))
+			// What lost is on no disk any more.
+			r.clock.Advance(2 * time.Hour)
+			for _, in := range []replica{first, second} {
+				if err := in.CompareAll(r.ctx); err != nil {
+					t.Error(err)
+				}
+				kept, err := in.db.Kept("", 100)
+				now := r.row(in, k)
+				for _, p := range kept {
+					if p.UserID == "" && (p.Token != now.Token || p.Standing != install.Kept) {
+						t.Errorf("a pair of generation %d, standing %d, is kept beside that of the row, %d", p.Generation, p.Standing, now.Generation)
+					}
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
+// Many consent for one workspace in one moment, and nobody waits for another's turn.
+func TestManyConsentsAtOnce(t *testing.T) {
+	t.Parallel()
+	const many = 30
+	r := newRig(t, storagetest.SQLite(t))
+	r.breaches = true
+	in := r.replica(nil)
+	var callbacks []*http.Request
+	for range many {
+		callbacks = append(callbacks, r.consent(in, "/slack/install", slacksim.AcmeAdmin))
+	}
+	var all sync.WaitGroup
+	for _, callback := range callbacks {
+		all.Go(func() {
+			w := httptest.NewRecorder()
+			if in.Handler().ServeHTTP(w, callback); w.Code != http.StatusOK {
+				t.Errorf("callback: %d", w.Code)
+			}
+		})
+	}
+	all.Wait()
+	k := install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
+	if n := r.row(in, k).Installs; n != many {
+		t.Errorf("%d installs, not %d", n, many)
+	}
+	for range 4 {
+		r.rounds(in)
+	}
+	r.works(r.is(in, k, install.Active, ""))
+}
+
+// The release before this one renews and consents beside it and knows no generations. What the journal has never replaces what that
+// release wrote.
+func TestOlderReleaseBeside(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storagetest.SQLite(t))
+	in := r.replica(nil)
+	c := r.connect(in, slacksim.AcmeAdmin)
+	back := r.snapshot()
+	r.due()
+	r.renewDue(in)
+	back() // the journal has a newer pair than the row
+	other := r.elsewhere(nil)
+	r.connect(other, slacksim.AcmeAdmin)
+	fresh := r.row(in, c.Key)
+	// As that release writes it: the columns that it doesn't know stay as they were.
+	if _, err := r.raw().ExecContext(r.ctx, "UPDATE connections SET generation = ?, grant_id = ?", c.Generation, c.Grant); err != nil {
+		t.Fatal(err)
+	}
+	again := r.replica(nil)
+	for range 3 {
+		r.rounds(again, other)
+	}
+	now := r.is(again, c.Key, install.Active, "")
+	r.works(now)
+	if !now.RenewedAt.Equal(fresh.RenewedAt) {
+		t.Error("another consent is in force")
+	}
+}
+
+// The disk takes nothing and the database is away: what Slack handed out waits in memory, and is stored when the database is back.
+func TestPairThatOnlyMemoryHas(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storagetest.SQLite(t))
+	var lock *sql.Conn
+	in := r.replica(func(cfg *install.Config) {
+		cfg.HTTP = between("oauth.v2.access", func(resp *http.Response) {
+			if !refresh(resp.Request) {
+				return
+			}
+			if err := os.RemoveAll(r.folder); err != nil {
+				t.Error(err)
+			}
+			if err := os.WriteFile(r.folder, nil, 0o600); err != nil { // so that it can't be made anew
+				t.Error(err)
+			}
+			var err error
+			if lock, err = r.raw().Conn(r.ctx); err == nil {
+				_, err = lock.ExecContext(r.ctx, "BEGIN EXCLUSIVE")
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	})
+	c := r.connect(in, slacksim.AcmeAdmin)
+	r.due()
+	short, cancel := context.WithTimeout(r.ctx, 100*time.Millisecond)
+	_ = in.Renew(short, c.Key)
+	cancel()
+	in.Settle()
+	if err := in.db.JournalReady(r.ctx); err == nil {
+		t.Error("the journal can be written")
+	}
+	if _, err := lock.ExecContext(r.ctx, "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(r.folder); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := in.Replay(r.ctx); left > 0 || err != nil {
+		t.Errorf("replay: %d left, %v", left, err)
+	}
+	r.works(r.is(in, c.Key, install.Active, ""))
+	r.spent(1)
+	if kept := r.kept(); len(kept) != 1 || kept[0].Token != r.row(in, c.Key).Token {
+		t.Errorf("%d pairs in the journal that was made anew", len(kept))
+	}
+}
+
+// A removal is about the consent that was asked about: the same tokens under a newer consent are left alone.
+func TestRemovalMeetsAConsent(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storagetest.SQLite(t))
+	plain := r.replica(nil)
+	c := r.connect(plain, slacksim.AcmeAdmin)
+	in := r.replica(func(cfg *install.Config) {
+		cfg.HTTP = between("auth.test", func(*http.Response) {
+			r.update(plain, c.Key, func(c *install.Connection) { c.RenewedAt = c.RenewedAt.Add(time.Second) })
+		})
+	})
+	if err := r.slack.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
+		t.Fatal(err)
+	}
+	if err := in.RemovalSaid(r.ctx, c.Key, install.Removal{Reason: install.ReasonUninstalled, At: r.clock.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	if now := r.is(plain, c.Key, install.Active, ""); now.Token != c.Token {
+		t.Error("its access is erased")
+	}
+}

@@ -1,0 +1,42 @@
+package storage
+
+// What is kept must be on the disk when that is said, which takes a power cut to see. So the database is asked how it writes, and the
+// sync of the folder is counted.
+
+import (
+	"path/filepath"
+	"testing"
+
+	"switchboard/storage/storagetest"
+)
+
+func TestJournalIsSynced(t *testing.T) {
+	t.Parallel()
+	db, err := Open(t.Context(), storagetest.SQLite(t), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	folder := filepath.Join(t.TempDir(), "data", "journal")
+	synced := map[string]int{}
+	db.journal.syncDir = func(folder string) error {
+		synced[folder]++
+		return syncFolder(folder)
+	}
+	if err := db.UseJournal(folder); err != nil {
+		t.Fatal(err)
+	}
+	if synced[folder] != 1 || synced[filepath.Dir(folder)] != 1 {
+		t.Errorf("a new file in a new folder: synced %v", synced)
+	}
+	var synchronous, mode string
+	for pragma, to := range map[string]*string{"synchronous": &synchronous, "journal_mode": &mode} {
+		if err := db.journal.pool.QueryRow("PRAGMA " + pragma).Scan(to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// 2 is FULL. https://www.sqlite.org/pragma.html#pragma_synchronous
+	if synchronous != "2" || mode != "wal" {
+		t.Errorf("synchronous is %s, journal_mode %s", synchronous, mode)
+	}
+}
