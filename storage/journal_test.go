@@ -659,7 +659,7 @@ func TestJournalTakenAway(t *testing.T) {
 // What 100,000 owners cost on the disk, and a start that compares all of them with the database.
 func TestJournalOfManyOwners(t *testing.T) {
 	storagetest.Long(t)
-	const owners = 10_000
+	const owners = 100_000
 	folder := t.TempDir()
 	db := journaling(t, folder, ring(t, storage.NewKey()))
 	if _, err := db.Migrate(t.Context()); err != nil {

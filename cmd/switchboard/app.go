@@ -175,7 +175,7 @@ func (a *app) run(ctx context.Context) (err error) {
 	}()
 
 	// Before anything uses a token: what an earlier process was handed and could not store.
-	replay, cancel := context.WithTimeout(ctx, 10*time.Second)
+	replay, cancel := context.WithTimeout(ctx, 30*time.Second)
 	if left, err := a.install.Replay(replay); err != nil {
 		a.cfg.log.Warn("new tokens wait in the journal", "entries", left, "cause", err) // tried again every second
 	}
