@@ -204,10 +204,29 @@ func (in *Installer) spendInstall(ctx context.Context, suspect bool) error {
 			return errSpent // before anything is written
 		}
 	}
-	if err := in.spend(ctx, own); err != nil {
-		return err
+	for _, b := range []Budget{own, renewalsInUse} {
+		if err := in.spend(ctx, b); err != nil && !(errors.Is(err, errSpent) && in.spentAhead(ctx, b)) {
+			return err
+		}
 	}
-	return in.spend(ctx, renewalsInUse)
+	return nil
+}
+
+// spentAhead reports whether b is spent only because the clock of another replica is ahead. A renewal can wait for that; a person who
+// comes back from Slack is not turned away.
+func (in *Installer) spentAhead(ctx context.Context, b Budget) bool {
+	largest := renewalsInUse
+	if b.Name == installs.Name {
+		largest = installs
+	}
+	ahead, err := in.store.Ahead(ctx, largest, in.now())
+	if err != nil || !ahead {
+		return false
+	}
+	in.mu.Lock()
+	delete(in.shut, b)
+	in.mu.Unlock()
+	return true
 }
 
 // keepLimit keeps a budget shut for as long as Slack asked, on all replicas: the limit is the app's.

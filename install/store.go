@@ -90,6 +90,9 @@ type Store interface {
 	ClosedUntil(ctx context.Context, b Budget, until time.Time) error
 	// Refill makes b full again, as if nobody had spent of it.
 	Refill(ctx context.Context, b Budget) error
+	// Ahead reports whether b, the largest of its name, is emptier than it can be by a clock that agrees with now: one that is ahead
+	// spent of it.
+	Ahead(ctx context.Context, b Budget, now time.Time) (bool, error)
 	// Empty reports whether Spend would refuse one call now, and takes none.
 	Empty(ctx context.Context, b Budget, now time.Time) (bool, error)
 

@@ -220,6 +220,15 @@ func (db *DB) Empty(ctx context.Context, b install.Budget, now time.Time) (bool,
 	return row.FreeAt > micros(now)+int64(b.Burst-1)*interval(b) && row.believable(b, now), nil
 }
 
+// Ahead is install.Store's. A second is for clocks that agree.
+func (db *DB) Ahead(ctx context.Context, b install.Budget, now time.Time) (bool, error) {
+	row, err := db.budget(ctx, b)
+	if err != nil {
+		return false, fault(ctx, "look into budget", err)
+	}
+	return row.ClosedUntil <= micros(now) && row.FreeAt > micros(now.Add(time.Second))+int64(b.Burst)*interval(b), nil
+}
+
 // ClosedUntil is install.Store's. The budget is empty at that time, not full. Of budgets that share a name, close the one with
 // the largest Burst: it would open first.
 func (db *DB) ClosedUntil(ctx context.Context, b install.Budget, until time.Time) error {
