@@ -174,6 +174,10 @@ func (a *app) run(ctx context.Context) (err error) {
 		err = errors.Join(err, a.cfg.db.Close())
 	}()
 
+	if why, err := a.cfg.db.LosesCommits(ctx); err == nil && why != "" {
+		a.cfg.log.Warn("the database can lose what it reported as stored; the journals of the replicas make up for tokens, see docs/failover.md", "why", why)
+	}
+
 	// Before anything uses a token: what an earlier process was handed and could not store.
 	replay, cancel := context.WithTimeout(ctx, 30*time.Second)
 	if left, err := a.install.Replay(replay); err != nil {
