@@ -679,10 +679,13 @@ func (in *Inbox) lookAtAll() {
 	in.wake()
 }
 
-// suspectSome makes the next claims look for what may have ended a process.
+// suspectSome makes the next look at the queue look for what has ended a process. Before that it is not said that there is any: for one
+// that ended more than one, a process lets everything else end.
 func (in *Inbox) suspectSome() {
 	in.once.Store(true)
-	in.often.Store(true)
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.caughtUp = time.Time{}
 }
 
 // catchUp goes on to where other processes are working the queue, once a second at most, and looks for suspects that they made ready.
@@ -701,9 +704,9 @@ func (in *Inbox) catchUp(ctx context.Context) error {
 		Tag         int64
 		Once, Often bool
 	}
-	err := in.db.read.WithContext(ctx).Raw("SELECT coalesce((SELECT max(tag) FROM inbox WHERE state IN ('held', 'waiting') AND state = 'held'), 0) AS tag, " +
-		"EXISTS (SELECT 1 FROM inbox WHERE state = 'ready' AND begun > 0 AND begun = 1) AS once, " +
-		"EXISTS (SELECT 1 FROM inbox WHERE state = 'ready' AND begun > 0 AND begun > 1) AS often").Scan(&seen).Error
+	err := in.db.read.WithContext(ctx).Raw("SELECT coalesce((SELECT max(tag) FROM inbox WHERE state IN ('held', 'waiting') AND state = 'held'), 0) AS tag, "+
+		"EXISTS (SELECT 1 FROM inbox WHERE state = 'ready' AND begun > 0 AND begun = 1 AND ? IN ('', app_id)) AS once, "+
+		"EXISTS (SELECT 1 FROM inbox WHERE state = 'ready' AND begun > 0 AND begun > 1 AND ? IN ('', app_id)) AS often", in.app, in.app).Scan(&seen).Error
 	if err != nil {
 		return err
 	}
