@@ -88,6 +88,7 @@ type Installer struct {
 	tasks    sync.WaitGroup // renewals under way, and what calls said
 	crowd    crowd
 	free     *rate.Limiter      // records of endings that cost nothing, see recordFree
+	strayed  *rate.Limiter      // lines about installs that began at another address
 	endings  time.Duration      // how long a reload waits for the first request, which may wait for Slack as long
 	looks    singleflight.Group // see lookAtStore
 	mu       sync.Mutex
@@ -148,6 +149,7 @@ func New(cfg Config) (*Installer, error) {
 	}
 	in.cfg.guard(in.log)
 	in.endings = callTimeout
+	in.strayed = rate.NewLimiter(rate.Every(time.Minute), 10)
 	in.free = rate.NewLimiter(rate.Every(freeEvery), freeBurst)
 	in.metrics = newMetrics(in, cfg.Metrics)
 	return in, nil

@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"errors"
+	"log/slog"
 	"regexp"
 	"time"
 )
@@ -108,7 +109,11 @@ func (in *Installer) belongs(ctx context.Context, back arrival, a Attempt) (Atte
 	if back.browser == nil && a.Origin != "" && a.Origin != back.origin {
 		// The cookie stayed with the address at which the install began. Only the people who run the app can mend that.
 		p = in.page(situationOtherAddress, p.Ref)
-		in.log.ErrorContext(ctx, "an install began at another address than PUBLIC_URL, so its browser can't be recognised", "ref", p.Ref,
+		level := slog.LevelError
+		if !in.strayed.AllowN(back.at, 1) {
+			level = slog.LevelDebug // anybody can name another address, as often as they like
+		}
+		in.log.Log(ctx, level, "an install began at another address than PUBLIC_URL, so its browser can't be recognised", "ref", p.Ref,
 			"attempt", a.Ref, "began_at", a.Origin, "returned_to", back.origin, "public_url", in.cfg.PublicURL)
 		return Attempt{}, &p
 	}
