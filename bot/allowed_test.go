@@ -149,19 +149,20 @@ func TestWhatIsOffIsSaid(t *testing.T) {
 			return strings.Contains(lastOf(s.sim, general, leon).Text, "is off here") && len(s.sim.Messages(general, leon)) >= 2
 		})
 		isOff(t, "a slow command", lastOf(s.sim, general, leon), "files:read")
+		offs := func(channel, user string) int {
+			return len(slices.DeleteFunc(s.sim.Messages(channel, user), func(m slacksim.Message) bool { return !strings.Contains(m.Text, "is off here") }))
+		}
 		pick := command(t, s, leon, "/pick")
+		had := offs(general, leon)
 		if _, err := s.sim.Press(ctx, leon, general, pick.Message.TS, "pick"); err != nil {
 			t.Fatal(err)
 		}
-		until(t, "the answer of a button", func() bool { return strings.Contains(lastOf(s.sim, general, leon).Text, "is off here") })
+		until(t, "the answer of a button", func() bool { return offs(general, leon) > had })
 		isOff(t, "a button", lastOf(s.sim, general, leon), "files:read")
 
 		// A mention: in the channel, only for the person who wrote it, once.
 		bot := "<@" + s.row(t).BotUserID + ">"
-		offs := func(channel, user string) int {
-			return len(slices.DeleteFunc(s.sim.Messages(channel, user), func(m slacksim.Message) bool { return !strings.Contains(m.Text, "is off here") }))
-		}
-		had := offs(general, leon)
+		had = offs(general, leon)
 		for range 3 {
 			say(t, s.sim, leon, general, bot+" files")
 		}

@@ -30,7 +30,7 @@ func (w *world) inChromium(page, script string) string {
 		if os.Getenv("CI") != "" {
 			w.t.Fatal("no Chromium on the PATH")
 		}
-		w.t.Skip("no Chromium on the PATH")
+		w.t.Skip("no browser to test with: put chromium or google-chrome on the PATH")
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/{$}", func(rw http.ResponseWriter, _ *http.Request) {

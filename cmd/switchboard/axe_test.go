@@ -101,7 +101,7 @@ func (b *tab) axe(what string) {
 		if os.Getenv("CI") != "" {
 			b.t.Fatal(err)
 		}
-		b.t.Skip("no axe-core to test with: ", err)
+		b.t.Skip("no axe-core to test with; npm on the PATH fetches it: ", err)
 	}
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()

@@ -45,7 +45,7 @@ func newTab(t *testing.T) *tab {
 		if os.Getenv("CI") != "" {
 			t.Fatal("no Chromium to test with")
 		}
-		t.Skip("no Chromium to test with")
+		t.Skip("no browser to test with: put chromium or google-chrome on the PATH")
 	}
 	ctx, closeTab := chromedp.NewContext(context.Background(), chromedp.WithAllocatorOptions(
 		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.Headless, chromedp.DisableGPU, chromedp.NoFirstRun,
@@ -124,7 +124,17 @@ func (b *tab) open(address string) {
 
 func (b *tab) click(selector string) {
 	b.t.Helper()
-	b.do("click "+selector, chromedp.WaitVisible(chromedp.CSS(selector)), chromedp.Click(chromedp.CSS(selector)))
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	for {
+		err := chromedp.Do(ctx, chromedp.WaitVisible(chromedp.CSS(selector)), chromedp.Click(chromedp.CSS(selector)))
+		switch {
+		case err == nil:
+			return
+		case ctx.Err() != nil || !strings.Contains(err.Error(), "Could not find node"): // its page gave way to the next one
+			b.fail("click "+selector, err)
+		}
+	}
 }
 
 // signIn picks a person on the start page.
