@@ -422,17 +422,19 @@ func mentions(text, user string) bool {
 	return user != "" && (strings.Contains(text, "<@"+user+">") || strings.Contains(text, "<@"+user+"|"))
 }
 
-// byPerson reports whether a message is a person's, and new. What other bots and workflows write is left alone here: two apps that answer
-// every message would never end. They are heard where they mention the app.
-func (in inner) byPerson() bool { return humanSubtypes[in.Subtype] && !in.Hidden && in.BotID == "" }
+// written reports whether a message is new and somebody wrote it: a person, another bot or a workflow.
+func (in inner) written() bool {
+	return writtenSubtypes[in.Subtype] && !in.Hidden && (text(in.User) != "" || in.BotID != "")
+}
 
-// humanSubtypes are the message subtypes that are a person's new message; edits, deletions and joins are not.
-var humanSubtypes = map[string]bool{"": true, "file_share": true, "me_message": true, "thread_broadcast": true}
+// writtenSubtypes are the message subtypes of what somebody wrote; edits, deletions and joins are not among them.
+// https://docs.slack.dev/reference/events/message
+var writtenSubtypes = map[string]bool{"": true, "bot_message": true, "file_share": true, "me_message": true, "thread_broadcast": true}
 
 // hears reports whether any handler could want an event, before anything is looked up for it.
 func (b *Bot) hears(kind string, in inner) bool {
 	if kind == "message" {
-		return len(b.messages) > 0 && in.byPerson()
+		return len(b.messages) > 0 && in.written()
 	}
 	_, ok := b.byName[string(KindEvent)+" "+kind]
 	return ok
@@ -446,7 +448,7 @@ func (b *Bot) route(kind string, in inner, botUser string) (h Handler, match []s
 	direct := in.ChannelType == "im" || in.ChannelType == "" && strings.HasPrefix(text(in.Channel), "D")
 	switch kind {
 	case "message":
-		if !in.byPerson() || text(in.User) == "" {
+		if !in.written() {
 			return Handler{}, nil, false
 		}
 		if !direct && mentionable && mentions(in.Text, botUser) {

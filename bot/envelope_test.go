@@ -49,7 +49,8 @@ func TestOneMessageOneHandler(t *testing.T) {
 		{"no mention", inner{User: "U1", Channel: "C1", ChannelType: "channel", Text: "hi"}, true, true},
 		{"mention in a direct message", inner{User: "U1", Channel: "D1", ChannelType: "im", Text: "<@UBOT> hi"}, true, false},
 		{"an edit", inner{User: "U1", Channel: "C1", ChannelType: "channel", Subtype: "message_changed"}, false, true},
-		{"a bot's message", inner{User: "U1", BotID: "B7", Channel: "C1", ChannelType: "channel", Text: "hi"}, false, true},
+		{"another bot's message", inner{User: "U1", BotID: "B7", Channel: "C1", ChannelType: "channel", Text: "hi"}, true, true},
+		{"nobody's message", inner{Channel: "C1", ChannelType: "channel", Text: "hi"}, false, true},
 		{"a hidden message", inner{User: "U1", Channel: "C1", ChannelType: "channel", Hidden: true}, false, true},
 		{"where nobody listens", inner{User: "U1", Channel: "G1", ChannelType: "group", Text: "hi"}, false, true},
 	} {

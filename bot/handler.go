@@ -65,7 +65,7 @@ type Turn struct {
 
 	TeamID    string    // the workspace it happened in
 	UserID    string    // who acted
-	BotID     string    // of a mention: the bot or workflow that wrote it, "" for a person. UserID can be "" then
+	BotID     string    // of a message or mention: the bot or workflow that wrote it, "" for a person. UserID can be "" then
 	UserTeam  string    // that person's workspace when Slack said it: another one in Slack Connect
 	ChannelID string    // "" in the App Home
 	ThreadTS  string    // the thread to answer in, "" for none
@@ -168,10 +168,11 @@ func OnEvent[E any](name string, run func(ctx context.Context, t *Turn, e *E) er
 	}}
 }
 
-// OnMessage registers run for messages that people write and whose text matches pattern; t.Match has the captures. Messages of bots
-// and workflows, this app's and others', are not heard, and neither are edits and deletions; who mentions the app is heard by a handler of
-// app_mention. Where
-// it listens follows from its scopes: im:history for direct messages, channels:history, groups:history, mpim:history. Of
+// OnMessage registers run for new messages whose text matches pattern; t.Match has the captures. What the app itself wrote is not
+// heard, and neither are edits and deletions. What other bots and workflows write is heard, like what people write: a handler that
+// answers every message returns early where Turn.BotID is set, or two such apps answer each other for ever.
+//
+// Where it listens follows from its scopes: im:history for direct messages, channels:history, groups:history, mpim:history. Of
 // several handlers the first that matches runs. A message in a channel that mentions the app is left to the handler of
 // app_mention, if there is one, so that one message is answered once. OnMessage panics when pattern does not compile.
 func OnMessage(pattern string, run func(ctx context.Context, t *Turn, m *slackevents.MessageEvent) (Reply, error), scopes ...string) Handler {
@@ -322,7 +323,7 @@ func (h Handler) check() error {
 		}
 	case KindEvent:
 		if h.Name == "message" {
-			return errors.New("event message: use OnMessage, which drops what bots and edits send")
+			return errors.New("event message: use OnMessage, which leaves edits and what the app itself wrote alone")
 		}
 		if need := eventScope[h.Name]; need != "" && !slices.Contains(h.Scopes, need) {
 			return fmt.Errorf("event %q: Slack sends it only with the scope %s", h.Name, need)

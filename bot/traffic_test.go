@@ -263,7 +263,8 @@ func TestOtherBotsAndOurselves(t *testing.T) {
 		got = append(got, h)
 	}
 	slices.Sort(got)
-	want := []string{"a workflow's mention by /B0WORKFLOW", "tada by U0THEIRBOT/", "their mention by U0THEIRBOT/B0THEIRS"}
+	want := []string{"a workflow's mention by /B0WORKFLOW", "a workflow's message by /B0WORKFLOW", "tada by U0THEIRBOT/",
+		"their mention by U0THEIRBOT/B0THEIRS", "their message by U0THEIRBOT/B0THEIRS"}
 	if !slices.Equal(got, want) {
 		t.Errorf("heard %q, want %q", got, want)
 	}
