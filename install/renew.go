@@ -53,12 +53,12 @@ const (
 // leave the last 20 of a burst to installs and to tokens that somebody waits for. oauth.v2.exchange is in tier 3, some 50 a minute.
 // https://docs.slack.dev/apis/web-api/rate-limits
 var (
-	renewals = Budget{Name: "oauth.v2.access", Interval: time.Second / 8, Burst: 60}
+	renewals = Budget{Name: "oauth.v2.access", Interval: time.Second / 8, Burst: 60, Whole: 80}
 	// For a token that somebody waits for there is a little more in the same budget.
 	renewalsInUse = Budget{Name: renewals.Name, Interval: renewals.Interval, Burst: renewals.Burst + 20}
 	installs      = Budget{Name: "oauth.v2.access installs", Interval: time.Second / 4, Burst: 60}
 	// For callers who brought codes that Slack did not know: what others leave of the burst.
-	installsSuspect = Budget{Name: installs.Name, Interval: installs.Interval, Burst: installs.Burst / 4}
+	installsSuspect = Budget{Name: installs.Name, Interval: installs.Interval, Burst: installs.Burst / 4, Whole: installs.Burst}
 	exchanges       = Budget{Name: "oauth.v2.exchange", Interval: 1500 * time.Millisecond, Burst: 10}
 )
 
@@ -205,28 +205,11 @@ func (in *Installer) spendInstall(ctx context.Context, suspect bool) error {
 		}
 	}
 	for _, b := range []Budget{own, renewalsInUse} {
-		if err := in.spend(ctx, b); err != nil && !(errors.Is(err, errSpent) && in.spentAhead(ctx, b)) {
+		if err := in.spend(ctx, b); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// spentAhead reports whether b is spent only because the clock of another replica is ahead. A renewal can wait for that; a person who
-// comes back from Slack is not turned away.
-func (in *Installer) spentAhead(ctx context.Context, b Budget) bool {
-	largest := renewalsInUse
-	if b.Name == installs.Name {
-		largest = installs
-	}
-	ahead, err := in.store.Ahead(ctx, largest, in.now())
-	if err != nil || !ahead {
-		return false
-	}
-	in.mu.Lock()
-	delete(in.shut, b)
-	in.mu.Unlock()
-	return true
 }
 
 // keepLimit keeps a budget shut for as long as Slack asked, on all replicas: the limit is the app's.

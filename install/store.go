@@ -84,15 +84,12 @@ type Store interface {
 	Untold(ctx context.Context, app string, n int) ([]Key, error)
 	// Spend takes n calls from a budget that all processes share, or none (false) when there is not enough in it. A budget
 	// refills by one call every interval and never holds more than burst. ClosedUntil keeps it shut until a time, LongestClosure
-	// ahead at most. A budget that is empty for longer than that, or than two bursts take, was spent by a broken clock: it counts as one that was
-	// emptied now, after this call.
+	// ahead at most. A budget that is empty for longer than a burst takes, and that Slack did not close, was spent by a broken clock:
+	// it counts as one that was emptied now, after this call.
 	Spend(ctx context.Context, b Budget, n int, now time.Time) (bool, error)
 	ClosedUntil(ctx context.Context, b Budget, until time.Time) error
 	// Refill makes b full again, as if nobody had spent of it.
 	Refill(ctx context.Context, b Budget) error
-	// Ahead reports whether b, the largest of its name, is emptier than it can be by a clock that agrees with now: one that is ahead
-	// spent of it.
-	Ahead(ctx context.Context, b Budget, now time.Time) (bool, error)
 	// Empty reports whether Spend would refuse one call now, and takes none.
 	Empty(ctx context.Context, b Budget, now time.Time) (bool, error)
 
@@ -179,6 +176,7 @@ type Budget struct {
 	Name     string
 	Interval time.Duration // one call each
 	Burst    int           // calls that may come at once after a pause
+	Whole    int           // the largest Burst of those that share Name; 0: this one
 }
 
 // Outcome is how an install attempt ended.

@@ -173,7 +173,7 @@ func (db *DB) reset(ctx context.Context, b install.Budget, now time.Time) (done 
 		return false, err
 	}
 	err = db.exec(ctx, func(g *gorm.DB) error {
-		reset := g.Exec(resetStatement, map[string]any{"name": text(b.Name), "seen": row.FreeAt, "full": micros(now) + int64(b.Burst)*interval(b)})
+		reset := g.Exec(resetStatement, map[string]any{"name": text(b.Name), "seen": row.FreeAt, "full": micros(now) + whole(b)})
 		done = reset.RowsAffected == 1 // of several who see it one
 		return reset.Error
 	})
@@ -192,16 +192,22 @@ func (db *DB) budget(ctx context.Context, b install.Budget) (row budgetRow, err 
 	return row, err
 }
 
-// believable reports whether clocks that are right, to a minute, can have spent what is gone of b. Twice a burst, and that minute,
-// leave room for a larger budget of the same name, and for what works once and is remembered for eight days: a clock that used it was
-// never as far ahead, since what is signed lives shorter than that.
+// believable reports whether a clock that is right can have spent what is gone of b: replicas agree to a second. A budget of one call
+// is a mark that something was done, as a link was used; that is believed of a clock twice as far ahead as the mark is kept, since
+// nothing is to be done twice.
 func (r budgetRow) believable(b install.Budget, now time.Time) bool {
-	from := now
 	if closed := moment(r.ClosedUntil); closed.After(now) && closed.Sub(now) <= install.LongestClosure {
-		from = closed
+		return true
 	}
-	return r.FreeAt <= micros(from.Add(install.ClockSlack))+2*int64(b.Burst)*interval(b)
+	agree := time.Second
+	if b.Burst == 1 {
+		agree = b.Interval
+	}
+	return r.FreeAt <= micros(now.Add(agree))+whole(b)
 }
+
+// whole is how long b takes to fill, in microseconds, with all that share its name.
+func whole(b install.Budget) int64 { return int64(max(b.Burst, b.Whole)) * interval(b) }
 
 // Refill is install.Store's.
 func (db *DB) Refill(ctx context.Context, b install.Budget) error {
@@ -220,19 +226,9 @@ func (db *DB) Empty(ctx context.Context, b install.Budget, now time.Time) (bool,
 	return row.FreeAt > micros(now)+int64(b.Burst-1)*interval(b) && row.believable(b, now), nil
 }
 
-// Ahead is install.Store's. A second is for clocks that agree.
-func (db *DB) Ahead(ctx context.Context, b install.Budget, now time.Time) (bool, error) {
-	row, err := db.budget(ctx, b)
-	if err != nil {
-		return false, fault(ctx, "look into budget", err)
-	}
-	return row.ClosedUntil <= micros(now) && row.FreeAt > micros(now.Add(time.Second))+int64(b.Burst)*interval(b), nil
-}
-
-// ClosedUntil is install.Store's. The budget is empty at that time, not full. Of budgets that share a name, close the one with
-// the largest Burst: it would open first.
+// ClosedUntil is install.Store's. The budget is empty at that time, not full, for all that share its name.
 func (db *DB) ClosedUntil(ctx context.Context, b install.Budget, until time.Time) error {
-	full := micros(until) + int64(b.Burst)*interval(b)
+	full := micros(until) + whole(b)
 	err := db.exec(ctx, func(g *gorm.DB) error {
 		return g.Exec(closeStatement, map[string]any{"name": text(b.Name), "until": micros(until), "full": full,
 			"most": full + install.LongestClosure.Microseconds()}).Error
