@@ -325,13 +325,22 @@ func TestOlderReleaseRunsOn(t *testing.T) {
 		write("con_rotating")
 		ends := t0.Add(12 * time.Hour)
 		exec(t, f, fmt.Sprintf("UPDATE connections SET expires_at = %d, refresh_token = 'x' WHERE id = 'con_rotating'", ends.UnixMicro()))
+		// And what was brought in later without a time for its renewal.
+		if _, err := provider.UpTo(ctx, 4); err != nil {
+			t.Fatal(err)
+		}
+		write("con_brought")
+		exec(t, f, "UPDATE connections SET expires_at = 0, refresh_token = 'x' WHERE id = 'con_brought'")
 		if n, err := db.Migrate(ctx); n < 1 || err != nil {
 			t.Fatalf("%d migrations applied, error %v", n, err)
 		}
 		write("con_after")
 		exec(t, f, "UPDATE connections SET team_name = 'theirs', version = version + 1")
-		if n := f.count(t, "SELECT count(*) FROM (SELECT "+list+" FROM connections) AS theirs"); n != 3 {
-			t.Errorf("the first release sees %d of 3 connections", n)
+		if n := f.count(t, "SELECT count(*) FROM (SELECT "+list+" FROM connections) AS theirs"); n != 4 {
+			t.Errorf("the first release sees %d of 4 connections", n)
+		}
+		if c, err := db.FindID(ctx, "con_brought"); err != nil || c.RenewAt.IsZero() || c.RenewAt.After(time.Now()) {
+			t.Errorf("what has a refresh token and no end is renewed at %v, %v", c.RenewAt, err)
 		}
 		if c, err := db.FindID(ctx, "con_rotating"); err != nil || !c.RenewAt.Equal(ends.Add(-4*time.Hour)) {
 			t.Errorf("what ends at %v is renewed at %v, %v", ends, c.RenewAt, err)
@@ -356,7 +365,7 @@ func TestOlderReleaseRunsOn(t *testing.T) {
 			}
 			update(t, db, c.Key, func(c *install.Connection) { c.RenewAt = t0 })
 		}
-		if due, err := db.Due(ctx, "", ends, 10); err != nil || len(due) != 3 {
+		if due, err := db.Due(ctx, "", ends, 10); err != nil || len(due) != 4 {
 			t.Errorf("due: %v, %v", due, err)
 		}
 	})

@@ -27,3 +27,8 @@ CREATE INDEX connection_history_revoked ON connection_history (at) WHERE what = 
 -- The minutes in which Slack held back events of a workspace (app_rate_limited), for its status; 0: none.
 ALTER TABLE connections ADD COLUMN events_held_since bigint NOT NULL DEFAULT 0;
 ALTER TABLE connections ADD COLUMN events_held_at bigint NOT NULL DEFAULT 0;
+
+-- Rows with a refresh token and no time to spend it were never renewed ahead; most were brought from elsewhere. Four hours before the
+-- end, or right away where no end is known. What Slack has refused for good stays as it is.
+UPDATE connections SET renew_at = CASE WHEN expires_at > 14400000000 THEN expires_at - 14400000000 ELSE 1 END
+    WHERE renew_at = 0 AND rejections < 2 AND length(refresh_token) > 0 AND state <> 'removed';
