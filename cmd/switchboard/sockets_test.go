@@ -53,7 +53,7 @@ func TestSocketMode(t *testing.T) {
 func TestSocketRefreshesLoseNothing(t *testing.T) {
 	storagetest.Long(t)
 	t.Parallel()
-	w := newWorld(t, storageURL(t))
+	w := newWorld(t, storagetest.Postgres(t)) // SQLite belongs to one process
 	w.overSockets(2)
 	w.browser().install(slacksim.AcmeAdmin)
 	w.wait("two connections each", func() bool { return len(w.slack.Sockets()) >= 4 })
