@@ -408,7 +408,7 @@ func again(r *http.Request) (*http.Request, bool) {
 }
 
 // errNoWord is an answer that is neither ok nor an error. slack-go takes it for success.
-var errNoWord = errors.New("Slack's answer says neither ok nor an error")
+var errNoWord = errors.New("the answer says neither ok nor an error")
 
 // verdictOf returns for how long Slack refuses more calls like the one that resp answers; 0 when it does not. The body of such an answer
 // can still be read. errNoWord.

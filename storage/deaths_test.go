@@ -35,7 +35,7 @@ func TestInboxCountsDeaths(t *testing.T) {
 		ids(t, "claimed", a.claim(5), "claimed")
 		c.die()
 
-		once, often := b.hints(c)
+		once, _ := b.hints(c)
 		if !once {
 			t.Error("nothing says that there are suspects")
 		}
@@ -50,7 +50,7 @@ func TestInboxCountsDeaths(t *testing.T) {
 		}
 		c.die()
 
-		if once, often = a.hints(c); !often {
+		if once, often := a.hints(c); !often {
 			t.Errorf("nothing says that there are some with two deaths: %v %v", once, often)
 		}
 		more, err := a.ClaimSuspects(t.Context(), 5, false)
