@@ -259,3 +259,92 @@ func TestSuspectRunsAlone(t *testing.T) {
 		<-ended
 	})
 }
+
+// A suspect that hangs, whatever becomes of its context, has ended nothing: the others are worked again after a while.
+func TestSuspectThatHangsHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		inbox := &haunted{MemoryInbox: NewMemoryInbox(), claimed: make(chan struct{})}
+		inbox.suspect.Store(true)
+		worked, ever := make(chan struct{}), make(chan struct{})
+		b := botWith(t, inbox, OnEvent("app_uninstalled", func(_ context.Context, turn *Turn, _ *struct{}) error {
+			if turn.EventID == "EvSuspect" {
+				<-ever
+			} else {
+				close(worked)
+			}
+			return nil
+		}).Always())
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan error)
+		go func() { ended <- b.Run(ctx) }()
+		<-inbox.claimed
+		synctest.Wait()
+		e := gone("Ev1", 0)
+		if _, err := b.keep(ctx, e, nil); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-worked:
+		case <-time.After(alonePatience + time.Minute):
+			t.Error("its neighbour was not worked")
+		}
+		close(ever)
+		cancel()
+		<-ended
+	})
+}
+
+// broken is an inbox whose answers are lost when a suspect is to begin, and a moment later.
+type broken struct {
+	*haunted
+	outlived chan Event
+}
+
+func (b *broken) Begin(context.Context, Event) error { return errors.New("away") }
+
+func (b *broken) Retry(context.Context, Event, time.Time, bool, string) error {
+	return errors.New("away")
+}
+
+func (b *broken) Outlived(_ context.Context, e Event) error {
+	b.outlived <- e
+	return nil
+}
+
+// What may be begun in the eyes of the inbox, and is not, is no death: three outages would make a dead letter of it.
+func TestSuspectThatDidNotBegin(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		inbox := &broken{&haunted{MemoryInbox: NewMemoryInbox(), claimed: make(chan struct{})}, make(chan Event, 1)}
+		inbox.suspect.Store(true)
+		b := botWith(t, inbox, onGone(func() error { return nil }))
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan error)
+		go func() { ended <- b.Run(ctx) }()
+		select {
+		case e := <-inbox.outlived:
+			if e.ID != "EvSuspect" {
+				t.Errorf("%s was outlived", e.ID)
+			}
+		case <-time.After(time.Minute):
+			t.Error("the inbox never hears that this process lives")
+		}
+		cancel()
+		<-ended
+	})
+}
+
+// A suspect takes a place whether there is one or not; that leaves none for others, and not fewer.
+func TestNoPlacesAreReservedBehindSuspects(t *testing.T) {
+	d := newDesk(1)
+	d.begins()
+	k := install.Key{TeamID: "T1"}
+	if !d.take(k) {
+		t.Fatal("no place")
+	}
+	d.occupy(k)
+	if n, _ := d.reserve(5); n != 0 || d.taken != 2 {
+		t.Errorf("%d places are reserved, %d taken", n, d.taken)
+	}
+}

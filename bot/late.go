@@ -220,7 +220,8 @@ func (b *Bot) deliver(ctx context.Context, r result, to reach, replace bool) err
 	case to.form != nil:
 		return t.showInForm(ctx, to.form, r.reply)
 	}
-	return t.showOnTop(ctx, to.pressed.View != nil && to.pressed.View.Type == "modal", r.reply)
+	view := to.pressed != nil && to.pressed.View != nil // a command has neither
+	return t.showOnTop(ctx, view && to.pressed.View.Type == "modal", r.reply)
 }
 
 // turnAgain is the Turn of what was acted, with a token that is good now: the handler may have run for long. While our records are away,

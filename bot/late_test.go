@@ -1,10 +1,12 @@
 package bot_test
 
-// Answers that come after the acknowledgement: of commands, buttons and forms whose handlers take longer than Slack waits.
+// Answers that come after the acknowledgement: of commands, buttons and forms whose handlers take longer than Slack
+// waits.
 
 import (
 	"context"
 	"errors"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -73,8 +75,8 @@ func answered(t *testing.T, s scene, words string) {
 	})
 }
 
-// A handler that keeps to its context and takes longer than Slack waits is answered late: a command in the place of the sentence that
-// promised it, a button as a message.
+// A handler that keeps to its context and takes longer than Slack waits is answered late: a command in the place of the
+// sentence that promised it, a button as a message.
 func TestLateAnswerArrives(t *testing.T) {
 	t.Parallel()
 	release := make(chan bot.Reply)
@@ -102,7 +104,8 @@ func TestLateAnswerArrives(t *testing.T) {
 	until(t, "the numbers", func() bool { return late(t, numbers, "delivered") == 2 && late(t, numbers, "lost") == 0 })
 }
 
-// A late answer that Slack takes no longer comes as a message that only the person sees; one that nobody takes is counted.
+// A late answer that Slack takes no longer comes as a message that only the person sees; one that nobody takes is
+// counted.
 func TestLateAnswerThatSlackRefuses(t *testing.T) {
 	t.Parallel()
 	release := make(chan bot.Reply)
@@ -182,7 +185,8 @@ var asksForForm = bot.OnCommand("/form", func(ctx context.Context, t *bot.Turn, 
 	return bot.Reply{}, err
 }, "chat:write").Describe("opens a form", "")
 
-// What is wrong with a form that was answered late is shown in the form, which has what the person put in; it can be sent again.
+// What is wrong with a form that was answered late is shown in the form, which has what the person put in; it can be
+// sent again.
 func TestLateFormShowsItsErrors(t *testing.T) {
 	t.Parallel()
 	release := make(chan bot.Reply)
@@ -345,8 +349,8 @@ func (s scene) homeButton(t *testing.T, id string) string {
 	return id
 }
 
-// Where there is no response_url, in the Home tab and in modals, what a handler refuses or fails at is said in a window on top; later
-// than a window can be opened as a direct message.
+// Where there is no response_url, in the Home tab and in modals, what a handler refuses or fails at is said in a window
+// on top; later than a window can be opened as a direct message.
 func TestAnswersWithoutAResponseURL(t *testing.T) {
 	t.Parallel()
 	const refusal = "You are not in a team yet."
@@ -396,4 +400,22 @@ func TestAnswersWithoutAResponseURL(t *testing.T) {
 		t.Fatal(err)
 	}
 	wait(t, s.sim, "a direct message of slow work", func() bool { return messages() == 2 })
+}
+
+// A command without a response_url is nothing that Slack sends; what follows its first answer comes as a direct message
+// then.
+func TestSecondPartWithoutAnAddress(t *testing.T) {
+	t.Parallel()
+	h := bot.OnCommand("/two", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
+		second := func(context.Context) (bot.Reply, error) { return bot.Reply{Text: "Two."}, nil }
+		return bot.Reply{Text: "One.", Then: second}, nil
+	}, "chat:write").Describe("x", "")
+	s := play(t, h)
+	k := s.row(t).Key
+	form := url.Values{"command": {"/two"}, "api_app_id": {k.AppID}, "team_id": {k.TeamID},
+		"user_id": {slacksim.AcmeMember}, "channel_id": {slacksim.AcmeGeneral}}
+	if a := s.sim.Deliver(ctx, slacksim.Raw{Kind: "command", Body: []byte(form.Encode())}); a.Status != 200 {
+		t.Fatal(a.Status)
+	}
+	wait(t, s.sim, "the second part", func() bool { return said(s.sim, s.sim.DM(slacksim.AcmeMember), "Two.") == 1 })
 }

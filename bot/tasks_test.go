@@ -101,6 +101,23 @@ func TestTaskThatPanics(t *testing.T) {
 	}
 }
 
+// What can't be read has nobody who could be told, and nothing to be told by.
+func TestUnreadablePressWithoutAddress(t *testing.T) {
+	numbers := prometheus.NewRegistry()
+	b, log := loggedBot(t, func(c *Config) { c.Metrics = numbers })
+	a, err := b.accept(t.Context(), delivery{kind: kindInteractive, body: []byte("7")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.after != nil {
+		a.after()
+	}
+	b.tasks.Wait()
+	if n := number(t, numbers, "switchboard_panics_total"); n != 0 {
+		t.Errorf("%v panics: %s", n, log.String())
+	}
+}
+
 // Run and the server may end in any order: what comes meanwhile and afterwards ends nothing.
 func TestRunEndsWhileCommandsCome(t *testing.T) {
 	t.Parallel()

@@ -49,6 +49,9 @@ func (b *Bot) unreadablePress(ctx context.Context, payload []byte, cause error) 
 	}
 	ref := install.NewRef()
 	b.log.InfoContext(ctx, "somebody waits for what could not be read", "event", nameOf(payload), "ref", ref, "told", address != "")
+	if address == "" {
+		return answer{}, nil
+	}
 	sorry := Reply{Text: b.install.App().Name + " couldn't read what Slack sent about this. Try again, and tell whoever runs it if it stays so. Reference: " + ref + "."}
 	return answer{after: b.after(result{reply: sorry, ref: ref}, reach{handler: kindUnreadable, address: install.Secret(address)})}, nil
 }

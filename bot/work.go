@@ -124,7 +124,7 @@ func (d *desk) reserve(n int) (got int, busy []install.Key) {
 	if !d.open || d.alone {
 		return 0, nil
 	}
-	got = min(n, d.places-d.taken)
+	got = max(0, min(n, d.places-d.taken)) // a suspect takes a place whether there is one or not
 	d.taken += got
 	for k, n := range d.each {
 		if n >= d.share {
@@ -423,9 +423,11 @@ func (b *Bot) confront(ctx context.Context) error {
 		return nil
 	}
 	ended, err := b.claimSuspects(ctx, 1, true)
+	patience.Reset(alonePatience) // one that hangs has ended nothing, and holds up the others no longer
 	for _, end := range ended {
 		select {
 		case <-end:
+		case <-patience.C:
 		case <-ctx.Done():
 		}
 	}
@@ -439,9 +441,9 @@ func (b *Bot) claimSuspects(ctx context.Context, n int, often bool) (ended []<-c
 	events, err := b.inbox.ClaimSuspects(claiming, n, often)
 	for _, e := range events {
 		if e.Deaths < mostDeaths {
-			if err := b.inbox.Begin(claiming, e); err != nil { // not begun for sure, so put back; if not even that, its lease runs out
+			if err := b.inbox.Begin(claiming, e); err != nil {
 				b.log.WarnContext(ctx, "begin an event that has ended a process", "event", e.ID, "cause", err)
-				_ = b.inbox.Retry(claiming, e, b.now(), false, "")
+				b.unbegin(claiming, e)
 				continue
 			}
 			b.log.WarnContext(ctx, "an event during which a process ended runs again", "event", e.ID, "type", e.Type, "deaths", e.Deaths, "alone", often)
@@ -450,6 +452,15 @@ func (b *Bot) claimSuspects(ctx context.Context, n int, often bool) (ended []<-c
 		ended = append(ended, b.start(e, nil))
 	}
 	return ended, err
+}
+
+// unbegin puts back what the inbox may have been told is begun, and is not. If not even that can be done its lease runs
+// out, and the word that it was outlived follows: else the database would count deaths that were none until it is a
+// dead letter.
+func (b *Bot) unbegin(ctx context.Context, e Event) {
+	if err := b.inbox.Retry(ctx, e, b.now(), false, ""); err != nil && !errors.Is(err, ErrLost) {
+		b.outlived(e)
+	}
 }
 
 // hold keeps the leases of what has a handler, until ctx ends.

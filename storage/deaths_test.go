@@ -3,6 +3,8 @@ package storage_test
 // What ends its process is found among what ran beside it, and given up; the others are not. On both databases.
 
 import (
+	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -186,5 +188,64 @@ func TestInboxSuspectsKeepTheirPlace(t *testing.T) {
 		e := in.suspects(1, true)[0]
 		ok(t, in.Bury(t.Context(), e, "no"))
 		ids(t, "its neighbour", in.claim(5), "a2")
+	})
+}
+
+// The connection breaks after a commit: what was handed out is nobody's. It is there again at once, and was not begun;
+// else an outage makes suspects of all that was on its way, of which a few run at once. What runs is not touched.
+func TestInboxTakesBackWhatNobodyWasHanded(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, f fixture) {
+		var lose atomic.Bool
+		ok(t, f.LoseAnswers(&lose))
+		c := newClock()
+		in, other := inbox(t, f, c), inbox(t, f, c)
+		running, _ := in.add(event("running", "T1"), true)
+		for i := range 3 {
+			in.add(event(fmt.Sprint("claimed", i), "T1"), false)
+		}
+		lost := func(when string) {
+			t.Helper()
+			lose.Store(true)
+			defer lose.Store(false)
+			if _, err := in.Claim(t.Context(), 5, nil); err == nil {
+				t.Errorf("%s: the answer of a claim was not lost", when)
+			}
+			e := event("taken "+when, "T2")
+			if _, err := in.Add(t.Context(), &e, true); err == nil {
+				t.Errorf("%s: the answer of an acceptance was not lost", when)
+			}
+		}
+		back := func(when string) {
+			t.Helper()
+			events, err := in.Claim(t.Context(), 10, nil)
+			ok(t, err)
+			ids(t, when, events, "claimed0", "claimed1", "claimed2", "taken "+when)
+			for _, e := range events {
+				if e.Deaths != 0 {
+					t.Errorf("%s: %s has %d deaths", when, e.ID, e.Deaths)
+				}
+				if e.Key.TeamID == "T2" {
+					ok(t, in.Done(t.Context(), e))
+				} else {
+					ok(t, in.Retry(t.Context(), e, c.now(), false, ""))
+				}
+			}
+		}
+
+		lost("within its lease")
+		c.advance(time.Second)
+		back("within its lease")
+
+		// The same when another process has found the leases over.
+		lost("after its lease")
+		c.advance(bot.DefaultLease - time.Second)
+		held, err := in.Hold(t.Context(), []bot.Event{running})
+		ok(t, err)
+		c.advance(time.Second)
+		if once, _ := other.hints(c); !once || len(held) > 0 {
+			t.Errorf("another process sees no suspects, or %v is lost", held)
+		}
+		back("after its lease")
+		ok(t, in.Done(t.Context(), running))
 	})
 }

@@ -4,6 +4,10 @@ package storage
 
 import (
 	"context"
+	"database/sql"
+	"io"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -60,4 +64,19 @@ func DerivedKey(k *Keyring, day time.Time, at Place) string {
 		panic(err)
 	}
 	return string(derive(k.keys[0].derived.root, at.purpose(), box[boxHeader:boxHeader+boxDerivedMore]))
+}
+
+// LoseAnswers has what changes and returns rows committed, and its answer lost while lose is set, as when a connection
+// breaks in that moment. It is called before anything else uses db.
+func (db *DB) LoseAnswers(lose *atomic.Bool) error {
+	return db.single.Callback().Row().After("gorm:row").Register("test:lost", func(tx *gorm.DB) {
+		rows, returned := tx.Statement.Dest.(*sql.Rows)
+		if !lose.Load() || !returned || tx.Error != nil || strings.HasPrefix(tx.Statement.SQL.String(), "SELECT") {
+			return
+		}
+		for rows.Next() { // only then SQLite has committed
+		}
+		_ = tx.AddError(rows.Close())
+		_ = tx.AddError(io.ErrUnexpectedEOF)
+	})
 }

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"maps"
 	"math/bits"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -46,6 +47,8 @@ const (
 	commitBudget = 5 * time.Second
 	// What is done waits this long for others: nobody waits for it, and each commit costs the database the same.
 	doneLinger = 5 * time.Millisecond
+	// Of so many statements it is known that their answer was lost: some minutes of a database that is away.
+	mostUnheard = 256
 	// claimWindow is how far into the queue a claim looks past workspaces that have enough.
 	claimWindow = 512
 	// What can't be opened is tried again after 30 s, 1 min, 2 min …, for an hour altogether.
@@ -86,6 +89,7 @@ type Inbox struct {
 	alone  bool
 	bytes  atomic.Int64 // that wait for their commit
 	newest atomic.Int64 // row, as far as known: a little less than all events that came
+	leases atomic.Int64 // that were given, from some number on: see until
 	adds   chan *adding
 	dones  chan *finishing
 	ready  chan struct{}
@@ -98,6 +102,7 @@ type Inbox struct {
 	from   int64                 // where the last claim ended
 	looked time.Time             // at the whole queue
 
+	unheard  []int64       // the ends of leases that were given by statements whose answer was lost
 	caughtUp time.Time     // with other processes
 	stepped  time.Duration // the steps of the clock that what waits was told of
 
@@ -137,6 +142,7 @@ func (db *DB) Inbox(ctx context.Context, cfg InboxConfig) (_ *Inbox, err error) 
 		in.clock = newClock(cfg.Now)
 	}
 	in.stepped = time.Duration(in.clock.total.Load())
+	in.leases.Store(rand.Int64N(leasesApart))
 	if err := db.read.WithContext(ctx).Raw("SELECT coalesce((SELECT min(tag) FROM inbox WHERE state = 'ready'), (SELECT max(tag) FROM (SELECT tag FROM inbox ORDER BY id DESC LIMIT 1000) AS newest), 0)").Scan(&in.tag).Error; err != nil {
 		return nil, fault(ctx, "open inbox", err)
 	}
@@ -393,7 +399,7 @@ func (in *Inbox) insert(ctx context.Context, batch []*adding) (rows map[eventNam
 	var statement strings.Builder
 	statement.WriteString(insertEvents)
 	args := make([]any, 0, len(batch)*14)
-	now := in.now()
+	lease := in.until()
 	tags := in.tags(batch)
 	row := rowOf(batch)
 	for i, a := range batch {
@@ -407,7 +413,8 @@ func (in *Inbox) insert(ctx context.Context, batch []*adding) (rows map[eventNam
 			args = append(args, e.Key.AppID, e.ID, e.Key.EnterpriseID, e.Key.TeamID, text(e.Type), tags[i], micros(e.Received), a.box)
 			continue
 		case insertTaken:
-			args = append(args, e.Key.AppID, e.ID, e.Key.EnterpriseID, e.Key.TeamID, text(e.Type), tags[i], micros(now.Add(in.lease)), micros(e.Received), a.box)
+			args = append(args, e.Key.AppID, e.ID, e.Key.EnterpriseID, e.Key.TeamID, text(e.Type), tags[i], lease,
+				micros(e.Received), a.box)
 			continue
 		}
 		state, until, attempt := eventReady, int64(0), 0
@@ -415,7 +422,7 @@ func (in *Inbox) insert(ctx context.Context, batch []*adding) (rows map[eventNam
 		case a.event.Lane != "":
 			state = eventQueued
 		case a.take:
-			state, until, attempt = eventHeld, micros(now.Add(in.lease)), 1
+			state, until, attempt = eventHeld, lease, 1
 		}
 		args = append(args, e.Key.AppID, e.ID, e.Key.EnterpriseID, e.Key.TeamID, text(e.Kind), text(e.Type), text(e.Lane), state,
 			tags[i], until, attempt, attempt, micros(e.Received), a.box) // what is taken is begun
@@ -432,6 +439,9 @@ func (in *Inbox) insert(ctx context.Context, batch []*adding) (rows map[eventNam
 			return err
 		})
 	})
+	if err != nil && slices.ContainsFunc(batch, func(a *adding) bool { return a.take }) {
+		in.unheardOf(lease, err)
+	}
 	return rows, err
 }
 
@@ -495,10 +505,7 @@ func (in *Inbox) letGo(ctx context.Context, lanes []string) {
 		return
 	}
 	slices.Sort(lanes)
-	lanes = slices.Compact(lanes)
-	for len(lanes)&(len(lanes)-1) != 0 { // few different statements
-		lanes = append(lanes, lanes[0])
-	}
+	lanes = padded(slices.Compact(lanes))
 	args := make([]any, len(lanes))
 	for i, lane := range lanes {
 		args[i] = text(lane)
@@ -577,7 +584,8 @@ func (in *Inbox) claim(ctx context.Context, which string, begin bool, from int64
 	if begin {
 		now = 1
 	}
-	args = append(args, micros(in.now().Add(in.lease)), now)
+	lease := in.until()
+	args = append(args, lease, now)
 
 	var damaged []bot.Event
 	var tag int64
@@ -600,6 +608,9 @@ func (in *Inbox) claim(ctx context.Context, which string, begin bool, from int64
 		})
 	})
 	if err != nil {
+		if begin {
+			in.unheardOf(lease, err)
+		}
 		return nil, fault(ctx, "claim events", err)
 	}
 	in.mu.Lock()
@@ -647,6 +658,9 @@ func (in *Inbox) comeBack(ctx context.Context) (from int64, err error) {
 	if err := in.catchUp(ctx); err != nil {
 		return 0, fault(ctx, "look for events whose time has come", err)
 	}
+	if err := in.takeBack(ctx); err != nil {
+		return 0, fault(ctx, "take back events that nobody was handed", err)
+	}
 	in.mu.Lock()
 	tag := in.tag
 	in.mu.Unlock()
@@ -669,6 +683,66 @@ func (in *Inbox) comeBack(ctx context.Context) (from int64, err error) {
 		return 0, fault(ctx, "look for events whose time has come", err)
 	}
 	return 0, nil
+}
+
+// leasesApart is how many leases that begin in one millisecond end in different microseconds.
+const leasesApart = 1000
+
+// until is when a lease ends that begins now, two milliseconds early at most. It tells what one statement of this
+// process handed out from what all others did; those of two processes are the same by a rare chance only.
+func (in *Inbox) until() int64 {
+	ms := in.now().Add(in.lease).UnixMilli() - 1
+	return ms*leasesApart + in.leases.Add(1)%leasesApart
+}
+
+// unheardOf notes that a statement may have handed out events, with leases until then, of which nobody here knows: the
+// connection broke between its commit and its answer. err is what came instead.
+func (in *Inbox) unheardOf(until int64, err error) {
+	if refusedRow(err) {
+		return
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if len(in.unheard) == mostUnheard {
+		in.unheard = slices.Delete(in.unheard, 0, 1) // what that one handed out waits for its lease, and is a suspect then
+	}
+	in.unheard = append(in.unheard, until)
+}
+
+// takeBack makes ready what was handed out to nobody. It was not begun, so that it is no suspect: else an outage makes
+// suspects of all that is handed out in its first moment, of which only a few may run at once. That goes on until the
+// leases are over, since the database may come to such a statement late.
+func (in *Inbox) takeBack(ctx context.Context) error {
+	in.mu.Lock()
+	unheard := padded(slices.Clone(in.unheard))
+	in.mu.Unlock()
+	if len(unheard) == 0 {
+		return nil
+	}
+	now := micros(in.now())
+	// Those that are ready are of leases that another process found to be over.
+	const statement = "UPDATE inbox SET state = 'ready', " + outlived + " WHERE id IN (" +
+		"SELECT id FROM inbox WHERE state IN ('held', 'waiting') AND state = 'held' AND visible_at IN ? " +
+		"UNION ALL SELECT id FROM inbox WHERE state = 'ready' AND begun > 0 AND visible_at IN ?) " +
+		"AND " + mine + " AND visible_at IN ?"
+	err := in.db.execAs(ctx, working, func(g *gorm.DB) error {
+		return g.Exec(statement, unheard, unheard, unheard).Error
+	})
+	if err != nil {
+		return err
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.unheard = slices.DeleteFunc(in.unheard, func(until int64) bool { return until <= now })
+	return nil
+}
+
+// padded repeats the last one up to a power of two, so that there are few different statements.
+func padded[T any](some []T) []T {
+	for len(some)&(len(some)-1) != 0 {
+		some = append(some, some[len(some)-1])
+	}
+	return some
 }
 
 // lookAtAll makes the next claim look at the whole queue, and wakes whoever claims.
@@ -787,10 +861,7 @@ const (
 
 // touch sets something in those of rows that are still in an attempt, and in a state, and notes which they were.
 func (in *Inbox) touch(ctx context.Context, touched map[int64]bool, state, set string, args []any, attempt int, rows []int64) error {
-	for len(rows)&(len(rows)-1) != 0 { // up to a power of two, so that there are few different statements
-		rows = append(rows, rows[len(rows)-1])
-	}
-	args = append(slices.Clone(args), rows, attempt)
+	args = append(slices.Clone(args), padded(rows), attempt)
 	var ids []int64
 	err := in.db.execAs(ctx, working, func(g *gorm.DB) error {
 		ids = ids[:0]
@@ -886,7 +957,7 @@ func (in *Inbox) Hold(ctx context.Context, held []bot.Event) (lost []bot.Event, 
 	touched := map[int64]bool{}
 	for attempt, rows := range byAttempt {
 		slices.Sort(rows)
-		if err := in.touch(ctx, touched, stillHeld, "visible_at = ?", []any{micros(in.now().Add(in.lease))}, attempt, rows); err != nil {
+		if err := in.touch(ctx, touched, stillHeld, "visible_at = ?", []any{in.until()}, attempt, rows); err != nil {
 			return nil, fault(ctx, "hold events", err)
 		}
 	}
