@@ -50,8 +50,8 @@ func (b *Bot) accept(ctx context.Context, d delivery) (a answer, err error) {
 	return a, err
 }
 
-// brokenAnswer is what a delivery is answered with whose handling panicked. Somebody waits for it, unless it is an event: that is
-// not acknowledged.
+// brokenAnswer is what a delivery is answered with whose handling panicked. Somebody waits for it, unless it is an
+// event: that is not acknowledged.
 func (b *Bot) brokenAnswer(ctx context.Context, d delivery, cause error) (answer, error) {
 	r := b.broke(ctx, install.NewRef(), cause, "type", d.kind)
 	switch d.kind {
@@ -125,7 +125,8 @@ func (b *Bot) eventsHeld(ctx context.Context, e envelope) {
 		return
 	}
 	b.metrics.limited.Inc()
-	b.log.WarnContext(ctx, "Slack holds events back: more than 30,000 in an hour for one workspace", "team", clip(e.TeamID))
+	b.log.WarnContext(ctx, "Slack holds events back: more than 30,000 in an hour for one workspace",
+		"team", clip(e.TeamID))
 	key := install.Key{AppID: orElse(e.AppID, b.cfg.AppID), TeamID: workspace(e.TeamID)}
 	if key.TeamID == "" {
 		return
@@ -180,7 +181,8 @@ func (b *Bot) worked(ctx context.Context) error {
 	}
 	if !open && !ended && b.desk.places > 0 {
 		b.unworked.Do(func() {
-			b.log.WarnContext(ctx, "an event was accepted and is not worked: nobody has called the Bot's Run. It waits in the inbox until then")
+			b.log.WarnContext(ctx, "an event was accepted and is not worked: nobody has called the Bot's Run. "+
+				"It waits in the inbox until then")
 		})
 	}
 	return nil

@@ -7,7 +7,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Slack's word that it holds back events is counted, from 0 on, and told in the log with its workspace; another app's is neither.
+// Slack's word that it holds back events is counted, from 0 on, and told in the log with its workspace; another app's
+// is neither.
 func TestEventsHeldAreCounted(t *testing.T) {
 	t.Parallel()
 	numbers := prometheus.NewRegistry()

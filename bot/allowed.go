@@ -42,9 +42,9 @@ func (t *Turn) Need(scopes ...string) error {
 	return nil
 }
 
-// NotAllowed is the answer to somebody who asked for what these permissions are missing for. It also has an admin told, at most
-// once a day. It has a link for who asked, so that Say shows it to that person alone. People of another company are not told what
-// is missing. It does not block.
+// NotAllowed is the answer to somebody who asked for what these permissions are missing for. It also has an admin told,
+// at most once a day. It has a link for who asked, so that Say shows it to that person alone. People of another company
+// are not told what is missing. It does not block.
 func (t *Turn) NotAllowed(missing ...string) Reply {
 	t.Log.Info("not allowed", "missing_scopes", missing)
 	if t.outsider {
@@ -71,7 +71,8 @@ func (t *Turn) NotAllowed(missing ...string) Reply {
 	button.URL, button.Style = url, slack.StylePrimary
 	button.AccessibilityLabel = "Open the page that allows what is missing"
 	section := slack.NewSectionBlock(slack.NewTextBlockObject(slack.MarkdownType, text+"\n"+next, false, false), nil, nil)
-	return Reply{Text: text + " " + next + " <" + url + "|Allow it>.", private: true, Blocks: []slack.Block{section, slack.NewActionBlock("", button)}}
+	return Reply{Text: text + " " + next + " <" + url + "|Allow it>.", private: true,
+		Blocks: []slack.Block{section, slack.NewActionBlock("", button)}}
 }
 
 // escape makes text from outside harmless in Slack's notation.

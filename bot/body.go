@@ -1,7 +1,8 @@
 package bot
 
-// Anybody can send a body, and until the last byte of it nobody knows whether it is Slack's. So it takes memory as it comes, not as it
-// was announced; all of them together have a limit; and who has taken longest gives way, which Slack's, sent in one go, never has.
+// Anybody can send a body, and until the last byte of it nobody knows whether it is Slack's. So it takes memory as it
+// comes, not as it was announced; all of them together have a limit; and who has taken longest gives way, which
+// Slack's, sent in one go, never has.
 
 import (
 	"errors"
@@ -94,12 +95,14 @@ func (b *bodies) removeLocked(i int) {
 	b.under = slices.Delete(b.under, i, i+1)
 }
 
-// read returns a request's body, of at most limit bytes, if it is there by until. errTooLarge, errGaveWay, or the network's trouble.
+// read returns a request's body, of at most limit bytes, if it is there by until. errTooLarge, errGaveWay, or the
+// network's trouble.
 func (b *bodies) read(w http.ResponseWriter, r *http.Request, limit int, until time.Time) ([]byte, error) {
 	if r.ContentLength > int64(limit) {
 		return nil, errTooLarge
 	}
-	conn := http.NewResponseController(w) // a ResponseWriter without a connection has no deadline to set, and can't wait
+	// A ResponseWriter without a connection has no deadline to set, and can't wait.
+	conn := http.NewResponseController(w)
 	_ = conn.SetReadDeadline(until)
 	one := b.begin(func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer one.end()

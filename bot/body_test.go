@@ -87,8 +87,8 @@ func TestAnnouncedLengthTakesNoMemory(t *testing.T) {
 	}
 }
 
-// Who has taken longest gives way: to more bodies than there may be, and to more bytes than they may have together. A small one needs
-// none of those.
+// Who has taken longest gives way: to more bodies than there may be, and to more bytes than they may have together. A
+// small one needs none of those.
 func TestBodiesGiveWay(t *testing.T) {
 	t.Parallel()
 	var all bodies

@@ -30,8 +30,8 @@ const (
 	// Slack takes the ack and a post to the response_url on different ways. One that follows too closely can overtake the
 	// answer it means to replace, and the person would be left with the older of the two.
 	ackSettles = 250 * time.Millisecond
-	// Each piece of work after the ack: the second part of a reply, or the delivery of an answer. How long a late handler itself may run
-	// is lateLife.
+	// Each piece of work after the ack: the second part of a reply, or the delivery of an answer. How long a late
+	// handler itself may run is lateLife.
 	afterBudget = 30 * time.Second
 )
 
@@ -220,10 +220,11 @@ func (b *Bot) receive(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// certificateCheck reports whether a request without a signature is Slack's test of the certificate: a short form. Nothing else
-// of what is not signed is looked at.
+// certificateCheck reports whether a request without a signature is Slack's test of the certificate: a short form.
+// Nothing else of what is not signed is looked at.
 func (b *Bot) certificateCheck(w http.ResponseWriter, r *http.Request, arrived time.Time) bool {
-	if r.Header.Values(signatureHeader) != nil || r.Header.Values(stampHeader) != nil || r.ContentLength <= 0 || r.ContentLength > largestCheck ||
+	if r.Header.Values(signatureHeader) != nil || r.Header.Values(stampHeader) != nil ||
+		r.ContentLength <= 0 || r.ContentLength > largestCheck ||
 		formOf(r.Header.Get("Content-Type"), nil) == nil {
 		return false
 	}

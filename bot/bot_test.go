@@ -220,8 +220,8 @@ func TestResponseURLHosts(t *testing.T) {
 	}
 }
 
-// What the app says goes to the address that Slack gave, and to none that somebody there points to: 307 and 308 would take the
-// words along.
+// What the app says goes to the address that Slack gave, and to none that somebody there points to: 307 and 308 would
+// take the words along.
 func TestResponseIsNotRedirected(t *testing.T) {
 	t.Parallel()
 	var elsewhere atomic.Int64

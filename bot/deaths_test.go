@@ -23,7 +23,8 @@ import (
 	"switchboard/storage/storagetest"
 )
 
-// In the environment of a process that a test starts: it runs that test alone, and knows by these that it is not the first one.
+// In the environment of a process that a test starts: it runs that test alone, and knows by these that it is not the
+// first one.
 const (
 	childDatabase = "BOT_TEST_DATABASE"
 	childKey      = "BOT_TEST_KEY"
@@ -101,8 +102,9 @@ func workAll(t *testing.T, database, key string) {
 	_ = db.Close()
 }
 
-// Several events end every process that works them, beside many that do not. Each of them is a dead letter after three deaths, the
-// others are worked, and none of those is buried for its neighbours' sake: with one process at a time, and with two replicas.
+// Several events end every process that works them, beside many that do not. Each of them is a dead letter after three
+// deaths, the others are worked, and none of those is buried for its neighbours' sake: with one process at a time, and
+// with two replicas.
 func TestWhatEndsTheProcessIsBuried(t *testing.T) {
 	if isChild() {
 		workAll(t, os.Getenv(childDatabase), os.Getenv(childKey))

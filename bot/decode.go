@@ -1,8 +1,9 @@
 package bot
 
-// What Slack sends holds what people and other apps wrote, and Slack adds to Block Kit several times a year. slack-go refuses a whole
-// payload for one element that it doesn't know, or one field of another type. So where a payload can't be read whole, it is read
-// without the parts that are the reason: an element, a block, a field, in this order. Everything else reaches the handler.
+// What Slack sends holds what people and other apps wrote, and Slack adds to Block Kit several times a year. slack-go
+// refuses a whole payload for one element that it doesn't know, or one field of another type. So where a payload can't
+// be read whole, it is read without the parts that are the reason: an element, a block, a field, in this order.
+// Everything else reaches the handler.
 
 import (
 	"bytes"
@@ -14,8 +15,9 @@ import (
 )
 
 const (
-	// A look for what can't be read decodes no more than so many bytes, and so many times the payload, so that no payload, however
-	// odd, holds up an acknowledgement: a few hundred milliseconds. A block in a message takes some five times its size.
+	// A look for what can't be read decodes no more than so many bytes, and so many times the payload, so that no
+	// payload, however odd, holds up an acknowledgement: a few hundred milliseconds. A block in a message takes some
+	// five times its size.
 	repairBytes  = 1 << 20
 	repairPasses = 8
 	// So large are who acted, and what was pressed, at the most.
@@ -39,7 +41,10 @@ func decode[T any](data []byte) (v *T, left []string, err error) {
 		return nil, nil, err
 	}
 
-	r := repair{into: func(doc []byte) error { return json.Unmarshal(doc, new(T)) }, effort: repairBytes + repairPasses*len(data)}
+	r := repair{
+		into:   func(doc []byte) error { return json.Unmarshal(doc, new(T)) },
+		effort: repairBytes + repairPasses*len(data),
+	}
 	whole, ok := r.mend(data, place{around: func(part json.RawMessage) json.RawMessage { return part }})
 	if !ok {
 		return nil, nil, err
@@ -58,16 +63,16 @@ type repair struct {
 	left   []string
 }
 
-// place is where a value stands. around puts a value there, into a document with little else, so that a look at one block doesn't
-// read all of the others.
+// place is where a value stands. around puts a value there, into a document with little else, so that a look at one
+// block doesn't read all of the others.
 type place struct {
 	path   string // "" at the top
 	depth  int
 	around func(json.RawMessage) json.RawMessage
 }
 
-// reads reports whether the document with v at a place can be read. Without effort left it says no, so that what was not looked at
-// is left out.
+// reads reports whether the document with v at a place can be read. Without effort left it says no, so that what was
+// not looked at is left out.
 func (r *repair) reads(v json.RawMessage, at place) bool {
 	if r.effort < 0 || at.depth > deepest {
 		return false
@@ -101,8 +106,8 @@ func (r *repair) mend(v json.RawMessage, at place) (mended json.RawMessage, ok b
 	return nil, false
 }
 
-// share is mend, with the part of the effort that v is of what is ahead, so that one odd part leaves enough for the others. Ids, texts and
-// what else is small take what they need.
+// share is mend, with the part of the effort that v is of what is ahead, so that one odd part leaves enough for the
+// others. Ids, texts and what else is small take what they need.
 func (r *repair) share(v json.RawMessage, ahead int, at place) (mended json.RawMessage, ok bool) {
 	if len(v) <= small || (member{value: v}).rank() < composite {
 		return r.mend(v, at)
@@ -130,9 +135,10 @@ func (r *repair) object(v json.RawMessage, at place) (json.RawMessage, bool) {
 	var kept, context []member
 	ahead := len(v)
 	for _, m := range members {
-		inside := place{path: strings.TrimPrefix(at.path+"."+m.name, "."), depth: at.depth + 1, around: func(part json.RawMessage) json.RawMessage {
+		inside := place{path: strings.TrimPrefix(at.path+"."+m.name, "."), depth: at.depth + 1}
+		inside.around = func(part json.RawMessage) json.RawMessage {
 			return at.around(compose(context, member{name: m.name, value: part}))
-		}}
+		}
 		value, ok := r.share(m.value, ahead, inside)
 		ahead -= len(m.value)
 		switch {
@@ -159,9 +165,8 @@ func (r *repair) array(v json.RawMessage, at place) (json.RawMessage, bool) {
 	var kept [][]byte
 	ahead := len(v)
 	for i, e := range elements {
-		inside := place{path: fmt.Sprintf("%s[%d]", at.path, i), depth: at.depth + 1, around: func(part json.RawMessage) json.RawMessage {
-			return at.around(list(part))
-		}}
+		inside := place{path: fmt.Sprintf("%s[%d]", at.path, i), depth: at.depth + 1}
+		inside.around = func(part json.RawMessage) json.RawMessage { return at.around(list(part)) }
 		value, ok := r.share(e, ahead, inside)
 		if ahead -= len(e); ok {
 			kept = append(kept, value)
@@ -213,14 +218,15 @@ func quote(s string) json.RawMessage {
 	return quoted
 }
 
-// otherwise returns what a value of another type than expected can mean: the text of a number or boolean, a number or boolean in
-// quotes, an object for its id and the other way round.
+// otherwise returns what a value of another type than expected can mean: the text of a number or boolean, a number or
+// boolean in quotes, an object for its id and the other way round.
 func otherwise(v json.RawMessage) []json.RawMessage {
 	switch v[0] {
 	case '"':
 		others := []json.RawMessage{compose([]member{{name: "id", value: v}})}
 		var s string
-		if err := json.Unmarshal(v, &s); err == nil && json.Valid([]byte(s)) && s != "null" && !strings.ContainsAny(s[:1], "\"{[") {
+		err := json.Unmarshal(v, &s)
+		if err == nil && json.Valid([]byte(s)) && s != "null" && !strings.ContainsAny(s[:1], "\"{[") {
 			others = append(others, json.RawMessage(s))
 		}
 		return others

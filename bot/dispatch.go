@@ -39,7 +39,8 @@ func (b *Bot) turn(ctx context.Context, key install.Key, team, ref string, patie
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	c, err := b.install.Open(ctx, key)
-	t := &Turn{Key: key, TeamID: team, Install: InstallationOf(b.install, key, c), Ref: ref, openErr: err, hooks: b.respond, audit: b.viewers}
+	t := &Turn{Key: key, TeamID: team, Install: InstallationOf(b.install, key, c), Ref: ref,
+		openErr: err, hooks: b.respond, audit: b.viewers}
 	if err == nil {
 		t.Connection = c
 		t.Slack = b.install.ClientIn(c, team)
@@ -69,13 +70,15 @@ func (b *Bot) acceptCommand(ctx context.Context, form url.Values) (answer, error
 	fill := fillCommand(command)
 	who := asks{team: team}
 	if h.slow {
-		r, closing := b.postpone(ctx, h, key, kindCommands, slowWork{Form: form.Encode(), Trigger: command.TriggerID}, who, fill, &command)
+		work := slowWork{Form: form.Encode(), Trigger: command.TriggerID}
+		r, closing := b.postpone(ctx, h, key, kindCommands, work, who, fill, &command)
 		a := answerOf(r)
 		a.after = closing
 		return a, nil
 	}
 	r := b.immediate(ctx, h, key, who, fill, &command)
-	to := reach{handler: h.id(), key: key, team: team, fill: fill, address: install.Secret(command.ResponseURL), acked: true}
+	to := reach{handler: h.id(), key: key, team: team, fill: fill,
+		address: install.Secret(command.ResponseURL), acked: true}
 	a := answerOf(r.reply)
 	a.after = b.after(r, to)
 	a.tooLarge = func() { b.tasks.Go(func() { b.send(r, to, false, false) }) }
@@ -103,8 +106,8 @@ func commandOf(form url.Values) slack.SlashCommand {
 	}
 }
 
-// acceptInteraction runs the handler of a button or a form at once. A button's answer goes to the response_url: Slack shows nothing of
-// the body of its acknowledgement.
+// acceptInteraction runs the handler of a button or a form at once. A button's answer goes to the response_url: Slack
+// shows nothing of the body of its acknowledgement.
 func (b *Bot) acceptInteraction(ctx context.Context, payload []byte) (answer, error) {
 	i, _, err := decode[interaction](payload)
 	if err != nil {
@@ -129,7 +132,8 @@ func (b *Bot) acceptInteraction(ctx context.Context, payload []byte) (answer, er
 	to := b.reach(i)
 	to.handler = h.id()
 	if h.slow {
-		r, closing := b.postpone(ctx, h, key, kindInteractive, slowWork{Payload: payload, Trigger: i.Trigger}, who, fill, callback)
+		work := slowWork{Payload: payload, Trigger: i.Trigger}
+		r, closing := b.postpone(ctx, h, key, kindInteractive, work, who, fill, callback)
 		return answer{after: b.refused(r, closing, to)}, nil
 	}
 	r := b.immediate(ctx, h, key, who, fill, callback)
@@ -148,11 +152,12 @@ func (b *Bot) acceptInteraction(ctx context.Context, payload []byte) (answer, er
 // reach is the way to the person who acted.
 func (b *Bot) reach(i *interaction) reach {
 	key, team := i.key(b.cfg.AppID)
-	return reach{key: key, team: team, fill: i.fill(team), address: install.Secret(i.ResponseURL), thread: i.thread(), pressed: i}
+	return reach{key: key, team: team, fill: i.fill(team),
+		address: install.Secret(i.ResponseURL), thread: i.thread(), pressed: i}
 }
 
-// refused is what follows the acknowledgement of a slow press that was not begun, for the reason in r: its modal is closed with these
-// words, and who pressed reads them.
+// refused is what follows the acknowledgement of a slow press that was not begun, for the reason in r: its modal is
+// closed with these words, and who pressed reads them.
 func (b *Bot) refused(r Reply, closing func(), to reach) func() {
 	told := b.after(result{reply: r, ref: install.NewRef()}, to)
 	switch {
@@ -173,11 +178,13 @@ func (b *Bot) callback(payload []byte) (*slack.InteractionCallback, error) {
 	return callback, err
 }
 
-// leftOut notes what a handler does without, because this release can't read it. The names are of fields, not what people wrote.
+// leftOut notes what a handler does without, because this release can't read it. The names are of fields, not what
+// people wrote.
 func (b *Bot) leftOut(log *slog.Logger, kind string, parts []string) {
 	const most = 10
 	b.metrics.unread.WithLabelValues(kind).Inc()
-	log.Warn("parts of a payload can't be read: the handler gets the rest", "kind", kind, "parts", len(parts), "first", clip(strings.Join(parts[:min(most, len(parts))], " ")))
+	log.Warn("parts of a payload can't be read: the handler gets the rest", "kind", kind, "parts", len(parts),
+		"first", clip(strings.Join(parts[:min(most, len(parts))], " ")))
 }
 
 // wants finds the handler of an interaction.
@@ -246,7 +253,8 @@ func (b *Bot) failed(ctx context.Context, t *Turn, h Handler, err error) Reply {
 		return b.notAllowed(t, h, missing)
 	}
 	if r, ok := b.interrupted(ctx, t.Ref); ok {
-		t.Log.WarnContext(ctx, "handler ended with its context", failure(err, "handler", h.id(), "why", context.Cause(ctx))...)
+		t.Log.WarnContext(ctx, "handler ended with its context",
+			failure(err, "handler", h.id(), "why", context.Cause(ctx))...)
 		return r
 	}
 	b.logFailure(ctx, t, h, err)
@@ -258,17 +266,21 @@ func (b *Bot) failed(ctx context.Context, t *Turn, h Handler, err error) Reply {
 	switch code := install.SlackError(err); {
 	case t.outsider: // who learns nothing of the workspace, not even that
 	case code == install.ReasonNotAdded:
-		return Reply{Text: fmt.Sprintf("Your organisation has %s, this workspace doesn't yet. An admin of the organisation can add it here: %s",
+		return Reply{Text: fmt.Sprintf("Your organisation has %s, this workspace doesn't yet. "+
+			"An admin of the organisation can add it here: %s",
 			b.install.App().Name, b.install.AddToWorkspacesURL(t.Connection.Key))}
 	case install.Moving(code):
-		return Reply{Text: fmt.Sprintf("This workspace is being moved into an organisation, and Slack lets %s do nothing until that is done. Try again later. Reference: %s.", b.install.App().Name, t.Ref)}
+		return Reply{Text: fmt.Sprintf("This workspace is being moved into an organisation, and Slack lets %s do nothing "+
+			"until that is done. Try again later. Reference: %s.", b.install.App().Name, t.Ref)}
 	case errors.Is(err, install.ErrRenewing): // of a person's own access: see AsUser
-		return Reply{Text: fmt.Sprintf("%s couldn't renew its access with Slack just now. Try again in a minute. Reference: %s.", b.install.App().Name, t.Ref)}
+		return Reply{Text: fmt.Sprintf("%s couldn't renew its access with Slack just now. Try again in a minute. "+
+			"Reference: %s.", b.install.App().Name, t.Ref)}
 	case limited:
 		seconds := max(1, int(math.Ceil(wait.Seconds())))
 		return Reply{Text: fmt.Sprintf("Slack asks %s to slow down here. Try again in %d s. Reference: %s.", b.install.App().Name, seconds, t.Ref)}
 	}
-	return Reply{Text: "Something went wrong on our side. Check what was done before you try again. Reference: " + t.Ref + "."}
+	return Reply{Text: "Something went wrong on our side. Check what was done before you try again. " +
+		"Reference: " + t.Ref + "."}
 }
 
 func (b *Bot) logFailure(ctx context.Context, t *Turn, h Handler, err error) {
@@ -311,7 +323,8 @@ func (b *Bot) handle(ctx context.Context, e *Event, env *envelope) error {
 		return nil
 	}
 	ref := install.NewRef()
-	t := &Turn{Key: e.Key, Install: InstallationOf(b.install, e.Key, install.Connection{}), Ref: ref, Log: b.log.With("ref", ref, "key", e.Key.String())}
+	t := &Turn{Key: e.Key, Install: InstallationOf(b.install, e.Key, install.Connection{}), Ref: ref,
+		Log: b.log.With("ref", ref, "key", e.Key.String())}
 	if !lifecycle(e.Type) { // there the token is dead already
 		var err error
 		if t, err = b.turn(ctx, e.Key, from.teamID, ref, eventOpenBudget); err != nil && !errors.Is(err, install.ErrNotConnected) {
@@ -402,8 +415,8 @@ func (b *Bot) within(ctx context.Context, h Handler, t *Turn, payload any) (Repl
 	return r, err
 }
 
-// own reports whether an event is the echo of what this app did itself, by whichever of its ids Slack names it: answering those makes
-// loops. Our own joining and leaving of channels is news, though.
+// own reports whether an event is the echo of what this app did itself, by whichever of its ids Slack names it:
+// answering those makes loops. Our own joining and leaving of channels is news, though.
 func own(kind string, in inner, appID, botUser, botID string) bool {
 	switch {
 	case kind == "member_joined_channel" || kind == "member_left_channel":
@@ -429,7 +442,9 @@ func (in inner) written() bool {
 
 // writtenSubtypes are the message subtypes of what somebody wrote; edits, deletions and joins are not among them.
 // https://docs.slack.dev/reference/events/message
-var writtenSubtypes = map[string]bool{"": true, "bot_message": true, "file_share": true, "me_message": true, "thread_broadcast": true}
+var writtenSubtypes = map[string]bool{
+	"": true, "bot_message": true, "file_share": true, "me_message": true, "thread_broadcast": true,
+}
 
 // hears reports whether any handler could want an event, before anything is looked up for it.
 func (b *Bot) hears(kind string, in inner) bool {

@@ -99,8 +99,8 @@ func spotOf(part json.RawMessage) (s spot) {
 	return s
 }
 
-// where finds who did what an event tells of, the conversation, and the thread in it; each "" when the event doesn't say.
-// item_user is nobody who acted: what was reacted to is theirs. https://docs.slack.dev/reference/events
+// where finds who did what an event tells of, the conversation, and the thread in it; each "" when the event doesn't
+// say. item_user is nobody who acted: what was reacted to is theirs. https://docs.slack.dev/reference/events
 func (in inner) where() (user, channel, thread string) {
 	item, container, assistant := spotOf(in.Item), spotOf(in.Container), spotOf(in.Assistant)
 	user = cmp.Or(id(in.User), id(in.UserID), id(in.ActorID), id(assistant.UserID))
@@ -108,7 +108,8 @@ func (in inner) where() (user, channel, thread string) {
 	if channel == composer {
 		channel = ""
 	}
-	thread = cmp.Or(in.ThreadTS, text(spotOf(in.Message).ThreadTS), text(container.ThreadTS), text(assistant.ThreadTS), text(spotOf(in.Previous).ThreadTS))
+	thread = cmp.Or(in.ThreadTS, text(spotOf(in.Message).ThreadTS), text(container.ThreadTS), text(assistant.ThreadTS),
+		text(spotOf(in.Previous).ThreadTS))
 	return user, channel, thread
 }
 

@@ -1,7 +1,7 @@
 package bot
 
-// A form whose handler is late was acknowledged with a page that says so. What is wrong with the form is then shown in the form itself:
-// it is made anew of what Slack sent, with what the person put in.
+// A form whose handler is late was acknowledged with a page that says so. What is wrong with the form is then shown in
+// the form itself: it is made anew of what Slack sent, with what the person put in.
 
 import (
 	"context"
@@ -21,8 +21,8 @@ const (
 	maxBlockText  = 3000 // https://docs.slack.dev/reference/block-kit/blocks/section-block
 )
 
-// showInForm puts r into the window of a form that was submitted; the zero Reply says that it is done. Slack lets no app close a window.
-// Where the window is gone, r comes as a direct message, as far as there is something to say.
+// showInForm puts r into the window of a form that was submitted; the zero Reply says that it is done. Slack lets no
+// app close a window. Where the window is gone, r comes as a direct message, as far as there is something to say.
 func (t *Turn) showInForm(ctx context.Context, payload []byte, r Reply) error {
 	view := page(Reply{Text: "Done. You can close this window."})
 	switch {
@@ -41,11 +41,13 @@ func (t *Turn) showInForm(ctx context.Context, payload []byte, r Reply) error {
 	}
 
 	err := t.update(ctx, *view)
-	if code := install.SlackError(err); len(r.Errors) > 0 && code != "" && code != "not_found" { // something in it is not taken back
+	code := install.SlackError(err)
+	if len(r.Errors) > 0 && code != "" && code != "not_found" { // something in it is not taken back
 		err = t.update(ctx, *page(r))
 	}
 	if install.SlackError(err) != "" && r.Text != "" {
-		t.Log.InfoContext(ctx, "an answer in a window comes as a direct message", "slack_error", install.SlackError(err))
+		t.Log.InfoContext(ctx, "an answer in a window comes as a direct message",
+			"slack_error", install.SlackError(err))
 		return t.direct(ctx, r)
 	}
 	return err
@@ -84,8 +86,8 @@ type submitted struct {
 	} `json:"view"`
 }
 
-// formAgain makes a form anew from the payload of its submission: with the values that were in it, as far as Slack takes them back (not
-// files), and below each input what is wrong with it.
+// formAgain makes a form anew from the payload of its submission: with the values that were in it, as far as Slack
+// takes them back (not files), and below each input what is wrong with it.
 func formAgain(payload []byte, wrong map[string]string) (*slack.ModalViewRequest, error) {
 	p, _, err := decode[submitted](payload)
 	if err != nil {
@@ -117,13 +119,17 @@ func formAgain(payload []byte, wrong map[string]string) (*slack.ModalViewRequest
 		return nil, errors.New("the form has no room for what is wrong with it")
 	}
 
-	return &slack.ModalViewRequest{Type: slack.VTModal, Title: v.Title, Submit: v.Submit, Close: v.Close, Blocks: slack.Blocks{BlockSet: blocks},
-		CallbackID: v.CallbackID, PrivateMetadata: v.PrivateMetadata, ExternalID: v.ExternalID, ClearOnClose: v.ClearOnClose, NotifyOnClose: v.NotifyOnClose}, nil
+	return &slack.ModalViewRequest{
+		Type: slack.VTModal, Title: v.Title, Submit: v.Submit, Close: v.Close, Blocks: slack.Blocks{BlockSet: blocks},
+		CallbackID: v.CallbackID, PrivateMetadata: v.PrivateMetadata, ExternalID: v.ExternalID,
+		ClearOnClose: v.ClearOnClose, NotifyOnClose: v.NotifyOnClose,
+	}, nil
 }
 
 // fault is a line of its own: an input has no place for one that comes later.
 func fault(says string) *slack.SectionBlock {
-	return slack.NewSectionBlock(slack.NewTextBlockObject(slack.PlainTextType, "⚠️ "+cut(says, maxBlockText-10), false, false), nil, nil)
+	line := slack.NewTextBlockObject(slack.PlainTextType, "⚠️ "+cut(says, maxBlockText-10), false, false)
+	return slack.NewSectionBlock(line, nil, nil)
 }
 
 // added are fields that Slack adds to pictures, and takes from nobody.

@@ -78,8 +78,8 @@ type Turn struct {
 	EventID   string    // events and slow work: the same in every attempt, for what a handler must do once
 	ViewID    string    // the modal that was submitted; slow work: the one that Opens opened, to be updated
 
-	// AckBy is until when the acknowledgement of a command, a press or a form waits for the handler. Its context lives on behind that. Zero
-	// for events and slow work, for which nothing waits.
+	// AckBy is until when the acknowledgement of a command, a press or a form waits for the handler. Its context lives
+	// on behind that. Zero for events and slow work, for which nothing waits.
 	AckBy time.Time
 
 	// Trigger opens one modal, within 3 s of the command or the press: see OpenView. "" for events.
@@ -138,26 +138,27 @@ func (t *Turn) AsUser(ctx context.Context) (*slack.Client, error) {
 	return nil, err
 }
 
-// UserError is an error with a text for the person who acted, and for nobody else: it can hold a link that is theirs. Of an event it
-// is told in their direct message with the app if they wrote there, else in the channel so that only they see it, or by direct message
-// where the event has no channel; in a channel that is shared with another company only to people of this one. It needs chat:write.
-// Any other error is told as "something went wrong" with a reference.
+// UserError is an error with a text for the person who acted, and for nobody else: it can hold a link that is theirs.
+// Of an event it is told in their direct message with the app if they wrote there, else in the channel so that only
+// they see it, or by direct message where the event has no channel; in a channel that is shared with another company
+// only to people of this one. It needs chat:write. Any other error is told as "something went wrong" with a reference.
 type UserError struct{ Text string }
 
 func (e *UserError) Error() string { return e.Text }
 
-// OnEvent registers run for an Events API type, decoded into E (usually a type of slack-go's slackevents). It is run after
-// the acknowledgement, and at least once: a process can die between its last step and our record of it, so it may run again
-// for one event, after a pause or in another process (Turn.Attempt). Turn.Say posts once all the same, as far as that can be
-// known; what else must happen once can be guarded by Turn.EventID. An error is retried with growing pauses, 8 times in an
-// hour and a half, and is then a dead letter (app_uninstalled and tokens_revoked until they succeed); a UserError is not
-// retried, nor is what Slack refuses for good (channel_not_found …), and a *slack.RateLimitedError does not count. A panic is an error. What
-// ends the process (an exit, a panic in a goroutine of the handler's own, no memory) is a dead letter after three times.
+// OnEvent registers run for an Events API type, decoded into E (usually a type of slack-go's slackevents). It is run
+// after the acknowledgement, and at least once: a process can die between its last step and our record of it, so it may
+// run again for one event, after a pause or in another process (Turn.Attempt). Turn.Say posts once all the same, as far
+// as that can be known; what else must happen once can be guarded by Turn.EventID. An error is retried with growing
+// pauses, 8 times in an hour and a half, and is then a dead letter (app_uninstalled and tokens_revoked until they
+// succeed); a UserError is not retried, nor is what Slack refuses for good (channel_not_found …), and a
+// *slack.RateLimitedError does not count. A panic is an error. What ends the process (an exit, a panic in a goroutine
+// of the handler's own, no memory) is a dead letter after three times.
 //
-// What the app itself did is no event for it, by whichever of its ids Slack names it; its joining and leaving of channels is. What other
-// bots and workflows do is an event like any other, also an app_mention in what they write (Turn.BotID): a handler that answers those
-// must not mention them back, or two bots that do so never end. Parts of an event that this release can't read, such as a block that is
-// newer, are left out.
+// What the app itself did is no event for it, by whichever of its ids Slack names it; its joining and leaving of
+// channels is. What other bots and workflows do is an event like any other, also an app_mention in what they write
+// (Turn.BotID): a handler that answers those must not mention them back, or two bots that do so never end. Parts of an
+// event that this release can't read, such as a block that is newer, are left out.
 func OnEvent[E any](name string, run func(ctx context.Context, t *Turn, e *E) error, scopes ...string) Handler {
 	return Handler{Kind: KindEvent, Name: name, Scopes: scopes, run: func(ctx context.Context, t *Turn, payload any) (Reply, error) {
 		e, err := read[E](t, payload.(json.RawMessage))
@@ -168,13 +169,15 @@ func OnEvent[E any](name string, run func(ctx context.Context, t *Turn, e *E) er
 	}}
 }
 
-// OnMessage registers run for new messages whose text matches pattern; t.Match has the captures. What the app itself wrote is not
-// heard, and neither are edits and deletions. What other bots and workflows write is heard, like what people write: a handler that
-// answers every message returns early where Turn.BotID is set, or two such apps answer each other for ever.
+// OnMessage registers run for new messages whose text matches pattern; t.Match has the captures. What the app itself
+// wrote is not heard, and neither are edits and deletions. What other bots and workflows write is heard, like what
+// people write: a handler that answers every message returns early where Turn.BotID is set, or two such apps answer
+// each other for ever.
 //
-// Where it listens follows from its scopes: im:history for direct messages, channels:history, groups:history, mpim:history. Of
-// several handlers the first that matches runs. A message in a channel that mentions the app is left to the handler of
-// app_mention, if there is one, so that one message is answered once. OnMessage panics when pattern does not compile.
+// Where it listens follows from its scopes: im:history for direct messages, channels:history, groups:history,
+// mpim:history. Of several handlers the first that matches runs. A message in a channel that mentions the app is left
+// to the handler of app_mention, if there is one, so that one message is answered once. OnMessage panics when pattern
+// does not compile.
 func OnMessage(pattern string, run func(ctx context.Context, t *Turn, m *slackevents.MessageEvent) (Reply, error), scopes ...string) Handler {
 	return Handler{Kind: KindMessage, Name: pattern, Scopes: scopes, pattern: regexp.MustCompile(pattern),
 		run: func(ctx context.Context, t *Turn, payload any) (Reply, error) {
@@ -186,11 +189,12 @@ func OnMessage(pattern string, run func(ctx context.Context, t *Turn, m *slackev
 		}}
 }
 
-// OnCommand registers run for a slash command. It runs at once, and what it returns is the answer. Slack waits for 3 s; a handler that
-// has not returned after 2.5 s is answered for, with a sentence that says so, and runs on: its context lives as long as Slack takes its
-// answer at the response_url (29.5 min), and what it returns then takes the place of that sentence. Such work is not kept: at a stop of
-// the program its context ends after 10 s, and the person is told that it was interrupted; if the process dies, they hear nothing. Work
-// that must not be lost is Slow. An error is told to the person; it is not tried again.
+// OnCommand registers run for a slash command. It runs at once, and what it returns is the answer. Slack waits for 3 s;
+// a handler that has not returned after 2.5 s is answered for, with a sentence that says so, and runs on: its context
+// lives as long as Slack takes its answer at the response_url (29.5 min), and what it returns then takes the place of
+// that sentence. Such work is not kept: at a stop of the program its context ends after 10 s, and the person is told
+// that it was interrupted; if the process dies, they hear nothing. Work that must not be lost is Slow. An error is told
+// to the person; it is not tried again.
 // https://docs.slack.dev/interactivity/implementing-slash-commands
 func OnCommand(name string, run func(ctx context.Context, t *Turn, c *slack.SlashCommand) (Reply, error), scopes ...string) Handler {
 	return Handler{Kind: KindCommand, Name: name, Scopes: scopes, run: func(ctx context.Context, t *Turn, payload any) (Reply, error) {
@@ -198,25 +202,28 @@ func OnCommand(name string, run func(ctx context.Context, t *Turn, c *slack.Slas
 	}}
 }
 
-// OnAction registers run for a button or menu with this action_id, in a message, a modal or the App Home. It runs at once, and is
-// acknowledged after 2.5 s even if it has not returned: then it runs on as OnCommand's does. A Reply goes to the message's response_url,
-// in the thread of the message if it is in one. In a modal or the App Home, which have none, it comes in a window on top, which leaves
-// alone what was typed; later than the trigger lives (3 s) as a direct message. https://docs.slack.dev/reference/interaction-payloads/block_actions-payload
+// OnAction registers run for a button or menu with this action_id, in a message, a modal or the App Home. It runs at
+// once, and is acknowledged after 2.5 s even if it has not returned: then it runs on as OnCommand's does. A Reply goes
+// to the message's response_url, in the thread of the message if it is in one. In a modal or the App Home, which have
+// none, it comes in a window on top, which leaves alone what was typed; later than the trigger lives (3 s) as a direct
+// message. https://docs.slack.dev/reference/interaction-payloads/block_actions-payload
 //
-// In an organisation of workspaces (Enterprise Grid) people of its other workspaces can press it. Whether they belong to the
-// organisation is asked of users.info, once in ten minutes: without the permission users:read they are refused as people of another
-// company are. Only an organisation-wide connection knows the workspaces that it was added to without that. So it is with OnView.
+// In an organisation of workspaces (Enterprise Grid) people of its other workspaces can press it. Whether they belong
+// to the organisation is asked of users.info, once in ten minutes: without the permission users:read they are refused
+// as people of another company are. Only an organisation-wide connection knows the workspaces that it was added to
+// without that. So it is with OnView.
 func OnAction(id string, run func(ctx context.Context, t *Turn, a *slack.InteractionCallback) (Reply, error), scopes ...string) Handler {
 	return Handler{Kind: KindAction, Name: id, Scopes: scopes, run: func(ctx context.Context, t *Turn, payload any) (Reply, error) {
 		return run(ctx, t, payload.(*slack.InteractionCallback))
 	}}
 }
 
-// OnView registers run for the submission of a modal with this callback_id. It runs at once. The zero Reply closes the modal;
-// Reply.Errors keeps it open; Reply.View takes its place, and so does a Text, as a page with that text. A handler that has not returned
-// after 2.5 s runs on as OnCommand's does, and the modal says meanwhile that it takes longer. Its answer is then shown in the modal:
-// Errors in the form with what the person put in (but for files, which Slack does not take back), the zero Reply as "Done", because no
-// app can close a modal. If the person closed it, a Text or Errors come as a direct message.
+// OnView registers run for the submission of a modal with this callback_id. It runs at once. The zero Reply closes the
+// modal; Reply.Errors keeps it open; Reply.View takes its place, and so does a Text, as a page with that text. A
+// handler that has not returned after 2.5 s runs on as OnCommand's does, and the modal says meanwhile that it takes
+// longer. Its answer is then shown in the modal: Errors in the form with what the person put in (but for files, which
+// Slack does not take back), the zero Reply as "Done", because no app can close a modal. If the person closed it, a
+// Text or Errors come as a direct message.
 // https://docs.slack.dev/surfaces/modals#handling_submissions
 func OnView(callbackID string, run func(ctx context.Context, t *Turn, v *slack.InteractionCallback) (Reply, error), scopes ...string) Handler {
 	return Handler{Kind: KindView, Name: callbackID, Scopes: scopes, run: func(ctx context.Context, t *Turn, payload any) (Reply, error) {
@@ -258,15 +265,16 @@ func (h Handler) ActsFor(scopes ...string) Handler {
 // go to the response_url, which Slack takes for 30 minutes and 5 times.
 func (h Handler) Slow() Handler { h.slow = true; return h }
 
-// Opens makes a slow command or action open a modal first, while its trigger lives (3 s): view says which. The handler finds it
-// in Turn.ViewID. It is opened once, also when the handler runs again. Building and opening it has 2 s from the arrival on; what takes
-// longer is not begun, and the person is told. A view that has to be looked for is built by OpensModal.
+// Opens makes a slow command or action open a modal first, while its trigger lives (3 s): view says which. The handler
+// finds it in Turn.ViewID. It is opened once, also when the handler runs again. Building and opening it has 2 s from
+// the arrival on; what takes longer is not begun, and the person is told. A view that has to be looked for is built by
+// OpensModal.
 func (h Handler) Opens(view func(t *Turn) slack.ModalViewRequest) Handler {
 	return h.OpensModal(func(_ context.Context, t *Turn) (slack.ModalViewRequest, error) { return view(t), nil })
 }
 
-// OpensModal is Opens with a context, which ends when the time for it is over, and an error: the person is told as of a handler's, and
-// nothing is begun.
+// OpensModal is Opens with a context, which ends when the time for it is over, and an error: the person is told as of a
+// handler's, and nothing is begun.
 func (h Handler) OpensModal(view func(ctx context.Context, t *Turn) (slack.ModalViewRequest, error)) Handler {
 	h.opens = view
 	return h

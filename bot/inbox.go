@@ -48,25 +48,26 @@ const DefaultLease = 30 * time.Second
 // database, processes. Whoever is handed an event holds it for a lease; after that it goes to somebody else, and ErrLost is
 // what the first one gets for every word about it.
 //
-// An attempt is begun when its event is handed out, and ended by Done, Retry, Bury or Outlived. One that was begun and never ended
-// is a death (Event.Deaths): its process has ended while its handler ran.
+// An attempt is begun when its event is handed out, and ended by Done, Retry, Bury or Outlived. One that was begun and
+// never ended is a death (Event.Deaths): its process has ended while its handler ran.
 type Inbox interface {
 	// Add accepts e, unless it was accepted before (fresh is false then). Once it returned without an error the event may be
 	// acknowledged. With take it is handed to the caller in the same moment, with its Row and Attempt. It blocks until the
 	// event is kept or ctx ended; kept all the same then, it is handed out when the lease is over.
 	Add(ctx context.Context, e *Event, take bool) (fresh bool, err error)
-	// Claim hands at most n events to the caller that are ready, and none of the workspaces in busy. Workspaces take turns. What
-	// has Deaths is not among them.
+	// Claim hands at most n events to the caller that are ready, and none of the workspaces in busy. Workspaces take
+	// turns. What has Deaths is not among them.
 	Claim(ctx context.Context, n int, busy []install.Key) ([]Event, error)
-	// Suspects reports whether there may be events that are ready and have one death, or more than one. It doesn't block.
+	// Suspects reports whether there may be events that are ready and have one death, or more than one. It doesn't
+	// block.
 	Suspects() (once, often bool)
-	// ClaimSuspects hands out at most n of those that have one death, or of those that have more (often). Their attempt counts as
-	// begun only from Begin on.
+	// ClaimSuspects hands out at most n of those that have one death, or of those that have more (often). Their attempt
+	// counts as begun only from Begin on.
 	ClaimSuspects(ctx context.Context, n int, often bool) ([]Event, error)
 	// Begin says that the handler of a suspect is about to run.
 	Begin(ctx context.Context, e Event) error
-	// Outlived says that this process lives on after an attempt whose end the inbox was not told, or that was somebody else's by
-	// then: it counts as no death. It is never ErrLost.
+	// Outlived says that this process lives on after an attempt whose end the inbox was not told, or that was somebody
+	// else's by then: it counts as no death. It is never ErrLost.
 	Outlived(ctx context.Context, e Event) error
 	// Ready has something in it when there may be something to claim that was not there before.
 	Ready() <-chan struct{}
@@ -99,9 +100,9 @@ const (
 	maxIDs      = 200_000 // some 20 MB; older ones are forgotten first
 )
 
-// MemoryInbox keeps events in this process: what is accepted and not worked is lost with it. Duplicates are known for DedupeFor,
-// or 200,000 events. There are no leases, as there is nobody else, and no deaths that it would survive. It is for tests and for
-// measuring.
+// MemoryInbox keeps events in this process: what is accepted and not worked is lost with it. Duplicates are known for
+// DedupeFor, or 200,000 events. There are no leases, as there is nobody else, and no deaths that it would survive. It
+// is for tests and for measuring.
 type MemoryInbox struct {
 	mu    sync.Mutex
 	ready chan struct{}

@@ -9,17 +9,17 @@ import (
 	"switchboard/install"
 )
 
-// Installation is what a handler can do with the app's installation in its own workspace or organisation. It is bound to that of the
-// delivery that the handler runs for: no method takes a key or a connection, so that none can reach another workspace's records or
-// access. It may be used from any number of goroutines.
+// Installation is what a handler can do with the app's installation in its own workspace or organisation. It is bound
+// to that of the delivery that the handler runs for: no method takes a key or a connection, so that none can reach
+// another workspace's records or access. It may be used from any number of goroutines.
 type Installation struct {
 	in  *install.Installer
 	key install.Key        // whose the delivery is
 	c   install.Connection // what was found for it; zero: nothing
 }
 
-// InstallationOf is the part of in that is about the connection c, found for k; c is zero where there is none. A Bot makes one for
-// each Turn; tests that make a Turn of their own need it.
+// InstallationOf is the part of in that is about the connection c, found for k; c is zero where there is none. A Bot
+// makes one for each Turn; tests that make a Turn of their own need it.
 func InstallationOf(in *install.Installer, k install.Key, c install.Connection) Installation {
 	return Installation{in: in, key: k, c: c}
 }
@@ -36,8 +36,8 @@ func (i Installation) Describe(names []string) []install.Scope { return i.in.Des
 // StartPage is the page where anybody can install the app; Slack decides there who may.
 func (i Installation) StartPage() string { return i.in.Grant(install.Connection{}, install.Wish{}) }
 
-// Grant is a page that reconnects this installation or allows it more: see install.Installer.Grant. It is for one person, who has to be
-// somebody that may act (Slack's consent follows). Where nothing is installed it is StartPage.
+// Grant is a page that reconnects this installation or allows it more: see install.Installer.Grant. It is for one
+// person, who has to be somebody that may act (Slack's consent follows). Where nothing is installed it is StartPage.
 func (i Installation) Grant(w install.Wish) string { return i.in.Grant(i.c, w) }
 
 // GrantPage is Grant, or "" in single-workspace mode, where nobody can be asked for consent.
@@ -48,11 +48,12 @@ func (i Installation) History(ctx context.Context, n int) ([]install.Change, err
 	return i.in.History(ctx, i.c, n)
 }
 
-// MayRecheck reports whether Slack may be asked about the connection now, for somebody who asks again and again: once in
-// install.RecheckEvery, counted over all processes.
+// MayRecheck reports whether Slack may be asked about the connection now, for somebody who asks again and again: once
+// in install.RecheckEvery, counted over all processes.
 func (i Installation) MayRecheck(ctx context.Context) bool { return i.in.MayRecheck(ctx, i.c) }
 
-// Disconnect has Slack remove the app and erases its access: see install.Installer.Disconnect. Who may do that is for the caller to ask.
+// Disconnect has Slack remove the app and erases its access: see install.Installer.Disconnect. Who may do that is for
+// the caller to ask.
 func (i Installation) Disconnect(ctx context.Context, by install.Actor) (said string, err error) {
 	return i.in.Disconnect(ctx, i.c.Key, by)
 }
@@ -62,7 +63,8 @@ func (i Installation) RemovalSaid(ctx context.Context, said install.Removal) err
 	return i.in.RemovalSaid(ctx, i.key, said)
 }
 
-// UsersRevoked handles Slack's word of a time that these people took back what they had allowed: see install.Installer.UsersRevoked.
+// UsersRevoked handles Slack's word of a time that these people took back what they had allowed: see
+// install.Installer.UsersRevoked.
 func (i Installation) UsersRevoked(ctx context.Context, userIDs []string, at time.Time) error {
 	return i.in.UsersRevoked(ctx, i.key, userIDs, at)
 }
@@ -77,7 +79,7 @@ func (i Installation) ChannelMoved(ctx context.Context, from, to string) error {
 	return i.in.ChannelMoved(ctx, i.key, from, to)
 }
 
-// MoveBegan handles Slack's word that the workspace is being moved into an organisation, MoveEnded that it belongs to one now; an
-// error of the latter means that it is to be called again.
+// MoveBegan handles Slack's word that the workspace is being moved into an organisation, MoveEnded that it belongs to
+// one now; an error of the latter means that it is to be called again.
 func (i Installation) MoveBegan(ctx context.Context) error { return i.in.MoveBegan(ctx, i.key) }
 func (i Installation) MoveEnded(ctx context.Context) error { return i.in.MoveEnded(ctx, i.key) }

@@ -15,8 +15,8 @@ import (
 	"switchboard/slacksim"
 )
 
-// A handler has no way to another workspace's access or records, whatever it writes into its Turn: what is about its connection is
-// bound to the delivery.
+// A handler has no way to another workspace's access or records, whatever it writes into its Turn: what is about its
+// connection is bound to the delivery.
 func TestTurnReachesNoOtherWorkspace(t *testing.T) {
 	t.Parallel()
 	var other install.Connection

@@ -1,7 +1,8 @@
 package bot
 
-// A command, a press or a form is acknowledged within Slack's 3 s, whether its handler is done or not. The handler itself runs on, for
-// as long as Slack takes its answer, and what it comes to is brought to the person behind the acknowledgement.
+// A command, a press or a form is acknowledged within Slack's 3 s, whether its handler is done or not. The handler
+// itself runs on, for as long as Slack takes its answer, and what it comes to is brought to the person behind the
+// acknowledgement.
 
 import (
 	"context"
@@ -14,8 +15,8 @@ import (
 )
 
 const (
-	// So long a handler that runs at once may run: Slack takes its answer for 30 minutes, half a minute of which is for posting it. For
-	// a form, whose window could be changed for longer, it is the same.
+	// So long a handler that runs at once may run: Slack takes its answer for 30 minutes, half a minute of which is for
+	// posting it. For a form, whose window could be changed for longer, it is the same.
 	lateLife = responseLife - 30*time.Second
 	// So long it may run when the program stops. Its person is told then.
 	lateStop = 10 * time.Second
@@ -45,8 +46,8 @@ type reach struct {
 	form    []byte         // the payload of a form that was submitted; nil: it was none
 }
 
-// lifetime is the context of a handler whose acknowledgement waits for it until ctx ends: it goes on behind that. The program's stop
-// ends it, but not before the acknowledgement.
+// lifetime is the context of a handler whose acknowledgement waits for it until ctx ends: it goes on behind that. The
+// program's stop ends it, but not before the acknowledgement.
 func (b *Bot) lifetime(ctx context.Context) (run context.Context, end context.CancelFunc) {
 	bounded, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), lateLife, errTooLong)
 	run, interrupt := context.WithCancelCause(bounded)
@@ -58,7 +59,8 @@ func (b *Bot) lifetime(ctx context.Context) (run context.Context, end context.Ca
 }
 
 // immediate runs h and waits for it until ctx's deadline. It returns in time in every case.
-func (b *Bot) immediate(ctx context.Context, h Handler, key install.Key, who asks, fill func(*Turn), payload any) result {
+func (b *Bot) immediate(ctx context.Context, h Handler, key install.Key, who asks, fill func(*Turn),
+	payload any) result {
 	ref := install.NewRef()
 	// Buffered, so that a handler nobody waits for any more still ends.
 	done := make(chan result, 1)
@@ -80,13 +82,16 @@ func (b *Bot) immediate(ctx context.Context, h Handler, key install.Key, who ask
 		return r
 	case <-ctx.Done():
 		b.log.WarnContext(ctx, "handler is late: answered for it", "handler", h.id(), "ref", ref)
-		text := "This takes longer than Slack lets me wait. The answer follows here if there is one. Reference: " + ref + "."
+		text := "This takes longer than Slack lets me wait. The answer follows here if there is one. " +
+			"Reference: " + ref + "."
 		return result{reply: Reply{Text: text}, ref: ref, late: done, run: run}
 	}
 }
 
-// attend runs h if it may run, and returns its answer or the sentence that says why there is none. What stands before it has to be done before ctx's deadline, h itself before run ends.
-func (b *Bot) attend(ctx, run context.Context, h Handler, key install.Key, who asks, fill func(*Turn), ref string, payload any) (*Turn, Reply) {
+// attend runs h if it may run, and returns its answer or the sentence that says why there is none. What stands before
+// it has to be done before ctx's deadline, h itself before run ends.
+func (b *Bot) attend(ctx, run context.Context, h Handler, key install.Key, who asks, fill func(*Turn), ref string,
+	payload any) (*Turn, Reply) {
 	before, cancel := run, context.CancelFunc(func() {})
 	deadline, bounded := ctx.Deadline()
 	if bounded {
@@ -119,7 +124,8 @@ func (b *Bot) interrupted(run context.Context, ref string) (Reply, bool) {
 	switch cause := context.Cause(run); {
 	case errors.Is(cause, errStopping):
 		b.metrics.late.WithLabelValues("interrupted").Inc()
-		text = b.install.App().Name + " is restarting, and this was interrupted. Check what was done, and try again in a minute."
+		text = b.install.App().Name + " is restarting, and this was interrupted. " +
+			"Check what was done, and try again in a minute."
 	case errors.Is(cause, errTooLong):
 		text = "This took longer than Slack lets an answer wait, so it was ended. Check what was done before you try again."
 	default:
@@ -128,8 +134,8 @@ func (b *Bot) interrupted(run context.Context, ref string) (Reply, bool) {
 	return Reply{Text: text + " Reference: " + ref + "."}, true
 }
 
-// after returns what is to be sent behind the ack: the answer of a button, the second part of a reply, or a late answer; nil when that
-// is nothing.
+// after returns what is to be sent behind the ack: the answer of a button, the second part of a reply, or a late
+// answer; nil when that is nothing.
 func (b *Bot) after(r result, to reach) func() {
 	if r.late == nil && r.reply.Then == nil && (to.acked || r.reply.empty()) {
 		return nil
@@ -194,7 +200,8 @@ func (b *Bot) send(r result, to reach, replace, late bool) {
 		err = b.deliver(ctx, r, to, replace)
 	}
 	if err != nil {
-		b.log.Warn("answer not delivered", "handler", to.handler, "ref", r.ref, "late", late, "slack_error", install.SlackError(err), "cause", reason(err))
+		b.log.Warn("answer not delivered", "handler", to.handler, "ref", r.ref, "late", late,
+			"slack_error", install.SlackError(err), "cause", reason(err))
 	}
 	switch {
 	case late && err != nil:
@@ -224,8 +231,8 @@ func (b *Bot) deliver(ctx context.Context, r result, to reach, replace bool) err
 	return t.showOnTop(ctx, view && to.pressed.View.Type == "modal", r.reply)
 }
 
-// turnAgain is the Turn of what was acted, with a token that is good now: the handler may have run for long. While our records are away,
-// the one it had must do.
+// turnAgain is the Turn of what was acted, with a token that is good now: the handler may have run for long. While our
+// records are away, the one it had must do.
 func (b *Bot) turnAgain(ctx context.Context, r result, to reach) *Turn {
 	t, err := b.turn(ctx, to.key, to.team, r.ref, eventOpenBudget)
 	to.fill(t)
@@ -235,8 +242,8 @@ func (b *Bot) turnAgain(ctx context.Context, r result, to reach) *Turn {
 	return t
 }
 
-// showOnTop shows r in a window to somebody who pressed a button where Slack takes no answer: in the Home tab, or in a modal, which
-// keeps what is written there. Where the press is too long ago for a window, r comes as a direct message.
+// showOnTop shows r in a window to somebody who pressed a button where Slack takes no answer: in the Home tab, or in a
+// modal, which keeps what is written there. Where the press is too long ago for a window, r comes as a direct message.
 func (t *Turn) showOnTop(ctx context.Context, inModal bool, r Reply) error {
 	if t.Trigger != "" {
 		show := t.Slack.OpenViewContext
@@ -250,7 +257,8 @@ func (t *Turn) showOnTop(ctx context.Context, inModal bool, r Reply) error {
 	return t.direct(ctx, r)
 }
 
-// direct says r to the person who acted in a direct message; to nobody of another company, who are no business of this token.
+// direct says r to the person who acted in a direct message; to nobody of another company, who are no business of this
+// token.
 func (t *Turn) direct(ctx context.Context, r Reply) error {
 	if t.Slack == nil || t.UserID == "" || t.Outsider() {
 		return errSilent

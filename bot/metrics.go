@@ -24,27 +24,33 @@ type metrics struct {
 func newMetrics(b *Bot, r prometheus.Registerer) *metrics {
 	m := &metrics{
 		accepted: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_deliveries_total",
-			Help: "Deliveries by Slack: events_api by whether they were new (accepted, duplicate), refused for want of the database, or unreadable: kept as dead letters."}, []string{"kind", "result"}),
+			Help: "Deliveries by Slack: events_api by whether they were new (accepted, duplicate), " +
+				"refused for want of the database, or unreadable: kept as dead letters."}, []string{"kind", "result"}),
 		acks: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "switchboard_ack_seconds", Help: "From the arrival of a delivery to its acknowledgement.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 3}}, []string{"kind"}),
 		waits: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "switchboard_event_wait_seconds", Help: "From the arrival of an event to the first start of its handler.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .5, 1, 5, 30, 120, 600}}),
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_events_total", Help: "Attempts to work an event, by how they ended."}, []string{"outcome"}),
-		panics:   prometheus.NewCounter(prometheus.CounterOpts{Name: "switchboard_panics_total", Help: "Panics in the work of handlers, each of which cost that work alone."}),
+		panics: prometheus.NewCounter(prometheus.CounterOpts{Name: "switchboard_panics_total",
+			Help: "Panics in the work of handlers, each of which cost that work alone."}),
 		limited: prometheus.NewCounter(prometheus.CounterOpts{Name: "switchboard_app_rate_limited_total",
-			Help: "Slack's words that it held back events of a workspace for a minute: more than 30,000 in an hour. The log names the workspace."}),
+			Help: "Slack's words that it held back events of a workspace for a minute: more than 30,000 in an hour. " +
+				"The log names the workspace."}),
 		unread: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_unread_payloads_total",
-			Help: "Payloads with a block, an element or a field that this release can't read: their handlers got the rest."}, []string{"kind"}),
+			Help: "Payloads with a block, an element or a field that this release can't read: " +
+				"their handlers got the rest."}, []string{"kind"}),
 	}
 	m.late = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_late_answers_total",
-		Help: "Handlers of commands, buttons and forms that were late for the acknowledgement, by what became of them: interrupted by a stop, and answers delivered or lost."}, []string{"result"})
+		Help: "Handlers of commands, buttons and forms that were late for the acknowledgement, by what became of them: " +
+			"interrupted by a stop, and answers delivered or lost."}, []string{"result"})
 	for _, result := range []string{"delivered", "lost", "interrupted"} {
 		m.late.WithLabelValues(result)
 	}
 	for _, kind := range []string{kindEvents, kindInteractive} {
 		m.unread.WithLabelValues(kind)
 	}
-	for _, outcome := range []string{outcomeDone, outcomeRefused, outcomeRetry, outcomeLimited, outcomePutBack, outcomeLost, outcomeDead} {
+	for _, outcome := range []string{outcomeDone, outcomeRefused, outcomeRetry, outcomeLimited, outcomePutBack,
+		outcomeLost, outcomeDead} {
 		m.outcomes.WithLabelValues(outcome)
 	}
 	for _, kind := range []string{kindEvents, kindCommands, kindInteractive, kindUnreadable} {

@@ -1,7 +1,7 @@
 package bot_test
 
-// A panic costs the work it is in, wherever that is: what a handler returned is its own code, too. Were a recover missing here, this
-// process would be gone, and with it all the tests.
+// A panic costs the work it is in, wherever that is: what a handler returned is its own code, too. Were a recover
+// missing here, this process would be gone, and with it all the tests.
 
 import (
 	"context"

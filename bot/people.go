@@ -53,13 +53,14 @@ func (b *Bot) admit(ctx context.Context, h Handler, t *Turn, who asks) *Reply {
 	return nil
 }
 
-// Outsider reports whether the payload places who acts in another company than the connection's, or may do so: in a shared channel
-// they see the app's messages and can press its buttons, and what they are over there counts for nothing here. It asks nobody. On
-// Grid a person of another workspace of the organisation is none; whether they belong to the connection's workspace, users.info says.
+// Outsider reports whether the payload places who acts in another company than the connection's, or may do so: in a
+// shared channel they see the app's messages and can press its buttons, and what they are over there counts for nothing
+// here. It asks nobody. On Grid a person of another workspace of the organisation is none; whether they belong to the
+// connection's workspace, users.info says.
 func (t *Turn) Outsider() bool { return t.outsider || ofAnother(t.Connection, t.UserTeam) }
 
-// ofAnother reports whether the workspace or organisation that a payload names as a person's is certainly another company than c's.
-// It is the one rule for that; "" says nothing.
+// ofAnother reports whether the workspace or organisation that a payload names as a person's is certainly another
+// company than c's. It is the one rule for that; "" says nothing.
 func ofAnother(c install.Connection, userTeam string) bool {
 	switch {
 	case c.ID == "", userTeam == "", userTeam == c.TeamID, userTeam == c.EnterpriseID: // on Grid Slack can name the organisation

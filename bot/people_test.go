@@ -234,7 +234,8 @@ func TestWrittenByAnotherInstallation(t *testing.T) {
 	}
 }
 
-// Whom the payload doesn't place is asked about; who was deactivated is of no workspace any more, whatever else Slack says of them.
+// Whom the payload doesn't place is asked about; who was deactivated is of no workspace any more, whatever else Slack
+// says of them.
 func TestDeactivatedPersonIsNoInsider(t *testing.T) {
 	t.Parallel()
 	ran := make(chan string, 10)

@@ -48,7 +48,8 @@ type message struct {
 	ThreadTS        string        `json:"thread_ts,omitempty"`
 }
 
-// message is r for a response_url, in a thread of its conversation if there is one: Slack doesn't put it there by itself.
+// message is r for a response_url, in a thread of its conversation if there is one: Slack doesn't put it there by
+// itself.
 func (r Reply) message(replace bool, thread string) message {
 	m := message{Text: r.Text, Blocks: r.Blocks, ReplaceOriginal: &replace, ThreadTS: thread}
 	switch {
@@ -76,7 +77,8 @@ func answerOf(r Reply) answer {
 	return answer{body: body, contentType: "application/json; charset=utf-8"}
 }
 
-// encode writes what a handler made. That it can't be written is a *panicError, whether its MarshalJSON panics or says so.
+// encode writes what a handler made. That it can't be written is a *panicError, whether its MarshalJSON panics or says
+// so.
 func encode(v any) (body []byte, err error) {
 	err = guard(func() (err error) {
 		if body, err = json.Marshal(v); err != nil {
@@ -116,7 +118,8 @@ func answerOfView(r Reply) answer {
 func page(r Reply) *slack.ModalViewRequest {
 	blocks := r.Blocks
 	if len(blocks) == 0 {
-		blocks = []slack.Block{slack.NewSectionBlock(slack.NewTextBlockObject(slack.MarkdownType, cut(r.Text, maxBlockText-10), false, false), nil, nil)}
+		words := slack.NewTextBlockObject(slack.MarkdownType, cut(r.Text, maxBlockText-10), false, false)
+		blocks = []slack.Block{slack.NewSectionBlock(words, nil, nil)}
 	}
 	return &slack.ModalViewRequest{Type: slack.VTModal, Title: slack.NewTextBlockObject(slack.PlainTextType, "Result", false, false),
 		Close: slack.NewTextBlockObject(slack.PlainTextType, "Close", false, false), Blocks: slack.Blocks{BlockSet: blocks}}
@@ -190,7 +193,8 @@ func (t *Turn) say(ctx context.Context, r Reply) error {
 		return nil
 	}
 	err = guard(func() error {
-		_, _, _, err := t.Slack.UpdateMessageContext(ctx, t.ChannelID, ts, slack.MsgOptionText(later.Text, false), slack.MsgOptionBlocks(later.Blocks...))
+		_, _, _, err := t.Slack.UpdateMessageContext(ctx, t.ChannelID, ts, slack.MsgOptionText(later.Text, false),
+			slack.MsgOptionBlocks(later.Blocks...))
 		return err
 	})
 	if err != nil {

@@ -27,8 +27,8 @@ const (
 	responded = "response"
 	// The type of the metadata that our messages carry.
 	metadataType = "switchboard_say"
-	// So many messages are looked through for one that may have been posted: more are not shown to an app that is distributed
-	// commercially outside of Slack's Marketplace. https://docs.slack.dev/apis/web-api/rate-limits
+	// So many messages are looked through for one that may have been posted: more are not shown to an app that is
+	// distributed commercially outside of Slack's Marketplace. https://docs.slack.dev/apis/web-api/rate-limits
 	sayPage = 15
 	// That may take so long, waiting for a turn included; such an app has one look a minute.
 	findBudget = 2 * time.Second
@@ -90,13 +90,14 @@ func (s *said) keep(ctx context.Context, t *Turn, i int, what string) {
 // Say posts r in the conversation that t came from and returns the message's ts. In a thread it stays in the thread. It blocks
 // for a call to Slack, and before that for Slack's limits.
 //
-// When a handler runs again (Turn.Attempt), its first Say returns the message that its first Say posted before, its second the
-// second, and so on: a handler that speaks in another order, or says something else this time, must look at Turn.Attempt. Two
-// moments are left in which a message can be posted twice: the process is killed between Slack's answer and our record of it,
-// or Slack posted it and its answer was lost. There the newest 15 messages of the conversation or the thread are searched for it, which
-// needs the history permission for that kind of conversation. Without it, where more was written meanwhile, or when Slack does not answer
-// within 2 s, the message is posted again. An app that is distributed commercially and not in Slack's Marketplace may look once a minute
-// in each workspace, so for it a second message within a minute after a failure can be a repetition. Slack itself offers no way to say
+// When a handler runs again (Turn.Attempt), its first Say returns the message that its first Say posted before, its
+// second the second, and so on: a handler that speaks in another order, or says something else this time, must look at
+// Turn.Attempt. Two moments are left in which a message can be posted twice: the process is killed between Slack's
+// answer and our record of it, or Slack posted it and its answer was lost. There the newest 15 messages of the
+// conversation or the thread are searched for it, which needs the history permission for that kind of conversation.
+// Without it, where more was written meanwhile, or when Slack does not answer within 2 s, the message is posted again.
+// An app that is distributed commercially and not in Slack's Marketplace may look once a minute in each workspace, so
+// for it a second message within a minute after a failure can be a repetition. Slack itself offers no way to say
 // "once". https://docs.slack.dev/apis/web-api/rate-limits
 func (t *Turn) Say(ctx context.Context, r Reply) (ts string, err error) {
 	if t.Slack == nil {
@@ -132,13 +133,15 @@ func (t *Turn) Say(ctx context.Context, r Reply) (ts string, err error) {
 	return ts, err
 }
 
-// privately says r to who acted and to nobody else: in their direct message with the app where that is where they are, else in the
-// conversation so that only they see it, and by direct message where there is none or Slack doesn't take it. It takes chat:write.
+// privately says r to who acted and to nobody else: in their direct message with the app where that is where they are,
+// else in the conversation so that only they see it, and by direct message where there is none or Slack doesn't take
+// it. It takes chat:write.
 func (t *Turn) privately(ctx context.Context, r Reply) error {
 	if t.Slack == nil || t.UserID == "" {
 		return errSilent
 	}
-	options := []slack.MsgOption{slack.MsgOptionText(r.Text, false), slack.MsgOptionBlocks(r.Blocks...), slack.MsgOptionDisableLinkUnfurl()}
+	options := []slack.MsgOption{slack.MsgOptionText(r.Text, false), slack.MsgOptionBlocks(r.Blocks...),
+		slack.MsgOptionDisableLinkUnfurl()}
 	here := options
 	if t.ThreadTS != "" {
 		here = append(slices.Clone(options), slack.MsgOptionTS(t.ThreadTS))
@@ -156,8 +159,8 @@ func (t *Turn) privately(ctx context.Context, r Reply) error {
 	return err
 }
 
-// tellActor says r privately to who acted, unless they are or may be of another company: what a handler refuses them can be about
-// the workspace. Where they can't be told that is in the log, and nothing is tried again.
+// tellActor says r privately to who acted, unless they are or may be of another company: what a handler refuses them
+// can be about the workspace. Where they can't be told that is in the log, and nothing is tried again.
 func (b *Bot) tellActor(ctx context.Context, t *Turn, r Reply) {
 	if t.outsider {
 		if in, err := b.insider(ctx, t, t.UserID, t.UserTeam); !in {
@@ -166,7 +169,8 @@ func (b *Bot) tellActor(ctx context.Context, t *Turn, r Reply) {
 		}
 	}
 	if err := t.privately(ctx, r); err != nil {
-		t.Log.WarnContext(ctx, "tell a person why it was not done", "slack_error", install.SlackError(err), "cause", reason(err))
+		t.Log.WarnContext(ctx, "tell a person why it was not done",
+			"slack_error", install.SlackError(err), "cause", reason(err))
 	}
 }
 
@@ -211,11 +215,12 @@ func (t *Turn) find(ctx context.Context, key string) (ts string) {
 // errSilent: there is no way left to answer.
 var errSilent = errors.New("the response_url is over")
 
-// Respond answers a command or a press of a button through its response_url, in the thread of what was pressed: only the person who
-// acted sees it, unless r.InChannel. Slack takes 5 answers within 30 minutes; after that a slow handler's answer comes as a message that
-// only that person sees, if the app may post there. Where there is no response_url, in the Home tab and in modals, it comes as a direct
-// message. Like Say it answers once when a handler runs again. In a handler that is not slow it must not be used before the
-// acknowledgement is out: return the answer, or use Reply.Then. It blocks for a call to Slack.
+// Respond answers a command or a press of a button through its response_url, in the thread of what was pressed: only
+// the person who acted sees it, unless r.InChannel. Slack takes 5 answers within 30 minutes; after that a slow
+// handler's answer comes as a message that only that person sees, if the app may post there. Where there is no
+// response_url, in the Home tab and in modals, it comes as a direct message. Like Say it answers once when a handler
+// runs again. In a handler that is not slow it must not be used before the acknowledgement is out: return the answer,
+// or use Reply.Then. It blocks for a call to Slack.
 // https://docs.slack.dev/interactivity/handling-user-interaction
 func (t *Turn) Respond(ctx context.Context, r Reply) error {
 	i, was := t.said.turn()
@@ -257,7 +262,8 @@ func over(err error) bool {
 	return err != nil && (strings.Contains(err.Error(), "used_url") || strings.Contains(err.Error(), "expired_url"))
 }
 
-// whisper posts a message that only the person who acted sees: in the conversation, or a direct message where there is none.
+// whisper posts a message that only the person who acted sees: in the conversation, or a direct message where there is
+// none.
 func (t *Turn) whisper(ctx context.Context, r Reply) error {
 	switch {
 	case t.Slack == nil || t.UserID == "":

@@ -12,8 +12,8 @@ import (
 	"switchboard/slacksim"
 )
 
-// What is for one person is read by that person alone, wherever they asked: here a link that lets the app act for them, and one that
-// allows what is missing. The handler that refuses runs once.
+// What is for one person is read by that person alone, wherever they asked: here a link that lets the app act for them,
+// and one that allows what is missing. The handler that refuses runs once.
 func TestOnlyTheActorReads(t *testing.T) {
 	t.Parallel()
 	var runs atomic.Int32

@@ -29,8 +29,8 @@ type signature struct {
 	given []byte
 }
 
-// readSignature reads the headers, which are refused without a look at the body when they are missing, malformed or of another time.
-// The error never holds a signature.
+// readSignature reads the headers, which are refused without a look at the body when they are missing, malformed or of
+// another time. The error never holds a signature.
 // https://docs.slack.dev/authentication/verifying-requests-from-slack
 func readSignature(h http.Header, now time.Time) (signature, error) {
 	value, err := single(h, signatureHeader)

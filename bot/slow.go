@@ -27,9 +27,11 @@ type slowWork struct {
 // openSpare is what opening a modal leaves of the time until the acknowledgement, for keeping the work in the inbox.
 const openSpare = 500 * time.Millisecond
 
-// postpone puts a command or an interaction into the inbox. Where that can't be done, the reply says why nothing was begun, and closing,
-// unless it is nil, says the same in the modal that was opened for it, to be called once the acknowledgement is out.
-func (b *Bot) postpone(ctx context.Context, h Handler, k install.Key, kind string, w slowWork, who asks, fill func(*Turn), payload any) (r Reply, closing func()) {
+// postpone puts a command or an interaction into the inbox. Where that can't be done, the reply says why nothing was
+// begun, and closing, unless it is nil, says the same in the modal that was opened for it, to be called once the
+// acknowledgement is out.
+func (b *Bot) postpone(ctx context.Context, h Handler, k install.Key, kind string, w slowWork, who asks,
+	fill func(*Turn), payload any) (r Reply, closing func()) {
 	ref := install.NewRef()
 	var opened opened
 	if h.opens != nil {
@@ -57,7 +59,8 @@ func (b *Bot) postpone(ctx context.Context, h Handler, k install.Key, kind strin
 
 	text := " can't reach its records right now. Nothing was begun. Try again in a few minutes."
 	if ctx.Err() != nil {
-		text = " can't reach its records right now, and it is not certain whether this was begun. Look for it before you try again."
+		text = " can't reach its records right now, and it is not certain whether this was begun. " +
+			"Look for it before you try again."
 	}
 	r = Reply{Text: b.install.App().Name + text + " Reference: " + ref + "."}
 	if opened.id != "" {
@@ -74,9 +77,10 @@ type opened struct {
 	refusal *Reply
 }
 
-// openFirst opens the modal of a slow handler. It returns while there is time to keep the work and to acknowledge, whatever the
-// handler's own code does: a modal that is open only after that is closed with words.
-func (b *Bot) openFirst(ctx context.Context, h Handler, k install.Key, trigger string, who asks, fill func(*Turn), ref string) opened {
+// openFirst opens the modal of a slow handler. It returns while there is time to keep the work and to acknowledge,
+// whatever the handler's own code does: a modal that is open only after that is closed with words.
+func (b *Bot) openFirst(ctx context.Context, h Handler, k install.Key, trigger string, who asks, fill func(*Turn),
+	ref string) opened {
 	limit := b.cfg.ackWithin
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = time.Until(deadline)
@@ -99,7 +103,8 @@ func (b *Bot) openFirst(ctx context.Context, h Handler, k install.Key, trigger s
 	}
 
 	b.log.WarnContext(ctx, "the window of slow work was not open in time", "handler", h.id(), "ref", ref)
-	r := Reply{Text: b.install.App().Name + " couldn't open its window in time, so nothing was begun. Try again in a moment. Reference: " + ref + "."}
+	r := Reply{Text: b.install.App().Name + " couldn't open its window in time, so nothing was begun. " +
+		"Try again in a moment. Reference: " + ref + "."}
 	b.tasks.Go(func() {
 		if o := <-done; o.id != "" || o.name != "" {
 			o.close(r)
@@ -109,7 +114,8 @@ func (b *Bot) openFirst(ctx context.Context, h Handler, k install.Key, trigger s
 }
 
 // open asks whether the person may, and opens the modal, until ctx ends.
-func (b *Bot) open(ctx context.Context, h Handler, k install.Key, trigger string, who asks, fill func(*Turn), ref string) opened {
+func (b *Bot) open(ctx context.Context, h Handler, k install.Key, trigger string, who asks, fill func(*Turn),
+	ref string) opened {
 	t, err := b.turn(ctx, k, who.team, ref, askBudget)
 	fill(t)
 	var r Reply
@@ -159,7 +165,8 @@ func (o opened) close(r Reply) {
 	defer cancel()
 	_, err := o.turn.Slack.UpdateViewContext(ctx, *page(r), o.name, "", o.id)
 	if err != nil && install.SlackError(err) != "not_found" { // it was not opened, or is closed
-		o.turn.Log.WarnContext(ctx, "say in a modal that nothing was begun", "slack_error", install.SlackError(err), "cause", reason(err))
+		o.turn.Log.WarnContext(ctx, "say in a modal that nothing was begun",
+			"slack_error", install.SlackError(err), "cause", reason(err))
 	}
 }
 

@@ -47,8 +47,8 @@ const (
 	socketWriteBuffer   = 32 << 10
 	// How many deliveries are being accepted at once. Above that Slack's next ones wait in the connection.
 	acceptsAtOnce = 256
-	// At the start a token is probably mistyped when Slack has refused it so often; it takes some seconds. Later everything else runs,
-	// and isn't ended for that.
+	// At the start a token is probably mistyped when Slack has refused it so often; it takes some seconds. Later
+	// everything else runs, and isn't ended for that.
 	refusalsAtStart = 3
 	theStart        = time.Minute
 )
@@ -87,8 +87,8 @@ var usualPace = socketPace{
 // errSwitchedOff is Slack's link_disabled.
 var errSwitchedOff = errors.New("switched off (link_disabled) in the app's settings: switch it on at https://api.slack.com/apps, or leave SLACK_APP_TOKEN out to get everything over HTTP")
 
-// TokenRefused says that Slack will not open a connection with SLACK_APP_TOKEN. Slack has said so of good tokens, too, and taken
-// them again a moment later.
+// TokenRefused says that Slack will not open a connection with SLACK_APP_TOKEN. Slack has said so of good tokens, too,
+// and taken them again a moment later.
 type TokenRefused struct {
 	Code string // Slack's word: invalid_auth …
 	what string
@@ -142,9 +142,9 @@ type sockets struct {
 }
 
 // RunSockets keeps the connections of Socket Mode until ctx ends; then it takes nothing new, acknowledges what is being
-// accepted, and closes them. Only a token that Slack refuses from the start, three times in a row, ends it earlier, with a
-// *TokenRefused: it is mistyped. One that has opened a connection is tried for as long as it takes; SocketHealth tells. Without an
-// app token there is nothing to do.
+// accepted, and closes them. Only a token that Slack refuses from the start, three times in a row, ends it earlier,
+// with a *TokenRefused: it is mistyped. One that has opened a connection is tried for as long as it takes; SocketHealth
+// tells. Without an app token there is nothing to do.
 func (b *Bot) RunSockets(ctx context.Context) error {
 	if b.cfg.AppToken == "" {
 		return nil
@@ -249,7 +249,8 @@ func (s *sockets) refuses(err error) (final bool) {
 	}
 	if since := time.Since(s.refusedSince); since >= s.pace.believed && s.refused == nil {
 		s.refused = refused
-		s.log.Error("Socket Mode needs somebody: Slack refuses its token; everything else goes on", "cause", refused, "for", since.Round(time.Second))
+		s.log.Error("Socket Mode needs somebody: Slack refuses its token; everything else goes on",
+			"cause", refused, "for", since.Round(time.Second))
 	}
 	return false
 }
@@ -472,8 +473,9 @@ func (c *socket) serve(ctx context.Context) {
 	c.log.Log(context.WithoutCancel(ctx), level, "socket closed", "live", live, "lasted", time.Since(c.since).Round(time.Second), "reason", c.dismissal(), "cause", err)
 }
 
-// read returns the next frame, nothing of one that is larger than what would be taken over HTTP: such a one is passed over, and
-// acknowledged, since sending it again makes it no smaller. It must not cost the connection, and the frames behind it.
+// read returns the next frame, nothing of one that is larger than what would be taken over HTTP: such a one is passed
+// over, and acknowledged, since sending it again makes it no smaller. It must not cost the connection, and the frames
+// behind it.
 func (c *socket) read(ctx context.Context) ([]byte, error) {
 	_, r, err := c.conn.NextReader()
 	if err != nil {
@@ -485,7 +487,8 @@ func (c *socket) read(ctx context.Context) ([]byte, error) {
 	}
 	id := envelopeID.FindSubmatch(frame)
 	rest, err := io.Copy(io.Discard, r)
-	c.log.WarnContext(ctx, "envelope refused: it is too large", "bytes", int64(len(frame))+rest, "limit", maxBody, "acknowledged", id != nil)
+	c.log.WarnContext(ctx, "envelope refused: it is too large", "bytes", int64(len(frame))+rest, "limit", maxBody,
+		"acknowledged", id != nil)
 	if err == nil && id != nil {
 		c.write(acknowledgement(string(id[1]), answer{}, false))
 	}

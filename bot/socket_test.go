@@ -946,7 +946,8 @@ func TestSocketTokenRefusedLater(t *testing.T) {
 	w.wait("the bot to know", func() bool { _, state, err := b.SocketHealth(); return state == SocketsLive && err == nil })
 }
 
-// A token that Slack refuses once everything else has run for a while ends nothing, whether or not it ever opened a connection.
+// A token that Slack refuses once everything else has run for a while ends nothing, whether or not it ever opened a
+// connection.
 func TestSocketRefusalLongAfterTheStart(t *testing.T) {
 	t.Parallel()
 	s := &sockets{began: time.Now().Add(-theStart), pace: usualPace, log: slog.New(slog.DiscardHandler)}
@@ -961,7 +962,8 @@ func TestSocketRefusalLongAfterTheStart(t *testing.T) {
 	}
 }
 
-// An envelope above what is taken costs that envelope. The connection, and what comes through it afterwards, do not suffer.
+// An envelope above what is taken costs that envelope. The connection, and what comes through it afterwards, do not
+// suffer.
 func TestSocketEnvelopeTooLarge(t *testing.T) {
 	w := newSocketStage(t)
 	b := w.bot()

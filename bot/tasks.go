@@ -27,8 +27,8 @@ func guard(fn func() error) (err error) {
 	return fn()
 }
 
-// tasks counts goroutines. Unlike with a sync.WaitGroup more may begin while somebody waits, and after that: Run and the server may end
-// in any order.
+// tasks counts goroutines. Unlike with a sync.WaitGroup more may begin while somebody waits, and after that: Run and
+// the server may end in any order.
 type tasks struct {
 	log    *slog.Logger
 	panics func() // counts one

@@ -60,7 +60,8 @@ func (s scene) interact(t *testing.T, k install.Key, rest string) {
 	}
 }
 
-// An element of Block Kit that this release doesn't know costs no handler its message, its press or its form, at once or slowly.
+// An element of Block Kit that this release doesn't know costs no handler its message, its press or its form, at once
+// or slowly.
 func TestUnknownElementsReachTheirHandlers(t *testing.T) {
 	t.Parallel()
 	heard := make(chan string, 9)
@@ -133,7 +134,8 @@ func TestReactionIsAnswered(t *testing.T) {
 	wait(t, s.sim, "the answer", func() bool { return said(s.sim, slacksim.AcmeGeneral, "thanks to "+slacksim.AcmeMember) == 1 })
 }
 
-// A press of a button in a thread is answered there, however the handler answers. Beside a thread it is answered in the channel.
+// A press of a button in a thread is answered there, however the handler answers. Beside a thread it is answered in the
+// channel.
 func TestPressInAThreadIsAnsweredThere(t *testing.T) {
 	t.Parallel()
 	s := play(t, bot.OnAction("go", func(ctx context.Context, t *bot.Turn, _ *slack.InteractionCallback) (bot.Reply, error) {
@@ -213,8 +215,9 @@ func TestThreadOfAPress(t *testing.T) {
 	}
 }
 
-// What the app did itself is no event for it, by whichever of its ids Slack names it. Other bots and workflows are heard where they mention
-// the app or do something; what they write is left to them, so that two apps don't answer each other for ever.
+// What the app did itself is no event for it, by whichever of its ids Slack names it. Other bots and workflows are
+// heard where they mention the app or do something; what they write is left to them, so that two apps don't answer each
+// other for ever.
 func TestOtherBotsAndOurselves(t *testing.T) {
 	t.Parallel()
 	heard := make(chan string, 20)
@@ -273,8 +276,8 @@ func TestOtherBotsAndOurselves(t *testing.T) {
 	}
 }
 
-// A second attempt looks for what the first one posted in the fifteen messages that every app is shown. Slack lets some apps look once a
-// minute: a handler does not wait for that.
+// A second attempt looks for what the first one posted in the fifteen messages that every app is shown. Slack lets some
+// apps look once a minute: a handler does not wait for that.
 func TestSayDoesNotWaitForALook(t *testing.T) {
 	t.Parallel()
 	s := play(t, bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Turn, _ *slackevents.AppMentionEvent) error {
@@ -294,8 +297,8 @@ func TestSayDoesNotWaitForALook(t *testing.T) {
 	}
 }
 
-// {"ok":false} without a word is no answer: what was to be said is said at the next attempt. What Slack refuses for good is not tried
-// again, and somebody who waits is told.
+// {"ok":false} without a word is no answer: what was to be said is said at the next attempt. What Slack refuses for
+// good is not tried again, and somebody who waits is told.
 func TestWhatSlackRefuses(t *testing.T) {
 	t.Parallel()
 	slow := bot.OnCommand("/post", func(ctx context.Context, t *bot.Turn, _ *slack.SlashCommand) (bot.Reply, error) {

@@ -1,6 +1,7 @@
 package bot_test
 
-// What Slack signed and nobody can read whole: a field of another type costs that field, and what can't be read at all is kept.
+// What Slack signed and nobody can read whole: a field of another type costs that field, and what can't be read at all
+// is kept.
 
 import (
 	"context"

@@ -1,7 +1,7 @@
 package bot
 
-// What became of an attempt, and what follows from it: one place that tells what is final, what waits for Slack's limits, and what is
-// tried again.
+// What became of an attempt, and what follows from it: one place that tells what is final, what waits for Slack's
+// limits, and what is tried again.
 
 import (
 	"context"
@@ -23,10 +23,11 @@ const (
 	final              // trying again would change nothing
 )
 
-// classes has the codes with which Slack refuses a call that are not worth another attempt of an event or of slow work, and those that
-// ask for time. All others are tried again: among them internal_error, fatal_error, service_unavailable and request_timeout, what says
-// something of the token or the whole workspace (invalid_auth, token_revoked, org_login_required …), which a renewal or a person
-// changes, and whatever Slack will say tomorrow. Each by the list of errors on its method's page below
+// classes has the codes with which Slack refuses a call that are not worth another attempt of an event or of slow work,
+// and those that ask for time. All others are tried again: among them internal_error, fatal_error, service_unavailable
+// and request_timeout, what says something of the token or the whole workspace (invalid_auth, token_revoked,
+// org_login_required …), which a renewal or a person changes, and whatever Slack will say tomorrow. Each by the list of
+// errors on its method's page below
 // https://docs.slack.dev/reference/methods/.
 var classes = map[string]class{
 	"ratelimited":  wait, // every method
@@ -58,7 +59,8 @@ var classes = map[string]class{
 	"too_many_users":           final,
 	"not_enough_users":         final,
 
-	// Every method: a rule of the workspace, or of this app's kind of token. missing_scope is not here: it is told to whoever asked.
+	// Every method: a rule of the workspace, or of this app's kind of token. missing_scope is not here: it is told to
+	// whoever asked.
 	"no_permission":            final,
 	"restricted_action":        final, // and those that begin with it: see classOf
 	"not_allowed_token_type":   final,
@@ -157,7 +159,8 @@ func classOf(err error) class {
 		return wait
 	}
 	code := install.SlackError(err)
-	if strings.HasPrefix(code, "restricted_action_") || strings.HasPrefix(code, "slack_connect_") && strings.HasSuffix(code, "_blocked") {
+	if strings.HasPrefix(code, "restricted_action_") ||
+		strings.HasPrefix(code, "slack_connect_") && strings.HasSuffix(code, "_blocked") {
 		return final // a family that grows: restricted_action_read_only_channel …
 	}
 	return classes[code]

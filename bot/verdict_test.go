@@ -10,7 +10,8 @@ import (
 	"github.com/slack-go/slack"
 )
 
-// What Slack refuses for good is tried once, what asks for time waits for it and does not count, all else is tried again.
+// What Slack refuses for good is tried once, what asks for time waits for it and does not count, all else is tried
+// again.
 func TestVerdicts(t *testing.T) {
 	now := time.Unix(1793611800, 0)
 	b, _ := loggedBot(t, func(c *Config) { c.Now = func() time.Time { return now } })

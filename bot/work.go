@@ -46,11 +46,13 @@ const (
 	// Behind slow work somebody waits: they hear after half a minute that it came to nothing.
 	slowAttempts = 4
 
-	// An event is a dead letter once so many of its attempts were begun and their process ended meanwhile. Who is to blame of all that
-	// ran there is found by taking care: after one death it runs among at most so many others with one, after two alone.
+	// An event is a dead letter once so many of its attempts were begun and their process ended meanwhile. Who is to
+	// blame of all that ran there is found by taking care: after one death it runs among at most so many others with
+	// one, after two alone.
 	mostDeaths   = 3
 	mostSuspects = 4
-	// So long a suspect waits until nothing else runs. What runs longer than that was not begun lately, and has ended nothing yet.
+	// So long a suspect waits until nothing else runs. What runs longer than that was not begun lately, and has ended
+	// nothing yet.
 	alonePatience = 2 * eventBudget
 )
 
@@ -75,7 +77,8 @@ var (
 )
 
 // errEndsProcess is why an event with mostDeaths is given up.
-var errEndsProcess = fmt.Errorf("the process ended %d times while its handler ran (a panic in a goroutine of its own, an exit, or no memory)", mostDeaths)
+var errEndsProcess = fmt.Errorf("the process ended %d times while its handler ran "+
+	"(a panic in a goroutine of its own, an exit, or no memory)", mostDeaths)
 
 // desk is where handlers get their place. Its methods may be called from any number of goroutines.
 type desk struct {
@@ -378,7 +381,8 @@ func (b *Bot) hand(ctx context.Context) {
 	}
 }
 
-// claim begins what is ready, as far as there are places. again: there is more, and places; more: there is more once a place becomes free.
+// claim begins what is ready, as far as there are places. again: there is more, and places; more: there is more once a
+// place becomes free.
 func (b *Bot) claim(ctx context.Context) (again, more bool, err error) {
 	n, busy := b.desk.reserve(max(1, min(mostClaimed, b.desk.share)))
 	if n == 0 {
@@ -446,7 +450,8 @@ func (b *Bot) claimSuspects(ctx context.Context, n int, often bool) (ended []<-c
 				b.unbegin(claiming, e)
 				continue
 			}
-			b.log.WarnContext(ctx, "an event during which a process ended runs again", "event", e.ID, "type", e.Type, "deaths", e.Deaths, "alone", often)
+			b.log.WarnContext(ctx, "an event during which a process ended runs again",
+				"event", e.ID, "type", e.Type, "deaths", e.Deaths, "alone", often)
 		}
 		b.desk.occupy(e.Key)
 		ended = append(ended, b.start(e, nil))
@@ -495,8 +500,8 @@ func (b *Bot) hold(ctx context.Context) {
 	}
 }
 
-// start runs the handler of an event that has a place. env is its decoded body, when the caller has it. The channel is closed when all of
-// it has ended.
+// start runs the handler of an event that has a place. env is its decoded body, when the caller has it. The channel is
+// closed when all of it has ended.
 func (b *Bot) start(e Event, env *envelope) <-chan struct{} {
 	ctx, stop := context.WithCancelCause(context.Background())
 	b.desk.begin(e, stop, time.Now())
@@ -530,10 +535,12 @@ func (b *Bot) work(ctx context.Context, e Event, env *envelope) {
 		why = reason(err)
 	}
 	if v.outcome == outcomeDead {
-		b.log.ErrorContext(ctx, "event given up: it is in the inbox as a dead letter", "event", e.ID, "type", e.Type, "attempts", e.Attempt, "deaths", e.Deaths, "cause", why)
+		b.log.ErrorContext(ctx, "event given up: it is in the inbox as a dead letter",
+			"event", e.ID, "type", e.Type, "attempts", e.Attempt, "deaths", e.Deaths, "cause", why)
 	}
 	if v.outcome == outcomeRefused {
-		b.log.WarnContext(ctx, "event given up: Slack refuses what its handler asks for, and will again", "event", e.ID, "type", e.Type, "cause", why)
+		b.log.WarnContext(ctx, "event given up: Slack refuses what its handler asks for, and will again",
+			"event", e.ID, "type", e.Type, "cause", why)
 	}
 	b.metrics.ended(v.outcome)
 	b.tell(e, v.outcome, func(ctx context.Context) error {

@@ -109,7 +109,8 @@ func TestInboxSuspectsOfAnotherApp(t *testing.T) {
 	})
 }
 
-// Whatever a process says of an attempt, it lived to say it: no death is counted, neither then nor for what comes later.
+// Whatever a process says of an attempt, it lived to say it: no death is counted, neither then nor for what comes
+// later.
 func TestInboxForgetsWhatWasOutlived(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		c := newClock()

@@ -1,7 +1,7 @@
 package storage
 
-// SQLite has one writer, and everybody needs it: events that Slack waits for, installs that strangers start, sweeps that nobody
-// waits for. Who is next must not be a matter of who came first.
+// SQLite has one writer, and everybody needs it: events that Slack waits for, installs that strangers start, sweeps
+// that nobody waits for. Who is next must not be a matter of who came first.
 
 import (
 	"context"
@@ -18,7 +18,8 @@ const (
 	precedences
 )
 
-// mostPassed is how many writes may go before one that has waited longer. The less urgent is slowed down, and never stands still.
+// mostPassed is how many writes may go before one that has waited longer. The less urgent is slowed down, and never
+// stands still.
 const mostPassed = 8
 
 // gate lets one write through at a time. The zero value is open; a nil one lets everybody through at once.

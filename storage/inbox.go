@@ -59,8 +59,8 @@ const (
 	tidyEvery     = 5 * time.Second
 	comeBackEvery = 200 * time.Millisecond
 	catchUpEvery  = time.Second
-	// No attempt is put off for longer (bot: an hour and a fifth), and no lease is longer than half of the other (INBOX_LEASE: 10
-	// minutes). What is further ahead was written by a broken clock.
+	// No attempt is put off for longer (bot: an hour and a fifth), and no lease is longer than half of the other
+	// (INBOX_LEASE: 10 minutes). What is further ahead was written by a broken clock.
 	longestWait = 2 * time.Hour
 	longestHold = 20 * time.Minute
 	// An event can't come later than now. So far two replicas' clocks never differ.
@@ -73,8 +73,8 @@ type InboxConfig struct {
 	Lease time.Duration // how long an event is lent; 0: bot.DefaultLease
 	// Keep is how long dead letters are kept; 0: 90 days.
 	Keep time.Duration
-	// Alone says that no other process works this inbox: what one before it held is taken up at once. On SQLite that is made sure
-	// of: ErrInUse, until DB.Close.
+	// Alone says that no other process works this inbox: what one before it held is taken up at once. On SQLite that is
+	// made sure of: ErrInUse, until DB.Close.
 	Alone bool
 	Now   func() time.Time // a test's clock, as DB.UseClock takes it; nil: DB.Now
 }
@@ -303,8 +303,9 @@ func group[T any](in *Inbox, from <-chan T, linger time.Duration, size func(T) i
 
 // insertEvent is one row of the insert. Who comes second with an id changes nothing, whatever became of the first.
 const (
-	insertEvents = "INSERT INTO inbox (app_id, event_id, enterprise_id, team_id, kind, type, lane, state, tag, visible_at, attempt, begun, failures, received_at, finished_at, said, error, payload) VALUES "
-	insertEvent  = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, 0, '', '', ?)"
+	insertEvents = "INSERT INTO inbox (app_id, event_id, enterprise_id, team_id, kind, type, lane, state, tag, visible_at, " +
+		"attempt, begun, failures, received_at, finished_at, said, error, payload) VALUES "
+	insertEvent = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, 0, '', '', ?)"
 	// Nearly all batches are of one of these kinds alone. What their rows have in common stands in the statement: a third of the
 	// values of a row would otherwise be nothing but that.
 	insertReady = "(?, ?, ?, ?, 'events_api', ?, '', 'ready', ?, 0, 0, 0, 0, ?, 0, '', '', ?)"
@@ -526,7 +527,8 @@ func (in *Inbox) letGo(ctx context.Context, lanes []string) {
 	in.lookAtAll()
 }
 
-const eventColumns = "id, app_id, event_id, enterprise_id, team_id, kind, type, lane, attempt, begun, failures, received_at, said, tag, payload"
+const eventColumns = "id, app_id, event_id, enterprise_id, team_id, kind, type, lane, attempt, begun, failures, " +
+	"received_at, said, tag, payload"
 
 // Claim is bot.Inbox's.
 func (in *Inbox) Claim(ctx context.Context, n int, busy []install.Key) (claimed []bot.Event, err error) {
@@ -559,7 +561,8 @@ func (in *Inbox) ClaimSuspects(ctx context.Context, n int, often bool) ([]bot.Ev
 }
 
 // claim hands out what is ready and fits, from a place in the queue on. begin is whether that begins it.
-func (in *Inbox) claim(ctx context.Context, which string, begin bool, from int64, n int, busy []install.Key) (claimed []bot.Event, err error) {
+func (in *Inbox) claim(ctx context.Context, which string, begin bool, from int64, n int,
+	busy []install.Key) (claimed []bot.Event, err error) {
 	statement := "WITH picked AS MATERIALIZED (SELECT id FROM inbox WHERE state = 'ready' AND " + which + " AND tag >= ?"
 	args := []any{from}
 	if in.app != "" {
@@ -579,7 +582,8 @@ func (in *Inbox) claim(ctx context.Context, which string, begin bool, from int64
 	if in.db.dialect == dialectPostgres {
 		statement += " FOR UPDATE SKIP LOCKED"
 	}
-	statement += ") UPDATE inbox SET state = 'held', visible_at = ?, attempt = attempt + 1, begun = begun + ? WHERE id IN (SELECT id FROM picked) RETURNING " + eventColumns
+	statement += ") UPDATE inbox SET state = 'held', visible_at = ?, attempt = attempt + 1, begun = begun + ? " +
+		"WHERE id IN (SELECT id FROM picked) RETURNING " + eventColumns
 	now := 0
 	if begin {
 		now = 1
@@ -622,7 +626,8 @@ func (in *Inbox) claim(ctx context.Context, which string, begin bool, from int64
 	return claimed, in.setAside(ctx, damaged)
 }
 
-// setAside puts what could not be opened back for a while, and buries it in the end: another replica may have the key already.
+// setAside puts what could not be opened back for a while, and buries it in the end: another replica may have the key
+// already.
 func (in *Inbox) setAside(ctx context.Context, damaged []bot.Event) error {
 	const why = "it can't be opened with the keys at hand"
 	for _, e := range damaged {
@@ -671,9 +676,12 @@ func (in *Inbox) comeBack(ctx context.Context) (from int64, err error) {
 	// They queue up as if they had just come, else one workspace's failures would go before everybody else's events.
 	err = in.db.execAs(ctx, working, func(g *gorm.DB) error {
 		at := micros(in.now())
-		back := g.Exec("WITH due AS (SELECT id, row_number() OVER (PARTITION BY app_id, enterprise_id, team_id ORDER BY id) - 1 AS place FROM inbox "+
-			"WHERE state IN ('held', 'waiting') AND visible_at <= ? "+which+") UPDATE inbox SET state = 'ready', tag = CASE WHEN tag > ? + due.place THEN tag ELSE ? + due.place END "+
-			"FROM due WHERE inbox.id = due.id AND inbox.state IN ('held', 'waiting') AND inbox.visible_at <= ?", at, tag, tag, at)
+		back := g.Exec("WITH due AS (SELECT id, "+
+			"row_number() OVER (PARTITION BY app_id, enterprise_id, team_id ORDER BY id) - 1 AS place FROM inbox "+
+			"WHERE state IN ('held', 'waiting') AND visible_at <= ? "+which+") "+
+			"UPDATE inbox SET state = 'ready', tag = CASE WHEN tag > ? + due.place THEN tag ELSE ? + due.place END "+
+			"FROM due WHERE inbox.id = due.id AND inbox.state IN ('held', 'waiting') AND inbox.visible_at <= ?",
+			at, tag, tag, at)
 		if back.RowsAffected > 0 {
 			in.suspectSome()
 		}
@@ -704,7 +712,7 @@ func (in *Inbox) unheardOf(until int64, err error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if len(in.unheard) == mostUnheard {
-		in.unheard = slices.Delete(in.unheard, 0, 1) // what that one handed out waits for its lease, and is a suspect then
+		in.unheard = slices.Delete(in.unheard, 0, 1) // what that one handed out is a suspect after its lease
 	}
 	in.unheard = append(in.unheard, until)
 }
@@ -753,8 +761,8 @@ func (in *Inbox) lookAtAll() {
 	in.wake()
 }
 
-// suspectSome makes the next look at the queue look for what has ended a process. Before that it is not said that there is any: for one
-// that ended more than one, a process lets everything else end.
+// suspectSome makes the next look at the queue look for what has ended a process. Before that it is not said that there
+// is any: for one that ended more than one, a process lets everything else end.
 func (in *Inbox) suspectSome() {
 	in.once.Store(true)
 	in.mu.Lock()
@@ -762,7 +770,8 @@ func (in *Inbox) suspectSome() {
 	in.caughtUp = time.Time{}
 }
 
-// catchUp goes on to where other processes are working the queue, once a second at most, and looks for suspects that they made ready.
+// catchUp goes on to where other processes are working the queue, once a second at most, and looks for suspects that
+// they made ready.
 func (in *Inbox) catchUp(ctx context.Context) error {
 	now := in.now()
 	in.mu.Lock()
@@ -778,9 +787,11 @@ func (in *Inbox) catchUp(ctx context.Context) error {
 		Tag         int64
 		Once, Often bool
 	}
-	err := in.db.read.WithContext(ctx).Raw("SELECT coalesce((SELECT max(tag) FROM inbox WHERE state IN ('held', 'waiting') AND state = 'held'), 0) AS tag, "+
+	err := in.db.read.WithContext(ctx).Raw("SELECT "+
+		"coalesce((SELECT max(tag) FROM inbox WHERE state IN ('held', 'waiting') AND state = 'held'), 0) AS tag, "+
 		"EXISTS (SELECT 1 FROM inbox WHERE state = 'ready' AND begun > 0 AND begun = 1 AND ? IN ('', app_id)) AS once, "+
-		"EXISTS (SELECT 1 FROM inbox WHERE state = 'ready' AND begun > 0 AND begun > 1 AND ? IN ('', app_id)) AS often", in.app, in.app).Scan(&seen).Error
+		"EXISTS (SELECT 1 FROM inbox WHERE state = 'ready' AND begun > 0 AND begun > 1 AND ? IN ('', app_id)) AS often",
+		in.app, in.app).Scan(&seen).Error
 	if err != nil {
 		return err
 	}
@@ -829,7 +840,8 @@ func (in *Inbox) commitDones(batch []*finishing) {
 	var err error
 	for attempt, rows := range byAttempt {
 		slices.Sort(rows) // one order for all
-		err = errors.Join(err, in.touch(ctx, done, mine, "state = 'done', payload = ?, finished_at = ?", []any{[]byte{}, micros(in.now())}, attempt, rows))
+		err = errors.Join(err, in.touch(ctx, done, mine, "state = 'done', payload = ?, finished_at = ?",
+			[]any{[]byte{}, micros(in.now())}, attempt, rows))
 	}
 	var lanes []string
 	for _, f := range batch {
@@ -902,7 +914,8 @@ func (in *Inbox) Retry(ctx context.Context, e bot.Event, at time.Time, counts bo
 	if counts {
 		failures = 1
 	}
-	err := in.one(ctx, "put event back", e, "state = ?, visible_at = ?, failures = failures + ?, error = ?, "+outlived, state, micros(in.now().Add(wait)), failures, text(why))
+	err := in.one(ctx, "put event back", e, "state = ?, visible_at = ?, failures = failures + ?, error = ?, "+outlived,
+		state, micros(in.now().Add(wait)), failures, text(why))
 	if err == nil && state == eventReady {
 		in.lookAtAll()
 	}
@@ -921,9 +934,12 @@ func (in *Inbox) Begin(ctx context.Context, e bot.Event) error {
 	return nil
 }
 
-// Outlived is bot.Inbox's. The attempt is no fence here: somebody else may have the event by now, whose attempt counts by itself.
+// Outlived is bot.Inbox's. The attempt is no fence here: somebody else may have the event by now, whose attempt counts
+// by itself.
 func (in *Inbox) Outlived(ctx context.Context, e bot.Event) error {
-	err := in.db.exec(ctx, func(g *gorm.DB) error { return g.Exec("UPDATE inbox SET "+outlived+" WHERE id = ?", e.Row).Error })
+	err := in.db.exec(ctx, func(g *gorm.DB) error {
+		return g.Exec("UPDATE inbox SET "+outlived+" WHERE id = ?", e.Row).Error
+	})
 	if err != nil {
 		return fault(ctx, "say that the process lives", err)
 	}
@@ -932,7 +948,8 @@ func (in *Inbox) Outlived(ctx context.Context, e bot.Event) error {
 
 // Bury is bot.Inbox's.
 func (in *Inbox) Bury(ctx context.Context, e bot.Event, why string) error {
-	err := in.one(ctx, "bury event", e, "state = 'dead', finished_at = ?, failures = failures + 1, error = ?", micros(in.now()), text(why))
+	err := in.one(ctx, "bury event", e, "state = 'dead', finished_at = ?, failures = failures + 1, error = ?",
+		micros(in.now()), text(why))
 	if err == nil && e.Lane != "" {
 		in.letGo(ctx, []string{e.Lane})
 	}
@@ -1028,8 +1045,8 @@ func (in *Inbox) tidy(ctx context.Context) error {
 // now is the database's time.
 func (in *Inbox) now() time.Time { return in.clock.Now() }
 
-// afterStep brings forward what waits for its next attempt when the clock was set back: it waits no longer than it was to. Where
-// several processes do that, it comes early.
+// afterStep brings forward what waits for its next attempt when the clock was set back: it waits no longer than it was
+// to. Where several processes do that, it comes early.
 func (in *Inbox) afterStep(ctx context.Context) error {
 	total := time.Duration(in.clock.total.Load())
 	if back := in.stepped - total; back > 0 {
@@ -1053,11 +1070,12 @@ func (in *Inbox) disbelieve(ctx context.Context) error {
 	const broken = "state IN ('held', 'waiting') AND visible_at > @hold AND (state = 'held' OR visible_at > @wait)"
 	bounds := map[string]any{"now": micros(now), "hold": micros(now.Add(longestHold)), "wait": micros(now.Add(longestWait))}
 	var some []int64
-	if err := in.db.read.WithContext(ctx).Raw("SELECT id FROM inbox WHERE "+broken+" LIMIT 1", bounds).Scan(&some).Error; err != nil || len(some) == 0 {
+	err := in.db.read.WithContext(ctx).Raw("SELECT id FROM inbox WHERE "+broken+" LIMIT 1", bounds).Scan(&some).Error
+	if err != nil || len(some) == 0 {
 		return err
 	}
 	var n int64
-	err := in.db.exec(ctx, func(g *gorm.DB) error {
+	err = in.db.exec(ctx, func(g *gorm.DB) error {
 		due := g.Exec("UPDATE inbox SET visible_at = @now WHERE "+broken, bounds)
 		n = due.RowsAffected
 		return due.Error
@@ -1100,16 +1118,19 @@ func (in *Inbox) sweep(ctx context.Context) error {
 		}
 	}
 	return in.db.exec(ctx, func(g *gorm.DB) error {
-		if err := g.Exec("UPDATE inbox SET finished_at = ? WHERE state = 'dead' AND finished_at > ?", micros(now), future).Error; err != nil {
+		err := g.Exec("UPDATE inbox SET finished_at = ? WHERE state = 'dead' AND finished_at > ?", micros(now), future).Error
+		if err != nil {
 			return err
 		}
 		return g.Exec("DELETE FROM inbox WHERE state = 'dead' AND finished_at < ?", dead).Error
 	})
 }
 
-// receivedNow gives those of a step of the sweep that have not come yet the time of now: they are kept as long as they have to be.
+// receivedNow gives those of a step of the sweep that have not come yet the time of now: they are kept as long as they
+// have to be.
 func (in *Inbox) receivedNow(ctx context.Context, from int64, now time.Time) error {
-	in.db.log().WarnContext(ctx, "events are known since later than now, by a clock that was wrong: they are kept as if they came now")
+	in.db.log().WarnContext(ctx, "events are known since later than now, by a clock that was wrong: "+
+		"they are kept as if they came now")
 	return in.db.exec(ctx, func(g *gorm.DB) error {
 		return g.Exec("UPDATE inbox SET received_at = ? WHERE state = 'done' AND received_at > ? AND id >= ? AND id < ?",
 			micros(now), micros(now.Add(longestAhead)), from, from+pruneAtOnce).Error
@@ -1143,7 +1164,8 @@ func (inboxRow) TableName() string { return "inbox" }
 
 // scanEvent reads eventColumns.
 func scanEvent(r *sql.Rows) (row inboxRow, err error) {
-	err = r.Scan(&row.ID, &row.AppID, &row.EventID, &row.EnterpriseID, &row.TeamID, &row.Kind, &row.Type, &row.Lane, &row.Attempt, &row.Begun, &row.Failures,
+	err = r.Scan(&row.ID, &row.AppID, &row.EventID, &row.EnterpriseID, &row.TeamID, &row.Kind, &row.Type, &row.Lane,
+		&row.Attempt, &row.Begun, &row.Failures,
 		&row.ReceivedAt, &row.Said, &row.Tag, &row.Payload)
 	return row, err
 }

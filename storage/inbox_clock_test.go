@@ -1,6 +1,7 @@
 package storage_test
 
-// What a machine's clock is set to, ahead or back, makes the inbox forget nothing, hand nothing out twice, and keep nothing waiting.
+// What a machine's clock is set to, ahead or back, makes the inbox forget nothing, hand nothing out twice, and keep
+// nothing waiting.
 
 import (
 	"fmt"
@@ -31,7 +32,8 @@ func onClock(t *testing.T, f fixture, c *set) desk {
 	return desk{in, t}
 }
 
-// stage fills an inbox with an event that is done, one whose handler runs, one that waits for ten minutes, and a dead letter.
+// stage fills an inbox with an event that is done, one whose handler runs, one that waits for ten minutes, and a dead
+// letter.
 func stage(t *testing.T, in desk) (held bot.Event) {
 	t.Helper()
 	fresh := func(id string) bot.Event { e := event(id, "T1"); e.Received = in.Now(); return e }
@@ -80,7 +82,8 @@ func TestInboxAfterAClockJump(t *testing.T) {
 	})
 }
 
-// A jump that lasts is followed; what is kept for a time is kept as long as it is, and what runs is handed to nobody else.
+// A jump that lasts is followed; what is kept for a time is kept as long as it is, and what runs is handed to nobody
+// else.
 func TestInboxAfterTheClockWasSet(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		in := onClock(t, f, new(set))
@@ -107,8 +110,8 @@ func TestInboxAfterTheClockWasSet(t *testing.T) {
 	})
 }
 
-// What a clock that was wrong has written is not believed: a lease or a pause that is longer than any, an arrival that is still to
-// come. Others wait as long as they were to.
+// What a clock that was wrong has written is not believed: a lease or a pause that is longer than any, an arrival that
+// is still to come. Others wait as long as they were to.
 func TestInboxDoesNotBelieveABrokenClock(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		c := newClock()

@@ -76,7 +76,8 @@ var ErrNotDead = errors.New("not a dead letter")
 // install.ErrNotFound, ErrNotDead.
 func (db *DB) ReplayLetters(ctx context.Context, id int64) (int64, error) {
 	// They are due at once, and get a place in the queue like everything that comes back. In a lane they go back to their place.
-	return db.changeDead(ctx, id, "state = CASE WHEN lane = '' THEN 'waiting' ELSE 'queued' END, visible_at = 0, failures = 0, begun = 0, finished_at = 0")
+	return db.changeDead(ctx, id, "state = CASE WHEN lane = '' THEN 'waiting' ELSE 'queued' END, visible_at = 0, "+
+		"failures = 0, begun = 0, finished_at = 0")
 }
 
 // DropLetters gives dead letters up: their payload is erased, and only that they came is remembered for a while.
