@@ -70,9 +70,8 @@ var (
 )
 
 // Open connects to the database at url: "postgres://…", "postgresql://…" or "sqlite:PATH". A PostgreSQL server on another machine has
-// to have TLS, unless the address has an sslmode that says otherwise. It creates an empty SQLite
-// file (0600) when there is none, and changes nothing else: Migrate makes the tables. Without keys (nil) everything but
-// secrets can be read and written. No error holds the address's password.
+// to have TLS, unless an sslmode says otherwise. It creates an empty SQLite file (0600) when there is none, and changes nothing else:
+// Migrate makes the tables. Without keys (nil) everything but secrets can be read and written. No error holds the address's password.
 func Open(ctx context.Context, url string, keys *Keyring) (*DB, error) {
 	db := &DB{keys: keys, clock: newClock(nil)}
 	var err error
@@ -138,10 +137,8 @@ func parsePostgres(url string) (*pgx.ConnConfig, error) {
 		return nil, odd
 	}
 	config, err := pgx.ParseConfig(url)
-	if query := u.Query(); err == nil && !query.Has("sslmode") && !local(config) {
-		query.Set("sslmode", "require") // else pgx goes on without TLS where the server has none, or somebody on the way says so
-		u.RawQuery = query.Encode()
-		config, err = pgx.ParseConfig(u.String())
+	if err == nil && !u.Query().Has("sslmode") && !local(config) {
+		insist(config)
 	}
 	if err != nil {
 		var known *pgconn.ParseConfigError
@@ -154,18 +151,38 @@ func parsePostgres(url string) (*pgx.ConnConfig, error) {
 	return config, nil
 }
 
-// OnThisMachine reports whether all servers that a PostgreSQL address names are reached without a network: over loopback or a Unix
-// socket. So is an address that can't be read: Open refuses it.
-func OnThisMachine(url string) bool {
-	config, err := pgx.ParseConfig(url)
-	return err != nil || local(config)
+// insist takes from config what pgx would do where nobody chose an sslmode (prefer): go on without TLS where the server has
+// none, or where somebody on the way says so. What PGSSLMODE or a service file chose stays as it is, verify-full and
+// disable alike.
+func insist(config *pgx.ConnConfig) {
+	before := pgconn.FallbackConfig{Host: config.Host, Port: config.Port, TLSConfig: config.TLSConfig}
+	config.Fallbacks = slices.DeleteFunc(config.Fallbacks, func(f *pgconn.FallbackConfig) bool {
+		gaveUp := f.TLSConfig == nil && before.TLSConfig != nil && f.Host == before.Host && f.Port == before.Port
+		before = *f
+		return gaveUp
+	})
 }
 
-func local(config *pgx.ConnConfig) bool {
-	near := func(host string) bool {
-		return strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") || install.Loopback(host)
+// InTheClear reports whether what is sent to a PostgreSQL server on another machine can go without TLS. An address that
+// can't be read sends nothing: Open refuses it.
+func InTheClear(url string) bool {
+	config, err := parsePostgres(url)
+	if err != nil {
+		return false
 	}
-	return near(config.Host) && !slices.ContainsFunc(config.Fallbacks, func(f *pgconn.FallbackConfig) bool { return !near(f.Host) })
+	plain := func(f *pgconn.FallbackConfig) bool { return f.TLSConfig == nil && !offNetwork(f.Host) }
+	return config.TLSConfig == nil && !offNetwork(config.Host) || slices.ContainsFunc(config.Fallbacks, plain)
+}
+
+// local reports whether all servers are reached without a network.
+func local(config *pgx.ConnConfig) bool {
+	away := func(f *pgconn.FallbackConfig) bool { return !offNetwork(f.Host) }
+	return offNetwork(config.Host) && !slices.ContainsFunc(config.Fallbacks, away)
+}
+
+// offNetwork reports whether a host is reached over loopback or a Unix socket.
+func offNetwork(host string) bool {
+	return strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") || install.Loopback(host)
 }
 
 // scrub removes secrets from text that libraries wrote, as they are and as they stand in an address.

@@ -70,8 +70,9 @@ func newApp(cfg appConfig) (*app, error) {
 	numbers := prometheus.NewRegistry()
 	numbers.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	in, err := install.New(install.Config{
-		App: cfg.app, ClientID: cfg.clientID, ClientSecret: cfg.clientSecret, AppID: cfg.appID, BotToken: cfg.botToken, SigningKeys: cfg.db.SigningKeys(),
-		SlackURL: cfg.slackURL, PublicURL: cfg.publicURL, Scopes: profile.Scopes, Store: cfg.db, Log: cfg.log,
+		App: cfg.app, ClientID: cfg.clientID, ClientSecret: cfg.clientSecret, AppID: cfg.appID, BotToken: cfg.botToken,
+		SigningKeys: cfg.db.SigningKeys(), SlackURL: cfg.slackURL, PublicURL: cfg.publicURL,
+		Scopes: profile.Scopes, Store: cfg.db, Log: cfg.log,
 		UserScopes: profile.UserScopes, MoveToRotation: cfg.moveToRotation, Keep: cfg.keep, Metrics: numbers,
 		Closed: cfg.closed, Admit: cfg.admit,
 		Welcome: commands.Welcome(cfg.app, cfg.slackURL), Tell: commands.Tell(cfg.app), Resolve: commands.Resolve(cfg.app), TellWanted: commands.TellWanted(cfg.app),
@@ -120,40 +121,45 @@ func (a *app) adminRoutes() http.Handler {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(a.numbers, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
-		defer cancel()
-		if a.stopping.Load() {
-			http.Error(w, "stopping", http.StatusServiceUnavailable)
-			return
-		}
-		if err := a.cfg.db.Ready(ctx); err != nil {
-			a.cfg.log.WarnContext(ctx, "not ready", "cause", err)
-			var schema *storage.SchemaError
-			if errors.As(err, &schema) {
-				http.Error(w, "not ready: "+schema.Error(), http.StatusServiceUnavailable)
-				return
-			}
-			http.Error(w, "not ready: the database does not answer", http.StatusServiceUnavailable)
-			return
-		}
-		if err := a.cfg.db.JournalReady(ctx); err != nil {
-			a.cfg.log.WarnContext(ctx, "not ready", "cause", err)
-			http.Error(w, "not ready: the journal in DATA_DIR can't be written, or was taken away a moment ago", http.StatusServiceUnavailable)
-			return
-		}
-		if _, state, err := a.bot.SocketHealth(); state != bot.SocketsOff && state != bot.SocketsLive {
-			a.cfg.log.WarnContext(ctx, "not ready", "sockets", state, "cause", err)
-			words := socketWords[state]
-			var refused *bot.TokenRefused
-			if errors.As(err, &refused) {
-				words = socketWords[bot.SocketsRefused] + " (" + refused.Code + "); it is tried again"
-			}
-			http.Error(w, "not ready: "+words, http.StatusServiceUnavailable)
+		if words := a.notReady(r.Context()); words != "" {
+			http.Error(w, words, http.StatusServiceUnavailable)
 			return
 		}
 		fmt.Fprintln(w, "ok")
 	})
 	return mux
+}
+
+// notReady says what keeps this process from serving, and logs its cause; "" when nothing does. It blocks for the
+// database and the disk, 2 s at most.
+func (a *app) notReady(ctx context.Context) string {
+	if a.stopping.Load() {
+		return "stopping"
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+
+	if err := a.cfg.db.Ready(ctx); err != nil {
+		a.cfg.log.WarnContext(ctx, "not ready", "cause", err)
+		var schema *storage.SchemaError
+		if errors.As(err, &schema) {
+			return "not ready: " + schema.Error()
+		}
+		return "not ready: the database does not answer"
+	}
+	if err := a.cfg.db.JournalReady(ctx); err != nil {
+		a.cfg.log.WarnContext(ctx, "not ready", "cause", err)
+		return "not ready: the journal in DATA_DIR can't be written, or was deleted a moment ago"
+	}
+	if _, state, err := a.bot.SocketHealth(); state != bot.SocketsOff && state != bot.SocketsLive {
+		a.cfg.log.WarnContext(ctx, "not ready", "sockets", state, "cause", err)
+		var refused *bot.TokenRefused
+		if errors.As(err, &refused) {
+			return "not ready: " + socketWords[bot.SocketsRefused] + " (" + refused.Code + "); it is tried again"
+		}
+		return "not ready: " + socketWords[state]
+	}
+	return ""
 }
 
 // socketWords say how Socket Mode is, to whoever asks whether this process is ready.
@@ -175,7 +181,8 @@ func (a *app) run(ctx context.Context) (err error) {
 	}()
 
 	if why, err := a.cfg.db.LosesCommits(ctx); err == nil && why != "" {
-		a.cfg.log.Warn("the database can lose what it reported as stored; the journals of the replicas make up for tokens, see docs/failover.md", "why", why)
+		a.cfg.log.Warn("the database can lose commits that it confirmed; the replicas' journals keep tokens and nothing else",
+			"why", why, "see", "docs/failover.md")
 	}
 
 	// Before anything uses a token: what an earlier process was handed and could not store.

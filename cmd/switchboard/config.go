@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -56,7 +55,8 @@ func newSource(getenv func(string) string) *source {
 	return s
 }
 
-// readDotenv reads the file, if it is there and nobody else can have written it: who can, says where our secrets are sent.
+// readDotenv reads the file, if it is there and nobody else can have written it: who can, says where our secrets are
+// sent.
 func (s *source) readDotenv(name string) {
 	f, err := os.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -77,14 +77,17 @@ func (s *source) readDotenv(name string) {
 		return
 	}
 	info, err := f.Stat()
-	if secret := s.dotenvSecret(); err == nil && info.Mode().Perm()&0o044 != 0 && secret != "" && runtime.GOOS != "windows" {
+	readable := err == nil && info.Mode().Perm()&0o044 != 0 && runtime.GOOS != "windows"
+	if secret := s.dotenvSecret(); readable && secret != "" {
 		s.warn(".env can be read by others on this machine, and holds "+secret, "run chmod 600 .env")
 	}
 }
 
 // dotenvSecret is the name of a secret that stands in .env, "" without one.
 func (s *source) dotenvSecret() string {
-	for _, name := range []string{"SLACK_CLIENT_SECRET", "SLACK_SIGNING_SECRET", "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "ENCRYPTION_KEYS", "DATABASE_URL"} {
+	secrets := []string{"SLACK_CLIENT_SECRET", "SLACK_SIGNING_SECRET", "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN",
+		"ENCRYPTION_KEYS", "DATABASE_URL"}
+	for _, name := range secrets {
 		if s.dotenv[name] != "" {
 			return name
 		}
@@ -92,11 +95,12 @@ func (s *source) dotenvSecret() string {
 	return ""
 }
 
-// writableByOthers says who besides us and root can change the file f, which was found as name, and what to do about it; "" is nobody.
+// writableByOthers says who besides us and root can change the file f, which was found as name, and what to do about
+// it; "" is nobody.
 func writableByOthers(f *os.File, name string) (what, fix string) {
 	real, err := filepath.EvalSymlinks(name)
 	if err != nil {
-		return "can't be found again", "let it stand still, or move it away"
+		return "was moved while it was read", "start again, or move it away"
 	}
 	info, err := f.Stat()
 	if err != nil || !info.Mode().IsRegular() {
@@ -108,13 +112,15 @@ func writableByOthers(f *os.File, name string) (what, fix string) {
 	case runtime.GOOS == "windows": // has no such modes
 		return "", ""
 	case err != nil || !trusted(info) || !trusted(link):
-		return "belongs to somebody else than the user that runs this", "look through it, then run chown on it for that user, or move it away"
+		return "belongs to another user", "look through it, then chown it to the user that runs this, or move it away"
 	case mode&0o022 != 0:
-		return fmt.Sprintf("can be written by others on this machine (mode %04o)", mode), "look through it, then run: chmod go-w .env"
+		what = fmt.Sprintf("can be written by others on this machine (mode %04o)", mode)
+		return what, "look through it, then run: chmod go-w .env"
 	}
 	for _, folder := range []string{filepath.Dir(name), filepath.Dir(real)} {
 		if in, err := os.Stat(folder); err != nil || in.Mode().Perm()&0o002 != 0 && in.Mode()&fs.ModeSticky == 0 {
-			return "can be replaced by others on this machine: they can write to its folder", "look through it, then run chmod o-w on the folder that it lies in"
+			return "can be replaced by others on this machine, who can write to its folder",
+				"look through it, then run chmod o-w on the folder that it lies in"
 		}
 	}
 	return "", ""
@@ -244,8 +250,8 @@ func (f databaseFlags) read(s *source, withKeys bool) database {
 	return d
 }
 
-// encrypted returns the address with the sslmode that PGSSLMODE names, if it has none of its own; storage's default is to insist on
-// TLS. One that does without, outside of this machine, is worth a warning.
+// encrypted returns the address with the sslmode that PGSSLMODE names, if it has none of its own; storage's default is
+// to insist on TLS. One that does without, outside of this machine, is worth a warning, wherever that was chosen.
 func encrypted(s *source, raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -257,9 +263,10 @@ func encrypted(s *source, raw string) string {
 		u.RawQuery = query.Encode()
 		raw = u.String()
 	}
-	if mode := query.Get("sslmode"); slices.Contains([]string{"disable", "allow", "prefer"}, mode) && !storage.OnThisMachine(raw) {
-		s.warn("the database is on another machine, and sslmode="+mode+" lets what is sent to it, its password included, be read on the way",
-			"use sslmode=verify-full in DATABASE_URL, with the server's certificate authority in sslrootcert; require at least")
+	if storage.InTheClear(raw) {
+		s.warn("the database is on another machine, and sslmode lets others read what is sent to it, its password included",
+			"put sslmode=verify-full into DATABASE_URL, with the server's certificate authority in sslrootcert; "+
+				"require at least")
 	}
 	return raw
 }
@@ -275,8 +282,8 @@ func (d database) keyring() (*storage.Keyring, error) {
 
 func (d database) keyFile() string { return d.path + ".key" }
 
-// keyLost refuses to have a new key file made where something is sealed with the one that is missing: the right one could not be
-// put back, and what the new one seals would be lost with it.
+// keyLost refuses to have a new key file made where something is sealed with the one that is missing: the right one
+// could not be put back, and what the new one seals would be lost with it.
 func (d database) keyLost(ctx context.Context) (err error) {
 	if _, err := os.Stat(d.keyFile()); d.path == "" || d.keys != "" || !errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -298,9 +305,12 @@ func (d database) keyLost(ctx context.Context) (err error) {
 	if err := db.CheckAnyKey(ctx); !errors.Is(err, storage.ErrWrongKeys) {
 		return err
 	}
-	return &configError{[]problem{{"ENCRYPTION_KEYS", "is not set, and the key file " + d.keyFile() + " is gone. What is stored was sealed with it, so no new one is made",
-		"put the key file back, or give its content as ENCRYPTION_KEYS. If it is lost for good, give a new key as ENCRYPTION_KEYS (openssl rand -base64 32) " +
-			"and run switchboard keys rotate --erase-unreadable; every workspace then has to reconnect"}}}
+	return &configError{[]problem{{"ENCRYPTION_KEYS",
+		"is not set, and the key file " + d.keyFile() + " is gone. What is stored was sealed with it, " +
+			"so no new one is made",
+		"put the key file back, or give its content as ENCRYPTION_KEYS. If it is lost for good, give a new key as " +
+			"ENCRYPTION_KEYS (openssl rand -base64 32) and run switchboard keys rotate --erase-unreadable; " +
+			"every workspace then has to reconnect"}}}
 }
 
 // open opens the database, and says what to look at when it doesn't answer.
@@ -513,8 +523,10 @@ func hosts(s *source, flag string) (names []string) {
 			continue
 		}
 		if strings.ContainsAny(name, "/:*@ ") {
-			s.bad("ADMIN_HOSTS", "is not a list of names", "write names alone, without port and scheme, for example switchboard.internal,metrics")
-			return nil
+			s.bad("ADMIN_HOSTS", fmt.Sprintf("holds %q, which is not a name", name),
+				"write names alone, without port and scheme, for example switchboard.internal,metrics; "+
+					"addresses are answered anyway")
+			continue
 		}
 		names = append(names, name)
 	}

@@ -119,9 +119,29 @@ func TestDotenvOthersCanRead(t *testing.T) {
 	}
 }
 
+// ADMIN_HOSTS are names as a Host header has them. What can be none of these is refused by name, all at once.
+func TestAdminHosts(t *testing.T) {
+	for given, want := range map[string][]string{
+		"": nil, " , .": nil, "metrics": {"metrics"}, " Metrics.Internal. ,switchboard": {"metrics.internal", "switchboard"},
+	} {
+		s := &source{getenv: func(string) string { return given }}
+		if got := hosts(s, ""); !slices.Equal(got, want) || s.err() != nil {
+			t.Errorf("%q: %q %v, want %q", given, got, s.err(), want)
+		}
+	}
+	for _, bad := range []string{"https://metrics", "metrics:3001", "[::1]", "*.internal", "two names", "metrics/", "u@metrics"} {
+		s := &source{getenv: func(string) string { return "good," + bad + ",*" }}
+		hosts(s, "")
+		if err := s.err(); len(s.problems) != 2 || !strings.Contains(err.Error(), `"`+bad+`"`) {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
 // A database elsewhere is spoken to over TLS, unless somebody has said otherwise, who is then warned.
 func TestDatabaseInTheClear(t *testing.T) {
 	t.Chdir(t.TempDir())
+	services := write(t, filepath.Join(t.TempDir(), "services"), "[plain]\nhost=db.example.com\nsslmode=disable\n")
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()
 	for name, test := range map[string]struct {
@@ -138,6 +158,8 @@ func TestDatabaseInTheClear(t *testing.T) {
 		"this machine":        {"postgres://u:hush@127.0.0.1:1/x?sslmode=disable", "", false},
 		"a Unix socket":       {"postgres://u:hush@/x?host=/var/run/none&sslmode=disable", "", false},
 		"one of two is there": {"postgres://u:hush@localhost:1,db.example.com:1/x?sslmode=disable", "", true},
+		"both are here":       {"postgres://u:hush@localhost:1,127.0.0.1:1/x?sslmode=disable", "", false},
+		"by a service file":   {"postgres://u:hush@/x?service=plain&servicefile=" + services, "", true},
 	} {
 		settings := over(good, map[string]string{"DATABASE_URL": test.url, "PGSSLMODE": test.env, "ENCRYPTION_KEYS": storage.NewKey()})
 		_, said, _ := tryUntil(ended, settings, "serve")

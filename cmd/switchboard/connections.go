@@ -74,7 +74,8 @@ func (c *attemptsCmd) Run(env *environment) error {
 		table := tabwriter.NewWriter(env.stdout, 0, 4, 2, ' ', 0)
 		fmt.Fprintln(table, "REF\tSTARTED\tOUTCOME\tREASON\tTEAM\tUSER\tCONNECTION")
 		for _, r := range rows {
-			fmt.Fprintln(table, strings.Join([]string{r.Ref, short(r.StartedAt), orElse(r.Outcome, "not finished"), r.Reason, r.TeamID, r.UserID, r.ConnectionID}, "\t"))
+			fmt.Fprintln(table, strings.Join([]string{r.Ref, short(r.StartedAt), orElse(r.Outcome, "not finished"),
+				r.Reason, r.TeamID, r.UserID, r.ConnectionID}, "\t"))
 		}
 		return table.Flush()
 	})

@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	// Connections at once, if the limit of open files allows it. Slack, or the proxy in front, has some hundreds at most.
+	// Connections at once, if the limit of open files allows it. Slack, or the proxy in front, has some hundreds at
+	// most.
 	usualConns = 1024
 	adminConns = 16
 	// Files that are kept for the database, the journal and calls to Slack; no more than half of them all.
@@ -48,8 +49,8 @@ func server(h http.Handler, conns *conns, log *slog.Logger) *http.Server {
 	}
 }
 
-// conns knows the connections of a server, and keeps them below a limit: above it, the one that has been without a request for
-// longest gives way, and where all have one, the next waits.
+// conns knows the connections of a server, and keeps them below a limit: above it, the one that has been without a
+// request for longest gives way, and where all have one, the next waits.
 type conns struct {
 	most int
 
@@ -90,8 +91,8 @@ func (c *conns) note(conn net.Conn, state http.ConnState) {
 	c.changed.Broadcast()
 }
 
-// stop closes the connections on which nothing was asked yet. Browsers and proxies keep such spares, and a server that stops would
-// wait 5 s for each of them to speak.
+// stop closes the connections on which nothing was asked yet. Browsers and proxies keep such spares, and a server that
+// stops would wait 5 s for each of them to speak.
 func (c *conns) stop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -126,7 +127,8 @@ func (c *conns) spareLocked(now time.Time) net.Conn {
 	for conn, state := range c.all {
 		switch {
 		case state.ConnState == http.StateActive:
-		case oldest == nil, silent(state) && !silent(found), silent(state) == silent(found) && state.since.Before(found.since):
+		case oldest == nil, silent(state) && !silent(found),
+			silent(state) == silent(found) && state.since.Before(found.since):
 			oldest, found = conn, state
 		}
 	}
@@ -147,8 +149,8 @@ func (l listener) Accept() (net.Conn, error) {
 	return conn, err
 }
 
-// bounded keeps strangers from holding a connection with a body that nobody asked for, or that doesn't end. The door for Slack sees
-// to that itself: a body there may be larger, and has a signature.
+// bounded keeps strangers from holding a connection with a body that nobody asked for, or that doesn't end. The door
+// for Slack sees to that itself: a body there may be larger, and has a signature.
 func bounded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength != 0 && r.URL.Path != eventsPath {
@@ -163,8 +165,9 @@ func bounded(next http.Handler) http.Handler {
 	})
 }
 
-// adminOnly answers addresses, localhost and the names in hosts. A page in somebody's browser can have its own name lead to this
-// machine (DNS rebinding), and would read what is here; it can't choose what stands in the Host header. A probe may leave that out.
+// adminOnly answers addresses, localhost and the names in hosts. A page in somebody's browser can have its own name
+// lead to this machine (DNS rebinding), and would read what is here; it can't choose what stands in the Host header. A
+// probe may leave that out.
 func adminOnly(hosts []string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := r.Host
@@ -174,7 +177,8 @@ func adminOnly(hosts []string, next http.Handler) http.Handler {
 		host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
 		_, notAnAddress := netip.ParseAddr(host)
 		if host != "" && host != "localhost" && notAnAddress != nil && !slices.Contains(hosts, host) {
-			http.Error(w, "ADMIN_ADDR answers to IP addresses and localhost. If this name is right, add it to ADMIN_HOSTS.", http.StatusMisdirectedRequest)
+			const words = "ADMIN_ADDR answers to IP addresses and localhost. If this name is right, add it to ADMIN_HOSTS."
+			http.Error(w, words, http.StatusMisdirectedRequest)
 			return
 		}
 		next.ServeHTTP(w, r)
