@@ -43,10 +43,11 @@ type caller struct {
 func (c *crowd) enter(from string, now time.Time) (leave func(), ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	who := c.caller(from)
-	if c.open >= mostCallbacks || from != "" && who.open >= mostOfOne {
-		return nil, false
+	known := c.callers[from]
+	if c.open >= mostCallbacks || from != "" && known != nil && known.open >= mostOfOne {
+		return nil, false // and nothing is kept of who was turned away: there is no end to them
 	}
+	who := c.caller(from)
 	c.open++
 	who.open++
 	return func() {

@@ -50,6 +50,13 @@ var Renewals, Installs = renewals, installs
 // CallerOf is whom a request counts for.
 func CallerOf(r *http.Request) string { return callerOf(r) }
 
+// Callers is how many callers are remembered.
+func (in *Installer) Callers() int {
+	in.crowd.mu.Lock()
+	defer in.crowd.mu.Unlock()
+	return len(in.crowd.callers)
+}
+
 // WaitForEndings sets how long a reload waits for the first request.
 func (in *Installer) WaitForEndings(d time.Duration) { in.endings = d }
 

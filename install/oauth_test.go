@@ -492,6 +492,15 @@ func TestCallbacksAreBounded(t *testing.T) {
 	if r.rows("install_attempts") != before || p.Next.URL == "" {
 		t.Errorf("%+v", p)
 	}
+	known := in.Callers()
+	for i := range 10 {
+		v := r.visitor(in)
+		v.header.Set("X-Forwarded-For", fmt.Sprintf("203.0.113.%d", i))
+		v.get(v.madeUp("code=1.2.3")).is(t, "a stranger more than all", 503, "busy")
+	}
+	if now := in.Callers(); now != known {
+		t.Errorf("of ten who were turned away %d are kept in memory", now-known)
+	}
 	close(slow)
 	under.Wait()
 	same.get(back).is(t, "when the others are done", 200, "already_connected")
