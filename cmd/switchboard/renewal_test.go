@@ -525,6 +525,86 @@ func TestReplicasAreKilled(t *testing.T) {
 	})
 }
 
+// What that window costs: each process here is killed when Slack has answered and before it has the answer. Within
+// Slack's grace the refresh token before buys the pair again. Without one somebody has to reconnect, and the access
+// before works meanwhile.
+func TestKilledBeforeThePairIsOnTheDisk(t *testing.T) {
+	storagetest.Long(t) // it takes a minute until the lease of a process that died counts as over
+	t.Parallel()
+	for name, strict := range map[string]bool{"within Slack's grace": false, "after it": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const kills = 5
+			w := newWorld(t, storageURL(t))
+			w.allowed = append(w.allowed, slacksim.RuleRefreshReused)
+			w.slack.SetApp(func(a *slacksim.App) {
+				a.TokenRotation, a.StrictRefresh, a.RefreshGrace = true, strict, 10*time.Minute
+			})
+			victim, dead := make(chan *replica, 1), make(chan struct{})
+			wire := w.newWire(func() {
+				select {
+				case r := <-victim:
+					w.kill(r)
+					dead <- struct{}{}
+				default: // nobody is to die yet
+				}
+			})
+			settings := map[string]string{"SLACK_URL": wire.URL}
+			running, err := w.startProcess(settings)
+			if err != nil {
+				t.Fatal(err)
+			}
+			offices := w.offices(kills)
+			for _, o := range offices {
+				w.settle()
+				victim <- running
+				w.due([]office{o}, time.Now(), 0)
+				<-dead
+				if running, err = w.startProcess(settings); err != nil {
+					t.Fatal(err)
+				}
+			}
+
+			db, began := w.store(), time.Now()
+			lost := 0
+			w.expect("the end of all leases", 3*time.Minute, func() bool {
+				decided := 0
+				lost = 0
+				for _, o := range offices {
+					in, _ := w.slack.Installed(o.team)
+					switch c := w.row(db, o.team); {
+					case c.State == install.ReconnectRequired:
+						lost++
+						decided++
+					case c.RefreshToken.Reveal() == in.RefreshToken:
+						decided++
+					}
+				}
+				return decided == kills
+			})
+			says := "Working"
+			if strict {
+				says = "It still works, but not for long."
+			}
+			for _, o := range offices {
+				if reply := w.type_(o.user, o.channel, "/connection status"); !strings.Contains(reply.Text, says) {
+					t.Errorf("%s: status: %q, want %q", o.team, reply.Text, says)
+				}
+				dm := w.slack.DM(o.user)
+				w.say(o.user, dm, "help")
+				w.wait("an answer with the access that is left", func() bool {
+					return strings.Contains(w.last(dm, o.user).Text, "Here is what you can ask")
+				})
+			}
+			if want := map[bool]int{true: kills, false: 0}[strict]; lost != want {
+				t.Errorf("%d of %d need reconnecting, want %d", lost, kills, want)
+			}
+			t.Logf("%d processes were killed between Slack's answer and their disk: %v later %d workspaces have Slack's newest pair, "+
+				"and %d need reconnecting, where the access before still works", kills, time.Since(began).Round(time.Second), kills-lost, lost)
+		})
+	}
+}
+
 func TestDatabaseStopsInBetweenSQLite(t *testing.T) {
 	t.Parallel()
 	stopsInBetween(t, storagetest.SQLite(t), func(w *world) (string, func() (back func())) {
@@ -558,8 +638,8 @@ func TestDatabaseStopsInBetweenPostgres(t *testing.T) {
 	})
 }
 
-// The database goes away when Slack has been asked for a new pair and has not answered yet, stays away for a time, and the
-// process is killed meanwhile: nothing is lost, and nobody has to do anything.
+// The database goes away when Slack has been asked for a new pair and has not answered yet, stays away for a time, and
+// the process is killed meanwhile: nothing is lost, and nobody has to do anything.
 func stopsInBetween(t *testing.T, database string, prepare func(w *world) (address string, stop func() (back func()))) {
 	const life, hold = 10 * time.Minute, 2 * time.Second
 	outage := time.Duration(storagetest.Rounds(1, 60)) * time.Second
