@@ -68,15 +68,16 @@ func channels(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 	}}
 }
 
-// theirs returns the ids of those private channels that the person who asks is in, too: Slack shows the others to nobody who isn't,
-// and neither does the app, whoever installed it. What can't be found out counts as no.
+// theirs returns the ids of those private channels that the person who asks is in, too: Slack shows the others to
+// nobody who isn't, and neither does the app, whoever installed it. What can't be found out counts as no.
 func theirs(ctx context.Context, t *bot.Turn, found []slack.Channel) map[string]bool {
 	if !slices.ContainsFunc(found, func(c slack.Channel) bool { return c.IsPrivate }) {
 		return nil
 	}
 	shared, _, err := memberships(ctx, t, []string{"private_channel"}, t.UserID)
 	if err != nil {
-		t.Log.WarnContext(ctx, "list private channels of a person", "slack_error", install.SlackError(err), "cause", install.Cause(err))
+		t.Log.WarnContext(ctx, "list private channels of a person",
+			"slack_error", install.SlackError(err), "cause", install.Cause(err))
 	}
 	ids := map[string]bool{}
 	for _, c := range shared {
@@ -85,13 +86,16 @@ func theirs(ctx context.Context, t *bot.Turn, found []slack.Channel) map[string]
 	return ids
 }
 
-// memberships asks Slack for the channels of the bot, or of a person: of their private ones Slack tells those that the bot is in.
-// whole: that is all of them. https://docs.slack.dev/reference/methods/users.conversations
-func memberships(ctx context.Context, t *bot.Turn, types []string, userID string) (found []slack.Channel, whole bool, err error) {
+// memberships asks Slack for the channels of the bot, or of a person: of their private ones Slack tells those that the
+// bot is in. whole: that is all of them. https://docs.slack.dev/reference/methods/users.conversations
+func memberships(
+	ctx context.Context, t *bot.Turn, types []string, userID string,
+) (found []slack.Channel, whole bool, err error) {
 	cursor := ""
 	for range channelPages {
 		page, next, err := t.Slack.GetConversationsForUserContext(ctx, &slack.GetConversationsForUserParameters{
-			UserID: userID, Types: types, Cursor: cursor, Limit: channelsInPage, ExcludeArchived: true, TeamID: t.TeamID})
+			UserID: userID, Types: types, TeamID: t.TeamID, ExcludeArchived: true, Cursor: cursor, Limit: channelsInPage,
+		})
 		if err != nil {
 			return nil, false, err
 		}
@@ -103,9 +107,11 @@ func memberships(ctx context.Context, t *bot.Turn, types []string, userID string
 	return found, false, nil
 }
 
-// channelsReply says where the app is. theirs are the private channels that the person who asks is in; missing are the permissions
-// without which a kind of channel can't be seen.
-func channelsReply(t *bot.Turn, is standing, found []slack.Channel, theirs map[string]bool, whole bool, missing []string) bot.Reply {
+// channelsReply says where the app is. theirs are the private channels that the person who asks is in; missing are the
+// permissions without which a kind of channel can't be seen.
+func channelsReply(
+	t *bot.Turn, is standing, found []slack.Channel, theirs map[string]bool, whole bool, missing []string,
+) bot.Reply {
 	app := escape(t.Install.App().Name)
 	slices.SortFunc(found, func(a, b slack.Channel) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
 	var open, closed []string
@@ -148,8 +154,9 @@ func channelsReply(t *bot.Turn, is standing, found []slack.Channel, theirs map[s
 	if is < member {
 		named = nil
 	}
-	kind("Public channels", readsPublic, len(open), named, "Their names are shown to members of the workspace, and Slack couldn't be asked whether you are one.")
-	kind("Private channels", readsPrivate, private, closed, "You see the names of those that you are in.")
+	kind("Public channels", readsPublic, len(open), named,
+		"Their names are shown to members of the workspace, and Slack couldn't be asked whether you are one.")
+	kind("Private channels", readsPrivate, private, closed, "You only see the names of those you're in.")
 
 	text := fmt.Sprintf("%s is in %s%s.", app, atLeast, count(len(found), "channel"))
 	if len(missing) == 2 {
@@ -161,8 +168,8 @@ func channelsReply(t *bot.Turn, is standing, found []slack.Channel, theirs map[s
 		blocks = append(blocks, section(l))
 	}
 	all := text
-	if len(lines) > 0 {
-		all += " " + strings.NewReplacer("*", "").Replace(strings.Join(lines, ". ")) + "."
+	for _, l := range lines {
+		all += " " + strings.TrimSuffix(strings.ReplaceAll(l, "*", ""), ".") + "."
 	}
 	if len(missing) > 0 {
 		lacks := lacking(t, missing)

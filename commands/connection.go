@@ -48,8 +48,8 @@ func check(_ context.Context, t *bot.Turn, a ask) bot.Reply {
 	return statusFor(t, who)
 }
 
-// viewerOf is what is known of the person who asks without asking Slack: that somebody installed the app says nothing of what they
-// are by now.
+// viewerOf is what is known of the person who asks without asking Slack: that somebody installed the app says nothing
+// of what they are by now.
 func viewerOf(t *bot.Turn, a ask) viewer {
 	who := viewer{audience: a.to, standing: a.is}
 	if t.Outsider() {
@@ -135,9 +135,9 @@ const (
 // errUnasked says that there was nothing to ask Slack with.
 var errUnasked = errors.New("no token to ask with")
 
-// standingOf asks Slack what the person is here, now. All rights over the connection come from it, each time that they are used: who
-// installed the app may have been made a guest since, and an admin a member. What Slack does not say counts as no. It blocks for one
-// call to Slack, unless the payload itself tells that they are of another company.
+// standingOf asks Slack what the person is here, now. All rights over the connection come from it, each time that they
+// are used: who installed the app may have been made a guest since, and an admin a member. What Slack does not say
+// counts as no. It blocks for one call to Slack, unless the payload itself tells that they are of another company.
 func standingOf(ctx context.Context, t *bot.Turn) (standing, error) {
 	switch {
 	case t.Outsider():
@@ -148,8 +148,8 @@ func standingOf(ctx context.Context, t *bot.Turn) (standing, error) {
 	u, err := t.Slack.GetUserInfoContext(ctx, t.UserID)
 	switch install.SlackError(err) {
 	case "":
-	case "user_not_found", "user_not_visible", "users_not_found": // nobody of this workspace, or of any that it shares a channel with
-		return stranger, nil
+	case "user_not_found", "user_not_visible", "users_not_found":
+		return stranger, nil // nobody of this workspace, or of any that it shares a channel with
 	}
 	if err != nil {
 		t.Log.WarnContext(ctx, "ask what the person is", "slack_error", install.SlackError(err), "cause", install.Cause(err))
@@ -184,7 +184,8 @@ func standingIn(c install.Connection, u *slack.User, installer bool) standing {
 	return member
 }
 
-// toSay is how long before the acknowledgement of a command or a press its work has to end, so that what came of it is said by that.
+// toSay is how long before the acknowledgement of a command or a press its work has to end, so that what came of it is
+// said by that.
 const toSay = 300 * time.Millisecond
 
 // inTime is ctx ending toSay before what is waited for: the acknowledgement, or behind it the end of ctx.
@@ -237,7 +238,8 @@ func refusal(t *bot.Turn, is standing, err error, doing string) bot.Reply {
 		r.Blocks = slices.Insert(r.Blocks, 0, section(first))
 		return r
 	case err != nil:
-		return bot.Reply{Text: "We couldn't ask Slack whether you may do that. Nothing was changed. " + slackSaid(t, err) + " Reference: " + t.Ref + "."}
+		return bot.Reply{Text: "We couldn't ask Slack whether you may do that. Nothing was changed. " +
+			slackSaid(t, err) + " Reference: " + t.Ref + "."}
 	case is == stranger:
 		return bot.Reply{Text: "Only people of the workspace that installed this app can " + doing + ". Nothing was changed."}
 	case is == guest:
@@ -247,7 +249,8 @@ func refusal(t *bot.Turn, is standing, err error, doing string) bot.Reply {
 	if t.Connection.Org() {
 		admins = "admins of the organisation"
 	}
-	return bot.Reply{Text: "Only the person who installed this app and " + admins + " can " + doing + ". Nothing was changed. " + whoCan(t)}
+	return bot.Reply{Text: "Only the person who installed this app and " + admins + " can " + doing + ". " +
+		"Nothing was changed. " + whoCan(t)}
 }
 
 // whoCan says whom to ask instead.

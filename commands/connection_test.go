@@ -83,8 +83,8 @@ func TestStandingIn(t *testing.T) {
 	}
 }
 
-// On Grid an admin of another workspace of the organisation is nobody to this one's connection, whatever the payload names as theirs;
-// one who belongs to both is a member of this one.
+// On Grid an admin of another workspace of the organisation is nobody to this one's connection, whatever the payload
+// names as theirs; one who belongs to both is a member of this one.
 func TestSisterWorkspaceDecidesNothing(t *testing.T) {
 	const one, two, org = "T0GRID0001", "T0GRID0002", "E0GRID0001"
 	sim := smallSlack(t)
@@ -106,8 +106,8 @@ func TestSisterWorkspaceDecidesNothing(t *testing.T) {
 	}
 }
 
-// Who installed the app has its rights for as long as they are a full member: each way to act asks anew, also a button and a window
-// that were shown before.
+// Who installed the app has its rights for as long as they are a full member: each way to act asks anew, also a button
+// and a window that were shown before.
 func TestInstallerWhoIsAGuestActsOnNothing(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -181,7 +181,8 @@ func TestInstallerWhoIsAGuestActsOnNothing(t *testing.T) {
 	}
 }
 
-// Where Slack doesn't say who the installer is by now, they are refused as everybody is, with the reason and the next step.
+// Where Slack doesn't say who the installer is by now, they are refused as everybody is, with the reason and the next
+// step.
 func TestNobodyActsUnasked(t *testing.T) {
 	t.Parallel()
 	s := play(t, storagetest.SQLite(t))
@@ -225,8 +226,8 @@ func TestStatusSaysThatEventsAreHeldBack(t *testing.T) {
 			t.Fatal("it is never written down")
 		}
 	}
-	want := "Slack has been holding back events of this workspace since " + when(minute) + ", as of " + when(minute)
-	has(t, "a member", s.command(mia, "status"), "Working", want)
+	want := "Slack has been holding back events from this workspace since " + when(minute) + " (last heard " + when(minute) + ")"
+	has(t, "a member", s.command(mia, "status"), "Working", "not everything reaches it", "!normally", want)
 	has(t, "the installer", s.command(leon, "check"), want)
 	has(t, "the Home tab", s.home(mia), want)
 	has(t, "a guest", s.command(gus, "status"), "!holding back")

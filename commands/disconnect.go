@@ -37,8 +37,10 @@ func disconnect(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 		return bot.Reply{Text: recordsSilent(t)}
 	case h.State == install.Removed || h.State == install.NotConnected:
 		return o.words("", install.ErrNotConnected)
-	case t.Slack == nil && !t.Renewing() && h.GrantURL != "": // nobody can be asked about, and there is nothing that could be done
-		return bot.Reply{Text: fmt.Sprintf("%s has no access to %s any more, so Slack can't be asked to remove it. Remove it on its page in Slack: *Configuration*, *Remove App*. Nothing was changed.", o.app, o.from)}
+	case t.Slack == nil && !t.Renewing() && h.GrantURL != "":
+		// Nobody can be asked about, and there is nothing that could be done.
+		return bot.Reply{Text: fmt.Sprintf("%s has no access to %s any more, so Slack can't be asked to remove it. "+
+			"Remove it on its page in Slack: *Configuration*, *Remove App*. Nothing was changed.", o.app, o.from)}
 	}
 	is, err := a.standing(ctx, t)
 	switch {
@@ -135,8 +137,8 @@ func goodbye(ctx context.Context, t *bot.Turn, about string) bot.Reply {
 }
 
 func outcomeOf(t *bot.Turn) outcome {
-	// The way back is looked for later, if ever.
-	return outcome{app: escape(t.Install.App().Name), from: escape(place(t.Connection)), back: t.Install.Grant(install.Wish{Stays: true}), ref: t.Ref}
+	back := t.Install.Grant(install.Wish{Stays: true}) // it is looked for later, if ever
+	return outcome{app: escape(t.Install.App().Name), from: escape(place(t.Connection)), back: back, ref: t.Ref}
 }
 
 // outcome is what there is to say about a disconnect, all of it escaped.

@@ -71,7 +71,8 @@ func notice(app install.App, userID string, h install.Health) bot.Reply {
 	case "":
 		why = "You get this because you are an admin."
 	default:
-		why = "You get this because the person who installed it is no longer a full member, or can't be written to, and you are an admin."
+		why = "You get this because you are an admin, " +
+			"and the person who installed it is no longer a full member or can't be reached."
 	}
 	blocks = append(blocks, section(why+" Nobody else was written to."), slack.NewContextBlock("", markdown(strings.Join(imprint(app), " · "))))
 	return bot.Reply{Text: text + " " + why, Blocks: blocks}

@@ -220,7 +220,8 @@ func sentence(t *bot.Turn, h install.Health, who viewer) string {
 	return b.String()
 }
 
-// unasked reports whether the permission is missing without which nobody can be told from others, so that nobody gets a button.
+// unasked reports whether the permission is missing without which nobody can be told from others, so that nobody gets a
+// button.
 func unasked(h install.Health, is standing) bool {
 	return is == unknown && slices.Contains(install.ScopeNames(h.Missing), "users:read")
 }
@@ -239,12 +240,13 @@ func worksUntil(h install.Health) string {
 	return " It works until " + when(h.WorksUntil) + "."
 }
 
-// heldBack is a sentence to go behind another while Slack sends this workspace's events no more, "" else.
+// heldBack is a sentence to go behind another while Slack holds back this workspace's events, "" else.
 func heldBack(h install.Health) string {
 	if h.HeldAt.IsZero() {
 		return ""
 	}
-	return fmt.Sprintf(" Slack has been holding back events of this workspace since %s, as of %s: there were more than it sends within an hour. Until that ends, messages and mentions can go unanswered.",
+	return fmt.Sprintf(" Slack has been holding back events from this workspace since %s (last heard %s): there are "+
+		"more than it sends in an hour. Until that ends, messages and mentions can go unanswered.",
 		when(h.HeldSince), when(h.HeldAt))
 }
 

@@ -295,7 +295,7 @@ func TestWhoIsToldWhat(t *testing.T) {
 		{"status verbose", keeps, append([]string{`!"type":"button"`, "Access renewal", "One connection", "Data kept"}, facts...), []string{"Working", "!Connected by", "!Acme"}},
 		{"permissions", []string{"has all 8 permissions", "*Send messages* (required): To answer you."}, []string{"has all 8 permissions", `!"type":"button"`}, []string{"Working", "!permissions"}},
 		{"channels", []string{"Switchboard is in 3 channels.", "*Public channels:* 2: #acme-birch, #general", "*Private channels:* 1", "`/invite @Switchboard`"},
-			[]string{"#general", "*Private channels:* 1. You see the names of those that you are in.", "!secret-plans"}, []string{"Only members of the workspace can see that.", "!#"}},
+			[]string{"#general", "*Private channels:* 1. You only see the names of those you're in.", "!in..", "!secret-plans"}, []string{"Only members of the workspace can see that.", "!#"}},
 		{"history", []string{"newest first.", "Installed, by <@" + leon + ">."}, []string{notTheirs + " see its history.", "!Installed"}, []string{notGuests + " see its history. Nothing was changed. Ask <@" + leon + ">, who installed it, or a workspace admin.", "!Installed"}},
 		{"reconnect", []string{"works in Acme Corp, so nothing has to be done.", "settings and its history are kept", "https://bot.example.com/slack/install"}, []string{notTheirs + " reconnect it.", "!https"}, []string{notGuests + " reconnect it.", "!https"}},
 		{"support", []string{"is run by Acme IT.", "mailto:it@example.com?subject=Reference%20", "Connection: con_", "State: active", "!xox"}, []string{"is run by Acme IT.", "Reference: ", "Connection: con_"}, []string{"is run by Acme IT.", "Reference: ", "!con_", "!Acme Corp"}},
@@ -321,8 +321,8 @@ func TestWhoIsToldWhat(t *testing.T) {
 		}
 	}
 	// Of private channels everybody reads the names of those they are in, whatever else they may do.
-	has(t, "the installer, who is in it", s.command(leon, "channels"), "*Private channels:* 1: #secret-plans", "!You see the names")
-	has(t, "an admin, who is not", s.command(dana, "channels"), "*Private channels:* 1. You see the names", "!secret-plans")
+	has(t, "the installer, who is in it", s.command(leon, "channels"), "*Private channels:* 1: #secret-plans", "!You only see the names")
+	has(t, "an admin, who is not", s.command(dana, "channels"), "*Private channels:* 1. You only see the names", "!secret-plans")
 	end := s.sim.Inject(slacksim.Fault{Method: "users.conversations", Error: "user_not_found", Times: 2})
 	if shown := s.command(leon, "channels"); strings.Contains(shown, "secret-plans") {
 		t.Errorf("where Slack doesn't say what he is in: %s", shown)

@@ -58,7 +58,7 @@ func vocabulary() []word {
 			more: "Each permission is listed with its reason. Admins and the person who installed it get a button for each one that is missing."},
 		{name: "channels", also: []string{"channel"}, answer: channels,
 			does: "which channels it is in, and how to add it to one",
-			more: "Of the private channels it is in, you read the names of those that you are in, too, and how many there are."},
+			more: "You see how many private channels it is in, and the names of those you're in too."},
 		{name: "history", also: []string{"changes", "log"}, answer: history,
 			does: "what happened to it, when, and who did it",
 			more: "It is for the person who installed it and for admins, and shows the newest changes first."},
@@ -129,7 +129,8 @@ func find(said []string) (w word, rest []string, ok bool) {
 	return word{}, nil, false
 }
 
-// What Slack writes between angle brackets, mentions, channels and links, which it also makes of what looks like one; and emoji.
+// What Slack writes between angle brackets, mentions, channels and links, which it also makes of what looks like one;
+// and emoji.
 // https://docs.slack.dev/messaging/formatting-message-text
 var (
 	slackMarkup = regexp.MustCompile(`<([^<>|]*)(?:\|([^<>]*))?>`)
@@ -137,9 +138,9 @@ var (
 	urlScheme   = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:(?://)?`)
 )
 
-// words is what a text says besides whom it is for, one space between words: as people write them and copy them from help, in quotes,
-// brackets or formatting, with a mark behind, as a link that Slack made of one, behind the command or the app's name. Case stays.
-// What comes out goes in again unchanged.
+// words is what a text says besides whom it is for, one space between words: as people write them and copy them from
+// help, in quotes, brackets or formatting, with a mark behind, as a link that Slack made of one, behind the command or
+// the app's name. Case stays. What comes out goes in again unchanged.
 func words(text string, names ...string) string {
 	text = slackMarkup.ReplaceAllStringFunc(text, func(s string) string {
 		m := slackMarkup.FindStringSubmatch(s)
@@ -215,7 +216,7 @@ func answer(ctx context.Context, t *bot.Turn, text string, to audience) bot.Repl
 	return w.answer(ctx, t, ask{to: to, rest: rest})
 }
 
-// plainWord is what can be repeated to a person as it was typed: no mention, no slackMarkup.
+// plainWord is what can be repeated to a person as it was typed: no mention, no markup.
 var plainWord = regexp.MustCompile(`^[\p{L}\p{N}_-]{1,40}$`)
 
 // unknownWord says what was not understood, and what may have been meant. It only suggests: a misspelt word does nothing.

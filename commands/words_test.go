@@ -42,8 +42,8 @@ func TestWords(t *testing.T) {
 	}
 }
 
-// What people copy, quote, format and paste is understood alike in the command, the direct message and after a mention: it passes one
-// function, and means the same as the bare word.
+// What people copy, quote, format and paste is understood alike in the command, the direct message and after a mention:
+// it passes one function, and means the same as the bare word.
 func TestWordsAsPeopleWriteThem(t *testing.T) {
 	around := []string{"%s", " %s ", "%s.", "%s!", "%s?!", "%s,", "%s…", "`%s`", "```%s```", "```\n%s\n```", "*%s*", "_%s_", "~%s~", "*_%s_*", "`*%s*`.", "“%s”", "\"%s\"", "'%s'", "‘%s’", "‚%s‘", "„%s“", "«%s»", "« %s »", "‹%s›", "「%s」",
 		"(%s)", "[%s]", "{%s}", "<%s>", "&lt;%s&gt;", "&gt; %s", "&amp; %s", "> %s", "• %s", "- %s", "— %s", "--%s", "/%s", "#%s", "@%s", "\u200b%s\u200b", "\ufeff%s", "%s\u00ad", "\u2060%s\u200d", "\u00a0%s\u00a0", "\u202f%s", "\u3000%s", "\u202e%s\u202c",

@@ -92,6 +92,9 @@ func (in *Installer) words(h Health) Health {
 	switch h.State {
 	case Active:
 		h.Label, h.Sentence = "Working", "It can use this workspace normally. No action needed."
+		if !h.HeldAt.IsZero() {
+			h.Sentence = "Its access works, but not everything reaches it right now."
+		}
 	case Limited:
 		h.Label = "Working, some features off"
 		h.Sentence = "It works, but " + Off(h.Missing) + ", because it isn't allowed to " + MayNot(h.Missing) + " yet."

@@ -111,7 +111,7 @@ var (
 	situationOddCode = situation{"code_malformed", http.StatusBadRequest, OutcomeRefused,
 		"Not connected: this address is damaged", "The address that Slack sent you back to was changed or cut short on its way, so Slack wasn't asked.", nothing, startAgain, aboutApp, false}
 	situationBusy = situation{"busy", http.StatusServiceUnavailable, "",
-		"Not connected yet: many people are installing right now", "Slack lets {app} finish only so many installs at a time. Wait {wait} seconds and reload this page: it goes on from here.", "Nothing was used up, and nothing was changed.", step{"Start again", toStart}, aboutApp, false}
+		"Not connected yet: many people are installing right now", "Slack lets {app} finish only so many installs at a time. Wait {wait} seconds, then reload this page to finish.", nothing, step{"Start again", toStart}, aboutApp, false}
 	situationNotSetUp = situation{"not_set_up", http.StatusBadGateway, OutcomeFailed,
 		"Not connected: this app isn't set up correctly yet", "This app isn't set up correctly yet. Only the people who run it can mend that; the reference below is in their log.", nothing, contact, tryAgain, false}
 	situationNotDistributed = situation{"not_distributed", http.StatusForbidden, OutcomeRefused,

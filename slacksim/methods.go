@@ -520,8 +520,8 @@ func (s *Sim) conversationsInfo(r *apiRequest) (map[string]any, *apiError) {
 	return map[string]any{"channel": s.channelJSONLocked(r, c)}, nil
 }
 
-// listLocked lists conversations by the types argument; mine limits them to the caller's own.
-// listLocked lists the conversations that somebody is in, "" for all; of those that aren't public, only what the caller is in, too.
+// listLocked lists conversations by the types argument: those that somebody is in, "" for all; of those that aren't
+// public, only what the caller is in, too.
 func (s *Sim) listLocked(r *apiRequest, of string) (map[string]any, *apiError) {
 	types := splitScopes(r.arg("types"))
 	if len(types) == 0 {
@@ -608,7 +608,8 @@ func (s *Sim) userJSONLocked(r *apiRequest, u *User) map[string]any {
 	}
 	if t := s.teamLocked(u.TeamID); t != nil && t.EnterpriseID != "" {
 		out["enterprise_user"] = map[string]any{"id": u.ID, "enterprise_id": t.EnterpriseID, "enterprise_name": t.EnterpriseName,
-			"is_admin": u.Owner || u.OrgAdmin, "is_owner": u.PrimaryOwner, "teams": append([]string{u.TeamID}, u.AlsoIn...)}
+			"is_admin": u.Owner || u.OrgAdmin, "is_owner": u.PrimaryOwner,
+			"teams": append([]string{u.TeamID}, u.AlsoIn...)}
 	}
 	if r.scope("users:read.email") {
 		if t := s.teamLocked(u.TeamID); t != nil {

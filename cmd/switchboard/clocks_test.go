@@ -24,8 +24,8 @@ func testClock(getenv func(string) string) func() time.Time {
 	return func() time.Time { return time.Now().Add(ahead) }
 }
 
-// Two replicas 40 s apart, one an hour ahead and one a month behind install, answer, renew and undo together as if their clocks
-// were one: each step of an install is made by another one.
+// Two replicas 40 s apart, one an hour ahead and one a month behind install, answer, renew and undo together as if
+// their clocks were one: each step of an install is made by another one.
 func TestReplicasWhoseClocksDiffer(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, storagetest.Postgres(t))

@@ -21,7 +21,8 @@ import (
 	"switchboard/storage/storagetest"
 )
 
-// door serves a handler as the public door does, with at most so many connections. Times are a hundredth of the real ones.
+// door serves a handler as the public door does, with at most so many connections. Times are a hundredth of the real
+// ones.
 func door(t *testing.T, most int, h http.Handler) (address string) {
 	t.Helper()
 	visitors := newConns(most)
@@ -193,8 +194,8 @@ func TestAdminAnswersToNoForeignName(t *testing.T) {
 	}
 }
 
-// Strangers who announce 2 MiB each, without headers and with made-up ones, and those who never end their headers, cost little memory,
-// and hold up no event. LONG_TESTS does it with 900 of each.
+// Strangers who announce 2 MiB each, without headers and with made-up ones, and those who never end their headers, cost
+// little memory, and hold up no event. LONG_TESTS does it with 900 of each.
 func TestStrangersCostNoMemory(t *testing.T) {
 	strangers, most := 200, 64 // MB
 	if os.Getenv("LONG_TESTS") != "" {

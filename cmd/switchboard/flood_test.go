@@ -1,7 +1,7 @@
 package main
 
-// A flood of strangers on the install pages of a running serve: what it costs, what events and a real person notice of it. Run it for
-// half a minute, with figures: LONG_TESTS=1 go test -v -run TestInstallFlood ./cmd/switchboard
+// A flood of strangers on the install pages of a running serve: what it costs, what events and a real person notice of
+// it. Run it for half a minute, with figures: LONG_TESTS=1 go test -v -run TestInstallFlood ./cmd/switchboard
 
 import (
 	"context"

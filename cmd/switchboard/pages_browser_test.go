@@ -4,14 +4,17 @@ package main
 // by rules and by keyboard. With SCREENSHOTS=folder each is photographed.
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 
+	"switchboard/install"
 	"switchboard/slacksim"
 	"switchboard/storage/storagetest"
 )
@@ -74,6 +77,7 @@ func TestPagesForEverybody(t *testing.T) {
 			pages.add("closed", atSlack(slacksim.AcmeAdmin, slacksim.Choice{})(w.browser()))
 		}
 	}
+	pages.add("busy", w.crowded(slacksim.BirchAdmin))
 	if len(pages.names) < 40 {
 		t.Errorf("only %d different pages", len(pages.names))
 	}
@@ -87,6 +91,20 @@ func TestPagesForEverybody(t *testing.T) {
 	for _, c := range b.complaints {
 		t.Errorf("the browser complained: %s", c)
 	}
+}
+
+// crowded is what somebody reads who comes back from Slack when all calls are taken, for a minute from here on.
+func (w *world) crowded(userID string) answer {
+	w.t.Helper()
+	all := install.Budget{Name: "oauth.v2.access", Interval: time.Second / 8, Burst: 80}
+	if err := w.store().ClosedUntil(context.Background(), all, time.Now().Add(time.Minute)); err != nil {
+		w.t.Fatal(err)
+	}
+	a := w.browser().install(userID)
+	if a.status != http.StatusServiceUnavailable || !strings.Contains(a.body, "many people are installing right now") {
+		w.t.Errorf("all calls are taken: %d %s", a.status, a.body)
+	}
+	return a
 }
 
 // The button is a form: pressed in a browser, it takes the install back.
