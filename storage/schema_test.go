@@ -331,6 +331,9 @@ func TestOlderReleaseRunsOn(t *testing.T) {
 		}
 		write("con_brought")
 		exec(t, f, "UPDATE connections SET expires_at = 0, refresh_token = 'x' WHERE id = 'con_brought'")
+		exec(t, f, `INSERT INTO user_tokens (connection_id, user_id, app_id, enterprise_id, team_id, scopes, token, refresh_token, expires_at, renew_at,
+			lease_until, renew_tries, failing_since, rejections, reason, granted_at, version)
+			VALUES ('con_brought', 'U1', 'active', '', 'con_brought', '', '', 'x', 0, 0, 0, 0, 0, 0, '', 7, 1)`)
 		if n, err := db.Migrate(ctx); n < 1 || err != nil {
 			t.Fatalf("%d migrations applied, error %v", n, err)
 		}
@@ -344,6 +347,10 @@ func TestOlderReleaseRunsOn(t *testing.T) {
 		}
 		if c, err := db.FindID(ctx, "con_rotating"); err != nil || !c.RenewAt.Equal(ends.Add(-4*time.Hour)) {
 			t.Errorf("what ends at %v is renewed at %v, %v", ends, c.RenewAt, err)
+		}
+		person := install.Holder{Key: install.Key{AppID: "active", TeamID: "con_brought"}, UserID: "U1"}
+		if u, err := db.FindUser(ctx, person); err != nil || u.RenewAt.IsZero() || u.RenewAt.After(time.Now()) {
+			t.Errorf("a person's, with a refresh token and no end, is renewed at %v, %v", u.RenewAt, err)
 		}
 		// It puts a new consent beside the failures that the old tokens had with us.
 		for id, failing := range map[string]time.Duration{"con_before": -time.Second, "con_after": 0} {
@@ -365,7 +372,7 @@ func TestOlderReleaseRunsOn(t *testing.T) {
 			}
 			update(t, db, c.Key, func(c *install.Connection) { c.RenewAt = t0 })
 		}
-		if due, err := db.Due(ctx, "", ends, 10); err != nil || len(due) != 4 {
+		if due, err := db.Due(ctx, "", ends, 10); err != nil || len(due) != 5 {
 			t.Errorf("due: %v, %v", due, err)
 		}
 	})

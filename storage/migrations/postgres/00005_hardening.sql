@@ -32,3 +32,5 @@ ALTER TABLE connections ADD COLUMN events_held_at bigint NOT NULL DEFAULT 0;
 -- end, or right away where no end is known. What Slack has refused for good stays as it is.
 UPDATE connections SET renew_at = CASE WHEN expires_at > 14400000000 THEN expires_at - 14400000000 ELSE 1 END
     WHERE renew_at = 0 AND rejections < 2 AND length(refresh_token) > 0 AND state <> 'removed';
+UPDATE user_tokens SET renew_at = CASE WHEN expires_at > 14400000000 THEN expires_at - 14400000000 ELSE 1 END
+    WHERE renew_at = 0 AND rejections < 2 AND length(refresh_token) > 0;
