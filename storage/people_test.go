@@ -119,6 +119,23 @@ func testAddUser(t *testing.T, f fixture) {
 	}
 }
 
+// However many people a connection has, what there is of all of them can be asked at once.
+func TestRowsOfManyPeople(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, f fixture) {
+		c := put(t, f, full(key("A1", "E1", "T1")))
+		grant(t, f, person(c.Key, "U1"))
+		of := make([]install.Holder, 17_000)
+		for i := range of {
+			of[i] = install.Holder{Key: c.Key, UserID: fmt.Sprintf("W%05d", i)}
+		}
+		of[len(of)-1].UserID = "U1"
+		if rows, err := f.Rows(t.Context(), of); err != nil || len(rows) != 2 {
+			t.Errorf("%d rows, not the connection's and one person's (%v)", len(rows), err)
+		}
+	})
+}
+
 // The list is in the order of IDs, in whichever order the database has them.
 func TestUsers(t *testing.T) {
 	t.Parallel()

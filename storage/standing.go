@@ -46,9 +46,22 @@ func (db *DB) Erased(ctx context.Context, since time.Time) ([]install.Key, error
 	return ask[install.Key](ctx, db, "list what was erased", erasedQuery, "", since, math.MaxInt32)
 }
 
-// Rows is install.Store's. One statement for each of the two tables.
+// comparedAtOnce bounds a statement's parameters, four for each holder: SQLite takes 32,766, PostgreSQL 65,535.
+const comparedAtOnce = 1000
+
+// Rows is install.Store's.
 func (db *DB) Rows(ctx context.Context, of []install.Holder) (map[install.Holder]install.Row, error) {
-	const doing = "compare with the journal"
+	rows := make(map[install.Holder]install.Row, len(of))
+	for part := range slices.Chunk(of, comparedAtOnce) {
+		if err := db.addRows(ctx, part, rows); err != nil {
+			return nil, fault(ctx, "compare with the journal", err)
+		}
+	}
+	return rows, nil
+}
+
+// addRows adds the rows of these holders to rows. One statement for each of the two tables.
+func (db *DB) addRows(ctx context.Context, of []install.Holder, rows map[install.Holder]install.Row) error {
 	var bots, people [][]any
 	for _, h := range of {
 		if !storableKey(h.Key) || !storable(h.UserID) {
@@ -60,33 +73,34 @@ func (db *DB) Rows(ctx context.Context, of []install.Holder) (map[install.Holder
 		}
 	}
 
-	rows := make(map[install.Holder]install.Row, len(of))
 	if len(bots) == 0 {
-		return rows, nil
+		return nil
 	}
 	var connections []connectionRow
 	err := db.read.WithContext(ctx).Where("(app_id, enterprise_id, team_id) IN ("+values(bots)+")", slices.Concat(bots...)...).Find(&connections).Error
 	if err != nil {
-		return nil, fault(ctx, doing, err)
+		return err
 	}
 	for _, r := range connections {
 		h := install.Holder{Key: r.key()}
 		rows[h] = install.Row{Removed: r.Facts.State == string(install.Removed), Erased: len(r.Token) == 0, GrantedAt: moment(r.Facts.RenewedAt),
-			Generation: r.Facts.Chain.Generation, Grant: r.Facts.Chain.GrantID, Rejections: int(r.Facts.Chain.Rejections)}
+			Generation: r.Facts.Chain.Generation, Grant: r.Facts.Chain.GrantID,
+			RenewAt: moment(r.Facts.Chain.RenewAt), Tries: int(r.Facts.Chain.RenewTries), Rejections: int(r.Facts.Chain.Rejections)}
 	}
 	if len(people) == 0 {
-		return rows, nil
+		return nil
 	}
 	var tokens []userTokenRow
 	err = db.read.WithContext(ctx).Where("(app_id, enterprise_id, team_id, user_id) IN ("+values(people)+")", slices.Concat(people...)...).Find(&tokens).Error
 	if err != nil {
-		return nil, fault(ctx, doing, err)
+		return err
 	}
 	for _, r := range tokens {
 		rows[r.holder()] = install.Row{Erased: len(r.Token) == 0, GrantedAt: moment(r.Facts.GrantedAt),
-			Generation: r.Facts.Chain.Generation, Grant: r.Facts.Chain.GrantID, Rejections: int(r.Facts.Chain.Rejections)}
+			Generation: r.Facts.Chain.Generation, Grant: r.Facts.Chain.GrantID,
+			RenewAt: moment(r.Facts.Chain.RenewAt), Tries: int(r.Facts.Chain.RenewTries), Rejections: int(r.Facts.Chain.Rejections)}
 	}
-	return rows, nil
+	return nil
 }
 
 // values is a list of rows with their parameters. Both databases understand it; a list without the word SQLite does not.
