@@ -147,7 +147,14 @@ type Row struct {
 	GrantedAt       time.Time
 	Generation      int64
 	Grant           string
+	RenewAt         time.Time // and these two as in Chain
+	Tries           int
 	Rejections      int
+}
+
+// isDue reports whether a renewal is to come now, or could not be had yet.
+func (r Row) isDue(now time.Time) bool {
+	return r.Tries > 0 || !r.RenewAt.IsZero() && !r.RenewAt.After(now)
 }
 
 // consentAt is when the person consented that p goes back to.
@@ -179,6 +186,16 @@ type UserToken struct {
 	GrantedAt time.Time
 
 	Changes []Change // lines for the history of the connection, written with the next write
+}
+
+// pair is the pair of u as it is stored.
+func (u UserToken) pair() Pair {
+	p := Pair{Holder: u.Holder, Token: u.Token, Refresh: u.RefreshToken, At: u.GrantedAt, Scopes: u.Scopes,
+		Generation: u.Generation, Grant: u.Grant, GrantedAt: u.GrantedAt}
+	if !u.ExpiresAt.IsZero() {
+		p.Life = u.ExpiresAt.Sub(p.At)
+	}
+	return p
 }
 
 // Note adds a line of history, to be written together with what it is about.

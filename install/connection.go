@@ -226,7 +226,7 @@ func (was Connection) replaced(c Connection) Connection {
 
 // soon has the token renewed a minute after a consent that came close to another. Which of the two pairs Slack handed out
 // last, and so keeps, can't be told from here when two replicas were involved: the renewal finds out while people are about.
-func (c *Connection) soon(at time.Time) {
+func (c *Chain) soon(at time.Time) {
 	if verify := at.Add(lateConsent); !c.RenewAt.IsZero() && verify.Before(c.RenewAt) {
 		c.RenewAt = verify
 	}

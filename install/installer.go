@@ -416,10 +416,13 @@ func (in *Installer) Run(ctx context.Context) error {
 		})
 	}
 	every(renewEvery, "renew", func(ctx context.Context) error {
-		// What the journal holds goes first: it was bought with refresh tokens that are still in the database.
+		_, err := in.renewDue(ctx)
+		return err
+	})
+	// Beside it, since that goes on for as long as anything is due, and a refusal is believed after half a minute.
+	every(renewEvery, "journal to store", func(ctx context.Context) error {
 		_, err := in.Replay(ctx)
-		_, renewErr := in.renewDue(ctx)
-		return errors.Join(err, in.offerRefused(ctx), renewErr)
+		return errors.Join(err, in.offerRefused(ctx))
 	})
 	every(watchEvery, "journal", in.watchJournal)
 	every(eraseEvery, "erase from the journal", in.compareErased)

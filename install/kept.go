@@ -7,6 +7,7 @@ package install
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 )
@@ -18,7 +19,8 @@ const (
 	awayAfter  = time.Minute
 	// How many entries are compared in one question to the store.
 	comparedAtOnce = 500
-	// A renewal has shown by then which of two consents counts: it comes a minute after the second (Connection.soon).
+	// A renewal has shown by then which of two consents counts, unless it is still to be had: it comes a minute after the second
+	// (Connection.soon).
 	contestLife = time.Hour
 	// Of how many refused refresh tokens a process looks after at a time.
 	rejectedAtOnce = 256
@@ -32,7 +34,8 @@ func rowOf(c *Connection, u *UserToken) Row {
 		row.GrantedAt = u.GrantedAt
 	}
 	chain := chainIn(c, u)
-	row.Erased, row.Generation, row.Grant, row.Rejections = chain.Token == "", chain.Generation, chain.Grant, chain.Rejections
+	row.Erased, row.Generation, row.Grant = chain.Token == "", chain.Generation, chain.Grant
+	row.RenewAt, row.Tries, row.Rejections = chain.RenewAt, chain.Tries, chain.Rejections
 	return row
 }
 
@@ -61,6 +64,19 @@ func (in *Installer) restored(ctx context.Context, p Pair) {
 	in.metrics.restored.Inc()
 	in.log.WarnContext(ctx, "the database had lost tokens that the journal of this machine kept: brought back", "key", p.Key.String(),
 		"user", p.UserID, "generation", p.Generation)
+}
+
+// nextGeneration is above all that the journal of this machine has of h. The row may be lower: a backup was restored, and what the
+// journal kept would count as newer than a consent of today.
+func (in *Installer) nextGeneration(ctx context.Context, h Holder) (next int64) {
+	kept, err := in.store.JournaledFor(h)
+	if err != nil {
+		in.log.WarnContext(ctx, "generation of a consent", "key", h.Key.String(), "cause", err) // the row's own will do
+	}
+	for _, p := range kept {
+		next = max(next, p.Generation+1)
+	}
+	return next
 }
 
 // newestOf returns which of these pairs the row would hold if nothing had been lost; false when that is none of them.
@@ -251,11 +267,7 @@ func (in *Installer) compareUnder(ctx context.Context, k Key) error {
 // compare erases from the journal those of the pairs that are of no use any more, or of access that was erased, and returns those
 // that the store has lost.
 func (in *Installer) compare(ctx context.Context, kept []Pair) (lost []Pair, err error) {
-	holders := make([]Holder, len(kept))
-	for i, p := range kept {
-		holders[i] = p.Holder
-	}
-	rows, err := in.store.Rows(ctx, holders)
+	rows, err := in.rowsOf(ctx, kept)
 	if err != nil {
 		return nil, err
 	}
@@ -274,6 +286,31 @@ func (in *Installer) compare(ctx context.Context, kept []Pair) (lost []Pair, err
 		return lost, nil
 	}
 	return lost, in.store.Unjournal(gone...)
+}
+
+// rowsOf returns what the store has of the holders of pairs. Where a workspace joined an organisation since, they become holders of
+// the key that it has by now.
+func (in *Installer) rowsOf(ctx context.Context, kept []Pair) (map[Holder]Row, error) {
+	holders := make([]Holder, len(kept))
+	for i, p := range kept {
+		holders[i] = p.Holder
+	}
+	rows, err := in.store.Rows(ctx, holders)
+	if err != nil {
+		return nil, err
+	}
+	var moved []Holder
+	for i, p := range kept {
+		if _, connected := rows[Holder{Key: p.Key}]; connected {
+			continue
+		}
+		if h, there := in.readdress(ctx, p.Holder); there {
+			kept[i].Holder, moved = h, append(moved, h)
+		}
+	}
+	now, err := in.store.Rows(ctx, moved)
+	maps.Copy(rows, now)
+	return rows, err
 }
 
 // against compares what the journal keeps with the row of its holder, and with that of the connection: yes, the store has lost it; no,
@@ -301,7 +338,7 @@ func (p Pair) against(row Row, known bool, connection Row, connected bool, now t
 		return no
 	case p.Generation > row.Generation:
 		return yes // a later consent, perhaps
-	case p.consentAt().Sub(row.GrantedAt).Abs() < clocksApart && now.Sub(row.GrantedAt) < contestLife:
+	case p.consentAt().Sub(row.GrantedAt).Abs() < clocksApart && (now.Sub(row.GrantedAt) < contestLife || row.isDue(now)):
 		return unclear // a renewal is about to tell
 	}
 	return no

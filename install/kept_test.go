@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -467,6 +468,12 @@ func TestCompetingConsents(t *testing.T) {
 			r.due()
 			r.rounds(second)
 			r.works(r.is(second, k, install.Active, ""))
+			if at, _ := r.slack.Installed(slacksim.Acme); true {
+				u, err := second.OpenUser(r.ctx, k, slacksim.AcmeAdmin)
+				if err != nil || u.Reason != "" || u.Token.Reveal() != at.UserTokens[slacksim.AcmeAdmin] {
+					t.Errorf("the person's token after its renewal: %q, %v", u.Reason, err)
+				}
+			}
 			// What lost is on no disk any more.
 			r.clock.Advance(2 * time.Hour)
 			for _, in := range []replica{first, second} {
@@ -596,6 +603,243 @@ func TestPairThatOnlyMemoryHas(t *testing.T) {
 	if kept := r.kept(); len(kept) != 1 || kept[0].Token != r.row(in, c.Key).Token {
 		t.Errorf("%d pairs in the journal that was made anew", len(kept))
 	}
+}
+
+// Whoever is about to renew first offers what the store has lost, whether or not anything was compared since.
+func TestRenewalOffersFirst(t *testing.T) {
+	t.Parallel()
+	eachRig(t, func(t *testing.T, r *rig) {
+		in := r.replica(nil)
+		c := r.connect(in, slacksim.AcmeAdmin)
+		if err := in.CompareAll(r.ctx); err != nil {
+			t.Fatal(err)
+		}
+		r.due()
+		back := r.snapshot()
+		r.renewDue(in)
+		newest := r.row(in, c.Key)
+		back()
+		r.renewDue(in)
+		if now := r.row(in, c.Key); now.Token != newest.Token || now.Generation != newest.Generation {
+			t.Errorf("generation %d is in the row, not %d", now.Generation, newest.Generation)
+		}
+		r.works(r.row(in, c.Key))
+		r.spent(1) // nothing that was spent is tried
+	})
+}
+
+// Two consents ran side by side, and the clocks have the one lose that Slack answered last. Its callback keeps its pair until the
+// renewal of the other one is refused, however long nothing runs in between.
+func TestLosersOwnPairIsPutAside(t *testing.T) {
+	t.Parallel()
+	for name, pause := range map[string]time.Duration{"renewed after a minute": 0, "nothing runs for hours": 3 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, storagetest.SQLite(t))
+			r.breaches = true // the refresh token that the later consent ended is tried
+			ahead := r.elsewhere(func(c *install.Config) { c.Now = func() time.Time { return r.clock.Now().Add(30 * time.Second) } })
+			r.connect(ahead, slacksim.AcmeAdmin)
+			r.clock.Advance(time.Hour)
+			right := r.replica(exchanging(func(req *http.Request, _ string, next http.RoundTripper) (*http.Response, error) {
+				r.connect(ahead, slacksim.AcmeAdmin)
+				return next.RoundTrip(req)
+			}))
+			w := httptest.NewRecorder()
+			right.Handler().ServeHTTP(w, r.consent(right, "/slack/install", slacksim.AcmeAdmin))
+			k := install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
+			lost := r.row(right, k)
+			if at, _ := r.slack.Installed(slacksim.Acme); w.Code != http.StatusOK || at.RefreshToken == lost.RefreshToken.Reveal() {
+				t.Fatalf("callback: %d; the clocks did not have the later one lose", w.Code)
+			}
+
+			r.clock.Advance(pause)
+			again := r.replica(nil)
+			for range 2 {
+				r.rounds(again) // the journal of the other one is away
+			}
+			r.works(r.is(again, k, install.Active, ""))
+		})
+	}
+}
+
+// Of three consents side by side the clocks name a wrong one first, and then another wrong one. That is tried soon, too, while there
+// is still the third.
+func TestRivalIsTriedSoon(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storagetest.SQLite(t))
+	r.breaches = true // two refresh tokens that later consents ended are tried
+	// during is a replica with a clock ahead, at which something happens before its code is spent.
+	during := func(ahead time.Duration, happens func()) replica {
+		return r.replica(func(cfg *install.Config) {
+			exchanging(func(req *http.Request, _ string, next http.RoundTripper) (*http.Response, error) {
+				happens()
+				return next.RoundTrip(req)
+			})(cfg)
+			cfg.Now = func() time.Time { return r.clock.Now().Add(ahead) }
+		})
+	}
+	first := during(30*time.Second, func() {})
+	r.connect(first, slacksim.AcmeAdmin)
+	r.clock.Advance(time.Hour)
+	second := during(20*time.Second, func() { r.connect(first, slacksim.AcmeAdmin) })
+	third := during(0, func() { r.connect(second, slacksim.AcmeAdmin) })
+	r.connect(third, slacksim.AcmeAdmin)
+	k := install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
+	for range 4 {
+		r.rounds(third)
+	}
+	r.works(r.is(third, k, install.Active, ""))
+}
+
+// What was stored once is no new workspace when it is brought back, whatever is asked of those by now: it is neither refused nor
+// given back to Slack.
+func TestLostRowIsNotGivenBack(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*install.Config){
+		"closed to new workspaces": func(cfg *install.Config) { cfg.Closed = true },
+		"more is required": func(cfg *install.Config) {
+			cfg.Scopes = append(cfg.Scopes, install.Scope{Name: "files:write"})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, storagetest.SQLite(t))
+			in := r.replica(nil)
+			back := r.snapshot()
+			c := r.connect(in, slacksim.AcmeAdmin)
+			back()
+			again := r.replica(change)
+			if left, err := again.Replay(r.ctx); left > 0 || err != nil {
+				t.Errorf("replay: %d left, %v", left, err)
+			}
+			if _, there := r.slack.Installed(slacksim.Acme); !there {
+				t.Fatal("the app was removed from a workspace that uses it")
+			}
+			r.works(r.is(again, c.Key, install.Active, ""))
+		})
+	}
+}
+
+// comparing is a store that tells when a comparison with the whole journal has seen all of it.
+type comparing struct {
+	install.Store
+	seen func()
+}
+
+func (s comparing) Kept(after string, n int) ([]install.Pair, error) {
+	kept, err := s.Store.Kept(after, n)
+	if len(kept) == 0 {
+		s.seen()
+	}
+	return kept, err
+}
+
+// Renewals that wait for Slack hold up no offer: a refused refresh token is believed half a minute later.
+func TestSlowRenewalHoldsUpNoOffer(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storagetest.SQLite(t))
+	var armed atomic.Bool
+	renewing, offered, compared := make(chan struct{}, 10), make(chan struct{}), make(chan struct{}, 10)
+	in := r.replica(func(cfg *install.Config) {
+		cfg.Store = comparing{cfg.Store, func() { compared <- struct{}{} }}
+		cfg.HTTP = between("oauth.v2.access", func(resp *http.Response) {
+			if armed.Load() && refresh(resp.Request) {
+				renewing <- struct{}{}
+				select {
+				case <-offered:
+				case <-r.ctx.Done():
+				}
+			}
+		})
+	})
+	c := r.connect(in, slacksim.AcmeAdmin)
+	slow := r.connect(in, slacksim.BirchAdmin)
+	r.due()
+	r.snapshot()
+	r.renewDue(in)
+	armed.Store(true)
+	r.update(in, slow.Key, func(c *install.Connection) { c.RenewAt = r.clock.Now() })
+
+	if err := in.CompareAll(r.ctx); err != nil {
+		t.Fatal(err)
+	}
+	<-compared
+	// After the one comparison at the start Acme's commit is lost, and another replica was refused.
+	old := func(column string) string {
+		return column + " = (SELECT " + column + " FROM old_connections o WHERE o.id = connections.id), "
+	}
+	lose := "UPDATE connections SET " + old("token") + old("refresh_token") + old("generation") +
+		"rejections = 1, renew_tries = 1, failing_since = renewed_at WHERE team_id = '" + slacksim.Acme + "'"
+	lost := false
+	r.runUntil(in, func() bool {
+		if !lost && len(renewing) > 0 && len(compared) > 0 {
+			_, err := r.raw().ExecContext(r.ctx, lose)
+			lost = err == nil // else somebody else is writing
+		}
+		if !lost || r.row(in, c.Key).Rejections > 0 {
+			return false
+		}
+		close(offered)
+		return true
+	})
+	r.works(r.is(in, c.Key, install.Active, ""))
+}
+
+// Access that ends is erased from the disk also where the workspace joined an organisation since, and nothing was renewed.
+func TestErasedAfterJoining(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storagetest.SQLite(t))
+	holds, other := r.replica(forPeople), r.elsewhere(forPeople)
+	c := r.connect(holds, slacksim.BirchAdmin)
+	if err := holds.CompareAll(r.ctx); err != nil || len(r.kept()) != 2 {
+		t.Fatalf("%d pairs are kept, not the bot's and the person's (%v)", len(r.kept()), err)
+	}
+	r.join(slacksim.Birch)
+	moved := other.Check(r.ctx, c.Key).Connection
+	if moved.EnterpriseID != gridID {
+		t.Fatalf("%+v", moved.Key)
+	}
+	if err := holds.CompareAll(r.ctx); err != nil || len(r.kept()) != 2 {
+		t.Errorf("%d pairs are kept of what lives (%v)", len(r.kept()), err)
+	}
+	if _, err := other.Disconnect(r.ctx, moved.Key, install.Actor{Kind: install.ByOperator}); err != nil {
+		t.Fatal(err)
+	}
+	r.clock.Advance(15 * time.Second)
+	if err := holds.CompareErased(r.ctx); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(r.kept()); n > 0 {
+		t.Errorf("%d pairs are left on the disk", n)
+	}
+}
+
+// A consent after a restore is the newest pair of its owner, whatever generation the journal has from before.
+func TestConsentAfterARestoreIsKept(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storagetest.SQLite(t))
+	in := r.replica(forPeople)
+	r.connect(in, slacksim.AcmeAdmin)
+	back := r.snapshot()
+	for range 3 {
+		r.due()
+		r.renewDue(in)
+	}
+	back()
+	c := r.connect(in, slacksim.AcmeAdmin)
+	if err := in.CompareAll(r.ctx); err != nil {
+		t.Fatal(err)
+	}
+	kept := r.kept()
+	if len(kept) != 2 {
+		t.Errorf("%d pairs are kept, not the bot's and the person's", len(kept))
+	}
+	for _, p := range kept {
+		if p.UserID == "" && p.Token != c.Token || p.Grant != c.Grant {
+			t.Errorf("generation %d of another consent is kept", p.Generation)
+		}
+	}
+	r.works(r.is(in, c.Key, install.Active, ""))
 }
 
 // A removal is about the consent that was asked about: the same tokens under a newer consent are left alone.

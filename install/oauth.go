@@ -457,6 +457,7 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 		return stop(in.page(situationNotSetUp, a.Ref))
 	}
 	// From here on the tokens that this workspace had may be spent: at Slack a consent ends the refresh token before it.
+	c.Generation = in.nextGeneration(ctx, Holder{Key: c.Key})
 	pairs := in.journalConsent(ctx, c, granted)
 	elsewhere := bound.ID != "" && (bound.TeamID != c.TeamID || bound.AppID != c.AppID || bound.Org() && bound.EnterpriseID != c.EnterpriseID)
 	var id Identity
@@ -605,8 +606,10 @@ func (in *Installer) complete(ctx context.Context, c *Connection) {
 func (in *Installer) journalConsent(ctx context.Context, c Connection, granted granted) (pairs []Pair) {
 	pairs = []Pair{c.pair()}
 	if u := granted.AuthedUser; u.AccessToken != "" && u.ID != "" {
-		pairs = append(pairs, Pair{Holder: Holder{Key: c.Key, UserID: string(u.ID)}, Token: Secret(u.AccessToken), Refresh: Secret(u.RefreshToken),
-			Life: time.Duration(u.ExpiresIn), At: c.RenewedAt, Scopes: SplitScopes(string(u.Scope)), Grant: c.Grant, GrantedAt: c.RenewedAt})
+		person := Holder{Key: c.Key, UserID: string(u.ID)}
+		pairs = append(pairs, Pair{Holder: person, Token: Secret(u.AccessToken), Refresh: Secret(u.RefreshToken),
+			Life: time.Duration(u.ExpiresIn), At: c.RenewedAt, Scopes: SplitScopes(string(u.Scope)),
+			Generation: in.nextGeneration(ctx, person), Grant: c.Grant, GrantedAt: c.RenewedAt})
 	}
 	for i := range pairs {
 		in.journal(ctx, &pairs[i])
@@ -713,14 +716,9 @@ func (in *Installer) put(ctx context.Context, c Connection, pairs []Pair) (Conne
 	}); err != nil {
 		return Connection{}, nil, err
 	}
-	won := now.Grant == c.Grant
 	in.putAside(ctx, pairs[0], now, before)
 	for _, p := range pairs[1:] {
-		if !won && in.isRival(ctx, p) {
-			in.settle(ctx, p, Aside)
-			continue
-		}
-		if err := in.bring(ctx, p); err != nil {
+		if err := in.putPerson(ctx, p, now); err != nil {
 			in.log.ErrorContext(ctx, "keep a person's token", "connection", now.ID, "cause", err)
 		}
 	}
@@ -742,10 +740,25 @@ func (in *Installer) putAside(ctx context.Context, p Pair, now Connection, befor
 	in.settle(ctx, p.storedIn(&now, nil), Kept)
 }
 
-// isRival reports whether the same person's token is in the store from another consent.
-func (in *Installer) isRival(ctx context.Context, p Pair) bool {
+// putPerson is what put does with the token of the person who consented: where the consent met another one of theirs, the pair that
+// lost with it is put aside, and the other one tried soon.
+func (in *Installer) putPerson(ctx context.Context, p Pair, now Connection) error {
 	seen, err := in.store.FindUser(ctx, p.Holder)
-	return err == nil && seen.Token != "" && seen.Reason == ReasonNone && seen.GrantedAt.Sub(p.GrantedAt).Abs() < lateConsent
+	isRival := err == nil && seen.Token != "" && seen.Reason == ReasonNone && seen.GrantedAt.Sub(p.GrantedAt).Abs() < lateConsent
+	if !now.Contested || !isRival {
+		return in.bring(ctx, p)
+	}
+	if now.Grant != p.Grant {
+		in.settle(ctx, p, Aside)
+	} else {
+		in.settle(ctx, seen.pair(), Aside)
+		err = in.bring(ctx, p)
+	}
+	tried := in.updateChain(ctx, p.Holder, func(row *Chain, _ *Connection, _ *UserToken) error {
+		row.soon(p.GrantedAt)
+		return nil
+	})
+	return errors.Join(err, tried)
 }
 
 // insist asks the store up to four times, as long as ctx allows, and returns the last error.

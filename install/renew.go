@@ -277,16 +277,17 @@ func (in *Installer) claim(ctx context.Context, h Holder, w wish, kept []Pair) (
 		next.Generation++
 		return nil
 	})
-	if err == nil && !planned.IsZero() {
-		in.log.WarnContext(ctx, "a renewal was planned by a clock that was wrong: it is made now", "key", h.Key.String(), "user", h.UserID, "planned", planned)
+	if err != nil {
+		return claimed, next, err
 	}
-	if err == nil {
-		err = verdict
+	if !planned.IsZero() {
+		in.log.WarnContext(ctx, "a renewal was planned by a clock that was wrong: it is made now",
+			"key", h.Key.String(), "user", h.UserID, "planned", planned)
 	}
 	if brought {
 		in.restored(ctx, next)
 	}
-	return claimed, next, err
+	return claimed, next, verdict
 }
 
 // sighting is a lease of another process and when it was first seen here.

@@ -299,9 +299,13 @@ func (in *Installer) bringConsent(ctx context.Context, p Pair) (stored Pair, fat
 	if seen.TeamID == c.TeamID && seen.State != Removed {
 		was = seen
 	}
-	if in.refuses(c, was) != nil {
+	// What was stored once, or stood against what is, is no new workspace: refusing it would take the app from one that uses it.
+	if p.Standing == Waiting && in.refuses(c, was) != nil {
 		in.giveBack(ctx, c, nil)
 		return p, "refused", nil
+	}
+	if p.Standing != Waiting && !isNew {
+		c.soon(in.now()) // a third one may be the one that counts
 	}
 	if isNew {
 		now, err := in.store.Add(ctx, c)
@@ -352,6 +356,9 @@ func (in *Installer) bringGrant(ctx context.Context, p Pair) (stored Pair, fate 
 		}
 	}
 	u := UserToken{Holder: p.Holder, Scopes: p.Scopes, Chain: p.chain(), GrantedAt: p.consentAt()}
+	if p.Standing != Waiting && !isNew { // as with connections
+		u.soon(in.now())
+	}
 	u.Generation = max(p.Generation, seen.Generation+1)
 	u.Note(Change{At: p.At, By: Person(p.UserID), What: DidUserGrant, Outcome: OutcomeDone, Reason: p.UserID})
 	if isNew {

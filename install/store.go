@@ -102,7 +102,8 @@ type Store interface {
 	Journaled() ([]Pair, error)
 	// JournaledFor returns all that the journal holds of h, also under the key from before its workspace joined an organisation.
 	JournaledFor(h Holder) ([]Pair, error)
-	// JournaledUnder returns what is Kept or Aside of the connection of exactly k and its people.
+	// JournaledUnder returns what is Kept or Aside of the connection of k and its people, also under the key from before its
+	// workspace joined an organisation.
 	JournaledUnder(k Key) ([]Pair, error)
 	// Kept returns the next n of all that is Kept or Aside, after a name.
 	Kept(after string, n int) ([]Pair, error)

@@ -345,7 +345,11 @@ func (db *DB) JournaledFor(h install.Holder) ([]install.Pair, error) {
 
 // JournaledUnder is install.Store's.
 func (db *DB) JournaledUnder(k install.Key) ([]install.Pair, error) {
-	found, err := db.rows("app_id = ? AND team_id = ? AND enterprise_id = ? AND standing > 0 ORDER BY name", k.AppID, k.TeamID, k.EnterpriseID)
+	where, team := "app_id = ? AND team_id = ? AND standing > 0 ORDER BY name", k.TeamID
+	if k.Org() {
+		where, team = "app_id = ? AND team_id = '' AND enterprise_id = ? AND standing > 0 ORDER BY name", k.EnterpriseID
+	}
+	found, err := db.rows(where, k.AppID, team)
 	return db.openEntries(found), err
 }
 
