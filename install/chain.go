@@ -27,9 +27,11 @@ type Chain struct {
 	FailingSince time.Time // the first of them
 	Rejections   int       // those of them in which Slack did not know the refresh token
 
-	// Generation is raised by each consent and each renewal, so that of two pairs the newer is known. 0: from before it was counted.
+	// Generation is raised by each consent and each renewal, so that of two pairs the newer is known. 0: from before it
+	// was counted.
 	Generation int64
-	// Grant names the consent that the chain goes back to, together with that consent's time: the release before knows no names.
+	// Grant names the consent that the chain goes back to, together with that consent's time: the release before knows
+	// no names.
 	Grant string
 }
 
@@ -40,8 +42,9 @@ func (c Chain) dead() bool { return c.Rejections >= rejectionsToBelieve }
 // backsOff reports whether a renewal failed and the next try is still to come.
 func (c Chain) backsOff(now time.Time) bool { return c.Tries > 0 && c.RenewAt.After(now) }
 
-// beyond reports whether RenewAt is further ahead than a right clock puts it: two thirds into a token's life and a bit. Of tokens
-// that live longer than Slack's do today, the time from RenewAt to their end tells how long that is: at least 7/24 of it.
+// beyond reports whether RenewAt is further ahead than a right clock puts it: two thirds into a token's life and a bit.
+// Of tokens that live longer than Slack's do today, the time from RenewAt to their end tells how long that is: at least
+// 7/24 of it.
 func (c Chain) beyond(now time.Time) bool {
 	most := max(FurthestRenewal, c.ExpiresAt.Sub(c.RenewAt)*18/7)
 	return c.RenewAt.Before(never) && c.RenewAt.Sub(now) > most
@@ -63,8 +66,8 @@ func (c Chain) spendable() Secret {
 	return c.Token
 }
 
-// started is a chain that begins with what Slack handed out at a time. life is the token's; 0: Slack did not say, which is for
-// ever without a refresh token, and the usual life with one.
+// started is a chain that begins with what Slack handed out at a time. life is the token's; 0: Slack did not say, which
+// is for ever without a refresh token, and the usual life with one.
 func started(token, refresh Secret, life time.Duration, at time.Time) Chain {
 	c := Chain{Token: token, RefreshToken: refresh}
 	if life <= 0 && refresh != "" {
@@ -79,9 +82,9 @@ func started(token, refresh Secret, life time.Duration, at time.Time) Chain {
 	return c
 }
 
-// Imported is the chain of tokens that were brought from elsewhere, another program's records for example. expiresAt is when token
-// ends; zero: not known, or never. A token with a refresh token is renewed ahead of its end: a third of the usual life before it,
-// or within a usual life of at, the time of the import, when the end is not known.
+// Imported is the chain of tokens that were brought from elsewhere, another program's records for example. expiresAt is
+// when token ends; zero: not known, or never. A token with a refresh token is renewed ahead of its end: a third of the
+// usual life before it, or within a usual life of at, the time of the import, when the end is not known.
 func Imported(token, refresh Secret, expiresAt, at time.Time) Chain {
 	c := started(token, refresh, 0, at)
 	if !expiresAt.IsZero() {
@@ -124,8 +127,8 @@ type Pair struct {
 	Generation int64     // see Chain; of a consent 0 until it is stored
 	Grant      string    // see Chain
 	GrantedAt  time.Time // of the consent that it goes back to; zero in entries of the release before
-	// Consent is all that is known of the connection of a bot's pair, to store a consent and to make a lost row again. Its own
-	// chain is the pair.
+	// Consent is all that is known of the connection of a bot's pair, to store a consent and to make a lost row again.
+	// Its own chain is the pair.
 	Consent   *Connection
 	Journaled string // the entry's name in the journal, and how it stands there; neither is part of what is sealed
 	Standing  Standing
@@ -165,8 +168,8 @@ func (p Pair) consentAt() time.Time {
 	return p.GrantedAt
 }
 
-// sameGrant reports whether p goes back to the consent in a row. Both the name and the time have to be the same: the release before
-// writes a new consent under the old name.
+// sameGrant reports whether p goes back to the consent in a row. Both the name and the time have to be the same: the
+// release before writes a new consent under the old name.
 func (p Pair) sameGrant(grant string, at time.Time) bool {
 	return p.Grant == grant && p.consentAt().Truncate(time.Microsecond).Equal(at)
 }

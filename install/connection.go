@@ -105,7 +105,8 @@ type Connection struct {
 	CheckedAt   time.Time // last time Slack confirmed the token
 	CheckAt     time.Time // when the background check asks again
 	LastEventAt time.Time // last event Slack sent, kept to the minute
-	// The first and the last of the minutes in a row for which Slack said that it holds back events of this workspace; zero: it didn't.
+	// The first and the last of the minutes in a row for which Slack said that it holds back events of this workspace;
+	// zero: it didn't.
 	EventsHeldSince, EventsHeldAt time.Time
 
 	Notice Notice // the message about the present trouble, or about what is wanted; zero: nobody was told
@@ -159,9 +160,9 @@ func (c Connection) Admin() string {
 const lateConsent = time.Minute
 
 // Consent returns was after one more consent, c, for the same key. Id, history, an operator's pause and the facts that Slack
-// did not repeat stay; the rest is c's. later: was was stored before Slack was asked for c, so c came last there whatever the
-// clocks say. Otherwise the two callbacks may have run side by side. Then the clocks decide for now, and a renewal soon shows
-// who was right; the caller puts the loser's tokens aside until then.
+// did not repeat stay; the rest is c's. later: was was stored before Slack was asked for c, so c came last there
+// whatever the clocks say. Otherwise the two callbacks may have run side by side. Then the clocks decide for now, and a
+// renewal soon shows who was right; the caller puts the loser's tokens aside until then.
 func (was Connection) Consent(c Connection, later bool) Connection {
 	apart := was.RenewedAt.Sub(c.RenewedAt)
 	sideBySide := c.Asked > 0 || apart.Abs() < lateConsent

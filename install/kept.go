@@ -1,8 +1,8 @@
 package install
 
-// A commit can be lost: by a failover to a standby that lacks it, by a restored backup, by synchronous_commit=off. What this
-// machine's disk kept is offered to the store then, and taken from the disk when the access it is of is erased. It is compared by
-// generation, and only within one grant: of two consents Slack tells which counts.
+// A commit can be lost: by a failover to a standby that lacks it, by a restored backup, by synchronous_commit=off. What
+// this machine's disk kept is offered to the store then, and taken from the disk when the access it is of is erased. It
+// is compared by generation, and only within one grant: of two consents Slack tells which counts.
 
 import (
 	"context"
@@ -13,14 +13,15 @@ import (
 )
 
 const (
-	// How often a process looks for what was erased elsewhere, and how long it can have been away before everything is compared.
+	// How often a process looks for what was erased elsewhere, and how long it can have been away before everything is
+	// compared.
 	eraseEvery = 15 * time.Second
 	watchEvery = 5 * time.Second
 	awayAfter  = time.Minute
 	// How many entries are compared in one question to the store.
 	comparedAtOnce = 500
-	// A renewal has shown by then which of two consents counts, unless it is still to be had: it comes a minute after the second
-	// (Connection.soon).
+	// A renewal has shown by then which of two consents counts, unless it is still to be had: it comes a minute after
+	// the second (Connection.soon).
 	contestLife = time.Hour
 	// Of how many refused refresh tokens a process looks after at a time.
 	rejectedAtOnce = 256
@@ -66,8 +67,8 @@ func (in *Installer) restored(ctx context.Context, p Pair) {
 		"user", p.UserID, "generation", p.Generation)
 }
 
-// nextGeneration is above all that the journal of this machine has of h. The row may be lower: a backup was restored, and what the
-// journal kept would count as newer than a consent of today.
+// nextGeneration is above all that the journal of this machine has of h. The row may be lower: a backup was restored,
+// and what the journal kept would count as newer than a consent of today.
 func (in *Installer) nextGeneration(ctx context.Context, h Holder) (next int64) {
 	kept, err := in.store.JournaledFor(h)
 	if err != nil {
@@ -89,8 +90,8 @@ func newestOf(kept []Pair, row Row) (newest Pair, lost bool) {
 	return newest, lost
 }
 
-// offerRefused offers what the journal of this machine has where Slack refused the refresh token of a row. Each replica does so, in
-// the pause before the refusal is believed.
+// offerRefused offers what the journal of this machine has where Slack refused the refresh token of a row. Each replica
+// does so, in the pause before the refusal is believed.
 func (in *Installer) offerRefused(ctx context.Context) error {
 	refused, err := in.store.Rejected(ctx, in.cfg.AppID, rejectedAtOnce)
 	for _, h := range refused {
@@ -176,8 +177,8 @@ func (in *Installer) compareFirst(ctx context.Context) error {
 	return in.compareAll(ctx)
 }
 
-// compareAll compares all that the journal of this machine keeps with the store: what is erased there is erased here, and what is
-// lost there is offered.
+// compareAll compares all that the journal of this machine keeps with the store: what is erased there is erased here,
+// and what is lost there is offered.
 func (in *Installer) compareAll(ctx context.Context) error {
 	began := in.now()
 	var lost []Pair
@@ -264,8 +265,8 @@ func (in *Installer) compareUnder(ctx context.Context, k Key) error {
 	return errors.Join(err, in.bringLost(ctx, lost))
 }
 
-// compare erases from the journal those of the pairs that are of no use any more, or of access that was erased, and returns those
-// that the store has lost.
+// compare erases from the journal those of the pairs that are of no use any more, or of access that was erased, and
+// returns those that the store has lost.
 func (in *Installer) compare(ctx context.Context, kept []Pair) (lost []Pair, err error) {
 	rows, err := in.rowsOf(ctx, kept)
 	if err != nil {
@@ -288,8 +289,8 @@ func (in *Installer) compare(ctx context.Context, kept []Pair) (lost []Pair, err
 	return lost, in.store.Unjournal(gone...)
 }
 
-// rowsOf returns what the store has of the holders of pairs. Where a workspace joined an organisation since, they become holders of
-// the key that it has by now.
+// rowsOf returns what the store has of the holders of pairs. Where a workspace joined an organisation since, they
+// become holders of the key that it has by now.
 func (in *Installer) rowsOf(ctx context.Context, kept []Pair) (map[Holder]Row, error) {
 	holders := make([]Holder, len(kept))
 	for i, p := range kept {
@@ -313,8 +314,8 @@ func (in *Installer) rowsOf(ctx context.Context, kept []Pair) (map[Holder]Row, e
 	return rows, err
 }
 
-// against compares what the journal keeps with the row of its holder, and with that of the connection: yes, the store has lost it; no,
-// it is of no use; unclear, it stays where it is.
+// against compares what the journal keeps with the row of its holder, and with that of the connection: yes, the store
+// has lost it; no, it is of no use; unclear, it stays where it is.
 func (p Pair) against(row Row, known bool, connection Row, connected bool, now time.Time) verdict {
 	older := p.Generation <= row.Generation || !p.consentAt().After(row.GrantedAt)
 	switch {

@@ -336,8 +336,8 @@ func docsTable(t *testing.T) map[string]string {
 	return table
 }
 
-// Access that ends is erased from every replica's disk within a minute, whatever ended it and wherever; and from that of a replica
-// that was away, before it serves.
+// Access that ends is erased from every replica's disk within a minute, whatever ended it and wherever; and from that
+// of a replica that was away, before it serves.
 func TestErasedOnEveryReplica(t *testing.T) {
 	t.Parallel()
 	by := install.Actor{Kind: install.ByOperator}
@@ -414,8 +414,8 @@ func TestErasedOnEveryReplica(t *testing.T) {
 	}
 }
 
-// Of two consents at replicas whose clocks differ the one counts that Slack answered last. Where the first was stored before the second
-// was asked about, that is known right away; where they ran side by side, a renewal shows it.
+// Of two consents at replicas whose clocks differ the one counts that Slack answered last. Where the first was stored
+// before the second was asked about, that is known right away; where they ran side by side, a renewal shows it.
 func TestCompetingConsents(t *testing.T) {
 	t.Parallel()
 	for _, skew := range []time.Duration{-30 * time.Second, 30 * time.Second, -time.Hour, time.Hour} {
@@ -526,8 +526,8 @@ func TestManyConsentsAtOnce(t *testing.T) {
 	r.works(r.is(in, k, install.Active, ""))
 }
 
-// The release before this one renews and consents beside it and knows no generations. What the journal has never replaces what that
-// release wrote.
+// The release before this one renews and consents beside it and knows no generations. What the journal has never
+// replaces what that release wrote.
 func TestOlderReleaseBeside(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, storagetest.SQLite(t))
@@ -555,7 +555,8 @@ func TestOlderReleaseBeside(t *testing.T) {
 	}
 }
 
-// The disk takes nothing and the database is away: what Slack handed out waits in memory, and is stored when the database is back.
+// The disk takes nothing and the database is away: what Slack handed out waits in memory, and is stored when the
+// database is back.
 func TestPairThatOnlyMemoryHas(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, storagetest.SQLite(t))
@@ -628,8 +629,8 @@ func TestRenewalOffersFirst(t *testing.T) {
 	})
 }
 
-// Two consents ran side by side, and the clocks have the one lose that Slack answered last. Its callback keeps its pair until the
-// renewal of the other one is refused, however long nothing runs in between.
+// Two consents ran side by side, and the clocks have the one lose that Slack answered last. Its callback keeps its pair
+// until the renewal of the other one is refused, however long nothing runs in between.
 func TestLosersOwnPairIsPutAside(t *testing.T) {
 	t.Parallel()
 	for name, pause := range map[string]time.Duration{"renewed after a minute": 0, "nothing runs for hours": 3 * time.Hour} {
@@ -662,8 +663,8 @@ func TestLosersOwnPairIsPutAside(t *testing.T) {
 	}
 }
 
-// Of three consents side by side the clocks name a wrong one first, and then another wrong one. That is tried soon, too, while there
-// is still the third.
+// Of three consents side by side the clocks name a wrong one first, and then another wrong one. That is tried soon,
+// too, while there is still the third.
 func TestRivalIsTriedSoon(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, storagetest.SQLite(t))
@@ -691,8 +692,8 @@ func TestRivalIsTriedSoon(t *testing.T) {
 	r.works(r.is(third, k, install.Active, ""))
 }
 
-// What was stored once is no new workspace when it is brought back, whatever is asked of those by now: it is neither refused nor
-// given back to Slack.
+// What was stored once is no new workspace when it is brought back, whatever is asked of those by now: it is neither
+// refused nor given back to Slack.
 func TestLostRowIsNotGivenBack(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*install.Config){
@@ -785,7 +786,8 @@ func TestSlowRenewalHoldsUpNoOffer(t *testing.T) {
 	r.works(r.is(in, c.Key, install.Active, ""))
 }
 
-// Access that ends is erased from the disk also where the workspace joined an organisation since, and nothing was renewed.
+// Access that ends is erased from the disk also where the workspace joined an organisation since, and nothing was
+// renewed.
 func TestErasedAfterJoining(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, storagetest.SQLite(t))

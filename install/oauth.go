@@ -85,8 +85,8 @@ func hashSecret(plain string) ([]byte, bool) {
 	return sum[:], true
 }
 
-// start answers GET /slack/install: one cookie, and off to Slack. Nothing is kept of it but a line in the log and a number. It is also
-// the Marketplace's direct install address, which must answer 302 to Slack.
+// start answers GET /slack/install: one cookie, and off to Slack. Nothing is kept of it but a line in the log and a
+// number. It is also the Marketplace's direct install address, which must answer 302 to Slack.
 func (in *Installer) start(w http.ResponseWriter, r *http.Request) {
 	s := state{Ref: NewRef(), Started: in.now().UnixMicro(), Origin: origin(r), Nonce: newNonce()}
 	if in.cfg.BotToken != "" {
@@ -198,8 +198,8 @@ func (in *Installer) redirect(w http.ResponseWriter, address string) {
 // redirectURI is sent at both ends of the flow, where Slack compares the two strings.
 func (in *Installer) redirectURI() string { return in.cfg.PublicURL + "/slack/oauth_redirect" }
 
-// callback answers GET /slack/oauth_redirect. Once the state is used, the rest no longer depends on the browser staying: the code is
-// spent at Slack the moment we ask.
+// callback answers GET /slack/oauth_redirect. Once the state is used, the rest no longer depends on the browser
+// staying: the code is spent at Slack the moment we ask.
 func (in *Installer) callback(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	back := arrival{state: query.Get("state"), code: query.Get("code"), refusal: query.Get("error"),
@@ -252,8 +252,8 @@ func hashOfAnswer(code, refusal string) []byte {
 	return sum[:]
 }
 
-// arrived goes on with an attempt whose browser is back with an answer of Slack's, and returns the last page. Only when Slack can be
-// asked is the state used up.
+// arrived goes on with an attempt whose browser is back with an answer of Slack's, and returns the last page. Only when
+// Slack can be asked is the state used up.
 func (in *Installer) arrived(ctx context.Context, back arrival, a Attempt) page {
 	a.ReturnedAt, a.AnswerHash = back.at, back.answer
 	switch {
@@ -350,7 +350,8 @@ func (in *Installer) again(ctx context.Context, back arrival, a Attempt) page {
 	return p
 }
 
-// ended returns an attempt with its ending, and waits for it: the pauses grow, because several may wait, and each look is a read.
+// ended returns an attempt with its ending, and waits for it: the pauses grow, because several may wait, and each look
+// is a read.
 func (in *Installer) ended(ctx context.Context, a Attempt) (Attempt, error) {
 	const first, longest = 100 * time.Millisecond, time.Second
 	ctx, cancel := context.WithTimeout(ctx, in.endings)
@@ -373,8 +374,8 @@ func (in *Installer) ended(ctx context.Context, a Attempt) (Attempt, error) {
 }
 
 // sameWish makes "try again" on p ask for what a's link asked for, of the same workspace: with a fresh link, since the one that
-// brought the person here may be used up. It lasts no longer than that one, so that a link for an hour is no way in for ever. Who
-// used a link that was used before gets none.
+// brought the person here may be used up. It lasts no longer than that one, so that a link for an hour is no way in for
+// ever. Who used a link that was used before gets none.
 func (in *Installer) sameWish(p *page, a Attempt) {
 	now := in.now()
 	if a.BoundTo == "" || p.Reason == situationUsedLink.reason || !now.Before(a.LinkUntil) {
@@ -426,8 +427,9 @@ func (in *Installer) unused(ctx context.Context, a *Attempt) {
 	}
 }
 
-// connect spends the code and stores what Slack granted. Nobody else is held up meanwhile. Of two consents for one workspace the later
-// one ends the tokens of the other at Slack, and the two may reach the store in the other order: see Connection.Consent.
+// connect spends the code and stores what Slack granted. Nobody else is held up meanwhile. Of two consents for one
+// workspace the later one ends the tokens of the other at Slack, and the two may reach the store in the other order:
+// see Connection.Consent.
 func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done installed, failed *page) {
 	stop := func(p page) (installed, *page) { return installed{}, &p }
 	bound, failed := in.useLink(ctx, a)
@@ -582,8 +584,9 @@ func (in *Installer) exchangeCode(ctx context.Context, a *Attempt, code string) 
 	return granted{}, &p
 }
 
-// complete fills in whose a consent is, where the answer to its code did not say so readably: the app's id from the settings, the
-// workspace's and the organisation's from auth.test. Only then, because until the tokens are in the journal every call is a risk.
+// complete fills in whose a consent is, where the answer to its code did not say so readably: the app's id from the
+// settings, the workspace's and the organisation's from auth.test. Only then, because until the tokens are in the
+// journal every call is a risk.
 func (in *Installer) complete(ctx context.Context, c *Connection) {
 	c.AppID = orElse(c.AppID, in.cfg.AppID)
 	if c.Token == "" || c.AppID != "" && (c.TeamID != "" || c.EnterpriseID != "") {
@@ -725,7 +728,8 @@ func (in *Installer) put(ctx context.Context, c Connection, pairs []Pair) (Conne
 	return now, before, nil
 }
 
-// putAside keeps the pair that was stored, and beside it the one of a competing consent until a renewal shows which of them counts.
+// putAside keeps the pair that was stored, and beside it the one of a competing consent until a renewal shows which of
+// them counts.
 func (in *Installer) putAside(ctx context.Context, p Pair, now Connection, before *Connection) {
 	in.mu.Lock()
 	delete(in.held, p.Token) // the store has it, or somebody's who came later
@@ -740,8 +744,8 @@ func (in *Installer) putAside(ctx context.Context, p Pair, now Connection, befor
 	in.settle(ctx, p.storedIn(&now, nil), Kept)
 }
 
-// putPerson is what put does with the token of the person who consented: where the consent met another one of theirs, the pair that
-// lost with it is put aside, and the other one tried soon.
+// putPerson is what put does with the token of the person who consented: where the consent met another one of theirs,
+// the pair that lost with it is put aside, and the other one tried soon.
 func (in *Installer) putPerson(ctx context.Context, p Pair, now Connection) error {
 	seen, err := in.store.FindUser(ctx, p.Holder)
 	isRival := err == nil && seen.Token != "" && seen.Reason == ReasonNone && seen.GrantedAt.Sub(p.GrantedAt).Abs() < lateConsent
@@ -893,8 +897,8 @@ func (in *Installer) record(ctx context.Context, a Attempt, p page) {
 	}
 }
 
-// Endings that cost no call to Slack can be had as often as somebody asks. Each process records so many of them, which is more than
-// people bring about; the others are shown, logged and counted alone.
+// Endings that cost no call to Slack can be had as often as somebody asks. Each process records so many of them, which
+// is more than people bring about; the others are shown, logged and counted alone.
 const (
 	freeEvery = 2 * time.Second
 	freeBurst = 100

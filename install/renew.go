@@ -48,9 +48,10 @@ const (
 )
 
 // Slack allows 600 calls of oauth.v2.access a minute, for renewals and installs together. All replicas make at most
-// 20 + 60 + 60*8 = 560 in any minute. Anybody can bring a code, so of the 8 a second installs take 4 at the most, whatever comes: the
-// rest is there for renewals, some 345,000 a day, which is three for each of 115,000 connections. And renewals in the background
-// leave the last 20 of a burst to installs and to tokens that somebody waits for. oauth.v2.exchange is in tier 3, some 50 a minute.
+// 20 + 60 + 60*8 = 560 in any minute. Anybody can bring a code, so of the 8 a second installs take 4 at the most,
+// whatever comes: the rest is there for renewals, some 345,000 a day, which is three for each of 115,000 connections.
+// And renewals in the background leave the last 20 of a burst to installs and to tokens that somebody waits for.
+// oauth.v2.exchange is in tier 3, some 50 a minute.
 // https://docs.slack.dev/apis/web-api/rate-limits
 var (
 	renewals = Budget{Name: "oauth.v2.access", Interval: time.Second / 8, Burst: 60, Whole: 80}
@@ -193,7 +194,8 @@ func (in *Installer) spend(ctx context.Context, b Budget) error {
 	return errSpent
 }
 
-// spendInstall takes one call for an install: from the part that installs have, and from what they share with renewals. errSpent.
+// spendInstall takes one call for an install: from the part that installs have, and from what they share with renewals.
+// errSpent.
 func (in *Installer) spendInstall(ctx context.Context, suspect bool) error {
 	own := installs
 	if suspect {
@@ -228,8 +230,9 @@ func (in *Installer) isShut(b Budget) bool {
 	return left > 0 && left <= spentPause // a clock that was set back keeps nothing shut
 }
 
-// claim takes the lease and returns the chain with it, and what is known beforehand of the next pair. That it could be written also
-// proves that the database takes writes at this moment. Where the store has lost what the journal kept, that is stored instead.
+// claim takes the lease and returns the chain with it, and what is known beforehand of the next pair. That it could be
+// written also proves that the database takes writes at this moment. Where the store has lost what the journal kept,
+// that is stored instead.
 func (in *Installer) claim(ctx context.Context, h Holder, w wish, kept []Pair) (claimed Chain, next Pair, err error) {
 	if in.cfg.BotToken != "" || !in.ours(h.Key) {
 		return Chain{}, Pair{}, errCurrent // what is left of another mode or app can't be renewed with our credentials
@@ -348,8 +351,8 @@ func (in *Installer) updateChain(ctx context.Context, h Holder, fn func(row *Cha
 	return err
 }
 
-// exchange spends what c can be renewed with, and completes p, the next pair. It blocks for one call to Slack. An answer that is not a whole pair counts as
-// one that was lost.
+// exchange spends what c can be renewed with, and completes p, the next pair. It blocks for one call to Slack. An
+// answer that is not a whole pair counts as one that was lost.
 func (in *Installer) exchange(ctx context.Context, p Pair, c Chain) (Pair, error) {
 	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
 	defer cancel()

@@ -2,7 +2,8 @@ package install
 
 // What Slack hands out it hands out once. So it goes on this machine's disk before the store is tried, is tried again until
 // the store has it, and is read again when the program starts. This file brings it home: of a renewal, if the row still holds
-// what was spent for it; of a consent, if it is the one in force. What is home stays on the disk; kept.go is about that.
+// what was spent for it; of a consent, if it is the one in force. What is home stays on the disk; kept.go is about
+// that.
 
 import (
 	"context"
@@ -21,7 +22,8 @@ func (in *Installer) keep(ctx context.Context, p Pair) error {
 	return in.bring(ctx, p)
 }
 
-// journal writes p to the disk. What the disk doesn't take, because it is full or gone, is held in memory until the store has it.
+// journal writes p to the disk. What the disk doesn't take, because it is full or gone, is held in memory until the
+// store has it.
 func (in *Installer) journal(ctx context.Context, p *Pair) {
 	name, err := in.store.Journal(*p)
 	if err == nil {
@@ -34,8 +36,8 @@ func (in *Installer) journal(ctx context.Context, p *Pair) {
 	in.mu.Unlock()
 }
 
-// bring stores a pair if it is the one that counts, and then keeps the journal's copy for the day on which the store loses it; or
-// forgets that when the pair counts no longer.
+// bring stores a pair if it is the one that counts, and then keeps the journal's copy for the day on which the store
+// loses it; or forgets that when the pair counts no longer.
 func (in *Installer) bring(ctx context.Context, p Pair) error {
 	var stored Pair
 	var fate string
@@ -75,7 +77,8 @@ func (in *Installer) bring(ctx context.Context, p Pair) error {
 // fateStored is the fate of a pair that the store has.
 const fateStored = "stored"
 
-// bringRenewal stores what was bought with the token that the row holds, or with a successor of it that the store has lost.
+// bringRenewal stores what was bought with the token that the row holds, or with a successor of it that the store has
+// lost.
 func (in *Installer) bringRenewal(ctx context.Context, p Pair) (stored Pair, fate string, err error) {
 	err = in.updateChain(ctx, p.Holder, func(row *Chain, c *Connection, u *UserToken) error {
 		switch {
@@ -154,7 +157,8 @@ func (in *Installer) forget(ctx context.Context, entry string) {
 	}
 }
 
-// conclude does with an entry what is left to do when its fate is decided. What can't be done is remembered, and tried again by Replay.
+// conclude does with an entry what is left to do when its fate is decided. What can't be done is remembered, and tried
+// again by Replay.
 func (in *Installer) conclude(ctx context.Context, entry string, do func() error) {
 	err := do()
 	in.mu.Lock()
@@ -299,7 +303,8 @@ func (in *Installer) bringConsent(ctx context.Context, p Pair) (stored Pair, fat
 	if seen.TeamID == c.TeamID && seen.State != Removed {
 		was = seen
 	}
-	// What was stored once, or stood against what is, is no new workspace: refusing it would take the app from one that uses it.
+	// What was stored once, or stood against what is, is no new workspace: refusing it would take the app from one that
+	// uses it.
 	if p.Standing == Waiting && in.refuses(c, was) != nil {
 		in.giveBack(ctx, c, nil)
 		return p, "refused", nil
@@ -409,8 +414,8 @@ func (in *Installer) stillGood(ctx context.Context, p Pair) (id Identity, fate s
 	return id, "", err
 }
 
-// restore brings home what waits in the journal of this machine for h. waiting: there was something, so what was read of the row
-// before must not be spent. kept is what the journal has for the day on which the store lost it.
+// restore brings home what waits in the journal of this machine for h. waiting: there was something, so what was read
+// of the row before must not be spent. kept is what the journal has for the day on which the store lost it.
 func (in *Installer) restore(ctx context.Context, h Holder) (waiting bool, kept []Pair, err error) {
 	entries, err := in.store.JournaledFor(h)
 	if err != nil {
@@ -462,9 +467,9 @@ func (in *Installer) isDecided(entry string) bool {
 	return in.decided[entry] != nil
 }
 
-// Replay stores what waits in the journal of this machine. It is run at start before anything is renewed, when it also compares
-// the store with what the journal kept, and by Run until nothing waits. It returns how many entries are left and why, not counting
-// those that a callback is about to store.
+// Replay stores what waits in the journal of this machine. It is run at start before anything is renewed, when it also
+// compares the store with what the journal kept, and by Run until nothing waits. It returns how many entries are left
+// and why, not counting those that a callback is about to store.
 func (in *Installer) Replay(ctx context.Context) (left int, err error) {
 	entries, err := in.store.Journaled()
 	if err != nil {

@@ -28,8 +28,8 @@ type Store interface {
 	// one id. A new row gets an id, CreatedAt = c.InstalledAt and Installs = 1; an existing row becomes what its Consent
 	// method says. It returns the row as it now is, and as it was before (nil: there was none).
 	Put(ctx context.Context, c Connection) (now Connection, before *Connection, err error)
-	// Add is Put for a key without a row, which gets c's ID if there is one: it had a row that was lost. ErrExists, and nothing
-	// changed, when there is one. A refresh token without a time for its renewal gets one.
+	// Add is Put for a key without a row, which gets c's ID if there is one: it had a row that was lost. ErrExists, and
+	// nothing changed, when there is one. A refresh token without a time for its renewal gets one.
 	Add(ctx context.Context, c Connection) (Connection, error)
 	// Find returns the connection that answers for k. A key without a team means the organisation-wide row and no other.
 	// Else: the exact row; a row of the same app and team under another or no enterprise (the workspace moved into or out
@@ -70,22 +70,22 @@ type Store interface {
 
 	// The next four list work for one app, or for all when app is "".
 	//
-	// Due returns chains whose RenewAt has come and that nobody holds a lease on, the most urgent first, at most n; also those
-	// with a RenewAt or a lease that only a broken clock can have written.
+	// Due returns chains whose RenewAt has come and that nobody holds a lease on, the most urgent first, at most n;
+	// also those with a RenewAt or a lease that only a broken clock can have written.
 	Due(ctx context.Context, app string, now time.Time, n int) ([]Holder, error)
 	// LongLived returns bot chains that have a token, no refresh token and no RenewAt, at most n: those that could be moved
 	// to rotation. Removed and paused connections are left out.
 	LongLived(ctx context.Context, app string, n int) ([]Holder, error)
-	// Unchecked returns the connections whose CheckAt has come, oldest first, at most n, also when only a broken clock can have
-	// written it; those without a token, removed or paused are left out.
+	// Unchecked returns the connections whose CheckAt has come, oldest first, at most n, also when only a broken clock
+	// can have written it; those without a token, removed or paused are left out.
 	Unchecked(ctx context.Context, app string, now time.Time, n int) ([]Key, error)
 	// Untold returns connections that need a person who was not told yet (state ReconnectRequired and no Notice.At), and those
 	// that are Active again and have one. At most n.
 	Untold(ctx context.Context, app string, n int) ([]Key, error)
 	// Spend takes n calls from a budget that all processes share, or none (false) when there is not enough in it. A budget
-	// refills by one call every interval and never holds more than burst. ClosedUntil keeps it shut until a time, LongestClosure
-	// ahead at most. A budget that is empty for longer than a burst takes, and that Slack did not close, was spent by a broken clock:
-	// it counts as one that was emptied now, after this call.
+	// refills by one call every interval and never holds more than burst. ClosedUntil keeps it shut until a time,
+	// LongestClosure ahead at most. A budget that is empty for longer than a burst takes, and that Slack did not close,
+	// was spent by a broken clock: it counts as one that was emptied now, after this call.
 	Spend(ctx context.Context, b Budget, n int, now time.Time) (bool, error)
 	ClosedUntil(ctx context.Context, b Budget, until time.Time) error
 	// Refill makes b full again, as if nobody had spent of it.
@@ -93,32 +93,36 @@ type Store interface {
 	// Empty reports whether Spend would refuse one call now, and takes none.
 	Empty(ctx context.Context, b Budget, now time.Time) (bool, error)
 
-	// Journal keeps p on this machine's own disk, sealed, and returns once it is there for good. It needs no database. With a name
-	// (Pair.Journaled) it takes that entry's place. What becomes Kept replaces what was Kept of the same holder, and as a renewal also
-	// what was put Aside.
+	// Journal keeps p on this machine's own disk, sealed, and returns once it is there for good. It needs no database.
+	// With a name (Pair.Journaled) it takes that entry's place. What becomes Kept replaces what was Kept of the same
+	// holder, and as a renewal also what was put Aside.
 	Journal(p Pair) (name string, err error)
-	// Journaled returns what waits in the journal of this machine, oldest first. An entry that cannot be opened comes with its
-	// holder, its name and At alone. Cheap when there is nothing.
+	// Journaled returns what waits in the journal of this machine, oldest first. An entry that cannot be opened comes
+	// with its holder, its name and At alone. Cheap when there is nothing.
 	Journaled() ([]Pair, error)
-	// JournaledFor returns all that the journal holds of h, also under the key from before its workspace joined an organisation.
+	// JournaledFor returns all that the journal holds of h, also under the key from before its workspace joined an
+	// organisation.
 	JournaledFor(h Holder) ([]Pair, error)
-	// JournaledUnder returns what is Kept or Aside of the connection of k and its people, also under the key from before its
-	// workspace joined an organisation.
+	// JournaledUnder returns what is Kept or Aside of the connection of k and its people, also under the key from
+	// before its workspace joined an organisation.
 	JournaledUnder(k Key) ([]Pair, error)
 	// Kept returns the next n of all that is Kept or Aside, after a name.
 	Kept(after string, n int) ([]Pair, error)
 	// Unjournal forgets entries. One that is gone already is fine.
 	Unjournal(names ...string) error
-	// JournalReady reports whether the journal can be written, by writing to it, and for half a minute that it was taken away.
+	// JournalReady reports whether the journal can be written, by writing to it, and for half a minute that it was
+	// taken away.
 	JournalReady(ctx context.Context) error
 
-	// Rows returns what there is of these holders, for comparison with the journal. Holders without a row are not in it.
+	// Rows returns what there is of these holders, for comparison with the journal. Holders without a row are not in
+	// it.
 	Rows(ctx context.Context, of []Holder) (map[Holder]Row, error)
 	// Rejected returns chains whose refresh token Slack refused and that are not given up yet, at most n.
 	Rejected(ctx context.Context, app string, n int) ([]Holder, error)
 	// Erased returns the connections that lost their access since a time, or one of whose people took theirs back.
 	Erased(ctx context.Context, since time.Time) ([]Key, error)
-	// Mark returns a place in the order of what is stored: every consent that was stored by now comes before it (Connection.Asked).
+	// Mark returns a place in the order of what is stored: every consent that was stored by now comes before it
+	// (Connection.Asked).
 	Mark(ctx context.Context) (Mark, error)
 
 	// History returns the newest lines of a connection, newest first, at most n.
@@ -129,17 +133,18 @@ type Store interface {
 	// OutcomeDone) from before it, and budgets that have been full since then. It returns how many connections it deleted.
 	Sweep(ctx context.Context, before time.Time) (int64, error)
 
-	// BeginAttempt records that a state was used, in one statement: of any number of callers, on all replicas, exactly one gets nil.
-	// ErrStateUsed for the others. A state whose attempt has no ReturnedAt is recorded and still unused.
+	// BeginAttempt records that a state was used, in one statement: of any number of callers, on all replicas, exactly
+	// one gets nil. ErrStateUsed for the others. A state whose attempt has no ReturnedAt is recorded and still unused.
 	BeginAttempt(ctx context.Context, a Attempt) error
 	// FindAttempt returns the attempt of a state, and is a read. ErrNotFound.
 	FindAttempt(ctx context.Context, stateHash []byte) (Attempt, error)
-	// EndAttempt writes outcome, reason and what became of it. Without a ReturnedAt the state can be used again. ErrNotFound.
+	// EndAttempt writes outcome, reason and what became of it. Without a ReturnedAt the state can be used again.
+	// ErrNotFound.
 	EndAttempt(ctx context.Context, a Attempt) error
 	// Attempts returns the newest attempts, newest first, at most n.
 	Attempts(ctx context.Context, n int) ([]Attempt, error)
-	// SweepAttempts deletes attempts that started before kept, and those whose state was not used up and that started before
-	// abandoned. It returns how many.
+	// SweepAttempts deletes attempts that started before kept, and those whose state was not used up and that started
+	// before abandoned. It returns how many.
 	SweepAttempts(ctx context.Context, kept, abandoned time.Time) (int64, error)
 
 	// Ready reports whether the database answers and has the schema this program needs.
@@ -148,12 +153,12 @@ type Store interface {
 	CheckAnyKey(ctx context.Context) error
 }
 
-// Clock is a Store that knows what time it is: the database's time, the one source for what is stored and for what is compared
-// with it, on which replicas agree whatever their machines' clocks say. It asks nobody.
+// Clock is a Store that knows what time it is: the database's time, the one source for what is stored and for what is
+// compared with it, on which replicas agree whatever their machines' clocks say. It asks nobody.
 type Clock interface{ Now() time.Time }
 
-// How far ahead of now times can be that are written by a right clock. What is further ahead was written by a broken one, and is
-// not believed: it counts as due, over or unspent.
+// How far ahead of now times can be that are written by a right clock. What is further ahead was written by a broken
+// one, and is not believed: it counts as due, over or unspent.
 const (
 	FurthestRenewal = usualLife * 3 / 4 // of RenewAt, see beyond
 	FurthestCheck   = 7 * time.Hour     // of CheckAt: every six hours, and a tenth
@@ -162,8 +167,8 @@ const (
 	ClockSlack      = time.Minute       // of what happened: replicas agree to less
 )
 
-// recent reports whether what happened at a time is less than d old. What is still to come can't have happened: a clock was
-// wrong, and it counts as old.
+// recent reports whether what happened at a time is less than d old. What is still to come can't have happened: a clock
+// was wrong, and it counts as old.
 func recent(at, now time.Time, d time.Duration) bool {
 	age := now.Sub(at)
 	return age < d && age > -ClockSlack
