@@ -6,11 +6,13 @@ package main
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"html"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -57,6 +59,20 @@ func (w *world) exec(statement string) {
 	if _, err := db.Exec(statement); err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+// sealedByOthers leaves nothing that our keys open, in the journal neither: it keeps pairs.
+func (w *world) sealedByOthers() {
+	w.t.Helper()
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(w.dataDir, "journal", "journal.db")+"?_pragma=busy_timeout(10000)")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec("DELETE FROM entries"); err != nil {
+		w.t.Fatal(err)
+	}
+	w.sealOne(storage.NewKey())
 }
 
 // afresh takes the app out of every workspace and forgets that it was there.
@@ -193,9 +209,9 @@ func (w *world) meetings() []meeting {
 				return without("install_attempts", func(b *browser) answer { return b.get(back) })(b)
 			}},
 		{30, "other keys than those of the records: the landing page has no button", 503, failed, "not_ready", []string{"Not ready: Switchboard can't be installed yet", "Only the people who run it can mend that", "Nothing was changed.", "Contact the people who run it"}, false,
-			func(b *browser) answer { w.sealOne(storage.NewKey()); return landing(b) }},
+			func(b *browser) answer { w.sealedByOthers(); return landing(b) }},
 		{30, "and the start is refused", 503, failed, "not_ready", []string{"Not ready: Switchboard can't be installed yet"}, false,
-			func(b *browser) answer { w.sealOne(storage.NewKey()); return b.get(w.proxy.URL + "/slack/install") }},
+			func(b *browser) answer { w.sealedByOthers(); return b.get(w.proxy.URL + "/slack/install") }},
 		{32, "the welcome message could not be sent", 200, "connected", "connected", []string{"Connected: Switchboard is in Acme Corp", "We couldn't send you a message in Slack. You find Switchboard there under Apps.", "Open in Slack"}, true,
 			func(b *browser) answer {
 				defer w.slack.Inject(slacksim.Fault{Method: "chat.postMessage", Error: "restricted_action"})()
