@@ -889,7 +889,7 @@ func TestToldWhenTheInstallerIsAway(t *testing.T) {
 					t.Errorf("%s got %d messages, want %d", u.RealName, got, want)
 				}
 			}
-			if m := w.last(w.slack.DM(test.to), test.to); !strings.Contains(m.Text, "The person who installed it") && !strings.Contains(m.Text, "because the person who installed it") || !strings.Contains(m.Text, "you are an admin") {
+			if m := w.last(w.slack.DM(test.to), test.to); !strings.Contains(strings.ToLower(m.Text), "the person who installed it") || !strings.Contains(m.Text, "you are an admin") {
 				t.Errorf("it says %q", m.Text)
 			}
 		})
