@@ -536,7 +536,7 @@ func TestKilledBeforeThePairIsOnTheDisk(t *testing.T) {
 			t.Parallel()
 			const kills = 5
 			w := newWorld(t, storageURL(t))
-			w.allowed = append(w.allowed, slacksim.RuleRefreshReused)
+			w.allowed = append(w.allowed, slacksim.RuleRefreshReused, slacksim.RuleEventStatus) // nobody answers events while the process is dead
 			w.slack.SetApp(func(a *slacksim.App) {
 				a.TokenRotation, a.StrictRefresh, a.RefreshGrace = true, strict, 10*time.Minute
 			})
