@@ -328,7 +328,7 @@ func (b *Bot) handle(ctx context.Context, e *Event, env *envelope) error {
 	if !lifecycle(e.Type) { // there the token is dead already
 		var err error
 		if t, err = b.turn(ctx, e.Key, from.teamID, ref, eventOpenBudget); err != nil && !errors.Is(err, install.ErrNotConnected) {
-			return err // our records are silent, or its access is being renewed: tried again
+			return &notOpened{err} // our records are silent, or its access is being renewed
 		}
 	}
 	connected := t.Slack != nil

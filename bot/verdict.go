@@ -174,6 +174,12 @@ func patience(err error) time.Duration {
 	return time.Minute
 }
 
+// notOpened says that an event never reached its handler: the connection could not be opened just now.
+type notOpened struct{ cause error }
+
+func (e *notOpened) Error() string { return e.cause.Error() }
+func (e *notOpened) Unwrap() error { return e.cause }
+
 // How attempts end, as switchboard_events_total names it.
 const (
 	outcomeDone    = "done"
@@ -196,6 +202,7 @@ type verdict struct {
 func (b *Bot) judge(ctx context.Context, e Event, err error) verdict {
 	var decode *decodeError
 	sorted := classOf(err)
+	free := e.Attempt - e.Failures // begun, and counted as no failure
 	switch {
 	case e.Deaths >= mostDeaths, errors.As(err, &decode):
 		return verdict{outcome: outcomeDead}
@@ -203,8 +210,10 @@ func (b *Bot) judge(ctx context.Context, e Event, err error) verdict {
 		return verdict{outcome: outcomeDone}
 	case errors.Is(context.Cause(ctx), errStopping):
 		return verdict{outcome: outcomePutBack, at: b.now()}
-	case sorted == wait && e.Attempt-e.Failures <= freeAttempts:
+	case sorted == wait && free <= freeAttempts:
 		return verdict{outcome: outcomeLimited, at: b.now().Add(patience(err))}
+	case errors.As(err, new(*notOpened)) && free <= freeAttempts:
+		return verdict{outcome: outcomePutBack, at: b.now().Add(backoff(max(free, 1)))}
 	case sorted == final && !lifecycle(e.Type):
 		return verdict{outcome: outcomeRefused}
 	case e.last() && !lifecycle(e.Type):
