@@ -378,9 +378,10 @@ const (
 	tellEvery    = 5 * time.Second
 	recheckEvery = time.Minute
 	sweepEvery   = time.Hour
-	// How long the record of an install attempt is kept, and of one that never came back from Slack: anybody can start one.
-	attemptsKept  = 90 * 24 * time.Hour
-	abandonedKept = 7 * 24 * time.Hour
+	// How long the record of an install attempt is kept, and of one in which Slack named nobody: anybody can make those,
+	// with a code of their own invention.
+	attemptsKept = 90 * 24 * time.Hour
+	namelessKept = 7 * 24 * time.Hour
 	// How long a stop waits for renewals under way. What the store doesn't take until then is in the journal.
 	stopBudget = exchangeTimeout + 2*keepTimeout
 )
@@ -462,7 +463,7 @@ func (in *Installer) Finish() (left int) {
 // sweep deletes what is kept no longer.
 func (in *Installer) sweep(ctx context.Context) error {
 	now := in.now()
-	attempts, err := in.store.SweepAttempts(ctx, now.Add(-attemptsKept), now.Add(-abandonedKept))
+	attempts, err := in.store.SweepAttempts(ctx, now.Add(-attemptsKept), now.Add(-namelessKept))
 	removed, sweepErr := in.store.Sweep(ctx, now.Add(-in.cfg.Keep))
 	if attempts+removed > 0 {
 		in.log.InfoContext(ctx, "swept", "install_attempts", attempts, "removed_connections", removed)

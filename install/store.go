@@ -143,9 +143,9 @@ type Store interface {
 	EndAttempt(ctx context.Context, a Attempt) error
 	// Attempts returns the newest attempts, newest first, at most n.
 	Attempts(ctx context.Context, n int) ([]Attempt, error)
-	// SweepAttempts deletes attempts that started before kept, and those whose state was not used up and that started
-	// before abandoned. It returns how many.
-	SweepAttempts(ctx context.Context, kept, abandoned time.Time) (int64, error)
+	// SweepAttempts deletes attempts that started before kept, and those in which Slack named nobody (no UserID) and
+	// that started before nameless. It returns how many.
+	SweepAttempts(ctx context.Context, kept, nameless time.Time) (int64, error)
 
 	// Ready reports whether the database answers and has the schema this program needs.
 	Ready(ctx context.Context) error

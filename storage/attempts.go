@@ -90,10 +90,11 @@ func (db *DB) Attempts(ctx context.Context, n int) ([]install.Attempt, error) {
 }
 
 // SweepAttempts is install.Store's.
-func (db *DB) SweepAttempts(ctx context.Context, kept, abandoned time.Time) (int64, error) {
+func (db *DB) SweepAttempts(ctx context.Context, kept, nameless time.Time) (int64, error) {
 	var swept int64
 	err := db.transact(ctx, func(tx *gorm.DB) error {
-		sweep := tx.Where("started_at < ? OR returned_at = 0 AND started_at < ?", micros(db.clock.spared(kept)), micros(db.clock.spared(abandoned))).Delete(&attemptRow{})
+		sweep := tx.Where("started_at < ? OR user_id = '' AND started_at < ?",
+			micros(db.clock.spared(kept)), micros(db.clock.spared(nameless))).Delete(&attemptRow{})
 		swept = sweep.RowsAffected
 		return sweep.Error
 	})

@@ -1021,12 +1021,17 @@ func testSweepAttempts(t *testing.T, f fixture) {
 	if n, err = f.SweepAttempts(t.Context(), time.Time{}, time.Time{}); err != nil || n != 0 {
 		t.Errorf("swept %d before the zero time, error %v", n, err)
 	}
-	// One that came back is kept longer than those that never did.
-	start(t, f, back(left[0], t0.Add(time.Minute)))
-	if n, err = f.SweepAttempts(t.Context(), time.Time{}, t0.AddDate(1, 0, 0)); err != nil || n != 5 {
-		t.Errorf("swept %d abandoned ones, error %v", n, err)
+	// One in which Slack named somebody is kept longer than those of strangers, whose codes were their own inventions.
+	named := start(t, f, back(left[0], t0.Add(time.Minute)))
+	named.UserID, named.Outcome = "U1", install.OutcomeRefused
+	if err := f.EndAttempt(t.Context(), named); err != nil {
+		t.Fatal(err)
 	}
-	if left, err = f.Attempts(t.Context(), 100); err != nil || len(left) != 1 || left[0].ReturnedAt.IsZero() {
+	start(t, f, back(left[1], t0.Add(time.Minute)))
+	if n, err = f.SweepAttempts(t.Context(), time.Time{}, t0.AddDate(1, 0, 0)); err != nil || n != 5 {
+		t.Errorf("swept %d of strangers, error %v", n, err)
+	}
+	if left, err = f.Attempts(t.Context(), 100); err != nil || len(left) != 1 || left[0].UserID != "U1" {
 		t.Errorf("%d are left, error %v", len(left), err)
 	}
 }
