@@ -144,16 +144,16 @@ func TestWhatIsOffIsSaid(t *testing.T) {
 		s.known(t)
 
 		isOff(t, "a command", command(t, s, leon, "/files").Message, "files:read")
-		command(t, s, leon, "/archive")
-		until(t, "the answer of a slow command", func() bool {
-			return strings.Contains(lastOf(s.sim, general, leon).Text, "is off here") && len(s.sim.Messages(general, leon)) >= 2
-		})
-		isOff(t, "a slow command", lastOf(s.sim, general, leon), "files:read")
 		offs := func(channel, user string) int {
-			return len(slices.DeleteFunc(s.sim.Messages(channel, user), func(m slacksim.Message) bool { return !strings.Contains(m.Text, "is off here") }))
+			said := s.sim.Messages(channel, user)
+			return len(slices.DeleteFunc(said, func(m slacksim.Message) bool { return !strings.Contains(m.Text, "is off here") }))
 		}
-		pick := command(t, s, leon, "/pick")
 		had := offs(general, leon)
+		command(t, s, leon, "/archive")
+		until(t, "the answer of a slow command", func() bool { return offs(general, leon) > had })
+		isOff(t, "a slow command", lastOf(s.sim, general, leon), "files:read")
+		pick := command(t, s, leon, "/pick")
+		had = offs(general, leon)
 		if _, err := s.sim.Press(ctx, leon, general, pick.Message.TS, "pick"); err != nil {
 			t.Fatal(err)
 		}
