@@ -58,12 +58,13 @@ type facts struct {
 	TeamName, TeamURL, TeamIcon, EnterpriseName               string
 	BotUserID, BotID, Scopes                                  string
 	Chain                                                     chain `gorm:"embedded"`
+	RenewalError                                              string
 	WebhookChannel, WebhookChannelID, WebhookConfigurationURL string
 	InstalledBy, InstalledByName, RenewedBy                   string
 	CreatedAt                                                 int64 `gorm:"autoCreateTime:false"` // GORM would write now
 	InstalledAt, RenewedAt                                    int64
 	Installs                                                  int64
-	State, Reason                                             string
+	State, Reason, Beginnings                                 string
 	StateSince, CheckedAt, CheckAt, LastEventAt               int64
 	EventsHeldSince, EventsHeldAt                             int64
 	DoubtReason                                               string
