@@ -9,13 +9,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"os/signal"
 	"slices"
 	"sync/atomic"
+	"syscall"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
 	"switchboard/bot"
@@ -43,20 +43,20 @@ type appConfig struct {
 	memory         bool          // the inbox is kept in memory, for measuring
 	closed         bool          // to workspaces that are not connected, but for those in admit
 	admit          []string
-	listen, admin  net.Listener // owned by the app once run is called
-	adminHosts     []string     // names that admin answers to, besides addresses and localhost
-	db             *storage.DB  // closed by run
+	listen         net.Listener  // owned by the app once run is called
+	admin          *adminDoor    // nil: nobody watches
+	drainDelay     time.Duration // how long the doors stay open after a SIGTERM
+	db             *storage.DB   // closed by run
 	log            *slog.Logger
 }
 
 // app is a Switchboard that is put together and not yet running.
 type app struct {
-	cfg      appConfig
-	numbers  *prometheus.Registry
-	install  *install.Installer
-	inbox    *storage.Inbox // nil with memory
-	bot      *bot.Bot
-	stopping atomic.Bool
+	cfg     appConfig
+	install *install.Installer
+	inbox   *storage.Inbox // nil with memory
+	bot     *bot.Bot
+	unfit   atomic.Pointer[storage.SchemaError] // what the database said when it was last asked; nil: its tables fit
 }
 
 // machineClock is a variable for the tests, in which replicas' clocks differ; nil: this machine's.
@@ -67,8 +67,10 @@ var handlersOf = commands.All
 
 func newApp(cfg appConfig) (*app, error) {
 	handlers, profile := handlersOf(), commands.Profile()
-	numbers := prometheus.NewRegistry()
-	numbers.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	numbers := newNumbers()
+	if cfg.admin != nil {
+		numbers = cfg.admin.numbers
+	}
 	in, err := install.New(install.Config{
 		App: cfg.app, ClientID: cfg.clientID, ClientSecret: cfg.clientSecret, AppID: cfg.appID, BotToken: cfg.botToken,
 		SigningKeys: cfg.db.SigningKeys(), SlackURL: cfg.slackURL, PublicURL: cfg.publicURL,
@@ -81,7 +83,7 @@ func newApp(cfg appConfig) (*app, error) {
 		return nil, err
 	}
 	cfg.db.LogTo(cfg.log)
-	a := &app{cfg: cfg, numbers: numbers, install: in}
+	a := &app{cfg: cfg, install: in}
 	settings := bot.Config{Install: in, Handlers: slices.Concat(handlers, cfg.also), SigningSecrets: cfg.signingSecrets, AppID: cfg.appID, AppToken: cfg.appToken, Lease: cfg.lease, Workers: cfg.workers, Metrics: numbers, Log: cfg.log}
 	if !cfg.memory {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -115,106 +117,40 @@ func (a *app) public() http.Handler {
 	return withRequestLog(a.cfg.log, mux)
 }
 
-// adminRoutes are for whoever watches this process.
-func (a *app) adminRoutes() http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(a.numbers, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		if words := a.notReady(r.Context()); words != "" {
-			http.Error(w, words, http.StatusServiceUnavailable)
-			return
-		}
-		fmt.Fprintln(w, "ok")
-	})
-	return mux
-}
-
-// notReady says what keeps this process from serving, and logs its cause; "" when nothing does. It blocks for the
-// database and the disk, 2 s at most.
-func (a *app) notReady(ctx context.Context) string {
-	if a.stopping.Load() {
-		return "stopping"
-	}
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-
-	if err := a.cfg.db.Ready(ctx); err != nil {
-		a.cfg.log.WarnContext(ctx, "not ready", "cause", err)
-		var schema *storage.SchemaError
-		if errors.As(err, &schema) {
-			return "not ready: " + schema.Error()
-		}
-		return "not ready: the database does not answer"
-	}
-	if err := a.cfg.db.JournalReady(ctx); err != nil {
-		a.cfg.log.WarnContext(ctx, "not ready", "cause", err)
-		return "not ready: the journal in DATA_DIR can't be written, or was deleted a moment ago"
-	}
-	if _, state, err := a.bot.SocketHealth(); state != bot.SocketsOff && state != bot.SocketsLive {
-		a.cfg.log.WarnContext(ctx, "not ready", "sockets", state, "cause", err)
-		var refused *bot.TokenRefused
-		if errors.As(err, &refused) {
-			return "not ready: " + socketWords[bot.SocketsRefused] + " (" + refused.Code + "); it is tried again"
-		}
-		return "not ready: " + socketWords[state]
-	}
-	return ""
-}
-
-// socketWords say how Socket Mode is, to whoever asks whether this process is ready.
-var socketWords = map[string]string{
-	bot.SocketsConnecting: "no connection to Slack yet (Socket Mode)",
-	bot.SocketsDisabled:   "Socket Mode is switched off in the app's settings at Slack",
-	bot.SocketsRefused:    "Slack refuses SLACK_APP_TOKEN",
-}
-
 // How long a stop waits for requests under way; a callback takes 25 s at most.
 const drainBudget = 30 * time.Second
 
-// run serves until ctx ends, then stops in this order: no longer ready, requests finished, events and answers finished,
-// renewals finished, database closed. It returns the first error that was not the stop itself.
+// run serves until ctx ends, then stops in this order: no longer ready, doors closed and requests finished, events and
+// answers finished, renewals finished, database closed. It returns the first error that was not the stop itself.
 func (a *app) run(ctx context.Context) (err error) {
 	defer func() {
 		a.close()
 		err = errors.Join(err, a.cfg.db.Close())
 	}()
-
-	if why, err := a.cfg.db.LosesCommits(ctx); err == nil && why != "" {
-		a.cfg.log.Warn("the database can lose commits that it confirmed; the replicas' journals keep tokens and nothing else",
-			"why", why, "see", "docs/failover.md")
+	a.prepare(ctx)
+	if ctx.Err() != nil { // nobody was sent here yet
+		return a.cfg.listen.Close()
 	}
 
-	// Before anything uses a token: what an earlier process was handed and could not store.
-	replay, cancel := context.WithTimeout(ctx, 30*time.Second)
-	if left, err := a.install.Replay(replay); err != nil {
-		a.cfg.log.Warn("new tokens wait in the journal", "entries", left, "cause", err) // tried again every second
-	}
-	cancel()
-
-	visitors, operators := newConns(connLimit(openFiles())), newConns(adminConns)
-	public := server(bounded(a.public()), visitors, a.cfg.log)
-	admin := server(bounded(adminOnly(a.cfg.adminHosts, a.adminRoutes())), operators, a.cfg.log)
-	// Work lives longer than ctx: it ends only when no request can add to it.
+	visitors := newConns(connLimit(openFiles()))
+	group, stopping := errgroup.WithContext(ctx)
+	public := server(bounded(lastAnswers(stopping, a.public())), visitors, a.cfg.log)
+	// What comes in does so until the doors close, some time after ctx.
+	open, closeDoors := context.WithCancel(context.WithoutCancel(ctx))
+	defer closeDoors()
+	// Work lives longer: it ends only when no request can add to it.
 	work, endWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer endWork()
 	// And connections are looked after until no work can use them any more.
 	care, endCare := context.WithCancel(context.WithoutCancel(ctx))
 	defer endCare()
 
-	group, serving := errgroup.WithContext(ctx)
-	serve := func(s *http.Server, l net.Listener) func() error {
-		return func() error {
-			if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-				return fmt.Errorf("serve %s: %w", l.Addr(), err)
-			}
-			return nil
+	group.Go(func() error {
+		if err := public.Serve(listener{a.cfg.listen, visitors}); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve %s: %w", a.cfg.listen.Addr(), err)
 		}
-	}
-	group.Go(serve(public, listener{a.cfg.listen, visitors}))
-	if a.cfg.admin != nil {
-		group.Go(serve(admin, listener{a.cfg.admin, operators}))
-	}
+		return nil
+	})
 	group.Go(func() error {
 		defer endCare()
 		return a.bot.Run(work)
@@ -227,26 +163,86 @@ func (a *app) run(ctx context.Context) (err error) {
 	listening := make(chan struct{})
 	group.Go(func() error {
 		defer close(listening)
-		return a.bot.RunSockets(serving)
+		return a.bot.RunSockets(open)
 	})
+
+	if a.cfg.admin != nil {
+		a.cfg.admin.serves(a)
+		group.Go(func() error { return a.cfg.admin.watch(stopping) })
+	}
+	a.cfg.log.Info("serving", a.where()...)
 	group.Go(func() error {
-		<-serving.Done()
-		a.stopping.Store(true)
+		<-stopping.Done()
+		a.waitForProxies(ctx)
 		a.cfg.log.Info("stopping: finishing what was accepted")
 		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainBudget)
 		defer cancel()
+
+		closeDoors()
 		visitors.stop()
-		operators.stop()
 		err := public.Shutdown(drain)
 		select {
 		case <-listening: // sockets drain too
 		case <-drain.Done():
 		}
 		endWork()
-		return errors.Join(err, admin.Shutdown(drain))
+		return err
 	})
 	err = group.Wait()
 	a.install.HTTPClient().CloseIdleConnections()
 	a.cfg.log.Info("stopped")
 	return err
+}
+
+// prepare does what comes before anything uses a token.
+func (a *app) prepare(ctx context.Context) {
+	if why, err := a.cfg.db.LosesCommits(ctx); err == nil && why != "" {
+		a.cfg.log.Warn("the database can lose commits that it confirmed; the replicas' journals keep tokens and nothing else",
+			"why", why, "see", "docs/failover.md")
+	}
+
+	// What an earlier process was handed and could not store.
+	replay, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if left, err := a.install.Replay(replay); err != nil {
+		a.cfg.log.Warn("new tokens wait in the journal", "entries", left, "cause", err) // tried again every second
+	}
+}
+
+// where is what the log says of a program that serves.
+func (a *app) where() []any {
+	facts := []any{"listen", a.cfg.listen.Addr().String(), "public_url", a.cfg.publicURL, "install", a.cfg.publicURL + "/",
+		"database", a.cfg.db.Dialect(), "version", version}
+	if a.cfg.admin != nil {
+		facts = append(facts, "admin", a.cfg.admin.addr.String())
+	}
+	return facts
+}
+
+// waitForProxies keeps the doors open for drainDelay after a SIGTERM, because whoever sends people here needs a moment
+// to see that /readyz is red. Another signal ends the wait, and the next one the process, as ever.
+func (a *app) waitForProxies(ctx context.Context) {
+	if a.cfg.drainDelay <= 0 || !errors.Is(context.Cause(ctx), errTerminated) {
+		return
+	}
+	again := make(chan os.Signal, 1)
+	signal.Notify(again, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(again)
+	a.cfg.log.Info("stopping: /readyz is red, and the doors are still open", "drain_delay", a.cfg.drainDelay)
+	select {
+	case <-again:
+		a.cfg.log.Info("stopping: a second signal ends the wait")
+	case <-time.After(a.cfg.drainDelay):
+	}
+}
+
+// lastAnswers ask whoever keeps a connection open to use another one from the moment ctx ends: on a door that is about
+// to close the next request could be lost.
+func lastAnswers(ctx context.Context, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if ctx.Err() != nil {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
 }

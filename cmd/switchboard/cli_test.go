@@ -211,11 +211,11 @@ func TestWrongConfiguration(t *testing.T) {
 		answer := refused(t, map[string]string{
 			"LOG_LEVEL": "loud", "LOG_FORMAT": "xml", "DATABASE_URL": "oracle:hush-password", "ENCRYPTION_KEYS": "hush-key",
 			"SLACK_CLIENT_SECRET_FILE": gone, "PUBLIC_URL": "http://bot.example.com/x", "SUPPORT_URL": "nowhere", "PRIVACY_URL": "nowhere",
-			"SLACK_APP_TOKEN": "hush-app", "INBOX_LEASE": "x", "WORKERS": "x", "INBOX": "x", "SLACK_APP_ID": "x", "SLACK_CLIENT_ID": "x", "SLACK_URL": "x", "LISTEN_ADDR": "x", "ADMIN_ADDR": "y",
+			"SLACK_APP_TOKEN": "hush-app", "INBOX_LEASE": "x", "DRAIN_DELAY": "2m", "WORKERS": "x", "INBOX": "x", "SLACK_APP_ID": "x", "SLACK_CLIENT_ID": "x", "SLACK_URL": "x", "LISTEN_ADDR": "x", "ADMIN_ADDR": "y",
 			"KEEP_DAYS": "x", "MOVE_TO_ROTATION": "x", "DATA_DIR": empty,
 		}, "serve")
 		want := []string{"LOG_LEVEL", "LOG_FORMAT", "DATABASE_URL", "ENCRYPTION_KEYS", "SLACK_CLIENT_SECRET_FILE", "PUBLIC_URL", "SUPPORT_URL", "PRIVACY_URL",
-			"SLACK_SIGNING_SECRET", "SLACK_APP_TOKEN", "SLACK_APP_ID", "SLACK_CLIENT_ID", "SLACK_URL", "LISTEN_ADDR", "ADMIN_ADDR", "KEEP_DAYS", "MOVE_TO_ROTATION", "DATA_DIR", "INBOX_LEASE", "WORKERS", "INBOX"}
+			"SLACK_SIGNING_SECRET", "SLACK_APP_TOKEN", "SLACK_APP_ID", "SLACK_CLIENT_ID", "SLACK_URL", "LISTEN_ADDR", "ADMIN_ADDR", "KEEP_DAYS", "MOVE_TO_ROTATION", "DATA_DIR", "INBOX_LEASE", "DRAIN_DELAY", "WORKERS", "INBOX"}
 		got := problems(t, answer)
 		for _, name := range want {
 			if !slices.Contains(got, name) {

@@ -383,6 +383,17 @@ func lease(s *source, flag string) time.Duration {
 	return d
 }
 
+// drainDelay reads DRAIN_DELAY. A minute is more than any proxy needs, and whoever stops the program waits as long.
+func drainDelay(s *source, flag string) time.Duration {
+	given := s.get(flag, "DRAIN_DELAY", "5s")
+	d, err := time.ParseDuration(given)
+	if err != nil || d < 0 || d > time.Minute {
+		s.bad("DRAIN_DELAY", fmt.Sprintf("is %q", given), "write a duration from 0s to 1m, for example 5s")
+		return 0
+	}
+	return d
+}
+
 // keepDays reads KEEP_DAYS.
 func keepDays(s *source, flag string) time.Duration {
 	days, err := strconv.Atoi(s.get(flag, "KEEP_DAYS", "90"))

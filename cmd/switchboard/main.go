@@ -24,10 +24,28 @@ import (
 var version = "dev"
 
 func main() {
-	// The first signal stops gracefully; after it, a second one ends the process at once.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
-	os.Exit(exitCode(os.Stderr, run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)))
+	os.Exit(exitCode(os.Stderr, run(untilSignal(), os.Args[1:], os.Getenv, os.Stdout, os.Stderr)))
+}
+
+// errTerminated is why a context ended, where it was by SIGTERM: whoever stops a service sends it, and a person at a
+// terminal presses Ctrl-C.
+var errTerminated = errors.New("terminated by SIGTERM")
+
+// untilSignal ends with the first signal, which stops gracefully. A second one ends the process right away, unless
+// somebody waits for it.
+func untilSignal() context.Context {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		first := <-signals
+		signal.Stop(signals)
+		if first == syscall.SIGTERM {
+			cancel(errTerminated)
+		}
+		cancel(context.Canceled)
+	}()
+	return ctx
 }
 
 // exitCode tells a failure to the person and turns it into the code: 0 fine, 1 it failed, 2 the call or the configuration

@@ -26,6 +26,7 @@ type serveCmd struct {
 	ListenAddr string `name:"listen-addr" placeholder:"HOST:PORT" help:"LISTEN_ADDR: where to listen. Default: 127.0.0.1:3000."`
 	AdminAddr  string `name:"admin-addr" placeholder:"HOST:PORT" help:"ADMIN_ADDR: where /livez, /readyz and /metrics are; never public. Default: 127.0.0.1:3001."`
 	AdminHosts string `name:"admin-hosts" placeholder:"NAMES" help:"ADMIN_HOSTS: names that ADMIN_ADDR answers to, with commas; it answers to IP addresses and localhost anyway."`
+	DrainDelay string `name:"drain-delay" placeholder:"DURATION" help:"DRAIN_DELAY: how long requests are still taken after SIGTERM, with /readyz red, so that a proxy finds out before they are refused; 0 on Ctrl-C. Default: 5s."`
 	KeepDays   string `name:"keep-days" placeholder:"DAYS" help:"KEEP_DAYS: how long facts and history of a removed connection are kept. Default: 90."`
 	Lease      string `name:"inbox-lease" placeholder:"DURATION" help:"INBOX_LEASE: how long the events of a replica that died lie before another one takes them. Default: 30s."`
 	Workers    string `name:"workers" placeholder:"N" help:"WORKERS: how many events are worked at once, at most half of them of one workspace; 0 accepts events and leaves the work to other replicas. Default: 128."`
@@ -56,6 +57,7 @@ func (c *serveCmd) Run(env *environment) error {
 		keep:         keepDays(s, c.KeepDays),
 	}
 	cfg.lease, cfg.workers = lease(s, c.Lease), workers(s, c.Workers)
+	cfg.drainDelay = drainDelay(s, c.DrainDelay)
 	switch where := s.get(c.Inbox, "INBOX", "database"); where {
 	case "database":
 	case "memory":
@@ -65,7 +67,7 @@ func (c *serveCmd) Run(env *environment) error {
 	}
 	cfg.closed, cfg.admit = installs(s, c.Installs)
 	cfg.moveToRotation = boolean(s, c.Move, "MOVE_TO_ROTATION")
-	cfg.adminHosts = hosts(s, c.AdminHosts)
+	adminHosts := hosts(s, c.AdminHosts)
 	c.operatorFlags.read(s, &cfg.app)
 	listen := s.get(c.ListenAddr, "LISTEN_ADDR", "127.0.0.1:3000")
 	admin := s.get(c.AdminAddr, "ADMIN_ADDR", "127.0.0.1:3001")
@@ -76,6 +78,16 @@ func (c *serveCmd) Run(env *environment) error {
 	cfg.log = newLogger(env.stderr, level, format)
 	s.tell(cfg.log)
 
+	l, err := net.Listen("tcp", admin)
+	if err != nil {
+		return fmt.Errorf("%w; stop the program that has this address, or set ADMIN_ADDR to another", err)
+	}
+	cfg.admin = openAdmin(env.ctx, l, adminHosts, cfg.log)
+	return errors.Join(serve(env, data, cfg, listen), cfg.admin.close())
+}
+
+// serve opens the database and the public door, and runs the app between them until the context ends.
+func serve(env *environment, data database, cfg appConfig, listen string) error {
 	if data.mustExist() != nil {
 		cfg.log.Info("making a new, empty database", "path", data.path)
 	}
@@ -92,12 +104,9 @@ func (c *serveCmd) Run(env *environment) error {
 	if cfg.listen, err = net.Listen("tcp", listen); err != nil {
 		return errors.Join(fmt.Errorf("%w; stop the program that has this address, or set LISTEN_ADDR to another", err), db.Close())
 	}
-	if cfg.admin, err = net.Listen("tcp", admin); err != nil {
-		return errors.Join(fmt.Errorf("%w; stop the program that has this address, or set ADMIN_ADDR to another", err), cfg.listen.Close(), db.Close())
-	}
 	a, err := newApp(cfg)
 	if err != nil {
-		return errors.Join(err, cfg.listen.Close(), cfg.admin.Close(), db.Close())
+		return errors.Join(err, cfg.listen.Close(), db.Close())
 	}
 	if cfg.botToken != "" {
 		err = adopt(env.ctx, a)
@@ -107,10 +116,8 @@ func (c *serveCmd) Run(env *environment) error {
 			err = nil
 		}
 		a.close()
-		return errors.Join(err, cfg.listen.Close(), cfg.admin.Close(), db.Close())
+		return errors.Join(err, cfg.listen.Close(), db.Close())
 	}
-	cfg.log.Info("serving", "listen", cfg.listen.Addr().String(), "admin", cfg.admin.Addr().String(), "public_url", cfg.publicURL,
-		"install", cfg.publicURL+"/", "database", db.Dialect(), "version", version)
 	return a.run(env.ctx)
 }
 
@@ -142,6 +149,9 @@ func (c *serveCmd) check(s *source, cfg *appConfig, listen, admin string) {
 		if cfg.publicURL == "" {
 			s.bad("PUBLIC_URL", "is not set", "write the address that people see, for example https://bot.example.com")
 		}
+	}
+	if cfg.appToken != "" && cfg.botToken != "" {
+		cfg.drainDelay = 0 // nobody comes through the public door: nothing to install, and Slack sends through sockets
 	}
 	checkListen(s, "LISTEN_ADDR", listen)
 	checkListen(s, "ADMIN_ADDR", admin)

@@ -173,7 +173,7 @@ func (w *world) environment(extra map[string]string) map[string]string {
 		"SLACK_APP_ID": app.ID, "SLACK_URL": w.slack.URL(), "PUBLIC_URL": w.proxy.URL,
 		"LISTEN_ADDR": "127.0.0.1:0", "ADMIN_ADDR": "127.0.0.1:0", "LOG_LEVEL": "debug", "LOG_FORMAT": "json",
 		"DATABASE_URL": w.database, "ENCRYPTION_KEYS": w.keys, "DATA_DIR": w.dataDir,
-		"OPERATOR_NAME": "Acme IT", "SUPPORT_URL": "mailto:it@example.com",
+		"DRAIN_DELAY": "0s", "OPERATOR_NAME": "Acme IT", "SUPPORT_URL": "mailto:it@example.com",
 	}
 	for k, v := range extra {
 		settings[k] = v
