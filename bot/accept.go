@@ -67,6 +67,7 @@ func (b *Bot) brokenAnswer(ctx context.Context, d delivery, cause error) (answer
 		}
 		return answer{after: b.after(result{reply: r}, b.reach(i))}, nil
 	}
+	b.metrics.accepted.WithLabelValues(d.kind, "refused").Inc()
 	return answer{}, cause
 }
 
@@ -81,6 +82,7 @@ func (b *Bot) take(ctx context.Context, d delivery) (answer, error) {
 	case kindUnreadable:
 		return answer{}, b.keepUnreadable(ctx, d.kind, d.body, errUnreadable)
 	}
+	b.metrics.drop(kindUnreadable, droppedUnknownKind)
 	b.log.InfoContext(ctx, "unknown kind of delivery", "type", clip(d.kind))
 	return answer{}, nil
 }
@@ -99,11 +101,11 @@ func (b *Bot) acceptEvent(ctx context.Context, body []byte) (answer, error) {
 		return answer{}, nil
 	case "event_callback":
 	default:
+		b.metrics.drop(kindEvents, droppedUnknownKind)
 		b.log.InfoContext(ctx, "unknown kind of delivery", "type", clip(e.Type))
 		return answer{}, nil
 	}
-	if b.foreign(e.AppID) {
-		b.log.WarnContext(ctx, "delivery for another app dropped: check SLACK_APP_ID", "got", clip(e.AppID))
+	if !b.ours(ctx, "event", e.AppID) {
 		return answer{}, nil
 	}
 	from := e.origin(b.cfg.AppID)
@@ -121,7 +123,7 @@ func (b *Bot) acceptEvent(ctx context.Context, body []byte) (answer, error) {
 
 // eventsHeld notes that Slack holds back events of a workspace. The acknowledgement doesn't wait for the database.
 func (b *Bot) eventsHeld(ctx context.Context, e envelope) {
-	if b.foreign(e.AppID) {
+	if !b.ours(ctx, "app_rate_limited", e.AppID) {
 		return
 	}
 	b.metrics.limited.Inc()

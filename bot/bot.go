@@ -155,6 +155,7 @@ func (b *Bot) Handler() http.Handler { return http.HandlerFunc(b.receive) }
 func (b *Bot) receive(w http.ResponseWriter, r *http.Request) {
 	arrived := time.Now()
 	if r.Method != http.MethodPost {
+		b.metrics.refuse(refusedMethod)
 		unread(w)
 		w.Header().Set("Allow", http.MethodPost)
 		http.Error(w, "Slack sends POST requests here.", http.StatusMethodNotAllowed)
@@ -172,13 +173,16 @@ func (b *Bot) receive(w http.ResponseWriter, r *http.Request) {
 	body, err := b.bodies.read(w, r, maxBody, arrived.Add(ackBudget))
 	switch {
 	case errors.Is(err, errTooLarge):
+		b.metrics.refuse(refusedTooLarge)
 		unread(w)
 		http.Error(w, "The request is too large.", http.StatusRequestEntityTooLarge)
 		return
 	case errors.Is(err, errGaveWay):
+		b.metrics.refuse(refusedGaveWay)
 		http.Error(w, "Try again.", http.StatusServiceUnavailable)
 		return
 	case err != nil:
+		b.metrics.refuse(refusedBody)
 		http.Error(w, "The request could not be read.", http.StatusBadRequest)
 		return
 	}
@@ -191,6 +195,7 @@ func (b *Bot) receive(w http.ResponseWriter, r *http.Request) {
 		b.refuse(w, r, err)
 		return
 	}
+	b.metrics.repeated(r.Header.Get("X-Slack-Retry-Reason"))
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(r.Context()), arrived.Add(b.cfg.ackWithin))
 	defer cancel()
 	d := delivery{kind: kindEvents, body: body}
@@ -234,6 +239,12 @@ func (b *Bot) certificateCheck(w http.ResponseWriter, r *http.Request, arrived t
 
 // refuse answers what is not Slack's.
 func (b *Bot) refuse(w http.ResponseWriter, r *http.Request, cause error) {
+	why := refusedSignature
+	var known *refusal
+	if errors.As(cause, &known) {
+		why = known.cause
+	}
+	b.metrics.refuse(why)
 	b.log.WarnContext(r.Context(), "request refused", "cause", cause, "bytes", r.ContentLength)
 	unread(w)
 	http.Error(w, "The signature does not match.", http.StatusUnauthorized)
@@ -244,8 +255,15 @@ func unread(w http.ResponseWriter) {
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(unreadLinger))
 }
 
-func (b *Bot) foreign(appID string) bool {
-	return b.cfg.AppID != "" && appID != "" && appID != b.cfg.AppID
+// ours reports whether a delivery is for this app, and notes which it was.
+func (b *Bot) ours(ctx context.Context, what, appID string) bool {
+	if b.cfg.AppID != "" && appID != "" && appID != b.cfg.AppID {
+		b.metrics.refuse(refusedApp)
+		b.log.WarnContext(ctx, what+" for another app dropped: check the app's id (Config.AppID)", "got", clip(appID))
+		return false
+	}
+	b.metrics.good.Set(float64(b.now().Unix()))
+	return true
 }
 
 // responseHosts are where a response_url may lead; posting anywhere else would hand out what we say.

@@ -40,7 +40,7 @@ func (b *Bot) turn(ctx context.Context, key install.Key, team, ref string, patie
 	defer cancel()
 	c, err := b.install.Open(ctx, key)
 	t := &Turn{Key: key, TeamID: team, Install: InstallationOf(b.install, key, c), Ref: ref,
-		openErr: err, hooks: b.respond, audit: b.viewers}
+		openErr: err, hooks: b.respond, audit: b.viewers, idle: b.idle}
 	if err == nil {
 		t.Connection = c
 		t.Slack = b.install.ClientIn(c, team)
@@ -56,14 +56,14 @@ func (b *Bot) turn(ctx context.Context, key install.Key, team, ref string, patie
 // https://docs.slack.dev/interactivity/implementing-slash-commands
 func (b *Bot) acceptCommand(ctx context.Context, form url.Values) (answer, error) {
 	appID := form.Get("api_app_id")
-	if b.foreign(appID) {
-		b.log.WarnContext(ctx, "command for another app dropped: check SLACK_APP_ID", "got", clip(appID))
+	if !b.ours(ctx, "command", appID) {
 		return answer{}, nil
 	}
 	key, team := commandKey(form, b.cfg.AppID)
 	command := commandOf(form)
 	h, ok := b.byName[string(KindCommand)+" "+command.Command]
 	if !ok {
+		b.metrics.drop(kindCommands, droppedUnhandled)
 		b.log.InfoContext(ctx, "unknown command", "command", clip(command.Command))
 		return answerOf(Reply{Text: "This app doesn't know that command. Nothing was done."}), nil
 	}
@@ -76,6 +76,7 @@ func (b *Bot) acceptCommand(ctx context.Context, form url.Values) (answer, error
 		a.after = closing
 		return a, nil
 	}
+	b.metrics.accepted.WithLabelValues(kindCommands, "accepted").Inc()
 	r := b.immediate(ctx, h, key, who, fill, &command)
 	to := reach{handler: h.id(), key: key, team: team, fill: fill,
 		address: install.Secret(command.ResponseURL), acked: true}
@@ -113,13 +114,13 @@ func (b *Bot) acceptInteraction(ctx context.Context, payload []byte) (answer, er
 	if err != nil {
 		return b.unreadablePress(ctx, payload, err)
 	}
-	if b.foreign(i.AppID) {
-		b.log.WarnContext(ctx, "interaction for another app dropped: check SLACK_APP_ID", "got", clip(i.AppID))
+	if !b.ours(ctx, "interaction", i.AppID) {
 		return answer{}, nil
 	}
 	h, found := b.wants(*i)
 	if !found {
 		// A button that is a link also arrives here, and needs no more than the ack.
+		b.metrics.drop(kindInteractive, droppedUnhandled)
 		b.log.DebugContext(ctx, "interaction without a handler", "type", clip(i.Type))
 		return answer{}, nil
 	}
@@ -136,6 +137,7 @@ func (b *Bot) acceptInteraction(ctx context.Context, payload []byte) (answer, er
 		r, closing := b.postpone(ctx, h, key, kindInteractive, work, who, fill, callback)
 		return answer{after: b.refused(r, closing, to)}, nil
 	}
+	b.metrics.accepted.WithLabelValues(kindInteractive, "accepted").Inc()
 	r := b.immediate(ctx, h, key, who, fill, callback)
 	switch h.Kind {
 	case KindView:
@@ -319,6 +321,7 @@ func (b *Bot) handle(ctx context.Context, e *Event, env *envelope) error {
 		e.Type, e.Key = in.Type, from.key
 	}
 	if !b.hears(e.Type, in) {
+		e.dropped(b, droppedUnhandled)
 		b.sawTraffic(e.Key, from.at)
 		return nil
 	}
@@ -337,13 +340,17 @@ func (b *Bot) handle(ctx context.Context, e *Event, env *envelope) error {
 		b.sawTraffic(t.Connection.Key, from.at)
 	}
 	if own(e.Type, in, e.Key.AppID, botUser, t.Connection.BotID) {
+		e.dropped(b, droppedOwn)
 		return nil
 	}
 	h, match, ok := b.route(e.Type, in, botUser)
 	if !ok {
+		e.dropped(b, droppedUnhandled)
 		return nil
 	}
+	e.by = h
 	if !connected && !h.always {
+		e.ran = ranNotConnected
 		t.Log.InfoContext(ctx, "event dropped: not connected", "type", e.Type, "event", e.ID)
 		return nil
 	}
@@ -356,6 +363,7 @@ func (b *Bot) handle(ctx context.Context, e *Event, env *envelope) error {
 	t.context, t.audit = env.Context, b.viewers
 	t.channelType, t.BotID = in.ChannelType, in.BotID
 	if missing := h.missing(t); len(missing) > 0 && !h.always {
+		e.ran = ranNotAllowed
 		// Only what was said to the app has somebody who waits for an answer.
 		if asked := h.Kind == KindMessage || e.Type == "app_mention"; asked {
 			b.whisperNotAllowed(ctx, t, missing)
@@ -371,8 +379,9 @@ func (b *Bot) handle(ctx context.Context, e *Event, env *envelope) error {
 	}
 	r, err := b.within(ctx, h, t, event)
 	if err == nil {
-		err = t.say(ctx, r)
+		err = b.say(ctx, t, b.sound(h, t, r, false))
 	}
+	e.ran = resultOf(ctx, h, t, err)
 	var user *UserError
 	if errors.As(err, &user) {
 		b.tellActor(ctx, t, Reply{Text: user.Text})
@@ -400,6 +409,40 @@ func (b *Bot) attempt(t *Turn, e *Event) {
 	t.unread = func(parts []string) { b.leftOut(t.Log, e.Kind, parts) }
 }
 
+// dropped notes that e comes to no handler.
+func (e *Event) dropped(b *Bot, why string) {
+	e.ran = why
+	b.metrics.drop(e.Kind, why)
+}
+
+// resultOf names how a run of h ended, for the numbers.
+func resultOf(ctx context.Context, h Handler, t *Turn, err error) string {
+	switch {
+	case err == nil:
+		return ranDone
+	case errors.As(err, new(*UserError)):
+		return ranUserError
+	case install.SlackError(err) == install.ReasonNotAdded:
+		return ranNotConnected
+	case len(h.refused(t, err)) > 0:
+		return ranNotAllowed
+	case errors.As(err, new(*panicError)):
+		return ranPanicked
+	case context.Cause(ctx) != nil, errors.Is(err, errTooLong):
+		return ranEnded
+	case classOf(err) == wait, errors.Is(err, install.ErrRenewing):
+		return ranLimited
+	}
+	return ranFailed
+}
+
+// timed is call, measured.
+func (b *Bot) timed(ctx context.Context, h Handler, t *Turn, payload any) (Reply, error) {
+	began := time.Now()
+	defer func() { b.metrics.took.WithLabelValues(string(h.Kind)).Observe(time.Since(began).Seconds()) }()
+	return call(ctx, h, t, payload)
+}
+
 // within runs h for as long as it may take.
 func (b *Bot) within(ctx context.Context, h Handler, t *Turn, payload any) (Reply, error) {
 	limit := h.limit
@@ -408,7 +451,7 @@ func (b *Bot) within(ctx context.Context, h Handler, t *Turn, payload any) (Repl
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, errTooLong)
 	defer cancel()
-	r, err := call(ctx, h, t, payload)
+	r, err := b.timed(ctx, h, t, payload)
 	if err != nil && errors.Is(context.Cause(ctx), errTooLong) {
 		err = fmt.Errorf("%w: %w", errTooLong, err)
 	}

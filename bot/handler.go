@@ -94,6 +94,7 @@ type Turn struct {
 	audit   func(ctx context.Context, eventContext string) ([]Viewer, error)
 	address install.Secret // the response_url
 	hooks   func(ctx context.Context, address install.Secret, m message) error
+	idle    func(log *slog.Logger, what string, fields []string)
 	unread  func(parts []string) // notes what of the event could not be read
 	said    *said                // what was posted in earlier attempts; nil: there were none and will be none
 }

@@ -28,6 +28,9 @@ type Event struct {
 	Failures int      // how many of the earlier attempts count against the limit
 	Deaths   int      // how many of them were begun and never ended: their process did
 	Said     []string // what earlier attempts posted, see Turn.Say
+
+	by  Handler // who was to handle it in this attempt
+	ran string  // and what came of that; or why nobody was
 }
 
 var (

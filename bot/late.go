@@ -29,6 +29,7 @@ type result struct {
 	reply Reply
 	ref   string
 	turn  *Turn           // nil: the handler had none
+	ran   string          // how that ended, for the numbers
 	late  <-chan result   // set when the handler was still running: what it comes to
 	run   context.Context // the handler's, when it is late
 }
@@ -67,11 +68,14 @@ func (b *Bot) immediate(ctx context.Context, h Handler, key install.Key, who ask
 	run, end := b.lifetime(ctx)
 	b.tasks.Go(func() {
 		defer end()
-		r := result{ref: ref}
-		err := guard(func() error { r.turn, r.reply = b.attend(ctx, run, h, key, who, fill, ref, payload); return nil })
+		r, began := result{ref: ref}, time.Now()
+		err := guard(func() error { b.attend(ctx, run, h, key, who, fill, payload, &r); return nil })
 		if err != nil {
-			r.reply = b.broke(run, ref, err, "handler", h.id())
+			r.reply, r.ran = b.broke(run, ref, err, "handler", h.id()), ranPanicked
 		}
+		b.metrics.ran.WithLabelValues(string(h.Kind), r.ran).Inc()
+		b.log.DebugContext(run, "handler ended", "ref", ref, "handler", h.id(), "team", who.team, "result", r.ran,
+			"took", time.Since(began).Round(time.Microsecond))
 		done <- r
 		if t := r.turn; t != nil && t.openErr == nil {
 			b.sawTraffic(t.Connection.Key, b.now())
@@ -88,34 +92,47 @@ func (b *Bot) immediate(ctx context.Context, h Handler, key install.Key, who ask
 	}
 }
 
-// attend runs h if it may run, and returns its answer or the sentence that says why there is none. What stands before
-// it has to be done before ctx's deadline, h itself before run ends.
-func (b *Bot) attend(ctx, run context.Context, h Handler, key install.Key, who asks, fill func(*Turn), ref string,
-	payload any) (*Turn, Reply) {
+// attend runs h if it may run, and puts its answer into r, or the sentence that says why there is none. What stands
+// before it has to be done before ctx's deadline, h itself before run ends.
+func (b *Bot) attend(ctx, run context.Context, h Handler, key install.Key, who asks, fill func(*Turn), payload any,
+	r *result) {
 	before, cancel := run, context.CancelFunc(func() {})
 	deadline, bounded := ctx.Deadline()
 	if bounded {
 		before, cancel = context.WithDeadline(run, deadline)
 	}
 	defer cancel()
-	t, err := b.turn(before, key, who.team, ref, askBudget)
+	t, err := b.turn(before, key, who.team, r.ref, askBudget)
 	fill(t)
-	t.AckBy = deadline
+	t.AckBy, r.turn = deadline, t
 	if refusal := b.admit(before, h, t, who); refusal != nil {
-		return t, *refusal
+		r.reply, r.ran = *refusal, ranNotTheirs
+		return
 	}
 	if err != nil && !h.always {
-		return t, b.unavailable(before, t, err)
+		r.reply, r.ran = b.unavailable(before, t, err), unopened(err)
+		return
 	}
 	if missing := h.missing(t); len(missing) > 0 && !h.always {
-		return t, b.notAllowed(t, h, missing)
+		r.reply, r.ran = b.notAllowed(t, h, missing), ranNotAllowed
+		return
 	}
 
-	r, err := call(run, h, t, payload)
+	r.reply, err = b.timed(run, h, t, payload)
+	r.ran = resultOf(run, h, t, err)
 	if err != nil {
-		r = b.failed(run, t, h, err)
+		r.reply = b.failed(run, t, h, err)
+		return
 	}
-	return t, r
+	r.reply = b.sound(h, t, r.reply, false)
+}
+
+// unopened names why a handler was not begun, for the numbers.
+func unopened(err error) string {
+	if errors.Is(err, install.ErrNotConnected) {
+		return ranNotConnected
+	}
+	return ranUnavailable
 }
 
 // interrupted is what the person reads whose handler's context ended; false: it did not.
@@ -162,6 +179,7 @@ func (b *Bot) follow(r result, to reach) {
 	for r.reply.Then != nil {
 		next, err := then(context.Background(), r.reply)
 		if err != nil {
+			b.metrics.lose(lostSecondPart)
 			b.log.Warn("second part of a reply", failure(err, "handler", to.handler, "ref", r.ref)...)
 			return
 		}
@@ -208,6 +226,8 @@ func (b *Bot) send(r result, to reach, replace, late bool) {
 		b.metrics.late.WithLabelValues("lost").Inc()
 	case late:
 		b.metrics.late.WithLabelValues("delivered").Inc()
+	case err != nil:
+		b.metrics.lose(lostUndelivered)
 	}
 }
 

@@ -1,73 +1,197 @@
 package bot
 
-// What an operator watches of the traffic: how much came, how soon it was worked, and what became of it.
+// What an operator watches of the traffic: how much came, what was refused and why, how soon it was worked, and what
+// became of it. Every counter is there at 0, so that its first step is an increase. docs/metrics.md has them all.
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
 
+// Why a delivery was refused, as switchboard_refused_total names it. Up to tooLarge nobody knows yet whether it is
+// Slack's.
+const (
+	refusedMethod    = "method"
+	refusedHeaders   = "headers" // one of the two is missing, or there twice
+	refusedStamp     = "timestamp"
+	refusedSignature = "signature"
+	refusedBody      = "body"     // it did not come, or not in time
+	refusedGaveWay   = "gave_way" // too many bodies were under way
+	refusedTooLarge  = "too_large"
+	refusedApp       = "app_id"
+)
+
+// Why a delivery came to no handler, as switchboard_dropped_total names it.
+const (
+	droppedUnhandled   = "no_handler"
+	droppedOwn         = "own" // the echo of what the app itself did
+	droppedUnknownKind = "unknown_kind"
+)
+
+// How the run of a handler ended, as switchboard_handled_total names it. Those from notTheirs on were not begun.
+const (
+	ranDone         = "done"
+	ranFailed       = "failed"
+	ranPanicked     = "panicked"
+	ranLimited      = "limited"    // by Slack's limits, or by our own pace
+	ranUserError    = "user_error" // the person was told why not
+	ranEnded        = "ended"      // its time was over, or the program stopped
+	ranNotTheirs    = "not_theirs" // of another company, or pressed in what another installation wrote
+	ranNotAllowed   = "not_allowed"
+	ranNotConnected = "not_connected"
+	ranUnavailable  = "unavailable" // our records were, or the access could not be renewed
+)
+
+// How an answer was lost, as switchboard_lost_answers_total names it.
+const (
+	lostUndelivered = "not_delivered"
+	lostSecondPart  = "second_part" // Reply.Then failed
+	lostIdleField   = "idle_field"  // see sound
+)
+
+// labels are the values that counters begin with, so that each is there at 0.
+var labels = struct{ deliveries, deliveryResults, refused, dropped, handlers, ran, outcomes, late, lost, again []string }{
+	deliveries:      []string{kindEvents, kindCommands, kindInteractive, kindUnreadable},
+	deliveryResults: []string{"accepted", "duplicate", "refused", "unreadable"},
+	refused: []string{refusedMethod, refusedHeaders, refusedStamp, refusedSignature, refusedBody, refusedGaveWay,
+		refusedTooLarge, refusedApp},
+	dropped: []string{droppedUnhandled, droppedOwn, droppedUnknownKind},
+	handlers: []string{string(KindEvent), string(KindMessage), string(KindCommand), string(KindAction), string(KindView),
+		string(KindClosed)},
+	ran: []string{ranDone, ranFailed, ranPanicked, ranLimited, ranUserError, ranEnded, ranNotTheirs, ranNotAllowed,
+		ranNotConnected, ranUnavailable},
+	outcomes: []string{outcomeDone, outcomeRefused, outcomeRetry, outcomeLimited, outcomePutBack, outcomeLost, outcomeDead},
+	late:     []string{"delivered", "lost", "interrupted"},
+	lost:     []string{lostUndelivered, lostSecondPart, lostIdleField},
+	// https://docs.slack.dev/apis/events-api#error-handling. Socket Mode gives reasons of the same kind.
+	again: []string{"http_timeout", "http_error", "connection_failed", "too_many_redirects", "ssl_error", "timeout",
+		"unknown_error", "other"},
+}
+
 type metrics struct {
 	accepted *prometheus.CounterVec
+	refused  *prometheus.CounterVec
+	dropped  *prometheus.CounterVec
+	again    *prometheus.CounterVec
+	good     prometheus.Gauge
 	acks     *prometheus.HistogramVec
 	waits    prometheus.Histogram
 	outcomes *prometheus.CounterVec
+	untold   prometheus.Counter
+	ran      *prometheus.CounterVec
+	took     *prometheus.HistogramVec
 	unread   *prometheus.CounterVec
 	panics   prometheus.Counter
 	late     *prometheus.CounterVec
+	lost     *prometheus.CounterVec
 	limited  prometheus.Counter
+	unopened prometheus.Counter
 }
 
 // newMetrics registers with r, which may be nil.
 func newMetrics(b *Bot, r prometheus.Registerer) *metrics {
 	m := &metrics{
-		accepted: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_deliveries_total",
-			Help: "Deliveries by Slack: events_api by whether they were new (accepted, duplicate), " +
-				"refused for want of the database, or unreadable: kept as dead letters."}, []string{"kind", "result"}),
-		acks: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "switchboard_ack_seconds", Help: "From the arrival of a delivery to its acknowledgement.",
+		accepted: counters("deliveries_total", "Signed deliveries by Slack, by kind and whether they were new "+
+			"(accepted, duplicate), refused because the inbox did not take them, or unreadable: kept as dead letters.",
+			[]string{"kind", "result"}, labels.deliveries, labels.deliveryResults),
+		refused: counters("refused_total", "Requests and envelopes that were refused, by cause. "+
+			"A growing signature, timestamp or app_id usually means a setting is wrong.",
+			[]string{"cause"}, labels.refused),
+		dropped: counters("dropped_total", "Signed deliveries that came to no handler, by kind and reason.",
+			[]string{"kind", "reason"}, labels.deliveries, labels.dropped),
+		again: counters("redeliveries_total", "Deliveries that Slack sent again, by the reason that it gave.",
+			[]string{"reason"}, labels.again),
+		good: prometheus.NewGauge(prometheus.GaugeOpts{Name: "switchboard_last_delivery_timestamp_seconds",
+			Help: "When this process last took a delivery with a good signature, for this app (Unix time). 0: never."}),
+		acks: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "switchboard_ack_seconds",
+			Help:    "From the arrival of a delivery to its acknowledgement.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 3}}, []string{"kind"}),
-		waits: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "switchboard_event_wait_seconds", Help: "From the arrival of an event to the first start of its handler.",
+		waits: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "switchboard_event_wait_seconds",
+			Help:    "From the arrival of an event to the first start of its handler.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .5, 1, 5, 30, 120, 600}}),
-		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_events_total", Help: "Attempts to work an event, by how they ended."}, []string{"outcome"}),
-		panics: prometheus.NewCounter(prometheus.CounterOpts{Name: "switchboard_panics_total",
-			Help: "Panics in the work of handlers, each of which cost that work alone."}),
-		limited: prometheus.NewCounter(prometheus.CounterOpts{Name: "switchboard_app_rate_limited_total",
-			Help: "Slack's words that it held back events of a workspace for a minute: more than 30,000 in an hour. " +
-				"The log names the workspace."}),
-		unread: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_unread_payloads_total",
-			Help: "Payloads with a block, an element or a field that this release can't read: " +
-				"their handlers got the rest."}, []string{"kind"}),
+		outcomes: counters("events_total", "Attempts to work an event, by how they ended.",
+			[]string{"outcome"}, labels.outcomes),
+		untold: counter("untold_events_total", "Events whose end the inbox could not be told, so that they run again."),
+		ran: counters("handled_total", "Runs of handlers, by kind and how they ended, or why they were not begun.",
+			[]string{"kind", "result"}, labels.handlers, labels.ran),
+		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "switchboard_handler_seconds",
+			Help:    "How long a handler ran.",
+			Buckets: []float64{.005, .025, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}}, []string{"kind"}),
+		panics: counter("panics_total", "Panics in the work of handlers, each of which cost that work alone."),
+		limited: counter("app_rate_limited_total", "Slack's words that it held back events of a workspace for a minute: "+
+			"more than 30,000 in an hour. The log names the workspace."),
+		unread: counters("unread_payloads_total", "Payloads with a block, an element or a field that this release "+
+			"can't read: their handlers got the rest.", []string{"kind"}, []string{kindEvents, kindInteractive}),
+		late: counters("late_answers_total", "Handlers of commands, buttons and forms that were late for the "+
+			"acknowledgement, by what became of them: interrupted by a stop, and answers delivered or lost.",
+			[]string{"result"}, labels.late),
+		lost: counters("lost_answers_total", "Answers that a person did not get, or not all of, by cause.",
+			[]string{"cause"}, labels.lost),
+		unopened: counter("socket_failures_total", "Connections of Socket Mode that could not be opened."),
 	}
-	m.late = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_late_answers_total",
-		Help: "Handlers of commands, buttons and forms that were late for the acknowledgement, by what became of them: " +
-			"interrupted by a stop, and answers delivered or lost."}, []string{"result"})
-	for _, result := range []string{"delivered", "lost", "interrupted"} {
-		m.late.WithLabelValues(result)
+	for _, kind := range labels.deliveries {
+		m.acks.WithLabelValues(kind)
 	}
-	for _, kind := range []string{kindEvents, kindInteractive} {
-		m.unread.WithLabelValues(kind)
-	}
-	for _, outcome := range []string{outcomeDone, outcomeRefused, outcomeRetry, outcomeLimited, outcomePutBack,
-		outcomeLost, outcomeDead} {
-		m.outcomes.WithLabelValues(outcome)
-	}
-	for _, kind := range []string{kindEvents, kindCommands, kindInteractive, kindUnreadable} {
-		for _, result := range []string{"accepted", "duplicate", "refused", "unreadable"} {
-			m.accepted.WithLabelValues(kind, result)
-		}
+	for _, kind := range labels.handlers {
+		m.took.WithLabelValues(kind)
 	}
 	if r == nil {
 		return m
 	}
-	r.MustRegister(m.accepted, m.acks, m.waits, m.outcomes, m.unread, m.panics, m.late, m.limited, inboxGauges{b},
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "switchboard_sockets", Help: "Live connections of Socket Mode."}, func() float64 {
+	r.MustRegister(m.accepted, m.refused, m.dropped, m.again, m.good, m.acks, m.waits, m.outcomes, m.untold, m.ran, m.took,
+		m.unread, m.panics, m.late, m.lost, m.limited, inboxGauges{b})
+	if b.cfg.AppToken != "" { // elsewhere there are none, and an alert on 0 would fire
+		r.MustRegister(m.unopened, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "switchboard_sockets",
+			Help: "Live connections of Socket Mode."}, func() float64 {
 			live, _, _ := b.SocketHealth()
 			return float64(live)
 		}))
+	}
 	return m
 }
+
+func counter(name, help string) prometheus.Counter {
+	return prometheus.NewCounter(prometheus.CounterOpts{Name: "switchboard_" + name, Help: help})
+}
+
+// counters are there from the start, each combination of values at 0.
+func counters(name, help string, names []string, values ...[]string) *prometheus.CounterVec {
+	v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_" + name, Help: help}, names)
+	begin := func(given ...string) { v.WithLabelValues(given...) }
+	for _, first := range values[0] {
+		if len(values) == 1 {
+			begin(first)
+			continue
+		}
+		for _, second := range values[1] {
+			begin(first, second)
+		}
+	}
+	return v
+}
+
+// repeated counts a delivery that Slack sent again. Without a reason it was not.
+func (m *metrics) repeated(reason string) {
+	if reason == "" {
+		return
+	}
+	if !slices.Contains(labels.again, reason) {
+		reason = "other"
+	}
+	m.again.WithLabelValues(reason).Inc()
+}
+
+// refuse counts what is not taken.
+func (m *metrics) refuse(cause string) { m.refused.WithLabelValues(cause).Inc() }
+
+// drop counts what comes to no handler.
+func (m *metrics) drop(kind, reason string) { m.dropped.WithLabelValues(kind, reason).Inc() }
+
+// lose counts an answer that nobody reads.
+func (m *metrics) lose(cause string) { m.lost.WithLabelValues(cause).Inc() }
 
 func (m *metrics) began(e Event, now time.Time) {
 	if e.Attempt == 1 {

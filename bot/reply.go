@@ -5,12 +5,15 @@ package bot
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
+	"strings"
 
 	"github.com/slack-go/slack"
 
@@ -37,6 +40,56 @@ type Reply struct {
 }
 
 func (r Reply) empty() bool { return r.Text == "" && len(r.Blocks) == 0 }
+
+// idle names the fields of r that do nothing in an answer of h. second: it takes the place of an earlier one, and
+// replaces it anyway.
+func (h Handler) idle(r Reply, second bool) (fields []string) {
+	add := func(name string, set bool) {
+		if set {
+			fields = append(fields, name)
+		}
+	}
+	if h.Kind == KindView {
+		add("InChannel", r.InChannel)
+		add("Replace", r.Replace)
+		add("View beside Errors", r.View != nil && len(r.Errors) > 0)
+		return fields
+	}
+	add("View", r.View != nil)
+	add("Errors", len(r.Errors) > 0)
+	first := !second && !h.slow && h.Kind != KindAction // there is nothing yet that it could take the place of
+	add("Replace", r.Replace && first)
+	return fields
+}
+
+// idle notes that a part of an answer does nothing where it stands. Who made it has to change it: what they meant is
+// lost until then.
+func (b *Bot) idle(log *slog.Logger, what string, fields []string) {
+	b.metrics.lose(lostIdleField)
+	log.Error("an answer has fields that do nothing there", "of", what, "fields", strings.Join(fields, ", "))
+}
+
+// sound is an answer of h as far as it can be given. What can't is noted; where that leaves nothing to read, the person
+// reads the errors as text, or that something went wrong. second: see Handler.idle.
+func (b *Bot) sound(h Handler, t *Turn, r Reply, second bool) Reply {
+	if fields := h.idle(r, second); len(fields) > 0 {
+		b.idle(t.Log, h.id(), fields)
+	}
+	if unsaid := r.View != nil || len(r.Errors) > 0; unsaid && h.Kind != KindView && r.empty() {
+		r.Text = cmp.Or(faults(r.Errors), "Something went wrong on our side. Check what was done before you try again. "+
+			"Reference: "+t.Ref+".")
+	}
+	if next := r.Then; next != nil {
+		r.Then = func(ctx context.Context) (Reply, error) {
+			later, err := next(ctx)
+			if err != nil {
+				return later, err
+			}
+			return b.sound(h, t, later, true), nil
+		}
+	}
+	return r
+}
 
 // message is a Reply as Slack reads it in a command's response and at a response_url.
 // https://docs.slack.dev/interactivity/handling-user-interaction
@@ -172,11 +225,13 @@ func (b *Bot) respond(ctx context.Context, address install.Secret, m message) er
 }
 
 // say posts r and, when it has a Then, changes the message to what Then returns.
-func (t *Turn) say(ctx context.Context, r Reply) error {
+func (b *Bot) say(ctx context.Context, t *Turn, r Reply) error {
 	if r.empty() {
 		return nil
 	}
-	ts, err := t.Say(ctx, r)
+	first := r
+	first.Then = nil
+	ts, err := t.Say(ctx, first)
 	if err != nil {
 		return fmt.Errorf("post reply: %w", err)
 	}
@@ -186,6 +241,7 @@ func (t *Turn) say(ctx context.Context, r Reply) error {
 	later, err := then(ctx, r)
 	if err != nil {
 		// The first answer stands; posting it again on a retry would help nobody.
+		b.metrics.lose(lostSecondPart)
 		t.Log.WarnContext(ctx, "second part of a reply", failure(err)...)
 		return nil
 	}
@@ -198,6 +254,7 @@ func (t *Turn) say(ctx context.Context, r Reply) error {
 		return err
 	})
 	if err != nil {
+		b.metrics.lose(lostSecondPart)
 		t.Log.WarnContext(ctx, "update reply", failure(err, "ref", t.Ref)...)
 	}
 	return nil

@@ -103,6 +103,7 @@ func (t *Turn) Say(ctx context.Context, r Reply) (ts string, err error) {
 	if t.Slack == nil {
 		return "", install.ErrNotConnected
 	}
+	t.checkFields("Turn.Say", KindMessage, r)
 	if r.private {
 		return "", t.privately(ctx, r)
 	}
@@ -131,6 +132,17 @@ func (t *Turn) Say(ctx context.Context, r Reply) (ts string, err error) {
 		t.said.keep(ctx, t, i, ts)
 	}
 	return ts, err
+}
+
+// checkFields notes what of r does nothing in what a handler says by itself, as the answer of a kind would.
+func (t *Turn) checkFields(call string, as Kind, r Reply) {
+	fields := Handler{Kind: as}.idle(r, false)
+	if r.Then != nil {
+		fields = append(fields, "Then")
+	}
+	if len(fields) > 0 && t.idle != nil {
+		t.idle(t.Log, call, fields)
+	}
 }
 
 // privately says r to who acted and to nobody else: in their direct message with the app where that is where they are,
@@ -223,6 +235,7 @@ var errSilent = errors.New("the response_url is over")
 // or use Reply.Then. It blocks for a call to Slack.
 // https://docs.slack.dev/interactivity/handling-user-interaction
 func (t *Turn) Respond(ctx context.Context, r Reply) error {
+	t.checkFields("Turn.Respond", KindAction, r)
 	i, was := t.said.turn()
 	if was != "" {
 		return nil

@@ -6,7 +6,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -29,8 +28,13 @@ type signature struct {
 	given []byte
 }
 
+// refusal is why a request is not taken for Slack's: for the numbers, and in words. It never holds a signature.
+type refusal struct{ cause, words string }
+
+func (r *refusal) Error() string { return r.words }
+
 // readSignature reads the headers, which are refused without a look at the body when they are missing, malformed or of
-// another time. The error never holds a signature.
+// another time: with a *refusal.
 // https://docs.slack.dev/authentication/verifying-requests-from-slack
 func readSignature(h http.Header, now time.Time) (signature, error) {
 	value, err := single(h, signatureHeader)
@@ -43,23 +47,23 @@ func readSignature(h http.Header, now time.Time) (signature, error) {
 	}
 	at, err := strconv.ParseUint(stamp, 10, 40)
 	if err != nil {
-		return signature{}, errors.New("timestamp is not a number")
+		return signature{}, &refusal{refusedStamp, "timestamp is not a number"}
 	}
 	if skew := now.Sub(time.Unix(int64(at), 0)); skew > maxSkew || skew < -maxSkew {
-		return signature{}, errors.New("timestamp is more than 5 minutes from our clock")
+		return signature{}, &refusal{refusedStamp, "timestamp is more than 5 minutes from our clock"}
 	}
 	const version = "v0="
 	if len(value) != len(version)+2*sha256.Size || value[:len(version)] != version {
-		return signature{}, errors.New("signature is not of the form v0=…")
+		return signature{}, &refusal{refusedSignature, "signature is not of the form v0=…"}
 	}
 	given, err := hex.DecodeString(value[len(version):])
 	if err != nil {
-		return signature{}, errors.New("signature is not hexadecimal")
+		return signature{}, &refusal{refusedSignature, "signature is not hexadecimal"}
 	}
 	return signature{stamp: stamp, given: given}, nil
 }
 
-// verify checks the v0 signature over the raw body against each secret.
+// verify checks the v0 signature over the raw body against each secret; a *refusal when none fits.
 func (s signature) verify(body []byte, secrets []install.Secret) error {
 	var good bool
 	for _, secret := range secrets {
@@ -70,7 +74,7 @@ func (s signature) verify(body []byte, secrets []install.Secret) error {
 		good = hmac.Equal(mac.Sum(nil), s.given) || good
 	}
 	if !good {
-		return errors.New("signature does not match the body")
+		return &refusal{refusedSignature, "signature does not match the body"}
 	}
 	return nil
 }
@@ -81,8 +85,8 @@ func single(h http.Header, name string) (string, error) {
 	case 1:
 		return values[0], nil
 	case 0:
-		return "", errors.New("no header " + name)
+		return "", &refusal{refusedHeaders, "no header " + name}
 	default:
-		return "", errors.New("more than one header " + name)
+		return "", &refusal{refusedHeaders, "more than one header " + name}
 	}
 }

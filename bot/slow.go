@@ -218,19 +218,24 @@ func (b *Bot) handleSlow(ctx context.Context, e *Event) error {
 		_ = b.tellPerson(ctx, t, Reply{Text: "Something went wrong on our side, and it did not get better. Reference: " + t.Ref + "."})
 		return errEndsProcess
 	}
+	e.by = h
 	if refusal := b.admit(ctx, h, t, who); refusal != nil {
+		e.ran = ranNotTheirs
 		return b.tellPerson(ctx, t, *refusal)
 	}
 	if err != nil && !h.always {
+		e.ran = unopened(err)
 		if !errors.Is(err, install.ErrNotConnected) && !e.last() {
 			return err // our records are silent, or its access is being renewed: tried again
 		}
 		return b.tellPerson(ctx, t, b.unavailable(ctx, t, err))
 	}
 	if missing := h.missing(t); len(missing) > 0 && !h.always {
+		e.ran = ranNotAllowed
 		return b.tellPerson(ctx, t, t.NotAllowed(missing...))
 	}
 	r, err := b.within(ctx, h, t, payload)
+	e.ran = resultOf(ctx, h, t, err)
 	var user *UserError
 	switch {
 	case errors.As(err, &user):
@@ -245,10 +250,14 @@ func (b *Bot) handleSlow(ctx context.Context, e *Event) error {
 		b.logFailure(ctx, t, h, err)
 		return err
 	}
+	r = b.sound(h, t, r, false)
 	for !r.empty() || r.Then != nil {
 		if !r.empty() {
-			err := guard(func() error { return t.Respond(ctx, r) })
+			first := r
+			first.Then = nil
+			err := guard(func() error { return t.Respond(ctx, first) })
 			if errors.Is(err, errSilent) { // the work is done, and doing it again would not help
+				b.metrics.lose(lostUndelivered)
 				t.Log.WarnContext(ctx, "there is no way to deliver the answer", "handler", h.id())
 				return nil
 			}
@@ -264,6 +273,7 @@ func (b *Bot) handleSlow(ctx context.Context, e *Event) error {
 		}
 		replace := !r.empty() || r.Replace
 		if r, err = then(ctx, r); err != nil {
+			b.metrics.lose(lostSecondPart)
 			t.Log.WarnContext(ctx, "second part of a reply", failure(err)...)
 			break
 		}

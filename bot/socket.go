@@ -120,6 +120,8 @@ type sockets struct {
 	pace   socketPace
 	log    *slog.Logger
 
+	metrics *metrics
+
 	ceiling *rate.Limiter
 	turn    chan struct{}  // who has it may open a connection
 	places  chan struct{}  // one for each delivery that is being accepted
@@ -174,6 +176,7 @@ func (b *Bot) SocketHealth() (live int, state string, err error) {
 
 func (s *sockets) prepare(b *Bot) {
 	s.accept, s.appID, s.log, s.number, s.pace = b.accept, b.cfg.AppID, b.log, b.cfg.Sockets, usualPace
+	s.metrics = b.metrics
 	if s.number <= 0 {
 		s.number = usualSockets
 	}
@@ -260,6 +263,7 @@ func (s *sockets) failed(err error, failures int) {
 	s.mu.Lock()
 	s.problem = err
 	s.mu.Unlock()
+	s.metrics.unopened.Inc()
 	s.log.Warn("socket not opened; trying again", "cause", err, "failures", failures)
 }
 
@@ -485,6 +489,7 @@ func (c *socket) read(ctx context.Context) ([]byte, error) {
 	if err != nil || len(frame) <= maxBody {
 		return frame, err
 	}
+	c.metrics.refuse(refusedTooLarge)
 	id := envelopeID.FindSubmatch(frame)
 	rest, err := io.Copy(io.Discard, r)
 	c.log.WarnContext(ctx, "envelope refused: it is too large", "bytes", int64(len(frame))+rest, "limit", maxBody,
@@ -593,6 +598,7 @@ func (c *socket) take(ctx context.Context, frame []byte) {
 		}
 	}
 	if d.kind != kindUnreadable && (d.kind == "" || r.EnvelopeID == "") {
+		c.metrics.drop(kindUnreadable, droppedUnknownKind)
 		c.log.InfoContext(ctx, "envelope could not be read", "type", clip(r.Type), "bytes", len(frame), "cause", err)
 		if r.EnvelopeID != "" { // there is nothing to do for it, neither now nor when Slack sends it again
 			c.write(acknowledgement(r.EnvelopeID, answer{}, false))
@@ -621,6 +627,7 @@ func (c *socket) take(ctx context.Context, frame []byte) {
 
 // handle accepts one delivery and acknowledges it. What could not be accepted is not acknowledged: Slack sends it again.
 func (c *socket) handle(ctx context.Context, r socketmode.Request, d delivery) {
+	c.metrics.repeated(r.RetryReason)
 	a, err := c.accepted(ctx, d)
 	if err != nil {
 		c.log.DebugContext(ctx, "envelope not acknowledged", "type", d.kind, "attempt", r.RetryAttempt, "cause", err)
@@ -640,6 +647,7 @@ func (c *socket) handle(ctx context.Context, r socketmode.Request, d delivery) {
 	case a.tooLarge != nil:
 		a.tooLarge()
 	default:
+		c.metrics.lose(lostUndelivered)
 		c.log.WarnContext(ctx, "answer dropped: the acknowledgement can't carry it", "type", d.kind, "bytes", len(a.body))
 	}
 	if a.after != nil {

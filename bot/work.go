@@ -4,6 +4,7 @@ package bot
 // workspace takes all of them, and what fails is tried again until it counts as failed for good.
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -519,10 +520,12 @@ func (b *Bot) start(e Event, env *envelope) <-chan struct{} {
 // work brings one event to its handler and tells the inbox how it went.
 func (b *Bot) work(ctx context.Context, e Event, env *envelope) {
 	b.metrics.began(e, b.now())
+	began := time.Now()
 	err := guard(func() error { return b.handle(ctx, &e, env) })
 	if errors.Is(context.Cause(ctx), ErrLost) {
 		b.log.WarnContext(ctx, "event was handed to somebody else while its handler ran", "event", e.ID, "type", e.Type)
 		b.metrics.ended(outcomeLost)
+		b.followed(ctx, e, outcomeLost, began)
 		b.outlived(e)
 		return
 	}
@@ -543,6 +546,7 @@ func (b *Bot) work(ctx context.Context, e Event, env *envelope) {
 			"event", e.ID, "type", e.Type, "cause", why)
 	}
 	b.metrics.ended(v.outcome)
+	b.followed(ctx, e, v.outcome, began)
 	b.tell(e, v.outcome, func(ctx context.Context) error {
 		switch v.outcome {
 		case outcomeDone, outcomeRefused:
@@ -552,6 +556,18 @@ func (b *Bot) work(ctx context.Context, e Event, env *envelope) {
 		}
 		return b.inbox.Retry(ctx, e, v.at, v.counts, why)
 	})
+}
+
+// followed counts an attempt, and writes the one line by which an event can be followed.
+func (b *Bot) followed(ctx context.Context, e Event, outcome string, began time.Time) {
+	handler := ""
+	if e.by.Kind != "" {
+		handler = e.by.id()
+		b.metrics.ran.WithLabelValues(string(e.by.Kind), cmp.Or(e.ran, ranPanicked)).Inc()
+	}
+	b.log.DebugContext(ctx, "event ended", "event", e.ID, "type", e.Type, "team", orElse(e.Key.TeamID, e.Key.EnterpriseID),
+		"handler", handler, "result", e.ran, "outcome", outcome, "attempt", e.Attempt,
+		"took", time.Since(began).Round(time.Microsecond))
 }
 
 // outlived notes that this process lives on after attempts of whose end the inbox knows nothing.
@@ -616,6 +632,7 @@ func (b *Bot) tell(e Event, outcome string, say func(context.Context) error) {
 		select {
 		case <-ctx.Done():
 			b.outlived(e)
+			b.metrics.untold.Inc()
 			b.log.ErrorContext(ctx, "the inbox was not told what became of an event: it runs again", "event", e.ID, "outcome", outcome, "cause", err)
 			return
 		case <-time.After(wait):
