@@ -228,7 +228,7 @@ func (a *app) waitForProxies(ctx context.Context) {
 	again := make(chan os.Signal, 1)
 	signal.Notify(again, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(again)
-	a.cfg.log.Info("stopping: /readyz is red, and the doors are still open", "drain_delay", a.cfg.drainDelay)
+	a.cfg.log.Info("stopping: /readyz is red, and the doors are still open", "drain_delay", a.cfg.drainDelay.String())
 	select {
 	case <-again:
 		a.cfg.log.Info("stopping: a second signal ends the wait")

@@ -144,7 +144,7 @@ func (r *readiness) note(ctx context.Context, found map[string]fault, excluded [
 		case name == "stopping", slices.Contains(excluded, name), f.words == before.words:
 		case f.words == "":
 			delete(r.said, name)
-			r.log.InfoContext(ctx, "ready again", "check", name, "after", time.Since(before.since).Round(time.Second))
+			r.log.InfoContext(ctx, "ready again", "check", name, "after", time.Since(before.since).Round(time.Second).String())
 		default:
 			if before.words == "" {
 				before.since = time.Now()

@@ -76,7 +76,7 @@ const asProgram = "SWITCHBOARD_TEST_RUN"
 
 func TestMain(m *testing.M) {
 	machineClock = testClock
-	handlersOf = func() []bot.Handler { return append(commands.All(), reporter) }
+	handlersOf = func() []bot.Handler { return append(commands.All(), reporter, presser) }
 	if os.Getenv(asProgram) != "" {
 		go func() { // standard input ends with the process that runs the tests
 			_, _ = io.Copy(io.Discard, os.Stdin)
@@ -256,9 +256,7 @@ func (w *world) startProcess(extra map[string]string) (*replica, error) {
 
 // kill ends a process as a lost machine does: nothing is finished.
 func (w *world) kill(r *replica) {
-	w.mu.Lock()
-	w.replicas = slices.DeleteFunc(w.replicas, func(x *replica) bool { return x == r })
-	w.mu.Unlock()
+	w.leave(r)
 	_ = r.process.Kill()
 	<-r.done
 }
