@@ -21,13 +21,14 @@ import (
 	"switchboard/storage/storagetest"
 )
 
-// door serves a handler as the public door does, with at most so many connections. Times are a hundredth of the real
-// ones.
-func door(t *testing.T, most int, h http.Handler) (address string) {
+// door serves a handler as the public door does, with at most so many connections.
+func door(t *testing.T, most int, h http.Handler, change ...func(*http.Server)) (address string) {
 	t.Helper()
 	visitors := newConns(most)
 	s := server(h, visitors, slog.New(slog.DiscardHandler))
-	s.ReadHeaderTimeout, s.ReadTimeout = s.ReadHeaderTimeout/100, s.ReadTimeout/100
+	for _, c := range change {
+		c(s)
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +65,8 @@ func ended(t *testing.T, conn net.Conn) string {
 
 func TestSlowHeadersAndBodiesEnd(t *testing.T) {
 	t.Parallel()
-	address := door(t, 10, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.ReadAll(r.Body) }))
+	address := door(t, 10, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.ReadAll(r.Body) }),
+		func(s *http.Server) { s.ReadHeaderTimeout, s.ReadTimeout = s.ReadHeaderTimeout/100, s.ReadTimeout/100 })
 	ended(t, dial(t, address, "GET / HTTP/1.1\r\nHost: x\r\n"))
 	ended(t, dial(t, address, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{"))
 }

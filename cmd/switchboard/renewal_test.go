@@ -172,7 +172,8 @@ func (w *world) expect(what string, patience time.Duration, ok func() bool) {
 	}
 }
 
-// traffic has people type these commands and write to the app, all over, until stop is called, which returns how often they did.
+// traffic has people type these commands and write to the app, all over, until stop is called, which returns how often
+// they did. On a machine that can't keep up there is an end to it before.
 func (w *world) traffic(offices []office, people int, commands ...string) (stop func() int64) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var working sync.WaitGroup
@@ -182,7 +183,7 @@ func (w *world) traffic(offices []office, people int, commands ...string) (stop 
 		working.Go(func() {
 			pace := time.NewTicker(slowdown * slowdown * 100 * time.Millisecond)
 			defer pace.Stop()
-			for {
+			for range storagetest.Rounds(50, 10_000) {
 				select {
 				case <-ctx.Done():
 					return
