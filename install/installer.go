@@ -425,7 +425,7 @@ func (in *Installer) Run(ctx context.Context) error {
 		_, err := in.Replay(ctx)
 		return errors.Join(err, in.offerRefused(ctx))
 	})
-	every(watchEvery, "journal", in.watchJournal)
+	every(watchEvery, "journal", in.JournalReady)
 	every(eraseEvery, "erase from the journal", in.compareErased)
 	every(sweepEvery, "compare the journal", in.compareAll)
 	every(checkTick, "check connections", in.checkDue)

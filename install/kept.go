@@ -225,8 +225,9 @@ func (in *Installer) bringLost(ctx context.Context, lost []Pair) (err error) {
 	return errors.Join(err, ctx.Err())
 }
 
-// watchJournal looks whether the journal can be written, and keeps the answer for the metrics.
-func (in *Installer) watchJournal(ctx context.Context) error {
+// JournalReady looks whether the journal can be written, by writing to it, and keeps the answer for the metrics. Run does it now
+// and then; whoever asks whether the process is ready does it in between.
+func (in *Installer) JournalReady(ctx context.Context) error {
 	err := in.store.JournalReady(ctx)
 	in.metrics.writable.Set(map[bool]float64{true: 1}[err == nil])
 	return err

@@ -5,6 +5,7 @@ package install
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -47,7 +48,7 @@ func newMetrics(in *Installer, reg prometheus.Registerer) *metrics {
 			Help: "What people met on the install pages, by outcome (connected, reconnected, refused, failed, undone, or none where it ends nothing) and reason, as in the log."}, []string{"outcome", "reason"}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.renewals, m.took, m.journal, m.restored, m.writable, m.notices, m.wanted, m.checks, m.limits, m.installs, stateCollector{in})
+		reg.MustRegister(m.renewals, m.took, m.journal, m.restored, m.writable, m.notices, m.wanted, m.checks, m.limits, m.installs, &stateCollector{in: in})
 	}
 	return m
 }
@@ -83,16 +84,21 @@ func result(err error) string {
 var connectionsDesc = prometheus.NewDesc("switchboard_connections", "Connections by state, as the database has them.", []string{"state"}, nil)
 
 // stateCollector counts the connections when it is asked, so that every replica says the same.
-type stateCollector struct{ in *Installer }
+type stateCollector struct {
+	in     *Installer
+	failed atomic.Bool // the last time; that is said once, however often somebody asks
+}
 
-func (stateCollector) Describe(ch chan<- *prometheus.Desc) { ch <- connectionsDesc }
+func (*stateCollector) Describe(ch chan<- *prometheus.Desc) { ch <- connectionsDesc }
 
-func (s stateCollector) Collect(ch chan<- prometheus.Metric) {
+func (s *stateCollector) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	counts, err := s.in.store.Count(ctx)
-	if err != nil {
-		s.in.log.WarnContext(ctx, "count connections", "cause", err)
+	if failed := s.failed.Swap(err != nil); err != nil {
+		if !failed {
+			s.in.log.WarnContext(ctx, "count connections", "cause", err)
+		}
 		return // no number is better than a wrong one
 	}
 	for _, state := range []State{Active, Retrying, ReconnectRequired, Removed, Paused} {

@@ -236,8 +236,10 @@ func (db *DB) JournalReady(ctx context.Context) error {
 	}
 	db.journal.mu.Lock()
 	defer db.journal.mu.Unlock()
-	if since := time.Since(db.journal.lost); since < lossShown {
-		return fmt.Errorf("the journal in %s was taken away %v ago; it was made anew, and what it kept is gone", db.journal.folder, since.Round(time.Second))
+	if lost := db.journal.lost; time.Since(lost) < lossShown {
+		// The same words for as long as it is shown: who logs it does so once.
+		return fmt.Errorf("the journal in %s was taken away at %s; it was made anew, and what it kept is gone",
+			db.journal.folder, lost.Format(time.TimeOnly))
 	}
 	return nil
 }

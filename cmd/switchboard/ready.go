@@ -179,7 +179,7 @@ func (a *app) schema() fault {
 }
 
 func (a *app) askJournal(ctx context.Context) fault {
-	if err := a.cfg.db.JournalReady(ctx); err != nil {
+	if err := a.install.JournalReady(ctx); err != nil {
 		return fault{"the journal in DATA_DIR can't be written, or was deleted a moment ago", err}
 	}
 	return fault{}
