@@ -32,6 +32,9 @@ const (
 // askPostgres is the time at this moment; now() would be when the transaction began.
 const askPostgres = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
+// askSession is the same, with the process of the server that answered.
+const askSession = askPostgres + ", pg_backend_pid()"
+
 // clock is the database's time. Its methods may be called from any number of goroutines; Now takes no lock.
 type clock struct {
 	machine func() time.Time
@@ -228,18 +231,17 @@ func (db *DB) measure(ctx context.Context) error {
 	return nil
 }
 
-// measureOn is measure on a connection that was just made: to a new primary, perhaps, on a machine with another clock. The simple
-// protocol leaves no prepared statement behind.
-func (db *DB) measureOn(ctx context.Context, conn *pgx.Conn) error {
+// measureOn is measure on a connection that was just made: to a new primary, perhaps, on a machine with another clock. The same
+// answer tells whether a pooler is in between (session). The simple protocol leaves no prepared statement behind.
+func (db *DB) measureOn(ctx context.Context, conn *pgx.Conn) (session uint32, err error) {
 	c := db.clock
-	if c.byHand() {
-		return nil
-	}
 	var us int64
 	asked := c.elapsed()
-	if err := conn.QueryRow(ctx, askPostgres, pgx.QueryExecModeSimpleProtocol).Scan(&us); err != nil {
-		return err
+	if err := conn.QueryRow(ctx, askSession, pgx.QueryExecModeSimpleProtocol).Scan(&us, &session); err != nil {
+		return 0, err
 	}
-	c.heard(time.UnixMicro(us), asked, c.elapsed())
-	return nil
+	if !c.byHand() {
+		c.heard(time.UnixMicro(us), asked, c.elapsed())
+	}
+	return session, nil
 }

@@ -5,6 +5,7 @@ package storage
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"io"
 	"strings"
 	"sync/atomic"
@@ -79,4 +80,52 @@ func (db *DB) LoseAnswers(lose *atomic.Bool) error {
 		_ = tx.AddError(rows.Close())
 		_ = tx.AddError(io.ErrUnexpectedEOF)
 	})
+}
+
+// RefuseWrites has SQLite refuse all writes, as a file system that was mounted read-only does, and FillDisk those that need more
+// room than the file has. Again lets them work.
+func (db *DB) RefuseWrites(t *testing.T) (again func()) {
+	return db.pragma(t, "query_only = 1", "query_only = 0")
+}
+
+func (db *DB) FillDisk(t *testing.T) (again func()) {
+	return db.pragma(t, "max_page_count = 1", "max_page_count = 1000000") // never below what the file has
+}
+
+func (db *DB) pragma(t *testing.T, first, then string) (again func()) {
+	set := func(to string) {
+		if _, err := db.pool().ExecContext(t.Context(), "PRAGMA "+to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set(first)
+	return func() { set(then) }
+}
+
+// ForgetWrites has the next Ready ask the database.
+func (db *DB) ForgetWrites() {
+	db.seen.mu.Lock()
+	defer db.seen.mu.Unlock()
+	db.seen.wrote = time.Time{}
+}
+
+// LeaveReadOnly has the connections that can only read end, as they do in a moment.
+func (db *DB) LeaveReadOnly() { db.server.demoted.Store(time.Now().UnixNano()) }
+
+// EachSession runs a statement in so many sessions of PostgreSQL, and returns which they are.
+func (db *DB) EachSession(t *testing.T, n int, statement string) (sessions []int) {
+	for range n {
+		conn, err := db.pool().Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		var session int
+		_, err = conn.ExecContext(t.Context(), statement)
+		if err := errors.Join(err, conn.QueryRowContext(t.Context(), "SELECT pg_backend_pid()").Scan(&session)); err != nil {
+			t.Fatal(err)
+		}
+		sessions = append(sessions, session)
+	}
+	return sessions
 }

@@ -12,10 +12,11 @@ import (
 	"hash/crc32"
 	"io/fs"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/lock"
 )
 
 //go:embed migrations
@@ -35,6 +36,9 @@ type Migration struct {
 type SchemaError struct {
 	Have, Want int64
 }
+
+// Is says that it is ErrUnfit.
+func (*SchemaError) Is(target error) bool { return target == ErrUnfit }
 
 // Error is a sentence with the next step.
 func (e *SchemaError) Error() string {
@@ -96,29 +100,17 @@ func (db *DB) checkMissed() error {
 }
 
 func (db *DB) migrate(ctx context.Context) (int, error) {
-	options := []goose.ProviderOption{
-		goose.WithSlog(slog.New(slog.DiscardHandler)),
-		goose.WithDisableGlobalRegistry(true),
+	provider, err := goose.NewProvider(db.gooseDialect(), db.pool(), db.steps(),
+		goose.WithSlog(slog.New(slog.DiscardHandler)), goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return 0, err
 	}
 	if db.dialect == dialectPostgres {
-		// The lock belongs to the whole database; its number is made from the schema's name, so that two installations in
-		// one database do not wait for each other.
-		var schema string
-		if err := db.write.WithContext(ctx).Raw("SELECT COALESCE(current_schema(), '')").Scan(&schema).Error; err != nil {
-			return 0, err
-		}
-		locker, err := lock.NewPostgresSessionLocker(
-			lock.WithLockID(int64(crc32.ChecksumIEEE([]byte("switchboard "+schema)))),
-			lock.WithLockTimeout(1, 120), // every second, 120 times
-		)
+		unlock, err := db.lockMigrations(ctx)
 		if err != nil {
 			return 0, err
 		}
-		options = append(options, goose.WithSessionLocker(locker))
-	}
-	provider, err := goose.NewProvider(db.gooseDialect(), db.pool(), db.steps(), options...)
-	if err != nil {
-		return 0, err
+		defer unlock()
 	}
 	// The provider is not closed: that would close our pool.
 	done, err := provider.Up(ctx)
@@ -127,6 +119,37 @@ func (db *DB) migrate(ctx context.Context) (int, error) {
 		done = partial.Applied
 	}
 	return len(done), err
+}
+
+// lockMigrations waits until nobody else migrates, two minutes at most. The lock belongs to a transaction: a session can be shared
+// by a pooler, which would give back the lock of another one. Releases before this one take the same lock for their session.
+func (db *DB) lockMigrations(ctx context.Context) (unlock func(), err error) {
+	tx, err := db.pool().BeginTx(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = tx.Rollback()
+		}
+	}()
+	// However the server bounds statements and idle transactions: this one waits, and then it waits for us.
+	for _, bound := range []string{"lock_timeout = '2min'", "statement_timeout = 0", "idle_in_transaction_session_timeout = 0"} {
+		if _, err := tx.ExecContext(ctx, "SET LOCAL "+bound); err != nil {
+			return nil, err
+		}
+	}
+	// A lock is the whole database's. Its number is made from the schema's name, so that two installations in one database
+	// don't wait for each other.
+	var schema string
+	if err := tx.QueryRowContext(ctx, "SELECT COALESCE(current_schema(), '')").Scan(&schema); err != nil {
+		return nil, err
+	}
+	number := int64(crc32.ChecksumIEEE([]byte("switchboard " + schema)))
+	if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", number); err != nil {
+		return nil, err
+	}
+	return func() { _ = tx.Rollback() }, nil
 }
 
 func (db *DB) gooseDialect() goose.Dialect {
@@ -165,8 +188,8 @@ func (db *DB) known() ([]Migration, error) {
 	return all, nil
 }
 
-// MigrationStatus returns all migrations this program carries, oldest first, and when each was applied. It changes
-// nothing.
+// MigrationStatus returns all migrations this program carries, oldest first, and when each was applied; then those that newer
+// releases applied. It changes nothing.
 func (db *DB) MigrationStatus(ctx context.Context) ([]Migration, error) {
 	all, err := db.known()
 	if err != nil {
@@ -176,31 +199,50 @@ func (db *DB) MigrationStatus(ctx context.Context) ([]Migration, error) {
 	if err != nil {
 		return nil, fault(ctx, "read migrations", err)
 	}
-	for i := range all {
-		all[i].AppliedAt = applied[all[i].Version]
+	for i, m := range all {
+		all[i].AppliedAt = applied[m.Version]
+		delete(applied, m.Version)
+	}
+	for _, version := range slices.Sorted(maps.Keys(applied)) {
+		all = append(all, Migration{Version: version, Name: "(of a newer release)", AppliedAt: applied[version]})
 	}
 	return all, nil
 }
 
-// CheckSchema returns nil when the database has exactly the schema this program was written for, else a *SchemaError, or
-// the database's trouble. It changes nothing.
+// CheckSchema returns nil when this program can work with the database's schema: the one it was written for, or a newer one that
+// says so (docs/upgrading.md). Else a *SchemaError, or the database's trouble. It changes nothing.
 func (db *DB) CheckSchema(ctx context.Context) error {
-	all, err := db.known()
-	if err != nil {
-		return fmt.Errorf("list migrations: %w", err)
-	}
 	applied, err := db.applied(ctx)
 	if err != nil {
 		return fault(ctx, "read migrations", err)
 	}
-	state := &SchemaError{Want: all[len(all)-1].Version}
+	var have, worksFrom int64
 	for version := range applied {
-		state.Have = max(state.Have, version)
+		have = max(have, version)
 	}
-	if state.Have != state.Want {
-		return state
+	if have >= statedFrom {
+		err := db.read.WithContext(ctx).Raw("SELECT works_from FROM schema_state WHERE id = 1").Scan(&worksFrom).Error
+		if err != nil {
+			return fault(ctx, "read migrations", err)
+		}
 	}
-	return nil
+	return db.judge(have, worksFrom)
+}
+
+// statedFrom is the migration from which on each one says whose programs can work with what it leaves.
+const statedFrom = 6
+
+// judge returns a *SchemaError unless this program can work with a schema, which works for programs from a version on.
+func (db *DB) judge(have, worksFrom int64) error {
+	all, err := db.known()
+	if err != nil {
+		return fmt.Errorf("list migrations: %w", err)
+	}
+	want := all[len(all)-1].Version
+	if have == want || have > want && worksFrom > 0 && worksFrom <= want {
+		return db.seen.saw(nil)
+	}
+	return db.seen.saw(&SchemaError{Have: have, Want: want})
 }
 
 // applied reads goose's table by hand: goose would create it first.

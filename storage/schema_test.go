@@ -9,7 +9,10 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -89,27 +92,77 @@ func TestMigrate(t *testing.T) {
 			}
 		}
 
-		if _, err := raw.Exec("INSERT INTO goose_db_version (version_id, is_applied, tstamp) VALUES (999, true, CURRENT_TIMESTAMP)"); err != nil {
-			t.Fatal(err)
-		}
-		newer := func(err error) {
+	})
+}
+
+// The release before starts and runs on a schema that is newer, as long as the newer migrations say that it can work with it.
+func TestNewerSchema(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, f fixture) {
+		ctx := t.Context()
+		steps, err := f.MigrationStatus(ctx)
+		ok(t, err)
+		own := steps[len(steps)-1].Version
+		newer := func(version, worksFrom int64) {
 			t.Helper()
+			exec(t, f, fmt.Sprintf("INSERT INTO goose_db_version (version_id, is_applied, tstamp) VALUES (%d, true, CURRENT_TIMESTAMP)", version))
+			exec(t, f, fmt.Sprintf("UPDATE schema_state SET works_from = %d", worksFrom))
+			f.ForgetWrites()
+		}
+		ok(t, f.Ready(ctx))
+
+		newer(own+1, own)
+		starts := openWith(t, f.url, nil)
+		n, err := starts.Migrate(ctx)
+		if err := errors.Join(err, f.Ready(ctx), f.SchemaSeen(), starts.Ready(ctx), starts.SchemaSeen()); err != nil || n != 0 {
+			t.Errorf("with migration %d, which works from %d on: %d migrations applied, %v", own+1, own, n, err)
+		}
+		if steps, err := f.MigrationStatus(ctx); err != nil || len(steps) != int(own)+1 || steps[own].Version != own+1 || steps[own].AppliedAt.IsZero() {
+			t.Errorf("%+v, %v", steps, err)
+		}
+
+		newer(own+2, own+1)
+		starts = openWith(t, f.url, nil)
+		n, err = starts.Migrate(ctx)
+		for i, err := range []error{err, f.Ready(ctx), f.SchemaSeen(), starts.Ready(ctx), starts.SchemaSeen()} {
 			var state *storage.SchemaError
-			if !errors.As(err, &state) || state.Have != 999 || !strings.Contains(err.Error(), "newer Switchboard") {
-				t.Errorf("a newer database: %v", err)
+			if !errors.As(err, &state) || state.Have != own+2 || !errors.Is(err, storage.ErrUnfit) || !strings.Contains(err.Error(), "newer Switchboard") {
+				t.Errorf("%d: with migration %d, which works from %d on: %v", i, own+2, own+1, err)
 			}
 		}
-		newer(db.CheckSchema(ctx))
-		n, err := db.Migrate(ctx)
-		newer(err)
 		if n != 0 {
 			t.Errorf("%d migrations applied to a newer database", n)
 		}
-		if err := db.Ready(ctx); err != nil {
-			t.Errorf("a program that was ready stopped because a newer one came: %v", err)
-		}
-		newer(openWith(t, url, nil).Ready(ctx))
 	})
+}
+
+// Each migration says whose programs can work with what it leaves (docs/upgrading.md), the same on both databases where it can.
+func TestMigrationsSayWhoCanWorkWithThem(t *testing.T) {
+	states := regexp.MustCompile(`(?m)^(?:UPDATE schema_state SET works_from = (\d+)|INSERT INTO schema_state \(id, works_from\) VALUES \(1, (\d+)\))`)
+	files, err := filepath.Glob("migrations/*/*.sql")
+	ok(t, err)
+	checked := 0
+	for _, file := range files {
+		number, err := goose.NumericComponent(file)
+		ok(t, err)
+		if number < 6 {
+			continue // before the rule
+		}
+		checked++
+		text, err := os.ReadFile(file)
+		ok(t, err)
+		said := states.FindAllStringSubmatch(string(text), -1)
+		if len(said) != 1 {
+			t.Errorf("%s says %d times from which schema version on programs can work with it; docs/upgrading.md has the line", file, len(said))
+			continue
+		}
+		if from, err := strconv.ParseInt(said[0][1]+said[0][2], 10, 64); err != nil || from < 5 || from > number {
+			t.Errorf("%s says that programs from schema version %d on can work with it, %v", file, from, err)
+		}
+	}
+	if checked < 2 {
+		t.Errorf("%d migrations were looked at", checked)
+	}
 }
 
 func TestSchemaErrorSaysWhatToDo(t *testing.T) {

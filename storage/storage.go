@@ -11,16 +11,10 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	neturl "net/url"
-	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/stdlib"
-	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
 
@@ -34,16 +28,14 @@ const (
 )
 
 const (
-	// postgresConns is the most connections one process takes. A PostgreSQL server allows 100 unless told otherwise, so
-	// this leaves room for five replicas and a person with psql.
-	postgresConns = 16
-	// connectTimeout is for one attempt to reach the server, unless the address has a connect_timeout of its own.
-	connectTimeout = 5 * time.Second
 	// maxTries bounds how often a transaction starts over after the database asked for it. Rows are locked before they
 	// are changed, so even the second try is rare.
 	maxTries = 10
 	// maxBusyTries is the same for a SQLite file that another process keeps locked: about 10 s with sqliteWait.
 	maxBusyTries = 100
+	// maxDemoted is the same for a server that became read-only: the connection to it is gone, and the next one is made to a server
+	// that takes writes, if there is one.
+	maxDemoted = 2
 )
 
 // DB is an open database. Its methods may be called from any number of goroutines at once.
@@ -56,12 +48,13 @@ type DB struct {
 	// may wait for the cache.
 	single  *gorm.DB
 	read    *gorm.DB // the same as write on PostgreSQL
-	good    atomic.Bool
 	journal journal
 	clock   *clock
 	path    string // of the SQLite file
 	lock    fileLock
 	gate    *gate // in front of SQLite's writer; nil on PostgreSQL
+	server  server
+	seen    health
 }
 
 var (
@@ -73,7 +66,7 @@ var (
 // to have TLS, unless an sslmode says otherwise. It creates an empty SQLite file (0600) when there is none, and changes nothing else:
 // Migrate makes the tables. Without keys (nil) everything but secrets can be read and written. No error holds the address's password.
 func Open(ctx context.Context, url string, keys *Keyring) (*DB, error) {
-	db := &DB{keys: keys, clock: newClock(nil)}
+	db := &DB{keys: keys, clock: newClock(nil), seen: health{probing: make(chan struct{}, 1)}}
 	var err error
 	switch scheme, rest, _ := strings.Cut(url, ":"); {
 	case scheme == "sqlite":
@@ -89,113 +82,6 @@ func Open(ctx context.Context, url string, keys *Keyring) (*DB, error) {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	return db, nil
-}
-
-func (db *DB) openPostgres(ctx context.Context, url string) error {
-	config, err := parsePostgres(url)
-	if err != nil {
-		return err
-	}
-	if config.ConnectTimeout == 0 {
-		config.ConnectTimeout = connectTimeout
-	}
-	setDefault := func(name, value string) {
-		if _, given := config.RuntimeParams[name]; !given {
-			config.RuntimeParams[name] = value
-		}
-	}
-	setDefault("application_name", "switchboard")
-	setDefault("timezone", "UTC") // the migration table has times without a zone
-
-	pool := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(db.measureOn))
-	pool.SetMaxOpenConns(postgresConns)
-	pool.SetMaxIdleConns(postgresConns)
-	pool.SetConnMaxIdleTime(5 * time.Minute)
-	pool.SetConnMaxLifetime(time.Hour) // so that a new primary or a changed DNS name is found some day
-	if err := pool.PingContext(ctx); err != nil {
-		_ = pool.Close()
-		return errors.New(scrub(err.Error(), config.Password))
-	}
-	db.dialect = dialectPostgres
-	// pgx caches statements by itself; GORM's cache on top gains nothing and gets in the way of shared transactions.
-	db.write, err = openGORM(postgres.New(postgres.Config{Conn: pool}), false)
-	if err != nil {
-		_ = pool.Close()
-		return err
-	}
-	db.read, db.single = db.write, db.write
-	return nil
-}
-
-// parsePostgres parses url. A raw "/", "#" or "?" in a password cuts the address in the wrong place and leaves pieces of
-// the password in the host or path, so an address like that is refused without quoting any of it.
-func parsePostgres(url string) (*pgx.ConnConfig, error) {
-	odd := errors.New("the address is not a valid URL: percent-encode special characters in user and password " +
-		"(for example / as %2F, @ as %40, # as %23)")
-	u, err := neturl.Parse(url)
-	if err != nil || u.Fragment != "" || (u.User == nil && strings.Contains(url, "@")) {
-		return nil, odd
-	}
-	config, err := pgx.ParseConfig(url)
-	if err == nil && !u.Query().Has("sslmode") && !local(config) {
-		insist(config)
-	}
-	if err != nil {
-		var known *pgconn.ParseConfigError
-		if !errors.As(err, &known) {
-			return nil, odd
-		}
-		password, _ := u.User.Password()
-		return nil, errors.New(scrub(known.Error(), password, u.Query().Get("password"), u.Query().Get("sslpassword")))
-	}
-	return config, nil
-}
-
-// insist takes from config what pgx would do where nobody chose an sslmode (prefer): go on without TLS where the server has
-// none, or where somebody on the way says so. What PGSSLMODE or a service file chose stays as it is, verify-full and
-// disable alike.
-func insist(config *pgx.ConnConfig) {
-	before := pgconn.FallbackConfig{Host: config.Host, Port: config.Port, TLSConfig: config.TLSConfig}
-	config.Fallbacks = slices.DeleteFunc(config.Fallbacks, func(f *pgconn.FallbackConfig) bool {
-		gaveUp := f.TLSConfig == nil && before.TLSConfig != nil && f.Host == before.Host && f.Port == before.Port
-		before = *f
-		return gaveUp
-	})
-}
-
-// InTheClear reports whether what is sent to a PostgreSQL server on another machine can go without TLS. An address that
-// can't be read sends nothing: Open refuses it.
-func InTheClear(url string) bool {
-	config, err := parsePostgres(url)
-	if err != nil {
-		return false
-	}
-	plain := func(f *pgconn.FallbackConfig) bool { return f.TLSConfig == nil && !offNetwork(f.Host) }
-	return config.TLSConfig == nil && !offNetwork(config.Host) || slices.ContainsFunc(config.Fallbacks, plain)
-}
-
-// local reports whether all servers are reached without a network.
-func local(config *pgx.ConnConfig) bool {
-	away := func(f *pgconn.FallbackConfig) bool { return !offNetwork(f.Host) }
-	return offNetwork(config.Host) && !slices.ContainsFunc(config.Fallbacks, away)
-}
-
-// offNetwork reports whether a host is reached over loopback or a Unix socket.
-func offNetwork(host string) bool {
-	return strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") || install.Loopback(host)
-}
-
-// scrub removes secrets from text that libraries wrote, as they are and as they stand in an address.
-func scrub(text string, secrets ...string) string {
-	for _, s := range secrets {
-		if s == "" {
-			continue
-		}
-		for _, form := range []string{s, neturl.QueryEscape(s), neturl.PathEscape(s), neturl.UserPassword("", s).String()[1:]} {
-			text = strings.ReplaceAll(text, form, "[secret]")
-		}
-	}
-	return text
 }
 
 // openGORM is the one set of options both databases run with.
@@ -238,23 +124,6 @@ func (db *DB) Close() error {
 // Dialect is "postgres" or "sqlite".
 func (db *DB) Dialect() string { return db.dialect }
 
-// Ready reports whether the database answers and has the schema this program needs. Once the schema was right it is not
-// asked again: a newer program may migrate while this one still serves.
-func (db *DB) Ready(ctx context.Context) error {
-	if !db.good.Load() {
-		if err := db.CheckSchema(ctx); err != nil {
-			return err
-		}
-		db.good.Store(true)
-		return nil
-	}
-	var one int
-	if err := db.read.WithContext(ctx).Raw("SELECT 1").Scan(&one).Error; err != nil {
-		return fault(ctx, "reach database", err)
-	}
-	return nil
-}
-
 // pool is the handle below GORM that may write.
 func (db *DB) pool() *sql.DB {
 	pool, err := db.write.DB()
@@ -294,6 +163,7 @@ func (db *DB) retry(ctx context.Context, p precedence, handle *gorm.DB, do func(
 	for try := 1; ; try++ {
 		err := turn()
 		if err == nil || !again(ctx, err, try) {
+			db.seen.note(p, err)
 			return err
 		}
 	}
@@ -310,6 +180,8 @@ func again(ctx context.Context, err error, try int) bool {
 		limit = maxTries
 	case errors.As(err, &pg) && (pg.Code == "40001" || pg.Code == "40P01"): // serialization_failure, deadlock_detected
 		limit = maxTries
+	case pg != nil && pg.Code == codeReadOnly:
+		limit = maxDemoted
 	}
 	return try < limit && pause(ctx, try)
 }
@@ -330,6 +202,9 @@ func pause(ctx context.Context, try int) bool {
 // fault wraps an error of the database. When ctx ended, it says so even where the driver called it something else (a
 // transaction that was rolled back, an interrupted statement).
 func fault(ctx context.Context, doing string, err error) error {
+	if kind := kindOf(err); kind != nil && !errors.Is(err, kind) {
+		err = &ofKind{error: err, kind: kind}
+	}
 	if cause := ctx.Err(); cause != nil && !errors.Is(err, cause) {
 		return fmt.Errorf("%s: %w (%v)", doing, cause, err)
 	}
