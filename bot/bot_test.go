@@ -152,6 +152,27 @@ func TestMemoryInbox(t *testing.T) {
 	}
 }
 
+// The oldest is that of all that is not done: due, being worked or put off.
+func TestMemoryInboxCountsTheOldest(t *testing.T) {
+	ctx, now := t.Context(), time.Now()
+	m := NewMemoryInbox()
+	old := Event{ID: "old", Received: now.Add(-time.Hour)}
+	for _, e := range []*Event{{ID: "new", Received: now}, &old} {
+		if _, err := m.Add(ctx, e, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for what, change := range map[string]func() error{
+		"held":    func() error { return nil },
+		"waiting": func() error { return m.Retry(ctx, old, now.Add(time.Hour), true, "") },
+	} {
+		err := change()
+		if count, _ := m.Count(ctx); err != nil || !count.Oldest.Equal(old.Received) {
+			t.Errorf("%s: the oldest is of %v, error %v", what, count.Oldest, err)
+		}
+	}
+}
+
 // InOrder counts for the handler that has it, and not for an event that has its name.
 func TestInOrderIsOfOneKind(t *testing.T) {
 	press := OnAction("app_uninstalled", func(context.Context, *Turn, *slack.InteractionCallback) (Reply, error) { return Reply{}, nil }).Slow().InOrder()

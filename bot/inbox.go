@@ -85,7 +85,7 @@ type Inbox interface {
 	Bury(ctx context.Context, e Event, why string) error
 	// Says keeps e.Said.
 	Says(ctx context.Context, e Event) error
-	// Count returns how many events there are in each state, and since when the oldest one that is due waits.
+	// Count returns how many events there are in each state, and since when the oldest one waits that is not done.
 	Count(ctx context.Context) (InboxCount, error)
 }
 
@@ -95,7 +95,8 @@ type InboxCount struct {
 	Held    int       // being worked
 	Waiting int       // for another attempt, or for an earlier one of their conversation
 	Dead    int       // failed for good
-	Oldest  time.Time // arrival of the oldest that is due; zero: there is none
+	Oldest  time.Time // arrival of the oldest that is due, being worked or waiting; zero: there is none
+	Erased  int       // by this process, with the connection they were for, since it started
 }
 
 const (
@@ -275,9 +276,10 @@ func (m *MemoryInbox) Count(context.Context) (InboxCount, error) {
 		case e.at.After(now):
 			count.Waiting++
 		default:
-			if count.Ready++; count.Oldest.IsZero() {
-				count.Oldest = e.Received
-			}
+			count.Ready++
+		}
+		if count.Oldest.IsZero() || e.Received.Before(count.Oldest) {
+			count.Oldest = e.Received
 		}
 	}
 	return count, nil

@@ -206,11 +206,17 @@ type inboxGauges struct{ b *Bot }
 
 var (
 	inboxSize   = prometheus.NewDesc("switchboard_inbox_events", "Events in the inbox that are not done, by state.", []string{"state"}, nil)
-	inboxOldest = prometheus.NewDesc("switchboard_inbox_oldest_seconds", "How long the oldest event that is due has been waiting.", nil, nil)
+	inboxOldest = prometheus.NewDesc("switchboard_inbox_oldest_seconds", "How long the oldest event that is not done has been waiting: due, being worked, or put off.", nil, nil)
+	inboxErased = prometheus.NewDesc("switchboard_inbox_erased_total",
+		"Events that were erased, not worked, because the connection they were for was removed.", nil, nil)
 )
 
 // Describe is prometheus.Collector's.
-func (g inboxGauges) Describe(to chan<- *prometheus.Desc) { to <- inboxSize; to <- inboxOldest }
+func (g inboxGauges) Describe(to chan<- *prometheus.Desc) {
+	to <- inboxSize
+	to <- inboxOldest
+	to <- inboxErased
+}
 
 // Collect is prometheus.Collector's. Without the database there are no numbers of it.
 func (g inboxGauges) Collect(to chan<- prometheus.Metric) {
@@ -228,4 +234,5 @@ func (g inboxGauges) Collect(to chan<- prometheus.Metric) {
 		age = max(0, g.b.now().Sub(count.Oldest).Seconds())
 	}
 	to <- prometheus.MustNewConstMetric(inboxOldest, prometheus.GaugeValue, age)
+	to <- prometheus.MustNewConstMetric(inboxErased, prometheus.CounterValue, float64(count.Erased))
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -640,5 +641,8 @@ func (b *Bot) tell(e Event, outcome string, say func(context.Context) error) {
 	}
 }
 
-// lifecycle events say that the app left. Nothing else will say it again, so they are tried until they are handled.
-func lifecycle(kind string) bool { return kind == "app_uninstalled" || kind == "tokens_revoked" }
+// LifecycleEvents are the types of events that say that the app left. Nothing else will say it again, so they are tried until they
+// are handled, and an inbox keeps them when it erases what else waits for a connection that is gone.
+func LifecycleEvents() []string { return []string{"app_uninstalled", "tokens_revoked"} }
+
+func lifecycle(kind string) bool { return slices.Contains(LifecycleEvents(), kind) }

@@ -35,6 +35,10 @@ type App struct {
 	Version    string
 }
 
+// DefaultKeep is how long what is over is kept unless somebody chose otherwise: removed connections and their history, and dead
+// letters of an inbox.
+const DefaultKeep = 90 * 24 * time.Hour
+
 // Config is what an Installer needs to know. It is not changed after New.
 type Config struct {
 	App          App
@@ -55,7 +59,7 @@ type Config struct {
 	// MoveToRotation exchanges long-lived bot tokens for rotating ones as they are found. The app's settings at Slack must
 	// have token rotation on, and that can't be turned off again.
 	MoveToRotation bool
-	// Keep is how long a removed connection's facts and history are kept, and the lines about routine renewals. 0: 90 days.
+	// Keep is how long a removed connection's facts and history are kept, and the lines about routine renewals. 0: DefaultKeep.
 	Keep    time.Duration
 	Metrics prometheus.Registerer // nil: numbers are kept and not shown
 	HTTP    *http.Client
@@ -142,7 +146,7 @@ func New(cfg Config) (*Installer, error) {
 		}
 	}
 	if in.cfg.Keep <= 0 {
-		in.cfg.Keep = 90 * 24 * time.Hour
+		in.cfg.Keep = DefaultKeep
 	}
 	if len(in.cfg.SigningKeys) == 0 && cfg.ClientSecret != "" {
 		in.cfg.SigningKeys = []Secret{cfg.ClientSecret}

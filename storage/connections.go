@@ -223,8 +223,10 @@ func (db *DB) Update(ctx context.Context, k install.Key, fn func(c *install.Conn
 	var (
 		result install.Connection
 		fnErr  error
+		erased int64
 	)
 	err := db.transact(ctx, func(tx *gorm.DB) error {
+		erased = 0
 		row, err := lockRow(tx, k)
 		if err != nil {
 			return err
@@ -252,6 +254,11 @@ func (db *DB) Update(ctx context.Context, k install.Key, fn func(c *install.Conn
 				return err
 			}
 		}
+		if c.State == install.Removed && was.State != install.Removed {
+			if erased, err = db.eraseMessages(tx, row.key()); err != nil {
+				return err
+			}
+		}
 		if was.Unrecorded(c) {
 			c.Note(unexplained(string(c.State)))
 		}
@@ -260,6 +267,7 @@ func (db *DB) Update(ctx context.Context, k install.Key, fn func(c *install.Conn
 	})
 	switch {
 	case err == nil:
+		db.noteErased(ctx, erased)
 		return result, nil
 	case fnErr != nil && errors.Is(err, fnErr), errors.Is(err, install.ErrNotFound):
 		return install.Connection{}, err

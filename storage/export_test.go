@@ -53,11 +53,6 @@ func (db *DB) Synchronous(t *testing.T) map[string]int {
 	return found
 }
 
-// DeriveFrom is the number of the first event that is sealed with a day's key. Had makes it seem that so many came.
-const DeriveFrom = deriveFrom
-
-func (in *Inbox) Had(events int64) { in.newest.Store(events) }
-
 // DerivedKey is what a place's secrets are sealed with on a day.
 func DerivedKey(k *Keyring, day time.Time, at Place) string {
 	box, err := k.SealOn(day, nil, at)
@@ -70,9 +65,14 @@ func DerivedKey(k *Keyring, day time.Time, at Place) string {
 // LoseAnswers has what changes and returns rows committed, and its answer lost while lose is set, as when a connection
 // breaks in that moment. It is called before anything else uses db.
 func (db *DB) LoseAnswers(lose *atomic.Bool) error {
+	if db.dialect == dialectSQLite {
+		pool := losingPool{db.single.ConnPool.(*sql.DB), lose}
+		db.single.ConnPool, db.single.Statement.ConnPool = pool, pool
+	}
 	return db.single.Callback().Row().After("gorm:row").Register("test:lost", func(tx *gorm.DB) {
 		rows, returned := tx.Statement.Dest.(*sql.Rows)
-		if !lose.Load() || !returned || tx.Error != nil || strings.HasPrefix(tx.Statement.SQL.String(), "SELECT") {
+		_, within := tx.Statement.ConnPool.(gorm.TxCommitter) // which has an answer of its own
+		if !lose.Load() || !returned || tx.Error != nil || within || strings.HasPrefix(tx.Statement.SQL.String(), "SELECT") {
 			return
 		}
 		for rows.Next() { // only then SQLite has committed
@@ -128,4 +128,28 @@ func (db *DB) EachSession(t *testing.T, n int, statement string) (sessions []int
 		sessions = append(sessions, session)
 	}
 	return sessions
+}
+
+// losingPool loses the answers to commits.
+type losingPool struct {
+	*sql.DB
+	lose *atomic.Bool
+}
+
+func (p losingPool) BeginTx(ctx context.Context, options *sql.TxOptions) (gorm.ConnPool, error) {
+	tx, err := p.DB.BeginTx(ctx, options)
+	return &losingTx{tx, p.lose}, err
+}
+
+type losingTx struct {
+	*sql.Tx
+	lose *atomic.Bool
+}
+
+func (tx *losingTx) Commit() error {
+	err := tx.Tx.Commit()
+	if err == nil && tx.lose.Load() {
+		return io.ErrUnexpectedEOF
+	}
+	return err
 }

@@ -1,7 +1,8 @@
 package storage
 
-// The inbox is one table that both databases work in the same way. What costs is the commit, so callers who come together
-// share one; and a row costs three statements in its life at most: it is written, handed out, and done with.
+// The inbox is one table that both databases work in the same way; what came lies beside it on SQLite (payloads.go). What costs is
+// the commit, so callers who come together share one; and a row costs three of them in its life at most: it is written, handed
+// out, and done with.
 
 import (
 	"cmp"
@@ -71,7 +72,7 @@ const (
 type InboxConfig struct {
 	App   string        // whose events are handed out; "": all
 	Lease time.Duration // how long an event is lent; 0: bot.DefaultLease
-	// Keep is how long dead letters are kept; 0: 90 days.
+	// Keep is how long dead letters are kept; 0: install.DefaultKeep.
 	Keep time.Duration
 	// Alone says that no other process works this inbox: what one before it held is taken up at once. On SQLite that is
 	// made sure of: ErrInUse, until DB.Close.
@@ -81,20 +82,21 @@ type InboxConfig struct {
 
 // Inbox is bot.Inbox on a database. Make one with DB.Inbox; Run keeps it tidy.
 type Inbox struct {
-	db     *DB
-	lease  time.Duration
-	keep   time.Duration
-	app    string
-	clock  *clock
-	alone  bool
-	bytes  atomic.Int64 // that wait for their commit
-	newest atomic.Int64 // row, as far as known: a little less than all events that came
-	leases atomic.Int64 // that were given, from some number on: see until
-	adds   chan *adding
-	dones  chan *finishing
-	ready  chan struct{}
-	stop   chan struct{}
-	work   sync.WaitGroup
+	db    *DB
+	lease time.Duration
+	keep  time.Duration
+	app   string
+	clock *clock
+	alone bool
+	// shrinks tells that the SQLite file can be shortened.
+	shrinks bool
+	bytes   atomic.Int64 // that wait for their commit
+	leases  atomic.Int64 // that were given, from some number on: see until
+	adds    chan *adding
+	dones   chan *finishing
+	ready   chan struct{}
+	stop    chan struct{}
+	work    sync.WaitGroup
 
 	mu     sync.Mutex
 	tag    int64                 // the place of what was handed out last
@@ -104,6 +106,7 @@ type Inbox struct {
 
 	unheard  []int64       // the ends of leases that were given by statements whose answer was lost
 	caughtUp time.Time     // with other processes
+	searched time.Time     // for messages that nobody answers for
 	stepped  time.Duration // the steps of the clock that what waits was told of
 
 	// There may be something ready that has ended a process: once, or more often.
@@ -136,7 +139,7 @@ func (db *DB) Inbox(ctx context.Context, cfg InboxConfig) (_ *Inbox, err error) 
 		in.lease = bot.DefaultLease
 	}
 	if in.keep <= 0 {
-		in.keep = 90 * 24 * time.Hour
+		in.keep = install.DefaultKeep
 	}
 	if cfg.Now != nil {
 		in.clock = newClock(cfg.Now)
@@ -146,11 +149,6 @@ func (db *DB) Inbox(ctx context.Context, cfg InboxConfig) (_ *Inbox, err error) 
 	if err := db.read.WithContext(ctx).Raw("SELECT coalesce((SELECT min(tag) FROM inbox WHERE state = 'ready'), (SELECT max(tag) FROM (SELECT tag FROM inbox ORDER BY id DESC LIMIT 1000) AS newest), 0)").Scan(&in.tag).Error; err != nil {
 		return nil, fault(ctx, "open inbox", err)
 	}
-	var newest int64
-	if err := db.read.WithContext(ctx).Raw("SELECT coalesce(max(id), 0) FROM inbox").Scan(&newest).Error; err != nil {
-		return nil, fault(ctx, "open inbox", err)
-	}
-	in.newest.Store(newest)
 	if cfg.Alone {
 		err := db.exec(ctx, func(g *gorm.DB) error {
 			in.suspectSome()
@@ -159,6 +157,9 @@ func (db *DB) Inbox(ctx context.Context, cfg InboxConfig) (_ *Inbox, err error) 
 		if err != nil {
 			return nil, fault(ctx, "open inbox", err)
 		}
+	}
+	if db.apart() {
+		in.makeShrinkable(ctx)
 	}
 	in.work.Go(func() {
 		group(in, in.adds, 0, func(a *adding) int { return len(a.box) }, func(batch []*adding) {
@@ -216,14 +217,6 @@ func eventPlace(k install.Key, id string) Place {
 	return Place{Column: "inbox.payload/" + id, App: k.AppID, Enterprise: k.EnterpriseID, Team: k.TeamID}
 }
 
-// seal seals what came. Each event has a number, so that of the newest one tells how many were ever sealed.
-func (in *Inbox) seal(e *bot.Event) ([]byte, error) {
-	if in.newest.Load() >= deriveFrom {
-		return in.db.keys.SealOn(in.now(), e.Body, eventPlace(e.Key, e.ID))
-	}
-	return in.db.keys.Seal(e.Body, eventPlace(e.Key, e.ID))
-}
-
 // Add is bot.Inbox's.
 func (in *Inbox) Add(ctx context.Context, e *bot.Event, take bool) (fresh bool, err error) {
 	if !storableKey(e.Key) || !storable(e.ID) || e.ID == "" {
@@ -233,7 +226,7 @@ func (in *Inbox) Add(ctx context.Context, e *bot.Event, take bool) (fresh bool, 
 	if in.bytes.Load() > mostBytes {
 		return false, bot.ErrInboxFull
 	}
-	if a.box, err = in.seal(e); err != nil {
+	if a.box, err = in.db.keys.SealOn(in.now(), e.Body, eventPlace(e.Key, e.ID)); err != nil {
 		return false, fmt.Errorf("add event: %w", err)
 	}
 	select {
@@ -397,25 +390,53 @@ func refusedRow(err error) bool {
 }
 
 func (in *Inbox) insert(ctx context.Context, batch []*adding) (rows map[eventName]int64, err error) {
-	var statement strings.Builder
-	statement.WriteString(insertEvents)
-	args := make([]any, 0, len(batch)*14)
 	lease := in.until()
+	statement, args := in.insertion(batch, lease)
+	insert := func(g *gorm.DB) error {
+		rows = make(map[eventName]int64, len(batch))
+		return each(g, statement, args, func(r *sql.Rows) error {
+			var id int64
+			var name eventName
+			err := r.Scan(&id, &name.app, &name.id)
+			rows[name] = id
+			return err
+		})
+	}
+
+	err = in.db.execAs(ctx, acknowledging, func(g *gorm.DB) error {
+		if !in.db.apart() {
+			return insert(g)
+		}
+		return g.Transaction(func(tx *gorm.DB) error {
+			if err := insert(tx); err != nil {
+				return err
+			}
+			return insertPayloads(tx, rows, batch)
+		})
+	})
+	if err != nil && slices.ContainsFunc(batch, func(a *adding) bool { return a.take }) {
+		in.unheardOf(lease, err)
+	}
+	return rows, err
+}
+
+// insertion is the statement that inserts a batch, and what is handed out by it has a lease.
+func (in *Inbox) insertion(batch []*adding, lease int64) (string, []any) {
+	args := make([]any, 0, len(batch)*14)
 	tags := in.tags(batch)
 	row := rowOf(batch)
 	for i, a := range batch {
-		if i > 0 {
-			statement.WriteString(", ")
+		e, box := a.event, a.box
+		if in.db.apart() {
+			box = []byte{}
 		}
-		statement.WriteString(row)
-		e := a.event
 		switch row {
 		case insertReady:
-			args = append(args, e.Key.AppID, e.ID, e.Key.EnterpriseID, e.Key.TeamID, text(e.Type), tags[i], micros(e.Received), a.box)
+			args = append(args, e.Key.AppID, e.ID, e.Key.EnterpriseID, e.Key.TeamID, text(e.Type), tags[i], micros(e.Received), box)
 			continue
 		case insertTaken:
 			args = append(args, e.Key.AppID, e.ID, e.Key.EnterpriseID, e.Key.TeamID, text(e.Type), tags[i], lease,
-				micros(e.Received), a.box)
+				micros(e.Received), box)
 			continue
 		}
 		state, until, attempt := eventReady, int64(0), 0
@@ -426,24 +447,9 @@ func (in *Inbox) insert(ctx context.Context, batch []*adding) (rows map[eventNam
 			state, until, attempt = eventHeld, lease, 1
 		}
 		args = append(args, e.Key.AppID, e.ID, e.Key.EnterpriseID, e.Key.TeamID, text(e.Kind), text(e.Type), text(e.Lane), state,
-			tags[i], until, attempt, attempt, micros(e.Received), a.box) // what is taken is begun
+			tags[i], until, attempt, attempt, micros(e.Received), box) // what is taken is begun
 	}
-	statement.WriteString(insertOnce)
-	err = in.db.execAs(ctx, acknowledging, func(g *gorm.DB) error {
-		rows = make(map[eventName]int64, len(batch))
-		return each(g, statement.String(), args, func(r *sql.Rows) error {
-			var id int64
-			var name eventName
-			err := r.Scan(&id, &name.app, &name.id)
-			rows[name] = id
-			in.newest.Store(max(in.newest.Load(), id)) // one commit at a time
-			return err
-		})
-	})
-	if err != nil && slices.ContainsFunc(batch, func(a *adding) bool { return a.take }) {
-		in.unheardOf(lease, err)
-	}
-	return rows, err
+	return insertEvents + row + strings.Repeat(", "+row, len(batch)-1) + insertOnce, args
 }
 
 // rowOf is how the rows of a batch are written.
@@ -527,9 +533,6 @@ func (in *Inbox) letGo(ctx context.Context, lanes []string) {
 	in.lookAtAll()
 }
 
-const eventColumns = "id, app_id, event_id, enterprise_id, team_id, kind, type, lane, attempt, begun, failures, " +
-	"received_at, said, tag, payload"
-
 // Claim is bot.Inbox's.
 func (in *Inbox) Claim(ctx context.Context, n int, busy []install.Key) (claimed []bot.Event, err error) {
 	if n <= 0 {
@@ -583,7 +586,7 @@ func (in *Inbox) claim(ctx context.Context, which string, begin bool, from int64
 		statement += " FOR UPDATE SKIP LOCKED"
 	}
 	statement += ") UPDATE inbox SET state = 'held', visible_at = ?, attempt = attempt + 1, begun = begun + ? " +
-		"WHERE id IN (SELECT id FROM picked) RETURNING " + eventColumns
+		"WHERE id IN (SELECT id FROM picked) RETURNING " + in.db.eventColumns()
 	now := 0
 	if begin {
 		now = 1
@@ -840,8 +843,7 @@ func (in *Inbox) commitDones(batch []*finishing) {
 	var err error
 	for attempt, rows := range byAttempt {
 		slices.Sort(rows) // one order for all
-		err = errors.Join(err, in.touch(ctx, done, mine, "state = 'done', payload = ?, finished_at = ?",
-			[]any{[]byte{}, micros(in.now())}, attempt, rows))
+		err = errors.Join(err, in.touch(ctx, done, mine, finished, []any{[]byte{}, micros(in.now()), ""}, attempt, rows))
 	}
 	var lanes []string
 	for _, f := range batch {
@@ -850,6 +852,7 @@ func (in *Inbox) commitDones(batch []*finishing) {
 		}
 	}
 	in.letGo(ctx, lanes)
+	in.giveBack(ctx)
 	for _, f := range batch {
 		switch {
 		case done[f.row]:
@@ -986,33 +989,35 @@ func (in *Inbox) Hold(ctx context.Context, held []bot.Event) (lost []bot.Event, 
 	return lost, nil
 }
 
-// Count is bot.Inbox's.
+// Count is bot.Inbox's. Each part has an index of its own: what is done is never walked through.
 func (in *Inbox) Count(ctx context.Context) (bot.InboxCount, error) {
 	var rows []struct {
 		State  string
 		N      int
 		Oldest int64
 	}
-	// Each part has an index of its own: what is done is never walked through.
-	err := in.db.read.WithContext(ctx).Raw(`
-SELECT 'ready' AS state, count(*) AS n, coalesce(min(received_at), 0) AS oldest FROM inbox WHERE state = 'ready'
-UNION ALL SELECT state, count(*), 0 FROM inbox WHERE state IN ('held', 'waiting') GROUP BY state
-UNION ALL SELECT 'waiting', count(*), 0 FROM inbox WHERE lane <> '' AND state IN ('ready', 'held', 'waiting', 'queued') AND state = 'queued'
-UNION ALL SELECT 'dead', count(*), 0 FROM inbox WHERE state = 'dead'`).Scan(&rows).Error
+	const some = ", count(*) AS n, coalesce(min(received_at), 0) AS oldest FROM inbox WHERE "
+	err := in.db.read.WithContext(ctx).Raw("SELECT 'ready' AS state" + some + "state = 'ready' " +
+		"UNION ALL SELECT state" + some + "state IN ('held', 'waiting') GROUP BY state " +
+		"UNION ALL SELECT 'waiting'" + some + "lane <> '' AND state IN ('ready', 'held', 'waiting', 'queued') AND state = 'queued' " +
+		"UNION ALL SELECT 'dead', count(*), 0 FROM inbox WHERE state = 'dead'").Scan(&rows).Error
 	if err != nil {
 		return bot.InboxCount{}, fault(ctx, "count events", err)
 	}
-	var count bot.InboxCount
+	count := bot.InboxCount{Erased: int(in.db.erased.Load())}
 	for _, r := range rows {
 		switch r.State {
 		case eventReady:
-			count.Ready, count.Oldest = r.N, moment(r.Oldest)
+			count.Ready += r.N
 		case eventHeld:
 			count.Held += r.N
 		case eventWaiting:
 			count.Waiting += r.N
 		case eventDead:
 			count.Dead += r.N
+		}
+		if oldest := moment(r.Oldest); r.Oldest > 0 && (count.Oldest.IsZero() || oldest.Before(count.Oldest)) {
+			count.Oldest = oldest
 		}
 	}
 	return count, nil
@@ -1039,7 +1044,9 @@ func (in *Inbox) tidy(ctx context.Context) error {
 	if in.clock.calm() {
 		err = errors.Join(err, in.sweep(ctx))
 	}
-	return errors.Join(err, in.letAllGo(ctx))
+	err = errors.Join(err, in.eraseLeftOver(ctx), in.letAllGo(ctx))
+	in.giveBack(ctx)
+	return err
 }
 
 // now is the database's time.
@@ -1157,7 +1164,7 @@ type inboxRow struct {
 	Attempt, Begun, Failures             int
 	ReceivedAt, FinishedAt               int64
 	Said, Error                          string
-	Payload                              []byte // a box; empty once the event is done
+	Payload                              []byte // a box, wherever it lies; empty once the event is done
 }
 
 func (inboxRow) TableName() string { return "inbox" }

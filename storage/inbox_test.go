@@ -4,6 +4,7 @@ package storage_test
 // processes on one of them.
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -271,7 +272,7 @@ func TestInboxLease(t *testing.T) {
 			}
 			ok(t, b.Done(t.Context(), e))
 		}
-		if n := f.count(t, "SELECT count(*) FROM inbox WHERE state = 'done' AND length(payload) = 0 AND finished_at > 0"); n != 2 {
+		if n := f.count(t, "SELECT count(*) FROM inbox WHERE state = 'done' AND finished_at > 0") - f.payloads(t, "state = 'done'"); n != 2 {
 			t.Errorf("%d are done and without a payload", n)
 		}
 		if err := b.Done(t.Context(), again[0]); err != bot.ErrLost {
@@ -346,7 +347,7 @@ func TestInboxRetry(t *testing.T) {
 		if n, err := f.DropLetters(t.Context(), 0); n != 1 || err != nil {
 			t.Errorf("%d dropped, %v", n, err)
 		}
-		if n := f.count(t, "SELECT count(*) FROM inbox WHERE length(payload) > 0"); n != 0 {
+		if n := f.payloads(t, "true"); n != 0 {
 			t.Errorf("%d payloads are left", n)
 		}
 	})
@@ -459,8 +460,8 @@ func TestInboxIsSealed(t *testing.T) {
 		for i := range 10 {
 			old.add(event(fmt.Sprint("Ev", i), "T1"), false)
 		}
-		if n := f.count(t, "SELECT count(*) FROM inbox WHERE CAST(payload AS text) LIKE '%secret%'"); n != 0 {
-			t.Errorf("%d payloads lie open", n)
+		if bytes.Contains(payload(t, f, "Ev7"), []byte("secret")) {
+			t.Error("a payload lies open")
 		}
 		both, _ := with(newKey, oldKey)
 		report, err := both.CheckKeys(t.Context())

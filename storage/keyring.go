@@ -41,15 +41,11 @@ const (
 	mostDerived = 64
 )
 
-// A box that a release can't open is lost to it, and the release before this one, which may run beside it, opens version 1 alone. So this
-// one opens both, and seals events with derived keys only from the one on that makes half of what a key is safe for: at 2,000 a
-// second after twelve days. The next release derives from the first: set it to 0 then.
-const deriveFrom = 1 << 31
-
 // Keyring seals and opens secrets with AES-256-GCM: the first key seals, every key opens, so a new key is put first and
 // the old one stays until nothing is sealed with it any more. A nil Keyring opens nothing. Nonces are random, which is
 // safe for 2^32 secrets per key: far more than renewals of any number of tokens, and 25 days of events at 2,000 a second. So
-// events get a key for each day, derived from the key (HKDF-SHA256): 49,000 a second reach no limit.
+// events get a key for each day, derived from the key (HKDF-SHA256): 49,000 a second reach no limit. The release before this one
+// opens such boxes, too; what is kept of the time when events were sealed with the key itself is opened as ever.
 // https://csrc.nist.gov/pubs/sp/800/38/d/final (section 8.3)
 //
 // A box is: version (1 byte), key id (4 bytes: the first of the key's SHA-256), in version 2 the day (4 bytes: since 1970, 0 for what

@@ -26,7 +26,7 @@ type Letter struct {
 
 // Letters returns what is in a state, the newest first, at most n; state "" is all that is not done. Without payloads.
 func (db *DB) Letters(ctx context.Context, state string, n int) ([]Letter, error) {
-	query := db.read.WithContext(ctx).Order("id DESC").Limit(n)
+	query := db.letters().WithContext(ctx).Order("id DESC").Limit(n)
 	if state == "" {
 		query = query.Where("state IN ?", []string{eventReady, eventHeld, eventWaiting, eventQueued, eventDead})
 	} else {
@@ -47,7 +47,7 @@ func (db *DB) Letters(ctx context.Context, state string, n int) ([]Letter, error
 // Letter returns one event with its payload, as far as it is kept. install.ErrNotFound.
 func (db *DB) Letter(ctx context.Context, id int64) (Letter, error) {
 	var rows []inboxRow
-	if err := db.read.WithContext(ctx).Where("id = ?", id).Find(&rows).Error; err != nil {
+	if err := db.letters().WithContext(ctx).Where("id = ?", id).Find(&rows).Error; err != nil {
 		return Letter{}, fault(ctx, "read the inbox", err)
 	}
 	if len(rows) == 0 {
@@ -82,7 +82,7 @@ func (db *DB) ReplayLetters(ctx context.Context, id int64) (int64, error) {
 
 // DropLetters gives dead letters up: their payload is erased, and only that they came is remembered for a while.
 func (db *DB) DropLetters(ctx context.Context, id int64) (int64, error) {
-	return db.changeDead(ctx, id, "state = 'done', payload = ?", []byte{})
+	return db.changeDead(ctx, id, finished, []byte{}, micros(db.Now()), "")
 }
 
 func (db *DB) changeDead(ctx context.Context, id int64, set string, args ...any) (n int64, err error) {
@@ -116,7 +116,7 @@ func (db *DB) changeDead(ctx context.Context, id int64, set string, args ...any)
 func (r *inboxRow) name() string { return "inbox/" + r.EventID }
 
 func (db *DB) walkEvents(ctx context.Context, visit func(*inboxRow) error) error {
-	return walkRows(ctx, db.read.Where("state IN ?", []string{eventReady, eventHeld, eventWaiting, eventQueued, eventDead}).Order("id"), visit,
+	return walkRows(ctx, db.letters().Where("state IN ?", []string{eventReady, eventHeld, eventWaiting, eventQueued, eventDead}).Order("id"), visit,
 		func(rest *gorm.DB, last *inboxRow) *gorm.DB { return rest.Where("id > ?", last.ID) })
 }
 
@@ -128,23 +128,23 @@ func (db *DB) resealEvent(ctx context.Context, seen *inboxRow, erase bool) (chan
 		if !erase {
 			return false, false, nil
 		}
+		// Unless somebody worked it, or sealed it anew, in the meantime.
 		err := db.exec(ctx, func(g *gorm.DB) error {
-			return g.Exec("UPDATE inbox SET state = 'done', payload = ?, error = 'erased: no key opens it' WHERE id = ? AND payload = ?", []byte{}, seen.ID, seen.Payload).Error
+			return g.Exec("UPDATE inbox SET "+finished+" WHERE id = ? AND state <> 'done' AND "+db.payload()+" = ?",
+				[]byte{}, micros(db.Now()), "erased: no key opens it", seen.ID, seen.Payload).Error
 		})
 		return false, false, err
 	}
 	if !db.stale(&seen.Payload) {
 		return false, true, nil
 	}
-	box, err := db.keys.Seal(open, place)
+	box, err := db.keys.SealOn(db.Now(), open, place)
 	if err != nil {
 		return false, true, err
 	}
 	err = db.exec(ctx, func(g *gorm.DB) error {
-		// Done in the meantime, it has no payload any more.
-		write := g.Exec("UPDATE inbox SET payload = ? WHERE id = ? AND payload = ?", box, seen.ID, seen.Payload)
-		changed = write.RowsAffected == 1
-		return write.Error
+		changed, err = db.replacePayload(g, seen.ID, seen.Payload, box) // done in the meantime, it has none any longer
+		return err
 	})
 	return changed, true, err
 }

@@ -63,12 +63,17 @@ func (db *DB) openSQLite(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	if err := f.Close(); err != nil {
+	info, err := f.Stat()
+	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
 
 	dsn := "file:" + (&neturl.URL{Path: path}).EscapedPath() + fmt.Sprintf(sqliteOptions, sqliteWait.Milliseconds())
-	writer, err := sql.Open("sqlite", dsn+"&_txlock=immediate")
+	writes := dsn + "&_txlock=immediate"
+	if info.Size() == 0 { // before anything else: a file is laid out once
+		writes = strings.Replace(writes, "&_pragma=journal_mode", "&_pragma=auto_vacuum(incremental)&_pragma=journal_mode", 1)
+	}
+	writer, err := sql.Open("sqlite", writes)
 	if err != nil {
 		return err
 	}

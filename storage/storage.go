@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -55,6 +56,7 @@ type DB struct {
 	gate    *gate // in front of SQLite's writer; nil on PostgreSQL
 	server  server
 	seen    health
+	erased  atomic.Int64 // events, with their connections
 }
 
 var (
