@@ -58,6 +58,8 @@ func (db *DB) openSQLite(ctx context.Context, path string) error {
 	}
 	db.path = path
 	bare := withoutWAL(ctx, path)
+	info, err := os.Stat(path)
+	fresh := errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0
 	// SQLite would create the file readable by everyone. The files beside it (-wal, -shm) take over its mode.
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -87,6 +89,9 @@ func (db *DB) openSQLite(ctx context.Context, path string) error {
 	reader.SetMaxIdleConns(sqliteReaders)
 
 	fail := func(err error) error {
+		if fresh {
+			_ = markEmpty(writer) // whoever stops us here must be able to start again
+		}
 		return errors.Join(err, reader.Close(), writer.Close())
 	}
 	// The writer goes first: it is the one that may turn a new file into a WAL database, which fails at once when another
@@ -113,7 +118,7 @@ func (db *DB) openSQLite(ctx context.Context, path string) error {
 		return fail(err)
 	}
 	if bare {
-		if content, err := db.hasContent(ctx); err != nil || !content {
+		if content, err := hasContent(ctx, reader); err != nil || !content {
 			return fail(fmt.Errorf("%s: %w", path, cmp.Or(err, ErrIncomplete)))
 		}
 	}
@@ -154,19 +159,21 @@ func withoutWAL(ctx context.Context, path string) bool {
 }
 
 // hasContent reports whether there are tables, or whether it is known that there never were any.
-func (db *DB) hasContent(ctx context.Context) (bool, error) {
+func hasContent(ctx context.Context, pool *sql.DB) (bool, error) {
 	var tables, version int
-	read := db.read.WithContext(ctx)
-	err := errors.Join(read.Raw("SELECT count(*) FROM sqlite_master").Scan(&tables).Error, read.Raw("PRAGMA user_version").Scan(&version).Error)
+	err := errors.Join(pool.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_master").Scan(&tables),
+		pool.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version))
 	return tables > 0 || version == closedEmpty, err
 }
 
 // markEmpty writes down, before the end, that there is nothing to be missed.
-func (db *DB) markEmpty() error {
-	if content, err := db.hasContent(context.Background()); err != nil || content {
+func markEmpty(writer *sql.DB) error {
+	ctx := context.Background()
+	if content, err := hasContent(ctx, writer); err != nil || content {
 		return err
 	}
-	return db.write.Exec(fmt.Sprintf("PRAGMA user_version = %d", closedEmpty)).Error
+	_, err := writer.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", closedEmpty))
+	return err
 }
 
 // sqliteDialector is GORM's own dialect, except that it understands the errors of the driver we use.

@@ -104,7 +104,7 @@ func openGORM(dialector gorm.Dialector, prepare bool) (*gorm.DB, error) {
 func (db *DB) Close() error {
 	errs := []error{db.journal.close()}
 	if db.dialect == dialectSQLite {
-		_ = db.markEmpty() // nothing is lost without it
+		_ = markEmpty(db.pool()) // nothing is lost without it
 	}
 	for _, g := range []*gorm.DB{db.read, db.write} {
 		if pool, err := g.DB(); err == nil {

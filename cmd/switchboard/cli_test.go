@@ -134,7 +134,7 @@ func TestWrongConfiguration(t *testing.T) {
 	t.Chdir(t.TempDir())
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, errs, code := tryUntil(ended, good, "serve"); code != 1 {
+	if _, errs, code := tryUntil(ended, good, "serve"); code != 0 {
 		t.Fatalf("the good settings: exit %d: %s", code, errs)
 	}
 
@@ -645,8 +645,11 @@ func TestServeNeedsTheRightSchema(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer db.Close()
-		if _, err := db.Exec("INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, true)"); err != nil {
-			t.Fatal(err)
+		for _, statement := range []string{"INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, true)",
+			"UPDATE schema_state SET works_from = 9999"} {
+			if _, err := db.Exec(statement); err != nil {
+				t.Fatal(err)
+			}
 		}
 		for _, args := range [][]string{{"serve"}, {"connections", "list"}, {"migrate", "up"}, {"migrate", "status"}} {
 			if out, errs, code := try(env, args...); code != 1 || !strings.Contains(errs, "written by a newer Switchboard") || !strings.Contains(errs, "run that version or newer") {
@@ -679,7 +682,7 @@ func TestServeNeedsTheRightSchema(t *testing.T) {
 	})
 	t.Run("no server", func(t *testing.T) {
 		env := over(good, map[string]string{"DATABASE_URL": "postgres://u:hush-password@127.0.0.1:1/x", "ENCRYPTION_KEYS": storage.NewKey()})
-		for _, args := range [][]string{{"serve"}, {"migrate", "up"}, {"connections", "list"}} {
+		for _, args := range [][]string{{"migrate", "up"}, {"connections", "list"}} { // serve waits
 			if _, errs, code := try(env, args...); code != 1 || !strings.Contains(errs, "open database") || strings.Contains(errs, "hush") {
 				t.Errorf("%v: exit %d %s", args, code, errs)
 			}

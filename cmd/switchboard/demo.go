@@ -40,6 +40,12 @@ func (c *demoCmd) Run(env *environment) (err error) {
 		return err
 	}
 	d, err := startDemo(env.ctx, c.Addr)
+	if env.ctx.Err() != nil {
+		if err == nil {
+			err = errors.Join(d.cfg.listen.Close(), d.cfg.db.Close(), d.close())
+		}
+		return nil // stopped while starting
+	}
 	if err != nil {
 		return err
 	}

@@ -3,9 +3,11 @@ package main
 // serve: the app for real.
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"strings"
 	"time"
@@ -91,34 +93,75 @@ func serve(env *environment, data database, cfg appConfig, listen string) error 
 	if data.mustExist() != nil {
 		cfg.log.Info("making a new, empty database", "path", data.path)
 	}
-	db, err := openToServe(env.ctx, data)
+	a, err := prepare(env, data, cfg, listen)
+	var wrong *configError
+	if env.ctx.Err() != nil && !errors.As(err, &wrong) {
+		cfg.log.Info("stopped while starting")
+		return nil // whatever was interrupted by that is no failure, and the next start goes on with it
+	}
 	if err != nil {
 		return err
 	}
+	return a.run(env.ctx)
+}
+
+// prepare does what comes before serving. When the context ends meanwhile it is an error, and nothing is left open.
+func prepare(env *environment, data database, cfg appConfig, listen string) (a *app, err error) {
+	db, err := openPatiently(env.ctx, data, cfg.log)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, db.Close())
+		}
+	}()
 	cfg.db = db
 	if clock := machineClock(env.getenv); clock != nil {
 		if err := db.UseClock(env.ctx, clock); err != nil {
-			return errors.Join(err, db.Close())
+			return nil, err
 		}
 	}
 	if cfg.listen, err = net.Listen("tcp", listen); err != nil {
-		return errors.Join(fmt.Errorf("%w; stop the program that has this address, or set LISTEN_ADDR to another", err), db.Close())
+		return nil, fmt.Errorf("%w; stop the program that has this address, or set LISTEN_ADDR to another", err)
 	}
-	a, err := newApp(cfg)
-	if err != nil {
-		return errors.Join(err, cfg.listen.Close(), db.Close())
+	if a, err = newApp(cfg); err != nil {
+		return nil, errors.Join(err, cfg.listen.Close())
 	}
 	if cfg.botToken != "" {
 		err = adopt(env.ctx, a)
 	}
-	if err != nil || env.ctx.Err() != nil { // stopped while Slack was being asked
-		if env.ctx.Err() != nil {
-			err = nil
-		}
+	if err = cmp.Or(err, env.ctx.Err()); err != nil { // stopped while Slack was being asked
 		a.close()
-		return errors.Join(err, cfg.listen.Close(), db.Close())
+		return nil, errors.Join(err, cfg.listen.Close())
 	}
-	return a.run(env.ctx)
+	return a, nil
+}
+
+const (
+	awayRetry = time.Second      // between tries to reach a database that is away
+	awayWords = 30 * time.Second // between lines in the log that say so
+)
+
+// openPatiently is openToServe, and waits for a database that is away as long as ctx lives: it is started beside us, perhaps, or
+// fails over. What waiting doesn't change (a wrong password, a name that nobody knows) is an error at the first try.
+func openPatiently(ctx context.Context, d database, log *slog.Logger) (*storage.DB, error) {
+	var said time.Time
+	for {
+		db, err := openToServe(ctx, d)
+		if !errors.Is(err, storage.ErrAway) {
+			return db, err
+		}
+		if time.Since(said) >= awayWords {
+			log.Warn("the database doesn't answer; waiting for it", "cause", err)
+			said = time.Now()
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(awayRetry):
+		}
+	}
 }
 
 // check collects everything that is wrong with the settings.
