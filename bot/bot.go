@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -53,6 +54,21 @@ type Config struct {
 	ackWithin time.Duration // for tests; 0: ackBudget
 }
 
+// check finds what would let in anybody, and what does nothing.
+func (c Config) check() error {
+	switch {
+	case len(c.SigningSecrets) == 0 && c.AppToken == "":
+		return errors.New("no signing secret")
+	case slices.Contains(c.SigningSecrets, ""):
+		return errors.New("an empty signing secret: anybody could sign with it")
+	case c.Sockets != 0 && c.AppToken == "":
+		return errors.New("Sockets without an AppToken does nothing: set it for Socket Mode")
+	case c.Sockets < 0 || c.Sockets > mostSockets:
+		return fmt.Errorf("%d Sockets: Slack allows an app 1 to %d, those of all its replicas together", c.Sockets, mostSockets)
+	}
+	return nil
+}
+
 // Bot routes Slack's traffic to handlers. Make one with New; serve Handler and run Run.
 type Bot struct {
 	cfg      Config
@@ -87,8 +103,8 @@ func New(cfg Config) (*Bot, error) {
 	if b.install == nil {
 		return nil, errors.New("no installer")
 	}
-	if len(cfg.SigningSecrets) == 0 && cfg.AppToken == "" {
-		return nil, errors.New("no signing secret")
+	if err := cfg.check(); err != nil {
+		return nil, err
 	}
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
@@ -135,11 +151,17 @@ func New(cfg Config) (*Bot, error) {
 			b.ordered[h.Name] = true
 		}
 	}
+	problems = append(problems, shadowed(b.messages)...)
 	if err := CheckCatalogue(b.install.Scopes(), b.install.UserScopes(), cfg.Handlers); err != nil {
 		problems = append(problems, err)
 	}
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
+	}
+	for _, h := range cfg.Handlers {
+		if words := h.odd(); words != "" {
+			b.log.Warn(words, "handler", h.id())
+		}
 	}
 	b.hooks = &http.Client{
 		Transport:     b.install.HTTPClient().Transport,

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/slack-go/slack"
 	"github.com/slack-go/slack/slackevents"
@@ -44,6 +45,7 @@ type Handler struct {
 
 	UserScopes []string // permissions it needs of a person to act for them: see ActsFor
 
+	given   []option // those that were used, also where they do nothing
 	always  bool
 	anyone  bool
 	slow    bool
@@ -246,7 +248,7 @@ func (h Handler) Always() Handler { h.always = true; return h }
 
 // Anyone makes an action or view handler run for people of other companies too, who meet it in a shared channel. Without it they are
 // told that it is not for them, before the handler runs.
-func (h Handler) Anyone() Handler { h.anyone = true; return h }
+func (h Handler) Anyone() Handler { h.anyone = true; return h.with(optionAnyone) }
 
 // Uses declares permissions that the handler is better with and runs without. It looks at them itself: see Turn.Missing.
 func (h Handler) Uses(scopes ...string) Handler {
@@ -264,13 +266,16 @@ func (h Handler) ActsFor(scopes ...string) Handler {
 // Slow makes a command or action acknowledge at once and work from the inbox, with the promises of OnEvent: it survives the
 // process and may run again. The person sees nothing until it answers: by what it returns, or before that by Turn.Respond. Both
 // go to the response_url, which Slack takes for 30 minutes and 5 times.
-func (h Handler) Slow() Handler { h.slow = true; return h }
+func (h Handler) Slow() Handler { h.slow = true; return h.with(optionSlow) }
 
 // Opens makes a slow command or action open a modal first, while its trigger lives (3 s): view says which. The handler
 // finds it in Turn.ViewID. It is opened once, also when the handler runs again. Building and opening it has 2 s from
 // the arrival on; what takes longer is not begun, and the person is told. A view that has to be looked for is built by
 // OpensModal.
 func (h Handler) Opens(view func(t *Turn) slack.ModalViewRequest) Handler {
+	if view == nil {
+		return h.OpensModal(nil)
+	}
 	return h.OpensModal(func(_ context.Context, t *Turn) (slack.ModalViewRequest, error) { return view(t), nil })
 }
 
@@ -278,19 +283,22 @@ func (h Handler) Opens(view func(t *Turn) slack.ModalViewRequest) Handler {
 // handler's, and nothing is begun.
 func (h Handler) OpensModal(view func(ctx context.Context, t *Turn) (slack.ModalViewRequest, error)) Handler {
 	h.opens = view
-	return h
+	return h.with(optionOpens)
 }
 
 // Within sets how long an event's or slow handler may take; its context ends then. Without it that is a minute.
-func (h Handler) Within(limit time.Duration) Handler { h.limit = limit; return h }
+func (h Handler) Within(limit time.Duration) Handler { h.limit = limit; return h.with(optionWithin) }
 
 // InOrder has the events of one conversation (the slow commands of one channel) worked one after the other, in the order in
 // which they arrived, also across processes; one that failed holds up the others until it is a dead letter. For messages it
 // holds for all OnMessage handlers as soon as one asks for it.
-func (h Handler) InOrder() Handler { h.inOrder = true; return h }
+func (h Handler) InOrder() Handler { h.inOrder = true; return h.with(optionInOrder) }
 
 // Describe sets what Slack shows of a command.
-func (h Handler) Describe(about, usage string) Handler { h.About, h.Usage = about, usage; return h }
+func (h Handler) Describe(about, usage string) Handler {
+	h.About, h.Usage = about, usage
+	return h.with(optionDescribe)
+}
 
 func (h Handler) id() string { return string(h.Kind) + " " + h.Name }
 
@@ -314,13 +322,10 @@ func (e *decodeError) Unwrap() error { return e.err }
 
 var commandName = regexp.MustCompile(`^/[a-z0-9_-]{1,31}$`)
 
-// check finds what would only fail later, in Slack.
+// check finds what would only fail later, in Slack, or never happen.
 func (h Handler) check() error {
-	if (h.slow || h.opens != nil) && h.Kind != KindCommand && h.Kind != KindAction {
-		return fmt.Errorf("%s %q: only commands and actions can be slow; events always are", h.Kind, h.Name)
-	}
-	if h.opens != nil && !h.slow {
-		return fmt.Errorf("%s %q: Opens is for slow handlers; others open their modal themselves", h.Kind, h.Name)
+	if err := h.checkOptions(); err != nil {
+		return err
 	}
 	switch h.Kind {
 	case KindCommand:
@@ -331,19 +336,22 @@ func (h Handler) check() error {
 			return fmt.Errorf("command %q: no description for Slack's menu (Describe)", h.Name)
 		}
 	case KindEvent:
-		if h.Name == "message" {
-			return errors.New("event message: use OnMessage, which leaves edits and what the app itself wrote alone")
-		}
-		if need := eventScope[h.Name]; need != "" && !slices.Contains(h.Scopes, need) {
-			return fmt.Errorf("event %q: Slack sends it only with the scope %s", h.Name, need)
+		if err := h.checkEvent(); err != nil {
+			return err
 		}
 	case KindMessage:
 		if len(h.messageEvents()) == 0 {
 			return fmt.Errorf("message %q: no scope that says where it listens (im:history, channels:history, groups:history, mpim:history)", h.Name)
 		}
+		if !leavesOver(h.Name, "") {
+			return fmt.Errorf("message %q: no text matches this pattern", h.Name)
+		}
 	case KindAction, KindView, KindClosed:
-		if h.Name == "" || len(h.Name) > 255 {
+		if n := utf8.RuneCountInString(h.Name); n == 0 || n > 255 {
 			return fmt.Errorf("%s %q: Slack allows 1 to 255 characters", h.Kind, h.Name)
+		}
+		if strings.TrimSpace(h.Name) != h.Name {
+			return fmt.Errorf("%s %q: there is space around the id, which is compared as it stands", h.Kind, h.Name)
 		}
 	default:
 		return fmt.Errorf("handler %q: unknown kind", h.Name)
@@ -351,6 +359,11 @@ func (h Handler) check() error {
 	for _, s := range slices.Concat(h.Scopes, h.Extras, h.UserScopes) {
 		if strings.TrimSpace(s) != s || s == "" {
 			return fmt.Errorf("%s %q: scope %q", h.Kind, h.Name, s)
+		}
+	}
+	for _, s := range h.Extras {
+		if slices.Contains(h.Scopes, s) {
+			return fmt.Errorf("%s %q: it needs %s already, so Uses does nothing for it", h.Kind, h.Name, s)
 		}
 	}
 	return nil
@@ -385,23 +398,4 @@ func (h Handler) listens(channelType string) bool {
 		}
 	}
 	return false
-}
-
-// eventScope is what Slack asks for before it sends an event; events that need none are not in it.
-// https://docs.slack.dev/reference/events
-var eventScope = map[string]string{
-	"app_mention":           "app_mentions:read",
-	"channel_archive":       "channels:read",
-	"channel_created":       "channels:read",
-	"channel_rename":        "channels:read",
-	"emoji_changed":         "emoji:read",
-	"file_shared":           "files:read",
-	"link_shared":           "links:read",
-	"member_joined_channel": "channels:read",
-	"member_left_channel":   "channels:read",
-	"pin_added":             "pins:read",
-	"reaction_added":        "reactions:read",
-	"reaction_removed":      "reactions:read",
-	"team_join":             "users:read",
-	"user_change":           "users:read",
 }

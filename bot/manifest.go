@@ -212,14 +212,14 @@ func (m Manifest) check() error {
 		if !eventName.MatchString(e) {
 			bad("event %q is not an event's name", e)
 		}
-		need := eventScope[e]
+		need := eventScopes[e]
 		for _, s := range messageScopes {
 			if s.event == e {
 				need = s.scope
 			}
 		}
-		if need != "" && !slices.Contains(m.OAuth.Scopes.Bot, need) {
-			bad("event %q needs the scope %s", e, need)
+		if !anyOf(need, m.OAuth.Scopes.Bot) {
+			bad("event %q needs the scope %s", e, strings.ReplaceAll(need, " ", " or "))
 		}
 	}
 	return errors.Join(problems...)

@@ -325,3 +325,5 @@ func TestWhatIsDroppedIsCounted(t *testing.T) {
 		steps(t, what, "switchboard_dropped_total ", before, series(t, numbers), test.want)
 	}
 }
+
+func textLog(to *lockedBuffer) *slog.Logger { return slog.New(slog.NewTextHandler(to, nil)) }

@@ -180,7 +180,6 @@ func (s *sockets) prepare(b *Bot) {
 	if s.number <= 0 {
 		s.number = usualSockets
 	}
-	s.number = min(s.number, mostSockets)
 	slackURL := b.install.SlackURL()
 	s.plain = strings.HasPrefix(slackURL, "http://")
 	s.api = slack.New("", slack.OptionAppLevelToken(b.cfg.AppToken.Reveal()), slack.OptionHTTPClient(b.install.HTTPClient()), slack.OptionAPIURL(slackURL+"/api/"))

@@ -53,7 +53,7 @@ func TestOddEventIsUnderstood(t *testing.T) {
 
 func TestUnreadableDeliveryIsKept(t *testing.T) {
 	t.Parallel()
-	s := play(t, echo, bot.OnEvent("app_uninstalled", func(context.Context, *bot.Turn, *struct{}) error { return nil }, "chat:write"))
+	s := play(t, echo, bot.OnEvent("app_uninstalled", func(context.Context, *bot.Turn, *struct{}) error { return nil }, "chat:write").Always())
 	event := func(body string) slacksim.Raw { return slacksim.Raw{Body: []byte(body)} }
 	press := func(payload string) slacksim.Raw {
 		return slacksim.Raw{Kind: "interaction", Body: []byte(url.Values{"payload": {payload}}.Encode())}

@@ -35,6 +35,8 @@ const (
 	// How long a stop waits for handlers before it ends their contexts and puts their events back.
 	stopBudget   = 20 * time.Second
 	putBackAfter = 5 * time.Second
+	// So long after Run began RunSockets counts as forgotten.
+	socketsForgotten = 10 * time.Second
 	// How long it is tried to tell the inbox what became of an event.
 	verdictBudget = 30 * time.Second
 
@@ -313,6 +315,8 @@ var ErrGaveUp = errors.New("handlers still run; what they were doing is given up
 // their events back. ErrGaveUp when a handler does not even end then. Whatever is left lies in the inbox.
 func (b *Bot) Run(ctx context.Context) error {
 	b.desk.begins()
+	forgotten := time.AfterFunc(socketsForgotten, b.sayNoSockets)
+	defer forgotten.Stop()
 	holding, endHolding := context.WithCancel(context.WithoutCancel(ctx))
 	defer endHolding()
 	var keepers sync.WaitGroup
@@ -343,6 +347,15 @@ func (b *Bot) Run(ctx context.Context) error {
 		return nil
 	case <-time.After(stopBudget):
 		return ErrGaveUp
+	}
+}
+
+// sayNoSockets tells whoever forgot RunSockets that nothing will come.
+func (b *Bot) sayNoSockets() {
+	b.sockets.mu.Lock()
+	defer b.sockets.mu.Unlock()
+	if b.cfg.AppToken != "" && !b.sockets.running && !b.sockets.ran {
+		b.log.Warn("Socket Mode is on (Config.AppToken) and nobody has called the Bot's RunSockets: nothing comes in through it")
 	}
 }
 

@@ -1,0 +1,216 @@
+package bot
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/slack-go/slack"
+	"github.com/slack-go/slack/slackevents"
+
+	"switchboard/install"
+)
+
+// newBot is what New says of these handlers.
+func newBot(log *lockedBuffer, handlers ...Handler) error {
+	in, err := install.New(install.Config{PublicURL: "http://127.0.0.1", Store: noStore{}})
+	if err != nil {
+		return err
+	}
+	cfg := Config{Install: in, SigningSecrets: []install.Secret{"s"}, Handlers: handlers}
+	if log != nil {
+		cfg.Log = textLog(log)
+	}
+	_, err = New(cfg)
+	return err
+}
+
+func oneOf(kind string) Handler {
+	press := func(context.Context, *Turn, *slack.InteractionCallback) (Reply, error) { return Reply{}, nil }
+	switch kind {
+	case "event":
+		return OnEvent("app_mention", func(context.Context, *Turn, *struct{}) error { return nil }, "app_mentions:read")
+	case "message":
+		return OnMessage("^x", func(context.Context, *Turn, *slackevents.MessageEvent) (Reply, error) { return Reply{}, nil }, "im:history")
+	case "action", "slow action":
+		return OnAction("x", press)
+	case "view":
+		return OnView("x", press)
+	case "view_closed":
+		return OnViewClosed("x", func(context.Context, *Turn, *slack.InteractionCallback) error { return nil })
+	}
+	return OnCommand("/x", func(context.Context, *Turn, *slack.SlashCommand) (Reply, error) { return Reply{}, nil }).Describe("x", "")
+}
+
+// Each option on each kind of handler is taken where it does something, and refused where it does nothing.
+func TestOptionsByKind(t *testing.T) {
+	t.Parallel()
+	opens := func(*Turn) slack.ModalViewRequest { return slack.ModalViewRequest{} }
+	opensModal := func(context.Context, *Turn) (slack.ModalViewRequest, error) { return slack.ModalViewRequest{}, nil }
+	const slow = "slow command|slow action"
+	const all = "event|message|command|action|view|view_closed|" + slow
+	options := map[string]struct {
+		add   func(Handler) Handler
+		suits string // the kinds for which it does something
+	}{
+		"Always":     {Handler.Always, all},
+		"Uses":       {func(h Handler) Handler { return h.Uses("files:read") }, all},
+		"ActsFor":    {func(h Handler) Handler { return h.ActsFor("files:read") }, all},
+		"Anyone":     {Handler.Anyone, "action|view|view_closed|slow action"},
+		"Slow":       {Handler.Slow, "command|action|" + slow},
+		"Opens":      {func(h Handler) Handler { return h.Opens(opens) }, slow},
+		"OpensModal": {func(h Handler) Handler { return h.OpensModal(opensModal) }, slow},
+		"Within":     {func(h Handler) Handler { return h.Within(time.Hour) }, "event|message|" + slow},
+		"InOrder":    {Handler.InOrder, "event|message|" + slow},
+		"Describe":   {func(h Handler) Handler { return h.Describe("x", "") }, "command|slow command"},
+
+		// Options that do nothing anywhere.
+		"Within nothing":    {func(h Handler) Handler { return h.Within(0) }, ""},
+		"Within a past":     {func(h Handler) Handler { return h.Within(-time.Second) }, ""},
+		"Opens nothing":     {func(h Handler) Handler { return h.Opens(nil) }, ""},
+		"OpensModal of nil": {func(h Handler) Handler { return h.OpensModal(nil) }, ""},
+		"Uses what it has":  {func(h Handler) Handler { h.Scopes = append(h.Scopes, "chat:write"); return h.Uses("chat:write") }, ""},
+	}
+	for name, o := range options {
+		for _, kind := range []string{"event", "message", "command", "action", "view", "view_closed", "slow command", "slow action"} {
+			h, suits := oneOf(kind), slices.Contains(strings.Split(o.suits, "|"), kind)
+			if strings.HasPrefix(kind, "slow") {
+				h = h.Slow()
+			}
+			err := newBot(nil, o.add(h))
+			if suits && err != nil {
+				t.Errorf("%s on %s: %v", name, kind, err)
+			}
+			option, _, _ := strings.Cut(strings.ReplaceAll(name, "Modal", ""), " ")
+			if !suits && (err == nil || !strings.Contains(err.Error(), option+" does nothing")) {
+				t.Errorf("%s on %s does nothing, and New says: %v", name, kind, err)
+			}
+		}
+	}
+	if h := oneOf("view"); newBot(nil, Handler{Kind: h.Kind, Name: h.Name, About: "x", run: h.run}) == nil {
+		t.Error("a form with a description is taken")
+	}
+}
+
+// A handler that nothing ever comes to is refused, with what was meant where that is clear; one of a name that Slack
+// may have is let through, with a word.
+func TestNamesThatNeverCome(t *testing.T) {
+	t.Parallel()
+	event := func(name string, scopes ...string) Handler {
+		return OnEvent(name, func(context.Context, *Turn, *struct{}) error { return nil }, scopes...)
+	}
+	action := func(id string) Handler { h := oneOf("action"); h.Name = id; return h }
+	message := func(pattern string, scopes ...string) Handler {
+		return OnMessage(pattern, func(context.Context, *Turn, *slackevents.MessageEvent) (Reply, error) { return Reply{}, nil }, scopes...)
+	}
+	for name, test := range map[string]struct {
+		handlers []Handler
+		refused  string // "": taken
+		logged   string
+	}{
+		"a plural":                        {[]Handler{event("app_mentions")}, "app_mention?", ""},
+		"a letter missing":                {[]Handler{event("reaction_aded")}, "reaction_added?", ""},
+		"the present":                     {[]Handler{event("member_join_channel")}, "member_joined_channel?", ""},
+		"in capitals":                     {[]Handler{event("App_Mention")}, "app_mention?", ""},
+		"with a hyphen":                   {[]Handler{event("team-join")}, "team_join?", ""},
+		"with a space":                    {[]Handler{event("team_join ")}, "team_join?", ""},
+		"empty":                           {[]Handler{event("")}, "lower-case letters", ""},
+		"an unknown one with a dot":       {[]Handler{event("news.letters")}, "lower-case letters", ""},
+		"a subscription":                  {[]Handler{event("message.im")}, "OnMessage with the scope im:history", ""},
+		"another subscription":            {[]Handler{event("message.channels")}, "OnMessage with the scope channels:history", ""},
+		"a message":                       {[]Handler{event("message")}, "use OnMessage", ""},
+		"a subtype":                       {[]Handler{event("message_changed")}, "message of that subtype", ""},
+		"of the old interface":            {[]Handler{event("user_typing")}, "RTM", ""},
+		"of the envelope":                 {[]Handler{event("url_verification")}, "isn't an event", ""},
+		"a press":                         {[]Handler{event("block_actions")}, "OnAction", ""},
+		"without its permission":          {[]Handler{event("message_metadata_posted")}, "metadata.message:read", ""},
+		"without either permission":       {[]Handler{event("member_left_channel", "chat:write")}, "channels:read or groups:read", ""},
+		"with one of them":                {[]Handler{event("member_left_channel", "groups:read")}, "", ""},
+		"without an access":               {[]Handler{event("tokens_revoked")}, "needs Always", ""},
+		"with Always":                     {[]Handler{event("tokens_revoked").Always()}, "", ""},
+		"new to us":                       {[]Handler{event("canvas_opened")}, "", `handler="event canvas_opened"`},
+		"known":                           {[]Handler{event("user_huddle_changed", "users:read")}, "", ""},
+		"an id of blanks":                 {[]Handler{action("  ")}, "space around the id", ""},
+		"an id with a blank":              {[]Handler{action("x ")}, "space around the id", ""},
+		"a long id":                       {[]Handler{action(strings.Repeat("x", 256))}, "1 to 255", ""},
+		"a long id of two bytes a letter": {[]Handler{action(strings.Repeat("ä", 255))}, "", ""},
+		"an id that looks like a pattern": {[]Handler{action("vote.*")}, "", `handler="action vote.*"`},
+		"a pattern of no text":            {[]Handler{message(`hello^`, "im:history")}, "no text matches", ""},
+		"behind one that takes all":       {[]Handler{message(`.*`, "im:history"), message(`^help`, "im:history")}, `"^help": never runs, because ".*"`, ""},
+		"behind one that takes its texts": {[]Handler{message(`^help`, "im:history"), message(`^help me`, "im:history")}, "never runs", ""},
+		"before it":                       {[]Handler{message(`^help me`, "im:history"), message(`^help`, "im:history")}, "", ""},
+		"behind one elsewhere":            {[]Handler{message(`.*`, "im:history"), message(`^help`, "channels:history")}, "", ""},
+		"behind one in a part":            {[]Handler{message(`.*`, "im:history"), message(`^help`, "im:history", "channels:history")}, "", ""},
+		"behind two together":             {[]Handler{message(`.*`, "im:history"), message(`^`, "channels:history"), message(`^help`, "im:history", "channels:history")}, "never runs", ""},
+	} {
+		log := &lockedBuffer{}
+		err := newBot(log, test.handlers...)
+		if test.refused == "" && err != nil || test.refused != "" && (err == nil || !strings.Contains(err.Error(), test.refused)) {
+			t.Errorf("%s: %v, want %q", name, err, test.refused)
+		}
+		if said := log.String(); test.logged == "" && said != "" || !strings.Contains(said, test.logged) {
+			t.Errorf("%s: logged %q, want %q", name, said, test.logged)
+		}
+	}
+}
+
+// Types of events are told apart by more than a slip: none that Slack has is taken for another.
+func TestEventsAreNoneOfTheOthers(t *testing.T) {
+	t.Parallel()
+	for known, need := range eventScopes {
+		if why := neverEvents[known]; why != "" {
+			t.Errorf("%s is in both lists", known)
+		}
+		h := OnEvent(known, func(context.Context, *Turn, *struct{}) error { return nil }, strings.Fields(need)...).Always()
+		if err := newBot(nil, h); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestConfigIsChecked(t *testing.T) {
+	t.Parallel()
+	in, err := install.New(install.Config{PublicURL: "http://127.0.0.1", Store: noStore{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, cfg := range map[string]Config{
+		"no installer":          {SigningSecrets: []install.Secret{"s"}},
+		"no signing secret":     {Install: in},
+		"empty signing secret":  {Install: in, SigningSecrets: []install.Secret{"s", ""}},
+		"without an AppToken":   {Install: in, SigningSecrets: []install.Secret{"s"}, Sockets: 2},
+		"Slack allows an app 1": {Install: in, AppToken: "xapp-1", Sockets: 11},
+	} {
+		if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
+
+// A Bot for Socket Mode whose RunSockets nobody has called says so.
+func TestSocketsForgotten(t *testing.T) {
+	for _, test := range []struct {
+		token  install.Secret
+		runs   bool
+		wanted bool
+	}{{"xapp-1", false, true}, {"xapp-1", true, false}, {"", false, false}} {
+		synctest.Test(t, func(t *testing.T) {
+			b, log := loggedBot(t, func(c *Config) { c.AppToken = test.token })
+			b.sockets.ran = test.runs
+			ctx, cancel := context.WithCancel(context.Background())
+			ended := make(chan error)
+			go func() { ended <- b.Run(ctx) }()
+			time.Sleep(time.Minute)
+			cancel()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+			if said := strings.Contains(log.String(), "nobody has called the Bot's RunSockets"); said != test.wanted {
+				t.Errorf("token %v, runs %v: said %v", test.token != "", test.runs, said)
+			}
+		})
+	}
+}
