@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"io"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -153,3 +154,6 @@ func (tx *losingTx) Commit() error {
 	}
 	return err
 }
+
+// LockFile is what keeps other processes from this database.
+func (db *DB) LockFile() *os.File { return db.lock.file }

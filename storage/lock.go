@@ -106,5 +106,7 @@ func (l *fileLock) release() error {
 	}
 	f := l.file
 	l.file, l.alone = nil, false
-	return f.Close() // and with it the lock
+	// Closing alone leaves the lock to a child that this process is just about to start: until that has become another
+	// program it has all our files.
+	return errors.Join(unlockFile(f), f.Close())
 }

@@ -3,6 +3,7 @@ package storage_test
 import (
 	"errors"
 	"os"
+	process "os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -66,4 +67,22 @@ func TestInboxesShareAFile(t *testing.T) {
 	}
 	a.Close()
 	ok(t, other.Exclusive())
+}
+
+// A child that was started a moment ago may still have all files of this process: that keeps nothing locked.
+func TestALockEndsWithItsOwner(t *testing.T) {
+	address := storagetest.SQLite(t)
+	first, second := openWithout(t, address), openWithout(t, address)
+	_, err := first.Migrate(t.Context())
+	ok(t, err)
+	ok(t, first.Exclusive())
+	child := process.Command("cat")
+	child.ExtraFiles = []*os.File{first.LockFile()}
+	hold, err := child.StdinPipe()
+	ok(t, err)
+	ok(t, child.Start())
+	defer func() { ok(t, errors.Join(hold.Close(), child.Wait())) }()
+
+	ok(t, first.Close())
+	ok(t, second.Exclusive())
 }

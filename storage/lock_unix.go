@@ -27,3 +27,5 @@ func lockFile(f *os.File, alone bool) error {
 		return err
 	}
 }
+
+func unlockFile(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }

@@ -19,3 +19,7 @@ func lockFile(f *os.File, alone bool) error {
 	}
 	return err
 }
+
+func unlockFile(f *os.File) error {
+	return windows.UnlockFileEx(windows.Handle(f.Fd()), 0, 1, 0, &windows.Overlapped{})
+}
