@@ -65,7 +65,7 @@ func (db *DB) openSQLite(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	info, err := f.Stat()
+	info, err = f.Stat()
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
