@@ -113,15 +113,57 @@ func (db *DB) insert(tx *gorm.DB, c install.Connection, id string) (install.Conn
 	return now, db.writeHistory(tx, row.ID, fresh.Changes)
 }
 
-// findEither is two look-ups, each by its own index. As one condition with an OR, SQLite reads all connections of the app.
-var findEither = func() string {
+// connectionsWhere is a statement that can be put together with others like it.
+var connectionsWhere = func() string {
 	parsed, err := schema.Parse(&connectionRow{}, &sync.Map{}, schema.NamingStrategy{})
 	if err != nil {
 		panic(err) // cannot be: the struct is known
 	}
-	one := "SELECT " + strings.Join(parsed.DBNames, ", ") + " FROM connections WHERE app_id = ? AND "
-	return one + "team_id = ? UNION ALL " + one + "enterprise_id = ? AND team_id = ''"
+	return "SELECT " + strings.Join(parsed.DBNames, ", ") + " FROM connections WHERE "
 }()
+
+var (
+	// findEither is two look-ups, each by its own index. As one condition with an OR, SQLite reads all connections of the
+	// app.
+	findEither = connectionsWhere + "app_id = ? AND team_id = ? UNION ALL " +
+		connectionsWhere + "app_id = ? AND enterprise_id = ? AND team_id = ''"
+
+	// appsQuery takes one step in an index for each app, and there are few, however many connections they have.
+	appsQuery = `
+WITH RECURSIVE apps (app_id) AS (
+	SELECT MIN(app_id) FROM connections
+	UNION ALL
+	SELECT (SELECT MIN(later.app_id) FROM connections AS later WHERE later.app_id > apps.app_id)
+		FROM apps WHERE apps.app_id IS NOT NULL
+) SELECT app_id FROM apps WHERE app_id IS NOT NULL`
+
+	namedQuery = connectionsWhere + "id = @name UNION ALL " +
+		connectionsWhere + "app_id IN @apps AND team_id = @name UNION ALL " +
+		connectionsWhere + "app_id IN @apps AND enterprise_id = @name AND team_id = '' LIMIT @n"
+	ofOrganisationQuery = connectionsWhere + "app_id IN @apps AND enterprise_id = @name LIMIT @n"
+)
+
+// Named returns the connections that an operator can mean by name, at most n: a connection's id, a workspace's or an
+// organisation's. Where the organisation has no install of its own, those of its workspaces. Order and secrets are as in
+// List.
+func (db *DB) Named(ctx context.Context, name string, n int) ([]install.Connection, error) {
+	if name == "" || !storable(name) {
+		return nil, nil
+	}
+	// Every index but the primary key's begins with the app, and who types a name doesn't say which app is meant.
+	var apps []string
+	if err := db.read.WithContext(ctx).Raw(appsQuery).Scan(&apps).Error; err != nil {
+		return nil, fault(ctx, "list apps", err)
+	}
+	for _, query := range []string{namedQuery, ofOrganisationQuery} {
+		asked := db.read.Raw(query, map[string]any{"name": name, "apps": apps, "n": n})
+		found, err := db.list(ctx, asked)
+		if err != nil || len(found) > 0 {
+			return found, err
+		}
+	}
+	return nil, nil
+}
 
 // Find is install.Store's.
 func (db *DB) Find(ctx context.Context, k install.Key) (install.Connection, error) {

@@ -3,6 +3,7 @@ package main
 // The connections commands that change something: each asks Slack, says what Slack answered, and leaves a line of history.
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -31,7 +32,13 @@ func (f slackFlags) withSlack(env *environment, do func(*storage.DB, *install.In
 	if err := s.err(); err != nil {
 		return err
 	}
-	return d.use(env, cfg, do)
+	return d.use(env, cfg, func(db *storage.DB, in *install.Installer) error {
+		// Before anything is done: what can't be opened looks as if there were nothing to ask Slack with.
+		if err := checkKeys(env.ctx, db); err != nil {
+			return err
+		}
+		return do(db, in)
+	})
 }
 
 type disconnectCmd struct {
@@ -44,11 +51,7 @@ type disconnectCmd struct {
 // Run removes the app from a workspace.
 func (c *disconnectCmd) Run(env *environment) error {
 	return c.withSlack(env, func(db *storage.DB, in *install.Installer) error {
-		all, err := db.List(env.ctx)
-		if err != nil {
-			return err
-		}
-		found, err := find(all, c.Name)
+		found, err := find(env.ctx, db, c.Name)
 		if err != nil {
 			return err
 		}
@@ -94,25 +97,27 @@ type exchangeCmd struct {
 	Name string `arg:"" optional:"" help:"The connection's id (con_…) or the workspace's (T…, or E… for an organisation)."`
 }
 
+// connections are those to move.
+func (c *exchangeCmd) connections(ctx context.Context, db *storage.DB) ([]install.Connection, error) {
+	if c.All {
+		return db.List(ctx)
+	}
+	found, err := find(ctx, db, c.Name)
+	return []install.Connection{found}, err
+}
+
 // Run moves long-lived tokens to rotation.
 func (c *exchangeCmd) Run(env *environment) error {
 	if c.All == (c.Name != "") {
 		return &usageError{errors.New("name one connection, or give --all")}
 	}
 	return c.withSlack(env, func(db *storage.DB, in *install.Installer) error {
-		all, err := db.List(env.ctx)
+		chosen, err := c.connections(env.ctx, db)
 		if err != nil {
 			return err
 		}
-		if c.Name != "" {
-			found, err := find(all, c.Name)
-			if err != nil {
-				return err
-			}
-			all = []install.Connection{found}
-		}
 		moved, failed := 0, 0
-		for _, con := range all {
+		for _, con := range chosen {
 			team := printable(orElse(con.TeamName, con.TeamID))
 			var err error
 			nothing := "" // why there is nothing to move

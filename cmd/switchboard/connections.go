@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -54,7 +55,7 @@ func (c *attemptsCmd) Run(env *environment) error {
 	if c.Limit < 1 {
 		return &usageError{errors.New("--limit must be 1 or more")}
 	}
-	return c.withStore(env, func(db *storage.DB, _ *install.Installer) error {
+	return c.withDatabase(env, func(db *storage.DB, _ *install.Installer) error {
 		newest, err := db.Attempts(env.ctx, c.Limit)
 		if err != nil {
 			return err
@@ -172,11 +173,7 @@ func (c *listCmd) Run(env *environment) error {
 // Run prints one connection.
 func (c *showCmd) Run(env *environment) error {
 	return c.withStore(env, func(db *storage.DB, in *install.Installer) error {
-		all, err := db.List(env.ctx)
-		if err != nil {
-			return err
-		}
-		found, err := find(all, c.Name)
+		found, err := find(env.ctx, db, c.Name)
 		if err != nil {
 			return err
 		}
@@ -215,21 +212,32 @@ func (c *showCmd) Run(env *environment) error {
 	})
 }
 
+// mostNamed bounds the list of what an ambiguous name can mean.
+const mostNamed = 20
+
 // find returns the one connection of a name: its id, or the workspace's or organisation's.
-func find(all []install.Connection, name string) (install.Connection, error) {
-	var found []install.Connection
-	for _, c := range all {
-		if c.ID == name || c.TeamID == name || c.Org() && c.EnterpriseID == name {
-			found = append(found, c)
-		}
-	}
-	switch len(found) {
-	case 0:
+func find(ctx context.Context, db *storage.DB, name string) (install.Connection, error) {
+	found, err := db.Named(ctx, name, mostNamed+1)
+	switch {
+	case err != nil:
+		return install.Connection{}, err
+	case len(found) == 0:
 		return install.Connection{}, fmt.Errorf("there is no connection %q; see: switchboard connections list", printable(name))
-	case 1:
+	case len(found) == 1:
 		return found[0], nil
 	}
-	return install.Connection{}, fmt.Errorf("%q has %d connections; name one by its id, see: switchboard connections list", printable(name), len(found))
+
+	var choice strings.Builder
+	table := tabwriter.NewWriter(&choice, 0, 4, 2, ' ', 0)
+	for _, c := range found[:min(len(found), mostNamed)] {
+		fmt.Fprintf(table, "\n  %s\t%s\t%s\t%s\tapp %s\t%s", c.ID, printable(c.TeamName), orElse(c.TeamID, c.EnterpriseID),
+			orElse(c.EnterpriseID, "no organisation"), c.AppID, c.State)
+	}
+	_ = table.Flush() // into memory
+	if len(found) > mostNamed {
+		choice.WriteString("\n  …")
+	}
+	return install.Connection{}, fmt.Errorf("%q can mean any of these. Name one by its id:%s", printable(name), choice.String())
 }
 
 type historyCmd struct {
@@ -256,11 +264,7 @@ func (c *historyCmd) Run(env *environment) error {
 		return &usageError{errors.New("--limit must be 1 or more")}
 	}
 	return c.withStore(env, func(db *storage.DB, in *install.Installer) error {
-		all, err := db.List(env.ctx)
-		if err != nil {
-			return err
-		}
-		found, err := find(all, c.Name)
+		found, err := find(env.ctx, db, c.Name)
 		if err != nil {
 			return err
 		}
@@ -288,8 +292,26 @@ func (c *historyCmd) Run(env *environment) error {
 	})
 }
 
-// withStore opens a database that is there, without making one.
+// withStore is withDatabase for what reads or changes what is sealed. Keys that open nothing of it are a failure: what was
+// read says so itself, row by row, and would be taken for the truth.
 func (f databaseFlags) withStore(env *environment, do func(*storage.DB, *install.Installer) error) error {
+	return f.withDatabase(env, func(db *storage.DB, in *install.Installer) error {
+		return errors.Join(do(db, in), checkKeys(env.ctx, db))
+	})
+}
+
+// checkKeys says what to do about keys that open nothing of what is stored.
+func checkKeys(ctx context.Context, db *storage.DB) error {
+	err := db.CheckAnyKey(ctx)
+	if errors.Is(err, storage.ErrWrongKeys) {
+		return errors.New("none of the keys at hand opens what is stored here: give the ones that it was sealed with as " +
+			"ENCRYPTION_KEYS, or put the key file back beside the database")
+	}
+	return err
+}
+
+// withDatabase opens a database that is there, without making one.
+func (f databaseFlags) withDatabase(env *environment, do func(*storage.DB, *install.Installer) error) error {
 	s := newSource(env.getenv)
 	d := f.read(s, true)
 	if err := s.err(); err != nil {

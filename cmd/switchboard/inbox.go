@@ -191,7 +191,10 @@ func (c *lettersFlags) change(env *environment, what string, do func(db *storage
 	if c.All == (len(c.IDs) > 0) {
 		return &usageError{errors.New("name the dead letters by their IDs, or write --all")}
 	}
-	return c.withStore(env, func(db *storage.DB, _ *install.Installer) error {
+	return c.withDatabase(env, func(db *storage.DB, _ *install.Installer) error {
+		if err := checkKeys(env.ctx, db); err != nil {
+			return err // whoever looks at another database than they mean, drops nothing of it
+		}
 		var total int64
 		var problems []error
 		ids := c.IDs

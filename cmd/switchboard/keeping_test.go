@@ -324,7 +324,7 @@ func TestHistory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, errs, code := w.command("connections", "history", slacksim.Acme); code != 1 || !strings.Contains(errs, "has 2 connections; name one by its id") {
+		if _, errs, code := w.command("connections", "history", slacksim.Acme); code != 1 || !strings.Contains(errs, "can mean any of these. Name one by its id:") {
 			t.Errorf("two of one name: exit %d %s", code, errs)
 		}
 		if got := briefs(w.lines(other.ID)); !slices.Equal(got, []string{"person " + dana + " install done"}) {

@@ -44,7 +44,7 @@ var errUnreadable = errors.New("some stored access can't be read with these keys
 
 // Run prints how many rows hold secrets sealed with each key.
 func (c *keysCheckCmd) Run(env *environment) error {
-	return c.withStore(env, func(db *storage.DB, _ *install.Installer) error {
+	return c.withDatabase(env, func(db *storage.DB, _ *install.Installer) error {
 		found, err := db.CheckKeys(env.ctx)
 		if err != nil {
 			return err
@@ -97,7 +97,7 @@ type keysRotateCmd struct {
 
 // Run seals everything anew that is not sealed with the first key.
 func (c *keysRotateCmd) Run(env *environment) error {
-	return c.withStore(env, func(db *storage.DB, _ *install.Installer) error {
+	return c.withDatabase(env, func(db *storage.DB, _ *install.Installer) error {
 		resealed, unreadable, err := db.Reseal(env.ctx, c.EraseUnreadable)
 		if errors.Is(err, storage.ErrNoKey) {
 			return &configError{[]problem{{"ENCRYPTION_KEYS", "is not set, and there is no key file beside the database", "give the key to seal with, or put the key file back"}}}

@@ -285,7 +285,7 @@ func TestDefaultFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, errs, code := w.with(defaults, "connections", "list", "--json")
-	if code != 0 || !strings.Contains(out, `"reconnect_required"`) || !strings.Contains(out, `"unreadable"`) {
+	if code != 1 || !strings.Contains(out, `"unreadable"`) || !strings.Contains(errs, "put the key file back") {
 		t.Errorf("without the key: exit %d %s%s", code, out, errs)
 	}
 	if _, err := os.Stat(keyFile); err == nil {
@@ -376,11 +376,24 @@ func TestWrongKeys(t *testing.T) {
 			}
 			return rows[i]
 		}
-		if r := look(wrong); r.State != "reconnect_required" || r.Reason != "unreadable" || r.TeamName != "Acme Corp" {
-			t.Errorf("with a wrong key: %+v", r)
+		for _, args := range [][]string{{"connections", "list"}, {"connections", "list", "--json"},
+			{"connections", "show", slacksim.Acme}, {"connections", "show", "--json", first.ID},
+			{"connections", "history", slacksim.Acme}, {"connections", "history", "--json", slacksim.Acme},
+			{"connections", "exchange", "--all"}, {"connections", "exchange", slacksim.Acme},
+			{"connections", "disconnect", slacksim.Acme}, {"connections", "disconnect", "--yes", slacksim.Acme},
+			{"connections", "disconnect", "--erase-anyway", "--yes", slacksim.Acme},
+			{"inbox", "list"}, {"inbox", "show", "1"}, {"inbox", "replay", "--all"}, {"inbox", "drop", "--all"}} {
+			_, errs, code := w.with(wrong, args...)
+			if code != 1 || !strings.Contains(errs, "none of the keys at hand opens what is stored here: give") {
+				t.Errorf("%v with a wrong key: exit %d %s", args, code, errs)
+			}
 		}
-		if out, errs, code := w.with(wrong, "connections", "list"); code != 0 || !strings.Contains(out, "unreadable") {
-			t.Errorf("with a wrong key, in words: exit %d %s%s", code, out, errs)
+		// What is no secret can be read all the same, and says which rows can't be opened.
+		if out, _, _ := w.with(wrong, "connections", "list"); !strings.Contains(out, "Acme Corp") || !strings.Contains(out, "unreadable") {
+			t.Errorf("with a wrong key, in words: %s", out)
+		}
+		if _, errs, code := w.with(wrong, "connections", "attempts"); code != 0 {
+			t.Errorf("attempts hold nothing that is sealed: exit %d %s", code, errs)
 		}
 		// Keys that open nothing at all are those of another database.
 		if _, errs, code := w.with(wrong, "serve"); code != 2 || !strings.Contains(errs, "open nothing of what is stored") {
