@@ -89,6 +89,9 @@ type Connection struct {
 
 	Chain   // the bot's tokens
 	Webhook Webhook
+	// RenewalError is what Slack said to the newest renewal that failed, "no_answer" where it said nothing. It counts while
+	// FailingSince is set.
+	RenewalError string
 
 	InstalledBy     string // user ID of the installer: who brought the app in, or back after a removal
 	InstalledByName string // "" until Slack was asked

@@ -420,8 +420,12 @@ func (in *Installer) notRenewed(ctx context.Context, h Holder, claimed Chain, ca
 			case state == failingChain && row.RefreshToken != "" && (c.State == Active || c.State == Retrying):
 				c.SetState(Retrying, ReasonRenewalFailing, now)
 			}
-			if before.State != c.State || before.Reason != c.Reason || row.Tries == 1 {
-				c.Note(line) // the first of a row of failures, and what changes the state
+			another := code != "" && code != before.RenewalError
+			if state != limitedChain {
+				c.RenewalError = line.Reason
+			}
+			if before.State != c.State || before.Reason != c.Reason || row.Tries == 1 || another && state != limitedChain {
+				c.Note(line) // the first of a row of failures, another cause, and what changes the state
 			}
 		case u != nil && state == deadChain:
 			u.Reason, line.Reason = ReasonRefreshRejected, u.UserID

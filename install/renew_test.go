@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -608,6 +609,46 @@ func TestTroubleIsNotDeath(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Why a renewal fails is kept as long as it fails, and a new cause is a line of history.
+func TestFailingRenewalSaysWhy(t *testing.T) {
+	t.Parallel()
+	eachRig(t, func(t *testing.T, r *rig) {
+		in := r.replica(nil)
+		c := r.connect(in, slacksim.AcmeAdmin)
+		r.due()
+		for _, step := range []struct {
+			fault slacksim.Fault
+			want  string
+		}{
+			{slacksim.Fault{Status: 500}, "no_answer"}, {slacksim.Fault{Error: "bad_client_secret"}, "bad_client_secret"},
+			{slacksim.Fault{Error: "bad_client_secret"}, "bad_client_secret"}, {slacksim.Fault{RetryAfter: 1}, "bad_client_secret"},
+			{slacksim.Fault{Status: 502}, "no_answer"},
+		} {
+			step.fault.Method = "oauth.v2.access"
+			clear := r.slack.Inject(step.fault)
+			_ = in.Renew(r.ctx, c.Key)
+			clear()
+			if got := r.row(in, c.Key); got.RenewalError != step.want || got.FailingSince.IsZero() {
+				t.Errorf("after %+v: %q since %v", step.fault, got.RenewalError, got.FailingSince)
+			}
+			r.clock.Advance(time.Hour)
+		}
+		lines, err := in.History(r.ctx, c, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var causes []string
+		for _, l := range lines {
+			if l.What == install.DidRenew && l.Outcome == install.OutcomeFail {
+				causes = append(causes, l.Reason)
+			}
+		}
+		if want := []string{"bad_client_secret", "no_answer"}; !slices.Equal(causes, want) {
+			t.Errorf("history says %q, newest first, want %q", causes, want)
+		}
+	})
 }
 
 // Slack's OAuth is down when a token has ended: requests are told so, and don't each ask Slack again.
