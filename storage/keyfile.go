@@ -4,6 +4,7 @@ package storage
 // database, once, and is strict about who can read it.
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -50,6 +51,9 @@ func readKeyFile(path string) (*Keyring, error) {
 	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
 	if err != nil {
 		return nil, err
+	}
+	if len(bytes.TrimSpace(text)) == 0 {
+		return nil, fmt.Errorf("%s is empty: put back the one that the database was sealed with", path)
 	}
 	ring, err := ParseKeys(string(text))
 	if err != nil {

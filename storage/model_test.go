@@ -93,7 +93,7 @@ func TestWorkUsesItsIndexes(t *testing.T) {
 				{sweepLines, []string{"connection_history_routine"}},
 				{sweepConnections, []string{"connections_removed"}},
 				{appsQuery, []string{"connections_team"}},
-				{namedQuery, []string{"connections_pkey", "connections_team", "connections_key"}},
+				{namedQuery, []string{"connections_pkey", "connections_team"}},
 				{ofOrganisationQuery, []string{"connections_key"}},
 			} {
 				var plan []string

@@ -33,7 +33,7 @@ func (f slackFlags) withSlack(env *environment, do func(*storage.DB, *install.In
 		return err
 	}
 	return d.use(env, cfg, func(db *storage.DB, in *install.Installer) error {
-		// Before anything is done: what can't be opened looks as if there were nothing to ask Slack with.
+		// First: what can't be opened looks as if there were nothing to ask Slack with.
 		if err := checkKeys(env.ctx, db); err != nil {
 			return err
 		}

@@ -120,8 +120,9 @@ func write(t *testing.T, path, text string) string {
 
 // good is enough to serve with.
 var good = map[string]string{
-	"SLACK_CLIENT_ID": "123.456", "SLACK_CLIENT_SECRET": "hush-client", "SLACK_SIGNING_SECRET": "hush-signing",
-	"PUBLIC_URL": "https://bot.example.com", "LISTEN_ADDR": "127.0.0.1:0", "ADMIN_ADDR": "127.0.0.1:0",
+	"SLACK_CLIENT_ID": "123.456", "SLACK_CLIENT_SECRET": "c11e47c11e47c11e47c11e47c11e4700",
+	"SLACK_SIGNING_SECRET": "516a516a516a516a516a516a516a516a",
+	"PUBLIC_URL":           "https://bot.example.com", "LISTEN_ADDR": "127.0.0.1:0", "ADMIN_ADDR": "127.0.0.1:0",
 }
 
 func TestWrongConfiguration(t *testing.T) {
@@ -151,6 +152,7 @@ func TestWrongConfiguration(t *testing.T) {
 		"a client id as app id":        {map[string]string{"SLACK_APP_ID": "123.456"}, []string{"SLACK_APP_ID"}, "A…"},
 		"no address":                   {map[string]string{"PUBLIC_URL": ""}, []string{"PUBLIC_URL"}, "https://bot.example.com"},
 		"an address with a path":       {map[string]string{"PUBLIC_URL": "https://bot.example.com/slack"}, []string{"PUBLIC_URL"}, "more than a scheme and a host"},
+		"an address with both":         {map[string]string{"PUBLIC_URL": "http://bot.example.com/slack"}, []string{"PUBLIC_URL", "PUBLIC_URL"}, "more than a scheme and a host"},
 		"an address with a query":      {map[string]string{"PUBLIC_URL": "https://bot.example.com?x=1"}, []string{"PUBLIC_URL"}, "more than"},
 		"an address with a user":       {map[string]string{"PUBLIC_URL": "https://me:pw@bot.example.com"}, []string{"PUBLIC_URL"}, "more than"},
 		"http on a public host":        {map[string]string{"PUBLIC_URL": "http://bot.example.com"}, []string{"PUBLIC_URL"}, "not https"},
@@ -287,7 +289,7 @@ func TestFlagBeforeEnvironmentBeforeFile(t *testing.T) {
 		"privacy-url": "PRIVACY_URL", "log-level": "LOG_LEVEL", "log-format": "LOG_FORMAT",
 		"keep-days": "KEEP_DAYS", "move-to-rotation": "MOVE_TO_ROTATION",
 	}
-	right := over(good, map[string]string{"SLACK_APP_ID": "A0123", "SLACK_URL": "https://slack.com", "DATABASE_URL": "sqlite:x.db",
+	right := over(good, map[string]string{"SLACK_APP_ID": "A0SWITCHBD", "SLACK_URL": "https://slack.com", "DATABASE_URL": "sqlite:x.db",
 		"SUPPORT_URL": "https://example.com", "PRIVACY_URL": "https://example.com", "LOG_LEVEL": "debug", "LOG_FORMAT": "text", "KEEP_DAYS": "30", "MOVE_TO_ROTATION": "true"})
 	wrong := maps.Clone(right)
 	wrongArgs, rightArgs := []string{"serve"}, []string{"serve"}
@@ -361,7 +363,7 @@ func TestSecretsFromFiles(t *testing.T) {
 		app := w.slack.App()
 		fromFiles := map[string]string{}
 		for name, secret := range map[string]string{
-			"SLACK_CLIENT_SECRET": app.ClientSecret, "SLACK_SIGNING_SECRET": "an-old-one, " + app.SigningSecret,
+			"SLACK_CLIENT_SECRET": app.ClientSecret, "SLACK_SIGNING_SECRET": good["SLACK_SIGNING_SECRET"] + ", " + app.SigningSecret,
 			"ENCRYPTION_KEYS": w.keys, "DATABASE_URL": w.database,
 		} {
 			fromFiles[name] = ""
@@ -495,10 +497,34 @@ func TestManifestCommand(t *testing.T) {
 	if code != 0 || !strings.Contains(out, placeholderURL) || !strings.Contains(errs, "PUBLIC_URL is not set") || strings.Contains(out, "is not set") {
 		t.Errorf("without PUBLIC_URL: exit %d %s", code, errs)
 	}
-	// Slack sends to https only, so http is wrong here even on this machine.
-	for _, address := range []string{"http://localhost:3000", "http://bot.example.com", "https://bot.example.com/path", "bot.example.com"} {
+	for _, address := range []string{"http://bot.example.com", "https://bot.example.com/path", "bot.example.com"} {
 		if answer := refused(t, map[string]string{"PUBLIC_URL": address}, "manifest"); !slices.Contains(problems(t, answer), "PUBLIC_URL") {
 			t.Errorf("%s: %s", address, answer)
+		}
+	}
+}
+
+// On this machine http may do, and manifest and serve say the same of it.
+func TestPublicAddressOverHTTP(t *testing.T) {
+	t.Chdir(t.TempDir())
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	local := map[string]string{"PUBLIC_URL": "http://localhost:3000"}
+	for name, test := range map[string]struct {
+		set    map[string]string
+		args   []string
+		warned bool
+	}{
+		"manifest":                 {local, []string{"manifest"}, true},
+		"manifest for Socket Mode": {local, []string{"manifest", "--socket-mode"}, false},
+		"manifest over https":      {good, []string{"manifest"}, false},
+		"serve":                    {over(good, local), []string{"serve"}, true},
+		"serve in Socket Mode":     {over(over(good, local), map[string]string{"SLACK_APP_TOKEN": "xapp-1-A0SWITCHBD-ab12"}), []string{"serve"}, false},
+		"serve with a small Slack": {over(over(good, local), map[string]string{"SLACK_URL": "http://127.0.0.1:9"}), []string{"serve"}, false},
+		"serve over https":         {good, []string{"serve"}, false},
+	} {
+		if _, errs, code := tryUntil(ended, test.set, test.args...); code == 2 || strings.Contains(errs, httpWarning) != test.warned {
+			t.Errorf("%s: exit %d %s", name, code, errs)
 		}
 	}
 }

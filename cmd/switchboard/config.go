@@ -3,9 +3,11 @@ package main
 // Settings: flags before the environment before .env, every problem reported at once with its fix.
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -45,13 +47,15 @@ func (e *configError) Error() string {
 type source struct {
 	getenv   func(string) string
 	dotenv   map[string]string
+	files    map[string]bool // secrets that came as NAME_FILE, readable or not
 	problems []problem
 	warnings []problem // of what works, and is not as it should be
 }
 
 func newSource(getenv func(string) string) *source {
-	s := &source{getenv: getenv}
+	s := &source{getenv: getenv, files: map[string]bool{}}
 	s.readDotenv(".env")
+	s.checkNames()
 	return s
 }
 
@@ -63,7 +67,7 @@ func (s *source) readDotenv(name string) {
 		return
 	}
 	if err != nil {
-		s.bad(".env", "the file in this folder can't be read", "let this process read it, or move it away")
+		s.bad(".env", "the file in this folder can't be read: "+causeOf(err), "let this process read it, or move it away")
 		return
 	}
 	defer func() { _ = f.Close() }()
@@ -71,28 +75,42 @@ func (s *source) readDotenv(name string) {
 		s.bad(".env", what+", and it says where secrets are sent", fix)
 		return
 	}
-	if s.dotenv, err = godotenv.Parse(f); err != nil {
+	text, err := io.ReadAll(f)
+	if err != nil {
+		s.bad(".env", "the file in this folder can't be read: "+causeOf(err), "let this process read it, or move it away")
+		return
+	}
+	text = bytes.TrimPrefix(text, []byte("\ufeff")) // editors on Windows put it there
+	if s.dotenv, err = godotenv.UnmarshalBytes(text); err != nil {
 		// The error could quote a line, and a line could hold a secret.
 		s.bad(".env", "the file in this folder can't be read as NAME=value lines", "correct it, or move it away")
 		return
 	}
 	info, err := f.Stat()
 	readable := err == nil && info.Mode().Perm()&0o044 != 0 && runtime.GOOS != "windows"
-	if secret := s.dotenvSecret(); readable && secret != "" {
-		s.warn(".env can be read by others on this machine, and holds "+secret, "run chmod 600 .env")
+	if secrets := s.dotenvSecrets(); readable && len(secrets) > 0 {
+		s.warn(".env can be read by others on this machine, and holds "+strings.Join(secrets, ", "), "run chmod 600 .env")
 	}
 }
 
-// dotenvSecret is the name of a secret that stands in .env, "" without one.
-func (s *source) dotenvSecret() string {
-	secrets := []string{"SLACK_CLIENT_SECRET", "SLACK_SIGNING_SECRET", "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN",
-		"ENCRYPTION_KEYS", "DATABASE_URL"}
-	for _, name := range secrets {
-		if s.dotenv[name] != "" {
-			return name
+// causeOf is the system's word for what is wrong with a file, without its name: that may be a secret, put into the wrong
+// setting.
+func causeOf(err error) string {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	return err.Error()
+}
+
+// dotenvSecrets are the names of the secrets that stand in .env.
+func (s *source) dotenvSecrets() (names []string) {
+	for _, name := range secretNames {
+		if v := s.dotenv[name]; v != "" && !strings.HasPrefix(v, "sqlite:") {
+			names = append(names, name)
 		}
 	}
-	return ""
+	return names
 }
 
 // writableByOthers says who besides us and root can change the file f, which was found as name, and what to do about
@@ -127,7 +145,26 @@ func writableByOthers(f *os.File, name string) (what, fix string) {
 }
 
 func (s *source) bad(setting, what, fix string) {
-	s.problems = append(s.problems, problem{setting, what, fix})
+	s.problems = append(s.problems, problem{s.given(setting), what, fix})
+}
+
+// given is the name under which a setting was given: NAME_FILE, where a secret came from a file.
+func (s *source) given(setting string) string {
+	if s.files[setting] {
+		return setting + "_FILE"
+	}
+	return setting
+}
+
+// named puts the names under which the settings were given into what was found out later.
+func (s *source) named(err error) error {
+	var wrong *configError
+	if errors.As(err, &wrong) {
+		for i, p := range wrong.problems {
+			wrong.problems[i].setting = s.given(p.setting)
+		}
+	}
+	return err
 }
 
 func (s *source) warn(what, fix string) {
@@ -169,18 +206,15 @@ func (s *source) secret(name string) install.Secret {
 		case direct != "":
 			return s.checked(name, direct)
 		case file != "":
+			s.files[name] = true
 			b, err := os.ReadFile(file)
-			var path *fs.PathError
-			if errors.As(err, &path) {
-				err = path.Err // without the name: it may be the secret itself, put into the wrong setting
-			}
 			v := strings.TrimSpace(string(b))
 			switch {
 			case err != nil:
-				s.bad(name+"_FILE", "the file can't be read: "+err.Error(), "name a file that this process may read")
+				s.bad(name, "the file can't be read: "+causeOf(err), "name a file that this process may read")
 			case v == "":
 				// Taken for "not set" it would quietly change what runs: another database, a new key, another mode.
-				s.bad(name+"_FILE", "the file is empty", "write the secret into it, or leave "+name+"_FILE out")
+				s.bad(name, "the file is empty", "write the secret into it, or leave "+name+"_FILE out")
 			}
 			return s.checked(name, v)
 		}
@@ -188,9 +222,12 @@ func (s *source) secret(name string) install.Secret {
 	return ""
 }
 
+// odd reports a character that no secret has.
+func odd(r rune) bool { return r < ' ' || r > '~' }
+
 // checked refuses what no secret of ours looks like: the README's example, pasted as it stands.
 func (s *source) checked(name, v string) install.Secret {
-	if strings.ContainsFunc(v, func(r rune) bool { return r < ' ' || r > '~' }) {
+	if strings.ContainsFunc(v, odd) {
 		s.bad(name, "holds an example, or a character that no such value has", "put the real value there")
 	}
 	return install.Secret(v)
@@ -235,7 +272,7 @@ func (f databaseFlags) read(s *source, withKeys bool) database {
 			s.bad("DATABASE_URL", "is not sqlite: and a plain path, without //, ? and #, and not in memory", fix)
 		}
 	case strings.HasPrefix(raw, "postgres://"), strings.HasPrefix(raw, "postgresql://"):
-		if withKeys && d.keys == "" {
+		if withKeys && d.keys == "" && !s.files["ENCRYPTION_KEYS"] {
 			s.bad("ENCRYPTION_KEYS", "is not set, and with PostgreSQL there is no default", "make a key with: openssl rand -base64 32 and keep a copy of it; without it the stored access is lost")
 		}
 		d.url = install.Secret(encrypted(s, raw))
@@ -288,11 +325,12 @@ func (d database) keyLost(ctx context.Context) (err error) {
 	if _, err := os.Stat(d.keyFile()); d.path == "" || d.keys != "" || !errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+	made := d.mustExist() != nil
 	db, err := d.open(ctx, nil)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
+	defer func() { err = d.closeRefused(made, db, err) }()
 	if err := db.Exclusive(); err != nil {
 		return err
 	}
@@ -306,11 +344,26 @@ func (d database) keyLost(ctx context.Context) (err error) {
 		return err
 	}
 	return &configError{[]problem{{"ENCRYPTION_KEYS",
-		"is not set, and the key file " + d.keyFile() + " is gone. What is stored was sealed with it, " +
-			"so no new one is made",
-		"put the key file back, or give its content as ENCRYPTION_KEYS. If it is lost for good, give a new key as " +
+		"is not set, and there is no key file " + d.keyFile() + ". What is stored in the database, or in DATA_DIR, is " +
+			"sealed with the missing key, so no new one is made",
+		"put the key file back, give its content as ENCRYPTION_KEYS, or check DATABASE_URL and DATA_DIR. If the key is lost " +
+			"for good, give a new one as " +
 			"ENCRYPTION_KEYS (openssl rand -base64 32) and run switchboard keys rotate --erase-unreadable; " +
 			"every workspace then has to reconnect"}}}
+}
+
+// closeRefused closes a database that can't be served with, for err. One that was made just now goes again where another one
+// is missed: the place has to be free when that one is put back.
+func (d database) closeRefused(made bool, db *storage.DB, err error) error {
+	var lost *configError
+	missed := errors.Is(err, storage.ErrMissed) || errors.As(err, &lost)
+	err = errors.Join(err, db.Close())
+	for _, part := range []string{"", "-wal", "-shm"} {
+		if made && missed {
+			_ = os.Remove(d.path + part)
+		}
+	}
+	return err
 }
 
 // open opens the database, and says what to look at when it doesn't answer.
@@ -466,11 +519,6 @@ func (f logFlags) read(s *source, level string) (slog.Level, string) {
 	return l, format
 }
 
-var (
-	clientID = regexp.MustCompile(`^[0-9]+\.[0-9]+$`)
-	appID    = regexp.MustCompile(`^A[A-Z0-9]{2,}$`)
-)
-
 // publicURL reads PUBLIC_URL. Slack and browsers insist on https; plain http is for this machine alone.
 func publicURL(s *source, flag string) string {
 	raw := strings.TrimRight(s.get(flag, "PUBLIC_URL", ""), "/")
@@ -481,20 +529,10 @@ func publicURL(s *source, flag string) string {
 	return raw
 }
 
-// basics is where Slack shows an app's credentials.
-const basics = "copy it from your app's Basic Information page at https://api.slack.com/apps"
-
 // credentials checks what the app calls Slack's OAuth methods with.
 func credentials(s *source, id string, secret install.Secret) {
-	switch {
-	case id == "":
-		s.bad("SLACK_CLIENT_ID", "is not set", basics)
-	case !clientID.MatchString(id):
-		s.bad("SLACK_CLIENT_ID", "is not of the form 123.456", basics)
-	}
-	if secret == "" {
-		s.bad("SLACK_CLIENT_SECRET", "is not set", basics)
-	}
+	checkClientID(s, id)
+	checkSecret(s, "SLACK_CLIENT_SECRET", secret)
 }
 
 // slackURL reads SLACK_URL.
@@ -507,15 +545,26 @@ func slackURL(s *source, flag string) string {
 // checkOrigin insists on scheme and host alone, over https unless it is this machine.
 func checkOrigin(s *source, name, raw, fix string) {
 	u, err := url.Parse(raw)
-	switch {
-	case err != nil || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http":
+	if err != nil || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http" {
 		s.bad(name, "is not an address with https:// and a host", fix)
-	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" || u.User != nil:
+		return
+	}
+	if u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
 		s.bad(name, "has more than a scheme and a host", fix)
-	case u.Scheme == "http" && !install.Loopback(u.Host):
+	}
+	if u.Scheme == "http" && !install.Loopback(u.Host) {
 		s.bad(name, "is not https, and its host is not this machine", fix)
 	}
 }
+
+// Slack sends to https alone. On this machine http may do, with Socket Mode, a tunnel, or no real Slack.
+const (
+	httpWarning = "PUBLIC_URL is not https, and Slack sends to no such address"
+	httpFix     = "put a proxy or a tunnel with https in front and write its address, or use Socket Mode"
+)
+
+// overHTTP reports whether a public address is plain http.
+func overHTTP(public string) bool { return strings.HasPrefix(strings.ToLower(public), "http:") }
 
 func checkListen(s *source, name, addr string) {
 	_, port, err := net.SplitHostPort(addr)

@@ -32,7 +32,7 @@ func TestLostKeyFile(t *testing.T) {
 	if err := os.Remove(file + ".key"); err != nil {
 		t.Fatal(err)
 	}
-	if _, errs, code := w.command("serve"); code != 2 || !slices.Equal(problems(t, errs), []string{"ENCRYPTION_KEYS"}) || !strings.Contains(errs, file+".key is gone") {
+	if _, errs, code := w.command("serve"); code != 2 || !slices.Equal(problems(t, errs), []string{"ENCRYPTION_KEYS"}) || !strings.Contains(errs, "there is no key file "+file+".key.") {
 		t.Errorf("serve without its key file: exit %d: %s", code, errs)
 	}
 	if _, err := os.Stat(file + ".key"); !errors.Is(err, os.ErrNotExist) {
@@ -40,6 +40,76 @@ func TestLostKeyFile(t *testing.T) {
 	}
 	write(t, file+".key", string(key))
 	w.start(1, nil)
+}
+
+// However the key, or the database with it, is missing: nothing is put where the right one has to go back.
+func TestNothingInThePlaceOfWhatIsLost(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	data := filepath.Join(folder, "data")
+	file := filepath.Join(data, "switchboard.db")
+	w := newWorld(t, "sqlite:"+file)
+	w.keys, w.dataDir = "", data // so that there is a key file
+	w.start(1, nil)
+	w.browser().install(slacksim.AcmeAdmin)
+	w.settle()
+	w.stop()
+	key, err := os.ReadFile(file + ".key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	remove := func(paths ...string) func() error {
+		return func() (err error) {
+			for _, path := range paths {
+				err = errors.Join(err, os.Remove(path))
+			}
+			return err
+		}
+	}
+	elsewhere := filepath.Join(folder, "elsewhere", "other.db")
+	for name, test := range map[string]struct {
+		lose   func() error
+		set    map[string]string
+		code   int
+		says   string
+		absent []string
+	}{
+		"an empty key file":    {func() error { return os.WriteFile(file+".key", nil, 0o600) }, nil, 1, "is empty", nil},
+		"a link to nothing":    {func() error { return errors.Join(os.Remove(file+".key"), os.Symlink("nowhere", file+".key")) }, nil, 2, "no key file", []string{filepath.Join(data, "nowhere")}},
+		"no key file":          {remove(file + ".key"), nil, 2, "no key file", []string{file + ".key"}},
+		"no database":          {remove(file), nil, 1, "belongs to another database", []string{file}},
+		"neither":              {remove(file, file+".key"), nil, 1, "belongs to another database", []string{file, file + ".key"}},
+		"a database elsewhere": {remove(), map[string]string{"DATABASE_URL": "sqlite:" + elsewhere}, 1, "belongs to another database", []string{elsewhere, elsewhere + ".key"}},
+	} {
+		if err := test.lose(); err != nil {
+			t.Fatal(name, err)
+		}
+		if _, errs, code := w.with(test.set, "serve"); code != test.code || !strings.Contains(errs, test.says) {
+			t.Errorf("%s: serve: exit %d %s", name, code, errs)
+		}
+		for _, args := range [][]string{{"connections", "list"}, {"connections", "exchange", "--all"}, {"connections", "disconnect", "--yes", slacksim.Acme},
+			{"inbox", "list"}, {"keys", "check"}, {"keys", "rotate"}, {"migrate", "status"}} {
+			w.with(test.set, args...)
+		}
+		for _, path := range test.absent {
+			if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("%s: something is at %s now", name, path)
+			}
+		}
+		_ = os.Remove(file + ".key") // it may be a link
+		for path, b := range map[string][]byte{file: content, file + ".key": key} {
+			if err := os.WriteFile(path, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	w.start(1, nil)
+	w.quick("with all of it back", slacksim.AcmeAdmin, "/connection status", "Working")
 }
 
 // One process serves a SQLite file. Commands that look run beside it.
@@ -108,13 +178,15 @@ func TestDotenvOfOthers(t *testing.T) {
 // Secrets that others can read are worth a warning, which doesn't hold them.
 func TestDotenvOthersCanRead(t *testing.T) {
 	t.Chdir(t.TempDir())
-	if err := os.Chmod(write(t, ".env", "SLACK_CLIENT_SECRET=hush-hush\n"), 0o644); err != nil {
+	secret := good["SLACK_CLIENT_SECRET"]
+	if err := os.Chmod(write(t, ".env", "SLACK_CLIENT_SECRET="+secret+"\nENCRYPTION_KEYS="+storage.NewKey()+"\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()
 	settings := over(good, map[string]string{"SLACK_CLIENT_SECRET": ""})
-	if _, said, _ := tryUntil(ended, settings, "serve"); !strings.Contains(said, "chmod 600 .env") || strings.Contains(said, "hush-hush") {
+	if _, said, _ := tryUntil(ended, settings, "serve"); !strings.Contains(said, "chmod 600 .env") ||
+		!strings.Contains(said, "SLACK_CLIENT_SECRET, ENCRYPTION_KEYS") || strings.Contains(said, secret) {
 		t.Errorf("said: %s", said)
 	}
 }

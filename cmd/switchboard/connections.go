@@ -125,6 +125,7 @@ type record struct {
 	RenewAt      *string  `json:"renew_at"`
 	FailingSince *string  `json:"renewal_failing_since"`
 	RenewalTries int      `json:"renewal_tries"`
+	RenewalError string   `json:"renewal_error"` // Slack's word, or no_answer; "" while renewals don't fail
 	CheckedAt    *string  `json:"checked_at"`
 	LastEventAt  *string  `json:"last_event_at"`
 	BotUserID    string   `json:"bot_user_id"`
@@ -134,12 +135,16 @@ type record struct {
 func recordOf(in *install.Installer, c install.Connection) record {
 	h := in.Assess(c, nil)
 	at := stamp
+	renewalError := c.RenewalError
+	if c.FailingSince.IsZero() { // of trouble that is over
+		renewalError = ""
+	}
 	return record{
 		ID: c.ID, AppID: c.AppID, EnterpriseID: c.EnterpriseID, TeamID: c.TeamID, TeamName: c.TeamName,
 		State: string(h.State), Label: h.Label, Reason: h.Reason, StateSince: at(h.Since),
 		Scopes: append([]string{}, c.Scopes...), Missing: append([]string{}, install.ScopeNames(h.Missing)...),
 		InstalledBy: c.InstalledBy, RenewedBy: c.RenewedBy, RenewedAt: at(c.RenewedAt), InstalledAt: at(c.InstalledAt), CreatedAt: at(c.CreatedAt), Installs: c.Installs,
-		ExpiresAt: at(c.ExpiresAt), RenewAt: at(c.RenewAt), FailingSince: at(c.FailingSince), RenewalTries: c.Tries, CheckedAt: at(c.CheckedAt), LastEventAt: at(c.LastEventAt), BotUserID: c.BotUserID,
+		ExpiresAt: at(c.ExpiresAt), RenewAt: at(c.RenewAt), FailingSince: at(c.FailingSince), RenewalTries: c.Tries, RenewalError: renewalError, CheckedAt: at(c.CheckedAt), LastEventAt: at(c.LastEventAt), BotUserID: c.BotUserID,
 	}
 }
 
@@ -203,6 +208,7 @@ func (c *showCmd) Run(env *environment) error {
 		row("Access ends", short(r.ExpiresAt))
 		row("Next renewal", short(r.RenewAt))
 		row("Renewal fails since", short(r.FailingSince))
+		row("Last answer to it", r.RenewalError)
 		row("Last checked", short(r.CheckedAt))
 		row("Last event", short(r.LastEventAt))
 		if h := in.Assess(found, nil); !h.HeldAt.IsZero() {

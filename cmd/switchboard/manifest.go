@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"net/url"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -38,11 +37,12 @@ func (c *manifestCmd) Run(env *environment) error {
 	if public == "" {
 		public = placeholderURL
 		fmt.Fprintln(env.stderr, "PUBLIC_URL is not set; the manifest has "+placeholderURL+" in its place.")
-	} else if u, err := url.Parse(public); err == nil && u.Scheme == "http" && len(s.problems) == 0 {
-		s.bad("PUBLIC_URL", "is not https, and Slack sends to https only", "put a tunnel or proxy with https in front, and write its address")
 	}
 	if err := s.err(); err != nil {
 		return err
+	}
+	if overHTTP(public) && !c.Sockets {
+		fmt.Fprintf(env.stderr, "%s: %s.\n", httpWarning, httpFix)
 	}
 	m, err := bot.NewManifest(commands.Profile(), commands.All(), public)
 	if err != nil {

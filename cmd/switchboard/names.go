@@ -94,18 +94,22 @@ func meant(name string) (ours string, certain bool) {
 	name = strings.TrimPrefix(name, "SWITCHBOARD_")
 	least := 3
 	for _, candidate := range settingNames {
-		switch {
-		case sameWords(name, candidate), longer(name, candidate), longer(candidate, name):
-			return candidate, true
-		case "SLACK_"+name == candidate:
-			return candidate, false
-		}
 		limit := 2
 		if len(candidate) < 8 { // other words of this length are too near
 			limit = 1
 		}
-		if n := typos(name, candidate); n <= limit && n < least {
+		n := typos(name, candidate)
+		switch {
+		case sameWords(name, candidate):
+			return candidate, true
+		case longer(name, candidate), longer(candidate, name):
+			n = min(n, limit)
+		}
+		if n <= limit && n < least {
 			ours, certain, least = candidate, true, n
+		}
+		if ours == "" && "SLACK_"+name == candidate {
+			ours, certain = candidate, false
 		}
 	}
 	return ours, certain

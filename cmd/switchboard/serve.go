@@ -85,11 +85,14 @@ func (c *serveCmd) Run(env *environment) error {
 		return fmt.Errorf("%w; stop the program that has this address, or set ADMIN_ADDR to another", err)
 	}
 	cfg.admin = openAdmin(env.ctx, l, adminHosts, cfg.log)
-	return errors.Join(serve(env, data, cfg, listen), cfg.admin.close())
+	return errors.Join(s.named(serve(env, data, cfg, listen)), cfg.admin.close())
 }
 
 // serve opens the database and the public door, and runs the app between them until the context ends.
 func serve(env *environment, data database, cfg appConfig, listen string) error {
+	if err := free(listen); err != nil { // before a database and a key are made
+		return err
+	}
 	if data.mustExist() != nil {
 		cfg.log.Info("making a new, empty database", "path", data.path)
 	}
@@ -123,7 +126,7 @@ func prepare(env *environment, data database, cfg appConfig, listen string) (a *
 		}
 	}
 	if cfg.listen, err = net.Listen("tcp", listen); err != nil {
-		return nil, fmt.Errorf("%w; stop the program that has this address, or set LISTEN_ADDR to another", err)
+		return nil, taken(err)
 	}
 	if a, err = newApp(cfg); err != nil {
 		return nil, errors.Join(err, cfg.listen.Close())
@@ -164,34 +167,53 @@ func openPatiently(ctx context.Context, d database, log *slog.Logger) (*storage.
 	}
 }
 
+// free reports whether LISTEN_ADDR can be listened on. It stays closed until there is somebody to answer, so that a proxy is
+// refused and tries another replica.
+func free(listen string) error {
+	l, err := net.Listen("tcp", listen)
+	if err != nil {
+		return taken(err)
+	}
+	return l.Close()
+}
+
+func taken(err error) error {
+	return fmt.Errorf("%w; stop the program that has this address, or set LISTEN_ADDR to another", err)
+}
+
 // check collects everything that is wrong with the settings.
 func (c *serveCmd) check(s *source, cfg *appConfig, listen, admin string) {
-	for _, secret := range strings.Split(s.secret("SLACK_SIGNING_SECRET").Reveal(), ",") {
+	signing := s.secret("SLACK_SIGNING_SECRET")
+	for secret := range strings.SplitSeq(signing.Reveal(), ",") {
 		if secret = strings.TrimSpace(secret); secret != "" {
 			cfg.signingSecrets = append(cfg.signingSecrets, install.Secret(secret))
+			checkSecret(s, "SLACK_SIGNING_SECRET", install.Secret(secret))
 		}
 	}
-	if cfg.appToken = s.secret("SLACK_APP_TOKEN"); cfg.appToken != "" && !strings.HasPrefix(cfg.appToken.Reveal(), "xapp-") {
-		s.bad("SLACK_APP_TOKEN", "is not an app-level token (xapp-…)", "make one on the app's Basic Information page, with the scope connections:write; or leave it out, and Slack sends to PUBLIC_URL/slack/events")
+	cfg.appToken = s.secret("SLACK_APP_TOKEN")
+	checkAppToken(s, cfg.appToken)
+	sockets := strings.HasPrefix(cfg.appToken.Reveal(), "xapp-")
+	if len(cfg.signingSecrets) == 0 && !sockets { // through sockets nothing is signed
+		checkSecret(s, "SLACK_SIGNING_SECRET", "")
 	}
-	if len(cfg.signingSecrets) == 0 && !strings.HasPrefix(cfg.appToken.Reveal(), "xapp-") { // through sockets nothing is signed
-		s.bad("SLACK_SIGNING_SECRET", "is not set", basics)
-	}
-	if cfg.appID != "" && !appID.MatchString(cfg.appID) {
-		s.bad("SLACK_APP_ID", "is not an app's id (A…)", basics)
-	}
+	checkAppID(s, cfg.appID)
 	if cfg.moveToRotation && cfg.botToken != "" {
 		s.bad("MOVE_TO_ROTATION", "is set together with SLACK_BOT_TOKEN, and a token given by hand can't be renewed", "leave one of the two out")
 	}
 	if cfg.botToken != "" {
 		if err := install.CheckTokenKind(cfg.botToken); err != nil {
 			s.bad("SLACK_BOT_TOKEN", err.Error(), "put the bot token there, or leave it out to let workspaces install the app themselves")
+		} else if sampleToken(cfg.botToken) {
+			s.bad("SLACK_BOT_TOKEN", "is a sample", "put the bot token there, or leave it out to let workspaces install the app themselves")
 		}
 	} else {
 		credentials(s, cfg.clientID, cfg.clientSecret)
 		if cfg.publicURL == "" {
 			s.bad("PUBLIC_URL", "is not set", "write the address that people see, for example https://bot.example.com")
 		}
+	}
+	if overHTTP(cfg.publicURL) && !sockets && !overHTTP(cfg.slackURL) {
+		s.warn(httpWarning, httpFix)
 	}
 	if cfg.appToken != "" && cfg.botToken != "" {
 		cfg.drainDelay = 0 // nobody comes through the public door: nothing to install, and Slack sends through sockets
@@ -216,6 +238,7 @@ func openToServe(ctx context.Context, d database) (*storage.DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	made := d.mustExist() != nil
 	db, err := d.open(ctx, keys)
 	if err != nil {
 		return nil, err
@@ -239,7 +262,7 @@ func openToServe(ctx context.Context, d database) (*storage.DB, error) {
 		}
 	}
 	if err != nil {
-		return nil, errors.Join(err, db.Close())
+		return nil, d.closeRefused(made, db, err)
 	}
 	return db, nil
 }
