@@ -160,6 +160,9 @@ func (db *DB) Ready(ctx context.Context) error {
 	case <-ctx.Done():
 		return db.unready(ctx, ctx.Err())
 	}
+	if err := db.fileThere(); err != nil {
+		return err
+	}
 	switch err, known := db.seen.verdict(); {
 	case err != nil:
 		return err

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"switchboard/bot"
+	"switchboard/install"
 	"switchboard/storage"
 	"switchboard/storage/storagetest"
 )
@@ -290,4 +292,33 @@ func (r *relay) interrupt() {
 func (r *relay) cut() {
 	_ = r.Close()
 	r.interrupt()
+}
+
+// What is written into a SQLite file that was moved away would be gone at the next start. So nothing is, and who asks is told, until the
+// file is back in its place; another one in that place is not it.
+func TestFileGoneIsNotWritable(t *testing.T) {
+	t.Parallel()
+	f := open(t, storagetest.SQLite(t))
+	c := put(t, f, full(key("A1", "", "T1")))
+	path := strings.TrimPrefix(f.url, "sqlite:")
+	gone := func(how string) {
+		t.Helper()
+		_, err := f.Update(t.Context(), c.Key, func(c *install.Connection) error { c.TeamName = "written nowhere"; return nil })
+		for _, err := range []error{err, f.Ready(t.Context())} {
+			if !errors.Is(err, storage.ErrFileGone) || !errors.Is(err, storage.ErrNotWritable) {
+				t.Errorf("%s: %v", how, err)
+			}
+		}
+	}
+	ok(t, f.Ready(t.Context()))
+	ok(t, os.Rename(path, path+".moved"))
+	gone("moved away")
+	ok(t, os.WriteFile(path, nil, 0o600))
+	gone("replaced")
+	ok(t, os.Rename(path+".moved", path))
+	_, err := f.Update(t.Context(), c.Key, func(c *install.Connection) error { return nil })
+	f.ForgetWrites()
+	if err := errors.Join(err, f.Ready(t.Context())); err != nil {
+		t.Errorf("put back: %v", err)
+	}
 }

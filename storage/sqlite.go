@@ -65,14 +65,14 @@ func (db *DB) openSQLite(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	info, err = f.Stat()
+	db.file, err = f.Stat()
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
 
 	dsn := "file:" + (&neturl.URL{Path: path}).EscapedPath() + fmt.Sprintf(sqliteOptions, sqliteWait.Milliseconds())
 	writes := dsn + "&_txlock=immediate"
-	if info.Size() == 0 { // before anything else: a file is laid out once
+	if db.file.Size() == 0 { // before anything else: a file is laid out once
 		writes = strings.Replace(writes, "&_pragma=journal_mode", "&_pragma=auto_vacuum(incremental)&_pragma=journal_mode", 1)
 	}
 	writer, err := sql.Open("sqlite", writes)
@@ -121,6 +121,23 @@ func (db *DB) openSQLite(ctx context.Context, path string) error {
 		if content, err := hasContent(ctx, reader); err != nil || !content {
 			return fail(fmt.Errorf("%s: %w", path, cmp.Or(err, ErrIncomplete)))
 		}
+	}
+	return nil
+}
+
+// ErrFileGone says that a SQLite file was deleted, moved or replaced while it was open. It is an ErrNotWritable.
+var ErrFileGone error = &ofKind{kind: ErrNotWritable,
+	error: errors.New("the database's file was deleted, moved or replaced while it was open: put it back, or start again")}
+
+// fileThere is ErrFileGone where what is written would go into a file without a name, and be lost with this process. It costs a
+// look at the folder, some microseconds. Who asks gets it right away, and until the file is back: nothing of it is remembered.
+func (db *DB) fileThere() error {
+	if db.file == nil {
+		return nil // PostgreSQL
+	}
+	info, err := os.Stat(db.path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(info, db.file) {
+		return ErrFileGone
 	}
 	return nil
 }

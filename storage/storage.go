@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -51,7 +52,8 @@ type DB struct {
 	read    *gorm.DB // the same as write on PostgreSQL
 	journal journal
 	clock   *clock
-	path    string // of the SQLite file
+	path    string      // of the SQLite file
+	file    os.FileInfo // of the file that is open there
 	lock    fileLock
 	gate    *gate // in front of SQLite's writer; nil on PostgreSQL
 	server  server
@@ -160,6 +162,9 @@ func (db *DB) retry(ctx context.Context, p precedence, handle *gorm.DB, do func(
 			return err
 		}
 		defer db.gate.leave()
+		if err := db.fileThere(); err != nil {
+			return err
+		}
 		return do(handle.WithContext(ctx))
 	}
 	for try := 1; ; try++ {

@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/signal"
 	"slices"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -56,7 +55,6 @@ type app struct {
 	install *install.Installer
 	inbox   *storage.Inbox // nil with memory
 	bot     *bot.Bot
-	unfit   atomic.Pointer[storage.SchemaError] // what the database said when it was last asked; nil: its tables fit
 }
 
 // machineClock is a variable for the tests, in which replicas' clocks differ; nil: this machine's.

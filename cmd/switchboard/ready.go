@@ -155,25 +155,24 @@ func (r *readiness) note(ctx context.Context, found map[string]fault, excluded [
 	}
 }
 
-// askDatabase asks whether the database takes what this process has to keep, and remembers what it says of its schema.
+// askDatabase asks whether the database takes what this process has to keep.
 func (a *app) askDatabase(ctx context.Context) fault {
-	err := a.cfg.db.Ready(ctx)
-	var unfit *storage.SchemaError
-	switch {
-	case err == nil:
-		a.unfit.Store(nil)
-	case errors.As(err, &unfit):
-		a.unfit.Store(unfit)
+	switch err := a.cfg.db.Ready(ctx); {
+	case err == nil, errors.Is(err, storage.ErrUnfit): // that one is schema's
+		return fault{}
+	case errors.Is(err, storage.ErrFileGone):
+		return fault{"the database's file was deleted, moved or replaced while it was open", err}
+	case errors.Is(err, storage.ErrNotWritable):
+		return fault{"the database answers and can't be written: it is read-only, or its disk is full", err}
 	default:
 		return fault{"the database doesn't answer", err}
 	}
-	return fault{}
 }
 
 // schema is what the database said of its tables when it was last asked.
 func (a *app) schema() fault {
-	if unfit := a.unfit.Load(); unfit != nil {
-		return fault{unfit.Error(), unfit}
+	if err := a.cfg.db.SchemaSeen(); err != nil {
+		return fault{err.Error(), err}
 	}
 	return fault{}
 }
