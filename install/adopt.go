@@ -14,7 +14,8 @@ type TokenError struct{ Problem string }
 
 func (e *TokenError) Error() string { return e.Problem }
 
-const botTokenNeeded = " Switchboard needs the bot token: in your app's settings, under OAuth & Permissions, the Bot User OAuth Token that starts with xoxb-."
+const botTokenNeeded = " What is needed is the bot token: in your app's settings, under OAuth & Permissions, the Bot User OAuth Token " +
+	"that starts with xoxb-."
 
 // CheckTokenKind refuses, from its prefix alone, a token that cannot be a bot's. A *TokenError.
 // https://docs.slack.dev/authentication/tokens
@@ -26,7 +27,7 @@ func CheckTokenKind(token Secret) error {
 		{"xoxe.xoxp-", "This is a user or configuration token (xoxe.xoxp-): it acts for a person, or edits app settings."},
 		{"xoxe-", "This is a refresh token (xoxe-): it can only be exchanged for another token."},
 		{"xoxp-", "This is a user token (xoxp-): it acts for a person, not for the app's bot."},
-		{"xapp-", "This is an app-level token (xapp-): it opens sockets but cannot act in a workspace. It belongs in SLACK_APP_TOKEN."},
+		{"xapp-", "This is an app-level token (xapp-): it opens sockets but cannot act in a workspace."},
 		{"xoxa-", "This is a token of a workspace app (xoxa-), a kind that Slack retired in 2021."},
 		{"xoxr-", "This is a refresh token of a workspace app (xoxr-), a kind that Slack retired in 2021."},
 		{"xoxs-", "This is a session token of Slack's own client (xoxs-), which apps may not use."},
@@ -55,22 +56,24 @@ func (in *Installer) Adopt(ctx context.Context) (Connection, error) {
 	id, err := in.identify(ctx, token)
 	if err != nil {
 		if decisive(err) {
-			return Connection{}, &TokenError{fmt.Sprintf("Slack does not accept SLACK_BOT_TOKEN (it says %s).%s", SlackError(err), botTokenNeeded)}
+			return Connection{}, &TokenError{fmt.Sprintf("Slack does not accept this token (it says %s).%s", SlackError(err), botTokenNeeded)}
 		}
-		return Connection{}, fmt.Errorf("check SLACK_BOT_TOKEN: %w", Cause(err))
+		return Connection{}, fmt.Errorf("check bot token: %w", Cause(err))
 	}
 	if id.BotID == "" {
-		return Connection{}, &TokenError{"SLACK_BOT_TOKEN works but does not belong to a bot." + botTokenNeeded}
+		return Connection{}, &TokenError{"This token works but does not belong to a bot." + botTokenNeeded}
 	}
 	appID := id.AppID
 	if in.cfg.AppID != "" && appID != "" && appID != in.cfg.AppID {
-		return Connection{}, &TokenError{fmt.Sprintf("SLACK_BOT_TOKEN belongs to the app %s, but SLACK_APP_ID is %s. Set the two to the same app.", appID, in.cfg.AppID)}
+		return Connection{}, &TokenError{fmt.Sprintf("This token belongs to the app %s, and the app's id is set to %s. "+
+			"Set the two to the same app.", appID, in.cfg.AppID)}
 	}
 	if appID == "" {
 		appID = in.cfg.AppID
 	}
 	if appID == "" {
-		return Connection{}, &TokenError{"Slack did not say which app SLACK_BOT_TOKEN belongs to. Set SLACK_APP_ID (A…, on your app's Basic Information page)."}
+		return Connection{}, &TokenError{"Slack did not say which app this token belongs to. Set the app's id, too " +
+			"(A…, on your app's Basic Information page)."}
 	}
 	now := in.now()
 	c := Connection{
@@ -92,7 +95,7 @@ func (in *Installer) Adopt(ctx context.Context) (Connection, error) {
 		c.TeamID = ""
 	}
 	if id.ExpiresIn > 0 {
-		in.log.WarnContext(ctx, "SLACK_BOT_TOKEN expires and cannot be renewed without OAuth", "expires_at", c.ExpiresAt)
+		in.log.WarnContext(ctx, "the bot token expires and cannot be renewed without OAuth", "expires_at", c.ExpiresAt)
 	}
 	in.rehome(ctx, c.Key)
 	known, err := in.store.Find(ctx, c.Key)

@@ -27,9 +27,10 @@ type App struct {
 	Name       string
 	Summary    string   // one sentence: what it does
 	Does       []string // the same in steps a newcomer can picture
-	DataKept   string   // one or two sentences for the IT team
-	Operator   string   // who runs this copy; "" is said as such
-	SupportURL string   // https://… or mailto:…; "" when there is none
+	DataKept   string   // one or two sentences for the IT team; how long that is kept follows by itself
+	Commands   Commands
+	Operator   string // who runs this copy; "" is said as such
+	SupportURL string // https://… or mailto:…; "" when there is none
 	PrivacyURL string
 	TermsURL   string
 	Version    string
@@ -38,6 +39,10 @@ type App struct {
 // DefaultKeep is how long what is over is kept unless somebody chose otherwise: removed connections and their history, and dead
 // letters of an inbox.
 const DefaultKeep = 90 * 24 * time.Hour
+
+// Commands are what people can type in Slack about the connection, such as "/connection status". The pages tell people to; of one
+// that is "" they don't speak.
+type Commands struct{ Status, Reconnect, Disconnect string }
 
 // Config is what an Installer needs to know. It is not changed after New.
 type Config struct {
@@ -148,6 +153,7 @@ func New(cfg Config) (*Installer, error) {
 	if in.cfg.Keep <= 0 {
 		in.cfg.Keep = DefaultKeep
 	}
+	in.cfg.App.DataKept = strings.TrimSpace(in.cfg.App.DataKept + " " + keptFor(in.cfg.Keep))
 	if len(in.cfg.SigningKeys) == 0 && cfg.ClientSecret != "" {
 		in.cfg.SigningKeys = []Secret{cfg.ClientSecret}
 	}
@@ -202,8 +208,26 @@ func (in *Installer) History(ctx context.Context, c Connection, n int) ([]Change
 	return in.store.History(ctx, c.ID, n)
 }
 
-// App returns how the app presents itself.
+// App returns how the app presents itself. Its DataKept says for how long, too.
 func (in *Installer) App() App { return in.cfg.App }
+
+// KeptFor says in words how long a removed connection's facts and history are kept, and what of a workspace's messages could
+// not be handled: "90 days".
+func (in *Installer) KeptFor() string { return days(in.cfg.Keep) }
+
+func days(d time.Duration) string {
+	const day = 24 * time.Hour
+	if n := (d + day - 1) / day; n != 1 {
+		return fmt.Sprintf("%d days", n)
+	}
+	return "1 day"
+}
+
+// keptFor is what this library keeps of a workspace besides its connection, and for how long it keeps all of it.
+func keptFor(keep time.Duration) string {
+	return fmt.Sprintf("What people send to the app is kept, encrypted, until it is handled; what couldn't be handled, for up to "+
+		"%[1]s. When the app is removed, its access and these messages are erased immediately, everything else after %[1]s.", days(keep))
+}
 
 // Now is the time of everything that is stored or compared with what is: the database's, as this process knows it.
 func (in *Installer) Now() time.Time { return in.now() }

@@ -175,10 +175,18 @@ func (in *Installer) follow(ctx context.Context, query url.Values, s *state) *si
 		return &situationRecordsDown
 	}
 	if used {
-		return &situationUsedLink
+		return usedLink(c)
 	}
 	s.TeamHint, s.Link = c.TeamID, l
 	return nil
+}
+
+// usedLink is what is said of a link that was used, by what has become of its connection.
+func usedLink(c Connection) *situation {
+	if c.Token != "" && (c.State == Active || c.State == Retrying) {
+		return &situationConnectedLink
+	}
+	return &situationUsedLink
 }
 
 // origin is the address as the browser names it, as far as a request tells: to compare two of them, and never to send anybody
@@ -260,11 +268,13 @@ func (in *Installer) arrived(ctx context.Context, back arrival, a Attempt) page 
 	case back.refusal != "":
 		p := in.refused(back, a.Ref)
 		in.sameWish(&p, a)
+		in.reassure(ctx, &p, a)
 		in.recordFree(ctx, a, p)
 		return p
 	case !codeLike.MatchString(back.code):
 		p := in.page(situationOddCode, a.Ref)
 		in.sameWish(&p, a)
+		in.reassure(ctx, &p, a)
 		return p
 	}
 	switch err := in.spendInstall(ctx, in.crowd.suspect(back.from, back.at)); {
@@ -313,25 +323,13 @@ func (in *Installer) again(ctx context.Context, back arrival, a Attempt) page {
 	}
 	a, err := in.ended(ctx, a)
 	if err != nil {
-		return in.page(situationUsed, a.Ref)
+		return in.page(situationUnended, a.Ref)
 	}
-	connected := a.Outcome == OutcomeConnected || a.Outcome == OutcomeReconnected
-	var c Connection
-	if connected {
-		if c, err = in.store.FindID(ctx, a.ConnectionID); err != nil {
-			return in.page(situationUsed, a.Ref)
-		}
-		if c.State != Active && c.State != Retrying { // that install is over, and nothing is to be claimed of it
-			return in.page(situationUsed, a.Ref)
-		}
+	if a.Outcome == OutcomeConnected || a.Outcome == OutcomeReconnected {
+		return in.againConnected(ctx, back, a)
 	}
 	p := in.page(situationAfterRefusal, a.Ref)
-	switch same := sameHash(back.answer, a.AnswerHash) || a.ReturnedAt.IsZero(); {
-	case same && connected:
-		// What can be undone is an install, and the one in force.
-		undo := a.Outcome == OutcomeConnected && c.RenewedBy == a.UserID && !c.RenewedAt.Before(a.ReturnedAt) && !c.RenewedAt.After(a.EndedAt)
-		return in.success(ctx, installed{now: c, before: &c, by: a.UserID, again: true, undo: undo, wish: a.Wish}, a.Ref)
-	case same:
+	if in.sameAnswer(back, a) {
 		if a.Outcome != OutcomeRefused {
 			p = in.page(situationUsed, a.Ref)
 		}
@@ -342,10 +340,41 @@ func (in *Installer) again(ctx context.Context, back arrival, a Attempt) page {
 				p.name("wait", "60")
 			}
 		}
-	case connected:
-		p = in.page(situationSecondAnswer, a.Ref)
-		p.name("first", orElse(c.TeamName, "The first workspace"))
 	}
+	in.sameWish(&p, a)
+	return p
+}
+
+// sameAnswer reports whether a browser is back with what a was ended with, or with what can't be told from it.
+func (in *Installer) sameAnswer(back arrival, a Attempt) bool {
+	return sameHash(back.answer, a.AnswerHash) || a.ReturnedAt.IsZero()
+}
+
+// againConnected is again for an attempt that connected a workspace. What is said of that workspace is what is known now.
+func (in *Installer) againConnected(ctx context.Context, back arrival, a Attempt) page {
+	c, err := in.store.FindID(ctx, a.ConnectionID)
+	if err != nil {
+		in.log.ErrorContext(ctx, "find connection of an install", "ref", a.Ref, "cause", err)
+		return in.page(situationRecordsDown, a.Ref)
+	}
+	inForce := c.RenewedBy == a.UserID && !c.RenewedAt.Before(a.ReturnedAt) && !c.RenewedAt.After(a.EndedAt)
+	s := situationSecondAnswer
+	switch {
+	case c.State == Removed && inForce && in.wasUndone(ctx, c):
+		s = situationUndoneSince
+	case c.State == Removed:
+		s = situationRemovedSince
+	case c.State == Paused:
+		s = situationPausedSince
+	case c.State != Active && c.State != Retrying:
+		s = situationBrokenSince
+	case in.sameAnswer(back, a):
+		// What can be undone is an install, and the one in force.
+		undo := a.Outcome == OutcomeConnected && inForce
+		return in.success(ctx, installed{now: c, before: &c, by: a.UserID, again: true, undo: undo, wish: a.Wish}, a.Ref)
+	}
+	p := in.page(s, a.Ref)
+	p.name("workspace", orElse(c.TeamName, "your workspace"))
 	in.sameWish(&p, a)
 	return p
 }
@@ -389,6 +418,19 @@ func (in *Installer) sameWish(p *page, a Attempt) {
 		if b.again {
 			b.URL = in.grant(Connection{ID: a.BoundTo}, a.Wish, until)
 		}
+	}
+}
+
+// reassure says on p, of an attempt that Slack was not asked about, that the workspace it was for stays connected: where it is.
+func (in *Installer) reassure(ctx context.Context, p *page, a Attempt) {
+	if a.BoundTo == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, startBudget)
+	defer cancel()
+	c, err := in.store.FindID(ctx, a.BoundTo)
+	if err == nil && c.Token != "" && (c.State == Active || c.State == Retrying) {
+		p.Unchanged = strings.TrimSpace(p.Unchanged + " " + orElse(c.TeamName, "Your workspace") + " stays connected.")
 	}
 }
 
@@ -487,6 +529,8 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 		if works {
 			if _, _, err := in.put(ctx, c, pairs); err != nil {
 				in.log.ErrorContext(ctx, "keep the tokens of a workspace that was chosen by mistake", "ref", a.Ref, "cause", err)
+			} else {
+				p.Facts = []string{orElse(c.TeamName, "That workspace") + " was connected before, and stays so."}
 			}
 			return stop(p)
 		}
@@ -557,7 +601,7 @@ func (in *Installer) useLink(ctx context.Context, a *Attempt) (bound Connection,
 	case err != nil:
 		return silent("use up link", err)
 	case !first:
-		p := in.page(situationUsedLink, a.Ref)
+		p := in.page(*usedLink(bound), a.Ref)
 		return Connection{}, &p
 	}
 	return bound, nil
@@ -689,8 +733,7 @@ func (in *Installer) refuses(c, was Connection) *situation {
 
 // giveBack forgets what a consent brought and removes the app at Slack, where it was just added; unless somebody relies on it
 // there, as the workspaces of an organisation do on the organisation's install. It is forgotten first: a process that dies in
-// between leaves an app that does nothing, and no connection that was refused. It returns what the person has to know, if Slack
-// does not take it back.
+// between leaves an app that does nothing, and no connection that was refused. It returns what the person has to know of it.
 func (in *Installer) giveBack(ctx context.Context, c Connection, pairs []Pair) []string {
 	in.discard(ctx, pairs)
 	if was, err := in.relied(ctx, c.Key); err != nil || was.ID != "" {
@@ -699,10 +742,13 @@ func (in *Installer) giveBack(ctx context.Context, c Connection, pairs []Pair) [
 	}
 	said, err := in.uninstall(ctx, c)
 	if err == nil {
-		return nil
+		return []string{"What you allowed was given back."}
 	}
 	in.log.ErrorContext(ctx, "access that was refused could not be given back", "key", c.Key.String(), "slack_error", said, "cause", Cause(err))
-	return []string{"Slack still lists " + in.cfg.App.Name + " there. " + removeByHand}
+	if maybeDone(err) {
+		return []string{"Slack may still list " + in.cfg.App.Name + " there. " + strings.ReplaceAll(removeByHand, "{app}", "it")}
+	}
+	return []string{"Slack still lists " + in.cfg.App.Name + " there. " + strings.ReplaceAll(removeByHand, "{app}", "it")}
 }
 
 // put stores a consent, and tries again while ctx allows: Slack has done its part, so giving up here costs the person a second

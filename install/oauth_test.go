@@ -206,7 +206,7 @@ func TestReloadWaits(t *testing.T) {
 	if _, err := raw.Exec("ROLLBACK"); err != nil {
 		t.Fatal(err)
 	}
-	short.is(t, "a browser that waits for a moment", 409, "state_used")
+	short.is(t, "a browser that waits for a moment", 409, "end_unknown")
 
 	all.Go(func() { reload.get(back).is(t, "the reload", 200, "already_finished") })
 	close(answer)

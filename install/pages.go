@@ -88,16 +88,30 @@ type page struct {
 	Initial      string       `json:"-"`
 
 	outcome    Outcome
+	good       bool       // nothing is wrong
 	retryAfter int        // seconds
 	unasked    bool       // Slack was not asked, so the state can be used again
 	undo       Connection // what Undo is made for; no id: nothing to undo
 }
 
+// fill writes the app's commands into a sentence that tells people to type them. Where the app doesn't have one of them the
+// sentence is otherwise.
+func (c Commands) fill(sentence, otherwise string) string {
+	for name, command := range map[string]string{"{status}": c.Status, "{reconnect}": c.Reconnect, "{disconnect}": c.Disconnect} {
+		if command == "" && strings.Contains(sentence, name) {
+			return otherwise
+		}
+		sentence = strings.ReplaceAll(sentence, name, command)
+	}
+	return sentence
+}
+
 // page makes the answer for a situation.
 func (in *Installer) page(s situation, ref string) page {
 	p := page{
-		Status: s.status, State: string(s.outcome), Reason: s.reason, Title: s.title, Happened: s.happened, Unchanged: s.unchanged,
-		Ref: ref, outcome: s.outcome,
+		Status: s.status, State: string(s.outcome), Reason: s.reason, Title: s.title, Unchanged: s.unchanged,
+		Happened: strings.TrimSpace(s.happened + " " + in.cfg.App.Commands.fill(s.typed, s.otherwise)),
+		Ref:      ref, outcome: s.outcome, good: s.good || s.status == http.StatusOK && s.outcome != OutcomeRefused,
 	}
 	p.Primary, p.Secondary = in.action(s.primary, ref), in.action(s.secondary, ref)
 	if s.copyText {
@@ -164,7 +178,7 @@ func (in *Installer) support(ref string) string {
 }
 
 // How people take the app out of a workspace in Slack itself.
-const removeByHand = "To remove it, open its page in Slack, choose Configuration, then Remove App."
+const removeByHand = "To remove {app}, open its page in Slack, choose Configuration, then Remove App."
 
 // addMessage is what somebody can send to an admin of their organisation, which has the app already.
 func (in *Installer) addMessage() string {
@@ -207,7 +221,7 @@ func (in *Installer) itBlock() string {
 	}
 	fmt.Fprintf(&b, "\nData kept: %s\n", app.DataKept)
 	fmt.Fprintf(&b, "Servers: this app runs at %s and talks to %s only.\n", host(in.cfg.PublicURL), host(in.cfg.SlackURL))
-	b.WriteString("To remove it: in Slack, open the app's page, choose Configuration, then Remove App. Its access is erased at once.\n")
+	b.WriteString("To remove it: in Slack, open the app's page, choose Configuration, then Remove App.\n")
 	if app.PrivacyURL != "" {
 		fmt.Fprintf(&b, "Privacy: %s\n", app.PrivacyURL)
 	}
@@ -318,7 +332,7 @@ func (in *Installer) successPage(ctx context.Context, i installed, welcomed bool
 	name := orElse(c.TeamName, "your workspace")
 	missing := c.Missing(in.cfg.Scopes)
 	p := page{
-		Status: http.StatusOK, State: "connected", Reason: "connected", Ref: ref, outcome: OutcomeReconnected,
+		Status: http.StatusOK, State: "connected", Reason: "connected", Ref: ref, outcome: OutcomeReconnected, good: true,
 		Workspace: name, Org: c.Org(), ConnectionID: c.ID, Missing: missing, Initial: initial(name),
 	}
 	if i.undo {
@@ -334,31 +348,36 @@ func (in *Installer) successPage(ctx context.Context, i installed, welcomed bool
 	switch {
 	case i.again:
 		p.Reason = "already_finished"
-		p.Title, p.Happened = "Connected: "+app.Name+" is in "+name, "This install finished before. Everything is as it was; nothing to do."
+		p.Title, p.Happened = "Connected: "+app.Name+" is in "+name, "This install finished earlier. Nothing to do."
 		if c.Org() {
-			p.Title, p.Happened = "Installed for "+name+" (organisation)", "This install finished before, and everything is as it was. An organisation admin adds it to workspaces; elsewhere "+app.Name+" doesn't answer."
+			p.Title, p.Happened = "Installed for "+name+" (organisation)", "This install finished earlier. "+
+				"An organisation admin adds it to workspaces; it doesn't respond in others."
 		}
 	case c.Org() && i.fresh():
 		p.outcome, p.Reason = OutcomeConnected, "connected_org"
 		p.Title = "Installed for " + name + " (organisation)"
-		p.Happened = "Next: add it to workspaces. An organisation admin does that in Slack; until then " + app.Name + " answers nowhere."
+		p.Happened = "Next: add it to workspaces. An organisation admin does that in Slack. " +
+			"Until then it won't respond in any workspace."
 	case i.before == nil:
 		p.outcome = OutcomeConnected
 		p.Title, p.Happened = "Connected: "+app.Name+" is in "+name, "It can use this workspace now."
 	case i.before.State == Removed:
 		p.outcome, p.Reason = OutcomeConnected, "connected_again"
-		p.Title, p.Happened = "Connected again: "+app.Name+" is back in "+name, "Welcome back. Its settings were kept."
+		p.Title, p.Happened = "Connected again: "+app.Name+" is back in "+name, "Welcome back. It can use this workspace again."
 	case c.State == Paused:
 		p.Reason = "paused"
 		p.Title, p.Happened = "Connected, but paused: "+app.Name+" in "+name, "The access was renewed. The people who run the app have paused it here; until they resume it, it does nothing."
 	case i.before.State != Active:
 		p.Reason = "reconnected"
-		p.Title, p.Happened = "Reconnected: "+app.Name+" works again in "+name, "It works again. Its settings were kept."
+		p.Title, p.Happened = "Reconnected: "+app.Name+" works again in "+name, "It can use this workspace again."
 	case len(gained)+len(lost) > 0:
 		p.Reason = "permissions_updated"
-		p.Title, p.Happened = "Permissions updated: "+app.Name+" in "+name, "The permissions of this workspace's connection were updated; the rest stayed as it was."
+		p.Title, p.Happened = "Permissions updated: "+app.Name+" in "+name, "Its permissions in this workspace were updated. Nothing else changed."
 		if len(gained) > 0 {
 			p.Facts = append(p.Facts, "Now allowed: "+list(in.labels(gained))+".")
+		}
+		if len(lost) > 0 {
+			p.Facts = append(p.Facts, "No longer allowed: "+list(in.labels(lost))+".")
 		}
 	case i.before.RenewedBy != "" && i.before.RenewedBy != i.by && c.RenewedAt.Sub(i.before.RenewedAt) < 2*stateLife:
 		p.Reason = "connected_by_other"
@@ -367,37 +386,55 @@ func (in *Installer) successPage(ctx context.Context, i installed, welcomed bool
 		if i.before.RenewedBy == i.before.InstalledBy {
 			other = orElse(i.before.InstalledByName, other)
 		}
-		p.Happened = other + " connected this workspace a moment ago. There is one connection per workspace, and it works."
+		p.Happened = other + " connected this workspace a moment ago. There is one connection per workspace."
 	default:
 		p.Reason = "already_connected"
-		p.Title, p.Happened = "Already connected: "+app.Name+" is in "+name, "Everything is working; nothing to do."
+		p.Title, p.Happened = "Already connected: "+app.Name+" is in "+name, "Nothing to do."
 		if len(missing) > 0 {
-			p.Happened = "It works as before, and nothing else was changed."
+			p.Happened = "It is connected as before."
 		}
 	}
 	in.whereNext(&p, i, missing)
 	if len(missing) > 0 {
-		p.Title = strings.Replace(p.Title, ":", ", with some features off:", 1)
 		p.Reason += "_limited"
 		p.Facts = append(p.Facts, in.featuresOff(missing)...)
+		if needed := c.Missing(in.required()); len(needed) > 0 {
+			p.Title, p.good = app.Name+" can't work in "+name+" without "+quoted(needed), false
+			p.Happened = "It is connected, and a permission that it needs isn't allowed."
+		} else {
+			p.Title = strings.Replace(p.Title, ":", ", with some features off:", 1)
+		}
 	}
 	if !welcomed {
-		p.Facts = append(p.Facts, "We couldn't send you a message in Slack. You find "+app.Name+" there under Apps.")
+		p.Facts = append(p.Facts, "We couldn't send you a message in Slack. You'll find "+app.Name+" there under Apps.")
 	}
-	if !i.fresh() {
-		return p
-	}
-	p.First = []string{"In Slack, type /connection status to see whether it works, any time."}
-	if c.Org() {
-		p.First = []string{"Add it to workspaces, with the button above.", "There, type /connection status to see whether it works, any time."}
-	}
-	if !slices.Contains(ScopeNames(missing), "im:history") {
-		p.First = append(p.First, "Send "+app.Name+" a direct message; it answers there.")
-	}
-	if !slices.Contains(ScopeNames(missing), "app_mentions:read") {
-		p.First = append(p.First, "Add it to a channel with /invite @"+app.Name+", and mention it there.")
+	if i.fresh() {
+		p.First = in.firstSteps(c)
 	}
 	return p
+}
+
+// firstSteps are what somebody can do right after an install, as far as the app offers it and c allows it.
+func (in *Installer) firstSteps(c Connection) (steps []string) {
+	app := in.cfg.App
+	has := func(scope string) bool {
+		return slices.Contains(ScopeNames(in.cfg.Scopes), scope) && slices.Contains(c.Scopes, scope)
+	}
+	status := app.Commands.fill("In Slack, type {status} any time to see whether it works.", "")
+	if c.Org() {
+		steps = append(steps, "Add it to workspaces, with the button above.")
+		status = app.Commands.fill("There, type {status} any time to see whether it works.", "")
+	}
+	if status != "" {
+		steps = append(steps, status)
+	}
+	if has("im:history") {
+		steps = append(steps, "Send "+app.Name+" a direct message; it answers there.")
+	}
+	if has("app_mentions:read") {
+		steps = append(steps, "Add it to a channel with /invite @"+app.Name+", and mention it there.")
+	}
+	return steps
 }
 
 // whereNext fills in where a person goes from the success page: to where they came from, to what is left to do, or to the app.
@@ -579,14 +616,14 @@ func (in *Installer) show(w http.ResponseWriter, r *http.Request, p page) {
 		Help   string // where to get it, with the reference
 		Style  template.CSS
 		Script template.JS
-	}{p, in.cfg.App, p.Status == http.StatusOK && p.outcome != OutcomeRefused, in.support(p.Ref), template.CSS(style), template.JS(script)})
+	}{p, in.cfg.App, p.good, in.support(p.Ref), template.CSS(style), template.JS(script)})
 }
 
 func (in *Installer) render(w http.ResponseWriter, status int, name string, view any) {
 	var b strings.Builder
 	if err := templates.ExecuteTemplate(&b, name, view); err != nil {
 		in.log.Error("render page", "page", name, "cause", err)
-		http.Error(w, "Something went wrong on our side. Nothing was changed.", http.StatusInternalServerError)
+		http.Error(w, "Something went wrong on our side.", http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")

@@ -2,6 +2,9 @@ package install
 
 // Every way an install can end, in the words the person reads: what happened, what did not change, and one next step. The
 // reason is what logs, the attempt's record and the JSON twin carry.
+//
+// A headline is about this try. Whether the workspace is connected is another matter, and only said where it is known:
+// most tries that come to nothing are of workspaces that are connected.
 
 import (
 	"context"
@@ -13,17 +16,20 @@ import (
 	"github.com/slack-go/slack"
 )
 
-// situation is one ending. {app}, {wanted} and {chosen} are filled in when a page is made from it.
+// situation is one ending. {app}, {wanted}, {chosen}, {workspace} and the like are filled in when a page is made from it.
 type situation struct {
 	reason    string
 	status    int
 	outcome   Outcome // "" when it does not end an attempt
-	title     string  // the state first
+	title     string
 	happened  string
-	unchanged string
+	typed     string // what can be typed in Slack, with {status}, {reconnect} or {disconnect}: only if the app has those
+	otherwise string // instead, where it hasn't
+	unchanged string // only what is known
 	primary   step
 	secondary step
 	copyText  bool // offer the message for an admin
+	good      bool // nothing is wrong: the workspace is connected
 }
 
 // step is what a person can press; where says which page of ours or theirs it leads to.
@@ -46,110 +52,395 @@ const (
 )
 
 var (
-	tryAgain   = step{"Try again", toStart}
-	startAgain = step{"Start again", toStart}
-	contact    = step{"Contact the people who run it", toSupport}
-	readWhy    = step{"Read what it asks for and why", toPermissions}
-	aboutApp   = step{"About this app", toLanding}
+	tryAgain         = step{"Try again", toStart}
+	startAgain       = step{"Start again", toStart}
+	installAgain     = step{"Install again", toStart}
+	startNew         = step{"Start a new install", toNew}
+	installElsewhere = step{"Install to another workspace", toNew}
+	tryAnother       = step{"Try another workspace", toNew}
+	contact          = step{"Contact the people who run it", toSupport}
+	readWhy          = step{"Read what it asks for and why", toPermissions}
+	aboutApp         = step{"About this app", toLanding}
+	installPage      = step{"Go to the install page", toLanding}
+	slackStatus      = step{"See whether Slack has trouble", toSlackStatus}
+	openSlack        = step{"Open Slack", toSlack}
 )
 
-const nothing = "Nothing was changed."
+const (
+	unchanged  = "Nothing was changed." // before Slack was asked
+	notSaved   = "Nothing was saved."   // after
+	forNewLink = "In Slack, type {reconnect} for a new one."
+	onlyThey   = "Only the people who run it can fix that; the reference below is in their log."
+)
 
 var (
-	situationCancelled = situation{"cancelled", http.StatusOK, OutcomeRefused,
-		"Not connected: you pressed Cancel", "You pressed Cancel on Slack's page, so {app} was not added.", nothing, tryAgain, readWhy, false}
-	situationDenied = situation{"access_denied", http.StatusForbidden, OutcomeRefused,
-		"Not connected: Slack didn't allow it", "Slack didn't allow this. You may need an admin's approval in this workspace.", nothing, tryAgain, step{"Try another workspace", toNew}, true}
-	situationExpired = situation{"state_expired", http.StatusBadRequest, OutcomeRefused,
-		"Not connected: this link has expired", "Links last 10 minutes to keep your workspace safe, and this one is older. That often happens while waiting for an admin.", nothing, startAgain, aboutApp, false}
-	situationUnknownState = situation{"state_unknown", http.StatusBadRequest, OutcomeRefused,
-		"Not connected: we couldn't match this request", "We couldn't match this to a request from this browser. It may have begun on another page or in another app.", nothing, step{"Start again here", toStart}, aboutApp, false}
-	situationOtherBrowser = situation{"other_browser", http.StatusBadRequest, OutcomeRefused,
-		"Not connected: you started in a different browser", "You started in a different browser, or this one doesn't keep cookies. Finish there, or start again here.", nothing, startAgain, aboutApp, false}
-	situationUsed = situation{"state_used", http.StatusConflict, "",
-		"Not connected here: this link was already used", "Each link works once, and this one has been used, perhaps in another browser or window.", "An install that finished with it still stands.", startAgain, aboutApp, false}
-	situationSecondAnswer = situation{"second_answer", http.StatusConflict, "",
-		"Not connected: this link was already used", "This link had been used before, for {first}, and each works once. What you allowed just now was not added.", "{first} stays connected.", step{"Continue with Slack once more", toStart}, aboutApp, false}
-	situationAfterRefusal = situation{"used_after_refusal", http.StatusConflict, "",
-		"Not connected yet: this link was used up", "The first try with this link ended without a connection, and each link works once.", nothing, startAgain, aboutApp, false}
-	situationNothingHere = situation{"nothing_here", http.StatusBadRequest, "",
-		"Nothing to do here", "This address is where Slack sends people back to. To connect {app}, start from the install page.", nothing, step{"Go to the install page", toLanding}, step{}, false}
-	situationUnknownLink = situation{"link_unknown", http.StatusNotFound, OutcomeRefused,
-		"Not connected: this link no longer works", "This link was made for a workspace that we don't know.", nothing, step{"Start without it", toNew}, aboutApp, false}
-	situationBrokenLink = situation{"link_broken", http.StatusBadRequest, OutcomeRefused,
-		"Not connected: this link is damaged", "This link was cut short or changed on its way to you, or it is not one of ours. In Slack, type /connection reconnect for a new one.", nothing, step{"Start without it", toNew}, aboutApp, false}
-	situationExpiredLink = situation{"link_expired", http.StatusBadRequest, OutcomeRefused,
-		"Not connected: this link has expired", "Links like this one last for an hour, some for a week, and this one is older. In Slack, type /connection reconnect for a new one.", nothing, step{"Start without it", toNew}, aboutApp, false}
-	situationUsedLink = situation{"link_used", http.StatusConflict, OutcomeRefused,
-		"Not connected: this link was already used", "Each link like this one works once, and somebody has finished with it. In Slack, type /connection to see how things are, or /connection reconnect for a new link.", nothing, step{"Start without it", toNew}, aboutApp, false}
-	situationClosed = situation{"closed", http.StatusForbidden, OutcomeRefused,
-		"Not connected: {app} isn't open to new workspaces right now", "The people who run {app} decide which workspaces may connect, and this one isn't among them. What you allowed was given back.", "Nothing was saved.", step{"Ask for access", toSupport}, aboutApp, false}
-	situationRequired = situation{"permission_required", http.StatusForbidden, OutcomeRefused,
-		"Not connected: without {missing} {app} can't work", "On Slack's page, {missing} was left out, and {app} can do nothing without. What you allowed was given back.", "Nothing was saved.", tryAgain, readWhy, true}
-	situationOtherAddress = situation{"other_address", http.StatusMisdirectedRequest, OutcomeFailed,
-		"Not connected: the install began at another address", "The install began at another address than the one {app} is set up for, so this browser couldn't be recognised. Begin here and it works. If it happens again, only the people who run {app} can mend that; the reference below is in their log.", nothing, step{"Start at the right address", toStart}, contact, false}
+	situationCancelled = situation{
+		reason: "cancelled", status: http.StatusOK, outcome: OutcomeRefused,
+		title:     "You pressed Cancel",
+		happened:  "You pressed Cancel on Slack's page, so nothing was allowed.",
+		unchanged: unchanged, primary: tryAgain, secondary: readWhy,
+	}
+	situationDenied = situation{
+		reason: "access_denied", status: http.StatusForbidden, outcome: OutcomeRefused,
+		title:     "Slack didn't allow it",
+		happened:  "You may need an admin's approval in this workspace.",
+		unchanged: unchanged, primary: tryAgain, secondary: tryAnother, copyText: true,
+	}
+	situationExpired = situation{
+		reason: "state_expired", status: http.StatusBadRequest, outcome: OutcomeRefused,
+		title: "This link has expired",
+		happened: "Links last 10 minutes to keep your workspace safe, and this one is older. That often happens " +
+			"while waiting for an admin.",
+		unchanged: unchanged, primary: startAgain, secondary: aboutApp,
+	}
+	situationUnknownState = situation{
+		reason: "state_unknown", status: http.StatusBadRequest, outcome: OutcomeRefused,
+		title: "We couldn't match this request",
+		happened: "We couldn't match this to a request from this browser. It may have begun on another page or in " +
+			"another app.",
+		unchanged: unchanged, primary: step{"Start again here", toStart}, secondary: aboutApp,
+	}
+	situationOtherBrowser = situation{
+		reason: "other_browser", status: http.StatusBadRequest, outcome: OutcomeRefused,
+		title: "You started in a different browser",
+		happened: "You started in a different browser, or this one doesn't keep cookies. Finish there, or start " +
+			"again here.",
+		unchanged: unchanged, primary: startAgain, secondary: aboutApp,
+	}
+	situationOtherAddress = situation{
+		reason: "other_address", status: http.StatusMisdirectedRequest, outcome: OutcomeFailed,
+		title: "This install began at another address",
+		happened: "The install began at another address than the one {app} is set up for, so this browser couldn't " +
+			"be recognised. Start here and it works. If it happens again, only the people who run {app} can fix " +
+			"that; the reference below is in their log.",
+		primary: step{"Start at the right address", toStart}, secondary: contact,
+	}
+	situationUsed = situation{
+		reason: "state_used", status: http.StatusConflict,
+		title:    "This link was already used",
+		happened: "Each link works once, and this one has been used, perhaps in another browser or window.",
+		primary:  startNew, secondary: aboutApp,
+	}
+	situationUnended = situation{
+		reason: "end_unknown", status: http.StatusConflict,
+		title:    "We don't know yet how this install ended",
+		happened: "It is still under way, or it was interrupted. Reload this page in a minute.",
+		primary:  startNew, secondary: aboutApp,
+	}
+	situationAfterRefusal = situation{
+		reason: "used_after_refusal", status: http.StatusConflict,
+		title:    "This link was used up",
+		happened: "An earlier try used this link, and each link works once.",
+		primary:  startAgain, secondary: aboutApp,
+	}
+	situationSecondAnswer = situation{
+		reason: "second_answer", status: http.StatusConflict,
+		title: "You're already connected",
+		happened: "{app} is in {workspace}. This page was from an earlier try; nothing changed. To connect another " +
+			"workspace, start a new install.",
+		primary: startNew, secondary: aboutApp, good: true,
+	}
+	situationUndoneSince = situation{
+		reason: "undone_since", status: http.StatusConflict,
+		title:    "You undid this install",
+		happened: "Slack removed {app} from {workspace}.",
+		primary:  installAgain, secondary: aboutApp, good: true,
+	}
+	situationRemovedSince = situation{
+		reason: "removed_since", status: http.StatusConflict,
+		title:    "{app} was removed from {workspace}",
+		happened: "This install finished, and {app} was removed afterwards.",
+		primary:  installAgain, secondary: aboutApp,
+	}
+	situationPausedSince = situation{
+		reason: "paused_since", status: http.StatusConflict,
+		title:    "{app} is paused in {workspace}",
+		happened: "This install finished. The people who run {app} paused it there afterwards.",
+		primary:  contact, secondary: aboutApp,
+	}
+	situationBrokenSince = situation{
+		reason: "broken_since", status: http.StatusConflict,
+		title:    "{app} needs reconnecting in {workspace}",
+		happened: "This install finished, and it stopped working afterwards.",
+		primary:  step{"Reconnect", toStart}, secondary: aboutApp,
+	}
+	situationNothingHere = situation{
+		reason: "nothing_here", status: http.StatusBadRequest,
+		title: "Nothing to do here",
+		happened: "This address is where Slack sends people back to. To connect {app}, start from the install " +
+			"page.",
+		primary: installPage,
+	}
 
-	situationUndone = situation{"undone", http.StatusOK, outcomeUndone,
-		"Undone: {app} is not in {workspace} any more", "Slack removed {app} from {workspace}, and its access was erased.", "Nothing else in Slack was changed, and no other workspace's connection.", step{"Install to another workspace", toNew}, aboutApp, false}
-	situationUndoBroken = situation{"undo_broken", http.StatusBadRequest, OutcomeRefused,
-		"Not undone: we couldn't match this request", "What this browser sent is damaged, or not from one of our pages. To remove {app}, open its page in Slack, choose Configuration, then Remove App.", nothing, aboutApp, contact, false}
-	situationUndoExpired = situation{"undo_expired", http.StatusBadRequest, OutcomeRefused,
-		"Not undone: that was possible for 30 minutes", "An install can be undone here for 30 minutes. To remove {app} now, type /connection disconnect in Slack.", "{app} is still connected.", step{"Open Slack", toSlack}, aboutApp, false}
-	situationUndoUsed = situation{"undo_used", http.StatusConflict, OutcomeRefused,
-		"Already undone", "This install was undone before, or that is under way. Each undo works once.", "Nothing more was changed.", step{"Install to another workspace", toNew}, aboutApp, false}
-	situationUndoOtherBrowser = situation{"undo_other_browser", http.StatusForbidden, OutcomeRefused,
-		"Not undone: this is a different browser", "Only the browser that installed {app} can undo it, and this one doesn't have its cookie. To remove {app}, type /connection disconnect in Slack.", "{app} is still connected.", step{"Open Slack", toSlack}, aboutApp, false}
-	situationUndoLater = situation{"undo_reinstalled", http.StatusConflict, OutcomeRefused,
-		"Not undone: it was connected again since", "Somebody connected {app} to {workspace} again after your install, and may rely on it. To remove it all the same, type /connection disconnect in Slack.", "{app} is still connected.", step{"Open Slack", toSlack}, aboutApp, false}
-	situationUndoRefused = situation{"undo_refused", http.StatusBadGateway, OutcomeFailed,
-		"Not undone: Slack didn't remove it", "Slack didn't remove {app} from {workspace}. Try once more, or open the app's page in Slack, choose Configuration, then Remove App.", "Its access is as it was; nothing was erased.", step{"Open Slack", toSlack}, step{"See whether Slack has trouble", toSlackStatus}, false}
-	situationUndoRecords = situation{"undo_records", http.StatusServiceUnavailable, OutcomeFailed,
-		"Not undone: we can't reach our records", "We can't reach our own records right now, so we can't tell whether {app} is still there. Try once more in a few minutes, or remove it in Slack: open the app's page, choose Configuration, then Remove App.", "", step{"Open Slack", toSlack}, contact, false}
+	situationUnknownLink = situation{
+		reason: "link_unknown", status: http.StatusNotFound, outcome: OutcomeRefused,
+		title:    "This link no longer works",
+		happened: "This link was made for a workspace that we don't know.",
+		primary:  startNew, secondary: aboutApp,
+	}
+	situationBrokenLink = situation{
+		reason: "link_broken", status: http.StatusBadRequest, outcome: OutcomeRefused,
+		title:    "This link is damaged",
+		happened: "This link was cut short or changed on its way to you, or it isn't one of ours.",
+		typed:    forNewLink,
+		primary:  startNew, secondary: aboutApp,
+	}
+	situationExpiredLink = situation{
+		reason: "link_expired", status: http.StatusBadRequest, outcome: OutcomeRefused,
+		title:    "This link has expired",
+		happened: "Links like this one last for an hour, some for a week, and this one is older.",
+		typed:    forNewLink,
+		primary:  startNew, secondary: aboutApp,
+	}
+	situationUsedLink = situation{
+		reason: "link_used", status: http.StatusConflict, outcome: OutcomeRefused,
+		title:    "This link was already used",
+		happened: "Each link like this one works once, and somebody has finished with it.",
+		typed:    "In Slack, type {status} to see how things are, or {reconnect} for a new link.",
+		primary:  startNew, secondary: aboutApp,
+	}
+	situationConnectedLink = situation{
+		reason: "link_used", status: http.StatusConflict, outcome: OutcomeRefused,
+		title: "You're already connected",
+		happened: "{app} is connected to the workspace that this link was for. Each link works once, and somebody " +
+			"has finished with this one.",
+		typed:   "In Slack, type {status} to see how things are, or {reconnect} for a new link.",
+		primary: startNew, secondary: aboutApp, good: true,
+	}
 
-	situationCodeSpent = situation{"code_spent", http.StatusBadRequest, OutcomeRefused,
-		"Not connected: Slack's permission ran out", "Slack's permission to finish works once and for 10 minutes, and this one no longer does.", nothing, startAgain, aboutApp, false}
-	situationOddCode = situation{"code_malformed", http.StatusBadRequest, OutcomeRefused,
-		"Not connected: this address is damaged", "The address that Slack sent you back to was changed or cut short on its way, so Slack wasn't asked.", nothing, startAgain, aboutApp, false}
-	situationBusy = situation{"busy", http.StatusServiceUnavailable, "",
-		"Not connected yet: many people are installing right now", "Slack lets {app} finish only so many installs at a time. Wait {wait} seconds, then reload this page to finish.", nothing, step{"Start again", toStart}, aboutApp, false}
-	situationNotSetUp = situation{"not_set_up", http.StatusBadGateway, OutcomeFailed,
-		"Not connected: this app isn't set up correctly yet", "This app isn't set up correctly yet. Only the people who run it can mend that; the reference below is in their log.", nothing, contact, tryAgain, false}
-	situationNotDistributed = situation{"not_distributed", http.StatusForbidden, OutcomeRefused,
-		"Not connected: only its owner's workspace can add it", "Right now this app can only be installed in its owner's workspace.", nothing, contact, step{"Try another workspace", toNew}, false}
-	situationPermission = situation{"permission_not_allowed", http.StatusForbidden, OutcomeRefused,
-		"Not connected: a permission isn't allowed", "Slack, or your organisation, doesn't allow one of the permissions that {app} asks for.", nothing, readWhy, contact, true}
-	situationPolicy = situation{"not_allowed_to_install", http.StatusForbidden, OutcomeRefused,
-		"Not connected: your Slack account can't add apps here", "Your Slack account can't add apps here. Ask a member who can, or an admin.", nothing, step{"Try another workspace", toNew}, aboutApp, true}
-	situationAccount = situation{"account_not_ready", http.StatusForbidden, OutcomeRefused,
-		"Not connected: Slack wants something from you first", "Slack wants you to finish setting up your account first: confirm your e-mail address, or turn on two-factor sign-in.", nothing, tryAgain, aboutApp, false}
-	situationOrgInstalled = situation{"org_has_it", http.StatusConflict, OutcomeRefused,
-		"Not connected: your organisation already has it", "Your organisation has {app} already. An organisation admin can add it to this workspace; installing it here once more isn't possible.", nothing, step{"Open Slack", toSlack}, contact, true}
-	situationMoving = situation{"workspace_moving", http.StatusServiceUnavailable, OutcomeFailed,
-		"Not connected: this workspace is being moved", "Slack is moving this workspace into an organisation. That can take some hours.", nothing, tryAgain, aboutApp, false}
-	situationWrongWorkspace = situation{"wrong_workspace", http.StatusConflict, OutcomeRefused,
-		"Not connected: you chose {chosen}, this link is for {wanted}", "You chose {chosen}, but this link is for {wanted}. Slack's page has a menu for the workspace in its top right corner.", "Nothing was changed in either workspace's connection.", step{"Choose {wanted}", toStart}, step{"Connect {chosen} instead", toNew}, false}
-	situationNotActive = situation{"not_active", http.StatusBadGateway, OutcomeFailed,
-		"Not connected: Slack says the app isn't active", "Slack accepted the install, then said the app isn't active in this workspace.", "Nothing was saved.", tryAgain, contact, true}
-	situationSlackDown = situation{"slack_down", http.StatusBadGateway, OutcomeFailed,
-		"Not connected: Slack had trouble", "Slack didn't answer properly.", "Nothing was saved on our side.", tryAgain, step{"See whether Slack has trouble", toSlackStatus}, false}
-	situationSlackSlow = situation{"slack_timeout", http.StatusGatewayTimeout, OutcomeFailed,
-		"Not connected: Slack didn't answer in time", "Slack didn't answer in time.", "Nothing was saved on our side.", tryAgain, step{"See whether Slack has trouble", toSlackStatus}, false}
-	situationRateLimited = situation{"slack_rate_limited", http.StatusServiceUnavailable, OutcomeFailed,
-		"Not connected: Slack asks us to wait", "Slack asked us to slow down. Try again in about {wait} seconds.", "Nothing was saved on our side.", step{"Try again in {wait} seconds", toStart}, aboutApp, false}
-	situationNotStored = situation{"not_stored", http.StatusServiceUnavailable, OutcomeFailed,
-		"Almost connected: we couldn't finish", "Slack shows the app as added, but we couldn't finish on our side. We keep trying; if it isn't connected in a few minutes, press Finish connecting, and Slack will ask once more.", "A connection that worked before still works.", step{"Finish connecting", toStart}, contact, false}
-	situationRecordsDown = situation{"records_unavailable", http.StatusServiceUnavailable, OutcomeFailed,
-		"Not connected: we can't reach our records", "We can't reach our own records right now. Try again in a few minutes.", nothing, tryAgain, contact, false}
-	situationUpdating = situation{"updating", http.StatusServiceUnavailable, "",
-		"Not ready: we're updating", "We're updating {app}. It will be back in a few minutes.", nothing, step{"Try again", toLanding}, contact, false}
-	situationNotReady = situation{"not_ready", http.StatusServiceUnavailable, OutcomeFailed,
-		"Not ready: {app} can't be installed yet", "{app} isn't ready to be installed. Only the people who run it can mend that; the reference below is in their log.", nothing, contact, step{"Try again", toLanding}, false}
-	situationSingleWorkspace = situation{"single_workspace", http.StatusForbidden, "",
-		"Nothing to install: this copy serves one workspace", "The people who run this copy of {app} connected it to one workspace by hand. It can't be added to others.", nothing, contact, aboutApp, false}
-	situationUnexpected = situation{"unexpected", http.StatusInternalServerError, OutcomeFailed,
-		"Not connected: something went wrong on our side", "Something went wrong on our side.", nothing, tryAgain, contact, false}
-	situationNoPage = situation{"no_such_page", http.StatusNotFound, "",
-		"There is no such page", "There is nothing at this address.", nothing, step{"Go to the install page", toLanding}, step{}, false}
+	situationClosed = situation{
+		reason: "closed", status: http.StatusForbidden, outcome: OutcomeRefused,
+		title:     "{app} isn't open to new workspaces right now",
+		happened:  "The people who run {app} decide which workspaces can connect, and this one isn't among them.",
+		unchanged: notSaved, primary: step{"Ask for access", toSupport}, secondary: aboutApp,
+	}
+	situationRequired = situation{
+		reason: "permission_required", status: http.StatusForbidden, outcome: OutcomeRefused,
+		title:     "{app} can't work without {missing}",
+		happened:  "On Slack's page, {missing} was left out, and {app} can do nothing without.",
+		unchanged: notSaved, primary: tryAgain, secondary: readWhy, copyText: true,
+	}
+	situationWrongWorkspace = situation{
+		reason: "wrong_workspace", status: http.StatusConflict, outcome: OutcomeRefused,
+		title: "You chose {chosen}, this link is for {wanted}",
+		happened: "You chose {chosen}, but this link is for {wanted}. Check the workspace in the top-right menu on " +
+			"Slack's page.",
+		unchanged: "{wanted} is as it was.",
+		primary:   step{"Choose {wanted}", toStart},
+		secondary: step{"Connect {chosen} instead", toNew},
+	}
+	situationBusy = situation{
+		reason: "busy", status: http.StatusServiceUnavailable,
+		title: "Many people are installing right now",
+		happened: "Slack lets {app} finish only so many installs at a time. Wait {wait} seconds, then reload this " +
+			"page to finish.",
+		unchanged: unchanged, primary: startAgain, secondary: aboutApp,
+	}
+	situationOddCode = situation{
+		reason: "code_malformed", status: http.StatusBadRequest, outcome: OutcomeRefused,
+		title: "This address is damaged",
+		happened: "The address that Slack sent you back to was changed or cut short on its way, so Slack wasn't " +
+			"asked.",
+		unchanged: unchanged, primary: startAgain, secondary: aboutApp,
+	}
+
+	situationCodeSpent = situation{
+		reason: "code_spent", status: http.StatusBadRequest, outcome: OutcomeRefused,
+		title:    "Slack's permission ran out",
+		happened: "Slack's permission to finish works once and for 10 minutes, and this one no longer does.",
+		primary:  startAgain, secondary: aboutApp,
+	}
+	situationNotSetUp = situation{
+		reason: "not_set_up", status: http.StatusBadGateway, outcome: OutcomeFailed,
+		title:     "This app isn't set up correctly yet",
+		happened:  onlyThey,
+		unchanged: notSaved, primary: contact, secondary: tryAgain,
+	}
+	situationNotDistributed = situation{
+		reason: "not_distributed", status: http.StatusForbidden, outcome: OutcomeRefused,
+		title:     "Only its owner's workspace can add it",
+		happened:  "Right now this app can only be installed in its owner's workspace.",
+		unchanged: notSaved, primary: contact, secondary: tryAnother,
+	}
+	situationPermission = situation{
+		reason: "permission_not_allowed", status: http.StatusForbidden, outcome: OutcomeRefused,
+		title:     "A permission isn't allowed",
+		happened:  "Slack, or your organisation, doesn't allow one of the permissions that {app} asks for.",
+		unchanged: notSaved, primary: readWhy, secondary: contact, copyText: true,
+	}
+	situationPolicy = situation{
+		reason: "not_allowed_to_install", status: http.StatusForbidden, outcome: OutcomeRefused,
+		title:     "Your Slack account can't add apps here",
+		happened:  "Ask a member who can, or an admin.",
+		unchanged: notSaved, primary: tryAnother, secondary: aboutApp, copyText: true,
+	}
+	situationAccount = situation{
+		reason: "account_not_ready", status: http.StatusForbidden, outcome: OutcomeRefused,
+		title: "Slack wants something from you first",
+		happened: "Slack wants you to finish setting up your account first: confirm your e-mail address, or turn " +
+			"on two-factor sign-in.",
+		unchanged: notSaved, primary: tryAgain, secondary: aboutApp,
+	}
+	situationOrgInstalled = situation{
+		reason: "org_has_it", status: http.StatusConflict, outcome: OutcomeRefused,
+		title: "Your organisation already has it",
+		happened: "Your organisation already has {app}. An organisation admin can add it to this workspace; it " +
+			"can't be installed here again.",
+		unchanged: notSaved, primary: openSlack, secondary: contact, copyText: true,
+	}
+	situationMoving = situation{
+		reason: "workspace_moving", status: http.StatusServiceUnavailable, outcome: OutcomeFailed,
+		title:     "This workspace is being moved",
+		happened:  "Slack is moving this workspace into an organisation. That can take some hours.",
+		unchanged: notSaved, primary: tryAgain, secondary: aboutApp,
+	}
+	situationNotActive = situation{
+		reason: "not_active", status: http.StatusBadGateway, outcome: OutcomeFailed,
+		title:     "Slack says the app isn't active",
+		happened:  "Slack accepted the install, then said the app isn't active in this workspace.",
+		unchanged: notSaved, primary: tryAgain, secondary: contact, copyText: true,
+	}
+	situationSlackDown = situation{
+		reason: "slack_down", status: http.StatusBadGateway, outcome: OutcomeFailed,
+		title:     "Slack had trouble",
+		happened:  "Slack didn't answer properly, so the install isn't finished.",
+		unchanged: notSaved, primary: tryAgain, secondary: slackStatus,
+	}
+	situationSlackSlow = situation{
+		reason: "slack_timeout", status: http.StatusGatewayTimeout, outcome: OutcomeFailed,
+		title:     "Slack didn't answer in time",
+		happened:  "Slack didn't answer in time, so the install isn't finished.",
+		unchanged: notSaved, primary: tryAgain, secondary: slackStatus,
+	}
+	situationRateLimited = situation{
+		reason: "slack_rate_limited", status: http.StatusServiceUnavailable, outcome: OutcomeFailed,
+		title:     "Slack asks us to wait",
+		happened:  "Slack asked us to slow down. Try again in about {wait} seconds.",
+		unchanged: notSaved, primary: step{"Try again in {wait} seconds", toStart}, secondary: aboutApp,
+	}
+	situationUnexpected = situation{
+		reason: "unexpected", status: http.StatusInternalServerError, outcome: OutcomeFailed,
+		title:     "Something went wrong",
+		happened:  "Slack's answer wasn't what {app} expects, so the install isn't finished.",
+		unchanged: notSaved, primary: tryAgain, secondary: contact,
+	}
+	situationNotStored = situation{
+		reason: "not_stored", status: http.StatusServiceUnavailable, outcome: OutcomeFailed,
+		title: "Almost connected: we couldn't finish",
+		happened: "Slack shows the app as added, but we couldn't save that yet. We keep trying; if it isn't " +
+			"connected in a few minutes, press Finish connecting, and Slack asks you again.",
+		primary: step{"Finish connecting", toStart}, secondary: contact,
+	}
+
+	situationRecordsDown = situation{
+		reason: "records_unavailable", status: http.StatusServiceUnavailable, outcome: OutcomeFailed,
+		title:    "We can't reach our records",
+		happened: "We can't reach our own records right now. Try again in a few minutes.",
+		primary:  tryAgain, secondary: contact,
+	}
+	situationUpdating = situation{
+		reason: "updating", status: http.StatusServiceUnavailable,
+		title:    "{app} isn't ready right now",
+		happened: "It can't reach its records, or they're being updated. Come back in a few minutes.",
+		primary:  step{"Try again", toLanding}, secondary: contact,
+	}
+	situationNotReady = situation{
+		reason: "not_ready", status: http.StatusServiceUnavailable, outcome: OutcomeFailed,
+		title:    "{app} can't be installed right now",
+		happened: onlyThey,
+		primary:  contact, secondary: step{"Try again", toLanding},
+	}
+	situationSingleWorkspace = situation{
+		reason: "single_workspace", status: http.StatusForbidden,
+		title: "Nothing to install: this copy serves one workspace",
+		happened: "The people who run this copy of {app} connected it to one workspace by hand. It can't be added " +
+			"to others.",
+		primary: contact, secondary: aboutApp,
+	}
+	situationNoPage = situation{
+		reason: "no_such_page", status: http.StatusNotFound,
+		title:    "Page not found",
+		happened: "Check the address, or start from the install page.",
+		primary:  installPage,
+	}
+
+	situationUndone = situation{
+		reason: "undone", status: http.StatusOK, outcome: outcomeUndone,
+		title:     "Undone: {app} is no longer in {workspace}",
+		happened:  "Slack removed {app} from {workspace}. Its access and its messages are erased.",
+		unchanged: "No other workspace was touched.", primary: installElsewhere, secondary: aboutApp,
+	}
+	situationUndoneUnerased = situation{
+		reason: "undone", status: http.StatusOK, outcome: outcomeUndone,
+		title: "Undone: {app} is no longer in {workspace}",
+		happened: "Slack removed {app} from {workspace}. We couldn't erase its access from our records yet; that " +
+			"is done as soon as they answer.",
+		unchanged: "No other workspace was touched.", primary: installElsewhere, secondary: aboutApp,
+	}
+	situationUndoBroken = situation{
+		reason: "undo_broken", status: http.StatusBadRequest, outcome: OutcomeRefused,
+		title: "Not undone: we couldn't match this request",
+		happened: "What this browser sent is damaged, or not from one of our pages. To remove {app}, open its page " +
+			"in Slack, choose Configuration, then Remove App.",
+		primary: aboutApp, secondary: contact,
+	}
+	situationUndoExpired = situation{
+		reason: "undo_expired", status: http.StatusBadRequest, outcome: OutcomeRefused,
+		title:     "Not undone: that was possible for 30 minutes",
+		happened:  "An install can be undone here for 30 minutes.",
+		typed:     "To remove {app} now, type {disconnect} in Slack.",
+		otherwise: removeByHand,
+		primary:   openSlack, secondary: aboutApp,
+	}
+	situationUndoOtherBrowser = situation{
+		reason: "undo_other_browser", status: http.StatusForbidden, outcome: OutcomeRefused,
+		title:     "Not undone: this is a different browser",
+		happened:  "Only the browser that installed {app} can undo it, and this one doesn't have its cookie.",
+		typed:     "To remove {app}, type {disconnect} in Slack.",
+		otherwise: removeByHand,
+		primary:   openSlack, secondary: aboutApp,
+	}
+	situationUndoUsed = situation{
+		reason: "undo_used", status: http.StatusConflict, outcome: OutcomeRefused,
+		title:    "Nothing to undo: {app} is no longer in {workspace}",
+		happened: "This install was undone or removed before.",
+		primary:  step{"Install again", toNew}, secondary: aboutApp,
+	}
+	situationUndoUnderWay = situation{
+		reason: "undo_under_way", status: http.StatusConflict, outcome: OutcomeRefused,
+		title:    "Undo was pressed before",
+		happened: "That press is still under way, or its page says what went wrong. Each undo works once.",
+		primary:  openSlack, secondary: aboutApp,
+	}
+	situationUndoLater = situation{
+		reason: "undo_reinstalled", status: http.StatusConflict, outcome: OutcomeRefused,
+		title:     "Not undone: it was connected again since",
+		happened:  "Somebody connected {app} to {workspace} again after your install, and may rely on it.",
+		typed:     "To remove it anyway, type {disconnect} in Slack.",
+		otherwise: removeByHand,
+		primary:   openSlack, secondary: aboutApp,
+	}
+	situationUndoRefused = situation{
+		reason: "undo_refused", status: http.StatusBadGateway, outcome: OutcomeFailed,
+		title: "Not undone: Slack didn't remove it",
+		happened: "Slack didn't remove {app} from {workspace}. Try again, or open the app's page in Slack, choose " +
+			"Configuration, then Remove App.",
+		unchanged: "Nothing was erased.", primary: openSlack, secondary: slackStatus,
+	}
+	situationUndoUnclear = situation{
+		reason: "undo_unclear", status: http.StatusBadGateway, outcome: OutcomeFailed,
+		title: "Slack gave no clear answer",
+		happened: "We don't know whether Slack removed {app} from {workspace}. Try again: that does no harm. Or " +
+			"open the app's page in Slack, choose Configuration, then Remove App.",
+		primary: openSlack, secondary: slackStatus,
+	}
+	situationUndoRecords = situation{
+		reason: "undo_records", status: http.StatusServiceUnavailable, outcome: OutcomeFailed,
+		title: "Not undone: we can't reach our records",
+		happened: "We can't reach our own records right now. Try again in a few minutes, or remove {app} in Slack: " +
+			"open the app's page, choose Configuration, then Remove App.",
+		primary: openSlack, secondary: contact,
+	}
 )
 
 // situations are the endings that a reload has to find again by their reason.

@@ -98,6 +98,7 @@ func (in *Installer) belongs(ctx context.Context, back arrival, a Attempt) (Atte
 		p := in.page(situationExpired, a.Ref)
 		if mine {
 			in.sameWish(&p, a)
+			in.reassure(ctx, &p, a)
 		}
 		in.recordFree(ctx, a, p)
 		return Attempt{}, &p
@@ -113,7 +114,7 @@ func (in *Installer) belongs(ctx context.Context, back arrival, a Attempt) (Atte
 		if !in.strayed.AllowN(back.at, 1) {
 			level = slog.LevelDebug // anybody can name another address, as often as they like
 		}
-		in.log.Log(ctx, level, "an install began at another address than PUBLIC_URL, so its browser can't be recognised", "ref", p.Ref,
+		in.log.Log(ctx, level, "an install began at another address than the public one, so its browser can't be recognised", "ref", p.Ref,
 			"attempt", a.Ref, "began_at", a.Origin, "returned_to", back.origin, "public_url", in.cfg.PublicURL)
 		return Attempt{}, &p
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 )
@@ -98,19 +99,51 @@ func (in *Installer) takeBack(ctx context.Context, signed string, browser []byte
 		in.log.ErrorContext(ctx, "undo install", "ref", ref, "cause", err)
 		return retry(situationUndoRecords)
 	case !first:
-		return stop(situationUndoUsed)
+		return stop(situationUndoUnderWay)
 	}
+	undone := situationUndone
 	switch said, err := in.Disconnect(ctx, c.Key, Person(u.By)); {
 	case errors.Is(err, ErrNotConnected):
 		return stop(situationUndoUsed)
 	case err != nil && (said == "ok" || said == ReasonAccountInactive || said == ReasonTokenRevoked):
 		// Slack has done it, and its events will have ours follow.
 		in.log.ErrorContext(ctx, "undo install: erase access", "ref", ref, "connection", c.ID, "cause", err)
+		undone = situationUndoneUnerased
+	case errors.Is(err, ErrUnclear):
+		in.log.WarnContext(ctx, "undo install", "ref", ref, "connection", c.ID, "slack_error", said, "cause", Cause(err))
+		return retry(situationUndoUnclear)
+	case err != nil && said == "" && !errors.Is(err, ErrRenewing):
+		in.log.ErrorContext(ctx, "undo install", "ref", ref, "connection", c.ID, "cause", Cause(err))
+		return retry(situationUndoRecords)
 	case err != nil:
 		in.log.WarnContext(ctx, "undo install", "ref", ref, "connection", c.ID, "slack_error", said, "cause", Cause(err))
 		return retry(situationUndoRefused)
 	}
-	p := stop(situationUndone)
+	in.noteUndone(ctx, c)
+	p := stop(undone)
 	p.ConnectionID = c.ID
 	return p
+}
+
+// undoneMark is the budget that is spent when a consent was taken back on our page: what its install's page says afterwards
+// depends on it. It lasts longer than that page.
+func undoneMark(c Connection) Budget {
+	return Budget{Name: fmt.Sprintf("undone/%s/%d", c.ID, c.RenewedAt.UnixMicro()), Interval: usedKept, Burst: 1}
+}
+
+func (in *Installer) noteUndone(ctx context.Context, c Connection) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordBudget)
+	defer cancel()
+	if _, err := in.store.Spend(ctx, undoneMark(c), 1, in.now()); err != nil {
+		in.log.WarnContext(ctx, "keep that an install was undone", "connection", c.ID, "cause", err)
+	}
+}
+
+// wasUndone reports whether c's consent was taken back on our page. Without an answer of the store: no.
+func (in *Installer) wasUndone(ctx context.Context, c Connection) bool {
+	undone, err := in.store.Empty(ctx, undoneMark(c), in.now())
+	if err != nil {
+		in.log.WarnContext(ctx, "look whether an install was undone", "connection", c.ID, "cause", err)
+	}
+	return undone && err == nil
 }

@@ -121,10 +121,14 @@ func TestUndoInTheBrowser(t *testing.T) {
 	b.click("#allow")
 	b.title("Connected: Switchboard is in Acme Corp")
 	b.click("#undo")
-	b.title("Undone: Switchboard is not in Acme Corp any more")
-	b.reads("#unchanged", "no other workspace's connection")
+	b.title("Undone: Switchboard is no longer in Acme Corp")
+	b.reads("#happened", "Its access and its messages are erased.")
+	b.picture("undone")
 	b.do("back to where the page of success was", chromedp.NavigateBack())
-	b.title("Not connected here: this link was already used") // it claims nothing of an install that is over
+	b.title("You undid this install")
+	b.reads("#next", "Install again")
+	b.is("it is no trouble", `document.querySelector(".state").matches(".good[role=status]")`)
+	b.picture("undone-since")
 	b.open(fmt.Sprintf("%s/client/%s/dm", address, slacksim.Acme))
 	b.reads("#messages", "now connected to Acme Corp") // what was said stays said
 	stop()

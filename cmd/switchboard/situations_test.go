@@ -175,7 +175,7 @@ func TestSuccessSituations(t *testing.T) {
 			t.Errorf("the address in another browser: %+v", p)
 		}
 		// Back, and another answer with the same state: that one was not looked at, and the page says so.
-		if a := b.get(strings.Replace(back, "code=", "code=7", 1)); a.status != http.StatusConflict || decodePage(t, a.body).Reason != "second_answer" || !strings.Contains(a.body, "Acme Corp stays connected") {
+		if a := b.get(strings.Replace(back, "code=", "code=7", 1)); a.status != http.StatusConflict || decodePage(t, a.body).Reason != "second_answer" || !strings.Contains(a.body, "Switchboard is in Acme Corp.") {
 			t.Errorf("another code with a used state: %d %s", a.status, a.body)
 		}
 		// Cancel, then back: a reload shows the same ending, another answer says that the link is used up.
@@ -211,7 +211,7 @@ func TestSuccessSituations(t *testing.T) {
 		}
 		a := b.get(b.consent(start, ivy, slacksim.Choice{TeamID: slacksim.Birch}))
 		p := decodePage(t, a.body)
-		if a.status != http.StatusConflict || p.Reason != "wrong_workspace" || !strings.Contains(p.Title, "you chose Birch & Co, this link is for Acme Corp") || linkIn(p.Next.URL) == "" {
+		if a.status != http.StatusConflict || p.Reason != "wrong_workspace" || !strings.Contains(p.Title, "You chose Birch & Co, this link is for Acme Corp") || linkIn(p.Next.URL) == "" {
 			t.Errorf("wrong workspace: %d %+v", a.status, p)
 		}
 		if rows := w.connections(); len(rows) != 1 {
@@ -250,7 +250,7 @@ func TestSuccessSituations(t *testing.T) {
 		w.slack.Uninstall(context.Background(), slacksim.Acme, slacksim.RevokedFirst)
 		w.waitRow("the removal", func(r record) bool { return r.State == "removed" })
 		// A reload of the first page claims nothing of an install that is over.
-		if p := decodePage(t, b.get(back).body); p.Reason != "state_used" {
+		if p := decodePage(t, b.get(back).body); p.Reason != "removed_since" {
 			t.Errorf("reload after the removal: %+v", p)
 		}
 		p = reason("limited", b.get(b.consent(b.begin("/slack/install"), dana, slacksim.Choice{Untick: []string{"im:history"}})), "connected_again_limited")

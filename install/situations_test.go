@@ -1,0 +1,226 @@
+package install_test
+
+// What the pages say is so: of a workspace that is connected they don't say that it isn't, of an install that was taken back
+// not that it stands, and they tell people to type only what the app has.
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"switchboard/install"
+	"switchboard/slacksim"
+	"switchboard/storage/storagetest"
+)
+
+// says fails the test unless a page says all of these.
+func (p seen) says(t *testing.T, words ...string) {
+	t.Helper()
+	said := strings.Join(append([]string{p.Title, p.Message, p.Unchanged, p.Next.Label}, p.Facts...), "\n")
+	for _, w := range words {
+		if !strings.Contains(said, w) {
+			t.Errorf("no %q in %s", w, said)
+		}
+	}
+	if strings.Contains(said, "Not connected") || strings.ContainsAny(said, "{}") {
+		t.Errorf("says %s", said)
+	}
+}
+
+// html is what a browser with v's cookie is shown.
+func (v *visitor) html(address string) string {
+	v.r.t.Helper()
+	req := httptest.NewRequest(http.MethodGet, redirect+strings.TrimPrefix(address, redirect), nil)
+	req.Header.Set("Cookie", v.cookie)
+	req.Header.Set("Accept", "text/html")
+	w := httptest.NewRecorder()
+	v.in.Handler().ServeHTTP(w, req)
+	return w.Body.String()
+}
+
+func TestConnectedIsSaid(t *testing.T) {
+	t.Parallel()
+	eachRig(t, func(t *testing.T, r *rig) {
+		in := r.replica(named("Renewal"))
+		v, dana := r.visitor(in), slacksim.AcmeAdmin
+		authorize, _ := v.asks(start)
+		v.get(v.allows(authorize, dana, slacksim.Choice{})).is(t, "the install", 200, "connected")
+		k := install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
+		link := func() string { return strings.TrimPrefix(in.GrantURL(r.row(in, k)), redirect) }
+
+		second := v.allows(authorize, dana, slacksim.Choice{})
+		v.get(second).is(t, "allowed again in the same tab", 409, "second_answer").
+			says(t, "You're already connected", "Renewal is in Acme Corp.", "Start a new install")
+		if page := v.html(second); !strings.Contains(page, `class="state good" role="status"`) {
+			t.Error("a connected workspace is shown in red")
+		}
+
+		used := link()
+		late, _ := v.asks(used)
+		v.installs(used, dana, slacksim.Choice{})
+		v.get(used).is(t, "a used link", 409, "link_used").says(t, "You're already connected")
+		v.get(v.allows(late, dana, slacksim.Choice{})).is(t, "a link that was used meanwhile", 409, "link_used").says(t, "You're already connected")
+		v.installs(link(), dana, slacksim.Choice{Deny: true}).is(t, "Cancel", 200, "cancelled").says(t, "You pressed Cancel", "Nothing was changed. Acme Corp stays connected.")
+		v.installs(link(), dana, slacksim.Choice{DenyWithoutDescription: true}).is(t, "denied", 403, "access_denied").says(t, "Acme Corp stays connected.")
+		v.installs(link(), slacksim.BirchAdmin, slacksim.Choice{}).is(t, "another workspace", 409, "wrong_workspace").
+			says(t, "You chose Birch & Co, this link is for Acme Corp", "Acme Corp is as it was.", "What you allowed was given back.")
+		expired, _ := v.asks(link())
+		r.clock.Advance(11 * time.Minute)
+		v.get(v.allows(expired, dana, slacksim.Choice{})).is(t, "expired", 400, "state_expired").says(t, "Acme Corp stays connected.")
+		old := link()
+		r.clock.Advance(2 * time.Hour)
+		v.get(old).is(t, "an old link", 400, "link_expired").says(t, "This link has expired")
+
+		// Where it isn't connected any longer, nothing says that it is.
+		used = link()
+		v.installs(used, dana, slacksim.Choice{})
+		r.update(in, k, func(c *install.Connection) {
+			c.SetState(install.ReconnectRequired, install.ReasonTokenRevoked, r.clock.Now())
+		})
+		v.installs(link(), dana, slacksim.Choice{Deny: true}).is(t, "Cancel", 200, "cancelled")
+		if p := v.installs(link(), dana, slacksim.Choice{Deny: true}); strings.Contains(p.Unchanged, "stays connected") {
+			t.Errorf("a broken connection: %q", p.Unchanged)
+		}
+	})
+}
+
+// named is an app of this name, without a command.
+func named(name string) func(*install.Config) {
+	return func(cfg *install.Config) { wide(cfg); cfg.App.Name = name }
+}
+
+// What became of an install is read on its own page, by the browser that installed and by no other.
+func TestWhatBecameOfAnInstall(t *testing.T) {
+	t.Parallel()
+	eachRig(t, func(t *testing.T, r *rig) {
+		in := r.replica(named("Renewal"))
+		k := install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
+		connect := func() (v *visitor, back string, p seen) {
+			t.Helper()
+			v = r.visitor(in)
+			back = v.back(start, slacksim.AcmeAdmin)
+			return v, back, v.get(back)
+		}
+		remove := func() {
+			t.Helper()
+			r.update(in, k, func(c *install.Connection) { c.Erase(install.Removed, install.ReasonUninstalled, r.clock.Now()) })
+			_ = r.slack.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents)
+		}
+
+		v, back, p := connect()
+		v.undo(p.Undo).is(t, "undo", 200, "undone").says(t, "Its access and its messages are erased.")
+		v.get(back).is(t, "back after the undo", 409, "undone_since").says(t, "You undid this install", "Slack removed Renewal from Acme Corp.", "Install again")
+		r.visitor(in).get(back).is(t, "in another browser", 409, "state_used").says(t, "This link was already used")
+
+		r.clock.Advance(time.Second) // another consent, and not the one that was undone
+		v, back, _ = connect()
+		v.get(back).is(t, "a reload", 200, "already_finished").says(t, "This install finished earlier.")
+		remove()
+		v.get(back).is(t, "removed in Slack", 409, "removed_since").says(t, "Renewal was removed from Acme Corp", "Install again")
+
+		v, back, _ = connect()
+		r.update(in, k, func(c *install.Connection) { c.SetState(install.Paused, "", r.clock.Now()) })
+		v.get(back).is(t, "paused", 409, "paused_since").says(t, "Renewal is paused in Acme Corp")
+		r.update(in, k, func(c *install.Connection) {
+			c.SetState(install.ReconnectRequired, install.ReasonTokenRevoked, r.clock.Now())
+		})
+		v.get(back).is(t, "broken", 409, "broken_since").says(t, "Renewal needs reconnecting in Acme Corp", "Reconnect")
+	})
+}
+
+// What Slack's answer leaves open is not told as a refusal; an undo that Slack carried out and we could not write down is told
+// as what it is.
+func TestUndoSaysWhatIsKnown(t *testing.T) {
+	t.Parallel()
+	eachRig(t, func(t *testing.T, r *rig) {
+		slow := &noErase{}
+		in := r.replica(func(cfg *install.Config) { named("Renewal")(cfg); slow.Store = cfg.Store; cfg.Store = slow })
+		v := r.visitor(in)
+		p := v.get(v.back(start, slacksim.AcmeAdmin))
+		for _, fault := range []slacksim.Fault{{Error: "internal_error"}, {Error: "fatal_error"}, {Status: http.StatusBadGateway}, {DropAnswer: true}} {
+			fault.Method, fault.Times = "apps.uninstall", 1
+			r.slack.Inject(fault)
+			p = v.undo(p.Undo).is(t, fault.Error, 502, "undo_unclear")
+			p.says(t, "We don't know whether Slack removed Renewal from Acme Corp.")
+			if fault.DropAnswer {
+				break // Slack did it
+			}
+		}
+		slow.fails = true
+		v.undo(p.Undo).is(t, "the records are away", 200, "undone").says(t, "We couldn't erase its access from our records yet")
+		r.breaches = true // the token of an app that is gone
+	})
+}
+
+// noErase is a store that writes nothing down once it fails.
+type noErase struct {
+	install.Store
+	fails bool
+}
+
+func (s *noErase) Update(ctx context.Context, k install.Key, change func(*install.Connection) error) (install.Connection, error) {
+	if s.fails {
+		return install.Connection{}, errors.New("read only")
+	}
+	return s.Store.Update(ctx, k, change)
+}
+
+// The pages of an app speak of its own commands, and of none where it has none.
+func TestPagesNameTheAppsOwnCommands(t *testing.T) {
+	t.Parallel()
+	for _, commands := range []install.Commands{{}, {Status: "/standup how", Reconnect: "/standup again", Disconnect: "/standup bye"}, {Status: "/standup how"}} {
+		r := newRig(t, storagetest.SQLite(t))
+		change := func(cfg *install.Config) { named("Standup")(cfg); cfg.App.Commands = commands }
+		in := r.replica(change)
+		closed := r.replica(func(cfg *install.Config) { change(cfg); cfg.Closed = true })
+		v := r.visitor(in)
+		back := v.back(start, slacksim.AcmeAdmin)
+		p := v.get(back)
+		c := r.row(in, install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme})
+		used := in.GrantURL(c)
+		v.installs(used, slacksim.AcmeAdmin, slacksim.Choice{})
+		expired := in.GrantURL(c)
+
+		stranger := r.visitor(in)
+		said := v.html("/") + r.visitor(closed).html("/") + v.html(back) + strings.Join(p.First, "\n") + v.html(start+"?link=abc") + v.html(used)
+		r.update(in, c.Key, func(c *install.Connection) {
+			c.SetState(install.ReconnectRequired, install.ReasonTokenRevoked, r.clock.Now())
+		})
+		said += v.html(used) + stranger.undo(p.Undo).Message
+		r.clock.Advance(2 * time.Hour)
+		said += v.html(expired) + v.undo(p.Undo).Message
+
+		for name, want := range map[string]string{"status": commands.Status, "reconnect": commands.Reconnect, "disconnect": commands.Disconnect} {
+			if want != "" && !strings.Contains(said, want) {
+				t.Errorf("%+v: nothing tells people to type the command for %s", commands, name)
+			}
+		}
+		for _, wrong := range []string{"/connection", "Switchboard", "{status}", "{reconnect}", "{disconnect}", "{app}", "type in", "type ."} {
+			if strings.Contains(said, wrong) {
+				t.Errorf("%+v: the pages say %q", commands, wrong)
+			}
+		}
+		if commands.Disconnect == "" && strings.Count(said, "To remove Standup, open its page in Slack") != 2 {
+			t.Errorf("%+v: a late undo says no other way", commands)
+		}
+		r.emptyJournal()
+	}
+}
+
+// How long things are kept is said with the number that is set.
+func TestKeptForIsSaid(t *testing.T) {
+	t.Parallel()
+	for want, keep := range map[string]time.Duration{"90 days": 0, "7 days": 7 * 24 * time.Hour, "1 day": 24 * time.Hour} {
+		r := newRig(t, storagetest.SQLite(t))
+		in := r.replica(func(cfg *install.Config) { cfg.Keep, cfg.App.DataKept = keep, "The name." })
+		text := "Data kept: The name. What people send to the app is kept, encrypted, until it is handled; what couldn't be handled, for up to " + want +
+			". When the app is removed, its access and these messages are erased immediately, everything else after " + want + "."
+		if page := r.visitor(in).html("/"); !strings.Contains(strings.ReplaceAll(page, "&#39;", "'"), text) || in.KeptFor() != want {
+			t.Errorf("%v: no %q in %s", keep, text, page)
+		}
+	}
+}
