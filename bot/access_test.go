@@ -86,7 +86,7 @@ func TestAccessThatCannotBeRenewedNow(t *testing.T) {
 	key := install.Key{AppID: "A1", TeamID: "T1"}
 
 	r := b.immediate(ctx, needs, key, asks{}, func(*Turn) {}, &slack.SlashCommand{})
-	want := "Parrot couldn't renew its access with Slack just now. Nothing was changed; it is tried again by itself. Try again in a minute. Reference: " + r.ref + "."
+	want := "Parrot couldn't renew its access with Slack just now. Try again in a minute. Reference: " + r.ref + "."
 	if r.reply.Text != want || ran {
 		t.Errorf("%q, ran: %v", r.reply.Text, ran)
 	}

@@ -21,7 +21,7 @@ type Viewer struct {
 }
 
 // ErrNoAppToken says that only an app-level token could answer, and there is none.
-var ErrNoAppToken = errors.New("no app-level token: SLACK_APP_TOKEN, with the permission authorizations:read, is needed to ask who else can see an event")
+var ErrNoAppToken = errors.New("no app-level token: one with the permission authorizations:read is needed to ask who else can see an event")
 
 const (
 	viewersBudget = 15 * time.Second
@@ -30,7 +30,7 @@ const (
 )
 
 // Viewers returns all installations that can see the event: who else, besides t.Connection. Their tokens are out of reach for t, and
-// what it learns of them is not for the people in the channel. It blocks for the calls. ErrNoAppToken without SLACK_APP_TOKEN; an
+// what it learns of them is not for the people in the channel. It blocks for the calls. ErrNoAppToken without one (Config.AppToken); an
 // error also for what is not an event. https://docs.slack.dev/reference/methods/apps.event.authorizations.list
 func (t *Turn) Viewers(ctx context.Context) ([]Viewer, error) {
 	if t.context == "" || t.audit == nil {

@@ -65,7 +65,7 @@ func (b *Bot) acceptCommand(ctx context.Context, form url.Values) (answer, error
 	if !ok {
 		b.metrics.drop(kindCommands, droppedUnhandled)
 		b.log.InfoContext(ctx, "unknown command", "command", clip(command.Command))
-		return answerOf(Reply{Text: "This app doesn't know that command. Nothing was done."}), nil
+		return answerOf(Reply{Text: "This app doesn't know that command."}), nil
 	}
 	fill := fillCommand(command)
 	who := asks{team: team}
@@ -230,26 +230,27 @@ func (b *Bot) unavailable(ctx context.Context, t *Turn, err error) Reply {
 		if h.GrantURL != "" {
 			text += " Here: " + h.GrantURL
 		}
-		return Reply{Text: text}
+		return Reply{Text: text, private: true}
 	}
 	if t.Renewing() {
 		t.Log.WarnContext(ctx, "open connection", "slack_error", install.SlackError(err), "cause", install.Cause(err))
 		return b.renewing(t)
 	}
 	b.log.ErrorContext(ctx, "open connection", "ref", t.Ref, "key", t.Key.String(), "cause", err)
-	return Reply{Text: fmt.Sprintf("%s can't reach its records right now. Nothing was changed. Try again in a few minutes. Reference: %s.", app, t.Ref)}
+	return Reply{Text: fmt.Sprintf("%s can't reach its records right now. Try again in a few minutes. Reference: %s.",
+		app, t.Ref)}
 }
 
 // renewing is what a person reads when the access ran out and Slack gives no new one just now.
 func (b *Bot) renewing(t *Turn) Reply {
-	return Reply{Text: fmt.Sprintf("%s couldn't renew its access with Slack just now. Nothing was changed; it is tried again by itself. Try again in a minute. Reference: %s.", b.install.App().Name, t.Ref)}
+	return Reply{Text: fmt.Sprintf("%s couldn't renew its access with Slack just now. Try again in a minute. "+
+		"Reference: %s.", b.install.App().Name, t.Ref)}
 }
 
 // failed logs a handler's error and returns what the person reads.
 func (b *Bot) failed(ctx context.Context, t *Turn, h Handler, err error) Reply {
-	var user *UserError
-	if errors.As(err, &user) {
-		return Reply{Text: user.Text}
+	if r, refused := userWord(err); refused {
+		return r
 	}
 	if missing := h.refused(t, err); len(missing) > 0 {
 		return b.notAllowed(t, h, missing)
@@ -382,9 +383,8 @@ func (b *Bot) handle(ctx context.Context, e *Event, env *envelope) error {
 		err = b.say(ctx, t, b.sound(h, t, r, false))
 	}
 	e.ran = resultOf(ctx, h, t, err)
-	var user *UserError
-	if errors.As(err, &user) {
-		b.tellActor(ctx, t, Reply{Text: user.Text})
+	if r, refused := userWord(err); refused {
+		b.tellActor(ctx, t, r)
 		return nil
 	}
 	if install.SlackError(err) == install.ReasonNotAdded {

@@ -132,14 +132,21 @@ func (t *Turn) AsUser(ctx context.Context) (*slack.Client, error) {
 		}
 	}
 	if errors.Is(err, install.ErrNotConnected) {
-		text := t.Install.App().Name + " may not act for you here."
-		if url := t.Health().GrantURL; url != "" && !t.outsider {
+		text := t.Install.App().Name + " isn't allowed to act for you here."
+		if url := t.Health().GrantURL; url != "" && !t.Outsider() {
 			text += " To allow it, open " + url
 		}
-		err = errors.Join(err, &UserError{Text: text})
+		err = &notActingError{&UserError{Text: text}}
 	}
 	return nil, err
 }
+
+// notActingError is AsUser's word that a person has not let the app act for them. Its own text has no link: what an
+// Error returns also ends in logs, and in what a handler says to everybody.
+type notActingError struct{ told *UserError }
+
+func (e *notActingError) Error() string   { return "not allowed to act for this person" }
+func (e *notActingError) Unwrap() []error { return []error{install.ErrNotConnected, e.told} }
 
 // UserError is an error with a text for the person who acted, and for nobody else: it can hold a link that is theirs.
 // Of an event it is told in their direct message with the app if they wrote there, else in the channel so that only
@@ -148,6 +155,15 @@ func (t *Turn) AsUser(ctx context.Context) (*slack.Client, error) {
 type UserError struct{ Text string }
 
 func (e *UserError) Error() string { return e.Text }
+
+// userWord is what a UserError in err says, for who acted alone; false: there is none.
+func userWord(err error) (Reply, bool) {
+	var told *UserError
+	if !errors.As(err, &told) {
+		return Reply{}, false
+	}
+	return Reply{Text: told.Text, private: true}, true
+}
 
 // OnEvent registers run for an Events API type, decoded into E (usually a type of slack-go's slackevents). It is run
 // after the acknowledgement, and at least once: a process can die between its last step and our record of it, so it may

@@ -27,6 +27,9 @@ func InstallationOf(in *install.Installer, k install.Key, c install.Connection) 
 // App returns how the app presents itself.
 func (i Installation) App() install.App { return i.in.App() }
 
+// KeptFor says how long a removed connection's facts are kept: see install.Installer.KeptFor.
+func (i Installation) KeptFor() string { return i.in.KeptFor() }
+
 // Scopes returns the catalogue of the app's permissions.
 func (i Installation) Scopes() []install.Scope { return i.in.Scopes() }
 

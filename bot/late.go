@@ -164,6 +164,8 @@ func (b *Bot) after(r result, to reach) func() {
 func (b *Bot) follow(r result, to reach) {
 	settled := time.After(ackSettles)
 	late := r.late != nil
+	// Whether others read what an answer would take the place of: what is for one person is not put there.
+	public := !to.acked || r.reply.InChannel
 	if late {
 		r = b.await(r)
 	}
@@ -172,19 +174,22 @@ func (b *Bot) follow(r result, to reach) {
 	}
 	replace := r.reply.Replace || late && to.acked
 	if late || !to.acked {
-		b.send(r, to, replace, late)
+		b.send(r, to, replace && !(public && r.reply.private), late)
 	}
 	replace = replace || to.acked
 
 	for r.reply.Then != nil {
 		next, err := then(context.Background(), r.reply)
+		if told, refused := userWord(err); refused {
+			next, err = told, nil
+		}
 		if err != nil {
 			b.metrics.lose(lostSecondPart)
 			b.log.Warn("second part of a reply", failure(err, "handler", to.handler, "ref", r.ref)...)
 			return
 		}
 		r.reply = next
-		b.send(r, to, replace, false)
+		b.send(r, to, replace && !(public && next.private), false)
 	}
 }
 

@@ -31,7 +31,7 @@ func (b *Bot) admit(ctx context.Context, h Handler, t *Turn, who asks) *Reply {
 	i := who.pressed
 	if i.foreignBot(c) {
 		t.Log.InfoContext(ctx, "refused: pressed in what another installation wrote", "handler", h.id())
-		return &Reply{Text: "This is from another installation of " + b.install.App().Name + " and can't be used from here. Nothing was changed."}
+		return &Reply{Text: escape("This is from another installation of " + b.install.App().Name + " and can't be used from here.")}
 	}
 	if h.anyone {
 		in, _ := b.insider(ctx, t, i.User.ID, i.User.TeamID)
@@ -44,13 +44,21 @@ func (b *Bot) admit(ctx context.Context, h Handler, t *Turn, who asks) *Reply {
 	switch in, err := b.insider(ctx, t, i.User.ID, i.User.TeamID); {
 	case err != nil:
 		t.Log.WarnContext(ctx, "ask whether a person is of this organisation", "slack_error", install.SlackError(err), "cause", install.Cause(err))
-		return &Reply{Text: "We couldn't ask Slack whether this is for you. Nothing was changed. Try again in a minute. Reference: " + t.Ref + "."}
+		return &Reply{Text: "We couldn't ask Slack whether this is for you. Try again in a minute. Reference: " + t.Ref + "."}
 	case !in:
-		// It names nothing but the app, which they see anyway.
 		t.Log.InfoContext(ctx, "refused: of another company", "handler", h.id())
-		return &Reply{Text: "Only people of the company that uses " + b.install.App().Name + " here can do that. Nothing was changed."}
+		return &Reply{Text: escape(forPeopleAt(c, i))}
 	}
 	return nil
+}
+
+// forPeopleAt says whom a button or a form is for. It names the company alone, which Slack shows on the shared channel.
+func forPeopleAt(c install.Connection, i *interaction) string {
+	what := "button"
+	if i.Type != "block_actions" {
+		what = "form"
+	}
+	return "Only people at " + orElse(c.TeamName, "the company that added this app") + " can use this " + what + "."
 }
 
 // Outsider reports whether the payload places who acts in another company than the connection's, or may do so: in a
@@ -73,7 +81,7 @@ func ofAnother(c install.Connection, userTeam string) bool {
 
 // notForOutsiders is what people of another company read where others read what is wrong with the connection, or what it lacks.
 func (t *Turn) notForOutsiders() Reply {
-	return Reply{Text: escape(t.Install.App().Name + " can't do that here right now. Nothing was changed.")}
+	return Reply{Text: escape(t.Install.App().Name + " can't do that here right now.")}
 }
 
 // foreignBot reports whether the button or form was put there by another installation than c: the payload then names one workspace

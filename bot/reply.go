@@ -108,7 +108,7 @@ func (r Reply) message(replace bool, thread string) message {
 	switch {
 	case replace: // what is replaced keeps its kind and its place
 		m.ThreadTS = ""
-	case r.InChannel:
+	case r.InChannel && !r.private:
 		m.ResponseType = "in_channel"
 	default:
 		m.ResponseType = "ephemeral"
@@ -239,6 +239,9 @@ func (b *Bot) say(ctx context.Context, t *Turn, r Reply) error {
 		return nil
 	}
 	later, err := then(ctx, r)
+	if _, refused := userWord(err); refused {
+		return err
+	}
 	if err != nil {
 		// The first answer stands; posting it again on a retry would help nobody.
 		b.metrics.lose(lostSecondPart)
@@ -249,6 +252,9 @@ func (b *Bot) say(ctx context.Context, t *Turn, r Reply) error {
 		return nil
 	}
 	err = guard(func() error {
+		if r.private || later.private { // else everybody reads it
+			return t.privately(ctx, later)
+		}
 		_, _, _, err := t.Slack.UpdateMessageContext(ctx, t.ChannelID, ts, slack.MsgOptionText(later.Text, false),
 			slack.MsgOptionBlocks(later.Blocks...))
 		return err

@@ -242,7 +242,7 @@ func (t *Turn) Respond(ctx context.Context, r Reply) error {
 	}
 	err := errSilent
 	if t.address != "" && t.hooks != nil && t.said.mayRespond() {
-		err = t.hooks(ctx, t.address, r.message(r.Replace, t.ThreadTS))
+		err = t.hooks(ctx, t.address, r.message(r.Replace && !r.private, t.ThreadTS))
 	}
 	if errors.Is(err, errSilent) || over(err) {
 		err = t.whisper(ctx, r)

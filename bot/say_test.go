@@ -2,10 +2,13 @@ package bot_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
 
+	"github.com/slack-go/slack"
 	"github.com/slack-go/slack/slackevents"
 
 	"switchboard/bot"
@@ -114,5 +117,85 @@ func TestRefusalIsNotTriedAgain(t *testing.T) {
 	}
 	if n := len(s.sim.CallsTo("chat.postMessage")); n != 1 {
 		t.Errorf("tried %d times by direct message", n)
+	}
+}
+
+// What is for one person takes the place of nothing that others read, whatever the handler asks for: not as the second
+// part of a public answer, not as a public answer itself, and not in the words of an error.
+func TestPrivateAnswersStayPrivate(t *testing.T) {
+	t.Parallel()
+	notAllowed := func(t *bot.Turn) bot.Reply {
+		r := t.NotAllowed("files:read")
+		r.InChannel, r.Replace = true, true
+		return r
+	}
+	// later is a public answer with a private second part.
+	later := func(t *bot.Turn, refuse bool) bot.Reply {
+		return bot.Reply{Text: "One moment.", InChannel: true, Then: func(ctx context.Context) (bot.Reply, error) {
+			if !refuse {
+				return notAllowed(t), nil
+			}
+			_, err := t.AsUser(ctx)
+			return bot.Reply{Text: "Done.", InChannel: true}, fmt.Errorf("act for them: %w", err)
+		}}
+	}
+	heard := func(run func(ctx context.Context, t *bot.Turn) (bot.Reply, error)) func(context.Context, *bot.Turn, *slackevents.MessageEvent) (bot.Reply, error) {
+		return func(ctx context.Context, t *bot.Turn, _ *slackevents.MessageEvent) (bot.Reply, error) {
+			return run(ctx, t)
+		}
+	}
+	typed := func(run func(ctx context.Context, t *bot.Turn) bot.Reply) func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
+		return func(ctx context.Context, t *bot.Turn, _ *slack.SlashCommand) (bot.Reply, error) {
+			return run(ctx, t), nil
+		}
+	}
+	first := func(_ context.Context, t *bot.Turn) bot.Reply { return notAllowed(t) }
+	second := func(_ context.Context, t *bot.Turn) bot.Reply { return later(t, false) }
+	refused := func(_ context.Context, t *bot.Turn) bot.Reply { return later(t, true) }
+	s := play(t,
+		bot.OnMessage("^later", heard(func(_ context.Context, t *bot.Turn) (bot.Reply, error) { return later(t, false), nil }), "channels:history", "chat:write").Uses("files:read"),
+		bot.OnMessage("^refuse", heard(func(_ context.Context, t *bot.Turn) (bot.Reply, error) { return later(t, true), nil }), "channels:history", "chat:write"),
+		bot.OnMessage("^aloud", heard(func(ctx context.Context, t *bot.Turn) (bot.Reply, error) {
+			_, err := t.AsUser(ctx)
+			_, said := t.Say(ctx, bot.Reply{Text: "That failed: " + err.Error()})
+			return bot.Reply{}, errors.Join(err, said)
+		}), "channels:history", "chat:write"),
+		bot.OnCommand("/first", typed(first), "chat:write").Describe("x", ""),
+		bot.OnCommand("/second", typed(second), "chat:write").Describe("x", ""),
+		bot.OnCommand("/refused", typed(refused), "chat:write").Describe("x", ""),
+		bot.OnCommand("/slow-second", typed(second), "chat:write").Describe("x", "").Slow(),
+		bot.OnCommand("/slow-refused", typed(refused), "chat:write").Describe("x", "").Slow(),
+		bot.OnAction("press", func(_ context.Context, t *bot.Turn, _ *slack.InteractionCallback) (bot.Reply, error) {
+			return notAllowed(t), nil
+		}, "chat:write"))
+	const actor, other = slacksim.AcmeMember, slacksim.AcmeAdmin
+	links := func(user string) (n int) {
+		for _, m := range s.sim.Messages(slacksim.AcmeGeneral, user) {
+			if strings.Contains(m.Text+string(m.Blocks), "/slack/install") {
+				n++
+			}
+		}
+		return n
+	}
+
+	acts := map[string]func(){"a press that asks to replace the message": func() {
+		if _, err := s.sim.Press(ctx, actor, slacksim.AcmeGeneral, s.button(t, "press", ""), "press"); err != nil {
+			t.Fatal(err)
+		}
+	}}
+	for _, text := range []string{"later", "refuse", "aloud"} {
+		acts["a message: "+text] = func() { say(t, s.sim, actor, slacksim.AcmeGeneral, text) }
+	}
+	for _, line := range []string{"/first", "/second", "/refused", "/slow-second", "/slow-refused"} {
+		acts["a command: "+line] = func() { command(t, s, actor, line) }
+	}
+	for name, act := range acts {
+		before := links(actor)
+		act()
+		wait(t, s.sim, name+": who asked reads the link", func() bool { return links(actor) == before+1 })
+		s.settle(t)
+		if n := links(other); n != 0 {
+			t.Fatalf("%s: others read %d links", name, n)
+		}
 	}
 }

@@ -236,10 +236,10 @@ func (b *Bot) handleSlow(ctx context.Context, e *Event) error {
 	}
 	r, err := b.within(ctx, h, t, payload)
 	e.ran = resultOf(ctx, h, t, err)
-	var user *UserError
+	told, refused := userWord(err)
 	switch {
-	case errors.As(err, &user):
-		return b.tellPerson(ctx, t, Reply{Text: user.Text})
+	case refused:
+		return b.tellPerson(ctx, t, told)
 	case len(h.refused(t, err)) > 0:
 		return b.tellPerson(ctx, t, t.NotAllowed(h.refused(t, err)...))
 	case err != nil && (e.last() || classOf(err) == final): // the last one: the person is told, and the operator finds it
@@ -272,7 +272,11 @@ func (b *Bot) handleSlow(ctx context.Context, e *Event) error {
 			break
 		}
 		replace := !r.empty() || r.Replace
-		if r, err = then(ctx, r); err != nil {
+		r, err = then(ctx, r)
+		if told, refused := userWord(err); refused {
+			r, err = told, nil
+		}
+		if err != nil {
 			b.metrics.lose(lostSecondPart)
 			t.Log.WarnContext(ctx, "second part of a reply", failure(err)...)
 			break

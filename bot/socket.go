@@ -59,7 +59,7 @@ const (
 	SocketsConnecting = "connecting" // no connection yet, or no more; it is tried again
 	SocketsLive       = "live"       // at least one connection
 	SocketsDisabled   = "disabled"   // switched off in the app's settings; looked for again every minute
-	SocketsRefused    = "refused"    // Slack has refused SLACK_APP_TOKEN for minutes; tried again every minute
+	SocketsRefused    = "refused"    // Slack has refused the app-level token for minutes; tried again every minute
 )
 
 // socketPace says how long things may take.
@@ -85,9 +85,9 @@ var usualPace = socketPace{
 }
 
 // errSwitchedOff is Slack's link_disabled.
-var errSwitchedOff = errors.New("switched off (link_disabled) in the app's settings: switch it on at https://api.slack.com/apps, or leave SLACK_APP_TOKEN out to get everything over HTTP")
+var errSwitchedOff = errors.New("switched off (link_disabled) in the app's settings: switch it on at https://api.slack.com/apps, or leave the app-level token out to get everything over HTTP")
 
-// TokenRefused says that Slack will not open a connection with SLACK_APP_TOKEN. Slack has said so of good tokens, too,
+// TokenRefused says that Slack will not open a connection with the app-level token. Slack has said so of good tokens, too,
 // and taken them again a moment later.
 type TokenRefused struct {
 	Code string // Slack's word: invalid_auth …
@@ -95,7 +95,7 @@ type TokenRefused struct {
 }
 
 func (e *TokenRefused) Error() string {
-	return "SLACK_APP_TOKEN " + e.what + " (" + e.Code + "). Make an app-level token (xapp-…) with the scope connections:write on the app's Basic Information page at https://api.slack.com/apps and put it there, or leave it out to get everything over HTTP"
+	return "the app-level token " + e.what + " (" + e.Code + "). Make one (xapp-…) with the scope connections:write on the app's Basic Information page at https://api.slack.com/apps and put it there, or leave it out to get everything over HTTP"
 }
 
 // refusals are the answers of apps.connections.open that are about the token.
@@ -408,7 +408,7 @@ func (s *sockets) greeted(first socketmode.Request) error {
 	case first.Type != socketmode.RequestTypeHello:
 		return fmt.Errorf("open socket: Slack said %q, not hello", clip(first.Type))
 	case s.appID != "" && first.ConnectionInfo.AppID != "" && first.ConnectionInfo.AppID != s.appID:
-		return &TokenRefused{Code: "app " + clip(first.ConnectionInfo.AppID), what: "belongs to another app than SLACK_APP_ID"}
+		return &TokenRefused{Code: "app " + clip(first.ConnectionInfo.AppID), what: "belongs to another app than the one that is set"}
 	}
 	return nil
 }

@@ -877,7 +877,7 @@ func TestSocketTokenRefused(t *testing.T) {
 			b.sockets.pace = quickPace
 			err := b.sockets.run(w.ctx)
 			var refused *TokenRefused
-			if !errors.As(err, &refused) || test.answer != "" && refused.Code != test.answer || !strings.Contains(err.Error(), "SLACK_APP_TOKEN") || !strings.Contains(err.Error(), "connections:write") {
+			if !errors.As(err, &refused) || test.answer != "" && refused.Code != test.answer || !strings.Contains(err.Error(), "the app-level token") || !strings.Contains(err.Error(), "connections:write") {
 				t.Fatalf("ended with %v", err)
 			}
 			if strings.Contains(err.Error(), b.cfg.AppToken.Reveal()) || strings.Contains(w.log.String(), b.cfg.AppToken.Reveal()) {

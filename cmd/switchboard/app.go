@@ -161,7 +161,11 @@ func (a *app) run(ctx context.Context) (err error) {
 	listening := make(chan struct{})
 	group.Go(func() error {
 		defer close(listening)
-		return a.bot.RunSockets(open)
+		err := a.bot.RunSockets(open)
+		if errors.As(err, new(*bot.TokenRefused)) {
+			return fmt.Errorf("SLACK_APP_TOKEN: %w", err)
+		}
+		return err
 	})
 
 	if a.cfg.admin != nil {

@@ -7,10 +7,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -97,6 +101,56 @@ func TestImportsPointOneWay(t *testing.T) {
 			}
 		}
 	}
+}
+
+// ofOurs are words of the app and the program that the library is served with here. What the library says comes from the app that
+// is built on it; only names that others rely on (of metrics, columns, cookies) and the words of keys stay.
+var ofOurs = regexp.MustCompile(`Switchboard|/connection|switchboard [a-z]+ [a-z]+|\b(SLACK|PUBLIC|LISTEN|ADMIN|DATA|DATABASE|ENCRYPTION|KEEP|LOG|INBOX)_[A-Z_]+\b`)
+
+func TestTheLibraryNamesNoAppOfOurs(t *testing.T) {
+	t.Parallel()
+	for _, room := range []string{"install", "install/pages", "bot"} {
+		files, err := filepath.Glob(filepath.Join("..", "..", filepath.FromSlash(room), "*"))
+		if err != nil || len(files) == 0 {
+			t.Fatal(err, files)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			for _, said := range texts(t, file) {
+				if found := ofOurs.FindString(said); found != "" {
+					t.Errorf("%s says %q: the words come from the app that it serves", file, found)
+				}
+			}
+		}
+	}
+}
+
+// texts are what a file can say: the strings of a Go file, all of another one.
+func texts(t *testing.T, file string) (all []string) {
+	t.Helper()
+	if info, err := os.Stat(file); err != nil || info.IsDir() {
+		return nil
+	}
+	if filepath.Ext(file) != ".go" {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return []string{string(text)}
+	}
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ast.Inspect(parsed, func(n ast.Node) bool {
+		if text, ok := n.(*ast.BasicLit); ok && text.Kind == token.STRING {
+			all = append(all, text.Value)
+		}
+		return true
+	})
+	return all
 }
 
 func TestEveryPackageSaysWhy(t *testing.T) {

@@ -139,7 +139,7 @@ func TestSingleWorkspace(t *testing.T) {
 		if err := w.slack.Uninstall(context.Background(), slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
 			t.Fatal(err)
 		}
-		if _, errs, code := w.with(single(token), "serve"); code != 2 || !strings.Contains(errs, "Slack does not accept SLACK_BOT_TOKEN") ||
+		if _, errs, code := w.with(single(token), "serve"); code != 2 || !strings.Contains(errs, "Slack does not accept this token") ||
 			!slices.Equal(problems(t, errs), []string{"SLACK_BOT_TOKEN"}) || strings.Contains(errs, token) {
 			t.Errorf("a token that Slack refuses: exit %d %s", code, errs)
 		}
@@ -172,7 +172,7 @@ func TestSingleWorkspaceNeedsNoAddress(t *testing.T) {
 func TestOtherTokensAreRefused(t *testing.T) {
 	for token, says := range map[string]string{
 		"xoxp-1-2-3-hushhush":                  "user token",
-		"xapp-1-A0-1-hushhush":                 "SLACK_APP_TOKEN",
+		"xapp-1-A0-1-hushhush":                 "app-level token",
 		"xoxa-2-hushhush":                      "retired",
 		"xoxr-hushhush":                        "retired",
 		"xoxe-1-hushhush":                      "refresh token",
