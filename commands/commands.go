@@ -22,6 +22,9 @@ func All() []bot.Handler {
 		pressedPermissions,
 		pressedDisconnect,
 		pressedMore,
+		offeredStatus,
+		offeredPermissions,
+		offeredHelp,
 		confirmed,
 		uninstalled,
 		tokensRevoked,
@@ -52,11 +55,14 @@ func App() install.App {
 		Name:    Profile().Name,
 		Summary: Profile().Description,
 		Does: []string{
-			"You type /connection status in any channel and see at once whether the app works here, and what to do if it doesn't.",
+			"You type /connection status in any channel and see right away whether the app works here, and what to do if it doesn't.",
 			"You write to it in a direct message, or mention it in a channel, and it answers there.",
-			"Its Home tab shows the same facts: permissions and why, who installed it, who can mend it.",
+			"Its Home tab shows the same facts: permissions and why, who installed it, who can fix it.",
 		},
 		DataKept: "The workspace's name and id, who installed the app and when, the permissions granted, what happened to the connection, " +
-			"and its access, encrypted. Messages are answered and not kept. On removal the access is erased at once, the rest after a while.",
+			"and its access, encrypted.",
+		Commands: install.Commands{
+			Status: command + " status", Reconnect: command + " reconnect", Disconnect: command + " disconnect",
+		},
 	}
 }

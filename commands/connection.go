@@ -25,10 +25,14 @@ const (
 	actionMore        = "connection.more"  // the menu behind the buttons; each choice is a word
 	actionGrant       = "connection.grant" // a link; Slack tells us of the press all the same
 	actionOpen        = "connection.open"
+	actionOffered     = "connection.say." // and a word, for everybody who could type it
 )
 
+// command is what people type.
+const command = "/connection"
+
 // The permissions for reading who is who and where the app is are optional: what needs them says so.
-var connection = bot.OnCommand("/connection", func(ctx context.Context, t *bot.Turn, c *slack.SlashCommand) (bot.Reply, error) {
+var connection = bot.OnCommand(command, func(ctx context.Context, t *bot.Turn, c *slack.SlashCommand) (bot.Reply, error) {
 	return answer(ctx, t, c.Text, private), nil
 }).
 	Always().Uses("users:read", "team:read", readsPublic, readsPrivate).

@@ -39,8 +39,8 @@ func disconnect(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 		return o.words("", install.ErrNotConnected)
 	case t.Slack == nil && !t.Renewing() && h.GrantURL != "":
 		// Nobody can be asked about, and there is nothing that could be done.
-		return bot.Reply{Text: fmt.Sprintf("%s has no access to %s any more, so Slack can't be asked to remove it. "+
-			"Remove it on its page in Slack: *Configuration*, *Remove App*. Nothing was changed.", o.app, o.from)}
+		return bot.Reply{Text: fmt.Sprintf("%s no longer has access to %s, so Slack can't be asked to remove it. "+
+			"Remove it on its page in Slack: *Configuration*, *Remove App*.", o.app, o.from)}
 	}
 	is, err := a.standing(ctx, t)
 	switch {
@@ -66,7 +66,7 @@ func disconnect(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 		return o.words("", install.ErrNotConnected)
 	default:
 		t.Log.WarnContext(ctx, "open the window that disconnects", "slack_error", reason, "cause", install.Cause(err))
-		return bot.Reply{Text: "The window that asks whether you are sure could not be opened, so nothing was changed. " + slackSaid(t, err) + " Reference: " + t.Ref + "."}
+		return bot.Reply{Text: "The window that asks whether you are sure couldn't be opened, so nothing was changed. " + slackSaid(t, err) + " Reference: " + t.Ref + "."}
 	}
 }
 
@@ -96,14 +96,14 @@ func farewell(t *bot.Turn) (slack.ModalViewRequest, error) {
 		here = "all workspaces of the organisation"
 	}
 	intro := fmt.Sprintf("This removes %s from %s, for everybody.", app, from)
-	list := "• The app leaves " + here + ": its commands, its messages and its Home tab end.\n" +
-		"• Its access is erased at once. Facts, such as who installed it, and its history are kept for some days and then deleted.\n" +
-		"• Anybody who may add apps can bring it back, and finds the same connection.\n" +
-		"• Other apps, and messages that were sent before, are not touched."
+	list := fmt.Sprintf("• The app leaves %s: its commands, messages and Home tab stop working.\n"+
+		"• Its access and messages are erased immediately, everything else after %s.\n"+
+		"• Anybody who can add apps can bring it back. Within that time it is the same connection, with its history.\n"+
+		"• Other apps, and messages that it sent before, stay as they are.", here, t.Install.KeptFor())
 	return slack.ModalViewRequest{
 		Type: slack.VTModal, CallbackID: viewDisconnect, PrivateMetadata: string(about),
 		Title: label("Disconnect?", maxTitle), Submit: label("Disconnect "+t.Install.App().Name, maxTitle), Close: label("Cancel", maxTitle),
-		Blocks: slack.Blocks{BlockSet: []slack.Block{section(intro), section(list), section("Nothing has been changed so far.")}},
+		Blocks: slack.Blocks{BlockSet: []slack.Block{section(intro), section(list)}},
 	}, nil
 }
 
@@ -125,7 +125,7 @@ func goodbye(ctx context.Context, t *bot.Turn, about string) bot.Reply {
 	}
 	var meant subject
 	if err := json.Unmarshal([]byte(about), &meant); err != nil || meant != subjectOf(t.Connection) {
-		return bot.Reply{Text: fmt.Sprintf("%s was connected to %s anew since this window was opened, so nothing was changed. If you still want to disconnect it, type /connection disconnect.", o.app, o.from)}
+		return bot.Reply{Text: fmt.Sprintf("%s was connected to %s again since this window was opened, so nothing was changed. If you still want to disconnect it, type /connection disconnect.", o.app, o.from)}
 	}
 	asking, cancel := inTime(ctx, t)
 	defer cancel()
@@ -159,19 +159,28 @@ func (o outcome) words(said string, err error) bot.Reply {
 		text += " To bring it back, open " + link(o.back, "the install page") + "."
 		return bot.Reply{Text: text}
 	case errors.Is(err, install.ErrByHand):
-		return bot.Reply{Text: fmt.Sprintf("%s was connected to %s by hand, so it is removed on its page in Slack: *Configuration*, *Remove App*. Nothing was changed.", o.app, o.from)}
+		return bot.Reply{Text: fmt.Sprintf("%s was connected to %s by hand, so it is removed on its page in Slack: "+
+			"*Configuration*, *Remove App*.", o.app, o.from)}
 	case errors.Is(err, install.ErrNotConnected):
-		return bot.Reply{Text: fmt.Sprintf("%s isn't connected to %s, so there is nothing to disconnect. Nothing was changed.", o.app, o.from)}
+		return bot.Reply{Text: fmt.Sprintf("%s isn't connected to %s, so there is nothing to disconnect.", o.app, o.from)}
 	case errors.Is(err, install.ErrRenewing):
-		text = fmt.Sprintf("%s couldn't renew its access, and without it Slack can't be asked to remove the app. Nothing was changed: it is still connected to %s. Try again in a minute.", o.app, o.from)
+		text = fmt.Sprintf("%s couldn't renew its access, and without it Slack can't be asked to remove the app. "+
+			"It is still connected to %s. Try again in a minute.", o.app, o.from)
+	case errors.Is(err, install.ErrUnclear):
+		text = fmt.Sprintf("Slack gave no clear answer in time, so we don't know whether %s was removed from %s. "+
+			"Type /connection status in a minute: if Slack no longer knows that command, it was.", o.app, o.from)
 	case slackSaid == "ratelimited":
-		text = fmt.Sprintf("Slack asked us to slow down, so %s wasn't removed. Nothing was changed: it is still connected to %s. Try again in a few minutes.", o.app, o.from)
+		text = fmt.Sprintf("Slack asked us to slow down, so %s wasn't removed. It is still connected to %s. "+
+			"Try again in a few minutes.", o.app, o.from)
 	case slackSaid != "":
-		text = fmt.Sprintf("Slack didn't remove %s; it said %s. Nothing was changed: it is still connected to %s. Try again, or remove it on its page in Slack: *Configuration*, *Remove App*.", o.app, code(slackSaid), o.from)
+		text = fmt.Sprintf("Slack didn't remove %s; it said %s. It is still connected to %s. "+
+			"Try again, or remove it on its page in Slack: *Configuration*, *Remove App*.", o.app, code(slackSaid), o.from)
 	case said != "":
-		text = fmt.Sprintf("%s is gone from %s. Its access couldn't be erased from our records just now; that is done as soon as they answer.", o.app, o.from)
+		text = fmt.Sprintf("%s is gone from %s. We couldn't erase its access from our records yet. "+
+			"That is done as soon as they answer.", o.app, o.from)
 	default:
-		text = fmt.Sprintf("Slack gave no clear answer in time, so we don't know whether %s was removed from %s. Type /connection status in a minute: if Slack no longer knows that command, it was. If it wasn't, nothing was changed.", o.app, o.from)
+		text = fmt.Sprintf("%s couldn't be disconnected from %s just now, and Slack wasn't asked. "+
+			"Try again in a few minutes.", o.app, o.from)
 	}
 	return bot.Reply{Text: text + " Reference: " + o.ref + "."}
 }

@@ -19,7 +19,7 @@ func help(_ context.Context, t *bot.Turn, a ask) bot.Reply {
 	}
 	w, _, ok := find(a.rest)
 	if !ok {
-		return listed(t, unknownWord(a.rest))
+		return notUnderstood(a.rest, a.to)
 	}
 	text := fmt.Sprintf("/connection %s: %s.", w.name, w.does)
 	return bot.Reply{Text: text + " " + w.more, Blocks: []slack.Block{section(fmt.Sprintf("`/connection %s`  %s.\n%s", w.name, w.does, w.more))}}

@@ -221,10 +221,10 @@ func TestPromises(t *testing.T) {
 		direct, mentions bool
 		sees             string
 	}{
-		{[]string{"im:history", "app_mentions:read"}, true, true, "It sees what you write to it here, and messages that mention it; nothing else."},
-		{[]string{"im:history"}, true, false, "It sees what you write to it here, and no other messages."},
-		{[]string{"app_mentions:read"}, false, true, "It sees messages that mention it, and no others."},
-		{nil, false, false, "It sees no messages: "},
+		{[]string{"im:history", "app_mentions:read"}, true, true, "It can only read messages you send it here and messages that @mention it."},
+		{[]string{"im:history"}, true, false, "It can only read messages you send it here. It isn't allowed"},
+		{[]string{"app_mentions:read"}, false, true, "It can only read messages that @mention it."},
+		{nil, false, false, "It can't read any messages: "},
 	} {
 		turn.Connection.Scopes = test.scopes
 		promises := func(where, text, direct, mentions string) {
@@ -234,7 +234,7 @@ func TestPromises(t *testing.T) {
 		}
 		promises("help", listed(turn, "").Text, "in a direct message with me", "you mention me")
 		promises("the Home tab", waysToAsk(turn), "write to me", "mention me")
-		blocks, _ := welcomeBlocks(testApp, "https://slack.com", turn.Connection, 8, 8)
+		blocks, _ := welcomeBlocks(testApp, "https://slack.com", turn.Connection, turn.Connection.Missing(Catalogue()))
 		if welcome := everything(t, bot.Reply{Blocks: blocks}); !strings.Contains(welcome, test.sees) || strings.Contains(welcome, "/invite") != test.mentions {
 			t.Errorf("with %q the welcome says %s", test.scopes, welcome)
 		}
@@ -242,8 +242,8 @@ func TestPromises(t *testing.T) {
 
 	c := turn.Connection
 	c.Key, c.TeamName = install.Key{AppID: "A1", EnterpriseID: "E1"}, "Acme Group"
-	blocks, text := welcomeBlocks(testApp, "https://slack.com", c, 8, 8)
-	if all := text + everything(t, bot.Reply{Blocks: blocks}); strings.Count(all, "as soon as an admin of the organisation has added it there") != 2 || strings.Contains(all, "team=") {
+	blocks, text := welcomeBlocks(testApp, "https://slack.com", c, nil)
+	if all := text + everything(t, bot.Reply{Blocks: blocks}); strings.Count(all, "Until an admin of the organisation adds it to workspaces") != 2 || strings.Contains(all, "team=") {
 		t.Errorf("an organisation's welcome: %s", all)
 	}
 }
@@ -253,20 +253,20 @@ func TestDisconnectIsForKeepers(t *testing.T) {
 	elsewhere, removed := turnOf(t, "U1", historyStore{}), turnOf(t, "U1", historyStore{})
 	elsewhere.UserTeam, removed.Connection.State = "T9", install.Removed
 	// There is no store behind these that could be asked to do it, and no access to open a window with.
-	says(t, "no access", answer(ctx, turnOf(t, "U1", historyStore{}), "disconnect", private), "has no access to Acme &lt;Corp&gt; any more", "*Remove App*", "Nothing was changed.")
-	says(t, "the word of old", answer(ctx, turnOf(t, "U1", historyStore{}), "disconnect yes", private), "Nothing was changed.")
+	says(t, "no access", answer(ctx, turnOf(t, "U1", historyStore{}), "disconnect", private), "no longer has access to Acme &lt;Corp&gt;", "*Remove App*")
+	says(t, "the word of old", answer(ctx, turnOf(t, "U1", historyStore{}), "disconnect yes", private), "no longer has access")
 	says(t, "in a channel", answer(ctx, turnOf(t, "U1", historyStore{}), "disconnect yes", public), "Type /connection disconnect.")
 	says(t, "another company", answer(ctx, elsewhere, "disconnect yes", private), "Only people of the workspace that installed this app can disconnect it.")
-	says(t, "removed", answer(ctx, removed, "disconnect yes", private), "isn't connected to Acme", "Nothing was changed.")
+	says(t, "removed", answer(ctx, removed, "disconnect yes", private), "isn't connected to Acme", "nothing to disconnect")
 	sim := smallSlack(t)
 	client := installed(t, sim, slacksim.AcmeAdmin, slacksim.Choice{})
 	for _, about := range []string{"", "{}", `{"connection":"con_2","consent":0}`, "nonsense"} {
 		admin := turnOf(t, slacksim.AcmeAdmin, historyStore{})
 		admin.Slack, admin.UserTeam, admin.Connection.TeamID = client, slacksim.Acme, slacksim.Acme
-		says(t, "about "+about, goodbye(ctx, admin, about), "anew", "nothing was changed")
+		says(t, "about "+about, goodbye(ctx, admin, about), "again since", "nothing was changed")
 	}
 	says(t, "submitted by somebody whom Slack can't be asked about", goodbye(ctx, turnOf(t, "U1", historyStore{}), ""), "can't ask Slack who you are")
-	says(t, "submitted after somebody else", goodbye(ctx, removed, ""), "isn't connected to Acme", "Nothing was changed.")
+	says(t, "submitted after somebody else", goodbye(ctx, removed, ""), "isn't connected to Acme", "nothing to disconnect")
 	says(t, "submitted by another company", goodbye(ctx, elsewhere, ""), "Only people of the workspace that installed this app can disconnect it.")
 }
 
@@ -281,13 +281,15 @@ func TestDisconnectSaysWhatHappened(t *testing.T) {
 		{"done", "ok", nil, []string{"Switchboard is disconnected from Acme. Slack removed the app, and its access is erased.", "<https://bot.example.com/slack/install?connection=con_1|the install page>"}},
 		{"gone already", "account_inactive", nil, []string{"was gone from Slack already", "the install page"}},
 		{"no access", "", nil, []string{"none left to ask Slack with", "remove it on its page in Slack"}},
-		{"by hand", "", install.ErrByHand, []string{"connected to Acme by hand", "Nothing was changed."}},
-		{"not connected", "", install.ErrNotConnected, []string{"nothing to disconnect", "Nothing was changed."}},
-		{"renewing", "", errors.Join(install.ErrRenewing, refused), []string{"couldn't renew its access", "Nothing was changed: it is still connected", "7F3K2QX"}},
-		{"too often", "ratelimited", slack.SlackErrorResponse{Err: "ratelimited"}, []string{"asked us to slow down", "Nothing was changed: it is still connected", "in a few minutes", "7F3K2QX"}},
-		{"refused", "not_allowed", refused, []string{"it said `not_allowed`", "Nothing was changed: it is still connected", "7F3K2QX"}},
-		{"no answer", "", context.DeadlineExceeded, []string{"we don't know whether", "/connection status in a minute", "7F3K2QX"}},
-		{"our records failed", "ok", errors.New("erase access: down"), []string{"is gone from Acme", "couldn't be erased", "7F3K2QX"}},
+		{"by hand", "", install.ErrByHand, []string{"connected to Acme by hand", "*Remove App*"}},
+		{"not connected", "", install.ErrNotConnected, []string{"nothing to disconnect"}},
+		{"renewing", "", errors.Join(install.ErrRenewing, refused), []string{"couldn't renew its access", "It is still connected", "7F3K2QX"}},
+		{"too often", "ratelimited", slack.SlackErrorResponse{Err: "ratelimited"}, []string{"asked us to slow down", "It is still connected", "in a few minutes", "7F3K2QX"}},
+		{"refused", "not_allowed", refused, []string{"it said `not_allowed`", "It is still connected", "7F3K2QX"}},
+		{"no answer", "", errors.Join(install.ErrUnclear, context.DeadlineExceeded), []string{"we don't know whether", "/connection status in a minute", "7F3K2QX"}},
+		{"an answer that says neither", "internal_error", errors.Join(install.ErrUnclear, slack.SlackErrorResponse{Err: "internal_error"}), []string{"we don't know whether", "7F3K2QX"}},
+		{"not asked", "", errors.New("find connection: down"), []string{"couldn't be disconnected from Acme just now, and Slack wasn't asked", "7F3K2QX"}},
+		{"our records failed", "ok", errors.New("erase access: down"), []string{"is gone from Acme", "couldn't erase", "7F3K2QX"}},
 	} {
 		r := o.words(test.said, test.err)
 		says(t, test.name, r, test.want...)

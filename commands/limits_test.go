@@ -375,7 +375,7 @@ func sayings(t *testing.T, c cast) (all []saying) {
 				}
 				add(notice(c.app, "U1", h), "notice %s", at)
 				add(resolved(c.app, install.Notice{At: noon, Reason: h.Reason}, h), "resolved %s", at)
-				blocks, text := welcomeBlocks(c.app, "https://slack.com", tn.Connection, 3, 6)
+				blocks, text := welcomeBlocks(c.app, "https://slack.com", tn.Connection, Catalogue())
 				add(bot.Reply{Text: text, Blocks: blocks}, "welcome %s", at)
 			}
 		}

@@ -28,6 +28,19 @@ var (
 	})
 )
 
+// The buttons under an answer to what was not understood. They stand for what everybody can type.
+var (
+	offeredStatus      = offered("status")
+	offeredPermissions = offered("permissions")
+	offeredHelp        = offered("help")
+)
+
+func offered(word string) bot.Handler {
+	return bot.OnAction(actionOffered+word, func(ctx context.Context, t *bot.Turn, _ *slack.InteractionCallback) (bot.Reply, error) {
+		return answer(ctx, t, word, private), nil
+	}).Always()
+}
+
 // pressed makes the handler of a button, or a menu, that stands for the word that chosen names.
 func pressed(id string, chosen func(a *slack.InteractionCallback) string) bot.Handler {
 	return bot.OnAction(id, func(ctx context.Context, t *bot.Turn, a *slack.InteractionCallback) (bot.Reply, error) {

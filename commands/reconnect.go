@@ -26,33 +26,34 @@ func reconnect(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 	case is != keeper && is != unknown:
 		return refusal(t, is, err, "reconnect it")
 	case h.GrantURL == "":
-		return bot.Reply{Text: fmt.Sprintf("%s was connected to %s by hand, so there is no link that reconnects it. The people who run it can do that. Nothing was changed.", app, team)}
+		return bot.Reply{Text: fmt.Sprintf("%s was connected to %s by hand, so there is no link that reconnects it. The people who run it can do that.", app, team)}
 	case h.State == install.Paused:
-		return bot.Reply{Text: fmt.Sprintf("%s is paused in %s by the people who run it, and reconnecting doesn't change that. They can resume it. Nothing was changed.", app, team)}
+		return bot.Reply{Text: fmt.Sprintf("%s is paused in %s by the people who run it, and reconnecting doesn't change that. They can resume it.", app, team)}
 	}
 	address, words := t.Install.Grant(install.Wish{Back: t.ChannelID}), "Reconnect"
-	first := fmt.Sprintf("%s works in %s, so nothing has to be done. You can reconnect it all the same.", app, team)
-	what := "Slack asks once more what the app may do. Then it works with new access; its settings and its history are kept, and it stays the same one connection. Nothing is changed before you agree on Slack's page."
-	last := "The link is for you: it works once, and not for long."
+	first := fmt.Sprintf("%s is connected to %s. You don't have to do anything, but you can reconnect it.", app, team)
+	what := "Slack asks you again what the app can do. It stays the same connection, with its history. " +
+		"Nothing changes before you agree on Slack's page."
+	last := "This link is for you. It works once and expires in an hour."
 	switch {
 	case !bound(t, h.GrantURL): // there is no connection yet, or Slack has a page of its own for what is missing
 		address, words = h.GrantURL, "Open the page for that"
 		first = fmt.Sprintf("%s isn't connected here.", app)
 		what = strings.TrimSpace(escape(h.Sentence) + " " + escape(h.NextStep))
-		last = "At its end Slack decides who may; where that takes an admin, Slack asks one."
+		last = "Slack decides who can, and asks an admin where that takes one."
 	case is == unknown:
 		address, words = everybodys(t), "Open the install page"
-		first = fmt.Sprintf("Slack couldn't be asked who you are, so this is the link that everybody may have. It connects %s to %s again.", app, team)
-		last = "At its end Slack decides who may add apps; where that takes an admin, Slack asks one."
+		first = fmt.Sprintf("Slack couldn't be asked who you are, so this is the link that everybody can have. It connects %s to %s again.", app, team)
+		last = "Slack decides who can add apps, and asks an admin where that takes one."
 	case h.Broken():
 		first = fmt.Sprintf("%s isn't working in %s, and this link reconnects it.", app, team)
 		if !h.WorksUntil.IsZero() {
 			first = fmt.Sprintf("%s stops working in %s soon, and this link reconnects it.", app, team)
 		}
 	case h.State == install.Limited:
-		first = fmt.Sprintf("%s works in %s, with some features off. Reconnecting also asks for what isn't allowed yet.", app, team)
+		first = fmt.Sprintf("%s is connected to %s, and a permission is missing. Reconnecting also asks for that.", app, team)
 	case h.State != install.Active:
-		first = fmt.Sprintf("%s has trouble in %s that may pass by itself. You can reconnect it all the same.", app, team)
+		first = fmt.Sprintf("%s has trouble in %s that can pass by itself. You can reconnect it anyway.", app, team)
 	}
 	button := slack.NewButtonBlockElement(actionGrant, "", label(words, maxButton))
 	button.URL, button.AccessibilityLabel = address, clip(fmt.Sprintf("%s: %s in %s", words, t.Install.App().Name, place(t.Connection)), maxButton)

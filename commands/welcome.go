@@ -17,7 +17,7 @@ import (
 func Welcome(app install.App, slackURL string) func(context.Context, *slack.Client, install.Connection) error {
 	needed := Catalogue()
 	return func(ctx context.Context, client *slack.Client, c install.Connection) error {
-		blocks, text := welcomeBlocks(app, slackURL, c, len(needed)-len(c.Missing(needed)), len(needed))
+		blocks, text := welcomeBlocks(app, slackURL, c, c.Missing(needed))
 		// The user's id as the channel: Slack opens the direct message by itself.
 		if _, _, err := client.PostMessageContext(ctx, c.InstalledBy, slack.MsgOptionText(text, false), slack.MsgOptionBlocks(blocks...)); err != nil {
 			return fmt.Errorf("send welcome message: %w", err)
@@ -26,17 +26,17 @@ func Welcome(app install.App, slackURL string) func(context.Context, *slack.Clie
 	}
 }
 
-func welcomeBlocks(app install.App, slackURL string, c install.Connection, granted, needed int) (blocks []slack.Block, text string) {
+func welcomeBlocks(app install.App, slackURL string, c install.Connection, missing []install.Scope) (blocks []slack.Block, text string) {
 	team, first := short(orElse(c.TeamName, "your workspace")), ""
 	if c.Org() {
-		team, first = place(c), "It answers in a workspace as soon as an admin of the organisation has added it there. "
+		team, first = place(c), "Until an admin of the organisation adds it to workspaces, it won't respond in any. "
 	}
 	text = fmt.Sprintf("%s is now connected to %s. %sType /connection status any time to see whether it works.", app.Name, team, first)
 	invite := ""
 	if slices.Contains(c.Scopes, "app_mentions:read") {
 		invite = " To mention it in a channel, type `/invite @" + escape(app.Name) + "` there first."
 	}
-	open := slack.NewButtonBlockElement(actionOpen, "", plain("Open the app in Slack"))
+	open := slack.NewButtonBlockElement(actionOpen, "", plain("Open Home"))
 	at := url.Values{"app": {c.AppID}}
 	if c.TeamID != "" {
 		at.Set("team", c.TeamID)
@@ -44,15 +44,19 @@ func welcomeBlocks(app install.App, slackURL string, c install.Connection, grant
 	open.URL = slackURL + "/app_redirect?" + at.Encode()
 	test := slack.NewButtonBlockElement(actionTest, "", plain("Send a test message"))
 	test.AccessibilityLabel = "Send a test message to yourself"
-	foot := "You get this because you installed it. Nobody else was written to."
+	foot := "You're getting this because you installed the app. Nobody else was notified."
 	if app.Operator != "" {
 		foot += " Run by " + brief(app.Operator) + "."
 	}
 	if app.SupportURL != "" {
 		foot += " " + link(app.SupportURL, "Get help")
 	}
+	connected := fmt.Sprintf("%s is now connected to *%s*.", escape(app.Name), escape(team))
+	if len(missing) > 0 {
+		connected += " Not allowed: " + labels(missing) + "."
+	}
 	blocks = []slack.Block{
-		section(fmt.Sprintf("%s is now connected to *%s*, with %d of %d permissions.", escape(app.Name), escape(team), granted, needed)),
+		section(connected),
 		section(sees(c) + "\n" + first + "*First thing to try:* type `/connection status` in any channel." + invite),
 		slack.NewActionBlock("", open, test),
 		slack.NewContextBlock("", markdown(foot)),
@@ -65,11 +69,11 @@ func sees(c install.Connection) string {
 	direct, mentions := slices.Contains(c.Scopes, "im:history"), slices.Contains(c.Scopes, "app_mentions:read")
 	switch {
 	case direct && mentions:
-		return "It sees what you write to it here, and messages that mention it; nothing else."
+		return "It can only read messages you send it here and messages that @mention it."
 	case direct:
-		return "It sees what you write to it here, and no other messages. It isn't allowed to see messages that mention it."
+		return "It can only read messages you send it here. It isn't allowed to read messages that @mention it."
 	case mentions:
-		return "It sees messages that mention it, and no others. It isn't allowed to read what you write to it here."
+		return "It can only read messages that @mention it. It isn't allowed to read what you write to it here."
 	}
-	return "It sees no messages: it isn't allowed to read what you write to it here, nor messages that mention it."
+	return "It can't read any messages: neither what you write to it here nor messages that @mention it."
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/slack-go/slack"
 	"golang.org/x/text/unicode/norm"
 
 	"switchboard/bot"
@@ -48,13 +49,13 @@ type word struct {
 func vocabulary() []word {
 	return []word{
 		{name: "status", also: []string{"working", "works", "state"}, shared: true, answer: status,
-			does: "whether it works here, what it may do, and who put it here",
-			more: "It shows at once what our records say, and a moment later what Slack says. Everybody may read it. `status verbose` adds what else admins see: how the access is kept fresh, which data is kept, and how the app is removed."},
+			does: "whether it works here, what it can do, and who put it here",
+			more: "It shows right away what our records say, and a moment later what Slack says. Everybody can read it. `status verbose` adds what else admins see: how the access is kept fresh, which data is kept, and how the app is removed."},
 		{name: "check", also: []string{"recheck", "ping"}, shared: true, answer: check,
 			does: "asks Slack right now whether it works",
 			more: "Slack is asked at most every 10 seconds for one workspace; in between you get the last answer, with its time."},
 		{name: "permissions", also: []string{"permission", "allowed", "scopes", "rights"}, answer: permissions,
-			does: "what it may do and why, and what is off because something isn't allowed",
+			does: "what it can do and why, and what it can't because something isn't allowed",
 			more: "Each permission is listed with its reason. Admins and the person who installed it get a button for each one that is missing."},
 		{name: "channels", also: []string{"channel"}, answer: channels,
 			does: "which channels it is in, and how to add it to one",
@@ -63,7 +64,7 @@ func vocabulary() []word {
 			does: "what happened to it, when, and who did it",
 			more: "It is for the person who installed it and for admins, and shows the newest changes first."},
 		{name: "reconnect", also: []string{"connect", "reinstall", "install"}, answer: reconnect,
-			does: "a link that connects it again; settings are kept",
+			does: "a link that connects it again",
 			more: "It is for the person who installed it and for admins. Nothing happens before you agree on Slack's page."},
 		{name: "test", answer: test, acts: true,
 			does: "sends you a test message",
@@ -209,9 +210,9 @@ func answer(ctx context.Context, t *bot.Turn, text string, to audience) bot.Repl
 	case len(said) == 0:
 		return listed(t, "")
 	case !ok:
-		return listed(t, unknownWord(said))
+		return notUnderstood(said, to)
 	case to == public && !w.shared:
-		return bot.Reply{Text: fmt.Sprintf("That is only shown privately, and not in a channel. Type /connection %s.", w.name)}
+		return bot.Reply{Text: fmt.Sprintf("I only answer that privately. Type /connection %s.", w.name)}
 	}
 	return w.answer(ctx, t, ask{to: to, rest: rest})
 }
@@ -219,17 +220,26 @@ func answer(ctx context.Context, t *bot.Turn, text string, to audience) bot.Repl
 // plainWord is what can be repeated to a person as it was typed: no mention, no markup.
 var plainWord = regexp.MustCompile(`^[\p{L}\p{N}_-]{1,40}$`)
 
-// unknownWord says what was not understood, and what may have been meant. It only suggests: a misspelt word does nothing.
-func unknownWord(said []string) string {
+// notUnderstood says what was not understood, and what may have been meant. It only suggests: a misspelt word does nothing.
+func notUnderstood(said []string, to audience) bot.Reply {
 	const few = 3 // words; more is a sentence, of which no word is likely to be a misspelt one of ours
-	if len(said) >= few || !plainWord.MatchString(said[0]) {
-		return "I know only a few words. "
+	text := "I don't understand that."
+	if len(said) < few && plainWord.MatchString(said[0]) {
+		text = "I don't know “" + said[0] + "”."
+		if w, ok := nearest(strings.ToLower(said[0])); ok {
+			text += " Did you mean `" + w.name + "`?"
+		}
 	}
-	text := "I don't know “" + said[0] + "”. "
-	if w, ok := nearest(strings.ToLower(said[0])); ok {
-		text += "Did you mean “" + w.name + "”? "
+	if to == public {
+		text += " Try `status`, `check` or `help`."
+		return bot.Reply{Text: text, Blocks: []slack.Block{section(text)}}
 	}
-	return text
+	text += " Try `status`, `permissions`, `channels` or `help`."
+	var buttons []slack.BlockElement
+	for _, word := range []string{"status", "permissions", "help"} {
+		buttons = append(buttons, slack.NewButtonBlockElement(actionOffered+word, "", plain(strings.ToUpper(word[:1])+word[1:])))
+	}
+	return bot.Reply{Text: text, Blocks: []slack.Block{section(text), slack.NewActionBlock("", buttons...)}}
 }
 
 // nearest returns the known word that s is most likely a slip of: at most two slips away, and not more than half the word.

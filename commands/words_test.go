@@ -61,7 +61,7 @@ func TestWordsAsPeopleWriteThem(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"`history`", "/connection “History”.", "*HISTORY*"} {
-		if got := answer(context.Background(), turn, text, public).Text; !strings.Contains(got, "only shown privately") {
+		if got := answer(context.Background(), turn, text, public).Text; !strings.Contains(got, "I only answer that privately") {
 			t.Errorf("%q in a channel: %.60q", text, got)
 		}
 	}

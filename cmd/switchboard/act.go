@@ -57,10 +57,10 @@ func (c *disconnectCmd) Run(env *environment) error {
 		}
 		team := printable(orElse(found.TeamName, found.TeamID))
 		if found.State == install.Removed {
-			return fmt.Errorf("%s is not connected any more; nothing was changed", team)
+			return fmt.Errorf("%s is not connected any longer; nothing was changed", team)
 		}
 		if !c.Yes {
-			_, err := fmt.Fprintf(env.stdout, "This would remove the app from %s (%s) and erase its access at once. Facts and history stay for KEEP_DAYS.\nNothing was changed. To do it, add --yes.\n", team, found.ID)
+			_, err := fmt.Fprintf(env.stdout, "This would remove the app from %s (%s) and erase its access and messages immediately. Everything else stays for KEEP_DAYS.\nNothing was changed. To do it, add --yes.\n", team, found.ID)
 			return err
 		}
 		operator := install.Actor{Kind: install.ByOperator}
@@ -74,11 +74,13 @@ func (c *disconnectCmd) Run(env *environment) error {
 		said, err := in.Disconnect(env.ctx, found.Key, operator)
 		switch {
 		case errors.Is(err, install.ErrNotConnected):
-			return fmt.Errorf("%s is not connected any more; nothing was changed", team)
+			return fmt.Errorf("%s is not connected any longer; nothing was changed", team)
+		case errors.Is(err, install.ErrUnclear):
+			return fmt.Errorf("slack gave no clear answer, so we don't know whether the app was removed from %s: %w\nRun it again; if Slack had removed the app, it says so then", team, install.Cause(err))
 		case err != nil && install.SlackError(err) != "":
 			return fmt.Errorf("slack refused to remove the app from %s: %s. Nothing was changed.\nRemove it on the app's page in Slack; or erase our access alone with --erase-anyway", team, said)
 		case err != nil:
-			return fmt.Errorf("%s was not disconnected, as far as we know: %w\nRun it again; if Slack had removed the app, it says so then", team, install.Cause(err))
+			return fmt.Errorf("%s was not disconnected: %w\nRun it again", team, install.Cause(err))
 		}
 		words := map[string]string{"ok": "Slack removed the app from %s, and its access is erased.\n",
 			"": "There was no usable access to ask Slack with. What was stored of %s is erased; if the app is still listed there, remove it on its page in Slack.\n"}

@@ -368,7 +368,7 @@ func TestBrowser(t *testing.T) {
 
 	// And removed from within.
 	b.type_("/connection disconnect")
-	b.reads("#modal", "Its access is erased at once", "Nothing has been changed so far.")
+	b.reads("#modal", "Its access and messages are erased immediately, everything else after 90 days.")
 	b.picture("disconnect")
 	b.press("#modal-submit")
 	b.reads("#modal", "Slack removed the app")

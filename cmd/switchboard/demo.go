@@ -136,7 +136,7 @@ var guide = []slacksim.Hint{
 		"/connection status says what is off, and the way back."},
 	{Title: "Press a button from another company.", Text: "As Priya Nair, type /wave in #northwind-birch. Then press its button as Sam Lindqvist, " +
 		"who is in that channel from Birch & Co."},
-	{Title: "Remove it and add it again.", Text: "Both are under Manage Switchboard, for admins. Its history and settings are kept."},
+	{Title: "Remove it and add it again.", Text: "Both are under Manage Switchboard, for admins. Its history is kept."},
 }
 
 // The app itself says nothing with a button in it to a whole channel. The demo has a command that does, because one that

@@ -279,7 +279,7 @@ func TestHistory(t *testing.T) {
 		}
 		ts := w.say(dana, slacksim.AcmeGeneral, "<@"+in.BotUserID+"> history")
 		w.wait("the answer to the mention", func() bool { return w.last(slacksim.AcmeGeneral, dana).ThreadTS == ts })
-		if got := asRead(w.last(slacksim.AcmeGeneral, dana)); !strings.Contains(got, "only shown privately") || strings.Contains(got, "Installed") {
+		if got := asRead(w.last(slacksim.AcmeGeneral, dana)); !strings.Contains(got, "I only answer that privately") || strings.Contains(got, "Installed") {
 			t.Errorf("in a channel: %s", got)
 		}
 
@@ -381,7 +381,7 @@ func TestDisconnect(t *testing.T) {
 					if len(views) != 1 {
 						t.Fatalf("%s: %d windows", words, len(views))
 					}
-					for _, want := range []string{"This removes Switchboard from Acme Corp, for everybody.", "erased at once", "Other apps", "Nothing has been changed so far."} {
+					for _, want := range []string{"This removes Switchboard from Acme Corp, for everybody.", "Its access and messages are erased immediately, everything else after 90 days.", "Other apps"} {
 						if !strings.Contains(string(views[0].Blocks), want) {
 							t.Errorf("%s: no %q in %s", words, want, views[0].Blocks)
 						}
@@ -486,9 +486,9 @@ func TestDisconnectWhenSlackHasTrouble(t *testing.T) {
 		late   string // what is said when the command's own time is over
 		during func(w *world, db *storage.DB)
 	}{
-		"bad credentials":   {slacksim.Fault{Method: uninstall, Error: "bad_client_secret"}, leon, []string{"Slack didn't remove Switchboard; it said `bad_client_secret`.", "Nothing was changed: it is still connected to Acme Corp.", "Reference: "}, "failed bad_client_secret", false, "", nil},
-		"not allowed":       {slacksim.Fault{Method: uninstall, Error: "must_revoke_access"}, dana, []string{"it said `must_revoke_access`", "Nothing was changed: it is still connected"}, "failed must_revoke_access", false, "", nil},
-		"rate limited":      {slacksim.Fault{Method: uninstall, RetryAfter: 30}, leon, []string{"Slack asked us to slow down", "Nothing was changed: it is still connected", "Try again in a few minutes."}, "failed ratelimited", false, "", nil},
+		"bad credentials":   {slacksim.Fault{Method: uninstall, Error: "bad_client_secret"}, leon, []string{"Slack didn't remove Switchboard; it said `bad_client_secret`.", "It is still connected to Acme Corp.", "Reference: "}, "failed bad_client_secret", false, "", nil},
+		"not allowed":       {slacksim.Fault{Method: uninstall, Error: "must_revoke_access"}, dana, []string{"it said `must_revoke_access`", "It is still connected"}, "failed must_revoke_access", false, "", nil},
+		"rate limited":      {slacksim.Fault{Method: uninstall, RetryAfter: 30}, leon, []string{"Slack asked us to slow down", "It is still connected", "Try again in a few minutes."}, "failed ratelimited", false, "", nil},
 		"500":               {slacksim.Fault{Method: uninstall, Status: 500}, leon, unknown, "failed no_answer", false, "", nil},
 		"silent":            {slacksim.Fault{Method: uninstall, Hang: true}, leon, unknown, "failed no_answer", false, "", nil},
 		"too slow":          {slacksim.Fault{Method: uninstall, Delay: 4 * time.Second}, dana, unknown, "failed no_answer", false, "", nil},
@@ -557,7 +557,7 @@ func TestDisconnectWhatIsGone(t *testing.T) {
 		if err := w.slack.Uninstall(context.Background(), slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
 			t.Fatal(err)
 		}
-		if got := string(w.raw(slacksim.Acme, leon, "disconnect").Body); !strings.Contains(got, "there is nothing to disconnect. Nothing was changed.") {
+		if got := string(w.raw(slacksim.Acme, leon, "disconnect").Body); !strings.Contains(got, "there is nothing to disconnect.") {
 			t.Errorf("the answer: %s", got)
 		}
 		// That is how it is found out.
@@ -565,7 +565,7 @@ func TestDisconnectWhatIsGone(t *testing.T) {
 			t.Errorf("left: %q", w.secretsOf(slacksim.Acme))
 		}
 		for range 2 {
-			if got := string(w.raw(slacksim.Acme, leon, "disconnect").Body); !strings.Contains(got, "there is nothing to disconnect. Nothing was changed.") {
+			if got := string(w.raw(slacksim.Acme, leon, "disconnect").Body); !strings.Contains(got, "there is nothing to disconnect.") {
 				t.Errorf("again: %s", got)
 			}
 		}
@@ -582,7 +582,7 @@ func TestDisconnectWhatIsGone(t *testing.T) {
 			c.Erase(install.ReconnectRequired, install.ReasonTokenRevoked, now)
 			c.Note(install.Change{At: now, By: install.Actor{Kind: install.BySlack}, What: install.DidRemove, Outcome: install.OutcomeDone, Reason: install.ReasonTokenRevoked})
 		})
-		w.quick("no access", leon, "/connection disconnect", "has no access to Acme Corp any more", "Remove it on its page in Slack", "Nothing was changed.")
+		w.quick("no access", leon, "/connection disconnect", "no longer has access to Acme Corp", "Remove it on its page in Slack")
 		if got := w.connections()[0]; got.State != "reconnect_required" || w.called("apps.uninstall") != 0 {
 			t.Errorf("row: %+v", got)
 		}
@@ -591,7 +591,7 @@ func TestDisconnectWhatIsGone(t *testing.T) {
 	t.Run("connected by hand", func(t *testing.T) {
 		w := newWorld(t, storageURL(t))
 		w.start(1, single(w.tokenByHand(slacksim.AcmeAdmin)))
-		w.quick("by hand", slacksim.AcmeAdmin, "/connection disconnect", "was connected to Acme Corp by hand", "*Remove App*", "Nothing was changed.")
+		w.quick("by hand", slacksim.AcmeAdmin, "/connection disconnect", "was connected to Acme Corp by hand", "*Remove App*")
 		if got := w.connections()[0]; got.State != "active" || w.called("apps.uninstall") != 0 {
 			t.Errorf("row: %+v", got)
 		}
@@ -633,7 +633,7 @@ func TestDisconnectCommand(t *testing.T) {
 		}
 		clear()
 		clear = w.slack.Inject(slacksim.Fault{Method: "apps.uninstall", Status: 503})
-		if out, errs, code := disconnect("--yes", first.ID); code != 1 || out != "" || !strings.Contains(errs, "was not disconnected, as far as we know") || !strings.Contains(errs, "Run it again") {
+		if out, errs, code := disconnect("--yes", first.ID); code != 1 || out != "" || !strings.Contains(errs, "we don't know whether the app was removed from Acme Corp") || !strings.Contains(errs, "Run it again") {
 			t.Errorf("no answer: exit %d %s%s", code, out, errs)
 		}
 		clear()
@@ -648,7 +648,7 @@ func TestDisconnectCommand(t *testing.T) {
 		if _, there := w.slack.Installed(slacksim.Acme); there || w.called("apps.uninstall") != asked+1 || len(w.secretsOf(slacksim.Acme)) != 0 {
 			t.Errorf("Slack has it: %v; it was asked %d times; left %q", there, w.called("apps.uninstall")-asked, w.secretsOf(slacksim.Acme))
 		}
-		if _, errs, code := disconnect("--yes", slacksim.Acme); code != 1 || !strings.Contains(errs, "Acme Corp is not connected any more; nothing was changed") {
+		if _, errs, code := disconnect("--yes", slacksim.Acme); code != 1 || !strings.Contains(errs, "Acme Corp is not connected any longer; nothing was changed") {
 			t.Errorf("again: exit %d %s", code, errs)
 		}
 		w.settle()
@@ -783,8 +783,8 @@ func TestToldOnce(t *testing.T) {
 			other := w.browser()
 			other.accept = "application/json"
 			a := other.get(other.consent(other.get(link).location, user, slacksim.Choice{}))
-			if p := decodePage(t, a.body); a.status != http.StatusConflict || p.Reason != "wrong_workspace" || p.Unchanged != "Nothing was changed in either workspace's connection." ||
-				p.Title != "Not connected: you chose "+name+", this link is for Acme Corp" {
+			if p := decodePage(t, a.body); a.status != http.StatusConflict || p.Reason != "wrong_workspace" || p.Unchanged != "Acme Corp is as it was." ||
+				p.Title != "You chose "+name+", this link is for Acme Corp" {
 				t.Errorf("another workspace: %d %+v", a.status, p)
 			}
 		}

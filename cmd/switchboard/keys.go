@@ -91,7 +91,7 @@ func (r keyReport) print(env *environment) error {
 
 type keysRotateCmd struct {
 	databaseFlags
-	EraseUnreadable bool `help:"Drop what no key opens, when that key is lost for good. Those workspaces keep their id and settings and have to reconnect."`
+	EraseUnreadable bool `help:"Drop what no key opens, when that key is lost for good. Those workspaces keep their id and history and have to reconnect."`
 	JSON            bool `help:"Print JSON."`
 }
 

@@ -111,7 +111,7 @@ func withRequestLog(log *slog.Logger, next http.Handler) http.Handler {
 				}
 				log.ErrorContext(ctx, "panic while answering", "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
 				if rec.status == 0 {
-					http.Error(rec, "Something went wrong on our side. Nothing was changed. Reference: "+id, http.StatusInternalServerError)
+					http.Error(rec, "Something went wrong on our side. Reference: "+id, http.StatusInternalServerError)
 				}
 			}
 			log.DebugContext(ctx, "request", "method", r.Method, "path", r.URL.Path, "status", rec.status, "took", time.Since(started))
