@@ -23,19 +23,48 @@ var errUnreadable = errors.New("it can't be read")
 var (
 	eventIDs     = regexp.MustCompile(`"event_id"\s*:\s*"([A-Za-z0-9_-]{1,100})"`)
 	responseURLs = regexp.MustCompile(`"response_url"\s*:\s*("(?:[^"\\]|\\.)+")`)
+	appIDs       = regexp.MustCompile(`"api_app_id"\s*:\s*"(A[A-Z0-9]{1,40})"`)
+	// Whose it is. What a person wrote can't look like this: quotes in it are escaped. The first is for whom it was delivered, the
+	// last may be another company's.
+	workspaces = []*regexp.Regexp{
+		regexp.MustCompile(`"authorizations"\s*:\s*\[\s*\{[^\]}]*"team_id"\s*:\s*"(T[A-Z0-9]{1,40})"`),
+		regexp.MustCompile(`"context_team_id"\s*:\s*"(T[A-Z0-9]{1,40})"`),
+		regexp.MustCompile(`"team_id"\s*:\s*"(T[A-Z0-9]{1,40})"`),
+		regexp.MustCompile(`"team"\s*:\s*\{\s*"id"\s*:\s*"(T[A-Z0-9]{1,40})"`),
+	}
+	organisations = []*regexp.Regexp{
+		regexp.MustCompile(`"authorizations"\s*:\s*\[\s*\{[^\]}]*"enterprise_id"\s*:\s*"(E[A-Z0-9]{1,40})"`),
+		regexp.MustCompile(`"context_enterprise_id"\s*:\s*"(E[A-Z0-9]{1,40})"`),
+		regexp.MustCompile(`"enterprise_id"\s*:\s*"(E[A-Z0-9]{1,40})"`),
+	}
 )
+
+// found is the first place's first match, "" where there is none.
+func found(body []byte, places ...*regexp.Regexp) string {
+	for _, place := range places {
+		if m := place.FindSubmatch(body); m != nil {
+			return string(m[1])
+		}
+	}
+	return ""
+}
+
+// keyOf tells whose a delivery is that can't be read, as far as that can be seen: it is erased with their connection.
+func (b *Bot) keyOf(body []byte) install.Key {
+	return install.Key{AppID: orElse(b.cfg.AppID, found(body, appIDs)),
+		EnterpriseID: found(body, organisations...), TeamID: found(body, workspaces...)}
+}
 
 // keepUnreadable puts a delivery into the inbox, where it becomes a dead letter. With an error it is not kept, and not
 // to be acknowledged.
 func (b *Bot) keepUnreadable(ctx context.Context, kind string, body []byte, cause error) error {
 	id := nameOf(body)
-	if m := eventIDs.FindSubmatch(body); m != nil {
-		id = string(m[1])
+	if named := found(body, eventIDs); named != "" {
+		id = named
 	}
 	b.log.WarnContext(ctx, "a delivery could not be read: it is kept as a dead letter",
 		"event", id, "kind", clip(kind), "cause", cause, "bytes", len(body))
-	e := Event{ID: id, Kind: kind, Type: kindUnreadable, Key: install.Key{AppID: b.cfg.AppID}, Received: b.now(),
-		Body: body}
+	e := Event{ID: id, Kind: kind, Type: kindUnreadable, Key: b.keyOf(body), Received: b.now(), Body: body}
 	_, err := b.keep(ctx, e, nil)
 	return err
 }
