@@ -72,9 +72,10 @@ func (i Installation) UsersRevoked(ctx context.Context, userIDs []string, at tim
 	return i.in.UsersRevoked(ctx, i.key, userIDs, at)
 }
 
-// WorkspacesSaid handles Slack's word that the organisation's app was added to workspaces, or taken from them.
-func (i Installation) WorkspacesSaid(ctx context.Context, added bool, teamIDs []string) error {
-	return i.in.WorkspacesSaid(ctx, i.key, added, teamIDs)
+// WorkspacesSaid handles Slack's word of a time that the organisation's app was added to workspaces, or taken from them: see
+// install.Installer.WorkspacesSaid.
+func (i Installation) WorkspacesSaid(ctx context.Context, added bool, teamIDs []string, at time.Time) error {
+	return i.in.WorkspacesSaid(ctx, i.key, added, teamIDs, at)
 }
 
 // ChannelMoved handles Slack's word that a channel has another id from now on.

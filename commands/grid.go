@@ -16,11 +16,11 @@ type teams struct {
 }
 
 var teamAccessGranted = bot.OnEvent("team_access_granted", func(ctx context.Context, t *bot.Turn, e *teams) error {
-	return t.Install.WorkspacesSaid(ctx, true, e.IDs)
+	return t.Install.WorkspacesSaid(ctx, true, e.IDs, t.At)
 }).Always()
 
 var teamAccessRevoked = bot.OnEvent("team_access_revoked", func(ctx context.Context, t *bot.Turn, e *teams) error {
-	return t.Install.WorkspacesSaid(ctx, false, e.IDs)
+	return t.Install.WorkspacesSaid(ctx, false, e.IDs, t.At)
 }).Always()
 
 // While a workspace is moved Slack may refuse calls. They are tried again as after other trouble; the history says why.

@@ -118,6 +118,9 @@ type Connection struct {
 	Asked   Mark     // of a consent: taken before Slack was asked; never kept
 	// Contested: of a consent that met another of the same moment, whose tokens may be the ones that count; never kept.
 	Contested bool
+	// Left are workspaces that an organisation's app was taken from: the write erases what came for it from them until LeftAt. Never kept.
+	Left   []string
+	LeftAt time.Time
 }
 
 // Notice is the message that told a person of trouble. It is written down before it is sent, so that it is sent once.

@@ -89,8 +89,9 @@ func (in *Installer) askWorkspaces(ctx context.Context, c Connection) ([]Workspa
 }
 
 // WorkspacesSaid handles Slack's word that an organisation's app was added to workspaces (team_access_granted), or taken from them
-// (team_access_revoked). The organisation's connection stays as it is either way: only the history tells of it.
-func (in *Installer) WorkspacesSaid(ctx context.Context, k Key, added bool, teamIDs []string) error {
+// (team_access_revoked), at a time by Slack's clock. The organisation's connection stays as it is either way: the history tells of it,
+// and messages from a workspace that it was taken from are erased.
+func (in *Installer) WorkspacesSaid(ctx context.Context, k Key, added bool, teamIDs []string, at time.Time) error {
 	c, err := in.store.Find(ctx, Key{AppID: k.AppID, EnterpriseID: k.EnterpriseID})
 	if errors.Is(err, ErrNotFound) {
 		return nil
@@ -109,6 +110,9 @@ func (in *Installer) WorkspacesSaid(ctx context.Context, k Key, added bool, team
 	line.Reason = strings.Join(teamIDs[:min(len(teamIDs), named)], " ")
 	_, err = in.store.Update(ctx, c.Key, func(row *Connection) error {
 		row.Note(line)
+		if !added {
+			row.Left, row.LeftAt = teamIDs, at
+		}
 		return nil
 	})
 	if err != nil && !errors.Is(err, ErrNotFound) {

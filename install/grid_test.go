@@ -201,7 +201,7 @@ func TestStatusInAWorkspace(t *testing.T) {
 		if h := in.AssessIn(org, nil, gridTwo); h.Reason != install.ReasonNotAdded {
 			t.Errorf("from the records: %+v", h)
 		}
-		if err := in.WorkspacesSaid(r.ctx, org.Key, true, []string{gridTwo}); err != nil {
+		if err := in.WorkspacesSaid(r.ctx, org.Key, true, []string{gridTwo}, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		if h := in.AssessIn(org, nil, gridTwo); h.State != install.Active {

@@ -301,6 +301,11 @@ func (db *DB) Update(ctx context.Context, k install.Key, fn func(c *install.Conn
 				return err
 			}
 		}
+		if len(c.Left) > 0 {
+			if erased, err = db.eraseLeft(tx, row.key(), c.Left, c.LeftAt); err != nil {
+				return err
+			}
+		}
 		if was.Unrecorded(c) {
 			c.Note(unexplained(string(c.State)))
 		}

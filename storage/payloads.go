@@ -123,6 +123,13 @@ func (db *DB) eraseMessages(tx *gorm.DB, k install.Key) (int64, error) {
 	return db.erase(tx, unfinished(whose), map[string]any{"app": k.AppID, "enterprise": k.EnterpriseID, "team": k.TeamID})
 }
 
+// eraseLeft erases what waits or failed for an organisation's connection and came until a time from workspaces that it was taken from.
+// Slack's clock has whole seconds.
+func (db *DB) eraseLeft(tx *gorm.DB, k install.Key, teamIDs []string, at time.Time) (int64, error) {
+	return db.erase(tx, unfinished(messagesOfOrg+" AND team_id IN @teams AND received_at < @until"), map[string]any{
+		"app": k.AppID, "enterprise": k.EnterpriseID, "teams": teamIDs, "until": micros(at.Add(time.Second))})
+}
+
 // eraseLeftOver erases the messages of nobody that are not about to be worked, once a minute.
 func (in *Inbox) eraseLeftOver(ctx context.Context) (err error) {
 	now := in.now()

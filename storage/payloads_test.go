@@ -338,6 +338,33 @@ func TestRemovalIsWorked(t *testing.T) {
 	})
 }
 
+// An organisation takes the app from one of its workspaces: what came from there until then is erased, and nothing that came after it was
+// added again, or from another one.
+func TestNoMessageOutlivesALeftWorkspace(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, f fixture) {
+		in, organisation := inbox(t, f, newClock()), key("A1", "E1", "")
+		put(t, f, full(organisation))
+		put(t, f, full(key("A1", "E1", "T3")))
+		for _, team := range []string{"T1", "T2", "T3"} {
+			inEveryState(t, f, in, key("A1", "E1", team))
+		}
+		later := event("later", "T1")
+		later.Received = t0.Add(time.Minute)
+		in.add(later, false)
+		_, err := f.Update(t.Context(), organisation, func(c *install.Connection) error {
+			c.Left, c.LeftAt = []string{"T1", "T3"}, t0
+			return nil
+		})
+		ok(t, err)
+		for team, want := range map[string]int{"T1": 1, "T2": states, "T3": states} {
+			if n := f.payloads(t, where(key("A1", "E1", team))); n != want {
+				t.Errorf("%d messages of %s are left, not %d", n, team, want)
+			}
+		}
+	})
+}
+
 // How long events wait counts from the oldest that is not done, whichever state it is in. What is dead waits for nobody.
 func TestInboxCountsTheOldest(t *testing.T) {
 	t.Parallel()

@@ -1,0 +1,102 @@
+package install_test
+
+// What people wrote goes with the connection that it came for, however that ends, and not with an older one.
+
+import (
+	"testing"
+	"time"
+
+	"switchboard/bot"
+	"switchboard/install"
+	"switchboard/slacksim"
+	"switchboard/storage"
+)
+
+// letter keeps a message of k as a dead letter, and returns how many such can be read.
+func (r *rig) letter(in replica, k install.Key, id string) (readable func() int) {
+	r.t.Helper()
+	inbox, err := in.db.Inbox(r.ctx, storage.InboxConfig{Now: r.clock.Now})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer inbox.Close()
+	e := bot.Event{ID: id, Kind: "events_api", Type: "message", Key: k, Received: r.clock.Now(), Body: []byte("between us")}
+	if _, err := inbox.Add(r.ctx, &e, true); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := inbox.Bury(r.ctx, e, "failed"); err != nil {
+		r.t.Fatal(err)
+	}
+	return func() (n int) {
+		letters, err := in.db.Letters(r.ctx, "", 10)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		for _, l := range letters {
+			if l, err := in.db.Letter(r.ctx, l.ID); err == nil && l.Event.Key == k && len(l.Event.Body) > 0 {
+				n++
+			}
+		}
+		return n
+	}
+}
+
+func TestMessagesGoWithTheirConnection(t *testing.T) {
+	t.Parallel()
+	eachRig(t, func(t *testing.T, r *rig) {
+		in := r.replica(nil)
+		ours := install.Actor{Kind: install.ByOperator}
+		for name, end := range map[string]func(k install.Key) error{
+			"Slack says so": func(k install.Key) error {
+				if err := r.slack.Uninstall(r.ctx, k.TeamID, slacksim.NoUninstallEvents); err != nil {
+					return err
+				}
+				return in.RemovalSaid(r.ctx, k, install.Removal{Reason: install.ReasonUninstalled, At: r.clock.Now()})
+			},
+			"somebody disconnects it": func(k install.Key) error {
+				_, err := in.Disconnect(r.ctx, k, ours)
+				return err
+			},
+			"an operator gives it up": func(k install.Key) error { return in.EraseAnyway(r.ctx, k, ours) },
+		} {
+			c := r.connect(in, slacksim.AcmeAdmin)
+			readable := r.letter(in, c.Key, name)
+			if err := in.RemovalSaid(r.ctx, c.Key, install.Removal{Reason: install.ReasonUninstalled, At: c.RenewedAt.Add(-time.Minute)}); err != nil {
+				t.Fatal(err)
+			}
+			if n := readable(); n != 1 {
+				t.Errorf("%s: a late word about an older install leaves %d messages of the new one", name, n)
+			}
+			if err := end(c.Key); err != nil {
+				t.Fatal(err)
+			}
+			if n := readable(); n != 0 || r.row(in, c.Key).State != install.Removed {
+				t.Errorf("%s: %d messages are left", name, n)
+			}
+		}
+	})
+}
+
+// The organisation keeps its connection, and what came from a workspace that it took the app from is erased.
+func TestMessagesOfALeftWorkspaceGo(t *testing.T) {
+	t.Parallel()
+	eachRig(t, func(t *testing.T, r *rig) {
+		in := r.replica(nil)
+		org := r.organisation(in)
+		left := install.Key{AppID: org.AppID, EnterpriseID: gridID, TeamID: gridTwo}
+		stays := install.Key{AppID: org.AppID, EnterpriseID: gridID, TeamID: gridOne}
+		gone, kept := r.letter(in, left, "left"), r.letter(in, stays, "stays")
+		for _, c := range []struct {
+			added bool
+			at    time.Time
+			want  int
+		}{{true, r.clock.Now(), 1}, {false, r.clock.Now().Add(-time.Minute), 1}, {false, r.clock.Now(), 0}} {
+			if err := in.WorkspacesSaid(r.ctx, org.Key, c.added, []string{gridTwo}, c.at); err != nil {
+				t.Fatal(err)
+			}
+			if gone() != c.want || kept() != 1 {
+				t.Errorf("added %v at %v: %d messages of the workspace are left, %d of the other", c.added, c.at, gone(), kept())
+			}
+		}
+	})
+}
