@@ -29,7 +29,7 @@ type serveCmd struct {
 	AdminAddr  string `name:"admin-addr" placeholder:"HOST:PORT" help:"ADMIN_ADDR: where /livez, /readyz and /metrics are; never public. Default: 127.0.0.1:3001."`
 	AdminHosts string `name:"admin-hosts" placeholder:"NAMES" help:"ADMIN_HOSTS: names that ADMIN_ADDR answers to, with commas; it answers to IP addresses and localhost anyway."`
 	DrainDelay string `name:"drain-delay" placeholder:"DURATION" help:"DRAIN_DELAY: how long requests are still taken after SIGTERM, with /readyz red, so that a proxy finds out before they are refused; 0 on Ctrl-C. Default: 5s."`
-	KeepDays   string `name:"keep-days" placeholder:"DAYS" help:"KEEP_DAYS: how long facts and history of a removed connection are kept. Default: 90."`
+	KeepDays   string `name:"keep-days" placeholder:"DAYS" help:"KEEP_DAYS: how long facts and history of a removed connection are kept, and dead letters. Default: 90."`
 	Lease      string `name:"inbox-lease" placeholder:"DURATION" help:"INBOX_LEASE: how long the events of a replica that died lie before another one takes them. Default: 30s."`
 	Workers    string `name:"workers" placeholder:"N" help:"WORKERS: how many events are worked at once, at most half of them of one workspace; 0 accepts events and leaves the work to other replicas. Default: 128."`
 	Inbox      string `name:"inbox" placeholder:"WHERE" help:"INBOX: database, or memory to measure what the database costs; memory loses what it acknowledged with the process. Default: database."`
