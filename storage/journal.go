@@ -63,6 +63,7 @@ var entryName = regexp.MustCompile(`^pair-[0-9]{20}-[a-z2-7]{16}\.json$`)
 type journal struct {
 	folder  string
 	syncDir func(folder string) error // returns once the names in a folder are on the disk
+	lock    fileLock                  // of who serves with it: see ClaimJournal
 
 	mu   sync.Mutex
 	pool *sql.DB

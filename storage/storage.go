@@ -104,7 +104,7 @@ func openGORM(dialector gorm.Dialector, prepare bool) (*gorm.DB, error) {
 
 // Close closes the database and the journal, and gives up what Exclusive took. Call it last: everything else needs it.
 func (db *DB) Close() error {
-	errs := []error{db.journal.close()}
+	errs := []error{db.journal.close(), db.journal.unclaim()}
 	if db.dialect == dialectSQLite {
 		_ = markEmpty(db.pool()) // nothing is lost without it
 	}

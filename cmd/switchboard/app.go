@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -55,6 +56,7 @@ type app struct {
 	install *install.Installer
 	inbox   *storage.Inbox // nil with memory
 	bot     *bot.Bot
+	shared  atomic.Bool // another process serves from the same DATA_DIR
 }
 
 // machineClock is a variable for the tests, in which replicas' clocks differ; nil: this machine's.
@@ -82,6 +84,7 @@ func newApp(cfg appConfig) (*app, error) {
 	}
 	cfg.db.LogTo(cfg.log)
 	a := &app{cfg: cfg, install: in}
+	numbers.MustRegister(a.sharedGauge())
 	settings := bot.Config{Install: in, Handlers: slices.Concat(handlers, cfg.also), SigningSecrets: cfg.signingSecrets, AppID: cfg.appID, AppToken: cfg.appToken, Lease: cfg.lease, Workers: cfg.workers, Metrics: numbers, Log: cfg.log}
 	if !cfg.memory {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -155,6 +158,7 @@ func (a *app) run(ctx context.Context) (err error) {
 	})
 	group.Go(func() error { return a.install.Run(care) })
 	group.Go(func() error { return a.cfg.db.Run(care) })
+	group.Go(func() error { return a.watchJournal(care) })
 	if a.inbox != nil {
 		group.Go(func() error { return a.inbox.Run(care) })
 	}
@@ -202,6 +206,8 @@ func (a *app) prepare(ctx context.Context) {
 		a.cfg.log.Warn("the database can lose commits that it confirmed; the replicas' journals keep tokens and nothing else",
 			"why", why, "see", "docs/failover.md")
 	}
+
+	a.claimJournal()
 
 	// What an earlier process was handed and could not store.
 	replay, cancel := context.WithTimeout(ctx, 30*time.Second)
