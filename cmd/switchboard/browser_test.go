@@ -19,6 +19,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"switchboard/commands"
 	"switchboard/slacksim"
 	"switchboard/storage/storagetest"
 )
@@ -205,7 +206,10 @@ func (b *tab) picture(name string) {
 func runDemo(t *testing.T) (address string, stop func()) {
 	t.Helper()
 	folder := t.TempDir()
-	t.Setenv("TMPDIR", folder)
+	t.Setenv("TMPDIR", folder) // and so nothing runs beside it
+	was := handlersOf
+	handlersOf = commands.All // not those of the tests, whose names Slack doesn't know
+	t.Cleanup(func() { handlersOf = was })
 	ctx, cancel := context.WithCancel(context.Background())
 	out, in := io.Pipe()
 	ended := make(chan error, 1)

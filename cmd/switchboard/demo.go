@@ -40,11 +40,11 @@ func (c *demoCmd) Run(env *environment) (err error) {
 		return err
 	}
 	d, err := startDemo(env.ctx, c.Addr)
-	if env.ctx.Err() != nil {
-		if err == nil {
-			err = errors.Join(d.cfg.listen.Close(), d.cfg.db.Close(), d.close())
+	if env.ctx.Err() != nil { // stopped while starting
+		if err != nil {
+			return nil
 		}
-		return nil // stopped while starting
+		return errors.Join(d.cfg.listen.Close(), d.cfg.db.Close(), d.close())
 	}
 	if err != nil {
 		return err

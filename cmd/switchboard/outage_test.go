@@ -232,3 +232,23 @@ func TestLostDataDirWithItsDatabase(t *testing.T) {
 		t.Errorf("a database was made anew: %v", err)
 	}
 }
+
+// How long events wait is a number also when all of them wait for their next attempt.
+func TestOldestIsOfWhateverWaits(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storagetest.SQLite(t))
+	r := w.start(1, nil).replicas[0]
+	s := w.sender(newLedger(t))
+	s.ledger.refuse.Store(true) // its handler fails
+	if !s.deliver(r.public.String(), "EvWaits", 1) {
+		t.Fatal(s.other)
+	}
+	var numbers map[string]float64
+	until(t, "the event to wait", func() bool {
+		numbers = w.metrics(r)
+		return numbers[`switchboard_inbox_events{state="waiting"}`] == 1
+	})
+	if age := numbers["switchboard_inbox_oldest_seconds"]; age <= 0 {
+		t.Errorf("one event waits, and the oldest waits for %v s", age)
+	}
+}
