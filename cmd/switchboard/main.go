@@ -91,6 +91,7 @@ type cli struct {
 	Inbox       inboxCmd       `cmd:"" help:"Look at what Slack sent that is not done, and at what failed for good."`
 	Keys        keysCmd        `cmd:"" help:"Look after the keys that seal the stored access."`
 	Migrate     migrateCmd     `cmd:"" help:"Bring the database's tables up to date."`
+	Backup      backupCmd      `cmd:"" help:"Write one file that holds what SQLite holds, while serve runs."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 	Help        helpCmd        `cmd:"" help:"Show help, also for one command: switchboard help serve."`
 }

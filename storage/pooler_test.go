@@ -1,0 +1,119 @@
+package storage_test
+
+// A pooler in transaction mode hands each transaction to whatever session is free.
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	osexec "os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"switchboard/storage"
+	"switchboard/storage/storagetest"
+)
+
+// pooled returns the address of a PgBouncer in transaction mode before the server of another address.
+func pooled(t *testing.T, address string) string {
+	t.Helper()
+	program, err := osexec.LookPath("pgbouncer")
+	if err != nil {
+		program = "/usr/sbin/pgbouncer"
+	}
+	if _, err := os.Stat(program); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("pgbouncer is not installed: tests in CI run behind it too")
+		}
+		t.Skip("pgbouncer is not installed")
+	}
+	u, err := url.Parse(address)
+	ok(t, err)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ok(t, err)
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	ok(t, l.Close())
+
+	folder, err := os.MkdirTemp("", "pooler-") // of root's tests, and read by another user
+	ok(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(folder) })
+	ok(t, os.Chmod(folder, 0o755))
+	ini := filepath.Join(folder, "ini")
+	users := filepath.Join(folder, "users")
+	ok(t, os.WriteFile(users, fmt.Appendf(nil, "%q \"\"\n", u.User.Username()), 0o644))
+	// Few sessions, so that transactions change theirs all the time. The schema is the server's side's.
+	ok(t, os.WriteFile(ini, fmt.Appendf(nil, `[databases]
+* = host=%s port=%s connect_query='SET search_path TO %s'
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = %s
+unix_socket_dir =
+auth_type = trust
+auth_file = %s
+pool_mode = transaction
+default_pool_size = 4
+`, u.Hostname(), u.Port(), u.Query().Get("search_path"), port, users), 0o644))
+	args := []string{"-q", ini}
+	if os.Getuid() == 0 {
+		args = append(args, "-u", "nobody")
+	}
+	cmd := osexec.Command(program, args...)
+	ok(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait()
+	})
+	query := u.Query()
+	query.Del("search_path")
+	u.RawQuery, u.Host = query.Encode(), "127.0.0.1:"+port
+	for end := time.Now().Add(10 * time.Second); ; {
+		conn, err := net.Dial("tcp", u.Host)
+		if err == nil {
+			ok(t, conn.Close())
+			return u.String()
+		}
+		if time.Now().After(end) {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// Replicas behind a pooler migrate together, accept events and change connections.
+func TestBehindAPooler(t *testing.T) {
+	t.Parallel()
+	address := storagetest.Postgres(t)
+	through := pooled(t, address)
+	keys := ring(t, storage.NewKey())
+	replicas := []*storage.DB{openWith(t, through, keys), openWith(t, through, keys)}
+	together(len(replicas), func(i int) {
+		_, err := replicas[i].Migrate(t.Context())
+		ok(t, err)
+	})
+	var inboxes []*storage.Inbox
+	for _, db := range replicas {
+		in, err := db.Inbox(t.Context(), storage.InboxConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(in.Close)
+		inboxes = append(inboxes, in)
+		ok(t, db.Ready(t.Context()))
+	}
+	together(callers, func(i int) {
+		for n := range 5 {
+			e := event(fmt.Sprintf("Ev%d-%d", i, n), "T1")
+			_, err := inboxes[i%2].Add(t.Context(), &e, false)
+			ok(t, err)
+			_, _, err = replicas[i%2].Put(t.Context(), full(key("A1", "", fmt.Sprint("T", i))))
+			ok(t, err)
+		}
+	})
+	direct := fixture{raw: rawHandle(t, address)}
+	if n := direct.count(t, "SELECT count(*) FROM inbox"); n != 5*callers {
+		t.Errorf("%d of %d events", n, 5*callers)
+	}
+}
