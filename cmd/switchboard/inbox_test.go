@@ -28,7 +28,7 @@ import (
 )
 
 // reporter is a handler that says what it works, to an address in the event.
-var reporter = bot.OnEvent("test_report", func(ctx context.Context, t *bot.Turn, e *struct {
+var reporter = bot.OnEvent("star_added", func(ctx context.Context, t *bot.Turn, e *struct {
 	Ledger string `json:"ledger"`
 	Millis int    `json:"millis"`
 }) error {
@@ -149,7 +149,7 @@ func (w *world) sender(l *ledger) *sender {
 // deliver sends one event and reports whether it was acknowledged.
 func (s *sender) deliver(to, id string, team int) bool {
 	app := s.w.slack.App()
-	body := fmt.Appendf(nil, `{"type":"event_callback","api_app_id":%q,"team_id":"T0SENDER%02d","event_id":%q,"event_time":%d,"event":{"type":"test_report","ledger":%q,"millis":%d}}`,
+	body := fmt.Appendf(nil, `{"type":"event_callback","api_app_id":%q,"team_id":"T0SENDER%02d","event_id":%q,"event_time":%d,"event":{"type":"star_added","ledger":%q,"millis":%d}}`,
 		app.ID, team, id, time.Now().Unix(), s.ledger.URL, s.millis)
 	r, err := http.NewRequest(http.MethodPost, to+"/slack/events", bytes.NewReader(body))
 	if err != nil {

@@ -132,7 +132,7 @@ func (c *crowd) deliver(kind string, n int) {
 	switch kind {
 	case "event":
 		raw.Body = fmt.Appendf(nil, `{"type":"event_callback","api_app_id":%q,"team_id":%q,"event_id":%q,"event_time":%d,`+
-			`"event":{"type":"test_report","ledger":%q,"millis":5}}`, app.ID, slacksim.Acme, id, time.Now().Unix(), c.ledger.URL)
+			`"event":{"type":"star_added","ledger":%q,"millis":5}}`, app.ID, slacksim.Acme, id, time.Now().Unix(), c.ledger.URL)
 	case "command":
 		raw.Body = []byte(url.Values{"team_id": {slacksim.Acme}, "user_id": {dana}, "channel_id": {slacksim.AcmeGeneral},
 			"command": {"/connection"}, "text": {"help"}, "api_app_id": {app.ID}, "trigger_id": {"1.2.3"}}.Encode())

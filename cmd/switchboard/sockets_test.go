@@ -66,7 +66,7 @@ func TestSocketRefreshesLoseNothing(t *testing.T) {
 		all.Go(func() {
 			for i := range next {
 				ids[i] = fmt.Sprintf("EvSock%04d", i)
-				body := fmt.Appendf(nil, `{"type":"event_callback","api_app_id":%q,"team_id":%q,"event_id":%q,"event_time":%d,"event":{"type":"test_report","ledger":%q,"millis":5}}`,
+				body := fmt.Appendf(nil, `{"type":"event_callback","api_app_id":%q,"team_id":%q,"event_id":%q,"event_time":%d,"event":{"type":"star_added","ledger":%q,"millis":5}}`,
 					w.slack.App().ID, slacksim.Acme, ids[i], time.Now().Unix(), l.URL)
 				w.slack.Deliver(context.Background(), slacksim.Raw{Kind: "event", Body: body})
 			}
