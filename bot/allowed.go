@@ -1,13 +1,12 @@
 package bot
 
 // What happens where a permission is missing for what somebody asked for, whether that is known before the handler runs or Slack
-// says so while it does: the person reads which feature is off and gets a button that asks for exactly what is missing, somebody
+// says so while it does: the person reads what the app can't do and gets a button that asks for exactly what is missing, somebody
 // who can allow it hears of it once a day, and everything else goes on. Nothing is tried again, for that would not help.
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -54,12 +53,13 @@ func (t *Turn) NotAllowed(missing ...string) Reply {
 	t.Install.in.Want(t.Install.c, scopes, t.UserID)
 	t.Install.in.Doubt(t.Install.c)
 
-	off := install.Off(scopes)
-	text := fmt.Sprintf("%s here, because %s isn't allowed to %s yet. Everything else goes on.",
-		strings.ToUpper(off[:1])+off[1:], t.Install.App().Name, install.MayNot(scopes))
+	text := t.Connection.Without(t.Install.App().Name, scopes)
+	if !slices.ContainsFunc(t.Missing(install.ScopeNames(t.Install.Scopes())...), func(name string) bool { return !slices.Contains(missing, name) }) {
+		text += " Everything else works."
+	}
 	url := t.Install.GrantPage(install.Wish{Scopes: missing, Back: t.ChannelID})
 	if url == "" {
-		text += " The people who run the app set its access by hand; they can allow it."
+		text += " The people who run the app set its access by hand. They can allow it."
 		return Reply{Text: escape(text), private: true}
 	}
 	next := "If Slack doesn't let you allow it, ask " + t.Connection.Admin() + "."

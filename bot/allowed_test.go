@@ -88,10 +88,13 @@ func command(t *testing.T, s scene, user, line string) slacksim.CommandReply {
 	return r
 }
 
-// isOff fails unless m says which feature is off, why, and has the one button that mends it.
-func isOff(t *testing.T, name string, m slacksim.Message, scope string) {
+// isOff fails unless m says what the app can't do, why, and has the one button that fixes it.
+func isOff(t *testing.T, name string, m slacksim.Message, scope string, taken ...bool) {
 	t.Helper()
-	want := fmt.Sprintf("Trying %s is off here, because Parrot isn't allowed to use %s yet. Everything else goes on.", scope, scope)
+	want := fmt.Sprintf("Parrot can't try %s: it doesn't have permission to use %s.", scope, scope)
+	if len(taken) > 0 {
+		want = fmt.Sprintf("Parrot can't try %s: it no longer has permission to use %s.", scope, scope)
+	}
 	if blocks := string(m.Blocks); !strings.HasPrefix(m.Text, want) || !strings.Contains(blocks, want) || strings.Count(blocks, `"type":"button"`) != 1 ||
 		!strings.Contains(blocks, `"url":"https://bot.example.com/slack/install`) {
 		t.Errorf("%s: %q %s", name, m.Text, blocks)
@@ -146,7 +149,7 @@ func TestWhatIsOffIsSaid(t *testing.T) {
 		isOff(t, "a command", command(t, s, leon, "/files").Message, "files:read")
 		offs := func(channel, user string) int {
 			said := s.sim.Messages(channel, user)
-			return len(slices.DeleteFunc(said, func(m slacksim.Message) bool { return !strings.Contains(m.Text, "is off here") }))
+			return len(slices.DeleteFunc(said, func(m slacksim.Message) bool { return !strings.Contains(m.Text, " permission to use ") }))
 		}
 		had := offs(general, leon)
 		command(t, s, leon, "/archive")
@@ -264,7 +267,7 @@ func TestMissingScopeDuringAHandler(t *testing.T) {
 		if err := s.sim.Permit(slacksim.Acme, nil, []string{"users:read"}); err != nil {
 			t.Fatal(err)
 		}
-		isOff(t, "a command", command(t, s, leon, "/who").Message, "users:read")
+		isOff(t, "a command", command(t, s, leon, "/who").Message, "users:read", true)
 		until(t, "the records", func() bool { return !slices.Contains(s.row(t).Scopes, "users:read") })
 		lines, err := s.db.History(ctx, s.row(t).ID, 5)
 		if err != nil || len(lines) != 3 || lines[0].What != install.DidPermissions || lines[0].Reason != "-users:read" || lines[1].Reason != "+pins:read" {
@@ -284,11 +287,11 @@ func TestMissingScopeDuringAHandler(t *testing.T) {
 		attempts.Store(0)
 		dm := s.sim.DM(leon)
 		say(t, s.sim, leon, dm, "who am I?")
-		until(t, "the answer in the direct message", func() bool { return strings.Contains(lastOf(s.sim, dm, leon).Text, "is off here") })
-		isOff(t, "a direct message", lastOf(s.sim, dm, leon), "users:read")
+		until(t, "the answer in the direct message", func() bool { return strings.Contains(lastOf(s.sim, dm, leon).Text, " permission to use ") })
+		isOff(t, "a direct message", lastOf(s.sim, dm, leon), "users:read", true)
 		stale()
 		command(t, s, leon, "/whoever")
-		until(t, "the answer of slow work", func() bool { return strings.Contains(lastOf(s.sim, general, leon).Text, "is off here") })
+		until(t, "the answer of slow work", func() bool { return strings.Contains(lastOf(s.sim, general, leon).Text, " permission to use ") })
 		s.settle(t)
 		if l, err := s.db.Letters(ctx, "", 10); err != nil || len(l) != 0 || attempts.Load() != 2 {
 			t.Errorf("%d attempts, want one each; left in the inbox: %+v %v", attempts.Load(), l, err)
@@ -321,7 +324,7 @@ func TestNeed(t *testing.T) {
 	}
 	r := command(t, s, slacksim.AcmeMember, "/need files:read users:read pins:read")
 	if err := <-need; err == nil || err.Error() != "not allowed here: files:read, pins:read" ||
-		!strings.HasPrefix(r.Text, "Trying files:read and trying pins:read are off here, because Parrot isn't allowed to use files:read and use pins:read yet.") {
+		!strings.HasPrefix(r.Text, "Parrot can't try files:read or try pins:read: it doesn't have permission to use files:read or use pins:read.") {
 		t.Errorf("%v: %q", err, r.Text)
 	}
 }

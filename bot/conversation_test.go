@@ -45,7 +45,7 @@ func stage(t *testing.T, handlers ...bot.Handler) (sim *slacksim.Sim, finish fun
 func catalogue(handlers []bot.Handler) []install.Scope {
 	var scopes []install.Scope
 	for _, name := range bot.Scopes(handlers) {
-		scopes = append(scopes, install.Scope{Name: name, Label: "Use " + name, Why: "To try " + name + ".", Feature: "trying " + name, Optional: name != "chat:write" && name != "commands"})
+		scopes = append(scopes, install.Scope{Name: name, Label: "Use " + name, Why: "To try " + name + ".", Feature: "try " + name, Optional: name != "chat:write" && name != "commands"})
 	}
 	return scopes
 }

@@ -189,7 +189,7 @@ func TestOutsidersLearnNothing(t *testing.T) {
 		learns("a permission is missing")
 		mentions(slacksim.AcmeMember)
 		s.settle(t)
-		if m := lastOf(s.sim, shared, slacksim.AcmeMember); !strings.Contains(m.Text, "is off here") {
+		if m := lastOf(s.sim, shared, slacksim.AcmeMember); !strings.Contains(m.Text, " permission to use ") {
 			t.Errorf("a person of the workspace reads %q", m.Text)
 		}
 		set(func(c *install.Connection) {

@@ -16,7 +16,7 @@ import (
 func TestCatalogueIsHeldAgainstHandlers(t *testing.T) {
 	t.Parallel()
 	words := func(name string, optional bool) install.Scope {
-		return install.Scope{Name: name, Label: "Do it", Why: "To do it.", Feature: "doing it", Optional: optional}
+		return install.Scope{Name: name, Label: "Do it", Why: "To do it.", Feature: "do it", Optional: optional}
 	}
 	handlers := []Handler{
 		OnCommand("/a", nil, "chat:write").Describe("x", "").Uses("users:read"),
@@ -113,12 +113,12 @@ func TestWhatSlackSaysIsMissing(t *testing.T) {
 func TestNotAllowedInSingleWorkspaceMode(t *testing.T) {
 	t.Parallel()
 	in, err := install.New(install.Config{App: install.App{Name: "Parrot & Co"}, BotToken: "xoxb-set-by-hand", Store: struct{ install.Store }{},
-		Scopes: []install.Scope{{Name: "files:read", Label: "See files", Feature: "showing files"}}})
+		Scopes: []install.Scope{{Name: "files:read", Label: "See files", Feature: "show files"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	turn := &Turn{Install: InstallationOf(in, install.Key{}, install.Connection{}), Log: slog.New(slog.DiscardHandler), UserID: "U1"}
-	want := "Showing files is off here, because Parrot &amp; Co isn't allowed to see files yet. Everything else goes on. The people who run the app set its access by hand; they can allow it."
+	want := "Parrot &amp; Co can't show files: it doesn't have permission to see files. Everything else works. The people who run the app set its access by hand. They can allow it."
 	if r := turn.NotAllowed("files:read"); r.Text != want || len(r.Blocks) != 0 {
 		t.Errorf("%q %v", r.Text, r.Blocks)
 	}

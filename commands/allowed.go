@@ -1,6 +1,6 @@
 package commands
 
-// What the app may do here and why, what it may not, and what is off because of that.
+// What the app may do here and why, what it may not, and what it can't do because of that.
 
 import (
 	"context"
@@ -44,9 +44,12 @@ func permissions(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 // permissionsReply says it to a person of the workspace. last is the newest change of the permissions, zero: none known.
 func permissionsReply(t *bot.Turn, h install.Health, is standing, last install.Change) bot.Reply {
 	app, team := escape(t.Install.App().Name), escape(place(h.Connection))
-	intro := fmt.Sprintf("%s has all %d permissions it asks for in %s. No action needed.", app, h.Needed, team)
+	intro := fmt.Sprintf("%s has all %d permissions it asks for in %s. Nothing to do.", app, h.Needed, team)
 	if n := len(h.Missing); n > 0 {
-		intro = fmt.Sprintf("%s has %d of the %d permissions it asks for in %s. Everything that doesn't need the others works.", app, h.Needed-n, h.Needed, team)
+		intro = fmt.Sprintf("%s has %d of the %d permissions it asks for in %s.", app, h.Needed-n, h.Needed, team)
+		if h.State == install.Limited {
+			intro += " Everything else works."
+		}
 	}
 	blocks := []slack.Block{slack.NewHeaderBlock(plain("Permissions")), section(intro)}
 	text := intro
@@ -112,7 +115,7 @@ func permissionLine(s install.Scope, allowed bool) string {
 	}
 	text := fmt.Sprintf("*%s* (%s): %s", brief(s.Label), kind, escape(clip(s.Why, 2*maxName)))
 	if off := features([]install.Scope{s}); !allowed && off != "" {
-		text += " Without it, " + off + " is off."
+		text += " Without it, it can't " + off + "."
 	}
 	return text
 }

@@ -1,7 +1,7 @@
 package commands
 
 // Every permission the app can use is here, once. The manifest, the install page, /connection, the App Home, the README's table
-// and what people read when a feature is off all say what stands here, so that they cannot disagree.
+// and what people read where one is missing all say what stands here, so that they cannot disagree.
 
 import "switchboard/install"
 
@@ -10,35 +10,35 @@ import "switchboard/install"
 func Catalogue() []install.Scope {
 	return []install.Scope{
 		{
-			Name: "chat:write", Label: "Send messages", Feature: "answering you",
+			Name: "chat:write", Label: "Send messages", Feature: "answer you",
 			Why: "To answer you. It writes only where it was added, and in your direct messages with it.",
 		},
 		{
-			Name: "commands", Label: "Offer slash commands", Feature: "the command /connection",
+			Name: "commands", Label: "Offer slash commands", Feature: "offer the command /connection",
 			Why: "So that you can type its commands.",
 		},
 		{
-			Name: "app_mentions:read", Label: "See messages that mention it", Feature: "answering mentions", Optional: true,
+			Name: "app_mentions:read", Label: "See messages that mention it", Feature: "answer mentions", Optional: true,
 			Why: "To answer when you mention it in a channel. It sees no other messages there.",
 		},
 		{
-			Name: "im:history", Label: "Read direct messages to it", Feature: "answering direct messages", Optional: true,
+			Name: "im:history", Label: "Read direct messages to it", Feature: "answer direct messages", Optional: true,
 			Why: "To answer when you write to it. It sees no other direct messages.",
 		},
 		{
-			Name: "users:read", Label: "See who is who", Feature: "showing admins their buttons", Optional: true,
+			Name: "users:read", Label: "See who is who", Feature: "show admins their buttons", Optional: true,
 			Why: "To tell who may manage it: admins, and the person who installed it while they are a full member.",
 		},
 		{
-			Name: "team:read", Label: "See the workspace's name and icon", Feature: "showing the workspace's icon", Optional: true,
+			Name: "team:read", Label: "See the workspace's name and icon", Feature: "show the workspace's icon", Optional: true,
 			Why: "To show which workspace it is connected to.",
 		},
 		{
-			Name: "channels:read", Label: "See public channels", Feature: "listing the public channels it is in", Optional: true,
+			Name: "channels:read", Label: "See public channels", Feature: "list the public channels it is in", Optional: true,
 			Why: "To list the public channels it is in.",
 		},
 		{
-			Name: "groups:read", Label: "See private channels it is in", Feature: "listing the private channels it is in", Optional: true,
+			Name: "groups:read", Label: "See private channels it is in", Feature: "list the private channels it is in", Optional: true,
 			Why: "To list the private channels it is in.",
 		},
 	}

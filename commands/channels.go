@@ -35,12 +35,11 @@ func channels(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 	switch {
 	case t.Outsider():
 		return bot.Reply{Text: "Only people of the workspace that installed this app can see that."}
-	case t.Slack == nil && t.Renewing():
-		return bot.Reply{Text: app + " couldn't renew its access just now, so Slack can't be asked which channels it is in. Try again in a minute. Reference: " + t.Ref + "."}
 	case t.Slack == nil && t.Health().Reason == install.ReasonRecordsSilent:
 		return bot.Reply{Text: recordsSilent(t)}
 	case t.Slack == nil:
-		return bot.Reply{Text: app + " isn't connected here, so Slack can't be asked which channels it is in. Type /connection status to see what to do."}
+		return bot.Reply{Text: "Slack can't be asked which channels " + app + " is in, because it " + whyUnasked(t) + "." +
+			more(t, "status", "to see what to do")}
 	}
 	var types, missing []string
 	for _, kind := range [][2]string{{readsPublic, "public_channel"}, {readsPrivate, "private_channel"}} {
@@ -160,7 +159,7 @@ func channelsReply(
 
 	text := fmt.Sprintf("%s is in %s%s.", app, atLeast, count(len(found), "channel"))
 	if len(missing) == 2 {
-		text = app + " can't see which channels it is in. Where it was added, it works all the same."
+		text = app + " can't see which channels it is in. Where it was added, it works anyway."
 	}
 	add := fmt.Sprintf("To add it to a channel, type `/invite @%s` there.", app)
 	blocks := []slack.Block{section(text)}

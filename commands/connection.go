@@ -231,10 +231,12 @@ func refusal(t *bot.Turn, is standing, err error, doing string) bot.Reply {
 	switch {
 	case is == keeper:
 		return bot.Reply{}
-	case errors.Is(err, errUnasked) && t.Renewing():
-		return bot.Reply{Text: "We couldn't ask Slack who you are, because this app's access couldn't be renewed just now. Nothing was changed. Try again in a minute. Reference: " + t.Ref + "."}
 	case errors.Is(err, errUnasked):
-		return bot.Reply{Text: "This app can't ask Slack who you are while it isn't connected. Nothing was changed. Type /connection status to see what to do."}
+		text := "Slack can't be asked who you are, because this app " + whyUnasked(t) + "."
+		if t.Renewing() {
+			return bot.Reply{Text: text + " Try again in a minute. Reference: " + t.Ref + "."}
+		}
+		return bot.Reply{Text: text + more(t, "status", "to see what to do")}
 	case install.SlackError(err) == install.ReasonMissingScope:
 		first := fmt.Sprintf("Slack couldn't be asked whether you may %s, so nothing was done.", doing)
 		r := t.NotAllowed("users:read") // which permission is missing, and a button that asks for it
@@ -242,19 +244,21 @@ func refusal(t *bot.Turn, is standing, err error, doing string) bot.Reply {
 		r.Blocks = slices.Insert(r.Blocks, 0, section(first))
 		return r
 	case err != nil:
-		return bot.Reply{Text: "We couldn't ask Slack whether you may do that. Nothing was changed. " +
+		return bot.Reply{Text: "We couldn't ask Slack whether you may do that. " +
 			slackSaid(t, err) + " Reference: " + t.Ref + "."}
 	case is == stranger:
-		return bot.Reply{Text: "Only people of the workspace that installed this app can " + doing + ". Nothing was changed."}
+		return bot.Reply{Text: "Only people in the workspace that installed this app can " + doing + "."}
 	case is == guest:
-		return bot.Reply{Text: "Guests can't " + doing + ". Nothing was changed. " + whoCan(t)}
+		return bot.Reply{Text: "Guests can't " + doing + ". " + whoCan(t)}
 	}
-	admins := "workspace admins"
+	able := "workspace admins"
 	if t.Connection.Org() {
-		admins = "admins of the organisation"
+		able = "admins of the organisation"
 	}
-	return bot.Reply{Text: "Only the person who installed this app and " + admins + " can " + doing + ". " +
-		"Nothing was changed. " + whoCan(t)}
+	if by := t.Connection.InstalledBy; by != "" && by != t.UserID {
+		able = person(by) + ", who installed it, and " + able
+	}
+	return bot.Reply{Text: "Only " + able + " can " + doing + "."}
 }
 
 // whoCan says whom to ask instead.
@@ -267,5 +271,5 @@ func whoCan(t *bot.Turn) string {
 }
 
 func recordsSilent(t *bot.Turn) string {
-	return "We can't reach our own records right now. Nothing was changed. Try again in a few minutes. Reference: " + t.Ref + "."
+	return "We can't reach our own records right now. Try again in a few minutes. Reference: " + t.Ref + "."
 }

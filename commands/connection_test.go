@@ -192,7 +192,7 @@ func TestNobodyActsUnasked(t *testing.T) {
 		says  string
 	}{
 		{"without permission", slacksim.Fault{Method: "users.info", Error: "missing_scope"}, "Slack couldn't be asked whether you may "},
-		{"knows no such person", slacksim.Fault{Method: "users.info", Error: "user_not_found"}, "Only people of the workspace that installed this app can "},
+		{"knows no such person", slacksim.Fault{Method: "users.info", Error: "user_not_found"}, "Only people in the workspace that installed this app can "},
 		{"in trouble", slacksim.Fault{Method: "users.info", Status: 500}, "We couldn't ask Slack whether you may do that."},
 		{"limited", slacksim.Fault{Method: "users.info", RetryAfter: 30}, "We couldn't ask Slack whether you may do that."}, // for half a minute from here on
 	} {
@@ -227,7 +227,7 @@ func TestStatusSaysThatEventsAreHeldBack(t *testing.T) {
 		}
 	}
 	want := "Slack has been holding back events from this workspace since " + when(minute) + " (last heard " + when(minute) + ")"
-	has(t, "a member", s.command(mia, "status"), "Working", "not everything reaches it", "!normally", want)
+	has(t, "a member", s.command(mia, "status"), "Working", "not everything reaches it", "!Nothing to do", want)
 	has(t, "the installer", s.command(leon, "check"), want)
 	has(t, "the Home tab", s.home(mia), want)
 	has(t, "a guest", s.command(gus, "status"), "!holding back")

@@ -5,11 +5,15 @@ package commands
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/slack-go/slack"
 
 	"switchboard/bot"
+	"switchboard/install"
 )
 
 // help lists the words, or says more about the one that is named.
@@ -21,17 +25,21 @@ func help(_ context.Context, t *bot.Turn, a ask) bot.Reply {
 	if !ok {
 		return notUnderstood(a.rest, a.to)
 	}
-	text := fmt.Sprintf("/connection %s: %s.", w.name, w.does)
-	return bot.Reply{Text: text + " " + w.more, Blocks: []slack.Block{section(fmt.Sprintf("`/connection %s`  %s.\n%s", w.name, w.does, w.more))}}
+	typed := before(t) + w.name
+	return bot.Reply{Text: fmt.Sprintf("%s: %s. %s", typed, w.does, w.more),
+		Blocks: []slack.Block{section(fmt.Sprintf("`%s`  %s.\n%s", typed, w.does, w.more))}}
 }
 
 // listed lists what can be typed. first is what to begin with, "" or whole sentences and a space.
 func listed(t *bot.Turn, first string) bot.Reply {
 	intro := first + "Here is what you can ask " + escape(t.Install.App().Name) + "."
-	text, list := intro+" Type /connection and one of these words, for example /connection help.", ""
+	text, list, typed := intro, "", before(t)
+	if typed != "" {
+		text += " Type /connection and one of these words, for example /connection help."
+	}
 	for _, w := range vocabulary() {
 		text += fmt.Sprintf(" %s: %s.", w.name, w.does)
-		list += fmt.Sprintf("`/connection %s`  %s\n", w.name, w.does)
+		list += fmt.Sprintf("`%s%s`  %s\n", typed, w.name, w.does)
 	}
 	blocks := []slack.Block{section(intro), section(strings.TrimSpace(list))}
 	if elsewhere := elsewhere(t); elsewhere != "" {
@@ -40,14 +48,53 @@ func listed(t *bot.Turn, first string) bot.Reply {
 	return bot.Reply{Text: text, Blocks: blocks}
 }
 
-// elsewhere says where else the words work. Where what that takes is known not to be allowed, it isn't promised.
+// before is what is typed before a word: the command, unless it is known not to be allowed.
+func before(t *bot.Turn) string {
+	if t.Connection.ID == "" || allowed(t.Connection, "commands") {
+		return "/connection "
+	}
+	return ""
+}
+
+// asking says how a word is asked for, in the middle of a sentence: "type /connection status"; "" where nothing would answer.
+func asking(t *bot.Turn, words string) string {
+	switch {
+	case before(t) != "":
+		return "type " + before(t) + words
+	case t.Slack != nil && allowed(t.Connection, forDirect...):
+		return "write “" + words + "” to me in a direct message"
+	}
+	return ""
+}
+
+// more is asking as a sentence to go behind another: " Type /connection status to see more."
+func more(t *bot.Turn, words, what string) string {
+	how := asking(t, words)
+	if how == "" {
+		return ""
+	}
+	return " " + capital(how) + " " + what + "."
+}
+
+// elsewhere says where else the words work, which takes access and permissions.
 func elsewhere(t *bot.Turn) string {
 	var places []string
-	if t.Connection.ID == "" || len(t.Missing("im:history")) == 0 {
+	if t.Slack != nil && allowed(t.Connection, forDirect...) {
 		places = append(places, "The same words work in a direct message with me.")
 	}
-	if t.Connection.ID == "" || len(t.Missing("app_mentions:read")) == 0 {
+	if t.Slack != nil && allowed(t.Connection, forMention...) {
 		places = append(places, "After you mention me in a channel, `status`, `check` and `help` work, too.")
 	}
 	return strings.Join(places, " ")
+}
+
+// allowed reports whether c has all of these permissions.
+func allowed(c install.Connection, scopes ...string) bool {
+	return !slices.ContainsFunc(scopes, func(s string) bool { return !slices.Contains(c.Scopes, s) })
+}
+
+// capital is s as the beginning of a sentence.
+func capital(s string) string {
+	first, size := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(first)) + s[size:]
 }

@@ -88,8 +88,8 @@ var happened = map[[2]string]string{
 	{install.DidTell, install.OutcomeDone}:          "A person was told that it needs reconnecting",
 	{install.DidTell, install.OutcomeFail}:          "Nobody could be told that it needs reconnecting",
 	{install.DidTell, install.OutcomeWorking}:       "Trouble over, of which nobody had been told",
-	{install.DidTellWanted, install.OutcomeDone}:    "A person was told that somebody asked for what isn't allowed yet",
-	{install.DidTellWanted, install.OutcomeFail}:    "Nobody could be told that somebody asked for what isn't allowed yet",
+	{install.DidTellWanted, install.OutcomeDone}:    "A person was told that somebody asked for what isn't allowed",
+	{install.DidTellWanted, install.OutcomeFail}:    "Nobody could be told that somebody asked for what isn't allowed",
 	{install.DidTellWanted, install.OutcomeWorking}: "All is allowed that somebody had asked for",
 	{install.DidUserGrant, install.OutcomeDone}:     "Allowed to act for a person",
 	{install.DidUserRevoke, install.OutcomeDone}:    "No longer allowed to act for a person",
@@ -105,7 +105,7 @@ var happened = map[[2]string]string{
 var happenedSo = map[[3]string][2]string{
 	{install.DidRemove, install.OutcomeDone, install.ReasonTokenRevoked}: {"Access withdrawn", ""},
 	{install.DidDisconnect, install.OutcomeFail, "no_answer"}:            {"Disconnecting tried", "Slack gave no clear answer, so it may have happened."},
-	{install.DidTellWanted, install.OutcomeFail, "no_answer"}:            {"A message sent that somebody asked for what isn't allowed yet", "Slack didn't answer, so it may not have arrived."},
+	{install.DidTellWanted, install.OutcomeFail, "no_answer"}:            {"A message sent that somebody asked for what isn't allowed", "Slack didn't answer, so it may not have arrived."},
 	{install.DidTell, install.OutcomeFail, "no_answer"}:                  {"A message sent that it needs reconnecting", "Slack didn't answer, so it may not have arrived."},
 }
 
@@ -116,7 +116,7 @@ var happenedTo = map[[2]string]string{
 	{install.DidExchange, install.OutcomeDone}:      "Access to act for %s exchanged for one that is renewed automatically",
 	{install.DidTell, install.OutcomeDone}:          "%s was told that it needs reconnecting",
 	{install.DidTell, install.OutcomeWorking}:       "%s was told that it works again",
-	{install.DidTellWanted, install.OutcomeDone}:    "%s was told that somebody asked for what isn't allowed yet",
+	{install.DidTellWanted, install.OutcomeDone}:    "%s was told that somebody asked for what isn't allowed",
 	{install.DidTellWanted, install.OutcomeWorking}: "%s was told that all of it is allowed now",
 	{install.DidUserGrant, install.OutcomeDone}:     "Allowed to act for %s",
 	{install.DidUserRevoke, install.OutcomeDone}:    "No longer allowed to act for %s",

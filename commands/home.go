@@ -69,10 +69,10 @@ func homeBlocks(t *bot.Turn, h install.Health, who viewer, newest []install.Chan
 		blocks = append(blocks, section(done))
 	}
 	blocks = append(blocks,
-		slack.NewContextBlock("", markdown("As of "+when(now)+". Open this tab again for the state at that time.")),
+		slack.NewContextBlock("", markdown(checkedAt(h, now)+" Reopen this tab to refresh.")),
 		slack.NewDividerBlock(),
 		slack.NewHeaderBlock(plain("What it does here")),
-		section(escape(clip(app.Summary, maxText/2))+"\n"+waysToAsk(t)),
+		section(escape(clip(app.Summary, maxText/2))+"\n"+waysToAsk(h)),
 		slack.NewHeaderBlock(plain("What it may do, and why")),
 	)
 	blocks = append(blocks, paragraphs(permissionLines(t, h))...)
@@ -87,7 +87,7 @@ func homeBlocks(t *bot.Turn, h install.Health, who viewer, newest []install.Chan
 		if nowButton(t, h) != nil {
 			again = checkButton(app.Name)
 		}
-		blocks = append(blocks, buttons(t, h, again), section(adminFacts(h, app)))
+		blocks = append(blocks, buttons(t, h, again), section(adminFacts(t, h)))
 		if len(newest) > 0 {
 			blocks = append(blocks, slack.NewHeaderBlock(plain("What happened last")), slack.NewSectionBlock(markdown(strings.Join(historyOf(newest), "\n")), nil, nil, slack.SectionBlockOptionExpand(true)))
 		}
@@ -105,26 +105,55 @@ func homeBlocks(t *bot.Turn, h install.Health, who viewer, newest []install.Chan
 	return append(blocks, slack.NewContextBlock("", markdown(footer(t, h))))
 }
 
+// checkedAt says how old the state is that is shown.
+func checkedAt(h install.Health, now time.Time) string {
+	switch {
+	case h.Live:
+		return "Checked " + when(now) + "."
+	case h.CheckedAt.IsZero():
+		return "Slack hasn't confirmed it yet."
+	}
+	return "Last checked " + when(h.CheckedAt) + "."
+}
+
 // waysToAsk says where the app answers, as far as it is allowed to.
-func waysToAsk(t *bot.Turn) string {
-	ways := []string{"Type `/connection status` in any channel"}
-	if len(t.Missing("im:history")) == 0 {
+func waysToAsk(h install.Health) string {
+	var ways []string
+	if allowed(h.Connection, "commands") {
+		ways = append(ways, "type `/connection status` in any channel")
+	}
+	if works(h) && allowed(h.Connection, forDirect...) {
 		ways = append(ways, "write to me in *Messages*")
 	}
-	if len(t.Missing("app_mentions:read")) == 0 {
+	if works(h) && allowed(h.Connection, forMention...) {
 		ways = append(ways, "mention me in a channel I am in")
 	}
-	if n := len(ways); n > 1 {
-		return strings.Join(ways[:n-1], ", ") + ", or " + ways[n-1] + "."
+	if len(ways) == 0 {
+		return "It doesn't answer here right now."
 	}
-	return ways[0] + "."
+	return capital(install.Or(ways)) + "."
+}
+
+// works reports whether the app has access that it can answer with, as far as is known.
+func works(h install.Health) bool {
+	c := h.Connection
+	return h.Found && h.State != install.NotConnected &&
+		(c.State == install.Active || c.State == install.Retrying || !h.WorksUntil.IsZero())
+}
+
+// notAllowed says of a missing permission whether it was there before, and since when it isn't.
+func notAllowed(h install.Health, s install.Scope) string {
+	if !h.Connection.TakenAway(s.Name) {
+		return "Not allowed"
+	}
+	return "No longer allowed since " + when(h.Connection.MissingSince(s.Name))
 }
 
 // permissionLines lists what was asked for, in words, and whether it was granted; what is missing comes first.
 func permissionLines(t *bot.Turn, h install.Health) []string {
 	var lines []string
 	for _, s := range h.Missing {
-		lines = append(lines, "• Not allowed yet: "+permissionLine(s, false))
+		lines = append(lines, "• "+notAllowed(h, s)+": "+permissionLine(s, false))
 	}
 	return append(lines, grantedLines(t, h)...)
 }
@@ -133,15 +162,18 @@ func permissionLines(t *bot.Turn, h install.Health) []string {
 func forAdmin(t *bot.Turn, h install.Health) string {
 	app := t.Install.App().Name
 	text := fmt.Sprintf("Could you look at %s in %s? Slack shows it as: %s.", app, place(h.Connection), h.Label)
-	if h.State == install.Limited {
+	if nowButton(t, h) != nil && len(h.Missing) > 0 {
 		text += " " + clip(h.Sentence, maxSentence)
 	}
 	if h.ReasonText != "" {
 		text += " " + h.ReasonText
 	}
-	text += " /connection status tells more"
-	if h.Broken() || h.State == install.Limited {
-		text += ", and has the button that mends it"
+	if how := asking(t, "status"); how != "" {
+		text += " To see more, " + how
+		if nowButton(t, h) != nil {
+			text += ", which has the button that fixes it"
+		}
+		text += "."
 	}
-	return text + ". Reference: " + t.Ref + "."
+	return text + " Reference: " + t.Ref + "."
 }

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -138,7 +139,7 @@ func TestRenewalInWords(t *testing.T) {
 	}{
 		{"long-lived", install.Health{}, "Doesn't expire"},
 		{"long-lived, and can't be moved", install.Health{Connection: install.Connection{Chain: install.Chain{Tries: 3, RenewAt: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)}}}, "Doesn't expire"},
-		{"renewed", install.Health{Connection: install.Connection{Chain: install.Chain{ExpiresAt: at, RenewAt: noon}}}, "Automatic. Next before " + when(at)},
+		{"renewed", install.Health{Connection: install.Connection{Chain: install.Chain{ExpiresAt: at, RenewAt: noon}}}, "Automatic. Next renewal by " + when(at)},
 		{"ends", install.Health{Connection: install.Connection{Chain: install.Chain{ExpiresAt: at}}}, "Not automatic. Ends " + when(at)},
 		{"failing", install.Health{Connection: install.Connection{Chain: install.Chain{ExpiresAt: at, FailingSince: noon, RenewAt: at, Tries: 3}}}, "Failing since " + when(noon) + ", trying again at " + when(at) + " (4th time)"},
 		{"refused, some left", install.Health{State: install.ReconnectRequired, WorksUntil: at, Connection: install.Connection{State: install.ReconnectRequired}}, "Ended. What is left works until " + when(at)},
@@ -176,7 +177,7 @@ func TestWhoseLink(t *testing.T) {
 	for _, state := range []install.State{install.ReconnectRequired, install.Limited} {
 		for _, is := range []standing{unknown, member, keeper} {
 			h.State = state
-			h.NextStep = "Somebody can mend it."
+			h.NextStep = "Somebody can fix it."
 			text := everything(t, statusReply(turn, h, viewer{standing: is}, false))
 			own, everybodys := strings.Count(text, "/slack/install?"), strings.Contains(text, "/slack/install|Open the install page>")
 			if own > 1 || own == 1 != (is == keeper) || everybodys != (is != keeper && state == install.ReconnectRequired) {
@@ -213,27 +214,68 @@ func everything(t *testing.T, r bot.Reply) string {
 	return r.Text + strings.NewReplacer("\\u003c", "<", "\\u003e", ">", "\\u0026", "&").Replace(string(blocks))
 }
 
-// Nobody is sent where they are not heard: what isn't allowed is not promised, and an organisation's app waits to be added.
+// Nobody is sent where they are not heard: of the ways to ask, each place names those that answer.
 func TestPromises(t *testing.T) {
 	turn := turnOf(t, "U1", historyStore{})
-	for _, test := range []struct {
-		scopes           []string
-		direct, mentions bool
-		sees             string
-	}{
-		{[]string{"im:history", "app_mentions:read"}, true, true, "It can only read messages you send it here and messages that @mention it."},
-		{[]string{"im:history"}, true, false, "It can only read messages you send it here. It isn't allowed"},
-		{[]string{"app_mentions:read"}, false, true, "It can only read messages that @mention it."},
-		{nil, false, false, "It can't read any messages: "},
-	} {
-		turn.Connection.Scopes = test.scopes
-		promises := func(where, text, direct, mentions string) {
-			if strings.Contains(text, direct) != test.direct || strings.Contains(text, mentions) != test.mentions {
-				t.Errorf("with %q %s says %s", test.scopes, where, text)
+	all := []string{"commands", "im:history", "app_mentions:read", "chat:write", "users:read"}
+	for which := range 1 << len(all) {
+		var scopes []string
+		for i, s := range all {
+			if which>>i&1 == 1 {
+				scopes = append(scopes, s)
 			}
 		}
-		promises("help", listed(turn, "").Text, "in a direct message with me", "you mention me")
-		promises("the Home tab", waysToAsk(turn), "write to me", "mention me")
+		turn.Connection.Scopes = scopes
+		writes := slices.Contains(scopes, "chat:write")
+		command := slices.Contains(scopes, "commands")
+		direct := writes && slices.Contains(scopes, "im:history")
+		mentions := writes && slices.Contains(scopes, "app_mentions:read")
+		for _, access := range []*slack.Client{nil, slack.New("xoxb-1")} {
+			turn.Slack = access
+			promises := func(where, text string, can map[string]bool) {
+				t.Helper()
+				for words, answered := range can {
+					if strings.Contains(text, words) != answered {
+						t.Errorf("with %q, access %v, %s says %s", scopes, access != nil, where, text)
+					}
+				}
+			}
+			can := map[string]bool{"/connection": command, "in a direct message with me": direct && access != nil, "you mention me": mentions && access != nil}
+			promises("help", everything(t, listed(turn, "")), can)
+			promises("help on a word", everything(t, help(t.Context(), turn, ask{rest: []string{"check"}})), map[string]bool{"/connection": command})
+			promises("a pointer", more(turn, "status", "to see more"), map[string]bool{
+				"Type /connection status": command, "to me in a direct message": !command && direct && access != nil})
+		}
+
+		h := turn.Health()
+		for _, who := range []viewer{{standing: keeper}, {standing: keeper, verbose: true}, {standing: member}} {
+			blocks := homeBlocks(turn, h, who, nil, noon, "")
+			home := everything(t, bot.Reply{Blocks: blocks})
+			for words, answered := range map[string]bool{"`/connection status`": command, "rite to me in *Messages*": direct,
+				"ention me in a channel": mentions, `"Send a test message"`: writes && who.standing == keeper} {
+				if strings.Contains(home, words) != answered {
+					t.Errorf("with %q the Home tab says %s", scopes, home)
+				}
+			}
+			for _, r := range []bot.Reply{{Blocks: blocks}, statusReply(turn, h, who, false), permissionsReply(turn, h, who.standing, install.Change{})} {
+				if said := everything(t, r); !command && strings.Contains(strings.ReplaceAll(said, "the command /connection", ""), "/connection") {
+					t.Errorf("with %q somebody is told to type a command that is gone: %s", scopes, said)
+				}
+			}
+		}
+	}
+
+	for _, test := range []struct {
+		scopes   []string
+		mentions bool
+		sees     string
+	}{
+		{[]string{"im:history", "app_mentions:read"}, true, "It can only read messages you send it here and messages that @mention it."},
+		{[]string{"im:history"}, false, "It can only read messages you send it here. It isn't allowed"},
+		{[]string{"app_mentions:read"}, true, "It can only read messages that @mention it."},
+		{nil, false, "It can't read any messages: "},
+	} {
+		turn.Connection.Scopes = test.scopes
 		blocks, _ := welcomeBlocks(testApp, "https://slack.com", turn.Connection, turn.Connection.Missing(Catalogue()))
 		if welcome := everything(t, bot.Reply{Blocks: blocks}); !strings.Contains(welcome, test.sees) || strings.Contains(welcome, "/invite") != test.mentions {
 			t.Errorf("with %q the welcome says %s", test.scopes, welcome)
@@ -256,7 +298,7 @@ func TestDisconnectIsForKeepers(t *testing.T) {
 	says(t, "no access", answer(ctx, turnOf(t, "U1", historyStore{}), "disconnect", private), "no longer has access to Acme &lt;Corp&gt;", "*Remove App*")
 	says(t, "the word of old", answer(ctx, turnOf(t, "U1", historyStore{}), "disconnect yes", private), "no longer has access")
 	says(t, "in a channel", answer(ctx, turnOf(t, "U1", historyStore{}), "disconnect yes", public), "Type /connection disconnect.")
-	says(t, "another company", answer(ctx, elsewhere, "disconnect yes", private), "Only people of the workspace that installed this app can disconnect it.")
+	says(t, "another company", answer(ctx, elsewhere, "disconnect yes", private), "Only people in the workspace that installed this app can disconnect it.")
 	says(t, "removed", answer(ctx, removed, "disconnect yes", private), "isn't connected to Acme", "nothing to disconnect")
 	sim := smallSlack(t)
 	client := installed(t, sim, slacksim.AcmeAdmin, slacksim.Choice{})
@@ -265,9 +307,9 @@ func TestDisconnectIsForKeepers(t *testing.T) {
 		admin.Slack, admin.UserTeam, admin.Connection.TeamID = client, slacksim.Acme, slacksim.Acme
 		says(t, "about "+about, goodbye(ctx, admin, about), "again since", "nothing was changed")
 	}
-	says(t, "submitted by somebody whom Slack can't be asked about", goodbye(ctx, turnOf(t, "U1", historyStore{}), ""), "can't ask Slack who you are")
+	says(t, "submitted by somebody whom Slack can't be asked about", goodbye(ctx, turnOf(t, "U1", historyStore{}), ""), "Slack can't be asked who you are, because this app ")
 	says(t, "submitted after somebody else", goodbye(ctx, removed, ""), "isn't connected to Acme", "nothing to disconnect")
-	says(t, "submitted by another company", goodbye(ctx, elsewhere, ""), "Only people of the workspace that installed this app can disconnect it.")
+	says(t, "submitted by another company", goodbye(ctx, elsewhere, ""), "Only people in the workspace that installed this app can disconnect it.")
 }
 
 func TestDisconnectSaysWhatHappened(t *testing.T) {
@@ -348,14 +390,14 @@ func TestTellAndResolve(t *testing.T) {
 	}
 	r := notice(testApp, slacksim.AcmeAdmin, h)
 	says(t, "notice", r, "Its access couldn't be renewed.", "It still works until "+when(noon)+".", "If nobody reconnects it, its commands and messages stop then.",
-		"You get this because you installed it.", "Run by Acme IT", `"style":"primary"`, `"accessibility_label":"Reconnect Switch & board to Very & Long`)
+		"You're getting this because you installed the app.", "Run by Acme IT", `"style":"primary"`, `"accessibility_label":"Reconnect Switch & board to Very & Long`)
 	if n := strings.Count(string(sim.Messages(channel, slacksim.AcmeAdmin)[0].Blocks), `"type":"button"`); n != 1 {
 		t.Errorf("%d buttons", n)
 	}
-	says(t, "to an admin", notice(testApp, slacksim.AcmeMember, h), "the person who installed it is no longer a full member", "you are an admin")
+	says(t, "to an admin", notice(testApp, slacksim.AcmeMember, h), "the person who installed it is no longer a full member", "you're an admin")
 	by := h
-	by.GrantURL, by.NextStep, by.WorksUntil = "", "The people who run the app set its access by hand; they can mend it.", time.Time{}
-	if r := notice(testApp, slacksim.AcmeAdmin, by); strings.Contains(r.Text, "Reconnecting takes") || !strings.Contains(r.Text, "they can mend it") {
+	by.GrantURL, by.NextStep, by.WorksUntil = "", "The people who run the app set its access by hand. They can fix it.", time.Time{}
+	if r := notice(testApp, slacksim.AcmeAdmin, by); strings.Contains(r.Text, "Reconnecting takes") || !strings.Contains(r.Text, "They can fix it") {
 		t.Errorf("without an install page: %s", r.Text)
 	}
 
@@ -365,11 +407,17 @@ func TestTellAndResolve(t *testing.T) {
 	}
 	all := sim.Messages(channel, slacksim.AcmeAdmin)
 	last := all[len(all)-1]
-	if len(all) != 1 || !strings.HasPrefix(last.Text, "Resolved: Switch &amp; board works again in Very &amp; Long") || !strings.Contains(last.Text, "No action needed.") || strings.Contains(string(last.Blocks), "button") {
+	if len(all) != 1 || !strings.HasPrefix(last.Text, "Resolved: Switch &amp; board works again in Very &amp; Long") || !strings.Contains(last.Text, "Nothing to do.") || strings.Contains(string(last.Blocks), "button") {
 		t.Errorf("%d messages, %s %s", len(all), last.Text, last.Blocks)
 	}
-	h.State = install.Limited
-	says(t, "some features off", resolved(testApp, install.Notice{At: noon}, h), "Some features are off")
+	h.State, h.Sentence = install.Limited, "It can't answer mentions: it no longer has permission to see them."
+	says(t, "some features off", resolved(testApp, install.Notice{At: noon}, h), "works again", h.Sentence)
+	h.Lacking, h.Sentence, h.NextStep = true, "It can't answer you: it no longer has permission to write.", "An admin can allow it."
+	silent := resolved(testApp, install.Notice{At: noon}, h)
+	says(t, "a required permission gone", silent, "has its access again", h.Sentence, h.NextStep)
+	if shown := everything(t, silent); strings.Contains(shown, "works again") || strings.Contains(shown, "Nothing to do") {
+		t.Errorf("said to work, and it doesn't: %s", shown)
+	}
 }
 
 // The longest history that can come together is still one that Slack takes.

@@ -49,7 +49,7 @@ func notice(app install.App, userID string, h install.Health) bot.Reply {
 	if !h.WorksUntil.IsZero() {
 		ahead = "It still works until " + when(h.WorksUntil) + ". If nobody reconnects it, its commands and messages stop then."
 	}
-	next := "Reconnecting takes about a minute, and the settings are kept."
+	next := "Reconnecting takes about a minute."
 	if h.GrantURL == "" {
 		next = escape(h.NextStep)
 	}
@@ -65,40 +65,43 @@ func notice(app install.App, userID string, h install.Health) bot.Reply {
 		blocks = append(blocks, slack.NewActionBlock("", button))
 		text += " " + link(h.GrantURL, "Reconnect it") + "."
 	}
-	why := "You get this because you installed it."
+	why := "You're getting this because you installed the app."
 	switch h.Connection.InstalledBy {
 	case userID:
 	case "":
-		why = "You get this because you are an admin."
+		why = "You're getting this because you're an admin."
 	default:
-		why = "You get this because you are an admin, " +
+		why = "You're getting this because you're an admin, " +
 			"and the person who installed it is no longer a full member or can't be reached."
 	}
-	blocks = append(blocks, section(why+" Nobody else was written to."), slack.NewContextBlock("", markdown(strings.Join(imprint(app), " · "))))
+	blocks = append(blocks, section(why+" Nobody else was notified."), slack.NewContextBlock("", markdown(strings.Join(imprint(app), " · "))))
 	return bot.Reply{Text: text + " " + why, Blocks: blocks}
 }
 
 // resolved takes the place of notice, without anything to press.
 func resolved(app install.App, n install.Notice, h install.Health) bot.Reply {
 	if n.Reason == install.ReasonMissingScope {
-		text := fmt.Sprintf("%s is allowed everything in %s that people asked for. No action needed.", escape(app.Name), escape(place(h.Connection)))
+		text := fmt.Sprintf("%s is allowed everything in %s that people asked for. Nothing to do.", escape(app.Name), escape(place(h.Connection)))
 		return bot.Reply{Text: "Resolved: " + text, Blocks: []slack.Block{
-			slack.NewHeaderBlock(plain("Resolved: all features are on")), section(text), section("You were told that something was off."),
+			slack.NewHeaderBlock(plain("Resolved: everything is allowed")), section(text), section("You were told that a permission was missing."),
 			slack.NewContextBlock("", markdown(strings.Join(imprint(app), " · "))),
 		}}
 	}
-	text := fmt.Sprintf("Resolved: %s works again in %s. ", escape(app.Name), escape(place(h.Connection)))
-	if h.State == install.Limited {
-		text += "Some features are off, because not everything it needs is allowed. Type /connection status to see more."
-	} else {
-		text += "No action needed."
+	back := app.Name + " works again"
+	next := "Nothing to do."
+	switch {
+	case h.Lacking:
+		back, next = app.Name+" has its access again", h.Sentence+" "+h.NextStep
+	case h.State == install.Limited:
+		next = h.Sentence
 	}
+	text := fmt.Sprintf("Resolved: %s in %s.", escape(back), escape(place(h.Connection))) + spaced(escape(clip(next, maxSentence)))
 	was := "You were told that it needed reconnecting, " + when(n.At) + "."
 	if why := install.ReasonText(n.Reason); why != "" {
 		was += " " + escape(why)
 	}
 	return bot.Reply{Text: text, Blocks: []slack.Block{
-		slack.NewHeaderBlock(plain("Resolved: " + app.Name + " works again")), section(text), section(was),
+		slack.NewHeaderBlock(plain("Resolved: " + back)), section(text), section(was),
 		slack.NewContextBlock("", markdown(strings.Join(imprint(app), " · "))),
 	}}
 }
@@ -115,21 +118,23 @@ func TellWanted(app install.App) func(context.Context, *slack.Client, string, in
 	}
 }
 
-// wanted says what somebody asked for, why it is off, and how it is allowed.
+// wanted says what somebody asked for, why the app can't do it, and how it is allowed.
 func wanted(app install.App, userID string, w install.Wanted) bot.Reply {
-	features := install.And(install.Features(w.Scopes))
-	asked := fmt.Sprintf("Somebody in %s wanted something from %s that is off there: %s.", place(w.Connection), app.Name, features)
-	why := fmt.Sprintf("%s isn't allowed to %s yet. Everything else works.", app.Name, install.MayNot(w.Scopes))
+	asked := fmt.Sprintf("Somebody in %s wanted something from %s that it can't do there.", place(w.Connection), app.Name)
+	why := w.Connection.Without(app.Name, w.Scopes)
+	if len(w.Connection.Missing(Catalogue())) == len(w.Scopes) {
+		why += " Everything else works."
+	}
 	next := "If you allow it, Slack asks you for exactly that; nothing else changes. If you don't, nothing changes at all."
 	button := slack.NewButtonBlockElement(actionGrant, "", plain("Allow it"))
 	button.URL, button.Style = w.GrantURL, slack.StylePrimary
-	button.AccessibilityLabel = clip("Allow "+app.Name+" to "+install.MayNot(w.Scopes), 75)
+	button.AccessibilityLabel = clip("Allow "+app.Name+" to "+install.Permitted(w.Scopes), 75)
 	text := escape(asked+" "+why) + " " + next + " " + link(w.GrantURL, "Allow it") + "."
-	foot := "You get this because you installed it"
+	foot := "You're getting this because you installed the app"
 	if w.Connection.InstalledBy != userID {
-		foot = "You get this because you are an admin"
+		foot = "You're getting this because you're an admin"
 	}
-	foot += ", at most once a day. Nobody else was written to."
+	foot += ", at most once a day. Nobody else was notified."
 	return bot.Reply{Text: text, Blocks: []slack.Block{
 		section(escape(asked) + "\n" + escape(why) + "\n" + next), slack.NewActionBlock("", button),
 		slack.NewContextBlock("", markdown(foot+" "+strings.Join(imprint(app), " · "))),

@@ -46,7 +46,7 @@ func pressed(id string, chosen func(a *slack.InteractionCallback) string) bot.Ha
 	return bot.OnAction(id, func(ctx context.Context, t *bot.Turn, a *slack.InteractionCallback) (bot.Reply, error) {
 		w, ok := called(chosen(a))
 		if !ok { // of another version
-			return shown(ctx, t, a, bot.Reply{Text: "That is no longer offered. Type /connection help for what is."})
+			return shown(ctx, t, a, bot.Reply{Text: "That is no longer offered." + more(t, "help", "to see what is")})
 		}
 		if no, may := (ask{}).mayAct(ctx, t, "do that"); !may {
 			return shown(ctx, t, a, no)
@@ -80,7 +80,7 @@ func pressedAtHome(ctx context.Context, t *bot.Turn, a *slack.InteractionCallbac
 		r := w.answer(ctx, t, to)
 		return bot.Reply{Then: func(ctx context.Context) (bot.Reply, error) {
 			h, _ := look(ctx, t, false)
-			return bot.Reply{}, publishHome(ctx, t, h, r.Text+" You find them under Messages.")
+			return bot.Reply{}, publishHome(ctx, t, h, r.Text)
 		}}, nil
 	}
 	return shown(ctx, t, a, w.answer(ctx, t, to))

@@ -132,11 +132,11 @@ func statusReply(t *bot.Turn, h install.Health, who viewer, checking bool) bot.R
 	app := t.Install.App()
 	blocks := []slack.Block{slack.NewHeaderBlock(plain(h.Label))}
 	if who.headlineOnly(t) {
-		text := app.Name + ": " + h.Label + "."
-		return bot.Reply{Text: escape(text), Blocks: append(blocks, section(escape(text)))}
+		text := escape(app.Name+": "+h.Label+".") + asOf(h, checking)
+		return bot.Reply{Text: text, Blocks: append(blocks, section(text))}
 	}
 	team := place(h.Connection)
-	blocks = append(blocks, section(sentence(t, h, who)))
+	blocks = append(blocks, section(sentence(t, h, who)+asOf(h, checking)))
 	if who.audience != public { // in a channel guests read along
 		if who.standing == keeper {
 			blocks = append(blocks, buttons(t, h, nowButton(t, h), checkButton(app.Name)))
@@ -145,16 +145,18 @@ func statusReply(t *bot.Turn, h install.Health, who viewer, checking bool) bot.R
 			blocks = append(blocks, facts(h, who, checking))
 			switch {
 			case who.verbose:
-				blocks = append(blocks, section(adminFacts(h, app)))
+				blocks = append(blocks, section(adminFacts(t, h)))
 			case who.standing == keeper:
-				blocks = append(blocks, slack.NewContextBlock("", markdown("Connection `"+h.Connection.ID+"` · Data kept, and how to remove the app: `/connection status verbose`")))
+				line := "Connection `" + h.Connection.ID + "`"
+				if how := asking(t, "status verbose"); how != "" {
+					line += " · Data kept, and how to remove the app: " + how
+				}
+				blocks = append(blocks, slack.NewContextBlock("", markdown(line)))
 			}
-		} else if checking { // both answers may stand, and this one knows little
-			blocks = append(blocks, slack.NewContextBlock("", markdown("The live answer follows.")))
 		}
 	}
 	blocks = append(blocks, slack.NewContextBlock("", markdown(footer(t, h))))
-	text := escape(fmt.Sprintf("%s in %s: %s. %s", app.Name, team, h.Label, clip(h.Sentence, maxSentence))) + worksUntil(h)
+	text := escape(app.Name+" in "+team+": "+h.Label) + since(h) + spaced(escape(clip(h.Sentence, maxSentence))) + worksUntil(h)
 	if h.ReasonText != "" {
 		text += " " + escape(h.ReasonText)
 	}
@@ -165,9 +167,7 @@ func statusReply(t *bot.Turn, h install.Health, who viewer, checking bool) bot.R
 	if h.State != install.Active {
 		text += " Reference: " + t.Ref + "."
 	}
-	if checking {
-		text += " The live answer follows."
-	}
+	text += asOf(h, checking)
 	return bot.Reply{Text: text, Blocks: blocks}
 }
 
@@ -180,12 +180,14 @@ func (who viewer) headlineOnly(t *bot.Turn) bool {
 func sentence(t *bot.Turn, h install.Health, who viewer) string {
 	app, team := t.Install.App().Name, place(h.Connection)
 	var b strings.Builder
-	fmt.Fprintf(&b, "*%s* in *%s*: %s%s", escape(app), escape(team), escape(clip(h.Sentence, maxSentence)), worksUntil(h))
+	mark := ""
+	if h.State == install.Active && h.Live && h.HeldAt.IsZero() {
+		mark = "✅ "
+	}
+	fmt.Fprintf(&b, "*%s* in *%s*\n%s*%s*%s", escape(app), escape(team), mark, escape(h.Label), since(h))
+	b.WriteString(spaced(escape(clip(h.Sentence, maxSentence))) + worksUntil(h))
 	if h.ReasonText != "" {
 		b.WriteString("\n" + escape(h.ReasonText))
-	}
-	if !h.Since.IsZero() && h.State != install.Active && h.State != install.Unknown {
-		b.WriteString(" Since " + when(h.Since) + ".")
 	}
 	if held := heldBack(h); held != "" {
 		b.WriteString("\n" + strings.TrimSpace(held))
@@ -198,12 +200,10 @@ func sentence(t *bot.Turn, h install.Health, who viewer) string {
 			b.WriteString(" Last good check " + when(h.CheckedAt) + ".")
 		}
 	}
-	if len(h.Missing) > 0 && h.State != install.Limited { // there the sentence says it
-		b.WriteString("\nNot allowed yet: " + labels(h.Missing) + ". ")
-		if off := features(h.Missing); off != "" {
-			b.WriteString("Off because of that: " + off + ".")
-		} else {
-			b.WriteString("What needs them is off.")
+	switch h.State { // where the sentence doesn't say it already
+	case install.Retrying, install.Unknown, install.ReconnectRequired:
+		if len(h.Missing) > 0 {
+			b.WriteString("\n" + escape(clip(h.Connection.Without("It", h.Missing), maxSentence)))
 		}
 	}
 	if h.NextStep != "" {
@@ -218,6 +218,45 @@ func sentence(t *bot.Turn, h install.Health, who viewer) string {
 		}
 	}
 	return b.String()
+}
+
+// since says when the state began, to go behind its label; a full stop where nobody saw it begin.
+func since(h install.Health) string {
+	switch {
+	case h.Since.IsZero():
+		return "."
+	case h.State == install.Active:
+		return " since " + day(h.Since) + "."
+	case h.State == install.Removed: // that is a moment
+		return ", " + when(h.Since) + "."
+	}
+	return " since " + when(h.Since) + "."
+}
+
+// asOf is a sentence to go behind another: how old an answer is that comes from our records alone, "" when Slack was asked.
+func asOf(h install.Health, checking bool) string {
+	said := ""
+	switch {
+	case h.Live || h.State == install.Unknown || !h.Found:
+	case h.CheckedAt.IsZero():
+		said = " That's what our records say. Slack hasn't confirmed it yet."
+	case h.State == install.Active || h.State == install.Limited || h.State == install.Retrying:
+		said = " That's as of " + when(h.CheckedAt) + ", when Slack last confirmed it."
+	default:
+		said = " That's what our records say. Slack last confirmed its access " + when(h.CheckedAt) + "."
+	}
+	if checking {
+		said += " The live answer follows."
+	}
+	return said
+}
+
+// spaced is s with a space before it, if there is any.
+func spaced(s string) string {
+	if s == "" {
+		return ""
+	}
+	return " " + s
 }
 
 // unasked reports whether the permission is missing without which nobody can be told from others, so that nobody gets a
@@ -281,8 +320,10 @@ func nowButton(t *bot.Turn, h install.Health) *slack.ButtonBlockElement {
 		words, spoken = "Add it to this workspace", "Open Slack's page where an admin of the organisation adds "+app
 	case h.State == install.NotConnected:
 		words, spoken = "Connect", "Connect "+app+" to "+team
-	case h.State == install.Limited:
+	case h.State == install.Limited && !h.Lacking:
 		words, spoken = "Allow the rest", "Allow "+app+" the missing permissions in "+team
+	case h.Lacking:
+		words, spoken = "Allow what's missing", "Allow "+app+" the missing permissions in "+team
 	}
 	b := slack.NewButtonBlockElement(actionGrant, "", label(words, maxButton))
 	b.URL, b.AccessibilityLabel, b.Style = h.GrantURL, clip(spoken, maxButton), slack.StylePrimary
@@ -315,7 +356,7 @@ func buttons(t *bot.Turn, h install.Health, first ...*slack.ButtonBlockElement) 
 	review := slack.NewButtonBlockElement(actionPermissions, "", label("Review permissions", maxButton))
 	review.AccessibilityLabel = clip("Review the permissions of "+t.Install.App().Name, maxButton)
 	elements = append(elements, review)
-	if !h.Broken() {
+	if works(h) && allowed(h.Connection, "chat:write") {
 		elements = append(elements, testButton())
 	}
 	choice := func(word, words string) *slack.OptionBlockObject {
@@ -377,7 +418,7 @@ func facts(h install.Health, who viewer, checking bool) slack.Block {
 	if len(h.Missing) > 0 {
 		permissions += ". Missing: " + labels(h.Missing)
 		if off := features(h.Missing); off != "" {
-			permissions += ". Off: " + off
+			permissions += ". It can't " + off
 		}
 	}
 	fields := []*slack.TextBlockObject{
@@ -413,7 +454,7 @@ func renewal(h install.Health) string {
 	case c.RenewAt.IsZero() && c.Tries == 0:
 		return "Not automatic. Ends " + when(c.ExpiresAt)
 	case c.Tries == 0:
-		return "Automatic. Next before " + when(c.ExpiresAt)
+		return "Automatic. Next renewal by " + when(c.ExpiresAt)
 	case c.RenewAt.IsZero():
 		return "Failing since " + when(c.FailingSince)
 	}
@@ -442,20 +483,26 @@ func oneConnection(c install.Connection) string {
 	if c.Org() {
 		only = "The only one for all workspaces of the organisation"
 	}
-	if c.Installs < 2 {
+	switch {
+	case c.Installs < 2:
 		return only
+	case c.Installs == 2:
+		return only + ". Installed twice, both updated this connection"
 	}
-	return fmt.Sprintf("%s. Of %d installs (first: %s) each updated this same connection.", only, c.Installs, day(c.CreatedAt))
+	return fmt.Sprintf("%s. Installed %d times since %s, all updated this connection", only, c.Installs, day(c.CreatedAt))
 }
 
-func adminFacts(h install.Health, app install.App) string {
-	remove := "its page in Slack, *Configuration*, *Remove App*"
-	if h.GrantURL != "" {
-		remove = "type `/connection disconnect`, or use " + remove
+func adminFacts(t *bot.Turn, h install.Health) string {
+	lines := []string{"Connection `" + h.Connection.ID + "`. It doesn't depend on the person who installed it."}
+	if how := asking(t, "history"); how != "" {
+		lines = append(lines, "*What happened to it:* "+how+".")
 	}
-	kept := orElse(app.DataKept, "The people who run the app didn't say.")
-	return fmt.Sprintf("Connection `%s`. It doesn't depend on the person who installed it.\n*What happened to it:* type `/connection history`.\n*Data kept:* %s\n*To remove the app:* %s.",
-		h.Connection.ID, escape(clip(kept, maxText/2)), remove)
+	kept := orElse(t.Install.App().DataKept, "The people who run the app didn't say.")
+	remove := "its page in Slack, *Configuration*, *Remove App*"
+	if how := asking(t, "disconnect"); h.GrantURL != "" && how != "" {
+		remove = how + ", or use " + remove
+	}
+	return strings.Join(append(lines, "*Data kept:* "+escape(clip(kept, maxText/2)), "*To remove the app:* "+remove+"."), "\n")
 }
 
 // footer says who may see this, how to quote it, and who runs the app.

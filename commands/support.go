@@ -53,11 +53,15 @@ func details(t *bot.Turn, now time.Time) string {
 		"Reason: " + orElse(h.Reason, "none"),
 	}
 	if h.Found {
+		since := "not known"
+		if !h.Since.IsZero() {
+			since = at(h.Since)
+		}
 		lines = append(lines, "Connection: "+c.ID, "Workspace: "+orElse(c.TeamID, "all of the organisation"))
 		if c.EnterpriseID != "" {
 			lines = append(lines, "Organisation: "+c.EnterpriseID)
 		}
-		lines = append(lines, "In this state since: "+at(c.StateSince), "Installed: "+at(c.InstalledAt), "Last reconnected: "+at(c.RenewedAt),
+		lines = append(lines, "In this state since: "+since, "Installed: "+at(c.InstalledAt), "Last reconnected: "+at(c.RenewedAt),
 			"Slack last confirmed it: "+at(c.CheckedAt), "Last message from Slack: "+at(c.LastEventAt), fmt.Sprintf("Installs: %d", c.Installs))
 		missing := strings.Join(install.ScopeNames(h.Missing), " ")
 		lines = append(lines, fmt.Sprintf("Permissions: %d of %d", h.Needed-len(h.Missing), h.Needed), "Missing: "+orElse(missing, "none"))

@@ -10,10 +10,16 @@ import (
 	"switchboard/bot"
 )
 
+// What answering takes in each of them.
+var (
+	forDirect  = []string{"im:history", "chat:write"}
+	forMention = []string{"app_mentions:read", "chat:write"}
+)
+
 // directMessage answers everything people write to the app: with its Messages tab on, it must not stay silent.
 var directMessage = bot.OnMessage(`(?s).*`, func(ctx context.Context, t *bot.Turn, m *slackevents.MessageEvent) (bot.Reply, error) {
 	return answer(ctx, t, m.Text, direct), nil
-}, "im:history", "chat:write")
+}, forDirect...)
 
 // mention answers in a thread below the message, so that the channel stays readable.
 var mention = bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Turn, e *slackevents.AppMentionEvent) error {
@@ -31,4 +37,4 @@ var mention = bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Turn, 
 	}
 	_, err := t.Say(ctx, reply)
 	return err
-}, "app_mentions:read", "chat:write")
+}, forMention...)

@@ -175,7 +175,7 @@ func (s *scene) install(userID string, untick ...string) {
 	s.client = slack.New(granted.AccessToken, slack.OptionAPIURL(s.sim.URL()+"/api/"))
 	now := time.Now()
 	if _, _, err := s.db.Put(ctx, install.Connection{Key: s.key, Chain: install.Chain{Token: install.Secret(granted.AccessToken)}, TeamName: "Acme Corp", BotUserID: granted.BotUserID,
-		Scopes: install.SplitScopes(granted.Scope), State: install.Active, InstalledBy: userID, InstalledAt: now, RenewedBy: userID, RenewedAt: now, CheckedAt: now}); err != nil {
+		Scopes: install.SplitScopes(granted.Scope), State: install.Active, StateSince: now, InstalledBy: userID, InstalledAt: now, RenewedBy: userID, RenewedAt: now, CheckedAt: now}); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -276,7 +276,7 @@ func has(t *testing.T, name, shown string, want ...string) {
 }
 
 const (
-	notTheirs = "Only the person who installed this app and workspace admins can"
+	notTheirs = "Only <@" + leon + ">, who installed it, and workspace admins can"
 	notGuests = "Guests can't"
 )
 
@@ -296,7 +296,7 @@ func TestWhoIsToldWhat(t *testing.T) {
 		{"permissions", []string{"has all 8 permissions", "*Send messages* (required): To answer you."}, []string{"has all 8 permissions", `!"type":"button"`}, []string{"Working", "!permissions"}},
 		{"channels", []string{"Switchboard is in 3 channels.", "*Public channels:* 2: #acme-birch, #general", "*Private channels:* 1", "`/invite @Switchboard`"},
 			[]string{"#general", "*Private channels:* 1. You only see the names of those you're in.", "!in..", "!secret-plans"}, []string{"Only members of the workspace can see that.", "!#"}},
-		{"history", []string{"newest first.", "Installed, by <@" + leon + ">."}, []string{notTheirs + " see its history.", "!Installed"}, []string{notGuests + " see its history. Nothing was changed. Ask <@" + leon + ">, who installed it, or a workspace admin.", "!Installed"}},
+		{"history", []string{"newest first.", "Installed, by <@" + leon + ">."}, []string{notTheirs + " see its history.", "!Installed"}, []string{notGuests + " see its history. Ask <@" + leon + ">, who installed it, or a workspace admin.", "!Installed"}},
 		{"reconnect", []string{"is connected to Acme Corp. You don't have to do anything", "It stays the same connection, with its history.", "It works once and expires in an hour.", "!settings", "https://bot.example.com/slack/install"}, []string{notTheirs + " reconnect it.", "!https"}, []string{notGuests + " reconnect it.", "!https"}},
 		{"support", []string{"is run by Acme IT.", "mailto:it@example.com?subject=Reference%20", "Connection: con_", "State: active", "!xox"}, []string{"is run by Acme IT.", "Reference: ", "Connection: con_"}, []string{"is run by Acme IT.", "Reference: ", "!con_", "!Acme Corp"}},
 		{"help", []string{"Here is what you can ask Switchboard.", "`/connection channels`"}, []string{"`/connection disconnect`"}, []string{"Here is what you can ask Switchboard."}},
@@ -338,8 +338,8 @@ func TestWhoIsToldWhat(t *testing.T) {
 		}
 		return n
 	}
-	has(t, "leon types test", s.command(leon, "test"), "The test message is in your direct messages with Switchboard.")
-	has(t, "dana types test", s.command(dana, "test"), "The test message is in your direct messages with Switchboard.")
+	has(t, "leon types test", s.command(leon, "test"), "The test message is in your direct messages with Switchboard, under *Messages*.")
+	has(t, "dana types test", s.command(dana, "test"), "The test message is in your direct messages with Switchboard, under *Messages*.")
 	has(t, "mia types test", s.command(mia, "test"), notTheirs)
 	has(t, "gus types test", s.command(gus, "test"), notGuests)
 	_, shown := s.write(leon, "test")
@@ -348,7 +348,7 @@ func TestWhoIsToldWhat(t *testing.T) {
 		t.Errorf("%d test messages", n)
 	}
 	for who, want := range map[string]string{mia: notTheirs, gus: notGuests} {
-		has(t, who+" types disconnect", s.command(who, "disconnect"), want+" disconnect it. Nothing was changed.")
+		has(t, who+" types disconnect", s.command(who, "disconnect"), want+" disconnect it.")
 		if len(s.sim.OpenViews(who)) != 0 {
 			t.Errorf("%s got the window", who)
 		}
@@ -500,14 +500,14 @@ func TestDisconnectWindow(t *testing.T) {
 		between func(s *scene)
 		says    string
 	}{
-		"no longer an admin": {func(s *scene) { s.sim.AddUser(slacksim.User{ID: dana, TeamID: slacksim.Acme, Name: "dana"}) }, notTheirs + " disconnect it. Nothing was changed."},
+		"no longer an admin": {func(s *scene) { s.sim.AddUser(slacksim.User{ID: dana, TeamID: slacksim.Acme, Name: "dana"}) }, notTheirs + " disconnect it."},
 		"installed again meanwhile": {func(s *scene) { s.install(leon) },
 			"Switchboard was connected to Acme Corp again since this window was opened, so nothing was changed."},
 		"Slack refuses": {func(s *scene) { s.sim.Inject(slacksim.Fault{Method: "apps.uninstall", Error: "must_revoke_access"}) },
 			"it said `must_revoke_access`. It is still connected to Acme Corp."},
 		"Slack is silent":             {func(s *scene) { s.sim.Inject(slacksim.Fault{Method: "apps.uninstall", Hang: true}) }, "we don't know whether Switchboard was removed from Acme Corp"},
-		"Slack doesn't say who it is": {func(s *scene) { s.sim.Inject(slacksim.Fault{Method: "users.info", Hang: true}) }, "We couldn't ask Slack whether you may do that. Nothing was changed."},
-		"the database is down":        {func(s *scene) { s.store.how.Store(1) }, "We can't reach our own records right now. Nothing was changed."},
+		"Slack doesn't say who it is": {func(s *scene) { s.sim.Inject(slacksim.Fault{Method: "users.info", Hang: true}) }, "We couldn't ask Slack whether you may do that."},
+		"the database is down":        {func(s *scene) { s.store.how.Store(1) }, "We can't reach our own records right now."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -549,7 +549,7 @@ func TestHomeTab(t *testing.T) {
 	t.Parallel()
 	s := play(t, storagetest.SQLite(t))
 	ctx := context.Background()
-	all := []string{"Working", "As of", "What it does here", "What it may do, and why", "*Send messages* (required)"}
+	all := []string{"✅ *Working* since <!date^", "Checked <!date^", "Reopen this tab to refresh.", "What it does here", "What it may do, and why", "*Send messages* (required)"}
 	for who, want := range map[string][]string{
 		leon: append([]string{"For admins", "Check again", "Review permissions", "Disconnect…", "What happened last", "Installed, by <@" + leon + ">."}, all...),
 		dana: append([]string{"For admins", "Check again"}, all...),
@@ -580,7 +580,7 @@ func TestHomeTab(t *testing.T) {
 		s.wait("the tab after "+action, func() bool { now, _ := s.sim.Home(dana); return now.Hash != was.Hash })
 	}
 	now, _ := s.sim.Home(dana)
-	has(t, "after the test", read("", now.Blocks), "The test message is in your direct messages with Switchboard. You find them under Messages.")
+	has(t, "after the test", read("", now.Blocks), "The test message is in your direct messages with Switchboard, under *Messages*.")
 	// Who is no admin any more learns it from the press.
 	s.sim.AddUser(slacksim.User{ID: dana, TeamID: slacksim.Acme, Name: "dana"})
 	has(t, "an admin no longer", read("", press(actionPermissions).Blocks), notTheirs+" do that.")
@@ -593,22 +593,22 @@ func TestWithoutOptionalPermissions(t *testing.T) {
 	const page = "<https://bot.example.com/slack/install|Open the install page>"
 	has(t, "status", s.command(leon, "status"), "Working, some features off", "see public channels", "see private channels it is in", "see who is who", page)
 	has(t, "permissions", s.command(leon, "permissions"), "has 5 of the 8 permissions", "*See who is who*", page)
-	has(t, "channels", s.command(leon, "channels"), "can't see which channels it is in", "It isn't allowed to *see public channels, see private channels it is in* yet, so listing the public channels it is in and listing the private channels it is in are off.", "`/invite @Switchboard`")
+	has(t, "channels", s.command(leon, "channels"), "can't see which channels it is in", "It can't list the public channels it is in or list the private channels it is in: it doesn't have permission to see public channels or see private channels it is in.", "`/invite @Switchboard`")
 	// Nobody can be told from a guest, the installer neither.
 	for _, who := range []string{leon, dana} {
 		has(t, "the status of "+who, s.command(who, "status"), "some features off", "!Connected by", `!"type":"button"`, "!/slack/install?", page)
 	}
 	has(t, "an admin's permissions", s.command(dana, "permissions"), "has 5 of the 8 permissions", `!"type":"button"`)
 	has(t, "the installer's history", s.command(leon, "history"), "Slack couldn't be asked whether you may see its history, so nothing was done.", "Allow it")
-	has(t, "an admin's history", s.command(dana, "history"), "Slack couldn't be asked whether you may see its history, so nothing was done. Showing admins their buttons is off here, because Switchboard isn't allowed to see who is who yet.", "Allow it")
+	has(t, "an admin's history", s.command(dana, "history"), "Slack couldn't be asked whether you may see its history, so nothing was done. Switchboard can't show admins their buttons: it doesn't have permission to see who is who.", "Allow it")
 	has(t, "an admin's reconnect", s.command(dana, "reconnect"), "this is the link that everybody can have", page)
-	if home := s.home(dana); strings.Contains(home, `"type":"button"`) || !strings.Contains(home, "Not allowed yet: *See who is who*") {
+	if home := s.home(dana); strings.Contains(home, `"type":"button"`) || !strings.Contains(home, "Not allowed: *See who is who*") {
 		t.Errorf("the Home tab: %s", home)
 	}
 
 	s = play(t, storagetest.SQLite(t), readsPrivate)
 	has(t, "permissions", s.command(leon, "permissions"), `"action_id":"connection.grant"`, `"accessibility_label":"Allow Switchboard: See private channels it is in"`)
-	has(t, "public channels alone", s.command(leon, "channels"), "*Public channels:* 2: #acme-birch, #general", "!*Private channels:*", "It isn't allowed to *see private channels it is in* yet", "Allow it")
+	has(t, "public channels alone", s.command(leon, "channels"), "*Public channels:* 2: #acme-birch, #general", "!*Private channels:*", "it doesn't have permission to see private channels it is in.", "Allow it")
 }
 
 // All pages are read, up to a bound that is said.
@@ -645,8 +645,8 @@ func TestWordsInTrouble(t *testing.T) {
 			if _, err := s.db.Sweep(context.Background(), time.Now().Add(time.Hour)); err != nil {
 				s.t.Fatal(err)
 			}
-		}, map[string]string{"status": "Not connected", "channels": "isn't connected here", "reconnect": "<https://bot.example.com/slack/install|Open the page for that>", "history": "while it isn't connected",
-			"permissions": "Not connected", "disconnect": "isn't connected to this workspace, so there is nothing to disconnect", "test": "while it isn't connected", "support": "State: not_connected"}},
+		}, map[string]string{"status": "Not connected", "channels": "isn't connected here", "reconnect": "<https://bot.example.com/slack/install|Open the page for that>", "history": "because this app isn't connected here",
+			"permissions": "Not connected", "disconnect": "isn't connected to this workspace, so there is nothing to disconnect", "test": "because this app isn't connected here", "support": "State: not_connected"}},
 		"dead access": {func(s *scene) {
 			if _, err := s.db.Update(context.Background(), s.key, func(c *install.Connection) error {
 				c.Erase(install.ReconnectRequired, install.ReasonTokenRevoked, time.Now())
@@ -654,7 +654,7 @@ func TestWordsInTrouble(t *testing.T) {
 			}); err != nil {
 				s.t.Fatal(err)
 			}
-		}, map[string]string{"status": "Its access was withdrawn in Slack.", "check": "Needs reconnecting", "channels": "isn't connected here", "permissions": "permissions", "support": "Reason: token_revoked"}},
+		}, map[string]string{"status": "Its access was withdrawn in Slack.", "check": "Needs reconnecting", "channels": "because it needs reconnecting", "permissions": "permissions", "support": "Reason: token_revoked"}},
 		"the database is gone":   {func(s *scene) { s.store.how.Store(1) }, map[string]string{"*": "We can't reach our own records right now.", "help": "Here is what", "statsu": "I don't know", "support": "Reason: records_unavailable"}},
 		"the database is silent": {func(s *scene) { s.store.how.Store(2) }, map[string]string{"*": "We can't reach our own records right now.", "help": "Here is what", "statsu": "I don't know", "support": "Reason: records_unavailable"}},
 		"Slack is silent": {func(s *scene) {
@@ -794,7 +794,7 @@ func TestWhatSlackSaid(t *testing.T) {
 	for want, err := range map[string]error{
 		"I'm not in that channel. Type `/invite @Switch &amp; board` there.":       slack.SlackErrorResponse{Err: "not_in_channel"},
 		"Your workspace's rules stop this. An admin can change that.":              slack.SlackErrorResponse{Err: "restricted_action"},
-		"It isn't allowed to *see who is who* yet":                                 fmt.Errorf("ask: %w", slack.SlackErrorResponse{Err: "missing_scope"}),
+		"it doesn't have permission to see who is who.":                            fmt.Errorf("ask: %w", slack.SlackErrorResponse{Err: "missing_scope"}),
 		"Slack asked us to slow down. Try again in 30 seconds.":                    &slack.RateLimitedError{RetryAfter: 30 * time.Second},
 		"Slack asked us to slow down. Try again in 10 minutes.":                    &slack.RateLimitedError{RetryAfter: 10 * time.Minute},
 		"Slack didn't answer in time.":                                             context.DeadlineExceeded,
@@ -806,7 +806,7 @@ func TestWhatSlackSaid(t *testing.T) {
 			t.Errorf("%v: %s", err, got)
 		}
 	}
-	if got := features([]install.Scope{{Feature: "a"}, {Feature: "b"}, {Feature: "a"}, {}, {Feature: "c"}, {Feature: "d"}}); got != "a, b, c, and 1 more" {
+	if got := features([]install.Scope{{Feature: "a"}, {Feature: "b"}, {Feature: "a"}, {}, {Feature: "c"}, {Feature: "d"}}); got != "a, b, c or 1 more thing" {
 		t.Errorf("features: %s", got)
 	}
 }

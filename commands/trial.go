@@ -22,18 +22,19 @@ func test(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 	case a.to == direct:
 		return bot.Reply{Text: text} // the answer is the proof, and is said once
 	case t.Slack == nil:
-		return bot.Reply{Text: "The test message could not be sent, because " + app + " isn't connected. Type /connection status to see what to do."}
+		return bot.Reply{Text: "The test message couldn't be sent, because " + app + " " + whyUnasked(t) + "." +
+			more(t, "status", "to see what to do")}
 	}
 	asking, cancel := inTime(ctx, t)
 	defer cancel()
 	_, _, err := t.Slack.PostMessageContext(asking, t.UserID, slack.MsgOptionText(text, false))
 	if err == nil {
-		return bot.Reply{Text: "The test message is in your direct messages with " + app + "."}
+		return bot.Reply{Text: "The test message is in your direct messages with " + app + ", under *Messages*."}
 	}
 	t.Log.WarnContext(ctx, "test message", "slack_error", install.SlackError(err), "cause", install.Cause(err))
 	if install.SlackError(err) == "" {
 		// No answer is not a no: it may have been sent.
 		return bot.Reply{Text: "Slack didn't answer in time, so we don't know whether the test message was sent. Look in your direct messages. Reference: " + t.Ref + "."}
 	}
-	return bot.Reply{Text: "The test message could not be sent. " + slackSaid(t, err, "chat:write") + " Reference: " + t.Ref + "."}
+	return bot.Reply{Text: "The test message couldn't be sent. " + slackSaid(t, err, "chat:write") + " Reference: " + t.Ref + "."}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"switchboard/bot"
@@ -50,26 +49,41 @@ func slackSaid(t *bot.Turn, err error, needed ...string) string {
 		return "Slack had trouble of its own." + again
 	default:
 		if words := install.ReasonText(reason); words != "" {
-			return escape(words) + " Type /connection status to see what to do."
+			return escape(words) + more(t, "status", "to see what to do")
 		}
 		return "Slack said " + code(reason) + "."
 	}
 }
 
-// lacking says which permissions are missing and what is off without them, in a whole sentence.
+// lacking says which permissions are missing and what can't be done without them, in whole sentences.
 func lacking(t *bot.Turn, names []string) string {
 	if len(names) == 0 {
-		return "It isn't allowed to do that here. Type /connection permissions to see more."
+		return "It isn't allowed to do that here." + more(t, "permissions", "to see more")
 	}
-	scopes := t.Install.Describe(names)
-	text := "It isn't allowed to *" + labels(scopes) + "* yet"
-	if len(install.Features(scopes)) > 0 {
-		text += ", so " + escape(install.Off(scopes))
-	}
-	return text + ". Type /connection permissions to see more."
+	return escape(t.Connection.Without("It", t.Install.Describe(names))) + more(t, "permissions", "to see more")
 }
 
-// features lists what is off without these permissions, escaped; "" when that is not known.
+// whyUnasked says, to go behind "because it", why there is nothing to ask Slack with.
+func whyUnasked(t *bot.Turn) string {
+	if t.Renewing() {
+		return "couldn't renew its access just now"
+	}
+	switch h := t.Health(); {
+	case h.Reason == install.ReasonNotAdded:
+		return "wasn't added to this workspace"
+	case h.State == install.Unknown:
+		return "can't reach its records right now"
+	case h.State == install.Paused:
+		return "is paused by the people who run it"
+	case h.State == install.Removed:
+		return "was removed from Slack"
+	case h.State == install.ReconnectRequired:
+		return "needs reconnecting"
+	}
+	return "isn't connected here"
+}
+
+// features lists what the app can't do without these permissions, escaped; "" when that is not known.
 func features(scopes []install.Scope) string {
 	var off []string
 	for _, s := range scopes {
@@ -78,7 +92,7 @@ func features(scopes []install.Scope) string {
 		}
 	}
 	if n := len(off); n > named {
-		off = append(off[:named], fmt.Sprintf("and %d more", n-named))
+		off = append(off[:named], count(n-named, "more thing"))
 	}
-	return strings.Join(off, ", ")
+	return install.Or(off)
 }

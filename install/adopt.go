@@ -107,6 +107,7 @@ func (in *Installer) Adopt(ctx context.Context) (Connection, error) {
 			return nil
 		})
 	} else if err == nil || errors.Is(err, ErrNotFound) {
+		c.leftOut(in.cfg.Scopes)
 		c, _, err = in.store.Put(ctx, c)
 	}
 	if err != nil {

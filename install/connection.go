@@ -39,7 +39,7 @@ type State string
 // The states, as scripts and the database know them. Health.Label has the words people read.
 const (
 	Active            State = "active"
-	Limited           State = "limited"  // works, but fewer permissions were granted than the app needs
+	Limited           State = "limited"  // its access works, but it has fewer permissions than it needs; see Health.Lacking
 	Retrying          State = "retrying" // trouble that can pass by itself
 	ReconnectRequired State = "reconnect_required"
 	Removed           State = "removed"
@@ -102,8 +102,9 @@ type Connection struct {
 	Installs        int       // how many consents there were
 
 	State       State
-	Reason      string // a reason code, "" when all is well
-	StateSince  time.Time
+	Reason      string    // a reason code, "" when all is well
+	StateSince  time.Time // of this state with this reason; see Began
+	Beginnings  []Beginning
 	Doubt       Removal   // what Slack said of a removal and could not confirm yet; zero: nothing
 	CheckedAt   time.Time // last time Slack confirmed the token
 	CheckAt     time.Time // when the background check asks again
@@ -225,9 +226,13 @@ func (was Connection) replaced(c Connection) Connection {
 	if c.Webhook == (Webhook{}) {
 		c.Webhook = was.Webhook // it works as long as the app is installed; a removal has erased it
 	}
-	if was.State == Paused {
+	switch was.State {
+	case Active: // it worked before, and has since then
+		c.StateSince = was.StateSince
+	case Paused:
 		c.State, c.Reason, c.StateSince = was.State, was.Reason, was.StateSince
 	}
+	c.Beginnings = was.continued(c)
 	return c
 }
 
@@ -253,6 +258,7 @@ func (c *Connection) SetState(s State, reason string, at time.Time) {
 	if c.State == s && c.Reason == reason {
 		return
 	}
+	c.stateBegins(s)
 	c.State, c.Reason, c.StateSince = s, reason, at
 	if s == ReconnectRequired && c.Notice.Reason == ReasonMissingScope {
 		c.Notice.At = time.Time{} // that it needs reconnecting is still to be told
@@ -264,7 +270,7 @@ type Scope struct {
 	Name  string // as Slack spells it: chat:write
 	Label string // "Send messages"
 	Why   string // "To answer you."
-	// Feature is what is off without it, to go after "so … is off": "answering direct messages".
+	// Feature is what the app can't do without it, to go after "can't": "answer direct messages".
 	Feature string
 	// Optional: the person who installs may untick it. Without a required one nothing is stored.
 	Optional bool

@@ -276,7 +276,7 @@ func SameHolder(a, b Holder) bool {
 
 // notAdded is h for a workspace of the organisation that the app was not added to.
 func (in *Installer) notAdded(h Health) Health {
-	h.State, h.Reason = NotConnected, ReasonNotAdded
+	h.State, h.Reason, h.Since = NotConnected, ReasonNotAdded, time.Time{}
 	h.GrantURL = in.AddToWorkspacesURL(h.Connection.Key)
 	return in.words(h)
 }
@@ -302,13 +302,13 @@ func (in *Installer) addedTo(h Health, teamID string, list []Workspace) Health {
 // calls more.
 func (in *Installer) CheckIn(ctx context.Context, k Key, teamID string) Health {
 	h := in.Check(ctx, k)
-	if h.Broken() {
+	if h.Broken() && !h.Lacking {
 		// What is shown holds no token, so it counts as not usable.
 		if org, ok := in.superseded(ctx, h.Connection, k.EnterpriseID); ok {
 			h = in.Check(ctx, org.Key)
 		}
 	}
-	if !h.Found || !h.Connection.Org() || teamID == "" || h.Broken() || h.State == Paused || h.State == Unknown {
+	if !h.Found || !h.Connection.Org() || teamID == "" || h.Broken() && !h.Lacking || h.State == Paused || h.State == Unknown {
 		return h
 	}
 	c, err := in.store.Find(ctx, h.Connection.Key)
@@ -325,7 +325,7 @@ func (in *Installer) CheckIn(ctx context.Context, k Key, teamID string) Health {
 // AssessIn is Assess for one workspace, without asking anybody: what Slack said of the organisation's workspaces lately counts.
 func (in *Installer) AssessIn(c Connection, err error, teamID string) Health {
 	h := in.Assess(c, err)
-	if !h.Found || !c.Org() || teamID == "" || h.Broken() || h.State == Paused || h.State == Unknown {
+	if !h.Found || !c.Org() || teamID == "" || h.Broken() && !h.Lacking || h.State == Paused || h.State == Unknown {
 		return h
 	}
 	in.mu.Lock()

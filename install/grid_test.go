@@ -195,7 +195,7 @@ func TestStatusInAWorkspace(t *testing.T) {
 			}
 		}
 		h := in.CheckIn(r.ctx, org.Key, gridTwo)
-		if h.GrantURL != in.AddToWorkspacesURL(org.Key) || h.Sentence != "Your organisation has it, this workspace doesn't yet." || h.NextStep == "" || h.LastKnown != install.Active {
+		if h.GrantURL != in.AddToWorkspacesURL(org.Key) || h.Sentence != "Your organisation has it. This workspace doesn't." || h.NextStep == "" || h.LastKnown != install.Active {
 			t.Errorf("%+v", h)
 		}
 		if h := in.AssessIn(org, nil, gridTwo); h.Reason != install.ReasonNotAdded {

@@ -13,22 +13,23 @@ import (
 
 // Health is the answer to "is it working?", ready to be shown.
 type Health struct {
-	State      State  // what to show; Unknown when we could not find out
-	LastKnown  State  // the state in our records, "" without a row
-	Label      string // the state in words: "Working"
-	Sentence   string // what it means, without the app's name: "It can use this workspace normally. No action needed."
-	Reason     string // reason code, "" when all is well
-	ReasonText string // the reason in words
-	NextStep   string // who can do what; "" when nothing is needed
-	Since      time.Time
-	WorksUntil time.Time // it needs reconnecting and works until then all the same; zero: it doesn't
+	State      State     // what to show; Unknown when we could not find out
+	LastKnown  State     // the state in our records, "" without a row
+	Label      string    // the state in words: "Working"
+	Sentence   string    // what it means, without the app's name, to go behind label and time; "" when they say all that is known
+	Reason     string    // reason code, "" when all is well
+	ReasonText string    // the reason in words
+	NextStep   string    // who can do what; "" when nothing is needed
+	Since      time.Time // when State began; zero: nobody saw it begin
+	WorksUntil time.Time // it needs reconnecting and works until then anyway; zero: it doesn't
 	CheckedAt  time.Time // last time Slack confirmed the token
 	Live       bool      // Slack was asked just now, and answered
 	HeldSince  time.Time // Slack holds back events of this workspace since then, as of HeldAt; zero: it doesn't
 	HeldAt     time.Time
-	Missing    []Scope // needed and not granted; Features says what is off for want of them
+	Missing    []Scope // needed and not granted; Connection.Without says what the app can't do for want of them
+	Lacking    bool    // State is Limited, for want of a permission that the app can't do without
 	Needed     int     // how many permissions the app needs
-	GrantURL   string  // the page that mends it: install, reconnect or allow more; "" in single-workspace mode
+	GrantURL   string  // the page that fixes it: install, reconnect or allow more; "" in single-workspace mode
 	Connection Connection
 	Workspace  string // of an organisation's connection: the name of the workspace asked about, when Slack said it was added there
 	Found      bool   // there is a row, and it could be read
@@ -40,7 +41,7 @@ func (h Health) Broken() bool {
 	case ReconnectRequired, Removed, NotConnected:
 		return true
 	}
-	return false
+	return h.Lacking
 }
 
 // evidence is what was learned while asking, besides the row itself.
@@ -67,18 +68,21 @@ func (in *Installer) assess(c Connection, found bool, e evidence) Health {
 		return in.words(h)
 	}
 	h.State, h.LastKnown = c.State, c.State
-	h.Reason, h.Since, h.CheckedAt = c.Reason, c.StateSince, c.CheckedAt
+	h.Reason, h.CheckedAt = c.Reason, c.CheckedAt
 	if recent(c.EventsHeldAt, in.now(), heldLasts) {
 		h.HeldSince, h.HeldAt = c.EventsHeldSince, c.EventsHeldAt
 	}
 	h.Missing = c.Missing(in.cfg.Scopes)
 	h.Live = e.asked && (e.slackErr == nil || decisive(e.slackErr))
-	switch {
+	switch lacking := len(c.Missing(in.required())) > 0; {
 	case e.asked && !h.Live:
 		h.State, h.Reason = Unknown, ReasonSlackSilent
+	case c.State == Active && lacking:
+		h.State, h.Reason, h.Lacking = Limited, ReasonMissingScope, true
 	case c.State == Active && len(h.Missing) > 0:
 		h.State, h.Reason = Limited, ReasonMissingScope
 	}
+	h.Since = h.since(c, in.cfg.Scopes)
 	if h.State == ReconnectRequired && c.Token != "" && c.Reason == ReasonRefreshRejected && !c.ended(in.now()) {
 		h.WorksUntil = c.ExpiresAt
 	}
@@ -91,28 +95,38 @@ func (in *Installer) words(h Health) Health {
 	admin := h.Connection.Admin()
 	switch h.State {
 	case Active:
-		h.Label, h.Sentence = "Working", "It can use this workspace normally. No action needed."
-		if !h.HeldAt.IsZero() {
+		h.Label = "Working"
+		switch {
+		case !h.HeldAt.IsZero():
 			h.Sentence = "Its access works, but not everything reaches it right now."
+		case h.Live: // what nobody has asked Slack yet is no reason to do nothing
+			h.Sentence = "Nothing to do."
 		}
 	case Limited:
-		h.Label = "Working, some features off"
-		h.Sentence = "It works, but " + Off(h.Missing) + ", because it isn't allowed to " + MayNot(h.Missing) + " yet."
-		h.ReasonText = "" // the sentence is more exact
+		h.Label, h.Sentence = "Working, some features off", h.Connection.Without("It", h.Missing)
 		h.NextStep = "The person who installed it or " + admin + " can allow the rest."
+		h.ReasonText = "" // the sentence is more exact
+		switch {
+		case h.Lacking:
+			h.Label = "Not working, a permission is missing"
+			h.NextStep = "The person who installed it or " + admin + " can allow what's missing."
+		case h.Live:
+			h.Sentence += " Everything else works."
+		}
 	case Retrying:
-		h.Label, h.Sentence = "Having trouble, retrying", "Something went wrong that can pass by itself. No action needed yet."
+		h.Label = "Having trouble, retrying"
+		h.Sentence = "Something went wrong that can pass by itself. It's tried again automatically. Nothing to do yet."
 	case ReconnectRequired:
-		h.Label, h.Sentence = "Needs reconnecting", "It stopped working. Reconnecting takes about a minute, and the settings are kept."
+		h.Label, h.Sentence = "Needs reconnecting", "It doesn't work until somebody reconnects it. That takes about a minute."
 		h.NextStep = "The person who installed it or " + admin + " can reconnect it."
 		if !h.WorksUntil.IsZero() {
-			h.Sentence = "It still works, but not for long. Reconnecting takes about a minute, and the settings are kept."
+			h.Sentence = "It still works, but not for long. Reconnecting takes about a minute."
 		}
 	case Removed:
-		h.Label, h.Sentence = "Removed from Slack", "It was removed from this workspace. Installing it again brings it back with its settings."
-		h.NextStep = "A member who may add apps, or a workspace admin, can install it again."
+		h.Label, h.Sentence = "Removed from Slack", "It was removed from this workspace. Installing it again brings it back."
+		h.NextStep = "A member who can add apps, or a workspace admin, can install it again."
 		if h.Connection.Org() {
-			h.Sentence = "It was removed from the whole organisation. Installing it again brings it back with its settings."
+			h.Sentence = "It was removed from the whole organisation. Installing it again brings it back."
 			h.NextStep = "An admin of the organisation can install it again."
 		}
 	case Paused:
@@ -120,18 +134,18 @@ func (in *Installer) words(h Health) Health {
 		h.NextStep = "The people who run the app can resume it."
 	case NotConnected:
 		h.Label, h.Sentence = "Not connected", "It isn't connected to this workspace."
-		h.NextStep = "A member who may add apps, or a workspace admin, can connect it."
+		h.NextStep = "A member who can add apps, or a workspace admin, can connect it."
 		if h.Reason == ReasonNotAdded {
-			h.Label, h.Sentence = "Not added to this workspace", "Your organisation has it, this workspace doesn't yet."
+			h.Label, h.Sentence = "Not added to this workspace", "Your organisation has it. This workspace doesn't."
 			h.NextStep = "An admin of the organisation can add it to this workspace."
 		}
 	case Unknown:
 		h.Label = "Couldn't check"
-		h.Sentence = "We couldn't find out whether it works. Nothing was changed; try again in a few minutes."
+		h.Sentence = "We couldn't find out whether it works. Try again in a few minutes."
 	}
 	if in.cfg.BotToken != "" && h.NextStep != "" && h.State != Paused {
-		// Without OAuth nobody in the workspace can mend it: the token is the operator's setting.
-		h.NextStep = "The people who run the app set its access by hand; they can mend it."
+		// Without OAuth nobody in the workspace can fix it: the token is the operator's setting.
+		h.NextStep = "The people who run the app set its access by hand. They can fix it."
 	}
 	return h
 }
@@ -139,14 +153,14 @@ func (in *Installer) words(h Health) Health {
 var reasonText = map[string]string{
 	ReasonUninstalled:         "The app was removed from this workspace.",
 	ReasonDisconnected:        "It was disconnected.",
-	ReasonRenewalFailing:      "Its access couldn't be renewed yet. That is tried again by itself.",
+	ReasonRenewalFailing:      "Its access couldn't be renewed yet. It's tried again automatically.",
 	ReasonRefreshRejected:     "Its access couldn't be renewed.",
 	ReasonTokenRevoked:        "Its access was withdrawn in Slack.",
 	ReasonTokenExpired:        "Its access ran out and couldn't be renewed.",
 	ReasonAccountInactive:     "The app was removed from this workspace, or the workspace was closed.",
 	ReasonInvalidAuth:         "Slack no longer accepts this connection. If your workspace limits apps to certain IP addresses, check those limits.",
-	ReasonMissingScope:        "Some permissions were not granted.",
-	ReasonUnreadable:          "Its stored access can't be read any more.",
+	ReasonMissingScope:        "A permission is missing.",
+	ReasonUnreadable:          "Its stored access can't be read any longer.",
 	ReasonSlackSilent:         "Slack didn't answer, or had trouble of its own.",
 	ReasonRecordsSilent:       "We can't reach our own records right now.",
 	"ekm_access_denied":       "Your organisation's rules stop this.",
@@ -220,6 +234,7 @@ func (c *Connection) grantedNow(scopes []string, at time.Time) {
 		return
 	}
 	c.Note(Change{At: at, By: Actor{Kind: BySlack}, What: DidPermissions, Outcome: OutcomeDone, Reason: permissionsApart(c.Scopes, scopes)})
+	c.Beginnings = noteScopes(c.Beginnings, c.Scopes, scopes, at)
 	c.Scopes = scopes
 }
 

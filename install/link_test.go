@@ -124,7 +124,7 @@ func (p seen) is(t *testing.T, what string, status int, reason string) seen {
 // wide is an app of three permissions, one of which can be left out.
 func wide(cfg *install.Config) {
 	cfg.Scopes = []install.Scope{{Name: "chat:write", Label: "Send messages"}, {Name: "users:read", Label: "See who is who"},
-		{Name: "files:write", Label: "Send files", Feature: "sending files", Optional: true}}
+		{Name: "files:write", Label: "Send files", Feature: "send files", Optional: true}}
 }
 
 const start = "/slack/install"
@@ -379,9 +379,9 @@ func TestRequiredPermissions(t *testing.T) {
 		}
 		_ = r.slack.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents)
 
-		// Optional ones left out are features that are off.
+		// Without optional ones it says what it can't do.
 		p = r.visitor(in).installs(start, dana, slacksim.Choice{Untick: []string{"files:write"}}).is(t, "an optional one", 200, "connected_limited")
-		if !strings.Contains(strings.Join(p.Facts, " "), "Off until that is allowed: sending files.") || p.Next.Label != "Allow the rest" {
+		if !strings.Contains(strings.Join(p.Facts, " "), "It can't send files: it doesn't have permission to send files. Everything else works.") || p.Next.Label != "Allow the rest" {
 			t.Errorf("limited: %+v", p)
 		}
 		if _, scopes := r.visitor(in).asks(p.Next.URL); scopes != "files:write" {
@@ -409,15 +409,15 @@ func TestSuccessPromisesWhatIsAllowed(t *testing.T) {
 	in := r.replica(func(cfg *install.Config) {
 		wide(cfg)
 		cfg.App.Commands.Status = "/standup status"
-		cfg.Scopes = append(cfg.Scopes, install.Scope{Name: "im:history", Label: "Read direct messages to it", Feature: "answering direct messages", Optional: true},
-			install.Scope{Name: "app_mentions:read", Label: "See messages that mention it", Feature: "answering mentions", Optional: true})
+		cfg.Scopes = append(cfg.Scopes, install.Scope{Name: "im:history", Label: "Read direct messages to it", Feature: "answer direct messages", Optional: true},
+			install.Scope{Name: "app_mentions:read", Label: "See messages that mention it", Feature: "answer mentions", Optional: true})
 	})
 	none := slacksim.Choice{Untick: []string{"im:history", "app_mentions:read"}}
 	p := r.visitor(in).installs(start, slacksim.AcmeAdmin, none).is(t, "limited", 200, "connected_limited")
 	if first := strings.Join(p.First, " "); strings.Contains(first, "direct message") || strings.Contains(first, "/invite") || !strings.Contains(first, "/standup status") {
 		t.Errorf("limited: %s", first)
 	}
-	if facts := strings.Join(p.Facts, " "); !strings.Contains(facts, "Not allowed yet: read direct messages to it and see messages that mention it. Off until that is allowed: answering direct messages and answering mentions.") {
+	if facts := strings.Join(p.Facts, " "); !strings.Contains(facts, "It can't answer direct messages or answer mentions: it doesn't have permission to read direct messages to it or see messages that mention it.") {
 		t.Errorf("limited: %s", facts)
 	}
 	p = r.visitor(in).installs(start, slacksim.AcmeAdmin, none).is(t, "once more", 200, "already_connected_limited")

@@ -756,6 +756,7 @@ func (in *Installer) giveBack(ctx context.Context, c Connection, pairs []Pair) [
 func (in *Installer) put(ctx context.Context, c Connection, pairs []Pair) (Connection, *Connection, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeBudget)
 	defer cancel()
+	c.leftOut(in.cfg.Scopes)
 	var now Connection
 	var before *Connection
 	if err := insist(ctx, func() (err error) {

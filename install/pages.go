@@ -397,13 +397,15 @@ func (in *Installer) successPage(ctx context.Context, i installed, welcomed bool
 	in.whereNext(&p, i, missing)
 	if len(missing) > 0 {
 		p.Reason += "_limited"
-		p.Facts = append(p.Facts, in.featuresOff(missing)...)
+		facts := c.Without("It", missing)
 		if needed := c.Missing(in.required()); len(needed) > 0 {
 			p.Title, p.good = app.Name+" can't work in "+name+" without "+quoted(needed), false
 			p.Happened = "It is connected, and a permission that it needs isn't allowed."
 		} else {
+			facts += " Everything else works."
 			p.Title = strings.Replace(p.Title, ":", ", with some features off:", 1)
 		}
+		p.Facts = append(p.Facts, facts)
 	}
 	if !welcomed {
 		p.Facts = append(p.Facts, "We couldn't send you a message in Slack. You'll find "+app.Name+" there under Apps.")
@@ -482,21 +484,6 @@ func (in *Installer) clientURL() string {
 		}
 	}
 	return in.cfg.SlackURL
-}
-
-// featuresOff says what missing permissions mean.
-func (in *Installer) featuresOff(missing []Scope) (facts []string) {
-	var off []string
-	for _, s := range missing {
-		if s.Feature != "" && !slices.Contains(off, s.Feature) {
-			off = append(off, s.Feature)
-		}
-	}
-	facts = []string{"Not allowed yet: " + list(in.labels(ScopeNames(missing))) + "."}
-	if len(off) > 0 {
-		facts = append(facts, "Off until that is allowed: "+list(off)+". Everything else works.")
-	}
-	return facts
 }
 
 // labels turns scope names into the words people know them by.

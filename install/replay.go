@@ -299,6 +299,7 @@ func (in *Installer) bringConsent(ctx context.Context, p Pair) (stored Pair, fat
 	if len(id.Scopes) > 0 {
 		c.Scopes = id.Scopes
 	}
+	c.leftOut(in.cfg.Scopes)
 	var was Connection
 	if seen.TeamID == c.TeamID && seen.State != Removed {
 		was = seen

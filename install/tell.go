@@ -283,7 +283,11 @@ func (in *Installer) resolve(ctx context.Context, c Connection, n Notice) error 
 		if c, err = in.good(ctx, c); err == nil {
 			err = in.cfg.Resolve(ctx, in.Client(c), n, in.Assess(c, nil))
 		}
-		if err != nil && !decisive(err) && recent(c.StateSince, in.now(), resolvePatience) {
+		over := c.StateSince
+		if n.Reason == ReasonMissingScope {
+			over = n.At
+		}
+		if err != nil && !decisive(err) && recent(over, in.now(), resolvePatience) {
 			return fmt.Errorf("edit message to resolved: %w", Cause(err)) // tried again
 		}
 		if err != nil {

@@ -1,6 +1,6 @@
 package install
 
-// A feature is off while a permission for it is missing. Whoever asks for it hears of it there and then (package bot). Here are
+// The app can't do something while a permission for it is missing. Whoever asks for it hears of it there and then (package bot). Here are
 // the words for it, and the one message a day to the person who can change it: at most one for each connection, whatever the
 // number of people, processes and restarts.
 
@@ -41,7 +41,7 @@ func (in *Installer) Describe(names []string) []Scope {
 	return scopes
 }
 
-// Features returns what is off without these permissions, each feature once, in order.
+// Features returns what the app can't do without these permissions, each feature once, in order.
 func Features(scopes []Scope) []string {
 	var features []string
 	for _, s := range scopes {
@@ -52,34 +52,56 @@ func Features(scopes []Scope) []string {
 	return features
 }
 
-// Off says in a clause what is off without these permissions: "answering mentions is off", "a and b are off".
-func Off(scopes []Scope) string {
-	features := Features(scopes)
-	switch len(features) {
-	case 0:
-		return "a feature is off"
-	case 1:
-		return features[0] + " is off"
+// Without says in whole sentences what the app can't do for want of these permissions, and why: what was taken away apart from
+// what it never had. It calls the app by a name, and then "It": "It can't answer mentions: it no longer has permission to …".
+func (c Connection) Without(app string, missing []Scope) string {
+	var taken, never []Scope
+	for _, s := range missing {
+		if c.TakenAway(s.Name) || slices.Contains(c.Scopes, s.Name) { // Slack may say so before our records do
+			taken = append(taken, s)
+		} else {
+			never = append(never, s)
+		}
 	}
-	return And(features) + " are off"
+	var said []string
+	for _, part := range []struct {
+		scopes []Scope
+		why    string
+	}{{taken, "no longer has permission to "}, {never, "doesn't have permission to "}} {
+		if len(part.scopes) == 0 {
+			continue
+		}
+		why := part.why + Permitted(part.scopes) + "."
+		if off := Features(part.scopes); len(off) > 0 {
+			why = "can't " + Or(off) + ": it " + why
+		}
+		said = append(said, app+" "+why)
+		app = "It"
+	}
+	return strings.Join(said, " ")
 }
 
-// MayNot says what the app lacks, to go behind "isn't allowed to": "read direct messages to it".
-func MayNot(scopes []Scope) string {
+// Permitted says what the app lacks, to go behind "permission to": "read direct messages to it".
+func Permitted(scopes []Scope) string {
 	labels := make([]string, len(scopes))
 	for i, s := range scopes {
 		labels[i] = lower(s.Label)
 	}
-	return And(labels)
+	return Or(labels)
 }
 
+// Or joins words as a sentence about what isn't does: "a", "a or b", "a, b or c".
+func Or(words []string) string { return joined(words, " or ") }
+
 // And joins words as a sentence does: "a", "a and b", "a, b and c".
-func And(words []string) string {
+func And(words []string) string { return joined(words, " and ") }
+
+func joined(words []string, behind string) string {
 	if len(words) < 2 {
 		return strings.Join(words, "")
 	}
 	last := len(words) - 1
-	return strings.Join(words[:last], ", ") + " and " + words[last]
+	return strings.Join(words[:last], ", ") + behind + words[last]
 }
 
 func lower(s string) string {

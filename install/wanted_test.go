@@ -23,25 +23,32 @@ func TestLateAnswerChangesNothing(t *testing.T) {
 	}
 }
 
-func TestWordsForWhatIsOff(t *testing.T) {
+// What was taken away and what never was allowed are two things, and "or" stands between what isn't.
+func TestWithoutPermissions(t *testing.T) {
 	t.Parallel()
-	files := Scope{Label: "See files", Feature: "showing files"}
-	also := Scope{Label: "Send files", Feature: "showing files"}
-	who := Scope{Label: "See who is who", Feature: "greeting by name"}
-	mail := Scope{Label: "See e-mail addresses", Feature: "sending invoices"}
+	files := Scope{Name: "files:read", Label: "See files", Feature: "show files"}
+	also := Scope{Name: "files:write", Label: "Send files", Feature: "show files"}
+	who := Scope{Name: "users:read", Label: "See who is who", Feature: "greet by name"}
+	bare := Scope{Name: "pins:read", Label: "See pins"}
+	c := Connection{Scopes: []string{"pins:read"}, Beginnings: []Beginning{{Of: "-files:read"}, {Of: "-files:write"}, {Of: "~users:read"}}}
 	for _, test := range []struct {
-		scopes      []Scope
-		off, mayNot string
+		scopes []Scope
+		want   string
 	}{
-		{nil, "a feature is off", ""},
-		{[]Scope{files}, "showing files is off", "see files"},
-		{[]Scope{files, also}, "showing files is off", "see files and send files"},
-		{[]Scope{files, who}, "showing files and greeting by name are off", "see files and see who is who"},
-		{[]Scope{files, who, mail}, "showing files, greeting by name and sending invoices are off", "see files, see who is who and see e-mail addresses"},
+		{nil, ""},
+		{[]Scope{files}, "Bot can't show files: it no longer has permission to see files."},
+		{[]Scope{who}, "Bot can't greet by name: it doesn't have permission to see who is who."},
+		{[]Scope{bare}, "Bot no longer has permission to see pins."}, // Slack says so before the record does
+		{[]Scope{files, also}, "Bot can't show files: it no longer has permission to see files or send files."},
+		{[]Scope{who, files}, "Bot can't show files: it no longer has permission to see files. " +
+			"It can't greet by name: it doesn't have permission to see who is who."},
 	} {
-		if off, mayNot := Off(test.scopes), MayNot(test.scopes); off != test.off || mayNot != test.mayNot {
-			t.Errorf("%q, %q; want %q, %q", off, mayNot, test.off, test.mayNot)
+		if got := c.Without("Bot", test.scopes); got != test.want {
+			t.Errorf("%q, want %q", got, test.want)
 		}
+	}
+	if got := Or([]string{"a", "b", "c"}); got != "a, b or c" {
+		t.Error(got)
 	}
 }
 

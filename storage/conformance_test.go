@@ -250,6 +250,10 @@ func testPutAgain(t *testing.T, f fixture) {
 	want.ID, want.CreatedAt, want.Installs, want.Generation = first.ID, first.CreatedAt, 2, 2
 	// What Slack did not repeat stays, and so does the installer.
 	want.LastEventAt, want.TeamIcon, want.Webhook = first.LastEventAt, first.TeamIcon, first.Webhook
+	want.StateSince = first.StateSince // it worked before
+	for _, s := range first.Scopes {
+		want.Beginnings = append(want.Beginnings, install.Beginning{Of: "-" + s, At: again.RenewedAt})
+	}
 	want.BotID, want.TeamURL, want.CheckedAt = first.BotID, first.TeamURL, first.CheckedAt
 	want.InstalledBy, want.InstalledByName, want.InstalledAt = first.InstalledBy, first.InstalledByName, first.InstalledAt
 	same(t, "now", now, want)

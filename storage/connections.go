@@ -418,7 +418,7 @@ func (db *DB) change(row *connectionRow, was, c *install.Connection, readable bo
 			replace = replace || *s != ""
 		}
 		if !replace && facts.State == old.State && facts.Reason == old.Reason {
-			facts.State, facts.Reason = row.Facts.State, row.Facts.Reason
+			facts.State, facts.Reason, facts.StateSince = row.Facts.State, row.Facts.Reason, row.Facts.StateSince
 		}
 	}
 	if changed, err = db.seal(row, secretsOf(was), secretsOf(c), replace); err != nil {

@@ -8,6 +8,7 @@ import (
 	"encoding/base32"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -152,6 +153,7 @@ func factsOf(c install.Connection) facts {
 		InstalledBy:             text(c.InstalledBy), InstalledByName: text(c.InstalledByName), RenewedBy: text(c.RenewedBy),
 		CreatedAt: micros(c.CreatedAt), InstalledAt: micros(c.InstalledAt), RenewedAt: micros(c.RenewedAt), Installs: int64(c.Installs),
 		State: text(string(c.State)), Reason: text(c.Reason), StateSince: micros(c.StateSince),
+		Beginnings:  text(beginningsText(c.Beginnings)),
 		DoubtReason: text(c.Doubt.Reason), DoubtAt: micros(c.Doubt.At),
 		CheckedAt: micros(c.CheckedAt), CheckAt: micros(c.CheckAt), LastEventAt: micros(c.LastEventAt),
 		EventsHeldSince: micros(c.EventsHeldSince), EventsHeldAt: micros(c.EventsHeldAt),
@@ -190,8 +192,9 @@ func (r *connectionRow) connection() install.Connection {
 		InstalledBy: f.InstalledBy, InstalledByName: f.InstalledByName, RenewedBy: f.RenewedBy,
 		CreatedAt: moment(f.CreatedAt), InstalledAt: moment(f.InstalledAt), RenewedAt: moment(f.RenewedAt), Installs: int(f.Installs),
 		State: install.State(f.State), Reason: f.Reason, StateSince: moment(f.StateSince),
-		Doubt:     install.Removal{Reason: f.DoubtReason, At: moment(f.DoubtAt)},
-		CheckedAt: moment(f.CheckedAt), CheckAt: moment(f.CheckAt), LastEventAt: moment(f.LastEventAt),
+		Beginnings: beginnings(f.Beginnings),
+		Doubt:      install.Removal{Reason: f.DoubtReason, At: moment(f.DoubtAt)},
+		CheckedAt:  moment(f.CheckedAt), CheckAt: moment(f.CheckAt), LastEventAt: moment(f.LastEventAt),
 		EventsHeldSince: moment(f.EventsHeldSince), EventsHeldAt: moment(f.EventsHeldAt),
 		Notice: install.Notice{Reason: f.NoticeReason, At: moment(f.NoticeAt), To: f.NoticeTo, Channel: f.NoticeChannel, TS: f.NoticeTS},
 	}
@@ -220,6 +223,26 @@ func scopes(list string) []string {
 		return nil
 	}
 	return strings.Split(list, ",")
+}
+
+// beginningsText is how beginnings lie in their column: "retrying@1764435600000000,-im:history@1764435600000000".
+func beginningsText(list []install.Beginning) string {
+	parts := make([]string, len(list))
+	for i, b := range list {
+		parts[i] = b.Of + "@" + strconv.FormatInt(micros(b.At), 10)
+	}
+	return strings.Join(parts, ",")
+}
+
+// beginnings is beginningsText read. What can't be read, of a later version, is left out.
+func beginnings(list string) (read []install.Beginning) {
+	for _, part := range scopes(list) {
+		of, at, _ := strings.Cut(part, "@")
+		if n, err := strconv.ParseInt(at, 10, 64); err == nil && of != "" {
+			read = append(read, install.Beginning{Of: of, At: moment(n)})
+		}
+	}
+	return read
 }
 
 func changeRowOf(connectionID string, c install.Change) changeRow {
@@ -251,6 +274,9 @@ func userSecretsOf(u *install.UserToken) []*install.Secret {
 func (db *DB) open(r *connectionRow) (c install.Connection, readable bool) {
 	c = r.connection()
 	if readable = db.unseal(r, secretsOf(&c)); !readable && c.State != install.Paused { // that is the operator's word, and no key changes it
+		if c.State != install.ReconnectRequired {
+			c.StateSince = time.Time{} // nobody saw the key go
+		}
 		c.State, c.Reason = install.ReconnectRequired, install.ReasonUnreadable
 	}
 	return c, readable

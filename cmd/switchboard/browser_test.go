@@ -368,7 +368,7 @@ func TestBrowser(t *testing.T) {
 	b.reads("#happened", "Its settings were kept.")
 	b.open(general)
 	b.type_("/connection status")
-	b.reads("#messages .ephemeral:last-child", "Working", "Just now, with Slack", "Of 2 installs")
+	b.reads("#messages .ephemeral:last-child", "Working", "Just now, with Slack", "Installed twice")
 
 	// And removed from within.
 	b.type_("/connection disconnect")

@@ -146,7 +146,7 @@ func TestOrganisation(t *testing.T) {
 		w.waitHistory(org.ID, "workspaces")
 		w.again(gridTwo, nil)
 		w.wait("the sentence", func() bool {
-			return strings.Contains(w.last(twoGeneral, gridMember).Text, "Your organisation has it, this workspace doesn't yet. ")
+			return strings.Contains(w.last(twoGeneral, gridMember).Text, "Your organisation has it. This workspace doesn't.")
 		})
 		if got := string(w.last(twoGeneral, gridMember).Blocks); !strings.Contains(got, "/manage/"+grid) {
 			t.Errorf("no link for an admin: %s", got)

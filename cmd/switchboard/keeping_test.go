@@ -255,8 +255,8 @@ func TestHistory(t *testing.T) {
 
 		// Who has nothing to do with it is told who has, and reads none of it.
 		for name, test := range map[string]struct{ user, says string }{
-			"a member": {anotherMember, "Only the person who installed this app and workspace admins can see its history. Nothing was changed."},
-			"a guest":  {aGuest, "Guests can't see its history. Nothing was changed. Ask <@" + leon + ">, who installed it, or a workspace admin."},
+			"a member": {anotherMember, "Only <@" + leon + ">, who installed it, and workspace admins can see its history."},
+			"a guest":  {aGuest, "Guests can't see its history. Ask <@" + leon + ">, who installed it, or a workspace admin."},
 		} {
 			if reply := w.quick(name, test.user, "/connection history", test.says); strings.Contains(asRead(reply.Message), "Installed, by") {
 				t.Errorf("%s reads it: %s", name, asRead(reply.Message))
@@ -265,7 +265,7 @@ func TestHistory(t *testing.T) {
 
 		// In the direct message it is shown too; in a channel it never is.
 		w.settle()
-		for user, says := range map[string]string{leon: "Installed, by <@" + leon + ">.", anotherMember: "Only the person who installed this app"} {
+		for user, says := range map[string]string{leon: "Installed, by <@" + leon + ">.", anotherMember: "Only <@" + leon + ">, who installed it,"} {
 			before := len(w.fromApp(dm(user), user))
 			w.say(user, dm(user), "history")
 			w.wait("the answer to "+user, func() bool { return len(w.fromApp(dm(user), user)) > before })
@@ -290,7 +290,7 @@ func TestHistory(t *testing.T) {
 		}
 		w.waitRow("the removal", func(r record) bool { return r.State == "removed" })
 		for _, who := range []string{leon, dana} {
-			if got := string(w.raw(slacksim.Acme, who, "history").Body); !strings.Contains(got, "can't ask Slack who you are while it isn't connected") {
+			if got := string(w.raw(slacksim.Acme, who, "history").Body); !strings.Contains(got, "Slack can't be asked who you are, because this app was removed from Slack.") {
 				t.Errorf("%s after the removal: %s", who, got)
 			}
 		}
@@ -373,8 +373,8 @@ func TestDisconnect(t *testing.T) {
 				}
 
 				// Nobody else can, and nothing happens before the window's button is pressed.
-				w.quick("a member", anotherMember, "/connection disconnect", "Only the person who installed this app and workspace admins can disconnect it. Nothing was changed.")
-				w.quick("a guest", aGuest, "/connection disconnect", "Guests can't disconnect it. Nothing was changed.")
+				w.quick("a member", anotherMember, "/connection disconnect", "Only <@"+leon+">, who installed it, and workspace admins can disconnect it.")
+				w.quick("a guest", aGuest, "/connection disconnect", "Guests can't disconnect it.")
 				for _, words := range []string{"disconnect", "uninstall", "remove yes", "disconnect YES please", "yes disconnect"} {
 					w.quick(words, who, "/connection "+words)
 					views := w.slack.OpenViews(who)
@@ -494,8 +494,8 @@ func TestDisconnectWhenSlackHasTrouble(t *testing.T) {
 		"too slow":          {slacksim.Fault{Method: uninstall, Delay: 4 * time.Second}, dana, unknown, "failed no_answer", false, "", nil},
 		"slow":              {slacksim.Fault{Method: uninstall, Delay: time.Second}, leon, []string{"Slack removed the app, and its access is erased."}, "done ok", true, "", nil},
 		"its answer lost":   {slacksim.Fault{Method: uninstall, DropAnswer: true}, leon, unknown, "failed no_answer", true, "", nil},
-		"silent about whom": {slacksim.Fault{Method: "users.info", Hang: true}, dana, nil, "", false, "We couldn't ask Slack whether you may do that. Nothing was changed.", nil},
-		"no new access": {slacksim.Fault{Method: "oauth.v2.access", Status: 500}, leon, []string{"this app's access couldn't be renewed just now", "Nothing was changed."}, "", false, "", func(w *world, db *storage.DB) {
+		"silent about whom": {slacksim.Fault{Method: "users.info", Hang: true}, dana, nil, "", false, "We couldn't ask Slack whether you may do that.", nil},
+		"no new access": {slacksim.Fault{Method: "oauth.v2.access", Status: 500}, leon, []string{"because this app couldn't renew its access just now."}, "", false, "", func(w *world, db *storage.DB) {
 			w.change(db, slacksim.Acme, func(c *install.Connection) { c.ExpiresAt, c.RenewAt = time.Now(), time.Now() })
 		}},
 	} {
@@ -751,7 +751,7 @@ func TestToldOnce(t *testing.T) {
 		told := w.fromApp(dm, dana)[1]
 		link := linkIn(told.Text)
 		if missing := inOrder(told.Text, "Switchboard needs reconnecting in Acme Corp. Its access couldn't be renewed.", "It still works until <!date^",
-			"If nobody reconnects it, its commands and messages stop then.", "Reconnecting takes about a minute, and the settings are kept.", "<"+link+"|", "You get this because you installed it."); missing != "" || !strings.HasSuffix(told.Text, ".") {
+			"If nobody reconnects it, its commands and messages stop then.", "Reconnecting takes about a minute.", "<"+link+"|", "You're getting this because you installed the app."); missing != "" || !strings.HasSuffix(told.Text, ".") {
 			t.Errorf("no %q in its place in %q", missing, told.Text)
 		}
 		if said := asRead(told); !strings.Contains(said, `"url":"`+link+`"`) || strings.Count(said, `"type":"button"`) != 1 {
@@ -817,7 +817,7 @@ func TestToldOnce(t *testing.T) {
 		}
 		w.wait("the message to be resolved", func() bool {
 			m := w.last(dm, dana)
-			return m.TS == told.TS && strings.HasPrefix(m.Text, "Resolved: Switchboard works again in Acme Corp. No action needed.") && !strings.Contains(string(m.Blocks), `"button"`)
+			return m.TS == told.TS && strings.HasPrefix(m.Text, "Resolved: Switchboard works again in Acme Corp. Nothing to do.") && !strings.Contains(string(m.Blocks), `"button"`)
 		})
 		w.waitLine(acme.ID, "switchboard tell working "+dana)
 		if n := len(w.fromApp(dm, dana)); n != 2 {
@@ -889,7 +889,7 @@ func TestToldWhenTheInstallerIsAway(t *testing.T) {
 					t.Errorf("%s got %d messages, want %d", u.RealName, got, want)
 				}
 			}
-			if m := w.last(w.slack.DM(test.to), test.to); !strings.Contains(strings.ToLower(m.Text), "the person who installed it") || !strings.Contains(m.Text, "you are an admin") {
+			if m := w.last(w.slack.DM(test.to), test.to); !strings.Contains(strings.ToLower(m.Text), "the person who installed it") || !strings.Contains(m.Text, "you're an admin") {
 				t.Errorf("it says %q", m.Text)
 			}
 		})

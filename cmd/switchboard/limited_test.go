@@ -39,9 +39,9 @@ func allow(t *testing.T, m slacksim.Message) string {
 	return links[0]
 }
 
-// offs are the messages of the app in a person's direct messages that say what is off.
+// offs are the messages of the app in a person's direct messages that say what it can't do.
 func (w *world) offs(user string) []slacksim.Message {
-	return slices.DeleteFunc(w.fromApp(w.slack.DM(user), user), func(m slacksim.Message) bool { return !strings.Contains(m.Text, "is off") })
+	return slices.DeleteFunc(w.fromApp(w.slack.DM(user), user), func(m slacksim.Message) bool { return !strings.Contains(m.Text, " permission to ") })
 }
 
 func TestOptionalPermissionLeftOut(t *testing.T) {
@@ -59,7 +59,7 @@ func TestOptionalPermissionLeftOut(t *testing.T) {
 		}
 
 		// The feature is named, and everything else works.
-		const why = "answering direct messages is off, because it isn't allowed to read direct messages to it yet."
+		const why = "It can't answer direct messages: it doesn't have permission to read direct messages to it."
 		w.quick("status", mia, "/connection status", "Working, some features off", why)
 		w.settle()
 		in, _ := w.slack.Installed(slacksim.Acme)
@@ -87,7 +87,7 @@ func TestOptionalPermissionLeftOut(t *testing.T) {
 		w.wait("the sentence", func() bool { return len(w.offs(mia)) > 0 && len(w.offs(dana)) > 0 })
 		w.settle()
 		said := w.offs(mia)[0]
-		if missing := inOrder(said.Text, "Answering direct messages is off here, because Switchboard isn't allowed to read direct messages to it yet. Everything else goes on.",
+		if missing := inOrder(said.Text, "Switchboard can't answer direct messages: it doesn't have permission to read direct messages to it. Everything else works.",
 			"ask <@"+leon+">, who installed it, or a workspace admin.", "|Allow it>."); missing != "" {
 			t.Errorf("no %q in its place in %q", missing, said.Text)
 		}
@@ -116,8 +116,8 @@ func TestOptionalPermissionLeftOut(t *testing.T) {
 		if len(told) != 1 || w.sum(`switchboard_wanted_total{result="told"}`) != 0 {
 			t.Errorf("the installer was told %d times", len(told))
 		}
-		if missing := inOrder(told[0].Text, "Somebody in Acme Corp wanted something from Switchboard that is off there: answering direct messages.",
-			"Switchboard isn't allowed to read direct messages to it yet. Everything else works.", "Slack asks you for exactly that"); missing != "" {
+		if missing := inOrder(told[0].Text, "Somebody in Acme Corp wanted something from Switchboard that it can't do there.",
+			"Switchboard can't answer direct messages: it doesn't have permission to read direct messages to it. Everything else works.", "Slack asks you for exactly that"); missing != "" {
 			t.Errorf("no %q in its place in %q", missing, told[0].Text)
 		}
 		if where := allow(t, told[0]); !strings.HasPrefix(where, w.proxy.URL+"/") {
@@ -142,7 +142,7 @@ func TestOptionalPermissionLeftOut(t *testing.T) {
 		if row := w.connections()[0]; row.State != "active" || len(row.Missing) != 0 || row.Installs != 2 {
 			t.Errorf("after allowing it: %+v", row)
 		}
-		w.quick("status", mia, "/connection status", "It can use this workspace normally.")
+		w.quick("status", mia, "/connection status", "Working since <!date^")
 		w.say(mia, w.slack.DM(mia), "help")
 		w.wait("the answer to a direct message", func() bool { return strings.Contains(w.last(w.slack.DM(mia), mia).Text, "Here is what you can ask") })
 		if err := w.slack.OpenHome(ctx, aGuest, "messages"); err != nil {
@@ -190,7 +190,7 @@ func TestPermissionTakenAway(t *testing.T) {
 		if _, err := w.slack.Press(ctx, dana, slacksim.AcmeGeneral, buttons, "connection.check"); err != nil {
 			t.Fatal(err)
 		}
-		const off = "Showing admins their buttons is off here, because Switchboard isn't allowed to see who is who yet."
+		const off = "Switchboard can't show admins their buttons: it no longer has permission to see who is who."
 		w.wait("the sentence", func() bool { return strings.Contains(w.last(slacksim.AcmeGeneral, dana).Text, off) })
 		allow(t, w.last(slacksim.AcmeGeneral, dana))
 		w.hasLine(row.ID, "slack permissions done -users:read")
@@ -205,7 +205,7 @@ func TestPermissionTakenAway(t *testing.T) {
 			t.Errorf("the window: %+v", views)
 		}
 		// Everything else goes on, and an answer that says the same changes nothing.
-		w.quick("status", leon, "/connection status", "Working, some features off", "showing admins their buttons is off")
+		w.quick("status", leon, "/connection status", "Working, some features off", "It can't show admins their buttons: it no longer has permission")
 		w.settle()
 		if n := w.logged("permissions changed"); n != 1 {
 			t.Errorf("logged %d times", n)

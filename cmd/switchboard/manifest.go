@@ -75,7 +75,7 @@ func permissionTable(scopes []install.Scope) string {
 	for _, s := range scopes {
 		without := "it can't be installed"
 		if s.Optional {
-			without = "off: " + s.Feature
+			without = "it can't " + s.Feature
 		}
 		fmt.Fprintf(&b, "| `%s`: %s | %s | %s |\n", s.Name, strings.ToLower(s.Label[:1])+s.Label[1:], s.Why, without)
 	}

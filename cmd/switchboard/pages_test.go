@@ -181,7 +181,7 @@ func (w *world) meetings() []meeting {
 				b.w.removed(slacksim.Acme)
 				return a
 			}, atSlack(dana, slacksim.Choice{}))},
-		{20, "an optional permission left out", 200, "connected", "connected_limited", []string{"Connected, with some features off: Switchboard is in Acme Corp", "answering direct messages", "read direct messages to it.", "Allow the rest", "Continue in Slack"}, true,
+		{20, "an optional permission left out", 200, "connected", "connected_limited", []string{"Connected, with some features off: Switchboard is in Acme Corp", "It can't answer direct messages: it doesn't have permission to read direct messages to it.", "Allow the rest", "Continue in Slack"}, true,
 			atSlack(dana, slacksim.Choice{Untick: []string{"im:history"}})},
 		{21, "a permission left out that it can't do without", 403, refused, "permission_required", []string{"Switchboard can't work without “Send messages”", "What you allowed was given back.", "Nothing was saved.", "Try again"}, true,
 			atSlack(dana, slacksim.Choice{Untick: []string{"chat:write"}})},

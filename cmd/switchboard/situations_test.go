@@ -254,7 +254,7 @@ func TestSuccessSituations(t *testing.T) {
 			t.Errorf("reload after the removal: %+v", p)
 		}
 		p = reason("limited", b.get(b.consent(b.begin("/slack/install"), dana, slacksim.Choice{Untick: []string{"im:history"}})), "connected_again_limited")
-		if !strings.Contains(strings.Join(p.Facts, " "), "Not allowed yet: read direct messages to it") {
+		if !strings.Contains(strings.Join(p.Facts, " "), "it doesn't have permission to read direct messages to it") {
 			t.Errorf("facts: %q", p.Facts)
 		}
 		limited := w.waitRow("limited", func(r record) bool { return r.State == "limited" })

@@ -162,7 +162,7 @@ func TestWalkOrganisation(t *testing.T) {
 	b.clean()
 }
 
-// An optional permission left out: the app says which feature is off, and the way back asks for that permission alone. The
+// An optional permission left out: the app says what it can't do, and the way back asks for that permission alone. The
 // same when an admin takes one away later.
 func TestWalkLimited(t *testing.T) {
 	storagetest.Long(t)
@@ -179,12 +179,12 @@ func TestWalkLimited(t *testing.T) {
 	b.is("nobody gives help, so nothing promises it", `!document.querySelector("#help")`)
 	b.picture("connected-limited")
 	b.open(slack.URL() + "/client/" + slacksim.Acme + "/home")
-	b.reads("main", "Working, some features off", "Not allowed yet: Read direct messages to it")
+	b.reads("main", "Working, some features off", "Not allowed: Read direct messages to it")
 	b.looks("home-limited")
 	b.open(slack.URL() + "/client/" + slacksim.Acme + "/dm")
-	b.reads("#messages", "It isn't allowed to read what you write to it here.", "Answering direct messages is off here")
+	b.reads("#messages", "It isn't allowed to read what you write to it here.", "Switchboard can't answer direct messages")
 	b.looks("dm-limited")
-	b.allowTheRest(slack, "im:history", "read direct messages to it", "answering direct messages")
+	b.allowTheRest(slack, "im:history", "read direct messages to it", "can't answer direct messages: it doesn't have permission")
 
 	b.click("#app-page")
 	b.click("#limit-app")
@@ -193,7 +193,7 @@ func TestWalkLimited(t *testing.T) {
 	b.click(`button[data-take="app_mentions:read"]`)
 	b.reads("#taken", "Taken away: View messages that directly mention the app")
 	b.is("it is gone", `!document.querySelector("[data-take='app_mentions:read']")`)
-	b.allowTheRest(slack, "app_mentions:read", "see messages that mention it", "answering mentions")
+	b.allowTheRest(slack, "app_mentions:read", "see messages that mention it", "can't answer mentions: it no longer has permission")
 
 	// And away with it, by the window that asks first.
 	b.type_("/connection disconnect")
@@ -205,7 +205,7 @@ func TestWalkLimited(t *testing.T) {
 	b.clean()
 }
 
-// allowTheRest reads in /connection status that a permission is missing and which feature is off for want of it, follows the
+// allowTheRest reads in /connection status that a permission is missing and what it can't do for want of it, follows the
 // link, which asks for that permission alone, allows it and reads that all is well. It ends in the channel it starts from.
 func (b *tab) allowTheRest(slack *slacksim.Sim, scope, words, feature string) {
 	b.t.Helper()
