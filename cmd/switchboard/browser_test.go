@@ -244,8 +244,10 @@ func runDemo(t *testing.T) (address string, stop func()) {
 		if left, _ := filepath.Glob(filepath.Join(folder, "switchboard-demo-*")); len(left) > 0 {
 			t.Errorf("the demo left %v behind", left)
 		}
-		if complaints.Len() > 0 {
-			t.Errorf("the demo complained: %s", complaints.String())
+		for line := range strings.Lines(complaints.String()) {
+			if !strings.Contains(line, `"event test_report"`) { // which the tests add, and Slack doesn't have
+				t.Errorf("the demo complained: %s", line)
+			}
 		}
 	}
 }
