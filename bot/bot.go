@@ -62,7 +62,7 @@ func (c Config) check() error {
 	case slices.Contains(c.SigningSecrets, ""):
 		return errors.New("an empty signing secret: anybody could sign with it")
 	case c.Sockets != 0 && c.AppToken == "":
-		return errors.New("Sockets without an AppToken does nothing: set it for Socket Mode")
+		return errors.New("field Sockets does nothing without an AppToken: set it for Socket Mode")
 	case c.Sockets < 0 || c.Sockets > mostSockets:
 		return fmt.Errorf("%d Sockets: Slack allows an app 1 to %d, those of all its replicas together", c.Sockets, mostSockets)
 	}
