@@ -863,7 +863,7 @@ func testEveryField(t *testing.T, f fixture) {
 	c.FailingSince = c.RenewedAt.Add(time.Hour) // failures from before a consent are an older release's leftovers
 	now := put(t, f, c)
 	c.ID, c.CreatedAt, c.Installs = now.ID, c.InstalledAt, 1
-	c.Asked, c.Contested = 0, false // of no row
+	c.Asked, c.Contested, c.Left, c.LeftAt = 0, false, nil, time.Time{} // of no row
 	found, err := f.Find(t.Context(), c.Key)
 	if err != nil {
 		t.Fatal(err)

@@ -141,7 +141,7 @@ func TestJournal(t *testing.T) {
 	consent.Spent, consent.Consent = "", &c
 	every := filled[install.Pair]() // a field that somebody adds and forgets to keep is found here
 	every.Consent.FailingSince = every.Consent.RenewedAt.Add(time.Hour)
-	every.Consent.Asked, every.Consent.Contested = 0, false
+	every.Consent.Asked, every.Consent.Contested, every.Consent.Left, every.Consent.LeftAt = 0, false, nil, time.Time{}
 	every.Standing = install.Waiting
 	want := []install.Pair{renewal, person, binary, consent, every}
 	for i := range want {

@@ -50,6 +50,7 @@ type source struct {
 	files    map[string]bool // secrets that came as NAME_FILE, readable or not
 	problems []problem
 	warnings []problem // of what works, and is not as it should be
+	imitated bool      // SLACK_URL is an imitation on this machine, whose secrets look as they like
 }
 
 func newSource(getenv func(string) string) *source {
@@ -539,6 +540,8 @@ func credentials(s *source, id string, secret install.Secret) {
 func slackURL(s *source, flag string) string {
 	address := strings.TrimRight(s.get(flag, "SLACK_URL", "https://slack.com"), "/")
 	checkOrigin(s, "SLACK_URL", address, "leave it out, or use https://slack-gov.com for GovSlack")
+	u, err := url.Parse(address)
+	s.imitated = err == nil && install.Loopback(u.Host)
 	return address
 }
 

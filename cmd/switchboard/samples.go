@@ -51,13 +51,15 @@ func checkAppID(s *source, id string) {
 	}
 }
 
-// checkSecret refuses what is neither a client secret nor a signing secret. Slack's are 32 hexadecimal digits.
+// checkSecret refuses what is neither a client secret nor a signing secret. Slack's are 32 hexadecimal digits. It comes
+// after slackURL.
 func checkSecret(s *source, name string, secret install.Secret) {
 	v := secret.Reveal()
 	switch {
 	case v == "" && s.files[name], strings.ContainsFunc(v, odd): // that was said
 	case v == "":
 		s.bad(name, "is not set", basics)
+	case s.imitated:
 	case !hexSecret.MatchString(v):
 		s.bad(name, "is not 32 hexadecimal digits (0-9, a-f), as Slack's are", basics)
 	case counted(strings.ToLower(v)):

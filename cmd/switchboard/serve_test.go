@@ -75,7 +75,7 @@ func TestInstallListenAnswer(t *testing.T) {
 			t.Error("a plain member got buttons")
 		}
 
-		if got := w.type_(dana, slacksim.AcmeGeneral, "/connection bogus").Text; !strings.Contains(got, "“bogus”") || !strings.Contains(got, "/connection help") {
+		if got := w.type_(dana, slacksim.AcmeGeneral, "/connection bogus").Text; !strings.Contains(got, "“bogus”") || !strings.Contains(got, "`help`") {
 			t.Errorf("unknown word: %q", got)
 		}
 
