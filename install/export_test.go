@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // RenewDue does what Run does every second.
@@ -64,3 +66,9 @@ func (in *Installer) WaitForEndings(d time.Duration) { in.endings = d }
 func (in *Installer) OfferRefused(ctx context.Context) error  { return in.offerRefused(ctx) }
 func (in *Installer) CompareErased(ctx context.Context) error { return in.compareErased(ctx) }
 func (in *Installer) CompareAll(ctx context.Context) error    { return in.compareAll(ctx) }
+
+// CountInto registers the counters as an Installer has them when it begins.
+func CountInto(reg prometheus.Registerer) {
+	m := newMetrics(nil, nil)
+	reg.MustRegister(m.renewals, m.restored, m.notices, m.wanted, m.checks, m.limits, m.installs)
+}

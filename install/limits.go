@@ -355,7 +355,7 @@ func (l limited) Do(r *http.Request) (*http.Response, error) {
 			c.seldom()
 		}
 		c.refused(l.in.now(), refused)
-		l.in.metrics.limited(method, "refused")
+		l.in.metrics.limited(method, limitRefused)
 		next, ok := again(r)
 		if try == turnRepeats || !ok {
 			return nil, &slack.RateLimitedError{RetryAfter: refused}
@@ -372,14 +372,14 @@ func (l limited) await(ctx context.Context, c *call, method string, room time.Du
 	for {
 		wait, ok := c.take(l.in.now(), room-waited)
 		if !ok {
-			l.in.metrics.limited(method, "turned_away")
+			l.in.metrics.limited(method, limitTurnedAway)
 			return 0, &slack.RateLimitedError{RetryAfter: wait}
 		}
 		if wait == 0 {
 			return waited, nil
 		}
 		if waited == 0 {
-			l.in.metrics.limited(method, "waited")
+			l.in.metrics.limited(method, limitWaited)
 		}
 		timer := time.NewTimer(wait)
 		select {

@@ -1,15 +1,79 @@
 package install
 
 // Numbers for whoever is paged: how renewals go, whether anything waits in the journal, and how many connections need a
-// person. They count this process; what all replicas share is read from the database when somebody asks.
+// person. They count this process; what all replicas share is read from the database when somebody asks. Every counter is
+// there at 0, so that its first step is an increase.
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
+
+// What a call to Slack came to, beside Slack's codes.
+const (
+	resultOK       = "ok"
+	resultNoAnswer = "no_answer"
+	otherLabel     = "other" // a code, or a method, that is not among labels
+)
+
+// The kinds of chains that are renewed.
+const (
+	chainBot  = "bot"
+	chainUser = "user"
+	chainMove = "move" // what does not expire is exchanged for what does
+)
+
+// Whether a person was told of what needs one.
+const (
+	toldOne         = "told"
+	toldUnreachable = "unreachable"
+	toldUnknown     = "unknown" // it may have arrived
+	toldResolved    = "resolved"
+)
+
+// What became of a call that met a limit.
+const (
+	limitWaited     = "waited"
+	limitRefused    = "refused"
+	limitTurnedAway = "turned_away"
+)
+
+// labels are the values that counters begin with.
+var labels = struct{ results, chains, told, methods, limits []string }{
+	// Slack's are those that tell apart whose trouble it is; Slack has many more, which the log names.
+	results: []string{resultOK, resultNoAnswer, otherLabel,
+		"ratelimited", "internal_error", "fatal_error", "service_unavailable", "server_error", "request_timeout",
+		"invalid_refresh_token", "invalid_grant", "invalid_token", "authorization_not_found", "token_already_exchanged",
+		"not_allowed_token_type", "token_rotation_not_enabled", "bad_client_secret", "invalid_client_id", "not_authed",
+		ReasonTokenRevoked, ReasonTokenExpired, ReasonAccountInactive, ReasonInvalidAuth, ReasonMissingScope,
+		"org_login_required", "team_added_to_org", "team_access_not_granted", "ekm_access_denied"},
+	chains:  []string{chainBot, chainUser, chainMove},
+	told:    []string{toldOne, toldUnreachable, toldUnknown, toldResolved},
+	methods: append(slices.Sorted(maps.Keys(paces)), otherLabel),
+	limits:  []string{limitWaited, limitRefused, limitTurnedAway},
+}
+
+// Install attempts that end nothing, by reason.
+const (
+	attemptNone         = "none" // the outcome
+	attemptStarted      = "started"
+	attemptStartedAgain = "started_again"
+)
+
+// limitedSuffix ends the reason of a success without all permissions.
+const limitedSuffix = "_limited"
+
+// successes are the reasons of successPage, by outcome. Each is there with limitedSuffix, too.
+var successes = map[Outcome][]string{
+	OutcomeConnected: {"connected", "connected_org", "connected_again"},
+	OutcomeReconnected: {"already_finished", "paused", "reconnected", "permissions_updated", "connected_by_other",
+		"already_connected"},
+}
 
 type metrics struct {
 	renewals *prometheus.CounterVec // by kind of chain and result
@@ -27,7 +91,7 @@ type metrics struct {
 func newMetrics(in *Installer, reg prometheus.Registerer) *metrics {
 	m := &metrics{
 		renewals: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_renewals_total",
-			Help: "Exchanges of a refresh token for a new pair, by kind (bot, user, move) and result (ok, or Slack's error, or no_answer)."}, []string{"kind", "result"}),
+			Help: "Exchanges of a refresh token for a new pair, by kind (bot, user, move) and result (ok, Slack's error, other for one that is not listed, or no_answer)."}, []string{"kind", "result"}),
 		took: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "switchboard_renewal_seconds",
 			Help: "How long Slack took to answer an exchange.", Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10}}),
 		journal: prometheus.NewGauge(prometheus.GaugeOpts{Name: "switchboard_journal_entries",
@@ -41,25 +105,57 @@ func newMetrics(in *Installer, reg prometheus.Registerer) *metrics {
 		wanted: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_wanted_total",
 			Help: "Connections in which people asked for what is not allowed, at most one a day, by whether somebody who can allow it was told (told, unreachable, unknown), and those in which all is allowed since (resolved)."}, []string{"result"}),
 		checks: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_checks_total",
-			Help: "auth.test calls, by result (ok, or Slack's error, or no_answer)."}, []string{"result"}),
+			Help: "auth.test calls, by result (ok, Slack's error, other for one that is not listed, or no_answer)."}, []string{"result"}),
 		limits: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_slack_limited_total",
 			Help: "Calls to Slack that met a limit, by method and what became of them (waited for their turn, refused by Slack, turned_away because it would have taken too long)."}, []string{"method", "result"}),
 		installs: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_install_attempts_total",
 			Help: "What people met on the install pages, by outcome (connected, reconnected, refused, failed, undone, or none where it ends nothing) and reason, as in the log."}, []string{"outcome", "reason"}),
 	}
+	m.begin()
 	if reg != nil {
 		reg.MustRegister(m.renewals, m.took, m.journal, m.restored, m.writable, m.notices, m.wanted, m.checks, m.limits, m.installs, &stateCollector{in: in})
 	}
 	return m
 }
 
+// begin has each combination of labels there at 0.
+func (m *metrics) begin() {
+	for _, result := range labels.results {
+		m.checks.WithLabelValues(result)
+		for _, kind := range labels.chains {
+			m.renewals.WithLabelValues(kind, result)
+		}
+	}
+	for _, told := range labels.told {
+		m.notices.WithLabelValues(told)
+		m.wanted.WithLabelValues(told)
+	}
+	for _, method := range labels.methods {
+		for _, result := range labels.limits {
+			m.limits.WithLabelValues(method, result)
+		}
+	}
+
+	m.installs.WithLabelValues(attemptNone, attemptStarted)
+	m.installs.WithLabelValues(attemptNone, attemptStartedAgain)
+	for _, s := range everySituation {
+		m.installs.WithLabelValues(orElse(string(s.outcome), attemptNone), s.reason)
+	}
+	for outcome, reasons := range successes {
+		for _, reason := range reasons {
+			m.installs.WithLabelValues(string(outcome), reason)
+			m.installs.WithLabelValues(string(outcome), reason+limitedSuffix)
+		}
+	}
+}
+
 func (m *metrics) renewed(h Holder, c Chain, err error, took time.Duration) {
-	kind := "bot"
+	kind := chainBot
 	switch {
 	case c.RefreshToken == "":
-		kind = "move"
+		kind = chainMove
 	case h.UserID != "":
-		kind = "user"
+		kind = chainUser
 	}
 	m.renewals.WithLabelValues(kind, result(err)).Inc()
 	m.took.Observe(took.Seconds())
@@ -68,17 +164,21 @@ func (m *metrics) renewed(h Holder, c Chain, err error, took time.Duration) {
 // limited counts a call that met a limit. Handlers choose the methods, so only the known ones are labels.
 func (m *metrics) limited(method, result string) {
 	if _, known := paces[method]; !known {
-		method = "other"
+		method = otherLabel
 	}
 	m.limits.WithLabelValues(method, result).Inc()
 }
 
-// result is an error as a label: Slack's codes are few.
+// result is an error as a label.
 func result(err error) string {
 	if err == nil {
-		return "ok"
+		return resultOK
 	}
-	return orElse(SlackError(err), "no_answer")
+	code := orElse(SlackError(err), resultNoAnswer)
+	if !slices.Contains(labels.results, code) {
+		return otherLabel
+	}
+	return code
 }
 
 var connectionsDesc = prometheus.NewDesc("switchboard_connections", "Connections by state, as the database has them.", []string{"state"}, nil)

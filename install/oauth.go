@@ -120,7 +120,7 @@ func (in *Installer) start(w http.ResponseWriter, r *http.Request) {
 		browser, s.Browser = newSecret()
 	}
 	in.log.InfoContext(ctx, "install started", "ref", s.Ref, "bound_to", s.Link.Connection)
-	in.metrics.installs.WithLabelValues("none", "started").Inc()
+	in.metrics.installs.WithLabelValues(attemptNone, attemptStarted).Inc()
 	in.setBrowser(w, browser, stateLife)
 	in.redirect(w, in.cfg.SlackURL+"/oauth/v2/authorize?"+in.authorize(s).Encode())
 }
@@ -228,7 +228,7 @@ func (in *Installer) callback(w http.ResponseWriter, r *http.Request) {
 		// Installed from those pages. Start again from ours; the code is never used, so
 		// that nobody can be made to finish somebody else's install.
 		in.log.InfoContext(r.Context(), "callback without a state: starting again")
-		in.metrics.installs.WithLabelValues("none", "started_again").Inc()
+		in.metrics.installs.WithLabelValues(attemptNone, attemptStartedAgain).Inc()
 		in.redirect(w, in.cfg.PublicURL+"/slack/install")
 		return
 	}

@@ -396,7 +396,7 @@ func (in *Installer) successPage(ctx context.Context, i installed, welcomed bool
 	}
 	in.whereNext(&p, i, missing)
 	if len(missing) > 0 {
-		p.Reason += "_limited"
+		p.Reason += limitedSuffix
 		facts := c.Without("It", missing)
 		if needed := c.Missing(in.required()); len(needed) > 0 {
 			p.Title, p.good = app.Name+" can't work in "+name+" without "+quoted(needed), false
@@ -587,7 +587,7 @@ func (in *Installer) show(w http.ResponseWriter, r *http.Request, p page) {
 		level = slog.LevelDebug
 	}
 	in.log.Log(r.Context(), level, "install page", "ref", p.Ref, "outcome", string(p.outcome), "reason", p.Reason, "status", p.Status, "connection", p.ConnectionID)
-	in.metrics.installs.WithLabelValues(orElse(string(p.outcome), "none"), p.Reason).Inc()
+	in.metrics.installs.WithLabelValues(orElse(string(p.outcome), attemptNone), p.Reason).Inc()
 	in.guard(w)
 	if p.retryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(p.retryAfter))

@@ -448,6 +448,22 @@ var situations = []situation{situationCancelled, situationDenied, situationExpir
 	situationPermission, situationPolicy, situationClosed, situationRequired, situationUsedLink, situationAccount, situationOrgInstalled, situationMoving, situationNotActive, situationSlackDown,
 	situationSlackSlow, situationRateLimited, situationRecordsDown, situationNotStored, situationUnexpected}
 
+// everySituation is all of them, for the numbers.
+var everySituation = []situation{
+	situationCancelled, situationDenied, situationExpired, situationUnknownState, situationOtherBrowser,
+	situationOtherAddress, situationUsed, situationUnended, situationAfterRefusal, situationSecondAnswer,
+	situationUndoneSince, situationRemovedSince, situationPausedSince, situationBrokenSince, situationNothingHere,
+	situationUnknownLink, situationBrokenLink, situationExpiredLink, situationUsedLink, situationConnectedLink,
+	situationClosed, situationRequired, situationWrongWorkspace, situationBusy, situationOddCode,
+	situationCodeSpent, situationNotSetUp, situationNotDistributed, situationPermission, situationPolicy,
+	situationAccount, situationOrgInstalled, situationMoving, situationNotActive, situationSlackDown,
+	situationSlackSlow, situationRateLimited, situationUnexpected, situationNotStored, situationRecordsDown,
+	situationUpdating, situationNotReady, situationSingleWorkspace, situationNoPage, situationUndone,
+	situationUndoneUnerased, situationUndoBroken, situationUndoExpired, situationUndoOtherBrowser,
+	situationUndoUsed, situationUndoUnderWay, situationUndoLater, situationUndoRefused, situationUndoUnclear,
+	situationUndoRecords,
+}
+
 // refusals maps what Slack says, on the redirect or at the exchange, to what the person reads. Codes that are not here are
 // unexpected. https://docs.slack.dev/reference/methods/oauth.v2.access
 var refusals = map[string]situation{

@@ -103,13 +103,13 @@ func (in *Installer) tell(ctx context.Context, k Key) error {
 		})
 	}
 	notice.Reason, notice.At = c.Reason, now
-	outcome, why, label := OutcomeDone, notice.To, "told"
+	outcome, why, label := OutcomeDone, notice.To, toldOne
 	if failure != nil {
 		in.log.WarnContext(ctx, "nobody could be told in Slack", "connection", c.ID, "slack_error", SlackError(failure), "cause", Cause(failure))
-		outcome, why, label = OutcomeFail, orElse(SlackError(failure), "no_access"), "unreachable"
+		outcome, why, label = OutcomeFail, orElse(SlackError(failure), "no_access"), toldUnreachable
 		switch wait, limited := RetryAfter(failure); {
 		case sent == unclear: // it may have arrived, so it is not sent again
-			why, label = "no_answer", "unknown"
+			why, label = "no_answer", toldUnknown
 		case limited, !decisive(failure) && !errors.Is(failure, errNoAccess) && !errors.Is(failure, errNobody):
 			notice = Notice{} // it certainly did not arrive, and may the next time
 			if err := in.store.ClosedUntil(ctx, tries(c), now.Add(wait-tellAgain)); err != nil {
@@ -312,7 +312,7 @@ func (in *Installer) resolve(ctx context.Context, c Connection, n Notice) error 
 		if n.Reason == ReasonMissingScope {
 			counter = in.metrics.wanted
 		}
-		counter.WithLabelValues("resolved").Inc()
+		counter.WithLabelValues(toldResolved).Inc()
 	}
 	return err
 }

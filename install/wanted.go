@@ -166,14 +166,14 @@ func (in *Installer) tellWanted(ctx context.Context, c Connection, missing []Sco
 		return in.cfg.TellWanted(ctx, client, userID, w)
 	})
 	line := Change{At: in.now(), By: Actor{Kind: BySwitchboard}, What: DidTellWanted, Outcome: OutcomeDone, Reason: notice.To}
-	label := "told"
+	label := toldOne
 	switch {
 	case errors.Is(err, errAsker):
 		return
 	case err != nil && sent == unclear:
-		line.Outcome, line.Reason, label = OutcomeFail, "no_answer", "unknown"
+		line.Outcome, line.Reason, label = OutcomeFail, "no_answer", toldUnknown
 	case err != nil:
-		line.Outcome, line.Reason, label = OutcomeFail, orElse(SlackError(err), "no_access"), "unreachable"
+		line.Outcome, line.Reason, label = OutcomeFail, orElse(SlackError(err), "no_access"), toldUnreachable
 	}
 	if err != nil {
 		in.log.WarnContext(ctx, "nobody could be told what is wanted and not allowed", "connection", c.ID, "slack_error", SlackError(err), "cause", Cause(err))
