@@ -283,7 +283,7 @@ func TestStopIsBounded(t *testing.T) {
 			close(started)
 			<-release // whatever its context says
 			return nil
-		}).Always()
+		})
 		in, err := install.New(install.Config{PublicURL: "http://127.0.0.1", Store: noStore{}})
 		if err != nil {
 			t.Fatal(err)

@@ -158,9 +158,6 @@ func (h Handler) checkEvent() error {
 	if !anyOf(need, h.Scopes) {
 		return fmt.Errorf("event %q: Slack sends it only with the scope %s", h.Name, strings.ReplaceAll(need, " ", " or "))
 	}
-	if lifecycle(h.Name) && !h.always {
-		return fmt.Errorf("event %q: the access is gone when it comes, so the handler needs Always", h.Name)
-	}
 	return nil
 }
 

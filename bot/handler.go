@@ -179,13 +179,14 @@ func userWord(err error) (Reply, bool) {
 // (Turn.BotID): a handler that answers those must not mention them back, or two bots that do so never end. Parts of an
 // event that this release can't read, such as a block that is newer, are left out.
 func OnEvent[E any](name string, run func(ctx context.Context, t *Turn, e *E) error, scopes ...string) Handler {
-	return Handler{Kind: KindEvent, Name: name, Scopes: scopes, run: func(ctx context.Context, t *Turn, payload any) (Reply, error) {
+	handle := func(ctx context.Context, t *Turn, payload any) (Reply, error) {
 		e, err := read[E](t, payload.(json.RawMessage))
 		if err != nil {
 			return Reply{}, err
 		}
 		return Reply{}, run(ctx, t, e)
-	}}
+	}
+	return Handler{Kind: KindEvent, Name: name, Scopes: scopes, always: lifecycle(name), run: handle}
 }
 
 // OnMessage registers run for new messages whose text matches pattern; t.Match has the captures. What the app itself
@@ -259,7 +260,8 @@ func OnViewClosed(callbackID string, run func(ctx context.Context, t *Turn, v *s
 }
 
 // Always makes the handler run even when the workspace has no usable connection or our database is down: t.Slack is nil
-// then. Without it people are told that the app isn't connected, and events are dropped.
+// then. Without it people are told that the app isn't connected, and events are dropped. Those that say that the access
+// is gone (LifecycleEvents) have it from the start.
 func (h Handler) Always() Handler { h.always = true; return h }
 
 // Anyone makes an action or view handler run for people of other companies too, who meet it in a shared channel. Without it they are

@@ -13,7 +13,7 @@ import (
 
 var uninstalled = bot.OnEvent("app_uninstalled", func(ctx context.Context, t *bot.Turn, _ *struct{}) error {
 	return t.Install.RemovalSaid(ctx, install.Removal{Reason: install.ReasonUninstalled, At: t.At})
-}).Always()
+})
 
 // revoked lists the users whose tokens are gone, never the tokens.
 type revoked struct {
