@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"switchboard/install"
 	"switchboard/slacksim"
 	"switchboard/storage/storagetest"
@@ -101,6 +103,25 @@ func (r *rig) lost(in replica, was install.Connection, otherwise string) string 
 		return "its tokens are not the ones that Slack handed out last"
 	}
 	return lostNothing
+}
+
+// gaveBack checks how many tokens a replica says that its journal gave back.
+func (r *rig) gaveBack(numbers *prometheus.Registry, want float64) {
+	r.t.Helper()
+	families, err := numbers.Gather()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() != "switchboard_journal_restored_total" {
+			continue
+		}
+		if n := f.GetMetric()[0].GetCounter().GetValue(); n != want {
+			r.t.Errorf("%v tokens were given back, not %v", n, want)
+		}
+		return
+	}
+	r.t.Error("nobody counts what is given back")
 }
 
 // failover is a row of the table in docs/failover.md. a and b are replicas on two machines.
@@ -190,13 +211,30 @@ var failovers = []failover{
 		r.rounds(again, b)
 		return r.lost(again, c, "")
 	}},
+	{"The same; minutes after the consent before", false, func(r *rig, a, b replica) string {
+		r.connect(a, slacksim.AcmeAdmin)
+		r.clock.Advance(time.Minute)
+		back := r.snapshot()
+		c := r.connect(a, slacksim.AcmeAdmin)
+		back()
+		numbers := prometheus.NewRegistry()
+		again := r.replica(func(cfg *install.Config) { cfg.Metrics = numbers })
+		r.rounds(again, b)
+		r.gaveBack(numbers, 1)
+		return r.lost(again, c, "")
+	}},
 	{"A person's consent is in the lost commits", false, func(r *rig, _, b replica) string {
 		in := r.replica(forPeople)
 		back := r.snapshot()
 		c := r.connect(in, slacksim.AcmeAdmin)
 		back()
-		again := r.replica(forPeople)
+		numbers := prometheus.NewRegistry()
+		again := r.replica(func(cfg *install.Config) {
+			forPeople(cfg)
+			cfg.Metrics = numbers
+		})
 		r.rounds(again, b)
+		r.gaveBack(numbers, 2) // the connection's and the person's
 		u, err := again.OpenUser(r.ctx, c.Key, slacksim.AcmeAdmin)
 		if at, _ := r.slack.Installed(c.TeamID); err != nil || u.Token.Reveal() != at.UserTokens[slacksim.AcmeAdmin] {
 			return "the person's token"

@@ -313,20 +313,24 @@ func (in *Installer) bringConsent(ctx context.Context, p Pair) (stored Pair, fat
 	if p.Standing != Waiting && !isNew {
 		c.soon(in.now()) // a third one may be the one that counts
 	}
+	var now Connection
 	if isNew {
-		now, err := in.store.Add(ctx, c)
+		now, err = in.store.Add(ctx, c)
 		if errors.Is(err, ErrExists) {
 			err = errUndecided
 		}
-		return p.storedIn(&now, nil), fateStored, err
+	} else {
+		now, err = in.store.Update(ctx, c.Key, func(row *Connection) error {
+			if row.State != seen.State || row.Token != seen.Token || !row.RenewedAt.Equal(seen.RenewedAt) {
+				return errUndecided
+			}
+			*row = row.replaced(c)
+			return nil
+		})
 	}
-	now, err := in.store.Update(ctx, c.Key, func(row *Connection) error {
-		if row.State != seen.State || row.Token != seen.Token || !row.RenewedAt.Equal(seen.RenewedAt) {
-			return errUndecided
-		}
-		*row = row.replaced(c)
-		return nil
-	})
+	if err == nil && p.Standing == Kept {
+		in.restored(ctx, p)
+	}
 	return p.storedIn(&now, nil), fateStored, err
 }
 
@@ -392,6 +396,9 @@ func (in *Installer) bringGrant(ctx context.Context, p Pair) (stored Pair, fate 
 	if _, fate, _ := in.stillGood(ctx, p); fate != "" {
 		_, err = in.store.EraseUser(ctx, u, Change{At: in.now(), By: Actor{Kind: BySlack}, What: DidUserRevoke, Outcome: OutcomeDone})
 		return p, fate, err
+	}
+	if p.Standing == Kept {
+		in.restored(ctx, p)
 	}
 	return p.storedIn(nil, &u), fateStored, nil
 }
