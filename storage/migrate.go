@@ -44,13 +44,13 @@ func (*SchemaError) Is(target error) bool { return target == ErrUnfit }
 func (e *SchemaError) Error() string {
 	switch {
 	case e.Have > e.Want:
-		return fmt.Sprintf("this database was written by a newer Switchboard (schema version %d, this one knows %d): "+
-			"run that version or newer", e.Have, e.Want)
+		return fmt.Sprintf("the tables are of a newer release (schema version %d, this one knows %d): "+
+			"run that release or a newer one", e.Have, e.Want)
 	case e.Have == 0:
-		return "this database has no Switchboard tables yet: run switchboard migrate up"
+		return "the tables are not there yet: make them (DB.Migrate)"
 	default:
-		return fmt.Sprintf("this database has schema version %d and this Switchboard needs %d: run switchboard migrate up",
-			e.Have, e.Want)
+		return fmt.Sprintf("the tables are of an older release (schema version %d, this one needs %d): "+
+			"migrate them (DB.Migrate)", e.Have, e.Want)
 	}
 }
 

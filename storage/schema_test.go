@@ -58,7 +58,7 @@ func TestMigrate(t *testing.T) {
 		}
 		for _, check := range []func(context.Context) error{db.CheckSchema, db.Ready} {
 			var state *storage.SchemaError
-			if err := check(ctx); !errors.As(err, &state) || state.Have != 0 || !strings.Contains(err.Error(), "run switchboard migrate up") {
+			if err := check(ctx); !errors.As(err, &state) || state.Have != 0 || !strings.Contains(err.Error(), "DB.Migrate") {
 				t.Errorf("an empty database: %v", err)
 			}
 		}
@@ -126,7 +126,7 @@ func TestNewerSchema(t *testing.T) {
 		n, err = starts.Migrate(ctx)
 		for i, err := range []error{err, f.Ready(ctx), f.SchemaSeen(), starts.Ready(ctx), starts.SchemaSeen()} {
 			var state *storage.SchemaError
-			if !errors.As(err, &state) || state.Have != own+2 || !errors.Is(err, storage.ErrUnfit) || !strings.Contains(err.Error(), "newer Switchboard") {
+			if !errors.As(err, &state) || state.Have != own+2 || !errors.Is(err, storage.ErrUnfit) || !strings.Contains(err.Error(), "newer release") {
 				t.Errorf("%d: with migration %d, which works from %d on: %v", i, own+2, own+1, err)
 			}
 		}
@@ -167,9 +167,9 @@ func TestMigrationsSayWhoCanWorkWithThem(t *testing.T) {
 
 func TestSchemaErrorSaysWhatToDo(t *testing.T) {
 	for want, e := range map[string]storage.SchemaError{
-		"this database has no Switchboard tables yet: run switchboard migrate up":                                          {Have: 0, Want: 3},
-		"this database has schema version 2 and this Switchboard needs 3: run switchboard migrate up":                      {Have: 2, Want: 3},
-		"this database was written by a newer Switchboard (schema version 4, this one knows 3): run that version or newer": {Have: 4, Want: 3},
+		"the tables are not there yet: make them (DB.Migrate)":                                                    {Have: 0, Want: 3},
+		"the tables are of an older release (schema version 2, this one needs 3): migrate them (DB.Migrate)":      {Have: 2, Want: 3},
+		"the tables are of a newer release (schema version 4, this one knows 3): run that release or a newer one": {Have: 4, Want: 3},
 	} {
 		if e.Error() != want {
 			t.Errorf("%+v: %s", e, e.Error())

@@ -716,6 +716,21 @@ func TestServeNeedsTheRightSchema(t *testing.T) {
 	})
 }
 
+// What is wrong with the tables is said with the command that helps, wherever the error comes through.
+func TestTheTablesAreSaidToOperators(t *testing.T) {
+	t.Parallel()
+	for want, e := range map[string]storage.SchemaError{
+		"this database has no Switchboard tables yet: run switchboard migrate up":                                          {Have: 0, Want: 3},
+		"this database has schema version 2 and this Switchboard needs 3: run switchboard migrate up":                      {Have: 2, Want: 3},
+		"this database was written by a newer Switchboard (schema version 4, this one knows 3): run that version or newer": {Have: 4, Want: 3},
+	} {
+		var errs strings.Builder
+		if code := exitCode(&errs, fmt.Errorf("open database: %w", &e)); code != 1 || errs.String() != "switchboard: open database: "+want+"\n" {
+			t.Errorf("%+v: exit %d %q", e, code, errs.String())
+		}
+	}
+}
+
 func TestConnectionsOfNothing(t *testing.T) {
 	folder := t.TempDir()
 	t.Chdir(folder)

@@ -109,7 +109,8 @@ var ofOurs = regexp.MustCompile(`Switchboard|/connection|switchboard [a-z]+ [a-z
 
 func TestTheLibraryNamesNoAppOfOurs(t *testing.T) {
 	t.Parallel()
-	for _, room := range []string{"install", "install/pages", "bot"} {
+	for _, room := range []string{"install", "install/pages", "bot", "storage", "storage/migrations/postgres",
+		"storage/migrations/sqlite"} {
 		files, err := filepath.Glob(filepath.Join("..", "..", filepath.FromSlash(room), "*"))
 		if err != nil || len(files) == 0 {
 			t.Fatal(err, files)

@@ -13,11 +13,13 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 
 	"switchboard/bot"
+	"switchboard/storage"
 )
 
 // version is set by the release build (-ldflags "-X main.version=…").
@@ -64,9 +66,29 @@ func exitCode(stderr io.Writer, err error) int {
 		fmt.Fprintf(stderr, "switchboard: %s\nTry: switchboard help\n", err)
 		return 2
 	default:
-		fmt.Fprintln(stderr, "switchboard:", err)
+		fmt.Fprintln(stderr, "switchboard:", inOperatorsWords(err))
 		return 1
 	}
+}
+
+// inOperatorsWords is err with the command that helps where the library names what a program can call.
+func inOperatorsWords(err error) string {
+	var schema *storage.SchemaError
+	if !errors.As(err, &schema) {
+		return err.Error()
+	}
+	var words string
+	switch {
+	case schema.Have > schema.Want:
+		words = fmt.Sprintf("this database was written by a newer Switchboard (schema version %d, this one knows %d): "+
+			"run that version or newer", schema.Have, schema.Want)
+	case schema.Have == 0:
+		words = "this database has no Switchboard tables yet: run switchboard migrate up"
+	default:
+		words = fmt.Sprintf("this database has schema version %d and this Switchboard needs %d: run switchboard migrate up",
+			schema.Have, schema.Want)
+	}
+	return strings.ReplaceAll(err.Error(), schema.Error(), words)
 }
 
 // usageError is a call that cannot be understood.

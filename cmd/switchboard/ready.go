@@ -172,7 +172,7 @@ func (a *app) askDatabase(ctx context.Context) fault {
 // schema is what the database said of its tables when it was last asked.
 func (a *app) schema() fault {
 	if err := a.cfg.db.SchemaSeen(); err != nil {
-		return fault{err.Error(), err}
+		return fault{inOperatorsWords(err), err}
 	}
 	return fault{}
 }
