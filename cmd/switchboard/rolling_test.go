@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -192,43 +194,113 @@ func (c *crowd) run(least int64, done <-chan struct{}) {
 // answered with anything but 200, and every event is worked.
 func TestRollingRestartIsSeenByNobody(t *testing.T) {
 	storagetest.Long(t)
-	w := newWorld(t, storagetest.Postgres(t)).start(0, nil)
-	b := newBalancer(t)
-	settings := map[string]string{"DRAIN_DELAY": "2s", "LOG_LEVEL": "info"}
-	start := func() *replica {
-		own := map[string]string{"DATA_DIR": t.TempDir()}
-		for name, value := range settings {
-			own[name] = value
-		}
-		r, err := w.startProcess(own)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b.add(t, r)
-		return r
-	}
-	running := []*replica{start(), start()}
-	w.browser().install(slacksim.AcmeAdmin)
-	w.settle()
-
-	c := &crowd{w: w, to: b.URL, ledger: newLedger(t), sent: map[string]int{}, answers: map[string]map[string]int{}}
-	done := make(chan struct{})
-	var crowd sync.WaitGroup
-	crowd.Go(func() { c.run(1000, done) })
+	r := rolls(t)
 	began := time.Now()
 	const restarts = 4
-	for i := range restarts {
-		r, stopping := running[i], time.Now()
-		w.leave(r)
-		r.stop()
-		w.ends(r)
+	for range restarts {
+		stopping := time.Now()
+		r.stopFirst()
 		t.Logf("a replica stopped in %v", time.Since(stopping).Round(time.Millisecond))
-		running = append(running, start())
+		r.start()
 	}
 	t.Logf("%d restarts in %v", restarts, time.Since(began).Round(time.Millisecond))
-	close(done)
-	crowd.Wait()
+	r.finish()
+}
 
+// A release is taken back under load: the schema is its successor's by then, which says that this one can work with it.
+// Nobody sees that either. Where the successor says that it can't, a replica doesn't start, and one that runs says so.
+func TestRollbackUnderLoad(t *testing.T) {
+	storagetest.Long(t)
+	r := rolls(t)
+	db, err := sql.Open("pgx", r.w.database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	tomorrow := func(statements ...string) {
+		t.Helper()
+		for _, statement := range statements {
+			if _, err := db.Exec(statement); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+
+	tomorrow("ALTER TABLE inbox ADD COLUMN of_tomorrow text NOT NULL DEFAULT ''",
+		"ALTER TABLE connections ADD COLUMN of_tomorrow text NOT NULL DEFAULT ''",
+		"INSERT INTO goose_db_version (version_id, is_applied) VALUES (9998, true)")
+	for range 2 {
+		r.stopFirst()
+		if a := r.start().readyz("?verbose"); a.status != http.StatusOK {
+			t.Errorf("/readyz on a newer schema: %d %s", a.status, a.body)
+		}
+	}
+	r.finish()
+	if n := r.w.sum(`switchboard_deliveries_total{kind="events_api",result="refused"}`); n != 0 {
+		t.Errorf("%v events were refused", n)
+	}
+
+	tomorrow("INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, true)",
+		"UPDATE schema_state SET works_from = 9999")
+	until(t, "/readyz to be red", func() bool {
+		a := r.running[0].readyz("")
+		return a.status == http.StatusServiceUnavailable && strings.Contains(a.body, "[-]schema failed")
+	})
+	if _, errs, code := r.w.command("serve"); code != 1 || !strings.Contains(errs, "newer") {
+		t.Errorf("serve on a schema that it can't work with: exit %d %s", code, errs)
+	}
+}
+
+// rolling is two replicas on one PostgreSQL behind a balancer, and people who use the app meanwhile.
+type rolling struct {
+	w       *world
+	b       *balancer
+	running []*replica
+	crowd   *crowd
+	done    chan struct{}
+	using   sync.WaitGroup
+}
+
+func rolls(t *testing.T) *rolling {
+	t.Helper()
+	r := &rolling{w: newWorld(t, storagetest.Postgres(t)).start(0, nil), b: newBalancer(t), done: make(chan struct{})}
+	r.start()
+	r.start()
+	r.w.browser().install(slacksim.AcmeAdmin)
+	r.w.settle()
+	r.crowd = &crowd{w: r.w, to: r.b.URL, ledger: newLedger(t), sent: map[string]int{}, answers: map[string]map[string]int{}}
+	r.using.Go(func() { r.crowd.run(1000, r.done) })
+	return r
+}
+
+// start starts one more replica and waits until the balancer sends to it.
+func (r *rolling) start() *replica {
+	r.w.t.Helper()
+	n, err := r.w.startProcess(map[string]string{"DRAIN_DELAY": "2s", "LOG_LEVEL": "info", "DATA_DIR": r.w.t.TempDir()})
+	if err != nil {
+		r.w.t.Fatal(err)
+	}
+	r.b.add(r.w.t, n)
+	r.running = append(r.running, n)
+	return n
+}
+
+// stopFirst stops the replica that runs for longest.
+func (r *rolling) stopFirst() {
+	r.w.t.Helper()
+	first := r.running[0]
+	r.running = r.running[1:]
+	r.w.leave(first)
+	first.stop()
+	r.w.ends(first)
+}
+
+// finish ends the use of the app: nobody was answered with anything but 200, and every event was worked.
+func (r *rolling) finish() {
+	t, c := r.w.t, r.crowd
+	t.Helper()
+	close(r.done)
+	r.using.Wait()
 	for kind, answers := range c.answers {
 		t.Errorf("%s: answered other than 200: %v", kind, answers)
 	}
