@@ -3,15 +3,17 @@ package storage_test
 // A pooler in transaction mode hands each transaction to whatever session is free.
 
 import (
+	"bufio"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"os"
 	osexec "os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"switchboard/storage"
 	"switchboard/storage/storagetest"
@@ -56,11 +58,13 @@ auth_file = %s
 pool_mode = transaction
 default_pool_size = 4
 `, u.Hostname(), u.Port(), u.Query().Get("search_path"), port, users), 0o644))
-	args := []string{"-q", ini}
+	args := []string{ini}
 	if os.Getuid() == 0 {
 		args = append(args, "-u", "nobody")
 	}
 	cmd := osexec.Command(program, args...)
+	log, err := cmd.StderrPipe()
+	ok(t, err)
 	ok(t, cmd.Start())
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
@@ -69,17 +73,16 @@ default_pool_size = 4
 	query := u.Query()
 	query.Del("search_path")
 	u.RawQuery, u.Host = query.Encode(), "127.0.0.1:"+port
-	for end := time.Now().Add(10 * time.Second); ; {
-		conn, err := net.Dial("tcp", u.Host)
-		if err == nil {
-			ok(t, conn.Close())
+
+	said, lines := "", bufio.NewScanner(log)
+	for lines.Scan() {
+		if said += lines.Text() + "\n"; strings.Contains(said, "process up") {
+			go func() { _, _ = io.Copy(io.Discard, log) }() // it must not wait for a reader
 			return u.String()
 		}
-		if time.Now().After(end) {
-			t.Fatal(err)
-		}
-		time.Sleep(10 * time.Millisecond)
 	}
+	t.Fatalf("pgbouncer ended: %s", said)
+	return ""
 }
 
 // Replicas behind a pooler migrate together, accept events and change connections.
