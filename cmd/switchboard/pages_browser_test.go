@@ -102,7 +102,7 @@ func (w *world) crowded(userID string) answer {
 		w.t.Fatal(err)
 	}
 	a := w.browser().install(userID)
-	if a.status != http.StatusServiceUnavailable || !strings.Contains(a.body, "many people are installing right now") {
+	if a.status != http.StatusServiceUnavailable || !strings.Contains(a.body, "Many people are installing right now") {
 		w.t.Errorf("all calls are taken: %d %s", a.status, a.body)
 	}
 	return a
