@@ -137,7 +137,7 @@ func TestInstallFlood(t *testing.T) {
 				case <-ctx.Done():
 				}
 				waited := time.Now()
-				if a := w.browser().install(slacksim.AcmeAdmin); a.status != http.StatusOK {
+				if a := w.patient(slacksim.AcmeAdmin); a.status != http.StatusOK {
 					t.Errorf("a person who installs meanwhile: %d", a.status)
 				}
 				real := time.Since(waited)
@@ -146,6 +146,21 @@ func TestInstallFlood(t *testing.T) {
 			})
 		})
 	}
+}
+
+// patient is somebody who installs, and reloads the page for as long as it says that too many others do.
+func (w *world) patient(userID string) (a answer) {
+	b := w.browser()
+	back := b.consent(b.begin("/slack/install"), userID, slacksim.Choice{})
+	again := time.NewTicker(time.Second)
+	defer again.Stop()
+	for range 10 {
+		if a = b.get(back); a.status != http.StatusServiceUnavailable {
+			return a
+		}
+		<-again.C
+	}
+	return a
 }
 
 // flooded is what was measured from outside.
