@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/hbollon/go-edlib"
 )
 
 // eventScopes are the types of events that Slack sends to a bot, each with the permissions of which it asks for one.
@@ -172,29 +174,9 @@ func nearestEvent(name string) string {
 	const most = 2 // letters; types that Slack has differ by more, but for a few pairs
 	nearest, least := "", most+1
 	for known := range eventScopes {
-		if d := editDistance(name, known); d < least || d == least && d <= most && known < nearest {
+		if d := edlib.OSADamerauLevenshteinDistance(name, known); d < least || d == least && d <= most && known < nearest {
 			nearest, least = known, d
 		}
 	}
 	return nearest
-}
-
-// editDistance is how many letters have to be put in, taken out or changed to make b of a.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
 }

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hbollon/go-edlib"
 	"github.com/slack-go/slack"
 
 	"switchboard/bot"
@@ -748,8 +749,8 @@ func TestSlips(t *testing.T) {
 		want int
 	}{{"", "", 0}, {"status", "status", 0}, {"statsu", "status", 1}, {"hlep", "help", 1}, {"premissions", "permissions", 1}, {"discconect", "disconnect", 2}, {"tst", "test", 1}, {"testt", "test", 1},
 		{"", "abc", 3}, {"abc", "", 3}, {"ca", "abc", 3}, {"größe", "grösse", 2}} {
-		if got := slips(test.a, test.b); got != test.want {
-			t.Errorf("slips(%q, %q) = %d, want %d", test.a, test.b, got, test.want)
+		if got := edlib.OSADamerauLevenshteinDistance(test.a, test.b); got != test.want {
+			t.Errorf("the distance of %q and %q is %d, want %d", test.a, test.b, got, test.want)
 		}
 	}
 	for typed, want := range map[string]string{"statsu": "status", "hlep": "help", "halp": "help", "premissions": "permissions", "permisions": "permissions", "discconect": "disconnect", "diconnect": "disconnect",

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/hbollon/go-edlib"
 	"github.com/slack-go/slack"
 	"golang.org/x/text/unicode/norm"
 
@@ -247,35 +248,10 @@ func nearest(s string) (found word, ok bool) {
 	least := min(2, len([]rune(s))/2) + 1
 	for _, w := range vocabulary() {
 		for _, name := range append([]string{w.name}, w.also...) {
-			if d := slips(s, name); d < least {
+			if d := edlib.OSADamerauLevenshteinDistance(s, name); d < least {
 				found, least, ok = w, d, true
 			}
 		}
 	}
 	return found, ok
-}
-
-// slips counts the letters left out, added, changed, or swapped with their neighbour between a and b (the optimal string
-// alignment distance of Damerau and Levenshtein).
-func slips(a, b string) int {
-	s, t := []rune(a), []rune(b)
-	before, last, row := make([]int, len(t)+1), make([]int, len(t)+1), make([]int, len(t)+1)
-	for j := range last {
-		last[j] = j
-	}
-	for i := range s {
-		row[0] = i + 1
-		for j := range t {
-			changed := last[j]
-			if s[i] != t[j] {
-				changed++
-			}
-			row[j+1] = min(changed, last[j+1]+1, row[j]+1)
-			if i > 0 && j > 0 && s[i] == t[j-1] && s[i-1] == t[j] {
-				row[j+1] = min(row[j+1], before[j-1]+1)
-			}
-		}
-		before, last, row = last, row, before
-	}
-	return last[len(t)]
 }

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/hbollon/go-edlib"
 )
 
 // secretNames may each come as NAME_FILE, too, and have no flag.
@@ -98,7 +100,7 @@ func meant(name string) (ours string, certain bool) {
 		if len(candidate) < 8 { // other words of this length are too near
 			limit = 1
 		}
-		n := typos(name, candidate)
+		n := edlib.OSADamerauLevenshteinDistance(name, candidate)
 		switch {
 		case sameWords(name, candidate):
 			return candidate, true
@@ -129,28 +131,4 @@ func sameWords(a, b string) bool {
 func longer(a, b string) bool {
 	rest, ok := strings.CutPrefix(a, b)
 	return ok && len(b) >= 8 && len(rest) <= 6 && !strings.Contains(rest, "_")
-}
-
-// typos is how many letters have to be added, left out, changed, or swapped with their neighbour to make b of a.
-func typos(a, b string) int {
-	var before, last []int // the two rows above: the distances from shorter beginnings of a
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range a {
-		before, last, row = last, row, make([]int, len(b)+1)
-		row[0] = i + 1
-		for j := range b {
-			changed := last[j]
-			if a[i] != b[j] {
-				changed++
-			}
-			row[j+1] = min(changed, last[j+1]+1, row[j]+1)
-			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
-				row[j+1] = min(row[j+1], before[j-1]+1)
-			}
-		}
-	}
-	return row[len(b)]
 }
