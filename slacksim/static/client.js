@@ -136,9 +136,16 @@
 
   const box = document.querySelector("#composer textarea");
   if (box) {
+    // The Enter that sends a command may still be held when the window it asked for has opened: it must not press that
+    // window's first button too.
+    let entered = false;
     box.addEventListener("keydown", (e) => {
-      if (e.key === "Enter" && !e.shiftKey && !e.isComposing) { e.preventDefault(); box.form.requestSubmit(); }
+      if (e.key === "Enter" && !e.shiftKey && !e.isComposing) { e.preventDefault(); entered = true; box.form.requestSubmit(); }
     });
+    const ended = (e) => { if (e.type === "blur" ? e.target === window : e.key === "Enter") entered = false; };
+    for (const type of ["keyup", "blur"]) addEventListener(type, ended, true);
+    const spend = (e) => { if (entered && e.key === "Enter" && e.target !== box) e.preventDefault(); };
+    for (const type of ["keydown", "keypress"]) addEventListener(type, spend, true);
     box.addEventListener("input", () => { box.style.height = "auto"; box.style.height = Math.min(box.scrollHeight, 200) + "px"; });
   }
   addEventListener("keydown", (e) => {
