@@ -112,7 +112,7 @@ func (b *Bot) acceptEvent(ctx context.Context, body []byte) (answer, error) {
 	event := Event{ID: e.EventID, Kind: kindEvents, Type: e.Inner.Type, Key: from.key, Received: b.now(), Body: body}
 	if b.ordered[event.Type] {
 		_, channel, _ := e.Inner.where()
-		event.Lane = lane(event.Key, from.teamID, channel)
+		event.OrderingKey = orderingKey(event.Key, from.teamID, channel)
 	}
 	if _, err := b.keep(ctx, event, &e); err != nil {
 		// Not durable, so not acknowledged: Slack sends it again.
@@ -137,25 +137,27 @@ func (b *Bot) eventsHeld(ctx context.Context, e envelope) {
 	b.tasks.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), eventOpenBudget)
 		defer cancel()
-		if err := b.install.EventsHeld(ctx, key, time.Unix(int64(minute), 0)); err != nil {
+		if err := b.install.HandleRateLimited(ctx, key, time.Unix(int64(minute), 0)); err != nil {
 			b.log.WarnContext(ctx, "events are held back", "team", clip(e.TeamID), "cause", err)
 		}
 	})
 }
 
-// lane names a conversation. Without a channel everything of a workspace is one.
-func lane(k install.Key, team, channel string) string { return k.String() + "/" + team + "/" + channel }
+// orderingKey names a conversation. Without a channel everything of a workspace is one.
+func orderingKey(k install.Key, team, channel string) string {
+	return k.String() + "/" + team + "/" + channel
+}
 
 // keep puts e into the inbox, and to its handler at once when there is a place for it. With an error it may be kept or not.
 func (b *Bot) keep(ctx context.Context, e Event, env *envelope) (fresh bool, err error) {
-	take := e.Lane == "" && b.desk.take(e.Key)
+	take := e.OrderingKey == "" && b.pool.acquire(e.Key)
 	if err = b.worked(ctx); err == nil {
 		fresh, err = b.inbox.Add(ctx, &e, take)
 	}
 	if take && fresh && err == nil {
 		b.start(e, env)
 	} else if take {
-		b.desk.leave(e.Key)
+		b.pool.release(e.Key)
 	}
 	switch {
 	case err != nil:
@@ -177,11 +179,11 @@ var errEnded = errors.New("the Bot's Run has ended")
 
 // worked is errEnded when what is accepted now would be lost. That nobody works it yet is said once.
 func (b *Bot) worked(ctx context.Context) error {
-	open, ended := b.desk.state()
+	open, ended := b.pool.state()
 	if _, dies := b.inbox.(mortal); dies && ended {
 		return errEnded
 	}
-	if !open && !ended && b.desk.places > 0 {
+	if !open && !ended && b.pool.places > 0 {
 		b.unworked.Do(func() {
 			b.log.WarnContext(ctx, "an event was accepted and is not worked: nobody has called the Bot's Run. "+
 				"It waits in the inbox until then")

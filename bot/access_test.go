@@ -47,12 +47,12 @@ func TestActsFor(t *testing.T) {
 type endedStore struct{ install.Store }
 
 func (endedStore) Find(_ context.Context, k install.Key) (install.Connection, error) {
-	return install.Connection{ID: "con_1", Key: k, State: install.Active, Chain: install.Chain{Token: "ended", RefreshToken: "next", ExpiresAt: time.Unix(1, 0)}}, nil
+	return install.Connection{ID: "con_1", Key: k, State: install.Active, TokenPair: install.TokenPair{Token: "ended", RefreshToken: "next", ExpiresAt: time.Unix(1, 0)}}, nil
 }
 
-func (endedStore) Journaled() ([]install.Pair, error) { return nil, nil }
+func (endedStore) Journaled() ([]install.Grant, error) { return nil, nil }
 
-func (endedStore) JournaledFor(install.Holder) ([]install.Pair, error) { return nil, nil }
+func (endedStore) JournaledFor(install.TokenOwner) ([]install.Grant, error) { return nil, nil }
 
 func (endedStore) Update(context.Context, install.Key, func(*install.Connection) error) (install.Connection, error) {
 	return install.Connection{}, errors.New("read-only")
@@ -107,14 +107,14 @@ func TestAccessThatCannotBeRenewedNow(t *testing.T) {
 type peopleStore struct{ install.Store }
 
 func (peopleStore) Find(_ context.Context, k install.Key) (install.Connection, error) {
-	return install.Connection{ID: "con_1", Key: k, State: install.Active, Chain: install.Chain{Token: "bot"}}, nil
+	return install.Connection{ID: "con_1", Key: k, State: install.Active, TokenPair: install.TokenPair{Token: "bot"}}, nil
 }
 
-func (peopleStore) FindUser(_ context.Context, h install.Holder) (install.UserToken, error) {
+func (peopleStore) FindUser(_ context.Context, h install.TokenOwner) (install.UserToken, error) {
 	if h.UserID != "U1" {
 		return install.UserToken{}, install.ErrNotFound
 	}
-	return install.UserToken{Holder: h, Chain: install.Chain{Token: "theirs"}}, nil
+	return install.UserToken{TokenOwner: h, TokenPair: install.TokenPair{Token: "theirs"}}, nil
 }
 
 func TestAsUser(t *testing.T) {

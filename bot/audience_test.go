@@ -29,7 +29,7 @@ func TestViewers(t *testing.T) {
 		got <- result{viewers, err}
 		return Reply{}, nil
 	}, "channels:history").Always())
-	b.desk.open = true
+	b.pool.open = true
 	w.connect(b, nil)
 	w.connected(2)
 	const channel = "C0MANY0001"

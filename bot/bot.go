@@ -80,7 +80,7 @@ type Bot struct {
 	messages []Handler          // in order; the first that matches runs
 	hooks    *http.Client       // posts to response_urls: never follows a redirect
 	tasks    tasks              // handlers of events, and work after an ack
-	desk     *desk
+	pool     *workerPool
 	metrics  *metrics
 	ordered  map[string]bool // types of events that a handler wants in their order
 	sockets  sockets
@@ -128,7 +128,7 @@ func New(cfg Config) (*Bot, error) {
 	if cfg.Workers != 0 {
 		places = max(0, cfg.Workers)
 	}
-	b.desk = newDesk(places)
+	b.pool = newWorkerPool(places)
 	b.metrics = newMetrics(b, cfg.Metrics)
 	b.tasks.log, b.tasks.panics = b.log, b.metrics.panics.Inc
 	var problems []error
@@ -147,7 +147,7 @@ func New(cfg Config) (*Bot, error) {
 		switch {
 		case h.inOrder && h.Kind == KindMessage:
 			b.ordered["message"] = true
-		case h.inOrder && h.Kind == KindEvent: // a command or an action has its lane by itself, see postpone
+		case h.inOrder && h.Kind == KindEvent: // a command or an action has its ordering key by itself, see postpone
 			b.ordered[h.Name] = true
 		}
 	}

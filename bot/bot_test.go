@@ -186,7 +186,7 @@ func TestInOrderIsOfOneKind(t *testing.T) {
 			t.Fatal(err)
 		}
 		events, err := b.inbox.Claim(t.Context(), 1, nil)
-		if err != nil || len(events) != 1 || (events[0].Lane != "") != test.laned {
+		if err != nil || len(events) != 1 || (events[0].OrderingKey != "") != test.laned {
 			t.Errorf("%s is in order: %+v %v", what, events, err)
 		}
 	}

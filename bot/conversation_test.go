@@ -120,7 +120,7 @@ func playWith(t *testing.T, database string, change func(*bot.Config), handlers 
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := db.Put(ctx, install.Connection{Key: install.Key{AppID: granted.AppID, TeamID: granted.Team.ID}, Chain: install.Chain{Token: install.Secret(granted.AccessToken)},
+	if _, _, err := db.Put(ctx, install.Connection{Key: install.Key{AppID: granted.AppID, TeamID: granted.Team.ID}, TokenPair: install.TokenPair{Token: install.Secret(granted.AccessToken)},
 		BotUserID: granted.BotUserID, Scopes: install.SplitScopes(granted.Scope), State: install.Active, InstalledAt: time.Now()}); err != nil {
 		t.Fatal(err)
 	}

@@ -166,13 +166,13 @@ func (r *repair) array(v json.RawMessage, at place) (json.RawMessage, bool) {
 	ahead := len(v)
 	for i, e := range elements {
 		inside := place{path: fmt.Sprintf("%s[%d]", at.path, i), depth: at.depth + 1}
-		inside.around = func(part json.RawMessage) json.RawMessage { return at.around(list(part)) }
+		inside.around = func(part json.RawMessage) json.RawMessage { return at.around(jsonList(part)) }
 		value, ok := r.share(e, ahead, inside)
 		if ahead -= len(e); ok {
 			kept = append(kept, value)
 		}
 	}
-	return list(kept...), true
+	return jsonList(kept...), true
 }
 
 // member is a field of an object.
@@ -208,8 +208,8 @@ func compose(members []member, more ...member) json.RawMessage {
 	return slices.Concat([]byte("{"), bytes.Join(fields, []byte(",")), []byte("}"))
 }
 
-// list writes a list.
-func list(elements ...[]byte) json.RawMessage {
+// jsonList writes a list.
+func jsonList(elements ...[]byte) json.RawMessage {
 	return slices.Concat([]byte("["), bytes.Join(elements, []byte(",")), []byte("]"))
 }
 

@@ -117,7 +117,7 @@ func (b *Bot) acceptInteraction(ctx context.Context, payload []byte) (answer, er
 	if !b.ours(ctx, "interaction", i.AppID) {
 		return answer{}, nil
 	}
-	h, found := b.wants(*i)
+	h, found := b.interactionHandler(*i)
 	if !found {
 		// A button that is a link also arrives here, and needs no more than the ack.
 		b.metrics.drop(kindInteractive, droppedUnhandled)
@@ -189,8 +189,8 @@ func (b *Bot) leftOut(log *slog.Logger, kind string, parts []string) {
 		"first", clip(strings.Join(parts[:min(most, len(parts))], " ")))
 }
 
-// wants finds the handler of an interaction.
-func (b *Bot) wants(i interaction) (h Handler, found bool) {
+// interactionHandler finds the handler of an interaction.
+func (b *Bot) interactionHandler(i interaction) (h Handler, found bool) {
 	switch i.Type {
 	case "block_actions":
 		for _, a := range i.Actions {

@@ -15,13 +15,13 @@ import (
 
 // Event is one delivery that was accepted: an event, or a command or interaction whose handler is slow.
 type Event struct {
-	ID       string      // Slack's event_id, or a name of our own for slow work; the inbox accepts each once for an app
-	Kind     string      // events_api, slash_commands or interactive
-	Type     string      // of the inner event: app_mention, message, …; of slow work the handler's name
-	Key      install.Key // whose connection it is for
-	Lane     string      // events of one lane are worked one after the other, in the order of their arrival; "": whenever
-	Received time.Time
-	Body     []byte // what came
+	ID          string      // Slack's event_id, or a name of our own for slow work; the inbox accepts each once for an app
+	Kind        string      // events_api, slash_commands or interactive
+	Type        string      // of the inner event: app_mention, message, …; of slow work the handler's name
+	Key         install.Key // whose connection it is for
+	OrderingKey string      // events of one ordering key are worked one after the other, in the order of their arrival; "": whenever
+	Received    time.Time
+	Body        []byte // what came
 
 	Row      int64    // the inbox's own name for it
 	Attempt  int      // how often it was handed out, this time included
@@ -51,7 +51,7 @@ const DefaultLease = 30 * time.Second
 // database, processes. Whoever is handed an event holds it for a lease; after that it goes to somebody else, and ErrLost is
 // what the first one gets for every word about it.
 //
-// An attempt is begun when its event is handed out, and ended by Done, Retry, Bury or Outlived. One that was begun and
+// An attempt is begun when its event is handed out, and ended by Done, Retry, DeadLetter or Outlived. One that was begun and
 // never ended is a death (Event.Deaths): its process has ended while its handler ran.
 type Inbox interface {
 	// Add accepts e, unless it was accepted before (fresh is false then). Once it returned without an error the event may be
@@ -74,17 +74,17 @@ type Inbox interface {
 	Outlived(ctx context.Context, e Event) error
 	// Ready has something in it when there may be something to claim that was not there before.
 	Ready() <-chan struct{}
-	// Hold makes the leases of these start anew, and returns those that are lost.
-	Hold(ctx context.Context, held []Event) (lost []Event, err error)
+	// ExtendLease makes the leases of these start anew, and returns those that are lost.
+	ExtendLease(ctx context.Context, held []Event) (lost []Event, err error)
 	// Done says that e was worked.
 	Done(ctx context.Context, e Event) error
 	// Retry says that e shall come again at a time; counts is whether this attempt counts against the limit. why is for the
 	// operator.
 	Retry(ctx context.Context, e Event, at time.Time, counts bool, why string) error
-	// Bury says that e failed for good. It is kept for an operator to see, and to replay.
-	Bury(ctx context.Context, e Event, why string) error
-	// Says keeps e.Said.
-	Says(ctx context.Context, e Event) error
+	// DeadLetter says that e failed for good. It is kept for an operator to see, and to replay.
+	DeadLetter(ctx context.Context, e Event, why string) error
+	// RecordSaid keeps e.Said.
+	RecordSaid(ctx context.Context, e Event) error
 	// Count returns how many events there are in each state, and since when the oldest one waits that is not done.
 	Count(ctx context.Context) (InboxCount, error)
 }
@@ -159,7 +159,7 @@ func (m *MemoryInbox) Add(_ context.Context, e *Event, take bool) (bool, error) 
 	m.order = append(m.order, id)
 	m.rows++
 	e.Row = m.rows
-	if take = take && e.Lane == ""; take {
+	if take = take && e.OrderingKey == ""; take {
 		e.Attempt = 1
 	}
 	m.queue = append(m.queue, &memoryEvent{Event: *e, held: take})
@@ -189,8 +189,8 @@ func (m *MemoryInbox) Claim(_ context.Context, n int, busy []install.Key) (claim
 		if len(claimed) == n {
 			break
 		}
-		first := e.Lane == "" || !lanes[e.Lane]
-		lanes[e.Lane] = true
+		first := e.OrderingKey == "" || !lanes[e.OrderingKey]
+		lanes[e.OrderingKey] = true
 		if e.held || !first || e.at.After(now) || slices.Contains(busy, e.Key) {
 			continue
 		}
@@ -213,8 +213,8 @@ func (m *MemoryInbox) Begin(context.Context, Event) error { return nil }
 // Outlived implements Inbox.
 func (m *MemoryInbox) Outlived(context.Context, Event) error { return nil }
 
-// Hold implements Inbox: nobody else is there.
-func (m *MemoryInbox) Hold(context.Context, []Event) ([]Event, error) { return nil, nil }
+// ExtendLease implements Inbox: nobody else is there.
+func (m *MemoryInbox) ExtendLease(context.Context, []Event) ([]Event, error) { return nil, nil }
 
 // change calls fn with the place of a held event in the queue.
 func (m *MemoryInbox) change(e Event, fn func(i int)) error {
@@ -224,10 +224,10 @@ func (m *MemoryInbox) change(e Event, fn func(i int)) error {
 	if !found || !m.queue[i].held || m.queue[i].Attempt != e.Attempt {
 		return ErrLost
 	}
-	lane := e.Lane
+	lane := e.OrderingKey
 	fn(i)
 	if lane != "" {
-		m.wake() // for the next of its lane
+		m.wake() // for the next of its ordering key
 	}
 	return nil
 }
@@ -237,8 +237,8 @@ func (m *MemoryInbox) Done(_ context.Context, e Event) error {
 	return m.change(e, func(i int) { m.queue = slices.Delete(m.queue, i, i+1) })
 }
 
-// Bury implements Inbox: the memory inbox keeps nothing that failed but its number.
-func (m *MemoryInbox) Bury(_ context.Context, e Event, _ string) error {
+// DeadLetter implements Inbox: the memory inbox keeps nothing that failed but its number.
+func (m *MemoryInbox) DeadLetter(_ context.Context, e Event, _ string) error {
 	return m.change(e, func(i int) { m.queue, m.dead = slices.Delete(m.queue, i, i+1), m.dead+1 })
 }
 
@@ -258,8 +258,8 @@ func (m *MemoryInbox) Retry(_ context.Context, e Event, at time.Time, counts boo
 	return err
 }
 
-// Says implements Inbox.
-func (m *MemoryInbox) Says(_ context.Context, e Event) error {
+// RecordSaid implements Inbox.
+func (m *MemoryInbox) RecordSaid(_ context.Context, e Event) error {
 	return m.change(e, func(i int) { m.queue[i].Said = slices.Clone(e.Said) })
 }
 

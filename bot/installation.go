@@ -37,14 +37,16 @@ func (i Installation) Scopes() []install.Scope { return i.in.Scopes() }
 func (i Installation) Describe(names []string) []install.Scope { return i.in.Describe(names) }
 
 // StartPage is the page where anybody can install the app; Slack decides there who may.
-func (i Installation) StartPage() string { return i.in.Grant(install.Connection{}, install.Wish{}) }
+func (i Installation) StartPage() string {
+	return i.in.Grant(install.Connection{}, install.GrantRequest{})
+}
 
 // Grant is a page that reconnects this installation or allows it more: see install.Installer.Grant. It is for one
 // person, who has to be somebody that may act (Slack's consent follows). Where nothing is installed it is StartPage.
-func (i Installation) Grant(w install.Wish) string { return i.in.Grant(i.c, w) }
+func (i Installation) Grant(w install.GrantRequest) string { return i.in.Grant(i.c, w) }
 
 // GrantPage is Grant, or "" in single-workspace mode, where nobody can be asked for consent.
-func (i Installation) GrantPage(w install.Wish) string { return i.in.GrantPage(i.c, w) }
+func (i Installation) GrantPage(w install.GrantRequest) string { return i.in.GrantPage(i.c, w) }
 
 // History returns the newest lines of the connection's history, newest first, at most n. It blocks for the store.
 func (i Installation) History(ctx context.Context, n int) ([]install.Change, error) {
@@ -61,29 +63,33 @@ func (i Installation) Disconnect(ctx context.Context, by install.Actor) (said st
 	return i.in.Disconnect(ctx, i.c.Key, by)
 }
 
-// RemovalSaid handles Slack's word that the app, or its access, is gone: see install.Installer.RemovalSaid.
-func (i Installation) RemovalSaid(ctx context.Context, said install.Removal) error {
-	return i.in.RemovalSaid(ctx, i.key, said)
+// HandleRemoval handles Slack's word that the app, or its access, is gone: see install.Installer.HandleRemoval.
+func (i Installation) HandleRemoval(ctx context.Context, said install.Removal) error {
+	return i.in.HandleRemoval(ctx, i.key, said)
 }
 
-// UsersRevoked handles Slack's word of a time that these people took back what they had allowed: see
-// install.Installer.UsersRevoked.
-func (i Installation) UsersRevoked(ctx context.Context, userIDs []string, at time.Time) error {
-	return i.in.UsersRevoked(ctx, i.key, userIDs, at)
+// HandleUsersRevoked handles Slack's word of a time that these people took back what they had allowed: see
+// install.Installer.HandleUsersRevoked.
+func (i Installation) HandleUsersRevoked(ctx context.Context, userIDs []string, at time.Time) error {
+	return i.in.HandleUsersRevoked(ctx, i.key, userIDs, at)
 }
 
-// WorkspacesSaid handles Slack's word of a time that the organisation's app was added to workspaces, or taken from them: see
-// install.Installer.WorkspacesSaid.
-func (i Installation) WorkspacesSaid(ctx context.Context, added bool, teamIDs []string, at time.Time) error {
-	return i.in.WorkspacesSaid(ctx, i.key, added, teamIDs, at)
+// HandleTeamAccess handles Slack's word of a time that the organisation's app was added to workspaces, or taken from them: see
+// install.Installer.HandleTeamAccess.
+func (i Installation) HandleTeamAccess(ctx context.Context, added bool, teamIDs []string, at time.Time) error {
+	return i.in.HandleTeamAccess(ctx, i.key, added, teamIDs, at)
 }
 
-// ChannelMoved handles Slack's word that a channel has another id from now on.
-func (i Installation) ChannelMoved(ctx context.Context, from, to string) error {
-	return i.in.ChannelMoved(ctx, i.key, from, to)
+// HandleChannelChanged handles Slack's word that a channel has another id from now on.
+func (i Installation) HandleChannelChanged(ctx context.Context, from, to string) error {
+	return i.in.HandleChannelChanged(ctx, i.key, from, to)
 }
 
-// MoveBegan handles Slack's word that the workspace is being moved into an organisation, MoveEnded that it belongs to
+// HandleMigrationStarted handles Slack's word that the workspace is being moved into an organisation, HandleMigrationFinished that it belongs to
 // one now; an error of the latter means that it is to be called again.
-func (i Installation) MoveBegan(ctx context.Context) error { return i.in.MoveBegan(ctx, i.key) }
-func (i Installation) MoveEnded(ctx context.Context) error { return i.in.MoveEnded(ctx, i.key) }
+func (i Installation) HandleMigrationStarted(ctx context.Context) error {
+	return i.in.HandleMigrationStarted(ctx, i.key)
+}
+func (i Installation) HandleMigrationFinished(ctx context.Context) error {
+	return i.in.HandleMigrationFinished(ctx, i.key)
+}

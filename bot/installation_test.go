@@ -32,7 +32,7 @@ func TestTurnReachesNoOtherWorkspace(t *testing.T) {
 		t.Key, t.Connection, t.TeamID = other.Key, other, other.TeamID
 		var f found
 		_, f.acts = t.AsUser(ctx)
-		f.health, f.checked, f.grant, f.page = t.Health(), t.Check(ctx), t.Install.Grant(install.Wish{}), t.Install.StartPage()
+		f.health, f.checked, f.grant, f.page = t.Health(), t.Check(ctx), t.Install.Grant(install.GrantRequest{}), t.Install.StartPage()
 		f.history, _ = t.Install.History(ctx, 10)
 		if f.health.Connection.ID != own || f.checked.Connection.ID != own {
 			return bot.Reply{}, errors.New("another workspace's connection")
@@ -42,12 +42,12 @@ func TestTurnReachesNoOtherWorkspace(t *testing.T) {
 	}, "chat:write").Describe("reaches out", ""))
 	now := time.Now()
 	var err error
-	other, _, err = s.db.Put(ctx, install.Connection{Key: install.Key{AppID: "A0PARROT01", TeamID: slacksim.Birch}, TeamName: "Birch", Chain: install.Chain{Token: "xoxb-of-birch"},
-		State: install.Active, InstalledBy: slacksim.BirchAdmin, InstalledAt: now, RenewedBy: slacksim.BirchAdmin, RenewedAt: now})
+	other, _, err = s.db.Put(ctx, install.Connection{Key: install.Key{AppID: "A0PARROT01", TeamID: slacksim.Birch}, TeamName: "Birch", TokenPair: install.TokenPair{Token: "xoxb-of-birch"},
+		State: install.Active, InstalledBy: slacksim.BirchAdmin, InstalledAt: now, AuthorizedBy: slacksim.BirchAdmin, AuthorizedAt: now})
 	if err != nil {
 		t.Fatal(err)
 	}
-	u := install.UserToken{Holder: install.Holder{Key: other.Key, UserID: slacksim.AcmeMember}, Chain: install.Chain{Token: "xoxp-of-birch"}, GrantedAt: now}
+	u := install.UserToken{TokenOwner: install.TokenOwner{Key: other.Key, UserID: slacksim.AcmeMember}, TokenPair: install.TokenPair{Token: "xoxp-of-birch"}, GrantedAt: now}
 	if err := s.db.AddUser(ctx, u); err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func TestInstallationTakesNoKey(t *testing.T) {
 			m := of.Method(i)
 			for in := range m.Type.NumIn() {
 				switch m.Type.In(in) {
-				case reflect.TypeFor[install.Key](), reflect.TypeFor[install.Connection](), reflect.TypeFor[install.Holder](), reflect.TypeFor[install.UserToken]():
+				case reflect.TypeFor[install.Key](), reflect.TypeFor[install.Connection](), reflect.TypeFor[install.TokenOwner](), reflect.TypeFor[install.UserToken]():
 					t.Errorf("%s.%s takes a %s", of, m.Name, m.Type.In(in))
 				}
 			}

@@ -132,7 +132,7 @@ func TestPanicCostsOnePieceOfWork(t *testing.T) {
 // postButton posts a message with a button into #general.
 func postButton(t *testing.T, s scene, actionID string) (ts string) {
 	t.Helper()
-	c, err := s.db.Find(ctx, s.row(t).Key)
+	c, err := s.db.Lookup(ctx, s.row(t).Key)
 	if err != nil {
 		t.Fatal(err)
 	}

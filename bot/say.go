@@ -82,7 +82,7 @@ func (s *said) keep(ctx context.Context, t *Turn, i int, what string) {
 	s.event.Said[i] = what
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askBudget)
 	defer cancel()
-	if err := s.inbox.Says(ctx, *s.event); err != nil {
+	if err := s.inbox.RecordSaid(ctx, *s.event); err != nil {
 		t.Log.WarnContext(ctx, "remember what was said: it may be said again", "cause", err)
 	}
 }

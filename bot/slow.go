@@ -51,7 +51,7 @@ func (b *Bot) postpone(ctx context.Context, h Handler, k install.Key, kind strin
 	fill(at)
 	e := Event{ID: "work-" + strings.ToLower(install.NewRef()+install.NewRef()), Kind: kind, Type: h.id(), Key: k, Received: b.now(), Body: body}
 	if h.inOrder {
-		e.Lane = lane(k, at.TeamID, at.ChannelID)
+		e.OrderingKey = orderingKey(k, at.TeamID, at.ChannelID)
 	}
 	if _, err := b.keep(ctx, e, nil); err == nil {
 		return Reply{}, nil

@@ -25,7 +25,7 @@ const tomorrows = `[{"type":"actions","elements":[{"type":"element_of_tomorrow",
 // app acts as the bot, past the library.
 func (s scene) app(t *testing.T) *slack.Client {
 	t.Helper()
-	c, err := s.db.Find(ctx, s.row(t).Key)
+	c, err := s.db.Lookup(ctx, s.row(t).Key)
 	if err != nil {
 		t.Fatal(err)
 	}

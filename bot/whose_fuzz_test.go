@@ -46,7 +46,7 @@ func FuzzWhose(f *testing.F) {
 	}
 	for _, k := range []install.Key{{TeamID: "T1"}, {EnterpriseID: "E1", TeamID: "T3"}, {EnterpriseID: "E1"}, {EnterpriseID: "E2", TeamID: "T2"}, {EnterpriseID: "E2"}, {TeamID: "T4"}} {
 		k.AppID = app
-		if _, err := db.Add(f.Context(), install.Connection{Key: k, State: install.Active, Chain: install.Chain{Token: install.Secret("of " + k.String())}}); err != nil {
+		if _, err := db.Add(f.Context(), install.Connection{Key: k, State: install.Active, TokenPair: install.TokenPair{Token: install.Secret("of " + k.String())}}); err != nil {
 			f.Fatal(err)
 		}
 	}

@@ -84,8 +84,8 @@ var (
 var errEndsProcess = fmt.Errorf("the process ended %d times while its handler ran "+
 	"(a panic in a goroutine of its own, an exit, or no memory)", mostDeaths)
 
-// desk is where handlers get their place. Its methods may be called from any number of goroutines.
-type desk struct {
+// workerPool is where handlers get their place. Its methods may be called from any number of goroutines.
+type workerPool struct {
 	places int // so many handlers at once
 	share  int // and of one workspace so many
 
@@ -108,12 +108,12 @@ type running struct {
 	held  time.Time // since when its lease runs, as far as known
 }
 
-func newDesk(places int) *desk {
-	return &desk{places: places, share: max(1, places/2), each: map[install.Key]int{}, running: map[int64]*running{}, free: make(chan struct{}, 1)}
+func newWorkerPool(places int) *workerPool {
+	return &workerPool{places: places, share: max(1, places/2), each: map[install.Key]int{}, running: map[int64]*running{}, free: make(chan struct{}, 1)}
 }
 
-// take reserves a place for an event that just came. Not while others wait for one.
-func (d *desk) take(k install.Key) bool {
+// acquire reserves a place for an event that just came. Not while others wait for one.
+func (d *workerPool) acquire(k install.Key) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !d.open || d.alone || d.backlog || d.taken >= d.places || d.each[k] >= d.share {
@@ -125,7 +125,7 @@ func (d *desk) take(k install.Key) bool {
 }
 
 // reserve takes up to n places for whatever the inbox will hand out, and says which workspaces have enough.
-func (d *desk) reserve(n int) (got int, busy []install.Key) {
+func (d *workerPool) reserve(n int) (got int, busy []install.Key) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !d.open || d.alone {
@@ -142,7 +142,7 @@ func (d *desk) reserve(n int) (got int, busy []install.Key) {
 }
 
 // suspects returns how many more events with a death may run.
-func (d *desk) suspects() int {
+func (d *workerPool) suspects() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	more := mostSuspects
@@ -155,7 +155,7 @@ func (d *desk) suspects() int {
 }
 
 // clear lets nothing begin until reopen. The channel is closed once all places are free.
-func (d *desk) clear() <-chan struct{} {
+func (d *workerPool) clear() <-chan struct{} {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.alone = true
@@ -163,29 +163,29 @@ func (d *desk) clear() <-chan struct{} {
 }
 
 // reopen ends what clear began.
-func (d *desk) reopen() {
+func (d *workerPool) reopen() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.alone = false
 }
 
 // occupy takes a place whether there is one or not.
-func (d *desk) occupy(k install.Key) {
+func (d *workerPool) occupy(k install.Key) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.taken++
 	d.each[k]++
 }
 
-// seat gives one of the reserved places to a workspace.
-func (d *desk) seat(k install.Key) {
+// assign gives one of the reserved places to a workspace.
+func (d *workerPool) assign(k install.Key) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.each[k]++
 }
 
-// unreserve gives back n places that were reserved and not given to anybody. more: the inbox may have more.
-func (d *desk) unreserve(n int, more bool) {
+// releaseReserved gives back n places that were reserved and not given to anybody. more: the inbox may have more.
+func (d *workerPool) releaseReserved(n int, more bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.backlog = more
@@ -193,8 +193,8 @@ func (d *desk) unreserve(n int, more bool) {
 	d.settled()
 }
 
-// leave gives a place back.
-func (d *desk) leave(k install.Key) {
+// release gives a place back.
+func (d *workerPool) release(k install.Key) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.taken--
@@ -208,7 +208,7 @@ func (d *desk) leave(k install.Key) {
 	}
 }
 
-func (d *desk) settled() {
+func (d *workerPool) settled() {
 	if d.idle != nil && d.taken == 0 {
 		close(d.idle)
 		d.idle = nil
@@ -216,21 +216,21 @@ func (d *desk) settled() {
 }
 
 // begins lets work in.
-func (d *desk) begins() {
+func (d *workerPool) begins() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.open, d.ended, d.alone = true, false, false
 }
 
 // state reports whether work is taken, and whether it was and is no more.
-func (d *desk) state() (open, ended bool) {
+func (d *workerPool) state() (open, ended bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.open, d.ended
 }
 
 // close lets nothing in any more. The channel is closed once all places are free.
-func (d *desk) close() <-chan struct{} {
+func (d *workerPool) close() <-chan struct{} {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.open, d.ended = false, true
@@ -238,7 +238,7 @@ func (d *desk) close() <-chan struct{} {
 }
 
 // whenIdle returns what is closed once nothing is taken. The caller holds the lock.
-func (d *desk) whenIdle() <-chan struct{} {
+func (d *workerPool) whenIdle() <-chan struct{} {
 	if d.idle == nil {
 		d.idle = make(chan struct{})
 	}
@@ -247,7 +247,7 @@ func (d *desk) whenIdle() <-chan struct{} {
 	return idle
 }
 
-func (d *desk) begin(e Event, stop context.CancelCauseFunc, now time.Time) {
+func (d *workerPool) begin(e Event, stop context.CancelCauseFunc, now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if before := d.running[e.Row]; before != nil { // it was handed out anew, to ourselves
@@ -256,7 +256,7 @@ func (d *desk) begin(e Event, stop context.CancelCauseFunc, now time.Time) {
 	d.running[e.Row] = &running{e, stop, now}
 }
 
-func (d *desk) end(e Event) {
+func (d *workerPool) end(e Event) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if r := d.running[e.Row]; r != nil && r.event.Attempt == e.Attempt {
@@ -265,7 +265,7 @@ func (d *desk) end(e Event) {
 }
 
 // held returns what has a handler.
-func (d *desk) held() []Event {
+func (d *workerPool) held() []Event {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	held := make([]Event, 0, len(d.running))
@@ -276,7 +276,7 @@ func (d *desk) held() []Event {
 }
 
 // renewed notes whose leases began anew at a time, and returns those whose lease has been over since before another.
-func (d *desk) renewed(events []Event, at, over time.Time) (ended []Event) {
+func (d *workerPool) renewed(events []Event, at, over time.Time) (ended []Event) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, e := range events {
@@ -293,7 +293,7 @@ func (d *desk) renewed(events []Event, at, over time.Time) (ended []Event) {
 }
 
 // interrupt ends the contexts of these, or of all.
-func (d *desk) interrupt(cause error, events []Event, all bool) {
+func (d *workerPool) interrupt(cause error, events []Event, all bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if all {
@@ -314,7 +314,7 @@ var ErrGaveUp = errors.New("handlers still run; what they were doing is given up
 // Run works the inbox until ctx ends, then takes nothing more, lets handlers finish for a while, ends the others and puts
 // their events back. ErrGaveUp when a handler does not even end then. Whatever is left lies in the inbox.
 func (b *Bot) Run(ctx context.Context) error {
-	b.desk.begins()
+	b.pool.begins()
 	forgotten := time.AfterFunc(socketsForgotten, b.sayNoSockets)
 	defer forgotten.Stop()
 	holding, endHolding := context.WithCancel(context.WithoutCancel(ctx))
@@ -327,16 +327,16 @@ func (b *Bot) Run(ctx context.Context) error {
 	b.hand(ctx)
 	time.AfterFunc(lateStop, b.stop)
 
-	idle := b.desk.close()
+	idle := b.pool.close()
 	select {
 	case <-idle:
 	case <-time.After(stopBudget):
-		b.desk.interrupt(errStopping, nil, true)
+		b.pool.interrupt(errStopping, nil, true)
 		select {
 		case <-idle:
 		case <-time.After(putBackAfter):
 			// The process is about to end, and not by their doing.
-			b.outlived(b.desk.held()...)
+			b.outlived(b.pool.held()...)
 			b.sayOutlived(context.Background())
 			return ErrGaveUp
 		}
@@ -385,7 +385,7 @@ func (b *Bot) hand(ctx context.Context) {
 		}
 		var free <-chan struct{}
 		if more {
-			free = b.desk.free
+			free = b.pool.free
 		}
 		select {
 		case <-ctx.Done():
@@ -399,7 +399,7 @@ func (b *Bot) hand(ctx context.Context) {
 // claim begins what is ready, as far as there are places. again: there is more, and places; more: there is more once a
 // place becomes free.
 func (b *Bot) claim(ctx context.Context) (again, more bool, err error) {
-	n, busy := b.desk.reserve(max(1, min(mostClaimed, b.desk.share)))
+	n, busy := b.pool.reserve(max(1, min(mostClaimed, b.pool.share)))
 	if n == 0 {
 		return false, true, nil
 	}
@@ -408,22 +408,22 @@ func (b *Bot) claim(ctx context.Context) (again, more bool, err error) {
 	defer cancel()
 	events, err := b.inbox.Claim(claiming, n, busy)
 	for _, e := range events {
-		b.desk.seat(e.Key)
+		b.pool.assign(e.Key)
 		b.start(e, nil)
 	}
 	full := len(events) == n
-	b.desk.unreserve(n-len(events), full)
+	b.pool.releaseReserved(n-len(events), full)
 	// Whoever has enough may have more waiting: look again when a place becomes free.
 	return full, len(busy) > 0, err
 }
 
 // confront begins events with deaths: those with one among others, those with more alone.
 func (b *Bot) confront(ctx context.Context) error {
-	if b.desk.places == 0 {
+	if b.pool.places == 0 {
 		return nil
 	}
 	once, often := b.inbox.Suspects()
-	if n := b.desk.suspects(); once && n > 0 {
+	if n := b.pool.suspects(); once && n > 0 {
 		if _, err := b.claimSuspects(ctx, n, false); err != nil {
 			return err
 		}
@@ -432,11 +432,11 @@ func (b *Bot) confront(ctx context.Context) error {
 		return nil
 	}
 
-	defer b.desk.reopen()
+	defer b.pool.reopen()
 	patience := time.NewTimer(alonePatience)
 	defer patience.Stop()
 	select {
-	case <-b.desk.clear():
+	case <-b.pool.clear():
 	case <-patience.C:
 	case <-ctx.Done():
 		return nil
@@ -468,7 +468,7 @@ func (b *Bot) claimSuspects(ctx context.Context, n int, often bool) (ended []<-c
 			b.log.WarnContext(ctx, "an event during which a process ended runs again",
 				"event", e.ID, "type", e.Type, "deaths", e.Deaths, "alone", often)
 		}
-		b.desk.occupy(e.Key)
+		b.pool.occupy(e.Key)
 		ended = append(ended, b.start(e, nil))
 	}
 	return ended, err
@@ -494,24 +494,24 @@ func (b *Bot) hold(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		held := b.desk.held()
+		held := b.pool.held()
 		if len(held) == 0 {
 			continue
 		}
 		asked := time.Now()
 		holding, cancel := context.WithTimeout(ctx, b.cfg.Lease/2)
-		lost, err := b.inbox.Hold(holding, held)
+		lost, err := b.inbox.ExtendLease(holding, held)
 		cancel()
 		if err != nil {
 			held = nil
 		}
 		// Whoever could not hold an event for as long as a lease has lost it: it may run elsewhere by now.
-		lost = append(lost, b.desk.renewed(held, asked, time.Now().Add(-b.cfg.Lease))...)
+		lost = append(lost, b.pool.renewed(held, asked, time.Now().Add(-b.cfg.Lease))...)
 		if err != nil && !trouble && ctx.Err() == nil {
 			b.log.WarnContext(ctx, "hold events that are being worked: somebody else may take them", "events", len(held), "cause", err)
 		}
 		trouble = err != nil
-		b.desk.interrupt(ErrLost, lost, false)
+		b.pool.interrupt(ErrLost, lost, false)
 	}
 }
 
@@ -519,12 +519,12 @@ func (b *Bot) hold(ctx context.Context) {
 // closed when all of it has ended.
 func (b *Bot) start(e Event, env *envelope) <-chan struct{} {
 	ctx, stop := context.WithCancelCause(context.Background())
-	b.desk.begin(e, stop, time.Now())
+	b.pool.begin(e, stop, time.Now())
 	ended := make(chan struct{})
 	b.tasks.Go(func() {
 		defer close(ended)
-		defer b.desk.leave(e.Key)
-		defer b.desk.end(e)
+		defer b.pool.release(e.Key)
+		defer b.pool.end(e)
 		defer stop(nil)
 		b.work(ctx, e, env)
 	})
@@ -566,7 +566,7 @@ func (b *Bot) work(ctx context.Context, e Event, env *envelope) {
 		case outcomeDone, outcomeRefused:
 			return b.inbox.Done(ctx, e)
 		case outcomeDead:
-			return b.inbox.Bury(ctx, e, why)
+			return b.inbox.DeadLetter(ctx, e, why)
 		}
 		return b.inbox.Retry(ctx, e, v.at, v.counts, why)
 	})

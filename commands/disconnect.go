@@ -25,7 +25,7 @@ type subject struct {
 	Consent    int64  `json:"consent"` // of the install it spoke of, in microseconds
 }
 
-func subjectOf(c install.Connection) subject { return subject{c.ID, c.RenewedAt.UnixMicro()} }
+func subjectOf(c install.Connection) subject { return subject{c.ID, c.AuthorizedAt.UnixMicro()} }
 
 // disconnect opens the window that says what would happen; where none can be opened, it offers the button for that.
 func disconnect(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
@@ -137,7 +137,7 @@ func goodbye(ctx context.Context, t *bot.Turn, about string) bot.Reply {
 }
 
 func outcomeOf(t *bot.Turn) outcome {
-	back := t.Install.Grant(install.Wish{Stays: true}) // it is looked for later, if ever
+	back := t.Install.Grant(install.GrantRequest{Stays: true}) // it is looked for later, if ever
 	return outcome{app: escape(t.Install.App().Name), from: escape(place(t.Connection)), back: back, ref: t.Ref}
 }
 

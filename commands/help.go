@@ -21,7 +21,7 @@ func help(_ context.Context, t *bot.Turn, a ask) bot.Reply {
 	if len(a.rest) == 0 {
 		return listed(t, "")
 	}
-	w, _, ok := find(a.rest)
+	w, _, ok := lookupWord(a.rest)
 	if !ok {
 		return notUnderstood(a.rest, a.to)
 	}

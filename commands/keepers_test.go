@@ -138,12 +138,12 @@ func TestRenewalInWords(t *testing.T) {
 		want   string
 	}{
 		{"long-lived", install.Health{}, "Doesn't expire"},
-		{"long-lived, and can't be moved", install.Health{Connection: install.Connection{Chain: install.Chain{Tries: 3, RenewAt: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)}}}, "Doesn't expire"},
-		{"renewed", install.Health{Connection: install.Connection{Chain: install.Chain{ExpiresAt: at, RenewAt: noon}}}, "Automatic. Next renewal by " + when(at)},
-		{"ends", install.Health{Connection: install.Connection{Chain: install.Chain{ExpiresAt: at}}}, "Not automatic. Ends " + when(at)},
-		{"failing", install.Health{Connection: install.Connection{Chain: install.Chain{ExpiresAt: at, FailingSince: noon, RenewAt: at, Tries: 3}}}, "Failing since " + when(noon) + ", trying again at " + when(at) + " (4th time)"},
+		{"long-lived, and can't be moved", install.Health{Connection: install.Connection{TokenPair: install.TokenPair{Tries: 3, RenewAt: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)}}}, "Doesn't expire"},
+		{"renewed", install.Health{Connection: install.Connection{TokenPair: install.TokenPair{ExpiresAt: at, RenewAt: noon}}}, "Automatic. Next renewal by " + when(at)},
+		{"ends", install.Health{Connection: install.Connection{TokenPair: install.TokenPair{ExpiresAt: at}}}, "Not automatic. Ends " + when(at)},
+		{"failing", install.Health{Connection: install.Connection{TokenPair: install.TokenPair{ExpiresAt: at, FailingSince: noon, RenewAt: at, Tries: 3}}}, "Failing since " + when(noon) + ", trying again at " + when(at) + " (4th time)"},
 		{"refused, some left", install.Health{State: install.ReconnectRequired, WorksUntil: at, Connection: install.Connection{State: install.ReconnectRequired}}, "Ended. What is left works until " + when(at)},
-		{"refused", install.Health{State: install.ReconnectRequired, Connection: install.Connection{State: install.ReconnectRequired, Chain: install.Chain{ExpiresAt: noon}}}, "None now"},
+		{"refused", install.Health{State: install.ReconnectRequired, Connection: install.Connection{State: install.ReconnectRequired, TokenPair: install.TokenPair{ExpiresAt: noon}}}, "None now"},
 		{"removed", install.Health{State: install.Removed, Connection: install.Connection{State: install.Removed}}, "None now"},
 	} {
 		if got := renewal(test.health); got != test.want {

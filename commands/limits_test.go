@@ -296,7 +296,7 @@ func sayings(t *testing.T, c cast) (all []saying) {
 			t.Fatal(err)
 		}
 		conn := install.Connection{ID: "con_0123456789abcdef", Key: install.Key{AppID: "A1", TeamID: "T1"}, TeamName: c.team, EnterpriseName: c.team, TeamURL: "https://acme.slack.com/",
-			InstalledBy: c.person, InstalledAt: noon, CreatedAt: noon, RenewedAt: noon.Add(time.Hour), RenewedBy: c.person, LastEventAt: noon, CheckedAt: noon, Installs: 3, State: state, StateSince: noon}
+			InstalledBy: c.person, InstalledAt: noon, CreatedAt: noon, AuthorizedAt: noon.Add(time.Hour), AuthorizedBy: c.person, LastEventAt: noon, CheckedAt: noon, Installs: 3, State: state, StateSince: noon}
 		conn.ExpiresAt, conn.FailingSince, conn.RenewAt, conn.Tries = noon, noon, noon, 3
 		if org {
 			conn.EnterpriseID, conn.TeamID = "E1", ""

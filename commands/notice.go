@@ -106,10 +106,10 @@ func resolved(app install.App, n install.Notice, h install.Health) bot.Reply {
 	}}
 }
 
-// TellWanted returns the function with which install writes to a person who can allow it that others ask for what is off.
-func TellWanted(app install.App) func(context.Context, *slack.Client, string, install.Wanted) (channel, ts string, err error) {
-	return func(ctx context.Context, client *slack.Client, userID string, w install.Wanted) (string, string, error) {
-		r := wanted(app, userID, w)
+// TellMissing returns the function with which install writes to a person who can allow it that others ask for what is off.
+func TellWanted(app install.App) func(context.Context, *slack.Client, string, install.MissingScopes) (channel, ts string, err error) {
+	return func(ctx context.Context, client *slack.Client, userID string, w install.MissingScopes) (string, string, error) {
+		r := missingNotice(app, userID, w)
 		channel, ts, err := client.PostMessageContext(ctx, userID, slack.MsgOptionText(r.Text, false), slack.MsgOptionBlocks(r.Blocks...), slack.MsgOptionDisableLinkUnfurl())
 		if err != nil {
 			return "", "", fmt.Errorf("tell what is wanted: %w", err)
@@ -118,8 +118,8 @@ func TellWanted(app install.App) func(context.Context, *slack.Client, string, in
 	}
 }
 
-// wanted says what somebody asked for, why the app can't do it, and how it is allowed.
-func wanted(app install.App, userID string, w install.Wanted) bot.Reply {
+// missingNotice says what somebody asked for, why the app can't do it, and how it is allowed.
+func missingNotice(app install.App, userID string, w install.MissingScopes) bot.Reply {
 	asked := fmt.Sprintf("Somebody in %s wanted something from %s that it can't do there.", place(w.Connection), app.Name)
 	why := w.Connection.Without(app.Name, w.Scopes)
 	if len(w.Connection.Missing(Catalogue())) == len(w.Scopes) {

@@ -44,7 +44,7 @@ func offered(word string) bot.Handler {
 // pressed makes the handler of a button, or a menu, that stands for the word that chosen names.
 func pressed(id string, chosen func(a *slack.InteractionCallback) string) bot.Handler {
 	return bot.OnAction(id, func(ctx context.Context, t *bot.Turn, a *slack.InteractionCallback) (bot.Reply, error) {
-		w, ok := called(chosen(a))
+		w, ok := getWord(chosen(a))
 		if !ok { // of another version
 			return shown(ctx, t, a, bot.Reply{Text: "That is no longer offered." + more(t, "help", "to see what is")})
 		}

@@ -30,7 +30,7 @@ func reconnect(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 	case h.State == install.Paused:
 		return bot.Reply{Text: fmt.Sprintf("%s is paused in %s by the people who run it, and reconnecting doesn't change that. They can resume it.", app, team)}
 	}
-	address, words := t.Install.Grant(install.Wish{Back: t.ChannelID}), "Reconnect"
+	address, words := t.Install.Grant(install.GrantRequest{Back: t.ChannelID}), "Reconnect"
 	first := fmt.Sprintf("%s is connected to %s. You don't have to do anything, but you can reconnect it.", app, team)
 	what := "Slack asks you again what the app can do. It stays the same connection, with its history. " +
 		"Nothing changes before you agree on Slack's page."

@@ -429,8 +429,8 @@ func facts(h install.Health, who viewer, checking bool) slack.Block {
 		field("Last message from Slack", last),
 		field("Permissions", permissions),
 	}
-	if c.RenewedAt.After(c.InstalledAt) {
-		fields = slices.Insert(fields, 3, field("Last reconnected by", person(c.RenewedBy)+", "+day(c.RenewedAt)))
+	if c.AuthorizedAt.After(c.InstalledAt) {
+		fields = slices.Insert(fields, 3, field("Last reconnected by", person(c.AuthorizedBy)+", "+day(c.AuthorizedAt)))
 	}
 	if !who.permissions.At.IsZero() {
 		fields = append(fields, field("Permissions changed", day(who.permissions.At)+by(who.permissions.By)))

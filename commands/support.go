@@ -61,7 +61,7 @@ func details(t *bot.Turn, now time.Time) string {
 		if c.EnterpriseID != "" {
 			lines = append(lines, "Organisation: "+c.EnterpriseID)
 		}
-		lines = append(lines, "In this state since: "+since, "Installed: "+at(c.InstalledAt), "Last reconnected: "+at(c.RenewedAt),
+		lines = append(lines, "In this state since: "+since, "Installed: "+at(c.InstalledAt), "Last reconnected: "+at(c.AuthorizedAt),
 			"Slack last confirmed it: "+at(c.CheckedAt), "Last message from Slack: "+at(c.LastEventAt), fmt.Sprintf("Installs: %d", c.Installs))
 		missing := strings.Join(install.ScopeNames(h.Missing), " ")
 		lines = append(lines, fmt.Sprintf("Permissions: %d of %d", h.Needed-len(h.Missing), h.Needed), "Missing: "+orElse(missing, "none"))

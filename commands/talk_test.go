@@ -42,7 +42,7 @@ type failing struct {
 	how atomic.Int32 // 0: not at all; 1: at once; 2: it is silent
 }
 
-func (f *failing) Find(ctx context.Context, k install.Key) (install.Connection, error) {
+func (f *failing) Lookup(ctx context.Context, k install.Key) (install.Connection, error) {
 	switch f.how.Load() {
 	case 1:
 		return install.Connection{}, errors.New("the database is gone")
@@ -50,7 +50,7 @@ func (f *failing) Find(ctx context.Context, k install.Key) (install.Connection, 
 		<-ctx.Done()
 		return install.Connection{}, ctx.Err()
 	}
-	return f.Store.Find(ctx, k)
+	return f.Store.Lookup(ctx, k)
 }
 
 // scene is the app in Acme Corp, on its stage.
@@ -175,8 +175,8 @@ func (s *scene) install(userID string, untick ...string) {
 	s.key = install.Key{AppID: granted.AppID, TeamID: granted.Team.ID}
 	s.client = slack.New(granted.AccessToken, slack.OptionAPIURL(s.sim.URL()+"/api/"))
 	now := time.Now()
-	if _, _, err := s.db.Put(ctx, install.Connection{Key: s.key, Chain: install.Chain{Token: install.Secret(granted.AccessToken)}, TeamName: "Acme Corp", BotUserID: granted.BotUserID,
-		Scopes: install.SplitScopes(granted.Scope), State: install.Active, StateSince: now, InstalledBy: userID, InstalledAt: now, RenewedBy: userID, RenewedAt: now, CheckedAt: now}); err != nil {
+	if _, _, err := s.db.Put(ctx, install.Connection{Key: s.key, TokenPair: install.TokenPair{Token: install.Secret(granted.AccessToken)}, TeamName: "Acme Corp", BotUserID: granted.BotUserID,
+		Scopes: install.SplitScopes(granted.Scope), State: install.Active, StateSince: now, InstalledBy: userID, InstalledAt: now, AuthorizedBy: userID, AuthorizedAt: now, CheckedAt: now}); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -259,7 +259,7 @@ func (s *scene) write(user, text string) (m slacksim.Message, shown string) {
 
 func (s *scene) connection() install.Connection {
 	s.t.Helper()
-	c, err := s.db.Find(context.Background(), s.key)
+	c, err := s.db.Lookup(context.Background(), s.key)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -765,7 +765,7 @@ func TestSlips(t *testing.T) {
 func TestFind(t *testing.T) {
 	for said, want := range map[string]string{"is it working": "status", "hi": "help", "hi is it working": "status", "help disconnect": "help", "how do I uninstall it": "disconnect", "show me the history": "history",
 		"STATUS": "status", "is this a test": "", "test": "test", "what may it do": "", "which channels are you in": "channels", "thanks": "help"} {
-		w, _, _ := find(strings.Fields(said))
+		w, _, _ := lookupWord(strings.Fields(said))
 		if w.name != want {
 			t.Errorf("%q is %q, want %q", said, w.name, want)
 		}
@@ -783,7 +783,7 @@ func TestFind(t *testing.T) {
 		}
 	}
 	for _, action := range []string{"check", "test", "permissions", "disconnect", "history", "support"} { // behind buttons
-		if _, ok := called(action); !ok {
+		if _, ok := getWord(action); !ok {
 			t.Errorf("a button stands for %s", action)
 		}
 	}

@@ -91,7 +91,7 @@ func usage() string {
 	return "[" + strings.Join(names, " | ") + "]"
 }
 
-func called(name string) (word, bool) {
+func getWord(name string) (word, bool) {
 	for _, w := range vocabulary() {
 		if w.name == name {
 			return w, true
@@ -100,14 +100,14 @@ func called(name string) (word, bool) {
 	return word{}, false
 }
 
-// find returns the word that a text means, and what else was said. A word at the beginning counts first, then one in a sentence,
+// lookupWord returns the word that a text means, and what else was said. A word at the beginning counts first, then one in a sentence,
 // and a greeting last.
-func find(said []string) (w word, rest []string, ok bool) {
+func lookupWord(said []string) (w word, rest []string, ok bool) {
 	without := func(i int) []string { return slices.Delete(slices.Clone(said), i, i+1) }
 	if len(said) == 0 {
 		return word{}, nil, false
 	}
-	if w, ok := called(strings.ToLower(said[0])); ok {
+	if w, ok := getWord(strings.ToLower(said[0])); ok {
 		return w, without(0), true
 	}
 	greeting := -1
@@ -125,7 +125,7 @@ func find(said []string) (w word, rest []string, ok bool) {
 		}
 	}
 	if greeting >= 0 {
-		w, ok = called("help")
+		w, ok = getWord("help")
 		return w, nil, ok
 	}
 	return word{}, nil, false
@@ -171,7 +171,7 @@ func words(text string, names ...string) string {
 	addressed := [][]string{{"connection"}}
 	for _, n := range names {
 		name := strings.Fields(words(n))
-		if _, _, means := find(name); !means && len(name) > 0 {
+		if _, _, means := lookupWord(name); !means && len(name) > 0 {
 			addressed = append(addressed, name)
 		}
 	}
@@ -204,7 +204,7 @@ func inWord(r rune) bool {
 // answer finds the answer to what was said. It never fails: what cannot be found out is said.
 func answer(ctx context.Context, t *bot.Turn, text string, to audience) bot.Reply {
 	said := strings.Fields(words(text, t.Install.App().Name))
-	w, rest, ok := find(said)
+	w, rest, ok := lookupWord(said)
 	switch {
 	case len(said) == 0 && to == private:
 		return status(ctx, t, ask{to: to})

@@ -81,7 +81,7 @@ func FuzzWords(f *testing.F) {
 				t.Errorf("words(%q) = %q has %q", s, got, r)
 			}
 		}
-		find(strings.Fields(got))
+		lookupWord(strings.Fields(got))
 	})
 }
 

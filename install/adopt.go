@@ -83,13 +83,13 @@ func (in *Installer) Adopt(ctx context.Context) (Connection, error) {
 		BotUserID: id.UserID,
 		BotID:     id.BotID,
 		Scopes:    id.Scopes,
-		Chain:     started(token, "", seconds(id.ExpiresIn), now),
+		TokenPair: started(token, "", asSeconds(id.ExpiresIn), now),
 
-		InstalledAt: now,
-		RenewedAt:   now,
-		State:       Active,
-		StateSince:  now,
-		CheckedAt:   now,
+		InstalledAt:  now,
+		AuthorizedAt: now,
+		State:        Active,
+		StateSince:   now,
+		CheckedAt:    now,
 	}
 	if id.IsEnterpriseInstall {
 		c.TeamID = ""
@@ -98,7 +98,7 @@ func (in *Installer) Adopt(ctx context.Context) (Connection, error) {
 		in.log.WarnContext(ctx, "the bot token expires and cannot be renewed without OAuth", "expires_at", c.ExpiresAt)
 	}
 	in.rehome(ctx, c.Key)
-	known, err := in.store.Find(ctx, c.Key)
+	known, err := in.store.Lookup(ctx, c.Key)
 	if err == nil && known.Key == c.Key && known.Token == token && known.State != Removed {
 		// The same token after a restart is no new install: only what Slack said of it is kept.
 		c, err = in.store.Update(ctx, c.Key, func(row *Connection) error {

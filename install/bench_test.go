@@ -101,8 +101,8 @@ func grant(sim *slacksim.Sim, clock *slacksim.ManualClock, team string) (install
 	if err != nil {
 		return install.Connection{}, err
 	}
-	c := install.Connection{Key: install.Key{AppID: "A0RENEWAL1", TeamID: team}, TeamName: team, State: install.Active, InstalledAt: clock.Now(), RenewedAt: clock.Now()}
-	c.Chain = install.Started(granted.Token, granted.Refresh, granted.Life, clock.Now())
+	c := install.Connection{Key: install.Key{AppID: "A0RENEWAL1", TeamID: team}, TeamName: team, State: install.Active, InstalledAt: clock.Now(), AuthorizedAt: clock.Now()}
+	c.TokenPair = install.Started(granted.Token, granted.Refresh, granted.Life, clock.Now())
 	return c, nil
 }
 

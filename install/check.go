@@ -134,9 +134,9 @@ func aboutToken(code string) bool {
 	return false
 }
 
-// Doubt has Slack asked what c may do now, because something that happened doesn't fit our records. It does not block, and
+// RecheckScopes has Slack asked what c may do now, because something that happened doesn't fit our records. It does not block, and
 // counts once a minute.
-func (in *Installer) Doubt(c Connection) {
+func (in *Installer) RecheckScopes(c Connection) {
 	if c.Token != "" {
 		in.witnessed(c, ReasonMissingScope, nil, in.now())
 	}
@@ -163,12 +163,12 @@ func (in *Installer) witnessed(c Connection, code string, scopes []string, at ti
 		word = c.ID
 	}
 	in.mu.Lock()
-	if len(in.heard) > 100_000 {
-		clear(in.heard) // costs one more write for each connection
+	if len(in.lastWitnessed) > 100_000 {
+		clear(in.lastWitnessed) // costs one more write for each connection
 	}
-	known := recent(in.heard[word], at, witnessEvery)
+	known := recent(in.lastWitnessed[word], at, witnessEvery)
 	if !known {
-		in.heard[word] = at
+		in.lastWitnessed[word] = at
 	}
 	in.mu.Unlock()
 	if known {

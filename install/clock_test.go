@@ -90,7 +90,7 @@ func TestClockSetBack(t *testing.T) {
 		budget := install.Budget{Name: "oauth.v2.access", Interval: time.Second / 8, Burst: 80}
 		other := r.connect(in, slacksim.BirchAdmin)
 		r.update(in, other.Key, func(c *install.Connection) { c.RenewAt = in.Now() })
-		if ok, err := in.db.Spend(r.ctx, budget, budget.Burst-2, in.Now()); !ok || err != nil {
+		if ok, err := in.db.Take(r.ctx, budget, budget.Burst-2, in.Now()); !ok || err != nil {
 			t.Fatal(ok, err)
 		}
 		if n, _ := in.RenewDue(r.ctx); n != 0 {
@@ -147,7 +147,7 @@ func TestRemovalOfAConsentByAClockAhead(t *testing.T) {
 		for _, ahead := range []time.Duration{0, time.Hour} {
 			c := r.connect(r.off(ahead), slacksim.AcmeAdmin)
 			stop := r.slack.Inject(slacksim.Fault{Method: "auth.test", Error: install.ReasonInvalidAuth})
-			if err := in.RemovalSaid(r.ctx, c.Key, install.Removal{Reason: install.ReasonTokenRevoked, At: r.clock.Now()}); err != nil {
+			if err := in.HandleRemoval(r.ctx, c.Key, install.Removal{Reason: install.ReasonTokenRevoked, At: r.clock.Now()}); err != nil {
 				t.Fatal(err)
 			}
 			stop()

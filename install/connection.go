@@ -87,8 +87,8 @@ type Connection struct {
 	BotID     string
 	Scopes    []string // as Slack granted them, sorted
 
-	Chain   // the bot's tokens
-	Webhook Webhook
+	TokenPair // the bot's tokens
+	Webhook   Webhook
 	// RenewalError is what Slack said to the newest renewal that failed, "no_answer" where it said nothing. It counts while
 	// FailingSince is set.
 	RenewalError string
@@ -96,19 +96,19 @@ type Connection struct {
 	InstalledBy     string // user ID of the installer: who brought the app in, or back after a removal
 	InstalledByName string // "" until Slack was asked
 	InstalledAt     time.Time
-	RenewedBy       string    // user ID of the person whose consent is in force: the installer, or who reconnected since
-	RenewedAt       time.Time // of that consent
+	AuthorizedBy    string    // user ID of the person whose consent is in force: the installer, or who reconnected since
+	AuthorizedAt    time.Time // of that consent
 	CreatedAt       time.Time // of the first install ever
 	Installs        int       // how many consents there were
 
-	State       State
-	Reason      string    // a reason code, "" when all is well
-	StateSince  time.Time // of this state with this reason; see Began
-	Beginnings  []Beginning
-	Doubt       Removal   // what Slack said of a removal and could not confirm yet; zero: nothing
-	CheckedAt   time.Time // last time Slack confirmed the token
-	CheckAt     time.Time // when the background check asks again
-	LastEventAt time.Time // last event Slack sent, kept to the minute
+	State          State
+	Reason         string    // a reason code, "" when all is well
+	StateSince     time.Time // of this state with this reason; see Began
+	Beginnings     []Beginning
+	PendingRemoval Removal   // what Slack said of a removal and could not confirm yet; zero: nothing
+	CheckedAt      time.Time // last time Slack confirmed the token
+	CheckAt        time.Time // when the background check asks again
+	LastEventAt    time.Time // last event Slack sent, kept to the minute
 	// The first and the last of the minutes in a row for which Slack said that it holds back events of this workspace;
 	// zero: it didn't.
 	EventsHeldSince, EventsHeldAt time.Time
@@ -139,7 +139,7 @@ func (c *Connection) Note(line Change) { c.Changes = append(c.Changes, line) }
 // First is c as the first consent for its key makes it.
 func (c Connection) First(id string) Connection {
 	c.ID, c.CreatedAt, c.Installs, c.Generation = id, c.InstalledAt, 1, max(c.Generation, 1)
-	c.Changes = []Change{{At: c.RenewedAt, By: Person(c.RenewedBy), What: DidInstall, Outcome: OutcomeDone}}
+	c.Changes = []Change{{At: c.AuthorizedAt, By: Person(c.AuthorizedBy), What: DidInstall, Outcome: OutcomeDone}}
 	return c
 }
 
@@ -170,75 +170,75 @@ const lateConsent = time.Minute
 // did not repeat stay; the rest is c's. later: was was stored before Slack was asked for c, so c came last there
 // whatever the clocks say. Otherwise the two callbacks may have run side by side. Then the clocks decide for now, and a
 // renewal soon shows who was right; the caller puts the loser's tokens aside until then.
-func (was Connection) Consent(c Connection, later bool) Connection {
-	apart := was.RenewedAt.Sub(c.RenewedAt)
-	sideBySide := c.Asked > 0 || apart.Abs() < lateConsent
-	if later || !was.usable() || !sideBySide {
-		return was.replaced(c)
+func (c Connection) Consent(next Connection, later bool) Connection {
+	apart := c.AuthorizedAt.Sub(next.AuthorizedAt)
+	sideBySide := next.Asked > 0 || apart.Abs() < lateConsent
+	if later || !c.usable() || !sideBySide {
+		return c.replaced(next)
 	}
 	if apart > 0 && apart < lateConsent {
-		was.Installs++
-		was.Changes = []Change{was.consentLine(c)}
-		was.Contested = true
-		was.soon(c.RenewedAt)
-		return was
+		c.Installs++
+		c.Changes = []Change{c.consentLine(next)}
+		c.Contested = true
+		c.soon(next.AuthorizedAt)
+		return c
 	}
-	c.Contested = true
-	c.soon(c.RenewedAt)
-	return was.replaced(c)
+	next.Contested = true
+	next.soon(next.AuthorizedAt)
+	return c.replaced(next)
 }
 
 // usable reports whether a connection has access that Slack takes, as far as is known.
-func (was Connection) usable() bool {
-	return was.Token != "" && was.State != Removed && was.State != ReconnectRequired
+func (c Connection) usable() bool {
+	return c.Token != "" && c.State != Removed && c.State != ReconnectRequired
 }
 
-func (was Connection) consentLine(c Connection) Change {
-	line := Change{At: c.RenewedAt, By: Person(c.RenewedBy), What: DidReconnect, Outcome: OutcomeDone}
-	if was.State == Removed {
+func (c Connection) consentLine(next Connection) Change {
+	line := Change{At: next.AuthorizedAt, By: Person(next.AuthorizedBy), What: DidReconnect, Outcome: OutcomeDone}
+	if c.State == Removed {
 		line.What = DidReinstall
 	}
 	return line
 }
 
 // replaced is Consent for a consent that is known to be the later one.
-func (was Connection) replaced(c Connection) Connection {
-	c.ID, c.CreatedAt, c.Installs, c.LastEventAt = was.ID, was.CreatedAt, was.Installs+1, was.LastEventAt
-	c.Generation = max(c.Generation, was.Generation+1)
-	c.EventsHeldSince, c.EventsHeldAt = was.EventsHeldSince, was.EventsHeldAt
-	c.Notice, c.Changes = was.Notice, []Change{was.consentLine(c)}
-	if c.wanted() {
-		c.CheckAt = c.RenewedAt // perhaps this allowed it
+func (c Connection) replaced(next Connection) Connection {
+	next.ID, next.CreatedAt, next.Installs, next.LastEventAt = c.ID, c.CreatedAt, c.Installs+1, c.LastEventAt
+	next.Generation = max(next.Generation, c.Generation+1)
+	next.EventsHeldSince, next.EventsHeldAt = c.EventsHeldSince, c.EventsHeldAt
+	next.Notice, next.Changes = c.Notice, []Change{c.consentLine(next)}
+	if next.awaitsScopes() {
+		next.CheckAt = next.AuthorizedAt // perhaps this allowed it
 	}
-	if c.TeamIcon == "" {
-		c.TeamIcon = was.TeamIcon
+	if next.TeamIcon == "" {
+		next.TeamIcon = c.TeamIcon
 	}
-	if c.BotID == "" {
-		c.BotID, c.TeamURL, c.CheckedAt = was.BotID, was.TeamURL, was.CheckedAt // Slack could not be asked
+	if next.BotID == "" {
+		next.BotID, next.TeamURL, next.CheckedAt = c.BotID, c.TeamURL, c.CheckedAt // Slack could not be asked
 	}
-	if changes := permissionsApart(was.Scopes, c.Scopes); changes != "" && was.State != Removed {
-		c.Note(Change{At: c.RenewedAt, By: Person(c.RenewedBy), What: DidPermissions, Outcome: OutcomeDone, Reason: changes})
+	if changes := permissionsApart(c.Scopes, next.Scopes); changes != "" && c.State != Removed {
+		next.Note(Change{At: next.AuthorizedAt, By: Person(next.AuthorizedBy), What: DidPermissions, Outcome: OutcomeDone, Reason: changes})
 	}
-	if was.State != Removed {
+	if c.State != Removed {
 		// Whoever reconnects does not become the installer, who has rights that any member could take so.
-		c.InstalledBy, c.InstalledByName, c.InstalledAt = was.InstalledBy, was.InstalledByName, was.InstalledAt
+		next.InstalledBy, next.InstalledByName, next.InstalledAt = c.InstalledBy, c.InstalledByName, c.InstalledAt
 	}
-	if c.Webhook == (Webhook{}) {
-		c.Webhook = was.Webhook // it works as long as the app is installed; a removal has erased it
+	if next.Webhook == (Webhook{}) {
+		next.Webhook = c.Webhook // it works as long as the app is installed; a removal has erased it
 	}
-	switch was.State {
+	switch c.State {
 	case Active: // it worked before, and has since then
-		c.StateSince = was.StateSince
+		next.StateSince = c.StateSince
 	case Paused:
-		c.State, c.Reason, c.StateSince = was.State, was.Reason, was.StateSince
+		next.State, next.Reason, next.StateSince = c.State, c.Reason, c.StateSince
 	}
-	c.Beginnings = was.continued(c)
-	return c
+	next.Beginnings = c.continued(next)
+	return next
 }
 
 // soon has the token renewed a minute after a consent that came close to another. Which of the two pairs Slack handed out
 // last, and so keeps, can't be told from here when two replicas were involved: the renewal finds out while people are about.
-func (c *Chain) soon(at time.Time) {
+func (c *TokenPair) soon(at time.Time) {
 	if verify := at.Add(lateConsent); !c.RenewAt.IsZero() && verify.Before(c.RenewAt) {
 		c.RenewAt = verify
 	}
@@ -248,8 +248,8 @@ func (c *Chain) soon(at time.Time) {
 // them again. With the app gone (Removed) the store drops people's tokens along with it.
 func (c *Connection) Erase(end State, reason string, at time.Time) {
 	// What journals still hold is told by these.
-	c.Chain = Chain{Generation: c.Generation, Grant: c.Grant}
-	c.Webhook, c.Doubt = Webhook{}, Removal{}
+	c.TokenPair = TokenPair{Generation: c.Generation, GrantID: c.GrantID}
+	c.Webhook, c.PendingRemoval = Webhook{}, Removal{}
 	c.SetState(end, reason, at)
 }
 

@@ -113,17 +113,17 @@ func (g granted) connection(at time.Time) Connection {
 		EnterpriseName: string(g.Enterprise.Name),
 		BotUserID:      string(g.BotUserID),
 		Scopes:         SplitScopes(string(g.Scope)),
-		Chain:          started(Secret(g.AccessToken), Secret(g.RefreshToken), time.Duration(g.ExpiresIn), at),
+		TokenPair:      started(Secret(g.AccessToken), Secret(g.RefreshToken), time.Duration(g.ExpiresIn), at),
 		Webhook: Webhook{
 			URL: Secret(g.IncomingWebhook.URL), Channel: string(g.IncomingWebhook.Channel),
 			ChannelID: string(g.IncomingWebhook.ChannelID), ConfigurationURL: string(g.IncomingWebhook.ConfigurationURL),
 		},
-		InstalledBy: string(g.AuthedUser.ID),
-		InstalledAt: at,
-		RenewedBy:   string(g.AuthedUser.ID),
-		RenewedAt:   at,
-		State:       Active,
-		StateSince:  at,
+		InstalledBy:  string(g.AuthedUser.ID),
+		InstalledAt:  at,
+		AuthorizedBy: string(g.AuthedUser.ID),
+		AuthorizedAt: at,
+		State:        Active,
+		StateSince:   at,
 	}
 	if g.IsEnterpriseInstall {
 		// Even if Slack names a team: the token is the organisation's.

@@ -93,14 +93,14 @@ func TestLivesThatSlackDidNotSay(t *testing.T) {
 		})(cfg)
 	})
 	c := r.connect(in, slacksim.AcmeAdmin)
-	person := install.Holder{Key: c.Key, UserID: slacksim.AcmeAdmin}
+	person := install.TokenOwner{Key: c.Key, UserID: slacksim.AcmeAdmin}
 	for round := range 3 {
 		c = r.row(in, c.Key)
-		u, err := in.db.FindUser(r.ctx, person)
+		u, err := in.db.GetUser(r.ctx, person)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for what, chain := range map[string]install.Chain{"bot": c.Chain, "person": u.Chain} {
+		for what, chain := range map[string]install.TokenPair{"bot": c.TokenPair, "person": u.TokenPair} {
 			if left := chain.RenewAt.Sub(r.clock.Now()); left <= 0 || left > life || chain.ExpiresAt.IsZero() {
 				t.Errorf("round %d, %s: to be renewed in %v", round, what, left)
 			}
@@ -114,16 +114,16 @@ func TestLivesThatSlackDidNotSay(t *testing.T) {
 
 // Tokens brought from elsewhere are renewed ahead of their end, however little their old home said of them.
 func TestImportedTokensAreRenewedAhead(t *testing.T) {
-	for name, chain := range map[string]func(was install.Chain, now time.Time) install.Chain{
-		"by hand": func(was install.Chain, _ time.Time) install.Chain { was.RenewAt = time.Time{}; return was },
-		"by hand, end not known": func(was install.Chain, _ time.Time) install.Chain {
+	for name, chain := range map[string]func(was install.TokenPair, now time.Time) install.TokenPair{
+		"by hand": func(was install.TokenPair, _ time.Time) install.TokenPair { was.RenewAt = time.Time{}; return was },
+		"by hand, end not known": func(was install.TokenPair, _ time.Time) install.TokenPair {
 			was.RenewAt, was.ExpiresAt = time.Time{}, time.Time{}
 			return was
 		},
-		"Imported": func(was install.Chain, now time.Time) install.Chain {
+		"Imported": func(was install.TokenPair, now time.Time) install.TokenPair {
 			return install.Imported(was.Token, was.RefreshToken, was.ExpiresAt, now)
 		},
-		"Imported, end not known": func(was install.Chain, now time.Time) install.Chain {
+		"Imported, end not known": func(was install.TokenPair, now time.Time) install.TokenPair {
 			return install.Imported(was.Token, was.RefreshToken, time.Time{}, now)
 		},
 	} {
@@ -132,14 +132,14 @@ func TestImportedTokensAreRenewedAhead(t *testing.T) {
 			r := newRig(t, storagetest.SQLite(t))
 			old := r.replica(func(cfg *install.Config) { cfg.UserScopes = []install.Scope{{Name: "search:read"}} })
 			c := r.connect(old, slacksim.AcmeAdmin)
-			u, err := old.db.FindUser(r.ctx, install.Holder{Key: c.Key, UserID: slacksim.AcmeAdmin})
+			u, err := old.db.GetUser(r.ctx, install.TokenOwner{Key: c.Key, UserID: slacksim.AcmeAdmin})
 			if err != nil {
 				t.Fatal(err)
 			}
 			r.database = storagetest.SQLite(t) // from here on elsewhere
 			in := r.replica(nil)
-			c.ID, c.Chain = "", chain(c.Chain, r.clock.Now())
-			u.Chain = install.Imported(u.Token, u.RefreshToken, u.ExpiresAt, r.clock.Now())
+			c.ID, c.TokenPair = "", chain(c.TokenPair, r.clock.Now())
+			u.TokenPair = install.Imported(u.Token, u.RefreshToken, u.ExpiresAt, r.clock.Now())
 			if _, err := in.db.Add(r.ctx, c); err != nil {
 				t.Fatal(err)
 			}

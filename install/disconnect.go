@@ -42,7 +42,7 @@ func (in *Installer) Disconnect(ctx context.Context, k Key, by Actor) (said stri
 	if in.cfg.BotToken != "" {
 		return "", ErrByHand
 	}
-	c, err := in.store.Find(ctx, k)
+	c, err := in.store.Lookup(ctx, k)
 	if errors.Is(err, ErrNotFound) || err == nil && (c.State == Removed || c.Key != k) {
 		return "", ErrNotConnected
 	}
@@ -69,9 +69,9 @@ func (in *Installer) Disconnect(ctx context.Context, k Key, by Actor) (said stri
 	// Slack has done its part, so ours no longer depends on who asked staying.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeBudget)
 	defer cancel()
-	consent := c.RenewedAt
+	consent := c.AuthorizedAt
 	_, err = in.store.Update(ctx, c.Key, func(row *Connection) error {
-		if !row.RenewedAt.Equal(consent) {
+		if !row.AuthorizedAt.Equal(consent) {
 			return nil // installed again meanwhile
 		}
 		now := in.now()
@@ -114,7 +114,7 @@ func (in *Installer) noteFailure(ctx context.Context, c Connection, by Actor, ca
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordBudget)
 		defer cancel()
 		if _, err := in.store.Update(ctx, c.Key, func(row *Connection) error {
-			if row.State != Removed && row.RenewedAt.Equal(c.RenewedAt) {
+			if row.State != Removed && row.AuthorizedAt.Equal(c.AuthorizedAt) {
 				row.Note(failed)
 			}
 			return nil

@@ -24,7 +24,7 @@ func (r *rig) letter(in replica, k install.Key, id string) (readable func() int)
 	if _, err := inbox.Add(r.ctx, &e, true); err != nil {
 		r.t.Fatal(err)
 	}
-	if err := inbox.Bury(r.ctx, e, "failed"); err != nil {
+	if err := inbox.DeadLetter(r.ctx, e, "failed"); err != nil {
 		r.t.Fatal(err)
 	}
 	return func() (n int) {
@@ -51,7 +51,7 @@ func TestMessagesGoWithTheirConnection(t *testing.T) {
 				if err := r.slack.Uninstall(r.ctx, k.TeamID, slacksim.NoUninstallEvents); err != nil {
 					return err
 				}
-				return in.RemovalSaid(r.ctx, k, install.Removal{Reason: install.ReasonUninstalled, At: r.clock.Now()})
+				return in.HandleRemoval(r.ctx, k, install.Removal{Reason: install.ReasonUninstalled, At: r.clock.Now()})
 			},
 			"somebody disconnects it": func(k install.Key) error {
 				_, err := in.Disconnect(r.ctx, k, ours)
@@ -61,7 +61,7 @@ func TestMessagesGoWithTheirConnection(t *testing.T) {
 		} {
 			c := r.connect(in, slacksim.AcmeAdmin)
 			readable := r.letter(in, c.Key, name)
-			if err := in.RemovalSaid(r.ctx, c.Key, install.Removal{Reason: install.ReasonUninstalled, At: c.RenewedAt.Add(-time.Minute)}); err != nil {
+			if err := in.HandleRemoval(r.ctx, c.Key, install.Removal{Reason: install.ReasonUninstalled, At: c.AuthorizedAt.Add(-time.Minute)}); err != nil {
 				t.Fatal(err)
 			}
 			if n := readable(); n != 1 {
@@ -91,7 +91,7 @@ func TestMessagesOfALeftWorkspaceGo(t *testing.T) {
 			at    time.Time
 			want  int
 		}{{true, r.clock.Now(), 1}, {false, r.clock.Now().Add(-time.Minute), 1}, {false, r.clock.Now(), 0}} {
-			if err := in.WorkspacesSaid(r.ctx, org.Key, c.added, []string{gridTwo}, c.at); err != nil {
+			if err := in.HandleTeamAccess(r.ctx, org.Key, c.added, []string{gridTwo}, c.at); err != nil {
 				t.Fatal(err)
 			}
 			if gone() != c.want || kept() != 1 {

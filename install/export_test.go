@@ -30,20 +30,20 @@ func Unlimited() (back func()) {
 	return func() { renewals = was }
 }
 
-// Started is the chain that begins with a pair.
-func Started(token, refresh Secret, life time.Duration, at time.Time) Chain {
+// Started is the token pair that begins with a pair.
+func Started(token, refresh Secret, life time.Duration, at time.Time) TokenPair {
 	return started(token, refresh, life, at)
 }
 
 // ExchangeCode spends the code in the address that Slack sent a browser back to.
-func ExchangeCode(slack interface{ URL() string }, back, redirect, secret string) (Pair, error) {
+func ExchangeCode(slack interface{ URL() string }, back, redirect, secret string) (Grant, error) {
 	u, err := url.Parse(back)
 	if err != nil {
-		return Pair{}, err
+		return Grant{}, err
 	}
 	in := &Installer{cfg: Config{SlackURL: slack.URL()}, http: http.DefaultClient}
 	got, err := in.ask(context.Background(), "oauth.v2.access", url.Values{"client_id": {"1.2"}, "client_secret": {secret}, "code": {u.Query().Get("code")}, "redirect_uri": {redirect}})
-	return Pair{Token: Secret(got.AccessToken), Refresh: Secret(got.RefreshToken), Life: time.Duration(got.ExpiresIn)}, err
+	return Grant{Token: Secret(got.AccessToken), Refresh: Secret(got.RefreshToken), Life: time.Duration(got.ExpiresIn)}, err
 }
 
 // Renewals and Installs are the budgets of oauth.v2.access.
@@ -70,5 +70,5 @@ func (in *Installer) CompareAll(ctx context.Context) error    { return in.compar
 // CountInto registers the counters as an Installer has them when it begins.
 func CountInto(reg prometheus.Registerer) {
 	m := newMetrics(nil, nil)
-	reg.MustRegister(m.renewals, m.restored, m.notices, m.wanted, m.checks, m.limits, m.installs)
+	reg.MustRegister(m.renewals, m.restored, m.notices, m.tellMissing, m.checks, m.limits, m.installs)
 }

@@ -36,8 +36,8 @@ func (cfg *Config) guard(log *slog.Logger) {
 			return tell(ctx, client, userID, h)
 		}
 	}
-	if tell := cfg.TellWanted; tell != nil {
-		cfg.TellWanted = func(ctx context.Context, client *slack.Client, userID string, w Wanted) (channel, ts string, err error) {
+	if tell := cfg.TellMissing; tell != nil {
+		cfg.TellMissing = func(ctx context.Context, client *slack.Client, userID string, w MissingScopes) (channel, ts string, err error) {
 			defer catch(ctx, "TellWanted", &err)
 			return tell(ctx, client, userID, w)
 		}

@@ -12,17 +12,19 @@ import (
 // Whatever the program handed in panics in costs that message, and not the process.
 func TestFunctionsOfTheProgramThatPanic(t *testing.T) {
 	in, err := New(Config{PublicURL: "http://127.0.0.1", Store: struct{ Store }{}, Log: slog.New(slog.DiscardHandler),
-		Welcome:    func(context.Context, *slack.Client, Connection) error { panic("Welcome") },
-		Tell:       func(context.Context, *slack.Client, string, Health) (string, string, error) { panic("Tell") },
-		TellWanted: func(context.Context, *slack.Client, string, Wanted) (string, string, error) { panic("TellWanted") },
-		Resolve:    func(context.Context, *slack.Client, Notice, Health) error { panic("Resolve") },
+		Welcome: func(context.Context, *slack.Client, Connection) error { panic("Welcome") },
+		Tell:    func(context.Context, *slack.Client, string, Health) (string, string, error) { panic("Tell") },
+		TellMissing: func(context.Context, *slack.Client, string, MissingScopes) (string, string, error) {
+			panic("TellWanted")
+		},
+		Resolve: func(context.Context, *slack.Client, Notice, Health) error { panic("Resolve") },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx := t.Context()
 	_, _, told := in.cfg.Tell(ctx, nil, "U1", Health{})
-	_, _, wanted := in.cfg.TellWanted(ctx, nil, "U1", Wanted{})
+	_, _, wanted := in.cfg.TellMissing(ctx, nil, "U1", MissingScopes{})
 	for _, err := range []error{in.welcome(ctx, Connection{}), told, wanted, in.cfg.Resolve(ctx, nil, Notice{}, Health{})} {
 		if !errors.As(err, new(errPanic)) || decisive(err) {
 			t.Errorf("%v", err)

@@ -311,7 +311,7 @@ func (in *Installer) Assess(c Connection, err error) Health {
 // renewed first. It never fails: what could not be found out is in the answer. It blocks for four calls to Slack at most, nearly
 // always for one.
 func (in *Installer) Check(ctx context.Context, k Key) Health {
-	c, err := in.store.Find(ctx, k)
+	c, err := in.store.Lookup(ctx, k)
 	if err != nil || c.Token == "" {
 		return in.assess(c, err == nil, evidence{recordsErr: err})
 	}
@@ -322,8 +322,8 @@ func (in *Installer) Check(ctx context.Context, k Key) Health {
 	id, slackErr := in.identify(ctx, c.Token)
 	if SlackError(slackErr) == ReasonTokenExpired && c.RefreshToken != "" && !c.backsOff(in.now()) {
 		// Before its time by our clock: Slack's counts.
-		if err := in.renew(ctx, Holder{Key: c.Key}, wish{budget: renewalsInUse, refused: c.Token}); err == nil {
-			if fresh, err := in.store.Find(ctx, c.Key); err == nil && fresh.Token != "" {
+		if err := in.renew(ctx, TokenOwner{Key: c.Key}, renewRequest{budget: renewalsInUse, refused: c.Token}); err == nil {
+			if fresh, err := in.store.Lookup(ctx, c.Key); err == nil && fresh.Token != "" {
 				c, sent = fresh, in.now()
 				id, slackErr = in.identify(ctx, c.Token)
 			}

@@ -75,8 +75,8 @@ type Config struct {
 	Welcome func(ctx context.Context, client *slack.Client, c Connection) error
 	// Tell writes to one person that the connection needs them, and says where the message is. nil: nobody is written to.
 	Tell func(ctx context.Context, client *slack.Client, userID string, h Health) (channel, ts string, err error)
-	// TellWanted writes to one person that people ask for what is not allowed. nil: nobody is written to.
-	TellWanted func(ctx context.Context, client *slack.Client, userID string, w Wanted) (channel, ts string, err error)
+	// TellMissing writes to one person that people ask for what is not allowed. nil: nobody is written to.
+	TellMissing func(ctx context.Context, client *slack.Client, userID string, w MissingScopes) (channel, ts string, err error)
 	// Resolve edits the message that Tell wrote, once the trouble is over.
 	Resolve func(ctx context.Context, client *slack.Client, n Notice, h Health) error
 }
@@ -92,24 +92,24 @@ type Installer struct {
 	secure bool // PublicURL is https
 	only   Key  // single-workspace mode: the one connection, once Adopt has found it
 
-	metrics  *metrics
-	limits   limits
-	tasks    sync.WaitGroup // renewals under way, and what calls said
-	crowd    crowd
-	free     *rate.Limiter      // records of endings that cost nothing, see recordFree
-	strayed  *rate.Limiter      // lines about installs that began at another address
-	endings  time.Duration      // how long a reload waits for the first request, which may wait for Slack as long
-	looks    singleflight.Group // see lookAtStore
-	mu       sync.Mutex
-	renewing map[Holder]*renewal
-	held     map[Secret]Pair         // new tokens that the journal did not take and the store may not have
-	contests map[Secret]contest      // tokens of consents in the journal → what they are compared with
-	decided  map[string]func() error // entries of the journal whose fate is decided, and what is left to do
-	compared time.Time               // when the journal was last compared with the store
-	leases   map[Holder]sighting     // of other processes
-	shut     map[Budget]time.Time    // budgets that were empty, and until when they are not looked into
-	logged   map[Key]time.Time       // connections that need a person → since when, in the log line that said so
-	heard    map[string]time.Time    // what calls said → when that was last written down
+	metrics       *metrics
+	limits        limits
+	tasks         sync.WaitGroup // renewals under way, and what calls said
+	crowd         crowd
+	free          *rate.Limiter      // records of endings that cost nothing, see recordFree
+	strayed       *rate.Limiter      // lines about installs that began at another address
+	endings       time.Duration      // how long a reload waits for the first request, which may wait for Slack as long
+	looks         singleflight.Group // see lookAtStore
+	mu            sync.Mutex
+	renewing      map[TokenOwner]*renewal
+	pending       map[Secret]Grant                // new tokens that the journal did not take and the store may not have
+	competing     map[Secret]competingConsent     // tokens of consents in the journal → what they are compared with
+	decided       map[string]func() error         // entries of the journal whose fate is decided, and what is left to do
+	compared      time.Time                       // when the journal was last compared with the store
+	leases        map[TokenOwner]leaseObservation // of other processes
+	closedBudgets map[Budget]time.Time            // budgets that were empty, and until when they are not looked into
+	lastReported  map[Key]time.Time               // connections that need a person → since when, in the log line that said so
+	lastWitnessed map[string]time.Time            // what calls said → when that was last written down
 
 	teams map[string]workspaces // connection ids of organisations → what Slack said of their workspaces
 }
@@ -136,8 +136,8 @@ func New(cfg Config) (*Installer, error) {
 		return nil, errors.New("no store")
 	}
 	in := &Installer{cfg: cfg, store: cfg.Store, http: cfg.HTTP, log: cfg.Log, now: cfg.Now, secure: secure,
-		renewing: map[Holder]*renewal{}, held: map[Secret]Pair{}, contests: map[Secret]contest{}, heard: map[string]time.Time{},
-		decided: map[string]func() error{}, leases: map[Holder]sighting{}, shut: map[Budget]time.Time{}, logged: map[Key]time.Time{}, teams: map[string]workspaces{}}
+		renewing: map[TokenOwner]*renewal{}, pending: map[Secret]Grant{}, competing: map[Secret]competingConsent{}, lastWitnessed: map[string]time.Time{},
+		decided: map[string]func() error{}, leases: map[TokenOwner]leaseObservation{}, closedBudgets: map[Budget]time.Time{}, lastReported: map[Key]time.Time{}, teams: map[string]workspaces{}}
 	if in.http == nil {
 		in.http = NewHTTPClient()
 	}
@@ -165,12 +165,12 @@ func New(cfg Config) (*Installer, error) {
 	return in, nil
 }
 
-// Open returns a connection whose token can be used now, by the look-up rules of Store.Find: in a request or outside of one. Where
+// Open returns a connection whose token can be used now, by the look-up rules of Store.Lookup: in a request or outside of one. Where
 // the access of a workspace is gone and k names its organisation, the organisation's takes its place.
 // It blocks for the store alone, unless the token has run out: then it is renewed, by one caller of all, and awaited until
 // ctx ends. ErrNotConnected, ErrRenewing when that took too long or failed, or the store's trouble.
 func (in *Installer) Open(ctx context.Context, k Key) (Connection, error) {
-	c, err := in.find(ctx, k)
+	c, err := in.lookup(ctx, k)
 	if err != nil {
 		return c, err
 	}
@@ -180,9 +180,9 @@ func (in *Installer) Open(ctx context.Context, k Key) (Connection, error) {
 	return in.good(ctx, c)
 }
 
-// find returns the connection that may be used for k, if there is one, whatever its token is like.
-func (in *Installer) find(ctx context.Context, k Key) (Connection, error) {
-	c, err := in.store.Find(ctx, k)
+// lookup returns the connection that may be used for k, if there is one, whatever its token is like.
+func (in *Installer) lookup(ctx context.Context, k Key) (Connection, error) {
+	c, err := in.store.Lookup(ctx, k)
 	if err == nil {
 		if org, ok := in.superseded(ctx, c, k.EnterpriseID); ok {
 			return org, nil
@@ -256,17 +256,17 @@ func (in *Installer) SawEvent(ctx context.Context, k Key, at time.Time) error {
 // heldLasts is for how long a minute in which Slack held back events says something of now. Slack tells of each such minute.
 const heldLasts = 3 * time.Minute
 
-// EventsHeld handles Slack's word (app_rate_limited) that in the minute that begins at a time it held back events of k's workspace,
+// HandleRateLimited handles Slack's word (app_rate_limited) that in the minute that begins at a time it held back events of k's workspace,
 // because there were too many within an hour. Status shows it. It is stored once for each minute; an unknown workspace is fine, and
 // so is one that has no connection of its own: that of an organisation has no such minutes.
 // https://docs.slack.dev/reference/events/app_rate_limited
-func (in *Installer) EventsHeld(ctx context.Context, k Key, minute time.Time) error {
+func (in *Installer) HandleRateLimited(ctx context.Context, k Key, minute time.Time) error {
 	now := in.now()
 	if minute.Unix() <= 0 || minute.After(now) {
 		minute = now.Truncate(time.Minute) // it is Slack's clock, or none
 	}
 	known := func(c Connection) bool { return !minute.After(c.EventsHeldAt) && c.EventsHeldAt.Sub(now) <= ClockSlack }
-	c, err := in.store.Find(ctx, k)
+	c, err := in.store.Lookup(ctx, k)
 	if err == nil && c.TeamID == k.TeamID && !known(c) {
 		_, err = in.store.Update(ctx, c.Key, func(row *Connection) error {
 			if known(*row) {
@@ -291,11 +291,11 @@ type Removal struct {
 	At     time.Time // event_time, whole seconds of Slack's clock
 }
 
-// RemovalSaid handles Slack's word that the connection of exactly k is gone. The word may come late, twice, and after a
+// HandleRemoval handles Slack's word that the connection of exactly k is gone. The word may come late, twice, and after a
 // re-install, so the token we hold is asked first. What Slack's answer leaves open is written down and asked again by Run;
 // only the store's own trouble is an error. An unknown or removed connection is fine.
-func (in *Installer) RemovalSaid(ctx context.Context, k Key, said Removal) error {
-	c, err := in.store.Find(ctx, k)
+func (in *Installer) HandleRemoval(ctx context.Context, k Key, said Removal) error {
+	c, err := in.store.Lookup(ctx, k)
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
@@ -309,17 +309,17 @@ func (in *Installer) RemovalSaid(ctx context.Context, k Key, said Removal) error
 	if fresh, err := in.good(ctx, c); err == nil {
 		c = fresh // a token that ran out could not tell
 	}
-	gone := in.isGone(ctx, c.Chain, c.RenewedAt, said.At)
-	asked, consent := c.Token, c.RenewedAt
+	gone := in.isGone(ctx, c.TokenPair, c.AuthorizedAt, said.At)
+	asked, consent := c.Token, c.AuthorizedAt
 	c, err = in.store.Update(ctx, c.Key, func(row *Connection) error {
-		if gone != no && row.Token != asked && row.Token != "" {
-			gone = unclear // renewed meanwhile: what Slack said is about the token before
+		if gone != verdictNo && row.Token != asked && row.Token != "" {
+			gone = verdictUnclear // renewed meanwhile: what Slack said is about the token before
 		}
 		switch {
-		case row.State == Removed || !row.RenewedAt.Equal(consent):
+		case row.State == Removed || !row.AuthorizedAt.Equal(consent):
 			// The other of the two events was first, or a re-install came in between.
-			row.Doubt = Removal{}
-		case gone == yes:
+			row.PendingRemoval = Removal{}
+		case gone == verdictYes:
 			state, reason := row.State, row.Reason
 			end := Removed
 			if said.Reason == ReasonTokenRevoked {
@@ -329,10 +329,10 @@ func (in *Installer) RemovalSaid(ctx context.Context, k Key, said Removal) error
 			if row.State != state || row.Reason != reason {
 				row.Note(Change{At: in.now(), By: Actor{Kind: BySlack}, What: DidRemove, Outcome: OutcomeDone, Reason: said.Reason})
 			}
-		case gone == no:
-			row.Doubt = Removal{}
-		case row.Doubt.Reason != ReasonUninstalled: // of two words the graver one stays
-			row.Doubt = said
+		case gone == verdictNo:
+			row.PendingRemoval = Removal{}
+		case row.PendingRemoval.Reason != ReasonUninstalled: // of two words the graver one stays
+			row.PendingRemoval = said
 		}
 		return nil
 	})
@@ -349,42 +349,42 @@ func (in *Installer) RemovalSaid(ctx context.Context, k Key, said Removal) error
 type verdict int
 
 const (
-	unclear verdict = iota
-	yes
-	no
+	verdictUnclear verdict = iota
+	verdictYes
+	verdictNo
 )
 
 func (v verdict) String() string { return [...]string{"unclear", "yes", "no"}[v] }
 
-// isGone asks Slack about the token of a chain that a consent of a time began, and that Slack said at another time was gone.
-func (in *Installer) isGone(ctx context.Context, c Chain, consent, said time.Time) verdict {
+// isGone asks Slack about the token of a token pair that a consent of a time began, and that Slack said at another time was gone.
+func (in *Installer) isGone(ctx context.Context, c TokenPair, consent, said time.Time) verdict {
 	// event_time has whole seconds: a word of the same second may be about this consent.
-	about := yes
+	about := verdictYes
 	if said.Before(consent.Truncate(time.Second)) && consent.Sub(in.now()) <= ClockSlack {
-		about = no // it is about an older one, unless that one is of a clock that was wrong
+		about = verdictNo // it is about an older one, unless that one is of a clock that was wrong
 	}
 	if c.Token == "" {
 		return about
 	}
 	_, err := in.identify(ctx, c.Token)
 	if err == nil {
-		return no
+		return verdictNo
 	}
 	switch code := SlackError(err); {
 	case code == ReasonAccountInactive, code == ReasonTokenRevoked:
-		return yes
+		return verdictYes
 	case code == ReasonTokenExpired && c.RefreshToken != "" && !c.dead():
-		return unclear // the next one will tell
+		return verdictUnclear // the next one will tell
 	case code == ReasonTokenExpired, code == ReasonInvalidAuth:
 		return about // it says nothing of the app: the token ran out, or our address isn't allowed
 	}
 	in.log.InfoContext(ctx, "confirm removal", "slack_error", SlackError(err), "cause", Cause(err))
-	return unclear
+	return verdictUnclear
 }
 
 // recheckRemovals asks again about the removals that Slack left open.
 func (in *Installer) recheckRemovals(ctx context.Context) error {
-	doubted, err := in.store.Doubted(ctx)
+	doubted, err := in.store.PendingRemovals(ctx)
 	if err != nil {
 		return err
 	}
@@ -393,7 +393,7 @@ func (in *Installer) recheckRemovals(ctx context.Context) error {
 			continue
 		}
 		asking, cancel := context.WithTimeout(ctx, oneBudget)
-		err = errors.Join(err, in.RemovalSaid(asking, c.Key, c.Doubt))
+		err = errors.Join(err, in.HandleRemoval(asking, c.Key, c.PendingRemoval))
 		cancel()
 	}
 	return err

@@ -355,7 +355,7 @@ func TestLockedBudget(t *testing.T) {
 	a, b := r.replica(nil), r.replica(nil)
 	c := r.connect(a, slacksim.AcmeAdmin)
 	r.slack.SetApp(func(x *slacksim.App) { x.StrictRefresh, x.RefreshGrace = false, time.Minute })
-	if _, err := a.db.Spend(r.ctx, install.Budget{Name: "oauth.v2.access", Interval: time.Second, Burst: 80}, 1, r.clock.Now()); err != nil {
+	if _, err := a.db.Take(r.ctx, install.Budget{Name: "oauth.v2.access", Interval: time.Second, Burst: 80}, 1, r.clock.Now()); err != nil {
 		t.Fatal(err)
 	}
 	pg := r.raw()
@@ -489,10 +489,10 @@ func TestRowsInTheWay(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = unreadable.Close() })
 	old := r.clock.Now().Add(-time.Hour)
-	put := func(db *storage.DB, app, kind string, i int, state install.State, chain install.Chain) {
+	put := func(db *storage.DB, app, kind string, i int, state install.State, chain install.TokenPair) {
 		t.Helper()
-		if _, _, err := db.Put(r.ctx, install.Connection{Key: install.Key{AppID: app, TeamID: fmt.Sprintf("T%s%03d", kind, i)}, Chain: chain,
-			State: state, StateSince: old, InstalledAt: old, RenewedAt: old}); err != nil {
+		if _, _, err := db.Put(r.ctx, install.Connection{Key: install.Key{AppID: app, TeamID: fmt.Sprintf("T%s%03d", kind, i)}, TokenPair: chain,
+			State: state, StateSince: old, InstalledAt: old, AuthorizedAt: old}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -535,7 +535,7 @@ func TestRowsInTheWay(t *testing.T) {
 	if len(x.to) != 1 {
 		t.Errorf("told %v", x.to)
 	}
-	if now, err := plain.db.Find(r.ctx, install.Key{AppID: "A0RENEWAL1", TeamID: "TLOST007"}); err != nil || now.Reason != install.ReasonUnreadable {
+	if now, err := plain.db.Lookup(r.ctx, install.Key{AppID: "A0RENEWAL1", TeamID: "TLOST007"}); err != nil || now.Reason != install.ReasonUnreadable {
 		t.Errorf("what cannot be read is %s (%s) (%v)", now.State, now.Reason, err)
 	}
 }
@@ -614,7 +614,7 @@ func TestConsentThatEndsBadly(t *testing.T) {
 		r.slack.Inject(slacksim.Fault{Method: "auth.test", Status: 500, Body: "x", Times: 1})
 		w = httptest.NewRecorder()
 		in.Handler().ServeHTTP(w, callback)
-		if _, err := in.db.Find(r.ctx, install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch}); w.Code == http.StatusOK || !errors.Is(err, install.ErrNotFound) {
+		if _, err := in.db.Lookup(r.ctx, install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch}); w.Code == http.StatusOK || !errors.Is(err, install.ErrNotFound) {
 			t.Errorf("callback: %d, then %v", w.Code, err)
 		}
 		r.emptyJournal()
@@ -665,7 +665,7 @@ func TestReplayResurrectsNothing(t *testing.T) {
 	for name, end := range map[string]func(r *rig, in replica, k install.Key) error{
 		"removed in Slack": func(r *rig, in replica, k install.Key) error {
 			uninstall(r)
-			return in.RemovalSaid(r.ctx, k, install.Removal{Reason: install.ReasonUninstalled, At: r.clock.Now()})
+			return in.HandleRemoval(r.ctx, k, install.Removal{Reason: install.ReasonUninstalled, At: r.clock.Now()})
 		},
 		"found removed": func(r *rig, in replica, k install.Key) error {
 			uninstall(r)
@@ -730,7 +730,7 @@ func TestReplayResurrectsNothing(t *testing.T) {
 		if now := r.row(in, c.Key); now.Token != c.Token || now.Installs != 1 {
 			t.Errorf("a dead consent was stored: %+v", now)
 		}
-		if _, err := in.db.Find(r.ctx, install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch}); !errors.Is(err, install.ErrNotFound) {
+		if _, err := in.db.Lookup(r.ctx, install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch}); !errors.Is(err, install.ErrNotFound) {
 			t.Errorf("a dead first install was stored (%v)", err)
 		}
 	})
@@ -743,7 +743,7 @@ func TestReplayResurrectsNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		in := r.replica(forPeople)
-		if err := in.UsersRevoked(r.ctx, c.Key, []string{slacksim.AcmeAdmin}, r.clock.Now()); err != nil {
+		if err := in.HandleUsersRevoked(r.ctx, c.Key, []string{slacksim.AcmeAdmin}, r.clock.Now()); err != nil {
 			t.Fatal(err)
 		}
 		r.emptyJournal()
@@ -770,7 +770,7 @@ func TestGrantedAnewMeanwhile(t *testing.T) {
 				r.connect(other, slacksim.AcmeAdmin)
 			})
 		})
-		if err := in.UsersRevoked(r.ctx, c.Key, []string{slacksim.AcmeAdmin}, r.clock.Now()); err != nil {
+		if err := in.HandleUsersRevoked(r.ctx, c.Key, []string{slacksim.AcmeAdmin}, r.clock.Now()); err != nil {
 			t.Fatal(err)
 		}
 		u, err := in.OpenUser(r.ctx, c.Key, slacksim.AcmeAdmin)
@@ -802,15 +802,15 @@ func TestRemovalDuringRenewal(t *testing.T) {
 			})
 		})
 		said := install.Removal{Reason: install.ReasonUninstalled, At: r.clock.Now()}
-		if err := in.RemovalSaid(r.ctx, c.Key, said); err != nil {
+		if err := in.HandleRemoval(r.ctx, c.Key, said); err != nil {
 			t.Fatal(err)
 		}
-		if now := r.row(in, c.Key); now.State != install.Active || now.Doubt.Reason != said.Reason {
-			t.Fatalf("%s, in doubt: %+v", now.State, now.Doubt)
+		if now := r.row(in, c.Key); now.State != install.Active || now.PendingRemoval.Reason != said.Reason {
+			t.Fatalf("%s, in doubt: %+v", now.State, now.PendingRemoval)
 		}
 		r.update(in, c.Key, func(c *install.Connection) { c.CheckAt = r.clock.Now().Add(time.Hour) }) // or that might find out first
 		r.runUntil(renewing, func() bool { return r.row(renewing, c.Key).State == install.Removed })
-		if now := r.is(in, c.Key, install.Removed, install.ReasonUninstalled); now.Token != "" || now.Doubt != (install.Removal{}) {
+		if now := r.is(in, c.Key, install.Removed, install.ReasonUninstalled); now.Token != "" || now.PendingRemoval != (install.Removal{}) {
 			t.Errorf("%+v", now)
 		}
 	})
@@ -824,7 +824,7 @@ func TestEntryThatCannotBeOpened(t *testing.T) {
 	a, b := r.connect(in, slacksim.AcmeAdmin), r.connect(in, slacksim.BirchAdmin)
 	own := r.keys
 	r.keys = storage.NewKey()
-	if _, err := r.replica(nil).db.Journal(install.Pair{Holder: install.Holder{Key: a.Key}, Spent: "x", Token: "y", Refresh: "z", Life: life, At: r.clock.Now()}); err != nil {
+	if _, err := r.replica(nil).db.Journal(install.Grant{TokenOwner: install.TokenOwner{Key: a.Key}, Spent: "x", Token: "y", Refresh: "z", Life: life, At: r.clock.Now()}); err != nil {
 		t.Fatal(err)
 	}
 	r.keys = own
@@ -953,7 +953,7 @@ func TestMadRetryAfter(t *testing.T) {
 }
 
 // An entry of the journal is stored and cannot be removed. It is done with: it holds up neither other entries nor later
-// renewals of its own holder, and is removed when that works.
+// renewals of its own owner, and is removed when that works.
 func TestEntryThatCannotBeRemoved(t *testing.T) {
 	r := sqliteRig(t)
 	in := r.replica(nil)
@@ -961,7 +961,7 @@ func TestEntryThatCannotBeRemoved(t *testing.T) {
 	r.breaches = true // these pairs are ours, not Slack's
 	journal := func(c install.Connection) {
 		t.Helper()
-		if _, err := in.db.Journal(install.Pair{Holder: install.Holder{Key: c.Key}, Spent: c.RefreshToken, Token: "xoxe.xoxb-1-new", Refresh: c.RefreshToken + "-new",
+		if _, err := in.db.Journal(install.Grant{TokenOwner: install.TokenOwner{Key: c.Key}, Spent: c.RefreshToken, Token: "xoxe.xoxb-1-new", Refresh: c.RefreshToken + "-new",
 			Life: life, At: r.clock.Now()}); err != nil {
 			t.Fatal(err)
 		}
@@ -1023,11 +1023,11 @@ func TestRevokedWhileExpired(t *testing.T) {
 			c := r.connect(in, slacksim.AcmeAdmin)
 			r.clock.Advance(life + time.Minute)
 			clear := r.slack.Inject(slacksim.Fault{Method: "oauth.v2.access", Status: 500, Body: "x"})
-			if err := in.RemovalSaid(r.ctx, c.Key, install.Removal{Reason: install.ReasonTokenRevoked, At: r.clock.Now()}); err != nil {
+			if err := in.HandleRemoval(r.ctx, c.Key, install.Removal{Reason: install.ReasonTokenRevoked, At: r.clock.Now()}); err != nil {
 				t.Fatal(err)
 			}
-			if now := r.row(in, c.Key); now.RefreshToken != c.RefreshToken || now.Doubt.Reason != install.ReasonTokenRevoked {
-				t.Fatalf("decided: %s (%s), in doubt: %+v", now.State, now.Reason, now.Doubt)
+			if now := r.row(in, c.Key); now.RefreshToken != c.RefreshToken || now.PendingRemoval.Reason != install.ReasonTokenRevoked {
+				t.Fatalf("decided: %s (%s), in doubt: %+v", now.State, now.Reason, now.PendingRemoval)
 			}
 			clear()
 			if gone { // Slack does not renew it; that is as much as there is to know
@@ -1038,7 +1038,7 @@ func TestRevokedWhileExpired(t *testing.T) {
 				}
 			}
 			r.clock.Advance(2 * time.Minute)
-			r.runUntil(in, func() bool { return r.row(in, c.Key).Doubt == install.Removal{} })
+			r.runUntil(in, func() bool { return r.row(in, c.Key).PendingRemoval == install.Removal{} })
 			if gone {
 				if now := r.is(in, c.Key, install.ReconnectRequired, install.ReasonTokenRevoked); now.RefreshToken != "" {
 					t.Error("its access is kept")
@@ -1203,7 +1203,7 @@ func TestReplayMeetsChanges(t *testing.T) {
 		"a newer grant": {ask: 2,
 			happen: func(r *rig, other replica) { r.connect(other, slacksim.AcmeAdmin) },
 			then: func(r *rig, in replica) {
-				u, err := in.db.FindUser(r.ctx, install.Holder{Key: k, UserID: slacksim.AcmeAdmin})
+				u, err := in.db.GetUser(r.ctx, install.TokenOwner{Key: k, UserID: slacksim.AcmeAdmin})
 				if at, _ := r.slack.Installed(k.TeamID); err != nil || u.Token.Reveal() != at.UserTokens[slacksim.AcmeAdmin] {
 					r.t.Errorf("an older grant was written over a newer one (%v)", err)
 				}
@@ -1245,7 +1245,7 @@ func (r *rig) takeBack(other replica) {
 		r.t.Error(err)
 	}
 	k := install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
-	if err := other.UsersRevoked(r.ctx, k, []string{slacksim.AcmeAdmin}, r.clock.Now()); err != nil {
+	if err := other.HandleUsersRevoked(r.ctx, k, []string{slacksim.AcmeAdmin}, r.clock.Now()); err != nil {
 		r.t.Error(err)
 	}
 }
@@ -1325,7 +1325,7 @@ func TestRemovalsOfOthers(t *testing.T) {
 	in := r.replica(nil)
 	c := r.connect(in, slacksim.AcmeAdmin)
 	r.update(in, c.Key, func(c *install.Connection) {
-		c.Doubt = install.Removal{Reason: install.ReasonUninstalled, At: r.clock.Now()}
+		c.PendingRemoval = install.Removal{Reason: install.ReasonUninstalled, At: r.clock.Now()}
 	})
 	if err := r.slack.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
 		t.Fatal(err)
@@ -1366,7 +1366,7 @@ func TestUnreadableMakeRoom(t *testing.T) {
 	t.Cleanup(func() { _ = stranger.Close() })
 	for i := range 200 {
 		if _, err := stranger.Add(r.ctx, install.Connection{Key: install.Key{AppID: c.AppID, TeamID: fmt.Sprintf("TLL%04d", i)},
-			Chain: install.Started("xoxb-1", "", 0, r.clock.Now()), State: install.Active, InstalledAt: r.clock.Now(), RenewedAt: r.clock.Now()}); err != nil {
+			TokenPair: install.Started("xoxb-1", "", 0, r.clock.Now()), State: install.Active, InstalledAt: r.clock.Now(), AuthorizedAt: r.clock.Now()}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -30,24 +30,24 @@ const (
 func rowOf(c *Connection, u *UserToken) Row {
 	row := Row{}
 	if c != nil {
-		row = Row{Removed: c.State == Removed, GrantedAt: c.RenewedAt}
+		row = Row{Removed: c.State == Removed, GrantedAt: c.AuthorizedAt}
 	} else {
 		row.GrantedAt = u.GrantedAt
 	}
-	chain := chainIn(c, u)
-	row.Erased, row.Generation, row.Grant = chain.Token == "", chain.Generation, chain.Grant
+	chain := tokensIn(c, u)
+	row.Erased, row.Generation, row.GrantID = chain.Token == "", chain.Generation, chain.GrantID
 	row.RenewAt, row.Tries, row.Rejections = chain.RenewAt, chain.Tries, chain.Rejections
 	return row
 }
 
-// offer gives the store what it has lost, unless somebody is asking Slack about the chain at the moment.
-func (in *Installer) offer(ctx context.Context, p Pair) (stored Pair, fate string, err error) {
-	err = in.updateChain(ctx, p.Holder, func(_ *Chain, c *Connection, u *UserToken) error {
+// offer gives the store what it has lost, unless somebody is asking Slack about the token pair at the moment.
+func (in *Installer) offer(ctx context.Context, p Grant) (stored Grant, fate string, err error) {
+	err = in.updateTokens(ctx, p.TokenOwner, func(_ *TokenPair, c *Connection, u *UserToken) error {
 		if !p.continues(rowOf(c, u)) {
 			stored, fate = p, "superseded"
 			return nil
 		}
-		if left := chainIn(c, u).LeaseUntil.Sub(in.now()); left > 0 && left <= LongestLease {
+		if left := tokensIn(c, u).LeaseUntil.Sub(in.now()); left > 0 && left <= LongestLease {
 			return errUndecided
 		}
 		in.resume(p, c, u, "journal", in.now())
@@ -61,7 +61,7 @@ func (in *Installer) offer(ctx context.Context, p Pair) (stored Pair, fate strin
 }
 
 // restored tells the operator that the store had lost something.
-func (in *Installer) restored(ctx context.Context, p Pair) {
+func (in *Installer) restored(ctx context.Context, p Grant) {
 	in.metrics.restored.Inc()
 	in.log.WarnContext(ctx, "the database had lost tokens that the journal of this machine kept: brought back", "key", p.Key.String(),
 		"user", p.UserID, "generation", p.Generation)
@@ -69,7 +69,7 @@ func (in *Installer) restored(ctx context.Context, p Pair) {
 
 // nextGeneration is above all that the journal of this machine has of h. The row may be lower: a backup was restored,
 // and what the journal kept would count as newer than a consent of today.
-func (in *Installer) nextGeneration(ctx context.Context, h Holder) (next int64) {
+func (in *Installer) nextGeneration(ctx context.Context, h TokenOwner) (next int64) {
 	kept, err := in.store.JournaledFor(h)
 	if err != nil {
 		in.log.WarnContext(ctx, "generation of a consent", "key", h.Key.String(), "cause", err) // the row's own will do
@@ -81,7 +81,7 @@ func (in *Installer) nextGeneration(ctx context.Context, h Holder) (next int64) 
 }
 
 // newestOf returns which of these pairs the row would hold if nothing had been lost; false when that is none of them.
-func newestOf(kept []Pair, row Row) (newest Pair, lost bool) {
+func newestOf(kept []Grant, row Row) (newest Grant, lost bool) {
 	for _, p := range kept {
 		if p.continues(row) && (!lost || p.Generation > newest.Generation) {
 			newest, lost = p, true
@@ -104,23 +104,23 @@ func (in *Installer) offerRefused(ctx context.Context) error {
 	return err
 }
 
-func (in *Installer) offerFor(ctx context.Context, h Holder, kept []Pair) error {
+func (in *Installer) offerFor(ctx context.Context, h TokenOwner, kept []Grant) error {
 	var c *Connection
 	var u *UserToken
 	if h.UserID != "" {
-		found, err := in.store.FindUser(ctx, h)
+		found, err := in.store.GetUser(ctx, h)
 		if err != nil {
 			return ignoreNotFound(err)
 		}
 		u = &found
 	} else {
-		found, err := in.store.Find(ctx, h.Key)
+		found, err := in.store.Lookup(ctx, h.Key)
 		if err != nil || found.Key != h.Key {
 			return ignoreNotFound(err)
 		}
 		c = &found
 	}
-	row, chain := rowOf(c, u), chainIn(c, u)
+	row, chain := rowOf(c, u), tokensIn(c, u)
 	if row.Rejections == 0 || row.Erased {
 		return nil
 	}
@@ -129,20 +129,20 @@ func (in *Installer) offerFor(ctx context.Context, h Holder, kept []Pair) error 
 	}
 
 	// Perhaps another consent counts. The one that was refused is not to be tried again.
-	rivals := slices.DeleteFunc(kept, func(p Pair) bool {
+	rivals := slices.DeleteFunc(kept, func(p Grant) bool {
 		if p.Refresh == chain.RefreshToken {
 			in.forget(ctx, p.Journaled)
 			return true
 		}
 		near := p.consentAt().Sub(row.GrantedAt).Abs() < clocksApart
-		return p.Token == "" || p.Standing == Waiting || p.sameGrant(row.Grant, row.GrantedAt) || !near && p.Generation <= row.Generation
+		return p.Token == "" || p.Standing == Waiting || p.sameGrant(row.GrantID, row.GrantedAt) || !near && p.Generation <= row.Generation
 	})
-	slices.SortFunc(rivals, func(a, b Pair) int { return b.consentAt().Compare(a.consentAt()) })
+	slices.SortFunc(rivals, func(a, b Grant) int { return b.consentAt().Compare(a.consentAt()) })
 	for _, p := range rivals {
 		if err := in.bringKept(ctx, p); err != nil {
 			return err
 		}
-		if now, err := in.store.Rows(ctx, []Holder{h}); err != nil || now[h].Grant == p.Grant {
+		if now, err := in.store.Rows(ctx, []TokenOwner{h}); err != nil || now[h].GrantID == p.GrantID {
 			return err
 		}
 	}
@@ -150,7 +150,7 @@ func (in *Installer) offerFor(ctx context.Context, h Holder, kept []Pair) error 
 }
 
 // bringKept is bring for what is in the journal and not waiting.
-func (in *Installer) bringKept(ctx context.Context, p Pair) error {
+func (in *Installer) bringKept(ctx context.Context, p Grant) error {
 	storing, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
 	if err := in.bring(storing, p); err != nil && !errors.Is(err, errUndecided) {
@@ -181,7 +181,7 @@ func (in *Installer) compareFirst(ctx context.Context) error {
 // and what is lost there is offered.
 func (in *Installer) compareAll(ctx context.Context) error {
 	began := in.now()
-	var lost []Pair
+	var lost []Grant
 	for after := ""; ; {
 		kept, err := in.store.Kept(after, comparedAtOnce)
 		if err != nil {
@@ -203,8 +203,8 @@ func (in *Installer) compareAll(ctx context.Context) error {
 }
 
 // bringLost gives the store what it lost: connections, and then the people who hang on them.
-func (in *Installer) bringLost(ctx context.Context, lost []Pair) (err error) {
-	bring := func(lost []Pair) {
+func (in *Installer) bringLost(ctx context.Context, lost []Grant) (err error) {
+	bring := func(lost []Grant) {
 		for _, p := range lost {
 			if ctx.Err() == nil {
 				err = errors.Join(err, in.bringKept(ctx, p))
@@ -217,7 +217,7 @@ func (in *Installer) bringLost(ctx context.Context, lost []Pair) (err error) {
 			continue
 		}
 		kept, readErr := in.store.JournaledUnder(p.Key)
-		people := slices.DeleteFunc(kept, func(p Pair) bool { return p.UserID == "" })
+		people := slices.DeleteFunc(kept, func(p Grant) bool { return p.UserID == "" })
 		found, compareErr := in.compare(ctx, people)
 		bring(found)
 		err = errors.Join(err, readErr, compareErr)
@@ -268,19 +268,19 @@ func (in *Installer) compareUnder(ctx context.Context, k Key) error {
 
 // compare erases from the journal those of the pairs that are of no use any more, or of access that was erased, and
 // returns those that the store has lost.
-func (in *Installer) compare(ctx context.Context, kept []Pair) (lost []Pair, err error) {
+func (in *Installer) compare(ctx context.Context, kept []Grant) (lost []Grant, err error) {
 	rows, err := in.rowsOf(ctx, kept)
 	if err != nil {
 		return nil, err
 	}
 	var gone []string
 	for _, p := range kept {
-		row, known := rows[p.Holder]
-		connection, connected := rows[Holder{Key: p.Key}]
+		row, known := rows[p.TokenOwner]
+		connection, connected := rows[TokenOwner{Key: p.Key}]
 		switch p.against(row, known, connection, connected, in.now()) {
-		case no:
+		case verdictNo:
 			gone = append(gone, p.Journaled)
-		case yes:
+		case verdictYes:
 			lost = append(lost, p)
 		}
 	}
@@ -292,22 +292,22 @@ func (in *Installer) compare(ctx context.Context, kept []Pair) (lost []Pair, err
 
 // rowsOf returns what the store has of the holders of pairs. Where a workspace joined an organisation since, they
 // become holders of the key that it has by now.
-func (in *Installer) rowsOf(ctx context.Context, kept []Pair) (map[Holder]Row, error) {
-	holders := make([]Holder, len(kept))
+func (in *Installer) rowsOf(ctx context.Context, kept []Grant) (map[TokenOwner]Row, error) {
+	holders := make([]TokenOwner, len(kept))
 	for i, p := range kept {
-		holders[i] = p.Holder
+		holders[i] = p.TokenOwner
 	}
 	rows, err := in.store.Rows(ctx, holders)
 	if err != nil {
 		return nil, err
 	}
-	var moved []Holder
+	var moved []TokenOwner
 	for i, p := range kept {
-		if _, connected := rows[Holder{Key: p.Key}]; connected {
+		if _, connected := rows[TokenOwner{Key: p.Key}]; connected {
 			continue
 		}
-		if h, there := in.readdress(ctx, p.Holder); there {
-			kept[i].Holder, moved = h, append(moved, h)
+		if h, there := in.readdress(ctx, p.TokenOwner); there {
+			kept[i].TokenOwner, moved = h, append(moved, h)
 		}
 	}
 	now, err := in.store.Rows(ctx, moved)
@@ -315,35 +315,35 @@ func (in *Installer) rowsOf(ctx context.Context, kept []Pair) (map[Holder]Row, e
 	return rows, err
 }
 
-// against compares what the journal keeps with the row of its holder, and with that of the connection: yes, the store
+// against compares what the journal keeps with the row of its owner, and with that of the connection: yes, the store
 // has lost it; no, it is of no use; unclear, it stays where it is.
-func (p Pair) against(row Row, known bool, connection Row, connected bool, now time.Time) verdict {
+func (p Grant) against(row Row, known bool, connection Row, connected bool, now time.Time) verdict {
 	older := p.Generation <= row.Generation || !p.consentAt().After(row.GrantedAt)
 	switch {
 	case p.UserID != "" && connected && connection.Removed && !p.consentAt().After(connection.GrantedAt):
-		return no // people's access goes with the connection's
+		return verdictNo // people's access goes with the connection's
 	case p.UserID != "" && !connected:
-		return unclear // as long as there is nothing that it could hang on
+		return verdictUnclear // as long as there is nothing that it could hang on
 	case p.Token == "":
 		if known && row.Erased {
-			return no
+			return verdictNo
 		}
-		return unclear // sealed with a key that is not here
+		return verdictUnclear // sealed with a key that is not here
 	case !known, p.continues(row):
-		return yes
-	case p.sameGrant(row.Grant, row.GrantedAt):
+		return verdictYes
+	case p.sameGrant(row.GrantID, row.GrantedAt):
 		if row.Erased || p.Generation < row.Generation {
-			return no // it bought what the row holds, and is spent
+			return verdictNo // it bought what the row holds, and is spent
 		}
-		return unclear
+		return verdictUnclear
 	case row.Erased && older:
-		return no
+		return verdictNo
 	case p.Generation > row.Generation:
-		return yes // a later consent, perhaps
+		return verdictYes // a later consent, perhaps
 	case p.consentAt().Sub(row.GrantedAt).Abs() < clocksApart && (now.Sub(row.GrantedAt) < contestLife || row.isDue(now)):
-		return unclear // a renewal is about to tell
+		return verdictUnclear // a renewal is about to tell
 	}
-	return no
+	return verdictNo
 }
 
 // forgetErased takes from this machine's disk what it kept of access that was just erased.
@@ -358,7 +358,7 @@ func (in *Installer) forgetErased(ctx context.Context, k Key) {
 
 // forgetPerson is forgetErased for what one person took back.
 func (in *Installer) forgetPerson(ctx context.Context, u UserToken) {
-	kept, err := in.store.JournaledFor(u.Holder)
+	kept, err := in.store.JournaledFor(u.TokenOwner)
 	for _, p := range kept {
 		if p.Standing != Waiting && !p.consentAt().After(u.GrantedAt) {
 			err = errors.Join(err, in.store.Unjournal(p.Journaled))

@@ -86,7 +86,7 @@ const (
 // lost says what became of a connection that worked.
 func (r *rig) lost(in replica, was install.Connection, otherwise string) string {
 	r.t.Helper()
-	now, err := in.db.Find(r.ctx, was.Key)
+	now, err := in.db.Lookup(r.ctx, was.Key)
 	switch {
 	case err != nil:
 		return err.Error()
@@ -389,7 +389,7 @@ func TestErasedOnEveryReplica(t *testing.T) {
 			if err := r.slack.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
 				return err
 			}
-			return in.RemovalSaid(r.ctx, k, install.Removal{Reason: install.ReasonUninstalled, At: r.clock.Now()})
+			return in.HandleRemoval(r.ctx, k, install.Removal{Reason: install.ReasonUninstalled, At: r.clock.Now()})
 		},
 		"found removed": func(r *rig, in replica, k install.Key) error {
 			err := r.slack.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents)
@@ -400,7 +400,7 @@ func TestErasedOnEveryReplica(t *testing.T) {
 			if err := r.slack.RevokeUser(r.ctx, slacksim.AcmeAdmin); err != nil {
 				return err
 			}
-			return in.UsersRevoked(r.ctx, k, []string{slacksim.AcmeAdmin}, r.clock.Now())
+			return in.HandleUsersRevoked(r.ctx, k, []string{slacksim.AcmeAdmin}, r.clock.Now())
 		},
 	} {
 		for _, away := range []bool{false, true} {
@@ -437,7 +437,7 @@ func TestErasedOnEveryReplica(t *testing.T) {
 				}
 				kept := r.kept()
 				if name == "a person's alone" {
-					kept = slices.DeleteFunc(kept, func(p install.Pair) bool { return p.UserID == "" })
+					kept = slices.DeleteFunc(kept, func(p install.Grant) bool { return p.UserID == "" })
 				}
 				if len(kept) > 0 {
 					t.Errorf("%d pairs are left on the disk", len(kept))
@@ -579,7 +579,7 @@ func TestOlderReleaseBeside(t *testing.T) {
 	r.connect(other, slacksim.AcmeAdmin)
 	fresh := r.row(in, c.Key)
 	// As that release writes it: the columns that it doesn't know stay as they were.
-	if _, err := r.raw().ExecContext(r.ctx, "UPDATE connections SET generation = ?, grant_id = ?", c.Generation, c.Grant); err != nil {
+	if _, err := r.raw().ExecContext(r.ctx, "UPDATE connections SET generation = ?, grant_id = ?", c.Generation, c.GrantID); err != nil {
 		t.Fatal(err)
 	}
 	again := r.replica(nil)
@@ -588,7 +588,7 @@ func TestOlderReleaseBeside(t *testing.T) {
 	}
 	now := r.is(again, c.Key, install.Active, "")
 	r.works(now)
-	if !now.RenewedAt.Equal(fresh.RenewedAt) {
+	if !now.AuthorizedAt.Equal(fresh.AuthorizedAt) {
 		t.Error("another consent is in force")
 	}
 }
@@ -765,7 +765,7 @@ type comparing struct {
 	seen func()
 }
 
-func (s comparing) Kept(after string, n int) ([]install.Pair, error) {
+func (s comparing) Kept(after string, n int) ([]install.Grant, error) {
 	kept, err := s.Store.Kept(after, n)
 	if len(kept) == 0 {
 		s.seen()
@@ -875,7 +875,7 @@ func TestConsentAfterARestoreIsKept(t *testing.T) {
 		t.Errorf("%d pairs are kept, not the bot's and the person's", len(kept))
 	}
 	for _, p := range kept {
-		if p.UserID == "" && p.Token != c.Token || p.Grant != c.Grant {
+		if p.UserID == "" && p.Token != c.Token || p.GrantID != c.GrantID {
 			t.Errorf("generation %d of another consent is kept", p.Generation)
 		}
 	}
@@ -890,13 +890,13 @@ func TestRemovalMeetsAConsent(t *testing.T) {
 	c := r.connect(plain, slacksim.AcmeAdmin)
 	in := r.replica(func(cfg *install.Config) {
 		cfg.HTTP = between("auth.test", func(*http.Response) {
-			r.update(plain, c.Key, func(c *install.Connection) { c.RenewedAt = c.RenewedAt.Add(time.Second) })
+			r.update(plain, c.Key, func(c *install.Connection) { c.AuthorizedAt = c.AuthorizedAt.Add(time.Second) })
 		})
 	})
 	if err := r.slack.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
 		t.Fatal(err)
 	}
-	if err := in.RemovalSaid(r.ctx, c.Key, install.Removal{Reason: install.ReasonUninstalled, At: r.clock.Now()}); err != nil {
+	if err := in.HandleRemoval(r.ctx, c.Key, install.Removal{Reason: install.ReasonUninstalled, At: r.clock.Now()}); err != nil {
 		t.Fatal(err)
 	}
 	if now := r.is(plain, c.Key, install.Active, ""); now.Token != c.Token {

@@ -77,7 +77,7 @@ func newTraffic(t *testing.T, change func(*Config)) *traffic {
 		x.slack.Invite(ctx, slacksim.BirchAdmin, elsewhere, other.BotUserID)); err != nil {
 		t.Fatal(err)
 	}
-	x.person = UserToken{Holder: Holder{x.acme.Key, slacksim.AcmeAdmin}, Chain: Chain{Token: Secret(at.UserTokens[slacksim.AcmeAdmin])}}
+	x.person = UserToken{TokenOwner: TokenOwner{x.acme.Key, slacksim.AcmeAdmin}, TokenPair: TokenPair{Token: Secret(at.UserTokens[slacksim.AcmeAdmin])}}
 	return x
 }
 
@@ -95,7 +95,7 @@ func (x *traffic) grant(team, user string) Connection {
 	}
 	at, _ := x.slack.Installed(team)
 	return Connection{Key: Key{AppID: "A1", TeamID: team}, ID: "of " + team, BotID: at.BotID, State: Active, CheckedAt: x.in.now(),
-		Scopes: SplitScopes(string(got.Scope)), Chain: Chain{Token: Secret(got.AccessToken)}}
+		Scopes: SplitScopes(string(got.Scope)), TokenPair: TokenPair{Token: Secret(got.AccessToken)}}
 }
 
 func (x *traffic) post(ctx context.Context, c Connection, channel, text string) error {

@@ -28,8 +28,8 @@ const (
 	longestSigned = 4000
 )
 
-// Wish is what a link asks a person to allow.
-type Wish struct {
+// GrantRequest is what a link asks a person to allow.
+type GrantRequest struct {
 	Scopes []string // exactly these, besides what is granted already; nil: all that the app can use
 	Back   string   // the channel to come back to, "" for the app itself
 	Stays  bool     // the link is put where it may be read days later: it lasts 7 days instead of an hour
@@ -45,12 +45,12 @@ type link struct {
 }
 
 // GrantURL is the page that connects, reconnects or allows more, without a wish of its own: see Grant.
-func (in *Installer) GrantURL(c Connection) string { return in.Grant(c, Wish{}) }
+func (in *Installer) GrantURL(c Connection) string { return in.Grant(c, GrantRequest{}) }
 
 // Grant is the page that connects, reconnects or allows more: one click for a person, then Slack asks for consent. Each call
 // makes a new link, which is used up by the first install that is carried through with it and lasts an hour, or 7 days when
 // it stays. It is bound to c's workspace; without a known c it is the open start page. It asks nobody.
-func (in *Installer) Grant(c Connection, w Wish) string {
+func (in *Installer) Grant(c Connection, w GrantRequest) string {
 	life := linkLife
 	if w.Stays {
 		life = stayLife
@@ -59,7 +59,7 @@ func (in *Installer) Grant(c Connection, w Wish) string {
 }
 
 // grant is Grant for a link that lasts until a time.
-func (in *Installer) grant(c Connection, w Wish, until time.Time) string {
+func (in *Installer) grant(c Connection, w GrantRequest, until time.Time) string {
 	start := in.cfg.PublicURL + "/slack/install"
 	if c.ID == "" {
 		return start

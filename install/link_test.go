@@ -139,7 +139,7 @@ func TestLinks(t *testing.T) {
 		signed := func(link string) string { return strings.SplitAfter(link, "link=")[1] }
 
 		// What a link says can't be changed, and nothing else passes for one.
-		good := in.Grant(c, install.Wish{Scopes: []string{"files:write"}, Back: slacksim.AcmeGeneral})
+		good := in.Grant(c, install.GrantRequest{Scopes: []string{"files:write"}, Back: slacksim.AcmeGeneral})
 		if strings.Contains(good, c.ID) || strings.Contains(good, "files") || len(good) > 600 {
 			t.Errorf("the link %s tells what it is about, or is long", good)
 		}
@@ -152,7 +152,7 @@ func TestLinks(t *testing.T) {
 			bad = append(bad, signed(good)[:i]+letter+signed(good)[i+1:])
 		}
 		stranger := r.replica(func(cfg *install.Config) { cfg.ClientSecret, cfg.SigningKeys = "another secret", nil })
-		bad = append(bad, signed(stranger.Grant(c, install.Wish{})))
+		bad = append(bad, signed(stranger.Grant(c, install.GrantRequest{})))
 		for _, s := range bad {
 			want, status := "link_broken", 400
 			if s == "" {
@@ -161,7 +161,7 @@ func TestLinks(t *testing.T) {
 			r.visitor(in).get(start+"?link="+s).is(t, "a changed link", status, want)
 		}
 		r.visitor(in).get(start+"?connection="+c.ID).is(t, "a link as they were once", 404, "link_unknown")
-		r.visitor(in).get(in.Grant(install.Connection{ID: "con_gone"}, install.Wish{})).is(t, "a connection that is gone", 404, "link_unknown")
+		r.visitor(in).get(in.Grant(install.Connection{ID: "con_gone"}, install.GrantRequest{})).is(t, "a connection that is gone", 404, "link_unknown")
 
 		// It asks for what it says, comes back to where it was made, and adds to what there was.
 		v := r.visitor(other) // any replica's link works on every other
@@ -185,7 +185,7 @@ func TestLinks(t *testing.T) {
 		}
 
 		// Eight browsers hold one link, on two replicas. One gets through; nobody else's code is spent.
-		shared := in.Grant(c, install.Wish{})
+		shared := in.Grant(c, install.GrantRequest{})
 		var backs []func() seen
 		for i := range 8 {
 			v := r.visitor([]replica{in, other}[i%2])
@@ -214,7 +214,7 @@ func TestLinks(t *testing.T) {
 		}
 
 		// Cancelled, it is not used up, and the way on is a fresh one that asks the same.
-		kept := in.Grant(c, install.Wish{Scopes: []string{"files:write"}, Back: "D0ACME"})
+		kept := in.Grant(c, install.GrantRequest{Scopes: []string{"files:write"}, Back: "D0ACME"})
 		p = r.visitor(in).installs(kept, dana, slacksim.Choice{Deny: true}).is(t, "cancelled", 200, "cancelled")
 		if _, scopes := r.visitor(in).asks(p.Next.URL); scopes != "files:write" || p.Next.URL == kept {
 			t.Errorf("try again asks for %q", scopes)
@@ -223,13 +223,13 @@ func TestLinks(t *testing.T) {
 
 		// Another workspace than the one it is for: nothing changes, what was added there is gone again.
 		v = r.visitor(in)
-		wish := install.Wish{Scopes: []string{"users:read"}, Back: slacksim.AcmeGeneral}
+		wish := install.GrantRequest{Scopes: []string{"users:read"}, Back: slacksim.AcmeGeneral}
 		mistaken := in.Grant(c, wish)
 		p = v.installs(mistaken, ivy, slacksim.Choice{}).is(t, "another workspace", 409, "wrong_workspace")
 		if _, there := r.slack.Installed(slacksim.Birch); there {
 			t.Error("the app stays in the workspace that was chosen by mistake")
 		}
-		if _, err := in.db.Find(r.ctx, install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch}); !errors.Is(err, install.ErrNotFound) {
+		if _, err := in.db.Lookup(r.ctx, install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch}); !errors.Is(err, install.ErrNotFound) {
 			t.Errorf("a row: %v", err)
 		}
 		if strings.Contains(p.Other.URL, "link=") {
@@ -247,7 +247,7 @@ func TestLinks(t *testing.T) {
 		r.visitor(in).get(mistaken).is(t, "and then", 409, "link_used")
 
 		// An hour; a week for what is read later.
-		short, long := in.Grant(c, install.Wish{}), in.Grant(c, install.Wish{Stays: true})
+		short, long := in.Grant(c, install.GrantRequest{}), in.Grant(c, install.GrantRequest{Stays: true})
 		r.clock.Advance(time.Hour - time.Second)
 		r.visitor(in).asks(short)
 		r.clock.Advance(time.Second)
@@ -291,7 +291,7 @@ func TestScopesAreAdded(t *testing.T) {
 	dana := slacksim.AcmeAdmin
 	r.visitor(in).installs(start, dana, slacksim.Choice{Untick: []string{"files:write"}})
 	c := r.row(in, install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme})
-	link := func() string { return in.Grant(c, install.Wish{Scopes: []string{"files:write"}}) }
+	link := func() string { return in.Grant(c, install.GrantRequest{Scopes: []string{"files:write"}}) }
 	all := []string{"chat:write", "files:write", "users:read"}
 
 	short = true
@@ -330,7 +330,7 @@ func TestElsewhereLosesNothing(t *testing.T) {
 	some := slacksim.Choice{Untick: []string{"files:write"}}
 	r.visitor(in).installs(start, slacksim.AcmeAdmin, some)
 	r.visitor(in).installs(start, slacksim.BirchAdmin, some)
-	link := in.Grant(r.row(in, install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}), install.Wish{Scopes: []string{"files:write"}})
+	link := in.Grant(r.row(in, install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}), install.GrantRequest{Scopes: []string{"files:write"}})
 	r.visitor(in).installs(link, slacksim.BirchAdmin, slacksim.Choice{}).is(t, "another workspace", 409, "wrong_workspace")
 	birch := r.row(in, install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch})
 	if !slices.Equal(birch.Scopes, []string{"chat:write", "files:write", "users:read"}) {
@@ -340,7 +340,7 @@ func TestElsewhereLosesNothing(t *testing.T) {
 	r.update(in, birch.Key, func(c *install.Connection) {
 		c.Erase(install.ReconnectRequired, install.ReasonTokenRevoked, r.clock.Now())
 	})
-	link = in.Grant(r.row(in, install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}), install.Wish{})
+	link = in.Grant(r.row(in, install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}), install.GrantRequest{})
 	r.visitor(in).installs(link, slacksim.BirchAdmin, slacksim.Choice{}).is(t, "one that needs reconnecting", 409, "wrong_workspace")
 	r.is(in, birch.Key, install.ReconnectRequired, install.ReasonTokenRevoked)
 	if _, there := r.slack.Installed(slacksim.Birch); !there {
@@ -368,7 +368,7 @@ func TestRequiredPermissions(t *testing.T) {
 			r.emptyJournal()
 		}
 		refused("a first install")
-		if _, err := in.db.Find(r.ctx, k); !errors.Is(err, install.ErrNotFound) {
+		if _, err := in.db.Lookup(r.ctx, k); !errors.Is(err, install.ErrNotFound) {
 			t.Errorf("a row: %v", err)
 		}
 		// Slack doesn't take it back: the person is told what to do.
@@ -438,7 +438,7 @@ func TestNothingReliedOnIsGivenBack(t *testing.T) {
 		row := func(k install.Key) {
 			t.Helper()
 			now := r.clock.Now()
-			c := install.Connection{Key: k, TeamName: "was here", State: install.Active, Chain: install.Chain{Token: "xoxb-of-before"}, InstalledAt: now, RenewedAt: now}
+			c := install.Connection{Key: k, TeamName: "was here", State: install.Active, TokenPair: install.TokenPair{Token: "xoxb-of-before"}, InstalledAt: now, AuthorizedAt: now}
 			if _, _, err := in.db.Put(r.ctx, c); err != nil {
 				t.Fatal(err)
 			}
@@ -472,7 +472,7 @@ func TestReplayRefusesToo(t *testing.T) {
 		t.Errorf("%d left, %v", left, err)
 	}
 	r.emptyJournal()
-	if _, err := in.db.Find(r.ctx, install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}); !errors.Is(err, install.ErrNotFound) {
+	if _, err := in.db.Lookup(r.ctx, install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}); !errors.Is(err, install.ErrNotFound) {
 		t.Errorf("a row: %v", err)
 	}
 	if _, there := r.slack.Installed(slacksim.Acme); there {

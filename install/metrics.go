@@ -21,7 +21,7 @@ const (
 	otherLabel     = "other" // a code, or a method, that is not among labels
 )
 
-// The kinds of chains that are renewed.
+// The kinds of token pairs that are renewed.
 const (
 	chainBot  = "bot"
 	chainUser = "user"
@@ -76,16 +76,16 @@ var successes = map[Outcome][]string{
 }
 
 type metrics struct {
-	renewals *prometheus.CounterVec // by kind of chain and result
-	took     prometheus.Histogram
-	journal  prometheus.Gauge
-	restored prometheus.Counter
-	writable prometheus.Gauge
-	notices  *prometheus.CounterVec // by result
-	wanted   *prometheus.CounterVec // by result
-	checks   *prometheus.CounterVec // by result
-	limits   *prometheus.CounterVec // by method and what became of the call
-	installs *prometheus.CounterVec // by outcome and reason
+	renewals    *prometheus.CounterVec // by kind of token pair and result
+	took        prometheus.Histogram
+	journal     prometheus.Gauge
+	restored    prometheus.Counter
+	writable    prometheus.Gauge
+	notices     *prometheus.CounterVec // by result
+	tellMissing *prometheus.CounterVec // by result
+	checks      *prometheus.CounterVec // by result
+	limits      *prometheus.CounterVec // by method and what became of the call
+	installs    *prometheus.CounterVec // by outcome and reason
 }
 
 func newMetrics(in *Installer, reg prometheus.Registerer) *metrics {
@@ -102,7 +102,7 @@ func newMetrics(in *Installer, reg prometheus.Registerer) *metrics {
 			Help: "Tokens that the database had lost, in a failover or a restored backup, and that the journal of this machine gave back."}),
 		notices: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_notices_total",
 			Help: "Connections that came to need a person, by result (told, unreachable, unknown), and those that work again (resolved)."}, []string{"result"}),
-		wanted: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_wanted_total",
+		tellMissing: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_wanted_total",
 			Help: "Connections in which people asked for what is not allowed, at most one a day, by whether somebody who can allow it was told (told, unreachable, unknown), and those in which all is allowed since (resolved)."}, []string{"result"}),
 		checks: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_checks_total",
 			Help: "auth.test calls, by result (ok, Slack's error, other for one that is not listed, or no_answer)."}, []string{"result"}),
@@ -113,7 +113,7 @@ func newMetrics(in *Installer, reg prometheus.Registerer) *metrics {
 	}
 	m.begin()
 	if reg != nil {
-		reg.MustRegister(m.renewals, m.took, m.journal, m.restored, m.writable, m.notices, m.wanted, m.checks, m.limits, m.installs, &stateCollector{in: in})
+		reg.MustRegister(m.renewals, m.took, m.journal, m.restored, m.writable, m.notices, m.tellMissing, m.checks, m.limits, m.installs, &stateCollector{in: in})
 	}
 	return m
 }
@@ -128,7 +128,7 @@ func (m *metrics) begin() {
 	}
 	for _, told := range labels.told {
 		m.notices.WithLabelValues(told)
-		m.wanted.WithLabelValues(told)
+		m.tellMissing.WithLabelValues(told)
 	}
 	for _, method := range labels.methods {
 		for _, result := range labels.limits {
@@ -149,7 +149,7 @@ func (m *metrics) begin() {
 	}
 }
 
-func (m *metrics) renewed(h Holder, c Chain, err error, took time.Duration) {
+func (m *metrics) renewed(h TokenOwner, c TokenPair, err error, took time.Duration) {
 	kind := chainBot
 	switch {
 	case c.RefreshToken == "":

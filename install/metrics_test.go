@@ -40,8 +40,8 @@ func TestCountersAreThereAtZero(t *testing.T) {
 		"switchboard_install_attempts_total none started_again", "switchboard_journal_restored_total",
 	}
 
-	outcomes := map[string]string{"": "none", "OutcomeRefused": "refused", "OutcomeFailed": "failed", "outcomeUndone": "undone"}
-	for _, m := range found(t, "situations.go", `reason: "(\w+)", status: http\.\w+,(?: outcome: (\w+),)?`) {
+	outcomes := map[string]string{"": "none", "OutcomeRefused": "refused", "OutcomeFailed": "failed", "undoneOutcome": "undone"}
+	for _, m := range found(t, "outcomes.go", `reason: "(\w+)", status: http\.\w+,(?: outcome: (\w+),)?`) {
 		want = append(want, "switchboard_install_attempts_total "+outcomes[m[2]]+" "+m[1])
 	}
 	for _, m := range found(t, "pages.go", `p\.(outcome, p\.)?Reason = (?:OutcomeConnected, )?"(\w+)"`) {

@@ -33,7 +33,7 @@ const (
 
 var teamID = regexp.MustCompile(`^T[A-Z0-9]{2,20}$`)
 
-func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
+func asSeconds(n int) time.Duration { return time.Duration(n) * time.Second }
 
 // cookieName is bound to the host by the browser when it begins with __Host-, which browsers accept over https only.
 func (in *Installer) cookieName() string {
@@ -59,7 +59,7 @@ func (in *Installer) Handler() http.Handler {
 			w.WriteHeader(http.StatusMethodNotAllowed)
 		})
 	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { in.show(w, r, in.page(situationNoPage, "")) })
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { in.show(w, r, in.page(outcomeNoPage, "")) })
 	return mux
 }
 
@@ -90,7 +90,7 @@ func hashSecret(plain string) ([]byte, bool) {
 func (in *Installer) start(w http.ResponseWriter, r *http.Request) {
 	s := state{Ref: NewRef(), Started: in.now().UnixMicro(), Origin: origin(r), Nonce: newNonce()}
 	if in.cfg.BotToken != "" {
-		in.show(w, r, in.page(situationSingleWorkspace, s.Ref))
+		in.show(w, r, in.page(outcomeSingleWorkspace, s.Ref))
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), startBudget)
@@ -100,7 +100,7 @@ func (in *Installer) start(w http.ResponseWriter, r *http.Request) {
 	if t := query.Get("team"); teamID.MatchString(t) {
 		s.TeamHint = t
 	}
-	bad := in.unready(ctx, s.Ref, &situationRecordsDown)
+	bad := in.unready(ctx, s.Ref, &outcomeRecordsDown)
 	if bad == nil {
 		bad = in.follow(ctx, query, &s)
 	}
@@ -147,34 +147,34 @@ func (in *Installer) authorize(s state) url.Values {
 
 // follow takes up the link that the query brings, if any, and returns the page to show when it does not work. Whether it was
 // used counts in the callback; here it spares a person the way to Slack.
-func (in *Installer) follow(ctx context.Context, query url.Values, s *state) *situation {
+func (in *Installer) follow(ctx context.Context, query url.Values, s *state) *outcome {
 	signed := query.Get("link")
 	if signed == "" {
 		if query.Has("connection") {
-			return &situationUnknownLink // as links were once; those could be made up
+			return &outcomeUnknownLink // as links were once; those could be made up
 		}
 		return nil
 	}
 	var l link
 	if !in.verify("grant", signed, &l) {
-		return &situationBrokenLink
+		return &outcomeBrokenLink
 	}
 	if !in.now().Before(time.Unix(l.Until, 0)) {
-		return &situationExpiredLink
+		return &outcomeExpiredLink
 	}
-	c, err := in.store.FindID(ctx, l.Connection)
+	c, err := in.store.Get(ctx, l.Connection)
 	if errors.Is(err, ErrNotFound) {
-		return &situationUnknownLink
+		return &outcomeUnknownLink
 	}
-	used := false
+	unused := true
 	if err == nil {
-		used, err = in.store.Empty(ctx, usedUp(hashOf(l.Nonce)), in.now())
+		unused, err = in.store.Available(ctx, usedUp(hashOf(l.Nonce)), in.now())
 	}
 	if err != nil {
 		in.log.ErrorContext(ctx, "follow link", "ref", s.Ref, "cause", err)
-		return &situationRecordsDown
+		return &outcomeRecordsDown
 	}
-	if used {
+	if !unused {
 		return usedLink(c)
 	}
 	s.TeamHint, s.Link = c.TeamID, l
@@ -182,11 +182,11 @@ func (in *Installer) follow(ctx context.Context, query url.Values, s *state) *si
 }
 
 // usedLink is what is said of a link that was used, by what has become of its connection.
-func usedLink(c Connection) *situation {
+func usedLink(c Connection) *outcome {
 	if c.Token != "" && (c.State == Active || c.State == Retrying) {
-		return &situationConnectedLink
+		return &outcomeConnectedLink
 	}
-	return &situationUsedLink
+	return &outcomeUsedLink
 }
 
 // origin is the address as the browser names it, as far as a request tells: to compare two of them, and never to send anybody
@@ -214,11 +214,11 @@ func (in *Installer) callback(w http.ResponseWriter, r *http.Request) {
 		described: query.Get("error_description") != "", origin: origin(r), from: callerOf(r), at: in.now()}
 	switch {
 	case in.cfg.BotToken != "":
-		in.show(w, r, in.page(situationSingleWorkspace, NewRef()))
+		in.show(w, r, in.page(outcomeSingleWorkspace, NewRef()))
 		return
 	case back.code == "" && back.refusal == "":
 		// A scanner, or a bookmark.
-		in.show(w, r, in.page(situationNothingHere, ""))
+		in.show(w, r, in.page(outcomeNothingHere, ""))
 		return
 	case back.state == "" && back.refusal != "":
 		// Cancelled on Slack's own admin pages, which know no state: there is no attempt to record it with.
@@ -267,22 +267,22 @@ func (in *Installer) arrived(ctx context.Context, back arrival, a Attempt) page 
 	switch {
 	case back.refusal != "":
 		p := in.refused(back, a.Ref)
-		in.sameWish(&p, a)
+		in.keepRequest(&p, a)
 		in.reassure(ctx, &p, a)
 		in.recordFree(ctx, a, p)
 		return p
 	case !codeLike.MatchString(back.code):
-		p := in.page(situationOddCode, a.Ref)
-		in.sameWish(&p, a)
+		p := in.page(outcomeOddCode, a.Ref)
+		in.keepRequest(&p, a)
 		in.reassure(ctx, &p, a)
 		return p
 	}
-	switch err := in.spendInstall(ctx, in.crowd.suspect(back.from, back.at)); {
+	switch err := in.takeInstall(ctx, in.crowd.suspect(back.from, back.at)); {
 	case errors.Is(err, errSpent):
 		return in.busy(a.Ref)
 	case err != nil:
 		in.log.ErrorContext(ctx, "spend from the budget of installs", "ref", a.Ref, "cause", err)
-		return in.page(situationRecordsDown, a.Ref)
+		return in.page(outcomeRecordsDown, a.Ref)
 	}
 	asking, cancel := context.WithTimeout(ctx, storeBudget)
 	defer cancel()
@@ -291,24 +291,24 @@ func (in *Installer) arrived(ctx context.Context, back arrival, a Attempt) page 
 		return in.again(ctx, back, a) // by another tab, a moment ago
 	case err != nil:
 		in.log.ErrorContext(ctx, "use up state", "ref", a.Ref, "cause", err)
-		return in.page(situationRecordsDown, a.Ref)
+		return in.page(outcomeRecordsDown, a.Ref)
 	}
 
 	p := in.finish(ctx, &a, back.code)
-	if p.Reason == situationCodeSpent.reason {
+	if p.Reason == outcomeCodeSpent.reason {
 		in.crowd.falseCode(back.from, in.now())
 	}
 	if p.unasked {
 		a.ReturnedAt, a.AnswerHash = time.Time{}, nil // a reload does it
 	}
-	in.sameWish(&p, a)
+	in.keepRequest(&p, a)
 	in.record(ctx, a, p)
 	return p
 }
 
 // busy is the page for somebody who has to wait for others. Nothing was used up, so a reload goes on where it stopped.
 func (in *Installer) busy(ref string) page {
-	p := in.page(situationBusy, ref)
+	p := in.page(outcomeBusy, ref)
 	p.retryAfter = int(busyWait / time.Second)
 	p.name("wait", strconv.Itoa(p.retryAfter))
 	return p
@@ -319,21 +319,21 @@ func (in *Installer) busy(ref string) page {
 // state was not looked at, and the person has to know.
 func (in *Installer) again(ctx context.Context, back arrival, a Attempt) page {
 	if !sameHash(back.browser, a.BrowserHash) {
-		return in.page(situationUsed, a.Ref)
+		return in.page(outcomeUsed, a.Ref)
 	}
 	a, err := in.ended(ctx, a)
 	if err != nil {
-		return in.page(situationUnended, a.Ref)
+		return in.page(outcomeUnended, a.Ref)
 	}
 	if a.Outcome == OutcomeConnected || a.Outcome == OutcomeReconnected {
 		return in.againConnected(ctx, back, a)
 	}
-	p := in.page(situationAfterRefusal, a.Ref)
+	p := in.page(outcomeAfterRefusal, a.Ref)
 	if in.sameAnswer(back, a) {
 		if a.Outcome != OutcomeRefused {
-			p = in.page(situationUsed, a.Ref)
+			p = in.page(outcomeUsed, a.Ref)
 		}
-		for _, s := range situations {
+		for _, s := range outcomes {
 			if s.reason == a.Reason {
 				p = in.page(s, a.Ref)
 				p.name("missing", "a permission that it needs")
@@ -341,7 +341,7 @@ func (in *Installer) again(ctx context.Context, back arrival, a Attempt) page {
 			}
 		}
 	}
-	in.sameWish(&p, a)
+	in.keepRequest(&p, a)
 	return p
 }
 
@@ -352,30 +352,30 @@ func (in *Installer) sameAnswer(back arrival, a Attempt) bool {
 
 // againConnected is again for an attempt that connected a workspace. What is said of that workspace is what is known now.
 func (in *Installer) againConnected(ctx context.Context, back arrival, a Attempt) page {
-	c, err := in.store.FindID(ctx, a.ConnectionID)
+	c, err := in.store.Get(ctx, a.ConnectionID)
 	if err != nil {
 		in.log.ErrorContext(ctx, "find connection of an install", "ref", a.Ref, "cause", err)
-		return in.page(situationRecordsDown, a.Ref)
+		return in.page(outcomeRecordsDown, a.Ref)
 	}
-	inForce := c.RenewedBy == a.UserID && !c.RenewedAt.Before(a.ReturnedAt) && !c.RenewedAt.After(a.EndedAt)
-	s := situationSecondAnswer
+	inForce := c.AuthorizedBy == a.UserID && !c.AuthorizedAt.Before(a.ReturnedAt) && !c.AuthorizedAt.After(a.EndedAt)
+	s := outcomeSecondAnswer
 	switch {
 	case c.State == Removed && inForce && in.wasUndone(ctx, c):
-		s = situationUndoneSince
+		s = outcomeUndoneSince
 	case c.State == Removed:
-		s = situationRemovedSince
+		s = outcomeRemovedSince
 	case c.State == Paused:
-		s = situationPausedSince
+		s = outcomePausedSince
 	case c.State != Active && c.State != Retrying:
-		s = situationBrokenSince
+		s = outcomeBrokenSince
 	case in.sameAnswer(back, a):
 		// What can be undone is an install, and the one in force.
 		undo := a.Outcome == OutcomeConnected && inForce
-		return in.success(ctx, installed{now: c, before: &c, by: a.UserID, again: true, undo: undo, wish: a.Wish}, a.Ref)
+		return in.success(ctx, installed{now: c, before: &c, by: a.UserID, again: true, undo: undo, request: a.Request}, a.Ref)
 	}
 	p := in.page(s, a.Ref)
 	p.name("workspace", orElse(c.TeamName, "your workspace"))
-	in.sameWish(&p, a)
+	in.keepRequest(&p, a)
 	return p
 }
 
@@ -392,7 +392,7 @@ func (in *Installer) ended(ctx context.Context, a Attempt) (Attempt, error) {
 			return a, ctx.Err()
 		case <-time.After(pause):
 		}
-		row, err := in.store.FindAttempt(ctx, a.StateHash)
+		row, err := in.store.GetAttempt(ctx, a.StateHash)
 		if err != nil {
 			return a, err
 		}
@@ -402,12 +402,12 @@ func (in *Installer) ended(ctx context.Context, a Attempt) (Attempt, error) {
 	return a, nil
 }
 
-// sameWish makes "try again" on p ask for what a's link asked for, of the same workspace: with a fresh link, since the one that
+// keepRequest makes "try again" on p ask for what a's link asked for, of the same workspace: with a fresh link, since the one that
 // brought the person here may be used up. It lasts no longer than that one, so that a link for an hour is no way in for
 // ever. Who used a link that was used before gets none.
-func (in *Installer) sameWish(p *page, a Attempt) {
+func (in *Installer) keepRequest(p *page, a Attempt) {
 	now := in.now()
-	if a.BoundTo == "" || p.Reason == situationUsedLink.reason || !now.Before(a.LinkUntil) {
+	if a.BoundTo == "" || p.Reason == outcomeUsedLink.reason || !now.Before(a.LinkUntil) {
 		return
 	}
 	until := now.Add(linkLife)
@@ -416,7 +416,7 @@ func (in *Installer) sameWish(p *page, a Attempt) {
 	}
 	for _, b := range []*action{&p.Primary, &p.Secondary} {
 		if b.again {
-			b.URL = in.grant(Connection{ID: a.BoundTo}, a.Wish, until)
+			b.URL = in.grant(Connection{ID: a.BoundTo}, a.Request, until)
 		}
 	}
 }
@@ -428,7 +428,7 @@ func (in *Installer) reassure(ctx context.Context, p *page, a Attempt) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, startBudget)
 	defer cancel()
-	c, err := in.store.FindID(ctx, a.BoundTo)
+	c, err := in.store.Get(ctx, a.BoundTo)
 	if err == nil && c.Token != "" && (c.State == Active || c.State == Retrying) {
 		p.Unchanged = strings.TrimSpace(p.Unchanged + " " + orElse(c.TeamName, "Your workspace") + " stays connected.")
 	}
@@ -446,14 +446,14 @@ func (in *Installer) finish(ctx context.Context, a *Attempt, code string) page {
 	done, failed := in.connect(ctx, a, code)
 	switch {
 	case failed == nil:
-	case failed.Reason == situationUsedLink.reason, failed.Reason == situationNotStored.reason: // the journal may carry it through yet
+	case failed.Reason == outcomeUsedLink.reason, failed.Reason == outcomeNotStored.reason: // the journal may carry it through yet
 		return *failed
 	default:
 		// A link that stays where several people read it is not lost because one of them chose another workspace.
 		in.unused(ctx, a)
 		return *failed
 	}
-	done.undo, done.wish = done.fresh(), a.Wish
+	done.undo, done.request = done.fresh(), a.Request
 	return in.success(ctx, done, a.Ref)
 }
 
@@ -488,20 +488,20 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 	}
 	now := in.now()
 	c := granted.connection(now)
-	c.Asked, c.Grant = asked, NewRef()+NewRef()
+	c.Asked, c.GrantID = asked, NewRef()+NewRef()
 	token := c.Token
 	in.complete(ctx, &c)
 	a.TeamID, a.UserID = c.TeamID, c.InstalledBy
 	switch {
 	case token == "" || strings.EqualFold(string(granted.TokenType), "user"):
 		in.log.ErrorContext(ctx, "exchange code: Slack gave no bot token", "ref", a.Ref, "token_type", string(granted.TokenType))
-		return stop(in.page(situationNotSetUp, a.Ref))
+		return stop(in.page(outcomeNotSetUp, a.Ref))
 	case in.cfg.AppID != "" && c.AppID != in.cfg.AppID:
 		in.log.ErrorContext(ctx, "exchange code: Slack answered for another app", "ref", a.Ref, "want", in.cfg.AppID, "got", c.AppID)
-		return stop(in.page(situationNotSetUp, a.Ref))
+		return stop(in.page(outcomeNotSetUp, a.Ref))
 	}
 	// From here on the tokens that this workspace had may be spent: at Slack a consent ends the refresh token before it.
-	c.Generation = in.nextGeneration(ctx, Holder{Key: c.Key})
+	c.Generation = in.nextGeneration(ctx, TokenOwner{Key: c.Key})
 	pairs := in.journalConsent(ctx, c, granted)
 	elsewhere := bound.ID != "" && (bound.TeamID != c.TeamID || bound.AppID != c.AppID || bound.Org() && bound.EnterpriseID != c.EnterpriseID)
 	var id Identity
@@ -513,7 +513,7 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 	if err != nil {
 		// Without our records nothing can be told about the workspace, and nothing stored. The journal keeps what came.
 		in.log.ErrorContext(ctx, "find connection of a consent", "ref", a.Ref, "cause", err)
-		return stop(in.page(situationNotStored, a.Ref))
+		return stop(in.page(outcomeNotStored, a.Ref))
 	}
 	if was.TeamID != c.TeamID {
 		was = Connection{} // only its organisation's
@@ -523,7 +523,7 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 		c.Scopes = SplitScopes(strings.Join(append(c.Scopes, was.Scopes...), ",")) // Slack may name the new ones alone
 	}
 	if elsewhere {
-		p := in.page(situationWrongWorkspace, a.Ref)
+		p := in.page(outcomeWrongWorkspace, a.Ref)
 		p.name("chosen", orElse(c.TeamName, "another workspace"))
 		p.name("wanted", orElse(bound.TeamName, "the workspace it was made for"))
 		if works {
@@ -549,7 +549,7 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 	case !c.Org() && id.TeamID != c.TeamID:
 		in.log.ErrorContext(ctx, "auth.test names another workspace than the exchange", "ref", a.Ref, "exchange", c.TeamID, "auth_test", id.TeamID)
 		in.discard(ctx, pairs)
-		return stop(in.page(situationUnexpected, a.Ref))
+		return stop(in.page(outcomeUnexpected, a.Ref))
 	default:
 		c.BotID, c.TeamURL = id.BotID, id.URL
 		c.CheckedAt, c.CheckAt = now, nextCheck(Active, now, now)
@@ -567,10 +567,10 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 	saved, before, err := in.put(ctx, c, pairs)
 	if err != nil {
 		in.log.ErrorContext(ctx, "store connection", "ref", a.Ref, "cause", err)
-		return stop(in.page(situationNotStored, a.Ref))
+		return stop(in.page(outcomeNotStored, a.Ref))
 	}
 	a.ConnectionID = saved.ID
-	done = installed{now: saved, before: before, by: c.RenewedBy}
+	done = installed{now: saved, before: before, by: c.AuthorizedBy}
 	in.log.InfoContext(ctx, "connected", "ref", a.Ref, "connection", saved.ID, "key", saved.Key.String(),
 		"installed_by", saved.InstalledBy, "fresh", done.fresh(), "missing_scopes", len(saved.Missing(in.cfg.Scopes)))
 	return done, nil
@@ -580,7 +580,7 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 func (in *Installer) useLink(ctx context.Context, a *Attempt) (bound Connection, failed *page) {
 	silent := func(doing string, err error) (Connection, *page) {
 		in.log.ErrorContext(ctx, doing, "ref", a.Ref, "cause", err)
-		p := in.page(situationRecordsDown, a.Ref)
+		p := in.page(outcomeRecordsDown, a.Ref)
 		p.unasked = true
 		return Connection{}, &p
 	}
@@ -588,7 +588,7 @@ func (in *Installer) useLink(ctx context.Context, a *Attempt) (bound Connection,
 		asking, cancel := context.WithTimeout(ctx, startBudget)
 		defer cancel()
 		var err error
-		if bound, err = in.store.FindID(asking, a.BoundTo); err != nil {
+		if bound, err = in.store.Get(asking, a.BoundTo); err != nil {
 			return silent("find connection of reconnect link", err)
 		}
 	}
@@ -597,7 +597,7 @@ func (in *Installer) useLink(ctx context.Context, a *Attempt) (bound Connection,
 	}
 	asking, cancel := context.WithTimeout(ctx, storeBudget)
 	defer cancel()
-	switch first, err := in.store.Spend(asking, usedUp(a.LinkHash), 1, in.now()); {
+	switch first, err := in.store.Take(asking, usedUp(a.LinkHash), 1, in.now()); {
 	case err != nil:
 		return silent("use up link", err)
 	case !first:
@@ -650,13 +650,13 @@ func (in *Installer) complete(ctx context.Context, c *Connection) {
 
 // journalConsent keeps on this machine's disk what a consent brought, until it is stored or refused: the connection and,
 // where the app asked to act for people, the token of the person.
-func (in *Installer) journalConsent(ctx context.Context, c Connection, granted granted) (pairs []Pair) {
-	pairs = []Pair{c.pair()}
+func (in *Installer) journalConsent(ctx context.Context, c Connection, granted granted) (pairs []Grant) {
+	pairs = []Grant{c.grant()}
 	if u := granted.AuthedUser; u.AccessToken != "" && u.ID != "" {
-		person := Holder{Key: c.Key, UserID: string(u.ID)}
-		pairs = append(pairs, Pair{Holder: person, Token: Secret(u.AccessToken), Refresh: Secret(u.RefreshToken),
-			Life: time.Duration(u.ExpiresIn), At: c.RenewedAt, Scopes: SplitScopes(string(u.Scope)),
-			Generation: in.nextGeneration(ctx, person), Grant: c.Grant, GrantedAt: c.RenewedAt})
+		person := TokenOwner{Key: c.Key, UserID: string(u.ID)}
+		pairs = append(pairs, Grant{TokenOwner: person, Token: Secret(u.AccessToken), Refresh: Secret(u.RefreshToken),
+			Life: time.Duration(u.ExpiresIn), At: c.AuthorizedAt, Scopes: SplitScopes(string(u.Scope)),
+			Generation: in.nextGeneration(ctx, person), GrantID: c.GrantID, GrantedAt: c.AuthorizedAt})
 	}
 	for i := range pairs {
 		in.journal(ctx, &pairs[i])
@@ -664,10 +664,10 @@ func (in *Installer) journalConsent(ctx context.Context, c Connection, granted g
 	return pairs
 }
 
-// pair is the pair of a consent, which is c.
-func (c Connection) pair() Pair {
-	p := Pair{Holder: Holder{Key: c.Key}, Token: c.Token, Refresh: c.RefreshToken, At: c.RenewedAt, Consent: &c,
-		Generation: c.Generation, Grant: c.Grant, GrantedAt: c.RenewedAt}
+// grant is the pair of a consent, which is c.
+func (c Connection) grant() Grant {
+	p := Grant{TokenOwner: TokenOwner{Key: c.Key}, Token: c.Token, Refresh: c.RefreshToken, At: c.AuthorizedAt, Consent: &c,
+		Generation: c.Generation, GrantID: c.GrantID, GrantedAt: c.AuthorizedAt}
 	if !c.ExpiresAt.IsZero() {
 		p.Life = c.ExpiresAt.Sub(p.At)
 	}
@@ -675,10 +675,10 @@ func (c Connection) pair() Pair {
 }
 
 // discard forgets what a consent brought that is not to be stored.
-func (in *Installer) discard(ctx context.Context, pairs []Pair) {
+func (in *Installer) discard(ctx context.Context, pairs []Grant) {
 	for _, p := range pairs {
 		in.mu.Lock()
-		delete(in.held, p.Token)
+		delete(in.pending, p.Token)
 		in.mu.Unlock()
 		in.forget(ctx, p.Journaled)
 	}
@@ -692,7 +692,7 @@ func (in *Installer) relied(ctx context.Context, k Key) (Connection, error) {
 	defer cancel()
 	var was Connection
 	err := insist(ctx, func() (err error) {
-		if was, err = in.store.Find(ctx, k); errors.Is(err, ErrNotFound) {
+		if was, err = in.store.Lookup(ctx, k); errors.Is(err, ErrNotFound) {
 			was, err = Connection{}, nil
 		}
 		return err
@@ -718,15 +718,15 @@ func (in *Installer) required() (required []Scope) {
 
 // refuses returns why a consent is not stored; nil: it is. was is the connection that its workspace has, without an id for none:
 // one that works goes on working, and one that needs reconnecting is not new.
-func (in *Installer) refuses(c, was Connection) *situation {
+func (in *Installer) refuses(c, was Connection) *outcome {
 	admitted := func(id string) bool { return id != "" && slices.Contains(in.cfg.Admit, id) }
 	switch {
 	case was.Token != "":
 		return nil
 	case in.cfg.Closed && was.ID == "" && !admitted(c.TeamID) && !admitted(c.EnterpriseID):
-		return &situationClosed
+		return &outcomeClosed
 	case len(c.Missing(in.required())) > 0:
-		return &situationRequired
+		return &outcomeRequired
 	}
 	return nil
 }
@@ -734,7 +734,7 @@ func (in *Installer) refuses(c, was Connection) *situation {
 // giveBack forgets what a consent brought and removes the app at Slack, where it was just added; unless somebody relies on it
 // there, as the workspaces of an organisation do on the organisation's install. It is forgotten first: a process that dies in
 // between leaves an app that does nothing, and no connection that was refused. It returns what the person has to know of it.
-func (in *Installer) giveBack(ctx context.Context, c Connection, pairs []Pair) []string {
+func (in *Installer) giveBack(ctx context.Context, c Connection, pairs []Grant) []string {
 	in.discard(ctx, pairs)
 	if was, err := in.relied(ctx, c.Key); err != nil || was.ID != "" {
 		in.log.WarnContext(ctx, "access that was refused is not given back where others may rely on it", "key", c.Key.String(), "connection", was.ID, "cause", err)
@@ -753,7 +753,7 @@ func (in *Installer) giveBack(ctx context.Context, c Connection, pairs []Pair) [
 
 // put stores a consent, and tries again while ctx allows: Slack has done its part, so giving up here costs the person a second
 // consent. What the store doesn't take in that time waits in the journal. The install stands without the person's token.
-func (in *Installer) put(ctx context.Context, c Connection, pairs []Pair) (Connection, *Connection, error) {
+func (in *Installer) put(ctx context.Context, c Connection, pairs []Grant) (Connection, *Connection, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeBudget)
 	defer cancel()
 	c.leftOut(in.cfg.Scopes)
@@ -777,35 +777,35 @@ func (in *Installer) put(ctx context.Context, c Connection, pairs []Pair) (Conne
 
 // putAside keeps the pair that was stored, and beside it the one of a competing consent until a renewal shows which of
 // them counts.
-func (in *Installer) putAside(ctx context.Context, p Pair, now Connection, before *Connection) {
+func (in *Installer) putAside(ctx context.Context, p Grant, now Connection, before *Connection) {
 	in.mu.Lock()
-	delete(in.held, p.Token) // the store has it, or somebody's who came later
+	delete(in.pending, p.Token) // the store has it, or somebody's who came later
 	in.mu.Unlock()
-	if now.Grant != p.Grant {
+	if now.GrantID != p.GrantID {
 		in.settle(ctx, p, Aside)
 		return
 	}
 	if now.Contested && before != nil {
-		in.settle(ctx, before.pair(), Aside)
+		in.settle(ctx, before.grant(), Aside)
 	}
 	in.settle(ctx, p.storedIn(&now, nil), Kept)
 }
 
 // putPerson is what put does with the token of the person who consented: where the consent met another one of theirs,
 // the pair that lost with it is put aside, and the other one tried soon.
-func (in *Installer) putPerson(ctx context.Context, p Pair, now Connection) error {
-	seen, err := in.store.FindUser(ctx, p.Holder)
+func (in *Installer) putPerson(ctx context.Context, p Grant, now Connection) error {
+	seen, err := in.store.GetUser(ctx, p.TokenOwner)
 	isRival := err == nil && seen.Token != "" && seen.Reason == ReasonNone && seen.GrantedAt.Sub(p.GrantedAt).Abs() < lateConsent
 	if !now.Contested || !isRival {
 		return in.bring(ctx, p)
 	}
-	if now.Grant != p.Grant {
+	if now.GrantID != p.GrantID {
 		in.settle(ctx, p, Aside)
 	} else {
-		in.settle(ctx, seen.pair(), Aside)
+		in.settle(ctx, seen.grant(), Aside)
 		err = in.bring(ctx, p)
 	}
-	tried := in.updateChain(ctx, p.Holder, func(row *Chain, _ *Connection, _ *UserToken) error {
+	tried := in.updateTokens(ctx, p.TokenOwner, func(row *TokenPair, _ *Connection, _ *UserToken) error {
 		row.soon(p.GrantedAt)
 		return nil
 	})
@@ -829,12 +829,12 @@ func insist(ctx context.Context, ask func() error) error {
 
 // installed is what the success page and the welcome message are made from.
 type installed struct {
-	now    Connection
-	before *Connection // nil: there was none
-	by     string      // user ID
-	again  bool        // the page is shown a second time; nothing happened
-	undo   bool        // nobody relies on it yet, so whoever installed may take it back
-	wish   Wish        // of the link it came by
+	now     Connection
+	before  *Connection  // nil: there was none
+	by      string       // user ID
+	again   bool         // the page is shown a second time; nothing happened
+	undo    bool         // nobody relies on it yet, so whoever installed may take it back
+	request GrantRequest // of the link it came by
 }
 
 // fresh reports whether this was an install, as against one more consent for a connection that works.
@@ -874,7 +874,7 @@ func (in *Installer) welcome(ctx context.Context, c Connection) error {
 			return err
 		}
 		// Somebody else installed too, twice: that ends this consent's token, and theirs is in the row.
-		now, findErr := in.store.Find(ctx, c.Key)
+		now, findErr := in.store.Lookup(ctx, c.Key)
 		if findErr != nil || now.Token == c.Token || now.Token == "" {
 			return err
 		}

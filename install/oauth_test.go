@@ -100,7 +100,7 @@ func TestStartsLeaveNothing(t *testing.T) {
 		attempts, budgets, calls := r.rows("install_attempts"), r.rows("budgets"), len(r.slack.Calls())
 		for i := range 20 {
 			for _, address := range []string{start, start + "?team=T0123", good, start + "?link=abc", start + "?connection=" + c.ID,
-				in.Grant(install.Connection{ID: "con_gone"}, install.Wish{}), "/slack/oauth_redirect?code=1.2&state=" + strings.Repeat("A", 43),
+				in.Grant(install.Connection{ID: "con_gone"}, install.GrantRequest{}), "/slack/oauth_redirect?code=1.2&state=" + strings.Repeat("A", 43),
 				fmt.Sprintf("/slack/oauth_redirect?code=1.2&state=%d", i), "/slack/oauth_redirect?error=access_denied", "/slack/oauth_redirect?code=1.2"} {
 				r.visitor(in).get(address)
 			}
@@ -280,7 +280,7 @@ func TestStateIsGivenBack(t *testing.T) {
 		during func(r *rig, in replica) (after func())
 	}{
 		"nothing left in the budget": {503, "busy", func(r *rig, in replica) func() {
-			if ok, err := in.db.Spend(r.ctx, install.Installs, install.Installs.Burst-1, r.clock.Now()); !ok || err != nil {
+			if ok, err := in.db.Take(r.ctx, install.Installs, install.Installs.Burst-1, r.clock.Now()); !ok || err != nil {
 				r.t.Fatal(ok, err)
 			}
 			return func() { r.clock.Advance(2 * time.Second) }
@@ -390,7 +390,7 @@ func TestInstallsShareTheBudget(t *testing.T) {
 	in := r.replica(nil)
 	c := r.connect(in, slacksim.AcmeAdmin)
 	shared := install.Renewals
-	if full, err := in.db.Spend(r.ctx, shared, shared.Burst, r.clock.Now()); full || err != nil {
+	if full, err := in.db.Take(r.ctx, shared, shared.Burst, r.clock.Now()); full || err != nil {
 		t.Errorf("an install took nothing from what renewals have (%v)", err)
 	}
 	r.due()
@@ -414,7 +414,7 @@ func TestInstallsShareTheBudget(t *testing.T) {
 
 	// All that renewals may take is taken: an install goes on.
 	r.clock.Advance(time.Minute)
-	if ok, err := in.db.Spend(r.ctx, shared, shared.Burst, r.clock.Now()); !ok || err != nil {
+	if ok, err := in.db.Take(r.ctx, shared, shared.Burst, r.clock.Now()); !ok || err != nil {
 		t.Fatal(ok, err)
 	}
 	r.visitor(in).installs(start, slacksim.BirchAdmin, slacksim.Choice{}).is(t, "an install", 200, "connected")
@@ -507,7 +507,7 @@ func TestCallbacksAreBounded(t *testing.T) {
 	third.get(thirdBack).is(t, "when the others are done", 200, "already_connected")
 }
 
-// A link for an hour is a way in for an hour, however often its holder tries again.
+// A link for an hour is a way in for an hour, however often its owner tries again.
 func TestTryAgainEndsWithTheLink(t *testing.T) {
 	r := newRig(t, storagetest.SQLite(t))
 	in := r.replica(nil)

@@ -27,12 +27,12 @@ import (
 var pageFiles embed.FS
 
 var (
-	templates = template.Must(template.ParseFS(pageFiles, "pages/*.html"))
-	style     = mustRead("pages/style.css")
-	script    = mustRead("pages/copy.js")
+	templates  = template.Must(template.ParseFS(pageFiles, "pages/*.html"))
+	pageStyle  = mustRead("pages/style.css")
+	pageScript = mustRead("pages/copy.js")
 	// The style and the script are the only ones that may run: the policy names their hashes.
-	policy = fmt.Sprintf("default-src 'none'; style-src '%s'; script-src '%s'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-		sourceHash(style), sourceHash(script))
+	pagePolicy = fmt.Sprintf("default-src 'none'; style-src '%s'; script-src '%s'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+		sourceHash(pageStyle), sourceHash(pageScript))
 )
 
 func mustRead(name string) string {
@@ -106,8 +106,8 @@ func (c Commands) fill(sentence, otherwise string) string {
 	return sentence
 }
 
-// page makes the answer for a situation.
-func (in *Installer) page(s situation, ref string) page {
+// page makes the answer for an outcome.
+func (in *Installer) page(s outcome, ref string) page {
 	p := page{
 		Status: s.status, State: string(s.outcome), Reason: s.reason, Title: s.title, Unchanged: s.unchanged,
 		Happened: strings.TrimSpace(s.happened + " " + in.cfg.App.Commands.fill(s.typed, s.otherwise)),
@@ -116,7 +116,7 @@ func (in *Installer) page(s situation, ref string) page {
 	p.Primary, p.Secondary = in.action(s.primary, ref), in.action(s.secondary, ref)
 	if s.copyText {
 		p.Copy = in.adminMessage()
-		if s.reason == situationOrgInstalled.reason {
+		if s.reason == outcomeOrgInstalled.reason {
 			p.Copy = in.addMessage()
 		}
 	}
@@ -263,13 +263,13 @@ func (in *Installer) lookAtStore(ctx context.Context) error {
 
 // unready returns what people are told when an install could not be finished now: down, where the records can't be reached;
 // nil: it could.
-func (in *Installer) unready(ctx context.Context, ref string, down *situation) *situation {
+func (in *Installer) unready(ctx context.Context, ref string, down *outcome) *outcome {
 	err := in.lookAtStore(ctx)
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, ErrWrongKeys):
-		down = &situationNotReady
+		down = &outcomeNotReady
 	}
 	in.log.ErrorContext(ctx, "not ready for installs", "ref", ref, "cause", err)
 	return down
@@ -280,7 +280,7 @@ func (in *Installer) landing(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), startBudget)
 	defer cancel()
 	ref := NewRef()
-	if s := in.unready(ctx, ref, &situationUpdating); s != nil {
+	if s := in.unready(ctx, ref, &outcomeUpdating); s != nil {
 		in.show(w, r, in.page(*s, ref))
 		return
 	}
@@ -297,7 +297,7 @@ func (in *Installer) landing(w http.ResponseWriter, r *http.Request) {
 	}{
 		App: in.cfg.App, Scopes: in.cfg.Scopes, InstallURL: in.cfg.PublicURL + "/slack/install", Single: in.cfg.BotToken != "",
 		Closed: in.cfg.Closed && len(in.cfg.Admit) == 0, Some: in.cfg.Closed && len(in.cfg.Admit) > 0, Ask: in.support(""),
-		IT: in.itBlock(), Request: in.adminMessage(), Style: template.CSS(style), Script: template.JS(script),
+		IT: in.itBlock(), Request: in.adminMessage(), Style: template.CSS(pageStyle), Script: template.JS(pageScript),
 	}
 	in.guard(w)
 	if wantsJSON(r) {
@@ -316,9 +316,9 @@ func (in *Installer) landing(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case view.Single:
 			delete(facts, "install_url")
-			facts["reason"] = situationSingleWorkspace.reason
+			facts["reason"] = outcomeSingleWorkspace.reason
 		case in.cfg.Closed:
-			facts["reason"] = situationClosed.reason
+			facts["reason"] = outcomeClosed.reason
 		}
 		writeJSON(w, http.StatusOK, facts)
 		return
@@ -374,16 +374,16 @@ func (in *Installer) successPage(ctx context.Context, i installed, welcomed bool
 		p.Reason = "permissions_updated"
 		p.Title, p.Happened = "Permissions updated: "+app.Name+" in "+name, "Its permissions in this workspace were updated. Nothing else changed."
 		if len(gained) > 0 {
-			p.Facts = append(p.Facts, "Now allowed: "+list(in.labels(gained))+".")
+			p.Facts = append(p.Facts, "Now allowed: "+bullets(in.labels(gained))+".")
 		}
 		if len(lost) > 0 {
-			p.Facts = append(p.Facts, "No longer allowed: "+list(in.labels(lost))+".")
+			p.Facts = append(p.Facts, "No longer allowed: "+bullets(in.labels(lost))+".")
 		}
-	case i.before.RenewedBy != "" && i.before.RenewedBy != i.by && c.RenewedAt.Sub(i.before.RenewedAt) < 2*stateLife:
+	case i.before.AuthorizedBy != "" && i.before.AuthorizedBy != i.by && c.AuthorizedAt.Sub(i.before.AuthorizedAt) < 2*stateLife:
 		p.Reason = "connected_by_other"
 		p.Title = "Already connected: " + app.Name + " is in " + name
 		other := "Somebody else"
-		if i.before.RenewedBy == i.before.InstalledBy {
+		if i.before.AuthorizedBy == i.before.InstalledBy {
 			other = orElse(i.before.InstalledByName, other)
 		}
 		p.Happened = other + " connected this workspace a moment ago. There is one connection per workspace."
@@ -444,11 +444,11 @@ func (in *Installer) firstSteps(c Connection) (steps []string) {
 func (in *Installer) whereNext(p *page, i installed, missing []Scope) {
 	c := i.now
 	another := action{Label: "Install to another workspace", URL: in.cfg.PublicURL + "/slack/install"}
-	rest := action{Label: "Allow the rest", URL: in.Grant(c, Wish{Scopes: ScopeNames(missing), Back: i.wish.Back})}
+	rest := action{Label: "Allow the rest", URL: in.Grant(c, GrantRequest{Scopes: ScopeNames(missing), Back: i.request.Back})}
 	p.Primary, p.Secondary = action{Label: "Open in Slack", URL: in.slackPage("app", c.AppID, c.TeamID)}, another
 	switch {
-	case channelID.MatchString(i.wish.Back):
-		p.Primary = action{Label: "Back to where you were in Slack", URL: in.slackPage("channel", i.wish.Back, c.TeamID)}
+	case channelID.MatchString(i.request.Back):
+		p.Primary = action{Label: "Back to where you were in Slack", URL: in.slackPage("channel", i.request.Back, c.TeamID)}
 	case c.Org():
 		p.Primary = action{Label: "Add it to workspaces", URL: in.AddToWorkspacesURL(c.Key)}
 	case len(missing) > 0:
@@ -493,15 +493,15 @@ func (in *Installer) labels(names []string) []string {
 		words[i] = name
 		for _, s := range in.cfg.Scopes {
 			if s.Name == name {
-				words[i] = orElse(lower(s.Label), name)
+				words[i] = orElse(lowerFirst(s.Label), name)
 			}
 		}
 	}
 	return words
 }
 
-// list writes several things into a sentence.
-func list(words []string) string {
+// bullets writes several things into a sentence.
+func bullets(words []string) string {
 	if len(words) < 2 {
 		return strings.Join(words, "")
 	}
@@ -515,7 +515,7 @@ func quoted(scopes []Scope) string {
 	for i, s := range scopes {
 		names[i] = "“" + orElse(s.Label, s.Name) + "”"
 	}
-	return list(names)
+	return bullets(names)
 }
 
 // difference returns what a has and b has not.
@@ -568,7 +568,7 @@ func (in *Installer) icon(ctx context.Context, address string) template.URL {
 func (in *Installer) guard(w http.ResponseWriter) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Security-Policy", policy)
+	h.Set("Content-Security-Policy", pagePolicy)
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Robots-Tag", "noindex")
@@ -603,7 +603,7 @@ func (in *Installer) show(w http.ResponseWriter, r *http.Request, p page) {
 		Help   string // where to get it, with the reference
 		Style  template.CSS
 		Script template.JS
-	}{p, in.cfg.App, p.good, in.support(p.Ref), template.CSS(style), template.JS(script)})
+	}{p, in.cfg.App, p.good, in.support(p.Ref), template.CSS(pageStyle), template.JS(pageScript)})
 }
 
 func (in *Installer) render(w http.ResponseWriter, status int, name string, view any) {

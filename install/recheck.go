@@ -16,6 +16,6 @@ func (in *Installer) MayRecheck(ctx context.Context, c Connection) bool {
 	if c.ID == "" || c.Token == "" {
 		return true // nobody is asked
 	}
-	free, err := in.store.Spend(ctx, Budget{Name: "check " + c.ID, Interval: RecheckEvery, Burst: 1}, 1, in.now())
+	free, err := in.store.Take(ctx, Budget{Name: "check " + c.ID, Interval: RecheckEvery, Burst: 1}, 1, in.now())
 	return err != nil || free
 }

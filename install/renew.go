@@ -42,7 +42,7 @@ const (
 	configBackoff       = time.Minute    // a wrong client secret is for the operator to mend, who wants to see it work soon
 	unreadablePause     = time.Hour      // until a row that can't be read is looked at again
 	spentPause          = time.Second    // until a process looks into an empty budget again
-	// An entry of the journal that can't be opened keeps its holder's refresh token from being spent for this long: the key
+	// An entry of the journal that can't be opened keeps its owner's refresh token from being spent for this long: the key
 	// may come back, and then the token is found to be spent already.
 	unopenedPatience = time.Hour
 )
@@ -74,17 +74,17 @@ var (
 	errSpent = errors.New("no call left in the budget")
 )
 
-// wish is why somebody wants a renewal.
-type wish struct {
+// renewRequest is why somebody wants a renewal.
+type renewRequest struct {
 	budget   Budget
 	refused  Secret // a token that Slack called expired: due now, whatever the clock says
 	exchange bool   // a long-lived token is to be moved to rotation
 }
 
 // Renew renews the bot token of exactly k now if it is due, and waits for that until ctx ends; the renewal itself goes on.
-// nil: the token is good, or a chain that needs no renewal. It may be called from several goroutines and processes.
+// nil: the token is good, or a token pair that needs no renewal. It may be called from several goroutines and processes.
 func (in *Installer) Renew(ctx context.Context, k Key) error {
-	err := in.renew(ctx, Holder{Key: k}, wish{budget: renewalsInUse})
+	err := in.renew(ctx, TokenOwner{Key: k}, renewRequest{budget: renewalsInUse})
 	if errors.Is(err, errCurrent) {
 		return nil
 	}
@@ -104,10 +104,10 @@ type renewal struct {
 func (in *Installer) Exchange(ctx context.Context, k Key) error {
 	const look = 250 * time.Millisecond // two calls' worth of the budget
 	for {
-		err := in.renew(ctx, Holder{Key: k}, wish{budget: exchanges, exchange: true})
+		err := in.renew(ctx, TokenOwner{Key: k}, renewRequest{budget: exchanges, exchange: true})
 		switch {
 		case errors.Is(err, errCurrent):
-			c, err := in.store.Find(ctx, k)
+			c, err := in.store.Lookup(ctx, k)
 			if err == nil && c.Token == "" {
 				err = ErrNotConnected
 			}
@@ -124,7 +124,7 @@ func (in *Installer) Exchange(ctx context.Context, k Key) error {
 }
 
 // renew makes sure that one renewal of h runs in this process, and waits for it until ctx ends.
-func (in *Installer) renew(ctx context.Context, h Holder, w wish) error {
+func (in *Installer) renew(ctx context.Context, h TokenOwner, w renewRequest) error {
 	in.mu.Lock()
 	r := in.renewing[h]
 	if r == nil {
@@ -150,13 +150,13 @@ func (in *Installer) renew(ctx context.Context, h Holder, w wish) error {
 
 // renewOnce is the whole way of one renewal. Errors: errElsewhere, errCurrent, errSpent, the store's trouble, or ErrRenewing
 // with Slack's.
-func (in *Installer) renewOnce(ctx context.Context, h Holder, w wish) error {
+func (in *Installer) renewOnce(ctx context.Context, h TokenOwner, w renewRequest) error {
 	// What the journal holds for h was bought with the refresh token that is still in the row.
 	waiting, kept, err := in.restore(ctx, h)
 	if err != nil || waiting {
 		return errors.Join(errElsewhere, err)
 	}
-	if in.isShut(w.budget) {
+	if in.isClosed(w.budget) {
 		return errSpent // before anything is written
 	}
 	claimed, next, err := in.claim(ctx, h, w, kept)
@@ -164,7 +164,7 @@ func (in *Installer) renewOnce(ctx context.Context, h Holder, w wish) error {
 		return err
 	}
 	// Only now, so that replicas which meet at one row take one call from the budget.
-	err = in.spend(ctx, w.budget)
+	err = in.take(ctx, w.budget)
 	if err == nil && claimed.LeaseUntil.Sub(in.now()) < exchangeTimeout+keepTimeout {
 		err = errElsewhere // the database took so long that another process may have the lease by the time Slack answers
 	}
@@ -180,34 +180,34 @@ func (in *Installer) renewOnce(ctx context.Context, h Holder, w wish) error {
 	return in.keep(ctx, p)
 }
 
-// spend takes one call from a budget. errSpent; then this process does not look again for a moment.
-func (in *Installer) spend(ctx context.Context, b Budget) error {
+// take takes one call from a budget. errSpent; then this process does not look again for a moment.
+func (in *Installer) take(ctx context.Context, b Budget) error {
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
-	ok, err := in.store.Spend(ctx, b, 1, in.now())
+	ok, err := in.store.Take(ctx, b, 1, in.now())
 	if err != nil || ok {
 		return err
 	}
 	in.mu.Lock()
-	in.shut[b] = in.now().Add(spentPause)
+	in.closedBudgets[b] = in.now().Add(spentPause)
 	in.mu.Unlock()
 	return errSpent
 }
 
-// spendInstall takes one call for an install: from the part that installs have, and from what they share with renewals.
+// takeInstall takes one call for an install: from the part that installs have, and from what they share with renewals.
 // errSpent.
-func (in *Installer) spendInstall(ctx context.Context, suspect bool) error {
+func (in *Installer) takeInstall(ctx context.Context, suspect bool) error {
 	own := installs
 	if suspect {
 		own = installsSuspect
 	}
 	for _, b := range []Budget{own, renewalsInUse} {
-		if in.isShut(b) {
+		if in.isClosed(b) {
 			return errSpent // before anything is written
 		}
 	}
 	for _, b := range []Budget{own, renewalsInUse} {
-		if err := in.spend(ctx, b); err != nil {
+		if err := in.take(ctx, b); err != nil {
 			return err
 		}
 	}
@@ -223,26 +223,26 @@ func (in *Installer) keepLimit(ctx context.Context, b Budget, wait time.Duration
 	}
 }
 
-func (in *Installer) isShut(b Budget) bool {
+func (in *Installer) isClosed(b Budget) bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	left := in.shut[b].Sub(in.now())
+	left := in.closedBudgets[b].Sub(in.now())
 	return left > 0 && left <= spentPause // a clock that was set back keeps nothing shut
 }
 
-// claim takes the lease and returns the chain with it, and what is known beforehand of the next pair. That it could be
+// claim takes the lease and returns the token pair with it, and what is known beforehand of the next pair. That it could be
 // written also proves that the database takes writes at this moment. Where the store has lost what the journal kept,
 // that is stored instead.
-func (in *Installer) claim(ctx context.Context, h Holder, w wish, kept []Pair) (claimed Chain, next Pair, err error) {
+func (in *Installer) claim(ctx context.Context, h TokenOwner, w renewRequest, kept []Grant) (claimed TokenPair, next Grant, err error) {
 	if in.cfg.BotToken != "" || !in.ours(h.Key) {
-		return Chain{}, Pair{}, errCurrent // what is left of another mode or app can't be renewed with our credentials
+		return TokenPair{}, Grant{}, errCurrent // what is left of another mode or app can't be renewed with our credentials
 	}
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
 	var verdict error
 	var planned time.Time // by a clock that was wrong
 	var brought bool
-	err = in.updateChain(ctx, h, func(row *Chain, c *Connection, u *UserToken) error {
+	err = in.updateTokens(ctx, h, func(row *TokenPair, c *Connection, u *UserToken) error {
 		now := in.now()
 		verdict, planned = nil, time.Time{}
 		next, brought = newestOf(kept, rowOf(c, u))
@@ -276,7 +276,7 @@ func (in *Installer) claim(ctx context.Context, h Holder, w wish, kept []Pair) (
 		}
 		row.LeaseUntil = now.Add(leaseLife).Truncate(time.Microsecond) // as the database keeps it
 		claimed = *row
-		next = Pair{Holder: h, Spent: row.spendable()}.storedIn(c, u)
+		next = Grant{TokenOwner: h, Spent: row.spendable()}.storedIn(c, u)
 		next.Generation++
 		return nil
 	})
@@ -293,12 +293,12 @@ func (in *Installer) claim(ctx context.Context, h Holder, w wish, kept []Pair) (
 	return claimed, next, verdict
 }
 
-// sighting is a lease of another process and when it was first seen here.
-type sighting struct{ lease, first time.Time }
+// leaseObservation is a lease of another process and when it was first seen here.
+type leaseObservation struct{ lease, first time.Time }
 
 // leaseIsOver reports whether whoever took a lease may be taken for dead. The clocks of replicas differ, so the time in the
 // row is only a name for the lease: it is over when this process has seen the same one for as long as a lease lives.
-func (in *Installer) leaseIsOver(h Holder, lease, now time.Time) bool {
+func (in *Installer) leaseIsOver(h TokenOwner, lease, now time.Time) bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if lease.IsZero() {
@@ -308,9 +308,9 @@ func (in *Installer) leaseIsOver(h Holder, lease, now time.Time) bool {
 	seen, known := in.leases[h]
 	if !known || !seen.lease.Equal(lease) || seen.first.After(now) {
 		if len(in.leases) > 100_000 {
-			clear(in.leases) // costs those whose holder died one more wait
+			clear(in.leases) // costs those whose owner died one more wait
 		}
-		in.leases[h] = sighting{lease, now}
+		in.leases[h] = leaseObservation{lease, now}
 		return false
 	}
 	return now.Sub(seen.first) >= leaseLife
@@ -320,10 +320,10 @@ func (in *Installer) leaseIsOver(h Holder, lease, now time.Time) bool {
 func (in *Installer) ours(k Key) bool { return in.cfg.AppID == "" || k.AppID == in.cfg.AppID }
 
 // release gives a lease back unused.
-func (in *Installer) release(ctx context.Context, h Holder, claimed Chain) error {
+func (in *Installer) release(ctx context.Context, h TokenOwner, claimed TokenPair) error {
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
-	return in.updateChain(ctx, h, func(row *Chain, _ *Connection, _ *UserToken) error {
+	return in.updateTokens(ctx, h, func(row *TokenPair, _ *Connection, _ *UserToken) error {
 		if row.LeaseUntil.Equal(claimed.LeaseUntil) {
 			row.LeaseUntil = time.Time{}
 		}
@@ -331,13 +331,13 @@ func (in *Installer) release(ctx context.Context, h Holder, claimed Chain) error
 	})
 }
 
-// updateChain is Store.Update for either kind of chain. Of c and u one is nil.
-func (in *Installer) updateChain(ctx context.Context, h Holder, fn func(row *Chain, c *Connection, u *UserToken) error) error {
+// updateTokens is Store.Update for either kind of token pair. Of c and u one is nil.
+func (in *Installer) updateTokens(ctx context.Context, h TokenOwner, fn func(row *TokenPair, c *Connection, u *UserToken) error) error {
 	update := func() (err error) {
 		if h.UserID == "" {
-			_, err = in.store.Update(ctx, h.Key, func(c *Connection) error { return fn(&c.Chain, c, nil) })
+			_, err = in.store.Update(ctx, h.Key, func(c *Connection) error { return fn(&c.TokenPair, c, nil) })
 		} else {
-			_, err = in.store.UpdateUser(ctx, h, func(u *UserToken) error { return fn(&u.Chain, nil, u) })
+			_, err = in.store.UpdateUser(ctx, h, func(u *UserToken) error { return fn(&u.TokenPair, nil, u) })
 		}
 		return err
 	}
@@ -353,7 +353,7 @@ func (in *Installer) updateChain(ctx context.Context, h Holder, fn func(row *Cha
 
 // exchange spends what c can be renewed with, and completes p, the next pair. It blocks for one call to Slack. An
 // answer that is not a whole pair counts as one that was lost.
-func (in *Installer) exchange(ctx context.Context, p Pair, c Chain) (Pair, error) {
+func (in *Installer) exchange(ctx context.Context, p Grant, c TokenPair) (Grant, error) {
 	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
 	defer cancel()
 	form := url.Values{"client_id": {in.cfg.ClientID}, "client_secret": {in.cfg.ClientSecret.Reveal()}}
@@ -367,19 +367,19 @@ func (in *Installer) exchange(ctx context.Context, p Pair, c Chain) (Pair, error
 	}
 	granted, err := in.ask(ctx, method, form)
 	if err != nil {
-		return Pair{}, err
+		return Grant{}, err
 	}
 	p.Token, p.Refresh = Secret(granted.AccessToken), Secret(granted.RefreshToken)
 	p.Life, p.At, p.Scopes = time.Duration(granted.ExpiresIn), in.now(), SplitScopes(string(granted.Scope))
 	if p.Token == "" || p.Refresh == "" {
-		return Pair{}, fmt.Errorf("%s: the answer has no whole pair of tokens", method)
+		return Grant{}, fmt.Errorf("%s: the answer has no whole pair of tokens", method)
 	}
 	return p, nil
 }
 
 // notRenewed writes down why there is no new pair, and when to try again. Nothing but Slack's own repeated word about this
 // refresh token declares it dead, and only if the row still holds it.
-func (in *Installer) notRenewed(ctx context.Context, h Holder, claimed Chain, cause error) error {
+func (in *Installer) notRenewed(ctx context.Context, h TokenOwner, claimed TokenPair, cause error) error {
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
 	code := SlackError(cause)
@@ -392,7 +392,7 @@ func (in *Installer) notRenewed(ctx context.Context, h Holder, claimed Chain, ca
 		in.keepLimit(ctx, budget, wait)
 	}
 	var state string
-	err := in.updateChain(ctx, h, func(row *Chain, c *Connection, u *UserToken) error {
+	err := in.updateTokens(ctx, h, func(row *TokenPair, c *Connection, u *UserToken) error {
 		if row.spendable() != claimed.spendable() {
 			return errCurrent // somebody else renewed it; what we heard is about a token of the past
 		}
@@ -447,7 +447,7 @@ func (in *Installer) notRenewed(ctx context.Context, h Holder, claimed Chain, ca
 	return fmt.Errorf("%w: %w", ErrRenewing, cause)
 }
 
-// What a failed renewal makes of a chain.
+// What a failed renewal makes of a token pair.
 const (
 	limitedChain = "limited" // Slack asked us to slow down
 	failingChain = "failing" // trouble that can pass
@@ -455,11 +455,11 @@ const (
 	deadChain    = "dead"    // nothing but a person helps
 )
 
-// never is later than any renewal: for a long-lived token that cannot be exchanged (again).
-var never = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+// neverRenew is later than any renewal: for a long-lived token that cannot be exchanged (again).
+var neverRenew = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // failed notes a failed renewal in c and says what it means.
-func (c *Chain) failed(code string, cause error, now time.Time) string {
+func (c *TokenPair) failed(code string, cause error, now time.Time) string {
 	if wait, limited := RetryAfter(cause); limited {
 		c.RenewAt = now.Add(wait + time.Second + rand.N(5*time.Second)) // the budget opens at the end of the wait
 		return limitedChain
@@ -476,7 +476,7 @@ func (c *Chain) failed(code string, cause error, now time.Time) string {
 		}
 		c.RenewAt = now.Add(rejectionPause)
 	case exchange && (code == "token_already_exchanged" || code == "invalid_token" || code == "authorization_not_found" || code == "not_allowed_token_type"):
-		c.RenewAt = never
+		c.RenewAt = neverRenew
 		return leftChain
 	case code != "" && decisive(cause): // bad_client_secret, token_rotation_not_enabled, org_login_required …
 		c.RenewAt = now.Add(configBackoff + rand.N(configBackoff/4))
@@ -508,17 +508,17 @@ func (in *Installer) renewDue(ctx context.Context) (int, error) {
 	if in.cfg.BotToken != "" {
 		return 0, nil // there is nothing to renew it with
 	}
-	n, err := in.renewAll(ctx, wish{budget: renewals}, func() ([]Holder, error) { return in.store.Due(ctx, in.cfg.AppID, in.now(), dueAtOnce) })
+	n, err := in.renewAll(ctx, renewRequest{budget: renewals}, func() ([]TokenOwner, error) { return in.store.Due(ctx, in.cfg.AppID, in.now(), dueAtOnce) })
 	if err != nil || !in.cfg.MoveToRotation {
 		return n, err
 	}
-	m, err := in.renewAll(ctx, wish{budget: exchanges, exchange: true}, func() ([]Holder, error) { return in.store.LongLived(ctx, in.cfg.AppID, dueAtOnce) })
+	m, err := in.renewAll(ctx, renewRequest{budget: exchanges, exchange: true}, func() ([]TokenOwner, error) { return in.store.LongLived(ctx, in.cfg.AppID, dueAtOnce) })
 	return n + m, err
 }
 
 // renewAll renews what next lists, a few at a time, until there is no more, the budget is spent, or nothing of it could be
 // done. It returns how many it renewed.
-func (in *Installer) renewAll(ctx context.Context, w wish, next func() ([]Holder, error)) (total int, err error) {
+func (in *Installer) renewAll(ctx context.Context, w renewRequest, next func() ([]TokenOwner, error)) (total int, err error) {
 	for ctx.Err() == nil {
 		due, err := next()
 		if err != nil || len(due) == 0 {
@@ -556,18 +556,18 @@ func (in *Installer) renewAll(ctx context.Context, w wish, next func() ([]Holder
 // good returns c with a token that can be used now, renewing it first if it has ended, and waiting for whoever does so. The
 // old token is handed out as long as it lives.
 func (in *Installer) good(ctx context.Context, c Connection) (Connection, error) {
-	err := in.goodChain(ctx, Holder{Key: c.Key}, c.Chain, func() (Chain, error) {
-		fresh, err := in.store.FindID(ctx, c.ID)
+	err := in.goodTokens(ctx, TokenOwner{Key: c.Key}, c.TokenPair, func() (TokenPair, error) {
+		fresh, err := in.store.Get(ctx, c.ID)
 		if err == nil {
 			c = fresh
 		}
-		return c.Chain, err
+		return c.TokenPair, err
 	})
 	return c, err
 }
 
-// goodChain is good for either kind of chain; reread looks at the row again.
-func (in *Installer) goodChain(ctx context.Context, h Holder, c Chain, reread func() (Chain, error)) error {
+// goodTokens is good for either kind of token pair; reread looks at the row again.
+func (in *Installer) goodTokens(ctx context.Context, h TokenOwner, c TokenPair, reread func() (TokenPair, error)) error {
 	const look = 100 * time.Millisecond // how often somebody who waits for another process, or for the budget, looks
 	for {
 		now := in.now()
@@ -579,7 +579,7 @@ func (in *Installer) goodChain(ctx context.Context, h Holder, c Chain, reread fu
 		}
 		err := ErrNotConnected // nothing but a person helps
 		if c.RefreshToken != "" && !c.dead() {
-			err = in.renew(ctx, h, wish{budget: renewalsInUse})
+			err = in.renew(ctx, h, renewRequest{budget: renewalsInUse})
 		}
 		waiting := errors.Is(err, errElsewhere) || errors.Is(err, errCurrent) || errors.Is(err, errSpent)
 		switch {

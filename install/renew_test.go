@@ -151,7 +151,7 @@ func (r *rig) connect(in replica, userID string) install.Connection {
 // row is the connection as the database has it.
 func (r *rig) row(in replica, k install.Key) install.Connection {
 	r.t.Helper()
-	c, err := in.db.Find(r.ctx, k)
+	c, err := in.db.Lookup(r.ctx, k)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -174,7 +174,7 @@ func (r *rig) exchanges() (asked, given int) {
 	return asked, given
 }
 
-// works fails the test unless Slack takes the token, and unless it is the newest of the newest chain.
+// works fails the test unless Slack takes the token, and unless it is the newest of the newest token pair.
 func (r *rig) works(c install.Connection) {
 	r.t.Helper()
 	at, ok := r.slack.Installed(c.TeamID)
@@ -184,7 +184,7 @@ func (r *rig) works(c install.Connection) {
 }
 
 // waiting returns what the store may not have yet.
-func (r *rig) waiting() []install.Pair {
+func (r *rig) waiting() []install.Grant {
 	r.t.Helper()
 	pairs, err := r.replica(nil).db.Journaled()
 	if err != nil {
@@ -194,7 +194,7 @@ func (r *rig) waiting() []install.Pair {
 }
 
 // kept returns what the journal keeps for the day on which the store loses it.
-func (r *rig) kept() []install.Pair {
+func (r *rig) kept() []install.Grant {
 	r.t.Helper()
 	pairs, err := r.replica(nil).db.Kept("", 1000)
 	if err != nil {
@@ -687,7 +687,7 @@ func TestExpiredInTrouble(t *testing.T) {
 	})
 }
 
-// A 429 is for the whole app: no other chain is renewed before its time is over, by no replica.
+// A 429 is for the whole app: no other token pair is renewed before its time is over, by no replica.
 func TestRateLimitHoldsAll(t *testing.T) {
 	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
@@ -720,7 +720,7 @@ func TestMoveToRotation(t *testing.T) {
 		r.slack.SetApp(func(a *slacksim.App) { a.TokenRotation = false })
 		c := r.connect(in, slacksim.AcmeAdmin)
 		if !c.ExpiresAt.IsZero() || c.RefreshToken != "" || !c.RenewAt.IsZero() {
-			t.Fatalf("not long-lived: %+v", c.Chain)
+			t.Fatalf("not long-lived: %+v", c.TokenPair)
 		}
 		if err := in.Renew(r.ctx, c.Key); err != nil || r.row(in, c.Key).Token != c.Token {
 			t.Fatalf("a long-lived token is renewed (%v)", err)
@@ -737,7 +737,7 @@ func TestMoveToRotation(t *testing.T) {
 		}
 		now := r.row(in, c.Key)
 		if now.ExpiresAt.IsZero() || now.RefreshToken == "" || now.RenewAt.IsZero() {
-			t.Fatalf("not moved: %+v", now.Chain)
+			t.Fatalf("not moved: %+v", now.TokenPair)
 		}
 		r.works(now)
 		if err := in.Exchange(r.ctx, c.Key); err != nil {

@@ -15,7 +15,7 @@ import (
 )
 
 // keep brings the pair of a renewal home: onto the disk, into the store.
-func (in *Installer) keep(ctx context.Context, p Pair) error {
+func (in *Installer) keep(ctx context.Context, p Grant) error {
 	in.journal(ctx, &p)
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
@@ -24,7 +24,7 @@ func (in *Installer) keep(ctx context.Context, p Pair) error {
 
 // journal writes p to the disk. What the disk doesn't take, because it is full or gone, is held in memory until the
 // store has it.
-func (in *Installer) journal(ctx context.Context, p *Pair) {
+func (in *Installer) journal(ctx context.Context, p *Grant) {
 	name, err := in.store.Journal(*p)
 	if err == nil {
 		p.Journaled = name
@@ -32,14 +32,14 @@ func (in *Installer) journal(ctx context.Context, p *Pair) {
 	}
 	in.log.ErrorContext(ctx, "new tokens are not in the journal: killing this process now would lose them", "key", p.Key.String(), "cause", err)
 	in.mu.Lock()
-	in.held[p.Token] = *p
+	in.pending[p.Token] = *p
 	in.mu.Unlock()
 }
 
 // bring stores a pair if it is the one that counts, and then keeps the journal's copy for the day on which the store
 // loses it; or forgets that when the pair counts no longer.
-func (in *Installer) bring(ctx context.Context, p Pair) error {
-	var stored Pair
+func (in *Installer) bring(ctx context.Context, p Grant) error {
+	var stored Grant
 	var fate string
 	var err error
 	isRenewal := p.Spent != "" && p.Standing == Waiting
@@ -62,8 +62,8 @@ func (in *Installer) bring(ctx context.Context, p Pair) error {
 
 	in.log.DebugContext(ctx, "new tokens", "key", p.Key.String(), "user", p.UserID, "fate", fate)
 	in.mu.Lock()
-	delete(in.contests, p.Token)
-	delete(in.held, p.Token)
+	delete(in.competing, p.Token)
+	delete(in.pending, p.Token)
 	in.mu.Unlock()
 	if fate == fateStored {
 		stored.Journaled = p.Journaled
@@ -79,8 +79,8 @@ const fateStored = "stored"
 
 // bringRenewal stores what was bought with the token that the row holds, or with a successor of it that the store has
 // lost.
-func (in *Installer) bringRenewal(ctx context.Context, p Pair) (stored Pair, fate string, err error) {
-	err = in.updateChain(ctx, p.Holder, func(row *Chain, c *Connection, u *UserToken) error {
+func (in *Installer) bringRenewal(ctx context.Context, p Grant) (stored Grant, fate string, err error) {
+	err = in.updateTokens(ctx, p.TokenOwner, func(row *TokenPair, c *Connection, u *UserToken) error {
 		switch {
 		case c != nil && c.Reason == ReasonUnreadable, u != nil && u.Reason == ReasonUnreadable:
 			return errUnreadable // what was spent can't be compared until the key is back
@@ -97,15 +97,15 @@ func (in *Installer) bringRenewal(ctx context.Context, p Pair) (stored Pair, fat
 	return stored, fate, err
 }
 
-// resume has the chain of c or u, one of which is nil, go on with p. why is for the history.
-func (in *Installer) resume(p Pair, c *Connection, u *UserToken, why string, at time.Time) {
-	row := chainIn(c, u)
+// resume has the token pair of c or u, one of which is nil, go on with p. why is for the history.
+func (in *Installer) resume(p Grant, c *Connection, u *UserToken, why string, at time.Time) {
+	row := tokensIn(c, u)
 	line := Change{At: at, By: Actor{Kind: BySwitchboard}, What: DidRenew, Outcome: OutcomeDone, Reason: why}
 	if row.RefreshToken == "" {
 		line.What = DidExchange
 	}
-	next := p.chain()
-	next.Generation, next.Grant = max(p.Generation, row.Generation+1), row.Grant
+	next := p.tokens()
+	next.Generation, next.GrantID = max(p.Generation, row.Generation+1), row.GrantID
 	*row = next
 	if c != nil {
 		c.mended(p, at)
@@ -117,32 +117,32 @@ func (in *Installer) resume(p Pair, c *Connection, u *UserToken, why string, at 
 	u.Note(line)
 }
 
-func chainIn(c *Connection, u *UserToken) *Chain {
+func tokensIn(c *Connection, u *UserToken) *TokenPair {
 	if c != nil {
-		return &c.Chain
+		return &c.TokenPair
 	}
-	return &u.Chain
+	return &u.TokenPair
 }
 
 // storedIn is p as the row has it, to be kept in the journal.
-func (p Pair) storedIn(c *Connection, u *UserToken) Pair {
-	row := chainIn(c, u)
-	p.Generation, p.Grant, p.Token, p.Refresh = row.Generation, row.Grant, row.Token, row.RefreshToken
+func (p Grant) storedIn(c *Connection, u *UserToken) Grant {
+	row := tokensIn(c, u)
+	p.Generation, p.GrantID, p.Token, p.Refresh = row.Generation, row.GrantID, row.Token, row.RefreshToken
 	if p.Life == 0 && !row.ExpiresAt.IsZero() {
 		p.Life = row.ExpiresAt.Sub(p.At)
 	}
 	if u != nil {
-		p.Holder, p.GrantedAt = u.Holder, u.GrantedAt
+		p.TokenOwner, p.GrantedAt = u.TokenOwner, u.GrantedAt
 		return p
 	}
 	whole := *c
-	whole.Chain, whole.Changes = Chain{}, nil // p is the chain
-	p.Holder.Key, p.GrantedAt, p.Consent = c.Key, c.RenewedAt, &whole
+	whole.TokenPair, whole.Changes = TokenPair{}, nil // p is the token pair
+	p.TokenOwner.Key, p.GrantedAt, p.Consent = c.Key, c.AuthorizedAt, &whole
 	return p
 }
 
 // settle writes into the journal how p stands now.
-func (in *Installer) settle(ctx context.Context, p Pair, s Standing) {
+func (in *Installer) settle(ctx context.Context, p Grant, s Standing) {
 	p.Standing = s
 	in.conclude(ctx, p.Journaled, func() error {
 		_, err := in.store.Journal(p)
@@ -178,7 +178,7 @@ func (in *Installer) conclude(ctx context.Context, entry string, do func() error
 var errUnreadable = errors.New("the stored access cannot be read with the keys at hand")
 
 // mended brings into c what a good renewal says of a connection.
-func (c *Connection) mended(p Pair, at time.Time) {
+func (c *Connection) mended(p Grant, at time.Time) {
 	c.grantedNow(p.Scopes, p.At)
 	switch c.Reason {
 	case ReasonRenewalFailing, ReasonRefreshRejected, ReasonTokenExpired:
@@ -188,7 +188,7 @@ func (c *Connection) mended(p Pair, at time.Time) {
 	}
 }
 
-func (u *UserToken) mended(p Pair) {
+func (u *UserToken) mended(p Grant) {
 	u.Reason = ReasonNone
 	if len(p.Scopes) > 0 {
 		u.Scopes = p.Scopes
@@ -204,48 +204,48 @@ var (
 	errUndecided = errors.New("which of two consents came last is found out by a renewal")
 )
 
-// contest is what stood in the row when a consent from the journal was first compared with it.
-type contest struct {
+// competingConsent is what stood in the row when a consent from the journal was first compared with it.
+type competingConsent struct {
 	consent time.Time
 	refresh Secret
 }
 
-// outdates reports whether p, of a consent from the journal, is to replace the chain c that another consent began. At Slack
+// outdates reports whether p, of a consent from the journal, is to replace the token pair c that another consent began. At Slack
 // the later consent ended the refresh token of the other. Where clocks can't tell which that was, a renewal of c can: until
 // then the answer is unclear. renewable: there will be one.
-func (in *Installer) outdates(p Pair, consent time.Time, c Chain, works, renewable bool) verdict {
+func (in *Installer) outdates(p Grant, consent time.Time, c TokenPair, works, renewable bool) verdict {
 	apart := p.consentAt().Truncate(time.Microsecond).Sub(consent)
 	switch {
 	case apart <= -clocksApart:
-		return no
+		return verdictNo
 	case apart >= clocksApart, !works, c.Rejections > 0:
-		return yes
+		return verdictYes
 	case c.RefreshToken == "" || !renewable: // long-lived tokens end no others
 		if apart > 0 {
-			return yes
+			return verdictYes
 		}
-		return no
+		return verdictNo
 	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	first, known := in.contests[p.Token]
+	first, known := in.competing[p.Token]
 	if !known || !first.consent.Equal(consent) {
-		in.contests[p.Token] = contest{consent, c.RefreshToken}
-		return unclear
+		in.competing[p.Token] = competingConsent{consent, c.RefreshToken}
+		return verdictUnclear
 	}
 	if first.refresh != c.RefreshToken {
-		return no // Slack has renewed it since
+		return verdictNo // Slack has renewed it since
 	}
-	return unclear
+	return verdictUnclear
 }
 
-// tryOut makes the chain of h due, unless that is being tried already.
-func (in *Installer) tryOut(ctx context.Context, h Holder, c Chain) error {
+// tryOut makes the token pair of h due, unless that is being tried already.
+func (in *Installer) tryOut(ctx context.Context, h TokenOwner, c TokenPair) error {
 	now := in.now()
 	if c.Tries > 0 || !c.RenewAt.After(now) {
 		return errUndecided
 	}
-	err := in.updateChain(ctx, h, func(row *Chain, _ *Connection, _ *UserToken) error {
+	err := in.updateTokens(ctx, h, func(row *TokenPair, _ *Connection, _ *UserToken) error {
 		if row.Tries == 0 && row.RefreshToken == c.RefreshToken {
 			row.RenewAt = now
 		}
@@ -257,13 +257,13 @@ func (in *Installer) tryOut(ctx context.Context, h Holder, c Chain) error {
 // bringConsent stores a consent that the store could not take when it was given, unless a later one is in force, the app was
 // removed since, or Slack does not take its token any more. All of that can happen while Slack is asked, so it is stored only
 // over the row that was looked at.
-func (in *Installer) bringConsent(ctx context.Context, p Pair) (stored Pair, fate string, err error) {
+func (in *Installer) bringConsent(ctx context.Context, p Grant) (stored Grant, fate string, err error) {
 	c := *p.Consent
 	if p.Standing != Waiting { // renewed since, perhaps
-		c.Chain = p.chain()
+		c.TokenPair = p.tokens()
 	}
 	in.rehome(ctx, c.Key)
-	seen, err := in.store.Find(ctx, c.Key)
+	seen, err := in.store.Lookup(ctx, c.Key)
 	if err == nil && c.EnterpriseID == "" && seen.TeamID == c.TeamID {
 		c.Key = seen.Key // it joined an organisation after this consent
 	}
@@ -276,17 +276,17 @@ func (in *Installer) bringConsent(ctx context.Context, p Pair) (stored Pair, fat
 		return p.storedIn(&seen, nil), fateStored, nil
 	case p.continues(rowOf(&seen, nil)):
 		return in.offer(ctx, p)
-	case p.sameGrant(seen.Grant, seen.RenewedAt): // renewed since, or erased
+	case p.sameGrant(seen.GrantID, seen.AuthorizedAt): // renewed since, or erased
 		return p, "superseded", nil
-	case seen.State == Removed && !seen.StateSince.Before(c.RenewedAt):
+	case seen.State == Removed && !seen.StateSince.Before(c.AuthorizedAt):
 		return p, "superseded", nil
 	default:
 		renewable := in.cfg.BotToken == "" && in.ours(c.Key) && seen.State != Paused
-		switch in.outdates(p, seen.RenewedAt, seen.Chain, seen.usable(), renewable) {
-		case no:
+		switch in.outdates(p, seen.AuthorizedAt, seen.TokenPair, seen.usable(), renewable) {
+		case verdictNo:
 			return p, "superseded", nil
-		case unclear:
-			return p, "", in.tryOut(ctx, p.Holder, seen.Chain)
+		case verdictUnclear:
+			return p, "", in.tryOut(ctx, p.TokenOwner, seen.TokenPair)
 		}
 	}
 	id, fate, err := in.stillGood(ctx, p)
@@ -321,7 +321,7 @@ func (in *Installer) bringConsent(ctx context.Context, p Pair) (stored Pair, fat
 		}
 	} else {
 		now, err = in.store.Update(ctx, c.Key, func(row *Connection) error {
-			if row.State != seen.State || row.Token != seen.Token || !row.RenewedAt.Equal(seen.RenewedAt) {
+			if row.State != seen.State || row.Token != seen.Token || !row.AuthorizedAt.Equal(seen.AuthorizedAt) {
 				return errUndecided
 			}
 			*row = row.replaced(c)
@@ -335,10 +335,10 @@ func (in *Installer) bringConsent(ctx context.Context, p Pair) (stored Pair, fat
 }
 
 // bringGrant is bringConsent for one person's token.
-func (in *Installer) bringGrant(ctx context.Context, p Pair) (stored Pair, fate string, err error) {
+func (in *Installer) bringGrant(ctx context.Context, p Grant) (stored Grant, fate string, err error) {
 	age := in.now().Sub(p.At)
 	fresh := age >= 0 && age < storeBudget && p.Standing == Waiting // straight from its callback
-	seen, err := in.store.FindUser(ctx, p.Holder)
+	seen, err := in.store.GetUser(ctx, p.TokenOwner)
 	isNew := errors.Is(err, ErrNotFound)
 	works := seen.Token != "" && seen.Reason == ReasonNone
 	switch {
@@ -349,15 +349,15 @@ func (in *Installer) bringGrant(ctx context.Context, p Pair) (stored Pair, fate 
 		return p.storedIn(nil, &seen), fateStored, nil
 	case p.continues(rowOf(nil, &seen)):
 		return in.offer(ctx, p)
-	case p.sameGrant(seen.Grant, seen.GrantedAt):
+	case p.sameGrant(seen.GrantID, seen.GrantedAt):
 		return p, "superseded", nil
 	case fresh: // the connection's own consent said that it counts
 	default:
-		switch in.outdates(p, seen.GrantedAt, seen.Chain, works, in.cfg.BotToken == "" && in.ours(p.Key)) {
-		case no:
+		switch in.outdates(p, seen.GrantedAt, seen.TokenPair, works, in.cfg.BotToken == "" && in.ours(p.Key)) {
+		case verdictNo:
 			return p, "superseded", nil
-		case unclear:
-			return p, "", in.tryOut(ctx, p.Holder, seen.Chain)
+		case verdictUnclear:
+			return p, "", in.tryOut(ctx, p.TokenOwner, seen.TokenPair)
 		}
 	}
 	if !fresh {
@@ -365,7 +365,7 @@ func (in *Installer) bringGrant(ctx context.Context, p Pair) (stored Pair, fate 
 			return p, fate, err
 		}
 	}
-	u := UserToken{Holder: p.Holder, Scopes: p.Scopes, Chain: p.chain(), GrantedAt: p.consentAt()}
+	u := UserToken{TokenOwner: p.TokenOwner, Scopes: p.Scopes, TokenPair: p.tokens(), GrantedAt: p.consentAt()}
 	if p.Standing != Waiting && !isNew { // as with connections
 		u.soon(in.now())
 	}
@@ -377,7 +377,7 @@ func (in *Installer) bringGrant(ctx context.Context, p Pair) (stored Pair, fate 
 			err = errUndecided
 		}
 	} else {
-		_, err = in.store.UpdateUser(ctx, p.Holder, func(row *UserToken) error {
+		_, err = in.store.UpdateUser(ctx, p.TokenOwner, func(row *UserToken) error {
 			if row.Token != seen.Token || !row.GrantedAt.Equal(seen.GrantedAt) {
 				return errUndecided
 			}
@@ -405,7 +405,7 @@ func (in *Installer) bringGrant(ctx context.Context, p Pair) (stored Pair, fate 
 
 // stillGood asks Slack about a token from the journal. The fate is "dead" when its app or access is gone, "" when it is worth
 // storing.
-func (in *Installer) stillGood(ctx context.Context, p Pair) (id Identity, fate string, err error) {
+func (in *Installer) stillGood(ctx context.Context, p Grant) (id Identity, fate string, err error) {
 	id, err = in.identify(ctx, p.Token)
 	switch SlackError(err) {
 	case ReasonAccountInactive, ReasonTokenRevoked:
@@ -424,14 +424,14 @@ func (in *Installer) stillGood(ctx context.Context, p Pair) (id Identity, fate s
 
 // restore brings home what waits in the journal of this machine for h. waiting: there was something, so what was read
 // of the row before must not be spent. kept is what the journal has for the day on which the store lost it.
-func (in *Installer) restore(ctx context.Context, h Holder) (waiting bool, kept []Pair, err error) {
+func (in *Installer) restore(ctx context.Context, h TokenOwner) (waiting bool, kept []Grant, err error) {
 	entries, err := in.store.JournaledFor(h)
 	if err != nil {
 		return false, nil, fmt.Errorf("read journal: %w", err)
 	}
-	for _, p := range append(entries, in.heldPairs()...) {
+	for _, p := range append(entries, in.pendingGrants()...) {
 		switch {
-		case p.Holder != h && !SameHolder(p.Holder, h):
+		case p.TokenOwner != h && !SameHolder(p.TokenOwner, h):
 			continue
 		case p.Standing != Waiting:
 			kept = append(kept, p)
@@ -456,15 +456,15 @@ func (in *Installer) restore(ctx context.Context, h Holder) (waiting bool, kept 
 	return waiting, kept, err
 }
 
-// heldPairs are what the journal did not take, oldest first.
-func (in *Installer) heldPairs() []Pair {
+// pendingGrants are what the journal did not take, oldest first.
+func (in *Installer) pendingGrants() []Grant {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return slices.SortedFunc(maps.Values(in.held), func(a, b Pair) int { return a.At.Compare(b.At) })
+	return slices.SortedFunc(maps.Values(in.pending), func(a, b Grant) int { return a.At.Compare(b.At) })
 }
 
 // underWay reports whether p is of a consent that its callback is about to store: doing it twice would count it twice.
-func (in *Installer) underWay(p Pair) bool {
+func (in *Installer) underWay(p Grant) bool {
 	age := in.now().Sub(p.At)
 	return p.Spent == "" && p.Token != "" && age >= 0 && age < callbackBudget
 }
@@ -483,7 +483,7 @@ func (in *Installer) Replay(ctx context.Context) (left int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("read journal: %w", err)
 	}
-	entries = append(entries, in.heldPairs()...)
+	entries = append(entries, in.pendingGrants()...)
 	in.mu.Lock()
 	finishing := maps.Clone(in.decided)
 	in.mu.Unlock()

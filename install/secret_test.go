@@ -12,7 +12,7 @@ import (
 func TestSecretDoesNotPrint(t *testing.T) {
 	t.Parallel()
 	const token = "xoxb-123-456-abc"
-	c := Connection{Chain: Chain{Token: token}, Webhook: Webhook{URL: token}}
+	c := Connection{TokenPair: TokenPair{Token: token}, Webhook: Webhook{URL: token}}
 	var out bytes.Buffer
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%t", "%10v", "%-5s"} {
 		fmt.Fprintf(&out, verb+"\n", c)

@@ -150,19 +150,19 @@ func noteScopes(list []Beginning, was, now []string, at time.Time) []Beginning {
 func (c *Connection) leftOut(needed []Scope) {
 	c.Beginnings = nil
 	for _, s := range c.Missing(needed) {
-		c.Beginnings = append(c.Beginnings, Beginning{Of: signLeftOut + s.Name, At: c.RenewedAt})
+		c.Beginnings = append(c.Beginnings, Beginning{Of: signLeftOut + s.Name, At: c.AuthorizedAt})
 	}
 }
 
 // continued is what is noted after one more consent, c, whose own notes count only where the app had been removed: what was
 // missing before it is missing since then.
-func (was Connection) continued(c Connection) []Beginning {
-	if was.State == Removed {
-		return c.Beginnings
+func (c Connection) continued(next Connection) []Beginning {
+	if c.State == Removed {
+		return next.Beginnings
 	}
-	kept := was.Beginnings
-	if c.State != was.State {
+	kept := c.Beginnings
+	if next.State != c.State {
 		kept = slices.DeleteFunc(slices.Clone(kept), func(b Beginning) bool { return permissionOf(b) == "" })
 	}
-	return noteScopes(kept, was.Scopes, c.Scopes, c.RenewedAt)
+	return noteScopes(kept, c.Scopes, next.Scopes, next.AuthorizedAt)
 }

@@ -30,7 +30,7 @@ func (s state) attempt() Attempt {
 	a := Attempt{Ref: s.Ref, StateHash: hashOf(s.Nonce), BrowserHash: s.Browser, StartedAt: started, ExpiresAt: started.Add(stateLife),
 		TeamHint: s.TeamHint, Origin: s.Origin}
 	if l := s.Link; l.Connection != "" {
-		a.BoundTo, a.LinkHash, a.LinkUntil, a.Wish = l.Connection, hashOf(l.Nonce), time.Unix(l.Until, 0), Wish{Scopes: l.Scopes, Back: l.Back}
+		a.BoundTo, a.LinkHash, a.LinkUntil, a.Request = l.Connection, hashOf(l.Nonce), time.Unix(l.Until, 0), GrantRequest{Scopes: l.Scopes, Back: l.Back}
 	}
 	return a
 }
@@ -61,14 +61,14 @@ func (in *Installer) recognise(ctx context.Context, back arrival) (Attempt, *pag
 	// so with the next release this look-up is for signed states alone.
 	asking, cancel := context.WithTimeout(ctx, storeBudget)
 	defer cancel()
-	row, err := in.store.FindAttempt(asking, hash)
+	row, err := in.store.GetAttempt(asking, hash)
 	switch {
 	case errors.Is(err, ErrNotFound) && signed.Nonce == nil:
 		return Attempt{}, in.unknownState(ctx)
 	case errors.Is(err, ErrNotFound):
 	case err != nil:
 		in.log.ErrorContext(ctx, "look up state", "ref", orElse(a.Ref, "none"), "cause", err)
-		p := in.page(situationRecordsDown, orElse(a.Ref, NewRef()))
+		p := in.page(outcomeRecordsDown, orElse(a.Ref, NewRef()))
 		return Attempt{}, &p
 	default:
 		row.LinkUntil = a.LinkUntil
@@ -85,7 +85,7 @@ func (in *Installer) recognise(ctx context.Context, back arrival) (Attempt, *pag
 }
 
 func (in *Installer) unknownState(ctx context.Context) *page {
-	p := in.page(situationUnknownState, NewRef())
+	p := in.page(outcomeUnknownState, NewRef())
 	in.log.InfoContext(ctx, "callback with a made-up state", "ref", p.Ref)
 	return &p
 }
@@ -95,9 +95,9 @@ func (in *Installer) belongs(ctx context.Context, back arrival, a Attempt) (Atte
 	mine := sameHash(back.browser, a.BrowserHash)
 	switch {
 	case !back.at.Before(a.ExpiresAt):
-		p := in.page(situationExpired, a.Ref)
+		p := in.page(outcomeExpired, a.Ref)
 		if mine {
-			in.sameWish(&p, a)
+			in.keepRequest(&p, a)
 			in.reassure(ctx, &p, a)
 		}
 		in.recordFree(ctx, a, p)
@@ -106,10 +106,10 @@ func (in *Installer) belongs(ctx context.Context, back arrival, a Attempt) (Atte
 		return a, nil
 	}
 	// Perhaps a mail scanner or a chat's preview: the browser that started can still finish.
-	p := in.page(situationOtherBrowser, NewRef())
+	p := in.page(outcomeOtherBrowser, NewRef())
 	if back.browser == nil && a.Origin != "" && a.Origin != back.origin {
 		// The cookie stayed with the address at which the install began. Only the people who run the app can mend that.
-		p = in.page(situationOtherAddress, p.Ref)
+		p = in.page(outcomeOtherAddress, p.Ref)
 		level := slog.LevelError
 		if !in.strayed.AllowN(back.at, 1) {
 			level = slog.LevelDebug // anybody can name another address, as often as they like

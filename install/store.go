@@ -31,17 +31,17 @@ type Store interface {
 	// Add is Put for a key without a row, which gets c's ID if there is one: it had a row that was lost. ErrExists, and
 	// nothing changed, when there is one. A refresh token without a time for its renewal gets one.
 	Add(ctx context.Context, c Connection) (Connection, error)
-	// Find returns the connection that answers for k. A key without a team means the organisation-wide row and no other.
+	// Lookup returns the connection that answers for k. A key without a team means the organisation-wide row and no other.
 	// Else: the exact row; a row of the same app and team under another or no enterprise (the workspace moved into or out
 	// of a Grid); the organisation's row. A removed row is returned only when no other fits. ErrNotFound.
 	// A row whose secrets cannot be opened comes back without them, in state ReconnectRequired, reason ReasonUnreadable.
-	Find(ctx context.Context, k Key) (Connection, error)
-	// FindID is Find by the connection's public id, removed or not. ErrNotFound.
-	FindID(ctx context.Context, id string) (Connection, error)
-	// List returns all connections without their secrets, in the states that Find would give, ordered by TeamName and ID.
+	Lookup(ctx context.Context, k Key) (Connection, error)
+	// Get is Lookup by the connection's public id, removed or not. ErrNotFound.
+	Get(ctx context.Context, id string) (Connection, error)
+	// List returns all connections without their secrets, in the states that Lookup would give, ordered by TeamName and ID.
 	List(ctx context.Context) ([]Connection, error)
-	// Doubted is List for those with a Doubt.
-	Doubted(ctx context.Context) ([]Connection, error)
+	// PendingRemovals is List for those with a PendingRemoval.
+	PendingRemovals(ctx context.Context) ([]Connection, error)
 	// Update reads the row of exactly k, calls fn, and writes what fn changed; nobody else's write in between is lost. fn
 	// may run more than once and must touch nothing but c; its error ends the update and comes back. The lines in c.Changes
 	// are written along; a change that history must tell of (Unrecorded) and that has no line gets one, DidChange.
@@ -54,60 +54,60 @@ type Store interface {
 	// there is a connection of to; ErrNotFound when there is none of from (any more), or it has another token by now.
 	Rekey(ctx context.Context, from, to Key, token Secret, line Change) (Connection, error)
 
-	// AddUser makes u the token of u.Holder, on the connection of exactly u.Key. ErrExists when there is one already;
+	// AddUser makes u the token of u.TokenOwner, on the connection of exactly u.Key. ErrExists when there is one already;
 	// ErrNotFound when there is no such connection, or it is removed.
 	AddUser(ctx context.Context, u UserToken) error
-	// FindUser returns one person's token, on the connection of exactly h.Key. One that cannot be opened comes without its
+	// GetUser returns one person's token, on the connection of exactly h.Key. One that cannot be opened comes without its
 	// secrets and with ReasonUnreadable. ErrNotFound.
-	FindUser(ctx context.Context, h Holder) (UserToken, error)
+	GetUser(ctx context.Context, h TokenOwner) (UserToken, error)
 	// Users returns all people's tokens of a connection without their secrets, ordered by user ID.
 	Users(ctx context.Context, k Key) ([]UserToken, error)
 	// UpdateUser is Update for one person's token. ErrNotFound.
-	UpdateUser(ctx context.Context, h Holder, fn func(u *UserToken) error) (UserToken, error)
-	// EraseUser deletes the token of u.Holder and writes line, with the person as its reason; unless it is of another grant
+	UpdateUser(ctx context.Context, h TokenOwner, fn func(u *UserToken) error) (UserToken, error)
+	// EraseUser deletes the token of u.TokenOwner and writes line, with the person as its reason; unless it is of another grant
 	// than u by now (GrantedAt), or there is none: false.
 	EraseUser(ctx context.Context, u UserToken, line Change) (bool, error)
 
 	// The next four list work for one app, or for all when app is "".
 	//
-	// Due returns chains whose RenewAt has come and that nobody holds a lease on, the most urgent first, at most n;
+	// Due returns token pairs whose RenewAt has come and that nobody holds a lease on, the most urgent first, at most n;
 	// also those with a RenewAt or a lease that only a broken clock can have written.
-	Due(ctx context.Context, app string, now time.Time, n int) ([]Holder, error)
-	// LongLived returns bot chains that have a token, no refresh token and no RenewAt, at most n: those that could be moved
+	Due(ctx context.Context, app string, now time.Time, n int) ([]TokenOwner, error)
+	// LongLived returns bot token pairs that have a token, no refresh token and no RenewAt, at most n: those that could be moved
 	// to rotation. Removed and paused connections are left out.
-	LongLived(ctx context.Context, app string, n int) ([]Holder, error)
+	LongLived(ctx context.Context, app string, n int) ([]TokenOwner, error)
 	// Unchecked returns the connections whose CheckAt has come, oldest first, at most n, also when only a broken clock
 	// can have written it; those without a token, removed or paused are left out.
 	Unchecked(ctx context.Context, app string, now time.Time, n int) ([]Key, error)
 	// Untold returns connections that need a person who was not told yet (state ReconnectRequired and no Notice.At), and those
 	// that are Active again and have one. At most n.
 	Untold(ctx context.Context, app string, n int) ([]Key, error)
-	// Spend takes n calls from a budget that all processes share, or none (false) when there is not enough in it. A budget
+	// Take takes n calls from a budget that all processes share, or none (false) when there is not enough in it. A budget
 	// refills by one call every interval and never holds more than burst. ClosedUntil keeps it shut until a time,
 	// LongestClosure ahead at most. A budget that is empty for longer than a burst takes, and that Slack did not close,
 	// was spent by a broken clock: it counts as one that was emptied now, after this call.
-	Spend(ctx context.Context, b Budget, n int, now time.Time) (bool, error)
+	Take(ctx context.Context, b Budget, n int, now time.Time) (bool, error)
 	ClosedUntil(ctx context.Context, b Budget, until time.Time) error
 	// Refill makes b full again, as if nobody had spent of it.
 	Refill(ctx context.Context, b Budget) error
-	// Empty reports whether Spend would refuse one call now, and takes none.
-	Empty(ctx context.Context, b Budget, now time.Time) (bool, error)
+	// Available reports whether Take would give one call now, and takes none.
+	Available(ctx context.Context, b Budget, now time.Time) (bool, error)
 
 	// Journal keeps p on this machine's own disk, sealed, and returns once it is there for good. It needs no database.
-	// With a name (Pair.Journaled) it takes that entry's place. What becomes Kept replaces what was Kept of the same
-	// holder, and as a renewal also what was put Aside.
-	Journal(p Pair) (name string, err error)
+	// With a name (Grant.Journaled) it takes that entry's place. What becomes Kept replaces what was Kept of the same
+	// owner, and as a renewal also what was put Aside.
+	Journal(p Grant) (name string, err error)
 	// Journaled returns what waits in the journal of this machine, oldest first. An entry that cannot be opened comes
-	// with its holder, its name and At alone. Cheap when there is nothing.
-	Journaled() ([]Pair, error)
+	// with its owner, its name and At alone. Cheap when there is nothing.
+	Journaled() ([]Grant, error)
 	// JournaledFor returns all that the journal holds of h, also under the key from before its workspace joined an
 	// organisation.
-	JournaledFor(h Holder) ([]Pair, error)
+	JournaledFor(h TokenOwner) ([]Grant, error)
 	// JournaledUnder returns what is Kept or Aside of the connection of k and its people, also under the key from
 	// before its workspace joined an organisation.
-	JournaledUnder(k Key) ([]Pair, error)
+	JournaledUnder(k Key) ([]Grant, error)
 	// Kept returns the next n of all that is Kept or Aside, after a name.
-	Kept(after string, n int) ([]Pair, error)
+	Kept(after string, n int) ([]Grant, error)
 	// Unjournal forgets entries. One that is gone already is fine.
 	Unjournal(names ...string) error
 	// JournalReady reports whether the journal can be written, by writing to it, and for half a minute that it was
@@ -116,9 +116,9 @@ type Store interface {
 
 	// Rows returns what there is of these holders, for comparison with the journal. Holders without a row are not in
 	// it.
-	Rows(ctx context.Context, of []Holder) (map[Holder]Row, error)
-	// Rejected returns chains whose refresh token Slack refused and that are not given up yet, at most n.
-	Rejected(ctx context.Context, app string, n int) ([]Holder, error)
+	Rows(ctx context.Context, of []TokenOwner) (map[TokenOwner]Row, error)
+	// Rejected returns token pairs whose refresh token Slack refused and that are not given up yet, at most n.
+	Rejected(ctx context.Context, app string, n int) ([]TokenOwner, error)
 	// Erased returns the connections that lost their access since a time, or one of whose people took theirs back.
 	Erased(ctx context.Context, since time.Time) ([]Key, error)
 	// Mark returns a place in the order of what is stored: every consent that was stored by now comes before it
@@ -136,8 +136,8 @@ type Store interface {
 	// BeginAttempt records that a state was used, in one statement: of any number of callers, on all replicas, exactly
 	// one gets nil. ErrStateUsed for the others. A state whose attempt has no ReturnedAt is recorded and still unused.
 	BeginAttempt(ctx context.Context, a Attempt) error
-	// FindAttempt returns the attempt of a state, and is a read. ErrNotFound.
-	FindAttempt(ctx context.Context, stateHash []byte) (Attempt, error)
+	// GetAttempt returns the attempt of a state, and is a read. ErrNotFound.
+	GetAttempt(ctx context.Context, stateHash []byte) (Attempt, error)
 	// EndAttempt writes outcome, reason and what became of it. Without a ReturnedAt the state can be used again.
 	// ErrNotFound.
 	EndAttempt(ctx context.Context, a Attempt) error
@@ -212,11 +212,11 @@ type Attempt struct {
 	LinkHash []byte // SHA-256 of the link's nonce; empty without a link. The link itself is not kept
 	// LinkUntil is the link's end. It is not kept either: the state has it.
 	LinkUntil time.Time
-	Wish      Wish   // what the link asked for, but for Stays
-	Origin    string // the address as the browser that started named it: scheme, if a proxy told, and host
+	Request   GrantRequest // what the link asked for, but for Stays
+	Origin    string       // the address as the browser that started named it: scheme, if a proxy told, and host
 
 	Outcome      Outcome
-	Reason       string // a reason of situations.go
+	Reason       string // a reason of outcomes.go
 	ConnectionID string
 	TeamID       string
 	UserID       string

@@ -48,10 +48,10 @@ func (in *Installer) tellAll(ctx context.Context) error {
 // tell tells of one connection, or that its trouble is over.
 func (in *Installer) tell(ctx context.Context, k Key) error {
 	now := in.now().Truncate(time.Microsecond)
-	c, err := in.store.Find(ctx, k)
+	c, err := in.store.Lookup(ctx, k)
 	if err == nil {
 		var ok bool
-		if ok, err = in.store.Spend(ctx, tries(c), 1, now); err == nil && !ok {
+		if ok, err = in.store.Take(ctx, tries(c), 1, now); err == nil && !ok {
 			return nil
 		}
 	}
@@ -85,18 +85,18 @@ func (in *Installer) tell(ctx context.Context, k Key) error {
 	}
 	h := in.Assess(c, nil)
 	if h.GrantURL != "" {
-		h.GrantURL = in.Grant(c, Wish{Stays: true}) // who is told may be away for the weekend
+		h.GrantURL = in.Grant(c, GrantRequest{Stays: true}) // who is told may be away for the weekend
 	}
 	in.mu.Lock()
-	logged := in.logged[k].Equal(c.StateSince)
-	in.logged[k] = c.StateSince
+	logged := in.lastReported[k].Equal(c.StateSince)
+	in.lastReported[k] = c.StateSince
 	in.mu.Unlock()
 	if !logged {
 		page, _, _ := strings.Cut(h.GrantURL, "?") // what makes it a link is not for the log
 		in.log.ErrorContext(ctx, "a connection needs a person", "connection", c.ID, "key", c.Key.String(), "team_name", c.TeamName,
 			"reason", c.Reason, "since", c.StateSince, "access_ends", c.ExpiresAt, "mend", page)
 	}
-	notice, sent, failure := Notice{}, no, errNoAccess
+	notice, sent, failure := Notice{}, verdictNo, errNoAccess
 	if in.cfg.Tell != nil {
 		notice, sent, failure = in.reach(ctx, c, func(client *slack.Client, userID string) (channel, ts string, err error) {
 			return in.cfg.Tell(ctx, client, userID, h)
@@ -108,7 +108,7 @@ func (in *Installer) tell(ctx context.Context, k Key) error {
 		in.log.WarnContext(ctx, "nobody could be told in Slack", "connection", c.ID, "slack_error", SlackError(failure), "cause", Cause(failure))
 		outcome, why, label = OutcomeFail, orElse(SlackError(failure), "no_access"), toldUnreachable
 		switch wait, limited := RetryAfter(failure); {
-		case sent == unclear: // it may have arrived, so it is not sent again
+		case sent == verdictUnclear: // it may have arrived, so it is not sent again
 			why, label = "no_answer", toldUnknown
 		case limited, !decisive(failure) && !errors.Is(failure, errNoAccess) && !errors.Is(failure, errNobody):
 			notice = Notice{} // it certainly did not arrive, and may the next time
@@ -119,7 +119,7 @@ func (in *Installer) tell(ctx context.Context, k Key) error {
 	}
 	if notice != (Notice{}) {
 		in.mu.Lock()
-		delete(in.logged, k)
+		delete(in.lastReported, k)
 		in.mu.Unlock()
 		in.metrics.notices.WithLabelValues(label).Inc()
 	}
@@ -160,7 +160,7 @@ var (
 // not answer a message.
 func (in *Installer) reach(ctx context.Context, c Connection, write func(client *slack.Client, userID string) (channel, ts string, err error)) (n Notice, sent verdict, err error) {
 	if c.Token == "" || c.ended(in.now()) {
-		return Notice{}, no, errNoAccess
+		return Notice{}, verdictNo, errNoAccess
 	}
 	team, unlisted := "", errNobody
 	if c.Org() {
@@ -179,40 +179,40 @@ func (in *Installer) reach(ctx context.Context, c Connection, write func(client 
 		n.Channel, n.TS, err = write(client, userID)
 		switch {
 		case err == nil:
-			sent = yes
+			sent = verdictYes
 			return false
 		case cannotReceive(err):
-			n, sent = Notice{}, no
+			n, sent = Notice{}, verdictNo
 			return true
 		case SlackError(err) == "":
-			sent = unclear
+			sent = verdictUnclear
 		default:
-			sent = no
+			sent = verdictNo
 		}
 		n = Notice{}
 		return false
 	}
 	gone, err := in.isAway(ctx, client, c.InstalledBy)
 	if err != nil && !decisive(err) {
-		return Notice{}, no, err
+		return Notice{}, verdictNo, err
 	}
 	err = errNobody
 	if !gone && !try(c.InstalledBy) {
 		return n, sent, err
 	}
 	if c.Org() && team == "" {
-		return Notice{}, no, unlisted
+		return Notice{}, verdictNo, unlisted
 	}
 	admins, listErr := in.admins(ctx, client, c)
 	if listErr != nil {
-		return Notice{}, no, listErr
+		return Notice{}, verdictNo, listErr
 	}
 	for _, id := range admins[:min(len(admins), adminTries)] {
 		if !try(id) {
 			return n, sent, err
 		}
 	}
-	return Notice{}, no, err
+	return Notice{}, verdictNo, err
 }
 
 // isAway reports whether a person is no full member of the workspace any more: the message has a link to reconnect, which is not for
@@ -301,7 +301,7 @@ func (in *Installer) resolve(ctx context.Context, c Connection, n Notice) error 
 			row.Notice = Notice{}
 			what := DidTell
 			if n.Reason == ReasonMissingScope {
-				what = DidTellWanted
+				what = DidTellMissing
 			}
 			row.Note(Change{At: in.now(), By: Actor{Kind: BySwitchboard}, What: what, Outcome: OutcomeWorking, Reason: n.To})
 		}
@@ -310,7 +310,7 @@ func (in *Installer) resolve(ctx context.Context, c Connection, n Notice) error 
 	if first && err == nil {
 		counter := in.metrics.notices
 		if n.Reason == ReasonMissingScope {
-			counter = in.metrics.wanted
+			counter = in.metrics.tellMissing
 		}
 		counter.WithLabelValues(toldResolved).Inc()
 	}

@@ -387,7 +387,7 @@ func TestDisconnect(t *testing.T) {
 		}
 		// Slack's own two events follow, and change nothing.
 		for _, reason := range []string{install.ReasonTokenRevoked, install.ReasonUninstalled, install.ReasonTokenRevoked} {
-			if err := in.RemovalSaid(r.ctx, c.Key, install.Removal{Reason: reason, At: r.clock.Now()}); err != nil {
+			if err := in.HandleRemoval(r.ctx, c.Key, install.Removal{Reason: reason, At: r.clock.Now()}); err != nil {
 				t.Error(err)
 			}
 		}
@@ -475,13 +475,13 @@ func TestRemovedIsSwept(t *testing.T) {
 		if err := in.Sweep(r.ctx); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := in.db.FindID(r.ctx, c.ID); !errors.Is(err, install.ErrNotFound) {
+		if _, err := in.db.Get(r.ctx, c.ID); !errors.Is(err, install.ErrNotFound) {
 			t.Errorf("after 31 days: %v", err)
 		}
 		if lines, err := in.History(r.ctx, c, 10); err != nil || len(lines) != 0 {
 			t.Errorf("after 31 days: %d lines (%v)", len(lines), err)
 		}
-		if _, err := in.db.FindID(r.ctx, other.ID); err != nil {
+		if _, err := in.db.Get(r.ctx, other.ID); err != nil {
 			t.Error(err)
 		}
 	})

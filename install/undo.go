@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// outcomeUndone is for numbers and logs; the attempt's record keeps how the install ended.
-const outcomeUndone Outcome = "undone"
+// undoneOutcome is for numbers and logs; the attempt's record keeps how the install ended.
+const undoneOutcome Outcome = "undone"
 
 // undo is what the button on the success page sends.
 type undo struct {
 	Connection string `json:"c"`
-	Consent    int64  `json:"r"` // RenewedAt in Unix microseconds
+	Consent    int64  `json:"r"` // AuthorizedAt in Unix microseconds
 	By         string `json:"w"` // user ID of the installer
 	Browser    []byte `json:"b"` // hash of the cookie
 	Until      int64  `json:"u"` // Unix seconds
@@ -26,8 +26,8 @@ type undo struct {
 }
 
 func undoOf(c Connection, browser []byte) undo {
-	return undo{Connection: c.ID, Consent: c.RenewedAt.UnixMicro(), By: c.RenewedBy, Browser: browser,
-		Until: c.RenewedAt.Add(undoLife).Unix(), Nonce: newNonce()}
+	return undo{Connection: c.ID, Consent: c.AuthorizedAt.UnixMicro(), By: c.AuthorizedBy, Browser: browser,
+		Until: c.AuthorizedAt.Add(undoLife).Unix(), Nonce: newNonce()}
 }
 
 // offerUndo signs what p offers to undo, for the browser with this cookie, which then has to last as long.
@@ -60,16 +60,16 @@ func (in *Installer) undone(w http.ResponseWriter, r *http.Request) {
 func (in *Installer) takeBack(ctx context.Context, signed string, browser []byte, ref string) page {
 	var u undo
 	if !in.verify("undo", signed, &u) {
-		return in.page(situationUndoBroken, ref)
+		return in.page(outcomeUndoBroken, ref)
 	}
 	var c Connection
-	stop := func(s situation) page {
+	stop := func(s outcome) page {
 		p := in.page(s, ref)
 		p.name("workspace", orElse(c.TeamName, "the workspace"))
 		return p
 	}
 	// What went wrong on the way can be tried once more, with what is as good as the one that was used and lasts no longer.
-	retry := func(s situation) page {
+	retry := func(s outcome) page {
 		p := stop(s)
 		u.Nonce = newNonce()
 		p.Undo = in.sign("undo", u)
@@ -77,47 +77,47 @@ func (in *Installer) takeBack(ctx context.Context, signed string, browser []byte
 	}
 	switch {
 	case subtle.ConstantTimeCompare(u.Browser, browser) != 1:
-		return stop(situationUndoOtherBrowser)
+		return stop(outcomeUndoOtherBrowser)
 	case in.now().Unix() >= u.Until:
-		return stop(situationUndoExpired)
+		return stop(outcomeUndoExpired)
 	}
 	asking, cancel := context.WithTimeout(ctx, storeBudget)
 	defer cancel()
-	c, err := in.store.FindID(asking, u.Connection)
+	c, err := in.store.Get(asking, u.Connection)
 	switch {
 	case errors.Is(err, ErrNotFound), err == nil && c.State == Removed:
-		return stop(situationUndoUsed)
-	case err == nil && !c.RenewedAt.Equal(time.UnixMicro(u.Consent)):
-		return stop(situationUndoLater)
+		return stop(outcomeUndoUsed)
+	case err == nil && !c.AuthorizedAt.Equal(time.UnixMicro(u.Consent)):
+		return stop(outcomeUndoLater)
 	}
 	first := false
 	if err == nil {
-		first, err = in.store.Spend(asking, usedUp(hashOf(u.Nonce)), 1, in.now())
+		first, err = in.store.Take(asking, usedUp(hashOf(u.Nonce)), 1, in.now())
 	}
 	switch {
 	case err != nil:
 		in.log.ErrorContext(ctx, "undo install", "ref", ref, "cause", err)
-		return retry(situationUndoRecords)
+		return retry(outcomeUndoRecords)
 	case !first:
-		return stop(situationUndoUnderWay)
+		return stop(outcomeUndoUnderWay)
 	}
-	undone := situationUndone
+	undone := outcomeUndone
 	switch said, err := in.Disconnect(ctx, c.Key, Person(u.By)); {
 	case errors.Is(err, ErrNotConnected):
-		return stop(situationUndoUsed)
+		return stop(outcomeUndoUsed)
 	case err != nil && (said == "ok" || said == ReasonAccountInactive || said == ReasonTokenRevoked):
 		// Slack has done it, and its events will have ours follow.
 		in.log.ErrorContext(ctx, "undo install: erase access", "ref", ref, "connection", c.ID, "cause", err)
-		undone = situationUndoneUnerased
+		undone = outcomeUndoneUnerased
 	case errors.Is(err, ErrUnclear):
 		in.log.WarnContext(ctx, "undo install", "ref", ref, "connection", c.ID, "slack_error", said, "cause", Cause(err))
-		return retry(situationUndoUnclear)
+		return retry(outcomeUndoUnclear)
 	case err != nil && said == "" && !errors.Is(err, ErrRenewing):
 		in.log.ErrorContext(ctx, "undo install", "ref", ref, "connection", c.ID, "cause", Cause(err))
-		return retry(situationUndoRecords)
+		return retry(outcomeUndoRecords)
 	case err != nil:
 		in.log.WarnContext(ctx, "undo install", "ref", ref, "connection", c.ID, "slack_error", said, "cause", Cause(err))
-		return retry(situationUndoRefused)
+		return retry(outcomeUndoRefused)
 	}
 	in.noteUndone(ctx, c)
 	p := stop(undone)
@@ -128,22 +128,22 @@ func (in *Installer) takeBack(ctx context.Context, signed string, browser []byte
 // undoneMark is the budget that is spent when a consent was taken back on our page: what its install's page says afterwards
 // depends on it. It lasts longer than that page.
 func undoneMark(c Connection) Budget {
-	return Budget{Name: fmt.Sprintf("undone/%s/%d", c.ID, c.RenewedAt.UnixMicro()), Interval: usedKept, Burst: 1}
+	return Budget{Name: fmt.Sprintf("undone/%s/%d", c.ID, c.AuthorizedAt.UnixMicro()), Interval: usedKept, Burst: 1}
 }
 
 func (in *Installer) noteUndone(ctx context.Context, c Connection) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordBudget)
 	defer cancel()
-	if _, err := in.store.Spend(ctx, undoneMark(c), 1, in.now()); err != nil {
+	if _, err := in.store.Take(ctx, undoneMark(c), 1, in.now()); err != nil {
 		in.log.WarnContext(ctx, "keep that an install was undone", "connection", c.ID, "cause", err)
 	}
 }
 
 // wasUndone reports whether c's consent was taken back on our page. Without an answer of the store: no.
 func (in *Installer) wasUndone(ctx context.Context, c Connection) bool {
-	undone, err := in.store.Empty(ctx, undoneMark(c), in.now())
+	standing, err := in.store.Available(ctx, undoneMark(c), in.now())
 	if err != nil {
 		in.log.WarnContext(ctx, "look whether an install was undone", "connection", c.ID, "cause", err)
 	}
-	return undone && err == nil
+	return !standing && err == nil
 }

@@ -19,7 +19,7 @@ func writePNG(w io.Writer, id, name string, size int) error {
 	dot := size / 12 // a letter is 5 by 7 dots, with some air around it
 	left, top := (size-5*dot)/2, (size-7*dot)/2
 	if first := initialOf(name); len(first) == 1 && first[0] >= 'A' && first[0] <= 'Z' {
-		for y, row := range letters[first[0]-'A'] {
+		for y, row := range glyphs[first[0]-'A'] {
 			for x := range 5 {
 				if row&(0x10>>x) != 0 {
 					at := image.Rect(left+x*dot, top+y*dot, left+(x+1)*dot, top+(y+1)*dot)
@@ -31,8 +31,8 @@ func writePNG(w io.Writer, id, name string, size int) error {
 	return png.Encode(w, picture)
 }
 
-// letters are 5 dots wide and 7 high, a row a byte.
-var letters = [26][7]byte{
+// glyphs are 5 dots wide and 7 high, a row a byte.
+var glyphs = [26][7]byte{
 	{0x0e, 0x11, 0x11, 0x1f, 0x11, 0x11, 0x11}, // A
 	{0x1e, 0x11, 0x11, 0x1e, 0x11, 0x11, 0x1e}, // B
 	{0x0e, 0x11, 0x10, 0x10, 0x10, 0x11, 0x0e}, // C

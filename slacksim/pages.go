@@ -1,7 +1,7 @@
 package slacksim
 
 // The chat pages: routes, who is signed in, and what each page shows. Pages work with plain forms and links; the script
-// only makes them live. What a form does is one call of a method in people.go or oauth.go.
+// only makes them live. What a form does is one call of a method in acts.go or oauth.go.
 
 import (
 	"bytes"
@@ -68,7 +68,7 @@ func (s *Sim) routes() http.Handler {
 // secured sets the headers of every page. Pictures in messages may come from anywhere; everything else is our own.
 func secured(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Security-Policy", policy("'self'"))
+		w.Header().Set("Content-Security-Policy", pagePolicy("'self'"))
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Referrer-Policy", "same-origin")
 		if !strings.HasPrefix(r.URL.Path, "/static/") {
@@ -78,7 +78,7 @@ func secured(h http.Handler) http.Handler {
 	})
 }
 
-func policy(formAction string) string {
+func pagePolicy(formAction string) string {
 	return "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; " +
 		"frame-ancestors 'none'; img-src 'self' data: https: http://127.0.0.1:* http://localhost:*; form-action " + formAction
 }
@@ -1105,7 +1105,7 @@ func (s *Sim) pageConsent(w http.ResponseWriter, r *http.Request) {
 	s.mu.Unlock()
 	signIn(w, &p.Me)
 	// The form ends at the app's callback, which the policy has to allow, too.
-	w.Header().Set("Content-Security-Policy", policy("'self' "+to.Scheme+"://"+to.Host))
+	w.Header().Set("Content-Security-Policy", pagePolicy("'self' "+to.Scheme+"://"+to.Host))
 	s.write(w, http.StatusOK, "consent.html", p)
 }
 

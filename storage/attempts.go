@@ -42,8 +42,8 @@ func (db *DB) BeginAttempt(ctx context.Context, a install.Attempt) error {
 	return nil
 }
 
-// FindAttempt is install.Store's.
-func (db *DB) FindAttempt(ctx context.Context, stateHash []byte) (install.Attempt, error) {
+// GetAttempt is install.Store's.
+func (db *DB) GetAttempt(ctx context.Context, stateHash []byte) (install.Attempt, error) {
 	var rows []attemptRow
 	if err := db.read.WithContext(ctx).Where("state_hash = ?", append([]byte{}, stateHash...)).Limit(1).Find(&rows).Error; err != nil {
 		return install.Attempt{}, fault(ctx, "find attempt", err)

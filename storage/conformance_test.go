@@ -132,10 +132,10 @@ func full(k install.Key) install.Connection {
 	return install.Connection{
 		Key: k, TeamName: "Acme", TeamURL: "https://acme.slack.com/", TeamIcon: "https://img/1.png", EnterpriseName: "Acme Group",
 		BotUserID: "U0BOT", BotID: "B0BOT", Scopes: []string{"chat:write", "commands"},
-		Chain: install.Chain{Token: "xoxe.xoxb-token", RefreshToken: "xoxe-1-refresh", ExpiresAt: t0.Add(12 * time.Hour), Generation: 1},
+		TokenPair: install.TokenPair{Token: "xoxe.xoxb-token", RefreshToken: "xoxe-1-refresh", ExpiresAt: t0.Add(12 * time.Hour), Generation: 1},
 		Webhook: install.Webhook{URL: "https://hooks.slack.com/services/T/B/secret", Channel: "#general", ChannelID: "C1",
 			ConfigurationURL: "https://acme.slack.com/services/B1"},
-		InstalledBy: "U1", InstalledByName: "Ann", InstalledAt: t0, RenewedBy: "U1", RenewedAt: t0,
+		InstalledBy: "U1", InstalledByName: "Ann", InstalledAt: t0, AuthorizedBy: "U1", AuthorizedAt: t0,
 		State: install.Active, Reason: "because", StateSince: t0.Add(time.Second), CheckedAt: t0.Add(2 * time.Second),
 		LastEventAt: t0.Add(3 * time.Second),
 	}
@@ -226,12 +226,12 @@ func testPutAndReadBack(t *testing.T, f fixture) {
 	want := c
 	want.ID, want.CreatedAt, want.Installs = now.ID, t0, 1
 	same(t, "Put", now, want)
-	found, err := f.Find(t.Context(), c.Key)
+	found, err := f.Lookup(t.Context(), c.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
 	same(t, "Find", found, want)
-	found, err = f.FindID(t.Context(), now.ID)
+	found, err = f.Get(t.Context(), now.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +240,7 @@ func testPutAndReadBack(t *testing.T, f fixture) {
 
 func testPutAgain(t *testing.T, f fixture) {
 	first := put(t, f, full(key("A-again", "E1", "T1")))
-	again := install.Connection{Key: first.Key, TeamName: "Acme 2", Chain: install.Chain{Token: "xoxb-2"}, InstalledBy: "U2", InstalledAt: t0.Add(time.Minute), RenewedBy: "U2", RenewedAt: t0.Add(time.Minute), State: install.Active}
+	again := install.Connection{Key: first.Key, TeamName: "Acme 2", TokenPair: install.TokenPair{Token: "xoxb-2"}, InstalledBy: "U2", InstalledAt: t0.Add(time.Minute), AuthorizedBy: "U2", AuthorizedAt: t0.Add(time.Minute), State: install.Active}
 	now, before, err := f.Put(t.Context(), again)
 	if err != nil || before == nil {
 		t.Fatalf("Put: before %v, error %v", before, err)
@@ -252,12 +252,12 @@ func testPutAgain(t *testing.T, f fixture) {
 	want.LastEventAt, want.TeamIcon, want.Webhook = first.LastEventAt, first.TeamIcon, first.Webhook
 	want.StateSince = first.StateSince // it worked before
 	for _, s := range first.Scopes {
-		want.Beginnings = append(want.Beginnings, install.Beginning{Of: "-" + s, At: again.RenewedAt})
+		want.Beginnings = append(want.Beginnings, install.Beginning{Of: "-" + s, At: again.AuthorizedAt})
 	}
 	want.BotID, want.TeamURL, want.CheckedAt = first.BotID, first.TeamURL, first.CheckedAt
 	want.InstalledBy, want.InstalledByName, want.InstalledAt = first.InstalledBy, first.InstalledByName, first.InstalledAt
 	same(t, "now", now, want)
-	found, err := f.Find(t.Context(), first.Key)
+	found, err := f.Lookup(t.Context(), first.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -268,7 +268,7 @@ func testPutOlderConsent(t *testing.T, f fixture) {
 	first := put(t, f, full(key("A-older", "", "T1")))
 	for name, at := range map[string]time.Time{"a microsecond older": t0.Add(-time.Microsecond), "a callback's time older": t0.Add(-30 * time.Second)} {
 		late := full(first.Key)
-		late.Token, late.RenewedAt, late.TeamName = "xoxb-late", at, "Late"
+		late.Token, late.AuthorizedAt, late.TeamName = "xoxb-late", at, "Late"
 		now, before, err := f.Put(t.Context(), late)
 		if err != nil || before == nil {
 			t.Fatalf("%s: before %v, error %v", name, before, err)
@@ -287,7 +287,7 @@ func testPutOlderConsent(t *testing.T, f fixture) {
 	}
 	// A clock that was set back is no late consent, and neither is anything when there is no token to keep.
 	back := full(first.Key)
-	back.Token, back.RenewedAt = "xoxb-back", t0.Add(-time.Hour)
+	back.Token, back.AuthorizedAt = "xoxb-back", t0.Add(-time.Hour)
 	if now := put(t, f, back); now.Token != "xoxb-back" {
 		t.Error("a consent by a clock that was set back was dropped")
 	}
@@ -297,7 +297,7 @@ func testPutOlderConsent(t *testing.T, f fixture) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	back.Token, back.RenewedAt = "xoxb-again", back.RenewedAt.Add(-time.Second)
+	back.Token, back.AuthorizedAt = "xoxb-again", back.AuthorizedAt.Add(-time.Second)
 	if now := put(t, f, back); now.Token != "xoxb-again" || now.State != install.Active {
 		t.Error("a removed connection kept a new install out")
 	}
@@ -351,7 +351,7 @@ func testPutTogether(t *testing.T, f fixture) {
 		t.Fatal(err)
 	}
 	race("removed", func(before *install.Connection) bool { return before != nil && before.State == install.Removed })
-	c, err := f.Find(t.Context(), k)
+	c, err := f.Lookup(t.Context(), k)
 	if err != nil || c.Installs != 2*callers {
 		t.Errorf("%d installs counted of %d, error %v", c.Installs, 2*callers, err)
 	}
@@ -361,15 +361,15 @@ func testPutTogetherNewerWins(t *testing.T, f fixture) {
 	k := key("A-newer", "", "T1")
 	together(callers, func(i int) {
 		c := full(k)
-		c.RenewedAt = t0.Add(time.Duration(i) * time.Microsecond)
+		c.AuthorizedAt = t0.Add(time.Duration(i) * time.Microsecond)
 		c.Token = install.Secret(fmt.Sprintf("xoxb-%d", i))
 		if _, _, err := f.Put(t.Context(), c); err != nil {
 			t.Error(err)
 		}
 	})
-	c, err := f.Find(t.Context(), k)
+	c, err := f.Lookup(t.Context(), k)
 	if err != nil || c.Token.Reveal() != fmt.Sprintf("xoxb-%d", callers-1) || c.Installs != callers {
-		t.Errorf("consent of %v is in force after %d installs, error %v", c.RenewedAt, c.Installs, err)
+		t.Errorf("consent of %v is in force after %d installs, error %v", c.AuthorizedAt, c.Installs, err)
 	}
 }
 
@@ -394,7 +394,7 @@ func testAdd(t *testing.T, f fixture) {
 	if n := f.count(t, "SELECT sum(version) FROM connections WHERE app_id = 'A-add'"); n != 1 || added.Load() != 1 {
 		t.Errorf("%d writes, %d said so", n, added.Load())
 	}
-	c, err := f.Find(t.Context(), k)
+	c, err := f.Lookup(t.Context(), k)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -432,7 +432,7 @@ func testIDSurvives(t *testing.T, f fixture) {
 			t.Errorf("%d sealed bytes are left after a removal", n)
 		}
 		c := full(first.Key)
-		c.InstalledAt, c.RenewedAt = at, at
+		c.InstalledAt, c.AuthorizedAt = at, at
 		back := put(t, f, c)
 		if back.ID != first.ID || !back.CreatedAt.Equal(first.CreatedAt) || back.State != install.Active || back.Installs != round+2 {
 			t.Errorf("round %d: %s since %v, %s, %d installs", round, back.ID, back.CreatedAt, back.State, back.Installs)
@@ -454,7 +454,7 @@ func testUpdateTogether(t *testing.T, f fixture) {
 			t.Error(err)
 		}
 	})
-	c, err := f.Find(t.Context(), k)
+	c, err := f.Lookup(t.Context(), k)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -491,7 +491,7 @@ func testUpdateAndPutTogether(t *testing.T, f fixture) {
 		}
 		updates.Add(1000)
 	})
-	c, err := f.Find(t.Context(), k)
+	c, err := f.Lookup(t.Context(), k)
 	if want := 1 + callers/2 + int(updates.Load()); err != nil || c.Installs != want {
 		t.Errorf("%d counted, want %d, error %v", c.Installs, want, err)
 	}
@@ -556,7 +556,7 @@ func testUpdateWritesItsChange(t *testing.T, f fixture) {
 	if after[0] != before[0] || after[2] != before[2] || after[1] == before[1] {
 		t.Error("exactly the refresh token should have been sealed again")
 	}
-	found, err := f.Find(t.Context(), first.Key)
+	found, err := f.Lookup(t.Context(), first.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -591,7 +591,7 @@ func testUpdateRefuses(t *testing.T, f fixture) {
 			panic("fn")
 		})
 	}()
-	found, err := f.Find(t.Context(), first.Key)
+	found, err := f.Lookup(t.Context(), first.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -627,14 +627,14 @@ func testUpdateEnds(t *testing.T, f fixture) {
 		if _, err := f.Update(ctx, first.Key, func(*install.Connection) error { return nil }); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("a waiting update said %v", err)
 		}
-		if _, err := f.Find(t.Context(), first.Key); err != nil {
+		if _, err := f.Lookup(t.Context(), first.Key); err != nil {
 			t.Errorf("reading while a row is locked: %v", err)
 		}
 		return nil
 	}); err != nil {
 		t.Error(err)
 	}
-	found, err := f.Find(t.Context(), first.Key)
+	found, err := f.Lookup(t.Context(), first.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -654,7 +654,7 @@ func testFindOrder(t *testing.T, f fixture) {
 		var have []install.Connection
 		for i, rest := 0, m; i < len(rows); i, rest = i+1, rest/3 {
 			// Of two rows that fit alike the latest consent is the one that counts, so the first is the latest.
-			c := install.Connection{Key: key(app, rows[i].enterprise, rows[i].team), RenewedAt: t0.Add(-time.Duration(i) * time.Second), State: install.Active}
+			c := install.Connection{Key: key(app, rows[i].enterprise, rows[i].team), AuthorizedAt: t0.Add(-time.Duration(i) * time.Second), State: install.Active}
 			switch rest % 3 {
 			case 0:
 				continue
@@ -665,7 +665,7 @@ func testFindOrder(t *testing.T, f fixture) {
 		}
 		for _, a := range asked {
 			k := key(app, a.enterprise, a.team)
-			got, err := f.Find(t.Context(), k)
+			got, err := f.Lookup(t.Context(), k)
 			want := answer(have, k)
 			switch {
 			case want == "" && err != install.ErrNotFound:
@@ -680,10 +680,10 @@ func testFindOrder(t *testing.T, f fixture) {
 
 	// Rows under two organisations, neither of them the one asked for: the latest consent.
 	old, latest := full(key("A-two", "E1", "T1")), full(key("A-two", "E2", "T1"))
-	latest.RenewedAt = t0.Add(time.Second)
+	latest.AuthorizedAt = t0.Add(time.Second)
 	put(t, f, latest)
 	put(t, f, old)
-	if c, err := f.Find(t.Context(), key("A-two", "", "T1")); err != nil || c.EnterpriseID != "E2" {
+	if c, err := f.Lookup(t.Context(), key("A-two", "", "T1")); err != nil || c.EnterpriseID != "E2" {
 		t.Errorf("of two organisations' rows: %v, %v", c.Key, err)
 	}
 }
@@ -716,12 +716,12 @@ func testFindNothing(t *testing.T, f fixture) {
 		{}, key("A-none", "", ""), key("", "E1", "T1"), key("A-none", "E1", "T2"), key("A-none", "E1", ""),
 		key("A-other", "E1", "T1"), key("A-none", "E1", "t1"), key("A-none", "", "T%"), key("A-none", "", "T\x00"), key("A-none", "", "\xff"),
 	} {
-		if c, err := f.Find(t.Context(), k); err != install.ErrNotFound {
+		if c, err := f.Lookup(t.Context(), k); err != install.ErrNotFound {
 			t.Errorf("%q: %v, %v", k, c.Key, err)
 		}
 	}
 	for _, id := range []string{"", "con_", "con_%", "\x00", "\xff"} {
-		if _, err := f.FindID(t.Context(), id); err != install.ErrNotFound {
+		if _, err := f.Get(t.Context(), id); err != install.ErrNotFound {
 			t.Errorf("%q: %v", id, err)
 		}
 	}
@@ -758,12 +758,12 @@ func testList(t *testing.T, f fixture) {
 		same(t, fmt.Sprintf("place %d", i), got[i], want[i])
 	}
 	doubt := install.Removal{Reason: install.ReasonUninstalled, At: t0}
-	if _, err := f.Update(t.Context(), want[2].Key, func(c *install.Connection) error { c.Doubt = doubt; return nil }); err != nil {
+	if _, err := f.Update(t.Context(), want[2].Key, func(c *install.Connection) error { c.PendingRemoval = doubt; return nil }); err != nil {
 		t.Fatal(err)
 	}
-	doubted, err := f.Doubted(t.Context())
+	doubted, err := f.PendingRemovals(t.Context())
 	doubted = slices.DeleteFunc(doubted, func(c install.Connection) bool { return c.AppID != "A-list" })
-	if err != nil || len(doubted) != 1 || doubted[0].ID != want[2].ID || doubted[0].Doubt != doubt {
+	if err != nil || len(doubted) != 1 || doubted[0].ID != want[2].ID || doubted[0].PendingRemoval != doubt {
 		t.Errorf("doubted: %v, %v", doubted, err)
 	}
 }
@@ -772,16 +772,16 @@ func testOddValues(t *testing.T, f fixture) {
 	long := install.Secret(strings.Repeat("xoxe.xoxb-", 100_000)) // 1 MB
 	for name, c := range map[string]install.Connection{
 		"nothing but a key": {},
-		"unicode":           {TeamName: "Ünïcødé 東京 🦊 '; DROP TABLE connections; --", InstalledByName: "\u202eevil", Chain: install.Chain{Token: "xoxb-ß"}},
-		"long":              {TeamName: strings.Repeat("é", 10_000), Chain: install.Chain{Token: long, RefreshToken: long}, Webhook: install.Webhook{URL: long}},
-		"binary secret":     {Chain: install.Chain{Token: "\x00\xff\x00"}},
-		"old and new times": {CreatedAt: t0, InstalledAt: time.Date(1, 1, 2, 0, 0, 0, 0, time.UTC), Chain: install.Chain{ExpiresAt: time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC)}},
+		"unicode":           {TeamName: "Ünïcødé 東京 🦊 '; DROP TABLE connections; --", InstalledByName: "\u202eevil", TokenPair: install.TokenPair{Token: "xoxb-ß"}},
+		"long":              {TeamName: strings.Repeat("é", 10_000), TokenPair: install.TokenPair{Token: long, RefreshToken: long}, Webhook: install.Webhook{URL: long}},
+		"binary secret":     {TokenPair: install.TokenPair{Token: "\x00\xff\x00"}},
+		"old and new times": {CreatedAt: t0, InstalledAt: time.Date(1, 1, 2, 0, 0, 0, 0, time.UTC), TokenPair: install.TokenPair{ExpiresAt: time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC)}},
 	} {
 		c.Key = key("A-odd", "", "T "+name)
 		now := put(t, f, c)
 		want := c
 		want.ID, want.CreatedAt, want.Installs, want.Generation = now.ID, c.InstalledAt, 1, 1
-		found, err := f.Find(t.Context(), c.Key)
+		found, err := f.Lookup(t.Context(), c.Key)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -795,7 +795,7 @@ func testOddValues(t *testing.T, f fixture) {
 	}
 	const odd, even = "a\x00b\xffc", "a\uFFFDb\uFFFDc"
 	dirty := full(key("A-odd", "", "T dirty"))
-	dirty.TeamName, dirty.RenewedBy, dirty.Notice = odd, odd, install.Notice{Reason: odd, To: odd, Channel: odd, TS: odd}
+	dirty.TeamName, dirty.AuthorizedBy, dirty.Notice = odd, odd, install.Notice{Reason: odd, To: odd, Channel: odd, TS: odd}
 	now := put(t, f, dirty)
 	if now.TeamName != even || now.Notice != (install.Notice{Reason: even, To: even, Channel: even, TS: even}) {
 		t.Errorf("text that is none became %q", now.TeamName)
@@ -804,13 +804,13 @@ func testOddValues(t *testing.T, f fixture) {
 	user.Scopes, user.Reason = []string{odd}, odd
 	user.Note(install.Change{At: time.Date(1, 1, 2, 0, 0, 0, 0, time.UTC), By: install.Actor{Kind: odd, ID: odd}, What: odd, Outcome: odd, Reason: odd})
 	grant(t, f, user)
-	if got := findUser(t, f, user.Holder); got.Reason != even || got.Scopes[0] != even {
+	if got := findUser(t, f, user.TokenOwner); got.Reason != even || got.Scopes[0] != even {
 		t.Errorf("text that is none became %q", got.Reason)
 	}
 	if lines := history(t, f, now.ID); len(lines) != 2 || lines[0].By.ID != even || lines[1].What != even || lines[1].By.ID != even || lines[1].At.Year() != 1 {
 		t.Errorf("text that is none became %+v", lines)
 	}
-	if !must(f.Spend(t.Context(), install.Budget{Name: odd, Interval: time.Second, Burst: 1}, 1, t0)) {
+	if !must(f.Take(t.Context(), install.Budget{Name: odd, Interval: time.Second, Burst: 1}, 1, t0)) {
 		t.Error("a budget with an odd name is empty")
 	}
 }
@@ -860,11 +860,11 @@ func filled[T any]() T {
 // A field that somebody adds and forgets to keep is found here.
 func testEveryField(t *testing.T, f fixture) {
 	c := filled[install.Connection]()
-	c.FailingSince = c.RenewedAt.Add(time.Hour) // failures from before a consent are an older release's leftovers
+	c.FailingSince = c.AuthorizedAt.Add(time.Hour) // failures from before a consent are an older release's leftovers
 	now := put(t, f, c)
 	c.ID, c.CreatedAt, c.Installs = now.ID, c.InstalledAt, 1
 	c.Asked, c.Contested, c.Left, c.LeftAt = 0, false, nil, time.Time{} // of no row
-	found, err := f.Find(t.Context(), c.Key)
+	found, err := f.Lookup(t.Context(), c.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -874,7 +874,7 @@ func testEveryField(t *testing.T, f fixture) {
 	u.Key = c.Key
 	grant(t, f, u)
 	u.ConnectionID = c.ID
-	sameUser(t, "user token", findUser(t, f, u.Holder), u)
+	sameUser(t, "user token", findUser(t, f, u.TokenOwner), u)
 
 	line := filled[install.Change]()
 	update(t, f, c.Key, func(c *install.Connection) { c.Note(line) })
@@ -888,7 +888,7 @@ func attempt(name string, started time.Time) install.Attempt {
 	state, browser := sha256.Sum256([]byte(name)), sha256.Sum256([]byte("browser "+name))
 	return install.Attempt{Ref: name, StateHash: state[:], BrowserHash: browser[:], StartedAt: started,
 		ExpiresAt: started.Add(10 * time.Minute), TeamHint: "T1", BoundTo: "con_1",
-		LinkHash: []byte("link"), Wish: install.Wish{Scopes: []string{"chat:write", "files:write"}, Back: "C1"}, Origin: "https://bot.example.com"}
+		LinkHash: []byte("link"), Request: install.GrantRequest{Scopes: []string{"chat:write", "files:write"}, Back: "C1"}, Origin: "https://bot.example.com"}
 }
 
 // back is a, with its browser sent back by Slack.
@@ -944,7 +944,7 @@ func testAttempts(t *testing.T, f fixture) {
 func testBeginAttempt(t *testing.T, f fixture) {
 	found := func(what string, want install.Attempt) {
 		t.Helper()
-		got, err := f.FindAttempt(t.Context(), want.StateHash)
+		got, err := f.GetAttempt(t.Context(), want.StateHash)
 		if err != nil {
 			t.Fatal(what, err)
 		}
@@ -981,7 +981,7 @@ func testBeginAttempt(t *testing.T, f fixture) {
 		}
 	}
 	for _, hash := range [][]byte{nil, {}, []byte("unknown"), fresh.StateHash[:31]} {
-		if _, err := f.FindAttempt(t.Context(), hash); err != install.ErrNotFound {
+		if _, err := f.GetAttempt(t.Context(), hash); err != install.ErrNotFound {
 			t.Errorf("hash %x: %v", hash, err)
 		}
 	}
@@ -1050,22 +1050,22 @@ func clearAttempts(t *testing.T, f fixture) {
 func testEndedContext(t *testing.T, f fixture) {
 	c := put(t, f, full(key("A-ctx", "", "T1")))
 	a := start(t, f, attempt("ctx", t0))
-	u := install.Holder{Key: c.Key, UserID: "U1"}
+	u := install.TokenOwner{Key: c.Key, UserID: "U1"}
 	grant(t, f, person(c.Key, "U1"))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for name, call := range map[string]func() error{
 		"Put":    func() error { _, _, err := f.Put(ctx, c); return err },
 		"Add":    func() error { _, err := f.Add(ctx, c); return err },
-		"Find":   func() error { _, err := f.Find(ctx, c.Key); return err },
-		"FindID": func() error { _, err := f.FindID(ctx, c.ID); return err },
+		"Find":   func() error { _, err := f.Lookup(ctx, c.Key); return err },
+		"FindID": func() error { _, err := f.Get(ctx, c.ID); return err },
 		"List":   func() error { _, err := f.List(ctx); return err },
 		"Update": func() error {
 			_, err := f.Update(ctx, c.Key, func(*install.Connection) error { return nil })
 			return err
 		},
 		"AddUser":  func() error { return f.AddUser(ctx, person(c.Key, "U1")) },
-		"FindUser": func() error { _, err := f.FindUser(ctx, u); return err },
+		"FindUser": func() error { _, err := f.GetUser(ctx, u); return err },
 		"Users":    func() error { _, err := f.Users(ctx, c.Key); return err },
 		"UpdateUser": func() error {
 			_, err := f.UpdateUser(ctx, u, func(*install.UserToken) error { return nil })
@@ -1077,14 +1077,14 @@ func testEndedContext(t *testing.T, f fixture) {
 		"Unchecked": func() error { _, err := f.Unchecked(ctx, "", t0, 1); return err },
 		"Untold":    func() error { _, err := f.Untold(ctx, "", 1); return err },
 		"Spend": func() error {
-			_, err := f.Spend(ctx, install.Budget{Name: "ctx", Interval: time.Second, Burst: 1}, 1, t0)
+			_, err := f.Take(ctx, install.Budget{Name: "ctx", Interval: time.Second, Burst: 1}, 1, t0)
 			return err
 		},
 		"Closed": func() error {
 			return f.ClosedUntil(ctx, install.Budget{Name: "ctx", Interval: time.Second, Burst: 1}, t0)
 		},
 		"Empty": func() error {
-			_, err := f.Empty(ctx, install.Budget{Name: "ctx", Interval: time.Second, Burst: 1}, t0)
+			_, err := f.Available(ctx, install.Budget{Name: "ctx", Interval: time.Second, Burst: 1}, t0)
 			return err
 		},
 		"Refill":    func() error { return f.Refill(ctx, install.Budget{Name: "ctx", Interval: time.Second, Burst: 1}) },
@@ -1094,7 +1094,7 @@ func testEndedContext(t *testing.T, f fixture) {
 		"CheckKeys": func() error { _, err := f.CheckKeys(ctx); return err },
 		"Reseal":    func() error { _, _, err := f.Reseal(ctx, false); return err },
 		"Begin":     func() error { return f.BeginAttempt(ctx, back(a, t0)) },
-		"FindTry":   func() error { _, err := f.FindAttempt(ctx, a.StateHash); return err },
+		"FindTry":   func() error { _, err := f.GetAttempt(ctx, a.StateHash); return err },
 		"End":       func() error { return f.EndAttempt(ctx, a) },
 		"Attempts":  func() error { _, err := f.Attempts(ctx, 1); return err },
 		"Sweep":     func() error { _, err := f.SweepAttempts(ctx, t0, t0); return err },

@@ -72,7 +72,7 @@ func (db *DB) Add(ctx context.Context, c install.Connection) (now install.Connec
 		return install.Connection{}, fmt.Errorf("%s: %w", doing, err)
 	}
 	if c.RefreshToken != "" && c.RenewAt.IsZero() && c.Rejections == 0 {
-		// Brought from elsewhere. A chain that is never due is a workspace that stops answering some quiet day.
+		// Brought from elsewhere. A token pair that is never due is a workspace that stops answering some quiet day.
 		c.RenewAt = install.Imported(c.Token, c.RefreshToken, c.ExpiresAt, c.InstalledAt).RenewAt
 	}
 
@@ -165,8 +165,8 @@ func (db *DB) Named(ctx context.Context, name string, n int) ([]install.Connecti
 	return nil, nil
 }
 
-// Find is install.Store's.
-func (db *DB) Find(ctx context.Context, k install.Key) (install.Connection, error) {
+// Lookup is install.Store's.
+func (db *DB) Lookup(ctx context.Context, k install.Key) (install.Connection, error) {
 	if k.AppID == "" || (k.EnterpriseID == "" && k.TeamID == "") || !storableKey(k) {
 		return install.Connection{}, install.ErrNotFound
 	}
@@ -214,8 +214,8 @@ func distance(r connectionRow, k install.Key) int {
 	return d
 }
 
-// FindID is install.Store's.
-func (db *DB) FindID(ctx context.Context, id string) (install.Connection, error) {
+// Get is install.Store's.
+func (db *DB) Get(ctx context.Context, id string) (install.Connection, error) {
 	if !storable(id) {
 		return install.Connection{}, install.ErrNotFound
 	}
@@ -235,8 +235,8 @@ func (db *DB) List(ctx context.Context) ([]install.Connection, error) {
 	return db.list(ctx, db.read)
 }
 
-// Doubted is install.Store's.
-func (db *DB) Doubted(ctx context.Context) ([]install.Connection, error) {
+// PendingRemovals is install.Store's.
+func (db *DB) PendingRemovals(ctx context.Context) ([]install.Connection, error) {
 	return db.list(ctx, db.read.Where("doubt_at <> 0"))
 }
 

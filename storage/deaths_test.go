@@ -163,7 +163,7 @@ func TestInboxBeginsAtBegin(t *testing.T) {
 		c.die()
 		in.hints(c)
 		e := in.suspects(1, false)[0]
-		ok(t, in.Bury(t.Context(), e, "no"))
+		ok(t, in.DeadLetter(t.Context(), e, "no"))
 		_, err := f.ReplayLetters(t.Context(), 0)
 		ok(t, err)
 		c.die()
@@ -187,7 +187,7 @@ func TestInboxSuspectsKeepTheirPlace(t *testing.T) {
 		c.die()
 		ids(t, "while a1 has two", in.claim(5))
 		e := in.suspects(1, true)[0]
-		ok(t, in.Bury(t.Context(), e, "no"))
+		ok(t, in.DeadLetter(t.Context(), e, "no"))
 		ids(t, "its neighbour", in.claim(5), "a2")
 	})
 }
@@ -240,7 +240,7 @@ func TestInboxTakesBackWhatNobodyWasHanded(t *testing.T) {
 		// The same when another process has found the leases over.
 		lost("after its lease")
 		c.advance(bot.DefaultLease - time.Second)
-		held, err := in.Hold(t.Context(), []bot.Event{running})
+		held, err := in.ExtendLease(t.Context(), []bot.Event{running})
 		ok(t, err)
 		c.advance(time.Second)
 		if once, _ := other.hints(c); !once || len(held) > 0 {

@@ -32,7 +32,7 @@ const (
 	eventReady   = "ready"
 	eventHeld    = "held"    // by a process, until visible_at
 	eventWaiting = "waiting" // for its next attempt, at visible_at
-	eventQueued  = "queued"  // behind another one of its lane
+	eventQueued  = "queued"  // behind another one of its ordering key
 	eventDone    = "done"    // kept for a day, so that it is known when it comes again
 	eventDead    = "dead"
 )
@@ -222,7 +222,7 @@ func (in *Inbox) Add(ctx context.Context, e *bot.Event, take bool) (fresh bool, 
 	if !storableKey(e.Key) || !storable(e.ID) || e.ID == "" {
 		return false, errors.New("add event: its id or key is not valid text")
 	}
-	a := &adding{ctx: ctx, event: *e, take: take && e.Lane == "", done: make(chan struct{})}
+	a := &adding{ctx: ctx, event: *e, take: take && e.OrderingKey == "", done: make(chan struct{})}
 	if in.bytes.Load() > mostBytes {
 		return false, bot.ErrInboxFull
 	}
@@ -312,20 +312,20 @@ type eventName struct{ app, id string }
 func (a *adding) name() eventName { return eventName{a.event.Key.AppID, a.event.ID} }
 
 // inOneOrder brings a batch into one order in all processes, so that two inserts of the same events do not wait for each other.
-// Rows are numbered in that order, so the events of one lane keep theirs.
+// Rows are numbered in that order, so the events of one ordering key keep theirs.
 func inOneOrder(batch []*adding) {
 	lanes := map[string][]*adding{}
 	for _, a := range batch {
-		if a.event.Lane != "" {
-			lanes[a.event.Lane] = append(lanes[a.event.Lane], a)
+		if a.event.OrderingKey != "" {
+			lanes[a.event.OrderingKey] = append(lanes[a.event.OrderingKey], a)
 		}
 	}
 	slices.SortStableFunc(batch, func(a, b *adding) int {
 		return cmp.Or(strings.Compare(a.event.Key.AppID, b.event.Key.AppID), strings.Compare(a.event.ID, b.event.ID))
 	})
 	for i, a := range batch {
-		if lane := lanes[a.event.Lane]; len(lane) > 0 {
-			batch[i], lanes[a.event.Lane] = lane[0], lane[1:]
+		if lane := lanes[a.event.OrderingKey]; len(lane) > 0 {
+			batch[i], lanes[a.event.OrderingKey] = lane[0], lane[1:]
 		}
 	}
 }
@@ -360,9 +360,9 @@ func (in *Inbox) commitAdds(batch []*adding) {
 				if a.take {
 					a.event.Attempt = 1
 				}
-				wake = wake || !a.take && a.event.Lane == ""
-				if a.event.Lane != "" {
-					lanes = append(lanes, a.event.Lane)
+				wake = wake || !a.take && a.event.OrderingKey == ""
+				if a.event.OrderingKey != "" {
+					lanes = append(lanes, a.event.OrderingKey)
 				}
 			}
 		} else {
@@ -441,12 +441,12 @@ func (in *Inbox) insertion(batch []*adding, lease int64) (string, []any) {
 		}
 		state, until, attempt := eventReady, int64(0), 0
 		switch {
-		case a.event.Lane != "":
+		case a.event.OrderingKey != "":
 			state = eventQueued
 		case a.take:
 			state, until, attempt = eventHeld, lease, 1
 		}
-		args = append(args, e.Key.AppID, e.ID, e.Key.EnterpriseID, e.Key.TeamID, text(e.Kind), text(e.Type), text(e.Lane), state,
+		args = append(args, e.Key.AppID, e.ID, e.Key.EnterpriseID, e.Key.TeamID, text(e.Kind), text(e.Type), text(e.OrderingKey), state,
 			tags[i], until, attempt, attempt, micros(e.Received), box) // what is taken is begun
 	}
 	return insertEvents + row + strings.Repeat(", "+row, len(batch)-1) + insertOnce, args
@@ -455,7 +455,7 @@ func (in *Inbox) insertion(batch []*adding, lease int64) (string, []any) {
 // rowOf is how the rows of a batch are written.
 func rowOf(batch []*adding) string {
 	for _, a := range batch {
-		if a.event.Kind != "events_api" || a.event.Lane != "" || a.take != batch[0].take {
+		if a.event.Kind != "events_api" || a.event.OrderingKey != "" || a.take != batch[0].take {
 			return insertEvent
 		}
 	}
@@ -505,8 +505,8 @@ func (in *Inbox) tags(batch []*adding) []int64 {
 	return tags
 }
 
-// letGo makes the first event of each lane ready, unless another one of the lane is on its way. That two processes let two of
-// a lane go is kept from happening by the index inbox_turn: the one that comes second looks again.
+// letGo makes the first event of each ordering key ready, unless another one of that key is on its way. That two processes let two of
+// an ordering key go is kept from happening by the index inbox_turn: the one that comes second looks again.
 func (in *Inbox) letGo(ctx context.Context, lanes []string) {
 	if len(lanes) == 0 {
 		return
@@ -638,7 +638,7 @@ func (in *Inbox) setAside(ctx context.Context, damaged []bot.Event) error {
 		if e.Failures+1 < unreadableTries {
 			err = in.Retry(ctx, e, in.now().Add(unreadableAgain<<e.Failures), true, why)
 		} else {
-			err = in.Bury(ctx, e, why)
+			err = in.DeadLetter(ctx, e, why)
 		}
 		if err != nil && !errors.Is(err, bot.ErrLost) {
 			return err
@@ -817,7 +817,7 @@ type finishing struct {
 
 // Done is bot.Inbox's.
 func (in *Inbox) Done(ctx context.Context, e bot.Event) error {
-	f := &finishing{row: e.Row, attempt: e.Attempt, lane: e.Lane, done: make(chan struct{})}
+	f := &finishing{row: e.Row, attempt: e.Attempt, lane: e.OrderingKey, done: make(chan struct{})}
 	select {
 	case in.dones <- f:
 	case <-ctx.Done():
@@ -949,18 +949,18 @@ func (in *Inbox) Outlived(ctx context.Context, e bot.Event) error {
 	return nil
 }
 
-// Bury is bot.Inbox's.
-func (in *Inbox) Bury(ctx context.Context, e bot.Event, why string) error {
+// DeadLetter is bot.Inbox's.
+func (in *Inbox) DeadLetter(ctx context.Context, e bot.Event, why string) error {
 	err := in.one(ctx, "bury event", e, "state = 'dead', finished_at = ?, failures = failures + 1, error = ?",
 		micros(in.now()), text(why))
-	if err == nil && e.Lane != "" {
-		in.letGo(ctx, []string{e.Lane})
+	if err == nil && e.OrderingKey != "" {
+		in.letGo(ctx, []string{e.OrderingKey})
 	}
 	return err
 }
 
-// Says is bot.Inbox's.
-func (in *Inbox) Says(ctx context.Context, e bot.Event) error {
+// RecordSaid is bot.Inbox's.
+func (in *Inbox) RecordSaid(ctx context.Context, e bot.Event) error {
 	said, err := json.Marshal(e.Said)
 	if err != nil {
 		return err
@@ -968,8 +968,8 @@ func (in *Inbox) Says(ctx context.Context, e bot.Event) error {
 	return in.one(ctx, "keep what was said", e, "said = ?", text(string(said)))
 }
 
-// Hold is bot.Inbox's.
-func (in *Inbox) Hold(ctx context.Context, held []bot.Event) (lost []bot.Event, err error) {
+// ExtendLease is bot.Inbox's.
+func (in *Inbox) ExtendLease(ctx context.Context, held []bot.Event) (lost []bot.Event, err error) {
 	byAttempt := map[int][]int64{}
 	for _, e := range held {
 		byAttempt[e.Attempt] = append(byAttempt[e.Attempt], e.Row)
@@ -1182,7 +1182,7 @@ func (r *inboxRow) key() install.Key {
 }
 
 func (r *inboxRow) event() bot.Event {
-	e := bot.Event{ID: r.EventID, Kind: r.Kind, Type: r.Type, Key: r.key(), Lane: r.Lane, Received: moment(r.ReceivedAt),
+	e := bot.Event{ID: r.EventID, Kind: r.Kind, Type: r.Type, Key: r.key(), OrderingKey: r.Lane, Received: moment(r.ReceivedAt),
 		Row: r.ID, Attempt: r.Attempt, Failures: r.Failures, Deaths: r.Begun}
 	_ = json.Unmarshal([]byte(r.Said), &e.Said) // ours; without it something may be said twice
 	return e

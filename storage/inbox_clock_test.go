@@ -40,7 +40,7 @@ func stage(t *testing.T, in desk) (held bot.Event) {
 	done, _ := in.add(fresh("done"), true)
 	ok(t, in.Done(t.Context(), done))
 	dead, _ := in.add(fresh("dead"), true)
-	ok(t, in.Bury(t.Context(), dead, "no"))
+	ok(t, in.DeadLetter(t.Context(), dead, "no"))
 	waits, _ := in.add(fresh("waits"), true)
 	ok(t, in.Retry(t.Context(), waits, in.Now().Add(10*time.Minute), true, "later"))
 	held, _ = in.add(fresh("held"), true)
@@ -100,7 +100,7 @@ func TestInboxAfterTheClockWasSet(t *testing.T) {
 				ok(t, in.Retry(t.Context(), e, in.Now().Add(10*time.Minute), true, "later"))
 			}
 			known(t, fmt.Sprint("a step of ", step), in)
-			if lost, err := in.Hold(t.Context(), []bot.Event{held}); err != nil || len(lost) != 0 {
+			if lost, err := in.ExtendLease(t.Context(), []bot.Event{held}); err != nil || len(lost) != 0 {
 				t.Errorf("after a step of %v its holder lost it: %v", step, err)
 			}
 			if n := f.count(t, fmt.Sprintf("SELECT count(*) FROM inbox WHERE state = 'waiting' AND visible_at > %d", in.Now().Add(10*time.Minute).UnixMicro())); n != 0 {
@@ -127,7 +127,7 @@ func TestInboxDoesNotBelieveABrokenClock(t *testing.T) {
 			case "waits rightly":
 				ok(t, in.Retry(t.Context(), e, c.now().Add(72*time.Minute), true, "the longest back-off"))
 			case "dead":
-				ok(t, in.Bury(t.Context(), e, "no"))
+				ok(t, in.DeadLetter(t.Context(), e, "no"))
 			case "done", "done before":
 				ok(t, in.Done(t.Context(), e))
 			}

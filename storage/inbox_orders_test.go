@@ -29,7 +29,7 @@ func until(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-func laned(id, team, lane string) bot.Event { e := event(id, team); e.Lane = lane; return e }
+func laned(id, team, lane string) bot.Event { e := event(id, team); e.OrderingKey = lane; return e }
 
 // Two messages of one conversation that share a commit are worked in the order of their arrival, not of their ids.
 func TestInboxLaneOrderInABatch(t *testing.T) {
@@ -63,7 +63,7 @@ func TestInboxLaneOrderInABatch(t *testing.T) {
 			got := false
 			for _, e := range in.claim(10) {
 				got = true
-				if e.Lane != "" {
+				if e.OrderingKey != "" {
 					order = append(order, e.ID)
 				}
 				ok(t, in.Done(t.Context(), e))
@@ -78,7 +78,7 @@ func TestInboxLaneOrderInABatch(t *testing.T) {
 	})
 }
 
-// A dead letter that is replayed while another event of its lane is being worked waits for it.
+// A dead letter that is replayed while another event of its ordering key is being worked waits for it.
 func TestInboxOneOfALane(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
@@ -87,7 +87,7 @@ func TestInboxOneOfALane(t *testing.T) {
 		in.add(laned("a1", "T1", "a"), false)
 		in.add(laned("a2", "T1", "a"), false)
 		ok(t, in.LetAllGo(t.Context()))
-		ok(t, in.Bury(t.Context(), in.claim(1)[0], "no"))
+		ok(t, in.DeadLetter(t.Context(), in.claim(1)[0], "no"))
 		ok(t, in.LetAllGo(t.Context()))
 		ids(t, "being worked", in.claim(5), "a2")
 		_, err := f.ReplayLetters(t.Context(), 0)

@@ -153,7 +153,7 @@ func TestInboxRemembers(t *testing.T) {
 			case "waiting":
 				ok(t, in.Retry(t.Context(), e, c.now().Add(200*time.Hour), true, "later"))
 			default:
-				ok(t, in.Bury(t.Context(), e, "no"))
+				ok(t, in.DeadLetter(t.Context(), e, "no"))
 			}
 		}
 		letters, err := f.Letters(t.Context(), "dead", 10)
@@ -242,9 +242,9 @@ func TestInboxLease(t *testing.T) {
 			t.Errorf("claimed %+v", first)
 		}
 		first.Said = []string{"1.2", "", "response"}
-		ok(t, a.Says(t.Context(), first))
+		ok(t, a.RecordSaid(t.Context(), first))
 		c.advance(bot.DefaultLease / 2)
-		lost, err := a.Hold(t.Context(), []bot.Event{first})
+		lost, err := a.ExtendLease(t.Context(), []bot.Event{first})
 		ids(t, "lost", lost)
 		ok(t, err)
 		c.advance(bot.DefaultLease/2 + time.Second)
@@ -253,14 +253,14 @@ func TestInboxLease(t *testing.T) {
 		for what, err := range map[string]error{
 			"done":  a.Done(t.Context(), taken),
 			"retry": a.Retry(t.Context(), taken, c.now(), true, ""),
-			"bury":  a.Bury(t.Context(), taken, ""),
-			"says":  a.Says(t.Context(), taken),
+			"bury":  a.DeadLetter(t.Context(), taken, ""),
+			"says":  a.RecordSaid(t.Context(), taken),
 		} {
 			if err != bot.ErrLost {
 				t.Errorf("%s of a lost event: %v", what, err)
 			}
 		}
-		lost, err = a.Hold(t.Context(), []bot.Event{first, taken})
+		lost, err = a.ExtendLease(t.Context(), []bot.Event{first, taken})
 		ids(t, "lost", lost, "taken")
 		ok(t, err)
 		c.advance(bot.DefaultLease + time.Second)
@@ -319,7 +319,7 @@ func TestInboxRetry(t *testing.T) {
 		if e = in.claim(1)[0]; e.Attempt != 3 || e.Failures != 1 {
 			t.Errorf("an attempt that does not count: %+v", e)
 		}
-		ok(t, in.Bury(t.Context(), e, "it is hopeless\x00\xff"))
+		ok(t, in.DeadLetter(t.Context(), e, "it is hopeless\x00\xff"))
 		letters, err := f.Letters(t.Context(), "", 5)
 		if ok(t, err); len(letters) != 1 || letters[0].State != "dead" || letters[0].Error != "it is hopeless\uFFFD\uFFFD" || letters[0].Event.Failures != 2 || letters[0].Event.Attempt != 3 || letters[0].Event.Body != nil {
 			t.Fatalf("%+v", letters)
@@ -343,7 +343,7 @@ func TestInboxRetry(t *testing.T) {
 		if e.Attempt != 4 || e.Failures != 0 {
 			t.Errorf("replayed: %+v", e)
 		}
-		ok(t, in.Bury(t.Context(), e, "again"))
+		ok(t, in.DeadLetter(t.Context(), e, "again"))
 		if n, err := f.DropLetters(t.Context(), 0); n != 1 || err != nil {
 			t.Errorf("%d dropped, %v", n, err)
 		}
@@ -353,7 +353,7 @@ func TestInboxRetry(t *testing.T) {
 	})
 }
 
-// Events of one lane are worked one after the other, in the order of their arrival, by whichever process.
+// Events of one ordering key are worked one after the other, in the order of their arrival, by whichever process.
 func TestInboxLanes(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
@@ -361,8 +361,8 @@ func TestInboxLanes(t *testing.T) {
 		a, b := inbox(t, f, c), inbox(t, f, c)
 		for _, id := range []string{"a1", "b1", "a2", "x", "a3", "b2"} {
 			e := event(id, "T1")
-			if e.Lane = id[:1]; id == "x" {
-				e.Lane = ""
+			if e.OrderingKey = id[:1]; id == "x" {
+				e.OrderingKey = ""
 			}
 			a.add(e, true)
 		}
@@ -384,7 +384,7 @@ func TestInboxLanes(t *testing.T) {
 		claim("b2")
 		c.advance(time.Minute) // and the lease of b2 and x is over
 		now = claim("a1", "b2", "x")
-		ok(t, b.Bury(t.Context(), now["a1"], "no"))
+		ok(t, b.DeadLetter(t.Context(), now["a1"], "no"))
 		now = claim("a2")
 		ok(t, a.Done(t.Context(), now["a2"])) // whoever says so
 		// The process dies before it lets the next one go.
@@ -395,7 +395,7 @@ func TestInboxLanes(t *testing.T) {
 		now = claim("a3")
 		// A dead letter that is replayed takes its place in the lane again.
 		e := event("a4", "T1")
-		e.Lane = "a"
+		e.OrderingKey = "a"
 		a.add(e, false)
 		if n, err := f.ReplayLetters(t.Context(), 0); n != 1 || err != nil {
 			t.Errorf("%d replayed, %v", n, err)

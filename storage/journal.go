@@ -250,7 +250,7 @@ func newEntryName() string {
 }
 
 // Journal is install.Store's. With an error nothing was changed. ErrNoJournal, ErrNoKey.
-func (db *DB) Journal(p install.Pair) (name string, err error) {
+func (db *DB) Journal(p install.Grant) (name string, err error) {
 	const doing = "journal tokens"
 	pool, err := db.journal.use()
 	switch {
@@ -292,9 +292,9 @@ func (db *DB) Journal(p install.Pair) (name string, err error) {
 	return name, nil
 }
 
-// replaceKept leaves of what is kept of p's holder the newest: p, which was just written, or one that was stored after it and came
+// replaceKept leaves of what is kept of p's owner the newest: p, which was just written, or one that was stored after it and came
 // here before it. A renewal also shows which of several consents counts, so what was put aside goes with it.
-func replaceKept(tx *sql.Tx, p install.Pair, name string) error {
+func replaceKept(tx *sql.Tx, p install.Grant, name string) error {
 	last := install.Kept
 	if p.Spent != "" {
 		last = install.Aside
@@ -319,7 +319,7 @@ func (e journalEntry) write(tx interface {
 }
 
 // Journaled is install.Store's.
-func (db *DB) Journaled() ([]install.Pair, error) {
+func (db *DB) Journaled() ([]install.Grant, error) {
 	found, err := db.entries("standing = 0 ORDER BY name")
 	if err != nil {
 		return nil, err
@@ -328,7 +328,7 @@ func (db *DB) Journaled() ([]install.Pair, error) {
 }
 
 // JournaledFor is install.Store's.
-func (db *DB) JournaledFor(h install.Holder) ([]install.Pair, error) {
+func (db *DB) JournaledFor(h install.TokenOwner) ([]install.Grant, error) {
 	where, team := "app_id = ? AND team_id = ? AND user_id = ? ORDER BY name", h.TeamID
 	if h.Org() {
 		where, team = "app_id = ? AND team_id = '' AND enterprise_id = ? AND user_id = ? ORDER BY name", h.EnterpriseID
@@ -337,9 +337,9 @@ func (db *DB) JournaledFor(h install.Holder) ([]install.Pair, error) {
 	if err != nil {
 		return nil, err
 	}
-	var pairs []install.Pair
+	var pairs []install.Grant
 	for _, p := range db.openEntries(found) {
-		if p.Holder == h || install.SameHolder(p.Holder, h) { // of the files all come along
+		if p.TokenOwner == h || install.SameHolder(p.TokenOwner, h) { // of the files all come along
 			pairs = append(pairs, p)
 		}
 	}
@@ -347,7 +347,7 @@ func (db *DB) JournaledFor(h install.Holder) ([]install.Pair, error) {
 }
 
 // JournaledUnder is install.Store's.
-func (db *DB) JournaledUnder(k install.Key) ([]install.Pair, error) {
+func (db *DB) JournaledUnder(k install.Key) ([]install.Grant, error) {
 	where, team := "app_id = ? AND team_id = ? AND standing > 0 ORDER BY name", k.TeamID
 	if k.Org() {
 		where, team = "app_id = ? AND team_id = '' AND enterprise_id = ? AND standing > 0 ORDER BY name", k.EnterpriseID
@@ -357,7 +357,7 @@ func (db *DB) JournaledUnder(k install.Key) ([]install.Pair, error) {
 }
 
 // Kept is install.Store's.
-func (db *DB) Kept(after string, n int) ([]install.Pair, error) {
+func (db *DB) Kept(after string, n int) ([]install.Grant, error) {
 	found, err := db.rows("standing > 0 AND name > ? ORDER BY name LIMIT ?", after, n)
 	return db.openEntries(found), err
 }
@@ -480,16 +480,16 @@ func syncFolder(path string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// entryPlace binds what is sealed to its holder, so that it cannot be passed off as another's.
-func entryPlace(h install.Holder) Place {
+// entryPlace binds what is sealed to its owner, so that it cannot be passed off as another's.
+func entryPlace(h install.TokenOwner) Place {
 	return Place{Column: "journal.pair/" + h.UserID, App: h.AppID, Enterprise: h.EnterpriseID, Team: h.TeamID}
 }
 
 // sealEntry is p as an entry.
-func (db *DB) sealEntry(name string, p install.Pair) (journalEntry, error) {
+func (db *DB) sealEntry(name string, p install.Grant) (journalEntry, error) {
 	kept := journaledPair{
 		Spent: []byte(p.Spent), Token: []byte(p.Token), Refresh: []byte(p.Refresh), Life: p.Life, At: micros(p.At), Scopes: p.Scopes,
-		Generation: p.Generation, Grant: p.Grant, GrantedAt: micros(p.GrantedAt),
+		Generation: p.Generation, Grant: p.GrantID, GrantedAt: micros(p.GrantedAt),
 	}
 	if c := p.Consent; c != nil {
 		kept.Consent = &journaledConsent{
@@ -501,13 +501,13 @@ func (db *DB) sealEntry(name string, p install.Pair) (journalEntry, error) {
 	if err != nil { // cannot be: there is nothing in it that JSON lacks
 		return journalEntry{}, err
 	}
-	box, err := db.keys.Seal(open, entryPlace(p.Holder))
+	box, err := db.keys.Seal(open, entryPlace(p.TokenOwner))
 	return journalEntry{name: name, standing: p.Standing, generation: p.Generation, Version: journalVersion,
 		AppID: p.AppID, EnterpriseID: p.EnterpriseID, TeamID: p.TeamID, UserID: p.UserID, Box: box}, err
 }
 
-func (e journalEntry) holder() install.Holder {
-	return install.Holder{Key: install.Key{AppID: e.AppID, EnterpriseID: e.EnterpriseID, TeamID: e.TeamID}, UserID: e.UserID}
+func (e journalEntry) holder() install.TokenOwner {
+	return install.TokenOwner{Key: install.Key{AppID: e.AppID, EnterpriseID: e.EnterpriseID, TeamID: e.TeamID}, UserID: e.UserID}
 }
 
 // unsealEntry opens the box of an entry.
@@ -516,17 +516,17 @@ func (db *DB) unsealEntry(e journalEntry) (open []byte, readable bool) {
 	return open, err == nil
 }
 
-func (db *DB) openEntries(found []journalEntry) []install.Pair {
-	pairs := make([]install.Pair, len(found))
+func (db *DB) openEntries(found []journalEntry) []install.Grant {
+	pairs := make([]install.Grant, len(found))
 	for i, e := range found {
 		pairs[i] = db.openEntry(e)
 	}
 	return pairs
 }
 
-// openEntry turns an entry into a pair, with no more in it than its holder and its age when it cannot be opened.
-func (db *DB) openEntry(e journalEntry) install.Pair {
-	p := install.Pair{Holder: e.holder(), Journaled: e.name, Standing: e.standing}
+// openEntry turns an entry into a pair, with no more in it than its owner and its age when it cannot be opened.
+func (db *DB) openEntry(e journalEntry) install.Grant {
+	p := install.Grant{TokenOwner: e.holder(), Journaled: e.name, Standing: e.standing}
 	if us, err := strconv.ParseInt(strings.TrimLeft(e.name[len("pair-"):len("pair-")+20], "0"), 10, 64); err == nil {
 		p.At = moment(us)
 	}
@@ -537,7 +537,7 @@ func (db *DB) openEntry(e journalEntry) install.Pair {
 	}
 	p.Spent, p.Token, p.Refresh = install.Secret(kept.Spent), install.Secret(kept.Token), install.Secret(kept.Refresh)
 	p.Life, p.At, p.Scopes = kept.Life, moment(kept.At), kept.Scopes
-	p.Generation, p.Grant, p.GrantedAt = kept.Generation, kept.Grant, moment(kept.GrantedAt)
+	p.Generation, p.GrantID, p.GrantedAt = kept.Generation, kept.Grant, moment(kept.GrantedAt)
 	if c := kept.Consent; c != nil {
 		row := connectionRow{ID: c.ID, AppID: c.AppID, EnterpriseID: c.EnterpriseID, TeamID: c.TeamID, Facts: c.Facts}
 		consent := row.connection()

@@ -19,7 +19,7 @@ import (
 func fillConnections(b *testing.B, f fixture, n int) {
 	b.Helper()
 	c := install.Connection{Key: install.Key{AppID: "A1", TeamID: "T-template"}, TeamName: strings.Repeat("n", 20), Scopes: []string{"app_mentions:read", "chat:write", "commands", "im:history", "team:read", "users:read"},
-		State: install.Active, Chain: install.Chain{Token: install.Secret(strings.Repeat("x", 180)), RefreshToken: install.Secret(strings.Repeat("y", 160)), ExpiresAt: t0, RenewAt: t0}}
+		State: install.Active, TokenPair: install.TokenPair{Token: install.Secret(strings.Repeat("x", 180)), RefreshToken: install.Secret(strings.Repeat("y", 160)), ExpiresAt: t0, RenewAt: t0}}
 	if _, _, err := f.Put(b.Context(), c); err != nil {
 		b.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func BenchmarkLookup(b *testing.B) {
 						for i, n := range sizes {
 							k := l.key(random.IntN(n))
 							began := time.Now()
-							c, err := filled[i].Find(b.Context(), k)
+							c, err := filled[i].Lookup(b.Context(), k)
 							took[i] = append(took[i], time.Since(began))
 							want := k
 							if l.want != nil {

@@ -25,7 +25,7 @@ func TestNamed(t *testing.T) {
 			"its own org":   {AppID: "A2", EnterpriseID: "E9"},
 			"named like it": {AppID: "A0", TeamID: "E9"},
 		} {
-			c, err := f.Add(t.Context(), install.Connection{Key: k, TeamName: name, Chain: install.Chain{Token: "xoxb-1"}})
+			c, err := f.Add(t.Context(), install.Connection{Key: k, TeamName: name, TokenPair: install.TokenPair{Token: "xoxb-1"}})
 			if err != nil {
 				t.Fatal(err)
 			}

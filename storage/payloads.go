@@ -55,8 +55,8 @@ func (db *DB) eventColumns() string {
 		db.payload() + " AS payload"
 }
 
-// letters are rows of the inbox with their payloads.
-func (db *DB) letters() *gorm.DB {
+// withPayloads are rows of the inbox with their payloads.
+func (db *DB) withPayloads() *gorm.DB {
 	return db.read.Model(&inboxRow{}).Select(db.eventColumns() + ", state, visible_at, finished_at, error")
 }
 
@@ -96,7 +96,7 @@ func unfinished(condition string) string {
 }
 
 const (
-	// The messages of a connection that is removed are those that it answered for (Find): of a workspace's, whatever organisation
+	// The messages of a connection that is removed are those that it answered for (Lookup): of a workspace's, whatever organisation
 	// it was in when they came, unless another connection of the workspace lives on; of an organisation's, those of the
 	// workspaces that have none of their own.
 	messagesOfTeam = "app_id = @app AND team_id = @team AND (enterprise_id = @enterprise OR NOT EXISTS (" +

@@ -63,7 +63,7 @@ func burst(t *testing.T, in desk, prefix string, n int, like bot.Event, failing 
 		e.ID = fmt.Sprintf("Ev%s%09d", prefix, i*7919%n) // in no order
 		held[i], _ = in.add(e, !failing)
 	})
-	if !failing && like.Lane == "" {
+	if !failing && like.OrderingKey == "" {
 		together(n, func(i int) { ok(t, in.Done(t.Context(), held[i])) })
 		return
 	}
@@ -75,7 +75,7 @@ func burst(t *testing.T, in desk, prefix string, n int, like bot.Event, failing 
 			e := claimed[i]
 			if failing && e.Failures == 0 && i%10 == 0 {
 				e.Said = []string{"1764435600.000100", "1764435600.000200"}
-				ok(t, in.Says(t.Context(), e))
+				ok(t, in.RecordSaid(t.Context(), e))
 				ok(t, in.Retry(t.Context(), e, in.Now(), true, "post the answer: Slack did not answer within 10 seconds"))
 				claimed[i].Row = 0
 				return
@@ -101,7 +101,7 @@ func TestDoneEventsAreSmall(t *testing.T) {
 	t.Parallel()
 	slow, ordered := usual(1500), usual(1500)
 	slow.Kind, slow.Type = "slash_commands", "/standup"
-	ordered.Lane = ordered.Key.String() + "/T0123456789/C0123456789"
+	ordered.OrderingKey = ordered.Key.String() + "/T0123456789/C0123456789"
 	for name, c := range map[string]struct {
 		like    bot.Event
 		n       int
@@ -257,12 +257,12 @@ func inEveryState(t *testing.T, f fixture, in desk, k install.Key) {
 	waiting, _ := in.add(named("waiting"), true)
 	ok(t, in.Retry(t.Context(), waiting, in.Now().Add(time.Minute), true, "not yet"))
 	dead, _ := in.add(named("dead"), true)
-	ok(t, in.Bury(t.Context(), dead, "failed"))
+	ok(t, in.DeadLetter(t.Context(), dead, "failed"))
 	in.add(named("ready"), false)
 	old, _ := in.add(named("old"), false)
 	f.putPayload(t, old.ID, []byte("as the release before keeps it"))
 	queued := named("queued")
-	queued.Lane = "lane of " + k.String()
+	queued.OrderingKey = "lane of " + k.String()
 	in.add(queued, false)
 	exec(t, f, "UPDATE inbox SET state = 'queued' WHERE event_id = '"+queued.ID+"'")
 }
@@ -296,7 +296,7 @@ func TestRemovalIsWorked(t *testing.T) {
 		in.add(revoked, false)
 		message, _ := in.add(event("message", "T1"), true)
 		remove(t, f, k)
-		for what, err := range map[string]error{"done": in.Done(t.Context(), message), "failed": in.Bury(t.Context(), message, "")} {
+		for what, err := range map[string]error{"done": in.Done(t.Context(), message), "failed": in.DeadLetter(t.Context(), message, "")} {
 			if err != bot.ErrLost {
 				t.Errorf("a message that was erased is %s: %v", what, err)
 			}
@@ -308,14 +308,14 @@ func TestRemovalIsWorked(t *testing.T) {
 				t.Errorf("%s has nothing in it", e.ID)
 			}
 			if e.ID == "revoked" {
-				ok(t, in.Bury(t.Context(), e, "failed for good"))
+				ok(t, in.DeadLetter(t.Context(), e, "failed for good"))
 			} else {
 				ok(t, in.Done(t.Context(), e))
 			}
 		}
 
 		late, _ := in.add(event("late", "T1"), true)
-		ok(t, in.Bury(t.Context(), late, "failed"))
+		ok(t, in.DeadLetter(t.Context(), late, "failed"))
 		if n := f.payloads(t, "true"); n != 2 {
 			t.Errorf("%d payloads, not those of revoked and late", n)
 		}
@@ -327,8 +327,8 @@ func TestRemovalIsWorked(t *testing.T) {
 		// A new install's messages are nobody's business, whatever comes late.
 		put(t, f, full(k))
 		fresh, _ := in.add(event("fresh", "T1"), true)
-		ok(t, in.Bury(t.Context(), fresh, "failed"))
-		_, err := f.Update(t.Context(), k, func(c *install.Connection) error { c.Doubt = install.Removal{}; return nil })
+		ok(t, in.DeadLetter(t.Context(), fresh, "failed"))
+		_, err := f.Update(t.Context(), k, func(c *install.Connection) error { c.PendingRemoval = install.Removal{}; return nil })
 		ok(t, err)
 		c.advance(time.Hour)
 		ok(t, in.Tidy(t.Context()))

@@ -42,7 +42,7 @@ func TestReadOnlyFromTheStart(t *testing.T) {
 	if err := db.SchemaSeen(); err != nil {
 		t.Errorf("its schema: %v", err)
 	}
-	if found, err := db.FindID(t.Context(), c.ID); err != nil || found.Key != c.Key {
+	if found, err := db.Get(t.Context(), c.ID); err != nil || found.Key != c.Key {
 		t.Errorf("read: %v, %v", found.Key, err)
 	}
 }

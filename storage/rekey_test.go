@@ -20,7 +20,7 @@ func TestRekey(t *testing.T) {
 		from, to := key("A1", "", "T1"), key("A1", "E1", "T1")
 		line := install.Change{At: t0, By: install.Actor{Kind: install.BySlack}, What: install.DidMove, Outcome: install.OutcomeDone, Reason: "E1"}
 		first := put(t, f, full(from))
-		person := install.UserToken{Holder: install.Holder{Key: from, UserID: "U1"}, Chain: install.Chain{Token: "xoxp-1", RefreshToken: "xoxe-1"}, Scopes: []string{"chat:write"}, GrantedAt: t0}
+		person := install.UserToken{TokenOwner: install.TokenOwner{Key: from, UserID: "U1"}, TokenPair: install.TokenPair{Token: "xoxp-1", RefreshToken: "xoxe-1"}, Scopes: []string{"chat:write"}, GrantedAt: t0}
 		if err := f.AddUser(t.Context(), person); err != nil {
 			t.Fatal(err)
 		}
@@ -46,7 +46,7 @@ func TestRekey(t *testing.T) {
 				t.Errorf("%s: moved", name)
 			}
 		}
-		if c, err := f.Find(t.Context(), from); err != nil || cmp.Diff(first, c) != "" {
+		if c, err := f.Lookup(t.Context(), from); err != nil || cmp.Diff(first, c) != "" {
 			t.Fatalf("it changed: %v %s", err, cmp.Diff(first, c))
 		}
 
@@ -72,14 +72,14 @@ func TestRekey(t *testing.T) {
 			t.Errorf("%d moved, %d came late", moved.Load(), late.Load())
 		}
 		for _, k := range []install.Key{from, to, key("A1", "E2", "T1")} {
-			if c, err := f.Find(t.Context(), k); err != nil || c.ID != first.ID || c.Key != to || c.Token != first.Token || c.RefreshToken != first.RefreshToken || c.Webhook.URL != first.Webhook.URL {
+			if c, err := f.Lookup(t.Context(), k); err != nil || c.ID != first.ID || c.Key != to || c.Token != first.Token || c.RefreshToken != first.RefreshToken || c.Webhook.URL != first.Webhook.URL {
 				t.Errorf("by %s: %s %v", k, c.Key, err)
 			}
 		}
-		if u, err := f.FindUser(t.Context(), install.Holder{Key: to, UserID: "U1"}); err != nil || u.Token != "xoxp-1" || u.RefreshToken != "xoxe-1" || u.ConnectionID != first.ID {
+		if u, err := f.GetUser(t.Context(), install.TokenOwner{Key: to, UserID: "U1"}); err != nil || u.Token != "xoxp-1" || u.RefreshToken != "xoxe-1" || u.ConnectionID != first.ID {
 			t.Errorf("a person's token: %+v %v", u, err)
 		}
-		if _, err := f.FindUser(t.Context(), person.Holder); !errors.Is(err, install.ErrNotFound) {
+		if _, err := f.GetUser(t.Context(), person.TokenOwner); !errors.Is(err, install.ErrNotFound) {
 			t.Errorf("a person's token under the old key: %v", err)
 		}
 		after, err := f.History(t.Context(), first.ID, 100)
@@ -107,13 +107,13 @@ func TestRekeyTaken(t *testing.T) {
 				if i == 0 {
 					_, moved = f.Rekey(t.Context(), from, to, first.Token, install.Change{At: t0, What: install.DidMove, Outcome: install.OutcomeDone})
 				} else {
-					_, installed = f.Add(t.Context(), install.Connection{Key: to, State: install.Active, Chain: install.Chain{Token: "xoxb-new"}, RenewedAt: t0.Add(time.Hour)})
+					_, installed = f.Add(t.Context(), install.Connection{Key: to, State: install.Active, TokenPair: install.TokenPair{Token: "xoxb-new"}, AuthorizedAt: t0.Add(time.Hour)})
 				}
 			})
 			if (moved == nil) == (installed == nil) || moved != nil && !errors.Is(moved, install.ErrExists) || installed != nil && !errors.Is(installed, install.ErrExists) {
 				t.Fatalf("moved: %v, installed: %v", moved, installed)
 			}
-			c, err := f.Find(t.Context(), to)
+			c, err := f.Lookup(t.Context(), to)
 			if want := map[bool]install.Secret{true: first.Token, false: "xoxb-new"}[moved == nil]; err != nil || c.Token != want {
 				t.Errorf("%v %v", c.Key, err)
 			}
@@ -138,7 +138,7 @@ func TestRekeyUnreadable(t *testing.T) {
 		if _, err := other.Rekey(t.Context(), from, to, first.Token, install.Change{}); err == nil {
 			t.Error("moved without its key")
 		}
-		if c, err := f.Find(t.Context(), from); err != nil || cmp.Diff(first, c) != "" {
+		if c, err := f.Lookup(t.Context(), from); err != nil || cmp.Diff(first, c) != "" {
 			t.Errorf("%v %s", err, cmp.Diff(first, c))
 		}
 	})

@@ -254,7 +254,7 @@ func (db *DB) resealConnection(ctx context.Context, k install.Key, erase bool) (
 	return changed, readable, err
 }
 
-func (db *DB) resealUser(ctx context.Context, h install.Holder, erase bool) (changed, readable bool, err error) {
+func (db *DB) resealUser(ctx context.Context, h install.TokenOwner, erase bool) (changed, readable bool, err error) {
 	err = db.transact(ctx, func(tx *gorm.DB) error {
 		changed = false
 		connection, err := lockRow(tx, h.Key)

@@ -87,7 +87,7 @@ func TestReseal(t *testing.T) {
 			t.Errorf("after: %+v, %v", report, err)
 		}
 		for j := range n {
-			c, err := fresh.Find(ctx, key("A1", "", fmt.Sprintf("T%02d", j)))
+			c, err := fresh.Lookup(ctx, key("A1", "", fmt.Sprintf("T%02d", j)))
 			if err != nil || c.Token.Reveal() != "xoxe.xoxb-token" || c.RefreshToken.Reveal() != fmt.Sprintf("xoxe-renewed-%d", j) {
 				t.Fatalf("T%02d with the new key alone: %v, state %s", j, err, c.State)
 			}
@@ -114,7 +114,7 @@ func TestResealUnreadable(t *testing.T) {
 		if n, unreadable, err := mine.Reseal(ctx, false); n != 0 || unreadable != 1 || err != nil {
 			t.Errorf("reseal: %d %d %v", n, unreadable, err)
 		}
-		if c, err := lost.Find(ctx, first.Key); err != nil || c.Token != first.Token {
+		if c, err := lost.Lookup(ctx, first.Key); err != nil || c.Token != first.Token {
 			t.Errorf("the lost key, found again: %v, state %s", err, c.State)
 		}
 		if n, unreadable, err := mine.Reseal(ctx, true); n != 0 || unreadable != 1 || err != nil {
@@ -137,10 +137,10 @@ func TestResealUnreadable(t *testing.T) {
 		if n, unreadable, err := mine.Reseal(ctx, true); n != 0 || unreadable != 1 || err != nil {
 			t.Errorf("erase a paused one: %d %d %v", n, unreadable, err)
 		}
-		if c, err := mine.Find(ctx, key("A1", "", "T9")); err != nil || c.State != install.Paused || c.Token != "" {
+		if c, err := mine.Lookup(ctx, key("A1", "", "T9")); err != nil || c.State != install.Paused || c.Token != "" {
 			t.Errorf("paused: %v %s", err, c.State)
 		}
-		c, err := lost.Find(ctx, first.Key)
+		c, err := lost.Lookup(ctx, first.Key)
 		if err != nil || c.Token != "" || c.ID != first.ID || c.State != install.ReconnectRequired || c.Reason != install.ReasonUnreadable {
 			t.Errorf("erased: %+v, %v", c, err)
 		}
@@ -201,7 +201,7 @@ func TestResealPeopleAndJournal(t *testing.T) {
 				sealed[i], _, err = both.Reseal(ctx, false)
 			} else {
 				for j := 0; j < n && err == nil; j += 10 {
-					_, err = both.UpdateUser(ctx, install.Holder{Key: c.Key, UserID: fmt.Sprintf("U%04d", j)}, func(u *install.UserToken) error {
+					_, err = both.UpdateUser(ctx, install.TokenOwner{Key: c.Key, UserID: fmt.Sprintf("U%04d", j)}, func(u *install.UserToken) error {
 						u.RefreshToken = "xoxe-renewed"
 						return nil
 					})
@@ -227,7 +227,7 @@ func TestResealPeopleAndJournal(t *testing.T) {
 			if u.ConnectionID = c.ID; j%10 == 0 {
 				u.RefreshToken = "xoxe-renewed"
 			}
-			sameUser(t, "with the new key alone", findUser(t, fresh, u.Holder), u)
+			sameUser(t, "with the new key alone", findUser(t, fresh, u.TokenOwner), u)
 		}
 		pairs := journaled(t, fresh)
 		if len(pairs) != 2 || pairs[0].Journaled != entries[0] || pairs[1].Journaled != entries[1] {
@@ -325,7 +325,7 @@ func TestCheckAnyKeyLooksEverywhere(t *testing.T) {
 			}
 		}
 		bare := full(key("A1", "", "T1"))
-		bare.Chain, bare.Webhook = install.Chain{}, install.Webhook{}
+		bare.TokenPair, bare.Webhook = install.TokenPair{}, install.Webhook{}
 		put(t, lost, bare)
 		check("a connection without secrets", nil)
 		grant(t, lost, person(bare.Key, "U1"))

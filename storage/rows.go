@@ -74,7 +74,7 @@ type facts struct {
 	NoticeAt                                                  int64
 }
 
-// chain are the columns of an install.Chain that are not secret, the same in both tables.
+// chain are the columns of an install.TokenPair that are not secret, the same in both tables.
 type chain struct {
 	ExpiresAt, RenewAt, LeaseUntil       int64
 	RenewTries, FailingSince, Rejections int64
@@ -103,8 +103,8 @@ func (r *userTokenRow) version() *int64      { return &r.Version }
 func (r *userTokenRow) boxes() []*[]byte     { return []*[]byte{&r.Token, &r.RefreshToken} }
 func (userTokenRow) sealedColumns() []string { return []string{"token", "refresh_token"} }
 
-func (r *userTokenRow) holder() install.Holder {
-	return install.Holder{Key: install.Key{AppID: r.AppID, EnterpriseID: r.EnterpriseID, TeamID: r.TeamID}, UserID: r.UserID}
+func (r *userTokenRow) holder() install.TokenOwner {
+	return install.TokenOwner{Key: install.Key{AppID: r.AppID, EnterpriseID: r.EnterpriseID, TeamID: r.TeamID}, UserID: r.UserID}
 }
 
 // place names the person too, so that one's token in another's row is of no use.
@@ -145,16 +145,16 @@ func factsOf(c install.Connection) facts {
 		EnterpriseName: text(c.EnterpriseName),
 		BotUserID:      text(c.BotUserID), BotID: text(c.BotID),
 		Scopes:                  text(strings.Join(c.Scopes, ",")),
-		Chain:                   chainOf(c.Chain),
+		Chain:                   chainOf(c.TokenPair),
 		RenewalError:            text(c.RenewalError),
 		WebhookChannel:          text(c.Webhook.Channel),
 		WebhookChannelID:        text(c.Webhook.ChannelID),
 		WebhookConfigurationURL: text(c.Webhook.ConfigurationURL),
-		InstalledBy:             text(c.InstalledBy), InstalledByName: text(c.InstalledByName), RenewedBy: text(c.RenewedBy),
-		CreatedAt: micros(c.CreatedAt), InstalledAt: micros(c.InstalledAt), RenewedAt: micros(c.RenewedAt), Installs: int64(c.Installs),
+		InstalledBy:             text(c.InstalledBy), InstalledByName: text(c.InstalledByName), RenewedBy: text(c.AuthorizedBy),
+		CreatedAt: micros(c.CreatedAt), InstalledAt: micros(c.InstalledAt), RenewedAt: micros(c.AuthorizedAt), Installs: int64(c.Installs),
 		State: text(string(c.State)), Reason: text(c.Reason), StateSince: micros(c.StateSince),
 		Beginnings:  text(beginningsText(c.Beginnings)),
-		DoubtReason: text(c.Doubt.Reason), DoubtAt: micros(c.Doubt.At),
+		DoubtReason: text(c.PendingRemoval.Reason), DoubtAt: micros(c.PendingRemoval.At),
 		CheckedAt: micros(c.CheckedAt), CheckAt: micros(c.CheckAt), LastEventAt: micros(c.LastEventAt),
 		EventsHeldSince: micros(c.EventsHeldSince), EventsHeldAt: micros(c.EventsHeldAt),
 		NoticeReason: text(c.Notice.Reason), NoticeAt: micros(c.Notice.At), NoticeTo: text(c.Notice.To),
@@ -162,20 +162,20 @@ func factsOf(c install.Connection) facts {
 	}
 }
 
-func chainOf(c install.Chain) chain {
+func chainOf(c install.TokenPair) chain {
 	return chain{
 		ExpiresAt: micros(c.ExpiresAt), RenewAt: micros(c.RenewAt), LeaseUntil: micros(c.LeaseUntil),
 		RenewTries: int64(c.Tries), FailingSince: micros(c.FailingSince), Rejections: int64(c.Rejections),
-		Generation: c.Generation, GrantID: text(c.Grant),
+		Generation: c.Generation, GrantID: text(c.GrantID),
 	}
 }
 
-// chain is the chain without its secrets.
-func (r chain) chain() install.Chain {
-	return install.Chain{
+// token pair is the token pair without its secrets.
+func (r chain) chain() install.TokenPair {
+	return install.TokenPair{
 		ExpiresAt: moment(r.ExpiresAt), RenewAt: moment(r.RenewAt), LeaseUntil: moment(r.LeaseUntil),
 		Tries: int(r.RenewTries), FailingSince: moment(r.FailingSince), Rejections: int(r.Rejections),
-		Generation: r.Generation, Grant: r.GrantID,
+		Generation: r.Generation, GrantID: r.GrantID,
 	}
 }
 
@@ -186,19 +186,19 @@ func (r *connectionRow) connection() install.Connection {
 		Key: r.key(),
 		ID:  r.ID, TeamName: f.TeamName, TeamURL: f.TeamURL, TeamIcon: f.TeamIcon, EnterpriseName: f.EnterpriseName,
 		BotUserID: f.BotUserID, BotID: f.BotID, Scopes: scopes(f.Scopes),
-		Chain: f.Chain.chain(), RenewalError: f.RenewalError,
+		TokenPair: f.Chain.chain(), RenewalError: f.RenewalError,
 		Webhook: install.Webhook{Channel: f.WebhookChannel, ChannelID: f.WebhookChannelID,
 			ConfigurationURL: f.WebhookConfigurationURL},
-		InstalledBy: f.InstalledBy, InstalledByName: f.InstalledByName, RenewedBy: f.RenewedBy,
-		CreatedAt: moment(f.CreatedAt), InstalledAt: moment(f.InstalledAt), RenewedAt: moment(f.RenewedAt), Installs: int(f.Installs),
+		InstalledBy: f.InstalledBy, InstalledByName: f.InstalledByName, AuthorizedBy: f.RenewedBy,
+		CreatedAt: moment(f.CreatedAt), InstalledAt: moment(f.InstalledAt), AuthorizedAt: moment(f.RenewedAt), Installs: int(f.Installs),
 		State: install.State(f.State), Reason: f.Reason, StateSince: moment(f.StateSince),
-		Beginnings: beginnings(f.Beginnings),
-		Doubt:      install.Removal{Reason: f.DoubtReason, At: moment(f.DoubtAt)},
-		CheckedAt:  moment(f.CheckedAt), CheckAt: moment(f.CheckAt), LastEventAt: moment(f.LastEventAt),
+		Beginnings:     beginnings(f.Beginnings),
+		PendingRemoval: install.Removal{Reason: f.DoubtReason, At: moment(f.DoubtAt)},
+		CheckedAt:      moment(f.CheckedAt), CheckAt: moment(f.CheckAt), LastEventAt: moment(f.LastEventAt),
 		EventsHeldSince: moment(f.EventsHeldSince), EventsHeldAt: moment(f.EventsHeldAt),
 		Notice: install.Notice{Reason: f.NoticeReason, At: moment(f.NoticeAt), To: f.NoticeTo, Channel: f.NoticeChannel, TS: f.NoticeTS},
 	}
-	if c.FailingSince.Before(c.RenewedAt) {
+	if c.FailingSince.Before(c.AuthorizedAt) {
 		// A release that knows nothing of renewals put a new consent's tokens beside the failures of the old ones.
 		c.Tries, c.FailingSince, c.Rejections = 0, time.Time{}, 0
 	}
@@ -206,13 +206,13 @@ func (r *connectionRow) connection() install.Connection {
 }
 
 func userTokenFactsOf(u install.UserToken) userTokenFacts {
-	return userTokenFacts{Scopes: text(strings.Join(u.Scopes, ",")), Reason: text(u.Reason), Chain: chainOf(u.Chain), GrantedAt: micros(u.GrantedAt)}
+	return userTokenFacts{Scopes: text(strings.Join(u.Scopes, ",")), Reason: text(u.Reason), Chain: chainOf(u.TokenPair), GrantedAt: micros(u.GrantedAt)}
 }
 
 // userToken is the row without its secrets.
 func (r *userTokenRow) userToken() install.UserToken {
 	return install.UserToken{
-		Holder: r.holder(), ConnectionID: r.ConnectionID, Scopes: scopes(r.Facts.Scopes), Chain: r.Facts.Chain.chain(),
+		TokenOwner: r.holder(), ConnectionID: r.ConnectionID, Scopes: scopes(r.Facts.Scopes), TokenPair: r.Facts.Chain.chain(),
 		Reason: r.Facts.Reason, GrantedAt: moment(r.Facts.GrantedAt),
 	}
 }
@@ -361,7 +361,7 @@ func attemptRowOf(a install.Attempt) attemptRow {
 		EndedAt: micros(a.EndedAt), TeamHint: text(a.TeamHint), BoundTo: text(a.BoundTo),
 		Outcome: text(string(a.Outcome)), Reason: text(a.Reason),
 		ConnectionID: text(a.ConnectionID), TeamID: text(a.TeamID), UserID: text(a.UserID),
-		LinkHash: append([]byte{}, a.LinkHash...), WishScopes: text(strings.Join(a.Wish.Scopes, ",")), WishBack: text(a.Wish.Back),
+		LinkHash: append([]byte{}, a.LinkHash...), WishScopes: text(strings.Join(a.Request.Scopes, ",")), WishBack: text(a.Request.Back),
 		Origin: text(a.Origin),
 	}
 }
@@ -373,7 +373,7 @@ func (r *attemptRow) attempt() install.Attempt {
 		EndedAt: moment(r.EndedAt), TeamHint: r.TeamHint, BoundTo: r.BoundTo,
 		Outcome: install.Outcome(r.Outcome), Reason: r.Reason,
 		ConnectionID: r.ConnectionID, TeamID: r.TeamID, UserID: r.UserID,
-		LinkHash: r.LinkHash, Wish: install.Wish{Scopes: scopes(r.WishScopes), Back: r.WishBack}, Origin: r.Origin,
+		LinkHash: r.LinkHash, Request: install.GrantRequest{Scopes: scopes(r.WishScopes), Back: r.WishBack}, Origin: r.Origin,
 	}
 }
 

@@ -252,7 +252,7 @@ func TestDatabaseKeepsTheRules(t *testing.T) {
 		double("connections", "'con_second'", "enterprise_id = ''")
 		double("install_attempts", "id", "ref = 'rules'")
 		grant(t, f, person(c.Key, "U1"))
-		if must(f.Spend(t.Context(), install.Budget{Name: "one", Interval: 1, Burst: 1}, 1, t0)) {
+		if must(f.Take(t.Context(), install.Budget{Name: "one", Interval: 1, Burst: 1}, 1, t0)) {
 			double("budgets", "", "name = 'one'")
 		}
 		double("user_tokens", "", "user_id = 'U1'")
@@ -395,32 +395,32 @@ func TestOlderReleaseRunsOn(t *testing.T) {
 		if n := f.count(t, "SELECT count(*) FROM (SELECT "+list+" FROM connections) AS theirs"); n != 4 {
 			t.Errorf("the first release sees %d of 4 connections", n)
 		}
-		if c, err := db.FindID(ctx, "con_brought"); err != nil || c.RenewAt.IsZero() || c.RenewAt.After(time.Now()) {
+		if c, err := db.Get(ctx, "con_brought"); err != nil || c.RenewAt.IsZero() || c.RenewAt.After(time.Now()) {
 			t.Errorf("what has a refresh token and no end is renewed at %v, %v", c.RenewAt, err)
 		}
-		if c, err := db.FindID(ctx, "con_rotating"); err != nil || !c.RenewAt.Equal(ends.Add(-4*time.Hour)) {
+		if c, err := db.Get(ctx, "con_rotating"); err != nil || !c.RenewAt.Equal(ends.Add(-4*time.Hour)) {
 			t.Errorf("what ends at %v is renewed at %v, %v", ends, c.RenewAt, err)
 		}
-		person := install.Holder{Key: install.Key{AppID: "active", TeamID: "con_brought"}, UserID: "U1"}
-		if u, err := db.FindUser(ctx, person); err != nil || u.RenewAt.IsZero() || u.RenewAt.After(time.Now()) {
+		person := install.TokenOwner{Key: install.Key{AppID: "active", TeamID: "con_brought"}, UserID: "U1"}
+		if u, err := db.GetUser(ctx, person); err != nil || u.RenewAt.IsZero() || u.RenewAt.After(time.Now()) {
 			t.Errorf("a person's, with a refresh token and no end, is renewed at %v, %v", u.RenewAt, err)
 		}
 		// It puts a new consent beside the failures that the old tokens had with us.
 		for id, failing := range map[string]time.Duration{"con_before": -time.Second, "con_after": 0} {
 			exec(t, f, fmt.Sprintf("UPDATE connections SET renewed_at = %d, failing_since = %d, renew_tries = 3, rejections = 2 WHERE id = '%s'",
 				t0.UnixMicro(), t0.Add(failing).UnixMicro(), id))
-			c, err := db.FindID(ctx, id)
+			c, err := db.Get(ctx, id)
 			if fresh := failing < 0; err != nil || (c.Tries == 0) != fresh || (c.Rejections == 0) != fresh || c.FailingSince.IsZero() != fresh {
 				t.Errorf("%s: %d tries, %d rejections since %v, %v", id, c.Tries, c.Rejections, c.FailingSince, err)
 			}
 		}
 		exec(t, f, "UPDATE connections SET failing_since = 0, renew_tries = 0, rejections = 0")
 		for _, id := range []string{"con_before", "con_after"} {
-			c, err := db.FindID(ctx, id)
+			c, err := db.Get(ctx, id)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(install.Chain{ExpiresAt: c.ExpiresAt}, c.Chain); diff != "" || c.Notice != (install.Notice{}) || !c.CheckAt.IsZero() || c.TeamName != "theirs" {
+			if diff := cmp.Diff(install.TokenPair{ExpiresAt: c.ExpiresAt}, c.TokenPair); diff != "" || c.Notice != (install.Notice{}) || !c.CheckAt.IsZero() || c.TeamName != "theirs" {
 				t.Errorf("%s: %+v, %s", id, c, diff)
 			}
 			update(t, db, c.Key, func(c *install.Connection) { c.RenewAt = t0 })
@@ -438,20 +438,20 @@ func TestColumnsAddedBesideUs(t *testing.T) {
 		ctx := t.Context()
 		c := put(t, f, full(key("A1", "", "T1")))
 		grant(t, f, person(c.Key, "U1"))
-		h := install.Holder{Key: c.Key, UserID: "U1"}
+		h := install.TokenOwner{Key: c.Key, UserID: "U1"}
 		taken := 0
 		use := func() {
 			// Often enough and at once, so that every connection to the database has every statement prepared.
 			together(callers, func(i int) {
 				_, _, err := f.Put(ctx, full(c.Key))
 				if err == nil {
-					_, err = f.FindID(ctx, c.ID)
+					_, err = f.Get(ctx, c.ID)
 				}
 				if err == nil {
 					_, err = f.UpdateUser(ctx, h, func(u *install.UserToken) error { u.Tries++; return nil })
 				}
 				if err == nil {
-					_, err = f.FindUser(ctx, h)
+					_, err = f.GetUser(ctx, h)
 				}
 				if err == nil {
 					_, err = f.History(ctx, c.ID, 1)
@@ -505,7 +505,7 @@ func TestSQLiteLockedByAnother(t *testing.T) {
 	if took := time.Since(began); took > 3*time.Second {
 		t.Errorf("the caller had 300 ms and waited %v", took)
 	}
-	if _, err := f.Find(t.Context(), c.Key); err != nil {
+	if _, err := f.Lookup(t.Context(), c.Key); err != nil {
 		t.Errorf("reading while another process writes: %v", err)
 	}
 	if _, err := other.ExecContext(t.Context(), "UPDATE connections SET team_name = 'theirs'; COMMIT"); err != nil {
@@ -514,7 +514,7 @@ func TestSQLiteLockedByAnother(t *testing.T) {
 	if err := <-waits; err != nil {
 		t.Error(err)
 	}
-	if c, err = f.Find(t.Context(), c.Key); err != nil || c.TeamName != "theirs" || c.State != install.Paused {
+	if c, err = f.Lookup(t.Context(), c.Key); err != nil || c.TeamName != "theirs" || c.State != install.Paused {
 		t.Errorf("one of two processes' changes is lost: %q, %s, %v", c.TeamName, c.State, err)
 	}
 }
@@ -538,7 +538,7 @@ func TestTwoHandlesShareOneFile(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		if c, err := handles[1].Find(t.Context(), k); err != nil || c.Installs != 1+callers {
+		if c, err := handles[1].Lookup(t.Context(), k); err != nil || c.Installs != 1+callers {
 			t.Errorf("%d of %d changes are there, error %v", c.Installs-1, callers, err)
 		}
 	})

@@ -75,7 +75,7 @@ func TestNoSecretInTheDatabase(t *testing.T) {
 			c.TeamName = "in the clear"
 			c.Token, c.RefreshToken, c.Webhook.URL = secret("token"), secret("refresh"), secret("https://hooks.slack.com/services")
 			put(t, f, c)
-			c.Token, c.RenewedAt = secret("again"), t0.Add(time.Hour)
+			c.Token, c.AuthorizedAt = secret("again"), t0.Add(time.Hour)
 			put(t, f, c)
 			if _, err := f.Update(t.Context(), c.Key, func(c *install.Connection) error {
 				c.RefreshToken, c.Webhook.URL = secret("renewed"), secret("hook")
@@ -86,7 +86,7 @@ func TestNoSecretInTheDatabase(t *testing.T) {
 			u := person(c.Key, "U1")
 			u.Token, u.RefreshToken = secret("person"), secret("person-refresh")
 			grant(t, f, u)
-			updateUser(t, f, u.Holder, func(u *install.UserToken) { u.RefreshToken = secret("person-renewed") })
+			updateUser(t, f, u.TokenOwner, func(u *install.UserToken) { u.RefreshToken = secret("person-renewed") })
 		}
 		all := dump(t, f)
 		if !bytes.Contains(all, []byte("in the clear")) {
@@ -136,7 +136,7 @@ func TestCopiedSecretDoesNotOpen(t *testing.T) {
 		} {
 			for _, k := range []install.Key{key("A1", "E1", "T1"), key("A1", "E2", "T1"), key("A1", "E1", "T2"), key("A1", "E1", ""), key("A2", "E1", "T1")} {
 				c := full(k)
-				c.RenewedAt = time.Now() // newer than what the last round left
+				c.AuthorizedAt = time.Now() // newer than what the last round left
 				put(t, f, c)
 			}
 			if _, err := f.raw.Exec(statement); err != nil {
@@ -146,9 +146,9 @@ func TestCopiedSecretDoesNotOpen(t *testing.T) {
 			if name == "a row moved" {
 				k.EnterpriseID = "E9"
 			}
-			c, err := f.Find(t.Context(), k)
+			c, err := f.Lookup(t.Context(), k)
 			unreadable(t, name+", Find", c, err)
-			c, err = f.FindID(t.Context(), c.ID)
+			c, err = f.Get(t.Context(), c.ID)
 			unreadable(t, name+", FindID", c, err)
 		}
 	})
@@ -162,7 +162,7 @@ func TestLostKey(t *testing.T) {
 		stranger := openWith(t, f.url, ring(t, storage.NewKey()))
 		keyless := openWith(t, f.url, nil)
 		for name, db := range map[string]*storage.DB{"other key": stranger, "no key": keyless} {
-			c, err := db.Find(ctx, first.Key)
+			c, err := db.Lookup(ctx, first.Key)
 			unreadable(t, name, c, err)
 			// What needs no secret goes on.
 			c, err = db.Update(ctx, first.Key, func(c *install.Connection) error {
@@ -177,7 +177,7 @@ func TestLostKey(t *testing.T) {
 		}
 		// The key is found again, and nothing is lost: not a secret, not a change, not the state beneath.
 		first.LastEventAt = first.LastEventAt.Add(2 * time.Minute)
-		c, err := f.Find(ctx, first.Key)
+		c, err := f.Lookup(ctx, first.Key)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -188,7 +188,7 @@ func TestLostKey(t *testing.T) {
 		if _, _, err := keyless.Put(ctx, fresh); !errors.Is(err, storage.ErrNoKey) || strings.Contains(err.Error(), "xox") {
 			t.Errorf("Put without a key: %v", err)
 		}
-		if _, err := keyless.Find(ctx, fresh.Key); err != install.ErrNotFound {
+		if _, err := keyless.Lookup(ctx, fresh.Key); err != install.ErrNotFound {
 			t.Errorf("Put without a key left something: %v", err)
 		}
 
@@ -201,13 +201,13 @@ func TestLostKey(t *testing.T) {
 		if err != nil || c.Token != "xoxb-new" || c.RefreshToken != "" || c.Webhook.URL != "" || c.State != install.Active {
 			t.Errorf("after a new token: %+v, %v", c, err)
 		}
-		c, err = f.Find(ctx, first.Key)
+		c, err = f.Lookup(ctx, first.Key)
 		unreadable(t, "with the key of before", c, err)
 
 		// Whoever ends a connection erases its secrets, able to read them or not.
 		for _, end := range []install.State{install.Removed, install.ReconnectRequired} {
 			again := full(first.Key)
-			again.RenewedAt = t0.Add(time.Hour)
+			again.AuthorizedAt = t0.Add(time.Hour)
 			put(t, f, again)
 			c, err = keyless.Update(ctx, first.Key, func(c *install.Connection) error {
 				c.Erase(end, install.ReasonTokenRevoked, t0)
@@ -236,13 +236,13 @@ func TestErrorsHoldNoSecrets(t *testing.T) {
 		a.StateHash = []byte("hunter2")
 		exec(t, f, "ALTER TABLE user_tokens RENAME COLUMN granted_at TO gone")
 		addUserErr := f.AddUser(t.Context(), u)
-		_, updateUserErr := f.UpdateUser(t.Context(), u.Holder, func(u *install.UserToken) error { u.Token += "2"; return nil })
+		_, updateUserErr := f.UpdateUser(t.Context(), u.TokenOwner, func(u *install.UserToken) error { u.Token += "2"; return nil })
 		for _, statement := range []string{"DROP TABLE install_attempts", "ALTER TABLE connections RENAME COLUMN team_icon TO gone"} {
 			exec(t, f, statement)
 		}
 		_, _, putErr := f.Put(t.Context(), c)
 		_, updateErr := f.Update(t.Context(), c.Key, func(c *install.Connection) error { c.Token += "2"; return nil })
-		_, findErr := f.FindAttempt(t.Context(), a.StateHash)
+		_, findErr := f.GetAttempt(t.Context(), a.StateHash)
 		for name, err := range map[string]error{"Put": putErr, "Update": updateErr, "AddUser": addUserErr, "UpdateUser": updateUserErr,
 			"Begin": f.BeginAttempt(t.Context(), a), "Find": findErr} {
 			if err == nil {
@@ -328,7 +328,7 @@ func BenchmarkFind(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				i++
-				c, err := f.Find(b.Context(), key("A1", "", fmt.Sprintf("T%d", i%rows)))
+				c, err := f.Lookup(b.Context(), key("A1", "", fmt.Sprintf("T%d", i%rows)))
 				if err != nil || c.Token == "" {
 					b.Fatal(err)
 				}

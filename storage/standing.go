@@ -37,8 +37,8 @@ SELECT COALESCE(MAX(id), 0) FROM connection_history WHERE connection_id = ? AND 
 )
 
 // Rejected is install.Store's.
-func (db *DB) Rejected(ctx context.Context, app string, n int) ([]install.Holder, error) {
-	return ask[install.Holder](ctx, db, "list refused refresh tokens", rejectedQuery, app, time.Time{}, n)
+func (db *DB) Rejected(ctx context.Context, app string, n int) ([]install.TokenOwner, error) {
+	return ask[install.TokenOwner](ctx, db, "list refused refresh tokens", rejectedQuery, app, time.Time{}, n)
 }
 
 // Erased is install.Store's.
@@ -46,12 +46,12 @@ func (db *DB) Erased(ctx context.Context, since time.Time) ([]install.Key, error
 	return ask[install.Key](ctx, db, "list what was erased", erasedQuery, "", since, math.MaxInt32)
 }
 
-// comparedAtOnce bounds a statement's parameters, four for each holder: SQLite takes 32,766, PostgreSQL 65,535.
+// comparedAtOnce bounds a statement's parameters, four for each owner: SQLite takes 32,766, PostgreSQL 65,535.
 const comparedAtOnce = 1000
 
 // Rows is install.Store's.
-func (db *DB) Rows(ctx context.Context, of []install.Holder) (map[install.Holder]install.Row, error) {
-	rows := make(map[install.Holder]install.Row, len(of))
+func (db *DB) Rows(ctx context.Context, of []install.TokenOwner) (map[install.TokenOwner]install.Row, error) {
+	rows := make(map[install.TokenOwner]install.Row, len(of))
 	for part := range slices.Chunk(of, comparedAtOnce) {
 		if err := db.addRows(ctx, part, rows); err != nil {
 			return nil, fault(ctx, "compare with the journal", err)
@@ -61,7 +61,7 @@ func (db *DB) Rows(ctx context.Context, of []install.Holder) (map[install.Holder
 }
 
 // addRows adds the rows of these holders to rows. One statement for each of the two tables.
-func (db *DB) addRows(ctx context.Context, of []install.Holder, rows map[install.Holder]install.Row) error {
+func (db *DB) addRows(ctx context.Context, of []install.TokenOwner, rows map[install.TokenOwner]install.Row) error {
 	var bots, people [][]any
 	for _, h := range of {
 		if !storableKey(h.Key) || !storable(h.UserID) {
@@ -82,9 +82,9 @@ func (db *DB) addRows(ctx context.Context, of []install.Holder, rows map[install
 		return err
 	}
 	for _, r := range connections {
-		h := install.Holder{Key: r.key()}
+		h := install.TokenOwner{Key: r.key()}
 		rows[h] = install.Row{Removed: r.Facts.State == string(install.Removed), Erased: len(r.Token) == 0, GrantedAt: moment(r.Facts.RenewedAt),
-			Generation: r.Facts.Chain.Generation, Grant: r.Facts.Chain.GrantID,
+			Generation: r.Facts.Chain.Generation, GrantID: r.Facts.Chain.GrantID,
 			RenewAt: moment(r.Facts.Chain.RenewAt), Tries: int(r.Facts.Chain.RenewTries), Rejections: int(r.Facts.Chain.Rejections)}
 	}
 	if len(people) == 0 {
@@ -97,7 +97,7 @@ func (db *DB) addRows(ctx context.Context, of []install.Holder, rows map[install
 	}
 	for _, r := range tokens {
 		rows[r.holder()] = install.Row{Erased: len(r.Token) == 0, GrantedAt: moment(r.Facts.GrantedAt),
-			Generation: r.Facts.Chain.Generation, Grant: r.Facts.Chain.GrantID,
+			Generation: r.Facts.Chain.Generation, GrantID: r.Facts.Chain.GrantID,
 			RenewAt: moment(r.Facts.Chain.RenewAt), Tries: int(r.Facts.Chain.RenewTries), Rejections: int(r.Facts.Chain.Rejections)}
 	}
 	return nil

@@ -17,7 +17,7 @@ import (
 // hold more than one app, so the app is in no index.
 const (
 	// A renewal that is further ahead than any is made now. never is later than all of them; the time from renew_at to expires_at tells how
-	// long a token lives (install.Chain).
+	// long a token lives (install.TokenPair).
 	dueQuery = `
 SELECT * FROM (SELECT app_id, enterprise_id, team_id, '' AS user_id, renew_at FROM connections
 	WHERE renew_at > 0 AND state <> 'removed' AND state <> 'paused' AND renew_at <= @now AND (lease_until <= @now OR lease_until > @lease)
@@ -72,13 +72,13 @@ ORDER BY state_since LIMIT @n`
 var neverDue = time.Date(9000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // Due is install.Store's. The longest overdue is the most urgent.
-func (db *DB) Due(ctx context.Context, app string, now time.Time, n int) ([]install.Holder, error) {
-	return ask[install.Holder](ctx, db, "list due renewals", dueQuery, app, now, n)
+func (db *DB) Due(ctx context.Context, app string, now time.Time, n int) ([]install.TokenOwner, error) {
+	return ask[install.TokenOwner](ctx, db, "list due renewals", dueQuery, app, now, n)
 }
 
 // LongLived is install.Store's.
-func (db *DB) LongLived(ctx context.Context, app string, n int) ([]install.Holder, error) {
-	return ask[install.Holder](ctx, db, "list long-lived tokens", longLivedQuery, app, time.Time{}, n)
+func (db *DB) LongLived(ctx context.Context, app string, n int) ([]install.TokenOwner, error) {
+	return ask[install.TokenOwner](ctx, db, "list long-lived tokens", longLivedQuery, app, time.Time{}, n)
 }
 
 // Unchecked is install.Store's. A connection whose CheckAt was never set is the first.
@@ -144,8 +144,8 @@ ON CONFLICT (name) DO UPDATE SET free_at = excluded.free_at, closed_until = excl
 WHERE budgets.free_at < excluded.free_at OR budgets.free_at > @most`
 )
 
-// Spend is install.Store's. It takes all n or nothing, in one statement.
-func (db *DB) Spend(ctx context.Context, b install.Budget, n int, now time.Time) (bool, error) {
+// Take is install.Store's. It takes all n or nothing, in one statement.
+func (db *DB) Take(ctx context.Context, b install.Budget, n int, now time.Time) (bool, error) {
 	if n <= 0 || n > b.Burst { // more than there ever is
 		return n == 0, nil
 	}
@@ -217,13 +217,14 @@ func (db *DB) Refill(ctx context.Context, b install.Budget) error {
 	return nil
 }
 
-// Empty is install.Store's.
-func (db *DB) Empty(ctx context.Context, b install.Budget, now time.Time) (bool, error) {
+// Available is install.Store's.
+func (db *DB) Available(ctx context.Context, b install.Budget, now time.Time) (bool, error) {
 	row, err := db.budget(ctx, b)
 	if err != nil {
 		return false, fault(ctx, "look into budget", err)
 	}
-	return row.FreeAt > micros(now)+int64(b.Burst-1)*interval(b) && row.believable(b, now), nil
+	empty := row.FreeAt > micros(now)+int64(b.Burst-1)*interval(b) && row.believable(b, now)
+	return !empty, nil
 }
 
 // ClosedUntil is install.Store's. The budget is empty at that time, not full, for all that share its name.

@@ -23,8 +23,8 @@ func TestDue(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		now := t0.Add(time.Hour)
-		chain := func(renew, lease time.Duration) install.Chain {
-			c := install.Chain{Token: "xoxe.xoxb-1", RefreshToken: "xoxe-1"}
+		chain := func(renew, lease time.Duration) install.TokenPair {
+			c := install.TokenPair{Token: "xoxe.xoxb-1", RefreshToken: "xoxe-1"}
 			if renew != 0 {
 				c.RenewAt = now.Add(renew)
 			}
@@ -33,14 +33,14 @@ func TestDue(t *testing.T) {
 			}
 			return c
 		}
-		bot := func(team string, state install.State, chain install.Chain) install.Key {
+		bot := func(team string, state install.State, chain install.TokenPair) install.Key {
 			c := full(key("A1", "", team))
-			c.State, c.Chain = state, chain
+			c.State, c.TokenPair = state, chain
 			return put(t, f, c).Key
 		}
-		user := func(k install.Key, id string, chain install.Chain) {
+		user := func(k install.Key, id string, chain install.TokenPair) {
 			u := person(k, id)
-			u.Chain = chain
+			u.TokenPair = chain
 			grant(t, f, u)
 		}
 		third := bot("third", install.Active, chain(-3*time.Minute, 0))
@@ -49,8 +49,8 @@ func TestDue(t *testing.T) {
 		update(t, f, first, func(c *install.Connection) { c.LeaseUntil = now }) // it ends at this moment
 		last := bot("last", install.Retrying, chain(-time.Microsecond, 0))      // (before) the moment it is due
 		user(last, "at once", chain(-2*time.Microsecond, 0))
-		updateUser(t, f, install.Holder{Key: last, UserID: "at once"}, func(u *install.UserToken) { u.LeaseUntil = now })
-		bot("now", install.Active, install.Chain{Token: "xoxb", RenewAt: now})
+		updateUser(t, f, install.TokenOwner{Key: last, UserID: "at once"}, func(u *install.UserToken) { u.LeaseUntil = now })
+		bot("now", install.Active, install.TokenPair{Token: "xoxb", RenewAt: now})
 
 		// Not due, leased, not renewed at all, or on a connection to be left alone.
 		early := bot("early", install.Active, chain(time.Microsecond, 0))
@@ -63,8 +63,10 @@ func TestDue(t *testing.T) {
 		user(gone, "gone", chain(-time.Hour, 0))
 		exec(t, f, "UPDATE connections SET state = 'removed' WHERE team_id = 'gone'") // as a release that knows no people does
 
-		holder := func(team, user string) install.Holder { return install.Holder{Key: key("A1", "", team), UserID: user} }
-		want := []install.Holder{holder("first", ""), holder("third", "second"), holder("third", ""), holder("last", "at once"), holder("last", ""), holder("now", "")}
+		holder := func(team, user string) install.TokenOwner {
+			return install.TokenOwner{Key: key("A1", "", team), UserID: user}
+		}
+		want := []install.TokenOwner{holder("first", ""), holder("third", "second"), holder("third", ""), holder("last", "at once"), holder("last", ""), holder("now", "")}
 		for _, index := range []string{"", "connections_due", "user_tokens_due"} {
 			if index != "" { // the order is the query's, not the index's
 				exec(t, f, "DROP INDEX "+index)
@@ -80,10 +82,10 @@ func TestDue(t *testing.T) {
 			}
 		}
 		// Another app in the same database has its own work.
-		others := put(t, f, install.Connection{Key: key("A2", "", "T1"), Chain: install.Chain{Token: "xoxb", RenewAt: t0}, State: install.Active}).Key
-		user(others, "U1", install.Chain{Token: "xoxp", RenewAt: t0.Add(time.Second)})
-		theirs := []install.Holder{{Key: others}, {Key: others, UserID: "U1"}}
-		for app, want := range map[string][]install.Holder{"A1": want, "A2": theirs, "": append(theirs, want...), "A3": nil, "\xff": nil} {
+		others := put(t, f, install.Connection{Key: key("A2", "", "T1"), TokenPair: install.TokenPair{Token: "xoxb", RenewAt: t0}, State: install.Active}).Key
+		user(others, "U1", install.TokenPair{Token: "xoxp", RenewAt: t0.Add(time.Second)})
+		theirs := []install.TokenOwner{{Key: others}, {Key: others, UserID: "U1"}}
+		for app, want := range map[string][]install.TokenOwner{"A1": want, "A2": theirs, "": append(theirs, want...), "A3": nil, "\xff": nil} {
 			got, err := f.Due(t.Context(), app, now, 100)
 			if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" || err != nil {
 				t.Errorf("due for app %q, error %v (-want +got):\n%s", app, err, diff)
@@ -108,7 +110,7 @@ func TestWorkPlannedByAClockAhead(t *testing.T) {
 			}
 			k := put(t, f, c).Key
 			u := person(k, "U1")
-			u.Chain = c.Chain
+			u.TokenPair = c.TokenPair
 			grant(t, f, u)
 			return k
 		}
@@ -141,7 +143,7 @@ func TestWorkPlannedByAClockAhead(t *testing.T) {
 	})
 }
 
-// The lease is a column like any other: of any number of callers who find the chain due one takes it.
+// The lease is a column like any other: of any number of callers who find the token pair due one takes it.
 func testLeaseOnce(t *testing.T, f fixture) {
 	c := full(key("A-lease", "", "T1"))
 	c.RenewAt = t0
@@ -149,20 +151,20 @@ func testLeaseOnce(t *testing.T, f fixture) {
 	u := person(c.Key, "U1")
 	u.RenewAt = t0
 	grant(t, f, u)
-	for name, claim := range map[string]func(take func(row *install.Chain)) error{
-		"bot": func(take func(*install.Chain)) error {
-			_, err := f.Update(t.Context(), c.Key, func(c *install.Connection) error { take(&c.Chain); return nil })
+	for name, claim := range map[string]func(take func(row *install.TokenPair)) error{
+		"bot": func(take func(*install.TokenPair)) error {
+			_, err := f.Update(t.Context(), c.Key, func(c *install.Connection) error { take(&c.TokenPair); return nil })
 			return err
 		},
-		"person": func(take func(*install.Chain)) error {
-			_, err := f.UpdateUser(t.Context(), u.Holder, func(u *install.UserToken) error { take(&u.Chain); return nil })
+		"person": func(take func(*install.TokenPair)) error {
+			_, err := f.UpdateUser(t.Context(), u.TokenOwner, func(u *install.UserToken) error { take(&u.TokenPair); return nil })
 			return err
 		},
 	} {
 		var won atomic.Int64
 		together(callers, func(i int) {
 			mine := false
-			if err := claim(func(row *install.Chain) {
+			if err := claim(func(row *install.TokenPair) {
 				if mine = !row.LeaseUntil.After(t0); mine {
 					row.LeaseUntil = t0.Add(time.Minute)
 				}
@@ -190,7 +192,7 @@ func every(t *testing.T, f fixture) (all []install.Connection) {
 					for _, noted := range times[:2] {
 						i := time.Duration(len(all)) * time.Microsecond
 						c := install.Connection{Key: key("A1", "E1", fmt.Sprintf("T%03d", len(all))), State: state, StateSince: t0.Add(-i),
-							Chain: install.Chain{Token: token, RefreshToken: refresh}, Notice: install.Notice{At: noted}}
+							TokenPair: install.TokenPair{Token: token, RefreshToken: refresh}, Notice: install.Notice{At: noted}}
 						if !at.IsZero() {
 							c.CheckAt, c.ExpiresAt = at.Add(-i), at
 						}
@@ -300,7 +302,7 @@ func spends(t *testing.T, f fixture, b install.Budget, n int, at func(i int) tim
 	t.Helper()
 	var granted atomic.Int64
 	together(n, func(i int) {
-		ok, err := f.Spend(t.Context(), b, 1, at(i))
+		ok, err := f.Take(t.Context(), b, 1, at(i))
 		if err != nil {
 			t.Error(err)
 		}
@@ -319,7 +321,7 @@ func TestBudget(t *testing.T) {
 		all := func(now time.Time) func(int) time.Time { return func(int) time.Time { return now } }
 		spend := func(b install.Budget, n int, now time.Time) bool {
 			t.Helper()
-			ok, err := f.Spend(ctx, b, n, now)
+			ok, err := f.Take(ctx, b, n, now)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -412,8 +414,8 @@ func TestBudgetSpentByAClockAhead(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		for _, ahead := range []time.Duration{9 * time.Second, 30 * time.Second, time.Hour, 24 * time.Hour, 100 * 365 * 24 * time.Hour} {
 			b := install.Budget{Name: ahead.String(), Interval: time.Second / 8, Burst: 60}
-			must(f.Spend(t.Context(), b, 1, t0.Add(ahead)))
-			if must(f.Empty(t.Context(), b, t0)) {
+			must(f.Take(t.Context(), b, 1, t0.Add(ahead)))
+			if !must(f.Available(t.Context(), b, t0)) {
 				t.Errorf("%v ahead: empty", ahead)
 			}
 			if n := spends(t, f, b, callers, func(int) time.Time { return t0 }); n != 1 {
@@ -426,14 +428,14 @@ func TestBudgetSpentByAClockAhead(t *testing.T) {
 		// One that is empty for a smaller share of it is not thought to be spent by such a clock.
 		all := install.Budget{Name: "shared", Interval: time.Second, Burst: 60}
 		part := install.Budget{Name: "shared", Interval: time.Second, Burst: 15, Whole: 60}
-		must(f.Spend(t.Context(), all, 60, t0))
-		if must(f.Spend(t.Context(), part, 1, t0)) || must(f.Spend(t.Context(), part, 1, t0.Add(45*time.Second))) || !must(f.Spend(t.Context(), part, 1, t0.Add(46*time.Second))) {
+		must(f.Take(t.Context(), all, 60, t0))
+		if must(f.Take(t.Context(), part, 1, t0)) || must(f.Take(t.Context(), part, 1, t0.Add(45*time.Second))) || !must(f.Take(t.Context(), part, 1, t0.Add(46*time.Second))) {
 			t.Error("the smaller share is not what it should be")
 		}
 		// What was used once stays used, also by a clock as far ahead as the longest signature lives.
 		once := install.Budget{Name: "once", Interval: 8 * 24 * time.Hour, Burst: 1}
-		must(f.Spend(t.Context(), once, 1, t0.Add(7*24*time.Hour)))
-		if must(f.Spend(t.Context(), once, 1, t0)) || !must(f.Empty(t.Context(), once, t0)) {
+		must(f.Take(t.Context(), once, 1, t0.Add(7*24*time.Hour)))
+		if must(f.Take(t.Context(), once, 1, t0)) || must(f.Available(t.Context(), once, t0)) {
 			t.Error("used twice")
 		}
 		if text := f.log.String(); strings.Count(text, "a budget was spent by a clock that was wrong") != 5 {
@@ -446,9 +448,9 @@ func TestBudgetSpentByAClockAhead(t *testing.T) {
 func TestBudgetClosedByAClockAhead(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		b := install.Budget{Name: "one", Interval: time.Second, Burst: 5}
-		spend := func(at time.Duration) bool { t.Helper(); return must(f.Spend(t.Context(), b, 1, t0.Add(at))) }
+		spend := func(at time.Duration) bool { t.Helper(); return must(f.Take(t.Context(), b, 1, t0.Add(at))) }
 		ok(t, f.ClosedUntil(t.Context(), b, t0.Add(install.LongestClosure)))
-		if spend(0) || !must(f.Empty(t.Context(), b, t0)) || spend(install.LongestClosure) || !spend(install.LongestClosure+time.Second) {
+		if spend(0) || must(f.Available(t.Context(), b, t0)) || spend(install.LongestClosure) || !spend(install.LongestClosure+time.Second) {
 			t.Error("the longest closure does not hold, or does not end")
 		}
 		ok(t, f.ClosedUntil(t.Context(), b, t0.Add(24*time.Hour)))
@@ -463,21 +465,21 @@ func TestBudgetClosedByAClockAhead(t *testing.T) {
 	})
 }
 
-// What Empty says beforehand is what Spend says then, for one call and on the microsecond.
-func TestEmptyBudget(t *testing.T) {
+// What Available says beforehand is what Take says then, for one call and on the microsecond.
+func TestAvailableBudget(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		for _, b := range []install.Budget{{Name: "one", Interval: time.Hour, Burst: 1}, {Name: "many", Interval: time.Second, Burst: 3}} {
-			if must(f.Empty(t.Context(), b, t0)) {
+			if !must(f.Available(t.Context(), b, t0)) {
 				t.Errorf("%s: empty before anybody spent of it", b.Name)
 			}
-			must(f.Spend(t.Context(), b, b.Burst, t0))
+			must(f.Take(t.Context(), b, b.Burst, t0))
 			for _, at := range []time.Duration{0, b.Interval - time.Microsecond, b.Interval} {
-				if empty, spent := must(f.Empty(t.Context(), b, t0.Add(at))), must(f.Spend(t.Context(), b, 1, t0.Add(at))); empty == spent {
-					t.Errorf("%s, %v later: empty %v, and then spent %v", b.Name, at, empty, spent)
+				if available, taken := must(f.Available(t.Context(), b, t0.Add(at))), must(f.Take(t.Context(), b, 1, t0.Add(at))); available != taken {
+					t.Errorf("%s, %v later: available %v, and then taken %v", b.Name, at, available, taken)
 				}
 			}
-			if err := f.Refill(t.Context(), b); err != nil || !must(f.Spend(t.Context(), b, b.Burst, t0)) {
+			if err := f.Refill(t.Context(), b); err != nil || !must(f.Take(t.Context(), b, b.Burst, t0)) {
 				t.Errorf("%s: not full after a refill (%v)", b.Name, err)
 			}
 		}
@@ -495,22 +497,22 @@ func TestClosedBudget(t *testing.T) {
 			}
 		}
 		for _, b := range []install.Budget{{Name: "new", Interval: time.Second, Burst: 5}, {Name: "used", Interval: time.Second, Burst: 5}} {
-			if b.Name == "used" && !must(f.Spend(ctx, b, 5, t0)) {
+			if b.Name == "used" && !must(f.Take(ctx, b, 5, t0)) {
 				t.Error("a new budget is empty")
 			}
 			until := t0.Add(time.Minute)
 			closed(b, until)
 			closed(b, until.Add(-30*time.Second)) // never opens earlier than somebody said
 			for _, at := range []time.Duration{-time.Minute, -time.Second, 0, time.Second - time.Microsecond} {
-				if must(f.Spend(ctx, b, 1, until.Add(at))) {
+				if must(f.Take(ctx, b, 1, until.Add(at))) {
 					t.Errorf("%s: a call %v after the end", b.Name, at)
 				}
 			}
-			if !must(f.Spend(ctx, b, 1, until.Add(time.Second))) || must(f.Spend(ctx, b, 1, until.Add(time.Second))) {
+			if !must(f.Take(ctx, b, 1, until.Add(time.Second))) || must(f.Take(ctx, b, 1, until.Add(time.Second))) {
 				t.Errorf("%s: it does not open empty", b.Name)
 			}
 			closed(b, t0) // and does not refill what was spent since
-			if must(f.Spend(ctx, b, 1, until.Add(time.Second))) {
+			if must(f.Take(ctx, b, 1, until.Add(time.Second))) {
 				t.Errorf("%s: closing it opened it", b.Name)
 			}
 		}
@@ -537,7 +539,7 @@ func TestFirstStatementsMeet(t *testing.T) {
 		if _, err := fresh.Update(ctx, c.Key, func(c *install.Connection) error {
 			for range 2 { // one prepares, the other waits for it with the cache locked
 				others.Go(func() {
-					if ok, err := fresh.Spend(ctx, install.Budget{Name: "first", Interval: time.Second, Burst: 2}, 1, t0); !ok || err != nil {
+					if ok, err := fresh.Take(ctx, install.Budget{Name: "first", Interval: time.Second, Burst: 2}, 1, t0); !ok || err != nil {
 						t.Errorf("spend: %v, %v", ok, err)
 					}
 				})

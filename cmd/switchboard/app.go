@@ -77,7 +77,7 @@ func newApp(cfg appConfig) (*app, error) {
 		Scopes: profile.Scopes, Store: cfg.db, Log: cfg.log,
 		UserScopes: profile.UserScopes, MoveToRotation: cfg.moveToRotation, Keep: cfg.keep, Metrics: numbers,
 		Closed: cfg.closed, Admit: cfg.admit,
-		Welcome: commands.Welcome(cfg.app, cfg.slackURL), Tell: commands.Tell(cfg.app), Resolve: commands.Resolve(cfg.app), TellWanted: commands.TellWanted(cfg.app),
+		Welcome: commands.Welcome(cfg.app, cfg.slackURL), Tell: commands.Tell(cfg.app), Resolve: commands.Resolve(cfg.app), TellMissing: commands.TellWanted(cfg.app),
 	})
 	if err != nil {
 		return nil, err

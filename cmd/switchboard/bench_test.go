@@ -54,7 +54,7 @@ func BenchmarkCommandRoundTrip(b *testing.B) {
 			ctx := context.Background()
 			a := benchApp(b, address(b))
 			db := a.cfg.db
-			c := install.Connection{Key: install.Key{AppID: "A1", TeamID: "T1"}, Chain: install.Chain{Token: "xoxb-0-bench"}, State: install.Active, InstalledAt: time.Now()}
+			c := install.Connection{Key: install.Key{AppID: "A1", TeamID: "T1"}, TokenPair: install.TokenPair{Token: "xoxb-0-bench"}, State: install.Active, InstalledAt: time.Now()}
 			if _, _, err := db.Put(ctx, c); err != nil {
 				b.Fatal(err)
 			}

@@ -1,6 +1,6 @@
 package main
 
-// connections: what an operator asks first. These read the database and change nothing; for those that act, see act.go.
+// connections: what an operator asks first. These read the database and change nothing; for those that act, see connections_change.go.
 
 import (
 	"bytes"
@@ -143,7 +143,7 @@ func recordOf(in *install.Installer, c install.Connection) record {
 		ID: c.ID, AppID: c.AppID, EnterpriseID: c.EnterpriseID, TeamID: c.TeamID, TeamName: c.TeamName,
 		State: string(h.State), Label: h.Label, Reason: h.Reason, StateSince: at(h.Since),
 		Scopes: append([]string{}, c.Scopes...), Missing: append([]string{}, install.ScopeNames(h.Missing)...),
-		InstalledBy: c.InstalledBy, RenewedBy: c.RenewedBy, RenewedAt: at(c.RenewedAt), InstalledAt: at(c.InstalledAt), CreatedAt: at(c.CreatedAt), Installs: c.Installs,
+		InstalledBy: c.InstalledBy, RenewedBy: c.AuthorizedBy, RenewedAt: at(c.AuthorizedAt), InstalledAt: at(c.InstalledAt), CreatedAt: at(c.CreatedAt), Installs: c.Installs,
 		ExpiresAt: at(c.ExpiresAt), RenewAt: at(c.RenewAt), FailingSince: at(c.FailingSince), RenewalTries: c.Tries, RenewalError: renewalError, CheckedAt: at(c.CheckedAt), LastEventAt: at(c.LastEventAt), BotUserID: c.BotUserID,
 	}
 }
@@ -178,7 +178,7 @@ func (c *listCmd) Run(env *environment) error {
 // Run prints one connection.
 func (c *showCmd) Run(env *environment) error {
 	return c.withStore(env, func(db *storage.DB, in *install.Installer) error {
-		found, err := find(env.ctx, db, c.Name)
+		found, err := lookup(env.ctx, db, c.Name)
 		if err != nil {
 			return err
 		}
@@ -221,8 +221,8 @@ func (c *showCmd) Run(env *environment) error {
 // mostNamed bounds the list of what an ambiguous name can mean.
 const mostNamed = 20
 
-// find returns the one connection of a name: its id, or the workspace's or organisation's.
-func find(ctx context.Context, db *storage.DB, name string) (install.Connection, error) {
+// lookup returns the one connection of a name: its id, or the workspace's or organisation's.
+func lookup(ctx context.Context, db *storage.DB, name string) (install.Connection, error) {
 	found, err := db.Named(ctx, name, mostNamed+1)
 	switch {
 	case err != nil:
@@ -270,7 +270,7 @@ func (c *historyCmd) Run(env *environment) error {
 		return &usageError{errors.New("--limit must be 1 or more")}
 	}
 	return c.withStore(env, func(db *storage.DB, in *install.Installer) error {
-		found, err := find(env.ctx, db, c.Name)
+		found, err := lookup(env.ctx, db, c.Name)
 		if err != nil {
 			return err
 		}

@@ -47,7 +47,7 @@ func letterOf(l storage.Letter) letterLine {
 	e := l.Event
 	return letterLine{ID: l.ID, EventID: e.ID, Kind: e.Kind, Type: e.Type, AppID: e.Key.AppID, EnterpriseID: e.Key.EnterpriseID, TeamID: e.Key.TeamID,
 		State: l.State, Attempts: e.Attempt, Failures: e.Failures, Error: l.Error, ReceivedAt: stamp(e.Received), NextAt: stamp(l.Next),
-		FinishedAt: stamp(l.Finished), Lane: e.Lane, Readable: l.Readable}
+		FinishedAt: stamp(l.Finished), Lane: e.OrderingKey, Readable: l.Readable}
 }
 
 type inboxListCmd struct {

@@ -225,7 +225,7 @@ func TestHistory(t *testing.T) {
 		db := w.store()
 		w.change(db, slacksim.Acme, func(c *install.Connection) { c.RenewAt = time.Now() })
 		w.waitLine(first.ID, "switchboard renew done")
-		if page := b.get(b.consent(b.begin(w.link(install.Connection{ID: first.ID}, install.Wish{})), dana, slacksim.Choice{})); page.status != http.StatusOK {
+		if page := b.get(b.consent(b.begin(w.link(install.Connection{ID: first.ID}, install.GrantRequest{})), dana, slacksim.Choice{})); page.status != http.StatusOK {
 			t.Fatalf("reconnect: %d %s", page.status, page.body)
 		}
 
@@ -319,8 +319,8 @@ func TestHistory(t *testing.T) {
 		// A workspace that was moved into an organisation can have two.
 		moved := w.key(slacksim.Acme)
 		moved.EnterpriseID = "E0GRID0001"
-		other, _, err := db.Put(context.Background(), install.Connection{Key: moved, Chain: install.Chain{Token: "xoxb-0-nobody"}, State: install.Active, InstalledBy: dana, RenewedBy: dana,
-			InstalledAt: time.Now(), RenewedAt: time.Now(), StateSince: time.Now(), CheckAt: time.Now().Add(time.Hour)})
+		other, _, err := db.Put(context.Background(), install.Connection{Key: moved, TokenPair: install.TokenPair{Token: "xoxb-0-nobody"}, State: install.Active, InstalledBy: dana, AuthorizedBy: dana,
+			InstalledAt: time.Now(), AuthorizedAt: time.Now(), StateSince: time.Now(), CheckAt: time.Now().Add(time.Hour)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -793,7 +793,7 @@ func TestToldOnce(t *testing.T) {
 			t.Errorf("after another workspace: %+v", rows)
 		}
 		at, _ := w.slack.Installed(slacksim.Birch)
-		if c, err := db.FindID(context.Background(), birch.ID); err != nil || c.RefreshToken.Reveal() != at.RefreshToken {
+		if c, err := db.Get(context.Background(), birch.ID); err != nil || c.RefreshToken.Reveal() != at.RefreshToken {
 			t.Errorf("the other workspace's tokens are not Slack's newest any more (%v)", err)
 		}
 
@@ -1121,7 +1121,7 @@ func TestMoveToRotationByCommand(t *testing.T) {
 		w.startFor()
 		w.longLived()
 		db := w.store()
-		before, err := db.Find(context.Background(), w.key(slacksim.Acme))
+		before, err := db.Lookup(context.Background(), w.key(slacksim.Acme))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -1136,7 +1136,7 @@ func TestMoveToRotationByCommand(t *testing.T) {
 				t.Errorf("nothing of %s in %s", team, errs)
 			}
 		}
-		after, err := db.Find(context.Background(), w.key(slacksim.Acme))
+		after, err := db.Lookup(context.Background(), w.key(slacksim.Acme))
 		if err != nil || after.Token != before.Token || after.RefreshToken != "" || !after.ExpiresAt.IsZero() || after.State != install.Active {
 			t.Errorf("with rotation off: %v %+v", err, after)
 		}
@@ -1264,11 +1264,11 @@ func TestKeysOfJournalAndPeople(t *testing.T) {
 		w.stop()
 		// The next pair of a connection, as a process leaves it that ended before it could store it.
 		db := w.withJournal(w.keys, filepath.Join(w.dataDir, "journal"))
-		c, err := db.Find(context.Background(), w.key(slacksim.Acme))
+		c, err := db.Lookup(context.Background(), w.key(slacksim.Acme))
 		if err != nil {
 			t.Fatal(err)
 		}
-		pair := install.Pair{Holder: install.Holder{Key: c.Key}, Spent: c.RefreshToken, Token: "xoxe.xoxb-1-journaled", Refresh: "xoxe-1-journaled-too", Life: 12 * time.Hour, At: time.Now()}
+		pair := install.Grant{TokenOwner: install.TokenOwner{Key: c.Key}, Spent: c.RefreshToken, Token: "xoxe.xoxb-1-journaled", Refresh: "xoxe-1-journaled-too", Life: 12 * time.Hour, At: time.Now()}
 		w.private = append(w.private, string(pair.Token), string(pair.Refresh))
 		name, err := db.Journal(pair)
 		if err != nil {
@@ -1309,10 +1309,10 @@ func TestKeysOfJournalAndPeople(t *testing.T) {
 		until(t, "the journal to be empty", func() bool { return len(w.journaled()) == 0 })
 		w.stop()
 		db = w.store()
-		if c, err := db.Find(context.Background(), c.Key); err != nil || c.RefreshToken != pair.Refresh {
+		if c, err := db.Lookup(context.Background(), c.Key); err != nil || c.RefreshToken != pair.Refresh {
 			t.Errorf("the pair from the journal is not in the database (%v)", err)
 		}
-		if u, err := db.FindUser(context.Background(), install.Holder{Key: c.Key, UserID: leon}); err != nil || u.Token == "" {
+		if u, err := db.GetUser(context.Background(), install.TokenOwner{Key: c.Key, UserID: leon}); err != nil || u.Token == "" {
 			t.Errorf("the person's token: %v", err)
 		}
 	})
@@ -1325,7 +1325,7 @@ func TestJournalOfAnUnknownKey(t *testing.T) {
 	w.browser().install(slacksim.AcmeAdmin)
 	w.settle()
 	lost := storage.NewKey()
-	name, err := w.withJournal(lost, filepath.Join(w.dataDir, "journal")).Journal(install.Pair{Holder: install.Holder{Key: w.key("T0NOBODY01")}, Spent: "xoxe-1-spent-before", Token: "xoxe.xoxb-1-nobody", Refresh: "xoxe-1-nobody-too", At: time.Now()})
+	name, err := w.withJournal(lost, filepath.Join(w.dataDir, "journal")).Journal(install.Grant{TokenOwner: install.TokenOwner{Key: w.key("T0NOBODY01")}, Spent: "xoxe-1-spent-before", Token: "xoxe.xoxb-1-nobody", Refresh: "xoxe-1-nobody-too", At: time.Now()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -159,7 +159,7 @@ func TestShow(t *testing.T) {
 		db := w.store()
 		failing := time.Now().Add(-time.Minute)
 		w.change(db, slacksim.Acme, func(c *install.Connection) {
-			c.RenewedAt = failing.Add(-time.Hour)
+			c.AuthorizedAt = failing.Add(-time.Hour)
 			c.FailingSince, c.Tries, c.RenewalError = failing, 3, "bad_client_secret"
 		})
 		if got := show(slacksim.Acme)["renewal_error"]; got != "bad_client_secret" {

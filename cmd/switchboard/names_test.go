@@ -209,7 +209,7 @@ func TestFaultsOfFilesNameTheirSetting(t *testing.T) {
 		t.Fatal(err)
 	}
 	k := install.Key{AppID: "A0SWITCHBD", TeamID: "T1"}
-	_, err = db.Add(t.Context(), install.Connection{Key: k, Chain: install.Chain{Token: "xoxb-1"}})
+	_, err = db.Add(t.Context(), install.Connection{Key: k, TokenPair: install.TokenPair{Token: "xoxb-1"}})
 	if err != nil || db.Close() != nil {
 		t.Fatal(err)
 	}

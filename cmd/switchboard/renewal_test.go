@@ -93,7 +93,7 @@ func (w *world) refreshes() map[string][]slacksim.Call {
 // row is what the database keeps of a workspace.
 func (w *world) row(db *storage.DB, team string) install.Connection {
 	w.t.Helper()
-	c, err := db.Find(context.Background(), install.Key{AppID: w.slack.App().ID, TeamID: team})
+	c, err := db.Lookup(context.Background(), install.Key{AppID: w.slack.App().ID, TeamID: team})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func (w *world) checkNewest(c install.Connection) {
 }
 
 // journal returns the pairs that wait in the journal of a replica, by their names.
-func (w *world) journal(dataDir string) map[string]install.Pair {
+func (w *world) journal(dataDir string) map[string]install.Grant {
 	w.t.Helper()
 	folder := filepath.Join(dataDir, "journal")
 	files, err := os.ReadDir(folder)
@@ -130,7 +130,7 @@ func (w *world) journal(dataDir string) map[string]install.Pair {
 			_, _ = w.Write(append(content, '\n')) // searched for secrets at the end, when the file is another
 		}
 	}
-	pairs := map[string]install.Pair{}
+	pairs := map[string]install.Grant{}
 	if len(files) == 0 {
 		return pairs
 	}
@@ -676,7 +676,7 @@ func stopsInBetween(t *testing.T, database string, prepare func(w *world) (addre
 	away := time.Now()
 	w.wait("Slack's answers", func() bool { return arrived(true) == len(offices) })
 	clear()
-	var kept map[string]install.Pair
+	var kept map[string]install.Grant
 	w.expect("all pairs in the journal", patience, func() bool {
 		kept = w.journal(folder)
 		return len(kept) == len(offices)

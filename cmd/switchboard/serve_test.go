@@ -217,9 +217,9 @@ func TestFiftyCallbacksAtOnce(t *testing.T) {
 		welcomes := len(w.fromApp(w.slack.DM(slacksim.AcmeAdmin), slacksim.AcmeAdmin)) + len(w.fromApp(w.slack.DM(slacksim.AcmeMember), slacksim.AcmeMember))
 		// Which of fifty tokens Slack keeps can't be known from its answers: they are renewed soon to find out.
 		db := w.store()
-		c, err := db.FindID(t.Context(), rows[0].ID)
-		if err != nil || c.RenewAt.After(c.RenewedAt.Add(2*time.Minute)) {
-			t.Errorf("they are renewed only %v after the last install (%v)", c.RenewAt.Sub(c.RenewedAt), err)
+		c, err := db.Get(t.Context(), rows[0].ID)
+		if err != nil || c.RenewAt.After(c.AuthorizedAt.Add(2*time.Minute)) {
+			t.Errorf("they are renewed only %v after the last install (%v)", c.RenewAt.Sub(c.AuthorizedAt), err)
 		}
 		w.due([]office{{team: slacksim.Acme}}, time.Now(), 0)
 		w.expect("the tokens that Slack handed out last", patience, func() bool {

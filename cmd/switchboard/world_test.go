@@ -472,7 +472,7 @@ func (w *world) sealOne(keys string) {
 		w.t.Fatal(err)
 	}
 	defer db.Close()
-	c := install.Connection{Key: install.Key{AppID: w.slack.App().ID, TeamID: "T0NOBODY01"}, Chain: install.Chain{Token: "xoxb-0-nobody"}, State: install.Active, InstalledAt: time.Now()}
+	c := install.Connection{Key: install.Key{AppID: w.slack.App().ID, TeamID: "T0NOBODY01"}, TokenPair: install.TokenPair{Token: "xoxb-0-nobody"}, State: install.Active, InstalledAt: time.Now()}
 	if _, _, err := db.Put(context.Background(), c); err != nil {
 		w.t.Fatal(err)
 	}

@@ -16,8 +16,8 @@ import (
 	"github.com/slack-go/slack"
 )
 
-// situation is one ending. {app}, {wanted}, {chosen}, {workspace} and the like are filled in when a page is made from it.
-type situation struct {
+// outcome is one ending. {app}, {wanted}, {chosen}, {workspace} and the like are filled in when a page is made from it.
+type outcome struct {
 	reason    string
 	status    int
 	outcome   Outcome // "" when it does not end an attempt
@@ -74,40 +74,40 @@ const (
 )
 
 var (
-	situationCancelled = situation{
+	outcomeCancelled = outcome{
 		reason: "cancelled", status: http.StatusOK, outcome: OutcomeRefused,
 		title:     "You pressed Cancel",
 		happened:  "You pressed Cancel on Slack's page, so nothing was allowed.",
 		unchanged: unchanged, primary: tryAgain, secondary: readWhy,
 	}
-	situationDenied = situation{
+	outcomeDenied = outcome{
 		reason: "access_denied", status: http.StatusForbidden, outcome: OutcomeRefused,
 		title:     "Slack didn't allow it",
 		happened:  "You may need an admin's approval in this workspace.",
 		unchanged: unchanged, primary: tryAgain, secondary: tryAnother, copyText: true,
 	}
-	situationExpired = situation{
+	outcomeExpired = outcome{
 		reason: "state_expired", status: http.StatusBadRequest, outcome: OutcomeRefused,
 		title: "This link has expired",
 		happened: "Links last 10 minutes to keep your workspace safe, and this one is older. That often happens " +
 			"while waiting for an admin.",
 		unchanged: unchanged, primary: startAgain, secondary: aboutApp,
 	}
-	situationUnknownState = situation{
+	outcomeUnknownState = outcome{
 		reason: "state_unknown", status: http.StatusBadRequest, outcome: OutcomeRefused,
 		title: "We couldn't match this request",
 		happened: "We couldn't match this to a request from this browser. It may have begun on another page or in " +
 			"another app.",
 		unchanged: unchanged, primary: step{"Start again here", toStart}, secondary: aboutApp,
 	}
-	situationOtherBrowser = situation{
+	outcomeOtherBrowser = outcome{
 		reason: "other_browser", status: http.StatusBadRequest, outcome: OutcomeRefused,
 		title: "You started in a different browser",
 		happened: "You started in a different browser, or this one doesn't keep cookies. Finish there, or start " +
 			"again here.",
 		unchanged: unchanged, primary: startAgain, secondary: aboutApp,
 	}
-	situationOtherAddress = situation{
+	outcomeOtherAddress = outcome{
 		reason: "other_address", status: http.StatusMisdirectedRequest, outcome: OutcomeFailed,
 		title: "This install began at another address",
 		happened: "The install began at another address than the one {app} is set up for, so this browser couldn't " +
@@ -115,56 +115,56 @@ var (
 			"that; the reference below is in their log.",
 		primary: step{"Start at the right address", toStart}, secondary: contact,
 	}
-	situationUsed = situation{
+	outcomeUsed = outcome{
 		reason: "state_used", status: http.StatusConflict,
 		title:    "This link was already used",
 		happened: "Each link works once, and this one has been used, perhaps in another browser or window.",
 		primary:  startNew, secondary: aboutApp,
 	}
-	situationUnended = situation{
+	outcomeUnended = outcome{
 		reason: "end_unknown", status: http.StatusConflict,
 		title:    "We don't know yet how this install ended",
 		happened: "It is still under way, or it was interrupted. Reload this page in a minute.",
 		primary:  startNew, secondary: aboutApp,
 	}
-	situationAfterRefusal = situation{
+	outcomeAfterRefusal = outcome{
 		reason: "used_after_refusal", status: http.StatusConflict,
 		title:    "This link was used up",
 		happened: "An earlier try used this link, and each link works once.",
 		primary:  startAgain, secondary: aboutApp,
 	}
-	situationSecondAnswer = situation{
+	outcomeSecondAnswer = outcome{
 		reason: "second_answer", status: http.StatusConflict,
 		title: "You're already connected",
 		happened: "{app} is in {workspace}. This page was from an earlier try; nothing changed. To connect another " +
 			"workspace, start a new install.",
 		primary: startNew, secondary: aboutApp, good: true,
 	}
-	situationUndoneSince = situation{
+	outcomeUndoneSince = outcome{
 		reason: "undone_since", status: http.StatusConflict,
 		title:    "You undid this install",
 		happened: "Slack removed {app} from {workspace}.",
 		primary:  installAgain, secondary: aboutApp, good: true,
 	}
-	situationRemovedSince = situation{
+	outcomeRemovedSince = outcome{
 		reason: "removed_since", status: http.StatusConflict,
 		title:    "{app} was removed from {workspace}",
 		happened: "This install finished, and {app} was removed afterwards.",
 		primary:  installAgain, secondary: aboutApp,
 	}
-	situationPausedSince = situation{
+	outcomePausedSince = outcome{
 		reason: "paused_since", status: http.StatusConflict,
 		title:    "{app} is paused in {workspace}",
 		happened: "This install finished. The people who run {app} paused it there afterwards.",
 		primary:  contact, secondary: aboutApp,
 	}
-	situationBrokenSince = situation{
+	outcomeBrokenSince = outcome{
 		reason: "broken_since", status: http.StatusConflict,
 		title:    "{app} needs reconnecting in {workspace}",
 		happened: "This install finished, and it stopped working afterwards.",
 		primary:  step{"Reconnect", toStart}, secondary: aboutApp,
 	}
-	situationNothingHere = situation{
+	outcomeNothingHere = outcome{
 		reason: "nothing_here", status: http.StatusBadRequest,
 		title: "Nothing to do here",
 		happened: "This address is where Slack sends people back to. To connect {app}, start from the install " +
@@ -172,34 +172,34 @@ var (
 		primary: installPage,
 	}
 
-	situationUnknownLink = situation{
+	outcomeUnknownLink = outcome{
 		reason: "link_unknown", status: http.StatusNotFound, outcome: OutcomeRefused,
 		title:    "This link no longer works",
 		happened: "This link was made for a workspace that we don't know.",
 		primary:  startNew, secondary: aboutApp,
 	}
-	situationBrokenLink = situation{
+	outcomeBrokenLink = outcome{
 		reason: "link_broken", status: http.StatusBadRequest, outcome: OutcomeRefused,
 		title:    "This link is damaged",
 		happened: "This link was cut short or changed on its way to you, or it isn't one of ours.",
 		typed:    forNewLink,
 		primary:  startNew, secondary: aboutApp,
 	}
-	situationExpiredLink = situation{
+	outcomeExpiredLink = outcome{
 		reason: "link_expired", status: http.StatusBadRequest, outcome: OutcomeRefused,
 		title:    "This link has expired",
 		happened: "Links like this one last for an hour, some for a week, and this one is older.",
 		typed:    forNewLink,
 		primary:  startNew, secondary: aboutApp,
 	}
-	situationUsedLink = situation{
+	outcomeUsedLink = outcome{
 		reason: "link_used", status: http.StatusConflict, outcome: OutcomeRefused,
 		title:    "This link was already used",
 		happened: "Each link like this one works once, and somebody has finished with it.",
 		typed:    "In Slack, type {status} to see how things are, or {reconnect} for a new link.",
 		primary:  startNew, secondary: aboutApp,
 	}
-	situationConnectedLink = situation{
+	outcomeConnectedLink = outcome{
 		reason: "link_used", status: http.StatusConflict, outcome: OutcomeRefused,
 		title: "You're already connected",
 		happened: "{app} is connected to the workspace that this link was for. Each link works once, and somebody " +
@@ -208,19 +208,19 @@ var (
 		primary: startNew, secondary: aboutApp, good: true,
 	}
 
-	situationClosed = situation{
+	outcomeClosed = outcome{
 		reason: "closed", status: http.StatusForbidden, outcome: OutcomeRefused,
 		title:     "{app} isn't open to new workspaces right now",
 		happened:  "The people who run {app} decide which workspaces can connect, and this one isn't among them.",
 		unchanged: notSaved, primary: step{"Ask for access", toSupport}, secondary: aboutApp,
 	}
-	situationRequired = situation{
+	outcomeRequired = outcome{
 		reason: "permission_required", status: http.StatusForbidden, outcome: OutcomeRefused,
 		title:     "{app} can't work without {missing}",
 		happened:  "On Slack's page, {missing} was left out, and {app} can do nothing without.",
 		unchanged: notSaved, primary: tryAgain, secondary: readWhy, copyText: true,
 	}
-	situationWrongWorkspace = situation{
+	outcomeWrongWorkspace = outcome{
 		reason: "wrong_workspace", status: http.StatusConflict, outcome: OutcomeRefused,
 		title: "You chose {chosen}, this link is for {wanted}",
 		happened: "You chose {chosen}, but this link is for {wanted}. Check the workspace in the top-right menu on " +
@@ -229,14 +229,14 @@ var (
 		primary:   step{"Choose {wanted}", toStart},
 		secondary: step{"Connect {chosen} instead", toNew},
 	}
-	situationBusy = situation{
+	outcomeBusy = outcome{
 		reason: "busy", status: http.StatusServiceUnavailable,
 		title: "Many people are installing right now",
 		happened: "Slack lets {app} finish only so many installs at a time. Wait {wait} seconds, then reload this " +
 			"page to finish.",
 		unchanged: unchanged, primary: startAgain, secondary: aboutApp,
 	}
-	situationOddCode = situation{
+	outcomeOddCode = outcome{
 		reason: "code_malformed", status: http.StatusBadRequest, outcome: OutcomeRefused,
 		title: "This address is damaged",
 		happened: "The address that Slack sent you back to was changed or cut short on its way, so Slack wasn't " +
@@ -244,87 +244,87 @@ var (
 		unchanged: unchanged, primary: startAgain, secondary: aboutApp,
 	}
 
-	situationCodeSpent = situation{
+	outcomeCodeSpent = outcome{
 		reason: "code_spent", status: http.StatusBadRequest, outcome: OutcomeRefused,
 		title:    "Slack's permission ran out",
 		happened: "Slack's permission to finish works once and for 10 minutes, and this one no longer does.",
 		primary:  startAgain, secondary: aboutApp,
 	}
-	situationNotSetUp = situation{
+	outcomeNotSetUp = outcome{
 		reason: "not_set_up", status: http.StatusBadGateway, outcome: OutcomeFailed,
 		title:     "This app isn't set up correctly yet",
 		happened:  onlyThey,
 		unchanged: notSaved, primary: contact, secondary: tryAgain,
 	}
-	situationNotDistributed = situation{
+	outcomeNotDistributed = outcome{
 		reason: "not_distributed", status: http.StatusForbidden, outcome: OutcomeRefused,
 		title:     "Only its owner's workspace can add it",
 		happened:  "Right now this app can only be installed in its owner's workspace.",
 		unchanged: notSaved, primary: contact, secondary: tryAnother,
 	}
-	situationPermission = situation{
+	outcomePermission = outcome{
 		reason: "permission_not_allowed", status: http.StatusForbidden, outcome: OutcomeRefused,
 		title:     "A permission isn't allowed",
 		happened:  "Slack, or your organisation, doesn't allow one of the permissions that {app} asks for.",
 		unchanged: notSaved, primary: readWhy, secondary: contact, copyText: true,
 	}
-	situationPolicy = situation{
+	outcomePolicy = outcome{
 		reason: "not_allowed_to_install", status: http.StatusForbidden, outcome: OutcomeRefused,
 		title:     "Your Slack account can't add apps here",
 		happened:  "Ask a member who can, or an admin.",
 		unchanged: notSaved, primary: tryAnother, secondary: aboutApp, copyText: true,
 	}
-	situationAccount = situation{
+	outcomeAccount = outcome{
 		reason: "account_not_ready", status: http.StatusForbidden, outcome: OutcomeRefused,
 		title: "Slack wants something from you first",
 		happened: "Slack wants you to finish setting up your account first: confirm your e-mail address, or turn " +
 			"on two-factor sign-in.",
 		unchanged: notSaved, primary: tryAgain, secondary: aboutApp,
 	}
-	situationOrgInstalled = situation{
+	outcomeOrgInstalled = outcome{
 		reason: "org_has_it", status: http.StatusConflict, outcome: OutcomeRefused,
 		title: "Your organisation already has it",
 		happened: "Your organisation already has {app}. An organisation admin can add it to this workspace; it " +
 			"can't be installed here again.",
 		unchanged: notSaved, primary: openSlack, secondary: contact, copyText: true,
 	}
-	situationMoving = situation{
+	outcomeMoving = outcome{
 		reason: "workspace_moving", status: http.StatusServiceUnavailable, outcome: OutcomeFailed,
 		title:     "This workspace is being moved",
 		happened:  "Slack is moving this workspace into an organisation. That can take some hours.",
 		unchanged: notSaved, primary: tryAgain, secondary: aboutApp,
 	}
-	situationNotActive = situation{
+	outcomeNotActive = outcome{
 		reason: "not_active", status: http.StatusBadGateway, outcome: OutcomeFailed,
 		title:     "Slack says the app isn't active",
 		happened:  "Slack accepted the install, then said the app isn't active in this workspace.",
 		unchanged: notSaved, primary: tryAgain, secondary: contact, copyText: true,
 	}
-	situationSlackDown = situation{
+	outcomeSlackDown = outcome{
 		reason: "slack_down", status: http.StatusBadGateway, outcome: OutcomeFailed,
 		title:     "Slack had trouble",
 		happened:  "Slack didn't answer properly, so the install isn't finished.",
 		unchanged: notSaved, primary: tryAgain, secondary: slackStatus,
 	}
-	situationSlackSlow = situation{
+	outcomeSlackSlow = outcome{
 		reason: "slack_timeout", status: http.StatusGatewayTimeout, outcome: OutcomeFailed,
 		title:     "Slack didn't answer in time",
 		happened:  "Slack didn't answer in time, so the install isn't finished.",
 		unchanged: notSaved, primary: tryAgain, secondary: slackStatus,
 	}
-	situationRateLimited = situation{
+	outcomeRateLimited = outcome{
 		reason: "slack_rate_limited", status: http.StatusServiceUnavailable, outcome: OutcomeFailed,
 		title:     "Slack asks us to wait",
 		happened:  "Slack asked us to slow down. Try again in about {wait} seconds.",
 		unchanged: notSaved, primary: step{"Try again in {wait} seconds", toStart}, secondary: aboutApp,
 	}
-	situationUnexpected = situation{
+	outcomeUnexpected = outcome{
 		reason: "unexpected", status: http.StatusInternalServerError, outcome: OutcomeFailed,
 		title:     "Something went wrong",
 		happened:  "Slack's answer wasn't what {app} expects, so the install isn't finished.",
 		unchanged: notSaved, primary: tryAgain, secondary: contact,
 	}
-	situationNotStored = situation{
+	outcomeNotStored = outcome{
 		reason: "not_stored", status: http.StatusServiceUnavailable, outcome: OutcomeFailed,
 		title: "Almost connected: we couldn't finish",
 		happened: "Slack shows the app as added, but we couldn't save that yet. We keep trying; if it isn't " +
@@ -332,59 +332,59 @@ var (
 		primary: step{"Finish connecting", toStart}, secondary: contact,
 	}
 
-	situationRecordsDown = situation{
+	outcomeRecordsDown = outcome{
 		reason: "records_unavailable", status: http.StatusServiceUnavailable, outcome: OutcomeFailed,
 		title:    "We can't reach our records",
 		happened: "We can't reach our own records right now. Try again in a few minutes.",
 		primary:  tryAgain, secondary: contact,
 	}
-	situationUpdating = situation{
+	outcomeUpdating = outcome{
 		reason: "updating", status: http.StatusServiceUnavailable,
 		title:    "{app} isn't ready right now",
 		happened: "It can't reach its records, or they're being updated. Come back in a few minutes.",
 		primary:  step{"Try again", toLanding}, secondary: contact,
 	}
-	situationNotReady = situation{
+	outcomeNotReady = outcome{
 		reason: "not_ready", status: http.StatusServiceUnavailable, outcome: OutcomeFailed,
 		title:    "{app} can't be installed right now",
 		happened: onlyThey,
 		primary:  contact, secondary: step{"Try again", toLanding},
 	}
-	situationSingleWorkspace = situation{
+	outcomeSingleWorkspace = outcome{
 		reason: "single_workspace", status: http.StatusForbidden,
 		title: "Nothing to install: this copy serves one workspace",
 		happened: "The people who run this copy of {app} connected it to one workspace by hand. It can't be added " +
 			"to others.",
 		primary: contact, secondary: aboutApp,
 	}
-	situationNoPage = situation{
+	outcomeNoPage = outcome{
 		reason: "no_such_page", status: http.StatusNotFound,
 		title:    "Page not found",
 		happened: "Check the address, or start from the install page.",
 		primary:  installPage,
 	}
 
-	situationUndone = situation{
-		reason: "undone", status: http.StatusOK, outcome: outcomeUndone,
+	outcomeUndone = outcome{
+		reason: "undone", status: http.StatusOK, outcome: undoneOutcome,
 		title:     "Undone: {app} is no longer in {workspace}",
 		happened:  "Slack removed {app} from {workspace}. Its access and its messages are erased.",
 		unchanged: "No other workspace was touched.", primary: installElsewhere, secondary: aboutApp,
 	}
-	situationUndoneUnerased = situation{
-		reason: "undone", status: http.StatusOK, outcome: outcomeUndone,
+	outcomeUndoneUnerased = outcome{
+		reason: "undone", status: http.StatusOK, outcome: undoneOutcome,
 		title: "Undone: {app} is no longer in {workspace}",
 		happened: "Slack removed {app} from {workspace}. We couldn't erase its access from our records yet; that " +
 			"is done as soon as they answer.",
 		unchanged: "No other workspace was touched.", primary: installElsewhere, secondary: aboutApp,
 	}
-	situationUndoBroken = situation{
+	outcomeUndoBroken = outcome{
 		reason: "undo_broken", status: http.StatusBadRequest, outcome: OutcomeRefused,
 		title: "Not undone: we couldn't match this request",
 		happened: "What this browser sent is damaged, or not from one of our pages. To remove {app}, open its page " +
 			"in Slack, choose Configuration, then Remove App.",
 		primary: aboutApp, secondary: contact,
 	}
-	situationUndoExpired = situation{
+	outcomeUndoExpired = outcome{
 		reason: "undo_expired", status: http.StatusBadRequest, outcome: OutcomeRefused,
 		title:     "Not undone: that was possible for 30 minutes",
 		happened:  "An install can be undone here for 30 minutes.",
@@ -392,7 +392,7 @@ var (
 		otherwise: removeByHand,
 		primary:   openSlack, secondary: aboutApp,
 	}
-	situationUndoOtherBrowser = situation{
+	outcomeUndoOtherBrowser = outcome{
 		reason: "undo_other_browser", status: http.StatusForbidden, outcome: OutcomeRefused,
 		title:     "Not undone: this is a different browser",
 		happened:  "Only the browser that installed {app} can undo it, and this one doesn't have its cookie.",
@@ -400,19 +400,19 @@ var (
 		otherwise: removeByHand,
 		primary:   openSlack, secondary: aboutApp,
 	}
-	situationUndoUsed = situation{
+	outcomeUndoUsed = outcome{
 		reason: "undo_used", status: http.StatusConflict, outcome: OutcomeRefused,
 		title:    "Nothing to undo: {app} is no longer in {workspace}",
 		happened: "This install was undone or removed before.",
 		primary:  step{"Install again", toNew}, secondary: aboutApp,
 	}
-	situationUndoUnderWay = situation{
+	outcomeUndoUnderWay = outcome{
 		reason: "undo_under_way", status: http.StatusConflict, outcome: OutcomeRefused,
 		title:    "Undo was pressed before",
 		happened: "That press is still under way, or its page says what went wrong. Each undo works once.",
 		primary:  openSlack, secondary: aboutApp,
 	}
-	situationUndoLater = situation{
+	outcomeUndoLater = outcome{
 		reason: "undo_reinstalled", status: http.StatusConflict, outcome: OutcomeRefused,
 		title:     "Not undone: it was connected again since",
 		happened:  "Somebody connected {app} to {workspace} again after your install, and may rely on it.",
@@ -420,21 +420,21 @@ var (
 		otherwise: removeByHand,
 		primary:   openSlack, secondary: aboutApp,
 	}
-	situationUndoRefused = situation{
+	outcomeUndoRefused = outcome{
 		reason: "undo_refused", status: http.StatusBadGateway, outcome: OutcomeFailed,
 		title: "Not undone: Slack didn't remove it",
 		happened: "Slack didn't remove {app} from {workspace}. Try again, or open the app's page in Slack, choose " +
 			"Configuration, then Remove App.",
 		unchanged: "Nothing was erased.", primary: openSlack, secondary: slackStatus,
 	}
-	situationUndoUnclear = situation{
+	outcomeUndoUnclear = outcome{
 		reason: "undo_unclear", status: http.StatusBadGateway, outcome: OutcomeFailed,
 		title: "Slack gave no clear answer",
 		happened: "We don't know whether Slack removed {app} from {workspace}. Try again: that does no harm. Or " +
 			"open the app's page in Slack, choose Configuration, then Remove App.",
 		primary: openSlack, secondary: slackStatus,
 	}
-	situationUndoRecords = situation{
+	outcomeUndoRecords = outcome{
 		reason: "undo_records", status: http.StatusServiceUnavailable, outcome: OutcomeFailed,
 		title: "Not undone: we can't reach our records",
 		happened: "We can't reach our own records right now. Try again in a few minutes, or remove {app} in Slack: " +
@@ -443,94 +443,94 @@ var (
 	}
 )
 
-// situations are the endings that a reload has to find again by their reason.
-var situations = []situation{situationCancelled, situationDenied, situationExpired, situationCodeSpent, situationNotSetUp, situationNotDistributed,
-	situationPermission, situationPolicy, situationClosed, situationRequired, situationUsedLink, situationAccount, situationOrgInstalled, situationMoving, situationNotActive, situationSlackDown,
-	situationSlackSlow, situationRateLimited, situationRecordsDown, situationNotStored, situationUnexpected}
+// outcomes are the endings that a reload has to find again by their reason.
+var outcomes = []outcome{outcomeCancelled, outcomeDenied, outcomeExpired, outcomeCodeSpent, outcomeNotSetUp, outcomeNotDistributed,
+	outcomePermission, outcomePolicy, outcomeClosed, outcomeRequired, outcomeUsedLink, outcomeAccount, outcomeOrgInstalled, outcomeMoving, outcomeNotActive, outcomeSlackDown,
+	outcomeSlackSlow, outcomeRateLimited, outcomeRecordsDown, outcomeNotStored, outcomeUnexpected}
 
 // everySituation is all of them, for the numbers.
-var everySituation = []situation{
-	situationCancelled, situationDenied, situationExpired, situationUnknownState, situationOtherBrowser,
-	situationOtherAddress, situationUsed, situationUnended, situationAfterRefusal, situationSecondAnswer,
-	situationUndoneSince, situationRemovedSince, situationPausedSince, situationBrokenSince, situationNothingHere,
-	situationUnknownLink, situationBrokenLink, situationExpiredLink, situationUsedLink, situationConnectedLink,
-	situationClosed, situationRequired, situationWrongWorkspace, situationBusy, situationOddCode,
-	situationCodeSpent, situationNotSetUp, situationNotDistributed, situationPermission, situationPolicy,
-	situationAccount, situationOrgInstalled, situationMoving, situationNotActive, situationSlackDown,
-	situationSlackSlow, situationRateLimited, situationUnexpected, situationNotStored, situationRecordsDown,
-	situationUpdating, situationNotReady, situationSingleWorkspace, situationNoPage, situationUndone,
-	situationUndoneUnerased, situationUndoBroken, situationUndoExpired, situationUndoOtherBrowser,
-	situationUndoUsed, situationUndoUnderWay, situationUndoLater, situationUndoRefused, situationUndoUnclear,
-	situationUndoRecords,
+var everySituation = []outcome{
+	outcomeCancelled, outcomeDenied, outcomeExpired, outcomeUnknownState, outcomeOtherBrowser,
+	outcomeOtherAddress, outcomeUsed, outcomeUnended, outcomeAfterRefusal, outcomeSecondAnswer,
+	outcomeUndoneSince, outcomeRemovedSince, outcomePausedSince, outcomeBrokenSince, outcomeNothingHere,
+	outcomeUnknownLink, outcomeBrokenLink, outcomeExpiredLink, outcomeUsedLink, outcomeConnectedLink,
+	outcomeClosed, outcomeRequired, outcomeWrongWorkspace, outcomeBusy, outcomeOddCode,
+	outcomeCodeSpent, outcomeNotSetUp, outcomeNotDistributed, outcomePermission, outcomePolicy,
+	outcomeAccount, outcomeOrgInstalled, outcomeMoving, outcomeNotActive, outcomeSlackDown,
+	outcomeSlackSlow, outcomeRateLimited, outcomeUnexpected, outcomeNotStored, outcomeRecordsDown,
+	outcomeUpdating, outcomeNotReady, outcomeSingleWorkspace, outcomeNoPage, outcomeUndone,
+	outcomeUndoneUnerased, outcomeUndoBroken, outcomeUndoExpired, outcomeUndoOtherBrowser,
+	outcomeUndoUsed, outcomeUndoUnderWay, outcomeUndoLater, outcomeUndoRefused, outcomeUndoUnclear,
+	outcomeUndoRecords,
 }
 
 // refusals maps what Slack says, on the redirect or at the exchange, to what the person reads. Codes that are not here are
 // unexpected. https://docs.slack.dev/reference/methods/oauth.v2.access
-var refusals = map[string]situation{
-	"access_denied": situationDenied,
+var refusals = map[string]outcome{
+	"access_denied": outcomeDenied,
 
-	"invalid_code":          situationCodeSpent,
-	"code_already_used":     situationCodeSpent,
-	"code_expired":          situationCodeSpent,
-	"invalid_code_verifier": situationCodeSpent,
+	"invalid_code":          outcomeCodeSpent,
+	"code_already_used":     outcomeCodeSpent,
+	"code_expired":          outcomeCodeSpent,
+	"invalid_code_verifier": outcomeCodeSpent,
 
-	"bad_client_secret":                situationNotSetUp,
-	"bad_redirect_uri":                 situationNotSetUp,
-	"invalid_client_id":                situationNotSetUp,
-	"client_id_token_mismatch":         situationNotSetUp,
-	"oauth_authorization_url_mismatch": situationNotSetUp,
-	"no_scopes":                        situationNotSetUp,
-	"pkce_not_allowed":                 situationNotSetUp,
-	"invalid_grant_type":               situationNotSetUp,
+	"bad_client_secret":                outcomeNotSetUp,
+	"bad_redirect_uri":                 outcomeNotSetUp,
+	"invalid_client_id":                outcomeNotSetUp,
+	"client_id_token_mismatch":         outcomeNotSetUp,
+	"oauth_authorization_url_mismatch": outcomeNotSetUp,
+	"no_scopes":                        outcomeNotSetUp,
+	"pkce_not_allowed":                 outcomeNotSetUp,
+	"invalid_grant_type":               outcomeNotSetUp,
 
-	"invalid_team_for_non_distributed_app": situationNotDistributed,
+	"invalid_team_for_non_distributed_app": outcomeNotDistributed,
 
-	"invalid_scope":                   situationPermission,
-	"invalid_scope_requested":         situationPermission,
-	"unapproved_scope":                situationPermission,
-	"scope_not_allowed_on_enterprise": situationPermission,
+	"invalid_scope":                   outcomePermission,
+	"invalid_scope_requested":         outcomePermission,
+	"unapproved_scope":                outcomePermission,
+	"scope_not_allowed_on_enterprise": outcomePermission,
 
-	"app_not_approved":         situationPolicy,
-	"restricted_action":        situationPolicy,
-	"user_is_restricted":       situationPolicy,
-	"user_is_ultra_restricted": situationPolicy,
-	"not_allowed":              situationPolicy,
-	"access_not_allowed":       situationPolicy,
+	"app_not_approved":         outcomePolicy,
+	"restricted_action":        outcomePolicy,
+	"user_is_restricted":       outcomePolicy,
+	"user_is_ultra_restricted": outcomePolicy,
+	"not_allowed":              outcomePolicy,
+	"access_not_allowed":       outcomePolicy,
 
-	"user_email_unverified":     situationAccount,
-	"two_factor_setup_required": situationAccount,
+	"user_email_unverified":     outcomeAccount,
+	"two_factor_setup_required": outcomeAccount,
 
-	"cannot_install_an_org_installed_app": situationOrgInstalled,
+	"cannot_install_an_org_installed_app": outcomeOrgInstalled,
 
-	"org_login_required": situationMoving,
-	"team_added_to_org":  situationMoving,
+	"org_login_required": outcomeMoving,
+	"team_added_to_org":  outcomeMoving,
 
-	"account_inactive": situationNotActive,
-	"invalid_auth":     situationNotActive,
-	"token_revoked":    situationNotActive,
-	"token_expired":    situationNotActive,
+	"account_inactive": outcomeNotActive,
+	"invalid_auth":     outcomeNotActive,
+	"token_revoked":    outcomeNotActive,
+	"token_expired":    outcomeNotActive,
 
-	"internal_error":      situationSlackDown,
-	"fatal_error":         situationSlackDown,
-	"service_unavailable": situationSlackDown,
-	"server_error":        situationSlackDown,
-	"request_timeout":     situationSlackSlow,
+	"internal_error":      outcomeSlackDown,
+	"fatal_error":         outcomeSlackDown,
+	"service_unavailable": outcomeSlackDown,
+	"server_error":        outcomeSlackDown,
+	"request_timeout":     outcomeSlackSlow,
 }
 
 // refused is the page for an error that Slack put on the redirect. The code is looked up, never shown: it comes from
 // the address, which anybody can write.
 func (in *Installer) refused(back arrival, ref string) page {
 	if back.refusal == "access_denied" && back.described {
-		return in.page(situationCancelled, ref)
+		return in.page(outcomeCancelled, ref)
 	}
 	if s, ok := refusals[back.refusal]; ok {
 		return in.page(s, ref)
 	}
-	return in.page(situationDenied, ref)
+	return in.page(outcomeDenied, ref)
 }
 
 func (in *Installer) rateLimited(seconds int, ref string) page {
-	p := in.page(situationRateLimited, ref)
+	p := in.page(outcomeRateLimited, ref)
 	p.name("wait", strconv.Itoa(seconds))
 	p.retryAfter = seconds
 	return p
@@ -552,11 +552,11 @@ func (in *Installer) slackRefused(ctx context.Context, doing string, err error, 
 		if s, ok := refusals[code]; ok {
 			return in.page(s, ref)
 		}
-		return in.page(situationUnexpected, ref)
+		return in.page(outcomeUnexpected, ref)
 	case errors.As(err, &status):
-		return in.page(situationSlackDown, ref)
+		return in.page(outcomeSlackDown, ref)
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():
-		return in.page(situationSlackSlow, ref)
+		return in.page(outcomeSlackSlow, ref)
 	}
-	return in.page(situationSlackDown, ref)
+	return in.page(outcomeSlackDown, ref)
 }

@@ -57,7 +57,7 @@ func update(t *testing.T, db install.Store, k install.Key, fn func(c *install.Co
 func testHistoryOfPut(t *testing.T, f fixture) {
 	consent := func(by string, after time.Duration) install.Connection {
 		c := full(key("A-told", "", "T1"))
-		c.RenewedBy, c.RenewedAt = by, t0.Add(after)
+		c.AuthorizedBy, c.AuthorizedAt = by, t0.Add(after)
 		c.Note(install.Change{What: "the caller's own"}) // the store knows better
 		return c
 	}
@@ -107,12 +107,12 @@ func testHistoryTogether(t *testing.T, f fixture) {
 	k := key("A-told-race", "", "T1")
 	together(callers, func(i int) {
 		c := full(k)
-		c.RenewedBy = fmt.Sprintf("U%d", i)
+		c.AuthorizedBy = fmt.Sprintf("U%d", i)
 		if _, _, err := f.Put(t.Context(), c); err != nil {
 			t.Error(err)
 		}
 	})
-	c, err := f.Find(t.Context(), k)
+	c, err := f.Lookup(t.Context(), k)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,7 +236,7 @@ func TestHistoryIsInTheTransaction(t *testing.T) {
 		if erased, err := f.EraseUser(t.Context(), u, line); err == nil || erased {
 			t.Errorf("a token was erased without a line: %v, error %v", erased, err)
 		}
-		if _, err := f.UpdateUser(t.Context(), u.Holder, func(u *install.UserToken) error { u.Reason = "gone"; return nil }); err == nil {
+		if _, err := f.UpdateUser(t.Context(), u.TokenOwner, func(u *install.UserToken) error { u.Reason = "gone"; return nil }); err == nil {
 			t.Error("a person's token was changed without a line")
 		}
 		never := person(c.Key, "U2")
@@ -248,7 +248,7 @@ func TestHistoryIsInTheTransaction(t *testing.T) {
 		if n := f.count(t, "SELECT count(*) FROM connections"); n != 1 {
 			t.Errorf("%d connections", n)
 		}
-		found, err := f.Find(t.Context(), c.Key)
+		found, err := f.Lookup(t.Context(), c.Key)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -268,7 +268,7 @@ func TestHistoryOfUnreadableRows(t *testing.T) {
 		grant(t, f, person(c.Key, "U1"))
 		stranger := openWith(t, f.url, ring(t, storage.NewKey()))
 		update(t, stranger, c.Key, func(c *install.Connection) { c.LastEventAt = t0.Add(time.Hour) })
-		updateUser(t, stranger, install.Holder{Key: c.Key, UserID: "U1"}, func(u *install.UserToken) { u.LeaseUntil = t0 })
+		updateUser(t, stranger, install.TokenOwner{Key: c.Key, UserID: "U1"}, func(u *install.UserToken) { u.LeaseUntil = t0 })
 		tells(t, "nothing that matters", f, c.ID, "install done by personU1 ")
 		update(t, stranger, c.Key, func(c *install.Connection) { c.Erase(install.ReconnectRequired, install.ReasonTokenRevoked, t0) })
 		tells(t, "erased", f, c.ID, "install done by personU1 ", "change done by switchboard reconnect_required")
@@ -375,7 +375,7 @@ func TestSweepMeetsAReinstall(t *testing.T) {
 		if n := <-swept; n != 0 {
 			t.Errorf("swept %d", n)
 		}
-		if found, err := f.Find(ctx, c.Key); err != nil || found.State != install.Active {
+		if found, err := f.Lookup(ctx, c.Key); err != nil || found.State != install.Active {
 			t.Errorf("a connection that came back is gone: %v", err)
 		}
 	})

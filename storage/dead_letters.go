@@ -26,7 +26,7 @@ type Letter struct {
 
 // Letters returns what is in a state, the newest first, at most n; state "" is all that is not done. Without payloads.
 func (db *DB) Letters(ctx context.Context, state string, n int) ([]Letter, error) {
-	query := db.letters().WithContext(ctx).Order("id DESC").Limit(n)
+	query := db.withPayloads().WithContext(ctx).Order("id DESC").Limit(n)
 	if state == "" {
 		query = query.Where("state IN ?", []string{eventReady, eventHeld, eventWaiting, eventQueued, eventDead})
 	} else {
@@ -47,7 +47,7 @@ func (db *DB) Letters(ctx context.Context, state string, n int) ([]Letter, error
 // Letter returns one event with its payload, as far as it is kept. install.ErrNotFound.
 func (db *DB) Letter(ctx context.Context, id int64) (Letter, error) {
 	var rows []inboxRow
-	if err := db.letters().WithContext(ctx).Where("id = ?", id).Find(&rows).Error; err != nil {
+	if err := db.withPayloads().WithContext(ctx).Where("id = ?", id).Find(&rows).Error; err != nil {
 		return Letter{}, fault(ctx, "read the inbox", err)
 	}
 	if len(rows) == 0 {
@@ -75,7 +75,7 @@ var ErrNotDead = errors.New("not a dead letter")
 // ReplayLetters puts dead letters back into the inbox as if they had just come: one, or with id 0 all. It returns how many.
 // install.ErrNotFound, ErrNotDead.
 func (db *DB) ReplayLetters(ctx context.Context, id int64) (int64, error) {
-	// They are due at once, and get a place in the queue like everything that comes back. In a lane they go back to their place.
+	// They are due at once, and get a place in the queue like everything that comes back. In an ordering key they go back to their place.
 	return db.changeDead(ctx, id, "state = CASE WHEN lane = '' THEN 'waiting' ELSE 'queued' END, visible_at = 0, "+
 		"failures = 0, begun = 0, finished_at = 0")
 }
@@ -116,7 +116,7 @@ func (db *DB) changeDead(ctx context.Context, id int64, set string, args ...any)
 func (r *inboxRow) name() string { return "inbox/" + r.EventID }
 
 func (db *DB) walkEvents(ctx context.Context, visit func(*inboxRow) error) error {
-	return walkRows(ctx, db.letters().Where("state IN ?", []string{eventReady, eventHeld, eventWaiting, eventQueued, eventDead}).Order("id"), visit,
+	return walkRows(ctx, db.withPayloads().Where("state IN ?", []string{eventReady, eventHeld, eventWaiting, eventQueued, eventDead}).Order("id"), visit,
 		func(rest *gorm.DB, last *inboxRow) *gorm.DB { return rest.Where("id > ?", last.ID) })
 }
 

@@ -18,11 +18,11 @@ const (
 	// How often one person hears of one feature that is off.
 	offAgain = time.Hour
 	// How often somebody who can change it hears that people ask for what is off.
-	wantedAgain = 24 * time.Hour
+	tellMissingEvery = 24 * time.Hour
 )
 
-// Wanted is what somebody asked for where permissions for it are missing.
-type Wanted struct {
+// MissingScopes is what somebody asked for where permissions for it are missing.
+type MissingScopes struct {
 	Connection Connection // without its secrets
 	Scopes     []Scope    // what is missing, with the features that it is missing for
 	By         string     // user ID of who asked
@@ -85,7 +85,7 @@ func (c Connection) Without(app string, missing []Scope) string {
 func Permitted(scopes []Scope) string {
 	labels := make([]string, len(scopes))
 	for i, s := range scopes {
-		labels[i] = lower(s.Label)
+		labels[i] = lowerFirst(s.Label)
 	}
 	return Or(labels)
 }
@@ -104,7 +104,7 @@ func joined(words []string, behind string) string {
 	return strings.Join(words[:last], ", ") + behind + words[last]
 }
 
-func lower(s string) string {
+func lowerFirst(s string) string {
 	if s == "" {
 		return s
 	}
@@ -112,16 +112,16 @@ func lower(s string) string {
 }
 
 // GrantPage is Grant, or "" in single-workspace mode, where nobody can be asked for consent.
-func (in *Installer) GrantPage(c Connection, w Wish) string {
+func (in *Installer) GrantPage(c Connection, w GrantRequest) string {
 	if in.cfg.BotToken != "" {
 		return ""
 	}
 	return in.Grant(c, w)
 }
 
-// SaysOff reports whether userID is to be told now that these permissions are missing: once an hour for each person and
+// ShouldTellMissing reports whether userID is to be told now that these permissions are missing: once an hour for each person and
 // feature, counted over all processes. It blocks for the store; its trouble means no, for nobody waits for these words.
-func (in *Installer) SaysOff(ctx context.Context, c Connection, userID string, missing []Scope) bool {
+func (in *Installer) ShouldTellMissing(ctx context.Context, c Connection, userID string, missing []Scope) bool {
 	b := Budget{Name: "off " + c.ID + " " + userID + " " + strings.Join(ScopeNames(missing), ","), Interval: offAgain, Burst: 1}
 	return in.first(ctx, b)
 }
@@ -130,25 +130,25 @@ func (in *Installer) SaysOff(ctx context.Context, c Connection, userID string, m
 func (in *Installer) first(ctx context.Context, b Budget) bool {
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
-	ok, err := in.store.Spend(ctx, b, 1, in.now())
+	ok, err := in.store.Take(ctx, b, 1, in.now())
 	if err != nil {
 		in.log.WarnContext(ctx, "count what people were told", "cause", err)
 	}
 	return ok && err == nil
 }
 
-// Want has one person who can allow it told, once a day, that people ask for what these permissions are missing for: the
+// NotifyMissing has one person who can allow it told, once a day, that people ask for what these permissions are missing for: the
 // installer, or an admin when the installer is gone. Somebody who asked that themselves knows already, and in single-workspace
 // mode nobody in Slack can allow anything. It does not block.
-func (in *Installer) Want(c Connection, missing []Scope, by string) {
-	if in.cfg.TellWanted == nil || in.cfg.BotToken != "" || c.ID == "" || len(missing) == 0 || by == c.InstalledBy {
+func (in *Installer) NotifyMissing(c Connection, missing []Scope, by string) {
+	if in.cfg.TellMissing == nil || in.cfg.BotToken != "" || c.ID == "" || len(missing) == 0 || by == c.InstalledBy {
 		return
 	}
 	in.tasks.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), tellBudget)
 		defer cancel()
-		if in.first(ctx, Budget{Name: "wanted " + c.ID, Interval: wantedAgain, Burst: 1}) {
-			in.tellWanted(ctx, c, missing, by)
+		if in.first(ctx, Budget{Name: "wanted " + c.ID, Interval: tellMissingEvery, Burst: 1}) {
+			in.tellMissing(ctx, c, missing, by)
 		}
 	})
 }
@@ -156,21 +156,21 @@ func (in *Installer) Want(c Connection, missing []Scope, by string) {
 // errAsker: the one to be told is the one who asked.
 var errAsker = errors.New("they know, for they asked themselves")
 
-func (in *Installer) tellWanted(ctx context.Context, c Connection, missing []Scope, by string) {
-	w := Wanted{Connection: c, Scopes: missing, By: by, GrantURL: in.Grant(c, Wish{Scopes: ScopeNames(missing), Stays: true})}
+func (in *Installer) tellMissing(ctx context.Context, c Connection, missing []Scope, by string) {
+	w := MissingScopes{Connection: c, Scopes: missing, By: by, GrantURL: in.Grant(c, GrantRequest{Scopes: ScopeNames(missing), Stays: true})}
 	w.Connection.Token, w.Connection.RefreshToken, w.Connection.Webhook.URL = "", "", ""
 	notice, sent, err := in.reach(ctx, c, func(client *slack.Client, userID string) (channel, ts string, err error) {
 		if userID == by {
 			return "", "", errAsker
 		}
-		return in.cfg.TellWanted(ctx, client, userID, w)
+		return in.cfg.TellMissing(ctx, client, userID, w)
 	})
-	line := Change{At: in.now(), By: Actor{Kind: BySwitchboard}, What: DidTellWanted, Outcome: OutcomeDone, Reason: notice.To}
+	line := Change{At: in.now(), By: Actor{Kind: BySwitchboard}, What: DidTellMissing, Outcome: OutcomeDone, Reason: notice.To}
 	label := toldOne
 	switch {
 	case errors.Is(err, errAsker):
 		return
-	case err != nil && sent == unclear:
+	case err != nil && sent == verdictUnclear:
 		line.Outcome, line.Reason, label = OutcomeFail, "no_answer", toldUnknown
 	case err != nil:
 		line.Outcome, line.Reason, label = OutcomeFail, orElse(SlackError(err), "no_access"), toldUnreachable
@@ -179,10 +179,10 @@ func (in *Installer) tellWanted(ctx context.Context, c Connection, missing []Sco
 		in.log.WarnContext(ctx, "nobody could be told what is wanted and not allowed", "connection", c.ID, "slack_error", SlackError(err), "cause", Cause(err))
 	}
 	in.log.InfoContext(ctx, "people ask for what is not allowed", "connection", c.ID, "missing_scopes", ScopeNames(missing), "told", label)
-	in.metrics.wanted.WithLabelValues(label).Inc()
+	in.metrics.tellMissing.WithLabelValues(label).Inc()
 	_, err = in.store.Update(ctx, c.Key, func(row *Connection) error {
 		row.Note(line)
-		if notice.TS != "" && (row.Notice == Notice{} || row.wanted()) {
+		if notice.TS != "" && (row.Notice == Notice{} || row.awaitsScopes()) {
 			row.Notice = Notice{Reason: ReasonMissingScope, To: notice.To, Channel: notice.Channel, TS: notice.TS}
 		}
 		return nil
@@ -192,14 +192,14 @@ func (in *Installer) tellWanted(ctx context.Context, c Connection, missing []Sco
 	}
 }
 
-// wanted reports whether somebody was told of what people ask for, and it is not allowed yet as far as is known.
-func (c *Connection) wanted() bool {
+// awaitsScopes reports whether somebody was told of what people ask for, and it is not allowed yet as far as is known.
+func (c *Connection) awaitsScopes() bool {
 	return c.Notice.Reason == ReasonMissingScope && c.Notice.At.IsZero()
 }
 
 // allowed has the message about what is wanted edited, once all of it is allowed. It is run inside Store.Update.
 func (in *Installer) allowed(c *Connection, at time.Time) {
-	if c.wanted() && c.State == Active && len(c.Missing(in.cfg.Scopes)) == 0 {
+	if c.awaitsScopes() && c.State == Active && len(c.Missing(in.cfg.Scopes)) == 0 {
 		c.Notice.At = at
 	}
 }

@@ -69,8 +69,8 @@ func (db *DB) AddUser(ctx context.Context, u install.UserToken) error {
 	return err
 }
 
-// FindUser is install.Store's.
-func (db *DB) FindUser(ctx context.Context, h install.Holder) (install.UserToken, error) {
+// GetUser is install.Store's.
+func (db *DB) GetUser(ctx context.Context, h install.TokenOwner) (install.UserToken, error) {
 	if !storableKey(h.Key) || !storable(h.UserID) {
 		return install.UserToken{}, install.ErrNotFound
 	}
@@ -109,7 +109,7 @@ func (db *DB) Users(ctx context.Context, k install.Key) ([]install.UserToken, er
 
 // UpdateUser is install.Store's. The connection's row stays locked while fn runs, so fn must be quick and must not call the
 // network.
-func (db *DB) UpdateUser(ctx context.Context, h install.Holder, fn func(u *install.UserToken) error) (install.UserToken, error) {
+func (db *DB) UpdateUser(ctx context.Context, h install.TokenOwner, fn func(u *install.UserToken) error) (install.UserToken, error) {
 	if !storableKey(h.Key) || !storable(h.UserID) {
 		return install.UserToken{}, install.ErrNotFound
 	}
@@ -132,7 +132,7 @@ func (db *DB) UpdateUser(ctx context.Context, h install.Holder, fn func(u *insta
 		if fnErr = fn(&u); fnErr != nil {
 			return fnErr
 		}
-		if u.Holder != was.Holder || u.ConnectionID != was.ConnectionID {
+		if u.TokenOwner != was.TokenOwner || u.ConnectionID != was.ConnectionID {
 			return errors.New("an update cannot give a token to somebody else")
 		}
 		write, changed, err := db.changeUser(&row, &was, &u, readable)

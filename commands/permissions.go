@@ -144,7 +144,7 @@ func paragraphs(lines []string) []slack.Block {
 // grantButton leads to Slack's consent for these permissions, nil for all that the app asks for. spoken is what is read out for it.
 func grantButton(t *bot.Turn, scopes []install.Scope, words, spoken string) *slack.ButtonBlockElement {
 	b := slack.NewButtonBlockElement(actionGrant, "", label(words, maxButton))
-	wish := install.Wish{Back: t.ChannelID}
+	wish := install.GrantRequest{Back: t.ChannelID}
 	if scopes != nil {
 		wish.Scopes = install.ScopeNames(scopes)
 	}

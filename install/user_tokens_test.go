@@ -1,6 +1,6 @@
 package install_test
 
-// Tokens that act for one person: their own chain, their own fate.
+// Tokens that act for one person: their own token pair, their own fate.
 
 import (
 	"errors"
@@ -57,9 +57,9 @@ func TestFatesAreSeparate(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(forPeople)
 		c := r.connect(in, slacksim.AcmeAdmin)
-		h := install.Holder{Key: c.Key, UserID: slacksim.AcmeAdmin}
-		spoil := func(chain *install.Chain) { chain.RefreshToken += "-gone" }
-		if _, err := in.db.UpdateUser(r.ctx, h, func(u *install.UserToken) error { spoil(&u.Chain); return nil }); err != nil {
+		h := install.TokenOwner{Key: c.Key, UserID: slacksim.AcmeAdmin}
+		spoil := func(chain *install.TokenPair) { chain.RefreshToken += "-gone" }
+		if _, err := in.db.UpdateUser(r.ctx, h, func(u *install.UserToken) error { spoil(&u.TokenPair); return nil }); err != nil {
 			t.Fatal(err)
 		}
 		renew := func() {
@@ -72,7 +72,7 @@ func TestFatesAreSeparate(t *testing.T) {
 			}
 		}
 		renew()
-		u, err := in.db.FindUser(r.ctx, h)
+		u, err := in.db.GetUser(r.ctx, h)
 		if err != nil || u.Reason != install.ReasonRefreshRejected || !u.RenewAt.IsZero() {
 			t.Errorf("the person's chain: %q %v %v", u.Reason, u.RenewAt, err)
 		}
@@ -83,10 +83,10 @@ func TestFatesAreSeparate(t *testing.T) {
 		r.works(now)
 
 		r.connect(in, slacksim.AcmeAdmin) // both are new
-		if _, err := in.db.Update(r.ctx, c.Key, func(c *install.Connection) error { spoil(&c.Chain); return nil }); err != nil {
+		if _, err := in.db.Update(r.ctx, c.Key, func(c *install.Connection) error { spoil(&c.TokenPair); return nil }); err != nil {
 			t.Fatal(err)
 		}
-		before, err := in.db.FindUser(r.ctx, h)
+		before, err := in.db.GetUser(r.ctx, h)
 		if err != nil || before.Reason != "" {
 			t.Fatalf("granted anew: %q %v", before.Reason, err)
 		}
@@ -94,7 +94,7 @@ func TestFatesAreSeparate(t *testing.T) {
 		if now := r.row(in, c.Key); now.State != install.ReconnectRequired || now.Reason != install.ReasonRefreshRejected {
 			t.Errorf("the bot's: %s %s", now.State, now.Reason)
 		}
-		if u, err := in.db.FindUser(r.ctx, h); err != nil || u.Reason != "" || u.Token == before.Token {
+		if u, err := in.db.GetUser(r.ctx, h); err != nil || u.Reason != "" || u.Token == before.Token {
 			t.Errorf("the person's: %q, renewed %v (%v)", u.Reason, u.Token != before.Token, err)
 		}
 	})
@@ -109,7 +109,7 @@ func TestPersonTakesTokenBack(t *testing.T) {
 		r.connect(in, slacksim.AcmeMember)
 		said := r.clock.Now()
 		both := []string{slacksim.AcmeAdmin, slacksim.AcmeMember}
-		if err := in.UsersRevoked(r.ctx, c.Key, both, said); err != nil {
+		if err := in.HandleUsersRevoked(r.ctx, c.Key, both, said); err != nil {
 			t.Fatal(err)
 		}
 		if left, _ := in.db.Users(r.ctx, c.Key); len(left) != 2 {
@@ -119,7 +119,7 @@ func TestPersonTakesTokenBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 2 { // the word comes twice
-			if err := in.UsersRevoked(r.ctx, c.Key, both, said); err != nil {
+			if err := in.HandleUsersRevoked(r.ctx, c.Key, both, said); err != nil {
 				t.Fatal(err)
 			}
 		}

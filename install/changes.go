@@ -45,7 +45,7 @@ const (
 	DidDisconnect  = "disconnect"  // from Slack or the command line
 	DidPermissions = "permissions" // what is granted changed
 	DidTell        = "tell"        // a person was written to
-	DidTellWanted  = "tell_wanted" // a person was written to, because somebody asked for what is not allowed
+	DidTellMissing = "tell_wanted" // a person was written to, because somebody asked for what is not allowed
 	DidUserGrant   = "user_grant"  // a person let the app act for them; the subject is the reason
 	DidUserRevoke  = "user_revoke"
 	DidMove        = "move"       // the workspace joined an organisation, whose id is the reason
@@ -76,10 +76,10 @@ type Change struct {
 
 // Unrecorded reports whether now differs from was in something that history must tell of: the state, what is granted, or
 // the access itself.
-func (was Connection) Unrecorded(now Connection) bool {
+func (c Connection) Unrecorded(now Connection) bool {
 	if len(now.Changes) > 0 {
 		return false
 	}
-	return was.State != now.State || was.Reason != now.Reason || was.Token != now.Token || was.RefreshToken != now.RefreshToken ||
-		!slices.Equal(was.Scopes, now.Scopes)
+	return c.State != now.State || c.Reason != now.Reason || c.Token != now.Token || c.RefreshToken != now.RefreshToken ||
+		!slices.Equal(c.Scopes, now.Scopes)
 }

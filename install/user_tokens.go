@@ -1,7 +1,7 @@
 package install
 
 // Where the app asks for user scopes, each person who grants them gives a token of their own. It hangs on the workspace's
-// connection and shares nothing else with it: own chain, own renewal, erased when that person takes it back.
+// connection and shares nothing else with it: own token pair, own renewal, erased when that person takes it back.
 
 import (
 	"context"
@@ -15,22 +15,22 @@ import (
 // OpenUser returns the token of one person on the connection for k (found as Open finds it), good to be used now.
 // ErrNotConnected when there is none; else as Open.
 func (in *Installer) OpenUser(ctx context.Context, k Key, userID string) (UserToken, error) {
-	c, err := in.find(ctx, k)
+	c, err := in.lookup(ctx, k)
 	if err != nil {
 		return UserToken{}, err
 	}
-	h := Holder{Key: c.Key, UserID: userID}
-	u, err := in.store.FindUser(ctx, h)
+	h := TokenOwner{Key: c.Key, UserID: userID}
+	u, err := in.store.GetUser(ctx, h)
 	switch {
 	case errors.Is(err, ErrNotFound), err == nil && u.Token == "":
 		return UserToken{}, ErrNotConnected
 	case err != nil:
 		return UserToken{}, fmt.Errorf("open user token: %w", err)
 	}
-	err = in.goodChain(ctx, h, u.Chain, func() (Chain, error) {
+	err = in.goodTokens(ctx, h, u.TokenPair, func() (TokenPair, error) {
 		var err error
-		u, err = in.store.FindUser(ctx, h)
-		return u.Chain, err
+		u, err = in.store.GetUser(ctx, h)
+		return u.TokenPair, err
 	})
 	return u, err
 }
@@ -44,11 +44,11 @@ func (in *Installer) UserClientIn(u UserToken, teamID string) *slack.Client {
 	return in.client(u.Token, limited{in, u.Key, teamID, in.http})
 }
 
-// UsersRevoked handles Slack's word (tokens_revoked) that these people took their tokens back. The word may be late or
+// HandleUsersRevoked handles Slack's word (tokens_revoked) that these people took their tokens back. The word may be late or
 // repeated, and they may have granted anew, so each token is asked first. An error means that the rest is to be done again:
 // the store's trouble, or Slack's.
-func (in *Installer) UsersRevoked(ctx context.Context, k Key, userIDs []string, at time.Time) error {
-	c, err := in.store.Find(ctx, k)
+func (in *Installer) HandleUsersRevoked(ctx context.Context, k Key, userIDs []string, at time.Time) error {
+	c, err := in.store.Lookup(ctx, k)
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
@@ -62,7 +62,7 @@ func (in *Installer) UsersRevoked(ctx context.Context, k Key, userIDs []string, 
 	}
 	line := Change{At: in.now(), By: Actor{Kind: BySlack}, What: DidUserRevoke, Outcome: OutcomeDone}
 	for _, id := range userIDs {
-		u, findErr := in.store.FindUser(ctx, Holder{Key: c.Key, UserID: id})
+		u, findErr := in.store.GetUser(ctx, TokenOwner{Key: c.Key, UserID: id})
 		if errors.Is(findErr, ErrNotFound) {
 			continue
 		}
@@ -70,15 +70,15 @@ func (in *Installer) UsersRevoked(ctx context.Context, k Key, userIDs []string, 
 			err = errors.Join(err, findErr)
 			continue
 		}
-		switch in.isGone(ctx, u.Chain, u.GrantedAt, at) {
-		case yes:
+		switch in.isGone(ctx, u.TokenPair, u.GrantedAt, at) {
+		case verdictYes:
 			erased, eraseErr := in.store.EraseUser(ctx, u, line)
 			err = errors.Join(err, eraseErr)
 			if erased {
 				in.forgetPerson(ctx, u)
 				in.log.InfoContext(ctx, "a person's token is erased", "connection", c.ID, "user", id)
 			}
-		case unclear:
+		case verdictUnclear:
 			err = errors.Join(err, fmt.Errorf("slack did not say whether the token of %s is gone", id))
 		}
 	}

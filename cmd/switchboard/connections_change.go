@@ -51,7 +51,7 @@ type disconnectCmd struct {
 // Run removes the app from a workspace.
 func (c *disconnectCmd) Run(env *environment) error {
 	return c.withSlack(env, func(db *storage.DB, in *install.Installer) error {
-		found, err := find(env.ctx, db, c.Name)
+		found, err := lookup(env.ctx, db, c.Name)
 		if err != nil {
 			return err
 		}
@@ -104,7 +104,7 @@ func (c *exchangeCmd) connections(ctx context.Context, db *storage.DB) ([]instal
 	if c.All {
 		return db.List(ctx)
 	}
-	found, err := find(ctx, db, c.Name)
+	found, err := lookup(ctx, db, c.Name)
 	return []install.Connection{found}, err
 }
 

@@ -20,8 +20,8 @@ import (
 // person is a token with something in every field.
 func person(k install.Key, userID string) install.UserToken {
 	return install.UserToken{
-		Holder: install.Holder{Key: k, UserID: userID}, Scopes: []string{"chat:write", "users:read"},
-		Chain:     install.Chain{Token: "xoxe.xoxp-" + install.Secret(userID), RefreshToken: "xoxe-1-" + install.Secret(userID), ExpiresAt: t0.Add(12 * time.Hour)},
+		TokenOwner: install.TokenOwner{Key: k, UserID: userID}, Scopes: []string{"chat:write", "users:read"},
+		TokenPair: install.TokenPair{Token: "xoxe.xoxp-" + install.Secret(userID), RefreshToken: "xoxe-1-" + install.Secret(userID), ExpiresAt: t0.Add(12 * time.Hour)},
 		GrantedAt: t0,
 	}
 }
@@ -33,16 +33,16 @@ func grant(t *testing.T, db install.Store, u install.UserToken) {
 	}
 }
 
-func findUser(t *testing.T, db install.Store, h install.Holder) install.UserToken {
+func findUser(t *testing.T, db install.Store, h install.TokenOwner) install.UserToken {
 	t.Helper()
-	u, err := db.FindUser(t.Context(), h)
+	u, err := db.GetUser(t.Context(), h)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return u
 }
 
-func updateUser(t *testing.T, db install.Store, h install.Holder, fn func(u *install.UserToken)) install.UserToken {
+func updateUser(t *testing.T, db install.Store, h install.TokenOwner, fn func(u *install.UserToken)) install.UserToken {
 	t.Helper()
 	u, err := db.UpdateUser(t.Context(), h, func(u *install.UserToken) error { fn(u); return nil })
 	if err != nil {
@@ -69,29 +69,29 @@ func testAddUser(t *testing.T, f fixture) {
 	u.Note(install.Change{At: t0, By: install.Person("U1"), What: install.DidUserGrant, Outcome: install.OutcomeDone, Reason: "U1"})
 	grant(t, f, u)
 	u.ConnectionID, u.Changes = c.ID, nil
-	sameUser(t, "put", findUser(t, f, u.Holder), u)
+	sameUser(t, "put", findUser(t, f, u.TokenOwner), u)
 
 	// Once more: the first stays.
-	again := install.UserToken{Holder: u.Holder, ConnectionID: c.ID, Chain: install.Chain{Token: "xoxp-again"}, GrantedAt: t0.Add(time.Hour)}
+	again := install.UserToken{TokenOwner: u.TokenOwner, ConnectionID: c.ID, TokenPair: install.TokenPair{Token: "xoxp-again"}, GrantedAt: t0.Add(time.Hour)}
 	if err := f.AddUser(t.Context(), again); err != install.ErrExists {
 		t.Errorf("added twice: %v", err)
 	}
-	sameUser(t, "added again", findUser(t, f, u.Holder), u)
+	sameUser(t, "added again", findUser(t, f, u.TokenOwner), u)
 	// An update can replace all of it.
-	updateUser(t, f, u.Holder, func(u *install.UserToken) { *u = again; u.Note(install.Change{What: install.DidUserGrant}) })
+	updateUser(t, f, u.TokenOwner, func(u *install.UserToken) { *u = again; u.Note(install.Change{What: install.DidUserGrant}) })
 	u = again
-	sameUser(t, "replaced", findUser(t, f, u.Holder), u)
+	sameUser(t, "replaced", findUser(t, f, u.TokenOwner), u)
 	tells(t, "grants", f, c.ID, "install done by personU1 ", "user_grant done by personU1 U1", "user_grant  by  ")
 	if n := f.count(t, "SELECT count(*) FROM user_tokens WHERE app_id = 'A-user'"); n != 1 {
 		t.Errorf("%d rows for one person", n)
 	}
 
-	// On exactly this connection: the others that Find would answer with have no token of theirs.
-	for _, h := range []install.Holder{
+	// On exactly this connection: the others that Lookup would answer with have no token of theirs.
+	for _, h := range []install.TokenOwner{
 		{Key: key("A-user", "", "T1"), UserID: "U1"}, {Key: key("A-user", "E1", ""), UserID: "U1"}, {Key: c.Key, UserID: "U2"},
 		{Key: c.Key}, {}, {Key: c.Key, UserID: "u1"}, {Key: c.Key, UserID: "\x00"}, {Key: key("A\xff", "", "T1"), UserID: "U1"},
 	} {
-		if _, err := f.FindUser(t.Context(), h); err != install.ErrNotFound {
+		if _, err := f.GetUser(t.Context(), h); err != install.ErrNotFound {
 			t.Errorf("FindUser(%q): %v", h, err)
 		}
 		if _, err := f.UpdateUser(t.Context(), h, func(*install.UserToken) error { t.Error("fn was called"); return nil }); err != install.ErrNotFound {
@@ -125,9 +125,9 @@ func TestRowsOfManyPeople(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		c := put(t, f, full(key("A1", "E1", "T1")))
 		grant(t, f, person(c.Key, "U1"))
-		of := make([]install.Holder, 17_000)
+		of := make([]install.TokenOwner, 17_000)
 		for i := range of {
-			of[i] = install.Holder{Key: c.Key, UserID: fmt.Sprintf("W%05d", i)}
+			of[i] = install.TokenOwner{Key: c.Key, UserID: fmt.Sprintf("W%05d", i)}
 		}
 		of[len(of)-1].UserID = "U1"
 		if rows, err := f.Rows(t.Context(), of); err != nil || len(rows) != 2 {
@@ -185,7 +185,7 @@ func testUpdateUserTogether(t *testing.T, f fixture) {
 	u := person(c.Key, "U1")
 	grant(t, f, u)
 	together(callers, func(i int) {
-		if _, err := f.UpdateUser(t.Context(), u.Holder, func(u *install.UserToken) error {
+		if _, err := f.UpdateUser(t.Context(), u.TokenOwner, func(u *install.UserToken) error {
 			u.Tries++
 			u.Scopes = append(u.Scopes, fmt.Sprintf("scope:%d", i))
 			u.RefreshToken += "+"
@@ -194,7 +194,7 @@ func testUpdateUserTogether(t *testing.T, f fixture) {
 			t.Error(err)
 		}
 	})
-	got := findUser(t, f, u.Holder)
+	got := findUser(t, f, u.TokenOwner)
 	if want := u.RefreshToken.Reveal() + strings.Repeat("+", callers); got.RefreshToken.Reveal() != want || got.Tries != callers || len(got.Scopes) != 2+callers {
 		t.Errorf("after %d updates: %d tries, %d scopes, %d bytes", callers, got.Tries, len(got.Scopes), len(got.RefreshToken))
 	}
@@ -218,34 +218,34 @@ func testUpdateUserWritesItsChange(t *testing.T, f fixture) {
 	version := func() int { return f.count(t, "SELECT version FROM user_tokens WHERE app_id = 'A-user-change'") }
 	before, want := boxes(), []string{"install done by personU1 "}
 
-	sameUser(t, "nothing changed", updateUser(t, f, u.Holder, func(*install.UserToken) {}), u)
+	sameUser(t, "nothing changed", updateUser(t, f, u.TokenOwner, func(*install.UserToken) {}), u)
 	if version() != 1 || boxes() != before {
 		t.Error("an update without a change wrote something")
 	}
 	u.LeaseUntil, u.Tries = t0.Add(time.Minute), 2
-	sameUser(t, "facts changed", updateUser(t, f, u.Holder, func(row *install.UserToken) { row.LeaseUntil, row.Tries = u.LeaseUntil, u.Tries }), u)
+	sameUser(t, "facts changed", updateUser(t, f, u.TokenOwner, func(row *install.UserToken) { row.LeaseUntil, row.Tries = u.LeaseUntil, u.Tries }), u)
 	if version() != 2 || boxes() != before {
 		t.Error("a change of facts sealed the secrets again")
 	}
 	tells(t, "what needs no line", f, c.ID, want...)
 
 	u.Scopes = []string{"changed:in_place", u.Scopes[1]}
-	sameUser(t, "a scope changed", updateUser(t, f, u.Holder, func(row *install.UserToken) { row.Scopes[0] = u.Scopes[0] }), u)
+	sameUser(t, "a scope changed", updateUser(t, f, u.TokenOwner, func(row *install.UserToken) { row.Scopes[0] = u.Scopes[0] }), u)
 
 	u.RefreshToken = "xoxe-1-next"
-	sameUser(t, "a secret changed", updateUser(t, f, u.Holder, func(row *install.UserToken) { row.RefreshToken = u.RefreshToken }), u)
+	sameUser(t, "a secret changed", updateUser(t, f, u.TokenOwner, func(row *install.UserToken) { row.RefreshToken = u.RefreshToken }), u)
 	if after := boxes(); after[0] != before[0] || after[1] == before[1] {
 		t.Error("exactly the refresh token should have been sealed again")
 	}
 	u.Token = "xoxp-next"
-	updateUser(t, f, u.Holder, func(row *install.UserToken) { row.Token = u.Token })
+	updateUser(t, f, u.TokenOwner, func(row *install.UserToken) { row.Token = u.Token })
 	u.Reason = install.ReasonRefreshRejected
-	updateUser(t, f, u.Holder, func(row *install.UserToken) { row.Reason = u.Reason })
+	updateUser(t, f, u.TokenOwner, func(row *install.UserToken) { row.Reason = u.Reason })
 	for range 3 {
 		want = append(want, "change done by switchboard U1")
 	}
 	tells(t, "what needs a line", f, c.ID, want...)
-	got := updateUser(t, f, u.Holder, func(row *install.UserToken) {
+	got := updateUser(t, f, u.TokenOwner, func(row *install.UserToken) {
 		if row.Changes != nil {
 			t.Error("fn was given lines")
 		}
@@ -259,7 +259,7 @@ func testUpdateUserWritesItsChange(t *testing.T, f fixture) {
 	tells(t, "noted", f, c.ID, want...)
 
 	u.Token, u.RefreshToken = "", ""
-	sameUser(t, "without a token", updateUser(t, f, u.Holder, func(row *install.UserToken) { row.Token, row.RefreshToken = "", "" }), u)
+	sameUser(t, "without a token", updateUser(t, f, u.TokenOwner, func(row *install.UserToken) { row.Token, row.RefreshToken = "", "" }), u)
 	if boxes() != [2]string{} {
 		t.Error("sealed bytes are left")
 	}
@@ -267,7 +267,7 @@ func testUpdateUserWritesItsChange(t *testing.T, f fixture) {
 
 	// What fn refuses, and what it may not do, leaves nothing behind.
 	mine := errors.New("no, thanks")
-	if _, err := f.UpdateUser(t.Context(), u.Holder, func(row *install.UserToken) error {
+	if _, err := f.UpdateUser(t.Context(), u.TokenOwner, func(row *install.UserToken) error {
 		row.Token = "xoxp-never"
 		return mine
 	}); err != mine {
@@ -278,7 +278,7 @@ func testUpdateUserWritesItsChange(t *testing.T, f fixture) {
 		"person":     func(row *install.UserToken) { row.UserID = "U2" },
 		"connection": func(row *install.UserToken) { row.ConnectionID = "con_other" },
 	} {
-		if _, err := f.UpdateUser(t.Context(), u.Holder, func(row *install.UserToken) error {
+		if _, err := f.UpdateUser(t.Context(), u.TokenOwner, func(row *install.UserToken) error {
 			row.Note(install.Change{What: "never"})
 			fn(row)
 			return nil
@@ -286,7 +286,7 @@ func testUpdateUserWritesItsChange(t *testing.T, f fixture) {
 			t.Errorf("an update changed the %s", name)
 		}
 	}
-	sameUser(t, "after all that", findUser(t, f, u.Holder), u)
+	sameUser(t, "after all that", findUser(t, f, u.TokenOwner), u)
 	tells(t, "after all that", f, c.ID, want...)
 }
 
@@ -329,7 +329,7 @@ func testEraseUser(t *testing.T, f fixture) {
 	if err != nil || len(users) != 1 || users[0].UserID != "USTAYS" {
 		t.Errorf("left: %v, %v", users, err)
 	}
-	findUser(t, f, install.Holder{Key: other.Key, UserID: "U1"})
+	findUser(t, f, install.TokenOwner{Key: other.Key, UserID: "U1"})
 }
 
 // With the app gone nobody's token stays, whoever comes at that moment.
@@ -359,7 +359,7 @@ func testRemovedDropsPeople(t *testing.T, f fixture) {
 	put(t, f, full(c.Key))
 	together(callers, func(i int) {
 		var err error
-		switch h := (install.Holder{Key: c.Key, UserID: fmt.Sprintf("U%d", i%10)}); {
+		switch h := (install.TokenOwner{Key: c.Key, UserID: fmt.Sprintf("U%d", i%10)}); {
 		case i == callers/2:
 			_, err = f.Update(t.Context(), c.Key, func(c *install.Connection) error {
 				c.Erase(install.Removed, install.ReasonUninstalled, t0)
@@ -377,7 +377,7 @@ func testRemovedDropsPeople(t *testing.T, f fixture) {
 	if left() != 0 {
 		t.Errorf("%d tokens slipped in beside a removal", left())
 	}
-	findUser(t, f, install.Holder{Key: other.Key, UserID: "U1"})
+	findUser(t, f, install.TokenOwner{Key: other.Key, UserID: "U1"})
 }
 
 func unreadableUser(t *testing.T, what string, u install.UserToken) {
@@ -390,7 +390,7 @@ func unreadableUser(t *testing.T, what string, u install.UserToken) {
 func TestCopiedUserTokenDoesNotOpen(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
-		h := install.Holder{Key: key("A1", "E1", "T1"), UserID: "U1"}
+		h := install.TokenOwner{Key: key("A1", "E1", "T1"), UserID: "U1"}
 		const copied = "UPDATE user_tokens SET token = (SELECT token FROM user_tokens WHERE %s), refresh_token = (SELECT refresh_token FROM user_tokens WHERE %[1]s) WHERE app_id = 'A1' AND enterprise_id = 'E1' AND team_id = 'T1' AND user_id = 'U1'"
 		for name, statement := range map[string]string{
 			"another person":        fmt.Sprintf(copied, "user_id = 'U2'"),
@@ -414,14 +414,14 @@ func TestCopiedUserTokenDoesNotOpen(t *testing.T) {
 			}
 			unreadableUser(t, name, findUser(t, f, at))
 			users, err := f.Users(t.Context(), h.Key)
-			if err != nil || !slices.ContainsFunc(users, func(u install.UserToken) bool { return u.Holder == at && u.Reason == install.ReasonUnreadable }) {
+			if err != nil || !slices.ContainsFunc(users, func(u install.UserToken) bool { return u.TokenOwner == at && u.Reason == install.ReasonUnreadable }) {
 				t.Errorf("%s, Users: %v, %v", name, users, err)
 			}
 			exec(t, f, "DELETE FROM user_tokens")
 		}
 		grant(t, f, person(h.Key, "U1"))
 		exec(t, f, "UPDATE connections SET token = (SELECT token FROM user_tokens) WHERE app_id = 'A1' AND enterprise_id = 'E1' AND team_id = 'T1'")
-		c, err := f.Find(t.Context(), h.Key)
+		c, err := f.Lookup(t.Context(), h.Key)
 		unreadable(t, "a person's token as the bot's", c, err)
 	})
 }
@@ -436,29 +436,29 @@ func TestLostKeyOfAPerson(t *testing.T) {
 		u.ConnectionID = c.ID
 		stranger, keyless := openWith(t, f.url, ring(t, storage.NewKey())), openWith(t, f.url, nil)
 		for name, db := range map[string]*storage.DB{"other key": stranger, "no key": keyless} {
-			unreadableUser(t, name, findUser(t, db, u.Holder))
-			unreadableUser(t, name+", UpdateUser", updateUser(t, db, u.Holder, func(u *install.UserToken) { u.Tries++ }))
+			unreadableUser(t, name, findUser(t, db, u.TokenOwner))
+			unreadableUser(t, name+", UpdateUser", updateUser(t, db, u.TokenOwner, func(u *install.UserToken) { u.Tries++ }))
 		}
 		if err := keyless.AddUser(t.Context(), person(c.Key, "U2")); !errors.Is(err, storage.ErrNoKey) || strings.Contains(err.Error(), "xox") {
 			t.Errorf("AddUser without a key: %v", err)
 		}
 		// The key is found again, and nothing is lost.
 		u.Tries = 2
-		sameUser(t, "with the key", findUser(t, f, u.Holder), u)
+		sameUser(t, "with the key", findUser(t, f, u.TokenOwner), u)
 
 		// A new token makes the row good again for the new key, and nothing old is mixed in.
-		got := updateUser(t, stranger, u.Holder, func(u *install.UserToken) { u.Token, u.Reason = "xoxp-new", "" })
+		got := updateUser(t, stranger, u.TokenOwner, func(u *install.UserToken) { u.Token, u.Reason = "xoxp-new", "" })
 		if got.Token != "xoxp-new" || got.RefreshToken != "" || got.Reason != "" {
 			t.Errorf("after a new token: %+v", got)
 		}
-		unreadableUser(t, "with the key of before", findUser(t, f, u.Holder))
-		got = updateUser(t, stranger, u.Holder, func(u *install.UserToken) { u.RefreshToken = "xoxe-new" })
+		unreadableUser(t, "with the key of before", findUser(t, f, u.TokenOwner))
+		got = updateUser(t, stranger, u.TokenOwner, func(u *install.UserToken) { u.RefreshToken = "xoxe-new" })
 		if got.Token != "xoxp-new" || got.RefreshToken != "xoxe-new" {
 			t.Error("the other secret was lost")
 		}
 
 		// A word that the token is dead drops it, readable or not.
-		got = updateUser(t, f, u.Holder, func(u *install.UserToken) { u.Reason = install.ReasonTokenRevoked })
+		got = updateUser(t, f, u.TokenOwner, func(u *install.UserToken) { u.Reason = install.ReasonTokenRevoked })
 		if got.Reason != install.ReasonTokenRevoked {
 			t.Errorf("dead because of %q", got.Reason)
 		}

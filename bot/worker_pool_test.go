@@ -64,7 +64,7 @@ func (s *scripted) Claim(context.Context, int, []install.Key) ([]Event, error) {
 	return nil, nil
 }
 
-func (s *scripted) Hold(_ context.Context, held []Event) (lost []Event, err error) {
+func (s *scripted) ExtendLease(_ context.Context, held []Event) (lost []Event, err error) {
 	if s.away || time.Since(s.start) < 35*time.Second {
 		return nil, errors.New("away")
 	}
@@ -337,10 +337,10 @@ func TestSuspectThatDidNotBegin(t *testing.T) {
 
 // A suspect takes a place whether there is one or not; that leaves none for others, and not fewer.
 func TestNoPlacesAreReservedBehindSuspects(t *testing.T) {
-	d := newDesk(1)
+	d := newWorkerPool(1)
 	d.begins()
 	k := install.Key{TeamID: "T1"}
-	if !d.take(k) {
+	if !d.acquire(k) {
 		t.Fatal("no place")
 	}
 	d.occupy(k)

@@ -50,14 +50,14 @@ func (t *Turn) NotAllowed(missing ...string) Reply {
 		return t.notForOutsiders()
 	}
 	scopes := t.Install.Describe(missing)
-	t.Install.in.Want(t.Install.c, scopes, t.UserID)
-	t.Install.in.Doubt(t.Install.c)
+	t.Install.in.NotifyMissing(t.Install.c, scopes, t.UserID)
+	t.Install.in.RecheckScopes(t.Install.c)
 
 	text := t.Connection.Without(t.Install.App().Name, scopes)
 	if !slices.ContainsFunc(t.Missing(install.ScopeNames(t.Install.Scopes())...), func(name string) bool { return !slices.Contains(missing, name) }) {
 		text += " Everything else works."
 	}
-	url := t.Install.GrantPage(install.Wish{Scopes: missing, Back: t.ChannelID})
+	url := t.Install.GrantPage(install.GrantRequest{Scopes: missing, Back: t.ChannelID})
 	if url == "" {
 		text += " The people who run the app set its access by hand. They can allow it."
 		return Reply{Text: escape(text), private: true}
@@ -150,7 +150,7 @@ func (b *Bot) whisperNotAllowed(ctx context.Context, t *Turn, missing []string) 
 	if t.Slack == nil || t.UserID == "" || len(t.Missing("chat:write")) > 0 {
 		return
 	}
-	if !b.install.SaysOff(ctx, t.Connection, t.UserID, t.Install.Describe(missing)) {
+	if !b.install.ShouldTellMissing(ctx, t.Connection, t.UserID, t.Install.Describe(missing)) {
 		return
 	}
 	if err := t.privately(ctx, r); err != nil {

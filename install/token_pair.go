@@ -1,6 +1,6 @@
 package install
 
-// Rotating tokens come as a chain: an access token that ends after hours, and a refresh token that buys the next pair once.
+// Rotating tokens come as a token pair: an access token that ends after hours, and a refresh token that buys the next pair once.
 // A bot has one for each connection, and each person who let the app act for them has one; no two share a fate.
 // https://docs.slack.dev/authentication/using-token-rotation
 
@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// Holder names one chain.
-type Holder struct {
+// TokenOwner names one token pair.
+type TokenOwner struct {
 	Key
 	UserID string // the person it acts for; "" is the connection's bot
 }
 
-// Chain is the token of now and what the next one is bought with. Without a refresh token it is a long-lived token, as apps
+// TokenPair is the token of now and what the next one is bought with. Without a refresh token it is a long-lived token, as apps
 // get them that have token rotation off.
-type Chain struct {
+type TokenPair struct {
 	Token        Secret
 	RefreshToken Secret
 	ExpiresAt    time.Time // zero: the token does not expire
@@ -30,46 +30,46 @@ type Chain struct {
 	// Generation is raised by each consent and each renewal, so that of two pairs the newer is known. 0: from before it
 	// was counted.
 	Generation int64
-	// Grant names the consent that the chain goes back to, together with that consent's time: the release before knows
+	// GrantID names the consent that the token pair goes back to, together with that consent's time: the release before knows
 	// no names.
-	Grant string
+	GrantID string
 }
 
 // dead reports whether nothing but a person's consent brings another token: Slack has said often enough that it does not know
 // the refresh token.
-func (c Chain) dead() bool { return c.Rejections >= rejectionsToBelieve }
+func (c TokenPair) dead() bool { return c.Rejections >= rejectionsToBelieve }
 
 // backsOff reports whether a renewal failed and the next try is still to come.
-func (c Chain) backsOff(now time.Time) bool { return c.Tries > 0 && c.RenewAt.After(now) }
+func (c TokenPair) backsOff(now time.Time) bool { return c.Tries > 0 && c.RenewAt.After(now) }
 
 // beyond reports whether RenewAt is further ahead than a right clock puts it: two thirds into a token's life and a bit.
 // Of tokens that live longer than Slack's do today, the time from RenewAt to their end tells how long that is: at least
 // 7/24 of it.
-func (c Chain) beyond(now time.Time) bool {
+func (c TokenPair) beyond(now time.Time) bool {
 	most := max(FurthestRenewal, c.ExpiresAt.Sub(c.RenewAt)*18/7)
-	return c.RenewAt.Before(never) && c.RenewAt.Sub(now) > most
+	return c.RenewAt.Before(neverRenew) && c.RenewAt.Sub(now) > most
 }
 
 // due reports whether a renewal is due by the clock.
-func (c Chain) due(now time.Time) bool {
+func (c TokenPair) due(now time.Time) bool {
 	return !c.RenewAt.IsZero() && (!c.RenewAt.After(now) || c.beyond(now))
 }
 
 // ended reports whether the access token does not work any more at a time.
-func (c Chain) ended(at time.Time) bool { return !c.ExpiresAt.IsZero() && !c.ExpiresAt.After(at) }
+func (c TokenPair) ended(at time.Time) bool { return !c.ExpiresAt.IsZero() && !c.ExpiresAt.After(at) }
 
 // spendable is what the next pair is bought with: the refresh token, or for the move to rotation the long-lived token.
-func (c Chain) spendable() Secret {
+func (c TokenPair) spendable() Secret {
 	if c.RefreshToken != "" {
 		return c.RefreshToken
 	}
 	return c.Token
 }
 
-// started is a chain that begins with what Slack handed out at a time. life is the token's; 0: Slack did not say, which
+// started is a token pair that begins with what Slack handed out at a time. life is the token's; 0: Slack did not say, which
 // is for ever without a refresh token, and the usual life with one.
-func started(token, refresh Secret, life time.Duration, at time.Time) Chain {
-	c := Chain{Token: token, RefreshToken: refresh}
+func started(token, refresh Secret, life time.Duration, at time.Time) TokenPair {
+	c := TokenPair{Token: token, RefreshToken: refresh}
 	if life <= 0 && refresh != "" {
 		life = usualLife
 	}
@@ -82,10 +82,10 @@ func started(token, refresh Secret, life time.Duration, at time.Time) Chain {
 	return c
 }
 
-// Imported is the chain of tokens that were brought from elsewhere, another program's records for example. expiresAt is
+// Imported is the token pair of tokens that were brought from elsewhere, another program's records for example. expiresAt is
 // when token ends; zero: not known, or never. A token with a refresh token is renewed ahead of its end: a third of the
 // usual life before it, or within a usual life of at, the time of the import, when the end is not known.
-func Imported(token, refresh Secret, expiresAt, at time.Time) Chain {
+func Imported(token, refresh Secret, expiresAt, at time.Time) TokenPair {
 	c := started(token, refresh, 0, at)
 	if !expiresAt.IsZero() {
 		c.ExpiresAt = expiresAt
@@ -96,10 +96,10 @@ func Imported(token, refresh Secret, expiresAt, at time.Time) Chain {
 	return c
 }
 
-// pair is the chain that p continues or begins.
-func (p Pair) chain() Chain {
+// pair is the token pair that p continues or begins.
+func (p Grant) tokens() TokenPair {
 	c := started(p.Token, p.Refresh, p.Life, p.At)
-	c.Generation, c.Grant = p.Generation, p.Grant
+	c.Generation, c.GrantID = p.Generation, p.GrantID
 	return c
 }
 
@@ -113,10 +113,10 @@ func renewalTime(at time.Time, life time.Duration) time.Time {
 	return at.Add(life*2/3 + jitter)
 }
 
-// Pair is what Slack handed out and the store may not have yet. Slack hands it out once, so it is kept on this machine's
+// Grant is what Slack handed out and the store may not have yet. Slack hands it out once, so it is kept on this machine's
 // disk (Store.Journal) until the store has it.
-type Pair struct {
-	Holder
+type Grant struct {
+	TokenOwner
 	Spent   Secret // what it was given for; "" for a consent
 	Token   Secret
 	Refresh Secret
@@ -124,11 +124,11 @@ type Pair struct {
 	At      time.Time     // when Slack answered
 	Scopes  []string      // of Token, nil when Slack did not say
 
-	Generation int64     // see Chain; of a consent 0 until it is stored
-	Grant      string    // see Chain
+	Generation int64     // see TokenPair; of a consent 0 until it is stored
+	GrantID    string    // see TokenPair
 	GrantedAt  time.Time // of the consent that it goes back to; zero in entries of the release before
 	// Consent is all that is known of the connection of a bot's pair, to store a consent and to make a lost row again.
-	// Its own chain is the pair.
+	// Its own token pair is the pair.
 	Consent   *Connection
 	Journaled string // the entry's name in the journal, and how it stands there; neither is part of what is sealed
 	Standing  Standing
@@ -149,8 +149,8 @@ type Row struct {
 	Removed, Erased bool // the connection is removed; there is no token
 	GrantedAt       time.Time
 	Generation      int64
-	Grant           string
-	RenewAt         time.Time // and these two as in Chain
+	GrantID         string
+	RenewAt         time.Time // and these two as in TokenPair
 	Tries           int
 	Rejections      int
 }
@@ -161,7 +161,7 @@ func (r Row) isDue(now time.Time) bool {
 }
 
 // consentAt is when the person consented that p goes back to.
-func (p Pair) consentAt() time.Time {
+func (p Grant) consentAt() time.Time {
 	if p.GrantedAt.IsZero() {
 		return p.At // a consent's own, in entries of the release before
 	}
@@ -170,31 +170,31 @@ func (p Pair) consentAt() time.Time {
 
 // sameGrant reports whether p goes back to the consent in a row. Both the name and the time have to be the same: the
 // release before writes a new consent under the old name.
-func (p Pair) sameGrant(grant string, at time.Time) bool {
-	return p.Grant == grant && p.consentAt().Truncate(time.Microsecond).Equal(at)
+func (p Grant) sameGrant(grant string, at time.Time) bool {
+	return p.GrantID == grant && p.consentAt().Truncate(time.Microsecond).Equal(at)
 }
 
 // continues reports whether p is what a row that lost a write would hold.
-func (p Pair) continues(r Row) bool {
-	return p.Token != "" && p.sameGrant(r.Grant, r.GrantedAt) && p.Generation > r.Generation && !r.Erased
+func (p Grant) continues(r Row) bool {
+	return p.Token != "" && p.sameGrant(r.GrantID, r.GrantedAt) && p.Generation > r.Generation && !r.Erased
 }
 
-// UserToken lets the app act for one person, who granted user scopes. It hangs on a connection, and has a chain of its own.
+// UserToken lets the app act for one person, who granted user scopes. It hangs on a connection, and has a token pair of its own.
 type UserToken struct {
-	Holder
+	TokenOwner
 	ConnectionID string
 	Scopes       []string // sorted
-	Chain
+	TokenPair
 	Reason    string // why it needs the person again; "" when all is well
 	GrantedAt time.Time
 
 	Changes []Change // lines for the history of the connection, written with the next write
 }
 
-// pair is the pair of u as it is stored.
-func (u UserToken) pair() Pair {
-	p := Pair{Holder: u.Holder, Token: u.Token, Refresh: u.RefreshToken, At: u.GrantedAt, Scopes: u.Scopes,
-		Generation: u.Generation, Grant: u.Grant, GrantedAt: u.GrantedAt}
+// grant is the pair of u as it is stored.
+func (u UserToken) grant() Grant {
+	p := Grant{TokenOwner: u.TokenOwner, Token: u.Token, Refresh: u.RefreshToken, At: u.GrantedAt, Scopes: u.Scopes,
+		Generation: u.Generation, GrantID: u.GrantID, GrantedAt: u.GrantedAt}
 	if !u.ExpiresAt.IsZero() {
 		p.Life = u.ExpiresAt.Sub(p.At)
 	}

@@ -16,21 +16,21 @@ type teams struct {
 }
 
 var teamAccessGranted = bot.OnEvent("team_access_granted", func(ctx context.Context, t *bot.Turn, e *teams) error {
-	return t.Install.WorkspacesSaid(ctx, true, e.IDs, t.At)
+	return t.Install.HandleTeamAccess(ctx, true, e.IDs, t.At)
 }).Always()
 
 var teamAccessRevoked = bot.OnEvent("team_access_revoked", func(ctx context.Context, t *bot.Turn, e *teams) error {
-	return t.Install.WorkspacesSaid(ctx, false, e.IDs, t.At)
+	return t.Install.HandleTeamAccess(ctx, false, e.IDs, t.At)
 }).Always()
 
 // While a workspace is moved Slack may refuse calls. They are tried again as after other trouble; the history says why.
 var migrationStarted = bot.OnEvent("grid_migration_started", func(ctx context.Context, t *bot.Turn, _ *struct{}) error {
-	return t.Install.MoveBegan(ctx)
+	return t.Install.HandleMigrationStarted(ctx)
 }).Always()
 
 // Afterwards the token tells where it belongs now.
 var migrationFinished = bot.OnEvent("grid_migration_finished", func(ctx context.Context, t *bot.Turn, _ *struct{}) error {
-	return t.Install.MoveEnded(ctx)
+	return t.Install.HandleMigrationFinished(ctx)
 }).Always()
 
 // channelIDs comes where the app was granted to see channels at all.
@@ -40,5 +40,5 @@ type channelIDs struct {
 }
 
 var channelIDChanged = bot.OnEvent("channel_id_changed", func(ctx context.Context, t *bot.Turn, e *channelIDs) error {
-	return t.Install.ChannelMoved(ctx, e.From, e.To)
+	return t.Install.HandleChannelChanged(ctx, e.From, e.To)
 }).Always()

@@ -88,11 +88,11 @@ func (in *Installer) askWorkspaces(ctx context.Context, c Connection) ([]Workspa
 	return list, nil
 }
 
-// WorkspacesSaid handles Slack's word that an organisation's app was added to workspaces (team_access_granted), or taken from them
+// HandleTeamAccess handles Slack's word that an organisation's app was added to workspaces (team_access_granted), or taken from them
 // (team_access_revoked), at a time by Slack's clock. The organisation's connection stays as it is either way: the history tells of it,
 // and messages from a workspace that it was taken from are erased.
-func (in *Installer) WorkspacesSaid(ctx context.Context, k Key, added bool, teamIDs []string, at time.Time) error {
-	c, err := in.store.Find(ctx, Key{AppID: k.AppID, EnterpriseID: k.EnterpriseID})
+func (in *Installer) HandleTeamAccess(ctx context.Context, k Key, added bool, teamIDs []string, at time.Time) error {
+	c, err := in.store.Lookup(ctx, Key{AppID: k.AppID, EnterpriseID: k.EnterpriseID})
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
@@ -121,12 +121,12 @@ func (in *Installer) WorkspacesSaid(ctx context.Context, k Key, added bool, team
 	return nil
 }
 
-// ChannelMoved handles Slack's word (channel_id_changed) that a channel has another id from now on.
-func (in *Installer) ChannelMoved(ctx context.Context, k Key, from, to string) error {
+// HandleChannelChanged handles Slack's word (channel_id_changed) that a channel has another id from now on.
+func (in *Installer) HandleChannelChanged(ctx context.Context, k Key, from, to string) error {
 	if from == "" || to == "" {
 		return nil
 	}
-	c, err := in.store.Find(ctx, k)
+	c, err := in.store.Lookup(ctx, k)
 	if err == nil && c.Webhook.ChannelID != from && c.Notice.Channel != from {
 		return nil
 	}
@@ -147,9 +147,9 @@ func (in *Installer) ChannelMoved(ctx context.Context, k Key, from, to string) e
 	return nil
 }
 
-// MoveBegan handles Slack's word (grid_migration_started) that a workspace is being moved into an organisation.
-func (in *Installer) MoveBegan(ctx context.Context, k Key) error {
-	c, err := in.store.Find(ctx, k)
+// HandleMigrationStarted handles Slack's word (grid_migration_started) that a workspace is being moved into an organisation.
+func (in *Installer) HandleMigrationStarted(ctx context.Context, k Key) error {
+	c, err := in.store.Lookup(ctx, k)
 	if err == nil && c.TeamID == k.TeamID {
 		_, err = in.store.Update(ctx, c.Key, func(row *Connection) error {
 			row.Note(Change{At: in.now(), By: Actor{Kind: BySlack}, What: DidMove, Outcome: OutcomeBegun})
@@ -162,10 +162,10 @@ func (in *Installer) MoveBegan(ctx context.Context, k Key) error {
 	return nil
 }
 
-// MoveEnded handles Slack's word (grid_migration_finished) that a workspace belongs to an organisation now: its token is asked which
+// HandleMigrationFinished handles Slack's word (grid_migration_finished) that a workspace belongs to an organisation now: its token is asked which
 // one that is. An error means that Slack has not said it yet and is to be asked again; it blocks for one or two calls.
-func (in *Installer) MoveEnded(ctx context.Context, k Key) error {
-	c, err := in.store.Find(ctx, k)
+func (in *Installer) HandleMigrationFinished(ctx context.Context, k Key) error {
+	c, err := in.store.Lookup(ctx, k)
 	switch {
 	case errors.Is(err, ErrNotFound), err == nil && (c.TeamID != k.TeamID || c.Token == ""):
 		return nil
@@ -188,7 +188,7 @@ func (in *Installer) superseded(ctx context.Context, c Connection, enterpriseID 
 	if enterpriseID == "" || c.Org() && c.ID != "" || c.usable() || c.State == Paused || in.cfg.BotToken != "" {
 		return Connection{}, false
 	}
-	org, err := in.store.Find(ctx, Key{AppID: c.AppID, EnterpriseID: enterpriseID})
+	org, err := in.store.Lookup(ctx, Key{AppID: c.AppID, EnterpriseID: enterpriseID})
 	return org, err == nil && org.usable() && org.State != Paused
 }
 
@@ -201,10 +201,10 @@ func (in *Installer) maybeMoved(c Connection, k Key) {
 	word := c.ID + " moved"
 	in.mu.Lock()
 	now := in.now()
-	last, asked := in.heard[word]
+	last, asked := in.lastWitnessed[word]
 	due := !asked || now.Sub(last) >= movedEvery
 	if due {
-		in.heard[word] = now
+		in.lastWitnessed[word] = now
 	}
 	in.mu.Unlock()
 	if !due {
@@ -245,7 +245,7 @@ func (in *Installer) rehome(ctx context.Context, k Key) {
 	if k.EnterpriseID == "" || k.Org() {
 		return
 	}
-	c, err := in.store.Find(ctx, k)
+	c, err := in.store.Lookup(ctx, k)
 	if err != nil || c.TeamID != k.TeamID || c.Key == k {
 		return
 	}
@@ -256,11 +256,11 @@ func (in *Installer) rehome(ctx context.Context, k Key) {
 }
 
 // readdress returns h with the key that its connection has by now, if that is another one.
-func (in *Installer) readdress(ctx context.Context, h Holder) (Holder, bool) {
+func (in *Installer) readdress(ctx context.Context, h TokenOwner) (TokenOwner, bool) {
 	if h.TeamID == "" {
 		return h, false
 	}
-	c, err := in.store.Find(ctx, h.Key)
+	c, err := in.store.Lookup(ctx, h.Key)
 	if err != nil || c.TeamID != h.TeamID || c.Key == h.Key {
 		return h, false
 	}
@@ -269,7 +269,7 @@ func (in *Installer) readdress(ctx context.Context, h Holder) (Holder, bool) {
 }
 
 // SameHolder reports whether a and b can be one, whose workspace joined an organisation in between.
-func SameHolder(a, b Holder) bool {
+func SameHolder(a, b TokenOwner) bool {
 	a.EnterpriseID, b.EnterpriseID = "", ""
 	return a == b && a.TeamID != ""
 }
@@ -311,7 +311,7 @@ func (in *Installer) CheckIn(ctx context.Context, k Key, teamID string) Health {
 	if !h.Found || !h.Connection.Org() || teamID == "" || h.Broken() && !h.Lacking || h.State == Paused || h.State == Unknown {
 		return h
 	}
-	c, err := in.store.Find(ctx, h.Connection.Key)
+	c, err := in.store.Lookup(ctx, h.Connection.Key)
 	if err != nil || c.Token == "" {
 		return h
 	}

@@ -51,7 +51,7 @@ func (r *rig) organisation(in replica) install.Connection {
 	}
 	now := r.clock.Now()
 	c, _, err := in.db.Put(r.ctx, install.Connection{Key: install.Key{AppID: "A0RENEWAL1", EnterpriseID: gridID}, TeamName: "Grid Inc", State: install.Active, Scopes: []string{"chat:write", "users:read"},
-		Chain: install.Started(pair.Token, pair.Refresh, pair.Life, now), InstalledBy: gridAdmin, InstalledAt: now, RenewedAt: now})
+		TokenPair: install.Started(pair.Token, pair.Refresh, pair.Life, now), InstalledBy: gridAdmin, InstalledAt: now, AuthorizedAt: now})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func (r *rig) organisation(in replica) install.Connection {
 }
 
 // exchange spends the refresh token of c, as a process does that dies before it has stored what Slack gave.
-func (r *rig) exchange(c install.Connection) install.Pair {
+func (r *rig) exchange(c install.Connection) install.Grant {
 	r.t.Helper()
 	resp, err := http.PostForm(r.slack.URL()+"/api/oauth.v2.access", url.Values{"client_id": {"1.2"}, "client_secret": {"client-secret"},
 		"grant_type": {"refresh_token"}, "refresh_token": {c.RefreshToken.Reveal()}})
@@ -74,7 +74,7 @@ func (r *rig) exchange(c install.Connection) install.Pair {
 	if err := json.NewDecoder(resp.Body).Decode(&got); err != nil || got.Refresh == "" {
 		r.t.Fatal(err, got.Refresh)
 	}
-	return install.Pair{Holder: install.Holder{Key: c.Key}, Spent: c.RefreshToken, Token: install.Secret(got.Token), Refresh: install.Secret(got.Refresh), Life: life, At: r.clock.Now()}
+	return install.Grant{TokenOwner: install.TokenOwner{Key: c.Key}, Spent: c.RefreshToken, Token: install.Secret(got.Token), Refresh: install.Secret(got.Refresh), Life: life, At: r.clock.Now()}
 }
 
 // The pair that Slack hands out while the row changes its key is stored in that row.
@@ -201,7 +201,7 @@ func TestStatusInAWorkspace(t *testing.T) {
 		if h := in.AssessIn(org, nil, gridTwo); h.Reason != install.ReasonNotAdded {
 			t.Errorf("from the records: %+v", h)
 		}
-		if err := in.WorkspacesSaid(r.ctx, org.Key, true, []string{gridTwo}, time.Now()); err != nil {
+		if err := in.HandleTeamAccess(r.ctx, org.Key, true, []string{gridTwo}, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		if h := in.AssessIn(org, nil, gridTwo); h.State != install.Active {
@@ -230,14 +230,14 @@ func TestChannelMoved(t *testing.T) {
 			c.Webhook.ChannelID, c.Notice = "G1", install.Notice{Channel: "G2", TS: "1.1", At: r.clock.Now()}
 		})
 		for from, to := range map[string]string{"G1": "C1", "G2": "C2", "G3": "C3", "": "C4"} {
-			if err := in.ChannelMoved(r.ctx, c.Key, from, to); err != nil {
+			if err := in.HandleChannelChanged(r.ctx, c.Key, from, to); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if now := r.row(in, c.Key); now.Webhook.ChannelID != "C1" || now.Notice.Channel != "C2" {
 			t.Errorf("%s %s", now.Webhook.ChannelID, now.Notice.Channel)
 		}
-		if err := in.ChannelMoved(r.ctx, install.Key{AppID: c.AppID, TeamID: "T0NOBODY01"}, "G1", "C1"); err != nil {
+		if err := in.HandleChannelChanged(r.ctx, install.Key{AppID: c.AppID, TeamID: "T0NOBODY01"}, "G1", "C1"); err != nil {
 			t.Error(err)
 		}
 	})
@@ -273,7 +273,7 @@ func TestOrganisationTakesOver(t *testing.T) {
 		in := r.replica(nil)
 		org := r.organisation(in)
 		k := install.Key{AppID: org.AppID, EnterpriseID: gridID, TeamID: gridOne}
-		own, _, err := in.db.Put(r.ctx, install.Connection{Key: k, State: install.Active, Chain: install.Chain{Token: "xoxb-own"}})
+		own, _, err := in.db.Put(r.ctx, install.Connection{Key: k, State: install.Active, TokenPair: install.TokenPair{Token: "xoxb-own"}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -312,17 +312,17 @@ func TestWorkspaceLeavesAlone(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(nil)
 		org := r.organisation(in)
-		r.update(in, org.Key, func(c *install.Connection) { c.Chain = install.Chain{Token: "xoxb-not-known"} }) // Slack can't say whether it is gone
+		r.update(in, org.Key, func(c *install.Connection) { c.TokenPair = install.TokenPair{Token: "xoxb-not-known"} }) // Slack can't say whether it is gone
 		k := install.Key{AppID: org.AppID, EnterpriseID: gridID, TeamID: gridOne}
 		for _, reason := range []string{install.ReasonUninstalled, install.ReasonTokenRevoked} {
-			if err := in.RemovalSaid(r.ctx, k, install.Removal{Reason: reason, At: r.clock.Now()}); err != nil {
+			if err := in.HandleRemoval(r.ctx, k, install.Removal{Reason: reason, At: r.clock.Now()}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if now := r.row(in, org.Key); now.State != install.Active || now.Token == "" || now.Doubt != (install.Removal{}) {
+		if now := r.row(in, org.Key); now.State != install.Active || now.Token == "" || now.PendingRemoval != (install.Removal{}) {
 			t.Errorf("%+v", now)
 		}
-		if err := in.RemovalSaid(r.ctx, org.Key, install.Removal{Reason: install.ReasonUninstalled, At: r.clock.Now()}); err != nil {
+		if err := in.HandleRemoval(r.ctx, org.Key, install.Removal{Reason: install.ReasonUninstalled, At: r.clock.Now()}); err != nil {
 			t.Fatal(err)
 		}
 		if now := r.row(in, org.Key); now.State != install.Removed {
@@ -377,14 +377,14 @@ func TestPersonOfAnOrganisation(t *testing.T) {
 		at, _ := r.slack.Installed(gridID)
 		k := install.Key{AppID: org.AppID, EnterpriseID: gridID, TeamID: gridOne}
 		for id, token := range map[string]string{gridAdmin: at.UserTokens[gridAdmin], gridOwner: "xoxp-not-known"} {
-			u := install.UserToken{Holder: install.Holder{Key: org.Key, UserID: id}, Chain: install.Chain{Token: install.Secret(token)}, GrantedAt: r.clock.Now()}
+			u := install.UserToken{TokenOwner: install.TokenOwner{Key: org.Key, UserID: id}, TokenPair: install.TokenPair{Token: install.Secret(token)}, GrantedAt: r.clock.Now()}
 			if err := in.db.AddUser(r.ctx, u); err != nil {
 				t.Fatal(err)
 			}
 		}
 		said := func(want int) {
 			t.Helper()
-			if err := in.UsersRevoked(r.ctx, k, []string{gridAdmin, gridOwner}, r.clock.Now().Add(time.Hour)); err != nil {
+			if err := in.HandleUsersRevoked(r.ctx, k, []string{gridAdmin, gridOwner}, r.clock.Now().Add(time.Hour)); err != nil {
 				t.Fatal(err)
 			}
 			if left, err := in.db.Users(r.ctx, org.Key); err != nil || len(left) != want {
