@@ -1,18 +1,22 @@
 package slacksim
 
-// What people do. The chat pages' forms call these same methods, so a test that calls them does what a click does.
+// What people do. The forms of the chat (slacksim/web) call these same methods, so a test that calls them does what a
+// click does.
 
 import (
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"switchboard/slacksim/internal/blockkit"
 )
 
 // Errors of what people try.
@@ -25,6 +29,9 @@ var (
 	ErrNotInstalled = errors.New("the app is not installed there")
 	ErrNoCommand    = errors.New("the app has no such command")
 )
+
+// object is JSON that is sent.
+type object = blockkit.Object
 
 // Say posts a message as a person, in Slack's own notation ("<@U…> hello", with &amp; for &), and returns its ts. Events
 // follow in the background, as subscribed and granted: message.channels, .groups or .im where the app is a member, and
@@ -55,13 +62,60 @@ func (s *Sim) Reply(_ context.Context, userID, channelID, threadTS, text string)
 	return m.TS, nil
 }
 
+// Type does what the message box does with what a person typed, in a thread where threadTS is one: it says it, or runs
+// it as a command. Names become mentions. /invite is Slack's own command; in a thread Slack takes none, and says so.
+func (s *Sim) Type(ctx context.Context, userID, channelID, threadTS, text string) error {
+	isCommand := strings.HasPrefix(text, "/")
+	who, isInvite := strings.CutPrefix(text, "/invite ")
+	if isCommand && threadTS != "" {
+		return s.refuseInThread(userID, channelID, threadTS, text)
+	}
+	if isInvite {
+		who = s.encode(userID, strings.TrimSpace(who))
+		return s.Invite(ctx, userID, channelID, strings.Trim(who, "<@>"))
+	}
+	if isCommand {
+		_, err := s.Command(ctx, userID, channelID, text)
+		return err
+	}
+	_, err := s.Reply(ctx, userID, channelID, threadTS, s.encode(userID, text))
+	return err
+}
+
+// encode turns what a person typed into Slack's notation.
+func (s *Sim) encode(userID, text string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if u := s.userLocked(userID); u != nil {
+		return s.encodeLocked(text, u.TeamID, false)
+	}
+	return text
+}
+
+// refuseInThread is what Slack does with a slash command typed in a thread, its own ones included: a note, and nothing
+// for the app.
+func (s *Sim) refuseInThread(userID, channelID, threadTS, text string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, c, err := s.memberLocked(userID, channelID)
+	if err != nil {
+		return err
+	}
+	if c.find(threadTS) == nil {
+		return ErrNoMessage
+	}
+	s.postLocked(c, &Message{User: Slackbot, ThreadTS: threadTS, Ephemeral: true, EphemeralTo: userID,
+		Text: "`" + blockkit.Escape(strings.Fields(text)[0]) + "` is not supported in threads. Sorry!"})
+	return nil
+}
+
 func (s *Sim) memberLocked(userID, channelID string) (*User, *channel, error) {
 	u := s.userLocked(userID)
 	if u == nil || u.Deleted {
 		return nil, nil, ErrNoUser
 	}
 	c := s.channelLocked(channelID)
-	if c == nil || !c.sees(u) {
+	if c == nil || !c.VisibleTo(*u) {
 		return nil, nil, ErrNoChannel
 	}
 	return u, c, nil
@@ -278,7 +332,7 @@ func (s *Sim) Command(ctx context.Context, userID, channelID, line string) (Comm
 	// Commands belong to the members of the installing workspace, also in shared channels.
 	in := s.installLocked(u.TeamID)
 	if i < 0 || in == nil || !in.has("commands") {
-		s.noteToLocked(c, userID, escapeText(name)+" is not a valid command.")
+		s.noteToLocked(c, userID, blockkit.Escape(name)+" is not a valid command.")
 		s.mu.Unlock()
 		if i < 0 {
 			return CommandReply{}, fmt.Errorf("command %s: %w", name, ErrNoCommand)
@@ -324,7 +378,7 @@ func (s *Sim) Command(ctx context.Context, userID, channelID, line string) (Comm
 	}
 	if r.Shown != "" {
 		r.Text = r.Shown
-		r.Message = *s.noteToLocked(c, userID, escapeText(r.Shown))
+		r.Message = *s.noteToLocked(c, userID, blockkit.Escape(r.Shown))
 	}
 	return r, nil
 }
@@ -386,7 +440,7 @@ func (s *Sim) encodeLocked(text, team string, labels bool) string {
 }
 
 func (s *Sim) encodePlainLocked(text, team string, labels bool) string {
-	text = escapeText(text)
+	text = blockkit.Escape(text)
 	replace := func(word, id, label string) {
 		if word == "@" || word == "#" {
 			return
@@ -394,7 +448,7 @@ func (s *Sim) encodePlainLocked(text, team string, labels bool) string {
 		if labels && label != "" {
 			id += "|" + label
 		}
-		re := regexp.MustCompile(`(?i)(^|[\s(])` + regexp.QuoteMeta(escapeText(word)) + `($|[^\w-])`)
+		re := regexp.MustCompile(`(?i)(^|[\s(])` + regexp.QuoteMeta(blockkit.Escape(word)) + `($|[^\w-])`)
 		// Twice, since a match eats the blank that the next one needs.
 		for range 2 {
 			text = re.ReplaceAllString(text, "${1}<"+word[:1]+id+">${2}")
@@ -416,11 +470,6 @@ func (s *Sim) encodePlainLocked(text, team string, labels bool) string {
 		}
 	}
 	return text
-}
-
-// escapeText writes &, < and > as Slack does in message text.
-func escapeText(t string) string {
-	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(t)
 }
 
 // OpenHome opens the app's conversation at a tab, "home" or "messages", and sends app_home_opened. The home view comes
@@ -461,52 +510,35 @@ type Input struct {
 	Values []string
 }
 
+// Inputs are those of a form, by block_id and action_id. What is left out keeps its initial value.
+type Inputs map[string]map[string]Input
+
+// Form is what a page sends when a person presses something in it.
+type Form struct {
+	// ActionID names the element; where BlockID is empty, the first one of that name.
+	BlockID, ActionID string
+	// Value is what a menu was set to.
+	Value []string
+	// Inputs are what the other elements held.
+	Inputs Inputs
+}
+
 // Press presses a button, or changes a menu, in a message and waits for the acknowledgement. value is what a menu was
 // set to and is left out for buttons. The person may come from another workspace if the channel is shared. Interactions
 // are never retried. docs.slack.dev/reference/interaction-payloads/block_actions-payload
 func (s *Sim) Press(ctx context.Context, userID, channelID, ts, actionID string, value ...string) (Ack, error) {
-	return s.pressMessage(ctx, userID, channelID, ts, target{action: actionID}, value, nil)
+	return s.PressInMessage(ctx, userID, channelID, ts, Form{ActionID: actionID, Value: value})
 }
 
-func (s *Sim) pressMessage(ctx context.Context, userID, channelID, ts string, where target, value []string, state map[string]map[string]Input) (Ack, error) {
+// PressInMessage is Press with the whole form that the message's elements are.
+func (s *Sim) PressInMessage(ctx context.Context, userID, channelID, ts string, f Form) (Ack, error) {
 	s.mu.Lock()
-	u, c, err := s.memberLocked(userID, channelID)
-	if err != nil {
-		s.mu.Unlock()
-		return Ack{}, fmt.Errorf("press %s: %w", where.action, err)
-	}
-	m := c.find(ts)
-	if m == nil || m.Deleted || m.Ephemeral && m.EphemeralTo != userID {
-		s.mu.Unlock()
-		return Ack{}, fmt.Errorf("press %s: %w", where.action, ErrNoMessage)
-	}
-	action := s.actionLocked(m.Blocks, where, value)
-	b := s.botByUserLocked(m.User)
-	var in *installation
-	if b != nil {
-		in = s.installs[b.home]
-	}
-	if action == nil || in == nil {
-		s.mu.Unlock()
-		if action == nil {
-			return Ack{}, fmt.Errorf("press %s: %w", where.action, ErrNoAction)
-		}
-		return Ack{}, fmt.Errorf("press %s: %w", where.action, ErrNotInstalled)
-	}
-	p := s.interactionLocked(in, u, "block_actions")
-	container := object{"type": "message", "message_ts": m.TS, "channel_id": c.ID, "is_ephemeral": m.Ephemeral}
-	if m.ThreadTS != "" {
-		container["thread_ts"] = m.ThreadTS
-	}
-	p["container"] = container
-	p["channel"] = object{"id": c.ID, "name": commandChannelName(c)}
-	p["response_url"] = s.newHookLocked(in, userID, c.ID, m.TS)
-	p["state"] = object{"values": s.stateLocked(m.Blocks, state)}
-	p["actions"] = []any{action}
-	if !m.Ephemeral {
-		p["message"] = s.messageJSONLocked(c, m) // Slack leaves the message out for ephemeral ones
-	}
+	c, in, p, err := s.pressedLocked(userID, channelID, ts, f)
 	s.mu.Unlock()
+	if err != nil {
+		return Ack{}, fmt.Errorf("press %s: %w", f.ActionID, err)
+	}
+
 	ack := s.interact(ctx, in, p)
 	if ack.Shown != "" {
 		s.mu.Lock()
@@ -516,17 +548,53 @@ func (s *Sim) pressMessage(ctx context.Context, userID, channelID, ts string, wh
 	return ack, nil
 }
 
+// pressedLocked is the payload of a press in a message, the conversation it is in and the installation it is for.
+func (s *Sim) pressedLocked(userID, channelID, ts string, f Form) (*channel, *installation, object, error) {
+	u, c, err := s.memberLocked(userID, channelID)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	m := c.find(ts)
+	if m == nil || m.Deleted || m.Ephemeral && m.EphemeralTo != userID {
+		return nil, nil, nil, ErrNoMessage
+	}
+	action := s.actionLocked(m.Blocks, f)
+	if action == nil {
+		return nil, nil, nil, ErrNoAction
+	}
+	in := s.authorLocked(m)
+	if in == nil {
+		return nil, nil, nil, ErrNotInstalled
+	}
+
+	p := s.interactionLocked(in, u, "block_actions")
+	container := object{"type": "message", "message_ts": m.TS, "channel_id": c.ID, "is_ephemeral": m.Ephemeral}
+	if m.ThreadTS != "" {
+		container["thread_ts"] = m.ThreadTS
+	}
+	p["container"] = container
+	p["channel"] = object{"id": c.ID, "name": commandChannelName(c)}
+	p["response_url"] = s.newHookLocked(in, userID, c.ID, m.TS)
+	p["state"] = object{"values": s.stateLocked(m.Blocks, f.Inputs)}
+	p["actions"] = []any{action}
+	if !m.Ephemeral {
+		p["message"] = s.messageJSONLocked(c, m) // Slack leaves the message out for ephemeral ones
+	}
+	return c, in, p, nil
+}
+
 // PressHome is Press in the person's Home tab.
 func (s *Sim) PressHome(ctx context.Context, userID, actionID string, value ...string) (Ack, error) {
-	return s.pressView(ctx, userID, "", target{action: actionID}, value, nil)
+	return s.PressInView(ctx, userID, "", Form{ActionID: actionID, Value: value})
 }
 
-// PressView is Press in an open modal. values are what the form's inputs hold at that moment.
+// PressView is Press in an open modal.
 func (s *Sim) PressView(ctx context.Context, userID, viewID, actionID string, value ...string) (Ack, error) {
-	return s.pressView(ctx, userID, viewID, target{action: actionID}, value, nil)
+	return s.PressInView(ctx, userID, viewID, Form{ActionID: actionID, Value: value})
 }
 
-func (s *Sim) pressView(ctx context.Context, userID, viewID string, where target, value []string, state map[string]map[string]Input) (Ack, error) {
+// PressInView is PressView with the whole form, or PressHome for an empty viewID.
+func (s *Sim) PressInView(ctx context.Context, userID, viewID string, f Form) (Ack, error) {
 	s.mu.Lock()
 	u := s.userLocked(userID)
 	v := s.homes[userID]
@@ -535,24 +603,25 @@ func (s *Sim) pressView(ctx context.Context, userID, viewID string, where target
 	}
 	if u == nil || v == nil {
 		s.mu.Unlock()
-		return Ack{}, fmt.Errorf("press %s: %w", where.action, ErrNoView)
+		return Ack{}, fmt.Errorf("press %s: %w", f.ActionID, ErrNoView)
 	}
 	if s.installs[v.inst.home] != v.inst {
 		s.mu.Unlock()
-		return Ack{}, fmt.Errorf("press %s: %w", where.action, ErrNotInstalled)
+		return Ack{}, fmt.Errorf("press %s: %w", f.ActionID, ErrNotInstalled)
 	}
-	action := s.actionLocked(v.Blocks, where, value)
+	action := s.actionLocked(v.Blocks, f)
 	if action == nil {
 		s.mu.Unlock()
-		return Ack{}, fmt.Errorf("press %s: %w", where.action, ErrNoAction)
+		return Ack{}, fmt.Errorf("press %s: %w", f.ActionID, ErrNoAction)
 	}
 	p := s.interactionLocked(v.inst, u, "block_actions")
 	p["container"] = object{"type": "view", "view_id": v.ID}
-	values := s.stateLocked(v.Blocks, state)
+	values := s.stateLocked(v.Blocks, f.Inputs)
 	p["view"] = s.viewJSONLocked(v, values)
 	p["actions"] = []any{action}
-	v.Errors, v.typed = nil, state
+	v.Errors, v.Typed = nil, f.Inputs
 	s.mu.Unlock()
+
 	ack := s.interact(ctx, v.inst, p)
 	if ack.Shown != "" {
 		s.mu.Lock()
@@ -603,7 +672,7 @@ func (s *Sim) interactionLocked(in *installation, u *User, typ string) object {
 // interact sends an interaction. Anything but 200 shows the person a warning.
 func (s *Sim) interact(ctx context.Context, in *installation, p object) Ack {
 	raw, _ := json.Marshal(p)
-	typ := textOf(p["type"])
+	typ := blockkit.Text(p["type"])
 	s.mu.Lock()
 	to := s.app.interactivityURL()
 	s.mu.Unlock()
@@ -621,17 +690,15 @@ func (s *Sim) interact(ctx context.Context, in *installation, p object) Ack {
 	return ack
 }
 
-// target names an element; without a block the first one with that action id is meant.
-type target struct{ block, action string }
-
-// actionLocked builds the entry of actions[] for an element, or nil if blocks have none of that id.
-func (s *Sim) actionLocked(blocks json.RawMessage, where target, value []string) object {
+// actionLocked builds the entry of actions[] for what was pressed, or nil if blocks have no such element.
+func (s *Sim) actionLocked(blocks json.RawMessage, f Form) object {
 	var out object
-	eachElement(blocks, func(b, e object, _ bool) {
-		if out != nil || textOf(e["action_id"]) != where.action || where.block != "" && where.block != textOf(b["block_id"]) {
+	blockkit.EachElement(blocks, func(b, e object, _ bool) {
+		if out != nil || blockkit.Text(e["action_id"]) != f.ActionID ||
+			f.BlockID != "" && f.BlockID != blockkit.Text(b["block_id"]) {
 			return
 		}
-		a := object{"type": e["type"], "action_id": where.action, "block_id": b["block_id"],
+		a := object{"type": e["type"], "action_id": f.ActionID, "block_id": b["block_id"],
 			"action_ts": fmt.Sprintf("%d.%06d", s.clock.Now().Unix(), s.clock.Now().Nanosecond()/1000)}
 		if e["type"] == "button" {
 			a["text"] = e["text"]
@@ -641,13 +708,11 @@ func (s *Sim) actionLocked(blocks json.RawMessage, where target, value []string)
 				}
 			}
 		} else {
-			in := Input{Values: value}
-			if len(value) > 0 {
-				in.Value = value[0]
+			in := Input{Values: f.Value}
+			if len(f.Value) > 0 {
+				in.Value = f.Value[0]
 			}
-			for k, v := range s.elementState(e, in) {
-				a[k] = v
-			}
+			maps.Copy(a, elementState(e, in))
 		}
 		out = a
 	})
@@ -655,8 +720,8 @@ func (s *Sim) actionLocked(blocks json.RawMessage, where target, value []string)
 }
 
 // elementState is what state.values holds for one element with an input.
-func (s *Sim) elementState(e object, in Input) object {
-	typ := textOf(e["type"])
+func elementState(e object, in Input) object {
+	typ := blockkit.Text(e["type"])
 	out := object{"type": typ}
 	all := in.Values
 	if len(all) == 0 && in.Value != "" {
@@ -664,9 +729,9 @@ func (s *Sim) elementState(e object, in Input) object {
 	}
 	pick := func() []any {
 		list := []any{}
-		eachOption(e, func(o object) {
+		blockkit.EachOption(e, func(o object) {
 			// A single choice whose value holds a comma is not a list.
-			if v := textOf(o["value"]); slices.Contains(all, v) || v == in.Value && v != "" {
+			if v := blockkit.Text(o["value"]); slices.Contains(all, v) || v == in.Value && v != "" {
 				list = append(list, o)
 			}
 		})
@@ -709,61 +774,23 @@ func (s *Sim) elementState(e object, in Input) object {
 	return out
 }
 
-func eachOption(e object, f func(object)) {
-	lists := []any{e["options"]}
-	groups, _ := e["option_groups"].([]any)
-	for _, g := range groups {
-		if m, ok := g.(object); ok {
-			lists = append(lists, m["options"])
-		}
-	}
-	for _, l := range lists {
-		list, _ := l.([]any)
-		for _, o := range list {
-			if m, ok := o.(object); ok {
-				f(m)
-			}
-		}
-	}
-}
-
-// initial is what an element holds before anyone touches it.
-func initial(e object) Input {
-	for _, k := range []string{"initial_value", "initial_date", "initial_time", "initial_user", "initial_channel", "initial_conversation"} {
-		if v := textOf(e[k]); v != "" {
-			return Input{Value: v}
-		}
-	}
-	if o, ok := e["initial_option"].(object); ok {
-		return Input{Value: textOf(o["value"])}
-	}
-	var in Input
-	list, _ := e["initial_options"].([]any)
-	for _, o := range list {
-		if m, ok := o.(object); ok {
-			in.Values = append(in.Values, textOf(m["value"]))
-		}
-	}
-	return in
-}
-
 // stateLocked builds state.values: the given inputs over the initial ones, for every element but buttons.
-func (s *Sim) stateLocked(blocks json.RawMessage, given map[string]map[string]Input) map[string]map[string]any {
+func (s *Sim) stateLocked(blocks json.RawMessage, given Inputs) map[string]map[string]any {
 	out := map[string]map[string]any{}
-	eachElement(blocks, func(b, e object, _ bool) {
+	blockkit.EachElement(blocks, func(b, e object, _ bool) {
 		switch e["type"] {
 		case "button", "overflow", "image":
 			return
 		}
-		bid, aid := textOf(b["block_id"]), textOf(e["action_id"])
+		bid, aid := blockkit.Text(b["block_id"]), blockkit.Text(e["action_id"])
 		in, ok := given[bid][aid]
 		if !ok {
-			in = initial(e)
+			in.Value, in.Values = blockkit.Initial(e)
 		}
 		if out[bid] == nil {
 			out[bid] = map[string]any{}
 		}
-		out[bid][aid] = s.elementState(e, in)
+		out[bid][aid] = elementState(e, in)
 	})
 	return out
 }
@@ -773,17 +800,18 @@ func (s *Sim) stateLocked(blocks json.RawMessage, given map[string]map[string]In
 // does with it: an empty body closes the view, response_action may show errors, update, push or clear; anything else is
 // a breach and shows the person an error. docs.slack.dev/reference/interaction-payloads/view-interactions-payload
 func (s *Sim) SubmitView(ctx context.Context, userID, viewID string, values map[string]map[string]string) (Ack, error) {
-	given := map[string]map[string]Input{}
+	given := Inputs{}
 	for b, m := range values {
 		given[b] = map[string]Input{}
 		for a, v := range m {
 			given[b][a] = Input{Value: v, Values: strings.Split(v, ",")}
 		}
 	}
-	return s.submit(ctx, userID, viewID, given)
+	return s.SubmitForm(ctx, userID, viewID, given)
 }
 
-func (s *Sim) submit(ctx context.Context, userID, viewID string, given map[string]map[string]Input) (Ack, error) {
+// SubmitForm is SubmitView with inputs as a page sends them.
+func (s *Sim) SubmitForm(ctx context.Context, userID, viewID string, given Inputs) (Ack, error) {
 	s.mu.Lock()
 	u := s.userLocked(userID)
 	v, _ := s.findViewLocked(userID, viewID)
@@ -795,7 +823,7 @@ func (s *Sim) submit(ctx context.Context, userID, viewID string, given map[strin
 		s.mu.Unlock()
 		return Ack{}, fmt.Errorf("submit view: %w", ErrNotInstalled)
 	}
-	v.Errors, v.typed = nil, given
+	v.Errors, v.Typed = nil, given
 	values := s.stateLocked(v.Blocks, given)
 	if missing := missingInputs(v.Blocks, values); len(missing) > 0 {
 		v.Errors = missing
@@ -822,17 +850,17 @@ func (s *Sim) submit(ctx context.Context, userID, viewID string, given map[strin
 
 func missingInputs(blocks json.RawMessage, values map[string]map[string]any) map[string]string {
 	out := map[string]string{}
-	eachElement(blocks, func(b, e object, input bool) {
+	blockkit.EachElement(blocks, func(b, e object, input bool) {
 		if !input || b["optional"] == true {
 			return
 		}
-		o, _ := values[textOf(b["block_id"])][textOf(e["action_id"])].(object)
+		o, _ := values[blockkit.Text(b["block_id"])][blockkit.Text(e["action_id"])].(object)
 		for k, v := range o {
 			if k == "type" {
 				continue
 			}
 			if l, ok := v.([]any); v == nil || ok && len(l) == 0 {
-				out[textOf(b["block_id"])] = "Please complete this required field."
+				out[blockkit.Text(b["block_id"])] = "Please complete this required field."
 			}
 		}
 	})
@@ -865,7 +893,7 @@ func (s *Sim) viewAckLocked(ack *Ack, user string, v *View) {
 		s.dropViewLocked(user, 0)
 	case "errors":
 		inputs := map[string]bool{}
-		eachElement(v.Blocks, func(b, _ object, input bool) { inputs[textOf(b["block_id"])] = input })
+		blockkit.EachElement(v.Blocks, func(b, _ object, input bool) { inputs[blockkit.Text(b["block_id"])] = input })
 		if len(a.Errors) == 0 {
 			refuse("errors without errors")
 			return
@@ -943,11 +971,4 @@ func (s *Sim) Shortcut(ctx context.Context, userID, callbackID string) (Ack, err
 	p["callback_id"], p["action_ts"] = callbackID, fmt.Sprintf("%d.000000", s.clock.Now().Unix())
 	s.mu.Unlock()
 	return s.interact(ctx, in, p), nil
-}
-
-func (s *Sim) zoneOf(u *User) *time.Location {
-	if l, err := time.LoadLocation(u.TZ); err == nil {
-		return l
-	}
-	return time.UTC
 }

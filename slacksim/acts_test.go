@@ -10,27 +10,20 @@ import (
 	"switchboard/slacksim"
 )
 
-func jsonReply(body string) func(http.ResponseWriter, *http.Request, request) {
-	return func(w http.ResponseWriter, _ *http.Request, _ request) {
-		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprint(w, body)
-	}
-}
-
 func (w *world) command(line string) slacksim.CommandReply {
-	w.t.Helper()
-	r, err := w.Command(w.ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, line)
+	w.T.Helper()
+	r, err := w.Command(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, line)
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	return r
 }
 
 func TestCommandForm(t *testing.T) {
 	w := newWorld(t)
-	w.install(slacksim.AcmeAdmin)
+	w.Install(slacksim.AcmeAdmin)
 	w.command("/connection  tell @Leon Okafor & #general <x>")
-	f := w.app.last(t).form
+	f := w.Bot.Last(t).Form
 	for k, want := range map[string]string{
 		"command": "/connection", "text": "tell <@U0ACMELEON|leon> &amp; <#C0ACMEGENE|general> &lt;x&gt;", "team_id": slacksim.Acme,
 		"team_domain": "acme-corp", "channel_id": slacksim.AcmeGeneral, "channel_name": "general", "user_id": slacksim.AcmeAdmin,
@@ -45,49 +38,49 @@ func TestCommandForm(t *testing.T) {
 	}
 	w.SetApp(func(a *slacksim.App) { a.Commands[0].ShouldEscape = false })
 	w.command("/connection tell @leon")
-	if got := w.app.last(t).form.Get("text"); got != "tell @leon" {
+	if got := w.Bot.Last(t).Form.Get("text"); got != "tell @leon" {
 		t.Errorf("unescaped text %q", got)
 	}
-	w.Command(w.ctx, slacksim.AcmeAdmin, w.DM(slacksim.AcmeAdmin), "/connection")
-	if got := w.app.last(t).form.Get("channel_name"); got != "directmessage" {
+	w.Command(w.Ctx, slacksim.AcmeAdmin, w.DM(slacksim.AcmeAdmin), "/connection")
+	if got := w.Bot.Last(t).Form.Get("channel_name"); got != "directmessage" {
 		t.Errorf("channel_name %q", got)
 	}
 }
 
 func TestCommandReplies(t *testing.T) {
 	w := newWorld(t, func(c *slacksim.Config) { c.AckTimeout = 60 * time.Millisecond })
-	w.install(slacksim.AcmeAdmin)
+	w.Install(slacksim.AcmeAdmin)
 	if r := w.command("/connection"); r.Text != "" || r.Message.TS != "" {
 		t.Errorf("an empty reply showed %+v", r)
 	}
-	w.app.reply(jsonReply(`{"text":"for you"}`))
+	w.Bot.Reply(jsonReply(`{"text":"for you"}`))
 	if r := w.command("/connection"); !r.Message.Ephemeral || r.Message.EphemeralTo != slacksim.AcmeAdmin || r.Text != "for you" {
 		t.Errorf("%+v", r)
 	}
-	w.app.reply(jsonReply(`{"text":"for all","response_type":"in_channel"}`))
+	w.Bot.Reply(jsonReply(`{"text":"for all","response_type":"in_channel"}`))
 	if r := w.command("/connection"); r.Message.Ephemeral {
 		t.Errorf("%+v", r)
 	}
-	w.wantBreaches()
-	w.app.reply(status(500))
+	w.WantBreaches()
+	w.Bot.Reply(status(500))
 	if r := w.command("/connection"); !strings.Contains(r.Shown, "http_service_error") || r.Message.User != slacksim.Slackbot {
 		t.Errorf("%+v", r)
 	}
-	w.wantBreaches(slacksim.RuleCommandStatus)
-	w.app.reply(jsonReply(`{"text":"t","blocks":[{"type":"section"}]}`))
+	w.WantBreaches(slacksim.RuleCommandStatus)
+	w.Bot.Reply(jsonReply(`{"text":"t","blocks":[{"type":"section"}]}`))
 	if r := w.command("/connection"); !strings.Contains(r.Shown, "invalid_blocks") {
 		t.Errorf("%+v", r)
 	}
-	w.app.reply(jsonReply(`{oops`))
+	w.Bot.Reply(jsonReply(`{oops`))
 	if r := w.command("/connection"); !strings.Contains(r.Shown, "invalid_command_response") {
 		t.Errorf("%+v", r)
 	}
-	w.app.reply(func(rw http.ResponseWriter, _ *http.Request, _ request) { fmt.Fprint(rw, `{"text":"raw"}`) })
+	w.Bot.Reply(func(rw http.ResponseWriter, _ *http.Request, _ request) { fmt.Fprint(rw, `{"text":"raw"}`) })
 	if r := w.command("/connection"); r.Text != `{"text":"raw"}` {
 		t.Errorf("%+v", r)
 	}
-	w.wantBreaches(slacksim.RuleCommandStatus, slacksim.RuleCommandBody, slacksim.RuleCommandBody, slacksim.RuleCommandBody)
-	w.app.reply(func(_ http.ResponseWriter, r *http.Request, _ request) { <-r.Context().Done() })
+	w.WantBreaches(slacksim.RuleCommandStatus, slacksim.RuleCommandBody, slacksim.RuleCommandBody, slacksim.RuleCommandBody)
+	w.Bot.Reply(func(_ http.ResponseWriter, r *http.Request, _ request) { <-r.Context().Done() })
 	if r := w.command("/connection"); !strings.Contains(r.Shown, "operation_timeout") || r.Err != "http_timeout" {
 		t.Errorf("%+v", r)
 	}
@@ -98,20 +91,20 @@ func TestCommandReplies(t *testing.T) {
 	if r := w.command("/connection"); !strings.Contains(r.Shown, "did not respond") {
 		t.Errorf("%+v", r)
 	}
-	if _, err := w.Command(w.ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "/nope"); err == nil {
+	if _, err := w.Command(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "/nope"); err == nil {
 		t.Error("an unknown command was sent")
 	}
-	if _, err := w.Command(w.ctx, slacksim.BirchAdmin, slacksim.BirchGeneral, "/connection"); err == nil {
+	if _, err := w.Command(w.Ctx, slacksim.BirchAdmin, slacksim.BirchGeneral, "/connection"); err == nil {
 		t.Error("a command without installation was sent")
 	}
 }
 
 func TestResponseURL(t *testing.T) {
 	w := newWorld(t)
-	w.install(slacksim.AcmeAdmin)
-	w.app.reply(jsonReply(`{"text":"Checking"}`))
+	w.Install(slacksim.AcmeAdmin)
+	w.Bot.Reply(jsonReply(`{"text":"Checking"}`))
 	w.command("/connection")
-	hook := w.app.last(t).form.Get("response_url")
+	hook := w.Bot.Last(t).Form.Get("response_url")
 	if code, body := post(t, hook, `{"text":"Done","replace_original":true}`); code != 200 || !strings.Contains(body, `"ok":true`) {
 		t.Errorf("%d %s", code, body)
 	}
@@ -137,33 +130,33 @@ func TestResponseURL(t *testing.T) {
 	if code, body := post(t, hook, `{"text":"t","blocks":[{"type":"section"}]}`); code != 400 || !strings.Contains(body, "invalid_blocks") {
 		t.Errorf("%d %s", code, body)
 	}
-	w.wantBreaches(slacksim.RuleHookBody)
+	w.WantBreaches(slacksim.RuleHookBody)
 	post(t, hook, `{"text":"fifth"}`)
 	if code, body := post(t, hook, `{"text":"sixth"}`); code != 404 || !strings.Contains(body, "used_url") {
 		t.Errorf("a sixth use: %d %s", code, body)
 	}
-	w.wantBreaches(slacksim.RuleHookBody, slacksim.RuleHookOverused)
+	w.WantBreaches(slacksim.RuleHookBody, slacksim.RuleHookOverused)
 	w.command("/connection")
-	hook = w.app.last(t).form.Get("response_url")
-	w.clock.Advance(30*time.Minute - time.Second)
+	hook = w.Bot.Last(t).Form.Get("response_url")
+	w.Clock.Advance(30*time.Minute - time.Second)
 	if code, _ := post(t, hook, `{"text":"in time"}`); code != 200 {
 		t.Error("within 30 minutes")
 	}
-	w.clock.Advance(time.Second)
+	w.Clock.Advance(time.Second)
 	if code, body := post(t, hook, `{"text":"late"}`); code != 404 || !strings.Contains(body, "expired_url") {
 		t.Errorf("after 30 minutes: %d %s", code, body)
 	}
-	w.wantBreaches(slacksim.RuleHookBody, slacksim.RuleHookOverused, slacksim.RuleHookExpired)
+	w.WantBreaches(slacksim.RuleHookBody, slacksim.RuleHookOverused, slacksim.RuleHookExpired)
 	if code, _ := post(t, hook+"x", `{"text":"x"}`); code != 404 {
 		t.Error("an unknown URL was taken")
 	}
 	w.command("/connection")
-	hook = w.app.last(t).form.Get("response_url")
+	hook = w.Bot.Last(t).Form.Get("response_url")
 	w.Inject(slacksim.Fault{Method: "response_url", Times: 1, Status: 502})
 	if code, _ := post(t, hook, `{"text":"x"}`); code != 502 {
 		t.Error("the fault did not hit the response_url")
 	}
-	w.Uninstall(w.ctx, slacksim.Acme, slacksim.NoUninstallEvents)
+	w.Uninstall(w.Ctx, slacksim.Acme, slacksim.NoUninstallEvents)
 	if code, _ := post(t, hook, `{"text":"x"}`); code != 404 {
 		t.Error("after the uninstall")
 	}
@@ -179,7 +172,7 @@ func TestCommandAnswersStay(t *testing.T) {
 	for _, stay := range []bool{false, true} {
 		w := newWorld(t)
 		w.SetApp(func(a *slacksim.App) { a.CommandAnswersStay = stay })
-		w.install(slacksim.AcmeAdmin)
+		w.Install(slacksim.AcmeAdmin)
 		visible := func(user string) string {
 			var out []string
 			for _, m := range w.Messages(slacksim.AcmeGeneral, user) {
@@ -198,16 +191,16 @@ func TestCommandAnswersStay(t *testing.T) {
 				t.Errorf("stay %v: %s sees %q, want %q", stay, user, got, replaced)
 			}
 		}
-		w.app.reply(jsonReply(`{"text":"Checking","blocks":` + twoButtons + `}`))
+		w.Bot.Reply(jsonReply(`{"text":"Checking","blocks":` + twoButtons + `}`))
 		first := w.command("/connection").Message.TS
-		hook := w.app.last(t).form.Get("response_url")
-		w.app.reply(nil)
+		hook := w.Bot.Last(t).Form.Get("response_url")
+		w.Bot.Reply(nil)
 
 		// The hook of a button in the answer replaces it under either reading.
-		if _, err := w.Press(w.ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, first, "go"); err != nil {
+		if _, err := w.Press(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, first, "go"); err != nil {
 			t.Fatal(err)
 		}
-		post(t, answer(w.app.last(t).outer).str("response_url"), `{"text":"Pressed","replace_original":true}`)
+		post(t, answer(w.Bot.Last(t).Outer).Str("response_url"), `{"text":"Pressed","replace_original":true}`)
 		want(slacksim.AcmeAdmin, "Pressed", "Pressed")
 
 		post(t, hook, `{"text":"Done","replace_original":true}`)
@@ -217,115 +210,105 @@ func TestCommandAnswersStay(t *testing.T) {
 		want(slacksim.AcmeMember, "", "For all") // a replaced answer stays with the one who reads it
 		post(t, hook, `{"delete_original":true}`)
 		want(slacksim.AcmeAdmin, "", "Pressed|Done|For all")
-		w.wantBreaches()
+		w.WantBreaches()
 	}
 }
 
-const twoButtons = `[{"type":"actions","block_id":"acts","elements":[
- {"type":"button","action_id":"go","value":"v1","text":{"type":"plain_text","text":"Go"}},
- {"type":"static_select","action_id":"pick","options":[{"text":{"type":"plain_text","text":"One"},"value":"1"},{"text":{"type":"plain_text","text":"Two"},"value":"2"}]}]}]`
-
 func TestPress(t *testing.T) {
 	w := newWorld(t)
-	tok := w.install(slacksim.AcmeAdmin)
+	tok := w.Install(slacksim.AcmeAdmin)
 	dm := w.DM(slacksim.AcmeAdmin)
-	a := w.call("chat.postMessage", tok, "channel", dm, "text", "t", "blocks", twoButtons)
-	w.settle()
-	if _, err := w.Press(w.ctx, slacksim.AcmeAdmin, dm, a.str("ts"), "go"); err != nil {
+	a := w.Call("chat.postMessage", tok, "channel", dm, "text", "t", "blocks", twoButtons)
+	w.Settled()
+	if _, err := w.Press(w.Ctx, slacksim.AcmeAdmin, dm, a.Str("ts"), "go"); err != nil {
 		t.Fatal(err)
 	}
-	p := answer(w.app.last(t).outer)
+	p := answer(w.Bot.Last(t).Outer)
 	act := p["actions"].([]any)[0].(map[string]any)
-	if p.str("type") != "block_actions" || act["value"] != "v1" || act["block_id"] != "acts" || p.str("container", "message_ts") != a.str("ts") ||
-		p.str("user", "id") != slacksim.AcmeAdmin || p.str("team", "id") != slacksim.Acme || p.str("message", "text") != "t" {
+	if p.Str("type") != "block_actions" || act["value"] != "v1" || act["block_id"] != "acts" || p.Str("container", "message_ts") != a.Str("ts") ||
+		p.Str("user", "id") != slacksim.AcmeAdmin || p.Str("team", "id") != slacksim.Acme || p.Str("message", "text") != "t" {
 		t.Errorf("payload %v", p)
 	}
-	if code, _ := post(t, p.str("response_url"), `{"text":"Replaced","replace_original":true}`); code != 200 {
+	if code, _ := post(t, p.Str("response_url"), `{"text":"Replaced","replace_original":true}`); code != 200 {
 		t.Error(code)
 	}
 	if m := w.Messages(dm, slacksim.AcmeAdmin)[0]; m.Text != "Replaced" || m.Blocks != nil {
 		t.Errorf("message %+v", m)
 	}
-	if _, err := w.Press(w.ctx, slacksim.AcmeAdmin, dm, a.str("ts"), "go"); err == nil {
+	if _, err := w.Press(w.Ctx, slacksim.AcmeAdmin, dm, a.Str("ts"), "go"); err == nil {
 		t.Error("a button that is gone was pressed")
 	}
-	b := w.call("chat.postMessage", tok, "channel", dm, "text", "t", "blocks", twoButtons)
-	w.settle()
-	if _, err := w.Press(w.ctx, slacksim.AcmeAdmin, dm, b.str("ts"), "pick", "2"); err != nil {
+	b := w.Call("chat.postMessage", tok, "channel", dm, "text", "t", "blocks", twoButtons)
+	w.Settled()
+	if _, err := w.Press(w.Ctx, slacksim.AcmeAdmin, dm, b.Str("ts"), "pick", "2"); err != nil {
 		t.Fatal(err)
 	}
-	p = answer(w.app.last(t).outer)
+	p = answer(w.Bot.Last(t).Outer)
 	act = p["actions"].([]any)[0].(map[string]any)
-	if answer(act).str("selected_option", "value") != "2" {
+	if answer(act).Str("selected_option", "value") != "2" {
 		t.Errorf("menu %v", act)
 	}
-	if _, err := w.Press(w.ctx, slacksim.AcmeMember, dm, b.str("ts"), "go"); err == nil {
+	if _, err := w.Press(w.Ctx, slacksim.AcmeMember, dm, b.Str("ts"), "go"); err == nil {
 		t.Error("another person pressed a button in this DM")
 	}
-	w.app.reply(status(500))
-	ack, _ := w.Press(w.ctx, slacksim.AcmeAdmin, dm, b.str("ts"), "go")
+	w.Bot.Reply(status(500))
+	ack, _ := w.Press(w.Ctx, slacksim.AcmeAdmin, dm, b.Str("ts"), "go")
 	if ack.Shown == "" {
 		t.Error("the person sees nothing of the failure")
 	}
-	w.wantBreaches(slacksim.RuleActionStatus)
+	w.WantBreaches(slacksim.RuleActionStatus)
 }
-
-func modal(title, blocks string) string {
-	return `{"type":"modal","callback_id":"cb","title":{"type":"plain_text","text":"` + title + `"},"submit":{"type":"plain_text","text":"Save"},"notify_on_close":true,"blocks":` + blocks + `}`
-}
-
-const nameInput = `[{"type":"input","block_id":"n","label":{"type":"plain_text","text":"Name"},"element":{"type":"plain_text_input","action_id":"name"}}]`
 
 func TestTriggerIDs(t *testing.T) {
 	w := newWorld(t)
-	tok := w.install(slacksim.AcmeAdmin)
-	other := w.install(slacksim.BirchAdmin)
+	tok := w.Install(slacksim.AcmeAdmin)
+	other := w.Install(slacksim.BirchAdmin)
 	trigger := func() string {
 		w.command("/connection")
-		return w.app.last(t).form.Get("trigger_id")
+		return w.Bot.Last(t).Form.Get("trigger_id")
 	}
 	view := modal("A", nameInput)
 	id := trigger()
-	w.wantError("views.open", tok, "invalid_arguments", "trigger_id", id, "view", `{"type":"modal"}`)
-	w.wantError("views.open", other, "invalid_trigger_id", "trigger_id", id, "view", view)
-	if a := w.call("views.open", tok, "trigger_id", id, "view", view); a.str("view", "callback_id") != "cb" || a.str("view", "hash") == "" {
+	w.WantError("views.open", tok, "invalid_arguments", "trigger_id", id, "view", `{"type":"modal"}`)
+	w.WantError("views.open", other, "invalid_trigger_id", "trigger_id", id, "view", view)
+	if a := w.Call("views.open", tok, "trigger_id", id, "view", view); a.Str("view", "callback_id") != "cb" || a.Str("view", "hash") == "" {
 		t.Fatal(a)
 	}
-	w.wantError("views.open", tok, "exchanged_trigger_id", "trigger_id", id, "view", view)
+	w.WantError("views.open", tok, "exchanged_trigger_id", "trigger_id", id, "view", view)
 	id = trigger()
-	w.clock.Advance(3 * time.Second)
-	w.wantError("views.open", tok, "expired_trigger_id", "trigger_id", id, "view", view)
-	w.wantError("views.open", tok, "invalid_trigger_id", "trigger_id", "x", "view", view)
-	w.wantError("views.open", tok, "view_too_large", "trigger_id", trigger(), "view", modal("A", `[]`)+strings.Repeat(" ", 250_000))
-	w.wantError("views.open", tok, "invalid_arguments", "trigger_id", trigger(), "view", modal(strings.Repeat("t", 25), nameInput))
-	w.wantError("views.open", tok, "invalid_arguments", "trigger_id", trigger(), "view", strings.Replace(view, `"submit":{"type":"plain_text","text":"Save"},`, "", 1))
+	w.Clock.Advance(3 * time.Second)
+	w.WantError("views.open", tok, "expired_trigger_id", "trigger_id", id, "view", view)
+	w.WantError("views.open", tok, "invalid_trigger_id", "trigger_id", "x", "view", view)
+	w.WantError("views.open", tok, "view_too_large", "trigger_id", trigger(), "view", modal("A", `[]`)+strings.Repeat(" ", 250_000))
+	w.WantError("views.open", tok, "invalid_arguments", "trigger_id", trigger(), "view", modal(strings.Repeat("t", 25), nameInput))
+	w.WantError("views.open", tok, "invalid_arguments", "trigger_id", trigger(), "view", strings.Replace(view, `"submit":{"type":"plain_text","text":"Save"},`, "", 1))
 }
 
 func TestViewSubmission(t *testing.T) {
 	w := newWorld(t)
-	tok := w.install(slacksim.AcmeAdmin)
+	tok := w.Install(slacksim.AcmeAdmin)
 	open := func() string {
 		t.Helper()
-		w.app.reply(nil)
+		w.Bot.Reply(nil)
 		w.command("/connection")
-		return w.call("views.open", tok, "trigger_id", w.app.last(t).form.Get("trigger_id"), "view", modal("A", nameInput)).str("view", "id")
+		return w.Call("views.open", tok, "trigger_id", w.Bot.Last(t).Form.Get("trigger_id"), "view", modal("A", nameInput)).Str("view", "id")
 	}
 	submit := func(id, reply string) slacksim.Ack {
 		t.Helper()
-		w.app.reply(jsonReply(reply))
-		ack, err := w.SubmitView(w.ctx, slacksim.AcmeAdmin, id, map[string]map[string]string{"n": {"name": "Zed"}})
+		w.Bot.Reply(jsonReply(reply))
+		ack, err := w.SubmitView(w.Ctx, slacksim.AcmeAdmin, id, map[string]map[string]string{"n": {"name": "Zed"}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return ack
 	}
 	id := open()
-	if ack, _ := w.SubmitView(w.ctx, slacksim.AcmeAdmin, id, nil); ack.Err != "incomplete" || w.OpenViews(slacksim.AcmeAdmin)[0].Errors["n"] == "" {
+	if ack, _ := w.SubmitView(w.Ctx, slacksim.AcmeAdmin, id, nil); ack.Err != "incomplete" || w.OpenViews(slacksim.AcmeAdmin)[0].Errors["n"] == "" {
 		t.Error("an empty required field was sent")
 	}
 	submit(id, ``)
-	p := answer(w.app.last(t).outer)
-	if p.str("type") != "view_submission" || p.str("view", "state", "values", "n", "name", "value") != "Zed" || p.str("view", "id") != id || p.str("view", "app_installed_team_id") != slacksim.Acme {
+	p := answer(w.Bot.Last(t).Outer)
+	if p.Str("type") != "view_submission" || p.Str("view", "state", "values", "n", "name", "value") != "Zed" || p.Str("view", "id") != id || p.Str("view", "app_installed_team_id") != slacksim.Acme {
 		t.Errorf("payload %v", p)
 	}
 	if len(w.OpenViews(slacksim.AcmeAdmin)) != 0 {
@@ -345,7 +328,7 @@ func TestViewSubmission(t *testing.T) {
 	if len(v) != 2 || v[1].Title != "C" || v[1].PreviousViewID != id || v[1].RootViewID != id {
 		t.Errorf("push: %+v", v)
 	}
-	w.wantBreaches()
+	w.WantBreaches()
 	for _, bad := range []string{`ok`, `{"foo":1}`, `{"response_action":"errors","errors":{"zzz":"no such block"}}`, `{"response_action":"errors"}`, `{"response_action":"dance"}`, `{"response_action":"update","view":{}}`} {
 		before := len(w.Breaches())
 		if ack := submit(v[1].ID, bad); ack.Shown == "" || len(w.Breaches()) != before+1 || w.Breaches()[before].Rule != slacksim.RuleViewAck {
@@ -357,74 +340,74 @@ func TestViewSubmission(t *testing.T) {
 		t.Error("clear")
 	}
 	id = open()
-	if _, err := w.CloseView(w.ctx, slacksim.AcmeAdmin, id, false); err != nil {
+	if _, err := w.CloseView(w.Ctx, slacksim.AcmeAdmin, id, false); err != nil {
 		t.Fatal(err)
 	}
-	if p := w.app.last(t).outer; p["type"] != "view_closed" || p["is_cleared"] != false {
+	if p := w.Bot.Last(t).Outer; p["type"] != "view_closed" || p["is_cleared"] != false {
 		t.Errorf("closed %v", p)
 	}
 }
 
 func TestViewUpdateAndPush(t *testing.T) {
 	w := newWorld(t)
-	tok := w.install(slacksim.AcmeAdmin)
-	trigger := func() string { w.command("/connection"); return w.app.last(t).form.Get("trigger_id") }
+	tok := w.Install(slacksim.AcmeAdmin)
+	trigger := func() string { w.command("/connection"); return w.Bot.Last(t).Form.Get("trigger_id") }
 	button := `[{"type":"actions","elements":[{"type":"button","action_id":"more","text":{"type":"plain_text","text":"More"}}]}]`
-	a := w.call("views.open", tok, "trigger_id", trigger(), "view", modal("A", button))
-	id := a.str("view", "id")
-	w.wantError("views.update", tok, "hash_conflict", "view_id", id, "hash", "stale", "view", modal("B", button))
-	b := w.call("views.update", tok, "view_id", id, "hash", a.str("view", "hash"), "view", modal("B", button))
-	if b.str("view", "id") != id || b.str("view", "hash") == a.str("view", "hash") {
+	a := w.Call("views.open", tok, "trigger_id", trigger(), "view", modal("A", button))
+	id := a.Str("view", "id")
+	w.WantError("views.update", tok, "hash_conflict", "view_id", id, "hash", "stale", "view", modal("B", button))
+	b := w.Call("views.update", tok, "view_id", id, "hash", a.Str("view", "hash"), "view", modal("B", button))
+	if b.Str("view", "id") != id || b.Str("view", "hash") == a.Str("view", "hash") {
 		t.Error(b)
 	}
-	w.wantError("views.update", tok, "not_found", "view_id", "V0", "view", modal("B", button))
+	w.WantError("views.update", tok, "not_found", "view_id", "V0", "view", modal("B", button))
 	for range 2 {
-		if _, err := w.PressView(w.ctx, slacksim.AcmeAdmin, w.OpenViews(slacksim.AcmeAdmin)[0].ID, "more"); err != nil {
+		if _, err := w.PressView(w.Ctx, slacksim.AcmeAdmin, w.OpenViews(slacksim.AcmeAdmin)[0].ID, "more"); err != nil {
 			t.Fatal(err)
 		}
-		if c := w.call("views.push", tok, "trigger_id", w.app.last(t).outer["trigger_id"].(string), "view", modal("P", button)); c["ok"] != true {
+		if c := w.Call("views.push", tok, "trigger_id", w.Bot.Last(t).Outer["trigger_id"].(string), "view", modal("P", button)); c["ok"] != true {
 			t.Error(c)
 		}
 	}
-	w.PressView(w.ctx, slacksim.AcmeAdmin, id, "more")
-	w.wantError("views.push", tok, "push_limit_reached", "trigger_id", w.app.last(t).outer["trigger_id"].(string), "view", modal("P", button))
-	if _, err := w.Shortcut(w.ctx, slacksim.AcmeAdmin, "short"); err != nil {
+	w.PressView(w.Ctx, slacksim.AcmeAdmin, id, "more")
+	w.WantError("views.push", tok, "push_limit_reached", "trigger_id", w.Bot.Last(t).Outer["trigger_id"].(string), "view", modal("P", button))
+	if _, err := w.Shortcut(w.Ctx, slacksim.AcmeAdmin, "short"); err != nil {
 		t.Fatal(err)
 	}
-	if p := w.app.last(t).outer; p["type"] != "shortcut" || p["callback_id"] != "short" || p["response_url"] != nil {
+	if p := w.Bot.Last(t).Outer; p["type"] != "shortcut" || p["callback_id"] != "short" || p["response_url"] != nil {
 		t.Errorf("shortcut %v", p)
 	}
 }
 
 func TestHome(t *testing.T) {
 	w := newWorld(t)
-	tok := w.install(slacksim.AcmeAdmin)
+	tok := w.Install(slacksim.AcmeAdmin)
 	home := `{"type":"home","blocks":` + twoButtons + `}`
-	if err := w.OpenHome(w.ctx, slacksim.AcmeAdmin, "home"); err != nil {
+	if err := w.OpenHome(w.Ctx, slacksim.AcmeAdmin, "home"); err != nil {
 		t.Fatal(err)
 	}
-	w.settle()
-	if e := w.app.last(t).event; e["type"] != "app_home_opened" || e["tab"] != "home" || e["view"] != nil || e["channel"] != w.DM(slacksim.AcmeAdmin) {
+	w.Settled()
+	if e := w.Bot.Last(t).Event; e["type"] != "app_home_opened" || e["tab"] != "home" || e["view"] != nil || e["channel"] != w.DM(slacksim.AcmeAdmin) {
 		t.Errorf("first opening %v", e)
 	}
-	a := w.call("views.publish", tok, "user_id", slacksim.AcmeAdmin, "view", home)
-	w.wantError("views.publish", tok, "hash_conflict", "user_id", slacksim.AcmeAdmin, "hash", "stale", "view", home)
-	if b := w.call("views.publish", tok, "user_id", slacksim.AcmeAdmin, "hash", a.str("view", "hash"), "view", home); b["ok"] != true {
+	a := w.Call("views.publish", tok, "user_id", slacksim.AcmeAdmin, "view", home)
+	w.WantError("views.publish", tok, "hash_conflict", "user_id", slacksim.AcmeAdmin, "hash", "stale", "view", home)
+	if b := w.Call("views.publish", tok, "user_id", slacksim.AcmeAdmin, "hash", a.Str("view", "hash"), "view", home); b["ok"] != true {
 		t.Error(b)
 	}
-	w.wantError("views.publish", tok, "user_not_found", "user_id", slacksim.BirchAdmin, "view", home)
-	w.wantError("views.publish", tok, "invalid_arguments", "user_id", slacksim.AcmeAdmin, "view", modal("A", nameInput))
-	w.OpenHome(w.ctx, slacksim.AcmeAdmin, "home")
-	w.settle()
-	if e := w.app.last(t).event; e["view"] == nil {
+	w.WantError("views.publish", tok, "user_not_found", "user_id", slacksim.BirchAdmin, "view", home)
+	w.WantError("views.publish", tok, "invalid_arguments", "user_id", slacksim.AcmeAdmin, "view", modal("A", nameInput))
+	w.OpenHome(w.Ctx, slacksim.AcmeAdmin, "home")
+	w.Settled()
+	if e := w.Bot.Last(t).Event; e["view"] == nil {
 		t.Error("the published view does not come along")
 	}
-	if _, err := w.PressHome(w.ctx, slacksim.AcmeAdmin, "go"); err != nil {
+	if _, err := w.PressHome(w.Ctx, slacksim.AcmeAdmin, "go"); err != nil {
 		t.Fatal(err)
 	}
-	if p := w.app.last(t).outer; p["channel"] != nil || p["response_url"] != nil || answer(p).str("view", "type") != "home" {
+	if p := w.Bot.Last(t).Outer; p["channel"] != nil || p["response_url"] != nil || answer(p).Str("view", "type") != "home" {
 		t.Errorf("payload %v", p)
 	}
 	w.SetApp(func(a *slacksim.App) { a.HomeTab = false })
-	w.wantError("views.publish", tok, "not_enabled", "user_id", slacksim.AcmeAdmin, "view", home)
+	w.WantError("views.publish", tok, "not_enabled", "user_id", slacksim.AcmeAdmin, "view", home)
 }

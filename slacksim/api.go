@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"switchboard/slacksim/internal/blockkit"
 )
 
 // apiError is an answer with ok:false.
@@ -42,7 +44,7 @@ type apiRequest struct {
 // arg is an argument as text; JSON values come back as JSON text.
 func (r *apiRequest) arg(name string) string {
 	if r.isJSON {
-		return textOf(r.json[name])
+		return blockkit.Text(r.json[name])
 	}
 	return r.form.Get(name)
 }
@@ -212,7 +214,7 @@ func (s *Sim) parse(r *http.Request, req *apiRequest) *apiError {
 		}
 		req.call.JSON = body
 		req.isJSON = true
-		if decode(body, &req.json) != nil || req.json == nil {
+		if blockkit.Decode(body, &req.json) != nil || req.json == nil {
 			return fail("invalid_json")
 		}
 		if methods[req.method].formOnly {

@@ -41,26 +41,26 @@ func post(t *testing.T, url, body string) (int, string) {
 
 // json posts a JSON body with the token in the header.
 func (w *world) json(method, token, body string) answer {
-	w.t.Helper()
+	w.T.Helper()
 	req, _ := http.NewRequest("POST", w.URL()+"/api/"+method, strings.NewReader(body))
 	req.Header.Set("Content-Type", "application/json; charset=utf-8")
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	return do(w.t, req)
+	return do(w.T, req)
 }
 
 func TestTokensAndScopes(t *testing.T) {
 	w := newWorld(t)
-	tok := w.install(slacksim.AcmeAdmin, "chat:write,commands")
-	w.wantError("auth.test", "", "not_authed")
-	w.wantError("auth.test", "xoxb-nobody", "invalid_auth")
-	w.wantError("no.such.method", tok, "unknown_method")
-	a := w.wantError("team.info", tok, "missing_scope")
-	if a.str("needed") != "team:read" || a.str("provided") != "chat:write,commands" {
+	tok := w.Install(slacksim.AcmeAdmin, "chat:write,commands")
+	w.WantError("auth.test", "", "not_authed")
+	w.WantError("auth.test", "xoxb-nobody", "invalid_auth")
+	w.WantError("no.such.method", tok, "unknown_method")
+	a := w.WantError("team.info", tok, "missing_scope")
+	if a.Str("needed") != "team:read" || a.Str("provided") != "chat:write,commands" {
 		t.Errorf("missing_scope says %v", a)
 	}
-	if b := w.call("auth.test", "", "token", tok); b["ok"] != true {
+	if b := w.Call("auth.test", "", "token", tok); b["ok"] != true {
 		t.Errorf("a token in the form: %v", b)
 	}
 	req, _ := http.NewRequest("POST", w.URL()+"/api/team.info", nil)
@@ -73,18 +73,18 @@ func TestTokensAndScopes(t *testing.T) {
 	if res.Header.Get("X-Oauth-Scopes") != "chat:write,commands" || res.Header.Get("X-Accepted-Oauth-Scopes") != "team:read" {
 		t.Errorf("headers %v", res.Header)
 	}
-	if b := w.json("auth.test", "", `{"token":"`+tok+`"}`); b.str("error") != "not_authed" {
+	if b := w.json("auth.test", "", `{"token":"`+tok+`"}`); b.Str("error") != "not_authed" {
 		t.Errorf("a token inside JSON: %v", b)
 	}
 	if b := w.json("chat.postMessage", tok, `{"channel":"`+slacksim.AcmeAdmin+`","text":"hi","blocks":[{"type":"divider"}]}`); b["ok"] != true {
 		t.Errorf("JSON: %v", b)
 	}
-	w.wantBreaches()
+	w.WantBreaches()
 	req, _ = http.NewRequest("POST", w.URL()+"/api/auth.test?token="+tok, nil)
 	if b := do(t, req); b["ok"] == true {
 		t.Error("a token in the address was taken")
 	}
-	w.wantBreaches(slacksim.RuleTokenInQuery)
+	w.WantBreaches(slacksim.RuleTokenInQuery)
 	calls := w.CallsTo("chat.postMessage")
 	if len(calls) != 1 || calls[0].Token != tok || calls[0].TeamID != slacksim.Acme || !calls[0].OK || calls[0].Arg("text") != "hi" || !calls[0].Done {
 		t.Errorf("calls %+v", calls)
@@ -93,33 +93,33 @@ func TestTokensAndScopes(t *testing.T) {
 
 func TestPosting(t *testing.T) {
 	w := newWorld(t)
-	tok := w.install(slacksim.AcmeAdmin)
+	tok := w.Install(slacksim.AcmeAdmin)
 	dm := w.DM(slacksim.AcmeMember)
-	w.wantError("chat.postMessage", tok, "no_text", "channel", dm)
-	w.wantError("chat.postMessage", tok, "channel_not_found", "channel", "C0NOWHERE", "text", "x")
-	w.wantError("chat.postMessage", tok, "channel_not_found", "channel", slacksim.BirchGeneral, "text", "x")
-	w.wantError("chat.postMessage", tok, "channel_not_found", "channel", slacksim.BirchAdmin, "text", "x")
-	w.wantError("chat.postMessage", tok, "not_in_channel", "channel", slacksim.AcmeGeneral, "text", "x")
+	w.WantError("chat.postMessage", tok, "no_text", "channel", dm)
+	w.WantError("chat.postMessage", tok, "channel_not_found", "channel", "C0NOWHERE", "text", "x")
+	w.WantError("chat.postMessage", tok, "channel_not_found", "channel", slacksim.BirchGeneral, "text", "x")
+	w.WantError("chat.postMessage", tok, "channel_not_found", "channel", slacksim.BirchAdmin, "text", "x")
+	w.WantError("chat.postMessage", tok, "not_in_channel", "channel", slacksim.AcmeGeneral, "text", "x")
 	in, _ := w.Installed(slacksim.Acme)
-	if err := w.Invite(w.ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, in.BotUserID); err != nil {
+	if err := w.Invite(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, in.BotUserID); err != nil {
 		t.Fatal(err)
 	}
-	a := w.call("chat.postMessage", tok, "channel", "#general", "text", "first")
-	w.call("chat.postMessage", tok, "channel", slacksim.AcmeGeneral, "text", "reply", "thread_ts", a.str("ts"))
-	w.wantError("chat.postMessage", tok, "thread_not_found", "channel", slacksim.AcmeGeneral, "text", "reply", "thread_ts", "1.1")
-	if u := w.call("chat.update", tok, "channel", slacksim.AcmeGeneral, "ts", a.str("ts"), "text", "second"); u["ok"] != true {
+	a := w.Call("chat.postMessage", tok, "channel", "#general", "text", "first")
+	w.Call("chat.postMessage", tok, "channel", slacksim.AcmeGeneral, "text", "reply", "thread_ts", a.Str("ts"))
+	w.WantError("chat.postMessage", tok, "thread_not_found", "channel", slacksim.AcmeGeneral, "text", "reply", "thread_ts", "1.1")
+	if u := w.Call("chat.update", tok, "channel", slacksim.AcmeGeneral, "ts", a.Str("ts"), "text", "second"); u["ok"] != true {
 		t.Error(u)
 	}
-	theirs, _ := w.Say(w.ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, "mine")
-	w.wantError("chat.update", tok, "cant_update_message", "channel", slacksim.AcmeGeneral, "ts", theirs, "text", "x")
-	w.wantError("chat.delete", tok, "cant_delete_message", "channel", slacksim.AcmeGeneral, "ts", theirs)
-	w.wantError("chat.update", tok, "message_not_found", "channel", slacksim.AcmeGeneral, "ts", "1.1", "text", "x")
-	w.wantError("chat.postEphemeral", tok, "user_not_in_channel", "channel", slacksim.AcmeGeneral, "user", slacksim.BirchAdmin, "text", "x")
-	w.call("chat.postEphemeral", tok, "channel", slacksim.AcmeGeneral, "user", slacksim.AcmeMember, "text", "psst")
-	if a := w.call("reactions.add", tok, "channel", slacksim.AcmeGeneral, "timestamp", theirs, "name", "eyes"); a["ok"] != true {
+	theirs, _ := w.Say(w.Ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, "mine")
+	w.WantError("chat.update", tok, "cant_update_message", "channel", slacksim.AcmeGeneral, "ts", theirs, "text", "x")
+	w.WantError("chat.delete", tok, "cant_delete_message", "channel", slacksim.AcmeGeneral, "ts", theirs)
+	w.WantError("chat.update", tok, "message_not_found", "channel", slacksim.AcmeGeneral, "ts", "1.1", "text", "x")
+	w.WantError("chat.postEphemeral", tok, "user_not_in_channel", "channel", slacksim.AcmeGeneral, "user", slacksim.BirchAdmin, "text", "x")
+	w.Call("chat.postEphemeral", tok, "channel", slacksim.AcmeGeneral, "user", slacksim.AcmeMember, "text", "psst")
+	if a := w.Call("reactions.add", tok, "channel", slacksim.AcmeGeneral, "timestamp", theirs, "name", "eyes"); a["ok"] != true {
 		t.Error(a)
 	}
-	w.wantError("reactions.add", tok, "already_reacted", "channel", slacksim.AcmeGeneral, "timestamp", theirs, "name", "eyes")
+	w.WantError("reactions.add", tok, "already_reacted", "channel", slacksim.AcmeGeneral, "timestamp", theirs, "name", "eyes")
 	member := w.Messages(slacksim.AcmeGeneral, slacksim.AcmeMember)
 	admin := w.Messages(slacksim.AcmeGeneral, slacksim.AcmeAdmin)
 	if len(member) != len(admin)+1 {
@@ -132,7 +132,7 @@ func TestPosting(t *testing.T) {
 	if m := admin[1]; m.Text != "second" || !m.Edited {
 		t.Errorf("edited %+v", m)
 	}
-	w.call("chat.delete", tok, "channel", slacksim.AcmeGeneral, "ts", a.str("ts"))
+	w.Call("chat.delete", tok, "channel", slacksim.AcmeGeneral, "ts", a.Str("ts"))
 	if m := w.Messages(slacksim.AcmeGeneral, "")[1]; !m.Deleted {
 		t.Error("not deleted")
 	}
@@ -140,7 +140,7 @@ func TestPosting(t *testing.T) {
 
 func TestBlockLimits(t *testing.T) {
 	w := newWorld(t)
-	tok := w.install(slacksim.AcmeAdmin)
+	tok := w.Install(slacksim.AcmeAdmin)
 	long := strings.Repeat("x", 3001)
 	button := `{"type":"button","text":{"type":"plain_text","text":"B"},"action_id":"a%d"}`
 	var buttons []string
@@ -174,38 +174,38 @@ func TestBlockLimits(t *testing.T) {
 		"not an array":       `{"type":"divider"}`,
 		"button as input":    `[{"type":"input","label":{"type":"plain_text","text":"L"},"element":` + fmt.Sprintf(button, 1) + `}]`,
 	} {
-		a := w.wantError("chat.postMessage", tok, "invalid_blocks", "channel", slacksim.AcmeAdmin, "text", "t", "blocks", blocks)
+		a := w.WantError("chat.postMessage", tok, "invalid_blocks", "channel", slacksim.AcmeAdmin, "text", "t", "blocks", blocks)
 		meta, _ := a["response_metadata"].(map[string]any)
 		if msgs, _ := meta["messages"].([]any); len(msgs) == 0 || !strings.Contains(msgs[0].(string), "json-pointer:/blocks") {
 			t.Errorf("%s: no message with a pointer in %v", name, a)
 		}
 	}
 	fits := `[{"type":"header","text":{"type":"plain_text","text":"` + strings.Repeat("ü", 150) + `"}}]`
-	if a := w.call("chat.postMessage", tok, "channel", slacksim.AcmeAdmin, "text", "t", "blocks", fits); a["ok"] != true {
+	if a := w.Call("chat.postMessage", tok, "channel", slacksim.AcmeAdmin, "text", "t", "blocks", fits); a["ok"] != true {
 		t.Errorf("150 characters are not 150 bytes: %v", a)
 	}
-	w.wantBreaches()
-	w.call("chat.postMessage", tok, "channel", slacksim.AcmeAdmin, "blocks", `[{"type":"divider"}]`)
-	w.wantBreaches(slacksim.RuleNoText)
+	w.WantBreaches()
+	w.Call("chat.postMessage", tok, "channel", slacksim.AcmeAdmin, "blocks", `[{"type":"divider"}]`)
+	w.WantBreaches(slacksim.RuleNoText)
 }
 
 func TestPeopleAndPlaces(t *testing.T) {
 	w := newWorld(t)
-	tok := w.install(slacksim.AcmeAdmin)
-	u := w.call("users.info", tok, "user", slacksim.AcmeAdmin)
+	tok := w.Install(slacksim.AcmeAdmin)
+	u := w.Call("users.info", tok, "user", slacksim.AcmeAdmin)
 	if m := u["user"].(map[string]any); m["is_admin"] != true || m["tz"] != "Europe/Berlin" || m["profile"].(map[string]any)["email"] != nil {
 		t.Errorf("user %v", m)
 	}
-	w.wantError("users.info", tok, "user_not_found", "user", "U0NOBODY")
-	w.wantError("users.info", tok, "user_not_visible", "user", slacksim.BirchAdmin)
-	if a := w.json("users.info", tok, `{"user":"`+slacksim.AcmeAdmin+`"}`); a.str("error") != "user_not_found" {
+	w.WantError("users.info", tok, "user_not_found", "user", "U0NOBODY")
+	w.WantError("users.info", tok, "user_not_visible", "user", slacksim.BirchAdmin)
+	if a := w.json("users.info", tok, `{"user":"`+slacksim.AcmeAdmin+`"}`); a.Str("error") != "user_not_found" {
 		t.Errorf("users.info reads no JSON: %v", a)
 	}
 	w.AddChannel(slacksim.Channel{ID: "C0SHARED01", TeamID: slacksim.Acme, Name: "both", SharedWith: []string{slacksim.Birch}, Members: []string{slacksim.AcmeAdmin, slacksim.BirchAdmin}})
-	if m := w.call("users.info", tok, "user", slacksim.BirchAdmin)["user"].(map[string]any); m["is_stranger"] != true || m["is_admin"] != nil {
+	if m := w.Call("users.info", tok, "user", slacksim.BirchAdmin)["user"].(map[string]any); m["is_stranger"] != true || m["is_admin"] != nil {
 		t.Errorf("a stranger: %v", m)
 	}
-	team := w.call("team.info", tok)["team"].(map[string]any)
+	team := w.Call("team.info", tok)["team"].(map[string]any)
 	icon := team["icon"].(map[string]any)["image_68"].(string)
 	res, err := http.Get(icon)
 	if err != nil {
@@ -215,52 +215,52 @@ func TestPeopleAndPlaces(t *testing.T) {
 	if b, _ := io.ReadAll(res.Body); res.StatusCode != 200 || !strings.HasPrefix(string(b), "\x89PNG") || res.Header.Get("Content-Type") != "image/png" {
 		t.Errorf("icon %d %q", res.StatusCode, b)
 	}
-	if a := w.call("conversations.open", tok, "users", slacksim.AcmeMember); a.str("channel", "id") != w.DM(slacksim.AcmeMember) {
+	if a := w.Call("conversations.open", tok, "users", slacksim.AcmeMember); a.Str("channel", "id") != w.DM(slacksim.AcmeMember) {
 		t.Error(a)
 	}
-	a := w.call("conversations.list", tok, "limit", "2")
+	a := w.Call("conversations.list", tok, "limit", "2")
 	list := a["channels"].([]any)
-	next := a.str("response_metadata", "next_cursor")
+	next := a.Str("response_metadata", "next_cursor")
 	if len(list) != 2 || next == "" {
 		t.Fatalf("page %v", a)
 	}
-	if b := w.call("conversations.list", tok, "limit", "2", "cursor", next); len(b["channels"].([]any)) != 1 || b.str("response_metadata", "next_cursor") != "" {
+	if b := w.Call("conversations.list", tok, "limit", "2", "cursor", next); len(b["channels"].([]any)) != 1 || b.Str("response_metadata", "next_cursor") != "" {
 		t.Errorf("second page %v", b)
 	}
-	w.wantError("conversations.list", tok, "invalid_cursor", "cursor", "x")
-	w.wantError("conversations.list", tok, "missing_scope", "types", "private_channel")
-	w.wantError("conversations.info", tok, "channel_not_found", "channel", slacksim.BirchGeneral)
-	if c := w.call("conversations.info", tok, "channel", slacksim.AcmeGeneral)["channel"].(map[string]any); c["is_member"] != false || c["name"] != "general" {
+	w.WantError("conversations.list", tok, "invalid_cursor", "cursor", "x")
+	w.WantError("conversations.list", tok, "missing_scope", "types", "private_channel")
+	w.WantError("conversations.info", tok, "channel_not_found", "channel", slacksim.BirchGeneral)
+	if c := w.Call("conversations.info", tok, "channel", slacksim.AcmeGeneral)["channel"].(map[string]any); c["is_member"] != false || c["name"] != "general" {
 		t.Errorf("channel %v", c)
 	}
-	if m := w.call("conversations.members", tok, "channel", slacksim.AcmeGeneral); len(m["members"].([]any)) != 2 {
+	if m := w.Call("conversations.members", tok, "channel", slacksim.AcmeGeneral); len(m["members"].([]any)) != 2 {
 		t.Error(m)
 	}
-	if c := w.call("users.conversations", tok); len(c["channels"].([]any)) != 0 {
+	if c := w.Call("users.conversations", tok); len(c["channels"].([]any)) != 0 {
 		t.Error(c)
 	}
-	if l := w.call("users.list", tok); len(l["members"].([]any)) != 3 {
+	if l := w.Call("users.list", tok); len(l["members"].([]any)) != 3 {
 		t.Error(l)
 	}
 	in, _ := w.Installed(slacksim.Acme)
-	if b := w.call("bots.info", tok, "bot", in.BotID); b.str("bot", "user_id") != in.BotUserID {
+	if b := w.Call("bots.info", tok, "bot", in.BotID); b.Str("bot", "user_id") != in.BotUserID {
 		t.Error(b)
 	}
-	w.wantError("bots.info", tok, "bot_not_found", "bot", "B0")
-	w.wantError("api.test", "", "boom", "error", "boom")
+	w.WantError("bots.info", tok, "bot_not_found", "bot", "B0")
+	w.WantError("api.test", "", "boom", "error", "boom")
 }
 
 func TestFaults(t *testing.T) {
 	w := newWorld(t)
-	tok := w.install(slacksim.AcmeAdmin)
-	birch := w.install(slacksim.BirchAdmin)
+	tok := w.Install(slacksim.AcmeAdmin)
+	birch := w.Install(slacksim.BirchAdmin)
 	clear := w.Inject(slacksim.Fault{Method: "auth.test", TeamID: slacksim.Acme, Error: "ekm_access_denied"})
-	w.wantError("auth.test", tok, "ekm_access_denied")
-	if a := w.call("auth.test", birch); a["ok"] != true {
+	w.WantError("auth.test", tok, "ekm_access_denied")
+	if a := w.Call("auth.test", birch); a["ok"] != true {
 		t.Error("the fault is not for this workspace")
 	}
 	clear()
-	if a := w.call("auth.test", tok); a["ok"] != true {
+	if a := w.Call("auth.test", tok); a["ok"] != true {
 		t.Error("the fault was cleared")
 	}
 
@@ -288,7 +288,7 @@ func TestFaults(t *testing.T) {
 	}
 
 	w.Inject(slacksim.Fault{Method: "chat.postMessage", Times: 1, DropAnswer: true})
-	if _, err := w.try("chat.postMessage", tok, "channel", slacksim.AcmeAdmin, "text", "lost"); err == nil {
+	if _, err := w.Try("chat.postMessage", tok, "channel", slacksim.AcmeAdmin, "text", "lost"); err == nil {
 		t.Error("the answer came")
 	}
 	if m := w.Messages(w.DM(slacksim.AcmeAdmin), slacksim.AcmeAdmin); len(m) != 1 || m[0].Text != "lost" {
@@ -296,7 +296,7 @@ func TestFaults(t *testing.T) {
 	}
 
 	w.Inject(slacksim.Fault{Method: "auth.test", Times: 1, Hang: true})
-	ctx, cancel := context.WithCancel(w.ctx)
+	ctx, cancel := context.WithCancel(w.Ctx)
 	done := make(chan error, 1)
 	go func() {
 		req, _ := http.NewRequestWithContext(ctx, "POST", w.URL()+"/api/auth.test", nil)
@@ -307,19 +307,19 @@ func TestFaults(t *testing.T) {
 		calls := w.Calls()
 		return !calls[len(calls)-1].Done
 	}
-	if err := w.WaitFor(w.ctx, hanging); err != nil {
+	if err := w.WaitFor(w.Ctx, hanging); err != nil {
 		t.Fatal(err)
 	}
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	if err := w.WaitFor(w.ctx, func() bool { return !hanging() }); err != nil {
+	if err := w.WaitFor(w.Ctx, func() bool { return !hanging() }); err != nil {
 		t.Error("the Sim did not notice that the caller hung up")
 	}
 
 	w.Inject(slacksim.Fault{Method: "auth.test", Times: 1, Delay: time.Millisecond})
-	if a := w.call("auth.test", tok); a["ok"] != true {
+	if a := w.Call("auth.test", tok); a["ok"] != true {
 		t.Error("a delay changed the answer")
 	}
 }

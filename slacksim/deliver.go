@@ -18,6 +18,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"switchboard/slacksim/internal/blockkit"
 )
 
 // Event is something for the app's events URL. The zero value of each field but Inner gets what Slack would send.
@@ -97,7 +99,7 @@ func (s *Sim) envelopeLocked(e Event, in *installation) *outgoing {
 	}
 	if m != nil {
 		if typ == "" {
-			typ = textOf(m["type"])
+			typ = blockkit.Text(m["type"])
 		}
 		if m["event_ts"] == nil {
 			m["event_ts"] = fmt.Sprintf("%d.%06d", e.Time.Unix(), e.Time.Nanosecond()/1000)
@@ -119,7 +121,7 @@ func (s *Sim) envelopeLocked(e Event, in *installation) *outgoing {
 		event := "4-" + randomHex(24)
 		env["event_context"] = event
 		if in != nil && !in.gone {
-			s.contexts[event] = s.viewersLocked(in, textOf(m["channel"]))
+			s.contexts[event] = s.viewersLocked(in, blockkit.Text(m["channel"]))
 			env["authorizations"] = []any{in.authorization()}
 			ctxTeam := in.teamID
 			if in.org {

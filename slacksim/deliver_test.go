@@ -18,95 +18,95 @@ func status(code int) func(http.ResponseWriter, *http.Request, request) {
 
 func TestRetries(t *testing.T) {
 	w := newWorld(t)
-	w.install(slacksim.AcmeAdmin)
-	w.app.reply(status(500))
-	if _, err := w.Say(w.ctx, slacksim.AcmeAdmin, w.DM(slacksim.AcmeAdmin), "hi"); err != nil {
+	w.Install(slacksim.AcmeAdmin)
+	w.Bot.Reply(status(500))
+	if _, err := w.Say(w.Ctx, slacksim.AcmeAdmin, w.DM(slacksim.AcmeAdmin), "hi"); err != nil {
 		t.Fatal(err)
 	}
-	w.settle()
-	if n := len(w.app.requests()); n != 2 {
+	w.Settled()
+	if n := len(w.Bot.Requests()); n != 2 {
 		t.Fatalf("%d attempts before the clock moved, want the first and one at once", n)
 	}
-	w.clock.Advance(59 * time.Second)
-	w.settle()
-	if n := len(w.app.requests()); n != 2 {
+	w.Clock.Advance(59 * time.Second)
+	w.Settled()
+	if n := len(w.Bot.Requests()); n != 2 {
 		t.Fatalf("%d attempts after 59 s", n)
 	}
-	w.clock.Advance(time.Second)
-	w.settle()
-	w.clock.Advance(5 * time.Minute)
-	w.settle()
-	w.clock.Advance(24 * time.Hour)
-	w.settle()
-	got := w.app.requests()
+	w.Clock.Advance(time.Second)
+	w.Settled()
+	w.Clock.Advance(5 * time.Minute)
+	w.Settled()
+	w.Clock.Advance(24 * time.Hour)
+	w.Settled()
+	got := w.Bot.Requests()
 	if len(got) != 4 {
 		t.Fatalf("%d attempts in all, want 4", len(got))
 	}
 	for i, r := range got {
-		if i > 0 && (r.header.Get("X-Slack-Retry-Num") != fmt.Sprint(i) || r.header.Get("X-Slack-Retry-Reason") != "http_error") {
-			t.Errorf("attempt %d: %v", i, r.header)
+		if i > 0 && (r.Header.Get("X-Slack-Retry-Num") != fmt.Sprint(i) || r.Header.Get("X-Slack-Retry-Reason") != "http_error") {
+			t.Errorf("attempt %d: %v", i, r.Header)
 		}
-		if i == 0 && r.header.Get("X-Slack-Retry-Num") != "" {
+		if i == 0 && r.Header.Get("X-Slack-Retry-Num") != "" {
 			t.Error("the first attempt claims to be a retry")
 		}
-		if string(r.body) != string(got[0].body) {
+		if string(r.Body) != string(got[0].Body) {
 			t.Error("a retry differs")
 		}
 		var ts int64
-		fmt.Sscan(r.header.Get("X-Slack-Request-Timestamp"), &ts)
-		if r.header.Get("X-Slack-Signature") != slacksim.Sign("signing-secret-xyz", ts, r.body) {
+		fmt.Sscan(r.Header.Get("X-Slack-Request-Timestamp"), &ts)
+		if r.Header.Get("X-Slack-Signature") != slacksim.Sign("signing-secret-xyz", ts, r.Body) {
 			t.Errorf("attempt %d is signed wrongly", i)
 		}
 	}
-	if got[3].header.Get("X-Slack-Request-Timestamp") == got[0].header.Get("X-Slack-Request-Timestamp") {
+	if got[3].Header.Get("X-Slack-Request-Timestamp") == got[0].Header.Get("X-Slack-Request-Timestamp") {
 		t.Error("the last retry carries the first timestamp")
 	}
-	w.wantBreaches(slacksim.RuleEventStatus, slacksim.RuleEventStatus, slacksim.RuleEventStatus, slacksim.RuleEventStatus)
+	w.WantBreaches(slacksim.RuleEventStatus, slacksim.RuleEventStatus, slacksim.RuleEventStatus, slacksim.RuleEventStatus)
 }
 
 func TestRetryEndsWhenAcknowledgedOrDeclined(t *testing.T) {
 	w := newWorld(t)
-	w.install(slacksim.AcmeAdmin)
-	w.app.reply(func(rw http.ResponseWriter, _ *http.Request, r request) {
-		if r.header.Get("X-Slack-Retry-Num") == "" {
+	w.Install(slacksim.AcmeAdmin)
+	w.Bot.Reply(func(rw http.ResponseWriter, _ *http.Request, r request) {
+		if r.Header.Get("X-Slack-Retry-Num") == "" {
 			rw.WriteHeader(503)
 		}
 	})
 	dm := w.DM(slacksim.AcmeAdmin)
-	w.Say(w.ctx, slacksim.AcmeAdmin, dm, "one")
-	w.settle()
-	w.clock.Advance(time.Hour)
-	w.settle()
-	if n := len(w.app.requests()); n != 2 {
+	w.Say(w.Ctx, slacksim.AcmeAdmin, dm, "one")
+	w.Settled()
+	w.Clock.Advance(time.Hour)
+	w.Settled()
+	if n := len(w.Bot.Requests()); n != 2 {
 		t.Errorf("%d attempts, want 2", n)
 	}
-	w.app.reply(func(rw http.ResponseWriter, _ *http.Request, _ request) {
+	w.Bot.Reply(func(rw http.ResponseWriter, _ *http.Request, _ request) {
 		rw.Header().Set("X-Slack-No-Retry", "1")
 		rw.WriteHeader(500)
 	})
-	w.Say(w.ctx, slacksim.AcmeAdmin, dm, "two")
-	w.settle()
-	w.clock.Advance(time.Hour)
-	w.settle()
-	if n := len(w.app.requests()); n != 3 {
+	w.Say(w.Ctx, slacksim.AcmeAdmin, dm, "two")
+	w.Settled()
+	w.Clock.Advance(time.Hour)
+	w.Settled()
+	if n := len(w.Bot.Requests()); n != 3 {
 		t.Errorf("%d attempts, want 3: no-retry was ignored", n)
 	}
 }
 
 func TestLateAckIsABreachAndRetried(t *testing.T) {
 	w := newWorld(t, func(c *slacksim.Config) { c.AckTimeout = 50 * time.Millisecond })
-	w.install(slacksim.AcmeAdmin)
-	w.app.reply(func(_ http.ResponseWriter, r *http.Request, q request) {
-		if q.header.Get("X-Slack-Retry-Num") == "" {
+	w.Install(slacksim.AcmeAdmin)
+	w.Bot.Reply(func(_ http.ResponseWriter, r *http.Request, q request) {
+		if q.Header.Get("X-Slack-Retry-Num") == "" {
 			<-r.Context().Done() // the Sim hangs up after AckTimeout
 		}
 	})
-	w.Say(w.ctx, slacksim.AcmeAdmin, w.DM(slacksim.AcmeAdmin), "hi")
-	w.settle()
-	if got := w.app.last(t); got.header.Get("X-Slack-Retry-Reason") != "http_timeout" {
-		t.Errorf("retry %v", got.header)
+	w.Say(w.Ctx, slacksim.AcmeAdmin, w.DM(slacksim.AcmeAdmin), "hi")
+	w.Settled()
+	if got := w.Bot.Last(t); got.Header.Get("X-Slack-Retry-Reason") != "http_timeout" {
+		t.Errorf("retry %v", got.Header)
 	}
-	w.wantBreaches(slacksim.RuleLateAck)
+	w.WantBreaches(slacksim.RuleLateAck)
 	if d := w.Deliveries(); len(d) != 2 || d[0].Err != "http_timeout" || d[1].Status != 200 || d[1].RetryNum != 1 {
 		t.Errorf("deliveries %+v", d)
 	}
@@ -114,145 +114,145 @@ func TestLateAckIsABreachAndRetried(t *testing.T) {
 
 func TestConnectionRefusedIsRetried(t *testing.T) {
 	w := newWorld(t)
-	w.install(slacksim.AcmeAdmin)
+	w.Install(slacksim.AcmeAdmin)
 	w.SetApp(func(a *slacksim.App) { a.EventsURL = "http://127.0.0.1:1/" })
-	w.Say(w.ctx, slacksim.AcmeAdmin, w.DM(slacksim.AcmeAdmin), "hi")
-	w.settle()
+	w.Say(w.Ctx, slacksim.AcmeAdmin, w.DM(slacksim.AcmeAdmin), "hi")
+	w.Settled()
 	if d := w.Deliveries(); len(d) != 2 || d[0].Err != "connection_failed" {
 		t.Errorf("deliveries %+v", d)
 	}
-	w.SetApp(func(a *slacksim.App) { a.EventsURL = w.app.URL })
-	w.clock.Advance(time.Minute)
-	w.settle()
-	if w.app.last(t).header.Get("X-Slack-Retry-Reason") != "connection_failed" {
+	w.SetApp(func(a *slacksim.App) { a.EventsURL = w.Bot.URL })
+	w.Clock.Advance(time.Minute)
+	w.Settled()
+	if w.Bot.Last(t).Header.Get("X-Slack-Retry-Reason") != "connection_failed" {
 		t.Error("not delivered after the app came up")
 	}
-	w.wantBreaches()
+	w.WantBreaches()
 }
 
 func TestRedirectsFollowedTwice(t *testing.T) {
 	w := newWorld(t)
-	w.app.reply(func(rw http.ResponseWriter, r *http.Request, _ request) {
+	w.Bot.Reply(func(rw http.ResponseWriter, r *http.Request, _ request) {
 		http.Redirect(rw, r, r.URL.Path, http.StatusTemporaryRedirect)
 	})
-	if a := w.Deliver(w.ctx, slacksim.Raw{Body: []byte(`{}`)}); a.Err != "too_many_redirects" {
+	if a := w.Deliver(w.Ctx, slacksim.Raw{Body: []byte(`{}`)}); a.Err != "too_many_redirects" {
 		t.Errorf("ack %+v", a)
 	}
-	if n := len(w.app.requests()); n != 3 {
+	if n := len(w.Bot.Requests()); n != 3 {
 		t.Errorf("%d requests, want the first and two redirects", n)
 	}
 }
 
 func TestEventsNeedSubscriptionScopeAndMembership(t *testing.T) {
 	w := newWorld(t)
-	w.install(slacksim.AcmeAdmin, "chat:write,app_mentions:read") // no im:history
+	w.Install(slacksim.AcmeAdmin, "chat:write,app_mentions:read") // no im:history
 	in, _ := w.Installed(slacksim.Acme)
-	w.Say(w.ctx, slacksim.AcmeAdmin, w.DM(slacksim.AcmeAdmin), "hi")
-	ts, err := w.Say(w.ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, "<@"+in.BotUserID+"> hi")
+	w.Say(w.Ctx, slacksim.AcmeAdmin, w.DM(slacksim.AcmeAdmin), "hi")
+	ts, err := w.Say(w.Ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, "<@"+in.BotUserID+"> hi")
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.settle()
-	if n := len(w.app.requests()); n != 0 {
+	w.Settled()
+	if n := len(w.Bot.Requests()); n != 0 {
 		t.Errorf("%d deliveries without scope or membership", n)
 	}
 	note := w.Messages(slacksim.AcmeGeneral, slacksim.AcmeMember)
 	if last := note[len(note)-1]; last.User != slacksim.Slackbot || !last.Ephemeral {
 		t.Errorf("Slack did not offer to add the app: %+v", last)
 	}
-	if err := w.Invite(w.ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, in.BotUserID); err != nil {
+	if err := w.Invite(w.Ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, in.BotUserID); err != nil {
 		t.Fatal(err)
 	}
-	w.settle()
-	got := w.app.events("app_mention")
-	if len(got) != 1 || got[0].event["ts"] != ts {
+	w.Settled()
+	got := w.Bot.Events("app_mention")
+	if len(got) != 1 || got[0].Event["ts"] != ts {
 		t.Fatalf("the mention did not follow the invitation: %v", got)
 	}
 	w.SetApp(func(a *slacksim.App) { a.Events = nil })
-	w.Say(w.ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, "<@"+in.BotUserID+"> again")
-	w.settle()
-	if n := len(w.app.requests()); n != 1 {
+	w.Say(w.Ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, "<@"+in.BotUserID+"> again")
+	w.Settled()
+	if n := len(w.Bot.Requests()); n != 1 {
 		t.Error("an event without subscription")
 	}
 }
 
 func TestMentionAndMessageAreTwoEvents(t *testing.T) {
 	w := newWorld(t)
-	tok := w.install(slacksim.AcmeAdmin)
+	tok := w.Install(slacksim.AcmeAdmin)
 	in, _ := w.Installed(slacksim.Acme)
-	if err := w.Invite(w.ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, in.BotUserID); err != nil {
+	if err := w.Invite(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, in.BotUserID); err != nil {
 		t.Fatal(err)
 	}
-	w.settle()
-	if len(w.app.events("member_joined_channel")) != 1 {
+	w.Settled()
+	if len(w.Bot.Events("member_joined_channel")) != 1 {
 		t.Error("the app did not hear that it joined")
 	}
-	w.Say(w.ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, "hello <@"+in.BotUserID+">")
-	w.settle()
-	a, m := w.app.events("app_mention"), w.app.events("message")
-	if len(a) != 1 || len(m) != 1 || a[0].outer["event_id"] == m[0].outer["event_id"] || a[0].event["ts"] != m[0].event["ts"] || m[0].event["channel_type"] != "channel" {
+	w.Say(w.Ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, "hello <@"+in.BotUserID+">")
+	w.Settled()
+	a, m := w.Bot.Events("app_mention"), w.Bot.Events("message")
+	if len(a) != 1 || len(m) != 1 || a[0].Outer["event_id"] == m[0].Outer["event_id"] || a[0].Event["ts"] != m[0].Event["ts"] || m[0].Event["channel_type"] != "channel" {
 		t.Errorf("mention %v, message %v", a, m)
 	}
-	w.call("chat.postMessage", tok, "channel", slacksim.AcmeGeneral, "text", "answer")
-	w.settle()
-	own := w.app.last(t).event
+	w.Call("chat.postMessage", tok, "channel", slacksim.AcmeGeneral, "text", "answer")
+	w.Settled()
+	own := w.Bot.Last(t).Event
 	if own["bot_id"] != in.BotID || own["subtype"] != nil || own["user"] != in.BotUserID {
 		t.Errorf("its own post came back as %v", own)
 	}
-	if len(w.app.events("app_mention")) != 1 {
+	if len(w.Bot.Events("app_mention")) != 1 {
 		t.Error("a bot's post made a mention")
 	}
 }
 
 func TestEditedAndDeletedMessages(t *testing.T) {
 	w := newWorld(t)
-	tok := w.install(slacksim.AcmeAdmin)
-	a := w.call("chat.postMessage", tok, "channel", slacksim.AcmeAdmin, "text", "one")
-	w.settle() // else the two events may overtake one another
-	w.call("chat.update", tok, "channel", a.str("channel"), "ts", a.str("ts"), "text", "two")
-	w.settle()
-	e := w.app.last(t).event
+	tok := w.Install(slacksim.AcmeAdmin)
+	a := w.Call("chat.postMessage", tok, "channel", slacksim.AcmeAdmin, "text", "one")
+	w.Settled() // else the two events may overtake one another
+	w.Call("chat.update", tok, "channel", a.Str("channel"), "ts", a.Str("ts"), "text", "two")
+	w.Settled()
+	e := w.Bot.Last(t).Event
 	if e["subtype"] != "message_changed" || e["hidden"] != true || e["message"].(map[string]any)["text"] != "two" || e["previous_message"].(map[string]any)["text"] != "one" {
 		t.Errorf("changed %v", e)
 	}
-	w.call("chat.delete", tok, "channel", a.str("channel"), "ts", a.str("ts"))
-	w.settle()
-	if e := w.app.last(t).event; e["subtype"] != "message_deleted" || e["deleted_ts"] != a.str("ts") {
+	w.Call("chat.delete", tok, "channel", a.Str("channel"), "ts", a.Str("ts"))
+	w.Settled()
+	if e := w.Bot.Last(t).Event; e["subtype"] != "message_deleted" || e["deleted_ts"] != a.Str("ts") {
 		t.Errorf("deleted %v", e)
 	}
 }
 
 func TestSlackConnect(t *testing.T) {
 	w := newWorld(t)
-	w.install(slacksim.AcmeAdmin)
+	w.Install(slacksim.AcmeAdmin)
 	in, _ := w.Installed(slacksim.Acme)
 	w.AddChannel(slacksim.Channel{ID: "C0SHARED01", TeamID: slacksim.Acme, Name: "both", SharedWith: []string{slacksim.Birch},
 		Members: []string{slacksim.AcmeAdmin, slacksim.BirchMember, in.BotUserID}})
-	if _, err := w.Say(w.ctx, slacksim.BirchMember, "C0SHARED01", "hello <@"+in.BotUserID+">"); err != nil {
+	if _, err := w.Say(w.Ctx, slacksim.BirchMember, "C0SHARED01", "hello <@"+in.BotUserID+">"); err != nil {
 		t.Fatal(err)
 	}
-	w.settle()
-	m := w.app.events("message")[0]
-	auth := m.outer["authorizations"].([]any)[0].(map[string]any)
-	if m.outer["team_id"] != slacksim.Birch || auth["team_id"] != slacksim.Acme || m.outer["context_team_id"] != slacksim.Acme || m.outer["is_ext_shared_channel"] != true {
-		t.Errorf("message envelope %v", m.outer)
+	w.Settled()
+	m := w.Bot.Events("message")[0]
+	auth := m.Outer["authorizations"].([]any)[0].(map[string]any)
+	if m.Outer["team_id"] != slacksim.Birch || auth["team_id"] != slacksim.Acme || m.Outer["context_team_id"] != slacksim.Acme || m.Outer["is_ext_shared_channel"] != true {
+		t.Errorf("message envelope %v", m.Outer)
 	}
-	a := w.app.events("app_mention")[0]
-	if a.outer["team_id"] != slacksim.Acme || a.event["user_team"] != slacksim.Birch {
-		t.Errorf("mention envelope %v", a.outer)
+	a := w.Bot.Events("app_mention")[0]
+	if a.Outer["team_id"] != slacksim.Acme || a.Event["user_team"] != slacksim.Birch {
+		t.Errorf("mention envelope %v", a.Outer)
 	}
 	// Commands belong to the installing workspace; buttons to everyone in the channel.
-	if _, err := w.Command(w.ctx, slacksim.BirchMember, "C0SHARED01", "/connection"); err == nil {
+	if _, err := w.Command(w.Ctx, slacksim.BirchMember, "C0SHARED01", "/connection"); err == nil {
 		t.Error("an outsider's command was delivered")
 	}
-	b := w.call("chat.postMessage", in.BotToken, "channel", "C0SHARED01", "text", "t", "blocks",
+	b := w.Call("chat.postMessage", in.BotToken, "channel", "C0SHARED01", "text", "t", "blocks",
 		`[{"type":"actions","elements":[{"type":"button","action_id":"go","text":{"type":"plain_text","text":"Go"}}]}]`)
-	w.settle() // its event might come after the press
-	if _, err := w.Press(w.ctx, slacksim.BirchMember, "C0SHARED01", b.str("ts"), "go"); err != nil {
+	w.Settled() // its event might come after the press
+	if _, err := w.Press(w.Ctx, slacksim.BirchMember, "C0SHARED01", b.Str("ts"), "go"); err != nil {
 		t.Fatal(err)
 	}
-	p := answer(w.app.last(t).outer)
-	if p.str("team", "id") != slacksim.Acme || p.str("user", "team_id") != slacksim.Birch {
+	p := answer(w.Bot.Last(t).Outer)
+	if p.Str("team", "id") != slacksim.Acme || p.Str("user", "team_id") != slacksim.Birch {
 		t.Errorf("an outsider's press: team %v, user %v", p["team"], p["user"])
 	}
 }
@@ -262,10 +262,10 @@ func TestRawDeliveriesLie(t *testing.T) {
 	check := func(r slacksim.Raw) (sig, stamp string) {
 		t.Helper()
 		r.Body = []byte(`{"type":"event_callback","event":{"type":"odd"}}`)
-		if a := w.Deliver(w.ctx, r); a.Status != 200 {
+		if a := w.Deliver(w.Ctx, r); a.Status != 200 {
 			t.Fatalf("%+v", a)
 		}
-		h := w.app.last(t).header
+		h := w.Bot.Last(t).Header
 		return h.Get("X-Slack-Signature"), h.Get("X-Slack-Request-Timestamp")
 	}
 	body := []byte(`{"type":"event_callback","event":{"type":"odd"}}`)
@@ -285,33 +285,33 @@ func TestRawDeliveriesLie(t *testing.T) {
 	if sig, _ := check(slacksim.Raw{Secret: "next"}); sig != slacksim.Sign("next", start.Unix(), body) {
 		t.Error("Secret")
 	}
-	w.app.reply(status(401))
-	if a := w.Deliver(w.ctx, slacksim.Raw{Body: body, BadSignature: true, RetryNum: 2, RetryReason: "http_error"}); a.Status != 401 || a.Err != "http_error" {
+	w.Bot.Reply(status(401))
+	if a := w.Deliver(w.Ctx, slacksim.Raw{Body: body, BadSignature: true, RetryNum: 2, RetryReason: "http_error"}); a.Status != 401 || a.Err != "http_error" {
 		t.Errorf("%+v", a)
 	}
-	w.settle()
+	w.Settled()
 	if n := len(w.Deliveries()); n != 6 {
 		t.Errorf("%d deliveries: raw ones are not retried", n)
 	}
-	w.wantBreaches()
+	w.WantBreaches()
 }
 
 func TestEmitAndDeliverTwice(t *testing.T) {
 	w := newWorld(t)
-	w.install(slacksim.AcmeAdmin)
+	w.Install(slacksim.AcmeAdmin)
 	w.DeliverTwice(1)
-	id, err := w.Emit(w.ctx, slacksim.Event{TeamID: slacksim.Acme, Inner: json.RawMessage(`{"type":"grid_migration_started","enterprise_id":"E1"}`)})
+	id, err := w.Emit(w.Ctx, slacksim.Event{TeamID: slacksim.Acme, Inner: json.RawMessage(`{"type":"grid_migration_started","enterprise_id":"E1"}`)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.settle()
-	got := w.app.events("grid_migration_started")
-	if len(got) != 2 || got[0].outer["event_id"] != id || got[1].outer["event_id"] != id || got[1].header.Get("X-Slack-Retry-Num") != "" {
+	w.Settled()
+	got := w.Bot.Events("grid_migration_started")
+	if len(got) != 2 || got[0].Outer["event_id"] != id || got[1].Outer["event_id"] != id || got[1].Header.Get("X-Slack-Retry-Num") != "" {
 		t.Errorf("twice: %v", got)
 	}
-	w.Emit(w.ctx, slacksim.Event{TeamID: slacksim.Acme, ID: id, Inner: map[string]any{"type": "odd"}})
-	w.settle()
-	if last := w.app.last(t); last.outer["event_id"] != id || len(w.app.events("odd")) != 1 {
+	w.Emit(w.Ctx, slacksim.Event{TeamID: slacksim.Acme, ID: id, Inner: map[string]any{"type": "odd"}})
+	w.Settled()
+	if last := w.Bot.Last(t); last.Outer["event_id"] != id || len(w.Bot.Events("odd")) != 1 {
 		t.Error("an own event id, once")
 	}
 }
@@ -322,20 +322,20 @@ func TestVerifyURL(t *testing.T) {
 		"text": func(c string) string { return c }, "form": func(c string) string { return "challenge=" + url.QueryEscape(c) },
 		"json": func(c string) string { return `{"challenge":"` + c + `"}` },
 	} {
-		w.app.reply(func(rw http.ResponseWriter, _ *http.Request, r request) {
-			fmt.Fprint(rw, reply(r.outer["challenge"].(string)))
+		w.Bot.Reply(func(rw http.ResponseWriter, _ *http.Request, r request) {
+			fmt.Fprint(rw, reply(r.Outer["challenge"].(string)))
 		})
-		if err := w.VerifyURL(w.ctx); err != nil {
+		if err := w.VerifyURL(w.Ctx); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	w.wantBreaches()
-	w.app.reply(nil)
-	if err := w.VerifyURL(w.ctx); err == nil {
+	w.WantBreaches()
+	w.Bot.Reply(nil)
+	if err := w.VerifyURL(w.Ctx); err == nil {
 		t.Error("an empty answer was taken")
 	}
-	w.wantBreaches(slacksim.RuleVerification)
-	if a := w.SendSSLCheck(w.ctx); a.Status != 200 || w.app.last(t).form.Get("ssl_check") != "1" {
+	w.WantBreaches(slacksim.RuleVerification)
+	if a := w.SendSSLCheck(w.Ctx); a.Status != 200 || w.Bot.Last(t).Form.Get("ssl_check") != "1" {
 		t.Error("ssl_check")
 	}
 }
@@ -350,15 +350,15 @@ func TestSignVector(t *testing.T) {
 
 func TestCloseStopsRetries(t *testing.T) {
 	w := newWorld(t)
-	w.install(slacksim.AcmeAdmin)
-	w.app.reply(status(500))
-	w.Say(w.ctx, slacksim.AcmeAdmin, w.DM(slacksim.AcmeAdmin), "hi")
-	w.settle()
-	if err := w.Close(w.ctx); err != nil {
+	w.Install(slacksim.AcmeAdmin)
+	w.Bot.Reply(status(500))
+	w.Say(w.Ctx, slacksim.AcmeAdmin, w.DM(slacksim.AcmeAdmin), "hi")
+	w.Settled()
+	if err := w.Close(w.Ctx); err != nil {
 		t.Fatal(err)
 	}
-	w.clock.Advance(time.Hour)
-	if n := len(w.app.requests()); n != 2 {
+	w.Clock.Advance(time.Hour)
+	if n := len(w.Bot.Requests()); n != 2 {
 		t.Errorf("%d requests: a retry after Close", n)
 	}
 	if err := slacksim.New(slacksim.Config{}).Start("0.0.0.0:0"); err == nil || !strings.Contains(err.Error(), "loopback") {

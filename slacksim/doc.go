@@ -1,9 +1,9 @@
 // Package slacksim is a small, strict Slack for tests and demonstrations: the Web API, the consent page, signed
-// deliveries over HTTP or Socket Mode, and a chat page, all on one loopback address.
+// deliveries over HTTP or Socket Mode, all on one loopback address, and, with slacksim/web, a chat in the browser.
 //
 // It knows one app (App), whose settings it holds like Slack's own pages do, and a world of workspaces, people and
 // channels. People act through methods (Say, Command, Press, Authorize, Uninstall …) or, doing the same, through the
-// chat pages. The app calls the Web API and receives events, commands and interactions.
+// chat. The app calls the Web API and receives events, commands and interactions.
 //
 //	sim := slacksim.New(slacksim.Config{App: app})
 //	sim.AddSmallWorld()
@@ -16,18 +16,12 @@
 //
 // # Addresses
 //
-//	/                                     who is who; POST /signin signs in as a person
-//	/client/{team}/{channel}              a conversation, as the signed-in person of that workspace
-//	/client/{team}/home                   the app's Home tab; …/dm its messages; …/about its About tab
-//	/client/{team}/app                    the app's page: Add to Slack, Remove App; …/permissions takes one away
-//	/manage/{organisation}/…/{app}/…      which workspaces of an organisation have its app, for the organisation's admins
-//	/app/{app}                            the same page, for the workspace last looked at
-//	/app_redirect?team=T…[&channel=C…]    the conversation with the app, or a channel, as on slack.com
-//	/oauth/v2/authorize                   the consent page
 //	/api/{method}                         the Web API
 //	/hooks/response/…, /hooks/services/…  response URLs and incoming webhooks
 //	/link/                                the WebSockets of Socket Mode
 //	/icon/{id}-{size}.svg (or .png)       pictures of workspaces, people and the app
+//
+// Every other address is for people: see slacksim/web.
 //
 // # Where Slack's documents leave room
 //

@@ -1,30 +1,86 @@
 package slacksim
 
-// Workspace pictures as Slack serves them to apps: PNG. The chat page draws its own as SVG.
+// Pictures: a coloured square with an initial for every workspace, person and app. What the Web API names is PNG for
+// workspaces, as from Slack, and SVG for all else.
 
 import (
+	"fmt"
+	"hash/fnv"
+	"html"
 	"image"
 	"image/color"
 	"image/draw"
 	"image/png"
 	"io"
+	"net/http"
 	"strconv"
+	"strings"
 )
+
+// icon serves /icon/T0ACME0001-68.svg and the like.
+func (s *Sim) icon(w http.ResponseWriter, r *http.Request) {
+	base, ok := strings.CutSuffix(r.PathValue("file"), ".svg")
+	base, asPNG := strings.CutSuffix(base, ".png")
+	i := strings.LastIndexByte(base, '-')
+	if !ok && !asPNG || i < 0 {
+		http.NotFound(w, r)
+		return
+	}
+	id := base[:i]
+	name, _ := s.Name(id)
+	size, err := strconv.Atoi(base[i+1:])
+	if err != nil || size < 8 || size > 512 || name == "" {
+		http.NotFound(w, r)
+		return
+	}
+
+	if asPNG {
+		w.Header().Set("Content-Type", "image/png")
+		_ = writePNG(w, id, name, size) // the reader may be gone
+		return
+	}
+	w.Header().Set("Content-Type", "image/svg+xml")
+	fmt.Fprintf(w, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 48 48">`+
+		`<rect width="48" height="48" rx="9" fill="%s"/>`+
+		`<text x="24" y="33" font-family="system-ui,sans-serif" font-size="26" font-weight="700" fill="#fff" `+
+		`text-anchor="middle">%s</text></svg>`,
+		size, size, colour(id), html.EscapeString(initialOf(name)))
+}
+
+func initialOf(name string) string {
+	for _, r := range name {
+		return strings.ToUpper(string(r))
+	}
+	return "?"
+}
+
+var colours = []string{"#7a3e9d", "#1264a3", "#0b6e4f", "#a8326e", "#8a5a00",
+	"#b0413e", "#3b5b92", "#5b6236", "#6a4c93", "#00696f"}
+
+// colour is one of a few that white text reads well on, always the same for the same id.
+func colour(id string) string {
+	h := fnv.New32a()
+	h.Write([]byte(id))
+	return colours[h.Sum32()%uint32(len(colours))]
+}
 
 // writePNG draws a square of size pixels in the id's colour with the name's initial, where that is a letter.
 func writePNG(w io.Writer, id, name string, size int) error {
 	rgb, _ := strconv.ParseUint(colour(id)[1:], 16, 32)
 	picture := image.NewRGBA(image.Rect(0, 0, size, size))
-	draw.Draw(picture, picture.Bounds(), image.NewUniform(color.RGBA{uint8(rgb >> 16), uint8(rgb >> 8), uint8(rgb), 0xff}), image.Point{}, draw.Src)
+	fill := image.NewUniform(color.RGBA{R: uint8(rgb >> 16), G: uint8(rgb >> 8), B: uint8(rgb), A: 0xff})
+	draw.Draw(picture, picture.Bounds(), fill, image.Point{}, draw.Src)
 	dot := size / 12 // a letter is 5 by 7 dots, with some air around it
 	left, top := (size-5*dot)/2, (size-7*dot)/2
-	if first := initialOf(name); len(first) == 1 && first[0] >= 'A' && first[0] <= 'Z' {
-		for y, row := range glyphs[first[0]-'A'] {
-			for x := range 5 {
-				if row&(0x10>>x) != 0 {
-					at := image.Rect(left+x*dot, top+y*dot, left+(x+1)*dot, top+(y+1)*dot)
-					draw.Draw(picture, at, image.White, image.Point{}, draw.Src)
-				}
+	first := initialOf(name)
+	if len(first) != 1 || first[0] < 'A' || first[0] > 'Z' {
+		return png.Encode(w, picture)
+	}
+	for y, row := range glyphs[first[0]-'A'] {
+		for x := range 5 {
+			if row&(0x10>>x) != 0 {
+				at := image.Rect(left+x*dot, top+y*dot, left+(x+1)*dot, top+(y+1)*dot)
+				draw.Draw(picture, at, image.White, image.Point{}, draw.Src)
 			}
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"switchboard/slacksim/internal/blockkit"
 )
 
 // methods is filled in a function because the entries refer to each other's helpers through Sim.
@@ -224,10 +226,9 @@ func cut(text string, n int) string {
 
 // messageBlocksLocked checks blocks for a message. An empty array means none.
 func (s *Sim) messageBlocksLocked(raw string) (json.RawMessage, []string) {
-	c := &checker{surface: "message", fill: s.idLocked}
-	out := c.checkBlocks("/blocks", json.RawMessage(raw))
-	if len(c.msgs) > 0 {
-		return nil, c.msgs
+	out, msgs := blockkit.CheckMessage(json.RawMessage(raw), s.idLocked)
+	if len(msgs) > 0 {
+		return nil, msgs
 	}
 	if string(out) == "[]" || string(out) == "null" {
 		return nil, nil
@@ -596,7 +597,7 @@ func (s *Sim) userJSONLocked(r *apiRequest, u *User) map[string]any {
 		out["is_stranger"] = true
 		return out
 	}
-	tz := s.zoneOf(u)
+	tz := u.Location()
 	_, offset := s.clock.Now().In(tz).Zone()
 	maps.Copy(out, map[string]any{
 		"real_name": u.RealName, "tz": u.TZ, "tz_label": u.TZ, "tz_offset": offset, "updated": 1700000000,
@@ -706,24 +707,20 @@ func (s *Sim) viewLocked(r *apiRequest, typ string) (*View, *apiError) {
 }
 
 func (s *Sim) newViewLocked(raw json.RawMessage, typ string) (*View, []string) {
-	c := &checker{fill: s.idLocked}
-	o := c.checkView(raw)
-	if len(c.msgs) == 0 && textOf(o["type"]) != typ {
-		c.bad("/view/type", "must be %s here", typ)
-	}
-	if len(c.msgs) > 0 {
-		return nil, c.msgs
+	o, msgs := blockkit.CheckView(raw, typ, s.idLocked)
+	if len(msgs) > 0 {
+		return nil, msgs
 	}
 	word := func(k string) string {
 		if m, ok := o[k].(object); ok {
-			return textOf(m["text"])
+			return blockkit.Text(m["text"])
 		}
 		return ""
 	}
 	blocks, _ := json.Marshal(o["blocks"])
 	v := &View{
-		ID: s.idLocked("V"), Type: typ, CallbackID: textOf(o["callback_id"]), ExternalID: textOf(o["external_id"]),
-		PrivateMetadata: textOf(o["private_metadata"]), Title: word("title"), Submit: word("submit"), Close: word("close"),
+		ID: s.idLocked("V"), Type: typ, CallbackID: blockkit.Text(o["callback_id"]), ExternalID: blockkit.Text(o["external_id"]),
+		PrivateMetadata: blockkit.Text(o["private_metadata"]), Title: word("title"), Submit: word("submit"), Close: word("close"),
 		Blocks: blocks, Hash: s.hashLocked(), NotifyOnClose: o["notify_on_close"] == true, raw: o,
 	}
 	v.RootViewID = v.ID

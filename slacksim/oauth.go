@@ -69,6 +69,7 @@ type Installation struct {
 	InstalledBy          string
 	At                   time.Time
 	UserTokens           map[string]string // user id → newest token
+	Granted              []string          // organisation-wide: the workspaces that the app was added to
 }
 
 type installation struct {
@@ -120,7 +121,7 @@ type refresh struct {
 }
 
 type code struct {
-	req     *authRequest
+	req     *AuthorizeRequest
 	user    string
 	teamID  string
 	org     bool
@@ -156,51 +157,62 @@ func (a *authState) init() {
 	a.triggers = map[string]*trigger{}
 }
 
-// authRequest is an authorize URL that passed the checks.
-type authRequest struct {
-	scopes, userScopes []string
-	redirect           string // where to go
-	sentRedirect       string // as in the URL; the exchange must repeat it
-	state              string
-	hasState           bool
-	team               string // preselected, never trusted
-	challenge          string
+// AuthorizeRequest is what an authorize URL asks for.
+type AuthorizeRequest struct {
+	Scopes, UserScopes []string
+	RedirectURL        string // the app's callback
+	TeamID             string // preselected, never trusted
+
+	sentRedirect string // as in the URL; the exchange must repeat it
+	state        string
+	hasState     bool
 }
 
-// checkAuthorizeLocked applies the consent page's rules to its query.
-func (s *Sim) checkAuthorizeLocked(q url.Values) (*authRequest, *AuthorizeError) {
+// CheckAuthorize applies the consent page's rules to its query. A request that the page refuses is an *AuthorizeError.
+func (s *Sim) CheckAuthorize(q url.Values) (AuthorizeRequest, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, bad := s.checkAuthorizeLocked(q)
+	if bad != nil {
+		return AuthorizeRequest{}, bad
+	}
+	return *r, nil
+}
+
+func (s *Sim) checkAuthorizeLocked(q url.Values) (*AuthorizeRequest, *AuthorizeError) {
 	if q.Get("client_id") == "" || q.Get("client_id") != s.app.ClientID {
 		return nil, &AuthorizeError{"invalid_client_id", "Invalid client_id parameter"}
 	}
-	r := &authRequest{
-		scopes: splitScopes(q.Get("scope")), userScopes: splitScopes(q.Get("user_scope")),
-		sentRedirect: q.Get("redirect_uri"), state: q.Get("state"), hasState: q.Has("state"), team: q.Get("team"),
-		challenge: q.Get("code_challenge"),
+	r := &AuthorizeRequest{
+		Scopes: splitScopes(q.Get("scope")), UserScopes: splitScopes(q.Get("user_scope")),
+		sentRedirect: q.Get("redirect_uri"), state: q.Get("state"), hasState: q.Has("state"), TeamID: q.Get("team"),
 	}
-	r.redirect = r.sentRedirect
-	if r.redirect == "" {
+	const noMatch = "redirect_uri did not match any configured URIs. "
+	r.RedirectURL = r.sentRedirect
+	if r.RedirectURL == "" {
 		if len(s.app.RedirectURLs) == 0 {
-			return nil, &AuthorizeError{"bad_redirect_uri", "redirect_uri did not match any configured URIs. None is configured."}
+			return nil, &AuthorizeError{"bad_redirect_uri", noMatch + "None is configured."}
 		}
-		r.redirect = s.app.RedirectURLs[0]
+		r.RedirectURL = s.app.RedirectURLs[0]
 	}
-	if !redirectAllowed(s.app.RedirectURLs, r.redirect) {
-		return nil, &AuthorizeError{"bad_redirect_uri", "redirect_uri did not match any configured URIs. Passed URI: " + r.redirect}
+	if !redirectAllowed(s.app.RedirectURLs, r.RedirectURL) {
+		return nil, &AuthorizeError{"bad_redirect_uri", noMatch + "Passed URI: " + r.RedirectURL}
 	}
-	if len(r.scopes)+len(r.userScopes) == 0 {
+
+	if len(r.Scopes)+len(r.UserScopes) == 0 {
 		return nil, &AuthorizeError{"no_scopes", "No scopes requested"}
 	}
-	for _, x := range r.scopes {
+	for _, x := range r.Scopes {
 		if !knownBotScope(x) {
 			return nil, &AuthorizeError{"invalid_scope", "Invalid permissions requested: " + x}
 		}
 	}
-	for _, x := range r.userScopes {
+	for _, x := range r.UserScopes {
 		if !knownUserScope(x) {
 			return nil, &AuthorizeError{"invalid_scope", "Invalid user permissions requested: " + x}
 		}
 	}
-	if r.challenge != "" {
+	if q.Get("code_challenge") != "" {
 		return nil, &AuthorizeError{"pkce_not_allowed", "PKCE is not enabled for this app"}
 	}
 	return r, nil
@@ -270,13 +282,13 @@ func (s *Sim) Authorize(_ context.Context, authorizeURL, userID string, choice C
 }
 
 // decideLocked is the press on Allow or Cancel.
-func (s *Sim) decideLocked(req *authRequest, userID string, choice Choice) (string, error) {
+func (s *Sim) decideLocked(req *AuthorizeRequest, userID string, choice Choice) (string, error) {
 	user := s.userLocked(userID)
 	if user == nil || user.Deleted {
 		return "", &AuthorizeError{"user_not_found", "Sign in first"}
 	}
 	answer := func(extra url.Values) string {
-		u, _ := url.Parse(req.redirect)
+		u, _ := url.Parse(req.RedirectURL)
 		q := u.Query()
 		for k, v := range extra {
 			q[k] = v
@@ -328,7 +340,7 @@ func (s *Sim) decideLocked(req *authRequest, userID string, choice Choice) (stri
 	}
 	value := s.secretLocked(randomDigits(11) + "." + randomDigits(13) + "." + randomHex(32))
 	s.codes[value] = &code{
-		req: req, user: user.ID, teamID: team.ID, org: choice.Org, scopes: keep(req.scopes), uscopes: keep(req.userScopes),
+		req: req, user: user.ID, teamID: team.ID, org: choice.Org, scopes: keep(req.Scopes), uscopes: keep(req.UserScopes),
 		channel: choice.WebhookChannel, at: s.clock.Now(),
 	}
 	s.noteLocked()
@@ -390,7 +402,7 @@ func (s *Sim) Installed(teamID string) (in Installation, ok bool) {
 func (in *installation) export() Installation {
 	out := Installation{
 		TeamID: in.teamID, EnterpriseID: in.enterpriseID, Org: in.org, InstalledBy: in.installedBy, At: in.at,
-		UserTokens: map[string]string{},
+		UserTokens: map[string]string{}, Granted: slices.Clone(in.granted),
 	}
 	if in.chain != nil {
 		out.BotUserID, out.BotID = in.bot.userID, in.bot.botID

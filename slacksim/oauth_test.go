@@ -29,14 +29,14 @@ func TestAuthorizeRefuses(t *testing.T) {
 		{"no scope", "no_scopes", []string{"scope", ""}},
 		{"pkce", "pkce_not_allowed", []string{"code_challenge", "abc"}},
 	} {
-		_, err := w.Authorize(w.ctx, w.authorizeURL("chat:write", c.extra...), slacksim.AcmeAdmin, slacksim.Choice{})
+		_, err := w.Authorize(w.Ctx, w.AuthorizeURL("chat:write", c.extra...), slacksim.AcmeAdmin, slacksim.Choice{})
 		var refused *slacksim.AuthorizeError
 		if !errors.As(err, &refused) || refused.Code != c.want {
 			t.Errorf("%s: %v, want %s", c.name, err, c.want)
 		}
 	}
-	below := w.authorizeURL("chat:write", "redirect_uri", callback+"/eu")
-	if got, err := w.Authorize(w.ctx, below, slacksim.AcmeAdmin, slacksim.Choice{}); err != nil || !strings.HasPrefix(got, callback+"/eu?") {
+	below := w.AuthorizeURL("chat:write", "redirect_uri", callback+"/eu")
+	if got, err := w.Authorize(w.Ctx, below, slacksim.AcmeAdmin, slacksim.Choice{}); err != nil || !strings.HasPrefix(got, callback+"/eu?") {
 		t.Errorf("a path below a configured one: %q, %v", got, err)
 	}
 }
@@ -45,7 +45,7 @@ func TestAuthorizeChoices(t *testing.T) {
 	w := newWorld(t)
 	query := func(choice slacksim.Choice, extra ...string) url.Values {
 		t.Helper()
-		got, err := w.Authorize(w.ctx, w.authorizeURL("chat:write,im:write", extra...), slacksim.AcmeAdmin, choice)
+		got, err := w.Authorize(w.Ctx, w.AuthorizeURL("chat:write,im:write", extra...), slacksim.AcmeAdmin, choice)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,20 +58,20 @@ func TestAuthorizeChoices(t *testing.T) {
 	if q := query(slacksim.Choice{DenyWithoutDescription: true}); q.Get("error") != "access_denied" || q.Has("error_description") {
 		t.Errorf("Cancel without description: %v", q)
 	}
-	if a := w.exchange(query(slacksim.Choice{Untick: []string{"im:write"}}).Get("code")); a.str("scope") != "chat:write" {
+	if a := w.Exchange(query(slacksim.Choice{Untick: []string{"im:write"}}).Get("code")); a.Str("scope") != "chat:write" {
 		t.Errorf("unticked scope was granted: %v", a)
 	}
-	a := w.exchange(query(slacksim.Choice{TeamID: slacksim.Birch}).Get("code"))
-	if a.str("team", "id") != slacksim.Birch || a.str("authed_user", "id") != slacksim.BirchAdmin {
+	a := w.Exchange(query(slacksim.Choice{TeamID: slacksim.Birch}).Get("code"))
+	if a.Str("team", "id") != slacksim.Birch || a.Str("authed_user", "id") != slacksim.BirchAdmin {
 		t.Errorf("another workspace: %v", a)
 	}
 	w.AddWorkspace(slacksim.Workspace{ID: slacksim.Acme, Name: "Acme Corp", AppsNeedApproval: true})
-	if _, err := w.Authorize(w.ctx, w.authorizeURL("chat:write"), slacksim.AcmeMember, slacksim.Choice{}); !errors.Is(err, slacksim.ErrApprovalPending) {
+	if _, err := w.Authorize(w.Ctx, w.AuthorizeURL("chat:write"), slacksim.AcmeMember, slacksim.Choice{}); !errors.Is(err, slacksim.ErrApprovalPending) {
 		t.Errorf("approval: %v", err)
 	}
 	w.SetApp(func(a *slacksim.App) { a.NotDistributed, a.HomeTeam = true, slacksim.Acme })
 	var refused *slacksim.AuthorizeError
-	if _, err := w.Authorize(w.ctx, w.authorizeURL("chat:write"), slacksim.BirchAdmin, slacksim.Choice{}); !errors.As(err, &refused) || refused.Code != "invalid_team_for_non_distributed_app" {
+	if _, err := w.Authorize(w.Ctx, w.AuthorizeURL("chat:write"), slacksim.BirchAdmin, slacksim.Choice{}); !errors.As(err, &refused) || refused.Code != "invalid_team_for_non_distributed_app" {
 		t.Errorf("undistributed app: %v", err)
 	}
 }
@@ -79,55 +79,55 @@ func TestAuthorizeChoices(t *testing.T) {
 func TestCodeLivesTenMinutesAndOnce(t *testing.T) {
 	w := newWorld(t)
 	creds := []string{"client_id", "111.222", "client_secret", "client-secret-xyz", "redirect_uri", callback}
-	code := w.code(slacksim.AcmeAdmin, "chat:write")
-	w.wantError("oauth.v2.access", "", "invalid_client_id", "client_id", "x", "code", code)
-	w.wantError("oauth.v2.access", "", "bad_client_secret", "client_id", "111.222", "client_secret", "x", "code", code)
-	w.wantError("oauth.v2.access", "", "bad_redirect_uri", "client_id", "111.222", "client_secret", "client-secret-xyz", "code", code)
-	if a := w.exchange(code); a["ok"] != true {
+	code := w.Code(slacksim.AcmeAdmin, "chat:write")
+	w.WantError("oauth.v2.access", "", "invalid_client_id", "client_id", "x", "code", code)
+	w.WantError("oauth.v2.access", "", "bad_client_secret", "client_id", "111.222", "client_secret", "x", "code", code)
+	w.WantError("oauth.v2.access", "", "bad_redirect_uri", "client_id", "111.222", "client_secret", "client-secret-xyz", "code", code)
+	if a := w.Exchange(code); a["ok"] != true {
 		t.Fatal(a)
 	}
-	w.wantError("oauth.v2.access", "", "invalid_code", append(creds, "code", code)...)
+	w.WantError("oauth.v2.access", "", "invalid_code", append(creds, "code", code)...)
 	w.SetApp(func(a *slacksim.App) { a.UsedCodeError = "code_already_used" })
-	w.wantError("oauth.v2.access", "", "code_already_used", append(creds, "code", code)...)
-	old := w.code(slacksim.AcmeAdmin, "chat:write")
-	w.clock.Advance(10 * time.Minute)
-	w.wantError("oauth.v2.access", "", "invalid_code", append(creds, "code", old)...)
+	w.WantError("oauth.v2.access", "", "code_already_used", append(creds, "code", code)...)
+	old := w.Code(slacksim.AcmeAdmin, "chat:write")
+	w.Clock.Advance(10 * time.Minute)
+	w.WantError("oauth.v2.access", "", "invalid_code", append(creds, "code", old)...)
 }
 
 func TestAccessAnswerAndBasicCredentials(t *testing.T) {
 	w := newWorld(t)
-	form := url.Values{"code": {w.code(slacksim.AcmeAdmin, "chat:write,commands", "user_scope", "users:read")}, "redirect_uri": {callback}}
+	form := url.Values{"code": {w.Code(slacksim.AcmeAdmin, "chat:write,commands", "user_scope", "users:read")}, "redirect_uri": {callback}}
 	req, _ := http.NewRequest("POST", w.URL()+"/api/oauth.v2.access", strings.NewReader(form.Encode()))
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.SetBasicAuth("111.222", "client-secret-xyz")
 	a := do(t, req)
-	if a.str("team", "id") != slacksim.Acme || a["enterprise"] != nil || a["is_enterprise_install"] != false || a.str("app_id") != "A0SWITCH01" ||
-		a.str("scope") != "chat:write,commands" || a.str("token_type") != "bot" || !strings.HasPrefix(a.str("authed_user", "access_token"), "xoxp-") {
+	if a.Str("team", "id") != slacksim.Acme || a["enterprise"] != nil || a["is_enterprise_install"] != false || a.Str("app_id") != "A0SWITCH01" ||
+		a.Str("scope") != "chat:write,commands" || a.Str("token_type") != "bot" || !strings.HasPrefix(a.Str("authed_user", "access_token"), "xoxp-") {
 		t.Errorf("answer %v", a)
 	}
 	if _, ok := a["bot_id"]; ok {
 		t.Error("bot_id is not part of the answer")
 	}
-	if b := w.call("auth.test", a.str("access_token")); b.str("bot_id") == "" || b.str("user_id") != a.str("bot_user_id") || !strings.HasSuffix(b.str("url"), "/client/T0ACME0001/") {
+	if b := w.Call("auth.test", a.Str("access_token")); b.Str("bot_id") == "" || b.Str("user_id") != a.Str("bot_user_id") || !strings.HasSuffix(b.Str("url"), "/client/T0ACME0001/") {
 		t.Errorf("auth.test %v", b)
 	}
 	// Only user scopes: no token at the top.
-	only := w.exchange(w.code(slacksim.BirchMember, "", "user_scope", "users:read"))
-	if only.str("access_token") != "" || only.str("authed_user", "access_token") == "" {
+	only := w.Exchange(w.Code(slacksim.BirchMember, "", "user_scope", "users:read"))
+	if only.Str("access_token") != "" || only.Str("authed_user", "access_token") == "" {
 		t.Errorf("user scopes alone: %v", only)
 	}
-	w.wantError("views.publish", only.str("authed_user", "access_token"), "not_allowed_token_type")
+	w.WantError("views.publish", only.Str("authed_user", "access_token"), "not_allowed_token_type")
 }
 
 func TestReinstallKeepsTokenAndAddsScopes(t *testing.T) {
 	w := newWorld(t)
-	first := w.install(slacksim.AcmeAdmin, "chat:write")
-	w.wantError("users.info", first, "missing_scope", "user", slacksim.AcmeAdmin)
-	a := w.exchange(w.code(slacksim.AcmeMember, "users:read"))
-	if a.str("access_token") != first || a.str("scope") != "chat:write,users:read" || a.str("authed_user", "id") != slacksim.AcmeMember {
+	first := w.Install(slacksim.AcmeAdmin, "chat:write")
+	w.WantError("users.info", first, "missing_scope", "user", slacksim.AcmeAdmin)
+	a := w.Exchange(w.Code(slacksim.AcmeMember, "users:read"))
+	if a.Str("access_token") != first || a.Str("scope") != "chat:write,users:read" || a.Str("authed_user", "id") != slacksim.AcmeMember {
 		t.Errorf("re-install %v", a)
 	}
-	if b := w.call("users.info", first, "user", slacksim.AcmeAdmin); b["ok"] != true {
+	if b := w.Call("users.info", first, "user", slacksim.AcmeAdmin); b["ok"] != true {
 		t.Errorf("the old token did not gain the scope: %v", b)
 	}
 	in, ok := w.Installed(slacksim.Acme)
@@ -139,38 +139,38 @@ func TestReinstallKeepsTokenAndAddsScopes(t *testing.T) {
 func rotating(c *slacksim.Config) { c.App.TokenRotation = true }
 
 func (w *world) refresh(token string) answer {
-	w.t.Helper()
-	return w.call("oauth.v2.access", "", "client_id", "111.222", "client_secret", "client-secret-xyz", "grant_type", "refresh_token", "refresh_token", token)
+	w.T.Helper()
+	return w.Call("oauth.v2.access", "", "client_id", "111.222", "client_secret", "client-secret-xyz", "grant_type", "refresh_token", "refresh_token", token)
 }
 
 func TestRotation(t *testing.T) {
 	w := newWorld(t, rotating)
-	a := w.exchange(w.code(slacksim.AcmeAdmin, "chat:write", "user_scope", "users:read"))
-	if !strings.HasPrefix(a.str("access_token"), "xoxe.xoxb-1-") || !strings.HasPrefix(a.str("refresh_token"), "xoxe-1-") || a["expires_in"] != 43200.0 {
+	a := w.Exchange(w.Code(slacksim.AcmeAdmin, "chat:write", "user_scope", "users:read"))
+	if !strings.HasPrefix(a.Str("access_token"), "xoxe.xoxb-1-") || !strings.HasPrefix(a.Str("refresh_token"), "xoxe-1-") || a["expires_in"] != 43200.0 {
 		t.Fatalf("pair %v", a)
 	}
-	if u := a.str("authed_user", "access_token"); !strings.HasPrefix(u, "xoxe.xoxp-1-") || a.str("authed_user", "refresh_token") == a.str("refresh_token") {
+	if u := a.Str("authed_user", "access_token"); !strings.HasPrefix(u, "xoxe.xoxp-1-") || a.Str("authed_user", "refresh_token") == a.Str("refresh_token") {
 		t.Errorf("the user's chain: %v", a["authed_user"])
 	}
-	b := w.refresh(a.str("refresh_token"))
-	if b["ok"] != true || b.str("token_type") != "bot" || b.str("team", "id") != slacksim.Acme || b.str("access_token") == a.str("access_token") {
+	b := w.refresh(a.Str("refresh_token"))
+	if b["ok"] != true || b.Str("token_type") != "bot" || b.Str("team", "id") != slacksim.Acme || b.Str("access_token") == a.Str("access_token") {
 		t.Fatalf("refresh %v", b)
 	}
-	if x := w.call("auth.test", a.str("access_token")); x["ok"] != true || x["expires_in"] == nil {
+	if x := w.Call("auth.test", a.Str("access_token")); x["ok"] != true || x["expires_in"] == nil {
 		t.Errorf("a refresh killed the older access token: %v", x)
 	}
-	c := w.refresh(b.str("refresh_token"))
-	w.wantError("auth.test", a.str("access_token"), "token_expired") // two newer ones exist
-	w.clock.Advance(12 * time.Hour)
-	w.wantError("auth.test", c.str("access_token"), "token_expired")
-	w.wantBreaches()
-	w.wantError("chat.postMessage", c.str("access_token"), "token_expired", "channel", slacksim.AcmeAdmin, "text", "x")
-	w.wantBreaches(slacksim.RuleExpiredToken)
-	if x := w.refresh(c.str("refresh_token")); x["ok"] != true {
+	c := w.refresh(b.Str("refresh_token"))
+	w.WantError("auth.test", a.Str("access_token"), "token_expired") // two newer ones exist
+	w.Clock.Advance(12 * time.Hour)
+	w.WantError("auth.test", c.Str("access_token"), "token_expired")
+	w.WantBreaches()
+	w.WantError("chat.postMessage", c.Str("access_token"), "token_expired", "channel", slacksim.AcmeAdmin, "text", "x")
+	w.WantBreaches(slacksim.RuleExpiredToken)
+	if x := w.refresh(c.Str("refresh_token")); x["ok"] != true {
 		t.Errorf("a refresh after expiry: %v", x)
 	}
-	u := w.refresh(a.str("authed_user", "refresh_token"))
-	if u.str("token_type") != "user" {
+	u := w.refresh(a.Str("authed_user", "refresh_token"))
+	if u.Str("token_type") != "user" {
 		t.Errorf("the user's refresh: %v", u)
 	}
 }
@@ -178,22 +178,22 @@ func TestRotation(t *testing.T) {
 func TestRefreshTokenReuse(t *testing.T) {
 	for _, strict := range []bool{true, false} {
 		w := newWorld(t, rotating, func(c *slacksim.Config) { c.App.StrictRefresh, c.App.RefreshGrace = strict, 30*time.Second })
-		a := w.exchange(w.code(slacksim.AcmeAdmin, "chat:write"))
-		b := w.refresh(a.str("refresh_token"))
-		again := w.refresh(a.str("refresh_token"))
-		w.wantBreaches(slacksim.RuleRefreshReused)
+		a := w.Exchange(w.Code(slacksim.AcmeAdmin, "chat:write"))
+		b := w.refresh(a.Str("refresh_token"))
+		again := w.refresh(a.Str("refresh_token"))
+		w.WantBreaches(slacksim.RuleRefreshReused)
 		if strict {
-			if again.str("error") != "invalid_refresh_token" {
+			if again.Str("error") != "invalid_refresh_token" {
 				t.Errorf("strict: %v", again)
 			}
 			continue
 		}
 		// Within the grace there are two successors, and one survives.
-		if again["ok"] != true || w.refresh(b.str("refresh_token")).str("error") != "invalid_refresh_token" || w.refresh(again.str("refresh_token"))["ok"] != true {
+		if again["ok"] != true || w.refresh(b.Str("refresh_token")).Str("error") != "invalid_refresh_token" || w.refresh(again.Str("refresh_token"))["ok"] != true {
 			t.Error("grace: not exactly the later successor lives")
 		}
-		w.clock.Advance(30 * time.Second)
-		if x := w.refresh(a.str("refresh_token")); x.str("error") != "invalid_refresh_token" {
+		w.Clock.Advance(30 * time.Second)
+		if x := w.refresh(a.Str("refresh_token")); x.Str("error") != "invalid_refresh_token" {
 			t.Errorf("after the grace: %v", x)
 		}
 	}
@@ -201,97 +201,97 @@ func TestRefreshTokenReuse(t *testing.T) {
 
 func TestLostRefreshAnswerMayBeAskedForAgain(t *testing.T) {
 	w := newWorld(t, rotating)
-	a := w.exchange(w.code(slacksim.AcmeAdmin, "chat:write"))
+	a := w.Exchange(w.Code(slacksim.AcmeAdmin, "chat:write"))
 	w.Inject(slacksim.Fault{Method: "oauth.v2.access", Times: 1, DropAnswer: true})
-	if _, err := w.try("oauth.v2.access", "", "client_id", "111.222", "client_secret", "client-secret-xyz", "grant_type", "refresh_token", "refresh_token", a.str("refresh_token")); err == nil {
+	if _, err := w.Try("oauth.v2.access", "", "client_id", "111.222", "client_secret", "client-secret-xyz", "grant_type", "refresh_token", "refresh_token", a.Str("refresh_token")); err == nil {
 		t.Fatal("the answer was not dropped")
 	}
-	if b := w.refresh(a.str("refresh_token")); b["ok"] != true {
+	if b := w.refresh(a.Str("refresh_token")); b["ok"] != true {
 		t.Errorf("second try %v", b)
 	}
-	w.wantBreaches()
+	w.WantBreaches()
 }
 
 func TestExchangeLongLivedToken(t *testing.T) {
 	w := newWorld(t)
-	old := w.install(slacksim.AcmeAdmin, "chat:write")
+	old := w.Install(slacksim.AcmeAdmin, "chat:write")
 	args := []string{"client_id", "111.222", "client_secret", "client-secret-xyz", "token", old}
-	w.wantError("oauth.v2.exchange", "", "token_rotation_not_enabled", args...)
+	w.WantError("oauth.v2.exchange", "", "token_rotation_not_enabled", args...)
 	w.SetApp(func(a *slacksim.App) { a.TokenRotation = true })
-	a := w.call("oauth.v2.exchange", "", args...)
-	if !strings.HasPrefix(a.str("access_token"), "xoxe.xoxb-1-") || a.str("refresh_token") == "" {
+	a := w.Call("oauth.v2.exchange", "", args...)
+	if !strings.HasPrefix(a.Str("access_token"), "xoxe.xoxb-1-") || a.Str("refresh_token") == "" {
 		t.Fatalf("exchange %v", a)
 	}
-	w.wantError("oauth.v2.exchange", "", "token_already_exchanged", args...)
-	if x := w.call("auth.test", old); x["ok"] != true {
+	w.WantError("oauth.v2.exchange", "", "token_already_exchanged", args...)
+	if x := w.Call("auth.test", old); x["ok"] != true {
 		t.Error("the old token died before the first refresh")
 	}
-	w.refresh(a.str("refresh_token"))
-	w.wantError("auth.test", old, "token_revoked")
+	w.refresh(a.Str("refresh_token"))
+	w.WantError("auth.test", old, "token_revoked")
 }
 
 func TestRevoke(t *testing.T) {
 	t.Run("bot token uninstalls", func(t *testing.T) {
 		w := newWorld(t)
-		tok := w.install(slacksim.AcmeAdmin)
-		if a := w.call("auth.revoke", tok, "test", "1"); a["revoked"] != false {
+		tok := w.Install(slacksim.AcmeAdmin)
+		if a := w.Call("auth.revoke", tok, "test", "1"); a["revoked"] != false {
 			t.Error(a)
 		}
-		if a := w.call("auth.revoke", tok); a["revoked"] != true {
+		if a := w.Call("auth.revoke", tok); a["revoked"] != true {
 			t.Error(a)
 		}
-		w.settle()
-		w.wantError("auth.test", tok, "token_revoked")
-		if len(w.app.events("app_uninstalled")) != 1 || len(w.app.events("tokens_revoked")) != 1 {
+		w.Settled()
+		w.WantError("auth.test", tok, "token_revoked")
+		if len(w.Bot.Events("app_uninstalled")) != 1 || len(w.Bot.Events("tokens_revoked")) != 1 {
 			t.Error("uninstall events did not follow")
 		}
 	})
 	t.Run("or only the token dies", func(t *testing.T) {
 		w := newWorld(t, func(c *slacksim.Config) { c.App.RevokeKeepsApp = true })
-		w.call("auth.revoke", w.install(slacksim.AcmeAdmin))
-		w.settle()
-		if len(w.app.events("app_uninstalled")) != 0 || len(w.app.events("tokens_revoked")) != 1 {
+		w.Call("auth.revoke", w.Install(slacksim.AcmeAdmin))
+		w.Settled()
+		if len(w.Bot.Events("app_uninstalled")) != 0 || len(w.Bot.Events("tokens_revoked")) != 1 {
 			t.Error("want tokens_revoked alone")
 		}
 	})
 	t.Run("rotating token dies alone", func(t *testing.T) {
 		w := newWorld(t, rotating)
-		a := w.exchange(w.code(slacksim.AcmeAdmin, "chat:write"))
-		w.call("auth.revoke", a.str("access_token"))
-		w.settle()
-		w.wantError("auth.test", a.str("access_token"), "token_revoked")
-		if b := w.refresh(a.str("refresh_token")); b["ok"] != true {
+		a := w.Exchange(w.Code(slacksim.AcmeAdmin, "chat:write"))
+		w.Call("auth.revoke", a.Str("access_token"))
+		w.Settled()
+		w.WantError("auth.test", a.Str("access_token"), "token_revoked")
+		if b := w.refresh(a.Str("refresh_token")); b["ok"] != true {
 			t.Errorf("the chain died too: %v", b)
 		}
-		if len(w.app.requests()) != 0 {
+		if len(w.Bot.Requests()) != 0 {
 			t.Error("an event was sent")
 		}
 	})
 	t.Run("a person's token", func(t *testing.T) {
 		w := newWorld(t)
-		a := w.exchange(w.code(slacksim.AcmeMember, "chat:write", "user_scope", "users:read"))
-		if err := w.RevokeUser(w.ctx, slacksim.AcmeMember); err != nil {
+		a := w.Exchange(w.Code(slacksim.AcmeMember, "chat:write", "user_scope", "users:read"))
+		if err := w.RevokeUser(w.Ctx, slacksim.AcmeMember); err != nil {
 			t.Fatal(err)
 		}
-		w.settle()
-		w.wantError("auth.test", a.str("authed_user", "access_token"), "token_revoked")
-		e := w.app.last(t).event["tokens"].(map[string]any)
+		w.Settled()
+		w.WantError("auth.test", a.Str("authed_user", "access_token"), "token_revoked")
+		e := w.Bot.Last(t).Event["tokens"].(map[string]any)
 		if len(e["bot"].([]any)) != 0 || e["oauth"].([]any)[0] != slacksim.AcmeMember {
 			t.Errorf("tokens = %v", e)
 		}
-		if x := w.call("auth.test", a.str("access_token")); x["ok"] != true {
+		if x := w.Call("auth.test", a.Str("access_token")); x["ok"] != true {
 			t.Error("the workspace's token died")
 		}
 	})
 	t.Run("apps.uninstall", func(t *testing.T) {
 		w := newWorld(t)
-		tok := w.install(slacksim.AcmeAdmin)
-		w.wantError("apps.uninstall", tok, "bad_client_secret", "client_id", "111.222", "client_secret", "no")
-		if a := w.call("apps.uninstall", tok, "client_id", "111.222", "client_secret", "client-secret-xyz"); a["ok"] != true {
+		tok := w.Install(slacksim.AcmeAdmin)
+		w.WantError("apps.uninstall", tok, "bad_client_secret", "client_id", "111.222", "client_secret", "no")
+		if a := w.Call("apps.uninstall", tok, "client_id", "111.222", "client_secret", "client-secret-xyz"); a["ok"] != true {
 			t.Error(a)
 		}
-		w.settle()
-		if _, ok := w.Installed(slacksim.Acme); ok || len(w.app.requests()) != 2 {
+		w.Settled()
+		if _, ok := w.Installed(slacksim.Acme); ok || len(w.Bot.Requests()) != 2 {
 			t.Error("still installed, or no events")
 		}
 	})
@@ -306,16 +306,16 @@ func TestUninstallVariants(t *testing.T) {
 		{slacksim.OnlyRevoked, "tokens_revoked"}, {slacksim.OnlyUninstalled, "app_uninstalled"}, {slacksim.NoUninstallEvents, ""},
 	} {
 		w := newWorld(t)
-		w.install(slacksim.AcmeAdmin)
-		if err := w.Uninstall(w.ctx, slacksim.Acme, c.order); err != nil {
+		w.Install(slacksim.AcmeAdmin)
+		if err := w.Uninstall(w.Ctx, slacksim.Acme, c.order); err != nil {
 			t.Fatal(err)
 		}
-		w.settle()
+		w.Settled()
 		var got []string
-		for _, r := range w.app.requests() {
-			got = append(got, r.event["type"].(string))
-			if r.outer["authorizations"] != nil || r.outer["team_id"] != slacksim.Acme {
-				t.Errorf("envelope %v", r.outer)
+		for _, r := range w.Bot.Requests() {
+			got = append(got, r.Event["type"].(string))
+			if r.Outer["authorizations"] != nil || r.Outer["team_id"] != slacksim.Acme {
+				t.Errorf("envelope %v", r.Outer)
 			}
 		}
 		if strings.Join(got, " ") != c.want {
@@ -323,26 +323,26 @@ func TestUninstallVariants(t *testing.T) {
 		}
 	}
 	w := newWorld(t)
-	w.install(slacksim.AcmeAdmin)
-	if err := w.UninstallLate(w.ctx, slacksim.Acme, slacksim.OnlyUninstalled, 2*time.Minute); err != nil {
+	w.Install(slacksim.AcmeAdmin)
+	if err := w.UninstallLate(w.Ctx, slacksim.Acme, slacksim.OnlyUninstalled, 2*time.Minute); err != nil {
 		t.Fatal(err)
 	}
-	fresh := w.install(slacksim.AcmeAdmin)
-	w.clock.Advance(2 * time.Minute)
-	w.settle()
-	late := w.app.events("app_uninstalled")
-	if len(late) != 1 || late[0].outer["event_time"] != float64(start.Unix()) {
+	fresh := w.Install(slacksim.AcmeAdmin)
+	w.Clock.Advance(2 * time.Minute)
+	w.Settled()
+	late := w.Bot.Events("app_uninstalled")
+	if len(late) != 1 || late[0].Outer["event_time"] != float64(start.Unix()) {
 		t.Errorf("the late event: %v", late)
 	}
-	if a := w.call("auth.test", fresh); a["ok"] != true {
+	if a := w.Call("auth.test", fresh); a["ok"] != true {
 		t.Error("the new installation is not alive")
 	}
-	w.RepeatUninstallEvents(w.ctx, slacksim.Acme, slacksim.RevokedFirst)
-	w.settle()
-	if len(w.app.events("app_uninstalled")) != 2 {
+	w.RepeatUninstallEvents(w.Ctx, slacksim.Acme, slacksim.RevokedFirst)
+	w.Settled()
+	if len(w.Bot.Events("app_uninstalled")) != 2 {
 		t.Error("the events were not repeated")
 	}
-	if err := w.Uninstall(w.ctx, slacksim.Birch, slacksim.RevokedFirst); err == nil {
+	if err := w.Uninstall(w.Ctx, slacksim.Birch, slacksim.RevokedFirst); err == nil {
 		t.Error("uninstalled where nothing was installed")
 	}
 }
@@ -353,69 +353,69 @@ func TestOrganisationWide(t *testing.T) {
 		c.App.Events = append(c.App.Events, "team_access_granted")
 	})
 	w.AddWorkspace(slacksim.Workspace{ID: slacksim.Acme, Name: "Acme Corp", EnterpriseID: "E0GRID0001", EnterpriseName: "Acme Group"})
-	got, err := w.Authorize(w.ctx, w.authorizeURL(botScopes), slacksim.AcmeAdmin, slacksim.Choice{Org: true})
+	got, err := w.Authorize(w.Ctx, w.AuthorizeURL(botScopes), slacksim.AcmeAdmin, slacksim.Choice{Org: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	u, _ := url.Parse(got)
-	a := w.exchange(u.Query().Get("code"))
-	if a["team"] != nil || a.str("enterprise", "id") != "E0GRID0001" || a["is_enterprise_install"] != true || !strings.HasPrefix(a.str("bot_user_id"), "W") {
+	a := w.Exchange(u.Query().Get("code"))
+	if a["team"] != nil || a.Str("enterprise", "id") != "E0GRID0001" || a["is_enterprise_install"] != true || !strings.HasPrefix(a.Str("bot_user_id"), "W") {
 		t.Fatalf("answer %v", a)
 	}
-	tok := a.str("access_token")
-	if x := w.call("auth.test", tok); x.str("team_id") != "E0GRID0001" || x["is_enterprise_install"] != true {
+	tok := a.Str("access_token")
+	if x := w.Call("auth.test", tok); x.Str("team_id") != "E0GRID0001" || x["is_enterprise_install"] != true {
 		t.Errorf("auth.test %v", x)
 	}
-	w.wantError("users.list", tok, "missing_argument")
-	w.wantError("users.list", tok, "team_access_not_granted", "team_id", slacksim.Acme)
-	if err := w.GrantTeam(w.ctx, slacksim.Acme); err != nil {
+	w.WantError("users.list", tok, "missing_argument")
+	w.WantError("users.list", tok, "team_access_not_granted", "team_id", slacksim.Acme)
+	if err := w.GrantTeam(w.Ctx, slacksim.Acme); err != nil {
 		t.Fatal(err)
 	}
-	w.settle()
-	if e := w.app.last(t); e.event["type"] != "team_access_granted" || e.outer["team_id"] != nil || e.outer["enterprise_id"] != "E0GRID0001" {
-		t.Errorf("grant event %v", e.outer)
+	w.Settled()
+	if e := w.Bot.Last(t); e.Event["type"] != "team_access_granted" || e.Outer["team_id"] != nil || e.Outer["enterprise_id"] != "E0GRID0001" {
+		t.Errorf("grant event %v", e.Outer)
 	}
-	if x := w.call("users.list", tok, "team_id", slacksim.Acme); x["ok"] != true {
+	if x := w.Call("users.list", tok, "team_id", slacksim.Acme); x["ok"] != true {
 		t.Error(x)
 	}
-	if _, err := w.Say(w.ctx, slacksim.AcmeMember, w.DM(slacksim.AcmeMember), "hi"); err != nil {
+	if _, err := w.Say(w.Ctx, slacksim.AcmeMember, w.DM(slacksim.AcmeMember), "hi"); err != nil {
 		t.Fatal(err)
 	}
-	w.settle()
-	auth := w.app.last(t).outer["authorizations"].([]any)[0].(map[string]any)
-	if auth["team_id"] != nil || auth["is_enterprise_install"] != true || w.app.last(t).outer["team_id"] != slacksim.Acme {
+	w.Settled()
+	auth := w.Bot.Last(t).Outer["authorizations"].([]any)[0].(map[string]any)
+	if auth["team_id"] != nil || auth["is_enterprise_install"] != true || w.Bot.Last(t).Outer["team_id"] != slacksim.Acme {
 		t.Errorf("authorizations %v", auth)
 	}
-	if _, err := w.Command(w.ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, "/connection"); err != nil {
+	if _, err := w.Command(w.Ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, "/connection"); err != nil {
 		t.Fatal(err)
 	}
-	if f := w.app.last(t).form; f.Get("is_enterprise_install") != "true" || f.Get("enterprise_id") != "E0GRID0001" {
+	if f := w.Bot.Last(t).Form; f.Get("is_enterprise_install") != "true" || f.Get("enterprise_id") != "E0GRID0001" {
 		t.Errorf("command form %v", f)
 	}
-	if x := w.exchange(w.code(slacksim.AcmeAdmin, "chat:write")); x.str("error") != "cannot_install_an_org_installed_app" {
+	if x := w.Exchange(w.Code(slacksim.AcmeAdmin, "chat:write")); x.Str("error") != "cannot_install_an_org_installed_app" {
 		t.Errorf("a workspace install beside it: %v", x)
 	}
-	if err := w.Uninstall(w.ctx, "E0GRID0001", slacksim.OnlyUninstalled); err != nil {
+	if err := w.Uninstall(w.Ctx, "E0GRID0001", slacksim.OnlyUninstalled); err != nil {
 		t.Fatal(err)
 	}
-	w.settle()
-	if e := w.app.last(t); e.outer["team_id"] != nil || e.outer["enterprise_id"] != "E0GRID0001" {
-		t.Errorf("uninstall envelope %v", e.outer)
+	w.Settled()
+	if e := w.Bot.Last(t); e.Outer["team_id"] != nil || e.Outer["enterprise_id"] != "E0GRID0001" {
+		t.Errorf("uninstall envelope %v", e.Outer)
 	}
 }
 
 func TestIncomingWebhook(t *testing.T) {
 	w := newWorld(t)
-	got, err := w.Authorize(w.ctx, w.authorizeURL("incoming-webhook,chat:write"), slacksim.AcmeAdmin, slacksim.Choice{WebhookChannel: slacksim.AcmeRandom})
+	got, err := w.Authorize(w.Ctx, w.AuthorizeURL("incoming-webhook,chat:write"), slacksim.AcmeAdmin, slacksim.Choice{WebhookChannel: slacksim.AcmeRandom})
 	if err != nil {
 		t.Fatal(err)
 	}
 	u, _ := url.Parse(got)
-	a := w.exchange(u.Query().Get("code"))
-	if a.str("incoming_webhook", "channel_id") != slacksim.AcmeRandom {
+	a := w.Exchange(u.Query().Get("code"))
+	if a.Str("incoming_webhook", "channel_id") != slacksim.AcmeRandom {
 		t.Fatal(a)
 	}
-	hook := a.str("incoming_webhook", "url")
+	hook := a.Str("incoming_webhook", "url")
 	for _, c := range []struct {
 		url, body, want string
 		status          int
@@ -429,7 +429,7 @@ func TestIncomingWebhook(t *testing.T) {
 	if m := w.Messages(slacksim.AcmeRandom, slacksim.AcmeMember); len(m) != 1 || m[0].Text != "hi" {
 		t.Errorf("messages %v", m)
 	}
-	if err := w.Uninstall(w.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
+	if err := w.Uninstall(w.Ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
 		t.Fatal(err)
 	}
 	if status, body := post(t, hook, `{"text":"hi"}`); status != 404 || body != "no_service" {
@@ -439,13 +439,13 @@ func TestIncomingWebhook(t *testing.T) {
 
 func TestSecretsAreListed(t *testing.T) {
 	w := newWorld(t, rotating)
-	code := w.code(slacksim.AcmeAdmin, botScopes)
-	a := w.exchange(code)
-	if _, err := w.Command(w.ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "/connection"); err != nil {
+	code := w.Code(slacksim.AcmeAdmin, botScopes)
+	a := w.Exchange(code)
+	if _, err := w.Command(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "/connection"); err != nil {
 		t.Fatal(err)
 	}
-	hook := w.app.last(t).form.Get("response_url")
-	for _, want := range []string{code, a.str("access_token"), a.str("refresh_token"), "client-secret-xyz", "signing-secret-xyz", hook[strings.LastIndexByte(hook, '/')+1:]} {
+	hook := w.Bot.Last(t).Form.Get("response_url")
+	for _, want := range []string{code, a.Str("access_token"), a.Str("refresh_token"), "client-secret-xyz", "signing-secret-xyz", hook[strings.LastIndexByte(hook, '/')+1:]} {
 		if !slices.Contains(w.Secrets(), want) {
 			t.Errorf("%q is not among the secrets", want)
 		}

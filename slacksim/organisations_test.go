@@ -23,15 +23,15 @@ func newGrid(t *testing.T) (w *world, org, acme, birch string) {
 	}
 	w.AddUser(slacksim.User{ID: gridAdmin, TeamID: gridOne, Name: "gia", Admin: true})
 	w.AddChannel(slacksim.Channel{ID: gridGeneral, TeamID: gridOne, Name: "general", Members: []string{gridAdmin}})
-	back, err := w.Authorize(w.ctx, w.authorizeURL(botScopes+",channels:read"), gridAdmin, slacksim.Choice{Org: true})
+	back, err := w.Authorize(w.Ctx, w.AuthorizeURL(botScopes+",channels:read"), gridAdmin, slacksim.Choice{Org: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	org = w.exchange(codeOf(t, back)).str("access_token")
-	if err := w.GrantTeam(w.ctx, gridOne); err != nil {
+	org = w.Exchange(codeOf(t, back)).Str("access_token")
+	if err := w.GrantTeam(w.Ctx, gridOne); err != nil {
 		t.Fatal(err)
 	}
-	return w, org, w.install(slacksim.AcmeAdmin, botScopes+",channels:read"), w.install(slacksim.BirchAdmin, botScopes+",channels:read")
+	return w, org, w.Install(slacksim.AcmeAdmin, botScopes+",channels:read"), w.Install(slacksim.BirchAdmin, botScopes+",channels:read")
 }
 
 // A token that reaches for what another installation can see is noticed, whatever Slack answers; one that stays at home is not.
@@ -43,24 +43,24 @@ func TestForeignTokens(t *testing.T) {
 		shared.Members = append(shared.Members, in.BotUserID)
 	}
 	w.AddChannel(shared)
-	w.call("chat.postMessage", acme, "channel", slacksim.AcmeAdmin, "text", "hi")
-	w.call("chat.postMessage", acme, "channel", shared.ID, "text", "hi")
-	w.call("chat.postMessage", birch, "channel", shared.ID, "text", "hi")
-	w.call("users.info", birch, "user", slacksim.AcmeAdmin) // seen in the shared channel
-	w.call("users.info", org, "user", gridAdmin, "team_id", gridOne)
-	w.wantError("conversations.list", org, "team_access_not_granted", "team_id", gridTwo) // of the organisation, not added
-	w.call("chat.postMessage", acme, "channel", "C0NOTHERE1", "text", "hi")
-	w.wantBreaches()
+	w.Call("chat.postMessage", acme, "channel", slacksim.AcmeAdmin, "text", "hi")
+	w.Call("chat.postMessage", acme, "channel", shared.ID, "text", "hi")
+	w.Call("chat.postMessage", birch, "channel", shared.ID, "text", "hi")
+	w.Call("users.info", birch, "user", slacksim.AcmeAdmin) // seen in the shared channel
+	w.Call("users.info", org, "user", gridAdmin, "team_id", gridOne)
+	w.WantError("conversations.list", org, "team_access_not_granted", "team_id", gridTwo) // of the organisation, not added
+	w.Call("chat.postMessage", acme, "channel", "C0NOTHERE1", "text", "hi")
+	w.WantBreaches()
 
 	const foreign = slacksim.RuleForeignToken
-	w.wantError("chat.postMessage", birch, "channel_not_found", "channel", slacksim.AcmeGeneral, "text", "hi")
-	w.wantError("chat.postMessage", org, "channel_not_found", "channel", slacksim.AcmeAdmin, "text", "hi")
-	w.wantError("users.info", org, "user_not_visible", "user", slacksim.AcmeAdmin)
-	w.wantError("conversations.open", org, "user_not_found", "users", slacksim.BirchMember)
-	w.wantError("views.publish", birch, "user_not_found", "user_id", gridAdmin, "view", `{"type":"home","blocks":[]}`)
-	w.wantError("conversations.list", org, "team_access_not_granted", "team_id", slacksim.Acme)
-	w.wantError("team.info", acme, "team_not_found", "team", slacksim.Birch)
-	w.wantBreaches(foreign, foreign, foreign, foreign, foreign, foreign, foreign)
+	w.WantError("chat.postMessage", birch, "channel_not_found", "channel", slacksim.AcmeGeneral, "text", "hi")
+	w.WantError("chat.postMessage", org, "channel_not_found", "channel", slacksim.AcmeAdmin, "text", "hi")
+	w.WantError("users.info", org, "user_not_visible", "user", slacksim.AcmeAdmin)
+	w.WantError("conversations.open", org, "user_not_found", "users", slacksim.BirchMember)
+	w.WantError("views.publish", birch, "user_not_found", "user_id", gridAdmin, "view", `{"type":"home","blocks":[]}`)
+	w.WantError("conversations.list", org, "team_access_not_granted", "team_id", slacksim.Acme)
+	w.WantError("team.info", acme, "team_not_found", "team", slacksim.Birch)
+	w.WantBreaches(foreign, foreign, foreign, foreign, foreign, foreign, foreign)
 
 	// Triggers and views.
 	w.command("/connection") // typed by Acme's admin
@@ -71,48 +71,48 @@ func TestForeignTokens(t *testing.T) {
 		}
 	}
 	view := `{"type":"modal","title":{"type":"plain_text","text":"T"},"blocks":[]}`
-	w.wantError("views.open", birch, "invalid_trigger_id", "trigger_id", trigger, "view", view)
-	opened := w.call("views.open", acme, "trigger_id", trigger, "view", view)
-	w.wantError("views.update", birch, "not_found", "view_id", opened.str("view", "id"), "view", view)
-	w.wantBreaches(foreign, foreign, foreign, foreign, foreign, foreign, foreign, foreign, foreign)
+	w.WantError("views.open", birch, "invalid_trigger_id", "trigger_id", trigger, "view", view)
+	opened := w.Call("views.open", acme, "trigger_id", trigger, "view", view)
+	w.WantError("views.update", birch, "not_found", "view_id", opened.Str("view", "id"), "view", view)
+	w.WantBreaches(foreign, foreign, foreign, foreign, foreign, foreign, foreign, foreign, foreign)
 }
 
 func TestMigration(t *testing.T) {
 	w, _, _, birch := newGrid(t)
-	if err := w.StartMigration(w.ctx, slacksim.Birch, "E0GRID0001"); err != nil {
+	if err := w.StartMigration(w.Ctx, slacksim.Birch, "E0GRID0001"); err != nil {
 		t.Fatal(err)
 	}
-	w.wantError("auth.test", birch, "org_login_required")
-	w.wantError("chat.postMessage", birch, "org_login_required", "channel", slacksim.BirchAdmin, "text", "hi")
-	if err := w.FinishMigration(w.ctx, slacksim.Birch, "E0GRID0001", "Grid Inc"); err != nil {
+	w.WantError("auth.test", birch, "org_login_required")
+	w.WantError("chat.postMessage", birch, "org_login_required", "channel", slacksim.BirchAdmin, "text", "hi")
+	if err := w.FinishMigration(w.Ctx, slacksim.Birch, "E0GRID0001", "Grid Inc"); err != nil {
 		t.Fatal(err)
 	}
-	if a := w.call("auth.test", birch); a.str("enterprise_id") != "E0GRID0001" || a.str("team_id") != slacksim.Birch || a["is_enterprise_install"] != false {
+	if a := w.Call("auth.test", birch); a.Str("enterprise_id") != "E0GRID0001" || a.Str("team_id") != slacksim.Birch || a["is_enterprise_install"] != false {
 		t.Errorf("%v", a)
 	}
-	w.settle()
+	w.Settled()
 	for _, name := range []string{"grid_migration_started", "grid_migration_finished"} {
-		if got := w.app.events(name); len(got) != 1 || got[0].event["enterprise_id"] != "E0GRID0001" {
+		if got := w.Bot.Events(name); len(got) != 1 || got[0].Event["enterprise_id"] != "E0GRID0001" {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
-	if err := w.StartMigration(w.ctx, "T0NOBODY01", "E1"); err == nil {
+	if err := w.StartMigration(w.Ctx, "T0NOBODY01", "E1"); err == nil {
 		t.Error("nobody's workspace is moved")
 	}
-	w.wantBreaches()
+	w.WantBreaches()
 }
 
 func TestChannelChangesItsID(t *testing.T) {
 	w, _, acme, _ := newGrid(t)
-	if err := w.ChangeChannelID(w.ctx, slacksim.AcmeGeneral, "C0ACMENEW1"); err != nil {
+	if err := w.ChangeChannelID(w.Ctx, slacksim.AcmeGeneral, "C0ACMENEW1"); err != nil {
 		t.Fatal(err)
 	}
-	w.settle()
-	if got := w.app.events("channel_id_changed"); len(got) != 1 || got[0].event["old_channel_id"] != slacksim.AcmeGeneral || got[0].event["new_channel_id"] != "C0ACMENEW1" {
+	w.Settled()
+	if got := w.Bot.Events("channel_id_changed"); len(got) != 1 || got[0].Event["old_channel_id"] != slacksim.AcmeGeneral || got[0].Event["new_channel_id"] != "C0ACMENEW1" {
 		t.Errorf("%v", got)
 	}
-	w.wantError("chat.postMessage", acme, "channel_not_found", "channel", slacksim.AcmeGeneral, "text", "hi")
-	if err := w.ChangeChannelID(w.ctx, "C0ACMENEW1", slacksim.AcmeRandom); err == nil {
+	w.WantError("chat.postMessage", acme, "channel_not_found", "channel", slacksim.AcmeGeneral, "text", "hi")
+	if err := w.ChangeChannelID(w.Ctx, "C0ACMENEW1", slacksim.AcmeRandom); err == nil {
 		t.Error("two channels of one id")
 	}
 }
@@ -129,24 +129,24 @@ func TestEventAuthorizations(t *testing.T) {
 		shared.Members = append(shared.Members, in.BotUserID)
 	}
 	w.AddChannel(shared)
-	if _, err := w.Say(w.ctx, slacksim.AcmeAdmin, shared.ID, "hello"); err != nil {
+	if _, err := w.Say(w.Ctx, slacksim.AcmeAdmin, shared.ID, "hello"); err != nil {
 		t.Fatal(err)
 	}
-	w.settle()
-	events := w.app.events("message")
+	w.Settled()
+	events := w.Bot.Events("message")
 	if len(events) != 1 {
 		t.Fatalf("%d events", len(events))
 	}
 	context := contextOf(t, w)
 	homes, cursor := map[string]bool{}, ""
 	for pages := 1; ; pages++ {
-		a := w.call(method, app, "event_context", context, "limit", "2", "cursor", cursor)
+		a := w.Call(method, app, "event_context", context, "limit", "2", "cursor", cursor)
 		list, _ := a["authorizations"].([]any)
 		for _, x := range list {
 			m := x.(map[string]any)
 			homes[fmt.Sprint(m["enterprise_id"], "/", m["team_id"])] = true
 		}
-		if cursor = a.str("response_metadata", "next_cursor"); cursor == "" {
+		if cursor = a.Str("response_metadata", "next_cursor"); cursor == "" {
 			if pages != 2 {
 				t.Errorf("%d pages", pages)
 			}
@@ -156,13 +156,13 @@ func TestEventAuthorizations(t *testing.T) {
 	if len(homes) != 3 || !homes["<nil>/"+slacksim.Acme] || !homes["E0GRID0001/<nil>"] {
 		t.Errorf("%v", homes)
 	}
-	w.wantError(method, app, "invalid_event_context", "event_context", "4-none")
-	w.wantError(method, app, "invalid_cursor", "event_context", context, "cursor", "x")
+	w.WantError(method, app, "invalid_event_context", "event_context", "4-none")
+	w.WantError(method, app, "invalid_cursor", "event_context", context, "cursor", "x")
 	for _, token := range []string{org, acme, birch} {
-		w.wantError(method, token, "not_allowed_token_type", "event_context", context)
+		w.WantError(method, token, "not_allowed_token_type", "event_context", context)
 	}
-	w.wantError(method, "", "not_authed", "event_context", context)
-	w.wantBreaches()
+	w.WantError(method, "", "not_authed", "event_context", context)
+	w.WantBreaches()
 }
 
 func codeOf(t *testing.T, back string) string {

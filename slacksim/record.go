@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"slices"
 	"time"
+
+	"switchboard/slacksim/internal/blockkit"
 )
 
 // Call is one request the app made: a Web API call, or a post to a response URL (Method "response_url") or to an
@@ -36,7 +38,7 @@ func (c Call) Arg(name string) string {
 	if json.Unmarshal(c.JSON, &m) != nil {
 		return ""
 	}
-	return textOf(m[name])
+	return blockkit.Text(m[name])
 }
 
 // Delivery is one request the Sim sent to the app, or one envelope through a socket.
@@ -159,23 +161,4 @@ func (s *Sim) Secrets() []string {
 func (s *Sim) secretLocked(v string) string {
 	s.secrets = append(s.secrets, v)
 	return v
-}
-
-func textOf(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return ""
-	case string:
-		return v
-	case bool:
-		if v {
-			return "true"
-		}
-		return "false"
-	case json.Number:
-		return v.String()
-	default:
-		b, _ := json.Marshal(v)
-		return string(b)
-	}
 }

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"switchboard/slacksim/internal/blockkit"
 )
 
 const (
@@ -77,17 +79,17 @@ type hookPost struct {
 // UnmarshalJSON takes "true" as well as true, and blocks as text as well as JSON, as Slack does.
 func (p *hookPost) UnmarshalJSON(b []byte) error {
 	var m map[string]any
-	if err := decode(b, &m); err != nil {
+	if err := blockkit.Decode(b, &m); err != nil {
 		return err
 	}
-	p.Text, p.ResponseType, p.ThreadTS = textOf(m["text"]), textOf(m["response_type"]), textOf(m["thread_ts"])
-	p.ReplaceOriginal = textOf(m["replace_original"]) == "true"
-	p.DeleteOriginal = textOf(m["delete_original"]) == "true"
+	p.Text, p.ResponseType, p.ThreadTS = blockkit.Text(m["text"]), blockkit.Text(m["response_type"]), blockkit.Text(m["thread_ts"])
+	p.ReplaceOriginal = blockkit.Text(m["replace_original"]) == "true"
+	p.DeleteOriginal = blockkit.Text(m["delete_original"]) == "true"
 	if m["blocks"] != nil {
-		p.Blocks = json.RawMessage(textOf(m["blocks"]))
+		p.Blocks = json.RawMessage(blockkit.Text(m["blocks"]))
 	}
 	if m["attachments"] != nil {
-		p.Attachments = json.RawMessage(textOf(m["attachments"]))
+		p.Attachments = json.RawMessage(blockkit.Text(m["attachments"]))
 	}
 	return nil
 }

@@ -3,7 +3,10 @@ package slacksim
 // The permissions this Slack knows: their names, the words the consent page uses, and which event needs which.
 // docs.slack.dev/reference/scopes
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // scopeWords is the sentence the consent page shows for a bot scope.
 var scopeWords = map[string]string{
@@ -81,12 +84,8 @@ func knownUserScope(x string) bool {
 	return slices.Contains(userOnlyScopes, x) || knownBotScope(x) && !slices.Contains(notForUsers, x)
 }
 
-func wordsFor(scope string) string {
-	if w := scopeWords[scope]; w != "" {
-		return w
-	}
-	return scope
-}
+// ScopeWords is what a bot scope is called on Slack's pages: a sentence, or the scope itself where Slack has none.
+func ScopeWords(scope string) string { return cmp.Or(scopeWords[scope], scope) }
 
 // eventScopes: any one of the listed scopes lets the subscribed event through; events not listed need none.
 // docs.slack.dev/reference/events

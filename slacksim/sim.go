@@ -109,14 +109,12 @@ type Config struct {
 	Client *http.Client
 	// AckTimeout is how long the app may take to acknowledge, in real time. Default 3 s, as in Slack.
 	AckTimeout time.Duration
-	// Guide tells on the start page what there is to try, one thing after the other. Default: where to begin.
-	Guide []Hint
+	// Pages makes what browsers get to see at every address that is not an app's: the chat of slacksim/web. Default:
+	// nothing, for an app needs none of it.
+	Pages func(*Sim) http.Handler
 	// PingEvery is how often each WebSocket is pinged, in real time. Default 5 s.
 	PingEvery time.Duration
 }
-
-// Hint is one thing to try: what, in a few words, and how.
-type Hint struct{ Title, Text string }
 
 // Sim is a small Slack with one app. Make one with New; all methods are safe for concurrent use.
 type Sim struct {
@@ -126,7 +124,6 @@ type Sim struct {
 	transport  *http.Transport // ours to close; nil when the caller brought a client
 	ackTimeout time.Duration
 	pingEvery  time.Duration
-	guide      []Hint
 	handler    http.Handler
 	life       context.Context
 	end        context.CancelFunc
@@ -154,7 +151,7 @@ type Sim struct {
 // New makes a Sim with an empty world (see AddSmallWorld). It starts nothing.
 func New(cfg Config) *Sim {
 	s := &Sim{
-		clock: cfg.Clock, log: cfg.Log, ackTimeout: cfg.AckTimeout, pingEvery: cfg.PingEvery, guide: cfg.Guide, app: cfg.App,
+		clock: cfg.Clock, log: cfg.Log, ackTimeout: cfg.AckTimeout, pingEvery: cfg.PingEvery, app: cfg.App,
 		changed: make(chan struct{}), timers: map[int]func() bool{},
 	}
 	if s.clock == nil {
@@ -188,13 +185,34 @@ func New(cfg Config) *Sim {
 	s.authState.init()
 	s.socketState.init()
 	s.gridState.init()
-	s.handler = s.routes()
+	s.handler = s.routes(cfg.Pages)
 	return s
+}
+
+func (s *Sim) routes(pages func(*Sim) http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/api/", s.serveAPI)
+	mux.HandleFunc("/hooks/response/{team}/{id}/{secret}", s.serveResponseURL)
+	mux.HandleFunc("/hooks/services/{team}/{id}/{secret}", s.serveWebhook)
+	mux.HandleFunc("GET /link/", s.serveSocket)
+	mux.HandleFunc("GET /icon/{file}", s.icon)
+	if pages == nil {
+		return mux
+	}
+	chat := pages(s)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		// A page that waits for changes ends with the Sim, whoever serves it.
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		defer context.AfterFunc(s.life, cancel)()
+		chat.ServeHTTP(w, r.WithContext(ctx))
+	})
+	return mux
 }
 
 var errTooManyRedirects = errors.New("too many redirects")
 
-// Handler serves everything: the Web API below /api/, the consent page, the hooks and the chat pages.
+// Handler serves everything: the Web API below /api/, the hooks, the sockets and, with Config.Pages, the chat.
 func (s *Sim) Handler() http.Handler { return s.handler }
 
 // Start listens on addr, which must be a loopback address such as "127.0.0.1:0", and serves in the background until
@@ -263,8 +281,12 @@ func (s *Sim) App() App {
 	a.Commands = append([]Command(nil), a.Commands...)
 	a.Events = append([]string(nil), a.Events...)
 	a.RedirectURLs = append([]string(nil), a.RedirectURLs...)
+	a.OptionalScopes = append([]string(nil), a.OptionalScopes...)
 	return a
 }
+
+// Now is the time by the Sim's clock.
+func (s *Sim) Now() time.Time { return s.clock.Now() }
 
 // Close stops the server, ends what is being delivered and all retries, and waits until every goroutine of the Sim has
 // ended or ctx has. Closing twice is harmless.
@@ -299,13 +321,14 @@ func (s *Sim) Close(ctx context.Context) error {
 	return err
 }
 
-// noteLocked wakes everyone in WaitFor, Settle and the pages' live updates.
+// noteLocked wakes everyone who waits for Changed, as WaitFor and Settle do.
 func (s *Sim) noteLocked() {
 	close(s.changed)
 	s.changed = make(chan struct{})
 }
 
-func (s *Sim) change() <-chan struct{} {
+// Changed returns a channel that is closed upon the next call, delivery, message or other change.
+func (s *Sim) Changed() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.changed
@@ -315,7 +338,7 @@ func (s *Sim) change() <-chan struct{} {
 // a signal, not on time; ctx bounds it. ok may use the Sim and is called from this goroutine only.
 func (s *Sim) WaitFor(ctx context.Context, ok func() bool) error {
 	for {
-		ch := s.change() // taken before looking, so that no change falls between
+		ch := s.Changed() // taken before looking, so that no change falls between
 		if ok() {
 			return nil
 		}

@@ -57,31 +57,31 @@ type peer struct {
 }
 
 func (w *world) open() string {
-	w.t.Helper()
-	a := w.call("apps.connections.open", appToken)
+	w.T.Helper()
+	a := w.Call("apps.connections.open", appToken)
 	if a["ok"] != true {
-		w.t.Fatalf("apps.connections.open: %v", a)
+		w.T.Fatalf("apps.connections.open: %v", a)
 	}
-	return a.str("url")
+	return a.Str("url")
 }
 
 func (w *world) dial(url string, writeBuffer int) *peer {
-	w.t.Helper()
+	w.T.Helper()
 	d := websocket.Dialer{WriteBufferSize: writeBuffer}
-	conn, _, err := d.DialContext(w.ctx, url, nil)
+	conn, _, err := d.DialContext(w.Ctx, url, nil)
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
-	p := &peer{t: w.t, conn: conn, got: make(chan frame, 100), ended: make(chan error, 1), pings: make(chan string, 100)}
+	p := &peer{t: w.T, conn: conn, got: make(chan frame, 100), ended: make(chan error, 1), pings: make(chan string, 100)}
 	conn.SetPingHandler(func(text string) error {
 		p.pings <- text
 		return conn.WriteControl(websocket.PongMessage, []byte(text), time.Now().Add(time.Second))
 	})
 	if err := conn.ReadJSON(&p.first); err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	stopped := make(chan struct{})
-	w.t.Cleanup(func() { conn.Close(); <-stopped })
+	w.T.Cleanup(func() { conn.Close(); <-stopped })
 	go func() {
 		defer close(stopped)
 		for {
@@ -107,10 +107,10 @@ func (w *world) dial(url string, writeBuffer int) *peer {
 
 // connect opens a connection and takes hello.
 func (w *world) connect() *peer {
-	w.t.Helper()
+	w.T.Helper()
 	p := w.dial(w.open(), 32<<10)
 	if p.first.Type != "hello" {
-		w.t.Fatalf("the first frame is %+v", p.first)
+		w.T.Fatalf("the first frame is %+v", p.first)
 	}
 	return p
 }
@@ -161,9 +161,9 @@ func (p *peer) wantClosed(code int) {
 }
 
 func (w *world) wantSockets(n int) {
-	w.t.Helper()
-	if err := w.WaitFor(w.ctx, func() bool { return len(w.Sockets()) == n }); err != nil {
-		w.t.Fatalf("sockets %v, want %d", w.Sockets(), n)
+	w.T.Helper()
+	if err := w.WaitFor(w.Ctx, func() bool { return len(w.Sockets()) == n }); err != nil {
+		w.T.Fatalf("sockets %v, want %d", w.Sockets(), n)
 	}
 }
 
@@ -171,39 +171,39 @@ const button = `[{"type":"actions","block_id":"b","elements":[{"type":"button","
 
 func TestSocketModeDelivers(t *testing.T) {
 	w := socketWorld(t)
-	tok := w.install(slacksim.AcmeAdmin)
+	tok := w.Install(slacksim.AcmeAdmin)
 	p := w.connect()
 	if h := p.first; h.Connections != 1 || h.Info.AppID != "A0SWITCH01" || h.Debug.Host == "" || h.Debug.Life != 3600 {
 		t.Errorf("hello %+v", h)
 	}
 	dm := w.DM(slacksim.AcmeAdmin)
-	if _, err := w.Say(w.ctx, slacksim.AcmeAdmin, dm, "hello"); err != nil {
+	if _, err := w.Say(w.Ctx, slacksim.AcmeAdmin, dm, "hello"); err != nil {
 		t.Fatal(err)
 	}
 	e := p.next("events_api")
-	if answer(e.Payload).str("event", "text") != "hello" || e.ID == "" || e.Accepts || e.Attempt != 0 || e.Payload["type"] != "event_callback" {
+	if answer(e.Payload).Str("event", "text") != "hello" || e.ID == "" || e.Accepts || e.Attempt != 0 || e.Payload["type"] != "event_callback" {
 		t.Errorf("event %+v", e)
 	}
 
 	p.with(map[string]any{"text": "All is well."})
-	r, err := w.Command(w.ctx, slacksim.AcmeAdmin, dm, "/connection status")
+	r, err := w.Command(w.Ctx, slacksim.AcmeAdmin, dm, "/connection status")
 	if err != nil || r.Status != 200 || r.Text != "All is well." || r.Message.EphemeralTo != slacksim.AcmeAdmin {
 		t.Errorf("command %+v %v", r, err)
 	}
 	c := p.next("slash_commands")
 	if c.Payload["command"] != "/connection" || c.Payload["text"] != "status" || c.Payload["is_enterprise_install"] != "false" || !c.Accepts ||
-		!strings.HasPrefix(answer(c.Payload).str("response_url"), w.URL()) {
+		!strings.HasPrefix(answer(c.Payload).Str("response_url"), w.URL()) {
 		t.Errorf("command's envelope %+v", c)
 	}
 	for text, payload := range map[string]any{"just text": "just text", "": map[string]any{}} {
 		p.with(payload)
-		if r, err := w.Command(w.ctx, slacksim.AcmeAdmin, dm, "/connection"); err != nil || r.Text != text || r.Shown != "" {
+		if r, err := w.Command(w.Ctx, slacksim.AcmeAdmin, dm, "/connection"); err != nil || r.Text != text || r.Shown != "" {
 			t.Errorf("payload %v: %+v %v", payload, r, err)
 		}
 		p.next("slash_commands")
 	}
 	w.SetApp(func(a *slacksim.App) { a.SocketBooleans = true })
-	if _, err := w.Command(w.ctx, slacksim.AcmeAdmin, dm, "/connection"); err != nil {
+	if _, err := w.Command(w.Ctx, slacksim.AcmeAdmin, dm, "/connection"); err != nil {
 		t.Error(err)
 	}
 	if c := p.next("slash_commands"); c.Payload["is_enterprise_install"] != false {
@@ -211,9 +211,9 @@ func TestSocketModeDelivers(t *testing.T) {
 	}
 
 	p.reply(nil)
-	ts := w.call("chat.postMessage", tok, "channel", dm, "text", "t", "blocks", button).str("ts")
+	ts := w.Call("chat.postMessage", tok, "channel", dm, "text", "t", "blocks", button).Str("ts")
 	p.next("events_api")
-	ack, err := w.Press(w.ctx, slacksim.AcmeAdmin, dm, ts, "go")
+	ack, err := w.Press(w.Ctx, slacksim.AcmeAdmin, dm, ts, "go")
 	if err != nil || ack.Status != 200 || ack.Shown != "" {
 		t.Errorf("press %+v %v", ack, err)
 	}
@@ -221,11 +221,11 @@ func TestSocketModeDelivers(t *testing.T) {
 	if i.Payload["type"] != "block_actions" || i.Accepts {
 		t.Errorf("press's envelope %+v", i)
 	}
-	w.call("views.open", tok, "trigger_id", answer(i.Payload).str("trigger_id"), "view",
+	w.Call("views.open", tok, "trigger_id", answer(i.Payload).Str("trigger_id"), "view",
 		`{"type":"modal","title":{"type":"plain_text","text":"T"},"submit":{"type":"plain_text","text":"S"},"blocks":[{"type":"input","block_id":"n","label":{"type":"plain_text","text":"L"},"element":{"type":"plain_text_input","action_id":"a"}}]}`)
 	p.with(map[string]any{"response_action": "errors", "errors": map[string]any{"n": "No."}})
 	view := w.OpenViews(slacksim.AcmeAdmin)[0].ID
-	if _, err := w.SubmitView(w.ctx, slacksim.AcmeAdmin, view, map[string]map[string]string{"n": {"a": "x"}}); err != nil {
+	if _, err := w.SubmitView(w.Ctx, slacksim.AcmeAdmin, view, map[string]map[string]string{"n": {"a": "x"}}); err != nil {
 		t.Fatal(err)
 	}
 	if i := p.next("interactive"); !i.Accepts {
@@ -235,33 +235,33 @@ func TestSocketModeDelivers(t *testing.T) {
 		t.Errorf("errors %v", v[0].Errors)
 	}
 
-	ok := w.Deliver(w.ctx, slacksim.Raw{Kind: "command", Body: []byte("command=%2Fraw")})
+	ok := w.Deliver(w.Ctx, slacksim.Raw{Kind: "command", Body: []byte("command=%2Fraw")})
 	if c := p.next("slash_commands"); ok.Status != 200 || c.Payload["command"] != "/raw" {
 		t.Errorf("raw %+v %+v", ok, c)
 	}
-	w.Deliver(w.ctx, slacksim.Raw{URL: w.app.URL, Body: []byte(`{}`)})
-	if n := len(w.app.requests()); n != 1 {
+	w.Deliver(w.Ctx, slacksim.Raw{URL: w.Bot.URL, Body: []byte(`{}`)})
+	if n := len(w.Bot.Requests()); n != 1 {
 		t.Errorf("%d requests over HTTP: only what names an address goes there", n)
 	}
-	w.settle()
+	w.Settled()
 	for _, d := range w.Deliveries()[:3] {
 		if d.URL != "socket 1" || d.Status != 200 {
 			t.Errorf("recorded %+v", d)
 		}
 	}
-	w.wantBreaches()
+	w.WantBreaches()
 }
 
 func TestConnectionsOpen(t *testing.T) {
 	w := socketWorld(t)
-	tok := w.install(slacksim.AcmeAdmin)
-	w.wantError("apps.connections.open", "", "not_authed")
-	w.wantError("apps.connections.open", "xapp-1-other", "invalid_auth")
-	w.wantError("apps.connections.open", tok, "not_allowed_token_type")
+	tok := w.Install(slacksim.AcmeAdmin)
+	w.WantError("apps.connections.open", "", "not_authed")
+	w.WantError("apps.connections.open", "xapp-1-other", "invalid_auth")
+	w.WantError("apps.connections.open", tok, "not_allowed_token_type")
 	clear := w.Inject(slacksim.Fault{Method: "apps.connections.open", Error: "internal_error"})
-	w.wantError("apps.connections.open", appToken, "internal_error")
+	w.WantError("apps.connections.open", appToken, "internal_error")
 	clear()
-	req, _ := http.NewRequestWithContext(w.ctx, "POST", w.URL()+"/api/apps.connections.open", nil)
+	req, _ := http.NewRequestWithContext(w.Ctx, "POST", w.URL()+"/api/apps.connections.open", nil)
 	req.Header.Set("Content-Type", "application/json") // and no body, as slack-go asks
 	req.Header.Set("Authorization", "Bearer "+appToken)
 	res, err := http.DefaultClient.Do(req)
@@ -286,14 +286,14 @@ func TestConnectionsOpen(t *testing.T) {
 	}
 	refused("used", used)
 	refused("made up", strings.Replace(old, "ticket=", "ticket=x", 1))
-	w.clock.Advance(30 * time.Second)
+	w.Clock.Advance(30 * time.Second)
 	refused("old", old)
 	res, err = http.Get(strings.Replace(w.open(), "ws://", "http://", 1))
 	if err != nil || res.StatusCode != http.StatusBadRequest {
 		t.Errorf("without a handshake: %v %v", res, err)
 	}
 	res.Body.Close()
-	w.wantBreaches(slacksim.RuleSocketTicket, slacksim.RuleSocketTicket, slacksim.RuleSocketTicket)
+	w.WantBreaches(slacksim.RuleSocketTicket, slacksim.RuleSocketTicket, slacksim.RuleSocketTicket)
 	secrets := strings.Join(w.Secrets(), " ")
 	if !strings.Contains(secrets, appToken) || !strings.Contains(secrets, strings.Split(strings.SplitAfter(used, "ticket=")[1], "&")[0]) {
 		t.Error("token and ticket are not among the secrets")
@@ -302,54 +302,54 @@ func TestConnectionsOpen(t *testing.T) {
 
 func TestSocketRetries(t *testing.T) {
 	w := socketWorld(t, func(c *slacksim.Config) { c.AckTimeout = 50 * time.Millisecond })
-	w.install(slacksim.AcmeAdmin)
+	w.Install(slacksim.AcmeAdmin)
 	dm := w.DM(slacksim.AcmeAdmin)
-	w.Say(w.ctx, slacksim.AcmeAdmin, dm, "while nobody listens")
-	w.settle()
-	if r, err := w.Command(w.ctx, slacksim.AcmeAdmin, dm, "/connection"); err != nil || !strings.Contains(r.Shown, "did not respond") {
+	w.Say(w.Ctx, slacksim.AcmeAdmin, dm, "while nobody listens")
+	w.Settled()
+	if r, err := w.Command(w.Ctx, slacksim.AcmeAdmin, dm, "/connection"); err != nil || !strings.Contains(r.Shown, "did not respond") {
 		t.Errorf("command without a socket: %+v %v", r, err)
 	}
 	p := w.connect()
-	w.clock.Advance(time.Minute)
+	w.Clock.Advance(time.Minute)
 	if e := p.next("events_api"); e.Attempt != 2 || e.RetryReason != "connection_failed" {
 		t.Errorf("the event came as %+v", e)
 	}
-	w.settle()
-	w.wantBreaches()
+	w.Settled()
+	w.WantBreaches()
 
 	p.reply(func(f frame) { // acknowledges second attempts alone
 		if f.Attempt > 0 {
 			p.send(map[string]any{"envelope_id": f.ID})
 		}
 	})
-	w.Say(w.ctx, slacksim.AcmeAdmin, dm, "again")
+	w.Say(w.Ctx, slacksim.AcmeAdmin, dm, "again")
 	a, b := p.next("events_api"), p.next("events_api")
-	if b.Attempt != 1 || b.RetryReason != "http_timeout" || b.ID == a.ID || answer(a.Payload).str("event_id") != answer(b.Payload).str("event_id") {
+	if b.Attempt != 1 || b.RetryReason != "http_timeout" || b.ID == a.ID || answer(a.Payload).Str("event_id") != answer(b.Payload).Str("event_id") {
 		t.Errorf("%+v, then %+v", a, b)
 	}
-	r, err := w.Command(w.ctx, slacksim.AcmeAdmin, dm, "/connection")
+	r, err := w.Command(w.Ctx, slacksim.AcmeAdmin, dm, "/connection")
 	if err != nil || !strings.Contains(r.Shown, "operation_timeout") {
 		t.Errorf("late command: %+v %v", r, err)
 	}
 	c := p.next("slash_commands")
 	p.send(map[string]any{"envelope_id": c.ID, "payload": map[string]any{"text": "late"}})
-	w.clock.Advance(time.Hour)
-	w.settle()
+	w.Clock.Advance(time.Hour)
+	w.Settled()
 	select {
 	case f := <-p.got:
 		t.Errorf("a command, or what was acknowledged, came again: %+v", f)
 	default:
 	}
-	w.wantBreaches(slacksim.RuleLateAck, slacksim.RuleLateAck)
+	w.WantBreaches(slacksim.RuleLateAck, slacksim.RuleLateAck)
 }
 
 func TestSocketAnswersThatSlackIgnores(t *testing.T) {
 	w := socketWorld(t, func(c *slacksim.Config) { c.AckTimeout = 100 * time.Millisecond })
-	tok := w.install(slacksim.AcmeAdmin)
+	tok := w.Install(slacksim.AcmeAdmin)
 	dm := w.DM(slacksim.AcmeAdmin)
 	command := func(p *peer, want string) {
 		t.Helper()
-		r, err := w.Command(w.ctx, slacksim.AcmeAdmin, dm, "/connection")
+		r, err := w.Command(w.Ctx, slacksim.AcmeAdmin, dm, "/connection")
 		if err != nil || !strings.Contains(r.Text, want) {
 			t.Errorf("%+v %v, want %q", r, err, want)
 		}
@@ -370,9 +370,9 @@ func TestSocketAnswersThatSlackIgnores(t *testing.T) {
 	p.reply(func(f frame) { _ = p.conn.WriteMessage(websocket.TextMessage, []byte("hi")) })
 	command(p, "operation_timeout")
 	p.with(map[string]any{"text": "not asked for"})
-	ts := w.call("chat.postMessage", tok, "channel", dm, "text", "t", "blocks", button).str("ts")
-	w.settle()
-	if a, err := w.Press(w.ctx, slacksim.AcmeAdmin, dm, ts, "go"); err != nil || a.Status != 200 || a.Body != nil {
+	ts := w.Call("chat.postMessage", tok, "channel", dm, "text", "t", "blocks", button).Str("ts")
+	w.Settled()
+	if a, err := w.Press(w.Ctx, slacksim.AcmeAdmin, dm, ts, "go"); err != nil || a.Status != 200 || a.Body != nil {
 		t.Errorf("press %+v %v", a, err)
 	}
 	w.DropSockets()
@@ -388,13 +388,13 @@ func TestSocketAnswersThatSlackIgnores(t *testing.T) {
 	b.reply(func(f frame) { a.send(map[string]any{"envelope_id": f.ID}) })
 	command(a, "operation_timeout")
 
-	w.wantBreaches(slacksim.RuleSocketTooLarge, slacksim.RuleLateAck, slacksim.RuleSocketFrame, slacksim.RuleLateAck,
+	w.WantBreaches(slacksim.RuleSocketTooLarge, slacksim.RuleLateAck, slacksim.RuleSocketFrame, slacksim.RuleLateAck,
 		slacksim.RuleSocketPayload, slacksim.RuleSocketPayload, slacksim.RuleSocketFragments, slacksim.RuleLateAck, slacksim.RuleLateAck)
 }
 
 func TestSocketsAreRefreshed(t *testing.T) {
 	w := socketWorld(t)
-	w.install(slacksim.AcmeAdmin)
+	w.Install(slacksim.AcmeAdmin)
 	dm := w.DM(slacksim.AcmeAdmin)
 	old := w.connect()
 	if n := w.RefreshSockets(10 * time.Second); n != 1 {
@@ -403,7 +403,7 @@ func TestSocketsAreRefreshed(t *testing.T) {
 	if f := old.next("disconnect"); f.Reason != "warning" || f.Debug.Host == "" {
 		t.Errorf("%+v", f)
 	}
-	w.Say(w.ctx, slacksim.AcmeAdmin, dm, "one") // the old one still works
+	w.Say(w.Ctx, slacksim.AcmeAdmin, dm, "one") // the old one still works
 	old.next("events_api")
 	fresh := w.connect()
 	if fresh.first.Connections != 2 {
@@ -420,33 +420,33 @@ func TestSocketsAreRefreshed(t *testing.T) {
 		}
 	})
 	fresh.reply(func(f frame) { last <- f; fresh.send(map[string]any{"envelope_id": f.ID}) })
-	id, err := w.Emit(w.ctx, slacksim.Event{TeamID: slacksim.Acme, Inner: map[string]any{"type": "odd"}})
+	id, err := w.Emit(w.Ctx, slacksim.Event{TeamID: slacksim.Acme, Inner: map[string]any{"type": "odd"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	f := <-last // through one or the other
-	if answer(f.Payload).str("event_id") != id {
+	if answer(f.Payload).Str("event_id") != id {
 		t.Errorf("%+v", f)
 	}
 	last <- f
-	w.clock.Advance(10 * time.Second)
+	w.Clock.Advance(10 * time.Second)
 	old.wantClosed(1000)
-	w.settle()
+	w.Settled()
 	w.wantSockets(1)
 	fresh.reply(nil)
-	w.Say(w.ctx, slacksim.AcmeAdmin, dm, "two")
-	w.settle()
+	w.Say(w.Ctx, slacksim.AcmeAdmin, dm, "two")
+	w.Settled()
 	for _, d := range w.Deliveries() {
 		if d.Status != 200 || d.RetryNum != 0 {
 			t.Errorf("%+v", d)
 		}
 	}
-	w.wantBreaches()
+	w.WantBreaches()
 }
 
 func TestTenSocketsAndNoMore(t *testing.T) {
 	w := socketWorld(t)
-	w.install(slacksim.AcmeAdmin)
+	w.Install(slacksim.AcmeAdmin)
 	var all []*peer
 	for i := range 10 {
 		p := w.connect()
@@ -465,9 +465,9 @@ func TestTenSocketsAndNoMore(t *testing.T) {
 	}
 	// Each delivery goes to one of them.
 	for i := range 20 {
-		w.Say(w.ctx, slacksim.AcmeAdmin, w.DM(slacksim.AcmeAdmin), fmt.Sprint(i))
+		w.Say(w.Ctx, slacksim.AcmeAdmin, w.DM(slacksim.AcmeAdmin), fmt.Sprint(i))
 	}
-	w.settle()
+	w.Settled()
 	n := 0
 	for _, p := range all {
 		n += len(p.got)
@@ -475,14 +475,14 @@ func TestTenSocketsAndNoMore(t *testing.T) {
 	if n != 20 {
 		t.Errorf("%d deliveries of 20", n)
 	}
-	w.wantBreaches()
+	w.WantBreaches()
 }
 
 func TestSocketModeSwitchedOff(t *testing.T) {
 	w := socketWorld(t)
-	w.install(slacksim.AcmeAdmin)
+	w.Install(slacksim.AcmeAdmin)
 	p := w.connect()
-	w.SetApp(func(a *slacksim.App) { a.SocketMode, a.EventsURL = false, w.app.URL })
+	w.SetApp(func(a *slacksim.App) { a.SocketMode, a.EventsURL = false, w.Bot.URL })
 	if f := p.next("disconnect"); f.Reason != "link_disabled" {
 		t.Errorf("%+v", f)
 	}
@@ -490,36 +490,36 @@ func TestSocketModeSwitchedOff(t *testing.T) {
 	if late := w.dial(w.open(), 0); late.first.Reason != "link_disabled" {
 		t.Errorf("a new connection gets %+v", late.first)
 	}
-	w.Say(w.ctx, slacksim.AcmeAdmin, w.DM(slacksim.AcmeAdmin), "by HTTP")
-	w.settle()
-	if n := len(w.app.events("message")); n != 1 {
+	w.Say(w.Ctx, slacksim.AcmeAdmin, w.DM(slacksim.AcmeAdmin), "by HTTP")
+	w.Settled()
+	if n := len(w.Bot.Events("message")); n != 1 {
 		t.Errorf("%d events over HTTP", n)
 	}
 	w.SetApp(func(a *slacksim.App) { a.SocketMode = true })
 	w.connect()
-	w.wantBreaches()
+	w.WantBreaches()
 }
 
 func TestSocketsDropAndFreeze(t *testing.T) {
 	w := socketWorld(t, func(c *slacksim.Config) { c.AckTimeout, c.PingEvery = 200*time.Millisecond, 10*time.Millisecond })
-	w.install(slacksim.AcmeAdmin)
+	w.Install(slacksim.AcmeAdmin)
 	dm := w.DM(slacksim.AcmeAdmin)
 	p := w.connect()
 	for range 3 {
 		select {
 		case <-p.pings:
-		case <-w.ctx.Done():
+		case <-w.Ctx.Done():
 			t.Fatal("no pings")
 		}
 	}
 	p.reply(func(frame) {})
-	w.Say(w.ctx, slacksim.AcmeAdmin, dm, "never answered")
+	w.Say(w.Ctx, slacksim.AcmeAdmin, dm, "never answered")
 	p.next("events_api")
 	if n := w.DropSockets(); n != 1 || len(w.Sockets()) != 0 {
 		t.Errorf("%d dropped, open %v", n, w.Sockets())
 	}
 	p.wantClosed(0)
-	w.settle()
+	w.Settled()
 	if d := w.Deliveries(); len(d) != 2 || d[0].Err != "connection_failed" {
 		t.Errorf("what the lost connection was to acknowledge: %+v", d)
 	}
@@ -531,8 +531,8 @@ func TestSocketsDropAndFreeze(t *testing.T) {
 		<-cold.pings
 	}
 	for i := range 4 { // one in two is lost, and comes again through the other
-		w.Say(w.ctx, slacksim.AcmeAdmin, dm, fmt.Sprint(i))
-		w.settle()
+		w.Say(w.Ctx, slacksim.AcmeAdmin, dm, fmt.Sprint(i))
+		w.Settled()
 	}
 	if len(cold.got) != 0 || len(warm.got) != 4 {
 		t.Errorf("the frozen one got %d, the other %d", len(cold.got), len(warm.got))
@@ -543,7 +543,7 @@ func TestSocketsDropAndFreeze(t *testing.T) {
 	if n := len(cold.pings); n > 1 { // one may have been on its way
 		t.Errorf("%d pings from a frozen socket", n)
 	}
-	w.settle()
+	w.Settled()
 	cold.conn.Close()
 	w.wantSockets(1)
 
@@ -551,7 +551,7 @@ func TestSocketsDropAndFreeze(t *testing.T) {
 		w.FreezeSockets()
 		warm.send(map[string]any{"envelope_id": f.ID})
 	})
-	if r, err := w.Command(w.ctx, slacksim.AcmeAdmin, dm, "/connection"); err != nil || r.Status != 0 {
+	if r, err := w.Command(w.Ctx, slacksim.AcmeAdmin, dm, "/connection"); err != nil || r.Status != 0 {
 		t.Errorf("a frozen connection takes an acknowledgement: %+v %v", r, err)
 	}
 }
@@ -559,13 +559,13 @@ func TestSocketsDropAndFreeze(t *testing.T) {
 func TestSendFrame(t *testing.T) {
 	w := socketWorld(t)
 	p := w.connect()
-	if a := w.SendFrame(w.ctx, `{"type":"news","envelope_id":"e1"}`); a.Status != 200 {
+	if a := w.SendFrame(w.Ctx, `{"type":"news","envelope_id":"e1"}`); a.Status != 200 {
 		t.Errorf("%+v", a)
 	}
 	if f := p.next("news"); f.ID != "e1" {
 		t.Errorf("%+v", f)
 	}
-	if a := w.SendFrame(w.ctx, `{"type":"greeting"}`); a.Status != 200 {
+	if a := w.SendFrame(w.Ctx, `{"type":"greeting"}`); a.Status != 200 {
 		t.Errorf("%+v", a)
 	}
 	p.next("greeting")
@@ -580,11 +580,11 @@ func TestSendFrame(t *testing.T) {
 
 	p = w.connect()
 	done := make(chan slacksim.Ack)
-	go func() { done <- w.SendFrame(w.ctx, `{"type":"half", "envelope_id": "e2", "payl`) }()
+	go func() { done <- w.SendFrame(w.Ctx, `{"type":"half", "envelope_id": "e2", "payl`) }()
 	<-p.ended // by our own reader, which wants JSON
 	p.send(map[string]any{"envelope_id": "e2"})
 	if a := <-done; a.Status != 200 {
 		t.Errorf("%+v", a)
 	}
-	w.wantBreaches()
+	w.WantBreaches()
 }

@@ -4,6 +4,7 @@ package slacksim
 // errors) is decided elsewhere.
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -31,6 +32,14 @@ type User struct {
 	AlsoIn []string
 }
 
+// Location is the person's time zone.
+func (u User) Location() *time.Location {
+	if l, err := time.LoadLocation(u.TZ); err == nil {
+		return l
+	}
+	return time.UTC
+}
+
 // Channel is a channel. Members holds user ids (the bot's too); SharedWith the ids of other workspaces that share it
 // through Slack Connect.
 type Channel struct {
@@ -54,6 +63,11 @@ type Message struct {
 	Reactions    map[string][]string // name → user ids
 	Metadata     json.RawMessage     // of an app's message; nil when there is none
 	At           time.Time
+
+	// AppGone: it has blocks, and the app was removed since. What can be pressed in them does nothing any more.
+	AppGone bool
+	// OffersApp: it is Slack's note that a mentioned app is not in the channel, and it still isn't.
+	OffersApp bool
 }
 
 // Slackbot is the user id of Slack's own notes to a person, as in Slack.
@@ -74,10 +88,11 @@ type View struct {
 	PreviousViewID     string
 	NotifyOnClose      bool
 	Errors             map[string]string // by block_id, after a submission answered with errors
+	Typed              Inputs            // what the person had entered when it was last sent
+	AppGone            bool              // the app was removed since: nothing in it can be pressed any more
 
-	raw   map[string]any              // as the app sent it, for giving it back
-	typed map[string]map[string]Input // what the person had entered when it was last sent
-	inst  *installation
+	raw  map[string]any // as the app sent it, for giving it back
+	inst *installation
 }
 
 type channel struct {
@@ -273,8 +288,9 @@ func (s *Sim) dmLocked(userID string) *channel {
 			return c
 		}
 	}
-	c := &channel{Channel: Channel{ID: "D" + strings.TrimLeft(userID, "UW"), TeamID: u.TeamID, Members: []string{userID}},
-		im: true, imUser: userID, pending: map[string]string{}}
+	c := &channel{im: true, imUser: userID, pending: map[string]string{}, Channel: Channel{
+		ID: "D" + strings.TrimLeft(userID, "UW"), TeamID: u.TeamID, Private: true, Members: []string{userID},
+	}}
 	s.channels = append(s.channels, c)
 	return c
 }
@@ -310,12 +326,95 @@ func (s *Sim) Channels(teamID string) []Channel {
 	var out []Channel
 	for _, c := range s.channels {
 		if !c.im && (teamID == "" || c.inTeam(teamID)) {
-			x := c.Channel
-			x.Members, x.SharedWith = slices.Clone(x.Members), slices.Clone(x.SharedWith)
-			out = append(out, x)
+			out = append(out, c.export())
 		}
 	}
 	return out
+}
+
+func (c *channel) export() Channel {
+	x := c.Channel
+	x.Members, x.SharedWith = slices.Clone(x.Members), slices.Clone(x.SharedWith)
+	return x
+}
+
+// User returns a person. ok is false for an unknown id.
+func (s *Sim) User(id string) (u User, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if x := s.userLocked(id); x != nil {
+		return *x, true
+	}
+	return User{}, false
+}
+
+// Channel returns a conversation, DMs included. ok is false for an unknown id.
+func (s *Sim) Channel(id string) (c Channel, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if x := s.channelLocked(id); x != nil {
+		return x.export(), true
+	}
+	return Channel{}, false
+}
+
+// Name is what people call the bearer of an id: a person, a workspace, an organisation, the app. "" for an unknown id.
+func (s *Sim) Name(id string) (name string, isApp bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if u := s.userLocked(id); u != nil {
+		return u.RealName, false
+	}
+	if t := s.teamLocked(id); t != nil {
+		return t.Name, false
+	}
+	if id != "" && slices.ContainsFunc(s.teams, func(t *Workspace) bool { return t.EnterpriseID == id }) {
+		return s.enterpriseNameLocked(id), false
+	}
+	if s.botByUserLocked(id) != nil || id == s.app.ID && id != "" {
+		return cmp.Or(s.app.Name, "App"), true
+	}
+	if id == Slackbot {
+		return "Slackbot", false
+	}
+	return "", false
+}
+
+// RunsOrganisation reports whether a person is an admin of this organisation.
+func (s *Sim) RunsOrganisation(userID, enterpriseID string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u := s.userLocked(userID)
+	return u != nil && s.runsOrgLocked(u, enterpriseID)
+}
+
+// FirstAdmin is who acts for a workspace that nobody is signed in to: its first admin, else its first member who is no
+// guest.
+func (s *Sim) FirstAdmin(teamID string) (u User, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if x := s.firstAdminLocked(teamID); x != nil {
+		return *x, true
+	}
+	return User{}, false
+}
+
+// Unread reports whether the app wrote to a person since they last looked (OpenHome, Look). Slack's own notes and edits
+// do not count.
+func (s *Sim) Unread(userID string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.dmLocked(userID)
+	return c != nil && slices.ContainsFunc(c.messages, func(m *Message) bool {
+		return m.BotID != "" && !m.Deleted && m.TS > c.read
+	})
+}
+
+// Look notes that a person has the app's messages before them.
+func (s *Sim) Look(userID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.readLocked(userID)
 }
 
 // Messages returns what viewerID sees in a conversation, oldest first, ephemeral messages for that person included.
@@ -338,6 +437,12 @@ func (s *Sim) messagesLocked(channelID, viewerID string) []Message {
 		}
 		x := *m
 		x.Reactions = maps.Clone(m.Reactions)
+		x.AppGone = m.Blocks != nil && s.authorLocked(m) == nil
+		if m.User == Slackbot && !c.im {
+			for id := range c.pending {
+				x.OffersApp = x.OffersApp || mentions(m.Text, id)
+			}
+		}
 		out = append(out, x)
 	}
 	return out
@@ -351,7 +456,13 @@ func (s *Sim) Home(userID string) (View, bool) {
 	if v == nil {
 		return View{}, false
 	}
-	return *v, true
+	return v.export(), true
+}
+
+func (v *View) export() View {
+	out := *v
+	out.AppGone = v.inst.gone
+	return out
 }
 
 // OpenViews returns the person's open modals, the topmost last.
@@ -360,7 +471,7 @@ func (s *Sim) OpenViews(userID string) []View {
 	defer s.mu.Unlock()
 	var out []View
 	for _, v := range s.stacks[userID] {
-		out = append(out, *v)
+		out = append(out, v.export())
 	}
 	return out
 }
@@ -378,15 +489,16 @@ func (s *Sim) channelLocked(id string) *channel {
 	return nil
 }
 
-func (c *channel) inTeam(team string) bool {
+func (c Channel) inTeam(team string) bool {
 	return c.TeamID == team || slices.Contains(c.SharedWith, team)
 }
 
-func (c *channel) has(user string) bool { return slices.Contains(c.Members, user) }
+func (c Channel) has(user string) bool { return slices.Contains(c.Members, user) }
 
-// sees reports whether a person may look into the conversation: any public channel of their workspace, else by membership.
-func (c *channel) sees(u *User) bool {
-	return c.has(u.ID) || !c.im && !c.Private && !u.Guest && c.inTeam(u.TeamID)
+// VisibleTo reports whether a person may look into the conversation: any public channel of their workspace, else by
+// membership.
+func (c Channel) VisibleTo(u User) bool {
+	return c.has(u.ID) || !c.Private && !u.Guest && c.inTeam(u.TeamID)
 }
 
 func (c *channel) find(ts string) *Message {
@@ -432,6 +544,14 @@ func (s *Sim) botByUserLocked(id string) *bot {
 	return nil
 }
 
+// authorLocked is the installation that a message comes from; nil when the app was removed since, or never wrote it.
+func (s *Sim) authorLocked(m *Message) *installation {
+	if b := s.botByUserLocked(m.User); b != nil {
+		return s.installs[b.home]
+	}
+	return nil
+}
+
 // postLocked appends a message; the caller has checked everything.
 func (s *Sim) postLocked(c *channel, m *Message) *Message {
 	m.TS = s.tsLocked()
@@ -441,14 +561,11 @@ func (s *Sim) postLocked(c *channel, m *Message) *Message {
 	return m
 }
 
-// unreadLocked reports whether the app wrote to a person since they last looked. Slack's own notes and edits do not count.
-func (s *Sim) unreadLocked(user string) bool {
-	c := s.dmLocked(user)
-	return slices.ContainsFunc(c.messages, func(m *Message) bool { return m.BotID != "" && !m.Deleted && m.TS > c.read })
-}
-
 func (s *Sim) readLocked(user string) {
 	c := s.dmLocked(user)
+	if c == nil {
+		return
+	}
 	if n := len(c.messages); n > 0 && c.messages[n-1].TS > c.read {
 		c.read = c.messages[n-1].TS
 		s.noteLocked()

@@ -21,6 +21,7 @@ import (
 	"switchboard/commands"
 	"switchboard/install"
 	"switchboard/slacksim"
+	"switchboard/slacksim/web"
 	"switchboard/storage"
 )
 
@@ -100,7 +101,7 @@ func (d *demo) start(ctx context.Context, addr string) error {
 	if err != nil {
 		return errors.Join(err, d.cfg.listen.Close(), d.cfg.db.Close())
 	}
-	d.slack = slacksim.New(slacksim.Config{App: simulated, Guide: guide})
+	d.slack = slacksim.New(slacksim.Config{App: simulated, Pages: web.Pages(guide...)})
 	d.slack.AddLargerWorld()
 	if err := d.slack.Start(addr); err != nil {
 		host, _, _ := net.SplitHostPort(addr)
@@ -127,7 +128,7 @@ func (d *demo) close() error {
 }
 
 // guide is what the demo's first page proposes.
-var guide = []slacksim.Hint{
+var guide = []web.Hint{
 	{Title: "Install it for one workspace.", Text: "Sign in as Dana Reyes, choose Add Switchboard in the sidebar and follow the buttons. " +
 		"Then type /connection status in a channel."},
 	{Title: "Install it for an organisation.", Text: "The same as Nora Feld: choose the organisation on Slack’s page, then add the app to Northwind Sales. " +

@@ -1,35 +1,44 @@
-package slacksim
+package blockkit
 
 // Block Kit's limits, checked as Slack checks them: a block that is one character too long is refused here, not
 // discovered in production. docs.slack.dev/reference/block-kit/blocks and /reference/views
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"unicode/utf8"
 )
 
-// object is decoded JSON; numbers stay json.Number.
-type object = map[string]any
-
-func decode(raw []byte, into any) error {
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	return d.Decode(into)
+// CheckMessage validates the blocks of a message and returns them with missing block and action ids filled in, as
+// Slack does. fill makes an id with a prefix. Complaints come with JSON pointers, in Slack's wording; with any of them
+// the blocks are of no use.
+func CheckMessage(raw json.RawMessage, fill func(prefix string) string) (blocks json.RawMessage, complaints []string) {
+	c := &checker{most: 50, fill: fill}
+	blocks = c.blocks("/blocks", raw)
+	return blocks, c.complaints
 }
 
-// checker collects complaints with JSON pointers, in Slack's wording.
+// CheckView does the same with a view, which must be of the type wanted: "modal" or "home". The blocks come back in
+// the view.
+func CheckView(raw json.RawMessage, wanted string, fill func(prefix string) string) (view Object, complaints []string) {
+	c := &checker{most: 100, fill: fill}
+	view = c.view(raw)
+	if len(c.complaints) == 0 && Text(view["type"]) != wanted {
+		c.bad("/view/type", "must be %s here", wanted)
+	}
+	return view, c.complaints
+}
+
 type checker struct {
-	msgs     []string
-	surface  string // "message", "modal", "home"
-	blockIDs map[string]bool
-	fill     func(prefix string) string // makes an id for a block or action that has none
+	complaints []string
+	most       int // blocks
+	ids        map[string]bool
+	fill       func(prefix string) string
 }
 
 func (c *checker) bad(path, format string, args ...any) {
-	c.msgs = append(c.msgs, "[ERROR] "+fmt.Sprintf(format, args...)+" [json-pointer:"+path+"]")
+	c.complaints = append(c.complaints, "[ERROR] "+fmt.Sprintf(format, args...)+" [json-pointer:"+path+"]")
 }
 
 var knownBlocks = []string{
@@ -38,21 +47,17 @@ var knownBlocks = []string{
 	"section", "table", "task_card", "video",
 }
 
-// checkBlocks validates raw blocks and returns them with missing block and action ids filled in, as Slack does.
-func (c *checker) checkBlocks(path string, raw json.RawMessage) json.RawMessage {
-	var list []object
-	if err := decode(raw, &list); err != nil {
+func (c *checker) blocks(path string, raw json.RawMessage) json.RawMessage {
+	var list []Object
+	if err := Decode(raw, &list); err != nil {
 		c.bad(path, "must be a valid JSON array of blocks")
 		return nil
 	}
-	max := 50
-	if c.surface != "message" {
-		max = 100
+	if len(list) > c.most {
+		c.bad(path, "no more than %d items allowed", c.most)
 	}
-	if len(list) > max {
-		c.bad(path, "no more than %d items allowed", max)
-	}
-	c.blockIDs = map[string]bool{}
+
+	c.ids = map[string]bool{}
 	for i, b := range list {
 		p := fmt.Sprintf("%s/%d", path, i)
 		if b == nil {
@@ -65,84 +70,106 @@ func (c *checker) checkBlocks(path string, raw json.RawMessage) json.RawMessage 
 	return out
 }
 
-func (c *checker) block(p string, b object) {
+func (c *checker) block(p string, b Object) {
 	typ, _ := b["type"].(string)
 	if !slices.Contains(knownBlocks, typ) {
 		c.bad(p+"/type", "unsupported type: %s", typ)
 		return
 	}
+
 	c.str(p+"/block_id", b["block_id"], 255, false)
 	id, _ := b["block_id"].(string)
 	if id == "" {
 		id = c.fill("b")
 		b["block_id"] = id
 	}
-	if c.blockIDs[id] {
+	if c.ids[id] {
 		c.bad(p+"/block_id", "block_id already exists: %s", id)
 	}
-	c.blockIDs[id] = true
+	c.ids[id] = true
+
 	switch typ {
 	case "header":
 		c.text(p+"/text", b["text"], 150, true, true)
 	case "section":
-		fields, hasFields := b["fields"].([]any)
-		if b["text"] == nil && !hasFields {
-			c.bad(p, "missing required field: text or fields")
-		}
-		if b["text"] != nil {
-			c.text(p+"/text", b["text"], 3000, false, true)
-		}
-		if b["fields"] != nil && (!hasFields || len(fields) == 0) {
-			c.bad(p+"/fields", "must have at least 1 item")
-		}
-		if len(fields) > 10 {
-			c.bad(p+"/fields", "no more than 10 items allowed")
-		}
-		for i, f := range fields {
-			c.text(fmt.Sprintf("%s/fields/%d", p, i), f, 2000, false, true)
-		}
-		if b["accessory"] != nil {
-			c.element(p+"/accessory", b["accessory"], map[string]bool{})
-		}
+		c.section(p, b)
 	case "actions":
-		els := c.list(p+"/elements", b["elements"], 1, 25)
-		seen := map[string]bool{}
-		for i, e := range els {
-			q := fmt.Sprintf("%s/elements/%d", p, i)
-			if o, _ := e.(object); o != nil && slices.Contains([]string{"plain_text_input", "image"}, textOf(o["type"])) {
-				c.bad(q+"/type", "unsupported type: %s", textOf(o["type"]))
-				continue
-			}
-			c.element(q, e, seen)
-		}
+		c.actions(p, b)
 	case "context":
-		for i, e := range c.list(p+"/elements", b["elements"], 1, 10) {
-			q := fmt.Sprintf("%s/elements/%d", p, i)
-			if o, _ := e.(object); o != nil && o["type"] == "image" {
-				c.image(q, o)
-			} else {
-				c.text(q, e, 3000, false, true)
-			}
-		}
+		c.context(p, b)
 	case "image":
 		c.image(p, b)
-		if b["title"] != nil {
-			c.text(p+"/title", b["title"], 2000, true, false)
-		}
+		c.note(p+"/title", b["title"])
 	case "input":
-		c.text(p+"/label", b["label"], 2000, true, true)
-		if b["hint"] != nil {
-			c.text(p+"/hint", b["hint"], 2000, true, false)
-		}
-		if o, _ := b["element"].(object); o == nil {
-			c.bad(p, "missing required field: element")
-		} else if slices.Contains([]string{"button", "overflow", "image"}, textOf(o["type"])) {
-			c.bad(p+"/element/type", "unsupported type: %s", textOf(o["type"]))
-		} else {
-			c.element(p+"/element", o, map[string]bool{})
-		}
+		c.input(p, b)
 	case "markdown":
 		c.str(p+"/text", b["text"], 12000, true)
+	}
+}
+
+func (c *checker) section(p string, b Object) {
+	fields, hasFields := b["fields"].([]any)
+	if b["text"] == nil && !hasFields {
+		c.bad(p, "missing required field: text or fields")
+	}
+	if b["text"] != nil {
+		c.text(p+"/text", b["text"], 3000, false, true)
+	}
+
+	if b["fields"] != nil && (!hasFields || len(fields) == 0) {
+		c.bad(p+"/fields", "must have at least 1 item")
+	}
+	if len(fields) > 10 {
+		c.bad(p+"/fields", "no more than 10 items allowed")
+	}
+	for i, f := range fields {
+		c.text(fmt.Sprintf("%s/fields/%d", p, i), f, 2000, false, true)
+	}
+
+	if b["accessory"] != nil {
+		c.element(p+"/accessory", b["accessory"], map[string]bool{})
+	}
+}
+
+func (c *checker) actions(p string, b Object) {
+	seen := map[string]bool{}
+	for i, e := range c.list(p+"/elements", b["elements"], 1, 25) {
+		q := fmt.Sprintf("%s/elements/%d", p, i)
+		if o, _ := e.(Object); o != nil && slices.Contains([]string{"plain_text_input", "image"}, Text(o["type"])) {
+			c.bad(q+"/type", "unsupported type: %s", Text(o["type"]))
+			continue
+		}
+		c.element(q, e, seen)
+	}
+}
+
+func (c *checker) context(p string, b Object) {
+	for i, e := range c.list(p+"/elements", b["elements"], 1, 10) {
+		q := fmt.Sprintf("%s/elements/%d", p, i)
+		if o, _ := e.(Object); o != nil && o["type"] == "image" {
+			c.image(q, o)
+		} else {
+			c.text(q, e, 3000, false, true)
+		}
+	}
+}
+
+func (c *checker) input(p string, b Object) {
+	c.text(p+"/label", b["label"], 2000, true, true)
+	c.note(p+"/hint", b["hint"])
+	if o, _ := b["element"].(Object); o == nil {
+		c.bad(p, "missing required field: element")
+	} else if slices.Contains([]string{"button", "overflow", "image"}, Text(o["type"])) {
+		c.bad(p+"/element/type", "unsupported type: %s", Text(o["type"]))
+	} else {
+		c.element(p+"/element", o, map[string]bool{})
+	}
+}
+
+// note checks a title or hint, which may be left out.
+func (c *checker) note(p string, v any) {
+	if v != nil {
+		c.text(p, v, 2000, true, false)
 	}
 }
 
@@ -179,19 +206,19 @@ func (c *checker) str(p string, v any, max int, required bool) {
 }
 
 func (c *checker) text(p string, v any, max int, plain, required bool) {
-	o, ok := v.(object)
+	o, ok := v.(Object)
 	if !ok {
 		c.bad(p, "missing required field: text")
 		return
 	}
-	typ := textOf(o["type"])
+	typ := Text(o["type"])
 	if typ != "plain_text" && (plain || typ != "mrkdwn") {
 		c.bad(p+"/type", "unsupported type: %s", typ)
 	}
 	c.str(p+"/text", o["text"], max, required)
 }
 
-func (c *checker) image(p string, o object) {
+func (c *checker) image(p string, o Object) {
 	if o["slack_file"] == nil {
 		c.str(p+"/image_url", o["image_url"], 3000, true)
 	}
@@ -207,12 +234,12 @@ var knownElements = []string{
 }
 
 func (c *checker) element(p string, v any, seen map[string]bool) {
-	o, ok := v.(object)
+	o, ok := v.(Object)
 	if !ok {
 		c.bad(p, "must be an object")
 		return
 	}
-	typ := textOf(o["type"])
+	typ := Text(o["type"])
 	if !slices.Contains(knownElements, typ) {
 		c.bad(p+"/type", "unsupported type: %s", typ)
 		return
@@ -237,33 +264,43 @@ func (c *checker) element(p string, v any, seen map[string]bool) {
 	if o["confirm"] != nil {
 		c.confirm(p+"/confirm", o["confirm"])
 	}
+
 	switch typ {
 	case "button":
-		c.text(p+"/text", o["text"], 75, true, true)
-		c.str(p+"/value", o["value"], 2000, false)
-		c.str(p+"/url", o["url"], 3000, false)
-		c.str(p+"/accessibility_label", o["accessibility_label"], 75, false)
-		if st := textOf(o["style"]); o["style"] != nil && st != "primary" && st != "danger" {
-			c.bad(p+"/style", "must be a valid enum value: primary, danger")
-		}
+		c.button(p, o)
 	case "overflow":
 		c.options(p, o, 5)
 	case "static_select", "multi_static_select":
-		if groups, ok := o["option_groups"].([]any); ok {
-			for i, g := range groups {
-				if m, _ := g.(object); m != nil {
-					c.options(fmt.Sprintf("%s/option_groups/%d", p, i), m, 100)
-				}
-			}
-		} else {
-			c.options(p, o, 100)
-		}
+		c.menu(p, o)
 	case "checkboxes", "radio_buttons":
 		c.options(p, o, 10)
 	}
 }
 
-func (c *checker) options(p string, o object, max int) {
+func (c *checker) button(p string, o Object) {
+	c.text(p+"/text", o["text"], 75, true, true)
+	c.str(p+"/value", o["value"], 2000, false)
+	c.str(p+"/url", o["url"], 3000, false)
+	c.str(p+"/accessibility_label", o["accessibility_label"], 75, false)
+	if st := Text(o["style"]); o["style"] != nil && st != "primary" && st != "danger" {
+		c.bad(p+"/style", "must be a valid enum value: primary, danger")
+	}
+}
+
+func (c *checker) menu(p string, o Object) {
+	groups, ok := o["option_groups"].([]any)
+	if !ok {
+		c.options(p, o, 100)
+		return
+	}
+	for i, g := range groups {
+		if m, _ := g.(Object); m != nil {
+			c.options(fmt.Sprintf("%s/option_groups/%d", p, i), m, 100)
+		}
+	}
+}
+
+func (c *checker) options(p string, o Object, max int) {
 	l, _ := o["options"].([]any)
 	if len(l) == 0 {
 		c.bad(p+"/options", "must have at least 1 item")
@@ -273,7 +310,7 @@ func (c *checker) options(p string, o object, max int) {
 	}
 	for i, v := range l {
 		q := fmt.Sprintf("%s/options/%d", p, i)
-		m, ok := v.(object)
+		m, ok := v.(Object)
 		if !ok {
 			c.bad(q, "must be an object")
 			continue
@@ -285,7 +322,7 @@ func (c *checker) options(p string, o object, max int) {
 }
 
 func (c *checker) confirm(p string, v any) {
-	o, ok := v.(object)
+	o, ok := v.(Object)
 	if !ok {
 		c.bad(p, "must be an object")
 		return
@@ -296,64 +333,44 @@ func (c *checker) confirm(p string, v any) {
 	c.text(p+"/deny", o["deny"], 30, true, true)
 }
 
-// checkView validates a view and fills its ids; blocks come back in the view.
-func (c *checker) checkView(raw json.RawMessage) object {
-	var v object
-	if err := decode(raw, &v); err != nil || v == nil {
+func (c *checker) view(raw json.RawMessage) Object {
+	var v Object
+	if err := Decode(raw, &v); err != nil || v == nil {
 		c.bad("/view", "must be a valid JSON object")
 		return nil
 	}
-	typ := textOf(v["type"])
+	typ := Text(v["type"])
 	if typ != "modal" && typ != "home" {
 		c.bad("/view/type", "must be a valid enum value: modal, home")
 		return nil
 	}
-	c.surface = typ
-	var list []object
+
+	var list []Object
 	if b, err := json.Marshal(v["blocks"]); v["blocks"] == nil || err != nil {
 		c.bad("/view", "missing required field: blocks")
 	} else {
-		filled := c.checkBlocks("/view/blocks", b)
-		_ = decode(filled, &list)
+		filled := c.blocks("/view/blocks", b)
+		_ = Decode(filled, &list)
 		var back []any
-		_ = decode(filled, &back)
+		_ = Decode(filled, &back)
 		v["blocks"] = back
 	}
+
 	c.str("/view/private_metadata", v["private_metadata"], 3000, false)
 	c.str("/view/callback_id", v["callback_id"], 255, false)
 	c.str("/view/external_id", v["external_id"], 255, false)
-	if typ == "modal" {
-		c.text("/view/title", v["title"], 24, true, true)
-		for _, k := range []string{"submit", "close"} {
-			if v[k] != nil {
-				c.text("/view/"+k, v[k], 24, true, true)
-			}
+	if typ == "home" {
+		return v
+	}
+
+	c.text("/view/title", v["title"], 24, true, true)
+	for _, k := range []string{"submit", "close"} {
+		if v[k] != nil {
+			c.text("/view/"+k, v[k], 24, true, true)
 		}
-		if v["submit"] == nil && slices.ContainsFunc(list, func(b object) bool { return b["type"] == "input" }) {
-			c.bad("/view", "missing required field: submit (the view has input blocks)")
-		}
+	}
+	if v["submit"] == nil && slices.ContainsFunc(list, func(b Object) bool { return b["type"] == "input" }) {
+		c.bad("/view", "missing required field: submit (the view has input blocks)")
 	}
 	return v
-}
-
-// eachElement walks every interactive element of blocks. For input blocks input is true.
-func eachElement(blocks json.RawMessage, f func(block, element object, input bool)) {
-	var list []object
-	if decode(blocks, &list) != nil {
-		return
-	}
-	for _, b := range list {
-		if o, ok := b["accessory"].(object); ok {
-			f(b, o, false)
-		}
-		if o, ok := b["element"].(object); ok {
-			f(b, o, true)
-		}
-		els, _ := b["elements"].([]any)
-		for _, e := range els {
-			if o, ok := e.(object); ok && o["action_id"] != nil {
-				f(b, o, false)
-			}
-		}
-	}
 }

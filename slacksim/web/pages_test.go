@@ -1,4 +1,4 @@
-package slacksim_test
+package web_test
 
 import (
 	"bufio"
@@ -13,7 +13,31 @@ import (
 	"testing"
 
 	"switchboard/slacksim"
+	"switchboard/slacksim/internal/simtest"
+	"switchboard/slacksim/web"
 )
+
+const (
+	botScopes  = simtest.BotScopes
+	twoButtons = simtest.TwoButtons
+	nameInput  = simtest.NameInput
+)
+
+var (
+	modal     = simtest.Modal
+	jsonReply = simtest.JSONReply
+)
+
+type answer = simtest.Answer
+
+// world is the stage, with people before it.
+type world struct{ *simtest.World }
+
+func newWorld(t *testing.T, change ...func(*slacksim.Config)) *world {
+	t.Helper()
+	pages := func(c *slacksim.Config) { c.Pages = web.Pages() }
+	return &world{World: simtest.New(t, append([]func(*slacksim.Config){pages}, change...)...)}
+}
 
 // browser is a person without JavaScript: it keeps cookies and follows links and forms.
 type browser struct {
@@ -33,9 +57,9 @@ func (w *world) browser() *browser {
 }
 
 func (b *browser) read(res *http.Response, err error) (int, string) {
-	b.w.t.Helper()
+	b.w.T.Helper()
 	if err != nil {
-		b.w.t.Fatal(err)
+		b.w.T.Fatal(err)
 	}
 	defer res.Body.Close()
 	body, _ := io.ReadAll(res.Body)
@@ -47,16 +71,16 @@ func (b *browser) read(res *http.Response, err error) (int, string) {
 }
 
 func (b *browser) open(path string) string {
-	b.w.t.Helper()
+	b.w.T.Helper()
 	code, body := b.read(b.Get(b.w.URL() + path))
 	if code != 200 {
-		b.w.t.Fatalf("GET %s: %d", path, code)
+		b.w.T.Fatalf("GET %s: %d", path, code)
 	}
 	return body
 }
 
 func (b *browser) send(path string, pairs ...string) (int, string) {
-	b.w.t.Helper()
+	b.w.T.Helper()
 	form := url.Values{}
 	for i := 0; i+1 < len(pairs); i += 2 {
 		form.Add(pairs[i], pairs[i+1])
@@ -65,10 +89,10 @@ func (b *browser) send(path string, pairs ...string) (int, string) {
 }
 
 func (b *browser) want(page string, parts ...string) {
-	b.w.t.Helper()
+	b.w.T.Helper()
 	for _, p := range parts {
 		if !strings.Contains(page, p) {
-			b.w.t.Errorf("the page lacks %s:\n%s", p, page)
+			b.w.T.Errorf("the page lacks %s:\n%s", p, page)
 		}
 	}
 }
@@ -90,7 +114,7 @@ func TestPersonInstallsTalksAndRemoves(t *testing.T) {
 		t.Errorf("signed in to %s", b.at)
 	}
 	b.want(b.open("/client/T0ACME0001/app"), `id="add-to-slack" href="https://app.example/slack/install"`, "not installed")
-	authorize := strings.TrimPrefix(w.authorizeURL(botScopes), w.URL())
+	authorize := strings.TrimPrefix(w.AuthorizeURL(botScopes), w.URL())
 	consent := b.open(authorize)
 	b.want(consent, "Switchboard</strong> is asking for permission", "Send messages as the app", `id="allow"`, `id="cancel"`, "Dana Reyes (admin)", `<option value="T0BIRCH001">`)
 	b.send("/oauth/v2/authorize", "query", hidden(consent, "query"), "team", slacksim.Acme, "do", "allow")
@@ -98,56 +122,56 @@ func TestPersonInstallsTalksAndRemoves(t *testing.T) {
 	if back.Host != "app.example" || back.Query().Get("state") != "st4te" || back.Query().Get("code") == "" {
 		t.Fatalf("Allow led to %s", b.at)
 	}
-	tok := w.exchange(back.Query().Get("code")).str("access_token")
-	w.call("chat.postMessage", tok, "channel", slacksim.AcmeAdmin, "text", "Welcome <@"+slacksim.AcmeAdmin+">")
+	tok := w.Exchange(back.Query().Get("code")).Str("access_token")
+	w.Call("chat.postMessage", tok, "channel", slacksim.AcmeAdmin, "text", "Welcome <@"+slacksim.AcmeAdmin+">")
 	page := b.open("/client/T0ACME0001/dm")
 	b.want(page, `id="messages"`, `class="message from-app"`, `<span class="mention me">@Dana Reyes</span>`, `<span class="badge">APP</span>`, `placeholder="Message Switchboard"`, "Dana Reyes · admin")
 	b.want(b.open("/client/T0ACME0001/app"), `id="installed"`, "by Dana Reyes", `data-scope="chat:write"`, `id="remove-app"`)
 
-	w.settle() // the event of the app's own message may be slow
+	w.Settled() // the event of the app's own message may be slow
 	b.send("/client/T0ACME0001/dm/say", "text", "hi @Leon Okafor <b>")
-	w.settle()
-	messages := w.app.events("message")
-	if e := messages[len(messages)-1].event; e["text"] != "hi <@U0ACMELEON> &lt;b&gt;" || e["channel_type"] != "im" {
+	w.Settled()
+	messages := w.Bot.Events("message")
+	if e := messages[len(messages)-1].Event; e["text"] != "hi <@U0ACMELEON> &lt;b&gt;" || e["channel_type"] != "im" {
 		t.Errorf("the event %v", e)
 	}
-	w.app.reply(jsonReply(`{"text":"Connected","blocks":[{"type":"header","text":{"type":"plain_text","text":"Status"}}]}`))
+	w.Bot.Reply(jsonReply(`{"text":"Connected","blocks":[{"type":"header","text":{"type":"plain_text","text":"Status"}}]}`))
 	b.send("/client/T0ACME0001/C0ACMEGENE/say", "text", "/connection status")
 	page = b.open("/client/T0ACME0001/C0ACMEGENE")
 	b.want(page, `ephemeral`, "Only visible to you", `class="block block-header"`, `placeholder="Message #general"`)
-	w.app.reply(nil)
+	w.Bot.Reply(nil)
 
 	b.send("/client/T0ACME0001/C0ACMEGENE/say", "text", "@Switchboard hello")
 	b.want(b.open("/client/T0ACME0001/C0ACMEGENE"), "not in this channel", `data-action-id="slack-invite"`, `id="add-app"`)
 	b.send("/client/T0ACME0001/C0ACMEGENE/invite")
-	w.settle()
-	if len(w.app.events("app_mention")) != 1 {
+	w.Settled()
+	if len(w.Bot.Events("app_mention")) != 1 {
 		t.Error("no mention after adding the app")
 	}
 	if page := b.open("/client/T0ACME0001/C0ACMEGENE"); strings.Contains(page, `id="add-app"`) {
 		t.Error("the app is still offered")
 	}
 	b.want(b.open("/client/T0ACME0001/home"), "has not put anything here yet")
-	w.settle()
-	if len(w.app.events("app_home_opened")) == 0 {
+	w.Settled()
+	if len(w.Bot.Events("app_home_opened")) == 0 {
 		t.Error("no app_home_opened")
 	}
 
 	b.want(b.open("/client/T0ACME0001/app/remove"), "Remove Switchboard?", `id="confirm-yes"`)
 	b.send("/client/T0ACME0001/app/remove", "confirmed", "1")
-	w.settle()
-	if _, ok := w.Installed(slacksim.Acme); ok || len(w.app.events("app_uninstalled")) != 1 {
+	w.Settled()
+	if _, ok := w.Installed(slacksim.Acme); ok || len(w.Bot.Events("app_uninstalled")) != 1 {
 		t.Error("not removed")
 	}
 	b.want(b.open("/client/T0ACME0001/app"), `id="add-to-slack"`)
-	w.wantBreaches()
+	w.WantBreaches()
 }
 
 func TestConsentPagePicksAndCancels(t *testing.T) {
 	w := newWorld(t)
 	w.SetApp(func(a *slacksim.App) { a.OptionalScopes = []string{"im:write"} })
 	b := w.browser()
-	path := strings.TrimPrefix(w.authorizeURL("chat:write,im:write", "team", slacksim.Birch), w.URL())
+	path := strings.TrimPrefix(w.AuthorizeURL("chat:write,im:write", "team", slacksim.Birch), w.URL())
 	page := b.open(path)
 	b.want(page, "Acme Corp</strong> workspace") // the team parameter counts only for those signed in there
 	page = b.open("/oauth/v2/authorize?" + url.Values{"pick_query": {hidden(page, "pick_query")}, "pick_team": {slacksim.Birch}}.Encode())
@@ -158,7 +182,7 @@ func TestConsentPagePicksAndCancels(t *testing.T) {
 	}
 	b.send("/oauth/v2/authorize", "query", hidden(page, "query"), "team", slacksim.Birch, "do", "allow") // nothing ticked
 	u, _ := url.Parse(b.at)
-	if a := w.exchange(u.Query().Get("code")); a.str("scope") != "chat:write" || a.str("team", "id") != slacksim.Birch {
+	if a := w.Exchange(u.Query().Get("code")); a.Str("scope") != "chat:write" || a.Str("team", "id") != slacksim.Birch {
 		t.Errorf("%v", a)
 	}
 	for code, bad := range map[string]string{
@@ -172,7 +196,7 @@ func TestConsentPagePicksAndCancels(t *testing.T) {
 	}
 	w.AddWorkspace(slacksim.Workspace{ID: slacksim.Acme, Name: "Acme Corp", AppsNeedApproval: true})
 	b.send("/signin", "user", slacksim.AcmeMember)
-	page = b.open(strings.TrimPrefix(w.authorizeURL("chat:write"), w.URL()))
+	page = b.open(strings.TrimPrefix(w.AuthorizeURL("chat:write"), w.URL()))
 	if _, page = b.send("/oauth/v2/authorize", "query", hidden(page, "query"), "team", slacksim.Acme, "do", "allow"); !strings.Contains(page, "Your request was sent") {
 		t.Error(page)
 	}
@@ -180,23 +204,23 @@ func TestConsentPagePicksAndCancels(t *testing.T) {
 
 func TestButtonsMenusAndModalsByForm(t *testing.T) {
 	w := newWorld(t)
-	tok := w.install(slacksim.AcmeAdmin)
+	tok := w.Install(slacksim.AcmeAdmin)
 	b := w.browser()
 	b.send("/signin", "user", slacksim.AcmeAdmin)
-	m := w.call("chat.postMessage", tok, "channel", slacksim.AcmeAdmin, "text", "t", "blocks", `[
+	m := w.Call("chat.postMessage", tok, "channel", slacksim.AcmeAdmin, "text", "t", "blocks", `[
 	 {"type":"actions","block_id":"a","elements":[
 	  {"type":"button","action_id":"off","text":{"type":"plain_text","text":"Off"},"confirm":{"title":{"type":"plain_text","text":"Sure?"},"text":{"type":"plain_text","text":"It ends."},"confirm":{"type":"plain_text","text":"Yes"},"deny":{"type":"plain_text","text":"No"}}},
 	  {"type":"static_select","action_id":"pick","options":[{"text":{"type":"plain_text","text":"One"},"value":"1"}]},
 	  {"type":"overflow","action_id":"more","options":[{"text":{"type":"plain_text","text":"Two"},"value":"2"}]},
 	  {"type":"button","action_id":"link","url":"https://x.example/","text":{"type":"plain_text","text":"Link"}}]}]`)
-	act := "/client/T0ACME0001/" + m.str("channel") + "/" + m.str("ts") + "/act"
+	act := "/client/T0ACME0001/" + m.Str("channel") + "/" + m.Str("ts") + "/act"
 	b.want(b.open("/client/T0ACME0001/dm"), `action="`+act+`"`)
 	// Opening the pages causes events of its own, so only interactions are looked at.
 	interaction := func() answer {
 		var last answer
-		for _, r := range w.app.requests() {
-			if r.form.Has("payload") {
-				last = r.outer
+		for _, r := range w.Bot.Requests() {
+			if r.Form.Has("payload") {
+				last = r.Outer
 			}
 		}
 		return last
@@ -208,52 +232,52 @@ func TestButtonsMenusAndModalsByForm(t *testing.T) {
 	}
 	b.send(act, "action", "a/off", "confirmed", "1")
 	action := func() answer { return interaction()["actions"].([]any)[0].(map[string]any) }
-	if a := action(); a.str("action_id") != "off" {
+	if a := action(); a.Str("action_id") != "off" {
 		t.Errorf("%v", a)
 	}
 	b.send(act, "action", "a/pick", "v/a/pick", "1")
-	if a := action(); a.str("selected_option", "value") != "1" {
+	if a := action(); a.Str("selected_option", "value") != "1" {
 		t.Errorf("%v", a)
 	}
 	b.send(act, "action", "a/more/2", "v/a/pick", "1")
-	if a := action(); a.str("selected_option", "value") != "2" {
+	if a := action(); a.Str("selected_option", "value") != "2" {
 		t.Errorf("%v", a)
 	}
-	if s := interaction().str("state", "values", "a", "pick", "selected_option", "value"); s != "1" {
+	if s := interaction().Str("state", "values", "a", "pick", "selected_option", "value"); s != "1" {
 		t.Errorf("state %q", s)
 	}
 	b.send(act + "?action=a%2Flink") // a ping
-	if a := action(); a.str("url") != "https://x.example/" {
+	if a := action(); a.Str("url") != "https://x.example/" {
 		t.Errorf("%v", a)
 	}
 
-	w.call("views.open", tok, "trigger_id", interaction().str("trigger_id"), "view", modal("Settings", nameInput))
+	w.Call("views.open", tok, "trigger_id", interaction().Str("trigger_id"), "view", modal("Settings", nameInput))
 	page = b.open("/client/T0ACME0001/dm")
 	b.want(page, `id="modal"`, `role="dialog"`, `id="modal-submit"`, "Settings")
 	to := regexp.MustCompile(`action="(/client/[^"]*/view/[^"]*)"`).FindStringSubmatch(page)[1]
-	w.app.reply(jsonReply(`{"response_action":"errors","errors":{"n":"That name is taken"}}`))
+	w.Bot.Reply(jsonReply(`{"response_action":"errors","errors":{"n":"That name is taken"}}`))
 	b.send(to, "do", "submit", "v/n/name", `Zed "x"`)
 	b.want(b.open("/client/T0ACME0001/dm"), "That name is taken", `aria-invalid="true"`, `value="Zed &#34;x&#34;"`)
-	w.app.reply(nil)
+	w.Bot.Reply(nil)
 	b.send(to, "do", "submit", "v/n/name", "Ann")
 	if page := b.open("/client/T0ACME0001/dm"); strings.Contains(page, `id="modal"`) {
 		t.Error("the modal is still open")
 	}
 
-	w.call("views.publish", tok, "user_id", slacksim.AcmeAdmin, "view", `{"type":"home","blocks":`+twoButtons+`}`)
+	w.Call("views.publish", tok, "user_id", slacksim.AcmeAdmin, "view", `{"type":"home","blocks":`+twoButtons+`}`)
 	b.want(b.open("/client/T0ACME0001/home"), `data-action-id="go"`, `action="/client/T0ACME0001/home/act"`)
 	b.send("/client/T0ACME0001/home/act", "action", "acts/go")
-	if a := action(); a.str("action_id") != "go" {
+	if a := action(); a.Str("action_id") != "go" {
 		t.Errorf("%v", a)
 	}
-	w.wantBreaches()
+	w.WantBreaches()
 }
 
 func TestThreads(t *testing.T) {
 	w := newWorld(t)
 	b := w.browser()
 	b.send("/signin", "user", slacksim.AcmeMember)
-	ts, _ := w.Say(w.ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "parent")
+	ts, _ := w.Say(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "parent")
 	b.send("/client/T0ACME0001/C0ACMEGENE/say", "text", "child", "thread_ts", ts)
 	page := b.open("/client/T0ACME0001/C0ACMEGENE")
 	b.want(page, "1 reply")
@@ -290,12 +314,12 @@ func TestPagesKeepToThemselves(t *testing.T) {
 	if code, _ := b.read(b.Do(req)); code != 403 {
 		t.Errorf("another site's form: %d", code)
 	}
-	w.install(slacksim.AcmeAdmin)
+	w.Install(slacksim.AcmeAdmin)
 	b.send("/client/T0ACME0001/app/remove", "confirmed", "1")
 	if _, ok := w.Installed(slacksim.Acme); !ok {
 		t.Error("a plain member removed the app")
 	}
-	w.Say(w.ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, `<script>alert("x")</script><img src=x onerror=y>`)
+	w.Say(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, `<script>alert("x")</script><img src=x onerror=y>`)
 	if page := b.open("/client/T0ACME0001/C0ACMEGENE"); strings.Contains(page, "<script>alert") || strings.Contains(page, "<img src=x") {
 		t.Error("unescaped")
 	}
@@ -317,7 +341,7 @@ func TestLiveUpdates(t *testing.T) {
 	w := newWorld(t)
 	b := w.browser()
 	b.send("/signin", "user", slacksim.AcmeMember)
-	req, _ := http.NewRequestWithContext(w.ctx, "GET", w.URL()+"/live?at=/client/T0ACME0001/C0ACMEGENE", nil)
+	req, _ := http.NewRequestWithContext(w.Ctx, "GET", w.URL()+"/live?at=/client/T0ACME0001/C0ACMEGENE", nil)
 	res, err := b.Do(req)
 	if err != nil {
 		t.Fatal(err)
@@ -340,11 +364,11 @@ func TestLiveUpdates(t *testing.T) {
 	for range 3 {
 		next() // each region once
 	}
-	w.Say(w.ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "fresh news")
+	w.Say(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "fresh news")
 	if m := next(); m.Region != "content" || !strings.Contains(m.HTML, "fresh news") {
 		t.Errorf("%+v", m)
 	}
-	w.install(slacksim.AcmeAdmin)
+	w.Install(slacksim.AcmeAdmin)
 	if m := next(); m.Region != "sidebar" || !strings.Contains(m.HTML, `id="app-dm"`) {
 		t.Errorf("%+v", m)
 	}
@@ -352,18 +376,18 @@ func TestLiveUpdates(t *testing.T) {
 
 func TestCommandInThreadIsRefused(t *testing.T) {
 	w := newWorld(t)
-	w.install(slacksim.AcmeAdmin)
+	w.Install(slacksim.AcmeAdmin)
 	b, other := w.browser(), w.browser()
 	b.send("/signin", "user", slacksim.AcmeAdmin)
 	other.send("/signin", "user", slacksim.AcmeMember)
-	ts, _ := w.Say(w.ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "parent")
-	w.settle()
-	before := len(w.app.requests())
+	ts, _ := w.Say(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "parent")
+	w.Settled()
+	before := len(w.Bot.Requests())
 	for _, line := range []string{"/connection status", "/invite @Switchboard"} {
 		b.send("/client/T0ACME0001/C0ACMEGENE/say", "text", line, "thread_ts", ts)
 	}
-	w.settle()
-	if n := len(w.app.requests()); n != before {
+	w.Settled()
+	if n := len(w.Bot.Requests()); n != before {
 		t.Errorf("the app got %d requests", n-before)
 	}
 	const note = "<code>/connection</code> is not supported in threads. Sorry!"
@@ -378,10 +402,10 @@ func TestCommandInThreadIsRefused(t *testing.T) {
 		t.Errorf("in a thread that is none: %d", code)
 	}
 	b.send("/client/T0ACME0001/C0ACMEGENE/say", "text", "/connection status")
-	if w.app.last(t).form.Get("command") != "/connection" {
+	if w.Bot.Last(t).Form.Get("command") != "/connection" {
 		t.Error("outside a thread the command was not sent")
 	}
-	w.wantBreaches()
+	w.WantBreaches()
 }
 
 func TestStartPageSaysWhereToBegin(t *testing.T) {
@@ -394,34 +418,34 @@ func TestStartPageSaysWhereToBegin(t *testing.T) {
 
 // stream opens the live updates of a page and returns a function that waits for the next one.
 func (b *browser) stream(at string) func() (region, html string) {
-	b.w.t.Helper()
-	req, _ := http.NewRequestWithContext(b.w.ctx, "GET", b.w.URL()+"/live?at="+at, nil)
+	b.w.T.Helper()
+	req, _ := http.NewRequestWithContext(b.w.Ctx, "GET", b.w.URL()+"/live?at="+at, nil)
 	res, err := b.Do(req)
 	if err != nil {
-		b.w.t.Fatal(err)
+		b.w.T.Fatal(err)
 	}
-	b.w.t.Cleanup(func() { res.Body.Close() })
+	b.w.T.Cleanup(func() { res.Body.Close() })
 	lines := bufio.NewScanner(res.Body)
 	lines.Buffer(nil, 1<<20)
 	return func() (string, string) {
-		b.w.t.Helper()
+		b.w.T.Helper()
 		for lines.Scan() {
 			if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
 				var m struct{ Region, HTML string }
 				if err := json.Unmarshal([]byte(data), &m); err != nil {
-					b.w.t.Fatal(err)
+					b.w.T.Fatal(err)
 				}
 				return m.Region, m.HTML
 			}
 		}
-		b.w.t.Fatal("the stream ended")
+		b.w.T.Fatal("the stream ended")
 		return "", ""
 	}
 }
 
 func TestUnreadMark(t *testing.T) {
 	w := newWorld(t)
-	tok := w.install(slacksim.AcmeAdmin)
+	tok := w.Install(slacksim.AcmeAdmin)
 	b, other := w.browser(), w.browser()
 	b.send("/signin", "user", slacksim.AcmeAdmin)
 	other.send("/signin", "user", slacksim.AcmeMember)
@@ -433,14 +457,14 @@ func TestUnreadMark(t *testing.T) {
 		}
 	}
 	want(b, elsewhere, false)
-	w.Say(w.ctx, slacksim.AcmeAdmin, w.DM(slacksim.AcmeAdmin), "my own")
+	w.Say(w.Ctx, slacksim.AcmeAdmin, w.DM(slacksim.AcmeAdmin), "my own")
 	want(b, elsewhere, false)
 
 	next := b.stream(elsewhere)
 	for range 3 {
 		next()
 	}
-	say := func(text string) { w.call("chat.postMessage", tok, "channel", slacksim.AcmeAdmin, "text", text) }
+	say := func(text string) { w.Call("chat.postMessage", tok, "channel", slacksim.AcmeAdmin, "text", text) }
 	say("news")
 	if region, html := next(); region != "sidebar" || !strings.Contains(html, mark) {
 		t.Errorf("live %s: %s", region, html)
@@ -465,9 +489,9 @@ func TestUnreadMark(t *testing.T) {
 	}
 	want(b, elsewhere, false)
 
-	w.call("chat.postMessage", tok, "channel", slacksim.AcmeMember, "text", "for Leon")
+	w.Call("chat.postMessage", tok, "channel", slacksim.AcmeMember, "text", "for Leon")
 	want(other, elsewhere, true)
-	if err := w.OpenHome(w.ctx, slacksim.AcmeMember, "messages"); err != nil {
+	if err := w.OpenHome(w.Ctx, slacksim.AcmeMember, "messages"); err != nil {
 		t.Fatal(err)
 	}
 	want(other, elsewhere, false)
@@ -478,7 +502,7 @@ func larger(t *testing.T) *world {
 	w := newWorld(t, func(c *slacksim.Config) {
 		c.App.OrgReady = true
 		c.App.Events = append(c.App.Events, "team_access_granted", "team_access_revoked")
-		c.Guide = []slacksim.Hint{{Title: "Look <around>.", Text: "Sign in as anybody."}}
+		c.Pages = web.Pages(web.Hint{Title: "Look <around>.", Text: "Sign in as anybody."})
 	})
 	w.AddLargerWorld()
 	return w
@@ -488,12 +512,12 @@ const manage = "/manage/" + slacksim.Northwind + "/integrations/profile/A0SWITCH
 
 // installWide installs for the whole organisation by the pages and returns the token.
 func (b *browser) installWide() string {
-	b.w.t.Helper()
+	b.w.T.Helper()
 	b.send("/signin", "user", slacksim.NorthwindOrgAdmin)
-	page := b.open(strings.TrimPrefix(b.w.authorizeURL(botScopes), b.w.URL()))
+	page := b.open(strings.TrimPrefix(b.w.AuthorizeURL(botScopes), b.w.URL()))
 	b.send("/oauth/v2/authorize", "query", hidden(page, "query"), "team", slacksim.NorthwindSales, "do", "allow", "org", "1")
 	u, _ := url.Parse(b.at)
-	return b.w.exchange(u.Query().Get("code")).str("access_token")
+	return b.w.Exchange(u.Query().Get("code")).Str("access_token")
 }
 
 func TestStartPageSaysWhoIsWho(t *testing.T) {
@@ -508,7 +532,7 @@ func TestStartPageSaysWhoIsWho(t *testing.T) {
 		t.Errorf("too much on %s", page)
 	}
 	b.installWide()
-	if err := w.GrantTeam(w.ctx, slacksim.NorthwindSales); err != nil {
+	if err := w.GrantTeam(w.Ctx, slacksim.NorthwindSales); err != nil {
 		t.Fatal(err)
 	}
 	b.want(b.open("/"), "app installed for all of it", `<span class="tag installed">app installed</span>`, "app not added here")
@@ -529,7 +553,7 @@ func TestConsentForTheOrganisation(t *testing.T) {
 	} {
 		b := w.browser()
 		b.send("/signin", "user", test.user)
-		page := b.open(strings.TrimPrefix(w.authorizeURL(botScopes), w.URL()))
+		page := b.open(strings.TrimPrefix(w.AuthorizeURL(botScopes), w.URL()))
 		b.want(page, test.says, `id="allow"`)
 		if got := strings.Contains(page, offer); got != test.offered {
 			t.Errorf("%s is offered the organisation: %v", test.user, got)
@@ -542,7 +566,7 @@ func TestConsentForTheOrganisation(t *testing.T) {
 	w.SetApp(func(a *slacksim.App) { a.OrgReady = false })
 	b := w.browser()
 	b.send("/signin", "user", slacksim.NorthwindOrgAdmin)
-	if page := b.open(strings.TrimPrefix(w.authorizeURL(botScopes), w.URL())); strings.Contains(page, offer) {
+	if page := b.open(strings.TrimPrefix(w.AuthorizeURL(botScopes), w.URL())); strings.Contains(page, offer) {
 		t.Error("an app that is not ready for organisations is offered to one")
 	}
 }
@@ -554,7 +578,7 @@ func TestGuestsCannotInstall(t *testing.T) {
 	if b.at != "/client/"+slacksim.NorthwindSales+"/"+slacksim.NorthwindBirch {
 		t.Errorf("a guest of one channel came to %s", b.at)
 	}
-	page := b.open(strings.TrimPrefix(w.authorizeURL(botScopes), w.URL()))
+	page := b.open(strings.TrimPrefix(w.AuthorizeURL(botScopes), w.URL()))
 	b.want(page, "Guests can’t add apps. Ask a member or an admin of Northwind Sales.", `id="cancel"`)
 	if strings.Contains(page, `id="allow"`) {
 		t.Error("a guest can press Allow")
@@ -571,7 +595,7 @@ func TestConsentKeepsRequiredAndGranted(t *testing.T) {
 	w.SetApp(func(a *slacksim.App) { a.OptionalScopes = []string{"im:write", "users:read"} })
 	b := w.browser()
 	b.send("/signin", "user", slacksim.AcmeAdmin)
-	consent := func(scopes string) string { return b.open(strings.TrimPrefix(w.authorizeURL(scopes), w.URL())) }
+	consent := func(scopes string) string { return b.open(strings.TrimPrefix(w.AuthorizeURL(scopes), w.URL())) }
 	allow := func(page string, optional ...string) string {
 		pairs := []string{"query", hidden(page, "query"), "team", slacksim.Acme, "do", "allow"}
 		for _, x := range optional {
@@ -581,7 +605,7 @@ func TestConsentKeepsRequiredAndGranted(t *testing.T) {
 			return page
 		}
 		u, _ := url.Parse(b.at)
-		return w.exchange(u.Query().Get("code")).str("scope")
+		return w.Exchange(u.Query().Get("code")).Str("scope")
 	}
 	page := consent("chat:write,im:write,users:read")
 	b.want(page, `<span>Send messages as the app</span> <span class="tag">required</span>`, `name="optional" value="im:write" checked`)
@@ -622,7 +646,7 @@ func TestOrganisationAddsWorkspaces(t *testing.T) {
 	b.installWide()
 	b.want(b.open(manage), "Installed for the whole organisation by Nora Feld", `aria-label="Add to Northwind Sales"`, `aria-label="Add to Northwind Labs"`)
 	b.want(b.open("/client/T0NWSALES1/app"), `id="not-here"`, `id="manage-org" href="`+manage+`"`)
-	b.want(b.open(strings.TrimPrefix(w.authorizeURL(botScopes), w.URL())), `<input type="hidden" name="org" value="1">`, "which has the app already", "It asks for nothing new")
+	b.want(b.open(strings.TrimPrefix(w.AuthorizeURL(botScopes), w.URL())), `<input type="hidden" name="org" value="1">`, "which has the app already", "It asks for nothing new")
 
 	for _, id := range []string{slacksim.SalesAdmin, slacksim.SalesMember, slacksim.SalesGuest, slacksim.BirchAdmin} {
 		other := w.browser()
@@ -641,8 +665,8 @@ func TestOrganisationAddsWorkspaces(t *testing.T) {
 		t.Errorf("another company's workspace: %d", code)
 	}
 	b.send(manage, "do", "add", "team", slacksim.NorthwindSales)
-	w.settle()
-	if in, ok := w.Installed(slacksim.NorthwindSales); !ok || !in.Org || len(w.app.events("team_access_granted")) != 1 {
+	w.Settled()
+	if in, ok := w.Installed(slacksim.NorthwindSales); !ok || !in.Org || len(w.Bot.Events("team_access_granted")) != 1 {
 		t.Errorf("not added: %+v", in)
 	}
 	b.want(b.open("/client/T0NWSALES1/app"), `id="installed"`, "for the whole organisation", `id="manage-org"`)
@@ -652,7 +676,7 @@ func TestOrganisationAddsWorkspaces(t *testing.T) {
 	b.send("/client/T0NWSALES1/app/remove", "confirmed", "1")
 	labs := w.browser()
 	labs.send("/signin", "user", slacksim.LabsAdmin)
-	labs.want(labs.open(strings.TrimPrefix(w.authorizeURL(botScopes), w.URL())), "Only an organisation admin can change what it may do.")
+	labs.want(labs.open(strings.TrimPrefix(w.AuthorizeURL(botScopes), w.URL())), "Only an organisation admin can change what it may do.")
 	page := labs.open("/client/T0NWLABS01/app")
 	labs.want(page, "not available in Northwind Labs", `<span class="badge">not here</span>`, "An admin of the organisation adds it to workspaces.")
 	if strings.Contains(page, `id="add-to-slack"`) || strings.Contains(page, manage) {
@@ -660,8 +684,8 @@ func TestOrganisationAddsWorkspaces(t *testing.T) {
 	}
 
 	b.send(manage, "do", "remove", "team", slacksim.NorthwindSales)
-	w.settle()
-	if _, ok := w.Installed(slacksim.NorthwindSales); ok || len(w.app.events("team_access_revoked")) != 1 {
+	w.Settled()
+	if _, ok := w.Installed(slacksim.NorthwindSales); ok || len(w.Bot.Events("team_access_revoked")) != 1 {
 		t.Error("not taken away")
 	}
 	_, page = b.send(manage, "do", "uninstall")
@@ -670,8 +694,8 @@ func TestOrganisationAddsWorkspaces(t *testing.T) {
 		t.Fatal("removed before it was confirmed")
 	}
 	b.send(manage, "do", "uninstall", "confirmed", "1")
-	w.settle()
-	if _, ok := w.Installed(slacksim.Northwind); ok || len(w.app.events("app_uninstalled")) != 1 {
+	w.Settled()
+	if _, ok := w.Installed(slacksim.Northwind); ok || len(w.Bot.Events("app_uninstalled")) != 1 {
 		t.Error("not removed")
 	}
 	for _, p := range []string{"/manage/E0NOBODY/integrations/profile/A0SWITCH01/workspaces/add", "/manage/" + slacksim.Acme + "/integrations/profile/A0SWITCH01/workspaces/add",
@@ -680,13 +704,13 @@ func TestOrganisationAddsWorkspaces(t *testing.T) {
 			t.Errorf("%s: %d", p, code)
 		}
 	}
-	w.wantBreaches()
+	w.WantBreaches()
 }
 
 // An admin takes a permission away: the token lives on without it.
 func TestAdminTakesAPermissionAway(t *testing.T) {
 	w := newWorld(t)
-	tok := w.install(slacksim.AcmeAdmin)
+	tok := w.Install(slacksim.AcmeAdmin)
 	in, _ := w.Installed(slacksim.Acme)
 	b, other := w.browser(), w.browser()
 	other.send("/signin", "user", slacksim.AcmeMember)
@@ -708,7 +732,7 @@ func TestAdminTakesAPermissionAway(t *testing.T) {
 	if strings.Contains(page, `data-take="im:write"`) {
 		t.Error("it is still there")
 	}
-	w.wantError("conversations.open", tok, "missing_scope", "users", slacksim.AcmeAdmin)
+	w.WantError("conversations.open", tok, "missing_scope", "users", slacksim.AcmeAdmin)
 	if code, _ := b.send(at, "scope", "im:write"); code != 409 {
 		t.Errorf("twice: %d", code)
 	}
@@ -726,12 +750,12 @@ func TestAdminTakesAPermissionAway(t *testing.T) {
 // A channel shared with another company says so on both sides, and people of both press buttons in it.
 func TestSharedChannel(t *testing.T) {
 	w := larger(t)
-	tok := w.install(slacksim.SalesAdmin)
+	tok := w.Install(slacksim.SalesAdmin)
 	in, _ := w.Installed(slacksim.NorthwindSales)
-	if err := w.Invite(w.ctx, slacksim.SalesAdmin, slacksim.NorthwindBirch, in.BotUserID); err != nil {
+	if err := w.Invite(w.Ctx, slacksim.SalesAdmin, slacksim.NorthwindBirch, in.BotUserID); err != nil {
 		t.Fatal(err)
 	}
-	ts := w.call("chat.postMessage", tok, "channel", slacksim.NorthwindBirch, "text", "Vote", "blocks", twoButtons).str("ts")
+	ts := w.Call("chat.postMessage", tok, "channel", slacksim.NorthwindBirch, "text", "Vote", "blocks", twoButtons).Str("ts")
 	ours, theirs, guest := w.browser(), w.browser(), w.browser()
 	ours.send("/signin", "user", slacksim.SalesMember)
 	ours.want(ours.open("/client/T0NWSALES1/"+slacksim.NorthwindBirch), "shared with Birch &amp; Co", `title="Shared with Birch &amp; Co"`)
@@ -739,7 +763,7 @@ func TestSharedChannel(t *testing.T) {
 	page := theirs.open("/client/T0BIRCH001/" + slacksim.NorthwindBirch)
 	theirs.want(page, "shared with Northwind Sales", `data-action-id="go"`, `<a href="/client/T0BIRCH001/app" id="app-page"><span aria-hidden="true">+</span> Add Switchboard</a>`)
 	theirs.send("/client/T0BIRCH001/"+slacksim.NorthwindBirch+"/"+ts+"/act", "action", "acts/go")
-	if user, _ := w.app.last(t).outer["user"].(map[string]any); user["id"] != slacksim.BirchMember || user["team_id"] != slacksim.Birch {
+	if user, _ := w.Bot.Last(t).Outer["user"].(map[string]any); user["id"] != slacksim.BirchMember || user["team_id"] != slacksim.Birch {
 		t.Errorf("pressed by %v", user)
 	}
 	theirs.send("/client/T0BIRCH001/"+slacksim.NorthwindBirch+"/say", "text", "Hello from Birch")
@@ -752,6 +776,6 @@ func TestSharedChannel(t *testing.T) {
 	if code, _ := guest.read(guest.Get(w.URL() + "/client/T0NWSALES1/" + slacksim.SalesGeneral)); code != 404 {
 		t.Errorf("a guest read it: %d", code)
 	}
-	w.settle()
-	w.wantBreaches()
+	w.Settled()
+	w.WantBreaches()
 }

@@ -1,4 +1,4 @@
-package slacksim
+package web
 
 import (
 	"encoding/json"
@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"switchboard/slacksim"
 )
 
 // testNames knows one person and one channel and reads in Berlin on 2 November 2026, 10:30.
@@ -108,7 +110,7 @@ func TestBlocksAsHTML(t *testing.T) {
 			t.Errorf("overflow lacks %s: %s", want, menu)
 		}
 	}
-	f.errors, f.typed = map[string]string{"n": "taken"}, map[string]map[string]Input{"n": {"x": {Value: "Zed"}}}
+	f.errors, f.typed = map[string]string{"n": "taken"}, slacksim.Inputs{"n": {"x": {Value: "Zed"}}}
 	bad := string(f.blocks(json.RawMessage(`[{"type":"input","block_id":"n","label":{"type":"plain_text","text":"Name"},"element":{"type":"plain_text_input","action_id":"x"}}]`)))
 	for _, want := range []string{`aria-invalid="true"`, `aria-describedby="p-n-error"`, `value="Zed"`, `id="p-n-error" role="alert">taken`} {
 		if !strings.Contains(bad, want) {

@@ -1,4 +1,4 @@
-package slacksim_test
+package web_test
 
 import (
 	"encoding/json"
@@ -19,7 +19,7 @@ import (
 // inChromium serves a page of the Sim to a real browser, 360 px wide, with a script of the test in front of the page's
 // own, and returns what that script handed to done(). The page's policy does not apply there.
 func (w *world) inChromium(page, script string) string {
-	w.t.Helper()
+	w.T.Helper()
 	var exe string
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if p, err := exec.LookPath(name); err == nil && exe == "" {
@@ -28,9 +28,9 @@ func (w *world) inChromium(page, script string) string {
 	}
 	if exe == "" {
 		if os.Getenv("CI") != "" {
-			w.t.Fatal("no Chromium on the PATH")
+			w.T.Fatal("no Chromium on the PATH")
 		}
-		w.t.Skip("no browser to test with: put chromium or google-chrome on the PATH")
+		w.T.Skip("no browser to test with: put chromium or google-chrome on the PATH")
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/{$}", func(rw http.ResponseWriter, _ *http.Request) {
@@ -53,15 +53,15 @@ func (w *world) inChromium(page, script string) string {
 	})
 	srv := httptest.NewServer(mux)
 	defer srv.Close()
-	cmd := exec.CommandContext(w.ctx, exe, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--user-data-dir="+w.t.TempDir(),
+	cmd := exec.CommandContext(w.Ctx, exe, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--user-data-dir="+w.T.TempDir(),
 		"--virtual-time-budget=3000", "--dump-dom", srv.URL)
 	dom, err := cmd.Output()
 	if err != nil {
-		w.t.Fatalf("chromium: %v", err)
+		w.T.Fatalf("chromium: %v", err)
 	}
 	m := regexp.MustCompile(`(?s)<p id="out">(.*?)</p>`).FindSubmatch(dom)
 	if m == nil {
-		w.t.Fatalf("no result: %s", dom)
+		w.T.Fatalf("no result: %s", dom)
 	}
 	return html.UnescapeString(string(m[1]))
 }
@@ -71,11 +71,11 @@ const fedByHand = `let feed; window.EventSource = class { constructor() { feed =
 
 func TestLiveUpdatesLoseNoClick(t *testing.T) {
 	w := newWorld(t)
-	tok := w.install(slacksim.AcmeAdmin)
+	tok := w.Install(slacksim.AcmeAdmin)
 	b := w.browser()
 	b.send("/signin", "user", slacksim.AcmeAdmin)
-	w.call("chat.postMessage", tok, "channel", slacksim.AcmeAdmin, "text", "t", "blocks", twoButtons)
-	w.call("chat.postMessage", tok, "channel", slacksim.AcmeAdmin, "text", `a & "b" <https://x.example/|link>`)
+	w.Call("chat.postMessage", tok, "channel", slacksim.AcmeAdmin, "text", "t", "blocks", twoButtons)
+	w.Call("chat.postMessage", tok, "channel", slacksim.AcmeAdmin, "text", `a & "b" <https://x.example/|link>`)
 	page := b.open("/client/T0ACME0001/dm")
 	next := b.stream("/client/T0ACME0001/dm")
 	same := map[string]string{}
@@ -83,7 +83,7 @@ func TestLiveUpdatesLoseNoClick(t *testing.T) {
 		region, html := next()
 		same[region] = html
 	}
-	w.call("chat.postMessage", tok, "channel", slacksim.AcmeAdmin, "text", "fresh news")
+	w.Call("chat.postMessage", tok, "channel", slacksim.AcmeAdmin, "text", "fresh news")
 	region, fresh := next()
 	if region != "content" {
 		t.Fatal(region)
@@ -142,7 +142,7 @@ func TestNarrowScreens(t *testing.T) {
 	w := newWorld(t)
 	b := w.browser()
 	w.AddWorkspace(slacksim.Workspace{ID: slacksim.Birch, Name: "Birch and a very long name of a company that goes on", Domain: "birch-co"})
-	consent := b.open(strings.TrimPrefix(w.authorizeURL(botScopes), w.URL()))
+	consent := b.open(strings.TrimPrefix(w.AuthorizeURL(botScopes), w.URL()))
 	if got := w.inChromium(consent, `addEventListener("load", () => {
   const out = [];
   for (const b of document.querySelectorAll("button.set")) b.hidden = false; // as without the script
@@ -158,8 +158,8 @@ func TestNarrowScreens(t *testing.T) {
 	}
 
 	b.send("/signin", "user", slacksim.AcmeMember)
-	ts, _ := w.Say(w.ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "parent")
-	w.Reply(w.ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, ts, "child")
+	ts, _ := w.Say(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "parent")
+	w.Reply(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, ts, "child")
 	for at, link := range map[string]string{"": "1 reply", "?thread=" + ts: "Back to #general"} {
 		page := b.open("/client/T0ACME0001/C0ACMEGENE" + at)
 		got := w.inChromium(page, fedByHand+`addEventListener("load", () => {

@@ -1,0 +1,403 @@
+package web
+
+// The client: a conversation or one of the app's tabs, and what changes in it while somebody looks.
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html/template"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"switchboard/slacksim"
+)
+
+type clientPage struct {
+	Title, Kind, At string // Kind: channel, dm, home, about, app
+	Team            slacksim.Workspace
+	Teams           []slacksim.Workspace
+	Me              slacksim.User
+	People          []slacksim.User // others of the workspace
+	Rooms           []room
+	App             slacksim.App
+	AppIcon         string
+	Installed       bool
+	Unread          bool // the app wrote to this person since they last looked
+	Install         slacksim.Installation
+	InstalledBy     string
+	Permissions     []permission
+	CanRemove       bool
+	CanLimit        bool // may take permissions away from it
+	AddLink         string
+	Org             string // the organisation that has the app, when it is installed organisation-wide
+	ManageLink      string // where its admins say which workspaces get it; "" for everybody else
+
+	// a conversation
+	Channel   slacksim.Channel
+	ChannelID string
+	Members   int
+	BotIn     bool
+	Shared    []string
+	Messages  []messageView
+	Thread    string
+	ReadOnly  bool
+	Hint      string
+
+	Home  *viewView
+	Modal *viewView
+}
+
+type room struct {
+	ID, Name string
+	Private  bool
+	Current  bool
+	Shared   []string // the other companies in it
+}
+
+type permission struct{ Scope, Words string }
+
+func permissions(scopes []string) (out []permission) {
+	for _, x := range scopes {
+		out = append(out, permission{Scope: x, Words: slacksim.ScopeWords(x)})
+	}
+	return out
+}
+
+type messageView struct {
+	TS, Name, Icon, Time, ISO, Day string
+	App, Ephemeral, Edited, Follow bool
+	CanInvite                      bool // Slack's note that a mentioned app is not in the channel
+	Text, Blocks                   template.HTML
+	Reactions                      []reactionView
+	Replies                        int
+	Thread                         string
+	InThread                       bool
+	Act                            string
+}
+
+type reactionView struct {
+	Name, Emoji string
+	Count       int
+}
+
+type viewView struct {
+	ID, Title, Submit, Close string
+	Body                     template.HTML
+	Error                    string
+	Act                      string
+	Depth                    int
+}
+
+var errNoConversation = errors.New("no such conversation, or the person is not in it")
+
+// looksAtDM reports whether a place of the client is the person's conversation with the app.
+func (s *site) looksAtDM(me slacksim.User, place string) bool {
+	return place == "dm" || place == s.sim.DM(me.ID)
+}
+
+// screen is a page while it is worked out.
+type screen struct {
+	sim *slacksim.Sim
+	p   *clientPage
+	n   names
+}
+
+// client works out what a page shows. It changes nothing: live updates come through here, too.
+func (s *site) client(me slacksim.User, place, thread string) (*clientPage, error) {
+	p := &clientPage{Me: me, App: s.sim.App(), Teams: s.sim.Workspaces(), Thread: thread,
+		At: "/client/" + me.TeamID + "/" + place}
+	p.Team, _ = s.workspace(me.TeamID)
+	p.AppIcon, p.App.Name = p.App.ID, cmp.Or(p.App.Name, "App")
+	if thread != "" {
+		p.At += "?thread=" + url.QueryEscape(thread)
+	}
+	for _, u := range s.sim.Users(me.TeamID) {
+		if u.ID != me.ID && !u.Deleted {
+			p.People = append(p.People, u)
+		}
+	}
+
+	p.AddLink = safeURL(p.App.InstallURL)
+	if p.Install, p.Installed = s.sim.Installed(p.Team.ID); p.Installed {
+		p.InstalledBy, _ = s.sim.Name(p.Install.InstalledBy)
+		p.Permissions = permissions(p.Install.Scopes)
+		p.CanRemove, p.CanLimit = mayRemove(me, p.Install), s.mayLimit(me, p.Install)
+	}
+	if _, forAll := s.sim.Installed(p.Team.EnterpriseID); forAll {
+		p.Org, _ = s.sim.Name(p.Team.EnterpriseID)
+		if s.sim.RunsOrganisation(me.ID, p.Team.EnterpriseID) {
+			p.ManageLink = managePath(p.Team.EnterpriseID, p.App)
+		}
+	}
+
+	sc := screen{sim: s.sim, p: p, n: namesFor(s.sim, me)}
+	if err := sc.addPlace(place); err != nil {
+		return nil, err
+	}
+	sc.addRooms()
+	// Who looks at the messages has read them, whatever came since that was noted.
+	p.Unread = p.Installed && p.Kind != "dm" && s.sim.Unread(me.ID)
+	if open := s.sim.OpenViews(me.ID); len(open) > 0 {
+		v := open[len(open)-1]
+		p.Modal = sc.view(v, v.AppGone, "/client/"+me.TeamID+"/view/"+v.ID+"/act")
+		p.Modal.Depth = len(open)
+	}
+	return p, nil
+}
+
+func namesFor(sim *slacksim.Sim, me slacksim.User) names {
+	return names{
+		user: func(id string) string { name, _ := sim.Name(id); return name },
+		channel: func(id string) string {
+			if c, ok := sim.Channel(id); ok && c.VisibleTo(me) {
+				return c.Name
+			}
+			return ""
+		},
+		zone: me.Location(), now: sim.Now(), self: me.ID,
+	}
+}
+
+// addPlace adds what is at a place of the client: "home", "about", "app", "dm" or a conversation's id.
+func (s screen) addPlace(place string) error {
+	p := s.p
+	switch place {
+	case "home", "about", "app":
+		p.Kind = place
+		p.Title = p.App.Name + map[string]string{"about": " · About", "app": " · App"}[place]
+		if v, ok := s.sim.Home(p.Me.ID); ok && place == "home" {
+			p.Home = s.view(v, v.AppGone || !p.Installed, "/client/"+p.Team.ID+"/home/act")
+		}
+		return nil
+	case "dm":
+		p.ReadOnly = !p.App.MessagesTab
+		place = s.sim.DM(p.Me.ID)
+	}
+
+	c, ok := s.sim.Channel(place)
+	if !ok || !c.VisibleTo(p.Me) {
+		return errNoConversation
+	}
+	p.Kind, p.Title = "channel", "#"+c.Name
+	if c.ID == s.sim.DM(p.Me.ID) {
+		p.Kind, p.Title = "dm", p.App.Name
+	}
+	p.Channel, p.ChannelID, p.Members = c, c.ID, len(c.Members)
+	p.BotIn = !p.Installed || p.Kind == "dm" || slices.Contains(c.Members, p.Install.BotUserID)
+	p.Shared = s.sharedWith(c)
+	p.Messages = s.messages(s.sim.Messages(c.ID, p.Me.ID))
+	p.Hint = "Message " + p.Title
+	return nil
+}
+
+// addRooms adds the channels of the sidebar.
+func (s screen) addRooms() {
+	for _, c := range s.sim.Channels(s.p.Team.ID) {
+		if c.VisibleTo(s.p.Me) {
+			s.p.Rooms = append(s.p.Rooms, room{ID: c.ID, Name: c.Name, Private: c.Private,
+				Current: c.ID == s.p.ChannelID, Shared: s.sharedWith(c)})
+		}
+	}
+}
+
+// sharedWith names the workspaces that are in a channel besides this one.
+func (s screen) sharedWith(c slacksim.Channel) (others []string) {
+	for _, id := range append([]string{c.TeamID}, c.SharedWith...) {
+		if name, _ := s.sim.Name(id); name != "" && id != s.p.Team.ID {
+			others = append(others, name)
+		}
+	}
+	return others
+}
+
+// choices fills the select menus of people and channels.
+func (s screen) choices(kind string) (out []option) {
+	if kind == "users_select" {
+		for _, u := range s.sim.Users(s.p.Team.ID) {
+			if !u.Deleted {
+				out = append(out, option{Value: u.ID, Text: u.RealName})
+			}
+		}
+		return out
+	}
+	for _, c := range s.sim.Channels(s.p.Team.ID) {
+		if c.VisibleTo(s.p.Me) && !(kind == "channels_select" && c.Private) {
+			out = append(out, option{Value: c.ID, Text: "#" + c.Name})
+		}
+	}
+	return out
+}
+
+func (s screen) view(v slacksim.View, dead bool, act string) *viewView {
+	f := surface{names: s.n, inView: v.Type == "modal", dead: dead, typed: v.Typed, errors: v.Errors,
+		prefix: v.ID, choices: s.choices, pingTo: act}
+	return &viewView{ID: v.ID, Title: v.Title, Submit: v.Submit, Close: cmp.Or(v.Close, "Cancel"),
+		Body: f.blocks(v.Blocks), Error: v.Errors[""], Act: act}
+}
+
+// messages are those of a conversation that the page shows: all but replies, or those of one thread.
+func (s screen) messages(all []slacksim.Message) (out []messageView) {
+	replies := map[string]int{}
+	for _, m := range all {
+		if isReply(m) && !m.Deleted && !m.Ephemeral {
+			replies[m.ThreadTS]++
+		}
+	}
+
+	thread := s.p.Thread
+	var before *slacksim.Message
+	for i := range all {
+		m := &all[i]
+		if m.Deleted || thread != "" && m.TS != thread && m.ThreadTS != thread {
+			continue
+		}
+		// What the app tells one person in a thread shows in the channel, too; what Slack itself does, does not.
+		if thread == "" && isReply(*m) && (!m.Ephemeral || m.User == slacksim.Slackbot) {
+			continue
+		}
+		v := s.message(m)
+		v.Replies = replies[m.TS]
+		placeBelow(before, m, &v, s.n)
+		out = append(out, v)
+		before = m
+	}
+	return out
+}
+
+func isReply(m slacksim.Message) bool { return m.ThreadTS != "" && m.ThreadTS != m.TS }
+
+func (s screen) message(m *slacksim.Message) messageView {
+	p, at := s.p, m.At.In(s.n.zone)
+	v := messageView{TS: m.TS, Time: at.Format("3:04 PM"), ISO: at.UTC().Format(time.RFC3339),
+		Ephemeral: m.Ephemeral, Edited: m.Edited, CanInvite: m.OffersApp, Text: s.n.mrkdwn(m.Text),
+		Icon: m.User, Thread: m.TS, InThread: isReply(*m),
+		Act: "/client/" + p.Me.TeamID + "/" + p.ChannelID + "/" + m.TS + "/act"}
+
+	v.Name, v.App = s.sim.Name(m.User)
+	if v.App {
+		v.Icon = p.App.ID
+	}
+	if u, ok := s.sim.User(m.User); ok && u.TeamID != p.Me.TeamID {
+		if home, _ := s.sim.Name(u.TeamID); home != "" {
+			v.Name += " (" + home + ")"
+		}
+	}
+
+	if m.Blocks != nil {
+		f := surface{names: s.n, dead: m.AppGone, prefix: "m" + m.TS, choices: s.choices, pingTo: v.Act}
+		v.Blocks = f.blocks(m.Blocks)
+	}
+	for name, who := range m.Reactions {
+		emoji := cmp.Or(emojis[name], ":"+name+":")
+		v.Reactions = append(v.Reactions, reactionView{Name: name, Emoji: emoji, Count: len(who)})
+	}
+	slices.SortFunc(v.Reactions, func(a, b reactionView) int { return strings.Compare(a.Name, b.Name) })
+	return v
+}
+
+// placeBelow says how a message stands below the one before it: on a new day, or as more of the same.
+func placeBelow(before, m *slacksim.Message, v *messageView, n names) {
+	at := m.At.In(n.zone)
+	if before != nil && before.At.In(n.zone).YearDay() == at.YearDay() && before.At.Year() == m.At.Year() {
+		v.Follow = before.User == m.User && before.Ephemeral == m.Ephemeral && m.At.Sub(before.At) < 5*time.Minute
+		return
+	}
+	day := n.dateWord(at, "{day_divider_pretty}")
+	v.Day = strings.ToUpper(day[:1]) + day[1:]
+}
+
+func (s *site) pageClient(w http.ResponseWriter, r *http.Request) {
+	team, place := r.PathValue("team"), r.PathValue("place")
+	if _, ok := s.workspace(team); !ok {
+		problem(w, http.StatusNotFound, "No such workspace", "This Slack has no workspace with that address.", "")
+		return
+	}
+	me, ok := s.signedIn(r, team)
+	if !ok {
+		// One click is all it takes to sign in, on the start page.
+		http.Redirect(w, r, "/#"+url.QueryEscape(team), http.StatusSeeOther)
+		return
+	}
+
+	if s.looksAtDM(me, place) {
+		s.sim.Look(me.ID)
+	}
+	p, err := s.client(me, place, r.URL.Query().Get("thread"))
+	if err != nil {
+		problem(w, http.StatusNotFound, "No such conversation", "It does not exist, or you are not a member of it.", "")
+		return
+	}
+	setCookie(w, lastCookie, team)
+	if p.Installed && (place == "home" || place == "dm") {
+		// Opening a tab is what app_home_opened tells of; the live updates of the page are not.
+		_ = s.sim.OpenHome(r.Context(), me.ID, map[string]string{"home": "home", "dm": "messages"}[place])
+	}
+	write(w, http.StatusOK, "client.html", p)
+}
+
+// regions are the parts of a client page that change while one looks at it.
+var regions = []string{"sidebar", "content", "modal"}
+
+// live sends the regions of a page whenever they change, as Server-Sent Events, until the person signs out or leaves.
+func (s *site) live(w http.ResponseWriter, r *http.Request) {
+	at, err := url.Parse(r.URL.Query().Get("at"))
+	if err != nil {
+		at = &url.URL{} // the address of no page
+	}
+	parts := strings.Split(strings.Trim(at.EscapedPath(), "/"), "/")
+	flush, ok := w.(http.Flusher)
+	if len(parts) != 3 || parts[0] != "client" || !ok {
+		http.Error(w, "at must be the address of a client page", http.StatusBadRequest)
+		return
+	}
+
+	w.Header().Set("Content-Type", "text/event-stream")
+	sent := map[string]string{}
+	for {
+		changed := s.sim.Changed() // taken before looking, so that no change falls between
+		me, ok := s.signedIn(r, parts[1])
+		if !ok {
+			return
+		}
+		if s.looksAtDM(me, parts[2]) {
+			s.sim.Look(me.ID)
+		}
+		p, err := s.client(me, parts[2], at.Query().Get("thread"))
+		if err != nil || sendChanged(w, p, sent) != nil {
+			return
+		}
+		flush.Flush()
+
+		select {
+		case <-changed:
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+// sendChanged sends the regions that differ from what was sent before.
+func sendChanged(w http.ResponseWriter, p *clientPage, sent map[string]string) error {
+	for _, name := range regions {
+		var b bytes.Buffer
+		if err := pageTemplates.ExecuteTemplate(&b, name, p); err != nil {
+			return err
+		}
+		html := b.String()
+		if before, known := sent[name]; known && before == html {
+			continue
+		}
+		sent[name] = html
+		msg, _ := json.Marshal(map[string]string{"region": name, "html": html})
+		if _, err := fmt.Fprintf(w, "data: %s\n\n", msg); err != nil {
+			return err
+		}
+	}
+	return nil
+}

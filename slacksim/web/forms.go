@@ -1,0 +1,285 @@
+package web
+
+// What forms do: each ends in one call of the Sim.
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"switchboard/slacksim"
+	"switchboard/slacksim/internal/blockkit"
+)
+
+// acting finds who presses a form's button. It answers the request itself when nobody is signed in.
+func (s *site) acting(w http.ResponseWriter, r *http.Request) (slacksim.User, bool) {
+	u, ok := s.signedIn(r, r.PathValue("team"))
+	if !ok {
+		problem(w, http.StatusForbidden, "You are signed out", "Sign in on the start page, then try again.", "")
+	}
+	return u, ok
+}
+
+// back ends a form's request: the page again, or nothing for the script, which sees the change by itself.
+func back(w http.ResponseWriter, r *http.Request, to string) {
+	if r.Header.Get("X-Requested-With") == "fetch" {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	http.Redirect(w, r, localPath(r.PostFormValue("back"), to), http.StatusSeeOther)
+}
+
+func (s *site) placeID(u slacksim.User, place string) string {
+	if place == "dm" {
+		return s.sim.DM(u.ID)
+	}
+	return place
+}
+
+func (s *site) doSay(w http.ResponseWriter, r *http.Request) {
+	u, ok := s.acting(w, r)
+	if !ok {
+		return
+	}
+	place := r.PathValue("place")
+	text := strings.TrimSpace(strings.ReplaceAll(r.PostFormValue("text"), "\r\n", "\n"))
+	if text != "" {
+		err := s.sim.Type(r.Context(), u.ID, s.placeID(u, place), r.PostFormValue("thread_ts"), text)
+		// An unknown command has its answer in the conversation already.
+		if err != nil && !errors.Is(err, slacksim.ErrNoCommand) && !errors.Is(err, slacksim.ErrNotInstalled) {
+			problem(w, http.StatusBadRequest, "Not sent", "The message could not be sent to this conversation.", "")
+			return
+		}
+	}
+	back(w, r, "/client/"+u.TeamID+"/"+place)
+}
+
+func (s *site) doInvite(w http.ResponseWriter, r *http.Request) {
+	u, ok := s.acting(w, r)
+	if !ok {
+		return
+	}
+	if in, ok := s.sim.Installed(u.TeamID); ok {
+		if err := s.sim.Invite(r.Context(), u.ID, r.PathValue("place"), in.BotUserID); err != nil {
+			problem(w, http.StatusBadRequest, "Not added", "The app could not be added to this conversation.", "")
+			return
+		}
+	}
+	back(w, r, "/client/"+u.TeamID+"/"+r.PathValue("place"))
+}
+
+// readForm takes in what a page's form says: which element was pressed, with which choice, and what the others held.
+func readForm(r *http.Request) (f slacksim.Form, ok bool) {
+	if err := r.ParseForm(); err != nil {
+		return f, false
+	}
+	f.Inputs = slacksim.Inputs{}
+	for name, values := range r.PostForm {
+		rest, isField := strings.CutPrefix(name, "v/")
+		parts := unfield(rest)
+		if !isField || len(parts) != 2 {
+			continue
+		}
+		if f.Inputs[parts[0]] == nil {
+			f.Inputs[parts[0]] = map[string]slacksim.Input{}
+		}
+		f.Inputs[parts[0]][parts[1]] = slacksim.Input{
+			Value: values[0], Values: slices.DeleteFunc(slices.Clone(values), func(v string) bool { return v == "" }),
+		}
+	}
+
+	// A link's press arrives as a ping, with the element in the address.
+	action := r.PostForm.Get("action")
+	if action == "" {
+		action = r.URL.Query().Get("action")
+	}
+	parts := unfield(action)
+	if len(parts) < 2 {
+		return f, action == ""
+	}
+	f.BlockID, f.ActionID = parts[0], parts[1]
+	if len(parts) > 2 {
+		f.Value = parts[2:3]
+	} else if in, ok := f.Inputs[parts[0]][parts[1]]; ok {
+		f.Value = in.Values
+	}
+	return f, true
+}
+
+// confirmed asks on a page of its own when the element wants a confirmation and the script has not asked already.
+func confirmed(w http.ResponseWriter, r *http.Request, blocks json.RawMessage, f slacksim.Form) bool {
+	if r.PostForm.Get("confirmed") != "" {
+		return true
+	}
+	var ask blockkit.Object
+	blockkit.EachElement(blocks, func(b, e blockkit.Object, _ bool) {
+		if blockkit.Text(b["block_id"]) == f.BlockID && blockkit.Text(e["action_id"]) == f.ActionID {
+			ask, _ = e["confirm"].(blockkit.Object)
+		}
+	})
+	if ask == nil {
+		return true
+	}
+
+	word := func(k string) string {
+		o, _ := ask[k].(blockkit.Object)
+		return entities.Replace(blockkit.Text(o["text"]))
+	}
+	var fields []formField
+	for k, vs := range r.PostForm {
+		for _, v := range vs {
+			fields = append(fields, formField{Name: k, Value: v})
+		}
+	}
+	slices.SortFunc(fields, func(a, b formField) int { return strings.Compare(a.Name+a.Value, b.Name+b.Value) })
+	confirmation{
+		Title: word("title"), Text: word("text"), Yes: word("confirm"), No: word("deny"), Fields: fields,
+		To: r.URL.Path, Back: localPath(r.PostForm.Get("back"), "/"),
+	}.ask(w)
+	return false
+}
+
+// nothingHappened answers a press that led nowhere.
+func nothingHappened(w http.ResponseWriter) {
+	problem(w, http.StatusConflict, "Nothing happened", "That button is gone, or the app was removed.", "")
+}
+
+func (s *site) doActMessage(w http.ResponseWriter, r *http.Request) {
+	u, ok := s.acting(w, r)
+	if !ok {
+		return
+	}
+	f, ok := readForm(r)
+	channel, ts := s.placeID(u, r.PathValue("place")), r.PathValue("ts")
+	var blocks json.RawMessage
+	for _, m := range s.sim.Messages(channel, u.ID) {
+		if m.TS == ts {
+			blocks = m.Blocks
+		}
+	}
+	if !ok || blocks == nil {
+		problem(w, http.StatusNotFound, "That message is gone", "It was deleted or changed in the meantime.", "")
+		return
+	}
+
+	if !confirmed(w, r, blocks, f) {
+		return
+	}
+	if _, err := s.sim.PressInMessage(r.Context(), u.ID, channel, ts, f); err != nil {
+		nothingHappened(w)
+		return
+	}
+	back(w, r, "/client/"+u.TeamID+"/"+r.PathValue("place"))
+}
+
+func (s *site) doActHome(w http.ResponseWriter, r *http.Request) {
+	u, ok := s.acting(w, r)
+	if !ok {
+		return
+	}
+	f, _ := readForm(r)
+	v, _ := s.sim.Home(u.ID)
+	if !confirmed(w, r, v.Blocks, f) {
+		return
+	}
+	if _, err := s.sim.PressInView(r.Context(), u.ID, "", f); err != nil {
+		nothingHappened(w)
+		return
+	}
+	back(w, r, "/client/"+u.TeamID+"/home")
+}
+
+func (s *site) doView(w http.ResponseWriter, r *http.Request) {
+	u, ok := s.acting(w, r)
+	if !ok {
+		return
+	}
+	f, _ := readForm(r)
+	id := r.PathValue("view")
+	var err error
+	switch r.PostForm.Get("do") {
+	case "close":
+		_, err = s.sim.CloseView(r.Context(), u.ID, id, false)
+	case "submit":
+		_, err = s.sim.SubmitForm(r.Context(), u.ID, id, f.Inputs)
+	default:
+		var blocks json.RawMessage
+		for _, v := range s.sim.OpenViews(u.ID) {
+			if v.ID == id {
+				blocks = v.Blocks
+			}
+		}
+		if !confirmed(w, r, blocks, f) {
+			return
+		}
+		_, err = s.sim.PressInView(r.Context(), u.ID, id, f)
+	}
+	if err != nil && !errors.Is(err, slacksim.ErrNoView) { // a view that is closed already is as good as closed
+		nothingHappened(w)
+		return
+	}
+	back(w, r, "/client/"+u.TeamID+"/")
+}
+
+// mayRemove: an admin, or whoever installed it. What an organisation has, one workspace can't remove.
+func mayRemove(u slacksim.User, in slacksim.Installation) bool {
+	return !in.Org && (u.Admin || in.InstalledBy == u.ID)
+}
+
+func (s *site) pageRemove(w http.ResponseWriter, r *http.Request) {
+	u, ok := s.acting(w, r)
+	if !ok {
+		return
+	}
+	p, err := s.client(u, "app", "")
+	if err != nil || !p.Installed || !p.CanRemove {
+		http.Redirect(w, r, "/client/"+u.TeamID+"/app", http.StatusSeeOther)
+		return
+	}
+	confirmation{
+		Title: "Remove " + p.App.Name + "?",
+		Text:  p.App.Name + " will lose its access to " + p.Team.Name + " at once. You can add it again at any time.",
+		Yes:   "Remove App", No: "Keep it", To: r.URL.Path, Back: "/client/" + u.TeamID + "/app", Danger: true,
+	}.ask(w)
+}
+
+func (s *site) doRemove(w http.ResponseWriter, r *http.Request) {
+	u, ok := s.acting(w, r)
+	if !ok {
+		return
+	}
+	if in, ok := s.sim.Installed(u.TeamID); ok && mayRemove(u, in) {
+		s.uninstall(r.Context(), u.TeamID)
+	}
+	http.Redirect(w, r, "/client/"+u.TeamID+"/app", http.StatusSeeOther)
+}
+
+// uninstall removes the app from a workspace or an organisation. Slack promises no order of the two events, so the
+// pages take them in turn.
+func (s *site) uninstall(ctx context.Context, home string) {
+	order := slacksim.RevokedFirst
+	if s.removals.Add(1)%2 == 0 {
+		order = slacksim.UninstalledFirst
+	}
+	_ = s.sim.Uninstall(ctx, home, order) // somebody else may have removed it in the meantime
+}
+
+// field names a control: ids may hold any character, so each part is escaped before the slashes go in.
+func field(parts ...string) string {
+	for i, p := range parts {
+		parts[i] = url.PathEscape(p)
+	}
+	return strings.Join(parts, "/")
+}
+
+func unfield(name string) []string {
+	parts := strings.Split(name, "/")
+	for i, p := range parts {
+		parts[i], _ = url.PathUnescape(p)
+	}
+	return parts
+}
