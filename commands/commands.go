@@ -13,7 +13,7 @@ import (
 // list and the landing page follow from it.
 func All() []bot.Handler {
 	return []bot.Handler{
-		connection,
+		connectionCommand,
 		directMessage,
 		mention,
 		homeOpened,

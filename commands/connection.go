@@ -32,7 +32,7 @@ const (
 const command = "/connection"
 
 // The permissions for reading who is who and where the app is are optional: what needs them says so.
-var connection = bot.OnCommand(command, func(ctx context.Context, t *bot.Turn, c *slack.SlashCommand) (bot.Reply, error) {
+var connectionCommand = bot.OnCommand(command, func(ctx context.Context, t *bot.Turn, c *slack.SlashCommand) (bot.Reply, error) {
 	return answer(ctx, t, c.Text, private), nil
 }).
 	Always().Uses("users:read", "team:read", readsPublic, readsPrivate).

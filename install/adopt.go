@@ -102,7 +102,7 @@ func (in *Installer) Adopt(ctx context.Context) (Connection, error) {
 	if err == nil && known.Key == c.Key && known.Token == token && known.State != Removed {
 		// The same token after a restart is no new install: only what Slack said of it is kept.
 		c, err = in.store.Update(ctx, c.Key, func(row *Connection) error {
-			judge(row, id, nil, now)
+			row.judge(id, "", now)
 			row.BotUserID, row.BotID = id.UserID, id.BotID
 			return nil
 		})

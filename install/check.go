@@ -21,7 +21,6 @@ import (
 )
 
 const (
-	checkInterval = 6 * time.Hour
 	// A check that came to nothing is repeated after this.
 	checkAgain = 5 * time.Minute
 	// checksAtOnce every checkTick are 240 calls a minute for one replica; auth.test takes hundreds a minute from each
@@ -33,16 +32,6 @@ const (
 	witnessEvery = time.Minute
 	witnessStale = time.Hour
 )
-
-// nextCheck is when to ask again about a connection that has been in a state since a time: trouble is looked at soon, then
-// ever more seldom.
-func nextCheck(s State, since, at time.Time) time.Time {
-	wait := checkInterval
-	if s == Retrying || s == ReconnectRequired {
-		wait = min(max(at.Sub(since), 90*time.Second), checkInterval)
-	}
-	return at.Add(wait + rand.N(wait/10))
-}
 
 // checkDue asks about the connections whose time has come, each by one replica.
 func (in *Installer) checkDue(ctx context.Context) error {

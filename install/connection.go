@@ -5,8 +5,6 @@ package install
 // This file holds the words the whole product speaks: a workspace's key, its connection, and the states it can be in.
 
 import (
-	"slices"
-	"strings"
 	"time"
 )
 
@@ -63,6 +61,8 @@ const (
 	ReasonUnreadable      = "unreadable"        // the stored token cannot be opened with the keys we have
 	ReasonSlackSilent     = "slack_unavailable" // Slack did not answer, or with an error of its own
 	ReasonRecordsSilent   = "records_unavailable"
+	// Slack's error for a workspace of the organisation that the app was not added to.
+	ReasonNotAdded = "team_access_not_granted"
 )
 
 // Webhook is an incoming webhook that Slack created during the install because the scope incoming-webhook was granted.
@@ -141,17 +141,6 @@ func (c Connection) First(id string) Connection {
 	c.ID, c.CreatedAt, c.Installs, c.Generation = id, c.InstalledAt, 1, max(c.Generation, 1)
 	c.Changes = []Change{{At: c.AuthorizedAt, By: Person(c.AuthorizedBy), What: DidInstall, Outcome: OutcomeDone}}
 	return c
-}
-
-// Missing returns what needed holds and the connection was not granted, in needed's order.
-func (c Connection) Missing(needed []Scope) []Scope {
-	var missing []Scope
-	for _, s := range needed {
-		if !slices.Contains(c.Scopes, s.Name) {
-			missing = append(missing, s)
-		}
-	}
-	return missing
 }
 
 // Admin names who besides the installer decides about c, to go into a sentence. For a whole organisation an admin of one of its
@@ -263,31 +252,4 @@ func (c *Connection) SetState(s State, reason string, at time.Time) {
 	if s == ReconnectRequired && c.Notice.Reason == ReasonMissingScope {
 		c.Notice.At = time.Time{} // that it needs reconnecting is still to be told
 	}
-}
-
-// Scope is one permission the app asks for, with the words a person decides by.
-type Scope struct {
-	Name  string // as Slack spells it: chat:write
-	Label string // "Send messages"
-	Why   string // "To answer you."
-	// Feature is what the app can't do without it, to go after "can't": "answer direct messages".
-	Feature string
-	// Optional: the person who installs may untick it. Without a required one nothing is stored.
-	Optional bool
-}
-
-// ScopeNames returns the names of scopes, in order.
-func ScopeNames(scopes []Scope) []string {
-	names := make([]string, len(scopes))
-	for i, s := range scopes {
-		names[i] = s.Name
-	}
-	return names
-}
-
-// SplitScopes turns Slack's comma separated list into a sorted one without doubles.
-func SplitScopes(list string) []string {
-	scopes := strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
-	slices.Sort(scopes)
-	return slices.Compact(scopes)
 }

@@ -105,8 +105,8 @@ type granted struct {
 	} `json:"authed_user"`
 }
 
-// connection is the connection that a consent at a time is for. A field that Slack left out, or that could not be read, is empty.
-func (g granted) connection(at time.Time) Connection {
+// of is the connection that a consent at a time is for. A field that Slack left out, or that could not be read, is empty.
+func (g granted) of(at time.Time) Connection {
 	c := Connection{
 		Key:            Key{AppID: string(g.AppID), EnterpriseID: string(g.Enterprise.ID), TeamID: string(g.Team.ID)},
 		TeamName:       string(g.Team.Name),

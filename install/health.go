@@ -6,8 +6,6 @@ package install
 import (
 	"context"
 	"errors"
-	"slices"
-	"strings"
 	"time"
 )
 
@@ -82,7 +80,7 @@ func (in *Installer) assess(c Connection, found bool, e evidence) Health {
 	case c.State == Active && len(h.Missing) > 0:
 		h.State, h.Reason = Limited, ReasonMissingScope
 	}
-	h.Since = h.since(c, in.cfg.Scopes)
+	h.Since = c.since(h.State, h.Lacking, in.cfg.Scopes)
 	if h.State == ReconnectRequired && c.Token != "" && c.Reason == ReasonRefreshRejected && !c.ended(in.now()) {
 		h.WorksUntil = c.ExpiresAt
 	}
@@ -91,7 +89,7 @@ func (in *Installer) assess(c Connection, found bool, e evidence) Health {
 
 // words fills in what people read for h.State and h.Reason.
 func (in *Installer) words(h Health) Health {
-	h.ReasonText = reasonText[h.Reason]
+	h.ReasonText = ReasonText(h.Reason)
 	admin := h.Connection.Admin()
 	switch h.State {
 	case Active:
@@ -150,155 +148,6 @@ func (in *Installer) words(h Health) Health {
 	return h
 }
 
-var reasonText = map[string]string{
-	ReasonUninstalled:         "The app was removed from this workspace.",
-	ReasonDisconnected:        "It was disconnected.",
-	ReasonRenewalFailing:      "Its access couldn't be renewed yet. It's tried again automatically.",
-	ReasonRefreshRejected:     "Its access couldn't be renewed.",
-	ReasonTokenRevoked:        "Its access was withdrawn in Slack.",
-	ReasonTokenExpired:        "Its access ran out and couldn't be renewed.",
-	ReasonAccountInactive:     "The app was removed from this workspace, or the workspace was closed.",
-	ReasonInvalidAuth:         "Slack no longer accepts this connection. If your workspace limits apps to certain IP addresses, check those limits.",
-	ReasonMissingScope:        "A permission is missing.",
-	ReasonUnreadable:          "Its stored access can't be read any longer.",
-	ReasonSlackSilent:         "Slack didn't answer, or had trouble of its own.",
-	ReasonRecordsSilent:       "We can't reach our own records right now.",
-	"ekm_access_denied":       "Your organisation's rules stop this.",
-	"org_login_required":      "The workspace is being moved into an organisation.",
-	"team_added_to_org":       "The workspace is being moved into an organisation.",
-	"team_access_not_granted": "An organisation admin hasn't added the app to this workspace.",
-}
-
-// ReasonText says a reason code in words; "" when there are none for it.
-func ReasonText(code string) string { return reasonText[code] }
-
-// decisive reports whether an error says something about the token, as against Slack or the network having trouble.
-func decisive(err error) bool {
-	switch SlackError(err) {
-	case "", "ratelimited", "internal_error", "fatal_error", "service_unavailable", "server_error", "request_timeout", "not_authed":
-		return false
-	}
-	return true
-}
-
-// renewalTrouble reports whether a reason is about what the next token is bought with. A token of now that works says nothing
-// against it.
-func renewalTrouble(reason string) bool {
-	return reason == ReasonRenewalFailing || reason == ReasonRefreshRejected
-}
-
-// judge changes c by what auth.test said of its token at the time at. It is run inside Store.Update, so it may run twice.
-func judge(c *Connection, id Identity, err error, at time.Time) {
-	if c.State == Paused || c.State == Removed {
-		return
-	}
-	state, reason := c.State, c.Reason
-	if err == nil {
-		c.works(id.Scopes, at)
-		if id.Team != "" {
-			c.TeamName = id.Team
-		}
-		if id.URL != "" {
-			c.TeamURL = id.URL
-		}
-	} else if code := SlackError(err); !c.dead() || code == ReasonAccountInactive {
-		c.refused(code, at)
-	}
-	if c.dead() && c.State != Removed {
-		c.SetState(ReconnectRequired, ReasonRefreshRejected, at) // nothing that a token of now says is stronger
-	}
-	c.CheckAt = nextCheck(c.State, c.StateSince, at)
-	c.noteState(state, reason, at)
-}
-
-// lateAnswer bounds how much older than what is written down an answer of Slack's can be and still be out of date: calls take
-// less. What differs by more differs because a clock was set.
-const lateAnswer = time.Minute
-
-// works is what a call says of c that Slack accepted the token for. at is when it was sent: the answer is no older than that, and
-// of two that overlap nothing says which is newer.
-func (c *Connection) works(scopes []string, at time.Time) {
-	if late := c.CheckedAt.Sub(at); late > 0 && late < lateAnswer {
-		return // the answer to a later call was written down first
-	}
-	c.CheckedAt = at
-	if (c.State == Retrying || c.State == ReconnectRequired) && !renewalTrouble(c.Reason) && !c.dead() {
-		c.SetState(Active, ReasonNone, at)
-	}
-	c.grantedNow(scopes, at)
-}
-
-// grantedNow keeps the permissions that the token has today, if Slack said; an admin may have changed them.
-func (c *Connection) grantedNow(scopes []string, at time.Time) {
-	if len(scopes) == 0 || slices.Equal(scopes, c.Scopes) {
-		return
-	}
-	c.Note(Change{At: at, By: Actor{Kind: BySlack}, What: DidPermissions, Outcome: OutcomeDone, Reason: permissionsApart(c.Scopes, scopes)})
-	c.Beginnings = noteScopes(c.Beginnings, c.Scopes, scopes, at)
-	c.Scopes = scopes
-}
-
-// permissionsApart is what history keeps of a change of permissions: "+chat:write -team:read"; "" when there is none.
-func permissionsApart(was, now []string) string {
-	var changes []string
-	for _, s := range difference(now, was) {
-		changes = append(changes, "+"+s)
-	}
-	for _, s := range difference(was, now) {
-		changes = append(changes, "-"+s)
-	}
-	return strings.Join(changes, " ")
-}
-
-// refused is what Slack's error code, about the token, makes of c.
-func (c *Connection) refused(code string, at time.Time) {
-	switch code {
-	case ReasonAccountInactive:
-		// The token of an app that is gone. It never works again, so it is not kept.
-		c.Erase(Removed, code, at)
-	case ReasonTokenExpired:
-		switch {
-		case c.RefreshToken == "":
-			c.SetState(ReconnectRequired, code, at)
-		case !c.dead():
-			if !c.backsOff(at) {
-				c.RenewAt = at // by whoever comes first
-			}
-			c.SetState(Retrying, ReasonRenewalFailing, at)
-		}
-	case ReasonTokenRevoked:
-		c.SetState(ReconnectRequired, code, at)
-	case ReasonNotAdded: // it is about one workspace of the organisation
-	case ReasonInvalidAuth:
-		// It is also what a caller outside the app's allowed addresses gets, so one answer kills nothing.
-		doubted := c.State == Retrying && c.Reason == ReasonInvalidAuth && at.Sub(c.StateSince) >= time.Minute
-		if doubted || c.State == ReconnectRequired {
-			c.SetState(ReconnectRequired, code, at)
-		} else {
-			c.SetState(Retrying, code, at)
-		}
-	default:
-		if c.State != ReconnectRequired {
-			c.SetState(Retrying, code, at)
-		}
-	}
-}
-
-// noteState writes a line about what became of the state, if it changed.
-func (c *Connection) noteState(state State, reason string, at time.Time) {
-	if c.State == state && c.Reason == reason {
-		return
-	}
-	line := Change{At: at, By: Actor{Kind: BySlack}, What: DidCheck, Outcome: OutcomeFail, Reason: c.Reason}
-	switch c.State {
-	case Active:
-		line.Outcome = OutcomeWorking
-	case Removed:
-		line.What, line.Outcome = DidRemove, OutcomeDone
-	}
-	c.Note(line)
-}
-
 // Assess returns the state from our records alone: from what a look-up, Open's or the store's, returned.
 func (in *Installer) Assess(c Connection, err error) Health {
 	if errors.Is(err, ErrNotConnected) || errors.Is(err, ErrRenewing) {
@@ -338,7 +187,7 @@ func (in *Installer) Check(ctx context.Context, k Key) Health {
 		var was []string
 		updated, err := in.store.Update(ctx, c.Key, func(row *Connection) error {
 			if was = row.Scopes; row.Token == asked { // else Slack's answer is about a token that has been replaced meanwhile
-				judge(row, id, slackErr, sent)
+				row.judge(id, SlackError(slackErr), sent)
 				in.allowed(row, sent)
 			}
 			return nil
@@ -353,7 +202,7 @@ func (in *Installer) Check(ctx context.Context, k Key) Health {
 		} else {
 			// The answer is still worth showing; the next check will store it.
 			in.log.WarnContext(ctx, "keep result of check", "connection", c.ID, "cause", err)
-			judge(&c, id, slackErr, sent)
+			c.judge(id, SlackError(slackErr), sent)
 		}
 	}
 	return in.assess(c, true, evidence{asked: true, slackErr: slackErr})

@@ -285,12 +285,6 @@ func (in *Installer) HandleRateLimited(ctx context.Context, k Key, minute time.T
 	return nil
 }
 
-// Removal is Slack's word that the app (ReasonUninstalled) or its bot token alone (ReasonTokenRevoked) is gone.
-type Removal struct {
-	Reason string
-	At     time.Time // event_time, whole seconds of Slack's clock
-}
-
 // HandleRemoval handles Slack's word that the connection of exactly k is gone. The word may come late, twice, and after a
 // re-install, so the token we hold is asked first. What Slack's answer leaves open is written down and asked again by Run;
 // only the store's own trouble is an error. An unknown or removed connection is fine.

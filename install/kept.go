@@ -27,19 +27,6 @@ const (
 	rejectedAtOnce = 256
 )
 
-func rowOf(c *Connection, u *UserToken) Row {
-	row := Row{}
-	if c != nil {
-		row = Row{Removed: c.State == Removed, GrantedAt: c.AuthorizedAt}
-	} else {
-		row.GrantedAt = u.GrantedAt
-	}
-	chain := tokensIn(c, u)
-	row.Erased, row.Generation, row.GrantID = chain.Token == "", chain.Generation, chain.GrantID
-	row.RenewAt, row.Tries, row.Rejections = chain.RenewAt, chain.Tries, chain.Rejections
-	return row
-}
-
 // offer gives the store what it has lost, unless somebody is asking Slack about the token pair at the moment.
 func (in *Installer) offer(ctx context.Context, p Grant) (stored Grant, fate string, err error) {
 	err = in.updateTokens(ctx, p.TokenOwner, func(_ *TokenPair, c *Connection, u *UserToken) error {
@@ -78,16 +65,6 @@ func (in *Installer) nextGeneration(ctx context.Context, h TokenOwner) (next int
 		next = max(next, p.Generation+1)
 	}
 	return next
-}
-
-// newestOf returns which of these pairs the row would hold if nothing had been lost; false when that is none of them.
-func newestOf(kept []Grant, row Row) (newest Grant, lost bool) {
-	for _, p := range kept {
-		if p.continues(row) && (!lost || p.Generation > newest.Generation) {
-			newest, lost = p, true
-		}
-	}
-	return newest, lost
 }
 
 // offerRefused offers what the journal of this machine has where Slack refused the refresh token of a row. Each replica
@@ -276,8 +253,8 @@ func (in *Installer) compare(ctx context.Context, kept []Grant) (lost []Grant, e
 	var gone []string
 	for _, p := range kept {
 		row, known := rows[p.TokenOwner]
-		connection, connected := rows[TokenOwner{Key: p.Key}]
-		switch p.against(row, known, connection, connected, in.now()) {
+		parent, connected := rows[TokenOwner{Key: p.Key}]
+		switch compareGrant(p, row, known, parent, connected, in.now()) {
 		case verdictNo:
 			gone = append(gone, p.Journaled)
 		case verdictYes:
@@ -315,12 +292,12 @@ func (in *Installer) rowsOf(ctx context.Context, kept []Grant) (map[TokenOwner]R
 	return rows, err
 }
 
-// against compares what the journal keeps with the row of its owner, and with that of the connection: yes, the store
+// compareGrant compares what the journal keeps with the row of its owner, and with that of the connection: yes, the store
 // has lost it; no, it is of no use; unclear, it stays where it is.
-func (p Grant) against(row Row, known bool, connection Row, connected bool, now time.Time) verdict {
+func compareGrant(p Grant, row Row, known bool, parent Row, connected bool, now time.Time) verdict {
 	older := p.Generation <= row.Generation || !p.consentAt().After(row.GrantedAt)
 	switch {
-	case p.UserID != "" && connected && connection.Removed && !p.consentAt().After(connection.GrantedAt):
+	case p.UserID != "" && connected && parent.Removed && !p.consentAt().After(parent.GrantedAt):
 		return verdictNo // people's access goes with the connection's
 	case p.UserID != "" && !connected:
 		return verdictUnclear // as long as there is nothing that it could hang on

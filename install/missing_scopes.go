@@ -41,76 +41,6 @@ func (in *Installer) Describe(names []string) []Scope {
 	return scopes
 }
 
-// Features returns what the app can't do without these permissions, each feature once, in order.
-func Features(scopes []Scope) []string {
-	var features []string
-	for _, s := range scopes {
-		if s.Feature != "" && !slices.Contains(features, s.Feature) {
-			features = append(features, s.Feature)
-		}
-	}
-	return features
-}
-
-// Without says in whole sentences what the app can't do for want of these permissions, and why: what was taken away apart from
-// what it never had. It calls the app by a name, and then "It": "It can't answer mentions: it no longer has permission to …".
-func (c Connection) Without(app string, missing []Scope) string {
-	var taken, never []Scope
-	for _, s := range missing {
-		if c.TakenAway(s.Name) || slices.Contains(c.Scopes, s.Name) { // Slack may say so before our records do
-			taken = append(taken, s)
-		} else {
-			never = append(never, s)
-		}
-	}
-	var said []string
-	for _, part := range []struct {
-		scopes []Scope
-		why    string
-	}{{taken, "no longer has permission to "}, {never, "doesn't have permission to "}} {
-		if len(part.scopes) == 0 {
-			continue
-		}
-		why := part.why + Permitted(part.scopes) + "."
-		if off := Features(part.scopes); len(off) > 0 {
-			why = "can't " + Or(off) + ": it " + why
-		}
-		said = append(said, app+" "+why)
-		app = "It"
-	}
-	return strings.Join(said, " ")
-}
-
-// Permitted says what the app lacks, to go behind "permission to": "read direct messages to it".
-func Permitted(scopes []Scope) string {
-	labels := make([]string, len(scopes))
-	for i, s := range scopes {
-		labels[i] = lowerFirst(s.Label)
-	}
-	return Or(labels)
-}
-
-// Or joins words as a sentence about what isn't does: "a", "a or b", "a, b or c".
-func Or(words []string) string { return joined(words, " or ") }
-
-// And joins words as a sentence does: "a", "a and b", "a, b and c".
-func And(words []string) string { return joined(words, " and ") }
-
-func joined(words []string, behind string) string {
-	if len(words) < 2 {
-		return strings.Join(words, "")
-	}
-	last := len(words) - 1
-	return strings.Join(words[:last], ", ") + behind + words[last]
-}
-
-func lowerFirst(s string) string {
-	if s == "" {
-		return s
-	}
-	return strings.ToLower(s[:1]) + s[1:]
-}
-
 // GrantPage is Grant, or "" in single-workspace mode, where nobody can be asked for consent.
 func (in *Installer) GrantPage(c Connection, w GrantRequest) string {
 	if in.cfg.BotToken != "" {
@@ -190,11 +120,6 @@ func (in *Installer) tellMissing(ctx context.Context, c Connection, missing []Sc
 	if err != nil {
 		in.log.WarnContext(ctx, "keep whom we told of what is wanted", "connection", c.ID, "cause", err)
 	}
-}
-
-// awaitsScopes reports whether somebody was told of what people ask for, and it is not allowed yet as far as is known.
-func (c *Connection) awaitsScopes() bool {
-	return c.Notice.Reason == ReasonMissingScope && c.Notice.At.IsZero()
 }
 
 // allowed has the message about what is wanted edited, once all of it is allowed. It is run inside Store.Update.

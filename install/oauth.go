@@ -487,7 +487,7 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 		return installed{}, failed
 	}
 	now := in.now()
-	c := granted.connection(now)
+	c := granted.of(now)
 	c.Asked, c.GrantID = asked, NewRef()+NewRef()
 	token := c.Token
 	in.complete(ctx, &c)
@@ -662,16 +662,6 @@ func (in *Installer) journalConsent(ctx context.Context, c Connection, granted g
 		in.journal(ctx, &pairs[i])
 	}
 	return pairs
-}
-
-// grant is the pair of a consent, which is c.
-func (c Connection) grant() Grant {
-	p := Grant{TokenOwner: TokenOwner{Key: c.Key}, Token: c.Token, Refresh: c.RefreshToken, At: c.AuthorizedAt, Consent: &c,
-		Generation: c.Generation, GrantID: c.GrantID, GrantedAt: c.AuthorizedAt}
-	if !c.ExpiresAt.IsZero() {
-		p.Life = c.ExpiresAt.Sub(p.At)
-	}
-	return p
 }
 
 // discard forgets what a consent brought that is not to be stored.

@@ -19,8 +19,6 @@ import (
 )
 
 const (
-	// Slack's error for a workspace of the organisation that the app was not added to.
-	ReasonNotAdded = "team_access_not_granted"
 
 	// How long it is remembered which workspaces an organisation's app was added to; Slack tells of changes by events.
 	workspacesKept = 10 * time.Minute
@@ -266,12 +264,6 @@ func (in *Installer) readdress(ctx context.Context, h TokenOwner) (TokenOwner, b
 	}
 	h.Key = c.Key
 	return h, true
-}
-
-// SameHolder reports whether a and b can be one, whose workspace joined an organisation in between.
-func SameHolder(a, b TokenOwner) bool {
-	a.EnterpriseID, b.EnterpriseID = "", ""
-	return a == b && a.TeamID != ""
 }
 
 // notAdded is h for a workspace of the organisation that the app was not added to.

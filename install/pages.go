@@ -518,17 +518,6 @@ func quoted(scopes []Scope) string {
 	return bullets(names)
 }
 
-// difference returns what a has and b has not.
-func difference(a, b []string) []string {
-	var only []string
-	for _, s := range a {
-		if !slices.Contains(b, s) {
-			only = append(only, s)
-		}
-	}
-	return only
-}
-
 func initial(name string) string {
 	r, _ := utf8.DecodeRuneInString(strings.ToUpper(name))
 	return string(r)

@@ -23,25 +23,15 @@ import (
 const (
 	// Slack answers in some 100 ms. One that takes longer than this is taken for silent; the answer may be lost then.
 	exchangeTimeout = 10 * time.Second
-	// A lease outlives the budget's statement, the exchange and a quick store. It is short, because the refresh token of a
-	// process that died between Slack's answer and its journal can be saved only within Slack's unpublished grace.
-	leaseLife = exchangeTimeout + 4*keepTimeout
 	// How long a renewal waits for the store. After that the pair waits in the journal.
 	keepTimeout = 5 * time.Second
 	// An access token that ends this soon is not handed out any more without trying to renew it.
 	lastMoments = 5 * time.Second
 
-	renewWorkers = 8
-	dueAtOnce    = 64
-	// Rejections by Slack until a refresh token is taken for dead, and the pause between them: the process whose exchange
-	// spent it may still be about to store what it got.
-	rejectionsToBelieve = 2
-	rejectionPause      = 30 * time.Second
-	longestBackoff      = LongestWait
-	usualLife           = 12 * time.Hour // of Slack's access tokens, always so far
-	configBackoff       = time.Minute    // a wrong client secret is for the operator to mend, who wants to see it work soon
-	unreadablePause     = time.Hour      // until a row that can't be read is looked at again
-	spentPause          = time.Second    // until a process looks into an empty budget again
+	renewWorkers    = 8
+	dueAtOnce       = 64
+	unreadablePause = time.Hour   // until a row that can't be read is looked at again
+	spentPause      = time.Second // until a process looks into an empty budget again
 	// An entry of the journal that can't be opened keeps its owner's refresh token from being spent for this long: the key
 	// may come back, and then the token is found to be spent already.
 	unopenedPatience = time.Hour
@@ -384,7 +374,8 @@ func (in *Installer) notRenewed(ctx context.Context, h TokenOwner, claimed Token
 	defer cancel()
 	code := SlackError(cause)
 	now := in.now()
-	if wait, limited := RetryAfter(cause); limited {
+	wait, limited := RetryAfter(cause)
+	if limited {
 		budget := renewalsInUse // the largest of those that share a name
 		if claimed.RefreshToken == "" {
 			budget = exchanges
@@ -399,7 +390,11 @@ func (in *Installer) notRenewed(ctx context.Context, h TokenOwner, claimed Token
 		if row.LeaseUntil.Equal(claimed.LeaseUntil) {
 			row.LeaseUntil = time.Time{}
 		}
-		state = row.failed(code, cause, now)
+		if state = limitedPair; limited {
+			row.waits(wait, now)
+		} else {
+			state = row.failed(code, now)
+		}
 		if code == "token_rotation_not_enabled" {
 			// That is for the operator to turn on, and to ask for again: with the setting, once an hour.
 			row.RenewAt = time.Time{}
@@ -415,19 +410,19 @@ func (in *Installer) notRenewed(ctx context.Context, h TokenOwner, claimed Token
 		case c != nil && c.State != Removed && c.State != Paused:
 			before := *c
 			switch {
-			case state == deadChain:
+			case state == deadPair:
 				c.SetState(ReconnectRequired, ReasonRefreshRejected, now)
-			case state == failingChain && row.RefreshToken != "" && (c.State == Active || c.State == Retrying):
+			case state == failingPair && row.RefreshToken != "" && (c.State == Active || c.State == Retrying):
 				c.SetState(Retrying, ReasonRenewalFailing, now)
 			}
 			another := code != "" && code != before.RenewalError
-			if state != limitedChain {
+			if state != limitedPair {
 				c.RenewalError = line.Reason
 			}
-			if before.State != c.State || before.Reason != c.Reason || row.Tries == 1 || another && state != limitedChain {
+			if before.State != c.State || before.Reason != c.Reason || row.Tries == 1 || another && state != limitedPair {
 				c.Note(line) // the first of a row of failures, another cause, and what changes the state
 			}
-		case u != nil && state == deadChain:
+		case u != nil && state == deadPair:
 			u.Reason, line.Reason = ReasonRefreshRejected, u.UserID
 			u.Note(line)
 		}
@@ -437,7 +432,7 @@ func (in *Installer) notRenewed(ctx context.Context, h TokenOwner, claimed Token
 		return nil
 	}
 	level := in.log.WarnContext
-	if state == deadChain {
+	if state == deadPair {
 		level = in.log.ErrorContext
 	}
 	level(ctx, "not renewed", "key", h.Key.String(), "user", h.UserID, "slack_error", code, "verdict", state, "cause", Cause(cause))
@@ -445,61 +440,6 @@ func (in *Installer) notRenewed(ctx context.Context, h TokenOwner, claimed Token
 		in.log.WarnContext(ctx, "keep result of renewal", "key", h.Key.String(), "cause", err) // the lease runs out by itself
 	}
 	return fmt.Errorf("%w: %w", ErrRenewing, cause)
-}
-
-// What a failed renewal makes of a token pair.
-const (
-	limitedChain = "limited" // Slack asked us to slow down
-	failingChain = "failing" // trouble that can pass
-	leftChain    = "left"    // a long-lived token that Slack does not exchange; it works on
-	deadChain    = "dead"    // nothing but a person helps
-)
-
-// neverRenew is later than any renewal: for a long-lived token that cannot be exchanged (again).
-var neverRenew = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
-
-// failed notes a failed renewal in c and says what it means.
-func (c *TokenPair) failed(code string, cause error, now time.Time) string {
-	if wait, limited := RetryAfter(cause); limited {
-		c.RenewAt = now.Add(wait + time.Second + rand.N(5*time.Second)) // the budget opens at the end of the wait
-		return limitedChain
-	}
-	if c.Tries++; c.Tries == 1 {
-		c.FailingSince = now
-	}
-	exchange := c.RefreshToken == ""
-	switch {
-	case !exchange && rejects(code):
-		if c.Rejections++; c.dead() {
-			c.RenewAt = time.Time{}
-			return deadChain
-		}
-		c.RenewAt = now.Add(rejectionPause)
-	case exchange && (code == "token_already_exchanged" || code == "invalid_token" || code == "authorization_not_found" || code == "not_allowed_token_type"):
-		c.RenewAt = neverRenew
-		return leftChain
-	case code != "" && decisive(cause): // bad_client_secret, token_rotation_not_enabled, org_login_required …
-		c.RenewAt = now.Add(configBackoff + rand.N(configBackoff/4))
-	default:
-		// 2, 4, 8 … s: the first again is quick, because an answer that was lost can be had again only within the grace.
-		longest := longestBackoff
-		if c.ended(now) {
-			longest = time.Minute // people wait for it
-		}
-		wait := min(time.Second<<min(c.Tries, 12), longest)
-		c.RenewAt = now.Add(wait + rand.N(wait/4))
-	}
-	return failingChain
-}
-
-// rejects reports whether an error code of oauth.v2.access says that a refresh token buys nothing any more. The first is the
-// documented one, the second RFC 6749's; the others are what Slack says of a token whose app or workspace is gone.
-func rejects(code string) bool {
-	switch code {
-	case "invalid_refresh_token", "invalid_grant", "invalid_token", ReasonTokenRevoked, ReasonTokenExpired, ReasonAccountInactive, "authorization_not_found":
-		return true
-	}
-	return false
 }
 
 // renewDue renews what is due, and with MoveToRotation exchanges what is long-lived, within the budget that all replicas

@@ -117,30 +117,6 @@ func (in *Installer) resume(p Grant, c *Connection, u *UserToken, why string, at
 	u.Note(line)
 }
 
-func tokensIn(c *Connection, u *UserToken) *TokenPair {
-	if c != nil {
-		return &c.TokenPair
-	}
-	return &u.TokenPair
-}
-
-// storedIn is p as the row has it, to be kept in the journal.
-func (p Grant) storedIn(c *Connection, u *UserToken) Grant {
-	row := tokensIn(c, u)
-	p.Generation, p.GrantID, p.Token, p.Refresh = row.Generation, row.GrantID, row.Token, row.RefreshToken
-	if p.Life == 0 && !row.ExpiresAt.IsZero() {
-		p.Life = row.ExpiresAt.Sub(p.At)
-	}
-	if u != nil {
-		p.TokenOwner, p.GrantedAt = u.TokenOwner, u.GrantedAt
-		return p
-	}
-	whole := *c
-	whole.TokenPair, whole.Changes = TokenPair{}, nil // p is the token pair
-	p.TokenOwner.Key, p.GrantedAt, p.Consent = c.Key, c.AuthorizedAt, &whole
-	return p
-}
-
 // settle writes into the journal how p stands now.
 func (in *Installer) settle(ctx context.Context, p Grant, s Standing) {
 	p.Standing = s
@@ -176,24 +152,6 @@ func (in *Installer) conclude(ctx context.Context, entry string, do func() error
 }
 
 var errUnreadable = errors.New("the stored access cannot be read with the keys at hand")
-
-// mended brings into c what a good renewal says of a connection.
-func (c *Connection) mended(p Grant, at time.Time) {
-	c.grantedNow(p.Scopes, p.At)
-	switch c.Reason {
-	case ReasonRenewalFailing, ReasonRefreshRejected, ReasonTokenExpired:
-		if c.State == Retrying || c.State == ReconnectRequired {
-			c.SetState(Active, ReasonNone, at)
-		}
-	}
-}
-
-func (u *UserToken) mended(p Grant) {
-	u.Reason = ReasonNone
-	if len(p.Scopes) > 0 {
-		u.Scopes = p.Scopes
-	}
-}
 
 // Two consents closer than this may have come in the other order than the clocks of two machines say.
 const clocksApart = 10 * time.Minute
@@ -431,7 +389,7 @@ func (in *Installer) restore(ctx context.Context, h TokenOwner) (waiting bool, k
 	}
 	for _, p := range append(entries, in.pendingGrants()...) {
 		switch {
-		case p.TokenOwner != h && !SameHolder(p.TokenOwner, h):
+		case p.TokenOwner != h && !SameOwner(p.TokenOwner, h):
 			continue
 		case p.Standing != Waiting:
 			kept = append(kept, p)

@@ -75,9 +75,10 @@ func (c Connection) noted(of string) Beginning {
 	return Beginning{}
 }
 
-// since is when what h shows of c began; zero: nobody saw it begin. needed are the permissions of the app.
-func (h Health) since(c Connection, needed []Scope) time.Time {
-	switch h.State {
+// since is when a state that is shown of c began; zero: nobody saw it begin. lacking: it is Limited for want of a permission that
+// the app can't do without. needed are the permissions of the app.
+func (c Connection) since(state State, lacking bool, needed []Scope) time.Time {
+	switch state {
 	case Unknown, NotConnected:
 		return time.Time{}
 	case Active, Limited:
@@ -89,14 +90,14 @@ func (h Health) since(c Connection, needed []Scope) time.Time {
 	var gaps []gap
 	for _, s := range needed {
 		g := c.gap(s.Name)
-		if h.State == Limited && (!h.Lacking || !s.Optional) {
+		if state == Limited && (!lacking || !s.Optional) {
 			gaps = append(gaps, g)
 		}
-		if worse := h.State == Active || !h.Lacking && !s.Optional; worse && g.to.After(ended) {
+		if worse := state == Active || !lacking && !s.Optional; worse && g.to.After(ended) {
 			ended = g.to
 		}
 	}
-	if h.State == Active {
+	if state == Active {
 		return ended
 	}
 	for _, g := range gaps {

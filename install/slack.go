@@ -68,21 +68,6 @@ func (in *Installer) client(token Secret, h limited) *slack.Client {
 
 func (in *Installer) apiURL() string { return in.cfg.SlackURL + "/api/" }
 
-// Identity is what auth.test says of a token. slack-go's type lacks half of it.
-// https://docs.slack.dev/reference/methods/auth.test
-type Identity struct {
-	URL                 string `json:"url"`
-	Team                string `json:"team"`
-	TeamID              string `json:"team_id"` // the E… id for an organisation's token
-	UserID              string `json:"user_id"`
-	BotID               string `json:"bot_id"` // "" for a token that is not a bot's
-	EnterpriseID        string `json:"enterprise_id"`
-	IsEnterpriseInstall bool   `json:"is_enterprise_install"`
-	AppID               string `json:"app_id"`
-	ExpiresIn           int    `json:"expires_in"` // seconds; 0: does not expire
-	Scopes              []string
-}
-
 // identify asks auth.test about token. Errors as in post.
 func (in *Installer) identify(ctx context.Context, token Secret) (Identity, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
@@ -160,10 +145,6 @@ func (in *Installer) post(ctx context.Context, method string, token Secret, form
 	return resp.Header, nil
 }
 
-// LongestWait is the longest that anything waits because somebody else said so, Slack's Retry-After included: an answer that asks
-// for days is a mistake, or not Slack's.
-const LongestWait = 15 * time.Minute
-
 // RetryAfter returns how long Slack asked to wait (a *slack.RateLimitedError), if it did: from 0 to LongestWait.
 func RetryAfter(err error) (wait time.Duration, limited bool) {
 	var asked *slack.RateLimitedError
@@ -195,3 +176,6 @@ func Cause(err error) error {
 	}
 	return err
 }
+
+// decisive reports whether an error says something about the token, as against Slack or the network having trouble.
+func decisive(err error) bool { return decisiveCode(SlackError(err)) }

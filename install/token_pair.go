@@ -9,6 +9,23 @@ import (
 	"time"
 )
 
+const (
+	// Rejections by Slack until a refresh token is taken for dead, and the pause between them: the process whose exchange
+	// spent it may still be about to store what it got.
+	rejectionsToBelieve = 2
+	rejectionPause      = 30 * time.Second
+	usualLife           = 12 * time.Hour // of Slack's access tokens, always so far
+	configBackoff       = time.Minute    // a wrong client secret is the operator's to fix, who wants to see it work soon
+
+	// LongestWait is the longest that anything waits because somebody else said so, Slack's Retry-After included: an answer
+	// that asks for days is a mistake, or not Slack's.
+	LongestWait = 15 * time.Minute
+	// leaseLife is how long one caller may be renewing a pair: its budget's statement, the exchange and a quick store. It is
+	// short, because the refresh token of a process that died between Slack's answer and its journal can be saved only
+	// within Slack's unpublished grace.
+	leaseLife = 30 * time.Second
+)
+
 // TokenOwner names one token pair.
 type TokenOwner struct {
 	Key
@@ -203,3 +220,142 @@ func (u UserToken) grant() Grant {
 
 // Note adds a line of history, to be written together with what it is about.
 func (u *UserToken) Note(c Change) { u.Changes = append(u.Changes, c) }
+
+// neverRenew is later than any renewal: for a long-lived token that cannot be exchanged (again).
+var neverRenew = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// waits puts off a renewal for as long as Slack asked to wait.
+func (c *TokenPair) waits(wait time.Duration, now time.Time) {
+	c.RenewAt = now.Add(wait + time.Second + rand.N(5*time.Second)) // the budget opens at the end of the wait
+}
+
+// failed notes a failed renewal in c and says what it means. code is what Slack answered, "" for nothing.
+func (c *TokenPair) failed(code string, now time.Time) string {
+	if c.Tries++; c.Tries == 1 {
+		c.FailingSince = now
+	}
+	exchange := c.RefreshToken == ""
+	switch {
+	case !exchange && rejects(code):
+		if c.Rejections++; c.dead() {
+			c.RenewAt = time.Time{}
+			return deadPair
+		}
+		c.RenewAt = now.Add(rejectionPause)
+	case exchange && (code == "token_already_exchanged" || code == "invalid_token" || code == "authorization_not_found" || code == "not_allowed_token_type"):
+		c.RenewAt = neverRenew
+		return leftPair
+	case decisiveCode(code): // bad_client_secret, token_rotation_not_enabled, org_login_required …
+		c.RenewAt = now.Add(configBackoff + rand.N(configBackoff/4))
+	default:
+		// 2, 4, 8 … s: the first again is quick, because an answer that was lost can be had again only within the grace.
+		longest := LongestWait
+		if c.ended(now) {
+			longest = time.Minute // people wait for it
+		}
+		wait := min(time.Second<<min(c.Tries, 12), longest)
+		c.RenewAt = now.Add(wait + rand.N(wait/4))
+	}
+	return failingPair
+}
+
+// rejects reports whether an error code of oauth.v2.access says that a refresh token buys nothing any more. The first is the
+// documented one, the second RFC 6749's; the others are what Slack says of a token whose app or workspace is gone.
+func rejects(code string) bool {
+	switch code {
+	case "invalid_refresh_token", "invalid_grant", "invalid_token", ReasonTokenRevoked, ReasonTokenExpired, ReasonAccountInactive, "authorization_not_found":
+		return true
+	}
+	return false
+}
+
+// What a failed renewal makes of a token pair.
+const (
+	limitedPair = "limited" // Slack asked us to slow down
+	failingPair = "failing" // trouble that can pass
+	leftPair    = "left"    // a long-lived token that Slack does not exchange; it works on
+	deadPair    = "dead"    // nothing but a person helps
+)
+
+func tokensIn(c *Connection, u *UserToken) *TokenPair {
+	if c != nil {
+		return &c.TokenPair
+	}
+	return &u.TokenPair
+}
+
+// storedIn is p as the row has it, to be kept in the journal.
+func (p Grant) storedIn(c *Connection, u *UserToken) Grant {
+	row := tokensIn(c, u)
+	p.Generation, p.GrantID, p.Token, p.Refresh = row.Generation, row.GrantID, row.Token, row.RefreshToken
+	if p.Life == 0 && !row.ExpiresAt.IsZero() {
+		p.Life = row.ExpiresAt.Sub(p.At)
+	}
+	if u != nil {
+		p.TokenOwner, p.GrantedAt = u.TokenOwner, u.GrantedAt
+		return p
+	}
+	whole := *c
+	whole.TokenPair, whole.Changes = TokenPair{}, nil // p is the token pair
+	p.TokenOwner.Key, p.GrantedAt, p.Consent = c.Key, c.AuthorizedAt, &whole
+	return p
+}
+
+func rowOf(c *Connection, u *UserToken) Row {
+	row := Row{}
+	if c != nil {
+		row = Row{Removed: c.State == Removed, GrantedAt: c.AuthorizedAt}
+	} else {
+		row.GrantedAt = u.GrantedAt
+	}
+	chain := tokensIn(c, u)
+	row.Erased, row.Generation, row.GrantID = chain.Token == "", chain.Generation, chain.GrantID
+	row.RenewAt, row.Tries, row.Rejections = chain.RenewAt, chain.Tries, chain.Rejections
+	return row
+}
+
+// newestOf returns which of these pairs the row would hold if nothing had been lost; false when that is none of them.
+func newestOf(kept []Grant, row Row) (newest Grant, lost bool) {
+	for _, p := range kept {
+		if p.continues(row) && (!lost || p.Generation > newest.Generation) {
+			newest, lost = p, true
+		}
+	}
+	return newest, lost
+}
+
+// SameOwner reports whether a and b can be one, whose workspace joined an organisation in between.
+func SameOwner(a, b TokenOwner) bool {
+	a.EnterpriseID, b.EnterpriseID = "", ""
+	return a == b && a.TeamID != ""
+}
+
+// grant is the pair of a consent, which is c.
+func (c Connection) grant() Grant {
+	p := Grant{TokenOwner: TokenOwner{Key: c.Key}, Token: c.Token, Refresh: c.RefreshToken, At: c.AuthorizedAt, Consent: &c,
+		Generation: c.Generation, GrantID: c.GrantID, GrantedAt: c.AuthorizedAt}
+	if !c.ExpiresAt.IsZero() {
+		p.Life = c.ExpiresAt.Sub(p.At)
+	}
+	return p
+}
+
+// Mark is a place in the order of what is stored. 0 is before everything.
+type Mark int64
+
+// How far ahead of now times can be that are written by a right clock. What is further ahead was written by a broken
+// one, and is not believed: it counts as due, over or unspent.
+const (
+	FurthestRenewal = usualLife * 3 / 4 // of RenewAt, see beyond
+	FurthestCheck   = 7 * time.Hour     // of CheckAt: every six hours, and a tenth
+	LongestLease    = 2 * leaseLife     // of LeaseUntil
+	LongestClosure  = LongestWait       // of a budget that Slack closed
+	ClockSlack      = time.Minute       // of what happened: replicas agree to less
+)
+
+// recent reports whether what happened at a time is less than d old. What is still to come can't have happened: a clock
+// was wrong, and it counts as old.
+func recent(at, now time.Time, d time.Duration) bool {
+	age := now.Sub(at)
+	return age < d && age > -ClockSlack
+}

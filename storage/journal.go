@@ -339,7 +339,7 @@ func (db *DB) JournaledFor(h install.TokenOwner) ([]install.Grant, error) {
 	}
 	var pairs []install.Grant
 	for _, p := range db.openEntries(found) {
-		if p.TokenOwner == h || install.SameHolder(p.TokenOwner, h) { // of the files all come along
+		if p.TokenOwner == h || install.SameOwner(p.TokenOwner, h) { // of the files all come along
 			pairs = append(pairs, p)
 		}
 	}

@@ -257,11 +257,11 @@ func (db *DB) resealConnection(ctx context.Context, k install.Key, erase bool) (
 func (db *DB) resealUser(ctx context.Context, h install.TokenOwner, erase bool) (changed, readable bool, err error) {
 	err = db.transact(ctx, func(tx *gorm.DB) error {
 		changed = false
-		connection, err := lockRow(tx, h.Key)
+		parent, err := lockRow(tx, h.Key)
 		if err != nil {
 			return err
 		}
-		row, err := findUserRow(tx, connection.ID, h.UserID)
+		row, err := findUserRow(tx, parent.ID, h.UserID)
 		if err != nil {
 			return err
 		}
@@ -273,7 +273,7 @@ func (db *DB) resealUser(ctx context.Context, h install.TokenOwner, erase bool) 
 			if err := tx.Delete(&row).Error; err != nil {
 				return err
 			}
-			return db.writeHistory(tx, connection.ID, []install.Change{erased(h.UserID)})
+			return db.writeHistory(tx, parent.ID, []install.Change{erased(h.UserID)})
 		}
 		if !db.stale(row.boxes()...) {
 			return nil

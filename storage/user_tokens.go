@@ -40,20 +40,20 @@ func (db *DB) AddUser(ctx context.Context, u install.UserToken) error {
 		return install.ErrNotFound
 	}
 	err := db.transact(ctx, func(tx *gorm.DB) error {
-		connection, err := lockRow(tx, u.Key)
+		parent, err := lockRow(tx, u.Key)
 		if err != nil {
 			return err
 		}
-		if connection.Facts.State == string(install.Removed) {
+		if parent.Facts.State == string(install.Removed) {
 			return install.ErrNotFound
 		}
-		switch _, err := findUserRow(tx, connection.ID, u.UserID); {
+		switch _, err := findUserRow(tx, parent.ID, u.UserID); {
 		case err == nil:
 			return install.ErrExists
 		case !errors.Is(err, install.ErrNotFound):
 			return err
 		}
-		row := userTokenRow{ConnectionID: connection.ID, UserID: u.UserID,
+		row := userTokenRow{ConnectionID: parent.ID, UserID: u.UserID,
 			AppID: u.AppID, EnterpriseID: u.EnterpriseID, TeamID: u.TeamID, Facts: userTokenFactsOf(u), Version: 1}
 		if _, err := db.seal(&row, nil, userSecretsOf(&u), true); err != nil {
 			return err
@@ -61,7 +61,7 @@ func (db *DB) AddUser(ctx context.Context, u install.UserToken) error {
 		if err := tx.Create(&row).Error; err != nil {
 			return err
 		}
-		return db.writeHistory(tx, connection.ID, u.Changes)
+		return db.writeHistory(tx, parent.ID, u.Changes)
 	})
 	if err != nil && !errors.Is(err, install.ErrNotFound) && !errors.Is(err, install.ErrExists) {
 		return fault(ctx, doing, err)
@@ -118,11 +118,11 @@ func (db *DB) UpdateUser(ctx context.Context, h install.TokenOwner, fn func(u *i
 		fnErr  error
 	)
 	err := db.transact(ctx, func(tx *gorm.DB) error {
-		connection, err := lockRow(tx, h.Key)
+		parent, err := lockRow(tx, h.Key)
 		if err != nil {
 			return err
 		}
-		row, err := findUserRow(tx, connection.ID, h.UserID)
+		row, err := findUserRow(tx, parent.ID, h.UserID)
 		if err != nil {
 			return err
 		}
@@ -148,7 +148,7 @@ func (db *DB) UpdateUser(ctx context.Context, h install.TokenOwner, fn func(u *i
 			u.Note(unexplained(u.UserID))
 		}
 		result, _ = db.openUser(&row)
-		return db.writeHistory(tx, connection.ID, u.Changes)
+		return db.writeHistory(tx, parent.ID, u.Changes)
 	})
 	switch {
 	case err == nil:
@@ -185,16 +185,16 @@ func (db *DB) EraseUser(ctx context.Context, u install.UserToken, line install.C
 	}
 	var erased bool
 	err := db.transact(ctx, func(tx *gorm.DB) error {
-		connection, err := lockRow(tx, u.Key)
+		parent, err := lockRow(tx, u.Key)
 		if err != nil {
 			return err
 		}
-		deleted := tx.Where("connection_id = ? AND user_id = ? AND granted_at = ?", connection.ID, u.UserID, micros(u.GrantedAt)).Delete(&userTokenRow{})
+		deleted := tx.Where("connection_id = ? AND user_id = ? AND granted_at = ?", parent.ID, u.UserID, micros(u.GrantedAt)).Delete(&userTokenRow{})
 		if erased = deleted.RowsAffected == 1; deleted.Error != nil || !erased {
 			return deleted.Error
 		}
 		line.Reason = u.UserID
-		return db.writeHistory(tx, connection.ID, []install.Change{line})
+		return db.writeHistory(tx, parent.ID, []install.Change{line})
 	})
 	switch {
 	case errors.Is(err, install.ErrNotFound): // without such a connection there was nobody's token

@@ -1,0 +1,139 @@
+package install
+
+// Permissions, and the words for what is missing.
+
+import (
+	"slices"
+	"strings"
+)
+
+// Scope is one permission the app asks for, with the words a person decides by.
+type Scope struct {
+	Name  string // as Slack spells it: chat:write
+	Label string // "Send messages"
+	Why   string // "To answer you."
+	// Feature is what the app can't do without it, to go after "can't": "answer direct messages".
+	Feature string
+	// Optional: the person who installs may untick it. Without a required one nothing is stored.
+	Optional bool
+}
+
+// ScopeNames returns the names of scopes, in order.
+func ScopeNames(scopes []Scope) []string {
+	names := make([]string, len(scopes))
+	for i, s := range scopes {
+		names[i] = s.Name
+	}
+	return names
+}
+
+// SplitScopes turns Slack's comma separated list into a sorted one without doubles.
+func SplitScopes(list string) []string {
+	scopes := strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
+	slices.Sort(scopes)
+	return slices.Compact(scopes)
+}
+
+// Missing returns what needed holds and the connection was not granted, in needed's order.
+func (c Connection) Missing(needed []Scope) []Scope {
+	var missing []Scope
+	for _, s := range needed {
+		if !slices.Contains(c.Scopes, s.Name) {
+			missing = append(missing, s)
+		}
+	}
+	return missing
+}
+
+// Features returns what the app can't do without these permissions, each feature once, in order.
+func Features(scopes []Scope) []string {
+	var features []string
+	for _, s := range scopes {
+		if s.Feature != "" && !slices.Contains(features, s.Feature) {
+			features = append(features, s.Feature)
+		}
+	}
+	return features
+}
+
+// Without says in whole sentences what the app can't do for want of these permissions, and why: what was taken away apart from
+// what it never had. It calls the app by a name, and then "It": "It can't answer mentions: it no longer has permission to …".
+func (c Connection) Without(app string, missing []Scope) string {
+	var taken, never []Scope
+	for _, s := range missing {
+		if c.TakenAway(s.Name) || slices.Contains(c.Scopes, s.Name) { // Slack may say so before our records do
+			taken = append(taken, s)
+		} else {
+			never = append(never, s)
+		}
+	}
+	var said []string
+	for _, part := range []struct {
+		scopes []Scope
+		why    string
+	}{{taken, "no longer has permission to "}, {never, "doesn't have permission to "}} {
+		if len(part.scopes) == 0 {
+			continue
+		}
+		why := part.why + Permitted(part.scopes) + "."
+		if off := Features(part.scopes); len(off) > 0 {
+			why = "can't " + Or(off) + ": it " + why
+		}
+		said = append(said, app+" "+why)
+		app = "It"
+	}
+	return strings.Join(said, " ")
+}
+
+// Permitted says what the app lacks, to go behind "permission to": "read direct messages to it".
+func Permitted(scopes []Scope) string {
+	labels := make([]string, len(scopes))
+	for i, s := range scopes {
+		labels[i] = lowerFirst(s.Label)
+	}
+	return Or(labels)
+}
+
+// Or joins words as a sentence about what isn't does: "a", "a or b", "a, b or c".
+func Or(words []string) string { return joined(words, " or ") }
+
+// And joins words as a sentence does: "a", "a and b", "a, b and c".
+func And(words []string) string { return joined(words, " and ") }
+
+func joined(words []string, behind string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + behind + words[last]
+}
+
+func lowerFirst(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToLower(s[:1]) + s[1:]
+}
+
+// difference returns what a has and b has not.
+func difference(a, b []string) []string {
+	var only []string
+	for _, s := range a {
+		if !slices.Contains(b, s) {
+			only = append(only, s)
+		}
+	}
+	return only
+}
+
+// permissionsApart is what history keeps of a change of permissions: "+chat:write -team:read"; "" when there is none.
+func permissionsApart(was, now []string) string {
+	var changes []string
+	for _, s := range difference(now, was) {
+		changes = append(changes, "+"+s)
+	}
+	for _, s := range difference(was, now) {
+		changes = append(changes, "-"+s)
+	}
+	return strings.Join(changes, " ")
+}

@@ -1,0 +1,205 @@
+package install
+
+// What an answer of Slack's makes of a connection. Nothing here asks anybody.
+
+import (
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+const (
+	checkInterval = 6 * time.Hour
+)
+
+var reasonText = map[string]string{
+	ReasonUninstalled:         "The app was removed from this workspace.",
+	ReasonDisconnected:        "It was disconnected.",
+	ReasonRenewalFailing:      "Its access couldn't be renewed yet. It's tried again automatically.",
+	ReasonRefreshRejected:     "Its access couldn't be renewed.",
+	ReasonTokenRevoked:        "Its access was withdrawn in Slack.",
+	ReasonTokenExpired:        "Its access ran out and couldn't be renewed.",
+	ReasonAccountInactive:     "The app was removed from this workspace, or the workspace was closed.",
+	ReasonInvalidAuth:         "Slack no longer accepts this connection. If your workspace limits apps to certain IP addresses, check those limits.",
+	ReasonMissingScope:        "A permission is missing.",
+	ReasonUnreadable:          "Its stored access can't be read any longer.",
+	ReasonSlackSilent:         "Slack didn't answer, or had trouble of its own.",
+	ReasonRecordsSilent:       "We can't reach our own records right now.",
+	"ekm_access_denied":       "Your organisation's rules stop this.",
+	"org_login_required":      "The workspace is being moved into an organisation.",
+	"team_added_to_org":       "The workspace is being moved into an organisation.",
+	"team_access_not_granted": "An organisation admin hasn't added the app to this workspace.",
+}
+
+// ReasonText says a reason code in words; "" when there are none for it.
+func ReasonText(code string) string { return reasonText[code] }
+
+// renewalTrouble reports whether a reason is about what the next token is bought with. A token of now that works says nothing
+// against it.
+func renewalTrouble(reason string) bool {
+	return reason == ReasonRenewalFailing || reason == ReasonRefreshRejected
+}
+
+// judge changes c by what auth.test said of its token at a time: who it is, or an error code that is decisive. It may run twice.
+func (c *Connection) judge(id Identity, code string, at time.Time) {
+	if c.State == Paused || c.State == Removed {
+		return
+	}
+	state, reason := c.State, c.Reason
+	if code == "" {
+		c.works(id.Scopes, at)
+		if id.Team != "" {
+			c.TeamName = id.Team
+		}
+		if id.URL != "" {
+			c.TeamURL = id.URL
+		}
+	} else if !c.dead() || code == ReasonAccountInactive {
+		c.refused(code, at)
+	}
+	if c.dead() && c.State != Removed {
+		c.SetState(ReconnectRequired, ReasonRefreshRejected, at) // nothing that a token of now says is stronger
+	}
+	c.CheckAt = nextCheck(c.State, c.StateSince, at)
+	c.noteState(state, reason, at)
+}
+
+// lateAnswer bounds how much older than what is written down an answer of Slack's can be and still be out of date: calls take
+// less. What differs by more differs because a clock was set.
+const lateAnswer = time.Minute
+
+// works is what a call says of c that Slack accepted the token for. at is when it was sent: the answer is no older than that, and
+// of two that overlap nothing says which is newer.
+func (c *Connection) works(scopes []string, at time.Time) {
+	if late := c.CheckedAt.Sub(at); late > 0 && late < lateAnswer {
+		return // the answer to a later call was written down first
+	}
+	c.CheckedAt = at
+	if (c.State == Retrying || c.State == ReconnectRequired) && !renewalTrouble(c.Reason) && !c.dead() {
+		c.SetState(Active, ReasonNone, at)
+	}
+	c.grantedNow(scopes, at)
+}
+
+// grantedNow keeps the permissions that the token has today, if Slack said; an admin may have changed them.
+func (c *Connection) grantedNow(scopes []string, at time.Time) {
+	if len(scopes) == 0 || slices.Equal(scopes, c.Scopes) {
+		return
+	}
+	c.Note(Change{At: at, By: Actor{Kind: BySlack}, What: DidPermissions, Outcome: OutcomeDone, Reason: permissionsApart(c.Scopes, scopes)})
+	c.Beginnings = noteScopes(c.Beginnings, c.Scopes, scopes, at)
+	c.Scopes = scopes
+}
+
+// refused is what Slack's error code, about the token, makes of c.
+func (c *Connection) refused(code string, at time.Time) {
+	switch code {
+	case ReasonAccountInactive:
+		// The token of an app that is gone. It never works again, so it is not kept.
+		c.Erase(Removed, code, at)
+	case ReasonTokenExpired:
+		switch {
+		case c.RefreshToken == "":
+			c.SetState(ReconnectRequired, code, at)
+		case !c.dead():
+			if !c.backsOff(at) {
+				c.RenewAt = at // by whoever comes first
+			}
+			c.SetState(Retrying, ReasonRenewalFailing, at)
+		}
+	case ReasonTokenRevoked:
+		c.SetState(ReconnectRequired, code, at)
+	case ReasonNotAdded: // it is about one workspace of the organisation
+	case ReasonInvalidAuth:
+		// It is also what a caller outside the app's allowed addresses gets, so one answer kills nothing.
+		doubted := c.State == Retrying && c.Reason == ReasonInvalidAuth && at.Sub(c.StateSince) >= time.Minute
+		if doubted || c.State == ReconnectRequired {
+			c.SetState(ReconnectRequired, code, at)
+		} else {
+			c.SetState(Retrying, code, at)
+		}
+	default:
+		if c.State != ReconnectRequired {
+			c.SetState(Retrying, code, at)
+		}
+	}
+}
+
+// noteState writes a line about what became of the state, if it changed.
+func (c *Connection) noteState(state State, reason string, at time.Time) {
+	if c.State == state && c.Reason == reason {
+		return
+	}
+	line := Change{At: at, By: Actor{Kind: BySlack}, What: DidCheck, Outcome: OutcomeFail, Reason: c.Reason}
+	switch c.State {
+	case Active:
+		line.Outcome = OutcomeWorking
+	case Removed:
+		line.What, line.Outcome = DidRemove, OutcomeDone
+	}
+	c.Note(line)
+}
+
+// nextCheck is when to ask again about a connection that has been in a state since a time: trouble is looked at soon, then
+// ever more seldom.
+func nextCheck(s State, since, at time.Time) time.Time {
+	wait := checkInterval
+	if s == Retrying || s == ReconnectRequired {
+		wait = min(max(at.Sub(since), 90*time.Second), checkInterval)
+	}
+	return at.Add(wait + rand.N(wait/10))
+}
+
+// mended brings into c what a good renewal says of a connection.
+func (c *Connection) mended(p Grant, at time.Time) {
+	c.grantedNow(p.Scopes, p.At)
+	switch c.Reason {
+	case ReasonRenewalFailing, ReasonRefreshRejected, ReasonTokenExpired:
+		if c.State == Retrying || c.State == ReconnectRequired {
+			c.SetState(Active, ReasonNone, at)
+		}
+	}
+}
+
+func (u *UserToken) mended(p Grant) {
+	u.Reason = ReasonNone
+	if len(p.Scopes) > 0 {
+		u.Scopes = p.Scopes
+	}
+}
+
+// awaitsScopes reports whether somebody was told of what people ask for, and it is not allowed yet as far as is known.
+func (c *Connection) awaitsScopes() bool {
+	return c.Notice.Reason == ReasonMissingScope && c.Notice.At.IsZero()
+}
+
+// Removal is Slack's word that the app (ReasonUninstalled) or its bot token alone (ReasonTokenRevoked) is gone.
+type Removal struct {
+	Reason string
+	At     time.Time // event_time, whole seconds of Slack's clock
+}
+
+// Identity is what auth.test says of a token. slack-go's type lacks half of it.
+// https://docs.slack.dev/reference/methods/auth.test
+type Identity struct {
+	URL                 string `json:"url"`
+	Team                string `json:"team"`
+	TeamID              string `json:"team_id"` // the E… id for an organisation's token
+	UserID              string `json:"user_id"`
+	BotID               string `json:"bot_id"` // "" for a token that is not a bot's
+	EnterpriseID        string `json:"enterprise_id"`
+	IsEnterpriseInstall bool   `json:"is_enterprise_install"`
+	AppID               string `json:"app_id"`
+	ExpiresIn           int    `json:"expires_in"` // seconds; 0: does not expire
+	Scopes              []string
+}
+
+// decisiveCode reports whether an error code says something about the token, as against Slack or the network having trouble.
+// "": Slack said nothing.
+func decisiveCode(code string) bool {
+	switch code {
+	case "", "ratelimited", "internal_error", "fatal_error", "service_unavailable", "server_error", "request_timeout", "not_authed":
+		return false
+	}
+	return true
+}
