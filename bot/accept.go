@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // The kinds of deliveries, named as in Socket Mode's envelopes. https://docs.slack.dev/apis/events-api/using-socket-mode
@@ -129,7 +130,7 @@ func (b *Bot) eventsHeld(ctx context.Context, e envelope) {
 	b.metrics.limited.Inc()
 	b.log.WarnContext(ctx, "Slack holds events back: more than 30,000 in an hour for one workspace",
 		"team", clip(e.TeamID))
-	key := install.Key{AppID: orElse(e.AppID, b.cfg.AppID), TeamID: workspace(e.TeamID)}
+	key := connection.Key{AppID: orElse(e.AppID, b.cfg.AppID), TeamID: workspace(e.TeamID)}
 	if key.TeamID == "" {
 		return
 	}
@@ -144,7 +145,7 @@ func (b *Bot) eventsHeld(ctx context.Context, e envelope) {
 }
 
 // orderingKey names a conversation. Without a channel everything of a workspace is one.
-func orderingKey(k install.Key, team, channel string) string {
+func orderingKey(k connection.Key, team, channel string) string {
 	return k.String() + "/" + team + "/" + channel
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/slack-go/slack/slackevents"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 func TestActsFor(t *testing.T) {
@@ -46,16 +47,16 @@ func TestActsFor(t *testing.T) {
 // endedStore has one connection, whose token ended and whose renewal finds the database closed to writes.
 type endedStore struct{ install.Store }
 
-func (endedStore) Find(_ context.Context, k install.Key) (install.Connection, error) {
-	return install.Connection{ID: "con_1", Key: k, State: install.Active, TokenPair: install.TokenPair{Token: "ended", RefreshToken: "next", ExpiresAt: time.Unix(1, 0)}}, nil
+func (endedStore) Find(_ context.Context, k connection.Key) (connection.Connection, error) {
+	return connection.Connection{ID: "con_1", Key: k, State: connection.Active, TokenPair: connection.TokenPair{Token: "ended", RefreshToken: "next", ExpiresAt: time.Unix(1, 0)}}, nil
 }
 
-func (endedStore) Journaled() ([]install.Grant, error) { return nil, nil }
+func (endedStore) Journaled() ([]connection.Grant, error) { return nil, nil }
 
-func (endedStore) JournaledFor(install.TokenOwner) ([]install.Grant, error) { return nil, nil }
+func (endedStore) JournaledFor(connection.TokenOwner) ([]connection.Grant, error) { return nil, nil }
 
-func (endedStore) Update(context.Context, install.Key, func(*install.Connection) error) (install.Connection, error) {
-	return install.Connection{}, errors.New("read-only")
+func (endedStore) Update(context.Context, connection.Key, func(*connection.Connection) error) (connection.Connection, error) {
+	return connection.Connection{}, errors.New("read-only")
 }
 
 func botOn(t *testing.T, store install.Store, handlers ...Handler) *Bot {
@@ -64,7 +65,7 @@ func botOn(t *testing.T, store install.Store, handlers ...Handler) *Bot {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := New(Config{Install: in, Handlers: handlers, SigningSecrets: []install.Secret{"s"}})
+	b, err := New(Config{Install: in, Handlers: handlers, SigningSecrets: []connection.Secret{"s"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,14 +77,14 @@ func TestAccessThatCannotBeRenewedNow(t *testing.T) {
 	var ran, knew bool
 	needs := OnCommand("/needs", func(context.Context, *Turn, *slack.SlashCommand) (Reply, error) { ran = true; return Reply{}, nil }).Describe("needs access", "")
 	always := OnCommand("/always", func(_ context.Context, t *Turn, _ *slack.SlashCommand) (Reply, error) {
-		knew = t.Renewing() && t.Slack == nil && t.Health().Found && t.Health().Reason != install.ReasonRecordsSilent
+		knew = t.Renewing() && t.Slack == nil && t.Health().Found && t.Health().Reason != connection.ReasonRecordsSilent
 		return Reply{Text: "Here I am."}, nil
 	}).Describe("works without", "").Always()
 	hears := OnEvent("app_mention", func(context.Context, *Turn, *slackevents.AppMentionEvent) error { ran = true; return nil }, "app_mentions:read")
 	b := botOn(t, endedStore{}, needs, always, hears)
 	ctx, cancel := context.WithTimeout(context.Background(), ackBudget)
 	defer cancel()
-	key := install.Key{AppID: "A1", TeamID: "T1"}
+	key := connection.Key{AppID: "A1", TeamID: "T1"}
 
 	r := b.immediate(ctx, needs, key, asks{}, func(*Turn) {}, &slack.SlashCommand{})
 	want := "Parrot couldn't renew its access with Slack just now. Try again in a minute. Reference: " + r.ref + "."
@@ -106,22 +107,22 @@ func TestAccessThatCannotBeRenewedNow(t *testing.T) {
 // peopleStore has one connection, and one person who let the app act for them.
 type peopleStore struct{ install.Store }
 
-func (peopleStore) Find(_ context.Context, k install.Key) (install.Connection, error) {
-	return install.Connection{ID: "con_1", Key: k, State: install.Active, TokenPair: install.TokenPair{Token: "bot"}}, nil
+func (peopleStore) Find(_ context.Context, k connection.Key) (connection.Connection, error) {
+	return connection.Connection{ID: "con_1", Key: k, State: connection.Active, TokenPair: connection.TokenPair{Token: "bot"}}, nil
 }
 
-func (peopleStore) FindUser(_ context.Context, h install.TokenOwner) (install.UserToken, error) {
+func (peopleStore) FindUser(_ context.Context, h connection.TokenOwner) (connection.UserToken, error) {
 	if h.UserID != "U1" {
-		return install.UserToken{}, install.ErrNotFound
+		return connection.UserToken{}, install.ErrNotFound
 	}
-	return install.UserToken{TokenOwner: h, TokenPair: install.TokenPair{Token: "theirs"}}, nil
+	return connection.UserToken{TokenOwner: h, TokenPair: connection.TokenPair{Token: "theirs"}}, nil
 }
 
 func TestAsUser(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	b := botOn(t, peopleStore{})
-	turn, err := b.turn(ctx, install.Key{AppID: "A1", TeamID: "T1"}, "", "7F3K2QX", time.Second)
+	turn, err := b.turn(ctx, connection.Key{AppID: "A1", TeamID: "T1"}, "", "7F3K2QX", time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}

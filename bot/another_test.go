@@ -3,18 +3,18 @@ package bot
 import (
 	"testing"
 
-	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // What people's workspace is to a connection by its id alone; the rest is asked of users.info.
 func TestOfAnother(t *testing.T) {
 	t.Parallel()
-	workspace := install.Connection{ID: "con_1", Key: install.Key{TeamID: "T1"}}
-	grid := install.Connection{ID: "con_1", Key: install.Key{EnterpriseID: "E1", TeamID: "T1"}}
-	org := install.Connection{ID: "con_1", Key: install.Key{EnterpriseID: "E1"}}
+	workspace := connection.Connection{ID: "con_1", Key: connection.Key{TeamID: "T1"}}
+	grid := connection.Connection{ID: "con_1", Key: connection.Key{EnterpriseID: "E1", TeamID: "T1"}}
+	org := connection.Connection{ID: "con_1", Key: connection.Key{EnterpriseID: "E1"}}
 	for _, test := range []struct {
 		name string
-		c    install.Connection
+		c    connection.Connection
 		team string
 		want bool
 	}{
@@ -28,7 +28,7 @@ func TestOfAnother(t *testing.T) {
 		{"in a grid, a workspace that could be anybody's", grid, "T9", false},
 		{"an organisation's, by its id", org, "E1", false},
 		{"an organisation's, a workspace that could be anybody's", org, "T9", false},
-		{"no connection", install.Connection{}, "T9", false},
+		{"no connection", connection.Connection{}, "T9", false},
 	} {
 		turn := Turn{Connection: test.c, UserTeam: test.team}
 		if got := turn.Outsider(); got != test.want {

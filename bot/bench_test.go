@@ -16,6 +16,7 @@ import (
 	"github.com/slack-go/slack"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // someEvent is an event of the usual size, some 1.5 KB.
@@ -31,7 +32,7 @@ func benchBot(b *testing.B, handlers ...Handler) *Bot {
 	if err != nil {
 		b.Fatal(err)
 	}
-	made, err := New(Config{Install: in, SigningSecrets: []install.Secret{docSecret}, Handlers: handlers})
+	made, err := New(Config{Install: in, SigningSecrets: []connection.Secret{docSecret}, Handlers: handlers})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -41,8 +42,8 @@ func benchBot(b *testing.B, handlers ...Handler) *Bot {
 // noStore knows nobody, at once: what is measured is our own work.
 type noStore struct{ install.Store }
 
-func (noStore) Find(context.Context, install.Key) (install.Connection, error) {
-	return install.Connection{}, install.ErrNotFound
+func (noStore) Find(context.Context, connection.Key) (connection.Connection, error) {
+	return connection.Connection{}, install.ErrNotFound
 }
 
 // What lies between Slack's bytes and the choice of a handler.
@@ -50,7 +51,7 @@ func BenchmarkVerifyDecodeRoute(b *testing.B) {
 	body := someEvent("Ev1")
 	h := header("X-Slack-Signature", sign(docSecret, docStamp, string(body)), "X-Slack-Request-Timestamp", docStamp)
 	at := time.Unix(1531420618, 0)
-	secrets := []install.Secret{docSecret}
+	secrets := []connection.Secret{docSecret}
 	made := benchBot(b, OnMessage(`(?s).*`, nil, "im:history"))
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
@@ -118,7 +119,7 @@ func BenchmarkCommandRoundTrip(b *testing.B) {
 
 // Whose connection a decoded delivery is for. Decoding is BenchmarkVerifyDecodeRoute's to measure.
 func BenchmarkKey(b *testing.B) {
-	want := install.Key{AppID: "A1", TeamID: "T1"}
+	want := connection.Key{AppID: "A1", TeamID: "T1"}
 	b.Run("event", func(b *testing.B) {
 		e, err := decodeEnvelope(someEvent("Ev1"))
 		if err != nil {

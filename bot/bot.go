@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 const (
@@ -38,15 +39,15 @@ const (
 
 // Config is what a Bot needs. It is not changed after New.
 type Config struct {
-	Install        *install.Installer // required
-	Handlers       []Handler          // two of one kind and name are an error
-	SigningSecrets []install.Secret   // at least one; several while the secret is being changed
-	AppID          string             // when set, deliveries for another app are dropped
-	AppToken       install.Secret     // set: Socket Mode
-	Sockets        int                // connections of Socket Mode. 0: 2
-	Inbox          Inbox              // nil: NewMemoryInbox
-	Lease          time.Duration      // how long the inbox lends an event; 0: 30 s
-	Workers        int                // handlers of events at once; 0: DefaultWorkers, below 0: none, others work what is accepted here
+	Install        *install.Installer  // required
+	Handlers       []Handler           // two of one kind and name are an error
+	SigningSecrets []connection.Secret // at least one; several while the secret is being changed
+	AppID          string              // when set, deliveries for another app are dropped
+	AppToken       connection.Secret   // set: Socket Mode
+	Sockets        int                 // connections of Socket Mode. 0: 2
+	Inbox          Inbox               // nil: NewMemoryInbox
+	Lease          time.Duration       // how long the inbox lends an event; 0: 30 s
+	Workers        int                 // handlers of events at once; 0: DefaultWorkers, below 0: none, others work what is accepted here
 	Metrics        prometheus.Registerer
 	Log            *slog.Logger
 	Now            func() time.Time // nil: Install.Now
@@ -89,16 +90,16 @@ type Bot struct {
 	bodies   bodies
 
 	mu       sync.Mutex
-	unworked sync.Once                 // it was said that Run isn't running
-	unsaid   []Event                   // attempts that this process outlived, of which the inbox is to hear
-	seen     map[install.Key]time.Time // whose → when its last event was written down
-	insiders map[string]time.Time      // connection, workspace and person → when Slack said that they belong together
+	unworked sync.Once                    // it was said that Run isn't running
+	unsaid   []Event                      // attempts that this process outlived, of which the inbox is to hear
+	seen     map[connection.Key]time.Time // whose → when its last event was written down
+	insiders map[string]time.Time         // connection, workspace and person → when Slack said that they belong together
 }
 
 // New checks the handlers and returns a Bot. It starts nothing.
 func New(cfg Config) (*Bot, error) {
 	b := &Bot{cfg: cfg, install: cfg.Install, inbox: cfg.Inbox, log: cfg.Log, now: cfg.Now,
-		byName: map[string]Handler{}, ordered: map[string]bool{}, seen: map[install.Key]time.Time{}, insiders: map[string]time.Time{}}
+		byName: map[string]Handler{}, ordered: map[string]bool{}, seen: map[connection.Key]time.Time{}, insiders: map[string]time.Time{}}
 	b.stopped, b.stop = context.WithCancel(context.Background())
 	if b.install == nil {
 		return nil, errors.New("no installer")

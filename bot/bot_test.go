@@ -19,6 +19,7 @@ import (
 	"github.com/slack-go/slack/slackevents"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 func TestHandlersAreChecked(t *testing.T) {
@@ -44,7 +45,7 @@ func TestHandlersAreChecked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := New(Config{Install: in, SigningSecrets: []install.Secret{"s"}, Handlers: test.handlers}); err == nil || !strings.Contains(err.Error(), test.want) {
+		if _, err := New(Config{Install: in, SigningSecrets: []connection.Secret{"s"}, Handlers: test.handlers}); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, want %q", test.name, err, test.want)
 		}
 	}
@@ -257,14 +258,14 @@ func TestResponseIsNotRedirected(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := New(Config{Install: in, SigningSecrets: []install.Secret{"s"}})
+	b, err := New(Config{Install: in, SigningSecrets: []connection.Secret{"s"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 
 	for _, code := range []int{http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect} {
 		status.Store(int64(code))
-		err := b.respond(t.Context(), install.Secret(hooks.URL+"/response"), message{Text: "for one person"})
+		err := b.respond(t.Context(), connection.Secret(hooks.URL+"/response"), message{Text: "for one person"})
 		if err == nil || !strings.Contains(err.Error(), strconv.Itoa(code)) {
 			t.Errorf("%d: %v", code, err)
 		}
@@ -288,7 +289,7 @@ func TestStopIsBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b, err := New(Config{Install: in, SigningSecrets: []install.Secret{"s"}, Handlers: []Handler{stuck}})
+		b, err := New(Config{Install: in, SigningSecrets: []connection.Secret{"s"}, Handlers: []Handler{stuck}})
 		if err != nil {
 			t.Fatal(err)
 		}

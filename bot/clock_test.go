@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // Slack's signatures are compared with the Installer's time, which is the database's; not with this machine's clock.
@@ -16,7 +17,7 @@ func TestBotGoesByTheInstallersTime(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b, err := New(Config{Install: in, SigningSecrets: []install.Secret{docSecret}})
+		b, err := New(Config{Install: in, SigningSecrets: []connection.Secret{docSecret}})
 		if err != nil {
 			t.Fatal(err)
 		}

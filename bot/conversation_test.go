@@ -18,6 +18,7 @@ import (
 
 	"switchboard/bot"
 	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/slacksim"
 	"switchboard/storage"
 	"switchboard/storage/storagetest"
@@ -42,10 +43,10 @@ func stage(t *testing.T, handlers ...bot.Handler) (sim *slacksim.Sim, finish fun
 }
 
 // catalogue has plain words for all that the handlers declare.
-func catalogue(handlers []bot.Handler) []install.Scope {
-	var scopes []install.Scope
+func catalogue(handlers []bot.Handler) []connection.Scope {
+	var scopes []connection.Scope
 	for _, name := range bot.Scopes(handlers) {
-		scopes = append(scopes, install.Scope{Name: name, Label: "Use " + name, Why: "To try " + name + ".", Feature: "try " + name, Optional: name != "chat:write" && name != "commands"})
+		scopes = append(scopes, connection.Scope{Name: name, Label: "Use " + name, Why: "To try " + name + ".", Feature: "try " + name, Optional: name != "chat:write" && name != "commands"})
 	}
 	return scopes
 }
@@ -95,7 +96,7 @@ func playWith(t *testing.T, database string, change func(*bot.Config), handlers 
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := bot.Config{Install: in, Handlers: handlers, Inbox: inbox, SigningSecrets: []install.Secret{"signing-secret"}}
+	cfg := bot.Config{Install: in, Handlers: handlers, Inbox: inbox, SigningSecrets: []connection.Secret{"signing-secret"}}
 	change(&cfg)
 	b, err := bot.New(cfg)
 	if err != nil {
@@ -120,8 +121,8 @@ func playWith(t *testing.T, database string, change func(*bot.Config), handlers 
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := db.Put(ctx, install.Connection{Key: install.Key{AppID: granted.AppID, TeamID: granted.Team.ID}, TokenPair: install.TokenPair{Token: install.Secret(granted.AccessToken)},
-		BotUserID: granted.BotUserID, Scopes: install.SplitScopes(granted.Scope), State: install.Active, InstalledAt: time.Now()}); err != nil {
+	if _, _, err := db.Put(ctx, connection.Connection{Key: connection.Key{AppID: granted.AppID, TeamID: granted.Team.ID}, TokenPair: connection.TokenPair{Token: connection.Secret(granted.AccessToken)},
+		BotUserID: granted.BotUserID, Scopes: connection.SplitScopes(granted.Scope), State: connection.Active, InstalledAt: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
 	if err := sim.Invite(ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, granted.BotUserID); err != nil {

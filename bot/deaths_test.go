@@ -19,6 +19,7 @@ import (
 
 	"switchboard/bot"
 	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/storage"
 	"switchboard/storage/storagetest"
 )
@@ -85,7 +86,7 @@ func workAll(t *testing.T, database, key string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := bot.New(bot.Config{Install: in, Inbox: inbox, SigningSecrets: []install.Secret{"s"}, Handlers: mortal, Lease: lease})
+	b, err := bot.New(bot.Config{Install: in, Inbox: inbox, SigningSecrets: []connection.Secret{"s"}, Handlers: mortal, Lease: lease})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +118,7 @@ func TestWhatEndsTheProcessIsBuried(t *testing.T) {
 			database, key := fresh(t), storage.NewKey()
 			db, inbox := openInbox(t, database, key, storage.InboxConfig{})
 			put := func(id, kind, name string, body string) {
-				e := bot.Event{ID: id, Kind: kind, Type: name, Key: install.Key{AppID: "A1", TeamID: "T1"}, Received: time.Now(), Body: []byte(body)}
+				e := bot.Event{ID: id, Kind: kind, Type: name, Key: connection.Key{AppID: "A1", TeamID: "T1"}, Received: time.Now(), Body: []byte(body)}
 				if _, err := inbox.Add(ctx, &e, false); err != nil {
 					t.Fatal(err)
 				}

@@ -17,6 +17,7 @@ import (
 	"github.com/slack-go/slack"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // call runs h and turns a panic into an error.
@@ -35,7 +36,7 @@ func then(ctx context.Context, r Reply) (later Reply, err error) {
 
 // turn opens the connection for key, within patience, for work in a workspace. Without a usable one the Turn has no client, and err
 // says why.
-func (b *Bot) turn(ctx context.Context, key install.Key, team, ref string, patience time.Duration) (*Turn, error) {
+func (b *Bot) turn(ctx context.Context, key connection.Key, team, ref string, patience time.Duration) (*Turn, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	c, err := b.install.Open(ctx, key)
@@ -79,7 +80,7 @@ func (b *Bot) acceptCommand(ctx context.Context, form url.Values) (answer, error
 	b.metrics.accepted.WithLabelValues(kindCommands, "accepted").Inc()
 	r := b.immediate(ctx, h, key, who, fill, &command)
 	to := reach{handler: h.id(), key: key, team: team, fill: fill,
-		address: install.Secret(command.ResponseURL), acked: true}
+		address: connection.Secret(command.ResponseURL), acked: true}
 	a := answerOf(r.reply)
 	a.after = b.after(r, to)
 	a.tooLarge = func() { b.tasks.Go(func() { b.send(r, to, false, false) }) }
@@ -91,7 +92,7 @@ func fillCommand(c slack.SlashCommand) func(*Turn) {
 	return func(t *Turn) {
 		t.TeamID, t.UserID, t.UserTeam = c.TeamID, c.UserID, c.TeamID
 		t.ChannelID, t.Text, t.Trigger = c.ChannelID, c.Text, c.TriggerID
-		t.address = install.Secret(c.ResponseURL)
+		t.address = connection.Secret(c.ResponseURL)
 	}
 }
 
@@ -155,7 +156,7 @@ func (b *Bot) acceptInteraction(ctx context.Context, payload []byte) (answer, er
 func (b *Bot) reach(i *interaction) reach {
 	key, team := i.key(b.cfg.AppID)
 	return reach{key: key, team: team, fill: i.fill(team),
-		address: install.Secret(i.ResponseURL), thread: i.thread(), pressed: i}
+		address: connection.Secret(i.ResponseURL), thread: i.thread(), pressed: i}
 }
 
 // refused is what follows the acknowledgement of a slow press that was not begun, for the reason in r: its modal is
@@ -268,7 +269,7 @@ func (b *Bot) failed(ctx context.Context, t *Turn, h Handler, err error) Reply {
 	wait, limited := install.RetryAfter(err)
 	switch code := install.SlackError(err); {
 	case t.outsider: // who learns nothing of the workspace, not even that
-	case code == install.ReasonNotAdded:
+	case code == connection.ReasonNotAdded:
 		return Reply{Text: fmt.Sprintf("Your organisation has %s, this workspace doesn't yet. "+
 			"An admin of the organisation can add it here: %s",
 			b.install.App().Name, b.install.AddToWorkspacesURL(t.Connection.Key))}
@@ -327,7 +328,7 @@ func (b *Bot) handle(ctx context.Context, e *Event, env *envelope) error {
 		return nil
 	}
 	ref := install.NewRef()
-	t := &Turn{Key: e.Key, Install: InstallationOf(b.install, e.Key, install.Connection{}), Ref: ref,
+	t := &Turn{Key: e.Key, Install: InstallationOf(b.install, e.Key, connection.Connection{}), Ref: ref,
 		Log: b.log.With("ref", ref, "key", e.Key.String())}
 	if !lifecycle(e.Type) { // there the token is dead already
 		var err error
@@ -387,7 +388,7 @@ func (b *Bot) handle(ctx context.Context, e *Event, env *envelope) error {
 		b.tellActor(ctx, t, r)
 		return nil
 	}
-	if install.SlackError(err) == install.ReasonNotAdded {
+	if install.SlackError(err) == connection.ReasonNotAdded {
 		t.Log.InfoContext(ctx, "event dropped: the organisation's app was not added to this workspace", "type", e.Type, "event", e.ID)
 		return nil
 	}
@@ -422,7 +423,7 @@ func resultOf(ctx context.Context, h Handler, t *Turn, err error) string {
 		return ranDone
 	case errors.As(err, new(*UserError)):
 		return ranUserError
-	case install.SlackError(err) == install.ReasonNotAdded:
+	case install.SlackError(err) == connection.ReasonNotAdded:
 		return ranNotConnected
 	case len(h.refused(t, err)) > 0:
 		return ranNotAllowed
@@ -536,7 +537,7 @@ func (b *Bot) route(kind string, in inner, botUser string) (h Handler, match []s
 }
 
 // sawTraffic writes down, at most once a minute for each connection, that Slack still sends something.
-func (b *Bot) sawTraffic(k install.Key, at time.Time) {
+func (b *Bot) sawTraffic(k connection.Key, at time.Time) {
 	const every, most, patience = time.Minute, 100_000, 10 * time.Second
 	now := b.now()
 	b.mu.Lock()

@@ -16,7 +16,7 @@ import (
 
 	gojson "github.com/goccy/go-json"
 
-	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // envelope is the outer part of an Events API delivery. https://docs.slack.dev/apis/events-api
@@ -161,10 +161,10 @@ func decodeEnvelope(body []byte) (envelope, error) {
 
 // origin is where an event comes from.
 type origin struct {
-	key       install.Key // whose connection it is for
-	teamID    string      // the workspace it happened in; with an organisation's connection this is not in the key
-	botUserID string      // our own user there, when Slack said so
-	at        time.Time   // event_time, whole seconds
+	key       connection.Key // whose connection it is for
+	teamID    string         // the workspace it happened in; with an organisation's connection this is not in the key
+	botUserID string         // our own user there, when Slack said so
+	at        time.Time      // event_time, whole seconds
 }
 
 // origin finds whose event it is. appID serves when the delivery names none.
@@ -176,7 +176,7 @@ func (e envelope) origin(appID string) origin {
 	if e.AppID != "" {
 		appID = e.AppID
 	}
-	o := origin{key: install.Key{AppID: appID}, at: time.Unix(e.EventTime, 0)}
+	o := origin{key: connection.Key{AppID: appID}, at: time.Unix(e.EventTime, 0)}
 	outer, context := workspace(e.TeamID), workspace(e.ContextTeam)
 	org := e.Org
 	switch {
@@ -309,7 +309,7 @@ func (i interaction) fill(team string) func(*Turn) {
 		if i.View != nil {
 			t.ViewID = cmp.Or(i.View.ID, t.ViewID)
 		}
-		t.Trigger, t.address = i.Trigger, install.Secret(i.ResponseURL)
+		t.Trigger, t.address = i.Trigger, connection.Secret(i.ResponseURL)
 	}
 }
 
@@ -327,7 +327,7 @@ func (i interaction) thread() string {
 
 // key finds the workspace whose connection an interaction is for, and the workspace in which it happened. The person who acts may
 // be from another company: see outsider.
-func (i interaction) key(appID string) (k install.Key, team string) {
+func (i interaction) key(appID string) (k connection.Key, team string) {
 	k.AppID = orElse(i.AppID, appID)
 	var side ids // the workspace that the payload calls its team
 	if i.Team != nil {
@@ -362,8 +362,8 @@ func (i interaction) key(appID string) (k install.Key, team string) {
 
 // commandKey finds the workspace whose connection a slash command is for. The flag is text, also "false", and may be missing; in
 // Socket Mode it may be a JSON boolean, of which formOfJSON makes the same text.
-func commandKey(form url.Values, appID string) (k install.Key, team string) {
-	k = install.Key{AppID: orElse(form.Get("api_app_id"), appID), EnterpriseID: form.Get("enterprise_id")}
+func commandKey(form url.Values, appID string) (k connection.Key, team string) {
+	k = connection.Key{AppID: orElse(form.Get("api_app_id"), appID), EnterpriseID: form.Get("enterprise_id")}
 	team = workspace(form.Get("team_id"))
 	if form.Get("is_enterprise_install") != "true" || k.EnterpriseID == "" {
 		k.TeamID = team

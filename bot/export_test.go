@@ -4,17 +4,17 @@ import (
 	"slices"
 	"time"
 
-	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // Whose is the key that a delivery's connection is looked up by, for tests from outside the package. kind 0 is an event, 1 a command in
 // a form, 2 a command in a socket's JSON, 3 an interaction; false: it could not be read, so nothing is looked up.
-func Whose(kind byte, body []byte, appID string) (k install.Key, team string, ok bool) {
+func Whose(kind byte, body []byte, appID string) (k connection.Key, team string, ok bool) {
 	switch kind {
 	case 0:
 		e, err := decodeEnvelope(body)
 		if err != nil || e.Type != "event_callback" {
-			return install.Key{}, "", false
+			return connection.Key{}, "", false
 		}
 		from := e.origin(appID)
 		return from.key, from.teamID, true
@@ -24,13 +24,13 @@ func Whose(kind byte, body []byte, appID string) (k install.Key, team string, ok
 	case 2:
 		form, err := formOfJSON(body)
 		if err != nil {
-			return install.Key{}, "", false
+			return connection.Key{}, "", false
 		}
 		k, team = commandKey(form, appID)
 	case 3:
 		i, _, err := decode[interaction](body)
 		if err != nil {
-			return install.Key{}, "", false
+			return connection.Key{}, "", false
 		}
 		k, team = i.key(appID)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/slack-go/slack/slackevents"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // Kind is what a handler listens to.
@@ -59,10 +60,10 @@ type Handler struct {
 // Turn is what a handler works with: the workspace's own client and nothing of any other workspace. It is valid until the
 // handler returns, and in Reply.Then.
 type Turn struct {
-	Slack      *slack.Client      // holds this workspace's token; nil when there is no usable connection (see Always)
-	Connection install.Connection // zero when there is none
-	Key        install.Key        // whose connection the delivery is for, connected or not
-	Install    Installation       // what can be done with this installation, and with no other
+	Slack      *slack.Client         // holds this workspace's token; nil when there is no usable connection (see Always)
+	Connection connection.Connection // zero when there is none
+	Key        connection.Key        // whose connection the delivery is for, connected or not
+	Install    Installation          // what can be done with this installation, and with no other
 	Log        *slog.Logger
 
 	TeamID    string    // the workspace it happened in
@@ -94,8 +95,8 @@ type Turn struct {
 	openErr error
 	context string // of the event, for Viewers
 	audit   func(ctx context.Context, eventContext string) ([]Viewer, error)
-	address install.Secret // the response_url
-	hooks   func(ctx context.Context, address install.Secret, m message) error
+	address connection.Secret // the response_url
+	hooks   func(ctx context.Context, address connection.Secret, m message) error
 	idle    func(log *slog.Logger, what string, fields []string)
 	unread  func(parts []string) // notes what of the event could not be read
 	said    *said                // what was posted in earlier attempts; nil: there were none and will be none
@@ -126,7 +127,7 @@ func (t *Turn) Renewing() bool { return errors.Is(t.openErr, install.ErrRenewing
 func (t *Turn) AsUser(ctx context.Context) (*slack.Client, error) {
 	err := install.ErrNotConnected
 	if t.UserID != "" {
-		var u install.UserToken
+		var u connection.UserToken
 		if u, err = t.Install.in.OpenUser(ctx, t.Install.key, t.UserID); err == nil {
 			return t.Install.in.UserClientIn(u, t.TeamID), nil
 		}

@@ -10,16 +10,16 @@ import (
 	"sync"
 	"time"
 
-	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // Event is one delivery that was accepted: an event, or a command or interaction whose handler is slow.
 type Event struct {
-	ID          string      // Slack's event_id, or a name of our own for slow work; the inbox accepts each once for an app
-	Kind        string      // events_api, slash_commands or interactive
-	Type        string      // of the inner event: app_mention, message, …; of slow work the handler's name
-	Key         install.Key // whose connection it is for
-	OrderingKey string      // events of one ordering key are worked one after the other, in the order of their arrival; "": whenever
+	ID          string         // Slack's event_id, or a name of our own for slow work; the inbox accepts each once for an app
+	Kind        string         // events_api, slash_commands or interactive
+	Type        string         // of the inner event: app_mention, message, …; of slow work the handler's name
+	Key         connection.Key // whose connection it is for
+	OrderingKey string         // events of one ordering key are worked one after the other, in the order of their arrival; "": whenever
 	Received    time.Time
 	Body        []byte // what came
 
@@ -60,7 +60,7 @@ type Inbox interface {
 	Add(ctx context.Context, e *Event, take bool) (fresh bool, err error)
 	// Claim hands at most n events to the caller that are ready, and none of the workspaces in busy. Workspaces take
 	// turns. What has Deaths is not among them.
-	Claim(ctx context.Context, n int, busy []install.Key) ([]Event, error)
+	Claim(ctx context.Context, n int, busy []connection.Key) ([]Event, error)
 	// Suspects reports whether there may be events that are ready and have one death, or more than one. It doesn't
 	// block.
 	Suspects() (once, often bool)
@@ -180,7 +180,7 @@ func (m *MemoryInbox) wake() {
 func (m *MemoryInbox) Ready() <-chan struct{} { return m.ready }
 
 // Claim implements Inbox.
-func (m *MemoryInbox) Claim(_ context.Context, n int, busy []install.Key) (claimed []Event, _ error) {
+func (m *MemoryInbox) Claim(_ context.Context, n int, busy []connection.Key) (claimed []Event, _ error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.now()

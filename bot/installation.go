@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // Installation is what a handler can do with the app's installation in its own workspace or organisation. It is bound
@@ -14,13 +15,13 @@ import (
 // another workspace's records or access. It may be used from any number of goroutines.
 type Installation struct {
 	in  *install.Installer
-	key install.Key        // whose the delivery is
-	c   install.Connection // what was found for it; zero: nothing
+	key connection.Key        // whose the delivery is
+	c   connection.Connection // what was found for it; zero: nothing
 }
 
 // InstallationOf is the part of in that is about the connection c, found for k; c is zero where there is none. A Bot
 // makes one for each Turn; tests that make a Turn of their own need it.
-func InstallationOf(in *install.Installer, k install.Key, c install.Connection) Installation {
+func InstallationOf(in *install.Installer, k connection.Key, c connection.Connection) Installation {
 	return Installation{in: in, key: k, c: c}
 }
 
@@ -31,14 +32,14 @@ func (i Installation) App() install.App { return i.in.App() }
 func (i Installation) KeptFor() string { return i.in.KeptFor() }
 
 // Scopes returns the catalogue of the app's permissions.
-func (i Installation) Scopes() []install.Scope { return i.in.Scopes() }
+func (i Installation) Scopes() []connection.Scope { return i.in.Scopes() }
 
 // Describe returns the catalogue's words for permissions. One that is not in it goes by its name.
-func (i Installation) Describe(names []string) []install.Scope { return i.in.Describe(names) }
+func (i Installation) Describe(names []string) []connection.Scope { return i.in.Describe(names) }
 
 // StartPage is the page where anybody can install the app; Slack decides there who may.
 func (i Installation) StartPage() string {
-	return i.in.Grant(install.Connection{}, install.GrantRequest{})
+	return i.in.Grant(connection.Connection{}, install.GrantRequest{})
 }
 
 // Grant is a page that reconnects this installation or allows it more: see install.Installer.Grant. It is for one
@@ -49,7 +50,7 @@ func (i Installation) Grant(w install.GrantRequest) string { return i.in.Grant(i
 func (i Installation) GrantPage(w install.GrantRequest) string { return i.in.GrantPage(i.c, w) }
 
 // History returns the newest lines of the connection's history, newest first, at most n. It blocks for the store.
-func (i Installation) History(ctx context.Context, n int) ([]install.Change, error) {
+func (i Installation) History(ctx context.Context, n int) ([]connection.Change, error) {
 	return i.in.History(ctx, i.c, n)
 }
 
@@ -59,12 +60,12 @@ func (i Installation) MayRecheck(ctx context.Context) bool { return i.in.MayRech
 
 // Disconnect has Slack remove the app and erases its access: see install.Installer.Disconnect. Who may do that is for
 // the caller to ask.
-func (i Installation) Disconnect(ctx context.Context, by install.Actor) (said string, err error) {
+func (i Installation) Disconnect(ctx context.Context, by connection.Actor) (said string, err error) {
 	return i.in.Disconnect(ctx, i.c.Key, by)
 }
 
 // HandleRemoval handles Slack's word that the app, or its access, is gone: see install.Installer.HandleRemoval.
-func (i Installation) HandleRemoval(ctx context.Context, said install.Removal) error {
+func (i Installation) HandleRemoval(ctx context.Context, said connection.Removal) error {
 	return i.in.HandleRemoval(ctx, i.key, said)
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"switchboard/bot"
 	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/slacksim"
 )
 
@@ -19,10 +20,10 @@ import (
 // connection is bound to the delivery.
 func TestTurnReachesNoOtherWorkspace(t *testing.T) {
 	t.Parallel()
-	var other install.Connection
+	var other connection.Connection
 	type found struct {
 		health, checked install.Health
-		history         []install.Change
+		history         []connection.Change
 		acts            error
 		grant, page     string
 	}
@@ -42,12 +43,12 @@ func TestTurnReachesNoOtherWorkspace(t *testing.T) {
 	}, "chat:write").Describe("reaches out", ""))
 	now := time.Now()
 	var err error
-	other, _, err = s.db.Put(ctx, install.Connection{Key: install.Key{AppID: "A0PARROT01", TeamID: slacksim.Birch}, TeamName: "Birch", TokenPair: install.TokenPair{Token: "xoxb-of-birch"},
-		State: install.Active, InstalledBy: slacksim.BirchAdmin, InstalledAt: now, AuthorizedBy: slacksim.BirchAdmin, AuthorizedAt: now})
+	other, _, err = s.db.Put(ctx, connection.Connection{Key: connection.Key{AppID: "A0PARROT01", TeamID: slacksim.Birch}, TeamName: "Birch", TokenPair: connection.TokenPair{Token: "xoxb-of-birch"},
+		State: connection.Active, InstalledBy: slacksim.BirchAdmin, InstalledAt: now, AuthorizedBy: slacksim.BirchAdmin, AuthorizedAt: now})
 	if err != nil {
 		t.Fatal(err)
 	}
-	u := install.UserToken{TokenOwner: install.TokenOwner{Key: other.Key, UserID: slacksim.AcmeMember}, TokenPair: install.TokenPair{Token: "xoxp-of-birch"}, GrantedAt: now}
+	u := connection.UserToken{TokenOwner: connection.TokenOwner{Key: other.Key, UserID: slacksim.AcmeMember}, TokenPair: connection.TokenPair{Token: "xoxp-of-birch"}, GrantedAt: now}
 	if err := s.db.AddUser(ctx, u); err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +77,7 @@ func TestInstallationTakesNoKey(t *testing.T) {
 			m := of.Method(i)
 			for in := range m.Type.NumIn() {
 				switch m.Type.In(in) {
-				case reflect.TypeFor[install.Key](), reflect.TypeFor[install.Connection](), reflect.TypeFor[install.TokenOwner](), reflect.TypeFor[install.UserToken]():
+				case reflect.TypeFor[connection.Key](), reflect.TypeFor[connection.Connection](), reflect.TypeFor[connection.TokenOwner](), reflect.TypeFor[connection.UserToken]():
 					t.Errorf("%s.%s takes a %s", of, m.Name, m.Type.In(in))
 				}
 			}

@@ -12,6 +12,7 @@ import (
 	"github.com/slack-go/slack"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 const (
@@ -37,14 +38,14 @@ type result struct {
 // reach is the way to the person who acted, behind the acknowledgement.
 type reach struct {
 	handler string
-	key     install.Key
+	key     connection.Key
 	team    string
 	fill    func(*Turn)
-	address install.Secret // the response_url; "" in the Home tab and in modals
-	thread  string         // to answer in
-	acked   bool           // the acknowledgement carries the first answer
-	pressed *interaction   // nil: a command
-	form    []byte         // the payload of a form that was submitted; nil: it was none
+	address connection.Secret // the response_url; "" in the Home tab and in modals
+	thread  string            // to answer in
+	acked   bool              // the acknowledgement carries the first answer
+	pressed *interaction      // nil: a command
+	form    []byte            // the payload of a form that was submitted; nil: it was none
 }
 
 // lifetime is the context of a handler whose acknowledgement waits for it until ctx ends: it goes on behind that. The
@@ -60,7 +61,7 @@ func (b *Bot) lifetime(ctx context.Context) (run context.Context, end context.Ca
 }
 
 // immediate runs h and waits for it until ctx's deadline. It returns in time in every case.
-func (b *Bot) immediate(ctx context.Context, h Handler, key install.Key, who asks, fill func(*Turn),
+func (b *Bot) immediate(ctx context.Context, h Handler, key connection.Key, who asks, fill func(*Turn),
 	payload any) result {
 	ref := install.NewRef()
 	// Buffered, so that a handler nobody waits for any more still ends.
@@ -94,7 +95,7 @@ func (b *Bot) immediate(ctx context.Context, h Handler, key install.Key, who ask
 
 // attend runs h if it may run, and puts its answer into r, or the sentence that says why there is none. What stands
 // before it has to be done before ctx's deadline, h itself before run ends.
-func (b *Bot) attend(ctx, run context.Context, h Handler, key install.Key, who asks, fill func(*Turn), payload any,
+func (b *Bot) attend(ctx, run context.Context, h Handler, key connection.Key, who asks, fill func(*Turn), payload any,
 	r *result) {
 	before, cancel := run, context.CancelFunc(func() {})
 	deadline, bounded := ctx.Deadline()

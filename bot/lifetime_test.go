@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // lateBot is a Bot without handlers.
@@ -18,7 +19,7 @@ func lateBot(t *testing.T) *Bot {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := New(Config{Install: in, SigningSecrets: []install.Secret{"s"}})
+	b, err := New(Config{Install: in, SigningSecrets: []connection.Secret{"s"}})
 	if err != nil {
 		t.Fatal(err)
 	}

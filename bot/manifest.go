@@ -13,7 +13,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // Profile is what the manifest says of the app besides what follows from its handlers.
@@ -23,8 +23,8 @@ type Profile struct {
 	LongDescription string // 175 to 4,000, or ""
 	Color           string // #rrggbb
 	// The catalogue of permissions: what handlers declare has to be in it, and nothing else.
-	Scopes     []install.Scope
-	UserScopes []install.Scope // of people who let the app act for them
+	Scopes     []connection.Scope
+	UserScopes []connection.Scope // of people who let the app act for them
 }
 
 // Manifest is Slack's app manifest, in the order in which it is written. JSON and YAML have the same names.
@@ -124,7 +124,7 @@ func NewManifest(p Profile, handlers []Handler, publicURL string) (Manifest, err
 }
 
 // optional returns the names of those permissions that may be unticked, sorted.
-func optional(scopes []install.Scope) []string {
+func optional(scopes []connection.Scope) []string {
 	var names []string
 	for _, s := range scopes {
 		if s.Optional {

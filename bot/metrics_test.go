@@ -16,7 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/slack-go/slack"
 
-	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/slacksim"
 )
 
@@ -217,7 +217,7 @@ var outcomes = []struct {
 // writes fast could page the operator.
 func TestEndsOfHandlersAreCounted(t *testing.T) {
 	t.Parallel()
-	key := install.Key{AppID: "A1", TeamID: "T1"}
+	key := connection.Key{AppID: "A1", TeamID: "T1"}
 	press := `{"type":%q,"api_app_id":"A1","team":{"id":"T1"},"user":{"id":"U1"},"actions":[{"action_id":"x","type":"button"}],"view":{"id":"V1","callback_id":"x"}}`
 	for _, end := range outcomes {
 		run := func(context.Context, *Turn, *slack.InteractionCallback) (Reply, error) { return Reply{}, end.end() }
@@ -277,7 +277,7 @@ func TestWhatComesCanBeFollowed(t *testing.T) {
 	b, _, log := counted(t, nil, onGone(func() error { return errors.New("out of luck") }),
 		OnCommand("/x", func(context.Context, *Turn, *slack.SlashCommand) (Reply, error) { return Reply{}, nil }).Describe("x", "").Always())
 	e := gone("Ev1", 2)
-	e.Key = install.Key{AppID: "A1", TeamID: "T1"}
+	e.Key = connection.Key{AppID: "A1", TeamID: "T1"}
 	b.work(t.Context(), e, nil)
 	if _, err := b.accept(t.Context(), delivery{kind: kindCommands, form: url.Values{"command": {"/x"}, "team_id": {"T7"}}}); err != nil {
 		t.Fatal(err)
@@ -303,7 +303,7 @@ func TestWhatIsDroppedIsCounted(t *testing.T) {
 	event := func(rest string) func() {
 		return func() {
 			body := `{"type":"event_callback","event_id":"Ev1","api_app_id":"A1","team_id":"T1","authorizations":[{"team_id":"T1","user_id":"UBOT","is_bot":true}],"event":{` + rest + `}}`
-			b.work(t.Context(), Event{ID: "Ev1", Kind: kindEvents, Type: "reaction_added", Key: install.Key{AppID: "A1", TeamID: "T1"}, Attempt: 1, Body: []byte(body)}, nil)
+			b.work(t.Context(), Event{ID: "Ev1", Kind: kindEvents, Type: "reaction_added", Key: connection.Key{AppID: "A1", TeamID: "T1"}, Attempt: 1, Body: []byte(body)}, nil)
 		}
 	}
 	deliver := func(d delivery) func() { return func() { _, _ = b.accept(t.Context(), d) } }

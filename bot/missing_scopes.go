@@ -13,6 +13,7 @@ import (
 	"github.com/slack-go/slack"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // NotAllowedError is a handler's word that permissions are missing for what it was to do. The person is told, see Turn.Need.
@@ -54,7 +55,7 @@ func (t *Turn) NotAllowed(missing ...string) Reply {
 	t.Install.in.RecheckScopes(t.Install.c)
 
 	text := t.Connection.Without(t.Install.App().Name, scopes)
-	if !slices.ContainsFunc(t.Missing(install.ScopeNames(t.Install.Scopes())...), func(name string) bool { return !slices.Contains(missing, name) }) {
+	if !slices.ContainsFunc(t.Missing(connection.ScopeNames(t.Install.Scopes())...), func(name string) bool { return !slices.Contains(missing, name) }) {
 		text += " Everything else works."
 	}
 	url := t.Install.GrantPage(install.GrantRequest{Scopes: missing, Back: t.ChannelID})
@@ -100,13 +101,13 @@ func (h Handler) refused(t *Turn, err error) []string {
 		return known.Scopes
 	}
 	var said slack.SlackErrorResponse
-	if !errors.As(err, &said) || said.Err != install.ReasonMissingScope {
+	if !errors.As(err, &said) || said.Err != connection.ReasonMissingScope {
 		return nil
 	}
 	// Any one of the needed would do. Those that the handler declared come first, then what else the app uses.
-	has, used := install.SplitScopes(said.Provided), install.ScopeNames(t.Install.Scopes())
+	has, used := connection.SplitScopes(said.Provided), connection.ScopeNames(t.Install.Scopes())
 	var declared, others []string
-	for _, name := range install.SplitScopes(said.Needed) {
+	for _, name := range connection.SplitScopes(said.Needed) {
 		switch {
 		case slices.Contains(has, name), !slices.Contains(used, name):
 		case slices.Contains(h.UserScopes, name) && slices.Contains(t.Connection.Scopes, name):

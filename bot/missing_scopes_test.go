@@ -15,7 +15,7 @@ import (
 	"github.com/slack-go/slack/slackevents"
 
 	"switchboard/bot"
-	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/slacksim"
 	"switchboard/storage/storagetest"
 )
@@ -27,7 +27,7 @@ func onBoth(t *testing.T, handlers []bot.Handler, test func(t *testing.T, s scen
 }
 
 // row is the one connection.
-func (s scene) row(t *testing.T) install.Connection {
+func (s scene) row(t *testing.T) connection.Connection {
 	t.Helper()
 	all, err := s.db.List(ctx)
 	if err != nil || len(all) != 1 {
@@ -40,7 +40,7 @@ func (s scene) row(t *testing.T) install.Connection {
 func (s scene) known(t *testing.T) {
 	t.Helper()
 	at, _ := s.sim.Installed(slacksim.Acme)
-	if _, err := s.db.Update(ctx, s.row(t).Key, func(c *install.Connection) error { c.Scopes = slices.Sorted(slices.Values(at.Scopes)); return nil }); err != nil {
+	if _, err := s.db.Update(ctx, s.row(t).Key, func(c *connection.Connection) error { c.Scopes = slices.Sorted(slices.Values(at.Scopes)); return nil }); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -270,13 +270,13 @@ func TestMissingScopeDuringAHandler(t *testing.T) {
 		isOff(t, "a command", command(t, s, leon, "/who").Message, "users:read", true)
 		until(t, "the records", func() bool { return !slices.Contains(s.row(t).Scopes, "users:read") })
 		lines, err := s.db.History(ctx, s.row(t).ID, 5)
-		if err != nil || len(lines) != 3 || lines[0].What != install.DidPermissions || lines[0].Reason != "-users:read" || lines[1].Reason != "+pins:read" {
+		if err != nil || len(lines) != 3 || lines[0].What != connection.DidPermissions || lines[0].Reason != "-users:read" || lines[1].Reason != "+pins:read" {
 			t.Errorf("history: %+v %v", lines, err)
 		}
 
 		// The same in an event and in slow work, whose records are made to say again what is not so.
 		stale := func() {
-			if _, err := s.db.Update(ctx, s.row(t).Key, func(c *install.Connection) error {
+			if _, err := s.db.Update(ctx, s.row(t).Key, func(c *connection.Connection) error {
 				c.Scopes = slices.Sorted(slices.Values(append(slices.Clone(c.Scopes), "users:read")))
 				return nil
 			}); err != nil {
@@ -337,7 +337,7 @@ func TestAllowedElsewhere(t *testing.T) {
 	}, "files:read").Describe("x", "")}
 	onBoth(t, handlers, func(t *testing.T, s scene) {
 		at := s.row(t)
-		if _, err := s.db.Update(ctx, at.Key, func(c *install.Connection) error { c.Scopes = []string{"commands"}; return nil }); err != nil {
+		if _, err := s.db.Update(ctx, at.Key, func(c *connection.Connection) error { c.Scopes = []string{"commands"}; return nil }); err != nil {
 			t.Fatal(err)
 		}
 		isOff(t, "the first", command(t, s, slacksim.AcmeMember, "/files").Message, "files:read")

@@ -12,6 +12,7 @@ import (
 	"github.com/slack-go/slack/slackevents"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // newBot is what New says of these handlers.
@@ -20,7 +21,7 @@ func newBot(log *lockedBuffer, handlers ...Handler) error {
 	if err != nil {
 		return err
 	}
-	cfg := Config{Install: in, SigningSecrets: []install.Secret{"s"}, Handlers: handlers}
+	cfg := Config{Install: in, SigningSecrets: []connection.Secret{"s"}, Handlers: handlers}
 	if log != nil {
 		cfg.Log = textLog(log)
 	}
@@ -177,10 +178,10 @@ func TestConfigIsChecked(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, cfg := range map[string]Config{
-		"no installer":          {SigningSecrets: []install.Secret{"s"}},
+		"no installer":          {SigningSecrets: []connection.Secret{"s"}},
 		"no signing secret":     {Install: in},
-		"empty signing secret":  {Install: in, SigningSecrets: []install.Secret{"s", ""}},
-		"without an AppToken":   {Install: in, SigningSecrets: []install.Secret{"s"}, Sockets: 2},
+		"empty signing secret":  {Install: in, SigningSecrets: []connection.Secret{"s", ""}},
+		"without an AppToken":   {Install: in, SigningSecrets: []connection.Secret{"s"}, Sockets: 2},
 		"Slack allows an app 1": {Install: in, AppToken: "xapp-1", Sockets: 11},
 	} {
 		if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), want) {
@@ -192,7 +193,7 @@ func TestConfigIsChecked(t *testing.T) {
 // A Bot for Socket Mode whose RunSockets nobody has called says so.
 func TestSocketsForgotten(t *testing.T) {
 	for _, test := range []struct {
-		token  install.Secret
+		token  connection.Secret
 		runs   bool
 		wanted bool
 	}{{"xapp-1", false, true}, {"xapp-1", true, false}, {"", false, false}} {

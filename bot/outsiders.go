@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // asks is who wants something, as the payload says it.
@@ -53,7 +54,7 @@ func (b *Bot) admit(ctx context.Context, h Handler, t *Turn, who asks) *Reply {
 }
 
 // forPeopleAt says whom a button or a form is for. It names the company alone, which Slack shows on the shared channel.
-func forPeopleAt(c install.Connection, i *interaction) string {
+func forPeopleAt(c connection.Connection, i *interaction) string {
 	what := "button"
 	if i.Type != "block_actions" {
 		what = "form"
@@ -69,7 +70,7 @@ func (t *Turn) Outsider() bool { return t.outsider || ofAnother(t.Connection, t.
 
 // ofAnother reports whether the workspace or organisation that a payload names as a person's is certainly another
 // company than c's. It is the one rule for that; "" says nothing.
-func ofAnother(c install.Connection, userTeam string) bool {
+func ofAnother(c connection.Connection, userTeam string) bool {
 	switch {
 	case c.ID == "", userTeam == "", userTeam == c.TeamID, userTeam == c.EnterpriseID: // on Grid Slack can name the organisation
 		return false
@@ -86,7 +87,7 @@ func (t *Turn) notForOutsiders() Reply {
 
 // foreignBot reports whether the button or form was put there by another installation than c: the payload then names one workspace
 // and shows what was meant for another.
-func (i interaction) foreignBot(c install.Connection) bool {
+func (i interaction) foreignBot(c connection.Connection) bool {
 	wrote := ""
 	switch {
 	case i.Message != nil:

@@ -13,7 +13,7 @@ import (
 	"github.com/slack-go/slack/slackevents"
 
 	"switchboard/bot"
-	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/slacksim"
 )
 
@@ -147,9 +147,9 @@ func TestOutsidersLearnNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		set := func(change func(c *install.Connection)) {
+		set := func(change func(c *connection.Connection)) {
 			t.Helper()
-			if _, err := s.db.Update(ctx, row.Key, func(c *install.Connection) error { change(c); return nil }); err != nil {
+			if _, err := s.db.Update(ctx, row.Key, func(c *connection.Connection) error { change(c); return nil }); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -177,7 +177,7 @@ func TestOutsidersLearnNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.known(t)
-		set(func(c *install.Connection) { c.InstalledBy = slacksim.AcmeAdmin })
+		set(func(c *connection.Connection) { c.InstalledBy = slacksim.AcmeAdmin })
 		press(slacksim.BirchAdmin)
 		mentions(slacksim.BirchAdmin)
 		say(t, s.sim, slacksim.BirchAdmin, shared, "say what is missing")
@@ -192,8 +192,8 @@ func TestOutsidersLearnNothing(t *testing.T) {
 		if m := lastOf(s.sim, shared, slacksim.AcmeMember); !strings.Contains(m.Text, " permission to use ") {
 			t.Errorf("a person of the workspace reads %q", m.Text)
 		}
-		set(func(c *install.Connection) {
-			c.Erase(install.ReconnectRequired, install.ReasonTokenRevoked, time.Now())
+		set(func(c *connection.Connection) {
+			c.Erase(connection.ReconnectRequired, connection.ReasonTokenRevoked, time.Now())
 		})
 		press(slacksim.BirchAdmin)
 		learns("it needs reconnecting")
@@ -209,7 +209,7 @@ func TestWrittenByAnotherInstallation(t *testing.T) {
 		return bot.Reply{}, nil
 	}
 	s := play(t, bot.OnAction("plain", press, "chat:write", "commands"), bot.OnAction("anyone", press).Anyone(), bot.OnAction("slow", press).Anyone().Slow())
-	if _, err := s.db.Update(ctx, s.row(t).Key, func(c *install.Connection) error { c.BotID = "B0OURS0001"; return nil }); err != nil {
+	if _, err := s.db.Update(ctx, s.row(t).Key, func(c *connection.Connection) error { c.BotID = "B0OURS0001"; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	for _, wrote := range []string{"B0THEIRS01", "B0OURS0001"} {

@@ -18,6 +18,7 @@ import (
 	"github.com/slack-go/slack"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // Reply is an answer. The zero Reply says nothing.
@@ -195,7 +196,7 @@ func (t *Turn) OpenView(ctx context.Context, view slack.ModalViewRequest) (*slac
 }
 
 // respond posts to a response_url. Slack takes 5 posts within 30 minutes. Its errors do not hold the address.
-func (b *Bot) respond(ctx context.Context, address install.Secret, m message) error {
+func (b *Bot) respond(ctx context.Context, address connection.Secret, m message) error {
 	if address == "" {
 		return errors.New("respond: no response_url")
 	}

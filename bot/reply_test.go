@@ -8,7 +8,7 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // A field of an answer that does nothing where it stands is named, with its handler, and counted; a person who would
@@ -89,7 +89,7 @@ func TestIdleFieldsAreSaid(t *testing.T) {
 		t.Errorf("the command is answered with %s, %v", a.body, err)
 	}
 	press := `{"payload":{"type":"block_actions","api_app_id":"A1","team":{"id":"T1"},"actions":[{"action_id":"x","type":"button"}]}}`
-	b.work(t.Context(), Event{Kind: kindInteractive, Type: "action x", Key: install.Key{AppID: "A1", TeamID: "T1"},
+	b.work(t.Context(), Event{Kind: kindInteractive, Type: "action x", Key: connection.Key{AppID: "A1", TeamID: "T1"},
 		Attempt: 1, Body: []byte(press)}, nil)
 	for _, of := range []string{`of="command /x" fields=Errors`, `of="action x" fields=Errors`, "of=Turn.Respond fields=Then"} {
 		if !strings.Contains(log.String(), of) {

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // Scopes returns the names of the permissions that handlers use together, sorted.
@@ -38,7 +38,7 @@ func UserScopes(handlers []Handler) []string {
 
 // CheckCatalogue holds the catalogue of permissions, of the bot and of people, against what handlers declare. The error has
 // everything that is wrong, each with its fix. Without any catalogue there is nothing to check: such an app asks for nothing.
-func CheckCatalogue(scopes, ofPeople []install.Scope, handlers []Handler) error {
+func CheckCatalogue(scopes, ofPeople []connection.Scope, handlers []Handler) error {
 	if len(scopes)+len(ofPeople) == 0 {
 		return nil
 	}
@@ -46,7 +46,7 @@ func CheckCatalogue(scopes, ofPeople []install.Scope, handlers []Handler) error 
 	bad := func(format string, args ...any) {
 		problems = append(problems, fmt.Errorf("catalogue: "+format, args...))
 	}
-	check := func(whose string, catalogue []install.Scope, declared []string, by func(Handler) []string) {
+	check := func(whose string, catalogue []connection.Scope, declared []string, by func(Handler) []string) {
 		known := map[string]bool{}
 		for _, s := range catalogue {
 			if known[s.Name] {

@@ -10,26 +10,27 @@ import (
 	"github.com/slack-go/slack"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // What a handler uses and what the catalogue explains are the same, or nothing starts; all that is wrong is said at once.
 func TestCatalogueIsHeldAgainstHandlers(t *testing.T) {
 	t.Parallel()
-	words := func(name string, optional bool) install.Scope {
-		return install.Scope{Name: name, Label: "Do it", Why: "To do it.", Feature: "do it", Optional: optional}
+	words := func(name string, optional bool) connection.Scope {
+		return connection.Scope{Name: name, Label: "Do it", Why: "To do it.", Feature: "do it", Optional: optional}
 	}
 	handlers := []Handler{
 		OnCommand("/a", nil, "chat:write").Describe("x", "").Uses("users:read"),
 		OnAction("b", nil, "files:read").ActsFor("search:read"),
 	}
-	good := []install.Scope{words("chat:write", false), words("commands", false), words("users:read", true), words("files:read", true)}
-	people := []install.Scope{words("search:read", true)}
-	start := func(scopes, people []install.Scope) error {
+	good := []connection.Scope{words("chat:write", false), words("commands", false), words("users:read", true), words("files:read", true)}
+	people := []connection.Scope{words("search:read", true)}
+	start := func(scopes, people []connection.Scope) error {
 		in, err := install.New(install.Config{PublicURL: "http://127.0.0.1", Store: struct{ install.Store }{}, Scopes: scopes, UserScopes: people})
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = New(Config{Install: in, SigningSecrets: []install.Secret{"s"}, Handlers: handlers})
+		_, err = New(Config{Install: in, SigningSecrets: []connection.Secret{"s"}, Handlers: handlers})
 		_, manifest := NewManifest(Profile{Name: "App", Scopes: scopes, UserScopes: people}, handlers, "https://a.example")
 		if (err == nil) != (manifest == nil) {
 			t.Errorf("the bot says %v, the manifest %v", err, manifest)
@@ -42,7 +43,7 @@ func TestCatalogueIsHeldAgainstHandlers(t *testing.T) {
 	if err := start(nil, nil); err != nil {
 		t.Errorf("without a catalogue: %v", err)
 	}
-	bad := []install.Scope{words("chat:write", false), words("chat:write", false), words("pins:read", true), {Name: "commands", Label: "Type", Why: " "}}
+	bad := []connection.Scope{words("chat:write", false), words("chat:write", false), words("pins:read", true), {Name: "commands", Label: "Type", Why: " "}}
 	err := start(bad, nil)
 	if err == nil {
 		t.Fatal("everything is wrong, and it starts")
@@ -64,15 +65,15 @@ func TestCatalogueIsHeldAgainstHandlers(t *testing.T) {
 // leaves nothing.
 func TestWhatSlackSaysIsMissing(t *testing.T) {
 	t.Parallel()
-	var catalogue []install.Scope
+	var catalogue []connection.Scope
 	for _, name := range []string{"chat:write", "channels:read", "groups:read", "users:read", "files:read"} {
-		catalogue = append(catalogue, install.Scope{Name: name})
+		catalogue = append(catalogue, connection.Scope{Name: name})
 	}
 	in, err := install.New(install.Config{PublicURL: "http://127.0.0.1", Store: struct{ install.Store }{}, Scopes: catalogue})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := install.Connection{Scopes: []string{"chat:write", "files:read", "users:read"}}
+	c := connection.Connection{Scopes: []string{"chat:write", "files:read", "users:read"}}
 	turn := &Turn{Install: InstallationOf(in, c.Key, c), Connection: c}
 	missing := func(needed, provided string) error {
 		return fmt.Errorf("list channels: %w", slack.SlackErrorResponse{Err: "missing_scope", Needed: needed, Provided: provided})
@@ -113,11 +114,11 @@ func TestWhatSlackSaysIsMissing(t *testing.T) {
 func TestNotAllowedInSingleWorkspaceMode(t *testing.T) {
 	t.Parallel()
 	in, err := install.New(install.Config{App: install.App{Name: "Parrot & Co"}, BotToken: "xoxb-set-by-hand", Store: struct{ install.Store }{},
-		Scopes: []install.Scope{{Name: "files:read", Label: "See files", Feature: "show files"}}})
+		Scopes: []connection.Scope{{Name: "files:read", Label: "See files", Feature: "show files"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	turn := &Turn{Install: InstallationOf(in, install.Key{}, install.Connection{}), Log: slog.New(slog.DiscardHandler), UserID: "U1"}
+	turn := &Turn{Install: InstallationOf(in, connection.Key{}, connection.Connection{}), Log: slog.New(slog.DiscardHandler), UserID: "U1"}
 	want := "Parrot &amp; Co can't show files: it doesn't have permission to see files. Everything else works. The people who run the app set its access by hand. They can allow it."
 	if r := turn.NotAllowed("files:read"); r.Text != want || len(r.Blocks) != 0 {
 		t.Errorf("%q %v", r.Text, r.Blocks)

@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"time"
 
-	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // maxSkew is how far the request's time may be from ours, in both directions, so that neither an old nor a
@@ -64,7 +64,7 @@ func readSignature(h http.Header, now time.Time) (signature, error) {
 }
 
 // verify checks the v0 signature over the raw body against each secret; a *refusal when none fits.
-func (s signature) verify(body []byte, secrets []install.Secret) error {
+func (s signature) verify(body []byte, secrets []connection.Secret) error {
 	var good bool
 	for _, secret := range secrets {
 		mac := hmac.New(sha256.New, []byte(secret.Reveal()))

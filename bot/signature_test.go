@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // The example of docs.slack.dev/authentication/verifying-requests-from-slack.
@@ -44,33 +44,33 @@ func TestVerify(t *testing.T) {
 		name    string
 		header  http.Header
 		body    string
-		secrets []install.Secret
+		secrets []connection.Secret
 		now     time.Time
 		ok      bool
 	}{
-		{"the documentation's example", good, docBody, []install.Secret{docSecret}, at, true},
-		{"five minutes late", good, docBody, []install.Secret{docSecret}, at.Add(5 * time.Minute), true},
-		{"five minutes early", good, docBody, []install.Secret{docSecret}, at.Add(-5 * time.Minute), true},
-		{"too late", good, docBody, []install.Secret{docSecret}, at.Add(5*time.Minute + time.Second), false},
-		{"too early", good, docBody, []install.Secret{docSecret}, at.Add(-5*time.Minute - time.Second), false},
-		{"second of two secrets", good, docBody, []install.Secret{"new", docSecret}, at, true},
-		{"first of two secrets", good, docBody, []install.Secret{docSecret, "old"}, at, true},
-		{"other secret", good, docBody, []install.Secret{"other"}, at, false},
+		{"the documentation's example", good, docBody, []connection.Secret{docSecret}, at, true},
+		{"five minutes late", good, docBody, []connection.Secret{docSecret}, at.Add(5 * time.Minute), true},
+		{"five minutes early", good, docBody, []connection.Secret{docSecret}, at.Add(-5 * time.Minute), true},
+		{"too late", good, docBody, []connection.Secret{docSecret}, at.Add(5*time.Minute + time.Second), false},
+		{"too early", good, docBody, []connection.Secret{docSecret}, at.Add(-5*time.Minute - time.Second), false},
+		{"second of two secrets", good, docBody, []connection.Secret{"new", docSecret}, at, true},
+		{"first of two secrets", good, docBody, []connection.Secret{docSecret, "old"}, at, true},
+		{"other secret", good, docBody, []connection.Secret{"other"}, at, false},
 		{"no secret", good, docBody, nil, at, false},
-		{"changed body", good, docBody + "&x=1", []install.Secret{docSecret}, at, false},
-		{"no signature", header(ts, docStamp), docBody, []install.Secret{docSecret}, at, false},
-		{"no timestamp", header(sig, docSignature), docBody, []install.Secret{docSecret}, at, false},
-		{"two signatures", header(sig, docSignature, sig, docSignature, ts, docStamp), docBody, []install.Secret{docSecret}, at, false},
-		{"two timestamps", header(sig, docSignature, ts, docStamp, ts, docStamp), docBody, []install.Secret{docSecret}, at, false},
-		{"without v0=", header(sig, docSignature[3:], ts, docStamp), docBody, []install.Secret{docSecret}, at, false},
-		{"V0=", header(sig, "V0="+docSignature[3:], ts, docStamp), docBody, []install.Secret{docSecret}, at, false},
-		{"v1=", header(sig, "v1="+docSignature[3:], ts, docStamp), docBody, []install.Secret{docSecret}, at, false},
-		{"cut short", header(sig, docSignature[:40], ts, docStamp), docBody, []install.Secret{docSecret}, at, false},
-		{"not hexadecimal", header(sig, "v0="+strings.Repeat("z", 64), ts, docStamp), docBody, []install.Secret{docSecret}, at, false},
-		{"timestamp in words", header(sig, docSignature, ts, "now"), docBody, []install.Secret{docSecret}, at, false},
-		{"signed timestamp", header(sig, sign(docSecret, "+1531420618", docBody), ts, "+1531420618"), docBody, []install.Secret{docSecret}, at, false},
-		{"negative timestamp", header(sig, docSignature, ts, "-1"), docBody, []install.Secret{docSecret}, at, false},
-		{"huge timestamp", header(sig, docSignature, ts, strings.Repeat("9", 30)), docBody, []install.Secret{docSecret}, at, false},
+		{"changed body", good, docBody + "&x=1", []connection.Secret{docSecret}, at, false},
+		{"no signature", header(ts, docStamp), docBody, []connection.Secret{docSecret}, at, false},
+		{"no timestamp", header(sig, docSignature), docBody, []connection.Secret{docSecret}, at, false},
+		{"two signatures", header(sig, docSignature, sig, docSignature, ts, docStamp), docBody, []connection.Secret{docSecret}, at, false},
+		{"two timestamps", header(sig, docSignature, ts, docStamp, ts, docStamp), docBody, []connection.Secret{docSecret}, at, false},
+		{"without v0=", header(sig, docSignature[3:], ts, docStamp), docBody, []connection.Secret{docSecret}, at, false},
+		{"V0=", header(sig, "V0="+docSignature[3:], ts, docStamp), docBody, []connection.Secret{docSecret}, at, false},
+		{"v1=", header(sig, "v1="+docSignature[3:], ts, docStamp), docBody, []connection.Secret{docSecret}, at, false},
+		{"cut short", header(sig, docSignature[:40], ts, docStamp), docBody, []connection.Secret{docSecret}, at, false},
+		{"not hexadecimal", header(sig, "v0="+strings.Repeat("z", 64), ts, docStamp), docBody, []connection.Secret{docSecret}, at, false},
+		{"timestamp in words", header(sig, docSignature, ts, "now"), docBody, []connection.Secret{docSecret}, at, false},
+		{"signed timestamp", header(sig, sign(docSecret, "+1531420618", docBody), ts, "+1531420618"), docBody, []connection.Secret{docSecret}, at, false},
+		{"negative timestamp", header(sig, docSignature, ts, "-1"), docBody, []connection.Secret{docSecret}, at, false},
+		{"huge timestamp", header(sig, docSignature, ts, strings.Repeat("9", 30)), docBody, []connection.Secret{docSecret}, at, false},
 	}
 	for _, test := range tests {
 		err := verify(test.header, []byte(test.body), test.secrets, test.now)
@@ -84,7 +84,7 @@ func TestVerify(t *testing.T) {
 }
 
 // verify is both halves of the check.
-func verify(h http.Header, body []byte, secrets []install.Secret, now time.Time) error {
+func verify(h http.Header, body []byte, secrets []connection.Secret, now time.Time) error {
 	s, err := readSignature(h, now)
 	if err != nil {
 		return err
@@ -101,7 +101,7 @@ func FuzzSignatureHeader(f *testing.F) {
 	at := time.Unix(1531420618, 0)
 	f.Fuzz(func(t *testing.T, sig, stamp string) {
 		h := http.Header{"X-Slack-Signature": {sig}, "X-Slack-Request-Timestamp": {stamp}}
-		err := verify(h, []byte(docBody), []install.Secret{docSecret}, at)
+		err := verify(h, []byte(docBody), []connection.Secret{docSecret}, at)
 		n, bad := strconv.ParseInt(stamp, 10, 64)
 		want := bad == nil && n >= at.Unix()-300 && n <= at.Unix()+300 && strings.EqualFold(sig, sign(docSecret, stamp, docBody)) && strings.HasPrefix(sig, "v0=")
 		if (err == nil) != want {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // slowWork is what the inbox keeps of a slow command or interaction.
@@ -30,7 +31,7 @@ const openSpare = 500 * time.Millisecond
 // postpone puts a command or an interaction into the inbox. Where that can't be done, the reply says why nothing was
 // begun, and closing, unless it is nil, says the same in the modal that was opened for it, to be called once the
 // acknowledgement is out.
-func (b *Bot) postpone(ctx context.Context, h Handler, k install.Key, kind string, w slowWork, who asks,
+func (b *Bot) postpone(ctx context.Context, h Handler, k connection.Key, kind string, w slowWork, who asks,
 	fill func(*Turn), payload any) (r Reply, closing func()) {
 	ref := install.NewRef()
 	var opened opened
@@ -79,7 +80,7 @@ type opened struct {
 
 // openFirst opens the modal of a slow handler. It returns while there is time to keep the work and to acknowledge,
 // whatever the handler's own code does: a modal that is open only after that is closed with words.
-func (b *Bot) openFirst(ctx context.Context, h Handler, k install.Key, trigger string, who asks, fill func(*Turn),
+func (b *Bot) openFirst(ctx context.Context, h Handler, k connection.Key, trigger string, who asks, fill func(*Turn),
 	ref string) opened {
 	limit := b.cfg.ackWithin
 	if deadline, ok := ctx.Deadline(); ok {
@@ -114,7 +115,7 @@ func (b *Bot) openFirst(ctx context.Context, h Handler, k install.Key, trigger s
 }
 
 // open asks whether the person may, and opens the modal, until ctx ends.
-func (b *Bot) open(ctx context.Context, h Handler, k install.Key, trigger string, who asks, fill func(*Turn),
+func (b *Bot) open(ctx context.Context, h Handler, k connection.Key, trigger string, who asks, fill func(*Turn),
 	ref string) opened {
 	t, err := b.turn(ctx, k, who.team, ref, askBudget)
 	fill(t)

@@ -34,6 +34,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 const (
@@ -367,7 +368,7 @@ func (s *sockets) early() time.Duration {
 }
 
 // address asks Slack where to connect.
-func (s *sockets) address(ctx context.Context) (install.Secret, error) {
+func (s *sockets) address(ctx context.Context) (connection.Secret, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.pace.dial)
 	defer cancel()
 	_, address, err := s.api.StartSocketModeContext(ctx)
@@ -385,14 +386,14 @@ func (s *sockets) address(ctx context.Context) (install.Secret, error) {
 	if err != nil || u.Scheme != "wss" && (u.Scheme != "ws" || !s.plain) {
 		return "", errors.New("apps.connections.open: Slack named no address to connect to")
 	}
-	return install.Secret(address), nil
+	return connection.Secret(address), nil
 }
 
 // wait holds back the next opening, no longer than anybody is let wait.
 func (s *sockets) wait(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if at := time.Now().Add(min(d, install.LongestWait)); at.After(s.notBefore) {
+	if at := time.Now().Add(min(d, connection.LongestWait)); at.After(s.notBefore) {
 		s.notBefore = at
 	}
 }

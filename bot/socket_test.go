@@ -20,6 +20,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/slacksim"
 )
 
@@ -121,7 +122,7 @@ func (w *socketStage) bot(handlers ...Handler) *Bot {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(in.HTTPClient().CloseIdleConnections)
-	b, err := New(Config{Install: in, Handlers: handlers, SigningSecrets: []install.Secret{"signing-secret"}, AppID: "A0PARROT01",
+	b, err := New(Config{Install: in, Handlers: handlers, SigningSecrets: []connection.Secret{"signing-secret"}, AppID: "A0PARROT01",
 		AppToken: socketToken, Log: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	if err != nil {
 		w.t.Fatal(err)
@@ -863,9 +864,9 @@ func TestSocketTokenRefused(t *testing.T) {
 			switch test.wrong {
 			case "":
 			case "bot":
-				b.cfg.AppToken = install.Secret(w.token)
+				b.cfg.AppToken = connection.Secret(w.token)
 			default:
-				b.cfg.AppToken = install.Secret(test.wrong)
+				b.cfg.AppToken = connection.Secret(test.wrong)
 			}
 			if test.appID != "" {
 				b.cfg.AppID = test.appID
@@ -991,7 +992,7 @@ func TestSocketEnvelopeTooLarge(t *testing.T) {
 func TestSocketWaitIsBounded(t *testing.T) {
 	s := &sockets{}
 	s.wait(1000 * 24 * time.Hour)
-	if wait := s.early(); wait > install.LongestWait {
+	if wait := s.early(); wait > connection.LongestWait {
 		t.Errorf("the next connection is opened in %v", wait)
 	}
 }

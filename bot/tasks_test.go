@@ -19,6 +19,7 @@ import (
 	"github.com/slack-go/slack"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // loggedBot is a Bot with a log to look at.
@@ -29,7 +30,7 @@ func loggedBot(t *testing.T, change func(*Config), handlers ...Handler) (*Bot, *
 		t.Fatal(err)
 	}
 	log := &lockedBuffer{}
-	cfg := Config{Install: in, SigningSecrets: []install.Secret{docSecret}, Handlers: handlers, Log: slog.New(slog.NewTextHandler(log, nil))}
+	cfg := Config{Install: in, SigningSecrets: []connection.Secret{docSecret}, Handlers: handlers, Log: slog.New(slog.NewTextHandler(log, nil))}
 	if change != nil {
 		change(&cfg)
 	}

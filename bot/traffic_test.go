@@ -15,7 +15,7 @@ import (
 	"github.com/slack-go/slack/slackevents"
 
 	"switchboard/bot"
-	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/slacksim"
 )
 
@@ -52,7 +52,7 @@ func (s scene) emit(t *testing.T, name string, inner map[string]any) {
 }
 
 // interact sends a signed interaction.
-func (s scene) interact(t *testing.T, k install.Key, rest string) {
+func (s scene) interact(t *testing.T, k connection.Key, rest string) {
 	t.Helper()
 	payload := fmt.Sprintf(`{"api_app_id":%q,"team":{"id":%q},"user":{"id":%q,"team_id":%[2]q},%[4]s}`, k.AppID, k.TeamID, slacksim.AcmeMember, rest)
 	if ack := s.sim.Deliver(ctx, slacksim.Raw{Kind: "interaction", Body: []byte(url.Values{"payload": {payload}}.Encode())}); ack.Status != 200 {

@@ -11,6 +11,7 @@ import (
 	"regexp"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // kindUnreadable is a delivery of which not even the kind can be told.
@@ -50,8 +51,8 @@ func found(body []byte, places ...*regexp.Regexp) string {
 }
 
 // keyOf tells whose a delivery is that can't be read, as far as that can be seen: it is erased with their connection.
-func (b *Bot) keyOf(body []byte) install.Key {
-	return install.Key{AppID: orElse(b.cfg.AppID, found(body, appIDs)),
+func (b *Bot) keyOf(body []byte) connection.Key {
+	return connection.Key{AppID: orElse(b.cfg.AppID, found(body, appIDs)),
 		EnterpriseID: found(body, organisations...), TeamID: found(body, workspaces...)}
 }
 
@@ -87,7 +88,7 @@ func (b *Bot) unreadablePress(ctx context.Context, payload []byte, cause error) 
 	}
 	sorry := Reply{Text: b.install.App().Name + " couldn't read what Slack sent about this. Try again, " +
 		"and tell whoever runs it if it stays so. Reference: " + ref + "."}
-	to := reach{handler: kindUnreadable, address: install.Secret(address)}
+	to := reach{handler: kindUnreadable, address: connection.Secret(address)}
 	return answer{after: b.after(result{reply: sorry, ref: ref}, to)}, nil
 }
 

@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"switchboard/bot"
-	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/slacksim"
 )
 
@@ -63,24 +63,24 @@ func TestUnreadableDeliveryIsKept(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		raw  slacksim.Raw
-		id   string      // of the letter; "": one of ours
-		key  install.Key // whose it is, as far as that can be seen
+		id   string         // of the letter; "": one of ours
+		key  connection.Key // whose it is, as far as that can be seen
 	}{
-		{"cut off", event(`{"type":"event_callback","event_id":"Ev0CUT","event":{"type":"mess`), "Ev0CUT", install.Key{}},
+		{"cut off", event(`{"type":"event_callback","event_id":"Ev0CUT","event":{"type":"mess`), "Ev0CUT", connection.Key{}},
 		{"cut off behind its workspace", event(`{"team_id":"T0ACME","api_app_id":"A0APP","enterprise_id":"E0ACME","event_id":"Ev0TEAM","event":{"text":"\"team_id\":\"T0OTHER\" is`), "Ev0TEAM",
-			install.Key{AppID: "A0APP", EnterpriseID: "E0ACME", TeamID: "T0ACME"}},
+			connection.Key{AppID: "A0APP", EnterpriseID: "E0ACME", TeamID: "T0ACME"}},
 		{"cut off behind the workspace that hears it", event(`{"team_id":"T0AUTHOR","context_team_id":"T0HEARS","event_id":"Ev0CONTEXT","event":{`), "Ev0CONTEXT",
-			install.Key{TeamID: "T0HEARS"}},
+			connection.Key{TeamID: "T0HEARS"}},
 		{"authorized, and a list", event(`{"team_id":"T0AUTHOR","event_id":"Ev0LIST","event":[],"authorizations":[{"enterprise_id":null,"team_id":"T0HEARS"}]}`), "Ev0LIST",
-			install.Key{TeamID: "T0HEARS"}},
-		{"an event that is none", event(`{"type":"event_callback","event_id":"Ev0NONE","event":"app_uninstalled"}`), "Ev0NONE", install.Key{}},
-		{"a list", event(`[]`), "", install.Key{}},
-		{"nothing in it", event(`{}`), "", install.Key{}},
-		{"an id that no database keeps", event(`{"type":"event_callback","event_id":"Ev0NUL","team_id":"T\u0000","event":{"type":"app_uninstalled"}}`), "Ev0NUL", install.Key{}},
-		{"authorizations that are none", event(`{"type":"event_callback","event_id":"Ev0AUTH","team_id":"T1","authorizations":{"team_id":"T2"},"event":{"type":"app_uninstalled"}}`), "Ev0AUTH", install.Key{TeamID: "T1"}},
-		{"a press that is cut off", press(`{"type":"block_actions","response_url":"` + address + `","actions":[{"action_id":`), "", install.Key{}},
-		{"a press that is a number", press(`7`), "", install.Key{}},
-		{"a form of something else", slacksim.Raw{Kind: "command", Body: []byte("what=ever")}, "", install.Key{}},
+			connection.Key{TeamID: "T0HEARS"}},
+		{"an event that is none", event(`{"type":"event_callback","event_id":"Ev0NONE","event":"app_uninstalled"}`), "Ev0NONE", connection.Key{}},
+		{"a list", event(`[]`), "", connection.Key{}},
+		{"nothing in it", event(`{}`), "", connection.Key{}},
+		{"an id that no database keeps", event(`{"type":"event_callback","event_id":"Ev0NUL","team_id":"T\u0000","event":{"type":"app_uninstalled"}}`), "Ev0NUL", connection.Key{}},
+		{"authorizations that are none", event(`{"type":"event_callback","event_id":"Ev0AUTH","team_id":"T1","authorizations":{"team_id":"T2"},"event":{"type":"app_uninstalled"}}`), "Ev0AUTH", connection.Key{TeamID: "T1"}},
+		{"a press that is cut off", press(`{"type":"block_actions","response_url":"` + address + `","actions":[{"action_id":`), "", connection.Key{}},
+		{"a press that is a number", press(`7`), "", connection.Key{}},
+		{"a form of something else", slacksim.Raw{Kind: "command", Body: []byte("what=ever")}, "", connection.Key{}},
 	} {
 		for range 2 { // Slack may send it again
 			if a := s.sim.Deliver(ctx, test.raw); a.Status != 200 {

@@ -13,6 +13,7 @@ import (
 
 	"switchboard/bot"
 	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/storage"
 	"switchboard/storage/storagetest"
 )
@@ -44,9 +45,9 @@ func FuzzWhose(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, k := range []install.Key{{TeamID: "T1"}, {EnterpriseID: "E1", TeamID: "T3"}, {EnterpriseID: "E1"}, {EnterpriseID: "E2", TeamID: "T2"}, {EnterpriseID: "E2"}, {TeamID: "T4"}} {
+	for _, k := range []connection.Key{{TeamID: "T1"}, {EnterpriseID: "E1", TeamID: "T3"}, {EnterpriseID: "E1"}, {EnterpriseID: "E2", TeamID: "T2"}, {EnterpriseID: "E2"}, {TeamID: "T4"}} {
 		k.AppID = app
-		if _, err := db.Add(f.Context(), install.Connection{Key: k, State: install.Active, TokenPair: install.TokenPair{Token: install.Secret("of " + k.String())}}); err != nil {
+		if _, err := db.Add(f.Context(), connection.Connection{Key: k, State: connection.Active, TokenPair: connection.TokenPair{Token: connection.Secret("of " + k.String())}}); err != nil {
 			f.Fatal(err)
 		}
 	}
@@ -66,7 +67,7 @@ func FuzzWhose(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.AppID != k.AppID || c.TeamID != "" && !named(c.TeamID) || c.TeamID == "" && !named(c.EnterpriseID) || c.Token != install.Secret("of "+c.Key.String()) {
+		if c.AppID != k.AppID || c.TeamID != "" && !named(c.TeamID) || c.TeamID == "" && !named(c.EnterpriseID) || c.Token != connection.Secret("of "+c.Key.String()) {
 			t.Fatalf("%q, key %s, opened %s", body, k, c.Key)
 		}
 	})

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 const (
@@ -95,7 +96,7 @@ type workerPool struct {
 	alone   bool // what runs is to end, and nothing else to begin, because of a suspect
 	backlog bool // there is more in the inbox than places
 	taken   int
-	each    map[install.Key]int
+	each    map[connection.Key]int
 	running map[int64]*running // by Event.Row
 	free    chan struct{}      // has something in it when a place became free
 	idle    chan struct{}      // closed when nothing is taken any more; made by close
@@ -109,11 +110,11 @@ type running struct {
 }
 
 func newWorkerPool(places int) *workerPool {
-	return &workerPool{places: places, share: max(1, places/2), each: map[install.Key]int{}, running: map[int64]*running{}, free: make(chan struct{}, 1)}
+	return &workerPool{places: places, share: max(1, places/2), each: map[connection.Key]int{}, running: map[int64]*running{}, free: make(chan struct{}, 1)}
 }
 
 // acquire reserves a place for an event that just came. Not while others wait for one.
-func (d *workerPool) acquire(k install.Key) bool {
+func (d *workerPool) acquire(k connection.Key) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !d.open || d.alone || d.backlog || d.taken >= d.places || d.each[k] >= d.share {
@@ -125,7 +126,7 @@ func (d *workerPool) acquire(k install.Key) bool {
 }
 
 // reserve takes up to n places for whatever the inbox will hand out, and says which workspaces have enough.
-func (d *workerPool) reserve(n int) (got int, busy []install.Key) {
+func (d *workerPool) reserve(n int) (got int, busy []connection.Key) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !d.open || d.alone {
@@ -170,7 +171,7 @@ func (d *workerPool) reopen() {
 }
 
 // occupy takes a place whether there is one or not.
-func (d *workerPool) occupy(k install.Key) {
+func (d *workerPool) occupy(k connection.Key) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.taken++
@@ -178,7 +179,7 @@ func (d *workerPool) occupy(k install.Key) {
 }
 
 // assign gives one of the reserved places to a workspace.
-func (d *workerPool) assign(k install.Key) {
+func (d *workerPool) assign(k connection.Key) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.each[k]++
@@ -194,7 +195,7 @@ func (d *workerPool) releaseReserved(n int, more bool) {
 }
 
 // release gives a place back.
-func (d *workerPool) release(k install.Key) {
+func (d *workerPool) release(k connection.Key) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.taken--

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 func botWith(t *testing.T, inbox Inbox, h Handler) *Bot {
@@ -19,7 +20,7 @@ func botWith(t *testing.T, inbox Inbox, h Handler) *Bot {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := New(Config{Install: in, Inbox: inbox, SigningSecrets: []install.Secret{"s"}, Handlers: []Handler{h}})
+	b, err := New(Config{Install: in, Inbox: inbox, SigningSecrets: []connection.Secret{"s"}, Handlers: []Handler{h}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +52,7 @@ func (s *scripted) Outlived(_ context.Context, e Event) error {
 	return nil
 }
 
-func (s *scripted) Claim(context.Context, int, []install.Key) ([]Event, error) {
+func (s *scripted) Claim(context.Context, int, []connection.Key) ([]Event, error) {
 	since := time.Since(s.start)
 	switch {
 	case s.given.CompareAndSwap(0, 1):
@@ -200,7 +201,7 @@ func (h *haunted) Add(ctx context.Context, e *Event, take bool) (bool, error) {
 	return h.MemoryInbox.Add(ctx, e, take)
 }
 
-func (h *haunted) Claim(ctx context.Context, n int, busy []install.Key) ([]Event, error) {
+func (h *haunted) Claim(ctx context.Context, n int, busy []connection.Key) ([]Event, error) {
 	events, err := h.MemoryInbox.Claim(ctx, n, busy)
 	h.withMore.Store(h.withMore.Load() || len(events) > 0 && h.working.Load())
 	return events, err
@@ -339,7 +340,7 @@ func TestSuspectThatDidNotBegin(t *testing.T) {
 func TestNoPlacesAreReservedBehindSuspects(t *testing.T) {
 	d := newWorkerPool(1)
 	d.begins()
-	k := install.Key{TeamID: "T1"}
+	k := connection.Key{TeamID: "T1"}
 	if !d.acquire(k) {
 		t.Fatal("no place")
 	}

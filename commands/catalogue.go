@@ -3,12 +3,14 @@ package commands
 // Every permission the app can use is here, once. The manifest, the install page, /connection, the App Home, the README's table
 // and what people read where one is missing all say what stands here, so that they cannot disagree.
 
-import "switchboard/install"
+import (
+	"switchboard/install/connection"
+)
 
 // Catalogue returns all permissions of the app, the required ones first. A handler can declare no other, and each one here has
 // to be declared by a handler: the app does not start otherwise. https://docs.slack.dev/reference/scopes
-func Catalogue() []install.Scope {
-	return []install.Scope{
+func Catalogue() []connection.Scope {
+	return []connection.Scope{
 		{
 			Name: "chat:write", Label: "Send messages", Feature: "answer you",
 			Why: "To answer you. It writes only where it was added, and in your direct messages with it.",
@@ -45,11 +47,11 @@ func Catalogue() []install.Scope {
 }
 
 // describe returns the catalogue's words for a permission. One that is not in it, any more or yet, goes by its name.
-func describe(name string) install.Scope {
+func describe(name string) connection.Scope {
 	for _, s := range Catalogue() {
 		if s.Name == name {
 			return s
 		}
 	}
-	return install.Scope{Name: name, Label: "use " + name}
+	return connection.Scope{Name: name, Label: "use " + name}
 }

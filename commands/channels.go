@@ -13,6 +13,7 @@ import (
 
 	"switchboard/bot"
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // The permissions that let the app see the channels it is in.
@@ -35,7 +36,7 @@ func channels(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 	switch {
 	case t.Outsider():
 		return bot.Reply{Text: "Only people of the workspace that installed this app can see that."}
-	case t.Slack == nil && t.Health().Reason == install.ReasonRecordsSilent:
+	case t.Slack == nil && t.Health().Reason == connection.ReasonRecordsSilent:
 		return bot.Reply{Text: recordsSilent(t)}
 	case t.Slack == nil:
 		return bot.Reply{Text: "Slack can't be asked which channels " + app + " is in, because it " + whyUnasked(t) + "." +

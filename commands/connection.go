@@ -15,6 +15,7 @@ import (
 
 	"switchboard/bot"
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 const (
@@ -111,7 +112,7 @@ func learn(ctx context.Context, t *bot.Turn, h install.Health, who *viewer) {
 		t.Log.WarnContext(ctx, "read history", "cause", err)
 	}
 	for _, c := range changes {
-		if c.What == install.DidPermissions {
+		if c.What == connection.DidPermissions {
 			who.permissions = c
 			break
 		}
@@ -163,7 +164,7 @@ func standingOf(ctx context.Context, t *bot.Turn) (standing, error) {
 }
 
 // standingIn is what somebody is to c by what Slack says of them. https://docs.slack.dev/reference/objects/user-object
-func standingIn(c install.Connection, u *slack.User, installer bool) standing {
+func standingIn(c connection.Connection, u *slack.User, installer bool) standing {
 	ofOrg := c.EnterpriseID != "" && u.Enterprise.EnterpriseID == c.EnterpriseID
 	belongs := ofOrg
 	if !c.Org() { // the organisation alone is not enough: its other workspaces decide nothing here
@@ -219,7 +220,7 @@ func (a ask) standing(ctx context.Context, t *bot.Turn) (standing, error) {
 
 // mayAct reports whether people may do what they want to; if not, r says so to them. doing completes "Only admins can".
 func (a ask) mayAct(ctx context.Context, t *bot.Turn, doing string) (r bot.Reply, may bool) {
-	if t.Health().Reason == install.ReasonRecordsSilent {
+	if t.Health().Reason == connection.ReasonRecordsSilent {
 		return bot.Reply{Text: recordsSilent(t)}, false
 	}
 	is, err := a.standing(ctx, t)
@@ -237,7 +238,7 @@ func refusal(t *bot.Turn, is standing, err error, doing string) bot.Reply {
 			return bot.Reply{Text: text + " Try again in a minute. Reference: " + t.Ref + "."}
 		}
 		return bot.Reply{Text: text + more(t, "status", "to see what to do")}
-	case install.SlackError(err) == install.ReasonMissingScope:
+	case install.SlackError(err) == connection.ReasonMissingScope:
 		first := fmt.Sprintf("Slack couldn't be asked whether you may %s, so nothing was done.", doing)
 		r := t.NotAllowed("users:read") // which permission is missing, and a button that asks for it
 		r.Text = first + " " + r.Text

@@ -12,16 +12,16 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/slacksim"
 	"switchboard/storage/storagetest"
 )
 
 // What users.info says of somebody decides, and only what it says of the connection's own workspace or organisation.
 func TestStandingIn(t *testing.T) {
-	alone := install.Connection{ID: "con_1", Key: install.Key{TeamID: "T1"}}
-	grid := install.Connection{ID: "con_1", Key: install.Key{EnterpriseID: "E1", TeamID: "T1"}}
-	org := install.Connection{ID: "con_1", Key: install.Key{EnterpriseID: "E1"}}
+	alone := connection.Connection{ID: "con_1", Key: connection.Key{TeamID: "T1"}}
+	grid := connection.Connection{ID: "con_1", Key: connection.Key{EnterpriseID: "E1", TeamID: "T1"}}
+	org := connection.Connection{ID: "con_1", Key: connection.Key{EnterpriseID: "E1"}}
 	in := func(enterprise string, teams ...string) slack.EnterpriseUser {
 		return slack.EnterpriseUser{EnterpriseID: enterprise, Teams: teams}
 	}
@@ -31,7 +31,7 @@ func TestStandingIn(t *testing.T) {
 	elsewhereOrgAdmin.IsAdmin = true
 
 	for name, test := range map[string]struct {
-		c         install.Connection
+		c         connection.Connection
 		u         slack.User
 		installer bool
 		want      standing
@@ -98,7 +98,7 @@ func TestSisterWorkspaceDecidesNothing(t *testing.T) {
 	for user, want := range map[string]standing{"U0GRIDONE1": keeper, "U0GRIDTWO1": stranger, "U0GRIDTWO2": member, "U0GRIDORG1": stranger} {
 		for _, named := range []string{"", org, one, two} {
 			turn := turnOf(t, user, historyStore{})
-			turn.Slack, turn.UserTeam, turn.Connection.Key = client, named, install.Key{AppID: "A1", EnterpriseID: org, TeamID: one}
+			turn.Slack, turn.UserTeam, turn.Connection.Key = client, named, connection.Key{AppID: "A1", EnterpriseID: org, TeamID: one}
 			if is, err := standingOf(context.Background(), turn); is != want || err != nil {
 				t.Errorf("%s, placed in %q: %v %v, want %v", user, named, is, err, want)
 			}
@@ -171,7 +171,7 @@ func TestInstallerWhoIsAGuestActsOnNothing(t *testing.T) {
 	has(t, "status", s.command(leon, "status"), `!"type":"button"`, "!Connected by")
 	has(t, "permissions", s.command(leon, "permissions"), `!"type":"button"`)
 	has(t, "the Home tab", s.home(leon), `!"type":"button"`)
-	if _, there := s.sim.Installed(slacksim.Acme); !there || s.connection().State != install.Active {
+	if _, there := s.sim.Installed(slacksim.Acme); !there || s.connection().State != connection.Active {
 		t.Error("a guest disconnected it")
 	}
 	for _, c := range s.sim.CallsTo("chat.postMessage") {

@@ -13,6 +13,7 @@ import (
 
 	"switchboard/bot"
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // viewDisconnect is the window that asks whether one is sure.
@@ -25,7 +26,7 @@ type subject struct {
 	Consent    int64  `json:"consent"` // of the install it spoke of, in microseconds
 }
 
-func subjectOf(c install.Connection) subject { return subject{c.ID, c.AuthorizedAt.UnixMicro()} }
+func subjectOf(c connection.Connection) subject { return subject{c.ID, c.AuthorizedAt.UnixMicro()} }
 
 // disconnect opens the window that says what would happen; where none can be opened, it offers the button for that.
 func disconnect(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
@@ -33,9 +34,9 @@ func disconnect(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 	switch {
 	case t.Outsider():
 		return refusal(t, stranger, nil, "disconnect it")
-	case h.Reason == install.ReasonRecordsSilent:
+	case h.Reason == connection.ReasonRecordsSilent:
 		return bot.Reply{Text: recordsSilent(t)}
-	case h.State == install.Removed || h.State == install.NotConnected:
+	case h.State == connection.Removed || h.State == connection.NotConnected:
 		return o.words("", install.ErrNotConnected)
 	case t.Slack == nil && !t.Renewing() && h.GrantURL != "":
 		// Nobody can be asked about, and there is nothing that could be done.
@@ -73,7 +74,7 @@ func disconnect(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 // gone reports whether Slack says that there is nothing left to disconnect.
 func gone(err error) bool {
 	code := install.SlackError(err)
-	return code == install.ReasonAccountInactive || code == install.ReasonTokenRevoked
+	return code == connection.ReasonAccountInactive || code == connection.ReasonTokenRevoked
 }
 
 // offer is the button that opens the window, for where there is only a message.
@@ -117,7 +118,7 @@ var confirmed = bot.OnView(viewDisconnect, func(ctx context.Context, t *bot.Turn
 // goodbye disconnects the connection that about speaks of, if it still is the same, and says what came of it.
 func goodbye(ctx context.Context, t *bot.Turn, about string) bot.Reply {
 	o := outcomeOf(t)
-	if t.Health().State == install.Removed { // by somebody else's press, or this one's first: nobody can be asked about any more
+	if t.Health().State == connection.Removed { // by somebody else's press, or this one's first: nobody can be asked about any more
 		return o.words("", install.ErrNotConnected)
 	}
 	if no, may := (ask{}).mayAct(ctx, t, "disconnect it"); !may {
@@ -129,7 +130,7 @@ func goodbye(ctx context.Context, t *bot.Turn, about string) bot.Reply {
 	}
 	asking, cancel := inTime(ctx, t)
 	defer cancel()
-	said, err := t.Install.Disconnect(asking, install.Person(t.UserID))
+	said, err := t.Install.Disconnect(asking, connection.Person(t.UserID))
 	if err != nil {
 		t.Log.WarnContext(ctx, "disconnect", "slack_said", said, "slack_error", install.SlackError(err), "cause", install.Cause(err))
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/slack-go/slack"
 
 	"switchboard/bot"
-	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // help lists the words, or says more about the one that is named.
@@ -89,7 +89,7 @@ func elsewhere(t *bot.Turn) string {
 }
 
 // allowed reports whether c has all of these permissions.
-func allowed(c install.Connection, scopes ...string) bool {
+func allowed(c connection.Connection, scopes ...string) bool {
 	return !slices.ContainsFunc(scopes, func(s string) bool { return !slices.Contains(c.Scopes, s) })
 }
 

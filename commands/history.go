@@ -11,7 +11,7 @@ import (
 	"github.com/slack-go/slack"
 
 	"switchboard/bot"
-	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 const (
@@ -36,7 +36,7 @@ func history(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 	return historyReply(t, changes)
 }
 
-func historyReply(t *bot.Turn, changes []install.Change) bot.Reply {
+func historyReply(t *bot.Turn, changes []connection.Change) bot.Reply {
 	app, team := escape(t.Install.App().Name), escape(place(t.Connection))
 	if len(changes) == 0 {
 		return bot.Reply{Text: fmt.Sprintf("There is no history of %s in %s yet. It is kept from this version on, and begins with the next change.", app, team)}
@@ -62,7 +62,7 @@ func historyReply(t *bot.Turn, changes []install.Change) bot.Reply {
 }
 
 // historyOf says changes in a line each.
-func historyOf(changes []install.Change) []string {
+func historyOf(changes []connection.Change) []string {
 	lines := make([]string, len(changes))
 	for i, c := range changes {
 		lines[i] = cut("• "+when(c.At)+": "+told(c), maxLine)
@@ -72,60 +72,60 @@ func historyOf(changes []install.Change) []string {
 
 // happened says in words what a line is about.
 var happened = map[[2]string]string{
-	{install.DidInstall, install.OutcomeDone}:        "Installed",
-	{install.DidReinstall, install.OutcomeDone}:      "Installed again after a removal",
-	{install.DidReconnect, install.OutcomeDone}:      "Reconnected",
-	{install.DidRenew, install.OutcomeDone}:          "Access renewed automatically",
-	{install.DidRenew, install.OutcomeFail}:          "Access not renewed",
-	{install.DidExchange, install.OutcomeDone}:       "Access exchanged for one that is renewed automatically",
-	{install.DidExchange, install.OutcomeFail}:       "Access not exchanged for one that is renewed automatically, so it works on as it was",
-	{install.DidCheck, install.OutcomeFail}:          "Trouble",
-	{install.DidCheck, install.OutcomeWorking}:       "Works again",
-	{install.DidRemove, install.OutcomeDone}:         "Removed",
-	{install.DidDisconnect, install.OutcomeDone}:     "Disconnected",
-	{install.DidDisconnect, install.OutcomeFail}:     "Not disconnected",
-	{install.DidPermissions, install.OutcomeDone}:    "Permissions changed",
-	{install.DidTell, install.OutcomeDone}:           "A person was told that it needs reconnecting",
-	{install.DidTell, install.OutcomeFail}:           "Nobody could be told that it needs reconnecting",
-	{install.DidTell, install.OutcomeWorking}:        "Trouble over, of which nobody had been told",
-	{install.DidTellMissing, install.OutcomeDone}:    "A person was told that somebody asked for what isn't allowed",
-	{install.DidTellMissing, install.OutcomeFail}:    "Nobody could be told that somebody asked for what isn't allowed",
-	{install.DidTellMissing, install.OutcomeWorking}: "All is allowed that somebody had asked for",
-	{install.DidUserGrant, install.OutcomeDone}:      "Allowed to act for a person",
-	{install.DidUserRevoke, install.OutcomeDone}:     "No longer allowed to act for a person",
-	{install.DidErase, install.OutcomeDone}:          "Unreadable access erased",
-	{install.DidMove, install.OutcomeBegun}:          "The workspace is being moved into an organisation",
-	{install.DidMove, install.OutcomeDone}:           "The workspace joined an organisation, and the connection moved with it",
-	{install.DidWorkspaces, install.OutcomeAdded}:    "Added to workspaces of the organisation",
-	{install.DidWorkspaces, install.OutcomeLeft}:     "Taken from workspaces of the organisation",
-	{install.DidChange, install.OutcomeDone}:         "Changed",
+	{connection.DidInstall, connection.OutcomeDone}:        "Installed",
+	{connection.DidReinstall, connection.OutcomeDone}:      "Installed again after a removal",
+	{connection.DidReconnect, connection.OutcomeDone}:      "Reconnected",
+	{connection.DidRenew, connection.OutcomeDone}:          "Access renewed automatically",
+	{connection.DidRenew, connection.OutcomeFail}:          "Access not renewed",
+	{connection.DidExchange, connection.OutcomeDone}:       "Access exchanged for one that is renewed automatically",
+	{connection.DidExchange, connection.OutcomeFail}:       "Access not exchanged for one that is renewed automatically, so it works on as it was",
+	{connection.DidCheck, connection.OutcomeFail}:          "Trouble",
+	{connection.DidCheck, connection.OutcomeWorking}:       "Works again",
+	{connection.DidRemove, connection.OutcomeDone}:         "Removed",
+	{connection.DidDisconnect, connection.OutcomeDone}:     "Disconnected",
+	{connection.DidDisconnect, connection.OutcomeFail}:     "Not disconnected",
+	{connection.DidPermissions, connection.OutcomeDone}:    "Permissions changed",
+	{connection.DidTell, connection.OutcomeDone}:           "A person was told that it needs reconnecting",
+	{connection.DidTell, connection.OutcomeFail}:           "Nobody could be told that it needs reconnecting",
+	{connection.DidTell, connection.OutcomeWorking}:        "Trouble over, of which nobody had been told",
+	{connection.DidTellMissing, connection.OutcomeDone}:    "A person was told that somebody asked for what isn't allowed",
+	{connection.DidTellMissing, connection.OutcomeFail}:    "Nobody could be told that somebody asked for what isn't allowed",
+	{connection.DidTellMissing, connection.OutcomeWorking}: "All is allowed that somebody had asked for",
+	{connection.DidUserGrant, connection.OutcomeDone}:      "Allowed to act for a person",
+	{connection.DidUserRevoke, connection.OutcomeDone}:     "No longer allowed to act for a person",
+	{connection.DidErase, connection.OutcomeDone}:          "Unreadable access erased",
+	{connection.DidMove, connection.OutcomeBegun}:          "The workspace is being moved into an organisation",
+	{connection.DidMove, connection.OutcomeDone}:           "The workspace joined an organisation, and the connection moved with it",
+	{connection.DidWorkspaces, connection.OutcomeAdded}:    "Added to workspaces of the organisation",
+	{connection.DidWorkspaces, connection.OutcomeLeft}:     "Taken from workspaces of the organisation",
+	{connection.DidChange, connection.OutcomeDone}:         "Changed",
 }
 
 // happenedSo is happened, and what follows from it, for lines whose reason changes what they mean.
 var happenedSo = map[[3]string][2]string{
-	{install.DidRemove, install.OutcomeDone, install.ReasonTokenRevoked}: {"Access withdrawn", ""},
-	{install.DidDisconnect, install.OutcomeFail, "no_answer"}:            {"Disconnecting tried", "Slack gave no clear answer, so it may have happened."},
-	{install.DidTellMissing, install.OutcomeFail, "no_answer"}:           {"A message sent that somebody asked for what isn't allowed", "Slack didn't answer, so it may not have arrived."},
-	{install.DidTell, install.OutcomeFail, "no_answer"}:                  {"A message sent that it needs reconnecting", "Slack didn't answer, so it may not have arrived."},
+	{connection.DidRemove, connection.OutcomeDone, connection.ReasonTokenRevoked}: {"Access withdrawn", ""},
+	{connection.DidDisconnect, connection.OutcomeFail, "no_answer"}:               {"Disconnecting tried", "Slack gave no clear answer, so it may have happened."},
+	{connection.DidTellMissing, connection.OutcomeFail, "no_answer"}:              {"A message sent that somebody asked for what isn't allowed", "Slack didn't answer, so it may not have arrived."},
+	{connection.DidTell, connection.OutcomeFail, "no_answer"}:                     {"A message sent that it needs reconnecting", "Slack didn't answer, so it may not have arrived."},
 }
 
 // happenedTo is happened for lines whose reason is the person they are about.
 var happenedTo = map[[2]string]string{
-	{install.DidRenew, install.OutcomeDone}:          "Access to act for %s renewed",
-	{install.DidRenew, install.OutcomeFail}:          "Access to act for %s not renewed, so they have to allow it again",
-	{install.DidExchange, install.OutcomeDone}:       "Access to act for %s exchanged for one that is renewed automatically",
-	{install.DidTell, install.OutcomeDone}:           "%s was told that it needs reconnecting",
-	{install.DidTell, install.OutcomeWorking}:        "%s was told that it works again",
-	{install.DidTellMissing, install.OutcomeDone}:    "%s was told that somebody asked for what isn't allowed",
-	{install.DidTellMissing, install.OutcomeWorking}: "%s was told that all of it is allowed now",
-	{install.DidUserGrant, install.OutcomeDone}:      "Allowed to act for %s",
-	{install.DidUserRevoke, install.OutcomeDone}:     "No longer allowed to act for %s",
+	{connection.DidRenew, connection.OutcomeDone}:          "Access to act for %s renewed",
+	{connection.DidRenew, connection.OutcomeFail}:          "Access to act for %s not renewed, so they have to allow it again",
+	{connection.DidExchange, connection.OutcomeDone}:       "Access to act for %s exchanged for one that is renewed automatically",
+	{connection.DidTell, connection.OutcomeDone}:           "%s was told that it needs reconnecting",
+	{connection.DidTell, connection.OutcomeWorking}:        "%s was told that it works again",
+	{connection.DidTellMissing, connection.OutcomeDone}:    "%s was told that somebody asked for what isn't allowed",
+	{connection.DidTellMissing, connection.OutcomeWorking}: "%s was told that all of it is allowed now",
+	{connection.DidUserGrant, connection.OutcomeDone}:      "Allowed to act for %s",
+	{connection.DidUserRevoke, connection.OutcomeDone}:     "No longer allowed to act for %s",
 }
 
 var userID = regexp.MustCompile(`^[UW][A-Z0-9]{1,40}$`)
 
 // told says one line of history in words: what, by whom, and why.
-func told(c install.Change) string {
+func told(c connection.Change) string {
 	kind := [2]string{c.What, c.Outcome}
 	if what, ok := happenedTo[kind]; ok && userID.MatchString(c.Reason) {
 		return fmt.Sprintf(what, person(c.Reason)) + by(c.By) + "."
@@ -142,31 +142,31 @@ func told(c install.Change) string {
 
 // by names who did it, behind what was done. What Slack reports was mostly somebody's doing, and Slack doesn't say whose; what
 // nobody is named for, the app did by itself.
-func by(a install.Actor) string {
+func by(a connection.Actor) string {
 	switch a.Kind {
-	case install.ByPerson:
+	case connection.ByPerson:
 		if userID.MatchString(a.ID) {
 			return ", by " + person(a.ID)
 		}
 		return ", by a person"
-	case install.ByOperator:
+	case connection.ByOperator:
 		return ", by the people who run the app"
-	case install.BySlack:
+	case connection.BySlack:
 		return ", according to Slack"
 	}
 	return ""
 }
 
 // because is the reason of a line in a sentence, "" when there is none.
-func because(c install.Change) string {
+func because(c connection.Change) string {
 	switch {
-	case c.What == install.DidPermissions:
+	case c.What == connection.DidPermissions:
 		return permissionChanges(strings.Fields(c.Reason))
-	case c.What == install.DidDisconnect && c.Outcome == install.OutcomeDone:
+	case c.What == connection.DidDisconnect && c.Outcome == connection.OutcomeDone:
 		return disconnectSaid(c.Reason)
-	case c.What == install.DidMove && c.Reason != "", c.What == install.DidWorkspaces && c.Reason != "":
+	case c.What == connection.DidMove && c.Reason != "", c.What == connection.DidWorkspaces && c.Reason != "":
 		return "Slack names " + code(c.Reason) + "."
-	case c.What == install.DidChange && c.Reason != "":
+	case c.What == connection.DidChange && c.Reason != "":
 		return "It is now " + code(c.Reason) + "."
 	case c.Reason == "no_answer":
 		return "Slack didn't answer."
@@ -175,7 +175,7 @@ func because(c install.Change) string {
 	case c.Reason == "":
 		return ""
 	}
-	return orElse(escape(install.ReasonText(c.Reason)), "Slack said "+code(c.Reason)+".")
+	return orElse(escape(connection.ReasonText(c.Reason)), "Slack said "+code(c.Reason)+".")
 }
 
 // disconnectSaid is what Slack answered to a disconnect that went through.
@@ -194,7 +194,7 @@ func disconnectSaid(said string) string {
 // permissionChanges says "+chat:write -team:read" in words.
 func permissionChanges(changes []string) string {
 	list := func(sign, title string) string {
-		var scopes []install.Scope
+		var scopes []connection.Scope
 		for _, c := range changes {
 			if name, ok := strings.CutPrefix(c, sign); ok && name != "" {
 				scopes = append(scopes, describe(clip(name, 50)))

@@ -14,6 +14,7 @@ import (
 
 	"switchboard/bot"
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // homeLines is how much of the history the tab shows.
@@ -37,7 +38,7 @@ func publishHome(ctx context.Context, t *bot.Turn, h install.Health, done string
 	}
 	who := viewer{audience: direct, standing: is}
 	learn(ctx, t, h, &who)
-	var newest []install.Change
+	var newest []connection.Change
 	if is == keeper {
 		if newest, err = t.Install.History(ctx, homeLines); err != nil {
 			t.Log.WarnContext(ctx, "read history", "cause", err)
@@ -52,7 +53,7 @@ func publishHome(ctx context.Context, t *bot.Turn, h install.Health, done string
 
 // homeBlocks is the tab: the state first, then what the app does and may do, then who can do what about it. newest are lines of
 // the history, for the installer and admins.
-func homeBlocks(t *bot.Turn, h install.Health, who viewer, newest []install.Change, now time.Time, done string) []slack.Block {
+func homeBlocks(t *bot.Turn, h install.Health, who viewer, newest []connection.Change, now time.Time, done string) []slack.Block {
 	if who.headlineOnly(t) {
 		return statusReply(t, h, who, false).Blocks
 	}
@@ -131,18 +132,18 @@ func waysToAsk(h install.Health) string {
 	if len(ways) == 0 {
 		return "It doesn't answer here right now."
 	}
-	return capital(install.Or(ways)) + "."
+	return capital(connection.Or(ways)) + "."
 }
 
 // works reports whether the app has access that it can answer with, as far as is known.
 func works(h install.Health) bool {
 	c := h.Connection
-	return h.Found && h.State != install.NotConnected &&
-		(c.State == install.Active || c.State == install.Retrying || !h.WorksUntil.IsZero())
+	return h.Found && h.State != connection.NotConnected &&
+		(c.State == connection.Active || c.State == connection.Retrying || !h.WorksUntil.IsZero())
 }
 
 // notAllowed says of a missing permission whether it was there before, and since when it isn't.
-func notAllowed(h install.Health, s install.Scope) string {
+func notAllowed(h install.Health, s connection.Scope) string {
 	if !h.Connection.TakenAway(s.Name) {
 		return "Not allowed"
 	}

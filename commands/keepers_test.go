@@ -20,6 +20,7 @@ import (
 
 	"switchboard/bot"
 	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/slacksim"
 )
 
@@ -33,11 +34,11 @@ var (
 // historyStore holds nothing but lines of history.
 type historyStore struct {
 	install.Store
-	lines []install.Change
+	lines []connection.Change
 	err   error
 }
 
-func (s historyStore) History(_ context.Context, _ string, n int) ([]install.Change, error) {
+func (s historyStore) History(_ context.Context, _ string, n int) ([]connection.Change, error) {
 	return s.lines[:min(n, len(s.lines))], s.err
 }
 
@@ -48,7 +49,7 @@ func turnOf(t *testing.T, userID string, store historyStore) *bot.Turn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := install.Connection{ID: "con_1", Key: install.Key{AppID: "A1", TeamID: "T1"}, TeamName: "Acme <Corp>", InstalledBy: "U1", State: install.Active}
+	c := connection.Connection{ID: "con_1", Key: connection.Key{AppID: "A1", TeamID: "T1"}, TeamName: "Acme <Corp>", InstalledBy: "U1", State: connection.Active}
 	return &bot.Turn{Install: bot.InstallationOf(in, c.Key, c), UserID: userID, UserTeam: "T1", Ref: "7F3K2QX", Log: slog.New(slog.DiscardHandler), Connection: c}
 }
 
@@ -76,7 +77,7 @@ func says(t *testing.T, name string, r bot.Reply, want ...string) {
 }
 
 func TestWhoSeesHistory(t *testing.T) {
-	lines := []install.Change{{At: noon, By: install.Person("U1"), What: install.DidInstall, Outcome: install.OutcomeDone}}
+	lines := []connection.Change{{At: noon, By: connection.Person("U1"), What: connection.DidInstall, Outcome: connection.OutcomeDone}}
 	ctx := context.Background()
 	full := historyStore{lines: lines}
 	keeps := ask{to: private, is: keeper}
@@ -101,28 +102,28 @@ func TestWhoSeesHistory(t *testing.T) {
 }
 
 func TestHistoryInWords(t *testing.T) {
-	dana, ours, theirs := install.Person("U1"), install.Actor{Kind: install.BySwitchboard}, install.Actor{Kind: install.BySlack}
-	for want, c := range map[string]install.Change{
-		"Installed again after a removal, by <@U1>.":                                                                 {By: dana, What: install.DidReinstall, Outcome: "done"},
-		"Access renewed automatically.":                                                                              {By: ours, What: install.DidRenew, Outcome: "done"},
-		"Access not renewed. Slack didn't answer.":                                                                   {By: ours, What: install.DidRenew, Outcome: "failed", Reason: "no_answer"},
-		"Access not renewed. Slack said `invalid_refresh_token`.":                                                    {By: ours, What: install.DidRenew, Outcome: "failed", Reason: "invalid_refresh_token"},
-		"Access to act for <@U2> not renewed, so they have to allow it again.":                                       {By: ours, What: install.DidRenew, Outcome: "failed", Reason: "U2"},
-		"Trouble, according to Slack. Its access was withdrawn in Slack.":                                            {By: theirs, What: install.DidCheck, Outcome: "failed", Reason: install.ReasonTokenRevoked},
-		"Works again, according to Slack.":                                                                           {By: theirs, What: install.DidCheck, Outcome: "working"},
-		"Removed, according to Slack. The app was removed from this workspace.":                                      {By: theirs, What: install.DidRemove, Outcome: "done", Reason: install.ReasonUninstalled},
-		"Access withdrawn, according to Slack.":                                                                      {By: theirs, What: install.DidRemove, Outcome: "done", Reason: install.ReasonTokenRevoked},
-		"Disconnecting tried, by <@U1>. Slack gave no clear answer, so it may have happened.":                        {By: dana, What: install.DidDisconnect, Outcome: "failed", Reason: "no_answer"},
-		"A message sent that it needs reconnecting. Slack didn't answer, so it may not have arrived.":                {By: ours, What: install.DidTell, Outcome: "failed", Reason: "no_answer"},
-		"Disconnected, by the people who run the app. Its access is erased. Slack was not asked.":                    {By: install.Person(""), What: install.DidDisconnect, Outcome: "done", Reason: "slack_not_asked"},
-		"Not disconnected, by <@U1>. Slack said `it&lt;b&gt;'`.":                                                     {By: dana, What: install.DidDisconnect, Outcome: "failed", Reason: "it<b>`"},
-		"Permissions changed, according to Slack. Allowed now: send messages. No longer allowed: see who is who.":    {By: theirs, What: install.DidPermissions, Outcome: "done", Reason: "+chat:write -users:read"},
-		"<@U2> was told that it needs reconnecting.":                                                                 {By: ours, What: install.DidTell, Outcome: "done", Reason: "U2"},
-		"Trouble over, of which nobody had been told.":                                                               {By: ours, What: install.DidTell, Outcome: "working"},
-		"Allowed to act for <@U2>, by <@U2>.":                                                                        {By: install.Person("U2"), What: install.DidUserGrant, Outcome: "done", Reason: "U2"},
+	dana, ours, theirs := connection.Person("U1"), connection.Actor{Kind: connection.BySwitchboard}, connection.Actor{Kind: connection.BySlack}
+	for want, c := range map[string]connection.Change{
+		"Installed again after a removal, by <@U1>.":                                                                 {By: dana, What: connection.DidReinstall, Outcome: "done"},
+		"Access renewed automatically.":                                                                              {By: ours, What: connection.DidRenew, Outcome: "done"},
+		"Access not renewed. Slack didn't answer.":                                                                   {By: ours, What: connection.DidRenew, Outcome: "failed", Reason: "no_answer"},
+		"Access not renewed. Slack said `invalid_refresh_token`.":                                                    {By: ours, What: connection.DidRenew, Outcome: "failed", Reason: "invalid_refresh_token"},
+		"Access to act for <@U2> not renewed, so they have to allow it again.":                                       {By: ours, What: connection.DidRenew, Outcome: "failed", Reason: "U2"},
+		"Trouble, according to Slack. Its access was withdrawn in Slack.":                                            {By: theirs, What: connection.DidCheck, Outcome: "failed", Reason: connection.ReasonTokenRevoked},
+		"Works again, according to Slack.":                                                                           {By: theirs, What: connection.DidCheck, Outcome: "working"},
+		"Removed, according to Slack. The app was removed from this workspace.":                                      {By: theirs, What: connection.DidRemove, Outcome: "done", Reason: connection.ReasonUninstalled},
+		"Access withdrawn, according to Slack.":                                                                      {By: theirs, What: connection.DidRemove, Outcome: "done", Reason: connection.ReasonTokenRevoked},
+		"Disconnecting tried, by <@U1>. Slack gave no clear answer, so it may have happened.":                        {By: dana, What: connection.DidDisconnect, Outcome: "failed", Reason: "no_answer"},
+		"A message sent that it needs reconnecting. Slack didn't answer, so it may not have arrived.":                {By: ours, What: connection.DidTell, Outcome: "failed", Reason: "no_answer"},
+		"Disconnected, by the people who run the app. Its access is erased. Slack was not asked.":                    {By: connection.Person(""), What: connection.DidDisconnect, Outcome: "done", Reason: "slack_not_asked"},
+		"Not disconnected, by <@U1>. Slack said `it&lt;b&gt;'`.":                                                     {By: dana, What: connection.DidDisconnect, Outcome: "failed", Reason: "it<b>`"},
+		"Permissions changed, according to Slack. Allowed now: send messages. No longer allowed: see who is who.":    {By: theirs, What: connection.DidPermissions, Outcome: "done", Reason: "+chat:write -users:read"},
+		"<@U2> was told that it needs reconnecting.":                                                                 {By: ours, What: connection.DidTell, Outcome: "done", Reason: "U2"},
+		"Trouble over, of which nobody had been told.":                                                               {By: ours, What: connection.DidTell, Outcome: "working"},
+		"Allowed to act for <@U2>, by <@U2>.":                                                                        {By: connection.Person("U2"), What: connection.DidUserGrant, Outcome: "done", Reason: "U2"},
 		"`moved done`.":                                                                                              {By: ours, What: "moved", Outcome: "done"},
-		"Changed. It is now `active`.":                                                                               {By: ours, What: install.DidChange, Outcome: "done", Reason: "active"},
-		"Nobody could be told that it needs reconnecting. There was nobody to write to, or no access to write with.": {By: ours, What: install.DidTell, Outcome: "failed", Reason: "no_access"},
+		"Changed. It is now `active`.":                                                                               {By: ours, What: connection.DidChange, Outcome: "done", Reason: "active"},
+		"Nobody could be told that it needs reconnecting. There was nobody to write to, or no access to write with.": {By: ours, What: connection.DidTell, Outcome: "failed", Reason: "no_access"},
 	} {
 		if got := told(c); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
@@ -138,13 +139,13 @@ func TestRenewalInWords(t *testing.T) {
 		want   string
 	}{
 		{"long-lived", install.Health{}, "Doesn't expire"},
-		{"long-lived, and can't be moved", install.Health{Connection: install.Connection{TokenPair: install.TokenPair{Tries: 3, RenewAt: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)}}}, "Doesn't expire"},
-		{"renewed", install.Health{Connection: install.Connection{TokenPair: install.TokenPair{ExpiresAt: at, RenewAt: noon}}}, "Automatic. Next renewal by " + when(at)},
-		{"ends", install.Health{Connection: install.Connection{TokenPair: install.TokenPair{ExpiresAt: at}}}, "Not automatic. Ends " + when(at)},
-		{"failing", install.Health{Connection: install.Connection{TokenPair: install.TokenPair{ExpiresAt: at, FailingSince: noon, RenewAt: at, Tries: 3}}}, "Failing since " + when(noon) + ", trying again at " + when(at) + " (4th time)"},
-		{"refused, some left", install.Health{State: install.ReconnectRequired, WorksUntil: at, Connection: install.Connection{State: install.ReconnectRequired}}, "Ended. What is left works until " + when(at)},
-		{"refused", install.Health{State: install.ReconnectRequired, Connection: install.Connection{State: install.ReconnectRequired, TokenPair: install.TokenPair{ExpiresAt: noon}}}, "None now"},
-		{"removed", install.Health{State: install.Removed, Connection: install.Connection{State: install.Removed}}, "None now"},
+		{"long-lived, and can't be moved", install.Health{Connection: connection.Connection{TokenPair: connection.TokenPair{Tries: 3, RenewAt: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)}}}, "Doesn't expire"},
+		{"renewed", install.Health{Connection: connection.Connection{TokenPair: connection.TokenPair{ExpiresAt: at, RenewAt: noon}}}, "Automatic. Next renewal by " + when(at)},
+		{"ends", install.Health{Connection: connection.Connection{TokenPair: connection.TokenPair{ExpiresAt: at}}}, "Not automatic. Ends " + when(at)},
+		{"failing", install.Health{Connection: connection.Connection{TokenPair: connection.TokenPair{ExpiresAt: at, FailingSince: noon, RenewAt: at, Tries: 3}}}, "Failing since " + when(noon) + ", trying again at " + when(at) + " (4th time)"},
+		{"refused, some left", install.Health{State: connection.ReconnectRequired, WorksUntil: at, Connection: connection.Connection{State: connection.ReconnectRequired}}, "Ended. What is left works until " + when(at)},
+		{"refused", install.Health{State: connection.ReconnectRequired, Connection: connection.Connection{State: connection.ReconnectRequired, TokenPair: connection.TokenPair{ExpiresAt: noon}}}, "None now"},
+		{"removed", install.Health{State: connection.Removed, Connection: connection.Connection{State: connection.Removed}}, "None now"},
 	} {
 		if got := renewal(test.health); got != test.want {
 			t.Errorf("%s: %q, want %q", test.name, got, test.want)
@@ -161,7 +162,7 @@ func TestRenewalInWords(t *testing.T) {
 func TestStatusSaysUntilWhenItWorks(t *testing.T) {
 	turn := turnOf(t, "U1", historyStore{})
 	h := turn.Health()
-	h.State, h.Label, h.Sentence, h.WorksUntil = install.ReconnectRequired, "Needs reconnecting", "It still works, but not for long.", noon
+	h.State, h.Label, h.Sentence, h.WorksUntil = connection.ReconnectRequired, "Needs reconnecting", "It still works, but not for long.", noon
 	r := statusReply(turn, h, viewer{audience: private, standing: keeper}, false)
 	want := "It works until " + when(noon) + "."
 	if text := r.Blocks[1].(*slack.SectionBlock).Text.Text; !strings.Contains(r.Text, want) || !strings.Contains(text, want) {
@@ -172,33 +173,33 @@ func TestStatusSaysUntilWhenItWorks(t *testing.T) {
 // A link of one's own is for those who may act. The others have the page where Slack decides who may.
 func TestWhoseLink(t *testing.T) {
 	turn := turnOf(t, "U1", historyStore{})
-	turn.Connection.Scopes = install.ScopeNames(Catalogue()) // so that who is who can be known
+	turn.Connection.Scopes = connection.ScopeNames(Catalogue()) // so that who is who can be known
 	h := turn.Health()
-	for _, state := range []install.State{install.ReconnectRequired, install.Limited} {
+	for _, state := range []connection.State{connection.ReconnectRequired, connection.Limited} {
 		for _, is := range []standing{unknown, member, keeper} {
 			h.State = state
 			h.NextStep = "Somebody can fix it."
 			text := everything(t, statusReply(turn, h, viewer{standing: is}, false))
 			own, everybodys := strings.Count(text, "/slack/install?"), strings.Contains(text, "/slack/install|Open the install page>")
-			if own > 1 || own == 1 != (is == keeper) || everybodys != (is != keeper && state == install.ReconnectRequired) {
+			if own > 1 || own == 1 != (is == keeper) || everybodys != (is != keeper && state == connection.ReconnectRequired) {
 				t.Errorf("%s, %v: %s", state, is, text)
 			}
 		}
 	}
 	// Who asked for it once is not known to be still somebody who may act.
-	h.State = install.Limited
+	h.State = connection.Limited
 	for _, to := range []audience{public, direct, private} {
 		if text := everything(t, statusReply(turn, h, viewerOf(turn, ask{to: to}), false)); strings.Contains(text, "/slack/install?") {
 			t.Errorf("to %v: %s", to, text)
 		}
 	}
-	h.State = install.ReconnectRequired
+	h.State = connection.ReconnectRequired
 	if text := everything(t, statusReply(turn, h, viewerOf(turn, ask{to: public}), false)); !strings.Contains(text, "/slack/install|Open the install page>") {
 		t.Errorf("to everybody, when it is broken: %s", text)
 	}
-	h.State = install.Limited
+	h.State = connection.Limited
 	// Where admins can't be told from others there is a page for them all the same.
-	h.Missing = []install.Scope{describe("users:read")}
+	h.Missing = []connection.Scope{describe("users:read")}
 	if text := everything(t, statusReply(turn, h, viewer{}, false)); !strings.Contains(text, "/slack/install|Open the install page>") {
 		t.Errorf("nobody can be told from others: %s", text)
 	}
@@ -257,7 +258,7 @@ func TestPromises(t *testing.T) {
 					t.Errorf("with %q the Home tab says %s", scopes, home)
 				}
 			}
-			for _, r := range []bot.Reply{{Blocks: blocks}, statusReply(turn, h, who, false), permissionsReply(turn, h, who.standing, install.Change{})} {
+			for _, r := range []bot.Reply{{Blocks: blocks}, statusReply(turn, h, who, false), permissionsReply(turn, h, who.standing, connection.Change{})} {
 				if said := everything(t, r); !command && strings.Contains(strings.ReplaceAll(said, "the command /connection", ""), "/connection") {
 					t.Errorf("with %q somebody is told to type a command that is gone: %s", scopes, said)
 				}
@@ -283,7 +284,7 @@ func TestPromises(t *testing.T) {
 	}
 
 	c := turn.Connection
-	c.Key, c.TeamName = install.Key{AppID: "A1", EnterpriseID: "E1"}, "Acme Group"
+	c.Key, c.TeamName = connection.Key{AppID: "A1", EnterpriseID: "E1"}, "Acme Group"
 	blocks, text := welcomeBlocks(testApp, "https://slack.com", c, nil)
 	if all := text + everything(t, bot.Reply{Blocks: blocks}); strings.Count(all, "Until an admin of the organisation adds it to workspaces") != 2 || strings.Contains(all, "team=") {
 		t.Errorf("an organisation's welcome: %s", all)
@@ -293,7 +294,7 @@ func TestPromises(t *testing.T) {
 func TestDisconnectIsForKeepers(t *testing.T) {
 	ctx := context.Background()
 	elsewhere, removed := turnOf(t, "U1", historyStore{}), turnOf(t, "U1", historyStore{})
-	elsewhere.UserTeam, removed.Connection.State = "T9", install.Removed
+	elsewhere.UserTeam, removed.Connection.State = "T9", connection.Removed
 	// There is no store behind these that could be asked to do it, and no access to open a window with.
 	says(t, "no access", answer(ctx, turnOf(t, "U1", historyStore{}), "disconnect", private), "no longer has access to Acme &lt;Corp&gt;", "*Remove App*")
 	says(t, "the word of old", answer(ctx, turnOf(t, "U1", historyStore{}), "disconnect yes", private), "no longer has access")
@@ -381,8 +382,8 @@ func TestTellAndResolve(t *testing.T) {
 	sim := smallSlack(t)
 	client := installed(t, sim, slacksim.AcmeAdmin, slacksim.Choice{})
 	ctx := context.Background()
-	h := install.Health{State: install.ReconnectRequired, ReasonText: install.ReasonText(install.ReasonRefreshRejected), WorksUntil: noon,
-		GrantURL: "https://bot.example.com/slack/install?connection=con_1", Connection: install.Connection{ID: "con_1", Key: install.Key{TeamID: slacksim.Acme},
+	h := install.Health{State: connection.ReconnectRequired, ReasonText: connection.ReasonText(connection.ReasonRefreshRejected), WorksUntil: noon,
+		GrantURL: "https://bot.example.com/slack/install?connection=con_1", Connection: connection.Connection{ID: "con_1", Key: connection.Key{TeamID: slacksim.Acme},
 			TeamName: strings.Repeat("Very & Long ", 20), InstalledBy: slacksim.AcmeAdmin}}
 	channel, ts, err := Tell(testApp)(ctx, client, slacksim.AcmeAdmin, h)
 	if err != nil || channel != sim.DM(slacksim.AcmeAdmin) {
@@ -401,8 +402,8 @@ func TestTellAndResolve(t *testing.T) {
 		t.Errorf("without an install page: %s", r.Text)
 	}
 
-	h = install.Health{State: install.Active, Connection: h.Connection}
-	if err := Resolve(testApp)(ctx, client, install.Notice{Reason: install.ReasonRefreshRejected, At: noon, Channel: channel, TS: ts}, h); err != nil {
+	h = install.Health{State: connection.Active, Connection: h.Connection}
+	if err := Resolve(testApp)(ctx, client, connection.Notice{Reason: connection.ReasonRefreshRejected, At: noon, Channel: channel, TS: ts}, h); err != nil {
 		t.Fatal(err)
 	}
 	all := sim.Messages(channel, slacksim.AcmeAdmin)
@@ -410,10 +411,10 @@ func TestTellAndResolve(t *testing.T) {
 	if len(all) != 1 || !strings.HasPrefix(last.Text, "Resolved: Switch &amp; board works again in Very &amp; Long") || !strings.Contains(last.Text, "Nothing to do.") || strings.Contains(string(last.Blocks), "button") {
 		t.Errorf("%d messages, %s %s", len(all), last.Text, last.Blocks)
 	}
-	h.State, h.Sentence = install.Limited, "It can't answer mentions: it no longer has permission to see them."
-	says(t, "some features off", resolved(testApp, install.Notice{At: noon}, h), "works again", h.Sentence)
+	h.State, h.Sentence = connection.Limited, "It can't answer mentions: it no longer has permission to see them."
+	says(t, "some features off", resolved(testApp, connection.Notice{At: noon}, h), "works again", h.Sentence)
 	h.Lacking, h.Sentence, h.NextStep = true, "It can't answer you: it no longer has permission to write.", "An admin can allow it."
-	silent := resolved(testApp, install.Notice{At: noon}, h)
+	silent := resolved(testApp, connection.Notice{At: noon}, h)
 	says(t, "a required permission gone", silent, "has its access again", h.Sentence, h.NextStep)
 	if shown := everything(t, silent); strings.Contains(shown, "works again") || strings.Contains(shown, "Nothing to do") {
 		t.Errorf("said to work, and it doesn't: %s", shown)
@@ -424,9 +425,9 @@ func TestTellAndResolve(t *testing.T) {
 func TestHistoryFitsSlack(t *testing.T) {
 	sim := smallSlack(t)
 	client := installed(t, sim, slacksim.AcmeAdmin, slacksim.Choice{})
-	var lines []install.Change
+	var lines []connection.Change
 	for range historyLines {
-		lines = append(lines, install.Change{At: noon, By: install.Person("U" + strings.Repeat("A", 40)), What: install.DidPermissions, Outcome: install.OutcomeDone,
+		lines = append(lines, connection.Change{At: noon, By: connection.Person("U" + strings.Repeat("A", 40)), What: connection.DidPermissions, Outcome: connection.OutcomeDone,
 			Reason: strings.Repeat("+"+strings.Repeat("&", 900)+" -"+strings.Repeat("<", 900)+" ", 20)})
 	}
 	r := history(context.Background(), turnOf(t, "U1", historyStore{lines: lines}), ask{to: private, is: keeper})
@@ -453,13 +454,13 @@ func TestKeepersOfAnOrganisation(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, test := range []struct {
-		key  install.Key
+		key  connection.Key
 		user string
 		want standing
 	}{
-		{install.Key{EnterpriseID: "E0GRID0001"}, "U0GRIDORG1", keeper},
-		{install.Key{EnterpriseID: "E0GRID0001"}, "U0GRIDADM1", member},
-		{install.Key{EnterpriseID: "E0GRID0001", TeamID: "T0GRID0001"}, "U0GRIDADM1", keeper},
+		{connection.Key{EnterpriseID: "E0GRID0001"}, "U0GRIDORG1", keeper},
+		{connection.Key{EnterpriseID: "E0GRID0001"}, "U0GRIDADM1", member},
+		{connection.Key{EnterpriseID: "E0GRID0001", TeamID: "T0GRID0001"}, "U0GRIDADM1", keeper},
 	} {
 		turn := turnOf(t, test.user, historyStore{})
 		turn.Slack, turn.UserTeam, turn.Connection.Key = client, "", test.key
@@ -487,8 +488,8 @@ func TestRevokedListsMayBeMissing(t *testing.T) {
 // Of an organisation's connection its own admins decide, and every answer says so.
 func TestOrganisationHasItsOwnWords(t *testing.T) {
 	turn := turnOf(t, "U9", historyStore{})
-	turn.Connection.Key, turn.Connection.EnterpriseName, turn.UserTeam = install.Key{AppID: "A1", EnterpriseID: "E1"}, "Acme Group", "E1"
-	for _, state := range []install.State{install.Active, install.ReconnectRequired, install.Removed} {
+	turn.Connection.Key, turn.Connection.EnterpriseName, turn.UserTeam = connection.Key{AppID: "A1", EnterpriseID: "E1"}, "Acme Group", "E1"
+	for _, state := range []connection.State{connection.Active, connection.ReconnectRequired, connection.Removed} {
 		turn.Connection.State = state
 		h := turn.Health()
 		r := bot.Reply{Blocks: homeBlocks(turn, h, viewer{audience: direct, standing: member}, nil, noon, "")}

@@ -20,6 +20,7 @@ import (
 
 	"switchboard/bot"
 	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/slacksim"
 )
 
@@ -245,31 +246,31 @@ type cast struct {
 	app    install.App
 	team   string
 	person string
-	scopes []install.Scope
-	lines  []install.Change
+	scopes []connection.Scope
+	lines  []connection.Change
 }
 
 func casts() []cast {
 	hostile := strings.Repeat("<!channel> <https://evil.example|x> *b* ```c``` `d` & &amp; 👩‍👩‍👧 > ", 70)[:4000]
 	hostile = strings.ToValidUTF8(hostile, "")
-	var sixty []install.Scope
+	var sixty []connection.Scope
 	for i := range 60 {
 		s := describe(fmt.Sprintf("thing%02d:%s", i, strings.Repeat("read", 9)))
 		s.Optional, s.Feature = i%2 == 0, fmt.Sprintf("doing thing %d for everybody in the workspace", i)
 		sixty = append(sixty, s)
 	}
-	var fifty []install.Change
+	var fifty []connection.Change
 	for i := range 50 {
-		fifty = append(fifty, install.Change{At: noon, By: install.Person("U" + strings.Repeat("A", 40)), What: install.DidPermissions, Outcome: install.OutcomeDone,
+		fifty = append(fifty, connection.Change{At: noon, By: connection.Person("U" + strings.Repeat("A", 40)), What: connection.DidPermissions, Outcome: connection.OutcomeDone,
 			Reason: strings.Repeat("+"+strings.Repeat("&", 900)+" -"+strings.Repeat("<", 900)+" ", 20)})
 		if i%3 == 0 {
-			fifty[i].What, fifty[i].Outcome = install.DidDisconnect, install.OutcomeFail
+			fifty[i].What, fifty[i].Outcome = connection.DidDisconnect, connection.OutcomeFail
 		}
 	}
 	ordinary := App()
 	ordinary.Operator, ordinary.SupportURL, ordinary.PrivacyURL, ordinary.Version = "Acme IT", "mailto:it@example.com", "https://example.com/privacy", "v1.2.3"
 	return []cast{
-		{"ordinary", ordinary, "Acme Corp", "U0ACMEDANA", Catalogue(), []install.Change{{At: noon, By: install.Person("U1"), What: install.DidInstall, Outcome: install.OutcomeDone}}},
+		{"ordinary", ordinary, "Acme Corp", "U0ACMEDANA", Catalogue(), []connection.Change{{At: noon, By: connection.Person("U1"), What: connection.DidInstall, Outcome: connection.OutcomeDone}}},
 		{"hostile", install.App{Name: "Switch <b> & board that is very long", Summary: hostile, DataKept: hostile, Operator: hostile, Version: hostile,
 			SupportURL: "https://help.example.com/?" + strings.Repeat("q=1&", 100), PrivacyURL: "https://example.com/" + strings.Repeat("p", 500)}, hostile, "U" + strings.Repeat("A", 40), sixty, fifty},
 		{"empty", install.App{}, "", "", nil, nil},
@@ -286,7 +287,7 @@ func sayings(t *testing.T, c cast) (all []saying) {
 	addView := func(v any, format string, args ...any) {
 		all = append(all, saying{name: c.name + ": " + fmt.Sprintf(format, args...), view: v})
 	}
-	turn := func(byHand bool, state install.State, org bool) *bot.Turn {
+	turn := func(byHand bool, state connection.State, org bool) *bot.Turn {
 		cfg := install.Config{App: c.app, PublicURL: "https://bot.example.com", Scopes: c.scopes, Store: historyStore{lines: c.lines}}
 		if byHand {
 			cfg.BotToken = "xoxb-not-a-token"
@@ -295,14 +296,14 @@ func sayings(t *testing.T, c cast) (all []saying) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn := install.Connection{ID: "con_0123456789abcdef", Key: install.Key{AppID: "A1", TeamID: "T1"}, TeamName: c.team, EnterpriseName: c.team, TeamURL: "https://acme.slack.com/",
+		conn := connection.Connection{ID: "con_0123456789abcdef", Key: connection.Key{AppID: "A1", TeamID: "T1"}, TeamName: c.team, EnterpriseName: c.team, TeamURL: "https://acme.slack.com/",
 			InstalledBy: c.person, InstalledAt: noon, CreatedAt: noon, AuthorizedAt: noon.Add(time.Hour), AuthorizedBy: c.person, LastEventAt: noon, CheckedAt: noon, Installs: 3, State: state, StateSince: noon}
 		conn.ExpiresAt, conn.FailingSince, conn.RenewAt, conn.Tries = noon, noon, noon, 3
 		if org {
 			conn.EnterpriseID, conn.TeamID = "E1", ""
 		}
-		if state == install.NotConnected {
-			conn = install.Connection{}
+		if state == connection.NotConnected {
+			conn = connection.Connection{}
 		}
 		return &bot.Turn{Install: bot.InstallationOf(in, conn.Key, conn), UserID: orElse(c.person, "U9"), UserTeam: "T1", ChannelID: "C1", Ref: "7F3K2QX", Log: slog.New(slog.DiscardHandler), Connection: conn}
 	}
@@ -313,18 +314,18 @@ func sayings(t *testing.T, c cast) (all []saying) {
 			if byHand && org {
 				continue // there is no such thing
 			}
-			for _, state := range []install.State{install.Active, install.Limited, install.Retrying, install.ReconnectRequired, install.Removed, install.Paused, install.NotConnected, install.Unknown} {
+			for _, state := range []connection.State{connection.Active, connection.Limited, connection.Retrying, connection.ReconnectRequired, connection.Removed, connection.Paused, connection.NotConnected, connection.Unknown} {
 				tn := turn(byHand, state, org)
 				h := tn.Health()
 				switch state {
-				case install.Limited:
-					h.State = install.Limited
-				case install.Unknown:
-					h.State, h.Reason, h.LastKnown, h.Label = install.Unknown, install.ReasonSlackSilent, install.Active, "Couldn't check"
-				case install.ReconnectRequired:
+				case connection.Limited:
+					h.State = connection.Limited
+				case connection.Unknown:
+					h.State, h.Reason, h.LastKnown, h.Label = connection.Unknown, connection.ReasonSlackSilent, connection.Active, "Couldn't check"
+				case connection.ReconnectRequired:
 					h.WorksUntil = noon
 				}
-				h.ReasonText = orElse(install.ReasonText(h.Reason), "Its access was withdrawn in Slack.")
+				h.ReasonText = orElse(connection.ReasonText(h.Reason), "Its access was withdrawn in Slack.")
 				at := fmt.Sprintf("%s, by hand %v, organisation %v", state, byHand, org)
 				for _, is := range people {
 					who := viewer{standing: is, verbose: true, installerLeft: true}
@@ -350,7 +351,7 @@ func sayings(t *testing.T, c cast) (all []saying) {
 						addView(window(c.app.Name+"x", p), "permissions in a window %s, %v", at, is)
 					}
 					for _, n := range []int{0, 1, 200} {
-						if state != install.Active {
+						if state != connection.Active {
 							break // it is not told of in the list of channels
 						}
 						var found []slack.Channel
@@ -374,13 +375,13 @@ func sayings(t *testing.T, c cast) (all []saying) {
 					addView(view, "farewell %s", at)
 				}
 				add(notice(c.app, "U1", h), "notice %s", at)
-				add(resolved(c.app, install.Notice{At: noon, Reason: h.Reason}, h), "resolved %s", at)
+				add(resolved(c.app, connection.Notice{At: noon, Reason: h.Reason}, h), "resolved %s", at)
 				blocks, text := welcomeBlocks(c.app, "https://slack.com", tn.Connection, Catalogue())
 				add(bot.Reply{Text: text, Blocks: blocks}, "welcome %s", at)
 			}
 		}
 	}
-	tn := turn(false, install.Active, false)
+	tn := turn(false, connection.Active, false)
 	add(history(ctx, tn, ask{is: keeper}), "history")
 	addView(window("x", history(ctx, tn, ask{is: keeper})), "history in a window")
 	add(support(ctx, tn, ask{}), "support")

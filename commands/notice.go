@@ -13,6 +13,7 @@ import (
 
 	"switchboard/bot"
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // Tell returns the function with which install writes to a person that a connection needs them. It says where the message is.
@@ -28,8 +29,8 @@ func Tell(app install.App) func(context.Context, *slack.Client, string, install.
 }
 
 // Resolve returns the function with which install edits that message once the trouble is over.
-func Resolve(app install.App) func(context.Context, *slack.Client, install.Notice, install.Health) error {
-	return func(ctx context.Context, client *slack.Client, n install.Notice, h install.Health) error {
+func Resolve(app install.App) func(context.Context, *slack.Client, connection.Notice, install.Health) error {
+	return func(ctx context.Context, client *slack.Client, n connection.Notice, h install.Health) error {
 		r := resolved(app, n, h)
 		if _, _, _, err := client.UpdateMessageContext(ctx, n.Channel, n.TS, slack.MsgOptionText(r.Text, false), slack.MsgOptionBlocks(r.Blocks...)); err != nil {
 			return fmt.Errorf("edit message to resolved: %w", err)
@@ -79,8 +80,8 @@ func notice(app install.App, userID string, h install.Health) bot.Reply {
 }
 
 // resolved takes the place of notice, without anything to press.
-func resolved(app install.App, n install.Notice, h install.Health) bot.Reply {
-	if n.Reason == install.ReasonMissingScope {
+func resolved(app install.App, n connection.Notice, h install.Health) bot.Reply {
+	if n.Reason == connection.ReasonMissingScope {
 		text := fmt.Sprintf("%s is allowed everything in %s that people asked for. Nothing to do.", escape(app.Name), escape(place(h.Connection)))
 		return bot.Reply{Text: "Resolved: " + text, Blocks: []slack.Block{
 			slack.NewHeaderBlock(plain("Resolved: everything is allowed")), section(text), section("You were told that a permission was missing."),
@@ -92,12 +93,12 @@ func resolved(app install.App, n install.Notice, h install.Health) bot.Reply {
 	switch {
 	case h.Lacking:
 		back, next = app.Name+" has its access again", h.Sentence+" "+h.NextStep
-	case h.State == install.Limited:
+	case h.State == connection.Limited:
 		next = h.Sentence
 	}
 	text := fmt.Sprintf("Resolved: %s in %s.", escape(back), escape(place(h.Connection))) + spaced(escape(clip(next, maxSentence)))
 	was := "You were told that it needed reconnecting, " + when(n.At) + "."
-	if why := install.ReasonText(n.Reason); why != "" {
+	if why := connection.ReasonText(n.Reason); why != "" {
 		was += " " + escape(why)
 	}
 	return bot.Reply{Text: text, Blocks: []slack.Block{
@@ -128,7 +129,7 @@ func missingNotice(app install.App, userID string, w install.MissingScopes) bot.
 	next := "If you allow it, Slack asks you for exactly that; nothing else changes. If you don't, nothing changes at all."
 	button := slack.NewButtonBlockElement(actionGrant, "", plain("Allow it"))
 	button.URL, button.Style = w.GrantURL, slack.StylePrimary
-	button.AccessibilityLabel = clip("Allow "+app.Name+" to "+install.Permitted(w.Scopes), 75)
+	button.AccessibilityLabel = clip("Allow "+app.Name+" to "+connection.Permitted(w.Scopes), 75)
 	text := escape(asked+" "+why) + " " + next + " " + link(w.GrantURL, "Allow it") + "."
 	foot := "You're getting this because you installed the app"
 	if w.Connection.InstalledBy != userID {

@@ -12,6 +12,7 @@ import (
 
 	"switchboard/bot"
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 const (
@@ -32,9 +33,9 @@ func permissions(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 	if is == stranger || is == guest {
 		return statusReply(t, h, viewer{audience: a.to, standing: is}, false)
 	}
-	var last install.Change
+	var last connection.Change
 	if changes, err := t.Install.History(ctx, historyLooked); err == nil {
-		if i := slices.IndexFunc(changes, func(c install.Change) bool { return c.What == install.DidPermissions }); i >= 0 {
+		if i := slices.IndexFunc(changes, func(c connection.Change) bool { return c.What == connection.DidPermissions }); i >= 0 {
 			last = changes[i]
 		}
 	}
@@ -42,12 +43,12 @@ func permissions(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 }
 
 // permissionsReply says it to a person of the workspace. last is the newest change of the permissions, zero: none known.
-func permissionsReply(t *bot.Turn, h install.Health, is standing, last install.Change) bot.Reply {
+func permissionsReply(t *bot.Turn, h install.Health, is standing, last connection.Change) bot.Reply {
 	app, team := escape(t.Install.App().Name), escape(place(h.Connection))
 	intro := fmt.Sprintf("%s has all %d permissions it asks for in %s. Nothing to do.", app, h.Needed, team)
 	if n := len(h.Missing); n > 0 {
 		intro = fmt.Sprintf("%s has %d of the %d permissions it asks for in %s.", app, h.Needed-n, h.Needed, team)
-		if h.State == install.Limited {
+		if h.State == connection.Limited {
 			intro += " Everything else works."
 		}
 	}
@@ -65,7 +66,7 @@ func permissionsReply(t *bot.Turn, h install.Health, is standing, last install.C
 			}
 			block := slack.NewSectionBlock(markdown(permissionLine(s, false)), nil, nil)
 			if mayGrant {
-				block.Accessory = slack.NewAccessory(grantButton(t, []install.Scope{s}, "Allow it", ": "+s.Label))
+				block.Accessory = slack.NewAccessory(grantButton(t, []connection.Scope{s}, "Allow it", ": "+s.Label))
 			}
 			blocks = append(blocks, block)
 		}
@@ -98,7 +99,7 @@ func permissionsReply(t *bot.Turn, h install.Health, is standing, last install.C
 // grantedLines lists what is allowed, each permission with its reason.
 func grantedLines(t *bot.Turn, h install.Health) []string {
 	var lines []string
-	missing := install.ScopeNames(h.Missing)
+	missing := connection.ScopeNames(h.Missing)
 	for _, s := range t.Install.Scopes() {
 		if !slices.Contains(missing, s.Name) {
 			lines = append(lines, "• "+permissionLine(s, true))
@@ -108,13 +109,13 @@ func grantedLines(t *bot.Turn, h install.Health) []string {
 }
 
 // permissionLine is one permission with its reason, escaped.
-func permissionLine(s install.Scope, allowed bool) string {
+func permissionLine(s connection.Scope, allowed bool) string {
 	kind := "required"
 	if s.Optional {
 		kind = "optional"
 	}
 	text := fmt.Sprintf("*%s* (%s): %s", brief(s.Label), kind, escape(clip(s.Why, 2*maxName)))
-	if off := features([]install.Scope{s}); !allowed && off != "" {
+	if off := features([]connection.Scope{s}); !allowed && off != "" {
 		text += " Without it, it can't " + off + "."
 	}
 	return text
@@ -142,11 +143,11 @@ func paragraphs(lines []string) []slack.Block {
 }
 
 // grantButton leads to Slack's consent for these permissions, nil for all that the app asks for. spoken is what is read out for it.
-func grantButton(t *bot.Turn, scopes []install.Scope, words, spoken string) *slack.ButtonBlockElement {
+func grantButton(t *bot.Turn, scopes []connection.Scope, words, spoken string) *slack.ButtonBlockElement {
 	b := slack.NewButtonBlockElement(actionGrant, "", label(words, maxButton))
 	wish := install.GrantRequest{Back: t.ChannelID}
 	if scopes != nil {
-		wish.Scopes = install.ScopeNames(scopes)
+		wish.Scopes = connection.ScopeNames(scopes)
 	}
 	b.URL = t.Install.Grant(wish)
 	b.AccessibilityLabel = clip("Allow "+t.Install.App().Name+spoken, maxButton)

@@ -11,6 +11,7 @@ import (
 
 	"switchboard/bot"
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // reconnect gives those who may act a link of their own. Where Slack can't be asked who they are, everybody gets the public one:
@@ -18,7 +19,7 @@ import (
 func reconnect(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 	h := t.Health()
 	app, team := escape(t.Install.App().Name), escape(place(t.Connection))
-	if h.Reason == install.ReasonRecordsSilent {
+	if h.Reason == connection.ReasonRecordsSilent {
 		return bot.Reply{Text: recordsSilent(t)}
 	}
 	is, err := a.standing(ctx, t)
@@ -27,7 +28,7 @@ func reconnect(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 		return refusal(t, is, err, "reconnect it")
 	case h.GrantURL == "":
 		return bot.Reply{Text: fmt.Sprintf("%s was connected to %s by hand, so there is no link that reconnects it. The people who run it can do that.", app, team)}
-	case h.State == install.Paused:
+	case h.State == connection.Paused:
 		return bot.Reply{Text: fmt.Sprintf("%s is paused in %s by the people who run it, and reconnecting doesn't change that. They can resume it.", app, team)}
 	}
 	address, words := t.Install.Grant(install.GrantRequest{Back: t.ChannelID}), "Reconnect"
@@ -50,9 +51,9 @@ func reconnect(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 		if !h.WorksUntil.IsZero() {
 			first = fmt.Sprintf("%s stops working in %s soon, and this link reconnects it.", app, team)
 		}
-	case h.State == install.Limited:
+	case h.State == connection.Limited:
 		first = fmt.Sprintf("%s is connected to %s, and a permission is missing. Reconnecting also asks for that.", app, team)
-	case h.State != install.Active:
+	case h.State != connection.Active:
 		first = fmt.Sprintf("%s has trouble in %s that can pass by itself. You can reconnect it anyway.", app, team)
 	}
 	button := slack.NewButtonBlockElement(actionGrant, "", label(words, maxButton))

@@ -8,11 +8,11 @@ import (
 	"errors"
 
 	"switchboard/bot"
-	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 var uninstalled = bot.OnEvent("app_uninstalled", func(ctx context.Context, t *bot.Turn, _ *struct{}) error {
-	return t.Install.HandleRemoval(ctx, install.Removal{Reason: install.ReasonUninstalled, At: t.At})
+	return t.Install.HandleRemoval(ctx, connection.Removal{Reason: connection.ReasonUninstalled, At: t.At})
 })
 
 // revoked lists the users whose tokens are gone, never the tokens.
@@ -28,7 +28,7 @@ var tokensRevoked = bot.OnEvent("tokens_revoked", func(ctx context.Context, t *b
 	// whatever becomes of the other, and the event comes again until both are; doing one twice changes nothing.
 	var ours, theirs error
 	if len(e.Tokens.Bot) > 0 {
-		ours = t.Install.HandleRemoval(ctx, install.Removal{Reason: install.ReasonTokenRevoked, At: t.At})
+		ours = t.Install.HandleRemoval(ctx, connection.Removal{Reason: connection.ReasonTokenRevoked, At: t.At})
 	}
 	if len(e.Tokens.People) > 0 {
 		theirs = t.Install.HandleUsersRevoked(ctx, e.Tokens.People, t.At)

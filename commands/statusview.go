@@ -18,6 +18,7 @@ import (
 
 	"switchboard/bot"
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // viewer is who a state is shown to.
@@ -27,8 +28,8 @@ type viewer struct {
 	verbose  bool // wants what admins see; members get it, too
 	again    bool // can ask again and again, so Slack is not asked each time
 
-	permissions   install.Change // the last change of what is granted; zero: none known
-	installerLeft bool           // Slack says that the person who installed it is no longer here
+	permissions   connection.Change // the last change of what is granted; zero: none known
+	installerLeft bool              // Slack says that the person who installed it is no longer here
 }
 
 // Slack's limits, in characters: https://docs.slack.dev/reference/block-kit and /reference/views
@@ -164,7 +165,7 @@ func statusReply(t *bot.Turn, h install.Health, who viewer, checking bool) bot.R
 		text += " " + escape(h.NextStep)
 	}
 	text += heldBack(h)
-	if h.State != install.Active {
+	if h.State != connection.Active {
 		text += " Reference: " + t.Ref + "."
 	}
 	text += asOf(h, checking)
@@ -181,7 +182,7 @@ func sentence(t *bot.Turn, h install.Health, who viewer) string {
 	app, team := t.Install.App().Name, place(h.Connection)
 	var b strings.Builder
 	mark := ""
-	if h.State == install.Active && h.Live && h.HeldAt.IsZero() {
+	if h.State == connection.Active && h.Live && h.HeldAt.IsZero() {
 		mark = "✅ "
 	}
 	fmt.Fprintf(&b, "*%s* in *%s*\n%s*%s*%s", escape(app), escape(team), mark, escape(h.Label), since(h))
@@ -192,7 +193,7 @@ func sentence(t *bot.Turn, h install.Health, who viewer) string {
 	if held := heldBack(h); held != "" {
 		b.WriteString("\n" + strings.TrimSpace(held))
 	}
-	if h.State == install.Unknown {
+	if h.State == connection.Unknown {
 		if h.LastKnown != "" {
 			fmt.Fprintf(&b, "\nWhat we last knew: %s.", escape(string(lastKnown[h.LastKnown])))
 		}
@@ -201,7 +202,7 @@ func sentence(t *bot.Turn, h install.Health, who viewer) string {
 		}
 	}
 	switch h.State { // where the sentence doesn't say it already
-	case install.Retrying, install.Unknown, install.ReconnectRequired:
+	case connection.Retrying, connection.Unknown, connection.ReconnectRequired:
 		if len(h.Missing) > 0 {
 			b.WriteString("\n" + escape(clip(h.Connection.Without("It", h.Missing), maxSentence)))
 		}
@@ -209,7 +210,7 @@ func sentence(t *bot.Turn, h install.Health, who viewer) string {
 	if h.NextStep != "" {
 		b.WriteString("\n" + escape(h.NextStep))
 		switch {
-		case h.GrantURL == "" || !h.Broken() && h.State != install.Limited:
+		case h.GrantURL == "" || !h.Broken() && h.State != connection.Limited:
 		case who.standing == keeper: // the button leads there
 		case !bound(t, h.GrantURL):
 			b.WriteString(" " + link(h.GrantURL, "Open the page for that") + ".")
@@ -225,9 +226,9 @@ func since(h install.Health) string {
 	switch {
 	case h.Since.IsZero():
 		return "."
-	case h.State == install.Active:
+	case h.State == connection.Active:
 		return " since " + day(h.Since) + "."
-	case h.State == install.Removed: // that is a moment
+	case h.State == connection.Removed: // that is a moment
 		return ", " + when(h.Since) + "."
 	}
 	return " since " + when(h.Since) + "."
@@ -237,10 +238,10 @@ func since(h install.Health) string {
 func asOf(h install.Health, checking bool) string {
 	said := ""
 	switch {
-	case h.Live || h.State == install.Unknown || !h.Found:
+	case h.Live || h.State == connection.Unknown || !h.Found:
 	case h.CheckedAt.IsZero():
 		said = " That's what our records say. Slack hasn't confirmed it yet."
-	case h.State == install.Active || h.State == install.Limited || h.State == install.Retrying:
+	case h.State == connection.Active || h.State == connection.Limited || h.State == connection.Retrying:
 		said = " That's as of " + when(h.CheckedAt) + ", when Slack last confirmed it."
 	default:
 		said = " That's what our records say. Slack last confirmed its access " + when(h.CheckedAt) + "."
@@ -262,7 +263,7 @@ func spaced(s string) string {
 // unasked reports whether the permission is missing without which nobody can be told from others, so that nobody gets a
 // button.
 func unasked(h install.Health, is standing) bool {
-	return is == unknown && slices.Contains(install.ScopeNames(h.Missing), "users:read")
+	return is == unknown && slices.Contains(connection.ScopeNames(h.Missing), "users:read")
 }
 
 // everybodys is the install page that everybody may have: Slack decides there who may add apps.
@@ -289,13 +290,13 @@ func heldBack(h install.Health) string {
 		when(h.HeldSince), when(h.HeldAt))
 }
 
-var lastKnown = map[install.State]string{
-	install.Active: "it worked", install.Retrying: "it had trouble", install.ReconnectRequired: "it needed reconnecting",
-	install.Removed: "it was removed from this workspace", install.Paused: "it was paused",
+var lastKnown = map[connection.State]string{
+	connection.Active: "it worked", connection.Retrying: "it had trouble", connection.ReconnectRequired: "it needed reconnecting",
+	connection.Removed: "it was removed from this workspace", connection.Paused: "it was paused",
 }
 
 // labels names permissions in the middle of a sentence, escaped; of many the first ones.
-func labels(scopes []install.Scope) string {
+func labels(scopes []connection.Scope) string {
 	var words []string
 	for i, s := range scopes {
 		if i == named && len(scopes) > named+1 {
@@ -310,17 +311,17 @@ func labels(scopes []install.Scope) string {
 
 // nowButton is the one thing to press when a person has to act; nil when nobody has to.
 func nowButton(t *bot.Turn, h install.Health) *slack.ButtonBlockElement {
-	if h.GrantURL == "" || !h.Broken() && h.State != install.Limited {
+	if h.GrantURL == "" || !h.Broken() && h.State != connection.Limited {
 		return nil
 	}
 	app, team := t.Install.App().Name, place(h.Connection)
 	words, spoken := "Reconnect", "Reconnect "+app+" to "+team
 	switch {
-	case h.Reason == install.ReasonNotAdded:
+	case h.Reason == connection.ReasonNotAdded:
 		words, spoken = "Add it to this workspace", "Open Slack's page where an admin of the organisation adds "+app
-	case h.State == install.NotConnected:
+	case h.State == connection.NotConnected:
 		words, spoken = "Connect", "Connect "+app+" to "+team
-	case h.State == install.Limited && !h.Lacking:
+	case h.State == connection.Limited && !h.Lacking:
 		words, spoken = "Allow the rest", "Allow "+app+" the missing permissions in "+team
 	case h.Lacking:
 		words, spoken = "Allow what's missing", "Allow "+app+" the missing permissions in "+team
@@ -363,7 +364,7 @@ func buttons(t *bot.Turn, h install.Health, first ...*slack.ButtonBlockElement) 
 		return slack.NewOptionBlockObject(word, label(words, maxButton), nil)
 	}
 	more := []*slack.OptionBlockObject{choice("history", "History"), choice("support", "Copy details for support")}
-	if h.State != install.Removed {
+	if h.State != connection.Removed {
 		more = append(more, choice("disconnect", "Disconnect…"))
 	}
 	return slack.NewActionBlock("", append(elements, slack.NewOverflowBlockElement(actionMore, more...))...)
@@ -402,9 +403,9 @@ func facts(h install.Health, who viewer, checking bool) slack.Block {
 	switch {
 	case checking:
 		checked = when(h.CheckedAt) + "; the live answer follows"
-	case h.Live && h.State != install.Unknown:
+	case h.Live && h.State != connection.Unknown:
 		checked = "Just now, with Slack"
-	case h.State == install.Unknown:
+	case h.State == connection.Unknown:
 		checked = "Couldn't check now; last good check " + when(h.CheckedAt)
 	}
 	last := "None yet, which is normal right after installing"
@@ -447,7 +448,7 @@ func renewal(h install.Health) string {
 	switch {
 	case !h.WorksUntil.IsZero():
 		return "Ended. What is left works until " + when(h.WorksUntil)
-	case c.State == install.Removed || c.State == install.ReconnectRequired:
+	case c.State == connection.Removed || c.State == connection.ReconnectRequired:
 		return "None now"
 	case c.ExpiresAt.IsZero():
 		return "Doesn't expire" // though the move to one that is renewed may be failing
@@ -478,7 +479,7 @@ func nth(n int) string {
 }
 
 // oneConnection explains what surprises people who expect a second install to make a second bot.
-func oneConnection(c install.Connection) string {
+func oneConnection(c connection.Connection) string {
 	only := "The only one for this workspace"
 	if c.Org() {
 		only = "The only one for all workspaces of the organisation"
@@ -510,7 +511,7 @@ func footer(t *bot.Turn, h install.Health) string {
 	app := t.Install.App()
 	app.SupportURL = supportAt(app.SupportURL, t.Ref)
 	var parts []string
-	if h.State != install.Active {
+	if h.State != connection.Active {
 		parts = append(parts, "Ref `"+t.Ref+"`")
 	}
 	return strings.Join(append(parts, imprint(app)...), " · ")
@@ -532,7 +533,7 @@ func imprint(app install.App) []string {
 }
 
 // place names what a connection is for, unescaped.
-func place(c install.Connection) string {
+func place(c connection.Connection) string {
 	if c.ID != "" && c.Org() {
 		return "the whole organisation " + short(orElse(c.EnterpriseName, c.EnterpriseID))
 	}

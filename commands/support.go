@@ -12,7 +12,7 @@ import (
 	"github.com/slack-go/slack"
 
 	"switchboard/bot"
-	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // support says who runs the app. Everybody may ask; guests and people of other companies get no facts of the workspace.
@@ -63,7 +63,7 @@ func details(t *bot.Turn, now time.Time) string {
 		}
 		lines = append(lines, "In this state since: "+since, "Installed: "+at(c.InstalledAt), "Last reconnected: "+at(c.AuthorizedAt),
 			"Slack last confirmed it: "+at(c.CheckedAt), "Last message from Slack: "+at(c.LastEventAt), fmt.Sprintf("Installs: %d", c.Installs))
-		missing := strings.Join(install.ScopeNames(h.Missing), " ")
+		missing := strings.Join(connection.ScopeNames(h.Missing), " ")
 		lines = append(lines, fmt.Sprintf("Permissions: %d of %d", h.Needed-len(h.Missing), h.Needed), "Missing: "+orElse(missing, "none"))
 	}
 	return strings.Join(lines, "\n")

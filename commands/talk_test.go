@@ -21,6 +21,7 @@ import (
 
 	"switchboard/bot"
 	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/slacksim"
 	"switchboard/storage"
 	"switchboard/storage/storagetest"
@@ -42,13 +43,13 @@ type failing struct {
 	how atomic.Int32 // 0: not at all; 1: at once; 2: it is silent
 }
 
-func (f *failing) Lookup(ctx context.Context, k install.Key) (install.Connection, error) {
+func (f *failing) Lookup(ctx context.Context, k connection.Key) (connection.Connection, error) {
 	switch f.how.Load() {
 	case 1:
-		return install.Connection{}, errors.New("the database is gone")
+		return connection.Connection{}, errors.New("the database is gone")
 	case 2:
 		<-ctx.Done()
-		return install.Connection{}, ctx.Err()
+		return connection.Connection{}, ctx.Err()
 	}
 	return f.Store.Lookup(ctx, k)
 }
@@ -60,7 +61,7 @@ type scene struct {
 	db     *storage.DB
 	store  *failing
 	in     *install.Installer
-	key    install.Key
+	key    connection.Key
 	client *slack.Client // with the app's access
 	silent bool          // Slack answers nothing in this scene
 }
@@ -107,7 +108,7 @@ func play(t *testing.T, database string, untick ...string) *scene {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := bot.New(bot.Config{Install: s.in, Handlers: All(), Inbox: inbox, SigningSecrets: []install.Secret{"signing-secret"}})
+	b, err := bot.New(bot.Config{Install: s.in, Handlers: All(), Inbox: inbox, SigningSecrets: []connection.Secret{"signing-secret"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +163,7 @@ func play(t *testing.T, database string, untick ...string) *scene {
 func (s *scene) install(userID string, untick ...string) {
 	s.t.Helper()
 	ctx := context.Background()
-	scopes := strings.Join(install.ScopeNames(Catalogue()), ",")
+	scopes := strings.Join(connection.ScopeNames(Catalogue()), ",")
 	back, err := s.sim.Authorize(ctx, s.sim.URL()+"/oauth/v2/authorize?client_id=1.2&state=s&redirect_uri=https://bot.example.com/slack/oauth_redirect&scope="+scopes, userID, slacksim.Choice{Untick: untick})
 	if err != nil {
 		s.t.Fatal(err)
@@ -172,11 +173,11 @@ func (s *scene) install(userID string, untick ...string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.key = install.Key{AppID: granted.AppID, TeamID: granted.Team.ID}
+	s.key = connection.Key{AppID: granted.AppID, TeamID: granted.Team.ID}
 	s.client = slack.New(granted.AccessToken, slack.OptionAPIURL(s.sim.URL()+"/api/"))
 	now := time.Now()
-	if _, _, err := s.db.Put(ctx, install.Connection{Key: s.key, TokenPair: install.TokenPair{Token: install.Secret(granted.AccessToken)}, TeamName: "Acme Corp", BotUserID: granted.BotUserID,
-		Scopes: install.SplitScopes(granted.Scope), State: install.Active, StateSince: now, InstalledBy: userID, InstalledAt: now, AuthorizedBy: userID, AuthorizedAt: now, CheckedAt: now}); err != nil {
+	if _, _, err := s.db.Put(ctx, connection.Connection{Key: s.key, TokenPair: connection.TokenPair{Token: connection.Secret(granted.AccessToken)}, TeamName: "Acme Corp", BotUserID: granted.BotUserID,
+		Scopes: connection.SplitScopes(granted.Scope), State: connection.Active, StateSince: now, InstalledBy: userID, InstalledAt: now, AuthorizedBy: userID, AuthorizedAt: now, CheckedAt: now}); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -257,7 +258,7 @@ func (s *scene) write(user, text string) (m slacksim.Message, shown string) {
 	return m, shown
 }
 
-func (s *scene) connection() install.Connection {
+func (s *scene) connection() connection.Connection {
 	s.t.Helper()
 	c, err := s.db.Lookup(context.Background(), s.key)
 	if err != nil {
@@ -479,7 +480,7 @@ func TestDisconnectWindow(t *testing.T) {
 			if _, err := s.sim.CloseView(ctx, dana, v.ID, false); err != nil {
 				t.Fatal(err)
 			}
-			if _, there := s.sim.Installed(slacksim.Acme); !there || s.connection().State != install.Active {
+			if _, there := s.sim.Installed(slacksim.Acme); !there || s.connection().State != connection.Active {
 				t.Fatal("opening and closing it did something")
 			}
 			open(s)
@@ -489,7 +490,7 @@ func TestDisconnectWindow(t *testing.T) {
 			}
 			v = s.window(dana)
 			has(t, "the window at the end", read(v.Title, v.Blocks), "Switchboard is disconnected from Acme Corp. Slack removed the app, and its access is erased.", "To bring it back, open")
-			if c := s.connection(); c.State != install.Removed || c.Reason != install.ReasonDisconnected || c.Token != "" || v.Submit != "" {
+			if c := s.connection(); c.State != connection.Removed || c.Reason != connection.ReasonDisconnected || c.Token != "" || v.Submit != "" {
 				t.Errorf("%s %s, the window has %q", c.State, c.Reason, v.Submit)
 			}
 			if _, there := s.sim.Installed(slacksim.Acme); there {
@@ -522,7 +523,7 @@ func TestDisconnectWindow(t *testing.T) {
 			}
 			s.store.how.Store(0)
 			has(t, "the window", read("", s.window(dana).Blocks), test.says)
-			if c := s.connection(); c.State != install.Active || c.Token == "" {
+			if c := s.connection(); c.State != connection.Active || c.Token == "" {
 				t.Errorf("%s %s", c.State, c.Reason)
 			}
 		})
@@ -640,7 +641,7 @@ func TestWordsInTrouble(t *testing.T) {
 		want map[string]string // by word; "*" is for those that have none of their own
 	}{
 		"no row": {func(s *scene) {
-			if err := s.in.EraseAnyway(context.Background(), s.key, install.Person(leon)); err != nil {
+			if err := s.in.EraseAnyway(context.Background(), s.key, connection.Person(leon)); err != nil {
 				s.t.Fatal(err)
 			}
 			if _, err := s.db.Sweep(context.Background(), time.Now().Add(time.Hour)); err != nil {
@@ -649,8 +650,8 @@ func TestWordsInTrouble(t *testing.T) {
 		}, map[string]string{"status": "Not connected", "channels": "isn't connected here", "reconnect": "<https://bot.example.com/slack/install|Open the page for that>", "history": "because this app isn't connected here",
 			"permissions": "Not connected", "disconnect": "isn't connected to this workspace, so there is nothing to disconnect", "test": "because this app isn't connected here", "support": "State: not_connected"}},
 		"dead access": {func(s *scene) {
-			if _, err := s.db.Update(context.Background(), s.key, func(c *install.Connection) error {
-				c.Erase(install.ReconnectRequired, install.ReasonTokenRevoked, time.Now())
+			if _, err := s.db.Update(context.Background(), s.key, func(c *connection.Connection) error {
+				c.Erase(connection.ReconnectRequired, connection.ReasonTokenRevoked, time.Now())
 				return nil
 			}); err != nil {
 				s.t.Fatal(err)
@@ -732,8 +733,8 @@ func TestStatusTellsWhatChanged(t *testing.T) {
 	t.Parallel()
 	s := play(t, storagetest.SQLite(t))
 	s.sim.AddUser(slacksim.User{ID: leon, TeamID: slacksim.Acme, Name: "leon", Deleted: true})
-	if _, err := s.db.Update(context.Background(), s.key, func(c *install.Connection) error {
-		c.Note(install.Change{At: time.Now(), By: install.Actor{Kind: install.BySlack}, What: install.DidPermissions, Outcome: install.OutcomeDone, Reason: "-team:read"})
+	if _, err := s.db.Update(context.Background(), s.key, func(c *connection.Connection) error {
+		c.Note(connection.Change{At: time.Now(), By: connection.Actor{Kind: connection.BySlack}, What: connection.DidPermissions, Outcome: connection.OutcomeDone, Reason: "-team:read"})
 		c.LastEventAt = time.Now().Add(-100 * time.Hour)
 		return nil
 	}); err != nil {
@@ -807,7 +808,7 @@ func TestWhatSlackSaid(t *testing.T) {
 			t.Errorf("%v: %s", err, got)
 		}
 	}
-	if got := features([]install.Scope{{Feature: "a"}, {Feature: "b"}, {Feature: "a"}, {}, {Feature: "c"}, {Feature: "d"}}); got != "a, b, c or 1 more thing" {
+	if got := features([]connection.Scope{{Feature: "a"}, {Feature: "b"}, {Feature: "a"}, {}, {Feature: "c"}, {Feature: "d"}}); got != "a, b, c or 1 more thing" {
 		t.Errorf("features: %s", got)
 	}
 }

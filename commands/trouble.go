@@ -10,6 +10,7 @@ import (
 
 	"switchboard/bot"
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // slackSaid says in whole sentences, escaped, why a call of ours to Slack failed. needed are the permissions that the call takes,
@@ -48,7 +49,7 @@ func slackSaid(t *bot.Turn, err error, needed ...string) string {
 	case "internal_error", "fatal_error", "service_unavailable", "server_error", "request_timeout":
 		return "Slack had trouble of its own." + again
 	default:
-		if words := install.ReasonText(reason); words != "" {
+		if words := connection.ReasonText(reason); words != "" {
 			return escape(words) + more(t, "status", "to see what to do")
 		}
 		return "Slack said " + code(reason) + "."
@@ -69,22 +70,22 @@ func whyUnasked(t *bot.Turn) string {
 		return "couldn't renew its access just now"
 	}
 	switch h := t.Health(); {
-	case h.Reason == install.ReasonNotAdded:
+	case h.Reason == connection.ReasonNotAdded:
 		return "wasn't added to this workspace"
-	case h.State == install.Unknown:
+	case h.State == connection.Unknown:
 		return "can't reach its records right now"
-	case h.State == install.Paused:
+	case h.State == connection.Paused:
 		return "is paused by the people who run it"
-	case h.State == install.Removed:
+	case h.State == connection.Removed:
 		return "was removed from Slack"
-	case h.State == install.ReconnectRequired:
+	case h.State == connection.ReconnectRequired:
 		return "needs reconnecting"
 	}
 	return "isn't connected here"
 }
 
 // features lists what the app can't do without these permissions, escaped; "" when that is not known.
-func features(scopes []install.Scope) string {
+func features(scopes []connection.Scope) string {
 	var off []string
 	for _, s := range scopes {
 		if f := escape(clip(s.Feature, maxName)); f != "" && !slices.Contains(off, f) {
@@ -94,5 +95,5 @@ func features(scopes []install.Scope) string {
 	if n := len(off); n > named {
 		off = append(off[:named], count(n-named, "more thing"))
 	}
-	return install.Or(off)
+	return connection.Or(off)
 }

@@ -11,12 +11,13 @@ import (
 	"github.com/slack-go/slack"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // Welcome returns the function that install calls once per install. The app's words are fixed at start.
-func Welcome(app install.App, slackURL string) func(context.Context, *slack.Client, install.Connection) error {
+func Welcome(app install.App, slackURL string) func(context.Context, *slack.Client, connection.Connection) error {
 	needed := Catalogue()
-	return func(ctx context.Context, client *slack.Client, c install.Connection) error {
+	return func(ctx context.Context, client *slack.Client, c connection.Connection) error {
 		blocks, text := welcomeBlocks(app, slackURL, c, c.Missing(needed))
 		// The user's id as the channel: Slack opens the direct message by itself.
 		if _, _, err := client.PostMessageContext(ctx, c.InstalledBy, slack.MsgOptionText(text, false), slack.MsgOptionBlocks(blocks...)); err != nil {
@@ -26,7 +27,7 @@ func Welcome(app install.App, slackURL string) func(context.Context, *slack.Clie
 	}
 }
 
-func welcomeBlocks(app install.App, slackURL string, c install.Connection, missing []install.Scope) (blocks []slack.Block, text string) {
+func welcomeBlocks(app install.App, slackURL string, c connection.Connection, missing []connection.Scope) (blocks []slack.Block, text string) {
 	team, first := short(orElse(c.TeamName, "your workspace")), ""
 	if c.Org() {
 		team, first = place(c), "Until an admin of the organisation adds it to workspaces, it won't respond in any. "
@@ -65,7 +66,7 @@ func welcomeBlocks(app install.App, slackURL string, c install.Connection, missi
 }
 
 // sees says what the app may read, as far as that was allowed.
-func sees(c install.Connection) string {
+func sees(c connection.Connection) string {
 	direct, mentions := slices.Contains(c.Scopes, "im:history"), slices.Contains(c.Scopes, "app_mentions:read")
 	switch {
 	case direct && mentions:

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"switchboard/install/connection"
 )
 
 // TokenError says why a token cannot serve as the bot token, in a sentence for the operator. It does not hold the token.
@@ -19,7 +21,7 @@ const botTokenNeeded = " What is needed is the bot token: in your app's settings
 
 // CheckTokenKind refuses, from its prefix alone, a token that cannot be a bot's. A *TokenError.
 // https://docs.slack.dev/authentication/tokens
-func CheckTokenKind(token Secret) error {
+func CheckTokenKind(token connection.Secret) error {
 	t := token.Reveal()
 	kinds := []struct{ prefix, problem string }{
 		{"xoxb-", ""},
@@ -48,46 +50,46 @@ func CheckTokenKind(token Secret) error {
 // Adopt makes the bot token of cfg.BotToken the one connection: its kind is checked, then Slack is asked. A *TokenError
 // when the token is the wrong one or Slack refuses it; any other error is trouble that can pass. Call it before anything
 // else uses the Installer.
-func (in *Installer) Adopt(ctx context.Context) (Connection, error) {
+func (in *Installer) Adopt(ctx context.Context) (connection.Connection, error) {
 	token := in.cfg.BotToken
 	if err := CheckTokenKind(token); err != nil {
-		return Connection{}, err
+		return connection.Connection{}, err
 	}
 	id, err := in.identify(ctx, token)
 	if err != nil {
 		if decisive(err) {
-			return Connection{}, &TokenError{fmt.Sprintf("Slack does not accept this token (it says %s).%s", SlackError(err), botTokenNeeded)}
+			return connection.Connection{}, &TokenError{fmt.Sprintf("Slack does not accept this token (it says %s).%s", SlackError(err), botTokenNeeded)}
 		}
-		return Connection{}, fmt.Errorf("check bot token: %w", Cause(err))
+		return connection.Connection{}, fmt.Errorf("check bot token: %w", Cause(err))
 	}
 	if id.BotID == "" {
-		return Connection{}, &TokenError{"This token works but does not belong to a bot." + botTokenNeeded}
+		return connection.Connection{}, &TokenError{"This token works but does not belong to a bot." + botTokenNeeded}
 	}
 	appID := id.AppID
 	if in.cfg.AppID != "" && appID != "" && appID != in.cfg.AppID {
-		return Connection{}, &TokenError{fmt.Sprintf("This token belongs to the app %s, and the app's id is set to %s. "+
+		return connection.Connection{}, &TokenError{fmt.Sprintf("This token belongs to the app %s, and the app's id is set to %s. "+
 			"Set the two to the same app.", appID, in.cfg.AppID)}
 	}
 	if appID == "" {
 		appID = in.cfg.AppID
 	}
 	if appID == "" {
-		return Connection{}, &TokenError{"Slack did not say which app this token belongs to. Set the app's id, too " +
+		return connection.Connection{}, &TokenError{"Slack did not say which app this token belongs to. Set the app's id, too " +
 			"(A…, on your app's Basic Information page)."}
 	}
 	now := in.now()
-	c := Connection{
-		Key:       Key{AppID: appID, EnterpriseID: id.EnterpriseID, TeamID: id.TeamID},
+	c := connection.Connection{
+		Key:       connection.Key{AppID: appID, EnterpriseID: id.EnterpriseID, TeamID: id.TeamID},
 		TeamName:  id.Team,
 		TeamURL:   id.URL,
 		BotUserID: id.UserID,
 		BotID:     id.BotID,
 		Scopes:    id.Scopes,
-		TokenPair: started(token, "", asSeconds(id.ExpiresIn), now),
+		TokenPair: connection.Started(token, "", asSeconds(id.ExpiresIn), now),
 
 		InstalledAt:  now,
 		AuthorizedAt: now,
-		State:        Active,
+		State:        connection.Active,
 		StateSince:   now,
 		CheckedAt:    now,
 	}
@@ -99,19 +101,19 @@ func (in *Installer) Adopt(ctx context.Context) (Connection, error) {
 	}
 	in.rehome(ctx, c.Key)
 	known, err := in.store.Lookup(ctx, c.Key)
-	if err == nil && known.Key == c.Key && known.Token == token && known.State != Removed {
+	if err == nil && known.Key == c.Key && known.Token == token && known.State != connection.Removed {
 		// The same token after a restart is no new install: only what Slack said of it is kept.
-		c, err = in.store.Update(ctx, c.Key, func(row *Connection) error {
-			row.judge(id, "", now)
+		c, err = in.store.Update(ctx, c.Key, func(row *connection.Connection) error {
+			row.Judge(id, "", now)
 			row.BotUserID, row.BotID = id.UserID, id.BotID
 			return nil
 		})
 	} else if err == nil || errors.Is(err, ErrNotFound) {
-		c.leftOut(in.cfg.Scopes)
+		c.LeftOut(in.cfg.Scopes)
 		c, _, err = in.store.Put(ctx, c)
 	}
 	if err != nil {
-		return Connection{}, fmt.Errorf("store the connection: %w", err)
+		return connection.Connection{}, fmt.Errorf("store the connection: %w", err)
 	}
 	in.only = c.Key
 	in.learnNames(ctx, &c)

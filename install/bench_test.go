@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/slacksim"
 	"switchboard/storage"
 	"switchboard/storage/storagetest"
@@ -88,21 +89,21 @@ func fleet(b *testing.B, database string, n int, direct bool) (*install.Installe
 }
 
 // grant installs the app into a new workspace and returns the connection that comes of it.
-func grant(sim *slacksim.Sim, clock *slacksim.ManualClock, team string) (install.Connection, error) {
+func grant(sim *slacksim.Sim, clock *slacksim.ManualClock, team string) (connection.Connection, error) {
 	user := "U" + team
 	sim.AddWorkspace(slacksim.Workspace{ID: team, Name: team, Domain: team})
 	sim.AddUser(slacksim.User{ID: user, TeamID: team, Name: "ada", Admin: true})
 	address := sim.URL() + "/oauth/v2/authorize?client_id=1.2&state=s&redirect_uri=" + redirect + "&scope=chat:write"
 	back, err := sim.Authorize(context.Background(), address, user, slacksim.Choice{})
 	if err != nil {
-		return install.Connection{}, err
+		return connection.Connection{}, err
 	}
 	granted, err := install.ExchangeCode(sim, back, redirect, "s")
 	if err != nil {
-		return install.Connection{}, err
+		return connection.Connection{}, err
 	}
-	c := install.Connection{Key: install.Key{AppID: "A0RENEWAL1", TeamID: team}, TeamName: team, State: install.Active, InstalledAt: clock.Now(), AuthorizedAt: clock.Now()}
-	c.TokenPair = install.Started(granted.Token, granted.Refresh, granted.Life, clock.Now())
+	c := connection.Connection{Key: connection.Key{AppID: "A0RENEWAL1", TeamID: team}, TeamName: team, State: connection.Active, InstalledAt: clock.Now(), AuthorizedAt: clock.Now()}
+	c.TokenPair = connection.Started(granted.Token, granted.Refresh, granted.Life, clock.Now())
 	return c, nil
 }
 
@@ -161,7 +162,7 @@ func BenchmarkHundredThousandDue(b *testing.B) {
 			b.Fatal(err)
 		}
 		for i, c := range list {
-			if _, err := db.Update(ctx, c.Key, func(c *install.Connection) error {
+			if _, err := db.Update(ctx, c.Key, func(c *connection.Connection) error {
 				c.RenewAt = start.Add(life*2/3 + time.Duration(i)*time.Hour/time.Duration(n))
 				return nil
 			}); err != nil {

@@ -18,6 +18,8 @@ import (
 
 	"github.com/slack-go/slack"
 	"golang.org/x/sync/errgroup"
+
+	"switchboard/install/connection"
 )
 
 const (
@@ -49,9 +51,9 @@ func (in *Installer) checkDue(ctx context.Context) error {
 			continue
 		}
 		group.Go(func() error {
-			_, err := in.store.Update(ctx, k, func(c *Connection) error {
+			_, err := in.store.Update(ctx, k, func(c *connection.Connection) error {
 				now := in.now()
-				if c.CheckAt.After(now) && c.CheckAt.Sub(now) <= FurthestCheck {
+				if c.CheckAt.After(now) && c.CheckAt.Sub(now) <= connection.FurthestCheck {
 					return errCurrent // another replica was first
 				}
 				c.CheckAt = now.Add(checkAgain + rand.N(checkAgain/10))
@@ -75,7 +77,7 @@ func (in *Installer) checkDue(ctx context.Context) error {
 // witness is the HTTP client of one connection's Web API client. It listens to what Slack says of the token.
 type witness struct {
 	in *Installer
-	c  Connection
+	c  connection.Connection
 }
 
 // Do is http.Client's.
@@ -96,9 +98,9 @@ func (w witness) Do(r *http.Request) (*http.Response, error) {
 		Error string `json:"error"`
 	}
 	if json.Unmarshal(body, &verdict) == nil && (verdict.OK || verdict.Error != "") {
-		w.in.witnessed(w.c, verdict.Error, SplitScopes(resp.Header.Get("X-OAuth-Scopes")), sent)
+		w.in.witnessed(w.c, verdict.Error, connection.SplitScopes(resp.Header.Get("X-OAuth-Scopes")), sent)
 	}
-	if verdict.Error != ReasonAccountInactive && verdict.Error != ReasonTokenRevoked {
+	if verdict.Error != connection.ReasonAccountInactive && verdict.Error != connection.ReasonTokenRevoked {
 		return resp, nil
 	}
 	// The organisation may have the app by now, with an access that took the place of this one.
@@ -116,7 +118,7 @@ func (w witness) Do(r *http.Request) (*http.Response, error) {
 // that Slack took the token and refused something else.
 func aboutToken(code string) bool {
 	switch code {
-	case ReasonAccountInactive, ReasonTokenRevoked, ReasonTokenExpired, ReasonInvalidAuth,
+	case connection.ReasonAccountInactive, connection.ReasonTokenRevoked, connection.ReasonTokenExpired, connection.ReasonInvalidAuth,
 		"org_login_required", "team_added_to_org", "ekm_access_denied":
 		return true
 	}
@@ -125,22 +127,22 @@ func aboutToken(code string) bool {
 
 // RecheckScopes has Slack asked what c may do now, because something that happened doesn't fit our records. It does not block, and
 // counts once a minute.
-func (in *Installer) RecheckScopes(c Connection) {
+func (in *Installer) RecheckScopes(c connection.Connection) {
 	if c.Token != "" {
-		in.witnessed(c, ReasonMissingScope, nil, in.now())
+		in.witnessed(c, connection.ReasonMissingScope, nil, in.now())
 	}
 }
 
 // witnessed takes what a call that was sent at a time said of c's token: a good word is written down, a bad one makes us ask auth.test, which alone
 // decides. It does not block; the same word about a connection counts once a minute.
-func (in *Installer) witnessed(c Connection, code string, scopes []string, at time.Time) {
+func (in *Installer) witnessed(c connection.Connection, code string, scopes []string, at time.Time) {
 	// What the token may do comes along with every answer. Where it did not, it has to be asked for.
-	bad := aboutToken(code) || code == ReasonMissingScope && len(scopes) == 0
+	bad := aboutToken(code) || code == connection.ReasonMissingScope && len(scopes) == 0
 	changed := len(scopes) > 0 && !slices.Equal(scopes, c.Scopes)
 	switch {
 	case code != "" && !bad && !decisive(slack.SlackErrorResponse{Err: code}):
 		return // Slack's own trouble
-	case !bad && (c.State == Active || renewalTrouble(c.Reason)) && recent(c.CheckedAt, at, witnessStale) &&
+	case !bad && (c.State == connection.Active || connection.RenewalTrouble(c.Reason)) && connection.Recent(c.CheckedAt, at, witnessStale) &&
 		!changed:
 		return // nothing new
 	}
@@ -155,7 +157,7 @@ func (in *Installer) witnessed(c Connection, code string, scopes []string, at ti
 	if len(in.lastWitnessed) > 100_000 {
 		clear(in.lastWitnessed) // costs one more write for each connection
 	}
-	known := recent(in.lastWitnessed[word], at, witnessEvery)
+	known := connection.Recent(in.lastWitnessed[word], at, witnessEvery)
 	if !known {
 		in.lastWitnessed[word] = at
 	}
@@ -171,15 +173,15 @@ func (in *Installer) witnessed(c Connection, code string, scopes []string, at ti
 			return
 		}
 		var was []string
-		now, err := in.store.Update(ctx, c.Key, func(row *Connection) error {
-			if row.Token != c.Token || row.State == Removed || row.State == Paused {
+		now, err := in.store.Update(ctx, c.Key, func(row *connection.Connection) error {
+			if row.Token != c.Token || row.State == connection.Removed || row.State == connection.Paused {
 				return errCurrent
 			}
 			state, reason := row.State, row.Reason
 			was = row.Scopes
-			row.works(scopes, at)
+			row.Works(scopes, at)
 			in.allowed(row, at)
-			row.noteState(state, reason, at)
+			row.NoteState(state, reason, at)
 			return nil
 		})
 		if err == nil {
@@ -192,10 +194,10 @@ func (in *Installer) witnessed(c Connection, code string, scopes []string, at ti
 
 // permissionsChanged logs that a connection may do more or less than before. Whoever wrote the change calls it, so that it is
 // logged once, whatever the number of processes.
-func (in *Installer) permissionsChanged(ctx context.Context, was []string, c Connection) {
+func (in *Installer) permissionsChanged(ctx context.Context, was []string, c connection.Connection) {
 	if slices.Equal(was, c.Scopes) {
 		return
 	}
-	in.log.InfoContext(ctx, "permissions changed", "connection", c.ID, "allowed", difference(c.Scopes, was), "no_longer", difference(was, c.Scopes),
+	in.log.InfoContext(ctx, "permissions changed", "connection", c.ID, "allowed", connection.Difference(c.Scopes, was), "no_longer", connection.Difference(was, c.Scopes),
 		"state", string(in.Assess(c, nil).State))
 }

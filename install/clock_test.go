@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/slacksim"
 )
 
@@ -21,7 +22,7 @@ func (r *rig) off(d time.Duration) replica {
 }
 
 // renewed has in renew what is due until the token of k is another than before, a few minutes at most.
-func (r *rig) renewed(in replica, c install.Connection) install.Connection {
+func (r *rig) renewed(in replica, c connection.Connection) connection.Connection {
 	r.t.Helper()
 	for range 5 {
 		if _, err := in.RenewDue(r.ctx); err != nil {
@@ -49,7 +50,7 @@ func TestRenewalsAfterAClockAhead(t *testing.T) {
 				t.Fatalf("the clock ahead planned the next renewal in %v", wrong)
 			}
 			now = r.renewed(good, now)
-			if in := now.RenewAt.Sub(r.clock.Now()); in > install.FurthestRenewal || now.ExpiresAt.Sub(r.clock.Now()) > life {
+			if in := now.RenewAt.Sub(r.clock.Now()); in > connection.FurthestRenewal || now.ExpiresAt.Sub(r.clock.Now()) > life {
 				t.Errorf("%v ahead: renewed again in %v", d, in)
 			}
 			r.clock.Advance(time.Second) // the budget counts as emptied by that renewal
@@ -67,7 +68,7 @@ func TestLeaseOfAClockAhead(t *testing.T) {
 		in := r.replica(nil)
 		c := r.connect(in, slacksim.AcmeAdmin)
 		r.due()
-		r.update(in, c.Key, func(c *install.Connection) { c.LeaseUntil = r.clock.Now().Add(24 * time.Hour) })
+		r.update(in, c.Key, func(c *connection.Connection) { c.LeaseUntil = r.clock.Now().Add(24 * time.Hour) })
 		r.works(r.renewed(in, c))
 	})
 }
@@ -83,13 +84,13 @@ func TestClockSetBack(t *testing.T) {
 		})
 		c := r.connect(in, slacksim.AcmeAdmin)
 		r.due()
-		r.update(in, c.Key, func(c *install.Connection) { c.RenewAt, c.LeaseUntil = r.clock.Now(), in.Now().Add(time.Minute) })
+		r.update(in, c.Key, func(c *connection.Connection) { c.RenewAt, c.LeaseUntil = r.clock.Now(), in.Now().Add(time.Minute) })
 		if err := in.Renew(r.ctx, c.Key); err == nil {
 			t.Error("renewed what another process leases")
 		}
 		budget := install.Budget{Name: "oauth.v2.access", Interval: time.Second / 8, Burst: 80}
 		other := r.connect(in, slacksim.BirchAdmin)
-		r.update(in, other.Key, func(c *install.Connection) { c.RenewAt = in.Now() })
+		r.update(in, other.Key, func(c *connection.Connection) { c.RenewAt = in.Now() })
 		if ok, err := in.db.Take(r.ctx, budget, budget.Burst-2, in.Now()); !ok || err != nil {
 			t.Fatal(ok, err)
 		}
@@ -97,7 +98,7 @@ func TestClockSetBack(t *testing.T) {
 			t.Errorf("%d renewed without a budget", n)
 		}
 		ahead.Store(0)
-		r.update(in, other.Key, func(c *install.Connection) { c.RenewAt = in.Now() })
+		r.update(in, other.Key, func(c *connection.Connection) { c.RenewAt = in.Now() })
 		r.works(r.renewed(in, other))
 		r.works(r.renewed(in, c))
 	})
@@ -127,7 +128,7 @@ func TestCheckedByAClockAhead(t *testing.T) {
 		if err := in.CheckDue(r.ctx); err != nil {
 			t.Fatal(err)
 		}
-		if now = r.row(in, c.Key); !now.CheckedAt.Equal(r.clock.Now()) || now.CheckAt.Sub(r.clock.Now()) > install.FurthestCheck {
+		if now = r.row(in, c.Key); !now.CheckedAt.Equal(r.clock.Now()) || now.CheckAt.Sub(r.clock.Now()) > connection.FurthestCheck {
 			t.Errorf("checked %v, next %v", now.CheckedAt, now.CheckAt)
 		}
 		if err := in.SawEvent(r.ctx, c.Key, r.clock.Now()); err != nil {
@@ -146,8 +147,8 @@ func TestRemovalOfAConsentByAClockAhead(t *testing.T) {
 		in := r.replica(nil)
 		for _, ahead := range []time.Duration{0, time.Hour} {
 			c := r.connect(r.off(ahead), slacksim.AcmeAdmin)
-			stop := r.slack.Inject(slacksim.Fault{Method: "auth.test", Error: install.ReasonInvalidAuth})
-			if err := in.HandleRemoval(r.ctx, c.Key, install.Removal{Reason: install.ReasonTokenRevoked, At: r.clock.Now()}); err != nil {
+			stop := r.slack.Inject(slacksim.Fault{Method: "auth.test", Error: connection.ReasonInvalidAuth})
+			if err := in.HandleRemoval(r.ctx, c.Key, connection.Removal{Reason: connection.ReasonTokenRevoked, At: r.clock.Now()}); err != nil {
 				t.Fatal(err)
 			}
 			stop()
@@ -165,7 +166,7 @@ func TestBrokenClockIsTold(t *testing.T) {
 		var log bytes.Buffer
 		in := r.replica(func(c *install.Config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) })
 		c := r.connect(in, slacksim.AcmeAdmin)
-		r.update(in, c.Key, func(c *install.Connection) { c.RenewAt = c.RenewAt.Add(24 * time.Hour) })
+		r.update(in, c.Key, func(c *connection.Connection) { c.RenewAt = c.RenewAt.Add(24 * time.Hour) })
 		for range 3 {
 			r.renewDue(in)
 		}

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"switchboard/install/connection"
 )
 
 // word is text. Numbers and booleans are read as they are written, a list as its words with commas between.
@@ -106,23 +108,23 @@ type granted struct {
 }
 
 // of is the connection that a consent at a time is for. A field that Slack left out, or that could not be read, is empty.
-func (g granted) of(at time.Time) Connection {
-	c := Connection{
-		Key:            Key{AppID: string(g.AppID), EnterpriseID: string(g.Enterprise.ID), TeamID: string(g.Team.ID)},
+func (g granted) of(at time.Time) connection.Connection {
+	c := connection.Connection{
+		Key:            connection.Key{AppID: string(g.AppID), EnterpriseID: string(g.Enterprise.ID), TeamID: string(g.Team.ID)},
 		TeamName:       string(g.Team.Name),
 		EnterpriseName: string(g.Enterprise.Name),
 		BotUserID:      string(g.BotUserID),
-		Scopes:         SplitScopes(string(g.Scope)),
-		TokenPair:      started(Secret(g.AccessToken), Secret(g.RefreshToken), time.Duration(g.ExpiresIn), at),
-		Webhook: Webhook{
-			URL: Secret(g.IncomingWebhook.URL), Channel: string(g.IncomingWebhook.Channel),
+		Scopes:         connection.SplitScopes(string(g.Scope)),
+		TokenPair:      connection.Started(connection.Secret(g.AccessToken), connection.Secret(g.RefreshToken), time.Duration(g.ExpiresIn), at),
+		Webhook: connection.Webhook{
+			URL: connection.Secret(g.IncomingWebhook.URL), Channel: string(g.IncomingWebhook.Channel),
 			ChannelID: string(g.IncomingWebhook.ChannelID), ConfigurationURL: string(g.IncomingWebhook.ConfigurationURL),
 		},
 		InstalledBy:  string(g.AuthedUser.ID),
 		InstalledAt:  at,
 		AuthorizedBy: string(g.AuthedUser.ID),
 		AuthorizedAt: at,
-		State:        Active,
+		State:        connection.Active,
 		StateSince:   at,
 	}
 	if g.IsEnterpriseInstall {

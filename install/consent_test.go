@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/slacksim"
 	"switchboard/storage/storagetest"
 )
@@ -72,7 +73,7 @@ func TestOddConsentIsKept(t *testing.T) {
 			if c.RenewAt.Before(early) || c.RenewAt.After(late) || !c.ExpiresAt.Equal(r.clock.Now().Add(life)) {
 				t.Errorf("to be renewed at %v, ends at %v, now %v", c.RenewAt, c.ExpiresAt, r.clock.Now())
 			}
-			if c.State != install.Active || len(c.Scopes) != 2 {
+			if c.State != connection.Active || len(c.Scopes) != 2 {
 				t.Errorf("%s, scopes %v", c.State, c.Scopes)
 			}
 		})
@@ -84,7 +85,7 @@ func TestLivesThatSlackDidNotSay(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, storagetest.SQLite(t))
 	in := r.replica(func(cfg *install.Config) {
-		cfg.UserScopes = []install.Scope{{Name: "search:read"}}
+		cfg.UserScopes = []connection.Scope{{Name: "search:read"}}
 		answering("oauth.v2.access", func(a map[string]any) {
 			delete(a, "expires_in")
 			if person, ok := a["authed_user"].(map[string]any); ok {
@@ -93,14 +94,14 @@ func TestLivesThatSlackDidNotSay(t *testing.T) {
 		})(cfg)
 	})
 	c := r.connect(in, slacksim.AcmeAdmin)
-	person := install.TokenOwner{Key: c.Key, UserID: slacksim.AcmeAdmin}
+	person := connection.TokenOwner{Key: c.Key, UserID: slacksim.AcmeAdmin}
 	for round := range 3 {
 		c = r.row(in, c.Key)
 		u, err := in.db.GetUser(r.ctx, person)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for what, chain := range map[string]install.TokenPair{"bot": c.TokenPair, "person": u.TokenPair} {
+		for what, chain := range map[string]connection.TokenPair{"bot": c.TokenPair, "person": u.TokenPair} {
 			if left := chain.RenewAt.Sub(r.clock.Now()); left <= 0 || left > life || chain.ExpiresAt.IsZero() {
 				t.Errorf("round %d, %s: to be renewed in %v", round, what, left)
 			}
@@ -114,32 +115,35 @@ func TestLivesThatSlackDidNotSay(t *testing.T) {
 
 // Tokens brought from elsewhere are renewed ahead of their end, however little their old home said of them.
 func TestImportedTokensAreRenewedAhead(t *testing.T) {
-	for name, chain := range map[string]func(was install.TokenPair, now time.Time) install.TokenPair{
-		"by hand": func(was install.TokenPair, _ time.Time) install.TokenPair { was.RenewAt = time.Time{}; return was },
-		"by hand, end not known": func(was install.TokenPair, _ time.Time) install.TokenPair {
+	for name, chain := range map[string]func(was connection.TokenPair, now time.Time) connection.TokenPair{
+		"by hand": func(was connection.TokenPair, _ time.Time) connection.TokenPair {
+			was.RenewAt = time.Time{}
+			return was
+		},
+		"by hand, end not known": func(was connection.TokenPair, _ time.Time) connection.TokenPair {
 			was.RenewAt, was.ExpiresAt = time.Time{}, time.Time{}
 			return was
 		},
-		"Imported": func(was install.TokenPair, now time.Time) install.TokenPair {
-			return install.Imported(was.Token, was.RefreshToken, was.ExpiresAt, now)
+		"Imported": func(was connection.TokenPair, now time.Time) connection.TokenPair {
+			return connection.Imported(was.Token, was.RefreshToken, was.ExpiresAt, now)
 		},
-		"Imported, end not known": func(was install.TokenPair, now time.Time) install.TokenPair {
-			return install.Imported(was.Token, was.RefreshToken, time.Time{}, now)
+		"Imported, end not known": func(was connection.TokenPair, now time.Time) connection.TokenPair {
+			return connection.Imported(was.Token, was.RefreshToken, time.Time{}, now)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, storagetest.SQLite(t))
-			old := r.replica(func(cfg *install.Config) { cfg.UserScopes = []install.Scope{{Name: "search:read"}} })
+			old := r.replica(func(cfg *install.Config) { cfg.UserScopes = []connection.Scope{{Name: "search:read"}} })
 			c := r.connect(old, slacksim.AcmeAdmin)
-			u, err := old.db.GetUser(r.ctx, install.TokenOwner{Key: c.Key, UserID: slacksim.AcmeAdmin})
+			u, err := old.db.GetUser(r.ctx, connection.TokenOwner{Key: c.Key, UserID: slacksim.AcmeAdmin})
 			if err != nil {
 				t.Fatal(err)
 			}
 			r.database = storagetest.SQLite(t) // from here on elsewhere
 			in := r.replica(nil)
 			c.ID, c.TokenPair = "", chain(c.TokenPair, r.clock.Now())
-			u.TokenPair = install.Imported(u.Token, u.RefreshToken, u.ExpiresAt, r.clock.Now())
+			u.TokenPair = connection.Imported(u.Token, u.RefreshToken, u.ExpiresAt, r.clock.Now())
 			if _, err := in.db.Add(r.ctx, c); err != nil {
 				t.Fatal(err)
 			}
@@ -152,7 +156,7 @@ func TestImportedTokensAreRenewedAhead(t *testing.T) {
 			}
 		})
 	}
-	if c := install.Imported("xoxb-1", "", time.Time{}, time.Now()); !c.RenewAt.IsZero() || !c.ExpiresAt.IsZero() {
+	if c := connection.Imported("xoxb-1", "", time.Time{}, time.Now()); !c.RenewAt.IsZero() || !c.ExpiresAt.IsZero() {
 		t.Errorf("a token that lives for ever: %v %v", c.RenewAt, c.ExpiresAt)
 	}
 }

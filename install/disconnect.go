@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/url"
 	"time"
+
+	"switchboard/install/connection"
 )
 
 // ErrByHand: in single-workspace mode there are no OAuth credentials to remove the app with.
@@ -38,12 +40,12 @@ const noteWait = 100 * time.Millisecond
 // answered: "ok", an error that says the app is gone already, or "" when there was no token left to ask with; in these cases
 // the access is erased. With any other answer nothing of ours is changed and err holds it, with ErrUnclear where Slack may have
 // done it. ErrNotConnected when there is nothing to disconnect, ErrByHand. It blocks for one or two calls to Slack. https://docs.slack.dev/reference/methods/apps.uninstall
-func (in *Installer) Disconnect(ctx context.Context, k Key, by Actor) (said string, err error) {
+func (in *Installer) Disconnect(ctx context.Context, k connection.Key, by connection.Actor) (said string, err error) {
 	if in.cfg.BotToken != "" {
 		return "", ErrByHand
 	}
 	c, err := in.store.Lookup(ctx, k)
-	if errors.Is(err, ErrNotFound) || err == nil && (c.State == Removed || c.Key != k) {
+	if errors.Is(err, ErrNotFound) || err == nil && (c.State == connection.Removed || c.Key != k) {
 		return "", ErrNotConnected
 	}
 	if err != nil {
@@ -70,13 +72,13 @@ func (in *Installer) Disconnect(ctx context.Context, k Key, by Actor) (said stri
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeBudget)
 	defer cancel()
 	consent := c.AuthorizedAt
-	_, err = in.store.Update(ctx, c.Key, func(row *Connection) error {
+	_, err = in.store.Update(ctx, c.Key, func(row *connection.Connection) error {
 		if !row.AuthorizedAt.Equal(consent) {
 			return nil // installed again meanwhile
 		}
 		now := in.now()
-		row.Erase(Removed, ReasonDisconnected, now)
-		row.Note(Change{At: now, By: by, What: DidDisconnect, Outcome: OutcomeDone, Reason: said})
+		row.Erase(connection.Removed, connection.ReasonDisconnected, now)
+		row.Note(connection.Change{At: now, By: by, What: connection.DidDisconnect, Outcome: connection.OutcomeDone, Reason: said})
 		return nil
 	})
 	if err != nil {
@@ -88,7 +90,7 @@ func (in *Installer) Disconnect(ctx context.Context, k Key, by Actor) (said stri
 }
 
 // uninstall asks Slack to remove the app. err is nil when it is gone, now or before.
-func (in *Installer) uninstall(ctx context.Context, c Connection) (said string, err error) {
+func (in *Installer) uninstall(ctx context.Context, c connection.Connection) (said string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	form := url.Values{"client_id": {in.cfg.ClientID}, "client_secret": {in.cfg.ClientSecret.Reveal()}}
@@ -96,7 +98,7 @@ func (in *Installer) uninstall(ctx context.Context, c Connection) (said string, 
 	switch code := SlackError(err); {
 	case err == nil:
 		return "ok", nil
-	case code == ReasonAccountInactive, code == ReasonTokenRevoked:
+	case code == connection.ReasonAccountInactive, code == connection.ReasonTokenRevoked:
 		return code, nil
 	default:
 		return code, err
@@ -106,15 +108,15 @@ func (in *Installer) uninstall(ctx context.Context, c Connection) (said string, 
 // noteFailure writes into the history that c was not disconnected. It returns when the line is there, so that what is done next
 // stands behind it; at ctx's end, or noteWait later than that, the caller has waited enough and the line follows, unless c has
 // come to another end meanwhile.
-func (in *Installer) noteFailure(ctx context.Context, c Connection, by Actor, cause error) {
-	failed := Change{At: in.now(), By: by, What: DidDisconnect, Outcome: OutcomeFail, Reason: orElse(SlackError(cause), "no_answer")}
+func (in *Installer) noteFailure(ctx context.Context, c connection.Connection, by connection.Actor, cause error) {
+	failed := connection.Change{At: in.now(), By: by, What: connection.DidDisconnect, Outcome: connection.OutcomeFail, Reason: orElse(SlackError(cause), "no_answer")}
 	written := make(chan struct{})
 	in.tasks.Go(func() {
 		defer close(written)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordBudget)
 		defer cancel()
-		if _, err := in.store.Update(ctx, c.Key, func(row *Connection) error {
-			if row.State != Removed && row.AuthorizedAt.Equal(c.AuthorizedAt) {
+		if _, err := in.store.Update(ctx, c.Key, func(row *connection.Connection) error {
+			if row.State != connection.Removed && row.AuthorizedAt.Equal(c.AuthorizedAt) {
 				row.Note(failed)
 			}
 			return nil
@@ -136,14 +138,14 @@ func (in *Installer) noteFailure(ctx context.Context, c Connection, by Actor, ca
 
 // EraseAnyway erases the access of the connection of exactly k without asking Slack, for an operator who can't: the app then
 // stays listed in the workspace until somebody removes it there. ErrNotConnected.
-func (in *Installer) EraseAnyway(ctx context.Context, k Key, by Actor) error {
-	_, err := in.store.Update(ctx, k, func(row *Connection) error {
-		if row.State == Removed {
+func (in *Installer) EraseAnyway(ctx context.Context, k connection.Key, by connection.Actor) error {
+	_, err := in.store.Update(ctx, k, func(row *connection.Connection) error {
+		if row.State == connection.Removed {
 			return ErrNotConnected
 		}
 		now := in.now()
-		row.Erase(Removed, ReasonDisconnected, now)
-		row.Note(Change{At: now, By: by, What: DidDisconnect, Outcome: OutcomeDone, Reason: "slack_not_asked"})
+		row.Erase(connection.Removed, connection.ReasonDisconnected, now)
+		row.Note(connection.Change{At: now, By: by, What: connection.DidDisconnect, Outcome: connection.OutcomeDone, Reason: "slack_not_asked"})
 		return nil
 	})
 	if errors.Is(err, ErrNotFound) {

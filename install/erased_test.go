@@ -7,13 +7,13 @@ import (
 	"time"
 
 	"switchboard/bot"
-	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/slacksim"
 	"switchboard/storage"
 )
 
 // letter keeps a message of k as a dead letter, and returns how many such can be read.
-func (r *rig) letter(in replica, k install.Key, id string) (readable func() int) {
+func (r *rig) letter(in replica, k connection.Key, id string) (readable func() int) {
 	r.t.Helper()
 	inbox, err := in.db.Inbox(r.ctx, storage.InboxConfig{Now: r.clock.Now})
 	if err != nil {
@@ -45,23 +45,23 @@ func TestMessagesGoWithTheirConnection(t *testing.T) {
 	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(nil)
-		ours := install.Actor{Kind: install.ByOperator}
-		for name, end := range map[string]func(k install.Key) error{
-			"Slack says so": func(k install.Key) error {
+		ours := connection.Actor{Kind: connection.ByOperator}
+		for name, end := range map[string]func(k connection.Key) error{
+			"Slack says so": func(k connection.Key) error {
 				if err := r.slack.Uninstall(r.ctx, k.TeamID, slacksim.NoUninstallEvents); err != nil {
 					return err
 				}
-				return in.HandleRemoval(r.ctx, k, install.Removal{Reason: install.ReasonUninstalled, At: r.clock.Now()})
+				return in.HandleRemoval(r.ctx, k, connection.Removal{Reason: connection.ReasonUninstalled, At: r.clock.Now()})
 			},
-			"somebody disconnects it": func(k install.Key) error {
+			"somebody disconnects it": func(k connection.Key) error {
 				_, err := in.Disconnect(r.ctx, k, ours)
 				return err
 			},
-			"an operator gives it up": func(k install.Key) error { return in.EraseAnyway(r.ctx, k, ours) },
+			"an operator gives it up": func(k connection.Key) error { return in.EraseAnyway(r.ctx, k, ours) },
 		} {
 			c := r.connect(in, slacksim.AcmeAdmin)
 			readable := r.letter(in, c.Key, name)
-			if err := in.HandleRemoval(r.ctx, c.Key, install.Removal{Reason: install.ReasonUninstalled, At: c.AuthorizedAt.Add(-time.Minute)}); err != nil {
+			if err := in.HandleRemoval(r.ctx, c.Key, connection.Removal{Reason: connection.ReasonUninstalled, At: c.AuthorizedAt.Add(-time.Minute)}); err != nil {
 				t.Fatal(err)
 			}
 			if n := readable(); n != 1 {
@@ -70,7 +70,7 @@ func TestMessagesGoWithTheirConnection(t *testing.T) {
 			if err := end(c.Key); err != nil {
 				t.Fatal(err)
 			}
-			if n := readable(); n != 0 || r.row(in, c.Key).State != install.Removed {
+			if n := readable(); n != 0 || r.row(in, c.Key).State != connection.Removed {
 				t.Errorf("%s: %d messages are left", name, n)
 			}
 		}
@@ -83,8 +83,8 @@ func TestMessagesOfALeftWorkspaceGo(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(nil)
 		org := r.organisation(in)
-		left := install.Key{AppID: org.AppID, EnterpriseID: gridID, TeamID: gridTwo}
-		stays := install.Key{AppID: org.AppID, EnterpriseID: gridID, TeamID: gridOne}
+		left := connection.Key{AppID: org.AppID, EnterpriseID: gridID, TeamID: gridTwo}
+		stays := connection.Key{AppID: org.AppID, EnterpriseID: gridID, TeamID: gridOne}
 		gone, kept := r.letter(in, left, "left"), r.letter(in, stays, "stays")
 		for _, c := range []struct {
 			added bool

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"switchboard/install/connection"
 )
 
 // RenewDue does what Run does every second.
@@ -30,20 +32,15 @@ func Unlimited() (back func()) {
 	return func() { renewals = was }
 }
 
-// Started is the token pair that begins with a pair.
-func Started(token, refresh Secret, life time.Duration, at time.Time) TokenPair {
-	return started(token, refresh, life, at)
-}
-
 // ExchangeCode spends the code in the address that Slack sent a browser back to.
-func ExchangeCode(slack interface{ URL() string }, back, redirect, secret string) (Grant, error) {
+func ExchangeCode(slack interface{ URL() string }, back, redirect, secret string) (connection.Grant, error) {
 	u, err := url.Parse(back)
 	if err != nil {
-		return Grant{}, err
+		return connection.Grant{}, err
 	}
 	in := &Installer{cfg: Config{SlackURL: slack.URL()}, http: http.DefaultClient}
 	got, err := in.ask(context.Background(), "oauth.v2.access", url.Values{"client_id": {"1.2"}, "client_secret": {secret}, "code": {u.Query().Get("code")}, "redirect_uri": {redirect}})
-	return Grant{Token: Secret(got.AccessToken), Refresh: Secret(got.RefreshToken), Life: time.Duration(got.ExpiresIn)}, err
+	return connection.Grant{Token: connection.Secret(got.AccessToken), Refresh: connection.Secret(got.RefreshToken), Life: time.Duration(got.ExpiresIn)}, err
 }
 
 // Renewals and Installs are the budgets of oauth.v2.access.

@@ -9,6 +9,8 @@ import (
 	"runtime/debug"
 
 	"github.com/slack-go/slack"
+
+	"switchboard/install/connection"
 )
 
 // errPanic is a panic in one of the functions of Config.
@@ -25,7 +27,7 @@ func (cfg *Config) guard(log *slog.Logger) {
 		}
 	}
 	if welcome := cfg.Welcome; welcome != nil {
-		cfg.Welcome = func(ctx context.Context, client *slack.Client, c Connection) (err error) {
+		cfg.Welcome = func(ctx context.Context, client *slack.Client, c connection.Connection) (err error) {
 			defer catch(ctx, "Welcome", &err)
 			return welcome(ctx, client, c)
 		}
@@ -43,7 +45,7 @@ func (cfg *Config) guard(log *slog.Logger) {
 		}
 	}
 	if resolve := cfg.Resolve; resolve != nil {
-		cfg.Resolve = func(ctx context.Context, client *slack.Client, n Notice, h Health) (err error) {
+		cfg.Resolve = func(ctx context.Context, client *slack.Client, n connection.Notice, h Health) (err error) {
 			defer catch(ctx, "Resolve", &err)
 			return resolve(ctx, client, n, h)
 		}

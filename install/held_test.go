@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/slacksim"
 )
 
@@ -25,7 +25,7 @@ func TestEventsHeld(t *testing.T) {
 		held := func(in replica, minute time.Time) {
 			t.Helper()
 			// Slack names the workspace and never its organisation.
-			if err := in.HandleRateLimited(r.ctx, install.Key{AppID: c.AppID, TeamID: c.TeamID}, minute); err != nil {
+			if err := in.HandleRateLimited(r.ctx, connection.Key{AppID: c.AppID, TeamID: c.TeamID}, minute); err != nil {
 				t.Error(err)
 			}
 		}
@@ -46,7 +46,7 @@ func TestEventsHeld(t *testing.T) {
 		third := r.clock.Now().Truncate(time.Minute)
 		held(one, time.Unix(0, 0))
 		shows("without a minute", third, third)
-		if _, err := one.db.Update(r.ctx, c.Key, func(row *install.Connection) error {
+		if _, err := one.db.Update(r.ctx, c.Key, func(row *connection.Connection) error {
 			row.EventsHeldSince, row.EventsHeldAt = third.Add(9*time.Hour), third.Add(9*time.Hour)
 			return nil
 		}); err != nil {
@@ -57,7 +57,7 @@ func TestEventsHeld(t *testing.T) {
 		held(two, r.clock.Now().Add(time.Hour))
 		shows("after that", third.Add(time.Minute), third.Add(time.Minute))
 
-		if err := one.HandleRateLimited(r.ctx, install.Key{AppID: c.AppID, TeamID: "T0NOBODY01"}, third); err != nil {
+		if err := one.HandleRateLimited(r.ctx, connection.Key{AppID: c.AppID, TeamID: "T0NOBODY01"}, third); err != nil {
 			t.Errorf("an unknown workspace: %v", err)
 		}
 	})

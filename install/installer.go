@@ -1,3 +1,5 @@
+// Package install decides who is connected: it sends people through Slack's OAuth pages, keeps exactly one connection
+// for each workspace, and says in one place whether a connection works.
 package install
 
 // The Installer ties the store, Slack's OAuth and the pages together; everything else in this package hangs off it.
@@ -20,6 +22,8 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
+
+	"switchboard/install/connection"
 )
 
 // App is how the app presents itself on the pages.
@@ -48,19 +52,19 @@ type Commands struct{ Status, Reconnect, Disconnect string }
 type Config struct {
 	App          App
 	ClientID     string
-	ClientSecret Secret
-	AppID        string // when set, an install of another app is refused
-	SlackURL     string // "" = https://slack.com
-	PublicURL    string // what browsers see, without a path; decides the redirect URI and the cookie. Required, unless BotToken is set
-	BotToken     Secret // set: one workspace, no OAuth
+	ClientSecret connection.Secret
+	AppID        string            // when set, an install of another app is refused
+	SlackURL     string            // "" = https://slack.com
+	PublicURL    string            // what browsers see, without a path; decides the redirect URI and the cookie. Required, unless BotToken is set
+	BotToken     connection.Secret // set: one workspace, no OAuth
 	// SigningKeys sign what leaves for a browser and comes back: states of installs, links, undo. The first signs, any verifies, and all
 	// replicas need the same; package storage derives them from its keys. None: ClientSecret signs.
-	SigningKeys []Secret
-	Scopes      []Scope  // all that the app can use; asked for, and compared with what was granted
-	Closed      bool     // workspaces that are not connected may not connect, but for those in Admit
-	Admit       []string // ids of workspaces (T…) and organisations (E…)
-	UserScopes  []Scope  // what it asks of each person who installs, to act for them; usually none
-	Store       Store    // required
+	SigningKeys []connection.Secret
+	Scopes      []connection.Scope // all that the app can use; asked for, and compared with what was granted
+	Closed      bool               // workspaces that are not connected may not connect, but for those in Admit
+	Admit       []string           // ids of workspaces (T…) and organisations (E…)
+	UserScopes  []connection.Scope // what it asks of each person who installs, to act for them; usually none
+	Store       Store              // required
 	// MoveToRotation exchanges long-lived bot tokens for rotating ones as they are found. The app's settings at Slack must
 	// have token rotation on, and that can't be turned off again.
 	MoveToRotation bool
@@ -72,13 +76,13 @@ type Config struct {
 	Now     func() time.Time // nil: the Store's, if it is a Clock, else time.Now
 	// Welcome writes to the person who installed, once per install. nil: nobody is written to. Its error is shown on the
 	// success page as "you find the app under Apps"; it fails nothing.
-	Welcome func(ctx context.Context, client *slack.Client, c Connection) error
+	Welcome func(ctx context.Context, client *slack.Client, c connection.Connection) error
 	// Tell writes to one person that the connection needs them, and says where the message is. nil: nobody is written to.
 	Tell func(ctx context.Context, client *slack.Client, userID string, h Health) (channel, ts string, err error)
 	// TellMissing writes to one person that people ask for what is not allowed. nil: nobody is written to.
 	TellMissing func(ctx context.Context, client *slack.Client, userID string, w MissingScopes) (channel, ts string, err error)
 	// Resolve edits the message that Tell wrote, once the trouble is over.
-	Resolve func(ctx context.Context, client *slack.Client, n Notice, h Health) error
+	Resolve func(ctx context.Context, client *slack.Client, n connection.Notice, h Health) error
 }
 
 // Installer connects workspaces and answers for their connections. Make one with New. It may be used from any number of
@@ -89,8 +93,8 @@ type Installer struct {
 	http   *http.Client
 	log    *slog.Logger
 	now    func() time.Time
-	secure bool // PublicURL is https
-	only   Key  // single-workspace mode: the one connection, once Adopt has found it
+	secure bool           // PublicURL is https
+	only   connection.Key // single-workspace mode: the one connection, once Adopt has found it
 
 	metrics       *metrics
 	limits        limits
@@ -101,15 +105,15 @@ type Installer struct {
 	endings       time.Duration      // how long a reload waits for the first request, which may wait for Slack as long
 	looks         singleflight.Group // see lookAtStore
 	mu            sync.Mutex
-	renewing      map[TokenOwner]*renewal
-	pending       map[Secret]Grant                // new tokens that the journal did not take and the store may not have
-	competing     map[Secret]competingConsent     // tokens of consents in the journal → what they are compared with
-	decided       map[string]func() error         // entries of the journal whose fate is decided, and what is left to do
-	compared      time.Time                       // when the journal was last compared with the store
-	leases        map[TokenOwner]leaseObservation // of other processes
-	closedBudgets map[Budget]time.Time            // budgets that were empty, and until when they are not looked into
-	lastReported  map[Key]time.Time               // connections that need a person → since when, in the log line that said so
-	lastWitnessed map[string]time.Time            // what calls said → when that was last written down
+	renewing      map[connection.TokenOwner]*renewal
+	pending       map[connection.Secret]connection.Grant     // new tokens that the journal did not take and the store may not have
+	competing     map[connection.Secret]competingConsent     // tokens of consents in the journal → what they are compared with
+	decided       map[string]func() error                    // entries of the journal whose fate is decided, and what is left to do
+	compared      time.Time                                  // when the journal was last compared with the store
+	leases        map[connection.TokenOwner]leaseObservation // of other processes
+	closedBudgets map[Budget]time.Time                       // budgets that were empty, and until when they are not looked into
+	lastReported  map[connection.Key]time.Time               // connections that need a person → since when, in the log line that said so
+	lastWitnessed map[string]time.Time                       // what calls said → when that was last written down
 
 	teams map[string]workspaces // connection ids of organisations → what Slack said of their workspaces
 }
@@ -136,8 +140,8 @@ func New(cfg Config) (*Installer, error) {
 		return nil, errors.New("no store")
 	}
 	in := &Installer{cfg: cfg, store: cfg.Store, http: cfg.HTTP, log: cfg.Log, now: cfg.Now, secure: secure,
-		renewing: map[TokenOwner]*renewal{}, pending: map[Secret]Grant{}, competing: map[Secret]competingConsent{}, lastWitnessed: map[string]time.Time{},
-		decided: map[string]func() error{}, leases: map[TokenOwner]leaseObservation{}, closedBudgets: map[Budget]time.Time{}, lastReported: map[Key]time.Time{}, teams: map[string]workspaces{}}
+		renewing: map[connection.TokenOwner]*renewal{}, pending: map[connection.Secret]connection.Grant{}, competing: map[connection.Secret]competingConsent{}, lastWitnessed: map[string]time.Time{},
+		decided: map[string]func() error{}, leases: map[connection.TokenOwner]leaseObservation{}, closedBudgets: map[Budget]time.Time{}, lastReported: map[connection.Key]time.Time{}, teams: map[string]workspaces{}}
 	if in.http == nil {
 		in.http = NewHTTPClient()
 	}
@@ -155,7 +159,7 @@ func New(cfg Config) (*Installer, error) {
 	}
 	in.cfg.App.DataKept = strings.TrimSpace(in.cfg.App.DataKept + " " + keptFor(in.cfg.Keep))
 	if len(in.cfg.SigningKeys) == 0 && cfg.ClientSecret != "" {
-		in.cfg.SigningKeys = []Secret{cfg.ClientSecret}
+		in.cfg.SigningKeys = []connection.Secret{cfg.ClientSecret}
 	}
 	in.cfg.guard(in.log)
 	in.endings = callTimeout
@@ -169,7 +173,7 @@ func New(cfg Config) (*Installer, error) {
 // the access of a workspace is gone and k names its organisation, the organisation's takes its place.
 // It blocks for the store alone, unless the token has run out: then it is renewed, by one caller of all, and awaited until
 // ctx ends. ErrNotConnected, ErrRenewing when that took too long or failed, or the store's trouble.
-func (in *Installer) Open(ctx context.Context, k Key) (Connection, error) {
+func (in *Installer) Open(ctx context.Context, k connection.Key) (connection.Connection, error) {
 	c, err := in.lookup(ctx, k)
 	if err != nil {
 		return c, err
@@ -181,7 +185,7 @@ func (in *Installer) Open(ctx context.Context, k Key) (Connection, error) {
 }
 
 // lookup returns the connection that may be used for k, if there is one, whatever its token is like.
-func (in *Installer) lookup(ctx context.Context, k Key) (Connection, error) {
+func (in *Installer) lookup(ctx context.Context, k connection.Key) (connection.Connection, error) {
 	c, err := in.store.Lookup(ctx, k)
 	if err == nil {
 		if org, ok := in.superseded(ctx, c, k.EnterpriseID); ok {
@@ -191,20 +195,20 @@ func (in *Installer) lookup(ctx context.Context, k Key) (Connection, error) {
 	}
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return Connection{}, ErrNotConnected
+		return connection.Connection{}, ErrNotConnected
 	case err != nil:
-		return Connection{}, fmt.Errorf("open connection: %w", err)
-	case c.State == Removed || c.State == Paused:
+		return connection.Connection{}, fmt.Errorf("open connection: %w", err)
+	case c.State == connection.Removed || c.State == connection.Paused:
 		return c, ErrNotConnected
 	case in.cfg.BotToken != "" && c.Key != in.only:
 		// Left over from another token, or from the time before this mode: there is one connection now.
-		return Connection{}, ErrNotConnected
+		return connection.Connection{}, ErrNotConnected
 	}
 	return c, nil
 }
 
 // History returns the newest lines of a connection's history, newest first, at most n.
-func (in *Installer) History(ctx context.Context, c Connection, n int) ([]Change, error) {
+func (in *Installer) History(ctx context.Context, c connection.Connection, n int) ([]connection.Change, error) {
 	return in.store.History(ctx, c.ID, n)
 }
 
@@ -233,8 +237,8 @@ func keptFor(keep time.Duration) string {
 func (in *Installer) Now() time.Time { return in.now() }
 
 // Scopes returns the catalogue of the app's permissions, UserScopes that of what people let it do for them.
-func (in *Installer) Scopes() []Scope     { return in.cfg.Scopes }
-func (in *Installer) UserScopes() []Scope { return in.cfg.UserScopes }
+func (in *Installer) Scopes() []connection.Scope     { return in.cfg.Scopes }
+func (in *Installer) UserScopes() []connection.Scope { return in.cfg.UserScopes }
 
 // SlackURL returns the address of Slack, without a slash at the end.
 func (in *Installer) SlackURL() string { return in.cfg.SlackURL }
@@ -243,9 +247,9 @@ func (in *Installer) SlackURL() string { return in.cfg.SlackURL }
 func (in *Installer) HTTPClient() *http.Client { return in.http }
 
 // SawEvent keeps when Slack last sent an event for c. Callers limit how often.
-func (in *Installer) SawEvent(ctx context.Context, k Key, at time.Time) error {
-	_, err := in.store.Update(ctx, k, func(c *Connection) error {
-		if at.After(c.LastEventAt) || c.LastEventAt.Sub(at) > ClockSlack { // later than now: by a clock that was wrong
+func (in *Installer) SawEvent(ctx context.Context, k connection.Key, at time.Time) error {
+	_, err := in.store.Update(ctx, k, func(c *connection.Connection) error {
+		if at.After(c.LastEventAt) || c.LastEventAt.Sub(at) > connection.ClockSlack { // later than now: by a clock that was wrong
 			c.LastEventAt = at
 		}
 		return nil
@@ -260,19 +264,21 @@ const heldLasts = 3 * time.Minute
 // because there were too many within an hour. Status shows it. It is stored once for each minute; an unknown workspace is fine, and
 // so is one that has no connection of its own: that of an organisation has no such minutes.
 // https://docs.slack.dev/reference/events/app_rate_limited
-func (in *Installer) HandleRateLimited(ctx context.Context, k Key, minute time.Time) error {
+func (in *Installer) HandleRateLimited(ctx context.Context, k connection.Key, minute time.Time) error {
 	now := in.now()
 	if minute.Unix() <= 0 || minute.After(now) {
 		minute = now.Truncate(time.Minute) // it is Slack's clock, or none
 	}
-	known := func(c Connection) bool { return !minute.After(c.EventsHeldAt) && c.EventsHeldAt.Sub(now) <= ClockSlack }
+	known := func(c connection.Connection) bool {
+		return !minute.After(c.EventsHeldAt) && c.EventsHeldAt.Sub(now) <= connection.ClockSlack
+	}
 	c, err := in.store.Lookup(ctx, k)
 	if err == nil && c.TeamID == k.TeamID && !known(c) {
-		_, err = in.store.Update(ctx, c.Key, func(row *Connection) error {
+		_, err = in.store.Update(ctx, c.Key, func(row *connection.Connection) error {
 			if known(*row) {
 				return nil
 			}
-			if !recent(row.EventsHeldAt, minute, heldLasts) {
+			if !connection.Recent(row.EventsHeldAt, minute, heldLasts) {
 				row.EventsHeldSince = minute
 			}
 			row.EventsHeldAt = minute
@@ -288,7 +294,7 @@ func (in *Installer) HandleRateLimited(ctx context.Context, k Key, minute time.T
 // HandleRemoval handles Slack's word that the connection of exactly k is gone. The word may come late, twice, and after a
 // re-install, so the token we hold is asked first. What Slack's answer leaves open is written down and asked again by Run;
 // only the store's own trouble is an error. An unknown or removed connection is fine.
-func (in *Installer) HandleRemoval(ctx context.Context, k Key, said Removal) error {
+func (in *Installer) HandleRemoval(ctx context.Context, k connection.Key, said connection.Removal) error {
 	c, err := in.store.Lookup(ctx, k)
 	if errors.Is(err, ErrNotFound) {
 		return nil
@@ -296,7 +302,7 @@ func (in *Installer) HandleRemoval(ctx context.Context, k Key, said Removal) err
 	if err != nil {
 		return fmt.Errorf("handle removal: %w", err)
 	}
-	if c.State == Removed || c.TeamID != k.TeamID {
+	if c.State == connection.Removed || c.TeamID != k.TeamID {
 		// An organisation's row is not removed because one of its workspaces left.
 		return nil
 	}
@@ -305,27 +311,27 @@ func (in *Installer) HandleRemoval(ctx context.Context, k Key, said Removal) err
 	}
 	gone := in.isGone(ctx, c.TokenPair, c.AuthorizedAt, said.At)
 	asked, consent := c.Token, c.AuthorizedAt
-	c, err = in.store.Update(ctx, c.Key, func(row *Connection) error {
+	c, err = in.store.Update(ctx, c.Key, func(row *connection.Connection) error {
 		if gone != verdictNo && row.Token != asked && row.Token != "" {
 			gone = verdictUnclear // renewed meanwhile: what Slack said is about the token before
 		}
 		switch {
-		case row.State == Removed || !row.AuthorizedAt.Equal(consent):
+		case row.State == connection.Removed || !row.AuthorizedAt.Equal(consent):
 			// The other of the two events was first, or a re-install came in between.
-			row.PendingRemoval = Removal{}
+			row.PendingRemoval = connection.Removal{}
 		case gone == verdictYes:
 			state, reason := row.State, row.Reason
-			end := Removed
-			if said.Reason == ReasonTokenRevoked {
-				end = ReconnectRequired // if the app went with it, Slack says so in a second event
+			end := connection.Removed
+			if said.Reason == connection.ReasonTokenRevoked {
+				end = connection.ReconnectRequired // if the app went with it, Slack says so in a second event
 			}
 			row.Erase(end, said.Reason, in.now())
 			if row.State != state || row.Reason != reason {
-				row.Note(Change{At: in.now(), By: Actor{Kind: BySlack}, What: DidRemove, Outcome: OutcomeDone, Reason: said.Reason})
+				row.Note(connection.Change{At: in.now(), By: connection.Actor{Kind: connection.BySlack}, What: connection.DidRemove, Outcome: connection.OutcomeDone, Reason: said.Reason})
 			}
 		case gone == verdictNo:
-			row.PendingRemoval = Removal{}
-		case row.PendingRemoval.Reason != ReasonUninstalled: // of two words the graver one stays
+			row.PendingRemoval = connection.Removal{}
+		case row.PendingRemoval.Reason != connection.ReasonUninstalled: // of two words the graver one stays
 			row.PendingRemoval = said
 		}
 		return nil
@@ -351,10 +357,10 @@ const (
 func (v verdict) String() string { return [...]string{"unclear", "yes", "no"}[v] }
 
 // isGone asks Slack about the token of a token pair that a consent of a time began, and that Slack said at another time was gone.
-func (in *Installer) isGone(ctx context.Context, c TokenPair, consent, said time.Time) verdict {
+func (in *Installer) isGone(ctx context.Context, c connection.TokenPair, consent, said time.Time) verdict {
 	// event_time has whole seconds: a word of the same second may be about this consent.
 	about := verdictYes
-	if said.Before(consent.Truncate(time.Second)) && consent.Sub(in.now()) <= ClockSlack {
+	if said.Before(consent.Truncate(time.Second)) && consent.Sub(in.now()) <= connection.ClockSlack {
 		about = verdictNo // it is about an older one, unless that one is of a clock that was wrong
 	}
 	if c.Token == "" {
@@ -365,11 +371,11 @@ func (in *Installer) isGone(ctx context.Context, c TokenPair, consent, said time
 		return verdictNo
 	}
 	switch code := SlackError(err); {
-	case code == ReasonAccountInactive, code == ReasonTokenRevoked:
+	case code == connection.ReasonAccountInactive, code == connection.ReasonTokenRevoked:
 		return verdictYes
-	case code == ReasonTokenExpired && c.RefreshToken != "" && !c.dead():
+	case code == connection.ReasonTokenExpired && c.RefreshToken != "" && !c.Dead():
 		return verdictUnclear // the next one will tell
-	case code == ReasonTokenExpired, code == ReasonInvalidAuth:
+	case code == connection.ReasonTokenExpired, code == connection.ReasonInvalidAuth:
 		return about // it says nothing of the app: the token ran out, or our address isn't allowed
 	}
 	in.log.InfoContext(ctx, "confirm removal", "slack_error", SlackError(err), "cause", Cause(err))

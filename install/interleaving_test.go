@@ -24,6 +24,7 @@ import (
 	"github.com/slack-go/slack"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/slacksim"
 	"switchboard/storage"
 	"switchboard/storage/storagetest"
@@ -36,24 +37,24 @@ func sqliteRig(t *testing.T) *rig {
 }
 
 // update changes a row behind everybody's back.
-func (r *rig) update(in replica, k install.Key, change func(c *install.Connection)) {
+func (r *rig) update(in replica, k connection.Key, change func(c *connection.Connection)) {
 	r.t.Helper()
-	if _, err := in.db.Update(r.ctx, k, func(c *install.Connection) error {
+	if _, err := in.db.Update(r.ctx, k, func(c *connection.Connection) error {
 		change(c)
-		c.Note(install.Change{What: "test"})
+		c.Note(connection.Change{What: "test"})
 		return nil
 	}); err != nil {
 		r.t.Fatal(err)
 	}
 }
 
-func (r *rig) spoil(in replica, k install.Key) {
+func (r *rig) spoil(in replica, k connection.Key) {
 	r.t.Helper()
-	r.update(in, k, func(c *install.Connection) { c.RefreshToken += "-gone" })
+	r.update(in, k, func(c *connection.Connection) { c.RefreshToken += "-gone" })
 }
 
 // is fails the test when the row of k is in another state.
-func (r *rig) is(in replica, k install.Key, state install.State, reason string) install.Connection {
+func (r *rig) is(in replica, k connection.Key, state connection.State, reason string) connection.Connection {
 	r.t.Helper()
 	c := r.row(in, k)
 	if c.State != state || c.Reason != reason {
@@ -131,7 +132,7 @@ func (r *rig) consent(in replica, path, userID string) *http.Request {
 }
 
 // link is the way to connect c's workspace again, without the host.
-func link(in replica, c install.Connection) string {
+func link(in replica, c connection.Connection) string {
 	return strings.TrimPrefix(in.GrantURL(c), redirect)
 }
 
@@ -209,7 +210,7 @@ func TestBackoffHoldsForAll(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		replicas := []replica{r.replica(nil), r.replica(nil)}
 		in := replicas[0]
-		atOnce := func(k install.Key) {
+		atOnce := func(k connection.Key) {
 			t.Helper()
 			ctx, cancel := context.WithTimeout(r.ctx, patience)
 			defer cancel()
@@ -231,13 +232,13 @@ func TestBackoffHoldsForAll(t *testing.T) {
 		r.spoil(in, a.Key)
 		r.clock.Advance(life + time.Second)
 		atOnce(a.Key)
-		if now := r.is(in, a.Key, install.Retrying, install.ReasonRenewalFailing); now.Rejections != 1 {
+		if now := r.is(in, a.Key, connection.Retrying, connection.ReasonRenewalFailing); now.Rejections != 1 {
 			t.Errorf("%d rejections in one moment", now.Rejections)
 		}
 		r.spent(1)
 		r.clock.Advance(40 * time.Second)
 		_, _ = in.Open(r.ctx, a.Key)
-		r.is(in, a.Key, install.ReconnectRequired, install.ReasonRefreshRejected)
+		r.is(in, a.Key, connection.ReconnectRequired, connection.ReasonRefreshRejected)
 		r.spent(2)
 
 		b := r.connect(in, slacksim.BirchAdmin)
@@ -265,7 +266,7 @@ func TestDeadChainStaysDead(t *testing.T) {
 		r.clock.Advance(2 * time.Minute)
 		r.renewDue(in)
 		r.tellAll(in)
-		now := r.is(in, c.Key, install.ReconnectRequired, install.ReasonRefreshRejected)
+		now := r.is(in, c.Key, connection.ReconnectRequired, connection.ReasonRefreshRejected)
 		if !now.StateSince.Equal(was.StateSince) || now.Notice != was.Notice || x.resolved > 0 || !slices.Equal(x.to, []string{slacksim.AcmeAdmin}) {
 			t.Errorf("after %s: since %v, told %v, resolved %d times, notice %+v", after, now.StateSince, x.to, x.resolved, now.Notice)
 		}
@@ -275,19 +276,19 @@ func TestDeadChainStaysDead(t *testing.T) {
 		if answer != "" {
 			clear = r.slack.Inject(slacksim.Fault{Method: "auth.test", Error: answer})
 		}
-		if h := in.Check(r.ctx, c.Key); h.State != install.ReconnectRequired {
+		if h := in.Check(r.ctx, c.Key); h.State != connection.ReconnectRequired {
 			t.Errorf("%q is shown as %s", answer, h.State)
 		}
 		clear()
 		still(answer)
 	}
 	// As an older release left it; and an ordinary call is good.
-	r.update(in, c.Key, func(c *install.Connection) { c.SetState(install.Retrying, "invalid_auth", r.clock.Now()) })
+	r.update(in, c.Key, func(c *connection.Connection) { c.SetState(connection.Retrying, "invalid_auth", r.clock.Now()) })
 	if _, _, err := in.Client(r.row(in, c.Key)).PostMessageContext(r.ctx, slacksim.AcmeAdmin, slack.MsgOptionText("hello", false)); err != nil {
 		t.Fatal(err)
 	}
 	in.Settle()
-	if now := r.row(in, c.Key); now.State == install.Active {
+	if now := r.row(in, c.Key); now.State == connection.Active {
 		t.Error("a good call brings it back to life")
 	}
 	in.Check(r.ctx, c.Key)
@@ -320,7 +321,7 @@ func TestWordsOfRejection(t *testing.T) {
 		}
 		clear()
 		r.tellAll(in)
-		r.is(in, c.Key, install.ReconnectRequired, install.ReasonRefreshRejected)
+		r.is(in, c.Key, connection.ReconnectRequired, connection.ReasonRefreshRejected)
 		r.spent(2 * (i + 1))
 		if len(x.to) != i+1 {
 			t.Errorf("after %s %d people were told, not %d", code, len(x.to), i+1)
@@ -338,14 +339,14 @@ func TestWordsOfRejection(t *testing.T) {
 			r.clock.Advance(20 * time.Minute)
 		}
 		clear()
-		if now := r.is(in, c.Key, install.Retrying, install.ReasonRenewalFailing); now.RefreshToken != c.RefreshToken || len(x.to) != was {
+		if now := r.is(in, c.Key, connection.Retrying, connection.ReasonRenewalFailing); now.RefreshToken != c.RefreshToken || len(x.to) != was {
 			t.Errorf("after %s: told %v", code, x.to[was:])
 		}
 	}
 	if _, err := in.Open(r.ctx, c.Key); err != nil {
 		t.Fatal(err)
 	}
-	r.works(r.is(in, c.Key, install.Active, ""))
+	r.works(r.is(in, c.Key, connection.Active, ""))
 }
 
 // The budget's row is locked for longer than a lease. Whoever waited for it does not spend what another process has by then.
@@ -453,7 +454,7 @@ func TestLeaseWithClocksApart(t *testing.T) {
 				r.due()
 				r.clock.Advance(2 * time.Minute)
 				taken := r.clock.Now()
-				r.update(a, c.Key, func(c *install.Connection) { c.LeaseUntil = taken.Add(30 * time.Second) })
+				r.update(a, c.Key, func(c *connection.Connection) { c.LeaseUntil = taken.Add(30 * time.Second) })
 				was := r.row(a, c.Key).Token
 				for r.row(a, c.Key).Token == was && r.clock.Now().Sub(taken) < 5*time.Minute {
 					r.renewDue(b)
@@ -489,19 +490,19 @@ func TestRowsInTheWay(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = unreadable.Close() })
 	old := r.clock.Now().Add(-time.Hour)
-	put := func(db *storage.DB, app, kind string, i int, state install.State, chain install.TokenPair) {
+	put := func(db *storage.DB, app, kind string, i int, state connection.State, chain connection.TokenPair) {
 		t.Helper()
-		if _, _, err := db.Put(r.ctx, install.Connection{Key: install.Key{AppID: app, TeamID: fmt.Sprintf("T%s%03d", kind, i)}, TokenPair: chain,
+		if _, _, err := db.Put(r.ctx, connection.Connection{Key: connection.Key{AppID: app, TeamID: fmt.Sprintf("T%s%03d", kind, i)}, TokenPair: chain,
 			State: state, StateSince: old, InstalledAt: old, AuthorizedAt: old}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for i := range 100 {
-		refresh := install.Secret(fmt.Sprint("xoxe-1-", i))
-		put(plain.db, "A0OTHERAPP", "BROKEN", i, install.ReconnectRequired, install.Started("xoxe.xoxb-1-x", refresh, life, old))
+		refresh := connection.Secret(fmt.Sprint("xoxe-1-", i))
+		put(plain.db, "A0OTHERAPP", "BROKEN", i, connection.ReconnectRequired, connection.Started("xoxe.xoxb-1-x", refresh, life, old))
 		if i < 64 {
-			put(unreadable, "A0RENEWAL1", "LOST", i, install.Active, install.Started("xoxe.xoxb-1-x", refresh, life, old))
-			put(plain.db, "A0OTHERAPP", "LONG", i, install.Active, install.Started("xoxb-1", "", 0, old))
+			put(unreadable, "A0RENEWAL1", "LOST", i, connection.Active, connection.Started("xoxe.xoxb-1-x", refresh, life, old))
+			put(plain.db, "A0OTHERAPP", "LONG", i, connection.Active, connection.Started("xoxb-1", "", 0, old))
 		}
 	}
 	if _, err := r.raw().Exec("UPDATE connections SET id = 'con_0' || id WHERE app_id = 'A0OTHERAPP'"); err != nil { // first in any order
@@ -514,7 +515,7 @@ func TestRowsInTheWay(t *testing.T) {
 	r.due()
 	r.renewDue(in)
 	r.renewDue(in)
-	for _, was := range []install.Connection{c, longLived} {
+	for _, was := range []connection.Connection{c, longLived} {
 		now := r.row(in, was.Key)
 		if r.works(now); now.RefreshToken == was.RefreshToken {
 			t.Errorf("the work for %s was not done", was.TeamID)
@@ -528,14 +529,14 @@ func TestRowsInTheWay(t *testing.T) {
 	if now := r.row(in, c.Key); !now.CheckedAt.Equal(r.clock.Now()) {
 		t.Errorf("not checked since %v", now.CheckedAt)
 	}
-	r.update(in, c.Key, func(c *install.Connection) {
-		c.SetState(install.ReconnectRequired, install.ReasonRefreshRejected, r.clock.Now())
+	r.update(in, c.Key, func(c *connection.Connection) {
+		c.SetState(connection.ReconnectRequired, connection.ReasonRefreshRejected, r.clock.Now())
 	})
 	r.tellAll(in)
 	if len(x.to) != 1 {
 		t.Errorf("told %v", x.to)
 	}
-	if now, err := plain.db.Lookup(r.ctx, install.Key{AppID: "A0RENEWAL1", TeamID: "TLOST007"}); err != nil || now.Reason != install.ReasonUnreadable {
+	if now, err := plain.db.Lookup(r.ctx, connection.Key{AppID: "A0RENEWAL1", TeamID: "TLOST007"}); err != nil || now.Reason != connection.ReasonUnreadable {
 		t.Errorf("what cannot be read is %s (%s) (%v)", now.State, now.Reason, err)
 	}
 }
@@ -556,7 +557,7 @@ func TestRowsOfOthers(t *testing.T) {
 			r.broken(in, dead)
 			due := r.connect(in, slacksim.BirchAdmin)
 			r.due()
-			before := []install.Connection{r.row(in, dead.Key), r.row(in, due.Key)}
+			before := []connection.Connection{r.row(in, dead.Key), r.row(in, due.Key)}
 			calls := len(r.slack.Calls())
 			other := r.replica(func(cfg *install.Config) {
 				x.config(cfg)
@@ -576,7 +577,7 @@ func TestRowsOfOthers(t *testing.T) {
 			if n := len(r.slack.Calls()) - calls; n > 0 || len(x.to) > 0 {
 				t.Errorf("%d calls to Slack, told %v", n, x.to)
 			}
-			if after := []install.Connection{r.row(in, dead.Key), r.row(in, due.Key)}; !reflect.DeepEqual(before, after) {
+			if after := []connection.Connection{r.row(in, dead.Key), r.row(in, due.Key)}; !reflect.DeepEqual(before, after) {
 				t.Errorf("changed: %+v", after)
 			}
 		})
@@ -599,14 +600,14 @@ func TestConsentThatEndsBadly(t *testing.T) {
 			t.Errorf("callback: %d", w.Code)
 		}
 		r.emptyJournal()
-		now := r.is(in, c.Key, install.Active, "")
+		now := r.is(in, c.Key, connection.Active, "")
 		r.works(now)
 		if now.BotID != c.BotID || now.TeamURL != c.TeamURL || now.Installs != 2 || now.CheckAt.Sub(r.clock.Now()) > 10*time.Minute {
 			t.Errorf("%+v", now)
 		}
 		r.due()
 		r.renewDue(in)
-		r.works(r.is(in, c.Key, install.Active, ""))
+		r.works(r.is(in, c.Key, connection.Active, ""))
 		r.spent(1)
 
 		// A first install has nothing to lose, and is not taken for good unseen.
@@ -614,7 +615,7 @@ func TestConsentThatEndsBadly(t *testing.T) {
 		r.slack.Inject(slacksim.Fault{Method: "auth.test", Status: 500, Body: "x", Times: 1})
 		w = httptest.NewRecorder()
 		in.Handler().ServeHTTP(w, callback)
-		if _, err := in.db.Lookup(r.ctx, install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch}); w.Code == http.StatusOK || !errors.Is(err, install.ErrNotFound) {
+		if _, err := in.db.Lookup(r.ctx, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch}); w.Code == http.StatusOK || !errors.Is(err, install.ErrNotFound) {
 			t.Errorf("callback: %d, then %v", w.Code, err)
 		}
 		r.emptyJournal()
@@ -640,10 +641,10 @@ func TestConsentThatEndsBadly(t *testing.T) {
 		}
 		r.renewDue(in)
 		r.spent(4)
-		r.works(r.is(in, a.Key, install.Active, ""))
-		r.works(r.is(in, b.Key, install.Active, ""))
+		r.works(r.is(in, a.Key, connection.Active, ""))
+		r.works(r.is(in, b.Key, connection.Active, ""))
 		// Where the app is not connected, a choice by mistake connects nothing.
-		r.update(in, b.Key, func(c *install.Connection) { c.Erase(install.Removed, "test", r.clock.Now()) })
+		r.update(in, b.Key, func(c *connection.Connection) { c.Erase(connection.Removed, "test", r.clock.Now()) })
 		mistake()
 		if people, err := in.db.Users(r.ctx, b.Key); r.row(in, b.Key).Token != "" || len(people) > 0 || err != nil {
 			t.Errorf("what was chosen by mistake is connected (%v)", err)
@@ -655,28 +656,28 @@ func TestConsentThatEndsBadly(t *testing.T) {
 // ends that consent too.
 func TestReplayResurrectsNothing(t *testing.T) {
 	t.Parallel()
-	by := install.Actor{Kind: install.ByOperator}
+	by := connection.Actor{Kind: connection.ByOperator}
 	uninstall := func(r *rig) {
 		r.t.Helper()
 		if err := r.slack.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
 			r.t.Fatal(err)
 		}
 	}
-	for name, end := range map[string]func(r *rig, in replica, k install.Key) error{
-		"removed in Slack": func(r *rig, in replica, k install.Key) error {
+	for name, end := range map[string]func(r *rig, in replica, k connection.Key) error{
+		"removed in Slack": func(r *rig, in replica, k connection.Key) error {
 			uninstall(r)
-			return in.HandleRemoval(r.ctx, k, install.Removal{Reason: install.ReasonUninstalled, At: r.clock.Now()})
+			return in.HandleRemoval(r.ctx, k, connection.Removal{Reason: connection.ReasonUninstalled, At: r.clock.Now()})
 		},
-		"found removed": func(r *rig, in replica, k install.Key) error {
+		"found removed": func(r *rig, in replica, k connection.Key) error {
 			uninstall(r)
 			in.Check(r.ctx, k)
 			return nil
 		},
-		"disconnected": func(r *rig, in replica, k install.Key) error {
+		"disconnected": func(r *rig, in replica, k connection.Key) error {
 			_, err := in.Disconnect(r.ctx, k, by)
 			return err
 		},
-		"erased": func(r *rig, in replica, k install.Key) error { return in.EraseAnyway(r.ctx, k, by) },
+		"erased": func(r *rig, in replica, k connection.Key) error { return in.EraseAnyway(r.ctx, k, by) },
 	} {
 		for _, here := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, here=%v", name, here), func(t *testing.T) {
@@ -701,7 +702,7 @@ func TestReplayResurrectsNothing(t *testing.T) {
 					t.Errorf("replay: %d left, %v", left, err)
 				}
 				r.emptyJournal()
-				if now := r.row(in, c.Key); now.State != install.Removed || now.Token != "" || !reflect.DeepEqual(now, was) {
+				if now := r.row(in, c.Key); now.State != connection.Removed || now.Token != "" || !reflect.DeepEqual(now, was) {
 					t.Errorf("resurrected: %+v", now)
 				}
 			})
@@ -730,7 +731,7 @@ func TestReplayResurrectsNothing(t *testing.T) {
 		if now := r.row(in, c.Key); now.Token != c.Token || now.Installs != 1 {
 			t.Errorf("a dead consent was stored: %+v", now)
 		}
-		if _, err := in.db.Lookup(r.ctx, install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch}); !errors.Is(err, install.ErrNotFound) {
+		if _, err := in.db.Lookup(r.ctx, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch}); !errors.Is(err, install.ErrNotFound) {
 			t.Errorf("a dead first install was stored (%v)", err)
 		}
 	})
@@ -801,16 +802,16 @@ func TestRemovalDuringRenewal(t *testing.T) {
 				renewal.Wait()
 			})
 		})
-		said := install.Removal{Reason: install.ReasonUninstalled, At: r.clock.Now()}
+		said := connection.Removal{Reason: connection.ReasonUninstalled, At: r.clock.Now()}
 		if err := in.HandleRemoval(r.ctx, c.Key, said); err != nil {
 			t.Fatal(err)
 		}
-		if now := r.row(in, c.Key); now.State != install.Active || now.PendingRemoval.Reason != said.Reason {
+		if now := r.row(in, c.Key); now.State != connection.Active || now.PendingRemoval.Reason != said.Reason {
 			t.Fatalf("%s, in doubt: %+v", now.State, now.PendingRemoval)
 		}
-		r.update(in, c.Key, func(c *install.Connection) { c.CheckAt = r.clock.Now().Add(time.Hour) }) // or that might find out first
-		r.runUntil(renewing, func() bool { return r.row(renewing, c.Key).State == install.Removed })
-		if now := r.is(in, c.Key, install.Removed, install.ReasonUninstalled); now.Token != "" || now.PendingRemoval != (install.Removal{}) {
+		r.update(in, c.Key, func(c *connection.Connection) { c.CheckAt = r.clock.Now().Add(time.Hour) }) // or that might find out first
+		r.runUntil(renewing, func() bool { return r.row(renewing, c.Key).State == connection.Removed })
+		if now := r.is(in, c.Key, connection.Removed, connection.ReasonUninstalled); now.Token != "" || now.PendingRemoval != (connection.Removal{}) {
 			t.Errorf("%+v", now)
 		}
 	})
@@ -824,12 +825,12 @@ func TestEntryThatCannotBeOpened(t *testing.T) {
 	a, b := r.connect(in, slacksim.AcmeAdmin), r.connect(in, slacksim.BirchAdmin)
 	own := r.keys
 	r.keys = storage.NewKey()
-	if _, err := r.replica(nil).db.Journal(install.Grant{TokenOwner: install.TokenOwner{Key: a.Key}, Spent: "x", Token: "y", Refresh: "z", Life: life, At: r.clock.Now()}); err != nil {
+	if _, err := r.replica(nil).db.Journal(connection.Grant{TokenOwner: connection.TokenOwner{Key: a.Key}, Spent: "x", Token: "y", Refresh: "z", Life: life, At: r.clock.Now()}); err != nil {
 		t.Fatal(err)
 	}
 	r.keys = own
-	for _, c := range []install.Connection{a, b} {
-		r.update(in, c.Key, func(c *install.Connection) { c.RenewAt = r.clock.Now() })
+	for _, c := range []connection.Connection{a, b} {
+		r.update(in, c.Key, func(c *connection.Connection) { c.RenewAt = r.clock.Now() })
 	}
 	r.clock.Advance(50 * time.Minute)
 	if left, err := in.Replay(r.ctx); left != 1 || err == nil {
@@ -895,8 +896,8 @@ func TestToldLater(t *testing.T) {
 			}
 			tell(5 * time.Minute)
 			lines, err := in.History(r.ctx, c, 50)
-			lines = slices.DeleteFunc(lines, func(l install.Change) bool { return l.What != install.DidTell })
-			if now := r.row(in, c.Key); err != nil || len(x.to) != 1 || now.Notice.To != want || now.Notice.TS == "" || len(lines) != 1 || lines[0].Outcome != install.OutcomeDone {
+			lines = slices.DeleteFunc(lines, func(l connection.Change) bool { return l.What != connection.DidTell })
+			if now := r.row(in, c.Key); err != nil || len(x.to) != 1 || now.Notice.To != want || now.Notice.TS == "" || len(lines) != 1 || lines[0].Outcome != connection.OutcomeDone {
 				t.Errorf("told %v; notice %+v; history %+v (%v)", x.to, now.Notice, lines, err)
 			}
 		})
@@ -910,8 +911,8 @@ func TestToldAtTheStop(t *testing.T) {
 	plain := r.replica(x.config)
 	a, b := r.connect(plain, slacksim.AcmeMember), r.connect(plain, slacksim.BirchMember)
 	r.broken(plain, a)
-	r.update(plain, b.Key, func(c *install.Connection) {
-		c.SetState(install.ReconnectRequired, install.ReasonRefreshRejected, r.clock.Now())
+	r.update(plain, b.Key, func(c *connection.Connection) {
+		c.SetState(connection.ReconnectRequired, connection.ReasonRefreshRejected, r.clock.Now())
 	})
 	ctx, stop := context.WithCancel(r.ctx)
 	defer stop()
@@ -959,9 +960,9 @@ func TestEntryThatCannotBeRemoved(t *testing.T) {
 	in := r.replica(nil)
 	a, b := r.connect(in, slacksim.AcmeAdmin), r.connect(in, slacksim.BirchAdmin)
 	r.breaches = true // these pairs are ours, not Slack's
-	journal := func(c install.Connection) {
+	journal := func(c connection.Connection) {
 		t.Helper()
-		if _, err := in.db.Journal(install.Grant{TokenOwner: install.TokenOwner{Key: c.Key}, Spent: c.RefreshToken, Token: "xoxe.xoxb-1-new", Refresh: c.RefreshToken + "-new",
+		if _, err := in.db.Journal(connection.Grant{TokenOwner: connection.TokenOwner{Key: c.Key}, Spent: c.RefreshToken, Token: "xoxe.xoxb-1-new", Refresh: c.RefreshToken + "-new",
 			Life: life, At: r.clock.Now()}); err != nil {
 			t.Fatal(err)
 		}
@@ -988,12 +989,12 @@ func TestEntryThatCannotBeRemoved(t *testing.T) {
 	}
 	replay(0)
 	replay(1)
-	for _, c := range []install.Connection{a, b} {
+	for _, c := range []connection.Connection{a, b} {
 		if now := r.row(in, c.Key); now.RefreshToken != c.RefreshToken+"-new" {
 			t.Errorf("the pair of %s is not stored", c.TeamID)
 		}
 	}
-	r.update(in, a.Key, func(c *install.Connection) { c.RefreshToken = a.RefreshToken })
+	r.update(in, a.Key, func(c *connection.Connection) { c.RefreshToken = a.RefreshToken })
 	r.due()
 	r.clock.Advance(life) // somebody waits for it
 	ctx, cancel := context.WithTimeout(r.ctx, 5*time.Second)
@@ -1023,10 +1024,10 @@ func TestRevokedWhileExpired(t *testing.T) {
 			c := r.connect(in, slacksim.AcmeAdmin)
 			r.clock.Advance(life + time.Minute)
 			clear := r.slack.Inject(slacksim.Fault{Method: "oauth.v2.access", Status: 500, Body: "x"})
-			if err := in.HandleRemoval(r.ctx, c.Key, install.Removal{Reason: install.ReasonTokenRevoked, At: r.clock.Now()}); err != nil {
+			if err := in.HandleRemoval(r.ctx, c.Key, connection.Removal{Reason: connection.ReasonTokenRevoked, At: r.clock.Now()}); err != nil {
 				t.Fatal(err)
 			}
-			if now := r.row(in, c.Key); now.RefreshToken != c.RefreshToken || now.PendingRemoval.Reason != install.ReasonTokenRevoked {
+			if now := r.row(in, c.Key); now.RefreshToken != c.RefreshToken || now.PendingRemoval.Reason != connection.ReasonTokenRevoked {
 				t.Fatalf("decided: %s (%s), in doubt: %+v", now.State, now.Reason, now.PendingRemoval)
 			}
 			clear()
@@ -1038,13 +1039,13 @@ func TestRevokedWhileExpired(t *testing.T) {
 				}
 			}
 			r.clock.Advance(2 * time.Minute)
-			r.runUntil(in, func() bool { return r.row(in, c.Key).PendingRemoval == install.Removal{} })
+			r.runUntil(in, func() bool { return r.row(in, c.Key).PendingRemoval == connection.Removal{} })
 			if gone {
-				if now := r.is(in, c.Key, install.ReconnectRequired, install.ReasonTokenRevoked); now.RefreshToken != "" {
+				if now := r.is(in, c.Key, connection.ReconnectRequired, connection.ReasonTokenRevoked); now.RefreshToken != "" {
 					t.Error("its access is kept")
 				}
 			} else {
-				r.works(r.is(in, c.Key, install.Active, ""))
+				r.works(r.is(in, c.Key, connection.Active, ""))
 			}
 		})
 	}
@@ -1059,7 +1060,7 @@ func TestPersonsTokenStandsAlone(t *testing.T) {
 		t.Errorf("%d left in the journal", left)
 	}
 	r.emptyJournal()
-	c := r.is(in, install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}, install.Active, "")
+	c := r.is(in, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}, connection.Active, "")
 	r.works(c)
 	if _, err := in.OpenUser(r.ctx, c.Key, slacksim.AcmeAdmin); err != nil {
 		t.Errorf("the person's half of the consent: %v", err)
@@ -1075,8 +1076,8 @@ func TestPersonsTokenStandsAlone(t *testing.T) {
 		t.Errorf("the person: %v", err)
 	}
 
-	r.update(in, c.Key, func(c *install.Connection) {
-		c.Erase(install.ReconnectRequired, install.ReasonTokenRevoked, r.clock.Now())
+	r.update(in, c.Key, func(c *connection.Connection) {
+		c.Erase(connection.ReconnectRequired, connection.ReasonTokenRevoked, r.clock.Now())
 	})
 	if err := in.Exchange(r.ctx, c.Key); !errors.Is(err, install.ErrNotConnected) {
 		t.Errorf("exchange of an erased token: %v", err)
@@ -1106,7 +1107,7 @@ func TestConsentComesBackLate(t *testing.T) {
 			if test.doubt != "" {
 				r.slack.Inject(slacksim.Fault{Method: "auth.test", Error: test.doubt, Times: 1})
 				other.Check(r.ctx, c.Key)
-				r.is(other, c.Key, install.Retrying, test.doubt)
+				r.is(other, c.Key, connection.Retrying, test.doubt)
 			}
 			r.clock.Advance(10 * time.Minute)
 			in := r.replica(ahead)
@@ -1117,7 +1118,7 @@ func TestConsentComesBackLate(t *testing.T) {
 			r.renewDue(in)
 			r.spent(2)
 			in.Check(r.ctx, c.Key)
-			r.works(r.is(in, c.Key, install.Active, ""))
+			r.works(r.is(in, c.Key, connection.Active, ""))
 		})
 	}
 }
@@ -1126,7 +1127,7 @@ func TestConsentComesBackLate(t *testing.T) {
 func TestWaitingForTheBudget(t *testing.T) {
 	r := sqliteRig(t)
 	in := r.replica(nil)
-	var keys []install.Key
+	var keys []connection.Key
 	for _, id := range []string{slacksim.AcmeAdmin, slacksim.BirchAdmin} {
 		keys = append(keys, r.connect(in, id).Key)
 	}
@@ -1173,7 +1174,7 @@ func TestWaitingForTheBudget(t *testing.T) {
 // While a consent from the journal is brought home, Slack is asked about it; what happens in that moment stays so.
 func TestReplayMeetsChanges(t *testing.T) {
 	t.Parallel()
-	k := install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
+	k := connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
 	for name, test := range map[string]struct {
 		first  bool // there was no connection before
 		ask    int  // the how manieth auth.test it happens in
@@ -1182,28 +1183,28 @@ func TestReplayMeetsChanges(t *testing.T) {
 	}{
 		"disconnected": {ask: 1,
 			happen: func(r *rig, other replica) {
-				if _, err := other.Disconnect(r.ctx, k, install.Actor{Kind: install.ByOperator}); err != nil {
+				if _, err := other.Disconnect(r.ctx, k, connection.Actor{Kind: connection.ByOperator}); err != nil {
 					r.t.Error(err)
 				}
 			},
-			then: func(r *rig, in replica) { r.is(in, k, install.Removed, install.ReasonDisconnected) }},
+			then: func(r *rig, in replica) { r.is(in, k, connection.Removed, connection.ReasonDisconnected) }},
 		"erased": {ask: 1,
 			happen: func(r *rig, other replica) {
-				if err := other.EraseAnyway(r.ctx, k, install.Actor{Kind: install.ByOperator}); err != nil {
+				if err := other.EraseAnyway(r.ctx, k, connection.Actor{Kind: connection.ByOperator}); err != nil {
 					r.t.Error(err)
 				}
 			},
-			then: func(r *rig, in replica) { r.is(in, k, install.Removed, install.ReasonDisconnected) }},
+			then: func(r *rig, in replica) { r.is(in, k, connection.Removed, connection.ReasonDisconnected) }},
 		"a newer consent": {ask: 1,
 			happen: func(r *rig, other replica) { r.connect(other, slacksim.AcmeAdmin) },
-			then:   func(r *rig, in replica) { r.works(r.is(in, k, install.Active, "")) }},
+			then:   func(r *rig, in replica) { r.works(r.is(in, k, connection.Active, "")) }},
 		"the first consent": {first: true, ask: 1,
 			happen: func(r *rig, other replica) { r.connect(other, slacksim.AcmeAdmin) },
-			then:   func(r *rig, in replica) { r.works(r.is(in, k, install.Active, "")) }},
+			then:   func(r *rig, in replica) { r.works(r.is(in, k, connection.Active, "")) }},
 		"a newer grant": {ask: 2,
 			happen: func(r *rig, other replica) { r.connect(other, slacksim.AcmeAdmin) },
 			then: func(r *rig, in replica) {
-				u, err := in.db.GetUser(r.ctx, install.TokenOwner{Key: k, UserID: slacksim.AcmeAdmin})
+				u, err := in.db.GetUser(r.ctx, connection.TokenOwner{Key: k, UserID: slacksim.AcmeAdmin})
 				if at, _ := r.slack.Installed(k.TeamID); err != nil || u.Token.Reveal() != at.UserTokens[slacksim.AcmeAdmin] {
 					r.t.Errorf("an older grant was written over a newer one (%v)", err)
 				}
@@ -1244,7 +1245,7 @@ func (r *rig) takeBack(other replica) {
 	if err := r.slack.RevokeUser(r.ctx, slacksim.AcmeAdmin); err != nil {
 		r.t.Error(err)
 	}
-	k := install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
+	k := connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
 	if err := other.HandleUsersRevoked(r.ctx, k, []string{slacksim.AcmeAdmin}, r.clock.Now()); err != nil {
 		r.t.Error(err)
 	}
@@ -1252,7 +1253,7 @@ func (r *rig) takeBack(other replica) {
 
 func (r *rig) nobodyLeft(in replica) {
 	r.t.Helper()
-	if us, err := in.db.Users(r.ctx, install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}); err != nil || len(us) != 0 {
+	if us, err := in.db.Users(r.ctx, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}); err != nil || len(us) != 0 {
 		r.t.Errorf("%d people's tokens are back (%v)", len(us), err)
 	}
 }
@@ -1261,7 +1262,7 @@ func (r *rig) nobodyLeft(in replica) {
 // two machines say. Where they can't tell, a renewal does.
 func TestWhichConsentIsLater(t *testing.T) {
 	t.Parallel()
-	k := install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
+	k := connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
 	for name, test := range map[string]struct {
 		clock    time.Duration // of the machine with the journal
 		replayed bool          // its consent is the later one at Slack
@@ -1297,7 +1298,7 @@ func TestWhichConsentIsLater(t *testing.T) {
 			if test.retrying {
 				end := r.slack.Inject(slacksim.Fault{Method: "auth.test", Error: "org_login_required"})
 				other.Check(r.ctx, k)
-				r.is(other, k, install.Retrying, "org_login_required")
+				r.is(other, k, connection.Retrying, "org_login_required")
 				end()
 			}
 			r.clock.Advance(10 * time.Minute)
@@ -1314,7 +1315,7 @@ func TestWhichConsentIsLater(t *testing.T) {
 				r.renewDue(in)
 				in.Check(r.ctx, k)
 			}
-			r.works(r.is(in, k, install.Active, ""))
+			r.works(r.is(in, k, connection.Active, ""))
 		})
 	}
 }
@@ -1324,8 +1325,8 @@ func TestRemovalsOfOthers(t *testing.T) {
 	r := sqliteRig(t)
 	in := r.replica(nil)
 	c := r.connect(in, slacksim.AcmeAdmin)
-	r.update(in, c.Key, func(c *install.Connection) {
-		c.PendingRemoval = install.Removal{Reason: install.ReasonUninstalled, At: r.clock.Now()}
+	r.update(in, c.Key, func(c *connection.Connection) {
+		c.PendingRemoval = connection.Removal{Reason: connection.ReasonUninstalled, At: r.clock.Now()}
 	})
 	if err := r.slack.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
 		t.Fatal(err)
@@ -1345,7 +1346,7 @@ func TestRemovalsOfOthers(t *testing.T) {
 	if err := in.RecheckRemovals(r.ctx); err != nil {
 		t.Error(err)
 	}
-	r.is(in, c.Key, install.Removed, install.ReasonUninstalled)
+	r.is(in, c.Key, connection.Removed, connection.ReasonUninstalled)
 }
 
 // However many rows can't be opened, the others are moved to rotation.
@@ -1365,8 +1366,8 @@ func TestUnreadableMakeRoom(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = stranger.Close() })
 	for i := range 200 {
-		if _, err := stranger.Add(r.ctx, install.Connection{Key: install.Key{AppID: c.AppID, TeamID: fmt.Sprintf("TLL%04d", i)},
-			TokenPair: install.Started("xoxb-1", "", 0, r.clock.Now()), State: install.Active, InstalledAt: r.clock.Now(), AuthorizedAt: r.clock.Now()}); err != nil {
+		if _, err := stranger.Add(r.ctx, connection.Connection{Key: connection.Key{AppID: c.AppID, TeamID: fmt.Sprintf("TLL%04d", i)},
+			TokenPair: connection.Started("xoxb-1", "", 0, r.clock.Now()), State: connection.Active, InstalledAt: r.clock.Now(), AuthorizedAt: r.clock.Now()}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"switchboard/install/connection"
 )
 
 const (
@@ -28,17 +30,17 @@ const (
 )
 
 // offer gives the store what it has lost, unless somebody is asking Slack about the token pair at the moment.
-func (in *Installer) offer(ctx context.Context, p Grant) (stored Grant, fate string, err error) {
-	err = in.updateTokens(ctx, p.TokenOwner, func(_ *TokenPair, c *Connection, u *UserToken) error {
-		if !p.continues(rowOf(c, u)) {
+func (in *Installer) offer(ctx context.Context, p connection.Grant) (stored connection.Grant, fate string, err error) {
+	err = in.updateTokens(ctx, p.TokenOwner, func(_ *connection.TokenPair, c *connection.Connection, u *connection.UserToken) error {
+		if !p.Continues(connection.RowOf(c, u)) {
 			stored, fate = p, "superseded"
 			return nil
 		}
-		if left := tokensIn(c, u).LeaseUntil.Sub(in.now()); left > 0 && left <= LongestLease {
+		if left := connection.TokensIn(c, u).LeaseUntil.Sub(in.now()); left > 0 && left <= connection.LongestLease {
 			return errUndecided
 		}
 		in.resume(p, c, u, "journal", in.now())
-		stored, fate = p.storedIn(c, u), fateStored
+		stored, fate = p.StoredIn(c, u), fateStored
 		return nil
 	})
 	if err == nil && fate == fateStored {
@@ -48,7 +50,7 @@ func (in *Installer) offer(ctx context.Context, p Grant) (stored Grant, fate str
 }
 
 // restored tells the operator that the store had lost something.
-func (in *Installer) restored(ctx context.Context, p Grant) {
+func (in *Installer) restored(ctx context.Context, p connection.Grant) {
 	in.metrics.restored.Inc()
 	in.log.WarnContext(ctx, "the database had lost tokens that the journal of this machine kept: brought back", "key", p.Key.String(),
 		"user", p.UserID, "generation", p.Generation)
@@ -56,7 +58,7 @@ func (in *Installer) restored(ctx context.Context, p Grant) {
 
 // nextGeneration is above all that the journal of this machine has of h. The row may be lower: a backup was restored,
 // and what the journal kept would count as newer than a consent of today.
-func (in *Installer) nextGeneration(ctx context.Context, h TokenOwner) (next int64) {
+func (in *Installer) nextGeneration(ctx context.Context, h connection.TokenOwner) (next int64) {
 	kept, err := in.store.JournaledFor(h)
 	if err != nil {
 		in.log.WarnContext(ctx, "generation of a consent", "key", h.Key.String(), "cause", err) // the row's own will do
@@ -81,9 +83,9 @@ func (in *Installer) offerRefused(ctx context.Context) error {
 	return err
 }
 
-func (in *Installer) offerFor(ctx context.Context, h TokenOwner, kept []Grant) error {
-	var c *Connection
-	var u *UserToken
+func (in *Installer) offerFor(ctx context.Context, h connection.TokenOwner, kept []connection.Grant) error {
+	var c *connection.Connection
+	var u *connection.UserToken
 	if h.UserID != "" {
 		found, err := in.store.GetUser(ctx, h)
 		if err != nil {
@@ -97,29 +99,29 @@ func (in *Installer) offerFor(ctx context.Context, h TokenOwner, kept []Grant) e
 		}
 		c = &found
 	}
-	row, chain := rowOf(c, u), tokensIn(c, u)
+	row, chain := connection.RowOf(c, u), connection.TokensIn(c, u)
 	if row.Rejections == 0 || row.Erased {
 		return nil
 	}
-	if p, lost := newestOf(kept, row); lost {
+	if p, lost := connection.NewestOf(kept, row); lost {
 		return in.bringKept(ctx, p)
 	}
 
 	// Perhaps another consent counts. The one that was refused is not to be tried again.
-	rivals := slices.DeleteFunc(kept, func(p Grant) bool {
+	rivals := slices.DeleteFunc(kept, func(p connection.Grant) bool {
 		if p.Refresh == chain.RefreshToken {
 			in.forget(ctx, p.Journaled)
 			return true
 		}
-		near := p.consentAt().Sub(row.GrantedAt).Abs() < clocksApart
-		return p.Token == "" || p.Standing == Waiting || p.sameGrant(row.GrantID, row.GrantedAt) || !near && p.Generation <= row.Generation
+		near := p.ConsentAt().Sub(row.GrantedAt).Abs() < clocksApart
+		return p.Token == "" || p.Standing == connection.Waiting || p.SameGrant(row.GrantID, row.GrantedAt) || !near && p.Generation <= row.Generation
 	})
-	slices.SortFunc(rivals, func(a, b Grant) int { return b.consentAt().Compare(a.consentAt()) })
+	slices.SortFunc(rivals, func(a, b connection.Grant) int { return b.ConsentAt().Compare(a.ConsentAt()) })
 	for _, p := range rivals {
 		if err := in.bringKept(ctx, p); err != nil {
 			return err
 		}
-		if now, err := in.store.Rows(ctx, []TokenOwner{h}); err != nil || now[h].GrantID == p.GrantID {
+		if now, err := in.store.Rows(ctx, []connection.TokenOwner{h}); err != nil || now[h].GrantID == p.GrantID {
 			return err
 		}
 	}
@@ -127,7 +129,7 @@ func (in *Installer) offerFor(ctx context.Context, h TokenOwner, kept []Grant) e
 }
 
 // bringKept is bring for what is in the journal and not waiting.
-func (in *Installer) bringKept(ctx context.Context, p Grant) error {
+func (in *Installer) bringKept(ctx context.Context, p connection.Grant) error {
 	storing, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
 	if err := in.bring(storing, p); err != nil && !errors.Is(err, errUndecided) {
@@ -158,7 +160,7 @@ func (in *Installer) compareFirst(ctx context.Context) error {
 // and what is lost there is offered.
 func (in *Installer) compareAll(ctx context.Context) error {
 	began := in.now()
-	var lost []Grant
+	var lost []connection.Grant
 	for after := ""; ; {
 		kept, err := in.store.Kept(after, comparedAtOnce)
 		if err != nil {
@@ -180,8 +182,8 @@ func (in *Installer) compareAll(ctx context.Context) error {
 }
 
 // bringLost gives the store what it lost: connections, and then the people who hang on them.
-func (in *Installer) bringLost(ctx context.Context, lost []Grant) (err error) {
-	bring := func(lost []Grant) {
+func (in *Installer) bringLost(ctx context.Context, lost []connection.Grant) (err error) {
+	bring := func(lost []connection.Grant) {
 		for _, p := range lost {
 			if ctx.Err() == nil {
 				err = errors.Join(err, in.bringKept(ctx, p))
@@ -194,7 +196,7 @@ func (in *Installer) bringLost(ctx context.Context, lost []Grant) (err error) {
 			continue
 		}
 		kept, readErr := in.store.JournaledUnder(p.Key)
-		people := slices.DeleteFunc(kept, func(p Grant) bool { return p.UserID == "" })
+		people := slices.DeleteFunc(kept, func(p connection.Grant) bool { return p.UserID == "" })
 		found, compareErr := in.compare(ctx, people)
 		bring(found)
 		err = errors.Join(err, readErr, compareErr)
@@ -234,7 +236,7 @@ func (in *Installer) compareErased(ctx context.Context) error {
 	return nil
 }
 
-func (in *Installer) compareUnder(ctx context.Context, k Key) error {
+func (in *Installer) compareUnder(ctx context.Context, k connection.Key) error {
 	kept, err := in.store.JournaledUnder(k)
 	if err != nil || len(kept) == 0 {
 		return err
@@ -245,7 +247,7 @@ func (in *Installer) compareUnder(ctx context.Context, k Key) error {
 
 // compare erases from the journal those of the pairs that are of no use any more, or of access that was erased, and
 // returns those that the store has lost.
-func (in *Installer) compare(ctx context.Context, kept []Grant) (lost []Grant, err error) {
+func (in *Installer) compare(ctx context.Context, kept []connection.Grant) (lost []connection.Grant, err error) {
 	rows, err := in.rowsOf(ctx, kept)
 	if err != nil {
 		return nil, err
@@ -253,7 +255,7 @@ func (in *Installer) compare(ctx context.Context, kept []Grant) (lost []Grant, e
 	var gone []string
 	for _, p := range kept {
 		row, known := rows[p.TokenOwner]
-		parent, connected := rows[TokenOwner{Key: p.Key}]
+		parent, connected := rows[connection.TokenOwner{Key: p.Key}]
 		switch compareGrant(p, row, known, parent, connected, in.now()) {
 		case verdictNo:
 			gone = append(gone, p.Journaled)
@@ -269,8 +271,8 @@ func (in *Installer) compare(ctx context.Context, kept []Grant) (lost []Grant, e
 
 // rowsOf returns what the store has of the holders of pairs. Where a workspace joined an organisation since, they
 // become holders of the key that it has by now.
-func (in *Installer) rowsOf(ctx context.Context, kept []Grant) (map[TokenOwner]Row, error) {
-	holders := make([]TokenOwner, len(kept))
+func (in *Installer) rowsOf(ctx context.Context, kept []connection.Grant) (map[connection.TokenOwner]connection.Row, error) {
+	holders := make([]connection.TokenOwner, len(kept))
 	for i, p := range kept {
 		holders[i] = p.TokenOwner
 	}
@@ -278,9 +280,9 @@ func (in *Installer) rowsOf(ctx context.Context, kept []Grant) (map[TokenOwner]R
 	if err != nil {
 		return nil, err
 	}
-	var moved []TokenOwner
+	var moved []connection.TokenOwner
 	for i, p := range kept {
-		if _, connected := rows[TokenOwner{Key: p.Key}]; connected {
+		if _, connected := rows[connection.TokenOwner{Key: p.Key}]; connected {
 			continue
 		}
 		if h, there := in.readdress(ctx, p.TokenOwner); there {
@@ -294,10 +296,10 @@ func (in *Installer) rowsOf(ctx context.Context, kept []Grant) (map[TokenOwner]R
 
 // compareGrant compares what the journal keeps with the row of its owner, and with that of the connection: yes, the store
 // has lost it; no, it is of no use; unclear, it stays where it is.
-func compareGrant(p Grant, row Row, known bool, parent Row, connected bool, now time.Time) verdict {
-	older := p.Generation <= row.Generation || !p.consentAt().After(row.GrantedAt)
+func compareGrant(p connection.Grant, row connection.Row, known bool, parent connection.Row, connected bool, now time.Time) verdict {
+	older := p.Generation <= row.Generation || !p.ConsentAt().After(row.GrantedAt)
 	switch {
-	case p.UserID != "" && connected && parent.Removed && !p.consentAt().After(parent.GrantedAt):
+	case p.UserID != "" && connected && parent.Removed && !p.ConsentAt().After(parent.GrantedAt):
 		return verdictNo // people's access goes with the connection's
 	case p.UserID != "" && !connected:
 		return verdictUnclear // as long as there is nothing that it could hang on
@@ -306,9 +308,9 @@ func compareGrant(p Grant, row Row, known bool, parent Row, connected bool, now 
 			return verdictNo
 		}
 		return verdictUnclear // sealed with a key that is not here
-	case !known, p.continues(row):
+	case !known, p.Continues(row):
 		return verdictYes
-	case p.sameGrant(row.GrantID, row.GrantedAt):
+	case p.SameGrant(row.GrantID, row.GrantedAt):
 		if row.Erased || p.Generation < row.Generation {
 			return verdictNo // it bought what the row holds, and is spent
 		}
@@ -317,14 +319,14 @@ func compareGrant(p Grant, row Row, known bool, parent Row, connected bool, now 
 		return verdictNo
 	case p.Generation > row.Generation:
 		return verdictYes // a later consent, perhaps
-	case p.consentAt().Sub(row.GrantedAt).Abs() < clocksApart && (now.Sub(row.GrantedAt) < contestLife || row.isDue(now)):
+	case p.ConsentAt().Sub(row.GrantedAt).Abs() < clocksApart && (now.Sub(row.GrantedAt) < contestLife || row.IsDue(now)):
 		return verdictUnclear // a renewal is about to tell
 	}
 	return verdictNo
 }
 
 // forgetErased takes from this machine's disk what it kept of access that was just erased.
-func (in *Installer) forgetErased(ctx context.Context, k Key) {
+func (in *Installer) forgetErased(ctx context.Context, k connection.Key) {
 	if left, err := in.Replay(ctx); err != nil {
 		in.log.WarnContext(ctx, "journal after erasing", "left", left, "cause", err)
 	}
@@ -334,10 +336,10 @@ func (in *Installer) forgetErased(ctx context.Context, k Key) {
 }
 
 // forgetPerson is forgetErased for what one person took back.
-func (in *Installer) forgetPerson(ctx context.Context, u UserToken) {
+func (in *Installer) forgetPerson(ctx context.Context, u connection.UserToken) {
 	kept, err := in.store.JournaledFor(u.TokenOwner)
 	for _, p := range kept {
-		if p.Standing != Waiting && !p.consentAt().After(u.GrantedAt) {
+		if p.Standing != connection.Waiting && !p.ConsentAt().After(u.GrantedAt) {
 			err = errors.Join(err, in.store.Unjournal(p.Journaled))
 		}
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/slacksim"
 	"switchboard/storage/storagetest"
 )
@@ -84,15 +85,15 @@ const (
 )
 
 // lost says what became of a connection that worked.
-func (r *rig) lost(in replica, was install.Connection, otherwise string) string {
+func (r *rig) lost(in replica, was connection.Connection, otherwise string) string {
 	r.t.Helper()
 	now, err := in.db.Lookup(r.ctx, was.Key)
 	switch {
 	case err != nil:
 		return err.Error()
-	case now.State == install.ReconnectRequired && now.Reason == install.ReasonRefreshRejected:
+	case now.State == connection.ReconnectRequired && now.Reason == connection.ReasonRefreshRejected:
 		return otherwise
-	case now.State != install.Active || now.ID != was.ID:
+	case now.State != connection.Active || now.ID != was.ID:
 		return string(now.State) + " " + now.Reason + " " + now.ID
 	}
 	// It lasts, too.
@@ -176,7 +177,7 @@ var failovers = []failover{
 		r.renewDue(a)
 		back()
 		r.rounds(b)
-		r.is(b, c.Key, install.ReconnectRequired, install.ReasonRefreshRejected)
+		r.is(b, c.Key, connection.ReconnectRequired, connection.ReasonRefreshRejected)
 		r.clock.Advance(time.Hour)
 		again := r.replica(nil)
 		r.rounds(again)
@@ -244,7 +245,7 @@ var failovers = []failover{
 	{"A removal is in the lost commits", false, func(r *rig, a, b replica) string {
 		c := r.connect(a, slacksim.AcmeAdmin)
 		back := r.snapshot()
-		if _, err := a.Disconnect(r.ctx, c.Key, install.Actor{Kind: install.ByOperator}); err != nil {
+		if _, err := a.Disconnect(r.ctx, c.Key, connection.Actor{Kind: connection.ByOperator}); err != nil {
 			r.t.Fatal(err)
 		}
 		back()
@@ -252,7 +253,7 @@ var failovers = []failover{
 		r.breaches = true // a token of a removed app is tried, once
 		r.clock.Advance(7 * time.Hour)
 		r.rounds(again, b)
-		if now := r.row(again, c.Key); now.State != install.Removed || now.Token != "" {
+		if now := r.row(again, c.Key); now.State != connection.Removed || now.Token != "" {
 			return string(now.State) + " " + now.Reason
 		}
 		return lostRemoval
@@ -378,25 +379,25 @@ func docsTable(t *testing.T) map[string]string {
 // of a replica that was away, before it serves.
 func TestErasedOnEveryReplica(t *testing.T) {
 	t.Parallel()
-	by := install.Actor{Kind: install.ByOperator}
-	for name, end := range map[string]func(r *rig, in replica, k install.Key) error{
-		"disconnected": func(r *rig, in replica, k install.Key) error {
+	by := connection.Actor{Kind: connection.ByOperator}
+	for name, end := range map[string]func(r *rig, in replica, k connection.Key) error{
+		"disconnected": func(r *rig, in replica, k connection.Key) error {
 			_, err := in.Disconnect(r.ctx, k, by)
 			return err
 		},
-		"erased without asking Slack": func(r *rig, in replica, k install.Key) error { return in.EraseAnyway(r.ctx, k, by) },
-		"removed in Slack": func(r *rig, in replica, k install.Key) error {
+		"erased without asking Slack": func(r *rig, in replica, k connection.Key) error { return in.EraseAnyway(r.ctx, k, by) },
+		"removed in Slack": func(r *rig, in replica, k connection.Key) error {
 			if err := r.slack.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
 				return err
 			}
-			return in.HandleRemoval(r.ctx, k, install.Removal{Reason: install.ReasonUninstalled, At: r.clock.Now()})
+			return in.HandleRemoval(r.ctx, k, connection.Removal{Reason: connection.ReasonUninstalled, At: r.clock.Now()})
 		},
-		"found removed": func(r *rig, in replica, k install.Key) error {
+		"found removed": func(r *rig, in replica, k connection.Key) error {
 			err := r.slack.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents)
 			in.Check(r.ctx, k)
 			return err
 		},
-		"a person's alone": func(r *rig, in replica, k install.Key) error {
+		"a person's alone": func(r *rig, in replica, k connection.Key) error {
 			if err := r.slack.RevokeUser(r.ctx, slacksim.AcmeAdmin); err != nil {
 				return err
 			}
@@ -437,13 +438,13 @@ func TestErasedOnEveryReplica(t *testing.T) {
 				}
 				kept := r.kept()
 				if name == "a person's alone" {
-					kept = slices.DeleteFunc(kept, func(p install.Grant) bool { return p.UserID == "" })
+					kept = slices.DeleteFunc(kept, func(p connection.Grant) bool { return p.UserID == "" })
 				}
 				if len(kept) > 0 {
 					t.Errorf("%d pairs are left on the disk", len(kept))
 				}
 				r.rounds(holds)
-				if now := r.row(holds, c.Key); name != "a person's alone" && (now.State != install.Removed || now.Token != "") {
+				if now := r.row(holds, c.Key); name != "a person's alone" && (now.State != connection.Removed || now.Token != "") {
 					t.Errorf("%s is back", now.State)
 				}
 				r.nobodyLeft(holds)
@@ -492,11 +493,11 @@ func TestCompetingConsents(t *testing.T) {
 			if !stored {
 				t.Fatal("they did not meet")
 			}
-			k := install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
+			k := connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
 			for range 4 {
 				r.rounds(first) // the journal of second is away
 			}
-			r.works(r.is(second, k, install.Active, ""))
+			r.works(r.is(second, k, connection.Active, ""))
 			u, err := second.OpenUser(r.ctx, k, slacksim.AcmeAdmin)
 			if err != nil {
 				t.Error(err)
@@ -505,7 +506,7 @@ func TestCompetingConsents(t *testing.T) {
 			}
 			r.due()
 			r.rounds(second)
-			r.works(r.is(second, k, install.Active, ""))
+			r.works(r.is(second, k, connection.Active, ""))
 			if at, _ := r.slack.Installed(slacksim.Acme); true {
 				u, err := second.OpenUser(r.ctx, k, slacksim.AcmeAdmin)
 				if err != nil || u.Reason != "" || u.Token.Reveal() != at.UserTokens[slacksim.AcmeAdmin] {
@@ -521,7 +522,7 @@ func TestCompetingConsents(t *testing.T) {
 				kept, err := in.db.Kept("", 100)
 				now := r.row(in, k)
 				for _, p := range kept {
-					if p.UserID == "" && (p.Token != now.Token || p.Standing != install.Kept) {
+					if p.UserID == "" && (p.Token != now.Token || p.Standing != connection.Kept) {
 						t.Errorf("a pair of generation %d, standing %d, is kept beside that of the row, %d", p.Generation, p.Standing, now.Generation)
 					}
 				}
@@ -554,14 +555,14 @@ func TestManyConsentsAtOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
-	k := install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
+	k := connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
 	if n := r.row(in, k).Installs; n != many {
 		t.Errorf("%d installs, not %d", n, many)
 	}
 	for range 4 {
 		r.rounds(in)
 	}
-	r.works(r.is(in, k, install.Active, ""))
+	r.works(r.is(in, k, connection.Active, ""))
 }
 
 // The release before this one renews and consents beside it and knows no generations. What the journal has never
@@ -586,7 +587,7 @@ func TestOlderReleaseBeside(t *testing.T) {
 	for range 3 {
 		r.rounds(again, other)
 	}
-	now := r.is(again, c.Key, install.Active, "")
+	now := r.is(again, c.Key, connection.Active, "")
 	r.works(now)
 	if !now.AuthorizedAt.Equal(fresh.AuthorizedAt) {
 		t.Error("another consent is in force")
@@ -637,7 +638,7 @@ func TestPairThatOnlyMemoryHas(t *testing.T) {
 	if left, err := in.Replay(r.ctx); left > 0 || err != nil {
 		t.Errorf("replay: %d left, %v", left, err)
 	}
-	r.works(r.is(in, c.Key, install.Active, ""))
+	r.works(r.is(in, c.Key, connection.Active, ""))
 	r.spent(1)
 	if kept := r.kept(); len(kept) != 1 || kept[0].Token != r.row(in, c.Key).Token {
 		t.Errorf("%d pairs in the journal that was made anew", len(kept))
@@ -685,7 +686,7 @@ func TestLosersOwnPairIsPutAside(t *testing.T) {
 			}))
 			w := httptest.NewRecorder()
 			right.Handler().ServeHTTP(w, r.consent(right, "/slack/install", slacksim.AcmeAdmin))
-			k := install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
+			k := connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
 			lost := r.row(right, k)
 			if at, _ := r.slack.Installed(slacksim.Acme); w.Code != http.StatusOK || at.RefreshToken == lost.RefreshToken.Reveal() {
 				t.Fatalf("callback: %d; the clocks did not have the later one lose", w.Code)
@@ -696,7 +697,7 @@ func TestLosersOwnPairIsPutAside(t *testing.T) {
 			for range 2 {
 				r.rounds(again) // the journal of the other one is away
 			}
-			r.works(r.is(again, k, install.Active, ""))
+			r.works(r.is(again, k, connection.Active, ""))
 		})
 	}
 }
@@ -723,11 +724,11 @@ func TestRivalIsTriedSoon(t *testing.T) {
 	second := during(20*time.Second, func() { r.connect(first, slacksim.AcmeAdmin) })
 	third := during(0, func() { r.connect(second, slacksim.AcmeAdmin) })
 	r.connect(third, slacksim.AcmeAdmin)
-	k := install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
+	k := connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
 	for range 4 {
 		r.rounds(third)
 	}
-	r.works(r.is(third, k, install.Active, ""))
+	r.works(r.is(third, k, connection.Active, ""))
 }
 
 // What was stored once is no new workspace when it is brought back, whatever is asked of those by now: it is neither
@@ -737,7 +738,7 @@ func TestLostRowIsNotGivenBack(t *testing.T) {
 	for name, change := range map[string]func(*install.Config){
 		"closed to new workspaces": func(cfg *install.Config) { cfg.Closed = true },
 		"more is required": func(cfg *install.Config) {
-			cfg.Scopes = append(cfg.Scopes, install.Scope{Name: "files:write"})
+			cfg.Scopes = append(cfg.Scopes, connection.Scope{Name: "files:write"})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -754,7 +755,7 @@ func TestLostRowIsNotGivenBack(t *testing.T) {
 			if _, there := r.slack.Installed(slacksim.Acme); !there {
 				t.Fatal("the app was removed from a workspace that uses it")
 			}
-			r.works(r.is(again, c.Key, install.Active, ""))
+			r.works(r.is(again, c.Key, connection.Active, ""))
 		})
 	}
 }
@@ -765,7 +766,7 @@ type comparing struct {
 	seen func()
 }
 
-func (s comparing) Kept(after string, n int) ([]install.Grant, error) {
+func (s comparing) Kept(after string, n int) ([]connection.Grant, error) {
 	kept, err := s.Store.Kept(after, n)
 	if len(kept) == 0 {
 		s.seen()
@@ -797,7 +798,7 @@ func TestSlowRenewalHoldsUpNoOffer(t *testing.T) {
 	r.snapshot()
 	r.renewDue(in)
 	armed.Store(true)
-	r.update(in, slow.Key, func(c *install.Connection) { c.RenewAt = r.clock.Now() })
+	r.update(in, slow.Key, func(c *connection.Connection) { c.RenewAt = r.clock.Now() })
 
 	if err := in.CompareAll(r.ctx); err != nil {
 		t.Fatal(err)
@@ -821,7 +822,7 @@ func TestSlowRenewalHoldsUpNoOffer(t *testing.T) {
 		close(offered)
 		return true
 	})
-	r.works(r.is(in, c.Key, install.Active, ""))
+	r.works(r.is(in, c.Key, connection.Active, ""))
 }
 
 // Access that ends is erased from the disk also where the workspace joined an organisation since, and nothing was
@@ -842,7 +843,7 @@ func TestErasedAfterJoining(t *testing.T) {
 	if err := holds.CompareAll(r.ctx); err != nil || len(r.kept()) != 2 {
 		t.Errorf("%d pairs are kept of what lives (%v)", len(r.kept()), err)
 	}
-	if _, err := other.Disconnect(r.ctx, moved.Key, install.Actor{Kind: install.ByOperator}); err != nil {
+	if _, err := other.Disconnect(r.ctx, moved.Key, connection.Actor{Kind: connection.ByOperator}); err != nil {
 		t.Fatal(err)
 	}
 	r.clock.Advance(15 * time.Second)
@@ -879,7 +880,7 @@ func TestConsentAfterARestoreIsKept(t *testing.T) {
 			t.Errorf("generation %d of another consent is kept", p.Generation)
 		}
 	}
-	r.works(r.is(in, c.Key, install.Active, ""))
+	r.works(r.is(in, c.Key, connection.Active, ""))
 }
 
 // A removal is about the consent that was asked about: the same tokens under a newer consent are left alone.
@@ -890,16 +891,16 @@ func TestRemovalMeetsAConsent(t *testing.T) {
 	c := r.connect(plain, slacksim.AcmeAdmin)
 	in := r.replica(func(cfg *install.Config) {
 		cfg.HTTP = between("auth.test", func(*http.Response) {
-			r.update(plain, c.Key, func(c *install.Connection) { c.AuthorizedAt = c.AuthorizedAt.Add(time.Second) })
+			r.update(plain, c.Key, func(c *connection.Connection) { c.AuthorizedAt = c.AuthorizedAt.Add(time.Second) })
 		})
 	})
 	if err := r.slack.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
 		t.Fatal(err)
 	}
-	if err := in.HandleRemoval(r.ctx, c.Key, install.Removal{Reason: install.ReasonUninstalled, At: r.clock.Now()}); err != nil {
+	if err := in.HandleRemoval(r.ctx, c.Key, connection.Removal{Reason: connection.ReasonUninstalled, At: r.clock.Now()}); err != nil {
 		t.Fatal(err)
 	}
-	if now := r.is(plain, c.Key, install.Active, ""); now.Token != c.Token {
+	if now := r.is(plain, c.Key, connection.Active, ""); now.Token != c.Token {
 		t.Error("its access is erased")
 	}
 }

@@ -24,6 +24,8 @@ import (
 
 	"github.com/slack-go/slack"
 	"golang.org/x/time/rate"
+
+	"switchboard/install/connection"
 )
 
 const (
@@ -94,7 +96,7 @@ var paces = map[string]pace{
 // queue is what Slack counts separately. With a channel it is the channel's, without the workspace's. An organisation's
 // token counts for each workspace that is named in a call, or else for all together.
 type queue struct {
-	Key
+	connection.Key
 	method, channel string
 }
 
@@ -157,7 +159,7 @@ type shard struct {
 
 var shardSeed = maphash.MakeSeed()
 
-func (l *limits) shard(k Key) *shard {
+func (l *limits) shard(k connection.Key) *shard {
 	return &l.shards[maphash.Comparable(shardSeed, k)%uint64(len(l.shards))]
 }
 
@@ -206,7 +208,7 @@ type call struct {
 	until  time.Time // it has waited until then
 }
 
-func (l *limits) call(k Key, method, channel string) *call {
+func (l *limits) call(k connection.Key, method, channel string) *call {
 	c := &call{shard: l.shard(k)}
 	c.both[0].queue = queue{k, method, ""}
 	c.both[1].queue = queue{k, method, channel}
@@ -308,7 +310,7 @@ type doer interface {
 // turnPatience and until ctx's deadline; if its turn is later it fails at once with a *slack.RateLimitedError.
 type limited struct {
 	in   *Installer
-	key  Key
+	key  connection.Key
 	team string // the workspace that calls with an organisation's token are about, unless they name one; "" when none is known
 	next doer
 }
@@ -457,7 +459,7 @@ func refusedFor(resp *http.Response) time.Duration {
 	if err != nil || seconds < 0 {
 		return refusalUnsaid
 	}
-	return min(time.Duration(max(min(seconds, 1<<30), 1))*time.Second, LongestWait)
+	return min(time.Duration(max(min(seconds, 1<<30), 1))*time.Second, connection.LongestWait)
 }
 
 // peeked is a body whose head was read ahead.

@@ -23,13 +23,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/slack-go/slack"
 
+	"switchboard/install/connection"
 	"switchboard/slacksim"
 )
 
 // noStore is for what needs none. The numbers ask it.
 type noStore struct{ Store }
 
-func (noStore) Count(context.Context) (map[State]int, error) { return nil, nil }
+func (noStore) Count(context.Context) (map[connection.State]int, error) { return nil, nil }
 
 // direct calls a handler without a network.
 type direct struct{ http.Handler }
@@ -47,8 +48,8 @@ type traffic struct {
 	in          *Installer
 	numbers     *prometheus.Registry
 	began       time.Time
-	acme, birch Connection
-	person      UserToken // of AcmeAdmin
+	acme, birch connection.Connection
+	person      connection.UserToken // of AcmeAdmin
 
 	work   sync.WaitGroup
 	mu     sync.Mutex
@@ -77,11 +78,11 @@ func newTraffic(t *testing.T, change func(*Config)) *traffic {
 		x.slack.Invite(ctx, slacksim.BirchAdmin, elsewhere, other.BotUserID)); err != nil {
 		t.Fatal(err)
 	}
-	x.person = UserToken{TokenOwner: TokenOwner{x.acme.Key, slacksim.AcmeAdmin}, TokenPair: TokenPair{Token: Secret(at.UserTokens[slacksim.AcmeAdmin])}}
+	x.person = connection.UserToken{TokenOwner: connection.TokenOwner{Key: x.acme.Key, UserID: slacksim.AcmeAdmin}, TokenPair: connection.TokenPair{Token: connection.Secret(at.UserTokens[slacksim.AcmeAdmin])}}
 	return x
 }
 
-func (x *traffic) grant(team, user string) Connection {
+func (x *traffic) grant(team, user string) connection.Connection {
 	x.Helper()
 	query := url.Values{"client_id": {"1.2"}, "state": {"s"}, "redirect_uri": {"http://127.0.0.1:9"}, "scope": {"chat:write,users:read,team:read"}, "user_scope": {"users:read"}}
 	back, err := x.slack.Authorize(context.Background(), x.slack.URL()+"/oauth/v2/authorize?"+query.Encode(), user, slacksim.Choice{})
@@ -94,16 +95,16 @@ func (x *traffic) grant(team, user string) Connection {
 		x.Fatal(err)
 	}
 	at, _ := x.slack.Installed(team)
-	return Connection{Key: Key{AppID: "A1", TeamID: team}, ID: "of " + team, BotID: at.BotID, State: Active, CheckedAt: x.in.now(),
-		Scopes: SplitScopes(string(got.Scope)), TokenPair: TokenPair{Token: Secret(got.AccessToken)}}
+	return connection.Connection{Key: connection.Key{AppID: "A1", TeamID: team}, ID: "of " + team, BotID: at.BotID, State: connection.Active, CheckedAt: x.in.now(),
+		Scopes: connection.SplitScopes(string(got.Scope)), TokenPair: connection.TokenPair{Token: connection.Secret(got.AccessToken)}}
 }
 
-func (x *traffic) post(ctx context.Context, c Connection, channel, text string) error {
+func (x *traffic) post(ctx context.Context, c connection.Connection, channel, text string) error {
 	_, _, err := x.in.Client(c).PostMessageContext(ctx, channel, slack.MsgOptionText(text, false))
 	return err
 }
 
-func (x *traffic) user(ctx context.Context, c Connection) error {
+func (x *traffic) user(ctx context.Context, c connection.Connection) error {
 	_, err := x.in.Client(c).GetUserInfoContext(ctx, map[string]string{slacksim.Acme: slacksim.AcmeMember, slacksim.Birch: slacksim.BirchMember}[c.TeamID])
 	return err
 }
@@ -431,7 +432,7 @@ func TestSlackRefuses(t *testing.T) {
 // An app that is distributed commercially and not in Slack's Marketplace reads a conversation once a minute. That is learnt by Slack's
 // first refusal, for that method in that workspace: nobody else waits.
 func TestHistoryIsReadSeldom(t *testing.T) {
-	read := func(x *traffic, c Connection) error {
+	read := func(x *traffic, c connection.Connection) error {
 		_, err := x.in.Client(c).GetConversationHistoryContext(ctx, &slack.GetConversationHistoryParameters{ChannelID: general})
 		return err
 	}
@@ -662,7 +663,7 @@ func TestNoWordIsNoSuccess(t *testing.T) {
 func TestWorkspacesOfAnOrganisation(t *testing.T) {
 	t.Parallel()
 	bubble(t, "", nil, func(x *traffic) {
-		l := limited{x.in, Key{AppID: "A1", EnterpriseID: "E1"}, "", x.in.http}
+		l := limited{x.in, connection.Key{AppID: "A1", EnterpriseID: "E1"}, "", x.in.http}
 		do := func(team string) error {
 			r, err := http.NewRequest(http.MethodPost, x.in.apiURL()+"users.list", strings.NewReader(url.Values{"team_id": {team}}.Encode()))
 			if err != nil {
@@ -688,7 +689,7 @@ func TestLimitsStaySmall(t *testing.T) {
 	var l limits
 	now := time.Now()
 	use := func(team int, method string) *call {
-		c := l.call(Key{AppID: "A1", TeamID: fmt.Sprint("T", team)}, method, "C1")
+		c := l.call(connection.Key{AppID: "A1", TeamID: fmt.Sprint("T", team)}, method, "C1")
 		if wait, ok := c.take(now, 0); !ok || wait > 0 {
 			t.Fatalf("wait of %v for a first call", wait)
 		}
@@ -756,9 +757,9 @@ func BenchmarkTurn(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			keys := make([]Key, bench.workspaces)
+			keys := make([]connection.Key, bench.workspaces)
 			for i := range keys {
-				keys[i] = Key{AppID: "A1", TeamID: fmt.Sprint("T", i)}
+				keys[i] = connection.Key{AppID: "A1", TeamID: fmt.Sprint("T", i)}
 			}
 			answer := &answers{http.Response{StatusCode: http.StatusOK, Header: http.Header{}}, bytes.NewReader([]byte(`{"ok":true}`))}
 			r, err := http.NewRequest(http.MethodPost, in.apiURL()+bench.method, strings.NewReader(bench.body))

@@ -16,6 +16,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"switchboard/install/connection"
 )
 
 const (
@@ -45,12 +47,12 @@ type link struct {
 }
 
 // GrantURL is the page that connects, reconnects or allows more, without a wish of its own: see Grant.
-func (in *Installer) GrantURL(c Connection) string { return in.Grant(c, GrantRequest{}) }
+func (in *Installer) GrantURL(c connection.Connection) string { return in.Grant(c, GrantRequest{}) }
 
 // Grant is the page that connects, reconnects or allows more: one click for a person, then Slack asks for consent. Each call
 // makes a new link, which is used up by the first install that is carried through with it and lasts an hour, or 7 days when
 // it stays. It is bound to c's workspace; without a known c it is the open start page. It asks nobody.
-func (in *Installer) Grant(c Connection, w GrantRequest) string {
+func (in *Installer) Grant(c connection.Connection, w GrantRequest) string {
 	life := linkLife
 	if w.Stays {
 		life = stayLife
@@ -59,7 +61,7 @@ func (in *Installer) Grant(c Connection, w GrantRequest) string {
 }
 
 // grant is Grant for a link that lasts until a time.
-func (in *Installer) grant(c Connection, w GrantRequest, until time.Time) string {
+func (in *Installer) grant(c connection.Connection, w GrantRequest, until time.Time) string {
 	start := in.cfg.PublicURL + "/slack/install"
 	if c.ID == "" {
 		return start
@@ -93,7 +95,7 @@ func (in *Installer) sign(purpose string, v any) string {
 	if err != nil {
 		panic(err) // a struct of ours that does not marshal is a mistake in the program
 	}
-	var key Secret // without any: it is text that nobody takes
+	var key connection.Secret // without any: it is text that nobody takes
 	if len(in.cfg.SigningKeys) > 0 {
 		key = in.cfg.SigningKeys[0]
 	}
@@ -124,7 +126,7 @@ func (in *Installer) verify(purpose, signed string, v any) bool {
 	return false
 }
 
-func mac(root Secret, purpose string, body []byte) []byte {
+func mac(root connection.Secret, purpose string, body []byte) []byte {
 	key, err := hkdf.Key(sha256.New, []byte(root.Reveal()), nil, "switchboard link: "+purpose, sha256.Size)
 	if err != nil {
 		panic(err) // only a key of another length could fail

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/slacksim"
 )
 
@@ -123,7 +124,7 @@ func (p seen) is(t *testing.T, what string, status int, reason string) seen {
 
 // wide is an app of three permissions, one of which can be left out.
 func wide(cfg *install.Config) {
-	cfg.Scopes = []install.Scope{{Name: "chat:write", Label: "Send messages"}, {Name: "users:read", Label: "See who is who"},
+	cfg.Scopes = []connection.Scope{{Name: "chat:write", Label: "Send messages"}, {Name: "users:read", Label: "See who is who"},
 		{Name: "files:write", Label: "Send files", Feature: "send files", Optional: true}}
 }
 
@@ -135,7 +136,7 @@ func TestLinks(t *testing.T) {
 		in, other := r.replica(wide), r.replica(wide)
 		dana, ivy := slacksim.AcmeAdmin, slacksim.BirchAdmin
 		r.visitor(in).installs(start, dana, slacksim.Choice{Untick: []string{"files:write"}}).is(t, "first", 200, "connected_limited")
-		c := r.row(in, install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme})
+		c := r.row(in, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme})
 		signed := func(link string) string { return strings.SplitAfter(link, "link=")[1] }
 
 		// What a link says can't be changed, and nothing else passes for one.
@@ -161,7 +162,7 @@ func TestLinks(t *testing.T) {
 			r.visitor(in).get(start+"?link="+s).is(t, "a changed link", status, want)
 		}
 		r.visitor(in).get(start+"?connection="+c.ID).is(t, "a link as they were once", 404, "link_unknown")
-		r.visitor(in).get(in.Grant(install.Connection{ID: "con_gone"}, install.GrantRequest{})).is(t, "a connection that is gone", 404, "link_unknown")
+		r.visitor(in).get(in.Grant(connection.Connection{ID: "con_gone"}, install.GrantRequest{})).is(t, "a connection that is gone", 404, "link_unknown")
 
 		// It asks for what it says, comes back to where it was made, and adds to what there was.
 		v := r.visitor(other) // any replica's link works on every other
@@ -173,7 +174,7 @@ func TestLinks(t *testing.T) {
 		if !slices.Contains(p.Facts, "Now allowed: send files.") || !strings.HasSuffix(p.Next.URL, "/app_redirect?channel="+slacksim.AcmeGeneral+"&team="+slacksim.Acme) || p.Undo != "" {
 			t.Errorf("after a grant: %+v", p)
 		}
-		if now := r.is(in, c.Key, install.Active, ""); !slices.Equal(now.Scopes, []string{"chat:write", "files:write", "users:read"}) || now.ID != c.ID {
+		if now := r.is(in, c.Key, connection.Active, ""); !slices.Equal(now.Scopes, []string{"chat:write", "files:write", "users:read"}) || now.ID != c.ID {
 			t.Errorf("granted: %v", now.Scopes)
 		}
 		// Then it is used up, on each replica.
@@ -229,7 +230,7 @@ func TestLinks(t *testing.T) {
 		if _, there := r.slack.Installed(slacksim.Birch); there {
 			t.Error("the app stays in the workspace that was chosen by mistake")
 		}
-		if _, err := in.db.Lookup(r.ctx, install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch}); !errors.Is(err, install.ErrNotFound) {
+		if _, err := in.db.Lookup(r.ctx, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch}); !errors.Is(err, install.ErrNotFound) {
 			t.Errorf("a row: %v", err)
 		}
 		if strings.Contains(p.Other.URL, "link=") {
@@ -290,7 +291,7 @@ func TestScopesAreAdded(t *testing.T) {
 	})
 	dana := slacksim.AcmeAdmin
 	r.visitor(in).installs(start, dana, slacksim.Choice{Untick: []string{"files:write"}})
-	c := r.row(in, install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme})
+	c := r.row(in, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme})
 	link := func() string { return in.Grant(c, install.GrantRequest{Scopes: []string{"files:write"}}) }
 	all := []string{"chat:write", "files:write", "users:read"}
 
@@ -299,7 +300,7 @@ func TestScopesAreAdded(t *testing.T) {
 	if now := r.row(in, c.Key); !slices.Equal(now.Scopes, all) {
 		t.Errorf("stored: %v", now.Scopes)
 	}
-	r.update(in, c.Key, func(c *install.Connection) { c.Scopes = []string{"chat:write", "users:read"} })
+	r.update(in, c.Key, func(c *connection.Connection) { c.Scopes = []string{"chat:write", "users:read"} })
 	// One without words goes by its name.
 	mute := r.replica(func(cfg *install.Config) {
 		wide(cfg)
@@ -308,7 +309,7 @@ func TestScopesAreAdded(t *testing.T) {
 	if p := r.visitor(mute).installs(link(), dana, slacksim.Choice{}).is(t, "no words", 200, "permissions_updated"); !slices.Contains(p.Facts, "Now allowed: files:write.") {
 		t.Errorf("no words: %q", p.Facts)
 	}
-	r.update(in, c.Key, func(c *install.Connection) { c.Scopes = []string{"chat:write", "users:read"} })
+	r.update(in, c.Key, func(c *connection.Connection) { c.Scopes = []string{"chat:write", "users:read"} })
 	r.slack.Inject(slacksim.Fault{Method: "auth.test", Status: 500, Body: "x", Times: 1})
 	r.visitor(in).installs(link(), dana, slacksim.Choice{}).is(t, "and can't be asked", 200, "permissions_updated")
 	if now := r.row(in, c.Key); !slices.Equal(now.Scopes, all) {
@@ -330,19 +331,19 @@ func TestElsewhereLosesNothing(t *testing.T) {
 	some := slacksim.Choice{Untick: []string{"files:write"}}
 	r.visitor(in).installs(start, slacksim.AcmeAdmin, some)
 	r.visitor(in).installs(start, slacksim.BirchAdmin, some)
-	link := in.Grant(r.row(in, install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}), install.GrantRequest{Scopes: []string{"files:write"}})
+	link := in.Grant(r.row(in, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}), install.GrantRequest{Scopes: []string{"files:write"}})
 	r.visitor(in).installs(link, slacksim.BirchAdmin, slacksim.Choice{}).is(t, "another workspace", 409, "wrong_workspace")
-	birch := r.row(in, install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch})
+	birch := r.row(in, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch})
 	if !slices.Equal(birch.Scopes, []string{"chat:write", "files:write", "users:read"}) {
 		t.Errorf("stored: %v", birch.Scopes)
 	}
 	// One that needs reconnecting is not taken from its workspace either.
-	r.update(in, birch.Key, func(c *install.Connection) {
-		c.Erase(install.ReconnectRequired, install.ReasonTokenRevoked, r.clock.Now())
+	r.update(in, birch.Key, func(c *connection.Connection) {
+		c.Erase(connection.ReconnectRequired, connection.ReasonTokenRevoked, r.clock.Now())
 	})
-	link = in.Grant(r.row(in, install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}), install.GrantRequest{})
+	link = in.Grant(r.row(in, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}), install.GrantRequest{})
 	r.visitor(in).installs(link, slacksim.BirchAdmin, slacksim.Choice{}).is(t, "one that needs reconnecting", 409, "wrong_workspace")
-	r.is(in, birch.Key, install.ReconnectRequired, install.ReasonTokenRevoked)
+	r.is(in, birch.Key, connection.ReconnectRequired, connection.ReasonTokenRevoked)
 	if _, there := r.slack.Installed(slacksim.Birch); !there {
 		t.Error("the app was removed from a workspace that was chosen by mistake")
 	}
@@ -354,7 +355,7 @@ func TestRequiredPermissions(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(wide)
 		dana := slacksim.AcmeAdmin
-		k := install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
+		k := connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
 		refused := func(what string) {
 			t.Helper()
 			p := r.visitor(in).installs(start, dana, slacksim.Choice{Untick: []string{"users:read", "files:write"}}).is(t, what, 403, "permission_required")
@@ -390,16 +391,16 @@ func TestRequiredPermissions(t *testing.T) {
 		// A connection that works keeps working, whatever is unticked.
 		more := r.replica(func(cfg *install.Config) {
 			wide(cfg)
-			cfg.Scopes = append(cfg.Scopes, install.Scope{Name: "team:read", Label: "See the workspace's name"})
+			cfg.Scopes = append(cfg.Scopes, connection.Scope{Name: "team:read", Label: "See the workspace's name"})
 		})
 		r.visitor(more).installs(start, dana, slacksim.Choice{Untick: []string{"team:read"}}).is(t, "a new required one is refused", 200, "permissions_updated_limited").
 			says(t, "can't work in Acme Corp without “See the workspace's name”")
-		r.works(r.is(in, k, install.Active, ""))
+		r.works(r.is(in, k, connection.Active, ""))
 		// Removed, it is a first install again.
-		r.update(in, k, func(c *install.Connection) { c.Erase(install.Removed, "test", r.clock.Now()) })
+		r.update(in, k, func(c *connection.Connection) { c.Erase(connection.Removed, "test", r.clock.Now()) })
 		_ = r.slack.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents)
 		refused("after a removal")
-		r.is(in, k, install.Removed, "test")
+		r.is(in, k, connection.Removed, "test")
 	})
 }
 
@@ -409,8 +410,8 @@ func TestSuccessPromisesWhatIsAllowed(t *testing.T) {
 	in := r.replica(func(cfg *install.Config) {
 		wide(cfg)
 		cfg.App.Commands.Status = "/standup status"
-		cfg.Scopes = append(cfg.Scopes, install.Scope{Name: "im:history", Label: "Read direct messages to it", Feature: "answer direct messages", Optional: true},
-			install.Scope{Name: "app_mentions:read", Label: "See messages that mention it", Feature: "answer mentions", Optional: true})
+		cfg.Scopes = append(cfg.Scopes, connection.Scope{Name: "im:history", Label: "Read direct messages to it", Feature: "answer direct messages", Optional: true},
+			connection.Scope{Name: "app_mentions:read", Label: "See messages that mention it", Feature: "answer mentions", Optional: true})
 	})
 	none := slacksim.Choice{Untick: []string{"im:history", "app_mentions:read"}}
 	p := r.visitor(in).installs(start, slacksim.AcmeAdmin, none).is(t, "limited", 200, "connected_limited")
@@ -435,15 +436,15 @@ func TestNothingReliedOnIsGivenBack(t *testing.T) {
 	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		in, closed := r.replica(wide), r.replica(func(cfg *install.Config) { wide(cfg); cfg.Closed = true })
-		row := func(k install.Key) {
+		row := func(k connection.Key) {
 			t.Helper()
 			now := r.clock.Now()
-			c := install.Connection{Key: k, TeamName: "was here", State: install.Active, TokenPair: install.TokenPair{Token: "xoxb-of-before"}, InstalledAt: now, AuthorizedAt: now}
+			c := connection.Connection{Key: k, TeamName: "was here", State: connection.Active, TokenPair: connection.TokenPair{Token: "xoxb-of-before"}, InstalledAt: now, AuthorizedAt: now}
 			if _, _, err := in.db.Put(r.ctx, c); err != nil {
 				t.Fatal(err)
 			}
 		}
-		row(install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme})
+		row(connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme})
 		r.slack.AddWorkspace(slacksim.Workspace{ID: slacksim.Acme, Name: "Acme Corp", EnterpriseID: "E0GRID0001", EnterpriseName: "Grid Inc"})
 		r.visitor(closed).installs(start, slacksim.AcmeAdmin, slacksim.Choice{Untick: []string{"users:read"}})
 		if at, there := r.slack.Installed(slacksim.Acme); !there || at.EnterpriseID != "E0GRID0001" {
@@ -453,7 +454,7 @@ func TestNothingReliedOnIsGivenBack(t *testing.T) {
 		r.slack.SetApp(func(a *slacksim.App) { a.OrgReady = true })
 		r.slack.AddWorkspace(slacksim.Workspace{ID: "T0GRID0002", Name: "Grid Two", EnterpriseID: "E0GRID0002", EnterpriseName: "Grid Two Inc"})
 		r.slack.AddUser(slacksim.User{ID: "U0GRIDADM2", TeamID: "T0GRID0002", Name: "gio", Admin: true})
-		row(install.Key{AppID: "A0RENEWAL1", EnterpriseID: "E0GRID0002"})
+		row(connection.Key{AppID: "A0RENEWAL1", EnterpriseID: "E0GRID0002"})
 		r.visitor(closed).installs(start, "U0GRIDADM2", slacksim.Choice{}).is(t, "a workspace of an organisation that is connected", 403, "closed")
 		if _, there := r.slack.Installed("T0GRID0002"); !there {
 			t.Error("the app was removed where an organisation relies on it")
@@ -472,7 +473,7 @@ func TestReplayRefusesToo(t *testing.T) {
 		t.Errorf("%d left, %v", left, err)
 	}
 	r.emptyJournal()
-	if _, err := in.db.Lookup(r.ctx, install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}); !errors.Is(err, install.ErrNotFound) {
+	if _, err := in.db.Lookup(r.ctx, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}); !errors.Is(err, install.ErrNotFound) {
 		t.Errorf("a row: %v", err)
 	}
 	if _, there := r.slack.Installed(slacksim.Acme); there {
@@ -489,12 +490,12 @@ func TestClosedInstalls(t *testing.T) {
 		closed := r.replica(func(cfg *install.Config) { cfg.Closed = true })
 		named := r.replica(func(cfg *install.Config) { cfg.Closed, cfg.Admit = true, []string{"T0OTHER001", slacksim.Birch} })
 		r.visitor(closed).installs(start, slacksim.AcmeMember, slacksim.Choice{}).is(t, "reconnects", 200, "connected_by_other")
-		acme := install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
-		r.update(open, acme, func(c *install.Connection) {
-			c.Erase(install.ReconnectRequired, install.ReasonTokenRevoked, r.clock.Now())
+		acme := connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
+		r.update(open, acme, func(c *connection.Connection) {
+			c.Erase(connection.ReconnectRequired, connection.ReasonTokenRevoked, r.clock.Now())
 		})
 		r.visitor(closed).installs(closed.GrantURL(r.row(open, acme)), slacksim.AcmeAdmin, slacksim.Choice{}).is(t, "reconnects without any access", 200, "reconnected")
-		r.works(r.is(open, acme, install.Active, ""))
+		r.works(r.is(open, acme, connection.Active, ""))
 		p := r.visitor(closed).installs(start, slacksim.BirchAdmin, slacksim.Choice{}).is(t, "new", 403, "closed")
 		if p.Unchanged != "Nothing was saved." {
 			t.Errorf("%+v", p)
@@ -514,7 +515,7 @@ func TestClosedInstalls(t *testing.T) {
 			t.Errorf("an organisation: %+v", org)
 		}
 		// A link of an organisation's connection is bound to the organisation.
-		row := r.row(open, install.Key{AppID: "A0RENEWAL1", EnterpriseID: "E0GRID0001"})
+		row := r.row(open, connection.Key{AppID: "A0RENEWAL1", EnterpriseID: "E0GRID0001"})
 		r.visitor(open).installs(open.GrantURL(row), "U0GRIDADM1", slacksim.Choice{Org: true}).is(t, "its link", 200, "already_connected")
 		r.visitor(open).installs(open.GrantURL(row), slacksim.AcmeAdmin, slacksim.Choice{}).is(t, "its link, for a workspace", 409, "wrong_workspace")
 	})
@@ -546,7 +547,7 @@ func TestUndo(t *testing.T) {
 	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(nil)
-		k := install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
+		k := connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
 		dana := slacksim.AcmeAdmin
 		connect := func() (*visitor, seen) {
 			t.Helper()
@@ -566,7 +567,7 @@ func TestUndo(t *testing.T) {
 		v.undo(p.Undo[:len(p.Undo)-1]).is(t, "cut short", 400, "undo_broken")
 		v.undo(strings.SplitAfter(in.GrantURL(r.row(in, k)), "link=")[1]).is(t, "a link", 400, "undo_broken")
 		v.undo("").is(t, "nothing", 400, "undo_broken")
-		r.works(r.is(in, k, install.Active, ""))
+		r.works(r.is(in, k, connection.Active, ""))
 
 		// Slack refuses, and gives no clear answer: nothing is erased, and it can be tried again.
 		r.slack.Inject(slacksim.Fault{Method: "apps.uninstall", Error: "must_revoke_access", Times: 1})
@@ -574,7 +575,7 @@ func TestUndo(t *testing.T) {
 		v.undo(p.Undo).is(t, "the same again", 409, "undo_under_way")
 		r.slack.Inject(slacksim.Fault{Method: "apps.uninstall", Error: "internal_error", Times: 1})
 		refused = v.undo(refused.Undo).is(t, "no clear answer", 502, "undo_unclear")
-		r.works(r.is(in, k, install.Active, ""))
+		r.works(r.is(in, k, connection.Active, ""))
 		// Once, however often it is pressed.
 		var done, used atomic.Int32
 		var all sync.WaitGroup
@@ -595,12 +596,12 @@ func TestUndo(t *testing.T) {
 		if done.Load() != 1 || used.Load() != 4 {
 			t.Errorf("undone %d times, refused %d times", done.Load(), used.Load())
 		}
-		c := r.is(in, k, install.Removed, install.ReasonDisconnected)
+		c := r.is(in, k, connection.Removed, connection.ReasonDisconnected)
 		if _, there := r.slack.Installed(slacksim.Acme); there || c.Token != "" {
 			t.Error("it is not gone")
 		}
 		lines, err := in.History(r.ctx, c, 5)
-		if err != nil || len(lines) == 0 || lines[0].What != install.DidDisconnect || lines[0].By != install.Person(dana) || lines[0].Outcome != install.OutcomeDone {
+		if err != nil || len(lines) == 0 || lines[0].What != connection.DidDisconnect || lines[0].By != connection.Person(dana) || lines[0].Outcome != connection.OutcomeDone {
 			t.Errorf("history: %+v (%v)", lines, err)
 		}
 
@@ -623,10 +624,10 @@ func TestUndo(t *testing.T) {
 			t.Error("a reconnect can be undone")
 		}
 		v.undo(p.Undo).is(t, "connected again since", 409, "undo_reinstalled")
-		r.works(r.is(in, k, install.Active, ""))
+		r.works(r.is(in, k, connection.Active, ""))
 
 		// Half an hour.
-		r.update(in, k, func(c *install.Connection) { c.Erase(install.Removed, "test", r.clock.Now()) })
+		r.update(in, k, func(c *connection.Connection) { c.Erase(connection.Removed, "test", r.clock.Now()) })
 		_ = r.slack.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents)
 		v, p = connect()
 		r.clock.Advance(30 * time.Minute)
@@ -634,7 +635,7 @@ func TestUndo(t *testing.T) {
 		if late := v.get("/slack/undo"); late.status != 404 {
 			t.Errorf("a plain visit: %d", late.status)
 		}
-		r.works(r.is(in, k, install.Active, ""))
+		r.works(r.is(in, k, connection.Active, ""))
 		r.emptyJournal()
 	})
 }

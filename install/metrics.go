@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"switchboard/install/connection"
 )
 
 // What a call to Slack came to, beside Slack's codes.
@@ -50,7 +52,7 @@ var labels = struct{ results, chains, told, methods, limits []string }{
 		"ratelimited", "internal_error", "fatal_error", "service_unavailable", "server_error", "request_timeout",
 		"invalid_refresh_token", "invalid_grant", "invalid_token", "authorization_not_found", "token_already_exchanged",
 		"not_allowed_token_type", "token_rotation_not_enabled", "bad_client_secret", "invalid_client_id", "not_authed",
-		ReasonTokenRevoked, ReasonTokenExpired, ReasonAccountInactive, ReasonInvalidAuth, ReasonMissingScope,
+		connection.ReasonTokenRevoked, connection.ReasonTokenExpired, connection.ReasonAccountInactive, connection.ReasonInvalidAuth, connection.ReasonMissingScope,
 		"org_login_required", "team_added_to_org", "team_access_not_granted", "ekm_access_denied"},
 	chains:  []string{chainBot, chainUser, chainMove},
 	told:    []string{toldOne, toldUnreachable, toldUnknown, toldResolved},
@@ -149,7 +151,7 @@ func (m *metrics) begin() {
 	}
 }
 
-func (m *metrics) renewed(h TokenOwner, c TokenPair, err error, took time.Duration) {
+func (m *metrics) renewed(h connection.TokenOwner, c connection.TokenPair, err error, took time.Duration) {
 	kind := chainBot
 	switch {
 	case c.RefreshToken == "":
@@ -201,7 +203,7 @@ func (s *stateCollector) Collect(ch chan<- prometheus.Metric) {
 		}
 		return // no number is better than a wrong one
 	}
-	for _, state := range []State{Active, Retrying, ReconnectRequired, Removed, Paused} {
+	for _, state := range []connection.State{connection.Active, connection.Retrying, connection.ReconnectRequired, connection.Removed, connection.Paused} {
 		ch <- prometheus.MustNewConstMetric(connectionsDesc, prometheus.GaugeValue, float64(counts[state]), string(state))
 	}
 }

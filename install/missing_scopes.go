@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/slack-go/slack"
+
+	"switchboard/install/connection"
 )
 
 const (
@@ -23,18 +25,18 @@ const (
 
 // MissingScopes is what somebody asked for where permissions for it are missing.
 type MissingScopes struct {
-	Connection Connection // without its secrets
-	Scopes     []Scope    // what is missing, with the features that it is missing for
-	By         string     // user ID of who asked
-	GrantURL   string     // the page that allows exactly this
+	Connection connection.Connection // without its secrets
+	Scopes     []connection.Scope    // what is missing, with the features that it is missing for
+	By         string                // user ID of who asked
+	GrantURL   string                // the page that allows exactly this
 }
 
 // Describe returns the catalogue's words for permissions of the bot. One that is not in it goes by its name.
-func (in *Installer) Describe(names []string) []Scope {
-	scopes := make([]Scope, len(names))
+func (in *Installer) Describe(names []string) []connection.Scope {
+	scopes := make([]connection.Scope, len(names))
 	for i, name := range names {
-		scopes[i] = Scope{Name: name, Label: "use " + name}
-		if at := slices.IndexFunc(in.cfg.Scopes, func(s Scope) bool { return s.Name == name }); at >= 0 {
+		scopes[i] = connection.Scope{Name: name, Label: "use " + name}
+		if at := slices.IndexFunc(in.cfg.Scopes, func(s connection.Scope) bool { return s.Name == name }); at >= 0 {
 			scopes[i] = in.cfg.Scopes[at]
 		}
 	}
@@ -42,7 +44,7 @@ func (in *Installer) Describe(names []string) []Scope {
 }
 
 // GrantPage is Grant, or "" in single-workspace mode, where nobody can be asked for consent.
-func (in *Installer) GrantPage(c Connection, w GrantRequest) string {
+func (in *Installer) GrantPage(c connection.Connection, w GrantRequest) string {
 	if in.cfg.BotToken != "" {
 		return ""
 	}
@@ -51,8 +53,8 @@ func (in *Installer) GrantPage(c Connection, w GrantRequest) string {
 
 // ShouldTellMissing reports whether userID is to be told now that these permissions are missing: once an hour for each person and
 // feature, counted over all processes. It blocks for the store; its trouble means no, for nobody waits for these words.
-func (in *Installer) ShouldTellMissing(ctx context.Context, c Connection, userID string, missing []Scope) bool {
-	b := Budget{Name: "off " + c.ID + " " + userID + " " + strings.Join(ScopeNames(missing), ","), Interval: offAgain, Burst: 1}
+func (in *Installer) ShouldTellMissing(ctx context.Context, c connection.Connection, userID string, missing []connection.Scope) bool {
+	b := Budget{Name: "off " + c.ID + " " + userID + " " + strings.Join(connection.ScopeNames(missing), ","), Interval: offAgain, Burst: 1}
 	return in.first(ctx, b)
 }
 
@@ -70,7 +72,7 @@ func (in *Installer) first(ctx context.Context, b Budget) bool {
 // NotifyMissing has one person who can allow it told, once a day, that people ask for what these permissions are missing for: the
 // installer, or an admin when the installer is gone. Somebody who asked that themselves knows already, and in single-workspace
 // mode nobody in Slack can allow anything. It does not block.
-func (in *Installer) NotifyMissing(c Connection, missing []Scope, by string) {
+func (in *Installer) NotifyMissing(c connection.Connection, missing []connection.Scope, by string) {
 	if in.cfg.TellMissing == nil || in.cfg.BotToken != "" || c.ID == "" || len(missing) == 0 || by == c.InstalledBy {
 		return
 	}
@@ -86,8 +88,8 @@ func (in *Installer) NotifyMissing(c Connection, missing []Scope, by string) {
 // errAsker: the one to be told is the one who asked.
 var errAsker = errors.New("they know, for they asked themselves")
 
-func (in *Installer) tellMissing(ctx context.Context, c Connection, missing []Scope, by string) {
-	w := MissingScopes{Connection: c, Scopes: missing, By: by, GrantURL: in.Grant(c, GrantRequest{Scopes: ScopeNames(missing), Stays: true})}
+func (in *Installer) tellMissing(ctx context.Context, c connection.Connection, missing []connection.Scope, by string) {
+	w := MissingScopes{Connection: c, Scopes: missing, By: by, GrantURL: in.Grant(c, GrantRequest{Scopes: connection.ScopeNames(missing), Stays: true})}
 	w.Connection.Token, w.Connection.RefreshToken, w.Connection.Webhook.URL = "", "", ""
 	notice, sent, err := in.reach(ctx, c, func(client *slack.Client, userID string) (channel, ts string, err error) {
 		if userID == by {
@@ -95,25 +97,25 @@ func (in *Installer) tellMissing(ctx context.Context, c Connection, missing []Sc
 		}
 		return in.cfg.TellMissing(ctx, client, userID, w)
 	})
-	line := Change{At: in.now(), By: Actor{Kind: BySwitchboard}, What: DidTellMissing, Outcome: OutcomeDone, Reason: notice.To}
+	line := connection.Change{At: in.now(), By: connection.Actor{Kind: connection.BySwitchboard}, What: connection.DidTellMissing, Outcome: connection.OutcomeDone, Reason: notice.To}
 	label := toldOne
 	switch {
 	case errors.Is(err, errAsker):
 		return
 	case err != nil && sent == verdictUnclear:
-		line.Outcome, line.Reason, label = OutcomeFail, "no_answer", toldUnknown
+		line.Outcome, line.Reason, label = connection.OutcomeFail, "no_answer", toldUnknown
 	case err != nil:
-		line.Outcome, line.Reason, label = OutcomeFail, orElse(SlackError(err), "no_access"), toldUnreachable
+		line.Outcome, line.Reason, label = connection.OutcomeFail, orElse(SlackError(err), "no_access"), toldUnreachable
 	}
 	if err != nil {
 		in.log.WarnContext(ctx, "nobody could be told what is wanted and not allowed", "connection", c.ID, "slack_error", SlackError(err), "cause", Cause(err))
 	}
-	in.log.InfoContext(ctx, "people ask for what is not allowed", "connection", c.ID, "missing_scopes", ScopeNames(missing), "told", label)
+	in.log.InfoContext(ctx, "people ask for what is not allowed", "connection", c.ID, "missing_scopes", connection.ScopeNames(missing), "told", label)
 	in.metrics.tellMissing.WithLabelValues(label).Inc()
-	_, err = in.store.Update(ctx, c.Key, func(row *Connection) error {
+	_, err = in.store.Update(ctx, c.Key, func(row *connection.Connection) error {
 		row.Note(line)
-		if notice.TS != "" && (row.Notice == Notice{} || row.awaitsScopes()) {
-			row.Notice = Notice{Reason: ReasonMissingScope, To: notice.To, Channel: notice.Channel, TS: notice.TS}
+		if notice.TS != "" && (row.Notice == connection.Notice{} || row.AwaitsScopes()) {
+			row.Notice = connection.Notice{Reason: connection.ReasonMissingScope, To: notice.To, Channel: notice.Channel, TS: notice.TS}
 		}
 		return nil
 	})
@@ -123,8 +125,8 @@ func (in *Installer) tellMissing(ctx context.Context, c Connection, missing []Sc
 }
 
 // allowed has the message about what is wanted edited, once all of it is allowed. It is run inside Store.Update.
-func (in *Installer) allowed(c *Connection, at time.Time) {
-	if c.awaitsScopes() && c.State == Active && len(c.Missing(in.cfg.Scopes)) == 0 {
+func (in *Installer) allowed(c *connection.Connection, at time.Time) {
+	if c.AwaitsScopes() && c.State == connection.Active && len(c.Missing(in.cfg.Scopes)) == 0 {
 		c.Notice.At = at
 	}
 }

@@ -18,6 +18,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"switchboard/install/connection"
 )
 
 const (
@@ -130,14 +132,14 @@ func (in *Installer) start(w http.ResponseWriter, r *http.Request) {
 func (in *Installer) authorize(s state) url.Values {
 	ask := url.Values{
 		"client_id":    {in.cfg.ClientID},
-		"scope":        {strings.Join(ScopeNames(in.cfg.Scopes), ",")},
+		"scope":        {strings.Join(connection.ScopeNames(in.cfg.Scopes), ",")},
 		"redirect_uri": {in.redirectURI()},
 		"state":        {in.sign("state", s)},
 	}
 	if len(s.Link.Scopes) > 0 { // Slack adds them to what was granted before
 		ask.Set("scope", strings.Join(s.Link.Scopes, ","))
 	} else if len(in.cfg.UserScopes) > 0 {
-		ask.Set("user_scope", strings.Join(ScopeNames(in.cfg.UserScopes), ","))
+		ask.Set("user_scope", strings.Join(connection.ScopeNames(in.cfg.UserScopes), ","))
 	}
 	if s.TeamHint != "" {
 		ask.Set("team", s.TeamHint)
@@ -182,8 +184,8 @@ func (in *Installer) follow(ctx context.Context, query url.Values, s *state) *ou
 }
 
 // usedLink is what is said of a link that was used, by what has become of its connection.
-func usedLink(c Connection) *outcome {
-	if c.Token != "" && (c.State == Active || c.State == Retrying) {
+func usedLink(c connection.Connection) *outcome {
+	if c.Token != "" && (c.State == connection.Active || c.State == connection.Retrying) {
 		return &outcomeConnectedLink
 	}
 	return &outcomeUsedLink
@@ -360,13 +362,13 @@ func (in *Installer) againConnected(ctx context.Context, back arrival, a Attempt
 	inForce := c.AuthorizedBy == a.UserID && !c.AuthorizedAt.Before(a.ReturnedAt) && !c.AuthorizedAt.After(a.EndedAt)
 	s := outcomeSecondAnswer
 	switch {
-	case c.State == Removed && inForce && in.wasUndone(ctx, c):
+	case c.State == connection.Removed && inForce && in.wasUndone(ctx, c):
 		s = outcomeUndoneSince
-	case c.State == Removed:
+	case c.State == connection.Removed:
 		s = outcomeRemovedSince
-	case c.State == Paused:
+	case c.State == connection.Paused:
 		s = outcomePausedSince
-	case c.State != Active && c.State != Retrying:
+	case c.State != connection.Active && c.State != connection.Retrying:
 		s = outcomeBrokenSince
 	case in.sameAnswer(back, a):
 		// What can be undone is an install, and the one in force.
@@ -416,7 +418,7 @@ func (in *Installer) keepRequest(p *page, a Attempt) {
 	}
 	for _, b := range []*action{&p.Primary, &p.Secondary} {
 		if b.again {
-			b.URL = in.grant(Connection{ID: a.BoundTo}, a.Request, until)
+			b.URL = in.grant(connection.Connection{ID: a.BoundTo}, a.Request, until)
 		}
 	}
 }
@@ -429,7 +431,7 @@ func (in *Installer) reassure(ctx context.Context, p *page, a Attempt) {
 	ctx, cancel := context.WithTimeout(ctx, startBudget)
 	defer cancel()
 	c, err := in.store.Get(ctx, a.BoundTo)
-	if err == nil && c.Token != "" && (c.State == Active || c.State == Retrying) {
+	if err == nil && c.Token != "" && (c.State == connection.Active || c.State == connection.Retrying) {
 		p.Unchanged = strings.TrimSpace(p.Unchanged + " " + orElse(c.TeamName, "Your workspace") + " stays connected.")
 	}
 }
@@ -501,10 +503,10 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 		return stop(in.page(outcomeNotSetUp, a.Ref))
 	}
 	// From here on the tokens that this workspace had may be spent: at Slack a consent ends the refresh token before it.
-	c.Generation = in.nextGeneration(ctx, TokenOwner{Key: c.Key})
+	c.Generation = in.nextGeneration(ctx, connection.TokenOwner{Key: c.Key})
 	pairs := in.journalConsent(ctx, c, granted)
 	elsewhere := bound.ID != "" && (bound.TeamID != c.TeamID || bound.AppID != c.AppID || bound.Org() && bound.EnterpriseID != c.EnterpriseID)
-	var id Identity
+	var id connection.Identity
 	var unasked error
 	if !elsewhere { // at once: the next consent of a colleague may end this token
 		id, unasked = in.identify(ctx, token)
@@ -516,11 +518,11 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 		return stop(in.page(outcomeNotStored, a.Ref))
 	}
 	if was.TeamID != c.TeamID {
-		was = Connection{} // only its organisation's
+		was = connection.Connection{} // only its organisation's
 	}
 	works := was.Token != ""
 	if works && (elsewhere || unasked != nil) {
-		c.Scopes = SplitScopes(strings.Join(append(c.Scopes, was.Scopes...), ",")) // Slack may name the new ones alone
+		c.Scopes = connection.SplitScopes(strings.Join(append(c.Scopes, was.Scopes...), ",")) // Slack may name the new ones alone
 	}
 	if elsewhere {
 		p := in.page(outcomeWrongWorkspace, a.Ref)
@@ -538,7 +540,7 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 		return stop(p)
 	}
 	switch {
-	case works && unasked != nil && !decisive(unasked), SlackError(unasked) == ReasonTokenExpired && c.RefreshToken != "":
+	case works && unasked != nil && !decisive(unasked), SlackError(unasked) == connection.ReasonTokenExpired && c.RefreshToken != "":
 		// Slack has trouble, and giving up would end a connection that works. Or consents of the same moment, at other replicas, ended
 		// this token already: one of them counts, and the store sorts that out. The next check asks again.
 		in.log.WarnContext(ctx, "auth.test after exchange: reconnected without it", "ref", a.Ref, "cause", Cause(unasked))
@@ -552,7 +554,7 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 		return stop(in.page(outcomeUnexpected, a.Ref))
 	default:
 		c.BotID, c.TeamURL = id.BotID, id.URL
-		c.CheckedAt, c.CheckAt = now, nextCheck(Active, now, now)
+		c.CheckedAt, c.CheckAt = now, connection.NextCheck(connection.Active, now, now)
 		if len(id.Scopes) > 0 {
 			c.Scopes = id.Scopes // what the token really has
 		}
@@ -577,12 +579,12 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 }
 
 // useLink uses up the link that an attempt came by, if any, and returns the connection that it is bound to.
-func (in *Installer) useLink(ctx context.Context, a *Attempt) (bound Connection, failed *page) {
-	silent := func(doing string, err error) (Connection, *page) {
+func (in *Installer) useLink(ctx context.Context, a *Attempt) (bound connection.Connection, failed *page) {
+	silent := func(doing string, err error) (connection.Connection, *page) {
 		in.log.ErrorContext(ctx, doing, "ref", a.Ref, "cause", err)
 		p := in.page(outcomeRecordsDown, a.Ref)
 		p.unasked = true
-		return Connection{}, &p
+		return connection.Connection{}, &p
 	}
 	if a.BoundTo != "" {
 		asking, cancel := context.WithTimeout(ctx, startBudget)
@@ -602,7 +604,7 @@ func (in *Installer) useLink(ctx context.Context, a *Attempt) (bound Connection,
 		return silent("use up link", err)
 	case !first:
 		p := in.page(*usedLink(bound), a.Ref)
-		return Connection{}, &p
+		return connection.Connection{}, &p
 	}
 	return bound, nil
 }
@@ -631,7 +633,7 @@ func (in *Installer) exchangeCode(ctx context.Context, a *Attempt, code string) 
 // complete fills in whose a consent is, where the answer to its code did not say so readably: the app's id from the
 // settings, the workspace's and the organisation's from auth.test. Only then, because until the tokens are in the
 // journal every call is a risk.
-func (in *Installer) complete(ctx context.Context, c *Connection) {
+func (in *Installer) complete(ctx context.Context, c *connection.Connection) {
 	c.AppID = orElse(c.AppID, in.cfg.AppID)
 	if c.Token == "" || c.AppID != "" && (c.TeamID != "" || c.EnterpriseID != "") {
 		return
@@ -650,12 +652,12 @@ func (in *Installer) complete(ctx context.Context, c *Connection) {
 
 // journalConsent keeps on this machine's disk what a consent brought, until it is stored or refused: the connection and,
 // where the app asked to act for people, the token of the person.
-func (in *Installer) journalConsent(ctx context.Context, c Connection, granted granted) (pairs []Grant) {
-	pairs = []Grant{c.grant()}
+func (in *Installer) journalConsent(ctx context.Context, c connection.Connection, granted granted) (pairs []connection.Grant) {
+	pairs = []connection.Grant{c.Grant()}
 	if u := granted.AuthedUser; u.AccessToken != "" && u.ID != "" {
-		person := TokenOwner{Key: c.Key, UserID: string(u.ID)}
-		pairs = append(pairs, Grant{TokenOwner: person, Token: Secret(u.AccessToken), Refresh: Secret(u.RefreshToken),
-			Life: time.Duration(u.ExpiresIn), At: c.AuthorizedAt, Scopes: SplitScopes(string(u.Scope)),
+		person := connection.TokenOwner{Key: c.Key, UserID: string(u.ID)}
+		pairs = append(pairs, connection.Grant{TokenOwner: person, Token: connection.Secret(u.AccessToken), Refresh: connection.Secret(u.RefreshToken),
+			Life: time.Duration(u.ExpiresIn), At: c.AuthorizedAt, Scopes: connection.SplitScopes(string(u.Scope)),
 			Generation: in.nextGeneration(ctx, person), GrantID: c.GrantID, GrantedAt: c.AuthorizedAt})
 	}
 	for i := range pairs {
@@ -665,7 +667,7 @@ func (in *Installer) journalConsent(ctx context.Context, c Connection, granted g
 }
 
 // discard forgets what a consent brought that is not to be stored.
-func (in *Installer) discard(ctx context.Context, pairs []Grant) {
+func (in *Installer) discard(ctx context.Context, pairs []connection.Grant) {
 	for _, p := range pairs {
 		in.mu.Lock()
 		delete(in.pending, p.Token)
@@ -677,27 +679,27 @@ func (in *Installer) discard(ctx context.Context, pairs []Grant) {
 // relied returns the connection that people in k's workspace rely on, even if it has no access any more and needs reconnecting. It
 // may be under the key from before the workspace moved, or the organisation's. Without an id: there is none. An error is the
 // store's trouble.
-func (in *Installer) relied(ctx context.Context, k Key) (Connection, error) {
+func (in *Installer) relied(ctx context.Context, k connection.Key) (connection.Connection, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeBudget)
 	defer cancel()
-	var was Connection
+	var was connection.Connection
 	err := insist(ctx, func() (err error) {
 		if was, err = in.store.Lookup(ctx, k); errors.Is(err, ErrNotFound) {
-			was, err = Connection{}, nil
+			was, err = connection.Connection{}, nil
 		}
 		return err
 	})
 	switch {
 	case err != nil:
-		return Connection{}, err
-	case was.State == Removed:
-		return Connection{}, nil
+		return connection.Connection{}, err
+	case was.State == connection.Removed:
+		return connection.Connection{}, nil
 	}
 	return was, nil
 }
 
 // required are the permissions without which the app does nothing for anybody.
-func (in *Installer) required() (required []Scope) {
+func (in *Installer) required() (required []connection.Scope) {
 	for _, s := range in.cfg.Scopes {
 		if !s.Optional {
 			required = append(required, s)
@@ -708,7 +710,7 @@ func (in *Installer) required() (required []Scope) {
 
 // refuses returns why a consent is not stored; nil: it is. was is the connection that its workspace has, without an id for none:
 // one that works goes on working, and one that needs reconnecting is not new.
-func (in *Installer) refuses(c, was Connection) *outcome {
+func (in *Installer) refuses(c, was connection.Connection) *outcome {
 	admitted := func(id string) bool { return id != "" && slices.Contains(in.cfg.Admit, id) }
 	switch {
 	case was.Token != "":
@@ -724,7 +726,7 @@ func (in *Installer) refuses(c, was Connection) *outcome {
 // giveBack forgets what a consent brought and removes the app at Slack, where it was just added; unless somebody relies on it
 // there, as the workspaces of an organisation do on the organisation's install. It is forgotten first: a process that dies in
 // between leaves an app that does nothing, and no connection that was refused. It returns what the person has to know of it.
-func (in *Installer) giveBack(ctx context.Context, c Connection, pairs []Grant) []string {
+func (in *Installer) giveBack(ctx context.Context, c connection.Connection, pairs []connection.Grant) []string {
 	in.discard(ctx, pairs)
 	if was, err := in.relied(ctx, c.Key); err != nil || was.ID != "" {
 		in.log.WarnContext(ctx, "access that was refused is not given back where others may rely on it", "key", c.Key.String(), "connection", was.ID, "cause", err)
@@ -743,18 +745,18 @@ func (in *Installer) giveBack(ctx context.Context, c Connection, pairs []Grant) 
 
 // put stores a consent, and tries again while ctx allows: Slack has done its part, so giving up here costs the person a second
 // consent. What the store doesn't take in that time waits in the journal. The install stands without the person's token.
-func (in *Installer) put(ctx context.Context, c Connection, pairs []Grant) (Connection, *Connection, error) {
+func (in *Installer) put(ctx context.Context, c connection.Connection, pairs []connection.Grant) (connection.Connection, *connection.Connection, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeBudget)
 	defer cancel()
-	c.leftOut(in.cfg.Scopes)
-	var now Connection
-	var before *Connection
+	c.LeftOut(in.cfg.Scopes)
+	var now connection.Connection
+	var before *connection.Connection
 	if err := insist(ctx, func() (err error) {
 		in.rehome(ctx, c.Key)
 		now, before, err = in.store.Put(ctx, c)
 		return err
 	}); err != nil {
-		return Connection{}, nil, err
+		return connection.Connection{}, nil, err
 	}
 	in.putAside(ctx, pairs[0], now, before)
 	for _, p := range pairs[1:] {
@@ -767,36 +769,36 @@ func (in *Installer) put(ctx context.Context, c Connection, pairs []Grant) (Conn
 
 // putAside keeps the pair that was stored, and beside it the one of a competing consent until a renewal shows which of
 // them counts.
-func (in *Installer) putAside(ctx context.Context, p Grant, now Connection, before *Connection) {
+func (in *Installer) putAside(ctx context.Context, p connection.Grant, now connection.Connection, before *connection.Connection) {
 	in.mu.Lock()
 	delete(in.pending, p.Token) // the store has it, or somebody's who came later
 	in.mu.Unlock()
 	if now.GrantID != p.GrantID {
-		in.settle(ctx, p, Aside)
+		in.settle(ctx, p, connection.Aside)
 		return
 	}
 	if now.Contested && before != nil {
-		in.settle(ctx, before.grant(), Aside)
+		in.settle(ctx, before.Grant(), connection.Aside)
 	}
-	in.settle(ctx, p.storedIn(&now, nil), Kept)
+	in.settle(ctx, p.StoredIn(&now, nil), connection.Kept)
 }
 
 // putPerson is what put does with the token of the person who consented: where the consent met another one of theirs,
 // the pair that lost with it is put aside, and the other one tried soon.
-func (in *Installer) putPerson(ctx context.Context, p Grant, now Connection) error {
+func (in *Installer) putPerson(ctx context.Context, p connection.Grant, now connection.Connection) error {
 	seen, err := in.store.GetUser(ctx, p.TokenOwner)
-	isRival := err == nil && seen.Token != "" && seen.Reason == ReasonNone && seen.GrantedAt.Sub(p.GrantedAt).Abs() < lateConsent
+	isRival := err == nil && seen.Token != "" && seen.Reason == connection.ReasonNone && seen.GrantedAt.Sub(p.GrantedAt).Abs() < connection.LateConsent
 	if !now.Contested || !isRival {
 		return in.bring(ctx, p)
 	}
 	if now.GrantID != p.GrantID {
-		in.settle(ctx, p, Aside)
+		in.settle(ctx, p, connection.Aside)
 	} else {
-		in.settle(ctx, seen.grant(), Aside)
+		in.settle(ctx, seen.Grant(), connection.Aside)
 		err = in.bring(ctx, p)
 	}
-	tried := in.updateTokens(ctx, p.TokenOwner, func(row *TokenPair, _ *Connection, _ *UserToken) error {
-		row.soon(p.GrantedAt)
+	tried := in.updateTokens(ctx, p.TokenOwner, func(row *connection.TokenPair, _ *connection.Connection, _ *connection.UserToken) error {
+		row.Soon(p.GrantedAt)
 		return nil
 	})
 	return errors.Join(err, tried)
@@ -819,16 +821,18 @@ func insist(ctx context.Context, ask func() error) error {
 
 // installed is what the success page and the welcome message are made from.
 type installed struct {
-	now     Connection
-	before  *Connection  // nil: there was none
-	by      string       // user ID
-	again   bool         // the page is shown a second time; nothing happened
-	undo    bool         // nobody relies on it yet, so whoever installed may take it back
-	request GrantRequest // of the link it came by
+	now     connection.Connection
+	before  *connection.Connection // nil: there was none
+	by      string                 // user ID
+	again   bool                   // the page is shown a second time; nothing happened
+	undo    bool                   // nobody relies on it yet, so whoever installed may take it back
+	request GrantRequest           // of the link it came by
 }
 
 // fresh reports whether this was an install, as against one more consent for a connection that works.
-func (i installed) fresh() bool { return !i.again && (i.before == nil || i.before.State == Removed) }
+func (i installed) fresh() bool {
+	return !i.again && (i.before == nil || i.before.State == connection.Removed)
+}
 
 // success asks Slack for what makes the page friendly, writes the welcome message, and returns the page. Nothing here can
 // fail the install.
@@ -857,10 +861,10 @@ func (in *Installer) success(ctx context.Context, i installed, ref string) page 
 }
 
 // welcome calls Config.Welcome, again where another install took the token meanwhile.
-func (in *Installer) welcome(ctx context.Context, c Connection) error {
+func (in *Installer) welcome(ctx context.Context, c connection.Connection) error {
 	for {
 		err := in.cfg.Welcome(ctx, in.Client(c), c)
-		if SlackError(err) != ReasonTokenExpired {
+		if SlackError(err) != connection.ReasonTokenExpired {
 			return err
 		}
 		// Somebody else installed too, twice: that ends this consent's token, and theirs is in the row.
@@ -874,7 +878,7 @@ func (in *Installer) welcome(ctx context.Context, c Connection) error {
 
 // learnNames asks Slack for the workspace's picture and the installer's name, and keeps them. Both are only for people to
 // read, so failing is fine.
-func (in *Installer) learnNames(ctx context.Context, c *Connection) {
+func (in *Installer) learnNames(ctx context.Context, c *connection.Connection) {
 	client := in.Client(*c)
 	var work sync.WaitGroup
 	var icon, team, name string
@@ -898,7 +902,7 @@ func (in *Installer) learnNames(ctx context.Context, c *Connection) {
 		})
 	}
 	work.Wait()
-	learned := func(c *Connection) {
+	learned := func(c *connection.Connection) {
 		if icon != "" {
 			c.TeamIcon = icon
 		}
@@ -914,7 +918,7 @@ func (in *Installer) learnNames(ctx context.Context, c *Connection) {
 		return
 	}
 	by := c.InstalledBy
-	if _, err := in.store.Update(ctx, c.Key, func(row *Connection) error {
+	if _, err := in.store.Update(ctx, c.Key, func(row *connection.Connection) error {
 		if row.InstalledBy == by {
 			learned(row)
 		}

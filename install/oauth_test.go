@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/slacksim"
 	"switchboard/storage"
 	"switchboard/storage/storagetest"
@@ -100,7 +101,7 @@ func TestStartsLeaveNothing(t *testing.T) {
 		attempts, budgets, calls := r.rows("install_attempts"), r.rows("budgets"), len(r.slack.Calls())
 		for i := range 20 {
 			for _, address := range []string{start, start + "?team=T0123", good, start + "?link=abc", start + "?connection=" + c.ID,
-				in.Grant(install.Connection{ID: "con_gone"}, install.GrantRequest{}), "/slack/oauth_redirect?code=1.2&state=" + strings.Repeat("A", 43),
+				in.Grant(connection.Connection{ID: "con_gone"}, install.GrantRequest{}), "/slack/oauth_redirect?code=1.2&state=" + strings.Repeat("A", 43),
 				fmt.Sprintf("/slack/oauth_redirect?code=1.2&state=%d", i), "/slack/oauth_redirect?error=access_denied", "/slack/oauth_redirect?code=1.2"} {
 				r.visitor(in).get(address)
 			}
@@ -122,7 +123,7 @@ func TestStateWorksOnce(t *testing.T) {
 		old := r.replica(nil)
 		r.keys = second + "," + first // the new key signs, the old one still verifies
 		rotated := r.replica(nil)
-		stranger := r.replica(func(cfg *install.Config) { cfg.SigningKeys = []install.Secret{"a key of nobody"} })
+		stranger := r.replica(func(cfg *install.Config) { cfg.SigningKeys = []connection.Secret{"a key of nobody"} })
 
 		v := r.visitor(old)
 		back := v.back(start, slacksim.AcmeAdmin)

@@ -16,6 +16,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"switchboard/install/connection"
 )
 
 const (
@@ -41,17 +43,17 @@ type workspaces struct {
 
 // Workspaces returns the workspaces that c's app was added to, all pages, as Slack said them in the last ten minutes: none for an
 // organisation whose admins have added it nowhere. It blocks for the calls. https://docs.slack.dev/reference/methods/auth.teams.list
-func (in *Installer) Workspaces(ctx context.Context, c Connection) ([]Workspace, error) {
+func (in *Installer) Workspaces(ctx context.Context, c connection.Connection) ([]Workspace, error) {
 	in.mu.Lock()
 	known, ok := in.teams[c.ID]
 	in.mu.Unlock()
-	if ok && recent(known.at, in.now(), workspacesKept) {
+	if ok && connection.Recent(known.at, in.now(), workspacesKept) {
 		return known.list, nil
 	}
 	return in.askWorkspaces(ctx, c)
 }
 
-func (in *Installer) askWorkspaces(ctx context.Context, c Connection) ([]Workspace, error) {
+func (in *Installer) askWorkspaces(ctx context.Context, c connection.Connection) ([]Workspace, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	list, cursor := []Workspace{}, ""
@@ -89,8 +91,8 @@ func (in *Installer) askWorkspaces(ctx context.Context, c Connection) ([]Workspa
 // HandleTeamAccess handles Slack's word that an organisation's app was added to workspaces (team_access_granted), or taken from them
 // (team_access_revoked), at a time by Slack's clock. The organisation's connection stays as it is either way: the history tells of it,
 // and messages from a workspace that it was taken from are erased.
-func (in *Installer) HandleTeamAccess(ctx context.Context, k Key, added bool, teamIDs []string, at time.Time) error {
-	c, err := in.store.Lookup(ctx, Key{AppID: k.AppID, EnterpriseID: k.EnterpriseID})
+func (in *Installer) HandleTeamAccess(ctx context.Context, k connection.Key, added bool, teamIDs []string, at time.Time) error {
+	c, err := in.store.Lookup(ctx, connection.Key{AppID: k.AppID, EnterpriseID: k.EnterpriseID})
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
@@ -100,13 +102,13 @@ func (in *Installer) HandleTeamAccess(ctx context.Context, k Key, added bool, te
 	in.mu.Lock()
 	delete(in.teams, c.ID)
 	in.mu.Unlock()
-	line := Change{At: in.now(), By: Actor{Kind: BySlack}, What: DidWorkspaces, Outcome: OutcomeAdded}
+	line := connection.Change{At: in.now(), By: connection.Actor{Kind: connection.BySlack}, What: connection.DidWorkspaces, Outcome: connection.OutcomeAdded}
 	if !added {
-		line.Outcome = OutcomeLeft
+		line.Outcome = connection.OutcomeLeft
 	}
 	const named = 20 // in one line
 	line.Reason = strings.Join(teamIDs[:min(len(teamIDs), named)], " ")
-	_, err = in.store.Update(ctx, c.Key, func(row *Connection) error {
+	_, err = in.store.Update(ctx, c.Key, func(row *connection.Connection) error {
 		row.Note(line)
 		if !added {
 			row.Left, row.LeftAt = teamIDs, at
@@ -120,7 +122,7 @@ func (in *Installer) HandleTeamAccess(ctx context.Context, k Key, added bool, te
 }
 
 // HandleChannelChanged handles Slack's word (channel_id_changed) that a channel has another id from now on.
-func (in *Installer) HandleChannelChanged(ctx context.Context, k Key, from, to string) error {
+func (in *Installer) HandleChannelChanged(ctx context.Context, k connection.Key, from, to string) error {
 	if from == "" || to == "" {
 		return nil
 	}
@@ -129,7 +131,7 @@ func (in *Installer) HandleChannelChanged(ctx context.Context, k Key, from, to s
 		return nil
 	}
 	if err == nil {
-		_, err = in.store.Update(ctx, c.Key, func(row *Connection) error {
+		_, err = in.store.Update(ctx, c.Key, func(row *connection.Connection) error {
 			if row.Webhook.ChannelID == from {
 				row.Webhook.ChannelID = to
 			}
@@ -146,11 +148,11 @@ func (in *Installer) HandleChannelChanged(ctx context.Context, k Key, from, to s
 }
 
 // HandleMigrationStarted handles Slack's word (grid_migration_started) that a workspace is being moved into an organisation.
-func (in *Installer) HandleMigrationStarted(ctx context.Context, k Key) error {
+func (in *Installer) HandleMigrationStarted(ctx context.Context, k connection.Key) error {
 	c, err := in.store.Lookup(ctx, k)
 	if err == nil && c.TeamID == k.TeamID {
-		_, err = in.store.Update(ctx, c.Key, func(row *Connection) error {
-			row.Note(Change{At: in.now(), By: Actor{Kind: BySlack}, What: DidMove, Outcome: OutcomeBegun})
+		_, err = in.store.Update(ctx, c.Key, func(row *connection.Connection) error {
+			row.Note(connection.Change{At: in.now(), By: connection.Actor{Kind: connection.BySlack}, What: connection.DidMove, Outcome: connection.OutcomeBegun})
 			return nil
 		})
 	}
@@ -162,7 +164,7 @@ func (in *Installer) HandleMigrationStarted(ctx context.Context, k Key) error {
 
 // HandleMigrationFinished handles Slack's word (grid_migration_finished) that a workspace belongs to an organisation now: its token is asked which
 // one that is. An error means that Slack has not said it yet and is to be asked again; it blocks for one or two calls.
-func (in *Installer) HandleMigrationFinished(ctx context.Context, k Key) error {
+func (in *Installer) HandleMigrationFinished(ctx context.Context, k connection.Key) error {
 	c, err := in.store.Lookup(ctx, k)
 	switch {
 	case errors.Is(err, ErrNotFound), err == nil && (c.TeamID != k.TeamID || c.Token == ""):
@@ -170,7 +172,7 @@ func (in *Installer) HandleMigrationFinished(ctx context.Context, k Key) error {
 	case err != nil:
 		return fmt.Errorf("handle end of move: %w", err)
 	}
-	if h := in.Check(ctx, c.Key); h.State == Unknown || Moving(h.Reason) {
+	if h := in.Check(ctx, c.Key); h.State == connection.Unknown || Moving(h.Reason) {
 		return fmt.Errorf("handle end of move: slack said %s", h.Reason)
 	}
 	return nil
@@ -182,17 +184,17 @@ func Moving(code string) bool { return code == "org_login_required" || code == "
 
 // superseded returns the organisation's connection if it is the one to use where c is not: the organisation-wide install took the
 // place of what the workspace had before. A pause, of either, is the operator's word and goes for the workspace all the same.
-func (in *Installer) superseded(ctx context.Context, c Connection, enterpriseID string) (Connection, bool) {
-	if enterpriseID == "" || c.Org() && c.ID != "" || c.usable() || c.State == Paused || in.cfg.BotToken != "" {
-		return Connection{}, false
+func (in *Installer) superseded(ctx context.Context, c connection.Connection, enterpriseID string) (connection.Connection, bool) {
+	if enterpriseID == "" || c.Org() && c.ID != "" || c.Usable() || c.State == connection.Paused || in.cfg.BotToken != "" {
+		return connection.Connection{}, false
 	}
-	org, err := in.store.Lookup(ctx, Key{AppID: c.AppID, EnterpriseID: enterpriseID})
-	return org, err == nil && org.usable() && org.State != Paused
+	org, err := in.store.Lookup(ctx, connection.Key{AppID: c.AppID, EnterpriseID: enterpriseID})
+	return org, err == nil && org.Usable() && org.State != connection.Paused
 }
 
 // maybeMoved asks Slack, in the background and now and then, about a connection that was found for a key with another organisation
 // than ours has: a workspace that joined one.
-func (in *Installer) maybeMoved(c Connection, k Key) {
+func (in *Installer) maybeMoved(c connection.Connection, k connection.Key) {
 	if k.EnterpriseID == "" || c.Org() || c.EnterpriseID == k.EnterpriseID || c.TeamID != k.TeamID || c.Token == "" || in.cfg.BotToken != "" {
 		return
 	}
@@ -217,13 +219,13 @@ func (in *Installer) maybeMoved(c Connection, k Key) {
 
 // moved gives c the key that Slack's own word about its token (auth.test) makes it have. Nothing but that word moves a connection:
 // a payload can only make us ask. It returns c as it now is. When there is a connection for the new key already, nothing is moved.
-func (in *Installer) moved(ctx context.Context, c Connection, id Identity) Connection {
+func (in *Installer) moved(ctx context.Context, c connection.Connection, id connection.Identity) connection.Connection {
 	if c.Org() || id.IsEnterpriseInstall || id.TeamID != c.TeamID || id.EnterpriseID == "" || id.EnterpriseID == c.EnterpriseID || in.cfg.BotToken != "" {
 		return c
 	}
 	to := c.Key
 	to.EnterpriseID = id.EnterpriseID
-	line := Change{At: in.now(), By: Actor{Kind: BySlack}, What: DidMove, Outcome: OutcomeDone, Reason: id.EnterpriseID}
+	line := connection.Change{At: in.now(), By: connection.Actor{Kind: connection.BySlack}, What: connection.DidMove, Outcome: connection.OutcomeDone, Reason: id.EnterpriseID}
 	now, err := in.store.Rekey(ctx, c.Key, to, c.Token, line)
 	switch {
 	case err == nil:
@@ -239,7 +241,7 @@ func (in *Installer) moved(ctx context.Context, c Connection, id Identity) Conne
 
 // rehome gives the connection of k's workspace the key k, which Slack itself named it by in a consent or for its token: so a consent
 // after the workspace joined an organisation renews the connection that there is. What can't be moved stays, and gets company.
-func (in *Installer) rehome(ctx context.Context, k Key) {
+func (in *Installer) rehome(ctx context.Context, k connection.Key) {
 	if k.EnterpriseID == "" || k.Org() {
 		return
 	}
@@ -247,14 +249,14 @@ func (in *Installer) rehome(ctx context.Context, k Key) {
 	if err != nil || c.TeamID != k.TeamID || c.Key == k {
 		return
 	}
-	line := Change{At: in.now(), By: Actor{Kind: BySlack}, What: DidMove, Outcome: OutcomeDone, Reason: k.EnterpriseID}
+	line := connection.Change{At: in.now(), By: connection.Actor{Kind: connection.BySlack}, What: connection.DidMove, Outcome: connection.OutcomeDone, Reason: k.EnterpriseID}
 	if _, err := in.store.Rekey(ctx, c.Key, k, c.Token, line); err != nil && !errors.Is(err, ErrExists) && !errors.Is(err, ErrNotFound) {
 		in.log.WarnContext(ctx, "move connection to its organisation", "connection", c.ID, "cause", err)
 	}
 }
 
 // readdress returns h with the key that its connection has by now, if that is another one.
-func (in *Installer) readdress(ctx context.Context, h TokenOwner) (TokenOwner, bool) {
+func (in *Installer) readdress(ctx context.Context, h connection.TokenOwner) (connection.TokenOwner, bool) {
 	if h.TeamID == "" {
 		return h, false
 	}
@@ -268,14 +270,14 @@ func (in *Installer) readdress(ctx context.Context, h TokenOwner) (TokenOwner, b
 
 // notAdded is h for a workspace of the organisation that the app was not added to.
 func (in *Installer) notAdded(h Health) Health {
-	h.State, h.Reason, h.Since = NotConnected, ReasonNotAdded, time.Time{}
+	h.State, h.Reason, h.Since = connection.NotConnected, connection.ReasonNotAdded, time.Time{}
 	h.GrantURL = in.AddToWorkspacesURL(h.Connection.Key)
 	return in.words(h)
 }
 
 // AddToWorkspacesURL is the page of Slack's on which an admin of the organisation adds its app to workspaces.
 // https://docs.slack.dev/enterprise/organization-ready-apps
-func (in *Installer) AddToWorkspacesURL(k Key) string {
+func (in *Installer) AddToWorkspacesURL(k connection.Key) string {
 	return in.clientURL() + "/manage/" + url.PathEscape(k.EnterpriseID) + "/integrations/profile/" + url.PathEscape(k.AppID) + "/workspaces/add"
 }
 
@@ -292,7 +294,7 @@ func (in *Installer) addedTo(h Health, teamID string, list []Workspace) Health {
 // CheckIn is Check for one workspace: an organisation's connection can work and the workspace not have the app yet. Then the state
 // is NotConnected, the reason ReasonNotAdded, and GrantURL is where an admin of the organisation adds it. It blocks for one or two
 // calls more.
-func (in *Installer) CheckIn(ctx context.Context, k Key, teamID string) Health {
+func (in *Installer) CheckIn(ctx context.Context, k connection.Key, teamID string) Health {
 	h := in.Check(ctx, k)
 	if h.Broken() && !h.Lacking {
 		// What is shown holds no token, so it counts as not usable.
@@ -300,7 +302,7 @@ func (in *Installer) CheckIn(ctx context.Context, k Key, teamID string) Health {
 			h = in.Check(ctx, org.Key)
 		}
 	}
-	if !h.Found || !h.Connection.Org() || teamID == "" || h.Broken() && !h.Lacking || h.State == Paused || h.State == Unknown {
+	if !h.Found || !h.Connection.Org() || teamID == "" || h.Broken() && !h.Lacking || h.State == connection.Paused || h.State == connection.Unknown {
 		return h
 	}
 	c, err := in.store.Lookup(ctx, h.Connection.Key)
@@ -308,22 +310,22 @@ func (in *Installer) CheckIn(ctx context.Context, k Key, teamID string) Health {
 		return h
 	}
 	list, err := in.askWorkspaces(ctx, c)
-	if err != nil && SlackError(err) != ReasonNotAdded {
+	if err != nil && SlackError(err) != connection.ReasonNotAdded {
 		return h // Slack did not say
 	}
 	return in.addedTo(h, teamID, list)
 }
 
 // AssessIn is Assess for one workspace, without asking anybody: what Slack said of the organisation's workspaces lately counts.
-func (in *Installer) AssessIn(c Connection, err error, teamID string) Health {
+func (in *Installer) AssessIn(c connection.Connection, err error, teamID string) Health {
 	h := in.Assess(c, err)
-	if !h.Found || !c.Org() || teamID == "" || h.Broken() && !h.Lacking || h.State == Paused || h.State == Unknown {
+	if !h.Found || !c.Org() || teamID == "" || h.Broken() && !h.Lacking || h.State == connection.Paused || h.State == connection.Unknown {
 		return h
 	}
 	in.mu.Lock()
 	known, ok := in.teams[c.ID]
 	in.mu.Unlock()
-	if ok && recent(known.at, in.now(), workspacesKept) {
+	if ok && connection.Recent(known.at, in.now(), workspacesKept) {
 		return in.addedTo(h, teamID, known.list)
 	}
 	return h
@@ -384,7 +386,7 @@ func rewritten(r *http.Request, change func(body []byte) []byte) *http.Request {
 }
 
 // withToken is r once more, as a call with another token.
-func withToken(r *http.Request, token Secret) *http.Request {
+func withToken(r *http.Request, token connection.Secret) *http.Request {
 	next := r
 	if r.GetBody != nil && strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
 		next = rewritten(r, func(body []byte) []byte {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/slacksim"
 )
 
@@ -30,7 +31,7 @@ func (r *rig) join(workspace string) {
 }
 
 // organisation installs the app for an organisation of two workspaces and adds it to the first.
-func (r *rig) organisation(in replica) install.Connection {
+func (r *rig) organisation(in replica) connection.Connection {
 	r.t.Helper()
 	r.slack.SetApp(func(a *slacksim.App) { a.OrgReady = true })
 	for _, id := range []string{gridOne, gridTwo} {
@@ -50,8 +51,8 @@ func (r *rig) organisation(in replica) install.Connection {
 		r.t.Fatal(err)
 	}
 	now := r.clock.Now()
-	c, _, err := in.db.Put(r.ctx, install.Connection{Key: install.Key{AppID: "A0RENEWAL1", EnterpriseID: gridID}, TeamName: "Grid Inc", State: install.Active, Scopes: []string{"chat:write", "users:read"},
-		TokenPair: install.Started(pair.Token, pair.Refresh, pair.Life, now), InstalledBy: gridAdmin, InstalledAt: now, AuthorizedAt: now})
+	c, _, err := in.db.Put(r.ctx, connection.Connection{Key: connection.Key{AppID: "A0RENEWAL1", EnterpriseID: gridID}, TeamName: "Grid Inc", State: connection.Active, Scopes: []string{"chat:write", "users:read"},
+		TokenPair: connection.Started(pair.Token, pair.Refresh, pair.Life, now), InstalledBy: gridAdmin, InstalledAt: now, AuthorizedAt: now})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -59,7 +60,7 @@ func (r *rig) organisation(in replica) install.Connection {
 }
 
 // exchange spends the refresh token of c, as a process does that dies before it has stored what Slack gave.
-func (r *rig) exchange(c install.Connection) install.Grant {
+func (r *rig) exchange(c connection.Connection) connection.Grant {
 	r.t.Helper()
 	resp, err := http.PostForm(r.slack.URL()+"/api/oauth.v2.access", url.Values{"client_id": {"1.2"}, "client_secret": {"client-secret"},
 		"grant_type": {"refresh_token"}, "refresh_token": {c.RefreshToken.Reveal()}})
@@ -74,7 +75,7 @@ func (r *rig) exchange(c install.Connection) install.Grant {
 	if err := json.NewDecoder(resp.Body).Decode(&got); err != nil || got.Refresh == "" {
 		r.t.Fatal(err, got.Refresh)
 	}
-	return install.Grant{TokenOwner: install.TokenOwner{Key: c.Key}, Spent: c.RefreshToken, Token: install.Secret(got.Token), Refresh: install.Secret(got.Refresh), Life: life, At: r.clock.Now()}
+	return connection.Grant{TokenOwner: connection.TokenOwner{Key: c.Key}, Spent: c.RefreshToken, Token: connection.Secret(got.Token), Refresh: connection.Secret(got.Refresh), Life: life, At: r.clock.Now()}
 }
 
 // The pair that Slack hands out while the row changes its key is stored in that row.
@@ -92,7 +93,7 @@ func TestJoinDuringRenewal(t *testing.T) {
 		<-answered
 		r.join(slacksim.Birch)
 		h := in.Check(r.ctx, c.Key)
-		if h.Connection.EnterpriseID != gridID || h.State != install.Active {
+		if h.Connection.EnterpriseID != gridID || h.State != connection.Active {
 			t.Fatalf("%+v", h)
 		}
 		close(goOn)
@@ -163,7 +164,7 @@ func TestJoinedOnce(t *testing.T) {
 		}
 		now := r.row(in[0], k)
 		lines, err := in[0].db.History(r.ctx, c.ID, 100)
-		moved := len(slices.DeleteFunc(lines, func(l install.Change) bool { return l.What != install.DidMove }))
+		moved := len(slices.DeleteFunc(lines, func(l connection.Change) bool { return l.What != connection.DidMove }))
 		if now.Key != k || now.Token != c.Token || err != nil || moved != 1 {
 			t.Errorf("%s, %d lines, %v", now.Key, moved, err)
 		}
@@ -186,34 +187,34 @@ func TestStatusInAWorkspace(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for team, want := range map[string]install.State{gridOne: install.Active, "T0GRIDX249": install.Active, gridTwo: install.NotConnected, "": install.Active} {
-			for _, k := range []install.Key{org.Key, {AppID: org.AppID, EnterpriseID: gridID, TeamID: gridTwo}} {
+		for team, want := range map[string]connection.State{gridOne: connection.Active, "T0GRIDX249": connection.Active, gridTwo: connection.NotConnected, "": connection.Active} {
+			for _, k := range []connection.Key{org.Key, {AppID: org.AppID, EnterpriseID: gridID, TeamID: gridTwo}} {
 				h := in.CheckIn(r.ctx, k, team)
-				if h.State != want || (want == install.NotConnected) != (h.Reason == install.ReasonNotAdded) {
+				if h.State != want || (want == connection.NotConnected) != (h.Reason == connection.ReasonNotAdded) {
 					t.Errorf("%s in %q: %s %s", k, team, h.State, h.Reason)
 				}
 			}
 		}
 		h := in.CheckIn(r.ctx, org.Key, gridTwo)
-		if h.GrantURL != in.AddToWorkspacesURL(org.Key) || h.Sentence != "Your organisation has it. This workspace doesn't." || h.NextStep == "" || h.LastKnown != install.Active {
+		if h.GrantURL != in.AddToWorkspacesURL(org.Key) || h.Sentence != "Your organisation has it. This workspace doesn't." || h.NextStep == "" || h.LastKnown != connection.Active {
 			t.Errorf("%+v", h)
 		}
-		if h := in.AssessIn(org, nil, gridTwo); h.Reason != install.ReasonNotAdded {
+		if h := in.AssessIn(org, nil, gridTwo); h.Reason != connection.ReasonNotAdded {
 			t.Errorf("from the records: %+v", h)
 		}
 		if err := in.HandleTeamAccess(r.ctx, org.Key, true, []string{gridTwo}, time.Now()); err != nil {
 			t.Fatal(err)
 		}
-		if h := in.AssessIn(org, nil, gridTwo); h.State != install.Active {
+		if h := in.AssessIn(org, nil, gridTwo); h.State != connection.Active {
 			t.Errorf("after Slack's word: %+v", h)
 		}
-		if now := r.row(in, org.Key); now.State != install.Active {
+		if now := r.row(in, org.Key); now.State != connection.Active {
 			t.Errorf("the organisation's: %s", now.State)
 		}
 		// With more pages than are read, not all workspaces are known, and nothing is said of those that are not.
 		r.slack.Inject(slacksim.Fault{Method: "auth.teams.list", Body: `{"ok":true,"teams":[{"id":"T1"}],"response_metadata":{"next_cursor":"more"}}`})
 		for range 2 {
-			if h := in.CheckIn(r.ctx, org.Key, gridTwo); h.State != install.Active {
+			if h := in.CheckIn(r.ctx, org.Key, gridTwo); h.State != connection.Active {
 				t.Errorf("endless pages: %+v", h)
 			}
 		}
@@ -226,8 +227,8 @@ func TestChannelMoved(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(nil)
 		c := r.connect(in, slacksim.AcmeAdmin)
-		r.update(in, c.Key, func(c *install.Connection) {
-			c.Webhook.ChannelID, c.Notice = "G1", install.Notice{Channel: "G2", TS: "1.1", At: r.clock.Now()}
+		r.update(in, c.Key, func(c *connection.Connection) {
+			c.Webhook.ChannelID, c.Notice = "G1", connection.Notice{Channel: "G2", TS: "1.1", At: r.clock.Now()}
 		})
 		for from, to := range map[string]string{"G1": "C1", "G2": "C2", "G3": "C3", "": "C4"} {
 			if err := in.HandleChannelChanged(r.ctx, c.Key, from, to); err != nil {
@@ -237,7 +238,7 @@ func TestChannelMoved(t *testing.T) {
 		if now := r.row(in, c.Key); now.Webhook.ChannelID != "C1" || now.Notice.Channel != "C2" {
 			t.Errorf("%s %s", now.Webhook.ChannelID, now.Notice.Channel)
 		}
-		if err := in.HandleChannelChanged(r.ctx, install.Key{AppID: c.AppID, TeamID: "T0NOBODY01"}, "G1", "C1"); err != nil {
+		if err := in.HandleChannelChanged(r.ctx, connection.Key{AppID: c.AppID, TeamID: "T0NOBODY01"}, "G1", "C1"); err != nil {
 			t.Error(err)
 		}
 	})
@@ -272,29 +273,29 @@ func TestOrganisationTakesOver(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(nil)
 		org := r.organisation(in)
-		k := install.Key{AppID: org.AppID, EnterpriseID: gridID, TeamID: gridOne}
-		own, _, err := in.db.Put(r.ctx, install.Connection{Key: k, State: install.Active, TokenPair: install.TokenPair{Token: "xoxb-own"}})
+		k := connection.Key{AppID: org.AppID, EnterpriseID: gridID, TeamID: gridOne}
+		own, _, err := in.db.Put(r.ctx, connection.Connection{Key: k, State: connection.Active, TokenPair: connection.TokenPair{Token: "xoxb-own"}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, test := range []struct {
-			own, org install.State
+			own, org connection.State
 			want     string // the id, "" for none
 		}{
-			{install.Active, install.Active, own.ID}, {install.Retrying, install.Active, own.ID}, {install.ReconnectRequired, install.Active, org.ID},
-			{install.Removed, install.Active, org.ID}, {install.Paused, install.Active, ""},
-			{install.Active, install.Removed, own.ID}, {install.ReconnectRequired, install.ReconnectRequired, own.ID}, {install.Removed, install.Removed, ""},
-			{install.ReconnectRequired, install.Paused, own.ID}, {install.Removed, install.Paused, ""},
+			{connection.Active, connection.Active, own.ID}, {connection.Retrying, connection.Active, own.ID}, {connection.ReconnectRequired, connection.Active, org.ID},
+			{connection.Removed, connection.Active, org.ID}, {connection.Paused, connection.Active, ""},
+			{connection.Active, connection.Removed, own.ID}, {connection.ReconnectRequired, connection.ReconnectRequired, own.ID}, {connection.Removed, connection.Removed, ""},
+			{connection.ReconnectRequired, connection.Paused, own.ID}, {connection.Removed, connection.Paused, ""},
 		} {
-			for key, state := range map[install.Key]install.State{k: test.own, org.Key: test.org} {
-				r.update(in, key, func(c *install.Connection) { c.SetState(state, "", r.clock.Now()) })
+			for key, state := range map[connection.Key]connection.State{k: test.own, org.Key: test.org} {
+				r.update(in, key, func(c *connection.Connection) { c.SetState(state, "", r.clock.Now()) })
 			}
 			if c, err := in.Open(r.ctx, k); err == nil && c.ID != test.want || err != nil && test.want != "" {
 				t.Errorf("own %s, the organisation's %s: %s %v", test.own, test.org, c.Key, err)
 			}
 			// A payload that names another organisation, or none, never gets this one's.
 			for _, e := range []string{"", "E0OTHER001"} {
-				if c, err := in.Open(r.ctx, install.Key{AppID: k.AppID, EnterpriseID: e, TeamID: gridOne}); err == nil && c.ID != own.ID {
+				if c, err := in.Open(r.ctx, connection.Key{AppID: k.AppID, EnterpriseID: e, TeamID: gridOne}); err == nil && c.ID != own.ID {
 					t.Errorf("named %q: %s", e, c.Key)
 				}
 			}
@@ -312,20 +313,20 @@ func TestWorkspaceLeavesAlone(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(nil)
 		org := r.organisation(in)
-		r.update(in, org.Key, func(c *install.Connection) { c.TokenPair = install.TokenPair{Token: "xoxb-not-known"} }) // Slack can't say whether it is gone
-		k := install.Key{AppID: org.AppID, EnterpriseID: gridID, TeamID: gridOne}
-		for _, reason := range []string{install.ReasonUninstalled, install.ReasonTokenRevoked} {
-			if err := in.HandleRemoval(r.ctx, k, install.Removal{Reason: reason, At: r.clock.Now()}); err != nil {
+		r.update(in, org.Key, func(c *connection.Connection) { c.TokenPair = connection.TokenPair{Token: "xoxb-not-known"} }) // Slack can't say whether it is gone
+		k := connection.Key{AppID: org.AppID, EnterpriseID: gridID, TeamID: gridOne}
+		for _, reason := range []string{connection.ReasonUninstalled, connection.ReasonTokenRevoked} {
+			if err := in.HandleRemoval(r.ctx, k, connection.Removal{Reason: reason, At: r.clock.Now()}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if now := r.row(in, org.Key); now.State != install.Active || now.Token == "" || now.PendingRemoval != (install.Removal{}) {
+		if now := r.row(in, org.Key); now.State != connection.Active || now.Token == "" || now.PendingRemoval != (connection.Removal{}) {
 			t.Errorf("%+v", now)
 		}
-		if err := in.HandleRemoval(r.ctx, org.Key, install.Removal{Reason: install.ReasonUninstalled, At: r.clock.Now()}); err != nil {
+		if err := in.HandleRemoval(r.ctx, org.Key, connection.Removal{Reason: connection.ReasonUninstalled, At: r.clock.Now()}); err != nil {
 			t.Fatal(err)
 		}
-		if now := r.row(in, org.Key); now.State != install.Removed {
+		if now := r.row(in, org.Key); now.State != connection.Removed {
 			t.Errorf("its own: %+v", now)
 		}
 	})
@@ -344,14 +345,14 @@ func TestReinstallAfterJoining(t *testing.T) {
 						t.Fatal(err)
 					}
 					r.clock.Advance(time.Minute)
-					if h := in.Check(r.ctx, was.Key); h.State != install.Removed {
+					if h := in.Check(r.ctx, was.Key); h.State != connection.Removed {
 						t.Fatalf("%+v", h)
 					}
 				}
 				r.join(slacksim.Birch)
 				now := r.connect(in, slacksim.BirchAdmin)
 				all, err := in.db.List(r.ctx)
-				if err != nil || len(all) != 1 || now.ID != was.ID || now.EnterpriseID != gridID || now.Installs != 2 || now.State != install.Active {
+				if err != nil || len(all) != 1 || now.ID != was.ID || now.EnterpriseID != gridID || now.Installs != 2 || now.State != connection.Active {
 					t.Errorf("%d rows, %+v (%v)", len(all), now, err)
 				}
 				r.works(now)
@@ -375,9 +376,9 @@ func TestPersonOfAnOrganisation(t *testing.T) {
 			t.Fatal(err)
 		}
 		at, _ := r.slack.Installed(gridID)
-		k := install.Key{AppID: org.AppID, EnterpriseID: gridID, TeamID: gridOne}
+		k := connection.Key{AppID: org.AppID, EnterpriseID: gridID, TeamID: gridOne}
 		for id, token := range map[string]string{gridAdmin: at.UserTokens[gridAdmin], gridOwner: "xoxp-not-known"} {
-			u := install.UserToken{TokenOwner: install.TokenOwner{Key: org.Key, UserID: id}, TokenPair: install.TokenPair{Token: install.Secret(token)}, GrantedAt: r.clock.Now()}
+			u := connection.UserToken{TokenOwner: connection.TokenOwner{Key: org.Key, UserID: id}, TokenPair: connection.TokenPair{Token: connection.Secret(token)}, GrantedAt: r.clock.Now()}
 			if err := in.db.AddUser(r.ctx, u); err != nil {
 				t.Fatal(err)
 			}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/slacksim"
 	"switchboard/storage/storagetest"
 )
@@ -49,7 +50,7 @@ func TestConnectedIsSaid(t *testing.T) {
 		v, dana := r.visitor(in), slacksim.AcmeAdmin
 		authorize, _ := v.asks(start)
 		v.get(v.allows(authorize, dana, slacksim.Choice{})).is(t, "the install", 200, "connected")
-		k := install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
+		k := connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
 		link := func() string { return strings.TrimPrefix(in.GrantURL(r.row(in, k)), redirect) }
 
 		second := v.allows(authorize, dana, slacksim.Choice{})
@@ -78,8 +79,8 @@ func TestConnectedIsSaid(t *testing.T) {
 		// Where it isn't connected any longer, nothing says that it is.
 		used = link()
 		v.installs(used, dana, slacksim.Choice{})
-		r.update(in, k, func(c *install.Connection) {
-			c.SetState(install.ReconnectRequired, install.ReasonTokenRevoked, r.clock.Now())
+		r.update(in, k, func(c *connection.Connection) {
+			c.SetState(connection.ReconnectRequired, connection.ReasonTokenRevoked, r.clock.Now())
 		})
 		v.installs(link(), dana, slacksim.Choice{Deny: true}).is(t, "Cancel", 200, "cancelled")
 		if p := v.installs(link(), dana, slacksim.Choice{Deny: true}); strings.Contains(p.Unchanged, "stays connected") {
@@ -98,7 +99,7 @@ func TestWhatBecameOfAnInstall(t *testing.T) {
 	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(named("Renewal"))
-		k := install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
+		k := connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
 		connect := func() (v *visitor, back string, p seen) {
 			t.Helper()
 			v = r.visitor(in)
@@ -107,7 +108,9 @@ func TestWhatBecameOfAnInstall(t *testing.T) {
 		}
 		remove := func() {
 			t.Helper()
-			r.update(in, k, func(c *install.Connection) { c.Erase(install.Removed, install.ReasonUninstalled, r.clock.Now()) })
+			r.update(in, k, func(c *connection.Connection) {
+				c.Erase(connection.Removed, connection.ReasonUninstalled, r.clock.Now())
+			})
 			_ = r.slack.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents)
 		}
 
@@ -123,10 +126,10 @@ func TestWhatBecameOfAnInstall(t *testing.T) {
 		v.get(back).is(t, "removed in Slack", 409, "removed_since").says(t, "Renewal was removed from Acme Corp", "Install again")
 
 		v, back, _ = connect()
-		r.update(in, k, func(c *install.Connection) { c.SetState(install.Paused, "", r.clock.Now()) })
+		r.update(in, k, func(c *connection.Connection) { c.SetState(connection.Paused, "", r.clock.Now()) })
 		v.get(back).is(t, "paused", 409, "paused_since").says(t, "Renewal is paused in Acme Corp")
-		r.update(in, k, func(c *install.Connection) {
-			c.SetState(install.ReconnectRequired, install.ReasonTokenRevoked, r.clock.Now())
+		r.update(in, k, func(c *connection.Connection) {
+			c.SetState(connection.ReconnectRequired, connection.ReasonTokenRevoked, r.clock.Now())
 		})
 		v.get(back).is(t, "broken", 409, "broken_since").says(t, "Renewal needs reconnecting in Acme Corp", "Reconnect")
 	})
@@ -162,9 +165,9 @@ type noErase struct {
 	fails bool
 }
 
-func (s *noErase) Update(ctx context.Context, k install.Key, change func(*install.Connection) error) (install.Connection, error) {
+func (s *noErase) Update(ctx context.Context, k connection.Key, change func(*connection.Connection) error) (connection.Connection, error) {
 	if s.fails {
-		return install.Connection{}, errors.New("read only")
+		return connection.Connection{}, errors.New("read only")
 	}
 	return s.Store.Update(ctx, k, change)
 }
@@ -180,15 +183,15 @@ func TestPagesNameTheAppsOwnCommands(t *testing.T) {
 		v := r.visitor(in)
 		back := v.back(start, slacksim.AcmeAdmin)
 		p := v.get(back)
-		c := r.row(in, install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme})
+		c := r.row(in, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme})
 		used := in.GrantURL(c)
 		v.installs(used, slacksim.AcmeAdmin, slacksim.Choice{})
 		expired := in.GrantURL(c)
 
 		stranger := r.visitor(in)
 		said := v.html("/") + r.visitor(closed).html("/") + v.html(back) + strings.Join(p.First, "\n") + v.html(start+"?link=abc") + v.html(used)
-		r.update(in, c.Key, func(c *install.Connection) {
-			c.SetState(install.ReconnectRequired, install.ReasonTokenRevoked, r.clock.Now())
+		r.update(in, c.Key, func(c *connection.Connection) {
+			c.SetState(connection.ReconnectRequired, connection.ReasonTokenRevoked, r.clock.Now())
 		})
 		said += v.html(used) + stranger.undo(p.Undo).Message
 		r.clock.Advance(2 * time.Hour)

@@ -21,6 +21,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"switchboard/install/connection"
 )
 
 //go:embed pages
@@ -78,20 +80,20 @@ type page struct {
 	Copy      string   `json:"copy,omitempty"` // a message to hand on
 	Facts     []string `json:"facts,omitempty"`
 
-	Workspace    string       `json:"workspace,omitempty"`
-	Org          bool         `json:"organisation,omitempty"` // Workspace is the name of a whole organisation
-	ConnectionID string       `json:"connection,omitempty"`
-	Missing      []Scope      `json:"missing,omitempty"`
-	Undo         string       `json:"undo,omitempty"` // what the button that undoes this install sends
-	First        []string     `json:"first_steps,omitempty"`
-	Icon         template.URL `json:"-"` // data: only
-	Initial      string       `json:"-"`
+	Workspace    string             `json:"workspace,omitempty"`
+	Org          bool               `json:"organisation,omitempty"` // Workspace is the name of a whole organisation
+	ConnectionID string             `json:"connection,omitempty"`
+	Missing      []connection.Scope `json:"missing,omitempty"`
+	Undo         string             `json:"undo,omitempty"` // what the button that undoes this install sends
+	First        []string           `json:"first_steps,omitempty"`
+	Icon         template.URL       `json:"-"` // data: only
+	Initial      string             `json:"-"`
 
 	outcome    Outcome
-	good       bool       // nothing is wrong
-	retryAfter int        // seconds
-	unasked    bool       // Slack was not asked, so the state can be used again
-	undo       Connection // what Undo is made for; no id: nothing to undo
+	good       bool                  // nothing is wrong
+	retryAfter int                   // seconds
+	unasked    bool                  // Slack was not asked, so the state can be used again
+	undo       connection.Connection // what Undo is made for; no id: nothing to undo
 }
 
 // fill writes the app's commands into a sentence that tells people to type them. Where the app doesn't have one of them the
@@ -197,7 +199,7 @@ func (in *Installer) adminMessage() string {
 	return b.String()
 }
 
-func canBeLeftOut(s Scope) string {
+func canBeLeftOut(s connection.Scope) string {
 	if s.Optional {
 		return ", optional"
 	}
@@ -286,7 +288,7 @@ func (in *Installer) landing(w http.ResponseWriter, r *http.Request) {
 	}
 	view := struct {
 		App          App
-		Scopes       []Scope
+		Scopes       []connection.Scope
 		InstallURL   string
 		Single       bool
 		Closed, Some bool // nobody new may connect; some may
@@ -343,7 +345,7 @@ func (in *Installer) successPage(ctx context.Context, i installed, welcomed bool
 	p.Facts = append(p.Facts, fmt.Sprintf("Permissions: %d of %d allowed.", needed-len(missing), needed))
 	var gained, lost []string
 	if i.before != nil {
-		gained, lost = difference(c.Scopes, i.before.Scopes), difference(i.before.Scopes, c.Scopes)
+		gained, lost = connection.Difference(c.Scopes, i.before.Scopes), connection.Difference(i.before.Scopes, c.Scopes)
 	}
 	switch {
 	case i.again:
@@ -361,13 +363,13 @@ func (in *Installer) successPage(ctx context.Context, i installed, welcomed bool
 	case i.before == nil:
 		p.outcome = OutcomeConnected
 		p.Title, p.Happened = "Connected: "+app.Name+" is in "+name, "It can use this workspace now."
-	case i.before.State == Removed:
+	case i.before.State == connection.Removed:
 		p.outcome, p.Reason = OutcomeConnected, "connected_again"
 		p.Title, p.Happened = "Connected again: "+app.Name+" is back in "+name, "Welcome back. It can use this workspace again."
-	case c.State == Paused:
+	case c.State == connection.Paused:
 		p.Reason = "paused"
 		p.Title, p.Happened = "Connected, but paused: "+app.Name+" in "+name, "The access was renewed. The people who run the app have paused it here; until they resume it, it does nothing."
-	case i.before.State != Active:
+	case i.before.State != connection.Active:
 		p.Reason = "reconnected"
 		p.Title, p.Happened = "Reconnected: "+app.Name+" works again in "+name, "It can use this workspace again."
 	case len(gained)+len(lost) > 0:
@@ -417,10 +419,10 @@ func (in *Installer) successPage(ctx context.Context, i installed, welcomed bool
 }
 
 // firstSteps are what somebody can do right after an install, as far as the app offers it and c allows it.
-func (in *Installer) firstSteps(c Connection) (steps []string) {
+func (in *Installer) firstSteps(c connection.Connection) (steps []string) {
 	app := in.cfg.App
 	has := func(scope string) bool {
-		return slices.Contains(ScopeNames(in.cfg.Scopes), scope) && slices.Contains(c.Scopes, scope)
+		return slices.Contains(connection.ScopeNames(in.cfg.Scopes), scope) && slices.Contains(c.Scopes, scope)
 	}
 	status := app.Commands.fill("In Slack, type {status} any time to see whether it works.", "")
 	if c.Org() {
@@ -441,10 +443,10 @@ func (in *Installer) firstSteps(c Connection) (steps []string) {
 
 // whereNext fills in where a person goes from the success page: to where they came from, to what is left to do, or to the app.
 // The page never goes there by itself, and shows each way, since not everybody has Slack's own app.
-func (in *Installer) whereNext(p *page, i installed, missing []Scope) {
+func (in *Installer) whereNext(p *page, i installed, missing []connection.Scope) {
 	c := i.now
 	another := action{Label: "Install to another workspace", URL: in.cfg.PublicURL + "/slack/install"}
-	rest := action{Label: "Allow the rest", URL: in.Grant(c, GrantRequest{Scopes: ScopeNames(missing), Back: i.request.Back})}
+	rest := action{Label: "Allow the rest", URL: in.Grant(c, GrantRequest{Scopes: connection.ScopeNames(missing), Back: i.request.Back})}
 	p.Primary, p.Secondary = action{Label: "Open in Slack", URL: in.slackPage("app", c.AppID, c.TeamID)}, another
 	switch {
 	case channelID.MatchString(i.request.Back):
@@ -493,7 +495,7 @@ func (in *Installer) labels(names []string) []string {
 		words[i] = name
 		for _, s := range in.cfg.Scopes {
 			if s.Name == name {
-				words[i] = orElse(lowerFirst(s.Label), name)
+				words[i] = orElse(connection.LowerFirst(s.Label), name)
 			}
 		}
 	}
@@ -510,7 +512,7 @@ func bullets(words []string) string {
 }
 
 // quoted names permissions as Slack's page and ours do.
-func quoted(scopes []Scope) string {
+func quoted(scopes []connection.Scope) string {
 	names := make([]string, len(scopes))
 	for i, s := range scopes {
 		names[i] = "“" + orElse(s.Label, s.Name) + "”"

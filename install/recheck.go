@@ -5,6 +5,8 @@ package install
 import (
 	"context"
 	"time"
+
+	"switchboard/install/connection"
 )
 
 // RecheckEvery is how often people may have Slack asked about one connection.
@@ -12,7 +14,7 @@ const RecheckEvery = 10 * time.Second
 
 // MayRecheck takes the turn to ask Slack about c (Check), which comes once every RecheckEvery for all processes together; false
 // when it was taken. It blocks for the store. Where that can't tell, one check more does no harm.
-func (in *Installer) MayRecheck(ctx context.Context, c Connection) bool {
+func (in *Installer) MayRecheck(ctx context.Context, c connection.Connection) bool {
 	if c.ID == "" || c.Token == "" {
 		return true // nobody is asked
 	}

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"switchboard/install/connection"
 )
 
 const (
@@ -67,14 +69,14 @@ var (
 // renewRequest is why somebody wants a renewal.
 type renewRequest struct {
 	budget   Budget
-	refused  Secret // a token that Slack called expired: due now, whatever the clock says
-	exchange bool   // a long-lived token is to be moved to rotation
+	refused  connection.Secret // a token that Slack called expired: due now, whatever the clock says
+	exchange bool              // a long-lived token is to be moved to rotation
 }
 
 // Renew renews the bot token of exactly k now if it is due, and waits for that until ctx ends; the renewal itself goes on.
 // nil: the token is good, or a token pair that needs no renewal. It may be called from several goroutines and processes.
-func (in *Installer) Renew(ctx context.Context, k Key) error {
-	err := in.renew(ctx, TokenOwner{Key: k}, renewRequest{budget: renewalsInUse})
+func (in *Installer) Renew(ctx context.Context, k connection.Key) error {
+	err := in.renew(ctx, connection.TokenOwner{Key: k}, renewRequest{budget: renewalsInUse})
 	if errors.Is(err, errCurrent) {
 		return nil
 	}
@@ -91,10 +93,10 @@ type renewal struct {
 // revoked, which could take the app down; it ends with the first renewal. nil also when it rotates already; ErrNotFound,
 // ErrNotConnected when there is no token.
 // It blocks for one call to Slack, and until the budget has room for it. https://docs.slack.dev/reference/methods/oauth.v2.exchange
-func (in *Installer) Exchange(ctx context.Context, k Key) error {
+func (in *Installer) Exchange(ctx context.Context, k connection.Key) error {
 	const look = 250 * time.Millisecond // two calls' worth of the budget
 	for {
-		err := in.renew(ctx, TokenOwner{Key: k}, renewRequest{budget: exchanges, exchange: true})
+		err := in.renew(ctx, connection.TokenOwner{Key: k}, renewRequest{budget: exchanges, exchange: true})
 		switch {
 		case errors.Is(err, errCurrent):
 			c, err := in.store.Lookup(ctx, k)
@@ -114,7 +116,7 @@ func (in *Installer) Exchange(ctx context.Context, k Key) error {
 }
 
 // renew makes sure that one renewal of h runs in this process, and waits for it until ctx ends.
-func (in *Installer) renew(ctx context.Context, h TokenOwner, w renewRequest) error {
+func (in *Installer) renew(ctx context.Context, h connection.TokenOwner, w renewRequest) error {
 	in.mu.Lock()
 	r := in.renewing[h]
 	if r == nil {
@@ -140,7 +142,7 @@ func (in *Installer) renew(ctx context.Context, h TokenOwner, w renewRequest) er
 
 // renewOnce is the whole way of one renewal. Errors: errElsewhere, errCurrent, errSpent, the store's trouble, or ErrRenewing
 // with Slack's.
-func (in *Installer) renewOnce(ctx context.Context, h TokenOwner, w renewRequest) error {
+func (in *Installer) renewOnce(ctx context.Context, h connection.TokenOwner, w renewRequest) error {
 	// What the journal holds for h was bought with the refresh token that is still in the row.
 	waiting, kept, err := in.restore(ctx, h)
 	if err != nil || waiting {
@@ -223,50 +225,50 @@ func (in *Installer) isClosed(b Budget) bool {
 // claim takes the lease and returns the token pair with it, and what is known beforehand of the next pair. That it could be
 // written also proves that the database takes writes at this moment. Where the store has lost what the journal kept,
 // that is stored instead.
-func (in *Installer) claim(ctx context.Context, h TokenOwner, w renewRequest, kept []Grant) (claimed TokenPair, next Grant, err error) {
+func (in *Installer) claim(ctx context.Context, h connection.TokenOwner, w renewRequest, kept []connection.Grant) (claimed connection.TokenPair, next connection.Grant, err error) {
 	if in.cfg.BotToken != "" || !in.ours(h.Key) {
-		return TokenPair{}, Grant{}, errCurrent // what is left of another mode or app can't be renewed with our credentials
+		return connection.TokenPair{}, connection.Grant{}, errCurrent // what is left of another mode or app can't be renewed with our credentials
 	}
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
 	var verdict error
 	var planned time.Time // by a clock that was wrong
 	var brought bool
-	err = in.updateTokens(ctx, h, func(row *TokenPair, c *Connection, u *UserToken) error {
+	err = in.updateTokens(ctx, h, func(row *connection.TokenPair, c *connection.Connection, u *connection.UserToken) error {
 		now := in.now()
 		verdict, planned = nil, time.Time{}
-		next, brought = newestOf(kept, rowOf(c, u))
+		next, brought = connection.NewestOf(kept, connection.RowOf(c, u))
 		if brought && in.leaseIsOver(h, row.LeaseUntil, now) {
 			in.resume(next, c, u, "journal", now)
 			verdict = errElsewhere
 			return nil
 		}
 		brought = false
-		due := row.due(now)
-		if due && row.beyond(now) {
+		due := row.Due(now)
+		if due && row.Beyond(now) {
 			planned = row.RenewAt
 		}
 		switch {
-		case row.spendable() == "" && (due || w.exchange && c != nil && c.Reason == ReasonUnreadable):
+		case row.Spendable() == "" && (due || w.exchange && c != nil && c.Reason == connection.ReasonUnreadable):
 			// Its secrets can't be opened. It makes room for the others, and writing that needs no secret.
 			row.RenewAt, verdict = now.Add(unreadablePause), errCurrent
 			return nil
 		case row.RefreshToken != "":
-			inUse := row.ended(now.Add(lastMoments)) || w.refused != "" && w.refused == row.Token
-			due = due || inUse && !row.backsOff(now)
+			inUse := row.Ended(now.Add(lastMoments)) || w.refused != "" && w.refused == row.Token
+			due = due || inUse && !row.BacksOff(now)
 		default:
 			// A long-lived token is due when somebody wishes it, or did before and Slack had trouble.
 			due = (due || w.exchange) && row.ExpiresAt.IsZero()
 		}
 		switch {
-		case row.spendable() == "" || !due || row.dead():
+		case row.Spendable() == "" || !due || row.Dead():
 			return errCurrent
 		case !in.leaseIsOver(h, row.LeaseUntil, now):
 			return errElsewhere
 		}
-		row.LeaseUntil = now.Add(leaseLife).Truncate(time.Microsecond) // as the database keeps it
+		row.LeaseUntil = now.Add(connection.LeaseLife).Truncate(time.Microsecond) // as the database keeps it
 		claimed = *row
-		next = Grant{TokenOwner: h, Spent: row.spendable()}.storedIn(c, u)
+		next = connection.Grant{TokenOwner: h, Spent: row.Spendable()}.StoredIn(c, u)
 		next.Generation++
 		return nil
 	})
@@ -288,7 +290,7 @@ type leaseObservation struct{ lease, first time.Time }
 
 // leaseIsOver reports whether whoever took a lease may be taken for dead. The clocks of replicas differ, so the time in the
 // row is only a name for the lease: it is over when this process has seen the same one for as long as a lease lives.
-func (in *Installer) leaseIsOver(h TokenOwner, lease, now time.Time) bool {
+func (in *Installer) leaseIsOver(h connection.TokenOwner, lease, now time.Time) bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if lease.IsZero() {
@@ -303,17 +305,19 @@ func (in *Installer) leaseIsOver(h TokenOwner, lease, now time.Time) bool {
 		in.leases[h] = leaseObservation{lease, now}
 		return false
 	}
-	return now.Sub(seen.first) >= leaseLife
+	return now.Sub(seen.first) >= connection.LeaseLife
 }
 
 // ours reports whether a key belongs to the app that this program serves, as far as it was told.
-func (in *Installer) ours(k Key) bool { return in.cfg.AppID == "" || k.AppID == in.cfg.AppID }
+func (in *Installer) ours(k connection.Key) bool {
+	return in.cfg.AppID == "" || k.AppID == in.cfg.AppID
+}
 
 // release gives a lease back unused.
-func (in *Installer) release(ctx context.Context, h TokenOwner, claimed TokenPair) error {
+func (in *Installer) release(ctx context.Context, h connection.TokenOwner, claimed connection.TokenPair) error {
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
-	return in.updateTokens(ctx, h, func(row *TokenPair, _ *Connection, _ *UserToken) error {
+	return in.updateTokens(ctx, h, func(row *connection.TokenPair, _ *connection.Connection, _ *connection.UserToken) error {
 		if row.LeaseUntil.Equal(claimed.LeaseUntil) {
 			row.LeaseUntil = time.Time{}
 		}
@@ -322,12 +326,12 @@ func (in *Installer) release(ctx context.Context, h TokenOwner, claimed TokenPai
 }
 
 // updateTokens is Store.Update for either kind of token pair. Of c and u one is nil.
-func (in *Installer) updateTokens(ctx context.Context, h TokenOwner, fn func(row *TokenPair, c *Connection, u *UserToken) error) error {
+func (in *Installer) updateTokens(ctx context.Context, h connection.TokenOwner, fn func(row *connection.TokenPair, c *connection.Connection, u *connection.UserToken) error) error {
 	update := func() (err error) {
 		if h.UserID == "" {
-			_, err = in.store.Update(ctx, h.Key, func(c *Connection) error { return fn(&c.TokenPair, c, nil) })
+			_, err = in.store.Update(ctx, h.Key, func(c *connection.Connection) error { return fn(&c.TokenPair, c, nil) })
 		} else {
-			_, err = in.store.UpdateUser(ctx, h, func(u *UserToken) error { return fn(&u.TokenPair, nil, u) })
+			_, err = in.store.UpdateUser(ctx, h, func(u *connection.UserToken) error { return fn(&u.TokenPair, nil, u) })
 		}
 		return err
 	}
@@ -343,7 +347,7 @@ func (in *Installer) updateTokens(ctx context.Context, h TokenOwner, fn func(row
 
 // exchange spends what c can be renewed with, and completes p, the next pair. It blocks for one call to Slack. An
 // answer that is not a whole pair counts as one that was lost.
-func (in *Installer) exchange(ctx context.Context, p Grant, c TokenPair) (Grant, error) {
+func (in *Installer) exchange(ctx context.Context, p connection.Grant, c connection.TokenPair) (connection.Grant, error) {
 	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
 	defer cancel()
 	form := url.Values{"client_id": {in.cfg.ClientID}, "client_secret": {in.cfg.ClientSecret.Reveal()}}
@@ -357,19 +361,19 @@ func (in *Installer) exchange(ctx context.Context, p Grant, c TokenPair) (Grant,
 	}
 	granted, err := in.ask(ctx, method, form)
 	if err != nil {
-		return Grant{}, err
+		return connection.Grant{}, err
 	}
-	p.Token, p.Refresh = Secret(granted.AccessToken), Secret(granted.RefreshToken)
-	p.Life, p.At, p.Scopes = time.Duration(granted.ExpiresIn), in.now(), SplitScopes(string(granted.Scope))
+	p.Token, p.Refresh = connection.Secret(granted.AccessToken), connection.Secret(granted.RefreshToken)
+	p.Life, p.At, p.Scopes = time.Duration(granted.ExpiresIn), in.now(), connection.SplitScopes(string(granted.Scope))
 	if p.Token == "" || p.Refresh == "" {
-		return Grant{}, fmt.Errorf("%s: the answer has no whole pair of tokens", method)
+		return connection.Grant{}, fmt.Errorf("%s: the answer has no whole pair of tokens", method)
 	}
 	return p, nil
 }
 
 // notRenewed writes down why there is no new pair, and when to try again. Nothing but Slack's own repeated word about this
 // refresh token declares it dead, and only if the row still holds it.
-func (in *Installer) notRenewed(ctx context.Context, h TokenOwner, claimed TokenPair, cause error) error {
+func (in *Installer) notRenewed(ctx context.Context, h connection.TokenOwner, claimed connection.TokenPair, cause error) error {
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
 	code := SlackError(cause)
@@ -383,17 +387,17 @@ func (in *Installer) notRenewed(ctx context.Context, h TokenOwner, claimed Token
 		in.keepLimit(ctx, budget, wait)
 	}
 	var state string
-	err := in.updateTokens(ctx, h, func(row *TokenPair, c *Connection, u *UserToken) error {
-		if row.spendable() != claimed.spendable() {
+	err := in.updateTokens(ctx, h, func(row *connection.TokenPair, c *connection.Connection, u *connection.UserToken) error {
+		if row.Spendable() != claimed.Spendable() {
 			return errCurrent // somebody else renewed it; what we heard is about a token of the past
 		}
 		if row.LeaseUntil.Equal(claimed.LeaseUntil) {
 			row.LeaseUntil = time.Time{}
 		}
-		if state = limitedPair; limited {
-			row.waits(wait, now)
+		if state = connection.LimitedPair; limited {
+			row.Waits(wait, now)
 		} else {
-			state = row.failed(code, now)
+			state = row.Failed(code, now)
 		}
 		if code == "token_rotation_not_enabled" {
 			// That is for the operator to turn on, and to ask for again: with the setting, once an hour.
@@ -402,28 +406,28 @@ func (in *Installer) notRenewed(ctx context.Context, h TokenOwner, claimed Token
 				row.RenewAt = now.Add(time.Hour)
 			}
 		}
-		line := Change{At: now, By: Actor{Kind: BySwitchboard}, What: DidRenew, Outcome: OutcomeFail, Reason: orElse(code, "no_answer")}
+		line := connection.Change{At: now, By: connection.Actor{Kind: connection.BySwitchboard}, What: connection.DidRenew, Outcome: connection.OutcomeFail, Reason: orElse(code, "no_answer")}
 		if row.RefreshToken == "" {
-			line.What = DidExchange
+			line.What = connection.DidExchange
 		}
 		switch {
-		case c != nil && c.State != Removed && c.State != Paused:
+		case c != nil && c.State != connection.Removed && c.State != connection.Paused:
 			before := *c
 			switch {
-			case state == deadPair:
-				c.SetState(ReconnectRequired, ReasonRefreshRejected, now)
-			case state == failingPair && row.RefreshToken != "" && (c.State == Active || c.State == Retrying):
-				c.SetState(Retrying, ReasonRenewalFailing, now)
+			case state == connection.DeadPair:
+				c.SetState(connection.ReconnectRequired, connection.ReasonRefreshRejected, now)
+			case state == connection.FailingPair && row.RefreshToken != "" && (c.State == connection.Active || c.State == connection.Retrying):
+				c.SetState(connection.Retrying, connection.ReasonRenewalFailing, now)
 			}
 			another := code != "" && code != before.RenewalError
-			if state != limitedPair {
+			if state != connection.LimitedPair {
 				c.RenewalError = line.Reason
 			}
-			if before.State != c.State || before.Reason != c.Reason || row.Tries == 1 || another && state != limitedPair {
+			if before.State != c.State || before.Reason != c.Reason || row.Tries == 1 || another && state != connection.LimitedPair {
 				c.Note(line) // the first of a row of failures, another cause, and what changes the state
 			}
-		case u != nil && state == deadPair:
-			u.Reason, line.Reason = ReasonRefreshRejected, u.UserID
+		case u != nil && state == connection.DeadPair:
+			u.Reason, line.Reason = connection.ReasonRefreshRejected, u.UserID
 			u.Note(line)
 		}
 		return nil
@@ -432,7 +436,7 @@ func (in *Installer) notRenewed(ctx context.Context, h TokenOwner, claimed Token
 		return nil
 	}
 	level := in.log.WarnContext
-	if state == deadPair {
+	if state == connection.DeadPair {
 		level = in.log.ErrorContext
 	}
 	level(ctx, "not renewed", "key", h.Key.String(), "user", h.UserID, "slack_error", code, "verdict", state, "cause", Cause(cause))
@@ -448,17 +452,17 @@ func (in *Installer) renewDue(ctx context.Context) (int, error) {
 	if in.cfg.BotToken != "" {
 		return 0, nil // there is nothing to renew it with
 	}
-	n, err := in.renewAll(ctx, renewRequest{budget: renewals}, func() ([]TokenOwner, error) { return in.store.Due(ctx, in.cfg.AppID, in.now(), dueAtOnce) })
+	n, err := in.renewAll(ctx, renewRequest{budget: renewals}, func() ([]connection.TokenOwner, error) { return in.store.Due(ctx, in.cfg.AppID, in.now(), dueAtOnce) })
 	if err != nil || !in.cfg.MoveToRotation {
 		return n, err
 	}
-	m, err := in.renewAll(ctx, renewRequest{budget: exchanges, exchange: true}, func() ([]TokenOwner, error) { return in.store.LongLived(ctx, in.cfg.AppID, dueAtOnce) })
+	m, err := in.renewAll(ctx, renewRequest{budget: exchanges, exchange: true}, func() ([]connection.TokenOwner, error) { return in.store.LongLived(ctx, in.cfg.AppID, dueAtOnce) })
 	return n + m, err
 }
 
 // renewAll renews what next lists, a few at a time, until there is no more, the budget is spent, or nothing of it could be
 // done. It returns how many it renewed.
-func (in *Installer) renewAll(ctx context.Context, w renewRequest, next func() ([]TokenOwner, error)) (total int, err error) {
+func (in *Installer) renewAll(ctx context.Context, w renewRequest, next func() ([]connection.TokenOwner, error)) (total int, err error) {
 	for ctx.Err() == nil {
 		due, err := next()
 		if err != nil || len(due) == 0 {
@@ -495,8 +499,8 @@ func (in *Installer) renewAll(ctx context.Context, w renewRequest, next func() (
 
 // good returns c with a token that can be used now, renewing it first if it has ended, and waiting for whoever does so. The
 // old token is handed out as long as it lives.
-func (in *Installer) good(ctx context.Context, c Connection) (Connection, error) {
-	err := in.goodTokens(ctx, TokenOwner{Key: c.Key}, c.TokenPair, func() (TokenPair, error) {
+func (in *Installer) good(ctx context.Context, c connection.Connection) (connection.Connection, error) {
+	err := in.goodTokens(ctx, connection.TokenOwner{Key: c.Key}, c.TokenPair, func() (connection.TokenPair, error) {
 		fresh, err := in.store.Get(ctx, c.ID)
 		if err == nil {
 			c = fresh
@@ -507,23 +511,23 @@ func (in *Installer) good(ctx context.Context, c Connection) (Connection, error)
 }
 
 // goodTokens is good for either kind of token pair; reread looks at the row again.
-func (in *Installer) goodTokens(ctx context.Context, h TokenOwner, c TokenPair, reread func() (TokenPair, error)) error {
+func (in *Installer) goodTokens(ctx context.Context, h connection.TokenOwner, c connection.TokenPair, reread func() (connection.TokenPair, error)) error {
 	const look = 100 * time.Millisecond // how often somebody who waits for another process, or for the budget, looks
 	for {
 		now := in.now()
-		if !c.ended(now.Add(lastMoments)) {
+		if !c.Ended(now.Add(lastMoments)) {
 			return nil
 		}
-		if c.ended(now) && c.backsOff(now) {
+		if c.Ended(now) && c.BacksOff(now) {
 			return ErrRenewing // asking Slack for each request would not help it
 		}
 		err := ErrNotConnected // nothing but a person helps
-		if c.RefreshToken != "" && !c.dead() {
+		if c.RefreshToken != "" && !c.Dead() {
 			err = in.renew(ctx, h, renewRequest{budget: renewalsInUse})
 		}
 		waiting := errors.Is(err, errElsewhere) || errors.Is(err, errCurrent) || errors.Is(err, errSpent)
 		switch {
-		case err != nil && !c.ended(now):
+		case err != nil && !c.Ended(now):
 			return nil // it works for some seconds more, and is being renewed or reported meanwhile
 		case err == ErrNotConnected:
 			return err

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/slacksim"
 	"switchboard/storage"
 	"switchboard/storage/storagetest"
@@ -102,7 +103,7 @@ func (r *rig) replica(change func(*install.Config)) replica {
 		r.t.Fatal(err)
 	}
 	cfg := install.Config{ClientID: "1.2", ClientSecret: "client-secret", SlackURL: r.slack.URL(), PublicURL: redirect, Store: db, Now: r.clock.Now, SigningKeys: db.SigningKeys(),
-		Scopes: []install.Scope{{Name: "chat:write"}, {Name: "users:read"}}}
+		Scopes: []connection.Scope{{Name: "chat:write"}, {Name: "users:read"}}}
 	if os.Getenv("SHOW_LOGS") != "" {
 		cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
@@ -118,7 +119,7 @@ func (r *rig) replica(change func(*install.Config)) replica {
 }
 
 // connect installs the app as a person does, and returns the connection.
-func (r *rig) connect(in replica, userID string) install.Connection {
+func (r *rig) connect(in replica, userID string) connection.Connection {
 	r.t.Helper()
 	page := func(address, cookie string) *http.Response {
 		req := httptest.NewRequest(http.MethodGet, address, nil)
@@ -141,15 +142,15 @@ func (r *rig) connect(in replica, userID string) install.Connection {
 	}
 	for _, u := range r.slack.Users("") {
 		if u.ID == userID {
-			return r.row(in, install.Key{AppID: "A0RENEWAL1", TeamID: u.TeamID})
+			return r.row(in, connection.Key{AppID: "A0RENEWAL1", TeamID: u.TeamID})
 		}
 	}
 	r.t.Fatal("no such user")
-	return install.Connection{}
+	return connection.Connection{}
 }
 
 // row is the connection as the database has it.
-func (r *rig) row(in replica, k install.Key) install.Connection {
+func (r *rig) row(in replica, k connection.Key) connection.Connection {
 	r.t.Helper()
 	c, err := in.db.Lookup(r.ctx, k)
 	if err != nil {
@@ -175,7 +176,7 @@ func (r *rig) exchanges() (asked, given int) {
 }
 
 // works fails the test unless Slack takes the token, and unless it is the newest of the newest token pair.
-func (r *rig) works(c install.Connection) {
+func (r *rig) works(c connection.Connection) {
 	r.t.Helper()
 	at, ok := r.slack.Installed(c.TeamID)
 	if !ok || at.BotToken != c.Token.Reveal() || at.RefreshToken != c.RefreshToken.Reveal() {
@@ -184,7 +185,7 @@ func (r *rig) works(c install.Connection) {
 }
 
 // waiting returns what the store may not have yet.
-func (r *rig) waiting() []install.Grant {
+func (r *rig) waiting() []connection.Grant {
 	r.t.Helper()
 	pairs, err := r.replica(nil).db.Journaled()
 	if err != nil {
@@ -194,7 +195,7 @@ func (r *rig) waiting() []install.Grant {
 }
 
 // kept returns what the journal keeps for the day on which the store loses it.
-func (r *rig) kept() []install.Grant {
+func (r *rig) kept() []connection.Grant {
 	r.t.Helper()
 	pairs, err := r.replica(nil).db.Kept("", 1000)
 	if err != nil {
@@ -263,7 +264,7 @@ func TestRenewsAheadOfTheEnd(t *testing.T) {
 				t.Fatal(err)
 			}
 			now := r.row(in, c.Key)
-			if now.Token == c.Token || now.ID != c.ID || now.State != install.Active || !now.LeaseUntil.IsZero() || !now.ExpiresAt.Equal(r.clock.Now().Add(life)) {
+			if now.Token == c.Token || now.ID != c.ID || now.State != connection.Active || !now.LeaseUntil.IsZero() || !now.ExpiresAt.Equal(r.clock.Now().Add(life)) {
 				t.Fatalf("generation %d: %+v", generation, now)
 			}
 			r.works(now)
@@ -274,7 +275,7 @@ func TestRenewsAheadOfTheEnd(t *testing.T) {
 		}
 		r.emptyJournal()
 		lines, err := in.db.History(r.ctx, c.ID, 10)
-		if err != nil || len(lines) != 4 || lines[0].What != install.DidRenew || lines[0].By.Kind != install.BySwitchboard || lines[3].What != install.DidInstall {
+		if err != nil || len(lines) != 4 || lines[0].What != connection.DidRenew || lines[0].By.Kind != connection.BySwitchboard || lines[3].What != connection.DidInstall {
 			t.Errorf("history: %+v (%v)", lines, err)
 		}
 	})
@@ -362,7 +363,7 @@ func TestReinstallDuringRenewal(t *testing.T) {
 	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		other := r.replica(nil)
-		var c install.Connection
+		var c connection.Connection
 		in := r.replica(func(cfg *install.Config) {
 			cfg.HTTP = between("oauth.v2.access", func(resp *http.Response) {
 				if refresh(resp.Request) {
@@ -374,7 +375,7 @@ func TestReinstallDuringRenewal(t *testing.T) {
 		r.due()
 		_ = in.Renew(r.ctx, was.Key)
 		now := r.row(in, was.Key)
-		if now.Token != c.Token || now.RefreshToken != c.RefreshToken || now.State != install.Active {
+		if now.Token != c.Token || now.RefreshToken != c.RefreshToken || now.State != connection.Active {
 			t.Error("the renewal wrote over a newer install")
 		}
 		r.works(now)
@@ -404,7 +405,7 @@ func TestRejectionOfThePast(t *testing.T) {
 			r.due()
 		}
 		now := r.row(in, was.Key)
-		if now.State != install.Active {
+		if now.State != connection.Active {
 			t.Errorf("declared %s (%s) though it was installed anew", now.State, now.Reason)
 		}
 		r.works(now)
@@ -441,7 +442,7 @@ func TestDatabaseGoneAndKilled(t *testing.T) {
 			t.Errorf("replay: %d left, %v", left, err)
 		}
 		now := r.row(again, c.Key)
-		if now.State != install.Active || now.Token == c.Token {
+		if now.State != connection.Active || now.Token == c.Token {
 			t.Errorf("after the replay: %s %s", now.State, now.Reason)
 		}
 		r.works(now)
@@ -483,8 +484,8 @@ func TestInstallIsJournaled(t *testing.T) {
 				}
 				r.clock.Advance(time.Minute)
 				r.settle(next)
-				c := r.row(next, install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme})
-				if c.State != install.Active || c.InstalledBy != slacksim.AcmeAdmin || c.Installs != 1 {
+				c := r.row(next, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme})
+				if c.State != connection.Active || c.InstalledBy != slacksim.AcmeAdmin || c.Installs != 1 {
 					t.Errorf("%+v", c)
 				}
 				r.works(c)
@@ -509,7 +510,7 @@ func TestLostAnswer(t *testing.T) {
 		}
 		clear()
 		now := r.row(in, c.Key)
-		if now.State != install.Retrying || now.Reason != install.ReasonRenewalFailing || now.RenewAt.Sub(r.clock.Now()) > 5*time.Second {
+		if now.State != connection.Retrying || now.Reason != connection.ReasonRenewalFailing || now.RenewAt.Sub(r.clock.Now()) > 5*time.Second {
 			t.Fatalf("after a lost answer: %s %s, again in %v", now.State, now.Reason, now.RenewAt.Sub(r.clock.Now()))
 		}
 		r.clock.Advance(5 * time.Second)
@@ -517,7 +518,7 @@ func TestLostAnswer(t *testing.T) {
 			t.Fatal(err)
 		}
 		now = r.row(in, c.Key)
-		if now.State != install.Active || now.Tries != 0 {
+		if now.State != connection.Active || now.Tries != 0 {
 			t.Errorf("after the second try: %s %s", now.State, now.Reason)
 		}
 		r.works(now)
@@ -532,13 +533,13 @@ func TestLostAnswer(t *testing.T) {
 			_ = in.Renew(r.ctx, c.Key)
 		}
 		now = r.row(in, c.Key)
-		if now.State != install.ReconnectRequired || now.Reason != install.ReasonRefreshRejected {
+		if now.State != connection.ReconnectRequired || now.Reason != connection.ReasonRefreshRejected {
 			t.Fatalf("a refresh token that is gone: %s %s", now.State, now.Reason)
 		}
 		if open, err := in.Open(r.ctx, c.Key); err != nil || open.Token != now.Token {
 			t.Errorf("its last access token is not used to its end: %v", err)
 		}
-		if h := in.Check(r.ctx, c.Key); h.State != install.ReconnectRequired || h.WorksUntil.IsZero() {
+		if h := in.Check(r.ctx, c.Key); h.State != connection.ReconnectRequired || h.WorksUntil.IsZero() {
 			t.Errorf("a good auth.test hides that it needs a person: %s", h.State)
 		}
 		asked, _ := r.exchanges()
@@ -550,7 +551,7 @@ func TestLostAnswer(t *testing.T) {
 		if _, err := in.Open(r.ctx, c.Key); !errors.Is(err, install.ErrNotConnected) {
 			t.Errorf("open after the end: %v", err)
 		}
-		if c := r.connect(in, slacksim.AcmeAdmin); c.ID != now.ID || c.State != install.Active {
+		if c := r.connect(in, slacksim.AcmeAdmin); c.ID != now.ID || c.State != connection.Active {
 			t.Errorf("reconnect: %+v", c)
 		}
 	})
@@ -584,7 +585,7 @@ func TestTroubleIsNotDeath(t *testing.T) {
 					_ = in.Renew(r.ctx, c.Key)
 					now := r.row(in, c.Key)
 					wait := now.RenewAt.Sub(r.clock.Now())
-					if now.State != install.Active && now.State != install.Retrying || now.RefreshToken != c.RefreshToken || wait <= 0 || wait > 20*time.Minute {
+					if now.State != connection.Active && now.State != connection.Retrying || now.RefreshToken != c.RefreshToken || wait <= 0 || wait > 20*time.Minute {
 						t.Fatalf("%s %s, again in %v", now.State, now.Reason, wait)
 					}
 					if fault.RetryAfter > 0 && wait < 7*time.Second {
@@ -602,7 +603,7 @@ func TestTroubleIsNotDeath(t *testing.T) {
 					t.Fatal(err)
 				}
 				now := r.row(in, c.Key)
-				if now.State != install.Active || now.Reason != "" || now.Tries != 0 || !now.FailingSince.IsZero() {
+				if now.State != connection.Active || now.Reason != "" || now.Tries != 0 || !now.FailingSince.IsZero() {
 					t.Errorf("after the trouble: %s %s", now.State, now.Reason)
 				}
 				r.works(now)
@@ -641,7 +642,7 @@ func TestFailingRenewalSaysWhy(t *testing.T) {
 		}
 		var causes []string
 		for _, l := range lines {
-			if l.What == install.DidRenew && l.Outcome == install.OutcomeFail {
+			if l.What == connection.DidRenew && l.Outcome == connection.OutcomeFail {
 				causes = append(causes, l.Reason)
 			}
 		}
@@ -674,7 +675,7 @@ func TestExpiredInTrouble(t *testing.T) {
 		if asked, _ := r.exchanges(); asked != 21 {
 			t.Errorf("%d calls, one for each two minutes and the first are 21", asked)
 		}
-		if h := in.Assess(in.Open(r.ctx, c.Key)); h.State != install.Retrying || h.Reason != install.ReasonRenewalFailing {
+		if h := in.Assess(in.Open(r.ctx, c.Key)); h.State != connection.Retrying || h.Reason != connection.ReasonRenewalFailing {
 			t.Errorf("shown as %s %s", h.State, h.Reason)
 		}
 		clear()
@@ -703,7 +704,7 @@ func TestRateLimitHoldsAll(t *testing.T) {
 			t.Errorf("%d calls", asked)
 		}
 		r.clock.Advance(40 * time.Second)
-		for _, c := range []install.Connection{a, b} {
+		for _, c := range []connection.Connection{a, b} {
 			if err := other.Renew(r.ctx, c.Key); err != nil {
 				t.Error(err)
 			}
@@ -728,7 +729,7 @@ func TestMoveToRotation(t *testing.T) {
 		if err := in.Exchange(r.ctx, c.Key); install.SlackError(err) != "token_rotation_not_enabled" {
 			t.Fatalf("exchange without rotation: %v", err)
 		}
-		if now := r.row(in, c.Key); now.State != install.Active || now.Token != c.Token {
+		if now := r.row(in, c.Key); now.State != connection.Active || now.Token != c.Token {
 			t.Errorf("a refused exchange changed the connection: %s", now.State)
 		}
 		r.slack.SetApp(func(a *slacksim.App) { a.TokenRotation = true })
@@ -774,7 +775,7 @@ func TestLostMove(t *testing.T) {
 			t.Fatalf("second exchange: %v", err)
 		}
 		open, err := in.Open(r.ctx, c.Key)
-		if err != nil || open.Token != c.Token || open.State != install.Active {
+		if err != nil || open.Token != c.Token || open.State != connection.Active {
 			t.Fatalf("%+v %v", open.State, err)
 		}
 		if _, err := in.Client(open).AuthTestContext(r.ctx); err != nil {

@@ -12,10 +12,12 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"switchboard/install/connection"
 )
 
 // keep brings the pair of a renewal home: onto the disk, into the store.
-func (in *Installer) keep(ctx context.Context, p Grant) error {
+func (in *Installer) keep(ctx context.Context, p connection.Grant) error {
 	in.journal(ctx, &p)
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
@@ -24,7 +26,7 @@ func (in *Installer) keep(ctx context.Context, p Grant) error {
 
 // journal writes p to the disk. What the disk doesn't take, because it is full or gone, is held in memory until the
 // store has it.
-func (in *Installer) journal(ctx context.Context, p *Grant) {
+func (in *Installer) journal(ctx context.Context, p *connection.Grant) {
 	name, err := in.store.Journal(*p)
 	if err == nil {
 		p.Journaled = name
@@ -38,11 +40,11 @@ func (in *Installer) journal(ctx context.Context, p *Grant) {
 
 // bring stores a pair if it is the one that counts, and then keeps the journal's copy for the day on which the store
 // loses it; or forgets that when the pair counts no longer.
-func (in *Installer) bring(ctx context.Context, p Grant) error {
-	var stored Grant
+func (in *Installer) bring(ctx context.Context, p connection.Grant) error {
+	var stored connection.Grant
 	var fate string
 	var err error
-	isRenewal := p.Spent != "" && p.Standing == Waiting
+	isRenewal := p.Spent != "" && p.Standing == connection.Waiting
 	switch {
 	case isRenewal:
 		stored, fate, err = in.bringRenewal(ctx, p)
@@ -67,7 +69,7 @@ func (in *Installer) bring(ctx context.Context, p Grant) error {
 	in.mu.Unlock()
 	if fate == fateStored {
 		stored.Journaled = p.Journaled
-		in.settle(ctx, stored, Kept)
+		in.settle(ctx, stored, connection.Kept)
 	} else {
 		in.forget(ctx, p.Journaled)
 	}
@@ -79,46 +81,46 @@ const fateStored = "stored"
 
 // bringRenewal stores what was bought with the token that the row holds, or with a successor of it that the store has
 // lost.
-func (in *Installer) bringRenewal(ctx context.Context, p Grant) (stored Grant, fate string, err error) {
-	err = in.updateTokens(ctx, p.TokenOwner, func(row *TokenPair, c *Connection, u *UserToken) error {
+func (in *Installer) bringRenewal(ctx context.Context, p connection.Grant) (stored connection.Grant, fate string, err error) {
+	err = in.updateTokens(ctx, p.TokenOwner, func(row *connection.TokenPair, c *connection.Connection, u *connection.UserToken) error {
 		switch {
-		case c != nil && c.Reason == ReasonUnreadable, u != nil && u.Reason == ReasonUnreadable:
+		case c != nil && c.Reason == connection.ReasonUnreadable, u != nil && u.Reason == connection.ReasonUnreadable:
 			return errUnreadable // what was spent can't be compared until the key is back
 		case row.Token == p.Token: // it was stored, and the journal not told
-		case row.spendable() == p.Spent, p.continues(rowOf(c, u)):
+		case row.Spendable() == p.Spent, p.Continues(connection.RowOf(c, u)):
 			in.resume(p, c, u, "", p.At)
 		default:
 			fate = "superseded" // a re-install, a removal, or another process came first
 			return nil
 		}
-		stored, fate = p.storedIn(c, u), fateStored
+		stored, fate = p.StoredIn(c, u), fateStored
 		return nil
 	})
 	return stored, fate, err
 }
 
 // resume has the token pair of c or u, one of which is nil, go on with p. why is for the history.
-func (in *Installer) resume(p Grant, c *Connection, u *UserToken, why string, at time.Time) {
-	row := tokensIn(c, u)
-	line := Change{At: at, By: Actor{Kind: BySwitchboard}, What: DidRenew, Outcome: OutcomeDone, Reason: why}
+func (in *Installer) resume(p connection.Grant, c *connection.Connection, u *connection.UserToken, why string, at time.Time) {
+	row := connection.TokensIn(c, u)
+	line := connection.Change{At: at, By: connection.Actor{Kind: connection.BySwitchboard}, What: connection.DidRenew, Outcome: connection.OutcomeDone, Reason: why}
 	if row.RefreshToken == "" {
-		line.What = DidExchange
+		line.What = connection.DidExchange
 	}
-	next := p.tokens()
+	next := p.Tokens()
 	next.Generation, next.GrantID = max(p.Generation, row.Generation+1), row.GrantID
 	*row = next
 	if c != nil {
-		c.mended(p, at)
+		c.Mended(p, at)
 		c.Note(line)
 		return
 	}
-	u.mended(p)
+	u.Mended(p)
 	line.Reason = u.UserID
 	u.Note(line)
 }
 
 // settle writes into the journal how p stands now.
-func (in *Installer) settle(ctx context.Context, p Grant, s Standing) {
+func (in *Installer) settle(ctx context.Context, p connection.Grant, s connection.Standing) {
 	p.Standing = s
 	in.conclude(ctx, p.Journaled, func() error {
 		_, err := in.store.Journal(p)
@@ -165,14 +167,14 @@ var (
 // competingConsent is what stood in the row when a consent from the journal was first compared with it.
 type competingConsent struct {
 	consent time.Time
-	refresh Secret
+	refresh connection.Secret
 }
 
 // outdates reports whether p, of a consent from the journal, is to replace the token pair c that another consent began. At Slack
 // the later consent ended the refresh token of the other. Where clocks can't tell which that was, a renewal of c can: until
 // then the answer is unclear. renewable: there will be one.
-func (in *Installer) outdates(p Grant, consent time.Time, c TokenPair, works, renewable bool) verdict {
-	apart := p.consentAt().Truncate(time.Microsecond).Sub(consent)
+func (in *Installer) outdates(p connection.Grant, consent time.Time, c connection.TokenPair, works, renewable bool) verdict {
+	apart := p.ConsentAt().Truncate(time.Microsecond).Sub(consent)
 	switch {
 	case apart <= -clocksApart:
 		return verdictNo
@@ -198,12 +200,12 @@ func (in *Installer) outdates(p Grant, consent time.Time, c TokenPair, works, re
 }
 
 // tryOut makes the token pair of h due, unless that is being tried already.
-func (in *Installer) tryOut(ctx context.Context, h TokenOwner, c TokenPair) error {
+func (in *Installer) tryOut(ctx context.Context, h connection.TokenOwner, c connection.TokenPair) error {
 	now := in.now()
 	if c.Tries > 0 || !c.RenewAt.After(now) {
 		return errUndecided
 	}
-	err := in.updateTokens(ctx, h, func(row *TokenPair, _ *Connection, _ *UserToken) error {
+	err := in.updateTokens(ctx, h, func(row *connection.TokenPair, _ *connection.Connection, _ *connection.UserToken) error {
 		if row.Tries == 0 && row.RefreshToken == c.RefreshToken {
 			row.RenewAt = now
 		}
@@ -215,10 +217,10 @@ func (in *Installer) tryOut(ctx context.Context, h TokenOwner, c TokenPair) erro
 // bringConsent stores a consent that the store could not take when it was given, unless a later one is in force, the app was
 // removed since, or Slack does not take its token any more. All of that can happen while Slack is asked, so it is stored only
 // over the row that was looked at.
-func (in *Installer) bringConsent(ctx context.Context, p Grant) (stored Grant, fate string, err error) {
+func (in *Installer) bringConsent(ctx context.Context, p connection.Grant) (stored connection.Grant, fate string, err error) {
 	c := *p.Consent
-	if p.Standing != Waiting { // renewed since, perhaps
-		c.TokenPair = p.tokens()
+	if p.Standing != connection.Waiting { // renewed since, perhaps
+		c.TokenPair = p.Tokens()
 	}
 	in.rehome(ctx, c.Key)
 	seen, err := in.store.Lookup(ctx, c.Key)
@@ -231,16 +233,16 @@ func (in *Installer) bringConsent(ctx context.Context, p Grant) (stored Grant, f
 	case err != nil:
 		return p, "", err
 	case seen.Token == p.Token: // it was stored, and the journal not told
-		return p.storedIn(&seen, nil), fateStored, nil
-	case p.continues(rowOf(&seen, nil)):
+		return p.StoredIn(&seen, nil), fateStored, nil
+	case p.Continues(connection.RowOf(&seen, nil)):
 		return in.offer(ctx, p)
-	case p.sameGrant(seen.GrantID, seen.AuthorizedAt): // renewed since, or erased
+	case p.SameGrant(seen.GrantID, seen.AuthorizedAt): // renewed since, or erased
 		return p, "superseded", nil
-	case seen.State == Removed && !seen.StateSince.Before(c.AuthorizedAt):
+	case seen.State == connection.Removed && !seen.StateSince.Before(c.AuthorizedAt):
 		return p, "superseded", nil
 	default:
-		renewable := in.cfg.BotToken == "" && in.ours(c.Key) && seen.State != Paused
-		switch in.outdates(p, seen.AuthorizedAt, seen.TokenPair, seen.usable(), renewable) {
+		renewable := in.cfg.BotToken == "" && in.ours(c.Key) && seen.State != connection.Paused
+		switch in.outdates(p, seen.AuthorizedAt, seen.TokenPair, seen.Usable(), renewable) {
 		case verdictNo:
 			return p, "superseded", nil
 		case verdictUnclear:
@@ -257,57 +259,57 @@ func (in *Installer) bringConsent(ctx context.Context, p Grant) (stored Grant, f
 	if len(id.Scopes) > 0 {
 		c.Scopes = id.Scopes
 	}
-	c.leftOut(in.cfg.Scopes)
-	var was Connection
-	if seen.TeamID == c.TeamID && seen.State != Removed {
+	c.LeftOut(in.cfg.Scopes)
+	var was connection.Connection
+	if seen.TeamID == c.TeamID && seen.State != connection.Removed {
 		was = seen
 	}
 	// What was stored once, or stood against what is, is no new workspace: refusing it would take the app from one that
 	// uses it.
-	if p.Standing == Waiting && in.refuses(c, was) != nil {
+	if p.Standing == connection.Waiting && in.refuses(c, was) != nil {
 		in.giveBack(ctx, c, nil)
 		return p, "refused", nil
 	}
-	if p.Standing != Waiting && !isNew {
-		c.soon(in.now()) // a third one may be the one that counts
+	if p.Standing != connection.Waiting && !isNew {
+		c.Soon(in.now()) // a third one may be the one that counts
 	}
-	var now Connection
+	var now connection.Connection
 	if isNew {
 		now, err = in.store.Add(ctx, c)
 		if errors.Is(err, ErrExists) {
 			err = errUndecided
 		}
 	} else {
-		now, err = in.store.Update(ctx, c.Key, func(row *Connection) error {
+		now, err = in.store.Update(ctx, c.Key, func(row *connection.Connection) error {
 			if row.State != seen.State || row.Token != seen.Token || !row.AuthorizedAt.Equal(seen.AuthorizedAt) {
 				return errUndecided
 			}
-			*row = row.replaced(c)
+			*row = row.Replaced(c)
 			return nil
 		})
 	}
-	if err == nil && p.Standing == Kept {
+	if err == nil && p.Standing == connection.Kept {
 		in.restored(ctx, p)
 	}
-	return p.storedIn(&now, nil), fateStored, err
+	return p.StoredIn(&now, nil), fateStored, err
 }
 
 // bringGrant is bringConsent for one person's token.
-func (in *Installer) bringGrant(ctx context.Context, p Grant) (stored Grant, fate string, err error) {
+func (in *Installer) bringGrant(ctx context.Context, p connection.Grant) (stored connection.Grant, fate string, err error) {
 	age := in.now().Sub(p.At)
-	fresh := age >= 0 && age < storeBudget && p.Standing == Waiting // straight from its callback
+	fresh := age >= 0 && age < storeBudget && p.Standing == connection.Waiting // straight from its callback
 	seen, err := in.store.GetUser(ctx, p.TokenOwner)
 	isNew := errors.Is(err, ErrNotFound)
-	works := seen.Token != "" && seen.Reason == ReasonNone
+	works := seen.Token != "" && seen.Reason == connection.ReasonNone
 	switch {
 	case isNew:
 	case err != nil:
 		return p, "", err
 	case seen.Token == p.Token:
-		return p.storedIn(nil, &seen), fateStored, nil
-	case p.continues(rowOf(nil, &seen)):
+		return p.StoredIn(nil, &seen), fateStored, nil
+	case p.Continues(connection.RowOf(nil, &seen)):
 		return in.offer(ctx, p)
-	case p.sameGrant(seen.GrantID, seen.GrantedAt):
+	case p.SameGrant(seen.GrantID, seen.GrantedAt):
 		return p, "superseded", nil
 	case fresh: // the connection's own consent said that it counts
 	default:
@@ -323,19 +325,19 @@ func (in *Installer) bringGrant(ctx context.Context, p Grant) (stored Grant, fat
 			return p, fate, err
 		}
 	}
-	u := UserToken{TokenOwner: p.TokenOwner, Scopes: p.Scopes, TokenPair: p.tokens(), GrantedAt: p.consentAt()}
-	if p.Standing != Waiting && !isNew { // as with connections
-		u.soon(in.now())
+	u := connection.UserToken{TokenOwner: p.TokenOwner, Scopes: p.Scopes, TokenPair: p.Tokens(), GrantedAt: p.ConsentAt()}
+	if p.Standing != connection.Waiting && !isNew { // as with connections
+		u.Soon(in.now())
 	}
 	u.Generation = max(p.Generation, seen.Generation+1)
-	u.Note(Change{At: p.At, By: Person(p.UserID), What: DidUserGrant, Outcome: OutcomeDone, Reason: p.UserID})
+	u.Note(connection.Change{At: p.At, By: connection.Person(p.UserID), What: connection.DidUserGrant, Outcome: connection.OutcomeDone, Reason: p.UserID})
 	if isNew {
 		err = in.store.AddUser(ctx, u)
 		if errors.Is(err, ErrExists) {
 			err = errUndecided
 		}
 	} else {
-		_, err = in.store.UpdateUser(ctx, p.TokenOwner, func(row *UserToken) error {
+		_, err = in.store.UpdateUser(ctx, p.TokenOwner, func(row *connection.UserToken) error {
 			if row.Token != seen.Token || !row.GrantedAt.Equal(seen.GrantedAt) {
 				return errUndecided
 			}
@@ -348,28 +350,28 @@ func (in *Installer) bringGrant(ctx context.Context, p Grant) (stored Grant, fat
 		}
 	}
 	if err != nil || fresh {
-		return p.storedIn(nil, &u), fateStored, err
+		return p.StoredIn(nil, &u), fateStored, err
 	}
 	// Slack's word that the person took it back may have come while there was no row to erase.
 	if _, fate, _ := in.stillGood(ctx, p); fate != "" {
-		_, err = in.store.EraseUser(ctx, u, Change{At: in.now(), By: Actor{Kind: BySlack}, What: DidUserRevoke, Outcome: OutcomeDone})
+		_, err = in.store.EraseUser(ctx, u, connection.Change{At: in.now(), By: connection.Actor{Kind: connection.BySlack}, What: connection.DidUserRevoke, Outcome: connection.OutcomeDone})
 		return p, fate, err
 	}
-	if p.Standing == Kept {
+	if p.Standing == connection.Kept {
 		in.restored(ctx, p)
 	}
-	return p.storedIn(nil, &u), fateStored, nil
+	return p.StoredIn(nil, &u), fateStored, nil
 }
 
 // stillGood asks Slack about a token from the journal. The fate is "dead" when its app or access is gone, "" when it is worth
 // storing.
-func (in *Installer) stillGood(ctx context.Context, p Grant) (id Identity, fate string, err error) {
+func (in *Installer) stillGood(ctx context.Context, p connection.Grant) (id connection.Identity, fate string, err error) {
 	id, err = in.identify(ctx, p.Token)
 	switch SlackError(err) {
-	case ReasonAccountInactive, ReasonTokenRevoked:
+	case connection.ReasonAccountInactive, connection.ReasonTokenRevoked:
 		return id, "dead", nil
-	case ReasonTokenExpired:
-		if p.Standing == Aside && p.At.Add(p.Life).After(in.now().Add(lateConsent)) {
+	case connection.ReasonTokenExpired:
+		if p.Standing == connection.Aside && p.At.Add(p.Life).After(in.now().Add(connection.LateConsent)) {
 			return id, "dead", nil // before its time: two later consents ended it
 		}
 		return id, "", nil // it waited for long; the refresh token beside it may be good
@@ -382,16 +384,16 @@ func (in *Installer) stillGood(ctx context.Context, p Grant) (id Identity, fate 
 
 // restore brings home what waits in the journal of this machine for h. waiting: there was something, so what was read
 // of the row before must not be spent. kept is what the journal has for the day on which the store lost it.
-func (in *Installer) restore(ctx context.Context, h TokenOwner) (waiting bool, kept []Grant, err error) {
+func (in *Installer) restore(ctx context.Context, h connection.TokenOwner) (waiting bool, kept []connection.Grant, err error) {
 	entries, err := in.store.JournaledFor(h)
 	if err != nil {
 		return false, nil, fmt.Errorf("read journal: %w", err)
 	}
 	for _, p := range append(entries, in.pendingGrants()...) {
 		switch {
-		case p.TokenOwner != h && !SameOwner(p.TokenOwner, h):
+		case p.TokenOwner != h && !connection.SameOwner(p.TokenOwner, h):
 			continue
-		case p.Standing != Waiting:
+		case p.Standing != connection.Waiting:
 			kept = append(kept, p)
 			continue
 		case in.isDecided(p.Journaled):
@@ -415,14 +417,14 @@ func (in *Installer) restore(ctx context.Context, h TokenOwner) (waiting bool, k
 }
 
 // pendingGrants are what the journal did not take, oldest first.
-func (in *Installer) pendingGrants() []Grant {
+func (in *Installer) pendingGrants() []connection.Grant {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return slices.SortedFunc(maps.Values(in.pending), func(a, b Grant) int { return a.At.Compare(b.At) })
+	return slices.SortedFunc(maps.Values(in.pending), func(a, b connection.Grant) int { return a.At.Compare(b.At) })
 }
 
 // underWay reports whether p is of a consent that its callback is about to store: doing it twice would count it twice.
-func (in *Installer) underWay(p Grant) bool {
+func (in *Installer) underWay(p connection.Grant) bool {
 	age := in.now().Sub(p.At)
 	return p.Spent == "" && p.Token != "" && age >= 0 && age < callbackBudget
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/slacksim"
 )
 
@@ -16,12 +17,12 @@ func TestSinceWhen(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		const working, limited, lacking = "Working", "Working, some features off", "Not working, a permission is missing"
 		scopes := func(cfg *install.Config) {
-			cfg.Scopes = []install.Scope{{Name: "chat:write", Label: "Send messages", Feature: "answer you"},
+			cfg.Scopes = []connection.Scope{{Name: "chat:write", Label: "Send messages", Feature: "answer you"},
 				{Name: "commands", Label: "Offer slash commands"}, {Name: "users:read", Label: "See who is who", Optional: true},
 				{Name: "team:read", Label: "See the workspace's name", Optional: true}}
 		}
 		in, other := r.replica(scopes), r.replica(scopes)
-		var c install.Connection
+		var c connection.Connection
 		is := func(what string, label string, since time.Time) {
 			t.Helper()
 			stored := r.row(in, c.Key)
@@ -49,7 +50,7 @@ func TestSinceWhen(t *testing.T) {
 
 		installed := later()
 		r.visitor(in).installs(start, slacksim.AcmeAdmin, slacksim.Choice{Untick: []string{"team:read"}}).is(t, "limited", 200, "connected_limited")
-		c = r.row(in, install.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme})
+		c = r.row(in, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme})
 		is("left out", limited, installed)
 		later()
 		permit("", "users:read")
@@ -87,20 +88,22 @@ func TestSinceWhen(t *testing.T) {
 		is("reconnected", working, mended)
 
 		trouble := later()
-		r.update(in, c.Key, func(c *install.Connection) { c.SetState(install.Retrying, install.ReasonInvalidAuth, trouble) })
-		for _, reason := range []string{"org_login_required", install.ReasonInvalidAuth, install.ReasonRenewalFailing} {
+		r.update(in, c.Key, func(c *connection.Connection) { c.SetState(connection.Retrying, connection.ReasonInvalidAuth, trouble) })
+		for _, reason := range []string{"org_login_required", connection.ReasonInvalidAuth, connection.ReasonRenewalFailing} {
 			now := later()
-			r.update(in, c.Key, func(c *install.Connection) { c.SetState(install.Retrying, reason, now) })
-			if h := in.Assess(r.row(in, c.Key), nil); h.State != install.Retrying || !h.Since.Equal(trouble) {
+			r.update(in, c.Key, func(c *connection.Connection) { c.SetState(connection.Retrying, reason, now) })
+			if h := in.Assess(r.row(in, c.Key), nil); h.State != connection.Retrying || !h.Since.Equal(trouble) {
 				t.Errorf("trouble with reason %s is since %v, want %v", reason, h.Since, trouble)
 			}
 		}
 		broken := later()
-		r.update(in, c.Key, func(c *install.Connection) {
-			c.SetState(install.ReconnectRequired, install.ReasonRefreshRejected, broken)
+		r.update(in, c.Key, func(c *connection.Connection) {
+			c.SetState(connection.ReconnectRequired, connection.ReasonRefreshRejected, broken)
 		})
 		now := later()
-		r.update(in, c.Key, func(c *install.Connection) { c.SetState(install.ReconnectRequired, install.ReasonTokenRevoked, now) })
+		r.update(in, c.Key, func(c *connection.Connection) {
+			c.SetState(connection.ReconnectRequired, connection.ReasonTokenRevoked, now)
+		})
 		if h := other.Assess(r.row(other, c.Key), nil); !h.Since.Equal(broken) {
 			t.Errorf("needs reconnecting since %v, want %v", h.Since, broken)
 		}
@@ -114,17 +117,17 @@ func TestSinceWhen(t *testing.T) {
 func TestSinceWhenIsNotKnown(t *testing.T) {
 	t.Parallel()
 	in, err := install.New(install.Config{ClientID: "1.2", ClientSecret: "s", PublicURL: "https://bot.example.com",
-		Store: struct{ install.Store }{}, Scopes: []install.Scope{{Name: "chat:write"}, {Name: "users:read", Optional: true}}})
+		Store: struct{ install.Store }{}, Scopes: []connection.Scope{{Name: "chat:write"}, {Name: "users:read", Optional: true}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	march := time.Date(2026, 3, 3, 9, 0, 0, 0, time.UTC)
-	old := install.Connection{ID: "con_1", State: install.Active, StateSince: march, InstalledAt: march, CheckedAt: march, Scopes: []string{"chat:write"}}
-	if h := in.Assess(old, nil); h.State != install.Limited || !h.Since.IsZero() {
+	old := connection.Connection{ID: "con_1", State: connection.Active, StateSince: march, InstalledAt: march, CheckedAt: march, Scopes: []string{"chat:write"}}
+	if h := in.Assess(old, nil); h.State != connection.Limited || !h.Since.IsZero() {
 		t.Errorf("%s since %v", h.State, h.Since)
 	}
 	for name, err := range map[string]error{"our records are silent": install.ErrRenewing, "no row": install.ErrNotFound} {
-		if h := in.Assess(install.Connection{}, err); !h.Since.IsZero() {
+		if h := in.Assess(connection.Connection{}, err); !h.Since.IsZero() {
 			t.Errorf("%s: since %v", name, h.Since)
 		}
 	}

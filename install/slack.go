@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/slack-go/slack"
+
+	"switchboard/install/connection"
 )
 
 const (
@@ -54,30 +56,30 @@ func (b bounded) CloseIdleConnections() {
 // Client returns a Web API client with c's token. What Slack answers also says how the connection is, and is kept. It is
 // cheap: make one for each piece of work. It may be used from several goroutines. Calls keep to Slack's limits: they block
 // until their turn, or fail with a *slack.RateLimitedError when that is too far away.
-func (in *Installer) Client(c Connection) *slack.Client { return in.ClientIn(c, "") }
+func (in *Installer) Client(c connection.Connection) *slack.Client { return in.ClientIn(c, "") }
 
 // ClientIn is Client for work in one workspace: with an organisation's connection every call that names no workspace (team_id)
 // names that one, as Slack asks of such tokens.
-func (in *Installer) ClientIn(c Connection, teamID string) *slack.Client {
+func (in *Installer) ClientIn(c connection.Connection, teamID string) *slack.Client {
 	return in.client(c.Token, limited{in, c.Key, teamID, witness{in, c}})
 }
 
-func (in *Installer) client(token Secret, h limited) *slack.Client {
+func (in *Installer) client(token connection.Secret, h limited) *slack.Client {
 	return slack.New(token.Reveal(), slack.OptionHTTPClient(h), slack.OptionAPIURL(in.apiURL()))
 }
 
 func (in *Installer) apiURL() string { return in.cfg.SlackURL + "/api/" }
 
 // identify asks auth.test about token. Errors as in post.
-func (in *Installer) identify(ctx context.Context, token Secret) (Identity, error) {
+func (in *Installer) identify(ctx context.Context, token connection.Secret) (connection.Identity, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	var answer Identity
+	var answer connection.Identity
 	header, err := in.post(ctx, "auth.test", token, nil, &answer)
 	if err != nil {
-		return Identity{}, err
+		return connection.Identity{}, err
 	}
-	answer.Scopes = SplitScopes(header.Get("X-OAuth-Scopes"))
+	answer.Scopes = connection.SplitScopes(header.Get("X-OAuth-Scopes"))
 	return answer, nil
 }
 
@@ -90,7 +92,7 @@ func (in *Installer) ask(ctx context.Context, method string, form url.Values) (g
 
 // Call calls a Web API method that slack-go lacks, or of which it drops a part, and decodes its answer. It blocks for the call. Errors
 // are as slack-go's: slack.SlackErrorResponse, *slack.RateLimitedError, slack.StatusCodeError, or the network's, without the address.
-func (in *Installer) Call(ctx context.Context, method string, token Secret, form url.Values, answer any) error {
+func (in *Installer) Call(ctx context.Context, method string, token connection.Secret, form url.Values, answer any) error {
 	if _, err := in.post(ctx, method, token, form, answer); err != nil {
 		return Cause(err)
 	}
@@ -99,7 +101,7 @@ func (in *Installer) Call(ctx context.Context, method string, token Secret, form
 
 // post calls a Web API method and decodes its answer. An answer of Slack's that is not ok is a slack.SlackErrorResponse, a
 // 429 a *slack.RateLimitedError, another HTTP status a slack.StatusCodeError; anything else is the network's trouble.
-func (in *Installer) post(ctx context.Context, method string, token Secret, form url.Values, answer any) (http.Header, error) {
+func (in *Installer) post(ctx context.Context, method string, token connection.Secret, form url.Values, answer any) (http.Header, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, in.apiURL()+method, strings.NewReader(form.Encode()))
 	if err != nil {
 		return nil, fmt.Errorf("ask %s: %w", method, err)
@@ -151,7 +153,7 @@ func RetryAfter(err error) (wait time.Duration, limited bool) {
 	if !errors.As(err, &asked) {
 		return 0, false
 	}
-	return max(0, min(asked.RetryAfter, LongestWait)), true
+	return max(0, min(asked.RetryAfter, connection.LongestWait)), true
 }
 
 // SlackError returns the error code that Slack answered with ("token_revoked"), or "" when err is not Slack's word.
@@ -178,4 +180,4 @@ func Cause(err error) error {
 }
 
 // decisive reports whether an error says something about the token, as against Slack or the network having trouble.
-func decisive(err error) bool { return decisiveCode(SlackError(err)) }
+func decisive(err error) bool { return connection.DecisiveCode(SlackError(err)) }

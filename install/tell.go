@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/slack-go/slack"
+
+	"switchboard/install/connection"
 )
 
 const (
@@ -46,7 +48,7 @@ func (in *Installer) tellAll(ctx context.Context) error {
 }
 
 // tell tells of one connection, or that its trouble is over.
-func (in *Installer) tell(ctx context.Context, k Key) error {
+func (in *Installer) tell(ctx context.Context, k connection.Key) error {
 	now := in.now().Truncate(time.Microsecond)
 	c, err := in.store.Lookup(ctx, k)
 	if err == nil {
@@ -61,13 +63,13 @@ func (in *Installer) tell(ctx context.Context, k Key) error {
 	if err != nil {
 		return fmt.Errorf("tell of %s: %w", k, err)
 	}
-	var before Notice
-	c, err = in.store.Update(ctx, k, func(c *Connection) error {
+	var before connection.Notice
+	c, err = in.store.Update(ctx, k, func(c *connection.Connection) error {
 		before = c.Notice
 		switch {
-		case c.State == ReconnectRequired && c.Notice.At.IsZero(): // one about what is wanted makes room
-			c.Notice = Notice{Reason: c.Reason, At: now}
-		case c.State == Active && !c.Notice.At.IsZero():
+		case c.State == connection.ReconnectRequired && c.Notice.At.IsZero(): // one about what is wanted makes room
+			c.Notice = connection.Notice{Reason: c.Reason, At: now}
+		case c.State == connection.Active && !c.Notice.At.IsZero():
 			// Editing twice is harmless, so this needs no claim.
 		default:
 			return errCurrent // another replica was first
@@ -80,7 +82,7 @@ func (in *Installer) tell(ctx context.Context, k Key) error {
 	if err != nil {
 		return fmt.Errorf("tell of %s: %w", k, err)
 	}
-	if c.State == Active {
+	if c.State == connection.Active {
 		return in.resolve(ctx, c, before)
 	}
 	h := in.Assess(c, nil)
@@ -96,40 +98,40 @@ func (in *Installer) tell(ctx context.Context, k Key) error {
 		in.log.ErrorContext(ctx, "a connection needs a person", "connection", c.ID, "key", c.Key.String(), "team_name", c.TeamName,
 			"reason", c.Reason, "since", c.StateSince, "access_ends", c.ExpiresAt, "mend", page)
 	}
-	notice, sent, failure := Notice{}, verdictNo, errNoAccess
+	notice, sent, failure := connection.Notice{}, verdictNo, errNoAccess
 	if in.cfg.Tell != nil {
 		notice, sent, failure = in.reach(ctx, c, func(client *slack.Client, userID string) (channel, ts string, err error) {
 			return in.cfg.Tell(ctx, client, userID, h)
 		})
 	}
 	notice.Reason, notice.At = c.Reason, now
-	outcome, why, label := OutcomeDone, notice.To, toldOne
+	outcome, why, label := connection.OutcomeDone, notice.To, toldOne
 	if failure != nil {
 		in.log.WarnContext(ctx, "nobody could be told in Slack", "connection", c.ID, "slack_error", SlackError(failure), "cause", Cause(failure))
-		outcome, why, label = OutcomeFail, orElse(SlackError(failure), "no_access"), toldUnreachable
+		outcome, why, label = connection.OutcomeFail, orElse(SlackError(failure), "no_access"), toldUnreachable
 		switch wait, limited := RetryAfter(failure); {
 		case sent == verdictUnclear: // it may have arrived, so it is not sent again
 			why, label = "no_answer", toldUnknown
 		case limited, !decisive(failure) && !errors.Is(failure, errNoAccess) && !errors.Is(failure, errNobody):
-			notice = Notice{} // it certainly did not arrive, and may the next time
+			notice = connection.Notice{} // it certainly did not arrive, and may the next time
 			if err := in.store.ClosedUntil(ctx, tries(c), now.Add(wait-tellAgain)); err != nil {
 				in.log.WarnContext(ctx, "keep Slack's rate limit", "cause", err)
 			}
 		}
 	}
-	if notice != (Notice{}) {
+	if notice != (connection.Notice{}) {
 		in.mu.Lock()
 		delete(in.lastReported, k)
 		in.mu.Unlock()
 		in.metrics.notices.WithLabelValues(label).Inc()
 	}
-	_, err = in.store.Update(ctx, k, func(row *Connection) error {
+	_, err = in.store.Update(ctx, k, func(row *connection.Connection) error {
 		if !row.Notice.At.Equal(now) {
 			return errCurrent
 		}
 		row.Notice = notice
-		if notice != (Notice{}) {
-			row.Note(Change{At: in.now(), By: Actor{Kind: BySwitchboard}, What: DidTell, Outcome: outcome, Reason: why})
+		if notice != (connection.Notice{}) {
+			row.Note(connection.Change{At: in.now(), By: connection.Actor{Kind: connection.BySwitchboard}, What: connection.DidTell, Outcome: outcome, Reason: why})
 		}
 		return nil
 	})
@@ -140,16 +142,18 @@ func (in *Installer) tell(ctx context.Context, k Key) error {
 }
 
 // tries bounds how often all replicas together set out to tell of c, or that it works again: once a minute.
-func tries(c Connection) Budget {
+func tries(c connection.Connection) Budget {
 	what := "tell"
-	if c.State == Active {
+	if c.State == connection.Active {
 		what = "resolve"
 	}
 	return Budget{Name: what + " " + c.ID, Interval: tellAgain, Burst: 1}
 }
 
 // cares reports whether the connection of k is one that this program looks after.
-func (in *Installer) cares(k Key) bool { return in.ours(k) && (in.cfg.BotToken == "" || k == in.only) }
+func (in *Installer) cares(k connection.Key) bool {
+	return in.ours(k) && (in.cfg.BotToken == "" || k == in.only)
+}
 
 var (
 	errNoAccess = errors.New("no access left to send a message with")
@@ -158,9 +162,9 @@ var (
 
 // reach has write write to the installer, or to a workspace admin when the installer is gone. sent is unclear when Slack did
 // not answer a message.
-func (in *Installer) reach(ctx context.Context, c Connection, write func(client *slack.Client, userID string) (channel, ts string, err error)) (n Notice, sent verdict, err error) {
-	if c.Token == "" || c.ended(in.now()) {
-		return Notice{}, verdictNo, errNoAccess
+func (in *Installer) reach(ctx context.Context, c connection.Connection, write func(client *slack.Client, userID string) (channel, ts string, err error)) (n connection.Notice, sent verdict, err error) {
+	if c.Token == "" || c.Ended(in.now()) {
+		return connection.Notice{}, verdictNo, errNoAccess
 	}
 	team, unlisted := "", errNobody
 	if c.Org() {
@@ -182,37 +186,37 @@ func (in *Installer) reach(ctx context.Context, c Connection, write func(client 
 			sent = verdictYes
 			return false
 		case cannotReceive(err):
-			n, sent = Notice{}, verdictNo
+			n, sent = connection.Notice{}, verdictNo
 			return true
 		case SlackError(err) == "":
 			sent = verdictUnclear
 		default:
 			sent = verdictNo
 		}
-		n = Notice{}
+		n = connection.Notice{}
 		return false
 	}
 	gone, err := in.isAway(ctx, client, c.InstalledBy)
 	if err != nil && !decisive(err) {
-		return Notice{}, verdictNo, err
+		return connection.Notice{}, verdictNo, err
 	}
 	err = errNobody
 	if !gone && !try(c.InstalledBy) {
 		return n, sent, err
 	}
 	if c.Org() && team == "" {
-		return Notice{}, verdictNo, unlisted
+		return connection.Notice{}, verdictNo, unlisted
 	}
 	admins, listErr := in.admins(ctx, client, c)
 	if listErr != nil {
-		return Notice{}, verdictNo, listErr
+		return connection.Notice{}, verdictNo, listErr
 	}
 	for _, id := range admins[:min(len(admins), adminTries)] {
 		if !try(id) {
 			return n, sent, err
 		}
 	}
-	return Notice{}, verdictNo, err
+	return connection.Notice{}, verdictNo, err
 }
 
 // isAway reports whether a person is no full member of the workspace any more: the message has a link to reconnect, which is not for
@@ -239,7 +243,7 @@ func cannotReceive(err error) bool {
 }
 
 // admins lists who can act for the workspace: owners first.
-func (in *Installer) admins(ctx context.Context, client *slack.Client, c Connection) ([]string, error) {
+func (in *Installer) admins(ctx context.Context, client *slack.Client, c connection.Connection) ([]string, error) {
 	options := []slack.GetUsersOption{slack.GetUsersOptionLimit(200)}
 	var found []slack.User
 	page := client.GetUsersPaginated(options...)
@@ -277,17 +281,17 @@ func (in *Installer) admins(ctx context.Context, client *slack.Client, c Connect
 }
 
 // resolve edits the message that told of trouble which is over.
-func (in *Installer) resolve(ctx context.Context, c Connection, n Notice) error {
+func (in *Installer) resolve(ctx context.Context, c connection.Connection, n connection.Notice) error {
 	var err error
 	if n.TS != "" && in.cfg.Resolve != nil {
 		if c, err = in.good(ctx, c); err == nil {
 			err = in.cfg.Resolve(ctx, in.Client(c), n, in.Assess(c, nil))
 		}
 		over := c.StateSince
-		if n.Reason == ReasonMissingScope {
+		if n.Reason == connection.ReasonMissingScope {
 			over = n.At
 		}
-		if err != nil && !decisive(err) && recent(over, in.now(), resolvePatience) {
+		if err != nil && !decisive(err) && connection.Recent(over, in.now(), resolvePatience) {
 			return fmt.Errorf("edit message to resolved: %w", Cause(err)) // tried again
 		}
 		if err != nil {
@@ -296,20 +300,20 @@ func (in *Installer) resolve(ctx context.Context, c Connection, n Notice) error 
 	}
 	in.log.InfoContext(ctx, "a connection works again", "connection", c.ID, "key", c.Key.String(), "was", n.Reason)
 	first := false
-	_, err = in.store.Update(ctx, c.Key, func(row *Connection) error {
+	_, err = in.store.Update(ctx, c.Key, func(row *connection.Connection) error {
 		if first = row.Notice == n; first {
-			row.Notice = Notice{}
-			what := DidTell
-			if n.Reason == ReasonMissingScope {
-				what = DidTellMissing
+			row.Notice = connection.Notice{}
+			what := connection.DidTell
+			if n.Reason == connection.ReasonMissingScope {
+				what = connection.DidTellMissing
 			}
-			row.Note(Change{At: in.now(), By: Actor{Kind: BySwitchboard}, What: what, Outcome: OutcomeWorking, Reason: n.To})
+			row.Note(connection.Change{At: in.now(), By: connection.Actor{Kind: connection.BySwitchboard}, What: what, Outcome: connection.OutcomeWorking, Reason: n.To})
 		}
 		return nil
 	})
 	if first && err == nil {
 		counter := in.metrics.notices
-		if n.Reason == ReasonMissingScope {
+		if n.Reason == connection.ReasonMissingScope {
 			counter = in.metrics.tellMissing
 		}
 		counter.WithLabelValues(toldResolved).Inc()

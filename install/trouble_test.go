@@ -14,6 +14,7 @@ import (
 	"github.com/slack-go/slack"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/slacksim"
 	"switchboard/storage"
 )
@@ -24,20 +25,20 @@ func TestStatesFromAnswers(t *testing.T) {
 	for _, test := range []struct {
 		fault slacksim.Fault
 		times int
-		want  install.State
+		want  connection.State
 		why   string
 		live  bool // what is shown is Slack's word
 	}{
-		{slacksim.Fault{Error: "token_revoked"}, 1, install.ReconnectRequired, "token_revoked", true},
-		{slacksim.Fault{Error: "account_inactive"}, 1, install.Removed, "account_inactive", true},
-		{slacksim.Fault{Error: "invalid_auth"}, 1, install.Retrying, "invalid_auth", true},
-		{slacksim.Fault{Error: "invalid_auth"}, 2, install.ReconnectRequired, "invalid_auth", true},
-		{slacksim.Fault{Error: "org_login_required"}, 3, install.Retrying, "org_login_required", true},
-		{slacksim.Fault{Error: "ekm_access_denied"}, 1, install.Retrying, "ekm_access_denied", true},
-		{slacksim.Fault{Error: "internal_error"}, 3, install.Active, "", false},
-		{slacksim.Fault{Error: "fatal_error"}, 3, install.Active, "", false},
-		{slacksim.Fault{Status: 503, Body: "down"}, 3, install.Active, "", false},
-		{slacksim.Fault{RetryAfter: 3}, 3, install.Active, "", false},
+		{slacksim.Fault{Error: "token_revoked"}, 1, connection.ReconnectRequired, "token_revoked", true},
+		{slacksim.Fault{Error: "account_inactive"}, 1, connection.Removed, "account_inactive", true},
+		{slacksim.Fault{Error: "invalid_auth"}, 1, connection.Retrying, "invalid_auth", true},
+		{slacksim.Fault{Error: "invalid_auth"}, 2, connection.ReconnectRequired, "invalid_auth", true},
+		{slacksim.Fault{Error: "org_login_required"}, 3, connection.Retrying, "org_login_required", true},
+		{slacksim.Fault{Error: "ekm_access_denied"}, 1, connection.Retrying, "ekm_access_denied", true},
+		{slacksim.Fault{Error: "internal_error"}, 3, connection.Active, "", false},
+		{slacksim.Fault{Error: "fatal_error"}, 3, connection.Active, "", false},
+		{slacksim.Fault{Status: 503, Body: "down"}, 3, connection.Active, "", false},
+		{slacksim.Fault{RetryAfter: 3}, 3, connection.Active, "", false},
 	} {
 		t.Run(fmt.Sprintf("%s%d times %d", test.fault.Error, test.fault.Status, test.times), func(t *testing.T) {
 			eachRig(t, func(t *testing.T, r *rig) {
@@ -55,30 +56,30 @@ func TestStatesFromAnswers(t *testing.T) {
 				if now.State != test.want || now.Reason != test.why {
 					t.Errorf("kept: %s %s, want %s %s", now.State, now.Reason, test.want, test.why)
 				}
-				if h.Live != test.live || test.live && h.State != test.want || !test.live && (h.State != install.Unknown || h.LastKnown != install.Active) {
+				if h.Live != test.live || test.live && h.State != test.want || !test.live && (h.State != connection.Unknown || h.LastKnown != connection.Active) {
 					t.Errorf("shown: %s, last known %s", h.State, h.LastKnown)
 				}
-				if now.State != install.Active && (now.StateSince.IsZero() || h.ReasonText == "") {
+				if now.State != connection.Active && (now.StateSince.IsZero() || h.ReasonText == "") {
 					t.Errorf("no time or no words: %v %q", now.StateSince, h.ReasonText)
 				}
-				if now.State == install.Removed && (now.Token != "" || now.RefreshToken != "") {
+				if now.State == connection.Removed && (now.Token != "" || now.RefreshToken != "") {
 					t.Error("the access of a removed app is kept")
 				}
 				clear()
-				if test.want == install.Removed {
+				if test.want == connection.Removed {
 					// It is not forgotten: no background check brings it back, and an install does, with the same id.
 					r.clock.Advance(24 * time.Hour)
-					if err := in.CheckDue(r.ctx); err != nil || r.row(in, c.Key).State != install.Removed {
+					if err := in.CheckDue(r.ctx); err != nil || r.row(in, c.Key).State != connection.Removed {
 						t.Errorf("after a day: %s (%v)", r.row(in, c.Key).State, err)
 					}
-				} else if in.Check(r.ctx, c.Key); r.row(in, c.Key).State != install.Active {
+				} else if in.Check(r.ctx, c.Key); r.row(in, c.Key).State != connection.Active {
 					t.Errorf("a good answer does not mend it: %s", r.row(in, c.Key).State)
 				}
-				if back := r.connect(in, slacksim.AcmeMember); back.ID != c.ID || back.State != install.Active || back.Reason != "" || !back.CreatedAt.Equal(c.CreatedAt) {
+				if back := r.connect(in, slacksim.AcmeMember); back.ID != c.ID || back.State != connection.Active || back.Reason != "" || !back.CreatedAt.Equal(c.CreatedAt) {
 					t.Errorf("reconnect: %+v", back)
 				}
 				lines, err := in.History(r.ctx, c, 50)
-				if err != nil || slices.ContainsFunc(lines, func(l install.Change) bool { return l.What == install.DidChange }) {
+				if err != nil || slices.ContainsFunc(lines, func(l connection.Change) bool { return l.What == connection.DidChange }) {
 					t.Errorf("history: %+v (%v)", lines, err)
 				}
 			})
@@ -118,10 +119,10 @@ func TestBackgroundCheck(t *testing.T) {
 		if n := asked() - before; n != 2 {
 			t.Errorf("asked %d times about two connections", n)
 		}
-		if now := r.row(in, a.Key); now.State != install.Active || !now.CheckedAt.Equal(r.clock.Now()) {
+		if now := r.row(in, a.Key); now.State != connection.Active || !now.CheckedAt.Equal(r.clock.Now()) {
 			t.Errorf("the one that works: %s, checked %v", now.State, now.CheckedAt)
 		}
-		if now := r.row(in, b.Key); now.State != install.Removed || now.Reason != "account_inactive" || now.Token != "" {
+		if now := r.row(in, b.Key); now.State != connection.Removed || now.Reason != "account_inactive" || now.Token != "" {
 			t.Errorf("the one that is gone: %s %s", now.State, now.Reason)
 		}
 	})
@@ -150,7 +151,7 @@ func TestCallsAreEvidence(t *testing.T) {
 		if err := post(); install.SlackError(err) != "token_revoked" {
 			t.Fatal(err)
 		}
-		if now := r.row(in, c.Key); now.State != install.Active || checks() != before+1 {
+		if now := r.row(in, c.Key); now.State != connection.Active || checks() != before+1 {
 			t.Errorf("after a word that was not confirmed: %s, asked %d times", now.State, checks()-before)
 		}
 		// What is not about the token says that it works.
@@ -164,14 +165,14 @@ func TestCallsAreEvidence(t *testing.T) {
 		clear := r.slack.Inject(slacksim.Fault{Method: "auth.test", Error: "invalid_auth"})
 		in.Check(r.ctx, c.Key)
 		clear()
-		if now := r.row(in, c.Key); now.State != install.Retrying {
+		if now := r.row(in, c.Key); now.State != connection.Retrying {
 			t.Fatalf("%s", now.State)
 		}
 		r.clock.Advance(2 * time.Minute)
 		if err := post(); err != nil {
 			t.Fatal(err)
 		}
-		if now := r.row(in, c.Key); now.State != install.Active {
+		if now := r.row(in, c.Key); now.State != connection.Active {
 			t.Errorf("a good call does not mend: %s %s", now.State, now.Reason)
 		}
 		// A token that Slack calls expired before its time is renewed, and nobody is bothered.
@@ -184,7 +185,7 @@ func TestCallsAreEvidence(t *testing.T) {
 			t.Fatal(err)
 		}
 		now := r.row(in, c.Key)
-		if now.State != install.Active || now.Token == c.Token || len(r.slack.CallsTo("oauth.v2.access")) != before+1 {
+		if now.State != connection.Active || now.Token == c.Token || len(r.slack.CallsTo("oauth.v2.access")) != before+1 {
 			t.Errorf("expired before its time: %s %s", now.State, now.Reason)
 		}
 		r.works(now)
@@ -196,7 +197,7 @@ func TestCallsAreEvidence(t *testing.T) {
 		if err := post(); err == nil {
 			t.Fatal("posted to a workspace that removed the app")
 		}
-		if now := r.row(in, c.Key); now.State != install.Removed || now.Token != "" {
+		if now := r.row(in, c.Key); now.State != connection.Removed || now.Token != "" {
 			t.Errorf("after the removal: %s %s", now.State, now.Reason)
 		}
 	})
@@ -226,7 +227,7 @@ func (x *told) config(cfg *install.Config) {
 		}
 		return channel, ts, err
 	}
-	cfg.Resolve = func(ctx context.Context, client *slack.Client, n install.Notice, h install.Health) error {
+	cfg.Resolve = func(ctx context.Context, client *slack.Client, n connection.Notice, h install.Health) error {
 		_, _, _, err := client.UpdateMessageContext(ctx, n.Channel, n.TS, slack.MsgOptionText("Resolved.", false))
 		x.mu.Lock()
 		defer x.mu.Unlock()
@@ -238,11 +239,11 @@ func (x *told) config(cfg *install.Config) {
 }
 
 // broken makes the refresh token of c dead, with most of the access token's life before it.
-func (r *rig) broken(in replica, c install.Connection) {
+func (r *rig) broken(in replica, c connection.Connection) {
 	r.t.Helper()
-	if _, err := in.db.Update(r.ctx, c.Key, func(row *install.Connection) error {
+	if _, err := in.db.Update(r.ctx, c.Key, func(row *connection.Connection) error {
 		row.RefreshToken += "-gone"
-		row.Note(install.Change{What: "test"})
+		row.Note(connection.Change{What: "test"})
 		return nil
 	}); err != nil {
 		r.t.Fatal(err)
@@ -254,7 +255,7 @@ func (r *rig) broken(in replica, c install.Connection) {
 		}
 		r.clock.Advance(time.Minute)
 	}
-	if now := r.row(in, c.Key); now.State != install.ReconnectRequired {
+	if now := r.row(in, c.Key); now.State != connection.ReconnectRequired {
 		r.t.Fatalf("not broken: %s", now.State)
 	}
 }
@@ -299,7 +300,7 @@ func TestToldOnce(t *testing.T) {
 			tell()
 			tell()
 			now = r.row(replicas[0], c.Key)
-			if x.resolved < round+1 || now.Notice != (install.Notice{}) {
+			if x.resolved < round+1 || now.Notice != (connection.Notice{}) {
 				t.Errorf("resolved %d times; the notice is %+v", x.resolved, now.Notice)
 			}
 			if m := r.slack.Messages(r.slack.DM(slacksim.AcmeAdmin), slacksim.AcmeAdmin); m[len(m)-1].Text != "Resolved." {
@@ -309,7 +310,7 @@ func TestToldOnce(t *testing.T) {
 		tells := 0
 		lines, err := replicas[0].History(r.ctx, c, 100)
 		for _, l := range lines {
-			if l.What == install.DidTell {
+			if l.What == connection.DidTell {
 				tells++
 			}
 		}
@@ -360,7 +361,7 @@ func TestDisconnect(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(nil)
 		c := r.connect(in, slacksim.AcmeAdmin)
-		by := install.Person(slacksim.AcmeAdmin)
+		by := connection.Person(slacksim.AcmeAdmin)
 
 		for _, f := range []slacksim.Fault{{Error: "bad_client_secret"}, {Status: 500, Body: "x"}, {RetryAfter: 5}} {
 			f.Method = "apps.uninstall"
@@ -368,7 +369,7 @@ func TestDisconnect(t *testing.T) {
 			if _, err := in.Disconnect(r.ctx, c.Key, by); err == nil || r.row(in, c.Key).Token != c.Token {
 				t.Errorf("%+v: %v", f, err)
 			}
-			if lines, err := in.History(r.ctx, c, 1); err != nil || len(lines) != 1 || lines[0].What != install.DidDisconnect || lines[0].Outcome != install.OutcomeFail {
+			if lines, err := in.History(r.ctx, c, 1); err != nil || len(lines) != 1 || lines[0].What != connection.DidDisconnect || lines[0].Outcome != connection.OutcomeFail {
 				t.Errorf("%+v: history: %+v (%v)", f, lines, err)
 			}
 			clear()
@@ -382,26 +383,26 @@ func TestDisconnect(t *testing.T) {
 			t.Error("the app is still installed")
 		}
 		now := r.row(in, c.Key)
-		if now.State != install.Removed || now.Reason != install.ReasonDisconnected || now.Token != "" || now.RefreshToken != "" || now.ID != c.ID {
+		if now.State != connection.Removed || now.Reason != connection.ReasonDisconnected || now.Token != "" || now.RefreshToken != "" || now.ID != c.ID {
 			t.Errorf("%+v", now)
 		}
 		// Slack's own two events follow, and change nothing.
-		for _, reason := range []string{install.ReasonTokenRevoked, install.ReasonUninstalled, install.ReasonTokenRevoked} {
-			if err := in.HandleRemoval(r.ctx, c.Key, install.Removal{Reason: reason, At: r.clock.Now()}); err != nil {
+		for _, reason := range []string{connection.ReasonTokenRevoked, connection.ReasonUninstalled, connection.ReasonTokenRevoked} {
+			if err := in.HandleRemoval(r.ctx, c.Key, connection.Removal{Reason: reason, At: r.clock.Now()}); err != nil {
 				t.Error(err)
 			}
 		}
-		if again := r.row(in, c.Key); again.Reason != install.ReasonDisconnected {
+		if again := r.row(in, c.Key); again.Reason != connection.ReasonDisconnected {
 			t.Errorf("%s", again.Reason)
 		}
 		if _, err := in.Disconnect(r.ctx, c.Key, by); !errors.Is(err, install.ErrNotConnected) {
 			t.Errorf("twice: %v", err)
 		}
 		lines, err := in.History(r.ctx, c, 10)
-		if err != nil || lines[0].What != install.DidDisconnect || lines[0].By != by || lines[0].Outcome != install.OutcomeDone || lines[0].Reason != "ok" {
+		if err != nil || lines[0].What != connection.DidDisconnect || lines[0].By != by || lines[0].Outcome != connection.OutcomeDone || lines[0].Reason != "ok" {
 			t.Errorf("history: %+v (%v)", lines, err)
 		}
-		if back := r.connect(in, slacksim.AcmeAdmin); back.ID != c.ID || back.State != install.Active {
+		if back := r.connect(in, slacksim.AcmeAdmin); back.ID != c.ID || back.State != connection.Active {
 			t.Errorf("back: %+v", back)
 		}
 		// Removed in Slack meanwhile, and the word is lost.
@@ -422,7 +423,7 @@ type slowNotes struct {
 	once          sync.Once
 }
 
-func (s *slowNotes) Update(ctx context.Context, k install.Key, change func(*install.Connection) error) (install.Connection, error) {
+func (s *slowNotes) Update(ctx context.Context, k connection.Key, change func(*connection.Connection) error) (connection.Connection, error) {
 	s.once.Do(func() { close(s.reached); <-s.goOn })
 	return s.DB.Update(ctx, k, change)
 }
@@ -435,7 +436,7 @@ func TestFailureStandsBehindNoSuccess(t *testing.T) {
 	c := r.connect(in, slacksim.AcmeAdmin)
 	slow := &slowNotes{DB: in.db, reached: make(chan struct{}), goOn: make(chan struct{})}
 	waiting := r.replica(func(cfg *install.Config) { cfg.Store = slow })
-	by := install.Person(slacksim.AcmeAdmin)
+	by := connection.Person(slacksim.AcmeAdmin)
 
 	r.slack.Inject(slacksim.Fault{Method: "apps.uninstall", Error: "internal_error", Times: 1})
 	ctx, leave := context.WithCancel(r.ctx)
@@ -450,7 +451,7 @@ func TestFailureStandsBehindNoSuccess(t *testing.T) {
 	waiting.Settle()
 
 	lines, err := in.History(r.ctx, c, 5)
-	if err != nil || len(lines) != 2 || lines[0].What != install.DidDisconnect || lines[0].Outcome != install.OutcomeDone {
+	if err != nil || len(lines) != 2 || lines[0].What != connection.DidDisconnect || lines[0].Outcome != connection.OutcomeDone {
 		t.Errorf("history: %+v (%v)", lines, err)
 	}
 }
@@ -461,7 +462,7 @@ func TestRemovedIsSwept(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(func(cfg *install.Config) { cfg.Keep = 30 * 24 * time.Hour })
 		c, other := r.connect(in, slacksim.AcmeAdmin), r.connect(in, slacksim.BirchAdmin)
-		if _, err := in.Disconnect(r.ctx, c.Key, install.Actor{Kind: install.ByOperator}); err != nil {
+		if _, err := in.Disconnect(r.ctx, c.Key, connection.Actor{Kind: connection.ByOperator}); err != nil {
 			t.Fatal(err)
 		}
 		r.clock.Advance(29 * 24 * time.Hour)

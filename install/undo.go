@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"switchboard/install/connection"
 )
 
 // undoneOutcome is for numbers and logs; the attempt's record keeps how the install ended.
@@ -25,7 +27,7 @@ type undo struct {
 	Nonce      []byte `json:"n"`
 }
 
-func undoOf(c Connection, browser []byte) undo {
+func undoOf(c connection.Connection, browser []byte) undo {
 	return undo{Connection: c.ID, Consent: c.AuthorizedAt.UnixMicro(), By: c.AuthorizedBy, Browser: browser,
 		Until: c.AuthorizedAt.Add(undoLife).Unix(), Nonce: newNonce()}
 }
@@ -62,7 +64,7 @@ func (in *Installer) takeBack(ctx context.Context, signed string, browser []byte
 	if !in.verify("undo", signed, &u) {
 		return in.page(outcomeUndoBroken, ref)
 	}
-	var c Connection
+	var c connection.Connection
 	stop := func(s outcome) page {
 		p := in.page(s, ref)
 		p.name("workspace", orElse(c.TeamName, "the workspace"))
@@ -85,7 +87,7 @@ func (in *Installer) takeBack(ctx context.Context, signed string, browser []byte
 	defer cancel()
 	c, err := in.store.Get(asking, u.Connection)
 	switch {
-	case errors.Is(err, ErrNotFound), err == nil && c.State == Removed:
+	case errors.Is(err, ErrNotFound), err == nil && c.State == connection.Removed:
 		return stop(outcomeUndoUsed)
 	case err == nil && !c.AuthorizedAt.Equal(time.UnixMicro(u.Consent)):
 		return stop(outcomeUndoLater)
@@ -102,10 +104,10 @@ func (in *Installer) takeBack(ctx context.Context, signed string, browser []byte
 		return stop(outcomeUndoUnderWay)
 	}
 	undone := outcomeUndone
-	switch said, err := in.Disconnect(ctx, c.Key, Person(u.By)); {
+	switch said, err := in.Disconnect(ctx, c.Key, connection.Person(u.By)); {
 	case errors.Is(err, ErrNotConnected):
 		return stop(outcomeUndoUsed)
-	case err != nil && (said == "ok" || said == ReasonAccountInactive || said == ReasonTokenRevoked):
+	case err != nil && (said == "ok" || said == connection.ReasonAccountInactive || said == connection.ReasonTokenRevoked):
 		// Slack has done it, and its events will have ours follow.
 		in.log.ErrorContext(ctx, "undo install: erase access", "ref", ref, "connection", c.ID, "cause", err)
 		undone = outcomeUndoneUnerased
@@ -127,11 +129,11 @@ func (in *Installer) takeBack(ctx context.Context, signed string, browser []byte
 
 // undoneMark is the budget that is spent when a consent was taken back on our page: what its install's page says afterwards
 // depends on it. It lasts longer than that page.
-func undoneMark(c Connection) Budget {
+func undoneMark(c connection.Connection) Budget {
 	return Budget{Name: fmt.Sprintf("undone/%s/%d", c.ID, c.AuthorizedAt.UnixMicro()), Interval: usedKept, Burst: 1}
 }
 
-func (in *Installer) noteUndone(ctx context.Context, c Connection) {
+func (in *Installer) noteUndone(ctx context.Context, c connection.Connection) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordBudget)
 	defer cancel()
 	if _, err := in.store.Take(ctx, undoneMark(c), 1, in.now()); err != nil {
@@ -140,7 +142,7 @@ func (in *Installer) noteUndone(ctx context.Context, c Connection) {
 }
 
 // wasUndone reports whether c's consent was taken back on our page. Without an answer of the store: no.
-func (in *Installer) wasUndone(ctx context.Context, c Connection) bool {
+func (in *Installer) wasUndone(ctx context.Context, c connection.Connection) bool {
 	standing, err := in.store.Available(ctx, undoneMark(c), in.now())
 	if err != nil {
 		in.log.WarnContext(ctx, "look whether an install was undone", "connection", c.ID, "cause", err)

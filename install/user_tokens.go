@@ -10,24 +10,26 @@ import (
 	"time"
 
 	"github.com/slack-go/slack"
+
+	"switchboard/install/connection"
 )
 
 // OpenUser returns the token of one person on the connection for k (found as Open finds it), good to be used now.
 // ErrNotConnected when there is none; else as Open.
-func (in *Installer) OpenUser(ctx context.Context, k Key, userID string) (UserToken, error) {
+func (in *Installer) OpenUser(ctx context.Context, k connection.Key, userID string) (connection.UserToken, error) {
 	c, err := in.lookup(ctx, k)
 	if err != nil {
-		return UserToken{}, err
+		return connection.UserToken{}, err
 	}
-	h := TokenOwner{Key: c.Key, UserID: userID}
+	h := connection.TokenOwner{Key: c.Key, UserID: userID}
 	u, err := in.store.GetUser(ctx, h)
 	switch {
 	case errors.Is(err, ErrNotFound), err == nil && u.Token == "":
-		return UserToken{}, ErrNotConnected
+		return connection.UserToken{}, ErrNotConnected
 	case err != nil:
-		return UserToken{}, fmt.Errorf("open user token: %w", err)
+		return connection.UserToken{}, fmt.Errorf("open user token: %w", err)
 	}
-	err = in.goodTokens(ctx, h, u.TokenPair, func() (TokenPair, error) {
+	err = in.goodTokens(ctx, h, u.TokenPair, func() (connection.TokenPair, error) {
 		var err error
 		u, err = in.store.GetUser(ctx, h)
 		return u.TokenPair, err
@@ -37,17 +39,17 @@ func (in *Installer) OpenUser(ctx context.Context, k Key, userID string) (UserTo
 
 // UserClient returns a Web API client that acts for the person u belongs to. It keeps to the limits of the workspace, as
 // Client does: Slack counts all of an app's tokens together.
-func (in *Installer) UserClient(u UserToken) *slack.Client { return in.UserClientIn(u, "") }
+func (in *Installer) UserClient(u connection.UserToken) *slack.Client { return in.UserClientIn(u, "") }
 
 // UserClientIn is UserClient for work in one workspace, as ClientIn is Client.
-func (in *Installer) UserClientIn(u UserToken, teamID string) *slack.Client {
+func (in *Installer) UserClientIn(u connection.UserToken, teamID string) *slack.Client {
 	return in.client(u.Token, limited{in, u.Key, teamID, in.http})
 }
 
 // HandleUsersRevoked handles Slack's word (tokens_revoked) that these people took their tokens back. The word may be late or
 // repeated, and they may have granted anew, so each token is asked first. An error means that the rest is to be done again:
 // the store's trouble, or Slack's.
-func (in *Installer) HandleUsersRevoked(ctx context.Context, k Key, userIDs []string, at time.Time) error {
+func (in *Installer) HandleUsersRevoked(ctx context.Context, k connection.Key, userIDs []string, at time.Time) error {
 	c, err := in.store.Lookup(ctx, k)
 	if errors.Is(err, ErrNotFound) {
 		return nil
@@ -60,9 +62,9 @@ func (in *Installer) HandleUsersRevoked(ctx context.Context, k Key, userIDs []st
 		// answer about a token counts.
 		at = time.Time{}
 	}
-	line := Change{At: in.now(), By: Actor{Kind: BySlack}, What: DidUserRevoke, Outcome: OutcomeDone}
+	line := connection.Change{At: in.now(), By: connection.Actor{Kind: connection.BySlack}, What: connection.DidUserRevoke, Outcome: connection.OutcomeDone}
 	for _, id := range userIDs {
-		u, findErr := in.store.GetUser(ctx, TokenOwner{Key: c.Key, UserID: id})
+		u, findErr := in.store.GetUser(ctx, connection.TokenOwner{Key: c.Key, UserID: id})
 		if errors.Is(findErr, ErrNotFound) {
 			continue
 		}

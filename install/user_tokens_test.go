@@ -8,10 +8,11 @@ import (
 	"time"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/slacksim"
 )
 
-func forPeople(cfg *install.Config) { cfg.UserScopes = []install.Scope{{Name: "chat:write"}} }
+func forPeople(cfg *install.Config) { cfg.UserScopes = []connection.Scope{{Name: "chat:write"}} }
 
 func TestPeopleHaveTheirOwnTokens(t *testing.T) {
 	t.Parallel()
@@ -57,9 +58,9 @@ func TestFatesAreSeparate(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(forPeople)
 		c := r.connect(in, slacksim.AcmeAdmin)
-		h := install.TokenOwner{Key: c.Key, UserID: slacksim.AcmeAdmin}
-		spoil := func(chain *install.TokenPair) { chain.RefreshToken += "-gone" }
-		if _, err := in.db.UpdateUser(r.ctx, h, func(u *install.UserToken) error { spoil(&u.TokenPair); return nil }); err != nil {
+		h := connection.TokenOwner{Key: c.Key, UserID: slacksim.AcmeAdmin}
+		spoil := func(chain *connection.TokenPair) { chain.RefreshToken += "-gone" }
+		if _, err := in.db.UpdateUser(r.ctx, h, func(u *connection.UserToken) error { spoil(&u.TokenPair); return nil }); err != nil {
 			t.Fatal(err)
 		}
 		renew := func() {
@@ -73,17 +74,17 @@ func TestFatesAreSeparate(t *testing.T) {
 		}
 		renew()
 		u, err := in.db.GetUser(r.ctx, h)
-		if err != nil || u.Reason != install.ReasonRefreshRejected || !u.RenewAt.IsZero() {
+		if err != nil || u.Reason != connection.ReasonRefreshRejected || !u.RenewAt.IsZero() {
 			t.Errorf("the person's chain: %q %v %v", u.Reason, u.RenewAt, err)
 		}
 		now := r.row(in, c.Key)
-		if now.State != install.Active {
+		if now.State != connection.Active {
 			t.Errorf("the bot's: %s %s", now.State, now.Reason)
 		}
 		r.works(now)
 
 		r.connect(in, slacksim.AcmeAdmin) // both are new
-		if _, err := in.db.Update(r.ctx, c.Key, func(c *install.Connection) error { spoil(&c.TokenPair); return nil }); err != nil {
+		if _, err := in.db.Update(r.ctx, c.Key, func(c *connection.Connection) error { spoil(&c.TokenPair); return nil }); err != nil {
 			t.Fatal(err)
 		}
 		before, err := in.db.GetUser(r.ctx, h)
@@ -91,7 +92,7 @@ func TestFatesAreSeparate(t *testing.T) {
 			t.Fatalf("granted anew: %q %v", before.Reason, err)
 		}
 		renew()
-		if now := r.row(in, c.Key); now.State != install.ReconnectRequired || now.Reason != install.ReasonRefreshRejected {
+		if now := r.row(in, c.Key); now.State != connection.ReconnectRequired || now.Reason != connection.ReasonRefreshRejected {
 			t.Errorf("the bot's: %s %s", now.State, now.Reason)
 		}
 		if u, err := in.db.GetUser(r.ctx, h); err != nil || u.Reason != "" || u.Token == before.Token {
@@ -127,15 +128,15 @@ func TestPersonTakesTokenBack(t *testing.T) {
 		if err != nil || len(left) != 1 || left[0].UserID != slacksim.AcmeAdmin {
 			t.Errorf("left: %+v (%v)", left, err)
 		}
-		if now := r.row(in, c.Key); now.State != install.Active {
+		if now := r.row(in, c.Key); now.State != connection.Active {
 			t.Errorf("the bot: %s", now.State)
 		}
 		lines, err := in.db.History(r.ctx, c.ID, 20)
 		revoked := 0
 		for _, l := range lines {
-			if l.What == install.DidUserRevoke {
+			if l.What == connection.DidUserRevoke {
 				revoked++
-				if l.Reason != slacksim.AcmeMember || l.By.Kind != install.BySlack {
+				if l.Reason != slacksim.AcmeMember || l.By.Kind != connection.BySlack {
 					t.Errorf("%+v", l)
 				}
 			}
@@ -148,7 +149,7 @@ func TestPersonTakesTokenBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		in.Check(r.ctx, c.Key)
-		if now := r.row(in, c.Key); now.State != install.Removed {
+		if now := r.row(in, c.Key); now.State != connection.Removed {
 			t.Errorf("the bot: %s", now.State)
 		}
 		if left, _ := in.db.Users(r.ctx, c.Key); len(left) != 0 {

@@ -10,12 +10,12 @@ import (
 
 	"gorm.io/gorm"
 
-	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // writeHistory adds lines to a connection's history, in the transaction that makes them true. The caller holds the lock on
 // the connection's row, so that the lines lie in the order of the changes.
-func (db *DB) writeHistory(tx *gorm.DB, connectionID string, lines []install.Change) error {
+func (db *DB) writeHistory(tx *gorm.DB, connectionID string, lines []connection.Change) error {
 	if len(lines) == 0 {
 		return nil
 	}
@@ -30,12 +30,12 @@ func (db *DB) writeHistory(tx *gorm.DB, connectionID string, lines []install.Cha
 }
 
 // unexplained is the line for a change that came without one.
-func unexplained(reason string) install.Change {
-	return install.Change{By: install.Actor{Kind: install.BySwitchboard}, What: install.DidChange, Outcome: install.OutcomeDone, Reason: reason}
+func unexplained(reason string) connection.Change {
+	return connection.Change{By: connection.Actor{Kind: connection.BySwitchboard}, What: connection.DidChange, Outcome: connection.OutcomeDone, Reason: reason}
 }
 
 // History is install.Store's.
-func (db *DB) History(ctx context.Context, connectionID string, n int) ([]install.Change, error) {
+func (db *DB) History(ctx context.Context, connectionID string, n int) ([]connection.Change, error) {
 	if n <= 0 || !storable(connectionID) {
 		return nil, nil
 	}
@@ -43,7 +43,7 @@ func (db *DB) History(ctx context.Context, connectionID string, n int) ([]instal
 	if err := db.read.WithContext(ctx).Where("connection_id = ?", connectionID).Order("id DESC").Limit(n).Find(&rows).Error; err != nil {
 		return nil, fault(ctx, "read history", err)
 	}
-	lines := make([]install.Change, len(rows))
+	lines := make([]connection.Change, len(rows))
 	for i := range rows {
 		lines[i] = rows[i].change()
 	}

@@ -15,11 +15,12 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/storage"
 )
 
 // history returns all lines of a connection, oldest first.
-func history(t *testing.T, f fixture, connectionID string) []install.Change {
+func history(t *testing.T, f fixture, connectionID string) []connection.Change {
 	t.Helper()
 	lines, err := f.History(t.Context(), connectionID, 1_000_000)
 	if err != nil {
@@ -45,9 +46,9 @@ func tells(t *testing.T, what string, f fixture, connectionID string, want ...st
 	}
 }
 
-func update(t *testing.T, db install.Store, k install.Key, fn func(c *install.Connection)) install.Connection {
+func update(t *testing.T, db install.Store, k connection.Key, fn func(c *connection.Connection)) connection.Connection {
 	t.Helper()
-	c, err := db.Update(t.Context(), k, func(c *install.Connection) error { fn(c); return nil })
+	c, err := db.Update(t.Context(), k, func(c *connection.Connection) error { fn(c); return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,10 +56,10 @@ func update(t *testing.T, db install.Store, k install.Key, fn func(c *install.Co
 }
 
 func testHistoryOfPut(t *testing.T, f fixture) {
-	consent := func(by string, after time.Duration) install.Connection {
+	consent := func(by string, after time.Duration) connection.Connection {
 		c := full(key("A-told", "", "T1"))
 		c.AuthorizedBy, c.AuthorizedAt = by, t0.Add(after)
-		c.Note(install.Change{What: "the caller's own"}) // the store knows better
+		c.Note(connection.Change{What: "the caller's own"}) // the store knows better
 		return c
 	}
 	first := put(t, f, consent("U1", 0))
@@ -68,14 +69,14 @@ func testHistoryOfPut(t *testing.T, f fixture) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for what, c := range map[string]install.Connection{"first": first, "late": late, "again": again, "before": *before} {
+	for what, c := range map[string]connection.Connection{"first": first, "late": late, "again": again, "before": *before} {
 		if c.Changes != nil {
 			t.Errorf("%s: %d lines came back", what, len(c.Changes))
 		}
 	}
-	update(t, f, first.Key, func(c *install.Connection) {
-		c.Erase(install.Removed, install.ReasonUninstalled, t0.Add(time.Hour))
-		c.Note(install.Change{At: t0.Add(time.Hour), By: install.Actor{Kind: install.BySlack}, What: install.DidRemove, Outcome: install.OutcomeDone, Reason: install.ReasonUninstalled})
+	update(t, f, first.Key, func(c *connection.Connection) {
+		c.Erase(connection.Removed, connection.ReasonUninstalled, t0.Add(time.Hour))
+		c.Note(connection.Change{At: t0.Add(time.Hour), By: connection.Actor{Kind: connection.BySlack}, What: connection.DidRemove, Outcome: connection.OutcomeDone, Reason: connection.ReasonUninstalled})
 	})
 	put(t, f, consent("U3", 2*time.Hour))
 	tells(t, "installs", f, first.ID, "install done by personU1 ", "reconnect done by personU2 ", "reconnect done by operator ",
@@ -83,9 +84,9 @@ func testHistoryOfPut(t *testing.T, f fixture) {
 	tells(t, "another connection", f, other.ID, "install done by personU1 ")
 
 	lines, err := f.History(t.Context(), first.ID, 2)
-	want := []install.Change{
-		{ConnectionID: first.ID, At: t0.Add(2 * time.Hour), By: install.Person("U3"), What: install.DidReinstall, Outcome: install.OutcomeDone},
-		{ConnectionID: first.ID, At: t0.Add(time.Hour), By: install.Actor{Kind: install.BySlack}, What: install.DidRemove, Outcome: install.OutcomeDone, Reason: install.ReasonUninstalled},
+	want := []connection.Change{
+		{ConnectionID: first.ID, At: t0.Add(2 * time.Hour), By: connection.Person("U3"), What: connection.DidReinstall, Outcome: connection.OutcomeDone},
+		{ConnectionID: first.ID, At: t0.Add(time.Hour), By: connection.Actor{Kind: connection.BySlack}, What: connection.DidRemove, Outcome: connection.OutcomeDone, Reason: connection.ReasonUninstalled},
 	}
 	if diff := cmp.Diff(want, lines); diff != "" || err != nil {
 		t.Errorf("the newest two, error %v (-want +got):\n%s", err, diff)
@@ -122,20 +123,20 @@ func testHistoryTogether(t *testing.T, f fixture) {
 		whats[line.What]++
 		people[line.By.ID]++
 	}
-	if len(lines) != callers || lines[0].What != install.DidInstall || whats[install.DidInstall] != 1 || len(people) != callers {
+	if len(lines) != callers || lines[0].What != connection.DidInstall || whats[connection.DidInstall] != 1 || len(people) != callers {
 		t.Errorf("%d lines by %d people: %v", len(lines), len(people), whats)
 	}
 }
 
 func testHistoryOfUpdate(t *testing.T, f fixture) {
 	c := put(t, f, full(key("A-noted", "", "T1")))
-	line := func(what string) install.Change {
-		return install.Change{At: t0, By: install.Actor{Kind: install.ByOperator}, What: what, Outcome: install.OutcomeDone}
+	line := func(what string) connection.Change {
+		return connection.Change{At: t0, By: connection.Actor{Kind: connection.ByOperator}, What: what, Outcome: connection.OutcomeDone}
 	}
 	want := []string{"install done by personU1 "}
 
 	// Several lines, in their order, also when nothing else is to be written.
-	got := update(t, f, c.Key, func(c *install.Connection) {
+	got := update(t, f, c.Key, func(c *connection.Connection) {
 		if c.Changes != nil {
 			t.Error("fn was given lines")
 		}
@@ -149,27 +150,27 @@ func testHistoryOfUpdate(t *testing.T, f fixture) {
 	tells(t, "two lines", f, c.ID, want...)
 
 	// What needs a line and has none gets one; what needs none gets none.
-	for name, change := range map[string]func(c *install.Connection){
-		"state":         func(c *install.Connection) { c.State = install.Retrying },
-		"reason":        func(c *install.Connection) { c.Reason = "other" },
-		"token":         func(c *install.Connection) { c.Token += "2" },
-		"refresh token": func(c *install.Connection) { c.RefreshToken += "2" },
-		"scopes":        func(c *install.Connection) { c.Scopes = append(c.Scopes, "files:read") },
+	for name, change := range map[string]func(c *connection.Connection){
+		"state":         func(c *connection.Connection) { c.State = connection.Retrying },
+		"reason":        func(c *connection.Connection) { c.Reason = "other" },
+		"token":         func(c *connection.Connection) { c.Token += "2" },
+		"refresh token": func(c *connection.Connection) { c.RefreshToken += "2" },
+		"scopes":        func(c *connection.Connection) { c.Scopes = append(c.Scopes, "files:read") },
 	} {
 		now := update(t, f, c.Key, change)
 		want = append(want, fmt.Sprintf("change done by switchboard %s", now.State))
 		tells(t, name, f, c.ID, want...)
 	}
-	update(t, f, c.Key, func(c *install.Connection) {
+	update(t, f, c.Key, func(c *connection.Connection) {
 		c.LastEventAt, c.CheckAt, c.LeaseUntil = t0.Add(time.Hour), t0.Add(time.Hour), t0.Add(time.Hour)
 	})
-	update(t, f, c.Key, func(c *install.Connection) { c.State = install.Active; c.Note(line("noted")) })
+	update(t, f, c.Key, func(c *connection.Connection) { c.State = connection.Active; c.Note(line("noted")) })
 	want = append(want, "noted done by operator ")
 	tells(t, "noted", f, c.ID, want...)
 
 	// A line without a time is of now.
 	before := f.Now().Truncate(time.Microsecond)
-	update(t, f, c.Key, func(c *install.Connection) { c.Note(install.Change{What: "now", ConnectionID: "con_another"}) })
+	update(t, f, c.Key, func(c *connection.Connection) { c.Note(connection.Change{What: "now", ConnectionID: "con_another"}) })
 	want = append(want, "now  by  ")
 	tells(t, "without a time", f, c.ID, want...)
 	lines := history(t, f, c.ID)
@@ -178,23 +179,23 @@ func testHistoryOfUpdate(t *testing.T, f fixture) {
 	}
 
 	// Nothing is told of what did not happen.
-	for name, fn := range map[string]func(c *install.Connection) error{
-		"an error":    func(c *install.Connection) error { return errors.New("no, thanks") },
-		"another key": func(c *install.Connection) error { c.TeamID = "T2"; return nil },
+	for name, fn := range map[string]func(c *connection.Connection) error{
+		"an error":    func(c *connection.Connection) error { return errors.New("no, thanks") },
+		"another key": func(c *connection.Connection) error { c.TeamID = "T2"; return nil },
 	} {
-		if _, err := f.Update(t.Context(), c.Key, func(c *install.Connection) error { c.Note(line("never")); return fn(c) }); err == nil {
+		if _, err := f.Update(t.Context(), c.Key, func(c *connection.Connection) error { c.Note(line("never")); return fn(c) }); err == nil {
 			t.Errorf("%s was taken", name)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	if _, err := f.Update(ctx, c.Key, func(c *install.Connection) error { c.Note(line("never")); cancel(); return nil }); err == nil {
+	if _, err := f.Update(ctx, c.Key, func(c *connection.Connection) error { c.Note(line("never")); cancel(); return nil }); err == nil {
 		t.Error("an ended update ended well")
 	}
 	tells(t, "nothing happened", f, c.ID, want...)
 
 	// A transaction that starts over starts with no lines.
 	tries := 0
-	if _, err := f.Update(t.Context(), c.Key, func(c *install.Connection) error {
+	if _, err := f.Update(t.Context(), c.Key, func(c *connection.Connection) error {
 		if len(c.Changes) != 0 {
 			t.Error("the second try found lines of the first")
 		}
@@ -218,8 +219,8 @@ func TestHistoryIsInTheTransaction(t *testing.T) {
 		u := person(c.Key, "U1")
 		grant(t, f, u)
 		exec(t, f, "ALTER TABLE connection_history RENAME COLUMN actor_id TO gone")
-		if _, err := f.Update(t.Context(), c.Key, func(c *install.Connection) error {
-			c.State = install.Paused
+		if _, err := f.Update(t.Context(), c.Key, func(c *connection.Connection) error {
+			c.State = connection.Paused
 			return nil
 		}); err == nil {
 			t.Error("an update went without its line")
@@ -232,11 +233,11 @@ func TestHistoryIsInTheTransaction(t *testing.T) {
 		if _, _, err := f.Put(t.Context(), again); err == nil {
 			t.Error("a consent went without its line")
 		}
-		line := install.Change{What: install.DidUserRevoke}
+		line := connection.Change{What: connection.DidUserRevoke}
 		if erased, err := f.EraseUser(t.Context(), u, line); err == nil || erased {
 			t.Errorf("a token was erased without a line: %v, error %v", erased, err)
 		}
-		if _, err := f.UpdateUser(t.Context(), u.TokenOwner, func(u *install.UserToken) error { u.Reason = "gone"; return nil }); err == nil {
+		if _, err := f.UpdateUser(t.Context(), u.TokenOwner, func(u *connection.UserToken) error { u.Reason = "gone"; return nil }); err == nil {
 			t.Error("a person's token was changed without a line")
 		}
 		never := person(c.Key, "U2")
@@ -267,10 +268,12 @@ func TestHistoryOfUnreadableRows(t *testing.T) {
 		c := put(t, f, full(key("A1", "", "T1")))
 		grant(t, f, person(c.Key, "U1"))
 		stranger := openWith(t, f.url, ring(t, storage.NewKey()))
-		update(t, stranger, c.Key, func(c *install.Connection) { c.LastEventAt = t0.Add(time.Hour) })
-		updateUser(t, stranger, install.TokenOwner{Key: c.Key, UserID: "U1"}, func(u *install.UserToken) { u.LeaseUntil = t0 })
+		update(t, stranger, c.Key, func(c *connection.Connection) { c.LastEventAt = t0.Add(time.Hour) })
+		updateUser(t, stranger, connection.TokenOwner{Key: c.Key, UserID: "U1"}, func(u *connection.UserToken) { u.LeaseUntil = t0 })
 		tells(t, "nothing that matters", f, c.ID, "install done by personU1 ")
-		update(t, stranger, c.Key, func(c *install.Connection) { c.Erase(install.ReconnectRequired, install.ReasonTokenRevoked, t0) })
+		update(t, stranger, c.Key, func(c *connection.Connection) {
+			c.Erase(connection.ReconnectRequired, connection.ReasonTokenRevoked, t0)
+		})
 		tells(t, "erased", f, c.ID, "install done by personU1 ", "change done by switchboard reconnect_required")
 	})
 }
@@ -286,27 +289,27 @@ func TestSweep(t *testing.T) {
 			grant(t, f, person(c.Key, "U1"))
 			grant(t, f, person(c.Key, "U2"))
 		}
-		kept := map[string]install.Connection{}
-		for name, state := range map[string]install.State{"works": install.Active, "broken": install.ReconnectRequired, "paused": install.Paused, "removed since": install.Removed} {
+		kept := map[string]connection.Connection{}
+		for name, state := range map[string]connection.State{"works": connection.Active, "broken": connection.ReconnectRequired, "paused": connection.Paused, "removed since": connection.Removed} {
 			c := full(key("A2", "", name))
 			c.State, c.StateSince = state, t0
-			if state == install.Removed {
+			if state == connection.Removed {
 				c.StateSince = before
 			}
 			kept[name] = put(t, f, c)
 		}
 		grant(t, f, person(kept["works"].Key, "U1"))
 		exec(t, f, "UPDATE connections SET state = 'removed' WHERE app_id = 'A1'") // as a release that knows no people does
-		line := func(what, outcome string, at time.Time) install.Change {
-			return install.Change{At: at, What: what, Outcome: outcome}
+		line := func(what, outcome string, at time.Time) connection.Change {
+			return connection.Change{At: at, What: what, Outcome: outcome}
 		}
-		update(t, f, kept["works"].Key, func(c *install.Connection) {
+		update(t, f, kept["works"].Key, func(c *connection.Connection) {
 			for range lines {
-				c.Note(line(install.DidRenew, install.OutcomeDone, before.Add(-time.Microsecond)))
+				c.Note(line(connection.DidRenew, connection.OutcomeDone, before.Add(-time.Microsecond)))
 			}
-			c.Note(line(install.DidRenew, install.OutcomeFail, t0))
-			c.Note(line(install.DidExchange, install.OutcomeDone, t0))
-			c.Note(line(install.DidRenew, install.OutcomeDone, before))
+			c.Note(line(connection.DidRenew, connection.OutcomeFail, t0))
+			c.Note(line(connection.DidExchange, connection.OutcomeDone, t0))
+			c.Note(line(connection.DidRenew, connection.OutcomeDone, before))
 		})
 
 		if n, err := f.Sweep(ctx, time.Time{}); n != 0 || err != nil {
@@ -340,7 +343,7 @@ func TestSweepMeetsAReinstall(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		ctx := t.Context()
 		c := put(t, f, full(key("A1", "", "T1")))
-		update(t, f, c.Key, func(c *install.Connection) { c.Erase(install.Removed, install.ReasonUninstalled, t0) })
+		update(t, f, c.Key, func(c *connection.Connection) { c.Erase(connection.Removed, connection.ReasonUninstalled, t0) })
 		other, err := f.raw.Conn(ctx)
 		if err != nil {
 			t.Fatal(err)
@@ -375,7 +378,7 @@ func TestSweepMeetsAReinstall(t *testing.T) {
 		if n := <-swept; n != 0 {
 			t.Errorf("swept %d", n)
 		}
-		if found, err := f.Lookup(ctx, c.Key); err != nil || found.State != install.Active {
+		if found, err := f.Lookup(ctx, c.Key); err != nil || found.State != connection.Active {
 			t.Errorf("a connection that came back is gone: %v", err)
 		}
 	})

@@ -23,6 +23,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/storage"
 	"switchboard/storage/storagetest"
 )
@@ -123,25 +124,25 @@ func together(n int, fn func(i int)) {
 	wg.Wait()
 }
 
-func key(app, enterprise, team string) install.Key {
-	return install.Key{AppID: app, EnterpriseID: enterprise, TeamID: team}
+func key(app, enterprise, team string) connection.Key {
+	return connection.Key{AppID: app, EnterpriseID: enterprise, TeamID: team}
 }
 
 // full is a connection with something in every field.
-func full(k install.Key) install.Connection {
-	return install.Connection{
+func full(k connection.Key) connection.Connection {
+	return connection.Connection{
 		Key: k, TeamName: "Acme", TeamURL: "https://acme.slack.com/", TeamIcon: "https://img/1.png", EnterpriseName: "Acme Group",
 		BotUserID: "U0BOT", BotID: "B0BOT", Scopes: []string{"chat:write", "commands"},
-		TokenPair: install.TokenPair{Token: "xoxe.xoxb-token", RefreshToken: "xoxe-1-refresh", ExpiresAt: t0.Add(12 * time.Hour), Generation: 1},
-		Webhook: install.Webhook{URL: "https://hooks.slack.com/services/T/B/secret", Channel: "#general", ChannelID: "C1",
+		TokenPair: connection.TokenPair{Token: "xoxe.xoxb-token", RefreshToken: "xoxe-1-refresh", ExpiresAt: t0.Add(12 * time.Hour), Generation: 1},
+		Webhook: connection.Webhook{URL: "https://hooks.slack.com/services/T/B/secret", Channel: "#general", ChannelID: "C1",
 			ConfigurationURL: "https://acme.slack.com/services/B1"},
 		InstalledBy: "U1", InstalledByName: "Ann", InstalledAt: t0, AuthorizedBy: "U1", AuthorizedAt: t0,
-		State: install.Active, Reason: "because", StateSince: t0.Add(time.Second), CheckedAt: t0.Add(2 * time.Second),
+		State: connection.Active, Reason: "because", StateSince: t0.Add(time.Second), CheckedAt: t0.Add(2 * time.Second),
 		LastEventAt: t0.Add(3 * time.Second),
 	}
 }
 
-func put(t *testing.T, db install.Store, c install.Connection) install.Connection {
+func put(t *testing.T, db install.Store, c connection.Connection) connection.Connection {
 	t.Helper()
 	now, _, err := db.Put(t.Context(), c)
 	if err != nil {
@@ -151,9 +152,9 @@ func put(t *testing.T, db install.Store, c install.Connection) install.Connectio
 }
 
 // same compares connections, secrets included (cmp would print them hidden and alike).
-func same(t *testing.T, what string, got, want install.Connection) {
+func same(t *testing.T, what string, got, want connection.Connection) {
 	t.Helper()
-	for name, s := range map[string][2]install.Secret{
+	for name, s := range map[string][2]connection.Secret{
 		"token": {got.Token, want.Token}, "refresh token": {got.RefreshToken, want.RefreshToken},
 		"webhook": {got.Webhook.URL, want.Webhook.URL},
 	} {
@@ -240,7 +241,7 @@ func testPutAndReadBack(t *testing.T, f fixture) {
 
 func testPutAgain(t *testing.T, f fixture) {
 	first := put(t, f, full(key("A-again", "E1", "T1")))
-	again := install.Connection{Key: first.Key, TeamName: "Acme 2", TokenPair: install.TokenPair{Token: "xoxb-2"}, InstalledBy: "U2", InstalledAt: t0.Add(time.Minute), AuthorizedBy: "U2", AuthorizedAt: t0.Add(time.Minute), State: install.Active}
+	again := connection.Connection{Key: first.Key, TeamName: "Acme 2", TokenPair: connection.TokenPair{Token: "xoxb-2"}, InstalledBy: "U2", InstalledAt: t0.Add(time.Minute), AuthorizedBy: "U2", AuthorizedAt: t0.Add(time.Minute), State: connection.Active}
 	now, before, err := f.Put(t.Context(), again)
 	if err != nil || before == nil {
 		t.Fatalf("Put: before %v, error %v", before, err)
@@ -252,7 +253,7 @@ func testPutAgain(t *testing.T, f fixture) {
 	want.LastEventAt, want.TeamIcon, want.Webhook = first.LastEventAt, first.TeamIcon, first.Webhook
 	want.StateSince = first.StateSince // it worked before
 	for _, s := range first.Scopes {
-		want.Beginnings = append(want.Beginnings, install.Beginning{Of: "-" + s, At: again.AuthorizedAt})
+		want.Beginnings = append(want.Beginnings, connection.Beginning{Of: "-" + s, At: again.AuthorizedAt})
 	}
 	want.BotID, want.TeamURL, want.CheckedAt = first.BotID, first.TeamURL, first.CheckedAt
 	want.InstalledBy, want.InstalledByName, want.InstalledAt = first.InstalledBy, first.InstalledByName, first.InstalledAt
@@ -291,36 +292,36 @@ func testPutOlderConsent(t *testing.T, f fixture) {
 	if now := put(t, f, back); now.Token != "xoxb-back" {
 		t.Error("a consent by a clock that was set back was dropped")
 	}
-	if _, err := f.Update(t.Context(), first.Key, func(c *install.Connection) error {
-		c.Erase(install.Removed, install.ReasonUninstalled, t0)
+	if _, err := f.Update(t.Context(), first.Key, func(c *connection.Connection) error {
+		c.Erase(connection.Removed, connection.ReasonUninstalled, t0)
 		return nil
 	}); err != nil {
 		t.Fatal(err)
 	}
 	back.Token, back.AuthorizedAt = "xoxb-again", back.AuthorizedAt.Add(-time.Second)
-	if now := put(t, f, back); now.Token != "xoxb-again" || now.State != install.Active {
+	if now := put(t, f, back); now.Token != "xoxb-again" || now.State != connection.Active {
 		t.Error("a removed connection kept a new install out")
 	}
 	// An operator's pause outlives a re-install.
-	if _, err := f.Update(t.Context(), first.Key, func(c *install.Connection) error {
-		c.SetState(install.Paused, "operator", t0)
+	if _, err := f.Update(t.Context(), first.Key, func(c *connection.Connection) error {
+		c.SetState(connection.Paused, "operator", t0)
 		return nil
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if now := put(t, f, full(first.Key)); now.State != install.Paused || now.Token == "" {
+	if now := put(t, f, full(first.Key)); now.State != connection.Paused || now.Token == "" {
 		t.Errorf("a paused connection became %s", now.State)
 	}
 }
 
 func testPutTogether(t *testing.T, f fixture) {
 	k := key("A-together", "E1", "T1")
-	race := func(what string, first func(before *install.Connection) bool) {
+	race := func(what string, first func(before *connection.Connection) bool) {
 		var mu sync.Mutex
 		ids, firsts := map[string]int{}, 0
 		together(callers, func(i int) {
 			c := full(k)
-			c.Token = install.Secret(fmt.Sprintf("xoxb-%d", i))
+			c.Token = connection.Secret(fmt.Sprintf("xoxb-%d", i))
 			now, before, err := f.Put(t.Context(), c)
 			if err != nil {
 				t.Errorf("%s: %v", what, err)
@@ -343,14 +344,14 @@ func testPutTogether(t *testing.T, f fixture) {
 			t.Errorf("%s: %d rows", what, n)
 		}
 	}
-	race("empty", func(before *install.Connection) bool { return before == nil })
-	if _, err := f.Update(t.Context(), k, func(c *install.Connection) error {
-		c.Erase(install.Removed, install.ReasonUninstalled, t0)
+	race("empty", func(before *connection.Connection) bool { return before == nil })
+	if _, err := f.Update(t.Context(), k, func(c *connection.Connection) error {
+		c.Erase(connection.Removed, connection.ReasonUninstalled, t0)
 		return nil
 	}); err != nil {
 		t.Fatal(err)
 	}
-	race("removed", func(before *install.Connection) bool { return before != nil && before.State == install.Removed })
+	race("removed", func(before *connection.Connection) bool { return before != nil && before.State == connection.Removed })
 	c, err := f.Lookup(t.Context(), k)
 	if err != nil || c.Installs != 2*callers {
 		t.Errorf("%d installs counted of %d, error %v", c.Installs, 2*callers, err)
@@ -362,7 +363,7 @@ func testPutTogetherNewerWins(t *testing.T, f fixture) {
 	together(callers, func(i int) {
 		c := full(k)
 		c.AuthorizedAt = t0.Add(time.Duration(i) * time.Microsecond)
-		c.Token = install.Secret(fmt.Sprintf("xoxb-%d", i))
+		c.Token = connection.Secret(fmt.Sprintf("xoxb-%d", i))
 		if _, _, err := f.Put(t.Context(), c); err != nil {
 			t.Error(err)
 		}
@@ -379,7 +380,7 @@ func testAdd(t *testing.T, f fixture) {
 	var added atomic.Int64
 	together(callers, func(i int) {
 		c := full(k)
-		c.Token = install.Secret(fmt.Sprintf("xoxb-%d", i))
+		c.Token = connection.Secret(fmt.Sprintf("xoxb-%d", i))
 		now, err := f.Add(t.Context(), c)
 		switch {
 		case err == nil:
@@ -399,7 +400,7 @@ func testAdd(t *testing.T, f fixture) {
 		t.Fatal(err)
 	}
 	tells(t, "added", f, c.ID, "install done by personU1 ")
-	for _, k := range []install.Key{{}, key("A", "", ""), key("A", "", "T\x00")} {
+	for _, k := range []connection.Key{{}, key("A", "", ""), key("A", "", "T\x00")} {
 		if _, err := f.Add(t.Context(), full(k)); err == nil || err == install.ErrExists {
 			t.Errorf("Add(%q): %v", k, err)
 		}
@@ -407,7 +408,7 @@ func testAdd(t *testing.T, f fixture) {
 }
 
 func testPutRefusesBrokenKeys(t *testing.T, f fixture) {
-	for _, k := range []install.Key{{}, key("A", "", ""), key("", "E", "T"), key("A", "", "T\x00"), key("A", "\xff", "T")} {
+	for _, k := range []connection.Key{{}, key("A", "", ""), key("", "E", "T"), key("A", "", "T\x00"), key("A", "\xff", "T")} {
 		if _, _, err := f.Put(t.Context(), full(k)); err == nil {
 			t.Errorf("%q was kept", k)
 		}
@@ -418,14 +419,14 @@ func testIDSurvives(t *testing.T, f fixture) {
 	first := put(t, f, full(key("A-id", "E1", "T1")))
 	for round := range 5 {
 		at := t0.Add(time.Duration(round) * time.Hour)
-		removed, err := f.Update(t.Context(), first.Key, func(c *install.Connection) error {
-			c.Erase(install.Removed, install.ReasonTokenRevoked, at)
+		removed, err := f.Update(t.Context(), first.Key, func(c *connection.Connection) error {
+			c.Erase(connection.Removed, connection.ReasonTokenRevoked, at)
 			return nil
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if removed.Token != "" || removed.RefreshToken != "" || removed.Webhook.URL != "" || removed.State != install.Removed {
+		if removed.Token != "" || removed.RefreshToken != "" || removed.Webhook.URL != "" || removed.State != connection.Removed {
 			t.Error("a removed connection kept a secret or its state")
 		}
 		if n := f.count(t, "SELECT length(token) + length(refresh_token) + length(webhook_url) FROM connections WHERE app_id = 'A-id'"); n != 0 {
@@ -434,7 +435,7 @@ func testIDSurvives(t *testing.T, f fixture) {
 		c := full(first.Key)
 		c.InstalledAt, c.AuthorizedAt = at, at
 		back := put(t, f, c)
-		if back.ID != first.ID || !back.CreatedAt.Equal(first.CreatedAt) || back.State != install.Active || back.Installs != round+2 {
+		if back.ID != first.ID || !back.CreatedAt.Equal(first.CreatedAt) || back.State != connection.Active || back.Installs != round+2 {
 			t.Errorf("round %d: %s since %v, %s, %d installs", round, back.ID, back.CreatedAt, back.State, back.Installs)
 		}
 	}
@@ -444,7 +445,7 @@ func testUpdateTogether(t *testing.T, f fixture) {
 	k := key("A-update", "", "T1")
 	put(t, f, full(k))
 	together(callers, func(i int) {
-		_, err := f.Update(t.Context(), k, func(c *install.Connection) error {
+		_, err := f.Update(t.Context(), k, func(c *connection.Connection) error {
 			c.Installs++
 			c.Scopes = append(c.Scopes, fmt.Sprintf("scope:%d", i))
 			c.Token += "+" // a secret is read, changed and written under the same rule
@@ -483,7 +484,7 @@ func testUpdateAndPutTogether(t *testing.T, f fixture) {
 			}
 			return
 		}
-		if _, err := f.Update(t.Context(), k, func(c *install.Connection) error {
+		if _, err := f.Update(t.Context(), k, func(c *connection.Connection) error {
 			c.Installs += 1000
 			return nil
 		}); err != nil {
@@ -510,7 +511,7 @@ func testUpdateWritesItsChange(t *testing.T, f fixture) {
 	version := func() int { return f.count(t, "SELECT version FROM connections WHERE app_id = 'A-change'") }
 	before := boxes()
 
-	got, err := f.Update(t.Context(), first.Key, func(*install.Connection) error { return nil })
+	got, err := f.Update(t.Context(), first.Key, func(*connection.Connection) error { return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -520,8 +521,8 @@ func testUpdateWritesItsChange(t *testing.T, f fixture) {
 	}
 
 	want := first
-	want.State, want.Reason, want.LastEventAt = install.Paused, "", t0.Add(time.Hour)
-	got, err = f.Update(t.Context(), first.Key, func(c *install.Connection) error {
+	want.State, want.Reason, want.LastEventAt = connection.Paused, "", t0.Add(time.Hour)
+	got, err = f.Update(t.Context(), first.Key, func(c *connection.Connection) error {
 		c.State, c.Reason, c.LastEventAt = want.State, want.Reason, want.LastEventAt
 		return nil
 	})
@@ -534,7 +535,7 @@ func testUpdateWritesItsChange(t *testing.T, f fixture) {
 	}
 
 	want.Scopes = []string{"changed:in_place", want.Scopes[1]}
-	got, err = f.Update(t.Context(), first.Key, func(c *install.Connection) error {
+	got, err = f.Update(t.Context(), first.Key, func(c *connection.Connection) error {
 		c.Scopes[0] = want.Scopes[0]
 		return nil
 	})
@@ -544,7 +545,7 @@ func testUpdateWritesItsChange(t *testing.T, f fixture) {
 	same(t, "a scope changed", got, want)
 
 	want.RefreshToken = "xoxe-1-next"
-	got, err = f.Update(t.Context(), first.Key, func(c *install.Connection) error {
+	got, err = f.Update(t.Context(), first.Key, func(c *connection.Connection) error {
 		c.RefreshToken = want.RefreshToken
 		return nil
 	})
@@ -566,19 +567,19 @@ func testUpdateWritesItsChange(t *testing.T, f fixture) {
 func testUpdateRefuses(t *testing.T, f fixture) {
 	first := put(t, f, full(key("A-refuse", "E1", "T1")))
 	mine := errors.New("no, thanks")
-	if _, err := f.Update(t.Context(), first.Key, func(c *install.Connection) error {
+	if _, err := f.Update(t.Context(), first.Key, func(c *connection.Connection) error {
 		c.Token = "xoxb-never"
 		return mine
 	}); err != mine {
 		t.Errorf("fn's error came back as %v", err)
 	}
-	if _, err := f.Update(t.Context(), first.Key, func(c *install.Connection) error {
+	if _, err := f.Update(t.Context(), first.Key, func(c *connection.Connection) error {
 		c.TeamID = "T2"
 		return nil
 	}); err == nil {
 		t.Error("an update moved a connection to another workspace")
 	}
-	if _, err := f.Update(t.Context(), first.Key, func(c *install.Connection) error {
+	if _, err := f.Update(t.Context(), first.Key, func(c *connection.Connection) error {
 		c.ID = "con_other"
 		return nil
 	}); err == nil {
@@ -586,7 +587,7 @@ func testUpdateRefuses(t *testing.T, f fixture) {
 	}
 	func() {
 		defer func() { _ = recover() }()
-		_, _ = f.Update(t.Context(), first.Key, func(c *install.Connection) error {
+		_, _ = f.Update(t.Context(), first.Key, func(c *connection.Connection) error {
 			c.Token = "xoxb-never"
 			panic("fn")
 		})
@@ -598,8 +599,8 @@ func testUpdateRefuses(t *testing.T, f fixture) {
 	same(t, "after all that", found, first)
 
 	// Update is for the exact row, also where Find would answer with another.
-	for _, k := range []install.Key{key("A-refuse", "", "T1"), key("A-refuse", "E2", "T1"), key("A-refuse", "E1", "T2"), {}, key("A\x00", "", "T")} {
-		if _, err := f.Update(t.Context(), k, func(*install.Connection) error {
+	for _, k := range []connection.Key{key("A-refuse", "", "T1"), key("A-refuse", "E2", "T1"), key("A-refuse", "E1", "T2"), {}, key("A\x00", "", "T")} {
+		if _, err := f.Update(t.Context(), k, func(*connection.Connection) error {
 			t.Error("fn was called")
 			return nil
 		}); err != install.ErrNotFound {
@@ -612,7 +613,7 @@ func testUpdateRefuses(t *testing.T, f fixture) {
 func testUpdateEnds(t *testing.T, f fixture) {
 	first := put(t, f, full(key("A-ends", "E1", "T1")))
 	ctx, cancel := context.WithCancel(t.Context())
-	if _, err := f.Update(ctx, first.Key, func(c *install.Connection) error {
+	if _, err := f.Update(ctx, first.Key, func(c *connection.Connection) error {
 		c.Token = "xoxb-never"
 		cancel()
 		return nil
@@ -621,10 +622,10 @@ func testUpdateEnds(t *testing.T, f fixture) {
 	}
 
 	// While one holds the row, another waits no longer than it wants to.
-	if _, err := f.Update(t.Context(), first.Key, func(c *install.Connection) error {
+	if _, err := f.Update(t.Context(), first.Key, func(c *connection.Connection) error {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
 		defer cancel()
-		if _, err := f.Update(ctx, first.Key, func(*install.Connection) error { return nil }); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := f.Update(ctx, first.Key, func(*connection.Connection) error { return nil }); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("a waiting update said %v", err)
 		}
 		if _, err := f.Lookup(t.Context(), first.Key); err != nil {
@@ -651,15 +652,15 @@ func testFindOrder(t *testing.T, f fixture) {
 	}
 	for m := range mixtures {
 		app := fmt.Sprintf("A-find-%d", m)
-		var have []install.Connection
+		var have []connection.Connection
 		for i, rest := 0, m; i < len(rows); i, rest = i+1, rest/3 {
 			// Of two rows that fit alike the latest consent is the one that counts, so the first is the latest.
-			c := install.Connection{Key: key(app, rows[i].enterprise, rows[i].team), AuthorizedAt: t0.Add(-time.Duration(i) * time.Second), State: install.Active}
+			c := connection.Connection{Key: key(app, rows[i].enterprise, rows[i].team), AuthorizedAt: t0.Add(-time.Duration(i) * time.Second), State: connection.Active}
 			switch rest % 3 {
 			case 0:
 				continue
 			case 1:
-				c.State = install.Removed
+				c.State = connection.Removed
 			}
 			have = append(have, put(t, f, c))
 		}
@@ -689,22 +690,22 @@ func testFindOrder(t *testing.T, f fixture) {
 }
 
 // answer says which of have answers for k, by the words of install.Store.
-func answer(have []install.Connection, k install.Key) (id string) {
-	pick := func(removed bool, fits func(c install.Key) bool) {
+func answer(have []connection.Connection, k connection.Key) (id string) {
+	pick := func(removed bool, fits func(c connection.Key) bool) {
 		for _, c := range have {
-			if id == "" && (c.State == install.Removed) == removed && fits(c.Key) {
+			if id == "" && (c.State == connection.Removed) == removed && fits(c.Key) {
 				id = c.ID
 			}
 		}
 	}
 	for _, removed := range []bool{false, true} {
-		pick(removed, func(c install.Key) bool { return c == k })
+		pick(removed, func(c connection.Key) bool { return c == k })
 		if k.TeamID == "" {
 			continue
 		}
-		pick(removed, func(c install.Key) bool { return c.TeamID == k.TeamID })
+		pick(removed, func(c connection.Key) bool { return c.TeamID == k.TeamID })
 		if k.EnterpriseID != "" {
-			pick(removed, func(c install.Key) bool { return c.EnterpriseID == k.EnterpriseID && c.TeamID == "" })
+			pick(removed, func(c connection.Key) bool { return c.EnterpriseID == k.EnterpriseID && c.TeamID == "" })
 		}
 	}
 	return id
@@ -712,7 +713,7 @@ func answer(have []install.Connection, k install.Key) (id string) {
 
 func testFindNothing(t *testing.T, f fixture) {
 	put(t, f, full(key("A-none", "E1", "T1")))
-	for _, k := range []install.Key{
+	for _, k := range []connection.Key{
 		{}, key("A-none", "", ""), key("", "E1", "T1"), key("A-none", "E1", "T2"), key("A-none", "E1", ""),
 		key("A-other", "E1", "T1"), key("A-none", "E1", "t1"), key("A-none", "", "T%"), key("A-none", "", "T\x00"), key("A-none", "", "\xff"),
 	} {
@@ -729,18 +730,18 @@ func testFindNothing(t *testing.T, f fixture) {
 
 func testList(t *testing.T, f fixture) {
 	names := []string{"zebra", "Älpler", "acme", "Zürich", "acme", "🦊", ""}
-	var want []install.Connection
+	var want []connection.Connection
 	for i, name := range names {
 		c := full(key("A-list", "", fmt.Sprintf("T%d", i)))
 		c.TeamName = name
 		if i == 3 {
-			c.State = install.Removed
+			c.State = connection.Removed
 		}
 		c = put(t, f, c)
 		c.Token, c.RefreshToken, c.Webhook.URL = "", "", ""
 		want = append(want, c)
 	}
-	slices.SortFunc(want, func(a, b install.Connection) int {
+	slices.SortFunc(want, func(a, b connection.Connection) int {
 		if c := strings.Compare(a.TeamName, b.TeamName); c != 0 {
 			return c
 		}
@@ -750,32 +751,32 @@ func testList(t *testing.T, f fixture) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := slices.DeleteFunc(all, func(c install.Connection) bool { return c.AppID != "A-list" })
+	got := slices.DeleteFunc(all, func(c connection.Connection) bool { return c.AppID != "A-list" })
 	if len(got) != len(want) {
 		t.Fatalf("%d of %d connections", len(got), len(want))
 	}
 	for i := range got {
 		same(t, fmt.Sprintf("place %d", i), got[i], want[i])
 	}
-	doubt := install.Removal{Reason: install.ReasonUninstalled, At: t0}
-	if _, err := f.Update(t.Context(), want[2].Key, func(c *install.Connection) error { c.PendingRemoval = doubt; return nil }); err != nil {
+	doubt := connection.Removal{Reason: connection.ReasonUninstalled, At: t0}
+	if _, err := f.Update(t.Context(), want[2].Key, func(c *connection.Connection) error { c.PendingRemoval = doubt; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	doubted, err := f.PendingRemovals(t.Context())
-	doubted = slices.DeleteFunc(doubted, func(c install.Connection) bool { return c.AppID != "A-list" })
+	doubted = slices.DeleteFunc(doubted, func(c connection.Connection) bool { return c.AppID != "A-list" })
 	if err != nil || len(doubted) != 1 || doubted[0].ID != want[2].ID || doubted[0].PendingRemoval != doubt {
 		t.Errorf("doubted: %v, %v", doubted, err)
 	}
 }
 
 func testOddValues(t *testing.T, f fixture) {
-	long := install.Secret(strings.Repeat("xoxe.xoxb-", 100_000)) // 1 MB
-	for name, c := range map[string]install.Connection{
+	long := connection.Secret(strings.Repeat("xoxe.xoxb-", 100_000)) // 1 MB
+	for name, c := range map[string]connection.Connection{
 		"nothing but a key": {},
-		"unicode":           {TeamName: "Ünïcødé 東京 🦊 '; DROP TABLE connections; --", InstalledByName: "\u202eevil", TokenPair: install.TokenPair{Token: "xoxb-ß"}},
-		"long":              {TeamName: strings.Repeat("é", 10_000), TokenPair: install.TokenPair{Token: long, RefreshToken: long}, Webhook: install.Webhook{URL: long}},
-		"binary secret":     {TokenPair: install.TokenPair{Token: "\x00\xff\x00"}},
-		"old and new times": {CreatedAt: t0, InstalledAt: time.Date(1, 1, 2, 0, 0, 0, 0, time.UTC), TokenPair: install.TokenPair{ExpiresAt: time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC)}},
+		"unicode":           {TeamName: "Ünïcødé 東京 🦊 '; DROP TABLE connections; --", InstalledByName: "\u202eevil", TokenPair: connection.TokenPair{Token: "xoxb-ß"}},
+		"long":              {TeamName: strings.Repeat("é", 10_000), TokenPair: connection.TokenPair{Token: long, RefreshToken: long}, Webhook: connection.Webhook{URL: long}},
+		"binary secret":     {TokenPair: connection.TokenPair{Token: "\x00\xff\x00"}},
+		"old and new times": {CreatedAt: t0, InstalledAt: time.Date(1, 1, 2, 0, 0, 0, 0, time.UTC), TokenPair: connection.TokenPair{ExpiresAt: time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC)}},
 	} {
 		c.Key = key("A-odd", "", "T "+name)
 		now := put(t, f, c)
@@ -795,14 +796,14 @@ func testOddValues(t *testing.T, f fixture) {
 	}
 	const odd, even = "a\x00b\xffc", "a\uFFFDb\uFFFDc"
 	dirty := full(key("A-odd", "", "T dirty"))
-	dirty.TeamName, dirty.AuthorizedBy, dirty.Notice = odd, odd, install.Notice{Reason: odd, To: odd, Channel: odd, TS: odd}
+	dirty.TeamName, dirty.AuthorizedBy, dirty.Notice = odd, odd, connection.Notice{Reason: odd, To: odd, Channel: odd, TS: odd}
 	now := put(t, f, dirty)
-	if now.TeamName != even || now.Notice != (install.Notice{Reason: even, To: even, Channel: even, TS: even}) {
+	if now.TeamName != even || now.Notice != (connection.Notice{Reason: even, To: even, Channel: even, TS: even}) {
 		t.Errorf("text that is none became %q", now.TeamName)
 	}
 	user := person(dirty.Key, "U1")
 	user.Scopes, user.Reason = []string{odd}, odd
-	user.Note(install.Change{At: time.Date(1, 1, 2, 0, 0, 0, 0, time.UTC), By: install.Actor{Kind: odd, ID: odd}, What: odd, Outcome: odd, Reason: odd})
+	user.Note(connection.Change{At: time.Date(1, 1, 2, 0, 0, 0, 0, time.UTC), By: connection.Actor{Kind: odd, ID: odd}, What: odd, Outcome: odd, Reason: odd})
 	grant(t, f, user)
 	if got := findUser(t, f, user.TokenOwner); got.Reason != even || got.Scopes[0] != even {
 		t.Errorf("text that is none became %q", got.Reason)
@@ -828,7 +829,7 @@ func filled[T any]() T {
 		case time.Time:
 			v.Set(reflect.ValueOf(t0.Add(time.Duration(n) * time.Second)))
 			return
-		case []install.Change:
+		case []connection.Change:
 			return
 		}
 		switch v.Kind() {
@@ -859,7 +860,7 @@ func filled[T any]() T {
 
 // A field that somebody adds and forgets to keep is found here.
 func testEveryField(t *testing.T, f fixture) {
-	c := filled[install.Connection]()
+	c := filled[connection.Connection]()
 	c.FailingSince = c.AuthorizedAt.Add(time.Hour) // failures from before a consent are an older release's leftovers
 	now := put(t, f, c)
 	c.ID, c.CreatedAt, c.Installs = now.ID, c.InstalledAt, 1
@@ -870,14 +871,14 @@ func testEveryField(t *testing.T, f fixture) {
 	}
 	same(t, "connection", found, c)
 
-	u := filled[install.UserToken]()
+	u := filled[connection.UserToken]()
 	u.Key = c.Key
 	grant(t, f, u)
 	u.ConnectionID = c.ID
 	sameUser(t, "user token", findUser(t, f, u.TokenOwner), u)
 
-	line := filled[install.Change]()
-	update(t, f, c.Key, func(c *install.Connection) { c.Note(line) })
+	line := filled[connection.Change]()
+	update(t, f, c.Key, func(c *connection.Connection) { c.Note(line) })
 	line.ConnectionID = c.ID
 	if lines := history(t, f, c.ID); len(lines) != 2 || lines[1] != line {
 		t.Errorf("history: %+v, want %+v", lines, line)
@@ -1050,7 +1051,7 @@ func clearAttempts(t *testing.T, f fixture) {
 func testEndedContext(t *testing.T, f fixture) {
 	c := put(t, f, full(key("A-ctx", "", "T1")))
 	a := start(t, f, attempt("ctx", t0))
-	u := install.TokenOwner{Key: c.Key, UserID: "U1"}
+	u := connection.TokenOwner{Key: c.Key, UserID: "U1"}
 	grant(t, f, person(c.Key, "U1"))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -1061,17 +1062,17 @@ func testEndedContext(t *testing.T, f fixture) {
 		"FindID": func() error { _, err := f.Get(ctx, c.ID); return err },
 		"List":   func() error { _, err := f.List(ctx); return err },
 		"Update": func() error {
-			_, err := f.Update(ctx, c.Key, func(*install.Connection) error { return nil })
+			_, err := f.Update(ctx, c.Key, func(*connection.Connection) error { return nil })
 			return err
 		},
 		"AddUser":  func() error { return f.AddUser(ctx, person(c.Key, "U1")) },
 		"FindUser": func() error { _, err := f.GetUser(ctx, u); return err },
 		"Users":    func() error { _, err := f.Users(ctx, c.Key); return err },
 		"UpdateUser": func() error {
-			_, err := f.UpdateUser(ctx, u, func(*install.UserToken) error { return nil })
+			_, err := f.UpdateUser(ctx, u, func(*connection.UserToken) error { return nil })
 			return err
 		},
-		"EraseUser": func() error { _, err := f.EraseUser(ctx, person(c.Key, "U1"), install.Change{}); return err },
+		"EraseUser": func() error { _, err := f.EraseUser(ctx, person(c.Key, "U1"), connection.Change{}); return err },
 		"Due":       func() error { _, err := f.Due(ctx, "", t0, 1); return err },
 		"LongLived": func() error { _, err := f.LongLived(ctx, "", 1); return err },
 		"Unchecked": func() error { _, err := f.Unchecked(ctx, "", t0, 1); return err },

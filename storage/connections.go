@@ -17,6 +17,7 @@ import (
 	"gorm.io/gorm/schema"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // keyColumns are the unique index.
@@ -24,10 +25,10 @@ var keyColumns = []clause.Column{{Name: "app_id"}, {Name: "enterprise_id"}, {Nam
 
 // Put is install.Store's. The insert decides who was first: all others wait for it in the database, then lock the row
 // and see it as it was before them.
-func (db *DB) Put(ctx context.Context, c install.Connection) (now install.Connection, seen *install.Connection, err error) {
+func (db *DB) Put(ctx context.Context, c connection.Connection) (now connection.Connection, seen *connection.Connection, err error) {
 	const doing = "put connection"
 	if err := checkKey(c.Key); err != nil {
-		return install.Connection{}, nil, fmt.Errorf("%s: %w", doing, err)
+		return connection.Connection{}, nil, fmt.Errorf("%s: %w", doing, err)
 	}
 	err = db.transact(ctx, func(tx *gorm.DB) error {
 		seen = nil
@@ -60,20 +61,20 @@ func (db *DB) Put(ctx context.Context, c install.Connection) (now install.Connec
 		return db.writeHistory(tx, row.ID, next.Changes)
 	})
 	if err != nil {
-		return install.Connection{}, nil, fault(ctx, doing, err)
+		return connection.Connection{}, nil, fault(ctx, doing, err)
 	}
 	return now, seen, nil
 }
 
 // Add is install.Store's.
-func (db *DB) Add(ctx context.Context, c install.Connection) (now install.Connection, err error) {
+func (db *DB) Add(ctx context.Context, c connection.Connection) (now connection.Connection, err error) {
 	const doing = "add connection"
 	if err := checkKey(c.Key); err != nil {
-		return install.Connection{}, fmt.Errorf("%s: %w", doing, err)
+		return connection.Connection{}, fmt.Errorf("%s: %w", doing, err)
 	}
 	if c.RefreshToken != "" && c.RenewAt.IsZero() && c.Rejections == 0 {
 		// Brought from elsewhere. A token pair that is never due is a workspace that stops answering some quiet day.
-		c.RenewAt = install.Imported(c.Token, c.RefreshToken, c.ExpiresAt, c.InstalledAt).RenewAt
+		c.RenewAt = connection.Imported(c.Token, c.RefreshToken, c.ExpiresAt, c.InstalledAt).RenewAt
 	}
 
 	err = db.transact(ctx, func(tx *gorm.DB) error {
@@ -86,28 +87,28 @@ func (db *DB) Add(ctx context.Context, c install.Connection) (now install.Connec
 	})
 	switch {
 	case errors.Is(err, install.ErrExists):
-		return install.Connection{}, err
+		return connection.Connection{}, err
 	case err != nil:
-		return install.Connection{}, fault(ctx, doing, err)
+		return connection.Connection{}, fault(ctx, doing, err)
 	}
 	return now, nil
 }
 
 // insert writes the row of a key that has none. ErrExists, when it has one.
-func (db *DB) insert(tx *gorm.DB, c install.Connection, id string) (install.Connection, error) {
+func (db *DB) insert(tx *gorm.DB, c connection.Connection, id string) (connection.Connection, error) {
 	fresh := c.First(id)
 	row := connectionRow{
 		ID: fresh.ID, AppID: c.AppID, EnterpriseID: c.EnterpriseID, TeamID: c.TeamID, Facts: factsOf(fresh), Version: 1,
 	}
 	if _, err := db.seal(&row, nil, secretsOf(&fresh), true); err != nil {
-		return install.Connection{}, err
+		return connection.Connection{}, err
 	}
 	insert := tx.Clauses(clause.OnConflict{Columns: keyColumns, DoNothing: true}).Create(&row)
 	switch {
 	case insert.Error != nil:
-		return install.Connection{}, insert.Error
+		return connection.Connection{}, insert.Error
 	case insert.RowsAffected == 0:
-		return install.Connection{}, install.ErrExists
+		return connection.Connection{}, install.ErrExists
 	}
 	now, _ := db.open(&row)
 	return now, db.writeHistory(tx, row.ID, fresh.Changes)
@@ -146,7 +147,7 @@ WITH RECURSIVE apps (app_id) AS (
 // Named returns the connections that an operator can mean by name, at most n: a connection's id, a workspace's or an
 // organisation's. Where the organisation has no install of its own, those of its workspaces. Order and secrets are as in
 // List.
-func (db *DB) Named(ctx context.Context, name string, n int) ([]install.Connection, error) {
+func (db *DB) Named(ctx context.Context, name string, n int) ([]connection.Connection, error) {
 	if name == "" || !storable(name) {
 		return nil, nil
 	}
@@ -166,9 +167,9 @@ func (db *DB) Named(ctx context.Context, name string, n int) ([]install.Connecti
 }
 
 // Lookup is install.Store's.
-func (db *DB) Lookup(ctx context.Context, k install.Key) (install.Connection, error) {
+func (db *DB) Lookup(ctx context.Context, k connection.Key) (connection.Connection, error) {
 	if k.AppID == "" || (k.EnterpriseID == "" && k.TeamID == "") || !storableKey(k) {
-		return install.Connection{}, install.ErrNotFound
+		return connection.Connection{}, install.ErrNotFound
 	}
 	// One statement, so that a row that moves between two looks is not missed.
 	rows := make([]connectionRow, 0, 3) // GORM would take room for 20
@@ -182,10 +183,10 @@ func (db *DB) Lookup(ctx context.Context, k install.Key) (install.Connection, er
 		query = query.Raw(findEither, k.AppID, k.TeamID, k.AppID, k.EnterpriseID)
 	}
 	if err := query.Find(&rows).Error; err != nil {
-		return install.Connection{}, fault(ctx, "find connection", err)
+		return connection.Connection{}, fault(ctx, "find connection", err)
 	}
 	if len(rows) == 0 {
-		return install.Connection{}, install.ErrNotFound
+		return connection.Connection{}, install.ErrNotFound
 	}
 	// The last of these is for a workspace with rows under two organisations: the latest consent is the one that counts.
 	best := slices.MinFunc(rows, func(a, b connectionRow) int {
@@ -200,7 +201,7 @@ func (db *DB) Lookup(ctx context.Context, k install.Key) (install.Connection, er
 }
 
 // distance says how far r is from being the row of k: 0 to 2 for working rows, 3 to 5 for removed ones.
-func distance(r connectionRow, k install.Key) int {
+func distance(r connectionRow, k connection.Key) int {
 	d := 2 // the organisation's
 	switch {
 	case r.TeamID == k.TeamID && r.EnterpriseID == k.EnterpriseID:
@@ -208,62 +209,62 @@ func distance(r connectionRow, k install.Key) int {
 	case r.TeamID == k.TeamID:
 		d = 1
 	}
-	if r.Facts.State == string(install.Removed) {
+	if r.Facts.State == string(connection.Removed) {
 		d += 3
 	}
 	return d
 }
 
 // Get is install.Store's.
-func (db *DB) Get(ctx context.Context, id string) (install.Connection, error) {
+func (db *DB) Get(ctx context.Context, id string) (connection.Connection, error) {
 	if !storable(id) {
-		return install.Connection{}, install.ErrNotFound
+		return connection.Connection{}, install.ErrNotFound
 	}
 	rows := make([]connectionRow, 0, 1)
 	if err := db.read.WithContext(ctx).Where("id = ?", id).Find(&rows).Error; err != nil {
-		return install.Connection{}, fault(ctx, "find connection", err)
+		return connection.Connection{}, fault(ctx, "find connection", err)
 	}
 	if len(rows) == 0 {
-		return install.Connection{}, install.ErrNotFound
+		return connection.Connection{}, install.ErrNotFound
 	}
 	c, _ := db.open(&rows[0])
 	return c, nil
 }
 
 // List is install.Store's. Secrets are opened (a fifth of a microsecond each) only to learn whether they can be, and dropped.
-func (db *DB) List(ctx context.Context) ([]install.Connection, error) {
+func (db *DB) List(ctx context.Context) ([]connection.Connection, error) {
 	return db.list(ctx, db.read)
 }
 
 // PendingRemovals is install.Store's.
-func (db *DB) PendingRemovals(ctx context.Context) ([]install.Connection, error) {
+func (db *DB) PendingRemovals(ctx context.Context) ([]connection.Connection, error) {
 	return db.list(ctx, db.read.Where("doubt_at <> 0"))
 }
 
-func (db *DB) list(ctx context.Context, query *gorm.DB) ([]install.Connection, error) {
+func (db *DB) list(ctx context.Context, query *gorm.DB) ([]connection.Connection, error) {
 	var rows []connectionRow
 	if err := query.WithContext(ctx).Find(&rows).Error; err != nil {
 		return nil, fault(ctx, "list connections", err)
 	}
-	list := make([]install.Connection, len(rows))
+	list := make([]connection.Connection, len(rows))
 	for i := range rows {
 		list[i], _ = db.open(&rows[i])
 		blank(secretsOf(&list[i]))
 	}
 	// Sorted here, because databases differ in how they order letters.
-	slices.SortFunc(list, func(a, b install.Connection) int {
+	slices.SortFunc(list, func(a, b connection.Connection) int {
 		return cmp.Or(cmp.Compare(a.TeamName, b.TeamName), cmp.Compare(a.ID, b.ID))
 	})
 	return list, nil
 }
 
 // Update is install.Store's. The row stays locked while fn runs, so fn must be quick and must not call the network.
-func (db *DB) Update(ctx context.Context, k install.Key, fn func(c *install.Connection) error) (install.Connection, error) {
+func (db *DB) Update(ctx context.Context, k connection.Key, fn func(c *connection.Connection) error) (connection.Connection, error) {
 	if !storableKey(k) {
-		return install.Connection{}, install.ErrNotFound
+		return connection.Connection{}, install.ErrNotFound
 	}
 	var (
-		result install.Connection
+		result connection.Connection
 		fnErr  error
 		erased int64
 	)
@@ -291,12 +292,12 @@ func (db *DB) Update(ctx context.Context, k install.Key, fn func(c *install.Conn
 				return err
 			}
 		}
-		if c.State == install.Removed {
+		if c.State == connection.Removed {
 			if err := tx.Where("connection_id = ?", row.ID).Delete(&userTokenRow{}).Error; err != nil {
 				return err
 			}
 		}
-		if c.State == install.Removed && was.State != install.Removed {
+		if c.State == connection.Removed && was.State != connection.Removed {
 			if erased, err = db.eraseMessages(tx, row.key()); err != nil {
 				return err
 			}
@@ -317,16 +318,16 @@ func (db *DB) Update(ctx context.Context, k install.Key, fn func(c *install.Conn
 		db.noteErased(ctx, erased)
 		return result, nil
 	case fnErr != nil && errors.Is(err, fnErr), errors.Is(err, install.ErrNotFound):
-		return install.Connection{}, err
+		return connection.Connection{}, err
 	}
-	return install.Connection{}, fault(ctx, "update connection", err)
+	return connection.Connection{}, fault(ctx, "update connection", err)
 }
 
 // Rekey is install.Store's. Of two at once the second waits for the first and then finds nothing.
-func (db *DB) Rekey(ctx context.Context, from, to install.Key, token install.Secret, line install.Change) (now install.Connection, err error) {
+func (db *DB) Rekey(ctx context.Context, from, to connection.Key, token connection.Secret, line connection.Change) (now connection.Connection, err error) {
 	const doing = "move connection"
 	if err := checkKey(to); err != nil || !storableKey(from) || from.AppID != to.AppID || from.TeamID != to.TeamID || to.TeamID == "" {
-		return install.Connection{}, errors.Join(fmt.Errorf("%s: not the same workspace", doing), err)
+		return connection.Connection{}, errors.Join(fmt.Errorf("%s: not the same workspace", doing), err)
 	}
 	err = db.transact(ctx, func(tx *gorm.DB) error {
 		row, err := lockRow(tx, from)
@@ -367,23 +368,23 @@ func (db *DB) Rekey(ctx context.Context, from, to install.Key, token install.Sec
 			}
 		}
 		now, _ = db.open(&row)
-		return db.writeHistory(tx, row.ID, []install.Change{line})
+		return db.writeHistory(tx, row.ID, []connection.Change{line})
 	})
 	switch {
 	case err == nil:
 		return now, nil
 	case errors.Is(err, gorm.ErrDuplicatedKey): // an install of the moment
-		return install.Connection{}, install.ErrExists
+		return connection.Connection{}, install.ErrExists
 	case errors.Is(err, install.ErrNotFound), errors.Is(err, install.ErrExists):
-		return install.Connection{}, err
+		return connection.Connection{}, err
 	}
-	return install.Connection{}, fault(ctx, doing, err)
+	return connection.Connection{}, fault(ctx, doing, err)
 }
 
 var errUnopened = errors.New("its stored access can't be opened with the keys at hand")
 
 // moveRow writes the organisation of a locked row, with its secrets sealed for the new place.
-func (db *DB) moveRow(tx *gorm.DB, row sealedRow, secrets []*install.Secret, where map[string]any) error {
+func (db *DB) moveRow(tx *gorm.DB, row sealedRow, secrets []*connection.Secret, where map[string]any) error {
 	if _, err := db.seal(row, nil, secrets, true); err != nil {
 		return err
 	}
@@ -404,7 +405,7 @@ func (db *DB) moveRow(tx *gorm.DB, row sealedRow, secrets []*install.Secret, whe
 
 // change brings into row what differs between was and c. It reports whether there is anything to write and which sealed
 // columns belong to it.
-func (db *DB) change(row *connectionRow, was, c *install.Connection, readable bool) (write bool, changed []int, err error) {
+func (db *DB) change(row *connectionRow, was, c *connection.Connection, readable bool) (write bool, changed []int, err error) {
 	old, facts := factsOf(*was), factsOf(*c)
 	write = facts != old
 
@@ -413,7 +414,7 @@ func (db *DB) change(row *connectionRow, was, c *install.Connection, readable bo
 	// anyway: then all of it is replaced.
 	replace := false
 	if !readable {
-		replace = c.State == install.Removed || c.State == install.ReconnectRequired && c.Reason != install.ReasonUnreadable
+		replace = c.State == connection.Removed || c.State == connection.ReconnectRequired && c.Reason != connection.ReasonUnreadable
 		for _, s := range secretsOf(c) {
 			replace = replace || *s != ""
 		}
@@ -430,7 +431,7 @@ func (db *DB) change(row *connectionRow, was, c *install.Connection, readable bo
 
 // lockRow reads the row of exactly k and keeps everybody else from writing it until the transaction ends. SQLite has no
 // row locks; there the transaction holds the lock on the whole file since it began.
-func lockRow(tx *gorm.DB, k install.Key) (connectionRow, error) {
+func lockRow(tx *gorm.DB, k connection.Key) (connectionRow, error) {
 	rows := make([]connectionRow, 0, 1)
 	err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
 		Where("app_id = ? AND enterprise_id = ? AND team_id = ?", k.AppID, k.EnterpriseID, k.TeamID).Find(&rows).Error

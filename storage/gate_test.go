@@ -13,7 +13,7 @@ import (
 	"gorm.io/gorm"
 
 	"switchboard/bot"
-	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/storage/storagetest"
 )
 
@@ -86,7 +86,7 @@ func TestEventsGoBeforeOtherWrites(t *testing.T) {
 	}
 	db.gate.queued(t, strangers)
 	writers.Go(func() {
-		e := bot.Event{ID: "Ev1", Kind: "events_api", Key: install.Key{AppID: "A1", TeamID: "T1"}, Body: []byte("{}"), Received: time.Now()}
+		e := bot.Event{ID: "Ev1", Kind: "events_api", Key: connection.Key{AppID: "A1", TeamID: "T1"}, Body: []byte("{}"), Received: time.Now()}
 		if fresh, err := in.Add(t.Context(), &e, false); !fresh || err != nil {
 			t.Error(fresh, err)
 		}

@@ -25,6 +25,7 @@ import (
 
 	"switchboard/bot"
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // The states of an event, as the table has them.
@@ -99,10 +100,10 @@ type Inbox struct {
 	work    sync.WaitGroup
 
 	mu     sync.Mutex
-	tag    int64                 // the place of what was handed out last
-	last   map[install.Key]int64 // workspace → the place of its last event, where that is ahead of tag
-	from   int64                 // where the last claim ended
-	looked time.Time             // at the whole queue
+	tag    int64                    // the place of what was handed out last
+	last   map[connection.Key]int64 // workspace → the place of its last event, where that is ahead of tag
+	from   int64                    // where the last claim ended
+	looked time.Time                // at the whole queue
 
 	unheard  []int64       // the ends of leases that were given by statements whose answer was lost
 	caughtUp time.Time     // with other processes
@@ -134,7 +135,7 @@ func (db *DB) Inbox(ctx context.Context, cfg InboxConfig) (_ *Inbox, err error) 
 	}
 	in := &Inbox{db: db, lease: cfg.Lease, keep: cfg.Keep, app: cfg.App, clock: db.clock, alone: cfg.Alone,
 		adds: make(chan *adding, mostWaiting), dones: make(chan *finishing, mostWaiting),
-		ready: make(chan struct{}, 1), stop: make(chan struct{}), last: map[install.Key]int64{}}
+		ready: make(chan struct{}, 1), stop: make(chan struct{}), last: map[connection.Key]int64{}}
 	if in.lease <= 0 {
 		in.lease = bot.DefaultLease
 	}
@@ -213,7 +214,7 @@ const (
 )
 
 // place is what an event's payload is bound to.
-func eventPlace(k install.Key, id string) Place {
+func eventPlace(k connection.Key, id string) Place {
 	return Place{Column: "inbox.payload/" + id, App: k.AppID, Enterprise: k.EnterpriseID, Team: k.TeamID}
 }
 
@@ -488,7 +489,7 @@ func (in *Inbox) tags(batch []*adding) []int64 {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if len(in.last) > 10_000 {
-		maps.DeleteFunc(in.last, func(_ install.Key, tag int64) bool { return tag < in.tag })
+		maps.DeleteFunc(in.last, func(_ connection.Key, tag int64) bool { return tag < in.tag })
 	}
 	tags := make([]int64, len(batch))
 	for i, a := range batch {
@@ -534,7 +535,7 @@ func (in *Inbox) letGo(ctx context.Context, lanes []string) {
 }
 
 // Claim is bot.Inbox's.
-func (in *Inbox) Claim(ctx context.Context, n int, busy []install.Key) (claimed []bot.Event, err error) {
+func (in *Inbox) Claim(ctx context.Context, n int, busy []connection.Key) (claimed []bot.Event, err error) {
 	if n <= 0 {
 		return nil, nil
 	}
@@ -565,7 +566,7 @@ func (in *Inbox) ClaimSuspects(ctx context.Context, n int, often bool) ([]bot.Ev
 
 // claim hands out what is ready and fits, from a place in the queue on. begin is whether that begins it.
 func (in *Inbox) claim(ctx context.Context, which string, begin bool, from int64, n int,
-	busy []install.Key) (claimed []bot.Event, err error) {
+	busy []connection.Key) (claimed []bot.Event, err error) {
 	statement := "WITH picked AS MATERIALIZED (SELECT id FROM inbox WHERE state = 'ready' AND " + which + " AND tag >= ?"
 	args := []any{from}
 	if in.app != "" {
@@ -1177,8 +1178,8 @@ func scanEvent(r *sql.Rows) (row inboxRow, err error) {
 	return row, err
 }
 
-func (r *inboxRow) key() install.Key {
-	return install.Key{AppID: r.AppID, EnterpriseID: r.EnterpriseID, TeamID: r.TeamID}
+func (r *inboxRow) key() connection.Key {
+	return connection.Key{AppID: r.AppID, EnterpriseID: r.EnterpriseID, TeamID: r.TeamID}
 }
 
 func (r *inboxRow) event() bot.Event {

@@ -18,6 +18,7 @@ import (
 
 	"switchboard/bot"
 	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/storage"
 	"switchboard/storage/storagetest"
 )
@@ -63,7 +64,7 @@ func (d desk) add(e bot.Event, take bool) (bot.Event, bool) {
 	return e, fresh
 }
 
-func (d desk) claim(n int, busy ...install.Key) []bot.Event {
+func (d desk) claim(n int, busy ...connection.Key) []bot.Event {
 	d.t.Helper()
 	events, err := d.Claim(d.t.Context(), n, busy)
 	if err != nil {

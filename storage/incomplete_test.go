@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/storage"
 	"switchboard/storage/storagetest"
 )
@@ -22,7 +22,7 @@ func TestCopyOfTheFileAloneIsRefused(t *testing.T) {
 			if step != "opened" {
 				_, err := db.Migrate(t.Context())
 				ok(t, err)
-				_, _, err = db.Put(t.Context(), install.Connection{Key: key("A1", "", "T1"), State: install.Active, InstalledAt: time.Now(), AuthorizedAt: time.Now()})
+				_, _, err = db.Put(t.Context(), connection.Connection{Key: key("A1", "", "T1"), State: connection.Active, InstalledAt: time.Now(), AuthorizedAt: time.Now()})
 				ok(t, err)
 			}
 			content, err := os.ReadFile(strings.TrimPrefix(address, "sqlite:"))
@@ -71,7 +71,7 @@ func TestJournalOfAnotherDatabase(t *testing.T) {
 	ok(t, first.UseJournal(journal))
 	_, err := first.Migrate(t.Context()) // nothing is in the journal yet
 	ok(t, err)
-	_, err = first.Journal(install.Grant{TokenOwner: install.TokenOwner{Key: key("A1", "", "T1")}, Token: "xoxe.xoxb-1", Refresh: "xoxe-1"})
+	_, err = first.Journal(connection.Grant{TokenOwner: connection.TokenOwner{Key: key("A1", "", "T1")}, Token: "xoxe.xoxb-1", Refresh: "xoxe-1"})
 	ok(t, err)
 	ok(t, first.Close())
 

@@ -20,7 +20,7 @@ import (
 	"sync"
 	"time"
 
-	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // ErrNoJournal: no folder was named to keep a journal in (UseJournal).
@@ -75,7 +75,7 @@ type journal struct {
 // in a rolling update, so the fields of the file stay as they are.
 type journalEntry struct {
 	name       string
-	standing   install.Standing
+	standing   connection.Standing
 	generation int64
 
 	Version      int    `json:"version"`
@@ -250,7 +250,7 @@ func newEntryName() string {
 }
 
 // Journal is install.Store's. With an error nothing was changed. ErrNoJournal, ErrNoKey.
-func (db *DB) Journal(p install.Grant) (name string, err error) {
+func (db *DB) Journal(p connection.Grant) (name string, err error) {
 	const doing = "journal tokens"
 	pool, err := db.journal.use()
 	switch {
@@ -281,7 +281,7 @@ func (db *DB) Journal(p install.Grant) (name string, err error) {
 	if err := e.write(tx); err != nil {
 		return "", fmt.Errorf("%s: %w", doing, err)
 	}
-	if p.Standing == install.Kept {
+	if p.Standing == connection.Kept {
 		if err := replaceKept(tx, p, name); err != nil {
 			return "", fmt.Errorf("%s: %w", doing, err)
 		}
@@ -294,19 +294,19 @@ func (db *DB) Journal(p install.Grant) (name string, err error) {
 
 // replaceKept leaves of what is kept of p's owner the newest: p, which was just written, or one that was stored after it and came
 // here before it. A renewal also shows which of several consents counts, so what was put aside goes with it.
-func replaceKept(tx *sql.Tx, p install.Grant, name string) error {
-	last := install.Kept
+func replaceKept(tx *sql.Tx, p connection.Grant, name string) error {
+	last := connection.Kept
 	if p.Spent != "" {
-		last = install.Aside
+		last = connection.Aside
 	}
 	const holder = "app_id = ? AND team_id = ? AND enterprise_id = ? AND user_id = ?"
 	_, err := tx.Exec("DELETE FROM entries WHERE "+holder+" AND standing BETWEEN ? AND ? AND generation <= ? AND name <> ?",
-		p.AppID, p.TeamID, p.EnterpriseID, p.UserID, install.Kept, last, p.Generation, name)
+		p.AppID, p.TeamID, p.EnterpriseID, p.UserID, connection.Kept, last, p.Generation, name)
 	if err != nil {
 		return err
 	}
 	_, err = tx.Exec("DELETE FROM entries WHERE name = ? AND EXISTS (SELECT 1 FROM entries WHERE "+holder+" AND standing = ? AND generation > ?)",
-		name, p.AppID, p.TeamID, p.EnterpriseID, p.UserID, install.Kept, p.Generation)
+		name, p.AppID, p.TeamID, p.EnterpriseID, p.UserID, connection.Kept, p.Generation)
 	return err
 }
 
@@ -319,7 +319,7 @@ func (e journalEntry) write(tx interface {
 }
 
 // Journaled is install.Store's.
-func (db *DB) Journaled() ([]install.Grant, error) {
+func (db *DB) Journaled() ([]connection.Grant, error) {
 	found, err := db.entries("standing = 0 ORDER BY name")
 	if err != nil {
 		return nil, err
@@ -328,7 +328,7 @@ func (db *DB) Journaled() ([]install.Grant, error) {
 }
 
 // JournaledFor is install.Store's.
-func (db *DB) JournaledFor(h install.TokenOwner) ([]install.Grant, error) {
+func (db *DB) JournaledFor(h connection.TokenOwner) ([]connection.Grant, error) {
 	where, team := "app_id = ? AND team_id = ? AND user_id = ? ORDER BY name", h.TeamID
 	if h.Org() {
 		where, team = "app_id = ? AND team_id = '' AND enterprise_id = ? AND user_id = ? ORDER BY name", h.EnterpriseID
@@ -337,9 +337,9 @@ func (db *DB) JournaledFor(h install.TokenOwner) ([]install.Grant, error) {
 	if err != nil {
 		return nil, err
 	}
-	var pairs []install.Grant
+	var pairs []connection.Grant
 	for _, p := range db.openEntries(found) {
-		if p.TokenOwner == h || install.SameOwner(p.TokenOwner, h) { // of the files all come along
+		if p.TokenOwner == h || connection.SameOwner(p.TokenOwner, h) { // of the files all come along
 			pairs = append(pairs, p)
 		}
 	}
@@ -347,7 +347,7 @@ func (db *DB) JournaledFor(h install.TokenOwner) ([]install.Grant, error) {
 }
 
 // JournaledUnder is install.Store's.
-func (db *DB) JournaledUnder(k install.Key) ([]install.Grant, error) {
+func (db *DB) JournaledUnder(k connection.Key) ([]connection.Grant, error) {
 	where, team := "app_id = ? AND team_id = ? AND standing > 0 ORDER BY name", k.TeamID
 	if k.Org() {
 		where, team = "app_id = ? AND team_id = '' AND enterprise_id = ? AND standing > 0 ORDER BY name", k.EnterpriseID
@@ -357,7 +357,7 @@ func (db *DB) JournaledUnder(k install.Key) ([]install.Grant, error) {
 }
 
 // Kept is install.Store's.
-func (db *DB) Kept(after string, n int) ([]install.Grant, error) {
+func (db *DB) Kept(after string, n int) ([]connection.Grant, error) {
 	found, err := db.rows("standing > 0 AND name > ? ORDER BY name LIMIT ?", after, n)
 	return db.openEntries(found), err
 }
@@ -481,12 +481,12 @@ func syncFolder(path string) error {
 }
 
 // entryPlace binds what is sealed to its owner, so that it cannot be passed off as another's.
-func entryPlace(h install.TokenOwner) Place {
+func entryPlace(h connection.TokenOwner) Place {
 	return Place{Column: "journal.pair/" + h.UserID, App: h.AppID, Enterprise: h.EnterpriseID, Team: h.TeamID}
 }
 
 // sealEntry is p as an entry.
-func (db *DB) sealEntry(name string, p install.Grant) (journalEntry, error) {
+func (db *DB) sealEntry(name string, p connection.Grant) (journalEntry, error) {
 	kept := journaledPair{
 		Spent: []byte(p.Spent), Token: []byte(p.Token), Refresh: []byte(p.Refresh), Life: p.Life, At: micros(p.At), Scopes: p.Scopes,
 		Generation: p.Generation, Grant: p.GrantID, GrantedAt: micros(p.GrantedAt),
@@ -506,8 +506,8 @@ func (db *DB) sealEntry(name string, p install.Grant) (journalEntry, error) {
 		AppID: p.AppID, EnterpriseID: p.EnterpriseID, TeamID: p.TeamID, UserID: p.UserID, Box: box}, err
 }
 
-func (e journalEntry) holder() install.TokenOwner {
-	return install.TokenOwner{Key: install.Key{AppID: e.AppID, EnterpriseID: e.EnterpriseID, TeamID: e.TeamID}, UserID: e.UserID}
+func (e journalEntry) holder() connection.TokenOwner {
+	return connection.TokenOwner{Key: connection.Key{AppID: e.AppID, EnterpriseID: e.EnterpriseID, TeamID: e.TeamID}, UserID: e.UserID}
 }
 
 // unsealEntry opens the box of an entry.
@@ -516,8 +516,8 @@ func (db *DB) unsealEntry(e journalEntry) (open []byte, readable bool) {
 	return open, err == nil
 }
 
-func (db *DB) openEntries(found []journalEntry) []install.Grant {
-	pairs := make([]install.Grant, len(found))
+func (db *DB) openEntries(found []journalEntry) []connection.Grant {
+	pairs := make([]connection.Grant, len(found))
 	for i, e := range found {
 		pairs[i] = db.openEntry(e)
 	}
@@ -525,8 +525,8 @@ func (db *DB) openEntries(found []journalEntry) []install.Grant {
 }
 
 // openEntry turns an entry into a pair, with no more in it than its owner and its age when it cannot be opened.
-func (db *DB) openEntry(e journalEntry) install.Grant {
-	p := install.Grant{TokenOwner: e.holder(), Journaled: e.name, Standing: e.standing}
+func (db *DB) openEntry(e journalEntry) connection.Grant {
+	p := connection.Grant{TokenOwner: e.holder(), Journaled: e.name, Standing: e.standing}
 	if us, err := strconv.ParseInt(strings.TrimLeft(e.name[len("pair-"):len("pair-")+20], "0"), 10, 64); err == nil {
 		p.At = moment(us)
 	}
@@ -535,13 +535,13 @@ func (db *DB) openEntry(e journalEntry) install.Grant {
 	if !readable || e.Version != journalVersion || json.Unmarshal(open, &kept) != nil {
 		return p
 	}
-	p.Spent, p.Token, p.Refresh = install.Secret(kept.Spent), install.Secret(kept.Token), install.Secret(kept.Refresh)
+	p.Spent, p.Token, p.Refresh = connection.Secret(kept.Spent), connection.Secret(kept.Token), connection.Secret(kept.Refresh)
 	p.Life, p.At, p.Scopes = kept.Life, moment(kept.At), kept.Scopes
 	p.Generation, p.GrantID, p.GrantedAt = kept.Generation, kept.Grant, moment(kept.GrantedAt)
 	if c := kept.Consent; c != nil {
 		row := connectionRow{ID: c.ID, AppID: c.AppID, EnterpriseID: c.EnterpriseID, TeamID: c.TeamID, Facts: c.Facts}
 		consent := row.connection()
-		consent.Token, consent.RefreshToken, consent.Webhook.URL = install.Secret(c.Token), install.Secret(c.RefreshToken), install.Secret(c.WebhookURL)
+		consent.Token, consent.RefreshToken, consent.Webhook.URL = connection.Secret(c.Token), connection.Secret(c.RefreshToken), connection.Secret(c.WebhookURL)
 		p.Consent = &consent
 	}
 	return p

@@ -21,7 +21,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/storage"
 	"switchboard/storage/storagetest"
 )
@@ -36,7 +36,7 @@ func journaling(t testing.TB, folder string, keys *storage.Keyring) *storage.DB 
 	return db
 }
 
-func journal(t testing.TB, db *storage.DB, p install.Grant) string {
+func journal(t testing.TB, db *storage.DB, p connection.Grant) string {
 	t.Helper()
 	name, err := db.Journal(p)
 	if err != nil {
@@ -45,7 +45,7 @@ func journal(t testing.TB, db *storage.DB, p install.Grant) string {
 	return name
 }
 
-func journaled(t testing.TB, db *storage.DB) []install.Grant {
+func journaled(t testing.TB, db *storage.DB) []connection.Grant {
 	t.Helper()
 	pairs, err := db.Journaled()
 	if err != nil {
@@ -54,16 +54,16 @@ func journaled(t testing.TB, db *storage.DB) []install.Grant {
 	return pairs
 }
 
-func pair(k install.Key, userID string) install.Grant {
-	return install.Grant{
-		TokenOwner: install.TokenOwner{Key: k, UserID: userID}, Spent: "xoxe-1-spent", Token: "xoxe.xoxb-next", Refresh: "xoxe-1-next",
+func pair(k connection.Key, userID string) connection.Grant {
+	return connection.Grant{
+		TokenOwner: connection.TokenOwner{Key: k, UserID: userID}, Spent: "xoxe-1-spent", Token: "xoxe.xoxb-next", Refresh: "xoxe-1-next",
 		Life: 12 * time.Hour, At: t0, Scopes: []string{"chat:write", "commands"},
 	}
 }
 
-func samePair(t *testing.T, what string, got, want install.Grant) {
+func samePair(t *testing.T, what string, got, want connection.Grant) {
 	t.Helper()
-	for name, s := range map[string][2]install.Secret{"spent": {got.Spent, want.Spent}, "token": {got.Token, want.Token}, "refresh": {got.Refresh, want.Refresh}} {
+	for name, s := range map[string][2]connection.Secret{"spent": {got.Spent, want.Spent}, "token": {got.Token, want.Token}, "refresh": {got.Refresh, want.Refresh}} {
 		if s[0].Reveal() != s[1].Reveal() {
 			t.Errorf("%s: %s differs (%d and %d bytes)", what, name, len(s[0]), len(s[1]))
 		}
@@ -77,7 +77,7 @@ func samePair(t *testing.T, what string, got, want install.Grant) {
 }
 
 // legacy writes a pair as the release before this one does: a file by itself.
-func legacy(t testing.TB, folder, name string, keys *storage.Keyring, p install.Grant) []byte {
+func legacy(t testing.TB, folder, name string, keys *storage.Keyring, p connection.Grant) []byte {
 	t.Helper()
 	scratch := t.TempDir()
 	db := journaling(t, scratch, keys)
@@ -135,15 +135,15 @@ func TestJournal(t *testing.T) {
 	renewal, person := pair(k, ""), pair(k, "U1")
 	person.Scopes = nil
 	binary := pair(key("A1", "E1", ""), "")
-	binary.Spent, binary.Token, binary.Refresh, binary.Scopes = "", "\x00\xff\x00", install.Secret(strings.Repeat("xoxe", 100_000)), []string{}
+	binary.Spent, binary.Token, binary.Refresh, binary.Scopes = "", "\x00\xff\x00", connection.Secret(strings.Repeat("xoxe", 100_000)), []string{}
 	consent := pair(k, "")
 	c := full(k)
 	consent.Spent, consent.Consent = "", &c
-	every := filled[install.Grant]() // a field that somebody adds and forgets to keep is found here
+	every := filled[connection.Grant]() // a field that somebody adds and forgets to keep is found here
 	every.Consent.FailingSince = every.Consent.AuthorizedAt.Add(time.Hour)
 	every.Consent.Asked, every.Consent.Contested, every.Consent.Left, every.Consent.LeftAt = 0, false, nil, time.Time{}
-	every.Standing = install.Waiting
-	want := []install.Grant{renewal, person, binary, consent, every}
+	every.Standing = connection.Waiting
+	want := []connection.Grant{renewal, person, binary, consent, every}
 	for i := range want {
 		want[i].Journaled = ""
 		want[i].Journaled = journal(t, db, want[i])
@@ -230,9 +230,9 @@ func TestJournalHoldsNoSecretInTheClear(t *testing.T) {
 	folder := t.TempDir()
 	db := journaling(t, folder, ring(t, storage.NewKey()))
 	var secrets []string
-	secret := func(what string) install.Secret {
+	secret := func(what string) connection.Secret {
 		secrets = append(secrets, fmt.Sprintf("xoxe.xoxb-1-%s-%d-abcdefghijklmnopqrstuvwxyz", what, len(secrets)))
-		return install.Secret(secrets[len(secrets)-1])
+		return connection.Secret(secrets[len(secrets)-1])
 	}
 	for range 10 {
 		c := full(key("A1", "", "T1"))
@@ -292,17 +292,17 @@ func TestJournalWithDamage(t *testing.T) {
 	t.Parallel()
 	folder, lost, ours := t.TempDir(), ring(t, storage.NewKey()), ring(t, storage.NewKey())
 	db := journaling(t, folder, ours)
-	h := install.TokenOwner{Key: key("A1", "E1", "T1"), UserID: "U1"}
+	h := connection.TokenOwner{Key: key("A1", "E1", "T1"), UserID: "U1"}
 	content := legacy(t, folder, "pair-00000000000000000097-aaaaaaaaaaaaaaaa.json", ours, pair(h.Key, h.UserID))
 	good := journaled(t, db)[0] // from now on it is in the database
 	if left := files(t, folder); len(left) != 0 {
 		t.Fatalf("taken in, and left behind: %v", left)
 	}
-	other := install.TokenOwner{Key: key("A1", "E1", "T2"), UserID: "U1"}
-	bot := install.TokenOwner{Key: h.Key}
-	bad := map[string]install.TokenOwner{journal(t, journaling(t, folder, lost), pair(h.Key, h.UserID)): h}
+	other := connection.TokenOwner{Key: key("A1", "E1", "T2"), UserID: "U1"}
+	bot := connection.TokenOwner{Key: h.Key}
+	bad := map[string]connection.TokenOwner{journal(t, journaling(t, folder, lost), pair(h.Key, h.UserID)): h}
 	n := 0
-	add := func(text []byte, want install.TokenOwner) {
+	add := func(text []byte, want connection.TokenOwner) {
 		t.Helper()
 		n++
 		name := fmt.Sprintf("pair-%020d-aaaaaaaaaaaaaaaa.json", n)
@@ -312,14 +312,14 @@ func TestJournalWithDamage(t *testing.T) {
 		bad[name] = want
 	}
 	for _, text := range [][]byte{nil, []byte("null"), []byte("[]"), []byte("{"), []byte("\x00\xff"), content[:len(content)/2], content[1:], append(slices.Clone(content), '}')} {
-		add(text, install.TokenOwner{})
+		add(text, connection.TokenOwner{})
 	}
 	add(spoilt(t, content, func(e *entry) { e.Box[len(e.Box)-1] ^= 1 }), h)
 	add(spoilt(t, content, func(e *entry) { e.Box = e.Box[:20] }), h)
 	add(spoilt(t, content, func(e *entry) { e.Box = nil }), h)
 	add(spoilt(t, content, func(e *entry) { e.Team = "T2" }), other) // passed off as another's
 	add(spoilt(t, content, func(e *entry) { e.User = "" }), bot)
-	add(spoilt(t, content, func(e *entry) { e.Org = "" }), install.TokenOwner{Key: key("A1", "", "T1"), UserID: "U1"})
+	add(spoilt(t, content, func(e *entry) { e.Org = "" }), connection.TokenOwner{Key: key("A1", "", "T1"), UserID: "U1"})
 	add(spoilt(t, content, func(e *entry) { e.Version = 2 }), h) // of a release to come
 	for _, name := range []string{"README", "pair-1.json", "pair-00000000000000000001-aaaaaaaaaaaaaaaa.json.new", ".pair-00000000000000000001-aaaaaaaaaaaaaaaa.json", "pair-00000000000000000001-aaaaaaaaaaaaaaaa.json.bak"} {
 		if err := os.WriteFile(filepath.Join(folder, name), content, 0o600); err != nil {
@@ -348,7 +348,7 @@ func TestJournalWithDamage(t *testing.T) {
 		if _, err := fmt.Sscanf(p.Journaled, "pair-%d-", &us); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(install.Grant{TokenOwner: want, Journaled: p.Journaled, At: time.UnixMicro(us).UTC()}, p); diff != "" || !known || p.Token+p.Refresh+p.Spent != "" {
+		if diff := cmp.Diff(connection.Grant{TokenOwner: want, Journaled: p.Journaled, At: time.UnixMicro(us).UTC()}, p); diff != "" || !known || p.Token+p.Refresh+p.Spent != "" {
 			t.Errorf("%s (-want +got):\n%s", p.Journaled, diff)
 		}
 	}
@@ -389,7 +389,7 @@ func TestJournalRefuses(t *testing.T) {
 	}
 	name, err := keyless.Journal(p)
 	quiet("no key", name, err, storage.ErrNoKey)
-	for _, k := range []install.Key{{}, key("A1", "", ""), key("A1", "", "\xff")} {
+	for _, k := range []connection.Key{{}, key("A1", "", ""), key("A1", "", "\xff")} {
 		name, err := db.Journal(pair(k, ""))
 		quiet("no key of anybody", name, err, nil)
 	}
@@ -442,7 +442,7 @@ func TestJournalTogether(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		mine := slices.IndexFunc(pairs, func(p install.Grant) bool { return p.Journaled == name })
+		mine := slices.IndexFunc(pairs, func(p connection.Grant) bool { return p.Journaled == name })
 		if mine < 0 || pairs[mine].TeamID != p.TeamID || pairs[mine].Token != p.Token {
 			t.Errorf("entry %d is not there when Journal returned", i)
 		}
@@ -479,17 +479,17 @@ func TestJournalOfAnOlderRelease(t *testing.T) {
 	k := key("A1", "E1", "T1")
 	p := pair(k, "U1")
 	p.Journaled = name
-	p.Consent = &install.Connection{
+	p.Consent = &connection.Connection{
 		Key: k, ID: "con_1", TeamName: "Acme", TeamURL: "https://acme.slack.com/", TeamIcon: "https://img/1.png", EnterpriseName: "Acme Group",
 		BotUserID: "U0BOT", BotID: "B0BOT", Scopes: []string{"chat:write", "commands"},
-		TokenPair: install.TokenPair{Token: "xoxe.xoxb-token", RefreshToken: "xoxe-1-refresh", ExpiresAt: t0.Add(12 * time.Hour),
+		TokenPair: connection.TokenPair{Token: "xoxe.xoxb-token", RefreshToken: "xoxe-1-refresh", ExpiresAt: t0.Add(12 * time.Hour),
 			RenewAt: t0.Add(8 * time.Hour), LeaseUntil: t0.Add(time.Minute)}, // its failures are from before the consent
-		Webhook: install.Webhook{URL: "https://hooks.slack.com/services/T/B/secret", Channel: "#general", ChannelID: "C1",
+		Webhook: connection.Webhook{URL: "https://hooks.slack.com/services/T/B/secret", Channel: "#general", ChannelID: "C1",
 			ConfigurationURL: "https://acme.slack.com/services/B1"},
 		InstalledBy: "U1", InstalledByName: "Ann", InstalledAt: t0, AuthorizedBy: "U2", AuthorizedAt: t0.Add(time.Second), CreatedAt: t0.Add(-time.Hour), Installs: 2,
-		State: install.Active, Reason: "because", StateSince: t0.Add(2 * time.Second), PendingRemoval: install.Removal{Reason: "app_uninstalled", At: t0},
+		State: connection.Active, Reason: "because", StateSince: t0.Add(2 * time.Second), PendingRemoval: connection.Removal{Reason: "app_uninstalled", At: t0},
 		CheckedAt: t0.Add(3 * time.Second), CheckAt: t0.Add(time.Hour), LastEventAt: t0.Add(4 * time.Second),
-		Notice: install.Notice{Reason: "token_revoked", At: t0, To: "U1", Channel: "D1", TS: "1.2"},
+		Notice: connection.Notice{Reason: "token_revoked", At: t0, To: "U1", Channel: "D1", TS: "1.2"},
 	}
 	pairs := journaled(t, db)
 	if len(pairs) != 1 {
@@ -569,19 +569,19 @@ func BenchmarkJournal(b *testing.B) {
 func TestJournalKeepsTheNewest(t *testing.T) {
 	t.Parallel()
 	db := journaling(t, t.TempDir(), ring(t, storage.NewKey()))
-	keep := func(p install.Grant, s install.Standing, generation int64) install.Grant {
+	keep := func(p connection.Grant, s connection.Standing, generation int64) connection.Grant {
 		t.Helper()
 		p.Standing, p.Generation = s, generation
 		p.Journaled = journal(t, db, p)
 		return p
 	}
-	has := func(what string, want ...install.Grant) {
+	has := func(what string, want ...connection.Grant) {
 		t.Helper()
 		got, err := db.Kept("", 100)
 		if err != nil {
 			t.Fatal(err)
 		}
-		names := func(pairs []install.Grant) (names []string) {
+		names := func(pairs []connection.Grant) (names []string) {
 			for _, p := range pairs {
 				names = append(names, p.Journaled)
 			}
@@ -593,26 +593,26 @@ func TestJournalKeepsTheNewest(t *testing.T) {
 		}
 	}
 	k := key("A1", "E1", "T1")
-	renewal, person := pair(k, ""), keep(pair(k, "U1"), install.Kept, 1)
+	renewal, person := pair(k, ""), keep(pair(k, "U1"), connection.Kept, 1)
 	consent := renewal
 	consent.Spent = ""
 
-	first := keep(consent, install.Kept, 1)
-	aside := keep(consent, install.Aside, 0)
-	waiting := keep(renewal, install.Waiting, 2)
+	first := keep(consent, connection.Kept, 1)
+	aside := keep(consent, connection.Aside, 0)
+	waiting := keep(renewal, connection.Waiting, 2)
 	has("a renewal that waits", person, first, aside)
-	again := keep(consent, install.Kept, 2)
+	again := keep(consent, connection.Kept, 2)
 	has("another consent", person, again, aside)
-	keep(consent, install.Kept, 1)
+	keep(consent, connection.Kept, 1)
 	has("an older one that comes late", person, again, aside)
-	waiting.Standing, waiting.Generation = install.Kept, 3
+	waiting.Standing, waiting.Generation = connection.Kept, 3
 	journal(t, db, waiting)
 	has("a renewal", person, waiting)
 	if left := journaled(t, db); len(left) != 0 {
 		t.Errorf("%d wait", len(left))
 	}
 
-	for h, n := range map[install.TokenOwner]int{renewal.TokenOwner: 1, person.TokenOwner: 1, {Key: key("A1", "", "T1")}: 1, {Key: key("A1", "", "T2")}: 0, {Key: key("A2", "E1", "T1")}: 0} {
+	for h, n := range map[connection.TokenOwner]int{renewal.TokenOwner: 1, person.TokenOwner: 1, {Key: key("A1", "", "T1")}: 1, {Key: key("A1", "", "T2")}: 0, {Key: key("A2", "E1", "T1")}: 0} {
 		if got, err := db.JournaledFor(h); err != nil || len(got) != n {
 			t.Errorf("%v: %d pairs (%v), not %d", h, len(got), err, n)
 		}
@@ -669,8 +669,8 @@ func TestJournalOfManyOwners(t *testing.T) {
 	for i := range owners {
 		c := full(key("A1", "", fmt.Sprintf("T%09d", i)))
 		p := pair(c.Key, "")
-		p.Token, p.Refresh = install.Secret(strings.Repeat("t", 180)), install.Secret(strings.Repeat("r", 150))
-		p.Standing, p.Generation, p.Consent = install.Kept, 1, &c
+		p.Token, p.Refresh = connection.Secret(strings.Repeat("t", 180)), connection.Secret(strings.Repeat("r", 150))
+		p.Standing, p.Generation, p.Consent = connection.Kept, 1, &c
 		journal(t, db, p)
 	}
 	written := time.Since(began)
@@ -688,7 +688,7 @@ func TestJournalOfManyOwners(t *testing.T) {
 		if len(pairs) == 0 {
 			break
 		}
-		holders := make([]install.TokenOwner, len(pairs))
+		holders := make([]connection.TokenOwner, len(pairs))
 		for i, p := range pairs {
 			holders[i] = p.TokenOwner
 		}
@@ -699,7 +699,7 @@ func TestJournalOfManyOwners(t *testing.T) {
 	}
 	compared := time.Since(began)
 	began = time.Now()
-	if _, err := db.JournaledFor(install.TokenOwner{Key: key("A1", "", "T000050000")}); err != nil {
+	if _, err := db.JournaledFor(connection.TokenOwner{Key: key("A1", "", "T000050000")}); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("%d owners: %d MB, %v to write (%v each), %v to compare, %v to find one",

@@ -20,7 +20,7 @@ import (
 	"sync"
 	"time"
 
-	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 var (
@@ -58,7 +58,7 @@ type ringKey struct {
 	derived *derivedKeys
 	id      [4]byte
 	aead    cipher.AEAD
-	signing install.Secret // derived from the key
+	signing connection.Secret // derived from the key
 }
 
 // Place is where a sealed secret lives. A box opens only in the place it was made for, so a row's token copied into
@@ -114,7 +114,7 @@ func newRingKey(raw []byte) ringKey {
 	if err != nil {
 		panic(err)
 	}
-	return ringKey{id: [4]byte(sum[:4]), aead: aead, derived: &derivedKeys{root: raw, aeads: map[string]cipher.AEAD{}}, signing: install.Secret(signing)}
+	return ringKey{id: [4]byte(sum[:4]), aead: aead, derived: &derivedKeys{root: raw, aeads: map[string]cipher.AEAD{}}, signing: connection.Secret(signing)}
 }
 
 func newAEAD(raw []byte) cipher.AEAD {
@@ -131,11 +131,11 @@ func newAEAD(raw []byte) cipher.AEAD {
 
 // SigningKeys are what install.Config asks for, one for each key in the ring's order. They are derived: what is signed says nothing of
 // what seals.
-func (db *DB) SigningKeys() []install.Secret {
+func (db *DB) SigningKeys() []connection.Secret {
 	if db.keys == nil {
 		return nil
 	}
-	keys := make([]install.Secret, len(db.keys.keys))
+	keys := make([]connection.Secret, len(db.keys.keys))
 	for i, k := range db.keys.keys {
 		keys[i] = k.signing
 	}

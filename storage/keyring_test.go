@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/storage"
 	"switchboard/storage/storagetest"
 )
@@ -257,7 +257,7 @@ func BenchmarkOpen(b *testing.B) {
 // What signs is derived from what seals: one key for each, in the same order, the same on every replica, and none of them.
 func TestSigningKeysFollowTheRing(t *testing.T) {
 	a, b := storage.NewKey(), storage.NewKey()
-	signing := func(list string) []install.Secret {
+	signing := func(list string) []connection.Secret {
 		t.Helper()
 		ring, err := storage.ParseKeys(list)
 		if err != nil {

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/storage/storagetest"
 )
 
@@ -18,8 +18,8 @@ import (
 // organisation-wide ones as there are organisations. The copies' secrets don't open; trying costs what opening costs.
 func fillConnections(b *testing.B, f fixture, n int) {
 	b.Helper()
-	c := install.Connection{Key: install.Key{AppID: "A1", TeamID: "T-template"}, TeamName: strings.Repeat("n", 20), Scopes: []string{"app_mentions:read", "chat:write", "commands", "im:history", "team:read", "users:read"},
-		State: install.Active, TokenPair: install.TokenPair{Token: install.Secret(strings.Repeat("x", 180)), RefreshToken: install.Secret(strings.Repeat("y", 160)), ExpiresAt: t0, RenewAt: t0}}
+	c := connection.Connection{Key: connection.Key{AppID: "A1", TeamID: "T-template"}, TeamName: strings.Repeat("n", 20), Scopes: []string{"app_mentions:read", "chat:write", "commands", "im:history", "team:read", "users:read"},
+		State: connection.Active, TokenPair: connection.TokenPair{Token: connection.Secret(strings.Repeat("x", 180)), RefreshToken: connection.Secret(strings.Repeat("y", 160)), ExpiresAt: t0, RenewAt: t0}}
 	if _, _, err := f.Put(b.Context(), c); err != nil {
 		b.Fatal(err)
 	}
@@ -64,19 +64,19 @@ func fillConnections(b *testing.B, f fixture, n int) {
 func BenchmarkLookup(b *testing.B) {
 	lookups := []struct {
 		name string
-		key  func(i int) install.Key // for any number below that of the connections
-		want func(k install.Key) install.Key
+		key  func(i int) connection.Key // for any number below that of the connections
+		want func(k connection.Key) connection.Key
 	}{
-		{"workspace", func(i int) install.Key { return install.Key{AppID: "A1", TeamID: fmt.Sprint("T", i/10*10+2)} }, nil},
-		{"in an organisation", func(i int) install.Key {
-			return install.Key{AppID: "A1", EnterpriseID: fmt.Sprint("E", i/1000), TeamID: fmt.Sprint("T", i/10*10)}
+		{"workspace", func(i int) connection.Key { return connection.Key{AppID: "A1", TeamID: fmt.Sprint("T", i/10*10+2)} }, nil},
+		{"in an organisation", func(i int) connection.Key {
+			return connection.Key{AppID: "A1", EnterpriseID: fmt.Sprint("E", i/1000), TeamID: fmt.Sprint("T", i/10*10)}
 		}, nil},
-		{"joined an organisation", func(i int) install.Key {
-			return install.Key{AppID: "A1", EnterpriseID: "E-new", TeamID: fmt.Sprint("T", i/10*10+2)}
-		}, func(k install.Key) install.Key { k.EnterpriseID = ""; return k }},
-		{"added to the organisation's", func(i int) install.Key {
-			return install.Key{AppID: "A1", EnterpriseID: fmt.Sprint("E", i/1000), TeamID: "T-granted"}
-		}, func(k install.Key) install.Key { k.TeamID = ""; return k }},
+		{"joined an organisation", func(i int) connection.Key {
+			return connection.Key{AppID: "A1", EnterpriseID: "E-new", TeamID: fmt.Sprint("T", i/10*10+2)}
+		}, func(k connection.Key) connection.Key { k.EnterpriseID = ""; return k }},
+		{"added to the organisation's", func(i int) connection.Key {
+			return connection.Key{AppID: "A1", EnterpriseID: fmt.Sprint("E", i/1000), TeamID: "T-granted"}
+		}, func(k connection.Key) connection.Key { k.TeamID = ""; return k }},
 	}
 	sizes := []int{1_000, 100_000, 1_000_000}
 	if testing.Short() {

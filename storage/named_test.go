@@ -6,14 +6,14 @@ import (
 	"slices"
 	"testing"
 
-	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 func TestNamed(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		ids := map[string]string{} // by what stands for it below
-		for name, k := range map[string]install.Key{
+		for name, k := range map[string]connection.Key{
 			"alone":         {AppID: "A1", TeamID: "T1"},
 			"moved":         {AppID: "A1", EnterpriseID: "E1", TeamID: "T2"},
 			"moved before":  {AppID: "A1", TeamID: "T2"},
@@ -25,7 +25,7 @@ func TestNamed(t *testing.T) {
 			"its own org":   {AppID: "A2", EnterpriseID: "E9"},
 			"named like it": {AppID: "A0", TeamID: "E9"},
 		} {
-			c, err := f.Add(t.Context(), install.Connection{Key: k, TeamName: name, TokenPair: install.TokenPair{Token: "xoxb-1"}})
+			c, err := f.Add(t.Context(), connection.Connection{Key: k, TeamName: name, TokenPair: connection.TokenPair{Token: "xoxb-1"}})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -13,7 +13,7 @@ import (
 	"gorm.io/gorm"
 
 	"switchboard/bot"
-	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 const (
@@ -115,7 +115,7 @@ const (
 )
 
 // eraseMessages erases what waits or failed for a connection that is being removed.
-func (db *DB) eraseMessages(tx *gorm.DB, k install.Key) (int64, error) {
+func (db *DB) eraseMessages(tx *gorm.DB, k connection.Key) (int64, error) {
 	whose := messagesOfTeam
 	if k.TeamID == "" {
 		whose = messagesOfOrg
@@ -125,7 +125,7 @@ func (db *DB) eraseMessages(tx *gorm.DB, k install.Key) (int64, error) {
 
 // eraseLeft erases what waits or failed for an organisation's connection and came until a time from workspaces that it was taken from.
 // Slack's clock has whole seconds.
-func (db *DB) eraseLeft(tx *gorm.DB, k install.Key, teamIDs []string, at time.Time) (int64, error) {
+func (db *DB) eraseLeft(tx *gorm.DB, k connection.Key, teamIDs []string, at time.Time) (int64, error) {
 	return db.erase(tx, unfinished(messagesOfOrg+" AND team_id IN @teams AND received_at < @until"), map[string]any{
 		"app": k.AppID, "enterprise": k.EnterpriseID, "teams": teamIDs, "until": micros(at.Add(time.Second))})
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"switchboard/bot"
-	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/storage"
 	"switchboard/storage/storagetest"
 )
@@ -192,24 +192,24 @@ func TestNoMessageOutlivesTheRemoval(t *testing.T) {
 	t.Parallel()
 	workspace, organisation := key("A1", "E1", "T1"), key("A1", "E1", "")
 	for name, c := range map[string]struct {
-		removed      install.Key
-		live         []install.Key
-		erased, kept []install.Key
+		removed      connection.Key
+		live         []connection.Key
+		erased, kept []connection.Key
 	}{
 		"a workspace": {
-			removed: workspace, live: []install.Key{key("A2", "E1", "T1"), key("A1", "", "T2")},
-			erased: []install.Key{workspace, key("A1", "", "T1"), key("A1", "E2", "T1")},
-			kept:   []install.Key{key("A2", "E1", "T1"), key("A1", "", "T2"), key("A1", "E1", "T3"), organisation},
+			removed: workspace, live: []connection.Key{key("A2", "E1", "T1"), key("A1", "", "T2")},
+			erased: []connection.Key{workspace, key("A1", "", "T1"), key("A1", "E2", "T1")},
+			kept:   []connection.Key{key("A2", "E1", "T1"), key("A1", "", "T2"), key("A1", "E1", "T3"), organisation},
 		},
-		"a workspace of no organisation": {removed: key("A1", "", "T1"), erased: []install.Key{key("A1", "", "T1"), workspace}},
+		"a workspace of no organisation": {removed: key("A1", "", "T1"), erased: []connection.Key{key("A1", "", "T1"), workspace}},
 		"a workspace that is installed anew under another organisation": {
-			removed: key("A1", "", "T1"), live: []install.Key{workspace},
-			erased: []install.Key{key("A1", "", "T1")}, kept: []install.Key{workspace, key("A1", "E2", "T1")},
+			removed: key("A1", "", "T1"), live: []connection.Key{workspace},
+			erased: []connection.Key{key("A1", "", "T1")}, kept: []connection.Key{workspace, key("A1", "E2", "T1")},
 		},
 		"an organisation": {
-			removed: organisation, live: []install.Key{key("A1", "E1", "T2")},
-			erased: []install.Key{organisation, workspace, key("A1", "E1", "T3")},
-			kept:   []install.Key{key("A1", "E1", "T2"), key("A1", "E2", "T1"), key("A1", "", "T1")},
+			removed: organisation, live: []connection.Key{key("A1", "E1", "T2")},
+			erased: []connection.Key{organisation, workspace, key("A1", "E1", "T3")},
+			kept:   []connection.Key{key("A1", "E1", "T2"), key("A1", "E2", "T1"), key("A1", "", "T1")},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -246,7 +246,7 @@ func TestNoMessageOutlivesTheRemoval(t *testing.T) {
 const states = 6
 
 // inEveryState leaves an event of k in each state in which it has a payload, and one as the release before leaves it.
-func inEveryState(t *testing.T, f fixture, in desk, k install.Key) {
+func inEveryState(t *testing.T, f fixture, in desk, k connection.Key) {
 	t.Helper()
 	named := func(id string) bot.Event {
 		e := event(id+k.String(), "")
@@ -267,14 +267,14 @@ func inEveryState(t *testing.T, f fixture, in desk, k install.Key) {
 	exec(t, f, "UPDATE inbox SET state = 'queued' WHERE event_id = '"+queued.ID+"'")
 }
 
-func where(k install.Key) string {
+func where(k connection.Key) string {
 	return fmt.Sprintf("app_id = '%s' AND enterprise_id = '%s' AND team_id = '%s'", k.AppID, k.EnterpriseID, k.TeamID)
 }
 
-func remove(t *testing.T, f fixture, k install.Key) {
+func remove(t *testing.T, f fixture, k connection.Key) {
 	t.Helper()
-	_, err := f.Update(t.Context(), k, func(c *install.Connection) error {
-		c.Erase(install.Removed, install.ReasonUninstalled, t0.Add(time.Hour))
+	_, err := f.Update(t.Context(), k, func(c *connection.Connection) error {
+		c.Erase(connection.Removed, connection.ReasonUninstalled, t0.Add(time.Hour))
 		return nil
 	})
 	ok(t, err)
@@ -328,7 +328,7 @@ func TestRemovalIsWorked(t *testing.T) {
 		put(t, f, full(k))
 		fresh, _ := in.add(event("fresh", "T1"), true)
 		ok(t, in.DeadLetter(t.Context(), fresh, "failed"))
-		_, err := f.Update(t.Context(), k, func(c *install.Connection) error { c.PendingRemoval = install.Removal{}; return nil })
+		_, err := f.Update(t.Context(), k, func(c *connection.Connection) error { c.PendingRemoval = connection.Removal{}; return nil })
 		ok(t, err)
 		c.advance(time.Hour)
 		ok(t, in.Tidy(t.Context()))
@@ -352,7 +352,7 @@ func TestNoMessageOutlivesALeftWorkspace(t *testing.T) {
 		later := event("later", "T1")
 		later.Received = t0.Add(time.Minute)
 		in.add(later, false)
-		_, err := f.Update(t.Context(), organisation, func(c *install.Connection) error {
+		_, err := f.Update(t.Context(), organisation, func(c *connection.Connection) error {
 			c.Left, c.LeftAt = []string{"T1", "T3"}, t0
 			return nil
 		})

@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"switchboard/bot"
-	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/storage"
 	"switchboard/storage/storagetest"
 )
@@ -303,7 +303,7 @@ func TestFileGoneIsNotWritable(t *testing.T) {
 	path := strings.TrimPrefix(f.url, "sqlite:")
 	gone := func(how string) {
 		t.Helper()
-		_, err := f.Update(t.Context(), c.Key, func(c *install.Connection) error { c.TeamName = "written nowhere"; return nil })
+		_, err := f.Update(t.Context(), c.Key, func(c *connection.Connection) error { c.TeamName = "written nowhere"; return nil })
 		for _, err := range []error{err, f.Ready(t.Context())} {
 			if !errors.Is(err, storage.ErrFileGone) || !errors.Is(err, storage.ErrNotWritable) {
 				t.Errorf("%s: %v", how, err)
@@ -316,7 +316,7 @@ func TestFileGoneIsNotWritable(t *testing.T) {
 	ok(t, os.WriteFile(path, nil, 0o600))
 	gone("replaced")
 	ok(t, os.Rename(path+".moved", path))
-	_, err := f.Update(t.Context(), c.Key, func(c *install.Connection) error { return nil })
+	_, err := f.Update(t.Context(), c.Key, func(c *connection.Connection) error { return nil })
 	f.ForgetWrites()
 	if err := errors.Join(err, f.Ready(t.Context())); err != nil {
 		t.Errorf("put back: %v", err)

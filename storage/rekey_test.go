@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/storage"
 )
 
@@ -18,9 +19,9 @@ func TestRekey(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		from, to := key("A1", "", "T1"), key("A1", "E1", "T1")
-		line := install.Change{At: t0, By: install.Actor{Kind: install.BySlack}, What: install.DidMove, Outcome: install.OutcomeDone, Reason: "E1"}
+		line := connection.Change{At: t0, By: connection.Actor{Kind: connection.BySlack}, What: connection.DidMove, Outcome: connection.OutcomeDone, Reason: "E1"}
 		first := put(t, f, full(from))
-		person := install.UserToken{TokenOwner: install.TokenOwner{Key: from, UserID: "U1"}, TokenPair: install.TokenPair{Token: "xoxp-1", RefreshToken: "xoxe-1"}, Scopes: []string{"chat:write"}, GrantedAt: t0}
+		person := connection.UserToken{TokenOwner: connection.TokenOwner{Key: from, UserID: "U1"}, TokenPair: connection.TokenPair{Token: "xoxp-1", RefreshToken: "xoxe-1"}, Scopes: []string{"chat:write"}, GrantedAt: t0}
 		if err := f.AddUser(t.Context(), person); err != nil {
 			t.Fatal(err)
 		}
@@ -31,8 +32,8 @@ func TestRekey(t *testing.T) {
 
 		// What must not move it.
 		for name, test := range map[string]struct {
-			from, to install.Key
-			token    install.Secret
+			from, to connection.Key
+			token    connection.Secret
 		}{
 			"nobody's":            {key("A1", "", "T9"), key("A1", "E1", "T9"), first.Token},
 			"another token":       {from, to, "xoxb-of-before"},
@@ -71,12 +72,12 @@ func TestRekey(t *testing.T) {
 		if moved.Load() != 1 || late.Load() != callers-1 {
 			t.Errorf("%d moved, %d came late", moved.Load(), late.Load())
 		}
-		for _, k := range []install.Key{from, to, key("A1", "E2", "T1")} {
+		for _, k := range []connection.Key{from, to, key("A1", "E2", "T1")} {
 			if c, err := f.Lookup(t.Context(), k); err != nil || c.ID != first.ID || c.Key != to || c.Token != first.Token || c.RefreshToken != first.RefreshToken || c.Webhook.URL != first.Webhook.URL {
 				t.Errorf("by %s: %s %v", k, c.Key, err)
 			}
 		}
-		if u, err := f.GetUser(t.Context(), install.TokenOwner{Key: to, UserID: "U1"}); err != nil || u.Token != "xoxp-1" || u.RefreshToken != "xoxe-1" || u.ConnectionID != first.ID {
+		if u, err := f.GetUser(t.Context(), connection.TokenOwner{Key: to, UserID: "U1"}); err != nil || u.Token != "xoxp-1" || u.RefreshToken != "xoxe-1" || u.ConnectionID != first.ID {
 			t.Errorf("a person's token: %+v %v", u, err)
 		}
 		if _, err := f.GetUser(t.Context(), person.TokenOwner); !errors.Is(err, install.ErrNotFound) {
@@ -87,7 +88,7 @@ func TestRekey(t *testing.T) {
 			t.Errorf("history: %v %s", err, cmp.Diff(line, after[0]))
 		}
 		// It is a row like others.
-		if _, err := f.Update(t.Context(), to, func(c *install.Connection) error { c.TeamName = "Acme of One"; return nil }); err != nil {
+		if _, err := f.Update(t.Context(), to, func(c *connection.Connection) error { c.TeamName = "Acme of One"; return nil }); err != nil {
 			t.Error(err)
 		}
 	})
@@ -105,19 +106,19 @@ func TestRekeyTaken(t *testing.T) {
 			var moved, installed error
 			together(2, func(i int) {
 				if i == 0 {
-					_, moved = f.Rekey(t.Context(), from, to, first.Token, install.Change{At: t0, What: install.DidMove, Outcome: install.OutcomeDone})
+					_, moved = f.Rekey(t.Context(), from, to, first.Token, connection.Change{At: t0, What: connection.DidMove, Outcome: connection.OutcomeDone})
 				} else {
-					_, installed = f.Add(t.Context(), install.Connection{Key: to, State: install.Active, TokenPair: install.TokenPair{Token: "xoxb-new"}, AuthorizedAt: t0.Add(time.Hour)})
+					_, installed = f.Add(t.Context(), connection.Connection{Key: to, State: connection.Active, TokenPair: connection.TokenPair{Token: "xoxb-new"}, AuthorizedAt: t0.Add(time.Hour)})
 				}
 			})
 			if (moved == nil) == (installed == nil) || moved != nil && !errors.Is(moved, install.ErrExists) || installed != nil && !errors.Is(installed, install.ErrExists) {
 				t.Fatalf("moved: %v, installed: %v", moved, installed)
 			}
 			c, err := f.Lookup(t.Context(), to)
-			if want := map[bool]install.Secret{true: first.Token, false: "xoxb-new"}[moved == nil]; err != nil || c.Token != want {
+			if want := map[bool]connection.Secret{true: first.Token, false: "xoxb-new"}[moved == nil]; err != nil || c.Token != want {
 				t.Errorf("%v %v", c.Key, err)
 			}
-			if _, err := f.Rekey(t.Context(), from, to, first.Token, install.Change{}); err == nil {
+			if _, err := f.Rekey(t.Context(), from, to, first.Token, connection.Change{}); err == nil {
 				t.Error("moved again")
 			}
 		}
@@ -135,7 +136,7 @@ func TestRekeyUnreadable(t *testing.T) {
 			t.Fatal(err)
 		}
 		other := openWith(t, f.url, keys)
-		if _, err := other.Rekey(t.Context(), from, to, first.Token, install.Change{}); err == nil {
+		if _, err := other.Rekey(t.Context(), from, to, first.Token, connection.Change{}); err == nil {
 			t.Error("moved without its key")
 		}
 		if c, err := f.Lookup(t.Context(), from); err != nil || cmp.Diff(first, c) != "" {

@@ -14,6 +14,7 @@ import (
 	"gorm.io/gorm"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // KeyUse is how much is sealed with one key.
@@ -215,30 +216,30 @@ func (db *DB) stale(boxes ...*[]byte) bool {
 }
 
 // erased is the line for what an operator gave up.
-func erased(reason string) install.Change {
-	return install.Change{By: install.Actor{Kind: install.ByOperator}, What: install.DidErase, Outcome: install.OutcomeDone, Reason: reason}
+func erased(reason string) connection.Change {
+	return connection.Change{By: connection.Actor{Kind: connection.ByOperator}, What: connection.DidErase, Outcome: connection.OutcomeDone, Reason: reason}
 }
 
-func (db *DB) resealConnection(ctx context.Context, k install.Key, erase bool) (changed, readable bool, err error) {
+func (db *DB) resealConnection(ctx context.Context, k connection.Key, erase bool) (changed, readable bool, err error) {
 	err = db.transact(ctx, func(tx *gorm.DB) error {
 		changed = false
 		row, err := lockRow(tx, k) // somebody may have sealed it with the first key since
 		if err != nil {
 			return err
 		}
-		var c install.Connection
+		var c connection.Connection
 		if c, readable = db.open(&row); !readable {
 			if !erase {
 				return nil
 			}
 			paused := c
-			c.Erase(install.ReconnectRequired, install.ReasonUnreadable, db.Now())
+			c.Erase(connection.ReconnectRequired, connection.ReasonUnreadable, db.Now())
 			c.StateSince = db.Now()
-			if paused.State == install.Paused { // the operator's word outlives a key
+			if paused.State == connection.Paused { // the operator's word outlives a key
 				c.State, c.Reason, c.StateSince = paused.State, paused.Reason, paused.StateSince
 			}
 			row.Facts = factsOf(c)
-			if err := db.writeHistory(tx, row.ID, []install.Change{erased(install.ReasonUnreadable)}); err != nil {
+			if err := db.writeHistory(tx, row.ID, []connection.Change{erased(connection.ReasonUnreadable)}); err != nil {
 				return err
 			}
 		} else if !db.stale(row.boxes()...) {
@@ -254,7 +255,7 @@ func (db *DB) resealConnection(ctx context.Context, k install.Key, erase bool) (
 	return changed, readable, err
 }
 
-func (db *DB) resealUser(ctx context.Context, h install.TokenOwner, erase bool) (changed, readable bool, err error) {
+func (db *DB) resealUser(ctx context.Context, h connection.TokenOwner, erase bool) (changed, readable bool, err error) {
 	err = db.transact(ctx, func(tx *gorm.DB) error {
 		changed = false
 		parent, err := lockRow(tx, h.Key)
@@ -265,7 +266,7 @@ func (db *DB) resealUser(ctx context.Context, h install.TokenOwner, erase bool) 
 		if err != nil {
 			return err
 		}
-		var u install.UserToken
+		var u connection.UserToken
 		if u, readable = db.openUser(&row); !readable {
 			if !erase {
 				return nil
@@ -273,7 +274,7 @@ func (db *DB) resealUser(ctx context.Context, h install.TokenOwner, erase bool) 
 			if err := tx.Delete(&row).Error; err != nil {
 				return err
 			}
-			return db.writeHistory(tx, parent.ID, []install.Change{erased(h.UserID)})
+			return db.writeHistory(tx, parent.ID, []connection.Change{erased(h.UserID)})
 		}
 		if !db.stale(row.boxes()...) {
 			return nil

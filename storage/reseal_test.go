@@ -14,7 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/storage"
 )
 
@@ -62,8 +62,8 @@ func TestReseal(t *testing.T) {
 		together(3, func(i int) {
 			if i == 2 {
 				for j := range n {
-					if _, err := both.Update(ctx, key("A1", "", fmt.Sprintf("T%02d", j)), func(c *install.Connection) error {
-						c.RefreshToken = install.Secret(fmt.Sprintf("xoxe-renewed-%d", j))
+					if _, err := both.Update(ctx, key("A1", "", fmt.Sprintf("T%02d", j)), func(c *connection.Connection) error {
+						c.RefreshToken = connection.Secret(fmt.Sprintf("xoxe-renewed-%d", j))
 						return nil
 					}); err != nil {
 						t.Error(err)
@@ -128,8 +128,8 @@ func TestResealUnreadable(t *testing.T) {
 			t.Errorf("a copied row: %d %d %v", n, unreadable, err)
 		}
 		// An operator's pause outlives the key.
-		if _, err := mine.Update(ctx, key("A1", "", "T9"), func(c *install.Connection) error {
-			c.SetState(install.Paused, "operator", t0)
+		if _, err := mine.Update(ctx, key("A1", "", "T9"), func(c *connection.Connection) error {
+			c.SetState(connection.Paused, "operator", t0)
 			return nil
 		}); err != nil {
 			t.Fatal(err)
@@ -137,11 +137,11 @@ func TestResealUnreadable(t *testing.T) {
 		if n, unreadable, err := mine.Reseal(ctx, true); n != 0 || unreadable != 1 || err != nil {
 			t.Errorf("erase a paused one: %d %d %v", n, unreadable, err)
 		}
-		if c, err := mine.Lookup(ctx, key("A1", "", "T9")); err != nil || c.State != install.Paused || c.Token != "" {
+		if c, err := mine.Lookup(ctx, key("A1", "", "T9")); err != nil || c.State != connection.Paused || c.Token != "" {
 			t.Errorf("paused: %v %s", err, c.State)
 		}
 		c, err := lost.Lookup(ctx, first.Key)
-		if err != nil || c.Token != "" || c.ID != first.ID || c.State != install.ReconnectRequired || c.Reason != install.ReasonUnreadable {
+		if err != nil || c.Token != "" || c.ID != first.ID || c.State != connection.ReconnectRequired || c.Reason != connection.ReasonUnreadable {
 			t.Errorf("erased: %+v, %v", c, err)
 		}
 		if report, err := mine.CheckKeys(ctx); err != nil || len(report.Unreadable) != 0 {
@@ -201,7 +201,7 @@ func TestResealPeopleAndJournal(t *testing.T) {
 				sealed[i], _, err = both.Reseal(ctx, false)
 			} else {
 				for j := 0; j < n && err == nil; j += 10 {
-					_, err = both.UpdateUser(ctx, install.TokenOwner{Key: c.Key, UserID: fmt.Sprintf("U%04d", j)}, func(u *install.UserToken) error {
+					_, err = both.UpdateUser(ctx, connection.TokenOwner{Key: c.Key, UserID: fmt.Sprintf("U%04d", j)}, func(u *connection.UserToken) error {
 						u.RefreshToken = "xoxe-renewed"
 						return nil
 					})
@@ -325,7 +325,7 @@ func TestCheckAnyKeyLooksEverywhere(t *testing.T) {
 			}
 		}
 		bare := full(key("A1", "", "T1"))
-		bare.TokenPair, bare.Webhook = install.TokenPair{}, install.Webhook{}
+		bare.TokenPair, bare.Webhook = connection.TokenPair{}, connection.Webhook{}
 		put(t, lost, bare)
 		check("a connection without secrets", nil)
 		grant(t, lost, person(bare.Key, "U1"))

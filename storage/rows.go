@@ -16,6 +16,7 @@ import (
 	"gorm.io/gorm"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // sealedRow is a row that holds secrets: a *connectionRow or a *userTokenRow.
@@ -41,8 +42,8 @@ type connectionRow struct {
 
 func (connectionRow) TableName() string { return "connections" }
 func (r *connectionRow) name() string   { return r.ID }
-func (r *connectionRow) key() install.Key {
-	return install.Key{AppID: r.AppID, EnterpriseID: r.EnterpriseID, TeamID: r.TeamID}
+func (r *connectionRow) key() connection.Key {
+	return connection.Key{AppID: r.AppID, EnterpriseID: r.EnterpriseID, TeamID: r.TeamID}
 }
 func (r *connectionRow) version() *int64  { return &r.Version }
 func (r *connectionRow) boxes() []*[]byte { return []*[]byte{&r.Token, &r.RefreshToken, &r.WebhookURL} }
@@ -103,8 +104,8 @@ func (r *userTokenRow) version() *int64      { return &r.Version }
 func (r *userTokenRow) boxes() []*[]byte     { return []*[]byte{&r.Token, &r.RefreshToken} }
 func (userTokenRow) sealedColumns() []string { return []string{"token", "refresh_token"} }
 
-func (r *userTokenRow) holder() install.TokenOwner {
-	return install.TokenOwner{Key: install.Key{AppID: r.AppID, EnterpriseID: r.EnterpriseID, TeamID: r.TeamID}, UserID: r.UserID}
+func (r *userTokenRow) holder() connection.TokenOwner {
+	return connection.TokenOwner{Key: connection.Key{AppID: r.AppID, EnterpriseID: r.EnterpriseID, TeamID: r.TeamID}, UserID: r.UserID}
 }
 
 // place names the person too, so that one's token in another's row is of no use.
@@ -139,7 +140,7 @@ type attemptRow struct {
 
 func (attemptRow) TableName() string { return "install_attempts" }
 
-func factsOf(c install.Connection) facts {
+func factsOf(c connection.Connection) facts {
 	return facts{
 		TeamName: text(c.TeamName), TeamURL: text(c.TeamURL), TeamIcon: text(c.TeamIcon),
 		EnterpriseName: text(c.EnterpriseName),
@@ -162,7 +163,7 @@ func factsOf(c install.Connection) facts {
 	}
 }
 
-func chainOf(c install.TokenPair) chain {
+func chainOf(c connection.TokenPair) chain {
 	return chain{
 		ExpiresAt: micros(c.ExpiresAt), RenewAt: micros(c.RenewAt), LeaseUntil: micros(c.LeaseUntil),
 		RenewTries: int64(c.Tries), FailingSince: micros(c.FailingSince), Rejections: int64(c.Rejections),
@@ -171,8 +172,8 @@ func chainOf(c install.TokenPair) chain {
 }
 
 // token pair is the token pair without its secrets.
-func (r chain) chain() install.TokenPair {
-	return install.TokenPair{
+func (r chain) chain() connection.TokenPair {
+	return connection.TokenPair{
 		ExpiresAt: moment(r.ExpiresAt), RenewAt: moment(r.RenewAt), LeaseUntil: moment(r.LeaseUntil),
 		Tries: int(r.RenewTries), FailingSince: moment(r.FailingSince), Rejections: int(r.Rejections),
 		Generation: r.Generation, GrantID: r.GrantID,
@@ -180,23 +181,23 @@ func (r chain) chain() install.TokenPair {
 }
 
 // connection is the row without its secrets.
-func (r *connectionRow) connection() install.Connection {
+func (r *connectionRow) connection() connection.Connection {
 	f := &r.Facts
-	c := install.Connection{
+	c := connection.Connection{
 		Key: r.key(),
 		ID:  r.ID, TeamName: f.TeamName, TeamURL: f.TeamURL, TeamIcon: f.TeamIcon, EnterpriseName: f.EnterpriseName,
 		BotUserID: f.BotUserID, BotID: f.BotID, Scopes: scopes(f.Scopes),
 		TokenPair: f.Chain.chain(), RenewalError: f.RenewalError,
-		Webhook: install.Webhook{Channel: f.WebhookChannel, ChannelID: f.WebhookChannelID,
+		Webhook: connection.Webhook{Channel: f.WebhookChannel, ChannelID: f.WebhookChannelID,
 			ConfigurationURL: f.WebhookConfigurationURL},
 		InstalledBy: f.InstalledBy, InstalledByName: f.InstalledByName, AuthorizedBy: f.RenewedBy,
 		CreatedAt: moment(f.CreatedAt), InstalledAt: moment(f.InstalledAt), AuthorizedAt: moment(f.RenewedAt), Installs: int(f.Installs),
-		State: install.State(f.State), Reason: f.Reason, StateSince: moment(f.StateSince),
+		State: connection.State(f.State), Reason: f.Reason, StateSince: moment(f.StateSince),
 		Beginnings:     beginnings(f.Beginnings),
-		PendingRemoval: install.Removal{Reason: f.DoubtReason, At: moment(f.DoubtAt)},
+		PendingRemoval: connection.Removal{Reason: f.DoubtReason, At: moment(f.DoubtAt)},
 		CheckedAt:      moment(f.CheckedAt), CheckAt: moment(f.CheckAt), LastEventAt: moment(f.LastEventAt),
 		EventsHeldSince: moment(f.EventsHeldSince), EventsHeldAt: moment(f.EventsHeldAt),
-		Notice: install.Notice{Reason: f.NoticeReason, At: moment(f.NoticeAt), To: f.NoticeTo, Channel: f.NoticeChannel, TS: f.NoticeTS},
+		Notice: connection.Notice{Reason: f.NoticeReason, At: moment(f.NoticeAt), To: f.NoticeTo, Channel: f.NoticeChannel, TS: f.NoticeTS},
 	}
 	if c.FailingSince.Before(c.AuthorizedAt) {
 		// A release that knows nothing of renewals put a new consent's tokens beside the failures of the old ones.
@@ -205,13 +206,13 @@ func (r *connectionRow) connection() install.Connection {
 	return c
 }
 
-func userTokenFactsOf(u install.UserToken) userTokenFacts {
+func userTokenFactsOf(u connection.UserToken) userTokenFacts {
 	return userTokenFacts{Scopes: text(strings.Join(u.Scopes, ",")), Reason: text(u.Reason), Chain: chainOf(u.TokenPair), GrantedAt: micros(u.GrantedAt)}
 }
 
 // userToken is the row without its secrets.
-func (r *userTokenRow) userToken() install.UserToken {
-	return install.UserToken{
+func (r *userTokenRow) userToken() connection.UserToken {
+	return connection.UserToken{
 		TokenOwner: r.holder(), ConnectionID: r.ConnectionID, Scopes: scopes(r.Facts.Scopes), TokenPair: r.Facts.Chain.chain(),
 		Reason: r.Facts.Reason, GrantedAt: moment(r.Facts.GrantedAt),
 	}
@@ -226,7 +227,7 @@ func scopes(list string) []string {
 }
 
 // beginningsText is how beginnings lie in their column: "retrying@1764435600000000,-im:history@1764435600000000".
-func beginningsText(list []install.Beginning) string {
+func beginningsText(list []connection.Beginning) string {
 	parts := make([]string, len(list))
 	for i, b := range list {
 		parts[i] = b.Of + "@" + strconv.FormatInt(micros(b.At), 10)
@@ -235,64 +236,64 @@ func beginningsText(list []install.Beginning) string {
 }
 
 // beginnings is beginningsText read. What can't be read, of a later version, is left out.
-func beginnings(list string) (read []install.Beginning) {
+func beginnings(list string) (read []connection.Beginning) {
 	for _, part := range scopes(list) {
 		of, at, _ := strings.Cut(part, "@")
 		if n, err := strconv.ParseInt(at, 10, 64); err == nil && of != "" {
-			read = append(read, install.Beginning{Of: of, At: moment(n)})
+			read = append(read, connection.Beginning{Of: of, At: moment(n)})
 		}
 	}
 	return read
 }
 
-func changeRowOf(connectionID string, c install.Change) changeRow {
+func changeRowOf(connectionID string, c connection.Change) changeRow {
 	return changeRow{
 		ConnectionID: connectionID, At: micros(c.At), Actor: text(string(c.By.Kind)), ActorID: text(c.By.ID),
 		What: text(c.What), Outcome: text(c.Outcome), Reason: text(c.Reason),
 	}
 }
 
-func (r *changeRow) change() install.Change {
-	return install.Change{
-		ConnectionID: r.ConnectionID, At: moment(r.At), By: install.Actor{Kind: install.ActorKind(r.Actor), ID: r.ActorID},
+func (r *changeRow) change() connection.Change {
+	return connection.Change{
+		ConnectionID: r.ConnectionID, At: moment(r.At), By: connection.Actor{Kind: connection.ActorKind(r.Actor), ID: r.ActorID},
 		What: r.What, Outcome: r.Outcome, Reason: r.Reason,
 	}
 }
 
 // secretsOf returns where c keeps its secrets, in the order of connectionRow.boxes.
-func secretsOf(c *install.Connection) []*install.Secret {
-	return []*install.Secret{&c.Token, &c.RefreshToken, &c.Webhook.URL}
+func secretsOf(c *connection.Connection) []*connection.Secret {
+	return []*connection.Secret{&c.Token, &c.RefreshToken, &c.Webhook.URL}
 }
 
 // userSecretsOf is secretsOf for a person's token.
-func userSecretsOf(u *install.UserToken) []*install.Secret {
-	return []*install.Secret{&u.Token, &u.RefreshToken}
+func userSecretsOf(u *connection.UserToken) []*connection.Secret {
+	return []*connection.Secret{&u.Token, &u.RefreshToken}
 }
 
 // open turns a row into a connection. When one of the secrets cannot be opened it gives none of them; readable is false
 // then.
-func (db *DB) open(r *connectionRow) (c install.Connection, readable bool) {
+func (db *DB) open(r *connectionRow) (c connection.Connection, readable bool) {
 	c = r.connection()
-	if readable = db.unseal(r, secretsOf(&c)); !readable && c.State != install.Paused { // that is the operator's word, and no key changes it
-		if c.State != install.ReconnectRequired {
+	if readable = db.unseal(r, secretsOf(&c)); !readable && c.State != connection.Paused { // that is the operator's word, and no key changes it
+		if c.State != connection.ReconnectRequired {
 			c.StateSince = time.Time{} // nobody saw the key go
 		}
-		c.State, c.Reason = install.ReconnectRequired, install.ReasonUnreadable
+		c.State, c.Reason = connection.ReconnectRequired, connection.ReasonUnreadable
 	}
 	return c, readable
 }
 
 // openUser is open for a person's token.
-func (db *DB) openUser(r *userTokenRow) (u install.UserToken, readable bool) {
+func (db *DB) openUser(r *userTokenRow) (u connection.UserToken, readable bool) {
 	u = r.userToken()
 	if readable = db.unseal(r, userSecretsOf(&u)); !readable {
-		u.Reason = install.ReasonUnreadable
+		u.Reason = connection.ReasonUnreadable
 	}
 	return u, readable
 }
 
 // unseal opens all of a row's boxes, or none: a token without its refresh token would look healthy until it expires.
-func (db *DB) unseal(r sealedRow, secrets []*install.Secret) (readable bool) {
+func (db *DB) unseal(r sealedRow, secrets []*connection.Secret) (readable bool) {
 	for i, box := range r.boxes() {
 		if len(*box) == 0 {
 			continue
@@ -302,12 +303,12 @@ func (db *DB) unseal(r sealedRow, secrets []*install.Secret) (readable bool) {
 			blank(secrets)
 			return false
 		}
-		*secrets[i] = install.Secret(secret)
+		*secrets[i] = connection.Secret(secret)
 	}
 	return true
 }
 
-func blank(secrets []*install.Secret) {
+func blank(secrets []*connection.Secret) {
 	for _, s := range secrets {
 		*s = ""
 	}
@@ -315,7 +316,7 @@ func blank(secrets []*install.Secret) {
 
 // seal puts those of the secrets into the row that differ from what it was opened to, or all of them, and returns which. A
 // secret that stayed the same keeps its box, byte by byte.
-func (db *DB) seal(r sealedRow, was, now []*install.Secret, all bool) (changed []int, err error) {
+func (db *DB) seal(r sealedRow, was, now []*connection.Secret, all bool) (changed []int, err error) {
 	for i, s := range now {
 		if !all && *s == *was[i] {
 			continue
@@ -412,7 +413,7 @@ func text(s string) string {
 }
 
 // checkKey refuses what cannot be anybody's key before it is written.
-func checkKey(k install.Key) error {
+func checkKey(k connection.Key) error {
 	switch {
 	case k.AppID == "":
 		return errors.New("the key has no app")
@@ -424,6 +425,6 @@ func checkKey(k install.Key) error {
 	return nil
 }
 
-func storableKey(k install.Key) bool {
+func storableKey(k connection.Key) bool {
 	return storable(k.AppID) && storable(k.EnterpriseID) && storable(k.TeamID)
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/pressly/goose/v3"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/storage"
 	"switchboard/storage/storagetest"
 )
@@ -401,7 +402,7 @@ func TestOlderReleaseRunsOn(t *testing.T) {
 		if c, err := db.Get(ctx, "con_rotating"); err != nil || !c.RenewAt.Equal(ends.Add(-4*time.Hour)) {
 			t.Errorf("what ends at %v is renewed at %v, %v", ends, c.RenewAt, err)
 		}
-		person := install.TokenOwner{Key: install.Key{AppID: "active", TeamID: "con_brought"}, UserID: "U1"}
+		person := connection.TokenOwner{Key: connection.Key{AppID: "active", TeamID: "con_brought"}, UserID: "U1"}
 		if u, err := db.GetUser(ctx, person); err != nil || u.RenewAt.IsZero() || u.RenewAt.After(time.Now()) {
 			t.Errorf("a person's, with a refresh token and no end, is renewed at %v, %v", u.RenewAt, err)
 		}
@@ -420,10 +421,10 @@ func TestOlderReleaseRunsOn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(install.TokenPair{ExpiresAt: c.ExpiresAt}, c.TokenPair); diff != "" || c.Notice != (install.Notice{}) || !c.CheckAt.IsZero() || c.TeamName != "theirs" {
+			if diff := cmp.Diff(connection.TokenPair{ExpiresAt: c.ExpiresAt}, c.TokenPair); diff != "" || c.Notice != (connection.Notice{}) || !c.CheckAt.IsZero() || c.TeamName != "theirs" {
 				t.Errorf("%s: %+v, %s", id, c, diff)
 			}
-			update(t, db, c.Key, func(c *install.Connection) { c.RenewAt = t0 })
+			update(t, db, c.Key, func(c *connection.Connection) { c.RenewAt = t0 })
 		}
 		if due, err := db.Due(ctx, "", ends, 10); err != nil || len(due) != 5 {
 			t.Errorf("due: %v, %v", due, err)
@@ -438,7 +439,7 @@ func TestColumnsAddedBesideUs(t *testing.T) {
 		ctx := t.Context()
 		c := put(t, f, full(key("A1", "", "T1")))
 		grant(t, f, person(c.Key, "U1"))
-		h := install.TokenOwner{Key: c.Key, UserID: "U1"}
+		h := connection.TokenOwner{Key: c.Key, UserID: "U1"}
 		taken := 0
 		use := func() {
 			// Often enough and at once, so that every connection to the database has every statement prepared.
@@ -448,7 +449,7 @@ func TestColumnsAddedBesideUs(t *testing.T) {
 					_, err = f.Get(ctx, c.ID)
 				}
 				if err == nil {
-					_, err = f.UpdateUser(ctx, h, func(u *install.UserToken) error { u.Tries++; return nil })
+					_, err = f.UpdateUser(ctx, h, func(u *connection.UserToken) error { u.Tries++; return nil })
 				}
 				if err == nil {
 					_, err = f.GetUser(ctx, h)
@@ -492,14 +493,14 @@ func TestSQLiteLockedByAnother(t *testing.T) {
 	}
 	waits := make(chan error, 1)
 	go func() {
-		_, err := f.Update(t.Context(), c.Key, func(c *install.Connection) error { c.State = install.Paused; return nil })
+		_, err := f.Update(t.Context(), c.Key, func(c *connection.Connection) error { c.State = connection.Paused; return nil })
 		waits <- err
 	}()
 	// 300 ms are more than SQLite itself waits, so the one that goes on waiting has to try again.
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	began := time.Now()
-	if _, err := f.Update(ctx, c.Key, func(*install.Connection) error { return nil }); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := f.Update(ctx, c.Key, func(*connection.Connection) error { return nil }); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("waiting for another process: %v", err)
 	}
 	if took := time.Since(began); took > 3*time.Second {
@@ -514,7 +515,7 @@ func TestSQLiteLockedByAnother(t *testing.T) {
 	if err := <-waits; err != nil {
 		t.Error(err)
 	}
-	if c, err = f.Lookup(t.Context(), c.Key); err != nil || c.TeamName != "theirs" || c.State != install.Paused {
+	if c, err = f.Lookup(t.Context(), c.Key); err != nil || c.TeamName != "theirs" || c.State != connection.Paused {
 		t.Errorf("one of two processes' changes is lost: %q, %s, %v", c.TeamName, c.State, err)
 	}
 }
@@ -534,7 +535,7 @@ func TestTwoHandlesShareOneFile(t *testing.T) {
 		k := key("A1", "", "T1")
 		put(t, handles[0], full(k))
 		together(callers, func(i int) {
-			if _, err := handles[i%2].Update(t.Context(), k, func(c *install.Connection) error { c.Installs++; return nil }); err != nil {
+			if _, err := handles[i%2].Update(t.Context(), k, func(c *connection.Connection) error { c.Installs++; return nil }); err != nil {
 				t.Error(err)
 			}
 		})

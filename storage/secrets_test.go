@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/storage"
 	"switchboard/storage/storagetest"
 )
@@ -65,10 +66,10 @@ func TestNoSecretInTheDatabase(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		var secrets []string
-		secret := func(what string) install.Secret {
+		secret := func(what string) connection.Secret {
 			s := fmt.Sprintf("xoxe.xoxb-1-%s-%d-abcdefghijklmnopqrstuvwxyz", what, len(secrets))
 			secrets = append(secrets, s)
-			return install.Secret(s)
+			return connection.Secret(s)
 		}
 		for i := range 20 {
 			c := full(key("A1", "E1", fmt.Sprintf("T%d", i)))
@@ -77,7 +78,7 @@ func TestNoSecretInTheDatabase(t *testing.T) {
 			put(t, f, c)
 			c.Token, c.AuthorizedAt = secret("again"), t0.Add(time.Hour)
 			put(t, f, c)
-			if _, err := f.Update(t.Context(), c.Key, func(c *install.Connection) error {
+			if _, err := f.Update(t.Context(), c.Key, func(c *connection.Connection) error {
 				c.RefreshToken, c.Webhook.URL = secret("renewed"), secret("hook")
 				return nil
 			}); err != nil {
@@ -86,7 +87,7 @@ func TestNoSecretInTheDatabase(t *testing.T) {
 			u := person(c.Key, "U1")
 			u.Token, u.RefreshToken = secret("person"), secret("person-refresh")
 			grant(t, f, u)
-			updateUser(t, f, u.TokenOwner, func(u *install.UserToken) { u.RefreshToken = secret("person-renewed") })
+			updateUser(t, f, u.TokenOwner, func(u *connection.UserToken) { u.RefreshToken = secret("person-renewed") })
 		}
 		all := dump(t, f)
 		if !bytes.Contains(all, []byte("in the clear")) {
@@ -106,7 +107,7 @@ func TestNoSecretInTheDatabase(t *testing.T) {
 }
 
 // unreadable checks that c is what Find promises for a row nobody can open.
-func unreadable(t *testing.T, what string, c install.Connection, err error) {
+func unreadable(t *testing.T, what string, c connection.Connection, err error) {
 	t.Helper()
 	if err != nil {
 		t.Errorf("%s: %v", what, err)
@@ -115,7 +116,7 @@ func unreadable(t *testing.T, what string, c install.Connection, err error) {
 	if c.Token != "" || c.RefreshToken != "" || c.Webhook.URL != "" {
 		t.Errorf("%s: it has a secret", what)
 	}
-	if c.State != install.ReconnectRequired || c.Reason != install.ReasonUnreadable || c.TeamName != "Acme" {
+	if c.State != connection.ReconnectRequired || c.Reason != connection.ReasonUnreadable || c.TeamName != "Acme" {
 		t.Errorf("%s: %s because of %q, of %q", what, c.State, c.Reason, c.TeamName)
 	}
 }
@@ -134,7 +135,7 @@ func TestCopiedSecretDoesNotOpen(t *testing.T) {
 			"a row moved":           "UPDATE connections SET enterprise_id = 'E9' WHERE team_id = 'T1' AND enterprise_id = 'E1' AND app_id = 'A1'",
 			"half a box":            "UPDATE connections SET refresh_token = substr(refresh_token, 1, 20)",
 		} {
-			for _, k := range []install.Key{key("A1", "E1", "T1"), key("A1", "E2", "T1"), key("A1", "E1", "T2"), key("A1", "E1", ""), key("A2", "E1", "T1")} {
+			for _, k := range []connection.Key{key("A1", "E1", "T1"), key("A1", "E2", "T1"), key("A1", "E1", "T2"), key("A1", "E1", ""), key("A2", "E1", "T1")} {
 				c := full(k)
 				c.AuthorizedAt = time.Now() // newer than what the last round left
 				put(t, f, c)
@@ -165,13 +166,13 @@ func TestLostKey(t *testing.T) {
 			c, err := db.Lookup(ctx, first.Key)
 			unreadable(t, name, c, err)
 			// What needs no secret goes on.
-			c, err = db.Update(ctx, first.Key, func(c *install.Connection) error {
+			c, err = db.Update(ctx, first.Key, func(c *connection.Connection) error {
 				c.LastEventAt = c.LastEventAt.Add(time.Minute)
 				return nil
 			})
 			unreadable(t, name+", Update", c, err)
 			list, err := db.List(ctx)
-			if err != nil || len(list) != 1 || list[0].State != install.ReconnectRequired || list[0].Reason != install.ReasonUnreadable {
+			if err != nil || len(list) != 1 || list[0].State != connection.ReconnectRequired || list[0].Reason != connection.ReasonUnreadable {
 				t.Errorf("%s, List: %v, %v", name, list, err)
 			}
 		}
@@ -193,27 +194,27 @@ func TestLostKey(t *testing.T) {
 		}
 
 		// A new token makes the row good again, for whoever has the new key, and nothing old is mixed in.
-		c, err = stranger.Update(ctx, first.Key, func(c *install.Connection) error {
+		c, err = stranger.Update(ctx, first.Key, func(c *connection.Connection) error {
 			c.Token = "xoxb-new"
-			c.SetState(install.Active, "", t0)
+			c.SetState(connection.Active, "", t0)
 			return nil
 		})
-		if err != nil || c.Token != "xoxb-new" || c.RefreshToken != "" || c.Webhook.URL != "" || c.State != install.Active {
+		if err != nil || c.Token != "xoxb-new" || c.RefreshToken != "" || c.Webhook.URL != "" || c.State != connection.Active {
 			t.Errorf("after a new token: %+v, %v", c, err)
 		}
 		c, err = f.Lookup(ctx, first.Key)
 		unreadable(t, "with the key of before", c, err)
 
 		// Whoever ends a connection erases its secrets, able to read them or not.
-		for _, end := range []install.State{install.Removed, install.ReconnectRequired} {
+		for _, end := range []connection.State{connection.Removed, connection.ReconnectRequired} {
 			again := full(first.Key)
 			again.AuthorizedAt = t0.Add(time.Hour)
 			put(t, f, again)
-			c, err = keyless.Update(ctx, first.Key, func(c *install.Connection) error {
-				c.Erase(end, install.ReasonTokenRevoked, t0)
+			c, err = keyless.Update(ctx, first.Key, func(c *connection.Connection) error {
+				c.Erase(end, connection.ReasonTokenRevoked, t0)
 				return nil
 			})
-			if err != nil || c.State != end || c.Reason != install.ReasonTokenRevoked {
+			if err != nil || c.State != end || c.Reason != connection.ReasonTokenRevoked {
 				t.Errorf("ended: %s because of %q, %v", c.State, c.Reason, err)
 			}
 			if n := f.count(t, "SELECT length(token) + length(refresh_token) + length(webhook_url) FROM connections"); n != 0 {
@@ -236,12 +237,12 @@ func TestErrorsHoldNoSecrets(t *testing.T) {
 		a.StateHash = []byte("hunter2")
 		exec(t, f, "ALTER TABLE user_tokens RENAME COLUMN granted_at TO gone")
 		addUserErr := f.AddUser(t.Context(), u)
-		_, updateUserErr := f.UpdateUser(t.Context(), u.TokenOwner, func(u *install.UserToken) error { u.Token += "2"; return nil })
+		_, updateUserErr := f.UpdateUser(t.Context(), u.TokenOwner, func(u *connection.UserToken) error { u.Token += "2"; return nil })
 		for _, statement := range []string{"DROP TABLE install_attempts", "ALTER TABLE connections RENAME COLUMN team_icon TO gone"} {
 			exec(t, f, statement)
 		}
 		_, _, putErr := f.Put(t.Context(), c)
-		_, updateErr := f.Update(t.Context(), c.Key, func(c *install.Connection) error { c.Token += "2"; return nil })
+		_, updateErr := f.Update(t.Context(), c.Key, func(c *connection.Connection) error { c.Token += "2"; return nil })
 		_, findErr := f.GetAttempt(t.Context(), a.StateHash)
 		for name, err := range map[string]error{"Put": putErr, "Update": updateErr, "AddUser": addUserErr, "UpdateUser": updateUserErr,
 			"Begin": f.BeginAttempt(t.Context(), a), "Find": findErr} {

@@ -12,7 +12,7 @@ import (
 
 	"gorm.io/gorm"
 
-	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // The conditions that hold no time are those of the indexes (migration 00005), word for word.
@@ -37,21 +37,21 @@ SELECT COALESCE(MAX(id), 0) FROM connection_history WHERE connection_id = ? AND 
 )
 
 // Rejected is install.Store's.
-func (db *DB) Rejected(ctx context.Context, app string, n int) ([]install.TokenOwner, error) {
-	return ask[install.TokenOwner](ctx, db, "list refused refresh tokens", rejectedQuery, app, time.Time{}, n)
+func (db *DB) Rejected(ctx context.Context, app string, n int) ([]connection.TokenOwner, error) {
+	return ask[connection.TokenOwner](ctx, db, "list refused refresh tokens", rejectedQuery, app, time.Time{}, n)
 }
 
 // Erased is install.Store's.
-func (db *DB) Erased(ctx context.Context, since time.Time) ([]install.Key, error) {
-	return ask[install.Key](ctx, db, "list what was erased", erasedQuery, "", since, math.MaxInt32)
+func (db *DB) Erased(ctx context.Context, since time.Time) ([]connection.Key, error) {
+	return ask[connection.Key](ctx, db, "list what was erased", erasedQuery, "", since, math.MaxInt32)
 }
 
 // comparedAtOnce bounds a statement's parameters, four for each owner: SQLite takes 32,766, PostgreSQL 65,535.
 const comparedAtOnce = 1000
 
 // Rows is install.Store's.
-func (db *DB) Rows(ctx context.Context, of []install.TokenOwner) (map[install.TokenOwner]install.Row, error) {
-	rows := make(map[install.TokenOwner]install.Row, len(of))
+func (db *DB) Rows(ctx context.Context, of []connection.TokenOwner) (map[connection.TokenOwner]connection.Row, error) {
+	rows := make(map[connection.TokenOwner]connection.Row, len(of))
 	for part := range slices.Chunk(of, comparedAtOnce) {
 		if err := db.addRows(ctx, part, rows); err != nil {
 			return nil, fault(ctx, "compare with the journal", err)
@@ -61,7 +61,7 @@ func (db *DB) Rows(ctx context.Context, of []install.TokenOwner) (map[install.To
 }
 
 // addRows adds the rows of these holders to rows. One statement for each of the two tables.
-func (db *DB) addRows(ctx context.Context, of []install.TokenOwner, rows map[install.TokenOwner]install.Row) error {
+func (db *DB) addRows(ctx context.Context, of []connection.TokenOwner, rows map[connection.TokenOwner]connection.Row) error {
 	var bots, people [][]any
 	for _, h := range of {
 		if !storableKey(h.Key) || !storable(h.UserID) {
@@ -82,8 +82,8 @@ func (db *DB) addRows(ctx context.Context, of []install.TokenOwner, rows map[ins
 		return err
 	}
 	for _, r := range connections {
-		h := install.TokenOwner{Key: r.key()}
-		rows[h] = install.Row{Removed: r.Facts.State == string(install.Removed), Erased: len(r.Token) == 0, GrantedAt: moment(r.Facts.RenewedAt),
+		h := connection.TokenOwner{Key: r.key()}
+		rows[h] = connection.Row{Removed: r.Facts.State == string(connection.Removed), Erased: len(r.Token) == 0, GrantedAt: moment(r.Facts.RenewedAt),
 			Generation: r.Facts.Chain.Generation, GrantID: r.Facts.Chain.GrantID,
 			RenewAt: moment(r.Facts.Chain.RenewAt), Tries: int(r.Facts.Chain.RenewTries), Rejections: int(r.Facts.Chain.Rejections)}
 	}
@@ -96,7 +96,7 @@ func (db *DB) addRows(ctx context.Context, of []install.TokenOwner, rows map[ins
 		return err
 	}
 	for _, r := range tokens {
-		rows[r.holder()] = install.Row{Erased: len(r.Token) == 0, GrantedAt: moment(r.Facts.GrantedAt),
+		rows[r.holder()] = connection.Row{Erased: len(r.Token) == 0, GrantedAt: moment(r.Facts.GrantedAt),
 			Generation: r.Facts.Chain.Generation, GrantID: r.Facts.Chain.GrantID,
 			RenewAt: moment(r.Facts.Chain.RenewAt), Tries: int(r.Facts.Chain.RenewTries), Rejections: int(r.Facts.Chain.Rejections)}
 	}
@@ -111,7 +111,7 @@ func values(rows [][]any) string {
 
 // Mark is install.Store's. Lines of history get their numbers in the order in which they are written, and each consent writes one
 // in the transaction that stores it.
-func (db *DB) Mark(ctx context.Context) (mark install.Mark, err error) {
+func (db *DB) Mark(ctx context.Context) (mark connection.Mark, err error) {
 	if err := db.read.WithContext(ctx).Raw("SELECT COALESCE(MAX(id), 0) FROM connection_history").Scan(&mark).Error; err != nil {
 		return 0, fault(ctx, "mark the order of consents", err)
 	}
@@ -119,8 +119,8 @@ func (db *DB) Mark(ctx context.Context) (mark install.Mark, err error) {
 }
 
 // before reports whether the consent in force was stored before a mark was taken.
-func before(tx *gorm.DB, connectionID string, mark install.Mark) (bool, error) {
-	var latest install.Mark
+func before(tx *gorm.DB, connectionID string, mark connection.Mark) (bool, error) {
+	var latest connection.Mark
 	err := tx.Raw(latestConsent, connectionID).Scan(&latest).Error
 	return latest > 0 && latest <= mark, err
 }

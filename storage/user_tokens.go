@@ -13,6 +13,7 @@ import (
 	"gorm.io/gorm"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // Every write of a person's token takes the lock on the connection's row first, as Update does: one order for all, so that
@@ -31,7 +32,7 @@ func findUserRow(tx *gorm.DB, connectionID, userID string) (userTokenRow, error)
 }
 
 // AddUser is install.Store's.
-func (db *DB) AddUser(ctx context.Context, u install.UserToken) error {
+func (db *DB) AddUser(ctx context.Context, u connection.UserToken) error {
 	const doing = "add user token"
 	switch {
 	case u.UserID == "" || !storable(u.UserID):
@@ -44,7 +45,7 @@ func (db *DB) AddUser(ctx context.Context, u install.UserToken) error {
 		if err != nil {
 			return err
 		}
-		if parent.Facts.State == string(install.Removed) {
+		if parent.Facts.State == string(connection.Removed) {
 			return install.ErrNotFound
 		}
 		switch _, err := findUserRow(tx, parent.ID, u.UserID); {
@@ -70,25 +71,25 @@ func (db *DB) AddUser(ctx context.Context, u install.UserToken) error {
 }
 
 // GetUser is install.Store's.
-func (db *DB) GetUser(ctx context.Context, h install.TokenOwner) (install.UserToken, error) {
+func (db *DB) GetUser(ctx context.Context, h connection.TokenOwner) (connection.UserToken, error) {
 	if !storableKey(h.Key) || !storable(h.UserID) {
-		return install.UserToken{}, install.ErrNotFound
+		return connection.UserToken{}, install.ErrNotFound
 	}
 	rows := make([]userTokenRow, 0, 1)
 	err := db.read.WithContext(ctx).Where("app_id = ? AND enterprise_id = ? AND team_id = ? AND user_id = ?",
 		h.AppID, h.EnterpriseID, h.TeamID, h.UserID).Find(&rows).Error
 	if err != nil {
-		return install.UserToken{}, fault(ctx, "find user token", err)
+		return connection.UserToken{}, fault(ctx, "find user token", err)
 	}
 	if len(rows) == 0 {
-		return install.UserToken{}, install.ErrNotFound
+		return connection.UserToken{}, install.ErrNotFound
 	}
 	u, _ := db.openUser(&rows[0])
 	return u, nil
 }
 
 // Users is install.Store's.
-func (db *DB) Users(ctx context.Context, k install.Key) ([]install.UserToken, error) {
+func (db *DB) Users(ctx context.Context, k connection.Key) ([]connection.UserToken, error) {
 	if !storableKey(k) {
 		return nil, nil
 	}
@@ -97,24 +98,24 @@ func (db *DB) Users(ctx context.Context, k install.Key) ([]install.UserToken, er
 	if err != nil {
 		return nil, fault(ctx, "list user tokens", err)
 	}
-	list := make([]install.UserToken, len(rows))
+	list := make([]connection.UserToken, len(rows))
 	for i := range rows {
 		list[i], _ = db.openUser(&rows[i])
 		blank(userSecretsOf(&list[i]))
 	}
 	// Sorted here, because databases differ in how they order letters.
-	slices.SortFunc(list, func(a, b install.UserToken) int { return cmp.Compare(a.UserID, b.UserID) })
+	slices.SortFunc(list, func(a, b connection.UserToken) int { return cmp.Compare(a.UserID, b.UserID) })
 	return list, nil
 }
 
 // UpdateUser is install.Store's. The connection's row stays locked while fn runs, so fn must be quick and must not call the
 // network.
-func (db *DB) UpdateUser(ctx context.Context, h install.TokenOwner, fn func(u *install.UserToken) error) (install.UserToken, error) {
+func (db *DB) UpdateUser(ctx context.Context, h connection.TokenOwner, fn func(u *connection.UserToken) error) (connection.UserToken, error) {
 	if !storableKey(h.Key) || !storable(h.UserID) {
-		return install.UserToken{}, install.ErrNotFound
+		return connection.UserToken{}, install.ErrNotFound
 	}
 	var (
-		result install.UserToken
+		result connection.UserToken
 		fnErr  error
 	)
 	err := db.transact(ctx, func(tx *gorm.DB) error {
@@ -154,19 +155,19 @@ func (db *DB) UpdateUser(ctx context.Context, h install.TokenOwner, fn func(u *i
 	case err == nil:
 		return result, nil
 	case fnErr != nil && errors.Is(err, fnErr), errors.Is(err, install.ErrNotFound):
-		return install.UserToken{}, err
+		return connection.UserToken{}, err
 	}
-	return install.UserToken{}, fault(ctx, "update user token", err)
+	return connection.UserToken{}, fault(ctx, "update user token", err)
 }
 
 // changeUser is change for a person's token.
-func (db *DB) changeUser(row *userTokenRow, was, u *install.UserToken, readable bool) (write bool, changed []int, err error) {
+func (db *DB) changeUser(row *userTokenRow, was, u *connection.UserToken, readable bool) (write bool, changed []int, err error) {
 	old, facts := userTokenFactsOf(*was), userTokenFactsOf(*u)
 	write = facts != old
 	// As with connections: what cannot be read stays, and the reason beneath ours, until somebody knows better.
 	replace := false
 	if !readable {
-		replace = u.Token != "" || u.RefreshToken != "" || u.Reason != install.ReasonUnreadable && u.Reason != install.ReasonNone
+		replace = u.Token != "" || u.RefreshToken != "" || u.Reason != connection.ReasonUnreadable && u.Reason != connection.ReasonNone
 		if !replace && facts.Reason == old.Reason {
 			facts.Reason = row.Facts.Reason
 		}
@@ -179,7 +180,7 @@ func (db *DB) changeUser(row *userTokenRow, was, u *install.UserToken, readable 
 }
 
 // EraseUser is install.Store's.
-func (db *DB) EraseUser(ctx context.Context, u install.UserToken, line install.Change) (bool, error) {
+func (db *DB) EraseUser(ctx context.Context, u connection.UserToken, line connection.Change) (bool, error) {
 	if !storableKey(u.Key) || !storable(u.UserID) {
 		return false, nil
 	}
@@ -194,7 +195,7 @@ func (db *DB) EraseUser(ctx context.Context, u install.UserToken, line install.C
 			return deleted.Error
 		}
 		line.Reason = u.UserID
-		return db.writeHistory(tx, parent.ID, []install.Change{line})
+		return db.writeHistory(tx, parent.ID, []connection.Change{line})
 	})
 	switch {
 	case errors.Is(err, install.ErrNotFound): // without such a connection there was nobody's token

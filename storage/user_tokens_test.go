@@ -14,26 +14,27 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/storage"
 )
 
 // person is a token with something in every field.
-func person(k install.Key, userID string) install.UserToken {
-	return install.UserToken{
-		TokenOwner: install.TokenOwner{Key: k, UserID: userID}, Scopes: []string{"chat:write", "users:read"},
-		TokenPair: install.TokenPair{Token: "xoxe.xoxp-" + install.Secret(userID), RefreshToken: "xoxe-1-" + install.Secret(userID), ExpiresAt: t0.Add(12 * time.Hour)},
+func person(k connection.Key, userID string) connection.UserToken {
+	return connection.UserToken{
+		TokenOwner: connection.TokenOwner{Key: k, UserID: userID}, Scopes: []string{"chat:write", "users:read"},
+		TokenPair: connection.TokenPair{Token: "xoxe.xoxp-" + connection.Secret(userID), RefreshToken: "xoxe-1-" + connection.Secret(userID), ExpiresAt: t0.Add(12 * time.Hour)},
 		GrantedAt: t0,
 	}
 }
 
-func grant(t *testing.T, db install.Store, u install.UserToken) {
+func grant(t *testing.T, db install.Store, u connection.UserToken) {
 	t.Helper()
 	if err := db.AddUser(t.Context(), u); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func findUser(t *testing.T, db install.Store, h install.TokenOwner) install.UserToken {
+func findUser(t *testing.T, db install.Store, h connection.TokenOwner) connection.UserToken {
 	t.Helper()
 	u, err := db.GetUser(t.Context(), h)
 	if err != nil {
@@ -42,16 +43,16 @@ func findUser(t *testing.T, db install.Store, h install.TokenOwner) install.User
 	return u
 }
 
-func updateUser(t *testing.T, db install.Store, h install.TokenOwner, fn func(u *install.UserToken)) install.UserToken {
+func updateUser(t *testing.T, db install.Store, h connection.TokenOwner, fn func(u *connection.UserToken)) connection.UserToken {
 	t.Helper()
-	u, err := db.UpdateUser(t.Context(), h, func(u *install.UserToken) error { fn(u); return nil })
+	u, err := db.UpdateUser(t.Context(), h, func(u *connection.UserToken) error { fn(u); return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
 	return u
 }
 
-func sameUser(t *testing.T, what string, got, want install.UserToken) {
+func sameUser(t *testing.T, what string, got, want connection.UserToken) {
 	t.Helper()
 	if got.Token.Reveal() != want.Token.Reveal() || got.RefreshToken.Reveal() != want.RefreshToken.Reveal() {
 		t.Errorf("%s: a secret differs", what)
@@ -66,19 +67,19 @@ func testAddUser(t *testing.T, f fixture) {
 	put(t, f, full(key("A-user", "", "T1")))
 	u := person(c.Key, "U1")
 	u.ConnectionID = "con_chosenbycaller"
-	u.Note(install.Change{At: t0, By: install.Person("U1"), What: install.DidUserGrant, Outcome: install.OutcomeDone, Reason: "U1"})
+	u.Note(connection.Change{At: t0, By: connection.Person("U1"), What: connection.DidUserGrant, Outcome: connection.OutcomeDone, Reason: "U1"})
 	grant(t, f, u)
 	u.ConnectionID, u.Changes = c.ID, nil
 	sameUser(t, "put", findUser(t, f, u.TokenOwner), u)
 
 	// Once more: the first stays.
-	again := install.UserToken{TokenOwner: u.TokenOwner, ConnectionID: c.ID, TokenPair: install.TokenPair{Token: "xoxp-again"}, GrantedAt: t0.Add(time.Hour)}
+	again := connection.UserToken{TokenOwner: u.TokenOwner, ConnectionID: c.ID, TokenPair: connection.TokenPair{Token: "xoxp-again"}, GrantedAt: t0.Add(time.Hour)}
 	if err := f.AddUser(t.Context(), again); err != install.ErrExists {
 		t.Errorf("added twice: %v", err)
 	}
 	sameUser(t, "added again", findUser(t, f, u.TokenOwner), u)
 	// An update can replace all of it.
-	updateUser(t, f, u.TokenOwner, func(u *install.UserToken) { *u = again; u.Note(install.Change{What: install.DidUserGrant}) })
+	updateUser(t, f, u.TokenOwner, func(u *connection.UserToken) { *u = again; u.Note(connection.Change{What: connection.DidUserGrant}) })
 	u = again
 	sameUser(t, "replaced", findUser(t, f, u.TokenOwner), u)
 	tells(t, "grants", f, c.ID, "install done by personU1 ", "user_grant done by personU1 U1", "user_grant  by  ")
@@ -87,18 +88,18 @@ func testAddUser(t *testing.T, f fixture) {
 	}
 
 	// On exactly this connection: the others that Lookup would answer with have no token of theirs.
-	for _, h := range []install.TokenOwner{
+	for _, h := range []connection.TokenOwner{
 		{Key: key("A-user", "", "T1"), UserID: "U1"}, {Key: key("A-user", "E1", ""), UserID: "U1"}, {Key: c.Key, UserID: "U2"},
 		{Key: c.Key}, {}, {Key: c.Key, UserID: "u1"}, {Key: c.Key, UserID: "\x00"}, {Key: key("A\xff", "", "T1"), UserID: "U1"},
 	} {
 		if _, err := f.GetUser(t.Context(), h); err != install.ErrNotFound {
 			t.Errorf("FindUser(%q): %v", h, err)
 		}
-		if _, err := f.UpdateUser(t.Context(), h, func(*install.UserToken) error { t.Error("fn was called"); return nil }); err != install.ErrNotFound {
+		if _, err := f.UpdateUser(t.Context(), h, func(*connection.UserToken) error { t.Error("fn was called"); return nil }); err != install.ErrNotFound {
 			t.Errorf("UpdateUser(%q): %v", h, err)
 		}
 	}
-	for _, k := range []install.Key{{}, key("A-user", "E2", "T1"), key("A-user", "E1", ""), key("A\x00", "", "T1")} {
+	for _, k := range []connection.Key{{}, key("A-user", "E2", "T1"), key("A-user", "E1", ""), key("A\x00", "", "T1")} {
 		if err := f.AddUser(t.Context(), person(k, "U1")); err != install.ErrNotFound {
 			t.Errorf("AddUser on no connection (%q): %v", k, err)
 		}
@@ -111,9 +112,9 @@ func testAddUser(t *testing.T, f fixture) {
 			t.Errorf("AddUser of %q: %v", id, err)
 		}
 	}
-	update(t, f, c.Key, func(c *install.Connection) { c.State = install.Paused })
+	update(t, f, c.Key, func(c *connection.Connection) { c.State = connection.Paused })
 	grant(t, f, person(c.Key, "U2"))
-	update(t, f, c.Key, func(c *install.Connection) { c.Erase(install.Removed, install.ReasonUninstalled, t0) })
+	update(t, f, c.Key, func(c *connection.Connection) { c.Erase(connection.Removed, connection.ReasonUninstalled, t0) })
 	if err := f.AddUser(t.Context(), u); err != install.ErrNotFound {
 		t.Errorf("AddUser on a removed connection: %v", err)
 	}
@@ -125,9 +126,9 @@ func TestRowsOfManyPeople(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		c := put(t, f, full(key("A1", "E1", "T1")))
 		grant(t, f, person(c.Key, "U1"))
-		of := make([]install.TokenOwner, 17_000)
+		of := make([]connection.TokenOwner, 17_000)
 		for i := range of {
-			of[i] = install.TokenOwner{Key: c.Key, UserID: fmt.Sprintf("W%05d", i)}
+			of[i] = connection.TokenOwner{Key: c.Key, UserID: fmt.Sprintf("W%05d", i)}
 		}
 		of[len(of)-1].UserID = "U1"
 		if rows, err := f.Rows(t.Context(), of); err != nil || len(rows) != 2 {
@@ -163,7 +164,7 @@ func testAddUserTogether(t *testing.T, f fixture) {
 	var added atomic.Int64
 	together(callers, func(i int) {
 		u := person(c.Key, fmt.Sprintf("U%d", i%2))
-		u.Note(install.Change{What: install.DidUserGrant})
+		u.Note(connection.Change{What: connection.DidUserGrant})
 		switch err := f.AddUser(t.Context(), u); err {
 		case nil:
 			added.Add(1)
@@ -185,7 +186,7 @@ func testUpdateUserTogether(t *testing.T, f fixture) {
 	u := person(c.Key, "U1")
 	grant(t, f, u)
 	together(callers, func(i int) {
-		if _, err := f.UpdateUser(t.Context(), u.TokenOwner, func(u *install.UserToken) error {
+		if _, err := f.UpdateUser(t.Context(), u.TokenOwner, func(u *connection.UserToken) error {
 			u.Tries++
 			u.Scopes = append(u.Scopes, fmt.Sprintf("scope:%d", i))
 			u.RefreshToken += "+"
@@ -218,39 +219,39 @@ func testUpdateUserWritesItsChange(t *testing.T, f fixture) {
 	version := func() int { return f.count(t, "SELECT version FROM user_tokens WHERE app_id = 'A-user-change'") }
 	before, want := boxes(), []string{"install done by personU1 "}
 
-	sameUser(t, "nothing changed", updateUser(t, f, u.TokenOwner, func(*install.UserToken) {}), u)
+	sameUser(t, "nothing changed", updateUser(t, f, u.TokenOwner, func(*connection.UserToken) {}), u)
 	if version() != 1 || boxes() != before {
 		t.Error("an update without a change wrote something")
 	}
 	u.LeaseUntil, u.Tries = t0.Add(time.Minute), 2
-	sameUser(t, "facts changed", updateUser(t, f, u.TokenOwner, func(row *install.UserToken) { row.LeaseUntil, row.Tries = u.LeaseUntil, u.Tries }), u)
+	sameUser(t, "facts changed", updateUser(t, f, u.TokenOwner, func(row *connection.UserToken) { row.LeaseUntil, row.Tries = u.LeaseUntil, u.Tries }), u)
 	if version() != 2 || boxes() != before {
 		t.Error("a change of facts sealed the secrets again")
 	}
 	tells(t, "what needs no line", f, c.ID, want...)
 
 	u.Scopes = []string{"changed:in_place", u.Scopes[1]}
-	sameUser(t, "a scope changed", updateUser(t, f, u.TokenOwner, func(row *install.UserToken) { row.Scopes[0] = u.Scopes[0] }), u)
+	sameUser(t, "a scope changed", updateUser(t, f, u.TokenOwner, func(row *connection.UserToken) { row.Scopes[0] = u.Scopes[0] }), u)
 
 	u.RefreshToken = "xoxe-1-next"
-	sameUser(t, "a secret changed", updateUser(t, f, u.TokenOwner, func(row *install.UserToken) { row.RefreshToken = u.RefreshToken }), u)
+	sameUser(t, "a secret changed", updateUser(t, f, u.TokenOwner, func(row *connection.UserToken) { row.RefreshToken = u.RefreshToken }), u)
 	if after := boxes(); after[0] != before[0] || after[1] == before[1] {
 		t.Error("exactly the refresh token should have been sealed again")
 	}
 	u.Token = "xoxp-next"
-	updateUser(t, f, u.TokenOwner, func(row *install.UserToken) { row.Token = u.Token })
-	u.Reason = install.ReasonRefreshRejected
-	updateUser(t, f, u.TokenOwner, func(row *install.UserToken) { row.Reason = u.Reason })
+	updateUser(t, f, u.TokenOwner, func(row *connection.UserToken) { row.Token = u.Token })
+	u.Reason = connection.ReasonRefreshRejected
+	updateUser(t, f, u.TokenOwner, func(row *connection.UserToken) { row.Reason = u.Reason })
 	for range 3 {
 		want = append(want, "change done by switchboard U1")
 	}
 	tells(t, "what needs a line", f, c.ID, want...)
-	got := updateUser(t, f, u.TokenOwner, func(row *install.UserToken) {
+	got := updateUser(t, f, u.TokenOwner, func(row *connection.UserToken) {
 		if row.Changes != nil {
 			t.Error("fn was given lines")
 		}
 		row.Reason = ""
-		row.Note(install.Change{What: install.DidRenew, Outcome: install.OutcomeWorking, Reason: "U1"})
+		row.Note(connection.Change{What: connection.DidRenew, Outcome: connection.OutcomeWorking, Reason: "U1"})
 	})
 	if u.Reason = ""; got.Changes != nil {
 		t.Error("lines came back")
@@ -259,7 +260,7 @@ func testUpdateUserWritesItsChange(t *testing.T, f fixture) {
 	tells(t, "noted", f, c.ID, want...)
 
 	u.Token, u.RefreshToken = "", ""
-	sameUser(t, "without a token", updateUser(t, f, u.TokenOwner, func(row *install.UserToken) { row.Token, row.RefreshToken = "", "" }), u)
+	sameUser(t, "without a token", updateUser(t, f, u.TokenOwner, func(row *connection.UserToken) { row.Token, row.RefreshToken = "", "" }), u)
 	if boxes() != [2]string{} {
 		t.Error("sealed bytes are left")
 	}
@@ -267,19 +268,19 @@ func testUpdateUserWritesItsChange(t *testing.T, f fixture) {
 
 	// What fn refuses, and what it may not do, leaves nothing behind.
 	mine := errors.New("no, thanks")
-	if _, err := f.UpdateUser(t.Context(), u.TokenOwner, func(row *install.UserToken) error {
+	if _, err := f.UpdateUser(t.Context(), u.TokenOwner, func(row *connection.UserToken) error {
 		row.Token = "xoxp-never"
 		return mine
 	}); err != mine {
 		t.Errorf("fn's error came back as %v", err)
 	}
-	for name, fn := range map[string]func(*install.UserToken){
-		"key":        func(row *install.UserToken) { row.TeamID = "T2" },
-		"person":     func(row *install.UserToken) { row.UserID = "U2" },
-		"connection": func(row *install.UserToken) { row.ConnectionID = "con_other" },
+	for name, fn := range map[string]func(*connection.UserToken){
+		"key":        func(row *connection.UserToken) { row.TeamID = "T2" },
+		"person":     func(row *connection.UserToken) { row.UserID = "U2" },
+		"connection": func(row *connection.UserToken) { row.ConnectionID = "con_other" },
 	} {
-		if _, err := f.UpdateUser(t.Context(), u.TokenOwner, func(row *install.UserToken) error {
-			row.Note(install.Change{What: "never"})
+		if _, err := f.UpdateUser(t.Context(), u.TokenOwner, func(row *connection.UserToken) error {
+			row.Note(connection.Change{What: "never"})
 			fn(row)
 			return nil
 		}); err == nil {
@@ -296,10 +297,10 @@ func testEraseUser(t *testing.T, f fixture) {
 	grant(t, f, person(other.Key, "U1"))
 	grant(t, f, person(c.Key, "U1"))
 	grant(t, f, person(c.Key, "USTAYS"))
-	line := install.Change{At: t0, By: install.Actor{Kind: install.BySlack}, What: install.DidUserRevoke, Outcome: install.OutcomeDone, Reason: "not this"}
+	line := connection.Change{At: t0, By: connection.Actor{Kind: connection.BySlack}, What: connection.DidUserRevoke, Outcome: connection.OutcomeDone, Reason: "not this"}
 	regranted := person(c.Key, "U1")
 	regranted.GrantedAt = regranted.GrantedAt.Add(time.Second)
-	for name, u := range map[string]install.UserToken{
+	for name, u := range map[string]connection.UserToken{
 		"a stranger's": person(c.Key, "U2"), "nobody's": person(c.Key, ""), "odd": person(c.Key, "\xff"), "another grant's": regranted,
 		"no connection's": person(key("A-erase", "E1", "T1"), "U1"), "an odd connection's": person(key("A\x00", "", "T1"), "U1"),
 	} {
@@ -329,7 +330,7 @@ func testEraseUser(t *testing.T, f fixture) {
 	if err != nil || len(users) != 1 || users[0].UserID != "USTAYS" {
 		t.Errorf("left: %v, %v", users, err)
 	}
-	findUser(t, f, install.TokenOwner{Key: other.Key, UserID: "U1"})
+	findUser(t, f, connection.TokenOwner{Key: other.Key, UserID: "U1"})
 }
 
 // With the app gone nobody's token stays, whoever comes at that moment.
@@ -342,16 +343,16 @@ func testRemovedDropsPeople(t *testing.T, f fixture) {
 	}
 	grant(t, f, person(c.Key, "U1"))
 	grant(t, f, person(c.Key, "U2"))
-	for _, end := range []install.State{install.ReconnectRequired, install.Paused, install.Active} {
-		update(t, f, c.Key, func(c *install.Connection) { c.Erase(end, "some", t0) })
+	for _, end := range []connection.State{connection.ReconnectRequired, connection.Paused, connection.Active} {
+		update(t, f, c.Key, func(c *connection.Connection) { c.Erase(end, "some", t0) })
 	}
-	if _, err := f.Update(t.Context(), c.Key, func(c *install.Connection) error {
-		c.Erase(install.Removed, install.ReasonUninstalled, t0)
+	if _, err := f.Update(t.Context(), c.Key, func(c *connection.Connection) error {
+		c.Erase(connection.Removed, connection.ReasonUninstalled, t0)
 		return errors.New("no, thanks")
 	}); err == nil || left() != 2 {
 		t.Errorf("%d of 2 tokens are left of a removal that was not, error %v", left(), err)
 	}
-	update(t, f, c.Key, func(c *install.Connection) { c.Erase(install.Removed, install.ReasonUninstalled, t0) })
+	update(t, f, c.Key, func(c *connection.Connection) { c.Erase(connection.Removed, connection.ReasonUninstalled, t0) })
 	if left() != 0 {
 		t.Errorf("%d tokens are left after a removal", left())
 	}
@@ -359,16 +360,16 @@ func testRemovedDropsPeople(t *testing.T, f fixture) {
 	put(t, f, full(c.Key))
 	together(callers, func(i int) {
 		var err error
-		switch h := (install.TokenOwner{Key: c.Key, UserID: fmt.Sprintf("U%d", i%10)}); {
+		switch h := (connection.TokenOwner{Key: c.Key, UserID: fmt.Sprintf("U%d", i%10)}); {
 		case i == callers/2:
-			_, err = f.Update(t.Context(), c.Key, func(c *install.Connection) error {
-				c.Erase(install.Removed, install.ReasonUninstalled, t0)
+			_, err = f.Update(t.Context(), c.Key, func(c *connection.Connection) error {
+				c.Erase(connection.Removed, connection.ReasonUninstalled, t0)
 				return nil
 			})
 		case i%2 == 0:
 			err = f.AddUser(t.Context(), person(c.Key, h.UserID))
 		default:
-			_, err = f.UpdateUser(t.Context(), h, func(u *install.UserToken) error { u.Token += "+"; return nil })
+			_, err = f.UpdateUser(t.Context(), h, func(u *connection.UserToken) error { u.Token += "+"; return nil })
 		}
 		if err != nil && !errors.Is(err, install.ErrNotFound) && err != install.ErrExists {
 			t.Error(err)
@@ -377,12 +378,12 @@ func testRemovedDropsPeople(t *testing.T, f fixture) {
 	if left() != 0 {
 		t.Errorf("%d tokens slipped in beside a removal", left())
 	}
-	findUser(t, f, install.TokenOwner{Key: other.Key, UserID: "U1"})
+	findUser(t, f, connection.TokenOwner{Key: other.Key, UserID: "U1"})
 }
 
-func unreadableUser(t *testing.T, what string, u install.UserToken) {
+func unreadableUser(t *testing.T, what string, u connection.UserToken) {
 	t.Helper()
-	if u.Token != "" || u.RefreshToken != "" || u.Reason != install.ReasonUnreadable || len(u.Scopes) != 2 {
+	if u.Token != "" || u.RefreshToken != "" || u.Reason != connection.ReasonUnreadable || len(u.Scopes) != 2 {
 		t.Errorf("%s: it opens, or does not say that it does not: %+v", what, u)
 	}
 }
@@ -390,7 +391,7 @@ func unreadableUser(t *testing.T, what string, u install.UserToken) {
 func TestCopiedUserTokenDoesNotOpen(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
-		h := install.TokenOwner{Key: key("A1", "E1", "T1"), UserID: "U1"}
+		h := connection.TokenOwner{Key: key("A1", "E1", "T1"), UserID: "U1"}
 		const copied = "UPDATE user_tokens SET token = (SELECT token FROM user_tokens WHERE %s), refresh_token = (SELECT refresh_token FROM user_tokens WHERE %[1]s) WHERE app_id = 'A1' AND enterprise_id = 'E1' AND team_id = 'T1' AND user_id = 'U1'"
 		for name, statement := range map[string]string{
 			"another person":        fmt.Sprintf(copied, "user_id = 'U2'"),
@@ -402,7 +403,7 @@ func TestCopiedUserTokenDoesNotOpen(t *testing.T) {
 			"a row passed on":       "UPDATE user_tokens SET user_id = 'U9' WHERE app_id = 'A1' AND enterprise_id = 'E1' AND team_id = 'T1' AND user_id = 'U1'",
 			"half a box":            "UPDATE user_tokens SET refresh_token = substr(refresh_token, 1, 20)",
 		} {
-			for _, k := range []install.Key{h.Key, key("A1", "E1", "T2"), key("A1", "E2", "T1"), key("A2", "E1", "T1")} {
+			for _, k := range []connection.Key{h.Key, key("A1", "E1", "T2"), key("A1", "E2", "T1"), key("A2", "E1", "T1")} {
 				put(t, f, full(k))
 				grant(t, f, person(k, "U1"))
 			}
@@ -414,7 +415,9 @@ func TestCopiedUserTokenDoesNotOpen(t *testing.T) {
 			}
 			unreadableUser(t, name, findUser(t, f, at))
 			users, err := f.Users(t.Context(), h.Key)
-			if err != nil || !slices.ContainsFunc(users, func(u install.UserToken) bool { return u.TokenOwner == at && u.Reason == install.ReasonUnreadable }) {
+			if err != nil || !slices.ContainsFunc(users, func(u connection.UserToken) bool {
+				return u.TokenOwner == at && u.Reason == connection.ReasonUnreadable
+			}) {
 				t.Errorf("%s, Users: %v, %v", name, users, err)
 			}
 			exec(t, f, "DELETE FROM user_tokens")
@@ -437,7 +440,7 @@ func TestLostKeyOfAPerson(t *testing.T) {
 		stranger, keyless := openWith(t, f.url, ring(t, storage.NewKey())), openWith(t, f.url, nil)
 		for name, db := range map[string]*storage.DB{"other key": stranger, "no key": keyless} {
 			unreadableUser(t, name, findUser(t, db, u.TokenOwner))
-			unreadableUser(t, name+", UpdateUser", updateUser(t, db, u.TokenOwner, func(u *install.UserToken) { u.Tries++ }))
+			unreadableUser(t, name+", UpdateUser", updateUser(t, db, u.TokenOwner, func(u *connection.UserToken) { u.Tries++ }))
 		}
 		if err := keyless.AddUser(t.Context(), person(c.Key, "U2")); !errors.Is(err, storage.ErrNoKey) || strings.Contains(err.Error(), "xox") {
 			t.Errorf("AddUser without a key: %v", err)
@@ -447,19 +450,19 @@ func TestLostKeyOfAPerson(t *testing.T) {
 		sameUser(t, "with the key", findUser(t, f, u.TokenOwner), u)
 
 		// A new token makes the row good again for the new key, and nothing old is mixed in.
-		got := updateUser(t, stranger, u.TokenOwner, func(u *install.UserToken) { u.Token, u.Reason = "xoxp-new", "" })
+		got := updateUser(t, stranger, u.TokenOwner, func(u *connection.UserToken) { u.Token, u.Reason = "xoxp-new", "" })
 		if got.Token != "xoxp-new" || got.RefreshToken != "" || got.Reason != "" {
 			t.Errorf("after a new token: %+v", got)
 		}
 		unreadableUser(t, "with the key of before", findUser(t, f, u.TokenOwner))
-		got = updateUser(t, stranger, u.TokenOwner, func(u *install.UserToken) { u.RefreshToken = "xoxe-new" })
+		got = updateUser(t, stranger, u.TokenOwner, func(u *connection.UserToken) { u.RefreshToken = "xoxe-new" })
 		if got.Token != "xoxp-new" || got.RefreshToken != "xoxe-new" {
 			t.Error("the other secret was lost")
 		}
 
 		// A word that the token is dead drops it, readable or not.
-		got = updateUser(t, f, u.TokenOwner, func(u *install.UserToken) { u.Reason = install.ReasonTokenRevoked })
-		if got.Reason != install.ReasonTokenRevoked {
+		got = updateUser(t, f, u.TokenOwner, func(u *connection.UserToken) { u.Reason = connection.ReasonTokenRevoked })
+		if got.Reason != connection.ReasonTokenRevoked {
 			t.Errorf("dead because of %q", got.Reason)
 		}
 		if n := f.count(t, "SELECT length(token) + length(refresh_token) FROM user_tokens"); n != 0 {

@@ -11,6 +11,7 @@ import (
 	"gorm.io/gorm"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // The conditions that hold neither a time nor an app are those of the indexes (migration 00002), word for word. Few databases
@@ -72,24 +73,24 @@ ORDER BY state_since LIMIT @n`
 var neverDue = time.Date(9000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // Due is install.Store's. The longest overdue is the most urgent.
-func (db *DB) Due(ctx context.Context, app string, now time.Time, n int) ([]install.TokenOwner, error) {
-	return ask[install.TokenOwner](ctx, db, "list due renewals", dueQuery, app, now, n)
+func (db *DB) Due(ctx context.Context, app string, now time.Time, n int) ([]connection.TokenOwner, error) {
+	return ask[connection.TokenOwner](ctx, db, "list due renewals", dueQuery, app, now, n)
 }
 
 // LongLived is install.Store's.
-func (db *DB) LongLived(ctx context.Context, app string, n int) ([]install.TokenOwner, error) {
-	return ask[install.TokenOwner](ctx, db, "list long-lived tokens", longLivedQuery, app, time.Time{}, n)
+func (db *DB) LongLived(ctx context.Context, app string, n int) ([]connection.TokenOwner, error) {
+	return ask[connection.TokenOwner](ctx, db, "list long-lived tokens", longLivedQuery, app, time.Time{}, n)
 }
 
 // Unchecked is install.Store's. A connection whose CheckAt was never set is the first.
-func (db *DB) Unchecked(ctx context.Context, app string, now time.Time, n int) ([]install.Key, error) {
-	return ask[install.Key](ctx, db, "list unchecked connections", uncheckedQuery, app, now, n)
+func (db *DB) Unchecked(ctx context.Context, app string, now time.Time, n int) ([]connection.Key, error) {
+	return ask[connection.Key](ctx, db, "list unchecked connections", uncheckedQuery, app, now, n)
 }
 
 // Untold is install.Store's. Those that have waited longest come first. Rows that merely cannot be opened are not among
 // them: the kept state counts.
-func (db *DB) Untold(ctx context.Context, app string, n int) ([]install.Key, error) {
-	return ask[install.Key](ctx, db, "list connections to tell of", untoldQuery, app, time.Time{}, n)
+func (db *DB) Untold(ctx context.Context, app string, n int) ([]connection.Key, error) {
+	return ask[connection.Key](ctx, db, "list connections to tell of", untoldQuery, app, time.Time{}, n)
 }
 
 // ask runs one of the queries above.
@@ -104,7 +105,7 @@ func ask[T any](ctx context.Context, db *DB, doing, query, app string, now time.
 		return micros(now.Add(d))
 	}
 	values := map[string]any{"app": text(app), "now": micros(now), "n": n, "never": micros(neverDue),
-		"lease": ahead(install.LongestLease), "renewal": ahead(install.FurthestRenewal), "check": ahead(install.FurthestCheck)}
+		"lease": ahead(connection.LongestLease), "renewal": ahead(connection.FurthestRenewal), "check": ahead(connection.FurthestCheck)}
 	if err := db.read.WithContext(ctx).Raw(query, values).Scan(&found).Error; err != nil {
 		return nil, fault(ctx, doing, err)
 	}
@@ -112,15 +113,15 @@ func ask[T any](ctx context.Context, db *DB, doing, query, app string, now time.
 }
 
 // Count is install.Store's.
-func (db *DB) Count(ctx context.Context) (map[install.State]int, error) {
+func (db *DB) Count(ctx context.Context) (map[connection.State]int, error) {
 	var rows []struct {
-		State install.State
+		State connection.State
 		N     int
 	}
 	if err := db.read.WithContext(ctx).Raw("SELECT state, count(*) AS n FROM connections GROUP BY state").Scan(&rows).Error; err != nil {
 		return nil, fault(ctx, "count connections", err)
 	}
-	counts := make(map[install.State]int, len(rows))
+	counts := make(map[connection.State]int, len(rows))
 	for _, r := range rows {
 		counts[r.State] = r.N
 	}
@@ -196,7 +197,7 @@ func (db *DB) budget(ctx context.Context, b install.Budget) (row budgetRow, err 
 // is a mark that something was done, as a link was used; that is believed of a clock twice as far ahead as the mark is kept, since
 // nothing is to be done twice.
 func (r budgetRow) believable(b install.Budget, now time.Time) bool {
-	if closed := moment(r.ClosedUntil); closed.After(now) && closed.Sub(now) <= install.LongestClosure {
+	if closed := moment(r.ClosedUntil); closed.After(now) && closed.Sub(now) <= connection.LongestClosure {
 		return true
 	}
 	agree := time.Second
@@ -232,7 +233,7 @@ func (db *DB) ClosedUntil(ctx context.Context, b install.Budget, until time.Time
 	full := micros(until) + whole(b)
 	err := db.exec(ctx, func(g *gorm.DB) error {
 		return g.Exec(closeStatement, map[string]any{"name": text(b.Name), "until": micros(until), "full": full,
-			"most": full + install.LongestClosure.Microseconds()}).Error
+			"most": full + connection.LongestClosure.Microseconds()}).Error
 	})
 	if err != nil {
 		return fault(ctx, "close budget", err)

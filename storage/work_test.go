@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/storage"
 )
 
@@ -23,8 +24,8 @@ func TestDue(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		now := t0.Add(time.Hour)
-		chain := func(renew, lease time.Duration) install.TokenPair {
-			c := install.TokenPair{Token: "xoxe.xoxb-1", RefreshToken: "xoxe-1"}
+		chain := func(renew, lease time.Duration) connection.TokenPair {
+			c := connection.TokenPair{Token: "xoxe.xoxb-1", RefreshToken: "xoxe-1"}
 			if renew != 0 {
 				c.RenewAt = now.Add(renew)
 			}
@@ -33,40 +34,40 @@ func TestDue(t *testing.T) {
 			}
 			return c
 		}
-		bot := func(team string, state install.State, chain install.TokenPair) install.Key {
+		bot := func(team string, state connection.State, chain connection.TokenPair) connection.Key {
 			c := full(key("A1", "", team))
 			c.State, c.TokenPair = state, chain
 			return put(t, f, c).Key
 		}
-		user := func(k install.Key, id string, chain install.TokenPair) {
+		user := func(k connection.Key, id string, chain connection.TokenPair) {
 			u := person(k, id)
 			u.TokenPair = chain
 			grant(t, f, u)
 		}
-		third := bot("third", install.Active, chain(-3*time.Minute, 0))
+		third := bot("third", connection.Active, chain(-3*time.Minute, 0))
 		user(third, "second", chain(-4*time.Minute, -time.Second))
-		first := bot("first", install.ReconnectRequired, chain(-5*time.Minute, 0))
-		update(t, f, first, func(c *install.Connection) { c.LeaseUntil = now }) // it ends at this moment
-		last := bot("last", install.Retrying, chain(-time.Microsecond, 0))      // (before) the moment it is due
+		first := bot("first", connection.ReconnectRequired, chain(-5*time.Minute, 0))
+		update(t, f, first, func(c *connection.Connection) { c.LeaseUntil = now }) // it ends at this moment
+		last := bot("last", connection.Retrying, chain(-time.Microsecond, 0))      // (before) the moment it is due
 		user(last, "at once", chain(-2*time.Microsecond, 0))
-		updateUser(t, f, install.TokenOwner{Key: last, UserID: "at once"}, func(u *install.UserToken) { u.LeaseUntil = now })
-		bot("now", install.Active, install.TokenPair{Token: "xoxb", RenewAt: now})
+		updateUser(t, f, connection.TokenOwner{Key: last, UserID: "at once"}, func(u *connection.UserToken) { u.LeaseUntil = now })
+		bot("now", connection.Active, connection.TokenPair{Token: "xoxb", RenewAt: now})
 
 		// Not due, leased, not renewed at all, or on a connection to be left alone.
-		early := bot("early", install.Active, chain(time.Microsecond, 0))
+		early := bot("early", connection.Active, chain(time.Microsecond, 0))
 		user(early, "early", chain(time.Microsecond, 0))
-		leased := bot("leased", install.Active, chain(-time.Hour, time.Microsecond))
+		leased := bot("leased", connection.Active, chain(-time.Hour, time.Microsecond))
 		user(leased, "leased", chain(-time.Hour, time.Microsecond))
-		user(bot("never", install.Active, chain(0, 0)), "never", chain(0, 0))
-		user(bot("paused", install.Paused, chain(-time.Hour, 0)), "paused", chain(-time.Hour, 0))
-		gone := bot("gone", install.Active, chain(-time.Hour, 0))
+		user(bot("never", connection.Active, chain(0, 0)), "never", chain(0, 0))
+		user(bot("paused", connection.Paused, chain(-time.Hour, 0)), "paused", chain(-time.Hour, 0))
+		gone := bot("gone", connection.Active, chain(-time.Hour, 0))
 		user(gone, "gone", chain(-time.Hour, 0))
 		exec(t, f, "UPDATE connections SET state = 'removed' WHERE team_id = 'gone'") // as a release that knows no people does
 
-		holder := func(team, user string) install.TokenOwner {
-			return install.TokenOwner{Key: key("A1", "", team), UserID: user}
+		holder := func(team, user string) connection.TokenOwner {
+			return connection.TokenOwner{Key: key("A1", "", team), UserID: user}
 		}
-		want := []install.TokenOwner{holder("first", ""), holder("third", "second"), holder("third", ""), holder("last", "at once"), holder("last", ""), holder("now", "")}
+		want := []connection.TokenOwner{holder("first", ""), holder("third", "second"), holder("third", ""), holder("last", "at once"), holder("last", ""), holder("now", "")}
 		for _, index := range []string{"", "connections_due", "user_tokens_due"} {
 			if index != "" { // the order is the query's, not the index's
 				exec(t, f, "DROP INDEX "+index)
@@ -82,10 +83,10 @@ func TestDue(t *testing.T) {
 			}
 		}
 		// Another app in the same database has its own work.
-		others := put(t, f, install.Connection{Key: key("A2", "", "T1"), TokenPair: install.TokenPair{Token: "xoxb", RenewAt: t0}, State: install.Active}).Key
-		user(others, "U1", install.TokenPair{Token: "xoxp", RenewAt: t0.Add(time.Second)})
-		theirs := []install.TokenOwner{{Key: others}, {Key: others, UserID: "U1"}}
-		for app, want := range map[string][]install.TokenOwner{"A1": want, "A2": theirs, "": append(theirs, want...), "A3": nil, "\xff": nil} {
+		others := put(t, f, connection.Connection{Key: key("A2", "", "T1"), TokenPair: connection.TokenPair{Token: "xoxb", RenewAt: t0}, State: connection.Active}).Key
+		user(others, "U1", connection.TokenPair{Token: "xoxp", RenewAt: t0.Add(time.Second)})
+		theirs := []connection.TokenOwner{{Key: others}, {Key: others, UserID: "U1"}}
+		for app, want := range map[string][]connection.TokenOwner{"A1": want, "A2": theirs, "": append(theirs, want...), "A3": nil, "\xff": nil} {
 			got, err := f.Due(t.Context(), app, now, 100)
 			if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" || err != nil {
 				t.Errorf("due for app %q, error %v (-want +got):\n%s", app, err, diff)
@@ -101,9 +102,9 @@ func TestDue(t *testing.T) {
 // worked.
 func TestWorkPlannedByAClockAhead(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f fixture) {
-		plan := func(team string, life, renew, lease, check time.Duration) install.Key {
+		plan := func(team string, life, renew, lease, check time.Duration) connection.Key {
 			c := full(key("A1", "", team))
-			c.State, c.RefreshToken = install.Active, "xoxe-1"
+			c.State, c.RefreshToken = connection.Active, "xoxe-1"
 			c.RenewAt, c.ExpiresAt, c.LeaseUntil, c.CheckAt = t0.Add(renew), t0.Add(renew+life), time.Time{}, t0.Add(check)
 			if lease != 0 {
 				c.LeaseUntil = t0.Add(lease)
@@ -115,19 +116,19 @@ func TestWorkPlannedByAClockAhead(t *testing.T) {
 			return k
 		}
 		const usual, day = 4 * time.Hour, 24 * time.Hour // from the renewal to the end, of Slack's tokens
-		plan("right", usual, 8*time.Hour+30*time.Minute, 0, install.FurthestCheck)
+		plan("right", usual, 8*time.Hour+30*time.Minute, 0, connection.FurthestCheck)
 		plan("longer", 8*time.Hour, 17*time.Hour, 0, 6*time.Hour) // a token of a day
 		plan("leased", usual, -time.Hour, time.Minute, 6*time.Hour)
-		update(t, f, plan("never", 0, day, 0, 6*time.Hour), func(c *install.Connection) {
+		update(t, f, plan("never", 0, day, 0, 6*time.Hour), func(c *connection.Connection) {
 			c.RenewAt, c.ExpiresAt = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), time.Time{}
 		})
 		exec(t, f, "DELETE FROM user_tokens WHERE team_id = 'never'")
 		if due, checks := must(f.Due(t.Context(), "", t0, 100)), must(f.Unchecked(t.Context(), "", t0, 100)); len(due)+len(checks) != 0 {
 			t.Errorf("%v are due, and %v unchecked", due, checks)
 		}
-		want := []install.Key{plan("renewal", usual, 11*time.Hour, 0, 6*time.Hour), plan("day", usual, 24*time.Hour, 0, 6*time.Hour),
+		want := []connection.Key{plan("renewal", usual, 11*time.Hour, 0, 6*time.Hour), plan("day", usual, 24*time.Hour, 0, 6*time.Hour),
 			plan("lease", usual, -time.Minute, time.Hour, 6*time.Hour), plan("pause", -usual, 10*time.Hour, 0, 6*time.Hour)}
-		checked := plan("check", usual, 8*time.Hour, 0, install.FurthestCheck+time.Second)
+		checked := plan("check", usual, 8*time.Hour, 0, connection.FurthestCheck+time.Second)
 		teams := map[string]int{}
 		for _, h := range must(f.Due(t.Context(), "", t0, 100)) {
 			teams[h.TeamID]++
@@ -137,7 +138,7 @@ func TestWorkPlannedByAClockAhead(t *testing.T) {
 				t.Errorf("%s is not due, or another is: %v", k.TeamID, teams)
 			}
 		}
-		if checks := must(f.Unchecked(t.Context(), "", t0, 100)); !slices.Equal(checks, []install.Key{checked}) {
+		if checks := must(f.Unchecked(t.Context(), "", t0, 100)); !slices.Equal(checks, []connection.Key{checked}) {
 			t.Errorf("unchecked: %v", checks)
 		}
 	})
@@ -151,20 +152,20 @@ func testLeaseOnce(t *testing.T, f fixture) {
 	u := person(c.Key, "U1")
 	u.RenewAt = t0
 	grant(t, f, u)
-	for name, claim := range map[string]func(take func(row *install.TokenPair)) error{
-		"bot": func(take func(*install.TokenPair)) error {
-			_, err := f.Update(t.Context(), c.Key, func(c *install.Connection) error { take(&c.TokenPair); return nil })
+	for name, claim := range map[string]func(take func(row *connection.TokenPair)) error{
+		"bot": func(take func(*connection.TokenPair)) error {
+			_, err := f.Update(t.Context(), c.Key, func(c *connection.Connection) error { take(&c.TokenPair); return nil })
 			return err
 		},
-		"person": func(take func(*install.TokenPair)) error {
-			_, err := f.UpdateUser(t.Context(), u.TokenOwner, func(u *install.UserToken) error { take(&u.TokenPair); return nil })
+		"person": func(take func(*connection.TokenPair)) error {
+			_, err := f.UpdateUser(t.Context(), u.TokenOwner, func(u *connection.UserToken) error { take(&u.TokenPair); return nil })
 			return err
 		},
 	} {
 		var won atomic.Int64
 		together(callers, func(i int) {
 			mine := false
-			if err := claim(func(row *install.TokenPair) {
+			if err := claim(func(row *connection.TokenPair) {
 				if mine = !row.LeaseUntil.After(t0); mine {
 					row.LeaseUntil = t0.Add(time.Minute)
 				}
@@ -182,17 +183,17 @@ func testLeaseOnce(t *testing.T, f fixture) {
 }
 
 // every makes a connection of each mixture of what the lists ask for, and returns them in the order of check and trouble.
-func every(t *testing.T, f fixture) (all []install.Connection) {
+func every(t *testing.T, f fixture) (all []connection.Connection) {
 	t.Helper()
 	times := []time.Time{{}, t0, t0.Add(2 * time.Hour)}
-	for _, state := range []install.State{install.Active, install.Retrying, install.ReconnectRequired, install.Removed, install.Paused} {
-		for _, token := range []install.Secret{"", "xoxb-1"} {
-			for _, refresh := range []install.Secret{"", "xoxe-1"} {
+	for _, state := range []connection.State{connection.Active, connection.Retrying, connection.ReconnectRequired, connection.Removed, connection.Paused} {
+		for _, token := range []connection.Secret{"", "xoxb-1"} {
+			for _, refresh := range []connection.Secret{"", "xoxe-1"} {
 				for _, at := range times {
 					for _, noted := range times[:2] {
 						i := time.Duration(len(all)) * time.Microsecond
-						c := install.Connection{Key: key("A1", "E1", fmt.Sprintf("T%03d", len(all))), State: state, StateSince: t0.Add(-i),
-							TokenPair: install.TokenPair{Token: token, RefreshToken: refresh}, Notice: install.Notice{At: noted}}
+						c := connection.Connection{Key: key("A1", "E1", fmt.Sprintf("T%03d", len(all))), State: state, StateSince: t0.Add(-i),
+							TokenPair: connection.TokenPair{Token: token, RefreshToken: refresh}, Notice: connection.Notice{At: noted}}
 						if !at.IsZero() {
 							c.CheckAt, c.ExpiresAt = at.Add(-i), at
 						}
@@ -207,7 +208,7 @@ func every(t *testing.T, f fixture) (all []install.Connection) {
 	return append(all, put(t, f, renewing))
 }
 
-func keysOf(all []install.Connection, order func(a, b install.Connection) int, fits func(c install.Connection) bool) (keys []install.Key) {
+func keysOf(all []connection.Connection, order func(a, b connection.Connection) int, fits func(c connection.Connection) bool) (keys []connection.Key) {
 	for _, c := range slices.SortedStableFunc(slices.Values(all), order) {
 		if fits(c) {
 			keys = append(keys, c.Key)
@@ -220,17 +221,19 @@ func TestWorkLists(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		ctx, all, now := t.Context(), every(t, f), t0.Add(time.Hour)
-		unordered := func(a, b install.Connection) int { return 0 }
-		left := func(c install.Connection) bool { return c.State == install.Removed || c.State == install.Paused }
+		unordered := func(a, b connection.Connection) int { return 0 }
+		left := func(c connection.Connection) bool {
+			return c.State == connection.Removed || c.State == connection.Paused
+		}
 
-		want := keysOf(all, func(a, b install.Connection) int { return a.CheckAt.Compare(b.CheckAt) }, func(c install.Connection) bool {
+		want := keysOf(all, func(a, b connection.Connection) int { return a.CheckAt.Compare(b.CheckAt) }, func(c connection.Connection) bool {
 			return c.Token != "" && !left(c) && !c.CheckAt.After(now)
 		})
 		got, err := f.Unchecked(ctx, "", now, 1000)
-		firsts := slices.IndexFunc(want, func(k install.Key) bool { // those never checked are of one age
-			return !all[slices.IndexFunc(all, func(c install.Connection) bool { return c.Key == k })].CheckAt.IsZero()
+		firsts := slices.IndexFunc(want, func(k connection.Key) bool { // those never checked are of one age
+			return !all[slices.IndexFunc(all, func(c connection.Connection) bool { return c.Key == k })].CheckAt.IsZero()
 		})
-		byTeam := func(a, b install.Key) int { return strings.Compare(a.TeamID, b.TeamID) }
+		byTeam := func(a, b connection.Key) int { return strings.Compare(a.TeamID, b.TeamID) }
 		if len(got) >= firsts {
 			slices.SortFunc(got[:firsts], byTeam)
 		}
@@ -241,8 +244,8 @@ func TestWorkLists(t *testing.T) {
 			t.Errorf("the oldest %d: %v, %v", firsts+1, got, err)
 		}
 
-		want = keysOf(all, func(a, b install.Connection) int { return a.StateSince.Compare(b.StateSince) }, func(c install.Connection) bool {
-			return c.State == install.ReconnectRequired && c.Notice.At.IsZero() || c.State == install.Active && !c.Notice.At.IsZero()
+		want = keysOf(all, func(a, b connection.Connection) int { return a.StateSince.Compare(b.StateSince) }, func(c connection.Connection) bool {
+			return c.State == connection.ReconnectRequired && c.Notice.At.IsZero() || c.State == connection.Active && !c.Notice.At.IsZero()
 		})
 		if got, err := f.Untold(ctx, "", 1000); err != nil || !cmp.Equal(want, got) {
 			t.Errorf("untold, error %v (-want +got):\n%s", err, cmp.Diff(want, got))
@@ -251,11 +254,11 @@ func TestWorkLists(t *testing.T) {
 			t.Errorf("three untold, error %v (-want +got):\n%s", err, cmp.Diff(want[:3], got))
 		}
 
-		want = keysOf(all, unordered, func(c install.Connection) bool {
-			return c.Token != "" && c.RefreshToken == "" && c.RenewAt.IsZero() && c.ExpiresAt.IsZero() && (c.State == install.Active || c.State == install.Retrying)
+		want = keysOf(all, unordered, func(c connection.Connection) bool {
+			return c.Token != "" && c.RefreshToken == "" && c.RenewAt.IsZero() && c.ExpiresAt.IsZero() && (c.State == connection.Active || c.State == connection.Retrying)
 		})
 		holders, err := f.LongLived(ctx, "", 1000)
-		var keys []install.Key
+		var keys []connection.Key
 		for _, h := range holders {
 			if h.UserID != "" {
 				t.Errorf("a person's token is among the bots': %v", h)
@@ -287,7 +290,7 @@ func TestWorkLists(t *testing.T) {
 			}
 		}
 
-		counts := map[install.State]int{}
+		counts := map[connection.State]int{}
 		for _, c := range all {
 			counts[c.State]++
 		}
@@ -449,8 +452,8 @@ func TestBudgetClosedByAClockAhead(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		b := install.Budget{Name: "one", Interval: time.Second, Burst: 5}
 		spend := func(at time.Duration) bool { t.Helper(); return must(f.Take(t.Context(), b, 1, t0.Add(at))) }
-		ok(t, f.ClosedUntil(t.Context(), b, t0.Add(install.LongestClosure)))
-		if spend(0) || must(f.Available(t.Context(), b, t0)) || spend(install.LongestClosure) || !spend(install.LongestClosure+time.Second) {
+		ok(t, f.ClosedUntil(t.Context(), b, t0.Add(connection.LongestClosure)))
+		if spend(0) || must(f.Available(t.Context(), b, t0)) || spend(connection.LongestClosure) || !spend(connection.LongestClosure+time.Second) {
 			t.Error("the longest closure does not hold, or does not end")
 		}
 		ok(t, f.ClosedUntil(t.Context(), b, t0.Add(24*time.Hour)))
@@ -536,7 +539,7 @@ func TestFirstStatementsMeet(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		var others sync.WaitGroup
-		if _, err := fresh.Update(ctx, c.Key, func(c *install.Connection) error {
+		if _, err := fresh.Update(ctx, c.Key, func(c *connection.Connection) error {
 			for range 2 { // one prepares, the other waits for it with the cache locked
 				others.Go(func() {
 					if ok, err := fresh.Take(ctx, install.Budget{Name: "first", Interval: time.Second, Burst: 2}, 1, t0); !ok || err != nil {

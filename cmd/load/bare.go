@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 type bareCmd struct {
@@ -74,7 +75,7 @@ func (c *bareCmd) Run(env *environment) error {
 }
 
 // bareHandler answers 200 to what Slack signed and 401 to everything else.
-func bareHandler(secret install.Secret) http.Handler {
+func bareHandler(secret connection.Secret) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 2<<20))
 		if err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // loadFlags say what is sent and how.
@@ -89,7 +90,7 @@ func (f *loadFlags) check() error {
 type target struct {
 	events     *url.URL
 	meter      *meter
-	secret     install.Secret
+	secret     connection.Secret
 	appID      string
 	workspaces []workspace
 }

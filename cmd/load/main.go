@@ -18,7 +18,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 func main() {
@@ -98,9 +98,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 }
 
 // signingSecret is what the requests are signed with: the first, while a secret is being changed.
-func (env *environment) signingSecret() (install.Secret, error) {
+func (env *environment) signingSecret() (connection.Secret, error) {
 	if s := firstOf(env.getenv("SLACK_SIGNING_SECRET")); s != "" {
-		return install.Secret(s), nil
+		return connection.Secret(s), nil
 	}
 	return "", usage("SLACK_SIGNING_SECRET is not set: export the one that the server has, so that it takes the requests for Slack's")
 }

@@ -21,7 +21,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/slacksim"
 )
 
@@ -47,14 +47,14 @@ func (c *closers) close() error {
 type stage struct {
 	closers
 	server     *child
-	secret     install.Secret
+	secret     connection.Secret
 	appID      string
 	workspaces []workspace
 }
 
 // bareStage starts this program's own bare handler.
 func bareStage(ctx context.Context, program string, teams int) (_ *stage, err error) {
-	s := &stage{secret: install.Secret(randomHex()), appID: "A0SWITCHBD", workspaces: someWorkspaces(teams)}
+	s := &stage{secret: connection.Secret(randomHex()), appID: "A0SWITCHBD", workspaces: someWorkspaces(teams)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
@@ -122,7 +122,7 @@ func serveStage(ctx context.Context, program, database string, teams int) (_ *st
 		return nil, err
 	}
 	s.add(s.server.stop)
-	s.secret, s.appID, s.workspaces = install.Secret(app.SigningSecret), app.ID, someWorkspaces(teams)
+	s.secret, s.appID, s.workspaces = connection.Secret(app.SigningSecret), app.ID, someWorkspaces(teams)
 	for i := range s.workspaces {
 		if err := installIn(ctx, slack, s.server.listen, &s.workspaces[i]); err != nil {
 			return nil, fmt.Errorf("install in workspace %d: %w", i+1, err)

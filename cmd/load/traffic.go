@@ -16,7 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // The kinds of event that can be sent. The app has work for the first two; the third is dropped when it is routed, so that it
@@ -111,7 +111,7 @@ func commandBody(appID string, w workspace) template {
 
 // traffic is what all senders of one run share.
 type traffic struct {
-	secret     install.Secret
+	secret     connection.Secret
 	head       string // the first lines of every request
 	events     []template
 	commands   []template
@@ -124,7 +124,7 @@ type traffic struct {
 // trafficConfig says what is sent and where.
 type trafficConfig struct {
 	url        *url.URL
-	secret     install.Secret
+	secret     connection.Secret
 	appID      string
 	event      string
 	workspaces []workspace

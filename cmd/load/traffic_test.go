@@ -15,13 +15,14 @@ import (
 
 	"switchboard/bot"
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // noStore knows no workspace.
 type noStore struct{ install.Store }
 
-func (noStore) Find(context.Context, install.Key) (install.Connection, error) {
-	return install.Connection{}, install.ErrNotFound
+func (noStore) Find(context.Context, connection.Key) (connection.Connection, error) {
+	return connection.Connection{}, install.ErrNotFound
 }
 
 // inbox notes what is accepted.
@@ -58,7 +59,7 @@ func TestBotTakesItForSlacks(t *testing.T) {
 				return bot.Reply{Text: "It works."}, nil
 			}).Always().Describe("says so", "")
 			kept := &inbox{MemoryInbox: bot.NewMemoryInbox()}
-			door, err := bot.New(bot.Config{Install: in, Handlers: []bot.Handler{typed}, SigningSecrets: []install.Secret{secret}, AppID: "A0SWITCHBD", Inbox: kept})
+			door, err := bot.New(bot.Config{Install: in, Handlers: []bot.Handler{typed}, SigningSecrets: []connection.Secret{secret}, AppID: "A0SWITCHBD", Inbox: kept})
 			if err != nil {
 				t.Fatal(err)
 			}

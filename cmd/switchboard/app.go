@@ -21,6 +21,7 @@ import (
 	"switchboard/bot"
 	"switchboard/commands"
 	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/storage"
 )
 
@@ -29,11 +30,11 @@ type appConfig struct {
 	app            install.App
 	also           []bot.Handler // handlers besides those of commands, with no permission of their own
 	clientID       string
-	clientSecret   install.Secret
-	signingSecrets []install.Secret
+	clientSecret   connection.Secret
+	signingSecrets []connection.Secret
 	appID          string
-	botToken       install.Secret
-	appToken       install.Secret // set: Socket Mode
+	botToken       connection.Secret
+	appToken       connection.Secret // set: Socket Mode
 	slackURL       string
 	publicURL      string
 	moveToRotation bool

@@ -16,7 +16,7 @@ import (
 
 	"switchboard/bot"
 	"switchboard/commands"
-	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/slacksim"
 	"switchboard/storage"
 	"switchboard/storage/storagetest"
@@ -37,7 +37,7 @@ func benchApp(b *testing.B, database string) *app {
 	if _, err := db.Migrate(b.Context()); err != nil {
 		b.Fatal(err)
 	}
-	a, err := newApp(appConfig{app: commands.App(), clientID: "1.2", clientSecret: "s", signingSecrets: []install.Secret{"s"},
+	a, err := newApp(appConfig{app: commands.App(), clientID: "1.2", clientSecret: "s", signingSecrets: []connection.Secret{"s"},
 		slackURL: "http://127.0.0.1:1", publicURL: "http://127.0.0.1:2", db: db, log: newLogger(io.Discard, 8, "json")})
 	if err != nil {
 		b.Fatal(err)
@@ -54,7 +54,7 @@ func BenchmarkCommandRoundTrip(b *testing.B) {
 			ctx := context.Background()
 			a := benchApp(b, address(b))
 			db := a.cfg.db
-			c := install.Connection{Key: install.Key{AppID: "A1", TeamID: "T1"}, TokenPair: install.TokenPair{Token: "xoxb-0-bench"}, State: install.Active, InstalledAt: time.Now()}
+			c := connection.Connection{Key: connection.Key{AppID: "A1", TeamID: "T1"}, TokenPair: connection.TokenPair{Token: "xoxb-0-bench"}, State: connection.Active, InstalledAt: time.Now()}
 			if _, _, err := db.Put(ctx, c); err != nil {
 				b.Fatal(err)
 			}

@@ -25,6 +25,7 @@ import (
 
 	"switchboard/bot"
 	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/storage"
 )
 
@@ -197,13 +198,13 @@ func (s *source) get(flag, name, fallback string) string {
 }
 
 // secret returns a setting that may also come as the name of a file, NAME_FILE.
-func (s *source) secret(name string) install.Secret {
+func (s *source) secret(name string) connection.Secret {
 	for _, from := range []func(string) string{s.getenv, func(n string) string { return s.dotenv[n] }} {
 		direct, file := strings.TrimSpace(from(name)), strings.TrimSpace(from(name+"_FILE"))
 		switch {
 		case direct != "" && file != "":
 			s.bad(name, "is set, and so is "+name+"_FILE", "keep one of the two")
-			return install.Secret(direct)
+			return connection.Secret(direct)
 		case direct != "":
 			return s.checked(name, direct)
 		case file != "":
@@ -227,11 +228,11 @@ func (s *source) secret(name string) install.Secret {
 func odd(r rune) bool { return r < ' ' || r > '~' }
 
 // checked refuses what no secret of ours looks like: the README's example, pasted as it stands.
-func (s *source) checked(name, v string) install.Secret {
+func (s *source) checked(name, v string) connection.Secret {
 	if strings.ContainsFunc(v, odd) {
 		s.bad(name, "holds an example, or a character that no such value has", "put the real value there")
 	}
-	return install.Secret(v)
+	return connection.Secret(v)
 }
 
 // databaseFlags are for every command that opens the database.
@@ -242,10 +243,10 @@ type databaseFlags struct {
 
 // database is where connections are kept and how their secrets are sealed.
 type database struct {
-	url     install.Secret // it may hold a password
+	url     connection.Secret // it may hold a password
 	dataDir string
 	path    string // of the SQLite file, "" with PostgreSQL
-	keys    install.Secret
+	keys    connection.Secret
 }
 
 // read collects them. withKeys: the command seals or opens secrets, so it needs the keys.
@@ -258,7 +259,7 @@ func (f databaseFlags) read(s *source, withKeys bool) database {
 	if raw == "" {
 		raw = "sqlite:" + filepath.Join(d.dataDir, "switchboard.db")
 	}
-	d.url = install.Secret(raw)
+	d.url = connection.Secret(raw)
 	if info, err := os.Stat(d.dataDir); err == nil && !info.IsDir() || errors.Is(err, syscall.ENOTDIR) {
 		s.bad("DATA_DIR", "is not a folder", dataDirFix)
 	}
@@ -276,7 +277,7 @@ func (f databaseFlags) read(s *source, withKeys bool) database {
 		if withKeys && d.keys == "" && !s.files["ENCRYPTION_KEYS"] {
 			s.bad("ENCRYPTION_KEYS", "is not set, and with PostgreSQL there is no default", "make a key with: openssl rand -base64 32 and keep a copy of it; without it the stored access is lost")
 		}
-		d.url = install.Secret(encrypted(s, raw))
+		d.url = connection.Secret(encrypted(s, raw))
 	default:
 		s.bad("DATABASE_URL", "is neither postgres://… nor sqlite:PATH", "write one of the two, or leave it out for SQLite in the data folder")
 	}
@@ -531,7 +532,7 @@ func publicURL(s *source, flag string) string {
 }
 
 // credentials checks what the app calls Slack's OAuth methods with.
-func credentials(s *source, id string, secret install.Secret) {
+func credentials(s *source, id string, secret connection.Secret) {
 	checkClientID(s, id)
 	checkSecret(s, "SLACK_CLIENT_SECRET", secret)
 }

@@ -19,6 +19,7 @@ import (
 
 	"switchboard/commands"
 	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/storage"
 )
 
@@ -132,7 +133,7 @@ type record struct {
 }
 
 // recordOf shows the state as install decides it, the same as people see in Slack.
-func recordOf(in *install.Installer, c install.Connection) record {
+func recordOf(in *install.Installer, c connection.Connection) record {
 	h := in.Assess(c, nil)
 	at := stamp
 	renewalError := c.RenewalError
@@ -142,7 +143,7 @@ func recordOf(in *install.Installer, c install.Connection) record {
 	return record{
 		ID: c.ID, AppID: c.AppID, EnterpriseID: c.EnterpriseID, TeamID: c.TeamID, TeamName: c.TeamName,
 		State: string(h.State), Label: h.Label, Reason: h.Reason, StateSince: at(h.Since),
-		Scopes: append([]string{}, c.Scopes...), Missing: append([]string{}, install.ScopeNames(h.Missing)...),
+		Scopes: append([]string{}, c.Scopes...), Missing: append([]string{}, connection.ScopeNames(h.Missing)...),
 		InstalledBy: c.InstalledBy, RenewedBy: c.AuthorizedBy, RenewedAt: at(c.AuthorizedAt), InstalledAt: at(c.InstalledAt), CreatedAt: at(c.CreatedAt), Installs: c.Installs,
 		ExpiresAt: at(c.ExpiresAt), RenewAt: at(c.RenewAt), FailingSince: at(c.FailingSince), RenewalTries: c.Tries, RenewalError: renewalError, CheckedAt: at(c.CheckedAt), LastEventAt: at(c.LastEventAt), BotUserID: c.BotUserID,
 	}
@@ -222,13 +223,13 @@ func (c *showCmd) Run(env *environment) error {
 const mostNamed = 20
 
 // lookup returns the one connection of a name: its id, or the workspace's or organisation's.
-func lookup(ctx context.Context, db *storage.DB, name string) (install.Connection, error) {
+func lookup(ctx context.Context, db *storage.DB, name string) (connection.Connection, error) {
 	found, err := db.Named(ctx, name, mostNamed+1)
 	switch {
 	case err != nil:
-		return install.Connection{}, err
+		return connection.Connection{}, err
 	case len(found) == 0:
-		return install.Connection{}, fmt.Errorf("there is no connection %q; see: switchboard connections list", printable(name))
+		return connection.Connection{}, fmt.Errorf("there is no connection %q; see: switchboard connections list", printable(name))
 	case len(found) == 1:
 		return found[0], nil
 	}
@@ -243,7 +244,7 @@ func lookup(ctx context.Context, db *storage.DB, name string) (install.Connectio
 	if len(found) > mostNamed {
 		choice.WriteString("\n  …")
 	}
-	return install.Connection{}, fmt.Errorf("%q can mean any of these. Name one by its id:%s", printable(name), choice.String())
+	return connection.Connection{}, fmt.Errorf("%q can mean any of these. Name one by its id:%s", printable(name), choice.String())
 }
 
 type historyCmd struct {

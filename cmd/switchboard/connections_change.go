@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/storage"
 )
 
@@ -56,14 +57,14 @@ func (c *disconnectCmd) Run(env *environment) error {
 			return err
 		}
 		team := printable(orElse(found.TeamName, found.TeamID))
-		if found.State == install.Removed {
+		if found.State == connection.Removed {
 			return fmt.Errorf("%s is not connected any longer; nothing was changed", team)
 		}
 		if !c.Yes {
 			_, err := fmt.Fprintf(env.stdout, "This would remove the app from %s (%s) and erase its access and messages immediately. Everything else stays for KEEP_DAYS.\nNothing was changed. To do it, add --yes.\n", team, found.ID)
 			return err
 		}
-		operator := install.Actor{Kind: install.ByOperator}
+		operator := connection.Actor{Kind: connection.ByOperator}
 		if c.EraseAnyway {
 			if err := in.EraseAnyway(env.ctx, found.Key, operator); err != nil {
 				return err
@@ -100,12 +101,12 @@ type exchangeCmd struct {
 }
 
 // connections are those to move.
-func (c *exchangeCmd) connections(ctx context.Context, db *storage.DB) ([]install.Connection, error) {
+func (c *exchangeCmd) connections(ctx context.Context, db *storage.DB) ([]connection.Connection, error) {
 	if c.All {
 		return db.List(ctx)
 	}
 	found, err := lookup(ctx, db, c.Name)
-	return []install.Connection{found}, err
+	return []connection.Connection{found}, err
 }
 
 // Run moves long-lived tokens to rotation.
@@ -124,9 +125,9 @@ func (c *exchangeCmd) Run(env *environment) error {
 			var err error
 			nothing := "" // why there is nothing to move
 			switch {
-			case con.State == install.Removed:
+			case con.State == connection.Removed:
 				nothing = "it is not connected"
-			case con.State == install.Paused:
+			case con.State == connection.Paused:
 				nothing = "it is paused"
 			case !con.ExpiresAt.IsZero():
 				nothing = "its token is renewed already"

@@ -20,6 +20,7 @@ import (
 	"switchboard/bot"
 	"switchboard/commands"
 	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/slacksim"
 	"switchboard/slacksim/web"
 	"switchboard/storage"
@@ -111,8 +112,8 @@ func (d *demo) start(ctx context.Context, addr string) error {
 	}
 	d.cfg.app = commands.App()
 	d.cfg.app.Operator, d.cfg.app.Version = "you, on this machine", version
-	d.cfg.clientID, d.cfg.clientSecret = simulated.ClientID, install.Secret(simulated.ClientSecret)
-	d.cfg.signingSecrets = []install.Secret{install.Secret(simulated.SigningSecret)}
+	d.cfg.clientID, d.cfg.clientSecret = simulated.ClientID, connection.Secret(simulated.ClientSecret)
+	d.cfg.signingSecrets = []connection.Secret{connection.Secret(simulated.SigningSecret)}
 	d.cfg.appID, d.cfg.slackURL, d.cfg.publicURL = simulated.ID, d.slack.URL(), public
 	return nil
 }

@@ -54,17 +54,18 @@ const module = "switchboard/"
 
 // mayImport says which of our packages a room may know. Whoever is not named may know none.
 var mayImport = map[string][]string{
-	"install":                    {},
-	"bot":                        {"install"},
-	"commands":                   {"install", "bot"},
-	"storage":                    {"install", "bot"}, // for the types it keeps
+	"install/connection":         {},
+	"install":                    {"install/connection"},
+	"bot":                        {"install/connection", "install"},
+	"commands":                   {"install/connection", "install", "bot"},
+	"storage":                    {"install/connection", "install", "bot"}, // for the types it keeps
 	"storage/storagetest":        {},
 	"slacksim":                   {"slacksim/internal/blockkit"},
 	"slacksim/web":               {"slacksim", "slacksim/internal/blockkit"},
-	"cmd/switchboard":            {"install", "bot", "commands", "storage", "slacksim", "slacksim/web"},
 	"slacksim/internal/blockkit": {},
 	"slacksim/internal/simtest":  {"slacksim"},
-	"cmd/load":                   {"install", "slacksim"}, // it drives the program from outside, as Slack does
+	"cmd/switchboard":            {"install/connection", "install", "bot", "commands", "storage", "slacksim", "slacksim/web"},
+	"cmd/load":                   {"install/connection", "install", "slacksim"}, // it drives the program from outside, as Slack does
 }
 
 // forbidden are imports of others' packages that belong in one room only.
@@ -93,7 +94,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		}
 		for _, imported := range p.Imports {
 			if ours, ok := strings.CutPrefix(imported, module); ok && !slices.Contains(allowed, ours) {
-				t.Errorf("%s imports %s: the direction is install, bot, commands, cmd; storage and slacksim are known to cmd and tests alone", room, ours)
+				t.Errorf("%s imports %s: the direction is install/connection, install, bot, commands, cmd; storage and slacksim are known to cmd and tests alone", room, ours)
 			}
 			for _, f := range forbidden {
 				if (imported == f.prefix || strings.HasPrefix(imported, f.prefix) && strings.HasSuffix(f.prefix, "/")) && room != f.only && !slices.Contains(strings.Fields(apart[room]), f.prefix) {
@@ -113,7 +114,7 @@ var ofOurs = regexp.MustCompile(`Switchboard|/connection|switchboard [a-z]+ [a-z
 
 func TestTheLibraryNamesNoAppOfOurs(t *testing.T) {
 	t.Parallel()
-	for _, room := range []string{"install", "install/pages", "bot", "storage", "storage/migrations/postgres",
+	for _, room := range []string{"install/connection", "install", "install/pages", "bot", "storage", "storage/migrations/postgres",
 		"storage/migrations/sqlite"} {
 		files, err := filepath.Glob(filepath.Join("..", "..", filepath.FromSlash(room), "*"))
 		if err != nil || len(files) == 0 {

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/slacksim"
 	"switchboard/storage"
 )
@@ -88,15 +89,15 @@ func (b *browser) installWith(userID string, extra url.Values) answer {
 var forPeople = url.Values{"user_scope": {"users:read"}}
 
 // change changes a workspace's row as the program itself would.
-func (w *world) change(db *storage.DB, team string, fn func(c *install.Connection)) {
+func (w *world) change(db *storage.DB, team string, fn func(c *connection.Connection)) {
 	w.t.Helper()
-	if _, err := db.Update(context.Background(), w.key(team), func(c *install.Connection) error { fn(c); return nil }); err != nil {
+	if _, err := db.Update(context.Background(), w.key(team), func(c *connection.Connection) error { fn(c); return nil }); err != nil {
 		w.t.Fatal(err)
 	}
 }
 
-func (w *world) key(team string) install.Key {
-	return install.Key{AppID: w.slack.App().ID, TeamID: team}
+func (w *world) key(team string) connection.Key {
+	return connection.Key{AppID: w.slack.App().ID, TeamID: team}
 }
 
 // lines is `connections history --json`, as a script reads it.
@@ -223,9 +224,9 @@ func TestHistory(t *testing.T) {
 			t.Fatalf("exchange: exit %d %s%s", code, out, errs)
 		}
 		db := w.store()
-		w.change(db, slacksim.Acme, func(c *install.Connection) { c.RenewAt = time.Now() })
+		w.change(db, slacksim.Acme, func(c *connection.Connection) { c.RenewAt = time.Now() })
 		w.waitLine(first.ID, "switchboard renew done")
-		if page := b.get(b.consent(b.begin(w.link(install.Connection{ID: first.ID}, install.GrantRequest{})), dana, slacksim.Choice{})); page.status != http.StatusOK {
+		if page := b.get(b.consent(b.begin(w.link(connection.Connection{ID: first.ID}, install.GrantRequest{})), dana, slacksim.Choice{})); page.status != http.StatusOK {
 			t.Fatalf("reconnect: %d %s", page.status, page.body)
 		}
 
@@ -319,7 +320,7 @@ func TestHistory(t *testing.T) {
 		// A workspace that was moved into an organisation can have two.
 		moved := w.key(slacksim.Acme)
 		moved.EnterpriseID = "E0GRID0001"
-		other, _, err := db.Put(context.Background(), install.Connection{Key: moved, TokenPair: install.TokenPair{Token: "xoxb-0-nobody"}, State: install.Active, InstalledBy: dana, AuthorizedBy: dana,
+		other, _, err := db.Put(context.Background(), connection.Connection{Key: moved, TokenPair: connection.TokenPair{Token: "xoxb-0-nobody"}, State: connection.Active, InstalledBy: dana, AuthorizedBy: dana,
 			InstalledAt: time.Now(), AuthorizedAt: time.Now(), StateSince: time.Now(), CheckAt: time.Now().Add(time.Hour)})
 		if err != nil {
 			t.Fatal(err)
@@ -496,7 +497,7 @@ func TestDisconnectWhenSlackHasTrouble(t *testing.T) {
 		"its answer lost":   {slacksim.Fault{Method: uninstall, DropAnswer: true}, leon, unknown, "failed no_answer", true, "", nil},
 		"silent about whom": {slacksim.Fault{Method: "users.info", Hang: true}, dana, nil, "", false, "We couldn't ask Slack whether you may do that.", nil},
 		"no new access": {slacksim.Fault{Method: "oauth.v2.access", Status: 500}, leon, []string{"because this app couldn't renew its access just now."}, "", false, "", func(w *world, db *storage.DB) {
-			w.change(db, slacksim.Acme, func(c *install.Connection) { c.ExpiresAt, c.RenewAt = time.Now(), time.Now() })
+			w.change(db, slacksim.Acme, func(c *connection.Connection) { c.ExpiresAt, c.RenewAt = time.Now(), time.Now() })
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -577,10 +578,10 @@ func TestDisconnectWhatIsGone(t *testing.T) {
 		w := newWorld(t, storageURL(t)).staffed().start(1, nil)
 		w.browser().install(leon)
 		w.settle()
-		w.change(w.store(), slacksim.Acme, func(c *install.Connection) {
+		w.change(w.store(), slacksim.Acme, func(c *connection.Connection) {
 			now := time.Now()
-			c.Erase(install.ReconnectRequired, install.ReasonTokenRevoked, now)
-			c.Note(install.Change{At: now, By: install.Actor{Kind: install.BySlack}, What: install.DidRemove, Outcome: install.OutcomeDone, Reason: install.ReasonTokenRevoked})
+			c.Erase(connection.ReconnectRequired, connection.ReasonTokenRevoked, now)
+			c.Note(connection.Change{At: now, By: connection.Actor{Kind: connection.BySlack}, What: connection.DidRemove, Outcome: connection.OutcomeDone, Reason: connection.ReasonTokenRevoked})
 		})
 		w.quick("no access", leon, "/connection disconnect", "no longer has access to Acme Corp", "Remove it on its page in Slack")
 		if got := w.connections()[0]; got.State != "reconnect_required" || w.called("apps.uninstall") != 0 {
@@ -725,11 +726,11 @@ func (w *world) sour(db *storage.DB, team string) {
 	w.t.Helper()
 	unknown := "xoxe-1-" + strings.Repeat("sour", 30)
 	w.private = append(w.private, unknown)
-	w.change(db, team, func(c *install.Connection) {
+	w.change(db, team, func(c *connection.Connection) {
 		now := time.Now()
-		c.RefreshToken, c.RenewAt, c.Tries, c.Rejections, c.FailingSince = install.Secret(unknown), now, 1, 1, now
-		c.SetState(install.Retrying, install.ReasonRenewalFailing, now)
-		c.Note(install.Change{At: now, By: install.Actor{Kind: install.BySwitchboard}, What: install.DidRenew, Outcome: install.OutcomeFail, Reason: "invalid_refresh_token"})
+		c.RefreshToken, c.RenewAt, c.Tries, c.Rejections, c.FailingSince = connection.Secret(unknown), now, 1, 1, now
+		c.SetState(connection.Retrying, connection.ReasonRenewalFailing, now)
+		c.Note(connection.Change{At: now, By: connection.Actor{Kind: connection.BySwitchboard}, What: connection.DidRenew, Outcome: connection.OutcomeFail, Reason: "invalid_refresh_token"})
 	})
 }
 
@@ -1137,7 +1138,7 @@ func TestMoveToRotationByCommand(t *testing.T) {
 			}
 		}
 		after, err := db.Lookup(context.Background(), w.key(slacksim.Acme))
-		if err != nil || after.Token != before.Token || after.RefreshToken != "" || !after.ExpiresAt.IsZero() || after.State != install.Active {
+		if err != nil || after.Token != before.Token || after.RefreshToken != "" || !after.ExpiresAt.IsZero() || after.State != connection.Active {
 			t.Errorf("with rotation off: %v %+v", err, after)
 		}
 		w.answers("with rotation off")
@@ -1160,7 +1161,7 @@ func TestMoveToRotationByCommand(t *testing.T) {
 		}
 
 		// The first renewal ends the old token at Slack; nobody uses it any more.
-		w.change(db, slacksim.Acme, func(c *install.Connection) { c.RenewAt = time.Now() })
+		w.change(db, slacksim.Acme, func(c *connection.Connection) { c.RenewAt = time.Now() })
 		w.waitLine(w.connections()[0].ID, "switchboard renew done")
 		w.answers("after the first renewal")
 
@@ -1268,7 +1269,7 @@ func TestKeysOfJournalAndPeople(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		pair := install.Grant{TokenOwner: install.TokenOwner{Key: c.Key}, Spent: c.RefreshToken, Token: "xoxe.xoxb-1-journaled", Refresh: "xoxe-1-journaled-too", Life: 12 * time.Hour, At: time.Now()}
+		pair := connection.Grant{TokenOwner: connection.TokenOwner{Key: c.Key}, Spent: c.RefreshToken, Token: "xoxe.xoxb-1-journaled", Refresh: "xoxe-1-journaled-too", Life: 12 * time.Hour, At: time.Now()}
 		w.private = append(w.private, string(pair.Token), string(pair.Refresh))
 		name, err := db.Journal(pair)
 		if err != nil {
@@ -1312,7 +1313,7 @@ func TestKeysOfJournalAndPeople(t *testing.T) {
 		if c, err := db.Lookup(context.Background(), c.Key); err != nil || c.RefreshToken != pair.Refresh {
 			t.Errorf("the pair from the journal is not in the database (%v)", err)
 		}
-		if u, err := db.GetUser(context.Background(), install.TokenOwner{Key: c.Key, UserID: leon}); err != nil || u.Token == "" {
+		if u, err := db.GetUser(context.Background(), connection.TokenOwner{Key: c.Key, UserID: leon}); err != nil || u.Token == "" {
 			t.Errorf("the person's token: %v", err)
 		}
 	})
@@ -1325,7 +1326,7 @@ func TestJournalOfAnUnknownKey(t *testing.T) {
 	w.browser().install(slacksim.AcmeAdmin)
 	w.settle()
 	lost := storage.NewKey()
-	name, err := w.withJournal(lost, filepath.Join(w.dataDir, "journal")).Journal(install.Grant{TokenOwner: install.TokenOwner{Key: w.key("T0NOBODY01")}, Spent: "xoxe-1-spent-before", Token: "xoxe.xoxb-1-nobody", Refresh: "xoxe-1-nobody-too", At: time.Now()})
+	name, err := w.withJournal(lost, filepath.Join(w.dataDir, "journal")).Journal(connection.Grant{TokenOwner: connection.TokenOwner{Key: w.key("T0NOBODY01")}, Spent: "xoxe-1-spent-before", Token: "xoxe.xoxb-1-nobody", Refresh: "xoxe-1-nobody-too", At: time.Now()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -1373,7 +1374,7 @@ func TestMetrics(t *testing.T) {
 		w.browser().install(slacksim.BirchAdmin)
 		w.settle()
 		db := w.store()
-		w.change(db, slacksim.Acme, func(c *install.Connection) { c.RenewAt = time.Now() })
+		w.change(db, slacksim.Acme, func(c *connection.Connection) { c.RenewAt = time.Now() })
 		w.waitLine(slacksim.Acme, "switchboard renew done")
 		w.quick("status", slacksim.AcmeAdmin, "/connection status", "Working")
 		w.wait("the live answer", func() bool {

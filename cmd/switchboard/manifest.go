@@ -13,7 +13,7 @@ import (
 
 	"switchboard/bot"
 	"switchboard/commands"
-	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // placeholderURL stands in manifest.yaml where PUBLIC_URL belongs.
@@ -69,7 +69,7 @@ func writeManifest(w io.Writer, m bot.Manifest) error {
 }
 
 // permissionTable is the catalogue as a table in Markdown.
-func permissionTable(scopes []install.Scope) string {
+func permissionTable(scopes []connection.Scope) string {
 	var b strings.Builder
 	b.WriteString("| permission | what it is for | without it |\n|---|---|---|\n")
 	for _, s := range scopes {

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/slacksim"
 	"switchboard/storage/storagetest"
 )
@@ -111,8 +111,8 @@ func TestAmbiguousName(t *testing.T) {
 	db := w.store()
 	var ids []string
 	for i := range mostNamed + 2 {
-		k := install.Key{AppID: "A0OTHER001", EnterpriseID: "E0MANY0001", TeamID: fmt.Sprintf("T0MANY%04d", i)}
-		c, err := db.Add(t.Context(), install.Connection{Key: k, TeamName: fmt.Sprintf("Team\x1b %04d", i), State: install.Removed})
+		k := connection.Key{AppID: "A0OTHER001", EnterpriseID: "E0MANY0001", TeamID: fmt.Sprintf("T0MANY%04d", i)}
+		c, err := db.Add(t.Context(), connection.Connection{Key: k, TeamName: fmt.Sprintf("Team\x1b %04d", i), State: connection.Removed})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -158,7 +158,7 @@ func TestShow(t *testing.T) {
 
 		db := w.store()
 		failing := time.Now().Add(-time.Minute)
-		w.change(db, slacksim.Acme, func(c *install.Connection) {
+		w.change(db, slacksim.Acme, func(c *connection.Connection) {
 			c.AuthorizedAt = failing.Add(-time.Hour)
 			c.FailingSince, c.Tries, c.RenewalError = failing, 3, "bad_client_secret"
 		})
@@ -168,7 +168,7 @@ func TestShow(t *testing.T) {
 		if out, _, _ := w.command("connections", "show", slacksim.Acme); !strings.Contains(out, "bad_client_secret") {
 			t.Errorf("in words: %s", out)
 		}
-		w.change(db, slacksim.Acme, func(c *install.Connection) { c.FailingSince, c.Tries = time.Time{}, 0 })
+		w.change(db, slacksim.Acme, func(c *connection.Connection) { c.FailingSince, c.Tries = time.Time{}, 0 })
 		if got := show(slacksim.Acme)["renewal_error"]; got != "" {
 			t.Errorf("renewal_error %v of trouble that is over", got)
 		}

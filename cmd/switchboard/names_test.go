@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/storage"
 )
 
@@ -208,8 +208,8 @@ func TestFaultsOfFilesNameTheirSetting(t *testing.T) {
 	if _, err := db.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	k := install.Key{AppID: "A0SWITCHBD", TeamID: "T1"}
-	_, err = db.Add(t.Context(), install.Connection{Key: k, TokenPair: install.TokenPair{Token: "xoxb-1"}})
+	k := connection.Key{AppID: "A0SWITCHBD", TeamID: "T1"}
+	_, err = db.Add(t.Context(), connection.Connection{Key: k, TokenPair: connection.TokenPair{Token: "xoxb-1"}})
 	if err != nil || db.Close() != nil {
 		t.Fatal(err)
 	}

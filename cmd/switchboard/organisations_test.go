@@ -14,7 +14,7 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/slacksim"
 )
 
@@ -184,7 +184,7 @@ func (w *world) waitHistory(id, what string) {
 	store := w.store()
 	w.waitRow("a line about "+what, func(r record) bool {
 		lines, err := store.History(context.Background(), id, 20)
-		return err == nil && slices.ContainsFunc(lines, func(c install.Change) bool { return c.What == what })
+		return err == nil && slices.ContainsFunc(lines, func(c connection.Change) bool { return c.What == what })
 	})
 }
 
@@ -261,7 +261,7 @@ func TestJoinAnOrganisation(t *testing.T) {
 				lines, err := w.store().History(ctx, was.ID, 50)
 				n := 0
 				for _, c := range lines {
-					if c.What == install.DidMove && c.Outcome == install.OutcomeDone {
+					if c.What == connection.DidMove && c.Outcome == connection.OutcomeDone {
 						n++
 					}
 				}

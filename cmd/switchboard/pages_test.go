@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/slacksim"
 	"switchboard/storage"
 )
@@ -96,7 +97,7 @@ func (w *world) meetings() []meeting {
 		return func(b *browser) answer { first(b.w.browser()); return then(b) }
 	}
 	bound := func(wish install.GrantRequest) string {
-		return w.link(install.Connection{ID: w.connections()[0].ID}, wish)
+		return w.link(connection.Connection{ID: w.connections()[0].ID}, wish)
 	}
 	undo := func(then func(b *browser, signed string) answer) func(b *browser) answer {
 		return func(b *browser) answer {
@@ -230,7 +231,7 @@ func (w *world) meetings() []meeting {
 			func(b *browser) answer { return b.get(w.proxy.URL + "/slack/install?link=abcdef") }},
 		{0, "a link of nobody", 404, refused, "link_unknown", []string{"This link no longer works", "Start a new install"}, false,
 			func(b *browser) answer {
-				return b.get(w.proxy.URL + w.link(install.Connection{ID: "con_aaaaaaaaaaaaaaaa"}, install.GrantRequest{}))
+				return b.get(w.proxy.URL + w.link(connection.Connection{ID: "con_aaaaaaaaaaaaaaaa"}, install.GrantRequest{}))
 			}},
 		{0, "a page that isn't there", 404, nobody, "no_such_page", []string{"Page not found", "Go to the install page"}, false,
 			func(b *browser) answer { return b.get(w.proxy.URL + "/wp-login.php") }},

@@ -27,7 +27,7 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/slacksim"
 	"switchboard/storage"
 	"switchboard/storage/storagetest"
@@ -91,9 +91,9 @@ func (w *world) refreshes() map[string][]slacksim.Call {
 }
 
 // row is what the database keeps of a workspace.
-func (w *world) row(db *storage.DB, team string) install.Connection {
+func (w *world) row(db *storage.DB, team string) connection.Connection {
 	w.t.Helper()
-	c, err := db.Lookup(context.Background(), install.Key{AppID: w.slack.App().ID, TeamID: team})
+	c, err := db.Lookup(context.Background(), connection.Key{AppID: w.slack.App().ID, TeamID: team})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -101,17 +101,17 @@ func (w *world) row(db *storage.DB, team string) install.Connection {
 }
 
 // checkNewest fails unless a row is active and has the pair that Slack handed out last.
-func (w *world) checkNewest(c install.Connection) {
+func (w *world) checkNewest(c connection.Connection) {
 	w.t.Helper()
 	in, _ := w.slack.Installed(c.TeamID)
-	if c.State != install.Active || c.Token.Reveal() != in.BotToken || c.RefreshToken.Reveal() != in.RefreshToken {
+	if c.State != connection.Active || c.Token.Reveal() != in.BotToken || c.RefreshToken.Reveal() != in.RefreshToken {
 		w.t.Errorf("%s: state %q, reason %q; its tokens are Slack's newest: %v and %v", c.TeamID, c.State, c.Reason,
 			c.Token.Reveal() == in.BotToken, c.RefreshToken.Reveal() == in.RefreshToken)
 	}
 }
 
 // journal returns the pairs that wait in the journal of a replica, by their names.
-func (w *world) journal(dataDir string) map[string]install.Grant {
+func (w *world) journal(dataDir string) map[string]connection.Grant {
 	w.t.Helper()
 	folder := filepath.Join(dataDir, "journal")
 	files, err := os.ReadDir(folder)
@@ -130,7 +130,7 @@ func (w *world) journal(dataDir string) map[string]install.Grant {
 			_, _ = w.Write(append(content, '\n')) // searched for secrets at the end, when the file is another
 		}
 	}
-	pairs := map[string]install.Grant{}
+	pairs := map[string]connection.Grant{}
 	if len(files) == 0 {
 		return pairs
 	}
@@ -289,7 +289,7 @@ func TestReplicasRenewOnce(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, line := range history {
-				if line.What == install.DidRenew && line.Outcome == install.OutcomeDone {
+				if line.What == connection.DidRenew && line.Outcome == connection.OutcomeDone {
 					lines++
 				}
 			}
@@ -575,7 +575,7 @@ func TestKilledBeforeThePairIsOnTheDisk(t *testing.T) {
 				for _, o := range offices {
 					in, _ := w.slack.Installed(o.team)
 					switch c := w.row(db, o.team); {
-					case c.State == install.ReconnectRequired:
+					case c.State == connection.ReconnectRequired:
 						lost++
 						decided++
 					case c.RefreshToken.Reveal() == in.RefreshToken:
@@ -676,7 +676,7 @@ func stopsInBetween(t *testing.T, database string, prepare func(w *world) (addre
 	away := time.Now()
 	w.wait("Slack's answers", func() bool { return arrived(true) == len(offices) })
 	clear()
-	var kept map[string]install.Grant
+	var kept map[string]connection.Grant
 	w.expect("all pairs in the journal", patience, func() bool {
 		kept = w.journal(folder)
 		return len(kept) == len(offices)

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 var (
@@ -53,7 +53,7 @@ func checkAppID(s *source, id string) {
 
 // checkSecret refuses what is neither a client secret nor a signing secret. Slack's are 32 hexadecimal digits. It comes
 // after slackURL.
-func checkSecret(s *source, name string, secret install.Secret) {
+func checkSecret(s *source, name string, secret connection.Secret) {
 	v := secret.Reveal()
 	switch {
 	case v == "" && s.files[name], strings.ContainsFunc(v, odd): // that was said
@@ -68,7 +68,7 @@ func checkSecret(s *source, name string, secret install.Secret) {
 }
 
 // checkAppToken refuses what is no app-level token. None is fine.
-func checkAppToken(s *source, token install.Secret) {
+func checkAppToken(s *source, token connection.Secret) {
 	const fix = "make one on the app's Basic Information page, with the scope connections:write; or leave it out, and Slack " +
 		"sends to PUBLIC_URL/slack/events"
 	switch {
@@ -81,7 +81,7 @@ func checkAppToken(s *source, token install.Secret) {
 }
 
 // sampleToken reports whether a token is one to be replaced: words, or letters counted up, where Slack puts chance.
-func sampleToken(token install.Secret) bool {
+func sampleToken(token connection.Secret) bool {
 	_, rest, _ := strings.Cut(token.Reveal(), "-")
 	parts := strings.FieldsFunc(strings.ToLower(rest), func(r rune) bool { return strings.ContainsRune("-_.<>[]{}$", r) })
 	return !slices.ContainsFunc(parts, func(part string) bool {

@@ -14,6 +14,7 @@ import (
 
 	"switchboard/commands"
 	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/storage"
 )
 
@@ -186,8 +187,8 @@ func (c *serveCmd) check(s *source, cfg *appConfig, listen, admin string) {
 	signing := s.secret("SLACK_SIGNING_SECRET")
 	for secret := range strings.SplitSeq(signing.Reveal(), ",") {
 		if secret = strings.TrimSpace(secret); secret != "" {
-			cfg.signingSecrets = append(cfg.signingSecrets, install.Secret(secret))
-			checkSecret(s, "SLACK_SIGNING_SECRET", install.Secret(secret))
+			cfg.signingSecrets = append(cfg.signingSecrets, connection.Secret(secret))
+			checkSecret(s, "SLACK_SIGNING_SECRET", connection.Secret(secret))
 		}
 	}
 	cfg.appToken = s.secret("SLACK_APP_TOKEN")
@@ -280,7 +281,7 @@ func adopt(ctx context.Context, a *app) error {
 			case <-time.After(time.Duration(try) * time.Second):
 			}
 		}
-		var c install.Connection
+		var c connection.Connection
 		if c, err = a.install.Adopt(ctx); err == nil {
 			a.cfg.log.Info("single-workspace mode", "connection", c.ID, "key", c.Key.String(), "team_name", c.TeamName)
 			return nil

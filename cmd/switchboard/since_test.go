@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/slacksim"
 )
 
@@ -82,18 +82,18 @@ func TestEveryStateBeginsOnce(t *testing.T) {
 		back := permit([]string{"chat:write", "im:history"}, nil)
 		begins("given back", "Working", back, true)
 
-		become := func(state install.State, reason string) time.Time {
+		become := func(state connection.State, reason string) time.Time {
 			now := time.Now()
-			w.change(db, slacksim.Acme, func(c *install.Connection) {
+			w.change(db, slacksim.Acme, func(c *connection.Connection) {
 				c.SetState(state, reason, now)
-				c.Note(install.Change{At: now, By: install.Actor{Kind: install.BySwitchboard}, What: install.DidRenew, Outcome: install.OutcomeFail, Reason: reason})
+				c.Note(connection.Change{At: now, By: connection.Actor{Kind: connection.BySwitchboard}, What: connection.DidRenew, Outcome: connection.OutcomeFail, Reason: reason})
 			})
 			return now
 		}
-		trouble := become(install.Retrying, install.ReasonInvalidAuth)
-		become(install.Retrying, install.ReasonRenewalFailing)
+		trouble := become(connection.Retrying, connection.ReasonInvalidAuth)
+		become(connection.Retrying, connection.ReasonRenewalFailing)
 		begins("trouble", "Having trouble, retrying", trouble, true)
-		broken := become(install.ReconnectRequired, install.ReasonRefreshRejected)
+		broken := become(connection.ReconnectRequired, connection.ReasonRefreshRejected)
 		begins("refused", "Needs reconnecting", broken, true)
 		again := time.Now()
 		b.install(dana)

@@ -15,6 +15,7 @@ import (
 
 	"switchboard/commands"
 	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/slacksim"
 	"switchboard/storage"
 )
@@ -67,7 +68,7 @@ func decodePage(t *testing.T, body string) jsonPage {
 }
 
 // link is the path of a link as any replica makes it, from what all replicas know.
-func (w *world) link(c install.Connection, wish install.GrantRequest) string {
+func (w *world) link(c connection.Connection, wish install.GrantRequest) string {
 	w.t.Helper()
 	return strings.TrimPrefix(w.elsewhere(time.Now).Grant(c, wish), w.proxy.URL)
 }
@@ -187,7 +188,7 @@ func TestSuccessSituations(t *testing.T) {
 			t.Errorf("a code after a refusal: %d %s", a.status, a.body)
 		}
 		// The same where the ending named what is not kept: it is told in general, and never as something that may have worked.
-		used := b.consent(b.begin(w.link(install.Connection{ID: first.Connection}, install.GrantRequest{})), slacksim.BirchAdmin, slacksim.Choice{})
+		used := b.consent(b.begin(w.link(connection.Connection{ID: first.Connection}, install.GrantRequest{})), slacksim.BirchAdmin, slacksim.Choice{})
 		for _, want := range []string{"wrong_workspace", "used_after_refusal"} {
 			if a := b.get(used); a.status != http.StatusConflict || decodePage(t, a.body).Reason != want {
 				t.Errorf("the wrong workspace: %d, and no %s: %s", a.status, want, a.body)
@@ -204,7 +205,7 @@ func TestSuccessSituations(t *testing.T) {
 		}
 
 		// A reconnect link is bound to its workspace.
-		link := func() string { return w.link(install.Connection{ID: first.Connection}, install.GrantRequest{}) }
+		link := func() string { return w.link(connection.Connection{ID: first.Connection}, install.GrantRequest{}) }
 		start := b.begin(link())
 		if team := query(t, start, "team"); team != slacksim.Acme {
 			t.Errorf("the link suggests %q", team)
@@ -389,7 +390,7 @@ func TestIncomingWebhookIsKept(t *testing.T) {
 		b := w.browser()
 		start := strings.Replace(b.begin("/slack/install"), "chat%3Awrite", "chat%3Awrite%2Cincoming-webhook", 1)
 		b.get(b.consent(start, slacksim.AcmeAdmin, slacksim.Choice{WebhookChannel: slacksim.AcmeGeneral}))
-		c, err := w.store().Lookup(context.Background(), install.Key{AppID: w.slack.App().ID, TeamID: slacksim.Acme})
+		c, err := w.store().Lookup(context.Background(), connection.Key{AppID: w.slack.App().ID, TeamID: slacksim.Acme})
 		if err != nil || !strings.HasPrefix(c.Webhook.URL.Reveal(), w.slack.URL()+"/hooks/services/") || c.Webhook.ChannelID != slacksim.AcmeGeneral {
 			t.Errorf("%v %+v", err, c.Webhook)
 		}

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/slacksim"
 	"switchboard/storage"
 	"switchboard/storage/storagetest"
@@ -442,7 +442,7 @@ func TestRemovalIsNotForgotten(t *testing.T) {
 		}
 		w.settle()
 		w.stop() // what was accepted is worked off
-		if doubted, err := w.store().PendingRemovals(context.Background()); err != nil || len(doubted) != 1 || doubted[0].PendingRemoval.Reason != install.ReasonUninstalled {
+		if doubted, err := w.store().PendingRemovals(context.Background()); err != nil || len(doubted) != 1 || doubted[0].PendingRemoval.Reason != connection.ReasonUninstalled {
 			t.Errorf("the doubt was not written down: %v %v", doubted, err)
 		}
 		if got := w.connections()[0]; got.State != "active" {
@@ -451,7 +451,7 @@ func TestRemovalIsNotForgotten(t *testing.T) {
 		clear()
 		w.startFor()
 		w.waitRow("the removal", func(r record) bool { return r.State == "removed" })
-		c, err := w.store().Lookup(context.Background(), install.Key{AppID: w.slack.App().ID, TeamID: slacksim.Acme})
+		c, err := w.store().Lookup(context.Background(), connection.Key{AppID: w.slack.App().ID, TeamID: slacksim.Acme})
 		if err != nil || c.Token != "" {
 			t.Errorf("after the removal: %v, token kept: %v", err, c.Token != "")
 		}

@@ -34,7 +34,7 @@ import (
 
 	"switchboard/bot"
 	"switchboard/commands"
-	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/slacksim"
 	"switchboard/storage"
 	"switchboard/storage/storagetest"
@@ -472,7 +472,7 @@ func (w *world) sealOne(keys string) {
 		w.t.Fatal(err)
 	}
 	defer db.Close()
-	c := install.Connection{Key: install.Key{AppID: w.slack.App().ID, TeamID: "T0NOBODY01"}, TokenPair: install.TokenPair{Token: "xoxb-0-nobody"}, State: install.Active, InstalledAt: time.Now()}
+	c := connection.Connection{Key: connection.Key{AppID: w.slack.App().ID, TeamID: "T0NOBODY01"}, TokenPair: connection.TokenPair{Token: "xoxb-0-nobody"}, State: connection.Active, InstalledAt: time.Now()}
 	if _, _, err := db.Put(context.Background(), c); err != nil {
 		w.t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package install
+package connection
 
 // What happened to a connection, one line for each change, so that "who did that, and when?" has an answer a year later.
 // Lines are written in the same transaction as what they tell of.

@@ -1,8 +1,6 @@
-// Package install decides who is connected: it sends people through Slack's OAuth pages, keeps exactly one connection
-// for each workspace, and says in one place whether a connection works. It imports none of Switchboard's other packages.
-package install
+package connection
 
-// This file holds the words the whole product speaks: a workspace's key, its connection, and the states it can be in.
+// The words the whole library speaks: a workspace's key, its connection, and the states it can be in.
 
 import (
 	"time"
@@ -31,13 +29,13 @@ func (k Key) String() string {
 func (k Key) Org() bool { return k.TeamID == "" }
 
 // State is the condition of a connection. Active to Paused are kept in the database; Limited, Unknown and NotConnected
-// are decided when somebody asks (see Assess).
+// are decided when somebody asks (install.Installer.Assess).
 type State string
 
-// The states, as scripts and the database know them. Health.Label has the words people read.
+// The states, as scripts and the database know them. install.Health.Label has the words people read.
 const (
 	Active            State = "active"
-	Limited           State = "limited"  // its access works, but it has fewer permissions than it needs; see Health.Lacking
+	Limited           State = "limited"  // its access works, but it has fewer permissions than it needs; see install.Health
 	Retrying          State = "retrying" // trouble that can pass by itself
 	ReconnectRequired State = "reconnect_required"
 	Removed           State = "removed"
@@ -152,8 +150,8 @@ func (c Connection) Admin() string {
 	return "a workspace admin"
 }
 
-// lateConsent bounds how far apart two consents can be whose callbacks ran side by side: a callback takes less.
-const lateConsent = time.Minute
+// LateConsent bounds how far apart two consents can be whose callbacks ran side by side: a callback takes less.
+const LateConsent = time.Minute
 
 // Consent returns was after one more consent, c, for the same key. Id, history, an operator's pause and the facts that Slack
 // did not repeat stay; the rest is c's. later: was was stored before Slack was asked for c, so c came last there
@@ -161,24 +159,24 @@ const lateConsent = time.Minute
 // renewal soon shows who was right; the caller puts the loser's tokens aside until then.
 func (c Connection) Consent(next Connection, later bool) Connection {
 	apart := c.AuthorizedAt.Sub(next.AuthorizedAt)
-	sideBySide := next.Asked > 0 || apart.Abs() < lateConsent
-	if later || !c.usable() || !sideBySide {
-		return c.replaced(next)
+	sideBySide := next.Asked > 0 || apart.Abs() < LateConsent
+	if later || !c.Usable() || !sideBySide {
+		return c.Replaced(next)
 	}
-	if apart > 0 && apart < lateConsent {
+	if apart > 0 && apart < LateConsent {
 		c.Installs++
 		c.Changes = []Change{c.consentLine(next)}
 		c.Contested = true
-		c.soon(next.AuthorizedAt)
+		c.Soon(next.AuthorizedAt)
 		return c
 	}
 	next.Contested = true
-	next.soon(next.AuthorizedAt)
-	return c.replaced(next)
+	next.Soon(next.AuthorizedAt)
+	return c.Replaced(next)
 }
 
-// usable reports whether a connection has access that Slack takes, as far as is known.
-func (c Connection) usable() bool {
+// Usable reports whether a connection has access that Slack takes, as far as is known.
+func (c Connection) Usable() bool {
 	return c.Token != "" && c.State != Removed && c.State != ReconnectRequired
 }
 
@@ -190,13 +188,13 @@ func (c Connection) consentLine(next Connection) Change {
 	return line
 }
 
-// replaced is Consent for a consent that is known to be the later one.
-func (c Connection) replaced(next Connection) Connection {
+// Replaced is Consent for a consent that is known to be the later one.
+func (c Connection) Replaced(next Connection) Connection {
 	next.ID, next.CreatedAt, next.Installs, next.LastEventAt = c.ID, c.CreatedAt, c.Installs+1, c.LastEventAt
 	next.Generation = max(next.Generation, c.Generation+1)
 	next.EventsHeldSince, next.EventsHeldAt = c.EventsHeldSince, c.EventsHeldAt
 	next.Notice, next.Changes = c.Notice, []Change{c.consentLine(next)}
-	if next.awaitsScopes() {
+	if next.AwaitsScopes() {
 		next.CheckAt = next.AuthorizedAt // perhaps this allowed it
 	}
 	if next.TeamIcon == "" {
@@ -225,10 +223,10 @@ func (c Connection) replaced(next Connection) Connection {
 	return next
 }
 
-// soon has the token renewed a minute after a consent that came close to another. Which of the two pairs Slack handed out
+// Soon has the token renewed a minute after a consent that came close to another. Which of the two pairs Slack handed out
 // last, and so keeps, can't be told from here when two replicas were involved: the renewal finds out while people are about.
-func (c *TokenPair) soon(at time.Time) {
-	if verify := at.Add(lateConsent); !c.RenewAt.IsZero() && verify.Before(c.RenewAt) {
+func (c *TokenPair) Soon(at time.Time) {
+	if verify := at.Add(LateConsent); !c.RenewAt.IsZero() && verify.Before(c.RenewAt) {
 		c.RenewAt = verify
 	}
 }

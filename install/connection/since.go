@@ -1,4 +1,4 @@
-package install
+package connection
 
 // Since when is since when: here is decided when a state began that people are shown, also one that follows from permissions
 // and that no column holds. What nobody saw begin has no beginning, and none is made up for it.
@@ -75,9 +75,9 @@ func (c Connection) noted(of string) Beginning {
 	return Beginning{}
 }
 
-// since is when a state that is shown of c began; zero: nobody saw it begin. lacking: it is Limited for want of a permission that
+// Since is when a state that is shown of c began; zero: nobody saw it begin. lacking: it is Limited for want of a permission that
 // the app can't do without. needed are the permissions of the app.
-func (c Connection) since(state State, lacking bool, needed []Scope) time.Time {
+func (c Connection) Since(state State, lacking bool, needed []Scope) time.Time {
 	switch state {
 	case Unknown, NotConnected:
 		return time.Time{}
@@ -133,7 +133,7 @@ func permissionOf(b Beginning) string {
 
 // noteScopes is list after the permissions changed from was to now at a time.
 func noteScopes(list []Beginning, was, now []string, at time.Time) []Beginning {
-	granted, taken := difference(now, was), difference(was, now)
+	granted, taken := Difference(now, was), Difference(was, now)
 	noted := slices.DeleteFunc(slices.Clone(list), func(b Beginning) bool {
 		name := permissionOf(b)
 		return slices.Contains(taken, name) || b.Of == signGranted+name && slices.Contains(granted, name)
@@ -147,8 +147,8 @@ func noteScopes(list []Beginning, was, now []string, at time.Time) []Beginning {
 	return noted
 }
 
-// leftOut notes in a consent which of the permissions that the app asks for it came without.
-func (c *Connection) leftOut(needed []Scope) {
+// LeftOut notes in a consent which of the permissions that the app asks for it came without.
+func (c *Connection) LeftOut(needed []Scope) {
 	c.Beginnings = nil
 	for _, s := range c.Missing(needed) {
 		c.Beginnings = append(c.Beginnings, Beginning{Of: signLeftOut + s.Name, At: c.AuthorizedAt})

@@ -1,4 +1,4 @@
-package install
+package connection
 
 // What an answer of Slack's makes of a connection. Nothing here asks anybody.
 
@@ -8,9 +8,8 @@ import (
 	"time"
 )
 
-const (
-	checkInterval = 6 * time.Hour
-)
+// checkInterval is how often Slack is asked about a connection that works.
+const checkInterval = 6 * time.Hour
 
 var reasonText = map[string]string{
 	ReasonUninstalled:         "The app was removed from this workspace.",
@@ -34,48 +33,48 @@ var reasonText = map[string]string{
 // ReasonText says a reason code in words; "" when there are none for it.
 func ReasonText(code string) string { return reasonText[code] }
 
-// renewalTrouble reports whether a reason is about what the next token is bought with. A token of now that works says nothing
+// RenewalTrouble reports whether a reason is about what the next token is bought with. A token of now that works says nothing
 // against it.
-func renewalTrouble(reason string) bool {
+func RenewalTrouble(reason string) bool {
 	return reason == ReasonRenewalFailing || reason == ReasonRefreshRejected
 }
 
-// judge changes c by what auth.test said of its token at a time: who it is, or an error code that is decisive. It may run twice.
-func (c *Connection) judge(id Identity, code string, at time.Time) {
+// Judge changes c by what auth.test said of its token at a time: who it is, or an error code that is decisive. It may run twice.
+func (c *Connection) Judge(id Identity, code string, at time.Time) {
 	if c.State == Paused || c.State == Removed {
 		return
 	}
 	state, reason := c.State, c.Reason
 	if code == "" {
-		c.works(id.Scopes, at)
+		c.Works(id.Scopes, at)
 		if id.Team != "" {
 			c.TeamName = id.Team
 		}
 		if id.URL != "" {
 			c.TeamURL = id.URL
 		}
-	} else if !c.dead() || code == ReasonAccountInactive {
+	} else if !c.Dead() || code == ReasonAccountInactive {
 		c.refused(code, at)
 	}
-	if c.dead() && c.State != Removed {
+	if c.Dead() && c.State != Removed {
 		c.SetState(ReconnectRequired, ReasonRefreshRejected, at) // nothing that a token of now says is stronger
 	}
-	c.CheckAt = nextCheck(c.State, c.StateSince, at)
-	c.noteState(state, reason, at)
+	c.CheckAt = NextCheck(c.State, c.StateSince, at)
+	c.NoteState(state, reason, at)
 }
 
 // lateAnswer bounds how much older than what is written down an answer of Slack's can be and still be out of date: calls take
 // less. What differs by more differs because a clock was set.
 const lateAnswer = time.Minute
 
-// works is what a call says of c that Slack accepted the token for. at is when it was sent: the answer is no older than that, and
+// Works is what a call says of c that Slack accepted the token for. at is when it was sent: the answer is no older than that, and
 // of two that overlap nothing says which is newer.
-func (c *Connection) works(scopes []string, at time.Time) {
+func (c *Connection) Works(scopes []string, at time.Time) {
 	if late := c.CheckedAt.Sub(at); late > 0 && late < lateAnswer {
 		return // the answer to a later call was written down first
 	}
 	c.CheckedAt = at
-	if (c.State == Retrying || c.State == ReconnectRequired) && !renewalTrouble(c.Reason) && !c.dead() {
+	if (c.State == Retrying || c.State == ReconnectRequired) && !RenewalTrouble(c.Reason) && !c.Dead() {
 		c.SetState(Active, ReasonNone, at)
 	}
 	c.grantedNow(scopes, at)
@@ -101,8 +100,8 @@ func (c *Connection) refused(code string, at time.Time) {
 		switch {
 		case c.RefreshToken == "":
 			c.SetState(ReconnectRequired, code, at)
-		case !c.dead():
-			if !c.backsOff(at) {
+		case !c.Dead():
+			if !c.BacksOff(at) {
 				c.RenewAt = at // by whoever comes first
 			}
 			c.SetState(Retrying, ReasonRenewalFailing, at)
@@ -125,8 +124,8 @@ func (c *Connection) refused(code string, at time.Time) {
 	}
 }
 
-// noteState writes a line about what became of the state, if it changed.
-func (c *Connection) noteState(state State, reason string, at time.Time) {
+// NoteState writes a line about what became of the state, if it changed.
+func (c *Connection) NoteState(state State, reason string, at time.Time) {
 	if c.State == state && c.Reason == reason {
 		return
 	}
@@ -140,9 +139,9 @@ func (c *Connection) noteState(state State, reason string, at time.Time) {
 	c.Note(line)
 }
 
-// nextCheck is when to ask again about a connection that has been in a state since a time: trouble is looked at soon, then
+// NextCheck is when to ask again about a connection that has been in a state since a time: trouble is looked at soon, then
 // ever more seldom.
-func nextCheck(s State, since, at time.Time) time.Time {
+func NextCheck(s State, since, at time.Time) time.Time {
 	wait := checkInterval
 	if s == Retrying || s == ReconnectRequired {
 		wait = min(max(at.Sub(since), 90*time.Second), checkInterval)
@@ -150,8 +149,8 @@ func nextCheck(s State, since, at time.Time) time.Time {
 	return at.Add(wait + rand.N(wait/10))
 }
 
-// mended brings into c what a good renewal says of a connection.
-func (c *Connection) mended(p Grant, at time.Time) {
+// Mended brings into c what a good renewal says of a connection.
+func (c *Connection) Mended(p Grant, at time.Time) {
 	c.grantedNow(p.Scopes, p.At)
 	switch c.Reason {
 	case ReasonRenewalFailing, ReasonRefreshRejected, ReasonTokenExpired:
@@ -161,15 +160,8 @@ func (c *Connection) mended(p Grant, at time.Time) {
 	}
 }
 
-func (u *UserToken) mended(p Grant) {
-	u.Reason = ReasonNone
-	if len(p.Scopes) > 0 {
-		u.Scopes = p.Scopes
-	}
-}
-
-// awaitsScopes reports whether somebody was told of what people ask for, and it is not allowed yet as far as is known.
-func (c *Connection) awaitsScopes() bool {
+// AwaitsScopes reports whether somebody was told of what people ask for, and it is not allowed yet as far as is known.
+func (c *Connection) AwaitsScopes() bool {
 	return c.Notice.Reason == ReasonMissingScope && c.Notice.At.IsZero()
 }
 
@@ -194,9 +186,9 @@ type Identity struct {
 	Scopes              []string
 }
 
-// decisiveCode reports whether an error code says something about the token, as against Slack or the network having trouble.
+// DecisiveCode reports whether an error code says something about the token, as against Slack or the network having trouble.
 // "": Slack said nothing.
-func decisiveCode(code string) bool {
+func DecisiveCode(code string) bool {
 	switch code {
 	case "", "ratelimited", "internal_error", "fatal_error", "service_unavailable", "server_error", "request_timeout", "not_authed":
 		return false

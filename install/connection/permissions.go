@@ -1,4 +1,4 @@
-package install
+package connection
 
 // Permissions, and the words for what is missing.
 
@@ -89,7 +89,7 @@ func (c Connection) Without(app string, missing []Scope) string {
 func Permitted(scopes []Scope) string {
 	labels := make([]string, len(scopes))
 	for i, s := range scopes {
-		labels[i] = lowerFirst(s.Label)
+		labels[i] = LowerFirst(s.Label)
 	}
 	return Or(labels)
 }
@@ -108,15 +108,15 @@ func joined(words []string, behind string) string {
 	return strings.Join(words[:last], ", ") + behind + words[last]
 }
 
-func lowerFirst(s string) string {
+func LowerFirst(s string) string {
 	if s == "" {
 		return s
 	}
 	return strings.ToLower(s[:1]) + s[1:]
 }
 
-// difference returns what a has and b has not.
-func difference(a, b []string) []string {
+// Difference returns what a has and b has not.
+func Difference(a, b []string) []string {
 	var only []string
 	for _, s := range a {
 		if !slices.Contains(b, s) {
@@ -129,10 +129,10 @@ func difference(a, b []string) []string {
 // permissionsApart is what history keeps of a change of permissions: "+chat:write -team:read"; "" when there is none.
 func permissionsApart(was, now []string) string {
 	var changes []string
-	for _, s := range difference(now, was) {
+	for _, s := range Difference(now, was) {
 		changes = append(changes, "+"+s)
 	}
-	for _, s := range difference(was, now) {
+	for _, s := range Difference(was, now) {
 		changes = append(changes, "-"+s)
 	}
 	return strings.Join(changes, " ")

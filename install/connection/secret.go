@@ -1,4 +1,4 @@
-package install
+package connection
 
 // A token that is printed by accident ends up in somebody's log search, so secrets have a type that will not print.
 

@@ -1,0 +1,7 @@
+// Package connection says what a connection is: an app in a workspace (Key), what it may use there (TokenPair, Scope), what
+// happened to it (Change), and in which State it is. There is one connection for each Key, for ever: a new consent updates
+// it, a removal erases its secrets and keeps the rest.
+//
+// The states are pure functions of what is known and of what Slack said (Connection.Judge, TokenPair.Failed): nothing here
+// asks anybody, blocks or keeps anything. It imports none of this module's other packages.
+package connection
