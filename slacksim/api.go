@@ -90,7 +90,7 @@ func (r *recorder) Write(b []byte) (int, error) { return r.body.Write(b) }
 
 // guarded runs a handler with the fault that matches, if any; it serves the API and the hooks alike. work must not
 // write before it has done all its work.
-func (s *Sim) guarded(w http.ResponseWriter, r *http.Request, call *Call, enterprise string, work func(http.ResponseWriter) (onDrop func())) {
+func (s *record) guarded(w http.ResponseWriter, r *http.Request, call *Call, enterprise string, work func(http.ResponseWriter) (onDrop func())) {
 	start := time.Now()
 	s.mu.Lock()
 	call.At = s.clock.Now()

@@ -9,7 +9,7 @@ import (
 )
 
 // metadataLocked reads the metadata of a message that is to be posted.
-func (s *Sim) metadataLocked(r *apiRequest) (json.RawMessage, *apiError) {
+func (s chatMethods) metadataLocked(r *apiRequest) (json.RawMessage, *apiError) {
 	raw := r.arg("metadata")
 	if raw == "" {
 		return nil, nil
@@ -24,18 +24,18 @@ func (s *Sim) metadataLocked(r *apiRequest) (json.RawMessage, *apiError) {
 	return json.RawMessage(raw), nil
 }
 
-func (s *Sim) conversationsHistory(r *apiRequest) (map[string]any, *apiError) {
+func (s chatMethods) conversationsHistory(r *apiRequest) (map[string]any, *apiError) {
 	return s.conversationLocked(r, func(m *Message) bool { return m.ThreadTS == "" || m.ThreadTS == m.TS })
 }
 
-func (s *Sim) conversationsReplies(r *apiRequest) (map[string]any, *apiError) {
+func (s chatMethods) conversationsReplies(r *apiRequest) (map[string]any, *apiError) {
 	parent := r.arg("ts")
 	return s.conversationLocked(r, func(m *Message) bool { return m.TS == parent || m.ThreadTS == parent })
 }
 
 // conversationLocked lists messages of one conversation, newest first as Slack does for a conversation; cursors are not needed by
 // anybody yet, so the limit just cuts.
-func (s *Sim) conversationLocked(r *apiRequest, want func(*Message) bool) (map[string]any, *apiError) {
+func (s chatMethods) conversationLocked(r *apiRequest, want func(*Message) bool) (map[string]any, *apiError) {
 	c, err := s.placeLocked(r, true)
 	if err != nil {
 		return nil, err

@@ -12,33 +12,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	"switchboard/slacksim/internal/blockkit"
 )
-
-// Event is something for the app's events URL. The zero value of each field but Inner gets what Slack would send.
-type Event struct {
-	Name string // subscription name, for events whose inner type differs from it ("message.im"); default: the inner type
-	// TeamID and EnterpriseID go on the outside. They are the author's side for messages in shared channels.
-	TeamID, EnterpriseID string
-	// Installed is the installed side (a team or enterprise id) that authorizations and context_team_id name; default
-	// TeamID, then EnterpriseID.
-	Installed string
-	Inner     any // a map, a struct or a json.RawMessage: the "event" object
-	// ID and Time default to a fresh id and the clock's time. Use them to repeat an event or to send an old one.
-	ID               string
-	Time             time.Time
-	NoAuthorizations bool // as uninstall events have it
-	ExtShared        bool // is_ext_shared_channel
-
-	context string // context_team_id of an organisation's installation; default TeamID
-}
 
 // outgoing is a delivery that is ready to be sent, once or again.
 type outgoing struct {
@@ -60,116 +40,34 @@ type Ack struct {
 	Shown string
 }
 
-func (s *Sim) subscribedLocked(name string) bool {
-	return slices.Contains(s.app.Events, name) && (s.app.EventsURL != "" || s.app.SocketMode)
+// sender gets deliveries to the app.
+type sender struct {
+	*socketServer
+	client    *http.Client
+	transport *http.Transport // ours to close; nil when the caller brought a client
 }
 
-// wantedLocked: subscribed, and one of the event's scopes was granted there.
-func (s *Sim) wantedLocked(in *installation, name string) bool {
-	if in == nil || !s.subscribedLocked(name) {
-		return false
+func newSender(given *http.Client, sockets *socketServer) *sender {
+	s := &sender{socketServer: sockets, client: &http.Client{}}
+	if given != nil {
+		*s.client = *given
+	} else {
+		s.transport = &http.Transport{DialContext: (&net.Dialer{}).DialContext, MaxIdleConnsPerHost: 16}
+		s.client.Transport = s.transport
 	}
-	need := eventScopes[name]
-	return len(need) == 0 || slices.ContainsFunc(need, in.has)
-}
-
-// nullable is null for "", as Slack writes absent ids.
-func nullable(v string) any {
-	if v == "" {
+	s.client.CheckRedirect = func(_ *http.Request, via []*http.Request) error {
+		if len(via) > 2 {
+			return errTooManyRedirects
+		}
 		return nil
 	}
-	return v
+	return s
 }
 
-// envelopeLocked wraps an inner event. in is the installed side.
-func (s *Sim) envelopeLocked(e Event, in *installation) *outgoing {
-	if e.Time.IsZero() {
-		e.Time = s.clock.Now()
-	}
-	if e.ID == "" {
-		s.serial++
-		e.ID = fmt.Sprintf("Ev0SIM%06d", s.serial)
-	}
-	typ := e.Name
-	inner, _ := json.Marshal(e.Inner)
-	var m map[string]any
-	if d := json.NewDecoder(bytes.NewReader(inner)); true {
-		d.UseNumber() // numbers of a caller's own event go out as they came in
-		_ = d.Decode(&m)
-	}
-	if m != nil {
-		if typ == "" {
-			typ = blockkit.Text(m["type"])
-		}
-		if m["event_ts"] == nil {
-			m["event_ts"] = fmt.Sprintf("%d.%06d", e.Time.Unix(), e.Time.Nanosecond()/1000)
-		}
-		inner, _ = json.Marshal(m)
-	}
-	env := map[string]any{
-		"token": "deprecated-verification-token", "api_app_id": s.app.ID, "type": "event_callback",
-		"event": json.RawMessage(inner), "event_id": e.ID, "event_time": e.Time.Unix(),
-	}
-	if e.TeamID != "" {
-		env["team_id"] = e.TeamID
-	}
-	if e.EnterpriseID != "" {
-		env["enterprise_id"] = e.EnterpriseID
-	}
-	if !e.NoAuthorizations {
-		env["is_ext_shared_channel"] = e.ExtShared
-		event := "4-" + randomHex(24)
-		env["event_context"] = event
-		if in != nil && !in.gone {
-			s.contexts[event] = s.viewersLocked(in, blockkit.Text(m["channel"]))
-			env["authorizations"] = []any{in.authorization()}
-			ctxTeam := in.teamID
-			if in.org {
-				if ctxTeam = e.context; ctxTeam == "" {
-					ctxTeam = e.TeamID
-				}
-			}
-			env["context_team_id"], env["context_enterprise_id"] = nullable(ctxTeam), nullable(in.enterpriseID)
-		}
-	}
-	body, _ := json.Marshal(env)
-	o := &outgoing{kind: "event", typ: typ, team: e.TeamID, eventID: e.ID, body: body}
-	if o.team == "" {
-		o.team = e.EnterpriseID
-	}
-	if s.twice > 0 {
-		s.twice--
-		o.twice = true
-	}
-	return o
-}
-
-// Emit sends any event in the background, subscribed or not, with Slack's retries, and returns its id. It plays what
-// people's actions here do not cause: unknown types, channel_rename, grid_migration_started …
-func (s *Sim) Emit(_ context.Context, e Event) (eventID string, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.app.EventsURL == "" && !s.app.SocketMode {
-		return "", errors.New("emit event: the app has no EventsURL")
-	}
-	home := e.Installed
-	if home == "" {
-		home = e.TeamID
-	}
-	if home == "" {
-		home = e.EnterpriseID
-	}
-	in := s.installs[home]
-	if in == nil {
-		in = s.installLocked(home)
-	}
-	o := s.envelopeLocked(e, in)
-	s.spawnLocked(func() { s.sendAll([]*outgoing{o}) })
-	return o.eventID, nil
-}
+var errTooManyRedirects = errors.New("too many redirects")
 
 // sendAll delivers one event after the other's first answers: the order asked for is the order that arrives.
-func (s *Sim) sendAll(list []*outgoing) {
+func (s *sender) sendAll(list []*outgoing) {
 	for _, o := range list {
 		s.sendEvent(o, 0, "")
 		if o.twice {
@@ -179,7 +77,7 @@ func (s *Sim) sendAll(list []*outgoing) {
 }
 
 // sendEvent is one attempt with its consequences: Slack retries at once, after one minute and after five.
-func (s *Sim) sendEvent(o *outgoing, num int, reason string) {
+func (s *sender) sendEvent(o *outgoing, num int, reason string) {
 	s.mu.Lock()
 	u := s.app.EventsURL
 	s.mu.Unlock()
@@ -230,7 +128,7 @@ func Sign(secret string, timestamp int64, body []byte) string {
 }
 
 // post makes one attempt and records it. The signature is made now: a retry after five minutes needs a fresh one.
-func (s *Sim) post(ctx context.Context, o *outgoing, target string, how sending) Ack {
+func (s *sender) post(ctx context.Context, o *outgoing, target string, how sending) Ack {
 	s.mu.Lock()
 	secret := s.app.SigningSecret
 	now := s.clock.Now()
@@ -247,7 +145,7 @@ func (s *Sim) post(ctx context.Context, o *outgoing, target string, how sending)
 	}
 	d := &Delivery{Kind: o.kind, URL: target, EventID: o.eventID, Type: o.typ, TeamID: o.team,
 		RetryNum: how.num, RetryReason: how.reason, Body: o.body}
-	return s.record(d, func(d *Delivery) Ack {
+	return s.recorded(d, func(d *Delivery) Ack {
 		if bySocket {
 			return s.sendEnvelope(ctx, o, how, d)
 		}
@@ -255,8 +153,8 @@ func (s *Sim) post(ctx context.Context, o *outgoing, target string, how sending)
 	})
 }
 
-// record keeps one attempt: before it is made, and again with what came of it.
-func (s *Sim) record(d *Delivery, attempt func(*Delivery) Ack) Ack {
+// recorded keeps one attempt: before it is made, and again with what came of it.
+func (s *record) recorded(d *Delivery, attempt func(*Delivery) Ack) Ack {
 	s.mu.Lock()
 	d.At = s.clock.Now()
 	s.deliveries = append(s.deliveries, d)
@@ -282,7 +180,7 @@ func (s *Sim) record(d *Delivery, attempt func(*Delivery) Ack) Ack {
 	return ack
 }
 
-func (s *Sim) attempt(ctx context.Context, target string, o *outgoing, how sending, stamp int64, sig string) Ack {
+func (s *sender) attempt(ctx context.Context, target string, o *outgoing, how sending, stamp int64, sig string) Ack {
 	if target == "" {
 		return Ack{Err: "connection_failed"}
 	}
@@ -362,7 +260,7 @@ type Raw struct {
 
 // Deliver sends a raw signed request once, waits for the answer and returns it. It is never retried, and an answer
 // other than 2xx is no breach.
-func (s *Sim) Deliver(ctx context.Context, r Raw) Ack {
+func (s *sender) Deliver(ctx context.Context, r Raw) Ack {
 	if r.Kind == "" {
 		r.Kind = "event"
 	}
@@ -399,7 +297,7 @@ func (a App) interactivityURL() string {
 
 // VerifyURL sends the signed url_verification request that Slack sends when an events URL is saved, and checks that the
 // challenge comes back: as text, as a form or as JSON. docs.slack.dev/reference/events/url_verification
-func (s *Sim) VerifyURL(ctx context.Context) error {
+func (s *sender) VerifyURL(ctx context.Context) error {
 	challenge := randomText(40)
 	body, _ := json.Marshal(map[string]string{"token": "deprecated-verification-token", "challenge": challenge, "type": "url_verification"})
 	ack := s.post(ctx, &outgoing{kind: "verification", typ: "url_verification", body: body}, s.App().EventsURL, sending{http: true})
@@ -417,6 +315,6 @@ func (s *Sim) VerifyURL(ctx context.Context) error {
 
 // SendSSLCheck sends the unsigned-looking ssl_check probe that Slack makes on command URLs from time to time; it is
 // signed like everything else. The app should answer 200 and do nothing.
-func (s *Sim) SendSSLCheck(ctx context.Context) Ack {
+func (s *sender) SendSSLCheck(ctx context.Context) Ack {
 	return s.Deliver(ctx, Raw{Kind: "command", Type: "ssl_check", Body: []byte("ssl_check=1&token=deprecated-verification-token")})
 }

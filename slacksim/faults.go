@@ -32,7 +32,7 @@ type fault struct {
 
 // Inject adds a fault and returns what takes it away again. Faults are tried in the order they were injected; the first
 // match counts. clear may be called more than once.
-func (s *Sim) Inject(f Fault) (clear func()) {
+func (s *record) Inject(f Fault) (clear func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x := &fault{f, f.Times}
@@ -49,13 +49,13 @@ func (s *Sim) Inject(f Fault) (clear func()) {
 
 // DeliverTwice makes the next n events arrive twice with the same event_id, as a retry would after a lost answer but
 // without retry headers.
-func (s *Sim) DeliverTwice(n int) {
+func (s *record) DeliverTwice(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.twice = n
 }
 
-func (s *Sim) takeFaultLocked(method, team, enterprise string) *Fault {
+func (s *record) takeFaultLocked(method, team, enterprise string) *Fault {
 	for _, f := range s.faults {
 		if f.left == 0 || f.Method != "" && f.Method != "*" && f.Method != method {
 			continue
@@ -72,7 +72,7 @@ func (s *Sim) takeFaultLocked(method, team, enterprise string) *Fault {
 }
 
 // misbehave plays the fault. done means that it has answered (status, error) and the call is over.
-func (s *Sim) misbehave(w http.ResponseWriter, r *http.Request, f *Fault) (done bool, status int, code string) {
+func (s *record) misbehave(w http.ResponseWriter, r *http.Request, f *Fault) (done bool, status int, code string) {
 	if f.Delay > 0 {
 		t := time.NewTimer(f.Delay)
 		defer t.Stop()

@@ -18,7 +18,7 @@ import (
 )
 
 // icon serves /icon/T0ACME0001-68.svg and the like.
-func (s *Sim) icon(w http.ResponseWriter, r *http.Request) {
+func (s *world) icon(w http.ResponseWriter, r *http.Request) {
 	base, ok := strings.CutSuffix(r.PathValue("file"), ".svg")
 	base, asPNG := strings.CutSuffix(base, ".png")
 	i := strings.LastIndexByte(base, '-')

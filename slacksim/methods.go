@@ -48,9 +48,17 @@ var methods = map[string]method{
 	"reactions.add":                  {kinds: "both", scopes: []string{"reactions:write"}, run: (*Sim).reactionsAdd},
 }
 
+// The methods of the Web API, by what they are about.
+type (
+	appMethods    struct{ *events }
+	chatMethods   struct{ *events }
+	peopleMethods struct{ *oauth }
+	viewMethods   struct{ *responder }
+)
+
 var readScopes = []string{"channels:read", "groups:read", "im:read", "mpim:read"}
 
-func (s *Sim) apiTest(r *apiRequest) (map[string]any, *apiError) {
+func (s appMethods) apiTest(r *apiRequest) (map[string]any, *apiError) {
 	args := map[string]any{}
 	for k := range r.form {
 		args[k] = r.form.Get(k)
@@ -61,9 +69,9 @@ func (s *Sim) apiTest(r *apiRequest) (map[string]any, *apiError) {
 	return map[string]any{"args": args}, nil
 }
 
-func (s *Sim) teamURLLocked(id string) string { return s.url + "/client/" + id + "/" }
+func (s *world) teamURLLocked(id string) string { return s.url + "/client/" + id + "/" }
 
-func (s *Sim) authTest(r *apiRequest) (map[string]any, *apiError) {
+func (s appMethods) authTest(r *apiRequest) (map[string]any, *apiError) {
 	in := r.inst
 	out := map[string]any{
 		"url": s.teamURLLocked(in.home), "team_id": in.home, "user_id": r.token.chain.userID,
@@ -89,7 +97,7 @@ func (s *Sim) authTest(r *apiRequest) (map[string]any, *apiError) {
 }
 
 // botNameLocked is the app's user name: its name in lower case without spaces.
-func (s *Sim) botNameLocked() string {
+func (s *world) botNameLocked() string {
 	n := strings.ToLower(strings.Join(strings.Fields(s.app.Name), ""))
 	if n == "" {
 		n = "app"
@@ -97,7 +105,7 @@ func (s *Sim) botNameLocked() string {
 	return n
 }
 
-func (s *Sim) authRevoke(r *apiRequest) (map[string]any, *apiError) {
+func (s appMethods) authRevoke(r *apiRequest) (map[string]any, *apiError) {
 	if r.flag("test") {
 		return map[string]any{"revoked": false}, nil
 	}
@@ -124,7 +132,7 @@ func (s *Sim) authRevoke(r *apiRequest) (map[string]any, *apiError) {
 	return map[string]any{"revoked": true}, nil
 }
 
-func (s *Sim) authTeamsList(r *apiRequest) (map[string]any, *apiError) {
+func (s appMethods) authTeamsList(r *apiRequest) (map[string]any, *apiError) {
 	ids := []string{r.inst.teamID}
 	if r.inst.org {
 		ids = r.inst.granted
@@ -147,7 +155,7 @@ func (r *apiRequest) client() (id, secret string) {
 	return r.arg("client_id"), r.arg("client_secret")
 }
 
-func (s *Sim) credentialsLocked(r *apiRequest) *apiError {
+func (s *oauth) credentialsLocked(r *apiRequest) *apiError {
 	id, secret := r.client()
 	switch {
 	case id == "" || id != s.app.ClientID:
@@ -158,7 +166,7 @@ func (s *Sim) credentialsLocked(r *apiRequest) *apiError {
 	return nil
 }
 
-func (s *Sim) appsUninstall(r *apiRequest) (map[string]any, *apiError) {
+func (s appMethods) appsUninstall(r *apiRequest) (map[string]any, *apiError) {
 	if err := s.credentialsLocked(r); err != nil {
 		return nil, err
 	}
@@ -167,7 +175,7 @@ func (s *Sim) appsUninstall(r *apiRequest) (map[string]any, *apiError) {
 	return nil, nil
 }
 
-func (s *Sim) oauthAccess(r *apiRequest) (map[string]any, *apiError) {
+func (s appMethods) oauthAccess(r *apiRequest) (map[string]any, *apiError) {
 	if err := s.credentialsLocked(r); err != nil {
 		return nil, err
 	}
@@ -180,7 +188,7 @@ func (s *Sim) oauthAccess(r *apiRequest) (map[string]any, *apiError) {
 	return nil, fail("invalid_grant_type")
 }
 
-func (s *Sim) oauthExchange(r *apiRequest) (map[string]any, *apiError) {
+func (s appMethods) oauthExchange(r *apiRequest) (map[string]any, *apiError) {
 	if err := s.credentialsLocked(r); err != nil {
 		return nil, err
 	}
@@ -190,7 +198,7 @@ func (s *Sim) oauthExchange(r *apiRequest) (map[string]any, *apiError) {
 // --- messages
 
 // content reads text and blocks of a message and checks them.
-func (s *Sim) contentLocked(r *apiRequest) (text string, blocks json.RawMessage, err *apiError) {
+func (s chatMethods) contentLocked(r *apiRequest) (text string, blocks json.RawMessage, err *apiError) {
 	text = r.arg("text")
 	if md := r.arg("markdown_text"); md != "" {
 		if text != "" || r.has("blocks") {
@@ -225,7 +233,7 @@ func cut(text string, n int) string {
 }
 
 // messageBlocksLocked checks blocks for a message. An empty array means none.
-func (s *Sim) messageBlocksLocked(raw string) (json.RawMessage, []string) {
+func (s *world) messageBlocksLocked(raw string) (json.RawMessage, []string) {
 	out, msgs := blockkit.CheckMessage(json.RawMessage(raw), s.idLocked)
 	if len(msgs) > 0 {
 		return nil, msgs
@@ -237,7 +245,7 @@ func (s *Sim) messageBlocksLocked(raw string) (json.RawMessage, []string) {
 }
 
 // placeLocked finds the conversation a message goes to and checks that the token's holder may write there.
-func (s *Sim) placeLocked(r *apiRequest, write bool) (*channel, *apiError) {
+func (s chatMethods) placeLocked(r *apiRequest, write bool) (*channel, *apiError) {
 	id := r.arg("channel")
 	if id == "" {
 		return nil, fail("channel_not_found")
@@ -273,12 +281,12 @@ func (s *Sim) placeLocked(r *apiRequest, write bool) (*channel, *apiError) {
 }
 
 // reachesLocked: the conversation lies in a workspace the installation covers.
-func (s *Sim) reachesLocked(in *installation, c *channel) bool {
+func (s *oauth) reachesLocked(in *installation, c *channel) bool {
 	return in.covers(c.TeamID) || slices.ContainsFunc(c.SharedWith, in.covers)
 }
 
 // sharesLocked: the installation can see the person, at home or through a shared channel.
-func (s *Sim) sharesLocked(in *installation, u *User) bool {
+func (s *oauth) sharesLocked(in *installation, u *User) bool {
 	if s.relatedLocked(in, u.TeamID) {
 		return true
 	}
@@ -288,7 +296,7 @@ func (s *Sim) sharesLocked(in *installation, u *User) bool {
 }
 
 // messageJSONLocked is a message as the API and events show it.
-func (s *Sim) messageJSONLocked(c *channel, m *Message) map[string]any {
+func (s *world) messageJSONLocked(c *channel, m *Message) map[string]any {
 	out := map[string]any{"type": "message", "ts": m.TS, "text": m.Text, "user": m.User}
 	if m.ThreadTS != "" {
 		out["thread_ts"] = m.ThreadTS
@@ -318,7 +326,7 @@ func (s *Sim) messageJSONLocked(c *channel, m *Message) map[string]any {
 	return out
 }
 
-func (s *Sim) iconsLocked() map[string]any {
+func (s *world) iconsLocked() map[string]any {
 	out := map[string]any{}
 	for _, n := range []string{"36", "48", "72"} {
 		out["image_"+n] = s.url + "/icon/" + s.app.ID + "-" + n + ".svg"
@@ -326,7 +334,7 @@ func (s *Sim) iconsLocked() map[string]any {
 	return out
 }
 
-func (s *Sim) author(r *apiRequest) *Message {
+func (s chatMethods) author(r *apiRequest) *Message {
 	m := &Message{User: r.token.chain.userID}
 	if r.token.chain.kind == "bot" {
 		m.BotID = r.inst.bot.botID
@@ -334,7 +342,7 @@ func (s *Sim) author(r *apiRequest) *Message {
 	return m
 }
 
-func (s *Sim) chatPostMessage(r *apiRequest) (map[string]any, *apiError) {
+func (s chatMethods) chatPostMessage(r *apiRequest) (map[string]any, *apiError) {
 	c, err := s.placeLocked(r, true)
 	if err != nil {
 		return nil, err
@@ -354,7 +362,7 @@ func (s *Sim) chatPostMessage(r *apiRequest) (map[string]any, *apiError) {
 	return map[string]any{"channel": c.ID, "ts": m.TS, "message": s.messageJSONLocked(c, m)}, nil
 }
 
-func (s *Sim) chatPostEphemeral(r *apiRequest) (map[string]any, *apiError) {
+func (s chatMethods) chatPostEphemeral(r *apiRequest) (map[string]any, *apiError) {
 	c, err := s.placeLocked(r, true)
 	if err != nil {
 		return nil, err
@@ -376,7 +384,7 @@ func (s *Sim) chatPostEphemeral(r *apiRequest) (map[string]any, *apiError) {
 }
 
 // ownLocked finds a message of the caller's own.
-func (s *Sim) ownLocked(r *apiRequest, denied string) (*channel, *Message, *apiError) {
+func (s chatMethods) ownLocked(r *apiRequest, denied string) (*channel, *Message, *apiError) {
 	c := s.channelLocked(r.arg("channel"))
 	if c == nil || !s.reachesLocked(r.inst, c) {
 		return nil, nil, fail("channel_not_found")
@@ -391,7 +399,7 @@ func (s *Sim) ownLocked(r *apiRequest, denied string) (*channel, *Message, *apiE
 	return c, m, nil
 }
 
-func (s *Sim) chatUpdate(r *apiRequest) (map[string]any, *apiError) {
+func (s chatMethods) chatUpdate(r *apiRequest) (map[string]any, *apiError) {
 	c, m, err := s.ownLocked(r, "cant_update_message")
 	if err != nil {
 		return nil, err
@@ -408,7 +416,7 @@ func (s *Sim) chatUpdate(r *apiRequest) (map[string]any, *apiError) {
 	return map[string]any{"channel": c.ID, "ts": m.TS, "text": m.Text, "message": s.messageJSONLocked(c, m)}, nil
 }
 
-func (s *Sim) chatDelete(r *apiRequest) (map[string]any, *apiError) {
+func (s chatMethods) chatDelete(r *apiRequest) (map[string]any, *apiError) {
 	c, m, err := s.ownLocked(r, "cant_delete_message")
 	if err != nil {
 		return nil, err
@@ -420,7 +428,7 @@ func (s *Sim) chatDelete(r *apiRequest) (map[string]any, *apiError) {
 	return map[string]any{"channel": c.ID, "ts": m.TS}, nil
 }
 
-func (s *Sim) reactionsAdd(r *apiRequest) (map[string]any, *apiError) {
+func (s chatMethods) reactionsAdd(r *apiRequest) (map[string]any, *apiError) {
 	c, err := s.placeLocked(r, false)
 	if err != nil {
 		return nil, err
@@ -451,7 +459,7 @@ func kindScope(c *channel, verb string) string {
 	return map[string]string{"im": "im:", "group": "groups:", "channel": "channels:"}[c.kind()] + verb
 }
 
-func (s *Sim) channelJSONLocked(r *apiRequest, c *channel) map[string]any {
+func (s chatMethods) channelJSONLocked(r *apiRequest, c *channel) map[string]any {
 	out := map[string]any{
 		"id": c.ID, "created": 1700000000, "is_archived": false, "is_im": c.im, "context_team_id": c.TeamID,
 		"is_org_shared": false, "is_ext_shared": len(c.SharedWith) > 0, "is_shared": len(c.SharedWith) > 0,
@@ -469,7 +477,7 @@ func (s *Sim) channelJSONLocked(r *apiRequest, c *channel) map[string]any {
 	return out
 }
 
-func (s *Sim) conversationsOpen(r *apiRequest) (map[string]any, *apiError) {
+func (s chatMethods) conversationsOpen(r *apiRequest) (map[string]any, *apiError) {
 	if id := r.arg("channel"); id != "" {
 		c := s.channelLocked(id)
 		if c == nil || !c.im || !s.reachesLocked(r.inst, c) {
@@ -501,7 +509,7 @@ func (s *Sim) conversationsOpen(r *apiRequest) (map[string]any, *apiError) {
 	return map[string]any{"channel": ch, "no_op": true, "already_open": true}, nil
 }
 
-func (s *Sim) conversationsJoin(r *apiRequest) (map[string]any, *apiError) {
+func (s chatMethods) conversationsJoin(r *apiRequest) (map[string]any, *apiError) {
 	c := s.channelLocked(r.arg("channel"))
 	if c == nil || c.im || c.Private || !s.reachesLocked(r.inst, c) {
 		return nil, fail("channel_not_found")
@@ -510,7 +518,7 @@ func (s *Sim) conversationsJoin(r *apiRequest) (map[string]any, *apiError) {
 	return map[string]any{"channel": s.channelJSONLocked(r, c)}, nil
 }
 
-func (s *Sim) conversationsInfo(r *apiRequest) (map[string]any, *apiError) {
+func (s chatMethods) conversationsInfo(r *apiRequest) (map[string]any, *apiError) {
 	c, err := s.placeLocked(r, false)
 	if err != nil {
 		return nil, err
@@ -523,7 +531,7 @@ func (s *Sim) conversationsInfo(r *apiRequest) (map[string]any, *apiError) {
 
 // listLocked lists conversations by the types argument: those that somebody is in, "" for all; of those that aren't
 // public, only what the caller is in, too.
-func (s *Sim) listLocked(r *apiRequest, of string) (map[string]any, *apiError) {
+func (s chatMethods) listLocked(r *apiRequest, of string) (map[string]any, *apiError) {
 	types := splitScopes(r.arg("types"))
 	if len(types) == 0 {
 		types = []string{"public_channel"}
@@ -554,11 +562,11 @@ func (s *Sim) listLocked(r *apiRequest, of string) (map[string]any, *apiError) {
 	return map[string]any{"channels": list, "response_metadata": meta}, err
 }
 
-func (s *Sim) conversationsList(r *apiRequest) (map[string]any, *apiError) {
+func (s chatMethods) conversationsList(r *apiRequest) (map[string]any, *apiError) {
 	return s.listLocked(r, "")
 }
 
-func (s *Sim) usersConversations(r *apiRequest) (map[string]any, *apiError) {
+func (s chatMethods) usersConversations(r *apiRequest) (map[string]any, *apiError) {
 	who := r.token.chain.userID
 	if u := r.arg("user"); u != "" && u != who {
 		if who = u; s.userLocked(u) == nil {
@@ -568,7 +576,7 @@ func (s *Sim) usersConversations(r *apiRequest) (map[string]any, *apiError) {
 	return s.listLocked(r, who)
 }
 
-func (s *Sim) conversationsMembers(r *apiRequest) (map[string]any, *apiError) {
+func (s chatMethods) conversationsMembers(r *apiRequest) (map[string]any, *apiError) {
 	c, err := s.placeLocked(r, false)
 	if err != nil {
 		return nil, err
@@ -586,7 +594,7 @@ func (s *Sim) conversationsMembers(r *apiRequest) (map[string]any, *apiError) {
 
 // --- people, bots, workspaces
 
-func (s *Sim) userJSONLocked(r *apiRequest, u *User) map[string]any {
+func (s peopleMethods) userJSONLocked(r *apiRequest, u *User) map[string]any {
 	out := map[string]any{
 		"id": u.ID, "team_id": u.TeamID, "name": u.Name, "deleted": u.Deleted, "is_bot": false, "is_app_user": false,
 		"profile": map[string]any{"real_name": u.RealName, "display_name": u.Name, "team": u.TeamID,
@@ -621,7 +629,7 @@ func (s *Sim) userJSONLocked(r *apiRequest, u *User) map[string]any {
 }
 
 // botUserJSON is the app's own bot user.
-func (s *Sim) botUserJSONLocked(b *bot) map[string]any {
+func (s peopleMethods) botUserJSONLocked(b *bot) map[string]any {
 	return map[string]any{
 		"id": b.userID, "team_id": b.home, "name": s.botNameLocked(), "real_name": s.app.Name, "deleted": false, "is_bot": true,
 		"is_app_user": false, "is_admin": false, "is_owner": false, "is_primary_owner": false, "is_restricted": false,
@@ -630,7 +638,7 @@ func (s *Sim) botUserJSONLocked(b *bot) map[string]any {
 	}
 }
 
-func (s *Sim) usersInfo(r *apiRequest) (map[string]any, *apiError) {
+func (s peopleMethods) usersInfo(r *apiRequest) (map[string]any, *apiError) {
 	id := r.arg("user")
 	if id == r.inst.bot.userID {
 		return map[string]any{"user": s.botUserJSONLocked(r.inst.bot)}, nil
@@ -645,7 +653,7 @@ func (s *Sim) usersInfo(r *apiRequest) (map[string]any, *apiError) {
 	return map[string]any{"user": s.userJSONLocked(r, u)}, nil
 }
 
-func (s *Sim) usersList(r *apiRequest) (map[string]any, *apiError) {
+func (s peopleMethods) usersList(r *apiRequest) (map[string]any, *apiError) {
 	out := []map[string]any{}
 	for _, u := range s.users {
 		if u.TeamID == r.team() {
@@ -657,7 +665,7 @@ func (s *Sim) usersList(r *apiRequest) (map[string]any, *apiError) {
 	return map[string]any{"members": list, "cache_ts": s.clock.Now().Unix(), "response_metadata": meta}, err
 }
 
-func (s *Sim) botsInfo(r *apiRequest) (map[string]any, *apiError) {
+func (s peopleMethods) botsInfo(r *apiRequest) (map[string]any, *apiError) {
 	b := r.inst.bot
 	if r.arg("bot") != b.botID {
 		return nil, fail("bot_not_found")
@@ -666,7 +674,7 @@ func (s *Sim) botsInfo(r *apiRequest) (map[string]any, *apiError) {
 		"deleted": false, "updated": r.inst.at.Unix(), "icons": s.iconsLocked()}}, nil
 }
 
-func (s *Sim) teamInfo(r *apiRequest) (map[string]any, *apiError) {
+func (s peopleMethods) teamInfo(r *apiRequest) (map[string]any, *apiError) {
 	id := r.arg("team")
 	if id == "" {
 		id = r.inst.teamID
@@ -687,169 +695,6 @@ func (s *Sim) teamInfo(r *apiRequest) (map[string]any, *apiError) {
 	return map[string]any{"team": out}, nil
 }
 
-// --- views
-
-// viewLocked checks the view argument and makes it a View with fresh id and hash.
-func (s *Sim) viewLocked(r *apiRequest, typ string) (*View, *apiError) {
-	raw := r.arg("view")
-	if raw == "" {
-		return nil, failWith("invalid_arguments", "[ERROR] missing required field: view")
-	}
-	if len(raw) > 250_000 {
-		return nil, fail("view_too_large")
-	}
-	v, msgs := s.newViewLocked(json.RawMessage(raw), typ)
-	if len(msgs) > 0 {
-		return nil, failWith("invalid_arguments", msgs...)
-	}
-	v.inst = r.inst
-	return v, nil
-}
-
-func (s *Sim) newViewLocked(raw json.RawMessage, typ string) (*View, []string) {
-	o, msgs := blockkit.CheckView(raw, typ, s.idLocked)
-	if len(msgs) > 0 {
-		return nil, msgs
-	}
-	word := func(k string) string {
-		if m, ok := o[k].(object); ok {
-			return blockkit.Text(m["text"])
-		}
-		return ""
-	}
-	blocks, _ := json.Marshal(o["blocks"])
-	v := &View{
-		ID: s.idLocked("V"), Type: typ, CallbackID: blockkit.Text(o["callback_id"]), ExternalID: blockkit.Text(o["external_id"]),
-		PrivateMetadata: blockkit.Text(o["private_metadata"]), Title: word("title"), Submit: word("submit"), Close: word("close"),
-		Blocks: blocks, Hash: s.hashLocked(), NotifyOnClose: o["notify_on_close"] == true, raw: o,
-	}
-	v.RootViewID = v.ID
-	return v, nil
-}
-
-func (s *Sim) hashLocked() string {
+func (s *engine) hashLocked() string {
 	return fmt.Sprintf("%d.%s", s.clock.Now().Unix(), randomText(8))
-}
-
-// become puts the contents of next into v, which keeps its identity.
-func (v *View) become(next *View) {
-	id, team, user, root, prev, in := v.ID, v.TeamID, v.UserID, v.RootViewID, v.PreviousViewID, v.inst
-	*v = *next
-	v.ID, v.TeamID, v.UserID, v.RootViewID, v.PreviousViewID, v.inst = id, team, user, root, prev, in
-}
-
-// viewJSONLocked is a view as the API and payloads show it.
-func (s *Sim) viewJSONLocked(v *View, state map[string]map[string]any) map[string]any {
-	out := map[string]any{}
-	for _, k := range []string{"title", "submit", "close", "clear_on_close", "notify_on_close", "submit_disabled"} {
-		if x, ok := v.raw[k]; ok {
-			out[k] = x
-		} else {
-			out[k] = map[string]any{"clear_on_close": false, "notify_on_close": false}[k]
-		}
-	}
-	values := map[string]any{}
-	for b, m := range state {
-		values[b] = m
-	}
-	maps.Copy(out, map[string]any{
-		"id": v.ID, "team_id": v.TeamID, "type": v.Type, "blocks": v.Blocks, "private_metadata": v.PrivateMetadata,
-		"callback_id": v.CallbackID, "external_id": v.ExternalID, "hash": v.Hash, "root_view_id": v.RootViewID,
-		"previous_view_id": nullable(v.PreviousViewID), "app_id": s.app.ID, "app_installed_team_id": v.inst.home,
-		"bot_id": v.inst.bot.botID, "state": map[string]any{"values": values},
-	})
-	return out
-}
-
-func (s *Sim) externalTakenLocked(v *View) bool {
-	if v.ExternalID == "" {
-		return false
-	}
-	for _, stack := range s.stacks {
-		for _, x := range stack {
-			if x.ExternalID == v.ExternalID && x.inst == v.inst {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func (s *Sim) viewsOpen(r *apiRequest) (map[string]any, *apiError) { return s.showLocked(r, false) }
-func (s *Sim) viewsPush(r *apiRequest) (map[string]any, *apiError) { return s.showLocked(r, true) }
-
-func (s *Sim) showLocked(r *apiRequest, push bool) (map[string]any, *apiError) {
-	v, err := s.viewLocked(r, "modal")
-	if err != nil {
-		return nil, err
-	}
-	t, err := s.takeTriggerLocked(r)
-	if err != nil {
-		return nil, err
-	}
-	if s.externalTakenLocked(v) {
-		return nil, fail("duplicate_external_id")
-	}
-	stack := s.stacks[t.user]
-	if !push {
-		stack = nil // opening replaces whatever was open
-	} else if len(stack) == 0 {
-		return nil, fail("not_found")
-	} else if len(stack) >= 3 {
-		return nil, fail("push_limit_reached")
-	}
-	v.UserID, v.TeamID = t.user, t.team
-	if n := len(stack); n > 0 {
-		v.RootViewID, v.PreviousViewID = stack[0].ID, stack[n-1].ID
-	}
-	s.stacks[t.user] = append(slices.Clone(stack), v)
-	s.noteLocked()
-	return map[string]any{"view": s.viewJSONLocked(v, nil)}, nil
-}
-
-func (s *Sim) viewsUpdate(r *apiRequest) (map[string]any, *apiError) {
-	next, err := s.viewLocked(r, "modal")
-	if err != nil {
-		return nil, err
-	}
-	id, ext := r.arg("view_id"), r.arg("external_id")
-	for _, stack := range s.stacks {
-		for _, v := range stack {
-			if v.inst.home != r.inst.home || !(id != "" && v.ID == id || ext != "" && v.ExternalID == ext) {
-				continue
-			}
-			if h := r.arg("hash"); h != "" && h != v.Hash {
-				return nil, fail("hash_conflict")
-			}
-			v.become(next)
-			s.noteLocked()
-			return map[string]any{"view": s.viewJSONLocked(v, nil)}, nil
-		}
-	}
-	return nil, fail("not_found")
-}
-
-func (s *Sim) viewsPublish(r *apiRequest) (map[string]any, *apiError) {
-	if !s.app.HomeTab {
-		return nil, fail("not_enabled")
-	}
-	u := s.userLocked(r.arg("user_id"))
-	if u == nil || !r.inst.covers(u.TeamID) {
-		return nil, fail("user_not_found")
-	}
-	next, err := s.viewLocked(r, "home")
-	if err != nil {
-		return nil, err
-	}
-	old := s.homes[u.ID]
-	if h := r.arg("hash"); h != "" && (old == nil || old.Hash != h) {
-		return nil, fail("hash_conflict")
-	}
-	next.UserID, next.TeamID = u.ID, u.TeamID
-	if old != nil {
-		next.ID, next.RootViewID = old.ID, old.ID
-	}
-	s.homes[u.ID] = next
-	s.noteLocked()
-	return map[string]any{"view": s.viewJSONLocked(next, nil)}, nil
 }

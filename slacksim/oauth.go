@@ -46,18 +46,6 @@ type AuthorizeError struct {
 
 func (e *AuthorizeError) Error() string { return e.Code + ": " + e.Detail }
 
-// UninstallOrder says which of the two events follow an uninstall, and in which order. Slack promises none.
-type UninstallOrder int
-
-// The orders.
-const (
-	RevokedFirst      UninstallOrder = iota // tokens_revoked, then app_uninstalled
-	UninstalledFirst                        // app_uninstalled, then tokens_revoked
-	OnlyRevoked                             // tokens_revoked alone
-	OnlyUninstalled                         // app_uninstalled alone
-	NoUninstallEvents                       // neither, as when deliveries were lost
-)
-
 // Installation is what Slack holds about the app in one workspace or organisation.
 type Installation struct {
 	TeamID, EnterpriseID string // TeamID is "" for an organisation-wide installation
@@ -137,24 +125,18 @@ type webhook struct {
 	channel string
 }
 
-type authState struct {
+// oauth is who has the app, and what was handed out for it.
+type oauth struct {
+	*engine
+	*record
+	*world
+	*views
 	installs  map[string]*installation
 	tokens    map[string]*token
 	refreshes map[string]*refresh
 	codes     map[string]*code
-	hooks     map[string]*hook
 	webhooks  map[string]*webhook
-	triggers  map[string]*trigger
-}
-
-func (a *authState) init() {
-	a.installs = map[string]*installation{}
-	a.tokens = map[string]*token{}
-	a.refreshes = map[string]*refresh{}
-	a.codes = map[string]*code{}
-	a.hooks = map[string]*hook{}
-	a.webhooks = map[string]*webhook{}
-	a.triggers = map[string]*trigger{}
+	migrating map[string]bool // workspaces on their way into an organisation
 }
 
 // AuthorizeRequest is what an authorize URL asks for.
@@ -169,7 +151,7 @@ type AuthorizeRequest struct {
 }
 
 // CheckAuthorize applies the consent page's rules to its query. A request that the page refuses is an *AuthorizeError.
-func (s *Sim) CheckAuthorize(q url.Values) (AuthorizeRequest, error) {
+func (s *oauth) CheckAuthorize(q url.Values) (AuthorizeRequest, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r, bad := s.checkAuthorizeLocked(q)
@@ -179,7 +161,7 @@ func (s *Sim) CheckAuthorize(q url.Values) (AuthorizeRequest, error) {
 	return *r, nil
 }
 
-func (s *Sim) checkAuthorizeLocked(q url.Values) (*AuthorizeRequest, *AuthorizeError) {
+func (s *oauth) checkAuthorizeLocked(q url.Values) (*AuthorizeRequest, *AuthorizeError) {
 	if q.Get("client_id") == "" || q.Get("client_id") != s.app.ClientID {
 		return nil, &AuthorizeError{"invalid_client_id", "Invalid client_id parameter"}
 	}
@@ -264,7 +246,7 @@ func redirectAllowed(configured []string, got string) bool {
 // choice. It returns the callback URL with code and state, or with error=access_denied, for the caller to open. A
 // request the page would refuse is an *AuthorizeError; a required approval is ErrApprovalPending. Nothing is sent to
 // the app. docs.slack.dev/authentication/installing-with-oauth
-func (s *Sim) Authorize(_ context.Context, authorizeURL, userID string, choice Choice) (redirect string, err error) {
+func (s *oauth) Authorize(_ context.Context, authorizeURL, userID string, choice Choice) (redirect string, err error) {
 	u, err := url.Parse(authorizeURL)
 	if err != nil {
 		return "", fmt.Errorf("authorize: %w", err)
@@ -282,7 +264,7 @@ func (s *Sim) Authorize(_ context.Context, authorizeURL, userID string, choice C
 }
 
 // decideLocked is the press on Allow or Cancel.
-func (s *Sim) decideLocked(req *AuthorizeRequest, userID string, choice Choice) (string, error) {
+func (s *oauth) decideLocked(req *AuthorizeRequest, userID string, choice Choice) (string, error) {
 	user := s.userLocked(userID)
 	if user == nil || user.Deleted {
 		return "", &AuthorizeError{"user_not_found", "Sign in first"}
@@ -347,7 +329,7 @@ func (s *Sim) decideLocked(req *AuthorizeRequest, userID string, choice Choice) 
 	return answer(url.Values{"code": {value}}), nil
 }
 
-func (s *Sim) firstAdminLocked(team string) *User {
+func (s *world) firstAdminLocked(team string) *User {
 	var first *User
 	for _, u := range s.users {
 		if u.TeamID != team || u.Deleted || u.Guest {
@@ -364,7 +346,7 @@ func (s *Sim) firstAdminLocked(team string) *User {
 }
 
 // installLocked is the installation that covers a workspace: its own, else its organisation's if the app was added.
-func (s *Sim) installLocked(team string) *installation {
+func (s *oauth) installLocked(team string) *installation {
 	if in := s.installs[team]; in != nil {
 		return in
 	}
@@ -389,7 +371,7 @@ func (in *installation) covers(team string) bool {
 
 // Installed returns the installation of a workspace, or of an organisation when given an enterprise id. ok is false
 // when there is none.
-func (s *Sim) Installed(teamID string) (in Installation, ok bool) {
+func (s *oauth) Installed(teamID string) (in Installation, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x := s.installLocked(teamID)
@@ -426,7 +408,7 @@ func (c *chain) newest() string {
 }
 
 // exchangeCodeLocked installs. The caller has checked the client's credentials.
-func (s *Sim) exchangeCodeLocked(r *apiRequest) (map[string]any, *apiError) {
+func (s *oauth) exchangeCodeLocked(r *apiRequest) (map[string]any, *apiError) {
 	c := s.codes[r.arg("code")]
 	switch {
 	case c == nil || s.clock.Now().Sub(c.at) >= codeLife:
@@ -498,7 +480,7 @@ func union(a, b []string) []string {
 }
 
 // tokenAnswerLocked holds the fields that every oauth.v2.access answer has, with null where Slack says null.
-func (s *Sim) tokenAnswerLocked(in *installation) map[string]any {
+func (s *oauth) tokenAnswerLocked(in *installation) map[string]any {
 	out := map[string]any{"app_id": s.app.ID, "team": nil, "enterprise": nil, "is_enterprise_install": in.org}
 	if t := s.teamLocked(in.teamID); t != nil {
 		out["team"] = map[string]any{"id": t.ID, "name": t.Name}
@@ -509,7 +491,7 @@ func (s *Sim) tokenAnswerLocked(in *installation) map[string]any {
 	return out
 }
 
-func (s *Sim) enterpriseNameLocked(id string) string {
+func (s *world) enterpriseNameLocked(id string) string {
 	for _, t := range s.teams {
 		if t.EnterpriseID == id && t.EnterpriseName != "" {
 			return t.EnterpriseName
@@ -519,7 +501,7 @@ func (s *Sim) enterpriseNameLocked(id string) string {
 }
 
 // issueLocked puts a token of the chain into the answer: the same one again, or with rotation a fresh pair.
-func (s *Sim) issueLocked(c *chain, out map[string]any) {
+func (s *oauth) issueLocked(c *chain, out map[string]any) {
 	var t *token
 	if !s.app.TokenRotation {
 		if n := len(c.access); n > 0 && c.access[n-1].state == live && c.access[n-1].expires.IsZero() {
@@ -537,7 +519,7 @@ func (s *Sim) issueLocked(c *chain, out map[string]any) {
 	out["scope"] = strings.Join(c.scopes, ",")
 }
 
-func (s *Sim) newTokenLocked(c *chain, prefix string, expires time.Time) *token {
+func (s *oauth) newTokenLocked(c *chain, prefix string, expires time.Time) *token {
 	t := &token{chain: c, expires: expires}
 	t.value = s.secretLocked(prefix + randomDigits(12) + "-" + randomDigits(13) + "-" + randomText(24))
 	c.access = append(c.access, t)
@@ -546,7 +528,7 @@ func (s *Sim) newTokenLocked(c *chain, prefix string, expires time.Time) *token 
 }
 
 // newPairLocked rotates the chain: a new access token beside at most one older one, and a new refresh token.
-func (s *Sim) newPairLocked(c *chain) *token {
+func (s *oauth) newPairLocked(c *chain) *token {
 	life := s.app.TokenLife
 	if life <= 0 {
 		life = 12 * time.Hour
@@ -574,7 +556,7 @@ func (s *Sim) newPairLocked(c *chain) *token {
 }
 
 // refreshLocked is oauth.v2.access with grant_type=refresh_token.
-func (s *Sim) refreshLocked(r *apiRequest) (map[string]any, *apiError) {
+func (s *oauth) refreshLocked(r *apiRequest) (map[string]any, *apiError) {
 	old := s.refreshes[r.arg("refresh_token")]
 	if old == nil || old.dead || old.chain.inst.gone {
 		return nil, fail("invalid_refresh_token")
@@ -619,7 +601,7 @@ func (s *Sim) refreshLocked(r *apiRequest) (map[string]any, *apiError) {
 }
 
 // swapLocked is oauth.v2.exchange: a long-lived token for a first rotating pair, once.
-func (s *Sim) swapLocked(r *apiRequest) (map[string]any, *apiError) {
+func (s *oauth) swapLocked(r *apiRequest) (map[string]any, *apiError) {
 	t := s.tokens[r.arg("token")]
 	switch {
 	case !s.app.TokenRotation:
@@ -646,7 +628,7 @@ func (s *Sim) swapLocked(r *apiRequest) (map[string]any, *apiError) {
 
 // removeLocked ends an installation: every token dies now, the bot leaves its channels. It returns the two events'
 // contents, since afterwards nobody knows them any more.
-func (s *Sim) removeLocked(in *installation) (botIDs, userIDs []string) {
+func (s *oauth) removeLocked(in *installation) (botIDs, userIDs []string) {
 	in.gone = true
 	delete(s.installs, in.home)
 	kill := func(c *chain) {
@@ -677,130 +659,4 @@ func (s *Sim) removeLocked(in *installation) (botIDs, userIDs []string) {
 	// documented; nothing can be sent from them any more.
 	s.noteLocked()
 	return botIDs, userIDs
-}
-
-// Uninstall removes the app from a workspace (or organisation, given its enterprise id) as an admin does under Manage
-// apps: every token dies at once, then the events of the order are sent in the background, one after the other's
-// answer. It is an error if the app is not installed there. docs.slack.dev/reference/events/app_uninstalled
-func (s *Sim) Uninstall(ctx context.Context, teamID string, order UninstallOrder) error {
-	return s.UninstallLate(ctx, teamID, order, 0)
-}
-
-// UninstallLate is Uninstall whose events are sent only when the clock has moved by delay, with the event_time of the
-// removal: what an app sees that is re-installed in between.
-func (s *Sim) UninstallLate(_ context.Context, teamID string, order UninstallOrder, delay time.Duration) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	in := s.installs[teamID]
-	if in == nil {
-		return fmt.Errorf("uninstall: the app is not installed in %s", teamID)
-	}
-	bots, users := s.removeLocked(in)
-	s.sendUninstallLocked(in, order, bots, users, delay)
-	return nil
-}
-
-// RepeatUninstallEvents sends the two events once more, with new event ids and the present time, whether or not the
-// app is installed: the stray events an app must not take for a removal without looking.
-func (s *Sim) RepeatUninstallEvents(_ context.Context, teamID string, order UninstallOrder) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	in := &installation{home: teamID, teamID: teamID, bot: s.botLocked(teamID)}
-	if t := s.teamLocked(teamID); t != nil {
-		in.enterpriseID = t.EnterpriseID
-	} else {
-		in.teamID, in.enterpriseID, in.org = "", teamID, true
-	}
-	s.sendUninstallLocked(in, order, []string{in.bot.userID}, nil, 0)
-}
-
-func (s *Sim) sendUninstallLocked(in *installation, order UninstallOrder, bots, users []string, delay time.Duration) {
-	if bots == nil {
-		bots = []string{}
-	}
-	if users == nil {
-		users = []string{}
-	}
-	rev := Event{Name: "tokens_revoked", Inner: map[string]any{"type": "tokens_revoked", "tokens": map[string]any{"oauth": users, "bot": bots}}}
-	un := Event{Name: "app_uninstalled", Inner: map[string]any{"type": "app_uninstalled"}}
-	var list []Event
-	switch order {
-	case RevokedFirst:
-		list = []Event{rev, un}
-	case UninstalledFirst:
-		list = []Event{un, rev}
-	case OnlyRevoked:
-		list = []Event{rev}
-	case OnlyUninstalled:
-		list = []Event{un}
-	}
-	var ready []*outgoing
-	for _, e := range list {
-		// Both come without authorizations: the tokens they would name are dead.
-		e.TeamID, e.EnterpriseID, e.NoAuthorizations = in.teamID, in.enterpriseID, true
-		if s.subscribedLocked(e.Name) {
-			ready = append(ready, s.envelopeLocked(e, in))
-		}
-	}
-	if delay > 0 {
-		s.laterLocked(delay, func() { s.sendAll(ready) })
-		return
-	}
-	s.spawnLocked(func() { s.sendAll(ready) })
-}
-
-// RevokeUser withdraws one person's user token: the workspace's installation stays, and tokens_revoked names the person
-// under oauth only. It is an error if that person granted none.
-func (s *Sim) RevokeUser(_ context.Context, userID string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, in := range s.installs {
-		c := in.users[userID]
-		if c == nil {
-			continue
-		}
-		for _, t := range c.access {
-			t.state = revoked
-		}
-		delete(in.users, userID)
-		if s.subscribedLocked("tokens_revoked") {
-			e := s.envelopeLocked(Event{TeamID: in.teamID, EnterpriseID: in.enterpriseID, NoAuthorizations: true,
-				Inner: map[string]any{"type": "tokens_revoked", "tokens": map[string]any{"oauth": []string{userID}, "bot": []string{}}}}, in)
-			s.spawnLocked(func() { s.sendAll([]*outgoing{e}) })
-		}
-		s.noteLocked()
-		return nil
-	}
-	return fmt.Errorf("revoke user: %s has granted no user token", userID)
-}
-
-// GrantTeam adds the organisation-wide app to a workspace and sends team_access_granted; RevokeTeam takes it away
-// again. docs.slack.dev/enterprise/organization-ready-apps
-func (s *Sim) GrantTeam(_ context.Context, teamID string) error { return s.grant(teamID, true) }
-
-// RevokeTeam is the opposite of GrantTeam.
-func (s *Sim) RevokeTeam(_ context.Context, teamID string) error { return s.grant(teamID, false) }
-
-func (s *Sim) grant(teamID string, on bool) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	t := s.teamLocked(teamID)
-	if t == nil || s.installs[t.EnterpriseID] == nil {
-		return fmt.Errorf("grant team: no organisation-wide installation covers %s", teamID)
-	}
-	in := s.installs[t.EnterpriseID]
-	name := "team_access_granted"
-	in.granted = slices.DeleteFunc(in.granted, func(x string) bool { return x == teamID })
-	if on {
-		in.granted = append(in.granted, teamID)
-	} else {
-		name = "team_access_revoked"
-	}
-	s.noteLocked()
-	if s.subscribedLocked(name) {
-		e := s.envelopeLocked(Event{EnterpriseID: in.enterpriseID, Inner: map[string]any{
-			"type": name, "team_ids": []string{teamID}}}, in)
-		s.spawnLocked(func() { s.sendAll([]*outgoing{e}) })
-	}
-	return nil
 }

@@ -10,28 +10,19 @@ import (
 	"slices"
 )
 
-type gridState struct {
-	migrating map[string]bool            // workspaces on their way into an organisation
-	contexts  map[string][]*installation // event_context → who can see the event
-}
-
-func (g *gridState) init() {
-	g.migrating, g.contexts = map[string]bool{}, map[string][]*installation{}
-}
-
 // StartMigration begins to move a workspace into an organisation: grid_migration_started is sent, and until FinishMigration every
 // call with a token of that workspace answers org_login_required. It is an error if there is no such workspace.
-func (s *Sim) StartMigration(_ context.Context, teamID, enterpriseID string) error {
+func (s admins) StartMigration(_ context.Context, teamID, enterpriseID string) error {
 	return s.migrate(teamID, enterpriseID, "", true)
 }
 
 // FinishMigration ends it: the workspace belongs to the organisation, its installation keeps its tokens and is the organisation's
 // workspace's now, and grid_migration_finished is sent.
-func (s *Sim) FinishMigration(_ context.Context, teamID, enterpriseID, enterpriseName string) error {
+func (s admins) FinishMigration(_ context.Context, teamID, enterpriseID, enterpriseName string) error {
 	return s.migrate(teamID, enterpriseID, enterpriseName, false)
 }
 
-func (s *Sim) migrate(teamID, enterpriseID, name string, begin bool) error {
+func (s admins) migrate(teamID, enterpriseID, name string, begin bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := s.teamLocked(teamID)
@@ -63,7 +54,7 @@ func (s *Sim) migrate(teamID, enterpriseID, name string, begin bool) error {
 // Supersede lets the organisation's installation take the place of a workspace's own, as an organisation-wide deployment does: the
 // workspace's tokens die without a word, and the organisation's app may act there.
 // docs.slack.dev/enterprise/migrating-to-organization-wide-deployment
-func (s *Sim) Supersede(_ context.Context, teamID string) error {
+func (s admins) Supersede(_ context.Context, teamID string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t, own := s.teamLocked(teamID), s.installs[teamID]
@@ -80,7 +71,7 @@ func (s *Sim) Supersede(_ context.Context, teamID string) error {
 
 // ChangeChannelID gives a channel another id, as Slack Connect can do, and sends channel_id_changed.
 // docs.slack.dev/reference/events/channel_id_changed
-func (s *Sim) ChangeChannelID(_ context.Context, from, to string) error {
+func (s admins) ChangeChannelID(_ context.Context, from, to string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.channelLocked(from)
@@ -111,7 +102,7 @@ func (in *installation) authorization() map[string]any {
 }
 
 // viewersLocked are the installations that can see an event about a channel; in is the one it is delivered for.
-func (s *Sim) viewersLocked(in *installation, channelID string) []*installation {
+func (s *oauth) viewersLocked(in *installation, channelID string) []*installation {
 	out := []*installation{in}
 	if c := s.channelLocked(channelID); c != nil && !c.im {
 		for _, x := range s.sidesLocked(c, c.TeamID) {
@@ -125,7 +116,7 @@ func (s *Sim) viewersLocked(in *installation, channelID string) []*installation 
 
 // eventAuthorizations is apps.event.authorizations.list, for an app-level token.
 // docs.slack.dev/reference/methods/apps.event.authorizations.list
-func (s *Sim) eventAuthorizations(r *apiRequest) (map[string]any, *apiError) {
+func (s appMethods) eventAuthorizations(r *apiRequest) (map[string]any, *apiError) {
 	switch sent := r.call.Token; {
 	case sent == "":
 		return nil, fail("not_authed")
@@ -149,7 +140,7 @@ func (s *Sim) eventAuthorizations(r *apiRequest) (map[string]any, *apiError) {
 }
 
 // relatedLocked reports whether a workspace is the installation's own or of its organisation, added or not.
-func (s *Sim) relatedLocked(in *installation, team string) bool {
+func (s *oauth) relatedLocked(in *installation, team string) bool {
 	if in.covers(team) {
 		return true
 	}
@@ -199,4 +190,18 @@ func (s *Sim) foreignLocked(r *apiRequest) {
 			}
 		}
 	}
+}
+
+// sidesLocked lists the installations that could see a conversation, the author's side first.
+func (s *oauth) sidesLocked(c *channel, authorTeam string) []*installation {
+	var out []*installation
+	for _, team := range append([]string{authorTeam, c.TeamID}, c.SharedWith...) {
+		if !c.inTeam(team) {
+			continue
+		}
+		if in := s.installLocked(team); in != nil && !slices.Contains(out, in) {
+			out = append(out, in)
+		}
+	}
+	return out
 }

@@ -89,7 +89,8 @@ const (
 	RuleTooManyRedirects = "too-many-redirects"
 )
 
-type recordState struct {
+type record struct {
+	*engine
 	calls      []*Call
 	deliveries []*Delivery
 	breaches   []Breach
@@ -98,23 +99,23 @@ type recordState struct {
 	twice      int
 }
 
-func (s *Sim) breachLocked(rule, format string, args ...any) {
+func (s *record) breachLocked(rule, format string, args ...any) {
 	s.breaches = append(s.breaches, Breach{s.clock.Now(), rule, fmt.Sprintf(format, args...)})
 	s.log.Debug("rule breach", "rule", rule)
 	s.noteLocked()
 }
 
-func (s *Sim) breach(rule, format string, args ...any) {
+func (s *record) breach(rule, format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.breachLocked(rule, format, args...)
 }
 
 // Calls returns every call so far, in the order of arrival.
-func (s *Sim) Calls() []Call { return s.CallsTo("") }
+func (s *record) Calls() []Call { return s.CallsTo("") }
 
 // CallsTo returns the calls of one method ("chat.postMessage", "response_url", "webhook").
-func (s *Sim) CallsTo(method string) []Call {
+func (s *record) CallsTo(method string) []Call {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []Call
@@ -127,7 +128,7 @@ func (s *Sim) CallsTo(method string) []Call {
 }
 
 // Deliveries returns every delivery attempt so far, in the order of sending.
-func (s *Sim) Deliveries() []Delivery {
+func (s *record) Deliveries() []Delivery {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := make([]Delivery, len(s.deliveries))
@@ -138,7 +139,7 @@ func (s *Sim) Deliveries() []Delivery {
 }
 
 // Breaches returns every rule breach so far. A test that expects none asserts that it is empty.
-func (s *Sim) Breaches() []Breach {
+func (s *record) Breaches() []Breach {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.breaches)
@@ -146,7 +147,7 @@ func (s *Sim) Breaches() []Breach {
 
 // Secrets returns every secret ever configured or issued: client and signing secret, app token, codes, access and refresh
 // tokens, tickets, the secret parts of response and webhook URLs. Tests search logs, pages and databases for them.
-func (s *Sim) Secrets() []string {
+func (s *record) Secrets() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := slices.Clone(s.secrets)
@@ -158,7 +159,7 @@ func (s *Sim) Secrets() []string {
 	return out
 }
 
-func (s *Sim) secretLocked(v string) string {
+func (s *record) secretLocked(v string) string {
 	s.secrets = append(s.secrets, v)
 	return v
 }

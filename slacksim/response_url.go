@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -38,20 +37,27 @@ type trigger struct {
 	used       bool
 }
 
-func (s *Sim) newHookLocked(in *installation, user, channel, message string) string {
+// responder is where the app answers later than at once.
+type responder struct {
+	*events
+	hooks    map[string]*hook
+	triggers map[string]*trigger
+}
+
+func (s *responder) newHookLocked(in *installation, user, channel, message string) string {
 	secret := s.secretLocked(randomText(24))
 	s.hooks[secret] = &hook{inst: in, user: user, channel: channel, at: s.clock.Now(), message: message}
 	return s.url + "/hooks/response/" + in.home + "/" + randomDigits(12) + "/" + secret
 }
 
-func (s *Sim) newTriggerLocked(in *installation, user, team string) string {
+func (s *responder) newTriggerLocked(in *installation, user, team string) string {
 	id := randomDigits(12) + "." + randomDigits(11) + "." + randomHex(16)
 	s.triggers[id] = &trigger{user: user, team: team, inst: in, at: s.clock.Now()}
 	return id
 }
 
 // takeTriggerLocked spends a trigger id: three seconds, once, for the installation it was given to.
-func (s *Sim) takeTriggerLocked(r *apiRequest) (*trigger, *apiError) {
+func (s *responder) takeTriggerLocked(r *apiRequest) (*trigger, *apiError) {
 	t := s.triggers[r.arg("trigger_id")]
 	switch {
 	case t == nil || t.inst.home != r.inst.home:
@@ -94,7 +100,7 @@ func (p *hookPost) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-func (s *Sim) serveResponseURL(w http.ResponseWriter, r *http.Request) {
+func (s *responder) serveResponseURL(w http.ResponseWriter, r *http.Request) {
 	body, _ := readBody(r.Body)
 	s.mu.Lock()
 	h := s.hooks[r.PathValue("secret")]
@@ -123,7 +129,7 @@ func (s *Sim) serveResponseURL(w http.ResponseWriter, r *http.Request) {
 
 // respondLocked does what a post to a response_url asks for. The words used_url and expired_url and the status 404 are
 // field reports, not documentation.
-func (s *Sim) respondLocked(h *hook, r *http.Request, body []byte) (status int, code string, msgs []string) {
+func (s *responder) respondLocked(h *hook, r *http.Request, body []byte) (status int, code string, msgs []string) {
 	switch {
 	case h == nil || r.Method != http.MethodPost:
 		return http.StatusNotFound, "invalid_url", nil
@@ -162,7 +168,7 @@ func (s *Sim) respondLocked(h *hook, r *http.Request, body []byte) (status int, 
 }
 
 // originalLocked is the message that replace_original and delete_original speak of.
-func (s *Sim) originalLocked(h *hook, c *channel) *Message {
+func (s *responder) originalLocked(h *hook, c *channel) *Message {
 	ts := h.message
 	if ts == "" {
 		if s.app.CommandAnswersStay {
@@ -177,7 +183,7 @@ func (s *Sim) originalLocked(h *hook, c *channel) *Message {
 }
 
 // answerLocked shows a command's reply or a response_url post. rule names the breach when Slack would refuse it.
-func (s *Sim) answerLocked(h *hook, c *channel, p *hookPost, rule string) (m *Message, code string, msgs []string) {
+func (s *responder) answerLocked(h *hook, c *channel, p *hookPost, rule string) (m *Message, code string, msgs []string) {
 	var blocks json.RawMessage
 	if len(p.Blocks) > 0 {
 		if blocks, msgs = s.messageBlocksLocked(string(p.Blocks)); len(msgs) > 0 {
@@ -214,7 +220,7 @@ func (s *Sim) answerLocked(h *hook, c *channel, p *hookPost, rule string) (m *Me
 
 // --- incoming webhooks
 
-func (s *Sim) newWebhookLocked(in *installation, c *code) map[string]any {
+func (s *oauth) newWebhookLocked(in *installation, c *code) map[string]any {
 	ch := s.channelLocked(c.channel)
 	for _, x := range s.channels {
 		if ch == nil && !x.im && x.inTeam(c.teamID) {
@@ -232,7 +238,7 @@ func (s *Sim) newWebhookLocked(in *installation, c *code) map[string]any {
 	}
 }
 
-func (s *Sim) serveWebhook(w http.ResponseWriter, r *http.Request) {
+func (s *responder) serveWebhook(w http.ResponseWriter, r *http.Request) {
 	body, _ := readBody(r.Body)
 	// A webhook takes JSON as the body or as a form field named payload.
 	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
@@ -259,7 +265,7 @@ func (s *Sim) serveWebhook(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-func (s *Sim) webhookLocked(h *webhook, body []byte) (int, string) {
+func (s *responder) webhookLocked(h *webhook, body []byte) (int, string) {
 	var p hookPost
 	switch {
 	case h == nil:
@@ -290,21 +296,4 @@ func (s *Sim) webhookLocked(h *webhook, body []byte) (int, string) {
 	s.postLocked(c, m)
 	s.messageEventsLocked(c, m, "")
 	return http.StatusOK, "ok"
-}
-
-// findViewLocked finds an open modal of a person.
-func (s *Sim) findViewLocked(user, id string) (*View, int) {
-	for i, v := range s.stacks[user] {
-		if v.ID == id {
-			return v, i
-		}
-	}
-	return nil, -1
-}
-
-func (s *Sim) dropViewLocked(user string, from int) {
-	if st := s.stacks[user]; from >= 0 && from < len(st) {
-		s.stacks[user] = slices.Clone(st[:from])
-	}
-	s.noteLocked()
 }

@@ -1,21 +1,15 @@
 package slacksim
 
-// The Sim itself: its settings, its one lock, how it starts and stops, and how others wait for what happens in it.
-// Everything mutable sits behind mu; nothing sends a request or waits while holding it.
+// The Sim itself: its settings, its parts, how it starts and stops.
 
 import (
+	"cmp"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/http"
-	"strings"
-	"sync"
 	"time"
 )
 
@@ -117,74 +111,50 @@ type Config struct {
 }
 
 // Sim is a small Slack with one app. Make one with New; all methods are safe for concurrent use.
+//
+// It is put together from parts. Each has fields of its own and embeds those it stands on; none reaches for what stands on
+// it. They share one lock: what happens in Slack is seen whole or not at all.
 type Sim struct {
-	clock      Clock
-	log        *slog.Logger
-	client     *http.Client
-	transport  *http.Transport // ours to close; nil when the caller brought a client
-	ackTimeout time.Duration
-	pingEvery  time.Duration
-	handler    http.Handler
-	life       context.Context
-	end        context.CancelFunc
-	work       sync.WaitGroup // deliveries and the server's goroutine
+	*engine
+	*record
+	*world
+	*views
+	*oauth
+	*socketServer
+	*sender
+	*events
+	*responder
+	people
+	admins
+	appMethods
+	chatMethods
+	peopleMethods
+	viewMethods
 
-	mu       sync.Mutex
-	app      App
-	url      string
-	server   *http.Server
-	closed   bool
-	changed  chan struct{} // closed and replaced upon each change
-	busy     int           // deliveries under way or due now
-	timers   map[int]func() bool
-	serial   int
-	removals int
-	lastTS   int64 // microseconds of the newest message: timestamps are unique ids
-
-	worldState
-	authState
-	recordState
-	socketState
-	gridState
+	handler http.Handler
+	server  *http.Server
 }
 
 // New makes a Sim with an empty world (see AddSmallWorld). It starts nothing.
 func New(cfg Config) *Sim {
+	e := newEngine(cfg)
+	r := &record{engine: e}
+	w := &world{engine: e, teamByID: map[string]*Workspace{}, userByID: map[string]*User{}, bots: map[string]*bot{}}
+	v := &views{engine: e, homes: map[string]*View{}, stacks: map[string][]*View{}}
+	o := &oauth{engine: e, record: r, world: w, views: v, installs: map[string]*installation{},
+		tokens: map[string]*token{}, refreshes: map[string]*refresh{}, codes: map[string]*code{},
+		webhooks: map[string]*webhook{}, migrating: map[string]bool{}}
+	sockets := &socketServer{record: r, pingEvery: cmp.Or(max(cfg.PingEvery, 0), pingEvery),
+		tickets: map[string]time.Time{}, waits: map[string]*wait{}}
+	out := newSender(cfg.Client, sockets)
+	ev := &events{oauth: o, sender: out, contexts: map[string][]*installation{}}
+	re := &responder{events: ev, hooks: map[string]*hook{}, triggers: map[string]*trigger{}}
+
 	s := &Sim{
-		clock: cfg.Clock, log: cfg.Log, ackTimeout: cfg.AckTimeout, pingEvery: cfg.PingEvery, app: cfg.App,
-		changed: make(chan struct{}), timers: map[int]func() bool{},
+		engine: e, record: r, world: w, views: v, oauth: o, socketServer: sockets, sender: out, events: ev, responder: re,
+		people: people{re}, admins: admins{ev},
+		appMethods: appMethods{ev}, chatMethods: chatMethods{ev}, peopleMethods: peopleMethods{o}, viewMethods: viewMethods{re},
 	}
-	if s.clock == nil {
-		s.clock = SystemClock{}
-	}
-	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
-	}
-	if s.ackTimeout <= 0 {
-		s.ackTimeout = 3 * time.Second
-	}
-	if s.pingEvery <= 0 {
-		s.pingEvery = pingEvery
-	}
-	client := &http.Client{}
-	if cfg.Client != nil {
-		*client = *cfg.Client
-	} else {
-		s.transport = &http.Transport{DialContext: (&net.Dialer{}).DialContext, MaxIdleConnsPerHost: 16}
-		client.Transport = s.transport
-	}
-	client.CheckRedirect = func(_ *http.Request, via []*http.Request) error {
-		if len(via) > 2 {
-			return errTooManyRedirects
-		}
-		return nil
-	}
-	s.client = client
-	s.life, s.end = context.WithCancel(context.Background())
-	s.worldState.init()
-	s.authState.init()
-	s.socketState.init()
-	s.gridState.init()
 	s.handler = s.routes(cfg.Pages)
 	return s
 }
@@ -209,8 +179,6 @@ func (s *Sim) routes(pages func(*Sim) http.Handler) http.Handler {
 	})
 	return mux
 }
-
-var errTooManyRedirects = errors.New("too many redirects")
 
 // Handler serves everything: the Web API below /api/, the hooks, the sockets and, with Config.Pages, the chat.
 func (s *Sim) Handler() http.Handler { return s.handler }
@@ -247,20 +215,6 @@ func (s *Sim) Start(addr string) error {
 	return nil
 }
 
-// URL is the address of this Slack, "http://127.0.0.1:port" without a slash at the end; "" before Start or SetURL.
-func (s *Sim) URL() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.url
-}
-
-// SetURL tells a Sim whose Handler is mounted elsewhere the address it is reached at.
-func (s *Sim) SetURL(u string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.url = strings.TrimRight(u, "/")
-}
-
 // SetApp changes the app's settings; they hold from the next request on. fn must not call the Sim.
 func (s *Sim) SetApp(fn func(*App)) {
 	s.mu.Lock()
@@ -272,21 +226,6 @@ func (s *Sim) SetApp(fn func(*App)) {
 	}
 	s.noteLocked()
 }
-
-// App returns a copy of the app's settings.
-func (s *Sim) App() App {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	a := s.app
-	a.Commands = append([]Command(nil), a.Commands...)
-	a.Events = append([]string(nil), a.Events...)
-	a.RedirectURLs = append([]string(nil), a.RedirectURLs...)
-	a.OptionalScopes = append([]string(nil), a.OptionalScopes...)
-	return a
-}
-
-// Now is the time by the Sim's clock.
-func (s *Sim) Now() time.Time { return s.clock.Now() }
 
 // Close stops the server, ends what is being delivered and all retries, and waits until every goroutine of the Sim has
 // ended or ctx has. Closing twice is harmless.
@@ -320,119 +259,3 @@ func (s *Sim) Close(ctx context.Context) error {
 	}
 	return err
 }
-
-// noteLocked wakes everyone who waits for Changed, as WaitFor and Settle do.
-func (s *Sim) noteLocked() {
-	close(s.changed)
-	s.changed = make(chan struct{})
-}
-
-// Changed returns a channel that is closed upon the next call, delivery, message or other change.
-func (s *Sim) Changed() <-chan struct{} {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.changed
-}
-
-// WaitFor returns when ok reports true, looking again after every call, delivery, message or other change. It waits on
-// a signal, not on time; ctx bounds it. ok may use the Sim and is called from this goroutine only.
-func (s *Sim) WaitFor(ctx context.Context, ok func() bool) error {
-	for {
-		ch := s.Changed() // taken before looking, so that no change falls between
-		if ok() {
-			return nil
-		}
-		select {
-		case <-ch:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// Settle waits until no delivery is under way or due now. Retries that wait for the clock do not count.
-func (s *Sim) Settle(ctx context.Context) error {
-	return s.WaitFor(ctx, func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return s.busy == 0
-	})
-}
-
-// spawnLocked runs f in a goroutine that Close and Settle know of. After Close it does nothing.
-func (s *Sim) spawnLocked(f func()) {
-	if s.closed {
-		return
-	}
-	s.busy++
-	s.work.Go(func() {
-		defer func() {
-			s.mu.Lock()
-			s.busy--
-			s.noteLocked()
-			s.mu.Unlock()
-		}()
-		f()
-	})
-}
-
-// laterLocked runs f like spawnLocked does, when the clock has moved by d.
-func (s *Sim) laterLocked(d time.Duration, f func()) {
-	if s.closed {
-		return
-	}
-	s.serial++
-	id := s.serial
-	s.timers[id] = s.clock.AfterFunc(d, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if _, ok := s.timers[id]; !ok {
-			return // stopped by Close
-		}
-		delete(s.timers, id)
-		s.spawnLocked(f)
-	})
-}
-
-// idLocked makes an id that is unique here, readable and the same in every run: C0SIM00007.
-func (s *Sim) idLocked(prefix string) string {
-	s.serial++
-	return fmt.Sprintf("%s0SIM%05d", prefix, s.serial)
-}
-
-// tsLocked makes the next message timestamp. Slack uses it as the message's id, so it never repeats.
-func (s *Sim) tsLocked() string {
-	us := s.clock.Now().UnixMicro()
-	if us <= s.lastTS {
-		us = s.lastTS + 1
-	}
-	s.lastTS = us
-	return fmt.Sprintf("%d.%06d", us/1e6, us%1e6)
-}
-
-func randomHex(n int) string {
-	b := make([]byte, n)
-	rand.Read(b)
-	return hex.EncodeToString(b)
-}
-
-const alnum = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-
-func randomText(n int) string {
-	b := make([]byte, n)
-	for i := range b {
-		k, _ := rand.Int(rand.Reader, big.NewInt(int64(len(alnum))))
-		b[i] = alnum[k.Int64()]
-	}
-	return string(b)
-}
-
-func randomDigits(n int) string {
-	k, _ := rand.Int(rand.Reader, new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(n-1)), nil))
-	return new(big.Int).Add(k, new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(n-1)), nil)).String()
-}
-
-// maxBody bounds what is read from anyone: generous beside Slack's own limits.
-const maxBody = 4 << 20
-
-func readBody(r io.Reader) ([]byte, error) { return io.ReadAll(io.LimitReader(r, maxBody)) }

@@ -47,16 +47,14 @@ const (
 	RuleSocketPayload   = "socket-payload"   // a payload where the envelope accepts none: ignored
 )
 
-type socketState struct {
-	tickets map[string]time.Time // unused ones, and when they were handed out
-	sockets []*socket            // open ones that get deliveries, oldest first
-	waits   map[string]*wait     // by envelope id
-	turn    int
-	opened  int
-}
-
-func (st *socketState) init() {
-	st.tickets, st.waits = map[string]time.Time{}, map[string]*wait{}
+type socketServer struct {
+	*record
+	pingEvery time.Duration
+	tickets   map[string]time.Time // unused ones, and when they were handed out
+	sockets   []*socket            // open ones that get deliveries, oldest first
+	waits     map[string]*wait     // by envelope id
+	turn      int
+	opened    int
 }
 
 // socket is one open connection.
@@ -83,7 +81,7 @@ type wait struct {
 }
 
 // connectionsOpen is apps.connections.open. docs.slack.dev/reference/methods/apps.connections.open
-func (s *Sim) connectionsOpen(r *apiRequest) (map[string]any, *apiError) {
+func (s appMethods) connectionsOpen(r *apiRequest) (map[string]any, *apiError) {
 	switch sent := r.call.Token; {
 	case sent == "":
 		return nil, fail("not_authed")
@@ -98,7 +96,7 @@ func (s *Sim) connectionsOpen(r *apiRequest) (map[string]any, *apiError) {
 }
 
 // serveSocket is the address behind the ticket.
-func (s *Sim) serveSocket(w http.ResponseWriter, r *http.Request) {
+func (s *socketServer) serveSocket(w http.ResponseWriter, r *http.Request) {
 	ticket := r.URL.Query().Get("ticket")
 	s.mu.Lock()
 	at, ok := s.tickets[ticket]
@@ -188,12 +186,12 @@ func (s *Sim) serveSocket(w http.ResponseWriter, r *http.Request) {
 }
 
 // forgetLocked takes a socket out of those that get deliveries.
-func (s *Sim) forgetLocked(c *socket) {
+func (s *socketServer) forgetLocked(c *socket) {
 	s.sockets = slices.DeleteFunc(slices.Clone(s.sockets), func(x *socket) bool { return x == c })
 	s.noteLocked()
 }
 
-func (s *Sim) pings(c *socket) {
+func (s *socketServer) pings(c *socket) {
 	t := time.NewTicker(s.pingEvery)
 	defer t.Stop()
 	for {
@@ -209,7 +207,7 @@ func (s *Sim) pings(c *socket) {
 }
 
 // listen takes in one message.
-func (s *Sim) listen(c *socket) error {
+func (s *socketServer) listen(c *socket) error {
 	op, body, parts, err := c.read()
 	if err != nil || c.frozen.Load() {
 		return err
@@ -230,7 +228,7 @@ func (s *Sim) listen(c *socket) error {
 }
 
 // answered looks at what the app sent: acknowledgements, and nothing else.
-func (s *Sim) answered(c *socket, body []byte, parts int) {
+func (s *socketServer) answered(c *socket, body []byte, parts int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -269,7 +267,7 @@ func (s *Sim) answered(c *socket, body []byte, parts int) {
 }
 
 // sendEnvelope is one attempt through a socket. Slack picks any of the open ones: here each in turn.
-func (s *Sim) sendEnvelope(ctx context.Context, o *outgoing, how sending, d *Delivery) Ack {
+func (s *socketServer) sendEnvelope(ctx context.Context, o *outgoing, how sending, d *Delivery) Ack {
 	e := map[string]any{"envelope_id": clientMsgID(), "accepts_response_payload": false}
 	payload := o.body
 	switch o.kind {
@@ -303,7 +301,7 @@ func (s *Sim) sendEnvelope(ctx context.Context, o *outgoing, how sending, d *Del
 }
 
 // throughSocket writes a frame and waits for the acknowledgement of id; without an id for nothing.
-func (s *Sim) throughSocket(ctx context.Context, frame []byte, id string, accepts bool, d *Delivery) Ack {
+func (s *socketServer) throughSocket(ctx context.Context, frame []byte, id string, accepts bool, d *Delivery) Ack {
 	ctx, cancel := context.WithTimeout(ctx, s.ackTimeout)
 	defer cancel()
 	defer context.AfterFunc(s.life, cancel)()
@@ -359,7 +357,7 @@ var someID = regexp.MustCompile(`"envelope_id"\s*:\s*"([^"]+)"`)
 
 // SendFrame sends any text through one of the open sockets. If there is an envelope_id in it, SendFrame waits for its
 // acknowledgement, once, like Slack does; else it returns at once with status 200.
-func (s *Sim) SendFrame(ctx context.Context, frame string) Ack {
+func (s *socketServer) SendFrame(ctx context.Context, frame string) Ack {
 	var e struct {
 		ID      string `json:"envelope_id"`
 		Type    string `json:"type"`
@@ -370,14 +368,14 @@ func (s *Sim) SendFrame(ctx context.Context, frame string) Ack {
 			e.ID = m[1]
 		}
 	}
-	return s.record(&Delivery{Kind: "raw", Type: e.Type, Body: []byte(frame)}, func(d *Delivery) Ack {
+	return s.recorded(&Delivery{Kind: "raw", Type: e.Type, Body: []byte(frame)}, func(d *Delivery) Ack {
 		return s.throughSocket(ctx, []byte(frame), e.ID, e.Accepts, d)
 	})
 }
 
 // Sockets returns the numbers of the open Socket Mode connections that get deliveries, oldest first. Numbers are not
 // used again. Delivery.URL says through which one a delivery went: "socket 3".
-func (s *Sim) Sockets() []int {
+func (s *socketServer) Sockets() []int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := make([]int, len(s.sockets))
@@ -388,14 +386,14 @@ func (s *Sim) Sockets() []int {
 }
 
 // SocketsOpened counts the connections that were ever made, those that were refused included.
-func (s *Sim) SocketsOpened() int {
+func (s *socketServer) SocketsOpened() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.opened
 }
 
 // pickLocked returns the sockets with these numbers, all without any.
-func (s *Sim) pickLocked(ids []int) []*socket {
+func (s *socketServer) pickLocked(ids []int) []*socket {
 	var out []*socket
 	for _, c := range s.sockets {
 		if len(ids) == 0 || slices.Contains(ids, c.id) {
@@ -408,7 +406,7 @@ func (s *Sim) pickLocked(ids []int) []*socket {
 // RefreshSockets does what Slack does to each connection about once an hour: it says disconnect with the reason warning,
 // and after grace, by the Sim's clock (Slack leaves some 10 s), refresh_requested, and closes. Until then deliveries
 // still go through it. It returns the number of connections, all of them when no numbers are given.
-func (s *Sim) RefreshSockets(grace time.Duration, ids ...int) int {
+func (s *socketServer) RefreshSockets(grace time.Duration, ids ...int) int {
 	s.mu.Lock()
 	list := s.pickLocked(ids)
 	s.mu.Unlock()
@@ -427,7 +425,7 @@ func (s *Sim) RefreshSockets(grace time.Duration, ids ...int) int {
 }
 
 // endSockets says why, and closes. An acknowledgement that is under way still counts.
-func (s *Sim) endSockets(list []*socket, reason string) {
+func (s *socketServer) endSockets(list []*socket, reason string) {
 	s.mu.Lock()
 	for _, c := range list {
 		s.forgetLocked(c)
@@ -440,7 +438,7 @@ func (s *Sim) endSockets(list []*socket, reason string) {
 }
 
 // DropSockets cuts connections without a word, as a network does, and returns their number once they are gone.
-func (s *Sim) DropSockets(ids ...int) int {
+func (s *socketServer) DropSockets(ids ...int) int {
 	s.mu.Lock()
 	list := s.pickLocked(ids)
 	s.mu.Unlock()
@@ -455,7 +453,7 @@ func (s *Sim) DropSockets(ids ...int) int {
 
 // FreezeSockets makes connections fall silent for good: nothing is sent or taken any more, but they stay open, and
 // deliveries are still lost in them. It returns their number.
-func (s *Sim) FreezeSockets(ids ...int) int {
+func (s *socketServer) FreezeSockets(ids ...int) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	list := s.pickLocked(ids)

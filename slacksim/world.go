@@ -73,28 +73,6 @@ type Message struct {
 // Slackbot is the user id of Slack's own notes to a person, as in Slack.
 const Slackbot = "USLACKBOT"
 
-// View is a modal or a Home tab.
-type View struct {
-	ID, TeamID, UserID string
-	Type               string // "modal" or "home"
-	CallbackID         string
-	ExternalID         string
-	PrivateMetadata    string
-	Title              string
-	Submit, Close      string // the buttons' words
-	Blocks             json.RawMessage
-	Hash               string
-	RootViewID         string
-	PreviousViewID     string
-	NotifyOnClose      bool
-	Errors             map[string]string // by block_id, after a submission answered with errors
-	Typed              Inputs            // what the person had entered when it was last sent
-	AppGone            bool              // the app was removed since: nothing in it can be pressed any more
-
-	raw  map[string]any // as the app sent it, for giving it back
-	inst *installation
-}
-
 type channel struct {
 	Channel
 	im       bool
@@ -109,26 +87,18 @@ type bot struct {
 	home          string // team or enterprise id
 }
 
-type worldState struct {
+type world struct {
+	*engine
 	teams    []*Workspace // in the order they were added, like users
 	users    []*User
 	teamByID map[string]*Workspace // there may be very many
 	userByID map[string]*User
 	channels []*channel
 	bots     map[string]*bot // by team or enterprise id; outlives the installation, as the bot user does in Slack
-	homes    map[string]*View
-	stacks   map[string][]*View // open modals by user, the last one on top
-}
-
-func (w *worldState) init() {
-	w.teamByID, w.userByID = map[string]*Workspace{}, map[string]*User{}
-	w.bots = map[string]*bot{}
-	w.homes = map[string]*View{}
-	w.stacks = map[string][]*View{}
 }
 
 // AddWorkspace adds a workspace or replaces the one with the same ID; an empty ID is filled in. It returns what is kept.
-func (s *Sim) AddWorkspace(w Workspace) Workspace {
+func (s *world) AddWorkspace(w Workspace) Workspace {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if w.ID == "" {
@@ -156,7 +126,7 @@ func (s *Sim) AddWorkspace(w Workspace) Workspace {
 }
 
 // AddUser adds a person or replaces the one with the same ID; an empty ID is filled in.
-func (s *Sim) AddUser(u User) User {
+func (s *world) AddUser(u User) User {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if u.ID == "" {
@@ -180,7 +150,7 @@ func (s *Sim) AddUser(u User) User {
 }
 
 // AddChannel adds a channel or replaces the settings of the one with the same ID; an empty ID is filled in.
-func (s *Sim) AddChannel(c Channel) Channel {
+func (s *world) AddChannel(c Channel) Channel {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c.ID == "" {
@@ -209,7 +179,7 @@ const (
 )
 
 // AddSmallWorld adds two workspaces, each with an admin, a plain member, #general and one more channel.
-func (s *Sim) AddSmallWorld() {
+func (s *world) AddSmallWorld() {
 	s.AddWorkspace(Workspace{ID: Acme, Name: "Acme Corp", Domain: "acme-corp"})
 	s.AddUser(User{ID: AcmeAdmin, TeamID: Acme, Name: "dana", RealName: "Dana Reyes", TZ: "Europe/Berlin", Admin: true})
 	s.AddUser(User{ID: AcmeMember, TeamID: Acme, Name: "leon", RealName: "Leon Okafor", TZ: "Europe/London"})
@@ -238,7 +208,7 @@ const (
 // AddLargerWorld adds the small world and beside it an organisation of two workspaces, one of which shares a channel with
 // Birch & Co through Slack Connect: an organisation's admin, admins of its workspaces, members, a guest who is in the shared
 // channel alone, and BirchMember, who is in it from the other company.
-func (s *Sim) AddLargerWorld() {
+func (s *world) AddLargerWorld() {
 	s.AddSmallWorld()
 	s.AddWorkspace(Workspace{ID: NorthwindSales, Name: "Northwind Sales", Domain: "northwind-sales", EnterpriseID: Northwind, EnterpriseName: "Northwind"})
 	s.AddUser(User{ID: NorthwindOrgAdmin, TeamID: NorthwindSales, Name: "nora", RealName: "Nora Feld", TZ: "Europe/Oslo", OrgAdmin: true})
@@ -255,7 +225,7 @@ func (s *Sim) AddLargerWorld() {
 }
 
 // runsOrgLocked reports whether a person is an admin of this organisation.
-func (s *Sim) runsOrgLocked(u *User, enterprise string) bool {
+func (s *world) runsOrgLocked(u *User, enterprise string) bool {
 	t := s.teamLocked(u.TeamID)
 	if t == nil || enterprise == "" || t.EnterpriseID != enterprise {
 		return false
@@ -269,7 +239,7 @@ func (s *Sim) runsOrgLocked(u *User, enterprise string) bool {
 
 // DM returns the id of the person's conversation with the app; it exists from the first question on. "" for an unknown
 // user.
-func (s *Sim) DM(userID string) string {
+func (s *world) DM(userID string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c := s.dmLocked(userID); c != nil {
@@ -278,7 +248,7 @@ func (s *Sim) DM(userID string) string {
 	return ""
 }
 
-func (s *Sim) dmLocked(userID string) *channel {
+func (s *world) dmLocked(userID string) *channel {
 	u := s.userLocked(userID)
 	if u == nil {
 		return nil
@@ -296,7 +266,7 @@ func (s *Sim) dmLocked(userID string) *channel {
 }
 
 // Workspaces, Users and Channels return the world as it stands; DMs are not among the channels.
-func (s *Sim) Workspaces() []Workspace {
+func (s *world) Workspaces() []Workspace {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []Workspace
@@ -307,7 +277,7 @@ func (s *Sim) Workspaces() []Workspace {
 }
 
 // Users returns the people of one workspace, or of all for "".
-func (s *Sim) Users(teamID string) []User {
+func (s *world) Users(teamID string) []User {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []User
@@ -320,7 +290,7 @@ func (s *Sim) Users(teamID string) []User {
 }
 
 // Channels returns the channels of one workspace, those shared with it included, or all for "".
-func (s *Sim) Channels(teamID string) []Channel {
+func (s *world) Channels(teamID string) []Channel {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []Channel
@@ -339,7 +309,7 @@ func (c *channel) export() Channel {
 }
 
 // User returns a person. ok is false for an unknown id.
-func (s *Sim) User(id string) (u User, ok bool) {
+func (s *world) User(id string) (u User, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if x := s.userLocked(id); x != nil {
@@ -349,7 +319,7 @@ func (s *Sim) User(id string) (u User, ok bool) {
 }
 
 // Channel returns a conversation, DMs included. ok is false for an unknown id.
-func (s *Sim) Channel(id string) (c Channel, ok bool) {
+func (s *world) Channel(id string) (c Channel, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if x := s.channelLocked(id); x != nil {
@@ -359,7 +329,7 @@ func (s *Sim) Channel(id string) (c Channel, ok bool) {
 }
 
 // Name is what people call the bearer of an id: a person, a workspace, an organisation, the app. "" for an unknown id.
-func (s *Sim) Name(id string) (name string, isApp bool) {
+func (s *world) Name(id string) (name string, isApp bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if u := s.userLocked(id); u != nil {
@@ -381,7 +351,7 @@ func (s *Sim) Name(id string) (name string, isApp bool) {
 }
 
 // RunsOrganisation reports whether a person is an admin of this organisation.
-func (s *Sim) RunsOrganisation(userID, enterpriseID string) bool {
+func (s *world) RunsOrganisation(userID, enterpriseID string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	u := s.userLocked(userID)
@@ -390,7 +360,7 @@ func (s *Sim) RunsOrganisation(userID, enterpriseID string) bool {
 
 // FirstAdmin is who acts for a workspace that nobody is signed in to: its first admin, else its first member who is no
 // guest.
-func (s *Sim) FirstAdmin(teamID string) (u User, ok bool) {
+func (s *world) FirstAdmin(teamID string) (u User, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if x := s.firstAdminLocked(teamID); x != nil {
@@ -401,7 +371,7 @@ func (s *Sim) FirstAdmin(teamID string) (u User, ok bool) {
 
 // Unread reports whether the app wrote to a person since they last looked (OpenHome, Look). Slack's own notes and edits
 // do not count.
-func (s *Sim) Unread(userID string) bool {
+func (s *world) Unread(userID string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.dmLocked(userID)
@@ -411,7 +381,7 @@ func (s *Sim) Unread(userID string) bool {
 }
 
 // Look notes that a person has the app's messages before them.
-func (s *Sim) Look(userID string) {
+func (s *world) Look(userID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.readLocked(userID)
@@ -419,13 +389,13 @@ func (s *Sim) Look(userID string) {
 
 // Messages returns what viewerID sees in a conversation, oldest first, ephemeral messages for that person included.
 // Deleted messages stay in the list, marked. An empty viewerID sees everything.
-func (s *Sim) Messages(channelID, viewerID string) []Message {
+func (s *oauth) Messages(channelID, viewerID string) []Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.messagesLocked(channelID, viewerID)
 }
 
-func (s *Sim) messagesLocked(channelID, viewerID string) []Message {
+func (s *oauth) messagesLocked(channelID, viewerID string) []Message {
 	c := s.channelLocked(channelID)
 	if c == nil {
 		return nil
@@ -448,39 +418,11 @@ func (s *Sim) messagesLocked(channelID, viewerID string) []Message {
 	return out
 }
 
-// Home returns the Home tab the app has published for a person.
-func (s *Sim) Home(userID string) (View, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	v := s.homes[userID]
-	if v == nil {
-		return View{}, false
-	}
-	return v.export(), true
-}
+func (s *world) teamLocked(id string) *Workspace { return s.teamByID[id] }
 
-func (v *View) export() View {
-	out := *v
-	out.AppGone = v.inst.gone
-	return out
-}
+func (s *world) userLocked(id string) *User { return s.userByID[id] }
 
-// OpenViews returns the person's open modals, the topmost last.
-func (s *Sim) OpenViews(userID string) []View {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var out []View
-	for _, v := range s.stacks[userID] {
-		out = append(out, v.export())
-	}
-	return out
-}
-
-func (s *Sim) teamLocked(id string) *Workspace { return s.teamByID[id] }
-
-func (s *Sim) userLocked(id string) *User { return s.userByID[id] }
-
-func (s *Sim) channelLocked(id string) *channel {
+func (s *world) channelLocked(id string) *channel {
 	for _, c := range s.channels {
 		if c.ID == id {
 			return c
@@ -522,7 +464,7 @@ func (c *channel) kind() string {
 }
 
 // botLocked is the bot user of a workspace or organisation, made on first use and kept across re-installs.
-func (s *Sim) botLocked(home string) *bot {
+func (s *world) botLocked(home string) *bot {
 	b := s.bots[home]
 	if b == nil {
 		b = &bot{userID: "U" + home[1:] + "BOT", botID: "B" + home[1:] + "BOT", home: home}
@@ -535,7 +477,7 @@ func (s *Sim) botLocked(home string) *bot {
 }
 
 // botByUserLocked finds a bot by its user id or bot id.
-func (s *Sim) botByUserLocked(id string) *bot {
+func (s *world) botByUserLocked(id string) *bot {
 	for _, b := range s.bots {
 		if b.userID == id || b.botID == id {
 			return b
@@ -545,7 +487,7 @@ func (s *Sim) botByUserLocked(id string) *bot {
 }
 
 // authorLocked is the installation that a message comes from; nil when the app was removed since, or never wrote it.
-func (s *Sim) authorLocked(m *Message) *installation {
+func (s *oauth) authorLocked(m *Message) *installation {
 	if b := s.botByUserLocked(m.User); b != nil {
 		return s.installs[b.home]
 	}
@@ -553,7 +495,7 @@ func (s *Sim) authorLocked(m *Message) *installation {
 }
 
 // postLocked appends a message; the caller has checked everything.
-func (s *Sim) postLocked(c *channel, m *Message) *Message {
+func (s *world) postLocked(c *channel, m *Message) *Message {
 	m.TS = s.tsLocked()
 	m.At = s.clock.Now()
 	c.messages = append(c.messages, m)
@@ -561,7 +503,7 @@ func (s *Sim) postLocked(c *channel, m *Message) *Message {
 	return m
 }
 
-func (s *Sim) readLocked(user string) {
+func (s *world) readLocked(user string) {
 	c := s.dmLocked(user)
 	if c == nil {
 		return
@@ -573,6 +515,18 @@ func (s *Sim) readLocked(user string) {
 }
 
 // noteToLocked is Slack's own word to one person.
-func (s *Sim) noteToLocked(c *channel, user, text string) *Message {
+func (s *world) noteToLocked(c *channel, user, text string) *Message {
 	return s.postLocked(c, &Message{User: Slackbot, Text: text, Ephemeral: true, EphemeralTo: user})
+}
+
+func (s *world) memberLocked(userID, channelID string) (*User, *channel, error) {
+	u := s.userLocked(userID)
+	if u == nil || u.Deleted {
+		return nil, nil, ErrNoUser
+	}
+	c := s.channelLocked(channelID)
+	if c == nil || !c.VisibleTo(*u) {
+		return nil, nil, ErrNoChannel
+	}
+	return u, c, nil
 }

@@ -1,0 +1,333 @@
+package slacksim
+
+// What the app is told, for whom, and what an event is wrapped in. docs.slack.dev/apis/events-api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"switchboard/slacksim/internal/blockkit"
+)
+
+// Event is something for the app's events URL. The zero value of each field but Inner gets what Slack would send.
+type Event struct {
+	Name string // subscription name, for events whose inner type differs from it ("message.im"); default: the inner type
+	// TeamID and EnterpriseID go on the outside. They are the author's side for messages in shared channels.
+	TeamID, EnterpriseID string
+	// Installed is the installed side (a team or enterprise id) that authorizations and context_team_id name; default
+	// TeamID, then EnterpriseID.
+	Installed string
+	Inner     any // a map, a struct or a json.RawMessage: the "event" object
+	// ID and Time default to a fresh id and the clock's time. Use them to repeat an event or to send an old one.
+	ID               string
+	Time             time.Time
+	NoAuthorizations bool // as uninstall events have it
+	ExtShared        bool // is_ext_shared_channel
+
+	context string // context_team_id of an organisation's installation; default TeamID
+}
+
+// events makes what the app is told.
+type events struct {
+	*oauth
+	*sender
+	contexts map[string][]*installation // event_context → who can see the event
+}
+
+func (s *events) subscribedLocked(name string) bool {
+	return slices.Contains(s.app.Events, name) && (s.app.EventsURL != "" || s.app.SocketMode)
+}
+
+// wantedLocked: subscribed, and one of the event's scopes was granted there.
+func (s *events) wantedLocked(in *installation, name string) bool {
+	if in == nil || !s.subscribedLocked(name) {
+		return false
+	}
+	need := eventScopes[name]
+	return len(need) == 0 || slices.ContainsFunc(need, in.has)
+}
+
+// nullable is null for "", as Slack writes absent ids.
+func nullable(v string) any {
+	if v == "" {
+		return nil
+	}
+	return v
+}
+
+// envelopeLocked wraps an inner event. in is the installed side.
+func (s *events) envelopeLocked(e Event, in *installation) *outgoing {
+	if e.Time.IsZero() {
+		e.Time = s.clock.Now()
+	}
+	if e.ID == "" {
+		s.serial++
+		e.ID = fmt.Sprintf("Ev0SIM%06d", s.serial)
+	}
+	typ := e.Name
+	inner, _ := json.Marshal(e.Inner)
+	var m map[string]any
+	if d := json.NewDecoder(bytes.NewReader(inner)); true {
+		d.UseNumber() // numbers of a caller's own event go out as they came in
+		_ = d.Decode(&m)
+	}
+	if m != nil {
+		if typ == "" {
+			typ = blockkit.Text(m["type"])
+		}
+		if m["event_ts"] == nil {
+			m["event_ts"] = fmt.Sprintf("%d.%06d", e.Time.Unix(), e.Time.Nanosecond()/1000)
+		}
+		inner, _ = json.Marshal(m)
+	}
+	env := map[string]any{
+		"token": "deprecated-verification-token", "api_app_id": s.app.ID, "type": "event_callback",
+		"event": json.RawMessage(inner), "event_id": e.ID, "event_time": e.Time.Unix(),
+	}
+	if e.TeamID != "" {
+		env["team_id"] = e.TeamID
+	}
+	if e.EnterpriseID != "" {
+		env["enterprise_id"] = e.EnterpriseID
+	}
+	if !e.NoAuthorizations {
+		env["is_ext_shared_channel"] = e.ExtShared
+		event := "4-" + randomHex(24)
+		env["event_context"] = event
+		if in != nil && !in.gone {
+			s.contexts[event] = s.viewersLocked(in, blockkit.Text(m["channel"]))
+			env["authorizations"] = []any{in.authorization()}
+			ctxTeam := in.teamID
+			if in.org {
+				if ctxTeam = e.context; ctxTeam == "" {
+					ctxTeam = e.TeamID
+				}
+			}
+			env["context_team_id"], env["context_enterprise_id"] = nullable(ctxTeam), nullable(in.enterpriseID)
+		}
+	}
+	body, _ := json.Marshal(env)
+	o := &outgoing{kind: "event", typ: typ, team: e.TeamID, eventID: e.ID, body: body}
+	if o.team == "" {
+		o.team = e.EnterpriseID
+	}
+	if s.twice > 0 {
+		s.twice--
+		o.twice = true
+	}
+	return o
+}
+
+// Emit sends any event in the background, subscribed or not, with Slack's retries, and returns its id. It plays what
+// people's actions here do not cause: unknown types, channel_rename, grid_migration_started …
+func (s *events) Emit(_ context.Context, e Event) (eventID string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.app.EventsURL == "" && !s.app.SocketMode {
+		return "", errors.New("emit event: the app has no EventsURL")
+	}
+	home := e.Installed
+	if home == "" {
+		home = e.TeamID
+	}
+	if home == "" {
+		home = e.EnterpriseID
+	}
+	in := s.installs[home]
+	if in == nil {
+		in = s.installLocked(home)
+	}
+	o := s.envelopeLocked(e, in)
+	s.spawnLocked(func() { s.sendAll([]*outgoing{o}) })
+	return o.eventID, nil
+}
+
+// messageEventsLocked sends what a new message causes. Slack delivers an event once per app, even when two of its
+// installations could see it, so one side is picked: where the bot is a member, the author's first.
+func (s *events) messageEventsLocked(c *channel, m *Message, authorTeam string) {
+	if m.Ephemeral {
+		return
+	}
+	if authorTeam == "" {
+		authorTeam = c.TeamID
+	}
+	var in *installation
+	for _, x := range s.sidesLocked(c, authorTeam) {
+		if c.im || c.has(x.bot.userID) {
+			in = x
+			break
+		}
+	}
+	var list []*outgoing
+	name := map[string]string{"im": "message.im", "group": "message.groups", "channel": "message.channels"}[c.kind()]
+	if s.wantedLocked(in, name) {
+		inner := s.messageJSONLocked(c, m)
+		inner["channel"], inner["channel_type"], inner["event_ts"] = c.ID, c.kind(), m.TS
+		if m.BotID == "" {
+			inner["client_msg_id"] = clientMsgID()
+		}
+		list = append(list, s.envelopeLocked(s.fromLocked(c, in, authorTeam, Event{Name: name, Inner: inner}), in))
+	}
+	if !c.im && m.BotID == "" {
+		list = append(list, s.mentionsLocked(c, m, authorTeam)...)
+	}
+	for _, o := range list {
+		s.spawnLocked(func() { s.sendAll([]*outgoing{o}) }) // apart: Slack promises no order between the two
+	}
+}
+
+// fromLocked fills in the outer ids of a message event: the author's side.
+func (s *events) fromLocked(c *channel, in *installation, authorTeam string, e Event) Event {
+	e.TeamID = authorTeam
+	if t := s.teamLocked(authorTeam); t != nil {
+		e.EnterpriseID = t.EnterpriseID
+	}
+	e.ExtShared = len(c.SharedWith) > 0
+	if i := slices.IndexFunc(append([]string{authorTeam, c.TeamID}, c.SharedWith...), in.covers); i >= 0 {
+		e.context = append([]string{authorTeam, c.TeamID}, c.SharedWith...)[i]
+	}
+	if inner, ok := e.Inner.(map[string]any); ok && e.ExtShared && !in.covers(authorTeam) {
+		inner["user_team"], inner["source_team"] = authorTeam, authorTeam
+	}
+	return e
+}
+
+// mentionsLocked makes the app_mention events of a message. For these the outer team_id is the installed side.
+func (s *events) mentionsLocked(c *channel, m *Message, authorTeam string) (list []*outgoing) {
+	for _, in := range s.sidesLocked(c, authorTeam) {
+		if !mentions(m.Text, in.bot.userID) {
+			continue
+		}
+		if !c.has(in.bot.userID) {
+			c.pending[in.bot.userID] = m.TS
+			s.noteToLocked(c, m.User, "You mentioned <@"+in.bot.userID+">, but they’re not in this channel.")
+			continue
+		}
+		if o := s.mentionLocked(c, m, in, authorTeam); o != nil {
+			list = append(list, o)
+		}
+	}
+	return list
+}
+
+func mentions(text, id string) bool {
+	return strings.Contains(text, "<@"+id+">") || strings.Contains(text, "<@"+id+"|")
+}
+
+func (s *events) mentionLocked(c *channel, m *Message, in *installation, authorTeam string) *outgoing {
+	if !s.wantedLocked(in, "app_mention") {
+		return nil
+	}
+	inner := s.messageJSONLocked(c, m)
+	inner["type"], inner["channel"], inner["event_ts"] = "app_mention", c.ID, m.TS
+	inner["client_msg_id"] = clientMsgID()
+	e := s.fromLocked(c, in, authorTeam, Event{Inner: inner})
+	e.TeamID, e.EnterpriseID = in.teamID, in.enterpriseID
+	if in.org {
+		e.TeamID = c.TeamID
+	}
+	return s.envelopeLocked(e, in)
+}
+
+func clientMsgID() string {
+	h := randomHex(16)
+	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+}
+
+// editEventLocked sends message_changed or message_deleted: hidden messages whose author is nested.
+func (s *events) editEventLocked(c *channel, m *Message, subtype string, before map[string]any) {
+	name := map[string]string{"im": "message.im", "group": "message.groups", "channel": "message.channels"}[c.kind()]
+	for _, in := range s.sidesLocked(c, c.TeamID) {
+		if !(c.im || c.has(in.bot.userID)) || !s.wantedLocked(in, name) {
+			continue
+		}
+		inner := map[string]any{"type": "message", "subtype": subtype, "hidden": true, "channel": c.ID, "channel_type": c.kind(),
+			"ts": s.tsLocked(), "previous_message": before}
+		if subtype == "message_changed" {
+			inner["message"] = s.messageJSONLocked(c, m)
+		} else {
+			inner["deleted_ts"] = m.TS
+		}
+		o := s.envelopeLocked(s.fromLocked(c, in, c.TeamID, Event{Name: name, Inner: inner}), in)
+		s.spawnLocked(func() { s.sendAll([]*outgoing{o}) })
+		return
+	}
+}
+
+func (s *events) joinLocked(c *channel, whom, by string) {
+	if c.has(whom) {
+		return
+	}
+	c.Members = append(c.Members, whom)
+	note := "joined " + "#" + c.Name
+	if by != "" {
+		note = "was added to #" + c.Name + " by <@" + by + ">"
+	}
+	s.postLocked(c, &Message{User: whom, Text: note})
+	for _, in := range s.sidesLocked(c, c.TeamID) {
+		if !c.has(in.bot.userID) {
+			continue
+		}
+		if s.wantedLocked(in, "member_joined_channel") {
+			inner := map[string]any{"type": "member_joined_channel", "user": whom, "channel": c.ID, "channel_type": "C", "team": c.TeamID}
+			if by != "" {
+				inner["inviter"] = by
+			}
+			o := s.envelopeLocked(s.fromLocked(c, in, c.TeamID, Event{Inner: inner}), in)
+			s.spawnLocked(func() { s.sendAll([]*outgoing{o}) })
+		}
+		if ts := c.pending[whom]; ts != "" && in.bot.userID == whom {
+			delete(c.pending, whom)
+			if m := c.find(ts); m != nil {
+				author := c.TeamID
+				if u := s.userLocked(m.User); u != nil {
+					author = u.TeamID
+				}
+				if o := s.mentionLocked(c, m, in, author); o != nil {
+					s.spawnLocked(func() { s.sendAll([]*outgoing{o}) })
+				}
+			}
+		}
+	}
+}
+
+func (s *events) sendUninstallLocked(in *installation, order UninstallOrder, bots, users []string, delay time.Duration) {
+	if bots == nil {
+		bots = []string{}
+	}
+	if users == nil {
+		users = []string{}
+	}
+	rev := Event{Name: "tokens_revoked", Inner: map[string]any{"type": "tokens_revoked", "tokens": map[string]any{"oauth": users, "bot": bots}}}
+	un := Event{Name: "app_uninstalled", Inner: map[string]any{"type": "app_uninstalled"}}
+	var list []Event
+	switch order {
+	case RevokedFirst:
+		list = []Event{rev, un}
+	case UninstalledFirst:
+		list = []Event{un, rev}
+	case OnlyRevoked:
+		list = []Event{rev}
+	case OnlyUninstalled:
+		list = []Event{un}
+	}
+	var ready []*outgoing
+	for _, e := range list {
+		// Both come without authorizations: the tokens they would name are dead.
+		e.TeamID, e.EnterpriseID, e.NoAuthorizations = in.teamID, in.enterpriseID, true
+		if s.subscribedLocked(e.Name) {
+			ready = append(ready, s.envelopeLocked(e, in))
+		}
+	}
+	if delay > 0 {
+		s.laterLocked(delay, func() { s.sendAll(ready) })
+		return
+	}
+	s.spawnLocked(func() { s.sendAll(ready) })
+}

@@ -1,0 +1,487 @@
+package slacksim
+
+// Buttons, menus, modals and shortcuts: what a press sends, and what its answer does.
+// docs.slack.dev/interactivity/handling-user-interaction
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"switchboard/slacksim/internal/blockkit"
+)
+
+// Input is what a person chose in one element: Value for typed text and single choices, Values for several.
+type Input struct {
+	Value  string
+	Values []string
+}
+
+// Inputs are those of a form, by block_id and action_id. What is left out keeps its initial value.
+type Inputs map[string]map[string]Input
+
+// Form is what a page sends when a person presses something in it.
+type Form struct {
+	// ActionID names the element; where BlockID is empty, the first one of that name.
+	BlockID, ActionID string
+	// Value is what a menu was set to.
+	Value []string
+	// Inputs are what the other elements held.
+	Inputs Inputs
+}
+
+// Press presses a button, or changes a menu, in a message and waits for the acknowledgement. value is what a menu was
+// set to and is left out for buttons. The person may come from another workspace if the channel is shared. Interactions
+// are never retried. docs.slack.dev/reference/interaction-payloads/block_actions-payload
+func (s people) Press(ctx context.Context, userID, channelID, ts, actionID string, value ...string) (Ack, error) {
+	return s.PressInMessage(ctx, userID, channelID, ts, Form{ActionID: actionID, Value: value})
+}
+
+// PressInMessage is Press with the whole form that the message's elements are.
+func (s people) PressInMessage(ctx context.Context, userID, channelID, ts string, f Form) (Ack, error) {
+	s.mu.Lock()
+	c, in, p, err := s.pressedLocked(userID, channelID, ts, f)
+	s.mu.Unlock()
+	if err != nil {
+		return Ack{}, fmt.Errorf("press %s: %w", f.ActionID, err)
+	}
+
+	ack := s.interact(ctx, in, p)
+	if ack.Shown != "" {
+		s.mu.Lock()
+		s.noteToLocked(c, userID, ack.Shown)
+		s.mu.Unlock()
+	}
+	return ack, nil
+}
+
+// pressedLocked is the payload of a press in a message, the conversation it is in and the installation it is for.
+func (s people) pressedLocked(userID, channelID, ts string, f Form) (*channel, *installation, object, error) {
+	u, c, err := s.memberLocked(userID, channelID)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	m := c.find(ts)
+	if m == nil || m.Deleted || m.Ephemeral && m.EphemeralTo != userID {
+		return nil, nil, nil, ErrNoMessage
+	}
+	action := s.actionLocked(m.Blocks, f)
+	if action == nil {
+		return nil, nil, nil, ErrNoAction
+	}
+	in := s.authorLocked(m)
+	if in == nil {
+		return nil, nil, nil, ErrNotInstalled
+	}
+
+	p := s.interactionLocked(in, u, "block_actions")
+	container := object{"type": "message", "message_ts": m.TS, "channel_id": c.ID, "is_ephemeral": m.Ephemeral}
+	if m.ThreadTS != "" {
+		container["thread_ts"] = m.ThreadTS
+	}
+	p["container"] = container
+	p["channel"] = object{"id": c.ID, "name": commandChannelName(c)}
+	p["response_url"] = s.newHookLocked(in, userID, c.ID, m.TS)
+	p["state"] = object{"values": s.stateLocked(m.Blocks, f.Inputs)}
+	p["actions"] = []any{action}
+	if !m.Ephemeral {
+		p["message"] = s.messageJSONLocked(c, m) // Slack leaves the message out for ephemeral ones
+	}
+	return c, in, p, nil
+}
+
+// PressHome is Press in the person's Home tab.
+func (s people) PressHome(ctx context.Context, userID, actionID string, value ...string) (Ack, error) {
+	return s.PressInView(ctx, userID, "", Form{ActionID: actionID, Value: value})
+}
+
+// PressView is Press in an open modal.
+func (s people) PressView(ctx context.Context, userID, viewID, actionID string, value ...string) (Ack, error) {
+	return s.PressInView(ctx, userID, viewID, Form{ActionID: actionID, Value: value})
+}
+
+// PressInView is PressView with the whole form, or PressHome for an empty viewID.
+func (s people) PressInView(ctx context.Context, userID, viewID string, f Form) (Ack, error) {
+	s.mu.Lock()
+	u := s.userLocked(userID)
+	v := s.homes[userID]
+	if viewID != "" {
+		v, _ = s.findViewLocked(userID, viewID)
+	}
+	if u == nil || v == nil {
+		s.mu.Unlock()
+		return Ack{}, fmt.Errorf("press %s: %w", f.ActionID, ErrNoView)
+	}
+	if s.installs[v.inst.home] != v.inst {
+		s.mu.Unlock()
+		return Ack{}, fmt.Errorf("press %s: %w", f.ActionID, ErrNotInstalled)
+	}
+	action := s.actionLocked(v.Blocks, f)
+	if action == nil {
+		s.mu.Unlock()
+		return Ack{}, fmt.Errorf("press %s: %w", f.ActionID, ErrNoAction)
+	}
+	p := s.interactionLocked(v.inst, u, "block_actions")
+	p["container"] = object{"type": "view", "view_id": v.ID}
+	values := s.stateLocked(v.Blocks, f.Inputs)
+	p["view"] = s.viewJSONLocked(v, values)
+	p["actions"] = []any{action}
+	v.Errors, v.Typed = nil, f.Inputs
+	s.mu.Unlock()
+
+	ack := s.interact(ctx, v.inst, p)
+	if ack.Shown != "" {
+		s.mu.Lock()
+		v.Errors = map[string]string{"": ack.Shown}
+		s.noteLocked()
+		s.mu.Unlock()
+	}
+	return ack, nil
+}
+
+// interactionLocked holds the fields all interaction payloads share.
+func (s people) interactionLocked(in *installation, u *User, typ string) object {
+	team := s.teamLocked(u.TeamID)
+	p := object{
+		"type": typ, "token": "deprecated-verification-token", "api_app_id": s.app.ID, "enterprise": nil,
+		"is_enterprise_install": in.org, "trigger_id": s.newTriggerLocked(in, u.ID, u.TeamID),
+		"user": object{"id": u.ID, "username": u.Name, "name": u.Name, "team_id": u.TeamID},
+	}
+	// team is the installed side; someone from outside shows by user.team_id alone.
+	side := team
+	outside := !s.relatedLocked(in, u.TeamID)
+	if outside && !in.org && !s.app.OutsidersNameTheirOwn {
+		side = s.teamLocked(in.teamID)
+	}
+	if side != nil {
+		p["team"] = object{"id": side.ID, "domain": side.Domain}
+		if side.EnterpriseID != "" {
+			p["team"].(object)["enterprise_id"] = side.EnterpriseID
+			p["team"].(object)["enterprise_name"] = s.enterpriseNameLocked(side.EnterpriseID)
+		}
+	}
+	if outside && s.app.OutsidersNameTheirOwn {
+		p["is_enterprise_install"] = false
+		if team.EnterpriseID != "" {
+			p["enterprise"] = object{"id": team.EnterpriseID, "name": s.enterpriseNameLocked(team.EnterpriseID)}
+		}
+		return p
+	}
+	if in.org {
+		p["team"] = nil // organisation-wide: only the person's side says which workspace
+	}
+	if in.enterpriseID != "" {
+		p["enterprise"] = object{"id": in.enterpriseID, "name": s.enterpriseNameLocked(in.enterpriseID)}
+	}
+	return p
+}
+
+// interact sends an interaction. Anything but 200 shows the person a warning.
+func (s people) interact(ctx context.Context, in *installation, p object) Ack {
+	raw, _ := json.Marshal(p)
+	typ := blockkit.Text(p["type"])
+	s.mu.Lock()
+	to := s.app.interactivityURL()
+	s.mu.Unlock()
+	body := url.Values{"payload": {string(raw)}}.Encode()
+	ack := s.post(ctx, &outgoing{kind: "interaction", typ: typ, team: in.home, body: []byte(body)}, to, sending{})
+	if ack.Status != 0 && ack.Status != http.StatusOK {
+		s.breach(RuleActionStatus, "%s was answered with HTTP %d", typ, ack.Status)
+	}
+	if ack.Status != http.StatusOK && s.life.Err() == nil && ctx.Err() == nil {
+		ack.Shown = "This app responded with an error. (" + ack.Err + ")"
+		if ack.Err == "http_timeout" {
+			ack.Shown = "This app did not respond in time."
+		}
+	}
+	return ack
+}
+
+// actionLocked builds the entry of actions[] for what was pressed, or nil if blocks have no such element.
+func (s people) actionLocked(blocks json.RawMessage, f Form) object {
+	var out object
+	blockkit.EachElement(blocks, func(b, e object, _ bool) {
+		if out != nil || blockkit.Text(e["action_id"]) != f.ActionID ||
+			f.BlockID != "" && f.BlockID != blockkit.Text(b["block_id"]) {
+			return
+		}
+		a := object{"type": e["type"], "action_id": f.ActionID, "block_id": b["block_id"],
+			"action_ts": fmt.Sprintf("%d.%06d", s.clock.Now().Unix(), s.clock.Now().Nanosecond()/1000)}
+		if e["type"] == "button" {
+			a["text"] = e["text"]
+			for _, k := range []string{"value", "style", "url"} {
+				if e[k] != nil {
+					a[k] = e[k]
+				}
+			}
+		} else {
+			in := Input{Values: f.Value}
+			if len(f.Value) > 0 {
+				in.Value = f.Value[0]
+			}
+			maps.Copy(a, elementState(e, in))
+		}
+		out = a
+	})
+	return out
+}
+
+// elementState is what state.values holds for one element with an input.
+func elementState(e object, in Input) object {
+	typ := blockkit.Text(e["type"])
+	out := object{"type": typ}
+	all := in.Values
+	if len(all) == 0 && in.Value != "" {
+		all = []string{in.Value}
+	}
+	pick := func() []any {
+		list := []any{}
+		blockkit.EachOption(e, func(o object) {
+			// A single choice whose value holds a comma is not a list.
+			if v := blockkit.Text(o["value"]); slices.Contains(all, v) || v == in.Value && v != "" {
+				list = append(list, o)
+			}
+		})
+		return list
+	}
+	switch typ {
+	case "static_select", "radio_buttons", "overflow", "external_select":
+		out["selected_option"] = nil
+		if l := pick(); len(l) > 0 {
+			out["selected_option"] = l[0]
+		} else if typ == "external_select" && in.Value != "" {
+			out["selected_option"] = object{"text": object{"type": "plain_text", "text": in.Value}, "value": in.Value}
+		}
+	case "multi_static_select", "checkboxes", "multi_external_select":
+		out["selected_options"] = pick()
+	case "users_select":
+		out["selected_user"] = nullable(in.Value)
+	case "channels_select":
+		out["selected_channel"] = nullable(in.Value)
+	case "conversations_select":
+		out["selected_conversation"] = nullable(in.Value)
+	case "multi_users_select":
+		out["selected_users"] = all
+	case "multi_channels_select":
+		out["selected_channels"] = all
+	case "multi_conversations_select":
+		out["selected_conversations"] = all
+	case "datepicker":
+		out["selected_date"] = nullable(in.Value)
+	case "timepicker":
+		out["selected_time"] = nullable(in.Value)
+	case "datetimepicker":
+		out["selected_date_time"] = nil
+		if t, err := time.Parse("2006-01-02T15:04", in.Value); err == nil {
+			out["selected_date_time"] = t.Unix()
+		}
+	default:
+		out["value"] = nullable(in.Value)
+	}
+	return out
+}
+
+// stateLocked builds state.values: the given inputs over the initial ones, for every element but buttons.
+func (s people) stateLocked(blocks json.RawMessage, given Inputs) map[string]map[string]any {
+	out := map[string]map[string]any{}
+	blockkit.EachElement(blocks, func(b, e object, _ bool) {
+		switch e["type"] {
+		case "button", "overflow", "image":
+			return
+		}
+		bid, aid := blockkit.Text(b["block_id"]), blockkit.Text(e["action_id"])
+		in, ok := given[bid][aid]
+		if !ok {
+			in.Value, in.Values = blockkit.Initial(e)
+		}
+		if out[bid] == nil {
+			out[bid] = map[string]any{}
+		}
+		out[bid][aid] = elementState(e, in)
+	})
+	return out
+}
+
+// SubmitView presses a modal's submit button. values holds, by block_id and action_id, what was typed or chosen (for
+// several choices, comma-separated); inputs left out keep their initial values. The acknowledgement does what Slack
+// does with it: an empty body closes the view, response_action may show errors, update, push or clear; anything else is
+// a breach and shows the person an error. docs.slack.dev/reference/interaction-payloads/view-interactions-payload
+func (s people) SubmitView(ctx context.Context, userID, viewID string, values map[string]map[string]string) (Ack, error) {
+	given := Inputs{}
+	for b, m := range values {
+		given[b] = map[string]Input{}
+		for a, v := range m {
+			given[b][a] = Input{Value: v, Values: strings.Split(v, ",")}
+		}
+	}
+	return s.SubmitForm(ctx, userID, viewID, given)
+}
+
+// SubmitForm is SubmitView with inputs as a page sends them.
+func (s people) SubmitForm(ctx context.Context, userID, viewID string, given Inputs) (Ack, error) {
+	s.mu.Lock()
+	u := s.userLocked(userID)
+	v, _ := s.findViewLocked(userID, viewID)
+	if u == nil || v == nil {
+		s.mu.Unlock()
+		return Ack{}, fmt.Errorf("submit view: %w", ErrNoView)
+	}
+	if s.installs[v.inst.home] != v.inst {
+		s.mu.Unlock()
+		return Ack{}, fmt.Errorf("submit view: %w", ErrNotInstalled)
+	}
+	v.Errors, v.Typed = nil, given
+	values := s.stateLocked(v.Blocks, given)
+	if missing := missingInputs(v.Blocks, values); len(missing) > 0 {
+		v.Errors = missing
+		s.noteLocked()
+		s.mu.Unlock()
+		return Ack{Err: "incomplete"}, nil // Slack's own client does not send an incomplete form
+	}
+	p := s.interactionLocked(v.inst, u, "view_submission")
+	p["view"] = s.viewJSONLocked(v, values)
+	p["response_urls"] = []any{}
+	s.mu.Unlock()
+	ack := s.interact(ctx, v.inst, p)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ack.Status == http.StatusOK {
+		s.viewAckLocked(&ack, userID, v)
+	}
+	if ack.Shown != "" {
+		v.Errors = map[string]string{"": ack.Shown}
+		s.noteLocked()
+	}
+	return ack, nil
+}
+
+func missingInputs(blocks json.RawMessage, values map[string]map[string]any) map[string]string {
+	out := map[string]string{}
+	blockkit.EachElement(blocks, func(b, e object, input bool) {
+		if !input || b["optional"] == true {
+			return
+		}
+		o, _ := values[blockkit.Text(b["block_id"])][blockkit.Text(e["action_id"])].(object)
+		for k, v := range o {
+			if k == "type" {
+				continue
+			}
+			if l, ok := v.([]any); v == nil || ok && len(l) == 0 {
+				out[blockkit.Text(b["block_id"])] = "Please complete this required field."
+			}
+		}
+	})
+	return out
+}
+
+// viewAckLocked applies the answer to a view_submission.
+func (s people) viewAckLocked(ack *Ack, user string, v *View) {
+	_, at := s.findViewLocked(user, v.ID)
+	refuse := func(format string, args ...any) {
+		why := fmt.Sprintf(format, args...)
+		s.breachLocked(RuleViewAck, "%s", why)
+		ack.Err, ack.Shown = "view_ack", "We had some trouble connecting. Try again?"
+	}
+	if len(strings.TrimSpace(string(ack.Body))) == 0 {
+		s.dropViewLocked(user, at)
+		return
+	}
+	var a struct {
+		Action string            `json:"response_action"`
+		Errors map[string]string `json:"errors"`
+		View   json.RawMessage   `json:"view"`
+	}
+	if json.Unmarshal(ack.Body, &a) != nil || a.Action == "" {
+		refuse("the body is neither empty nor a response_action: %.60q", ack.Body)
+		return
+	}
+	switch a.Action {
+	case "clear":
+		s.dropViewLocked(user, 0)
+	case "errors":
+		inputs := map[string]bool{}
+		blockkit.EachElement(v.Blocks, func(b, _ object, input bool) { inputs[blockkit.Text(b["block_id"])] = input })
+		if len(a.Errors) == 0 {
+			refuse("errors without errors")
+			return
+		}
+		for id := range a.Errors {
+			if !inputs[id] {
+				refuse("errors for %q, which is no input block", id)
+				return
+			}
+		}
+		v.Errors = a.Errors
+		s.noteLocked()
+	case "update", "push":
+		next, msgs := s.newViewLocked(a.View, "modal")
+		if len(msgs) > 0 {
+			refuse("%s with an invalid view: %s", a.Action, strings.Join(msgs, "; "))
+			return
+		}
+		if a.Action == "update" {
+			v.become(next)
+		} else if len(s.stacks[user]) >= 3 {
+			refuse("push beyond three views")
+			return
+		} else {
+			next.inst, next.UserID, next.TeamID = v.inst, user, v.TeamID
+			next.RootViewID, next.PreviousViewID = v.RootViewID, v.ID
+			s.stacks[user] = append(slices.Clone(s.stacks[user]), next)
+		}
+		s.noteLocked()
+	default:
+		refuse("unknown response_action %q", a.Action)
+	}
+}
+
+// CloseView closes a modal with its close button; with all it closes the whole stack. The app hears of it as view_closed
+// only if the view asked for that. docs.slack.dev/reference/interaction-payloads/view-interactions-payload
+func (s people) CloseView(ctx context.Context, userID, viewID string, all bool) (Ack, error) {
+	s.mu.Lock()
+	u := s.userLocked(userID)
+	v, at := s.findViewLocked(userID, viewID)
+	if u == nil || v == nil {
+		s.mu.Unlock()
+		return Ack{}, fmt.Errorf("close view: %w", ErrNoView)
+	}
+	if all {
+		at = 0
+	}
+	s.dropViewLocked(userID, at)
+	if !v.NotifyOnClose {
+		s.mu.Unlock()
+		return Ack{Status: http.StatusOK}, nil
+	}
+	p := s.interactionLocked(v.inst, u, "view_closed")
+	delete(p, "trigger_id")
+	p["view"], p["is_cleared"] = s.viewJSONLocked(v, nil), all
+	s.mu.Unlock()
+	return s.interact(ctx, v.inst, p), nil
+}
+
+// Shortcut sends a global shortcut, which has no channel and no response_url.
+// docs.slack.dev/reference/interaction-payloads/shortcuts-interaction-payload
+func (s people) Shortcut(ctx context.Context, userID, callbackID string) (Ack, error) {
+	s.mu.Lock()
+	u := s.userLocked(userID)
+	if u == nil {
+		s.mu.Unlock()
+		return Ack{}, fmt.Errorf("shortcut: %w", ErrNoUser)
+	}
+	in := s.installLocked(u.TeamID)
+	if in == nil || !in.has("commands") {
+		s.mu.Unlock()
+		return Ack{}, fmt.Errorf("shortcut: %w", ErrNotInstalled)
+	}
+	p := s.interactionLocked(in, u, "shortcut")
+	p["callback_id"], p["action_ts"] = callbackID, fmt.Sprintf("%d.000000", s.clock.Now().Unix())
+	s.mu.Unlock()
+	return s.interact(ctx, in, p), nil
+}

@@ -1,0 +1,251 @@
+package slacksim
+
+// Modals and Home tabs, and the methods of the Web API that show them. docs.slack.dev/surfaces/modals
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"switchboard/slacksim/internal/blockkit"
+)
+
+// View is a modal or a Home tab.
+type View struct {
+	ID, TeamID, UserID string
+	Type               string // "modal" or "home"
+	CallbackID         string
+	ExternalID         string
+	PrivateMetadata    string
+	Title              string
+	Submit, Close      string // the buttons' words
+	Blocks             json.RawMessage
+	Hash               string
+	RootViewID         string
+	PreviousViewID     string
+	NotifyOnClose      bool
+	Errors             map[string]string // by block_id, after a submission answered with errors
+	Typed              Inputs            // what the person had entered when it was last sent
+	AppGone            bool              // the app was removed since: nothing in it can be pressed any more
+
+	raw  map[string]any // as the app sent it, for giving it back
+	inst *installation
+}
+
+// views are those that are open.
+type views struct {
+	*engine
+	homes  map[string]*View   // by user
+	stacks map[string][]*View // modals by user, the topmost last
+}
+
+// Home returns the Home tab the app has published for a person.
+func (s *views) Home(userID string) (View, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := s.homes[userID]
+	if v == nil {
+		return View{}, false
+	}
+	return v.export(), true
+}
+
+func (v *View) export() View {
+	out := *v
+	out.AppGone = v.inst.gone
+	return out
+}
+
+// OpenViews returns the person's open modals, the topmost last.
+func (s *views) OpenViews(userID string) []View {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []View
+	for _, v := range s.stacks[userID] {
+		out = append(out, v.export())
+	}
+	return out
+}
+
+// findViewLocked finds an open modal of a person.
+func (s *views) findViewLocked(user, id string) (*View, int) {
+	for i, v := range s.stacks[user] {
+		if v.ID == id {
+			return v, i
+		}
+	}
+	return nil, -1
+}
+
+func (s *views) dropViewLocked(user string, from int) {
+	if st := s.stacks[user]; from >= 0 && from < len(st) {
+		s.stacks[user] = slices.Clone(st[:from])
+	}
+	s.noteLocked()
+}
+
+func (s *views) newViewLocked(raw json.RawMessage, typ string) (*View, []string) {
+	o, msgs := blockkit.CheckView(raw, typ, s.idLocked)
+	if len(msgs) > 0 {
+		return nil, msgs
+	}
+	word := func(k string) string {
+		if m, ok := o[k].(object); ok {
+			return blockkit.Text(m["text"])
+		}
+		return ""
+	}
+	blocks, _ := json.Marshal(o["blocks"])
+	v := &View{
+		ID: s.idLocked("V"), Type: typ, CallbackID: blockkit.Text(o["callback_id"]), ExternalID: blockkit.Text(o["external_id"]),
+		PrivateMetadata: blockkit.Text(o["private_metadata"]), Title: word("title"), Submit: word("submit"), Close: word("close"),
+		Blocks: blocks, Hash: s.hashLocked(), NotifyOnClose: o["notify_on_close"] == true, raw: o,
+	}
+	v.RootViewID = v.ID
+	return v, nil
+}
+
+// become puts the contents of next into v, which keeps its identity.
+func (v *View) become(next *View) {
+	id, team, user, root, prev, in := v.ID, v.TeamID, v.UserID, v.RootViewID, v.PreviousViewID, v.inst
+	*v = *next
+	v.ID, v.TeamID, v.UserID, v.RootViewID, v.PreviousViewID, v.inst = id, team, user, root, prev, in
+}
+
+// viewJSONLocked is a view as the API and payloads show it.
+func (s *views) viewJSONLocked(v *View, state map[string]map[string]any) map[string]any {
+	out := map[string]any{}
+	for _, k := range []string{"title", "submit", "close", "clear_on_close", "notify_on_close", "submit_disabled"} {
+		if x, ok := v.raw[k]; ok {
+			out[k] = x
+		} else {
+			out[k] = map[string]any{"clear_on_close": false, "notify_on_close": false}[k]
+		}
+	}
+	values := map[string]any{}
+	for b, m := range state {
+		values[b] = m
+	}
+	maps.Copy(out, map[string]any{
+		"id": v.ID, "team_id": v.TeamID, "type": v.Type, "blocks": v.Blocks, "private_metadata": v.PrivateMetadata,
+		"callback_id": v.CallbackID, "external_id": v.ExternalID, "hash": v.Hash, "root_view_id": v.RootViewID,
+		"previous_view_id": nullable(v.PreviousViewID), "app_id": s.app.ID, "app_installed_team_id": v.inst.home,
+		"bot_id": v.inst.bot.botID, "state": map[string]any{"values": values},
+	})
+	return out
+}
+
+func (s *views) externalTakenLocked(v *View) bool {
+	if v.ExternalID == "" {
+		return false
+	}
+	for _, stack := range s.stacks {
+		for _, x := range stack {
+			if x.ExternalID == v.ExternalID && x.inst == v.inst {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// viewLocked checks the view argument and makes it a View with fresh id and hash.
+func (s viewMethods) viewLocked(r *apiRequest, typ string) (*View, *apiError) {
+	raw := r.arg("view")
+	if raw == "" {
+		return nil, failWith("invalid_arguments", "[ERROR] missing required field: view")
+	}
+	if len(raw) > 250_000 {
+		return nil, fail("view_too_large")
+	}
+	v, msgs := s.newViewLocked(json.RawMessage(raw), typ)
+	if len(msgs) > 0 {
+		return nil, failWith("invalid_arguments", msgs...)
+	}
+	v.inst = r.inst
+	return v, nil
+}
+
+func (s viewMethods) viewsOpen(r *apiRequest) (map[string]any, *apiError) {
+	return s.showLocked(r, false)
+}
+
+func (s viewMethods) viewsPush(r *apiRequest) (map[string]any, *apiError) {
+	return s.showLocked(r, true)
+}
+
+func (s viewMethods) showLocked(r *apiRequest, push bool) (map[string]any, *apiError) {
+	v, err := s.viewLocked(r, "modal")
+	if err != nil {
+		return nil, err
+	}
+	t, err := s.takeTriggerLocked(r)
+	if err != nil {
+		return nil, err
+	}
+	if s.externalTakenLocked(v) {
+		return nil, fail("duplicate_external_id")
+	}
+	stack := s.stacks[t.user]
+	if !push {
+		stack = nil // opening replaces whatever was open
+	} else if len(stack) == 0 {
+		return nil, fail("not_found")
+	} else if len(stack) >= 3 {
+		return nil, fail("push_limit_reached")
+	}
+	v.UserID, v.TeamID = t.user, t.team
+	if n := len(stack); n > 0 {
+		v.RootViewID, v.PreviousViewID = stack[0].ID, stack[n-1].ID
+	}
+	s.stacks[t.user] = append(slices.Clone(stack), v)
+	s.noteLocked()
+	return map[string]any{"view": s.viewJSONLocked(v, nil)}, nil
+}
+
+func (s viewMethods) viewsUpdate(r *apiRequest) (map[string]any, *apiError) {
+	next, err := s.viewLocked(r, "modal")
+	if err != nil {
+		return nil, err
+	}
+	id, ext := r.arg("view_id"), r.arg("external_id")
+	for _, stack := range s.stacks {
+		for _, v := range stack {
+			if v.inst.home != r.inst.home || !(id != "" && v.ID == id || ext != "" && v.ExternalID == ext) {
+				continue
+			}
+			if h := r.arg("hash"); h != "" && h != v.Hash {
+				return nil, fail("hash_conflict")
+			}
+			v.become(next)
+			s.noteLocked()
+			return map[string]any{"view": s.viewJSONLocked(v, nil)}, nil
+		}
+	}
+	return nil, fail("not_found")
+}
+
+func (s viewMethods) viewsPublish(r *apiRequest) (map[string]any, *apiError) {
+	if !s.app.HomeTab {
+		return nil, fail("not_enabled")
+	}
+	u := s.userLocked(r.arg("user_id"))
+	if u == nil || !r.inst.covers(u.TeamID) {
+		return nil, fail("user_not_found")
+	}
+	next, err := s.viewLocked(r, "home")
+	if err != nil {
+		return nil, err
+	}
+	old := s.homes[u.ID]
+	if h := r.arg("hash"); h != "" && (old == nil || old.Hash != h) {
+		return nil, fail("hash_conflict")
+	}
+	next.UserID, next.TeamID = u.ID, u.TeamID
+	if old != nil {
+		next.ID, next.RootViewID = old.ID, old.ID
+	}
+	s.homes[u.ID] = next
+	s.noteLocked()
+	return map[string]any{"view": s.viewJSONLocked(next, nil)}, nil
+}
