@@ -47,7 +47,7 @@ func TestActsFor(t *testing.T) {
 // endedStore has one connection, whose token ended and whose renewal finds the database closed to writes.
 type endedStore struct{ install.Store }
 
-func (endedStore) Find(_ context.Context, k connection.Key) (connection.Connection, error) {
+func (endedStore) Lookup(_ context.Context, k connection.Key) (connection.Connection, error) {
 	return connection.Connection{ID: "con_1", Key: k, State: connection.Active, TokenPair: connection.TokenPair{Token: "ended", RefreshToken: "next", ExpiresAt: time.Unix(1, 0)}}, nil
 }
 
@@ -107,7 +107,7 @@ func TestAccessThatCannotBeRenewedNow(t *testing.T) {
 // peopleStore has one connection, and one person who let the app act for them.
 type peopleStore struct{ install.Store }
 
-func (peopleStore) Find(_ context.Context, k connection.Key) (connection.Connection, error) {
+func (peopleStore) Lookup(_ context.Context, k connection.Key) (connection.Connection, error) {
 	return connection.Connection{ID: "con_1", Key: k, State: connection.Active, TokenPair: connection.TokenPair{Token: "bot"}}, nil
 }
 

@@ -42,7 +42,7 @@ func benchBot(b *testing.B, handlers ...Handler) *Bot {
 // noStore knows nobody, at once: what is measured is our own work.
 type noStore struct{ install.Store }
 
-func (noStore) Find(context.Context, connection.Key) (connection.Connection, error) {
+func (noStore) Lookup(context.Context, connection.Key) (connection.Connection, error) {
 	return connection.Connection{}, install.ErrNotFound
 }
 

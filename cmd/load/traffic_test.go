@@ -21,7 +21,7 @@ import (
 // noStore knows no workspace.
 type noStore struct{ install.Store }
 
-func (noStore) Find(context.Context, connection.Key) (connection.Connection, error) {
+func (noStore) Lookup(context.Context, connection.Key) (connection.Connection, error) {
 	return connection.Connection{}, install.ErrNotFound
 }
 
