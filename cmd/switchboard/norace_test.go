@@ -1,7 +1,0 @@
-//go:build !race
-
-package main
-
-// The other half of race_test.go.
-
-const slowdown = 1

@@ -1,0 +1,63 @@
+package cli
+
+// backup: one file that holds what SQLite holds, while serve runs.
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+)
+
+type backupCmd struct {
+	databaseFlags
+	JSON bool   `help:"Print JSON."`
+	File string `arg:"" help:"The file to write. It must not be there yet."`
+}
+
+// errBackUpPostgres is said instead of a backup that would be a worse one.
+var errBackUpPostgres = errors.New("backup is for SQLite. Back up PostgreSQL with its own tools: " +
+	"point-in-time recovery (a base backup and archived WAL) or a standby, so that no renewed token is lost; or, for less, " +
+	"pg_dump --format=custom --file=FILE and the address of the database. See docs/backup.md")
+
+// Run writes the backup and says what else a restore needs.
+func (c *backupCmd) Run(env *environment) (err error) {
+	s := newSource(env.getenv)
+	d := c.databaseFlags.read(s, false)
+	if err := s.err(); err != nil {
+		return err
+	}
+	if d.path == "" {
+		return &usageError{errBackUpPostgres}
+	}
+	if err := d.mustExist(); err != nil {
+		return err
+	}
+	db, err := d.open(env.ctx, nil) // what is sealed stays sealed
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	at := time.Now() // what was committed until now is in it
+	size, err := db.Backup(env.ctx, c.File)
+	if err != nil {
+		return err
+	}
+
+	key := d.keyFile()
+	if d.keys != "" {
+		key = "ENCRYPTION_KEYS"
+	}
+	journal := filepath.Join(d.dataDir, "journal")
+	if c.JSON {
+		return printJSON(env.stdout, map[string]any{"file": c.File, "bytes": size, "at": stamp(at), "key": key, "journal": journal})
+	}
+	_, err = fmt.Fprintf(env.stdout, `Wrote %s: %d bytes, the database as of %s.
+Not in it, and needed for a restore:
+  %s, without which nothing in it can be opened. Keep a copy, in another place than the backup.
+  %s, which has the tokens that were renewed since. Leave it where it is, and restore beside it.
+A backup that is older than a renewal (some eight hours) holds spent refresh tokens: without the journal those
+workspaces have to reconnect. docs/backup.md says how to restore.
+`, c.File, size, short(stamp(at)), key, journal)
+	return err
+}

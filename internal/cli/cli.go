@@ -1,0 +1,190 @@
+// Package cli is the command line: what can be typed, which settings there are, and with which exit code it ends.
+package cli
+
+// The subcommands, and how a call becomes one of them.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"switchboard/bot"
+	"switchboard/storage"
+)
+
+// version is what the program says of itself.
+var version = "dev"
+
+// Main runs the command line in args, until it is done or a signal asks it to stop, and returns the exit code.
+func Main(built string, args []string) int {
+	version = built
+	return exitCode(os.Stderr, run(untilSignal(), args, os.Getenv, os.Stdout, os.Stderr))
+}
+
+// errTerminated is why a context ended, where it was by SIGTERM: whoever stops a service sends it, and a person at a
+// terminal presses Ctrl-C.
+var errTerminated = errors.New("terminated by SIGTERM")
+
+// untilSignal ends with the first signal, which stops gracefully. A second one ends the process right away, unless
+// somebody waits for it.
+func untilSignal() context.Context {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		first := <-signals
+		signal.Stop(signals)
+		if first == syscall.SIGTERM {
+			cancel(errTerminated)
+		}
+		cancel(context.Canceled)
+	}()
+	return ctx
+}
+
+// exitCode tells a failure to the person and turns it into the code: 0 fine, 1 it failed, 2 the call or the configuration
+// is wrong.
+func exitCode(stderr io.Writer, err error) int {
+	var usage *usageError
+	var wrong *configError
+	var refused *bot.TokenRefused
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &wrong), errors.As(err, &refused):
+		fmt.Fprintln(stderr, "switchboard:", err)
+		return 2
+	case errors.As(err, &usage):
+		fmt.Fprintf(stderr, "switchboard: %s\nTry: switchboard help\n", err)
+		return 2
+	default:
+		fmt.Fprintln(stderr, "switchboard:", inOperatorsWords(err))
+		return 1
+	}
+}
+
+// inOperatorsWords is err with the command that helps where the library names what a program can call.
+func inOperatorsWords(err error) string {
+	var schema *storage.SchemaError
+	if !errors.As(err, &schema) {
+		return err.Error()
+	}
+	var words string
+	switch {
+	case schema.Have > schema.Want:
+		words = fmt.Sprintf("this database was written by a newer Switchboard (schema version %d, this one knows %d): "+
+			"run that version or newer", schema.Have, schema.Want)
+	case schema.Have == 0:
+		words = "this database has no Switchboard tables yet: run switchboard migrate up"
+	default:
+		words = fmt.Sprintf("this database has schema version %d and this Switchboard needs %d: run switchboard migrate up",
+			schema.Have, schema.Want)
+	}
+	return strings.ReplaceAll(err.Error(), schema.Error(), words)
+}
+
+// usageError is a call that cannot be understood.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+// environment is what a subcommand gets from the outside world.
+type environment struct {
+	ctx    context.Context
+	getenv func(string) string
+	stdout io.Writer
+	stderr io.Writer
+}
+
+type commandLine struct {
+	Demo        demoCmd        `cmd:"" help:"Try it on this machine: a small Slack in the browser, no account needed."`
+	Serve       serveCmd       `cmd:"" help:"Run the app for real."`
+	Manifest    manifestCmd    `cmd:"" help:"Print the app manifest to paste into Slack."`
+	Connections connectionsCmd `cmd:"" help:"Look at the workspaces that are connected."`
+	Inbox       inboxCmd       `cmd:"" help:"Look at what Slack sent that is not done, and at what failed for good."`
+	Keys        keysCmd        `cmd:"" help:"Look after the keys that seal the stored access."`
+	Migrate     migrateCmd     `cmd:"" help:"Bring the database's tables up to date."`
+	Backup      backupCmd      `cmd:"" help:"Write one file that holds what SQLite holds, while serve runs."`
+	Version     versionCmd     `cmd:"" help:"Print the version."`
+	Help        helpCmd        `cmd:"" help:"Show help, also for one command: switchboard help serve."`
+}
+
+// exited carries the exit code that kong asks for after it printed help.
+type exited int
+
+// run is the whole program with the world handed in. It blocks until the subcommand is done or ctx ended.
+func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) (err error) {
+	defer func() {
+		switch v := recover().(type) {
+		case nil:
+		case exited:
+			if v != 0 {
+				err = &usageError{fmt.Errorf("exit %d", int(v))}
+			}
+		default:
+			panic(v) // a fault of ours must not look like success
+		}
+	}()
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	if args[0] == "help" { // switchboard help serve = switchboard serve --help
+		args = append(slices.Clone(args[1:]), "--help")
+	}
+	var c commandLine
+	parser, err := kong.New(&c,
+		kong.Name("switchboard"),
+		kong.Description("A Slack app that installs itself, keeps one connection per workspace, and says how it is.\n\n"+
+			"Settings come from flags, then the environment, then a .env file in this folder. Secrets have no flags: use the environment, or NAME_FILE with the name of a file."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { panic(exited(code)) }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+	)
+	if err != nil {
+		return err
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		return &usageError{err}
+	}
+	return parsed.Run(&environment{ctx: ctx, getenv: getenv, stdout: stdout, stderr: stderr})
+}
+
+type helpCmd struct {
+	Command []string `arg:"" optional:"" help:"The command to explain."`
+}
+
+// Run is never reached: run turns help into a --help of the command.
+func (*helpCmd) Run(*environment) error { return nil }
+
+type versionCmd struct {
+	JSON bool `help:"Print JSON."`
+}
+
+// Run prints the version, and the commit it was built from where Go recorded one.
+func (v *versionCmd) Run(env *environment) error {
+	info := map[string]string{"version": version}
+	if b, ok := debug.ReadBuildInfo(); ok {
+		info["go"] = b.GoVersion
+		for _, s := range b.Settings {
+			if s.Key == "vcs.revision" {
+				info["commit"] = s.Value
+			}
+		}
+	}
+	if v.JSON {
+		return printJSON(env.stdout, info)
+	}
+	_, err := fmt.Fprintf(env.stdout, "switchboard %s %s %s\n", info["version"], info["commit"], info["go"])
+	return err
+}

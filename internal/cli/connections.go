@@ -1,0 +1,426 @@
+package cli
+
+// connections: what an operator asks first. These read the database and change nothing; for those that act, see connections_change.go.
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+
+	"switchboard/commands"
+	"switchboard/install"
+	"switchboard/install/connection"
+	"switchboard/storage"
+)
+
+type connectionsCmd struct {
+	List       listCmd       `cmd:"" help:"List all connections."`
+	Show       showCmd       `cmd:"" help:"Show one connection."`
+	History    historyCmd    `cmd:"" help:"List what happened to one connection: when, who, what, how it ended."`
+	Attempts   attemptsCmd   `cmd:"" help:"List the newest tries to install, and how they ended."`
+	Disconnect disconnectCmd `cmd:"" help:"Remove the app from a workspace, and erase its access."`
+	Exchange   exchangeCmd   `cmd:"" help:"Move long-lived tokens to rotation, when the app has token rotation on."`
+}
+
+type attemptsCmd struct {
+	databaseFlags
+	JSON  bool `help:"Print JSON."`
+	Limit int  `default:"50" help:"How many, newest first. Default: ${default}."`
+}
+
+// attempt is a try to install as scripts see it.
+type attempt struct {
+	Ref          string  `json:"ref"`
+	StartedAt    *string `json:"started_at"`
+	ReturnedAt   *string `json:"returned_at"`
+	EndedAt      *string `json:"ended_at"`
+	Outcome      string  `json:"outcome"` // "" while it is under way
+	Reason       string  `json:"reason"`
+	ConnectionID string  `json:"connection_id"`
+	TeamID       string  `json:"team_id"`
+	UserID       string  `json:"user_id"`
+}
+
+// Run prints the newest attempts. A page's reference finds its line here, and more in the log.
+func (c *attemptsCmd) Run(env *environment) error {
+	if c.Limit < 1 {
+		return &usageError{errors.New("--limit must be 1 or more")}
+	}
+	return c.withDatabase(env, func(db *storage.DB, _ *install.Installer) error {
+		newest, err := db.Attempts(env.ctx, c.Limit)
+		if err != nil {
+			return err
+		}
+		rows := make([]attempt, len(newest))
+		for i, a := range newest {
+			rows[i] = attempt{Ref: a.Ref, StartedAt: stamp(a.StartedAt), ReturnedAt: stamp(a.ReturnedAt), EndedAt: stamp(a.EndedAt),
+				Outcome: string(a.Outcome), Reason: a.Reason, ConnectionID: a.ConnectionID, TeamID: a.TeamID, UserID: a.UserID}
+		}
+		if c.JSON {
+			return printJSON(env.stdout, rows)
+		}
+		if len(rows) == 0 {
+			_, err = fmt.Fprintln(env.stdout, "Nobody has tried to install yet.")
+			return err
+		}
+		table := tabwriter.NewWriter(env.stdout, 0, 4, 2, ' ', 0)
+		fmt.Fprintln(table, "REF\tSTARTED\tOUTCOME\tREASON\tTEAM\tUSER\tCONNECTION")
+		for _, r := range rows {
+			fmt.Fprintln(table, strings.Join([]string{r.Ref, short(r.StartedAt), orElse(r.Outcome, "not finished"),
+				r.Reason, r.TeamID, r.UserID, r.ConnectionID}, "\t"))
+		}
+		return table.Flush()
+	})
+}
+
+// stamp is a time for scripts, nil for none.
+func stamp(t time.Time) *string {
+	if t.IsZero() {
+		return nil
+	}
+	s := t.UTC().Format(time.RFC3339)
+	return &s
+}
+
+type listCmd struct {
+	databaseFlags
+	JSON bool `help:"Print JSON."`
+}
+
+type showCmd struct {
+	databaseFlags
+	JSON bool   `help:"Print JSON."`
+	Name string `arg:"" help:"The connection's id (con_…) or the workspace's (T…, or E… for an organisation)."`
+}
+
+// record is a connection as scripts see it. Fields may be added, never renamed.
+type record struct {
+	ID           string   `json:"id"`
+	AppID        string   `json:"app_id"`
+	EnterpriseID string   `json:"enterprise_id"`
+	TeamID       string   `json:"team_id"`
+	TeamName     string   `json:"team_name"`
+	State        string   `json:"state"`
+	Label        string   `json:"label"`
+	Reason       string   `json:"reason"`
+	StateSince   *string  `json:"state_since"`
+	Scopes       []string `json:"scopes"`
+	Missing      []string `json:"missing_scopes"`
+	InstalledBy  string   `json:"installed_by"`
+	RenewedBy    string   `json:"renewed_by"`
+	RenewedAt    *string  `json:"renewed_at"`
+	InstalledAt  *string  `json:"installed_at"`
+	CreatedAt    *string  `json:"created_at"`
+	Installs     int      `json:"installs"`
+	ExpiresAt    *string  `json:"expires_at"`
+	RenewAt      *string  `json:"renew_at"`
+	FailingSince *string  `json:"renewal_failing_since"`
+	RenewalTries int      `json:"renewal_tries"`
+	RenewalError string   `json:"renewal_error"` // Slack's word, or no_answer; "" while renewals don't fail
+	CheckedAt    *string  `json:"checked_at"`
+	LastEventAt  *string  `json:"last_event_at"`
+	BotUserID    string   `json:"bot_user_id"`
+}
+
+// recordOf shows the state as install decides it, the same as people see in Slack.
+func recordOf(in *install.Installer, c connection.Connection) record {
+	h := in.Assess(c, nil)
+	at := stamp
+	renewalError := c.RenewalError
+	if c.FailingSince.IsZero() { // of trouble that is over
+		renewalError = ""
+	}
+	return record{
+		ID: c.ID, AppID: c.AppID, EnterpriseID: c.EnterpriseID, TeamID: c.TeamID, TeamName: c.TeamName,
+		State: string(h.State), Label: h.Label, Reason: h.Reason, StateSince: at(h.Since),
+		Scopes: append([]string{}, c.Scopes...), Missing: append([]string{}, connection.ScopeNames(h.Missing)...),
+		InstalledBy: c.InstalledBy, RenewedBy: c.AuthorizedBy, RenewedAt: at(c.AuthorizedAt), InstalledAt: at(c.InstalledAt), CreatedAt: at(c.CreatedAt), Installs: c.Installs,
+		ExpiresAt: at(c.ExpiresAt), RenewAt: at(c.RenewAt), FailingSince: at(c.FailingSince), RenewalTries: c.Tries, RenewalError: renewalError, CheckedAt: at(c.CheckedAt), LastEventAt: at(c.LastEventAt), BotUserID: c.BotUserID,
+	}
+}
+
+// Run prints all connections.
+func (c *listCmd) Run(env *environment) error {
+	return c.withStore(env, func(db *storage.DB, in *install.Installer) error {
+		all, err := db.List(env.ctx)
+		if err != nil {
+			return err
+		}
+		records := make([]record, len(all))
+		for i, con := range all {
+			records[i] = recordOf(in, con)
+		}
+		if c.JSON {
+			return printJSON(env.stdout, records)
+		}
+		if len(records) == 0 {
+			_, err = fmt.Fprintln(env.stdout, "No workspace is connected yet.")
+			return err
+		}
+		table := tabwriter.NewWriter(env.stdout, 0, 4, 2, ' ', 0)
+		fmt.Fprintln(table, "ID\tWORKSPACE\tTEAM\tSTATE\tREASON\tINSTALLED\tLAST EVENT")
+		for _, r := range records {
+			fmt.Fprintln(table, strings.Join([]string{r.ID, printable(r.TeamName), orElse(r.TeamID, r.EnterpriseID), r.State, r.Reason, short(r.InstalledAt), short(r.LastEventAt)}, "\t"))
+		}
+		return table.Flush()
+	})
+}
+
+// Run prints one connection.
+func (c *showCmd) Run(env *environment) error {
+	return c.withStore(env, func(db *storage.DB, in *install.Installer) error {
+		found, err := lookup(env.ctx, db, c.Name)
+		if err != nil {
+			return err
+		}
+		r := recordOf(in, found)
+		if c.JSON {
+			return printJSON(env.stdout, r)
+		}
+		table := tabwriter.NewWriter(env.stdout, 0, 4, 2, ' ', 0)
+		row := func(name, value string) { fmt.Fprintf(table, "%s\t%s\n", name, orElse(value, "-")) }
+		row("Connection", r.ID)
+		row("State", r.Label+" ("+r.State+")")
+		row("Reason", r.Reason)
+		row("Since", short(r.StateSince))
+		row("Workspace", printable(r.TeamName))
+		row("Team", r.TeamID)
+		row("Organisation", r.EnterpriseID)
+		row("App", r.AppID)
+		row("Bot user", r.BotUserID)
+		row("Installed by", r.InstalledBy)
+		row("Installed at", short(r.InstalledAt))
+		row("Reconnected by", r.RenewedBy)
+		row("Reconnected at", short(r.RenewedAt))
+		row("First installed", short(r.CreatedAt))
+		row("Installs", fmt.Sprint(r.Installs))
+		row("Permissions", strings.Join(r.Scopes, ", "))
+		row("Missing", strings.Join(r.Missing, ", "))
+		row("Access ends", short(r.ExpiresAt))
+		row("Next renewal", short(r.RenewAt))
+		row("Renewal fails since", short(r.FailingSince))
+		row("Last answer to it", r.RenewalError)
+		row("Last checked", short(r.CheckedAt))
+		row("Last event", short(r.LastEventAt))
+		if h := in.Assess(found, nil); !h.HeldAt.IsZero() {
+			row("Events held back", "by Slack since "+short(stamp(h.HeldSince))+", as of "+short(stamp(h.HeldAt)))
+		}
+		return table.Flush()
+	})
+}
+
+// mostNamed bounds the list of what an ambiguous name can mean.
+const mostNamed = 20
+
+// lookup returns the one connection of a name: its id, or the workspace's or organisation's.
+func lookup(ctx context.Context, db *storage.DB, name string) (connection.Connection, error) {
+	found, err := db.Named(ctx, name, mostNamed+1)
+	switch {
+	case err != nil:
+		return connection.Connection{}, err
+	case len(found) == 0:
+		return connection.Connection{}, fmt.Errorf("there is no connection %q; see: switchboard connections list", printable(name))
+	case len(found) == 1:
+		return found[0], nil
+	}
+
+	var choice strings.Builder
+	table := tabwriter.NewWriter(&choice, 0, 4, 2, ' ', 0)
+	for _, c := range found[:min(len(found), mostNamed)] {
+		fmt.Fprintf(table, "\n  %s\t%s\t%s\t%s\tapp %s\t%s", c.ID, printable(c.TeamName), orElse(c.TeamID, c.EnterpriseID),
+			orElse(c.EnterpriseID, "no organisation"), c.AppID, c.State)
+	}
+	_ = table.Flush() // into memory
+	if len(found) > mostNamed {
+		choice.WriteString("\n  …")
+	}
+	return connection.Connection{}, fmt.Errorf("%q can mean any of these. Name one by its id:%s", printable(name), choice.String())
+}
+
+type historyCmd struct {
+	databaseFlags
+	JSON  bool   `help:"Print JSON."`
+	Limit int    `default:"100" help:"How many, newest first. Default: ${default}."`
+	Name  string `arg:"" help:"The connection's id (con_…) or the workspace's (T…, or E… for an organisation)."`
+}
+
+// change is a line of history as scripts see it. Fields may be added, never renamed.
+type change struct {
+	ConnectionID string  `json:"connection_id"`
+	At           *string `json:"at"`
+	Actor        string  `json:"actor"` // person, operator, slack, switchboard
+	ActorID      string  `json:"actor_id"`
+	What         string  `json:"what"`
+	Outcome      string  `json:"outcome"`
+	Reason       string  `json:"reason"`
+}
+
+// Run prints what happened to a connection.
+func (c *historyCmd) Run(env *environment) error {
+	if c.Limit < 1 {
+		return &usageError{errors.New("--limit must be 1 or more")}
+	}
+	return c.withStore(env, func(db *storage.DB, in *install.Installer) error {
+		found, err := lookup(env.ctx, db, c.Name)
+		if err != nil {
+			return err
+		}
+		lines, err := in.History(env.ctx, found, c.Limit)
+		if err != nil {
+			return err
+		}
+		rows := make([]change, len(lines))
+		for i, l := range lines {
+			rows[i] = change{l.ConnectionID, stamp(l.At), string(l.By.Kind), l.By.ID, l.What, l.Outcome, l.Reason}
+		}
+		if c.JSON {
+			return printJSON(env.stdout, rows)
+		}
+		if len(rows) == 0 {
+			_, err = fmt.Fprintln(env.stdout, "Nothing is recorded of this connection; it is older than the history.")
+			return err
+		}
+		table := tabwriter.NewWriter(env.stdout, 0, 4, 2, ' ', 0)
+		fmt.Fprintln(table, "WHEN\tWHO\tWHAT\tOUTCOME\tREASON")
+		for _, r := range rows {
+			fmt.Fprintln(table, strings.Join([]string{short(r.At), orElse(r.ActorID, r.Actor), r.What, r.Outcome, printable(r.Reason)}, "\t"))
+		}
+		return table.Flush()
+	})
+}
+
+// withStore is withDatabase for what reads or changes what is sealed. Keys that open nothing of it are a failure: what was
+// read says so itself, row by row, and would be taken for the truth.
+func (f databaseFlags) withStore(env *environment, do func(*storage.DB, *install.Installer) error) error {
+	return f.withDatabase(env, func(db *storage.DB, in *install.Installer) error {
+		return errors.Join(do(db, in), checkKeys(env.ctx, db))
+	})
+}
+
+// checkKeys says what to do about keys that open nothing of what is stored.
+func checkKeys(ctx context.Context, db *storage.DB) error {
+	err := db.CheckAnyKey(ctx)
+	if errors.Is(err, storage.ErrWrongKeys) {
+		return errors.New("none of the keys at hand opens what is stored here: give the ones that it was sealed with as " +
+			"ENCRYPTION_KEYS, or put the key file back beside the database")
+	}
+	return err
+}
+
+// withDatabase opens a database that is there, without making one.
+func (f databaseFlags) withDatabase(env *environment, do func(*storage.DB, *install.Installer) error) error {
+	s := newSource(env.getenv)
+	d := f.read(s, true)
+	if err := s.err(); err != nil {
+		return err
+	}
+	return d.use(env, install.Config{PublicURL: placeholderURL}, do)
+}
+
+// use opens a database that is there, with an Installer on it that knows what cfg says.
+func (d database) use(env *environment, cfg install.Config, do func(*storage.DB, *install.Installer) error) error {
+	if err := d.mustExist(); err != nil {
+		return err
+	}
+	var keys *storage.Keyring // none, where the key file was lost: then it is shown that nothing can be read, and no new key is made
+	if _, err := os.Stat(d.keyFile()); d.keys != "" || !errors.Is(err, fs.ErrNotExist) {
+		if keys, err = d.keyring(); err != nil {
+			return err
+		}
+	}
+	db, err := d.open(env.ctx, keys)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+	if err := db.CheckSchema(env.ctx); err != nil {
+		return err
+	}
+	// A folder that is not there holds no journal, and reading makes none.
+	if _, err := os.Stat(filepath.Join(d.dataDir, "journal")); err == nil || cfg.ClientID != "" {
+		if err := d.useJournal(db); err != nil {
+			return err
+		}
+	}
+	cfg.App, cfg.Scopes, cfg.Store, cfg.SigningKeys = commands.App(), commands.Catalogue(), db, db.SigningKeys()
+	in, err := install.New(cfg)
+	if err != nil {
+		return err
+	}
+	before, _ := db.Journaled() // of others, perhaps sealed with a key that is not here
+	err = do(db, in)
+	if cfg.ClientID == "" {
+		return err // it only read
+	}
+	// What Slack handed out a moment ago, perhaps while Ctrl-C was pressed, belongs into the database.
+	if left := in.Finish() - len(before); left > 0 {
+		err = errors.Join(err, fmt.Errorf("%d new token(s) could not be stored and wait in %s; run switchboard serve with this DATA_DIR, or this command again", left, filepath.Join(d.dataDir, "journal")))
+	}
+	return err
+}
+
+// mustExist refuses to make an empty SQLite database where the operator expected a full one.
+func (d database) mustExist() error {
+	if d.path == "" {
+		return nil
+	}
+	if _, err := os.Stat(d.path); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no database at %s; start switchboard serve once, or check DATABASE_URL and DATA_DIR", d.path)
+	}
+	return nil
+}
+
+func printJSON(w io.Writer, v any) error {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	// encoding/json leaves U+007F to U+009F alone, and a terminal obeys them. In JSON they can only be inside a string.
+	var safe strings.Builder
+	for _, r := range b.String() {
+		if r >= 0x7f && r < 0xa0 {
+			fmt.Fprintf(&safe, `\u%04x`, r)
+			continue
+		}
+		safe.WriteRune(r)
+	}
+	_, err := io.WriteString(w, safe.String())
+	return err
+}
+
+// printable keeps a workspace's name from steering the terminal, or from turning the rest of its line around.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+func short(t *string) string {
+	if t == nil {
+		return "-"
+	}
+	return strings.TrimSuffix(strings.Replace(*t, "T", " ", 1), "Z") + " UTC"
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}

@@ -1,0 +1,160 @@
+package cli
+
+// The connections commands that change something: each asks Slack, says what Slack answered, and leaves a line of history.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"switchboard/install"
+	"switchboard/install/connection"
+	"switchboard/storage"
+)
+
+// slackFlags are for commands that talk to Slack as the app.
+type slackFlags struct {
+	databaseFlags
+	ClientID string `name:"slack-client-id" placeholder:"ID" help:"SLACK_CLIENT_ID: from your app's Basic Information page."`
+	SlackURL string `name:"slack-url" placeholder:"URL" help:"SLACK_URL: https://slack.com, or https://slack-gov.com."`
+}
+
+// Help names what has no flag.
+func (slackFlags) Help() string {
+	return "Needs SLACK_CLIENT_ID and SLACK_CLIENT_SECRET, and the database settings that serve runs with. May be used while serve runs."
+}
+
+func (f slackFlags) withSlack(env *environment, do func(*storage.DB, *install.Installer) error) error {
+	s := newSource(env.getenv)
+	d := f.read(s, true)
+	cfg := install.Config{PublicURL: placeholderURL, ClientID: s.get(f.ClientID, "SLACK_CLIENT_ID", ""), ClientSecret: s.secret("SLACK_CLIENT_SECRET"),
+		SlackURL: slackURL(s, f.SlackURL), Log: newLogger(env.stderr, 4, "")}
+	credentials(s, cfg.ClientID, cfg.ClientSecret)
+	if err := s.err(); err != nil {
+		return err
+	}
+	return d.use(env, cfg, func(db *storage.DB, in *install.Installer) error {
+		// First: what can't be opened looks as if there were nothing to ask Slack with.
+		if err := checkKeys(env.ctx, db); err != nil {
+			return err
+		}
+		return do(db, in)
+	})
+}
+
+type disconnectCmd struct {
+	slackFlags
+	EraseAnyway bool   `help:"Erase our access without asking Slack, when Slack can't be asked. The app stays listed in the workspace until somebody removes it there."`
+	Yes         bool   `help:"Do it. Without it, the command says what would happen."`
+	Name        string `arg:"" help:"The connection's id (con_…) or the workspace's (T…, or E… for an organisation)."`
+}
+
+// Run removes the app from a workspace.
+func (c *disconnectCmd) Run(env *environment) error {
+	return c.withSlack(env, func(db *storage.DB, in *install.Installer) error {
+		found, err := lookup(env.ctx, db, c.Name)
+		if err != nil {
+			return err
+		}
+		team := printable(orElse(found.TeamName, found.TeamID))
+		if found.State == connection.Removed {
+			return fmt.Errorf("%s is not connected any longer; nothing was changed", team)
+		}
+		if !c.Yes {
+			_, err := fmt.Fprintf(env.stdout, "This would remove the app from %s (%s) and erase its access and messages immediately. Everything else stays for KEEP_DAYS.\nNothing was changed. To do it, add --yes.\n", team, found.ID)
+			return err
+		}
+		operator := connection.Actor{Kind: connection.ByOperator}
+		if c.EraseAnyway {
+			if err := in.EraseAnyway(env.ctx, found.Key, operator); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintf(env.stdout, "Erased the access to %s. Slack was not asked: the app is listed there until somebody removes it on its page in Slack.\n", team)
+			return err
+		}
+		said, err := in.Disconnect(env.ctx, found.Key, operator)
+		switch {
+		case errors.Is(err, install.ErrNotConnected):
+			return fmt.Errorf("%s is not connected any longer; nothing was changed", team)
+		case errors.Is(err, install.ErrUnclear):
+			return fmt.Errorf("slack gave no clear answer, so we don't know whether the app was removed from %s: %w\nRun it again; if Slack had removed the app, it says so then", team, install.Cause(err))
+		case err != nil && install.SlackError(err) != "":
+			return fmt.Errorf("slack refused to remove the app from %s: %s. Nothing was changed.\nRemove it on the app's page in Slack; or erase our access alone with --erase-anyway", team, said)
+		case err != nil:
+			return fmt.Errorf("%s was not disconnected: %w\nRun it again", team, install.Cause(err))
+		}
+		words := map[string]string{"ok": "Slack removed the app from %s, and its access is erased.\n",
+			"": "There was no usable access to ask Slack with. What was stored of %s is erased; if the app is still listed there, remove it on its page in Slack.\n"}
+		text, ok := words[said]
+		if !ok {
+			text = "Slack says (" + said + ") that the app was gone from %s already. Its access is erased.\n"
+		}
+		_, err = fmt.Fprintf(env.stdout, text, team)
+		return err
+	})
+}
+
+type exchangeCmd struct {
+	slackFlags
+	All  bool   `help:"All connections that have a long-lived token."`
+	Name string `arg:"" optional:"" help:"The connection's id (con_…) or the workspace's (T…, or E… for an organisation)."`
+}
+
+// connections are those to move.
+func (c *exchangeCmd) connections(ctx context.Context, db *storage.DB) ([]connection.Connection, error) {
+	if c.All {
+		return db.List(ctx)
+	}
+	found, err := lookup(ctx, db, c.Name)
+	return []connection.Connection{found}, err
+}
+
+// Run moves long-lived tokens to rotation.
+func (c *exchangeCmd) Run(env *environment) error {
+	if c.All == (c.Name != "") {
+		return &usageError{errors.New("name one connection, or give --all")}
+	}
+	return c.withSlack(env, func(db *storage.DB, in *install.Installer) error {
+		chosen, err := c.connections(env.ctx, db)
+		if err != nil {
+			return err
+		}
+		moved, failed := 0, 0
+		for _, con := range chosen {
+			team := printable(orElse(con.TeamName, con.TeamID))
+			var err error
+			nothing := "" // why there is nothing to move
+			switch {
+			case con.State == connection.Removed:
+				nothing = "it is not connected"
+			case con.State == connection.Paused:
+				nothing = "it is paused"
+			case !con.ExpiresAt.IsZero():
+				nothing = "its token is renewed already"
+			default:
+				if err = in.Exchange(env.ctx, con.Key); errors.Is(err, install.ErrNotConnected) {
+					nothing = "it has no usable token, and needs reconnecting"
+				}
+			}
+			switch {
+			case nothing != "":
+				if c.Name != "" { // with --all it is to be expected of some
+					fmt.Fprintf(env.stdout, "%s: nothing to move: %s.\n", team, nothing)
+				}
+			case err == nil:
+				moved++
+				fmt.Fprintf(env.stdout, "%s: moved to rotation.\n", team)
+			case env.ctx.Err() != nil:
+				return fmt.Errorf("stopped while %s was being moved; what Slack answers is kept. Run it again to go on", team)
+			default:
+				failed++
+				fmt.Fprintf(env.stderr, "%s: not moved, its token works on as it is: %s\n", team, orElse(install.SlackError(err), install.Cause(err).Error()))
+			}
+		}
+		fmt.Fprintf(env.stdout, "Moved %d connection(s).\n", moved)
+		if failed > 0 {
+			return fmt.Errorf("%d connection(s) were not moved", failed)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,202 @@
+package cli
+
+// The rules of the house, as tests: which room may know which, that every package says why it exists, and that
+// manifest.yaml is what the handlers make.
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"switchboard/bot"
+	"switchboard/commands"
+)
+
+type listed struct {
+	ImportPath, Dir, Doc, Name string
+	Imports                    []string
+	TestImports, XTestImports  []string
+	GoFiles                    []string
+}
+
+func packages(t *testing.T) []listed {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,Doc,Name,Imports,TestImports,XTestImports,GoFiles", "./...")
+	cmd.Dir = filepath.Join("..", "..")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []listed
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p listed
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+const module = "switchboard/"
+
+// mayImport says which of our packages a room may know. Whoever is not named may know none.
+var mayImport = map[string][]string{
+	"install/connection":         {},
+	"install":                    {"install/connection"},
+	"bot":                        {"install/connection", "install"},
+	"commands":                   {"install/connection", "install", "bot"},
+	"storage":                    {"install/connection", "install", "bot"}, // for the types it keeps
+	"storage/storagetest":        {},
+	"slacksim":                   {"slacksim/internal/blockkit"},
+	"slacksim/web":               {"slacksim", "slacksim/internal/blockkit"},
+	"slacksim/internal/blockkit": {},
+	"slacksim/internal/simtest":  {"slacksim"},
+	"cmd/switchboard":            {"internal/cli"},
+	"internal/cli":               {"install/connection", "install", "bot", "commands", "storage", "slacksim", "slacksim/web"},
+	"cmd/load":                   {"install/connection", "install", "slacksim"}, // it drives the program from outside, as Slack does
+}
+
+// forbidden are imports of others' packages that belong in one room only.
+var forbidden = []struct{ prefix, only, why string }{
+	{"gorm.io/", "storage", "the database is one room's business; the others speak through install.Store"},
+	{"github.com/jackc/", "storage", "the database is one room's business"},
+	{"modernc.org/", "storage", "the database is one room's business"},
+	{"testing", "", "a package that ships must not carry the testing flags"},
+	{"github.com/chromedp/", "", "a browser is for tests"},
+}
+
+// apart are the rooms that may import what is forbidden above, each for its reason.
+var apart = map[string]string{
+	"storage/storagetest":       "github.com/jackc/ testing", // it hands databases to tests
+	"slacksim/internal/simtest": "testing",                   // it is the stage of the simulator's own tests
+	"cmd/load":                  "github.com/jackc/",         // it makes an empty schema for the program it drives, and drops it
+}
+
+func TestImportsPointOneWay(t *testing.T) {
+	t.Parallel()
+	for _, p := range packages(t) {
+		room := strings.TrimPrefix(p.ImportPath, module)
+		allowed, known := mayImport[room]
+		if !known {
+			t.Errorf("%s is a new room: say in mayImport what it may know", room)
+		}
+		for _, imported := range p.Imports {
+			if ours, ok := strings.CutPrefix(imported, module); ok && !slices.Contains(allowed, ours) {
+				t.Errorf("%s imports %s: the direction is install/connection, install, bot, commands, internal/cli, cmd; storage and slacksim are known to internal/cli and tests alone", room, ours)
+			}
+			for _, f := range forbidden {
+				if (imported == f.prefix || strings.HasPrefix(imported, f.prefix) && strings.HasSuffix(f.prefix, "/")) && room != f.only && !slices.Contains(strings.Fields(apart[room]), f.prefix) {
+					t.Errorf("%s imports %s: %s", room, imported, f.why)
+				}
+			}
+			if strings.HasPrefix(room, "slacksim") && strings.Contains(strings.Split(imported, "/")[0], ".") {
+				t.Errorf("slacksim imports %s: it needs the standard library alone, so that it can check us", imported)
+			}
+		}
+	}
+}
+
+// ofOurs are words of the app and the program that the library is served with here. What the library says comes from the app that
+// is built on it; only names that others rely on (of metrics, columns, cookies) and the words of keys stay.
+var ofOurs = regexp.MustCompile(`Switchboard|/connection|switchboard [a-z]+ [a-z]+|\b(SLACK|PUBLIC|LISTEN|ADMIN|DATA|DATABASE|ENCRYPTION|KEEP|LOG|INBOX)_[A-Z_]+\b`)
+
+func TestTheLibraryNamesNoAppOfOurs(t *testing.T) {
+	t.Parallel()
+	for _, room := range []string{"install/connection", "install", "install/pages", "bot", "storage", "storage/migrations/postgres",
+		"storage/migrations/sqlite"} {
+		files, err := filepath.Glob(filepath.Join("..", "..", filepath.FromSlash(room), "*"))
+		if err != nil || len(files) == 0 {
+			t.Fatal(err, files)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			for _, said := range texts(t, file) {
+				if found := ofOurs.FindString(said); found != "" {
+					t.Errorf("%s says %q: the words come from the app that it serves", file, found)
+				}
+			}
+		}
+	}
+}
+
+// texts are what a file can say: the strings of a Go file, all of another one.
+func texts(t *testing.T, file string) (all []string) {
+	t.Helper()
+	if info, err := os.Stat(file); err != nil || info.IsDir() {
+		return nil
+	}
+	if filepath.Ext(file) != ".go" {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return []string{string(text)}
+	}
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ast.Inspect(parsed, func(n ast.Node) bool {
+		if text, ok := n.(*ast.BasicLit); ok && text.Kind == token.STRING {
+			all = append(all, text.Value)
+		}
+		return true
+	})
+	return all
+}
+
+func TestEveryPackageSaysWhy(t *testing.T) {
+	t.Parallel()
+	for _, p := range packages(t) {
+		if len(p.GoFiles) == 0 {
+			continue
+		}
+		if len(p.Doc) < 40 {
+			t.Errorf("%s has no doc comment that says why it exists", p.ImportPath)
+		}
+		if slices.Contains([]string{"util", "utils", "helper", "helpers", "common", "manager"}, p.Name) {
+			t.Errorf("%s: a name that says nothing", p.ImportPath)
+		}
+	}
+}
+
+func TestManifestIsCurrent(t *testing.T) {
+	t.Parallel()
+	m, err := bot.NewManifest(commands.Profile(), commands.All(), placeholderURL)
+	if err != nil {
+		t.Fatalf("Slack would refuse the manifest: %v", err)
+	}
+	var want bytes.Buffer
+	if err := writeManifest(&want, m); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(filepath.Join("..", "..", "manifest.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want.Bytes()) {
+		t.Error("manifest.yaml is stale: run make manifest")
+	}
+	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if table := permissionTable(commands.Catalogue()); !strings.Contains(string(readme), "<!-- permissions -->\n"+table+"<!-- /permissions -->\n") {
+		t.Error("the README's table of permissions is stale: run make manifest")
+	}
+}

@@ -1,0 +1,241 @@
+package cli
+
+// inbox: what Slack sent that was not worked, for whoever is asked at night where an event has gone.
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"switchboard/install"
+	"switchboard/storage"
+)
+
+type inboxCmd struct {
+	List   inboxListCmd   `cmd:"" help:"List the events that are not done; dead letters are those that failed for good."`
+	Show   inboxShowCmd   `cmd:"" help:"Show one event."`
+	Replay inboxReplayCmd `cmd:"" help:"Have dead letters worked again."`
+	Drop   inboxDropCmd   `cmd:"" help:"Give dead letters up, and erase what they hold."`
+}
+
+// letterLine is an event as scripts see it. Fields may be added, never renamed.
+type letterLine struct {
+	ID           int64   `json:"id"`
+	EventID      string  `json:"event_id"`
+	Kind         string  `json:"kind"`
+	Type         string  `json:"type"`
+	AppID        string  `json:"app_id"`
+	EnterpriseID string  `json:"enterprise_id"`
+	TeamID       string  `json:"team_id"`
+	State        string  `json:"state"`
+	Attempts     int     `json:"attempts"`
+	Failures     int     `json:"failures"`
+	Error        string  `json:"error"`
+	ReceivedAt   *string `json:"received_at"`
+	NextAt       *string `json:"next_at"`
+	FinishedAt   *string `json:"finished_at"`
+	Lane         string  `json:"lane"`
+	Readable     bool    `json:"readable"`
+	Payload      any     `json:"payload,omitempty"`
+}
+
+func letterOf(l storage.Letter) letterLine {
+	e := l.Event
+	return letterLine{ID: l.ID, EventID: e.ID, Kind: e.Kind, Type: e.Type, AppID: e.Key.AppID, EnterpriseID: e.Key.EnterpriseID, TeamID: e.Key.TeamID,
+		State: l.State, Attempts: e.Attempt, Failures: e.Failures, Error: l.Error, ReceivedAt: stamp(e.Received), NextAt: stamp(l.Next),
+		FinishedAt: stamp(l.Finished), Lane: e.OrderingKey, Readable: l.Readable}
+}
+
+type inboxListCmd struct {
+	databaseFlags
+	JSON  bool   `help:"Print JSON."`
+	State string `enum:"all,ready,held,waiting,queued,dead" default:"all" help:"Only these: ready, held (being worked), waiting (for the next attempt), queued (behind another of its conversation), dead. Default: ${default}."`
+	Limit int    `default:"50" help:"How many, newest first. Default: ${default}."`
+}
+
+// Run prints what is in the inbox.
+func (c *inboxListCmd) Run(env *environment) error {
+	if c.Limit < 1 {
+		return &usageError{errors.New("--limit must be 1 or more")}
+	}
+	return c.withStore(env, func(db *storage.DB, _ *install.Installer) error {
+		state := c.State
+		if state == "all" {
+			state = ""
+		}
+		letters, err := db.Letters(env.ctx, state, c.Limit)
+		if err != nil {
+			return err
+		}
+		lines := make([]letterLine, len(letters))
+		for i, l := range letters {
+			lines[i] = letterOf(l)
+		}
+		if c.JSON {
+			return printJSON(env.stdout, lines)
+		}
+		if len(lines) == 0 {
+			_, err = fmt.Fprintln(env.stdout, "There is nothing in the inbox that is not done.")
+			return err
+		}
+		table := tabwriter.NewWriter(env.stdout, 0, 4, 2, ' ', 0)
+		fmt.Fprintln(table, "ID\tRECEIVED\tSTATE\tTYPE\tTEAM\tATTEMPTS\tEVENT\tERROR")
+		for _, l := range lines {
+			fmt.Fprintln(table, strings.Join([]string{strconv.FormatInt(l.ID, 10), short(l.ReceivedAt), l.State, printable(l.Type), printable(orElse(l.TeamID, l.EnterpriseID)),
+				strconv.Itoa(l.Attempts), printable(l.EventID), printable(l.Error)}, "\t"))
+		}
+		return table.Flush()
+	})
+}
+
+type inboxShowCmd struct {
+	databaseFlags
+	JSON    bool  `help:"Print JSON."`
+	Payload bool  `help:"Also what Slack sent. It can hold what people wrote; what gives access is left out."`
+	ID      int64 `arg:"" help:"The event's ID in inbox list."`
+}
+
+// Run prints one event.
+func (c *inboxShowCmd) Run(env *environment) error {
+	return c.withStore(env, func(db *storage.DB, _ *install.Installer) error {
+		l, err := db.Letter(env.ctx, c.ID)
+		if errors.Is(err, install.ErrNotFound) {
+			return fmt.Errorf("there is no event %d in the inbox", c.ID)
+		}
+		if err != nil {
+			return err
+		}
+		line := letterOf(l)
+		if c.Payload {
+			line.Payload = harmless(l.Event.Body)
+		}
+		if c.JSON {
+			return printJSON(env.stdout, line)
+		}
+		table := tabwriter.NewWriter(env.stdout, 0, 4, 2, ' ', 0)
+		for _, row := range [][2]string{
+			{"ID", strconv.FormatInt(line.ID, 10)}, {"Event", line.EventID}, {"Kind", line.Kind}, {"Type", line.Type},
+			{"Connection", l.Event.Key.String()}, {"State", line.State}, {"Attempts", fmt.Sprintf("%d, of which %d count as failed", line.Attempts, line.Failures)},
+			{"Error", orElse(line.Error, "none")}, {"Received", short(line.ReceivedAt)}, {"Next", short(line.NextAt)}, {"Finished", short(line.FinishedAt)},
+			{"Conversation", orElse(line.Lane, "in no order")}, {"Readable", map[bool]string{true: "yes", false: "no: no key at hand opens it"}[line.Readable]},
+		} {
+			fmt.Fprintln(table, row[0]+"\t"+printable(row[1]))
+		}
+		if err := table.Flush(); err != nil {
+			return err
+		}
+		if c.Payload {
+			return printJSON(env.stdout, line.Payload)
+		}
+		return nil
+	})
+}
+
+// secretFields give access for a while, or did once.
+var secretFields = map[string]bool{"response_url": true, "response_urls": true, "trigger_id": true, "interactivity_pointer": true}
+
+// harmless is a payload without what gives access. One that is not JSON is not shown.
+func harmless(body []byte) any {
+	var payload any
+	if json.Unmarshal(body, &payload) != nil {
+		return nil
+	}
+	return stripped(payload)
+}
+
+func stripped(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, inner := range v {
+			form, isForm := inner.(string)
+			switch {
+			case secretFields[k] || strings.HasSuffix(k, "token"):
+				v[k] = "[secret]"
+			case k == "form" && isForm: // a slow command
+				values, err := url.ParseQuery(form)
+				if err != nil {
+					v[k] = nil
+					continue
+				}
+				fields := map[string]any{}
+				for name := range values {
+					fields[name] = values.Get(name)
+				}
+				v[k] = stripped(fields)
+			default:
+				v[k] = stripped(inner)
+			}
+		}
+	case []any:
+		for i := range v {
+			v[i] = stripped(v[i])
+		}
+	}
+	return v
+}
+
+// lettersFlags say which dead letters.
+type lettersFlags struct {
+	databaseFlags
+	JSON bool    `help:"Print JSON."`
+	All  bool    `help:"All dead letters."`
+	IDs  []int64 `arg:"" optional:"" name:"id" help:"IDs from inbox list."`
+}
+
+// change applies do to each of the letters that were named, or with 0 to all, and prints how many there were.
+func (c *lettersFlags) change(env *environment, what string, do func(db *storage.DB, id int64) (int64, error)) error {
+	if c.All == (len(c.IDs) > 0) {
+		return &usageError{errors.New("name the dead letters by their IDs, or write --all")}
+	}
+	return c.withDatabase(env, func(db *storage.DB, _ *install.Installer) error {
+		if err := checkKeys(env.ctx, db); err != nil {
+			return err // whoever looks at another database than they mean, drops nothing of it
+		}
+		var total int64
+		var problems []error
+		ids := c.IDs
+		if c.All {
+			ids = []int64{0}
+		}
+		for _, id := range ids {
+			n, err := do(db, id)
+			total += n
+			switch {
+			case errors.Is(err, install.ErrNotFound):
+				err = fmt.Errorf("there is no event %d in the inbox", id)
+			case errors.Is(err, storage.ErrNotDead):
+				err = fmt.Errorf("event %d is no dead letter; it was left alone", id)
+			}
+			problems = append(problems, err)
+		}
+		var err error
+		if c.JSON {
+			err = printJSON(env.stdout, map[string]int64{what: total})
+		} else {
+			letters := "dead letters"
+			if total == 1 {
+				letters = "dead letter"
+			}
+			_, err = fmt.Fprintf(env.stdout, "%d %s %s.\n", total, letters, what)
+		}
+		return errors.Join(append(problems, err)...)
+	})
+}
+
+type inboxReplayCmd struct{ lettersFlags }
+
+// Run puts dead letters back.
+func (c *inboxReplayCmd) Run(env *environment) error {
+	return c.change(env, "replayed", func(db *storage.DB, id int64) (int64, error) { return db.ReplayLetters(env.ctx, id) })
+}
+
+type inboxDropCmd struct{ lettersFlags }
+
+// Run gives dead letters up.
+func (c *inboxDropCmd) Run(env *environment) error {
+	return c.change(env, "dropped", func(db *storage.DB, id int64) (int64, error) { return db.DropLetters(env.ctx, id) })
+}

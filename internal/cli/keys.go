@@ -1,0 +1,121 @@
+package cli
+
+// keys: which keys the stored access is sealed with, and how it moves to a new one.
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"switchboard/install"
+	"switchboard/storage"
+)
+
+type keysCmd struct {
+	Check  keysCheckCmd  `cmd:"" help:"Say what is sealed with which key, and what no key opens. Changes nothing."`
+	Rotate keysRotateCmd `cmd:"" help:"Seal everything with the first key of ENCRYPTION_KEYS. Safe while serve runs with the same list; can be stopped and run again."`
+}
+
+type keysCheckCmd struct {
+	databaseFlags
+	JSON bool `help:"Print JSON."`
+}
+
+// keyReport is the report as scripts see it. Fields may be added, never renamed.
+type keyReport struct {
+	Rows       int       `json:"rows"` // connections
+	UserTokens int       `json:"user_tokens"`
+	Journal    int       `json:"journal"` // entries on this machine
+	Events     int       `json:"events"`  // in the inbox, not done
+	Keys       []keyLine `json:"keys"`
+	Unreadable []string  `json:"unreadable"`
+}
+
+type keyLine struct {
+	ID    string `json:"id"`
+	First bool   `json:"first"`
+	Known bool   `json:"known"`
+	Rows  int    `json:"rows"` // of all three kinds
+}
+
+// errUnreadable makes keys check exit with 1; the report has said why.
+var errUnreadable = errors.New("some stored access can't be read with these keys; add the key it was sealed with, or let those workspaces reconnect")
+
+// Run prints how many rows hold secrets sealed with each key.
+func (c *keysCheckCmd) Run(env *environment) error {
+	return c.withDatabase(env, func(db *storage.DB, _ *install.Installer) error {
+		found, err := db.CheckKeys(env.ctx)
+		if err != nil {
+			return err
+		}
+		report := keyReport{Rows: found.Rows, UserTokens: found.UserTokens, Journal: found.Journal, Events: found.Events, Keys: []keyLine{}, Unreadable: append([]string{}, found.Unreadable...)}
+		for _, k := range found.Keys {
+			report.Keys = append(report.Keys, keyLine{ID: k.ID, First: k.First, Known: k.Known, Rows: k.Rows})
+		}
+		if c.JSON {
+			err = printJSON(env.stdout, report)
+		} else {
+			err = report.print(env)
+		}
+		if err == nil && len(found.Unreadable) > 0 {
+			err = errUnreadable
+		}
+		return err
+	})
+}
+
+func (r keyReport) print(env *environment) error {
+	table := tabwriter.NewWriter(env.stdout, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(table, "KEY\tROWS\tUSE")
+	for _, k := range r.Keys {
+		use := "opens"
+		switch {
+		case k.First:
+			use = "seals and opens"
+		case !k.Known:
+			use = "missing from ENCRYPTION_KEYS"
+		case k.Rows == 0:
+			use = "opens; nothing needs it, it can be taken out"
+		}
+		fmt.Fprintf(table, "%s\t%d\t%s\n", k.ID, k.Rows, use)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	if len(r.Unreadable) > 0 {
+		fmt.Fprintln(env.stdout, "No key opens:", strings.Join(r.Unreadable, " "))
+	}
+	return nil
+}
+
+type keysRotateCmd struct {
+	databaseFlags
+	EraseUnreadable bool `help:"Drop what no key opens, when that key is lost for good. Those workspaces keep their id and history and have to reconnect."`
+	JSON            bool `help:"Print JSON."`
+}
+
+// Run seals everything anew that is not sealed with the first key.
+func (c *keysRotateCmd) Run(env *environment) error {
+	return c.withDatabase(env, func(db *storage.DB, _ *install.Installer) error {
+		resealed, unreadable, err := db.Reseal(env.ctx, c.EraseUnreadable)
+		if errors.Is(err, storage.ErrNoKey) {
+			return &configError{[]problem{{"ENCRYPTION_KEYS", "is not set, and there is no key file beside the database", "give the key to seal with, or put the key file back"}}}
+		}
+		if err != nil {
+			return fmt.Errorf("%w\n%d rows are sealed with the first key now; run it again to go on", err, resealed)
+		}
+		if c.JSON {
+			err = printJSON(env.stdout, map[string]int{"resealed": resealed, "unreadable": unreadable})
+		} else {
+			_, err = fmt.Fprintf(env.stdout, "Sealed %d row(s) with the first key. The other keys can be taken out when keys check says that nothing needs them.\n", resealed)
+			if c.EraseUnreadable && err == nil {
+				_, err = fmt.Fprintf(env.stdout, "Erased %d row(s) that no key opens.\n", unreadable)
+			}
+		}
+		if err == nil && unreadable > 0 && !c.EraseUnreadable {
+			err = errUnreadable
+		}
+		return err
+	})
+}

@@ -1,0 +1,83 @@
+package cli
+
+// manifest: what to paste into Slack. The file manifest.yaml in the repository is this command's output with a
+// placeholder for the address; the README's table of permissions is that of --permissions.
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+
+	"switchboard/bot"
+	"switchboard/commands"
+	"switchboard/install/connection"
+)
+
+// placeholderURL stands in manifest.yaml where PUBLIC_URL belongs.
+const placeholderURL = "https://switchboard.example.com"
+
+type manifestCmd struct {
+	PublicURL   string `name:"public-url" placeholder:"URL" help:"PUBLIC_URL: the address that Slack will send to."`
+	Sockets     bool   `name:"socket-mode" help:"For Socket Mode: Slack sends through connections that serve opens (SLACK_APP_TOKEN), and to no address."`
+	JSON        bool   `help:"Print JSON."`
+	Permissions bool   `help:"Print the permissions and what each is for instead, as a Markdown table."`
+}
+
+// Run prints the manifest.
+func (c *manifestCmd) Run(env *environment) error {
+	if c.Permissions {
+		_, err := io.WriteString(env.stdout, permissionTable(commands.Catalogue()))
+		return err
+	}
+	s := newSource(env.getenv)
+	public := publicURL(s, c.PublicURL)
+	if public == "" {
+		public = placeholderURL
+		fmt.Fprintln(env.stderr, "PUBLIC_URL is not set; the manifest has "+placeholderURL+" in its place.")
+	}
+	if err := s.err(); err != nil {
+		return err
+	}
+	if overHTTP(public) && !c.Sockets {
+		fmt.Fprintf(env.stderr, "%s: %s.\n", httpWarning, httpFix)
+	}
+	m, err := bot.NewManifest(commands.Profile(), commands.All(), public)
+	if err != nil {
+		return err
+	}
+	if c.Sockets {
+		m = m.OverSockets()
+	}
+	if c.JSON {
+		return printJSON(env.stdout, m)
+	}
+	return writeManifest(env.stdout, m)
+}
+
+func writeManifest(w io.Writer, m bot.Manifest) error {
+	var b bytes.Buffer
+	b.WriteString("# Made from the app's handlers by `make manifest`. Print it for your own address with:\n" +
+		"#   PUBLIC_URL=https://bot.example.com switchboard manifest\n")
+	if err := yaml.NewEncoder(&b, yaml.IndentSequence(true)).Encode(m); err != nil {
+		return fmt.Errorf("write manifest: %w", err)
+	}
+	_, err := w.Write(append(bytes.TrimRight(b.Bytes(), "\n"), '\n'))
+	return err
+}
+
+// permissionTable is the catalogue as a table in Markdown.
+func permissionTable(scopes []connection.Scope) string {
+	var b strings.Builder
+	b.WriteString("| permission | what it is for | without it |\n|---|---|---|\n")
+	for _, s := range scopes {
+		without := "it can't be installed"
+		if s.Optional {
+			without = "it can't " + s.Feature
+		}
+		fmt.Fprintf(&b, "| `%s`: %s | %s | %s |\n", s.Name, strings.ToLower(s.Label[:1])+s.Label[1:], s.Why, without)
+	}
+	return b.String()
+}

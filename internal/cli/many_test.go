@@ -1,0 +1,236 @@
+package cli
+
+// An operator who asks for one workspace at night must not wait for all of them, or take the memory of the pod down.
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"switchboard/install/connection"
+	"switchboard/slacksim"
+	"switchboard/storage/storagetest"
+)
+
+// addConnections copies the one of Acme until there are n more, each of another workspace. Their secrets
+// don't open; trying costs what opening costs.
+func (w *world) addConnections(n int) {
+	w.t.Helper()
+	db := w.sql()
+	defer db.Close()
+	rows, err := db.Query("SELECT * FROM connections LIMIT 0")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	columns, err := rows.Columns()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	_ = rows.Close()
+	values := slices.Clone(columns)
+	values[slices.Index(columns, "id")] = "'con_zzzz' || i" // behind Acme's, which opens: what is checked first
+	values[slices.Index(columns, "team_id")] = "'T0COPY' || i"
+
+	numbers := fmt.Sprintf("(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) SELECT i FROM n) AS numbers", n)
+	tidy := "PRAGMA wal_checkpoint(TRUNCATE)"
+	if strings.HasPrefix(w.database, "postgres") {
+		numbers, tidy = fmt.Sprintf("generate_series(1, %d) AS numbers(i)", n), "VACUUM ANALYZE connections"
+	}
+	fill := "INSERT INTO connections (" + strings.Join(columns, ", ") + ") SELECT " + strings.Join(values, ", ") +
+		" FROM connections, " + numbers + " WHERE team_id = '" + slacksim.Acme + "'"
+	for _, statement := range []string{fill, tidy} {
+		if _, err := db.Exec(statement); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+// looks are the commands that look at one connection, or act on it; disconnect only says what it would do.
+var looks = [][]string{
+	{"connections", "show", slacksim.Acme},
+	{"connections", "show", "--json", slacksim.Acme},
+	{"connections", "history", slacksim.Acme},
+	{"connections", "exchange", slacksim.Acme},
+	{"connections", "disconnect", slacksim.Acme},
+}
+
+// Looking at one connection takes as much with many beside it as with none. It doesn't run in parallel, because it counts
+// what the whole process allocates.
+func TestOneConnectionOfMany(t *testing.T) {
+	w := newWorld(t, storagetest.SQLite(t)).start(1, nil)
+	w.browser().install(slacksim.AcmeAdmin)
+	w.settle()
+	w.stop()
+	take := func() map[string]uint64 {
+		allocated := map[string]uint64{}
+		for _, args := range looks {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			if _, errs, code := w.command(args...); code != 0 {
+				t.Fatalf("%v: exit %d %s", args, code, errs)
+			}
+			runtime.ReadMemStats(&after)
+			allocated[strings.Join(args, " ")] = after.TotalAlloc - before.TotalAlloc
+		}
+		return allocated
+	}
+	take() // the first ones warm up
+	few := take()
+	w.addConnections(2000)
+	// And as many that were removed, which come first where something sealed is looked for.
+	db := w.sql()
+	defer db.Close()
+	if _, err := db.Exec("UPDATE connections SET id = 'con_0' || id, token = x'', refresh_token = x'', webhook_url = x'', " +
+		"state = 'removed' WHERE id LIKE 'con_zzzz1%'"); err != nil {
+		t.Fatal(err)
+	}
+	many := take()
+	for args, was := range few {
+		if now := many[args]; now > was*3/2 {
+			t.Errorf("%s: %d KB beside 2,000 others, %d KB without", args, now>>10, was>>10)
+		}
+	}
+}
+
+// A name that can mean several connections lists them, with what tells them apart.
+func TestAmbiguousName(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storageURL(t))
+	if _, errs, code := w.command("migrate", "up"); code != 0 {
+		t.Fatal(errs)
+	}
+	db := w.store()
+	var ids []string
+	for i := range mostNamed + 2 {
+		k := connection.Key{AppID: "A0OTHER001", EnterpriseID: "E0MANY0001", TeamID: fmt.Sprintf("T0MANY%04d", i)}
+		c, err := db.Add(t.Context(), connection.Connection{Key: k, TeamName: fmt.Sprintf("Team\x1b %04d", i), State: connection.Removed})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, c.ID)
+	}
+	_, errs, code := w.command("connections", "show", "E0MANY0001")
+	if missing := inOrder(errs, "can mean any of these", ids[0], "T0MANY0000", ids[mostNamed-1], "…"); code != 1 || missing != "" ||
+		strings.Contains(errs, "\x1b") || strings.Contains(errs, ids[mostNamed]) {
+		t.Errorf("exit %d, no %q: %s", code, missing, errs)
+	}
+	if out, errs, code := w.command("connections", "show", ids[0]); code != 0 || !strings.Contains(out, "E0MANY0001") {
+		t.Errorf("by its id: exit %d %s", code, errs)
+	}
+}
+
+// What scripts rely on is there, and why a renewal fails is shown as long as it does.
+func TestShow(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, w *world) {
+		w.start(1, nil)
+		w.browser().install(slacksim.AcmeAdmin)
+		w.settle()
+		w.stop()
+		show := func(args ...string) map[string]any {
+			t.Helper()
+			out, errs, code := w.command(append([]string{"connections", "show", "--json"}, args...)...)
+			var fields map[string]any
+			if err := json.Unmarshal([]byte(out), &fields); err != nil || code != 0 {
+				t.Fatalf("exit %d %v %s", code, err, errs)
+			}
+			return fields
+		}
+		fields := show(slacksim.Acme)
+		for _, name := range []string{"id", "app_id", "enterprise_id", "team_id", "team_name", "state", "reason", "scopes", "installed_by",
+			"installed_at", "expires_at", "last_event_at", "state_since"} {
+			if _, ok := fields[name]; !ok {
+				t.Errorf("no %s in %v", name, fields)
+			}
+		}
+		if since, err := time.Parse(time.RFC3339, fields["state_since"].(string)); err != nil || time.Since(since) > time.Hour {
+			t.Errorf("state_since %v: %v", fields["state_since"], err)
+		}
+
+		db := w.store()
+		failing := time.Now().Add(-time.Minute)
+		w.change(db, slacksim.Acme, func(c *connection.Connection) {
+			c.AuthorizedAt = failing.Add(-time.Hour)
+			c.FailingSince, c.Tries, c.RenewalError = failing, 3, "bad_client_secret"
+		})
+		if got := show(slacksim.Acme)["renewal_error"]; got != "bad_client_secret" {
+			t.Errorf("renewal_error %v", got)
+		}
+		if out, _, _ := w.command("connections", "show", slacksim.Acme); !strings.Contains(out, "bad_client_secret") {
+			t.Errorf("in words: %s", out)
+		}
+		w.change(db, slacksim.Acme, func(c *connection.Connection) { c.FailingSince, c.Tries = time.Time{}, 0 })
+		if got := show(slacksim.Acme)["renewal_error"]; got != "" {
+			t.Errorf("renewal_error %v of trouble that is over", got)
+		}
+	})
+}
+
+// peakWanted as the value of asProgram has the program say on standard error how much memory it took. The system's own
+// word to the parent includes the parent's memory.
+const peakWanted = "peak"
+
+func runAndSayPeak() int {
+	code := exitCode(os.Stderr, run(context.Background(), os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+	status, _ := os.ReadFile("/proc/self/status")
+	for line := range strings.Lines(string(status)) {
+		if strings.HasPrefix(line, "VmHWM:") {
+			fmt.Fprint(os.Stderr, line)
+		}
+	}
+	return code
+}
+
+// What looking at one of 100,000 workspaces takes, in a process of its own: for docs/performance.md.
+func TestOneConnectionOfManyMeasured(t *testing.T) {
+	storagetest.Long(t)
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	databases := map[string]func(testing.TB) string{"PostgreSQL": storagetest.Postgres, "SQLite": storagetest.SQLite}
+	for _, name := range slices.Sorted(maps.Keys(databases)) {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, databases[name](t)).start(1, nil)
+			w.browser().install(slacksim.AcmeAdmin)
+			w.settle()
+			w.stop()
+			w.addConnections(100_000)
+			for _, args := range append(looks, []string{"connections", "list", "--json"}) {
+				cmd := exec.Command(program, args...)
+				cmd.Env = []string{asProgram + "=" + peakWanted}
+				for name, value := range w.environment(nil) {
+					cmd.Env = append(cmd.Env, name+"="+value)
+				}
+				var errs bytes.Buffer
+				cmd.Stderr = &errs
+				stdin, err := cmd.StdinPipe() // stays open while it runs
+				if err != nil {
+					t.Fatal(err)
+				}
+				began := time.Now()
+				err = cmd.Run()
+				took := time.Since(began)
+				_ = stdin.Close()
+				var kilobytes int
+				_, peak, _ := strings.Cut(errs.String(), "VmHWM:")
+				if _, scan := fmt.Sscan(peak, &kilobytes); err != nil || scan != nil {
+					t.Fatalf("%v: %v %v %s", args, err, scan, errs.String())
+				}
+				t.Logf("| %s | %s | %d ms | %d MB |", name, strings.Join(args, " "), took.Milliseconds(), kilobytes>>10)
+				if args[1] != "list" && (took > 2*time.Second || kilobytes > 128<<10) {
+					t.Errorf("%v: %v and %d MB for one of 100,000", args, took, kilobytes>>10)
+				}
+			}
+		})
+	}
+}

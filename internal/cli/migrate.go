@@ -1,0 +1,108 @@
+package cli
+
+// migrate: the operator's hand on the database's tables.
+
+import (
+	"errors"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"switchboard/storage"
+)
+
+type migrateCmd struct {
+	Up     migrateUpCmd     `cmd:"" help:"Apply what is missing. Safe while other replicas do the same."`
+	Status migrateStatusCmd `cmd:"" help:"Show which steps were applied. Changes nothing."`
+}
+
+type migrateUpCmd struct {
+	databaseFlags
+	JSON bool `help:"Print JSON."`
+}
+
+type migrateStatusCmd struct {
+	databaseFlags
+	JSON bool `help:"Print JSON."`
+}
+
+// open opens the database without keys: the tables' shape needs no secret. ready prepares or refuses the place of a
+// SQLite file.
+func (f databaseFlags) open(env *environment, ready func(database) error) (*storage.DB, error) {
+	s := newSource(env.getenv)
+	d := f.read(s, false)
+	if err := s.err(); err != nil {
+		return nil, err
+	}
+	if err := ready(d); err != nil {
+		return nil, err
+	}
+	return d.open(env.ctx, nil)
+}
+
+// Run applies what is missing.
+func (c *migrateUpCmd) Run(env *environment) (err error) {
+	db, err := c.open(env, database.makeFolder)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	n, err := db.Migrate(env.ctx)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(env.stdout, map[string]int{"applied": n})
+	}
+	if n == 0 {
+		_, err = fmt.Fprintln(env.stdout, "The tables are up to date; nothing was changed.")
+		return err
+	}
+	_, err = fmt.Fprintf(env.stdout, "Applied %d step(s). The tables are up to date.\n", n)
+	return err
+}
+
+// Run shows the steps. It exits with 1 when some are missing.
+func (c *migrateStatusCmd) Run(env *environment) (err error) {
+	db, err := c.open(env, database.mustExist)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	steps, err := db.MigrationStatus(env.ctx)
+	if err != nil {
+		return err
+	}
+	type step struct {
+		Version   int64   `json:"version"`
+		Name      string  `json:"name"`
+		AppliedAt *string `json:"applied_at"`
+	}
+	rows := make([]step, len(steps))
+	for i, m := range steps {
+		rows[i] = step{Version: m.Version, Name: m.Name}
+		if !m.AppliedAt.IsZero() {
+			at := m.AppliedAt.UTC().Format(time.RFC3339)
+			rows[i].AppliedAt = &at
+		}
+	}
+	if c.JSON {
+		if err := printJSON(env.stdout, rows); err != nil {
+			return err
+		}
+	} else {
+		table := tabwriter.NewWriter(env.stdout, 0, 4, 2, ' ', 0)
+		fmt.Fprintln(table, "STEP\tNAME\tAPPLIED")
+		for _, r := range rows {
+			applied := "not yet"
+			if r.AppliedAt != nil {
+				applied = short(r.AppliedAt)
+			}
+			fmt.Fprintf(table, "%d\t%s\t%s\n", r.Version, r.Name, applied)
+		}
+		if err := table.Flush(); err != nil {
+			return err
+		}
+	}
+	return db.CheckSchema(env.ctx)
+}

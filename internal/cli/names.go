@@ -1,0 +1,134 @@
+package cli
+
+// Which names are settings of ours. A setting under a misspelt name does nothing, and nobody sees why.
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/hbollon/go-edlib"
+)
+
+// secretNames may each come as NAME_FILE, too, and have no flag.
+var secretNames = []string{"SLACK_CLIENT_SECRET", "SLACK_SIGNING_SECRET", "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN",
+	"ENCRYPTION_KEYS", "DATABASE_URL"}
+
+// settingNames are all names that are looked up.
+var settingNames = func() []string {
+	names := []string{"SLACK_CLIENT_ID", "SLACK_APP_ID", "SLACK_URL", "PUBLIC_URL", "LISTEN_ADDR", "ADMIN_ADDR", "ADMIN_HOSTS",
+		"DRAIN_DELAY", "DATA_DIR", "KEEP_DAYS", "INBOX_LEASE", "WORKERS", "INBOX", "MOVE_TO_ROTATION", "INSTALLS",
+		"OPERATOR_NAME", "SUPPORT_URL", "PRIVACY_URL", "TERMS_URL", "LOG_LEVEL", "LOG_FORMAT"}
+	for _, name := range secretNames {
+		names = append(names, name, name+"_FILE")
+	}
+	return names
+}()
+
+// namesOfOthers are common, and look like misspelt ones of ours.
+var namesOfOthers = []string{"SLACK_API_TOKEN", "PRIVATE_URL"}
+
+// checkNames refuses misspelt names of ours in .env, and in the environment those that begin with SLACK_. It warns of what
+// else stands in .env, or begins with SLACK_, and is no setting: it may be another program's.
+func (s *source) checkNames() {
+	const fix = "correct the name; what belongs to another program, put into another file"
+	for where, names := range map[string][]string{".env": s.dotenvNames(), "the environment": s.environmentNames()} {
+		var unknown []string
+		for _, name := range names {
+			ours, certain := meant(name)
+			switch {
+			case certain && (where == ".env" || strings.HasPrefix(strings.ToUpper(name), "SLACK_")):
+				s.bad(name, "stands in "+where+" and is no setting; it looks like a misspelt "+ours, fix)
+			case ours != "":
+				unknown = append(unknown, name+" (misspelt "+ours+"?)")
+			case where == ".env" || strings.HasPrefix(name, "SLACK_"):
+				unknown = append(unknown, showable(name))
+			}
+		}
+		if len(unknown) > 0 {
+			s.warn("there are names in "+where+" that are no settings, and do nothing here: "+strings.Join(unknown, ", "),
+				"look for misspelt ones; another program's may stay")
+		}
+	}
+}
+
+// dotenvNames are the names in .env that are not ours.
+func (s *source) dotenvNames() (names []string) {
+	for name := range s.dotenv {
+		if !slices.Contains(settingNames, name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// environmentNames are the names in the environment that are not ours.
+func (s *source) environmentNames() (names []string) {
+	for _, line := range os.Environ() {
+		name, _, _ := strings.Cut(line, "=")
+		if s.getenv(name) != "" && !slices.Contains(settingNames, name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+var ordinaryName = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,39}$`)
+
+// showable is the name, unless it may be a key or a secret that was pasted without one: "c2VjcmV0=" is a name, too.
+func showable(name string) string {
+	if ordinaryName.MatchString(name) {
+		return name
+	}
+	return "one that isn't shown, because it may be a secret"
+}
+
+// meant is the setting of ours that somebody may have misspelt as name, or "". It is certain where a name of another
+// program is not as likely.
+func meant(name string) (ours string, certain bool) {
+	name = strings.NewReplacer("-", "_", ".", "_").Replace(strings.ToUpper(name))
+	if slices.Contains(namesOfOthers, name) {
+		return "", false
+	}
+	name = strings.TrimPrefix(name, "SWITCHBOARD_")
+	least := 3
+	for _, candidate := range settingNames {
+		limit := 2
+		if len(candidate) < 8 { // other words of this length are too near
+			limit = 1
+		}
+		n := edlib.OSADamerauLevenshteinDistance(name, candidate)
+		switch {
+		case sameWords(name, candidate):
+			return candidate, true
+		case longer(name, candidate), longer(candidate, name):
+			n = min(n, limit)
+		}
+		if n <= limit && n < least {
+			ours, certain, least = candidate, true, n
+		}
+		if ours == "" && "SLACK_"+name == candidate {
+			ours, certain = candidate, false
+		}
+	}
+	return ours, certain
+}
+
+// sameWords reports whether a and b have the same words, in whatever order and however they are separated.
+func sameWords(a, b string) bool {
+	words := func(s string) string {
+		all := strings.Split(s, "_")
+		slices.Sort(all)
+		return strings.Join(all, "_")
+	}
+	return words(a) == words(b) || strings.ReplaceAll(a, "_", "") == strings.ReplaceAll(b, "_", "")
+}
+
+// longer reports whether a is b with its last word written out, as in LISTEN_ADDRESS.
+func longer(a, b string) bool {
+	rest, ok := strings.CutPrefix(a, b)
+	return ok && len(b) >= 8 && len(rest) <= 6 && !strings.Contains(rest, "_")
+}
