@@ -72,7 +72,7 @@ func (b *Bot) viewersPage(ctx context.Context, eventContext, cursor string) (pag
 			Cursor string `json:"next_cursor"`
 		} `json:"response_metadata"`
 	}
-	if err := b.install.Call(ctx, "apps.event.authorizations.list", b.cfg.AppToken, form, &answer); err != nil {
+	if err := b.install.Slack().Call(ctx, "apps.event.authorizations.list", b.cfg.AppToken, form, &answer); err != nil {
 		return nil, "", err
 	}
 	return answer.Authorizations, answer.Next.Cursor, nil

@@ -165,7 +165,7 @@ func New(cfg Config) (*Bot, error) {
 		}
 	}
 	b.hooks = &http.Client{
-		Transport:     b.install.HTTPClient().Transport,
+		Transport:     b.install.Slack().HTTP.Transport,
 		Timeout:       10 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
@@ -298,7 +298,7 @@ func (b *Bot) responseURL(raw string) (*url.URL, error) {
 	if u.Scheme == "https" && (u.Host == "hooks.slack.com" || u.Host == "hooks.slack-gov.com") {
 		return u, nil
 	}
-	own, err := url.Parse(b.install.SlackURL())
+	own, err := url.Parse(b.install.Slack().Address)
 	if err == nil && u.Scheme == own.Scheme && u.Host == own.Host {
 		return u, nil
 	}

@@ -117,7 +117,7 @@ func playWith(t *testing.T, database string, change func(*bot.Config), handlers 
 		t.Fatal(err)
 	}
 	code := strings.Split(strings.SplitAfter(back, "code=")[1], "&")[0]
-	granted, err := slack.GetOAuthV2ResponseContext(ctx, in.HTTPClient(), "1.2", "client-secret", code, "https://bot.example.com/slack/oauth_redirect", slack.OAuthOptionAPIURL(sim.URL()+"/api/"))
+	granted, err := slack.GetOAuthV2ResponseContext(ctx, in.Slack().HTTP, "1.2", "client-secret", code, "https://bot.example.com/slack/oauth_redirect", slack.OAuthOptionAPIURL(sim.URL()+"/api/"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func playWith(t *testing.T, database string, change func(*bot.Config), handlers 
 		defer stop()
 		finish()
 		door.Close()
-		in.HTTPClient().CloseIdleConnections()
+		in.Slack().HTTP.CloseIdleConnections()
 		inbox.Close()
 		if err := errors.Join(db.Close(), sim.Close(settle)); err != nil {
 			t.Error(err)

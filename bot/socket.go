@@ -181,9 +181,9 @@ func (s *sockets) prepare(b *Bot) {
 	if s.number <= 0 {
 		s.number = usualSockets
 	}
-	slackURL := b.install.SlackURL()
+	slackURL := b.install.Slack().Address
 	s.plain = strings.HasPrefix(slackURL, "http://")
-	s.api = slack.New("", slack.OptionAppLevelToken(b.cfg.AppToken.Reveal()), slack.OptionHTTPClient(b.install.HTTPClient()), slack.OptionAPIURL(slackURL+"/api/"))
+	s.api = slack.New("", slack.OptionAppLevelToken(b.cfg.AppToken.Reveal()), slack.OptionHTTPClient(b.install.Slack().HTTP), slack.OptionAPIURL(slackURL+"/api/"))
 	s.dialer = &websocket.Dialer{Proxy: http.ProxyFromEnvironment, WriteBufferSize: socketWriteBuffer}
 }
 

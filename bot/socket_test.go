@@ -121,7 +121,7 @@ func (w *socketStage) bot(handlers ...Handler) *Bot {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.t.Cleanup(in.HTTPClient().CloseIdleConnections)
+	w.t.Cleanup(in.Slack().HTTP.CloseIdleConnections)
 	b, err := New(Config{Install: in, Handlers: handlers, SigningSecrets: []connection.Secret{"signing-secret"}, AppID: "A0PARROT01",
 		AppToken: socketToken, Log: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	if err != nil {

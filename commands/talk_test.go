@@ -141,7 +141,7 @@ func play(t *testing.T, database string, untick ...string) *scene {
 		}
 		door.Close()
 		s.in.Finish()
-		s.in.HTTPClient().CloseIdleConnections()
+		s.in.Slack().HTTP.CloseIdleConnections()
 		http.DefaultClient.CloseIdleConnections()
 		inbox.Close()
 		if err := errors.Join(db.Close(), sim.Close(settle)); err != nil {
@@ -168,7 +168,7 @@ func (s *scene) install(userID string, untick ...string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	granted, err := slack.GetOAuthV2ResponseContext(ctx, s.in.HTTPClient(), "1.2", "client-secret", strings.Split(strings.SplitAfter(back, "code=")[1], "&")[0],
+	granted, err := slack.GetOAuthV2ResponseContext(ctx, s.in.Slack().HTTP, "1.2", "client-secret", strings.Split(strings.SplitAfter(back, "code=")[1], "&")[0],
 		"https://bot.example.com/slack/oauth_redirect", slack.OAuthOptionAPIURL(s.sim.URL()+"/api/"))
 	if err != nil {
 		s.t.Fatal(err)

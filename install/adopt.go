@@ -55,7 +55,7 @@ func (in *Installer) Adopt(ctx context.Context) (connection.Connection, error) {
 	if err := CheckTokenKind(token); err != nil {
 		return connection.Connection{}, err
 	}
-	id, err := in.identify(ctx, token)
+	id, err := in.slack.identify(ctx, token)
 	if err != nil {
 		if decisive(err) {
 			return connection.Connection{}, &TokenError{fmt.Sprintf("Slack does not accept this token (it says %s).%s", SlackError(err), botTokenNeeded)}

@@ -83,7 +83,7 @@ type witness struct {
 // Do is http.Client's.
 func (w witness) Do(r *http.Request) (*http.Response, error) {
 	sent := w.in.now()
-	resp, err := w.in.http.Do(r)
+	resp, err := w.in.slack.HTTP.Do(r)
 	if err != nil || resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
 		return resp, err
 	}

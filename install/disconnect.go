@@ -94,7 +94,7 @@ func (in *Installer) uninstall(ctx context.Context, c connection.Connection) (sa
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	form := url.Values{"client_id": {in.cfg.ClientID}, "client_secret": {in.cfg.ClientSecret.Reveal()}}
-	_, err = in.post(ctx, "apps.uninstall", c.Token, form, &struct{}{})
+	_, err = in.slack.post(ctx, "apps.uninstall", c.Token, form, &struct{}{})
 	switch code := SlackError(err); {
 	case err == nil:
 		return "ok", nil

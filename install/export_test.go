@@ -38,8 +38,8 @@ func ExchangeCode(slack interface{ URL() string }, back, redirect, secret string
 	if err != nil {
 		return connection.Grant{}, err
 	}
-	in := &Installer{cfg: Config{SlackURL: slack.URL()}, http: http.DefaultClient}
-	got, err := in.ask(context.Background(), "oauth.v2.access", url.Values{"client_id": {"1.2"}, "client_secret": {secret}, "code": {u.Query().Get("code")}, "redirect_uri": {redirect}})
+	api := &API{Address: slack.URL(), HTTP: http.DefaultClient}
+	got, err := api.ask(context.Background(), "oauth.v2.access", url.Values{"client_id": {"1.2"}, "client_secret": {secret}, "code": {u.Query().Get("code")}, "redirect_uri": {redirect}})
 	return connection.Grant{Token: connection.Secret(got.AccessToken), Refresh: connection.Secret(got.RefreshToken), Life: time.Duration(got.ExpiresIn)}, err
 }
 

@@ -170,13 +170,13 @@ func (in *Installer) Check(ctx context.Context, k connection.Key) Health {
 		c = fresh
 	}
 	sent := in.now()
-	id, slackErr := in.identify(ctx, c.Token)
+	id, slackErr := in.slack.identify(ctx, c.Token)
 	if SlackError(slackErr) == connection.ReasonTokenExpired && c.RefreshToken != "" && !c.BacksOff(in.now()) {
 		// Before its time by our clock: Slack's counts.
 		if err := in.renew(ctx, connection.TokenOwner{Key: c.Key}, renewRequest{budget: renewalsInUse, refused: c.Token}); err == nil {
 			if fresh, err := in.store.Lookup(ctx, c.Key); err == nil && fresh.Token != "" {
 				c, sent = fresh, in.now()
-				id, slackErr = in.identify(ctx, c.Token)
+				id, slackErr = in.slack.identify(ctx, c.Token)
 			}
 		}
 	}

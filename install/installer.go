@@ -90,14 +90,13 @@ type Config struct {
 type Installer struct {
 	cfg    Config
 	store  Store
-	http   *http.Client
+	slack  *API
 	log    *slog.Logger
 	now    func() time.Time
 	secure bool           // PublicURL is https
 	only   connection.Key // single-workspace mode: the one connection, once Adopt has found it
 
 	metrics       *metrics
-	limits        limits
 	tasks         sync.WaitGroup // renewals under way, and what calls said
 	crowd         crowd
 	free          *rate.Limiter      // records of endings that cost nothing, see recordFree
@@ -139,12 +138,9 @@ func New(cfg Config) (*Installer, error) {
 	if cfg.Store == nil {
 		return nil, errors.New("no store")
 	}
-	in := &Installer{cfg: cfg, store: cfg.Store, http: cfg.HTTP, log: cfg.Log, now: cfg.Now, secure: secure,
+	in := &Installer{cfg: cfg, store: cfg.Store, log: cfg.Log, now: cfg.Now, secure: secure,
 		renewing: map[connection.TokenOwner]*renewal{}, pending: map[connection.Secret]connection.Grant{}, competing: map[connection.Secret]competingConsent{}, lastWitnessed: map[string]time.Time{},
 		decided: map[string]func() error{}, leases: map[connection.TokenOwner]leaseObservation{}, closedBudgets: map[Budget]time.Time{}, lastReported: map[connection.Key]time.Time{}, teams: map[string]workspaces{}}
-	if in.http == nil {
-		in.http = NewHTTPClient()
-	}
 	if in.log == nil {
 		in.log = slog.New(slog.DiscardHandler)
 	}
@@ -166,6 +162,10 @@ func New(cfg Config) (*Installer, error) {
 	in.strayed = rate.NewLimiter(rate.Every(time.Minute), 10)
 	in.free = rate.NewLimiter(rate.Every(freeEvery), freeBurst)
 	in.metrics = newMetrics(in, cfg.Metrics)
+	in.slack = &API{Address: cfg.SlackURL, HTTP: cfg.HTTP, Now: in.now, Met: in.metrics.limited}
+	if in.slack.HTTP == nil {
+		in.slack.HTTP = NewHTTPClient()
+	}
 	return in, nil
 }
 
@@ -236,15 +236,12 @@ func keptFor(keep time.Duration) string {
 // Now is the time of everything that is stored or compared with what is: the database's, as this process knows it.
 func (in *Installer) Now() time.Time { return in.now() }
 
+// Slack returns what calls Slack for this app.
+func (in *Installer) Slack() *API { return in.slack }
+
 // Scopes returns the catalogue of the app's permissions, UserScopes that of what people let it do for them.
 func (in *Installer) Scopes() []connection.Scope     { return in.cfg.Scopes }
 func (in *Installer) UserScopes() []connection.Scope { return in.cfg.UserScopes }
-
-// SlackURL returns the address of Slack, without a slash at the end.
-func (in *Installer) SlackURL() string { return in.cfg.SlackURL }
-
-// HTTPClient returns the client that all calls to Slack go through.
-func (in *Installer) HTTPClient() *http.Client { return in.http }
 
 // SawEvent keeps when Slack last sent an event for c. Callers limit how often.
 func (in *Installer) SawEvent(ctx context.Context, k connection.Key, at time.Time) error {
@@ -366,7 +363,7 @@ func (in *Installer) isGone(ctx context.Context, c connection.TokenPair, consent
 	if c.Token == "" {
 		return about
 	}
-	_, err := in.identify(ctx, c.Token)
+	_, err := in.slack.identify(ctx, c.Token)
 	if err == nil {
 		return verdictNo
 	}

@@ -15,7 +15,6 @@ import (
 	"hash/maphash"
 	"io"
 	"net/http"
-	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
@@ -39,8 +38,13 @@ const (
 	turnRepeats = 3
 	// How long to wait when Slack doesn't say. It counts in minutes.
 	refusalUnsaid = time.Minute
-	// No argument that we look for is in a longer body than this.
-	longestBody = 1 << 20
+)
+
+// What can become of a call that meets a limit.
+const (
+	limitWaited     = "waited"
+	limitRefused    = "refused"
+	limitTurnedAway = "turned_away"
 )
 
 // pace is how often a method may be called in one workspace: a number at once, then so many a minute.
@@ -309,7 +313,7 @@ type doer interface {
 // limited is the HTTP client of a Web API client for the workspace of key. A call blocks until its turn, at most for
 // turnPatience and until ctx's deadline; if its turn is later it fails at once with a *slack.RateLimitedError.
 type limited struct {
-	in   *Installer
+	api  *API
 	key  connection.Key
 	team string // the workspace that calls with an organisation's token are about, unless they name one; "" when none is known
 	next doer
@@ -329,7 +333,7 @@ func (l limited) Do(r *http.Request) (*http.Response, error) {
 	if method == postMessage {
 		channel = argument(r, "channel")
 	}
-	c := l.in.limits.call(l.key, method, channel)
+	c := l.api.limits.call(l.key, method, channel)
 	waited := time.Duration(0)
 	for try := 0; ; try++ {
 		wait, err := l.await(r.Context(), c, method, turnPatience-waited)
@@ -356,8 +360,8 @@ func (l limited) Do(r *http.Request) (*http.Response, error) {
 		if (method == history || method == replies) && refused >= seldomRefusal && resp.Header.Get("Retry-After") != "" {
 			c.seldom()
 		}
-		c.refused(l.in.now(), refused)
-		l.in.metrics.limited(method, limitRefused)
+		c.refused(l.api.Now(), refused)
+		l.api.Met(method, limitRefused)
 		next, ok := again(r)
 		if try == turnRepeats || !ok {
 			return nil, &slack.RateLimitedError{RetryAfter: refused}
@@ -372,16 +376,16 @@ func (l limited) await(ctx context.Context, c *call, method string, room time.Du
 		room = min(room, time.Until(deadline)-turnSpare)
 	}
 	for {
-		wait, ok := c.take(l.in.now(), room-waited)
+		wait, ok := c.take(l.api.Now(), room-waited)
 		if !ok {
-			l.in.metrics.limited(method, limitTurnedAway)
+			l.api.Met(method, limitTurnedAway)
 			return 0, &slack.RateLimitedError{RetryAfter: wait}
 		}
 		if wait == 0 {
 			return waited, nil
 		}
 		if waited == 0 {
-			l.in.metrics.limited(method, limitWaited)
+			l.api.Met(method, limitWaited)
 		}
 		timer := time.NewTimer(wait)
 		select {
@@ -393,20 +397,6 @@ func (l limited) await(ctx context.Context, c *call, method string, room time.Du
 			return 0, ctx.Err()
 		}
 	}
-}
-
-// again returns r once more, if its body can be had once more.
-func again(r *http.Request) (*http.Request, bool) {
-	next := r.Clone(r.Context())
-	if r.Body == nil || r.Body == http.NoBody {
-		return next, true
-	}
-	if r.GetBody == nil {
-		return nil, false
-	}
-	var err error
-	next.Body, err = r.GetBody()
-	return next, err == nil
 }
 
 // errNoWord is an answer that is neither ok nor an error. slack-go takes it for success.
@@ -476,52 +466,4 @@ func (p *peeked) Read(b []byte) (int, error) {
 		return n, nil
 	}
 	return p.ReadCloser.Read(b)
-}
-
-// argument reads an argument of a call and leaves the call as it was. It is "" when it can't be found.
-func argument(r *http.Request, name string) string {
-	if v := formValue(r.URL.RawQuery, name); v != "" || r.GetBody == nil || r.ContentLength <= 0 || r.ContentLength > longestBody {
-		return v
-	}
-	body, err := r.GetBody()
-	if err != nil {
-		return ""
-	}
-	defer func() { _ = body.Close() }()
-	var raw text
-	if _, err := io.Copy(&raw, body); err != nil {
-		return ""
-	}
-	switch kind := r.Header.Get("Content-Type"); {
-	case strings.HasPrefix(kind, "application/x-www-form-urlencoded"):
-		return formValue(string(raw), name)
-	case strings.HasPrefix(kind, "application/json"):
-		var arguments map[string]json.RawMessage
-		var v string
-		if json.Unmarshal([]byte(raw), &arguments) == nil && json.Unmarshal(arguments[name], &v) == nil {
-			return v
-		}
-	}
-	return ""
-}
-
-// text keeps what is written to it. The body of a form is a string and comes whole: it is not copied.
-type text string
-
-func (t *text) Write(b []byte) (int, error) { return t.WriteString(string(b)) }
-
-func (t *text) WriteString(s string) (int, error) {
-	*t += text(s)
-	return len(s), nil
-}
-
-// formValue is url.ParseQuery for one value, without a copy of a message's blocks.
-func formValue(form, name string) string {
-	for pair := range strings.SplitSeq(form, "&") {
-		if v, ok := strings.CutPrefix(pair, name+"="); ok {
-			v, _ = url.QueryUnescape(v)
-			return v
-		}
-	}
-	return ""
 }

@@ -20,17 +20,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/slack-go/slack"
 
 	"switchboard/install/connection"
 	"switchboard/slacksim"
 )
-
-// noStore is for what needs none. The numbers ask it.
-type noStore struct{ Store }
-
-func (noStore) Count(context.Context) (map[connection.State]int, error) { return nil, nil }
 
 // direct calls a handler without a network.
 type direct struct{ http.Handler }
@@ -45,8 +39,8 @@ func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
 type traffic struct {
 	*testing.T
 	slack       *slacksim.Sim
-	in          *Installer
-	numbers     *prometheus.Registry
+	api         *API
+	numbers     map[string]int // how many calls met a limit, by method and result
 	began       time.Time
 	acme, birch connection.Connection
 	person      connection.UserToken // of AcmeAdmin
@@ -56,19 +50,14 @@ type traffic struct {
 	failed []error // what went wrong with the calls that each began
 }
 
-func newTraffic(t *testing.T, change func(*Config)) *traffic {
-	x := &traffic{T: t, numbers: prometheus.NewRegistry(), began: time.Now()}
+func newTraffic(t *testing.T, change func(*API)) *traffic {
+	x := &traffic{T: t, numbers: map[string]int{}, began: time.Now()}
 	x.slack = slacksim.New(slacksim.Config{App: slacksim.App{ID: "A1", ClientID: "1.2", ClientSecret: "s", SigningSecret: "s", RedirectURLs: []string{"http://127.0.0.1:9"}, MessagesTab: true}})
 	x.slack.SetURL("http://slack.test")
 	x.slack.AddSmallWorld()
-	cfg := Config{ClientID: "1.2", ClientSecret: "s", SlackURL: x.slack.URL(), PublicURL: "http://127.0.0.1:9", Store: noStore{}, HTTP: &http.Client{Transport: direct{x.slack.Handler()}}}
-	cfg.Metrics = x.numbers
+	x.api = &API{Address: x.slack.URL(), HTTP: &http.Client{Transport: direct{x.slack.Handler()}}, Now: time.Now, Met: x.met}
 	if change != nil {
-		change(&cfg)
-	}
-	var err error
-	if x.in, err = New(cfg); err != nil {
-		t.Fatal(err)
+		change(x.api)
 	}
 	x.acme = x.grant(slacksim.Acme, slacksim.AcmeAdmin)
 	x.birch = x.grant(slacksim.Birch, slacksim.BirchAdmin)
@@ -90,22 +79,22 @@ func (x *traffic) grant(team, user string) connection.Connection {
 		x.Fatal(err)
 	}
 	u, _ := url.Parse(back)
-	got, err := x.in.ask(context.Background(), "oauth.v2.access", url.Values{"client_id": {"1.2"}, "client_secret": {"s"}, "code": {u.Query().Get("code")}, "redirect_uri": {"http://127.0.0.1:9"}})
+	got, err := x.api.ask(context.Background(), "oauth.v2.access", url.Values{"client_id": {"1.2"}, "client_secret": {"s"}, "code": {u.Query().Get("code")}, "redirect_uri": {"http://127.0.0.1:9"}})
 	if err != nil {
 		x.Fatal(err)
 	}
 	at, _ := x.slack.Installed(team)
-	return connection.Connection{Key: connection.Key{AppID: "A1", TeamID: team}, ID: "of " + team, BotID: at.BotID, State: connection.Active, CheckedAt: x.in.now(),
+	return connection.Connection{Key: connection.Key{AppID: "A1", TeamID: team}, ID: "of " + team, BotID: at.BotID, State: connection.Active, CheckedAt: x.api.Now(),
 		Scopes: connection.SplitScopes(string(got.Scope)), TokenPair: connection.TokenPair{Token: connection.Secret(got.AccessToken)}}
 }
 
 func (x *traffic) post(ctx context.Context, c connection.Connection, channel, text string) error {
-	_, _, err := x.in.Client(c).PostMessageContext(ctx, channel, slack.MsgOptionText(text, false))
+	_, _, err := x.client(c).PostMessageContext(ctx, channel, slack.MsgOptionText(text, false))
 	return err
 }
 
 func (x *traffic) user(ctx context.Context, c connection.Connection) error {
-	_, err := x.in.Client(c).GetUserInfoContext(ctx, map[string]string{slacksim.Acme: slacksim.AcmeMember, slacksim.Birch: slacksim.BirchMember}[c.TeamID])
+	_, err := x.client(c).GetUserInfoContext(ctx, map[string]string{slacksim.Acme: slacksim.AcmeMember, slacksim.Birch: slacksim.BirchMember}[c.TeamID])
 	return err
 }
 
@@ -162,21 +151,26 @@ func (x *traffic) sent(method, team, channel string, want ...float64) {
 	}
 }
 
-// count is a number as an operator sees it.
-func (x *traffic) count(method, result string) (n float64) {
-	x.Helper()
-	families, err := x.numbers.Gather()
-	if err != nil {
-		x.Fatal(err)
-	}
-	for _, f := range families {
-		for _, m := range f.GetMetric() {
-			if l := m.GetLabel(); f.GetName() == "switchboard_slack_limited_total" && l[0].GetValue() == method && l[1].GetValue() == result {
-				n += m.GetCounter().GetValue()
-			}
-		}
-	}
-	return n
+// met counts what became of a call, for count.
+func (x *traffic) met(method, result string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.numbers[method+" "+result]++
+}
+
+// count is how many calls met a limit with this result.
+func (x *traffic) count(method, result string) float64 {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return float64(x.numbers[method+" "+result])
+}
+
+func (x *traffic) client(c connection.Connection) *slack.Client {
+	return x.api.client(c.Token, c.Key, "", x.api.HTTP)
+}
+
+func (x *traffic) userClient(u connection.UserToken) *slack.Client {
+	return x.api.client(u.Token, u.Key, "", x.api.HTTP)
 }
 
 const (
@@ -186,7 +180,7 @@ const (
 
 var ctx = context.Background()
 
-func bubble(t *testing.T, name string, change func(*Config), test func(x *traffic)) {
+func bubble(t *testing.T, name string, change func(*API), test func(x *traffic)) {
 	t.Run(name, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { test(newTraffic(t, change)) }) })
 }
 
@@ -233,7 +227,7 @@ func TestCallsWaitForTheirTurn(t *testing.T) {
 		x.sent(postMessage, slacksim.Acme, people[posts.burst+1], .4)
 	})
 	bubble(t, "a method", nil, func(x *traffic) {
-		client := x.in.Client(x.acme)
+		client := x.client(x.acme)
 		x.each(tier3.burst+2, func(int) error { _, err := client.GetTeamInfoContext(ctx); return err })
 		x.fine(x.user(ctx, x.acme)) // other methods are counted separately
 		x.sent("users.info", slacksim.Acme, "", 0)
@@ -243,7 +237,7 @@ func TestCallsWaitForTheirTurn(t *testing.T) {
 	})
 	bubble(t, "a method that handlers brought", nil, func(x *traffic) {
 		x.each(tier3.burst+1, func(int) error {
-			_, err := x.in.Client(x.acme).GetBotInfoContext(ctx, slack.GetBotInfoParameters{Bot: x.acme.BotID})
+			_, err := x.client(x.acme).GetBotInfoContext(ctx, slack.GetBotInfoParameters{Bot: x.acme.BotID})
 			return err
 		})
 		x.done()
@@ -254,14 +248,14 @@ func TestCallsWaitForTheirTurn(t *testing.T) {
 	})
 	bubble(t, "a person's token counts for the workspace", nil, func(x *traffic) {
 		x.each(tier4.burst, func(int) error { return x.user(ctx, x.acme) })
-		_, err := x.in.UserClient(x.person).GetUserInfoContext(ctx, slacksim.AcmeMember)
+		_, err := x.userClient(x.person).GetUserInfoContext(ctx, slacksim.AcmeMember)
 		x.fine(err)
 		x.done()
 		x.sent("users.info", slacksim.Acme, "", append(make([]float64, tier4.burst), .6)...)
 	})
 	// The turns that were waited for have come, whatever the clock says.
 	fixed := time.Now()
-	bubble(t, "a clock that stands still", func(cfg *Config) { cfg.Now = func() time.Time { return fixed } }, func(x *traffic) {
+	bubble(t, "a clock that stands still", func(a *API) { a.Now = func() time.Time { return fixed } }, func(x *traffic) {
 		for range 8 {
 			x.fine(x.post(ctx, x.acme, general, "hello"))
 		}
@@ -321,10 +315,10 @@ func TestSlackRefuses(t *testing.T) {
 		// Everybody who wants the same waits, and no more: the one after the other then.
 		x.each(1, func(int) error { return x.user(ctx, x.acme) })
 		x.each(1, func(int) error {
-			_, err := x.in.UserClient(x.person).GetUserInfoContext(ctx, slacksim.AcmeMember)
+			_, err := x.userClient(x.person).GetUserInfoContext(ctx, slacksim.AcmeMember)
 			return err
 		})
-		_, err := x.in.Client(x.acme).GetTeamInfoContext(ctx)
+		_, err := x.client(x.acme).GetTeamInfoContext(ctx)
 		x.fine(err, x.user(ctx, x.birch))
 		x.sent("team.info", slacksim.Acme, "", 0)
 		x.sent("users.info", slacksim.Birch, "", 0)
@@ -419,9 +413,9 @@ func TestSlackRefuses(t *testing.T) {
 	// The installer's own calls have their own budgets.
 	bubble(t, "nobody else", nil, func(x *traffic) {
 		x.slack.Inject(slacksim.Fault{Method: "auth.test", RetryAfter: 300, Times: 1})
-		_, err := x.in.Client(x.acme).AuthTestContext(ctx)
+		_, err := x.client(x.acme).AuthTestContext(ctx)
 		x.limited(err, 5*time.Minute)
-		if _, err := x.in.identify(ctx, x.acme.Token); err != nil {
+		if _, err := x.api.identify(ctx, x.acme.Token); err != nil {
 			x.Error(err)
 		}
 		x.grant(slacksim.Acme, slacksim.AcmeMember)
@@ -433,7 +427,7 @@ func TestSlackRefuses(t *testing.T) {
 // first refusal, for that method in that workspace: nobody else waits.
 func TestHistoryIsReadSeldom(t *testing.T) {
 	read := func(x *traffic, c connection.Connection) error {
-		_, err := x.in.Client(c).GetConversationHistoryContext(ctx, &slack.GetConversationHistoryParameters{ChannelID: general})
+		_, err := x.client(c).GetConversationHistoryContext(ctx, &slack.GetConversationHistoryParameters{ChannelID: general})
 		return err
 	}
 	unlisted := slacksim.Fault{Method: history, TeamID: slacksim.Acme, RetryAfter: 60, Times: 1}
@@ -453,7 +447,7 @@ func TestHistoryIsReadSeldom(t *testing.T) {
 			x.limited(read(x, x.acme), time.Minute) // at once, and without a call
 		}
 		x.fine(x.user(ctx, x.acme))
-		_, _, _, err := x.in.Client(x.acme).GetConversationRepliesContext(ctx, &slack.GetConversationRepliesParameters{ChannelID: general, Timestamp: "1.1"})
+		_, _, _, err := x.client(x.acme).GetConversationRepliesContext(ctx, &slack.GetConversationRepliesParameters{ChannelID: general, Timestamp: "1.1"})
 		for range 3 {
 			err = errors.Join(err, read(x, x.birch))
 		}
@@ -491,12 +485,8 @@ func TestRefusedCallIsRepeated(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = x.slack.Close(ctx) })
-	in, err := New(Config{ClientID: "1.2", SlackURL: x.slack.URL(), PublicURL: "http://127.0.0.1:9", Store: noStore{}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(in.http.CloseIdleConnections)
-	x.in = in
+	x.api = &API{Address: x.slack.URL(), HTTP: NewHTTPClient(), Now: time.Now, Met: x.met}
+	t.Cleanup(x.api.HTTP.CloseIdleConnections)
 	x.slack.Inject(slacksim.Fault{Method: postMessage, RetryAfter: 1, Times: 2})
 	x.fine(x.post(ctx, x.acme, general, "third time"))
 	calls := x.slack.CallsTo(postMessage)
@@ -560,7 +550,7 @@ func TestStreams(t *testing.T) {
 			if err != nil {
 				x.Fatal(err)
 			}
-			resp, err := limited{x.in, x.acme.Key, "", x.in.http}.Do(r)
+			resp, err := limited{x.api, x.acme.Key, "", x.api.HTTP}.Do(r)
 			if err == nil {
 				_ = resp.Body.Close()
 			}
@@ -647,7 +637,7 @@ func TestNoWordIsNoSuccess(t *testing.T) {
 	bubble(t, "", nil, func(x *traffic) {
 		x.slack.Inject(slacksim.Fault{Body: `{"ok":false}`})
 		ctx := context.Background()
-		one, another := x.in.Client(x.acme), x.in.UserClientIn(x.person, "")
+		one, another := x.client(x.acme), x.userClient(x.person)
 		_, _, err := one.PostMessageContext(ctx, "C1", slack.MsgOptionText("hi", false))
 		_, err2 := another.GetUserInfoContext(ctx, "U1")
 		err3 := one.DeleteReminderContext(ctx, "R1")
@@ -663,9 +653,9 @@ func TestNoWordIsNoSuccess(t *testing.T) {
 func TestWorkspacesOfAnOrganisation(t *testing.T) {
 	t.Parallel()
 	bubble(t, "", nil, func(x *traffic) {
-		l := limited{x.in, connection.Key{AppID: "A1", EnterpriseID: "E1"}, "", x.in.http}
+		l := limited{x.api, connection.Key{AppID: "A1", EnterpriseID: "E1"}, "", x.api.HTTP}
 		do := func(team string) error {
-			r, err := http.NewRequest(http.MethodPost, x.in.apiURL()+"users.list", strings.NewReader(url.Values{"team_id": {team}}.Encode()))
+			r, err := http.NewRequest(http.MethodPost, x.api.Address+"/api/users.list", strings.NewReader(url.Values{"team_id": {team}}.Encode()))
 			if err != nil {
 				return err
 			}
@@ -753,16 +743,13 @@ func BenchmarkTurn(b *testing.B) {
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			now := time.Now()
-			in, err := New(Config{PublicURL: "http://127.0.0.1:9", Store: noStore{}, Now: func() time.Time { return now }})
-			if err != nil {
-				b.Fatal(err)
-			}
+			api := &API{Address: "https://slack.com", Now: func() time.Time { return now }, Met: func(method, result string) {}}
 			keys := make([]connection.Key, bench.workspaces)
 			for i := range keys {
 				keys[i] = connection.Key{AppID: "A1", TeamID: fmt.Sprint("T", i)}
 			}
 			answer := &answers{http.Response{StatusCode: http.StatusOK, Header: http.Header{}}, bytes.NewReader([]byte(`{"ok":true}`))}
-			r, err := http.NewRequest(http.MethodPost, in.apiURL()+bench.method, strings.NewReader(bench.body))
+			r, err := http.NewRequest(http.MethodPost, api.Address+"/api/"+bench.method, strings.NewReader(bench.body))
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -772,7 +759,7 @@ func BenchmarkTurn(b *testing.B) {
 			for b.Loop() {
 				i++
 				now = now.Add(max(time.Second/time.Duration(len(keys)), 100*time.Microsecond)) // at most 10,000 calls a second
-				if _, err := (limited{in, keys[i%len(keys)], "", answer}).Do(r); err != nil {
+				if _, err := (limited{api, keys[i%len(keys)], "", answer}).Do(r); err != nil {
 					b.Fatal(err)
 				}
 			}

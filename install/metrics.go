@@ -39,11 +39,7 @@ const (
 )
 
 // What became of a call that met a limit.
-const (
-	limitWaited     = "waited"
-	limitRefused    = "refused"
-	limitTurnedAway = "turned_away"
-)
+const ()
 
 // labels are the values that counters begin with.
 var labels = struct{ results, chains, told, methods, limits []string }{

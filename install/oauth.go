@@ -509,7 +509,7 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 	var id connection.Identity
 	var unasked error
 	if !elsewhere { // at once: the next consent of a colleague may end this token
-		id, unasked = in.identify(ctx, token)
+		id, unasked = in.slack.identify(ctx, token)
 	}
 	was, err := in.relied(ctx, c.Key)
 	if err != nil {
@@ -613,7 +613,7 @@ func (in *Installer) useLink(ctx context.Context, a *Attempt) (bound connection.
 func (in *Installer) exchangeCode(ctx context.Context, a *Attempt, code string) (granted, *page) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	got, err := in.ask(ctx, "oauth.v2.access", url.Values{
+	got, err := in.slack.ask(ctx, "oauth.v2.access", url.Values{
 		"client_id": {in.cfg.ClientID}, "client_secret": {in.cfg.ClientSecret.Reveal()}, "code": {code}, "redirect_uri": {in.redirectURI()},
 	})
 	if err == nil {
@@ -638,7 +638,7 @@ func (in *Installer) complete(ctx context.Context, c *connection.Connection) {
 	if c.Token == "" || c.AppID != "" && (c.TeamID != "" || c.EnterpriseID != "") {
 		return
 	}
-	id, err := in.identify(ctx, c.Token)
+	id, err := in.slack.identify(ctx, c.Token)
 	if err != nil {
 		in.log.ErrorContext(ctx, "a consent doesn't say whose it is, and Slack couldn't be asked", "slack_error", SlackError(err), "cause", Cause(err))
 		return

@@ -5,13 +5,9 @@ package install
 // access. https://docs.slack.dev/enterprise/developing-for-enterprise-orgs
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -68,7 +64,7 @@ func (in *Installer) askWorkspaces(ctx context.Context, c connection.Connection)
 		if cursor != "" {
 			form.Set("cursor", cursor)
 		}
-		if _, err := in.post(ctx, "auth.teams.list", c.Token, form, &answer); err != nil {
+		if _, err := in.slack.post(ctx, "auth.teams.list", c.Token, form, &answer); err != nil {
 			return nil, fmt.Errorf("list workspaces: %w", err)
 		}
 		list = append(list, answer.Teams...)
@@ -329,80 +325,4 @@ func (in *Installer) AssessIn(c connection.Connection, err error, teamID string)
 		return in.addedTo(h, teamID, known.list)
 	}
 	return h
-}
-
-// withArgument returns r with one more argument in its body, form or JSON, unless it has it already; r itself when it carries
-// something else. The methods that know the argument need it, and all others ignore it.
-func withArgument(r *http.Request, name, value string) *http.Request {
-	if value == "" || argument(r, name) != "" {
-		return r
-	}
-	kind := r.Header.Get("Content-Type")
-	asForm, asJSON := strings.HasPrefix(kind, "application/x-www-form-urlencoded"), strings.HasPrefix(kind, "application/json")
-	if r.Body == nil || r.Body == http.NoBody || r.GetBody == nil || !asForm && !asJSON || r.ContentLength > longestBody {
-		if r.Body != nil && r.Body != http.NoBody {
-			return r
-		}
-		next := r.Clone(r.Context())
-		next.URL.RawQuery = strings.TrimPrefix(next.URL.RawQuery+"&"+name+"="+url.QueryEscape(value), "&")
-		return next
-	}
-	return rewritten(r, func(body []byte) []byte {
-		if asForm {
-			// slack-go sends some arguments that it was not given, empty, and the first of two counts.
-			return []byte(strings.TrimSuffix(name+"="+url.QueryEscape(value)+"&"+string(body), "&"))
-		}
-		var arguments map[string]json.RawMessage
-		if json.Unmarshal(body, &arguments) != nil || arguments == nil {
-			return body
-		}
-		arguments[name], _ = json.Marshal(value) // a string
-		whole, err := json.Marshal(arguments)
-		if err != nil {
-			return body
-		}
-		return whole
-	})
-}
-
-// rewritten is r once more, with another body.
-func rewritten(r *http.Request, change func(body []byte) []byte) *http.Request {
-	from, err := r.GetBody()
-	if err != nil {
-		return r
-	}
-	defer func() { _ = from.Close() }()
-	body, err := io.ReadAll(from)
-	if err != nil {
-		return r
-	}
-	body = change(body)
-	next := r.Clone(r.Context())
-	next.ContentLength = int64(len(body))
-	next.Header.Del("Content-Length")
-	next.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
-	next.Body, _ = next.GetBody()
-	return next
-}
-
-// withToken is r once more, as a call with another token.
-func withToken(r *http.Request, token connection.Secret) *http.Request {
-	next := r
-	if r.GetBody != nil && strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
-		next = rewritten(r, func(body []byte) []byte {
-			parts := strings.Split(string(body), "&")
-			for i, p := range parts {
-				if strings.HasPrefix(p, "token=") {
-					parts[i] = "token=" + url.QueryEscape(token.Reveal())
-				}
-			}
-			return []byte(strings.Join(parts, "&"))
-		})
-	} else if fresh, ok := again(r); ok {
-		next = fresh
-	}
-	if next.Header.Get("Authorization") != "" {
-		next.Header.Set("Authorization", "Bearer "+token.Reveal())
-	}
-	return next
 }

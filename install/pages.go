@@ -539,7 +539,7 @@ func (in *Installer) icon(ctx context.Context, address string) template.URL {
 	if err != nil {
 		return ""
 	}
-	resp, err := in.http.Do(req)
+	resp, err := in.slack.HTTP.Do(req)
 	if err != nil {
 		return ""
 	}

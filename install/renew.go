@@ -359,7 +359,7 @@ func (in *Installer) exchange(ctx context.Context, p connection.Grant, c connect
 		method = "oauth.v2.exchange"
 		form.Set("token", c.Token.Reveal())
 	}
-	granted, err := in.ask(ctx, method, form)
+	granted, err := in.slack.ask(ctx, method, form)
 	if err != nil {
 		return connection.Grant{}, err
 	}

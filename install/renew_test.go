@@ -114,7 +114,7 @@ func (r *rig) replica(change func(*install.Config)) replica {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.t.Cleanup(in.HTTPClient().CloseIdleConnections)
+	r.t.Cleanup(in.Slack().HTTP.CloseIdleConnections)
 	return replica{in, db}
 }
 

@@ -366,7 +366,7 @@ func (in *Installer) bringGrant(ctx context.Context, p connection.Grant) (stored
 // stillGood asks Slack about a token from the journal. The fate is "dead" when its app or access is gone, "" when it is worth
 // storing.
 func (in *Installer) stillGood(ctx context.Context, p connection.Grant) (id connection.Identity, fate string, err error) {
-	id, err = in.identify(ctx, p.Token)
+	id, err = in.slack.identify(ctx, p.Token)
 	switch SlackError(err) {
 	case connection.ReasonAccountInactive, connection.ReasonTokenRevoked:
 		return id, "dead", nil

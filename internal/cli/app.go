@@ -196,7 +196,7 @@ func (a *app) run(ctx context.Context) (err error) {
 		return err
 	})
 	err = group.Wait()
-	a.install.HTTPClient().CloseIdleConnections()
+	a.install.Slack().HTTP.CloseIdleConnections()
 	a.cfg.log.Info("stopped")
 	return err
 }
