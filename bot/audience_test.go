@@ -10,7 +10,7 @@ import (
 	"github.com/slack-go/slack"
 	"github.com/slack-go/slack/slackevents"
 
-	"switchboard/install"
+	"switchboard/install/slackapi"
 	"switchboard/slacksim"
 )
 
@@ -41,7 +41,7 @@ func TestViewers(t *testing.T) {
 			t.Fatal(err)
 		}
 		code := strings.Split(strings.SplitAfter(back, "code=")[1], "&")[0]
-		granted, err := slack.GetOAuthV2ResponseContext(w.ctx, install.NewHTTPClient(), "1.2", "client-secret", code, "https://bot.example.com/cb", slack.OAuthOptionAPIURL(w.URL()+"/api/"))
+		granted, err := slack.GetOAuthV2ResponseContext(w.ctx, slackapi.NewHTTPClient(), "1.2", "client-secret", code, "https://bot.example.com/cb", slack.OAuthOptionAPIURL(w.URL()+"/api/"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -81,7 +81,7 @@ func TestViewers(t *testing.T) {
 		t.Errorf("%d pages", n)
 	}
 	w.Inject(slacksim.Fault{Method: "apps.event.authorizations.list", Error: "invalid_event_context", Times: 1})
-	if r = say(); install.SlackError(r.err) != "invalid_event_context" {
+	if r = say(); slackapi.SlackError(r.err) != "invalid_event_context" {
 		t.Errorf("%v", r.err)
 	}
 	b.cfg.AppToken = ""

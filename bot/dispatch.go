@@ -18,6 +18,7 @@ import (
 
 	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/install/slackapi"
 )
 
 // call runs h and turns a panic into an error.
@@ -234,7 +235,7 @@ func (b *Bot) unavailable(ctx context.Context, t *Turn, err error) Reply {
 		return Reply{Text: text, private: true}
 	}
 	if t.Renewing() {
-		t.Log.WarnContext(ctx, "open connection", "slack_error", install.SlackError(err), "cause", install.Cause(err))
+		t.Log.WarnContext(ctx, "open connection", "slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
 		return b.renewing(t)
 	}
 	b.log.ErrorContext(ctx, "open connection", "ref", t.Ref, "key", t.Key.String(), "cause", err)
@@ -266,8 +267,8 @@ func (b *Bot) failed(ctx context.Context, t *Turn, h Handler, err error) Reply {
 		b.metrics.panics.Inc()
 	}
 	// What a handler did before it failed isn't known here, so nothing is said of that.
-	wait, limited := install.RetryAfter(err)
-	switch code := install.SlackError(err); {
+	wait, limited := slackapi.RetryAfter(err)
+	switch code := slackapi.SlackError(err); {
 	case t.outsider: // who learns nothing of the workspace, not even that
 	case code == connection.ReasonNotAdded:
 		return Reply{Text: fmt.Sprintf("Your organisation has %s, this workspace doesn't yet. "+
@@ -294,7 +295,7 @@ func (b *Bot) logFailure(ctx context.Context, t *Turn, h Handler, err error) {
 
 // failure adds what an operator wants to know of err to the attributes of a log line.
 func failure(err error, args ...any) []any {
-	args = append(args, "cause", reason(err), "slack_error", install.SlackError(err))
+	args = append(args, "cause", reason(err), "slack_error", slackapi.SlackError(err))
 	var p *panicError
 	if errors.As(err, &p) {
 		args = append(args, "stack", string(p.stack))
@@ -388,7 +389,7 @@ func (b *Bot) handle(ctx context.Context, e *Event, env *envelope) error {
 		b.tellActor(ctx, t, r)
 		return nil
 	}
-	if install.SlackError(err) == connection.ReasonNotAdded {
+	if slackapi.SlackError(err) == connection.ReasonNotAdded {
 		t.Log.InfoContext(ctx, "event dropped: the organisation's app was not added to this workspace", "type", e.Type, "event", e.ID)
 		return nil
 	}
@@ -423,7 +424,7 @@ func resultOf(ctx context.Context, h Handler, t *Turn, err error) string {
 		return ranDone
 	case errors.As(err, new(*UserError)):
 		return ranUserError
-	case install.SlackError(err) == connection.ReasonNotAdded:
+	case slackapi.SlackError(err) == connection.ReasonNotAdded:
 		return ranNotConnected
 	case len(h.refused(t, err)) > 0:
 		return ranNotAllowed

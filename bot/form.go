@@ -13,7 +13,7 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"switchboard/install"
+	"switchboard/install/slackapi"
 )
 
 const (
@@ -41,13 +41,13 @@ func (t *Turn) showInForm(ctx context.Context, payload []byte, r Reply) error {
 	}
 
 	err := t.update(ctx, *view)
-	code := install.SlackError(err)
+	code := slackapi.SlackError(err)
 	if len(r.Errors) > 0 && code != "" && code != "not_found" { // something in it is not taken back
 		err = t.update(ctx, *page(r))
 	}
-	if install.SlackError(err) != "" && r.Text != "" {
+	if slackapi.SlackError(err) != "" && r.Text != "" {
 		t.Log.InfoContext(ctx, "an answer in a window comes as a direct message",
-			"slack_error", install.SlackError(err))
+			"slack_error", slackapi.SlackError(err))
 		return t.direct(ctx, r)
 	}
 	return err

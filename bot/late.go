@@ -13,6 +13,7 @@ import (
 
 	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/install/slackapi"
 )
 
 const (
@@ -225,7 +226,7 @@ func (b *Bot) send(r result, to reach, replace, late bool) {
 	}
 	if err != nil {
 		b.log.Warn("answer not delivered", "handler", to.handler, "ref", r.ref, "late", late,
-			"slack_error", install.SlackError(err), "cause", reason(err))
+			"slack_error", slackapi.SlackError(err), "cause", reason(err))
 	}
 	switch {
 	case late && err != nil:
@@ -276,7 +277,7 @@ func (t *Turn) showOnTop(ctx context.Context, inModal bool, r Reply) error {
 		if inModal {
 			show = t.Slack.PushViewContext
 		}
-		if _, err := show(ctx, t.Trigger, *page(r)); err == nil || install.SlackError(err) == "" {
+		if _, err := show(ctx, t.Trigger, *page(r)); err == nil || slackapi.SlackError(err) == "" {
 			return err
 		}
 	}

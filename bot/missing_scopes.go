@@ -14,6 +14,7 @@ import (
 
 	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/install/slackapi"
 )
 
 // NotAllowedError is a handler's word that permissions are missing for what it was to do. The person is told, see Turn.Need.
@@ -142,7 +143,7 @@ func (b *Bot) notAllowed(t *Turn, h Handler, missing []string) Reply {
 func (b *Bot) whisperNotAllowed(ctx context.Context, t *Turn, missing []string) {
 	if t.Shared || t.UserTeam != "" { // elsewhere everybody is of this workspace
 		if in, err := b.insider(ctx, t, t.UserID, t.UserTeam); !in {
-			t.Log.InfoContext(ctx, "not allowed, and asked for by somebody who may be of another company", "missing_scopes", missing, "slack_error", install.SlackError(err))
+			t.Log.InfoContext(ctx, "not allowed, and asked for by somebody who may be of another company", "missing_scopes", missing, "slack_error", slackapi.SlackError(err))
 			return
 		}
 		t.outsider = false
@@ -155,6 +156,6 @@ func (b *Bot) whisperNotAllowed(ctx context.Context, t *Turn, missing []string) 
 		return
 	}
 	if err := t.privately(ctx, r); err != nil {
-		t.Log.WarnContext(ctx, "say what is not allowed", "slack_error", install.SlackError(err), "cause", reason(err))
+		t.Log.WarnContext(ctx, "say what is not allowed", "slack_error", slackapi.SlackError(err), "cause", reason(err))
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/install/slackapi"
 )
 
 // asks is who wants something, as the payload says it.
@@ -44,7 +44,7 @@ func (b *Bot) admit(ctx context.Context, h Handler, t *Turn, who asks) *Reply {
 	}
 	switch in, err := b.insider(ctx, t, i.User.ID, i.User.TeamID); {
 	case err != nil:
-		t.Log.WarnContext(ctx, "ask whether a person is of this organisation", "slack_error", install.SlackError(err), "cause", install.Cause(err))
+		t.Log.WarnContext(ctx, "ask whether a person is of this organisation", "slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
 		return &Reply{Text: "We couldn't ask Slack whether this is for you. Try again in a minute. Reference: " + t.Ref + "."}
 	case !in:
 		t.Log.InfoContext(ctx, "refused: of another company", "handler", h.id())
@@ -146,7 +146,7 @@ func (b *Bot) askInsider(ctx context.Context, t *Turn, userID, userTeam string) 
 	}
 	// Not t.Slack, which names the workspace of the payload: it may be the other company's.
 	u, err := b.install.Client(c).GetUserInfoContext(ctx, userID)
-	switch install.SlackError(err) {
+	switch slackapi.SlackError(err) {
 	case "":
 	case "user_not_found", "user_not_visible", "users_not_found", "missing_scope":
 		return false, failed // nobody here, or it can't be known

@@ -19,6 +19,7 @@ import (
 
 	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/install/slackapi"
 )
 
 // Reply is an answer. The zero Reply says nothing.
@@ -215,7 +216,7 @@ func (b *Bot) respond(ctx context.Context, address connection.Secret, m message)
 	req.Header.Set("Content-Type", "application/json; charset=utf-8")
 	resp, err := b.hooks.Do(req)
 	if err != nil {
-		return fmt.Errorf("respond: %w", install.Cause(err))
+		return fmt.Errorf("respond: %w", slackapi.Cause(err))
 	}
 	defer func() { _ = resp.Body.Close() }()
 	answer, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))

@@ -16,6 +16,7 @@ import (
 	"github.com/slack-go/slack"
 
 	"switchboard/install"
+	"switchboard/install/slackapi"
 )
 
 const (
@@ -165,7 +166,7 @@ func (t *Turn) privately(ctx context.Context, r Reply) error {
 	case t.ChannelID != "":
 		_, err = t.Slack.PostEphemeralContext(ctx, t.ChannelID, t.UserID, here...)
 	}
-	if t.ChannelID == "" || err != nil && install.SlackError(err) != "" {
+	if t.ChannelID == "" || err != nil && slackapi.SlackError(err) != "" {
 		_, _, err = t.Slack.PostMessageContext(ctx, t.UserID, options...)
 	}
 	return err
@@ -176,13 +177,13 @@ func (t *Turn) privately(ctx context.Context, r Reply) error {
 func (b *Bot) tellActor(ctx context.Context, t *Turn, r Reply) {
 	if t.outsider {
 		if in, err := b.insider(ctx, t, t.UserID, t.UserTeam); !in {
-			t.Log.InfoContext(ctx, "not told why: they may be of another company", "slack_error", install.SlackError(err))
+			t.Log.InfoContext(ctx, "not told why: they may be of another company", "slack_error", slackapi.SlackError(err))
 			return
 		}
 	}
 	if err := t.privately(ctx, r); err != nil {
 		t.Log.WarnContext(ctx, "tell a person why it was not done",
-			"slack_error", install.SlackError(err), "cause", reason(err))
+			"slack_error", slackapi.SlackError(err), "cause", reason(err))
 	}
 }
 
@@ -213,7 +214,7 @@ func (t *Turn) find(ctx context.Context, key string) (ts string) {
 		}
 	}
 	if err != nil {
-		t.Log.InfoContext(ctx, "look for a message of an earlier attempt", "slack_error", install.SlackError(err), "cause", install.Cause(err))
+		t.Log.InfoContext(ctx, "look for a message of an earlier attempt", "slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
 		return ""
 	}
 	for _, m := range messages {

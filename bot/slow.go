@@ -14,6 +14,7 @@ import (
 
 	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/install/slackapi"
 )
 
 // slowWork is what the inbox keeps of a slow command or interaction.
@@ -147,7 +148,7 @@ func (b *Bot) open(ctx context.Context, h Handler, k connection.Key, trigger str
 		switch {
 		case err == nil:
 			t.ViewID = shown.View.ID
-		case install.SlackError(err) == "":
+		case slackapi.SlackError(err) == "":
 			name = view.ExternalID
 		}
 		return Reply{}, err
@@ -165,9 +166,9 @@ func (o opened) close(r Reply) {
 	ctx, cancel := context.WithTimeout(context.Background(), afterBudget)
 	defer cancel()
 	_, err := o.turn.Slack.UpdateViewContext(ctx, *page(r), o.name, "", o.id)
-	if err != nil && install.SlackError(err) != "not_found" { // it was not opened, or is closed
+	if err != nil && slackapi.SlackError(err) != "not_found" { // it was not opened, or is closed
 		o.turn.Log.WarnContext(ctx, "say in a modal that nothing was begun",
-			"slack_error", install.SlackError(err), "cause", reason(err))
+			"slack_error", slackapi.SlackError(err), "cause", reason(err))
 	}
 }
 

@@ -33,8 +33,8 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
 
-	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/install/slackapi"
 )
 
 const (
@@ -327,7 +327,7 @@ func (s *sockets) connect(ctx context.Context) (*socket, error) {
 		if resp != nil {
 			return nil, fmt.Errorf("open socket: Slack answered %s", clip(resp.Status))
 		}
-		return nil, fmt.Errorf("open socket: %w", install.Cause(err)) // without the address: the ticket in it is a secret
+		return nil, fmt.Errorf("open socket: %w", slackapi.Cause(err)) // without the address: the ticket in it is a secret
 	}
 	// A stop does not wait for Slack's first word.
 	hangUp := context.AfterFunc(dial, func() { _ = conn.Close() })
@@ -373,14 +373,14 @@ func (s *sockets) address(ctx context.Context) (connection.Secret, error) {
 	defer cancel()
 	_, address, err := s.api.StartSocketModeContext(ctx)
 	if err != nil {
-		code := install.SlackError(err)
+		code := slackapi.SlackError(err)
 		if what := refusals[code]; what != "" {
 			return "", &TokenRefused{Code: code, what: what}
 		}
-		if wait, limited := install.RetryAfter(err); limited {
+		if wait, limited := slackapi.RetryAfter(err); limited {
 			s.wait(wait)
 		}
-		return "", fmt.Errorf("apps.connections.open: %w", install.Cause(err))
+		return "", fmt.Errorf("apps.connections.open: %w", slackapi.Cause(err))
 	}
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "wss" && (u.Scheme != "ws" || !s.plain) {

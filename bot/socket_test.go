@@ -21,6 +21,7 @@ import (
 
 	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/install/slackapi"
 	"switchboard/slacksim"
 )
 
@@ -106,7 +107,7 @@ func newSocketStage(t *testing.T, change ...func(*slacksim.Config)) *socketStage
 		t.Fatal(err)
 	}
 	code := strings.Split(strings.SplitAfter(back, "code=")[1], "&")[0]
-	granted, err := slack.GetOAuthV2ResponseContext(ctx, install.NewHTTPClient(), "1.2", "client-secret", code, "https://bot.example.com/cb", slack.OAuthOptionAPIURL(w.URL()+"/api/"))
+	granted, err := slack.GetOAuthV2ResponseContext(ctx, slackapi.NewHTTPClient(), "1.2", "client-secret", code, "https://bot.example.com/cb", slack.OAuthOptionAPIURL(w.URL()+"/api/"))
 	if err != nil {
 		t.Fatal(err)
 	}

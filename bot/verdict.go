@@ -11,7 +11,7 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"switchboard/install"
+	"switchboard/install/slackapi"
 )
 
 // class is what an error asks for.
@@ -158,7 +158,7 @@ func classOf(err error) class {
 	if errors.As(err, new(*slack.RateLimitedError)) {
 		return wait
 	}
-	code := install.SlackError(err)
+	code := slackapi.SlackError(err)
 	if strings.HasPrefix(code, "restricted_action_") ||
 		strings.HasPrefix(code, "slack_connect_") && strings.HasSuffix(code, "_blocked") {
 		return final // a family that grows: restricted_action_read_only_channel …
@@ -168,7 +168,7 @@ func classOf(err error) class {
 
 // patience is how long to wait for Slack's limits. Where it doesn't say: a minute, which is what they count in.
 func patience(err error) time.Duration {
-	if asked, limited := install.RetryAfter(err); limited {
+	if asked, limited := slackapi.RetryAfter(err); limited {
 		return max(asked, shortestLimit)
 	}
 	return time.Minute

@@ -15,8 +15,8 @@ import (
 	"sync"
 	"time"
 
-	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/install/slackapi"
 )
 
 const (
@@ -624,7 +624,7 @@ var (
 // anybody answer) and tokens, and no longer than a few lines.
 func reason(err error) string {
 	const most = 300
-	s := tokens.ReplaceAllString(addresses.ReplaceAllString(fmt.Sprint(install.Cause(err)), "[address]"), "[token]")
+	s := tokens.ReplaceAllString(addresses.ReplaceAllString(fmt.Sprint(slackapi.Cause(err)), "[address]"), "[token]")
 	if len(s) > most {
 		s = strings.ToValidUTF8(s[:most], "") + "…"
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/slack-go/slack"
 
 	"switchboard/bot"
-	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/install/slackapi"
 )
 
 // The permissions that let the app see the channels it is in.
@@ -60,7 +60,7 @@ func channels(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 		if len(types) > 0 {
 			var err error
 			if found, whole, err = memberships(ctx, t, types, ""); err != nil {
-				t.Log.WarnContext(ctx, "list channels", "slack_error", install.SlackError(err), "cause", install.Cause(err))
+				t.Log.WarnContext(ctx, "list channels", "slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
 				return bot.Reply{Text: "We couldn't find out which channels " + app + " is in. " + slackSaid(t, err, missing...) + " Reference: " + t.Ref + "."}, nil
 			}
 		}
@@ -77,7 +77,7 @@ func theirs(ctx context.Context, t *bot.Turn, found []slack.Channel) map[string]
 	shared, _, err := memberships(ctx, t, []string{"private_channel"}, t.UserID)
 	if err != nil {
 		t.Log.WarnContext(ctx, "list private channels of a person",
-			"slack_error", install.SlackError(err), "cause", install.Cause(err))
+			"slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
 	}
 	ids := map[string]bool{}
 	for _, c := range shared {

@@ -16,6 +16,7 @@ import (
 	"switchboard/bot"
 	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/install/slackapi"
 )
 
 const (
@@ -151,13 +152,13 @@ func standingOf(ctx context.Context, t *bot.Turn) (standing, error) {
 		return unknown, errUnasked
 	}
 	u, err := t.Slack.GetUserInfoContext(ctx, t.UserID)
-	switch install.SlackError(err) {
+	switch slackapi.SlackError(err) {
 	case "":
 	case "user_not_found", "user_not_visible", "users_not_found":
 		return stranger, nil // nobody of this workspace, or of any that it shares a channel with
 	}
 	if err != nil {
-		t.Log.WarnContext(ctx, "ask what the person is", "slack_error", install.SlackError(err), "cause", install.Cause(err))
+		t.Log.WarnContext(ctx, "ask what the person is", "slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
 		return unknown, err
 	}
 	return standingIn(t.Connection, u, t.UserID == t.Connection.InstalledBy), nil
@@ -238,7 +239,7 @@ func refusal(t *bot.Turn, is standing, err error, doing string) bot.Reply {
 			return bot.Reply{Text: text + " Try again in a minute. Reference: " + t.Ref + "."}
 		}
 		return bot.Reply{Text: text + more(t, "status", "to see what to do")}
-	case install.SlackError(err) == connection.ReasonMissingScope:
+	case slackapi.SlackError(err) == connection.ReasonMissingScope:
 		first := fmt.Sprintf("Slack couldn't be asked whether you may %s, so nothing was done.", doing)
 		r := t.NotAllowed("users:read") // which permission is missing, and a button that asks for it
 		r.Text = first + " " + r.Text

@@ -14,6 +14,7 @@ import (
 	"switchboard/bot"
 	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/install/slackapi"
 )
 
 // viewDisconnect is the window that asks whether one is sure.
@@ -60,20 +61,20 @@ func disconnect(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 	if err == nil {
 		_, err = t.OpenView(asking, view)
 	}
-	switch reason := install.SlackError(err); {
+	switch reason := slackapi.SlackError(err); {
 	case err == nil:
 		return bot.Reply{} // the window is the answer
 	case gone(err):
 		return o.words("", install.ErrNotConnected)
 	default:
-		t.Log.WarnContext(ctx, "open the window that disconnects", "slack_error", reason, "cause", install.Cause(err))
+		t.Log.WarnContext(ctx, "open the window that disconnects", "slack_error", reason, "cause", slackapi.Cause(err))
 		return bot.Reply{Text: "The window that asks whether you are sure couldn't be opened, so nothing was changed. " + slackSaid(t, err) + " Reference: " + t.Ref + "."}
 	}
 }
 
 // gone reports whether Slack says that there is nothing left to disconnect.
 func gone(err error) bool {
-	code := install.SlackError(err)
+	code := slackapi.SlackError(err)
 	return code == connection.ReasonAccountInactive || code == connection.ReasonTokenRevoked
 }
 
@@ -132,7 +133,7 @@ func goodbye(ctx context.Context, t *bot.Turn, about string) bot.Reply {
 	defer cancel()
 	said, err := t.Install.Disconnect(asking, connection.Person(t.UserID))
 	if err != nil {
-		t.Log.WarnContext(ctx, "disconnect", "slack_said", said, "slack_error", install.SlackError(err), "cause", install.Cause(err))
+		t.Log.WarnContext(ctx, "disconnect", "slack_said", said, "slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
 	}
 	return o.words(said, err)
 }
@@ -151,7 +152,7 @@ type outcome struct {
 
 func (o outcome) words(said string, err error) bot.Reply {
 	text := ""
-	switch slackSaid := install.SlackError(err); {
+	switch slackSaid := slackapi.SlackError(err); {
 	case err == nil:
 		text = fmt.Sprintf("%s is disconnected from %s. %s", o.app, o.from, disconnectSaid(said))
 		if said == "" {

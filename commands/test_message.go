@@ -8,7 +8,7 @@ import (
 	"github.com/slack-go/slack"
 
 	"switchboard/bot"
-	"switchboard/install"
+	"switchboard/install/slackapi"
 )
 
 // test writes to the person who asks, and says what came of it.
@@ -31,8 +31,8 @@ func test(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 	if err == nil {
 		return bot.Reply{Text: "The test message is in your direct messages with " + app + ", under *Messages*."}
 	}
-	t.Log.WarnContext(ctx, "test message", "slack_error", install.SlackError(err), "cause", install.Cause(err))
-	if install.SlackError(err) == "" {
+	t.Log.WarnContext(ctx, "test message", "slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
+	if slackapi.SlackError(err) == "" {
 		// No answer is not a no: it may have been sent.
 		return bot.Reply{Text: "Slack didn't answer in time, so we don't know whether the test message was sent. Look in your direct messages. Reference: " + t.Ref + "."}
 	}

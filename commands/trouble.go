@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"switchboard/bot"
-	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/install/slackapi"
 )
 
 // slackSaid says in whole sentences, escaped, why a call of ours to Slack failed. needed are the permissions that the call takes,
@@ -18,8 +18,8 @@ import (
 func slackSaid(t *bot.Turn, err error, needed ...string) string {
 	app := escape(t.Install.App().Name)
 	again := " Try again in a minute."
-	asked, limited := install.RetryAfter(err)
-	switch reason := install.SlackError(err); reason {
+	asked, limited := slackapi.RetryAfter(err)
+	switch reason := slackapi.SlackError(err); reason {
 	case "":
 		return "Slack didn't answer in time." + again
 	case "not_in_channel", "channel_not_found":

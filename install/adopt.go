@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"switchboard/install/connection"
+	"switchboard/install/slackapi"
 )
 
 // TokenError says why a token cannot serve as the bot token, in a sentence for the operator. It does not hold the token.
@@ -55,12 +56,12 @@ func (in *Installer) Adopt(ctx context.Context) (connection.Connection, error) {
 	if err := CheckTokenKind(token); err != nil {
 		return connection.Connection{}, err
 	}
-	id, err := in.slack.identify(ctx, token)
+	id, err := in.slack.Identify(ctx, token)
 	if err != nil {
-		if decisive(err) {
-			return connection.Connection{}, &TokenError{fmt.Sprintf("Slack does not accept this token (it says %s).%s", SlackError(err), botTokenNeeded)}
+		if slackapi.Decisive(err) {
+			return connection.Connection{}, &TokenError{fmt.Sprintf("Slack does not accept this token (it says %s).%s", slackapi.SlackError(err), botTokenNeeded)}
 		}
-		return connection.Connection{}, fmt.Errorf("check bot token: %w", Cause(err))
+		return connection.Connection{}, fmt.Errorf("check bot token: %w", slackapi.Cause(err))
 	}
 	if id.BotID == "" {
 		return connection.Connection{}, &TokenError{"This token works but does not belong to a bot." + botTokenNeeded}
@@ -115,7 +116,7 @@ func (in *Installer) Adopt(ctx context.Context) (connection.Connection, error) {
 	if err != nil {
 		return connection.Connection{}, fmt.Errorf("store the connection: %w", err)
 	}
-	in.only = c.Key
+	in.onlyKey = c.Key
 	in.learnNames(ctx, &c)
 	return c, nil
 }

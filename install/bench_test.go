@@ -15,6 +15,7 @@ import (
 
 	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/install/slackapi"
 	"switchboard/slacksim"
 	"switchboard/storage"
 	"switchboard/storage/storagetest"
@@ -45,7 +46,7 @@ func fleet(b *testing.B, database string, n int, direct bool) (*install.Installe
 	if err := db.UseJournal(b.TempDir() + "/journal"); err != nil {
 		b.Fatal(err)
 	}
-	client := install.NewHTTPClient()
+	client := slackapi.NewHTTPClient()
 	if direct {
 		client.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
 			w := httptest.NewRecorder()

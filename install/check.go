@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"switchboard/install/connection"
+	"switchboard/install/slackapi"
 )
 
 const (
@@ -107,7 +108,7 @@ func (w witness) Do(r *http.Request) (*http.Response, error) {
 	gone := w.c
 	gone.Token = ""
 	if org, ok := w.in.superseded(r.Context(), gone, w.c.EnterpriseID); ok {
-		if next := withArgument(withToken(r, org.Token), "team_id", w.c.TeamID); next != r {
+		if next := slackapi.WithArgument(slackapi.WithToken(r, org.Token), "team_id", w.c.TeamID); next != r {
 			return witness{w.in, org}.Do(next)
 		}
 	}
@@ -140,7 +141,7 @@ func (in *Installer) witnessed(c connection.Connection, code string, scopes []st
 	bad := aboutToken(code) || code == connection.ReasonMissingScope && len(scopes) == 0
 	changed := len(scopes) > 0 && !slices.Equal(scopes, c.Scopes)
 	switch {
-	case code != "" && !bad && !decisive(slack.SlackErrorResponse{Err: code}):
+	case code != "" && !bad && !slackapi.Decisive(slack.SlackErrorResponse{Err: code}):
 		return // Slack's own trouble
 	case !bad && (c.State == connection.Active || connection.RenewalTrouble(c.Reason)) && connection.Recent(c.CheckedAt, at, witnessStale) &&
 		!changed:
@@ -166,7 +167,7 @@ func (in *Installer) witnessed(c connection.Connection, code string, scopes []st
 		return
 	}
 	in.tasks.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 2*callTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), 2*slackapi.CallTimeout)
 		defer cancel()
 		if bad {
 			in.Check(ctx, c.Key)

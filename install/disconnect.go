@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"switchboard/install/connection"
+	"switchboard/install/slackapi"
 )
 
 // ErrByHand: in single-workspace mode there are no OAuth credentials to remove the app with.
@@ -23,7 +24,7 @@ var ErrUnclear = errors.New("no clear answer from Slack")
 // so. https://docs.slack.dev/reference/methods/apps.uninstall#errors
 func maybeDone(err error) bool {
 	var dial *net.OpError
-	switch SlackError(err) {
+	switch slackapi.SlackError(err) {
 	case "":
 		return err != nil && !(errors.As(err, &dial) && dial.Op == "dial")
 	case "internal_error", "fatal_error", "service_unavailable", "server_error", "request_timeout":
@@ -91,11 +92,11 @@ func (in *Installer) Disconnect(ctx context.Context, k connection.Key, by connec
 
 // uninstall asks Slack to remove the app. err is nil when it is gone, now or before.
 func (in *Installer) uninstall(ctx context.Context, c connection.Connection) (said string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, slackapi.CallTimeout)
 	defer cancel()
 	form := url.Values{"client_id": {in.cfg.ClientID}, "client_secret": {in.cfg.ClientSecret.Reveal()}}
-	_, err = in.slack.post(ctx, "apps.uninstall", c.Token, form, &struct{}{})
-	switch code := SlackError(err); {
+	_, err = in.slack.Post(ctx, "apps.uninstall", c.Token, form, &struct{}{})
+	switch code := slackapi.SlackError(err); {
 	case err == nil:
 		return "ok", nil
 	case code == connection.ReasonAccountInactive, code == connection.ReasonTokenRevoked:
@@ -109,7 +110,7 @@ func (in *Installer) uninstall(ctx context.Context, c connection.Connection) (sa
 // stands behind it; at ctx's end, or noteWait later than that, the caller has waited enough and the line follows, unless c has
 // come to another end meanwhile.
 func (in *Installer) noteFailure(ctx context.Context, c connection.Connection, by connection.Actor, cause error) {
-	failed := connection.Change{At: in.now(), By: by, What: connection.DidDisconnect, Outcome: connection.OutcomeFail, Reason: orElse(SlackError(cause), "no_answer")}
+	failed := connection.Change{At: in.now(), By: by, What: connection.DidDisconnect, Outcome: connection.OutcomeFail, Reason: orElse(slackapi.SlackError(cause), "no_answer")}
 	written := make(chan struct{})
 	in.tasks.Go(func() {
 		defer close(written)

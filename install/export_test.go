@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"switchboard/install/connection"
+	"switchboard/install/slackapi"
 )
 
 // RenewDue does what Run does every second.
@@ -38,8 +39,8 @@ func ExchangeCode(slack interface{ URL() string }, back, redirect, secret string
 	if err != nil {
 		return connection.Grant{}, err
 	}
-	api := &API{Address: slack.URL(), HTTP: http.DefaultClient}
-	got, err := api.ask(context.Background(), "oauth.v2.access", url.Values{"client_id": {"1.2"}, "client_secret": {secret}, "code": {u.Query().Get("code")}, "redirect_uri": {redirect}})
+	api := &slackapi.API{Address: slack.URL(), HTTP: http.DefaultClient}
+	got, err := api.OAuth(context.Background(), "oauth.v2.access", url.Values{"client_id": {"1.2"}, "client_secret": {secret}, "code": {u.Query().Get("code")}, "redirect_uri": {redirect}})
 	return connection.Grant{Token: connection.Secret(got.AccessToken), Refresh: connection.Secret(got.RefreshToken), Life: time.Duration(got.ExpiresIn)}, err
 }
 

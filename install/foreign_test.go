@@ -9,6 +9,7 @@ import (
 	"github.com/slack-go/slack"
 
 	"switchboard/install/connection"
+	"switchboard/install/slackapi"
 )
 
 // Whatever the program handed in panics in costs that message, and not the process.
@@ -28,7 +29,7 @@ func TestFunctionsOfTheProgramThatPanic(t *testing.T) {
 	_, _, told := in.cfg.Tell(ctx, nil, "U1", Health{})
 	_, _, wanted := in.cfg.TellMissing(ctx, nil, "U1", MissingScopes{})
 	for _, err := range []error{in.welcome(ctx, connection.Connection{}), told, wanted, in.cfg.Resolve(ctx, nil, connection.Notice{}, Health{})} {
-		if !errors.As(err, new(errPanic)) || decisive(err) {
+		if !errors.As(err, new(errPanic)) || slackapi.Decisive(err) {
 			t.Errorf("%v", err)
 		}
 	}

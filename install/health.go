@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"switchboard/install/connection"
+	"switchboard/install/slackapi"
 )
 
 // Health is the answer to "is it working?", ready to be shown.
@@ -73,7 +74,7 @@ func (in *Installer) assess(c connection.Connection, found bool, e evidence) Hea
 		h.HeldSince, h.HeldAt = c.EventsHeldSince, c.EventsHeldAt
 	}
 	h.Missing = c.Missing(in.cfg.Scopes)
-	h.Live = e.asked && (e.slackErr == nil || decisive(e.slackErr))
+	h.Live = e.asked && (e.slackErr == nil || slackapi.Decisive(e.slackErr))
 	switch lacking := len(c.Missing(in.required())) > 0; {
 	case e.asked && !h.Live:
 		h.State, h.Reason = connection.Unknown, connection.ReasonSlackSilent
@@ -170,26 +171,26 @@ func (in *Installer) Check(ctx context.Context, k connection.Key) Health {
 		c = fresh
 	}
 	sent := in.now()
-	id, slackErr := in.slack.identify(ctx, c.Token)
-	if SlackError(slackErr) == connection.ReasonTokenExpired && c.RefreshToken != "" && !c.BacksOff(in.now()) {
+	id, slackErr := in.slack.Identify(ctx, c.Token)
+	if slackapi.SlackError(slackErr) == connection.ReasonTokenExpired && c.RefreshToken != "" && !c.BacksOff(in.now()) {
 		// Before its time by our clock: Slack's counts.
 		if err := in.renew(ctx, connection.TokenOwner{Key: c.Key}, renewRequest{budget: renewalsInUse, refused: c.Token}); err == nil {
 			if fresh, err := in.store.Lookup(ctx, c.Key); err == nil && fresh.Token != "" {
 				c, sent = fresh, in.now()
-				id, slackErr = in.slack.identify(ctx, c.Token)
+				id, slackErr = in.slack.Identify(ctx, c.Token)
 			}
 		}
 	}
 	in.metrics.checks.WithLabelValues(result(slackErr)).Inc()
 	if slackErr != nil {
-		in.log.InfoContext(ctx, "connection check failed", "connection", c.ID, "slack_error", SlackError(slackErr), "cause", Cause(slackErr))
+		in.log.InfoContext(ctx, "connection check failed", "connection", c.ID, "slack_error", slackapi.SlackError(slackErr), "cause", slackapi.Cause(slackErr))
 	}
-	if slackErr == nil || decisive(slackErr) {
+	if slackErr == nil || slackapi.Decisive(slackErr) {
 		asked := c.Token
 		var was []string
 		updated, err := in.store.Update(ctx, c.Key, func(row *connection.Connection) error {
 			if was = row.Scopes; row.Token == asked { // else Slack's answer is about a token that has been replaced meanwhile
-				row.Judge(id, SlackError(slackErr), sent)
+				row.Judge(id, slackapi.SlackError(slackErr), sent)
 				in.allowed(row, sent)
 			}
 			return nil
@@ -204,7 +205,7 @@ func (in *Installer) Check(ctx context.Context, k connection.Key) Health {
 		} else {
 			// The answer is still worth showing; the next check will store it.
 			in.log.WarnContext(ctx, "keep result of check", "connection", c.ID, "cause", err)
-			c.Judge(id, SlackError(slackErr), sent)
+			c.Judge(id, slackapi.SlackError(slackErr), sent)
 		}
 	}
 	return in.assess(c, true, evidence{asked: true, slackErr: slackErr})

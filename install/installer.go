@@ -24,6 +24,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"switchboard/install/connection"
+	"switchboard/install/slackapi"
 )
 
 // App is how the app presents itself on the pages.
@@ -88,13 +89,13 @@ type Config struct {
 // Installer connects workspaces and answers for their connections. Make one with New. It may be used from any number of
 // goroutines.
 type Installer struct {
-	cfg    Config
-	store  Store
-	slack  *API
-	log    *slog.Logger
-	now    func() time.Time
-	secure bool           // PublicURL is https
-	only   connection.Key // single-workspace mode: the one connection, once Adopt has found it
+	cfg     Config
+	store   Store
+	slack   *slackapi.API
+	log     *slog.Logger
+	now     func() time.Time
+	secure  bool           // PublicURL is https
+	onlyKey connection.Key // single-workspace mode: the one connection, once Adopt has found it
 
 	metrics       *metrics
 	tasks         sync.WaitGroup // renewals under way, and what calls said
@@ -158,13 +159,13 @@ func New(cfg Config) (*Installer, error) {
 		in.cfg.SigningKeys = []connection.Secret{cfg.ClientSecret}
 	}
 	in.cfg.guard(in.log)
-	in.endings = callTimeout
+	in.endings = slackapi.CallTimeout
 	in.strayed = rate.NewLimiter(rate.Every(time.Minute), 10)
 	in.free = rate.NewLimiter(rate.Every(freeEvery), freeBurst)
 	in.metrics = newMetrics(in, cfg.Metrics)
-	in.slack = &API{Address: cfg.SlackURL, HTTP: cfg.HTTP, Now: in.now, Met: in.metrics.limited}
+	in.slack = &slackapi.API{Address: cfg.SlackURL, HTTP: cfg.HTTP, Now: in.now, Met: in.metrics.limited}
 	if in.slack.HTTP == nil {
-		in.slack.HTTP = NewHTTPClient()
+		in.slack.HTTP = slackapi.NewHTTPClient()
 	}
 	return in, nil
 }
@@ -200,7 +201,7 @@ func (in *Installer) lookup(ctx context.Context, k connection.Key) (connection.C
 		return connection.Connection{}, fmt.Errorf("open connection: %w", err)
 	case c.State == connection.Removed || c.State == connection.Paused:
 		return c, ErrNotConnected
-	case in.cfg.BotToken != "" && c.Key != in.only:
+	case in.cfg.BotToken != "" && c.Key != in.onlyKey:
 		// Left over from another token, or from the time before this mode: there is one connection now.
 		return connection.Connection{}, ErrNotConnected
 	}
@@ -237,7 +238,7 @@ func keptFor(keep time.Duration) string {
 func (in *Installer) Now() time.Time { return in.now() }
 
 // Slack returns what calls Slack for this app.
-func (in *Installer) Slack() *API { return in.slack }
+func (in *Installer) Slack() *slackapi.API { return in.slack }
 
 // Scopes returns the catalogue of the app's permissions, UserScopes that of what people let it do for them.
 func (in *Installer) Scopes() []connection.Scope     { return in.cfg.Scopes }
@@ -363,11 +364,11 @@ func (in *Installer) isGone(ctx context.Context, c connection.TokenPair, consent
 	if c.Token == "" {
 		return about
 	}
-	_, err := in.slack.identify(ctx, c.Token)
+	_, err := in.slack.Identify(ctx, c.Token)
 	if err == nil {
 		return verdictNo
 	}
-	switch code := SlackError(err); {
+	switch code := slackapi.SlackError(err); {
 	case code == connection.ReasonAccountInactive, code == connection.ReasonTokenRevoked:
 		return verdictYes
 	case code == connection.ReasonTokenExpired && c.RefreshToken != "" && !c.Dead():
@@ -375,7 +376,7 @@ func (in *Installer) isGone(ctx context.Context, c connection.TokenPair, consent
 	case code == connection.ReasonTokenExpired, code == connection.ReasonInvalidAuth:
 		return about // it says nothing of the app: the token ran out, or our address isn't allowed
 	}
-	in.log.InfoContext(ctx, "confirm removal", "slack_error", SlackError(err), "cause", Cause(err))
+	in.log.InfoContext(ctx, "confirm removal", "slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
 	return verdictUnclear
 }
 

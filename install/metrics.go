@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"switchboard/install/connection"
+	"switchboard/install/slackapi"
 )
 
 // What a call to Slack came to, beside Slack's codes.
@@ -52,8 +53,8 @@ var labels = struct{ results, chains, told, methods, limits []string }{
 		"org_login_required", "team_added_to_org", "team_access_not_granted", "ekm_access_denied"},
 	chains:  []string{chainBot, chainUser, chainMove},
 	told:    []string{toldOne, toldUnreachable, toldUnknown, toldResolved},
-	methods: append(slices.Sorted(maps.Keys(paces)), otherLabel),
-	limits:  []string{limitWaited, limitRefused, limitTurnedAway},
+	methods: append(slices.Sorted(maps.Keys(slackapi.Paces)), otherLabel),
+	limits:  []string{slackapi.Waited, slackapi.Refused, slackapi.TurnedAway},
 }
 
 // Install attempts that end nothing, by reason.
@@ -161,7 +162,7 @@ func (m *metrics) renewed(h connection.TokenOwner, c connection.TokenPair, err e
 
 // limited counts a call that met a limit. Handlers choose the methods, so only the known ones are labels.
 func (m *metrics) limited(method, result string) {
-	if _, known := paces[method]; !known {
+	if _, known := slackapi.Paces[method]; !known {
 		method = otherLabel
 	}
 	m.limits.WithLabelValues(method, result).Inc()
@@ -172,7 +173,7 @@ func result(err error) string {
 	if err == nil {
 		return resultOK
 	}
-	code := orElse(SlackError(err), resultNoAnswer)
+	code := orElse(slackapi.SlackError(err), resultNoAnswer)
 	if !slices.Contains(labels.results, code) {
 		return otherLabel
 	}

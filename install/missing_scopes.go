@@ -14,6 +14,7 @@ import (
 	"github.com/slack-go/slack"
 
 	"switchboard/install/connection"
+	"switchboard/install/slackapi"
 )
 
 const (
@@ -105,10 +106,10 @@ func (in *Installer) tellMissing(ctx context.Context, c connection.Connection, m
 	case err != nil && sent == verdictUnclear:
 		line.Outcome, line.Reason, label = connection.OutcomeFail, "no_answer", toldUnknown
 	case err != nil:
-		line.Outcome, line.Reason, label = connection.OutcomeFail, orElse(SlackError(err), "no_access"), toldUnreachable
+		line.Outcome, line.Reason, label = connection.OutcomeFail, orElse(slackapi.SlackError(err), "no_access"), toldUnreachable
 	}
 	if err != nil {
-		in.log.WarnContext(ctx, "nobody could be told what is wanted and not allowed", "connection", c.ID, "slack_error", SlackError(err), "cause", Cause(err))
+		in.log.WarnContext(ctx, "nobody could be told what is wanted and not allowed", "connection", c.ID, "slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
 	}
 	in.log.InfoContext(ctx, "people ask for what is not allowed", "connection", c.ID, "missing_scopes", connection.ScopeNames(missing), "told", label)
 	in.metrics.tellMissing.WithLabelValues(label).Inc()

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"switchboard/install/connection"
+	"switchboard/install/slackapi"
 )
 
 const (
@@ -489,7 +490,7 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 		return installed{}, failed
 	}
 	now := in.now()
-	c := granted.of(now)
+	c := granted.Connection(now)
 	c.Asked, c.GrantID = asked, NewRef()+NewRef()
 	token := c.Token
 	in.complete(ctx, &c)
@@ -509,7 +510,7 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 	var id connection.Identity
 	var unasked error
 	if !elsewhere { // at once: the next consent of a colleague may end this token
-		id, unasked = in.slack.identify(ctx, token)
+		id, unasked = in.slack.Identify(ctx, token)
 	}
 	was, err := in.relied(ctx, c.Key)
 	if err != nil {
@@ -540,10 +541,10 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 		return stop(p)
 	}
 	switch {
-	case works && unasked != nil && !decisive(unasked), SlackError(unasked) == connection.ReasonTokenExpired && c.RefreshToken != "":
+	case works && unasked != nil && !slackapi.Decisive(unasked), slackapi.SlackError(unasked) == connection.ReasonTokenExpired && c.RefreshToken != "":
 		// Slack has trouble, and giving up would end a connection that works. Or consents of the same moment, at other replicas, ended
 		// this token already: one of them counts, and the store sorts that out. The next check asks again.
-		in.log.WarnContext(ctx, "auth.test after exchange: reconnected without it", "ref", a.Ref, "cause", Cause(unasked))
+		in.log.WarnContext(ctx, "auth.test after exchange: reconnected without it", "ref", a.Ref, "cause", slackapi.Cause(unasked))
 		c.CheckAt = now.Add(checkAgain)
 	case unasked != nil:
 		in.discard(ctx, pairs)
@@ -610,24 +611,24 @@ func (in *Installer) useLink(ctx context.Context, a *Attempt) (bound connection.
 }
 
 // exchangeCode spends the code at Slack. It blocks for one call, and holds nobody else up.
-func (in *Installer) exchangeCode(ctx context.Context, a *Attempt, code string) (granted, *page) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+func (in *Installer) exchangeCode(ctx context.Context, a *Attempt, code string) (slackapi.Granted, *page) {
+	ctx, cancel := context.WithTimeout(ctx, slackapi.CallTimeout)
 	defer cancel()
-	got, err := in.slack.ask(ctx, "oauth.v2.access", url.Values{
+	got, err := in.slack.OAuth(ctx, "oauth.v2.access", url.Values{
 		"client_id": {in.cfg.ClientID}, "client_secret": {in.cfg.ClientSecret.Reveal()}, "code": {code}, "redirect_uri": {in.redirectURI()},
 	})
 	if err == nil {
 		return got, nil
 	}
 	p := in.slackRefused(ctx, "exchange code", err, a.Ref)
-	wait, limited := RetryAfter(err)
+	wait, limited := slackapi.RetryAfter(err)
 	if limited {
 		in.keepLimit(ctx, renewalsInUse, wait)
 	}
 	// Slack has not looked at the code when it turned us away for asking too often, or was not reached at all.
 	var dial *net.OpError
 	p.unasked = limited || errors.As(err, &dial) && dial.Op == "dial"
-	return granted{}, &p
+	return slackapi.Granted{}, &p
 }
 
 // complete fills in whose a consent is, where the answer to its code did not say so readably: the app's id from the
@@ -638,9 +639,9 @@ func (in *Installer) complete(ctx context.Context, c *connection.Connection) {
 	if c.Token == "" || c.AppID != "" && (c.TeamID != "" || c.EnterpriseID != "") {
 		return
 	}
-	id, err := in.slack.identify(ctx, c.Token)
+	id, err := in.slack.Identify(ctx, c.Token)
 	if err != nil {
-		in.log.ErrorContext(ctx, "a consent doesn't say whose it is, and Slack couldn't be asked", "slack_error", SlackError(err), "cause", Cause(err))
+		in.log.ErrorContext(ctx, "a consent doesn't say whose it is, and Slack couldn't be asked", "slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
 		return
 	}
 	c.AppID, c.EnterpriseID, c.TeamID = orElse(c.AppID, id.AppID), id.EnterpriseID, id.TeamID
@@ -652,7 +653,7 @@ func (in *Installer) complete(ctx context.Context, c *connection.Connection) {
 
 // journalConsent keeps on this machine's disk what a consent brought, until it is stored or refused: the connection and,
 // where the app asked to act for people, the token of the person.
-func (in *Installer) journalConsent(ctx context.Context, c connection.Connection, granted granted) (pairs []connection.Grant) {
+func (in *Installer) journalConsent(ctx context.Context, c connection.Connection, granted slackapi.Granted) (pairs []connection.Grant) {
 	pairs = []connection.Grant{c.Grant()}
 	if u := granted.AuthedUser; u.AccessToken != "" && u.ID != "" {
 		person := connection.TokenOwner{Key: c.Key, UserID: string(u.ID)}
@@ -736,7 +737,7 @@ func (in *Installer) giveBack(ctx context.Context, c connection.Connection, pair
 	if err == nil {
 		return []string{"What you allowed was given back."}
 	}
-	in.log.ErrorContext(ctx, "access that was refused could not be given back", "key", c.Key.String(), "slack_error", said, "cause", Cause(err))
+	in.log.ErrorContext(ctx, "access that was refused could not be given back", "key", c.Key.String(), "slack_error", said, "cause", slackapi.Cause(err))
 	if maybeDone(err) {
 		return []string{"Slack may still list " + in.cfg.App.Name + " there. " + strings.ReplaceAll(removeByHand, "{app}", "it")}
 	}
@@ -845,7 +846,7 @@ func (in *Installer) success(ctx context.Context, i installed, ref string) page 
 		work.Go(func() {
 			if err := in.welcome(ctx, i.now); err != nil {
 				welcomed = false
-				in.log.WarnContext(ctx, "welcome message", "ref", ref, "connection", i.now.ID, "slack_error", SlackError(err), "cause", Cause(err))
+				in.log.WarnContext(ctx, "welcome message", "ref", ref, "connection", i.now.ID, "slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
 			}
 		})
 	}
@@ -864,7 +865,7 @@ func (in *Installer) success(ctx context.Context, i installed, ref string) page 
 func (in *Installer) welcome(ctx context.Context, c connection.Connection) error {
 	for {
 		err := in.cfg.Welcome(ctx, in.Client(c), c)
-		if SlackError(err) != connection.ReasonTokenExpired {
+		if slackapi.SlackError(err) != connection.ReasonTokenExpired {
 			return err
 		}
 		// Somebody else installed too, twice: that ends this consent's token, and theirs is in the row.

@@ -21,6 +21,7 @@ import (
 
 	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/install/slackapi"
 	"switchboard/slacksim"
 	"switchboard/storage"
 	"switchboard/storage/storagetest"
@@ -77,7 +78,7 @@ func (r *rig) codes() (n int) {
 
 // exchanging is a client whose calls of oauth.v2.access with a code pass through do.
 func exchanging(do func(req *http.Request, code string, next http.RoundTripper) (*http.Response, error)) func(*install.Config) {
-	client := install.NewHTTPClient()
+	client := slackapi.NewHTTPClient()
 	next := client.Transport
 	client.Transport = roundTrip(func(req *http.Request) (*http.Response, error) {
 		if !strings.HasSuffix(req.URL.Path, "/oauth.v2.access") || refresh(req) {

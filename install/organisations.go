@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"switchboard/install/connection"
+	"switchboard/install/slackapi"
 )
 
 const (
@@ -50,7 +51,7 @@ func (in *Installer) Workspaces(ctx context.Context, c connection.Connection) ([
 }
 
 func (in *Installer) askWorkspaces(ctx context.Context, c connection.Connection) ([]Workspace, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, slackapi.CallTimeout)
 	defer cancel()
 	list, cursor := []Workspace{}, ""
 	for range workspacePages {
@@ -64,7 +65,7 @@ func (in *Installer) askWorkspaces(ctx context.Context, c connection.Connection)
 		if cursor != "" {
 			form.Set("cursor", cursor)
 		}
-		if _, err := in.slack.post(ctx, "auth.teams.list", c.Token, form, &answer); err != nil {
+		if _, err := in.slack.Post(ctx, "auth.teams.list", c.Token, form, &answer); err != nil {
 			return nil, fmt.Errorf("list workspaces: %w", err)
 		}
 		list = append(list, answer.Teams...)
@@ -306,7 +307,7 @@ func (in *Installer) CheckIn(ctx context.Context, k connection.Key, teamID strin
 		return h
 	}
 	list, err := in.askWorkspaces(ctx, c)
-	if err != nil && SlackError(err) != connection.ReasonNotAdded {
+	if err != nil && slackapi.SlackError(err) != connection.ReasonNotAdded {
 		return h // Slack did not say
 	}
 	return in.addedTo(h, teamID, list)

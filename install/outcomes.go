@@ -14,6 +14,8 @@ import (
 	"strconv"
 
 	"github.com/slack-go/slack"
+
+	"switchboard/install/slackapi"
 )
 
 // outcome is one ending. {app}, {wanted}, {chosen}, {workspace} and the like are filled in when a page is made from it.
@@ -538,9 +540,9 @@ func (in *Installer) rateLimited(seconds int, ref string) page {
 
 // slackRefused is the page for a call to Slack that failed, and logs the cause.
 func (in *Installer) slackRefused(ctx context.Context, doing string, err error, ref string) page {
-	code := SlackError(err)
-	in.log.WarnContext(ctx, doing, "ref", ref, "slack_error", code, "cause", Cause(err))
-	wait, limited := RetryAfter(err)
+	code := slackapi.SlackError(err)
+	in.log.WarnContext(ctx, doing, "ref", ref, "slack_error", code, "cause", slackapi.Cause(err))
+	wait, limited := slackapi.RetryAfter(err)
 	var status slack.StatusCodeError
 	var network net.Error
 	switch {

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"switchboard/install/connection"
+	"switchboard/install/slackapi"
 )
 
 const (
@@ -359,7 +360,7 @@ func (in *Installer) exchange(ctx context.Context, p connection.Grant, c connect
 		method = "oauth.v2.exchange"
 		form.Set("token", c.Token.Reveal())
 	}
-	granted, err := in.slack.ask(ctx, method, form)
+	granted, err := in.slack.OAuth(ctx, method, form)
 	if err != nil {
 		return connection.Grant{}, err
 	}
@@ -376,9 +377,9 @@ func (in *Installer) exchange(ctx context.Context, p connection.Grant, c connect
 func (in *Installer) notRenewed(ctx context.Context, h connection.TokenOwner, claimed connection.TokenPair, cause error) error {
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
-	code := SlackError(cause)
+	code := slackapi.SlackError(cause)
 	now := in.now()
-	wait, limited := RetryAfter(cause)
+	wait, limited := slackapi.RetryAfter(cause)
 	if limited {
 		budget := renewalsInUse // the largest of those that share a name
 		if claimed.RefreshToken == "" {
@@ -439,7 +440,7 @@ func (in *Installer) notRenewed(ctx context.Context, h connection.TokenOwner, cl
 	if state == connection.DeadPair {
 		level = in.log.ErrorContext
 	}
-	level(ctx, "not renewed", "key", h.Key.String(), "user", h.UserID, "slack_error", code, "verdict", state, "cause", Cause(cause))
+	level(ctx, "not renewed", "key", h.Key.String(), "user", h.UserID, "slack_error", code, "verdict", state, "cause", slackapi.Cause(cause))
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		in.log.WarnContext(ctx, "keep result of renewal", "key", h.Key.String(), "cause", err) // the lease runs out by itself
 	}

@@ -20,6 +20,7 @@ import (
 
 	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/install/slackapi"
 	"switchboard/slacksim"
 	"switchboard/storage"
 	"switchboard/storage/storagetest"
@@ -215,7 +216,7 @@ func (r *rig) emptyJournal() {
 // between is an HTTP client that calls do when Slack has answered a method and before the caller learns of it: where the
 // things happen that tests are about.
 func between(method string, do func(*http.Response)) *http.Client {
-	client := install.NewHTTPClient()
+	client := slackapi.NewHTTPClient()
 	next := client.Transport
 	client.Transport = roundTrip(func(req *http.Request) (*http.Response, error) {
 		resp, err := next.RoundTrip(req)
@@ -389,7 +390,7 @@ func TestRejectionOfThePast(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		other := r.replica(nil)
 		in := r.replica(func(cfg *install.Config) {
-			next := install.NewHTTPClient().Transport
+			next := slackapi.NewHTTPClient().Transport
 			cfg.HTTP = &http.Client{Transport: roundTrip(func(req *http.Request) (*http.Response, error) {
 				if refresh(req) {
 					r.connect(other, slacksim.AcmeAdmin) // spends the refresh token that is on its way
@@ -726,7 +727,7 @@ func TestMoveToRotation(t *testing.T) {
 		if err := in.Renew(r.ctx, c.Key); err != nil || r.row(in, c.Key).Token != c.Token {
 			t.Fatalf("a long-lived token is renewed (%v)", err)
 		}
-		if err := in.Exchange(r.ctx, c.Key); install.SlackError(err) != "token_rotation_not_enabled" {
+		if err := in.Exchange(r.ctx, c.Key); slackapi.SlackError(err) != "token_rotation_not_enabled" {
 			t.Fatalf("exchange without rotation: %v", err)
 		}
 		if now := r.row(in, c.Key); now.State != connection.Active || now.Token != c.Token {
@@ -771,7 +772,7 @@ func TestLostMove(t *testing.T) {
 		_ = in.Exchange(r.ctx, c.Key)
 		clear()
 		r.clock.Advance(time.Minute)
-		if err := in.Exchange(r.ctx, c.Key); install.SlackError(err) != "token_already_exchanged" {
+		if err := in.Exchange(r.ctx, c.Key); slackapi.SlackError(err) != "token_already_exchanged" {
 			t.Fatalf("second exchange: %v", err)
 		}
 		open, err := in.Open(r.ctx, c.Key)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"switchboard/install/connection"
+	"switchboard/install/slackapi"
 )
 
 // keep brings the pair of a renewal home: onto the disk, into the store.
@@ -366,8 +367,8 @@ func (in *Installer) bringGrant(ctx context.Context, p connection.Grant) (stored
 // stillGood asks Slack about a token from the journal. The fate is "dead" when its app or access is gone, "" when it is worth
 // storing.
 func (in *Installer) stillGood(ctx context.Context, p connection.Grant) (id connection.Identity, fate string, err error) {
-	id, err = in.slack.identify(ctx, p.Token)
-	switch SlackError(err) {
+	id, err = in.slack.Identify(ctx, p.Token)
+	switch slackapi.SlackError(err) {
 	case connection.ReasonAccountInactive, connection.ReasonTokenRevoked:
 		return id, "dead", nil
 	case connection.ReasonTokenExpired:
@@ -377,7 +378,7 @@ func (in *Installer) stillGood(ctx context.Context, p connection.Grant) (id conn
 		return id, "", nil // it waited for long; the refresh token beside it may be good
 	}
 	if err != nil {
-		err = fmt.Errorf("%w: %w", errUnasked, Cause(err))
+		err = fmt.Errorf("%w: %w", errUnasked, slackapi.Cause(err))
 	}
 	return id, "", err
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/slack-go/slack"
 
 	"switchboard/install/connection"
+	"switchboard/install/slackapi"
 )
 
 const (
@@ -107,12 +108,12 @@ func (in *Installer) tell(ctx context.Context, k connection.Key) error {
 	notice.Reason, notice.At = c.Reason, now
 	outcome, why, label := connection.OutcomeDone, notice.To, toldOne
 	if failure != nil {
-		in.log.WarnContext(ctx, "nobody could be told in Slack", "connection", c.ID, "slack_error", SlackError(failure), "cause", Cause(failure))
-		outcome, why, label = connection.OutcomeFail, orElse(SlackError(failure), "no_access"), toldUnreachable
-		switch wait, limited := RetryAfter(failure); {
+		in.log.WarnContext(ctx, "nobody could be told in Slack", "connection", c.ID, "slack_error", slackapi.SlackError(failure), "cause", slackapi.Cause(failure))
+		outcome, why, label = connection.OutcomeFail, orElse(slackapi.SlackError(failure), "no_access"), toldUnreachable
+		switch wait, limited := slackapi.RetryAfter(failure); {
 		case sent == verdictUnclear: // it may have arrived, so it is not sent again
 			why, label = "no_answer", toldUnknown
-		case limited, !decisive(failure) && !errors.Is(failure, errNoAccess) && !errors.Is(failure, errNobody):
+		case limited, !slackapi.Decisive(failure) && !errors.Is(failure, errNoAccess) && !errors.Is(failure, errNobody):
 			notice = connection.Notice{} // it certainly did not arrive, and may the next time
 			if err := in.store.ClosedUntil(ctx, tries(c), now.Add(wait-tellAgain)); err != nil {
 				in.log.WarnContext(ctx, "keep Slack's rate limit", "cause", err)
@@ -152,7 +153,7 @@ func tries(c connection.Connection) Budget {
 
 // cares reports whether the connection of k is one that this program looks after.
 func (in *Installer) cares(k connection.Key) bool {
-	return in.ours(k) && (in.cfg.BotToken == "" || k == in.only)
+	return in.ours(k) && (in.cfg.BotToken == "" || k == in.onlyKey)
 }
 
 var (
@@ -188,7 +189,7 @@ func (in *Installer) reach(ctx context.Context, c connection.Connection, write f
 		case cannotReceive(err):
 			n, sent = connection.Notice{}, verdictNo
 			return true
-		case SlackError(err) == "":
+		case slackapi.SlackError(err) == "":
 			sent = verdictUnclear
 		default:
 			sent = verdictNo
@@ -197,7 +198,7 @@ func (in *Installer) reach(ctx context.Context, c connection.Connection, write f
 		return false
 	}
 	gone, err := in.isAway(ctx, client, c.InstalledBy)
-	if err != nil && !decisive(err) {
+	if err != nil && !slackapi.Decisive(err) {
 		return connection.Notice{}, verdictNo, err
 	}
 	err = errNobody
@@ -227,7 +228,7 @@ func (in *Installer) isAway(ctx context.Context, client *slack.Client, userID st
 	}
 	u, err := client.GetUserInfoContext(ctx, userID)
 	if err != nil {
-		return SlackError(err) == "user_not_found", err
+		return slackapi.SlackError(err) == "user_not_found", err
 	}
 	return u.Deleted || u.IsRestricted || u.IsUltraRestricted || u.IsStranger || u.IsBot, nil
 }
@@ -235,7 +236,7 @@ func (in *Installer) isAway(ctx context.Context, client *slack.Client, userID st
 // cannotReceive reports whether an error is about the person, as against the token, the app or the network.
 // https://docs.slack.dev/reference/methods/chat.postMessage
 func cannotReceive(err error) bool {
-	switch SlackError(err) {
+	switch slackapi.SlackError(err) {
 	case "user_not_found", "user_disabled", "users_not_found", "channel_not_found", "is_archived", "cannot_dm_bot", "user_not_visible", "user_not_in_channel":
 		return true
 	}
@@ -291,11 +292,11 @@ func (in *Installer) resolve(ctx context.Context, c connection.Connection, n con
 		if n.Reason == connection.ReasonMissingScope {
 			over = n.At
 		}
-		if err != nil && !decisive(err) && connection.Recent(over, in.now(), resolvePatience) {
-			return fmt.Errorf("edit message to resolved: %w", Cause(err)) // tried again
+		if err != nil && !slackapi.Decisive(err) && connection.Recent(over, in.now(), resolvePatience) {
+			return fmt.Errorf("edit message to resolved: %w", slackapi.Cause(err)) // tried again
 		}
 		if err != nil {
-			in.log.InfoContext(ctx, "message could not be edited to resolved", "connection", c.ID, "slack_error", SlackError(err))
+			in.log.InfoContext(ctx, "message could not be edited to resolved", "connection", c.ID, "slack_error", slackapi.SlackError(err))
 		}
 	}
 	in.log.InfoContext(ctx, "a connection works again", "connection", c.ID, "key", c.Key.String(), "was", n.Reason)

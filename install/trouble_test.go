@@ -15,6 +15,7 @@ import (
 
 	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/install/slackapi"
 	"switchboard/slacksim"
 	"switchboard/storage"
 )
@@ -148,7 +149,7 @@ func TestCallsAreEvidence(t *testing.T) {
 		// A lie of one method is asked about, and found out.
 		r.slack.Inject(slacksim.Fault{Method: "chat.postMessage", Error: "token_revoked", Times: 1})
 		before := checks()
-		if err := post(); install.SlackError(err) != "token_revoked" {
+		if err := post(); slackapi.SlackError(err) != "token_revoked" {
 			t.Fatal(err)
 		}
 		if now := r.row(in, c.Key); now.State != connection.Active || checks() != before+1 {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"switchboard/install/connection"
+	"switchboard/install/slackapi"
 )
 
 // undoneOutcome is for numbers and logs; the attempt's record keeps how the install ended.
@@ -112,13 +113,13 @@ func (in *Installer) takeBack(ctx context.Context, signed string, browser []byte
 		in.log.ErrorContext(ctx, "undo install: erase access", "ref", ref, "connection", c.ID, "cause", err)
 		undone = outcomeUndoneUnerased
 	case errors.Is(err, ErrUnclear):
-		in.log.WarnContext(ctx, "undo install", "ref", ref, "connection", c.ID, "slack_error", said, "cause", Cause(err))
+		in.log.WarnContext(ctx, "undo install", "ref", ref, "connection", c.ID, "slack_error", said, "cause", slackapi.Cause(err))
 		return retry(outcomeUndoUnclear)
 	case err != nil && said == "" && !errors.Is(err, ErrRenewing):
-		in.log.ErrorContext(ctx, "undo install", "ref", ref, "connection", c.ID, "cause", Cause(err))
+		in.log.ErrorContext(ctx, "undo install", "ref", ref, "connection", c.ID, "cause", slackapi.Cause(err))
 		return retry(outcomeUndoRecords)
 	case err != nil:
-		in.log.WarnContext(ctx, "undo install", "ref", ref, "connection", c.ID, "slack_error", said, "cause", Cause(err))
+		in.log.WarnContext(ctx, "undo install", "ref", ref, "connection", c.ID, "slack_error", said, "cause", slackapi.Cause(err))
 		return retry(outcomeUndoRefused)
 	}
 	in.noteUndone(ctx, c)

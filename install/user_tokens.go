@@ -43,7 +43,7 @@ func (in *Installer) UserClient(u connection.UserToken) *slack.Client { return i
 
 // UserClientIn is UserClient for work in one workspace, as ClientIn is Client.
 func (in *Installer) UserClientIn(u connection.UserToken, teamID string) *slack.Client {
-	return in.slack.client(u.Token, u.Key, teamID, in.slack.HTTP)
+	return in.slack.Client(u.Token, u.Key, teamID, in.slack.HTTP)
 }
 
 // HandleUsersRevoked handles Slack's word (tokens_revoked) that these people took their tokens back. The word may be late or

@@ -9,6 +9,7 @@ import (
 
 	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/install/slackapi"
 	"switchboard/storage"
 )
 
@@ -77,11 +78,11 @@ func (c *disconnectCmd) Run(env *environment) error {
 		case errors.Is(err, install.ErrNotConnected):
 			return fmt.Errorf("%s is not connected any longer; nothing was changed", team)
 		case errors.Is(err, install.ErrUnclear):
-			return fmt.Errorf("slack gave no clear answer, so we don't know whether the app was removed from %s: %w\nRun it again; if Slack had removed the app, it says so then", team, install.Cause(err))
-		case err != nil && install.SlackError(err) != "":
+			return fmt.Errorf("slack gave no clear answer, so we don't know whether the app was removed from %s: %w\nRun it again; if Slack had removed the app, it says so then", team, slackapi.Cause(err))
+		case err != nil && slackapi.SlackError(err) != "":
 			return fmt.Errorf("slack refused to remove the app from %s: %s. Nothing was changed.\nRemove it on the app's page in Slack; or erase our access alone with --erase-anyway", team, said)
 		case err != nil:
-			return fmt.Errorf("%s was not disconnected: %w\nRun it again", team, install.Cause(err))
+			return fmt.Errorf("%s was not disconnected: %w\nRun it again", team, slackapi.Cause(err))
 		}
 		words := map[string]string{"ok": "Slack removed the app from %s, and its access is erased.\n",
 			"": "There was no usable access to ask Slack with. What was stored of %s is erased; if the app is still listed there, remove it on its page in Slack.\n"}
@@ -148,7 +149,7 @@ func (c *exchangeCmd) Run(env *environment) error {
 				return fmt.Errorf("stopped while %s was being moved; what Slack answers is kept. Run it again to go on", team)
 			default:
 				failed++
-				fmt.Fprintf(env.stderr, "%s: not moved, its token works on as it is: %s\n", team, orElse(install.SlackError(err), install.Cause(err).Error()))
+				fmt.Fprintf(env.stderr, "%s: not moved, its token works on as it is: %s\n", team, orElse(slackapi.SlackError(err), slackapi.Cause(err).Error()))
 			}
 		}
 		fmt.Fprintf(env.stdout, "Moved %d connection(s).\n", moved)

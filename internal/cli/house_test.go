@@ -55,18 +55,19 @@ const module = "switchboard/"
 // mayImport says which of our packages a room may know. Whoever is not named may know none.
 var mayImport = map[string][]string{
 	"install/connection":         {},
-	"install":                    {"install/connection"},
-	"bot":                        {"install/connection", "install"},
-	"commands":                   {"install/connection", "install", "bot"},
-	"storage":                    {"install/connection", "install", "bot"}, // for the types it keeps
+	"install/slackapi":           {"install/connection"},
+	"install":                    {"install/connection", "install/slackapi"},
+	"bot":                        {"install/connection", "install/slackapi", "install"},
+	"commands":                   {"install/connection", "install/slackapi", "install", "bot"},
+	"storage":                    {"install/connection", "install/slackapi", "install", "bot"}, // for the types it keeps
 	"storage/storagetest":        {},
 	"slacksim":                   {"slacksim/internal/blockkit"},
 	"slacksim/web":               {"slacksim", "slacksim/internal/blockkit"},
 	"slacksim/internal/blockkit": {},
 	"slacksim/internal/simtest":  {"slacksim"},
 	"cmd/switchboard":            {"internal/cli"},
-	"internal/cli":               {"install/connection", "install", "bot", "commands", "storage", "slacksim", "slacksim/web"},
-	"cmd/load":                   {"install/connection", "install", "slacksim"}, // it drives the program from outside, as Slack does
+	"internal/cli":               {"install/connection", "install/slackapi", "install", "bot", "commands", "storage", "slacksim", "slacksim/web"},
+	"cmd/load":                   {"install/connection", "install/slackapi", "install", "slacksim"}, // it drives the program from outside, as Slack does
 }
 
 // forbidden are imports of others' packages that belong in one room only.
@@ -115,7 +116,7 @@ var ofOurs = regexp.MustCompile(`Switchboard|/connection|switchboard [a-z]+ [a-z
 
 func TestTheLibraryNamesNoAppOfOurs(t *testing.T) {
 	t.Parallel()
-	for _, room := range []string{"install/connection", "install", "install/pages", "bot", "storage", "storage/migrations/postgres",
+	for _, room := range []string{"install/connection", "install/slackapi", "install", "install/pages", "bot", "storage", "storage/migrations/postgres",
 		"storage/migrations/sqlite"} {
 		files, err := filepath.Glob(filepath.Join("..", "..", filepath.FromSlash(room), "*"))
 		if err != nil || len(files) == 0 {

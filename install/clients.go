@@ -1,6 +1,6 @@
 package install
 
-// What this package asks of Slack itself, with limits on time and size that slack-go's defaults do not have.
+// The Web API clients that handlers work with.
 
 import (
 	"github.com/slack-go/slack"
@@ -16,5 +16,5 @@ func (in *Installer) Client(c connection.Connection) *slack.Client { return in.C
 // ClientIn is Client for work in one workspace: with an organisation's connection every call that names no workspace (team_id)
 // names that one, as Slack asks of such tokens.
 func (in *Installer) ClientIn(c connection.Connection, teamID string) *slack.Client {
-	return in.slack.client(c.Token, c.Key, teamID, witness{in, c})
+	return in.slack.Client(c.Token, c.Key, teamID, witness{in, c})
 }

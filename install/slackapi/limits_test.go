@@ -1,4 +1,4 @@
-package install
+package slackapi
 
 // Calls keep to Slack's limits by waiting. Where a test is about time it goes by the clock of a synctest bubble, in which
 // slacksim is called without a network: seconds pass at once, and to the nanosecond.
@@ -79,7 +79,7 @@ func (x *traffic) grant(team, user string) connection.Connection {
 		x.Fatal(err)
 	}
 	u, _ := url.Parse(back)
-	got, err := x.api.ask(context.Background(), "oauth.v2.access", url.Values{"client_id": {"1.2"}, "client_secret": {"s"}, "code": {u.Query().Get("code")}, "redirect_uri": {"http://127.0.0.1:9"}})
+	got, err := x.api.OAuth(context.Background(), "oauth.v2.access", url.Values{"client_id": {"1.2"}, "client_secret": {"s"}, "code": {u.Query().Get("code")}, "redirect_uri": {"http://127.0.0.1:9"}})
 	if err != nil {
 		x.Fatal(err)
 	}
@@ -166,11 +166,11 @@ func (x *traffic) count(method, result string) float64 {
 }
 
 func (x *traffic) client(c connection.Connection) *slack.Client {
-	return x.api.client(c.Token, c.Key, "", x.api.HTTP)
+	return x.api.Client(c.Token, c.Key, "", x.api.HTTP)
 }
 
 func (x *traffic) userClient(u connection.UserToken) *slack.Client {
-	return x.api.client(u.Token, u.Key, "", x.api.HTTP)
+	return x.api.Client(u.Token, u.Key, "", x.api.HTTP)
 }
 
 const (
@@ -415,7 +415,7 @@ func TestSlackRefuses(t *testing.T) {
 		x.slack.Inject(slacksim.Fault{Method: "auth.test", RetryAfter: 300, Times: 1})
 		_, err := x.client(x.acme).AuthTestContext(ctx)
 		x.limited(err, 5*time.Minute)
-		if _, err := x.api.identify(ctx, x.acme.Token); err != nil {
+		if _, err := x.api.Identify(ctx, x.acme.Token); err != nil {
 			x.Error(err)
 		}
 		x.grant(slacksim.Acme, slacksim.AcmeMember)

@@ -1,4 +1,4 @@
-package install
+package slackapi
 
 // The arguments of a call on its way: looked for, added and replaced without a copy of a message where that can be helped.
 
@@ -64,9 +64,9 @@ func formValue(form, name string) string {
 	return ""
 }
 
-// withArgument returns r with one more argument in its body, form or JSON, unless it has it already; r itself when it carries
+// WithArgument returns r with one more argument in its body, form or JSON, unless it has it already; r itself when it carries
 // something else. The methods that know the argument need it, and all others ignore it.
-func withArgument(r *http.Request, name, value string) *http.Request {
+func WithArgument(r *http.Request, name, value string) *http.Request {
 	if value == "" || argument(r, name) != "" {
 		return r
 	}
@@ -118,8 +118,8 @@ func rewritten(r *http.Request, change func(body []byte) []byte) *http.Request {
 	return next
 }
 
-// withToken is r once more, as a call with another token.
-func withToken(r *http.Request, token connection.Secret) *http.Request {
+// WithToken is r once more, as a call with another token.
+func WithToken(r *http.Request, token connection.Secret) *http.Request {
 	next := r
 	if r.GetBody != nil && strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
 		next = rewritten(r, func(body []byte) []byte {

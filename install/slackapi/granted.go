@@ -1,4 +1,4 @@
-package install
+package slackapi
 
 // What Slack answers to a code or a refresh token. The code is spent and the tokens live the moment Slack answers, so nothing in
 // the answer may throw them away: a field of another JSON type than the documented one is read as what it says, or left out.
@@ -78,9 +78,9 @@ type named struct {
 	Name word `json:"name"`
 }
 
-// granted is what oauth.v2.access and oauth.v2.exchange answer. A renewal needs the first part of it alone.
+// Granted is what oauth.v2.access and oauth.v2.exchange answer. A renewal needs the first part of it alone.
 // https://docs.slack.dev/reference/methods/oauth.v2.access
-type granted struct {
+type Granted struct {
 	AccessToken  word `json:"access_token"`
 	RefreshToken word `json:"refresh_token"`
 	ExpiresIn    span `json:"expires_in"`
@@ -108,7 +108,7 @@ type granted struct {
 }
 
 // of is the connection that a consent at a time is for. A field that Slack left out, or that could not be read, is empty.
-func (g granted) of(at time.Time) connection.Connection {
+func (g Granted) Connection(at time.Time) connection.Connection {
 	c := connection.Connection{
 		Key:            connection.Key{AppID: string(g.AppID), EnterpriseID: string(g.Enterprise.ID), TeamID: string(g.Team.ID)},
 		TeamName:       string(g.Team.Name),

@@ -1,4 +1,4 @@
-package install
+package slackapi
 
 // Slack counts an app's calls for each workspace and method, and messages for each channel too, and refuses what is too much.
 // Here calls wait for their turn rather than be refused; where that would take too long they fail at once, with the time
@@ -42,9 +42,9 @@ const (
 
 // What can become of a call that meets a limit.
 const (
-	limitWaited     = "waited"
-	limitRefused    = "refused"
-	limitTurnedAway = "turned_away"
+	Waited     = "waited"
+	Refused    = "refused"
+	TurnedAway = "turned_away"
 )
 
 // pace is how often a method may be called in one workspace: a number at once, then so many a minute.
@@ -76,9 +76,9 @@ const (
 	replies     = "conversations.replies"
 )
 
-// paces has the methods the app uses, each by the facts on its page below https://docs.slack.dev/reference/methods/. Others
+// Paces has the methods the app uses, each by the facts on its page below https://docs.slack.dev/reference/methods/. Others
 // are taken for tier 3, where most are.
-var paces = map[string]pace{
+var Paces = map[string]pace{
 	"auth.test":          authTest,
 	postMessage:          posts,
 	"chat.postEphemeral": tier4,
@@ -108,7 +108,7 @@ func (q queue) pace() pace {
 	if q.channel != "" {
 		return channelPosts
 	}
-	if p, ok := paces[q.method]; ok {
+	if p, ok := Paces[q.method]; ok {
 		return p
 	}
 	return tier3
@@ -305,8 +305,8 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// doer is what slack-go wants of an HTTP client.
-type doer interface {
+// Doer is what slack-go wants of an HTTP client.
+type Doer interface {
 	Do(*http.Request) (*http.Response, error)
 }
 
@@ -316,7 +316,7 @@ type limited struct {
 	api  *API
 	key  connection.Key
 	team string // the workspace that calls with an organisation's token are about, unless they name one; "" when none is known
-	next doer
+	next Doer
 }
 
 // Do is http.Client's.
@@ -326,7 +326,7 @@ func (l limited) Do(r *http.Request) (*http.Response, error) {
 		return l.next.Do(r) // a file
 	}
 	if l.key.Org() {
-		r = withArgument(r, "team_id", l.team)
+		r = WithArgument(r, "team_id", l.team)
 		l.key.TeamID = argument(r, "team_id")
 	}
 	channel := ""
@@ -361,7 +361,7 @@ func (l limited) Do(r *http.Request) (*http.Response, error) {
 			c.seldom()
 		}
 		c.refused(l.api.Now(), refused)
-		l.api.Met(method, limitRefused)
+		l.api.Met(method, Refused)
 		next, ok := again(r)
 		if try == turnRepeats || !ok {
 			return nil, &slack.RateLimitedError{RetryAfter: refused}
@@ -378,14 +378,14 @@ func (l limited) await(ctx context.Context, c *call, method string, room time.Du
 	for {
 		wait, ok := c.take(l.api.Now(), room-waited)
 		if !ok {
-			l.api.Met(method, limitTurnedAway)
+			l.api.Met(method, TurnedAway)
 			return 0, &slack.RateLimitedError{RetryAfter: wait}
 		}
 		if wait == 0 {
 			return waited, nil
 		}
 		if waited == 0 {
-			l.api.Met(method, limitWaited)
+			l.api.Met(method, Waited)
 		}
 		timer := time.NewTimer(wait)
 		select {

@@ -1,4 +1,4 @@
-package install
+package slackapi
 
 // What went wrong with a call, told apart. What Slack's codes mean for a connection is package connection's to say.
 
@@ -46,5 +46,5 @@ func Cause(err error) error {
 	return err
 }
 
-// decisive reports whether an error says something about the token, as against Slack or the network having trouble.
-func decisive(err error) bool { return connection.DecisiveCode(SlackError(err)) }
+// Decisive reports whether an error says something about the token, as against Slack or the network having trouble.
+func Decisive(err error) bool { return connection.DecisiveCode(SlackError(err)) }

@@ -1,4 +1,4 @@
-package install
+package slackapi
 
 import (
 	"encoding/json"
@@ -35,8 +35,8 @@ func TestWithArgument(t *testing.T) {
 				t.Fatal(err)
 			}
 			r.Header.Set("Content-Type", test.kind)
-			next := withArgument(r, "team_id", "T1")
-			if next = withArgument(next, "team_id", "T9"); argument(next, "team_id") != test.want {
+			next := WithArgument(r, "team_id", "T1")
+			if next = WithArgument(next, "team_id", "T9"); argument(next, "team_id") != test.want {
 				t.Errorf("names %q", argument(next, "team_id"))
 			}
 			for range 2 { // it can be sent again
@@ -87,7 +87,7 @@ func TestWithToken(t *testing.T) {
 		if _, err := io.ReadAll(r.Body); err != nil { // it was sent before
 			t.Fatal(err)
 		}
-		next := withToken(r, "xoxb-new")
+		next := WithToken(r, "xoxb-new")
 		sent, err := io.ReadAll(next.Body)
 		if all := string(sent) + next.Header.Get("Authorization"); err != nil || strings.Contains(all, "old") || strings.Count(all, "xoxb-new") != 1 || len(sent) != len(body) || r.Header.Get("Authorization") != map[bool]string{false: "Bearer xoxb-old"}[inForm] {
 			t.Errorf("sent %s", all)

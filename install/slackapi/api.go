@@ -1,4 +1,10 @@
-package install
+// Package slackapi calls Slack: with limits on time and size that slack-go's defaults do not have, at the pace that Slack
+// allows, and with what went wrong told apart. It knows tokens and workspaces, and keeps nothing.
+//
+//	api := &slackapi.API{Address: "https://slack.com", HTTP: slackapi.NewHTTPClient(), Now: time.Now, Met: count}
+//	id, err := api.Identify(ctx, token) // auth.test
+//	client := api.Client(token, key, "", api.HTTP)
+package slackapi
 
 import (
 	"context"
@@ -18,7 +24,7 @@ import (
 
 const (
 	// Slack answers in some 100 ms; a person waits for a page or a command, so no single call may take longer than this.
-	callTimeout = 8 * time.Second
+	CallTimeout = 8 * time.Second
 	// No answer we use comes near this; an unbounded one would be read into memory whole.
 	maxAnswer = 8 << 20
 )
@@ -28,7 +34,7 @@ type API struct {
 	Address string           // Slack's, without a slash at the end
 	HTTP    *http.Client     // see NewHTTPClient
 	Now     func() time.Time // the clock that Slack's limits are counted by
-	// Met is told of each call that met one of Slack's limits: limitWaited, limitRefused or limitTurnedAway.
+	// Met is told of each call that met one of Slack's limits: Waited, Refused or TurnedAway.
 	Met func(method, result string)
 
 	limits limits
@@ -62,20 +68,20 @@ func (b bounded) CloseIdleConnections() {
 	}
 }
 
-// client returns a Web API client with a token, for the workspace of k. It keeps to Slack's limits: calls block until their turn,
+// Client returns a Web API client with a token, for the workspace of k. It keeps to Slack's limits: calls block until their turn,
 // or fail with a *slack.RateLimitedError when that is too far away. team is the workspace that calls with an organisation's token
 // are about, "" when none is known. What is sent goes through next.
-func (a *API) client(token connection.Secret, k connection.Key, team string, next doer) *slack.Client {
+func (a *API) Client(token connection.Secret, k connection.Key, team string, next Doer) *slack.Client {
 	h := limited{api: a, key: k, team: team, next: next}
 	return slack.New(token.Reveal(), slack.OptionHTTPClient(h), slack.OptionAPIURL(a.Address+"/api/"))
 }
 
-// identify asks auth.test about token. Errors as in post.
-func (a *API) identify(ctx context.Context, token connection.Secret) (connection.Identity, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+// Identify asks auth.test about token. Errors as in post.
+func (a *API) Identify(ctx context.Context, token connection.Secret) (connection.Identity, error) {
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	var answer connection.Identity
-	header, err := a.post(ctx, "auth.test", token, nil, &answer)
+	header, err := a.Post(ctx, "auth.test", token, nil, &answer)
 	if err != nil {
 		return connection.Identity{}, err
 	}
@@ -84,24 +90,24 @@ func (a *API) identify(ctx context.Context, token connection.Secret) (connection
 }
 
 // ask calls an OAuth method with the app's own credentials in form.
-func (a *API) ask(ctx context.Context, method string, form url.Values) (granted, error) {
-	var answer granted
-	_, err := a.post(ctx, method, "", form, &answer)
+func (a *API) OAuth(ctx context.Context, method string, form url.Values) (Granted, error) {
+	var answer Granted
+	_, err := a.Post(ctx, method, "", form, &answer)
 	return answer, err
 }
 
 // Call calls a Web API method that slack-go lacks, or of which it drops a part, and decodes its answer. It blocks for the call. Errors
 // are as slack-go's: slack.SlackErrorResponse, *slack.RateLimitedError, slack.StatusCodeError, or the network's, without the address.
 func (a *API) Call(ctx context.Context, method string, token connection.Secret, form url.Values, answer any) error {
-	if _, err := a.post(ctx, method, token, form, answer); err != nil {
+	if _, err := a.Post(ctx, method, token, form, answer); err != nil {
 		return Cause(err)
 	}
 	return nil
 }
 
-// post calls a Web API method and decodes its answer. An answer of Slack's that is not ok is a slack.SlackErrorResponse, a
+// Post calls a Web API method and decodes its answer. An answer of Slack's that is not ok is a slack.SlackErrorResponse, a
 // 429 a *slack.RateLimitedError, another HTTP status a slack.StatusCodeError; anything else is the network's trouble.
-func (a *API) post(ctx context.Context, method string, token connection.Secret, form url.Values, answer any) (http.Header, error) {
+func (a *API) Post(ctx context.Context, method string, token connection.Secret, form url.Values, answer any) (http.Header, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.Address+"/api/"+method, strings.NewReader(form.Encode()))
 	if err != nil {
 		return nil, fmt.Errorf("ask %s: %w", method, err)
