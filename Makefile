@@ -1,5 +1,5 @@
 # What people type most. `make help` lists it.
-.PHONY: help demo build test slowest bench bench-many load manifest lint screenshots
+.PHONY: help demo build test slowest bench bench-many load manifest lint shape screenshots
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,10 @@ lint: ## formatting, vet, tidiness
 	test -z "$$(gofmt -l .)"
 	go vet ./...
 	go mod tidy -diff
+
+FOLDER ?= .
+shape: ## how the code reads, in numbers (FOLDER=… for a copy of another commit)
+	go run .ci/shape.go $(FOLDER)
 
 screenshots: ## the README's pictures, from the demo in Chromium
 	LONG_TESTS=1 SCREENSHOTS=$(CURDIR)/docs/pictures go test -count=1 -run TestBrowser ./internal/cli
