@@ -201,3 +201,28 @@ func TestManifestIsCurrent(t *testing.T) {
 		t.Error("the README's table of permissions is stale: run make manifest")
 	}
 }
+
+// modernc.org/sqlite is tested with exactly the libc that its own go.mod names. A replace would hold for this module
+// alone and not for those that import it, so nothing that we require may ask for a newer one.
+// https://gitlab.com/cznic/sqlite/-/issues/177
+func TestLibcIsTheOneOfSQLite(t *testing.T) {
+	t.Parallel()
+	list := func(format, module string) string {
+		cmd := exec.Command("go", "list", "-m", "-f", format, module)
+		cmd.Dir = filepath.Join("..", "..")
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	mod, err := os.ReadFile(list("{{.GoMod}}", "modernc.org/sqlite"))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	libc := list("{{.Path}} {{.Version}}{{with .Replace}} replaced{{end}}", "modernc.org/libc")
+	if !regexp.MustCompile(`(?m)^\s*` + regexp.QuoteMeta(libc) + `$`).Match(mod) {
+		t.Errorf("we use %s, and modernc.org/sqlite names another: choose versions of what else requires it that don't lift it", libc)
+	}
+}
