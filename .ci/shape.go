@@ -12,8 +12,8 @@
 //   - A column is a character, and so is a tab.
 //   - A function is as long as from its func to its closing brace. Function literals in it belong to it.
 //   - A branch is an if, a for, a case other than default, an && or an ||.
-//   - An exported name is documented by a comment of its own, behind it on its line, or above its group. It counts where
-//     others can import it: not in package main, nor below internal, nor as a method of an unexported type.
+//   - An exported name is documented by a comment of its own, behind it on its line, or above its group. It counts
+//     where others can import it: not in package main, nor below internal, nor as a method of an unexported type.
 package main
 
 import (
