@@ -28,16 +28,19 @@ LOAD ?= --duration 5s
 load: build ## a server beside a bare handler, two minutes (LOAD='--mode open'; PostgreSQL: set TEST_DATABASE_URL)
 	go run ./cmd/load compare $(LOAD)
 
-manifest: ## manifest.yaml and the README's table of permissions, from the handlers
+manifest: ## manifest.yaml and the table of permissions in docs/running.md, from the handlers
 	go run ./cmd/switchboard manifest > manifest.yaml
 	go run ./cmd/switchboard manifest --permissions | awk 'FNR == NR { table = table $$0 "\n"; next } \
-		/^<!-- \/permissions -->/ { skip = 0 } !skip; /^<!-- permissions -->/ { printf "%s", table; skip = 1 }' - README.md > README.md.new
-	mv README.md.new README.md
+		/^<!-- \/permissions -->/ { skip = 0 } !skip; /^<!-- permissions -->/ { printf "%s", table; skip = 1 }' - docs/running.md > docs/running.md.new
+	mv docs/running.md.new docs/running.md
 
-lint: ## formatting, vet, tidiness
-	test -z "$$(gofmt -l .)"
-	go vet ./...
+LINTER = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+lint: ## formatting, tidiness, vet, lint
+	test -z "$$(gofmt -l . | tee /dev/stderr)"
 	go mod tidy -diff
+	go vet ./...
+	go vet .ci/shape.go
+	go run $(LINTER) run
 
 FOLDER ?= .
 shape: ## how the code reads, in numbers (FOLDER=… for a copy of another commit)

@@ -1,7 +1,7 @@
 package commands
 
-// Every permission the app can use is here, once. The manifest, the install page, /connection, the App Home, the README's table
-// and what people read where one is missing all say what stands here, so that they cannot disagree.
+// Every permission the app can use is here, once. The manifest, the install page, /connection, the App Home, the table in
+// docs/running.md and what people read where one is missing all say what stands here, so that they cannot disagree.
 
 import (
 	"switchboard/install/connection"

@@ -227,7 +227,7 @@ func (s *source) secret(name string) connection.Secret {
 // odd reports a character that no secret has.
 func odd(r rune) bool { return r < ' ' || r > '~' }
 
-// checked refuses what no secret of ours looks like: the README's example, pasted as it stands.
+// checked refuses what no secret of ours looks like: the example of docs/running.md, pasted as it stands.
 func (s *source) checked(name, v string) connection.Secret {
 	if strings.ContainsFunc(v, odd) {
 		s.bad(name, "holds an example, or a character that no such value has", "put the real value there")

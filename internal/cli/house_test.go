@@ -193,12 +193,12 @@ func TestManifestIsCurrent(t *testing.T) {
 	if !bytes.Equal(got, want.Bytes()) {
 		t.Error("manifest.yaml is stale: run make manifest")
 	}
-	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	running, err := os.ReadFile(filepath.Join("..", "..", "docs", "running.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if table := permissionTable(commands.Catalogue()); !strings.Contains(string(readme), "<!-- permissions -->\n"+table+"<!-- /permissions -->\n") {
-		t.Error("the README's table of permissions is stale: run make manifest")
+	if table := permissionTable(commands.Catalogue()); !strings.Contains(string(running), "<!-- permissions -->\n"+table+"<!-- /permissions -->\n") {
+		t.Error("the table of permissions in docs/running.md is stale: run make manifest")
 	}
 }
 
@@ -225,4 +225,59 @@ func TestLibcIsTheOneOfSQLite(t *testing.T) {
 	if !regexp.MustCompile(`(?m)^\s*` + regexp.QuoteMeta(libc) + `$`).Match(mod) {
 		t.Errorf("we use %s, and modernc.org/sqlite names another: choose versions of what else requires it that don't lift it", libc)
 	}
+}
+
+// Links in the docs lead somewhere: to a file that is there, and to a heading that it has.
+func TestDocsLinksWork(t *testing.T) {
+	t.Parallel()
+	root := filepath.Join("..", "..")
+	var pages []string
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/*/*.md"} {
+		found, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(pattern)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages = append(pages, found...)
+	}
+	if len(pages) < 10 {
+		t.Fatalf("only %q", pages)
+	}
+
+	link := regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+			file, heading, _ := strings.Cut(m[1], "#")
+			if strings.Contains(file, ":") { // another site's
+				continue
+			}
+			target := page
+			if file != "" {
+				target = filepath.Join(filepath.Dir(page), filepath.FromSlash(file))
+			}
+			if _, err := os.Stat(target); err != nil {
+				t.Errorf("%s: the link %s leads nowhere", page, m[1])
+			} else if heading != "" && !slices.Contains(headings(t, target), heading) {
+				t.Errorf("%s: the link %s leads to a heading that isn't there", page, m[1])
+			}
+		}
+	}
+}
+
+// headings are a page's, as GitHub names them in links.
+func headings(t *testing.T, page string) (all []string) {
+	t.Helper()
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(string(text), -1) {
+		name := left.ReplaceAllString(strings.ToLower(m[1]), "")
+		all = append(all, strings.ReplaceAll(name, " ", "-"))
+	}
+	return all
 }

@@ -1364,7 +1364,7 @@ func TestJournalOfAnUnknownKey(t *testing.T) {
 	}
 }
 
-// The numbers that README and alerts name are there, and no page of the admin address holds a secret or a workspace.
+// The numbers that docs/running.md and alerts name are there, and no page of the admin address holds a secret or a workspace.
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	keeping(t, func(t *testing.T, w *world) {

@@ -1,7 +1,7 @@
 package cli
 
 // manifest: what to paste into Slack. The file manifest.yaml in the repository is this command's output with a
-// placeholder for the address; the README's table of permissions is that of --permissions.
+// placeholder for the address; the table of permissions in docs/running.md is that of --permissions.
 
 import (
 	"bytes"

@@ -86,13 +86,13 @@ func TestNamesInTheEnvironment(t *testing.T) {
 	}
 }
 
-// Whatever is looked up, or stands in the README's table, is known: it would be refused in .env as another's otherwise.
+// Whatever is looked up, or stands in the table of docs/running.md, is known: it would be refused in .env as another's otherwise.
 func TestAllSettingsAreKnown(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
+	running, err := os.ReadFile(filepath.Join("..", "..", "docs", "running.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, table, _ := strings.Cut(string(readme), "| setting | what it is | default |")
+	_, table, _ := strings.Cut(string(running), "| setting | what it is | default |")
 	table, _, _ = strings.Cut(table, "\n\n")
 	var found []string
 	for line := range strings.Lines(table) {
