@@ -6,7 +6,6 @@ package install
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -21,7 +20,7 @@ import (
 const (
 	resultOK       = "ok"
 	resultNoAnswer = "no_answer"
-	otherLabel     = "other" // a code, or a method, that is not among labels
+	otherLabel     = "other" // a code that is not among labels
 )
 
 // The kinds of token pairs that are renewed.
@@ -53,7 +52,7 @@ var labels = struct{ results, chains, told, methods, limits []string }{
 		"org_login_required", "team_added_to_org", "team_access_not_granted", "ekm_access_denied"},
 	chains:  []string{chainBot, chainUser, chainMove},
 	told:    []string{toldOne, toldUnreachable, toldUnknown, toldResolved},
-	methods: append(slices.Sorted(maps.Keys(slackapi.Paces)), otherLabel),
+	methods: slackapi.Methods(),
 	limits:  []string{slackapi.Waited, slackapi.Refused, slackapi.TurnedAway},
 }
 
@@ -160,11 +159,8 @@ func (m *metrics) renewed(h connection.TokenOwner, c connection.TokenPair, err e
 	m.took.Observe(took.Seconds())
 }
 
-// limited counts a call that met a limit. Handlers choose the methods, so only the known ones are labels.
+// limited counts a call that met a limit.
 func (m *metrics) limited(method, result string) {
-	if _, known := slackapi.Paces[method]; !known {
-		method = otherLabel
-	}
 	m.limits.WithLabelValues(method, result).Inc()
 }
 

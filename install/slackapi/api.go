@@ -34,7 +34,7 @@ type API struct {
 	Address string           // Slack's, without a slash at the end
 	HTTP    *http.Client     // see NewHTTPClient
 	Now     func() time.Time // the clock that Slack's limits are counted by
-	// Met is told of each call that met one of Slack's limits: Waited, Refused or TurnedAway.
+	// Met is told of each call that met one of Slack's limits: by one of Methods, and Waited, Refused or TurnedAway.
 	Met func(method, result string)
 
 	limits limits

@@ -14,8 +14,10 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
+	"maps"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -76,9 +78,9 @@ const (
 	replies     = "conversations.replies"
 )
 
-// Paces has the methods the app uses, each by the facts on its page below https://docs.slack.dev/reference/methods/. Others
+// paces has the methods the app uses, each by the facts on its page below https://docs.slack.dev/reference/methods/. Others
 // are taken for tier 3, where most are.
-var Paces = map[string]pace{
+var paces = map[string]pace{
 	"auth.test":          authTest,
 	postMessage:          posts,
 	"chat.postEphemeral": tier4,
@@ -97,6 +99,20 @@ var Paces = map[string]pace{
 	"views.update":       tier4,
 }
 
+// Other stands for the methods that have no name in API.Met: handlers choose them, so there could be any number.
+const Other = "other"
+
+// Methods returns the names that API.Met is told, in order, Other last.
+func Methods() []string { return append(slices.Sorted(maps.Keys(paces)), Other) }
+
+// met tells of a call that met a limit.
+func (a *API) met(method, result string) {
+	if _, known := paces[method]; !known {
+		method = Other
+	}
+	a.Met(method, result)
+}
+
 // queue is what Slack counts separately. With a channel it is the channel's, without the workspace's. An organisation's
 // token counts for each workspace that is named in a call, or else for all together.
 type queue struct {
@@ -108,7 +124,7 @@ func (q queue) pace() pace {
 	if q.channel != "" {
 		return channelPosts
 	}
-	if p, ok := Paces[q.method]; ok {
+	if p, ok := paces[q.method]; ok {
 		return p
 	}
 	return tier3
@@ -361,7 +377,7 @@ func (l limited) Do(r *http.Request) (*http.Response, error) {
 			c.seldom()
 		}
 		c.refused(l.api.Now(), refused)
-		l.api.Met(method, Refused)
+		l.api.met(method, Refused)
 		next, ok := again(r)
 		if try == turnRepeats || !ok {
 			return nil, &slack.RateLimitedError{RetryAfter: refused}
@@ -378,14 +394,14 @@ func (l limited) await(ctx context.Context, c *call, method string, room time.Du
 	for {
 		wait, ok := c.take(l.api.Now(), room-waited)
 		if !ok {
-			l.api.Met(method, TurnedAway)
+			l.api.met(method, TurnedAway)
 			return 0, &slack.RateLimitedError{RetryAfter: wait}
 		}
 		if wait == 0 {
 			return waited, nil
 		}
 		if waited == 0 {
-			l.api.Met(method, Waited)
+			l.api.met(method, Waited)
 		}
 		timer := time.NewTimer(wait)
 		select {
