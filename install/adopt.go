@@ -116,7 +116,9 @@ func (in *Installer) Adopt(ctx context.Context) (connection.Connection, error) {
 	if err != nil {
 		return connection.Connection{}, fmt.Errorf("store the connection: %w", err)
 	}
-	in.onlyKey = c.Key
+	if m, ok := in.mode.(*byToken); ok {
+		m.only.Store(&c.Key)
+	}
 	in.learnNames(ctx, &c)
 	return c, nil
 }

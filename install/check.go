@@ -48,7 +48,7 @@ func (in *Installer) checkDue(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
-		if !in.cares(k) {
+		if !in.mode.serves(k) {
 			continue
 		}
 		group.Go(func() error {

@@ -42,7 +42,7 @@ const noteWait = 100 * time.Millisecond
 // the access is erased. With any other answer nothing of ours is changed and err holds it, with ErrUnclear where Slack may have
 // done it. ErrNotConnected when there is nothing to disconnect, ErrByHand. It blocks for one or two calls to Slack. https://docs.slack.dev/reference/methods/apps.uninstall
 func (in *Installer) Disconnect(ctx context.Context, k connection.Key, by connection.Actor) (said string, err error) {
-	if in.cfg.BotToken != "" {
+	if !in.mode.consents() {
 		return "", ErrByHand
 	}
 	c, err := in.store.Lookup(ctx, k)

@@ -55,7 +55,7 @@ type evidence struct {
 // assess decides what a connection's state is and says it in words. found tells whether there is a row at all.
 func (in *Installer) assess(c connection.Connection, found bool, e evidence) Health {
 	h := Health{Connection: c, Found: found, Needed: len(in.cfg.Scopes)}
-	if in.cfg.BotToken == "" {
+	if in.mode.consents() {
 		h.GrantURL = in.GrantURL(c)
 	}
 	// Nobody who is shown a state has use for a secret.
@@ -144,7 +144,7 @@ func (in *Installer) words(h Health) Health {
 		h.Label = "Couldn't check"
 		h.Sentence = "We couldn't find out whether it works. Try again in a few minutes."
 	}
-	if in.cfg.BotToken != "" && h.NextStep != "" && h.State != connection.Paused {
+	if !in.mode.consents() && h.NextStep != "" && h.State != connection.Paused {
 		// Without OAuth nobody in the workspace can fix it: the token is the operator's setting.
 		h.NextStep = "The people who run the app set its access by hand. They can fix it."
 	}

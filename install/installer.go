@@ -89,13 +89,13 @@ type Config struct {
 // Installer connects workspaces and answers for their connections. Make one with New. It may be used from any number of
 // goroutines.
 type Installer struct {
-	cfg     Config
-	store   Store
-	slack   *slackapi.API
-	log     *slog.Logger
-	now     func() time.Time
-	secure  bool           // PublicURL is https
-	onlyKey connection.Key // single-workspace mode: the one connection, once Adopt has found it
+	cfg    Config
+	store  Store
+	slack  *slackapi.API
+	mode   mode
+	log    *slog.Logger
+	now    func() time.Time
+	secure bool // PublicURL is https
 
 	metrics       *metrics
 	tasks         sync.WaitGroup // renewals under way, and what calls said
@@ -162,6 +162,10 @@ func New(cfg Config) (*Installer, error) {
 	in.endings = slackapi.CallTimeout
 	in.strayed = rate.NewLimiter(rate.Every(time.Minute), 10)
 	in.free = rate.NewLimiter(rate.Every(freeEvery), freeBurst)
+	in.mode = byConsent{appID: cfg.AppID}
+	if cfg.BotToken != "" {
+		in.mode = &byToken{}
+	}
 	in.metrics = newMetrics(in, cfg.Metrics)
 	in.slack = &slackapi.API{Address: cfg.SlackURL, HTTP: cfg.HTTP, Now: in.now, Met: in.metrics.limited}
 	if in.slack.HTTP == nil {
@@ -201,8 +205,7 @@ func (in *Installer) lookup(ctx context.Context, k connection.Key) (connection.C
 		return connection.Connection{}, fmt.Errorf("open connection: %w", err)
 	case c.State == connection.Removed || c.State == connection.Paused:
 		return c, ErrNotConnected
-	case in.cfg.BotToken != "" && c.Key != in.onlyKey:
-		// Left over from another token, or from the time before this mode: there is one connection now.
+	case !in.mode.opens(c.Key):
 		return connection.Connection{}, ErrNotConnected
 	}
 	return c, nil
@@ -387,7 +390,7 @@ func (in *Installer) recheckRemovals(ctx context.Context) error {
 		return err
 	}
 	for _, c := range doubted {
-		if !in.cares(c.Key) {
+		if !in.mode.serves(c.Key) {
 			continue
 		}
 		asking, cancel := context.WithTimeout(ctx, oneBudget)

@@ -46,7 +46,7 @@ func (in *Installer) Describe(names []string) []connection.Scope {
 
 // GrantPage is Grant, or "" in single-workspace mode, where nobody can be asked for consent.
 func (in *Installer) GrantPage(c connection.Connection, w GrantRequest) string {
-	if in.cfg.BotToken != "" {
+	if !in.mode.consents() {
 		return ""
 	}
 	return in.Grant(c, w)
@@ -74,7 +74,7 @@ func (in *Installer) first(ctx context.Context, b Budget) bool {
 // installer, or an admin when the installer is gone. Somebody who asked that themselves knows already, and in single-workspace
 // mode nobody in Slack can allow anything. It does not block.
 func (in *Installer) NotifyMissing(c connection.Connection, missing []connection.Scope, by string) {
-	if in.cfg.TellMissing == nil || in.cfg.BotToken != "" || c.ID == "" || len(missing) == 0 || by == c.InstalledBy {
+	if in.cfg.TellMissing == nil || !in.mode.consents() || c.ID == "" || len(missing) == 0 || by == c.InstalledBy {
 		return
 	}
 	in.tasks.Go(func() {

@@ -92,7 +92,7 @@ func hashSecret(plain string) ([]byte, bool) {
 // number. It is also the Marketplace's direct install address, which must answer 302 to Slack.
 func (in *Installer) start(w http.ResponseWriter, r *http.Request) {
 	s := state{Ref: NewRef(), Started: in.now().UnixMicro(), Origin: origin(r), Nonce: newNonce()}
-	if in.cfg.BotToken != "" {
+	if !in.mode.consents() {
 		in.show(w, r, in.page(outcomeSingleWorkspace, s.Ref))
 		return
 	}
@@ -216,7 +216,7 @@ func (in *Installer) callback(w http.ResponseWriter, r *http.Request) {
 	back := arrival{state: query.Get("state"), code: query.Get("code"), refusal: query.Get("error"),
 		described: query.Get("error_description") != "", origin: origin(r), from: callerOf(r), at: in.now()}
 	switch {
-	case in.cfg.BotToken != "":
+	case !in.mode.consents():
 		in.show(w, r, in.page(outcomeSingleWorkspace, NewRef()))
 		return
 	case back.code == "" && back.refusal == "":

@@ -182,7 +182,7 @@ func Moving(code string) bool { return code == "org_login_required" || code == "
 // superseded returns the organisation's connection if it is the one to use where c is not: the organisation-wide install took the
 // place of what the workspace had before. A pause, of either, is the operator's word and goes for the workspace all the same.
 func (in *Installer) superseded(ctx context.Context, c connection.Connection, enterpriseID string) (connection.Connection, bool) {
-	if enterpriseID == "" || c.Org() && c.ID != "" || c.Usable() || c.State == connection.Paused || in.cfg.BotToken != "" {
+	if enterpriseID == "" || c.Org() && c.ID != "" || c.Usable() || c.State == connection.Paused || !in.mode.consents() {
 		return connection.Connection{}, false
 	}
 	org, err := in.store.Lookup(ctx, connection.Key{AppID: c.AppID, EnterpriseID: enterpriseID})
@@ -192,7 +192,7 @@ func (in *Installer) superseded(ctx context.Context, c connection.Connection, en
 // maybeMoved asks Slack, in the background and now and then, about a connection that was found for a key with another organisation
 // than ours has: a workspace that joined one.
 func (in *Installer) maybeMoved(c connection.Connection, k connection.Key) {
-	if k.EnterpriseID == "" || c.Org() || c.EnterpriseID == k.EnterpriseID || c.TeamID != k.TeamID || c.Token == "" || in.cfg.BotToken != "" {
+	if k.EnterpriseID == "" || c.Org() || c.EnterpriseID == k.EnterpriseID || c.TeamID != k.TeamID || c.Token == "" || !in.mode.consents() {
 		return
 	}
 	word := c.ID + " moved"
@@ -217,7 +217,7 @@ func (in *Installer) maybeMoved(c connection.Connection, k connection.Key) {
 // moved gives c the key that Slack's own word about its token (auth.test) makes it have. Nothing but that word moves a connection:
 // a payload can only make us ask. It returns c as it now is. When there is a connection for the new key already, nothing is moved.
 func (in *Installer) moved(ctx context.Context, c connection.Connection, id connection.Identity) connection.Connection {
-	if c.Org() || id.IsEnterpriseInstall || id.TeamID != c.TeamID || id.EnterpriseID == "" || id.EnterpriseID == c.EnterpriseID || in.cfg.BotToken != "" {
+	if c.Org() || id.IsEnterpriseInstall || id.TeamID != c.TeamID || id.EnterpriseID == "" || id.EnterpriseID == c.EnterpriseID || !in.mode.consents() {
 		return c
 	}
 	to := c.Key

@@ -297,7 +297,7 @@ func (in *Installer) landing(w http.ResponseWriter, r *http.Request) {
 		Style        template.CSS
 		Script       template.JS
 	}{
-		App: in.cfg.App, Scopes: in.cfg.Scopes, InstallURL: in.cfg.PublicURL + "/slack/install", Single: in.cfg.BotToken != "",
+		App: in.cfg.App, Scopes: in.cfg.Scopes, InstallURL: in.cfg.PublicURL + "/slack/install", Single: !in.mode.consents(),
 		Closed: in.cfg.Closed && len(in.cfg.Admit) == 0, Some: in.cfg.Closed && len(in.cfg.Admit) > 0, Ask: in.support(""),
 		IT: in.itBlock(), Request: in.adminMessage(), Style: template.CSS(pageStyle), Script: template.JS(pageScript),
 	}

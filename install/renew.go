@@ -227,7 +227,7 @@ func (in *Installer) isClosed(b Budget) bool {
 // written also proves that the database takes writes at this moment. Where the store has lost what the journal kept,
 // that is stored instead.
 func (in *Installer) claim(ctx context.Context, h connection.TokenOwner, w renewRequest, kept []connection.Grant) (claimed connection.TokenPair, next connection.Grant, err error) {
-	if in.cfg.BotToken != "" || !in.ours(h.Key) {
+	if !in.mode.renews(h.Key) {
 		return connection.TokenPair{}, connection.Grant{}, errCurrent // what is left of another mode or app can't be renewed with our credentials
 	}
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
@@ -307,11 +307,6 @@ func (in *Installer) leaseIsOver(h connection.TokenOwner, lease, now time.Time) 
 		return false
 	}
 	return now.Sub(seen.first) >= connection.LeaseLife
-}
-
-// ours reports whether a key belongs to the app that this program serves, as far as it was told.
-func (in *Installer) ours(k connection.Key) bool {
-	return in.cfg.AppID == "" || k.AppID == in.cfg.AppID
 }
 
 // release gives a lease back unused.
@@ -450,7 +445,7 @@ func (in *Installer) notRenewed(ctx context.Context, h connection.TokenOwner, cl
 // renewDue renews what is due, and with MoveToRotation exchanges what is long-lived, within the budget that all replicas
 // share. It returns how many renewals of its own it finished.
 func (in *Installer) renewDue(ctx context.Context) (int, error) {
-	if in.cfg.BotToken != "" {
+	if !in.mode.consents() {
 		return 0, nil // there is nothing to renew it with
 	}
 	n, err := in.renewAll(ctx, renewRequest{budget: renewals}, func() ([]connection.TokenOwner, error) { return in.store.Due(ctx, in.cfg.AppID, in.now(), dueAtOnce) })

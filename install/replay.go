@@ -242,7 +242,7 @@ func (in *Installer) bringConsent(ctx context.Context, p connection.Grant) (stor
 	case seen.State == connection.Removed && !seen.StateSince.Before(c.AuthorizedAt):
 		return p, "superseded", nil
 	default:
-		renewable := in.cfg.BotToken == "" && in.ours(c.Key) && seen.State != connection.Paused
+		renewable := in.mode.renews(c.Key) && seen.State != connection.Paused
 		switch in.outdates(p, seen.AuthorizedAt, seen.TokenPair, seen.Usable(), renewable) {
 		case verdictNo:
 			return p, "superseded", nil
@@ -314,7 +314,7 @@ func (in *Installer) bringGrant(ctx context.Context, p connection.Grant) (stored
 		return p, "superseded", nil
 	case fresh: // the connection's own consent said that it counts
 	default:
-		switch in.outdates(p, seen.GrantedAt, seen.TokenPair, works, in.cfg.BotToken == "" && in.ours(p.Key)) {
+		switch in.outdates(p, seen.GrantedAt, seen.TokenPair, works, in.mode.renews(p.Key)) {
 		case verdictNo:
 			return p, "superseded", nil
 		case verdictUnclear:

@@ -37,7 +37,7 @@ func (in *Installer) tellAll(ctx context.Context) error {
 		return err
 	}
 	for _, k := range keys {
-		if !in.cares(k) || ctx.Err() != nil {
+		if !in.mode.serves(k) || ctx.Err() != nil {
 			continue
 		}
 		// A message that is on its way when the program stops must be written down.
@@ -149,11 +149,6 @@ func tries(c connection.Connection) Budget {
 		what = "resolve"
 	}
 	return Budget{Name: what + " " + c.ID, Interval: tellAgain, Burst: 1}
-}
-
-// cares reports whether the connection of k is one that this program looks after.
-func (in *Installer) cares(k connection.Key) bool {
-	return in.ours(k) && (in.cfg.BotToken == "" || k == in.onlyKey)
 }
 
 var (
