@@ -21,6 +21,7 @@ import (
 	"switchboard/install/connection"
 	"switchboard/slacksim"
 	"switchboard/storage"
+	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
 
@@ -65,7 +66,7 @@ func playOn(t *testing.T, database string, handlers ...bot.Handler) (s scene) {
 func playWith(t *testing.T, database string, change func(*bot.Config), handlers ...bot.Handler) (s scene) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	keys, err := storage.ParseKeys(storage.NewKey())
+	keys, err := seal.ParseKeys(seal.NewKey())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,7 @@ import (
 	"switchboard/install"
 	"switchboard/install/connection"
 	"switchboard/storage"
+	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
 
@@ -60,7 +61,7 @@ var mortal = []bot.Handler{
 // openInbox opens a database, makes its tables if need be, and the inbox in it.
 func openInbox(t *testing.T, database, key string, cfg storage.InboxConfig) (*storage.DB, *storage.Inbox) {
 	t.Helper()
-	keys, err := storage.ParseKeys(key)
+	keys, err := seal.ParseKeys(key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +116,7 @@ func TestWhatEndsTheProcessIsBuried(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			const innocents = 40
-			database, key := fresh(t), storage.NewKey()
+			database, key := fresh(t), seal.NewKey()
 			db, inbox := openInbox(t, database, key, storage.InboxConfig{})
 			put := func(id, kind, name string, body string) {
 				e := bot.Event{ID: id, Kind: kind, Type: name, Key: connection.Key{AppID: "A1", TeamID: "T1"}, Received: time.Now(), Body: []byte(body)}

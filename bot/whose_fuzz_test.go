@@ -15,6 +15,7 @@ import (
 	"switchboard/install"
 	"switchboard/install/connection"
 	"switchboard/storage"
+	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
 
@@ -29,7 +30,7 @@ func FuzzWhose(f *testing.F) {
 	f.Add(byte(1), []byte("command=%2Fgo&team_id=T9&enterprise_id=E1"))
 	f.Add(byte(1), []byte("command=%2Fgo&team_id=T1&enterprise_id=E9&is_enterprise_install=true"))
 	const app = "A0PARROT01"
-	keys, err := storage.ParseKeys(storage.NewKey())
+	keys, err := seal.ParseKeys(seal.NewKey())
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -24,6 +24,7 @@ import (
 	"switchboard/install/connection"
 	"switchboard/slacksim"
 	"switchboard/storage"
+	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
 
@@ -71,7 +72,7 @@ type scene struct {
 func play(t *testing.T, database string, untick ...string) *scene {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	keys, err := storage.ParseKeys(storage.NewKey())
+	keys, err := seal.ParseKeys(seal.NewKey())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"switchboard/install/slackapi"
 	"switchboard/slacksim"
 	"switchboard/storage"
+	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
 
@@ -32,7 +33,7 @@ func fleet(b *testing.B, database string, n int, direct bool) (*install.Installe
 	if err := sim.Start("127.0.0.1:0"); err != nil {
 		b.Fatal(err)
 	}
-	keys, err := storage.ParseKeys(storage.NewKey())
+	keys, err := seal.ParseKeys(seal.NewKey())
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -27,6 +27,7 @@ import (
 	"switchboard/install/connection"
 	"switchboard/slacksim"
 	"switchboard/storage"
+	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
 
@@ -480,7 +481,7 @@ func TestRowsInTheWay(t *testing.T) {
 	longLived := r.connect(plain, slacksim.BirchAdmin)
 	r.slack.SetApp(func(a *slacksim.App) { a.TokenRotation = true })
 
-	keys, err := storage.ParseKeys(storage.NewKey())
+	keys, err := seal.ParseKeys(seal.NewKey())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -824,7 +825,7 @@ func TestEntryThatCannotBeOpened(t *testing.T) {
 	in := r.replica(nil)
 	a, b := r.connect(in, slacksim.AcmeAdmin), r.connect(in, slacksim.BirchAdmin)
 	own := r.keys
-	r.keys = storage.NewKey()
+	r.keys = seal.NewKey()
 	if _, err := r.replica(nil).db.Journal(connection.Grant{TokenOwner: connection.TokenOwner{Key: a.Key}, Spent: "x", Token: "y", Refresh: "z", Life: life, At: r.clock.Now()}); err != nil {
 		t.Fatal(err)
 	}
@@ -1356,7 +1357,7 @@ func TestUnreadableMakeRoom(t *testing.T) {
 	in := r.replica(func(cfg *install.Config) { cfg.MoveToRotation = true })
 	c := r.connect(in, slacksim.AcmeAdmin)
 	r.slack.SetApp(func(a *slacksim.App) { a.TokenRotation = true })
-	keys, err := storage.ParseKeys(storage.NewKey())
+	keys, err := seal.ParseKeys(seal.NewKey())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ import (
 	"switchboard/install/connection"
 	"switchboard/install/slackapi"
 	"switchboard/slacksim"
-	"switchboard/storage"
+	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
 
@@ -119,7 +119,7 @@ func TestStartsLeaveNothing(t *testing.T) {
 // A state works once, on whichever replica, with any of the keys; elsewhere and signed by nobody's key it works never.
 func TestStateWorksOnce(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
-		first, second := r.keys, storage.NewKey()
+		first, second := r.keys, seal.NewKey()
 		r.keys = first + "," + second
 		old := r.replica(nil)
 		r.keys = second + "," + first // the new key signs, the old one still verifies

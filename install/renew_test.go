@@ -23,6 +23,7 @@ import (
 	"switchboard/install/slackapi"
 	"switchboard/slacksim"
 	"switchboard/storage"
+	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
 
@@ -58,7 +59,7 @@ func newRig(t *testing.T, database string) *rig {
 	t.Cleanup(cancel)
 	// Whole seconds, and of today: Slack signs and dates with them.
 	clock := slacksim.NewManualClock(time.Now().Truncate(time.Second))
-	r := &rig{t: t, ctx: ctx, clock: clock, database: database, keys: storage.NewKey(), folder: t.TempDir() + "/journal"}
+	r := &rig{t: t, ctx: ctx, clock: clock, database: database, keys: seal.NewKey(), folder: t.TempDir() + "/journal"}
 	r.slack = slacksim.New(slacksim.Config{Clock: clock, App: slacksim.App{ID: "A0RENEWAL1", Name: "Renewal", ClientID: "1.2", ClientSecret: "client-secret",
 		SigningSecret: "signing-secret", RedirectURLs: []string{redirect}, TokenRotation: true, StrictRefresh: true, MessagesTab: true}})
 	r.slack.AddSmallWorld()
@@ -88,7 +89,7 @@ type replica struct {
 
 func (r *rig) replica(change func(*install.Config)) replica {
 	r.t.Helper()
-	keys, err := storage.ParseKeys(r.keys)
+	keys, err := seal.ParseKeys(r.keys)
 	if err != nil {
 		r.t.Fatal(err)
 	}

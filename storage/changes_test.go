@@ -16,7 +16,8 @@ import (
 
 	"switchboard/install"
 	"switchboard/install/connection"
-	"switchboard/storage"
+	"switchboard/storage/seal"
+	"switchboard/storage/storagetest"
 )
 
 // history returns all lines of a connection, oldest first.
@@ -106,7 +107,7 @@ func testHistoryOfPut(t *testing.T, f fixture) {
 // Whoever loses the race for a row writes one line for what they did do, and none for what they did not.
 func testHistoryTogether(t *testing.T, f fixture) {
 	k := key("A-told-race", "", "T1")
-	together(callers, func(i int) {
+	storagetest.Together(callers, func(i int) {
 		c := full(k)
 		c.AuthorizedBy = fmt.Sprintf("U%d", i)
 		if _, _, err := f.Put(t.Context(), c); err != nil {
@@ -267,7 +268,7 @@ func TestHistoryOfUnreadableRows(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		c := put(t, f, full(key("A1", "", "T1")))
 		grant(t, f, person(c.Key, "U1"))
-		stranger := openWith(t, f.url, ring(t, storage.NewKey()))
+		stranger := openWith(t, f.url, ring(t, seal.NewKey()))
 		update(t, stranger, c.Key, func(c *connection.Connection) { c.LastEventAt = t0.Add(time.Hour) })
 		updateUser(t, stranger, connection.TokenOwner{Key: c.Key, UserID: "U1"}, func(u *connection.UserToken) { u.LeaseUntil = t0 })
 		tells(t, "nothing that matters", f, c.ID, "install done by personU1 ")

@@ -25,6 +25,7 @@ import (
 	"switchboard/install"
 	"switchboard/install/connection"
 	"switchboard/storage"
+	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
 
@@ -54,7 +55,7 @@ func eachDatabase(t *testing.T, test func(t *testing.T, f fixture)) {
 
 func open(t testing.TB, url string) fixture {
 	t.Helper()
-	keys, err := storage.ParseKeys(storage.NewKey())
+	keys, err := seal.ParseKeys(seal.NewKey())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +68,7 @@ func open(t testing.TB, url string) fixture {
 	return fixture{db, url, rawHandle(t, url), log}
 }
 
-func openWith(t testing.TB, url string, keys *storage.Keyring) *storage.DB {
+func openWith(t testing.TB, url string, keys *seal.Keyring) *storage.DB {
 	t.Helper()
 	db, err := storage.Open(t.Context(), url, keys)
 	if err != nil {
@@ -108,20 +109,6 @@ func exec(t *testing.T, f fixture, statement string) {
 	if _, err := f.raw.Exec(statement); err != nil {
 		t.Fatalf("%s: %v", statement, err)
 	}
-}
-
-// together runs fn n times at once and waits for all.
-func together(n int, fn func(i int)) {
-	var wg sync.WaitGroup
-	start := make(chan struct{})
-	for i := range n {
-		wg.Go(func() {
-			<-start
-			fn(i)
-		})
-	}
-	close(start)
-	wg.Wait()
 }
 
 func key(app, enterprise, team string) connection.Key {
@@ -319,7 +306,7 @@ func testPutTogether(t *testing.T, f fixture) {
 	race := func(what string, first func(before *connection.Connection) bool) {
 		var mu sync.Mutex
 		ids, firsts := map[string]int{}, 0
-		together(callers, func(i int) {
+		storagetest.Together(callers, func(i int) {
 			c := full(k)
 			c.Token = connection.Secret(fmt.Sprintf("xoxb-%d", i))
 			now, before, err := f.Put(t.Context(), c)
@@ -360,7 +347,7 @@ func testPutTogether(t *testing.T, f fixture) {
 
 func testPutTogetherNewerWins(t *testing.T, f fixture) {
 	k := key("A-newer", "", "T1")
-	together(callers, func(i int) {
+	storagetest.Together(callers, func(i int) {
 		c := full(k)
 		c.AuthorizedAt = t0.Add(time.Duration(i) * time.Microsecond)
 		c.Token = connection.Secret(fmt.Sprintf("xoxb-%d", i))
@@ -378,7 +365,7 @@ func testPutTogetherNewerWins(t *testing.T, f fixture) {
 func testAdd(t *testing.T, f fixture) {
 	k := key("A-add", "E1", "T1")
 	var added atomic.Int64
-	together(callers, func(i int) {
+	storagetest.Together(callers, func(i int) {
 		c := full(k)
 		c.Token = connection.Secret(fmt.Sprintf("xoxb-%d", i))
 		now, err := f.Add(t.Context(), c)
@@ -444,7 +431,7 @@ func testIDSurvives(t *testing.T, f fixture) {
 func testUpdateTogether(t *testing.T, f fixture) {
 	k := key("A-update", "", "T1")
 	put(t, f, full(k))
-	together(callers, func(i int) {
+	storagetest.Together(callers, func(i int) {
 		_, err := f.Update(t.Context(), k, func(c *connection.Connection) error {
 			c.Installs++
 			c.Scopes = append(c.Scopes, fmt.Sprintf("scope:%d", i))
@@ -475,7 +462,7 @@ func testUpdateAndPutTogether(t *testing.T, f fixture) {
 	k := key("A-mixed", "", "T1")
 	put(t, f, full(k))
 	var updates atomic.Int64
-	together(callers, func(i int) {
+	storagetest.Together(callers, func(i int) {
 		if i%2 == 0 {
 			c := full(k)
 			c.CheckedAt = t0
@@ -996,7 +983,7 @@ func testBeginAttemptOnce(t *testing.T, f fixture) {
 			start(t, f, a)
 		}
 		var won atomic.Int64
-		together(callers, func(i int) {
+		storagetest.Together(callers, func(i int) {
 			switch err := f.BeginAttempt(t.Context(), back(a, t0.Add(time.Duration(i+1)*time.Second))); {
 			case err == nil:
 				won.Add(1)

@@ -135,7 +135,7 @@ func (db *DB) resealEvent(ctx context.Context, seen *inboxRow, erase bool) (chan
 		})
 		return false, false, err
 	}
-	if !db.stale(&seen.Payload) {
+	if !db.keys.Stale(&seen.Payload) {
 		return false, true, nil
 	}
 	box, err := db.keys.SealOn(db.Now(), open, place)

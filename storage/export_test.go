@@ -54,15 +54,6 @@ func (db *DB) Synchronous(t *testing.T) map[string]int {
 	return found
 }
 
-// DerivedKey is what a place's secrets are sealed with on a day.
-func DerivedKey(k *Keyring, day time.Time, at Place) string {
-	box, err := k.SealOn(day, nil, at)
-	if err != nil {
-		panic(err)
-	}
-	return string(derive(k.keys[0].derived.root, at.purpose(), box[boxHeader:boxHeader+boxDerivedMore]))
-}
-
 // LoseAnswers has what changes and returns rows committed, and its answer lost while lose is set, as when a connection
 // breaks in that moment. It is called before anything else uses db.
 func (db *DB) LoseAnswers(lose *atomic.Bool) error {

@@ -14,6 +14,7 @@ import (
 
 	"switchboard/bot"
 	"switchboard/install/connection"
+	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
 
@@ -39,7 +40,7 @@ func (g *gate) queued(t *testing.T, n int) {
 
 // While strangers' writes queue up for SQLite's writer, an event is the next one to be written, whoever came first.
 func TestEventsGoBeforeOtherWrites(t *testing.T) {
-	keys, err := ParseKeys(NewKey())
+	keys, err := seal.ParseKeys(seal.NewKey())
 	if err != nil {
 		t.Fatal(err)
 	}

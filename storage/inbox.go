@@ -26,6 +26,7 @@ import (
 	"switchboard/bot"
 	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/storage/seal"
 )
 
 // The states of an event, as the table has them.
@@ -214,8 +215,8 @@ const (
 )
 
 // place is what an event's payload is bound to.
-func eventPlace(k connection.Key, id string) Place {
-	return Place{Column: "inbox.payload/" + id, App: k.AppID, Enterprise: k.EnterpriseID, Team: k.TeamID}
+func eventPlace(k connection.Key, id string) seal.Place {
+	return seal.Place{Column: "inbox.payload/" + id, App: k.AppID, Enterprise: k.EnterpriseID, Team: k.TeamID}
 }
 
 // Add is bot.Inbox's.

@@ -12,6 +12,7 @@ import (
 
 	"switchboard/bot"
 	"switchboard/storage"
+	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
 
@@ -277,7 +278,7 @@ func TestInboxKeyNotHereYet(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		c := newClock()
-		oldKey, newKey := storage.NewKey(), storage.NewKey()
+		oldKey, newKey := seal.NewKey(), seal.NewKey()
 		with := func(keys ...string) desk {
 			in, err := openWith(t, f.url, ring(t, keys...)).Inbox(t.Context(), storage.InboxConfig{Now: c.now})
 			ok(t, err)

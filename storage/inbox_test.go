@@ -20,6 +20,7 @@ import (
 	"switchboard/install"
 	"switchboard/install/connection"
 	"switchboard/storage"
+	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
 
@@ -116,7 +117,7 @@ func TestInboxAcceptsOnce(t *testing.T) {
 		both := []desk{inbox(t, f, c), inbox(t, f, c)}
 		const events, copies = 50, 10
 		var fresh [events]atomic.Int32
-		together(events*copies, func(i int) {
+		storagetest.Together(events*copies, func(i int) {
 			_, first := both[i%2].add(event(fmt.Sprint("Ev", i%events), "T1"), i%3 == 0)
 			if first {
 				fresh[i%events].Add(1)
@@ -204,7 +205,7 @@ func TestInboxHandsOutOnce(t *testing.T) {
 		}
 		var mu sync.Mutex
 		handed := map[string]int{}
-		together(16, func(i int) {
+		storagetest.Together(16, func(i int) {
 			for {
 				events := []desk{a, b}[i%2].claim(5)
 				if len(events) == 0 {
@@ -447,7 +448,7 @@ func TestInboxIsSealed(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		c := newClock()
-		oldKey, newKey := storage.NewKey(), storage.NewKey()
+		oldKey, newKey := seal.NewKey(), seal.NewKey()
 		with := func(keys ...string) (*storage.DB, desk) {
 			db := openWith(t, f.url, ring(t, keys...))
 			in, err := db.Inbox(t.Context(), storage.InboxConfig{Now: c.now})
@@ -489,7 +490,7 @@ func TestInboxRefuses(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		in := inbox(t, f, newClock())
-		together(20, func(i int) {
+		storagetest.Together(20, func(i int) {
 			e := event(fmt.Sprint("Ev", i), "T1")
 			if i%2 == 0 {
 				e.ID = fmt.Sprint("Ev\x00", i)

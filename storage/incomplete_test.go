@@ -10,6 +10,7 @@ import (
 
 	"switchboard/install/connection"
 	"switchboard/storage"
+	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
 
@@ -18,7 +19,7 @@ func TestCopyOfTheFileAloneIsRefused(t *testing.T) {
 	for _, step := range []string{"opened", "with tables and a connection"} {
 		t.Run(step, func(t *testing.T) {
 			address := storagetest.SQLite(t)
-			db := openWith(t, address, ring(t, storage.NewKey()))
+			db := openWith(t, address, ring(t, seal.NewKey()))
 			if step != "opened" {
 				_, err := db.Migrate(t.Context())
 				ok(t, err)
@@ -66,7 +67,7 @@ func TestFirstStartGoesOn(t *testing.T) {
 
 // An empty database beside a journal of tokens is not the one that the journal belongs to.
 func TestJournalOfAnotherDatabase(t *testing.T) {
-	journal, keys := filepath.Join(t.TempDir(), "journal"), ring(t, storage.NewKey())
+	journal, keys := filepath.Join(t.TempDir(), "journal"), ring(t, seal.NewKey())
 	first := openWith(t, storagetest.SQLite(t), keys)
 	ok(t, first.UseJournal(journal))
 	_, err := first.Migrate(t.Context()) // nothing is in the journal yet

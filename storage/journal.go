@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"switchboard/install/connection"
+	"switchboard/storage/seal"
 )
 
 // ErrNoJournal: no folder was named to keep a journal in (UseJournal).
@@ -481,8 +482,8 @@ func syncFolder(path string) error {
 }
 
 // entryPlace binds what is sealed to its owner, so that it cannot be passed off as another's.
-func entryPlace(h connection.TokenOwner) Place {
-	return Place{Column: "journal.pair/" + h.UserID, App: h.AppID, Enterprise: h.EnterpriseID, Team: h.TeamID}
+func entryPlace(h connection.TokenOwner) seal.Place {
+	return seal.Place{Column: "journal.pair/" + h.UserID, App: h.AppID, Enterprise: h.EnterpriseID, Team: h.TeamID}
 }
 
 // sealEntry is p as an entry.

@@ -23,11 +23,12 @@ import (
 
 	"switchboard/install/connection"
 	"switchboard/storage"
+	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
 
 // journaling opens a database with a journal in folder. It has no tables: the journal needs none.
-func journaling(t testing.TB, folder string, keys *storage.Keyring) *storage.DB {
+func journaling(t testing.TB, folder string, keys *seal.Keyring) *storage.DB {
 	t.Helper()
 	db := openWith(t, storagetest.SQLite(t), keys)
 	if err := db.UseJournal(folder); err != nil {
@@ -77,7 +78,7 @@ func samePair(t *testing.T, what string, got, want connection.Grant) {
 }
 
 // legacy writes a pair as the release before this one does: a file by itself.
-func legacy(t testing.TB, folder, name string, keys *storage.Keyring, p connection.Grant) []byte {
+func legacy(t testing.TB, folder, name string, keys *seal.Keyring, p connection.Grant) []byte {
 	t.Helper()
 	scratch := t.TempDir()
 	db := journaling(t, scratch, keys)
@@ -126,7 +127,7 @@ func files(t *testing.T, folder string) (names []string) {
 
 func TestJournal(t *testing.T) {
 	t.Parallel()
-	folder, keys := filepath.Join(t.TempDir(), "data", "journal"), ring(t, storage.NewKey())
+	folder, keys := filepath.Join(t.TempDir(), "data", "journal"), ring(t, seal.NewKey())
 	db := journaling(t, folder, keys)
 	if pairs := journaled(t, db); len(pairs) != 0 {
 		t.Errorf("a new journal has %d entries", len(pairs))
@@ -192,7 +193,7 @@ func TestJournal(t *testing.T) {
 func TestJournalIsForUsAlone(t *testing.T) {
 	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "journal")
-	db := journaling(t, folder, ring(t, storage.NewKey()))
+	db := journaling(t, folder, ring(t, seal.NewKey()))
 	journal(t, db, pair(key("A1", "", "T1"), ""))
 	for path, want := range map[string]os.FileMode{folder: os.ModeDir | 0o700, filepath.Join(folder, "journal.db"): 0o600,
 		filepath.Join(folder, "journal.db-wal"): 0o600, filepath.Join(folder, "journal.db-shm"): 0o600} {
@@ -228,7 +229,7 @@ func TestJournalIsForUsAlone(t *testing.T) {
 func TestJournalHoldsNoSecretInTheClear(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	db := journaling(t, folder, ring(t, storage.NewKey()))
+	db := journaling(t, folder, ring(t, seal.NewKey()))
 	var secrets []string
 	secret := func(what string) connection.Secret {
 		secrets = append(secrets, fmt.Sprintf("xoxe.xoxb-1-%s-%d-abcdefghijklmnopqrstuvwxyz", what, len(secrets)))
@@ -290,7 +291,7 @@ func spoilt(t *testing.T, content []byte, spoil func(*entry)) []byte {
 // What cannot be opened is listed and stays; what is none of ours is left alone.
 func TestJournalWithDamage(t *testing.T) {
 	t.Parallel()
-	folder, lost, ours := t.TempDir(), ring(t, storage.NewKey()), ring(t, storage.NewKey())
+	folder, lost, ours := t.TempDir(), ring(t, seal.NewKey()), ring(t, seal.NewKey())
 	db := journaling(t, folder, ours)
 	h := connection.TokenOwner{Key: key("A1", "E1", "T1"), UserID: "U1"}
 	content := legacy(t, folder, "pair-00000000000000000097-aaaaaaaaaaaaaaaa.json", ours, pair(h.Key, h.UserID))
@@ -369,7 +370,7 @@ func TestJournalRefuses(t *testing.T) {
 	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "journal")
 	p := pair(key("A1", "", "T1"), "")
-	none := openWith(t, storagetest.SQLite(t), ring(t, storage.NewKey()))
+	none := openWith(t, storagetest.SQLite(t), ring(t, seal.NewKey()))
 	if name, err := none.Journal(p); !errors.Is(err, storage.ErrNoJournal) || name != "" {
 		t.Errorf("without a journal: %q, %v", name, err)
 	}
@@ -380,7 +381,7 @@ func TestJournalRefuses(t *testing.T) {
 		t.Errorf("without a journal: %v", err)
 	}
 
-	keyless, db := journaling(t, folder, nil), journaling(t, folder, ring(t, storage.NewKey()))
+	keyless, db := journaling(t, folder, nil), journaling(t, folder, ring(t, seal.NewKey()))
 	quiet := func(what string, name string, err error, want error) {
 		t.Helper()
 		if err == nil || name != "" || want != nil && !errors.Is(err, want) || strings.Contains(fmt.Sprintf("%v %+v", err, err), "xox") {
@@ -388,7 +389,7 @@ func TestJournalRefuses(t *testing.T) {
 		}
 	}
 	name, err := keyless.Journal(p)
-	quiet("no key", name, err, storage.ErrNoKey)
+	quiet("no key", name, err, seal.ErrNoKey)
 	for _, k := range []connection.Key{{}, key("A1", "", ""), key("A1", "", "\xff")} {
 		name, err := db.Journal(pair(k, ""))
 		quiet("no key of anybody", name, err, nil)
@@ -428,9 +429,9 @@ func TestJournalDrafts(t *testing.T) {
 // Many at once, in two processes, while others read and take away: nothing is lost, doubled or in the way.
 func TestJournalTogether(t *testing.T) {
 	t.Parallel()
-	folder, keys := t.TempDir(), ring(t, storage.NewKey())
+	folder, keys := t.TempDir(), ring(t, seal.NewKey())
 	both := []*storage.DB{journaling(t, folder, keys), journaling(t, folder, keys)}
-	together(callers, func(i int) {
+	storagetest.Together(callers, func(i int) {
 		db := both[i%2]
 		p := pair(key("A1", "", fmt.Sprintf("T%d", i)), "")
 		name, err := db.Journal(p)
@@ -503,7 +504,7 @@ func TestJournalOfAnOlderRelease(t *testing.T) {
 
 // FuzzJournal feeds the journal whatever may lie in its folder under the name of an entry of the release before.
 func FuzzJournal(f *testing.F) {
-	folder, keys := f.TempDir(), ring(f, storage.NewKey())
+	folder, keys := f.TempDir(), ring(f, seal.NewKey())
 	db := journaling(f, folder, keys)
 	if _, err := db.Migrate(f.Context()); err != nil {
 		f.Fatal(err)
@@ -550,7 +551,7 @@ func FuzzJournal(f *testing.F) {
 
 // BenchmarkJournal is what a renewal pays for not losing its pair: written and synced, read, and taken away.
 func BenchmarkJournal(b *testing.B) {
-	db := journaling(b, b.TempDir(), ring(b, storage.NewKey()))
+	db := journaling(b, b.TempDir(), ring(b, seal.NewKey()))
 	p := pair(key("A1", "", "T1"), "")
 	b.ReportAllocs()
 	for b.Loop() {
@@ -568,7 +569,7 @@ func BenchmarkJournal(b *testing.B) {
 // stays beside it until a renewal.
 func TestJournalKeepsTheNewest(t *testing.T) {
 	t.Parallel()
-	db := journaling(t, t.TempDir(), ring(t, storage.NewKey()))
+	db := journaling(t, t.TempDir(), ring(t, seal.NewKey()))
 	keep := func(p connection.Grant, s connection.Standing, generation int64) connection.Grant {
 		t.Helper()
 		p.Standing, p.Generation = s, generation
@@ -626,7 +627,7 @@ func TestJournalKeepsTheNewest(t *testing.T) {
 func TestJournalTakenAway(t *testing.T) {
 	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "journal")
-	db := journaling(t, folder, ring(t, storage.NewKey()))
+	db := journaling(t, folder, ring(t, seal.NewKey()))
 	p := pair(key("A1", "", "T1"), "")
 	journal(t, db, p)
 	if err := db.JournalReady(t.Context()); err != nil {
@@ -636,7 +637,7 @@ func TestJournalTakenAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	journal(t, db, p)
-	if left := journaled(t, journaling(t, folder, ring(t, storage.NewKey()))); len(left) != 1 {
+	if left := journaled(t, journaling(t, folder, ring(t, seal.NewKey()))); len(left) != 1 {
 		t.Errorf("%d entries are on the disk, not the one that was written after it", len(left))
 	}
 	if err := db.JournalReady(t.Context()); err == nil || !strings.Contains(err.Error(), "taken away") {
@@ -661,7 +662,7 @@ func TestJournalOfManyOwners(t *testing.T) {
 	storagetest.Long(t)
 	const owners = 100_000
 	folder := t.TempDir()
-	db := journaling(t, folder, ring(t, storage.NewKey()))
+	db := journaling(t, folder, ring(t, seal.NewKey()))
 	if _, err := db.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}

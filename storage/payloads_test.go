@@ -58,20 +58,20 @@ func sizeOf(t *testing.T, f fixture) (used, spare int64) {
 func burst(t *testing.T, in desk, prefix string, n int, like bot.Event, failing bool) {
 	t.Helper()
 	held := make([]bot.Event, n)
-	together(n, func(i int) {
+	storagetest.Together(n, func(i int) {
 		e := like
 		e.ID = fmt.Sprintf("Ev%s%09d", prefix, i*7919%n) // in no order
 		held[i], _ = in.add(e, !failing)
 	})
 	if !failing && like.OrderingKey == "" {
-		together(n, func(i int) { ok(t, in.Done(t.Context(), held[i])) })
+		storagetest.Together(n, func(i int) { ok(t, in.Done(t.Context(), held[i])) })
 		return
 	}
 	for done := 0; done < n && !t.Failed(); {
 		ok(t, in.LetAllGo(t.Context()))
 		in.LookAtAll()
 		claimed := in.claim(n)
-		together(len(claimed), func(i int) {
+		storagetest.Together(len(claimed), func(i int) {
 			e := claimed[i]
 			if failing && e.Failures == 0 && i%10 == 0 {
 				e.Said = []string{"1764435600.000100", "1764435600.000200"}

@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"switchboard/storage"
+	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
 
@@ -90,9 +91,9 @@ func TestBehindAPooler(t *testing.T) {
 	t.Parallel()
 	address := storagetest.Postgres(t)
 	through := pooled(t, address)
-	keys := ring(t, storage.NewKey())
+	keys := ring(t, seal.NewKey())
 	replicas := []*storage.DB{openWith(t, through, keys), openWith(t, through, keys)}
-	together(len(replicas), func(i int) {
+	storagetest.Together(len(replicas), func(i int) {
 		_, err := replicas[i].Migrate(t.Context())
 		ok(t, err)
 	})
@@ -106,7 +107,7 @@ func TestBehindAPooler(t *testing.T) {
 		inboxes = append(inboxes, in)
 		ok(t, db.Ready(t.Context()))
 	}
-	together(callers, func(i int) {
+	storagetest.Together(callers, func(i int) {
 		for n := range 5 {
 			e := event(fmt.Sprintf("Ev%d-%d", i, n), "T1")
 			_, err := inboxes[i%2].Add(t.Context(), &e, false)

@@ -150,7 +150,7 @@ func TestReadyWritesSeldom(t *testing.T) {
 			exec(t, f, "CREATE TRIGGER counted AFTER UPDATE ON schema_state FOR EACH ROW EXECUTE FUNCTION count_probe()")
 		}
 		began := time.Now()
-		together(callers, func(int) {
+		storagetest.Together(callers, func(int) {
 			for range 5 {
 				ok(t, f.Ready(t.Context()))
 			}

@@ -12,7 +12,8 @@ import (
 
 	"switchboard/install"
 	"switchboard/install/connection"
-	"switchboard/storage"
+	"switchboard/storage/seal"
+	"switchboard/storage/storagetest"
 )
 
 func TestRekey(t *testing.T) {
@@ -53,7 +54,7 @@ func TestRekey(t *testing.T) {
 
 		// A hundred replicas at once.
 		var moved, late atomic.Int32
-		together(callers, func(int) {
+		storagetest.Together(callers, func(int) {
 			now, err := f.Rekey(t.Context(), from, to, first.Token, line)
 			switch {
 			case err == nil:
@@ -104,7 +105,7 @@ func TestRekeyTaken(t *testing.T) {
 			to.TeamID = from.TeamID
 			first := put(t, f, full(from))
 			var moved, installed error
-			together(2, func(i int) {
+			storagetest.Together(2, func(i int) {
 				if i == 0 {
 					_, moved = f.Rekey(t.Context(), from, to, first.Token, connection.Change{At: t0, What: connection.DidMove, Outcome: connection.OutcomeDone})
 				} else {
@@ -131,7 +132,7 @@ func TestRekeyUnreadable(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		from, to := key("A1", "", "T1"), key("A1", "E1", "T1")
 		first := put(t, f, full(from))
-		keys, err := storage.ParseKeys(storage.NewKey())
+		keys, err := seal.ParseKeys(seal.NewKey())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,9 +4,8 @@ package storage
 // it while the program runs.
 
 import (
-	"bytes"
+	"cmp"
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,6 +14,7 @@ import (
 
 	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/storage/seal"
 )
 
 // KeyUse is how much is sealed with one key.
@@ -36,9 +36,6 @@ type KeyReport struct {
 	// event as "inbox/Ev…".
 	Unreadable []string
 }
-
-// name is the key's id as KeyReport has it.
-func (k ringKey) name() string { return hex.EncodeToString(k.id[:]) }
 
 // rowsAtOnce bounds the memory of a walk over all rows.
 const rowsAtOnce = 500
@@ -124,19 +121,16 @@ func (db *DB) CheckKeys(ctx context.Context) (KeyReport, error) {
 		counts [sealedKinds]int
 		place  = map[string]int{}
 	)
-	if db.keys != nil {
-		for i, k := range db.keys.keys {
-			place[k.name()] = len(report.Keys)
-			report.Keys = append(report.Keys, KeyUse{ID: k.name(), First: i == 0, Known: true})
-		}
+	for i, id := range db.keys.IDs() {
+		place[id] = len(report.Keys)
+		report.Keys = append(report.Keys, KeyUse{ID: id, First: i == 0, Known: true})
 	}
+
 	err := db.walkSealed(ctx, func(kind int, name string, boxes []*[]byte, readable bool) error {
 		met := map[string]bool{}
 		for _, box := range boxes {
-			if len(*box) >= boxHeader {
-				met[hex.EncodeToString((*box)[1:boxHeader])] = true
-			} else if len(*box) > 0 {
-				met["damaged"] = true
+			if len(*box) > 0 {
+				met[cmp.Or(seal.KeyID(*box), "damaged")] = true
 			}
 		}
 		switch {
@@ -169,8 +163,8 @@ func (db *DB) CheckKeys(ctx context.Context) (KeyReport, error) {
 // erase it is dropped: connections wait for somebody to reconnect, people's tokens, entries of the journal and events are gone. It
 // returns how much it sealed. ErrNoKey.
 func (db *DB) Reseal(ctx context.Context, erase bool) (resealed, unreadable int, err error) {
-	if db.keys == nil || len(db.keys.keys) == 0 {
-		return 0, 0, ErrNoKey
+	if len(db.keys.IDs()) == 0 {
+		return 0, 0, seal.ErrNoKey
 	}
 	count := func(changed, readable bool, err error) error {
 		switch {
@@ -185,14 +179,14 @@ func (db *DB) Reseal(ctx context.Context, erase bool) (resealed, unreadable int,
 		return nil
 	}
 	err = db.walk(ctx, func(seen *connectionRow) error {
-		if _, readable := db.open(seen); readable && !db.stale(seen.boxes()...) {
+		if _, readable := db.open(seen); readable && !db.keys.Stale(seen.boxes()...) {
 			return nil
 		}
 		return count(db.resealConnection(ctx, seen.key(), erase))
 	})
 	if err == nil {
 		err = db.walkUsers(ctx, func(seen *userTokenRow) error {
-			if _, readable := db.openUser(seen); readable && !db.stale(seen.boxes()...) {
+			if _, readable := db.openUser(seen); readable && !db.keys.Stale(seen.boxes()...) {
 				return nil
 			}
 			return count(db.resealUser(ctx, seen.holder(), erase))
@@ -205,14 +199,6 @@ func (db *DB) Reseal(ctx context.Context, erase bool) (resealed, unreadable int,
 		err = db.walkEvents(ctx, func(seen *inboxRow) error { return count(db.resealEvent(ctx, seen, erase)) })
 	}
 	return resealed, unreadable, err
-}
-
-// stale reports whether one of the boxes is not sealed with the first key.
-func (db *DB) stale(boxes ...*[]byte) bool {
-	first := db.keys.keys[0].id[:]
-	return slices.ContainsFunc(boxes, func(box *[]byte) bool {
-		return len(*box) > 0 && (len(*box) < boxHeader || !bytes.Equal((*box)[1:boxHeader], first))
-	})
 }
 
 // erased is the line for what an operator gave up.
@@ -242,7 +228,7 @@ func (db *DB) resealConnection(ctx context.Context, k connection.Key, erase bool
 			if err := db.writeHistory(tx, row.ID, []connection.Change{erased(connection.ReasonUnreadable)}); err != nil {
 				return err
 			}
-		} else if !db.stale(row.boxes()...) {
+		} else if !db.keys.Stale(row.boxes()...) {
 			return nil
 		}
 		columns, err := db.seal(&row, nil, secretsOf(&c), true)
@@ -276,7 +262,7 @@ func (db *DB) resealUser(ctx context.Context, h connection.TokenOwner, erase boo
 			}
 			return db.writeHistory(tx, parent.ID, []connection.Change{erased(h.UserID)})
 		}
-		if !db.stale(row.boxes()...) {
+		if !db.keys.Stale(row.boxes()...) {
 			return nil
 		}
 		columns, err := db.seal(&row, nil, userSecretsOf(&u), true)
@@ -315,7 +301,7 @@ func (db *DB) resealEntry(e journalEntry, erase bool) (changed, readable bool, e
 	switch {
 	case !readable && erase:
 		return false, false, db.Unjournal(e.name)
-	case !readable || !db.stale(&e.Box):
+	case !readable || !db.keys.Stale(&e.Box):
 		return false, readable, nil
 	}
 	box, err := db.keys.Seal(open, entryPlace(e.holder()))

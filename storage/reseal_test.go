@@ -16,6 +16,8 @@ import (
 
 	"switchboard/install/connection"
 	"switchboard/storage"
+	"switchboard/storage/seal"
+	"switchboard/storage/storagetest"
 )
 
 // onEachDatabase runs a test on an empty, migrated database of each kind.
@@ -33,7 +35,7 @@ func TestReseal(t *testing.T) {
 	t.Parallel()
 	onEachDatabase(t, func(t *testing.T, url string) {
 		ctx := t.Context()
-		oldKey, newKey := storage.NewKey(), storage.NewKey()
+		oldKey, newKey := seal.NewKey(), seal.NewKey()
 		old := openWith(t, url, ring(t, oldKey))
 		const n = 60
 		for i := range n {
@@ -59,7 +61,7 @@ func TestReseal(t *testing.T) {
 			t.Error("a stopped run said nothing")
 		}
 		var sealed [2]int
-		together(3, func(i int) {
+		storagetest.Together(3, func(i int) {
 			if i == 2 {
 				for j := range n {
 					if _, err := both.Update(ctx, key("A1", "", fmt.Sprintf("T%02d", j)), func(c *connection.Connection) error {
@@ -100,9 +102,9 @@ func TestResealUnreadable(t *testing.T) {
 	t.Parallel()
 	onEachDatabase(t, func(t *testing.T, url string) {
 		ctx := t.Context()
-		lost := openWith(t, url, ring(t, storage.NewKey()))
+		lost := openWith(t, url, ring(t, seal.NewKey()))
 		first := put(t, lost, full(key("A1", "", "T1")))
-		mine := openWith(t, url, ring(t, storage.NewKey()))
+		mine := openWith(t, url, ring(t, seal.NewKey()))
 		put(t, mine, full(key("A1", "", "T2")))
 		if err := mine.CheckAnyKey(ctx); err != nil {
 			t.Errorf("one of two rows opens: %v", err)
@@ -155,7 +157,7 @@ func TestResealPeopleAndJournal(t *testing.T) {
 	t.Parallel()
 	onEachDatabase(t, func(t *testing.T, url string) {
 		ctx, folder := t.Context(), t.TempDir()
-		oldKey, newKey := storage.NewKey(), storage.NewKey()
+		oldKey, newKey := seal.NewKey(), seal.NewKey()
 		withJournal := func(keys ...string) *storage.DB {
 			t.Helper()
 			db := openWith(t, url, ring(t, keys...))
@@ -168,7 +170,7 @@ func TestResealPeopleAndJournal(t *testing.T) {
 		c := put(t, old, full(key("A1", "E1", "T1")))
 		// More than a batch of people on one connection, and some on many.
 		const n = 510
-		together(8, func(worker int) {
+		storagetest.Together(8, func(worker int) {
 			for i := worker; i < n; i += 8 {
 				if err := old.AddUser(ctx, person(c.Key, fmt.Sprintf("U%04d", i))); err != nil {
 					t.Error(err)
@@ -195,7 +197,7 @@ func TestResealPeopleAndJournal(t *testing.T) {
 			t.Errorf("with the new key alone: %d unreadable of %d, error %v", len(report.Unreadable), all, err)
 		}
 		var sealed [2]int
-		together(3, func(i int) {
+		storagetest.Together(3, func(i int) {
 			var err error
 			if i < 2 {
 				sealed[i], _, err = both.Reseal(ctx, false)
@@ -243,8 +245,8 @@ func TestResealErases(t *testing.T) {
 	t.Parallel()
 	onEachDatabase(t, func(t *testing.T, url string) {
 		ctx, folder := t.Context(), t.TempDir()
-		mineKeys := ring(t, storage.NewKey())
-		lost, mine := openWith(t, url, ring(t, storage.NewKey())), openWith(t, url, mineKeys)
+		mineKeys := ring(t, seal.NewKey())
+		lost, mine := openWith(t, url, ring(t, seal.NewKey())), openWith(t, url, mineKeys)
 		for _, db := range []*storage.DB{lost, mine} {
 			if err := db.UseJournal(folder); err != nil {
 				t.Fatal(err)
@@ -299,7 +301,7 @@ func TestCheckAnyKeyLooksEverywhere(t *testing.T) {
 	t.Parallel()
 	onEachDatabase(t, func(t *testing.T, url string) {
 		ctx, folder := t.Context(), t.TempDir()
-		lost, mine := openWith(t, url, ring(t, storage.NewKey())), openWith(t, url, ring(t, storage.NewKey()))
+		lost, mine := openWith(t, url, ring(t, seal.NewKey())), openWith(t, url, ring(t, seal.NewKey()))
 		for _, db := range []*storage.DB{lost, mine} {
 			if err := db.UseJournal(folder); err != nil {
 				t.Fatal(err)

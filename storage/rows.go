@@ -17,6 +17,7 @@ import (
 
 	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/storage/seal"
 )
 
 // sealedRow is a row that holds secrets: a *connectionRow or a *userTokenRow.
@@ -24,7 +25,7 @@ type sealedRow interface {
 	name() string            // in reports
 	boxes() []*[]byte        // where it keeps its secrets; an empty box holds none
 	sealedColumns() []string // the columns of the boxes, in their order
-	place(secret int) Place
+	place(secret int) seal.Place
 	version() *int64
 }
 
@@ -51,8 +52,8 @@ func (connectionRow) sealedColumns() []string {
 	return []string{"token", "refresh_token", "webhook_url"}
 }
 
-func (r *connectionRow) place(secret int) Place {
-	return Place{Column: "connections." + r.sealedColumns()[secret], App: r.AppID, Enterprise: r.EnterpriseID, Team: r.TeamID}
+func (r *connectionRow) place(secret int) seal.Place {
+	return seal.Place{Column: "connections." + r.sealedColumns()[secret], App: r.AppID, Enterprise: r.EnterpriseID, Team: r.TeamID}
 }
 
 // facts are the columns that are neither part of the key nor secret. The struct can be compared with ==.
@@ -109,8 +110,8 @@ func (r *userTokenRow) holder() connection.TokenOwner {
 }
 
 // place names the person too, so that one's token in another's row is of no use.
-func (r *userTokenRow) place(secret int) Place {
-	return Place{Column: "user_tokens." + r.sealedColumns()[secret] + "/" + r.UserID,
+func (r *userTokenRow) place(secret int) seal.Place {
+	return seal.Place{Column: "user_tokens." + r.sealedColumns()[secret] + "/" + r.UserID,
 		App: r.AppID, Enterprise: r.EnterpriseID, Team: r.TeamID}
 }
 

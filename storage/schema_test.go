@@ -24,6 +24,7 @@ import (
 	"switchboard/install"
 	"switchboard/install/connection"
 	"switchboard/storage"
+	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
 
@@ -190,7 +191,7 @@ func replicasMigrateTogether(t *testing.T, url string) {
 	t.Helper()
 	const replicas = 8
 	var applied atomic.Int64
-	together(replicas, func(int) {
+	storagetest.Together(replicas, func(int) {
 		db, err := storage.Open(t.Context(), url, nil)
 		if err != nil {
 			t.Error(err)
@@ -343,7 +344,7 @@ func TestOlderReleaseRunsOn(t *testing.T) {
 	t.Parallel()
 	eachFresh(t, func(t *testing.T, url string) {
 		ctx := t.Context()
-		db := openWith(t, url, ring(t, storage.NewKey()))
+		db := openWith(t, url, ring(t, seal.NewKey()))
 		f := fixture{DB: db, url: url, raw: rawHandle(t, url)}
 		dialect := map[string]goose.Dialect{"postgres": goose.DialectPostgres, "sqlite": goose.DialectSQLite3}[db.Dialect()]
 		provider, err := goose.NewProvider(dialect, f.raw, os.DirFS("migrations/"+db.Dialect()), goose.WithSlog(slog.New(slog.DiscardHandler)))
@@ -443,7 +444,7 @@ func TestColumnsAddedBesideUs(t *testing.T) {
 		taken := 0
 		use := func() {
 			// Often enough and at once, so that every connection to the database has every statement prepared.
-			together(callers, func(i int) {
+			storagetest.Together(callers, func(i int) {
 				_, _, err := f.Put(ctx, full(c.Key))
 				if err == nil {
 					_, err = f.Get(ctx, c.ID)
@@ -524,7 +525,7 @@ func TestSQLiteLockedByAnother(t *testing.T) {
 func TestTwoHandlesShareOneFile(t *testing.T) {
 	t.Parallel()
 	eachFresh(t, func(t *testing.T, url string) {
-		keys, err := storage.ParseKeys(storage.NewKey())
+		keys, err := seal.ParseKeys(seal.NewKey())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -534,7 +535,7 @@ func TestTwoHandlesShareOneFile(t *testing.T) {
 		}
 		k := key("A1", "", "T1")
 		put(t, handles[0], full(k))
-		together(callers, func(i int) {
+		storagetest.Together(callers, func(i int) {
 			if _, err := handles[i%2].Update(t.Context(), k, func(c *connection.Connection) error { c.Installs++; return nil }); err != nil {
 				t.Error(err)
 			}

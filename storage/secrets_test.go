@@ -19,6 +19,7 @@ import (
 	"switchboard/install"
 	"switchboard/install/connection"
 	"switchboard/storage"
+	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
 
@@ -160,7 +161,7 @@ func TestLostKey(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		ctx := t.Context()
 		first := put(t, f, full(key("A1", "E1", "T1")))
-		stranger := openWith(t, f.url, ring(t, storage.NewKey()))
+		stranger := openWith(t, f.url, ring(t, seal.NewKey()))
 		keyless := openWith(t, f.url, nil)
 		for name, db := range map[string]*storage.DB{"other key": stranger, "no key": keyless} {
 			c, err := db.Lookup(ctx, first.Key)
@@ -186,7 +187,7 @@ func TestLostKey(t *testing.T) {
 
 		// Without a key a secret is not kept at all, rather than kept open.
 		fresh := full(key("A1", "E1", "T2"))
-		if _, _, err := keyless.Put(ctx, fresh); !errors.Is(err, storage.ErrNoKey) || strings.Contains(err.Error(), "xox") {
+		if _, _, err := keyless.Put(ctx, fresh); !errors.Is(err, seal.ErrNoKey) || strings.Contains(err.Error(), "xox") {
 			t.Errorf("Put without a key: %v", err)
 		}
 		if _, err := keyless.Lookup(ctx, fresh.Key); err != install.ErrNotFound {
@@ -341,7 +342,7 @@ func BenchmarkFind(b *testing.B) {
 // fill puts n connections, eight at a time.
 func fill(b *testing.B, f fixture, n int) {
 	b.Helper()
-	together(8, func(worker int) {
+	storagetest.Together(8, func(worker int) {
 		for i := worker; i < n; i += 8 {
 			if _, _, err := f.Put(b.Context(), full(key("A1", "", fmt.Sprintf("T%d", i)))); err != nil {
 				b.Error(err)

@@ -21,6 +21,8 @@ import (
 	"gorm.io/gorm/logger"
 
 	"switchboard/install"
+	"switchboard/install/connection"
+	"switchboard/storage/seal"
 )
 
 // The dialects, as Dialect names them. They are also the folders of the migrations.
@@ -43,7 +45,7 @@ const (
 // DB is an open database. Its methods may be called from any number of goroutines at once.
 type DB struct {
 	dialect string
-	keys    *Keyring
+	keys    *seal.Keyring
 	write   *gorm.DB
 	// single is write for statements that are a transaction by themselves. On SQLite it keeps no prepared statements: whoever waits
 	// in GORM's cache for one keeps the cache locked, and it would be prepared on the only connection that writes, whose transaction
@@ -69,7 +71,7 @@ var (
 // Open connects to the database at url: "postgres://…", "postgresql://…" or "sqlite:PATH". A PostgreSQL server on another machine has
 // to have TLS, unless an sslmode says otherwise. It creates an empty SQLite file (0600) when there is none, and changes nothing else:
 // Migrate makes the tables. Without keys (nil) everything but secrets can be read and written. No error holds the address's password.
-func Open(ctx context.Context, url string, keys *Keyring) (*DB, error) {
+func Open(ctx context.Context, url string, keys *seal.Keyring) (*DB, error) {
 	db := &DB{keys: keys, clock: newClock(nil), seen: health{probing: make(chan struct{}, 1)}}
 	var err error
 	switch scheme, rest, _ := strings.Cut(url, ":"); {
@@ -127,6 +129,9 @@ func (db *DB) Close() error {
 
 // Dialect is "postgres" or "sqlite".
 func (db *DB) Dialect() string { return db.dialect }
+
+// SigningKeys are what install.Config asks for, derived from the keys that seal.
+func (db *DB) SigningKeys() []connection.Secret { return db.keys.SigningKeys() }
 
 // pool is the handle below GORM that may write.
 func (db *DB) pool() *sql.DB {

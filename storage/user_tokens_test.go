@@ -16,6 +16,8 @@ import (
 	"switchboard/install"
 	"switchboard/install/connection"
 	"switchboard/storage"
+	"switchboard/storage/seal"
+	"switchboard/storage/storagetest"
 )
 
 // person is a token with something in every field.
@@ -162,7 +164,7 @@ func TestUsers(t *testing.T) {
 func testAddUserTogether(t *testing.T, f fixture) {
 	c := put(t, f, full(key("A-user-race", "", "T1")))
 	var added atomic.Int64
-	together(callers, func(i int) {
+	storagetest.Together(callers, func(i int) {
 		u := person(c.Key, fmt.Sprintf("U%d", i%2))
 		u.Note(connection.Change{What: connection.DidUserGrant})
 		switch err := f.AddUser(t.Context(), u); err {
@@ -185,7 +187,7 @@ func testUpdateUserTogether(t *testing.T, f fixture) {
 	c := put(t, f, full(key("A-user-update", "", "T1")))
 	u := person(c.Key, "U1")
 	grant(t, f, u)
-	together(callers, func(i int) {
+	storagetest.Together(callers, func(i int) {
 		if _, err := f.UpdateUser(t.Context(), u.TokenOwner, func(u *connection.UserToken) error {
 			u.Tries++
 			u.Scopes = append(u.Scopes, fmt.Sprintf("scope:%d", i))
@@ -310,7 +312,7 @@ func testEraseUser(t *testing.T, f fixture) {
 	}
 	// Of many who hear the same word one writes it down.
 	erased := make([]bool, callers)
-	together(callers, func(i int) {
+	storagetest.Together(callers, func(i int) {
 		var err error
 		if erased[i], err = f.EraseUser(t.Context(), person(c.Key, "U1"), line); err != nil {
 			t.Error(err)
@@ -358,7 +360,7 @@ func testRemovedDropsPeople(t *testing.T, f fixture) {
 	}
 
 	put(t, f, full(c.Key))
-	together(callers, func(i int) {
+	storagetest.Together(callers, func(i int) {
 		var err error
 		switch h := (connection.TokenOwner{Key: c.Key, UserID: fmt.Sprintf("U%d", i%10)}); {
 		case i == callers/2:
@@ -437,12 +439,12 @@ func TestLostKeyOfAPerson(t *testing.T) {
 		u.Reason = "beneath"
 		grant(t, f, u)
 		u.ConnectionID = c.ID
-		stranger, keyless := openWith(t, f.url, ring(t, storage.NewKey())), openWith(t, f.url, nil)
+		stranger, keyless := openWith(t, f.url, ring(t, seal.NewKey())), openWith(t, f.url, nil)
 		for name, db := range map[string]*storage.DB{"other key": stranger, "no key": keyless} {
 			unreadableUser(t, name, findUser(t, db, u.TokenOwner))
 			unreadableUser(t, name+", UpdateUser", updateUser(t, db, u.TokenOwner, func(u *connection.UserToken) { u.Tries++ }))
 		}
-		if err := keyless.AddUser(t.Context(), person(c.Key, "U2")); !errors.Is(err, storage.ErrNoKey) || strings.Contains(err.Error(), "xox") {
+		if err := keyless.AddUser(t.Context(), person(c.Key, "U2")); !errors.Is(err, seal.ErrNoKey) || strings.Contains(err.Error(), "xox") {
 			t.Errorf("AddUser without a key: %v", err)
 		}
 		// The key is found again, and nothing is lost.

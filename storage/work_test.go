@@ -17,7 +17,8 @@ import (
 
 	"switchboard/install"
 	"switchboard/install/connection"
-	"switchboard/storage"
+	"switchboard/storage/seal"
+	"switchboard/storage/storagetest"
 )
 
 func TestDue(t *testing.T) {
@@ -163,7 +164,7 @@ func testLeaseOnce(t *testing.T, f fixture) {
 		},
 	} {
 		var won atomic.Int64
-		together(callers, func(i int) {
+		storagetest.Together(callers, func(i int) {
 			mine := false
 			if err := claim(func(row *connection.TokenPair) {
 				if mine = !row.LeaseUntil.After(t0); mine {
@@ -304,7 +305,7 @@ func TestWorkLists(t *testing.T) {
 func spends(t *testing.T, f fixture, b install.Budget, n int, at func(i int) time.Time) int {
 	t.Helper()
 	var granted atomic.Int64
-	together(n, func(i int) {
+	storagetest.Together(n, func(i int) {
 		ok, err := f.Take(t.Context(), b, 1, at(i))
 		if err != nil {
 			t.Error(err)
@@ -535,7 +536,7 @@ func TestFirstStatementsMeet(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		c := put(t, f, full(key("A1", "E1", "T1")))
-		fresh := openWith(t, f.url, ring(t, storage.NewKey()))
+		fresh := openWith(t, f.url, ring(t, seal.NewKey()))
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		var others sync.WaitGroup

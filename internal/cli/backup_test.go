@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"switchboard/slacksim"
-	"switchboard/storage"
+	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
 
@@ -83,7 +83,7 @@ func (w *world) replaceBy(backup string) {
 func TestBackupOfPostgres(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "backup.db")
-	env := over(good, map[string]string{"DATABASE_URL": "postgres://u:hush@127.0.0.1:1/x", "ENCRYPTION_KEYS": storage.NewKey()})
+	env := over(good, map[string]string{"DATABASE_URL": "postgres://u:hush@127.0.0.1:1/x", "ENCRYPTION_KEYS": seal.NewKey()})
 	if _, errs, code := try(env, "backup", file); code != 2 || !strings.Contains(errs, "pg_dump") || strings.Contains(errs, "hush") {
 		t.Errorf("exit %d %s", code, errs)
 	}

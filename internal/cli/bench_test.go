@@ -19,13 +19,14 @@ import (
 	"switchboard/install/connection"
 	"switchboard/slacksim"
 	"switchboard/storage"
+	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
 
 // benchApp is the program on a fresh database, with nothing running yet; it is closed with the benchmark.
 func benchApp(b *testing.B, database string) *app {
 	b.Helper()
-	keys, err := storage.ParseKeys(storage.NewKey())
+	keys, err := seal.ParseKeys(seal.NewKey())
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -26,6 +26,7 @@ import (
 	"switchboard/bot"
 	"switchboard/slacksim"
 	"switchboard/storage"
+	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
 
@@ -127,7 +128,7 @@ var good = map[string]string{
 
 func TestWrongConfiguration(t *testing.T) {
 	const postgres = "postgres://u:hush-password@db.example.com/x"
-	key := storage.NewKey()
+	key := seal.NewKey()
 	gone := filepath.Join(t.TempDir(), "gone")
 	empty := write(t, filepath.Join(t.TempDir(), "empty"), " \n")
 
@@ -312,7 +313,7 @@ func TestFlagBeforeEnvironmentBeforeFile(t *testing.T) {
 
 	// Secrets: the environment's file comes before the value in .env, as the environment does.
 	t.Chdir(folder)
-	key := write(t, filepath.Join(t.TempDir(), "keys"), storage.NewKey()+"\n")
+	key := write(t, filepath.Join(t.TempDir(), "keys"), seal.NewKey()+"\n")
 	write(t, dotenv, "ENCRYPTION_KEYS=hush-key\nDATA_DIR="+filepath.Join(folder, "of-file")+"\n")
 	if _, errs, code := try(nil, "migrate", "up"); code != 2 || !strings.Contains(errs, "ENCRYPTION_KEYS") || strings.Contains(errs, "hush-key") {
 		t.Errorf("the key in .env was not read: exit %d %s", code, errs)
@@ -684,7 +685,7 @@ func TestServeNeedsTheRightSchema(t *testing.T) {
 		}
 	}
 	t.Run("postgres", func(t *testing.T) {
-		env := over(good, map[string]string{"DATABASE_URL": storagetest.Postgres(t), "ENCRYPTION_KEYS": storage.NewKey(), "DATA_DIR": t.TempDir()})
+		env := over(good, map[string]string{"DATABASE_URL": storagetest.Postgres(t), "ENCRYPTION_KEYS": seal.NewKey(), "DATA_DIR": t.TempDir()})
 		for _, args := range [][]string{{"serve"}, {"connections", "list"}} {
 			if _, errs, code := try(env, args...); code != 1 || !strings.Contains(errs, "run switchboard migrate up") {
 				t.Errorf("%v without tables: exit %d %s", args, code, errs)
@@ -707,7 +708,7 @@ func TestServeNeedsTheRightSchema(t *testing.T) {
 		newer(t, over(good, map[string]string{"DATABASE_URL": w.database, "DATA_DIR": w.dataDir, "ENCRYPTION_KEYS": w.keys}))
 	})
 	t.Run("no server", func(t *testing.T) {
-		env := over(good, map[string]string{"DATABASE_URL": "postgres://u:hush-password@127.0.0.1:1/x", "ENCRYPTION_KEYS": storage.NewKey()})
+		env := over(good, map[string]string{"DATABASE_URL": "postgres://u:hush-password@127.0.0.1:1/x", "ENCRYPTION_KEYS": seal.NewKey()})
 		for _, args := range [][]string{{"migrate", "up"}, {"connections", "list"}} { // serve waits
 			if _, errs, code := try(env, args...); code != 1 || !strings.Contains(errs, "open database") || strings.Contains(errs, "hush") {
 				t.Errorf("%v: exit %d %s", args, code, errs)

@@ -27,6 +27,7 @@ import (
 	"switchboard/install"
 	"switchboard/install/connection"
 	"switchboard/storage"
+	"switchboard/storage/seal"
 )
 
 // problem is one thing wrong with the configuration.
@@ -282,7 +283,7 @@ func (f databaseFlags) read(s *source, withKeys bool) database {
 		s.bad("DATABASE_URL", "is neither postgres://… nor sqlite:PATH", "write one of the two, or leave it out for SQLite in the data folder")
 	}
 	if d.keys != "" {
-		if _, err := storage.ParseKeys(d.keys.Reveal()); err != nil {
+		if _, err := seal.ParseKeys(d.keys.Reveal()); err != nil {
 			s.bad("ENCRYPTION_KEYS", err.Error(), "give one or more keys, separated by commas, each 32 random bytes in base64: openssl rand -base64 32")
 		}
 	}
@@ -312,11 +313,11 @@ func encrypted(s *source, raw string) string {
 
 // keyring returns the keys that seal and open. With SQLite and no ENCRYPTION_KEYS they are in a file beside the database,
 // made at first use.
-func (d database) keyring() (*storage.Keyring, error) {
+func (d database) keyring() (*seal.Keyring, error) {
 	if d.keys != "" {
-		return storage.ParseKeys(d.keys.Reveal())
+		return seal.ParseKeys(d.keys.Reveal())
 	}
-	return storage.KeyFile(d.keyFile())
+	return seal.KeyFile(d.keyFile())
 }
 
 func (d database) keyFile() string { return d.path + ".key" }
@@ -369,7 +370,7 @@ func (d database) closeRefused(made bool, db *storage.DB, err error) error {
 }
 
 // open opens the database, and says what to look at when it doesn't answer.
-func (d database) open(ctx context.Context, keys *storage.Keyring) (*storage.DB, error) {
+func (d database) open(ctx context.Context, keys *seal.Keyring) (*storage.DB, error) {
 	db, err := storage.Open(ctx, d.url.Reveal(), keys)
 	if err == nil {
 		return db, nil

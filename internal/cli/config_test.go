@@ -12,6 +12,7 @@ import (
 
 	"switchboard/slacksim"
 	"switchboard/storage"
+	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
 
@@ -179,7 +180,7 @@ func TestDotenvOfOthers(t *testing.T) {
 func TestDotenvOthersCanRead(t *testing.T) {
 	t.Chdir(t.TempDir())
 	secret := good["SLACK_CLIENT_SECRET"]
-	if err := os.Chmod(write(t, ".env", "SLACK_CLIENT_SECRET="+secret+"\nENCRYPTION_KEYS="+storage.NewKey()+"\n"), 0o644); err != nil {
+	if err := os.Chmod(write(t, ".env", "SLACK_CLIENT_SECRET="+secret+"\nENCRYPTION_KEYS="+seal.NewKey()+"\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	ended, cancel := context.WithCancel(context.Background())
@@ -233,7 +234,7 @@ func TestDatabaseInTheClear(t *testing.T) {
 		"both are here":       {"postgres://u:hush@localhost:1,127.0.0.1:1/x?sslmode=disable", "", false},
 		"by a service file":   {"postgres://u:hush@/x?service=plain&servicefile=" + services, "", true},
 	} {
-		settings := over(good, map[string]string{"DATABASE_URL": test.url, "PGSSLMODE": test.env, "ENCRYPTION_KEYS": storage.NewKey()})
+		settings := over(good, map[string]string{"DATABASE_URL": test.url, "PGSSLMODE": test.env, "ENCRYPTION_KEYS": seal.NewKey()})
 		_, said, _ := tryUntil(ended, settings, "serve")
 		if warned := strings.Contains(said, "sslmode=verify-full"); warned != test.warned || strings.Contains(said, "hush@") {
 			t.Errorf("%s: %s", name, said)

@@ -21,6 +21,7 @@ import (
 	"switchboard/install"
 	"switchboard/install/connection"
 	"switchboard/storage"
+	"switchboard/storage/seal"
 )
 
 type connectionsCmd struct {
@@ -332,7 +333,7 @@ func (d database) use(env *environment, cfg install.Config, do func(*storage.DB,
 	if err := d.mustExist(); err != nil {
 		return err
 	}
-	var keys *storage.Keyring // none, where the key file was lost: then it is shown that nothing can be read, and no new key is made
+	var keys *seal.Keyring // none, where the key file was lost: then it is shown that nothing can be read, and no new key is made
 	if _, err := os.Stat(d.keyFile()); d.keys != "" || !errors.Is(err, fs.ErrNotExist) {
 		if keys, err = d.keyring(); err != nil {
 			return err

@@ -24,6 +24,7 @@ import (
 	"switchboard/slacksim"
 	"switchboard/slacksim/web"
 	"switchboard/storage"
+	"switchboard/storage/seal"
 )
 
 type demoCmd struct {
@@ -82,7 +83,7 @@ func startDemo(ctx context.Context, addr string) (*demo, error) {
 }
 
 func (d *demo) start(ctx context.Context, addr string) error {
-	keys, err := storage.ParseKeys(storage.NewKey())
+	keys, err := seal.ParseKeys(seal.NewKey())
 	if err != nil {
 		return err
 	}

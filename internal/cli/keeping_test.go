@@ -23,6 +23,7 @@ import (
 	"switchboard/install/connection"
 	"switchboard/slacksim"
 	"switchboard/storage"
+	"switchboard/storage/seal"
 )
 
 // More people of Acme: in these tests Leon, a plain member, is the installer, so that Dana is an admin and nothing else.
@@ -1276,7 +1277,7 @@ func TestKeysOfJournalAndPeople(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		old, added := w.keys, storage.NewKey()
+		old, added := w.keys, seal.NewKey()
 		if report, errs, code := w.keysCheck(old); code != 0 || report.Rows != 1 || report.UserTokens != 1 || report.Journal != 3 || len(report.Keys) != 1 || report.Keys[0].Rows != 5 || len(report.Unreadable) != 0 {
 			t.Errorf("before: exit %d %+v %s", code, report, errs)
 		}
@@ -1325,7 +1326,7 @@ func TestJournalOfAnUnknownKey(t *testing.T) {
 	w := newWorld(t, storageURL(t)).staffed().start(1, nil)
 	w.browser().install(slacksim.AcmeAdmin)
 	w.settle()
-	lost := storage.NewKey()
+	lost := seal.NewKey()
 	name, err := w.withJournal(lost, filepath.Join(w.dataDir, "journal")).Journal(connection.Grant{TokenOwner: connection.TokenOwner{Key: w.key("T0NOBODY01")}, Spent: "xoxe-1-spent-before", Token: "xoxe.xoxb-1-nobody", Refresh: "xoxe-1-nobody-too", At: time.Now()})
 	if err != nil {
 		t.Fatal(err)

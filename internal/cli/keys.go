@@ -10,6 +10,7 @@ import (
 
 	"switchboard/install"
 	"switchboard/storage"
+	"switchboard/storage/seal"
 )
 
 type keysCmd struct {
@@ -99,7 +100,7 @@ type keysRotateCmd struct {
 func (c *keysRotateCmd) Run(env *environment) error {
 	return c.withDatabase(env, func(db *storage.DB, _ *install.Installer) error {
 		resealed, unreadable, err := db.Reseal(env.ctx, c.EraseUnreadable)
-		if errors.Is(err, storage.ErrNoKey) {
+		if errors.Is(err, seal.ErrNoKey) {
 			return &configError{[]problem{{"ENCRYPTION_KEYS", "is not set, and there is no key file beside the database", "give the key to seal with, or put the key file back"}}}
 		}
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"switchboard/install/connection"
 	"switchboard/storage"
+	"switchboard/storage/seal"
 )
 
 // unset is an environment without settings.
@@ -213,16 +214,16 @@ func TestFaultsOfFilesNameTheirSetting(t *testing.T) {
 	if err != nil || db.Close() != nil {
 		t.Fatal(err)
 	}
-	file := write(t, filepath.Join(folder, "other keys"), storage.NewKey())
+	file := write(t, filepath.Join(folder, "other keys"), seal.NewKey())
 	_, errs, code := try(over(good, map[string]string{"DATABASE_URL": "sqlite:x.db", "ENCRYPTION_KEYS_FILE": file}), "serve")
 	if got := problems(t, errs); code != 2 || !slices.Equal(got, []string{"ENCRYPTION_KEYS_FILE"}) {
 		t.Errorf("keys of another database: exit %d %s", code, errs)
 	}
 }
 
-func mustKeys(t *testing.T) *storage.Keyring {
+func mustKeys(t *testing.T) *seal.Keyring {
 	t.Helper()
-	keys, err := storage.ParseKeys(storage.NewKey())
+	keys, err := seal.ParseKeys(seal.NewKey())
 	if err != nil {
 		t.Fatal(err)
 	}

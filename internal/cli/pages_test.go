@@ -23,6 +23,7 @@ import (
 	"switchboard/install/connection"
 	"switchboard/slacksim"
 	"switchboard/storage"
+	"switchboard/storage/seal"
 )
 
 // meeting is one situation, and how a person gets into it.
@@ -73,7 +74,7 @@ func (w *world) sealedByOthers() {
 	if _, err := db.Exec("DELETE FROM entries"); err != nil {
 		w.t.Fatal(err)
 	}
-	w.sealOne(storage.NewKey())
+	w.sealOne(seal.NewKey())
 }
 
 // afresh takes the app out of every workspace and forgets that it was there.

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/storage"
+	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
 
@@ -169,7 +169,7 @@ func TestReadyzIsRedWhileStarting(t *testing.T) {
 	_ = free.Close()
 	settings := w.settings(map[string]string{
 		"ADMIN_ADDR":   strings.TrimPrefix(admin, "http://"),
-		"DATABASE_URL": "postgres://u@" + silent.Addr().String() + "/x?sslmode=disable", "ENCRYPTION_KEYS": storage.NewKey(),
+		"DATABASE_URL": "postgres://u@" + silent.Addr().String() + "/x?sslmode=disable", "ENCRYPTION_KEYS": seal.NewKey(),
 	})
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)

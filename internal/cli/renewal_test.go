@@ -30,6 +30,7 @@ import (
 	"switchboard/install/connection"
 	"switchboard/slacksim"
 	"switchboard/storage"
+	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
 
@@ -135,7 +136,7 @@ func (w *world) journal(dataDir string) map[string]connection.Grant {
 		return pairs
 	}
 	// The world's own database may be away.
-	keys, err := storage.ParseKeys(w.keys)
+	keys, err := seal.ParseKeys(w.keys)
 	if err != nil {
 		w.t.Fatal(err)
 	}

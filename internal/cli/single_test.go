@@ -19,6 +19,7 @@ import (
 	"switchboard/commands"
 	"switchboard/slacksim"
 	"switchboard/storage"
+	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
 
@@ -239,7 +240,7 @@ func TestDefaultFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := storage.ParseKeys(string(key)); err != nil {
+	if _, err := seal.ParseKeys(string(key)); err != nil {
 		t.Errorf("the key file: %v", err)
 	}
 	for path, want := range map[string]os.FileMode{keyFile: 0o600, filepath.Join(data, "switchboard.db"): 0o600, data: 0o700 | os.ModeDir} {
@@ -362,7 +363,7 @@ func TestWrongKeys(t *testing.T) {
 		w.settle()
 		first := w.connections()[0]
 		w.stop()
-		wrong := map[string]string{"ENCRYPTION_KEYS": storage.NewKey()}
+		wrong := map[string]string{"ENCRYPTION_KEYS": seal.NewKey()}
 		look := func(keys map[string]string) record {
 			t.Helper()
 			out, errs, code := w.with(keys, "connections", "list", "--json")
@@ -459,7 +460,7 @@ func TestKeys(t *testing.T) {
 		if out, errs, code := w.command("keys", "check"); code != 0 || !strings.Contains(out, "seals and opens") {
 			t.Errorf("check: exit %d %s%s", code, out, errs)
 		}
-		added := storage.NewKey()
+		added := seal.NewKey()
 		both := map[string]string{"ENCRYPTION_KEYS": added + "," + w.keys}
 		alone := map[string]string{"ENCRYPTION_KEYS": added}
 		if out, errs, code := w.with(alone, "keys", "check", "--json"); code != 1 || !strings.Contains(out, `"known": false`) || !strings.Contains(errs, "can't be read with these keys") {
@@ -493,7 +494,7 @@ func TestLostKeyIsGivenUp(t *testing.T) {
 	first := w.connections()[0]
 	w.settle()
 	w.stop()
-	w.keys = storage.NewKey()
+	w.keys = seal.NewKey()
 	if _, errs, code := w.command("serve"); code != 2 || !strings.Contains(errs, "keys rotate --erase-unreadable") {
 		t.Errorf("serve: exit %d %s", code, errs)
 	}

@@ -18,12 +18,13 @@ import (
 	"switchboard/install/connection"
 	"switchboard/slacksim"
 	"switchboard/storage"
+	"switchboard/storage/seal"
 )
 
 // store opens the test's database beside the program.
 func (w *world) store() *storage.DB {
 	w.t.Helper()
-	keys, err := storage.ParseKeys(w.keys)
+	keys, err := seal.ParseKeys(w.keys)
 	if err != nil {
 		w.t.Fatal(err)
 	}

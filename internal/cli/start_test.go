@@ -12,14 +12,14 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/storage"
+	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
 
 // stoppable are settings with which serve gets as far as its database.
 func stoppable(t *testing.T, database string) map[string]string {
 	t.Helper()
-	return over(good, map[string]string{"DATA_DIR": t.TempDir(), "DATABASE_URL": database, "ENCRYPTION_KEYS": storage.NewKey(),
+	return over(good, map[string]string{"DATA_DIR": t.TempDir(), "DATABASE_URL": database, "ENCRYPTION_KEYS": seal.NewKey(),
 		"LISTEN_ADDR": "127.0.0.1:0", "ADMIN_ADDR": "127.0.0.1:0"})
 }
 

@@ -17,7 +17,7 @@ import (
 
 	"switchboard/install/connection"
 	"switchboard/slacksim"
-	"switchboard/storage"
+	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
 
@@ -499,7 +499,7 @@ func TestUnreadableIsMended(t *testing.T) {
 	w.wait("the home tab", func() bool { _, ok := w.slack.Home(dana); return ok })
 	w.settle()
 	w.stop()
-	w.keys = storage.NewKey()
+	w.keys = seal.NewKey()
 	w.sealOne(w.keys)
 	w.start(1, nil)
 	w.quick("status", dana, "/connection status", "Needs reconnecting", "stored access can't be read", w.proxy.URL+"/slack/install|")

@@ -37,6 +37,7 @@ import (
 	"switchboard/install/connection"
 	"switchboard/slacksim"
 	"switchboard/storage"
+	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
 
@@ -108,7 +109,7 @@ func onEach(t *testing.T, test func(t *testing.T, w *world)) {
 
 // newWorld prepares Slack and the database; start runs the program.
 func newWorld(t *testing.T, database string) *world {
-	w := &world{t: t, database: database, keys: storage.NewKey(), dataDir: t.TempDir()}
+	w := &world{t: t, database: database, keys: seal.NewKey(), dataDir: t.TempDir()}
 	w.upstream = &http.Transport{MaxIdleConnsPerHost: 64}
 	proxy := &httputil.ReverseProxy{
 		Transport: w.upstream,
@@ -463,7 +464,7 @@ func (w *world) sql() *sql.DB {
 // sealOne puts a connection of nobody's into the database, sealed with these keys, so that they open something there.
 func (w *world) sealOne(keys string) {
 	w.t.Helper()
-	ring, err := storage.ParseKeys(keys)
+	ring, err := seal.ParseKeys(keys)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
-package storage
-
-// A copy of the database, stolen or thrown away carelessly, must not be a list of working tokens; so this file seals
-// every secret with a key that is not in the database.
+// Package seal seals secrets with keys that are not in the database: a copy of it, stolen or thrown away carelessly,
+// must not be a list of working tokens.
+package seal
 
 import (
 	"bytes"
@@ -16,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -129,17 +129,44 @@ func newAEAD(raw []byte) cipher.AEAD {
 	return aead
 }
 
-// SigningKeys are what install.Config asks for, one for each key in the ring's order. They are derived: what is signed says nothing of
-// what seals.
-func (db *DB) SigningKeys() []connection.Secret {
-	if db.keys == nil {
+// SigningKeys are derived from the keys, one for each in the ring's order: what is signed says nothing of what seals.
+func (k *Keyring) SigningKeys() []connection.Secret {
+	if k == nil {
 		return nil
 	}
-	keys := make([]connection.Secret, len(db.keys.keys))
-	for i, k := range db.keys.keys {
-		keys[i] = k.signing
+	keys := make([]connection.Secret, len(k.keys))
+	for i, key := range k.keys {
+		keys[i] = key.signing
 	}
 	return keys
+}
+
+// IDs name the keys in the ring's order: 8 hexadecimal digits each, derived from the key and no secret.
+func (k *Keyring) IDs() []string {
+	if k == nil {
+		return nil
+	}
+	ids := make([]string, len(k.keys))
+	for i, key := range k.keys {
+		ids[i] = hex.EncodeToString(key.id[:])
+	}
+	return ids
+}
+
+// KeyID is the ID of the key that a box was sealed with; "" when it is no box.
+func KeyID(box []byte) string {
+	if len(box) < boxHeader {
+		return ""
+	}
+	return hex.EncodeToString(box[1:boxHeader])
+}
+
+// Stale reports whether one of the boxes is not sealed with the first key. An empty one holds nothing.
+func (k *Keyring) Stale(boxes ...*[]byte) bool {
+	first := k.keys[0].id[:]
+	return slices.ContainsFunc(boxes, func(box *[]byte) bool {
+		return len(*box) > 0 && (len(*box) < boxHeader || !bytes.Equal((*box)[1:boxHeader], first))
+	})
 }
 
 // NewKey makes a key, in the form ParseKeys reads.

@@ -1,16 +1,18 @@
-package storage
+package seal
 
-// Somebody who tries Switchboard on one machine should not have to make a key first; this file makes one beside the
-// database, once, and is strict about who can read it.
+// Whoever tries an app on one machine should not have to make a key first. This file makes one beside the database,
+// once, and is strict about who can read it.
 
 import (
 	"bytes"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // maxKeyFile is far more than any list of keys needs; it keeps a wrong path from being read into memory.
@@ -66,7 +68,7 @@ func readKeyFile(path string) (*Keyring, error) {
 // also for a process that reads at this moment and after a crash, and a link never replaces a file that is there.
 func makeKeyFile(path string) error {
 	dir := filepath.Dir(path)
-	draft := filepath.Join(dir, "."+filepath.Base(path)+"."+newID("new_"))
+	draft := filepath.Join(dir, "."+filepath.Base(path)+".new_"+strings.ToLower(rand.Text()))
 	f, err := os.OpenFile(draft, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
