@@ -33,12 +33,12 @@ type object = blockkit.Object
 // people is what they do.
 type people struct{ *responder }
 
-// Say posts a message as a person, in Slack's own notation ("<@U…> hello", with &amp; for &), and returns its ts. Events
-// follow in the background, as subscribed and granted: message.channels, .groups or .im where the app is a member, and
-// app_mention when the text mentions its bot user. A mention in a channel the app is not in causes no event: Slack
-// offers the person to add the app, and the event follows when they do (Invite). A person of another workspace may
-// write in a channel shared with theirs; the outer team_id is then the author's and the authorization the installed
-// side's. docs.slack.dev/reference/events/message, /app_mention, /apis/slack-connect
+// Say posts a message as a person, in Slack's own notation ("<@U…> hello", with &amp; for &), and returns its ts.
+// Events follow in the background, as subscribed and granted: message.channels, .groups or .im where the app is a
+// member, and app_mention when the text mentions its bot user. A mention in a channel the app is not in causes no
+// event: Slack offers the person to add the app, and the event follows when they do (Invite). A person of another
+// workspace may write in a channel shared with theirs; the outer team_id is then the author's and the authorization
+// the installed side's. docs.slack.dev/reference/events/message, /app_mention, /apis/slack-connect
 func (s people) Say(ctx context.Context, userID, channelID, text string) (ts string, err error) {
 	return s.Reply(ctx, userID, channelID, "", text)
 }

@@ -1,7 +1,7 @@
 package slacksim
 
-// What admins do with an app that is installed: they remove it, withdraw what it was granted, and say which workspaces of
-// an organisation have it. docs.slack.dev/authentication/installing-with-oauth
+// What admins do with an app that is installed: they remove it, withdraw what it was granted, and say which workspaces
+// of an organisation have it. docs.slack.dev/authentication/installing-with-oauth
 
 import (
 	"context"
@@ -76,7 +76,7 @@ func (s admins) RevokeUser(_ context.Context, userID string) error {
 		delete(in.users, userID)
 		if s.subscribedLocked("tokens_revoked") {
 			e := s.envelopeLocked(Event{TeamID: in.teamID, EnterpriseID: in.enterpriseID, NoAuthorizations: true,
-				Inner: map[string]any{"type": "tokens_revoked", "tokens": map[string]any{"oauth": []string{userID}, "bot": []string{}}}}, in)
+				Inner: tokensRevoked(nil, []string{userID})}, in)
 			s.spawnLocked(func() { s.sendAll([]*outgoing{e}) })
 		}
 		s.noteLocked()
@@ -116,8 +116,8 @@ func (s admins) grant(teamID string, on bool) error {
 	return nil
 }
 
-// Permit changes what the app may do in a workspace, or an organisation when given an enterprise id. Slack tells the app
-// of neither: its tokens stay, and every answer says what they may do now.
+// Permit changes what the app may do in a workspace, or an organisation when given an enterprise id. Slack does not
+// tell the app: its tokens stay, and every answer says what they may do now.
 func (s admins) Permit(teamID string, allow, takeAway []string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -125,7 +125,9 @@ func (s admins) Permit(teamID string, allow, takeAway []string) error {
 	if in == nil || in.chain == nil {
 		return fmt.Errorf("permit: %w", ErrNotInstalled)
 	}
-	scopes := slices.DeleteFunc(slices.Concat(in.chain.scopes, allow), func(x string) bool { return slices.Contains(takeAway, x) })
+	scopes := slices.DeleteFunc(slices.Concat(in.chain.scopes, allow), func(x string) bool {
+		return slices.Contains(takeAway, x)
+	})
 	slices.Sort(scopes)
 	in.chain.scopes = slices.Compact(scopes)
 	s.noteLocked()

@@ -64,7 +64,8 @@ func (r *apiRequest) flag(name string) bool {
 // method is one entry of the Web API.
 type method struct {
 	scopes   []string // any one will do; nil: none needed. Methods with finer rules check them themselves
-	kinds    string   // "bot", "user", "both"; "" needs no token
+	free     bool     // needs no token
+	kind     string   // "bot": no other token will do
 	formOnly bool     // ignores JSON bodies, as Slack's read methods do
 	orgTeam  bool     // an organisation's token must say team_id
 	run      func(*Sim, *apiRequest) (map[string]any, *apiError)
@@ -90,7 +91,8 @@ func (r *recorder) Write(b []byte) (int, error) { return r.body.Write(b) }
 
 // guarded runs a handler with the fault that matches, if any; it serves the API and the hooks alike. work must not
 // write before it has done all its work.
-func (s *record) guarded(w http.ResponseWriter, r *http.Request, call *Call, enterprise string, work func(http.ResponseWriter) (onDrop func())) {
+func (s *record) guarded(w http.ResponseWriter, r *http.Request, call *Call, enterprise string,
+	work func(http.ResponseWriter) (onDrop func())) {
 	start := time.Now()
 	s.mu.Lock()
 	call.At = s.clock.Now()
@@ -148,7 +150,7 @@ func (s *Sim) serveAPI(w http.ResponseWriter, r *http.Request) {
 	call := &Call{Method: req.method}
 	req.call = call
 	early := s.parse(r, req)
-	sent := s.tokenOf(r, req)
+	sent := tokenOf(r, req)
 	call.Token = sent
 	enterprise := ""
 	s.mu.Lock()
@@ -189,51 +191,15 @@ func (s *Sim) parse(r *http.Request, req *apiRequest) *apiError {
 	if err != nil {
 		return fail("request_timeout")
 	}
-	id, secret, ok := r.BasicAuth()
-	if ok {
-		// Basic credentials are form-encoded first (RFC 6749, 2.3.1).
-		if v, err := url.QueryUnescape(id); err == nil {
-			id = v
-		}
-		if v, err := url.QueryUnescape(secret); err == nil {
-			secret = v
-		}
-		req.basic = [2]string{id, secret}
-	}
+	id, secret, _ := r.BasicAuth()
+	req.basic = [2]string{unescaped(id), unescaped(secret)}
 	query := r.URL.Query()
 	if query.Has("token") {
 		s.breach(RuleTokenInQuery, "%s was called with a token in the address", req.method)
 		return fail("invalid_auth")
 	}
-	ct, _, _ := strings.Cut(strings.ToLower(r.Header.Get("Content-Type")), ";")
-	req.form = url.Values{}
-	switch strings.TrimSpace(ct) {
-	case "application/json":
-		if len(body) == 0 {
-			break // no arguments: slack-go sends apps.connections.open so
-		}
-		req.call.JSON = body
-		req.isJSON = true
-		if blockkit.Decode(body, &req.json) != nil || req.json == nil {
-			return fail("invalid_json")
-		}
-		if methods[req.method].formOnly {
-			req.isJSON = false // Slack ignores the body, and the method then misses its arguments
-		}
-	case "multipart/form-data":
-		r.Body = io.NopCloser(bytes.NewReader(body))
-		if r.ParseMultipartForm(maxBody) != nil {
-			return fail("invalid_form_data")
-		}
-		req.form = r.PostForm
-	case "application/x-www-form-urlencoded", "":
-		v, err := url.ParseQuery(string(body))
-		if err != nil {
-			return fail("invalid_form_data")
-		}
-		req.form = v
-	default:
-		return fail("invalid_post_type")
+	if err := req.readArguments(r, body); err != nil {
+		return err
 	}
 	for k, v := range query {
 		if _, ok := req.form[k]; !ok {
@@ -244,8 +210,48 @@ func (s *Sim) parse(r *http.Request, req *apiRequest) *apiError {
 	return nil
 }
 
+// unescaped: Basic credentials are form-encoded first (RFC 6749, 2.3.1).
+func unescaped(v string) string {
+	if plain, err := url.QueryUnescape(v); err == nil {
+		return plain
+	}
+	return v
+}
+
+func (r *apiRequest) readArguments(from *http.Request, body []byte) *apiError {
+	ct, _, _ := strings.Cut(strings.ToLower(from.Header.Get("Content-Type")), ";")
+	r.form = url.Values{}
+	switch strings.TrimSpace(ct) {
+	case "application/json":
+		if len(body) == 0 {
+			return nil // no arguments: slack-go sends apps.connections.open so
+		}
+		r.call.JSON = body
+		if blockkit.Decode(body, &r.json) != nil || r.json == nil {
+			r.isJSON = true
+			return fail("invalid_json")
+		}
+		r.isJSON = !methods[r.method].formOnly // else Slack ignores the body, and the method misses its arguments
+	case "multipart/form-data":
+		from.Body = io.NopCloser(bytes.NewReader(body))
+		if from.ParseMultipartForm(maxBody) != nil {
+			return fail("invalid_form_data")
+		}
+		r.form = from.PostForm
+	case "application/x-www-form-urlencoded", "":
+		form, err := url.ParseQuery(string(body))
+		if err != nil {
+			return fail("invalid_form_data")
+		}
+		r.form = form
+	default:
+		return fail("invalid_post_type")
+	}
+	return nil
+}
+
 // tokenOf finds the token: the Authorization header wins over the form field. A token inside a JSON body is not one.
-func (s *Sim) tokenOf(r *http.Request, req *apiRequest) string {
+func tokenOf(r *http.Request, req *apiRequest) string {
 	if h := r.Header.Get("Authorization"); len(h) > 7 && strings.EqualFold(h[:7], "bearer ") {
 		return strings.TrimSpace(h[7:])
 	}
@@ -265,7 +271,7 @@ func (s *Sim) callMethod(h http.Header, r *http.Request, req *apiRequest, sent s
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if m.kinds != "" {
+	if !m.free {
 		if err := s.admitLocked(h, req, m, sent); err != nil {
 			return nil, err
 		}
@@ -284,29 +290,20 @@ func (s *Sim) admitLocked(h http.Header, req *apiRequest, m method, sent string)
 		return fail("invalid_auth")
 	}
 	in := t.chain.inst
-	// auth.test is how an app asks whether a token lives; asking is no breach.
-	asking := req.method == "auth.test"
-	switch {
-	case t.state == inactive, t.state == revoked:
-		if !asking {
-			s.breachLocked(RuleRevokedToken, "%s was called with a dead %s token of %s", req.method, t.chain.kind, in.home)
+	if rule, dead, code := s.endedLocked(t); code != "" {
+		// auth.test is how an app asks whether a token lives; asking is no breach.
+		if req.method != "auth.test" {
+			s.breachLocked(rule, "%s was called with %s %s token of %s", req.method, dead, t.chain.kind, in.home)
 		}
-		if t.state == inactive {
-			return fail("account_inactive")
-		}
-		return fail("token_revoked")
-	case t.state == retired, !t.expires.IsZero() && !s.clock.Now().Before(t.expires):
-		if !asking {
-			s.breachLocked(RuleExpiredToken, "%s was called with an expired %s token of %s", req.method, t.chain.kind, in.home)
-		}
-		return fail("token_expired")
+		return fail(code)
 	}
 	if s.migrating[in.teamID] {
 		return fail("org_login_required")
 	}
+
 	h.Set("X-Oauth-Scopes", strings.Join(t.chain.scopes, ","))
 	h.Set("X-Accepted-Oauth-Scopes", strings.Join(m.scopes, ","))
-	if m.kinds != "both" && m.kinds != t.chain.kind {
+	if m.kind != "" && m.kind != t.chain.kind {
 		return fail("not_allowed_token_type")
 	}
 	req.token, req.inst = t, in
@@ -325,6 +322,19 @@ func (s *Sim) admitLocked(h http.Header, req *apiRequest, m method, sent string)
 		}
 	}
 	return nil
+}
+
+// endedLocked says how a token ended, and which rule forbids its use; no code: it lives.
+func (s *Sim) endedLocked(t *token) (rule, dead, code string) {
+	switch {
+	case t.state == inactive:
+		return RuleRevokedToken, "a dead", "account_inactive"
+	case t.state == revoked:
+		return RuleRevokedToken, "a dead", "token_revoked"
+	case t.state == retired, !t.expires.IsZero() && !s.clock.Now().Before(t.expires):
+		return RuleExpiredToken, "an expired", "token_expired"
+	}
+	return "", "", ""
 }
 
 func (r *apiRequest) scope(x string) bool { return slices.Contains(r.token.chain.scopes, x) }

@@ -1,10 +1,13 @@
 package slacksim
 
-// Reading conversations back, with the metadata that apps attach to their messages.
-// docs.slack.dev/reference/methods/conversations.history, docs.slack.dev/messaging/message-metadata
+// The methods of the Web API about conversations, and what was said there, with the metadata of apps.
+// docs.slack.dev/reference/methods/conversations.info, docs.slack.dev/messaging/message-metadata
 
 import (
+	"cmp"
 	"encoding/json"
+	"maps"
+	"slices"
 	"strconv"
 )
 
@@ -33,8 +36,8 @@ func (s chatMethods) conversationsReplies(r *apiRequest) (map[string]any, *apiEr
 	return s.conversationLocked(r, func(m *Message) bool { return m.TS == parent || m.ThreadTS == parent })
 }
 
-// conversationLocked lists messages of one conversation, newest first as Slack does for a conversation; cursors are not needed by
-// anybody yet, so the limit just cuts.
+// conversationLocked lists messages of one conversation, newest first as Slack does for a conversation; cursors are not
+// needed by anybody yet, so the limit just cuts.
 func (s chatMethods) conversationLocked(r *apiRequest, want func(*Message) bool) (map[string]any, *apiError) {
 	c, err := s.placeLocked(r, true)
 	if err != nil {
@@ -61,4 +64,147 @@ func (s chatMethods) conversationLocked(r *apiRequest, want func(*Message) bool)
 		found = append(found, out)
 	}
 	return map[string]any{"messages": found, "has_more": false}, nil
+}
+
+func kindScope(c *channel, verb string) string {
+	return map[string]string{"im": "im:", "group": "groups:", "channel": "channels:"}[c.kind()] + verb
+}
+
+func (s chatMethods) channelJSONLocked(r *apiRequest, c *channel) map[string]any {
+	out := map[string]any{
+		"id": c.ID, "created": 1700000000, "is_archived": false, "is_im": c.im, "context_team_id": c.TeamID,
+		"is_org_shared": false, "is_ext_shared": len(c.SharedWith) > 0, "is_shared": len(c.SharedWith) > 0,
+	}
+	if c.im {
+		out["user"] = c.imUser
+		out["is_open"] = true
+		return out
+	}
+	maps.Copy(out, map[string]any{
+		"name": c.Name, "name_normalized": c.Name, "is_channel": !c.Private, "is_group": c.Private, "is_private": c.Private,
+		"is_general": c.Name == "general", "is_member": c.has(r.token.chain.userID), "is_mpim": false,
+		"num_members": len(c.Members), "shared_team_ids": append([]string{c.TeamID}, c.SharedWith...),
+	})
+	return out
+}
+
+func (s chatMethods) conversationsOpen(r *apiRequest) (map[string]any, *apiError) {
+	if id := r.arg("channel"); id != "" {
+		c := s.channelLocked(id)
+		if c == nil || !c.im || !s.reachesLocked(r.inst, c) {
+			return nil, fail("channel_not_found")
+		}
+		return map[string]any{"channel": map[string]any{"id": c.ID}}, nil
+	}
+	ids := splitScopes(r.arg("users"))
+	switch {
+	case len(ids) == 0:
+		return nil, fail("users_list_not_supplied")
+	case len(ids) > 1:
+		return nil, fail("not_enough_users") // group DMs are not part of this small Slack
+	case !r.scope("im:write"):
+		return nil, r.missing("im:write")
+	}
+	u := s.userLocked(ids[0])
+	if u == nil || !s.sharesLocked(r.inst, u) {
+		return nil, fail("user_not_found")
+	}
+	if u.Deleted {
+		return nil, fail("user_disabled")
+	}
+	c := s.dmLocked(u.ID)
+	ch := map[string]any{"id": c.ID}
+	if r.flag("return_im") {
+		ch = s.channelJSONLocked(r, c)
+	}
+	return map[string]any{"channel": ch, "no_op": true, "already_open": true}, nil
+}
+
+func (s chatMethods) conversationsJoin(r *apiRequest) (map[string]any, *apiError) {
+	c := s.channelLocked(r.arg("channel"))
+	if c == nil || c.im || c.Private || !s.reachesLocked(r.inst, c) {
+		return nil, fail("channel_not_found")
+	}
+	s.joinLocked(c, r.token.chain.userID, "")
+	return map[string]any{"channel": s.channelJSONLocked(r, c)}, nil
+}
+
+func (s chatMethods) conversationsInfo(r *apiRequest) (map[string]any, *apiError) {
+	c, err := s.placeLocked(r, false)
+	if err != nil {
+		return nil, err
+	}
+	if need := kindScope(c, "read"); !r.scope(need) {
+		return nil, r.missing(need)
+	}
+	return map[string]any{"channel": s.channelJSONLocked(r, c)}, nil
+}
+
+// listLocked lists conversations by the types argument: those that somebody is in, "" for all; of those that aren't
+// public, only what the caller is in, too.
+func (s chatMethods) listLocked(r *apiRequest, of string) (map[string]any, *apiError) {
+	want, err := r.kinds()
+	if err != nil {
+		return nil, err
+	}
+	me, team := r.token.chain.userID, r.team()
+	out := []map[string]any{}
+	for _, c := range s.channels {
+		member := c.has(me) || c.im && len(c.messages) > 0
+		theirs := of == "" || of == me && member || c.has(of) || c.im && c.imUser == of
+		if !c.inTeam(team) || !want[c.kind()] || !theirs || (c.Private || c.im) && !member {
+			continue
+		}
+		out = append(out, s.channelJSONLocked(r, c))
+	}
+	list, meta, err := page(r, out)
+	return map[string]any{"channels": list, "response_metadata": meta}, err
+}
+
+// kinds are those of the types argument, as far as the token may read them.
+func (r *apiRequest) kinds() (map[string]bool, *apiError) {
+	types := splitScopes(cmp.Or(r.arg("types"), "public_channel"))
+	want := map[string]bool{}
+	for _, t := range types {
+		k := map[string]string{"public_channel": "channel", "private_channel": "group", "im": "im", "mpim": "mpim"}[t]
+		need := map[string]string{"channel": "channels:read", "group": "groups:read", "im": "im:read", "mpim": "mpim:read"}[k]
+		if k == "" {
+			return nil, fail("invalid_types")
+		}
+		if !r.scope(need) {
+			return nil, r.missing(need)
+		}
+		want[k] = true
+	}
+	return want, nil
+}
+
+func (s chatMethods) conversationsList(r *apiRequest) (map[string]any, *apiError) {
+	return s.listLocked(r, "")
+}
+
+func (s chatMethods) usersConversations(r *apiRequest) (map[string]any, *apiError) {
+	who := r.token.chain.userID
+	if u := r.arg("user"); u != "" && u != who {
+		if who = u; s.userLocked(u) == nil {
+			return nil, fail("user_not_found")
+		}
+	}
+	return s.listLocked(r, who)
+}
+
+func (s chatMethods) conversationsMembers(r *apiRequest) (map[string]any, *apiError) {
+	c, err := s.placeLocked(r, false)
+	if err != nil {
+		return nil, err
+	}
+	if need := kindScope(c, "read"); !r.scope(need) {
+		return nil, r.missing(need)
+	}
+	members := slices.Clone(c.Members)
+	if c.im {
+		members = []string{c.imUser, r.inst.bot.userID}
+	}
+	list, meta, err := page(r, members)
+	return map[string]any{"members": list, "response_metadata": meta}, err
 }

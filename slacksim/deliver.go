@@ -5,6 +5,7 @@ package slacksim
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -12,6 +13,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -192,52 +194,54 @@ func (s *sender) attempt(ctx context.Context, target string, o *outgoing, how se
 	if err != nil {
 		return Ack{Err: "connection_failed"}
 	}
-	ct := how.contentType
-	if ct == "" {
-		ct = "application/x-www-form-urlencoded"
-		if o.kind == "event" || o.kind == "verification" {
-			ct = "application/json"
-		}
-	}
-	req.Header.Set("Content-Type", ct)
-	req.Header.Set("User-Agent", "Slackbot 1.0 (+https://api.slack.com/robots)")
-	if !how.unsigned {
-		req.Header.Set("X-Slack-Request-Timestamp", strconv.FormatInt(stamp, 10))
-		req.Header.Set("X-Slack-Signature", sig)
-	}
-	if how.num > 0 {
-		req.Header.Set("X-Slack-Retry-Num", strconv.Itoa(how.num))
-		req.Header.Set("X-Slack-Retry-Reason", how.reason)
-	}
-	for k, v := range how.extra {
-		req.Header[k] = v
-	}
+	how.setHeaders(req.Header, o, stamp, sig)
+
 	res, err := s.client.Do(req)
 	if err != nil {
-		switch {
-		case errors.Is(err, errTooManyRedirects):
-			return Ack{Err: "too_many_redirects"}
-		case errors.Is(err, context.DeadlineExceeded):
-			return Ack{Err: "http_timeout"}
-		case strings.Contains(err.Error(), "tls:") || strings.Contains(err.Error(), "x509:"):
-			return Ack{Err: "ssl_error"}
-		}
-		return Ack{Err: "connection_failed"}
+		return Ack{Err: failure(err)}
 	}
 	defer res.Body.Close()
 	body, err := readBody(res.Body)
 	if err != nil {
 		// The headers came in time, the body did not: to Slack that is no acknowledgement.
-		if errors.Is(err, context.DeadlineExceeded) {
-			return Ack{Err: "http_timeout"}
-		}
-		return Ack{Err: "connection_failed"}
+		return Ack{Err: failure(err)}
 	}
 	a := Ack{Status: res.StatusCode, Header: res.Header, Body: body}
 	if a.Status < 200 || a.Status > 299 {
 		a.Err = "http_error"
 	}
 	return a
+}
+
+func (how sending) setHeaders(h http.Header, o *outgoing, stamp int64, sig string) {
+	ct := "application/x-www-form-urlencoded"
+	if o.kind == "event" || o.kind == "verification" {
+		ct = "application/json"
+	}
+	h.Set("Content-Type", cmp.Or(how.contentType, ct))
+	h.Set("User-Agent", "Slackbot 1.0 (+https://api.slack.com/robots)")
+	if !how.unsigned {
+		h.Set("X-Slack-Request-Timestamp", strconv.FormatInt(stamp, 10))
+		h.Set("X-Slack-Signature", sig)
+	}
+	if how.num > 0 {
+		h.Set("X-Slack-Retry-Num", strconv.Itoa(how.num))
+		h.Set("X-Slack-Retry-Reason", how.reason)
+	}
+	maps.Copy(h, how.extra)
+}
+
+// failure is Slack's word for why no answer came.
+func failure(err error) string {
+	switch {
+	case errors.Is(err, errTooManyRedirects):
+		return "too_many_redirects"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "http_timeout"
+	case strings.Contains(err.Error(), "tls:") || strings.Contains(err.Error(), "x509:"):
+		return "ssl_error"
+	}
+	return "connection_failed"
 }
 
 // Raw is a delivery of any shape. Its zero options are honest; each Bad… makes it lie.
@@ -299,13 +303,17 @@ func (a App) interactivityURL() string {
 // challenge comes back: as text, as a form or as JSON. docs.slack.dev/reference/events/url_verification
 func (s *sender) VerifyURL(ctx context.Context) error {
 	challenge := randomText(40)
-	body, _ := json.Marshal(map[string]string{"token": "deprecated-verification-token", "challenge": challenge, "type": "url_verification"})
-	ack := s.post(ctx, &outgoing{kind: "verification", typ: "url_verification", body: body}, s.App().EventsURL, sending{http: true})
+	body, _ := json.Marshal(map[string]string{
+		"token": "deprecated-verification-token", "challenge": challenge, "type": "url_verification",
+	})
+	o := &outgoing{kind: "verification", typ: "url_verification", body: body}
+	ack := s.post(ctx, o, s.App().EventsURL, sending{http: true})
 	if ack.Status >= 200 && ack.Status < 300 {
 		got := strings.TrimSpace(string(ack.Body))
 		var j struct{ Challenge string }
 		form, _ := url.ParseQuery(got)
-		if got == challenge || form.Get("challenge") == challenge || json.Unmarshal(ack.Body, &j) == nil && j.Challenge == challenge {
+		_ = json.Unmarshal(ack.Body, &j)
+		if challenge == got || challenge == form.Get("challenge") || challenge == j.Challenge {
 			return nil
 		}
 	}
@@ -316,5 +324,6 @@ func (s *sender) VerifyURL(ctx context.Context) error {
 // SendSSLCheck sends the unsigned-looking ssl_check probe that Slack makes on command URLs from time to time; it is
 // signed like everything else. The app should answer 200 and do nothing.
 func (s *sender) SendSSLCheck(ctx context.Context) Ack {
-	return s.Deliver(ctx, Raw{Kind: "command", Type: "ssl_check", Body: []byte("ssl_check=1&token=deprecated-verification-token")})
+	return s.Deliver(ctx, Raw{Kind: "command", Type: "ssl_check",
+		Body: []byte("ssl_check=1&token=deprecated-verification-token")})
 }

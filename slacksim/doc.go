@@ -28,9 +28,9 @@
 // A code used twice answers invalid_code or code_already_used (App.UsedCodeError). A used refresh token dies at once or
 // after a grace (App.StrictRefresh, App.RefreshGrace). auth.revoke on a bot token uninstalls or does not
 // (App.RevokeKeepsApp). replace_original at a command's response_url replaces the earlier answer or does not
-// (App.CommandAnswersStay). An access token pushed out by two newer ones answers token_expired. A re-install with rotation
-// spends the previous refresh token. The older spellings trigger_expired and trigger_exchanged, invalid_grant and
-// others are played with Inject and Fault.Error. An over-used or expired response_url answers 404 with used_url or
+// (App.CommandAnswersStay). An access token pushed out by two newer ones answers token_expired. A re-install with
+// rotation spends the previous refresh token. The older spellings trigger_expired and trigger_exchanged, invalid_grant
+// and others are played with Inject and Fault.Error. An over-used or expired response_url answers 404 with used_url or
 // expired_url.
 //
 // In Socket Mode an acknowledgement counts only on the connection that the envelope came through. While Socket Mode is

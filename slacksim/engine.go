@@ -1,7 +1,8 @@
 package slacksim
 
 // What every part of the Sim stands on: the app's settings, the one lock, the clock, what runs in the background, and
-// how others wait for what happens. Everything mutable sits behind mu; nothing sends a request or waits while holding it.
+// how others wait for what happens. Everything mutable sits behind mu; nothing sends a request or waits while holding
+// it.
 
 import (
 	"cmp"

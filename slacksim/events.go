@@ -247,8 +247,8 @@ func (s *events) editEventLocked(c *channel, m *Message, subtype string, before 
 		if !(c.im || c.has(in.bot.userID)) || !s.wantedLocked(in, name) {
 			continue
 		}
-		inner := map[string]any{"type": "message", "subtype": subtype, "hidden": true, "channel": c.ID, "channel_type": c.kind(),
-			"ts": s.tsLocked(), "previous_message": before}
+		inner := map[string]any{"type": "message", "subtype": subtype, "hidden": true,
+			"channel": c.ID, "channel_type": c.kind(), "ts": s.tsLocked(), "previous_message": before}
 		if subtype == "message_changed" {
 			inner["message"] = s.messageJSONLocked(c, m)
 		} else {
@@ -275,7 +275,8 @@ func (s *events) joinLocked(c *channel, whom, by string) {
 			continue
 		}
 		if s.wantedLocked(in, "member_joined_channel") {
-			inner := map[string]any{"type": "member_joined_channel", "user": whom, "channel": c.ID, "channel_type": "C", "team": c.TeamID}
+			inner := map[string]any{"type": "member_joined_channel", "user": whom,
+				"channel": c.ID, "channel_type": "C", "team": c.TeamID}
 			if by != "" {
 				inner["inviter"] = by
 			}
@@ -297,14 +298,9 @@ func (s *events) joinLocked(c *channel, whom, by string) {
 	}
 }
 
-func (s *events) sendUninstallLocked(in *installation, order UninstallOrder, bots, users []string, delay time.Duration) {
-	if bots == nil {
-		bots = []string{}
-	}
-	if users == nil {
-		users = []string{}
-	}
-	rev := Event{Name: "tokens_revoked", Inner: map[string]any{"type": "tokens_revoked", "tokens": map[string]any{"oauth": users, "bot": bots}}}
+func (s *events) sendUninstallLocked(in *installation, order UninstallOrder, bots, users []string,
+	delay time.Duration) {
+	rev := Event{Name: "tokens_revoked", Inner: tokensRevoked(bots, users)}
 	un := Event{Name: "app_uninstalled", Inner: map[string]any{"type": "app_uninstalled"}}
 	var list []Event
 	switch order {
@@ -330,4 +326,11 @@ func (s *events) sendUninstallLocked(in *installation, order UninstallOrder, bot
 		return
 	}
 	s.spawnLocked(func() { s.sendAll(ready) })
+}
+
+// tokensRevoked is the event that names the bots and people whose tokens died.
+func tokensRevoked(bots, users []string) map[string]any {
+	return map[string]any{"type": "tokens_revoked", "tokens": map[string]any{
+		"bot": append([]string{}, bots...), "oauth": append([]string{}, users...),
+	}}
 }

@@ -4,6 +4,7 @@ package slacksim
 // docs.slack.dev/interactivity/handling-user-interaction
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -240,51 +241,47 @@ func elementState(e object, in Input) object {
 	if len(all) == 0 && in.Value != "" {
 		all = []string{in.Value}
 	}
-	pick := func() []any {
-		list := []any{}
-		blockkit.EachOption(e, func(o object) {
-			// A single choice whose value holds a comma is not a list.
-			if v := blockkit.Text(o["value"]); slices.Contains(all, v) || v == in.Value && v != "" {
-				list = append(list, o)
-			}
-		})
-		return list
-	}
 	switch typ {
 	case "static_select", "radio_buttons", "overflow", "external_select":
 		out["selected_option"] = nil
-		if l := pick(); len(l) > 0 {
+		if l := picked(e, in, all); len(l) > 0 {
 			out["selected_option"] = l[0]
 		} else if typ == "external_select" && in.Value != "" {
 			out["selected_option"] = object{"text": object{"type": "plain_text", "text": in.Value}, "value": in.Value}
 		}
 	case "multi_static_select", "checkboxes", "multi_external_select":
-		out["selected_options"] = pick()
-	case "users_select":
-		out["selected_user"] = nullable(in.Value)
-	case "channels_select":
-		out["selected_channel"] = nullable(in.Value)
-	case "conversations_select":
-		out["selected_conversation"] = nullable(in.Value)
-	case "multi_users_select":
-		out["selected_users"] = all
-	case "multi_channels_select":
-		out["selected_channels"] = all
-	case "multi_conversations_select":
-		out["selected_conversations"] = all
-	case "datepicker":
-		out["selected_date"] = nullable(in.Value)
-	case "timepicker":
-		out["selected_time"] = nullable(in.Value)
+		out["selected_options"] = picked(e, in, all)
+	case "multi_users_select", "multi_channels_select", "multi_conversations_select":
+		out[stateKeys[typ]] = all
 	case "datetimepicker":
 		out["selected_date_time"] = nil
 		if t, err := time.Parse("2006-01-02T15:04", in.Value); err == nil {
 			out["selected_date_time"] = t.Unix()
 		}
 	default:
-		out["value"] = nullable(in.Value)
+		out[cmp.Or(stateKeys[typ], "value")] = nullable(in.Value)
 	}
 	return out
+}
+
+// stateKeys say under which key the state of an element has what was chosen.
+var stateKeys = map[string]string{
+	"users_select": "selected_user", "multi_users_select": "selected_users",
+	"channels_select": "selected_channel", "multi_channels_select": "selected_channels",
+	"conversations_select": "selected_conversation", "multi_conversations_select": "selected_conversations",
+	"datepicker": "selected_date", "timepicker": "selected_time",
+}
+
+// picked are the options that were chosen.
+func picked(e object, in Input, all []string) []any {
+	list := []any{}
+	blockkit.EachOption(e, func(o object) {
+		// A single choice whose value holds a comma is not a list.
+		if v := blockkit.Text(o["value"]); slices.Contains(all, v) || v == in.Value && v != "" {
+			list = append(list, o)
+		}
+	})
+	return list
 }
 
 // stateLocked builds state.values: the given inputs over the initial ones, for every element but buttons.
@@ -312,7 +309,8 @@ func (s people) stateLocked(blocks json.RawMessage, given Inputs) map[string]map
 // several choices, comma-separated); inputs left out keep their initial values. The acknowledgement does what Slack
 // does with it: an empty body closes the view, response_action may show errors, update, push or clear; anything else is
 // a breach and shows the person an error. docs.slack.dev/reference/interaction-payloads/view-interactions-payload
-func (s people) SubmitView(ctx context.Context, userID, viewID string, values map[string]map[string]string) (Ack, error) {
+func (s people) SubmitView(ctx context.Context, userID, viewID string,
+	values map[string]map[string]string) (Ack, error) {
 	given := Inputs{}
 	for b, m := range values {
 		given[b] = map[string]Input{}
@@ -441,8 +439,8 @@ func (s people) viewAckLocked(ack *Ack, user string, v *View) {
 	}
 }
 
-// CloseView closes a modal with its close button; with all it closes the whole stack. The app hears of it as view_closed
-// only if the view asked for that. docs.slack.dev/reference/interaction-payloads/view-interactions-payload
+// CloseView closes a modal with its close button; with all it closes the whole stack. The app hears of it as
+// view_closed only if the view asked for that. docs.slack.dev/reference/interaction-payloads/view-interactions-payload
 func (s people) CloseView(ctx context.Context, userID, viewID string, all bool) (Ack, error) {
 	s.mu.Lock()
 	u := s.userLocked(userID)

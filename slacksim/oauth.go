@@ -5,10 +5,11 @@ package slacksim
 // docs.slack.dev/authentication/installing-with-oauth and /authentication/using-token-rotation
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"net"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -45,6 +46,8 @@ type AuthorizeError struct {
 }
 
 func (e *AuthorizeError) Error() string { return e.Code + ": " + e.Detail }
+
+func refused(code, detail string) *AuthorizeError { return &AuthorizeError{Code: code, Detail: detail} }
 
 // Installation is what Slack holds about the app in one workspace or organisation.
 type Installation struct {
@@ -163,7 +166,7 @@ func (s *oauth) CheckAuthorize(q url.Values) (AuthorizeRequest, error) {
 
 func (s *oauth) checkAuthorizeLocked(q url.Values) (*AuthorizeRequest, *AuthorizeError) {
 	if q.Get("client_id") == "" || q.Get("client_id") != s.app.ClientID {
-		return nil, &AuthorizeError{"invalid_client_id", "Invalid client_id parameter"}
+		return nil, refused("invalid_client_id", "Invalid client_id parameter")
 	}
 	r := &AuthorizeRequest{
 		Scopes: splitScopes(q.Get("scope")), UserScopes: splitScopes(q.Get("user_scope")),
@@ -173,29 +176,29 @@ func (s *oauth) checkAuthorizeLocked(q url.Values) (*AuthorizeRequest, *Authoriz
 	r.RedirectURL = r.sentRedirect
 	if r.RedirectURL == "" {
 		if len(s.app.RedirectURLs) == 0 {
-			return nil, &AuthorizeError{"bad_redirect_uri", noMatch + "None is configured."}
+			return nil, refused("bad_redirect_uri", noMatch+"None is configured.")
 		}
 		r.RedirectURL = s.app.RedirectURLs[0]
 	}
 	if !redirectAllowed(s.app.RedirectURLs, r.RedirectURL) {
-		return nil, &AuthorizeError{"bad_redirect_uri", noMatch + "Passed URI: " + r.RedirectURL}
+		return nil, refused("bad_redirect_uri", noMatch+"Passed URI: "+r.RedirectURL)
 	}
 
 	if len(r.Scopes)+len(r.UserScopes) == 0 {
-		return nil, &AuthorizeError{"no_scopes", "No scopes requested"}
+		return nil, refused("no_scopes", "No scopes requested")
 	}
 	for _, x := range r.Scopes {
 		if !knownBotScope(x) {
-			return nil, &AuthorizeError{"invalid_scope", "Invalid permissions requested: " + x}
+			return nil, refused("invalid_scope", "Invalid permissions requested: "+x)
 		}
 	}
 	for _, x := range r.UserScopes {
 		if !knownUserScope(x) {
-			return nil, &AuthorizeError{"invalid_scope", "Invalid user permissions requested: " + x}
+			return nil, refused("invalid_scope", "Invalid user permissions requested: "+x)
 		}
 	}
 	if q.Get("code_challenge") != "" {
-		return nil, &AuthorizeError{"pkce_not_allowed", "PKCE is not enabled for this app"}
+		return nil, refused("pkce_not_allowed", "PKCE is not enabled for this app")
 	}
 	return r, nil
 }
@@ -214,32 +217,25 @@ func splitScopes(v string) []string {
 // redirectAllowed: equal to a configured URL or a path below one, https (or http on loopback), no fragment.
 func redirectAllowed(configured []string, got string) bool {
 	u, err := url.Parse(got)
-	if err != nil || u.Fragment != "" || strings.Contains(got, "#") || u.Host == "" || u.User != nil {
+	if err != nil || u.Host == "" || u.User != nil || strings.Contains(got, "#") {
 		return false
 	}
-	ip := net.ParseIP(u.Hostname())
-	if u.Scheme != "https" && !(u.Scheme == "http" && (u.Hostname() == "localhost" || ip != nil && ip.IsLoopback())) {
+	if u.Scheme != "https" && !(u.Scheme == "http" && isLoopback(u.Hostname())) {
 		return false
 	}
 	// A path with dots in it could climb out of the configured folder.
-	for seg := range strings.SplitSeq(u.Path, "/") {
-		if seg == ".." || seg == "." {
-			return false
-		}
+	segments := strings.Split(u.Path, "/")
+	if slices.Contains(segments, "..") || slices.Contains(segments, ".") {
+		return false
 	}
-	for _, c := range configured {
-		if got == c {
-			return true
-		}
+
+	return slices.Contains(configured, got) || slices.ContainsFunc(configured, func(c string) bool {
 		base, err := url.Parse(c)
 		if err != nil || base.Scheme != u.Scheme || base.Host != u.Host || base.RawQuery != "" {
-			continue
+			return false
 		}
-		if u.Path == base.Path || strings.HasPrefix(u.Path, strings.TrimRight(base.Path, "/")+"/") {
-			return true
-		}
-	}
-	return false
+		return u.Path == base.Path || strings.HasPrefix(u.Path, strings.TrimRight(base.Path, "/")+"/")
+	})
 }
 
 // Authorize plays the consent page: userID opens authorizeURL (as the app's start page redirected to it) and makes the
@@ -252,7 +248,7 @@ func (s *oauth) Authorize(_ context.Context, authorizeURL, userID string, choice
 		return "", fmt.Errorf("authorize: %w", err)
 	}
 	if !strings.HasSuffix(u.Path, "/oauth/v2/authorize") {
-		return "", &AuthorizeError{"oauth_authorization_url_mismatch", "not a consent page: " + u.Path}
+		return "", refused("oauth_authorization_url_mismatch", "not a consent page: "+u.Path)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -267,82 +263,69 @@ func (s *oauth) Authorize(_ context.Context, authorizeURL, userID string, choice
 func (s *oauth) decideLocked(req *AuthorizeRequest, userID string, choice Choice) (string, error) {
 	user := s.userLocked(userID)
 	if user == nil || user.Deleted {
-		return "", &AuthorizeError{"user_not_found", "Sign in first"}
-	}
-	answer := func(extra url.Values) string {
-		u, _ := url.Parse(req.RedirectURL)
-		q := u.Query()
-		for k, v := range extra {
-			q[k] = v
-		}
-		if req.hasState {
-			q.Set("state", req.state)
-		}
-		u.RawQuery = q.Encode()
-		return u.String()
+		return "", refused("user_not_found", "Sign in first")
 	}
 	if choice.Deny || choice.DenyWithoutDescription {
 		v := url.Values{"error": {"access_denied"}}
 		if !choice.DenyWithoutDescription {
 			v.Set("error_description", "The person pressed Cancel")
 		}
-		return answer(v), nil
+		return req.callback(v), nil
 	}
 	if choice.TeamID != "" && choice.TeamID != user.TeamID {
 		user = s.firstAdminLocked(choice.TeamID)
 		if user == nil {
-			return "", &AuthorizeError{"invalid_team", "Nobody can sign in to " + choice.TeamID}
+			return "", refused("invalid_team", "Nobody can sign in to "+choice.TeamID)
 		}
 	}
-	team := s.teamLocked(user.TeamID)
-	if team == nil {
-		return "", &AuthorizeError{"invalid_team", "No such workspace"}
+	if err := s.mayInstallLocked(user, choice.Org); err != nil {
+		return "", err
 	}
-	if s.app.NotDistributed && team.ID != s.app.HomeTeam {
-		return "", &AuthorizeError{"invalid_team_for_non_distributed_app", "This app cannot be installed outside its own workspace"}
-	}
-	if user.Guest {
-		return "", &AuthorizeError{"restricted_action", "Guests cannot install apps"}
-	}
-	if choice.Org {
-		switch {
-		case team.EnterpriseID == "":
-			return "", &AuthorizeError{"invalid_enterprise", team.Name + " belongs to no organisation"}
-		case !s.app.OrgReady:
-			return "", &AuthorizeError{"scope_not_allowed_on_enterprise", "This app is not ready for organisation-wide installs"}
-		case !s.runsOrgLocked(user, team.EnterpriseID):
-			return "", &AuthorizeError{"restricted_action", "Only an organisation admin can install for the organisation"}
-		}
-	}
-	if team.AppsNeedApproval && !user.Admin {
-		return "", ErrApprovalPending
-	}
+
 	keep := func(in []string) []string {
 		return slices.DeleteFunc(slices.Clone(in), func(x string) bool { return slices.Contains(choice.Untick, x) })
 	}
 	value := s.secretLocked(randomDigits(11) + "." + randomDigits(13) + "." + randomHex(32))
 	s.codes[value] = &code{
-		req: req, user: user.ID, teamID: team.ID, org: choice.Org, scopes: keep(req.Scopes), uscopes: keep(req.UserScopes),
-		channel: choice.WebhookChannel, at: s.clock.Now(),
+		req: req, user: user.ID, teamID: user.TeamID, org: choice.Org, scopes: keep(req.Scopes),
+		uscopes: keep(req.UserScopes), channel: choice.WebhookChannel, at: s.clock.Now(),
 	}
 	s.noteLocked()
-	return answer(url.Values{"code": {value}}), nil
+	return req.callback(url.Values{"code": {value}}), nil
 }
 
-func (s *world) firstAdminLocked(team string) *User {
-	var first *User
-	for _, u := range s.users {
-		if u.TeamID != team || u.Deleted || u.Guest {
-			continue
-		}
-		if u.Admin {
-			return u
-		}
-		if first == nil {
-			first = u
-		}
+// callback is the address that a browser is sent back to.
+func (r *AuthorizeRequest) callback(extra url.Values) string {
+	u, _ := url.Parse(r.RedirectURL)
+	q := u.Query()
+	maps.Copy(q, extra)
+	if r.hasState {
+		q.Set("state", r.state)
 	}
-	return first
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
+// mayInstallLocked says why a person cannot install the app for their workspace, or for its organisation.
+func (s *oauth) mayInstallLocked(user *User, org bool) error {
+	team := s.teamLocked(user.TeamID)
+	switch {
+	case team == nil:
+		return refused("invalid_team", "No such workspace")
+	case s.app.NotDistributed && team.ID != s.app.HomeTeam:
+		return refused("invalid_team_for_non_distributed_app", "This app cannot be installed outside its own workspace")
+	case user.Guest:
+		return refused("restricted_action", "Guests cannot install apps")
+	case org && team.EnterpriseID == "":
+		return refused("invalid_enterprise", team.Name+" belongs to no organisation")
+	case org && !s.app.OrgReady:
+		return refused("scope_not_allowed_on_enterprise", "This app is not ready for organisation-wide installs")
+	case org && !s.runsOrgLocked(user, team.EnterpriseID):
+		return refused("restricted_action", "Only an organisation admin can install for the organisation")
+	case team.AppsNeedApproval && !user.Admin:
+		return ErrApprovalPending
+	}
+	return nil
 }
 
 // installLocked is the installation that covers a workspace: its own, else its organisation's if the app was added.
@@ -409,39 +392,14 @@ func (c *chain) newest() string {
 
 // exchangeCodeLocked installs. The caller has checked the client's credentials.
 func (s *oauth) exchangeCodeLocked(r *apiRequest) (map[string]any, *apiError) {
-	c := s.codes[r.arg("code")]
-	switch {
-	case c == nil || s.clock.Now().Sub(c.at) >= codeLife:
-		return nil, fail("invalid_code")
-	case c.used && s.app.UsedCodeError != "":
-		return nil, fail(s.app.UsedCodeError)
-	case c.used:
-		return nil, fail("invalid_code")
-	case r.arg("redirect_uri") != c.req.sentRedirect:
-		return nil, fail("bad_redirect_uri")
-	case r.arg("code_verifier") != "":
-		return nil, fail("pkce_not_allowed")
-	}
-	team := s.teamLocked(c.teamID)
-	home := c.teamID
-	if c.org {
-		home = team.EnterpriseID
-	} else if team.EnterpriseID != "" && s.installs[team.EnterpriseID] != nil {
-		return nil, fail("cannot_install_an_org_installed_app")
-	}
-	if len(c.scopes)+len(c.uscopes) == 0 {
-		return nil, fail("no_scopes")
+	c, err := s.usableCodeLocked(r)
+	if err != nil {
+		return nil, err
 	}
 	c.used = true
-	in := s.installs[home]
-	if in == nil {
-		in = &installation{home: home, enterpriseID: team.EnterpriseID, org: c.org, bot: s.botLocked(home), users: map[string]*chain{}}
-		if !c.org {
-			in.teamID = team.ID
-		}
-		s.installs[home] = in
-	}
+	in := s.installationForLocked(c)
 	in.installedBy, in.at = c.user, s.clock.Now()
+
 	out := s.tokenAnswerLocked(in)
 	if len(c.scopes) > 0 {
 		if in.chain == nil {
@@ -469,6 +427,43 @@ func (s *oauth) exchangeCodeLocked(r *apiRequest) (map[string]any, *apiError) {
 	return out, nil
 }
 
+// usableCodeLocked is the code that a call presents, if it can be exchanged.
+func (s *oauth) usableCodeLocked(r *apiRequest) (*code, *apiError) {
+	c := s.codes[r.arg("code")]
+	switch {
+	case c == nil || s.clock.Now().Sub(c.at) >= codeLife:
+		return nil, fail("invalid_code")
+	case c.used:
+		return nil, fail(cmp.Or(s.app.UsedCodeError, "invalid_code"))
+	case r.arg("redirect_uri") != c.req.sentRedirect:
+		return nil, fail("bad_redirect_uri")
+	case r.arg("code_verifier") != "":
+		return nil, fail("pkce_not_allowed")
+	}
+	if org := s.teamLocked(c.teamID).EnterpriseID; !c.org && org != "" && s.installs[org] != nil {
+		return nil, fail("cannot_install_an_org_installed_app")
+	}
+	if len(c.scopes)+len(c.uscopes) == 0 {
+		return nil, fail("no_scopes")
+	}
+	return c, nil
+}
+
+// installationForLocked is the installation that a code is for, made where there is none.
+func (s *oauth) installationForLocked(c *code) *installation {
+	in := &installation{home: c.teamID, teamID: c.teamID, enterpriseID: s.teamLocked(c.teamID).EnterpriseID,
+		org: c.org, users: map[string]*chain{}}
+	if c.org {
+		in.home, in.teamID = in.enterpriseID, ""
+	}
+	if old := s.installs[in.home]; old != nil {
+		return old
+	}
+	in.bot = s.botLocked(in.home)
+	s.installs[in.home] = in
+	return in
+}
+
 func union(a, b []string) []string {
 	out := slices.Clone(a)
 	for _, x := range b {
@@ -489,15 +484,6 @@ func (s *oauth) tokenAnswerLocked(in *installation) map[string]any {
 		out["enterprise"] = map[string]any{"id": in.enterpriseID, "name": s.enterpriseNameLocked(in.enterpriseID)}
 	}
 	return out
-}
-
-func (s *world) enterpriseNameLocked(id string) string {
-	for _, t := range s.teams {
-		if t.EnterpriseID == id && t.EnterpriseName != "" {
-			return t.EnterpriseName
-		}
-	}
-	return id
 }
 
 // issueLocked puts a token of the chain into the answer: the same one again, or with rotation a fresh pair.
@@ -564,7 +550,8 @@ func (s *oauth) refreshLocked(r *apiRequest) (map[string]any, *apiError) {
 	now := s.clock.Now()
 	if !old.used.IsZero() {
 		if !old.lost {
-			s.breachLocked(RuleRefreshReused, "a %s refresh token of %s was presented a second time", old.chain.kind, old.chain.inst.home)
+			s.breachLocked(RuleRefreshReused, "a %s refresh token of %s was presented a second time",
+				old.chain.kind, old.chain.inst.home)
 		}
 		grace := s.app.RefreshGrace
 		if grace <= 0 {
@@ -659,4 +646,33 @@ func (s *oauth) removeLocked(in *installation) (botIDs, userIDs []string) {
 	// documented; nothing can be sent from them any more.
 	s.noteLocked()
 	return botIDs, userIDs
+}
+
+func (s *oauth) credentialsLocked(r *apiRequest) *apiError {
+	id, secret := r.client()
+	switch {
+	case id == "" || id != s.app.ClientID:
+		return fail("invalid_client_id")
+	case secret != s.app.ClientSecret:
+		return fail("bad_client_secret")
+	}
+	return nil
+}
+
+func (s *oauth) newWebhookLocked(in *installation, c *code) map[string]any {
+	ch := s.channelLocked(c.channel)
+	for _, x := range s.channels {
+		if ch == nil && !x.im && x.inTeam(c.teamID) {
+			ch = x
+		}
+	}
+	if ch == nil {
+		return nil
+	}
+	secret := s.secretLocked(randomText(24))
+	s.webhooks[secret] = &webhook{inst: in, channel: ch.ID}
+	return map[string]any{
+		"channel": "#" + ch.Name, "channel_id": ch.ID, "configuration_url": s.url + "/client/" + c.teamID + "/app",
+		"url": s.url + "/hooks/services/" + in.home + "/" + in.bot.botID + "/" + secret,
+	}
 }

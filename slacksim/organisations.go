@@ -1,8 +1,8 @@
 package slacksim
 
-// Organisations of workspaces (Enterprise Grid), and who can see what across companies: workspaces that join an organisation,
-// channels that change their ids, who else can see an event, and which calls reach for what is not theirs.
-// docs.slack.dev/enterprise/developing-for-enterprise-orgs
+// Organisations of workspaces (Enterprise Grid), and who sees what across companies: workspaces that join an
+// organisation, channels that change their ids, who else can see an event, and which calls reach for what is not
+// theirs. docs.slack.dev/enterprise/developing-for-enterprise-orgs
 
 import (
 	"context"
@@ -10,14 +10,15 @@ import (
 	"slices"
 )
 
-// StartMigration begins to move a workspace into an organisation: grid_migration_started is sent, and until FinishMigration every
-// call with a token of that workspace answers org_login_required. It is an error if there is no such workspace.
+// StartMigration begins to move a workspace into an organisation: grid_migration_started is sent, and until
+// FinishMigration every call with a token of that workspace answers org_login_required. It is an error if there is no
+// such workspace.
 func (s admins) StartMigration(_ context.Context, teamID, enterpriseID string) error {
 	return s.migrate(teamID, enterpriseID, "", true)
 }
 
-// FinishMigration ends it: the workspace belongs to the organisation, its installation keeps its tokens and is the organisation's
-// workspace's now, and grid_migration_finished is sent.
+// FinishMigration ends it: the workspace belongs to the organisation, its installation keeps its tokens and is that of
+// the organisation's workspace now, and grid_migration_finished is sent.
 func (s admins) FinishMigration(_ context.Context, teamID, enterpriseID, enterpriseName string) error {
 	return s.migrate(teamID, enterpriseID, enterpriseName, false)
 }
@@ -51,8 +52,8 @@ func (s admins) migrate(teamID, enterpriseID, name string, begin bool) error {
 	return nil
 }
 
-// Supersede lets the organisation's installation take the place of a workspace's own, as an organisation-wide deployment does: the
-// workspace's tokens die without a word, and the organisation's app may act there.
+// Supersede lets the organisation's installation take the place of a workspace's own, as an organisation-wide
+// deployment does: the workspace's tokens die without a word, and the organisation's app may act there.
 // docs.slack.dev/enterprise/migrating-to-organization-wide-deployment
 func (s admins) Supersede(_ context.Context, teamID string) error {
 	s.mu.Lock()
@@ -117,13 +118,8 @@ func (s *oauth) viewersLocked(in *installation, channelID string) []*installatio
 // eventAuthorizations is apps.event.authorizations.list, for an app-level token.
 // docs.slack.dev/reference/methods/apps.event.authorizations.list
 func (s appMethods) eventAuthorizations(r *apiRequest) (map[string]any, *apiError) {
-	switch sent := r.call.Token; {
-	case sent == "":
-		return nil, fail("not_authed")
-	case s.tokens[sent] != nil:
-		return nil, fail("not_allowed_token_type")
-	case s.app.AppToken == "" || sent != s.app.AppToken:
-		return nil, fail("invalid_auth")
+	if err := s.appTokenLocked(r); err != nil {
+		return nil, err
 	}
 	viewers, ok := s.contexts[r.arg("event_context")]
 	if !ok {
@@ -148,26 +144,20 @@ func (s *oauth) relatedLocked(in *installation, team string) bool {
 	return t != nil && in.enterpriseID != "" && t.EnterpriseID == in.enterpriseID
 }
 
-// foreignLocked records a breach when a call names something of this Slack that its token's installation can't reach: the app then
-// acts for one installation with the token of another. The method answers as Slack would all the same.
+// foreignLocked records a breach when a call names something of this Slack that its token's installation can't reach:
+// the app then acts for one installation with the token of another. The method answers as Slack would anyway.
 func (s *Sim) foreignLocked(r *apiRequest) {
 	in := r.inst
 	breach := func(what, id string) {
 		s.breachLocked(RuleForeignToken, "%s named the %s %s with a token of %s", r.method, what, id, in.home)
 	}
-	if id := r.arg("channel"); id != "" {
-		if c := s.channelLocked(id); c != nil && !s.reachesLocked(in, c) && !s.relatedLocked(in, c.TeamID) {
-			breach("channel", id)
-		}
+	if c := s.channelLocked(r.arg("channel")); c != nil && !s.reachesLocked(in, c) && !s.relatedLocked(in, c.TeamID) {
+		breach("channel", c.ID)
+	}
+	people := splitScopes(r.arg("channel") + "," + r.arg("user") + "," + r.arg("user_id") + "," + r.arg("users"))
+	for _, id := range people {
 		if u := s.userLocked(id); u != nil && !s.sharesLocked(in, u) {
 			breach("person", id)
-		}
-	}
-	for _, name := range []string{"user", "user_id", "users"} {
-		for _, id := range splitScopes(r.arg(name)) {
-			if u := s.userLocked(id); u != nil && !s.sharesLocked(in, u) {
-				breach("person", id)
-			}
 		}
 	}
 	for _, name := range []string{"team", "team_id"} {
@@ -175,21 +165,22 @@ func (s *Sim) foreignLocked(r *apiRequest) {
 			breach("workspace", id)
 		}
 	}
-	same := func(x *installation) bool {
-		return x.home == in.home || in.org && x.enterpriseID == in.enterpriseID
-	}
-	if t := s.triggers[r.arg("trigger_id")]; t != nil && !same(t.inst) {
+
+	if t := s.triggers[r.arg("trigger_id")]; t != nil && !in.includes(t.inst) {
 		breach("trigger of", t.inst.home)
 	}
-	if id := r.arg("view_id"); id != "" {
-		for _, stack := range s.stacks {
-			for _, v := range stack {
-				if v.ID == id && !same(v.inst) {
-					breach("view", id)
-				}
+	for _, stack := range s.stacks {
+		for _, v := range stack {
+			if v.ID == r.arg("view_id") && !in.includes(v.inst) {
+				breach("view", v.ID)
 			}
 		}
 	}
+}
+
+// includes: the same installation, or one of the organisation that this one is for.
+func (in *installation) includes(x *installation) bool {
+	return x.home == in.home || in.org && x.enterpriseID == in.enterpriseID
 }
 
 // sidesLocked lists the installations that could see a conversation, the author's side first.
@@ -204,4 +195,19 @@ func (s *oauth) sidesLocked(c *channel, authorTeam string) []*installation {
 		}
 	}
 	return out
+}
+
+// reachesLocked: the conversation lies in a workspace the installation covers.
+func (s *oauth) reachesLocked(in *installation, c *channel) bool {
+	return in.covers(c.TeamID) || slices.ContainsFunc(c.SharedWith, in.covers)
+}
+
+// sharesLocked: the installation can see the person, at home or through a shared channel.
+func (s *oauth) sharesLocked(in *installation, u *User) bool {
+	if s.relatedLocked(in, u.TeamID) {
+		return true
+	}
+	return slices.ContainsFunc(s.channels, func(c *channel) bool {
+		return !c.im && len(c.SharedWith) > 0 && c.inTeam(u.TeamID) && s.reachesLocked(in, c)
+	})
 }

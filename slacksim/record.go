@@ -84,7 +84,7 @@ const (
 	RuleHookBody         = "response-url-body" // a post to a response_url that Slack would refuse
 	RuleNoText           = "blocks-without-text"
 	RuleUninstalledHook  = "response-url-uninstalled" // a response_url used after the app was removed
-	RuleForeignToken     = "foreign-token"            // a call with the token of an installation that can't reach what the call names
+	RuleForeignToken     = "foreign-token"            // a token whose installation can't reach what the call names
 	RuleVerification     = "url-verification"
 	RuleTooManyRedirects = "too-many-redirects"
 )
@@ -145,8 +145,9 @@ func (s *record) Breaches() []Breach {
 	return slices.Clone(s.breaches)
 }
 
-// Secrets returns every secret ever configured or issued: client and signing secret, app token, codes, access and refresh
-// tokens, tickets, the secret parts of response and webhook URLs. Tests search logs, pages and databases for them.
+// Secrets returns every secret ever configured or issued: client and signing secret, app token, codes, access and
+// refresh tokens, tickets, the secret parts of response and webhook URLs. Tests search logs, pages and databases for
+// them.
 func (s *record) Secrets() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -88,7 +88,8 @@ func (p *hookPost) UnmarshalJSON(b []byte) error {
 	if err := blockkit.Decode(b, &m); err != nil {
 		return err
 	}
-	p.Text, p.ResponseType, p.ThreadTS = blockkit.Text(m["text"]), blockkit.Text(m["response_type"]), blockkit.Text(m["thread_ts"])
+	p.Text, p.ThreadTS = blockkit.Text(m["text"]), blockkit.Text(m["thread_ts"])
+	p.ResponseType = blockkit.Text(m["response_type"])
 	p.ReplaceOriginal = blockkit.Text(m["replace_original"]) == "true"
 	p.DeleteOriginal = blockkit.Text(m["delete_original"]) == "true"
 	if m["blocks"] != nil {
@@ -183,7 +184,8 @@ func (s *responder) originalLocked(h *hook, c *channel) *Message {
 }
 
 // answerLocked shows a command's reply or a response_url post. rule names the breach when Slack would refuse it.
-func (s *responder) answerLocked(h *hook, c *channel, p *hookPost, rule string) (m *Message, code string, msgs []string) {
+func (s *responder) answerLocked(h *hook, c *channel, p *hookPost, rule string) (
+	m *Message, code string, msgs []string) {
 	var blocks json.RawMessage
 	if len(p.Blocks) > 0 {
 		if blocks, msgs = s.messageBlocksLocked(string(p.Blocks)); len(msgs) > 0 {
@@ -216,26 +218,6 @@ func (s *responder) answerLocked(h *hook, c *channel, p *hookPost, rule string) 
 		s.messageEventsLocked(c, m, "")
 	}
 	return m, "", nil
-}
-
-// --- incoming webhooks
-
-func (s *oauth) newWebhookLocked(in *installation, c *code) map[string]any {
-	ch := s.channelLocked(c.channel)
-	for _, x := range s.channels {
-		if ch == nil && !x.im && x.inTeam(c.teamID) {
-			ch = x
-		}
-	}
-	if ch == nil {
-		return nil
-	}
-	secret := s.secretLocked(randomText(24))
-	s.webhooks[secret] = &webhook{inst: in, channel: ch.ID}
-	return map[string]any{
-		"channel": "#" + ch.Name, "channel_id": ch.ID, "configuration_url": s.url + "/client/" + c.teamID + "/app",
-		"url": s.url + "/hooks/services/" + in.home + "/" + in.bot.botID + "/" + secret,
-	}
 }
 
 func (s *responder) serveWebhook(w http.ResponseWriter, r *http.Request) {

@@ -44,29 +44,31 @@ var scopeWords = map[string]string{
 	"lists:read":                  "View information about lists",
 	"lists:write":                 "Create, edit and remove lists",
 	"metadata.message:read":       "Read message metadata in channels the app has been added to",
-	"mpim:history":                "View messages and other content in group direct messages that the app has been added to",
-	"mpim:read":                   "View basic information about group direct messages that the app has been added to",
-	"mpim:write":                  "Start group direct messages with people",
-	"pins:read":                   "View pinned content in channels and conversations that the app has been added to",
-	"pins:write":                  "Add and remove pinned messages and files",
-	"reactions:read":              "View emoji reactions and their content in channels and conversations that the app has been added to",
-	"reactions:write":             "Add and edit emoji reactions",
-	"reminders:read":              "View reminders created by the app",
-	"reminders:write":             "Add, remove or mark reminders as complete",
-	"remote_files:read":           "View remote files added by the app in a workspace",
-	"remote_files:share":          "Share remote files on the app's behalf",
-	"remote_files:write":          "Add, edit and delete remote files on the app's behalf",
-	"search:read.public":          "Search public channels",
-	"team.billing:read":           "Read the billing plan of the workspace",
-	"team.preferences:read":       "Read the preferences of the workspace",
-	"team:read":                   "View the name, email domain and icon of the workspace",
-	"usergroups:read":             "View user groups in a workspace",
-	"usergroups:write":            "Create and manage user groups",
-	"users.profile:read":          "View profile details about people in a workspace",
-	"users:read":                  "View people in a workspace",
-	"users:read.email":            "View email addresses of people in a workspace",
-	"users:write":                 "Set presence for the app",
-	"workflow.steps:execute":      "Add steps that people can use in workflows",
+	"mpim:history": "View messages and other content in group direct messages that the app has been " +
+		"added to",
+	"mpim:read":  "View basic information about group direct messages that the app has been added to",
+	"mpim:write": "Start group direct messages with people",
+	"pins:read":  "View pinned content in channels and conversations that the app has been added to",
+	"pins:write": "Add and remove pinned messages and files",
+	"reactions:read": "View emoji reactions and their content in channels and conversations that the app has been " +
+		"added to",
+	"reactions:write":        "Add and edit emoji reactions",
+	"reminders:read":         "View reminders created by the app",
+	"reminders:write":        "Add, remove or mark reminders as complete",
+	"remote_files:read":      "View remote files added by the app in a workspace",
+	"remote_files:share":     "Share remote files on the app's behalf",
+	"remote_files:write":     "Add, edit and delete remote files on the app's behalf",
+	"search:read.public":     "Search public channels",
+	"team.billing:read":      "Read the billing plan of the workspace",
+	"team.preferences:read":  "Read the preferences of the workspace",
+	"team:read":              "View the name, email domain and icon of the workspace",
+	"usergroups:read":        "View user groups in a workspace",
+	"usergroups:write":       "Create and manage user groups",
+	"users.profile:read":     "View profile details about people in a workspace",
+	"users:read":             "View people in a workspace",
+	"users:read.email":       "View email addresses of people in a workspace",
+	"users:write":            "Set presence for the app",
+	"workflow.steps:execute": "Add steps that people can use in workflows",
 }
 
 // userOnlyScopes exist for user tokens alone.
@@ -76,7 +78,8 @@ var userOnlyScopes = []string{
 }
 
 // notForUsers are bot scopes a user token cannot have.
-var notForUsers = []string{"app_mentions:read", "channels:join", "channels:manage", "chat:write.customize", "chat:write.public", "incoming-webhook", "commands"}
+var notForUsers = []string{"app_mentions:read", "channels:join", "channels:manage", "chat:write.customize",
+	"chat:write.public", "incoming-webhook", "commands"}
 
 func knownBotScope(x string) bool { return scopeWords[x] != "" }
 

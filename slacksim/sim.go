@@ -72,8 +72,8 @@ type App struct {
 	// the message the button is in.
 	CommandAnswersStay bool
 
-	// OutsidersNameTheirOwn selects the reading in which the payload of a press by a person of another company names that person's
-	// own workspace as its team. By default it names the installing one, and only user.team_id tells.
+	// OutsidersNameTheirOwn selects the reading in which the payload of a press by a person of another company names that
+	// person's own workspace as its team. By default it names the installing one, and only user.team_id tells.
 	OutsidersNameTheirOwn bool
 
 	// SocketMode sends everything through the app's WebSockets instead of HTTP; AppToken ("xapp-…") opens them. Switching
@@ -112,8 +112,8 @@ type Config struct {
 
 // Sim is a small Slack with one app. Make one with New; all methods are safe for concurrent use.
 //
-// It is put together from parts. Each has fields of its own and embeds those it stands on; none reaches for what stands on
-// it. They share one lock: what happens in Slack is seen whole or not at all.
+// It is put together from parts. Each has fields of its own and embeds those it stands on; none reaches for what stands
+// on it. They share one lock: what happens in Slack is seen whole or not at all.
 type Sim struct {
 	*engine
 	*record
@@ -153,7 +153,8 @@ func New(cfg Config) *Sim {
 	s := &Sim{
 		engine: e, record: r, world: w, views: v, oauth: o, socketServer: sockets, sender: out, events: ev, responder: re,
 		people: people{re}, admins: admins{ev},
-		appMethods: appMethods{ev}, chatMethods: chatMethods{ev}, peopleMethods: peopleMethods{o}, viewMethods: viewMethods{re},
+		appMethods: appMethods{ev}, chatMethods: chatMethods{ev},
+		peopleMethods: peopleMethods{o}, viewMethods: viewMethods{re},
 	}
 	s.handler = s.routes(cfg.Pages)
 	return s
@@ -190,8 +191,8 @@ func (s *Sim) Start(addr string) error {
 	if err != nil {
 		return fmt.Errorf("start slacksim: %w", err)
 	}
-	// Whoever reaches the pages can act as anyone in this Slack, so it stays on this machine.
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+	// Whoever reaches it can act as anyone in this Slack, so it stays on this machine.
+	if !isLoopback(host) {
 		return fmt.Errorf("start slacksim: %q is not a loopback address", addr)
 	}
 	l, err := net.Listen("tcp", addr)
@@ -213,6 +214,11 @@ func (s *Sim) Start(addr string) error {
 	s.url = "http://" + l.Addr().String()
 	s.work.Go(func() { _ = srv.Serve(l) })
 	return nil
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // SetApp changes the app's settings; they hold from the next request on. fn must not call the Sim.

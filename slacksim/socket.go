@@ -82,37 +82,35 @@ type wait struct {
 
 // connectionsOpen is apps.connections.open. docs.slack.dev/reference/methods/apps.connections.open
 func (s appMethods) connectionsOpen(r *apiRequest) (map[string]any, *apiError) {
-	switch sent := r.call.Token; {
-	case sent == "":
-		return nil, fail("not_authed")
-	case s.tokens[sent] != nil:
-		return nil, fail("not_allowed_token_type")
-	case s.app.AppToken == "" || sent != s.app.AppToken:
-		return nil, fail("invalid_auth")
+	if err := s.appTokenLocked(r); err != nil {
+		return nil, err
 	}
 	ticket := s.secretLocked(randomHex(8) + "-" + randomHex(8))
 	s.tickets[ticket] = s.clock.Now()
-	return map[string]any{"url": "ws" + strings.TrimPrefix(s.url, "http") + "/link/?ticket=" + ticket + "&app_id=" + s.app.ID}, nil
+	address := "ws" + strings.TrimPrefix(s.url, "http") + "/link/?ticket=" + ticket + "&app_id=" + s.app.ID
+	return map[string]any{"url": address}, nil
+}
+
+// appTokenLocked: the few methods that an app-level token calls take no other.
+func (s appMethods) appTokenLocked(r *apiRequest) *apiError {
+	switch sent := r.call.Token; {
+	case sent == "":
+		return fail("not_authed")
+	case s.tokens[sent] != nil:
+		return fail("not_allowed_token_type")
+	case s.app.AppToken == "" || sent != s.app.AppToken:
+		return fail("invalid_auth")
+	}
+	return nil
 }
 
 // serveSocket is the address behind the ticket.
 func (s *socketServer) serveSocket(w http.ResponseWriter, r *http.Request) {
-	ticket := r.URL.Query().Get("ticket")
-	s.mu.Lock()
-	at, ok := s.tickets[ticket]
-	delete(s.tickets, ticket)
-	ok = ok && s.clock.Now().Sub(at) < ticketLife
-	if !ok {
-		s.breachLocked(RuleSocketTicket, "a ticket that is used, too old or not ours")
-	}
-	s.mu.Unlock()
-	if !ok {
+	if !s.spendTicket(r.URL.Query().Get("ticket")) {
 		http.Error(w, "invalid ticket", http.StatusForbidden)
 		return
 	}
-	key, err := base64.StdEncoding.DecodeString(r.Header.Get("Sec-WebSocket-Key"))
-	if err != nil || len(key) != 16 || r.Header.Get("Sec-WebSocket-Version") != "13" ||
-		!strings.EqualFold(r.Header.Get("Upgrade"), "websocket") || !strings.Contains(strings.ToLower(r.Header.Get("Connection")), "upgrade") {
+	if !asksForWebSocket(r.Header) {
 		http.Error(w, "not a WebSocket", http.StatusBadRequest)
 		return
 	}
@@ -124,52 +122,20 @@ func (s *socketServer) serveSocket(w http.ResponseWriter, r *http.Request) {
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Time{})
 	accept := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-	_, err = fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
-		base64.StdEncoding.EncodeToString(accept[:]))
+	_, err = fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+		"Sec-WebSocket-Accept: %s\r\n\r\n", base64.StdEncoding.EncodeToString(accept[:]))
 	if err != nil {
 		return
 	}
+
 	c := &socket{conn: conn, in: rest.Reader, gone: make(chan struct{})}
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
+	hello, refuse, ok := s.admit(c)
+	if !ok {
 		return
 	}
-	s.work.Add(1) // like spawnLocked: before closed is set
 	defer s.work.Done()
-	refuse := ""
-	switch {
-	case !s.app.SocketMode:
-		refuse = "link_disabled"
-	case len(s.sockets) >= maxSockets:
-		refuse = "too_many_websockets"
-	}
-	s.opened++
-	c.id = s.opened
-	hello, _ := json.Marshal(map[string]any{
-		"type": "hello", "num_connections": len(s.sockets) + 1, "connection_info": map[string]any{"app_id": s.app.ID},
-		"debug_info": map[string]any{"host": socketHost, "build_number": 1, "approximate_connection_time": int(socketLife.Seconds())},
-	})
-	c.write1.Lock() // nothing goes out before hello
-	if refuse == "" {
-		s.sockets = append(s.sockets, c)
-	}
-	s.mu.Unlock()
 	defer context.AfterFunc(s.life, func() { conn.Close() })()
-	if refuse != "" {
-		c.write1.Unlock()
-		s.log.Debug("socket refused", "reason", refuse)
-		c.disconnect(refuse)
-		c.leave()
-	} else {
-		err = c.frame(opText, hello)
-		c.write1.Unlock()
-		s.log.Debug("socket open", "socket", c.id)
-		s.mu.Lock()
-		s.noteLocked()
-		s.work.Go(func() { s.pings(c) })
-		s.mu.Unlock()
-	}
+	err = s.welcome(c, hello, refuse)
 	for err == nil {
 		err = s.listen(c)
 	}
@@ -183,6 +149,69 @@ func (s *socketServer) serveSocket(w http.ResponseWriter, r *http.Request) {
 	s.noteLocked()
 	s.mu.Unlock()
 	s.log.Debug("socket closed", "socket", c.id)
+}
+
+func (s *socketServer) spendTicket(ticket string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at, ok := s.tickets[ticket]
+	delete(s.tickets, ticket)
+	if !ok || s.clock.Now().Sub(at) >= ticketLife {
+		s.breachLocked(RuleSocketTicket, "a ticket that is used, too old or not ours")
+		return false
+	}
+	return true
+}
+
+func asksForWebSocket(h http.Header) bool {
+	key, err := base64.StdEncoding.DecodeString(h.Get("Sec-WebSocket-Key"))
+	return err == nil && len(key) == 16 && h.Get("Sec-WebSocket-Version") == "13" &&
+		strings.EqualFold(h.Get("Upgrade"), "websocket") && strings.Contains(strings.ToLower(h.Get("Connection")), "upgrade")
+}
+
+// admit counts a socket in, or says why not. It keeps write1, since nothing goes out before hello. ok is false once the
+// Sim is closed.
+func (s *socketServer) admit(c *socket) (hello []byte, refuse string, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, "", false
+	}
+	s.work.Add(1) // like spawnLocked: before closed is set
+	s.opened++
+	c.id = s.opened
+	hello, _ = json.Marshal(map[string]any{
+		"type": "hello", "num_connections": len(s.sockets) + 1, "connection_info": map[string]any{"app_id": s.app.ID},
+		"debug_info": map[string]any{"host": socketHost, "build_number": 1,
+			"approximate_connection_time": int(socketLife.Seconds())},
+	})
+	c.write1.Lock()
+	switch {
+	case !s.app.SocketMode:
+		return hello, "link_disabled", true
+	case len(s.sockets) >= maxSockets:
+		return hello, "too_many_websockets", true
+	}
+	s.sockets = append(s.sockets, c)
+	return hello, "", true
+}
+
+func (s *socketServer) welcome(c *socket, hello []byte, refuse string) error {
+	if refuse != "" {
+		c.write1.Unlock()
+		s.log.Debug("socket refused", "reason", refuse)
+		c.disconnect(refuse)
+		c.leave()
+		return nil // until the peer has answered
+	}
+	err := c.frame(opText, hello)
+	c.write1.Unlock()
+	s.log.Debug("socket open", "socket", c.id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.noteLocked()
+	s.work.Go(func() { s.pings(c) })
+	return err
 }
 
 // forgetLocked takes a socket out of those that get deliveries.
@@ -236,7 +265,8 @@ func (s *socketServer) answered(c *socket, body []byte, parts int) {
 		s.breachLocked(RuleSocketFragments, "an acknowledgement came in %d frames", parts)
 		return
 	case len(body) >= maxSocketAnswer:
-		s.breachLocked(RuleSocketTooLarge, "an acknowledgement has %d bytes; from %d on Slack ignores it", len(body), maxSocketAnswer)
+		s.breachLocked(RuleSocketTooLarge, "an acknowledgement has %d bytes; from %d on Slack ignores it",
+			len(body), maxSocketAnswer)
 		return
 	}
 	var a struct {
@@ -249,7 +279,8 @@ func (s *socketServer) answered(c *socket, body []byte, parts int) {
 	}
 	w := s.waits[a.ID]
 	if w == nil || w.socket != c {
-		return // late, a second one, or not where the envelope went: nobody knows whether Slack takes that, so it does not count
+		// Late, a second one, or not where the envelope went: nobody knows whether Slack takes that, so it does not count.
+		return
 	}
 	ack := Ack{Status: http.StatusOK}
 	var text string
@@ -403,9 +434,9 @@ func (s *socketServer) pickLocked(ids []int) []*socket {
 	return out
 }
 
-// RefreshSockets does what Slack does to each connection about once an hour: it says disconnect with the reason warning,
-// and after grace, by the Sim's clock (Slack leaves some 10 s), refresh_requested, and closes. Until then deliveries
-// still go through it. It returns the number of connections, all of them when no numbers are given.
+// RefreshSockets does what Slack does to each connection about once an hour: it says disconnect with the reason
+// warning, and after grace, by the Sim's clock (Slack leaves some 10 s), refresh_requested, and closes. Until then
+// deliveries still go through it. It returns the number of connections, all of them when no numbers are given.
 func (s *socketServer) RefreshSockets(grace time.Duration, ids ...int) int {
 	s.mu.Lock()
 	list := s.pickLocked(ids)
@@ -481,7 +512,9 @@ var (
 
 // disconnect announces the end of the connection.
 func (c *socket) disconnect(reason string) {
-	m, _ := json.Marshal(map[string]any{"type": "disconnect", "reason": reason, "debug_info": map[string]any{"host": socketHost}})
+	m, _ := json.Marshal(map[string]any{
+		"type": "disconnect", "reason": reason, "debug_info": map[string]any{"host": socketHost},
+	})
 	_ = c.write(opText, m)
 }
 
@@ -525,40 +558,9 @@ func (c *socket) frame(op byte, body []byte) error {
 // read returns the next message, and in how many frames it came. Control frames may come between those.
 func (c *socket) read() (op byte, body []byte, parts int, err error) {
 	for {
-		var head [2]byte
-		if _, err := io.ReadFull(c.in, head[:]); err != nil {
+		final, code, data, err := c.readFrame()
+		if err != nil {
 			return 0, nil, 0, err
-		}
-		final, code, n := head[0]&0x80 != 0, head[0]&0x0f, uint64(head[1]&0x7f)
-		if head[0]&0x70 != 0 || head[1]&0x80 == 0 {
-			return 0, nil, 0, fmt.Errorf("%w: reserved bits, or not masked", errFrame)
-		}
-		var more []byte
-		switch n {
-		case 126:
-			more = make([]byte, 2)
-		case 127:
-			more = make([]byte, 8)
-		}
-		if more != nil {
-			if _, err := io.ReadFull(c.in, more); err != nil {
-				return 0, nil, 0, err
-			}
-			n = 0
-			for _, x := range more {
-				n = n<<8 | uint64(x)
-			}
-		}
-		if n > uint64(maxBody-len(c.part)) || code >= opClose && (n > 125 || !final) {
-			return 0, nil, 0, fmt.Errorf("%w: too long", errFrame)
-		}
-		data := make([]byte, 4+n)
-		if _, err := io.ReadFull(c.in, data); err != nil {
-			return 0, nil, 0, err
-		}
-		mask, data := data[:4], data[4:]
-		for i := range data {
-			data[i] ^= mask[i%4]
 		}
 		if code >= opClose {
 			return code, data, 1, nil
@@ -566,6 +568,7 @@ func (c *socket) read() (op byte, body []byte, parts int, err error) {
 		if (code == opContinuation) != (c.parts > 0) {
 			return 0, nil, 0, fmt.Errorf("%w: fragments out of order", errFrame)
 		}
+
 		if c.parts == 0 {
 			c.partOp = code
 		}
@@ -576,4 +579,46 @@ func (c *socket) read() (op byte, body []byte, parts int, err error) {
 			return op, body, parts, nil
 		}
 	}
+}
+
+func (c *socket) readFrame() (final bool, code byte, data []byte, err error) {
+	var head [2]byte
+	if _, err := io.ReadFull(c.in, head[:]); err != nil {
+		return false, 0, nil, err
+	}
+	final, code = head[0]&0x80 != 0, head[0]&0x0f
+	if head[0]&0x70 != 0 || head[1]&0x80 == 0 {
+		return false, 0, nil, fmt.Errorf("%w: reserved bits, or not masked", errFrame)
+	}
+	n, err := c.length(head[1] & 0x7f)
+	if err != nil {
+		return false, 0, nil, err
+	}
+	if n > uint64(maxBody-len(c.part)) || code >= opClose && (n > 125 || !final) {
+		return false, 0, nil, fmt.Errorf("%w: too long", errFrame)
+	}
+
+	data = make([]byte, 4+n)
+	if _, err := io.ReadFull(c.in, data); err != nil {
+		return false, 0, nil, err
+	}
+	mask, data := data[:4], data[4:]
+	for i := range data {
+		data[i] ^= mask[i%4]
+	}
+	return final, code, data, nil
+}
+
+// length reads the rest of a frame's length, which has two or eight bytes more where the first says so.
+func (c *socket) length(first byte) (n uint64, err error) {
+	size := map[byte]int{126: 2, 127: 8}[first]
+	if size == 0 {
+		return uint64(first), nil
+	}
+	more := make([]byte, size)
+	_, err = io.ReadFull(c.in, more)
+	for _, x := range more {
+		n = n<<8 | uint64(x)
+	}
+	return n, err
 }

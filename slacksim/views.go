@@ -97,8 +97,10 @@ func (s *views) newViewLocked(raw json.RawMessage, typ string) (*View, []string)
 	}
 	blocks, _ := json.Marshal(o["blocks"])
 	v := &View{
-		ID: s.idLocked("V"), Type: typ, CallbackID: blockkit.Text(o["callback_id"]), ExternalID: blockkit.Text(o["external_id"]),
-		PrivateMetadata: blockkit.Text(o["private_metadata"]), Title: word("title"), Submit: word("submit"), Close: word("close"),
+		ID: s.idLocked("V"), Type: typ,
+		CallbackID: blockkit.Text(o["callback_id"]), ExternalID: blockkit.Text(o["external_id"]),
+		PrivateMetadata: blockkit.Text(o["private_metadata"]),
+		Title:           word("title"), Submit: word("submit"), Close: word("close"),
 		Blocks: blocks, Hash: s.hashLocked(), NotifyOnClose: o["notify_on_close"] == true, raw: o,
 	}
 	v.RootViewID = v.ID

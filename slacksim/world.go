@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"switchboard/slacksim/internal/blockkit"
 )
 
 // Workspace is one Slack workspace; EnterpriseID is set when it belongs to an organisation.
@@ -97,7 +99,8 @@ type world struct {
 	bots     map[string]*bot // by team or enterprise id; outlives the installation, as the bot user does in Slack
 }
 
-// AddWorkspace adds a workspace or replaces the one with the same ID; an empty ID is filled in. It returns what is kept.
+// AddWorkspace adds a workspace or replaces the one with the same ID; an empty ID is filled in. It returns what is
+// kept.
 func (s *world) AddWorkspace(w Workspace) Workspace {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -186,7 +189,8 @@ func (s *world) AddSmallWorld() {
 	s.AddChannel(Channel{ID: AcmeGeneral, TeamID: Acme, Name: "general", Members: []string{AcmeAdmin, AcmeMember}})
 	s.AddChannel(Channel{ID: AcmeRandom, TeamID: Acme, Name: "project-atlas", Members: []string{AcmeAdmin, AcmeMember}})
 	s.AddWorkspace(Workspace{ID: Birch, Name: "Birch & Co", Domain: "birch-co"})
-	s.AddUser(User{ID: BirchAdmin, TeamID: Birch, Name: "ivy", RealName: "Ivy Tanaka", TZ: "America/New_York", Admin: true})
+	s.AddUser(User{ID: BirchAdmin, TeamID: Birch, Name: "ivy", RealName: "Ivy Tanaka", TZ: "America/New_York",
+		Admin: true})
 	s.AddUser(User{ID: BirchMember, TeamID: Birch, Name: "sam", RealName: "Sam Lindqvist", TZ: "Europe/Stockholm"})
 	s.AddChannel(Channel{ID: BirchGeneral, TeamID: Birch, Name: "general", Members: []string{BirchAdmin, BirchMember}})
 	s.AddChannel(Channel{ID: BirchProjects, TeamID: Birch, Name: "design", Members: []string{BirchAdmin, BirchMember}})
@@ -205,23 +209,33 @@ const (
 	NorthwindBirch            = "C0NWNDBIRC" // Northwind Sales shares it with Birch & Co
 )
 
-// AddLargerWorld adds the small world and beside it an organisation of two workspaces, one of which shares a channel with
-// Birch & Co through Slack Connect: an organisation's admin, admins of its workspaces, members, a guest who is in the shared
-// channel alone, and BirchMember, who is in it from the other company.
+// AddLargerWorld adds the small world and beside it an organisation of two workspaces, one of which shares a channel
+// with Birch & Co through Slack Connect: an organisation's admin, admins of its workspaces, members, a guest who is in
+// the shared channel alone, and BirchMember, who is in it from the other company.
 func (s *world) AddLargerWorld() {
 	s.AddSmallWorld()
-	s.AddWorkspace(Workspace{ID: NorthwindSales, Name: "Northwind Sales", Domain: "northwind-sales", EnterpriseID: Northwind, EnterpriseName: "Northwind"})
-	s.AddUser(User{ID: NorthwindOrgAdmin, TeamID: NorthwindSales, Name: "nora", RealName: "Nora Feld", TZ: "Europe/Oslo", OrgAdmin: true})
-	s.AddUser(User{ID: SalesAdmin, TeamID: NorthwindSales, Name: "tomas", RealName: "Tomás Rivera", TZ: "America/Chicago", Admin: true})
-	s.AddUser(User{ID: SalesMember, TeamID: NorthwindSales, Name: "priya", RealName: "Priya Nair", TZ: "Asia/Kolkata"})
-	s.AddUser(User{ID: SalesGuest, TeamID: NorthwindSales, Name: "max", RealName: "Max Weber", TZ: "Europe/Zurich", Guest: true})
-	s.AddChannel(Channel{ID: SalesGeneral, TeamID: NorthwindSales, Name: "general", Members: []string{NorthwindOrgAdmin, SalesAdmin, SalesMember}})
+	add := func(team, id, name, realName, zone string, u User) {
+		u.TeamID, u.ID, u.Name, u.RealName, u.TZ = team, id, name, realName, zone
+		s.AddUser(u)
+	}
+
+	s.AddWorkspace(Workspace{ID: NorthwindSales, Name: "Northwind Sales", Domain: "northwind-sales",
+		EnterpriseID: Northwind, EnterpriseName: "Northwind"})
+	add(NorthwindSales, NorthwindOrgAdmin, "nora", "Nora Feld", "Europe/Oslo", User{OrgAdmin: true})
+	add(NorthwindSales, SalesAdmin, "tomas", "Tomás Rivera", "America/Chicago", User{Admin: true})
+	add(NorthwindSales, SalesMember, "priya", "Priya Nair", "Asia/Kolkata", User{})
+	add(NorthwindSales, SalesGuest, "max", "Max Weber", "Europe/Zurich", User{Guest: true})
+	s.AddChannel(Channel{ID: SalesGeneral, TeamID: NorthwindSales, Name: "general",
+		Members: []string{NorthwindOrgAdmin, SalesAdmin, SalesMember}})
 	s.AddChannel(Channel{ID: NorthwindBirch, TeamID: NorthwindSales, Name: "northwind-birch", SharedWith: []string{Birch},
 		Members: []string{SalesAdmin, SalesMember, SalesGuest, BirchMember}})
-	s.AddWorkspace(Workspace{ID: NorthwindLabs, Name: "Northwind Labs", Domain: "northwind-labs", EnterpriseID: Northwind, EnterpriseName: "Northwind"})
-	s.AddUser(User{ID: LabsAdmin, TeamID: NorthwindLabs, Name: "ada", RealName: "Ada Brandt", TZ: "Europe/Berlin", Admin: true})
-	s.AddUser(User{ID: LabsMember, TeamID: NorthwindLabs, Name: "kofi", RealName: "Kofi Mensah", TZ: "Africa/Accra"})
-	s.AddChannel(Channel{ID: LabsGeneral, TeamID: NorthwindLabs, Name: "general", Members: []string{LabsAdmin, LabsMember}})
+
+	s.AddWorkspace(Workspace{ID: NorthwindLabs, Name: "Northwind Labs", Domain: "northwind-labs",
+		EnterpriseID: Northwind, EnterpriseName: "Northwind"})
+	add(NorthwindLabs, LabsAdmin, "ada", "Ada Brandt", "Europe/Berlin", User{Admin: true})
+	add(NorthwindLabs, LabsMember, "kofi", "Kofi Mensah", "Africa/Accra", User{})
+	s.AddChannel(Channel{ID: LabsGeneral, TeamID: NorthwindLabs, Name: "general",
+		Members: []string{LabsAdmin, LabsMember}})
 }
 
 // runsOrgLocked reports whether a person is an admin of this organisation.
@@ -529,4 +543,101 @@ func (s *world) memberLocked(userID, channelID string) (*User, *channel, error) 
 		return nil, nil, ErrNoChannel
 	}
 	return u, c, nil
+}
+
+func (s *world) teamURLLocked(id string) string { return s.url + "/client/" + id + "/" }
+
+// botNameLocked is the app's user name: its name in lower case without spaces.
+func (s *world) botNameLocked() string {
+	n := strings.ToLower(strings.Join(strings.Fields(s.app.Name), ""))
+	if n == "" {
+		n = "app"
+	}
+	return n
+}
+
+// messageBlocksLocked checks blocks for a message. An empty array means none.
+func (s *world) messageBlocksLocked(raw string) (json.RawMessage, []string) {
+	out, msgs := blockkit.CheckMessage(json.RawMessage(raw), s.idLocked)
+	if len(msgs) > 0 {
+		return nil, msgs
+	}
+	if string(out) == "[]" || string(out) == "null" {
+		return nil, nil
+	}
+	return out, nil
+}
+
+// namedLocked is a workspace's channel of this name.
+func (s *world) namedLocked(team, name string) (found *channel) {
+	for _, c := range s.channels {
+		if !c.im && c.inTeam(team) && c.Name == name {
+			found = c
+		}
+	}
+	return found
+}
+
+// messageJSONLocked is a message as the API and events show it.
+func (s *world) messageJSONLocked(c *channel, m *Message) map[string]any {
+	out := map[string]any{"type": "message", "ts": m.TS, "text": m.Text, "user": m.User}
+	if m.ThreadTS != "" {
+		out["thread_ts"] = m.ThreadTS
+	}
+	if m.Blocks != nil {
+		out["blocks"] = m.Blocks
+	}
+	if u := s.userLocked(m.User); u != nil {
+		out["team"] = u.TeamID
+	}
+	if m.BotID != "" {
+		b := s.botByUserLocked(m.BotID)
+		out["bot_id"], out["app_id"] = m.BotID, s.app.ID
+		home := c.TeamID
+		if b != nil && !strings.HasPrefix(b.home, "E") {
+			home = b.home
+		}
+		out["team"] = home
+		out["bot_profile"] = map[string]any{
+			"id": m.BotID, "app_id": s.app.ID, "name": s.app.Name, "deleted": false, "team_id": home, "updated": m.At.Unix(),
+			"user_id": m.User, "icons": s.iconsLocked(),
+		}
+	}
+	if m.Edited {
+		out["edited"] = map[string]any{"user": m.User, "ts": m.TS}
+	}
+	return out
+}
+
+func (s *world) iconsLocked() map[string]any {
+	out := map[string]any{}
+	for _, n := range []string{"36", "48", "72"} {
+		out["image_"+n] = s.url + "/icon/" + s.app.ID + "-" + n + ".svg"
+	}
+	return out
+}
+
+func (s *world) firstAdminLocked(team string) *User {
+	var first *User
+	for _, u := range s.users {
+		if u.TeamID != team || u.Deleted || u.Guest {
+			continue
+		}
+		if u.Admin {
+			return u
+		}
+		if first == nil {
+			first = u
+		}
+	}
+	return first
+}
+
+func (s *world) enterpriseNameLocked(id string) string {
+	for _, t := range s.teams {
+		if t.EnterpriseID == id && t.EnterpriseName != "" {
+			return t.EnterpriseName
+		}
+	}
+	return id
 }
