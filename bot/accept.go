@@ -3,6 +3,7 @@ package bot
 // One door for HTTP and Socket Mode: what Slack sent is found its handler or put into the inbox, and only then acknowledged.
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/url"
@@ -66,7 +67,7 @@ func (b *Bot) brokenAnswer(ctx context.Context, d delivery, cause error) (answer
 		case i.Type == "view_submission":
 			return answerOfView(r), nil
 		}
-		return answer{after: b.after(result{reply: r}, b.reach(i))}, nil
+		return answer{after: b.after(result{reply: r}, reach{act: b.pressedBy(i)})}, nil
 	}
 	b.metrics.accepted.WithLabelValues(d.kind, "refused").Inc()
 	return answer{}, cause
@@ -130,7 +131,7 @@ func (b *Bot) eventsHeld(ctx context.Context, e envelope) {
 	b.metrics.limited.Inc()
 	b.log.WarnContext(ctx, "Slack holds events back: more than 30,000 in an hour for one workspace",
 		"team", clip(e.TeamID))
-	key := connection.Key{AppID: orElse(e.AppID, b.cfg.AppID), TeamID: workspace(e.TeamID)}
+	key := connection.Key{AppID: cmp.Or(e.AppID, b.cfg.AppID), TeamID: workspace(e.TeamID)}
 	if key.TeamID == "" {
 		return
 	}

@@ -85,13 +85,14 @@ func TestAccessThatCannotBeRenewedNow(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), ackBudget)
 	defer cancel()
 	key := connection.Key{AppID: "A1", TeamID: "T1"}
+	typed := act{key: key, fill: func(*Turn) {}, payload: &slack.SlashCommand{}}
 
-	r := b.immediate(ctx, needs, key, asks{}, func(*Turn) {}, &slack.SlashCommand{})
+	r := b.immediate(ctx, needs, typed)
 	want := "Parrot couldn't renew its access with Slack just now. Try again in a minute. Reference: " + r.ref + "."
 	if r.reply.Text != want || ran {
 		t.Errorf("%q, ran: %v", r.reply.Text, ran)
 	}
-	if r := b.immediate(ctx, always, key, asks{}, func(*Turn) {}, &slack.SlashCommand{}); r.reply.Text != "Here I am." || !knew {
+	if r := b.immediate(ctx, always, typed); r.reply.Text != "Here I am." || !knew {
 		t.Errorf("%q, knew: %v", r.reply.Text, knew)
 	}
 	body := []byte(`{"type":"event_callback","event_id":"Ev1","event":{"type":"app_mention","user":"U1","text":"hi"}}`)
@@ -111,7 +112,7 @@ func (peopleStore) Lookup(_ context.Context, k connection.Key) (connection.Conne
 	return connection.Connection{ID: "con_1", Key: k, State: connection.Active, TokenPair: connection.TokenPair{Token: "bot"}}, nil
 }
 
-func (peopleStore) FindUser(_ context.Context, h connection.TokenOwner) (connection.UserToken, error) {
+func (peopleStore) GetUser(_ context.Context, h connection.TokenOwner) (connection.UserToken, error) {
 	if h.UserID != "U1" {
 		return connection.UserToken{}, install.ErrNotFound
 	}

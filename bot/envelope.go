@@ -155,7 +155,7 @@ func decodeEnvelope(body []byte) (envelope, error) {
 	case strings.ContainsRune(e.EventID+e.origin("").key.String(), 0):
 		return envelope{}, errors.New("read envelope: an id that no database keeps")
 	}
-	e.EventID = orElse(e.EventID, nameOf(body))
+	e.EventID = cmp.Or(e.EventID, nameOf(body))
 	return e, nil
 }
 
@@ -328,7 +328,7 @@ func (i interaction) thread() string {
 // key finds the workspace whose connection an interaction is for, and the workspace in which it happened. The person who acts may
 // be from another company: see outsider.
 func (i interaction) key(appID string) (k connection.Key, team string) {
-	k.AppID = orElse(i.AppID, appID)
+	k.AppID = cmp.Or(i.AppID, appID)
 	var side ids // the workspace that the payload calls its team
 	if i.Team != nil {
 		side = *i.Team
@@ -336,7 +336,7 @@ func (i interaction) key(appID string) (k connection.Key, team string) {
 	if i.Enterprise != nil {
 		k.EnterpriseID = i.Enterprise.ID
 	}
-	k.EnterpriseID = orElse(k.EnterpriseID, side.EnterpriseID)
+	k.EnterpriseID = cmp.Or(k.EnterpriseID, side.EnterpriseID)
 	side.ID = workspace(side.ID)
 	org := i.Org
 	if v := i.View; v != nil {
@@ -351,9 +351,9 @@ func (i interaction) key(appID string) (k connection.Key, team string) {
 		case strings.HasPrefix(v.InstalledTeamID, "E"):
 			k.EnterpriseID, org = v.InstalledTeamID, true
 		}
-		side.ID = orElse(side.ID, workspace(v.TeamID))
+		side.ID = cmp.Or(side.ID, workspace(v.TeamID))
 	}
-	team = orElse(team, orElse(side.ID, workspace(i.User.TeamID)))
+	team = cmp.Or(team, side.ID, workspace(i.User.TeamID))
 	if !org || k.EnterpriseID == "" {
 		k.TeamID = team
 	}
@@ -363,7 +363,7 @@ func (i interaction) key(appID string) (k connection.Key, team string) {
 // commandKey finds the workspace whose connection a slash command is for. The flag is text, also "false", and may be missing; in
 // Socket Mode it may be a JSON boolean, of which formOfJSON makes the same text.
 func commandKey(form url.Values, appID string) (k connection.Key, team string) {
-	k = connection.Key{AppID: orElse(form.Get("api_app_id"), appID), EnterpriseID: form.Get("enterprise_id")}
+	k = connection.Key{AppID: cmp.Or(form.Get("api_app_id"), appID), EnterpriseID: form.Get("enterprise_id")}
 	team = workspace(form.Get("team_id"))
 	if form.Get("is_enterprise_install") != "true" || k.EnterpriseID == "" {
 		k.TeamID = team

@@ -12,7 +12,6 @@ import (
 	"github.com/slack-go/slack"
 
 	"switchboard/install"
-	"switchboard/install/connection"
 	"switchboard/install/slackapi"
 )
 
@@ -38,15 +37,10 @@ type result struct {
 
 // reach is the way to the person who acted, behind the acknowledgement.
 type reach struct {
+	act
 	handler string
-	key     connection.Key
-	team    string
-	fill    func(*Turn)
-	address connection.Secret // the response_url; "" in the Home tab and in modals
-	thread  string            // to answer in
-	acked   bool              // the acknowledgement carries the first answer
-	pressed *interaction      // nil: a command
-	form    []byte            // the payload of a form that was submitted; nil: it was none
+	acked   bool   // the acknowledgement carries the first answer
+	form    []byte // the payload of a form that was submitted; nil: it was none
 }
 
 // lifetime is the context of a handler whose acknowledgement waits for it until ctx ends: it goes on behind that. The
@@ -62,8 +56,7 @@ func (b *Bot) lifetime(ctx context.Context) (run context.Context, end context.Ca
 }
 
 // immediate runs h and waits for it until ctx's deadline. It returns in time in every case.
-func (b *Bot) immediate(ctx context.Context, h Handler, key connection.Key, who asks, fill func(*Turn),
-	payload any) result {
+func (b *Bot) immediate(ctx context.Context, h Handler, a act) result {
 	ref := install.NewRef()
 	// Buffered, so that a handler nobody waits for any more still ends.
 	done := make(chan result, 1)
@@ -71,12 +64,12 @@ func (b *Bot) immediate(ctx context.Context, h Handler, key connection.Key, who 
 	b.tasks.Go(func() {
 		defer end()
 		r, began := result{ref: ref}, time.Now()
-		err := guard(func() error { b.attend(ctx, run, h, key, who, fill, payload, &r); return nil })
+		err := guard(func() error { b.attend(ctx, run, h, a, &r); return nil })
 		if err != nil {
 			r.reply, r.ran = b.broke(run, ref, err, "handler", h.id()), ranPanicked
 		}
 		b.metrics.ran.WithLabelValues(string(h.Kind), r.ran).Inc()
-		b.log.DebugContext(run, "handler ended", "ref", ref, "handler", h.id(), "team", who.team, "result", r.ran,
+		b.log.DebugContext(run, "handler ended", "ref", ref, "handler", h.id(), "team", a.team, "result", r.ran,
 			"took", time.Since(began).Round(time.Microsecond))
 		done <- r
 		if t := r.turn; t != nil && t.openErr == nil {
@@ -96,61 +89,23 @@ func (b *Bot) immediate(ctx context.Context, h Handler, key connection.Key, who 
 
 // attend runs h if it may run, and puts its answer into r, or the sentence that says why there is none. What stands
 // before it has to be done before ctx's deadline, h itself before run ends.
-func (b *Bot) attend(ctx, run context.Context, h Handler, key connection.Key, who asks, fill func(*Turn), payload any,
-	r *result) {
+func (b *Bot) attend(ctx, run context.Context, h Handler, a act, r *result) {
 	before, cancel := run, context.CancelFunc(func() {})
 	deadline, bounded := ctx.Deadline()
 	if bounded {
 		before, cancel = context.WithDeadline(run, deadline)
 	}
 	defer cancel()
-	t, err := b.turn(before, key, who.team, r.ref, askBudget)
-	fill(t)
-	t.AckBy, r.turn = deadline, t
-	if refusal := b.admit(before, h, t, who); refusal != nil {
-		r.reply, r.ran = *refusal, ranNotTheirs
-		return
+	v := a.visit(h, r.ref, askBudget, b.timed)
+	v.fill = func(t *Turn) {
+		a.fill(t)
+		t.AckBy, r.turn = deadline, t
 	}
-	if err != nil && !h.always {
-		r.reply, r.ran = b.unavailable(before, t, err), unopened(err)
-		return
+	o := b.pass(before, run, v)
+	r.reply, r.ran = o.reply, o.ran
+	if o.ran != ranDone {
+		r.reply = b.words(run, o)
 	}
-	if missing := h.missing(t); len(missing) > 0 && !h.always {
-		r.reply, r.ran = b.notAllowed(t, h, missing), ranNotAllowed
-		return
-	}
-
-	r.reply, err = b.timed(run, h, t, payload)
-	r.ran = resultOf(run, h, t, err)
-	if err != nil {
-		r.reply = b.failed(run, t, h, err)
-		return
-	}
-	r.reply = b.sound(h, t, r.reply, false)
-}
-
-// unopened names why a handler was not begun, for the numbers.
-func unopened(err error) string {
-	if errors.Is(err, install.ErrNotConnected) {
-		return ranNotConnected
-	}
-	return ranUnavailable
-}
-
-// interrupted is what the person reads whose handler's context ended; false: it did not.
-func (b *Bot) interrupted(run context.Context, ref string) (Reply, bool) {
-	text := ""
-	switch cause := context.Cause(run); {
-	case errors.Is(cause, errStopping):
-		b.metrics.late.WithLabelValues("interrupted").Inc()
-		text = b.install.App().Name + " is restarting, and this was interrupted. " +
-			"Check what was done, and try again in a minute."
-	case errors.Is(cause, errTooLong):
-		text = "This took longer than Slack lets an answer wait, so it was ended. Check what was done before you try again."
-	default:
-		return Reply{}, false
-	}
-	return Reply{Text: text + " Reference: " + ref + "."}, true
 }
 
 // after returns what is to be sent behind the ack: the answer of a button, the second part of a reply, or a late

@@ -48,7 +48,7 @@ func (t *Turn) Need(scopes ...string) error {
 // are not told what is missing. It does not block.
 func (t *Turn) NotAllowed(missing ...string) Reply {
 	t.Log.Info("not allowed", "missing_scopes", missing)
-	if t.outsider {
+	if t.Outsider() {
 		return t.notForOutsiders()
 	}
 	scopes := t.Install.Describe(missing)
@@ -138,15 +138,13 @@ func (b *Bot) notAllowed(t *Turn, h Handler, missing []string) Reply {
 	return Reply{}
 }
 
-// whisperNotAllowed tells the person whose event found permissions missing: in the conversation, so that only they see it, or in
-// a direct message; once an hour for each feature. Without the permission to write nobody can be told.
+// whisperNotAllowed tells the person whose event found permissions missing: in the conversation, so that only they see
+// it, or in a direct message; once an hour for each feature. Without the permission to write nobody can be told.
 func (b *Bot) whisperNotAllowed(ctx context.Context, t *Turn, missing []string) {
-	if t.Shared || t.UserTeam != "" { // elsewhere everybody is of this workspace
-		if in, err := b.insider(ctx, t, t.UserID, t.UserTeam); !in {
-			t.Log.InfoContext(ctx, "not allowed, and asked for by somebody who may be of another company", "missing_scopes", missing, "slack_error", slackapi.SlackError(err))
-			return
-		}
-		t.outsider = false
+	if !b.mayHear(ctx, t) {
+		t.Log.InfoContext(ctx, "not allowed, and asked for by somebody who may be of another company",
+			"missing_scopes", missing)
+		return
 	}
 	r := t.NotAllowed(missing...)
 	if t.Slack == nil || t.UserID == "" || len(t.Missing("chat:write")) > 0 {

@@ -5,52 +5,69 @@ package bot
 // https://docs.slack.dev/apis/slack-connect
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"time"
 
+	"switchboard/install"
 	"switchboard/install/connection"
 	"switchboard/install/slackapi"
 )
 
-// asks is who wants something, as the payload says it.
-type asks struct {
-	team    string       // the workspace it happened in
-	pressed *interaction // nil: a command, which Slack offers only to members of the workspace
-}
-
 // Whom Slack said to belong to an organisation is believed to for this long.
 const insiderKept = 10 * time.Minute
 
-// admit returns what to answer to a person who may not use h, nil to one who may. t has its connection. What can't be found out
-// counts as no. It asks Slack only about people whom the payload doesn't place in the connection's workspace or organisation.
-func (b *Bot) admit(ctx context.Context, h Handler, t *Turn, who asks) *Reply {
+// admit is the one rule for who may use h: nil for who may, else what they are told. t has its connection. What can't
+// be found out counts as no. It asks Slack only about people whom the payload doesn't place in the connection's
+// workspace or organisation.
+//
+// Only what was pressed is refused. Slack offers commands to members of the workspace alone, and what happens in a
+// shared channel is an event whoever does it: see Turn.Outsider.
+func (b *Bot) admit(ctx context.Context, h Handler, t *Turn, pressed *interaction) *Reply {
 	c := t.Connection
-	if who.pressed == nil || c.ID == "" { // without a connection there is nothing to do or to learn
+	if pressed == nil || c.ID == "" { // without a connection there is nothing to do or to learn
 		return nil
 	}
-	i := who.pressed
-	if i.foreignBot(c) {
+	if pressed.foreignBot(c) {
 		t.Log.InfoContext(ctx, "refused: pressed in what another installation wrote", "handler", h.id())
-		return &Reply{Text: escape("This is from another installation of " + b.install.App().Name + " and can't be used from here.")}
+		return &Reply{Text: escape("This is from another installation of " + b.install.App().Name +
+			" and can't be used from here.")}
 	}
-	if h.anyone {
-		in, _ := b.insider(ctx, t, i.User.ID, i.User.TeamID)
+	in, err := b.insider(ctx, t)
+	switch {
+	case h.anyone:
 		if t.outsider = !in; !in && t.Slack != nil {
 			// The payload may have named their workspace as the place, and our token has no business there.
 			t.Slack, t.TeamID = b.install.Client(c), c.TeamID
 		}
 		return nil
-	}
-	switch in, err := b.insider(ctx, t, i.User.ID, i.User.TeamID); {
+	case in:
+		return nil
 	case err != nil:
-		t.Log.WarnContext(ctx, "ask whether a person is of this organisation", "slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
-		return &Reply{Text: "We couldn't ask Slack whether this is for you. Try again in a minute. Reference: " + t.Ref + "."}
-	case !in:
-		t.Log.InfoContext(ctx, "refused: of another company", "handler", h.id())
-		return &Reply{Text: escape(forPeopleAt(c, i))}
+		t.Log.WarnContext(ctx, "ask whether a person is of this organisation",
+			"slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
+		return &Reply{Text: "We couldn't ask Slack whether this is for you. Try again in a minute. " +
+			"Reference: " + t.Ref + "."}
 	}
-	return nil
+	t.Log.InfoContext(ctx, "refused: of another company", "handler", h.id())
+	return &Reply{Text: escape(forPeopleAt(c, pressed))}
+}
+
+// mayHear reports whether who acted may be told something about the workspace, which people of other companies may not.
+// Where the payload leaves open who they are Slack is asked; what can't be found out counts as no.
+func (b *Bot) mayHear(ctx context.Context, t *Turn) bool {
+	if !t.Shared && t.UserTeam == "" { // elsewhere everybody is of this workspace
+		return true
+	}
+	in, err := b.insider(ctx, t)
+	if in {
+		t.outsider = false
+	} else if err != nil {
+		t.Log.InfoContext(ctx, "ask whether a person is of this organisation",
+			"slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
+	}
+	return in
 }
 
 // forPeopleAt says whom a button or a form is for. It names the company alone, which Slack shows on the shared channel.
@@ -59,25 +76,38 @@ func forPeopleAt(c connection.Connection, i *interaction) string {
 	if i.Type != "block_actions" {
 		what = "form"
 	}
-	return "Only people at " + orElse(c.TeamName, "the company that added this app") + " can use this " + what + "."
+	return "Only people at " + cmp.Or(c.TeamName, "the company that added this app") + " can use this " + what + "."
 }
 
 // Outsider reports whether the payload places who acts in another company than the connection's, or may do so: in a
 // shared channel they see the app's messages and can press its buttons, and what they are over there counts for nothing
 // here. It asks nobody. On Grid a person of another workspace of the organisation is none; whether they belong to the
 // connection's workspace, users.info says.
-func (t *Turn) Outsider() bool { return t.outsider || ofAnother(t.Connection, t.UserTeam) }
+func (t *Turn) Outsider() bool { return t.outsider || sideOf(t.Connection, t.UserTeam) == theirs }
 
-// ofAnother reports whether the workspace or organisation that a payload names as a person's is certainly another
-// company than c's. It is the one rule for that; "" says nothing.
-func ofAnother(c connection.Connection, userTeam string) bool {
+// side is where a payload places a person.
+type side int
+
+const (
+	unclear side = iota // only Slack can say
+	ours                // in the connection's workspace or organisation
+	theirs              // certainly in another company
+)
+
+// sideOf is the one rule for who is an outsider: where the workspace or organisation that a payload names as a
+// person's stands to c. "" says nothing.
+func sideOf(c connection.Connection, userTeam string) side {
 	switch {
-	case c.ID == "", userTeam == "", userTeam == c.TeamID, userTeam == c.EnterpriseID: // on Grid Slack can name the organisation
-		return false
-	case strings.HasPrefix(userTeam, "E"):
-		return c.EnterpriseID != "" // a workspace can have joined an organisation that our record doesn't name yet
+	case c.ID == "" || userTeam == "":
+		return unclear
+	case userTeam == c.TeamID, userTeam == c.EnterpriseID: // on Grid Slack can name the organisation
+		return ours
+	case strings.HasPrefix(userTeam, "E") && c.EnterpriseID == "":
+		return unclear // a workspace can have joined an organisation that our record doesn't name yet
+	case strings.HasPrefix(userTeam, "E"), c.EnterpriseID == "":
+		return theirs
 	}
-	return c.EnterpriseID == "" // workspaces of an organisation can't be told from others by their ids
+	return unclear // workspaces of an organisation can't be told from others by their ids
 }
 
 // notForOutsiders is what people of another company read where others read what is wrong with the connection, or what it lacks.
@@ -98,27 +128,24 @@ func (i interaction) foreignBot(c connection.Connection) bool {
 	return wrote != "" && c.BotID != "" && wrote != c.BotID
 }
 
-// insider reports whether a person belongs to the workspace or the organisation of t's connection. userTeam is theirs, as the payload
-// names it.
-func (b *Bot) insider(ctx context.Context, t *Turn, userID, userTeam string) (bool, error) {
+// insider reports whether who acts belongs to the workspace or the organisation of t's connection.
+func (b *Bot) insider(ctx context.Context, t *Turn) (bool, error) {
 	c := t.Connection
-	switch {
-	case userTeam != "" && (userTeam == c.TeamID || userTeam == c.EnterpriseID):
+	switch at := sideOf(c, t.UserTeam); {
+	case at == ours:
 		return true, nil
-	case ofAnother(c, userTeam):
-		return false, nil
-	case t.Slack == nil || userID == "":
+	case at == theirs, t.Slack == nil, t.UserID == "":
 		return false, nil
 	}
 	// A person of another workspace of the organisation, or one whose workspace is not named.
-	key := c.ID + "/" + userTeam + "/" + userID
+	key := c.ID + "/" + t.UserTeam + "/" + t.UserID
 	b.mu.Lock()
 	at, known := b.insiders[key]
 	b.mu.Unlock()
 	if known && b.now().Sub(at) < insiderKept {
 		return true, nil
 	}
-	in, err := b.askInsider(ctx, t, userID, userTeam)
+	in, err := b.askInsider(ctx, t)
 	if !in {
 		return false, err
 	}
@@ -132,20 +159,20 @@ func (b *Bot) insider(ctx context.Context, t *Turn, userID, userTeam string) (bo
 }
 
 // askInsider asks Slack: first for the organisation's workspaces, which needs no permission, then for the person.
-func (b *Bot) askInsider(ctx context.Context, t *Turn, userID, userTeam string) (bool, error) {
+func (b *Bot) askInsider(ctx context.Context, t *Turn) (bool, error) {
 	c := t.Connection
 	var failed error
-	if c.Org() && workspace(userTeam) != "" {
+	if c.Org() && workspace(t.UserTeam) != "" {
 		all, err := b.install.Workspaces(ctx, c)
 		for _, w := range all {
-			if w.ID == userTeam {
+			if w.ID == t.UserTeam {
 				return true, nil
 			}
 		}
 		failed = err
 	}
 	// Not t.Slack, which names the workspace of the payload: it may be the other company's.
-	u, err := b.install.Client(c).GetUserInfoContext(ctx, userID)
+	u, err := b.install.Client(c).GetUserInfoContext(ctx, t.UserID)
 	switch slackapi.SlackError(err) {
 	case "":
 	case "user_not_found", "user_not_visible", "users_not_found", "missing_scope":

@@ -175,11 +175,9 @@ func (t *Turn) privately(ctx context.Context, r Reply) error {
 // tellActor says r privately to who acted, unless they are or may be of another company: what a handler refuses them
 // can be about the workspace. Where they can't be told that is in the log, and nothing is tried again.
 func (b *Bot) tellActor(ctx context.Context, t *Turn, r Reply) {
-	if t.outsider {
-		if in, err := b.insider(ctx, t, t.UserID, t.UserTeam); !in {
-			t.Log.InfoContext(ctx, "not told why: they may be of another company", "slack_error", slackapi.SlackError(err))
-			return
-		}
+	if !b.mayHear(ctx, t) {
+		t.Log.InfoContext(ctx, "not told why: they may be of another company")
+		return
 	}
 	if err := t.privately(ctx, r); err != nil {
 		t.Log.WarnContext(ctx, "tell a person why it was not done",

@@ -9,11 +9,11 @@ import (
 	"encoding/json"
 	"errors"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"switchboard/install"
-	"switchboard/install/connection"
 	"switchboard/install/slackapi"
 )
 
@@ -21,23 +21,19 @@ import (
 type slowWork struct {
 	Form    string          `json:"form,omitempty"`    // a command, as it came
 	Payload json.RawMessage `json:"payload,omitempty"` // an interaction
-	TeamID  string          `json:"team,omitempty"`    // where it happened
 	ViewID  string          `json:"view,omitempty"`    // the modal that was opened for it
-	Trigger string          `json:"-"`                 // lives for 3 s
 }
 
 // openSpare is what opening a modal leaves of the time until the acknowledgement, for keeping the work in the inbox.
 const openSpare = 500 * time.Millisecond
 
-// postpone puts a command or an interaction into the inbox. Where that can't be done, the reply says why nothing was
-// begun, and closing, unless it is nil, says the same in the modal that was opened for it, to be called once the
-// acknowledgement is out.
-func (b *Bot) postpone(ctx context.Context, h Handler, k connection.Key, kind string, w slowWork, who asks,
-	fill func(*Turn), payload any) (r Reply, closing func()) {
-	ref := install.NewRef()
+// postpone puts an act into the inbox. Where that can't be done, the reply says why nothing was begun, and closing,
+// unless it is nil, says the same in the modal that was opened for it, to be called once the acknowledgement is out.
+func (b *Bot) postpone(ctx context.Context, h Handler, a act) (r Reply, closing func()) {
+	ref, w := install.NewRef(), a.kept
 	var opened opened
 	if h.opens != nil {
-		opened = b.openFirst(ctx, h, k, w.Trigger, who, fill, ref)
+		opened = b.openFirst(ctx, h, a, ref)
 		if r := opened.refusal; r != nil && opened.name != "" {
 			return *r, func() { b.tasks.Go(func() { opened.close(*r) }) }
 		} else if r != nil {
@@ -50,10 +46,13 @@ func (b *Bot) postpone(ctx context.Context, h Handler, k connection.Key, kind st
 		b.log.ErrorContext(ctx, "write slow work", "cause", err)
 	}
 	at := &Turn{}
-	fill(at)
-	e := Event{ID: "work-" + strings.ToLower(install.NewRef()+install.NewRef()), Kind: kind, Type: h.id(), Key: k, Received: b.now(), Body: body}
+	a.fill(at)
+	e := Event{
+		ID:   "work-" + strings.ToLower(install.NewRef()+install.NewRef()),
+		Kind: a.kind, Type: h.id(), Key: a.key, Received: b.now(), Body: body,
+	}
 	if h.inOrder {
-		e.OrderingKey = orderingKey(k, at.TeamID, at.ChannelID)
+		e.OrderingKey = orderingKey(a.key, at.TeamID, at.ChannelID)
 	}
 	if _, err := b.keep(ctx, e, nil); err == nil {
 		return Reply{}, nil
@@ -81,8 +80,7 @@ type opened struct {
 
 // openFirst opens the modal of a slow handler. It returns while there is time to keep the work and to acknowledge,
 // whatever the handler's own code does: a modal that is open only after that is closed with words.
-func (b *Bot) openFirst(ctx context.Context, h Handler, k connection.Key, trigger string, who asks, fill func(*Turn),
-	ref string) opened {
+func (b *Bot) openFirst(ctx context.Context, h Handler, a act, ref string) opened {
 	limit := b.cfg.ackWithin
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = time.Until(deadline)
@@ -92,7 +90,7 @@ func (b *Bot) openFirst(ctx context.Context, h Handler, k connection.Key, trigge
 	done := make(chan opened, 1)
 	b.tasks.Go(func() {
 		var o opened
-		if err := guard(func() error { o = b.open(opening, h, k, trigger, who, fill, ref); return nil }); err != nil {
+		if err := guard(func() error { o = b.open(opening, h, a, ref); return nil }); err != nil {
 			r := b.broke(opening, ref, err, "handler", h.id())
 			o = opened{refusal: &r}
 		}
@@ -115,27 +113,13 @@ func (b *Bot) openFirst(ctx context.Context, h Handler, k connection.Key, trigge
 	return opened{refusal: &r}
 }
 
-// open asks whether the person may, and opens the modal, until ctx ends.
-func (b *Bot) open(ctx context.Context, h Handler, k connection.Key, trigger string, who asks, fill func(*Turn),
-	ref string) opened {
-	t, err := b.turn(ctx, k, who.team, ref, askBudget)
-	fill(t)
-	var r Reply
-	if refusal := b.admit(ctx, h, t, who); refusal != nil {
-		return opened{refusal: refusal}
-	}
-	switch {
-	case err != nil:
-		r = b.unavailable(ctx, t, err)
-		return opened{refusal: &r}
-	case len(h.missing(t)) > 0:
-		r = t.NotAllowed(h.missing(t)...)
-		return opened{refusal: &r}
-	}
-
-	// As safely as the handler itself runs.
+// open opens the modal, until ctx ends. It passes the gate as its handler will, which takes a connection and the
+// permissions even if h itself can do without.
+func (b *Bot) open(ctx context.Context, h Handler, a act, ref string) opened {
 	name := ""
-	shows := Handler{Kind: h.Kind, Name: h.Name, run: func(ctx context.Context, t *Turn, _ any) (Reply, error) {
+	h.always = false
+	h.run = func(ctx context.Context, t *Turn, _ any) (Reply, error) {
+		t.ViewID = ""
 		view, err := h.opens(ctx, t)
 		if err == nil {
 			err = ctx.Err() // with the time over, the person has read that there will be none
@@ -144,7 +128,7 @@ func (b *Bot) open(ctx context.Context, h Handler, k connection.Key, trigger str
 			return Reply{}, err
 		}
 		view.ExternalID = cmp.Or(view.ExternalID, "opened-"+strings.ToLower(ref+install.NewRef()))
-		shown, err := t.Slack.OpenViewContext(ctx, trigger, view)
+		shown, err := t.Slack.OpenViewContext(ctx, a.trigger, view)
 		switch {
 		case err == nil:
 			t.ViewID = shown.View.ID
@@ -152,13 +136,13 @@ func (b *Bot) open(ctx context.Context, h Handler, k connection.Key, trigger str
 			name = view.ExternalID
 		}
 		return Reply{}, err
-	}}
-	t.ViewID = ""
-	if _, err := call(ctx, shows, t, nil); err != nil {
-		r = b.failed(ctx, t, h, err)
-		return opened{turn: t, name: name, refusal: &r}
 	}
-	return opened{turn: t, id: t.ViewID}
+	o := b.pass(ctx, ctx, a.visit(h, ref, askBudget, call))
+	if o.ran != ranDone {
+		r := b.words(ctx, o)
+		return opened{turn: o.turn, name: name, refusal: &r}
+	}
+	return opened{turn: o.turn, id: o.turn.ViewID}
 }
 
 // close says in the modal why there will be no work.
@@ -178,81 +162,86 @@ func (b *Bot) handleSlow(ctx context.Context, e *Event) error {
 		return &decodeError{errUnreadable}
 	}
 	h, ok := b.byName[e.Type]
-	var w slowWork
 	if !ok { // another release may have it
 		return errors.New("there is no handler " + clip(e.Type) + " here")
 	}
-	if err := json.Unmarshal(e.Body, &w); err != nil {
+	a, err := b.slowAct(e)
+	if err != nil {
 		return &decodeError{err}
 	}
-	var payload any
-	var fill func(*Turn)
-	var who asks
-	switch e.Kind {
-	case kindCommands:
-		form, err := url.ParseQuery(w.Form)
-		if err != nil {
-			return &decodeError{err}
-		}
-		command := commandOf(form)
-		payload, fill = &command, fillCommand(command)
-		_, who.team = commandKey(form, b.cfg.AppID)
-	default:
-		i, _, err := decode[interaction](w.Payload)
-		if err != nil {
-			return &decodeError{err}
-		}
-		callback, err := b.callback(w.Payload)
-		if err != nil {
-			return &decodeError{err}
-		}
-		_, team := i.key(b.cfg.AppID)
-		payload, fill, who = callback, i.fill(team), asks{team: team, pressed: i}
-	}
-	t, err := b.turn(ctx, e.Key, who.team, install.NewRef(), eventOpenBudget)
-	fill(t)
-	t.ViewID = w.ViewID
-	b.attempt(t, e)
-	if err == nil {
-		b.sawTraffic(t.Connection.Key, e.Received)
-	}
+
+	v := a.visit(h, install.NewRef(), eventOpenBudget, b.within)
 	if e.Deaths >= mostDeaths {
-		_ = b.tellPerson(ctx, t, Reply{Text: "Something went wrong on our side, and it did not get better. Reference: " + t.Ref + "."})
+		t, _ := b.turn(ctx, v.key, v.team, v.ref, v.patience)
+		v.fill(t)
+		_ = b.tellPerson(ctx, t, notBetter(t))
 		return errEndsProcess
 	}
 	e.by = h
-	if refusal := b.admit(ctx, h, t, who); refusal != nil {
-		e.ran = ranNotTheirs
-		return b.tellPerson(ctx, t, *refusal)
-	}
-	if err != nil && !h.always {
-		e.ran = unopened(err)
-		if !errors.Is(err, install.ErrNotConnected) && !e.last() {
-			return err // our records are silent, or its access is being renewed: tried again
-		}
-		return b.tellPerson(ctx, t, b.unavailable(ctx, t, err))
-	}
-	if missing := h.missing(t); len(missing) > 0 && !h.always {
-		e.ran = ranNotAllowed
-		return b.tellPerson(ctx, t, t.NotAllowed(missing...))
-	}
-	r, err := b.within(ctx, h, t, payload)
-	e.ran = resultOf(ctx, h, t, err)
-	told, refused := userWord(err)
+	o := b.pass(ctx, ctx, v)
+	t := o.turn
+	e.ran = o.ran
+	refused := o.told != nil || len(o.missing) > 0 || o.ran == ranNotConnected
 	switch {
-	case refused:
-		return b.tellPerson(ctx, t, told)
-	case len(h.refused(t, err)) > 0:
-		return b.tellPerson(ctx, t, t.NotAllowed(h.refused(t, err)...))
-	case err != nil && (e.last() || classOf(err) == final): // the last one: the person is told, and the operator finds it
-		b.logFailure(ctx, t, h, err)
-		_ = b.tellPerson(context.WithoutCancel(ctx), t, Reply{Text: "Something went wrong on our side, and it did not get better. Reference: " + t.Ref + "."})
-		return err
-	case err != nil:
-		b.logFailure(ctx, t, h, err)
-		return err
+	case o.ran == ranDone:
+		return b.deliverSlow(ctx, h, t, e, o.reply)
+	case !refused && !o.begun && !e.last():
+		return o.err // our records are silent, or its access is being renewed: tried again
+	case !refused && o.begun:
+		b.logFailure(ctx, t, h, o.err)
+		if e.last() || classOf(o.err) == final { // the person is told, and the operator finds it
+			_ = b.tellPerson(context.WithoutCancel(ctx), t, notBetter(t))
+		}
+		return o.err
 	}
-	r = b.sound(h, t, r, false)
+	r := b.words(ctx, o)
+	if r.empty() { // it is said elsewhere
+		return nil
+	}
+	return b.tellPerson(ctx, t, r)
+}
+
+// slowAct reads the act that the inbox kept as e.
+func (b *Bot) slowAct(e *Event) (a act, err error) {
+	var w slowWork
+	if err := json.Unmarshal(e.Body, &w); err != nil {
+		return act{}, err
+	}
+	if e.Kind == kindCommands {
+		form, err := url.ParseQuery(w.Form)
+		if err != nil {
+			return act{}, err
+		}
+		a = b.typed(form)
+	} else {
+		i, _, err := decode[interaction](w.Payload)
+		if err != nil {
+			return act{}, err
+		}
+		if a, err = b.pressedIn(i, w.Payload); err != nil {
+			return act{}, err
+		}
+	}
+	a.key = e.Key // as it was accepted
+	fill := a.fill
+	a.fill = func(t *Turn) {
+		fill(t)
+		t.ViewID = w.ViewID
+		b.attempt(t, e)
+		if t.Slack != nil {
+			b.sawTraffic(t.Connection.Key, e.Received)
+		}
+	}
+	return a, nil
+}
+
+// notBetter is what a person reads whose slow work is given up.
+func notBetter(t *Turn) Reply {
+	return Reply{Text: "Something went wrong on our side, and it did not get better. Reference: " + t.Ref + "."}
+}
+
+// deliverSlow sends the answer of slow work, and what follows it.
+func (b *Bot) deliverSlow(ctx context.Context, h Handler, t *Turn, e *Event, r Reply) error {
 	for !r.empty() || r.Then != nil {
 		if !r.empty() {
 			first := r
@@ -265,7 +254,8 @@ func (b *Bot) handleSlow(ctx context.Context, e *Event) error {
 			}
 			if err != nil {
 				if e.last() || classOf(err) == final {
-					_ = b.tellPerson(context.WithoutCancel(ctx), t, Reply{Text: "The work is done, and its answer could not be delivered. Reference: " + t.Ref + "."})
+					_ = b.tellPerson(context.WithoutCancel(ctx), t, Reply{Text: "The work is done, and its answer could not " +
+						"be delivered. Reference: " + t.Ref + "."})
 				}
 				return err
 			}
@@ -273,27 +263,33 @@ func (b *Bot) handleSlow(ctx context.Context, e *Event) error {
 		if r.Then == nil {
 			break
 		}
+
 		replace := !r.empty() || r.Replace
-		r, err = then(ctx, r)
+		next, err := then(ctx, r)
 		if told, refused := userWord(err); refused {
-			r, err = told, nil
+			next, err = told, nil
 		}
 		if err != nil {
 			b.metrics.lose(lostSecondPart)
 			t.Log.WarnContext(ctx, "second part of a reply", failure(err)...)
 			break
 		}
+		r = next
 		r.Replace = r.Replace || replace
 	}
 	return nil
 }
 
-// tellPerson says what the app itself has to say about slow work. It takes none of the places of what the handler says: those
-// are for its next attempt, or for when the work is replayed.
+// tellPerson says what the app itself has to say about slow work. It takes none of the places of what the handler says:
+// those are for its next attempt, or for when the work is replayed.
 func (b *Bot) tellPerson(ctx context.Context, t *Turn, r Reply) error {
 	own := *t
 	if own.said != nil {
-		own.said = &said{inbox: spoken{b.inbox}, event: &Event{Said: append([]string(nil), t.said.event.Said...), Received: t.said.event.Received}, now: b.now}
+		was := t.said.event
+		own.said = &said{
+			inbox: spoken{b.inbox}, now: b.now,
+			event: &Event{Said: slices.Clone(was.Said), Received: was.Received},
+		}
 		own.said.fresh()
 	}
 	err := own.Respond(ctx, r)

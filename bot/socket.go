@@ -10,6 +10,7 @@ package bot
 // its envelope.
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -583,7 +584,7 @@ func (c *socket) take(ctx context.Context, frame []byte) {
 		if r.Reason == "link_disabled" {
 			c.wait(c.pace.off)
 		}
-		c.dismissed(orElse(r.Reason, "unsaid"))
+		c.dismissed(cmp.Or(r.Reason, "unsaid"))
 		return
 	case socketmode.RequestTypeHello:
 		return

@@ -3,6 +3,7 @@ package bot
 // What Slack signed and nobody here can read is kept as it came, as a dead letter: a later release may be able to.
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -52,7 +53,7 @@ func found(body []byte, places ...*regexp.Regexp) string {
 
 // keyOf tells whose a delivery is that can't be read, as far as that can be seen: it is erased with their connection.
 func (b *Bot) keyOf(body []byte) connection.Key {
-	return connection.Key{AppID: orElse(b.cfg.AppID, found(body, appIDs)),
+	return connection.Key{AppID: cmp.Or(b.cfg.AppID, found(body, appIDs)),
 		EnterpriseID: found(body, organisations...), TeamID: found(body, workspaces...)}
 }
 
@@ -88,7 +89,7 @@ func (b *Bot) unreadablePress(ctx context.Context, payload []byte, cause error) 
 	}
 	sorry := Reply{Text: b.install.App().Name + " couldn't read what Slack sent about this. Try again, " +
 		"and tell whoever runs it if it stays so. Reference: " + ref + "."}
-	to := reach{handler: kindUnreadable, address: connection.Secret(address)}
+	to := reach{handler: kindUnreadable, act: act{address: connection.Secret(address)}}
 	return answer{after: b.after(result{reply: sorry, ref: ref}, to)}, nil
 }
 

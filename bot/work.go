@@ -580,7 +580,7 @@ func (b *Bot) followed(ctx context.Context, e Event, outcome string, began time.
 		handler = e.by.id()
 		b.metrics.ran.WithLabelValues(string(e.by.Kind), cmp.Or(e.ran, ranPanicked)).Inc()
 	}
-	b.log.DebugContext(ctx, "event ended", "event", e.ID, "type", e.Type, "team", orElse(e.Key.TeamID, e.Key.EnterpriseID),
+	b.log.DebugContext(ctx, "event ended", "event", e.ID, "type", e.Type, "team", cmp.Or(e.Key.TeamID, e.Key.EnterpriseID),
 		"handler", handler, "result", e.ran, "outcome", outcome, "attempt", e.Attempt,
 		"took", time.Since(began).Round(time.Microsecond))
 }

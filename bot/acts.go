@@ -1,0 +1,200 @@
+package bot
+
+// What people do: they type commands, press buttons, submit and close forms. Their handlers run right away, or, if they are
+// slow, from the inbox.
+
+import (
+	"context"
+	"log/slog"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"switchboard/install"
+	"switchboard/install/connection"
+)
+
+// act is one such thing.
+type act struct {
+	kind    string            // of the delivery
+	key     connection.Key    // whose connection it is for
+	team    string            // the workspace it happened in
+	fill    func(t *Turn)     // who did it, and where
+	payload any               // for the handler
+	kept    slowWork          // for the inbox
+	trigger string            // opens one modal, within 3 s
+	address connection.Secret // the response_url; "" in the Home tab and in modals
+	thread  string            // to answer in
+	pressed *interaction      // nil: a command
+}
+
+// visit is how an act comes to its handler.
+func (a act) visit(h Handler, ref string, patience time.Duration, run runner) visit {
+	return visit{
+		key: a.key, team: a.team, ref: ref, patience: patience, pressed: a.pressed, fill: a.fill,
+		find: func(*Turn) (Handler, string) { return h, "" },
+		run:  func(ctx context.Context, h Handler, t *Turn) (Reply, error) { return run(ctx, h, t, a.payload) },
+	}
+}
+
+// acceptCommand takes a slash command. https://docs.slack.dev/interactivity/implementing-slash-commands
+func (b *Bot) acceptCommand(ctx context.Context, form url.Values) (answer, error) {
+	if !b.ours(ctx, "command", form.Get("api_app_id")) {
+		return answer{}, nil
+	}
+	name := form.Get("command")
+	h, ok := b.byName[string(KindCommand)+" "+name]
+	if !ok {
+		b.metrics.drop(kindCommands, droppedUnhandled)
+		b.log.InfoContext(ctx, "unknown command", "command", clip(name))
+		return answerOf(Reply{Text: "This app doesn't know that command."}), nil
+	}
+	return b.acted(ctx, h, b.typed(form)), nil
+}
+
+// acceptInteraction takes a button or a form.
+func (b *Bot) acceptInteraction(ctx context.Context, payload []byte) (answer, error) {
+	i, _, err := decode[interaction](payload)
+	if err != nil {
+		return b.unreadablePress(ctx, payload, err)
+	}
+	if !b.ours(ctx, "interaction", i.AppID) {
+		return answer{}, nil
+	}
+	h, found := b.interactionHandler(*i)
+	if !found {
+		// A button that is a link also arrives here, and needs no more than the ack.
+		b.metrics.drop(kindInteractive, droppedUnhandled)
+		b.log.DebugContext(ctx, "interaction without a handler", "type", clip(i.Type))
+		return answer{}, nil
+	}
+	a, err := b.pressedIn(i, payload)
+	if err != nil {
+		return b.unreadablePress(ctx, payload, err)
+	}
+	return b.acted(ctx, h, a), nil
+}
+
+// typed is a command as an act.
+func (b *Bot) typed(form url.Values) act {
+	key, team := commandKey(form, b.cfg.AppID)
+	c := commandOf(form)
+	fill := func(t *Turn) {
+		t.TeamID, t.UserID, t.UserTeam = c.TeamID, c.UserID, c.TeamID
+		t.ChannelID, t.Text, t.Trigger = c.ChannelID, c.Text, c.TriggerID
+		t.address = connection.Secret(c.ResponseURL)
+	}
+	return act{
+		kind: kindCommands, key: key, team: team, fill: fill, payload: &c, kept: slowWork{Form: form.Encode()},
+		trigger: c.TriggerID, address: connection.Secret(c.ResponseURL),
+	}
+}
+
+// pressedIn is an interaction as an act.
+func (b *Bot) pressedIn(i *interaction, payload []byte) (act, error) {
+	callback, left, err := decode[slack.InteractionCallback](payload)
+	if len(left) > 0 {
+		b.leftOut(b.log, kindInteractive, left)
+	}
+	a := b.pressedBy(i)
+	a.payload, a.kept = callback, slowWork{Payload: payload}
+	return a, err
+}
+
+// pressedBy is pressedIn without what the handler reads: enough to answer.
+func (b *Bot) pressedBy(i *interaction) act {
+	key, team := i.key(b.cfg.AppID)
+	return act{
+		kind: kindInteractive, key: key, team: team, fill: i.fill(team), trigger: i.Trigger,
+		address: connection.Secret(i.ResponseURL), thread: i.thread(), pressed: i,
+	}
+}
+
+// acted runs the handler of what somebody did, or keeps it for later if that is slow. It answers within Slack's 3 s
+// whatever happens.
+func (b *Bot) acted(ctx context.Context, h Handler, a act) answer {
+	to := reach{act: a, handler: h.id()}
+	if h.slow {
+		r, closing := b.postpone(ctx, h, a)
+		if h.Kind != KindCommand {
+			return answer{after: b.refused(r, closing, to)}
+		}
+		ack := answerOf(r)
+		ack.after = closing
+		return ack
+	}
+
+	b.metrics.accepted.WithLabelValues(a.kind, "accepted").Inc()
+	r := b.immediate(ctx, h, a)
+	var ack answer
+	switch h.Kind {
+	case KindCommand:
+		ack, to.acked = answerOf(r.reply), true
+		ack.tooLarge = func() { b.tasks.Go(func() { b.send(r, to, false, false) }) }
+	case KindView:
+		ack, to.acked, to.form = answerOfView(r.reply), true, a.kept.Payload
+	case KindClosed:
+		return answer{} // there is nothing left to show it in
+	}
+	// A button's answer goes to the response_url: Slack shows nothing of the body of its acknowledgement.
+	ack.after = b.after(r, to)
+	return ack
+}
+
+// refused is what follows the acknowledgement of a slow press that was not begun, for the reason in r: its modal is
+// closed with these words, and who pressed reads them.
+func (b *Bot) refused(r Reply, closing func(), to reach) func() {
+	told := b.after(result{reply: r, ref: install.NewRef()}, to)
+	switch {
+	case closing == nil:
+		return told
+	case told == nil || to.address == "": // the modal is there to say it
+		return closing
+	}
+	return func() { closing(); told() }
+}
+
+// interactionHandler finds the handler of an interaction.
+func (b *Bot) interactionHandler(i interaction) (h Handler, found bool) {
+	switch i.Type {
+	case "block_actions":
+		for _, a := range i.Actions {
+			if h, found = b.byName[string(KindAction)+" "+a.ActionID]; found {
+				return h, true
+			}
+		}
+	case "view_submission", "view_closed":
+		if i.View == nil {
+			return Handler{}, false
+		}
+		kind := KindView
+		if i.Type == "view_closed" {
+			kind = KindClosed
+		}
+		h, found = b.byName[string(kind)+" "+i.View.CallbackID]
+	}
+	return h, found
+}
+
+func commandOf(form url.Values) slack.SlashCommand {
+	return slack.SlashCommand{
+		TeamID: form.Get("team_id"), TeamDomain: form.Get("team_domain"),
+		EnterpriseID: form.Get("enterprise_id"), EnterpriseName: form.Get("enterprise_name"),
+		IsEnterpriseInstall: form.Get("is_enterprise_install") == "true",
+		ChannelID:           form.Get("channel_id"), ChannelName: form.Get("channel_name"),
+		UserID: form.Get("user_id"), UserName: form.Get("user_name"),
+		Command: form.Get("command"), Text: form.Get("text"),
+		ResponseURL: form.Get("response_url"), TriggerID: form.Get("trigger_id"), APIAppID: form.Get("api_app_id"),
+	}
+}
+
+// leftOut notes what a handler does without, because this release can't read it. The names are of fields, not what
+// people wrote.
+func (b *Bot) leftOut(log *slog.Logger, kind string, parts []string) {
+	const most = 10
+	b.metrics.unread.WithLabelValues(kind).Inc()
+	log.Warn("parts of a payload can't be read: the handler gets the rest", "kind", kind, "parts", len(parts),
+		"first", clip(strings.Join(parts[:min(most, len(parts))], " ")))
+}

@@ -1,0 +1,297 @@
+package bot
+
+// The gate. Whatever comes, and however it comes, passes here on its way to a handler: whose is it, may this person, is the
+// connection good, are the permissions there, then the handler. What came of it is an outcome. Each way in says it in its
+// own place, and in the same words.
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"time"
+
+	"switchboard/install"
+	"switchboard/install/connection"
+	"switchboard/install/slackapi"
+)
+
+// visit is what passes the gate. Kinds and ways in differ in these fields, not in code.
+type visit struct {
+	key      connection.Key // whose connection it is for
+	team     string         // the workspace it happened in
+	ref      string         // for people to quote
+	patience time.Duration  // for opening the connection; 0: it isn't opened, because its access is gone already
+	patient  bool           // while our records are away nothing is decided, because it can come again
+	pressed  *interaction   // what was pressed; nil: nothing was
+	fill     func(t *Turn)  // who acts, and where. The connection is open by then, if it can be
+
+	// find returns the handler, or why there is none: see dropped….
+	find func(t *Turn) (h Handler, dropped string)
+	run  func(ctx context.Context, h Handler, t *Turn) (Reply, error)
+}
+
+// runner runs a handler, recovered.
+type runner func(ctx context.Context, h Handler, t *Turn, payload any) (Reply, error)
+
+// outcome is what came of a visit.
+type outcome struct {
+	turn    *Turn
+	by      Handler  // zero: there is none, or that could not be decided
+	dropped string   // why there is none
+	begun   bool     // whether the handler ran
+	ran     string   // how that ended, or why it wasn't begun: see ran…
+	reply   Reply    // the handler's, when it is done
+	told    *Reply   // the word for who acted, and nobody else, that they are refused
+	missing []string // permissions without which it can't be done
+	err     error    // the handler's; of one that wasn't begun, why there is no connection
+}
+
+// pass brings v to its handler if that may run. What stands before the handler has to be done before the context before
+// ends, the handler itself before run does.
+//
+// Who acts is asked first of all, because people of other companies hear nothing of the connection.
+func (b *Bot) pass(before, run context.Context, v visit) outcome {
+	t, err := b.turn(before, v.key, v.team, v.ref, v.patience)
+	v.fill(t)
+	o := outcome{turn: t, err: err}
+	if v.patient && err != nil && !errors.Is(err, install.ErrNotConnected) {
+		return o
+	}
+	h, dropped := v.find(t)
+	if dropped != "" {
+		o.dropped = dropped
+		return o
+	}
+
+	o.by = h
+	if o.told = b.admit(before, h, t, v.pressed); o.told != nil {
+		o.ran = ranNotTheirs
+		return o
+	}
+	if err != nil && !h.always {
+		o.ran = unopened(err)
+		return o
+	}
+	if missing := h.missing(t); len(missing) > 0 && !h.always {
+		o.ran, o.missing = ranNotAllowed, missing
+		return o
+	}
+
+	o.begun = true
+	o.reply, o.err = v.run(run, h, t)
+	o.ran = resultOf(run, h, t, o.err)
+	if o.err == nil {
+		o.reply = b.sound(h, t, o.reply, false)
+		return o
+	}
+	if word, refused := userWord(o.err); refused {
+		o.told = &word
+		return o
+	}
+	o.missing = h.refused(t, o.err)
+	return o
+}
+
+// words are what who acted reads where the handler has no answer for them.
+func (b *Bot) words(ctx context.Context, o outcome) Reply {
+	switch {
+	case o.told != nil:
+		return *o.told
+	case len(o.missing) > 0:
+		return b.notAllowed(o.turn, o.by, o.missing)
+	case !o.begun:
+		return b.unavailable(ctx, o.turn, o.err)
+	}
+	return b.failed(ctx, o.turn, o.by, o.err)
+}
+
+// turn opens the connection for key, within patience, for work in a workspace. Without a usable one the Turn has no
+// client, and err says why.
+func (b *Bot) turn(ctx context.Context, key connection.Key, team, ref string, patience time.Duration) (*Turn, error) {
+	t := &Turn{Key: key, TeamID: team, Ref: ref, hooks: b.respond, audit: b.viewers, idle: b.idle}
+	var err error
+	if patience > 0 {
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		t.Connection, err = b.install.Open(ctx, key)
+		t.openErr = err
+	} else {
+		err = install.ErrNotConnected
+	}
+	t.Install = InstallationOf(b.install, key, t.Connection)
+	if err != nil {
+		t.Log = b.log.With("ref", ref, "key", key.String())
+		return t, err
+	}
+	t.Slack = b.install.ClientIn(t.Connection, team)
+	t.Log = b.log.With("ref", ref, "connection", t.Connection.ID, "team", cmp.Or(t.Connection.TeamID, team))
+	return t, nil
+}
+
+// timed is call, measured.
+func (b *Bot) timed(ctx context.Context, h Handler, t *Turn, payload any) (Reply, error) {
+	began := time.Now()
+	defer func() { b.metrics.took.WithLabelValues(string(h.Kind)).Observe(time.Since(began).Seconds()) }()
+	return call(ctx, h, t, payload)
+}
+
+// within runs h for as long as it may take.
+func (b *Bot) within(ctx context.Context, h Handler, t *Turn, payload any) (Reply, error) {
+	limit := h.limit
+	if limit == 0 {
+		limit = eventBudget
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, errTooLong)
+	defer cancel()
+	r, err := b.timed(ctx, h, t, payload)
+	if err != nil && errors.Is(context.Cause(ctx), errTooLong) {
+		err = fmt.Errorf("%w: %w", errTooLong, err)
+	}
+	return r, err
+}
+
+// call runs h and turns a panic into an error.
+func call(ctx context.Context, h Handler, t *Turn, payload any) (r Reply, err error) {
+	err = guard(func() (err error) { r, err = h.run(ctx, t, payload); return err })
+	return r, err
+}
+
+// unopened names why a handler was not begun, for the numbers.
+func unopened(err error) string {
+	if errors.Is(err, install.ErrNotConnected) {
+		return ranNotConnected
+	}
+	return ranUnavailable
+}
+
+// resultOf names how a run of h ended, for the numbers.
+func resultOf(ctx context.Context, h Handler, t *Turn, err error) string {
+	switch {
+	case err == nil:
+		return ranDone
+	case errors.As(err, new(*UserError)):
+		return ranUserError
+	case slackapi.SlackError(err) == connection.ReasonNotAdded:
+		return ranNotConnected
+	case len(h.refused(t, err)) > 0:
+		return ranNotAllowed
+	case errors.As(err, new(*panicError)):
+		return ranPanicked
+	case context.Cause(ctx) != nil, errors.Is(err, errTooLong):
+		return ranEnded
+	case classOf(err) == wait, errors.Is(err, install.ErrRenewing):
+		return ranLimited
+	}
+	return ranFailed
+}
+
+// unavailable is what a person reads when there is no connection to work with.
+func (b *Bot) unavailable(ctx context.Context, t *Turn, err error) Reply {
+	app := b.install.App().Name
+	if t.Outsider() {
+		return t.notForOutsiders()
+	}
+	if errors.Is(err, install.ErrNotConnected) {
+		h := t.Health()
+		text := fmt.Sprintf("%s can't do that here: %s %s", app, h.Sentence, h.NextStep)
+		if h.GrantURL != "" {
+			text += " Here: " + h.GrantURL
+		}
+		return Reply{Text: text, private: true}
+	}
+	if t.Renewing() {
+		t.Log.WarnContext(ctx, "open connection", "slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
+		return b.renewing(t)
+	}
+	b.log.ErrorContext(ctx, "open connection", "ref", t.Ref, "key", t.Key.String(), "cause", err)
+	return Reply{Text: fmt.Sprintf("%s can't reach its records right now. Try again in a few minutes. Reference: %s.",
+		app, t.Ref)}
+}
+
+// renewing is what a person reads when the access ran out and Slack gives no new one just now.
+func (b *Bot) renewing(t *Turn) Reply {
+	return Reply{Text: fmt.Sprintf("%s couldn't renew its access with Slack just now. Try again in a minute. "+
+		"Reference: %s.", b.install.App().Name, t.Ref)}
+}
+
+// failed logs a handler's error and returns what the person reads.
+func (b *Bot) failed(ctx context.Context, t *Turn, h Handler, err error) Reply {
+	if r, ok := b.interrupted(ctx, t.Ref); ok {
+		t.Log.WarnContext(ctx, "handler ended with its context",
+			failure(err, "handler", h.id(), "why", context.Cause(ctx))...)
+		return r
+	}
+	b.logFailure(ctx, t, h, err)
+	if errors.As(err, new(*panicError)) {
+		b.metrics.panics.Inc()
+	}
+	// What a handler did before it failed isn't known here, so nothing is said of that.
+	wait, limited := slackapi.RetryAfter(err)
+	switch code := slackapi.SlackError(err); {
+	case t.Outsider(): // who learns nothing of the workspace, not even that
+	case code == connection.ReasonNotAdded:
+		return Reply{Text: fmt.Sprintf("Your organisation has %s, this workspace doesn't yet. "+
+			"An admin of the organisation can add it here: %s",
+			b.install.App().Name, b.install.AddToWorkspacesURL(t.Connection.Key))}
+	case install.Moving(code):
+		return Reply{Text: fmt.Sprintf("This workspace is being moved into an organisation, and Slack lets %s do nothing "+
+			"until that is done. Try again later. Reference: %s.", b.install.App().Name, t.Ref)}
+	case errors.Is(err, install.ErrRenewing): // of a person's own access: see AsUser
+		return b.renewing(t)
+	case limited:
+		seconds := max(1, int(math.Ceil(wait.Seconds())))
+		return Reply{Text: fmt.Sprintf("Slack asks %s to slow down here. Try again in %d s. Reference: %s.",
+			b.install.App().Name, seconds, t.Ref)}
+	}
+	return Reply{Text: "Something went wrong on our side. Check what was done before you try again. " +
+		"Reference: " + t.Ref + "."}
+}
+
+// interrupted is what the person reads whose handler's context ended; false: it did not.
+func (b *Bot) interrupted(run context.Context, ref string) (Reply, bool) {
+	text := ""
+	switch cause := context.Cause(run); {
+	case errors.Is(cause, errStopping):
+		b.metrics.late.WithLabelValues("interrupted").Inc()
+		text = b.install.App().Name + " is restarting, and this was interrupted. " +
+			"Check what was done, and try again in a minute."
+	case errors.Is(cause, errTooLong):
+		text = "This took longer than Slack lets an answer wait, so it was ended. Check what was done before you try again."
+	default:
+		return Reply{}, false
+	}
+	return Reply{Text: text + " Reference: " + ref + "."}, true
+}
+
+// broke logs and counts a panic in something that somebody waits for, and returns what they read.
+func (b *Bot) broke(ctx context.Context, ref string, err error, args ...any) Reply {
+	b.metrics.panics.Inc()
+	b.log.ErrorContext(ctx, "work panicked: it is given up", failure(err, append(args, "ref", ref)...)...)
+	return Reply{Text: "Something went wrong on our side. Try again in a moment. Reference: " + ref + "."}
+}
+
+func (b *Bot) logFailure(ctx context.Context, t *Turn, h Handler, err error) {
+	level := map[class]slog.Level{wait: slog.LevelInfo, final: slog.LevelWarn, later: slog.LevelError}[classOf(err)]
+	t.Log.Log(ctx, level, "handler failed", failure(err, "handler", h.id(), "attempt", t.Attempt)...)
+}
+
+// failure adds what an operator wants to know of err to the attributes of a log line.
+func failure(err error, args ...any) []any {
+	args = append(args, "cause", reason(err), "slack_error", slackapi.SlackError(err))
+	var p *panicError
+	if errors.As(err, &p) {
+		args = append(args, "stack", string(p.stack))
+	}
+	return args
+}
+
+// then runs the second part of a reply, as safely as the first.
+func then(ctx context.Context, r Reply) (later Reply, err error) {
+	ctx, cancel := context.WithTimeout(ctx, afterBudget)
+	defer cancel()
+	err = guard(func() (err error) { later, err = r.Then(ctx); return err })
+	return later, err
+}
