@@ -1,6 +1,7 @@
 package bot
 
-// One door for HTTP and Socket Mode: what Slack sent is found its handler or put into the inbox, and only then acknowledged.
+// One door for HTTP and Socket Mode: what Slack sent is found its handler or put into the inbox, and only then
+// acknowledged.
 
 import (
 	"cmp"
@@ -13,7 +14,8 @@ import (
 	"switchboard/install/connection"
 )
 
-// The kinds of deliveries, named as in Socket Mode's envelopes. https://docs.slack.dev/apis/events-api/using-socket-mode
+// The kinds of deliveries, named as in Socket Mode's envelopes.
+// https://docs.slack.dev/apis/events-api/using-socket-mode
 const (
 	kindEvents      = "events_api"
 	kindCommands    = "slash_commands"
@@ -37,8 +39,8 @@ type answer struct {
 }
 
 // accept takes a delivery in and returns within ackBudget. An error means that it is not durable and must not be
-// acknowledged: Slack sends it again. What we cannot use is acknowledged all the same: anything else would be sent again, and
-// enough of it switches the app off for every workspace.
+// acknowledged: Slack sends it again. What we cannot use is acknowledged all the same: anything else would be sent
+// again, and enough of it switches the app off for every workspace.
 func (b *Bot) accept(ctx context.Context, d delivery) (a answer, err error) {
 	arrived := b.now()
 	defer func() { b.metrics.acks.WithLabelValues(d.kind).Observe(b.now().Sub(arrived).Seconds()) }()
@@ -150,7 +152,8 @@ func orderingKey(k connection.Key, team, channel string) string {
 	return k.String() + "/" + team + "/" + channel
 }
 
-// keep puts e into the inbox, and to its handler at once when there is a place for it. With an error it may be kept or not.
+// keep puts e into the inbox, and to its handler at once when there is a place for it. With an error it may be kept or
+// not.
 func (b *Bot) keep(ctx context.Context, e Event, env *envelope) (fresh bool, err error) {
 	take := e.OrderingKey == "" && b.pool.acquire(e.Key)
 	if err = b.worked(ctx); err == nil {

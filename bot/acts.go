@@ -1,7 +1,7 @@
 package bot
 
-// What people do: they type commands, press buttons, submit and close forms. Their handlers run right away, or, if they are
-// slow, from the inbox.
+// What people do: they type commands, press buttons, submit and close forms. Their handlers run right away, or, if they
+// are slow, from the inbox.
 
 import (
 	"context"

@@ -1,7 +1,7 @@
 package bot
 
-// A message in a shared channel is delivered once, for one of the installations that can see it. A handler that wants to know who
-// else reads along can ask for all of them.
+// A message in a shared channel is delivered once, for one of the installations that can see it. A handler that wants
+// to know who else reads along can ask for all of them.
 
 import (
 	"context"
@@ -29,9 +29,10 @@ const (
 	viewersLimit  = "100"
 )
 
-// Viewers returns all installations that can see the event: who else, besides t.Connection. Their tokens are out of reach for t, and
-// what it learns of them is not for the people in the channel. It blocks for the calls. ErrNoAppToken without one (Config.AppToken); an
-// error also for what is not an event. https://docs.slack.dev/reference/methods/apps.event.authorizations.list
+// Viewers returns all installations that can see the event: who else, besides t.Connection. Their tokens are out of
+// reach for t, and what it learns of them is not for the people in the channel. It blocks for the calls. ErrNoAppToken
+// without one (Config.AppToken); an error also for what is not an event.
+// https://docs.slack.dev/reference/methods/apps.event.authorizations.list
 func (t *Turn) Viewers(ctx context.Context) ([]Viewer, error) {
 	if t.context == "" || t.audit == nil {
 		return nil, errors.New("list viewers: Slack named no event_context")

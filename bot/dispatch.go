@@ -170,9 +170,9 @@ func (b *Bot) hears(kind string, in inner) bool {
 	return ok
 }
 
-// route picks the handler for an event. One message that arrives both as message and as app_mention goes to one of them:
-// to the mention's handler in a channel, to the message's in a direct message. That depends on nothing but the event, so
-// replicas that see one each agree.
+// route picks the handler for an event. One message that arrives both as message and as app_mention goes to one of
+// them: to the mention's handler in a channel, to the message's in a direct message. That depends on nothing but the
+// event, so replicas that see one each agree.
 func (b *Bot) route(kind string, in inner, botUser string) (h Handler, match []string, ok bool) {
 	mention, mentionable := b.byName[string(KindEvent)+" app_mention"]
 	direct := in.ChannelType == "im" || in.ChannelType == "" && strings.HasPrefix(text(in.Channel), "D")

@@ -1,8 +1,8 @@
 package bot
 
-// The gate. Whatever comes, and however it comes, passes here on its way to a handler: whose is it, may this person, is the
-// connection good, are the permissions there, then the handler. What came of it is an outcome. Each way in says it in its
-// own place, and in the same words.
+// The gate. Whatever comes, and however it comes, passes here on its way to a handler: whose is it, may this person, is
+// the connection good, are the permissions there, then the handler. What came of it is an outcome. Each way in says it
+// in its own place, and in the same words.
 
 import (
 	"cmp"

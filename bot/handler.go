@@ -1,7 +1,7 @@
 package bot
 
-// What a handler is and how it is registered: a plain value made by an On… function, put into a list. Two handlers of one
-// name are an error at start, never a surprise at run time.
+// What a handler is and how it is registered: a plain value made by an On… function, put into a list. Two handlers of
+// one name are an error at start, never a surprise at run time.
 
 import (
 	"context"
@@ -57,8 +57,8 @@ type Handler struct {
 	run     func(ctx context.Context, t *Turn, payload any) (Reply, error)
 }
 
-// Turn is what a handler works with: the workspace's own client and nothing of any other workspace. It is valid until the
-// handler returns, and in Reply.Then.
+// Turn is what a handler works with: the workspace's own client and nothing of any other workspace. It is valid until
+// the handler returns, and in Reply.Then.
 type Turn struct {
 	Slack      *slack.Client         // holds this workspace's token; nil when there is no usable connection (see Always)
 	Connection connection.Connection // zero when there is none
@@ -111,19 +111,20 @@ func (t *Turn) Health() install.Health {
 	return t.Install.in.AssessIn(c, t.openErr, t.TeamID)
 }
 
-// Check asks Slack how the connection is in this workspace. It never fails: what could not be found out is in the answer. It blocks
-// for some calls to Slack.
+// Check asks Slack how the connection is in this workspace. It never fails: what could not be found out is in the
+// answer. It blocks for some calls to Slack.
 func (t *Turn) Check(ctx context.Context) install.Health {
 	return t.Install.in.CheckIn(ctx, t.Install.key, t.TeamID)
 }
 
-// Renewing reports that t.Slack is nil because the access ran out and couldn't be renewed just now. That is tried again by
-// itself.
+// Renewing reports that t.Slack is nil because the access ran out and couldn't be renewed just now. That is tried again
+// by itself.
 func (t *Turn) Renewing() bool { return errors.Is(t.openErr, install.ErrRenewing) }
 
-// AsUser returns a client that acts for the person who acted, as far as they allowed it (see ActsFor). It blocks for the
-// store, and until ctx ends for a token that has to be renewed. If they allowed nothing, the error is ErrNotConnected and
-// at the same time a UserError that says where to allow it; install.ErrRenewing when their token couldn't be renewed.
+// AsUser returns a client that acts for the person who acted, as far as they allowed it (see ActsFor). It blocks for
+// the store, and until ctx ends for a token that has to be renewed. If they allowed nothing, the error is
+// ErrNotConnected and at the same time a UserError that says where to allow it; install.ErrRenewing when their token
+// couldn't be renewed.
 func (t *Turn) AsUser(ctx context.Context) (*slack.Client, error) {
 	err := install.ErrNotConnected
 	if t.UserID != "" {
@@ -252,8 +253,8 @@ func OnView(callbackID string, run func(ctx context.Context, t *Turn, v *slack.I
 	}}
 }
 
-// OnViewClosed registers run for a modal with this callback_id that was closed without being submitted. Slack tells of it only if
-// the view has NotifyOnClose. What run returns is shown to nobody.
+// OnViewClosed registers run for a modal with this callback_id that was closed without being submitted. Slack tells of
+// it only if the view has NotifyOnClose. What run returns is shown to nobody.
 func OnViewClosed(callbackID string, run func(ctx context.Context, t *Turn, v *slack.InteractionCallback) error, scopes ...string) Handler {
 	return Handler{Kind: KindClosed, Name: callbackID, Scopes: scopes, run: func(ctx context.Context, t *Turn, payload any) (Reply, error) {
 		return Reply{}, run(ctx, t, payload.(*slack.InteractionCallback))
@@ -265,26 +266,27 @@ func OnViewClosed(callbackID string, run func(ctx context.Context, t *Turn, v *s
 // is gone (LifecycleEvents) have it from the start.
 func (h Handler) Always() Handler { h.always = true; return h }
 
-// Anyone makes an action or view handler run for people of other companies too, who meet it in a shared channel. Without it they are
-// told that it is not for them, before the handler runs.
+// Anyone makes an action or view handler run for people of other companies too, who meet it in a shared channel.
+// Without it they are told that it is not for them, before the handler runs.
 func (h Handler) Anyone() Handler { h.anyone = true; return h.with(optionAnyone) }
 
-// Uses declares permissions that the handler is better with and runs without. It looks at them itself: see Turn.Missing.
+// Uses declares permissions that the handler is better with and runs without. It looks at them itself: see
+// Turn.Missing.
 func (h Handler) Uses(scopes ...string) Handler {
 	h.Extras = slices.Concat(h.Extras, scopes)
 	return h
 }
 
-// ActsFor declares what the handler needs of a person to act for them (user scopes). Each person who installs or reconnects
-// the app is asked for it; Turn.AsUser has what came of it.
+// ActsFor declares what the handler needs of a person to act for them (user scopes). Each person who installs or
+// reconnects the app is asked for it; Turn.AsUser has what came of it.
 func (h Handler) ActsFor(scopes ...string) Handler {
 	h.UserScopes = slices.Concat(h.UserScopes, scopes)
 	return h
 }
 
-// Slow makes a command or action acknowledge at once and work from the inbox, with the promises of OnEvent: it survives the
-// process and may run again. The person sees nothing until it answers: by what it returns, or before that by Turn.Respond. Both
-// go to the response_url, which Slack takes for 30 minutes and 5 times.
+// Slow makes a command or action acknowledge at once and work from the inbox, with the promises of OnEvent: it survives
+// the process and may run again. The person sees nothing until it answers: by what it returns, or before that by
+// Turn.Respond. Both go to the response_url, which Slack takes for 30 minutes and 5 times.
 func (h Handler) Slow() Handler { h.slow = true; return h.with(optionSlow) }
 
 // Opens makes a slow command or action open a modal first, while its trigger lives (3 s): view says which. The handler
@@ -308,9 +310,9 @@ func (h Handler) OpensModal(view func(ctx context.Context, t *Turn) (slack.Modal
 // Within sets how long an event's or slow handler may take; its context ends then. Without it that is a minute.
 func (h Handler) Within(limit time.Duration) Handler { h.limit = limit; return h.with(optionWithin) }
 
-// InOrder has the events of one conversation (the slow commands of one channel) worked one after the other, in the order in
-// which they arrived, also across processes; one that failed holds up the others until it is a dead letter. For messages it
-// holds for all OnMessage handlers as soon as one asks for it.
+// InOrder has the events of one conversation (the slow commands of one channel) worked one after the other, in the
+// order in which they arrived, also across processes; one that failed holds up the others until it is a dead letter.
+// For messages it holds for all OnMessage handlers as soon as one asks for it.
 func (h Handler) InOrder() Handler { h.inOrder = true; return h.with(optionInOrder) }
 
 // Describe sets what Slack shows of a command.

@@ -47,16 +47,16 @@ const DedupeFor = 26 * time.Hour
 // DefaultLease is how long the events of a process that died lie before another one takes them.
 const DefaultLease = 30 * time.Second
 
-// Inbox keeps accepted events until they are worked. It may be used from any number of goroutines and, where it is kept in a
-// database, processes. Whoever is handed an event holds it for a lease; after that it goes to somebody else, and ErrLost is
-// what the first one gets for every word about it.
+// Inbox keeps accepted events until they are worked. It may be used from any number of goroutines and, where it is kept
+// in a database, processes. Whoever is handed an event holds it for a lease; after that it goes to somebody else, and
+// ErrLost is what the first one gets for every word about it.
 //
-// An attempt is begun when its event is handed out, and ended by Done, Retry, DeadLetter or Outlived. One that was begun and
-// never ended is a death (Event.Deaths): its process has ended while its handler ran.
+// An attempt is begun when its event is handed out, and ended by Done, Retry, DeadLetter or Outlived. One that was
+// begun and never ended is a death (Event.Deaths): its process has ended while its handler ran.
 type Inbox interface {
-	// Add accepts e, unless it was accepted before (fresh is false then). Once it returned without an error the event may be
-	// acknowledged. With take it is handed to the caller in the same moment, with its Row and Attempt. It blocks until the
-	// event is kept or ctx ended; kept all the same then, it is handed out when the lease is over.
+	// Add accepts e, unless it was accepted before (fresh is false then). Once it returned without an error the event may
+	// be acknowledged. With take it is handed to the caller in the same moment, with its Row and Attempt. It blocks until
+	// the event is kept or ctx ended; kept all the same then, it is handed out when the lease is over.
 	Add(ctx context.Context, e *Event, take bool) (fresh bool, err error)
 	// Claim hands at most n events to the caller that are ready, and none of the workspaces in busy. Workspaces take
 	// turns. What has Deaths is not among them.
@@ -78,8 +78,8 @@ type Inbox interface {
 	ExtendLease(ctx context.Context, held []Event) (lost []Event, err error)
 	// Done says that e was worked.
 	Done(ctx context.Context, e Event) error
-	// Retry says that e shall come again at a time; counts is whether this attempt counts against the limit. why is for the
-	// operator.
+	// Retry says that e shall come again at a time; counts is whether this attempt counts against the limit. why is for
+	// the operator.
 	Retry(ctx context.Context, e Event, at time.Time, counts bool, why string) error
 	// DeadLetter says that e failed for good. It is kept for an operator to see, and to replay.
 	DeadLetter(ctx context.Context, e Event, why string) error

@@ -75,8 +75,8 @@ func (i Installation) HandleUsersRevoked(ctx context.Context, userIDs []string, 
 	return i.in.HandleUsersRevoked(ctx, i.key, userIDs, at)
 }
 
-// HandleTeamAccess handles Slack's word of a time that the organisation's app was added to workspaces, or taken from them: see
-// install.Installer.HandleTeamAccess.
+// HandleTeamAccess handles Slack's word of a time that the organisation's app was added to workspaces, or taken from
+// them: see install.Installer.HandleTeamAccess.
 func (i Installation) HandleTeamAccess(ctx context.Context, added bool, teamIDs []string, at time.Time) error {
 	return i.in.HandleTeamAccess(ctx, i.key, added, teamIDs, at)
 }
@@ -86,8 +86,8 @@ func (i Installation) HandleChannelChanged(ctx context.Context, from, to string)
 	return i.in.HandleChannelChanged(ctx, i.key, from, to)
 }
 
-// HandleMigrationStarted handles Slack's word that the workspace is being moved into an organisation, HandleMigrationFinished that it belongs to
-// one now; an error of the latter means that it is to be called again.
+// HandleMigrationStarted handles Slack's word that the workspace is being moved into an organisation,
+// HandleMigrationFinished that it belongs to one now; an error of the latter means that it is to be called again.
 func (i Installation) HandleMigrationStarted(ctx context.Context) error {
 	return i.in.HandleMigrationStarted(ctx, i.key)
 }

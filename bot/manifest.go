@@ -1,7 +1,7 @@
 package bot
 
-// The manifest tells Slack what the app is. It is made from the handlers, so that a permission or an event can neither be
-// forgotten nor linger. https://docs.slack.dev/reference/app-manifest
+// The manifest tells Slack what the app is. It is made from the handlers, so that a permission or an event can neither
+// be forgotten nor linger. https://docs.slack.dev/reference/app-manifest
 
 import (
 	"cmp"
@@ -135,7 +135,8 @@ func optional(scopes []connection.Scope) []string {
 	return names
 }
 
-// OverSockets is m for an app that Slack reaches through Socket Mode: it sends to no address, and only the installer needs one.
+// OverSockets is m for an app that Slack reaches through Socket Mode: it sends to no address, and only the installer
+// needs one.
 func (m Manifest) OverSockets() Manifest {
 	m.Settings.Socket = true
 	m.Settings.Events.URL, m.Settings.Interactivity.URL = "", ""

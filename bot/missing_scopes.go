@@ -1,8 +1,9 @@
 package bot
 
-// What happens where a permission is missing for what somebody asked for, whether that is known before the handler runs or Slack
-// says so while it does: the person reads what the app can't do and gets a button that asks for exactly what is missing, somebody
-// who can allow it hears of it once a day, and everything else goes on. Nothing is tried again, for that would not help.
+// What happens where a permission is missing for what somebody asked for, whether that is known before the handler runs
+// or Slack says so while it does: the person reads what the app can't do and gets a button that asks for exactly what
+// is missing, somebody who can allow it hears of it once a day, and everything else goes on. Nothing is tried again,
+// for that would not help.
 
 import (
 	"context"
@@ -17,7 +18,8 @@ import (
 	"switchboard/install/slackapi"
 )
 
-// NotAllowedError is a handler's word that permissions are missing for what it was to do. The person is told, see Turn.Need.
+// NotAllowedError is a handler's word that permissions are missing for what it was to do. The person is told, see
+// Turn.Need.
 type NotAllowedError struct{ Scopes []string }
 
 func (e *NotAllowedError) Error() string { return "not allowed here: " + strings.Join(e.Scopes, ", ") }
@@ -33,9 +35,9 @@ func (t *Turn) Missing(scopes ...string) []string {
 	return missing
 }
 
-// Need returns nil when the workspace has allowed all of these, else a *NotAllowedError. A handler that returns that error, as it
-// is or wrapped, has the person told what is off and how it is allowed: in the answer of a command or button, or in a
-// message that only they see, once an hour. It is not run again.
+// Need returns nil when the workspace has allowed all of these, else a *NotAllowedError. A handler that returns that
+// error, as it is or wrapped, has the person told what is off and how it is allowed: in the answer of a command or
+// button, or in a message that only they see, once an hour. It is not run again.
 func (t *Turn) Need(scopes ...string) error {
 	if missing := t.Missing(scopes...); len(missing) > 0 {
 		return &NotAllowedError{missing}
@@ -94,8 +96,8 @@ func (h Handler) missing(t *Turn) []string {
 	})
 }
 
-// refused returns the scopes that err says are missing for h; none when it says something else, or names permissions that the
-// app doesn't use: then there is nothing that anybody could allow, and it is the app's own fault.
+// refused returns the scopes that err says are missing for h; none when it says something else, or names permissions
+// that the app doesn't use: then there is nothing that anybody could allow, and it is the app's own fault.
 func (h Handler) refused(t *Turn, err error) []string {
 	var known *NotAllowedError
 	if errors.As(err, &known) {
@@ -125,7 +127,8 @@ func (h Handler) refused(t *Turn, err error) []string {
 	return others
 }
 
-// notAllowed is the answer of a command, a button or a modal. A button in the Home has no place for one, so a message says it.
+// notAllowed is the answer of a command, a button or a modal. A button in the Home has no place for one, so a message
+// says it.
 func (b *Bot) notAllowed(t *Turn, h Handler, missing []string) Reply {
 	if h.Kind != KindAction || t.address != "" {
 		return t.NotAllowed(missing...)

@@ -1,7 +1,8 @@
 package bot
 
-// In a channel that is shared with another company, its people can press our buttons and fill in our forms. They learn nothing of the
-// workspace that installed the app, and change nothing in it: that is seen to here, before any handler runs.
+// In a channel that is shared with another company, its people can press our buttons and fill in our forms. They learn
+// nothing of the workspace that installed the app, and change nothing in it: that is seen to here, before any handler
+// runs.
 // https://docs.slack.dev/apis/slack-connect
 
 import (
@@ -10,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"switchboard/install"
 	"switchboard/install/connection"
 	"switchboard/install/slackapi"
 )
@@ -110,13 +110,14 @@ func sideOf(c connection.Connection, userTeam string) side {
 	return unclear // workspaces of an organisation can't be told from others by their ids
 }
 
-// notForOutsiders is what people of another company read where others read what is wrong with the connection, or what it lacks.
+// notForOutsiders is what people of another company read where others read what is wrong with the connection, or what
+// it lacks.
 func (t *Turn) notForOutsiders() Reply {
 	return Reply{Text: escape(t.Install.App().Name + " can't do that here right now.")}
 }
 
-// foreignBot reports whether the button or form was put there by another installation than c: the payload then names one workspace
-// and shows what was meant for another.
+// foreignBot reports whether the button or form was put there by another installation than c: the payload then names
+// one workspace and shows what was meant for another.
 func (i interaction) foreignBot(c connection.Connection) bool {
 	wrote := ""
 	switch {

@@ -180,8 +180,9 @@ func page(r Reply) *slack.ModalViewRequest {
 		Close: slack.NewTextBlockObject(slack.PlainTextType, "Close", false, false), Blocks: slack.Blocks{BlockSet: blocks}}
 }
 
-// OpenView opens a modal for the person who typed the command or pressed the button. It has to be called before any slow work: the
-// trigger lives for 3 s and opens one modal. It needs no permission, and a usable connection. https://docs.slack.dev/surfaces/modals
+// OpenView opens a modal for the person who typed the command or pressed the button. It has to be called before any
+// slow work: the trigger lives for 3 s and opens one modal. It needs no permission, and a usable connection.
+// https://docs.slack.dev/surfaces/modals
 func (t *Turn) OpenView(ctx context.Context, view slack.ModalViewRequest) (*slack.View, error) {
 	switch {
 	case t.Trigger == "":

@@ -1,7 +1,7 @@
 package bot
 
-// A handler may run again after it has already spoken. What it said is remembered with the event, by the order in which it
-// said it, so that people read it once.
+// A handler may run again after it has already spoken. What it said is remembered with the event, by the order in which
+// it said it, so that people read it once.
 
 import (
 	"context"
@@ -59,8 +59,8 @@ func (s *said) turn() (i int, was string) {
 	return i, was
 }
 
-// fresh makes the next post one that no earlier attempt has made: what the app itself says about an attempt is not what the
-// handler said there.
+// fresh makes the next post one that no earlier attempt has made: what the app itself says about an attempt is not what
+// the handler said there.
 func (s *said) fresh() {
 	if s == nil {
 		return
@@ -88,8 +88,8 @@ func (s *said) keep(ctx context.Context, t *Turn, i int, what string) {
 	}
 }
 
-// Say posts r in the conversation that t came from and returns the message's ts. In a thread it stays in the thread. It blocks
-// for a call to Slack, and before that for Slack's limits.
+// Say posts r in the conversation that t came from and returns the message's ts. In a thread it stays in the thread. It
+// blocks for a call to Slack, and before that for Slack's limits.
 //
 // When a handler runs again (Turn.Attempt), its first Say returns the message that its first Say posted before, its
 // second the second, and so on: a handler that speaks in another order, or says something else this time, must look at
@@ -185,8 +185,8 @@ func (b *Bot) tellActor(ctx context.Context, t *Turn, r Reply) {
 	}
 }
 
-// historyScope is what reading a conversation takes, by the first letter of its id. Private channels and group messages can't
-// be told apart by it; either permission is tried.
+// historyScope is what reading a conversation takes, by the first letter of its id. Private channels and group messages
+// can't be told apart by it; either permission is tried.
 var historyScope = map[byte][]string{'D': {"im:history"}, 'C': {"channels:history", "groups:history"}, 'G': {"groups:history", "mpim:history"}}
 
 // find looks for the message that an earlier attempt posted under key. "": it is not there, or that can't be known.

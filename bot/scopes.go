@@ -1,7 +1,7 @@
 package bot
 
-// Handlers declare which permissions they use, and the app's catalogue says in words what each is for. Here the two are held
-// against each other, so that a permission can neither be forgotten nor linger.
+// Handlers declare which permissions they use, and the app's catalogue says in words what each is for. Here the two are
+// held against each other, so that a permission can neither be forgotten nor linger.
 
 import (
 	"errors"
@@ -36,8 +36,9 @@ func UserScopes(handlers []Handler) []string {
 	return slices.Compact(names)
 }
 
-// CheckCatalogue holds the catalogue of permissions, of the bot and of people, against what handlers declare. The error has
-// everything that is wrong, each with its fix. Without any catalogue there is nothing to check: such an app asks for nothing.
+// CheckCatalogue holds the catalogue of permissions, of the bot and of people, against what handlers declare. The error
+// has everything that is wrong, each with its fix. Without any catalogue there is nothing to check: such an app asks
+// for nothing.
 func CheckCatalogue(scopes, ofPeople []connection.Scope, handlers []Handler) error {
 	if len(scopes)+len(ofPeople) == 0 {
 		return nil

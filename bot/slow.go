@@ -1,7 +1,7 @@
 package bot
 
-// Commands and buttons whose work takes longer than Slack waits: acknowledged once they are in the inbox, answered by their
-// response_url.
+// Commands and buttons whose work takes longer than Slack waits: acknowledged once they are in the inbox, answered by
+// their response_url.
 
 import (
 	"cmp"

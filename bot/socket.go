@@ -1,13 +1,13 @@
 package bot
 
-// Socket Mode: what Slack sends comes through WebSockets that we open, several at a time, because Slack ends each of them
-// about once an hour. It goes through accept like what comes over HTTP, and is acknowledged, on the connection that it came
-// through, once accept has it. https://docs.slack.dev/apis/events-api/using-socket-mode
+// Socket Mode: what Slack sends comes through WebSockets that we open, several at a time, because Slack ends each of
+// them about once an hour. It goes through accept like what comes over HTTP, and is acknowledged, on the connection
+// that it came through, once accept has it. https://docs.slack.dev/apis/events-api/using-socket-mode
 //
-// slack-go opens the connections and names what is in the frames; its managed client does not run them. At Slack's warning
-// that one hangs up at once, with the acknowledgements under way; it dials again in a loop without a pause; it keeps to
-// itself why Slack hung up, and whether an acknowledgement was written; and an event it can't parse it gives back without
-// its envelope.
+// slack-go opens the connections and names what is in the frames; its managed client does not run them. At Slack's
+// warning that one hangs up at once, with the acknowledgements under way; it dials again in a loop without a pause; it
+// keeps to itself why Slack hung up, and whether an acknowledgement was written; and an event it can't parse it gives
+// back without its envelope.
 
 import (
 	"cmp"
@@ -89,8 +89,8 @@ var usualPace = socketPace{
 // errSwitchedOff is Slack's link_disabled.
 var errSwitchedOff = errors.New("switched off (link_disabled) in the app's settings: switch it on at https://api.slack.com/apps, or leave the app-level token out to get everything over HTTP")
 
-// TokenRefused says that Slack will not open a connection with the app-level token. Slack has said so of good tokens, too,
-// and taken them again a moment later.
+// TokenRefused says that Slack will not open a connection with the app-level token. Slack has said so of good tokens,
+// too, and taken them again a moment later.
 type TokenRefused struct {
 	Code string // Slack's word: invalid_auth …
 	what string
@@ -157,8 +157,8 @@ func (b *Bot) RunSockets(ctx context.Context) error {
 	return b.sockets.run(ctx)
 }
 
-// SocketHealth says how many connections of Socket Mode are open, in which of the Sockets… states that is, and, if it is not
-// as it should be, why.
+// SocketHealth says how many connections of Socket Mode are open, in which of the Sockets… states that is, and, if it
+// is not as it should be, why.
 func (b *Bot) SocketHealth() (live int, state string, err error) {
 	s := &b.sockets
 	s.mu.Lock()
@@ -206,8 +206,8 @@ func (s *sockets) run(ctx context.Context) error {
 	return err
 }
 
-// keep keeps one connection open until ctx ends. A successor is opened while the one before is still in use, if Slack leaves
-// time for it.
+// keep keeps one connection open until ctx ends. A successor is opened while the one before is still in use, if Slack
+// leaves time for it.
 func (s *sockets) keep(ctx context.Context) error {
 	failures := 0
 	for {
@@ -268,8 +268,8 @@ func (s *sockets) failed(err error, failures int) {
 	s.log.Warn("socket not opened; trying again", "cause", err, "failures", failures)
 }
 
-// pause is how long to wait after so many failures in a row, at random, so that many who lost Slack at the same moment don't
-// come back at the same moment.
+// pause is how long to wait after so many failures in a row, at random, so that many who lost Slack at the same moment
+// don't come back at the same moment.
 func (p socketPace) pause(failures int) time.Duration {
 	if failures == 0 {
 		return 0
@@ -501,8 +501,8 @@ func (c *socket) read(ctx context.Context) ([]byte, error) {
 	return nil, err
 }
 
-// dismissed keeps the reason that Slack gave for the end, and asks for a successor. Until Slack hangs up the connection is
-// still in use.
+// dismissed keeps the reason that Slack gave for the end, and asks for a successor. Until Slack hangs up the connection
+// is still in use.
 func (c *socket) dismissed(reason string) {
 	c.mu.Lock()
 	c.reason = reason
@@ -626,7 +626,8 @@ func (c *socket) take(ctx context.Context, frame []byte) {
 	})
 }
 
-// handle accepts one delivery and acknowledges it. What could not be accepted is not acknowledged: Slack sends it again.
+// handle accepts one delivery and acknowledges it. What could not be accepted is not acknowledged: Slack sends it
+// again.
 func (c *socket) handle(ctx context.Context, r socketmode.Request, d delivery) {
 	c.metrics.repeated(r.RetryReason)
 	a, err := c.accepted(ctx, d)

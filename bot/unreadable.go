@@ -26,8 +26,8 @@ var (
 	eventIDs     = regexp.MustCompile(`"event_id"\s*:\s*"([A-Za-z0-9_-]{1,100})"`)
 	responseURLs = regexp.MustCompile(`"response_url"\s*:\s*("(?:[^"\\]|\\.)+")`)
 	appIDs       = regexp.MustCompile(`"api_app_id"\s*:\s*"(A[A-Z0-9]{1,40})"`)
-	// Whose it is. What a person wrote can't look like this: quotes in it are escaped. The first is for whom it was delivered, the
-	// last may be another company's.
+	// Whose it is. What a person wrote can't look like this: quotes in it are escaped. The first is for whom it was
+	// delivered, the last may be another company's.
 	workspaces = []*regexp.Regexp{
 		regexp.MustCompile(`"authorizations"\s*:\s*\[\s*\{[^\]}]*"team_id"\s*:\s*"(T[A-Z0-9]{1,40})"`),
 		regexp.MustCompile(`"context_team_id"\s*:\s*"(T[A-Z0-9]{1,40})"`),

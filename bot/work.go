@@ -1,7 +1,7 @@
 package bot
 
-// The work behind the acknowledgement: events are handed out by the inbox, a bounded number of handlers runs at once, no
-// workspace takes all of them, and what fails is tried again until it counts as failed for good.
+// The work behind the acknowledgement: events are handed out by the inbox, a bounded number of handlers runs at once,
+// no workspace takes all of them, and what fails is tried again until it counts as failed for good.
 
 import (
 	"cmp"
@@ -20,9 +20,9 @@ import (
 )
 
 const (
-	// DefaultWorkers is how many handlers of events run at once. They mostly wait for Slack, some 100 ms for each call, so there
-	// are many more of them than processors. One workspace gets at most half of them, so that one whose calls hang leaves room
-	// for the others.
+	// DefaultWorkers is how many handlers of events run at once. They mostly wait for Slack, some 100 ms for each call, so
+	// there are many more of them than processors. One workspace gets at most half of them, so that one whose calls hang
+	// leaves room for the others.
 	DefaultWorkers = 128
 	mostClaimed    = 64
 	// What other processes left behind, and what waits for its next attempt, is looked for this often.
@@ -312,8 +312,8 @@ func (d *workerPool) interrupt(cause error, events []Event, all bool) {
 // ErrGaveUp says that Run ended while a handler was still running.
 var ErrGaveUp = errors.New("handlers still run; what they were doing is given up, and done again by whoever finds it")
 
-// Run works the inbox until ctx ends, then takes nothing more, lets handlers finish for a while, ends the others and puts
-// their events back. ErrGaveUp when a handler does not even end then. Whatever is left lies in the inbox.
+// Run works the inbox until ctx ends, then takes nothing more, lets handlers finish for a while, ends the others and
+// puts their events back. ErrGaveUp when a handler does not even end then. Whatever is left lies in the inbox.
 func (b *Bot) Run(ctx context.Context) error {
 	b.pool.begins()
 	forgotten := time.AfterFunc(socketsForgotten, b.sayNoSockets)
@@ -620,8 +620,8 @@ var (
 	tokens    = regexp.MustCompile(`\b(xox[a-z.]*|xapp|xwfp)-[^\s"']+`)
 )
 
-// reason is an error for an operator to read, in the log and with the event: its cause, without addresses (a response_url lets
-// anybody answer) and tokens, and no longer than a few lines.
+// reason is an error for an operator to read, in the log and with the event: its cause, without addresses (a
+// response_url lets anybody answer) and tokens, and no longer than a few lines.
 func reason(err error) string {
 	const most = 300
 	s := tokens.ReplaceAllString(addresses.ReplaceAllString(fmt.Sprint(slackapi.Cause(err)), "[address]"), "[token]")
@@ -631,7 +631,8 @@ func reason(err error) string {
 	return s
 }
 
-// tell says to the inbox what became of an event, and again while it can't be reached: until somebody else has the event.
+// tell says to the inbox what became of an event, and again while it can't be reached: until somebody else has the
+// event.
 func (b *Bot) tell(e Event, outcome string, say func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.Background(), verdictBudget)
 	defer cancel()
@@ -655,8 +656,8 @@ func (b *Bot) tell(e Event, outcome string, say func(context.Context) error) {
 	}
 }
 
-// LifecycleEvents are the types of events that say that the app left. Nothing else will say it again, so they are tried until they
-// are handled, and an inbox keeps them when it erases what else waits for a connection that is gone.
+// LifecycleEvents are the types of events that say that the app left. Nothing else will say it again, so they are tried
+// until they are handled, and an inbox keeps them when it erases what else waits for a connection that is gone.
 func LifecycleEvents() []string { return []string{"app_uninstalled", "tokens_revoked"} }
 
 func lifecycle(kind string) bool { return slices.Contains(LifecycleEvents(), kind) }
