@@ -5,7 +5,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 )
 
@@ -27,13 +26,13 @@ func (c *backupCmd) Run(env *environment) (err error) {
 	if err := s.err(); err != nil {
 		return err
 	}
-	if d.path == "" {
+	if d.Path() == "" {
 		return &usageError{errBackUpPostgres}
 	}
-	if err := d.mustExist(); err != nil {
+	if err := d.MustExist(); err != nil {
 		return err
 	}
-	db, err := d.open(env.ctx, nil) // what is sealed stays sealed
+	db, err := d.Open(env.ctx, nil) // what is sealed stays sealed
 	if err != nil {
 		return err
 	}
@@ -44,11 +43,11 @@ func (c *backupCmd) Run(env *environment) (err error) {
 		return err
 	}
 
-	key := d.keyFile()
-	if d.keys != "" {
+	key := d.KeyFile()
+	if d.Keys != "" {
 		key = "ENCRYPTION_KEYS"
 	}
-	journal := filepath.Join(d.dataDir, "journal")
+	journal := d.Journal()
 	if c.JSON {
 		return printJSON(env.stdout, map[string]any{"file": c.File, "bytes": size, "at": stamp(at), "key": key, "journal": journal})
 	}

@@ -16,35 +16,59 @@ import (
 
 	"switchboard/bot"
 	"switchboard/commands"
+	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/internal/server"
 	"switchboard/slacksim"
-	"switchboard/storage"
 	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
 
-// benchApp is the program on a fresh database, with nothing running yet; it is closed with the benchmark.
-func benchApp(b *testing.B, database string) *app {
+// benchDoor is the program's door on a fresh database with one connection, its workers running; it ends with the benchmark.
+func benchDoor(b *testing.B, address string) http.Handler {
 	b.Helper()
-	keys, err := seal.ParseKeys(seal.NewKey())
+	database := server.Database{URL: connection.Secret(address), DataDir: b.TempDir(), Keys: connection.Secret(seal.NewKey())}
+	keys, err := database.Keyring()
 	if err != nil {
 		b.Fatal(err)
 	}
-	db, err := storage.Open(b.Context(), database, keys)
+	db, err := database.Open(b.Context(), keys)
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() { _ = db.Close() })
-	if _, err := db.Migrate(b.Context()); err != nil {
+	c := connection.Connection{Key: connection.Key{AppID: "A1", TeamID: "T1"}, TokenPair: connection.TokenPair{Token: "xoxb-0-bench"}, State: connection.Active, InstalledAt: time.Now()}
+	if _, err = db.Migrate(b.Context()); err == nil {
+		_, _, err = db.Put(b.Context(), c)
+	}
+	if err := errors.Join(err, db.Close()); err != nil {
 		b.Fatal(err)
 	}
-	a, err := newApp(appConfig{app: commands.App(), clientID: "1.2", clientSecret: "s", signingSecrets: []connection.Secret{"s"},
-		slackURL: "http://127.0.0.1:1", publicURL: "http://127.0.0.1:2", db: db, log: newLogger(io.Discard, 8, "json")})
-	if err != nil {
+
+	serving, ended := make(chan struct{}), make(chan error, 1)
+	cfg := server.Config{
+		Install: install.Config{App: commands.App(), ClientID: "1.2", ClientSecret: "s",
+			SlackURL: "http://127.0.0.1:1", PublicURL: "http://127.0.0.1:2"},
+		Bot:      bot.Config{SigningSecrets: []connection.Secret{"s"}},
+		Database: database,
+		Log:      newLogger(io.Discard, 8, "json"),
+		Serving:  func() { close(serving) },
+	}
+	ours(&cfg)
+	s := server.New(cfg)
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() { ended <- s.Run(ctx) }()
+	b.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			b.Error(err)
+		}
+	})
+	select {
+	case <-serving:
+	case err := <-ended:
 		b.Fatal(err)
 	}
-	b.Cleanup(a.close)
-	return a
+	return s.Handler()
 }
 
 // A whole /connection command through the program's own routes: signature, look-up in the database, answer. Slack is not
@@ -52,14 +76,7 @@ func benchApp(b *testing.B, database string) *app {
 func BenchmarkCommandRoundTrip(b *testing.B) {
 	for name, address := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite, "postgres": storagetest.Postgres} {
 		b.Run(name, func(b *testing.B) {
-			ctx := context.Background()
-			a := benchApp(b, address(b))
-			db := a.cfg.db
-			c := connection.Connection{Key: connection.Key{AppID: "A1", TeamID: "T1"}, TokenPair: connection.TokenPair{Token: "xoxb-0-bench"}, State: connection.Active, InstalledAt: time.Now()}
-			if _, _, err := db.Put(ctx, c); err != nil {
-				b.Fatal(err)
-			}
-			door := a.public()
+			door := benchDoor(b, address(b))
 			body := []byte(url.Values{"command": {"/connection"}, "text": {"help"}, "team_id": {"T1"}, "user_id": {"U1"}, "channel_id": {"C1"}, "api_app_id": {"A1"}}.Encode())
 			b.ReportAllocs()
 			for b.Loop() {
@@ -82,18 +99,14 @@ func BenchmarkCommandRoundTrip(b *testing.B) {
 func BenchmarkDemoFirstPage(b *testing.B) {
 	for b.Loop() {
 		ctx, cancel := context.WithCancel(context.Background())
-		d, err := startDemo(ctx, "127.0.0.1:0")
+		d, err := startDemo("127.0.0.1:0")
 		if err != nil {
 			b.Fatal(err)
 		}
-		d.cfg.log = newLogger(io.Discard, 8, "json")
-		a, err := newApp(d.cfg)
-		if err != nil {
-			b.Fatal(err)
-		}
+		d.cfg.Log = newLogger(io.Discard, 8, "json")
 		ended := make(chan error, 1)
-		go func() { ended <- a.run(ctx) }()
-		for _, page := range []string{d.slack.URL(), d.cfg.publicURL} {
+		go func() { ended <- server.New(d.cfg).Run(ctx) }()
+		for _, page := range []string{d.slack.URL(), d.cfg.Install.PublicURL} {
 			resp, err := http.Get(page + "/")
 			if err != nil {
 				b.Fatal(err)
@@ -124,11 +137,7 @@ func BenchmarkEventToHandler(b *testing.B) {
 			handlersOf = func() []bot.Handler {
 				return append(commands.All(), bot.OnEvent("bench", func(context.Context, *bot.Turn, *struct{}) error { began <- time.Now(); return nil }).Always())
 			}
-			ctx, cancel := context.WithCancel(context.Background())
-			a := benchApp(b, address(b))
-			ended := make(chan error, 1)
-			go func() { ended <- a.bot.Run(ctx) }()
-			door := a.public()
+			door := benchDoor(b, address(b))
 			run := time.Now().UnixNano()
 			var toHandler, toAck []time.Duration
 			for b.Loop() {
@@ -151,10 +160,6 @@ func BenchmarkEventToHandler(b *testing.B) {
 				slices.Sort(took)
 				b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-µs-to-"+what)
 				b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs-to-"+what)
-			}
-			cancel()
-			if err := <-ended; err != nil {
-				b.Fatal(err)
 			}
 		})
 	}

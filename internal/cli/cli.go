@@ -12,13 +12,12 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 
 	"switchboard/bot"
-	"switchboard/storage"
+	"switchboard/internal/server"
 )
 
 // version is what the program says of itself.
@@ -30,10 +29,6 @@ func Main(built string, args []string) int {
 	return exitCode(os.Stderr, run(untilSignal(), args, os.Getenv, os.Stdout, os.Stderr))
 }
 
-// errTerminated is why a context ended, where it was by SIGTERM: whoever stops a service sends it, and a person at a
-// terminal presses Ctrl-C.
-var errTerminated = errors.New("terminated by SIGTERM")
-
 // untilSignal ends with the first signal, which stops gracefully. A second one ends the process right away, unless
 // somebody waits for it.
 func untilSignal() context.Context {
@@ -44,7 +39,7 @@ func untilSignal() context.Context {
 		first := <-signals
 		signal.Stop(signals)
 		if first == syscall.SIGTERM {
-			cancel(errTerminated)
+			cancel(server.ErrTerminated)
 		}
 		cancel(context.Canceled)
 	}()
@@ -55,7 +50,7 @@ func untilSignal() context.Context {
 // is wrong.
 func exitCode(stderr io.Writer, err error) int {
 	var usage *usageError
-	var wrong *configError
+	var wrong *server.ConfigError
 	var refused *bot.TokenRefused
 	switch {
 	case err == nil:
@@ -67,29 +62,9 @@ func exitCode(stderr io.Writer, err error) int {
 		fmt.Fprintf(stderr, "switchboard: %s\nTry: switchboard help\n", err)
 		return 2
 	default:
-		fmt.Fprintln(stderr, "switchboard:", inOperatorsWords(err))
+		fmt.Fprintln(stderr, "switchboard:", server.InOperatorsWords(err))
 		return 1
 	}
-}
-
-// inOperatorsWords is err with the command that helps where the library names what a program can call.
-func inOperatorsWords(err error) string {
-	var schema *storage.SchemaError
-	if !errors.As(err, &schema) {
-		return err.Error()
-	}
-	var words string
-	switch {
-	case schema.Have > schema.Want:
-		words = fmt.Sprintf("this database was written by a newer Switchboard (schema version %d, this one knows %d): "+
-			"run that version or newer", schema.Have, schema.Want)
-	case schema.Have == 0:
-		words = "this database has no Switchboard tables yet: run switchboard migrate up"
-	default:
-		words = fmt.Sprintf("this database has schema version %d and this Switchboard needs %d: run switchboard migrate up",
-			schema.Have, schema.Want)
-	}
-	return strings.ReplaceAll(err.Error(), schema.Error(), words)
 }
 
 // usageError is a call that cannot be understood.

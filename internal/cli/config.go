@@ -4,7 +4,6 @@ package cli
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -26,33 +25,19 @@ import (
 	"switchboard/bot"
 	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/internal/server"
 	"switchboard/storage"
 	"switchboard/storage/seal"
 )
-
-// problem is one thing wrong with the configuration.
-type problem struct{ setting, what, fix string }
-
-// configError is a configuration that cannot be used, with everything that is wrong with it.
-type configError struct{ problems []problem }
-
-func (e *configError) Error() string {
-	var b strings.Builder
-	b.WriteString("the configuration can't be used. Nothing was started.")
-	for _, p := range e.problems {
-		fmt.Fprintf(&b, "\n  %s: %s\n    Fix: %s", p.setting, p.what, p.fix)
-	}
-	return b.String()
-}
 
 // source looks settings up and collects what is wrong with them.
 type source struct {
 	getenv   func(string) string
 	dotenv   map[string]string
 	files    map[string]bool // secrets that came as NAME_FILE, readable or not
-	problems []problem
-	warnings []problem // of what works, and is not as it should be
-	imitated bool      // SLACK_URL is an imitation on this machine, whose secrets look as they like
+	problems []server.Problem
+	warnings []server.Problem // of what works, and is not as it should be
+	imitated bool             // SLACK_URL is an imitation on this machine, whose secrets look as they like
 }
 
 func newSource(getenv func(string) string) *source {
@@ -148,7 +133,7 @@ func writableByOthers(f *os.File, name string) (what, fix string) {
 }
 
 func (s *source) bad(setting, what, fix string) {
-	s.problems = append(s.problems, problem{s.given(setting), what, fix})
+	s.problems = append(s.problems, server.Problem{Setting: s.given(setting), What: what, Fix: fix})
 }
 
 // given is the name under which a setting was given: NAME_FILE, where a secret came from a file.
@@ -161,23 +146,23 @@ func (s *source) given(setting string) string {
 
 // named puts the names under which the settings were given into what was found out later.
 func (s *source) named(err error) error {
-	var wrong *configError
+	var wrong *server.ConfigError
 	if errors.As(err, &wrong) {
-		for i, p := range wrong.problems {
-			wrong.problems[i].setting = s.given(p.setting)
+		for i, p := range wrong.Problems {
+			wrong.Problems[i].Setting = s.given(p.Setting)
 		}
 	}
 	return err
 }
 
 func (s *source) warn(what, fix string) {
-	s.warnings = append(s.warnings, problem{what: what, fix: fix})
+	s.warnings = append(s.warnings, server.Problem{What: what, Fix: fix})
 }
 
 // tell logs the warnings.
 func (s *source) tell(log *slog.Logger) {
 	for _, w := range s.warnings {
-		log.Warn(w.what, "fix", w.fix)
+		log.Warn(w.What, "fix", w.Fix)
 	}
 }
 
@@ -185,7 +170,7 @@ func (s *source) err() error {
 	if len(s.problems) == 0 {
 		return nil
 	}
-	return &configError{s.problems}
+	return &server.ConfigError{Problems: s.problems}
 }
 
 // get returns a setting: the flag, else the environment, else .env, else fallback.
@@ -242,48 +227,40 @@ type databaseFlags struct {
 	DataDir     string `name:"data-dir" placeholder:"DIR" help:"DATA_DIR: folder for files: the journal of new tokens; with SQLite the database and its key. Default: data."`
 }
 
-// database is where connections are kept and how their secrets are sealed.
-type database struct {
-	url     connection.Secret // it may hold a password
-	dataDir string
-	path    string // of the SQLite file, "" with PostgreSQL
-	keys    connection.Secret
-}
-
 // read collects them. withKeys: the command seals or opens secrets, so it needs the keys.
-func (f databaseFlags) read(s *source, withKeys bool) database {
-	d := database{dataDir: s.get(f.DataDir, "DATA_DIR", "data"), keys: s.secret("ENCRYPTION_KEYS")}
+func (f databaseFlags) read(s *source, withKeys bool) server.Database {
+	d := server.Database{DataDir: s.get(f.DataDir, "DATA_DIR", "data"), Keys: s.secret("ENCRYPTION_KEYS")}
 	raw := strings.TrimSpace(f.DatabaseURL)
 	if raw == "" {
 		raw = s.secret("DATABASE_URL").Reveal()
 	}
 	if raw == "" {
-		raw = "sqlite:" + filepath.Join(d.dataDir, "switchboard.db")
+		raw = "sqlite:" + filepath.Join(d.DataDir, "switchboard.db")
 	}
-	d.url = connection.Secret(raw)
-	if info, err := os.Stat(d.dataDir); err == nil && !info.IsDir() || errors.Is(err, syscall.ENOTDIR) {
-		s.bad("DATA_DIR", "is not a folder", dataDirFix)
+	d.URL = connection.Secret(raw)
+	if info, err := os.Stat(d.DataDir); err == nil && !info.IsDir() || errors.Is(err, syscall.ENOTDIR) {
+		s.bad("DATA_DIR", "is not a folder", server.DataDirFix)
 	}
 	switch {
 	case strings.HasPrefix(raw, "sqlite:"):
-		d.path = strings.TrimPrefix(raw, "sqlite:")
+		path := d.Path()
 		const fix = "write sqlite:PATH, for example sqlite:data/switchboard.db"
 		switch { // what storage would refuse, said before anything is made on the disk
-		case d.path == "":
+		case path == "":
 			s.bad("DATABASE_URL", "names no file behind sqlite:", fix)
-		case d.path == ":memory:", strings.ContainsAny(d.path, "?#"), strings.HasPrefix(d.path, "//") && !strings.HasPrefix(d.path, "///"):
+		case path == ":memory:", strings.ContainsAny(path, "?#"), strings.HasPrefix(path, "//") && !strings.HasPrefix(path, "///"):
 			s.bad("DATABASE_URL", "is not sqlite: and a plain path, without //, ? and #, and not in memory", fix)
 		}
 	case strings.HasPrefix(raw, "postgres://"), strings.HasPrefix(raw, "postgresql://"):
-		if withKeys && d.keys == "" && !s.files["ENCRYPTION_KEYS"] {
+		if withKeys && d.Keys == "" && !s.files["ENCRYPTION_KEYS"] {
 			s.bad("ENCRYPTION_KEYS", "is not set, and with PostgreSQL there is no default", "make a key with: openssl rand -base64 32 and keep a copy of it; without it the stored access is lost")
 		}
-		d.url = connection.Secret(encrypted(s, raw))
+		d.URL = connection.Secret(encrypted(s, raw))
 	default:
 		s.bad("DATABASE_URL", "is neither postgres://… nor sqlite:PATH", "write one of the two, or leave it out for SQLite in the data folder")
 	}
-	if d.keys != "" {
-		if _, err := seal.ParseKeys(d.keys.Reveal()); err != nil {
+	if d.Keys != "" {
+		if _, err := seal.ParseKeys(d.Keys.Reveal()); err != nil {
 			s.bad("ENCRYPTION_KEYS", err.Error(), "give one or more keys, separated by commas, each 32 random bytes in base64: openssl rand -base64 32")
 		}
 	}
@@ -309,88 +286,6 @@ func encrypted(s *source, raw string) string {
 				"require at least")
 	}
 	return raw
-}
-
-// keyring returns the keys that seal and open. With SQLite and no ENCRYPTION_KEYS they are in a file beside the database,
-// made at first use.
-func (d database) keyring() (*seal.Keyring, error) {
-	if d.keys != "" {
-		return seal.ParseKeys(d.keys.Reveal())
-	}
-	return seal.KeyFile(d.keyFile())
-}
-
-func (d database) keyFile() string { return d.path + ".key" }
-
-// keyLost refuses to have a new key file made where something is sealed with the one that is missing: the right one
-// could not be put back, and what the new one seals would be lost with it.
-func (d database) keyLost(ctx context.Context) (err error) {
-	if _, err := os.Stat(d.keyFile()); d.path == "" || d.keys != "" || !errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	made := d.mustExist() != nil
-	db, err := d.open(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer func() { err = d.closeRefused(made, db, err) }()
-	if err := db.Exclusive(); err != nil {
-		return err
-	}
-	if err := d.useJournal(db); err != nil {
-		return err
-	}
-	if _, err := db.Migrate(ctx); err != nil {
-		return err
-	}
-	if err := db.CheckAnyKey(ctx); !errors.Is(err, storage.ErrWrongKeys) {
-		return err
-	}
-	return &configError{[]problem{{"ENCRYPTION_KEYS",
-		"is not set, and there is no key file " + d.keyFile() + ". What is stored in the database, or in DATA_DIR, is " +
-			"sealed with the missing key, so no new one is made",
-		"put the key file back, give its content as ENCRYPTION_KEYS, or check DATABASE_URL and DATA_DIR. If the key is lost " +
-			"for good, give a new one as " +
-			"ENCRYPTION_KEYS (openssl rand -base64 32) and run switchboard keys rotate --erase-unreadable; " +
-			"every workspace then has to reconnect"}}}
-}
-
-// closeRefused closes a database that can't be served with, for err. One that was made just now goes again where another one
-// is missed: the place has to be free when that one is put back.
-func (d database) closeRefused(made bool, db *storage.DB, err error) error {
-	var lost *configError
-	missed := errors.Is(err, storage.ErrMissed) || errors.As(err, &lost)
-	err = errors.Join(err, db.Close())
-	for _, part := range []string{"", "-wal", "-shm"} {
-		if made && missed {
-			_ = os.Remove(d.path + part)
-		}
-	}
-	return err
-}
-
-// open opens the database, and says what to look at when it doesn't answer.
-func (d database) open(ctx context.Context, keys *seal.Keyring) (*storage.DB, error) {
-	db, err := storage.Open(ctx, d.url.Reveal(), keys)
-	if err == nil {
-		return db, nil
-	}
-	raw := d.url.Reveal()
-	// A password with an unescaped / # or ? reads like a host; then nothing of the address is repeated.
-	if u, bad := url.Parse(raw); d.path == "" && bad == nil && u.Fragment == "" && (u.User != nil || !strings.Contains(raw, "@")) {
-		return nil, fmt.Errorf("the database at %s can't be used; is it running, and is DATABASE_URL right?\n%w", u.Host, err)
-	}
-	return nil, fmt.Errorf("the database can't be used; check DATABASE_URL and DATA_DIR.\n%w", err)
-}
-
-const dataDirFix = "name a folder that this process may write to, and that outlives it: new tokens wait there while the database is down"
-
-// useJournal lets the database keep in DATA_DIR what Slack handed out until it is stored.
-func (d database) useJournal(db *storage.DB) error {
-	if err := db.UseJournal(filepath.Join(d.dataDir, "journal")); err != nil {
-		return &configError{[]problem{{"DATA_DIR", "holds no journal: " + err.Error(), dataDirFix}}}
-	}
-	return nil
 }
 
 // workers reads WORKERS; -1 is none.
@@ -466,20 +361,6 @@ func boolean(s *source, flag, name string) bool {
 		s.bad(name, "is neither true nor false", "write one of the two, or leave it out")
 	}
 	return v
-}
-
-// makeFolder makes the folder of the SQLite file, for commands that may make the file itself.
-func (d database) makeFolder() error {
-	if d.path == "" {
-		return nil
-	}
-	if err := os.MkdirAll(filepath.Dir(d.path), 0o700); err != nil {
-		if filepath.Dir(d.path) == filepath.Clean(d.dataDir) {
-			return &configError{[]problem{{"DATA_DIR", "can't be made: " + err.Error(), dataDirFix}}}
-		}
-		return &configError{[]problem{{"DATABASE_URL", "names a folder that can't be made: " + err.Error(), "name a file in a folder that this process may write to"}}}
-	}
-	return nil
 }
 
 // operatorFlags say who runs this copy, to the people who decide about installing it.

@@ -11,7 +11,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -20,6 +19,7 @@ import (
 	"switchboard/commands"
 	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/internal/server"
 	"switchboard/storage"
 	"switchboard/storage/seal"
 )
@@ -325,21 +325,21 @@ func (f databaseFlags) withDatabase(env *environment, do func(*storage.DB, *inst
 	if err := s.err(); err != nil {
 		return err
 	}
-	return d.use(env, install.Config{PublicURL: placeholderURL}, do)
+	return use(env, d, install.Config{PublicURL: placeholderURL}, do)
 }
 
 // use opens a database that is there, with an Installer on it that knows what cfg says.
-func (d database) use(env *environment, cfg install.Config, do func(*storage.DB, *install.Installer) error) error {
-	if err := d.mustExist(); err != nil {
+func use(env *environment, d server.Database, cfg install.Config, do func(*storage.DB, *install.Installer) error) error {
+	if err := d.MustExist(); err != nil {
 		return err
 	}
 	var keys *seal.Keyring // none, where the key file was lost: then it is shown that nothing can be read, and no new key is made
-	if _, err := os.Stat(d.keyFile()); d.keys != "" || !errors.Is(err, fs.ErrNotExist) {
-		if keys, err = d.keyring(); err != nil {
+	if _, err := os.Stat(d.KeyFile()); d.Keys != "" || !errors.Is(err, fs.ErrNotExist) {
+		if keys, err = d.Keyring(); err != nil {
 			return err
 		}
 	}
-	db, err := d.open(env.ctx, keys)
+	db, err := d.Open(env.ctx, keys)
 	if err != nil {
 		return err
 	}
@@ -348,8 +348,8 @@ func (d database) use(env *environment, cfg install.Config, do func(*storage.DB,
 		return err
 	}
 	// A folder that is not there holds no journal, and reading makes none.
-	if _, err := os.Stat(filepath.Join(d.dataDir, "journal")); err == nil || cfg.ClientID != "" {
-		if err := d.useJournal(db); err != nil {
+	if _, err := os.Stat(d.Journal()); err == nil || cfg.ClientID != "" {
+		if err := d.UseJournal(db); err != nil {
 			return err
 		}
 	}
@@ -365,20 +365,9 @@ func (d database) use(env *environment, cfg install.Config, do func(*storage.DB,
 	}
 	// What Slack handed out a moment ago, perhaps while Ctrl-C was pressed, belongs into the database.
 	if left := in.Finish() - len(before); left > 0 {
-		err = errors.Join(err, fmt.Errorf("%d new token(s) could not be stored and wait in %s; run switchboard serve with this DATA_DIR, or this command again", left, filepath.Join(d.dataDir, "journal")))
+		err = errors.Join(err, fmt.Errorf("%d new token(s) could not be stored and wait in %s; run switchboard serve with this DATA_DIR, or this command again", left, d.Journal()))
 	}
 	return err
-}
-
-// mustExist refuses to make an empty SQLite database where the operator expected a full one.
-func (d database) mustExist() error {
-	if d.path == "" {
-		return nil
-	}
-	if _, err := os.Stat(d.path); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("there is no database at %s; start switchboard serve once, or check DATABASE_URL and DATA_DIR", d.path)
-	}
-	return nil
 }
 
 func printJSON(w io.Writer, v any) error {

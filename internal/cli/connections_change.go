@@ -34,7 +34,7 @@ func (f slackFlags) withSlack(env *environment, do func(*storage.DB, *install.In
 	if err := s.err(); err != nil {
 		return err
 	}
-	return d.use(env, cfg, func(db *storage.DB, in *install.Installer) error {
+	return use(env, d, cfg, func(db *storage.DB, in *install.Installer) error {
 		// First: what can't be opened looks as if there were nothing to ask Slack with.
 		if err := checkKeys(env.ctx, db); err != nil {
 			return err

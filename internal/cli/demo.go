@@ -21,9 +21,9 @@ import (
 	"switchboard/commands"
 	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/internal/server"
 	"switchboard/slacksim"
 	"switchboard/slacksim/web"
-	"switchboard/storage"
 	"switchboard/storage/seal"
 )
 
@@ -42,80 +42,78 @@ func (c *demoCmd) Run(env *environment) (err error) {
 	if err := s.err(); err != nil {
 		return err
 	}
-	d, err := startDemo(env.ctx, c.Addr)
-	if env.ctx.Err() != nil { // stopped while starting
-		if err != nil {
-			return nil
-		}
-		return errors.Join(d.cfg.listen.Close(), d.cfg.db.Close(), d.close())
-	}
+	d, err := startDemo(c.Addr)
 	if err != nil {
 		return err
 	}
-	d.cfg.log = newLogger(env.stderr, level, format)
-	a, err := newApp(d.cfg)
-	if err != nil {
-		return errors.Join(err, d.close())
+	d.cfg.Log = newLogger(env.stderr, level, format)
+	d.cfg.Serving = func() {
+		fmt.Fprintf(env.stdout, "Switchboard's demo is running. Open this address in a browser:\n\n    %s\n\n"+
+			"It needs no Slack account and no network. Ctrl-C stops it and leaves nothing behind.\n", d.slack.URL())
 	}
-	fmt.Fprintf(env.stdout, "Switchboard's demo is running. Open this address in a browser:\n\n    %s\n\nIt needs no Slack account and no network. Ctrl-C stops it and leaves nothing behind.\n", d.slack.URL())
-	err = a.run(env.ctx)
-	return errors.Join(err, d.close())
+	return errors.Join(server.New(d.cfg).Run(env.ctx), d.close())
 }
 
 // demo is the small Slack with the app's settings for it.
 type demo struct {
 	slack  *slacksim.Sim
-	cfg    appConfig
+	cfg    server.Config
 	folder string
 }
 
 // startDemo starts the small Slack and prepares the app's settings; the app itself is for the caller to run.
-func startDemo(ctx context.Context, addr string) (*demo, error) {
+func startDemo(addr string) (*demo, error) {
 	folder, err := os.MkdirTemp("", "switchboard-demo-")
 	if err != nil {
 		return nil, fmt.Errorf("make temporary folder: %w", err)
 	}
 	d := &demo{folder: folder}
-	if err := d.start(ctx, addr); err != nil {
+	if err := d.start(addr); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
 	return d, nil
 }
 
-func (d *demo) start(ctx context.Context, addr string) error {
-	keys, err := seal.ParseKeys(seal.NewKey())
+func (d *demo) start(addr string) error {
+	listen, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return err
+		return fmt.Errorf("listen: %w", err)
 	}
-	if d.cfg.db, err = storage.Open(ctx, "sqlite:"+filepath.Join(d.folder, "switchboard.db"), keys); err != nil {
-		return err
-	}
-	_, err = d.cfg.db.Migrate(ctx)
-	if err := errors.Join(err, d.cfg.db.UseJournal(filepath.Join(d.folder, "journal"))); err != nil {
-		return errors.Join(err, d.cfg.db.Close())
-	}
-	if d.cfg.listen, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-		return errors.Join(fmt.Errorf("listen: %w", err), d.cfg.db.Close())
-	}
-	public := "http://" + d.cfg.listen.Addr().String()
-	d.cfg.also = []bot.Handler{wave, waveBack}
-	simulated, err := simApp(public, d.cfg.also...)
+	public := "http://" + listen.Addr().String()
+	also := []bot.Handler{wave, waveBack}
+	simulated, err := simApp(public, also...)
 	if err != nil {
-		return errors.Join(err, d.cfg.listen.Close(), d.cfg.db.Close())
+		return errors.Join(err, listen.Close())
 	}
 	d.slack = slacksim.New(slacksim.Config{App: simulated, Pages: web.Pages(guide...)})
 	d.slack.AddLargerWorld()
 	if err := d.slack.Start(addr); err != nil {
 		host, _, _ := net.SplitHostPort(addr)
 		if err = d.slack.Start(net.JoinHostPort(host, "0")); err != nil {
-			return errors.Join(fmt.Errorf("start the small Slack: %w", err), d.cfg.listen.Close(), d.cfg.db.Close())
+			return errors.Join(fmt.Errorf("start the small Slack: %w", err), listen.Close())
 		}
 	}
-	d.cfg.app = commands.App()
-	d.cfg.app.Operator, d.cfg.app.Version = "you, on this machine", version
-	d.cfg.clientID, d.cfg.clientSecret = simulated.ClientID, connection.Secret(simulated.ClientSecret)
-	d.cfg.signingSecrets = []connection.Secret{connection.Secret(simulated.SigningSecret)}
-	d.cfg.appID, d.cfg.slackURL, d.cfg.publicURL = simulated.ID, d.slack.URL(), public
+
+	d.cfg = server.Config{
+		Install: install.Config{
+			App:          commands.App(),
+			ClientID:     simulated.ClientID,
+			ClientSecret: connection.Secret(simulated.ClientSecret),
+			AppID:        simulated.ID,
+			SlackURL:     d.slack.URL(),
+			PublicURL:    public,
+		},
+		Bot: bot.Config{Handlers: also, SigningSecrets: []connection.Secret{connection.Secret(simulated.SigningSecret)}},
+		Database: server.Database{
+			URL:     connection.Secret("sqlite:" + filepath.Join(d.folder, "switchboard.db")),
+			DataDir: d.folder,
+			Keys:    connection.Secret(seal.NewKey()),
+		},
+		Listener: listen,
+		Version:  version,
+	}
+	d.cfg.Install.App.Operator, d.cfg.Install.App.Version = "you, on this machine", version
+	ours(&d.cfg)
 	return nil
 }
 

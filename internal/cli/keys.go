@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 
 	"switchboard/install"
+	"switchboard/internal/server"
 	"switchboard/storage"
 	"switchboard/storage/seal"
 )
@@ -101,7 +102,8 @@ func (c *keysRotateCmd) Run(env *environment) error {
 	return c.withDatabase(env, func(db *storage.DB, _ *install.Installer) error {
 		resealed, unreadable, err := db.Reseal(env.ctx, c.EraseUnreadable)
 		if errors.Is(err, seal.ErrNoKey) {
-			return &configError{[]problem{{"ENCRYPTION_KEYS", "is not set, and there is no key file beside the database", "give the key to seal with, or put the key file back"}}}
+			return server.Wrong("ENCRYPTION_KEYS", "is not set, and there is no key file beside the database",
+				"give the key to seal with, or put the key file back")
 		}
 		if err != nil {
 			return fmt.Errorf("%w\n%d rows are sealed with the first key now; run it again to go on", err, resealed)

@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"switchboard/internal/server"
 	"switchboard/storage"
 )
 
@@ -28,7 +29,7 @@ type migrateStatusCmd struct {
 
 // open opens the database without keys: the tables' shape needs no secret. ready prepares or refuses the place of a
 // SQLite file.
-func (f databaseFlags) open(env *environment, ready func(database) error) (*storage.DB, error) {
+func (f databaseFlags) open(env *environment, ready func(server.Database) error) (*storage.DB, error) {
 	s := newSource(env.getenv)
 	d := f.read(s, false)
 	if err := s.err(); err != nil {
@@ -37,12 +38,12 @@ func (f databaseFlags) open(env *environment, ready func(database) error) (*stor
 	if err := ready(d); err != nil {
 		return nil, err
 	}
-	return d.open(env.ctx, nil)
+	return d.Open(env.ctx, nil)
 }
 
 // Run applies what is missing.
 func (c *migrateUpCmd) Run(env *environment) (err error) {
-	db, err := c.open(env, database.makeFolder)
+	db, err := c.open(env, server.Database.MakeFolder)
 	if err != nil {
 		return err
 	}
@@ -64,7 +65,7 @@ func (c *migrateUpCmd) Run(env *environment) (err error) {
 
 // Run shows the steps. It exits with 1 when some are missing.
 func (c *migrateStatusCmd) Run(env *environment) (err error) {
-	db, err := c.open(env, database.mustExist)
+	db, err := c.open(env, server.Database.MustExist)
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ func TestUnknownNames(t *testing.T) {
 		}
 		said := ""
 		for _, w := range s.warnings {
-			said += w.what
+			said += w.What
 		}
 		if says == "" && said != "" || !strings.Contains(said, says) || strings.Contains(said, "hush") {
 			t.Errorf("%q: warned %q, want %q", text, said, says)
@@ -81,7 +81,7 @@ func TestNamesInTheEnvironment(t *testing.T) {
 		if (err != nil) != (test.refused != "") || err != nil && !strings.Contains(err.Error(), test.refused) {
 			t.Errorf("%s: %v", test.name, err)
 		}
-		if len(s.warnings) > 0 != (test.warned != "") || test.warned != "" && !strings.Contains(s.warnings[0].what, test.warned) {
+		if len(s.warnings) > 0 != (test.warned != "") || test.warned != "" && !strings.Contains(s.warnings[0].What, test.warned) {
 			t.Errorf("%s: warned of %v", test.name, s.warnings)
 		}
 	}

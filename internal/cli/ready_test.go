@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"switchboard/install"
+	"switchboard/internal/server"
 	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
@@ -279,10 +281,11 @@ func TestNoDrainDelayWithoutAPublicDoor(t *testing.T) {
 		0:               over(sockets, map[string]string{"SLACK_BOT_TOKEN": "xoxb-1-" + strings.Repeat("f", 24)}),
 	} {
 		s := newSource(func(name string) string { return settings[name] })
-		cfg := appConfig{botToken: s.secret("SLACK_BOT_TOKEN"), drainDelay: drainDelay(s, "")}
-		(&serveCmd{}).check(s, &cfg, ":1", ":2")
-		if cfg.drainDelay != want {
-			t.Errorf("%v, want %v", cfg.drainDelay, want)
+		cfg := server.Config{Install: install.Config{BotToken: s.secret("SLACK_BOT_TOKEN")}, ListenAddr: ":1", AdminAddr: ":2",
+			DrainDelay: drainDelay(s, "")}
+		(&serveCmd{}).check(s, &cfg)
+		if cfg.DrainDelay != want {
+			t.Errorf("%v, want %v", cfg.DrainDelay, want)
 		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"net/url"
 	"os"
@@ -18,7 +17,6 @@ import (
 	"switchboard/bot"
 	"switchboard/commands"
 	"switchboard/slacksim"
-	"switchboard/storage"
 	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
@@ -307,49 +305,6 @@ func TestOwnKeyInANewFolder(t *testing.T) {
 	}
 	if rows := w.connections(); len(rows) != 1 || rows[0].State != "active" {
 		t.Errorf("rows: %+v", rows)
-	}
-}
-
-// Of processes that start together in a new folder one works there, and the others are told so and leave its key alone.
-func TestFirstStartOfMany(t *testing.T) {
-	t.Parallel()
-	data := filepath.Join(t.TempDir(), "data")
-	const n = 4
-	type opened struct {
-		db  *storage.DB
-		err error
-	}
-	results := make(chan opened, n)
-	s := newSource(func(name string) string { return map[string]string{"DATA_DIR": data}[name] })
-	d := databaseFlags{}.read(s, true)
-	if err := s.err(); err != nil {
-		t.Fatal(err)
-	}
-	for range n {
-		go func() {
-			db, err := openToServe(context.Background(), d)
-			results <- opened{db, err}
-		}()
-	}
-	var works []*storage.DB
-	for range n {
-		switch r := <-results; {
-		case r.err == nil:
-			works = append(works, r.db)
-		case !errors.Is(r.err, storage.ErrInUse):
-			t.Errorf("one of them: %v", r.err)
-		}
-	}
-	if len(works) != 1 {
-		t.Errorf("%d of them work on one file", len(works))
-	}
-	for _, db := range works {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	}
-	if got := names(t, data); !slices.Contains(got, "switchboard.db.key") || slices.ContainsFunc(got, func(name string) bool { return strings.HasPrefix(name, ".") }) {
-		t.Errorf("files: %v", got)
 	}
 }
 

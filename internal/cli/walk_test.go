@@ -14,6 +14,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
+	"switchboard/internal/server"
 	"switchboard/slacksim"
 	"switchboard/storage/storagetest"
 )
@@ -23,19 +24,14 @@ func walkDemo(t *testing.T) *slacksim.Sim {
 	t.Helper()
 	t.Setenv("TMPDIR", t.TempDir())
 	ctx, cancel := context.WithCancel(context.Background())
-	d, err := startDemo(ctx, "127.0.0.1:0")
+	d, err := startDemo("127.0.0.1:0")
 	if err != nil {
 		cancel()
 		t.Fatal(err)
 	}
-	d.cfg.log = newLogger(io.Discard, 0, "json")
-	a, err := newApp(d.cfg)
-	if err != nil {
-		cancel()
-		t.Fatal(err, d.close())
-	}
+	d.cfg.Log = newLogger(io.Discard, 0, "json")
 	ended := make(chan error, 1)
-	go func() { ended <- a.run(ctx) }()
+	go func() { ended <- server.New(d.cfg).Run(ctx) }()
 	t.Cleanup(func() {
 		for _, b := range d.slack.Breaches() {
 			t.Errorf("a rule of Slack's was broken: %s: %s", b.Rule, b.Detail)

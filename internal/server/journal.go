@@ -1,4 +1,4 @@
-package cli
+package server
 
 // Whether DATA_DIR is this process's own.
 
@@ -17,40 +17,40 @@ const askShared = 10 * time.Second
 
 // claimJournal finds out whether another process serves from the same DATA_DIR, and says so once: of a restart, in
 // which two overlap, as of a mistake.
-func (a *app) claimJournal() {
-	err := a.cfg.db.ClaimJournal()
+func (s *Server) claimJournal() {
+	err := s.db.ClaimJournal()
 	shared := errors.Is(err, storage.ErrJournalShared)
-	switch before := a.shared.Swap(shared); {
+	switch before := s.shared.Swap(shared); {
 	case shared && !before:
-		a.cfg.log.Warn("another process serves from the same DATA_DIR, so there is one copy of new tokens and not two: "+
+		s.log.Warn("another process serves from the same DATA_DIR, so there is one copy of new tokens and not two: "+
 			"in a restart that passes; otherwise give each process a DATA_DIR of its own", "cause", err)
 	case before && !shared:
-		a.cfg.log.Info("DATA_DIR is this process's own now")
+		s.log.Info("DATA_DIR is this process's own now")
 	case err != nil && !shared && !errors.Is(err, storage.ErrNoJournal):
-		a.cfg.log.Warn("find out whether another process serves from the same DATA_DIR", "cause", err)
+		s.log.Warn("find out whether another process serves from the same DATA_DIR", "cause", err)
 	}
 }
 
 // watchJournal looks again while it is shared, until ctx ends.
-func (a *app) watchJournal(ctx context.Context) error {
+func (s *Server) watchJournal(ctx context.Context) error {
 	tick := time.NewTicker(askShared)
 	defer tick.Stop()
-	for a.shared.Load() {
+	for s.shared.Load() {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			a.claimJournal()
+			s.claimJournal()
 		}
 	}
 	return nil
 }
 
 // sharedGauge is a number of the same.
-func (a *app) sharedGauge() prometheus.Collector {
+func (s *Server) sharedGauge() prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "switchboard_journal_shared",
 		Help: "1 while another process serves from the same DATA_DIR."}, func() float64 {
-		if a.shared.Load() {
+		if s.shared.Load() {
 			return 1
 		}
 		return 0

@@ -1,4 +1,4 @@
-package cli
+package server
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ import (
 func TestSharedDataDir(t *testing.T) {
 	t.Parallel()
 	folder, address := t.TempDir(), storagetest.SQLite(t)
-	serves := func(log *bytes.Buffer) *app {
+	serves := func(log *bytes.Buffer) *Server {
 		db, err := storage.Open(t.Context(), address, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -26,9 +26,9 @@ func TestSharedDataDir(t *testing.T) {
 		if err := db.UseJournal(filepath.Join(folder, "journal")); err != nil {
 			t.Fatal(err)
 		}
-		return &app{cfg: appConfig{db: db, log: slog.New(slog.NewTextHandler(log, nil))}}
+		return &Server{db: db, log: slog.New(slog.NewTextHandler(log, nil))}
 	}
-	shared := func(a *app) float64 {
+	shared := func(a *Server) float64 {
 		numbers := prometheus.NewRegistry()
 		numbers.MustRegister(a.sharedGauge())
 		found, err := numbers.Gather()
@@ -49,7 +49,7 @@ func TestSharedDataDir(t *testing.T) {
 		t.Errorf("%v and %v; logged by the first %s, by the second %s", shared(first), shared(second), &other, &log)
 	}
 
-	if err := first.cfg.db.Close(); err != nil {
+	if err := first.db.Close(); err != nil {
 		t.Fatal(err)
 	}
 	second.claimJournal()

@@ -1,4 +1,4 @@
-package cli
+package server
 
 // /readyz: what keeps this process from its work, in the words and the manner of Kubernetes' own.
 // https://kubernetes.io/docs/reference/using-api/health-checks/
@@ -28,8 +28,8 @@ const probeBudget = 2 * time.Second
 type readiness struct {
 	stop   context.Context // ended: this process stops
 	log    *slog.Logger
-	app    atomic.Pointer[app] // nil: it doesn't serve yet
-	asking singleflight.Group  // a disk that hangs is asked once, however many probes come
+	server atomic.Pointer[Server] // nil: it doesn't serve yet
+	asking singleflight.Group     // a disk that hangs is asked once, however many probes come
 
 	mu   sync.Mutex
 	said map[string]lasting // what fails, by check, as it was last logged
@@ -54,7 +54,7 @@ func (r *readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	query := req.URL.Query()
 	excluded := query["exclude"]
 	found := r.look(req.Context(), excluded)
-	ready := r.app.Load() != nil
+	ready := r.server.Load() != nil
 
 	var lines strings.Builder
 	for _, name := range checks {
@@ -89,8 +89,8 @@ func (r *readiness) look(ctx context.Context, excluded []string) map[string]faul
 	if r.stop.Err() != nil {
 		found["stopping"] = fault{words: "this process is stopping"}
 	}
-	a := r.app.Load()
-	if a == nil {
+	s := r.server.Load()
+	if s == nil {
 		for _, name := range checks[:4] {
 			found[name] = fault{words: "this process is starting"}
 		}
@@ -100,7 +100,7 @@ func (r *readiness) look(ctx context.Context, excluded []string) map[string]faul
 	ctx, cancel := context.WithTimeout(ctx, probeBudget)
 	defer cancel()
 	answers := map[string]func() fault{}
-	for name, check := range map[string]func(context.Context) fault{"database": a.askDatabase, "journal": a.askJournal} {
+	for name, check := range map[string]func(context.Context) fault{"database": s.askDatabase, "journal": s.askJournal} {
 		if !slices.Contains(excluded, name) {
 			answers[name] = r.ask(ctx, name, check)
 		}
@@ -108,7 +108,7 @@ func (r *readiness) look(ctx context.Context, excluded []string) map[string]faul
 	for name, answer := range answers {
 		found[name] = answer()
 	}
-	found["schema"], found["sockets"] = a.schema(), a.sockets()
+	found["schema"], found["sockets"] = s.schema(), s.sockets()
 	for _, name := range excluded {
 		delete(found, name)
 	}
@@ -156,8 +156,8 @@ func (r *readiness) note(ctx context.Context, found map[string]fault, excluded [
 }
 
 // askDatabase asks whether the database takes what this process has to keep.
-func (a *app) askDatabase(ctx context.Context) fault {
-	switch err := a.cfg.db.Ready(ctx); {
+func (s *Server) askDatabase(ctx context.Context) fault {
+	switch err := s.db.Ready(ctx); {
 	case err == nil, errors.Is(err, storage.ErrUnfit): // that one is schema's
 		return fault{}
 	case errors.Is(err, storage.ErrFileGone):
@@ -170,22 +170,22 @@ func (a *app) askDatabase(ctx context.Context) fault {
 }
 
 // schema is what the database said of its tables when it was last asked.
-func (a *app) schema() fault {
-	if err := a.cfg.db.SchemaSeen(); err != nil {
-		return fault{inOperatorsWords(err), err}
+func (s *Server) schema() fault {
+	if err := s.db.SchemaSeen(); err != nil {
+		return fault{InOperatorsWords(err), err}
 	}
 	return fault{}
 }
 
-func (a *app) askJournal(ctx context.Context) fault {
-	if err := a.install.JournalReady(ctx); err != nil {
+func (s *Server) askJournal(ctx context.Context) fault {
+	if err := s.install.JournalReady(ctx); err != nil {
 		return fault{"the journal in DATA_DIR can't be written, or was deleted a moment ago", err}
 	}
 	return fault{}
 }
 
-func (a *app) sockets() fault {
-	_, state, err := a.bot.SocketHealth()
+func (s *Server) sockets() fault {
+	_, state, err := s.bot.SocketHealth()
 	words := socketWords[state]
 	var refused *bot.TokenRefused
 	if errors.As(err, &refused) {

@@ -1,8 +1,9 @@
-package cli
+package server
 
 // The doors: who may come in, how many at once, and how long they may take. Behind them nobody has to ask that again.
 
 import (
+	"context"
 	"log/slog"
 	"net"
 	"net/http"
@@ -147,6 +148,54 @@ func (l listener) Accept() (net.Conn, error) {
 		l.conns.room()
 	}
 	return conn, err
+}
+
+// entrance hands requests on while there is somebody to answer them, and knows when the last one is answered.
+type entrance struct {
+	mu     sync.Mutex
+	app    http.Handler // nil: closed
+	inside sync.WaitGroup
+}
+
+func (e *entrance) open(app http.Handler) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.app = app
+}
+
+// close lets nobody in any more, and waits until those inside are answered or ctx ends.
+func (e *entrance) close(ctx context.Context) {
+	e.open(nil)
+	empty := make(chan struct{})
+	go func() {
+		defer close(empty)
+		e.inside.Wait()
+	}()
+	select {
+	case <-empty:
+	case <-ctx.Done():
+	}
+}
+
+// enter is the app, nil when it is closed. Whoever got it calls inside.Done.
+func (e *entrance) enter() http.Handler {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.app != nil {
+		e.inside.Add(1)
+	}
+	return e.app
+}
+
+func (e *entrance) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	app := e.enter()
+	if app == nil {
+		w.Header().Set("Retry-After", "5")
+		http.Error(w, "not serving: starting or stopping", http.StatusServiceUnavailable)
+		return
+	}
+	defer e.inside.Done()
+	app.ServeHTTP(w, r)
 }
 
 // bounded keeps strangers from holding a connection with a body that nobody asked for, or that doesn't end. The door

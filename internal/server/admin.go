@@ -1,4 +1,4 @@
-package cli
+package server
 
 // The operators' door: whether this process can do its work, and its numbers. It opens before everything else and
 // closes last, so that a start and a stop can be watched, too.
@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
@@ -22,7 +21,6 @@ const adminDrain = 2 * time.Second
 
 // adminDoor is what answers at ADMIN_ADDR.
 type adminDoor struct {
-	numbers   *prometheus.Registry
 	readiness *readiness
 	stopping  context.CancelFunc // /readyz is red from now on
 	addr      net.Addr
@@ -31,19 +29,19 @@ type adminDoor struct {
 	failed    chan error // why it doesn't answer any longer
 }
 
-// openAdmin opens the door at l, which it owns, to addresses and the names in hosts. /readyz is red until an app serves,
+// openAdmin opens the door at l, which it owns, to addresses and the names in hosts. /readyz is red until a Server serves,
 // and from the moment ctx ends.
-func openAdmin(ctx context.Context, l net.Listener, hosts []string, log *slog.Logger) *adminDoor {
+func openAdmin(ctx context.Context, l net.Listener, hosts []string, numbers *prometheus.Registry,
+	log *slog.Logger) *adminDoor {
 	ctx, stopping := context.WithCancel(ctx)
 	d := &adminDoor{
-		numbers:   newNumbers(),
 		readiness: &readiness{stop: ctx, log: log, said: map[string]lasting{}},
 		stopping:  stopping,
 		addr:      l.Addr(),
 		conns:     newConns(adminConns),
 		failed:    make(chan error, 1),
 	}
-	d.server = server(bounded(adminOnly(hosts, d.routes())), d.conns, log)
+	d.server = server(bounded(adminOnly(hosts, d.routes(numbers))), d.conns, log)
 	go func() {
 		if err := d.server.Serve(listener{l, d.conns}); !errors.Is(err, http.ErrServerClosed) {
 			d.failed <- fmt.Errorf("serve %s: %w", d.addr, err)
@@ -52,23 +50,16 @@ func openAdmin(ctx context.Context, l net.Listener, hosts []string, log *slog.Lo
 	return d
 }
 
-// newNumbers has what every Go program counts.
-func newNumbers() *prometheus.Registry {
-	numbers := prometheus.NewRegistry()
-	numbers.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return numbers
-}
-
-func (d *adminDoor) routes() http.Handler {
+func (d *adminDoor) routes(numbers *prometheus.Registry) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(d.numbers, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(numbers, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.Handle("GET /readyz", d.readiness)
 	return mux
 }
 
-// serves ends the start: from now on /readyz says how a is.
-func (d *adminDoor) serves(a *app) { d.readiness.app.Store(a) }
+// serves ends the start: from now on /readyz says how s is.
+func (d *adminDoor) serves(s *Server) { d.readiness.server.Store(s) }
 
 // watch waits until ctx ends, which is when /readyz turns red for good. It returns why the door itself failed.
 func (d *adminDoor) watch(ctx context.Context) error {

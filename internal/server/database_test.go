@@ -1,0 +1,68 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"switchboard/install/connection"
+	"switchboard/storage"
+)
+
+// Of processes that start together in a new folder one works there, and the others are told so and leave its key alone.
+func TestFirstStartOfMany(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "data")
+	const n = 4
+	type opened struct {
+		db  *storage.DB
+		err error
+	}
+	results := make(chan opened, n)
+	d := Database{URL: connection.Secret("sqlite:" + filepath.Join(data, "switchboard.db")), DataDir: data}
+	for range n {
+		go func() {
+			db, err := d.openToServe(context.Background())
+			results <- opened{db, err}
+		}()
+	}
+	var works []*storage.DB
+	for range n {
+		switch r := <-results; {
+		case r.err == nil:
+			works = append(works, r.db)
+		case !errors.Is(r.err, storage.ErrInUse):
+			t.Errorf("one of them: %v", r.err)
+		}
+	}
+	if len(works) != 1 {
+		t.Errorf("%d of them work on one file", len(works))
+	}
+	for _, db := range works {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := names(t, data); !slices.Contains(got, "switchboard.db.key") || slices.ContainsFunc(got, func(name string) bool { return strings.HasPrefix(name, ".") }) {
+		t.Errorf("files: %v", got)
+	}
+}
+
+// names are all files and folders below folder.
+func names(t *testing.T, folder string) (all []string) {
+	t.Helper()
+	err := filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
+		if path != folder {
+			all = append(all, strings.TrimPrefix(path, folder+"/"))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}

@@ -1,0 +1,232 @@
+// Package server puts the parts of a running app together, and is the one place that knows in which order they start and
+// stop.
+package server
+
+// A Server, for the real thing and for the demo alike: what it is made of, and what comes before it serves. The order is
+// that of Run, serve and run, from top to bottom, and what was begun ends in reverse.
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"switchboard/bot"
+	"switchboard/install"
+	"switchboard/install/connection"
+	"switchboard/storage"
+)
+
+// Config is everything that a Server needs.
+type Config struct {
+	Install     install.Config // all but Store, SigningKeys, Metrics and Log
+	Bot         bot.Config     // all but Install, AppID, Inbox, Metrics and Log
+	Database    Database
+	MemoryInbox bool          // what is acknowledged is lost with the process: to measure what the database costs
+	ListenAddr  string        // of the public door; "": there is none, and Handler is served by somebody else
+	Listener    net.Listener  // instead of ListenAddr; closed by Run
+	AdminAddr   string        // of /livez, /readyz and /metrics; "": nobody watches
+	AdminHosts  []string      // names that AdminAddr answers to, besides addresses and localhost
+	DrainDelay  time.Duration // how long the doors stay open after ErrTerminated
+	Version     string
+	Log         *slog.Logger
+	Clock       func() time.Time // the machine's; nil: time.Now
+	Serving     func()           // called when people are let in; nil: nothing
+}
+
+// ErrTerminated is why a context ended, where it was by SIGTERM: whoever stops a service sends it, and a person at a
+// terminal presses Ctrl-C.
+var ErrTerminated = errors.New("terminated by SIGTERM")
+
+// Server is an app that is put together. Make one with New, and run it once.
+type Server struct {
+	cfg      Config
+	log      *slog.Logger
+	numbers  *prometheus.Registry
+	admin    *adminDoor // nil: nobody watches
+	shared   atomic.Bool
+	entrance entrance
+
+	// From here on all is nil until the database is open.
+	db       *storage.DB
+	install  *install.Installer
+	inbox    *storage.Inbox // nil with MemoryInbox
+	bot      *bot.Bot
+	listener net.Listener
+}
+
+// New returns a Server. It starts nothing.
+func New(cfg Config) *Server {
+	numbers := prometheus.NewRegistry()
+	numbers.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	s := &Server{cfg: cfg, log: slog.New(requestLog{cfg.Log.Handler()}), numbers: numbers, listener: cfg.Listener}
+	numbers.MustRegister(s.sharedGauge())
+	return s
+}
+
+// Handler is what people and Slack reach, for a program that has a server of its own. Before Run serves, and after, it
+// answers 503: Slack sends what it refused again.
+func (s *Server) Handler() http.Handler { return &s.entrance }
+
+// Run serves until ctx ends and all that was accepted is finished. A stop is no error, whenever it comes.
+func (s *Server) Run(ctx context.Context) error {
+	if s.cfg.Listener != nil {
+		defer func() { _ = s.cfg.Listener.Close() }() // where it wasn't served from
+	}
+	if s.cfg.AdminAddr == "" {
+		return s.serve(ctx)
+	}
+	l, err := net.Listen("tcp", s.cfg.AdminAddr)
+	if err != nil {
+		return fmt.Errorf("%w; stop the program that has this address, or set ADMIN_ADDR to another", err)
+	}
+	s.admin = openAdmin(ctx, l, s.cfg.AdminHosts, s.numbers, s.log)
+	return errors.Join(s.serve(ctx), s.admin.close())
+}
+
+// serve opens the database and the public door, and runs the app between them until ctx ends.
+func (s *Server) serve(ctx context.Context) error {
+	if err := s.free(); err != nil { // before a database and a key are made
+		return err
+	}
+	if s.cfg.Database.MustExist() != nil {
+		s.log.Info("making a new, empty database", "path", s.cfg.Database.Path())
+	}
+	err := s.prepare(ctx)
+	if ctx.Err() != nil && err != nil && !errors.As(err, new(*ConfigError)) {
+		s.log.Info("stopped while starting")
+		return nil // whatever was interrupted by that is no failure, and the next start goes on with it
+	}
+	if err != nil {
+		return err
+	}
+	return s.run(ctx)
+}
+
+// free reports whether ListenAddr can be listened on. It stays closed until there is somebody to answer, so that a proxy
+// is refused and tries another replica.
+func (s *Server) free() error {
+	if s.listener != nil || s.cfg.ListenAddr == "" {
+		return nil
+	}
+	l, err := net.Listen("tcp", s.cfg.ListenAddr)
+	if err != nil {
+		return taken(err)
+	}
+	return l.Close()
+}
+
+func taken(err error) error {
+	return fmt.Errorf("%w; stop the program that has this address, or set LISTEN_ADDR to another", err)
+}
+
+// prepare does what comes before serving. When ctx ends meanwhile it is an error, and nothing is left open.
+func (s *Server) prepare(ctx context.Context) (err error) {
+	if s.db, err = s.cfg.Database.openPatiently(ctx, s.log); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.db.Close())
+		}
+	}()
+	if s.cfg.Clock != nil {
+		if err := s.db.UseClock(ctx, s.cfg.Clock); err != nil {
+			return err
+		}
+	}
+	if s.listener == nil && s.cfg.ListenAddr != "" {
+		if s.listener, err = net.Listen("tcp", s.cfg.ListenAddr); err != nil {
+			return taken(err)
+		}
+	}
+	if err = s.assemble(); err == nil && s.cfg.Install.BotToken != "" {
+		err = s.adopt(ctx)
+	}
+	if err = cmp.Or(err, ctx.Err()); err != nil { // stopped while Slack was being asked
+		s.closeInbox()
+		return errors.Join(err, s.closeListener())
+	}
+	return nil
+}
+
+// assemble makes the parts. It starts nothing.
+func (s *Server) assemble() (err error) {
+	forInstall, forBot := s.cfg.Install, s.cfg.Bot
+	forInstall.Store, forInstall.SigningKeys = s.db, s.db.SigningKeys()
+	forInstall.Metrics, forInstall.Log = s.numbers, s.log
+	if s.install, err = install.New(forInstall); err != nil {
+		return err
+	}
+	s.db.LogTo(s.log)
+
+	forBot.Install, forBot.AppID, forBot.Metrics, forBot.Log = s.install, forInstall.AppID, s.numbers, s.log
+	if !s.cfg.MemoryInbox {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		// SQLite belongs to one process: what an earlier one held nobody works any more.
+		s.inbox, err = s.db.Inbox(ctx, storage.InboxConfig{App: forInstall.AppID, Lease: forBot.Lease, Keep: forInstall.Keep,
+			Alone: s.db.Dialect() == "sqlite"})
+		if err != nil {
+			return err
+		}
+		forBot.Inbox = s.inbox
+	}
+	s.bot, err = bot.New(forBot)
+	return err
+}
+
+func (s *Server) closeListener() error {
+	if s.listener == nil {
+		return nil
+	}
+	return s.listener.Close()
+}
+
+func (s *Server) closeInbox() {
+	if s.inbox != nil {
+		s.inbox.Close()
+	}
+}
+
+// adopt makes SLACK_BOT_TOKEN the one connection. Slack may be slow to answer at the very moment we start; a refusal is
+// final.
+func (s *Server) adopt(ctx context.Context) error {
+	const tries = 4
+	var err error
+	for try := range tries {
+		if try > 0 {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(time.Duration(try) * time.Second):
+			}
+		}
+		var c connection.Connection
+		if c, err = s.install.Adopt(ctx); err == nil {
+			s.log.Info("single-workspace mode", "connection", c.ID, "key", c.Key.String(), "team_name", c.TeamName)
+			return nil
+		}
+		var wrong *install.TokenError
+		if errors.As(err, &wrong) {
+			return Wrong("SLACK_BOT_TOKEN", wrong.Error(), "put a bot token there that Slack accepts")
+		}
+	}
+	return fmt.Errorf("slack could not be asked about SLACK_BOT_TOKEN: %w", err)
+}
+
+// public is what people and Slack reach.
+func (s *Server) public() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", s.install.Handler())
+	mux.Handle(eventsPath, s.bot.Handler())
+	return withRequestLog(s.log, mux)
+}
