@@ -220,6 +220,7 @@ func (s people) showReplyLocked(r *CommandReply, h *hook, c *channel, name strin
 	default:
 		p.Text = body
 	}
+
 	m, code, _ := s.answerLocked(h, c, &p, RuleCommandBody)
 	if code != "" {
 		r.Shown = name + " failed with the error \"" + code + "\""
@@ -251,6 +252,7 @@ func (s people) OpenHome(_ context.Context, userID, tab string) error {
 	if in == nil {
 		return fmt.Errorf("open home: %w", ErrNotInstalled)
 	}
+
 	if tab == "" {
 		tab = "home"
 	}
@@ -260,12 +262,11 @@ func (s people) OpenHome(_ context.Context, userID, tab string) error {
 	if !s.wantedLocked(in, "app_home_opened") {
 		return nil
 	}
+
 	inner := map[string]any{"type": "app_home_opened", "user": userID, "channel": s.dmLocked(userID).ID, "tab": tab}
 	if v := s.homes[userID]; v != nil && tab == "home" {
 		inner["view"] = s.viewJSONLocked(v, nil)
 	}
-	e := Event{TeamID: u.TeamID, EnterpriseID: in.enterpriseID, Inner: inner}
-	o := s.envelopeLocked(e, in)
-	s.spawnLocked(func() { s.sendAll([]*outgoing{o}) })
+	s.sendLocked(s.envelopeLocked(Event{TeamID: u.TeamID, EnterpriseID: in.enterpriseID, Inner: inner}, in))
 	return nil
 }

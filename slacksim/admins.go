@@ -75,9 +75,8 @@ func (s admins) RevokeUser(_ context.Context, userID string) error {
 		}
 		delete(in.users, userID)
 		if s.subscribedLocked("tokens_revoked") {
-			e := s.envelopeLocked(Event{TeamID: in.teamID, EnterpriseID: in.enterpriseID, NoAuthorizations: true,
-				Inner: tokensRevoked(nil, []string{userID})}, in)
-			s.spawnLocked(func() { s.sendAll([]*outgoing{e}) })
+			s.sendLocked(s.envelopeLocked(Event{TeamID: in.teamID, EnterpriseID: in.enterpriseID, NoAuthorizations: true,
+				Inner: tokensRevoked(nil, []string{userID})}, in))
 		}
 		s.noteLocked()
 		return nil
@@ -109,9 +108,8 @@ func (s admins) grant(teamID string, on bool) error {
 	}
 	s.noteLocked()
 	if s.subscribedLocked(name) {
-		e := s.envelopeLocked(Event{EnterpriseID: in.enterpriseID, Inner: map[string]any{
-			"type": name, "team_ids": []string{teamID}}}, in)
-		s.spawnLocked(func() { s.sendAll([]*outgoing{e}) })
+		s.sendLocked(s.envelopeLocked(Event{EnterpriseID: in.enterpriseID,
+			Inner: map[string]any{"type": name, "team_ids": []string{teamID}}}, in))
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ type apiError struct {
 func fail(code string) *apiError { return &apiError{code: code} }
 
 func failWith(code string, messages ...string) *apiError {
-	return &apiError{code, map[string]any{"response_metadata": map[string]any{"messages": messages}}}
+	return &apiError{code: code, extra: map[string]any{"response_metadata": map[string]any{"messages": messages}}}
 }
 
 type apiRequest struct {
@@ -100,6 +100,7 @@ func (s *record) guarded(w http.ResponseWriter, r *http.Request, call *Call, ent
 	f := s.takeFaultLocked(call.Method, call.TeamID, enterprise)
 	s.noteLocked()
 	s.mu.Unlock()
+
 	finish := func(status int, code string) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -108,6 +109,7 @@ func (s *record) guarded(w http.ResponseWriter, r *http.Request, call *Call, ent
 		s.log.Debug("call", "method", call.Method, "status", status, "error", code)
 		s.noteLocked()
 	}
+
 	if f != nil {
 		if done, status, code := s.misbehave(w, r, f); done {
 			finish(status, code)
@@ -117,6 +119,7 @@ func (s *record) guarded(w http.ResponseWriter, r *http.Request, call *Call, ent
 			return
 		}
 	}
+
 	rec := &recorder{header: http.Header{}, code: http.StatusOK}
 	dropped := work(rec)
 	if f != nil && f.DropAnswer {
@@ -126,6 +129,7 @@ func (s *record) guarded(w http.ResponseWriter, r *http.Request, call *Call, ent
 		finish(0, "answer_dropped")
 		panic(http.ErrAbortHandler)
 	}
+
 	code := ""
 	var answer struct {
 		OK    *bool
@@ -136,6 +140,7 @@ func (s *record) guarded(w http.ResponseWriter, r *http.Request, call *Call, ent
 	} else if rec.code >= 300 {
 		code = strings.TrimSpace(rec.body.String())
 	}
+
 	// Recorded before the answer leaves, so that whoever got the answer finds the call complete.
 	finish(rec.code, code)
 	for k, v := range rec.header {
@@ -152,12 +157,14 @@ func (s *Sim) serveAPI(w http.ResponseWriter, r *http.Request) {
 	early := s.parse(r, req)
 	sent := tokenOf(r, req)
 	call.Token = sent
+
 	enterprise := ""
 	s.mu.Lock()
 	if t := s.tokens[sent]; t != nil {
 		call.TeamID, enterprise = t.chain.inst.home, t.chain.inst.enterpriseID
 	}
 	s.mu.Unlock()
+
 	s.guarded(w, r, call, enterprise, func(w http.ResponseWriter) func() {
 		out, err := map[string]any(nil), early
 		if err == nil {
@@ -221,6 +228,7 @@ func unescaped(v string) string {
 func (r *apiRequest) readArguments(from *http.Request, body []byte) *apiError {
 	ct, _, _ := strings.Cut(strings.ToLower(from.Header.Get("Content-Type")), ";")
 	r.form = url.Values{}
+
 	switch strings.TrimSpace(ct) {
 	case "application/json":
 		if len(body) == 0 {
@@ -341,7 +349,7 @@ func (r *apiRequest) scope(x string) bool { return slices.Contains(r.token.chain
 
 // missing is missing_scope with what would have been needed and what the token has.
 func (r *apiRequest) missing(needed ...string) *apiError {
-	return &apiError{"missing_scope", map[string]any{
+	return &apiError{code: "missing_scope", extra: map[string]any{
 		"needed": strings.Join(needed, ","), "provided": strings.Join(r.token.chain.scopes, ","),
 	}}
 }

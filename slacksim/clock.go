@@ -50,7 +50,7 @@ func (c *ManualClock) Now() time.Time {
 func (c *ManualClock) AfterFunc(d time.Duration, f func()) func() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t := &manualTimer{c.now.Add(d), f}
+	t := &manualTimer{at: c.now.Add(d), f: f}
 	c.timers = append(c.timers, t)
 	return func() bool { return c.take(t) }
 }
@@ -73,6 +73,7 @@ func (c *ManualClock) Advance(d time.Duration) {
 	c.mu.Lock()
 	end := c.now.Add(d)
 	c.mu.Unlock()
+
 	for {
 		c.mu.Lock()
 		var next *manualTimer
@@ -81,6 +82,7 @@ func (c *ManualClock) Advance(d time.Duration) {
 				next = t
 			}
 		}
+
 		if next == nil {
 			c.now = end
 			c.mu.Unlock()
@@ -90,6 +92,7 @@ func (c *ManualClock) Advance(d time.Duration) {
 			c.now = next.at
 		}
 		c.mu.Unlock()
+
 		// The function runs without the lock: it may well ask for the time.
 		if c.take(next) {
 			next.f()

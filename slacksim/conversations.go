@@ -46,11 +46,13 @@ func (s chatMethods) conversationLocked(r *apiRequest, want func(*Message) bool)
 	if need := kindScope(c, "history"); !r.scope(need) {
 		return nil, r.missing(need)
 	}
+
 	limit, convErr := strconv.Atoi(r.arg("limit"))
 	if convErr != nil || limit < 1 || limit > 999 {
 		limit = 100
 	}
 	oldest, _ := strconv.ParseFloat(r.arg("oldest"), 64)
+
 	found := []map[string]any{}
 	for i := len(c.messages) - 1; i >= 0 && len(found) < limit; i-- {
 		m := c.messages[i]
@@ -96,6 +98,7 @@ func (s chatMethods) conversationsOpen(r *apiRequest) (map[string]any, *apiError
 		}
 		return map[string]any{"channel": map[string]any{"id": c.ID}}, nil
 	}
+
 	ids := splitScopes(r.arg("users"))
 	switch {
 	case len(ids) == 0:
@@ -105,6 +108,7 @@ func (s chatMethods) conversationsOpen(r *apiRequest) (map[string]any, *apiError
 	case !r.scope("im:write"):
 		return nil, r.missing("im:write")
 	}
+
 	u := s.userLocked(ids[0])
 	if u == nil || !s.sharesLocked(r.inst, u) {
 		return nil, fail("user_not_found")
@@ -112,6 +116,7 @@ func (s chatMethods) conversationsOpen(r *apiRequest) (map[string]any, *apiError
 	if u.Deleted {
 		return nil, fail("user_disabled")
 	}
+
 	c := s.dmLocked(u.ID)
 	ch := map[string]any{"id": c.ID}
 	if r.flag("return_im") {

@@ -68,6 +68,9 @@ func newSender(given *http.Client, sockets *socketServer) *sender {
 
 var errTooManyRedirects = errors.New("too many redirects")
 
+// sendLocked delivers in the background what is to come in this order.
+func (s *sender) sendLocked(list ...*outgoing) { s.spawnLocked(func() { s.sendAll(list) }) }
+
 // sendAll delivers one event after the other's first answers: the order asked for is the order that arrives.
 func (s *sender) sendAll(list []*outgoing) {
 	for _, o := range list {
@@ -87,6 +90,7 @@ func (s *sender) sendEvent(o *outgoing, num int, reason string) {
 	if s.life.Err() != nil {
 		return
 	}
+
 	if ack.Status >= 200 && ack.Status < 300 {
 		return
 	}
@@ -96,6 +100,7 @@ func (s *sender) sendEvent(o *outgoing, num int, reason string) {
 			return
 		}
 	}
+
 	switch num {
 	case 0:
 		s.sendEvent(o, 1, ack.Err)

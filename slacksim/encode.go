@@ -50,6 +50,7 @@ func (s *oauth) encodePlainLocked(text, team string, labels bool) string {
 			text = re.ReplaceAllString(text, "${1}<"+word[:1]+id+">${2}")
 		}
 	}
+
 	if in := s.installLocked(team); in != nil {
 		replace("@"+s.app.Name, in.bot.userID, s.botNameLocked())
 		replace("@"+s.botNameLocked(), in.bot.userID, s.botNameLocked())

@@ -168,6 +168,9 @@ func (s *engine) tsLocked() string {
 	return fmt.Sprintf("%d.%06d", us/1e6, us%1e6)
 }
 
+// timestamp writes a time as Slack does in events.
+func timestamp(t time.Time) string { return fmt.Sprintf("%d.%06d", t.Unix(), t.Nanosecond()/1000) }
+
 func randomHex(n int) string {
 	b := make([]byte, n)
 	rand.Read(b)

@@ -3,7 +3,7 @@ package slacksim
 // What the app is told, for whom, and what an event is wrapped in. docs.slack.dev/apis/events-api
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -70,22 +70,17 @@ func (s *events) envelopeLocked(e Event, in *installation) *outgoing {
 		s.serial++
 		e.ID = fmt.Sprintf("Ev0SIM%06d", s.serial)
 	}
-	typ := e.Name
+
 	inner, _ := json.Marshal(e.Inner)
 	var m map[string]any
-	if d := json.NewDecoder(bytes.NewReader(inner)); true {
-		d.UseNumber() // numbers of a caller's own event go out as they came in
-		_ = d.Decode(&m)
-	}
+	_ = blockkit.Decode(inner, &m)
 	if m != nil {
-		if typ == "" {
-			typ = blockkit.Text(m["type"])
-		}
 		if m["event_ts"] == nil {
-			m["event_ts"] = fmt.Sprintf("%d.%06d", e.Time.Unix(), e.Time.Nanosecond()/1000)
+			m["event_ts"] = timestamp(e.Time)
 		}
 		inner, _ = json.Marshal(m)
 	}
+
 	env := map[string]any{
 		"token": "deprecated-verification-token", "api_app_id": s.app.ID, "type": "event_callback",
 		"event": json.RawMessage(inner), "event_id": e.ID, "event_time": e.Time.Unix(),
@@ -96,6 +91,7 @@ func (s *events) envelopeLocked(e Event, in *installation) *outgoing {
 	if e.EnterpriseID != "" {
 		env["enterprise_id"] = e.EnterpriseID
 	}
+
 	if !e.NoAuthorizations {
 		env["is_ext_shared_channel"] = e.ExtShared
 		event := "4-" + randomHex(24)
@@ -105,18 +101,15 @@ func (s *events) envelopeLocked(e Event, in *installation) *outgoing {
 			env["authorizations"] = []any{in.authorization()}
 			ctxTeam := in.teamID
 			if in.org {
-				if ctxTeam = e.context; ctxTeam == "" {
-					ctxTeam = e.TeamID
-				}
+				ctxTeam = cmp.Or(e.context, e.TeamID)
 			}
 			env["context_team_id"], env["context_enterprise_id"] = nullable(ctxTeam), nullable(in.enterpriseID)
 		}
 	}
+
 	body, _ := json.Marshal(env)
-	o := &outgoing{kind: "event", typ: typ, team: e.TeamID, eventID: e.ID, body: body}
-	if o.team == "" {
-		o.team = e.EnterpriseID
-	}
+	o := &outgoing{kind: "event", typ: cmp.Or(e.Name, blockkit.Text(m["type"])),
+		team: cmp.Or(e.TeamID, e.EnterpriseID), eventID: e.ID, body: body}
 	if s.twice > 0 {
 		s.twice--
 		o.twice = true
@@ -132,19 +125,8 @@ func (s *events) Emit(_ context.Context, e Event) (eventID string, err error) {
 	if s.app.EventsURL == "" && !s.app.SocketMode {
 		return "", errors.New("emit event: the app has no EventsURL")
 	}
-	home := e.Installed
-	if home == "" {
-		home = e.TeamID
-	}
-	if home == "" {
-		home = e.EnterpriseID
-	}
-	in := s.installs[home]
-	if in == nil {
-		in = s.installLocked(home)
-	}
-	o := s.envelopeLocked(e, in)
-	s.spawnLocked(func() { s.sendAll([]*outgoing{o}) })
+	o := s.envelopeLocked(e, s.installLocked(cmp.Or(e.Installed, e.TeamID, e.EnterpriseID)))
+	s.sendLocked(o)
 	return o.eventID, nil
 }
 
@@ -154,9 +136,7 @@ func (s *events) messageEventsLocked(c *channel, m *Message, authorTeam string) 
 	if m.Ephemeral {
 		return
 	}
-	if authorTeam == "" {
-		authorTeam = c.TeamID
-	}
+	authorTeam = cmp.Or(authorTeam, c.TeamID)
 	var in *installation
 	for _, x := range s.sidesLocked(c, authorTeam) {
 		if c.im || c.has(x.bot.userID) {
@@ -164,22 +144,24 @@ func (s *events) messageEventsLocked(c *channel, m *Message, authorTeam string) 
 			break
 		}
 	}
-	var list []*outgoing
-	name := map[string]string{"im": "message.im", "group": "message.groups", "channel": "message.channels"}[c.kind()]
-	if s.wantedLocked(in, name) {
+
+	if name := c.messageEvent(); s.wantedLocked(in, name) {
 		inner := s.messageJSONLocked(c, m)
 		inner["channel"], inner["channel_type"], inner["event_ts"] = c.ID, c.kind(), m.TS
 		if m.BotID == "" {
 			inner["client_msg_id"] = clientMsgID()
 		}
-		list = append(list, s.envelopeLocked(s.fromLocked(c, in, authorTeam, Event{Name: name, Inner: inner}), in))
+		s.sendLocked(s.envelopeLocked(s.fromLocked(c, in, authorTeam, Event{Name: name, Inner: inner}), in))
 	}
+	// Sent apart: Slack promises no order between the two.
 	if !c.im && m.BotID == "" {
-		list = append(list, s.mentionsLocked(c, m, authorTeam)...)
+		s.mentionsLocked(c, m, authorTeam)
 	}
-	for _, o := range list {
-		s.spawnLocked(func() { s.sendAll([]*outgoing{o}) }) // apart: Slack promises no order between the two
-	}
+}
+
+// messageEvent is the subscription that messages in a conversation come by.
+func (c *channel) messageEvent() string {
+	return map[string]string{"im": "message.im", "group": "message.groups", "channel": "message.channels"}[c.kind()]
 }
 
 // fromLocked fills in the outer ids of a message event: the author's side.
@@ -189,8 +171,9 @@ func (s *events) fromLocked(c *channel, in *installation, authorTeam string, e E
 		e.EnterpriseID = t.EnterpriseID
 	}
 	e.ExtShared = len(c.SharedWith) > 0
-	if i := slices.IndexFunc(append([]string{authorTeam, c.TeamID}, c.SharedWith...), in.covers); i >= 0 {
-		e.context = append([]string{authorTeam, c.TeamID}, c.SharedWith...)[i]
+	teams := append([]string{authorTeam, c.TeamID}, c.SharedWith...)
+	if i := slices.IndexFunc(teams, in.covers); i >= 0 {
+		e.context = teams[i]
 	}
 	if inner, ok := e.Inner.(map[string]any); ok && e.ExtShared && !in.covers(authorTeam) {
 		inner["user_team"], inner["source_team"] = authorTeam, authorTeam
@@ -198,8 +181,8 @@ func (s *events) fromLocked(c *channel, in *installation, authorTeam string, e E
 	return e
 }
 
-// mentionsLocked makes the app_mention events of a message. For these the outer team_id is the installed side.
-func (s *events) mentionsLocked(c *channel, m *Message, authorTeam string) (list []*outgoing) {
+// mentionsLocked sends the app_mention events of a message. For these the outer team_id is the installed side.
+func (s *events) mentionsLocked(c *channel, m *Message, authorTeam string) {
 	for _, in := range s.sidesLocked(c, authorTeam) {
 		if !mentions(m.Text, in.bot.userID) {
 			continue
@@ -209,20 +192,17 @@ func (s *events) mentionsLocked(c *channel, m *Message, authorTeam string) (list
 			s.noteToLocked(c, m.User, "You mentioned <@"+in.bot.userID+">, but they’re not in this channel.")
 			continue
 		}
-		if o := s.mentionLocked(c, m, in, authorTeam); o != nil {
-			list = append(list, o)
-		}
+		s.mentionLocked(c, m, in, authorTeam)
 	}
-	return list
 }
 
 func mentions(text, id string) bool {
 	return strings.Contains(text, "<@"+id+">") || strings.Contains(text, "<@"+id+"|")
 }
 
-func (s *events) mentionLocked(c *channel, m *Message, in *installation, authorTeam string) *outgoing {
+func (s *events) mentionLocked(c *channel, m *Message, in *installation, authorTeam string) {
 	if !s.wantedLocked(in, "app_mention") {
-		return nil
+		return
 	}
 	inner := s.messageJSONLocked(c, m)
 	inner["type"], inner["channel"], inner["event_ts"] = "app_mention", c.ID, m.TS
@@ -232,7 +212,7 @@ func (s *events) mentionLocked(c *channel, m *Message, in *installation, authorT
 	if in.org {
 		e.TeamID = c.TeamID
 	}
-	return s.envelopeLocked(e, in)
+	s.sendLocked(s.envelopeLocked(e, in))
 }
 
 func clientMsgID() string {
@@ -242,7 +222,7 @@ func clientMsgID() string {
 
 // editEventLocked sends message_changed or message_deleted: hidden messages whose author is nested.
 func (s *events) editEventLocked(c *channel, m *Message, subtype string, before map[string]any) {
-	name := map[string]string{"im": "message.im", "group": "message.groups", "channel": "message.channels"}[c.kind()]
+	name := c.messageEvent()
 	for _, in := range s.sidesLocked(c, c.TeamID) {
 		if !(c.im || c.has(in.bot.userID)) || !s.wantedLocked(in, name) {
 			continue
@@ -254,8 +234,7 @@ func (s *events) editEventLocked(c *channel, m *Message, subtype string, before 
 		} else {
 			inner["deleted_ts"] = m.TS
 		}
-		o := s.envelopeLocked(s.fromLocked(c, in, c.TeamID, Event{Name: name, Inner: inner}), in)
-		s.spawnLocked(func() { s.sendAll([]*outgoing{o}) })
+		s.sendLocked(s.envelopeLocked(s.fromLocked(c, in, c.TeamID, Event{Name: name, Inner: inner}), in))
 		return
 	}
 }
@@ -265,11 +244,13 @@ func (s *events) joinLocked(c *channel, whom, by string) {
 		return
 	}
 	c.Members = append(c.Members, whom)
+
 	note := "joined " + "#" + c.Name
 	if by != "" {
 		note = "was added to #" + c.Name + " by <@" + by + ">"
 	}
 	s.postLocked(c, &Message{User: whom, Text: note})
+
 	for _, in := range s.sidesLocked(c, c.TeamID) {
 		if !c.has(in.bot.userID) {
 			continue
@@ -280,9 +261,9 @@ func (s *events) joinLocked(c *channel, whom, by string) {
 			if by != "" {
 				inner["inviter"] = by
 			}
-			o := s.envelopeLocked(s.fromLocked(c, in, c.TeamID, Event{Inner: inner}), in)
-			s.spawnLocked(func() { s.sendAll([]*outgoing{o}) })
+			s.sendLocked(s.envelopeLocked(s.fromLocked(c, in, c.TeamID, Event{Inner: inner}), in))
 		}
+
 		if ts := c.pending[whom]; ts != "" && in.bot.userID == whom {
 			delete(c.pending, whom)
 			if m := c.find(ts); m != nil {
@@ -290,9 +271,7 @@ func (s *events) joinLocked(c *channel, whom, by string) {
 				if u := s.userLocked(m.User); u != nil {
 					author = u.TeamID
 				}
-				if o := s.mentionLocked(c, m, in, author); o != nil {
-					s.spawnLocked(func() { s.sendAll([]*outgoing{o}) })
-				}
+				s.mentionLocked(c, m, in, author)
 			}
 		}
 	}
@@ -302,6 +281,7 @@ func (s *events) sendUninstallLocked(in *installation, order UninstallOrder, bot
 	delay time.Duration) {
 	rev := Event{Name: "tokens_revoked", Inner: tokensRevoked(bots, users)}
 	un := Event{Name: "app_uninstalled", Inner: map[string]any{"type": "app_uninstalled"}}
+
 	var list []Event
 	switch order {
 	case RevokedFirst:
@@ -313,6 +293,7 @@ func (s *events) sendUninstallLocked(in *installation, order UninstallOrder, bot
 	case OnlyUninstalled:
 		list = []Event{un}
 	}
+
 	var ready []*outgoing
 	for _, e := range list {
 		// Both come without authorizations: the tokens they would name are dead.
@@ -321,11 +302,12 @@ func (s *events) sendUninstallLocked(in *installation, order UninstallOrder, bot
 			ready = append(ready, s.envelopeLocked(e, in))
 		}
 	}
+
 	if delay > 0 {
 		s.laterLocked(delay, func() { s.sendAll(ready) })
 		return
 	}
-	s.spawnLocked(func() { s.sendAll(ready) })
+	s.sendLocked(ready...)
 }
 
 // tokensRevoked is the event that names the bots and people whose tokens died.

@@ -35,7 +35,7 @@ type fault struct {
 func (s *record) Inject(f Fault) (clear func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	x := &fault{f, f.Times}
+	x := &fault{Fault: f, left: f.Times}
 	if f.Times <= 0 {
 		x.left = -1
 	}
@@ -84,6 +84,7 @@ func (s *record) misbehave(w http.ResponseWriter, r *http.Request, f *Fault) (do
 			return true, 0, "closed"
 		}
 	}
+
 	switch {
 	case f.Hang:
 		select {

@@ -154,9 +154,11 @@ func (s people) interactionLocked(in *installation, u *User, typ string) object 
 		"is_enterprise_install": in.org, "trigger_id": s.newTriggerLocked(in, u.ID, u.TeamID),
 		"user": object{"id": u.ID, "username": u.Name, "name": u.Name, "team_id": u.TeamID},
 	}
+
 	// team is the installed side; someone from outside shows by user.team_id alone.
 	side := team
 	outside := !s.relatedLocked(in, u.TeamID)
+
 	if outside && !in.org && !s.app.OutsidersNameTheirOwn {
 		side = s.teamLocked(in.teamID)
 	}
@@ -174,6 +176,7 @@ func (s people) interactionLocked(in *installation, u *User, typ string) object 
 		}
 		return p
 	}
+
 	if in.org {
 		p["team"] = nil // organisation-wide: only the person's side says which workspace
 	}
@@ -212,8 +215,10 @@ func (s people) actionLocked(blocks json.RawMessage, f Form) object {
 			f.BlockID != "" && f.BlockID != blockkit.Text(b["block_id"]) {
 			return
 		}
+
 		a := object{"type": e["type"], "action_id": f.ActionID, "block_id": b["block_id"],
-			"action_ts": fmt.Sprintf("%d.%06d", s.clock.Now().Unix(), s.clock.Now().Nanosecond()/1000)}
+			"action_ts": timestamp(s.clock.Now())}
+
 		if e["type"] == "button" {
 			a["text"] = e["text"]
 			for _, k := range []string{"value", "style", "url"} {
@@ -241,6 +246,7 @@ func elementState(e object, in Input) object {
 	if len(all) == 0 && in.Value != "" {
 		all = []string{in.Value}
 	}
+
 	switch typ {
 	case "static_select", "radio_buttons", "overflow", "external_select":
 		out["selected_option"] = nil
@@ -334,6 +340,7 @@ func (s people) SubmitForm(ctx context.Context, userID, viewID string, given Inp
 		s.mu.Unlock()
 		return Ack{}, fmt.Errorf("submit view: %w", ErrNotInstalled)
 	}
+
 	v.Errors, v.Typed = nil, given
 	values := s.stateLocked(v.Blocks, given)
 	if missing := missingInputs(v.Blocks, values); len(missing) > 0 {
@@ -342,16 +349,19 @@ func (s people) SubmitForm(ctx context.Context, userID, viewID string, given Inp
 		s.mu.Unlock()
 		return Ack{Err: "incomplete"}, nil // Slack's own client does not send an incomplete form
 	}
+
 	p := s.interactionLocked(v.inst, u, "view_submission")
 	p["view"] = s.viewJSONLocked(v, values)
 	p["response_urls"] = []any{}
 	s.mu.Unlock()
+
 	ack := s.interact(ctx, v.inst, p)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if ack.Status == http.StatusOK {
 		s.viewAckLocked(&ack, userID, v)
 	}
+
 	if ack.Shown != "" {
 		v.Errors = map[string]string{"": ack.Shown}
 		s.noteLocked()
@@ -386,10 +396,12 @@ func (s people) viewAckLocked(ack *Ack, user string, v *View) {
 		s.breachLocked(RuleViewAck, "%s", why)
 		ack.Err, ack.Shown = "view_ack", "We had some trouble connecting. Try again?"
 	}
+
 	if len(strings.TrimSpace(string(ack.Body))) == 0 {
 		s.dropViewLocked(user, at)
 		return
 	}
+
 	var a struct {
 		Action string            `json:"response_action"`
 		Errors map[string]string `json:"errors"`
@@ -399,6 +411,7 @@ func (s people) viewAckLocked(ack *Ack, user string, v *View) {
 		refuse("the body is neither empty nor a response_action: %.60q", ack.Body)
 		return
 	}
+
 	switch a.Action {
 	case "clear":
 		s.dropViewLocked(user, 0)

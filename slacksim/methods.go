@@ -222,6 +222,7 @@ func (s chatMethods) placeLocked(r *apiRequest, write bool) (*channel, *apiError
 		}
 		return s.dmLocked(id), nil // a user id means that person's DM
 	}
+
 	c := s.channelLocked(id)
 	if c == nil && !r.inst.org { // an organisation's token needs ids
 		c = s.namedLocked(r.inst.teamID, strings.TrimPrefix(id, "#"))
@@ -229,6 +230,7 @@ func (s chatMethods) placeLocked(r *apiRequest, write bool) (*channel, *apiError
 	if c == nil || !s.reachesLocked(r.inst, c) {
 		return nil, fail("channel_not_found")
 	}
+
 	me := r.token.chain.userID
 	if c.im || c.has(me) {
 		return c, nil

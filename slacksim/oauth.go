@@ -547,6 +547,7 @@ func (s *oauth) refreshLocked(r *apiRequest) (map[string]any, *apiError) {
 	if old == nil || old.dead || old.chain.inst.gone {
 		return nil, fail("invalid_refresh_token")
 	}
+
 	now := s.clock.Now()
 	if !old.used.IsZero() {
 		if !old.lost {
@@ -561,6 +562,7 @@ func (s *oauth) refreshLocked(r *apiRequest) (map[string]any, *apiError) {
 			return nil, fail("invalid_refresh_token")
 		}
 	}
+
 	c := old.chain
 	// Inside the grace the earlier successor dies: of two pairs handed out for one refresh token, one survives.
 	if c.refresh != nil && c.refresh != old {
@@ -570,12 +572,14 @@ func (s *oauth) refreshLocked(r *apiRequest) (map[string]any, *apiError) {
 	if old.used.IsZero() {
 		old.used = now
 	}
+
 	r.spent = old
 	for _, t := range c.access {
 		if t.swapped && t.state == live {
 			t.state = revoked
 		}
 	}
+
 	t := s.newPairLocked(c)
 	out := s.tokenAnswerLocked(c.inst)
 	out["access_token"], out["token_type"], out["scope"] = t.value, c.kind, strings.Join(c.scopes, ",")
@@ -618,6 +622,7 @@ func (s *oauth) swapLocked(r *apiRequest) (map[string]any, *apiError) {
 func (s *oauth) removeLocked(in *installation) (botIDs, userIDs []string) {
 	in.gone = true
 	delete(s.installs, in.home)
+
 	kill := func(c *chain) {
 		for _, t := range c.access {
 			if t.state == live || t.state == retired {
@@ -625,6 +630,7 @@ func (s *oauth) removeLocked(in *installation) (botIDs, userIDs []string) {
 			}
 		}
 	}
+
 	if in.chain != nil {
 		kill(in.chain)
 		botIDs = []string{in.bot.userID}
@@ -634,6 +640,7 @@ func (s *oauth) removeLocked(in *installation) (botIDs, userIDs []string) {
 		userIDs = append(userIDs, id)
 	}
 	slices.Sort(userIDs)
+
 	for _, c := range s.channels {
 		c.Members = slices.DeleteFunc(c.Members, func(id string) bool { return id == in.bot.userID })
 	}
@@ -642,6 +649,7 @@ func (s *oauth) removeLocked(in *installation) (botIDs, userIDs []string) {
 			delete(s.homes, id)
 		}
 	}
+
 	// Open modals stay on their screens: the answer to a submission under way may still change one. What Slack does is not
 	// documented; nothing can be sent from them any more.
 	s.noteLocked()

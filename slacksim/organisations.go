@@ -30,6 +30,7 @@ func (s admins) migrate(teamID, enterpriseID, name string, begin bool) error {
 	if t == nil {
 		return fmt.Errorf("migrate %s: no such workspace", teamID)
 	}
+
 	what := "grid_migration_finished"
 	if begin {
 		what = "grid_migration_started"
@@ -41,14 +42,14 @@ func (s admins) migrate(teamID, enterpriseID, name string, begin bool) error {
 			in.enterpriseID = enterpriseID
 		}
 	}
+
 	s.noteLocked()
 	in := s.installLocked(teamID)
 	if in == nil || !s.subscribedLocked(what) {
 		return nil
 	}
-	e := s.envelopeLocked(Event{TeamID: teamID, EnterpriseID: t.EnterpriseID,
-		Inner: map[string]any{"type": what, "enterprise_id": enterpriseID}}, in)
-	s.spawnLocked(func() { s.sendAll([]*outgoing{e}) })
+	s.sendLocked(s.envelopeLocked(Event{TeamID: teamID, EnterpriseID: t.EnterpriseID,
+		Inner: map[string]any{"type": what, "enterprise_id": enterpriseID}}, in))
 	return nil
 }
 
@@ -85,9 +86,8 @@ func (s admins) ChangeChannelID(_ context.Context, from, to string) error {
 		if !s.wantedLocked(in, "channel_id_changed") {
 			continue
 		}
-		o := s.envelopeLocked(s.fromLocked(c, in, c.TeamID, Event{Inner: map[string]any{"type": "channel_id_changed",
-			"old_channel_id": from, "new_channel_id": to}}), in)
-		s.spawnLocked(func() { s.sendAll([]*outgoing{o}) })
+		s.sendLocked(s.envelopeLocked(s.fromLocked(c, in, c.TeamID, Event{Inner: map[string]any{
+			"type": "channel_id_changed", "old_channel_id": from, "new_channel_id": to}}), in))
 		break
 	}
 	return nil

@@ -100,7 +100,7 @@ type record struct {
 }
 
 func (s *record) breachLocked(rule, format string, args ...any) {
-	s.breaches = append(s.breaches, Breach{s.clock.Now(), rule, fmt.Sprintf(format, args...)})
+	s.breaches = append(s.breaches, Breach{At: s.clock.Now(), Rule: rule, Detail: fmt.Sprintf(format, args...)})
 	s.log.Debug("rule breach", "rule", rule)
 	s.noteLocked()
 }

@@ -144,12 +144,14 @@ func (s *responder) respondLocked(h *hook, r *http.Request, body []byte) (status
 		s.breachLocked(RuleHookOverused, "a response_url was used more than %d times", hookUses)
 		return http.StatusNotFound, "used_url", nil
 	}
+
 	var p hookPost
 	if err := json.Unmarshal(body, &p); err != nil {
 		s.breachLocked(RuleHookBody, "a post to a response_url was not JSON")
 		return http.StatusBadRequest, "invalid_payload", nil
 	}
 	h.uses++
+
 	c := s.channelLocked(h.channel)
 	if c == nil { // Home tab: there is nowhere to answer
 		return http.StatusNotFound, "invalid_url", nil
@@ -200,6 +202,7 @@ func (s *responder) answerLocked(h *hook, c *channel, p *hookPost, rule string) 
 	if blocks != nil && strings.TrimSpace(p.Text) == "" {
 		s.breachLocked(RuleNoText, "an answer had blocks but no text")
 	}
+
 	text := cut(p.Text, 40000)
 	if p.ReplaceOriginal {
 		if m := s.originalLocked(h, c); m != nil {
@@ -208,6 +211,7 @@ func (s *responder) answerLocked(h *hook, c *channel, p *hookPost, rule string) 
 			return m, "", nil
 		}
 	}
+
 	m = &Message{User: h.inst.bot.userID, BotID: h.inst.bot.botID, Text: text, Blocks: blocks, ThreadTS: p.ThreadTS}
 	if p.ResponseType != "in_channel" {
 		m.Ephemeral, m.EphemeralTo = true, h.user
@@ -257,6 +261,7 @@ func (s *responder) webhookLocked(h *webhook, body []byte) (int, string) {
 	case json.Unmarshal(body, &p) != nil:
 		return http.StatusBadRequest, "invalid_payload"
 	}
+
 	c := s.channelLocked(h.channel)
 	if c == nil {
 		return http.StatusNotFound, "channel_not_found"
@@ -274,6 +279,7 @@ func (s *responder) webhookLocked(h *webhook, body []byte) (int, string) {
 	if blocks != nil && strings.TrimSpace(p.Text) == "" {
 		s.breachLocked(RuleNoText, "a webhook post had blocks but no text")
 	}
+
 	m := &Message{User: h.inst.bot.userID, BotID: h.inst.bot.botID, Text: p.Text, Blocks: blocks, ThreadTS: p.ThreadTS}
 	s.postLocked(c, m)
 	s.messageEventsLocked(c, m, "")

@@ -195,6 +195,7 @@ func (s *Sim) Start(addr string) error {
 	if !isLoopback(host) {
 		return fmt.Errorf("start slacksim: %q is not a loopback address", addr)
 	}
+
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return fmt.Errorf("start slacksim: %w", err)
@@ -204,6 +205,7 @@ func (s *Sim) Start(addr string) error {
 		BaseContext: func(net.Listener) context.Context { return s.life },
 		ErrorLog:    slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
+
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || s.server != nil {
@@ -245,6 +247,7 @@ func (s *Sim) Close(ctx context.Context) error {
 	srv := s.server
 	s.noteLocked()
 	s.mu.Unlock()
+
 	s.end() // ends event streams, hanging answers and deliveries, which Shutdown would wait for
 	var err error
 	if srv != nil {
@@ -253,6 +256,7 @@ func (s *Sim) Close(ctx context.Context) error {
 			srv.Close()
 		}
 	}
+
 	done := make(chan struct{})
 	go func() { s.work.Wait(); close(done) }()
 	select {
@@ -260,6 +264,7 @@ func (s *Sim) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
+
 	if s.transport != nil {
 		s.transport.CloseIdleConnections()
 	}

@@ -269,6 +269,7 @@ func (s *socketServer) answered(c *socket, body []byte, parts int) {
 			len(body), maxSocketAnswer)
 		return
 	}
+
 	var a struct {
 		ID      string          `json:"envelope_id"`
 		Payload json.RawMessage `json:"payload"`
@@ -282,6 +283,7 @@ func (s *socketServer) answered(c *socket, body []byte, parts int) {
 		// Late, a second one, or not where the envelope went: nobody knows whether Slack takes that, so it does not count.
 		return
 	}
+
 	ack := Ack{Status: http.StatusOK}
 	var text string
 	switch p := strings.TrimSpace(string(a.Payload)); {
@@ -293,6 +295,7 @@ func (s *socketServer) answered(c *socket, body []byte, parts int) {
 	default:
 		ack.Body, ack.Header = a.Payload, http.Header{"Content-Type": {"application/json"}}
 	}
+
 	delete(s.waits, a.ID)
 	w.answer <- ack
 }
@@ -301,6 +304,7 @@ func (s *socketServer) answered(c *socket, body []byte, parts int) {
 func (s *socketServer) sendEnvelope(ctx context.Context, o *outgoing, how sending, d *Delivery) Ack {
 	e := map[string]any{"envelope_id": clientMsgID(), "accepts_response_payload": false}
 	payload := o.body
+
 	switch o.kind {
 	case "command":
 		e["type"], e["accepts_response_payload"] = "slash_commands", true
@@ -323,6 +327,7 @@ func (s *socketServer) sendEnvelope(ctx context.Context, o *outgoing, how sendin
 	default:
 		e["type"], e["retry_attempt"], e["retry_reason"] = "events_api", how.num, how.reason
 	}
+
 	if !json.Valid(payload) {
 		payload, _ = json.Marshal(string(payload))
 	}
@@ -336,6 +341,7 @@ func (s *socketServer) throughSocket(ctx context.Context, frame []byte, id strin
 	ctx, cancel := context.WithTimeout(ctx, s.ackTimeout)
 	defer cancel()
 	defer context.AfterFunc(s.life, cancel)()
+
 	w := &wait{accepts: accepts, answer: make(chan Ack, 1)}
 	defer func() {
 		s.mu.Lock()
@@ -344,6 +350,7 @@ func (s *socketServer) throughSocket(ctx context.Context, frame []byte, id strin
 		}
 		s.mu.Unlock()
 	}()
+
 	for err := errLeft; errors.Is(err, errLeft); {
 		s.mu.Lock()
 		if len(s.sockets) == 0 {
@@ -362,6 +369,7 @@ func (s *socketServer) throughSocket(ctx context.Context, frame []byte, id strin
 			return Ack{Err: "connection_failed"}
 		}
 	}
+
 	if id == "" {
 		return Ack{Status: http.StatusOK}
 	}

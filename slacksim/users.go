@@ -18,6 +18,7 @@ func (s peopleMethods) userJSONLocked(r *apiRequest, u *User) map[string]any {
 		out["is_stranger"] = true
 		return out
 	}
+
 	tz := u.Location()
 	_, offset := s.clock.Now().In(tz).Zone()
 	maps.Copy(out, map[string]any{
@@ -25,6 +26,7 @@ func (s peopleMethods) userJSONLocked(r *apiRequest, u *User) map[string]any {
 		"is_admin": u.Admin, "is_owner": u.Owner, "is_primary_owner": u.PrimaryOwner, "is_restricted": u.Guest,
 		"is_ultra_restricted": false, "is_stranger": false,
 	})
+
 	if r.flag("include_locale") {
 		out["locale"] = "en-GB"
 	}

@@ -188,6 +188,7 @@ func (s viewMethods) showLocked(r *apiRequest, push bool) (map[string]any, *apiE
 	if s.externalTakenLocked(v) {
 		return nil, fail("duplicate_external_id")
 	}
+
 	stack := s.stacks[t.user]
 	if !push {
 		stack = nil // opening replaces whatever was open
@@ -196,6 +197,7 @@ func (s viewMethods) showLocked(r *apiRequest, push bool) (map[string]any, *apiE
 	} else if len(stack) >= 3 {
 		return nil, fail("push_limit_reached")
 	}
+
 	v.UserID, v.TeamID = t.user, t.team
 	if n := len(stack); n > 0 {
 		v.RootViewID, v.PreviousViewID = stack[0].ID, stack[n-1].ID

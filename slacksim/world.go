@@ -590,6 +590,7 @@ func (s *world) messageJSONLocked(c *channel, m *Message) map[string]any {
 	if u := s.userLocked(m.User); u != nil {
 		out["team"] = u.TeamID
 	}
+
 	if m.BotID != "" {
 		b := s.botByUserLocked(m.BotID)
 		out["bot_id"], out["app_id"] = m.BotID, s.app.ID
@@ -603,6 +604,7 @@ func (s *world) messageJSONLocked(c *channel, m *Message) map[string]any {
 			"user_id": m.User, "icons": s.iconsLocked(),
 		}
 	}
+
 	if m.Edited {
 		out["edited"] = map[string]any{"user": m.User, "ts": m.TS}
 	}

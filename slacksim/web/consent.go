@@ -104,7 +104,8 @@ func (s *site) consent(req slacksim.AuthorizeRequest, t slacksim.Workspace, me s
 			p.Held = append(p.Held, x)
 			continue
 		}
-		p.Permissions = append(p.Permissions, consentScope{x, slices.Contains(app.OptionalScopes, x.Scope)})
+		optional := slices.Contains(app.OptionalScopes, x.Scope)
+		p.Permissions = append(p.Permissions, consentScope{permission: x, Optional: optional})
 	}
 	for _, x := range permissions(req.UserScopes) {
 		p.UserScopes = append(p.UserScopes, consentScope{permission: x})

@@ -198,6 +198,7 @@ func (s *site) doView(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
+
 	f, _ := readForm(r)
 	id := r.PathValue("view")
 	var err error
@@ -218,6 +219,7 @@ func (s *site) doView(w http.ResponseWriter, r *http.Request) {
 		}
 		_, err = s.sim.PressInView(r.Context(), u.ID, id, f)
 	}
+
 	if err != nil && !errors.Is(err, slacksim.ErrNoView) { // a view that is closed already is as good as closed
 		nothingHappened(w)
 		return

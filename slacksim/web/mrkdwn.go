@@ -53,6 +53,7 @@ func (n names) lines(b *strings.Builder, text string) {
 	if text == "" {
 		return
 	}
+
 	quoting, first := false, true
 	for line := range strings.SplitSeq(text, "\n") {
 		q, isQuote := strings.CutPrefix(line, "&gt;")
@@ -73,6 +74,7 @@ func (n names) lines(b *strings.Builder, text string) {
 		}
 		n.inline(b, line, 0)
 	}
+
 	if quoting {
 		b.WriteString("</blockquote>")
 	}
@@ -124,6 +126,7 @@ func (n names) inline(b *strings.Builder, t string, depth int) {
 			b.WriteString(tag)
 			i += j + 1
 			start = i
+
 		case '`':
 			j := strings.IndexByte(t[i+1:], '`')
 			if j <= 0 {
@@ -134,6 +137,7 @@ func (n names) inline(b *strings.Builder, t string, depth int) {
 			b.WriteString("<code>" + n.bare(t[i+1:i+1+j]) + "</code>")
 			i += j + 2
 			start = i
+
 		case '*', '_', '~':
 			j := closing(t, i)
 			if j < 0 || depth > 4 {
@@ -146,6 +150,7 @@ func (n names) inline(b *strings.Builder, t string, depth int) {
 			b.WriteString("</" + emphasis[c] + ">")
 			i = j + 1
 			start = i
+
 		case ':':
 			name := strings.Trim(emojiName.FindString(t[i:]), ":")
 			e := emojis[name]
@@ -227,6 +232,7 @@ func (n names) token(t string) (tag, words string) {
 		w := plain(cmp.Or(label, "@"+strings.TrimPrefix(group, "@")))
 		return `<span class="mention broadcast">` + w + `</span>`, w
 	}
+
 	if !labelled || label == "" {
 		label = body
 		if m, ok := strings.CutPrefix(body, "mailto:"); ok {
@@ -302,6 +308,7 @@ func (n names) dateWord(t time.Time, k string) string {
 		}
 		return other
 	}
+
 	switch k {
 	case "{date_num}":
 		return t.Format("2006-01-02")
