@@ -39,12 +39,12 @@ func (i Installation) Describe(names []string) []connection.Scope { return i.in.
 
 // StartPage is the page where anybody can install the app; Slack decides there who may.
 func (i Installation) StartPage() string {
-	return i.in.Grant(connection.Connection{}, install.GrantRequest{})
+	return i.in.Links().Grant(connection.Connection{}, install.GrantRequest{})
 }
 
 // Grant is a page that reconnects this installation or allows it more: see install.Installer.Grant. It is for one
 // person, who has to be somebody that may act (Slack's consent follows). Where nothing is installed it is StartPage.
-func (i Installation) Grant(w install.GrantRequest) string { return i.in.Grant(i.c, w) }
+func (i Installation) Grant(w install.GrantRequest) string { return i.in.Links().Grant(i.c, w) }
 
 // GrantPage is Grant, or "" in single-workspace mode, where nobody can be asked for consent.
 func (i Installation) GrantPage(w install.GrantRequest) string { return i.in.GrantPage(i.c, w) }

@@ -56,7 +56,7 @@ type evidence struct {
 func (in *Installer) assess(c connection.Connection, found bool, e evidence) Health {
 	h := Health{Connection: c, Found: found, Needed: len(in.cfg.Scopes)}
 	if in.mode.consents() {
-		h.GrantURL = in.GrantURL(c)
+		h.GrantURL = in.links.GrantURL(c)
 	}
 	// Nobody who is shown a state has use for a secret.
 	h.Connection.Token, h.Connection.RefreshToken, h.Connection.Webhook.URL = "", "", ""

@@ -92,6 +92,7 @@ type Installer struct {
 	cfg    Config
 	store  Store
 	slack  *slackapi.API
+	links  *Links
 	mode   mode
 	log    *slog.Logger
 	now    func() time.Time
@@ -162,6 +163,7 @@ func New(cfg Config) (*Installer, error) {
 	in.endings = slackapi.CallTimeout
 	in.strayed = rate.NewLimiter(rate.Every(time.Minute), 10)
 	in.free = rate.NewLimiter(rate.Every(freeEvery), freeBurst)
+	in.links = &Links{PublicURL: cfg.PublicURL, Keys: in.cfg.SigningKeys, ClientSecret: cfg.ClientSecret, Now: in.now}
 	in.mode = byConsent{appID: cfg.AppID}
 	if cfg.BotToken != "" {
 		in.mode = &byToken{}
@@ -239,6 +241,9 @@ func keptFor(keep time.Duration) string {
 
 // Now is the time of everything that is stored or compared with what is: the database's, as this process knows it.
 func (in *Installer) Now() time.Time { return in.now() }
+
+// Links returns what makes and checks links.
+func (in *Installer) Links() *Links { return in.links }
 
 // Slack returns what calls Slack for this app.
 func (in *Installer) Slack() *slackapi.API { return in.slack }

@@ -134,7 +134,7 @@ func (r *rig) consent(in replica, path, userID string) *http.Request {
 
 // link is the way to connect c's workspace again, without the host.
 func link(in replica, c connection.Connection) string {
-	return strings.TrimPrefix(in.GrantURL(c), redirect)
+	return strings.TrimPrefix(in.Links().GrantURL(c), redirect)
 }
 
 // killed is a process that dies while somebody consents: Slack has handed out the tokens, the journal has them, and nobody

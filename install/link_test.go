@@ -140,7 +140,7 @@ func TestLinks(t *testing.T) {
 		signed := func(link string) string { return strings.SplitAfter(link, "link=")[1] }
 
 		// What a link says can't be changed, and nothing else passes for one.
-		good := in.Grant(c, install.GrantRequest{Scopes: []string{"files:write"}, Back: slacksim.AcmeGeneral})
+		good := in.Links().Grant(c, install.GrantRequest{Scopes: []string{"files:write"}, Back: slacksim.AcmeGeneral})
 		if strings.Contains(good, c.ID) || strings.Contains(good, "files") || len(good) > 600 {
 			t.Errorf("the link %s tells what it is about, or is long", good)
 		}
@@ -153,7 +153,7 @@ func TestLinks(t *testing.T) {
 			bad = append(bad, signed(good)[:i]+letter+signed(good)[i+1:])
 		}
 		stranger := r.replica(func(cfg *install.Config) { cfg.ClientSecret, cfg.SigningKeys = "another secret", nil })
-		bad = append(bad, signed(stranger.Grant(c, install.GrantRequest{})))
+		bad = append(bad, signed(stranger.Links().Grant(c, install.GrantRequest{})))
 		for _, s := range bad {
 			want, status := "link_broken", 400
 			if s == "" {
@@ -162,7 +162,7 @@ func TestLinks(t *testing.T) {
 			r.visitor(in).get(start+"?link="+s).is(t, "a changed link", status, want)
 		}
 		r.visitor(in).get(start+"?connection="+c.ID).is(t, "a link as they were once", 404, "link_unknown")
-		r.visitor(in).get(in.Grant(connection.Connection{ID: "con_gone"}, install.GrantRequest{})).is(t, "a connection that is gone", 404, "link_unknown")
+		r.visitor(in).get(in.Links().Grant(connection.Connection{ID: "con_gone"}, install.GrantRequest{})).is(t, "a connection that is gone", 404, "link_unknown")
 
 		// It asks for what it says, comes back to where it was made, and adds to what there was.
 		v := r.visitor(other) // any replica's link works on every other
@@ -181,12 +181,12 @@ func TestLinks(t *testing.T) {
 		for _, at := range []replica{in, other} {
 			r.visitor(at).get(good).is(t, "used", 409, "link_used")
 		}
-		if _, scopes := r.visitor(in).asks(in.GrantURL(c)); scopes != "chat:write,users:read,files:write" {
+		if _, scopes := r.visitor(in).asks(in.Links().GrantURL(c)); scopes != "chat:write,users:read,files:write" {
 			t.Errorf("a link without a wish asks for %q", scopes)
 		}
 
 		// Eight browsers hold one link, on two replicas. One gets through; nobody else's code is spent.
-		shared := in.Grant(c, install.GrantRequest{})
+		shared := in.Links().Grant(c, install.GrantRequest{})
 		var backs []func() seen
 		for i := range 8 {
 			v := r.visitor([]replica{in, other}[i%2])
@@ -215,7 +215,7 @@ func TestLinks(t *testing.T) {
 		}
 
 		// Cancelled, it is not used up, and the way on is a fresh one that asks the same.
-		kept := in.Grant(c, install.GrantRequest{Scopes: []string{"files:write"}, Back: "D0ACME"})
+		kept := in.Links().Grant(c, install.GrantRequest{Scopes: []string{"files:write"}, Back: "D0ACME"})
 		p = r.visitor(in).installs(kept, dana, slacksim.Choice{Deny: true}).is(t, "cancelled", 200, "cancelled")
 		if _, scopes := r.visitor(in).asks(p.Next.URL); scopes != "files:write" || p.Next.URL == kept {
 			t.Errorf("try again asks for %q", scopes)
@@ -225,7 +225,7 @@ func TestLinks(t *testing.T) {
 		// Another workspace than the one it is for: nothing changes, what was added there is gone again.
 		v = r.visitor(in)
 		wish := install.GrantRequest{Scopes: []string{"users:read"}, Back: slacksim.AcmeGeneral}
-		mistaken := in.Grant(c, wish)
+		mistaken := in.Links().Grant(c, wish)
 		p = v.installs(mistaken, ivy, slacksim.Choice{}).is(t, "another workspace", 409, "wrong_workspace")
 		if _, there := r.slack.Installed(slacksim.Birch); there {
 			t.Error("the app stays in the workspace that was chosen by mistake")
@@ -248,7 +248,7 @@ func TestLinks(t *testing.T) {
 		r.visitor(in).get(mistaken).is(t, "and then", 409, "link_used")
 
 		// An hour; a week for what is read later.
-		short, long := in.Grant(c, install.GrantRequest{}), in.Grant(c, install.GrantRequest{Stays: true})
+		short, long := in.Links().Grant(c, install.GrantRequest{}), in.Links().Grant(c, install.GrantRequest{Stays: true})
 		r.clock.Advance(time.Hour - time.Second)
 		r.visitor(in).asks(short)
 		r.clock.Advance(time.Second)
@@ -292,7 +292,7 @@ func TestScopesAreAdded(t *testing.T) {
 	dana := slacksim.AcmeAdmin
 	r.visitor(in).installs(start, dana, slacksim.Choice{Untick: []string{"files:write"}})
 	c := r.row(in, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme})
-	link := func() string { return in.Grant(c, install.GrantRequest{Scopes: []string{"files:write"}}) }
+	link := func() string { return in.Links().Grant(c, install.GrantRequest{Scopes: []string{"files:write"}}) }
 	all := []string{"chat:write", "files:write", "users:read"}
 
 	short = true
@@ -331,7 +331,7 @@ func TestElsewhereLosesNothing(t *testing.T) {
 	some := slacksim.Choice{Untick: []string{"files:write"}}
 	r.visitor(in).installs(start, slacksim.AcmeAdmin, some)
 	r.visitor(in).installs(start, slacksim.BirchAdmin, some)
-	link := in.Grant(r.row(in, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}), install.GrantRequest{Scopes: []string{"files:write"}})
+	link := in.Links().Grant(r.row(in, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}), install.GrantRequest{Scopes: []string{"files:write"}})
 	r.visitor(in).installs(link, slacksim.BirchAdmin, slacksim.Choice{}).is(t, "another workspace", 409, "wrong_workspace")
 	birch := r.row(in, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch})
 	if !slices.Equal(birch.Scopes, []string{"chat:write", "files:write", "users:read"}) {
@@ -341,7 +341,7 @@ func TestElsewhereLosesNothing(t *testing.T) {
 	r.update(in, birch.Key, func(c *connection.Connection) {
 		c.Erase(connection.ReconnectRequired, connection.ReasonTokenRevoked, r.clock.Now())
 	})
-	link = in.Grant(r.row(in, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}), install.GrantRequest{})
+	link = in.Links().Grant(r.row(in, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}), install.GrantRequest{})
 	r.visitor(in).installs(link, slacksim.BirchAdmin, slacksim.Choice{}).is(t, "one that needs reconnecting", 409, "wrong_workspace")
 	r.is(in, birch.Key, connection.ReconnectRequired, connection.ReasonTokenRevoked)
 	if _, there := r.slack.Installed(slacksim.Birch); !there {
@@ -494,7 +494,7 @@ func TestClosedInstalls(t *testing.T) {
 		r.update(open, acme, func(c *connection.Connection) {
 			c.Erase(connection.ReconnectRequired, connection.ReasonTokenRevoked, r.clock.Now())
 		})
-		r.visitor(closed).installs(closed.GrantURL(r.row(open, acme)), slacksim.AcmeAdmin, slacksim.Choice{}).is(t, "reconnects without any access", 200, "reconnected")
+		r.visitor(closed).installs(closed.Links().GrantURL(r.row(open, acme)), slacksim.AcmeAdmin, slacksim.Choice{}).is(t, "reconnects without any access", 200, "reconnected")
 		r.works(r.is(open, acme, connection.Active, ""))
 		p := r.visitor(closed).installs(start, slacksim.BirchAdmin, slacksim.Choice{}).is(t, "new", 403, "closed")
 		if p.Unchanged != "Nothing was saved." {
@@ -516,8 +516,8 @@ func TestClosedInstalls(t *testing.T) {
 		}
 		// A link of an organisation's connection is bound to the organisation.
 		row := r.row(open, connection.Key{AppID: "A0RENEWAL1", EnterpriseID: "E0GRID0001"})
-		r.visitor(open).installs(open.GrantURL(row), "U0GRIDADM1", slacksim.Choice{Org: true}).is(t, "its link", 200, "already_connected")
-		r.visitor(open).installs(open.GrantURL(row), slacksim.AcmeAdmin, slacksim.Choice{}).is(t, "its link, for a workspace", 409, "wrong_workspace")
+		r.visitor(open).installs(open.Links().GrantURL(row), "U0GRIDADM1", slacksim.Choice{Org: true}).is(t, "its link", 200, "already_connected")
+		r.visitor(open).installs(open.Links().GrantURL(row), slacksim.AcmeAdmin, slacksim.Choice{}).is(t, "its link, for a workspace", 409, "wrong_workspace")
 	})
 }
 
@@ -565,7 +565,7 @@ func TestUndo(t *testing.T) {
 		other.get(start)
 		other.undo(p.Undo).is(t, "another browser of ours", 403, "undo_other_browser")
 		v.undo(p.Undo[:len(p.Undo)-1]).is(t, "cut short", 400, "undo_broken")
-		v.undo(strings.SplitAfter(in.GrantURL(r.row(in, k)), "link=")[1]).is(t, "a link", 400, "undo_broken")
+		v.undo(strings.SplitAfter(in.Links().GrantURL(r.row(in, k)), "link=")[1]).is(t, "a link", 400, "undo_broken")
 		v.undo("").is(t, "nothing", 400, "undo_broken")
 		r.works(r.is(in, k, connection.Active, ""))
 

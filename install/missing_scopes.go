@@ -49,7 +49,7 @@ func (in *Installer) GrantPage(c connection.Connection, w GrantRequest) string {
 	if !in.mode.consents() {
 		return ""
 	}
-	return in.Grant(c, w)
+	return in.links.Grant(c, w)
 }
 
 // ShouldTellMissing reports whether userID is to be told now that these permissions are missing: once an hour for each person and
@@ -90,7 +90,7 @@ func (in *Installer) NotifyMissing(c connection.Connection, missing []connection
 var errAsker = errors.New("they know, for they asked themselves")
 
 func (in *Installer) tellMissing(ctx context.Context, c connection.Connection, missing []connection.Scope, by string) {
-	w := MissingScopes{Connection: c, Scopes: missing, By: by, GrantURL: in.Grant(c, GrantRequest{Scopes: connection.ScopeNames(missing), Stays: true})}
+	w := MissingScopes{Connection: c, Scopes: missing, By: by, GrantURL: in.links.Grant(c, GrantRequest{Scopes: connection.ScopeNames(missing), Stays: true})}
 	w.Connection.Token, w.Connection.RefreshToken, w.Connection.Webhook.URL = "", "", ""
 	notice, sent, err := in.reach(ctx, c, func(client *slack.Client, userID string) (channel, ts string, err error) {
 		if userID == by {

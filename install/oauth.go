@@ -5,9 +5,7 @@ package install
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"net"
 	"net/http"
@@ -24,14 +22,12 @@ import (
 )
 
 const (
-	stateLife = 10 * time.Minute // the same as the code's at Slack
 	// A person waits: the start page gives up on the store after this, the callback on everything after the other.
 	startBudget    = 2 * time.Second
 	callbackBudget = 25 * time.Second
 	extrasBudget   = 3 * time.Second // names, icon and welcome message, none of which the install needs
 	storeBudget    = 8 * time.Second
 	recordBudget   = 3 * time.Second
-	secretBytes    = 32
 )
 
 var teamID = regexp.MustCompile(`^T[A-Z0-9]{2,20}$`)
@@ -64,28 +60,6 @@ func (in *Installer) Handler() http.Handler {
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { in.show(w, r, in.page(outcomeNoPage, "")) })
 	return mux
-}
-
-// newSecret returns 256 random bits as they appear in an address or a cookie, and the hash that is kept of them.
-func newSecret() (plain string, hash []byte) {
-	b := make([]byte, secretBytes)
-	_, _ = rand.Read(b) // never fails
-	plain = base64.RawURLEncoding.EncodeToString(b)
-	hash, _ = hashSecret(plain)
-	return plain, hash
-}
-
-// hashSecret returns the hash under which a state or cookie is kept; false when the value was never ours.
-func hashSecret(plain string) ([]byte, bool) {
-	if len(plain) != base64.RawURLEncoding.EncodedLen(secretBytes) { // the decoder skips line breaks, of which we write none
-		return nil, false
-	}
-	b, err := base64.RawURLEncoding.Strict().DecodeString(plain)
-	if err != nil || len(b) != secretBytes {
-		return nil, false
-	}
-	sum := sha256.Sum256(b)
-	return sum[:], true
 }
 
 // start answers GET /slack/install: one cookie, and off to Slack. Nothing is kept of it but a line in the log and a
@@ -135,7 +109,7 @@ func (in *Installer) authorize(s state) url.Values {
 		"client_id":    {in.cfg.ClientID},
 		"scope":        {strings.Join(connection.ScopeNames(in.cfg.Scopes), ",")},
 		"redirect_uri": {in.redirectURI()},
-		"state":        {in.sign("state", s)},
+		"state":        {in.links.sign("state", s)},
 	}
 	if len(s.Link.Scopes) > 0 { // Slack adds them to what was granted before
 		ask.Set("scope", strings.Join(s.Link.Scopes, ","))
@@ -159,7 +133,7 @@ func (in *Installer) follow(ctx context.Context, query url.Values, s *state) *ou
 		return nil
 	}
 	var l link
-	if !in.verify("grant", signed, &l) {
+	if !in.links.verify("grant", signed, &l) {
 		return &outcomeBrokenLink
 	}
 	if !in.now().Before(time.Unix(l.Until, 0)) {
@@ -419,7 +393,7 @@ func (in *Installer) keepRequest(p *page, a Attempt) {
 	}
 	for _, b := range []*action{&p.Primary, &p.Secondary} {
 		if b.again {
-			b.URL = in.grant(connection.Connection{ID: a.BoundTo}, a.Request, until)
+			b.URL = in.links.grant(connection.Connection{ID: a.BoundTo}, a.Request, until)
 		}
 	}
 }

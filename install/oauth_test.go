@@ -98,11 +98,11 @@ func TestStartsLeaveNothing(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(nil)
 		c := r.connect(in, slacksim.AcmeAdmin)
-		good := in.GrantURL(c)
+		good := in.Links().GrantURL(c)
 		attempts, budgets, calls := r.rows("install_attempts"), r.rows("budgets"), len(r.slack.Calls())
 		for i := range 20 {
 			for _, address := range []string{start, start + "?team=T0123", good, start + "?link=abc", start + "?connection=" + c.ID,
-				in.Grant(connection.Connection{ID: "con_gone"}, install.GrantRequest{}), "/slack/oauth_redirect?code=1.2&state=" + strings.Repeat("A", 43),
+				in.Links().Grant(connection.Connection{ID: "con_gone"}, install.GrantRequest{}), "/slack/oauth_redirect?code=1.2&state=" + strings.Repeat("A", 43),
 				fmt.Sprintf("/slack/oauth_redirect?code=1.2&state=%d", i), "/slack/oauth_redirect?error=access_denied", "/slack/oauth_redirect?code=1.2"} {
 				r.visitor(in).get(address)
 			}
@@ -258,7 +258,7 @@ func TestLinkOfTheReleaseBefore(t *testing.T) {
 	r := newRig(t, storagetest.SQLite(t))
 	in, before := r.replica(nil), r.replica(func(cfg *install.Config) { cfg.SigningKeys = nil })
 	c := r.connect(in, slacksim.AcmeAdmin)
-	r.visitor(in).installs(before.GrantURL(c), slacksim.AcmeAdmin, slacksim.Choice{}).is(t, "a link", 200, "already_connected")
+	r.visitor(in).installs(before.Links().GrantURL(c), slacksim.AcmeAdmin, slacksim.Choice{}).is(t, "a link", 200, "already_connected")
 }
 
 // What ended without a question to Slack has used nothing up: a reload does it, with the same state, code and link.
@@ -309,7 +309,7 @@ func TestStateIsGivenBack(t *testing.T) {
 			c := r.connect(in, slacksim.AcmeAdmin)
 			asked := r.codes()
 			v := r.visitor(in)
-			back := v.back(in.GrantURL(c), slacksim.AcmeAdmin)
+			back := v.back(in.Links().GrantURL(c), slacksim.AcmeAdmin)
 			after := test.during(r, in)
 			unreachable = test.status == 502
 			for range 2 {
@@ -514,7 +514,7 @@ func TestTryAgainEndsWithTheLink(t *testing.T) {
 	r := newRig(t, storagetest.SQLite(t))
 	in := r.replica(nil)
 	c := r.connect(in, slacksim.AcmeAdmin)
-	link := in.GrantURL(c)
+	link := in.Links().GrantURL(c)
 	for minutes := 0; minutes < 60; minutes += 9 {
 		p := r.visitor(in).installs(link, slacksim.AcmeAdmin, slacksim.Choice{Deny: true}).is(t, "cancelled", 200, "cancelled")
 		if link = p.Next.URL; !strings.Contains(link, "link=") {
@@ -526,7 +526,7 @@ func TestTryAgainEndsWithTheLink(t *testing.T) {
 
 	// An attempt that ends after its link did leads to no link at all.
 	v := r.visitor(in)
-	link = in.GrantURL(c)
+	link = in.Links().GrantURL(c)
 	r.clock.Advance(55 * time.Minute)
 	authorize, _ := v.asks(link)
 	back := v.allows(authorize, slacksim.AcmeAdmin, slacksim.Choice{Deny: true})
@@ -542,7 +542,7 @@ func TestFreshLinkIsForWhoBegan(t *testing.T) {
 	in := r.replica(nil)
 	c := r.connect(in, slacksim.AcmeAdmin)
 	v := r.visitor(in)
-	back := v.back(in.GrantURL(c), slacksim.AcmeAdmin)
+	back := v.back(in.Links().GrantURL(c), slacksim.AcmeAdmin)
 	r.clock.Advance(11 * time.Minute)
 	other := r.visitor(in)
 	other.get(start) // with a cookie of its own

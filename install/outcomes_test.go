@@ -51,7 +51,7 @@ func TestConnectedIsSaid(t *testing.T) {
 		authorize, _ := v.asks(start)
 		v.get(v.allows(authorize, dana, slacksim.Choice{})).is(t, "the install", 200, "connected")
 		k := connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
-		link := func() string { return strings.TrimPrefix(in.GrantURL(r.row(in, k)), redirect) }
+		link := func() string { return strings.TrimPrefix(in.Links().GrantURL(r.row(in, k)), redirect) }
 
 		second := v.allows(authorize, dana, slacksim.Choice{})
 		v.get(second).is(t, "allowed again in the same tab", 409, "second_answer").
@@ -184,9 +184,9 @@ func TestPagesNameTheAppsOwnCommands(t *testing.T) {
 		back := v.back(start, slacksim.AcmeAdmin)
 		p := v.get(back)
 		c := r.row(in, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme})
-		used := in.GrantURL(c)
+		used := in.Links().GrantURL(c)
 		v.installs(used, slacksim.AcmeAdmin, slacksim.Choice{})
-		expired := in.GrantURL(c)
+		expired := in.Links().GrantURL(c)
 
 		stranger := r.visitor(in)
 		said := v.html("/") + r.visitor(closed).html("/") + v.html(back) + strings.Join(p.First, "\n") + v.html(start+"?link=abc") + v.html(used)

@@ -446,7 +446,7 @@ func (in *Installer) firstSteps(c connection.Connection) (steps []string) {
 func (in *Installer) whereNext(p *page, i installed, missing []connection.Scope) {
 	c := i.now
 	another := action{Label: "Install to another workspace", URL: in.cfg.PublicURL + "/slack/install"}
-	rest := action{Label: "Allow the rest", URL: in.Grant(c, GrantRequest{Scopes: connection.ScopeNames(missing), Back: i.request.Back})}
+	rest := action{Label: "Allow the rest", URL: in.links.Grant(c, GrantRequest{Scopes: connection.ScopeNames(missing), Back: i.request.Back})}
 	p.Primary, p.Secondary = action{Label: "Open in Slack", URL: in.slackPage("app", c.AppID, c.TeamID)}, another
 	switch {
 	case channelID.MatchString(i.request.Back):

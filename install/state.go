@@ -6,26 +6,14 @@ package install
 
 import (
 	"context"
-	"crypto/subtle"
 	"errors"
 	"log/slog"
 	"regexp"
 	"time"
 )
 
-// state is what stands in a state, in as few letters as will do.
-type state struct {
-	Ref      string `json:"r"`
-	Browser  []byte `json:"b"` // hash of the cookie
-	Started  int64  `json:"a"` // Unix microseconds
-	Origin   string `json:"o"`
-	TeamHint string `json:"t,omitempty"`
-	Link     link   `json:"l,omitzero"` // the one it began with
-	Nonce    []byte `json:"n"`
-}
-
-// attempt is the try that s began, as it is recorded when it comes back.
-func (s state) attempt() Attempt {
+// attemptOf is the try that s began, as it is recorded when it comes back.
+func attemptOf(s state) Attempt {
 	started := time.UnixMicro(s.Started).UTC()
 	a := Attempt{Ref: s.Ref, StateHash: hashOf(s.Nonce), BrowserHash: s.Browser, StartedAt: started, ExpiresAt: started.Add(stateLife),
 		TeamHint: s.TeamHint, Origin: s.Origin}
@@ -51,8 +39,8 @@ func (in *Installer) recognise(ctx context.Context, back arrival) (Attempt, *pag
 	a, signed := Attempt{}, state{}
 	hash, ours := hashSecret(back.state)
 	switch {
-	case in.verify("state", back.state, &signed):
-		a = signed.attempt()
+	case in.links.verify("state", back.state, &signed):
+		a = attemptOf(signed)
 		hash = a.StateHash
 	case !ours:
 		return Attempt{}, in.unknownState(ctx)
@@ -121,9 +109,6 @@ func (in *Installer) belongs(ctx context.Context, back arrival, a Attempt) (Atte
 	in.log.InfoContext(ctx, "callback in another browser", "ref", p.Ref, "attempt", a.Ref)
 	return Attempt{}, &p
 }
-
-// sameHash compares two hashes of what a browser brought. No hash is none's.
-func sameHash(a, b []byte) bool { return len(a) > 0 && subtle.ConstantTimeCompare(a, b) == 1 }
 
 // codeLike is what a code of Slack's can look like: undocumented, so there is room. What looks otherwise is not sent to Slack, whose
 // limits all of us share, and never logged.

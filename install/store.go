@@ -159,14 +159,6 @@ type Store interface {
 // compared with it, on which replicas agree whatever their machines' clocks say. It asks nobody.
 type Clock interface{ Now() time.Time }
 
-// Budget bounds calls that all processes make together.
-type Budget struct {
-	Name     string
-	Interval time.Duration // one call each
-	Burst    int           // calls that may come at once after a pause
-	Whole    int           // the largest Burst of those that share Name; 0: this one
-}
-
 // Outcome is how an install attempt ended.
 type Outcome string
 

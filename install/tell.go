@@ -88,7 +88,7 @@ func (in *Installer) tell(ctx context.Context, k connection.Key) error {
 	}
 	h := in.Assess(c, nil)
 	if h.GrantURL != "" {
-		h.GrantURL = in.Grant(c, GrantRequest{Stays: true}) // who is told may be away for the weekend
+		h.GrantURL = in.links.Grant(c, GrantRequest{Stays: true}) // who is told may be away for the weekend
 	}
 	in.mu.Lock()
 	logged := in.lastReported[k].Equal(c.StateSince)

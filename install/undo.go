@@ -6,6 +6,7 @@ package install
 import (
 	"context"
 	"crypto/subtle"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -17,16 +18,6 @@ import (
 
 // undoneOutcome is for numbers and logs; the attempt's record keeps how the install ended.
 const undoneOutcome Outcome = "undone"
-
-// undo is what the button on the success page sends.
-type undo struct {
-	Connection string `json:"c"`
-	Consent    int64  `json:"r"` // AuthorizedAt in Unix microseconds
-	By         string `json:"w"` // user ID of the installer
-	Browser    []byte `json:"b"` // hash of the cookie
-	Until      int64  `json:"u"` // Unix seconds
-	Nonce      []byte `json:"n"`
-}
 
 func undoOf(c connection.Connection, browser []byte) undo {
 	return undo{Connection: c.ID, Consent: c.AuthorizedAt.UnixMicro(), By: c.AuthorizedBy, Browser: browser,
@@ -44,7 +35,7 @@ func (in *Installer) offerUndo(w http.ResponseWriter, r *http.Request, p *page) 
 	if !ours || in.now().Unix() >= u.Until {
 		return
 	}
-	p.Undo = in.sign("undo", u)
+	p.Undo = in.links.sign("undo", u)
 	in.setBrowser(w, cookie.Value, undoLife)
 }
 
@@ -62,7 +53,7 @@ func (in *Installer) undone(w http.ResponseWriter, r *http.Request) {
 
 func (in *Installer) takeBack(ctx context.Context, signed string, browser []byte, ref string) page {
 	var u undo
-	if !in.verify("undo", signed, &u) {
+	if !in.links.verify("undo", signed, &u) {
 		return in.page(outcomeUndoBroken, ref)
 	}
 	var c connection.Connection
@@ -75,7 +66,7 @@ func (in *Installer) takeBack(ctx context.Context, signed string, browser []byte
 	retry := func(s outcome) page {
 		p := stop(s)
 		u.Nonce = newNonce()
-		p.Undo = in.sign("undo", u)
+		p.Undo = in.links.sign("undo", u)
 		return p
 	}
 	switch {
@@ -149,4 +140,10 @@ func (in *Installer) wasUndone(ctx context.Context, c connection.Connection) boo
 		in.log.WarnContext(ctx, "look whether an install was undone", "connection", c.ID, "cause", err)
 	}
 	return !standing && err == nil
+}
+
+// usedUp is the budget of one use of what a nonce stands for: the first to spend it is the only one, whichever replica it is
+// on. The store keeps the nonce's hash alone, under which nothing can be signed.
+func usedUp(hash []byte) Budget {
+	return Budget{Name: "used/" + hex.EncodeToString(hash), Interval: usedKept, Burst: 1}
 }

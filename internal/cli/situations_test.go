@@ -71,7 +71,7 @@ func decodePage(t *testing.T, body string) jsonPage {
 // link is the path of a link as any replica makes it, from what all replicas know.
 func (w *world) link(c connection.Connection, wish install.GrantRequest) string {
 	w.t.Helper()
-	return strings.TrimPrefix(w.elsewhere(time.Now).Grant(c, wish), w.proxy.URL)
+	return strings.TrimPrefix(w.elsewhere(time.Now).Links().Grant(c, wish), w.proxy.URL)
 }
 
 // elsewhere is what another replica makes links and states with, by its own clock.

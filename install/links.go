@@ -1,15 +1,11 @@
 package install
 
-// Links that ask for something: connect this workspace again, allow that permission. All that a link wants stands in the link
-// itself, signed, so that one can be made while the database is down. It works once, for one workspace, and not for long.
-
 import (
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"net/url"
 	"regexp"
@@ -21,14 +17,23 @@ import (
 )
 
 const (
-	linkLife = time.Hour
-	stayLife = 7 * 24 * time.Hour // of one that is put where it is read days later
-	undoLife = 30 * time.Minute
+	stateLife = 10 * time.Minute // the same as the code's at Slack
+	linkLife  = time.Hour
+	stayLife  = 7 * 24 * time.Hour // of one that is put where it is read days later
+	undoLife  = 30 * time.Minute
 	// How long it is remembered that something signed was used: longer than anything signed lives.
 	usedKept = stayLife + 24*time.Hour
 	// A link goes into a button's address, which Slack takes up to 3000 characters of. A state holds a link's words and some more.
 	longestSigned = 4000
 )
+
+// Links makes and checks what is signed. Its methods ask nobody and may be called from any number of goroutines.
+type Links struct {
+	PublicURL    string              // what browsers see, without a path
+	Keys         []connection.Secret // the first signs, any of them verifies
+	ClientSecret connection.Secret   // what the release before signed links with; "" for none
+	Now          func() time.Time
+}
 
 // GrantRequest is what a link asks a person to allow.
 type GrantRequest struct {
@@ -47,26 +52,26 @@ type link struct {
 }
 
 // GrantURL is the page that connects, reconnects or allows more, without a wish of its own: see Grant.
-func (in *Installer) GrantURL(c connection.Connection) string { return in.Grant(c, GrantRequest{}) }
+func (l *Links) GrantURL(c connection.Connection) string { return l.Grant(c, GrantRequest{}) }
 
 // Grant is the page that connects, reconnects or allows more: one click for a person, then Slack asks for consent. Each call
 // makes a new link, which is used up by the first install that is carried through with it and lasts an hour, or 7 days when
 // it stays. It is bound to c's workspace; without a known c it is the open start page. It asks nobody.
-func (in *Installer) Grant(c connection.Connection, w GrantRequest) string {
+func (l *Links) Grant(c connection.Connection, w GrantRequest) string {
 	life := linkLife
 	if w.Stays {
 		life = stayLife
 	}
-	return in.grant(c, w, in.now().Add(life))
+	return l.grant(c, w, l.Now().Add(life))
 }
 
 // grant is Grant for a link that lasts until a time.
-func (in *Installer) grant(c connection.Connection, w GrantRequest, until time.Time) string {
-	start := in.cfg.PublicURL + "/slack/install"
+func (l *Links) grant(c connection.Connection, w GrantRequest, until time.Time) string {
+	start := l.PublicURL + "/slack/install"
 	if c.ID == "" {
 		return start
 	}
-	return start + "?" + url.Values{"link": {in.sign("grant", link{
+	return start + "?" + url.Values{"link": {l.sign("grant", link{
 		Connection: c.ID, Scopes: w.Scopes, Back: w.Back, Until: until.Unix(), Nonce: newNonce(),
 	})}}.Encode()
 }
@@ -77,12 +82,6 @@ func newNonce() []byte {
 	return nonce
 }
 
-// usedUp is the budget of one use of what a nonce stands for: the first to spend it is the only one, whichever replica it is
-// on. The store keeps the nonce's hash alone, under which nothing can be signed.
-func usedUp(hash []byte) Budget {
-	return Budget{Name: "used/" + hex.EncodeToString(hash), Interval: usedKept, Burst: 1}
-}
-
 func hashOf(nonce []byte) []byte {
 	sum := sha256.Sum256(nonce)
 	return sum[:]
@@ -90,20 +89,20 @@ func hashOf(nonce []byte) []byte {
 
 // sign returns v as text that only we can have written, for one purpose: what is signed for another does not open. All replicas
 // have the keys, and a new first key leaves what is on its way as it is.
-func (in *Installer) sign(purpose string, v any) string {
+func (l *Links) sign(purpose string, v any) string {
 	body, err := json.Marshal(v)
 	if err != nil {
 		panic(err) // a struct of ours that does not marshal is a mistake in the program
 	}
 	var key connection.Secret // without any: it is text that nobody takes
-	if len(in.cfg.SigningKeys) > 0 {
-		key = in.cfg.SigningKeys[0]
+	if len(l.Keys) > 0 {
+		key = l.Keys[0]
 	}
 	return base64.RawURLEncoding.EncodeToString(append(mac(key, purpose, body), body...))
 }
 
 // verify brings v back from what sign returned with any of the keys. false: it is cut short, changed, or never was ours.
-func (in *Installer) verify(purpose, signed string, v any) bool {
+func (l *Links) verify(purpose, signed string, v any) bool {
 	if len(signed) > longestSigned {
 		return false
 	}
@@ -111,11 +110,11 @@ func (in *Installer) verify(purpose, signed string, v any) bool {
 	if err != nil || len(b) < sha256.Size || strings.ContainsAny(signed, "\r\n") { // which the decoder skips
 		return false
 	}
-	keys := in.cfg.SigningKeys
-	if purpose != "state" && in.cfg.ClientSecret != "" {
+	keys := l.Keys
+	if purpose != "state" && l.ClientSecret != "" {
 		// The release before this one signed with the client secret, and its links last for up to 8 days. The release after this one
 		// needs no such key.
-		keys = append(slices.Clip(keys), in.cfg.ClientSecret)
+		keys = append(slices.Clip(keys), l.ClientSecret)
 	}
 	body := b[sha256.Size:]
 	for _, key := range keys {

@@ -1,0 +1,59 @@
+package install
+
+// What a browser brings back: the state of an install under way, the cookie, the button that undoes.
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+)
+
+// secretBytes is how long a cookie's secret is.
+const secretBytes = 32
+
+// state is what stands in a state, in as few letters as will do.
+type state struct {
+	Ref      string `json:"r"`
+	Browser  []byte `json:"b"` // hash of the cookie
+	Started  int64  `json:"a"` // Unix microseconds
+	Origin   string `json:"o"`
+	TeamHint string `json:"t,omitempty"`
+	Link     link   `json:"l,omitzero"` // the one it began with
+	Nonce    []byte `json:"n"`
+}
+
+// undo is what the button on the success page sends.
+type undo struct {
+	Connection string `json:"c"`
+	Consent    int64  `json:"r"` // AuthorizedAt in Unix microseconds
+	By         string `json:"w"` // user ID of the installer
+	Browser    []byte `json:"b"` // hash of the cookie
+	Until      int64  `json:"u"` // Unix seconds
+	Nonce      []byte `json:"n"`
+}
+
+// newSecret returns 256 random bits as they appear in an address or a cookie, and the hash that is kept of them.
+func newSecret() (plain string, hash []byte) {
+	b := make([]byte, secretBytes)
+	_, _ = rand.Read(b) // never fails
+	plain = base64.RawURLEncoding.EncodeToString(b)
+	hash, _ = hashSecret(plain)
+	return plain, hash
+}
+
+// hashSecret returns the hash under which a state or cookie is kept; false when the value was never ours.
+func hashSecret(plain string) ([]byte, bool) {
+	if len(plain) != base64.RawURLEncoding.EncodedLen(secretBytes) { // the decoder skips line breaks, of which we write none
+		return nil, false
+	}
+	b, err := base64.RawURLEncoding.Strict().DecodeString(plain)
+	if err != nil || len(b) != secretBytes {
+		return nil, false
+	}
+	sum := sha256.Sum256(b)
+	return sum[:], true
+}
+
+// sameHash compares two hashes of what a browser brought. No hash is none's.
+func sameHash(a, b []byte) bool { return len(a) > 0 && subtle.ConstantTimeCompare(a, b) == 1 }
