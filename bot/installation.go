@@ -8,6 +8,7 @@ import (
 
 	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/install/links"
 )
 
 // Installation is what a handler can do with the app's installation in its own workspace or organisation. It is bound
@@ -39,15 +40,15 @@ func (i Installation) Describe(names []string) []connection.Scope { return i.in.
 
 // StartPage is the page where anybody can install the app; Slack decides there who may.
 func (i Installation) StartPage() string {
-	return i.in.Links().Grant(connection.Connection{}, install.GrantRequest{})
+	return i.in.Links().Grant(connection.Connection{}, links.GrantRequest{})
 }
 
 // Grant is a page that reconnects this installation or allows it more: see install.Installer.Grant. It is for one
 // person, who has to be somebody that may act (Slack's consent follows). Where nothing is installed it is StartPage.
-func (i Installation) Grant(w install.GrantRequest) string { return i.in.Links().Grant(i.c, w) }
+func (i Installation) Grant(w links.GrantRequest) string { return i.in.Links().Grant(i.c, w) }
 
 // GrantPage is Grant, or "" in single-workspace mode, where nobody can be asked for consent.
-func (i Installation) GrantPage(w install.GrantRequest) string { return i.in.GrantPage(i.c, w) }
+func (i Installation) GrantPage(w links.GrantRequest) string { return i.in.GrantPage(i.c, w) }
 
 // History returns the newest lines of the connection's history, newest first, at most n. It blocks for the store.
 func (i Installation) History(ctx context.Context, n int) ([]connection.Change, error) {

@@ -13,6 +13,7 @@ import (
 	"switchboard/bot"
 	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/install/links"
 	"switchboard/slacksim"
 )
 
@@ -33,7 +34,7 @@ func TestTurnReachesNoOtherWorkspace(t *testing.T) {
 		t.Key, t.Connection, t.TeamID = other.Key, other, other.TeamID
 		var f found
 		_, f.acts = t.AsUser(ctx)
-		f.health, f.checked, f.grant, f.page = t.Health(), t.Check(ctx), t.Install.Grant(install.GrantRequest{}), t.Install.StartPage()
+		f.health, f.checked, f.grant, f.page = t.Health(), t.Check(ctx), t.Install.Grant(links.GrantRequest{}), t.Install.StartPage()
 		f.history, _ = t.Install.History(ctx, 10)
 		if f.health.Connection.ID != own || f.checked.Connection.ID != own {
 			return bot.Reply{}, errors.New("another workspace's connection")

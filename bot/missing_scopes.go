@@ -13,8 +13,8 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/install/links"
 	"switchboard/install/slackapi"
 )
 
@@ -61,7 +61,7 @@ func (t *Turn) NotAllowed(missing ...string) Reply {
 	if !slices.ContainsFunc(t.Missing(connection.ScopeNames(t.Install.Scopes())...), func(name string) bool { return !slices.Contains(missing, name) }) {
 		text += " Everything else works."
 	}
-	url := t.Install.GrantPage(install.GrantRequest{Scopes: missing, Back: t.ChannelID})
+	url := t.Install.GrantPage(links.GrantRequest{Scopes: missing, Back: t.ChannelID})
 	if url == "" {
 		text += " The people who run the app set its access by hand. They can allow it."
 		return Reply{Text: escape(text), private: true}

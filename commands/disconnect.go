@@ -14,6 +14,7 @@ import (
 	"switchboard/bot"
 	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/install/links"
 	"switchboard/install/slackapi"
 )
 
@@ -139,7 +140,7 @@ func goodbye(ctx context.Context, t *bot.Turn, about string) bot.Reply {
 }
 
 func outcomeOf(t *bot.Turn) outcome {
-	back := t.Install.Grant(install.GrantRequest{Stays: true}) // it is looked for later, if ever
+	back := t.Install.Grant(links.GrantRequest{Stays: true}) // it is looked for later, if ever
 	return outcome{app: escape(t.Install.App().Name), from: escape(place(t.Connection)), back: back, ref: t.Ref}
 }
 

@@ -13,6 +13,7 @@ import (
 	"switchboard/bot"
 	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/install/links"
 )
 
 const (
@@ -145,7 +146,7 @@ func paragraphs(lines []string) []slack.Block {
 // grantButton leads to Slack's consent for these permissions, nil for all that the app asks for. spoken is what is read out for it.
 func grantButton(t *bot.Turn, scopes []connection.Scope, words, spoken string) *slack.ButtonBlockElement {
 	b := slack.NewButtonBlockElement(actionGrant, "", label(words, maxButton))
-	wish := install.GrantRequest{Back: t.ChannelID}
+	wish := links.GrantRequest{Back: t.ChannelID}
 	if scopes != nil {
 		wish.Scopes = connection.ScopeNames(scopes)
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/slack-go/slack"
 
 	"switchboard/bot"
-	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/install/links"
 )
 
 // reconnect gives those who may act a link of their own. Where Slack can't be asked who they are, everybody gets the public one:
@@ -31,7 +31,7 @@ func reconnect(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 	case h.State == connection.Paused:
 		return bot.Reply{Text: fmt.Sprintf("%s is paused in %s by the people who run it, and reconnecting doesn't change that. They can resume it.", app, team)}
 	}
-	address, words := t.Install.Grant(install.GrantRequest{Back: t.ChannelID}), "Reconnect"
+	address, words := t.Install.Grant(links.GrantRequest{Back: t.ChannelID}), "Reconnect"
 	first := fmt.Sprintf("%s is connected to %s. You don't have to do anything, but you can reconnect it.", app, team)
 	what := "Slack asks you again what the app can do. It stays the same connection, with its history. " +
 		"Nothing changes before you agree on Slack's page."

@@ -13,6 +13,7 @@ import (
 
 	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/install/slackapi"
 	"switchboard/slacksim"
 )
 
@@ -88,7 +89,7 @@ func TestClockSetBack(t *testing.T) {
 		if err := in.Renew(r.ctx, c.Key); err == nil {
 			t.Error("renewed what another process leases")
 		}
-		budget := install.Budget{Name: "oauth.v2.access", Interval: time.Second / 8, Burst: 80}
+		budget := slackapi.Budget{Name: "oauth.v2.access", Interval: time.Second / 8, Burst: 80}
 		other := r.connect(in, slacksim.BirchAdmin)
 		r.update(in, other.Key, func(c *connection.Connection) { c.RenewAt = in.Now() })
 		if ok, err := in.db.Take(r.ctx, budget, budget.Burst-2, in.Now()); !ok || err != nil {

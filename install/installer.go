@@ -24,6 +24,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"switchboard/install/connection"
+	"switchboard/install/links"
 	"switchboard/install/slackapi"
 )
 
@@ -92,7 +93,7 @@ type Installer struct {
 	cfg    Config
 	store  Store
 	slack  *slackapi.API
-	links  *Links
+	links  *links.Links
 	mode   mode
 	log    *slog.Logger
 	now    func() time.Time
@@ -112,7 +113,7 @@ type Installer struct {
 	decided       map[string]func() error                    // entries of the journal whose fate is decided, and what is left to do
 	compared      time.Time                                  // when the journal was last compared with the store
 	leases        map[connection.TokenOwner]leaseObservation // of other processes
-	closedBudgets map[Budget]time.Time                       // budgets that were empty, and until when they are not looked into
+	closedBudgets map[slackapi.Budget]time.Time              // budgets that were empty, and until when they are not looked into
 	lastReported  map[connection.Key]time.Time               // connections that need a person → since when, in the log line that said so
 	lastWitnessed map[string]time.Time                       // what calls said → when that was last written down
 
@@ -142,7 +143,7 @@ func New(cfg Config) (*Installer, error) {
 	}
 	in := &Installer{cfg: cfg, store: cfg.Store, log: cfg.Log, now: cfg.Now, secure: secure,
 		renewing: map[connection.TokenOwner]*renewal{}, pending: map[connection.Secret]connection.Grant{}, competing: map[connection.Secret]competingConsent{}, lastWitnessed: map[string]time.Time{},
-		decided: map[string]func() error{}, leases: map[connection.TokenOwner]leaseObservation{}, closedBudgets: map[Budget]time.Time{}, lastReported: map[connection.Key]time.Time{}, teams: map[string]workspaces{}}
+		decided: map[string]func() error{}, leases: map[connection.TokenOwner]leaseObservation{}, closedBudgets: map[slackapi.Budget]time.Time{}, lastReported: map[connection.Key]time.Time{}, teams: map[string]workspaces{}}
 	if in.log == nil {
 		in.log = slog.New(slog.DiscardHandler)
 	}
@@ -163,7 +164,7 @@ func New(cfg Config) (*Installer, error) {
 	in.endings = slackapi.CallTimeout
 	in.strayed = rate.NewLimiter(rate.Every(time.Minute), 10)
 	in.free = rate.NewLimiter(rate.Every(freeEvery), freeBurst)
-	in.links = &Links{PublicURL: cfg.PublicURL, Keys: in.cfg.SigningKeys, ClientSecret: cfg.ClientSecret, Now: in.now}
+	in.links = &links.Links{PublicURL: cfg.PublicURL, Keys: in.cfg.SigningKeys, ClientSecret: cfg.ClientSecret, Now: in.now}
 	in.mode = byConsent{appID: cfg.AppID}
 	if cfg.BotToken != "" {
 		in.mode = &byToken{}
@@ -243,7 +244,7 @@ func keptFor(keep time.Duration) string {
 func (in *Installer) Now() time.Time { return in.now() }
 
 // Links returns what makes and checks links.
-func (in *Installer) Links() *Links { return in.links }
+func (in *Installer) Links() *links.Links { return in.links }
 
 // Slack returns what calls Slack for this app.
 func (in *Installer) Slack() *slackapi.API { return in.slack }

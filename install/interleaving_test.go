@@ -25,6 +25,7 @@ import (
 
 	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/install/slackapi"
 	"switchboard/slacksim"
 	"switchboard/storage"
 	"switchboard/storage/seal"
@@ -357,7 +358,7 @@ func TestLockedBudget(t *testing.T) {
 	a, b := r.replica(nil), r.replica(nil)
 	c := r.connect(a, slacksim.AcmeAdmin)
 	r.slack.SetApp(func(x *slacksim.App) { x.StrictRefresh, x.RefreshGrace = false, time.Minute })
-	if _, err := a.db.Take(r.ctx, install.Budget{Name: "oauth.v2.access", Interval: time.Second, Burst: 80}, 1, r.clock.Now()); err != nil {
+	if _, err := a.db.Take(r.ctx, slackapi.Budget{Name: "oauth.v2.access", Interval: time.Second, Burst: 80}, 1, r.clock.Now()); err != nil {
 		t.Fatal(err)
 	}
 	pg := r.raw()
@@ -1133,7 +1134,7 @@ func TestWaitingForTheBudget(t *testing.T) {
 		keys = append(keys, r.connect(in, id).Key)
 	}
 	r.clock.Advance(life + time.Hour)
-	if err := in.db.ClosedUntil(r.ctx, install.Budget{Name: "oauth.v2.access", Interval: time.Second / 8, Burst: 100}, r.clock.Now().Add(time.Minute)); err != nil {
+	if err := in.db.ClosedUntil(r.ctx, slackapi.Budget{Name: "oauth.v2.access", Interval: time.Second / 8, Burst: 100}, r.clock.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	raw := r.raw()

@@ -20,6 +20,7 @@ import (
 
 	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/install/links"
 	"switchboard/slacksim"
 )
 
@@ -140,7 +141,7 @@ func TestLinks(t *testing.T) {
 		signed := func(link string) string { return strings.SplitAfter(link, "link=")[1] }
 
 		// What a link says can't be changed, and nothing else passes for one.
-		good := in.Links().Grant(c, install.GrantRequest{Scopes: []string{"files:write"}, Back: slacksim.AcmeGeneral})
+		good := in.Links().Grant(c, links.GrantRequest{Scopes: []string{"files:write"}, Back: slacksim.AcmeGeneral})
 		if strings.Contains(good, c.ID) || strings.Contains(good, "files") || len(good) > 600 {
 			t.Errorf("the link %s tells what it is about, or is long", good)
 		}
@@ -153,7 +154,7 @@ func TestLinks(t *testing.T) {
 			bad = append(bad, signed(good)[:i]+letter+signed(good)[i+1:])
 		}
 		stranger := r.replica(func(cfg *install.Config) { cfg.ClientSecret, cfg.SigningKeys = "another secret", nil })
-		bad = append(bad, signed(stranger.Links().Grant(c, install.GrantRequest{})))
+		bad = append(bad, signed(stranger.Links().Grant(c, links.GrantRequest{})))
 		for _, s := range bad {
 			want, status := "link_broken", 400
 			if s == "" {
@@ -162,7 +163,7 @@ func TestLinks(t *testing.T) {
 			r.visitor(in).get(start+"?link="+s).is(t, "a changed link", status, want)
 		}
 		r.visitor(in).get(start+"?connection="+c.ID).is(t, "a link as they were once", 404, "link_unknown")
-		r.visitor(in).get(in.Links().Grant(connection.Connection{ID: "con_gone"}, install.GrantRequest{})).is(t, "a connection that is gone", 404, "link_unknown")
+		r.visitor(in).get(in.Links().Grant(connection.Connection{ID: "con_gone"}, links.GrantRequest{})).is(t, "a connection that is gone", 404, "link_unknown")
 
 		// It asks for what it says, comes back to where it was made, and adds to what there was.
 		v := r.visitor(other) // any replica's link works on every other
@@ -186,7 +187,7 @@ func TestLinks(t *testing.T) {
 		}
 
 		// Eight browsers hold one link, on two replicas. One gets through; nobody else's code is spent.
-		shared := in.Links().Grant(c, install.GrantRequest{})
+		shared := in.Links().Grant(c, links.GrantRequest{})
 		var backs []func() seen
 		for i := range 8 {
 			v := r.visitor([]replica{in, other}[i%2])
@@ -215,7 +216,7 @@ func TestLinks(t *testing.T) {
 		}
 
 		// Cancelled, it is not used up, and the way on is a fresh one that asks the same.
-		kept := in.Links().Grant(c, install.GrantRequest{Scopes: []string{"files:write"}, Back: "D0ACME"})
+		kept := in.Links().Grant(c, links.GrantRequest{Scopes: []string{"files:write"}, Back: "D0ACME"})
 		p = r.visitor(in).installs(kept, dana, slacksim.Choice{Deny: true}).is(t, "cancelled", 200, "cancelled")
 		if _, scopes := r.visitor(in).asks(p.Next.URL); scopes != "files:write" || p.Next.URL == kept {
 			t.Errorf("try again asks for %q", scopes)
@@ -224,7 +225,7 @@ func TestLinks(t *testing.T) {
 
 		// Another workspace than the one it is for: nothing changes, what was added there is gone again.
 		v = r.visitor(in)
-		wish := install.GrantRequest{Scopes: []string{"users:read"}, Back: slacksim.AcmeGeneral}
+		wish := links.GrantRequest{Scopes: []string{"users:read"}, Back: slacksim.AcmeGeneral}
 		mistaken := in.Links().Grant(c, wish)
 		p = v.installs(mistaken, ivy, slacksim.Choice{}).is(t, "another workspace", 409, "wrong_workspace")
 		if _, there := r.slack.Installed(slacksim.Birch); there {
@@ -248,7 +249,7 @@ func TestLinks(t *testing.T) {
 		r.visitor(in).get(mistaken).is(t, "and then", 409, "link_used")
 
 		// An hour; a week for what is read later.
-		short, long := in.Links().Grant(c, install.GrantRequest{}), in.Links().Grant(c, install.GrantRequest{Stays: true})
+		short, long := in.Links().Grant(c, links.GrantRequest{}), in.Links().Grant(c, links.GrantRequest{Stays: true})
 		r.clock.Advance(time.Hour - time.Second)
 		r.visitor(in).asks(short)
 		r.clock.Advance(time.Second)
@@ -292,7 +293,7 @@ func TestScopesAreAdded(t *testing.T) {
 	dana := slacksim.AcmeAdmin
 	r.visitor(in).installs(start, dana, slacksim.Choice{Untick: []string{"files:write"}})
 	c := r.row(in, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme})
-	link := func() string { return in.Links().Grant(c, install.GrantRequest{Scopes: []string{"files:write"}}) }
+	link := func() string { return in.Links().Grant(c, links.GrantRequest{Scopes: []string{"files:write"}}) }
 	all := []string{"chat:write", "files:write", "users:read"}
 
 	short = true
@@ -331,7 +332,7 @@ func TestElsewhereLosesNothing(t *testing.T) {
 	some := slacksim.Choice{Untick: []string{"files:write"}}
 	r.visitor(in).installs(start, slacksim.AcmeAdmin, some)
 	r.visitor(in).installs(start, slacksim.BirchAdmin, some)
-	link := in.Links().Grant(r.row(in, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}), install.GrantRequest{Scopes: []string{"files:write"}})
+	link := in.Links().Grant(r.row(in, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}), links.GrantRequest{Scopes: []string{"files:write"}})
 	r.visitor(in).installs(link, slacksim.BirchAdmin, slacksim.Choice{}).is(t, "another workspace", 409, "wrong_workspace")
 	birch := r.row(in, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch})
 	if !slices.Equal(birch.Scopes, []string{"chat:write", "files:write", "users:read"}) {
@@ -341,7 +342,7 @@ func TestElsewhereLosesNothing(t *testing.T) {
 	r.update(in, birch.Key, func(c *connection.Connection) {
 		c.Erase(connection.ReconnectRequired, connection.ReasonTokenRevoked, r.clock.Now())
 	})
-	link = in.Links().Grant(r.row(in, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}), install.GrantRequest{})
+	link = in.Links().Grant(r.row(in, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}), links.GrantRequest{})
 	r.visitor(in).installs(link, slacksim.BirchAdmin, slacksim.Choice{}).is(t, "one that needs reconnecting", 409, "wrong_workspace")
 	r.is(in, birch.Key, connection.ReconnectRequired, connection.ReasonTokenRevoked)
 	if _, there := r.slack.Installed(slacksim.Birch); !there {

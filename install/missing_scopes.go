@@ -14,6 +14,7 @@ import (
 	"github.com/slack-go/slack"
 
 	"switchboard/install/connection"
+	"switchboard/install/links"
 	"switchboard/install/slackapi"
 )
 
@@ -45,7 +46,7 @@ func (in *Installer) Describe(names []string) []connection.Scope {
 }
 
 // GrantPage is Grant, or "" in single-workspace mode, where nobody can be asked for consent.
-func (in *Installer) GrantPage(c connection.Connection, w GrantRequest) string {
+func (in *Installer) GrantPage(c connection.Connection, w links.GrantRequest) string {
 	if !in.mode.consents() {
 		return ""
 	}
@@ -55,12 +56,12 @@ func (in *Installer) GrantPage(c connection.Connection, w GrantRequest) string {
 // ShouldTellMissing reports whether userID is to be told now that these permissions are missing: once an hour for each person and
 // feature, counted over all processes. It blocks for the store; its trouble means no, for nobody waits for these words.
 func (in *Installer) ShouldTellMissing(ctx context.Context, c connection.Connection, userID string, missing []connection.Scope) bool {
-	b := Budget{Name: "off " + c.ID + " " + userID + " " + strings.Join(connection.ScopeNames(missing), ","), Interval: offAgain, Burst: 1}
+	b := slackapi.Budget{Name: "off " + c.ID + " " + userID + " " + strings.Join(connection.ScopeNames(missing), ","), Interval: offAgain, Burst: 1}
 	return in.first(ctx, b)
 }
 
 // first reports whether nobody took b's one call before, in its interval. The store's trouble counts as no.
-func (in *Installer) first(ctx context.Context, b Budget) bool {
+func (in *Installer) first(ctx context.Context, b slackapi.Budget) bool {
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
 	ok, err := in.store.Take(ctx, b, 1, in.now())
@@ -80,7 +81,7 @@ func (in *Installer) NotifyMissing(c connection.Connection, missing []connection
 	in.tasks.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), tellBudget)
 		defer cancel()
-		if in.first(ctx, Budget{Name: "wanted " + c.ID, Interval: tellMissingEvery, Burst: 1}) {
+		if in.first(ctx, slackapi.Budget{Name: "wanted " + c.ID, Interval: tellMissingEvery, Burst: 1}) {
 			in.tellMissing(ctx, c, missing, by)
 		}
 	})
@@ -90,7 +91,7 @@ func (in *Installer) NotifyMissing(c connection.Connection, missing []connection
 var errAsker = errors.New("they know, for they asked themselves")
 
 func (in *Installer) tellMissing(ctx context.Context, c connection.Connection, missing []connection.Scope, by string) {
-	w := MissingScopes{Connection: c, Scopes: missing, By: by, GrantURL: in.links.Grant(c, GrantRequest{Scopes: connection.ScopeNames(missing), Stays: true})}
+	w := MissingScopes{Connection: c, Scopes: missing, By: by, GrantURL: in.links.Grant(c, links.GrantRequest{Scopes: connection.ScopeNames(missing), Stays: true})}
 	w.Connection.Token, w.Connection.RefreshToken, w.Connection.Webhook.URL = "", "", ""
 	notice, sent, err := in.reach(ctx, c, func(client *slack.Client, userID string) (channel, ts string, err error) {
 		if userID == by {

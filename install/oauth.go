@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"switchboard/install/connection"
+	"switchboard/install/links"
 	"switchboard/install/slackapi"
 )
 
@@ -65,7 +66,7 @@ func (in *Installer) Handler() http.Handler {
 // start answers GET /slack/install: one cookie, and off to Slack. Nothing is kept of it but a line in the log and a
 // number. It is also the Marketplace's direct install address, which must answer 302 to Slack.
 func (in *Installer) start(w http.ResponseWriter, r *http.Request) {
-	s := state{Ref: NewRef(), Started: in.now().UnixMicro(), Origin: origin(r), Nonce: newNonce()}
+	s := links.State{Ref: NewRef(), Started: in.now().UnixMicro(), Origin: origin(r), Nonce: links.NewNonce()}
 	if !in.mode.consents() {
 		in.show(w, r, in.page(outcomeSingleWorkspace, s.Ref))
 		return
@@ -89,27 +90,27 @@ func (in *Installer) start(w http.ResponseWriter, r *http.Request) {
 	// A browser that starts twice keeps its cookie, so that both tabs can finish.
 	var browser string
 	if cookie, err := r.Cookie(in.cookieName()); err == nil {
-		if hash, ok := hashSecret(cookie.Value); ok {
+		if hash, ok := links.HashSecret(cookie.Value); ok {
 			browser, s.Browser = cookie.Value, hash
 		}
 	}
 	if browser == "" {
-		browser, s.Browser = newSecret()
+		browser, s.Browser = links.NewSecret()
 	}
 	in.log.InfoContext(ctx, "install started", "ref", s.Ref, "bound_to", s.Link.Connection)
 	in.metrics.installs.WithLabelValues(attemptNone, attemptStarted).Inc()
-	in.setBrowser(w, browser, stateLife)
+	in.setBrowser(w, browser, links.StateLife)
 	in.redirect(w, in.cfg.SlackURL+"/oauth/v2/authorize?"+in.authorize(s).Encode())
 }
 
 // authorize is what Slack's page is asked for.
 // https://docs.slack.dev/authentication/installing-with-oauth
-func (in *Installer) authorize(s state) url.Values {
+func (in *Installer) authorize(s links.State) url.Values {
 	ask := url.Values{
 		"client_id":    {in.cfg.ClientID},
 		"scope":        {strings.Join(connection.ScopeNames(in.cfg.Scopes), ",")},
 		"redirect_uri": {in.redirectURI()},
-		"state":        {in.links.sign("state", s)},
+		"state":        {in.links.Sign("state", s)},
 	}
 	if len(s.Link.Scopes) > 0 { // Slack adds them to what was granted before
 		ask.Set("scope", strings.Join(s.Link.Scopes, ","))
@@ -124,7 +125,7 @@ func (in *Installer) authorize(s state) url.Values {
 
 // follow takes up the link that the query brings, if any, and returns the page to show when it does not work. Whether it was
 // used counts in the callback; here it spares a person the way to Slack.
-func (in *Installer) follow(ctx context.Context, query url.Values, s *state) *outcome {
+func (in *Installer) follow(ctx context.Context, query url.Values, s *links.State) *outcome {
 	signed := query.Get("link")
 	if signed == "" {
 		if query.Has("connection") {
@@ -132,8 +133,8 @@ func (in *Installer) follow(ctx context.Context, query url.Values, s *state) *ou
 		}
 		return nil
 	}
-	var l link
-	if !in.links.verify("grant", signed, &l) {
+	var l links.Link
+	if !in.links.Verify("grant", signed, &l) {
 		return &outcomeBrokenLink
 	}
 	if !in.now().Before(time.Unix(l.Until, 0)) {
@@ -145,7 +146,7 @@ func (in *Installer) follow(ctx context.Context, query url.Values, s *state) *ou
 	}
 	unused := true
 	if err == nil {
-		unused, err = in.store.Available(ctx, usedUp(hashOf(l.Nonce)), in.now())
+		unused, err = in.store.Available(ctx, usedUp(links.HashOf(l.Nonce)), in.now())
 	}
 	if err != nil {
 		in.log.ErrorContext(ctx, "follow link", "ref", s.Ref, "cause", err)
@@ -220,7 +221,7 @@ func (in *Installer) callback(w http.ResponseWriter, r *http.Request) {
 
 	back.answer = hashOfAnswer(back.code, back.refusal)
 	if cookie, err := r.Cookie(in.cookieName()); err == nil {
-		back.browser, _ = hashSecret(cookie.Value)
+		back.browser, _ = links.HashSecret(cookie.Value)
 	}
 	a, p := in.recognise(ctx, back)
 	if p == nil {
@@ -295,7 +296,7 @@ func (in *Installer) busy(ref string) page {
 // says how that ended; the first request may still be under way, and is waited for. Another answer of Slack's for the same
 // state was not looked at, and the person has to know.
 func (in *Installer) again(ctx context.Context, back arrival, a Attempt) page {
-	if !sameHash(back.browser, a.BrowserHash) {
+	if !links.SameHash(back.browser, a.BrowserHash) {
 		return in.page(outcomeUsed, a.Ref)
 	}
 	a, err := in.ended(ctx, a)
@@ -324,7 +325,7 @@ func (in *Installer) again(ctx context.Context, back arrival, a Attempt) page {
 
 // sameAnswer reports whether a browser is back with what a was ended with, or with what can't be told from it.
 func (in *Installer) sameAnswer(back arrival, a Attempt) bool {
-	return sameHash(back.answer, a.AnswerHash) || a.ReturnedAt.IsZero()
+	return links.SameHash(back.answer, a.AnswerHash) || a.ReturnedAt.IsZero()
 }
 
 // againConnected is again for an attempt that connected a workspace. What is said of that workspace is what is known now.
@@ -387,13 +388,13 @@ func (in *Installer) keepRequest(p *page, a Attempt) {
 	if a.BoundTo == "" || p.Reason == outcomeUsedLink.reason || !now.Before(a.LinkUntil) {
 		return
 	}
-	until := now.Add(linkLife)
+	until := now.Add(links.LinkLife)
 	if a.LinkUntil.Before(until) {
 		until = a.LinkUntil
 	}
 	for _, b := range []*action{&p.Primary, &p.Secondary} {
 		if b.again {
-			b.URL = in.links.grant(connection.Connection{ID: a.BoundTo}, a.Request, until)
+			b.URL = in.links.GrantUntil(connection.Connection{ID: a.BoundTo}, a.Request, until)
 		}
 	}
 }
@@ -801,7 +802,7 @@ type installed struct {
 	by      string                 // user ID
 	again   bool                   // the page is shown a second time; nothing happened
 	undo    bool                   // nobody relies on it yet, so whoever installed may take it back
-	request GrantRequest           // of the link it came by
+	request links.GrantRequest     // of the link it came by
 }
 
 // fresh reports whether this was an install, as against one more consent for a connection that works.

@@ -21,6 +21,7 @@ import (
 
 	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/install/links"
 	"switchboard/install/slackapi"
 	"switchboard/slacksim"
 	"switchboard/storage/seal"
@@ -102,7 +103,7 @@ func TestStartsLeaveNothing(t *testing.T) {
 		attempts, budgets, calls := r.rows("install_attempts"), r.rows("budgets"), len(r.slack.Calls())
 		for i := range 20 {
 			for _, address := range []string{start, start + "?team=T0123", good, start + "?link=abc", start + "?connection=" + c.ID,
-				in.Links().Grant(connection.Connection{ID: "con_gone"}, install.GrantRequest{}), "/slack/oauth_redirect?code=1.2&state=" + strings.Repeat("A", 43),
+				in.Links().Grant(connection.Connection{ID: "con_gone"}, links.GrantRequest{}), "/slack/oauth_redirect?code=1.2&state=" + strings.Repeat("A", 43),
 				fmt.Sprintf("/slack/oauth_redirect?code=1.2&state=%d", i), "/slack/oauth_redirect?error=access_denied", "/slack/oauth_redirect?code=1.2"} {
 				r.visitor(in).get(address)
 			}

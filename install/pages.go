@@ -23,6 +23,7 @@ import (
 	"unicode/utf8"
 
 	"switchboard/install/connection"
+	"switchboard/install/links"
 )
 
 //go:embed pages
@@ -381,7 +382,7 @@ func (in *Installer) successPage(ctx context.Context, i installed, welcomed bool
 		if len(lost) > 0 {
 			p.Facts = append(p.Facts, "No longer allowed: "+bullets(in.labels(lost))+".")
 		}
-	case i.before.AuthorizedBy != "" && i.before.AuthorizedBy != i.by && c.AuthorizedAt.Sub(i.before.AuthorizedAt) < 2*stateLife:
+	case i.before.AuthorizedBy != "" && i.before.AuthorizedBy != i.by && c.AuthorizedAt.Sub(i.before.AuthorizedAt) < 2*links.StateLife:
 		p.Reason = "connected_by_other"
 		p.Title = "Already connected: " + app.Name + " is in " + name
 		other := "Somebody else"
@@ -446,10 +447,10 @@ func (in *Installer) firstSteps(c connection.Connection) (steps []string) {
 func (in *Installer) whereNext(p *page, i installed, missing []connection.Scope) {
 	c := i.now
 	another := action{Label: "Install to another workspace", URL: in.cfg.PublicURL + "/slack/install"}
-	rest := action{Label: "Allow the rest", URL: in.links.Grant(c, GrantRequest{Scopes: connection.ScopeNames(missing), Back: i.request.Back})}
+	rest := action{Label: "Allow the rest", URL: in.links.Grant(c, links.GrantRequest{Scopes: connection.ScopeNames(missing), Back: i.request.Back})}
 	p.Primary, p.Secondary = action{Label: "Open in Slack", URL: in.slackPage("app", c.AppID, c.TeamID)}, another
 	switch {
-	case channelID.MatchString(i.request.Back):
+	case links.ChannelID.MatchString(i.request.Back):
 		p.Primary = action{Label: "Back to where you were in Slack", URL: in.slackPage("channel", i.request.Back, c.TeamID)}
 	case c.Org():
 		p.Primary = action{Label: "Add it to workspaces", URL: in.AddToWorkspacesURL(c.Key)}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"switchboard/install/connection"
+	"switchboard/install/slackapi"
 )
 
 // RecheckEvery is how often people may have Slack asked about one connection.
@@ -18,6 +19,6 @@ func (in *Installer) MayRecheck(ctx context.Context, c connection.Connection) bo
 	if c.ID == "" || c.Token == "" {
 		return true // nobody is asked
 	}
-	free, err := in.store.Take(ctx, Budget{Name: "check " + c.ID, Interval: RecheckEvery, Burst: 1}, 1, in.now())
+	free, err := in.store.Take(ctx, slackapi.Budget{Name: "check " + c.ID, Interval: RecheckEvery, Burst: 1}, 1, in.now())
 	return err != nil || free
 }

@@ -47,13 +47,13 @@ const (
 // oauth.v2.exchange is in tier 3, some 50 a minute.
 // https://docs.slack.dev/apis/web-api/rate-limits
 var (
-	renewals = Budget{Name: "oauth.v2.access", Interval: time.Second / 8, Burst: 60, Whole: 80}
+	renewals = slackapi.Budget{Name: "oauth.v2.access", Interval: time.Second / 8, Burst: 60, Whole: 80}
 	// For a token that somebody waits for there is a little more in the same budget.
-	renewalsInUse = Budget{Name: renewals.Name, Interval: renewals.Interval, Burst: renewals.Burst + 20}
-	installs      = Budget{Name: "oauth.v2.access installs", Interval: time.Second / 4, Burst: 60}
+	renewalsInUse = slackapi.Budget{Name: renewals.Name, Interval: renewals.Interval, Burst: renewals.Burst + 20}
+	installs      = slackapi.Budget{Name: "oauth.v2.access installs", Interval: time.Second / 4, Burst: 60}
 	// For callers who brought codes that Slack did not know: what others leave of the burst.
-	installsSuspect = Budget{Name: installs.Name, Interval: installs.Interval, Burst: installs.Burst / 4, Whole: installs.Burst}
-	exchanges       = Budget{Name: "oauth.v2.exchange", Interval: 1500 * time.Millisecond, Burst: 10}
+	installsSuspect = slackapi.Budget{Name: installs.Name, Interval: installs.Interval, Burst: installs.Burst / 4, Whole: installs.Burst}
+	exchanges       = slackapi.Budget{Name: "oauth.v2.exchange", Interval: 1500 * time.Millisecond, Burst: 10}
 )
 
 var (
@@ -69,7 +69,7 @@ var (
 
 // renewRequest is why somebody wants a renewal.
 type renewRequest struct {
-	budget   Budget
+	budget   slackapi.Budget
 	refused  connection.Secret // a token that Slack called expired: due now, whatever the clock says
 	exchange bool              // a long-lived token is to be moved to rotation
 }
@@ -174,7 +174,7 @@ func (in *Installer) renewOnce(ctx context.Context, h connection.TokenOwner, w r
 }
 
 // take takes one call from a budget. errSpent; then this process does not look again for a moment.
-func (in *Installer) take(ctx context.Context, b Budget) error {
+func (in *Installer) take(ctx context.Context, b slackapi.Budget) error {
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
 	ok, err := in.store.Take(ctx, b, 1, in.now())
@@ -194,12 +194,12 @@ func (in *Installer) takeInstall(ctx context.Context, suspect bool) error {
 	if suspect {
 		own = installsSuspect
 	}
-	for _, b := range []Budget{own, renewalsInUse} {
+	for _, b := range []slackapi.Budget{own, renewalsInUse} {
 		if in.isClosed(b) {
 			return errSpent // before anything is written
 		}
 	}
-	for _, b := range []Budget{own, renewalsInUse} {
+	for _, b := range []slackapi.Budget{own, renewalsInUse} {
 		if err := in.take(ctx, b); err != nil {
 			return err
 		}
@@ -208,7 +208,7 @@ func (in *Installer) takeInstall(ctx context.Context, suspect bool) error {
 }
 
 // keepLimit keeps a budget shut for as long as Slack asked, on all replicas: the limit is the app's.
-func (in *Installer) keepLimit(ctx context.Context, b Budget, wait time.Duration) {
+func (in *Installer) keepLimit(ctx context.Context, b slackapi.Budget, wait time.Duration) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepTimeout)
 	defer cancel()
 	if err := in.store.ClosedUntil(ctx, b, in.now().Add(wait)); err != nil {
@@ -216,7 +216,7 @@ func (in *Installer) keepLimit(ctx context.Context, b Budget, wait time.Duration
 	}
 }
 
-func (in *Installer) isClosed(b Budget) bool {
+func (in *Installer) isClosed(b slackapi.Budget) bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	left := in.closedBudgets[b].Sub(in.now())

@@ -10,15 +10,17 @@ import (
 	"log/slog"
 	"regexp"
 	"time"
+
+	"switchboard/install/links"
 )
 
 // attemptOf is the try that s began, as it is recorded when it comes back.
-func attemptOf(s state) Attempt {
+func attemptOf(s links.State) Attempt {
 	started := time.UnixMicro(s.Started).UTC()
-	a := Attempt{Ref: s.Ref, StateHash: hashOf(s.Nonce), BrowserHash: s.Browser, StartedAt: started, ExpiresAt: started.Add(stateLife),
+	a := Attempt{Ref: s.Ref, StateHash: links.HashOf(s.Nonce), BrowserHash: s.Browser, StartedAt: started, ExpiresAt: started.Add(links.StateLife),
 		TeamHint: s.TeamHint, Origin: s.Origin}
 	if l := s.Link; l.Connection != "" {
-		a.BoundTo, a.LinkHash, a.LinkUntil, a.Request = l.Connection, hashOf(l.Nonce), time.Unix(l.Until, 0), GrantRequest{Scopes: l.Scopes, Back: l.Back}
+		a.BoundTo, a.LinkHash, a.LinkUntil, a.Request = l.Connection, links.HashOf(l.Nonce), time.Unix(l.Until, 0), links.GrantRequest{Scopes: l.Scopes, Back: l.Back}
 	}
 	return a
 }
@@ -36,10 +38,10 @@ type arrival struct {
 
 // recognise finds out whose arrival this is, and writes nothing. It returns the attempt to go on with, or the page to show instead.
 func (in *Installer) recognise(ctx context.Context, back arrival) (Attempt, *page) {
-	a, signed := Attempt{}, state{}
-	hash, ours := hashSecret(back.state)
+	a, signed := Attempt{}, links.State{}
+	hash, ours := links.HashSecret(back.state)
 	switch {
-	case in.links.verify("state", back.state, &signed):
+	case in.links.Verify("state", back.state, &signed):
 		a = attemptOf(signed)
 		hash = a.StateHash
 	case !ours:
@@ -61,7 +63,7 @@ func (in *Installer) recognise(ctx context.Context, back arrival) (Attempt, *pag
 	default:
 		row.LinkUntil = a.LinkUntil
 		if signed.Nonce == nil {
-			row.LinkUntil = row.StartedAt.Add(linkLife)
+			row.LinkUntil = row.StartedAt.Add(links.LinkLife)
 		}
 		a = row
 	}
@@ -80,7 +82,7 @@ func (in *Installer) unknownState(ctx context.Context) *page {
 
 // belongs checks that an unused state came back in time, and to the browser that began with it.
 func (in *Installer) belongs(ctx context.Context, back arrival, a Attempt) (Attempt, *page) {
-	mine := sameHash(back.browser, a.BrowserHash)
+	mine := links.SameHash(back.browser, a.BrowserHash)
 	switch {
 	case !back.at.Before(a.ExpiresAt):
 		p := in.page(outcomeExpired, a.Ref)

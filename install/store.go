@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"switchboard/install/connection"
+	"switchboard/install/links"
+	"switchboard/install/slackapi"
 )
 
 // What callers of a Store branch on.
@@ -88,12 +90,12 @@ type Store interface {
 	// refills by one call every interval and never holds more than burst. ClosedUntil keeps it shut until a time,
 	// LongestClosure ahead at most. A budget that is empty for longer than a burst takes, and that Slack did not close,
 	// was spent by a broken clock: it counts as one that was emptied now, after this call.
-	Take(ctx context.Context, b Budget, n int, now time.Time) (bool, error)
-	ClosedUntil(ctx context.Context, b Budget, until time.Time) error
+	Take(ctx context.Context, b slackapi.Budget, n int, now time.Time) (bool, error)
+	ClosedUntil(ctx context.Context, b slackapi.Budget, until time.Time) error
 	// Refill makes b full again, as if nobody had spent of it.
-	Refill(ctx context.Context, b Budget) error
+	Refill(ctx context.Context, b slackapi.Budget) error
 	// Available reports whether Take would give one call now, and takes none.
-	Available(ctx context.Context, b Budget, now time.Time) (bool, error)
+	Available(ctx context.Context, b slackapi.Budget, now time.Time) (bool, error)
 
 	// Journal keeps p on this machine's own disk, sealed, and returns once it is there for good. It needs no database.
 	// With a name (Grant.Journaled) it takes that entry's place. What becomes Kept replaces what was Kept of the same
@@ -186,8 +188,8 @@ type Attempt struct {
 	LinkHash []byte // SHA-256 of the link's nonce; empty without a link. The link itself is not kept
 	// LinkUntil is the link's end. It is not kept either: the state has it.
 	LinkUntil time.Time
-	Request   GrantRequest // what the link asked for, but for Stays
-	Origin    string       // the address as the browser that started named it: scheme, if a proxy told, and host
+	Request   links.GrantRequest // what the link asked for, but for Stays
+	Origin    string             // the address as the browser that started named it: scheme, if a proxy told, and host
 
 	Outcome      Outcome
 	Reason       string // a reason of outcomes.go

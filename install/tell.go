@@ -16,6 +16,7 @@ import (
 	"github.com/slack-go/slack"
 
 	"switchboard/install/connection"
+	"switchboard/install/links"
 	"switchboard/install/slackapi"
 )
 
@@ -88,7 +89,7 @@ func (in *Installer) tell(ctx context.Context, k connection.Key) error {
 	}
 	h := in.Assess(c, nil)
 	if h.GrantURL != "" {
-		h.GrantURL = in.links.Grant(c, GrantRequest{Stays: true}) // who is told may be away for the weekend
+		h.GrantURL = in.links.Grant(c, links.GrantRequest{Stays: true}) // who is told may be away for the weekend
 	}
 	in.mu.Lock()
 	logged := in.lastReported[k].Equal(c.StateSince)
@@ -143,12 +144,12 @@ func (in *Installer) tell(ctx context.Context, k connection.Key) error {
 }
 
 // tries bounds how often all replicas together set out to tell of c, or that it works again: once a minute.
-func tries(c connection.Connection) Budget {
+func tries(c connection.Connection) slackapi.Budget {
 	what := "tell"
 	if c.State == connection.Active {
 		what = "resolve"
 	}
-	return Budget{Name: what + " " + c.ID, Interval: tellAgain, Burst: 1}
+	return slackapi.Budget{Name: what + " " + c.ID, Interval: tellAgain, Burst: 1}
 }
 
 var (

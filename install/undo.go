@@ -13,15 +13,16 @@ import (
 	"time"
 
 	"switchboard/install/connection"
+	"switchboard/install/links"
 	"switchboard/install/slackapi"
 )
 
 // undoneOutcome is for numbers and logs; the attempt's record keeps how the install ended.
 const undoneOutcome Outcome = "undone"
 
-func undoOf(c connection.Connection, browser []byte) undo {
-	return undo{Connection: c.ID, Consent: c.AuthorizedAt.UnixMicro(), By: c.AuthorizedBy, Browser: browser,
-		Until: c.AuthorizedAt.Add(undoLife).Unix(), Nonce: newNonce()}
+func undoOf(c connection.Connection, browser []byte) links.Undo {
+	return links.Undo{Connection: c.ID, Consent: c.AuthorizedAt.UnixMicro(), By: c.AuthorizedBy, Browser: browser,
+		Until: c.AuthorizedAt.Add(links.UndoLife).Unix(), Nonce: links.NewNonce()}
 }
 
 // offerUndo signs what p offers to undo, for the browser with this cookie, which then has to last as long.
@@ -30,13 +31,13 @@ func (in *Installer) offerUndo(w http.ResponseWriter, r *http.Request, p *page) 
 	if err != nil || p.undo.ID == "" {
 		return
 	}
-	hash, ours := hashSecret(cookie.Value)
+	hash, ours := links.HashSecret(cookie.Value)
 	u := undoOf(p.undo, hash)
 	if !ours || in.now().Unix() >= u.Until {
 		return
 	}
-	p.Undo = in.links.sign("undo", u)
-	in.setBrowser(w, cookie.Value, undoLife)
+	p.Undo = in.links.Sign("undo", u)
+	in.setBrowser(w, cookie.Value, links.UndoLife)
 }
 
 // undone answers POST /slack/undo: the app is removed from the workspace at Slack, and what we hold of its access is erased.
@@ -45,15 +46,15 @@ func (in *Installer) undone(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	var browser []byte
 	if cookie, err := r.Cookie(in.cookieName()); err == nil {
-		browser, _ = hashSecret(cookie.Value)
+		browser, _ = links.HashSecret(cookie.Value)
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, 2*longestSigned)
+	r.Body = http.MaxBytesReader(w, r.Body, 2*links.LongestSigned)
 	in.show(w, r, in.takeBack(ctx, r.PostFormValue("undo"), browser, NewRef()))
 }
 
 func (in *Installer) takeBack(ctx context.Context, signed string, browser []byte, ref string) page {
-	var u undo
-	if !in.links.verify("undo", signed, &u) {
+	var u links.Undo
+	if !in.links.Verify("undo", signed, &u) {
 		return in.page(outcomeUndoBroken, ref)
 	}
 	var c connection.Connection
@@ -65,8 +66,8 @@ func (in *Installer) takeBack(ctx context.Context, signed string, browser []byte
 	// What went wrong on the way can be tried once more, with what is as good as the one that was used and lasts no longer.
 	retry := func(s outcome) page {
 		p := stop(s)
-		u.Nonce = newNonce()
-		p.Undo = in.links.sign("undo", u)
+		u.Nonce = links.NewNonce()
+		p.Undo = in.links.Sign("undo", u)
 		return p
 	}
 	switch {
@@ -86,7 +87,7 @@ func (in *Installer) takeBack(ctx context.Context, signed string, browser []byte
 	}
 	first := false
 	if err == nil {
-		first, err = in.store.Take(asking, usedUp(hashOf(u.Nonce)), 1, in.now())
+		first, err = in.store.Take(asking, usedUp(links.HashOf(u.Nonce)), 1, in.now())
 	}
 	switch {
 	case err != nil:
@@ -121,8 +122,8 @@ func (in *Installer) takeBack(ctx context.Context, signed string, browser []byte
 
 // undoneMark is the budget that is spent when a consent was taken back on our page: what its install's page says afterwards
 // depends on it. It lasts longer than that page.
-func undoneMark(c connection.Connection) Budget {
-	return Budget{Name: fmt.Sprintf("undone/%s/%d", c.ID, c.AuthorizedAt.UnixMicro()), Interval: usedKept, Burst: 1}
+func undoneMark(c connection.Connection) slackapi.Budget {
+	return slackapi.Budget{Name: fmt.Sprintf("undone/%s/%d", c.ID, c.AuthorizedAt.UnixMicro()), Interval: links.UsedKept, Burst: 1}
 }
 
 func (in *Installer) noteUndone(ctx context.Context, c connection.Connection) {
@@ -144,6 +145,6 @@ func (in *Installer) wasUndone(ctx context.Context, c connection.Connection) boo
 
 // usedUp is the budget of one use of what a nonce stands for: the first to spend it is the only one, whichever replica it is
 // on. The store keeps the nonce's hash alone, under which nothing can be signed.
-func usedUp(hash []byte) Budget {
-	return Budget{Name: "used/" + hex.EncodeToString(hash), Interval: usedKept, Burst: 1}
+func usedUp(hash []byte) slackapi.Budget {
+	return slackapi.Budget{Name: "used/" + hex.EncodeToString(hash), Interval: links.UsedKept, Burst: 1}
 }

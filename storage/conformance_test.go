@@ -24,6 +24,8 @@ import (
 
 	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/install/links"
+	"switchboard/install/slackapi"
 	"switchboard/storage"
 	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
@@ -798,7 +800,7 @@ func testOddValues(t *testing.T, f fixture) {
 	if lines := history(t, f, now.ID); len(lines) != 2 || lines[0].By.ID != even || lines[1].What != even || lines[1].By.ID != even || lines[1].At.Year() != 1 {
 		t.Errorf("text that is none became %+v", lines)
 	}
-	if !must(f.Take(t.Context(), install.Budget{Name: odd, Interval: time.Second, Burst: 1}, 1, t0)) {
+	if !must(f.Take(t.Context(), slackapi.Budget{Name: odd, Interval: time.Second, Burst: 1}, 1, t0)) {
 		t.Error("a budget with an odd name is empty")
 	}
 }
@@ -876,7 +878,7 @@ func attempt(name string, started time.Time) install.Attempt {
 	state, browser := sha256.Sum256([]byte(name)), sha256.Sum256([]byte("browser "+name))
 	return install.Attempt{Ref: name, StateHash: state[:], BrowserHash: browser[:], StartedAt: started,
 		ExpiresAt: started.Add(10 * time.Minute), TeamHint: "T1", BoundTo: "con_1",
-		LinkHash: []byte("link"), Request: install.GrantRequest{Scopes: []string{"chat:write", "files:write"}, Back: "C1"}, Origin: "https://bot.example.com"}
+		LinkHash: []byte("link"), Request: links.GrantRequest{Scopes: []string{"chat:write", "files:write"}, Back: "C1"}, Origin: "https://bot.example.com"}
 }
 
 // back is a, with its browser sent back by Slack.
@@ -1065,17 +1067,17 @@ func testEndedContext(t *testing.T, f fixture) {
 		"Unchecked": func() error { _, err := f.Unchecked(ctx, "", t0, 1); return err },
 		"Untold":    func() error { _, err := f.Untold(ctx, "", 1); return err },
 		"Spend": func() error {
-			_, err := f.Take(ctx, install.Budget{Name: "ctx", Interval: time.Second, Burst: 1}, 1, t0)
+			_, err := f.Take(ctx, slackapi.Budget{Name: "ctx", Interval: time.Second, Burst: 1}, 1, t0)
 			return err
 		},
 		"Closed": func() error {
-			return f.ClosedUntil(ctx, install.Budget{Name: "ctx", Interval: time.Second, Burst: 1}, t0)
+			return f.ClosedUntil(ctx, slackapi.Budget{Name: "ctx", Interval: time.Second, Burst: 1}, t0)
 		},
 		"Empty": func() error {
-			_, err := f.Available(ctx, install.Budget{Name: "ctx", Interval: time.Second, Burst: 1}, t0)
+			_, err := f.Available(ctx, slackapi.Budget{Name: "ctx", Interval: time.Second, Burst: 1}, t0)
 			return err
 		},
-		"Refill":    func() error { return f.Refill(ctx, install.Budget{Name: "ctx", Interval: time.Second, Burst: 1}) },
+		"Refill":    func() error { return f.Refill(ctx, slackapi.Budget{Name: "ctx", Interval: time.Second, Burst: 1}) },
 		"History":   func() error { _, err := f.History(ctx, c.ID, 1); return err },
 		"Count":     func() error { _, err := f.Count(ctx); return err },
 		"SweepOld":  func() error { _, err := f.Sweep(ctx, t0); return err },

@@ -17,6 +17,7 @@ import (
 
 	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/install/links"
 	"switchboard/storage/seal"
 )
 
@@ -375,7 +376,7 @@ func (r *attemptRow) attempt() install.Attempt {
 		EndedAt: moment(r.EndedAt), TeamHint: r.TeamHint, BoundTo: r.BoundTo,
 		Outcome: install.Outcome(r.Outcome), Reason: r.Reason,
 		ConnectionID: r.ConnectionID, TeamID: r.TeamID, UserID: r.UserID,
-		LinkHash: r.LinkHash, Request: install.GrantRequest{Scopes: scopes(r.WishScopes), Back: r.WishBack}, Origin: r.Origin,
+		LinkHash: r.LinkHash, Request: links.GrantRequest{Scopes: scopes(r.WishScopes), Back: r.WishBack}, Origin: r.Origin,
 	}
 }
 

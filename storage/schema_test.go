@@ -21,8 +21,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/pressly/goose/v3"
 
-	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/install/slackapi"
 	"switchboard/storage"
 	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
@@ -254,7 +254,7 @@ func TestDatabaseKeepsTheRules(t *testing.T) {
 		double("connections", "'con_second'", "enterprise_id = ''")
 		double("install_attempts", "id", "ref = 'rules'")
 		grant(t, f, person(c.Key, "U1"))
-		if must(f.Take(t.Context(), install.Budget{Name: "one", Interval: 1, Burst: 1}, 1, t0)) {
+		if must(f.Take(t.Context(), slackapi.Budget{Name: "one", Interval: 1, Burst: 1}, 1, t0)) {
 			double("budgets", "", "name = 'one'")
 		}
 		double("user_tokens", "", "user_id = 'U1'")

@@ -10,8 +10,8 @@ import (
 
 	"gorm.io/gorm"
 
-	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/install/slackapi"
 )
 
 // The conditions that hold neither a time nor an app are those of the indexes (migration 00002), word for word. Few databases
@@ -146,7 +146,7 @@ WHERE budgets.free_at < excluded.free_at OR budgets.free_at > @most`
 )
 
 // Take is install.Store's. It takes all n or nothing, in one statement.
-func (db *DB) Take(ctx context.Context, b install.Budget, n int, now time.Time) (bool, error) {
+func (db *DB) Take(ctx context.Context, b slackapi.Budget, n int, now time.Time) (bool, error) {
 	if n <= 0 || n > b.Burst { // more than there ever is
 		return n == 0, nil
 	}
@@ -168,7 +168,7 @@ func (db *DB) Take(ctx context.Context, b install.Budget, n int, now time.Time) 
 }
 
 // reset empties a budget that was spent by a broken clock, and reports whether it did: what is spent with that is all there is.
-func (db *DB) reset(ctx context.Context, b install.Budget, now time.Time) (done bool, err error) {
+func (db *DB) reset(ctx context.Context, b slackapi.Budget, now time.Time) (done bool, err error) {
 	row, err := db.budget(ctx, b)
 	if err != nil || row.believable(b, now) {
 		return false, err
@@ -188,7 +188,7 @@ func (db *DB) reset(ctx context.Context, b install.Budget, now time.Time) (done 
 type budgetRow struct{ FreeAt, ClosedUntil int64 }
 
 // budget reads b; nothing was spent of one that has no row.
-func (db *DB) budget(ctx context.Context, b install.Budget) (row budgetRow, err error) {
+func (db *DB) budget(ctx context.Context, b slackapi.Budget) (row budgetRow, err error) {
 	err = db.read.WithContext(ctx).Raw("SELECT free_at, closed_until FROM budgets WHERE name = ?", text(b.Name)).Scan(&row).Error
 	return row, err
 }
@@ -196,7 +196,7 @@ func (db *DB) budget(ctx context.Context, b install.Budget) (row budgetRow, err 
 // believable reports whether a clock that is right can have spent what is gone of b: replicas agree to a second. A budget of one call
 // is a mark that something was done, as a link was used; that is believed of a clock twice as far ahead as the mark is kept, since
 // nothing is to be done twice.
-func (r budgetRow) believable(b install.Budget, now time.Time) bool {
+func (r budgetRow) believable(b slackapi.Budget, now time.Time) bool {
 	if closed := moment(r.ClosedUntil); closed.After(now) && closed.Sub(now) <= connection.LongestClosure {
 		return true
 	}
@@ -208,10 +208,10 @@ func (r budgetRow) believable(b install.Budget, now time.Time) bool {
 }
 
 // whole is how long b takes to fill, in microseconds, with all that share its name.
-func whole(b install.Budget) int64 { return int64(max(b.Burst, b.Whole)) * interval(b) }
+func whole(b slackapi.Budget) int64 { return int64(max(b.Burst, b.Whole)) * interval(b) }
 
 // Refill is install.Store's.
-func (db *DB) Refill(ctx context.Context, b install.Budget) error {
+func (db *DB) Refill(ctx context.Context, b slackapi.Budget) error {
 	if err := db.exec(ctx, func(g *gorm.DB) error { return g.Exec("DELETE FROM budgets WHERE name = ?", text(b.Name)).Error }); err != nil {
 		return fault(ctx, "refill budget", err)
 	}
@@ -219,7 +219,7 @@ func (db *DB) Refill(ctx context.Context, b install.Budget) error {
 }
 
 // Available is install.Store's.
-func (db *DB) Available(ctx context.Context, b install.Budget, now time.Time) (bool, error) {
+func (db *DB) Available(ctx context.Context, b slackapi.Budget, now time.Time) (bool, error) {
 	row, err := db.budget(ctx, b)
 	if err != nil {
 		return false, fault(ctx, "look into budget", err)
@@ -229,7 +229,7 @@ func (db *DB) Available(ctx context.Context, b install.Budget, now time.Time) (b
 }
 
 // ClosedUntil is install.Store's. The budget is empty at that time, not full, for all that share its name.
-func (db *DB) ClosedUntil(ctx context.Context, b install.Budget, until time.Time) error {
+func (db *DB) ClosedUntil(ctx context.Context, b slackapi.Budget, until time.Time) error {
 	full := micros(until) + whole(b)
 	err := db.exec(ctx, func(g *gorm.DB) error {
 		return g.Exec(closeStatement, map[string]any{"name": text(b.Name), "until": micros(until), "full": full,
@@ -242,6 +242,6 @@ func (db *DB) ClosedUntil(ctx context.Context, b install.Budget, until time.Time
 }
 
 // interval is b's in microseconds, rounded up: never faster than it says.
-func interval(b install.Budget) int64 {
+func interval(b slackapi.Budget) int64 {
 	return int64((b.Interval + time.Microsecond - 1) / time.Microsecond)
 }

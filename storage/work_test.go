@@ -15,8 +15,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/install/slackapi"
 	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
@@ -302,7 +302,7 @@ func TestWorkLists(t *testing.T) {
 }
 
 // spends calls Spend n times at once and returns how often it was granted.
-func spends(t *testing.T, f fixture, b install.Budget, n int, at func(i int) time.Time) int {
+func spends(t *testing.T, f fixture, b slackapi.Budget, n int, at func(i int) time.Time) int {
 	t.Helper()
 	var granted atomic.Int64
 	storagetest.Together(n, func(i int) {
@@ -321,9 +321,9 @@ func TestBudget(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		ctx := t.Context()
-		b := install.Budget{Name: "one", Interval: time.Second / 8, Burst: 20}
+		b := slackapi.Budget{Name: "one", Interval: time.Second / 8, Burst: 20}
 		all := func(now time.Time) func(int) time.Time { return func(int) time.Time { return now } }
-		spend := func(b install.Budget, n int, now time.Time) bool {
+		spend := func(b slackapi.Budget, n int, now time.Time) bool {
 			t.Helper()
 			ok, err := f.Take(ctx, b, n, now)
 			if err != nil {
@@ -346,7 +346,7 @@ func TestBudget(t *testing.T) {
 		if n := spends(t, f, b, callers, all(idle)); n != b.Burst {
 			t.Errorf("%d calls after an hour", n)
 		}
-		if other := (install.Budget{Name: "another", Interval: b.Interval, Burst: 3}); spends(t, f, other, callers, all(idle)) != 3 {
+		if other := (slackapi.Budget{Name: "another", Interval: b.Interval, Burst: 3}); spends(t, f, other, callers, all(idle)) != 3 {
 			t.Error("budgets are not apart")
 		}
 
@@ -360,7 +360,7 @@ func TestBudget(t *testing.T) {
 				t.Errorf("take %d: %v", take.n, got)
 			}
 		}
-		if fresh := (install.Budget{Name: "fresh", Interval: time.Second, Burst: 2}); spend(fresh, 3, t0) || !spend(fresh, 2, t0) {
+		if fresh := (slackapi.Budget{Name: "fresh", Interval: time.Second, Burst: 2}); spend(fresh, 3, t0) || !spend(fresh, 2, t0) {
 			t.Error("a new budget holds more or less than a burst")
 		}
 
@@ -375,7 +375,7 @@ func TestBudget(t *testing.T) {
 		}
 
 		// An interval that is no whole number of microseconds is rounded to the slow side.
-		thirds := install.Budget{Name: "thirds", Interval: time.Second / 3, Burst: 1}
+		thirds := slackapi.Budget{Name: "thirds", Interval: time.Second / 3, Burst: 1}
 		if !spend(thirds, 1, t0) || spend(thirds, 1, t0.Add(333333*time.Microsecond)) || !spend(thirds, 1, t0.Add(333334*time.Microsecond)) {
 			t.Error("a third of a second is not what it should be")
 		}
@@ -394,7 +394,7 @@ func TestBudget(t *testing.T) {
 func TestBudgetWithSkewedClocks(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
-		b := install.Budget{Name: "skewed", Interval: time.Second, Burst: 10}
+		b := slackapi.Budget{Name: "skewed", Interval: time.Second, Burst: 10}
 		now := t0
 		granted := spends(t, f, b, callers, func(int) time.Time { return now })
 		for range 20 {
@@ -417,7 +417,7 @@ func TestBudgetWithSkewedClocks(t *testing.T) {
 func TestBudgetSpentByAClockAhead(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		for _, ahead := range []time.Duration{9 * time.Second, 30 * time.Second, time.Hour, 24 * time.Hour, 100 * 365 * 24 * time.Hour} {
-			b := install.Budget{Name: ahead.String(), Interval: time.Second / 8, Burst: 60}
+			b := slackapi.Budget{Name: ahead.String(), Interval: time.Second / 8, Burst: 60}
 			must(f.Take(t.Context(), b, 1, t0.Add(ahead)))
 			if !must(f.Available(t.Context(), b, t0)) {
 				t.Errorf("%v ahead: empty", ahead)
@@ -430,14 +430,14 @@ func TestBudgetSpentByAClockAhead(t *testing.T) {
 			}
 		}
 		// One that is empty for a smaller share of it is not thought to be spent by such a clock.
-		all := install.Budget{Name: "shared", Interval: time.Second, Burst: 60}
-		part := install.Budget{Name: "shared", Interval: time.Second, Burst: 15, Whole: 60}
+		all := slackapi.Budget{Name: "shared", Interval: time.Second, Burst: 60}
+		part := slackapi.Budget{Name: "shared", Interval: time.Second, Burst: 15, Whole: 60}
 		must(f.Take(t.Context(), all, 60, t0))
 		if must(f.Take(t.Context(), part, 1, t0)) || must(f.Take(t.Context(), part, 1, t0.Add(45*time.Second))) || !must(f.Take(t.Context(), part, 1, t0.Add(46*time.Second))) {
 			t.Error("the smaller share is not what it should be")
 		}
 		// What was used once stays used, also by a clock as far ahead as the longest signature lives.
-		once := install.Budget{Name: "once", Interval: 8 * 24 * time.Hour, Burst: 1}
+		once := slackapi.Budget{Name: "once", Interval: 8 * 24 * time.Hour, Burst: 1}
 		must(f.Take(t.Context(), once, 1, t0.Add(7*24*time.Hour)))
 		if must(f.Take(t.Context(), once, 1, t0)) || must(f.Available(t.Context(), once, t0)) {
 			t.Error("used twice")
@@ -451,7 +451,7 @@ func TestBudgetSpentByAClockAhead(t *testing.T) {
 // What a clock ahead closed is open, for as long as Slack can't have meant; and can be closed by a clock that is right.
 func TestBudgetClosedByAClockAhead(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, f fixture) {
-		b := install.Budget{Name: "one", Interval: time.Second, Burst: 5}
+		b := slackapi.Budget{Name: "one", Interval: time.Second, Burst: 5}
 		spend := func(at time.Duration) bool { t.Helper(); return must(f.Take(t.Context(), b, 1, t0.Add(at))) }
 		ok(t, f.ClosedUntil(t.Context(), b, t0.Add(connection.LongestClosure)))
 		if spend(0) || must(f.Available(t.Context(), b, t0)) || spend(connection.LongestClosure) || !spend(connection.LongestClosure+time.Second) {
@@ -473,7 +473,7 @@ func TestBudgetClosedByAClockAhead(t *testing.T) {
 func TestAvailableBudget(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
-		for _, b := range []install.Budget{{Name: "one", Interval: time.Hour, Burst: 1}, {Name: "many", Interval: time.Second, Burst: 3}} {
+		for _, b := range []slackapi.Budget{{Name: "one", Interval: time.Hour, Burst: 1}, {Name: "many", Interval: time.Second, Burst: 3}} {
 			if !must(f.Available(t.Context(), b, t0)) {
 				t.Errorf("%s: empty before anybody spent of it", b.Name)
 			}
@@ -494,13 +494,13 @@ func TestClosedBudget(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, f fixture) {
 		ctx := t.Context()
-		closed := func(b install.Budget, until time.Time) {
+		closed := func(b slackapi.Budget, until time.Time) {
 			t.Helper()
 			if err := f.ClosedUntil(ctx, b, until); err != nil {
 				t.Fatal(err)
 			}
 		}
-		for _, b := range []install.Budget{{Name: "new", Interval: time.Second, Burst: 5}, {Name: "used", Interval: time.Second, Burst: 5}} {
+		for _, b := range []slackapi.Budget{{Name: "new", Interval: time.Second, Burst: 5}, {Name: "used", Interval: time.Second, Burst: 5}} {
 			if b.Name == "used" && !must(f.Take(ctx, b, 5, t0)) {
 				t.Error("a new budget is empty")
 			}
@@ -543,7 +543,7 @@ func TestFirstStatementsMeet(t *testing.T) {
 		if _, err := fresh.Update(ctx, c.Key, func(c *connection.Connection) error {
 			for range 2 { // one prepares, the other waits for it with the cache locked
 				others.Go(func() {
-					if ok, err := fresh.Take(ctx, install.Budget{Name: "first", Interval: time.Second, Burst: 2}, 1, t0); !ok || err != nil {
+					if ok, err := fresh.Take(ctx, slackapi.Budget{Name: "first", Interval: time.Second, Burst: 2}, 1, t0); !ok || err != nil {
 						t.Errorf("spend: %v, %v", ok, err)
 					}
 				})

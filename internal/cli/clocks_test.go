@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/install"
+	"switchboard/install/links"
 	"switchboard/slacksim"
 	"switchboard/storage/storagetest"
 )
@@ -75,7 +75,7 @@ func TestReplicasWhoseClocksDiffer(t *testing.T) {
 
 	// Links and what a success page offers to undo are made by one of them and used at others.
 	for range 2 {
-		link := w.link(w.row(db, offices[0].team), install.GrantRequest{})
+		link := w.link(w.row(db, offices[0].team), links.GrantRequest{})
 		b := w.browser()
 		if a := b.get(b.consent(b.begin(link), offices[0].user, slacksim.Choice{})); a.status != http.StatusOK {
 			t.Errorf("a link: %d %s", a.status, a.body)

@@ -19,8 +19,8 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/install/links"
 	"switchboard/slacksim"
 	"switchboard/storage"
 	"switchboard/storage/seal"
@@ -227,7 +227,7 @@ func TestHistory(t *testing.T) {
 		db := w.store()
 		w.change(db, slacksim.Acme, func(c *connection.Connection) { c.RenewAt = time.Now() })
 		w.waitLine(first.ID, "switchboard renew done")
-		if page := b.get(b.consent(b.begin(w.link(connection.Connection{ID: first.ID}, install.GrantRequest{})), dana, slacksim.Choice{})); page.status != http.StatusOK {
+		if page := b.get(b.consent(b.begin(w.link(connection.Connection{ID: first.ID}, links.GrantRequest{})), dana, slacksim.Choice{})); page.status != http.StatusOK {
 			t.Fatalf("reconnect: %d %s", page.status, page.body)
 		}
 

@@ -14,7 +14,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
-	"switchboard/install"
+	"switchboard/install/slackapi"
 	"switchboard/slacksim"
 	"switchboard/storage/storagetest"
 )
@@ -97,7 +97,7 @@ func TestPagesForEverybody(t *testing.T) {
 // crowded is what somebody reads who comes back from Slack when all calls are taken, for a minute from here on.
 func (w *world) crowded(userID string) answer {
 	w.t.Helper()
-	all := install.Budget{Name: "oauth.v2.access", Interval: time.Second / 8, Burst: 80}
+	all := slackapi.Budget{Name: "oauth.v2.access", Interval: time.Second / 8, Burst: 80}
 	if err := w.store().ClosedUntil(context.Background(), all, time.Now().Add(time.Minute)); err != nil {
 		w.t.Fatal(err)
 	}

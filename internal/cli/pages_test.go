@@ -19,8 +19,8 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/install/links"
 	"switchboard/slacksim"
 	"switchboard/storage"
 	"switchboard/storage/seal"
@@ -97,7 +97,7 @@ func (w *world) meetings() []meeting {
 	twice := func(first, then func(b *browser) answer) func(b *browser) answer {
 		return func(b *browser) answer { first(b.w.browser()); return then(b) }
 	}
-	bound := func(wish install.GrantRequest) string {
+	bound := func(wish links.GrantRequest) string {
 		return w.link(connection.Connection{ID: w.connections()[0].ID}, wish)
 	}
 	undo := func(then func(b *browser, signed string) answer) func(b *browser) answer {
@@ -148,7 +148,7 @@ func (w *world) meetings() []meeting {
 		{8, "a link that was used", 409, refused, "link_used", []string{"You're already connected", "Switchboard is connected to the workspace that this link was for.", "or /connection reconnect for a new link", "Start a new install"}, false,
 			func(b *browser) answer {
 				atSlack(dana, slacksim.Choice{})(w.browser())
-				link := bound(install.GrantRequest{})
+				link := bound(links.GrantRequest{})
 				c := w.browser()
 				c.get(c.consent(c.begin(link), dana, slacksim.Choice{}))
 				return b.get(w.proxy.URL + link)
@@ -172,7 +172,7 @@ func (w *world) meetings() []meeting {
 		{15, "another workspace than the link's", 409, refused, "wrong_workspace", []string{"You chose Birch & Co, this link is for Acme Corp", "Check the workspace in the top-right menu", "Acme Corp is as it was.", "What you allowed was given back.", "Choose Acme Corp", "Connect Birch & Co instead"}, true,
 			func(b *browser) answer {
 				atSlack(dana, slacksim.Choice{})(w.browser())
-				return b.get(b.consent(b.begin(bound(install.GrantRequest{})), ivy, slacksim.Choice{}))
+				return b.get(b.consent(b.begin(bound(links.GrantRequest{})), ivy, slacksim.Choice{}))
 			}},
 		{15, "a wrong workspace without a link", 200, "connected", "connected", []string{"Connected: Switchboard is in Birch & Co", "Not the right workspace?", "Undo this install"}, true, atSlack(ivy, slacksim.Choice{})},
 		{16, "connected already", 200, "reconnected", "already_connected", []string{"Already connected: Switchboard is in Acme Corp", "Nothing to do.", "Open in Slack"}, true,
@@ -232,7 +232,7 @@ func (w *world) meetings() []meeting {
 			func(b *browser) answer { return b.get(w.proxy.URL + "/slack/install?link=abcdef") }},
 		{0, "a link of nobody", 404, refused, "link_unknown", []string{"This link no longer works", "Start a new install"}, false,
 			func(b *browser) answer {
-				return b.get(w.proxy.URL + w.link(connection.Connection{ID: "con_aaaaaaaaaaaaaaaa"}, install.GrantRequest{}))
+				return b.get(w.proxy.URL + w.link(connection.Connection{ID: "con_aaaaaaaaaaaaaaaa"}, links.GrantRequest{}))
 			}},
 		{0, "a page that isn't there", 404, nobody, "no_such_page", []string{"Page not found", "Go to the install page"}, false,
 			func(b *browser) answer { return b.get(w.proxy.URL + "/wp-login.php") }},

@@ -16,6 +16,7 @@ import (
 	"switchboard/commands"
 	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/install/links"
 	"switchboard/slacksim"
 	"switchboard/storage"
 	"switchboard/storage/seal"
@@ -69,7 +70,7 @@ func decodePage(t *testing.T, body string) jsonPage {
 }
 
 // link is the path of a link as any replica makes it, from what all replicas know.
-func (w *world) link(c connection.Connection, wish install.GrantRequest) string {
+func (w *world) link(c connection.Connection, wish links.GrantRequest) string {
 	w.t.Helper()
 	return strings.TrimPrefix(w.elsewhere(time.Now).Links().Grant(c, wish), w.proxy.URL)
 }
@@ -189,7 +190,7 @@ func TestSuccessSituations(t *testing.T) {
 			t.Errorf("a code after a refusal: %d %s", a.status, a.body)
 		}
 		// The same where the ending named what is not kept: it is told in general, and never as something that may have worked.
-		used := b.consent(b.begin(w.link(connection.Connection{ID: first.Connection}, install.GrantRequest{})), slacksim.BirchAdmin, slacksim.Choice{})
+		used := b.consent(b.begin(w.link(connection.Connection{ID: first.Connection}, links.GrantRequest{})), slacksim.BirchAdmin, slacksim.Choice{})
 		for _, want := range []string{"wrong_workspace", "used_after_refusal"} {
 			if a := b.get(used); a.status != http.StatusConflict || decodePage(t, a.body).Reason != want {
 				t.Errorf("the wrong workspace: %d, and no %s: %s", a.status, want, a.body)
@@ -206,7 +207,7 @@ func TestSuccessSituations(t *testing.T) {
 		}
 
 		// A reconnect link is bound to its workspace.
-		link := func() string { return w.link(connection.Connection{ID: first.Connection}, install.GrantRequest{}) }
+		link := func() string { return w.link(connection.Connection{ID: first.Connection}, links.GrantRequest{}) }
 		start := b.begin(link())
 		if team := query(t, start, "team"); team != slacksim.Acme {
 			t.Errorf("the link suggests %q", team)

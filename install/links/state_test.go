@@ -1,4 +1,4 @@
-package install
+package links
 
 import (
 	"encoding/base64"
@@ -7,7 +7,7 @@ import (
 
 // Only what newSecret makes is ever looked up: everything else in the address is turned away before the database.
 func FuzzState(f *testing.F) {
-	plain, _ := newSecret()
+	plain, _ := NewSecret()
 	f.Add(plain)
 	f.Add(plain + "=")
 	f.Add(" " + plain)
@@ -15,7 +15,7 @@ func FuzzState(f *testing.F) {
 	f.Add("")
 	f.Add("../../etc/passwd")
 	f.Fuzz(func(t *testing.T, state string) {
-		hash, ok := hashSecret(state)
+		hash, ok := HashSecret(state)
 		if !ok {
 			if hash != nil {
 				t.Errorf("%q was refused and hashed", state)
@@ -34,8 +34,8 @@ func TestNewSecretIsNew(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
 	for range 1000 {
-		plain, hash := newSecret()
-		again, ok := hashSecret(plain)
+		plain, hash := NewSecret()
+		again, ok := HashSecret(plain)
 		if !ok || string(again) != string(hash) || seen[plain] {
 			t.Fatalf("%q", plain)
 		}

@@ -1,4 +1,8 @@
-package install
+// Package links makes and checks what is signed: the links that ask a person to connect, reconnect or allow more, the state that
+// goes to Slack and back with a browser, and the button that undoes an install. All that is wanted stands in the text itself,
+// so that a link can be made while the database is down; it is signed with a key derived from the app's own, so that any
+// replica verifies it. It works once and not for long: that it was used is the store's to remember.
+package links
 
 import (
 	"crypto/hkdf"
@@ -17,14 +21,14 @@ import (
 )
 
 const (
-	stateLife = 10 * time.Minute // the same as the code's at Slack
-	linkLife  = time.Hour
+	StateLife = 10 * time.Minute // the same as the code's at Slack
+	LinkLife  = time.Hour
 	stayLife  = 7 * 24 * time.Hour // of one that is put where it is read days later
-	undoLife  = 30 * time.Minute
+	UndoLife  = 30 * time.Minute
 	// How long it is remembered that something signed was used: longer than anything signed lives.
-	usedKept = stayLife + 24*time.Hour
+	UsedKept = stayLife + 24*time.Hour
 	// A link goes into a button's address, which Slack takes up to 3000 characters of. A state holds a link's words and some more.
-	longestSigned = 4000
+	LongestSigned = 4000
 )
 
 // Links makes and checks what is signed. Its methods ask nobody and may be called from any number of goroutines.
@@ -42,8 +46,8 @@ type GrantRequest struct {
 	Stays  bool     // the link is put where it may be read days later: it lasts 7 days instead of an hour
 }
 
-// link is what stands in a link, in as few letters as will do.
-type link struct {
+// Link is what stands in a link, in as few letters as will do.
+type Link struct {
 	Connection string   `json:"c"`
 	Scopes     []string `json:"s,omitempty"`
 	Back       string   `json:"b,omitempty"`
@@ -58,38 +62,38 @@ func (l *Links) GrantURL(c connection.Connection) string { return l.Grant(c, Gra
 // makes a new link, which is used up by the first install that is carried through with it and lasts an hour, or 7 days when
 // it stays. It is bound to c's workspace; without a known c it is the open start page. It asks nobody.
 func (l *Links) Grant(c connection.Connection, w GrantRequest) string {
-	life := linkLife
+	life := LinkLife
 	if w.Stays {
 		life = stayLife
 	}
-	return l.grant(c, w, l.Now().Add(life))
+	return l.GrantUntil(c, w, l.Now().Add(life))
 }
 
-// grant is Grant for a link that lasts until a time.
-func (l *Links) grant(c connection.Connection, w GrantRequest, until time.Time) string {
+// GrantUntil is Grant for a link that lasts until a time.
+func (l *Links) GrantUntil(c connection.Connection, w GrantRequest, until time.Time) string {
 	start := l.PublicURL + "/slack/install"
 	if c.ID == "" {
 		return start
 	}
-	return start + "?" + url.Values{"link": {l.sign("grant", link{
-		Connection: c.ID, Scopes: w.Scopes, Back: w.Back, Until: until.Unix(), Nonce: newNonce(),
+	return start + "?" + url.Values{"link": {l.Sign("grant", Link{
+		Connection: c.ID, Scopes: w.Scopes, Back: w.Back, Until: until.Unix(), Nonce: NewNonce(),
 	})}}.Encode()
 }
 
-func newNonce() []byte {
+func NewNonce() []byte {
 	nonce := make([]byte, 16)
 	_, _ = rand.Read(nonce) // never fails
 	return nonce
 }
 
-func hashOf(nonce []byte) []byte {
+func HashOf(nonce []byte) []byte {
 	sum := sha256.Sum256(nonce)
 	return sum[:]
 }
 
-// sign returns v as text that only we can have written, for one purpose: what is signed for another does not open. All replicas
+// Sign returns v as text that only we can have written, for one purpose: what is signed for another does not open. All replicas
 // have the keys, and a new first key leaves what is on its way as it is.
-func (l *Links) sign(purpose string, v any) string {
+func (l *Links) Sign(purpose string, v any) string {
 	body, err := json.Marshal(v)
 	if err != nil {
 		panic(err) // a struct of ours that does not marshal is a mistake in the program
@@ -101,9 +105,9 @@ func (l *Links) sign(purpose string, v any) string {
 	return base64.RawURLEncoding.EncodeToString(append(mac(key, purpose, body), body...))
 }
 
-// verify brings v back from what sign returned with any of the keys. false: it is cut short, changed, or never was ours.
-func (l *Links) verify(purpose, signed string, v any) bool {
-	if len(signed) > longestSigned {
+// Verify brings v back from what sign returned with any of the keys. false: it is cut short, changed, or never was ours.
+func (l *Links) Verify(purpose, signed string, v any) bool {
+	if len(signed) > LongestSigned {
 		return false
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(signed)
@@ -135,5 +139,5 @@ func mac(root connection.Secret, purpose string, body []byte) []byte {
 	return h.Sum(nil)
 }
 
-// channelID is what a link may come back to; it ends in an address at Slack.
-var channelID = regexp.MustCompile(`^[CDG][A-Z0-9]{2,20}$`)
+// ChannelID is what a link may come back to; it ends in an address at Slack.
+var ChannelID = regexp.MustCompile(`^[CDG][A-Z0-9]{2,20}$`)

@@ -1,4 +1,4 @@
-package install
+package links
 
 // What a browser brings back: the state of an install under way, the cookie, the button that undoes.
 
@@ -12,19 +12,19 @@ import (
 // secretBytes is how long a cookie's secret is.
 const secretBytes = 32
 
-// state is what stands in a state, in as few letters as will do.
-type state struct {
+// State is what stands in a state, in as few letters as will do.
+type State struct {
 	Ref      string `json:"r"`
 	Browser  []byte `json:"b"` // hash of the cookie
 	Started  int64  `json:"a"` // Unix microseconds
 	Origin   string `json:"o"`
 	TeamHint string `json:"t,omitempty"`
-	Link     link   `json:"l,omitzero"` // the one it began with
+	Link     Link   `json:"l,omitzero"` // the one it began with
 	Nonce    []byte `json:"n"`
 }
 
-// undo is what the button on the success page sends.
-type undo struct {
+// Undo is what the button on the success page sends.
+type Undo struct {
 	Connection string `json:"c"`
 	Consent    int64  `json:"r"` // AuthorizedAt in Unix microseconds
 	By         string `json:"w"` // user ID of the installer
@@ -33,17 +33,17 @@ type undo struct {
 	Nonce      []byte `json:"n"`
 }
 
-// newSecret returns 256 random bits as they appear in an address or a cookie, and the hash that is kept of them.
-func newSecret() (plain string, hash []byte) {
+// NewSecret returns 256 random bits as they appear in an address or a cookie, and the hash that is kept of them.
+func NewSecret() (plain string, hash []byte) {
 	b := make([]byte, secretBytes)
 	_, _ = rand.Read(b) // never fails
 	plain = base64.RawURLEncoding.EncodeToString(b)
-	hash, _ = hashSecret(plain)
+	hash, _ = HashSecret(plain)
 	return plain, hash
 }
 
-// hashSecret returns the hash under which a state or cookie is kept; false when the value was never ours.
-func hashSecret(plain string) ([]byte, bool) {
+// HashSecret returns the hash under which a state or cookie is kept; false when the value was never ours.
+func HashSecret(plain string) ([]byte, bool) {
 	if len(plain) != base64.RawURLEncoding.EncodedLen(secretBytes) { // the decoder skips line breaks, of which we write none
 		return nil, false
 	}
@@ -55,5 +55,5 @@ func hashSecret(plain string) ([]byte, bool) {
 	return sum[:], true
 }
 
-// sameHash compares two hashes of what a browser brought. No hash is none's.
-func sameHash(a, b []byte) bool { return len(a) > 0 && subtle.ConstantTimeCompare(a, b) == 1 }
+// SameHash compares two hashes of what a browser brought. No hash is none's.
+func SameHash(a, b []byte) bool { return len(a) > 0 && subtle.ConstantTimeCompare(a, b) == 1 }

@@ -1,4 +1,4 @@
-package install
+package slackapi
 
 // Calls that all processes of an app make together are counted in one place, the store.
 
