@@ -4,11 +4,9 @@ package bot
 // acknowledged.
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"net/url"
-	"time"
 
 	"switchboard/install"
 	"switchboard/install/connection"
@@ -123,28 +121,6 @@ func (b *Bot) acceptEvent(ctx context.Context, body []byte) (answer, error) {
 		return answer{}, err
 	}
 	return answer{}, nil
-}
-
-// eventsHeld notes that Slack holds back events of a workspace. The acknowledgement doesn't wait for the database.
-func (b *Bot) eventsHeld(ctx context.Context, e envelope) {
-	if !b.ours(ctx, "app_rate_limited", e.AppID) {
-		return
-	}
-	b.metrics.limited.Inc()
-	b.log.WarnContext(ctx, "Slack holds events back: more than 30,000 in an hour for one workspace",
-		"team", clip(e.TeamID))
-	key := connection.Key{AppID: cmp.Or(e.AppID, b.cfg.AppID), TeamID: workspace(e.TeamID)}
-	if key.TeamID == "" {
-		return
-	}
-	minute, _ := e.HeldMinute.(float64)
-	b.tasks.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), eventOpenBudget)
-		defer cancel()
-		if err := b.install.HandleRateLimited(ctx, key, time.Unix(int64(minute), 0)); err != nil {
-			b.log.WarnContext(ctx, "events are held back", "team", clip(e.TeamID), "cause", err)
-		}
-	})
 }
 
 // orderingKey names a conversation. Without a channel everything of a workspace is one.

@@ -59,7 +59,7 @@ func TestManifestRules(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := fmt.Sprintf("%s %s %s", m.OAuth.Scopes.Bot, m.Settings.Events.BotEvents, m.Settings.Events.URL); got != "[chat:write commands im:history] [app_uninstalled message.im tokens_revoked] https://bot.example.com/slack/events" {
+	if got := fmt.Sprintf("%s %s %s", m.OAuth.Scopes.Bot, m.Settings.Events.BotEvents, m.Settings.Events.URL); got != "[chat:write commands im:history] [app_uninstalled grid_migration_finished grid_migration_started message.im team_access_granted team_access_revoked tokens_revoked] https://bot.example.com/slack/events" {
 		t.Errorf("manifest: %s", got)
 	}
 	if len(m.OAuth.Scopes.User) > 0 {

@@ -39,7 +39,11 @@ func (b *Bot) handle(ctx context.Context, e *Event, env *envelope) error {
 		return nil
 	}
 
-	return b.handled(ctx, e, b.pass(ctx, ctx, b.visit(e, env, from)))
+	v := b.visit(e, env, from)
+	if done, err := b.seeTo(ctx, e, &v); done || err != nil {
+		return err
+	}
+	return b.handled(ctx, e, b.pass(ctx, ctx, v))
 }
 
 // visit is how an event comes to its handler.
@@ -166,8 +170,9 @@ func (b *Bot) hears(kind string, in inner) bool {
 	if kind == "message" {
 		return len(b.messages) > 0 && in.written()
 	}
-	_, ok := b.byName[string(KindEvent)+" "+kind]
-	return ok
+	_, ours := ofTheBot[kind]
+	_, theirs := b.byName[string(KindEvent)+" "+kind]
+	return ours || theirs
 }
 
 // route picks the handler for an event. One message that arrives both as message and as app_mention goes to one of

@@ -134,7 +134,11 @@ func (b *Bot) turn(ctx context.Context, key connection.Key, team, ref string, pa
 // timed is call, measured.
 func (b *Bot) timed(ctx context.Context, h Handler, t *Turn, payload any) (Reply, error) {
 	began := time.Now()
-	defer func() { b.metrics.took.WithLabelValues(string(h.Kind)).Observe(time.Since(began).Seconds()) }()
+	defer func() {
+		if !h.first {
+			b.metrics.took.WithLabelValues(string(h.Kind)).Observe(time.Since(began).Seconds())
+		}
+	}()
 	return call(ctx, h, t, payload)
 }
 

@@ -51,6 +51,7 @@ type Handler struct {
 	anyone  bool
 	slow    bool
 	inOrder bool
+	first   bool // the Bot's own, behind which the app's follows: that one's time is measured
 	limit   time.Duration
 	opens   func(ctx context.Context, t *Turn) (slack.ModalViewRequest, error)
 	pattern *regexp.Regexp
@@ -180,6 +181,10 @@ func userWord(err error) (Reply, bool) {
 // channels is. What other bots and workflows do is an event like any other, also an app_mention in what they write
 // (Turn.BotID): a handler that answers those must not mention them back, or two bots that do so never end. Parts of an
 // event that this release can't read, such as a block that is newer, are left out.
+//
+// What Slack says of the app's own life (app_uninstalled, tokens_revoked, team_access_granted and _revoked,
+// grid_migration_started and _finished, channel_id_changed) the Bot handles for every app. A handler of the app's own
+// runs after that.
 func OnEvent[E any](name string, run func(ctx context.Context, t *Turn, e *E) error, scopes ...string) Handler {
 	handle := func(ctx context.Context, t *Turn, payload any) (Reply, error) {
 		e, err := read[E](t, payload.(json.RawMessage))

@@ -4,7 +4,6 @@ package bot
 
 import (
 	"context"
-	"time"
 
 	"switchboard/install"
 	"switchboard/install/connection"
@@ -63,35 +62,4 @@ func (i Installation) MayRecheck(ctx context.Context) bool { return i.in.MayRech
 // the caller to ask.
 func (i Installation) Disconnect(ctx context.Context, by connection.Actor) (said string, err error) {
 	return i.in.Disconnect(ctx, i.c.Key, by)
-}
-
-// HandleRemoval handles Slack's word that the app, or its access, is gone: see install.Installer.HandleRemoval.
-func (i Installation) HandleRemoval(ctx context.Context, said connection.Removal) error {
-	return i.in.HandleRemoval(ctx, i.key, said)
-}
-
-// HandleUsersRevoked handles Slack's word of a time that these people took back what they had allowed: see
-// install.Installer.HandleUsersRevoked.
-func (i Installation) HandleUsersRevoked(ctx context.Context, userIDs []string, at time.Time) error {
-	return i.in.HandleUsersRevoked(ctx, i.key, userIDs, at)
-}
-
-// HandleTeamAccess handles Slack's word of a time that the organisation's app was added to workspaces, or taken from
-// them: see install.Installer.HandleTeamAccess.
-func (i Installation) HandleTeamAccess(ctx context.Context, added bool, teamIDs []string, at time.Time) error {
-	return i.in.HandleTeamAccess(ctx, i.key, added, teamIDs, at)
-}
-
-// HandleChannelChanged handles Slack's word that a channel has another id from now on.
-func (i Installation) HandleChannelChanged(ctx context.Context, from, to string) error {
-	return i.in.HandleChannelChanged(ctx, i.key, from, to)
-}
-
-// HandleMigrationStarted handles Slack's word that the workspace is being moved into an organisation,
-// HandleMigrationFinished that it belongs to one now; an error of the latter means that it is to be called again.
-func (i Installation) HandleMigrationStarted(ctx context.Context) error {
-	return i.in.HandleMigrationStarted(ctx, i.key)
-}
-func (i Installation) HandleMigrationFinished(ctx context.Context) error {
-	return i.in.HandleMigrationFinished(ctx, i.key)
 }

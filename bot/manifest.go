@@ -84,7 +84,8 @@ type ManifestCommand struct {
 	Escape      bool   `yaml:"should_escape" json:"should_escape"`
 }
 
-// NewManifest describes an app with these handlers that is served at publicURL. It fails when Slack would refuse the
+// NewManifest describes an app with these handlers that is served at publicURL. It subscribes to what a Bot handles by
+// itself, too. It fails when Slack would refuse the
 // result, with every reason at once.
 func NewManifest(p Profile, handlers []Handler, publicURL string) (Manifest, error) {
 	publicURL = strings.TrimRight(publicURL, "/")
@@ -95,7 +96,7 @@ func NewManifest(p Profile, handlers []Handler, publicURL string) (Manifest, err
 	m.Features.Home.Messages = true // the welcome message and its answers live there
 
 	requests := publicURL + "/slack/events"
-	events := []string{"app_uninstalled", "tokens_revoked"} // without them a removal is never noticed
+	events := lifecycleSubscriptions(Scopes(handlers))
 	for _, h := range handlers {
 		switch h.Kind {
 		case KindEvent:

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -655,9 +654,3 @@ func (b *Bot) tell(e Event, outcome string, say func(context.Context) error) {
 		}
 	}
 }
-
-// LifecycleEvents are the types of events that say that the app left. Nothing else will say it again, so they are tried
-// until they are handled, and an inbox keeps them when it erases what else waits for a connection that is gone.
-func LifecycleEvents() []string { return []string{"app_uninstalled", "tokens_revoked"} }
-
-func lifecycle(kind string) bool { return slices.Contains(LifecycleEvents(), kind) }

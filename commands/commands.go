@@ -26,13 +26,6 @@ func All() []bot.Handler {
 		offeredPermissions,
 		offeredHelp,
 		confirmed,
-		uninstalled,
-		tokensRevoked,
-		teamAccessGranted,
-		teamAccessRevoked,
-		migrationStarted,
-		migrationFinished,
-		channelIDChanged,
 	}
 }
 

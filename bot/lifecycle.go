@@ -1,0 +1,155 @@
+package bot
+
+// What Slack says of the app's own life in a workspace: that it left, that access was taken back, which workspaces an
+// organisation added it to, that a workspace moves into an organisation, that a channel has another id. A Bot sees to it
+// for every app, which registers nothing. install decides what it means.
+//
+// An app can handle the same events. Its handler runs after the Bot's.
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"switchboard/install/connection"
+)
+
+// LifecycleEvents are the types of events that say that the app left. Nothing else will say it again, so they are tried
+// until they are handled, and an inbox keeps them when it erases what else waits for a connection that is gone.
+func LifecycleEvents() []string { return []string{"app_uninstalled", "tokens_revoked"} }
+
+func lifecycle(kind string) bool { return slices.Contains(LifecycleEvents(), kind) }
+
+// revoked lists the users whose tokens are gone, never the tokens.
+type revoked struct {
+	Tokens struct {
+		Bot    []string `json:"bot"`
+		People []string `json:"oauth"`
+	} `json:"tokens"`
+}
+
+// teams lists the workspaces that an organisation's app was added to or taken from.
+type teams struct {
+	IDs []string `json:"team_ids"`
+}
+
+type channelIDs struct {
+	From string `json:"old_channel_id"`
+	To   string `json:"new_channel_id"`
+}
+
+// ofTheBot are the handlers of every Bot, by the type of event. Doing one's work twice changes nothing.
+// https://docs.slack.dev/reference/events/tokens_revoked
+// https://docs.slack.dev/enterprise/developing-for-enterprise-orgs
+var ofTheBot = func() map[string]Handler {
+	all := map[string]Handler{}
+	for _, h := range []Handler{
+		OnEvent("app_uninstalled", func(ctx context.Context, t *Turn, _ *struct{}) error {
+			said := connection.Removal{Reason: connection.ReasonUninstalled, At: t.At}
+			return t.Install.in.HandleRemoval(ctx, t.Key, said)
+		}),
+		OnEvent("tokens_revoked", tokensRevoked),
+		OnEvent("team_access_granted", func(ctx context.Context, t *Turn, e *teams) error {
+			return t.Install.in.HandleTeamAccess(ctx, t.Key, true, e.IDs, t.At)
+		}),
+		// An organisation's connection never goes because one of its workspaces does.
+		OnEvent("team_access_revoked", func(ctx context.Context, t *Turn, e *teams) error {
+			return t.Install.in.HandleTeamAccess(ctx, t.Key, false, e.IDs, t.At)
+		}),
+		// While a workspace is moved Slack may refuse calls. They are tried again as after other trouble. The history
+		// says why.
+		OnEvent("grid_migration_started", func(ctx context.Context, t *Turn, _ *struct{}) error {
+			return t.Install.in.HandleMigrationStarted(ctx, t.Key)
+		}),
+		// Afterwards the token tells where it belongs now.
+		OnEvent("grid_migration_finished", func(ctx context.Context, t *Turn, _ *struct{}) error {
+			return t.Install.in.HandleMigrationFinished(ctx, t.Key)
+		}),
+		OnEvent("channel_id_changed", func(ctx context.Context, t *Turn, e *channelIDs) error {
+			return t.Install.in.HandleChannelChanged(ctx, t.Key, e.From, e.To)
+		}),
+	} {
+		all[h.Name] = h.Always()
+	}
+	return all
+}()
+
+// tokensRevoked handles both lists whatever becomes of the other. Either may be missing: a person who takes back what
+// they allowed leaves the bot's access alone.
+func tokensRevoked(ctx context.Context, t *Turn, e *revoked) error {
+	var bots, people error
+	if len(e.Tokens.Bot) > 0 {
+		said := connection.Removal{Reason: connection.ReasonTokenRevoked, At: t.At}
+		bots = t.Install.in.HandleRemoval(ctx, t.Key, said)
+	}
+	if len(e.Tokens.People) > 0 {
+		people = t.Install.in.HandleUsersRevoked(ctx, t.Key, e.Tokens.People, t.At)
+	}
+	return errors.Join(bots, people)
+}
+
+// lifecycleSubscriptions are the types of events of its own life that an app with these permissions is sent.
+func lifecycleSubscriptions(scopes []string) (events []string) {
+	for kind := range ofTheBot {
+		if kind != "channel_id_changed" || anyOf("channels:read groups:read im:read mpim:read", scopes) {
+			events = append(events, kind)
+		}
+	}
+	return events
+}
+
+// seenTo is what stands first in Event.Said once the Bot has seen to an event that the app handles as well: when the
+// app's handler fails, only that runs again.
+const seenTo = "seen to"
+
+// seeTo does the Bot's own part of an event, which comes to v if the app handles it, too. done: nothing is left to do.
+func (b *Bot) seeTo(ctx context.Context, e *Event, v *visit) (done bool, err error) {
+	h, ours := ofTheBot[e.Type]
+	if !ours {
+		return false, nil
+	}
+	_, shared := b.byName[h.id()]
+	h.first = shared
+	if len(e.Said) == 0 || e.Said[0] != seenTo {
+		own := *v
+		own.find = func(*Turn) (Handler, string) {
+			e.by = h
+			return h, ""
+		}
+		o := b.pass(ctx, ctx, own)
+		if err := b.handled(ctx, e, o); err != nil || !shared {
+			return true, err
+		}
+		o.turn.said.keep(ctx, o.turn, 0, seenTo)
+	}
+	fill := v.fill
+	v.fill = func(t *Turn) {
+		fill(t)
+		t.said.next = 1
+	}
+	return !shared, nil
+}
+
+// eventsHeld notes that Slack holds back events of a workspace. The acknowledgement doesn't wait for the database.
+func (b *Bot) eventsHeld(ctx context.Context, e envelope) {
+	if !b.ours(ctx, "app_rate_limited", e.AppID) {
+		return
+	}
+	b.metrics.limited.Inc()
+	b.log.WarnContext(ctx, "Slack holds events back: more than 30,000 in an hour for one workspace",
+		"team", clip(e.TeamID))
+	key := connection.Key{AppID: cmp.Or(e.AppID, b.cfg.AppID), TeamID: workspace(e.TeamID)}
+	if key.TeamID == "" {
+		return
+	}
+	minute, _ := e.HeldMinute.(float64)
+	b.tasks.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), eventOpenBudget)
+		defer cancel()
+		if err := b.install.HandleRateLimited(ctx, key, time.Unix(int64(minute), 0)); err != nil {
+			b.log.WarnContext(ctx, "events are held back", "team", clip(e.TeamID), "cause", err)
+		}
+	})
+}
