@@ -21,7 +21,8 @@ type Viewer struct {
 }
 
 // ErrNoAppToken says that only an app-level token could answer, and there is none.
-var ErrNoAppToken = errors.New("no app-level token: one with the permission authorizations:read is needed to ask who else can see an event")
+var ErrNoAppToken = errors.New("no app-level token: one with the permission authorizations:read is needed " +
+	"to ask who else can see an event")
 
 const (
 	viewersBudget = 15 * time.Second

@@ -5,6 +5,7 @@ package bot
 // The Bot: its configuration, the one HTTP door, and the workers behind it.
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,7 +48,7 @@ type Config struct {
 	Sockets        int                 // connections of Socket Mode. 0: 2
 	Inbox          Inbox               // nil: NewMemoryInbox
 	Lease          time.Duration       // how long the inbox lends an event; 0: 30 s
-	Workers        int                 // handlers of events at once; 0: DefaultWorkers, below 0: none, others work what is accepted here
+	Workers        int                 // handlers of events at once; 0: DefaultWorkers, below 0: none, others work it
 	Metrics        prometheus.Registerer
 	Log            *slog.Logger
 	Now            func() time.Time // nil: Install.Now
@@ -65,7 +66,8 @@ func (c Config) check() error {
 	case c.Sockets != 0 && c.AppToken == "":
 		return errors.New("field Sockets does nothing without an AppToken: set it for Socket Mode")
 	case c.Sockets < 0 || c.Sockets > mostSockets:
-		return fmt.Errorf("%d Sockets: Slack allows an app 1 to %d, those of all its replicas together", c.Sockets, mostSockets)
+		return fmt.Errorf("%d Sockets: Slack allows an app 1 to %d, those of all its replicas together",
+			c.Sockets, mostSockets)
 	}
 	return nil
 }
@@ -96,44 +98,64 @@ type Bot struct {
 	insiders map[string]time.Time         // connection, workspace and person → when Slack said that they belong together
 }
 
+// withDefaults fills in what was left to us.
+func (c Config) withDefaults() Config {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = c.Install.Now
+	}
+	if c.Inbox == nil {
+		c.Inbox = NewMemoryInbox()
+	}
+	if c.ackWithin <= 0 {
+		c.ackWithin = ackBudget
+	}
+	if c.Lease <= 0 {
+		c.Lease = DefaultLease
+	}
+	c.Workers = max(0, cmp.Or(c.Workers, DefaultWorkers))
+	return c
+}
+
 // New checks the handlers and returns a Bot. It starts nothing.
 func New(cfg Config) (*Bot, error) {
-	b := &Bot{cfg: cfg, install: cfg.Install, inbox: cfg.Inbox, log: cfg.Log, now: cfg.Now,
-		byName: map[string]Handler{}, ordered: map[string]bool{}, seen: map[connection.Key]time.Time{}, insiders: map[string]time.Time{}}
-	b.stopped, b.stop = context.WithCancel(context.Background())
-	if b.install == nil {
+	if cfg.Install == nil {
 		return nil, errors.New("no installer")
 	}
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	if b.log == nil {
-		b.log = slog.New(slog.DiscardHandler)
+	cfg = cfg.withDefaults()
+	b := &Bot{
+		cfg: cfg, install: cfg.Install, inbox: cfg.Inbox, log: cfg.Log, now: cfg.Now,
+		byName: map[string]Handler{}, ordered: map[string]bool{},
+		seen: map[connection.Key]time.Time{}, insiders: map[string]time.Time{},
+		pool: newWorkerPool(cfg.Workers),
 	}
-	if b.now == nil {
-		b.now = b.install.Now
-	}
-	if b.inbox == nil {
-		b.inbox = NewMemoryInbox()
-	}
+	b.stopped, b.stop = context.WithCancel(context.Background())
 	if m, ok := b.inbox.(mortal); ok {
 		m.keepTime(b.now)
 	}
-	if b.cfg.ackWithin <= 0 {
-		b.cfg.ackWithin = ackBudget
-	}
-	if b.cfg.Lease <= 0 {
-		b.cfg.Lease = DefaultLease
-	}
-	places := DefaultWorkers
-	if cfg.Workers != 0 {
-		places = max(0, cfg.Workers)
-	}
-	b.pool = newWorkerPool(places)
 	b.metrics = newMetrics(b, cfg.Metrics)
 	b.tasks.log, b.tasks.panics = b.log, b.metrics.panics.Inc
+	if err := b.register(cfg.Handlers); err != nil {
+		return nil, err
+	}
+
+	b.hooks = &http.Client{
+		Transport:     b.install.Slack().HTTP.Transport,
+		Timeout:       10 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return b, nil
+}
+
+// register takes the handlers in. The error has everything that is wrong with them.
+func (b *Bot) register(handlers []Handler) error {
 	var problems []error
-	for _, h := range cfg.Handlers {
+	for _, h := range handlers {
 		if err := h.check(); err != nil {
 			problems = append(problems, err)
 			continue
@@ -153,23 +175,19 @@ func New(cfg Config) (*Bot, error) {
 		}
 	}
 	problems = append(problems, shadowed(b.messages)...)
-	if err := CheckCatalogue(b.install.Scopes(), b.install.UserScopes(), cfg.Handlers); err != nil {
+	if err := CheckCatalogue(b.install.Scopes(), b.install.UserScopes(), handlers); err != nil {
 		problems = append(problems, err)
 	}
 	if len(problems) > 0 {
-		return nil, errors.Join(problems...)
+		return errors.Join(problems...)
 	}
-	for _, h := range cfg.Handlers {
+
+	for _, h := range handlers {
 		if words := h.odd(); words != "" {
 			b.log.Warn(words, "handler", h.id())
 		}
 	}
-	b.hooks = &http.Client{
-		Transport:     b.install.Slack().HTTP.Transport,
-		Timeout:       10 * time.Second,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	return b, nil
+	return nil
 }
 
 // Handler is the door for everything Slack sends over HTTP: events, commands, interactions.

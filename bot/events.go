@@ -106,8 +106,8 @@ var eventScopes = map[string]string{
 const (
 	onlySockets = "Slack has it in the old RTM API alone, and sends it to no app of today"
 	onlyOuter   = "it isn't an event, and no handler gets it: the Bot sees to it"
-	asMessage   = "it comes as a message of that subtype. OnMessage hears what somebody wrote; edits, deletions and joins " +
-		"come to no handler"
+	asMessage   = "it comes as a message of that subtype. OnMessage hears what somebody wrote; edits, deletions and " +
+		"joins come to no handler"
 	asPress = "it isn't an event. Use OnAction, OnView or OnViewClosed"
 )
 
@@ -165,7 +165,8 @@ func (h Handler) checkEvent() error {
 
 // anyOf reports whether one of the needed scopes, separated by spaces, is there. None needed: it is.
 func anyOf(need string, scopes []string) bool {
-	return need == "" || slices.ContainsFunc(strings.Fields(need), func(s string) bool { return slices.Contains(scopes, s) })
+	has := func(s string) bool { return slices.Contains(scopes, s) }
+	return need == "" || slices.ContainsFunc(strings.Fields(need), has)
 }
 
 // nearestEvent is the type of events that a misspelt one was meant to be; "" when that isn't clear.

@@ -69,7 +69,7 @@ type Turn struct {
 
 	TeamID    string    // the workspace it happened in
 	UserID    string    // who acted
-	BotID     string    // of a message or mention: the bot or workflow that wrote it, "" for a person. UserID can be "" then
+	BotID     string    // of a message: the bot or workflow that wrote it, "" for a person. UserID can be "" then
 	UserTeam  string    // that person's workspace when Slack said it: another one in Slack Connect
 	ChannelID string    // "" in the App Home
 	ThreadTS  string    // the thread to answer in, "" for none
@@ -205,7 +205,8 @@ func OnEvent[E any](name string, run func(ctx context.Context, t *Turn, e *E) er
 // mpim:history. Of several handlers the first that matches runs. A message in a channel that mentions the app is left
 // to the handler of app_mention, if there is one, so that one message is answered once. OnMessage panics when pattern
 // does not compile.
-func OnMessage(pattern string, run func(ctx context.Context, t *Turn, m *slackevents.MessageEvent) (Reply, error), scopes ...string) Handler {
+func OnMessage(pattern string, run func(ctx context.Context, t *Turn, m *slackevents.MessageEvent) (Reply, error),
+	scopes ...string) Handler {
 	return Handler{Kind: KindMessage, Name: pattern, Scopes: scopes, pattern: regexp.MustCompile(pattern),
 		run: func(ctx context.Context, t *Turn, payload any) (Reply, error) {
 			m, err := read[slackevents.MessageEvent](t, payload.(json.RawMessage))
@@ -223,10 +224,12 @@ func OnMessage(pattern string, run func(ctx context.Context, t *Turn, m *slackev
 // that it was interrupted; if the process dies, they hear nothing. Work that must not be lost is Slow. An error is told
 // to the person; it is not tried again.
 // https://docs.slack.dev/interactivity/implementing-slash-commands
-func OnCommand(name string, run func(ctx context.Context, t *Turn, c *slack.SlashCommand) (Reply, error), scopes ...string) Handler {
-	return Handler{Kind: KindCommand, Name: name, Scopes: scopes, run: func(ctx context.Context, t *Turn, payload any) (Reply, error) {
-		return run(ctx, t, payload.(*slack.SlashCommand))
-	}}
+func OnCommand(name string, run func(ctx context.Context, t *Turn, c *slack.SlashCommand) (Reply, error),
+	scopes ...string) Handler {
+	return Handler{Kind: KindCommand, Name: name, Scopes: scopes,
+		run: func(ctx context.Context, t *Turn, payload any) (Reply, error) {
+			return run(ctx, t, payload.(*slack.SlashCommand))
+		}}
 }
 
 // OnAction registers run for a button or menu with this action_id, in a message, a modal or the App Home. It runs at
@@ -239,10 +242,12 @@ func OnCommand(name string, run func(ctx context.Context, t *Turn, c *slack.Slas
 // to the organisation is asked of users.info, once in ten minutes: without the permission users:read they are refused
 // as people of another company are. Only an organisation-wide connection knows the workspaces that it was added to
 // without that. So it is with OnView.
-func OnAction(id string, run func(ctx context.Context, t *Turn, a *slack.InteractionCallback) (Reply, error), scopes ...string) Handler {
-	return Handler{Kind: KindAction, Name: id, Scopes: scopes, run: func(ctx context.Context, t *Turn, payload any) (Reply, error) {
-		return run(ctx, t, payload.(*slack.InteractionCallback))
-	}}
+func OnAction(id string, run func(ctx context.Context, t *Turn, a *slack.InteractionCallback) (Reply, error),
+	scopes ...string) Handler {
+	return Handler{Kind: KindAction, Name: id, Scopes: scopes,
+		run: func(ctx context.Context, t *Turn, payload any) (Reply, error) {
+			return run(ctx, t, payload.(*slack.InteractionCallback))
+		}}
 }
 
 // OnView registers run for the submission of a modal with this callback_id. It runs at once. The zero Reply closes the
@@ -252,18 +257,22 @@ func OnAction(id string, run func(ctx context.Context, t *Turn, a *slack.Interac
 // Slack does not take back), the zero Reply as "Done", because no app can close a modal. If the person closed it, a
 // Text or Errors come as a direct message.
 // https://docs.slack.dev/surfaces/modals#handling_submissions
-func OnView(callbackID string, run func(ctx context.Context, t *Turn, v *slack.InteractionCallback) (Reply, error), scopes ...string) Handler {
-	return Handler{Kind: KindView, Name: callbackID, Scopes: scopes, run: func(ctx context.Context, t *Turn, payload any) (Reply, error) {
-		return run(ctx, t, payload.(*slack.InteractionCallback))
-	}}
+func OnView(callbackID string, run func(ctx context.Context, t *Turn, v *slack.InteractionCallback) (Reply, error),
+	scopes ...string) Handler {
+	return Handler{Kind: KindView, Name: callbackID, Scopes: scopes,
+		run: func(ctx context.Context, t *Turn, payload any) (Reply, error) {
+			return run(ctx, t, payload.(*slack.InteractionCallback))
+		}}
 }
 
 // OnViewClosed registers run for a modal with this callback_id that was closed without being submitted. Slack tells of
 // it only if the view has NotifyOnClose. What run returns is shown to nobody.
-func OnViewClosed(callbackID string, run func(ctx context.Context, t *Turn, v *slack.InteractionCallback) error, scopes ...string) Handler {
-	return Handler{Kind: KindClosed, Name: callbackID, Scopes: scopes, run: func(ctx context.Context, t *Turn, payload any) (Reply, error) {
-		return Reply{}, run(ctx, t, payload.(*slack.InteractionCallback))
-	}}
+func OnViewClosed(callbackID string, run func(ctx context.Context, t *Turn, v *slack.InteractionCallback) error,
+	scopes ...string) Handler {
+	return Handler{Kind: KindClosed, Name: callbackID, Scopes: scopes,
+		run: func(ctx context.Context, t *Turn, payload any) (Reply, error) {
+			return Reply{}, run(ctx, t, payload.(*slack.InteractionCallback))
+		}}
 }
 
 // Always makes the handler run even when the workspace has no usable connection or our database is down: t.Slack is nil
@@ -353,6 +362,24 @@ func (h Handler) check() error {
 	if err := h.checkOptions(); err != nil {
 		return err
 	}
+	if err := h.checkName(); err != nil {
+		return err
+	}
+	for _, s := range slices.Concat(h.Scopes, h.Extras, h.UserScopes) {
+		if strings.TrimSpace(s) != s || s == "" {
+			return fmt.Errorf("%s %q: scope %q", h.Kind, h.Name, s)
+		}
+	}
+	for _, s := range h.Extras {
+		if slices.Contains(h.Scopes, s) {
+			return fmt.Errorf("%s %q: it needs %s already, so Uses does nothing for it", h.Kind, h.Name, s)
+		}
+	}
+	return nil
+}
+
+// checkName finds what is wrong with what h listens to.
+func (h Handler) checkName() error {
 	switch h.Kind {
 	case KindCommand:
 		if !commandName.MatchString(h.Name) {
@@ -362,12 +389,11 @@ func (h Handler) check() error {
 			return fmt.Errorf("command %q: no description for Slack's menu (Describe)", h.Name)
 		}
 	case KindEvent:
-		if err := h.checkEvent(); err != nil {
-			return err
-		}
+		return h.checkEvent()
 	case KindMessage:
 		if len(h.messageEvents()) == 0 {
-			return fmt.Errorf("message %q: no scope that says where it listens (im:history, channels:history, groups:history, mpim:history)", h.Name)
+			return fmt.Errorf("message %q: no scope that says where it listens "+
+				"(im:history, channels:history, groups:history, mpim:history)", h.Name)
 		}
 		if !leavesOver(h.Name, "") {
 			return fmt.Errorf("message %q: no text matches this pattern", h.Name)
@@ -381,16 +407,6 @@ func (h Handler) check() error {
 		}
 	default:
 		return fmt.Errorf("handler %q: unknown kind", h.Name)
-	}
-	for _, s := range slices.Concat(h.Scopes, h.Extras, h.UserScopes) {
-		if strings.TrimSpace(s) != s || s == "" {
-			return fmt.Errorf("%s %q: scope %q", h.Kind, h.Name, s)
-		}
-	}
-	for _, s := range h.Extras {
-		if slices.Contains(h.Scopes, s) {
-			return fmt.Errorf("%s %q: it needs %s already, so Uses does nothing for it", h.Kind, h.Name, s)
-		}
 	}
 	return nil
 }

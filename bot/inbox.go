@@ -15,11 +15,11 @@ import (
 
 // Event is one delivery that was accepted: an event, or a command or interaction whose handler is slow.
 type Event struct {
-	ID          string         // Slack's event_id, or a name of our own for slow work; the inbox accepts each once for an app
+	ID          string         // Slack's event_id, or a name of our own for slow work; accepted once for an app
 	Kind        string         // events_api, slash_commands or interactive
 	Type        string         // of the inner event: app_mention, message, …; of slow work the handler's name
 	Key         connection.Key // whose connection it is for
-	OrderingKey string         // events of one ordering key are worked one after the other, in the order of their arrival; "": whenever
+	OrderingKey string         // events of one are worked one after the other, as they arrived; "": whenever
 	Received    time.Time
 	Body        []byte // what came
 
@@ -220,7 +220,8 @@ func (m *MemoryInbox) ExtendLease(context.Context, []Event) ([]Event, error) { r
 func (m *MemoryInbox) change(e Event, fn func(i int)) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	i, found := slices.BinarySearchFunc(m.queue, e.Row, func(q *memoryEvent, row int64) int { return cmp.Compare(q.Row, row) })
+	byRow := func(q *memoryEvent, row int64) int { return cmp.Compare(q.Row, row) }
+	i, found := slices.BinarySearchFunc(m.queue, e.Row, byRow)
 	if !found || !m.queue[i].held || m.queue[i].Attempt != e.Attempt {
 		return ErrLost
 	}

@@ -1,8 +1,8 @@
 package bot
 
 // What Slack says of the app's own life in a workspace: that it left, that access was taken back, which workspaces an
-// organisation added it to, that a workspace moves into an organisation, that a channel has another id. A Bot sees to it
-// for every app, which registers nothing. install decides what it means.
+// organisation added it to, that a workspace moves into an organisation, that a channel has another id. A Bot sees to
+// it for every app, which registers nothing. install decides what it means.
 //
 // An app can handle the same events. Its handler runs after the Bot's.
 

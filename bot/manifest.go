@@ -55,7 +55,7 @@ type Manifest struct {
 		RedirectURLs []string `yaml:"redirect_urls" json:"redirect_urls"`
 		Scopes       struct {
 			Bot          []string `yaml:"bot" json:"bot"`
-			BotOptional  []string `yaml:"bot_optional,omitempty" json:"bot_optional,omitempty"` // those of Bot that may be unticked
+			BotOptional  []string `yaml:"bot_optional,omitempty" json:"bot_optional,omitempty"` // of Bot, may be unticked
 			User         []string `yaml:"user,omitempty" json:"user,omitempty"`
 			UserOptional []string `yaml:"user_optional,omitempty" json:"user_optional,omitempty"`
 		} `yaml:"scopes" json:"scopes"`
@@ -91,7 +91,8 @@ func NewManifest(p Profile, handlers []Handler, publicURL string) (Manifest, err
 	publicURL = strings.TrimRight(publicURL, "/")
 	var m Manifest
 	m.Metadata.Major = 2
-	m.Display.Name, m.Display.Description, m.Display.LongDescription, m.Display.Color = p.Name, p.Description, p.LongDescription, p.Color
+	m.Display.Name, m.Display.Description = p.Name, p.Description
+	m.Display.LongDescription, m.Display.Color = p.LongDescription, p.Color
 	m.Features.BotUser.Name, m.Features.BotUser.Online = p.Name, true
 	m.Features.Home.Messages = true // the welcome message and its answers live there
 
@@ -154,65 +155,80 @@ var (
 	color     = regexp.MustCompile(`^#([0-9a-fA-F]{3}|[0-9a-fA-F]{6})$`)
 )
 
+// problems collects what Slack would refuse.
+type problems []error
+
+func (p *problems) bad(format string, args ...any) {
+	*p = append(*p, fmt.Errorf("manifest: "+format, args...))
+}
+
+func (p *problems) length(what, s string, least, most int) {
+	if n := utf8.RuneCountInString(s); n < least || n > most {
+		p.bad("%s has %d characters, Slack allows %d to %d", what, n, least, most)
+	}
+}
+
+func (p *problems) address(what, s string, most int) {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.Fragment != "" {
+		p.bad("%s %q must be an https address without a fragment", what, s)
+	}
+	p.length(what, s, 1, most)
+}
+
 // check holds m against the rules of Slack's manifest reference.
 func (m Manifest) check() error {
-	var problems []error
-	bad := func(format string, args ...any) {
-		problems = append(problems, fmt.Errorf("manifest: "+format, args...))
-	}
-	length := func(what, s string, least, most int) {
-		if n := utf8.RuneCountInString(s); n < least || n > most {
-			bad("%s has %d characters, Slack allows %d to %d", what, n, least, most)
-		}
-	}
-	address := func(what, s string, most int) {
-		u, err := url.Parse(s)
-		if err != nil || u.Scheme != "https" || u.Host == "" || u.Fragment != "" {
-			bad("%s %q must be an https address without a fragment", what, s)
-		}
-		length(what, s, 1, most)
-	}
-	length("name", m.Display.Name, 1, 35)
-	length("description", m.Display.Description, 0, 140)
+	var p problems
+	p.length("name", m.Display.Name, 1, 35)
+	p.length("description", m.Display.Description, 0, 140)
 	if m.Display.LongDescription != "" {
-		length("long_description", m.Display.LongDescription, 175, 4000)
+		p.length("long_description", m.Display.LongDescription, 175, 4000)
 	}
 	if m.Display.Color != "" && !color.MatchString(m.Display.Color) {
-		bad("background_color %q is not of the form #rrggbb", m.Display.Color)
+		p.bad("background_color %q is not of the form #rrggbb", m.Display.Color)
 	}
-	length("bot_user display_name", m.Features.BotUser.Name, 1, 80)
+	p.length("bot_user display_name", m.Features.BotUser.Name, 1, 80)
 	if n := len(m.Features.Commands); n > 50 {
-		bad("%d slash commands, Slack allows 50", n)
+		p.bad("%d slash commands, Slack allows 50", n)
 	}
 	for _, c := range m.Features.Commands {
 		if !commandName.MatchString(c.Command) {
-			bad("command %q is not a slash and 1 to 31 letters", c.Command)
+			p.bad("command %q is not a slash and 1 to 31 letters", c.Command)
 		}
-		length(c.Command+" description", c.Description, 1, 2000)
-		length(c.Command+" usage_hint", c.Usage, 0, 1000)
-		address(c.Command+" url", c.URL, 3000)
+		p.length(c.Command+" description", c.Description, 1, 2000)
+		p.length(c.Command+" usage_hint", c.Usage, 0, 1000)
+		p.address(c.Command+" url", c.URL, 3000)
 	}
+	m.checkScopes(&p)
+	for _, u := range m.OAuth.RedirectURLs {
+		p.address("redirect URL", u, 3000)
+	}
+	p.address("event request_url", m.Settings.Events.URL, 3500)
+	m.checkEvents(&p)
+	return errors.Join(p...)
+}
+
+func (m Manifest) checkScopes(p *problems) {
 	if len(m.OAuth.Scopes.Bot) == 0 || len(m.OAuth.Scopes.Bot) > 255 {
-		bad("%d bot scopes, Slack allows 1 to 255", len(m.OAuth.Scopes.Bot))
+		p.bad("%d bot scopes, Slack allows 1 to 255", len(m.OAuth.Scopes.Bot))
 	}
 	if n := len(m.OAuth.Scopes.User); n > 255 {
-		bad("%d user scopes, Slack allows 255", n)
+		p.bad("%d user scopes, Slack allows 255", n)
 	}
 	for _, s := range slices.Concat(m.OAuth.Scopes.Bot, m.OAuth.Scopes.User) {
 		if !scopeName.MatchString(s) {
-			bad("scope %q is not a scope's name", s)
+			p.bad("scope %q is not a scope's name", s)
 		}
 	}
-	for _, u := range m.OAuth.RedirectURLs {
-		address("redirect URL", u, 3000)
-	}
-	address("event request_url", m.Settings.Events.URL, 3500)
+}
+
+func (m Manifest) checkEvents(p *problems) {
 	if n := len(m.Settings.Events.BotEvents); n > 100 {
-		bad("%d bot events, Slack allows 100", n)
+		p.bad("%d bot events, Slack allows 100", n)
 	}
 	for _, e := range m.Settings.Events.BotEvents {
 		if !eventName.MatchString(e) {
-			bad("event %q is not an event's name", e)
+			p.bad("event %q is not an event's name", e)
 		}
 		need := eventScopes[e]
 		for _, s := range messageScopes {
@@ -221,8 +237,7 @@ func (m Manifest) check() error {
 			}
 		}
 		if !anyOf(need, m.OAuth.Scopes.Bot) {
-			bad("event %q needs the scope %s", e, strings.ReplaceAll(need, " ", " or "))
+			p.bad("event %q needs the scope %s", e, strings.ReplaceAll(need, " ", " or "))
 		}
 	}
-	return errors.Join(problems...)
 }

@@ -53,7 +53,9 @@ const (
 )
 
 // labels are the values that counters begin with, so that each is there at 0.
-var labels = struct{ deliveries, deliveryResults, refused, dropped, handlers, ran, outcomes, late, lost, again []string }{
+var labels = struct {
+	deliveries, deliveryResults, refused, dropped, handlers, ran, outcomes, late, lost, again []string
+}{
 	deliveries:      []string{kindEvents, kindCommands, kindInteractive, kindUnreadable},
 	deliveryResults: []string{"accepted", "duplicate", "refused", "unreadable"},
 	refused: []string{refusedMethod, refusedHeaders, refusedStamp, refusedSignature, refusedBody, refusedGaveWay,
@@ -63,9 +65,10 @@ var labels = struct{ deliveries, deliveryResults, refused, dropped, handlers, ra
 		string(KindClosed)},
 	ran: []string{ranDone, ranFailed, ranPanicked, ranLimited, ranUserError, ranEnded, ranNotTheirs, ranNotAllowed,
 		ranNotConnected, ranUnavailable},
-	outcomes: []string{outcomeDone, outcomeRefused, outcomeRetry, outcomeLimited, outcomePutBack, outcomeLost, outcomeDead},
-	late:     []string{"delivered", "lost", "interrupted"},
-	lost:     []string{lostUndelivered, lostSecondPart, lostIdleField},
+	outcomes: []string{outcomeDone, outcomeRefused, outcomeRetry, outcomeLimited, outcomePutBack, outcomeLost,
+		outcomeDead},
+	late: []string{"delivered", "lost", "interrupted"},
+	lost: []string{lostUndelivered, lostSecondPart, lostIdleField},
 	// https://docs.slack.dev/apis/events-api#error-handling. Socket Mode gives reasons of the same kind.
 	again: []string{"http_timeout", "http_error", "connection_failed", "too_many_redirects", "ssl_error", "timeout",
 		"unknown_error", "other"},
@@ -205,8 +208,10 @@ func (m *metrics) ended(outcome string) { m.outcomes.WithLabelValues(outcome).In
 type inboxGauges struct{ b *Bot }
 
 var (
-	inboxSize   = prometheus.NewDesc("switchboard_inbox_events", "Events in the inbox that are not done, by state.", []string{"state"}, nil)
-	inboxOldest = prometheus.NewDesc("switchboard_inbox_oldest_seconds", "How long the oldest event that is not done has been waiting: due, being worked, or put off.", nil, nil)
+	inboxSize = prometheus.NewDesc("switchboard_inbox_events",
+		"Events in the inbox that are not done, by state.", []string{"state"}, nil)
+	inboxOldest = prometheus.NewDesc("switchboard_inbox_oldest_seconds",
+		"How long the oldest event that is not done has been waiting: due, being worked, or put off.", nil, nil)
 	inboxErased = prometheus.NewDesc("switchboard_inbox_erased_total",
 		"Events that were erased, not worked, because the connection they were for was removed.", nil, nil)
 )
@@ -226,7 +231,9 @@ func (g inboxGauges) Collect(to chan<- prometheus.Metric) {
 	if err != nil {
 		return
 	}
-	for state, n := range map[string]int{"ready": count.Ready, "held": count.Held, "waiting": count.Waiting, "dead": count.Dead} {
+	for state, n := range map[string]int{
+		"ready": count.Ready, "held": count.Held, "waiting": count.Waiting, "dead": count.Dead,
+	} {
 		to <- prometheus.MustNewConstMetric(inboxSize, prometheus.GaugeValue, float64(n), state)
 	}
 	age := 0.0

@@ -58,7 +58,8 @@ func (t *Turn) NotAllowed(missing ...string) Reply {
 	t.Install.in.RecheckScopes(t.Install.c)
 
 	text := t.Connection.Without(t.Install.App().Name, scopes)
-	if !slices.ContainsFunc(t.Missing(connection.ScopeNames(t.Install.Scopes())...), func(name string) bool { return !slices.Contains(missing, name) }) {
+	more := func(name string) bool { return !slices.Contains(missing, name) }
+	if !slices.ContainsFunc(t.Missing(connection.ScopeNames(t.Install.Scopes())...), more) {
 		text += " Everything else works."
 	}
 	url := t.Install.GrantPage(links.GrantRequest{Scopes: missing, Back: t.ChannelID})
@@ -71,7 +72,8 @@ func (t *Turn) NotAllowed(missing ...string) Reply {
 		next = "If Slack doesn't let you allow it, ask <@" + by + ">, who installed it, or " + t.Connection.Admin() + "."
 	}
 	text = escape(text)
-	button := slack.NewButtonBlockElement("allow", "", slack.NewTextBlockObject(slack.PlainTextType, "Allow it", false, false))
+	button := slack.NewButtonBlockElement("allow", "",
+		slack.NewTextBlockObject(slack.PlainTextType, "Allow it", false, false))
 	button.URL, button.Style = url, slack.StylePrimary
 	button.AccessibilityLabel = "Open the page that allows what is missing"
 	section := slack.NewSectionBlock(slack.NewTextBlockObject(slack.MarkdownType, text+"\n"+next, false, false), nil, nil)
@@ -92,7 +94,9 @@ func (h Handler) missing(t *Turn) []string {
 	}
 	// Of the permissions to listen, the one for this kind of conversation is enough.
 	return slices.DeleteFunc(missing, func(name string) bool {
-		return slices.ContainsFunc(messageScopes, func(m messageScope) bool { return m.scope == name && m.channelType != t.channelType })
+		return slices.ContainsFunc(messageScopes, func(m messageScope) bool {
+			return m.scope == name && m.channelType != t.channelType
+		})
 	})
 }
 

@@ -185,5 +185,6 @@ func (b *Bot) askInsider(ctx context.Context, t *Turn) (bool, error) {
 	if u.IsStranger || u.Deleted {
 		return false, nil
 	}
-	return u.TeamID != "" && u.TeamID == c.TeamID || c.EnterpriseID != "" && u.Enterprise.EnterpriseID == c.EnterpriseID, nil
+	inOrganisation := c.EnterpriseID != "" && u.Enterprise.EnterpriseID == c.EnterpriseID
+	return inOrganisation || u.TeamID != "" && u.TeamID == c.TeamID, nil
 }

@@ -176,8 +176,12 @@ func page(r Reply) *slack.ModalViewRequest {
 		words := slack.NewTextBlockObject(slack.MarkdownType, cut(r.Text, maxBlockText-10), false, false)
 		blocks = []slack.Block{slack.NewSectionBlock(words, nil, nil)}
 	}
-	return &slack.ModalViewRequest{Type: slack.VTModal, Title: slack.NewTextBlockObject(slack.PlainTextType, "Result", false, false),
-		Close: slack.NewTextBlockObject(slack.PlainTextType, "Close", false, false), Blocks: slack.Blocks{BlockSet: blocks}}
+	return &slack.ModalViewRequest{
+		Type:   slack.VTModal,
+		Title:  slack.NewTextBlockObject(slack.PlainTextType, "Result", false, false),
+		Close:  slack.NewTextBlockObject(slack.PlainTextType, "Close", false, false),
+		Blocks: slack.Blocks{BlockSet: blocks},
+	}
 }
 
 // OpenView opens a modal for the person who typed the command or pressed the button. It has to be called before any

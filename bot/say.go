@@ -127,7 +127,8 @@ func (t *Turn) Say(ctx context.Context, r Reply) (ts string, err error) {
 				return ts, nil
 			}
 		}
-		options = append(options, slack.MsgOptionMetadata(slack.SlackMetadata{EventType: metadataType, EventPayload: map[string]any{"key": key}}))
+		meta := slack.SlackMetadata{EventType: metadataType, EventPayload: map[string]any{"key": key}}
+		options = append(options, slack.MsgOptionMetadata(meta))
 	}
 	if _, ts, err = t.Slack.PostMessageContext(ctx, t.ChannelID, options...); err == nil {
 		t.said.keep(ctx, t, i, ts)
@@ -187,11 +188,19 @@ func (b *Bot) tellActor(ctx context.Context, t *Turn, r Reply) {
 
 // historyScope is what reading a conversation takes, by the first letter of its id. Private channels and group messages
 // can't be told apart by it; either permission is tried.
-var historyScope = map[byte][]string{'D': {"im:history"}, 'C': {"channels:history", "groups:history"}, 'G': {"groups:history", "mpim:history"}}
+var historyScope = map[byte]string{
+	'D': "im:history",
+	'C': "channels:history groups:history",
+	'G': "groups:history mpim:history",
+}
 
 // find looks for the message that an earlier attempt posted under key. "": it is not there, or that can't be known.
 func (t *Turn) find(ctx context.Context, key string) (ts string) {
-	if t.ChannelID == "" || !slices.ContainsFunc(historyScope[t.ChannelID[0]], func(s string) bool { return slices.Contains(t.Connection.Scopes, s) }) {
+	if t.ChannelID == "" {
+		return ""
+	}
+	need, known := historyScope[t.ChannelID[0]]
+	if !known || !anyOf(need, t.Connection.Scopes) {
 		return ""
 	}
 	ctx, cancel := context.WithTimeout(ctx, findBudget)
@@ -212,7 +221,8 @@ func (t *Turn) find(ctx context.Context, key string) (ts string) {
 		}
 	}
 	if err != nil {
-		t.Log.InfoContext(ctx, "look for a message of an earlier attempt", "slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
+		t.Log.InfoContext(ctx, "look for a message of an earlier attempt",
+			"slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
 		return ""
 	}
 	for _, m := range messages {

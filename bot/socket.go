@@ -81,13 +81,15 @@ type socketPace struct {
 }
 
 var usualPace = socketPace{
-	dial: 10 * time.Second, silence: 30 * time.Second, linger: 30 * time.Second, drain: 5 * time.Second, farewell: time.Second,
-	apart: 15 * time.Second, settled: 30 * time.Second, first: time.Second, most: time.Minute, off: time.Minute, believed: 5 * time.Minute,
+	dial: 10 * time.Second, silence: 30 * time.Second, linger: 30 * time.Second, drain: 5 * time.Second,
+	farewell: time.Second, apart: 15 * time.Second, settled: 30 * time.Second, first: time.Second, most: time.Minute,
+	off: time.Minute, believed: 5 * time.Minute,
 	ceiling: rate.Every(20 * time.Second),
 }
 
 // errSwitchedOff is Slack's link_disabled.
-var errSwitchedOff = errors.New("switched off (link_disabled) in the app's settings: switch it on at https://api.slack.com/apps, or leave the app-level token out to get everything over HTTP")
+var errSwitchedOff = errors.New("switched off (link_disabled) in the app's settings: switch it on at " +
+	"https://api.slack.com/apps, or leave the app-level token out to get everything over HTTP")
 
 // TokenRefused says that Slack will not open a connection with the app-level token. Slack has said so of good tokens,
 // too, and taken them again a moment later.
@@ -97,7 +99,9 @@ type TokenRefused struct {
 }
 
 func (e *TokenRefused) Error() string {
-	return "the app-level token " + e.what + " (" + e.Code + "). Make one (xapp-…) with the scope connections:write on the app's Basic Information page at https://api.slack.com/apps and put it there, or leave it out to get everything over HTTP"
+	return "the app-level token " + e.what + " (" + e.Code + "). Make one (xapp-…) with the scope connections:write " +
+		"on the app's Basic Information page at https://api.slack.com/apps and put it there, " +
+		"or leave it out to get everything over HTTP"
 }
 
 // refusals are the answers of apps.connections.open that are about the token.
@@ -184,7 +188,8 @@ func (s *sockets) prepare(b *Bot) {
 	}
 	slackURL := b.install.Slack().Address
 	s.plain = strings.HasPrefix(slackURL, "http://")
-	s.api = slack.New("", slack.OptionAppLevelToken(b.cfg.AppToken.Reveal()), slack.OptionHTTPClient(b.install.Slack().HTTP), slack.OptionAPIURL(slackURL+"/api/"))
+	s.api = slack.New("", slack.OptionAppLevelToken(b.cfg.AppToken.Reveal()),
+		slack.OptionHTTPClient(b.install.Slack().HTTP), slack.OptionAPIURL(slackURL+"/api/"))
 	s.dialer = &websocket.Dialer{Proxy: http.ProxyFromEnvironment, WriteBufferSize: socketWriteBuffer}
 }
 
@@ -333,7 +338,10 @@ func (s *sockets) connect(ctx context.Context) (*socket, error) {
 	// A stop does not wait for Slack's first word.
 	hangUp := context.AfterFunc(dial, func() { _ = conn.Close() })
 	defer hangUp()
-	c := &socket{sockets: s, conn: conn, since: time.Now(), leaving: make(chan struct{}), unread: make(chan struct{}), noMore: make(chan struct{})}
+	c := &socket{
+		sockets: s, conn: conn, since: time.Now(),
+		leaving: make(chan struct{}), unread: make(chan struct{}), noMore: make(chan struct{}),
+	}
 	conn.SetReadLimit(maxBody) // of hello; after it, see read
 	var first socketmode.Request
 	if err := conn.ReadJSON(&first); err != nil {
@@ -410,7 +418,8 @@ func (s *sockets) greeted(first socketmode.Request) error {
 	case first.Type != socketmode.RequestTypeHello:
 		return fmt.Errorf("open socket: Slack said %q, not hello", clip(first.Type))
 	case s.appID != "" && first.ConnectionInfo.AppID != "" && first.ConnectionInfo.AppID != s.appID:
-		return &TokenRefused{Code: "app " + clip(first.ConnectionInfo.AppID), what: "belongs to another app than the one that is set"}
+		return &TokenRefused{Code: "app " + clip(first.ConnectionInfo.AppID),
+			what: "belongs to another app than the one that is set"}
 	}
 	return nil
 }
@@ -475,7 +484,8 @@ func (c *socket) serve(ctx context.Context) {
 	if c.dismissal() == "" && ctx.Err() == nil {
 		level = slog.LevelWarn
 	}
-	c.log.Log(context.WithoutCancel(ctx), level, "socket closed", "live", live, "lasted", time.Since(c.since).Round(time.Second), "reason", c.dismissal(), "cause", err)
+	c.log.Log(context.WithoutCancel(ctx), level, "socket closed", "live", live,
+		"lasted", time.Since(c.since).Round(time.Second), "reason", c.dismissal(), "cause", err)
 }
 
 // read returns the next frame, nothing of one that is larger than what would be taken over HTTP: such a one is passed
@@ -563,7 +573,8 @@ func (c *socket) end() {
 }
 
 func (c *socket) bye() {
-	_ = c.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseNormalClosure, ""), time.Now().Add(time.Second))
+	bye := websocket.FormatCloseMessage(websocket.CloseNormalClosure, "")
+	_ = c.conn.WriteControl(websocket.CloseMessage, bye, time.Now().Add(time.Second))
 }
 
 // envelopeID finds the id in a frame that is no JSON.

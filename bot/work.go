@@ -109,7 +109,10 @@ type running struct {
 }
 
 func newWorkerPool(places int) *workerPool {
-	return &workerPool{places: places, share: max(1, places/2), each: map[connection.Key]int{}, running: map[int64]*running{}, free: make(chan struct{}, 1)}
+	return &workerPool{
+		places: places, share: max(1, places/2),
+		each: map[connection.Key]int{}, running: map[int64]*running{}, free: make(chan struct{}, 1),
+	}
 }
 
 // acquire reserves a place for an event that just came. Not while others wait for one.
@@ -355,7 +358,8 @@ func (b *Bot) sayNoSockets() {
 	b.sockets.mu.Lock()
 	defer b.sockets.mu.Unlock()
 	if b.cfg.AppToken != "" && !b.sockets.running && !b.sockets.ran {
-		b.log.Warn("Socket Mode is on (Config.AppToken) and nobody has called the Bot's RunSockets: nothing comes in through it")
+		b.log.Warn("Socket Mode is on (Config.AppToken) and nobody has called the Bot's RunSockets: " +
+			"nothing comes in through it")
 	}
 }
 
@@ -508,7 +512,8 @@ func (b *Bot) hold(ctx context.Context) {
 		// Whoever could not hold an event for as long as a lease has lost it: it may run elsewhere by now.
 		lost = append(lost, b.pool.renewed(held, asked, time.Now().Add(-b.cfg.Lease))...)
 		if err != nil && !trouble && ctx.Err() == nil {
-			b.log.WarnContext(ctx, "hold events that are being worked: somebody else may take them", "events", len(held), "cause", err)
+			b.log.WarnContext(ctx, "hold events that are being worked: somebody else may take them",
+				"events", len(held), "cause", err)
 		}
 		trouble = err != nil
 		b.pool.interrupt(ErrLost, lost, false)
@@ -648,7 +653,8 @@ func (b *Bot) tell(e Event, outcome string, say func(context.Context) error) {
 		case <-ctx.Done():
 			b.outlived(e)
 			b.metrics.untold.Inc()
-			b.log.ErrorContext(ctx, "the inbox was not told what became of an event: it runs again", "event", e.ID, "outcome", outcome, "cause", err)
+			b.log.ErrorContext(ctx, "the inbox was not told what became of an event: it runs again",
+				"event", e.ID, "outcome", outcome, "cause", err)
 			return
 		case <-time.After(wait):
 		}
