@@ -25,8 +25,10 @@ func TestCommandForm(t *testing.T) {
 	w.command("/connection  tell @Leon Okafor & #general <x>")
 	f := w.Bot.Last(t).Form
 	for k, want := range map[string]string{
-		"command": "/connection", "text": "tell <@U0ACMELEON|leon> &amp; <#C0ACMEGENE|general> &lt;x&gt;", "team_id": slacksim.Acme,
-		"team_domain": "acme-corp", "channel_id": slacksim.AcmeGeneral, "channel_name": "general", "user_id": slacksim.AcmeAdmin,
+		"command": "/connection", "text": "tell <@U0ACMELEON|leon> &amp; <#C0ACMEGENE|general> &lt;x&gt;",
+		"team_id":     slacksim.Acme,
+		"team_domain": "acme-corp", "channel_id": slacksim.AcmeGeneral, "channel_name": "general",
+		"user_id":    slacksim.AcmeAdmin,
 		"api_app_id": "A0SWITCH01", "is_enterprise_install": "false", "enterprise_id": "",
 	} {
 		if f.Get(k) != want {
@@ -54,7 +56,8 @@ func TestCommandReplies(t *testing.T) {
 		t.Errorf("an empty reply showed %+v", r)
 	}
 	w.Bot.Reply(jsonReply(`{"text":"for you"}`))
-	if r := w.command("/connection"); !r.Message.Ephemeral || r.Message.EphemeralTo != slacksim.AcmeAdmin || r.Text != "for you" {
+	if r := w.command("/connection"); !r.Message.Ephemeral || r.Message.EphemeralTo != slacksim.AcmeAdmin ||
+		r.Text != "for you" {
 		t.Errorf("%+v", r)
 	}
 	w.Bot.Reply(jsonReply(`{"text":"for all","response_type":"in_channel"}`))
@@ -63,7 +66,8 @@ func TestCommandReplies(t *testing.T) {
 	}
 	w.WantBreaches()
 	w.Bot.Reply(status(500))
-	if r := w.command("/connection"); !strings.Contains(r.Shown, "http_service_error") || r.Message.User != slacksim.Slackbot {
+	if r := w.command("/connection"); !strings.Contains(r.Shown, "http_service_error") ||
+		r.Message.User != slacksim.Slackbot {
 		t.Errorf("%+v", r)
 	}
 	w.WantBreaches(slacksim.RuleCommandStatus)
@@ -79,7 +83,8 @@ func TestCommandReplies(t *testing.T) {
 	if r := w.command("/connection"); r.Text != `{"text":"raw"}` {
 		t.Errorf("%+v", r)
 	}
-	w.WantBreaches(slacksim.RuleCommandStatus, slacksim.RuleCommandBody, slacksim.RuleCommandBody, slacksim.RuleCommandBody)
+	w.WantBreaches(slacksim.RuleCommandStatus, slacksim.RuleCommandBody, slacksim.RuleCommandBody,
+		slacksim.RuleCommandBody)
 	w.Bot.Reply(func(_ http.ResponseWriter, r *http.Request, _ request) { <-r.Context().Done() })
 	if r := w.command("/connection"); !strings.Contains(r.Shown, "operation_timeout") || r.Err != "http_timeout" {
 		t.Errorf("%+v", r)
@@ -105,7 +110,8 @@ func TestResponseURL(t *testing.T) {
 	w.Bot.Reply(jsonReply(`{"text":"Checking"}`))
 	w.command("/connection")
 	hook := w.Bot.Last(t).Form.Get("response_url")
-	if code, body := post(t, hook, `{"text":"Done","replace_original":true}`); code != 200 || !strings.Contains(body, `"ok":true`) {
+	if code, body := post(t, hook, `{"text":"Done","replace_original":true}`); code != 200 ||
+		!strings.Contains(body, `"ok":true`) {
 		t.Errorf("%d %s", code, body)
 	}
 	visible := func() (out []string) {
@@ -127,7 +133,8 @@ func TestResponseURL(t *testing.T) {
 	if got := visible(); len(got) != 1 {
 		t.Errorf("delete_original: %v", got)
 	}
-	if code, body := post(t, hook, `{"text":"t","blocks":[{"type":"section"}]}`); code != 400 || !strings.Contains(body, "invalid_blocks") {
+	if code, body := post(t, hook, `{"text":"t","blocks":[{"type":"section"}]}`); code != 400 ||
+		!strings.Contains(body, "invalid_blocks") {
 		t.Errorf("%d %s", code, body)
 	}
 	w.WantBreaches(slacksim.RuleHookBody)
@@ -225,7 +232,8 @@ func TestPress(t *testing.T) {
 	}
 	p := answer(w.Bot.Last(t).Outer)
 	act := p["actions"].([]any)[0].(map[string]any)
-	if p.Str("type") != "block_actions" || act["value"] != "v1" || act["block_id"] != "acts" || p.Str("container", "message_ts") != a.Str("ts") ||
+	if p.Str("type") != "block_actions" || act["value"] != "v1" || act["block_id"] != "acts" ||
+		p.Str("container", "message_ts") != a.Str("ts") ||
 		p.Str("user", "id") != slacksim.AcmeAdmin || p.Str("team", "id") != slacksim.Acme || p.Str("message", "text") != "t" {
 		t.Errorf("payload %v", p)
 	}
@@ -271,7 +279,8 @@ func TestTriggerIDs(t *testing.T) {
 	id := trigger()
 	w.WantError("views.open", tok, "invalid_arguments", "trigger_id", id, "view", `{"type":"modal"}`)
 	w.WantError("views.open", other, "invalid_trigger_id", "trigger_id", id, "view", view)
-	if a := w.Call("views.open", tok, "trigger_id", id, "view", view); a.Str("view", "callback_id") != "cb" || a.Str("view", "hash") == "" {
+	if a := w.Call("views.open", tok, "trigger_id", id, "view", view); a.Str("view", "callback_id") != "cb" ||
+		a.Str("view", "hash") == "" {
 		t.Fatal(a)
 	}
 	w.WantError("views.open", tok, "exchanged_trigger_id", "trigger_id", id, "view", view)
@@ -279,9 +288,12 @@ func TestTriggerIDs(t *testing.T) {
 	w.Clock.Advance(3 * time.Second)
 	w.WantError("views.open", tok, "expired_trigger_id", "trigger_id", id, "view", view)
 	w.WantError("views.open", tok, "invalid_trigger_id", "trigger_id", "x", "view", view)
-	w.WantError("views.open", tok, "view_too_large", "trigger_id", trigger(), "view", modal("A", `[]`)+strings.Repeat(" ", 250_000))
-	w.WantError("views.open", tok, "invalid_arguments", "trigger_id", trigger(), "view", modal(strings.Repeat("t", 25), nameInput))
-	w.WantError("views.open", tok, "invalid_arguments", "trigger_id", trigger(), "view", strings.Replace(view, `"submit":{"type":"plain_text","text":"Save"},`, "", 1))
+	w.WantError("views.open", tok, "view_too_large", "trigger_id", trigger(),
+		"view", modal("A", `[]`)+strings.Repeat(" ", 250_000))
+	w.WantError("views.open", tok, "invalid_arguments", "trigger_id", trigger(),
+		"view", modal(strings.Repeat("t", 25), nameInput))
+	w.WantError("views.open", tok, "invalid_arguments", "trigger_id", trigger(),
+		"view", strings.Replace(view, `"submit":{"type":"plain_text","text":"Save"},`, "", 1))
 }
 
 func TestViewSubmission(t *testing.T) {
@@ -291,7 +303,8 @@ func TestViewSubmission(t *testing.T) {
 		t.Helper()
 		w.Bot.Reply(nil)
 		w.command("/connection")
-		return w.Call("views.open", tok, "trigger_id", w.Bot.Last(t).Form.Get("trigger_id"), "view", modal("A", nameInput)).Str("view", "id")
+		return w.Call("views.open", tok, "trigger_id", w.Bot.Last(t).Form.Get("trigger_id"),
+			"view", modal("A", nameInput)).Str("view", "id")
 	}
 	submit := func(id, reply string) slacksim.Ack {
 		t.Helper()
@@ -303,12 +316,14 @@ func TestViewSubmission(t *testing.T) {
 		return ack
 	}
 	id := open()
-	if ack, _ := w.SubmitView(w.Ctx, slacksim.AcmeAdmin, id, nil); ack.Err != "incomplete" || w.OpenViews(slacksim.AcmeAdmin)[0].Errors["n"] == "" {
+	if ack, _ := w.SubmitView(w.Ctx, slacksim.AcmeAdmin, id, nil); ack.Err != "incomplete" ||
+		w.OpenViews(slacksim.AcmeAdmin)[0].Errors["n"] == "" {
 		t.Error("an empty required field was sent")
 	}
 	submit(id, ``)
 	p := answer(w.Bot.Last(t).Outer)
-	if p.Str("type") != "view_submission" || p.Str("view", "state", "values", "n", "name", "value") != "Zed" || p.Str("view", "id") != id || p.Str("view", "app_installed_team_id") != slacksim.Acme {
+	if p.Str("type") != "view_submission" || p.Str("view", "state", "values", "n", "name", "value") != "Zed" ||
+		p.Str("view", "id") != id || p.Str("view", "app_installed_team_id") != slacksim.Acme {
 		t.Errorf("payload %v", p)
 	}
 	if len(w.OpenViews(slacksim.AcmeAdmin)) != 0 {
@@ -329,9 +344,11 @@ func TestViewSubmission(t *testing.T) {
 		t.Errorf("push: %+v", v)
 	}
 	w.WantBreaches()
-	for _, bad := range []string{`ok`, `{"foo":1}`, `{"response_action":"errors","errors":{"zzz":"no such block"}}`, `{"response_action":"errors"}`, `{"response_action":"dance"}`, `{"response_action":"update","view":{}}`} {
+	for _, bad := range []string{`ok`, `{"foo":1}`, `{"response_action":"errors","errors":{"zzz":"no such block"}}`,
+		`{"response_action":"errors"}`, `{"response_action":"dance"}`, `{"response_action":"update","view":{}}`} {
 		before := len(w.Breaches())
-		if ack := submit(v[1].ID, bad); ack.Shown == "" || len(w.Breaches()) != before+1 || w.Breaches()[before].Rule != slacksim.RuleViewAck {
+		if ack := submit(v[1].ID, bad); ack.Shown == "" || len(w.Breaches()) != before+1 ||
+			w.Breaches()[before].Rule != slacksim.RuleViewAck {
 			t.Errorf("%s was taken: %+v", bad, ack)
 		}
 	}
@@ -365,12 +382,14 @@ func TestViewUpdateAndPush(t *testing.T) {
 		if _, err := w.PressView(w.Ctx, slacksim.AcmeAdmin, w.OpenViews(slacksim.AcmeAdmin)[0].ID, "more"); err != nil {
 			t.Fatal(err)
 		}
-		if c := w.Call("views.push", tok, "trigger_id", w.Bot.Last(t).Outer["trigger_id"].(string), "view", modal("P", button)); c["ok"] != true {
+		if c := w.Call("views.push", tok, "trigger_id", w.Bot.Last(t).Outer["trigger_id"].(string),
+			"view", modal("P", button)); c["ok"] != true {
 			t.Error(c)
 		}
 	}
 	w.PressView(w.Ctx, slacksim.AcmeAdmin, id, "more")
-	w.WantError("views.push", tok, "push_limit_reached", "trigger_id", w.Bot.Last(t).Outer["trigger_id"].(string), "view", modal("P", button))
+	w.WantError("views.push", tok, "push_limit_reached", "trigger_id", w.Bot.Last(t).Outer["trigger_id"].(string),
+		"view", modal("P", button))
 	if _, err := w.Shortcut(w.Ctx, slacksim.AcmeAdmin, "short"); err != nil {
 		t.Fatal(err)
 	}
@@ -387,12 +406,14 @@ func TestHome(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Settled()
-	if e := w.Bot.Last(t).Event; e["type"] != "app_home_opened" || e["tab"] != "home" || e["view"] != nil || e["channel"] != w.DM(slacksim.AcmeAdmin) {
+	if e := w.Bot.Last(t).Event; e["type"] != "app_home_opened" || e["tab"] != "home" || e["view"] != nil ||
+		e["channel"] != w.DM(slacksim.AcmeAdmin) {
 		t.Errorf("first opening %v", e)
 	}
 	a := w.Call("views.publish", tok, "user_id", slacksim.AcmeAdmin, "view", home)
 	w.WantError("views.publish", tok, "hash_conflict", "user_id", slacksim.AcmeAdmin, "hash", "stale", "view", home)
-	if b := w.Call("views.publish", tok, "user_id", slacksim.AcmeAdmin, "hash", a.Str("view", "hash"), "view", home); b["ok"] != true {
+	if b := w.Call("views.publish", tok, "user_id", slacksim.AcmeAdmin, "hash", a.Str("view", "hash"),
+		"view", home); b["ok"] != true {
 		t.Error(b)
 	}
 	w.WantError("views.publish", tok, "user_not_found", "user_id", slacksim.BirchAdmin, "view", home)
@@ -405,7 +426,8 @@ func TestHome(t *testing.T) {
 	if _, err := w.PressHome(w.Ctx, slacksim.AcmeAdmin, "go"); err != nil {
 		t.Fatal(err)
 	}
-	if p := w.Bot.Last(t).Outer; p["channel"] != nil || p["response_url"] != nil || answer(p).Str("view", "type") != "home" {
+	if p := w.Bot.Last(t).Outer; p["channel"] != nil || p["response_url"] != nil ||
+		answer(p).Str("view", "type") != "home" {
 		t.Errorf("payload %v", p)
 	}
 	w.SetApp(func(a *slacksim.App) { a.HomeTab = false })

@@ -70,7 +70,8 @@ func TestTokensAndScopes(t *testing.T) {
 		t.Fatal(err)
 	}
 	res.Body.Close()
-	if res.Header.Get("X-Oauth-Scopes") != "chat:write,commands" || res.Header.Get("X-Accepted-Oauth-Scopes") != "team:read" {
+	if res.Header.Get("X-Oauth-Scopes") != "chat:write,commands" ||
+		res.Header.Get("X-Accepted-Oauth-Scopes") != "team:read" {
 		t.Errorf("headers %v", res.Header)
 	}
 	if b := w.json("auth.test", "", `{"token":"`+tok+`"}`); b.Str("error") != "not_authed" {
@@ -86,7 +87,8 @@ func TestTokensAndScopes(t *testing.T) {
 	}
 	w.WantBreaches(slacksim.RuleTokenInQuery)
 	calls := w.CallsTo("chat.postMessage")
-	if len(calls) != 1 || calls[0].Token != tok || calls[0].TeamID != slacksim.Acme || !calls[0].OK || calls[0].Arg("text") != "hi" || !calls[0].Done {
+	if len(calls) != 1 || calls[0].Token != tok || calls[0].TeamID != slacksim.Acme || !calls[0].OK ||
+		calls[0].Arg("text") != "hi" || !calls[0].Done {
 		t.Errorf("calls %+v", calls)
 	}
 }
@@ -106,20 +108,25 @@ func TestPosting(t *testing.T) {
 	}
 	a := w.Call("chat.postMessage", tok, "channel", "#general", "text", "first")
 	w.Call("chat.postMessage", tok, "channel", slacksim.AcmeGeneral, "text", "reply", "thread_ts", a.Str("ts"))
-	w.WantError("chat.postMessage", tok, "thread_not_found", "channel", slacksim.AcmeGeneral, "text", "reply", "thread_ts", "1.1")
-	if u := w.Call("chat.update", tok, "channel", slacksim.AcmeGeneral, "ts", a.Str("ts"), "text", "second"); u["ok"] != true {
+	w.WantError("chat.postMessage", tok, "thread_not_found", "channel", slacksim.AcmeGeneral,
+		"text", "reply", "thread_ts", "1.1")
+	if u := w.Call("chat.update", tok, "channel", slacksim.AcmeGeneral, "ts", a.Str("ts"),
+		"text", "second"); u["ok"] != true {
 		t.Error(u)
 	}
 	theirs, _ := w.Say(w.Ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, "mine")
 	w.WantError("chat.update", tok, "cant_update_message", "channel", slacksim.AcmeGeneral, "ts", theirs, "text", "x")
 	w.WantError("chat.delete", tok, "cant_delete_message", "channel", slacksim.AcmeGeneral, "ts", theirs)
 	w.WantError("chat.update", tok, "message_not_found", "channel", slacksim.AcmeGeneral, "ts", "1.1", "text", "x")
-	w.WantError("chat.postEphemeral", tok, "user_not_in_channel", "channel", slacksim.AcmeGeneral, "user", slacksim.BirchAdmin, "text", "x")
+	w.WantError("chat.postEphemeral", tok, "user_not_in_channel", "channel", slacksim.AcmeGeneral,
+		"user", slacksim.BirchAdmin, "text", "x")
 	w.Call("chat.postEphemeral", tok, "channel", slacksim.AcmeGeneral, "user", slacksim.AcmeMember, "text", "psst")
-	if a := w.Call("reactions.add", tok, "channel", slacksim.AcmeGeneral, "timestamp", theirs, "name", "eyes"); a["ok"] != true {
+	if a := w.Call("reactions.add", tok, "channel", slacksim.AcmeGeneral, "timestamp", theirs,
+		"name", "eyes"); a["ok"] != true {
 		t.Error(a)
 	}
-	w.WantError("reactions.add", tok, "already_reacted", "channel", slacksim.AcmeGeneral, "timestamp", theirs, "name", "eyes")
+	w.WantError("reactions.add", tok, "already_reacted", "channel", slacksim.AcmeGeneral, "timestamp", theirs,
+		"name", "eyes")
 	member := w.Messages(slacksim.AcmeGeneral, slacksim.AcmeMember)
 	admin := w.Messages(slacksim.AcmeGeneral, slacksim.AcmeAdmin)
 	if len(member) != len(admin)+1 {
@@ -166,17 +173,21 @@ func TestBlockLimits(t *testing.T) {
 		"value too long":     `[{"type":"actions","elements":[{"type":"button","value":"` + long[:2001] + `","text":{"type":"plain_text","text":"B"}}]}]`,
 		"url too long":       `[{"type":"actions","elements":[{"type":"button","url":"` + long + `","text":{"type":"plain_text","text":"B"}}]}]`,
 		"action_id too long": `[{"type":"actions","elements":[{"type":"button","action_id":"` + long[:256] + `","text":{"type":"plain_text","text":"B"}}]}]`,
-		"action_id twice":    `[{"type":"actions","elements":[` + fmt.Sprintf(button, 1) + `,` + fmt.Sprintf(button, 1) + `]}]`,
-		"bad style":          `[{"type":"actions","elements":[{"type":"button","style":"huge","text":{"type":"plain_text","text":"B"}}]}]`,
-		"no alt_text":        `[{"type":"image","image_url":"https://x.example/a.png"}]`,
-		"block_id twice":     `[{"type":"divider","block_id":"b"},{"type":"divider","block_id":"b"}]`,
-		"menu without":       `[{"type":"actions","elements":[{"type":"static_select","options":[]}]}]`,
-		"not an array":       `{"type":"divider"}`,
-		"button as input":    `[{"type":"input","label":{"type":"plain_text","text":"L"},"element":` + fmt.Sprintf(button, 1) + `}]`,
+		"action_id twice": `[{"type":"actions","elements":[` +
+			fmt.Sprintf(button, 1) + `,` + fmt.Sprintf(button, 1) + `]}]`,
+		"bad style":      `[{"type":"actions","elements":[{"type":"button","style":"huge","text":{"type":"plain_text","text":"B"}}]}]`,
+		"no alt_text":    `[{"type":"image","image_url":"https://x.example/a.png"}]`,
+		"block_id twice": `[{"type":"divider","block_id":"b"},{"type":"divider","block_id":"b"}]`,
+		"menu without":   `[{"type":"actions","elements":[{"type":"static_select","options":[]}]}]`,
+		"not an array":   `{"type":"divider"}`,
+		"button as input": `[{"type":"input","label":{"type":"plain_text","text":"L"},"element":` +
+			fmt.Sprintf(button, 1) + `}]`,
 	} {
-		a := w.WantError("chat.postMessage", tok, "invalid_blocks", "channel", slacksim.AcmeAdmin, "text", "t", "blocks", blocks)
+		a := w.WantError("chat.postMessage", tok, "invalid_blocks", "channel", slacksim.AcmeAdmin, "text", "t",
+			"blocks", blocks)
 		meta, _ := a["response_metadata"].(map[string]any)
-		if msgs, _ := meta["messages"].([]any); len(msgs) == 0 || !strings.Contains(msgs[0].(string), "json-pointer:/blocks") {
+		if msgs, _ := meta["messages"].([]any); len(msgs) == 0 || !strings.Contains(msgs[0].(string),
+			"json-pointer:/blocks") {
 			t.Errorf("%s: no message with a pointer in %v", name, a)
 		}
 	}
@@ -193,7 +204,8 @@ func TestPeopleAndPlaces(t *testing.T) {
 	w := newWorld(t)
 	tok := w.Install(slacksim.AcmeAdmin)
 	u := w.Call("users.info", tok, "user", slacksim.AcmeAdmin)
-	if m := u["user"].(map[string]any); m["is_admin"] != true || m["tz"] != "Europe/Berlin" || m["profile"].(map[string]any)["email"] != nil {
+	if m := u["user"].(map[string]any); m["is_admin"] != true || m["tz"] != "Europe/Berlin" ||
+		m["profile"].(map[string]any)["email"] != nil {
 		t.Errorf("user %v", m)
 	}
 	w.WantError("users.info", tok, "user_not_found", "user", "U0NOBODY")
@@ -201,8 +213,10 @@ func TestPeopleAndPlaces(t *testing.T) {
 	if a := w.json("users.info", tok, `{"user":"`+slacksim.AcmeAdmin+`"}`); a.Str("error") != "user_not_found" {
 		t.Errorf("users.info reads no JSON: %v", a)
 	}
-	w.AddChannel(slacksim.Channel{ID: "C0SHARED01", TeamID: slacksim.Acme, Name: "both", SharedWith: []string{slacksim.Birch}, Members: []string{slacksim.AcmeAdmin, slacksim.BirchAdmin}})
-	if m := w.Call("users.info", tok, "user", slacksim.BirchAdmin)["user"].(map[string]any); m["is_stranger"] != true || m["is_admin"] != nil {
+	w.AddChannel(slacksim.Channel{ID: "C0SHARED01", TeamID: slacksim.Acme, Name: "both",
+		SharedWith: []string{slacksim.Birch}, Members: []string{slacksim.AcmeAdmin, slacksim.BirchAdmin}})
+	if m := w.Call("users.info", tok, "user", slacksim.BirchAdmin)["user"].(map[string]any); m["is_stranger"] != true ||
+		m["is_admin"] != nil {
 		t.Errorf("a stranger: %v", m)
 	}
 	team := w.Call("team.info", tok)["team"].(map[string]any)
@@ -212,25 +226,29 @@ func TestPeopleAndPlaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
-	if b, _ := io.ReadAll(res.Body); res.StatusCode != 200 || !strings.HasPrefix(string(b), "\x89PNG") || res.Header.Get("Content-Type") != "image/png" {
+	if b, _ := io.ReadAll(res.Body); res.StatusCode != 200 || !strings.HasPrefix(string(b), "\x89PNG") ||
+		res.Header.Get("Content-Type") != "image/png" {
 		t.Errorf("icon %d %q", res.StatusCode, b)
 	}
-	if a := w.Call("conversations.open", tok, "users", slacksim.AcmeMember); a.Str("channel", "id") != w.DM(slacksim.AcmeMember) {
+	a := w.Call("conversations.open", tok, "users", slacksim.AcmeMember)
+	if a.Str("channel", "id") != w.DM(slacksim.AcmeMember) {
 		t.Error(a)
 	}
-	a := w.Call("conversations.list", tok, "limit", "2")
+	a = w.Call("conversations.list", tok, "limit", "2")
 	list := a["channels"].([]any)
 	next := a.Str("response_metadata", "next_cursor")
 	if len(list) != 2 || next == "" {
 		t.Fatalf("page %v", a)
 	}
-	if b := w.Call("conversations.list", tok, "limit", "2", "cursor", next); len(b["channels"].([]any)) != 1 || b.Str("response_metadata", "next_cursor") != "" {
+	if b := w.Call("conversations.list", tok, "limit", "2", "cursor", next); len(b["channels"].([]any)) != 1 ||
+		b.Str("response_metadata", "next_cursor") != "" {
 		t.Errorf("second page %v", b)
 	}
 	w.WantError("conversations.list", tok, "invalid_cursor", "cursor", "x")
 	w.WantError("conversations.list", tok, "missing_scope", "types", "private_channel")
 	w.WantError("conversations.info", tok, "channel_not_found", "channel", slacksim.BirchGeneral)
-	if c := w.Call("conversations.info", tok, "channel", slacksim.AcmeGeneral)["channel"].(map[string]any); c["is_member"] != false || c["name"] != "general" {
+	c := w.Call("conversations.info", tok, "channel", slacksim.AcmeGeneral)["channel"].(map[string]any)
+	if c["is_member"] != false || c["name"] != "general" {
 		t.Errorf("channel %v", c)
 	}
 	if m := w.Call("conversations.members", tok, "channel", slacksim.AcmeGeneral); len(m["members"].([]any)) != 2 {

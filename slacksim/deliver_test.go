@@ -43,7 +43,8 @@ func TestRetries(t *testing.T) {
 		t.Fatalf("%d attempts in all, want 4", len(got))
 	}
 	for i, r := range got {
-		if i > 0 && (r.Header.Get("X-Slack-Retry-Num") != fmt.Sprint(i) || r.Header.Get("X-Slack-Retry-Reason") != "http_error") {
+		if i > 0 && (r.Header.Get("X-Slack-Retry-Num") != fmt.Sprint(i) ||
+			r.Header.Get("X-Slack-Retry-Reason") != "http_error") {
 			t.Errorf("attempt %d: %v", i, r.Header)
 		}
 		if i == 0 && r.Header.Get("X-Slack-Retry-Num") != "" {
@@ -190,7 +191,8 @@ func TestMentionAndMessageAreTwoEvents(t *testing.T) {
 	w.Say(w.Ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, "hello <@"+in.BotUserID+">")
 	w.Settled()
 	a, m := w.Bot.Events("app_mention"), w.Bot.Events("message")
-	if len(a) != 1 || len(m) != 1 || a[0].Outer["event_id"] == m[0].Outer["event_id"] || a[0].Event["ts"] != m[0].Event["ts"] || m[0].Event["channel_type"] != "channel" {
+	if len(a) != 1 || len(m) != 1 || a[0].Outer["event_id"] == m[0].Outer["event_id"] ||
+		a[0].Event["ts"] != m[0].Event["ts"] || m[0].Event["channel_type"] != "channel" {
 		t.Errorf("mention %v, message %v", a, m)
 	}
 	w.Call("chat.postMessage", tok, "channel", slacksim.AcmeGeneral, "text", "answer")
@@ -212,7 +214,8 @@ func TestEditedAndDeletedMessages(t *testing.T) {
 	w.Call("chat.update", tok, "channel", a.Str("channel"), "ts", a.Str("ts"), "text", "two")
 	w.Settled()
 	e := w.Bot.Last(t).Event
-	if e["subtype"] != "message_changed" || e["hidden"] != true || e["message"].(map[string]any)["text"] != "two" || e["previous_message"].(map[string]any)["text"] != "one" {
+	if e["subtype"] != "message_changed" || e["hidden"] != true || e["message"].(map[string]any)["text"] != "two" ||
+		e["previous_message"].(map[string]any)["text"] != "one" {
 		t.Errorf("changed %v", e)
 	}
 	w.Call("chat.delete", tok, "channel", a.Str("channel"), "ts", a.Str("ts"))
@@ -226,15 +229,17 @@ func TestSlackConnect(t *testing.T) {
 	w := newWorld(t)
 	w.Install(slacksim.AcmeAdmin)
 	in, _ := w.Installed(slacksim.Acme)
-	w.AddChannel(slacksim.Channel{ID: "C0SHARED01", TeamID: slacksim.Acme, Name: "both", SharedWith: []string{slacksim.Birch},
-		Members: []string{slacksim.AcmeAdmin, slacksim.BirchMember, in.BotUserID}})
+	w.AddChannel(slacksim.Channel{ID: "C0SHARED01", TeamID: slacksim.Acme, Name: "both",
+		SharedWith: []string{slacksim.Birch},
+		Members:    []string{slacksim.AcmeAdmin, slacksim.BirchMember, in.BotUserID}})
 	if _, err := w.Say(w.Ctx, slacksim.BirchMember, "C0SHARED01", "hello <@"+in.BotUserID+">"); err != nil {
 		t.Fatal(err)
 	}
 	w.Settled()
 	m := w.Bot.Events("message")[0]
 	auth := m.Outer["authorizations"].([]any)[0].(map[string]any)
-	if m.Outer["team_id"] != slacksim.Birch || auth["team_id"] != slacksim.Acme || m.Outer["context_team_id"] != slacksim.Acme || m.Outer["is_ext_shared_channel"] != true {
+	if m.Outer["team_id"] != slacksim.Birch || auth["team_id"] != slacksim.Acme ||
+		m.Outer["context_team_id"] != slacksim.Acme || m.Outer["is_ext_shared_channel"] != true {
 		t.Errorf("message envelope %v", m.Outer)
 	}
 	a := w.Bot.Events("app_mention")[0]
@@ -279,14 +284,16 @@ func TestRawDeliveriesLie(t *testing.T) {
 	if sig, stamp := check(slacksim.Raw{Unsigned: true}); sig != "" || stamp != "" {
 		t.Error("Unsigned is signed")
 	}
-	if sig, stamp := check(slacksim.Raw{Skew: -6 * time.Minute}); stamp != fmt.Sprint(start.Unix()-360) || sig != slacksim.Sign("signing-secret-xyz", start.Unix()-360, body) {
+	if sig, stamp := check(slacksim.Raw{Skew: -6 * time.Minute}); stamp != fmt.Sprint(start.Unix()-360) ||
+		sig != slacksim.Sign("signing-secret-xyz", start.Unix()-360, body) {
 		t.Error("Skew")
 	}
 	if sig, _ := check(slacksim.Raw{Secret: "next"}); sig != slacksim.Sign("next", start.Unix(), body) {
 		t.Error("Secret")
 	}
 	w.Bot.Reply(status(401))
-	if a := w.Deliver(w.Ctx, slacksim.Raw{Body: body, BadSignature: true, RetryNum: 2, RetryReason: "http_error"}); a.Status != 401 || a.Err != "http_error" {
+	if a := w.Deliver(w.Ctx, slacksim.Raw{Body: body, BadSignature: true, RetryNum: 2,
+		RetryReason: "http_error"}); a.Status != 401 || a.Err != "http_error" {
 		t.Errorf("%+v", a)
 	}
 	w.Settled()
@@ -300,13 +307,15 @@ func TestEmitAndDeliverTwice(t *testing.T) {
 	w := newWorld(t)
 	w.Install(slacksim.AcmeAdmin)
 	w.DeliverTwice(1)
-	id, err := w.Emit(w.Ctx, slacksim.Event{TeamID: slacksim.Acme, Inner: json.RawMessage(`{"type":"grid_migration_started","enterprise_id":"E1"}`)})
+	id, err := w.Emit(w.Ctx, slacksim.Event{TeamID: slacksim.Acme,
+		Inner: json.RawMessage(`{"type":"grid_migration_started","enterprise_id":"E1"}`)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.Settled()
 	got := w.Bot.Events("grid_migration_started")
-	if len(got) != 2 || got[0].Outer["event_id"] != id || got[1].Outer["event_id"] != id || got[1].Header.Get("X-Slack-Retry-Num") != "" {
+	if len(got) != 2 || got[0].Outer["event_id"] != id || got[1].Outer["event_id"] != id ||
+		got[1].Header.Get("X-Slack-Retry-Num") != "" {
 		t.Errorf("twice: %v", got)
 	}
 	w.Emit(w.Ctx, slacksim.Event{TeamID: slacksim.Acme, ID: id, Inner: map[string]any{"type": "odd"}})
@@ -319,7 +328,8 @@ func TestEmitAndDeliverTwice(t *testing.T) {
 func TestVerifyURL(t *testing.T) {
 	w := newWorld(t)
 	for name, reply := range map[string]func(string) string{
-		"text": func(c string) string { return c }, "form": func(c string) string { return "challenge=" + url.QueryEscape(c) },
+		"text": func(c string) string { return c },
+		"form": func(c string) string { return "challenge=" + url.QueryEscape(c) },
 		"json": func(c string) string { return `{"challenge":"` + c + `"}` },
 	} {
 		w.Bot.Reply(func(rw http.ResponseWriter, _ *http.Request, r request) {
@@ -343,7 +353,8 @@ func TestVerifyURL(t *testing.T) {
 func TestSignVector(t *testing.T) {
 	// The vector of docs.slack.dev/authentication/verifying-requests-from-slack.
 	body := "token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V&channel_name=foobar&user_id=U2CERLKJA&user_name=roadrunner&command=%2Fwebhook-collect&text=&response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN&trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c"
-	if got := slacksim.Sign("8f742231b10e8888abcd99yyyzzz85a5", 1531420618, []byte(body)); got != "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503" {
+	if got := slacksim.Sign("8f742231b10e8888abcd99yyyzzz85a5", 1531420618,
+		[]byte(body)); got != "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503" {
 		t.Error(got)
 	}
 }
@@ -361,7 +372,8 @@ func TestCloseStopsRetries(t *testing.T) {
 	if n := len(w.Bot.Requests()); n != 2 {
 		t.Errorf("%d requests: a retry after Close", n)
 	}
-	if err := slacksim.New(slacksim.Config{}).Start("0.0.0.0:0"); err == nil || !strings.Contains(err.Error(), "loopback") {
+	if err := slacksim.New(slacksim.Config{}).Start("0.0.0.0:0"); err == nil ||
+		!strings.Contains(err.Error(), "loopback") {
 		t.Errorf("Start on every address: %v", err)
 	}
 }

@@ -36,7 +36,8 @@ func TestAuthorizeRefuses(t *testing.T) {
 		}
 	}
 	below := w.AuthorizeURL("chat:write", "redirect_uri", callback+"/eu")
-	if got, err := w.Authorize(w.Ctx, below, slacksim.AcmeAdmin, slacksim.Choice{}); err != nil || !strings.HasPrefix(got, callback+"/eu?") {
+	if got, err := w.Authorize(w.Ctx, below, slacksim.AcmeAdmin, slacksim.Choice{}); err != nil ||
+		!strings.HasPrefix(got, callback+"/eu?") {
 		t.Errorf("a path below a configured one: %q, %v", got, err)
 	}
 }
@@ -52,10 +53,12 @@ func TestAuthorizeChoices(t *testing.T) {
 		u, _ := url.Parse(got)
 		return u.Query()
 	}
-	if q := query(slacksim.Choice{Deny: true}, "state", "a b&c"); q.Get("error") != "access_denied" || q.Get("state") != "a b&c" || q.Get("error_description") == "" || q.Has("code") {
+	if q := query(slacksim.Choice{Deny: true}, "state", "a b&c"); q.Get("error") != "access_denied" ||
+		q.Get("state") != "a b&c" || q.Get("error_description") == "" || q.Has("code") {
 		t.Errorf("Cancel: %v", q)
 	}
-	if q := query(slacksim.Choice{DenyWithoutDescription: true}); q.Get("error") != "access_denied" || q.Has("error_description") {
+	if q := query(slacksim.Choice{DenyWithoutDescription: true}); q.Get("error") != "access_denied" ||
+		q.Has("error_description") {
 		t.Errorf("Cancel without description: %v", q)
 	}
 	if a := w.Exchange(query(slacksim.Choice{Untick: []string{"im:write"}}).Get("code")); a.Str("scope") != "chat:write" {
@@ -66,12 +69,14 @@ func TestAuthorizeChoices(t *testing.T) {
 		t.Errorf("another workspace: %v", a)
 	}
 	w.AddWorkspace(slacksim.Workspace{ID: slacksim.Acme, Name: "Acme Corp", AppsNeedApproval: true})
-	if _, err := w.Authorize(w.Ctx, w.AuthorizeURL("chat:write"), slacksim.AcmeMember, slacksim.Choice{}); !errors.Is(err, slacksim.ErrApprovalPending) {
+	_, err := w.Authorize(w.Ctx, w.AuthorizeURL("chat:write"), slacksim.AcmeMember, slacksim.Choice{})
+	if !errors.Is(err, slacksim.ErrApprovalPending) {
 		t.Errorf("approval: %v", err)
 	}
 	w.SetApp(func(a *slacksim.App) { a.NotDistributed, a.HomeTeam = true, slacksim.Acme })
 	var refused *slacksim.AuthorizeError
-	if _, err := w.Authorize(w.Ctx, w.AuthorizeURL("chat:write"), slacksim.BirchAdmin, slacksim.Choice{}); !errors.As(err, &refused) || refused.Code != "invalid_team_for_non_distributed_app" {
+	_, err = w.Authorize(w.Ctx, w.AuthorizeURL("chat:write"), slacksim.BirchAdmin, slacksim.Choice{})
+	if !errors.As(err, &refused) || refused.Code != "invalid_team_for_non_distributed_app" {
 		t.Errorf("undistributed app: %v", err)
 	}
 }
@@ -82,7 +87,8 @@ func TestCodeLivesTenMinutesAndOnce(t *testing.T) {
 	code := w.Code(slacksim.AcmeAdmin, "chat:write")
 	w.WantError("oauth.v2.access", "", "invalid_client_id", "client_id", "x", "code", code)
 	w.WantError("oauth.v2.access", "", "bad_client_secret", "client_id", "111.222", "client_secret", "x", "code", code)
-	w.WantError("oauth.v2.access", "", "bad_redirect_uri", "client_id", "111.222", "client_secret", "client-secret-xyz", "code", code)
+	w.WantError("oauth.v2.access", "", "bad_redirect_uri", "client_id", "111.222", "client_secret", "client-secret-xyz",
+		"code", code)
 	if a := w.Exchange(code); a["ok"] != true {
 		t.Fatal(a)
 	}
@@ -96,19 +102,23 @@ func TestCodeLivesTenMinutesAndOnce(t *testing.T) {
 
 func TestAccessAnswerAndBasicCredentials(t *testing.T) {
 	w := newWorld(t)
-	form := url.Values{"code": {w.Code(slacksim.AcmeAdmin, "chat:write,commands", "user_scope", "users:read")}, "redirect_uri": {callback}}
+	form := url.Values{"code": {w.Code(slacksim.AcmeAdmin, "chat:write,commands", "user_scope", "users:read")},
+		"redirect_uri": {callback}}
 	req, _ := http.NewRequest("POST", w.URL()+"/api/oauth.v2.access", strings.NewReader(form.Encode()))
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.SetBasicAuth("111.222", "client-secret-xyz")
 	a := do(t, req)
-	if a.Str("team", "id") != slacksim.Acme || a["enterprise"] != nil || a["is_enterprise_install"] != false || a.Str("app_id") != "A0SWITCH01" ||
-		a.Str("scope") != "chat:write,commands" || a.Str("token_type") != "bot" || !strings.HasPrefix(a.Str("authed_user", "access_token"), "xoxp-") {
+	if a.Str("team", "id") != slacksim.Acme || a["enterprise"] != nil || a["is_enterprise_install"] != false ||
+		a.Str("app_id") != "A0SWITCH01" ||
+		a.Str("scope") != "chat:write,commands" || a.Str("token_type") != "bot" ||
+		!strings.HasPrefix(a.Str("authed_user", "access_token"), "xoxp-") {
 		t.Errorf("answer %v", a)
 	}
 	if _, ok := a["bot_id"]; ok {
 		t.Error("bot_id is not part of the answer")
 	}
-	if b := w.Call("auth.test", a.Str("access_token")); b.Str("bot_id") == "" || b.Str("user_id") != a.Str("bot_user_id") || !strings.HasSuffix(b.Str("url"), "/client/T0ACME0001/") {
+	if b := w.Call("auth.test", a.Str("access_token")); b.Str("bot_id") == "" ||
+		b.Str("user_id") != a.Str("bot_user_id") || !strings.HasSuffix(b.Str("url"), "/client/T0ACME0001/") {
 		t.Errorf("auth.test %v", b)
 	}
 	// Only user scopes: no token at the top.
@@ -124,14 +134,16 @@ func TestReinstallKeepsTokenAndAddsScopes(t *testing.T) {
 	first := w.Install(slacksim.AcmeAdmin, "chat:write")
 	w.WantError("users.info", first, "missing_scope", "user", slacksim.AcmeAdmin)
 	a := w.Exchange(w.Code(slacksim.AcmeMember, "users:read"))
-	if a.Str("access_token") != first || a.Str("scope") != "chat:write,users:read" || a.Str("authed_user", "id") != slacksim.AcmeMember {
+	if a.Str("access_token") != first || a.Str("scope") != "chat:write,users:read" ||
+		a.Str("authed_user", "id") != slacksim.AcmeMember {
 		t.Errorf("re-install %v", a)
 	}
 	if b := w.Call("users.info", first, "user", slacksim.AcmeAdmin); b["ok"] != true {
 		t.Errorf("the old token did not gain the scope: %v", b)
 	}
 	in, ok := w.Installed(slacksim.Acme)
-	if !ok || in.BotToken != first || in.InstalledBy != slacksim.AcmeMember || !slices.Equal(in.Scopes, []string{"chat:write", "users:read"}) {
+	if !ok || in.BotToken != first || in.InstalledBy != slacksim.AcmeMember ||
+		!slices.Equal(in.Scopes, []string{"chat:write", "users:read"}) {
 		t.Errorf("Installed = %+v", in)
 	}
 }
@@ -140,20 +152,24 @@ func rotating(c *slacksim.Config) { c.App.TokenRotation = true }
 
 func (w *world) refresh(token string) answer {
 	w.T.Helper()
-	return w.Call("oauth.v2.access", "", "client_id", "111.222", "client_secret", "client-secret-xyz", "grant_type", "refresh_token", "refresh_token", token)
+	return w.Call("oauth.v2.access", "", "client_id", "111.222", "client_secret", "client-secret-xyz",
+		"grant_type", "refresh_token", "refresh_token", token)
 }
 
 func TestRotation(t *testing.T) {
 	w := newWorld(t, rotating)
 	a := w.Exchange(w.Code(slacksim.AcmeAdmin, "chat:write", "user_scope", "users:read"))
-	if !strings.HasPrefix(a.Str("access_token"), "xoxe.xoxb-1-") || !strings.HasPrefix(a.Str("refresh_token"), "xoxe-1-") || a["expires_in"] != 43200.0 {
+	if !strings.HasPrefix(a.Str("access_token"), "xoxe.xoxb-1-") ||
+		!strings.HasPrefix(a.Str("refresh_token"), "xoxe-1-") || a["expires_in"] != 43200.0 {
 		t.Fatalf("pair %v", a)
 	}
-	if u := a.Str("authed_user", "access_token"); !strings.HasPrefix(u, "xoxe.xoxp-1-") || a.Str("authed_user", "refresh_token") == a.Str("refresh_token") {
+	if u := a.Str("authed_user", "access_token"); !strings.HasPrefix(u, "xoxe.xoxp-1-") ||
+		a.Str("authed_user", "refresh_token") == a.Str("refresh_token") {
 		t.Errorf("the user's chain: %v", a["authed_user"])
 	}
 	b := w.refresh(a.Str("refresh_token"))
-	if b["ok"] != true || b.Str("token_type") != "bot" || b.Str("team", "id") != slacksim.Acme || b.Str("access_token") == a.Str("access_token") {
+	if b["ok"] != true || b.Str("token_type") != "bot" || b.Str("team", "id") != slacksim.Acme ||
+		b.Str("access_token") == a.Str("access_token") {
 		t.Fatalf("refresh %v", b)
 	}
 	if x := w.Call("auth.test", a.Str("access_token")); x["ok"] != true || x["expires_in"] == nil {
@@ -177,7 +193,9 @@ func TestRotation(t *testing.T) {
 
 func TestRefreshTokenReuse(t *testing.T) {
 	for _, strict := range []bool{true, false} {
-		w := newWorld(t, rotating, func(c *slacksim.Config) { c.App.StrictRefresh, c.App.RefreshGrace = strict, 30*time.Second })
+		w := newWorld(t, rotating, func(c *slacksim.Config) {
+			c.App.StrictRefresh, c.App.RefreshGrace = strict, 30*time.Second
+		})
 		a := w.Exchange(w.Code(slacksim.AcmeAdmin, "chat:write"))
 		b := w.refresh(a.Str("refresh_token"))
 		again := w.refresh(a.Str("refresh_token"))
@@ -189,7 +207,8 @@ func TestRefreshTokenReuse(t *testing.T) {
 			continue
 		}
 		// Within the grace there are two successors, and one survives.
-		if again["ok"] != true || w.refresh(b.Str("refresh_token")).Str("error") != "invalid_refresh_token" || w.refresh(again.Str("refresh_token"))["ok"] != true {
+		if again["ok"] != true || w.refresh(b.Str("refresh_token")).Str("error") != "invalid_refresh_token" ||
+			w.refresh(again.Str("refresh_token"))["ok"] != true {
 			t.Error("grace: not exactly the later successor lives")
 		}
 		w.Clock.Advance(30 * time.Second)
@@ -203,7 +222,8 @@ func TestLostRefreshAnswerMayBeAskedForAgain(t *testing.T) {
 	w := newWorld(t, rotating)
 	a := w.Exchange(w.Code(slacksim.AcmeAdmin, "chat:write"))
 	w.Inject(slacksim.Fault{Method: "oauth.v2.access", Times: 1, DropAnswer: true})
-	if _, err := w.Try("oauth.v2.access", "", "client_id", "111.222", "client_secret", "client-secret-xyz", "grant_type", "refresh_token", "refresh_token", a.Str("refresh_token")); err == nil {
+	if _, err := w.Try("oauth.v2.access", "", "client_id", "111.222", "client_secret", "client-secret-xyz",
+		"grant_type", "refresh_token", "refresh_token", a.Str("refresh_token")); err == nil {
 		t.Fatal("the answer was not dropped")
 	}
 	if b := w.refresh(a.Str("refresh_token")); b["ok"] != true {
@@ -302,8 +322,10 @@ func TestUninstallVariants(t *testing.T) {
 		order slacksim.UninstallOrder
 		want  string
 	}{
-		{slacksim.RevokedFirst, "tokens_revoked app_uninstalled"}, {slacksim.UninstalledFirst, "app_uninstalled tokens_revoked"},
-		{slacksim.OnlyRevoked, "tokens_revoked"}, {slacksim.OnlyUninstalled, "app_uninstalled"}, {slacksim.NoUninstallEvents, ""},
+		{slacksim.RevokedFirst, "tokens_revoked app_uninstalled"},
+		{slacksim.UninstalledFirst, "app_uninstalled tokens_revoked"},
+		{slacksim.OnlyRevoked, "tokens_revoked"}, {slacksim.OnlyUninstalled, "app_uninstalled"},
+		{slacksim.NoUninstallEvents, ""},
 	} {
 		w := newWorld(t)
 		w.Install(slacksim.AcmeAdmin)
@@ -352,14 +374,16 @@ func TestOrganisationWide(t *testing.T) {
 		c.App.OrgReady = true
 		c.App.Events = append(c.App.Events, "team_access_granted")
 	})
-	w.AddWorkspace(slacksim.Workspace{ID: slacksim.Acme, Name: "Acme Corp", EnterpriseID: "E0GRID0001", EnterpriseName: "Acme Group"})
+	w.AddWorkspace(slacksim.Workspace{ID: slacksim.Acme, Name: "Acme Corp", EnterpriseID: "E0GRID0001",
+		EnterpriseName: "Acme Group"})
 	got, err := w.Authorize(w.Ctx, w.AuthorizeURL(botScopes), slacksim.AcmeAdmin, slacksim.Choice{Org: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	u, _ := url.Parse(got)
 	a := w.Exchange(u.Query().Get("code"))
-	if a["team"] != nil || a.Str("enterprise", "id") != "E0GRID0001" || a["is_enterprise_install"] != true || !strings.HasPrefix(a.Str("bot_user_id"), "W") {
+	if a["team"] != nil || a.Str("enterprise", "id") != "E0GRID0001" || a["is_enterprise_install"] != true ||
+		!strings.HasPrefix(a.Str("bot_user_id"), "W") {
 		t.Fatalf("answer %v", a)
 	}
 	tok := a.Str("access_token")
@@ -372,7 +396,8 @@ func TestOrganisationWide(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Settled()
-	if e := w.Bot.Last(t); e.Event["type"] != "team_access_granted" || e.Outer["team_id"] != nil || e.Outer["enterprise_id"] != "E0GRID0001" {
+	if e := w.Bot.Last(t); e.Event["type"] != "team_access_granted" || e.Outer["team_id"] != nil ||
+		e.Outer["enterprise_id"] != "E0GRID0001" {
 		t.Errorf("grant event %v", e.Outer)
 	}
 	if x := w.Call("users.list", tok, "team_id", slacksim.Acme); x["ok"] != true {
@@ -406,7 +431,8 @@ func TestOrganisationWide(t *testing.T) {
 
 func TestIncomingWebhook(t *testing.T) {
 	w := newWorld(t)
-	got, err := w.Authorize(w.Ctx, w.AuthorizeURL("incoming-webhook,chat:write"), slacksim.AcmeAdmin, slacksim.Choice{WebhookChannel: slacksim.AcmeRandom})
+	got, err := w.Authorize(w.Ctx, w.AuthorizeURL("incoming-webhook,chat:write"), slacksim.AcmeAdmin,
+		slacksim.Choice{WebhookChannel: slacksim.AcmeRandom})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -420,7 +446,8 @@ func TestIncomingWebhook(t *testing.T) {
 		url, body, want string
 		status          int
 	}{
-		{hook, `{"text":"hi"}`, "ok", 200}, {hook, `{}`, "no_text", 400}, {hook, `nonsense`, "invalid_payload", 400}, {hook + "x", `{"text":"hi"}`, "invalid_token", 403},
+		{hook, `{"text":"hi"}`, "ok", 200}, {hook, `{}`, "no_text", 400}, {hook, `nonsense`, "invalid_payload", 400},
+		{hook + "x", `{"text":"hi"}`, "invalid_token", 403},
 	} {
 		if status, body := post(t, c.url, c.body); status != c.status || body != c.want {
 			t.Errorf("webhook %s: %d %q", c.body, status, body)
@@ -445,7 +472,8 @@ func TestSecretsAreListed(t *testing.T) {
 		t.Fatal(err)
 	}
 	hook := w.Bot.Last(t).Form.Get("response_url")
-	for _, want := range []string{code, a.Str("access_token"), a.Str("refresh_token"), "client-secret-xyz", "signing-secret-xyz", hook[strings.LastIndexByte(hook, '/')+1:]} {
+	for _, want := range []string{code, a.Str("access_token"), a.Str("refresh_token"), "client-secret-xyz",
+		"signing-secret-xyz", hook[strings.LastIndexByte(hook, '/')+1:]} {
 		if !slices.Contains(w.Secrets(), want) {
 			t.Errorf("%q is not among the secrets", want)
 		}

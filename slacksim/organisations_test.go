@@ -31,13 +31,16 @@ func newGrid(t *testing.T) (w *world, org, acme, birch string) {
 	if err := w.GrantTeam(w.Ctx, gridOne); err != nil {
 		t.Fatal(err)
 	}
-	return w, org, w.Install(slacksim.AcmeAdmin, botScopes+",channels:read"), w.Install(slacksim.BirchAdmin, botScopes+",channels:read")
+	return w, org, w.Install(slacksim.AcmeAdmin, botScopes+",channels:read"),
+		w.Install(slacksim.BirchAdmin, botScopes+",channels:read")
 }
 
-// A token that reaches for what another installation can see is noticed, whatever Slack answers; one that stays at home is not.
+// A token that reaches for what another installation can see is noticed, whatever Slack answers; one that stays at
+// home is not.
 func TestForeignTokens(t *testing.T) {
 	w, org, acme, birch := newGrid(t)
-	shared := slacksim.Channel{ID: "C0SHARED01", TeamID: slacksim.Acme, Name: "shared", SharedWith: []string{slacksim.Birch}, Members: []string{slacksim.AcmeAdmin, slacksim.BirchAdmin}}
+	shared := slacksim.Channel{ID: "C0SHARED01", TeamID: slacksim.Acme, Name: "shared",
+		SharedWith: []string{slacksim.Birch}, Members: []string{slacksim.AcmeAdmin, slacksim.BirchAdmin}}
 	for _, home := range []string{slacksim.Acme, slacksim.Birch} {
 		in, _ := w.Installed(home)
 		shared.Members = append(shared.Members, in.BotUserID)
@@ -87,7 +90,8 @@ func TestMigration(t *testing.T) {
 	if err := w.FinishMigration(w.Ctx, slacksim.Birch, "E0GRID0001", "Grid Inc"); err != nil {
 		t.Fatal(err)
 	}
-	if a := w.Call("auth.test", birch); a.Str("enterprise_id") != "E0GRID0001" || a.Str("team_id") != slacksim.Birch || a["is_enterprise_install"] != false {
+	if a := w.Call("auth.test", birch); a.Str("enterprise_id") != "E0GRID0001" || a.Str("team_id") != slacksim.Birch ||
+		a["is_enterprise_install"] != false {
 		t.Errorf("%v", a)
 	}
 	w.Settled()
@@ -108,7 +112,8 @@ func TestChannelChangesItsID(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Settled()
-	if got := w.Bot.Events("channel_id_changed"); len(got) != 1 || got[0].Event["old_channel_id"] != slacksim.AcmeGeneral || got[0].Event["new_channel_id"] != "C0ACMENEW1" {
+	if got := w.Bot.Events("channel_id_changed"); len(got) != 1 ||
+		got[0].Event["old_channel_id"] != slacksim.AcmeGeneral || got[0].Event["new_channel_id"] != "C0ACMENEW1" {
 		t.Errorf("%v", got)
 	}
 	w.WantError("chat.postMessage", acme, "channel_not_found", "channel", slacksim.AcmeGeneral, "text", "hi")
@@ -120,7 +125,8 @@ func TestChannelChangesItsID(t *testing.T) {
 func TestEventAuthorizations(t *testing.T) {
 	w, org, acme, birch := newGrid(t)
 	const method, app = "apps.event.authorizations.list", "xapp-1-A0SWITCH01-1-secret"
-	shared := slacksim.Channel{ID: "C0SHARED01", TeamID: slacksim.Acme, Name: "shared", SharedWith: []string{slacksim.Birch, gridOne}, Members: []string{slacksim.AcmeAdmin}}
+	shared := slacksim.Channel{ID: "C0SHARED01", TeamID: slacksim.Acme, Name: "shared",
+		SharedWith: []string{slacksim.Birch, gridOne}, Members: []string{slacksim.AcmeAdmin}}
 	for _, home := range []string{slacksim.Acme, slacksim.Birch, gridOne} {
 		in, ok := w.Installed(home)
 		if !ok {

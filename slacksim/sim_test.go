@@ -67,7 +67,8 @@ func TestInstallTalkAndUninstall(t *testing.T) {
 	}
 	w.Settled()
 	reqs := w.Bot.Requests()
-	if a, b := reqs[len(reqs)-2].Event["type"], reqs[len(reqs)-1].Event["type"]; a != "app_uninstalled" || b != "tokens_revoked" {
+	if a, b := reqs[len(reqs)-2].Event["type"], reqs[len(reqs)-1].Event["type"]; a != "app_uninstalled" ||
+		b != "tokens_revoked" {
 		t.Errorf("uninstall sent %v, %v", a, b)
 	}
 	w.WantError("auth.test", tok, "account_inactive")

@@ -152,7 +152,8 @@ func (p *peer) wantClosed(code int) {
 	select {
 	case err := <-p.ended:
 		var c *websocket.CloseError
-		if clean := errors.As(err, &c) && c.Code == code; !clean && code != 0 || code == 0 && errors.As(err, &c) && c.Code == 1000 {
+		if clean := errors.As(err, &c) && c.Code == code; !clean && code != 0 || code == 0 && errors.As(err, &c) &&
+			c.Code == 1000 {
 			p.t.Errorf("ended with %v, want code %d", err, code)
 		}
 	case <-time.After(20 * time.Second):
@@ -181,7 +182,8 @@ func TestSocketModeDelivers(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := p.next("events_api")
-	if answer(e.Payload).Str("event", "text") != "hello" || e.ID == "" || e.Accepts || e.Attempt != 0 || e.Payload["type"] != "event_callback" {
+	if answer(e.Payload).Str("event", "text") != "hello" || e.ID == "" || e.Accepts || e.Attempt != 0 ||
+		e.Payload["type"] != "event_callback" {
 		t.Errorf("event %+v", e)
 	}
 
@@ -191,7 +193,8 @@ func TestSocketModeDelivers(t *testing.T) {
 		t.Errorf("command %+v %v", r, err)
 	}
 	c := p.next("slash_commands")
-	if c.Payload["command"] != "/connection" || c.Payload["text"] != "status" || c.Payload["is_enterprise_install"] != "false" || !c.Accepts ||
+	if c.Payload["command"] != "/connection" || c.Payload["text"] != "status" ||
+		c.Payload["is_enterprise_install"] != "false" || !c.Accepts ||
 		!strings.HasPrefix(answer(c.Payload).Str("response_url"), w.URL()) {
 		t.Errorf("command's envelope %+v", c)
 	}
@@ -280,7 +283,8 @@ func TestConnectionsOpen(t *testing.T) {
 	used, old := w.open(), w.open()
 	w.dial(used, 0)
 	refused := func(name, url string) {
-		if _, res, err := websocket.DefaultDialer.Dial(url, nil); err == nil || res == nil || res.StatusCode != http.StatusForbidden {
+		if _, res, err := websocket.DefaultDialer.Dial(url, nil); err == nil || res == nil ||
+			res.StatusCode != http.StatusForbidden {
 			t.Errorf("%s ticket: %v", name, err)
 		}
 	}
@@ -295,7 +299,8 @@ func TestConnectionsOpen(t *testing.T) {
 	res.Body.Close()
 	w.WantBreaches(slacksim.RuleSocketTicket, slacksim.RuleSocketTicket, slacksim.RuleSocketTicket)
 	secrets := strings.Join(w.Secrets(), " ")
-	if !strings.Contains(secrets, appToken) || !strings.Contains(secrets, strings.Split(strings.SplitAfter(used, "ticket=")[1], "&")[0]) {
+	if !strings.Contains(secrets, appToken) || !strings.Contains(secrets,
+		strings.Split(strings.SplitAfter(used, "ticket=")[1], "&")[0]) {
 		t.Error("token and ticket are not among the secrets")
 	}
 }
@@ -306,7 +311,8 @@ func TestSocketRetries(t *testing.T) {
 	dm := w.DM(slacksim.AcmeAdmin)
 	w.Say(w.Ctx, slacksim.AcmeAdmin, dm, "while nobody listens")
 	w.Settled()
-	if r, err := w.Command(w.Ctx, slacksim.AcmeAdmin, dm, "/connection"); err != nil || !strings.Contains(r.Shown, "did not respond") {
+	if r, err := w.Command(w.Ctx, slacksim.AcmeAdmin, dm, "/connection"); err != nil ||
+		!strings.Contains(r.Shown, "did not respond") {
 		t.Errorf("command without a socket: %+v %v", r, err)
 	}
 	p := w.connect()
@@ -324,7 +330,8 @@ func TestSocketRetries(t *testing.T) {
 	})
 	w.Say(w.Ctx, slacksim.AcmeAdmin, dm, "again")
 	a, b := p.next("events_api"), p.next("events_api")
-	if b.Attempt != 1 || b.RetryReason != "http_timeout" || b.ID == a.ID || answer(a.Payload).Str("event_id") != answer(b.Payload).Str("event_id") {
+	if b.Attempt != 1 || b.RetryReason != "http_timeout" || b.ID == a.ID ||
+		answer(a.Payload).Str("event_id") != answer(b.Payload).Str("event_id") {
 		t.Errorf("%+v, then %+v", a, b)
 	}
 	r, err := w.Command(w.Ctx, slacksim.AcmeAdmin, dm, "/connection")
@@ -389,7 +396,8 @@ func TestSocketAnswersThatSlackIgnores(t *testing.T) {
 	command(a, "operation_timeout")
 
 	w.WantBreaches(slacksim.RuleSocketTooLarge, slacksim.RuleLateAck, slacksim.RuleSocketFrame, slacksim.RuleLateAck,
-		slacksim.RuleSocketPayload, slacksim.RuleSocketPayload, slacksim.RuleSocketFragments, slacksim.RuleLateAck, slacksim.RuleLateAck)
+		slacksim.RuleSocketPayload, slacksim.RuleSocketPayload, slacksim.RuleSocketFragments, slacksim.RuleLateAck,
+		slacksim.RuleLateAck)
 }
 
 func TestSocketsAreRefreshed(t *testing.T) {
@@ -572,7 +580,8 @@ func TestSendFrame(t *testing.T) {
 	if d := w.Deliveries(); len(d) != 2 || d[0].Kind != "raw" || d[0].Type != "news" || !d[1].Done {
 		t.Errorf("%+v", d)
 	}
-	if err := p.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(1000, ""), time.Now().Add(time.Second)); err != nil {
+	if err := p.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(1000, ""),
+		time.Now().Add(time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	p.wantClosed(1000)

@@ -108,7 +108,8 @@ func hidden(page, name string) string {
 func TestPersonInstallsTalksAndRemoves(t *testing.T) {
 	w := newWorld(t)
 	b := w.browser()
-	b.want(b.open("/"), "A small Slack that runs on this machine", "Acme Corp", "Birch &amp; Co", "Dana Reyes", `data-user="U0ACMELEON"`, `lang="en"`)
+	b.want(b.open("/"), "A small Slack that runs on this machine", "Acme Corp", "Birch &amp; Co", "Dana Reyes",
+		`data-user="U0ACMELEON"`, `lang="en"`)
 	b.send("/signin", "user", slacksim.AcmeAdmin)
 	if b.at != "/client/"+slacksim.Acme+"/"+slacksim.AcmeGeneral {
 		t.Errorf("signed in to %s", b.at)
@@ -116,7 +117,8 @@ func TestPersonInstallsTalksAndRemoves(t *testing.T) {
 	b.want(b.open("/client/T0ACME0001/app"), `id="add-to-slack" href="https://app.example/slack/install"`, "not installed")
 	authorize := strings.TrimPrefix(w.AuthorizeURL(botScopes), w.URL())
 	consent := b.open(authorize)
-	b.want(consent, "Switchboard</strong> is asking for permission", "Send messages as the app", `id="allow"`, `id="cancel"`, "Dana Reyes (admin)", `<option value="T0BIRCH001">`)
+	b.want(consent, "Switchboard</strong> is asking for permission", "Send messages as the app", `id="allow"`,
+		`id="cancel"`, "Dana Reyes (admin)", `<option value="T0BIRCH001">`)
 	b.send("/oauth/v2/authorize", "query", hidden(consent, "query"), "team", slacksim.Acme, "do", "allow")
 	back, _ := url.Parse(b.at)
 	if back.Host != "app.example" || back.Query().Get("state") != "st4te" || back.Query().Get("code") == "" {
@@ -125,8 +127,10 @@ func TestPersonInstallsTalksAndRemoves(t *testing.T) {
 	tok := w.Exchange(back.Query().Get("code")).Str("access_token")
 	w.Call("chat.postMessage", tok, "channel", slacksim.AcmeAdmin, "text", "Welcome <@"+slacksim.AcmeAdmin+">")
 	page := b.open("/client/T0ACME0001/dm")
-	b.want(page, `id="messages"`, `class="message from-app"`, `<span class="mention me">@Dana Reyes</span>`, `<span class="badge">APP</span>`, `placeholder="Message Switchboard"`, "Dana Reyes · admin")
-	b.want(b.open("/client/T0ACME0001/app"), `id="installed"`, "by Dana Reyes", `data-scope="chat:write"`, `id="remove-app"`)
+	b.want(page, `id="messages"`, `class="message from-app"`, `<span class="mention me">@Dana Reyes</span>`,
+		`<span class="badge">APP</span>`, `placeholder="Message Switchboard"`, "Dana Reyes · admin")
+	b.want(b.open("/client/T0ACME0001/app"), `id="installed"`, "by Dana Reyes", `data-scope="chat:write"`,
+		`id="remove-app"`)
 
 	w.Settled() // the event of the app's own message may be slow
 	b.send("/client/T0ACME0001/dm/say", "text", "hi @Leon Okafor <b>")
@@ -174,7 +178,8 @@ func TestConsentPagePicksAndCancels(t *testing.T) {
 	path := strings.TrimPrefix(w.AuthorizeURL("chat:write,im:write", "team", slacksim.Birch), w.URL())
 	page := b.open(path)
 	b.want(page, "Acme Corp</strong> workspace") // the team parameter counts only for those signed in there
-	page = b.open("/oauth/v2/authorize?" + url.Values{"pick_query": {hidden(page, "pick_query")}, "pick_team": {slacksim.Birch}}.Encode())
+	page = b.open("/oauth/v2/authorize?" + url.Values{"pick_query": {hidden(page, "pick_query")},
+		"pick_team": {slacksim.Birch}}.Encode())
 	b.want(page, "Birch &amp; Co</strong> workspace", "Ivy Tanaka (admin)", `name="optional" value="im:write" checked`)
 	b.send("/oauth/v2/authorize", "query", hidden(page, "query"), "team", slacksim.Birch, "do", "cancel")
 	if u, _ := url.Parse(b.at); u.Query().Get("error") != "access_denied" || u.Query().Get("state") != "st4te" {
@@ -186,8 +191,9 @@ func TestConsentPagePicksAndCancels(t *testing.T) {
 		t.Errorf("%v", a)
 	}
 	for code, bad := range map[string]string{
-		"invalid_client_id": "client_id=x&scope=chat:write", "bad_redirect_uri": "client_id=111.222&scope=chat:write&redirect_uri=https://evil.example/",
-		"invalid_scope": "client_id=111.222&scope=nope",
+		"invalid_client_id": "client_id=x&scope=chat:write",
+		"bad_redirect_uri":  "client_id=111.222&scope=chat:write&redirect_uri=https://evil.example/",
+		"invalid_scope":     "client_id=111.222&scope=nope",
 	} {
 		status, page := b.read(b.Get(w.URL() + "/oauth/v2/authorize?" + bad))
 		if status != 400 || !strings.Contains(page, `<code id="error-code">`+code) || strings.Contains(b.at, "evil") {
@@ -197,7 +203,8 @@ func TestConsentPagePicksAndCancels(t *testing.T) {
 	w.AddWorkspace(slacksim.Workspace{ID: slacksim.Acme, Name: "Acme Corp", AppsNeedApproval: true})
 	b.send("/signin", "user", slacksim.AcmeMember)
 	page = b.open(strings.TrimPrefix(w.AuthorizeURL("chat:write"), w.URL()))
-	if _, page = b.send("/oauth/v2/authorize", "query", hidden(page, "query"), "team", slacksim.Acme, "do", "allow"); !strings.Contains(page, "Your request was sent") {
+	if _, page = b.send("/oauth/v2/authorize", "query", hidden(page, "query"), "team", slacksim.Acme,
+		"do", "allow"); !strings.Contains(page, "Your request was sent") {
 		t.Error(page)
 	}
 }
@@ -295,15 +302,18 @@ func TestPagesKeepToThemselves(t *testing.T) {
 	if b.at != "/" {
 		t.Errorf("signed out, one came to %s", b.at)
 	}
-	if csp := res.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") {
+	if csp := res.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") ||
+		strings.Contains(csp, "unsafe") {
 		t.Errorf("policy %q", csp)
 	}
 	b.send("/signin", "user", slacksim.AcmeMember, "next", "//evil.example/")
 	if strings.Contains(b.at, "evil") {
 		t.Error("an open redirect")
 	}
-	w.AddChannel(slacksim.Channel{ID: "C0SECRET01", TeamID: slacksim.Acme, Name: "secret", Private: true, Members: []string{slacksim.AcmeAdmin}})
-	for _, p := range []string{"/client/T0ACME0001/C0SECRET01", "/client/T0ACME0001/" + w.DM(slacksim.AcmeAdmin), "/client/T0ACME0001/nope", "/client/T0NOPE/dm"} {
+	w.AddChannel(slacksim.Channel{ID: "C0SECRET01", TeamID: slacksim.Acme, Name: "secret", Private: true,
+		Members: []string{slacksim.AcmeAdmin}})
+	for _, p := range []string{"/client/T0ACME0001/C0SECRET01", "/client/T0ACME0001/" + w.DM(slacksim.AcmeAdmin),
+		"/client/T0ACME0001/nope", "/client/T0NOPE/dm"} {
 		if code, _ := b.read(b.Get(w.URL() + p)); code != 404 {
 			t.Errorf("%s: %d", p, code)
 		}
@@ -320,14 +330,16 @@ func TestPagesKeepToThemselves(t *testing.T) {
 		t.Error("a plain member removed the app")
 	}
 	w.Say(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, `<script>alert("x")</script><img src=x onerror=y>`)
-	if page := b.open("/client/T0ACME0001/C0ACMEGENE"); strings.Contains(page, "<script>alert") || strings.Contains(page, "<img src=x") {
+	if page := b.open("/client/T0ACME0001/C0ACMEGENE"); strings.Contains(page, "<script>alert") ||
+		strings.Contains(page, "<img src=x") {
 		t.Error("unescaped")
 	}
 	b.open("/static/style.css")
 	b.open("/static/client.js")
 	b.open("/icon/U0ACMEDANA-36.svg")
 	b.open("/app/A0SWITCH01")
-	for query, want := range map[string]string{"app=A0SWITCH01": "dm", "channel=" + slacksim.AcmeGeneral: slacksim.AcmeGeneral, "channel=C0NOWHERE1": "dm"} {
+	for query, want := range map[string]string{"app=A0SWITCH01": "dm",
+		"channel=" + slacksim.AcmeGeneral: slacksim.AcmeGeneral, "channel=C0NOWHERE1": "dm"} {
 		if b.open("/app_redirect?team=T0ACME0001&" + query); b.at != "/client/T0ACME0001/"+want {
 			t.Errorf("app_redirect with %s led to %s", query, b.at)
 		}
@@ -393,12 +405,14 @@ func TestCommandInThreadIsRefused(t *testing.T) {
 	const note = "<code>/connection</code> is not supported in threads. Sorry!"
 	thread := "/client/T0ACME0001/C0ACMEGENE?thread=" + ts
 	b.want(b.open(thread), note, "<code>/invite</code> is not supported", "Only visible to you", "Slackbot")
-	for where, page := range map[string]string{"the channel": b.open("/client/T0ACME0001/C0ACMEGENE"), "another person's thread": other.open(thread)} {
+	for where, page := range map[string]string{"the channel": b.open("/client/T0ACME0001/C0ACMEGENE"),
+		"another person's thread": other.open(thread)} {
 		if strings.Contains(page, "not supported in threads") {
 			t.Errorf("the note shows in %s", where)
 		}
 	}
-	if code, _ := b.send("/client/T0ACME0001/C0ACMEGENE/say", "text", "/connection", "thread_ts", "1.000000"); code != 400 {
+	if code, _ := b.send("/client/T0ACME0001/C0ACMEGENE/say", "text", "/connection",
+		"thread_ts", "1.000000"); code != 400 {
 		t.Errorf("in a thread that is none: %d", code)
 	}
 	b.send("/client/T0ACME0001/C0ACMEGENE/say", "text", "/connection status")
@@ -449,7 +463,8 @@ func TestUnreadMark(t *testing.T) {
 	b, other := w.browser(), w.browser()
 	b.send("/signin", "user", slacksim.AcmeAdmin)
 	other.send("/signin", "user", slacksim.AcmeMember)
-	const mark, elsewhere, dm = `<span class="hidden">new messages</span>`, "/client/T0ACME0001/C0ACMEGENE", "/client/T0ACME0001/dm"
+	const mark, elsewhere, dm = `<span class="hidden">new messages</span>`, "/client/T0ACME0001/C0ACMEGENE",
+		"/client/T0ACME0001/dm"
 	want := func(who *browser, at string, unread bool) {
 		t.Helper()
 		if got := strings.Contains(who.open(at), mark); got != unread {
@@ -515,7 +530,8 @@ func (b *browser) installWide() string {
 	b.w.T.Helper()
 	b.send("/signin", "user", slacksim.NorthwindOrgAdmin)
 	page := b.open(strings.TrimPrefix(b.w.AuthorizeURL(botScopes), b.w.URL()))
-	b.send("/oauth/v2/authorize", "query", hidden(page, "query"), "team", slacksim.NorthwindSales, "do", "allow", "org", "1")
+	b.send("/oauth/v2/authorize", "query", hidden(page, "query"), "team", slacksim.NorthwindSales, "do", "allow",
+		"org", "1")
 	u, _ := url.Parse(b.at)
 	return b.w.Exchange(u.Query().Get("code")).Str("access_token")
 }
@@ -524,9 +540,11 @@ func TestStartPageSaysWhoIsWho(t *testing.T) {
 	w := larger(t)
 	b := w.browser()
 	page := b.open("/")
-	b.want(page, `id="E0NORTHWND"`, "An organisation of 2 workspaces", "<strong>Look &lt;around&gt;.</strong> Sign in as anybody.",
+	b.want(page, `id="E0NORTHWND"`, "An organisation of 2 workspaces",
+		"<strong>Look &lt;around&gt;.</strong> Sign in as anybody.",
 		"<strong>Nora Feld</strong><small>organisation admin</small>", "<strong>Tomás Rivera</strong><small>admin</small>",
-		"<strong>Priya Nair</strong><small>member</small>", "<strong>Max Weber</strong><small>guest, sees #northwind-birch alone</small>",
+		"<strong>Priya Nair</strong><small>member</small>",
+		"<strong>Max Weber</strong><small>guest, sees #northwind-birch alone</small>",
 		"<strong>Sam Lindqvist</strong><small>member, in #northwind-birch with Northwind Sales</small>")
 	if strings.Contains(page, "First time here?") || strings.Contains(page, "app installed") {
 		t.Errorf("too much on %s", page)
@@ -535,7 +553,8 @@ func TestStartPageSaysWhoIsWho(t *testing.T) {
 	if err := w.GrantTeam(w.Ctx, slacksim.NorthwindSales); err != nil {
 		t.Fatal(err)
 	}
-	b.want(b.open("/"), "app installed for all of it", `<span class="tag installed">app installed</span>`, "app not added here")
+	b.want(b.open("/"), "app installed for all of it", `<span class="tag installed">app installed</span>`,
+		"app not added here")
 }
 
 // Only an admin of the organisation is offered the organisation, and only they get it.
@@ -547,8 +566,10 @@ func TestConsentForTheOrganisation(t *testing.T) {
 		offered          bool
 	}{
 		{slacksim.NorthwindOrgAdmin, slacksim.NorthwindSales, "For the whole organisation Northwind", true},
-		{slacksim.SalesAdmin, slacksim.NorthwindSales, "Only an organisation admin can install it for all of Northwind", false},
-		{slacksim.LabsMember, slacksim.NorthwindLabs, "Only an organisation admin can install it for all of Northwind", false},
+		{slacksim.SalesAdmin, slacksim.NorthwindSales, "Only an organisation admin can install it for all of Northwind",
+			false},
+		{slacksim.LabsMember, slacksim.NorthwindLabs, "Only an organisation admin can install it for all of Northwind",
+			false},
 		{slacksim.AcmeAdmin, slacksim.Acme, "Dana Reyes (admin)", false},
 	} {
 		b := w.browser()
@@ -559,7 +580,8 @@ func TestConsentForTheOrganisation(t *testing.T) {
 			t.Errorf("%s is offered the organisation: %v", test.user, got)
 		}
 		code, _ := b.send("/oauth/v2/authorize", "query", hidden(page, "query"), "team", test.team, "do", "allow", "org", "1")
-		if allowed := strings.HasPrefix(b.at, "https://app.example/") && strings.Contains(b.at, "code="); allowed != test.offered || !allowed && code != 400 {
+		if allowed := strings.HasPrefix(b.at, "https://app.example/") &&
+			strings.Contains(b.at, "code="); allowed != test.offered || !allowed && code != 400 {
 			t.Errorf("%s installed for the organisation: %d %s", test.user, code, b.at)
 		}
 	}
@@ -583,13 +605,14 @@ func TestGuestsCannotInstall(t *testing.T) {
 	if strings.Contains(page, `id="allow"`) {
 		t.Error("a guest can press Allow")
 	}
-	if code, page := b.send("/oauth/v2/authorize", "query", hidden(page, "query"), "team", slacksim.NorthwindSales, "do", "allow"); code != 400 || !strings.Contains(page, "restricted_action") {
+	if code, page := b.send("/oauth/v2/authorize", "query", hidden(page, "query"), "team", slacksim.NorthwindSales,
+		"do", "allow"); code != 400 || !strings.Contains(page, "restricted_action") {
 		t.Errorf("a guest installed: %d %s", code, page)
 	}
 }
 
-// What is optional can be unticked, once; what is required or granted already has no box, and a form that leaves it out gets it
-// all the same.
+// What is optional can be unticked, once; what is required or granted already has no box, and a form that leaves it
+// out gets it all the same.
 func TestConsentKeepsRequiredAndGranted(t *testing.T) {
 	w := newWorld(t)
 	w.SetApp(func(a *slacksim.App) { a.OptionalScopes = []string{"im:write", "users:read"} })
@@ -608,12 +631,14 @@ func TestConsentKeepsRequiredAndGranted(t *testing.T) {
 		return w.Exchange(u.Query().Get("code")).Str("scope")
 	}
 	page := consent("chat:write,im:write,users:read")
-	b.want(page, `<span>Send messages as the app</span> <span class="tag">required</span>`, `name="optional" value="im:write" checked`)
+	b.want(page, `<span>Send messages as the app</span> <span class="tag">required</span>`,
+		`name="optional" value="im:write" checked`)
 	if got := allow(page, "im:write"); got != "chat:write,im:write" {
 		t.Errorf("granted %s", got)
 	}
 	page = consent("chat:write,im:write,users:read")
-	b.want(page, "Allowed before: 2", `<ul class="permissions" id="held"><li data-scope="chat:write">`, `name="optional" value="users:read" checked`)
+	b.want(page, "Allowed before: 2", `<ul class="permissions" id="held"><li data-scope="chat:write">`,
+		`name="optional" value="users:read" checked`)
 	if strings.Contains(page, `value="im:write"`) {
 		t.Error("what is granted can be unticked")
 	}
@@ -644,9 +669,11 @@ func TestOrganisationAddsWorkspaces(t *testing.T) {
 		t.Fatal("added where nothing is installed")
 	}
 	b.installWide()
-	b.want(b.open(manage), "Installed for the whole organisation by Nora Feld", `aria-label="Add to Northwind Sales"`, `aria-label="Add to Northwind Labs"`)
+	b.want(b.open(manage), "Installed for the whole organisation by Nora Feld", `aria-label="Add to Northwind Sales"`,
+		`aria-label="Add to Northwind Labs"`)
 	b.want(b.open("/client/T0NWSALES1/app"), `id="not-here"`, `id="manage-org" href="`+manage+`"`)
-	b.want(b.open(strings.TrimPrefix(w.AuthorizeURL(botScopes), w.URL())), `<input type="hidden" name="org" value="1">`, "which has the app already", "It asks for nothing new")
+	b.want(b.open(strings.TrimPrefix(w.AuthorizeURL(botScopes), w.URL())), `<input type="hidden" name="org" value="1">`,
+		"which has the app already", "It asks for nothing new")
 
 	for _, id := range []string{slacksim.SalesAdmin, slacksim.SalesMember, slacksim.SalesGuest, slacksim.BirchAdmin} {
 		other := w.browser()
@@ -676,9 +703,11 @@ func TestOrganisationAddsWorkspaces(t *testing.T) {
 	b.send("/client/T0NWSALES1/app/remove", "confirmed", "1")
 	labs := w.browser()
 	labs.send("/signin", "user", slacksim.LabsAdmin)
-	labs.want(labs.open(strings.TrimPrefix(w.AuthorizeURL(botScopes), w.URL())), "Only an organisation admin can change what it may do.")
+	labs.want(labs.open(strings.TrimPrefix(w.AuthorizeURL(botScopes), w.URL())),
+		"Only an organisation admin can change what it may do.")
 	page := labs.open("/client/T0NWLABS01/app")
-	labs.want(page, "not available in Northwind Labs", `<span class="badge">not here</span>`, "An admin of the organisation adds it to workspaces.")
+	labs.want(page, "not available in Northwind Labs", `<span class="badge">not here</span>`,
+		"An admin of the organisation adds it to workspaces.")
 	if strings.Contains(page, `id="add-to-slack"`) || strings.Contains(page, manage) {
 		t.Error("what helps nobody is offered")
 	}
@@ -698,7 +727,8 @@ func TestOrganisationAddsWorkspaces(t *testing.T) {
 	if _, ok := w.Installed(slacksim.Northwind); ok || len(w.Bot.Events("app_uninstalled")) != 1 {
 		t.Error("not removed")
 	}
-	for _, p := range []string{"/manage/E0NOBODY/integrations/profile/A0SWITCH01/workspaces/add", "/manage/" + slacksim.Acme + "/integrations/profile/A0SWITCH01/workspaces/add",
+	for _, p := range []string{"/manage/E0NOBODY/integrations/profile/A0SWITCH01/workspaces/add",
+		"/manage/" + slacksim.Acme + "/integrations/profile/A0SWITCH01/workspaces/add",
 		"/manage/" + slacksim.Northwind + "/integrations/profile/A0OTHER/workspaces/add"} {
 		if code, _ := b.read(b.Get(w.URL() + p)); code != 404 {
 			t.Errorf("%s: %d", p, code)
@@ -755,15 +785,20 @@ func TestSharedChannel(t *testing.T) {
 	if err := w.Invite(w.Ctx, slacksim.SalesAdmin, slacksim.NorthwindBirch, in.BotUserID); err != nil {
 		t.Fatal(err)
 	}
-	ts := w.Call("chat.postMessage", tok, "channel", slacksim.NorthwindBirch, "text", "Vote", "blocks", twoButtons).Str("ts")
+	ts := w.Call("chat.postMessage", tok, "channel", slacksim.NorthwindBirch, "text", "Vote",
+		"blocks", twoButtons).Str("ts")
+	w.Settled() // what comes last is the press
 	ours, theirs, guest := w.browser(), w.browser(), w.browser()
 	ours.send("/signin", "user", slacksim.SalesMember)
-	ours.want(ours.open("/client/T0NWSALES1/"+slacksim.NorthwindBirch), "shared with Birch &amp; Co", `title="Shared with Birch &amp; Co"`)
+	ours.want(ours.open("/client/T0NWSALES1/"+slacksim.NorthwindBirch), "shared with Birch &amp; Co",
+		`title="Shared with Birch &amp; Co"`)
 	theirs.send("/signin", "user", slacksim.BirchMember)
 	page := theirs.open("/client/T0BIRCH001/" + slacksim.NorthwindBirch)
-	theirs.want(page, "shared with Northwind Sales", `data-action-id="go"`, `<a href="/client/T0BIRCH001/app" id="app-page"><span aria-hidden="true">+</span> Add Switchboard</a>`)
+	theirs.want(page, "shared with Northwind Sales", `data-action-id="go"`,
+		`<a href="/client/T0BIRCH001/app" id="app-page"><span aria-hidden="true">+</span> Add Switchboard</a>`)
 	theirs.send("/client/T0BIRCH001/"+slacksim.NorthwindBirch+"/"+ts+"/act", "action", "acts/go")
-	if user, _ := w.Bot.Last(t).Outer["user"].(map[string]any); user["id"] != slacksim.BirchMember || user["team_id"] != slacksim.Birch {
+	if user, _ := w.Bot.Last(t).Outer["user"].(map[string]any); user["id"] != slacksim.BirchMember ||
+		user["team_id"] != slacksim.Birch {
 		t.Errorf("pressed by %v", user)
 	}
 	theirs.send("/client/T0BIRCH001/"+slacksim.NorthwindBirch+"/say", "text", "Hello from Birch")

@@ -62,10 +62,12 @@ func TestDateTokens(t *testing.T) {
 	n := testNames()
 	at := n.now.Add(-25*time.Hour - 3*time.Minute - 4*time.Second).In(n.zone)
 	for k, want := range map[string]string{
-		"{date_num}": "2026-11-01", "{date_slash}": "11/01/2026", "{date}": "November 1st, 2026", "{date_pretty}": "yesterday",
-		"{date_short}": "Nov 1, 2026", "{date_short_pretty}": "yesterday", "{date_long}": "Sunday, November 1st, 2026",
-		"{date_long_full}": "Sunday, November 1st, 2026", "{date_long_pretty}": "yesterday", "{time}": "9:26 AM", "{time_secs}": "9:26:56 AM",
-		"{ago}": "25 hours ago", "{other}": "{other}",
+		"{date_num}": "2026-11-01", "{date_slash}": "11/01/2026", "{date}": "November 1st, 2026",
+		"{date_pretty}": "yesterday",
+		"{date_short}":  "Nov 1, 2026", "{date_short_pretty}": "yesterday", "{date_long}": "Sunday, November 1st, 2026",
+		"{date_long_full}": "Sunday, November 1st, 2026", "{date_long_pretty}": "yesterday", "{time}": "9:26 AM",
+		"{time_secs}": "9:26:56 AM",
+		"{ago}":       "25 hours ago", "{other}": "{other}",
 	} {
 		if got := n.dateWord(at, k); got != want {
 			t.Errorf("%s = %q, want %q", k, got, want)
@@ -77,7 +79,8 @@ func TestDateTokens(t *testing.T) {
 	if got := ago(-90 * time.Second); got != "in 1 minute" {
 		t.Error(got)
 	}
-	for d, want := range map[int]string{1: "1st", 2: "2nd", 3: "3rd", 4: "4th", 11: "11th", 12: "12th", 13: "13th", 21: "21st", 22: "22nd", 23: "23rd", 30: "30th"} {
+	for d, want := range map[int]string{1: "1st", 2: "2nd", 3: "3rd", 4: "4th", 11: "11th", 12: "12th", 13: "13th",
+		21: "21st", 22: "22nd", 23: "23rd", 30: "30th"} {
 		if got := ordinal(d); got != want {
 			t.Errorf("%d: %s", d, got)
 		}
@@ -85,7 +88,9 @@ func TestDateTokens(t *testing.T) {
 }
 
 func TestBlocksAsHTML(t *testing.T) {
-	f := surface{names: testNames(), prefix: "p", pingTo: "/act", choices: func(string) []option { return []option{{"U1", "Dana <R>"}} }}
+	f := surface{names: testNames(), prefix: "p", pingTo: "/act", choices: func(string) []option {
+		return []option{{"U1", "Dana <R>"}}
+	}}
 	for in, want := range map[string]string{
 		`{"type":"header","block_id":"h","text":{"type":"plain_text","text":"A & B :wave:"}}`: `<div class="block block-header" data-block-id="h"><h2>A &amp; B 👋</h2></div>`,
 		`{"type":"divider"}`: `<hr class="block block-divider">`,
@@ -105,14 +110,16 @@ func TestBlocksAsHTML(t *testing.T) {
 		}
 	}
 	menu := string(f.blocks(json.RawMessage(`[{"type":"section","block_id":"s","text":{"type":"mrkdwn","text":"t"},"accessory":{"type":"overflow","action_id":"o","confirm":{"title":{"type":"plain_text","text":"Sure?"},"text":{"type":"plain_text","text":"x"},"confirm":{"type":"plain_text","text":"Yes"},"deny":{"type":"plain_text","text":"No"}},"options":[{"text":{"type":"plain_text","text":"One"},"value":"1"}]}}]`)))
-	for _, want := range []string{`<details class="overflow">`, `value="s/o/1"`, `data-confirm-title="Sure?"`, `data-confirm-yes="Yes"`, `>One</button>`} {
+	for _, want := range []string{`<details class="overflow">`, `value="s/o/1"`, `data-confirm-title="Sure?"`,
+		`data-confirm-yes="Yes"`, `>One</button>`} {
 		if !strings.Contains(menu, want) {
 			t.Errorf("overflow lacks %s: %s", want, menu)
 		}
 	}
 	f.errors, f.typed = map[string]string{"n": "taken"}, slacksim.Inputs{"n": {"x": {Value: "Zed"}}}
 	bad := string(f.blocks(json.RawMessage(`[{"type":"input","block_id":"n","label":{"type":"plain_text","text":"Name"},"element":{"type":"plain_text_input","action_id":"x"}}]`)))
-	for _, want := range []string{`aria-invalid="true"`, `aria-describedby="p-n-error"`, `value="Zed"`, `id="p-n-error" role="alert">taken`} {
+	for _, want := range []string{`aria-invalid="true"`, `aria-describedby="p-n-error"`, `value="Zed"`,
+		`id="p-n-error" role="alert">taken`} {
 		if !strings.Contains(bad, want) {
 			t.Errorf("an invalid input lacks %s: %s", want, bad)
 		}
@@ -126,7 +133,8 @@ var ours = regexp.MustCompile(`</?(strong|em|s|code|pre|blockquote)>|<br>|</(a|s
 	`<time datetime="[0-9TZ:-]+" title="[^"<>]*">`)
 
 func FuzzMrkdwn(f *testing.F) {
-	for _, s := range []string{"*a* <b> `c`", "<https://x|y>", "<!date^1^{date}^https://x|\">", "```<script>```", "> q\n*x\n_y_*", "<@U1|\"><img>", ":wave:", "&lt;&amp;lt;",
+	for _, s := range []string{"*a* <b> `c`", "<https://x|y>", "<!date^1^{date}^https://x|\">", "```<script>```",
+		"> q\n*x\n_y_*", "<@U1|\"><img>", ":wave:", "&lt;&amp;lt;",
 		"<!date^1", "<javascript:x|y>", "<https://x\"onclick=|y>", "*_~*_~", "`<`>", "<!date^9^{time}|'\"<>"} {
 		f.Add(s)
 	}

@@ -38,8 +38,9 @@ func (w *world) inChromium(page, script string) string {
 	})
 	mux.HandleFunc("/page", func(rw http.ResponseWriter, _ *http.Request) {
 		rw.Header().Set("Content-Type", "text/html; charset=utf-8")
-		fmt.Fprint(rw, strings.Replace(page, "<head>", "<head><script>const done = (x) => { parent.document.getElementById('out').textContent = x; };"+
-			"addEventListener('error', (e) => done('error: ' + e.message));"+script+"</script>", 1))
+		fmt.Fprint(rw, strings.Replace(page, "<head>",
+			"<head><script>const done = (x) => { parent.document.getElementById('out').textContent = x; };"+
+				"addEventListener('error', (e) => done('error: ' + e.message));"+script+"</script>", 1))
 	})
 	mux.HandleFunc("/", func(rw http.ResponseWriter, r *http.Request) {
 		res, err := http.Get(w.URL() + r.URL.Path)
@@ -53,7 +54,8 @@ func (w *world) inChromium(page, script string) string {
 	})
 	srv := httptest.NewServer(mux)
 	defer srv.Close()
-	cmd := exec.CommandContext(w.Ctx, exe, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--user-data-dir="+w.T.TempDir(),
+	cmd := exec.CommandContext(w.Ctx, exe, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+		"--user-data-dir="+w.T.TempDir(),
 		"--virtual-time-budget=3000", "--dump-dom", srv.URL)
 	dom, err := cmd.Output()
 	if err != nil {
@@ -141,7 +143,8 @@ addEventListener("load", async () => {
 func TestNarrowScreens(t *testing.T) {
 	w := newWorld(t)
 	b := w.browser()
-	w.AddWorkspace(slacksim.Workspace{ID: slacksim.Birch, Name: "Birch and a very long name of a company that goes on", Domain: "birch-co"})
+	w.AddWorkspace(slacksim.Workspace{ID: slacksim.Birch, Name: "Birch and a very long name of a company that goes on",
+		Domain: "birch-co"})
 	consent := b.open(strings.TrimPrefix(w.AuthorizeURL(botScopes), w.URL()))
 	if got := w.inChromium(consent, `addEventListener("load", () => {
   const out = [];
