@@ -117,7 +117,7 @@ func channelsReply(
 	var open, closed []string
 	private := 0
 	for _, c := range found {
-		name := brief("#" + orElse(c.Name, c.ID))
+		name := brief("#" + cmp.Or(c.Name, c.ID))
 		switch {
 		case !c.IsPrivate:
 			open = append(open, name)

@@ -3,6 +3,7 @@ package commands
 // What happened to the connection, for those who look after it: "who did that, and when?" answered without asking anybody.
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"regexp"
@@ -175,7 +176,7 @@ func because(c connection.Change) string {
 	case c.Reason == "":
 		return ""
 	}
-	return orElse(escape(connection.ReasonText(c.Reason)), "Slack said "+code(c.Reason)+".")
+	return cmp.Or(escape(connection.ReasonText(c.Reason)), "Slack said "+code(c.Reason)+".")
 }
 
 // disconnectSaid is what Slack answered to a disconnect that went through.

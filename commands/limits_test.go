@@ -5,6 +5,7 @@ package commands
 // numbers of Slack's pages, and by slacksim.
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -305,7 +306,7 @@ func sayings(t *testing.T, c cast) (all []saying) {
 		if state == connection.NotConnected {
 			conn = connection.Connection{}
 		}
-		return &bot.Turn{Install: bot.InstallationOf(in, conn.Key, conn), UserID: orElse(c.person, "U9"), UserTeam: "T1", ChannelID: "C1", Ref: "7F3K2QX", Log: slog.New(slog.DiscardHandler), Connection: conn}
+		return &bot.Turn{Install: bot.InstallationOf(in, conn.Key, conn), UserID: cmp.Or(c.person, "U9"), UserTeam: "T1", ChannelID: "C1", Ref: "7F3K2QX", Log: slog.New(slog.DiscardHandler), Connection: conn}
 	}
 	places := []audience{private, direct, public}
 	people := []standing{unknown, stranger, guest, member, keeper}
@@ -325,7 +326,7 @@ func sayings(t *testing.T, c cast) (all []saying) {
 				case connection.ReconnectRequired:
 					h.WorksUntil = noon
 				}
-				h.ReasonText = orElse(connection.ReasonText(h.Reason), "Its access was withdrawn in Slack.")
+				h.ReasonText = cmp.Or(connection.ReasonText(h.Reason), "Its access was withdrawn in Slack.")
 				at := fmt.Sprintf("%s, by hand %v, organisation %v", state, byHand, org)
 				for _, is := range people {
 					who := viewer{standing: is, verbose: true, installerLeft: true}
@@ -520,7 +521,7 @@ func TestRulesOfSlackAreKnown(t *testing.T) {
 		if len(faults) == 0 {
 			t.Errorf("%s: the rules of this test find nothing", name)
 		}
-		_, _, err := client.PostMessageContext(context.Background(), slacksim.AcmeAdmin, slack.MsgOptionText(orElse(test.text, "x"), false), slack.MsgOptionBlocks(test.blocks...))
+		_, _, err := client.PostMessageContext(context.Background(), slacksim.AcmeAdmin, slack.MsgOptionText(cmp.Or(test.text, "x"), false), slack.MsgOptionBlocks(test.blocks...))
 		if (err == nil) != test.ours {
 			t.Errorf("%s: slacksim says %v", name, err)
 		}

@@ -4,6 +4,7 @@ package commands
 // what install.Check says and nothing else.
 
 import (
+	"cmp"
 	"fmt"
 	"html"
 	"net/url"
@@ -379,7 +380,7 @@ func facts(h install.Health, who viewer, checking bool) slack.Block {
 	field := func(name, value string) *slack.TextBlockObject {
 		return slack.NewTextBlockObject(slack.MarkdownType, cut("*"+name+"*\n"+value, maxField), false, false)
 	}
-	workspace := brief(orElse(c.TeamName, c.TeamID))
+	workspace := brief(cmp.Or(c.TeamName, c.TeamID))
 	if u, err := url.Parse(c.TeamURL); err == nil && u.Host != "" {
 		workspace += "\n" + brief(u.Host)
 	}
@@ -389,7 +390,7 @@ func facts(h install.Health, who viewer, checking bool) slack.Block {
 		if h.Workspace != "" {
 			how += ", and added to this workspace: " + brief(h.Workspace)
 		}
-		workspace = brief(orElse(c.EnterpriseName, c.EnterpriseID))
+		workspace = brief(cmp.Or(c.EnterpriseName, c.EnterpriseID))
 	}
 	installer := "The people who run the app"
 	if c.InstalledBy != "" {
@@ -498,7 +499,7 @@ func adminFacts(t *bot.Turn, h install.Health) string {
 	if how := asking(t, "history"); how != "" {
 		lines = append(lines, "*What happened to it:* "+how+".")
 	}
-	kept := orElse(t.Install.App().DataKept, "The people who run the app didn't say.")
+	kept := cmp.Or(t.Install.App().DataKept, "The people who run the app didn't say.")
 	remove := "its page in Slack, *Configuration*, *Remove App*"
 	if how := asking(t, "disconnect"); h.GrantURL != "" && how != "" {
 		remove = how + ", or use " + remove
@@ -529,20 +530,13 @@ func imprint(app install.App) []string {
 	if app.PrivacyURL != "" {
 		parts = append(parts, link(app.PrivacyURL, "Privacy"))
 	}
-	return append(parts, brief(orElse(strings.TrimSpace(app.Name+" "+app.Version), "Slack app")))
+	return append(parts, brief(cmp.Or(strings.TrimSpace(app.Name+" "+app.Version), "Slack app")))
 }
 
 // place names what a connection is for, unescaped.
 func place(c connection.Connection) string {
 	if c.ID != "" && c.Org() {
-		return "the whole organisation " + short(orElse(c.EnterpriseName, c.EnterpriseID))
+		return "the whole organisation " + short(cmp.Or(c.EnterpriseName, c.EnterpriseID))
 	}
-	return short(orElse(c.TeamName, "this workspace"))
-}
-
-func orElse(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
+	return short(cmp.Or(c.TeamName, "this workspace"))
 }

@@ -3,6 +3,7 @@ package commands
 // Help from people: who runs the app, and what to tell them so that they find the matter at once.
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -50,21 +51,21 @@ func details(t *bot.Turn, now time.Time) string {
 		"Reference: " + t.Ref,
 		"Asked: " + at(now),
 		"State: " + string(h.State),
-		"Reason: " + orElse(h.Reason, "none"),
+		"Reason: " + cmp.Or(h.Reason, "none"),
 	}
 	if h.Found {
 		since := "not known"
 		if !h.Since.IsZero() {
 			since = at(h.Since)
 		}
-		lines = append(lines, "Connection: "+c.ID, "Workspace: "+orElse(c.TeamID, "all of the organisation"))
+		lines = append(lines, "Connection: "+c.ID, "Workspace: "+cmp.Or(c.TeamID, "all of the organisation"))
 		if c.EnterpriseID != "" {
 			lines = append(lines, "Organisation: "+c.EnterpriseID)
 		}
 		lines = append(lines, "In this state since: "+since, "Installed: "+at(c.InstalledAt), "Last reconnected: "+at(c.AuthorizedAt),
 			"Slack last confirmed it: "+at(c.CheckedAt), "Last message from Slack: "+at(c.LastEventAt), fmt.Sprintf("Installs: %d", c.Installs))
 		missing := strings.Join(connection.ScopeNames(h.Missing), " ")
-		lines = append(lines, fmt.Sprintf("Permissions: %d of %d", h.Needed-len(h.Missing), h.Needed), "Missing: "+orElse(missing, "none"))
+		lines = append(lines, fmt.Sprintf("Permissions: %d of %d", h.Needed-len(h.Missing), h.Needed), "Missing: "+cmp.Or(missing, "none"))
 	}
 	return strings.Join(lines, "\n")
 }

@@ -4,6 +4,7 @@ package commands
 // slacksim and a database.
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -318,7 +319,7 @@ func TestWhoIsToldWhat(t *testing.T) {
 			}
 			has(t, who+" types "+test.typed, s.command(who, test.typed), want...)
 			if who == leon && test.typed != "" || who == mia && strings.HasPrefix(test.typed, "h") {
-				_, shown := s.write(who, orElse(test.typed, "status"))
+				_, shown := s.write(who, cmp.Or(test.typed, "status"))
 				has(t, who+" writes "+test.typed, shown, want...)
 			}
 		}
@@ -684,7 +685,7 @@ func TestWordsInTrouble(t *testing.T) {
 							t.Errorf("%s by %s: %q", w, who, reply.Text)
 						}
 						s.fits(w, reply.Message)
-						want := orElse(trouble.want[w], trouble.want["*"])
+						want := cmp.Or(trouble.want[w], trouble.want["*"])
 						if who == leon || strings.HasPrefix(name, "the database") {
 							has(t, w+" by "+who, read(reply.Text, reply.Message.Blocks), want)
 						}

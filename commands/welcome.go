@@ -3,6 +3,7 @@ package commands
 // The first message: to the person who installed, once, and to nobody else.
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -28,7 +29,7 @@ func Welcome(app install.App, slackURL string) func(context.Context, *slack.Clie
 }
 
 func welcomeBlocks(app install.App, slackURL string, c connection.Connection, missing []connection.Scope) (blocks []slack.Block, text string) {
-	team, first := short(orElse(c.TeamName, "your workspace")), ""
+	team, first := short(cmp.Or(c.TeamName, "your workspace")), ""
 	if c.Org() {
 		team, first = place(c), "Until an admin of the organisation adds it to workspaces, it won't respond in any. "
 	}

@@ -36,6 +36,9 @@ const (
 	witnessStale = time.Hour
 )
 
+// errNothingToDo ends an update of a row that somebody else saw to.
+var errNothingToDo = errors.New("nothing to do any more")
+
 // checkDue asks about the connections whose time has come, each by one replica.
 func (in *Installer) checkDue(ctx context.Context) error {
 	keys, err := in.store.Unchecked(ctx, in.cfg.AppID, in.now(), checksAtOnce)
@@ -55,7 +58,7 @@ func (in *Installer) checkDue(ctx context.Context) error {
 			_, err := in.store.Update(ctx, k, func(c *connection.Connection) error {
 				now := in.now()
 				if c.CheckAt.After(now) && c.CheckAt.Sub(now) <= connection.FurthestCheck {
-					return errCurrent // another replica was first
+					return errNothingToDo // another replica was first
 				}
 				c.CheckAt = now.Add(checkAgain + rand.N(checkAgain/10))
 				return nil
@@ -65,7 +68,7 @@ func (in *Installer) checkDue(ctx context.Context) error {
 				asking, cancel := context.WithTimeout(ctx, oneBudget)
 				in.Check(asking, k)
 				cancel()
-			case errors.Is(err, errCurrent), errors.Is(err, ErrNotFound):
+			case errors.Is(err, errNothingToDo), errors.Is(err, ErrNotFound):
 			default:
 				return fmt.Errorf("claim check: %w", err)
 			}
@@ -176,7 +179,7 @@ func (in *Installer) witnessed(c connection.Connection, code string, scopes []st
 		var was []string
 		now, err := in.store.Update(ctx, c.Key, func(row *connection.Connection) error {
 			if row.Token != c.Token || row.State == connection.Removed || row.State == connection.Paused {
-				return errCurrent
+				return errNothingToDo
 			}
 			state, reason := row.State, row.Reason
 			was = row.Scopes
@@ -187,7 +190,7 @@ func (in *Installer) witnessed(c connection.Connection, code string, scopes []st
 		})
 		if err == nil {
 			in.permissionsChanged(ctx, was, now)
-		} else if !errors.Is(err, errCurrent) {
+		} else if !errors.Is(err, errNothingToDo) {
 			in.log.WarnContext(ctx, "keep what a call said", "connection", c.ID, "cause", err)
 		}
 	})

@@ -3,6 +3,7 @@ package install
 // Leaving: the app is removed from the workspace at Slack, and what we hold of its access is erased.
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,7 +54,7 @@ func (in *Installer) Disconnect(ctx context.Context, k connection.Key, by connec
 		return "", fmt.Errorf("disconnect: %w", err)
 	}
 	if c.Token != "" {
-		c, err = in.good(ctx, c)
+		c, err = in.tokens.good(ctx, c)
 	}
 	switch {
 	case errors.Is(err, ErrNotConnected), c.Token == "": // its access ran out for good, or can't be read: Slack can't be asked
@@ -85,7 +86,7 @@ func (in *Installer) Disconnect(ctx context.Context, k connection.Key, by connec
 	if err != nil {
 		return said, fmt.Errorf("erase access: %w", err)
 	}
-	in.forgetErased(ctx, c.Key)
+	in.tokens.forgetErased(ctx, c.Key)
 	in.log.InfoContext(ctx, "disconnected", "connection", c.ID, "key", c.Key.String(), "by", string(by.Kind), "slack_said", said)
 	return said, nil
 }
@@ -110,7 +111,7 @@ func (in *Installer) uninstall(ctx context.Context, c connection.Connection) (sa
 // stands behind it; at ctx's end, or noteWait later than that, the caller has waited enough and the line follows, unless c has
 // come to another end meanwhile.
 func (in *Installer) noteFailure(ctx context.Context, c connection.Connection, by connection.Actor, cause error) {
-	failed := connection.Change{At: in.now(), By: by, What: connection.DidDisconnect, Outcome: connection.OutcomeFail, Reason: orElse(slackapi.SlackError(cause), "no_answer")}
+	failed := connection.Change{At: in.now(), By: by, What: connection.DidDisconnect, Outcome: connection.OutcomeFail, Reason: cmp.Or(slackapi.SlackError(cause), "no_answer")}
 	written := make(chan struct{})
 	in.tasks.Go(func() {
 		defer close(written)
@@ -155,6 +156,6 @@ func (in *Installer) EraseAnyway(ctx context.Context, k connection.Key, by conne
 	if err != nil {
 		return fmt.Errorf("erase access: %w", err)
 	}
-	in.forgetErased(ctx, k)
+	in.tokens.forgetErased(ctx, k)
 	return nil
 }

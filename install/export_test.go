@@ -15,7 +15,7 @@ import (
 )
 
 // RenewDue does what Run does every second.
-func (in *Installer) RenewDue(ctx context.Context) (int, error) { return in.renewDue(ctx) }
+func (in *Installer) RenewDue(ctx context.Context) (int, error) { return in.tokens.renewDue(ctx) }
 
 // RecheckRemovals, CheckDue, TellAll and Sweep do what Run does now and then.
 func (in *Installer) RecheckRemovals(ctx context.Context) error { return in.recheckRemovals(ctx) }
@@ -24,7 +24,10 @@ func (in *Installer) TellAll(ctx context.Context) error         { return in.tell
 func (in *Installer) Sweep(ctx context.Context) error           { return in.sweep(ctx) }
 
 // Settle waits for what goes on in the background.
-func (in *Installer) Settle() { in.tasks.Wait() }
+func (in *Installer) Settle() {
+	in.tasks.Wait()
+	in.tokens.wait()
+}
 
 // Unlimited lifts the limit on renewals and returns what brings it back, for benchmarks of what the limit hides.
 func Unlimited() (back func()) {
@@ -61,12 +64,21 @@ func (in *Installer) Callers() int {
 func (in *Installer) WaitForEndings(d time.Duration) { in.endings = d }
 
 // OfferRefused and CompareErased do what Run does every second, and some times a minute.
-func (in *Installer) OfferRefused(ctx context.Context) error  { return in.offerRefused(ctx) }
-func (in *Installer) CompareErased(ctx context.Context) error { return in.compareErased(ctx) }
-func (in *Installer) CompareAll(ctx context.Context) error    { return in.compareAll(ctx) }
+func (in *Installer) OfferRefused(ctx context.Context) error  { return in.tokens.offerRefused(ctx) }
+func (in *Installer) CompareErased(ctx context.Context) error { return in.tokens.compareErased(ctx) }
+func (in *Installer) CompareAll(ctx context.Context) error    { return in.tokens.compareAll(ctx) }
 
 // CountInto registers the counters as an Installer has them when it begins.
 func CountInto(reg prometheus.Registerer) {
 	m := newMetrics(nil, nil)
 	reg.MustRegister(m.renewals, m.restored, m.notices, m.tellMissing, m.checks, m.limits, m.installs)
 }
+
+// Renew, Exchange and Replay are the Keeper's.
+func (in *Installer) Renew(ctx context.Context, k connection.Key) error {
+	return in.tokens.Renew(ctx, k)
+}
+func (in *Installer) Exchange(ctx context.Context, k connection.Key) error {
+	return in.tokens.Exchange(ctx, k)
+}
+func (in *Installer) Replay(ctx context.Context) (left int, err error) { return in.tokens.Replay(ctx) }

@@ -167,14 +167,14 @@ func (in *Installer) Check(ctx context.Context, k connection.Key) Health {
 	if err != nil || c.Token == "" {
 		return in.assess(c, err == nil, evidence{recordsErr: err})
 	}
-	if fresh, err := in.good(ctx, c); err == nil {
+	if fresh, err := in.tokens.good(ctx, c); err == nil {
 		c = fresh
 	}
 	sent := in.now()
 	id, slackErr := in.slack.Identify(ctx, c.Token)
 	if slackapi.SlackError(slackErr) == connection.ReasonTokenExpired && c.RefreshToken != "" && !c.BacksOff(in.now()) {
 		// Before its time by our clock: Slack's counts.
-		if err := in.renew(ctx, connection.TokenOwner{Key: c.Key}, renewRequest{budget: renewalsInUse, refused: c.Token}); err == nil {
+		if err := in.tokens.renewRefused(ctx, connection.TokenOwner{Key: c.Key}, c.Token); err == nil {
 			if fresh, err := in.store.Lookup(ctx, c.Key); err == nil && fresh.Token != "" {
 				c, sent = fresh, in.now()
 				id, slackErr = in.slack.Identify(ctx, c.Token)
@@ -198,7 +198,7 @@ func (in *Installer) Check(ctx context.Context, k connection.Key) Health {
 		if err == nil {
 			in.permissionsChanged(ctx, was, updated)
 			if c = updated; c.State == connection.Removed {
-				in.forgetErased(ctx, c.Key)
+				in.tokens.forgetErased(ctx, c.Key)
 			} else if slackErr == nil {
 				c = in.moved(ctx, c, id)
 			}

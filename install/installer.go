@@ -90,14 +90,16 @@ type Config struct {
 // Installer connects workspaces and answers for their connections. Make one with New. It may be used from any number of
 // goroutines.
 type Installer struct {
-	cfg    Config
-	store  Store
-	slack  *slackapi.API
-	links  *links.Links
-	mode   mode
-	log    *slog.Logger
-	now    func() time.Time
-	secure bool // PublicURL is https
+	cfg       Config
+	store     Store
+	slack     *slackapi.API
+	links     *links.Links
+	tokens    *Keeper
+	competing competing
+	mode      mode
+	log       *slog.Logger
+	now       func() time.Time
+	secure    bool // PublicURL is https
 
 	metrics       *metrics
 	tasks         sync.WaitGroup // renewals under way, and what calls said
@@ -107,22 +109,11 @@ type Installer struct {
 	endings       time.Duration      // how long a reload waits for the first request, which may wait for Slack as long
 	looks         singleflight.Group // see lookAtStore
 	mu            sync.Mutex
-	renewing      map[connection.TokenOwner]*renewal
-	pending       map[connection.Secret]connection.Grant     // new tokens that the journal did not take and the store may not have
-	competing     map[connection.Secret]competingConsent     // tokens of consents in the journal → what they are compared with
-	decided       map[string]func() error                    // entries of the journal whose fate is decided, and what is left to do
-	compared      time.Time                                  // when the journal was last compared with the store
-	leases        map[connection.TokenOwner]leaseObservation // of other processes
-	closedBudgets map[slackapi.Budget]time.Time              // budgets that were empty, and until when they are not looked into
-	lastReported  map[connection.Key]time.Time               // connections that need a person → since when, in the log line that said so
-	lastWitnessed map[string]time.Time                       // what calls said → when that was last written down
+	lastReported  map[connection.Key]time.Time // connections that need a person → since when, in the log line that said so
+	lastWitnessed map[string]time.Time         // what calls said → when that was last written down
 
 	teams map[string]workspaces // connection ids of organisations → what Slack said of their workspaces
 }
-
-// ErrNotConnected says that a workspace has no connection that could be used: none, a removed or a paused one, or one
-// without a readable token.
-var ErrNotConnected = errors.New("not connected")
 
 // New checks cfg and returns an Installer. It starts nothing.
 func New(cfg Config) (*Installer, error) {
@@ -142,8 +133,8 @@ func New(cfg Config) (*Installer, error) {
 		return nil, errors.New("no store")
 	}
 	in := &Installer{cfg: cfg, store: cfg.Store, log: cfg.Log, now: cfg.Now, secure: secure,
-		renewing: map[connection.TokenOwner]*renewal{}, pending: map[connection.Secret]connection.Grant{}, competing: map[connection.Secret]competingConsent{}, lastWitnessed: map[string]time.Time{},
-		decided: map[string]func() error{}, leases: map[connection.TokenOwner]leaseObservation{}, closedBudgets: map[slackapi.Budget]time.Time{}, lastReported: map[connection.Key]time.Time{}, teams: map[string]workspaces{}}
+		competing:    competing{seen: map[connection.Secret]competingConsent{}},
+		lastReported: map[connection.Key]time.Time{}, lastWitnessed: map[string]time.Time{}, teams: map[string]workspaces{}}
 	if in.log == nil {
 		in.log = slog.New(slog.DiscardHandler)
 	}
@@ -174,6 +165,11 @@ func New(cfg Config) (*Installer, error) {
 	if in.slack.HTTP == nil {
 		in.slack.HTTP = slackapi.NewHTTPClient()
 	}
+	in.tokens = NewKeeper(KeeperConfig{
+		ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret, AppID: cfg.AppID, MoveToRotation: cfg.MoveToRotation,
+		Renews: in.mode.renews, Consents: in.bringWaiting,
+		Store: in.store, Slack: in.slack, Log: in.log, Now: in.now, Observer: in.metrics,
+	})
 	return in, nil
 }
 
@@ -189,7 +185,7 @@ func (in *Installer) Open(ctx context.Context, k connection.Key) (connection.Con
 	if c.Token == "" {
 		return c, ErrNotConnected
 	}
-	return in.good(ctx, c)
+	return in.tokens.good(ctx, c)
 }
 
 // lookup returns the connection that may be used for k, if there is one, whatever its token is like.
@@ -242,6 +238,9 @@ func keptFor(keep time.Duration) string {
 
 // Now is the time of everything that is stored or compared with what is: the database's, as this process knows it.
 func (in *Installer) Now() time.Time { return in.now() }
+
+// Tokens returns what keeps the tokens good.
+func (in *Installer) Tokens() *Keeper { return in.tokens }
 
 // Links returns what makes and checks links.
 func (in *Installer) Links() *links.Links { return in.links }
@@ -313,7 +312,7 @@ func (in *Installer) HandleRemoval(ctx context.Context, k connection.Key, said c
 		// An organisation's row is not removed because one of its workspaces left.
 		return nil
 	}
-	if fresh, err := in.good(ctx, c); err == nil {
+	if fresh, err := in.tokens.good(ctx, c); err == nil {
 		c = fresh // a token that ran out could not tell
 	}
 	gone := in.isGone(ctx, c.TokenPair, c.AuthorizedAt, said.At)
@@ -347,21 +346,11 @@ func (in *Installer) HandleRemoval(ctx context.Context, k connection.Key, said c
 		return fmt.Errorf("handle removal: %w", err)
 	}
 	if c.Token == "" {
-		in.forgetErased(ctx, c.Key)
+		in.tokens.forgetErased(ctx, c.Key)
 	}
 	in.log.InfoContext(ctx, "removal handled", "connection", c.ID, "key", c.Key.String(), "reason", said.Reason, "confirmed", gone.String(), "state", string(c.State))
 	return nil
 }
-
-type verdict int
-
-const (
-	verdictUnclear verdict = iota
-	verdictYes
-	verdictNo
-)
-
-func (v verdict) String() string { return [...]string{"unclear", "yes", "no"}[v] }
 
 // isGone asks Slack about the token of a token pair that a consent of a time began, and that Slack said at another time was gone.
 func (in *Installer) isGone(ctx context.Context, c connection.TokenPair, consent, said time.Time) verdict {
@@ -417,8 +406,6 @@ const (
 	// with a code of their own invention.
 	attemptsKept = 90 * 24 * time.Hour
 	namelessKept = 7 * 24 * time.Hour
-	// How long a stop waits for renewals under way. What the store doesn't take until then is in the journal.
-	stopBudget = exchangeTimeout + 2*keepTimeout
 )
 
 // Run looks after the connections until ctx ends: it stores what the journal holds, renews tokens ahead of their end, checks
@@ -451,18 +438,20 @@ func (in *Installer) Run(ctx context.Context) error {
 			}
 		})
 	}
-	every(renewEvery, "renew", func(ctx context.Context) error {
-		_, err := in.renewDue(ctx)
-		return err
-	})
+	if in.mode.consents() { // else there is nothing to renew with
+		every(renewEvery, "renew", func(ctx context.Context) error {
+			_, err := in.tokens.renewDue(ctx)
+			return err
+		})
+	}
 	// Beside it, since that goes on for as long as anything is due, and a refusal is believed after half a minute.
 	every(renewEvery, "journal to store", func(ctx context.Context) error {
-		_, err := in.Replay(ctx)
-		return errors.Join(err, in.offerRefused(ctx))
+		_, err := in.tokens.Replay(ctx)
+		return errors.Join(err, in.tokens.offerRefused(ctx))
 	})
-	every(watchEvery, "journal", in.JournalReady)
-	every(eraseEvery, "erase from the journal", in.compareErased)
-	every(sweepEvery, "compare the journal", in.compareAll)
+	every(watchEvery, "journal", in.tokens.JournalReady)
+	every(eraseEvery, "erase from the journal", in.tokens.compareErased)
+	every(sweepEvery, "compare the journal", in.tokens.compareAll)
 	every(checkTick, "check connections", in.checkDue)
 	every(tellEvery, "tell people", in.tellAll)
 	every(recheckEvery, "recheck removals", in.recheckRemovals)
@@ -480,15 +469,14 @@ func (in *Installer) Finish() (left int) {
 	go func() {
 		defer close(finished)
 		in.tasks.Wait()
+		in.tokens.wait()
 	}()
 	select {
 	case <-finished:
-	case <-time.After(stopBudget):
+	case <-time.After(StopBudget):
 		in.log.Warn("stopped while a renewal was under way")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), keepTimeout)
-	defer cancel()
-	left, err := in.Replay(ctx)
+	left, err := in.tokens.finish()
 	if left > 0 {
 		in.log.Warn("new tokens wait in the journal for the next start", "entries", left, "cause", err)
 	}

@@ -30,38 +30,38 @@ const (
 )
 
 // offer gives the store what it has lost, unless somebody is asking Slack about the token pair at the moment.
-func (in *Installer) offer(ctx context.Context, p connection.Grant) (stored connection.Grant, fate string, err error) {
-	err = in.updateTokens(ctx, p.TokenOwner, func(_ *connection.TokenPair, c *connection.Connection, u *connection.UserToken) error {
+func (kp *Keeper) offer(ctx context.Context, p connection.Grant) (stored connection.Grant, fate string, err error) {
+	err = kp.updateTokens(ctx, p.TokenOwner, func(_ *connection.TokenPair, c *connection.Connection, u *connection.UserToken) error {
 		if !p.Continues(connection.RowOf(c, u)) {
 			stored, fate = p, "superseded"
 			return nil
 		}
-		if left := connection.TokensIn(c, u).LeaseUntil.Sub(in.now()); left > 0 && left <= connection.LongestLease {
+		if left := connection.TokensIn(c, u).LeaseUntil.Sub(kp.now()); left > 0 && left <= connection.LongestLease {
 			return errUndecided
 		}
-		in.resume(p, c, u, "journal", in.now())
+		kp.resume(p, c, u, "journal", kp.now())
 		stored, fate = p.StoredIn(c, u), fateStored
 		return nil
 	})
 	if err == nil && fate == fateStored {
-		in.restored(ctx, p)
+		kp.restored(ctx, p)
 	}
 	return stored, fate, err
 }
 
 // restored tells the operator that the store had lost something.
-func (in *Installer) restored(ctx context.Context, p connection.Grant) {
-	in.metrics.restored.Inc()
-	in.log.WarnContext(ctx, "the database had lost tokens that the journal of this machine kept: brought back", "key", p.Key.String(),
+func (kp *Keeper) restored(ctx context.Context, p connection.Grant) {
+	kp.cfg.Observer.Restored()
+	kp.log.WarnContext(ctx, "the database had lost tokens that the journal of this machine kept: brought back", "key", p.Key.String(),
 		"user", p.UserID, "generation", p.Generation)
 }
 
 // nextGeneration is above all that the journal of this machine has of h. The row may be lower: a backup was restored,
 // and what the journal kept would count as newer than a consent of today.
-func (in *Installer) nextGeneration(ctx context.Context, h connection.TokenOwner) (next int64) {
-	kept, err := in.store.JournaledFor(h)
+func (kp *Keeper) nextGeneration(ctx context.Context, h connection.TokenOwner) (next int64) {
+	kept, err := kp.store.JournaledFor(h)
 	if err != nil {
-		in.log.WarnContext(ctx, "generation of a consent", "key", h.Key.String(), "cause", err) // the row's own will do
+		kp.log.WarnContext(ctx, "generation of a consent", "key", h.Key.String(), "cause", err) // the row's own will do
 	}
 	for _, p := range kept {
 		next = max(next, p.Generation+1)
@@ -71,29 +71,29 @@ func (in *Installer) nextGeneration(ctx context.Context, h connection.TokenOwner
 
 // offerRefused offers what the journal of this machine has where Slack refused the refresh token of a row. Each replica
 // does so, in the pause before the refusal is believed.
-func (in *Installer) offerRefused(ctx context.Context) error {
-	refused, err := in.store.Rejected(ctx, in.cfg.AppID, rejectedAtOnce)
+func (kp *Keeper) offerRefused(ctx context.Context) error {
+	refused, err := kp.store.Rejected(ctx, kp.cfg.AppID, rejectedAtOnce)
 	for _, h := range refused {
-		if kept, readErr := in.store.JournaledFor(h); readErr != nil {
+		if kept, readErr := kp.store.JournaledFor(h); readErr != nil {
 			err = errors.Join(err, readErr)
 		} else if len(kept) > 0 {
-			err = errors.Join(err, in.offerFor(ctx, h, kept))
+			err = errors.Join(err, kp.offerFor(ctx, h, kept))
 		}
 	}
 	return err
 }
 
-func (in *Installer) offerFor(ctx context.Context, h connection.TokenOwner, kept []connection.Grant) error {
+func (kp *Keeper) offerFor(ctx context.Context, h connection.TokenOwner, kept []connection.Grant) error {
 	var c *connection.Connection
 	var u *connection.UserToken
 	if h.UserID != "" {
-		found, err := in.store.GetUser(ctx, h)
+		found, err := kp.store.GetUser(ctx, h)
 		if err != nil {
 			return ignoreNotFound(err)
 		}
 		u = &found
 	} else {
-		found, err := in.store.Lookup(ctx, h.Key)
+		found, err := kp.store.Lookup(ctx, h.Key)
 		if err != nil || found.Key != h.Key {
 			return ignoreNotFound(err)
 		}
@@ -104,13 +104,13 @@ func (in *Installer) offerFor(ctx context.Context, h connection.TokenOwner, kept
 		return nil
 	}
 	if p, lost := connection.NewestOf(kept, row); lost {
-		return in.bringKept(ctx, p)
+		return kp.bringKept(ctx, p)
 	}
 
 	// Perhaps another consent counts. The one that was refused is not to be tried again.
 	rivals := slices.DeleteFunc(kept, func(p connection.Grant) bool {
 		if p.Refresh == chain.RefreshToken {
-			in.forget(ctx, p.Journaled)
+			kp.forget(ctx, p.Journaled)
 			return true
 		}
 		near := p.ConsentAt().Sub(row.GrantedAt).Abs() < clocksApart
@@ -118,10 +118,10 @@ func (in *Installer) offerFor(ctx context.Context, h connection.TokenOwner, kept
 	})
 	slices.SortFunc(rivals, func(a, b connection.Grant) int { return b.ConsentAt().Compare(a.ConsentAt()) })
 	for _, p := range rivals {
-		if err := in.bringKept(ctx, p); err != nil {
+		if err := kp.bringKept(ctx, p); err != nil {
 			return err
 		}
-		if now, err := in.store.Rows(ctx, []connection.TokenOwner{h}); err != nil || now[h].GrantID == p.GrantID {
+		if now, err := kp.store.Rows(ctx, []connection.TokenOwner{h}); err != nil || now[h].GrantID == p.GrantID {
 			return err
 		}
 	}
@@ -129,10 +129,10 @@ func (in *Installer) offerFor(ctx context.Context, h connection.TokenOwner, kept
 }
 
 // bringKept is bring for what is in the journal and not waiting.
-func (in *Installer) bringKept(ctx context.Context, p connection.Grant) error {
+func (kp *Keeper) bringKept(ctx context.Context, p connection.Grant) error {
 	storing, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
-	if err := in.bring(storing, p); err != nil && !errors.Is(err, errUndecided) {
+	if err := kp.bring(storing, p); err != nil && !errors.Is(err, errUndecided) {
 		return err
 	}
 	return nil
@@ -146,47 +146,47 @@ func ignoreNotFound(err error) error {
 }
 
 // compareFirst compares everything once, when the process starts.
-func (in *Installer) compareFirst(ctx context.Context) error {
-	in.mu.Lock()
-	first := in.compared.IsZero()
-	in.mu.Unlock()
+func (kp *Keeper) compareFirst(ctx context.Context) error {
+	kp.mu.Lock()
+	first := kp.compared.IsZero()
+	kp.mu.Unlock()
 	if !first {
 		return nil
 	}
-	return in.compareAll(ctx)
+	return kp.compareAll(ctx)
 }
 
 // compareAll compares all that the journal of this machine keeps with the store: what is erased there is erased here,
 // and what is lost there is offered.
-func (in *Installer) compareAll(ctx context.Context) error {
-	began := in.now()
+func (kp *Keeper) compareAll(ctx context.Context) error {
+	began := kp.now()
 	var lost []connection.Grant
 	for after := ""; ; {
-		kept, err := in.store.Kept(after, comparedAtOnce)
+		kept, err := kp.store.Kept(after, comparedAtOnce)
 		if err != nil {
 			return err
 		}
 		if len(kept) == 0 {
 			break
 		}
-		found, err := in.compare(ctx, kept)
+		found, err := kp.compare(ctx, kept)
 		if err != nil {
 			return err
 		}
 		lost, after = append(lost, found...), kept[len(kept)-1].Journaled
 	}
-	in.mu.Lock()
-	in.compared = began
-	in.mu.Unlock()
-	return in.bringLost(ctx, lost)
+	kp.mu.Lock()
+	kp.compared = began
+	kp.mu.Unlock()
+	return kp.bringLost(ctx, lost)
 }
 
 // bringLost gives the store what it lost: connections, and then the people who hang on them.
-func (in *Installer) bringLost(ctx context.Context, lost []connection.Grant) (err error) {
+func (kp *Keeper) bringLost(ctx context.Context, lost []connection.Grant) (err error) {
 	bring := func(lost []connection.Grant) {
 		for _, p := range lost {
 			if ctx.Err() == nil {
-				err = errors.Join(err, in.bringKept(ctx, p))
+				err = errors.Join(err, kp.bringKept(ctx, p))
 			}
 		}
 	}
@@ -195,9 +195,9 @@ func (in *Installer) bringLost(ctx context.Context, lost []connection.Grant) (er
 		if p.UserID != "" {
 			continue
 		}
-		kept, readErr := in.store.JournaledUnder(p.Key)
+		kept, readErr := kp.store.JournaledUnder(p.Key)
 		people := slices.DeleteFunc(kept, func(p connection.Grant) bool { return p.UserID == "" })
-		found, compareErr := in.compare(ctx, people)
+		found, compareErr := kp.compare(ctx, people)
 		bring(found)
 		err = errors.Join(err, readErr, compareErr)
 	}
@@ -206,49 +206,49 @@ func (in *Installer) bringLost(ctx context.Context, lost []connection.Grant) (er
 
 // JournalReady looks whether the journal can be written, by writing to it, and keeps the answer for the metrics. Run does it now
 // and then; whoever asks whether the process is ready does it in between.
-func (in *Installer) JournalReady(ctx context.Context) error {
-	err := in.store.JournalReady(ctx)
-	in.metrics.writable.Set(map[bool]float64{true: 1}[err == nil])
+func (kp *Keeper) JournalReady(ctx context.Context) error {
+	err := kp.store.JournalReady(ctx)
+	kp.cfg.Observer.Writable(err == nil)
 	return err
 }
 
 // compareErased compares what the journal keeps of connections that lost access lately, wherever that happened.
-func (in *Installer) compareErased(ctx context.Context) error {
-	now := in.now()
-	in.mu.Lock()
-	last := in.compared
-	in.mu.Unlock()
+func (kp *Keeper) compareErased(ctx context.Context) error {
+	now := kp.now()
+	kp.mu.Lock()
+	last := kp.compared
+	kp.mu.Unlock()
 	if apart := now.Sub(last); last.IsZero() || apart < 0 || apart > awayAfter {
-		return in.compareAll(ctx)
+		return kp.compareAll(ctx)
 	}
-	erased, err := in.store.Erased(ctx, last.Add(-clocksApart))
+	erased, err := kp.store.Erased(ctx, last.Add(-clocksApart))
 	if err != nil {
 		return err
 	}
 	for _, k := range erased {
-		if err := in.compareUnder(ctx, k); err != nil {
+		if err := kp.compareUnder(ctx, k); err != nil {
 			return err
 		}
 	}
-	in.mu.Lock()
-	in.compared = now
-	in.mu.Unlock()
+	kp.mu.Lock()
+	kp.compared = now
+	kp.mu.Unlock()
 	return nil
 }
 
-func (in *Installer) compareUnder(ctx context.Context, k connection.Key) error {
-	kept, err := in.store.JournaledUnder(k)
+func (kp *Keeper) compareUnder(ctx context.Context, k connection.Key) error {
+	kept, err := kp.store.JournaledUnder(k)
 	if err != nil || len(kept) == 0 {
 		return err
 	}
-	lost, err := in.compare(ctx, kept)
-	return errors.Join(err, in.bringLost(ctx, lost))
+	lost, err := kp.compare(ctx, kept)
+	return errors.Join(err, kp.bringLost(ctx, lost))
 }
 
 // compare erases from the journal those of the pairs that are of no use any more, or of access that was erased, and
 // returns those that the store has lost.
-func (in *Installer) compare(ctx context.Context, kept []connection.Grant) (lost []connection.Grant, err error) {
-	rows, err := in.rowsOf(ctx, kept)
+func (kp *Keeper) compare(ctx context.Context, kept []connection.Grant) (lost []connection.Grant, err error) {
+	rows, err := kp.rowsOf(ctx, kept)
 	if err != nil {
 		return nil, err
 	}
@@ -256,7 +256,7 @@ func (in *Installer) compare(ctx context.Context, kept []connection.Grant) (lost
 	for _, p := range kept {
 		row, known := rows[p.TokenOwner]
 		parent, connected := rows[connection.TokenOwner{Key: p.Key}]
-		switch compareGrant(p, row, known, parent, connected, in.now()) {
+		switch compareGrant(p, row, known, parent, connected, kp.now()) {
 		case verdictNo:
 			gone = append(gone, p.Journaled)
 		case verdictYes:
@@ -266,17 +266,17 @@ func (in *Installer) compare(ctx context.Context, kept []connection.Grant) (lost
 	if len(gone) == 0 {
 		return lost, nil
 	}
-	return lost, in.store.Unjournal(gone...)
+	return lost, kp.store.Unjournal(gone...)
 }
 
 // rowsOf returns what the store has of the holders of pairs. Where a workspace joined an organisation since, they
 // become holders of the key that it has by now.
-func (in *Installer) rowsOf(ctx context.Context, kept []connection.Grant) (map[connection.TokenOwner]connection.Row, error) {
+func (kp *Keeper) rowsOf(ctx context.Context, kept []connection.Grant) (map[connection.TokenOwner]connection.Row, error) {
 	holders := make([]connection.TokenOwner, len(kept))
 	for i, p := range kept {
 		holders[i] = p.TokenOwner
 	}
-	rows, err := in.store.Rows(ctx, holders)
+	rows, err := kp.store.Rows(ctx, holders)
 	if err != nil {
 		return nil, err
 	}
@@ -285,11 +285,11 @@ func (in *Installer) rowsOf(ctx context.Context, kept []connection.Grant) (map[c
 		if _, connected := rows[connection.TokenOwner{Key: p.Key}]; connected {
 			continue
 		}
-		if h, there := in.readdress(ctx, p.TokenOwner); there {
+		if h, there := kp.readdress(ctx, p.TokenOwner); there {
 			kept[i].TokenOwner, moved = h, append(moved, h)
 		}
 	}
-	now, err := in.store.Rows(ctx, moved)
+	now, err := kp.store.Rows(ctx, moved)
 	maps.Copy(rows, now)
 	return rows, err
 }
@@ -326,24 +326,53 @@ func compareGrant(p connection.Grant, row connection.Row, known bool, parent con
 }
 
 // forgetErased takes from this machine's disk what it kept of access that was just erased.
-func (in *Installer) forgetErased(ctx context.Context, k connection.Key) {
-	if left, err := in.Replay(ctx); err != nil {
-		in.log.WarnContext(ctx, "journal after erasing", "left", left, "cause", err)
+func (kp *Keeper) forgetErased(ctx context.Context, k connection.Key) {
+	if left, err := kp.Replay(ctx); err != nil {
+		kp.log.WarnContext(ctx, "journal after erasing", "left", left, "cause", err)
 	}
-	if err := in.compareUnder(ctx, k); err != nil {
-		in.log.WarnContext(ctx, "journal after erasing", "key", k.String(), "cause", err) // compareErased looks again
+	if err := kp.compareUnder(ctx, k); err != nil {
+		kp.log.WarnContext(ctx, "journal after erasing", "key", k.String(), "cause", err) // compareErased looks again
 	}
 }
 
 // forgetPerson is forgetErased for what one person took back.
-func (in *Installer) forgetPerson(ctx context.Context, u connection.UserToken) {
-	kept, err := in.store.JournaledFor(u.TokenOwner)
+func (kp *Keeper) forgetPerson(ctx context.Context, u connection.UserToken) {
+	kept, err := kp.store.JournaledFor(u.TokenOwner)
 	for _, p := range kept {
 		if p.Standing != connection.Waiting && !p.ConsentAt().After(u.GrantedAt) {
-			err = errors.Join(err, in.store.Unjournal(p.Journaled))
+			err = errors.Join(err, kp.store.Unjournal(p.Journaled))
 		}
 	}
 	if err != nil {
-		in.log.WarnContext(ctx, "journal after erasing", "key", u.Key.String(), "user", u.UserID, "cause", err)
+		kp.log.WarnContext(ctx, "journal after erasing", "key", u.Key.String(), "user", u.UserID, "cause", err)
 	}
+}
+
+// rehome gives the connection of k's workspace the key k, which Slack itself named it by in a consent or for its token: so a consent
+// after the workspace joined an organisation renews the connection that there is. What can't be moved stays, and gets company.
+func (kp *Keeper) rehome(ctx context.Context, k connection.Key) {
+	if k.EnterpriseID == "" || k.Org() {
+		return
+	}
+	c, err := kp.store.Lookup(ctx, k)
+	if err != nil || c.TeamID != k.TeamID || c.Key == k {
+		return
+	}
+	line := connection.Change{At: kp.now(), By: connection.Actor{Kind: connection.BySlack}, What: connection.DidMove, Outcome: connection.OutcomeDone, Reason: k.EnterpriseID}
+	if _, err := kp.store.Rekey(ctx, c.Key, k, c.Token, line); err != nil && !errors.Is(err, ErrExists) && !errors.Is(err, ErrNotFound) {
+		kp.log.WarnContext(ctx, "move connection to its organisation", "connection", c.ID, "cause", err)
+	}
+}
+
+// readdress returns h with the key that its connection has by now, if that is another one.
+func (kp *Keeper) readdress(ctx context.Context, h connection.TokenOwner) (connection.TokenOwner, bool) {
+	if h.TeamID == "" {
+		return h, false
+	}
+	c, err := kp.store.Lookup(ctx, h.Key)
+	if err != nil || c.TeamID != h.TeamID || c.Key == h.Key {
+		return h, false
+	}
+	h.Key = c.Key
+	return h, true
 }

@@ -5,6 +5,7 @@ package install
 // there at 0, so that its first step is an increase.
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync/atomic"
@@ -137,7 +138,7 @@ func (m *metrics) begin() {
 	m.installs.WithLabelValues(attemptNone, attemptStarted)
 	m.installs.WithLabelValues(attemptNone, attemptStartedAgain)
 	for _, s := range everySituation {
-		m.installs.WithLabelValues(orElse(string(s.outcome), attemptNone), s.reason)
+		m.installs.WithLabelValues(cmp.Or(string(s.outcome), attemptNone), s.reason)
 	}
 	for outcome, reasons := range successes {
 		for _, reason := range reasons {
@@ -147,7 +148,7 @@ func (m *metrics) begin() {
 	}
 }
 
-func (m *metrics) renewed(h connection.TokenOwner, c connection.TokenPair, err error, took time.Duration) {
+func (m *metrics) Renewed(h connection.TokenOwner, c connection.TokenPair, err error, took time.Duration) {
 	kind := chainBot
 	switch {
 	case c.RefreshToken == "":
@@ -159,6 +160,15 @@ func (m *metrics) renewed(h connection.TokenOwner, c connection.TokenPair, err e
 	m.took.Observe(took.Seconds())
 }
 
+// Restored counts a pair that the store had lost and has again.
+func (m *metrics) Restored() { m.restored.Inc() }
+
+// Waiting keeps how many entries wait in the journal.
+func (m *metrics) Waiting(entries int) { m.journal.Set(float64(entries)) }
+
+// Writable keeps whether the journal can be written.
+func (m *metrics) Writable(ok bool) { m.writable.Set(map[bool]float64{true: 1}[ok]) }
+
 // limited counts a call that met a limit.
 func (m *metrics) limited(method, result string) {
 	m.limits.WithLabelValues(method, result).Inc()
@@ -169,7 +179,7 @@ func result(err error) string {
 	if err == nil {
 		return resultOK
 	}
-	code := orElse(slackapi.SlackError(err), resultNoAnswer)
+	code := cmp.Or(slackapi.SlackError(err), resultNoAnswer)
 	if !slices.Contains(labels.results, code) {
 		return otherLabel
 	}

@@ -5,6 +5,7 @@ package install
 // number of people, processes and restarts.
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -62,7 +63,7 @@ func (in *Installer) ShouldTellMissing(ctx context.Context, c connection.Connect
 
 // first reports whether nobody took b's one call before, in its interval. The store's trouble counts as no.
 func (in *Installer) first(ctx context.Context, b slackapi.Budget) bool {
-	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
+	ctx, cancel := context.WithTimeout(ctx, storeBudget)
 	defer cancel()
 	ok, err := in.store.Take(ctx, b, 1, in.now())
 	if err != nil {
@@ -107,7 +108,7 @@ func (in *Installer) tellMissing(ctx context.Context, c connection.Connection, m
 	case err != nil && sent == verdictUnclear:
 		line.Outcome, line.Reason, label = connection.OutcomeFail, "no_answer", toldUnknown
 	case err != nil:
-		line.Outcome, line.Reason, label = connection.OutcomeFail, orElse(slackapi.SlackError(err), "no_access"), toldUnreachable
+		line.Outcome, line.Reason, label = connection.OutcomeFail, cmp.Or(slackapi.SlackError(err), "no_access"), toldUnreachable
 	}
 	if err != nil {
 		in.log.WarnContext(ctx, "nobody could be told what is wanted and not allowed", "connection", c.ID, "slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))

@@ -4,6 +4,7 @@ package install
 // https://docs.slack.dev/authentication/installing-with-oauth
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -24,11 +25,10 @@ import (
 
 const (
 	// A person waits: the start page gives up on the store after this, the callback on everything after the other.
-	startBudget    = 2 * time.Second
-	callbackBudget = 25 * time.Second
-	extrasBudget   = 3 * time.Second // names, icon and welcome message, none of which the install needs
-	storeBudget    = 8 * time.Second
-	recordBudget   = 3 * time.Second
+	startBudget  = 2 * time.Second
+	extrasBudget = 3 * time.Second // names, icon and welcome message, none of which the install needs
+	storeBudget  = 8 * time.Second
+	recordBudget = 3 * time.Second
 )
 
 var teamID = regexp.MustCompile(`^T[A-Z0-9]{2,20}$`)
@@ -170,7 +170,7 @@ func usedLink(c connection.Connection) *outcome {
 // origin is the address as the browser names it, as far as a request tells: to compare two of them, and never to send anybody
 // there. It is kept, so it is bounded.
 func origin(r *http.Request) string {
-	o := r.Header.Get("X-Forwarded-Proto") + "://" + orElse(r.Header.Get("X-Forwarded-Host"), r.Host)
+	o := r.Header.Get("X-Forwarded-Proto") + "://" + cmp.Or(r.Header.Get("X-Forwarded-Host"), r.Host)
 	return o[:min(len(o), 120)]
 }
 
@@ -216,7 +216,7 @@ func (in *Installer) callback(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer leave()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), callbackBudget)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), ConsentBudget)
 	defer cancel()
 
 	back.answer = hashOfAnswer(back.code, back.refusal)
@@ -255,7 +255,7 @@ func (in *Installer) arrived(ctx context.Context, back arrival, a Attempt) page 
 		in.reassure(ctx, &p, a)
 		return p
 	}
-	switch err := in.takeInstall(ctx, in.crowd.suspect(back.from, back.at)); {
+	switch err := in.tokens.takeInstall(ctx, in.crowd.suspect(back.from, back.at)); {
 	case errors.Is(err, errSpent):
 		return in.busy(a.Ref)
 	case err != nil:
@@ -352,7 +352,7 @@ func (in *Installer) againConnected(ctx context.Context, back arrival, a Attempt
 		return in.success(ctx, installed{now: c, before: &c, by: a.UserID, again: true, undo: undo, request: a.Request}, a.Ref)
 	}
 	p := in.page(s, a.Ref)
-	p.name("workspace", orElse(c.TeamName, "your workspace"))
+	p.name("workspace", cmp.Or(c.TeamName, "your workspace"))
 	in.keepRequest(&p, a)
 	return p
 }
@@ -408,7 +408,7 @@ func (in *Installer) reassure(ctx context.Context, p *page, a Attempt) {
 	defer cancel()
 	c, err := in.store.Get(ctx, a.BoundTo)
 	if err == nil && c.Token != "" && (c.State == connection.Active || c.State == connection.Retrying) {
-		p.Unchanged = strings.TrimSpace(p.Unchanged + " " + orElse(c.TeamName, "Your workspace") + " stays connected.")
+		p.Unchanged = strings.TrimSpace(p.Unchanged + " " + cmp.Or(c.TeamName, "Your workspace") + " stays connected.")
 	}
 }
 
@@ -479,7 +479,7 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 		return stop(in.page(outcomeNotSetUp, a.Ref))
 	}
 	// From here on the tokens that this workspace had may be spent: at Slack a consent ends the refresh token before it.
-	c.Generation = in.nextGeneration(ctx, connection.TokenOwner{Key: c.Key})
+	c.Generation = in.tokens.nextGeneration(ctx, connection.TokenOwner{Key: c.Key})
 	pairs := in.journalConsent(ctx, c, granted)
 	elsewhere := bound.ID != "" && (bound.TeamID != c.TeamID || bound.AppID != c.AppID || bound.Org() && bound.EnterpriseID != c.EnterpriseID)
 	var id connection.Identity
@@ -502,13 +502,13 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 	}
 	if elsewhere {
 		p := in.page(outcomeWrongWorkspace, a.Ref)
-		p.name("chosen", orElse(c.TeamName, "another workspace"))
-		p.name("wanted", orElse(bound.TeamName, "the workspace it was made for"))
+		p.name("chosen", cmp.Or(c.TeamName, "another workspace"))
+		p.name("wanted", cmp.Or(bound.TeamName, "the workspace it was made for"))
 		if works {
 			if _, _, err := in.put(ctx, c, pairs); err != nil {
 				in.log.ErrorContext(ctx, "keep the tokens of a workspace that was chosen by mistake", "ref", a.Ref, "cause", err)
 			} else {
-				p.Facts = []string{orElse(c.TeamName, "That workspace") + " was connected before, and stays so."}
+				p.Facts = []string{cmp.Or(c.TeamName, "That workspace") + " was connected before, and stays so."}
 			}
 			return stop(p)
 		}
@@ -598,7 +598,7 @@ func (in *Installer) exchangeCode(ctx context.Context, a *Attempt, code string) 
 	p := in.slackRefused(ctx, "exchange code", err, a.Ref)
 	wait, limited := slackapi.RetryAfter(err)
 	if limited {
-		in.keepLimit(ctx, renewalsInUse, wait)
+		in.tokens.keepLimit(ctx, renewalsInUse, wait)
 	}
 	// Slack has not looked at the code when it turned us away for asking too often, or was not reached at all.
 	var dial *net.OpError
@@ -610,7 +610,7 @@ func (in *Installer) exchangeCode(ctx context.Context, a *Attempt, code string) 
 // settings, the workspace's and the organisation's from auth.test. Only then, because until the tokens are in the
 // journal every call is a risk.
 func (in *Installer) complete(ctx context.Context, c *connection.Connection) {
-	c.AppID = orElse(c.AppID, in.cfg.AppID)
+	c.AppID = cmp.Or(c.AppID, in.cfg.AppID)
 	if c.Token == "" || c.AppID != "" && (c.TeamID != "" || c.EnterpriseID != "") {
 		return
 	}
@@ -619,11 +619,11 @@ func (in *Installer) complete(ctx context.Context, c *connection.Connection) {
 		in.log.ErrorContext(ctx, "a consent doesn't say whose it is, and Slack couldn't be asked", "slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
 		return
 	}
-	c.AppID, c.EnterpriseID, c.TeamID = orElse(c.AppID, id.AppID), id.EnterpriseID, id.TeamID
+	c.AppID, c.EnterpriseID, c.TeamID = cmp.Or(c.AppID, id.AppID), id.EnterpriseID, id.TeamID
 	if id.IsEnterpriseInstall {
 		c.TeamID = ""
 	}
-	c.TeamName = orElse(c.TeamName, id.Team)
+	c.TeamName = cmp.Or(c.TeamName, id.Team)
 }
 
 // journalConsent keeps on this machine's disk what a consent brought, until it is stored or refused: the connection and,
@@ -634,10 +634,10 @@ func (in *Installer) journalConsent(ctx context.Context, c connection.Connection
 		person := connection.TokenOwner{Key: c.Key, UserID: string(u.ID)}
 		pairs = append(pairs, connection.Grant{TokenOwner: person, Token: connection.Secret(u.AccessToken), Refresh: connection.Secret(u.RefreshToken),
 			Life: time.Duration(u.ExpiresIn), At: c.AuthorizedAt, Scopes: connection.SplitScopes(string(u.Scope)),
-			Generation: in.nextGeneration(ctx, person), GrantID: c.GrantID, GrantedAt: c.AuthorizedAt})
+			Generation: in.tokens.nextGeneration(ctx, person), GrantID: c.GrantID, GrantedAt: c.AuthorizedAt})
 	}
 	for i := range pairs {
-		in.journal(ctx, &pairs[i])
+		in.tokens.journal(ctx, &pairs[i])
 	}
 	return pairs
 }
@@ -645,10 +645,7 @@ func (in *Installer) journalConsent(ctx context.Context, c connection.Connection
 // discard forgets what a consent brought that is not to be stored.
 func (in *Installer) discard(ctx context.Context, pairs []connection.Grant) {
 	for _, p := range pairs {
-		in.mu.Lock()
-		delete(in.pending, p.Token)
-		in.mu.Unlock()
-		in.forget(ctx, p.Journaled)
+		in.tokens.drop(ctx, p)
 	}
 }
 
@@ -728,7 +725,7 @@ func (in *Installer) put(ctx context.Context, c connection.Connection, pairs []c
 	var now connection.Connection
 	var before *connection.Connection
 	if err := insist(ctx, func() (err error) {
-		in.rehome(ctx, c.Key)
+		in.tokens.rehome(ctx, c.Key)
 		now, before, err = in.store.Put(ctx, c)
 		return err
 	}); err != nil {
@@ -746,17 +743,15 @@ func (in *Installer) put(ctx context.Context, c connection.Connection, pairs []c
 // putAside keeps the pair that was stored, and beside it the one of a competing consent until a renewal shows which of
 // them counts.
 func (in *Installer) putAside(ctx context.Context, p connection.Grant, now connection.Connection, before *connection.Connection) {
-	in.mu.Lock()
-	delete(in.pending, p.Token) // the store has it, or somebody's who came later
-	in.mu.Unlock()
+	in.tokens.notPending(p.Token)
 	if now.GrantID != p.GrantID {
-		in.settle(ctx, p, connection.Aside)
+		in.tokens.settle(ctx, p, connection.Aside)
 		return
 	}
 	if now.Contested && before != nil {
-		in.settle(ctx, before.Grant(), connection.Aside)
+		in.tokens.settle(ctx, before.Grant(), connection.Aside)
 	}
-	in.settle(ctx, p.StoredIn(&now, nil), connection.Kept)
+	in.tokens.settle(ctx, p.StoredIn(&now, nil), connection.Kept)
 }
 
 // putPerson is what put does with the token of the person who consented: where the consent met another one of theirs,
@@ -765,15 +760,15 @@ func (in *Installer) putPerson(ctx context.Context, p connection.Grant, now conn
 	seen, err := in.store.GetUser(ctx, p.TokenOwner)
 	isRival := err == nil && seen.Token != "" && seen.Reason == connection.ReasonNone && seen.GrantedAt.Sub(p.GrantedAt).Abs() < connection.LateConsent
 	if !now.Contested || !isRival {
-		return in.bring(ctx, p)
+		return in.tokens.bring(ctx, p)
 	}
 	if now.GrantID != p.GrantID {
-		in.settle(ctx, p, connection.Aside)
+		in.tokens.settle(ctx, p, connection.Aside)
 	} else {
-		in.settle(ctx, seen.Grant(), connection.Aside)
-		err = in.bring(ctx, p)
+		in.tokens.settle(ctx, seen.Grant(), connection.Aside)
+		err = in.tokens.bring(ctx, p)
 	}
-	tried := in.updateTokens(ctx, p.TokenOwner, func(row *connection.TokenPair, _ *connection.Connection, _ *connection.UserToken) error {
+	tried := in.tokens.updateTokens(ctx, p.TokenOwner, func(row *connection.TokenPair, _ *connection.Connection, _ *connection.UserToken) error {
 		row.Soon(p.GrantedAt)
 		return nil
 	})

@@ -236,35 +236,6 @@ func (in *Installer) moved(ctx context.Context, c connection.Connection, id conn
 	return c
 }
 
-// rehome gives the connection of k's workspace the key k, which Slack itself named it by in a consent or for its token: so a consent
-// after the workspace joined an organisation renews the connection that there is. What can't be moved stays, and gets company.
-func (in *Installer) rehome(ctx context.Context, k connection.Key) {
-	if k.EnterpriseID == "" || k.Org() {
-		return
-	}
-	c, err := in.store.Lookup(ctx, k)
-	if err != nil || c.TeamID != k.TeamID || c.Key == k {
-		return
-	}
-	line := connection.Change{At: in.now(), By: connection.Actor{Kind: connection.BySlack}, What: connection.DidMove, Outcome: connection.OutcomeDone, Reason: k.EnterpriseID}
-	if _, err := in.store.Rekey(ctx, c.Key, k, c.Token, line); err != nil && !errors.Is(err, ErrExists) && !errors.Is(err, ErrNotFound) {
-		in.log.WarnContext(ctx, "move connection to its organisation", "connection", c.ID, "cause", err)
-	}
-}
-
-// readdress returns h with the key that its connection has by now, if that is another one.
-func (in *Installer) readdress(ctx context.Context, h connection.TokenOwner) (connection.TokenOwner, bool) {
-	if h.TeamID == "" {
-		return h, false
-	}
-	c, err := in.store.Lookup(ctx, h.Key)
-	if err != nil || c.TeamID != h.TeamID || c.Key == h.Key {
-		return h, false
-	}
-	h.Key = c.Key
-	return h, true
-}
-
 // notAdded is h for a workspace of the organisation that the app was not added to.
 func (in *Installer) notAdded(h Health) Health {
 	h.State, h.Reason, h.Since = connection.NotConnected, connection.ReasonNotAdded, time.Time{}

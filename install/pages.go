@@ -4,6 +4,7 @@ package install
 // for tools. Nothing on them comes from another host.
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"embed"
@@ -211,7 +212,7 @@ func canBeLeftOut(s connection.Scope) string {
 func (in *Installer) itBlock() string {
 	app := in.cfg.App
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, a Slack app\n%s\n\nRun by: %s\n", app.Name, app.Summary, orElse(app.Operator, "not stated by the people who run this copy"))
+	fmt.Fprintf(&b, "%s, a Slack app\n%s\n\nRun by: %s\n", app.Name, app.Summary, cmp.Or(app.Operator, "not stated by the people who run this copy"))
 	b.WriteString("\nPermissions (bot):\n")
 	for _, s := range in.cfg.Scopes {
 		fmt.Fprintf(&b, "- %s%s: %s. %s\n", s.Name, canBeLeftOut(s), s.Label, s.Why)
@@ -235,13 +236,6 @@ func (in *Installer) itBlock() string {
 		fmt.Fprintf(&b, "Support: %s\n", app.SupportURL)
 	}
 	return b.String()
-}
-
-func orElse(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
 }
 
 // lookAtStore reports whether the store is ready for installs. All who ask at one moment share one look, so that however many
@@ -332,7 +326,7 @@ func (in *Installer) landing(w http.ResponseWriter, r *http.Request) {
 // successPage says what the install led to, and names the workspace so that a wrong pick is seen.
 func (in *Installer) successPage(ctx context.Context, i installed, welcomed bool, ref string) page {
 	c, app := i.now, in.cfg.App
-	name := orElse(c.TeamName, "your workspace")
+	name := cmp.Or(c.TeamName, "your workspace")
 	missing := c.Missing(in.cfg.Scopes)
 	p := page{
 		Status: http.StatusOK, State: "connected", Reason: "connected", Ref: ref, outcome: OutcomeReconnected, good: true,
@@ -387,7 +381,7 @@ func (in *Installer) successPage(ctx context.Context, i installed, welcomed bool
 		p.Title = "Already connected: " + app.Name + " is in " + name
 		other := "Somebody else"
 		if i.before.AuthorizedBy == i.before.InstalledBy {
-			other = orElse(i.before.InstalledByName, other)
+			other = cmp.Or(i.before.InstalledByName, other)
 		}
 		p.Happened = other + " connected this workspace a moment ago. There is one connection per workspace."
 	default:
@@ -496,7 +490,7 @@ func (in *Installer) labels(names []string) []string {
 		words[i] = name
 		for _, s := range in.cfg.Scopes {
 			if s.Name == name {
-				words[i] = orElse(connection.LowerFirst(s.Label), name)
+				words[i] = cmp.Or(connection.LowerFirst(s.Label), name)
 			}
 		}
 	}
@@ -516,7 +510,7 @@ func bullets(words []string) string {
 func quoted(scopes []connection.Scope) string {
 	names := make([]string, len(scopes))
 	for i, s := range scopes {
-		names[i] = "“" + orElse(s.Label, s.Name) + "”"
+		names[i] = "“" + cmp.Or(s.Label, s.Name) + "”"
 	}
 	return bullets(names)
 }
@@ -579,7 +573,7 @@ func (in *Installer) show(w http.ResponseWriter, r *http.Request, p page) {
 		level = slog.LevelDebug
 	}
 	in.log.Log(r.Context(), level, "install page", "ref", p.Ref, "outcome", string(p.outcome), "reason", p.Reason, "status", p.Status, "connection", p.ConnectionID)
-	in.metrics.installs.WithLabelValues(orElse(string(p.outcome), attemptNone), p.Reason).Inc()
+	in.metrics.installs.WithLabelValues(cmp.Or(string(p.outcome), attemptNone), p.Reason).Inc()
 	in.guard(w)
 	if p.retryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(p.retryAfter))

@@ -9,6 +9,7 @@ package install
 // The lease saves work; the comparison at the end is what makes it right.
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,6 +58,9 @@ var (
 )
 
 var (
+	// ErrNotConnected says that a workspace has no connection that could be used: none, a removed or a paused one, or one
+	// without a readable token.
+	ErrNotConnected = errors.New("not connected")
 	// ErrRenewing says that the token of a connection ran out and could not be renewed just now; that is tried on.
 	ErrRenewing = errors.New("access is being renewed")
 	// errElsewhere: another process holds the lease.
@@ -76,8 +80,8 @@ type renewRequest struct {
 
 // Renew renews the bot token of exactly k now if it is due, and waits for that until ctx ends; the renewal itself goes on.
 // nil: the token is good, or a token pair that needs no renewal. It may be called from several goroutines and processes.
-func (in *Installer) Renew(ctx context.Context, k connection.Key) error {
-	err := in.renew(ctx, connection.TokenOwner{Key: k}, renewRequest{budget: renewalsInUse})
+func (kp *Keeper) Renew(ctx context.Context, k connection.Key) error {
+	err := kp.renew(ctx, connection.TokenOwner{Key: k}, renewRequest{budget: renewalsInUse})
 	if errors.Is(err, errCurrent) {
 		return nil
 	}
@@ -94,13 +98,13 @@ type renewal struct {
 // revoked, which could take the app down; it ends with the first renewal. nil also when it rotates already; ErrNotFound,
 // ErrNotConnected when there is no token.
 // It blocks for one call to Slack, and until the budget has room for it. https://docs.slack.dev/reference/methods/oauth.v2.exchange
-func (in *Installer) Exchange(ctx context.Context, k connection.Key) error {
+func (kp *Keeper) Exchange(ctx context.Context, k connection.Key) error {
 	const look = 250 * time.Millisecond // two calls' worth of the budget
 	for {
-		err := in.renew(ctx, connection.TokenOwner{Key: k}, renewRequest{budget: exchanges, exchange: true})
+		err := kp.renew(ctx, connection.TokenOwner{Key: k}, renewRequest{budget: exchanges, exchange: true})
 		switch {
 		case errors.Is(err, errCurrent):
-			c, err := in.store.Lookup(ctx, k)
+			c, err := kp.store.Lookup(ctx, k)
 			if err == nil && c.Token == "" {
 				err = ErrNotConnected
 			}
@@ -117,22 +121,22 @@ func (in *Installer) Exchange(ctx context.Context, k connection.Key) error {
 }
 
 // renew makes sure that one renewal of h runs in this process, and waits for it until ctx ends.
-func (in *Installer) renew(ctx context.Context, h connection.TokenOwner, w renewRequest) error {
-	in.mu.Lock()
-	r := in.renewing[h]
+func (kp *Keeper) renew(ctx context.Context, h connection.TokenOwner, w renewRequest) error {
+	kp.mu.Lock()
+	r := kp.renewing[h]
 	if r == nil {
 		r = &renewal{done: make(chan struct{})}
-		in.renewing[h] = r
-		in.tasks.Go(func() {
+		kp.renewing[h] = r
+		kp.tasks.Go(func() {
 			// The refresh token is spent the moment Slack reads it: the caller may leave, this stays.
-			r.err = in.renewOnce(context.WithoutCancel(ctx), h, w)
-			in.mu.Lock()
-			delete(in.renewing, h)
-			in.mu.Unlock()
+			r.err = kp.renewOnce(context.WithoutCancel(ctx), h, w)
+			kp.mu.Lock()
+			delete(kp.renewing, h)
+			kp.mu.Unlock()
 			close(r.done)
 		})
 	}
-	in.mu.Unlock()
+	kp.mu.Unlock()
 	select {
 	case <-r.done:
 		return r.err
@@ -143,64 +147,69 @@ func (in *Installer) renew(ctx context.Context, h connection.TokenOwner, w renew
 
 // renewOnce is the whole way of one renewal. Errors: errElsewhere, errCurrent, errSpent, the store's trouble, or ErrRenewing
 // with Slack's.
-func (in *Installer) renewOnce(ctx context.Context, h connection.TokenOwner, w renewRequest) error {
+func (kp *Keeper) renewOnce(ctx context.Context, h connection.TokenOwner, w renewRequest) error {
 	// What the journal holds for h was bought with the refresh token that is still in the row.
-	waiting, kept, err := in.restore(ctx, h)
+	waiting, kept, err := kp.restore(ctx, h)
 	if err != nil || waiting {
 		return errors.Join(errElsewhere, err)
 	}
-	if in.isClosed(w.budget) {
+	if kp.isClosed(w.budget) {
 		return errSpent // before anything is written
 	}
-	claimed, next, err := in.claim(ctx, h, w, kept)
+	claimed, next, err := kp.claim(ctx, h, w, kept)
 	if err != nil {
 		return err
 	}
 	// Only now, so that replicas which meet at one row take one call from the budget.
-	err = in.take(ctx, w.budget)
-	if err == nil && claimed.LeaseUntil.Sub(in.now()) < exchangeTimeout+keepTimeout {
+	err = kp.take(ctx, w.budget)
+	if err == nil && claimed.LeaseUntil.Sub(kp.now()) < exchangeTimeout+keepTimeout {
 		err = errElsewhere // the database took so long that another process may have the lease by the time Slack answers
 	}
 	if err != nil {
-		return errors.Join(err, in.release(ctx, h, claimed))
+		return errors.Join(err, kp.release(ctx, h, claimed))
 	}
 	began := time.Now()
-	p, err := in.exchange(ctx, next, claimed)
-	in.metrics.renewed(h, claimed, err, time.Since(began))
+	p, err := kp.exchange(ctx, next, claimed)
+	kp.cfg.Observer.Renewed(h, claimed, err, time.Since(began))
 	if err != nil {
-		return in.notRenewed(ctx, h, claimed, err)
+		return kp.notRenewed(ctx, h, claimed, err)
 	}
-	return in.keep(ctx, p)
+	return kp.keep(ctx, p)
+}
+
+// renewRefused renews the tokens of h although their time has not come: Slack called this one expired.
+func (kp *Keeper) renewRefused(ctx context.Context, h connection.TokenOwner, token connection.Secret) error {
+	return kp.renew(ctx, h, renewRequest{budget: renewalsInUse, refused: token})
 }
 
 // take takes one call from a budget. errSpent; then this process does not look again for a moment.
-func (in *Installer) take(ctx context.Context, b slackapi.Budget) error {
+func (kp *Keeper) take(ctx context.Context, b slackapi.Budget) error {
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
-	ok, err := in.store.Take(ctx, b, 1, in.now())
+	ok, err := kp.store.Take(ctx, b, 1, kp.now())
 	if err != nil || ok {
 		return err
 	}
-	in.mu.Lock()
-	in.closedBudgets[b] = in.now().Add(spentPause)
-	in.mu.Unlock()
+	kp.mu.Lock()
+	kp.closedBudgets[b] = kp.now().Add(spentPause)
+	kp.mu.Unlock()
 	return errSpent
 }
 
 // takeInstall takes one call for an install: from the part that installs have, and from what they share with renewals.
 // errSpent.
-func (in *Installer) takeInstall(ctx context.Context, suspect bool) error {
+func (kp *Keeper) takeInstall(ctx context.Context, suspect bool) error {
 	own := installs
 	if suspect {
 		own = installsSuspect
 	}
 	for _, b := range []slackapi.Budget{own, renewalsInUse} {
-		if in.isClosed(b) {
+		if kp.isClosed(b) {
 			return errSpent // before anything is written
 		}
 	}
 	for _, b := range []slackapi.Budget{own, renewalsInUse} {
-		if err := in.take(ctx, b); err != nil {
+		if err := kp.take(ctx, b); err != nil {
 			return err
 		}
 	}
@@ -208,26 +217,26 @@ func (in *Installer) takeInstall(ctx context.Context, suspect bool) error {
 }
 
 // keepLimit keeps a budget shut for as long as Slack asked, on all replicas: the limit is the app's.
-func (in *Installer) keepLimit(ctx context.Context, b slackapi.Budget, wait time.Duration) {
+func (kp *Keeper) keepLimit(ctx context.Context, b slackapi.Budget, wait time.Duration) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepTimeout)
 	defer cancel()
-	if err := in.store.ClosedUntil(ctx, b, in.now().Add(wait)); err != nil {
-		in.log.WarnContext(ctx, "keep Slack's rate limit", "cause", err)
+	if err := kp.store.ClosedUntil(ctx, b, kp.now().Add(wait)); err != nil {
+		kp.log.WarnContext(ctx, "keep Slack's rate limit", "cause", err)
 	}
 }
 
-func (in *Installer) isClosed(b slackapi.Budget) bool {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	left := in.closedBudgets[b].Sub(in.now())
+func (kp *Keeper) isClosed(b slackapi.Budget) bool {
+	kp.mu.Lock()
+	defer kp.mu.Unlock()
+	left := kp.closedBudgets[b].Sub(kp.now())
 	return left > 0 && left <= spentPause // a clock that was set back keeps nothing shut
 }
 
 // claim takes the lease and returns the token pair with it, and what is known beforehand of the next pair. That it could be
 // written also proves that the database takes writes at this moment. Where the store has lost what the journal kept,
 // that is stored instead.
-func (in *Installer) claim(ctx context.Context, h connection.TokenOwner, w renewRequest, kept []connection.Grant) (claimed connection.TokenPair, next connection.Grant, err error) {
-	if !in.mode.renews(h.Key) {
+func (kp *Keeper) claim(ctx context.Context, h connection.TokenOwner, w renewRequest, kept []connection.Grant) (claimed connection.TokenPair, next connection.Grant, err error) {
+	if !kp.cfg.Renews(h.Key) {
 		return connection.TokenPair{}, connection.Grant{}, errCurrent // what is left of another mode or app can't be renewed with our credentials
 	}
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
@@ -235,12 +244,12 @@ func (in *Installer) claim(ctx context.Context, h connection.TokenOwner, w renew
 	var verdict error
 	var planned time.Time // by a clock that was wrong
 	var brought bool
-	err = in.updateTokens(ctx, h, func(row *connection.TokenPair, c *connection.Connection, u *connection.UserToken) error {
-		now := in.now()
+	err = kp.updateTokens(ctx, h, func(row *connection.TokenPair, c *connection.Connection, u *connection.UserToken) error {
+		now := kp.now()
 		verdict, planned = nil, time.Time{}
 		next, brought = connection.NewestOf(kept, connection.RowOf(c, u))
-		if brought && in.leaseIsOver(h, row.LeaseUntil, now) {
-			in.resume(next, c, u, "journal", now)
+		if brought && kp.leaseIsOver(h, row.LeaseUntil, now) {
+			kp.resume(next, c, u, "journal", now)
 			verdict = errElsewhere
 			return nil
 		}
@@ -264,7 +273,7 @@ func (in *Installer) claim(ctx context.Context, h connection.TokenOwner, w renew
 		switch {
 		case row.Spendable() == "" || !due || row.Dead():
 			return errCurrent
-		case !in.leaseIsOver(h, row.LeaseUntil, now):
+		case !kp.leaseIsOver(h, row.LeaseUntil, now):
 			return errElsewhere
 		}
 		row.LeaseUntil = now.Add(connection.LeaseLife).Truncate(time.Microsecond) // as the database keeps it
@@ -277,11 +286,11 @@ func (in *Installer) claim(ctx context.Context, h connection.TokenOwner, w renew
 		return claimed, next, err
 	}
 	if !planned.IsZero() {
-		in.log.WarnContext(ctx, "a renewal was planned by a clock that was wrong: it is made now",
+		kp.log.WarnContext(ctx, "a renewal was planned by a clock that was wrong: it is made now",
 			"key", h.Key.String(), "user", h.UserID, "planned", planned)
 	}
 	if brought {
-		in.restored(ctx, next)
+		kp.restored(ctx, next)
 	}
 	return claimed, next, verdict
 }
@@ -291,29 +300,29 @@ type leaseObservation struct{ lease, first time.Time }
 
 // leaseIsOver reports whether whoever took a lease may be taken for dead. The clocks of replicas differ, so the time in the
 // row is only a name for the lease: it is over when this process has seen the same one for as long as a lease lives.
-func (in *Installer) leaseIsOver(h connection.TokenOwner, lease, now time.Time) bool {
-	in.mu.Lock()
-	defer in.mu.Unlock()
+func (kp *Keeper) leaseIsOver(h connection.TokenOwner, lease, now time.Time) bool {
+	kp.mu.Lock()
+	defer kp.mu.Unlock()
 	if lease.IsZero() {
-		delete(in.leases, h)
+		delete(kp.leases, h)
 		return true
 	}
-	seen, known := in.leases[h]
+	seen, known := kp.leases[h]
 	if !known || !seen.lease.Equal(lease) || seen.first.After(now) {
-		if len(in.leases) > 100_000 {
-			clear(in.leases) // costs those whose owner died one more wait
+		if len(kp.leases) > 100_000 {
+			clear(kp.leases) // costs those whose owner died one more wait
 		}
-		in.leases[h] = leaseObservation{lease, now}
+		kp.leases[h] = leaseObservation{lease, now}
 		return false
 	}
 	return now.Sub(seen.first) >= connection.LeaseLife
 }
 
 // release gives a lease back unused.
-func (in *Installer) release(ctx context.Context, h connection.TokenOwner, claimed connection.TokenPair) error {
+func (kp *Keeper) release(ctx context.Context, h connection.TokenOwner, claimed connection.TokenPair) error {
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
-	return in.updateTokens(ctx, h, func(row *connection.TokenPair, _ *connection.Connection, _ *connection.UserToken) error {
+	return kp.updateTokens(ctx, h, func(row *connection.TokenPair, _ *connection.Connection, _ *connection.UserToken) error {
 		if row.LeaseUntil.Equal(claimed.LeaseUntil) {
 			row.LeaseUntil = time.Time{}
 		}
@@ -322,19 +331,19 @@ func (in *Installer) release(ctx context.Context, h connection.TokenOwner, claim
 }
 
 // updateTokens is Store.Update for either kind of token pair. Of c and u one is nil.
-func (in *Installer) updateTokens(ctx context.Context, h connection.TokenOwner, fn func(row *connection.TokenPair, c *connection.Connection, u *connection.UserToken) error) error {
+func (kp *Keeper) updateTokens(ctx context.Context, h connection.TokenOwner, fn func(row *connection.TokenPair, c *connection.Connection, u *connection.UserToken) error) error {
 	update := func() (err error) {
 		if h.UserID == "" {
-			_, err = in.store.Update(ctx, h.Key, func(c *connection.Connection) error { return fn(&c.TokenPair, c, nil) })
+			_, err = kp.store.Update(ctx, h.Key, func(c *connection.Connection) error { return fn(&c.TokenPair, c, nil) })
 		} else {
-			_, err = in.store.UpdateUser(ctx, h, func(u *connection.UserToken) error { return fn(&u.TokenPair, nil, u) })
+			_, err = kp.store.UpdateUser(ctx, h, func(u *connection.UserToken) error { return fn(&u.TokenPair, nil, u) })
 		}
 		return err
 	}
 	err := update()
 	if errors.Is(err, ErrNotFound) {
 		var moved bool
-		if h, moved = in.readdress(ctx, h); moved { // its workspace joined an organisation meanwhile
+		if h, moved = kp.readdress(ctx, h); moved { // its workspace joined an organisation meanwhile
 			err = update()
 		}
 	}
@@ -343,10 +352,10 @@ func (in *Installer) updateTokens(ctx context.Context, h connection.TokenOwner, 
 
 // exchange spends what c can be renewed with, and completes p, the next pair. It blocks for one call to Slack. An
 // answer that is not a whole pair counts as one that was lost.
-func (in *Installer) exchange(ctx context.Context, p connection.Grant, c connection.TokenPair) (connection.Grant, error) {
+func (kp *Keeper) exchange(ctx context.Context, p connection.Grant, c connection.TokenPair) (connection.Grant, error) {
 	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
 	defer cancel()
-	form := url.Values{"client_id": {in.cfg.ClientID}, "client_secret": {in.cfg.ClientSecret.Reveal()}}
+	form := url.Values{"client_id": {kp.cfg.ClientID}, "client_secret": {kp.cfg.ClientSecret.Reveal()}}
 	method := "oauth.v2.access"
 	if c.RefreshToken != "" {
 		form.Set("grant_type", "refresh_token")
@@ -355,12 +364,12 @@ func (in *Installer) exchange(ctx context.Context, p connection.Grant, c connect
 		method = "oauth.v2.exchange"
 		form.Set("token", c.Token.Reveal())
 	}
-	granted, err := in.slack.OAuth(ctx, method, form)
+	granted, err := kp.slack.OAuth(ctx, method, form)
 	if err != nil {
 		return connection.Grant{}, err
 	}
 	p.Token, p.Refresh = connection.Secret(granted.AccessToken), connection.Secret(granted.RefreshToken)
-	p.Life, p.At, p.Scopes = time.Duration(granted.ExpiresIn), in.now(), connection.SplitScopes(string(granted.Scope))
+	p.Life, p.At, p.Scopes = time.Duration(granted.ExpiresIn), kp.now(), connection.SplitScopes(string(granted.Scope))
 	if p.Token == "" || p.Refresh == "" {
 		return connection.Grant{}, fmt.Errorf("%s: the answer has no whole pair of tokens", method)
 	}
@@ -369,21 +378,21 @@ func (in *Installer) exchange(ctx context.Context, p connection.Grant, c connect
 
 // notRenewed writes down why there is no new pair, and when to try again. Nothing but Slack's own repeated word about this
 // refresh token declares it dead, and only if the row still holds it.
-func (in *Installer) notRenewed(ctx context.Context, h connection.TokenOwner, claimed connection.TokenPair, cause error) error {
+func (kp *Keeper) notRenewed(ctx context.Context, h connection.TokenOwner, claimed connection.TokenPair, cause error) error {
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
 	code := slackapi.SlackError(cause)
-	now := in.now()
+	now := kp.now()
 	wait, limited := slackapi.RetryAfter(cause)
 	if limited {
 		budget := renewalsInUse // the largest of those that share a name
 		if claimed.RefreshToken == "" {
 			budget = exchanges
 		}
-		in.keepLimit(ctx, budget, wait)
+		kp.keepLimit(ctx, budget, wait)
 	}
 	var state string
-	err := in.updateTokens(ctx, h, func(row *connection.TokenPair, c *connection.Connection, u *connection.UserToken) error {
+	err := kp.updateTokens(ctx, h, func(row *connection.TokenPair, c *connection.Connection, u *connection.UserToken) error {
 		if row.Spendable() != claimed.Spendable() {
 			return errCurrent // somebody else renewed it; what we heard is about a token of the past
 		}
@@ -398,11 +407,11 @@ func (in *Installer) notRenewed(ctx context.Context, h connection.TokenOwner, cl
 		if code == "token_rotation_not_enabled" {
 			// That is for the operator to turn on, and to ask for again: with the setting, once an hour.
 			row.RenewAt = time.Time{}
-			if in.cfg.MoveToRotation {
+			if kp.cfg.MoveToRotation {
 				row.RenewAt = now.Add(time.Hour)
 			}
 		}
-		line := connection.Change{At: now, By: connection.Actor{Kind: connection.BySwitchboard}, What: connection.DidRenew, Outcome: connection.OutcomeFail, Reason: orElse(code, "no_answer")}
+		line := connection.Change{At: now, By: connection.Actor{Kind: connection.BySwitchboard}, What: connection.DidRenew, Outcome: connection.OutcomeFail, Reason: cmp.Or(code, "no_answer")}
 		if row.RefreshToken == "" {
 			line.What = connection.DidExchange
 		}
@@ -431,34 +440,31 @@ func (in *Installer) notRenewed(ctx context.Context, h connection.TokenOwner, cl
 	if errors.Is(err, errCurrent) {
 		return nil
 	}
-	level := in.log.WarnContext
+	level := kp.log.WarnContext
 	if state == connection.DeadPair {
-		level = in.log.ErrorContext
+		level = kp.log.ErrorContext
 	}
 	level(ctx, "not renewed", "key", h.Key.String(), "user", h.UserID, "slack_error", code, "verdict", state, "cause", slackapi.Cause(cause))
 	if err != nil && !errors.Is(err, ErrNotFound) {
-		in.log.WarnContext(ctx, "keep result of renewal", "key", h.Key.String(), "cause", err) // the lease runs out by itself
+		kp.log.WarnContext(ctx, "keep result of renewal", "key", h.Key.String(), "cause", err) // the lease runs out by itself
 	}
 	return fmt.Errorf("%w: %w", ErrRenewing, cause)
 }
 
 // renewDue renews what is due, and with MoveToRotation exchanges what is long-lived, within the budget that all replicas
 // share. It returns how many renewals of its own it finished.
-func (in *Installer) renewDue(ctx context.Context) (int, error) {
-	if !in.mode.consents() {
-		return 0, nil // there is nothing to renew it with
-	}
-	n, err := in.renewAll(ctx, renewRequest{budget: renewals}, func() ([]connection.TokenOwner, error) { return in.store.Due(ctx, in.cfg.AppID, in.now(), dueAtOnce) })
-	if err != nil || !in.cfg.MoveToRotation {
+func (kp *Keeper) renewDue(ctx context.Context) (int, error) {
+	n, err := kp.renewAll(ctx, renewRequest{budget: renewals}, func() ([]connection.TokenOwner, error) { return kp.store.Due(ctx, kp.cfg.AppID, kp.now(), dueAtOnce) })
+	if err != nil || !kp.cfg.MoveToRotation {
 		return n, err
 	}
-	m, err := in.renewAll(ctx, renewRequest{budget: exchanges, exchange: true}, func() ([]connection.TokenOwner, error) { return in.store.LongLived(ctx, in.cfg.AppID, dueAtOnce) })
+	m, err := kp.renewAll(ctx, renewRequest{budget: exchanges, exchange: true}, func() ([]connection.TokenOwner, error) { return kp.store.LongLived(ctx, kp.cfg.AppID, dueAtOnce) })
 	return n + m, err
 }
 
 // renewAll renews what next lists, a few at a time, until there is no more, the budget is spent, or nothing of it could be
 // done. It returns how many it renewed.
-func (in *Installer) renewAll(ctx context.Context, w renewRequest, next func() ([]connection.TokenOwner, error)) (total int, err error) {
+func (kp *Keeper) renewAll(ctx context.Context, w renewRequest, next func() ([]connection.TokenOwner, error)) (total int, err error) {
 	for ctx.Err() == nil {
 		due, err := next()
 		if err != nil || len(due) == 0 {
@@ -475,7 +481,7 @@ func (in *Installer) renewAll(ctx context.Context, w renewRequest, next func() (
 				break
 			}
 			group.Go(func() error {
-				switch err := in.renew(ctx, h, w); {
+				switch err := kp.renew(ctx, h, w); {
 				case err == nil:
 					done.Add(1)
 				case errors.Is(err, errSpent):
@@ -495,9 +501,9 @@ func (in *Installer) renewAll(ctx context.Context, w renewRequest, next func() (
 
 // good returns c with a token that can be used now, renewing it first if it has ended, and waiting for whoever does so. The
 // old token is handed out as long as it lives.
-func (in *Installer) good(ctx context.Context, c connection.Connection) (connection.Connection, error) {
-	err := in.goodTokens(ctx, connection.TokenOwner{Key: c.Key}, c.TokenPair, func() (connection.TokenPair, error) {
-		fresh, err := in.store.Get(ctx, c.ID)
+func (kp *Keeper) good(ctx context.Context, c connection.Connection) (connection.Connection, error) {
+	err := kp.goodTokens(ctx, connection.TokenOwner{Key: c.Key}, c.TokenPair, func() (connection.TokenPair, error) {
+		fresh, err := kp.store.Get(ctx, c.ID)
 		if err == nil {
 			c = fresh
 		}
@@ -507,10 +513,10 @@ func (in *Installer) good(ctx context.Context, c connection.Connection) (connect
 }
 
 // goodTokens is good for either kind of token pair; reread looks at the row again.
-func (in *Installer) goodTokens(ctx context.Context, h connection.TokenOwner, c connection.TokenPair, reread func() (connection.TokenPair, error)) error {
+func (kp *Keeper) goodTokens(ctx context.Context, h connection.TokenOwner, c connection.TokenPair, reread func() (connection.TokenPair, error)) error {
 	const look = 100 * time.Millisecond // how often somebody who waits for another process, or for the budget, looks
 	for {
-		now := in.now()
+		now := kp.now()
 		if !c.Ended(now.Add(lastMoments)) {
 			return nil
 		}
@@ -519,7 +525,7 @@ func (in *Installer) goodTokens(ctx context.Context, h connection.TokenOwner, c 
 		}
 		err := ErrNotConnected // nothing but a person helps
 		if c.RefreshToken != "" && !c.Dead() {
-			err = in.renew(ctx, h, renewRequest{budget: renewalsInUse})
+			err = kp.renew(ctx, h, renewRequest{budget: renewalsInUse})
 		}
 		waiting := errors.Is(err, errElsewhere) || errors.Is(err, errCurrent) || errors.Is(err, errSpent)
 		switch {

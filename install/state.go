@@ -5,6 +5,7 @@ package install
 // browser that began, for ten minutes. That it was used is recorded when it comes back (Store.BeginAttempt).
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -57,8 +58,8 @@ func (in *Installer) recognise(ctx context.Context, back arrival) (Attempt, *pag
 		return Attempt{}, in.unknownState(ctx)
 	case errors.Is(err, ErrNotFound):
 	case err != nil:
-		in.log.ErrorContext(ctx, "look up state", "ref", orElse(a.Ref, "none"), "cause", err)
-		p := in.page(outcomeRecordsDown, orElse(a.Ref, NewRef()))
+		in.log.ErrorContext(ctx, "look up state", "ref", cmp.Or(a.Ref, "none"), "cause", err)
+		p := in.page(outcomeRecordsDown, cmp.Or(a.Ref, NewRef()))
 		return Attempt{}, &p
 	default:
 		row.LinkUntil = a.LinkUntil

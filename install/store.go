@@ -15,10 +15,6 @@ import (
 
 // What callers of a Store branch on.
 var (
-	// ErrNotFound: there is no such connection or attempt.
-	ErrNotFound = errors.New("not found")
-	// ErrExists: there is one already.
-	ErrExists = errors.New("exists already")
 	// ErrStateUsed: the state was used before.
 	ErrStateUsed = errors.New("state already used")
 	// ErrWrongKeys: there are secrets, and the keys at hand open none of them.

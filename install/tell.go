@@ -74,11 +74,11 @@ func (in *Installer) tell(ctx context.Context, k connection.Key) error {
 		case c.State == connection.Active && !c.Notice.At.IsZero():
 			// Editing twice is harmless, so this needs no claim.
 		default:
-			return errCurrent // another replica was first
+			return errNothingToDo // another replica was first
 		}
 		return nil
 	})
-	if errors.Is(err, errCurrent) || errors.Is(err, ErrNotFound) {
+	if errors.Is(err, errNothingToDo) || errors.Is(err, ErrNotFound) {
 		return nil
 	}
 	if err != nil {
@@ -110,7 +110,7 @@ func (in *Installer) tell(ctx context.Context, k connection.Key) error {
 	outcome, why, label := connection.OutcomeDone, notice.To, toldOne
 	if failure != nil {
 		in.log.WarnContext(ctx, "nobody could be told in Slack", "connection", c.ID, "slack_error", slackapi.SlackError(failure), "cause", slackapi.Cause(failure))
-		outcome, why, label = connection.OutcomeFail, orElse(slackapi.SlackError(failure), "no_access"), toldUnreachable
+		outcome, why, label = connection.OutcomeFail, cmp.Or(slackapi.SlackError(failure), "no_access"), toldUnreachable
 		switch wait, limited := slackapi.RetryAfter(failure); {
 		case sent == verdictUnclear: // it may have arrived, so it is not sent again
 			why, label = "no_answer", toldUnknown
@@ -129,7 +129,7 @@ func (in *Installer) tell(ctx context.Context, k connection.Key) error {
 	}
 	_, err = in.store.Update(ctx, k, func(row *connection.Connection) error {
 		if !row.Notice.At.Equal(now) {
-			return errCurrent
+			return errNothingToDo
 		}
 		row.Notice = notice
 		if notice != (connection.Notice{}) {
@@ -137,7 +137,7 @@ func (in *Installer) tell(ctx context.Context, k connection.Key) error {
 		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, errCurrent) {
+	if err != nil && !errors.Is(err, errNothingToDo) {
 		return fmt.Errorf("keep whom we told of %s: %w", k, err)
 	}
 	return nil
@@ -281,7 +281,7 @@ func (in *Installer) admins(ctx context.Context, client *slack.Client, c connect
 func (in *Installer) resolve(ctx context.Context, c connection.Connection, n connection.Notice) error {
 	var err error
 	if n.TS != "" && in.cfg.Resolve != nil {
-		if c, err = in.good(ctx, c); err == nil {
+		if c, err = in.tokens.good(ctx, c); err == nil {
 			err = in.cfg.Resolve(ctx, in.Client(c), n, in.Assess(c, nil))
 		}
 		over := c.StateSince

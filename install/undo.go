@@ -4,6 +4,7 @@ package install
 // browser that installed, and only as long as nobody else came to rely on it.
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"encoding/hex"
@@ -42,7 +43,7 @@ func (in *Installer) offerUndo(w http.ResponseWriter, r *http.Request, p *page) 
 
 // undone answers POST /slack/undo: the app is removed from the workspace at Slack, and what we hold of its access is erased.
 func (in *Installer) undone(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), callbackBudget)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), ConsentBudget)
 	defer cancel()
 	var browser []byte
 	if cookie, err := r.Cookie(in.cookieName()); err == nil {
@@ -60,7 +61,7 @@ func (in *Installer) takeBack(ctx context.Context, signed string, browser []byte
 	var c connection.Connection
 	stop := func(s outcome) page {
 		p := in.page(s, ref)
-		p.name("workspace", orElse(c.TeamName, "the workspace"))
+		p.name("workspace", cmp.Or(c.TeamName, "the workspace"))
 		return p
 	}
 	// What went wrong on the way can be tried once more, with what is as good as the one that was used and lasts no longer.

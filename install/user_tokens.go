@@ -29,7 +29,7 @@ func (in *Installer) OpenUser(ctx context.Context, k connection.Key, userID stri
 	case err != nil:
 		return connection.UserToken{}, fmt.Errorf("open user token: %w", err)
 	}
-	err = in.goodTokens(ctx, h, u.TokenPair, func() (connection.TokenPair, error) {
+	err = in.tokens.goodTokens(ctx, h, u.TokenPair, func() (connection.TokenPair, error) {
 		var err error
 		u, err = in.store.GetUser(ctx, h)
 		return u.TokenPair, err
@@ -77,14 +77,14 @@ func (in *Installer) HandleUsersRevoked(ctx context.Context, k connection.Key, u
 			erased, eraseErr := in.store.EraseUser(ctx, u, line)
 			err = errors.Join(err, eraseErr)
 			if erased {
-				in.forgetPerson(ctx, u)
+				in.tokens.forgetPerson(ctx, u)
 				in.log.InfoContext(ctx, "a person's token is erased", "connection", c.ID, "user", id)
 			}
 		case verdictUnclear:
 			err = errors.Join(err, fmt.Errorf("slack did not say whether the token of %s is gone", id))
 		}
 	}
-	in.forgetErased(ctx, c.Key)
+	in.tokens.forgetErased(ctx, c.Key)
 	if err != nil {
 		return fmt.Errorf("handle revoked people: %w", err)
 	}

@@ -4,6 +4,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -77,7 +78,7 @@ func (c *attemptsCmd) Run(env *environment) error {
 		table := tabwriter.NewWriter(env.stdout, 0, 4, 2, ' ', 0)
 		fmt.Fprintln(table, "REF\tSTARTED\tOUTCOME\tREASON\tTEAM\tUSER\tCONNECTION")
 		for _, r := range rows {
-			fmt.Fprintln(table, strings.Join([]string{r.Ref, short(r.StartedAt), orElse(r.Outcome, "not finished"),
+			fmt.Fprintln(table, strings.Join([]string{r.Ref, short(r.StartedAt), cmp.Or(r.Outcome, "not finished"),
 				r.Reason, r.TeamID, r.UserID, r.ConnectionID}, "\t"))
 		}
 		return table.Flush()
@@ -171,7 +172,7 @@ func (c *listCmd) Run(env *environment) error {
 		table := tabwriter.NewWriter(env.stdout, 0, 4, 2, ' ', 0)
 		fmt.Fprintln(table, "ID\tWORKSPACE\tTEAM\tSTATE\tREASON\tINSTALLED\tLAST EVENT")
 		for _, r := range records {
-			fmt.Fprintln(table, strings.Join([]string{r.ID, printable(r.TeamName), orElse(r.TeamID, r.EnterpriseID), r.State, r.Reason, short(r.InstalledAt), short(r.LastEventAt)}, "\t"))
+			fmt.Fprintln(table, strings.Join([]string{r.ID, printable(r.TeamName), cmp.Or(r.TeamID, r.EnterpriseID), r.State, r.Reason, short(r.InstalledAt), short(r.LastEventAt)}, "\t"))
 		}
 		return table.Flush()
 	})
@@ -189,7 +190,7 @@ func (c *showCmd) Run(env *environment) error {
 			return printJSON(env.stdout, r)
 		}
 		table := tabwriter.NewWriter(env.stdout, 0, 4, 2, ' ', 0)
-		row := func(name, value string) { fmt.Fprintf(table, "%s\t%s\n", name, orElse(value, "-")) }
+		row := func(name, value string) { fmt.Fprintf(table, "%s\t%s\n", name, cmp.Or(value, "-")) }
 		row("Connection", r.ID)
 		row("State", r.Label+" ("+r.State+")")
 		row("Reason", r.Reason)
@@ -238,8 +239,8 @@ func lookup(ctx context.Context, db *storage.DB, name string) (connection.Connec
 	var choice strings.Builder
 	table := tabwriter.NewWriter(&choice, 0, 4, 2, ' ', 0)
 	for _, c := range found[:min(len(found), mostNamed)] {
-		fmt.Fprintf(table, "\n  %s\t%s\t%s\t%s\tapp %s\t%s", c.ID, printable(c.TeamName), orElse(c.TeamID, c.EnterpriseID),
-			orElse(c.EnterpriseID, "no organisation"), c.AppID, c.State)
+		fmt.Fprintf(table, "\n  %s\t%s\t%s\t%s\tapp %s\t%s", c.ID, printable(c.TeamName), cmp.Or(c.TeamID, c.EnterpriseID),
+			cmp.Or(c.EnterpriseID, "no organisation"), c.AppID, c.State)
 	}
 	_ = table.Flush() // into memory
 	if len(found) > mostNamed {
@@ -294,7 +295,7 @@ func (c *historyCmd) Run(env *environment) error {
 		table := tabwriter.NewWriter(env.stdout, 0, 4, 2, ' ', 0)
 		fmt.Fprintln(table, "WHEN\tWHO\tWHAT\tOUTCOME\tREASON")
 		for _, r := range rows {
-			fmt.Fprintln(table, strings.Join([]string{short(r.At), orElse(r.ActorID, r.Actor), r.What, r.Outcome, printable(r.Reason)}, "\t"))
+			fmt.Fprintln(table, strings.Join([]string{short(r.At), cmp.Or(r.ActorID, r.Actor), r.What, r.Outcome, printable(r.Reason)}, "\t"))
 		}
 		return table.Flush()
 	})
@@ -406,11 +407,4 @@ func short(t *string) string {
 		return "-"
 	}
 	return strings.TrimSuffix(strings.Replace(*t, "T", " ", 1), "Z") + " UTC"
-}
-
-func orElse(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
 }

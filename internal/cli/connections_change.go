@@ -3,6 +3,7 @@ package cli
 // The connections commands that change something: each asks Slack, says what Slack answered, and leaves a line of history.
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,7 +58,7 @@ func (c *disconnectCmd) Run(env *environment) error {
 		if err != nil {
 			return err
 		}
-		team := printable(orElse(found.TeamName, found.TeamID))
+		team := printable(cmp.Or(found.TeamName, found.TeamID))
 		if found.State == connection.Removed {
 			return fmt.Errorf("%s is not connected any longer; nothing was changed", team)
 		}
@@ -122,7 +123,7 @@ func (c *exchangeCmd) Run(env *environment) error {
 		}
 		moved, failed := 0, 0
 		for _, con := range chosen {
-			team := printable(orElse(con.TeamName, con.TeamID))
+			team := printable(cmp.Or(con.TeamName, con.TeamID))
 			var err error
 			nothing := "" // why there is nothing to move
 			switch {
@@ -133,7 +134,7 @@ func (c *exchangeCmd) Run(env *environment) error {
 			case !con.ExpiresAt.IsZero():
 				nothing = "its token is renewed already"
 			default:
-				if err = in.Exchange(env.ctx, con.Key); errors.Is(err, install.ErrNotConnected) {
+				if err = in.Tokens().Exchange(env.ctx, con.Key); errors.Is(err, install.ErrNotConnected) {
 					nothing = "it has no usable token, and needs reconnecting"
 				}
 			}
@@ -149,7 +150,7 @@ func (c *exchangeCmd) Run(env *environment) error {
 				return fmt.Errorf("stopped while %s was being moved; what Slack answers is kept. Run it again to go on", team)
 			default:
 				failed++
-				fmt.Fprintf(env.stderr, "%s: not moved, its token works on as it is: %s\n", team, orElse(slackapi.SlackError(err), slackapi.Cause(err).Error()))
+				fmt.Fprintf(env.stderr, "%s: not moved, its token works on as it is: %s\n", team, cmp.Or(slackapi.SlackError(err), slackapi.Cause(err).Error()))
 			}
 		}
 		fmt.Fprintf(env.stdout, "Moved %d connection(s).\n", moved)

@@ -3,6 +3,7 @@ package cli
 // inbox: what Slack sent that was not worked, for whoever is asked at night where an event has gone.
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -85,7 +86,7 @@ func (c *inboxListCmd) Run(env *environment) error {
 		table := tabwriter.NewWriter(env.stdout, 0, 4, 2, ' ', 0)
 		fmt.Fprintln(table, "ID\tRECEIVED\tSTATE\tTYPE\tTEAM\tATTEMPTS\tEVENT\tERROR")
 		for _, l := range lines {
-			fmt.Fprintln(table, strings.Join([]string{strconv.FormatInt(l.ID, 10), short(l.ReceivedAt), l.State, printable(l.Type), printable(orElse(l.TeamID, l.EnterpriseID)),
+			fmt.Fprintln(table, strings.Join([]string{strconv.FormatInt(l.ID, 10), short(l.ReceivedAt), l.State, printable(l.Type), printable(cmp.Or(l.TeamID, l.EnterpriseID)),
 				strconv.Itoa(l.Attempts), printable(l.EventID), printable(l.Error)}, "\t"))
 		}
 		return table.Flush()
@@ -120,8 +121,8 @@ func (c *inboxShowCmd) Run(env *environment) error {
 		for _, row := range [][2]string{
 			{"ID", strconv.FormatInt(line.ID, 10)}, {"Event", line.EventID}, {"Kind", line.Kind}, {"Type", line.Type},
 			{"Connection", l.Event.Key.String()}, {"State", line.State}, {"Attempts", fmt.Sprintf("%d, of which %d count as failed", line.Attempts, line.Failures)},
-			{"Error", orElse(line.Error, "none")}, {"Received", short(line.ReceivedAt)}, {"Next", short(line.NextAt)}, {"Finished", short(line.FinishedAt)},
-			{"Conversation", orElse(line.Lane, "in no order")}, {"Readable", map[bool]string{true: "yes", false: "no: no key at hand opens it"}[line.Readable]},
+			{"Error", cmp.Or(line.Error, "none")}, {"Received", short(line.ReceivedAt)}, {"Next", short(line.NextAt)}, {"Finished", short(line.FinishedAt)},
+			{"Conversation", cmp.Or(line.Lane, "in no order")}, {"Readable", map[bool]string{true: "yes", false: "no: no key at hand opens it"}[line.Readable]},
 		} {
 			fmt.Fprintln(table, row[0]+"\t"+printable(row[1]))
 		}
