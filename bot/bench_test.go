@@ -43,7 +43,7 @@ func benchBot(b *testing.B, handlers ...Handler) *Bot {
 type noStore struct{ install.Store }
 
 func (noStore) Lookup(context.Context, connection.Key) (connection.Connection, error) {
-	return connection.Connection{}, install.ErrNotFound
+	return connection.Connection{}, connection.ErrNotFound
 }
 
 // What lies between Slack's bytes and the choice of a handler.

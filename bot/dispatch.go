@@ -231,7 +231,7 @@ func (b *Bot) sawTraffic(k connection.Key, at time.Time) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	if err := b.install.SawEvent(ctx, k, at); err != nil && !errors.Is(err, install.ErrNotFound) {
+	if err := b.install.SawEvent(ctx, k, at); err != nil && !errors.Is(err, connection.ErrNotFound) {
 		b.log.WarnContext(ctx, "keep time of last event", "key", k.String(), "cause", err)
 	}
 }

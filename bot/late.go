@@ -13,6 +13,7 @@ import (
 
 	"switchboard/install"
 	"switchboard/install/slackapi"
+	"switchboard/install/tokens"
 )
 
 const (
@@ -205,7 +206,7 @@ func (b *Bot) deliver(ctx context.Context, r result, to reach, replace bool) err
 	t := b.turnAgain(ctx, r, to)
 	switch {
 	case t.Slack == nil:
-		return install.ErrNotConnected
+		return tokens.ErrNotConnected
 	case to.form != nil:
 		return t.showInForm(ctx, to.form, r.reply)
 	}

@@ -17,9 +17,9 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"switchboard/install"
 	"switchboard/install/connection"
 	"switchboard/install/slackapi"
+	"switchboard/install/tokens"
 )
 
 // Reply is an answer. The zero Reply says nothing.
@@ -192,7 +192,7 @@ func (t *Turn) OpenView(ctx context.Context, view slack.ModalViewRequest) (*slac
 	case t.Trigger == "":
 		return nil, errors.New("open view: events have no trigger")
 	case t.Slack == nil:
-		return nil, fmt.Errorf("open view: %w", install.ErrNotConnected)
+		return nil, fmt.Errorf("open view: %w", tokens.ErrNotConnected)
 	}
 	opened, err := t.Slack.OpenViewContext(ctx, t.Trigger, view)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"switchboard/bot"
 	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/install/tokens"
 	"switchboard/storage"
 	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
@@ -62,7 +63,7 @@ func FuzzWhose(f *testing.F) {
 			t.Fatalf("%q has the key %s in %q", body, k, team)
 		}
 		c, err := in.Open(context.Background(), k)
-		if errors.Is(err, install.ErrNotConnected) {
+		if errors.Is(err, tokens.ErrNotConnected) {
 			return
 		}
 		if err != nil {

@@ -620,15 +620,15 @@ func (b *Bot) sayOutlived(ctx context.Context) {
 }
 
 var (
-	addresses = regexp.MustCompile(`https?://[^\s"']+`)
-	tokens    = regexp.MustCompile(`\b(xox[a-z.]*|xapp|xwfp)-[^\s"']+`)
+	addresses    = regexp.MustCompile(`https?://[^\s"']+`)
+	tokenPattern = regexp.MustCompile(`\b(xox[a-z.]*|xapp|xwfp)-[^\s"']+`)
 )
 
 // reason is an error for an operator to read, in the log and with the event: its cause, without addresses (a
 // response_url lets anybody answer) and tokens, and no longer than a few lines.
 func reason(err error) string {
 	const most = 300
-	s := tokens.ReplaceAllString(addresses.ReplaceAllString(fmt.Sprint(slackapi.Cause(err)), "[address]"), "[token]")
+	s := tokenPattern.ReplaceAllString(addresses.ReplaceAllString(fmt.Sprint(slackapi.Cause(err)), "[address]"), "[token]")
 	if len(s) > most {
 		s = strings.ToValidUTF8(s[:most], "") + "…"
 	}

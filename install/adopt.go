@@ -100,7 +100,7 @@ func (in *Installer) Adopt(ctx context.Context) (connection.Connection, error) {
 	if id.ExpiresIn > 0 {
 		in.log.WarnContext(ctx, "the bot token expires and cannot be renewed without OAuth", "expires_at", c.ExpiresAt)
 	}
-	in.tokens.rehome(ctx, c.Key)
+	in.tokens.Rehome(ctx, c.Key)
 	known, err := in.store.Lookup(ctx, c.Key)
 	if err == nil && known.Key == c.Key && known.Token == token && known.State != connection.Removed {
 		// The same token after a restart is no new install: only what Slack said of it is kept.
@@ -109,7 +109,7 @@ func (in *Installer) Adopt(ctx context.Context) (connection.Connection, error) {
 			row.BotUserID, row.BotID = id.UserID, id.BotID
 			return nil
 		})
-	} else if err == nil || errors.Is(err, ErrNotFound) {
+	} else if err == nil || errors.Is(err, connection.ErrNotFound) {
 		c.LeftOut(in.cfg.Scopes)
 		c, _, err = in.store.Put(ctx, c)
 	}

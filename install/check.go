@@ -68,7 +68,7 @@ func (in *Installer) checkDue(ctx context.Context) error {
 				asking, cancel := context.WithTimeout(ctx, oneBudget)
 				in.Check(asking, k)
 				cancel()
-			case errors.Is(err, errNothingToDo), errors.Is(err, ErrNotFound):
+			case errors.Is(err, errNothingToDo), errors.Is(err, connection.ErrNotFound):
 			default:
 				return fmt.Errorf("claim check: %w", err)
 			}

@@ -12,6 +12,7 @@ import (
 
 	"switchboard/install/connection"
 	"switchboard/install/slackapi"
+	"switchboard/install/tokens"
 )
 
 // competing are the tokens of consents in the journal, and what stood in the row when they were first compared with it.
@@ -35,9 +36,9 @@ func (in *Installer) bringWaiting(ctx context.Context, p connection.Grant) (stor
 	case p.Consent != nil:
 		stored, fate, err = in.bringConsent(ctx, p)
 	default:
-		fate = fateNobodys
+		fate = tokens.FateNobodys
 	}
-	if err == nil || errors.Is(err, ErrNotFound) {
+	if err == nil || errors.Is(err, connection.ErrNotFound) {
 		in.competing.forget(p.Token)
 	}
 	return stored, fate, err
@@ -52,45 +53,45 @@ type competingConsent struct {
 // outdates reports whether p, of a consent from the journal, is to replace the token pair c that another consent began. At Slack
 // the later consent ended the refresh token of the other. Where clocks can't tell which that was, a renewal of c can: until
 // then the answer is unclear. renewable: there will be one.
-func (in *Installer) outdates(p connection.Grant, consent time.Time, c connection.TokenPair, works, renewable bool) verdict {
+func (in *Installer) outdates(p connection.Grant, consent time.Time, c connection.TokenPair, works, renewable bool) connection.Verdict {
 	apart := p.ConsentAt().Truncate(time.Microsecond).Sub(consent)
 	switch {
-	case apart <= -clocksApart:
-		return verdictNo
-	case apart >= clocksApart, !works, c.Rejections > 0:
-		return verdictYes
+	case apart <= -tokens.ClocksApart:
+		return connection.VerdictNo
+	case apart >= tokens.ClocksApart, !works, c.Rejections > 0:
+		return connection.VerdictYes
 	case c.RefreshToken == "" || !renewable: // long-lived tokens end no others
 		if apart > 0 {
-			return verdictYes
+			return connection.VerdictYes
 		}
-		return verdictNo
+		return connection.VerdictNo
 	}
 	in.competing.mu.Lock()
 	defer in.competing.mu.Unlock()
 	first, known := in.competing.seen[p.Token]
 	if !known || !first.consent.Equal(consent) {
 		in.competing.seen[p.Token] = competingConsent{consent, c.RefreshToken}
-		return verdictUnclear
+		return connection.VerdictUnclear
 	}
 	if first.refresh != c.RefreshToken {
-		return verdictNo // Slack has renewed it since
+		return connection.VerdictNo // Slack has renewed it since
 	}
-	return verdictUnclear
+	return connection.VerdictUnclear
 }
 
 // tryOut makes the token pair of h due, unless that is being tried already.
 func (in *Installer) tryOut(ctx context.Context, h connection.TokenOwner, c connection.TokenPair) error {
 	now := in.now()
 	if c.Tries > 0 || !c.RenewAt.After(now) {
-		return errUndecided
+		return tokens.ErrUndecided
 	}
-	err := in.tokens.updateTokens(ctx, h, func(row *connection.TokenPair, _ *connection.Connection, _ *connection.UserToken) error {
+	err := in.tokens.UpdateTokens(ctx, h, func(row *connection.TokenPair, _ *connection.Connection, _ *connection.UserToken) error {
 		if row.Tries == 0 && row.RefreshToken == c.RefreshToken {
 			row.RenewAt = now
 		}
 		return nil
 	})
-	return errors.Join(errUndecided, err)
+	return errors.Join(tokens.ErrUndecided, err)
 }
 
 // bringConsent stores a consent that the store could not take when it was given, unless a later one is in force, the app was
@@ -101,20 +102,20 @@ func (in *Installer) bringConsent(ctx context.Context, p connection.Grant) (stor
 	if p.Standing != connection.Waiting { // renewed since, perhaps
 		c.TokenPair = p.Tokens()
 	}
-	in.tokens.rehome(ctx, c.Key)
+	in.tokens.Rehome(ctx, c.Key)
 	seen, err := in.store.Lookup(ctx, c.Key)
 	if err == nil && c.EnterpriseID == "" && seen.TeamID == c.TeamID {
 		c.Key = seen.Key // it joined an organisation after this consent
 	}
-	isNew := errors.Is(err, ErrNotFound) || err == nil && seen.Key != c.Key
+	isNew := errors.Is(err, connection.ErrNotFound) || err == nil && seen.Key != c.Key
 	switch {
 	case isNew:
 	case err != nil:
 		return p, "", err
 	case seen.Token == p.Token: // it was stored, and the journal not told
-		return p.StoredIn(&seen, nil), fateStored, nil
+		return p.StoredIn(&seen, nil), tokens.FateStored, nil
 	case p.Continues(connection.RowOf(&seen, nil)):
-		return in.tokens.offer(ctx, p)
+		return in.tokens.Offer(ctx, p)
 	case p.SameGrant(seen.GrantID, seen.AuthorizedAt): // renewed since, or erased
 		return p, "superseded", nil
 	case seen.State == connection.Removed && !seen.StateSince.Before(c.AuthorizedAt):
@@ -122,9 +123,9 @@ func (in *Installer) bringConsent(ctx context.Context, p connection.Grant) (stor
 	default:
 		renewable := in.mode.renews(c.Key) && seen.State != connection.Paused
 		switch in.outdates(p, seen.AuthorizedAt, seen.TokenPair, seen.Usable(), renewable) {
-		case verdictNo:
+		case connection.VerdictNo:
 			return p, "superseded", nil
-		case verdictUnclear:
+		case connection.VerdictUnclear:
 			return p, "", in.tryOut(ctx, p.TokenOwner, seen.TokenPair)
 		}
 	}
@@ -155,22 +156,22 @@ func (in *Installer) bringConsent(ctx context.Context, p connection.Grant) (stor
 	var now connection.Connection
 	if isNew {
 		now, err = in.store.Add(ctx, c)
-		if errors.Is(err, ErrExists) {
-			err = errUndecided
+		if errors.Is(err, connection.ErrExists) {
+			err = tokens.ErrUndecided
 		}
 	} else {
 		now, err = in.store.Update(ctx, c.Key, func(row *connection.Connection) error {
 			if row.State != seen.State || row.Token != seen.Token || !row.AuthorizedAt.Equal(seen.AuthorizedAt) {
-				return errUndecided
+				return tokens.ErrUndecided
 			}
 			*row = row.Replaced(c)
 			return nil
 		})
 	}
 	if err == nil && p.Standing == connection.Kept {
-		in.tokens.restored(ctx, p)
+		in.tokens.Restored(ctx, p)
 	}
-	return p.StoredIn(&now, nil), fateStored, err
+	return p.StoredIn(&now, nil), tokens.FateStored, err
 }
 
 // bringGrant is bringConsent for one person's token.
@@ -178,24 +179,24 @@ func (in *Installer) bringGrant(ctx context.Context, p connection.Grant) (stored
 	age := in.now().Sub(p.At)
 	fresh := age >= 0 && age < storeBudget && p.Standing == connection.Waiting // straight from its callback
 	seen, err := in.store.GetUser(ctx, p.TokenOwner)
-	isNew := errors.Is(err, ErrNotFound)
+	isNew := errors.Is(err, connection.ErrNotFound)
 	works := seen.Token != "" && seen.Reason == connection.ReasonNone
 	switch {
 	case isNew:
 	case err != nil:
 		return p, "", err
 	case seen.Token == p.Token:
-		return p.StoredIn(nil, &seen), fateStored, nil
+		return p.StoredIn(nil, &seen), tokens.FateStored, nil
 	case p.Continues(connection.RowOf(nil, &seen)):
-		return in.tokens.offer(ctx, p)
+		return in.tokens.Offer(ctx, p)
 	case p.SameGrant(seen.GrantID, seen.GrantedAt):
 		return p, "superseded", nil
 	case fresh: // the connection's own consent said that it counts
 	default:
 		switch in.outdates(p, seen.GrantedAt, seen.TokenPair, works, in.mode.renews(p.Key)) {
-		case verdictNo:
+		case connection.VerdictNo:
 			return p, "superseded", nil
-		case verdictUnclear:
+		case connection.VerdictUnclear:
 			return p, "", in.tryOut(ctx, p.TokenOwner, seen.TokenPair)
 		}
 	}
@@ -212,24 +213,24 @@ func (in *Installer) bringGrant(ctx context.Context, p connection.Grant) (stored
 	u.Note(connection.Change{At: p.At, By: connection.Person(p.UserID), What: connection.DidUserGrant, Outcome: connection.OutcomeDone, Reason: p.UserID})
 	if isNew {
 		err = in.store.AddUser(ctx, u)
-		if errors.Is(err, ErrExists) {
-			err = errUndecided
+		if errors.Is(err, connection.ErrExists) {
+			err = tokens.ErrUndecided
 		}
 	} else {
 		_, err = in.store.UpdateUser(ctx, p.TokenOwner, func(row *connection.UserToken) error {
 			if row.Token != seen.Token || !row.GrantedAt.Equal(seen.GrantedAt) {
-				return errUndecided
+				return tokens.ErrUndecided
 			}
 			u.ConnectionID = row.ConnectionID
 			*row = u
 			return nil
 		})
-		if errors.Is(err, ErrNotFound) {
-			err = errUndecided // erased meanwhile, perhaps this one with it
+		if errors.Is(err, connection.ErrNotFound) {
+			err = tokens.ErrUndecided // erased meanwhile, perhaps this one with it
 		}
 	}
 	if err != nil || fresh {
-		return p.StoredIn(nil, &u), fateStored, err
+		return p.StoredIn(nil, &u), tokens.FateStored, err
 	}
 	// Slack's word that the person took it back may have come while there was no row to erase.
 	if _, fate, _ := in.stillGood(ctx, p); fate != "" {
@@ -237,9 +238,9 @@ func (in *Installer) bringGrant(ctx context.Context, p connection.Grant) (stored
 		return p, fate, err
 	}
 	if p.Standing == connection.Kept {
-		in.tokens.restored(ctx, p)
+		in.tokens.Restored(ctx, p)
 	}
-	return p.StoredIn(nil, &u), fateStored, nil
+	return p.StoredIn(nil, &u), tokens.FateStored, nil
 }
 
 // stillGood asks Slack about a token from the journal. The fate is "dead" when its app or access is gone, "" when it is worth
@@ -256,7 +257,7 @@ func (in *Installer) stillGood(ctx context.Context, p connection.Grant) (id conn
 		return id, "", nil // it waited for long; the refresh token beside it may be good
 	}
 	if err != nil {
-		err = fmt.Errorf("%w: %w", errUnasked, slackapi.Cause(err))
+		err = fmt.Errorf("%w: %w", tokens.ErrUnasked, slackapi.Cause(err))
 	}
 	return id, "", err
 }

@@ -13,6 +13,7 @@ import (
 
 	"switchboard/install/connection"
 	"switchboard/install/slackapi"
+	"switchboard/install/tokens"
 )
 
 // ErrByHand: in single-workspace mode there are no OAuth credentials to remove the app with.
@@ -47,17 +48,17 @@ func (in *Installer) Disconnect(ctx context.Context, k connection.Key, by connec
 		return "", ErrByHand
 	}
 	c, err := in.store.Lookup(ctx, k)
-	if errors.Is(err, ErrNotFound) || err == nil && (c.State == connection.Removed || c.Key != k) {
-		return "", ErrNotConnected
+	if errors.Is(err, connection.ErrNotFound) || err == nil && (c.State == connection.Removed || c.Key != k) {
+		return "", tokens.ErrNotConnected
 	}
 	if err != nil {
 		return "", fmt.Errorf("disconnect: %w", err)
 	}
 	if c.Token != "" {
-		c, err = in.tokens.good(ctx, c)
+		c, err = in.tokens.Good(ctx, c)
 	}
 	switch {
-	case errors.Is(err, ErrNotConnected), c.Token == "": // its access ran out for good, or can't be read: Slack can't be asked
+	case errors.Is(err, tokens.ErrNotConnected), c.Token == "": // its access ran out for good, or can't be read: Slack can't be asked
 	case err != nil:
 		return "", fmt.Errorf("disconnect: %w", err)
 	default:
@@ -86,7 +87,7 @@ func (in *Installer) Disconnect(ctx context.Context, k connection.Key, by connec
 	if err != nil {
 		return said, fmt.Errorf("erase access: %w", err)
 	}
-	in.tokens.forgetErased(ctx, c.Key)
+	in.tokens.ForgetErased(ctx, c.Key)
 	in.log.InfoContext(ctx, "disconnected", "connection", c.ID, "key", c.Key.String(), "by", string(by.Kind), "slack_said", said)
 	return said, nil
 }
@@ -143,19 +144,19 @@ func (in *Installer) noteFailure(ctx context.Context, c connection.Connection, b
 func (in *Installer) EraseAnyway(ctx context.Context, k connection.Key, by connection.Actor) error {
 	_, err := in.store.Update(ctx, k, func(row *connection.Connection) error {
 		if row.State == connection.Removed {
-			return ErrNotConnected
+			return tokens.ErrNotConnected
 		}
 		now := in.now()
 		row.Erase(connection.Removed, connection.ReasonDisconnected, now)
 		row.Note(connection.Change{At: now, By: by, What: connection.DidDisconnect, Outcome: connection.OutcomeDone, Reason: "slack_not_asked"})
 		return nil
 	})
-	if errors.Is(err, ErrNotFound) {
-		err = ErrNotConnected
+	if errors.Is(err, connection.ErrNotFound) {
+		err = tokens.ErrNotConnected
 	}
 	if err != nil {
 		return fmt.Errorf("erase access: %w", err)
 	}
-	in.tokens.forgetErased(ctx, k)
+	in.tokens.ForgetErased(ctx, k)
 	return nil
 }

@@ -12,10 +12,11 @@ import (
 
 	"switchboard/install/connection"
 	"switchboard/install/slackapi"
+	"switchboard/install/tokens"
 )
 
 // RenewDue does what Run does every second.
-func (in *Installer) RenewDue(ctx context.Context) (int, error) { return in.tokens.renewDue(ctx) }
+func (in *Installer) RenewDue(ctx context.Context) (int, error) { return in.tokens.RenewDue(ctx) }
 
 // RecheckRemovals, CheckDue, TellAll and Sweep do what Run does now and then.
 func (in *Installer) RecheckRemovals(ctx context.Context) error { return in.recheckRemovals(ctx) }
@@ -26,14 +27,14 @@ func (in *Installer) Sweep(ctx context.Context) error           { return in.swee
 // Settle waits for what goes on in the background.
 func (in *Installer) Settle() {
 	in.tasks.Wait()
-	in.tokens.wait()
+	in.tokens.Wait()
 }
 
 // Unlimited lifts the limit on renewals and returns what brings it back, for benchmarks of what the limit hides.
 func Unlimited() (back func()) {
-	was := renewals
-	renewals.Interval, renewals.Burst = 1, 1_000_000_000
-	return func() { renewals = was }
+	was := tokens.Renewals
+	tokens.Renewals.Interval, tokens.Renewals.Burst = 1, 1_000_000_000
+	return func() { tokens.Renewals = was }
 }
 
 // ExchangeCode spends the code in the address that Slack sent a browser back to.
@@ -48,7 +49,7 @@ func ExchangeCode(slack interface{ URL() string }, back, redirect, secret string
 }
 
 // Renewals and Installs are the budgets of oauth.v2.access.
-var Renewals, Installs = renewals, installs
+var Renewals, Installs = tokens.Renewals, tokens.Installs
 
 // CallerOf is whom a request counts for.
 func CallerOf(r *http.Request) string { return callerOf(r) }
@@ -64,9 +65,9 @@ func (in *Installer) Callers() int {
 func (in *Installer) WaitForEndings(d time.Duration) { in.endings = d }
 
 // OfferRefused and CompareErased do what Run does every second, and some times a minute.
-func (in *Installer) OfferRefused(ctx context.Context) error  { return in.tokens.offerRefused(ctx) }
-func (in *Installer) CompareErased(ctx context.Context) error { return in.tokens.compareErased(ctx) }
-func (in *Installer) CompareAll(ctx context.Context) error    { return in.tokens.compareAll(ctx) }
+func (in *Installer) OfferRefused(ctx context.Context) error  { return in.tokens.OfferRefused(ctx) }
+func (in *Installer) CompareErased(ctx context.Context) error { return in.tokens.CompareErased(ctx) }
+func (in *Installer) CompareAll(ctx context.Context) error    { return in.tokens.CompareAll(ctx) }
 
 // CountInto registers the counters as an Installer has them when it begins.
 func CountInto(reg prometheus.Registerer) {

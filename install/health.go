@@ -10,6 +10,7 @@ import (
 
 	"switchboard/install/connection"
 	"switchboard/install/slackapi"
+	"switchboard/install/tokens"
 )
 
 // Health is the answer to "is it working?", ready to be shown.
@@ -60,7 +61,7 @@ func (in *Installer) assess(c connection.Connection, found bool, e evidence) Hea
 	}
 	// Nobody who is shown a state has use for a secret.
 	h.Connection.Token, h.Connection.RefreshToken, h.Connection.Webhook.URL = "", "", ""
-	if e.recordsErr != nil && !errors.Is(e.recordsErr, ErrNotFound) {
+	if e.recordsErr != nil && !errors.Is(e.recordsErr, connection.ErrNotFound) {
 		h.State, h.Reason = connection.Unknown, connection.ReasonRecordsSilent
 		return in.words(h)
 	}
@@ -153,7 +154,7 @@ func (in *Installer) words(h Health) Health {
 
 // Assess returns the state from our records alone: from what a look-up, Open's or the store's, returned.
 func (in *Installer) Assess(c connection.Connection, err error) Health {
-	if errors.Is(err, ErrNotConnected) || errors.Is(err, ErrRenewing) {
+	if errors.Is(err, tokens.ErrNotConnected) || errors.Is(err, tokens.ErrRenewing) {
 		err = nil // what can't be used is still one to show; a missing one has no id
 	}
 	return in.assess(c, err == nil && c.ID != "", evidence{recordsErr: err})
@@ -167,14 +168,14 @@ func (in *Installer) Check(ctx context.Context, k connection.Key) Health {
 	if err != nil || c.Token == "" {
 		return in.assess(c, err == nil, evidence{recordsErr: err})
 	}
-	if fresh, err := in.tokens.good(ctx, c); err == nil {
+	if fresh, err := in.tokens.Good(ctx, c); err == nil {
 		c = fresh
 	}
 	sent := in.now()
 	id, slackErr := in.slack.Identify(ctx, c.Token)
 	if slackapi.SlackError(slackErr) == connection.ReasonTokenExpired && c.RefreshToken != "" && !c.BacksOff(in.now()) {
 		// Before its time by our clock: Slack's counts.
-		if err := in.tokens.renewRefused(ctx, connection.TokenOwner{Key: c.Key}, c.Token); err == nil {
+		if err := in.tokens.RenewRefused(ctx, connection.TokenOwner{Key: c.Key}, c.Token); err == nil {
 			if fresh, err := in.store.Lookup(ctx, c.Key); err == nil && fresh.Token != "" {
 				c, sent = fresh, in.now()
 				id, slackErr = in.slack.Identify(ctx, c.Token)
@@ -198,7 +199,7 @@ func (in *Installer) Check(ctx context.Context, k connection.Key) Health {
 		if err == nil {
 			in.permissionsChanged(ctx, was, updated)
 			if c = updated; c.State == connection.Removed {
-				in.tokens.forgetErased(ctx, c.Key)
+				in.tokens.ForgetErased(ctx, c.Key)
 			} else if slackErr == nil {
 				c = in.moved(ctx, c, id)
 			}

@@ -26,6 +26,7 @@ import (
 	"switchboard/install/connection"
 	"switchboard/install/links"
 	"switchboard/install/slackapi"
+	"switchboard/install/tokens"
 )
 
 // App is how the app presents itself on the pages.
@@ -94,7 +95,7 @@ type Installer struct {
 	store     Store
 	slack     *slackapi.API
 	links     *links.Links
-	tokens    *Keeper
+	tokens    *tokens.Keeper
 	competing competing
 	mode      mode
 	log       *slog.Logger
@@ -165,7 +166,7 @@ func New(cfg Config) (*Installer, error) {
 	if in.slack.HTTP == nil {
 		in.slack.HTTP = slackapi.NewHTTPClient()
 	}
-	in.tokens = NewKeeper(KeeperConfig{
+	in.tokens = tokens.New(tokens.Config{
 		ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret, AppID: cfg.AppID, MoveToRotation: cfg.MoveToRotation,
 		Renews: in.mode.renews, Consents: in.bringWaiting,
 		Store: in.store, Slack: in.slack, Log: in.log, Now: in.now, Observer: in.metrics,
@@ -183,9 +184,9 @@ func (in *Installer) Open(ctx context.Context, k connection.Key) (connection.Con
 		return c, err
 	}
 	if c.Token == "" {
-		return c, ErrNotConnected
+		return c, tokens.ErrNotConnected
 	}
-	return in.tokens.good(ctx, c)
+	return in.tokens.Good(ctx, c)
 }
 
 // lookup returns the connection that may be used for k, if there is one, whatever its token is like.
@@ -198,14 +199,14 @@ func (in *Installer) lookup(ctx context.Context, k connection.Key) (connection.C
 		in.maybeMoved(c, k)
 	}
 	switch {
-	case errors.Is(err, ErrNotFound):
-		return connection.Connection{}, ErrNotConnected
+	case errors.Is(err, connection.ErrNotFound):
+		return connection.Connection{}, tokens.ErrNotConnected
 	case err != nil:
 		return connection.Connection{}, fmt.Errorf("open connection: %w", err)
 	case c.State == connection.Removed || c.State == connection.Paused:
-		return c, ErrNotConnected
+		return c, tokens.ErrNotConnected
 	case !in.mode.opens(c.Key):
-		return connection.Connection{}, ErrNotConnected
+		return connection.Connection{}, tokens.ErrNotConnected
 	}
 	return c, nil
 }
@@ -240,7 +241,7 @@ func keptFor(keep time.Duration) string {
 func (in *Installer) Now() time.Time { return in.now() }
 
 // Tokens returns what keeps the tokens good.
-func (in *Installer) Tokens() *Keeper { return in.tokens }
+func (in *Installer) Tokens() *tokens.Keeper { return in.tokens }
 
 // Links returns what makes and checks links.
 func (in *Installer) Links() *links.Links { return in.links }
@@ -291,7 +292,7 @@ func (in *Installer) HandleRateLimited(ctx context.Context, k connection.Key, mi
 			return nil
 		})
 	}
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	if err != nil && !errors.Is(err, connection.ErrNotFound) {
 		return fmt.Errorf("keep that events are held back: %w", err)
 	}
 	return nil
@@ -302,7 +303,7 @@ func (in *Installer) HandleRateLimited(ctx context.Context, k connection.Key, mi
 // only the store's own trouble is an error. An unknown or removed connection is fine.
 func (in *Installer) HandleRemoval(ctx context.Context, k connection.Key, said connection.Removal) error {
 	c, err := in.store.Lookup(ctx, k)
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, connection.ErrNotFound) {
 		return nil
 	}
 	if err != nil {
@@ -312,20 +313,20 @@ func (in *Installer) HandleRemoval(ctx context.Context, k connection.Key, said c
 		// An organisation's row is not removed because one of its workspaces left.
 		return nil
 	}
-	if fresh, err := in.tokens.good(ctx, c); err == nil {
+	if fresh, err := in.tokens.Good(ctx, c); err == nil {
 		c = fresh // a token that ran out could not tell
 	}
 	gone := in.isGone(ctx, c.TokenPair, c.AuthorizedAt, said.At)
 	asked, consent := c.Token, c.AuthorizedAt
 	c, err = in.store.Update(ctx, c.Key, func(row *connection.Connection) error {
-		if gone != verdictNo && row.Token != asked && row.Token != "" {
-			gone = verdictUnclear // renewed meanwhile: what Slack said is about the token before
+		if gone != connection.VerdictNo && row.Token != asked && row.Token != "" {
+			gone = connection.VerdictUnclear // renewed meanwhile: what Slack said is about the token before
 		}
 		switch {
 		case row.State == connection.Removed || !row.AuthorizedAt.Equal(consent):
 			// The other of the two events was first, or a re-install came in between.
 			row.PendingRemoval = connection.Removal{}
-		case gone == verdictYes:
+		case gone == connection.VerdictYes:
 			state, reason := row.State, row.Reason
 			end := connection.Removed
 			if said.Reason == connection.ReasonTokenRevoked {
@@ -335,7 +336,7 @@ func (in *Installer) HandleRemoval(ctx context.Context, k connection.Key, said c
 			if row.State != state || row.Reason != reason {
 				row.Note(connection.Change{At: in.now(), By: connection.Actor{Kind: connection.BySlack}, What: connection.DidRemove, Outcome: connection.OutcomeDone, Reason: said.Reason})
 			}
-		case gone == verdictNo:
+		case gone == connection.VerdictNo:
 			row.PendingRemoval = connection.Removal{}
 		case row.PendingRemoval.Reason != connection.ReasonUninstalled: // of two words the graver one stays
 			row.PendingRemoval = said
@@ -346,36 +347,36 @@ func (in *Installer) HandleRemoval(ctx context.Context, k connection.Key, said c
 		return fmt.Errorf("handle removal: %w", err)
 	}
 	if c.Token == "" {
-		in.tokens.forgetErased(ctx, c.Key)
+		in.tokens.ForgetErased(ctx, c.Key)
 	}
 	in.log.InfoContext(ctx, "removal handled", "connection", c.ID, "key", c.Key.String(), "reason", said.Reason, "confirmed", gone.String(), "state", string(c.State))
 	return nil
 }
 
 // isGone asks Slack about the token of a token pair that a consent of a time began, and that Slack said at another time was gone.
-func (in *Installer) isGone(ctx context.Context, c connection.TokenPair, consent, said time.Time) verdict {
+func (in *Installer) isGone(ctx context.Context, c connection.TokenPair, consent, said time.Time) connection.Verdict {
 	// event_time has whole seconds: a word of the same second may be about this consent.
-	about := verdictYes
+	about := connection.VerdictYes
 	if said.Before(consent.Truncate(time.Second)) && consent.Sub(in.now()) <= connection.ClockSlack {
-		about = verdictNo // it is about an older one, unless that one is of a clock that was wrong
+		about = connection.VerdictNo // it is about an older one, unless that one is of a clock that was wrong
 	}
 	if c.Token == "" {
 		return about
 	}
 	_, err := in.slack.Identify(ctx, c.Token)
 	if err == nil {
-		return verdictNo
+		return connection.VerdictNo
 	}
 	switch code := slackapi.SlackError(err); {
 	case code == connection.ReasonAccountInactive, code == connection.ReasonTokenRevoked:
-		return verdictYes
+		return connection.VerdictYes
 	case code == connection.ReasonTokenExpired && c.RefreshToken != "" && !c.Dead():
-		return verdictUnclear // the next one will tell
+		return connection.VerdictUnclear // the next one will tell
 	case code == connection.ReasonTokenExpired, code == connection.ReasonInvalidAuth:
 		return about // it says nothing of the app: the token ran out, or our address isn't allowed
 	}
 	in.log.InfoContext(ctx, "confirm removal", "slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
-	return verdictUnclear
+	return connection.VerdictUnclear
 }
 
 // recheckRemovals asks again about the removals that Slack left open.
@@ -440,18 +441,18 @@ func (in *Installer) Run(ctx context.Context) error {
 	}
 	if in.mode.consents() { // else there is nothing to renew with
 		every(renewEvery, "renew", func(ctx context.Context) error {
-			_, err := in.tokens.renewDue(ctx)
+			_, err := in.tokens.RenewDue(ctx)
 			return err
 		})
 	}
 	// Beside it, since that goes on for as long as anything is due, and a refusal is believed after half a minute.
 	every(renewEvery, "journal to store", func(ctx context.Context) error {
 		_, err := in.tokens.Replay(ctx)
-		return errors.Join(err, in.tokens.offerRefused(ctx))
+		return errors.Join(err, in.tokens.OfferRefused(ctx))
 	})
-	every(watchEvery, "journal", in.tokens.JournalReady)
-	every(eraseEvery, "erase from the journal", in.tokens.compareErased)
-	every(sweepEvery, "compare the journal", in.tokens.compareAll)
+	every(tokens.WatchEvery, "journal", in.tokens.JournalReady)
+	every(tokens.EraseEvery, "erase from the journal", in.tokens.CompareErased)
+	every(sweepEvery, "compare the journal", in.tokens.CompareAll)
 	every(checkTick, "check connections", in.checkDue)
 	every(tellEvery, "tell people", in.tellAll)
 	every(recheckEvery, "recheck removals", in.recheckRemovals)
@@ -469,14 +470,14 @@ func (in *Installer) Finish() (left int) {
 	go func() {
 		defer close(finished)
 		in.tasks.Wait()
-		in.tokens.wait()
+		in.tokens.Wait()
 	}()
 	select {
 	case <-finished:
-	case <-time.After(StopBudget):
+	case <-time.After(tokens.StopBudget):
 		in.log.Warn("stopped while a renewal was under way")
 	}
-	left, err := in.tokens.finish()
+	left, err := in.tokens.Finish()
 	if left > 0 {
 		in.log.Warn("new tokens wait in the journal for the next start", "entries", left, "cause", err)
 	}

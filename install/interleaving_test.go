@@ -26,6 +26,7 @@ import (
 	"switchboard/install"
 	"switchboard/install/connection"
 	"switchboard/install/slackapi"
+	"switchboard/install/tokens"
 	"switchboard/slacksim"
 	"switchboard/storage"
 	"switchboard/storage/seal"
@@ -221,7 +222,7 @@ func TestBackoffHoldsForAll(t *testing.T) {
 				all.Go(func() {
 					in := replicas[i%2]
 					in.Check(ctx, k)
-					if _, err := in.Open(ctx, k); !errors.Is(err, install.ErrRenewing) || ctx.Err() != nil {
+					if _, err := in.Open(ctx, k); !errors.Is(err, tokens.ErrRenewing) || ctx.Err() != nil {
 						t.Errorf("open: %v", err)
 					}
 					in.Check(ctx, k)
@@ -617,7 +618,7 @@ func TestConsentThatEndsBadly(t *testing.T) {
 		r.slack.Inject(slacksim.Fault{Method: "auth.test", Status: 500, Body: "x", Times: 1})
 		w = httptest.NewRecorder()
 		in.Handler().ServeHTTP(w, callback)
-		if _, err := in.db.Lookup(r.ctx, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch}); w.Code == http.StatusOK || !errors.Is(err, install.ErrNotFound) {
+		if _, err := in.db.Lookup(r.ctx, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch}); w.Code == http.StatusOK || !errors.Is(err, connection.ErrNotFound) {
 			t.Errorf("callback: %d, then %v", w.Code, err)
 		}
 		r.emptyJournal()
@@ -733,7 +734,7 @@ func TestReplayResurrectsNothing(t *testing.T) {
 		if now := r.row(in, c.Key); now.Token != c.Token || now.Installs != 1 {
 			t.Errorf("a dead consent was stored: %+v", now)
 		}
-		if _, err := in.db.Lookup(r.ctx, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch}); !errors.Is(err, install.ErrNotFound) {
+		if _, err := in.db.Lookup(r.ctx, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch}); !errors.Is(err, connection.ErrNotFound) {
 			t.Errorf("a dead first install was stored (%v)", err)
 		}
 	})
@@ -1070,7 +1071,7 @@ func TestPersonsTokenStandsAlone(t *testing.T) {
 
 	r.broken(in, c)
 	r.clock.Advance(life / 2) // the bot's last token has ended, the person's was renewed meanwhile
-	if _, err := in.Open(r.ctx, c.Key); !errors.Is(err, install.ErrNotConnected) {
+	if _, err := in.Open(r.ctx, c.Key); !errors.Is(err, tokens.ErrNotConnected) {
 		t.Errorf("the bot: %v", err)
 	}
 	u, err := in.OpenUser(r.ctx, c.Key, slacksim.AcmeAdmin)
@@ -1081,7 +1082,7 @@ func TestPersonsTokenStandsAlone(t *testing.T) {
 	r.update(in, c.Key, func(c *connection.Connection) {
 		c.Erase(connection.ReconnectRequired, connection.ReasonTokenRevoked, r.clock.Now())
 	})
-	if err := in.Exchange(r.ctx, c.Key); !errors.Is(err, install.ErrNotConnected) {
+	if err := in.Exchange(r.ctx, c.Key); !errors.Is(err, tokens.ErrNotConnected) {
 		t.Errorf("exchange of an erased token: %v", err)
 	}
 }

@@ -231,7 +231,7 @@ func TestLinks(t *testing.T) {
 		if _, there := r.slack.Installed(slacksim.Birch); there {
 			t.Error("the app stays in the workspace that was chosen by mistake")
 		}
-		if _, err := in.db.Lookup(r.ctx, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch}); !errors.Is(err, install.ErrNotFound) {
+		if _, err := in.db.Lookup(r.ctx, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch}); !errors.Is(err, connection.ErrNotFound) {
 			t.Errorf("a row: %v", err)
 		}
 		if strings.Contains(p.Other.URL, "link=") {
@@ -370,7 +370,7 @@ func TestRequiredPermissions(t *testing.T) {
 			r.emptyJournal()
 		}
 		refused("a first install")
-		if _, err := in.db.Lookup(r.ctx, k); !errors.Is(err, install.ErrNotFound) {
+		if _, err := in.db.Lookup(r.ctx, k); !errors.Is(err, connection.ErrNotFound) {
 			t.Errorf("a row: %v", err)
 		}
 		// Slack doesn't take it back: the person is told what to do.
@@ -474,7 +474,7 @@ func TestReplayRefusesToo(t *testing.T) {
 		t.Errorf("%d left, %v", left, err)
 	}
 	r.emptyJournal()
-	if _, err := in.db.Lookup(r.ctx, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}); !errors.Is(err, install.ErrNotFound) {
+	if _, err := in.db.Lookup(r.ctx, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}); !errors.Is(err, connection.ErrNotFound) {
 		t.Errorf("a row: %v", err)
 	}
 	if _, there := r.slack.Installed(slacksim.Acme); there {

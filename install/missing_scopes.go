@@ -23,6 +23,8 @@ const (
 	// How often one person hears of one feature that is off.
 	offAgain = time.Hour
 	// How often somebody who can change it hears that people ask for what is off.
+	// How long is waited for the store before what people were told counts as said.
+	countTimeout     = 5 * time.Second
 	tellMissingEvery = 24 * time.Hour
 )
 
@@ -63,7 +65,7 @@ func (in *Installer) ShouldTellMissing(ctx context.Context, c connection.Connect
 
 // first reports whether nobody took b's one call before, in its interval. The store's trouble counts as no.
 func (in *Installer) first(ctx context.Context, b slackapi.Budget) bool {
-	ctx, cancel := context.WithTimeout(ctx, storeBudget)
+	ctx, cancel := context.WithTimeout(ctx, countTimeout)
 	defer cancel()
 	ok, err := in.store.Take(ctx, b, 1, in.now())
 	if err != nil {
@@ -105,7 +107,7 @@ func (in *Installer) tellMissing(ctx context.Context, c connection.Connection, m
 	switch {
 	case errors.Is(err, errAsker):
 		return
-	case err != nil && sent == verdictUnclear:
+	case err != nil && sent == connection.VerdictUnclear:
 		line.Outcome, line.Reason, label = connection.OutcomeFail, "no_answer", toldUnknown
 	case err != nil:
 		line.Outcome, line.Reason, label = connection.OutcomeFail, cmp.Or(slackapi.SlackError(err), "no_access"), toldUnreachable

@@ -21,6 +21,7 @@ import (
 	"switchboard/install/connection"
 	"switchboard/install/links"
 	"switchboard/install/slackapi"
+	"switchboard/install/tokens"
 )
 
 const (
@@ -141,7 +142,7 @@ func (in *Installer) follow(ctx context.Context, query url.Values, s *links.Stat
 		return &outcomeExpiredLink
 	}
 	c, err := in.store.Get(ctx, l.Connection)
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, connection.ErrNotFound) {
 		return &outcomeUnknownLink
 	}
 	unused := true
@@ -216,7 +217,7 @@ func (in *Installer) callback(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer leave()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), ConsentBudget)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), tokens.ConsentBudget)
 	defer cancel()
 
 	back.answer = hashOfAnswer(back.code, back.refusal)
@@ -255,8 +256,8 @@ func (in *Installer) arrived(ctx context.Context, back arrival, a Attempt) page 
 		in.reassure(ctx, &p, a)
 		return p
 	}
-	switch err := in.tokens.takeInstall(ctx, in.crowd.suspect(back.from, back.at)); {
-	case errors.Is(err, errSpent):
+	switch err := in.tokens.TakeInstall(ctx, in.crowd.suspect(back.from, back.at)); {
+	case errors.Is(err, tokens.ErrSpent):
 		return in.busy(a.Ref)
 	case err != nil:
 		in.log.ErrorContext(ctx, "spend from the budget of installs", "ref", a.Ref, "cause", err)
@@ -479,7 +480,7 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 		return stop(in.page(outcomeNotSetUp, a.Ref))
 	}
 	// From here on the tokens that this workspace had may be spent: at Slack a consent ends the refresh token before it.
-	c.Generation = in.tokens.nextGeneration(ctx, connection.TokenOwner{Key: c.Key})
+	c.Generation = in.tokens.NextGeneration(ctx, connection.TokenOwner{Key: c.Key})
 	pairs := in.journalConsent(ctx, c, granted)
 	elsewhere := bound.ID != "" && (bound.TeamID != c.TeamID || bound.AppID != c.AppID || bound.Org() && bound.EnterpriseID != c.EnterpriseID)
 	var id connection.Identity
@@ -598,7 +599,7 @@ func (in *Installer) exchangeCode(ctx context.Context, a *Attempt, code string) 
 	p := in.slackRefused(ctx, "exchange code", err, a.Ref)
 	wait, limited := slackapi.RetryAfter(err)
 	if limited {
-		in.tokens.keepLimit(ctx, renewalsInUse, wait)
+		in.tokens.KeepLimit(ctx, tokens.RenewalsInUse, wait)
 	}
 	// Slack has not looked at the code when it turned us away for asking too often, or was not reached at all.
 	var dial *net.OpError
@@ -634,10 +635,10 @@ func (in *Installer) journalConsent(ctx context.Context, c connection.Connection
 		person := connection.TokenOwner{Key: c.Key, UserID: string(u.ID)}
 		pairs = append(pairs, connection.Grant{TokenOwner: person, Token: connection.Secret(u.AccessToken), Refresh: connection.Secret(u.RefreshToken),
 			Life: time.Duration(u.ExpiresIn), At: c.AuthorizedAt, Scopes: connection.SplitScopes(string(u.Scope)),
-			Generation: in.tokens.nextGeneration(ctx, person), GrantID: c.GrantID, GrantedAt: c.AuthorizedAt})
+			Generation: in.tokens.NextGeneration(ctx, person), GrantID: c.GrantID, GrantedAt: c.AuthorizedAt})
 	}
 	for i := range pairs {
-		in.tokens.journal(ctx, &pairs[i])
+		in.tokens.Journal(ctx, &pairs[i])
 	}
 	return pairs
 }
@@ -645,7 +646,7 @@ func (in *Installer) journalConsent(ctx context.Context, c connection.Connection
 // discard forgets what a consent brought that is not to be stored.
 func (in *Installer) discard(ctx context.Context, pairs []connection.Grant) {
 	for _, p := range pairs {
-		in.tokens.drop(ctx, p)
+		in.tokens.Drop(ctx, p)
 	}
 }
 
@@ -657,7 +658,7 @@ func (in *Installer) relied(ctx context.Context, k connection.Key) (connection.C
 	defer cancel()
 	var was connection.Connection
 	err := insist(ctx, func() (err error) {
-		if was, err = in.store.Lookup(ctx, k); errors.Is(err, ErrNotFound) {
+		if was, err = in.store.Lookup(ctx, k); errors.Is(err, connection.ErrNotFound) {
 			was, err = connection.Connection{}, nil
 		}
 		return err
@@ -725,7 +726,7 @@ func (in *Installer) put(ctx context.Context, c connection.Connection, pairs []c
 	var now connection.Connection
 	var before *connection.Connection
 	if err := insist(ctx, func() (err error) {
-		in.tokens.rehome(ctx, c.Key)
+		in.tokens.Rehome(ctx, c.Key)
 		now, before, err = in.store.Put(ctx, c)
 		return err
 	}); err != nil {
@@ -743,15 +744,15 @@ func (in *Installer) put(ctx context.Context, c connection.Connection, pairs []c
 // putAside keeps the pair that was stored, and beside it the one of a competing consent until a renewal shows which of
 // them counts.
 func (in *Installer) putAside(ctx context.Context, p connection.Grant, now connection.Connection, before *connection.Connection) {
-	in.tokens.notPending(p.Token)
+	in.tokens.NotPending(p.Token)
 	if now.GrantID != p.GrantID {
-		in.tokens.settle(ctx, p, connection.Aside)
+		in.tokens.Settle(ctx, p, connection.Aside)
 		return
 	}
 	if now.Contested && before != nil {
-		in.tokens.settle(ctx, before.Grant(), connection.Aside)
+		in.tokens.Settle(ctx, before.Grant(), connection.Aside)
 	}
-	in.tokens.settle(ctx, p.StoredIn(&now, nil), connection.Kept)
+	in.tokens.Settle(ctx, p.StoredIn(&now, nil), connection.Kept)
 }
 
 // putPerson is what put does with the token of the person who consented: where the consent met another one of theirs,
@@ -760,15 +761,15 @@ func (in *Installer) putPerson(ctx context.Context, p connection.Grant, now conn
 	seen, err := in.store.GetUser(ctx, p.TokenOwner)
 	isRival := err == nil && seen.Token != "" && seen.Reason == connection.ReasonNone && seen.GrantedAt.Sub(p.GrantedAt).Abs() < connection.LateConsent
 	if !now.Contested || !isRival {
-		return in.tokens.bring(ctx, p)
+		return in.tokens.Bring(ctx, p)
 	}
 	if now.GrantID != p.GrantID {
-		in.tokens.settle(ctx, p, connection.Aside)
+		in.tokens.Settle(ctx, p, connection.Aside)
 	} else {
-		in.tokens.settle(ctx, seen.Grant(), connection.Aside)
-		err = in.tokens.bring(ctx, p)
+		in.tokens.Settle(ctx, seen.Grant(), connection.Aside)
+		err = in.tokens.Bring(ctx, p)
 	}
-	tried := in.tokens.updateTokens(ctx, p.TokenOwner, func(row *connection.TokenPair, _ *connection.Connection, _ *connection.UserToken) error {
+	tried := in.tokens.UpdateTokens(ctx, p.TokenOwner, func(row *connection.TokenPair, _ *connection.Connection, _ *connection.UserToken) error {
 		row.Soon(p.GrantedAt)
 		return nil
 	})

@@ -90,7 +90,7 @@ func (in *Installer) askWorkspaces(ctx context.Context, c connection.Connection)
 // and messages from a workspace that it was taken from are erased.
 func (in *Installer) HandleTeamAccess(ctx context.Context, k connection.Key, added bool, teamIDs []string, at time.Time) error {
 	c, err := in.store.Lookup(ctx, connection.Key{AppID: k.AppID, EnterpriseID: k.EnterpriseID})
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, connection.ErrNotFound) {
 		return nil
 	}
 	if err != nil {
@@ -112,7 +112,7 @@ func (in *Installer) HandleTeamAccess(ctx context.Context, k connection.Key, add
 		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	if err != nil && !errors.Is(err, connection.ErrNotFound) {
 		return fmt.Errorf("handle workspaces: %w", err)
 	}
 	return nil
@@ -138,7 +138,7 @@ func (in *Installer) HandleChannelChanged(ctx context.Context, k connection.Key,
 			return nil
 		})
 	}
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	if err != nil && !errors.Is(err, connection.ErrNotFound) {
 		return fmt.Errorf("handle changed channel: %w", err)
 	}
 	return nil
@@ -153,7 +153,7 @@ func (in *Installer) HandleMigrationStarted(ctx context.Context, k connection.Ke
 			return nil
 		})
 	}
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	if err != nil && !errors.Is(err, connection.ErrNotFound) {
 		return fmt.Errorf("handle begin of move: %w", err)
 	}
 	return nil
@@ -164,7 +164,7 @@ func (in *Installer) HandleMigrationStarted(ctx context.Context, k connection.Ke
 func (in *Installer) HandleMigrationFinished(ctx context.Context, k connection.Key) error {
 	c, err := in.store.Lookup(ctx, k)
 	switch {
-	case errors.Is(err, ErrNotFound), err == nil && (c.TeamID != k.TeamID || c.Token == ""):
+	case errors.Is(err, connection.ErrNotFound), err == nil && (c.TeamID != k.TeamID || c.Token == ""):
 		return nil
 	case err != nil:
 		return fmt.Errorf("handle end of move: %w", err)
@@ -228,7 +228,7 @@ func (in *Installer) moved(ctx context.Context, c connection.Connection, id conn
 	case err == nil:
 		in.log.InfoContext(ctx, "a workspace joined an organisation", "connection", c.ID, "was", c.Key.String(), "key", now.Key.String())
 		return now
-	case errors.Is(err, ErrExists), errors.Is(err, ErrNotFound): // of an own consent since, or another replica was first
+	case errors.Is(err, connection.ErrExists), errors.Is(err, connection.ErrNotFound): // of an own consent since, or another replica was first
 		in.log.DebugContext(ctx, "connection not moved", "connection", c.ID, "cause", err)
 	default:
 		in.log.WarnContext(ctx, "move connection to its organisation", "connection", c.ID, "cause", err) // the next check tries again

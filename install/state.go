@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"time"
 
+	"switchboard/install/connection"
 	"switchboard/install/links"
 )
 
@@ -54,9 +55,9 @@ func (in *Installer) recognise(ctx context.Context, back arrival) (Attempt, *pag
 	defer cancel()
 	row, err := in.store.GetAttempt(asking, hash)
 	switch {
-	case errors.Is(err, ErrNotFound) && signed.Nonce == nil:
+	case errors.Is(err, connection.ErrNotFound) && signed.Nonce == nil:
 		return Attempt{}, in.unknownState(ctx)
-	case errors.Is(err, ErrNotFound):
+	case errors.Is(err, connection.ErrNotFound):
 	case err != nil:
 		in.log.ErrorContext(ctx, "look up state", "ref", cmp.Or(a.Ref, "none"), "cause", err)
 		p := in.page(outcomeRecordsDown, cmp.Or(a.Ref, NewRef()))

@@ -59,7 +59,7 @@ func (in *Installer) tell(ctx context.Context, k connection.Key) error {
 			return nil
 		}
 	}
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, connection.ErrNotFound) {
 		return nil
 	}
 	if err != nil {
@@ -78,7 +78,7 @@ func (in *Installer) tell(ctx context.Context, k connection.Key) error {
 		}
 		return nil
 	})
-	if errors.Is(err, errNothingToDo) || errors.Is(err, ErrNotFound) {
+	if errors.Is(err, errNothingToDo) || errors.Is(err, connection.ErrNotFound) {
 		return nil
 	}
 	if err != nil {
@@ -100,7 +100,7 @@ func (in *Installer) tell(ctx context.Context, k connection.Key) error {
 		in.log.ErrorContext(ctx, "a connection needs a person", "connection", c.ID, "key", c.Key.String(), "team_name", c.TeamName,
 			"reason", c.Reason, "since", c.StateSince, "access_ends", c.ExpiresAt, "mend", page)
 	}
-	notice, sent, failure := connection.Notice{}, verdictNo, errNoAccess
+	notice, sent, failure := connection.Notice{}, connection.VerdictNo, errNoAccess
 	if in.cfg.Tell != nil {
 		notice, sent, failure = in.reach(ctx, c, func(client *slack.Client, userID string) (channel, ts string, err error) {
 			return in.cfg.Tell(ctx, client, userID, h)
@@ -112,7 +112,7 @@ func (in *Installer) tell(ctx context.Context, k connection.Key) error {
 		in.log.WarnContext(ctx, "nobody could be told in Slack", "connection", c.ID, "slack_error", slackapi.SlackError(failure), "cause", slackapi.Cause(failure))
 		outcome, why, label = connection.OutcomeFail, cmp.Or(slackapi.SlackError(failure), "no_access"), toldUnreachable
 		switch wait, limited := slackapi.RetryAfter(failure); {
-		case sent == verdictUnclear: // it may have arrived, so it is not sent again
+		case sent == connection.VerdictUnclear: // it may have arrived, so it is not sent again
 			why, label = "no_answer", toldUnknown
 		case limited, !slackapi.Decisive(failure) && !errors.Is(failure, errNoAccess) && !errors.Is(failure, errNobody):
 			notice = connection.Notice{} // it certainly did not arrive, and may the next time
@@ -159,9 +159,9 @@ var (
 
 // reach has write write to the installer, or to a workspace admin when the installer is gone. sent is unclear when Slack did
 // not answer a message.
-func (in *Installer) reach(ctx context.Context, c connection.Connection, write func(client *slack.Client, userID string) (channel, ts string, err error)) (n connection.Notice, sent verdict, err error) {
+func (in *Installer) reach(ctx context.Context, c connection.Connection, write func(client *slack.Client, userID string) (channel, ts string, err error)) (n connection.Notice, sent connection.Verdict, err error) {
 	if c.Token == "" || c.Ended(in.now()) {
-		return connection.Notice{}, verdictNo, errNoAccess
+		return connection.Notice{}, connection.VerdictNo, errNoAccess
 	}
 	team, unlisted := "", errNobody
 	if c.Org() {
@@ -180,40 +180,40 @@ func (in *Installer) reach(ctx context.Context, c connection.Connection, write f
 		n.Channel, n.TS, err = write(client, userID)
 		switch {
 		case err == nil:
-			sent = verdictYes
+			sent = connection.VerdictYes
 			return false
 		case cannotReceive(err):
-			n, sent = connection.Notice{}, verdictNo
+			n, sent = connection.Notice{}, connection.VerdictNo
 			return true
 		case slackapi.SlackError(err) == "":
-			sent = verdictUnclear
+			sent = connection.VerdictUnclear
 		default:
-			sent = verdictNo
+			sent = connection.VerdictNo
 		}
 		n = connection.Notice{}
 		return false
 	}
 	gone, err := in.isAway(ctx, client, c.InstalledBy)
 	if err != nil && !slackapi.Decisive(err) {
-		return connection.Notice{}, verdictNo, err
+		return connection.Notice{}, connection.VerdictNo, err
 	}
 	err = errNobody
 	if !gone && !try(c.InstalledBy) {
 		return n, sent, err
 	}
 	if c.Org() && team == "" {
-		return connection.Notice{}, verdictNo, unlisted
+		return connection.Notice{}, connection.VerdictNo, unlisted
 	}
 	admins, listErr := in.admins(ctx, client, c)
 	if listErr != nil {
-		return connection.Notice{}, verdictNo, listErr
+		return connection.Notice{}, connection.VerdictNo, listErr
 	}
 	for _, id := range admins[:min(len(admins), adminTries)] {
 		if !try(id) {
 			return n, sent, err
 		}
 	}
-	return connection.Notice{}, verdictNo, err
+	return connection.Notice{}, connection.VerdictNo, err
 }
 
 // isAway reports whether a person is no full member of the workspace any more: the message has a link to reconnect, which is not for
@@ -281,7 +281,7 @@ func (in *Installer) admins(ctx context.Context, client *slack.Client, c connect
 func (in *Installer) resolve(ctx context.Context, c connection.Connection, n connection.Notice) error {
 	var err error
 	if n.TS != "" && in.cfg.Resolve != nil {
-		if c, err = in.tokens.good(ctx, c); err == nil {
+		if c, err = in.tokens.Good(ctx, c); err == nil {
 			err = in.cfg.Resolve(ctx, in.Client(c), n, in.Assess(c, nil))
 		}
 		over := c.StateSince

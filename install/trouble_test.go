@@ -16,6 +16,7 @@ import (
 	"switchboard/install"
 	"switchboard/install/connection"
 	"switchboard/install/slackapi"
+	"switchboard/install/tokens"
 	"switchboard/slacksim"
 	"switchboard/storage"
 )
@@ -396,7 +397,7 @@ func TestDisconnect(t *testing.T) {
 		if again := r.row(in, c.Key); again.Reason != connection.ReasonDisconnected {
 			t.Errorf("%s", again.Reason)
 		}
-		if _, err := in.Disconnect(r.ctx, c.Key, by); !errors.Is(err, install.ErrNotConnected) {
+		if _, err := in.Disconnect(r.ctx, c.Key, by); !errors.Is(err, tokens.ErrNotConnected) {
 			t.Errorf("twice: %v", err)
 		}
 		lines, err := in.History(r.ctx, c, 10)
@@ -477,7 +478,7 @@ func TestRemovedIsSwept(t *testing.T) {
 		if err := in.Sweep(r.ctx); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := in.db.Get(r.ctx, c.ID); !errors.Is(err, install.ErrNotFound) {
+		if _, err := in.db.Get(r.ctx, c.ID); !errors.Is(err, connection.ErrNotFound) {
 			t.Errorf("after 31 days: %v", err)
 		}
 		if lines, err := in.History(r.ctx, c, 10); err != nil || len(lines) != 0 {

@@ -16,6 +16,7 @@ import (
 	"switchboard/install/connection"
 	"switchboard/install/links"
 	"switchboard/install/slackapi"
+	"switchboard/install/tokens"
 )
 
 // undoneOutcome is for numbers and logs; the attempt's record keeps how the install ended.
@@ -43,7 +44,7 @@ func (in *Installer) offerUndo(w http.ResponseWriter, r *http.Request, p *page) 
 
 // undone answers POST /slack/undo: the app is removed from the workspace at Slack, and what we hold of its access is erased.
 func (in *Installer) undone(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), ConsentBudget)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), tokens.ConsentBudget)
 	defer cancel()
 	var browser []byte
 	if cookie, err := r.Cookie(in.cookieName()); err == nil {
@@ -81,7 +82,7 @@ func (in *Installer) takeBack(ctx context.Context, signed string, browser []byte
 	defer cancel()
 	c, err := in.store.Get(asking, u.Connection)
 	switch {
-	case errors.Is(err, ErrNotFound), err == nil && c.State == connection.Removed:
+	case errors.Is(err, connection.ErrNotFound), err == nil && c.State == connection.Removed:
 		return stop(outcomeUndoUsed)
 	case err == nil && !c.AuthorizedAt.Equal(time.UnixMicro(u.Consent)):
 		return stop(outcomeUndoLater)
@@ -99,7 +100,7 @@ func (in *Installer) takeBack(ctx context.Context, signed string, browser []byte
 	}
 	undone := outcomeUndone
 	switch said, err := in.Disconnect(ctx, c.Key, connection.Person(u.By)); {
-	case errors.Is(err, ErrNotConnected):
+	case errors.Is(err, tokens.ErrNotConnected):
 		return stop(outcomeUndoUsed)
 	case err != nil && (said == "ok" || said == connection.ReasonAccountInactive || said == connection.ReasonTokenRevoked):
 		// Slack has done it, and its events will have ours follow.
@@ -108,7 +109,7 @@ func (in *Installer) takeBack(ctx context.Context, signed string, browser []byte
 	case errors.Is(err, ErrUnclear):
 		in.log.WarnContext(ctx, "undo install", "ref", ref, "connection", c.ID, "slack_error", said, "cause", slackapi.Cause(err))
 		return retry(outcomeUndoUnclear)
-	case err != nil && said == "" && !errors.Is(err, ErrRenewing):
+	case err != nil && said == "" && !errors.Is(err, tokens.ErrRenewing):
 		in.log.ErrorContext(ctx, "undo install", "ref", ref, "connection", c.ID, "cause", slackapi.Cause(err))
 		return retry(outcomeUndoRecords)
 	case err != nil:

@@ -12,6 +12,7 @@ import (
 	"github.com/slack-go/slack"
 
 	"switchboard/install/connection"
+	"switchboard/install/tokens"
 )
 
 // OpenUser returns the token of one person on the connection for k (found as Open finds it), good to be used now.
@@ -24,12 +25,12 @@ func (in *Installer) OpenUser(ctx context.Context, k connection.Key, userID stri
 	h := connection.TokenOwner{Key: c.Key, UserID: userID}
 	u, err := in.store.GetUser(ctx, h)
 	switch {
-	case errors.Is(err, ErrNotFound), err == nil && u.Token == "":
-		return connection.UserToken{}, ErrNotConnected
+	case errors.Is(err, connection.ErrNotFound), err == nil && u.Token == "":
+		return connection.UserToken{}, tokens.ErrNotConnected
 	case err != nil:
 		return connection.UserToken{}, fmt.Errorf("open user token: %w", err)
 	}
-	err = in.tokens.goodTokens(ctx, h, u.TokenPair, func() (connection.TokenPair, error) {
+	err = in.tokens.GoodTokens(ctx, h, u.TokenPair, func() (connection.TokenPair, error) {
 		var err error
 		u, err = in.store.GetUser(ctx, h)
 		return u.TokenPair, err
@@ -51,7 +52,7 @@ func (in *Installer) UserClientIn(u connection.UserToken, teamID string) *slack.
 // the store's trouble, or Slack's.
 func (in *Installer) HandleUsersRevoked(ctx context.Context, k connection.Key, userIDs []string, at time.Time) error {
 	c, err := in.store.Lookup(ctx, k)
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, connection.ErrNotFound) {
 		return nil
 	}
 	if err != nil {
@@ -65,7 +66,7 @@ func (in *Installer) HandleUsersRevoked(ctx context.Context, k connection.Key, u
 	line := connection.Change{At: in.now(), By: connection.Actor{Kind: connection.BySlack}, What: connection.DidUserRevoke, Outcome: connection.OutcomeDone}
 	for _, id := range userIDs {
 		u, findErr := in.store.GetUser(ctx, connection.TokenOwner{Key: c.Key, UserID: id})
-		if errors.Is(findErr, ErrNotFound) {
+		if errors.Is(findErr, connection.ErrNotFound) {
 			continue
 		}
 		if findErr != nil {
@@ -73,18 +74,18 @@ func (in *Installer) HandleUsersRevoked(ctx context.Context, k connection.Key, u
 			continue
 		}
 		switch in.isGone(ctx, u.TokenPair, u.GrantedAt, at) {
-		case verdictYes:
+		case connection.VerdictYes:
 			erased, eraseErr := in.store.EraseUser(ctx, u, line)
 			err = errors.Join(err, eraseErr)
 			if erased {
-				in.tokens.forgetPerson(ctx, u)
+				in.tokens.ForgetPerson(ctx, u)
 				in.log.InfoContext(ctx, "a person's token is erased", "connection", c.ID, "user", id)
 			}
-		case verdictUnclear:
+		case connection.VerdictUnclear:
 			err = errors.Join(err, fmt.Errorf("slack did not say whether the token of %s is gone", id))
 		}
 	}
-	in.tokens.forgetErased(ctx, c.Key)
+	in.tokens.ForgetErased(ctx, c.Key)
 	if err != nil {
 		return fmt.Errorf("handle revoked people: %w", err)
 	}

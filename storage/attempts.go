@@ -11,6 +11,7 @@ import (
 	"gorm.io/gorm/clause"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // BeginAttempt is install.Store's. A row that is there and unused is one of the release before, which kept it from the start on, or
@@ -49,7 +50,7 @@ func (db *DB) GetAttempt(ctx context.Context, stateHash []byte) (install.Attempt
 		return install.Attempt{}, fault(ctx, "find attempt", err)
 	}
 	if len(rows) == 0 {
-		return install.Attempt{}, install.ErrNotFound
+		return install.Attempt{}, connection.ErrNotFound
 	}
 	return rows[0].attempt(), nil
 }
@@ -68,7 +69,7 @@ func (db *DB) EndAttempt(ctx context.Context, a install.Attempt) error {
 		return fault(ctx, "end attempt", err)
 	}
 	if found == 0 {
-		return install.ErrNotFound
+		return connection.ErrNotFound
 	}
 	return nil
 }

@@ -377,7 +377,7 @@ func testAdd(t *testing.T, f fixture) {
 			if now.ID == "" || now.Installs != 1 || now.Token != c.Token {
 				t.Errorf("added: %+v", now)
 			}
-		case err != install.ErrExists || now.ID != "":
+		case err != connection.ErrExists || now.ID != "":
 			t.Error(err)
 		}
 	})
@@ -390,7 +390,7 @@ func testAdd(t *testing.T, f fixture) {
 	}
 	tells(t, "added", f, c.ID, "install done by personU1 ")
 	for _, k := range []connection.Key{{}, key("A", "", ""), key("A", "", "T\x00")} {
-		if _, err := f.Add(t.Context(), full(k)); err == nil || err == install.ErrExists {
+		if _, err := f.Add(t.Context(), full(k)); err == nil || err == connection.ErrExists {
 			t.Errorf("Add(%q): %v", k, err)
 		}
 	}
@@ -592,7 +592,7 @@ func testUpdateRefuses(t *testing.T, f fixture) {
 		if _, err := f.Update(t.Context(), k, func(*connection.Connection) error {
 			t.Error("fn was called")
 			return nil
-		}); err != install.ErrNotFound {
+		}); err != connection.ErrNotFound {
 			t.Errorf("%q: %v", k, err)
 		}
 	}
@@ -658,7 +658,7 @@ func testFindOrder(t *testing.T, f fixture) {
 			got, err := f.Lookup(t.Context(), k)
 			want := answer(have, k)
 			switch {
-			case want == "" && err != install.ErrNotFound:
+			case want == "" && err != connection.ErrNotFound:
 				t.Errorf("%v has no row, but Find said %v, %v", k, got.Key, err)
 			case want != "" && err != nil:
 				t.Errorf("Find(%v): %v", k, err)
@@ -706,12 +706,12 @@ func testFindNothing(t *testing.T, f fixture) {
 		{}, key("A-none", "", ""), key("", "E1", "T1"), key("A-none", "E1", "T2"), key("A-none", "E1", ""),
 		key("A-other", "E1", "T1"), key("A-none", "E1", "t1"), key("A-none", "", "T%"), key("A-none", "", "T\x00"), key("A-none", "", "\xff"),
 	} {
-		if c, err := f.Lookup(t.Context(), k); err != install.ErrNotFound {
+		if c, err := f.Lookup(t.Context(), k); err != connection.ErrNotFound {
 			t.Errorf("%q: %v, %v", k, c.Key, err)
 		}
 	}
 	for _, id := range []string{"", "con_", "con_%", "\x00", "\xff"} {
-		if _, err := f.Get(t.Context(), id); err != install.ErrNotFound {
+		if _, err := f.Get(t.Context(), id); err != connection.ErrNotFound {
 			t.Errorf("%q: %v", id, err)
 		}
 	}
@@ -920,7 +920,7 @@ func testAttempts(t *testing.T, f fixture) {
 			t.Errorf("the newest %d (-want +got):\n%s", n, diff)
 		}
 	}
-	if err := f.EndAttempt(t.Context(), attempt("nobody's", t0)); err != install.ErrNotFound {
+	if err := f.EndAttempt(t.Context(), attempt("nobody's", t0)); err != connection.ErrNotFound {
 		t.Errorf("ending an unknown attempt: %v", err)
 	}
 	if err := f.BeginAttempt(t.Context(), install.Attempt{Ref: "x", StartedAt: t0}); err == nil {
@@ -971,7 +971,7 @@ func testBeginAttempt(t *testing.T, f fixture) {
 		}
 	}
 	for _, hash := range [][]byte{nil, {}, []byte("unknown"), fresh.StateHash[:31]} {
-		if _, err := f.GetAttempt(t.Context(), hash); err != install.ErrNotFound {
+		if _, err := f.GetAttempt(t.Context(), hash); err != connection.ErrNotFound {
 			t.Errorf("hash %x: %v", hash, err)
 		}
 	}

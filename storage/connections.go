@@ -16,7 +16,6 @@ import (
 	"gorm.io/gorm/clause"
 	"gorm.io/gorm/schema"
 
-	"switchboard/install"
 	"switchboard/install/connection"
 )
 
@@ -33,7 +32,7 @@ func (db *DB) Put(ctx context.Context, c connection.Connection) (now connection.
 	err = db.transact(ctx, func(tx *gorm.DB) error {
 		seen = nil
 		now, err = db.insert(tx, c, newID("con_"))
-		if !errors.Is(err, install.ErrExists) {
+		if !errors.Is(err, connection.ErrExists) {
 			return err
 		}
 		old, err := lockRow(tx, c.Key)
@@ -86,7 +85,7 @@ func (db *DB) Add(ctx context.Context, c connection.Connection) (now connection.
 		return err
 	})
 	switch {
-	case errors.Is(err, install.ErrExists):
+	case errors.Is(err, connection.ErrExists):
 		return connection.Connection{}, err
 	case err != nil:
 		return connection.Connection{}, fault(ctx, doing, err)
@@ -108,7 +107,7 @@ func (db *DB) insert(tx *gorm.DB, c connection.Connection, id string) (connectio
 	case insert.Error != nil:
 		return connection.Connection{}, insert.Error
 	case insert.RowsAffected == 0:
-		return connection.Connection{}, install.ErrExists
+		return connection.Connection{}, connection.ErrExists
 	}
 	now, _ := db.open(&row)
 	return now, db.writeHistory(tx, row.ID, fresh.Changes)
@@ -169,7 +168,7 @@ func (db *DB) Named(ctx context.Context, name string, n int) ([]connection.Conne
 // Lookup is install.Store's.
 func (db *DB) Lookup(ctx context.Context, k connection.Key) (connection.Connection, error) {
 	if k.AppID == "" || (k.EnterpriseID == "" && k.TeamID == "") || !storableKey(k) {
-		return connection.Connection{}, install.ErrNotFound
+		return connection.Connection{}, connection.ErrNotFound
 	}
 	// One statement, so that a row that moves between two looks is not missed.
 	rows := make([]connectionRow, 0, 3) // GORM would take room for 20
@@ -186,7 +185,7 @@ func (db *DB) Lookup(ctx context.Context, k connection.Key) (connection.Connecti
 		return connection.Connection{}, fault(ctx, "find connection", err)
 	}
 	if len(rows) == 0 {
-		return connection.Connection{}, install.ErrNotFound
+		return connection.Connection{}, connection.ErrNotFound
 	}
 	// The last of these is for a workspace with rows under two organisations: the latest consent is the one that counts.
 	best := slices.MinFunc(rows, func(a, b connectionRow) int {
@@ -218,14 +217,14 @@ func distance(r connectionRow, k connection.Key) int {
 // Get is install.Store's.
 func (db *DB) Get(ctx context.Context, id string) (connection.Connection, error) {
 	if !storable(id) {
-		return connection.Connection{}, install.ErrNotFound
+		return connection.Connection{}, connection.ErrNotFound
 	}
 	rows := make([]connectionRow, 0, 1)
 	if err := db.read.WithContext(ctx).Where("id = ?", id).Find(&rows).Error; err != nil {
 		return connection.Connection{}, fault(ctx, "find connection", err)
 	}
 	if len(rows) == 0 {
-		return connection.Connection{}, install.ErrNotFound
+		return connection.Connection{}, connection.ErrNotFound
 	}
 	c, _ := db.open(&rows[0])
 	return c, nil
@@ -261,7 +260,7 @@ func (db *DB) list(ctx context.Context, query *gorm.DB) ([]connection.Connection
 // Update is install.Store's. The row stays locked while fn runs, so fn must be quick and must not call the network.
 func (db *DB) Update(ctx context.Context, k connection.Key, fn func(c *connection.Connection) error) (connection.Connection, error) {
 	if !storableKey(k) {
-		return connection.Connection{}, install.ErrNotFound
+		return connection.Connection{}, connection.ErrNotFound
 	}
 	var (
 		result connection.Connection
@@ -317,7 +316,7 @@ func (db *DB) Update(ctx context.Context, k connection.Key, fn func(c *connectio
 	case err == nil:
 		db.noteErased(ctx, erased)
 		return result, nil
-	case fnErr != nil && errors.Is(err, fnErr), errors.Is(err, install.ErrNotFound):
+	case fnErr != nil && errors.Is(err, fnErr), errors.Is(err, connection.ErrNotFound):
 		return connection.Connection{}, err
 	}
 	return connection.Connection{}, fault(ctx, "update connection", err)
@@ -339,7 +338,7 @@ func (db *DB) Rekey(ctx context.Context, from, to connection.Key, token connecti
 		case !readable: // a lost key may be found again, and then it opens what is sealed for the old place
 			return errUnopened
 		case was.Token != token:
-			return install.ErrNotFound
+			return connection.ErrNotFound
 		}
 		var taken int64
 		if err := tx.Model(&connectionRow{}).Where("app_id = ? AND enterprise_id = ? AND team_id = ?", to.AppID, to.EnterpriseID, to.TeamID).
@@ -347,7 +346,7 @@ func (db *DB) Rekey(ctx context.Context, from, to connection.Key, token connecti
 			return err
 		}
 		if taken > 0 {
-			return install.ErrExists
+			return connection.ErrExists
 		}
 		row.EnterpriseID = to.EnterpriseID
 		if err := db.moveRow(tx, &row, secretsOf(&was), map[string]any{"id": row.ID}); err != nil {
@@ -374,8 +373,8 @@ func (db *DB) Rekey(ctx context.Context, from, to connection.Key, token connecti
 	case err == nil:
 		return now, nil
 	case errors.Is(err, gorm.ErrDuplicatedKey): // an install of the moment
-		return connection.Connection{}, install.ErrExists
-	case errors.Is(err, install.ErrNotFound), errors.Is(err, install.ErrExists):
+		return connection.Connection{}, connection.ErrExists
+	case errors.Is(err, connection.ErrNotFound), errors.Is(err, connection.ErrExists):
 		return connection.Connection{}, err
 	}
 	return connection.Connection{}, fault(ctx, doing, err)
@@ -439,7 +438,7 @@ func lockRow(tx *gorm.DB, k connection.Key) (connectionRow, error) {
 		return connectionRow{}, err
 	}
 	if len(rows) == 0 {
-		return connectionRow{}, install.ErrNotFound
+		return connectionRow{}, connection.ErrNotFound
 	}
 	return rows[0], nil
 }

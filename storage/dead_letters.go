@@ -10,7 +10,7 @@ import (
 	"gorm.io/gorm"
 
 	"switchboard/bot"
-	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // Letter is an event in the inbox as an operator sees it.
@@ -51,7 +51,7 @@ func (db *DB) Letter(ctx context.Context, id int64) (Letter, error) {
 		return Letter{}, fault(ctx, "read the inbox", err)
 	}
 	if len(rows) == 0 {
-		return Letter{}, install.ErrNotFound
+		return Letter{}, connection.ErrNotFound
 	}
 	return db.letter(&rows[0]), nil
 }

@@ -17,7 +17,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"switchboard/bot"
-	"switchboard/install"
 	"switchboard/install/connection"
 	"switchboard/storage"
 	"switchboard/storage/seal"
@@ -330,7 +329,7 @@ func TestInboxRetry(t *testing.T) {
 		if ok(t, err); string(l.Event.Body) != string(event("Ev1", "").Body) || !l.Readable {
 			t.Errorf("%+v", l)
 		}
-		if _, err := f.Letter(t.Context(), 12345); err != install.ErrNotFound {
+		if _, err := f.Letter(t.Context(), 12345); err != connection.ErrNotFound {
 			t.Errorf("no such letter: %v", err)
 		}
 		n, err := f.ReplayLetters(t.Context(), l.ID)

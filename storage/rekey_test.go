@@ -10,7 +10,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"switchboard/install"
 	"switchboard/install/connection"
 	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
@@ -64,7 +63,7 @@ func TestRekey(t *testing.T) {
 				if diff := cmp.Diff(want, now); diff != "" {
 					t.Error(diff)
 				}
-			case errors.Is(err, install.ErrNotFound):
+			case errors.Is(err, connection.ErrNotFound):
 				late.Add(1)
 			default:
 				t.Error(err)
@@ -81,7 +80,7 @@ func TestRekey(t *testing.T) {
 		if u, err := f.GetUser(t.Context(), connection.TokenOwner{Key: to, UserID: "U1"}); err != nil || u.Token != "xoxp-1" || u.RefreshToken != "xoxe-1" || u.ConnectionID != first.ID {
 			t.Errorf("a person's token: %+v %v", u, err)
 		}
-		if _, err := f.GetUser(t.Context(), person.TokenOwner); !errors.Is(err, install.ErrNotFound) {
+		if _, err := f.GetUser(t.Context(), person.TokenOwner); !errors.Is(err, connection.ErrNotFound) {
 			t.Errorf("a person's token under the old key: %v", err)
 		}
 		after, err := f.History(t.Context(), first.ID, 100)
@@ -112,7 +111,7 @@ func TestRekeyTaken(t *testing.T) {
 					_, installed = f.Add(t.Context(), connection.Connection{Key: to, State: connection.Active, TokenPair: connection.TokenPair{Token: "xoxb-new"}, AuthorizedAt: t0.Add(time.Hour)})
 				}
 			})
-			if (moved == nil) == (installed == nil) || moved != nil && !errors.Is(moved, install.ErrExists) || installed != nil && !errors.Is(installed, install.ErrExists) {
+			if (moved == nil) == (installed == nil) || moved != nil && !errors.Is(moved, connection.ErrExists) || installed != nil && !errors.Is(installed, connection.ErrExists) {
 				t.Fatalf("moved: %v, installed: %v", moved, installed)
 			}
 			c, err := f.Lookup(t.Context(), to)

@@ -168,7 +168,7 @@ func (db *DB) Reseal(ctx context.Context, erase bool) (resealed, unreadable int,
 	}
 	count := func(changed, readable bool, err error) error {
 		switch {
-		case errors.Is(err, install.ErrNotFound): // deleted meanwhile
+		case errors.Is(err, connection.ErrNotFound): // deleted meanwhile
 		case err != nil:
 			return fault(ctx, "seal anew", err)
 		case !readable:

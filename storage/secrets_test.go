@@ -16,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/install"
 	"switchboard/install/connection"
 	"switchboard/storage"
 	"switchboard/storage/seal"
@@ -190,7 +189,7 @@ func TestLostKey(t *testing.T) {
 		if _, _, err := keyless.Put(ctx, fresh); !errors.Is(err, seal.ErrNoKey) || strings.Contains(err.Error(), "xox") {
 			t.Errorf("Put without a key: %v", err)
 		}
-		if _, err := keyless.Lookup(ctx, fresh.Key); err != install.ErrNotFound {
+		if _, err := keyless.Lookup(ctx, fresh.Key); err != connection.ErrNotFound {
 			t.Errorf("Put without a key left something: %v", err)
 		}
 

@@ -12,7 +12,6 @@ import (
 
 	"gorm.io/gorm"
 
-	"switchboard/install"
 	"switchboard/install/connection"
 )
 
@@ -26,7 +25,7 @@ func findUserRow(tx *gorm.DB, connectionID, userID string) (userTokenRow, error)
 		return userTokenRow{}, err
 	}
 	if len(rows) == 0 {
-		return userTokenRow{}, install.ErrNotFound
+		return userTokenRow{}, connection.ErrNotFound
 	}
 	return rows[0], nil
 }
@@ -38,7 +37,7 @@ func (db *DB) AddUser(ctx context.Context, u connection.UserToken) error {
 	case u.UserID == "" || !storable(u.UserID):
 		return fmt.Errorf("%s: there is no such user", doing)
 	case !storableKey(u.Key):
-		return install.ErrNotFound
+		return connection.ErrNotFound
 	}
 	err := db.transact(ctx, func(tx *gorm.DB) error {
 		parent, err := lockRow(tx, u.Key)
@@ -46,12 +45,12 @@ func (db *DB) AddUser(ctx context.Context, u connection.UserToken) error {
 			return err
 		}
 		if parent.Facts.State == string(connection.Removed) {
-			return install.ErrNotFound
+			return connection.ErrNotFound
 		}
 		switch _, err := findUserRow(tx, parent.ID, u.UserID); {
 		case err == nil:
-			return install.ErrExists
-		case !errors.Is(err, install.ErrNotFound):
+			return connection.ErrExists
+		case !errors.Is(err, connection.ErrNotFound):
 			return err
 		}
 		row := userTokenRow{ConnectionID: parent.ID, UserID: u.UserID,
@@ -64,7 +63,7 @@ func (db *DB) AddUser(ctx context.Context, u connection.UserToken) error {
 		}
 		return db.writeHistory(tx, parent.ID, u.Changes)
 	})
-	if err != nil && !errors.Is(err, install.ErrNotFound) && !errors.Is(err, install.ErrExists) {
+	if err != nil && !errors.Is(err, connection.ErrNotFound) && !errors.Is(err, connection.ErrExists) {
 		return fault(ctx, doing, err)
 	}
 	return err
@@ -73,7 +72,7 @@ func (db *DB) AddUser(ctx context.Context, u connection.UserToken) error {
 // GetUser is install.Store's.
 func (db *DB) GetUser(ctx context.Context, h connection.TokenOwner) (connection.UserToken, error) {
 	if !storableKey(h.Key) || !storable(h.UserID) {
-		return connection.UserToken{}, install.ErrNotFound
+		return connection.UserToken{}, connection.ErrNotFound
 	}
 	rows := make([]userTokenRow, 0, 1)
 	err := db.read.WithContext(ctx).Where("app_id = ? AND enterprise_id = ? AND team_id = ? AND user_id = ?",
@@ -82,7 +81,7 @@ func (db *DB) GetUser(ctx context.Context, h connection.TokenOwner) (connection.
 		return connection.UserToken{}, fault(ctx, "find user token", err)
 	}
 	if len(rows) == 0 {
-		return connection.UserToken{}, install.ErrNotFound
+		return connection.UserToken{}, connection.ErrNotFound
 	}
 	u, _ := db.openUser(&rows[0])
 	return u, nil
@@ -112,7 +111,7 @@ func (db *DB) Users(ctx context.Context, k connection.Key) ([]connection.UserTok
 // network.
 func (db *DB) UpdateUser(ctx context.Context, h connection.TokenOwner, fn func(u *connection.UserToken) error) (connection.UserToken, error) {
 	if !storableKey(h.Key) || !storable(h.UserID) {
-		return connection.UserToken{}, install.ErrNotFound
+		return connection.UserToken{}, connection.ErrNotFound
 	}
 	var (
 		result connection.UserToken
@@ -154,7 +153,7 @@ func (db *DB) UpdateUser(ctx context.Context, h connection.TokenOwner, fn func(u
 	switch {
 	case err == nil:
 		return result, nil
-	case fnErr != nil && errors.Is(err, fnErr), errors.Is(err, install.ErrNotFound):
+	case fnErr != nil && errors.Is(err, fnErr), errors.Is(err, connection.ErrNotFound):
 		return connection.UserToken{}, err
 	}
 	return connection.UserToken{}, fault(ctx, "update user token", err)
@@ -198,7 +197,7 @@ func (db *DB) EraseUser(ctx context.Context, u connection.UserToken, line connec
 		return db.writeHistory(tx, parent.ID, []connection.Change{line})
 	})
 	switch {
-	case errors.Is(err, install.ErrNotFound): // without such a connection there was nobody's token
+	case errors.Is(err, connection.ErrNotFound): // without such a connection there was nobody's token
 		return false, nil
 	case err != nil:
 		return false, fault(ctx, "erase user token", err)

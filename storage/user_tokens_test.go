@@ -76,7 +76,7 @@ func testAddUser(t *testing.T, f fixture) {
 
 	// Once more: the first stays.
 	again := connection.UserToken{TokenOwner: u.TokenOwner, ConnectionID: c.ID, TokenPair: connection.TokenPair{Token: "xoxp-again"}, GrantedAt: t0.Add(time.Hour)}
-	if err := f.AddUser(t.Context(), again); err != install.ErrExists {
+	if err := f.AddUser(t.Context(), again); err != connection.ErrExists {
 		t.Errorf("added twice: %v", err)
 	}
 	sameUser(t, "added again", findUser(t, f, u.TokenOwner), u)
@@ -94,15 +94,15 @@ func testAddUser(t *testing.T, f fixture) {
 		{Key: key("A-user", "", "T1"), UserID: "U1"}, {Key: key("A-user", "E1", ""), UserID: "U1"}, {Key: c.Key, UserID: "U2"},
 		{Key: c.Key}, {}, {Key: c.Key, UserID: "u1"}, {Key: c.Key, UserID: "\x00"}, {Key: key("A\xff", "", "T1"), UserID: "U1"},
 	} {
-		if _, err := f.GetUser(t.Context(), h); err != install.ErrNotFound {
+		if _, err := f.GetUser(t.Context(), h); err != connection.ErrNotFound {
 			t.Errorf("FindUser(%q): %v", h, err)
 		}
-		if _, err := f.UpdateUser(t.Context(), h, func(*connection.UserToken) error { t.Error("fn was called"); return nil }); err != install.ErrNotFound {
+		if _, err := f.UpdateUser(t.Context(), h, func(*connection.UserToken) error { t.Error("fn was called"); return nil }); err != connection.ErrNotFound {
 			t.Errorf("UpdateUser(%q): %v", h, err)
 		}
 	}
 	for _, k := range []connection.Key{{}, key("A-user", "E2", "T1"), key("A-user", "E1", ""), key("A\x00", "", "T1")} {
-		if err := f.AddUser(t.Context(), person(k, "U1")); err != install.ErrNotFound {
+		if err := f.AddUser(t.Context(), person(k, "U1")); err != connection.ErrNotFound {
 			t.Errorf("AddUser on no connection (%q): %v", k, err)
 		}
 		if users, err := f.Users(t.Context(), k); err != nil || len(users) != 0 {
@@ -110,14 +110,14 @@ func testAddUser(t *testing.T, f fixture) {
 		}
 	}
 	for _, id := range []string{"", "U\x00", "\xff"} {
-		if err := f.AddUser(t.Context(), person(c.Key, id)); err == nil || errors.Is(err, install.ErrNotFound) {
+		if err := f.AddUser(t.Context(), person(c.Key, id)); err == nil || errors.Is(err, connection.ErrNotFound) {
 			t.Errorf("AddUser of %q: %v", id, err)
 		}
 	}
 	update(t, f, c.Key, func(c *connection.Connection) { c.State = connection.Paused })
 	grant(t, f, person(c.Key, "U2"))
 	update(t, f, c.Key, func(c *connection.Connection) { c.Erase(connection.Removed, connection.ReasonUninstalled, t0) })
-	if err := f.AddUser(t.Context(), u); err != install.ErrNotFound {
+	if err := f.AddUser(t.Context(), u); err != connection.ErrNotFound {
 		t.Errorf("AddUser on a removed connection: %v", err)
 	}
 }
@@ -170,7 +170,7 @@ func testAddUserTogether(t *testing.T, f fixture) {
 		switch err := f.AddUser(t.Context(), u); err {
 		case nil:
 			added.Add(1)
-		case install.ErrExists:
+		case connection.ErrExists:
 		default:
 			t.Error(err)
 		}
@@ -373,7 +373,7 @@ func testRemovedDropsPeople(t *testing.T, f fixture) {
 		default:
 			_, err = f.UpdateUser(t.Context(), h, func(u *connection.UserToken) error { u.Token += "+"; return nil })
 		}
-		if err != nil && !errors.Is(err, install.ErrNotFound) && err != install.ErrExists {
+		if err != nil && !errors.Is(err, connection.ErrNotFound) && err != connection.ErrExists {
 			t.Error(err)
 		}
 	})

@@ -22,7 +22,7 @@ import (
 type noStore struct{ install.Store }
 
 func (noStore) Lookup(context.Context, connection.Key) (connection.Connection, error) {
-	return connection.Connection{}, install.ErrNotFound
+	return connection.Connection{}, connection.ErrNotFound
 }
 
 // inbox notes what is accepted.

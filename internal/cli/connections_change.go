@@ -11,6 +11,7 @@ import (
 	"switchboard/install"
 	"switchboard/install/connection"
 	"switchboard/install/slackapi"
+	"switchboard/install/tokens"
 	"switchboard/storage"
 )
 
@@ -76,7 +77,7 @@ func (c *disconnectCmd) Run(env *environment) error {
 		}
 		said, err := in.Disconnect(env.ctx, found.Key, operator)
 		switch {
-		case errors.Is(err, install.ErrNotConnected):
+		case errors.Is(err, tokens.ErrNotConnected):
 			return fmt.Errorf("%s is not connected any longer; nothing was changed", team)
 		case errors.Is(err, install.ErrUnclear):
 			return fmt.Errorf("slack gave no clear answer, so we don't know whether the app was removed from %s: %w\nRun it again; if Slack had removed the app, it says so then", team, slackapi.Cause(err))
@@ -134,7 +135,7 @@ func (c *exchangeCmd) Run(env *environment) error {
 			case !con.ExpiresAt.IsZero():
 				nothing = "its token is renewed already"
 			default:
-				if err = in.Tokens().Exchange(env.ctx, con.Key); errors.Is(err, install.ErrNotConnected) {
+				if err = in.Tokens().Exchange(env.ctx, con.Key); errors.Is(err, tokens.ErrNotConnected) {
 					nothing = "it has no usable token, and needs reconnecting"
 				}
 			}

@@ -57,6 +57,7 @@ var mayImport = map[string][]string{
 	"install/connection": {},
 	"install/slackapi":   {"install/connection"},
 	"install/links":      {"install/connection"},
+	"install/tokens":     {"install/connection", "install/slackapi"},
 	"install":            {"install/..."},
 	"bot":                {"install/..."},
 	"commands":           {"install/...", "bot"},
@@ -110,7 +111,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		}
 		for _, imported := range p.Imports {
 			if ours, ok := strings.CutPrefix(imported, module); ok && !known(allowed, ours) {
-				t.Errorf("%s imports %s: the direction is install/connection, slackapi, links, install, bot, commands, "+
+				t.Errorf("%s imports %s: the direction is install/connection, slackapi, links, tokens, install, bot, commands, "+
 					"internal/server, internal/cli, cmd; storage and slacksim are known to the last three and tests alone", room, ours)
 			}
 			for _, f := range forbidden {
@@ -134,7 +135,7 @@ var ofOurs = regexp.MustCompile(`Switchboard|/connection|switchboard [a-z]+ [a-z
 
 func TestTheLibraryNamesNoAppOfOurs(t *testing.T) {
 	t.Parallel()
-	for _, room := range []string{"install/connection", "install/slackapi", "install/links", "install", "install/pages", "bot", "storage", "storage/seal", "storage/migrations/postgres",
+	for _, room := range []string{"install/connection", "install/slackapi", "install/links", "install/tokens", "install", "install/pages", "bot", "storage", "storage/seal", "storage/migrations/postgres",
 		"storage/migrations/sqlite"} {
 		files, err := filepath.Glob(filepath.Join("..", "..", filepath.FromSlash(room), "*"))
 		if err != nil || len(files) == 0 {

@@ -13,6 +13,7 @@ import (
 	"text/tabwriter"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/storage"
 )
 
@@ -104,7 +105,7 @@ type inboxShowCmd struct {
 func (c *inboxShowCmd) Run(env *environment) error {
 	return c.withStore(env, func(db *storage.DB, _ *install.Installer) error {
 		l, err := db.Letter(env.ctx, c.ID)
-		if errors.Is(err, install.ErrNotFound) {
+		if errors.Is(err, connection.ErrNotFound) {
 			return fmt.Errorf("there is no event %d in the inbox", c.ID)
 		}
 		if err != nil {
@@ -206,7 +207,7 @@ func (c *lettersFlags) change(env *environment, what string, do func(db *storage
 			n, err := do(db, id)
 			total += n
 			switch {
-			case errors.Is(err, install.ErrNotFound):
+			case errors.Is(err, connection.ErrNotFound):
 				err = fmt.Errorf("there is no event %d in the inbox", id)
 			case errors.Is(err, storage.ErrNotDead):
 				err = fmt.Errorf("event %d is no dead letter; it was left alone", id)

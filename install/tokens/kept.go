@@ -1,4 +1,4 @@
-package install
+package tokens
 
 // A commit can be lost: by a failover to a standby that lacks it, by a restored backup, by synchronous_commit=off. What
 // this machine's disk kept is offered to the store then, and taken from the disk when the access it is of is erased. It
@@ -17,8 +17,8 @@ import (
 const (
 	// How often a process looks for what was erased elsewhere, and how long it can have been away before everything is
 	// compared.
-	eraseEvery = 15 * time.Second
-	watchEvery = 5 * time.Second
+	EraseEvery = 15 * time.Second
+	WatchEvery = 5 * time.Second
 	awayAfter  = time.Minute
 	// How many entries are compared in one question to the store.
 	comparedAtOnce = 500
@@ -29,36 +29,36 @@ const (
 	rejectedAtOnce = 256
 )
 
-// offer gives the store what it has lost, unless somebody is asking Slack about the token pair at the moment.
-func (kp *Keeper) offer(ctx context.Context, p connection.Grant) (stored connection.Grant, fate string, err error) {
-	err = kp.updateTokens(ctx, p.TokenOwner, func(_ *connection.TokenPair, c *connection.Connection, u *connection.UserToken) error {
+// Offer gives the store what it has lost, unless somebody is asking Slack about the token pair at the moment.
+func (kp *Keeper) Offer(ctx context.Context, p connection.Grant) (stored connection.Grant, fate string, err error) {
+	err = kp.UpdateTokens(ctx, p.TokenOwner, func(_ *connection.TokenPair, c *connection.Connection, u *connection.UserToken) error {
 		if !p.Continues(connection.RowOf(c, u)) {
 			stored, fate = p, "superseded"
 			return nil
 		}
 		if left := connection.TokensIn(c, u).LeaseUntil.Sub(kp.now()); left > 0 && left <= connection.LongestLease {
-			return errUndecided
+			return ErrUndecided
 		}
 		kp.resume(p, c, u, "journal", kp.now())
-		stored, fate = p.StoredIn(c, u), fateStored
+		stored, fate = p.StoredIn(c, u), FateStored
 		return nil
 	})
-	if err == nil && fate == fateStored {
-		kp.restored(ctx, p)
+	if err == nil && fate == FateStored {
+		kp.Restored(ctx, p)
 	}
 	return stored, fate, err
 }
 
-// restored tells the operator that the store had lost something.
-func (kp *Keeper) restored(ctx context.Context, p connection.Grant) {
+// Restored tells the operator that the store had lost something.
+func (kp *Keeper) Restored(ctx context.Context, p connection.Grant) {
 	kp.cfg.Observer.Restored()
 	kp.log.WarnContext(ctx, "the database had lost tokens that the journal of this machine kept: brought back", "key", p.Key.String(),
 		"user", p.UserID, "generation", p.Generation)
 }
 
-// nextGeneration is above all that the journal of this machine has of h. The row may be lower: a backup was restored,
+// NextGeneration is above all that the journal of this machine has of h. The row may be lower: a backup was restored,
 // and what the journal kept would count as newer than a consent of today.
-func (kp *Keeper) nextGeneration(ctx context.Context, h connection.TokenOwner) (next int64) {
+func (kp *Keeper) NextGeneration(ctx context.Context, h connection.TokenOwner) (next int64) {
 	kept, err := kp.store.JournaledFor(h)
 	if err != nil {
 		kp.log.WarnContext(ctx, "generation of a consent", "key", h.Key.String(), "cause", err) // the row's own will do
@@ -69,9 +69,9 @@ func (kp *Keeper) nextGeneration(ctx context.Context, h connection.TokenOwner) (
 	return next
 }
 
-// offerRefused offers what the journal of this machine has where Slack refused the refresh token of a row. Each replica
+// OfferRefused offers what the journal of this machine has where Slack refused the refresh token of a row. Each replica
 // does so, in the pause before the refusal is believed.
-func (kp *Keeper) offerRefused(ctx context.Context) error {
+func (kp *Keeper) OfferRefused(ctx context.Context) error {
 	refused, err := kp.store.Rejected(ctx, kp.cfg.AppID, rejectedAtOnce)
 	for _, h := range refused {
 		if kept, readErr := kp.store.JournaledFor(h); readErr != nil {
@@ -113,7 +113,7 @@ func (kp *Keeper) offerFor(ctx context.Context, h connection.TokenOwner, kept []
 			kp.forget(ctx, p.Journaled)
 			return true
 		}
-		near := p.ConsentAt().Sub(row.GrantedAt).Abs() < clocksApart
+		near := p.ConsentAt().Sub(row.GrantedAt).Abs() < ClocksApart
 		return p.Token == "" || p.Standing == connection.Waiting || p.SameGrant(row.GrantID, row.GrantedAt) || !near && p.Generation <= row.Generation
 	})
 	slices.SortFunc(rivals, func(a, b connection.Grant) int { return b.ConsentAt().Compare(a.ConsentAt()) })
@@ -132,14 +132,14 @@ func (kp *Keeper) offerFor(ctx context.Context, h connection.TokenOwner, kept []
 func (kp *Keeper) bringKept(ctx context.Context, p connection.Grant) error {
 	storing, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
-	if err := kp.bring(storing, p); err != nil && !errors.Is(err, errUndecided) {
+	if err := kp.Bring(storing, p); err != nil && !errors.Is(err, ErrUndecided) {
 		return err
 	}
 	return nil
 }
 
 func ignoreNotFound(err error) error {
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, connection.ErrNotFound) {
 		return nil
 	}
 	return err
@@ -153,12 +153,12 @@ func (kp *Keeper) compareFirst(ctx context.Context) error {
 	if !first {
 		return nil
 	}
-	return kp.compareAll(ctx)
+	return kp.CompareAll(ctx)
 }
 
-// compareAll compares all that the journal of this machine keeps with the store: what is erased there is erased here,
+// CompareAll compares all that the journal of this machine keeps with the store: what is erased there is erased here,
 // and what is lost there is offered.
-func (kp *Keeper) compareAll(ctx context.Context) error {
+func (kp *Keeper) CompareAll(ctx context.Context) error {
 	began := kp.now()
 	var lost []connection.Grant
 	for after := ""; ; {
@@ -212,16 +212,16 @@ func (kp *Keeper) JournalReady(ctx context.Context) error {
 	return err
 }
 
-// compareErased compares what the journal keeps of connections that lost access lately, wherever that happened.
-func (kp *Keeper) compareErased(ctx context.Context) error {
+// CompareErased compares what the journal keeps of connections that lost access lately, wherever that happened.
+func (kp *Keeper) CompareErased(ctx context.Context) error {
 	now := kp.now()
 	kp.mu.Lock()
 	last := kp.compared
 	kp.mu.Unlock()
 	if apart := now.Sub(last); last.IsZero() || apart < 0 || apart > awayAfter {
-		return kp.compareAll(ctx)
+		return kp.CompareAll(ctx)
 	}
-	erased, err := kp.store.Erased(ctx, last.Add(-clocksApart))
+	erased, err := kp.store.Erased(ctx, last.Add(-ClocksApart))
 	if err != nil {
 		return err
 	}
@@ -257,9 +257,9 @@ func (kp *Keeper) compare(ctx context.Context, kept []connection.Grant) (lost []
 		row, known := rows[p.TokenOwner]
 		parent, connected := rows[connection.TokenOwner{Key: p.Key}]
 		switch compareGrant(p, row, known, parent, connected, kp.now()) {
-		case verdictNo:
+		case connection.VerdictNo:
 			gone = append(gone, p.Journaled)
-		case verdictYes:
+		case connection.VerdictYes:
 			lost = append(lost, p)
 		}
 	}
@@ -296,37 +296,37 @@ func (kp *Keeper) rowsOf(ctx context.Context, kept []connection.Grant) (map[conn
 
 // compareGrant compares what the journal keeps with the row of its owner, and with that of the connection: yes, the store
 // has lost it; no, it is of no use; unclear, it stays where it is.
-func compareGrant(p connection.Grant, row connection.Row, known bool, parent connection.Row, connected bool, now time.Time) verdict {
+func compareGrant(p connection.Grant, row connection.Row, known bool, parent connection.Row, connected bool, now time.Time) connection.Verdict {
 	older := p.Generation <= row.Generation || !p.ConsentAt().After(row.GrantedAt)
 	switch {
 	case p.UserID != "" && connected && parent.Removed && !p.ConsentAt().After(parent.GrantedAt):
-		return verdictNo // people's access goes with the connection's
+		return connection.VerdictNo // people's access goes with the connection's
 	case p.UserID != "" && !connected:
-		return verdictUnclear // as long as there is nothing that it could hang on
+		return connection.VerdictUnclear // as long as there is nothing that it could hang on
 	case p.Token == "":
 		if known && row.Erased {
-			return verdictNo
+			return connection.VerdictNo
 		}
-		return verdictUnclear // sealed with a key that is not here
+		return connection.VerdictUnclear // sealed with a key that is not here
 	case !known, p.Continues(row):
-		return verdictYes
+		return connection.VerdictYes
 	case p.SameGrant(row.GrantID, row.GrantedAt):
 		if row.Erased || p.Generation < row.Generation {
-			return verdictNo // it bought what the row holds, and is spent
+			return connection.VerdictNo // it bought what the row holds, and is spent
 		}
-		return verdictUnclear
+		return connection.VerdictUnclear
 	case row.Erased && older:
-		return verdictNo
+		return connection.VerdictNo
 	case p.Generation > row.Generation:
-		return verdictYes // a later consent, perhaps
-	case p.ConsentAt().Sub(row.GrantedAt).Abs() < clocksApart && (now.Sub(row.GrantedAt) < contestLife || row.IsDue(now)):
-		return verdictUnclear // a renewal is about to tell
+		return connection.VerdictYes // a later consent, perhaps
+	case p.ConsentAt().Sub(row.GrantedAt).Abs() < ClocksApart && (now.Sub(row.GrantedAt) < contestLife || row.IsDue(now)):
+		return connection.VerdictUnclear // a renewal is about to tell
 	}
-	return verdictNo
+	return connection.VerdictNo
 }
 
-// forgetErased takes from this machine's disk what it kept of access that was just erased.
-func (kp *Keeper) forgetErased(ctx context.Context, k connection.Key) {
+// ForgetErased takes from this machine's disk what it kept of access that was just erased.
+func (kp *Keeper) ForgetErased(ctx context.Context, k connection.Key) {
 	if left, err := kp.Replay(ctx); err != nil {
 		kp.log.WarnContext(ctx, "journal after erasing", "left", left, "cause", err)
 	}
@@ -335,8 +335,8 @@ func (kp *Keeper) forgetErased(ctx context.Context, k connection.Key) {
 	}
 }
 
-// forgetPerson is forgetErased for what one person took back.
-func (kp *Keeper) forgetPerson(ctx context.Context, u connection.UserToken) {
+// ForgetPerson is forgetErased for what one person took back.
+func (kp *Keeper) ForgetPerson(ctx context.Context, u connection.UserToken) {
 	kept, err := kp.store.JournaledFor(u.TokenOwner)
 	for _, p := range kept {
 		if p.Standing != connection.Waiting && !p.ConsentAt().After(u.GrantedAt) {
@@ -348,9 +348,9 @@ func (kp *Keeper) forgetPerson(ctx context.Context, u connection.UserToken) {
 	}
 }
 
-// rehome gives the connection of k's workspace the key k, which Slack itself named it by in a consent or for its token: so a consent
+// Rehome gives the connection of k's workspace the key k, which Slack itself named it by in a consent or for its token: so a consent
 // after the workspace joined an organisation renews the connection that there is. What can't be moved stays, and gets company.
-func (kp *Keeper) rehome(ctx context.Context, k connection.Key) {
+func (kp *Keeper) Rehome(ctx context.Context, k connection.Key) {
 	if k.EnterpriseID == "" || k.Org() {
 		return
 	}
@@ -359,7 +359,7 @@ func (kp *Keeper) rehome(ctx context.Context, k connection.Key) {
 		return
 	}
 	line := connection.Change{At: kp.now(), By: connection.Actor{Kind: connection.BySlack}, What: connection.DidMove, Outcome: connection.OutcomeDone, Reason: k.EnterpriseID}
-	if _, err := kp.store.Rekey(ctx, c.Key, k, c.Token, line); err != nil && !errors.Is(err, ErrExists) && !errors.Is(err, ErrNotFound) {
+	if _, err := kp.store.Rekey(ctx, c.Key, k, c.Token, line); err != nil && !errors.Is(err, connection.ErrExists) && !errors.Is(err, connection.ErrNotFound) {
 		kp.log.WarnContext(ctx, "move connection to its organisation", "connection", c.ID, "cause", err)
 	}
 }

@@ -1,4 +1,4 @@
-package install
+package tokens
 
 // What Slack hands out it hands out once. So it goes on this machine's disk before the store is tried, is tried again until
 // the store has it, and is read again when the program starts. This file brings it home: of a renewal, if the row still holds
@@ -18,15 +18,15 @@ import (
 
 // keep brings the pair of a renewal home: onto the disk, into the store.
 func (kp *Keeper) keep(ctx context.Context, p connection.Grant) error {
-	kp.journal(ctx, &p)
+	kp.Journal(ctx, &p)
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
-	return kp.bring(ctx, p)
+	return kp.Bring(ctx, p)
 }
 
-// journal writes p to the disk. What the disk doesn't take, because it is full or gone, is held in memory until the
+// Journal writes p to the disk. What the disk doesn't take, because it is full or gone, is held in memory until the
 // store has it.
-func (kp *Keeper) journal(ctx context.Context, p *connection.Grant) {
+func (kp *Keeper) Journal(ctx context.Context, p *connection.Grant) {
 	name, err := kp.store.Journal(*p)
 	if err == nil {
 		p.Journaled = name
@@ -38,9 +38,9 @@ func (kp *Keeper) journal(ctx context.Context, p *connection.Grant) {
 	kp.mu.Unlock()
 }
 
-// bring stores a pair if it is the one that counts, and then keeps the journal's copy for the day on which the store
+// Bring stores a pair if it is the one that counts, and then keeps the journal's copy for the day on which the store
 // loses it; or forgets that when the pair counts no longer.
-func (kp *Keeper) bring(ctx context.Context, p connection.Grant) error {
+func (kp *Keeper) Bring(ctx context.Context, p connection.Grant) error {
 	var stored connection.Grant
 	var fate string
 	var err error
@@ -51,8 +51,8 @@ func (kp *Keeper) bring(ctx context.Context, p connection.Grant) error {
 	default:
 		stored, fate, err = kp.cfg.Consents(ctx, p)
 	}
-	if errors.Is(err, ErrNotFound) {
-		fate, err = fateNobodys, nil // swept, or the person's token was erased
+	if errors.Is(err, connection.ErrNotFound) {
+		fate, err = FateNobodys, nil // swept, or the person's token was erased
 	}
 	if err != nil {
 		return fmt.Errorf("store new tokens: %w", err)
@@ -62,9 +62,9 @@ func (kp *Keeper) bring(ctx context.Context, p connection.Grant) error {
 	kp.mu.Lock()
 	delete(kp.pending, p.Token)
 	kp.mu.Unlock()
-	if fate == fateStored {
+	if fate == FateStored {
 		stored.Journaled = p.Journaled
-		kp.settle(ctx, stored, connection.Kept)
+		kp.Settle(ctx, stored, connection.Kept)
 	} else {
 		kp.forget(ctx, p.Journaled)
 	}
@@ -73,14 +73,14 @@ func (kp *Keeper) bring(ctx context.Context, p connection.Grant) error {
 
 // What becomes of a pair in the journal: the store has it, or there is nobody who could use it. Any other word is for the log.
 const (
-	fateStored  = "stored"
-	fateNobodys = "nobody's"
+	FateStored  = "stored"
+	FateNobodys = "nobody's"
 )
 
 // bringRenewal stores what was bought with the token that the row holds, or with a successor of it that the store has
 // lost.
 func (kp *Keeper) bringRenewal(ctx context.Context, p connection.Grant) (stored connection.Grant, fate string, err error) {
-	err = kp.updateTokens(ctx, p.TokenOwner, func(row *connection.TokenPair, c *connection.Connection, u *connection.UserToken) error {
+	err = kp.UpdateTokens(ctx, p.TokenOwner, func(row *connection.TokenPair, c *connection.Connection, u *connection.UserToken) error {
 		switch {
 		case c != nil && c.Reason == connection.ReasonUnreadable, u != nil && u.Reason == connection.ReasonUnreadable:
 			return errUnreadable // what was spent can't be compared until the key is back
@@ -91,7 +91,7 @@ func (kp *Keeper) bringRenewal(ctx context.Context, p connection.Grant) (stored 
 			fate = "superseded" // a re-install, a removal, or another process came first
 			return nil
 		}
-		stored, fate = p.StoredIn(c, u), fateStored
+		stored, fate = p.StoredIn(c, u), FateStored
 		return nil
 	})
 	return stored, fate, err
@@ -117,8 +117,8 @@ func (kp *Keeper) resume(p connection.Grant, c *connection.Connection, u *connec
 	u.Note(line)
 }
 
-// settle writes into the journal how p stands now.
-func (kp *Keeper) settle(ctx context.Context, p connection.Grant, s connection.Standing) {
+// Settle writes into the journal how p stands now.
+func (kp *Keeper) Settle(ctx context.Context, p connection.Grant, s connection.Standing) {
 	p.Standing = s
 	kp.conclude(ctx, p.Journaled, func() error {
 		_, err := kp.store.Journal(p)
@@ -152,9 +152,9 @@ func (kp *Keeper) conclude(ctx context.Context, entry string, do func() error) {
 }
 
 var (
-	errUnasked = errors.New("slack could not be asked about tokens in the journal")
+	ErrUnasked = errors.New("slack could not be asked about tokens in the journal")
 	// errUndecided: which of two consents is the one in force is still to be found out.
-	errUndecided = errors.New("which of two consents came last is found out by a renewal")
+	ErrUndecided = errors.New("which of two consents came last is found out by a renewal")
 )
 
 var errUnreadable = errors.New("the stored access cannot be read with the keys at hand")
@@ -183,9 +183,9 @@ func (kp *Keeper) restore(ctx context.Context, h connection.TokenOwner) (waiting
 			continue
 		}
 		storing, cancel := context.WithTimeout(ctx, keepTimeout)
-		brought := kp.bring(storing, p)
+		brought := kp.Bring(storing, p)
 		cancel()
-		if errors.Is(brought, errUndecided) {
+		if errors.Is(brought, ErrUndecided) {
 			continue // a renewal of what is in the row will tell
 		}
 		waiting, err = true, errors.Join(err, brought)
@@ -240,12 +240,12 @@ func (kp *Keeper) Replay(ctx context.Context) (left int, err error) {
 			continue
 		}
 		storing, cancel := context.WithTimeout(ctx, keepTimeout)
-		failed := kp.bring(storing, p)
+		failed := kp.Bring(storing, p)
 		cancel()
 		if failed != nil {
 			left++
 			err = errors.Join(err, failed)
-			if !errors.Is(failed, errUnreadable) && !errors.Is(failed, errUnasked) && !errors.Is(failed, errUndecided) { // the store is down: the others would fail like this one
+			if !errors.Is(failed, errUnreadable) && !errors.Is(failed, ErrUnasked) && !errors.Is(failed, ErrUndecided) { // the store is down: the others would fail like this one
 				return left + len(entries) - i - 1, err
 			}
 		}
@@ -254,14 +254,14 @@ func (kp *Keeper) Replay(ctx context.Context) (left int, err error) {
 	return left, errors.Join(err, kp.compareFirst(ctx))
 }
 
-// drop forgets a pair that is not to be stored.
-func (kp *Keeper) drop(ctx context.Context, p connection.Grant) {
-	kp.notPending(p.Token)
+// Drop forgets a pair that is not to be stored.
+func (kp *Keeper) Drop(ctx context.Context, p connection.Grant) {
+	kp.NotPending(p.Token)
 	kp.forget(ctx, p.Journaled)
 }
 
-// notPending forgets what was held in memory of a pair: the store has it, or somebody's who came later.
-func (kp *Keeper) notPending(token connection.Secret) {
+// NotPending forgets what was held in memory of a pair: the store has it, or somebody's who came later.
+func (kp *Keeper) NotPending(token connection.Secret) {
 	kp.mu.Lock()
 	defer kp.mu.Unlock()
 	delete(kp.pending, token)

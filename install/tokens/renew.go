@@ -1,4 +1,4 @@
-package install
+package tokens
 
 // A refresh token is spent once, whoever asks and however many replicas there are; and what Slack hands out for it is on
 // disk before anything else is tried. This file is where both are seen to:
@@ -48,12 +48,12 @@ const (
 // oauth.v2.exchange is in tier 3, some 50 a minute.
 // https://docs.slack.dev/apis/web-api/rate-limits
 var (
-	renewals = slackapi.Budget{Name: "oauth.v2.access", Interval: time.Second / 8, Burst: 60, Whole: 80}
+	Renewals = slackapi.Budget{Name: "oauth.v2.access", Interval: time.Second / 8, Burst: 60, Whole: 80}
 	// For a token that somebody waits for there is a little more in the same budget.
-	renewalsInUse = slackapi.Budget{Name: renewals.Name, Interval: renewals.Interval, Burst: renewals.Burst + 20}
-	installs      = slackapi.Budget{Name: "oauth.v2.access installs", Interval: time.Second / 4, Burst: 60}
+	RenewalsInUse = slackapi.Budget{Name: Renewals.Name, Interval: Renewals.Interval, Burst: Renewals.Burst + 20}
+	Installs      = slackapi.Budget{Name: "oauth.v2.access installs", Interval: time.Second / 4, Burst: 60}
 	// For callers who brought codes that Slack did not know: what others leave of the burst.
-	installsSuspect = slackapi.Budget{Name: installs.Name, Interval: installs.Interval, Burst: installs.Burst / 4, Whole: installs.Burst}
+	installsSuspect = slackapi.Budget{Name: Installs.Name, Interval: Installs.Interval, Burst: Installs.Burst / 4, Whole: Installs.Burst}
 	exchanges       = slackapi.Budget{Name: "oauth.v2.exchange", Interval: 1500 * time.Millisecond, Burst: 10}
 )
 
@@ -68,7 +68,7 @@ var (
 	// errCurrent: there is nothing to renew (any more).
 	errCurrent = errors.New("nothing to renew")
 	// errSpent: the calls that all replicas may make at the moment are made.
-	errSpent = errors.New("no call left in the budget")
+	ErrSpent = errors.New("no call left in the budget")
 )
 
 // renewRequest is why somebody wants a renewal.
@@ -81,7 +81,7 @@ type renewRequest struct {
 // Renew renews the bot token of exactly k now if it is due, and waits for that until ctx ends; the renewal itself goes on.
 // nil: the token is good, or a token pair that needs no renewal. It may be called from several goroutines and processes.
 func (kp *Keeper) Renew(ctx context.Context, k connection.Key) error {
-	err := kp.renew(ctx, connection.TokenOwner{Key: k}, renewRequest{budget: renewalsInUse})
+	err := kp.renew(ctx, connection.TokenOwner{Key: k}, renewRequest{budget: RenewalsInUse})
 	if errors.Is(err, errCurrent) {
 		return nil
 	}
@@ -109,7 +109,7 @@ func (kp *Keeper) Exchange(ctx context.Context, k connection.Key) error {
 				err = ErrNotConnected
 			}
 			return err
-		case !errors.Is(err, errSpent):
+		case !errors.Is(err, ErrSpent):
 			return err
 		}
 		select {
@@ -154,7 +154,7 @@ func (kp *Keeper) renewOnce(ctx context.Context, h connection.TokenOwner, w rene
 		return errors.Join(errElsewhere, err)
 	}
 	if kp.isClosed(w.budget) {
-		return errSpent // before anything is written
+		return ErrSpent // before anything is written
 	}
 	claimed, next, err := kp.claim(ctx, h, w, kept)
 	if err != nil {
@@ -177,9 +177,9 @@ func (kp *Keeper) renewOnce(ctx context.Context, h connection.TokenOwner, w rene
 	return kp.keep(ctx, p)
 }
 
-// renewRefused renews the tokens of h although their time has not come: Slack called this one expired.
-func (kp *Keeper) renewRefused(ctx context.Context, h connection.TokenOwner, token connection.Secret) error {
-	return kp.renew(ctx, h, renewRequest{budget: renewalsInUse, refused: token})
+// RenewRefused renews the tokens of h although their time has not come: Slack called this one expired.
+func (kp *Keeper) RenewRefused(ctx context.Context, h connection.TokenOwner, token connection.Secret) error {
+	return kp.renew(ctx, h, renewRequest{budget: RenewalsInUse, refused: token})
 }
 
 // take takes one call from a budget. errSpent; then this process does not look again for a moment.
@@ -193,22 +193,22 @@ func (kp *Keeper) take(ctx context.Context, b slackapi.Budget) error {
 	kp.mu.Lock()
 	kp.closedBudgets[b] = kp.now().Add(spentPause)
 	kp.mu.Unlock()
-	return errSpent
+	return ErrSpent
 }
 
-// takeInstall takes one call for an install: from the part that installs have, and from what they share with renewals.
+// TakeInstall takes one call for an install: from the part that installs have, and from what they share with renewals.
 // errSpent.
-func (kp *Keeper) takeInstall(ctx context.Context, suspect bool) error {
-	own := installs
+func (kp *Keeper) TakeInstall(ctx context.Context, suspect bool) error {
+	own := Installs
 	if suspect {
 		own = installsSuspect
 	}
-	for _, b := range []slackapi.Budget{own, renewalsInUse} {
+	for _, b := range []slackapi.Budget{own, RenewalsInUse} {
 		if kp.isClosed(b) {
-			return errSpent // before anything is written
+			return ErrSpent // before anything is written
 		}
 	}
-	for _, b := range []slackapi.Budget{own, renewalsInUse} {
+	for _, b := range []slackapi.Budget{own, RenewalsInUse} {
 		if err := kp.take(ctx, b); err != nil {
 			return err
 		}
@@ -216,8 +216,8 @@ func (kp *Keeper) takeInstall(ctx context.Context, suspect bool) error {
 	return nil
 }
 
-// keepLimit keeps a budget shut for as long as Slack asked, on all replicas: the limit is the app's.
-func (kp *Keeper) keepLimit(ctx context.Context, b slackapi.Budget, wait time.Duration) {
+// KeepLimit keeps a budget shut for as long as Slack asked, on all replicas: the limit is the app's.
+func (kp *Keeper) KeepLimit(ctx context.Context, b slackapi.Budget, wait time.Duration) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepTimeout)
 	defer cancel()
 	if err := kp.store.ClosedUntil(ctx, b, kp.now().Add(wait)); err != nil {
@@ -244,7 +244,7 @@ func (kp *Keeper) claim(ctx context.Context, h connection.TokenOwner, w renewReq
 	var verdict error
 	var planned time.Time // by a clock that was wrong
 	var brought bool
-	err = kp.updateTokens(ctx, h, func(row *connection.TokenPair, c *connection.Connection, u *connection.UserToken) error {
+	err = kp.UpdateTokens(ctx, h, func(row *connection.TokenPair, c *connection.Connection, u *connection.UserToken) error {
 		now := kp.now()
 		verdict, planned = nil, time.Time{}
 		next, brought = connection.NewestOf(kept, connection.RowOf(c, u))
@@ -290,7 +290,7 @@ func (kp *Keeper) claim(ctx context.Context, h connection.TokenOwner, w renewReq
 			"key", h.Key.String(), "user", h.UserID, "planned", planned)
 	}
 	if brought {
-		kp.restored(ctx, next)
+		kp.Restored(ctx, next)
 	}
 	return claimed, next, verdict
 }
@@ -322,7 +322,7 @@ func (kp *Keeper) leaseIsOver(h connection.TokenOwner, lease, now time.Time) boo
 func (kp *Keeper) release(ctx context.Context, h connection.TokenOwner, claimed connection.TokenPair) error {
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
-	return kp.updateTokens(ctx, h, func(row *connection.TokenPair, _ *connection.Connection, _ *connection.UserToken) error {
+	return kp.UpdateTokens(ctx, h, func(row *connection.TokenPair, _ *connection.Connection, _ *connection.UserToken) error {
 		if row.LeaseUntil.Equal(claimed.LeaseUntil) {
 			row.LeaseUntil = time.Time{}
 		}
@@ -330,8 +330,8 @@ func (kp *Keeper) release(ctx context.Context, h connection.TokenOwner, claimed 
 	})
 }
 
-// updateTokens is Store.Update for either kind of token pair. Of c and u one is nil.
-func (kp *Keeper) updateTokens(ctx context.Context, h connection.TokenOwner, fn func(row *connection.TokenPair, c *connection.Connection, u *connection.UserToken) error) error {
+// UpdateTokens is Store.Update for either kind of token pair. Of c and u one is nil.
+func (kp *Keeper) UpdateTokens(ctx context.Context, h connection.TokenOwner, fn func(row *connection.TokenPair, c *connection.Connection, u *connection.UserToken) error) error {
 	update := func() (err error) {
 		if h.UserID == "" {
 			_, err = kp.store.Update(ctx, h.Key, func(c *connection.Connection) error { return fn(&c.TokenPair, c, nil) })
@@ -341,7 +341,7 @@ func (kp *Keeper) updateTokens(ctx context.Context, h connection.TokenOwner, fn 
 		return err
 	}
 	err := update()
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, connection.ErrNotFound) {
 		var moved bool
 		if h, moved = kp.readdress(ctx, h); moved { // its workspace joined an organisation meanwhile
 			err = update()
@@ -385,14 +385,14 @@ func (kp *Keeper) notRenewed(ctx context.Context, h connection.TokenOwner, claim
 	now := kp.now()
 	wait, limited := slackapi.RetryAfter(cause)
 	if limited {
-		budget := renewalsInUse // the largest of those that share a name
+		budget := RenewalsInUse // the largest of those that share a name
 		if claimed.RefreshToken == "" {
 			budget = exchanges
 		}
-		kp.keepLimit(ctx, budget, wait)
+		kp.KeepLimit(ctx, budget, wait)
 	}
 	var state string
-	err := kp.updateTokens(ctx, h, func(row *connection.TokenPair, c *connection.Connection, u *connection.UserToken) error {
+	err := kp.UpdateTokens(ctx, h, func(row *connection.TokenPair, c *connection.Connection, u *connection.UserToken) error {
 		if row.Spendable() != claimed.Spendable() {
 			return errCurrent // somebody else renewed it; what we heard is about a token of the past
 		}
@@ -445,16 +445,16 @@ func (kp *Keeper) notRenewed(ctx context.Context, h connection.TokenOwner, claim
 		level = kp.log.ErrorContext
 	}
 	level(ctx, "not renewed", "key", h.Key.String(), "user", h.UserID, "slack_error", code, "verdict", state, "cause", slackapi.Cause(cause))
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	if err != nil && !errors.Is(err, connection.ErrNotFound) {
 		kp.log.WarnContext(ctx, "keep result of renewal", "key", h.Key.String(), "cause", err) // the lease runs out by itself
 	}
 	return fmt.Errorf("%w: %w", ErrRenewing, cause)
 }
 
-// renewDue renews what is due, and with MoveToRotation exchanges what is long-lived, within the budget that all replicas
+// RenewDue renews what is due, and with MoveToRotation exchanges what is long-lived, within the budget that all replicas
 // share. It returns how many renewals of its own it finished.
-func (kp *Keeper) renewDue(ctx context.Context) (int, error) {
-	n, err := kp.renewAll(ctx, renewRequest{budget: renewals}, func() ([]connection.TokenOwner, error) { return kp.store.Due(ctx, kp.cfg.AppID, kp.now(), dueAtOnce) })
+func (kp *Keeper) RenewDue(ctx context.Context) (int, error) {
+	n, err := kp.renewAll(ctx, renewRequest{budget: Renewals}, func() ([]connection.TokenOwner, error) { return kp.store.Due(ctx, kp.cfg.AppID, kp.now(), dueAtOnce) })
 	if err != nil || !kp.cfg.MoveToRotation {
 		return n, err
 	}
@@ -484,7 +484,7 @@ func (kp *Keeper) renewAll(ctx context.Context, w renewRequest, next func() ([]c
 				switch err := kp.renew(ctx, h, w); {
 				case err == nil:
 					done.Add(1)
-				case errors.Is(err, errSpent):
+				case errors.Is(err, ErrSpent):
 					spent.Store(true)
 				}
 				return nil
@@ -499,10 +499,10 @@ func (kp *Keeper) renewAll(ctx context.Context, w renewRequest, next func() ([]c
 	return total, nil
 }
 
-// good returns c with a token that can be used now, renewing it first if it has ended, and waiting for whoever does so. The
+// Good returns c with a token that can be used now, renewing it first if it has ended, and waiting for whoever does so. The
 // old token is handed out as long as it lives.
-func (kp *Keeper) good(ctx context.Context, c connection.Connection) (connection.Connection, error) {
-	err := kp.goodTokens(ctx, connection.TokenOwner{Key: c.Key}, c.TokenPair, func() (connection.TokenPair, error) {
+func (kp *Keeper) Good(ctx context.Context, c connection.Connection) (connection.Connection, error) {
+	err := kp.GoodTokens(ctx, connection.TokenOwner{Key: c.Key}, c.TokenPair, func() (connection.TokenPair, error) {
 		fresh, err := kp.store.Get(ctx, c.ID)
 		if err == nil {
 			c = fresh
@@ -512,8 +512,8 @@ func (kp *Keeper) good(ctx context.Context, c connection.Connection) (connection
 	return c, err
 }
 
-// goodTokens is good for either kind of token pair; reread looks at the row again.
-func (kp *Keeper) goodTokens(ctx context.Context, h connection.TokenOwner, c connection.TokenPair, reread func() (connection.TokenPair, error)) error {
+// GoodTokens is good for either kind of token pair; reread looks at the row again.
+func (kp *Keeper) GoodTokens(ctx context.Context, h connection.TokenOwner, c connection.TokenPair, reread func() (connection.TokenPair, error)) error {
 	const look = 100 * time.Millisecond // how often somebody who waits for another process, or for the budget, looks
 	for {
 		now := kp.now()
@@ -525,9 +525,9 @@ func (kp *Keeper) goodTokens(ctx context.Context, h connection.TokenOwner, c con
 		}
 		err := ErrNotConnected // nothing but a person helps
 		if c.RefreshToken != "" && !c.Dead() {
-			err = kp.renew(ctx, h, renewRequest{budget: renewalsInUse})
+			err = kp.renew(ctx, h, renewRequest{budget: RenewalsInUse})
 		}
-		waiting := errors.Is(err, errElsewhere) || errors.Is(err, errCurrent) || errors.Is(err, errSpent)
+		waiting := errors.Is(err, errElsewhere) || errors.Is(err, errCurrent) || errors.Is(err, ErrSpent)
 		switch {
 		case err != nil && !c.Ended(now):
 			return nil // it works for some seconds more, and is being renewed or reported meanwhile

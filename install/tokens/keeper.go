@@ -1,4 +1,11 @@
-package install
+// Package tokens keeps tokens good: it renews them ahead of their end, each refresh token once, whoever asks and however many
+// replicas there are. What Slack hands out is on this machine's disk before the store is tried, is tried again until the
+// store has it, and stays there until the next pair of its owner, for the day on which the store loses a commit.
+//
+//	keeper := tokens.New(tokens.Config{…})
+//	c, err := keeper.Good(ctx, c) // with a token that works now
+//	err = keeper.Renew(ctx, key)
+package tokens
 
 import (
 	"context"
@@ -14,11 +21,11 @@ import (
 const ConsentBudget = 25 * time.Second
 
 // Two consents closer than this may have come in the other order than the clocks of two machines say.
-const clocksApart = 10 * time.Minute
+const ClocksApart = 10 * time.Minute
 
-// KeeperStore is what a Keeper needs of the database, and of the journal on this machine's own disk. The methods are as in
+// Store is what a Keeper needs of the database, and of the journal on this machine's own disk. The methods are as in
 // install.Store.
-type KeeperStore interface {
+type Store interface {
 	Lookup(ctx context.Context, k connection.Key) (connection.Connection, error)
 	Get(ctx context.Context, id string) (connection.Connection, error)
 	Update(ctx context.Context, k connection.Key, fn func(c *connection.Connection) error) (connection.Connection, error)
@@ -52,8 +59,8 @@ type Observer interface {
 	Writable(ok bool)    // whether the journal is
 }
 
-// KeeperConfig is what a Keeper works with. All of it is required.
-type KeeperConfig struct {
+// Config is what a Keeper works with. All of it is required.
+type Config struct {
 	ClientID     string
 	ClientSecret connection.Secret
 	AppID        string // "" when it isn't known: then it works for all apps in the store
@@ -64,18 +71,18 @@ type KeeperConfig struct {
 	// Consents stores what waits in the journal of a consent, and says what became of it.
 	Consents func(ctx context.Context, p connection.Grant) (stored connection.Grant, fate string, err error)
 
-	Store    KeeperStore
+	Store    Store
 	Slack    *slackapi.API
 	Log      *slog.Logger
 	Now      func() time.Time
 	Observer Observer
 }
 
-// Keeper keeps tokens good. Make one with NewKeeper. It may be used from any number of goroutines, and there may be any number of
+// Keeper keeps tokens good. Make one with New. It may be used from any number of goroutines, and there may be any number of
 // them, in as many processes, on one database.
 type Keeper struct {
-	cfg   KeeperConfig
-	store KeeperStore
+	cfg   Config
+	store Store
 	slack *slackapi.API
 	log   *slog.Logger
 	now   func() time.Time
@@ -90,8 +97,8 @@ type Keeper struct {
 	closedBudgets map[slackapi.Budget]time.Time              // budgets that were empty, and until when they are not looked into
 }
 
-// NewKeeper returns a Keeper. It starts nothing.
-func NewKeeper(cfg KeeperConfig) *Keeper {
+// New returns a Keeper. It starts nothing.
+func New(cfg Config) *Keeper {
 	return &Keeper{
 		cfg: cfg, store: cfg.Store, slack: cfg.Slack, log: cfg.Log, now: cfg.Now,
 		renewing:      map[connection.TokenOwner]*renewal{},
@@ -105,12 +112,12 @@ func NewKeeper(cfg KeeperConfig) *Keeper {
 // StopBudget is how long a stop waits for renewals under way. What the store doesn't take until then is in the journal.
 const StopBudget = exchangeTimeout + 2*keepTimeout
 
-// finish stores what the journal still holds, if it can. It returns how many entries are left, and why.
-func (kp *Keeper) finish() (left int, err error) {
+// Finish stores what the journal still holds, if it can. It returns how many entries are left, and why.
+func (kp *Keeper) Finish() (left int, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), keepTimeout)
 	defer cancel()
 	return kp.Replay(ctx)
 }
 
-// wait blocks until the renewals under way have ended.
-func (kp *Keeper) wait() { kp.tasks.Wait() }
+// Wait blocks until the renewals under way have ended.
+func (kp *Keeper) Wait() { kp.tasks.Wait() }
