@@ -3,7 +3,6 @@ package bot
 // Goroutines that others' code runs in: counted, ended in any order, and none takes the process along.
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -184,7 +183,7 @@ func TestRunForgotten(t *testing.T) {
 			t.Error(w.Code)
 		}
 	}
-	if n := bytes.Count([]byte(log.String()), []byte("level=WARN")); n != 1 || !strings.Contains(log.String(), "nobody has called the Bot's Run") {
+	if n := strings.Count(log.String(), "level=WARN"); n != 1 || !strings.Contains(log.String(), "nobody has called the Bot's Run") {
 		t.Errorf("warned %d times: %s", n, log.String())
 	}
 }

@@ -153,7 +153,7 @@ type outcome struct {
 }
 
 func (o outcome) words(said string, err error) bot.Reply {
-	text := ""
+	var text string
 	switch slackSaid := slackapi.SlackError(err); {
 	case err == nil:
 		text = fmt.Sprintf("%s is disconnected from %s. %s", o.app, o.from, disconnectSaid(said))

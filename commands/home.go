@@ -78,8 +78,8 @@ func homeBlocks(t *bot.Turn, h install.Health, who viewer, newest []connection.C
 	)
 	blocks = append(blocks, paragraphs(permissionLines(t, h))...)
 	blocks = append(blocks, slack.NewDividerBlock())
-	switch {
-	case who.standing == keeper:
+	switch who.standing {
+	case keeper:
 		if !h.Found {
 			break
 		}

@@ -196,7 +196,7 @@ func sentence(t *bot.Turn, h install.Health, who viewer) string {
 	}
 	if h.State == connection.Unknown {
 		if h.LastKnown != "" {
-			fmt.Fprintf(&b, "\nWhat we last knew: %s.", escape(string(lastKnown[h.LastKnown])))
+			fmt.Fprintf(&b, "\nWhat we last knew: %s.", escape(lastKnown[h.LastKnown]))
 		}
 		if !h.CheckedAt.IsZero() {
 			b.WriteString(" Last good check " + when(h.CheckedAt) + ".")

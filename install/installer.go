@@ -249,8 +249,10 @@ func (in *Installer) Links() *links.Links { return in.links }
 // Slack returns what calls Slack for this app.
 func (in *Installer) Slack() *slackapi.API { return in.slack }
 
-// Scopes returns the catalogue of the app's permissions, UserScopes that of what people let it do for them.
-func (in *Installer) Scopes() []connection.Scope     { return in.cfg.Scopes }
+// Scopes returns the catalogue of the app's permissions.
+func (in *Installer) Scopes() []connection.Scope { return in.cfg.Scopes }
+
+// UserScopes returns the catalogue of what people let the app do for them.
 func (in *Installer) UserScopes() []connection.Scope { return in.cfg.UserScopes }
 
 // SawEvent keeps when Slack last sent an event for c. Callers limit how often.

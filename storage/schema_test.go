@@ -93,7 +93,6 @@ func TestMigrate(t *testing.T) {
 				t.Errorf("applied migration %+v, error %v", step, err)
 			}
 		}
-
 	})
 }
 

@@ -218,7 +218,7 @@ func fault(ctx context.Context, doing string, err error) error {
 		err = &ofKind{error: err, kind: kind}
 	}
 	if cause := ctx.Err(); cause != nil && !errors.Is(err, cause) {
-		return fmt.Errorf("%s: %w (%v)", doing, cause, err)
+		return fmt.Errorf("%s: %w (%v)", doing, cause, err) //nolint:errorlint // what the driver calls it is to be read, not compared
 	}
 	return fmt.Errorf("%s: %w", doing, err)
 }

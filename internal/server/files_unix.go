@@ -10,5 +10,5 @@ func openFiles() uint64 {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return usualConns
 	}
-	return uint64(limit.Cur)
+	return uint64(limit.Cur) //nolint:unconvert // on FreeBSD it is an int64
 }
