@@ -16,7 +16,6 @@ import (
 
 	"switchboard/install"
 	"switchboard/install/connection"
-	"switchboard/install/tokens"
 )
 
 func TestActsFor(t *testing.T) {
@@ -97,10 +96,10 @@ func TestAccessThatCannotBeRenewedNow(t *testing.T) {
 		t.Errorf("%q, knew: %v", r.reply.Text, knew)
 	}
 	body := []byte(`{"type":"event_callback","event_id":"Ev1","event":{"type":"app_mention","user":"U1","text":"hi"}}`)
-	if err := b.handle(ctx, &Event{ID: "Ev1", Kind: kindEvents, Type: "app_mention", Key: key, Body: body}, nil); !errors.Is(err, tokens.ErrRenewing) || ran {
+	if err := b.handle(ctx, &Event{ID: "Ev1", Kind: kindEvents, Type: "app_mention", Key: key, Body: body}, nil); !errors.Is(err, connection.ErrRenewing) || ran {
 		t.Errorf("an event must come again: %v, ran: %v", err, ran)
 	}
-	if r := b.failed(ctx, &Turn{Ref: "7F3K2QX", Log: b.log}, needs, fmt.Errorf("act: %w", tokens.ErrRenewing)); !strings.Contains(r.Text, "couldn't renew its access") {
+	if r := b.failed(ctx, &Turn{Ref: "7F3K2QX", Log: b.log}, needs, fmt.Errorf("act: %w", connection.ErrRenewing)); !strings.Contains(r.Text, "couldn't renew its access") {
 		t.Errorf("a person's own access: %q", r.Text)
 	}
 	b.tasks.Wait()
@@ -138,7 +137,7 @@ func TestAsUser(t *testing.T) {
 			continue
 		}
 		var told *UserError
-		if client != nil || !errors.Is(err, tokens.ErrNotConnected) || !errors.As(err, &told) ||
+		if client != nil || !errors.Is(err, connection.ErrNotConnected) || !errors.As(err, &told) ||
 			!strings.Contains(told.Text, "https://bot.example.com/slack/install?link=") {
 			t.Errorf("%q: %v", user, err)
 		}

@@ -16,7 +16,6 @@ import (
 	"switchboard/install"
 	"switchboard/install/connection"
 	"switchboard/install/slackapi"
-	"switchboard/install/tokens"
 )
 
 // visit is what passes the gate. Kinds and ways in differ in these fields, not in code.
@@ -58,7 +57,7 @@ func (b *Bot) pass(before, run context.Context, v visit) outcome {
 	t, err := b.turn(before, v.key, v.team, v.ref, v.patience)
 	v.fill(t)
 	o := outcome{turn: t, err: err}
-	if v.patient && err != nil && !errors.Is(err, tokens.ErrNotConnected) {
+	if v.patient && err != nil && !errors.Is(err, connection.ErrNotConnected) {
 		return o
 	}
 	h, dropped := v.find(t)
@@ -120,7 +119,7 @@ func (b *Bot) turn(ctx context.Context, key connection.Key, team, ref string, pa
 		t.Connection, err = b.install.Open(ctx, key)
 		t.openErr = err
 	} else {
-		err = tokens.ErrNotConnected
+		err = connection.ErrNotConnected
 	}
 	t.Install = InstallationOf(b.install, key, t.Connection)
 	if err != nil {
@@ -166,7 +165,7 @@ func call(ctx context.Context, h Handler, t *Turn, payload any) (r Reply, err er
 
 // unopened names why a handler was not begun, for the numbers.
 func unopened(err error) string {
-	if errors.Is(err, tokens.ErrNotConnected) {
+	if errors.Is(err, connection.ErrNotConnected) {
 		return ranNotConnected
 	}
 	return ranUnavailable
@@ -187,7 +186,7 @@ func resultOf(ctx context.Context, h Handler, t *Turn, err error) string {
 		return ranPanicked
 	case context.Cause(ctx) != nil, errors.Is(err, errTooLong):
 		return ranEnded
-	case classOf(err) == wait, errors.Is(err, tokens.ErrRenewing):
+	case classOf(err) == wait, errors.Is(err, connection.ErrRenewing):
 		return ranLimited
 	}
 	return ranFailed
@@ -199,7 +198,7 @@ func (b *Bot) unavailable(ctx context.Context, t *Turn, err error) Reply {
 	if t.Outsider() {
 		return t.notForOutsiders()
 	}
-	if errors.Is(err, tokens.ErrNotConnected) {
+	if errors.Is(err, connection.ErrNotConnected) {
 		h := t.Health()
 		text := fmt.Sprintf("%s can't do that here: %s %s", app, h.Sentence, h.NextStep)
 		if h.GrantURL != "" {
@@ -244,7 +243,7 @@ func (b *Bot) failed(ctx context.Context, t *Turn, h Handler, err error) Reply {
 	case install.Moving(code):
 		return Reply{Text: fmt.Sprintf("This workspace is being moved into an organisation, and Slack lets %s do nothing "+
 			"until that is done. Try again later. Reference: %s.", b.install.App().Name, t.Ref)}
-	case errors.Is(err, tokens.ErrRenewing): // of a person's own access: see AsUser
+	case errors.Is(err, connection.ErrRenewing): // of a person's own access: see AsUser
 		return b.renewing(t)
 	case limited:
 		seconds := max(1, int(math.Ceil(wait.Seconds())))

@@ -20,7 +20,6 @@ import (
 
 	"switchboard/install"
 	"switchboard/install/connection"
-	"switchboard/install/tokens"
 )
 
 // Kind is what a handler listens to.
@@ -121,21 +120,21 @@ func (t *Turn) Check(ctx context.Context) install.Health {
 
 // Renewing reports that t.Slack is nil because the access ran out and couldn't be renewed just now. That is tried again
 // by itself.
-func (t *Turn) Renewing() bool { return errors.Is(t.openErr, tokens.ErrRenewing) }
+func (t *Turn) Renewing() bool { return errors.Is(t.openErr, connection.ErrRenewing) }
 
 // AsUser returns a client that acts for the person who acted, as far as they allowed it (see ActsFor). It blocks for
 // the store, and until ctx ends for a token that has to be renewed. If they allowed nothing, the error is
-// ErrNotConnected and at the same time a UserError that says where to allow it; install.ErrRenewing when their token
+// connection.ErrNotConnected and at the same time a UserError that says where to allow it; connection.ErrRenewing when their token
 // couldn't be renewed.
 func (t *Turn) AsUser(ctx context.Context) (*slack.Client, error) {
-	err := tokens.ErrNotConnected
+	err := connection.ErrNotConnected
 	if t.UserID != "" {
 		var u connection.UserToken
 		if u, err = t.Install.in.OpenUser(ctx, t.Install.key, t.UserID); err == nil {
 			return t.Install.in.UserClientIn(u, t.TeamID), nil
 		}
 	}
-	if errors.Is(err, tokens.ErrNotConnected) {
+	if errors.Is(err, connection.ErrNotConnected) {
 		text := t.Install.App().Name + " isn't allowed to act for you here."
 		if url := t.Health().GrantURL; url != "" && !t.Outsider() {
 			text += " To allow it, open " + url
@@ -150,7 +149,7 @@ func (t *Turn) AsUser(ctx context.Context) (*slack.Client, error) {
 type notActingError struct{ told *UserError }
 
 func (e *notActingError) Error() string   { return "not allowed to act for this person" }
-func (e *notActingError) Unwrap() []error { return []error{tokens.ErrNotConnected, e.told} }
+func (e *notActingError) Unwrap() []error { return []error{connection.ErrNotConnected, e.told} }
 
 // UserError is an error with a text for the person who acted, and for nobody else: it can hold a link that is theirs.
 // Of an event it is told in their direct message with the app if they wrote there, else in the channel so that only

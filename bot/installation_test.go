@@ -14,7 +14,6 @@ import (
 	"switchboard/install"
 	"switchboard/install/connection"
 	"switchboard/install/links"
-	"switchboard/install/tokens"
 	"switchboard/slacksim"
 )
 
@@ -58,7 +57,7 @@ func TestTurnReachesNoOtherWorkspace(t *testing.T) {
 		t.Fatalf("%q", r.Text)
 	}
 	f := <-got
-	if !errors.Is(f.acts, tokens.ErrNotConnected) {
+	if !errors.Is(f.acts, connection.ErrNotConnected) {
 		t.Errorf("it acts for a person of another workspace: %v", f.acts)
 	}
 	for _, line := range f.history {

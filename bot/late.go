@@ -12,8 +12,8 @@ import (
 	"github.com/slack-go/slack"
 
 	"switchboard/install"
+	"switchboard/install/connection"
 	"switchboard/install/slackapi"
-	"switchboard/install/tokens"
 )
 
 const (
@@ -206,7 +206,7 @@ func (b *Bot) deliver(ctx context.Context, r result, to reach, replace bool) err
 	t := b.turnAgain(ctx, r, to)
 	switch {
 	case t.Slack == nil:
-		return tokens.ErrNotConnected
+		return connection.ErrNotConnected
 	case to.form != nil:
 		return t.showInForm(ctx, to.form, r.reply)
 	}

@@ -19,7 +19,6 @@ import (
 
 	"switchboard/install/connection"
 	"switchboard/install/slackapi"
-	"switchboard/install/tokens"
 )
 
 // Reply is an answer. The zero Reply says nothing.
@@ -192,7 +191,7 @@ func (t *Turn) OpenView(ctx context.Context, view slack.ModalViewRequest) (*slac
 	case t.Trigger == "":
 		return nil, errors.New("open view: events have no trigger")
 	case t.Slack == nil:
-		return nil, fmt.Errorf("open view: %w", tokens.ErrNotConnected)
+		return nil, fmt.Errorf("open view: %w", connection.ErrNotConnected)
 	}
 	opened, err := t.Slack.OpenViewContext(ctx, t.Trigger, view)
 	if err != nil {

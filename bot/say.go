@@ -15,8 +15,8 @@ import (
 
 	"github.com/slack-go/slack"
 
+	"switchboard/install/connection"
 	"switchboard/install/slackapi"
-	"switchboard/install/tokens"
 )
 
 const (
@@ -102,7 +102,7 @@ func (s *said) keep(ctx context.Context, t *Turn, i int, what string) {
 // "once". https://docs.slack.dev/apis/web-api/rate-limits
 func (t *Turn) Say(ctx context.Context, r Reply) (ts string, err error) {
 	if t.Slack == nil {
-		return "", tokens.ErrNotConnected
+		return "", connection.ErrNotConnected
 	}
 	t.checkFields("Turn.Say", KindMessage, r)
 	if r.private {

@@ -14,7 +14,6 @@ import (
 	"switchboard/bot"
 	"switchboard/install"
 	"switchboard/install/connection"
-	"switchboard/install/tokens"
 	"switchboard/storage"
 	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
@@ -63,7 +62,7 @@ func FuzzWhose(f *testing.F) {
 			t.Fatalf("%q has the key %s in %q", body, k, team)
 		}
 		c, err := in.Open(context.Background(), k)
-		if errors.Is(err, tokens.ErrNotConnected) {
+		if errors.Is(err, connection.ErrNotConnected) {
 			return
 		}
 		if err != nil {

@@ -16,7 +16,6 @@ import (
 	"switchboard/install/connection"
 	"switchboard/install/links"
 	"switchboard/install/slackapi"
-	"switchboard/install/tokens"
 )
 
 // viewDisconnect is the window that asks whether one is sure.
@@ -40,7 +39,7 @@ func disconnect(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 	case h.Reason == connection.ReasonRecordsSilent:
 		return bot.Reply{Text: recordsSilent(t)}
 	case h.State == connection.Removed || h.State == connection.NotConnected:
-		return o.words("", tokens.ErrNotConnected)
+		return o.words("", connection.ErrNotConnected)
 	case t.Slack == nil && !t.Renewing() && h.GrantURL != "":
 		// Nobody can be asked about, and there is nothing that could be done.
 		return bot.Reply{Text: fmt.Sprintf("%s no longer has access to %s, so Slack can't be asked to remove it. "+
@@ -49,7 +48,7 @@ func disconnect(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 	is, err := a.standing(ctx, t)
 	switch {
 	case gone(err): // nobody told us
-		return o.words("", tokens.ErrNotConnected)
+		return o.words("", connection.ErrNotConnected)
 	case is != keeper:
 		return refusal(t, is, err, "disconnect it")
 	case h.GrantURL == "":
@@ -67,7 +66,7 @@ func disconnect(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 	case err == nil:
 		return bot.Reply{} // the window is the answer
 	case gone(err):
-		return o.words("", tokens.ErrNotConnected)
+		return o.words("", connection.ErrNotConnected)
 	default:
 		t.Log.WarnContext(ctx, "open the window that disconnects", "slack_error", reason, "cause", slackapi.Cause(err))
 		return bot.Reply{Text: "The window that asks whether you are sure couldn't be opened, so nothing was changed. " + slackSaid(t, err) + " Reference: " + t.Ref + "."}
@@ -122,7 +121,7 @@ var confirmed = bot.OnView(viewDisconnect, func(ctx context.Context, t *bot.Turn
 func goodbye(ctx context.Context, t *bot.Turn, about string) bot.Reply {
 	o := outcomeOf(t)
 	if t.Health().State == connection.Removed { // by somebody else's press, or this one's first: nobody can be asked about any more
-		return o.words("", tokens.ErrNotConnected)
+		return o.words("", connection.ErrNotConnected)
 	}
 	if no, may := (ask{}).mayAct(ctx, t, "disconnect it"); !may {
 		return no
@@ -165,9 +164,9 @@ func (o outcome) words(said string, err error) bot.Reply {
 	case errors.Is(err, install.ErrByHand):
 		return bot.Reply{Text: fmt.Sprintf("%s was connected to %s by hand, so it is removed on its page in Slack: "+
 			"*Configuration*, *Remove App*.", o.app, o.from)}
-	case errors.Is(err, tokens.ErrNotConnected):
+	case errors.Is(err, connection.ErrNotConnected):
 		return bot.Reply{Text: fmt.Sprintf("%s isn't connected to %s, so there is nothing to disconnect.", o.app, o.from)}
-	case errors.Is(err, tokens.ErrRenewing):
+	case errors.Is(err, connection.ErrRenewing):
 		text = fmt.Sprintf("%s couldn't renew its access, and without it Slack can't be asked to remove the app. "+
 			"It is still connected to %s. Try again in a minute.", o.app, o.from)
 	case errors.Is(err, install.ErrUnclear):

@@ -21,7 +21,6 @@ import (
 	"switchboard/bot"
 	"switchboard/install"
 	"switchboard/install/connection"
-	"switchboard/install/tokens"
 	"switchboard/slacksim"
 )
 
@@ -326,8 +325,8 @@ func TestDisconnectSaysWhatHappened(t *testing.T) {
 		{"gone already", "account_inactive", nil, []string{"was gone from Slack already", "the install page"}},
 		{"no access", "", nil, []string{"none left to ask Slack with", "remove it on its page in Slack"}},
 		{"by hand", "", install.ErrByHand, []string{"connected to Acme by hand", "*Remove App*"}},
-		{"not connected", "", tokens.ErrNotConnected, []string{"nothing to disconnect"}},
-		{"renewing", "", errors.Join(tokens.ErrRenewing, refused), []string{"couldn't renew its access", "It is still connected", "7F3K2QX"}},
+		{"not connected", "", connection.ErrNotConnected, []string{"nothing to disconnect"}},
+		{"renewing", "", errors.Join(connection.ErrRenewing, refused), []string{"couldn't renew its access", "It is still connected", "7F3K2QX"}},
 		{"too often", "ratelimited", slack.SlackErrorResponse{Err: "ratelimited"}, []string{"asked us to slow down", "It is still connected", "in a few minutes", "7F3K2QX"}},
 		{"refused", "not_allowed", refused, []string{"it said `not_allowed`", "It is still connected", "7F3K2QX"}},
 		{"no answer", "", errors.Join(install.ErrUnclear, context.DeadlineExceeded), []string{"we don't know whether", "/connection status in a minute", "7F3K2QX"}},

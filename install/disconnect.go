@@ -13,7 +13,6 @@ import (
 
 	"switchboard/install/connection"
 	"switchboard/install/slackapi"
-	"switchboard/install/tokens"
 )
 
 // ErrByHand: in single-workspace mode there are no OAuth credentials to remove the app with.
@@ -49,7 +48,7 @@ func (in *Installer) Disconnect(ctx context.Context, k connection.Key, by connec
 	}
 	c, err := in.store.Lookup(ctx, k)
 	if errors.Is(err, connection.ErrNotFound) || err == nil && (c.State == connection.Removed || c.Key != k) {
-		return "", tokens.ErrNotConnected
+		return "", connection.ErrNotConnected
 	}
 	if err != nil {
 		return "", fmt.Errorf("disconnect: %w", err)
@@ -58,7 +57,7 @@ func (in *Installer) Disconnect(ctx context.Context, k connection.Key, by connec
 		c, err = in.tokens.Good(ctx, c)
 	}
 	switch {
-	case errors.Is(err, tokens.ErrNotConnected), c.Token == "": // its access ran out for good, or can't be read: Slack can't be asked
+	case errors.Is(err, connection.ErrNotConnected), c.Token == "": // its access ran out for good, or can't be read: Slack can't be asked
 	case err != nil:
 		return "", fmt.Errorf("disconnect: %w", err)
 	default:
@@ -144,7 +143,7 @@ func (in *Installer) noteFailure(ctx context.Context, c connection.Connection, b
 func (in *Installer) EraseAnyway(ctx context.Context, k connection.Key, by connection.Actor) error {
 	_, err := in.store.Update(ctx, k, func(row *connection.Connection) error {
 		if row.State == connection.Removed {
-			return tokens.ErrNotConnected
+			return connection.ErrNotConnected
 		}
 		now := in.now()
 		row.Erase(connection.Removed, connection.ReasonDisconnected, now)
@@ -152,7 +151,7 @@ func (in *Installer) EraseAnyway(ctx context.Context, k connection.Key, by conne
 		return nil
 	})
 	if errors.Is(err, connection.ErrNotFound) {
-		err = tokens.ErrNotConnected
+		err = connection.ErrNotConnected
 	}
 	if err != nil {
 		return fmt.Errorf("erase access: %w", err)

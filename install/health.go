@@ -10,7 +10,6 @@ import (
 
 	"switchboard/install/connection"
 	"switchboard/install/slackapi"
-	"switchboard/install/tokens"
 )
 
 // Health is the answer to "is it working?", ready to be shown.
@@ -154,7 +153,7 @@ func (in *Installer) words(h Health) Health {
 
 // Assess returns the state from our records alone: from what a look-up, Open's or the store's, returned.
 func (in *Installer) Assess(c connection.Connection, err error) Health {
-	if errors.Is(err, tokens.ErrNotConnected) || errors.Is(err, tokens.ErrRenewing) {
+	if errors.Is(err, connection.ErrNotConnected) || errors.Is(err, connection.ErrRenewing) {
 		err = nil // what can't be used is still one to show; a missing one has no id
 	}
 	return in.assess(c, err == nil && c.ID != "", evidence{recordsErr: err})

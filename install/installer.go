@@ -184,7 +184,7 @@ func (in *Installer) Open(ctx context.Context, k connection.Key) (connection.Con
 		return c, err
 	}
 	if c.Token == "" {
-		return c, tokens.ErrNotConnected
+		return c, connection.ErrNotConnected
 	}
 	return in.tokens.Good(ctx, c)
 }
@@ -200,13 +200,13 @@ func (in *Installer) lookup(ctx context.Context, k connection.Key) (connection.C
 	}
 	switch {
 	case errors.Is(err, connection.ErrNotFound):
-		return connection.Connection{}, tokens.ErrNotConnected
+		return connection.Connection{}, connection.ErrNotConnected
 	case err != nil:
 		return connection.Connection{}, fmt.Errorf("open connection: %w", err)
 	case c.State == connection.Removed || c.State == connection.Paused:
-		return c, tokens.ErrNotConnected
+		return c, connection.ErrNotConnected
 	case !in.mode.opens(c.Key):
-		return connection.Connection{}, tokens.ErrNotConnected
+		return connection.Connection{}, connection.ErrNotConnected
 	}
 	return c, nil
 }

@@ -26,7 +26,6 @@ import (
 	"switchboard/install"
 	"switchboard/install/connection"
 	"switchboard/install/slackapi"
-	"switchboard/install/tokens"
 	"switchboard/slacksim"
 	"switchboard/storage"
 	"switchboard/storage/seal"
@@ -222,7 +221,7 @@ func TestBackoffHoldsForAll(t *testing.T) {
 				all.Go(func() {
 					in := replicas[i%2]
 					in.Check(ctx, k)
-					if _, err := in.Open(ctx, k); !errors.Is(err, tokens.ErrRenewing) || ctx.Err() != nil {
+					if _, err := in.Open(ctx, k); !errors.Is(err, connection.ErrRenewing) || ctx.Err() != nil {
 						t.Errorf("open: %v", err)
 					}
 					in.Check(ctx, k)
@@ -1071,7 +1070,7 @@ func TestPersonsTokenStandsAlone(t *testing.T) {
 
 	r.broken(in, c)
 	r.clock.Advance(life / 2) // the bot's last token has ended, the person's was renewed meanwhile
-	if _, err := in.Open(r.ctx, c.Key); !errors.Is(err, tokens.ErrNotConnected) {
+	if _, err := in.Open(r.ctx, c.Key); !errors.Is(err, connection.ErrNotConnected) {
 		t.Errorf("the bot: %v", err)
 	}
 	u, err := in.OpenUser(r.ctx, c.Key, slacksim.AcmeAdmin)
@@ -1082,7 +1081,7 @@ func TestPersonsTokenStandsAlone(t *testing.T) {
 	r.update(in, c.Key, func(c *connection.Connection) {
 		c.Erase(connection.ReconnectRequired, connection.ReasonTokenRevoked, r.clock.Now())
 	})
-	if err := in.Exchange(r.ctx, c.Key); !errors.Is(err, tokens.ErrNotConnected) {
+	if err := in.Exchange(r.ctx, c.Key); !errors.Is(err, connection.ErrNotConnected) {
 		t.Errorf("exchange of an erased token: %v", err)
 	}
 }

@@ -21,7 +21,6 @@ import (
 	"switchboard/install"
 	"switchboard/install/connection"
 	"switchboard/install/slackapi"
-	"switchboard/install/tokens"
 	"switchboard/slacksim"
 	"switchboard/storage"
 	"switchboard/storage/seal"
@@ -508,7 +507,7 @@ func TestLostAnswer(t *testing.T) {
 		r.slack.SetApp(func(a *slacksim.App) { a.StrictRefresh, a.RefreshGrace = false, time.Minute })
 		r.due()
 		clear := r.slack.Inject(slacksim.Fault{Method: "oauth.v2.access", DropAnswer: true})
-		if err := in.Renew(r.ctx, c.Key); !errors.Is(err, tokens.ErrRenewing) {
+		if err := in.Renew(r.ctx, c.Key); !errors.Is(err, connection.ErrRenewing) {
 			t.Fatalf("renew: %v", err)
 		}
 		clear()
@@ -551,7 +550,7 @@ func TestLostAnswer(t *testing.T) {
 			t.Error("a dead refresh token is presented on and on")
 		}
 		r.clock.Advance(life)
-		if _, err := in.Open(r.ctx, c.Key); !errors.Is(err, tokens.ErrNotConnected) {
+		if _, err := in.Open(r.ctx, c.Key); !errors.Is(err, connection.ErrNotConnected) {
 			t.Errorf("open after the end: %v", err)
 		}
 		if c := r.connect(in, slacksim.AcmeAdmin); c.ID != now.ID || c.State != connection.Active {
@@ -664,7 +663,7 @@ func TestExpiredInTrouble(t *testing.T) {
 		r.clock.Advance(life + time.Hour)
 		clear := r.slack.Inject(slacksim.Fault{Method: "oauth.v2.access", Status: 500})
 		for range 20 {
-			if _, err := in.Open(r.ctx, c.Key); !errors.Is(err, tokens.ErrRenewing) {
+			if _, err := in.Open(r.ctx, c.Key); !errors.Is(err, connection.ErrRenewing) {
 				t.Fatalf("open: %v", err)
 			}
 		}

@@ -7,7 +7,6 @@ import (
 
 	"switchboard/install"
 	"switchboard/install/connection"
-	"switchboard/install/tokens"
 	"switchboard/slacksim"
 )
 
@@ -127,7 +126,7 @@ func TestSinceWhenIsNotKnown(t *testing.T) {
 	if h := in.Assess(old, nil); h.State != connection.Limited || !h.Since.IsZero() {
 		t.Errorf("%s since %v", h.State, h.Since)
 	}
-	for name, err := range map[string]error{"our records are silent": tokens.ErrRenewing, "no row": connection.ErrNotFound} {
+	for name, err := range map[string]error{"our records are silent": connection.ErrRenewing, "no row": connection.ErrNotFound} {
 		if h := in.Assess(connection.Connection{}, err); !h.Since.IsZero() {
 			t.Errorf("%s: since %v", name, h.Since)
 		}

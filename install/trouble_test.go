@@ -16,7 +16,6 @@ import (
 	"switchboard/install"
 	"switchboard/install/connection"
 	"switchboard/install/slackapi"
-	"switchboard/install/tokens"
 	"switchboard/slacksim"
 	"switchboard/storage"
 )
@@ -397,7 +396,7 @@ func TestDisconnect(t *testing.T) {
 		if again := r.row(in, c.Key); again.Reason != connection.ReasonDisconnected {
 			t.Errorf("%s", again.Reason)
 		}
-		if _, err := in.Disconnect(r.ctx, c.Key, by); !errors.Is(err, tokens.ErrNotConnected) {
+		if _, err := in.Disconnect(r.ctx, c.Key, by); !errors.Is(err, connection.ErrNotConnected) {
 			t.Errorf("twice: %v", err)
 		}
 		lines, err := in.History(r.ctx, c, 10)

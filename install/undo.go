@@ -100,7 +100,7 @@ func (in *Installer) takeBack(ctx context.Context, signed string, browser []byte
 	}
 	undone := outcomeUndone
 	switch said, err := in.Disconnect(ctx, c.Key, connection.Person(u.By)); {
-	case errors.Is(err, tokens.ErrNotConnected):
+	case errors.Is(err, connection.ErrNotConnected):
 		return stop(outcomeUndoUsed)
 	case err != nil && (said == "ok" || said == connection.ReasonAccountInactive || said == connection.ReasonTokenRevoked):
 		// Slack has done it, and its events will have ours follow.
@@ -109,7 +109,7 @@ func (in *Installer) takeBack(ctx context.Context, signed string, browser []byte
 	case errors.Is(err, ErrUnclear):
 		in.log.WarnContext(ctx, "undo install", "ref", ref, "connection", c.ID, "slack_error", said, "cause", slackapi.Cause(err))
 		return retry(outcomeUndoUnclear)
-	case err != nil && said == "" && !errors.Is(err, tokens.ErrRenewing):
+	case err != nil && said == "" && !errors.Is(err, connection.ErrRenewing):
 		in.log.ErrorContext(ctx, "undo install", "ref", ref, "connection", c.ID, "cause", slackapi.Cause(err))
 		return retry(outcomeUndoRecords)
 	case err != nil:

@@ -12,7 +12,6 @@ import (
 	"github.com/slack-go/slack"
 
 	"switchboard/install/connection"
-	"switchboard/install/tokens"
 )
 
 // OpenUser returns the token of one person on the connection for k (found as Open finds it), good to be used now.
@@ -26,7 +25,7 @@ func (in *Installer) OpenUser(ctx context.Context, k connection.Key, userID stri
 	u, err := in.store.GetUser(ctx, h)
 	switch {
 	case errors.Is(err, connection.ErrNotFound), err == nil && u.Token == "":
-		return connection.UserToken{}, tokens.ErrNotConnected
+		return connection.UserToken{}, connection.ErrNotConnected
 	case err != nil:
 		return connection.UserToken{}, fmt.Errorf("open user token: %w", err)
 	}

@@ -9,7 +9,6 @@ import (
 
 	"switchboard/install"
 	"switchboard/install/connection"
-	"switchboard/install/tokens"
 	"switchboard/slacksim"
 )
 
@@ -31,7 +30,7 @@ func TestPeopleHaveTheirOwnTokens(t *testing.T) {
 				t.Errorf("the token of %s acts for %+v (%v)", id, who, err)
 			}
 		}
-		if _, err := in.OpenUser(r.ctx, c.Key, "U0NOBODY"); !errors.Is(err, tokens.ErrNotConnected) {
+		if _, err := in.OpenUser(r.ctx, c.Key, "U0NOBODY"); !errors.Is(err, connection.ErrNotConnected) {
 			t.Errorf("a token for somebody who granted none: %v", err)
 		}
 		r.due()

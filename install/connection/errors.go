@@ -11,3 +11,12 @@ var (
 	// ErrExists: there is one already.
 	ErrExists = errors.New("exists already")
 )
+
+// Why a connection can't be worked with.
+var (
+	// ErrNotConnected says that a workspace has no connection that could be used: none, a removed or a paused one, or one
+	// without a readable token.
+	ErrNotConnected = errors.New("not connected")
+	// ErrRenewing says that the token of a connection ran out and could not be renewed just now; that is tried on.
+	ErrRenewing = errors.New("access is being renewed")
+)

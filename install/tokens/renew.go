@@ -58,11 +58,6 @@ var (
 )
 
 var (
-	// ErrNotConnected says that a workspace has no connection that could be used: none, a removed or a paused one, or one
-	// without a readable token.
-	ErrNotConnected = errors.New("not connected")
-	// ErrRenewing says that the token of a connection ran out and could not be renewed just now; that is tried on.
-	ErrRenewing = errors.New("access is being renewed")
 	// errElsewhere: another process holds the lease.
 	errElsewhere = errors.New("renewed elsewhere")
 	// errCurrent: there is nothing to renew (any more).
@@ -106,7 +101,7 @@ func (kp *Keeper) Exchange(ctx context.Context, k connection.Key) error {
 		case errors.Is(err, errCurrent):
 			c, err := kp.store.Lookup(ctx, k)
 			if err == nil && c.Token == "" {
-				err = ErrNotConnected
+				err = connection.ErrNotConnected
 			}
 			return err
 		case !errors.Is(err, ErrSpent):
@@ -448,7 +443,7 @@ func (kp *Keeper) notRenewed(ctx context.Context, h connection.TokenOwner, claim
 	if err != nil && !errors.Is(err, connection.ErrNotFound) {
 		kp.log.WarnContext(ctx, "keep result of renewal", "key", h.Key.String(), "cause", err) // the lease runs out by itself
 	}
-	return fmt.Errorf("%w: %w", ErrRenewing, cause)
+	return fmt.Errorf("%w: %w", connection.ErrRenewing, cause)
 }
 
 // RenewDue renews what is due, and with MoveToRotation exchanges what is long-lived, within the budget that all replicas
@@ -521,9 +516,9 @@ func (kp *Keeper) GoodTokens(ctx context.Context, h connection.TokenOwner, c con
 			return nil
 		}
 		if c.Ended(now) && c.BacksOff(now) {
-			return ErrRenewing // asking Slack for each request would not help it
+			return connection.ErrRenewing // asking Slack for each request would not help it
 		}
-		err := ErrNotConnected // nothing but a person helps
+		err := connection.ErrNotConnected // nothing but a person helps
 		if c.RefreshToken != "" && !c.Dead() {
 			err = kp.renew(ctx, h, renewRequest{budget: RenewalsInUse})
 		}
@@ -531,16 +526,16 @@ func (kp *Keeper) GoodTokens(ctx context.Context, h connection.TokenOwner, c con
 		switch {
 		case err != nil && !c.Ended(now):
 			return nil // it works for some seconds more, and is being renewed or reported meanwhile
-		case err == ErrNotConnected:
+		case err == connection.ErrNotConnected:
 			return err
 		case waiting:
 			select {
 			case <-ctx.Done():
-				return fmt.Errorf("%w: %w", ErrRenewing, ctx.Err())
+				return fmt.Errorf("%w: %w", connection.ErrRenewing, ctx.Err())
 			case <-time.After(look):
 			}
-		case err != nil && !errors.Is(err, ErrRenewing):
-			return fmt.Errorf("%w: %w", ErrRenewing, err)
+		case err != nil && !errors.Is(err, connection.ErrRenewing):
+			return fmt.Errorf("%w: %w", connection.ErrRenewing, err)
 		case err != nil:
 			return err
 		}
@@ -548,7 +543,7 @@ func (kp *Keeper) GoodTokens(ctx context.Context, h connection.TokenOwner, c con
 			return fmt.Errorf("open connection: %w", err)
 		}
 		if c.Token == "" {
-			return ErrNotConnected
+			return connection.ErrNotConnected
 		}
 	}
 }

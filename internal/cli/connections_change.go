@@ -11,7 +11,6 @@ import (
 	"switchboard/install"
 	"switchboard/install/connection"
 	"switchboard/install/slackapi"
-	"switchboard/install/tokens"
 	"switchboard/storage"
 )
 
@@ -77,7 +76,7 @@ func (c *disconnectCmd) Run(env *environment) error {
 		}
 		said, err := in.Disconnect(env.ctx, found.Key, operator)
 		switch {
-		case errors.Is(err, tokens.ErrNotConnected):
+		case errors.Is(err, connection.ErrNotConnected):
 			return fmt.Errorf("%s is not connected any longer; nothing was changed", team)
 		case errors.Is(err, install.ErrUnclear):
 			return fmt.Errorf("slack gave no clear answer, so we don't know whether the app was removed from %s: %w\nRun it again; if Slack had removed the app, it says so then", team, slackapi.Cause(err))
@@ -135,7 +134,7 @@ func (c *exchangeCmd) Run(env *environment) error {
 			case !con.ExpiresAt.IsZero():
 				nothing = "its token is renewed already"
 			default:
-				if err = in.Tokens().Exchange(env.ctx, con.Key); errors.Is(err, tokens.ErrNotConnected) {
+				if err = in.Tokens().Exchange(env.ctx, con.Key); errors.Is(err, connection.ErrNotConnected) {
 					nothing = "it has no usable token, and needs reconnecting"
 				}
 			}
