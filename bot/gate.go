@@ -256,7 +256,7 @@ func (b *Bot) failed(ctx context.Context, t *Turn, h Handler, err error) Reply {
 
 // interrupted is what the person reads whose handler's context ended; false: it did not.
 func (b *Bot) interrupted(run context.Context, ref string) (Reply, bool) {
-	text := ""
+	var text string
 	switch cause := context.Cause(run); {
 	case errors.Is(cause, errStopping):
 		b.metrics.late.WithLabelValues("interrupted").Inc()

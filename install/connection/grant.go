@@ -80,6 +80,7 @@ func (p Grant) Continues(r Row) bool {
 	return p.Token != "" && p.SameGrant(r.GrantID, r.GrantedAt) && p.Generation > r.Generation && !r.Erased
 }
 
+// TokensIn is the pair of c, or of u where c is nil.
 func TokensIn(c *Connection, u *UserToken) *TokenPair {
 	if c != nil {
 		return &c.TokenPair
@@ -104,6 +105,7 @@ func (p Grant) StoredIn(c *Connection, u *UserToken) Grant {
 	return p
 }
 
+// RowOf is what a pair is compared with: the row of c, or of u where c is nil.
 func RowOf(c *Connection, u *UserToken) Row {
 	row := Row{}
 	if c != nil {

@@ -108,6 +108,7 @@ func joined(words []string, behind string) string {
 	return strings.Join(words[:last], ", ") + behind + words[last]
 }
 
+// LowerFirst is s with a small first letter, to go on a sentence with it.
 func LowerFirst(s string) string {
 	if s == "" {
 		return s

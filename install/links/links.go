@@ -20,6 +20,7 @@ import (
 	"switchboard/install/connection"
 )
 
+// How long what is signed can be used.
 const (
 	StateLife = 10 * time.Minute // the same as the code's at Slack
 	LinkLife  = time.Hour
@@ -80,12 +81,14 @@ func (l *Links) GrantUntil(c connection.Connection, w GrantRequest, until time.T
 	})}}.Encode()
 }
 
+// NewNonce is what makes one signed thing differ from the next, 16 random bytes.
 func NewNonce() []byte {
 	nonce := make([]byte, 16)
 	_, _ = rand.Read(nonce) // never fails
 	return nonce
 }
 
+// HashOf is what is stored of a nonce that was used.
 func HashOf(nonce []byte) []byte {
 	sum := sha256.Sum256(nonce)
 	return sum[:]

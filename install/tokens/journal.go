@@ -152,6 +152,7 @@ func (kp *Keeper) conclude(ctx context.Context, entry string, do func() error) {
 }
 
 var (
+	// ErrUnasked says that Slack didn't answer, so nothing was decided.
 	ErrUnasked = errors.New("slack could not be asked about tokens in the journal")
 	// errUndecided: which of two consents is the one in force is still to be found out.
 	ErrUndecided = errors.New("which of two consents came last is found out by a renewal")

@@ -15,11 +15,12 @@ import (
 )
 
 const (
-	// How often a process looks for what was erased elsewhere, and how long it can have been away before everything is
-	// compared.
+	// EraseEvery is how often a process looks for what was erased elsewhere, awayAfter how long it can have been away
+	// before everything is compared.
 	EraseEvery = 15 * time.Second
-	WatchEvery = 5 * time.Second
 	awayAfter  = time.Minute
+	// WatchEvery is how often it is tried whether the journal can be written.
+	WatchEvery = 5 * time.Second
 	// How many entries are compared in one question to the store.
 	comparedAtOnce = 500
 	// A renewal has shown by then which of two consents counts, unless it is still to be had: it comes a minute after
