@@ -213,7 +213,12 @@ func (b *Bot) judge(ctx context.Context, e Event, err error) verdict {
 	case sorted == wait && free <= freeAttempts:
 		return verdict{outcome: outcomeLimited, at: b.now().Add(patience(err))}
 	case errors.As(err, new(*notOpened)) && free <= freeAttempts:
-		return verdict{outcome: outcomePutBack, at: b.now().Add(backoff(max(free, 1)))}
+		pauses := max(free, 1)
+		if !errors.Is(err, install.ErrRenewing) {
+			// Our own records were silent. While they are, the inbox hands nothing out either, so it comes back soon.
+			pauses = min(pauses, 2)
+		}
+		return verdict{outcome: outcomePutBack, at: b.now().Add(backoff(pauses))}
 	case sorted == final && !lifecycle(e.Type):
 		return verdict{outcome: outcomeRefused}
 	case e.last() && !lifecycle(e.Type):
