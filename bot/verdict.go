@@ -11,6 +11,7 @@ import (
 
 	"github.com/slack-go/slack"
 
+	"switchboard/install/connection"
 	"switchboard/install/slackapi"
 )
 
@@ -214,7 +215,7 @@ func (b *Bot) judge(ctx context.Context, e Event, err error) verdict {
 		return verdict{outcome: outcomeLimited, at: b.now().Add(patience(err))}
 	case errors.As(err, new(*notOpened)) && free <= freeAttempts:
 		pauses := max(free, 1)
-		if !errors.Is(err, install.ErrRenewing) {
+		if !errors.Is(err, connection.ErrRenewing) {
 			// Our own records were silent. While they are, the inbox hands nothing out either, so it comes back soon.
 			pauses = min(pauses, 2)
 		}

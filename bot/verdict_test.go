@@ -9,7 +9,7 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"switchboard/install"
+	"switchboard/install/connection"
 )
 
 // What Slack refuses for good is tried once, what asks for time waits for it and does not count, all else is tried
@@ -54,7 +54,7 @@ func TestVerdicts(t *testing.T) {
 		{name: "a limit at each of many attempts", event: Event{Kind: kindEvents, Attempt: 21}, err: limited(time.Second), outcome: outcomeRetry, min: time.Second, max: 2 * time.Second, counts: true},
 		{name: "our records are silent", event: Event{Attempt: 1}, err: &notOpened{errors.New("no")}, outcome: outcomePutBack, min: time.Second, max: 2 * time.Second},
 		{name: "our records are silent again", event: Event{Attempt: 7, Failures: 1}, err: &notOpened{errors.New("no")}, outcome: outcomePutBack, min: 4 * time.Second, max: 5 * time.Second},
-		{name: "its access is being renewed again", event: Event{Attempt: 4, Failures: 1}, err: &notOpened{fmt.Errorf("open: %w", install.ErrRenewing)}, outcome: outcomePutBack, min: 16 * time.Second, max: 20 * time.Second},
+		{name: "its access is being renewed again", event: Event{Attempt: 4, Failures: 1}, err: &notOpened{fmt.Errorf("open: %w", connection.ErrRenewing)}, outcome: outcomePutBack, min: 16 * time.Second, max: 20 * time.Second},
 		{name: "our records are never there", event: Event{Attempt: 21}, err: &notOpened{errors.New("no")}, outcome: outcomeRetry, min: time.Second, max: 2 * time.Second, counts: true},
 		{name: "what can't be read", err: &decodeError{errors.New("no")}, outcome: outcomeDead},
 		{name: "the program stops", ctx: stopping, err: context.Canceled, outcome: outcomePutBack},
