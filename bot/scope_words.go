@@ -1,7 +1,7 @@
 package bot
 
-// What each permission of Slack means to the people who are asked for it. An app that has better words of its own gives
-// them; every other one has these. https://docs.slack.dev/reference/scopes
+// What each permission of Slack means to the people who are asked for it. An app that has better words of its own
+// gives them; every other one has these. https://docs.slack.dev/reference/scopes
 
 import (
 	"cmp"
@@ -184,9 +184,9 @@ var ofPeople = map[string]scopeWords{
 
 const whyForYou = "To do this for you, only where you could do it yourself."
 
-// Catalogue completes an app's own words about permissions: what its handlers declare, and own doesn't name, has built-in
-// words, and may be unticked if every handler runs without it. own stays in front, in its order. A permission that is
-// unknown here stays away, for CheckCatalogue to name.
+// Catalogue completes an app's own words about permissions: what its handlers declare, and own doesn't name, has
+// built-in words, and may be unticked if every handler runs without it. own stays in front, in its order. A
+// permission that is unknown here stays away, for CheckCatalogue to name.
 func Catalogue(own []connection.Scope, handlers []Handler) []connection.Scope {
 	return complete(own, Scopes(handlers), func(name string) connection.Scope {
 		words := builtIn[name]

@@ -59,3 +59,9 @@ func App() install.App {
 		},
 	}
 }
+
+// Messages sets what writes to people about their connection, in the app's words and with the links of cfg.
+func Messages(cfg *install.Config) {
+	cfg.Welcome = Welcome(cfg.App, cfg.SlackURL)
+	cfg.Tell, cfg.Resolve, cfg.TellMissing = Tell(cfg.App), Resolve(cfg.App), TellWanted(cfg.App)
+}

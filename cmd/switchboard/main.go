@@ -3,12 +3,19 @@
 package main
 
 import (
-	"os"
-
-	"switchboard/internal/cli"
+	"switchboard"
+	"switchboard/commands"
 )
 
 // version is set by the release build (-ldflags "-X main.version=…").
 var version = "dev"
 
-func main() { os.Exit(cli.Main(version, os.Args[1:])) }
+func main() {
+	profile, app := commands.Profile(), commands.App()
+	switchboard.App{
+		Name: profile.Name, Summary: profile.Description, About: profile.LongDescription, Color: profile.Color,
+		Does: app.Does, DataKept: app.DataKept, Commands: app.Commands,
+		Handlers: commands.All(), Scopes: profile.Scopes, Messages: commands.Messages,
+		Guide: commands.Guide(), DemoHandlers: commands.DemoHandlers(), Version: version,
+	}.Main()
+}

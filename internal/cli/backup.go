@@ -21,7 +21,7 @@ var errBackUpPostgres = errors.New("backup is for SQLite. Back up PostgreSQL wit
 
 // Run writes the backup and says what else a restore needs.
 func (c *backupCmd) Run(env *environment) (err error) {
-	s := newSource(env.getenv)
+	s := env.source()
 	d := c.databaseFlags.read(s, false)
 	if err := s.err(); err != nil {
 		return err

@@ -46,15 +46,18 @@ func benchDoor(b *testing.B, address string) http.Handler {
 
 	serving, ended := make(chan struct{}), make(chan error, 1)
 	cfg := server.Config{
-		Install: install.Config{App: commands.App(), ClientID: "1.2", ClientSecret: "s",
+		Install: install.Config{ClientID: "1.2", ClientSecret: "s",
 			SlackURL: "http://127.0.0.1:1", PublicURL: "http://127.0.0.1:2"},
 		Bot:      bot.Config{SigningSecrets: []connection.Secret{"s"}},
 		Database: database,
 		Log:      newLogger(io.Discard, 8, "json"),
 		Serving:  func() { close(serving) },
 	}
-	ours(&cfg)
-	s := server.New(cfg)
+	ours().Fill(&cfg)
+	s, err := server.New(cfg)
+	if err != nil {
+		b.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() { ended <- s.Run(ctx) }()
 	b.Cleanup(func() {
@@ -99,13 +102,13 @@ func BenchmarkCommandRoundTrip(b *testing.B) {
 func BenchmarkDemoFirstPage(b *testing.B) {
 	for b.Loop() {
 		ctx, cancel := context.WithCancel(context.Background())
-		d, err := startDemo("127.0.0.1:0")
+		d, err := ours().startDemo("127.0.0.1:0")
 		if err != nil {
 			b.Fatal(err)
 		}
 		d.cfg.Log = newLogger(io.Discard, 8, "json")
 		ended := make(chan error, 1)
-		go func() { ended <- server.New(d.cfg).Run(ctx) }()
+		go func() { ended <- d.run(ctx) }()
 		for _, page := range []string{d.slack.URL(), d.cfg.Install.PublicURL} {
 			resp, err := http.Get(page + "/")
 			if err != nil {

@@ -4,15 +4,19 @@ package cli
 // The subcommands, and how a call becomes one of them.
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -20,13 +24,20 @@ import (
 	"switchboard/internal/server"
 )
 
-// version is what the program says of itself.
-var version = "dev"
+// Main runs an app's command line, of which the first of args is the program's file, until it is done or a signal
+// asks it to stop, and returns the exit code.
+func Main(app App, args []string) int {
+	name := strings.TrimSuffix(filepath.Base(args[0]), ".exe")
+	p := &program{App: app, name: name}
+	p.Version = cmp.Or(app.Version, "dev")
+	return p.exitCode(os.Stderr, p.run(untilSignal(), args[1:], os.Getenv, os.Stdout, os.Stderr))
+}
 
-// Main runs the command line in args, until it is done or a signal asks it to stop, and returns the exit code.
-func Main(built string, args []string) int {
-	version = built
-	return exitCode(os.Stderr, run(untilSignal(), args, os.Getenv, os.Stdout, os.Stderr))
+// program is an app as a file that can be run.
+type program struct {
+	App
+	name  string                                            // what is typed to run it
+	clock func(getenv func(string) string) func() time.Time // for the tests, in which replicas' clocks differ
 }
 
 // untilSignal ends with the first signal, which stops gracefully. A second one ends the process right away, unless
@@ -46,9 +57,9 @@ func untilSignal() context.Context {
 	return ctx
 }
 
-// exitCode tells a failure to the person and turns it into the code: 0 fine, 1 it failed, 2 the call or the configuration
-// is wrong.
-func exitCode(stderr io.Writer, err error) int {
+// exitCode tells a failure to the person and turns it into the code: 0 fine, 1 it failed, 2 the call or the
+// configuration is wrong.
+func (p *program) exitCode(stderr io.Writer, err error) int {
 	var usage *usageError
 	var wrong *server.ConfigError
 	var refused *bot.TokenRefused
@@ -56,13 +67,13 @@ func exitCode(stderr io.Writer, err error) int {
 	case err == nil:
 		return 0
 	case errors.As(err, &wrong), errors.As(err, &refused):
-		fmt.Fprintln(stderr, "switchboard:", err)
+		fmt.Fprintln(stderr, p.name+":", err)
 		return 2
 	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "switchboard: %s\nTry: switchboard help\n", err)
+		fmt.Fprintf(stderr, "%s: %s\nTry: %[1]s help\n", p.name, err)
 		return 2
 	default:
-		fmt.Fprintln(stderr, "switchboard:", server.InOperatorsWords(err))
+		fmt.Fprintln(stderr, p.name+":", server.InOperatorsWords(err, p.Name, p.name))
 		return 1
 	}
 }
@@ -75,6 +86,7 @@ func (e *usageError) Unwrap() error { return e.err }
 
 // environment is what a subcommand gets from the outside world.
 type environment struct {
+	*program
 	ctx    context.Context
 	getenv func(string) string
 	stdout io.Writer
@@ -91,14 +103,21 @@ type commandLine struct {
 	Migrate     migrateCmd     `cmd:"" help:"Bring the database's tables up to date."`
 	Backup      backupCmd      `cmd:"" help:"Write one file that holds what SQLite holds, while serve runs."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
-	Help        helpCmd        `cmd:"" help:"Show help, also for one command: switchboard help serve."`
+	Help        helpCmd        `cmd:"" help:"Show help, also for one command: ${name} help serve."`
+}
+
+// source reads the settings.
+func (env *environment) source() *source {
+	s := newSource(env.getenv)
+	s.program = env.name
+	return s
 }
 
 // exited carries the exit code that kong asks for after it printed help.
 type exited int
 
 // run is the whole program with the world handed in. It blocks until the subcommand is done or ctx ended.
-func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) (err error) {
+func (p *program) run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) (err error) {
 	defer func() {
 		switch v := recover().(type) {
 		case nil:
@@ -113,14 +132,16 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
-	if args[0] == "help" { // switchboard help serve = switchboard serve --help
+	if args[0] == "help" { // help serve = serve --help
 		args = append(slices.Clone(args[1:]), "--help")
 	}
 	var c commandLine
 	parser, err := kong.New(&c,
-		kong.Name("switchboard"),
-		kong.Description("A Slack app that installs itself, keeps one connection per workspace, and says how it is.\n\n"+
-			"Settings come from flags, then the environment, then a .env file in this folder. Secrets have no flags: use the environment, or NAME_FILE with the name of a file."),
+		kong.Name(p.name),
+		kong.Vars{"name": p.name},
+		kong.Description(p.Summary+"\n\n"+
+			"Settings come from flags, then the environment, then a .env file in this folder. "+
+			"Secrets have no flags: use the environment, or NAME_FILE with the name of a file."),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { panic(exited(code)) }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
@@ -132,7 +153,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	if err != nil {
 		return &usageError{err}
 	}
-	return parsed.Run(&environment{ctx: ctx, getenv: getenv, stdout: stdout, stderr: stderr})
+	return parsed.Run(&environment{program: p, ctx: ctx, getenv: getenv, stdout: stdout, stderr: stderr})
 }
 
 type helpCmd struct {
@@ -148,7 +169,7 @@ type versionCmd struct {
 
 // Run prints the version, and the commit it was built from where Go recorded one.
 func (v *versionCmd) Run(env *environment) error {
-	info := map[string]string{"version": version}
+	info := map[string]string{"version": env.Version}
 	if b, ok := debug.ReadBuildInfo(); ok {
 		info["go"] = b.GoVersion
 		for _, s := range b.Settings {
@@ -160,6 +181,6 @@ func (v *versionCmd) Run(env *environment) error {
 	if v.JSON {
 		return printJSON(env.stdout, info)
 	}
-	_, err := fmt.Fprintf(env.stdout, "switchboard %s %s %s\n", info["version"], info["commit"], info["go"])
+	_, err := fmt.Fprintf(env.stdout, "%s %s %s %s\n", env.name, info["version"], info["commit"], info["go"])
 	return err
 }

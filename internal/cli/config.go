@@ -37,6 +37,7 @@ type source struct {
 	files    map[string]bool // secrets that came as NAME_FILE, readable or not
 	problems []server.Problem
 	warnings []server.Problem // of what works, and is not as it should be
+	program  string           // what is typed to run it
 	imitated bool             // SLACK_URL is an imitation on this machine, whose secrets look as they like
 }
 
@@ -229,7 +230,7 @@ type databaseFlags struct {
 
 // read collects them. withKeys: the command seals or opens secrets, so it needs the keys.
 func (f databaseFlags) read(s *source, withKeys bool) server.Database {
-	d := server.Database{DataDir: s.get(f.DataDir, "DATA_DIR", "data"), Keys: s.secret("ENCRYPTION_KEYS")}
+	d := server.Database{Program: s.program, DataDir: s.get(f.DataDir, "DATA_DIR", "data"), Keys: s.secret("ENCRYPTION_KEYS")}
 	raw := strings.TrimSpace(f.DatabaseURL)
 	if raw == "" {
 		raw = s.secret("DATABASE_URL").Reveal()
@@ -382,7 +383,6 @@ func (f operatorFlags) read(s *source, app *install.App) {
 	}
 	app.SupportURL, app.PrivacyURL = contact(f.SupportURL, "SUPPORT_URL"), contact(f.PrivacyURL, "PRIVACY_URL")
 	app.TermsURL = contact(f.TermsURL, "TERMS_URL")
-	app.Version = version
 }
 
 // logFlags choose how much is logged, and how.
@@ -470,7 +470,7 @@ func hosts(s *source, flag string) (names []string) {
 		}
 		if strings.ContainsAny(name, "/:*@ ") {
 			s.bad("ADMIN_HOSTS", fmt.Sprintf("holds %q, which is not a name", name),
-				"write names alone, without port and scheme, for example switchboard.internal,metrics; "+
+				"write names alone, without port and scheme, for example bot.internal,metrics; "+
 					"addresses are answered anyway")
 			continue
 		}

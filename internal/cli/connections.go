@@ -17,7 +17,6 @@ import (
 	"time"
 	"unicode"
 
-	"switchboard/commands"
 	"switchboard/install"
 	"switchboard/install/connection"
 	"switchboard/internal/server"
@@ -181,7 +180,7 @@ func (c *listCmd) Run(env *environment) error {
 // Run prints one connection.
 func (c *showCmd) Run(env *environment) error {
 	return c.withStore(env, func(db *storage.DB, in *install.Installer) error {
-		found, err := lookup(env.ctx, db, c.Name)
+		found, err := env.lookup(db, c.Name)
 		if err != nil {
 			return err
 		}
@@ -225,13 +224,13 @@ func (c *showCmd) Run(env *environment) error {
 const mostNamed = 20
 
 // lookup returns the one connection of a name: its id, or the workspace's or organisation's.
-func lookup(ctx context.Context, db *storage.DB, name string) (connection.Connection, error) {
-	found, err := db.Named(ctx, name, mostNamed+1)
+func (env *environment) lookup(db *storage.DB, name string) (connection.Connection, error) {
+	found, err := db.Named(env.ctx, name, mostNamed+1)
 	switch {
 	case err != nil:
 		return connection.Connection{}, err
 	case len(found) == 0:
-		return connection.Connection{}, fmt.Errorf("there is no connection %q; see: switchboard connections list", printable(name))
+		return connection.Connection{}, fmt.Errorf("there is no connection %q; see: %s connections list", printable(name), env.name)
 	case len(found) == 1:
 		return found[0], nil
 	}
@@ -273,7 +272,7 @@ func (c *historyCmd) Run(env *environment) error {
 		return &usageError{errors.New("--limit must be 1 or more")}
 	}
 	return c.withStore(env, func(db *storage.DB, in *install.Installer) error {
-		found, err := lookup(env.ctx, db, c.Name)
+		found, err := env.lookup(db, c.Name)
 		if err != nil {
 			return err
 		}
@@ -321,12 +320,12 @@ func checkKeys(ctx context.Context, db *storage.DB) error {
 
 // withDatabase opens a database that is there, without making one.
 func (f databaseFlags) withDatabase(env *environment, do func(*storage.DB, *install.Installer) error) error {
-	s := newSource(env.getenv)
+	s := env.source()
 	d := f.read(s, true)
 	if err := s.err(); err != nil {
 		return err
 	}
-	return use(env, d, install.Config{PublicURL: placeholderURL}, do)
+	return use(env, d, install.Config{PublicURL: env.placeholderURL()}, do)
 }
 
 // use opens a database that is there, with an Installer on it that knows what cfg says.
@@ -354,7 +353,8 @@ func use(env *environment, d server.Database, cfg install.Config, do func(*stora
 			return err
 		}
 	}
-	cfg.App, cfg.Scopes, cfg.Store, cfg.SigningKeys = commands.App(), commands.Catalogue(), db, db.SigningKeys()
+	cfg.App.Name, cfg.App.Commands, cfg.Scopes = env.Name, env.Commands, env.scopes(env.Handlers)
+	cfg.Store, cfg.SigningKeys = db, db.SigningKeys()
 	in, err := install.New(cfg)
 	if err != nil {
 		return err
@@ -366,7 +366,7 @@ func use(env *environment, d server.Database, cfg install.Config, do func(*stora
 	}
 	// What Slack handed out a moment ago, perhaps while Ctrl-C was pressed, belongs into the database.
 	if left := in.Finish() - len(before); left > 0 {
-		err = errors.Join(err, fmt.Errorf("%d new token(s) could not be stored and wait in %s; run switchboard serve with this DATA_DIR, or this command again", left, d.Journal()))
+		err = errors.Join(err, fmt.Errorf("%d new token(s) could not be stored and wait in %s; run %s serve with this DATA_DIR, or this command again", left, d.Journal(), env.name))
 	}
 	return err
 }

@@ -4,7 +4,6 @@ package cli
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 
@@ -27,9 +26,9 @@ func (slackFlags) Help() string {
 }
 
 func (f slackFlags) withSlack(env *environment, do func(*storage.DB, *install.Installer) error) error {
-	s := newSource(env.getenv)
+	s := env.source()
 	d := f.read(s, true)
-	cfg := install.Config{PublicURL: placeholderURL, ClientID: s.get(f.ClientID, "SLACK_CLIENT_ID", ""), ClientSecret: s.secret("SLACK_CLIENT_SECRET"),
+	cfg := install.Config{PublicURL: env.placeholderURL(), ClientID: s.get(f.ClientID, "SLACK_CLIENT_ID", ""), ClientSecret: s.secret("SLACK_CLIENT_SECRET"),
 		SlackURL: slackURL(s, f.SlackURL), Log: newLogger(env.stderr, 4, "")}
 	credentials(s, cfg.ClientID, cfg.ClientSecret)
 	if err := s.err(); err != nil {
@@ -54,7 +53,7 @@ type disconnectCmd struct {
 // Run removes the app from a workspace.
 func (c *disconnectCmd) Run(env *environment) error {
 	return c.withSlack(env, func(db *storage.DB, in *install.Installer) error {
-		found, err := lookup(env.ctx, db, c.Name)
+		found, err := env.lookup(db, c.Name)
 		if err != nil {
 			return err
 		}
@@ -103,11 +102,11 @@ type exchangeCmd struct {
 }
 
 // connections are those to move.
-func (c *exchangeCmd) connections(ctx context.Context, db *storage.DB) ([]connection.Connection, error) {
+func (c *exchangeCmd) connections(env *environment, db *storage.DB) ([]connection.Connection, error) {
 	if c.All {
-		return db.List(ctx)
+		return db.List(env.ctx)
 	}
-	found, err := lookup(ctx, db, c.Name)
+	found, err := env.lookup(db, c.Name)
 	return []connection.Connection{found}, err
 }
 
@@ -117,7 +116,7 @@ func (c *exchangeCmd) Run(env *environment) error {
 		return &usageError{errors.New("name one connection, or give --all")}
 	}
 	return c.withSlack(env, func(db *storage.DB, in *install.Installer) error {
-		chosen, err := c.connections(env.ctx, db)
+		chosen, err := c.connections(env, db)
 		if err != nil {
 			return err
 		}

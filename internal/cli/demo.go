@@ -1,6 +1,6 @@
 package cli
 
-// demo: Switchboard and a small Slack in one process, for people who want to see it before they trust it.
+// demo: the app and a small Slack in one process, for people who want to see it before they trust it.
 
 import (
 	"context"
@@ -11,14 +11,10 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/slack-go/slack"
-
 	"switchboard/bot"
-	"switchboard/commands"
 	"switchboard/install"
 	"switchboard/install/connection"
 	"switchboard/internal/server"
@@ -34,7 +30,7 @@ type demoCmd struct {
 
 // Run serves until the context ends. Everything is in a temporary folder and gone afterwards.
 func (c *demoCmd) Run(env *environment) (err error) {
-	s := newSource(env.getenv)
+	s := env.source()
 	level, format := c.logFlags.read(s, "warn")
 	if host, _, err := net.SplitHostPort(c.Addr); err != nil || !install.Loopback(host) {
 		s.bad("--addr", fmt.Sprintf("%q is not an address of this machine", c.Addr), "write for example 127.0.0.1:8080; the demo is open to whoever reaches it")
@@ -42,16 +38,16 @@ func (c *demoCmd) Run(env *environment) (err error) {
 	if err := s.err(); err != nil {
 		return err
 	}
-	d, err := startDemo(c.Addr)
+	d, err := env.startDemo(c.Addr)
 	if err != nil {
 		return err
 	}
 	d.cfg.Log = newLogger(env.stderr, level, format)
 	d.cfg.Serving = func() {
-		fmt.Fprintf(env.stdout, "Switchboard's demo is running. Open this address in a browser:\n\n    %s\n\n"+
-			"It needs no Slack account and no network. Ctrl-C stops it and leaves nothing behind.\n", d.slack.URL())
+		fmt.Fprintf(env.stdout, "%s's demo is running. Open this address in a browser:\n\n    %s\n\n"+
+			"It needs no Slack account and no network. Ctrl-C stops it and leaves nothing behind.\n", env.Name, d.slack.URL())
 	}
-	return errors.Join(server.New(d.cfg).Run(env.ctx), d.close())
+	return errors.Join(d.run(env.ctx), d.close())
 }
 
 // demo is the small Slack with the app's settings for it.
@@ -62,28 +58,31 @@ type demo struct {
 }
 
 // startDemo starts the small Slack and prepares the app's settings; the app itself is for the caller to run.
-func startDemo(addr string) (*demo, error) {
-	folder, err := os.MkdirTemp("", "switchboard-demo-")
+func (p *program) startDemo(addr string) (*demo, error) {
+	folder, err := os.MkdirTemp("", p.name+"-demo-")
 	if err != nil {
 		return nil, fmt.Errorf("make temporary folder: %w", err)
 	}
 	d := &demo{folder: folder}
-	if err := d.start(addr); err != nil {
+	if err := d.start(p, addr); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
 	return d, nil
 }
 
-func (d *demo) start(addr string) error {
+func (d *demo) start(p *program, addr string) error {
 	listen, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
 	public := "http://" + listen.Addr().String()
-	also := []bot.Handler{wave, waveBack}
-	simulated, err := simApp(public, also...)
+	simulated, err := p.simApp(public, p.DemoHandlers...)
 	if err != nil {
 		return errors.Join(err, listen.Close())
+	}
+	var guide []web.Hint
+	for _, hint := range p.guide() {
+		guide = append(guide, web.Hint(hint))
 	}
 	d.slack = slacksim.New(slacksim.Config{App: simulated, Pages: web.Pages(guide...)})
 	d.slack.AddLargerWorld()
@@ -96,25 +95,36 @@ func (d *demo) start(addr string) error {
 
 	d.cfg = server.Config{
 		Install: install.Config{
-			App:          commands.App(),
+			App:          install.App{Operator: "you, on this machine"},
 			ClientID:     simulated.ClientID,
 			ClientSecret: connection.Secret(simulated.ClientSecret),
 			AppID:        simulated.ID,
 			SlackURL:     d.slack.URL(),
 			PublicURL:    public,
 		},
-		Bot: bot.Config{Handlers: also, SigningSecrets: []connection.Secret{connection.Secret(simulated.SigningSecret)}},
+		Bot: bot.Config{
+			Handlers:       p.DemoHandlers,
+			SigningSecrets: []connection.Secret{connection.Secret(simulated.SigningSecret)},
+		},
 		Database: server.Database{
 			URL:     connection.Secret("sqlite:" + filepath.Join(d.folder, "switchboard.db")),
 			DataDir: d.folder,
 			Keys:    connection.Secret(seal.NewKey()),
+			Program: p.name,
 		},
 		Listener: listen,
-		Version:  version,
 	}
-	d.cfg.Install.App.Operator, d.cfg.Install.App.Version = "you, on this machine", version
-	ours(&d.cfg)
+	p.Fill(&d.cfg)
 	return nil
+}
+
+// run serves the app of the demo until ctx ends.
+func (d *demo) run(ctx context.Context) error {
+	s, err := server.New(d.cfg)
+	if err != nil {
+		return errors.Join(err, d.cfg.Listener.Close())
+	}
+	return s.Run(ctx)
 }
 
 func (d *demo) close() error {
@@ -127,38 +137,10 @@ func (d *demo) close() error {
 	return errors.Join(err, os.RemoveAll(d.folder))
 }
 
-// guide is what the demo's first page proposes.
-var guide = []web.Hint{
-	{Title: "Install it for one workspace.", Text: "Sign in as Dana Reyes, choose Add Switchboard in the sidebar and follow the buttons. " +
-		"Then type /connection status in a channel."},
-	{Title: "Install it for an organisation.", Text: "The same as Nora Feld: choose the organisation on Slack’s page, then add the app to Northwind Sales. " +
-		"Ada Brandt of Northwind Labs still can’t use it."},
-	{Title: "Leave a permission out.", Text: "Untick an optional one on Slack’s page, or take one away under Manage Switchboard. " +
-		"/connection status says what is off, and the way back."},
-	{Title: "Press a button from another company.", Text: "As Priya Nair, type /wave in #northwind-birch. Then press its button as Sam Lindqvist, " +
-		"who is in that channel from Birch & Co."},
-	{Title: "Remove it and add it again.", Text: "Both are under Manage Switchboard, for admins. Its history is kept."},
-}
-
-// The app itself says nothing with a button in it to a whole channel. The demo has a command that does, because one that
-// people of another company can press shows best whom the app listens to.
-const actionWave = "demo.wave"
-
-var wave = bot.OnCommand("/wave", func(_ context.Context, t *bot.Turn, _ *slack.SlashCommand) (bot.Reply, error) {
-	text := "<@" + t.UserID + "> waves at everybody here."
-	button := slack.NewButtonBlockElement(actionWave, "", slack.NewTextBlockObject(slack.PlainTextType, "Wave back", false, false))
-	return bot.Reply{InChannel: true, Text: text, Blocks: []slack.Block{
-		slack.NewSectionBlock(slack.NewTextBlockObject(slack.MarkdownType, text, false, false), nil, nil), slack.NewActionBlock("", button),
-	}}, nil
-}).Describe("Waves at everybody in the channel; the demo has it, the app has not.", "")
-
-var waveBack = bot.OnAction(actionWave, func(_ context.Context, t *bot.Turn, _ *slack.InteractionCallback) (bot.Reply, error) {
-	return bot.Reply{InChannel: true, Text: "<@" + t.UserID + "> waves back."}, nil
-})
-
 // simApp registers the app, and what the demo has besides, with the small Slack, from a manifest like the real one's.
-func simApp(public string, also ...bot.Handler) (slacksim.App, error) {
-	m, err := bot.NewManifest(commands.Profile(), slices.Concat(commands.All(), also), placeholderURL)
+func (p *program) simApp(public string, also ...bot.Handler) (slacksim.App, error) {
+	placeholder := p.placeholderURL()
+	m, err := p.manifest(placeholder, also...)
 	if err != nil {
 		return slacksim.App{}, err
 	}
@@ -166,7 +148,7 @@ func simApp(public string, also ...bot.Handler) (slacksim.App, error) {
 		ID: "A0SWITCHBD", Name: m.Display.Name, Description: m.Display.Description,
 		ClientID: "1000000000001.2000000000002", ClientSecret: randomHex(), SigningSecret: randomHex(),
 		RedirectURLs:   []string{public + "/slack/oauth_redirect"},
-		EventsURL:      strings.Replace(m.Settings.Events.URL, placeholderURL, public, 1),
+		EventsURL:      strings.Replace(m.Settings.Events.URL, placeholder, public, 1),
 		InstallURL:     public + "/",
 		OptionalScopes: m.OAuth.Scopes.BotOptional,
 		Events:         m.Settings.Events.BotEvents,

@@ -72,8 +72,10 @@ var mayImport = map[string][]string{
 	"slacksim/internal/simtest":  {"slacksim"},
 
 	"internal/server": {"install/...", "bot", "storage/..."},
-	"internal/cli":    {"install/...", "bot", "commands", "storage/...", "internal/server", "slacksim/..."},
-	"cmd/switchboard": {"internal/cli"},
+	"internal/cli":    {"install/...", "bot", "storage/...", "internal/server", "slacksim/..."},
+	".":               {"install/...", "bot", "internal/server", "internal/cli"},
+	"cmd/switchboard": {".", "commands"}, // as anybody's own
+	"examples/hello":  {".", "bot"},
 	"cmd/load":        {"install/...", "slacksim"}, // it drives the program from outside, as Slack does
 }
 
@@ -101,18 +103,30 @@ var apart = map[string]string{
 	"cmd/load":                  "github.com/jackc/",         // it makes an empty schema for the program it drives, and drops it
 }
 
+// roomOf is the room with an import path, "." for the module's root, and "" for what is others'.
+func roomOf(path string) string {
+	if path+"/" == module {
+		return "."
+	}
+	room, ours := strings.CutPrefix(path, module)
+	if !ours {
+		return ""
+	}
+	return room
+}
+
 func TestImportsPointOneWay(t *testing.T) {
 	t.Parallel()
 	for _, p := range packages(t) {
-		room := strings.TrimPrefix(p.ImportPath, module)
+		room := roomOf(p.ImportPath)
 		allowed, named := mayImport[room]
 		if !named {
 			t.Errorf("%s is a new room: say in mayImport what it may know", room)
 		}
 		for _, imported := range p.Imports {
-			if ours, ok := strings.CutPrefix(imported, module); ok && !known(allowed, ours) {
-				t.Errorf("%s imports %s: the direction is install/connection, slackapi, links, tokens, install, bot, commands, "+
-					"internal/server, internal/cli, cmd; storage and slacksim are known to the last three and tests alone", room, ours)
+			if ours := roomOf(imported); ours != "" && !known(allowed, ours) {
+				t.Errorf("%s imports %s: the direction is install/connection, slackapi, links, tokens, install, bot, "+
+					"internal/server, internal/cli, the module's root, cmd; storage and slacksim are known to internal/ and tests alone", room, ours)
 			}
 			for _, f := range forbidden {
 				if (imported == f.prefix || strings.HasPrefix(imported, f.prefix) && strings.HasSuffix(f.prefix, "/")) && !within(room, f.only) && !slices.Contains(strings.Fields(apart[room]), f.prefix) {
@@ -133,20 +147,27 @@ func within(room, of string) bool { return room == of || of != "" && strings.Has
 // is built on it; only names that others rely on (of metrics, columns, cookies) and the words of keys stay.
 var ofOurs = regexp.MustCompile(`Switchboard|/connection|switchboard [a-z]+ [a-z]+|\b(SLACK|PUBLIC|LISTEN|ADMIN|DATA|DATABASE|ENCRYPTION|KEEP|LOG|INBOX)_[A-Z_]+\b`)
 
+// ofOurApp are those of them that no other app's program says either; the settings are the same for all.
+var ofOurApp = regexp.MustCompile(`Switchboard|/connection|switchboard [a-z]+ [a-z]+`)
+
 func TestTheLibraryNamesNoAppOfOurs(t *testing.T) {
 	t.Parallel()
-	for _, room := range []string{"install/connection", "install/slackapi", "install/links", "install/tokens", "install", "install/pages", "bot", "storage", "storage/seal", "storage/migrations/postgres",
+	for _, room := range []string{".", "internal/cli", "internal/server", "slacksim/web", "install/connection", "install/slackapi", "install/links", "install/tokens", "install", "install/pages", "bot", "storage", "storage/seal", "storage/migrations/postgres",
 		"storage/migrations/sqlite"} {
 		files, err := filepath.Glob(filepath.Join("..", "..", filepath.FromSlash(room), "*"))
 		if err != nil || len(files) == 0 {
 			t.Fatal(err, files)
 		}
 		for _, file := range files {
-			if strings.HasSuffix(file, "_test.go") {
+			if strings.HasSuffix(file, "_test.go") || room == "." && filepath.Ext(file) != ".go" {
 				continue
 			}
+			words := ofOurs
+			if !strings.HasPrefix(room, "install") && room != "bot" && !strings.HasPrefix(room, "storage") {
+				words = ofOurApp
+			}
 			for _, said := range texts(t, file) {
-				if found := ofOurs.FindString(said); found != "" {
+				if found := words.FindString(said); found != "" {
 					t.Errorf("%s says %q: the words come from the app that it serves", file, found)
 				}
 			}
@@ -205,7 +226,7 @@ func TestManifestIsCurrent(t *testing.T) {
 		t.Fatalf("Slack would refuse the manifest: %v", err)
 	}
 	var want bytes.Buffer
-	if err := writeManifest(&want, m); err != nil {
+	if err := writeManifest(&want, m, "switchboard"); err != nil {
 		t.Fatal(err)
 	}
 	got, err := os.ReadFile(filepath.Join("..", "..", "manifest.yaml"))

@@ -5,6 +5,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -12,12 +13,19 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"switchboard/bot"
-	"switchboard/commands"
 	"switchboard/install/connection"
 )
 
 // placeholderURL stands in manifest.yaml where PUBLIC_URL belongs.
-const placeholderURL = "https://switchboard.example.com"
+func (p *program) placeholderURL() string {
+	host := strings.ToLower(strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '-'
+	}, p.name))
+	return "https://" + cmp.Or(strings.Trim(host, "-"), "bot") + ".example.com"
+}
 
 type manifestCmd struct {
 	PublicURL   string `name:"public-url" placeholder:"URL" help:"PUBLIC_URL: the address that Slack will send to."`
@@ -29,14 +37,14 @@ type manifestCmd struct {
 // Run prints the manifest.
 func (c *manifestCmd) Run(env *environment) error {
 	if c.Permissions {
-		_, err := io.WriteString(env.stdout, permissionTable(commands.Catalogue()))
+		_, err := io.WriteString(env.stdout, permissionTable(env.scopes(env.Handlers)))
 		return err
 	}
-	s := newSource(env.getenv)
+	s := env.source()
 	public := publicURL(s, c.PublicURL)
 	if public == "" {
-		public = placeholderURL
-		fmt.Fprintln(env.stderr, "PUBLIC_URL is not set; the manifest has "+placeholderURL+" in its place.")
+		public = env.placeholderURL()
+		fmt.Fprintln(env.stderr, "PUBLIC_URL is not set; the manifest has "+public+" in its place.")
 	}
 	if err := s.err(); err != nil {
 		return err
@@ -44,7 +52,7 @@ func (c *manifestCmd) Run(env *environment) error {
 	if overHTTP(public) && !c.Sockets {
 		fmt.Fprintf(env.stderr, "%s: %s.\n", httpWarning, httpFix)
 	}
-	m, err := bot.NewManifest(commands.Profile(), commands.All(), public)
+	m, err := env.manifest(public)
 	if err != nil {
 		return err
 	}
@@ -54,13 +62,13 @@ func (c *manifestCmd) Run(env *environment) error {
 	if c.JSON {
 		return printJSON(env.stdout, m)
 	}
-	return writeManifest(env.stdout, m)
+	return writeManifest(env.stdout, m, env.name)
 }
 
-func writeManifest(w io.Writer, m bot.Manifest) error {
+func writeManifest(w io.Writer, m bot.Manifest, program string) error {
 	var b bytes.Buffer
-	b.WriteString("# Made from the app's handlers by `make manifest`. Print it for your own address with:\n" +
-		"#   PUBLIC_URL=https://bot.example.com switchboard manifest\n")
+	b.WriteString("# Made from the app's handlers. Print it for your own address with:\n" +
+		"#   PUBLIC_URL=https://bot.example.com " + program + " manifest\n")
 	if err := yaml.NewEncoder(&b, yaml.IndentSequence(true)).Encode(m); err != nil {
 		return fmt.Errorf("write manifest: %w", err)
 	}

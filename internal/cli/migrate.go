@@ -30,7 +30,7 @@ type migrateStatusCmd struct {
 // open opens the database without keys: the tables' shape needs no secret. ready prepares or refuses the place of a
 // SQLite file.
 func (f databaseFlags) open(env *environment, ready func(server.Database) error) (*storage.DB, error) {
-	s := newSource(env.getenv)
+	s := env.source()
 	d := f.read(s, false)
 	if err := s.err(); err != nil {
 		return nil, err

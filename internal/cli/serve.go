@@ -4,12 +4,9 @@ package cli
 
 import (
 	"fmt"
-	"slices"
 	"strings"
-	"time"
 
 	"switchboard/bot"
-	"switchboard/commands"
 	"switchboard/install"
 	"switchboard/install/connection"
 	"switchboard/internal/server"
@@ -43,12 +40,11 @@ func (*serveCmd) Help() string {
 
 // Run serves until the context ends.
 func (c *serveCmd) Run(env *environment) error {
-	s := newSource(env.getenv)
+	s := env.source()
 	level, format := c.logFlags.read(s, "info")
 	data := c.databaseFlags.read(s, true)
 	cfg := server.Config{
 		Install: install.Config{
-			App:            commands.App(),
 			ClientID:       s.get(c.ClientID, "SLACK_CLIENT_ID", ""),
 			ClientSecret:   s.secret("SLACK_CLIENT_SECRET"),
 			AppID:          s.get(c.AppID, "SLACK_APP_ID", ""),
@@ -64,8 +60,9 @@ func (c *serveCmd) Run(env *environment) error {
 		AdminAddr:  s.get(c.AdminAddr, "ADMIN_ADDR", "127.0.0.1:3001"),
 		AdminHosts: hosts(s, c.AdminHosts),
 		DrainDelay: drainDelay(s, c.DrainDelay),
-		Version:    version,
-		Clock:      machineClock(env.getenv),
+	}
+	if env.clock != nil {
+		cfg.Clock = env.clock(env.getenv)
 	}
 	switch where := s.get(c.Inbox, "INBOX", "database"); where {
 	case "database":
@@ -82,23 +79,12 @@ func (c *serveCmd) Run(env *environment) error {
 	}
 	cfg.Log = newLogger(env.stderr, level, format)
 	s.tell(cfg.Log)
-	ours(&cfg)
-	return s.named(server.New(cfg).Run(env.ctx))
-}
-
-// machineClock is a variable for the tests, in which replicas' clocks differ; nil: this machine's.
-var machineClock = func(getenv func(string) string) func() time.Time { return nil }
-
-// handlersOf is a variable for the tests, which add a handler that reports when it runs.
-var handlersOf = commands.All
-
-// ours adds the app's handlers and words to cfg.
-func ours(cfg *server.Config) {
-	profile, in := commands.Profile(), &cfg.Install
-	cfg.Bot.Handlers = slices.Concat(handlersOf(), cfg.Bot.Handlers)
-	in.Scopes, in.UserScopes = profile.Scopes, profile.UserScopes
-	in.Welcome = commands.Welcome(in.App, in.SlackURL)
-	in.Tell, in.Resolve, in.TellMissing = commands.Tell(in.App), commands.Resolve(in.App), commands.TellWanted(in.App)
+	env.Fill(&cfg)
+	served, err := server.New(cfg)
+	if err != nil {
+		return err
+	}
+	return s.named(served.Run(env.ctx))
 }
 
 // check collects everything that is wrong with the settings.

@@ -14,7 +14,6 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
-	"switchboard/internal/server"
 	"switchboard/slacksim"
 	"switchboard/storage/storagetest"
 )
@@ -24,14 +23,14 @@ func walkDemo(t *testing.T) *slacksim.Sim {
 	t.Helper()
 	t.Setenv("TMPDIR", t.TempDir())
 	ctx, cancel := context.WithCancel(context.Background())
-	d, err := startDemo("127.0.0.1:0")
+	d, err := ours().startDemo("127.0.0.1:0")
 	if err != nil {
 		cancel()
 		t.Fatal(err)
 	}
 	d.cfg.Log = newLogger(io.Discard, 0, "json")
 	ended := make(chan error, 1)
-	go func() { ended <- server.New(d.cfg).Run(ctx) }()
+	go func() { ended <- d.run(ctx) }()
 	t.Cleanup(func() {
 		for _, b := range d.slack.Breaches() {
 			t.Errorf("a rule of Slack's was broken: %s: %s", b.Rule, b.Detail)

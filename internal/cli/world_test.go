@@ -72,11 +72,35 @@ type replica struct {
 	process       *os.Process // nil: it runs in this one
 }
 
+// version is what the program says of itself where no release build set it.
+const version = "dev"
+
+const placeholderURL = "https://switchboard.example.com"
+
+// handlersOf is replaced by those that add a handler.
+var handlersOf = commands.All
+
+// ours is the app of this module, as cmd/switchboard has it.
+func ours() *program {
+	profile, app := commands.Profile(), commands.App()
+	return &program{name: "switchboard", clock: testClock, App: App{
+		Name: profile.Name, Summary: profile.Description, About: profile.LongDescription, Color: profile.Color,
+		Does: app.Does, DataKept: app.DataKept, Commands: app.Commands,
+		Handlers: handlersOf(), Scopes: profile.Scopes, Messages: commands.Messages,
+		Guide: commands.Guide(), DemoHandlers: commands.DemoHandlers(), Version: version,
+	}}
+}
+
+func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
+	return ours().run(ctx, args, getenv, stdout, stderr)
+}
+
+func exitCode(stderr io.Writer, err error) int { return ours().exitCode(stderr, err) }
+
 // asProgram in the environment makes this test binary the program it tests, so that a test has processes to kill.
 const asProgram = "SWITCHBOARD_TEST_RUN"
 
 func TestMain(m *testing.M) {
-	machineClock = testClock
 	handlersOf = func() []bot.Handler { return append(commands.All(), reporter, presser) }
 	if os.Getenv(asProgram) != "" {
 		go func() { // standard input ends with the process that runs the tests
@@ -86,7 +110,7 @@ func TestMain(m *testing.M) {
 		if os.Getenv(asProgram) == peakWanted {
 			os.Exit(runAndSayPeak())
 		}
-		os.Exit(Main(version, os.Args[1:]))
+		os.Exit(exitCode(os.Stderr, run(untilSignal(), os.Args[1:], os.Getenv, os.Stdout, os.Stderr)))
 	}
 	flag.Parse()
 	chosen := false
@@ -122,7 +146,9 @@ func newWorld(t *testing.T, database string) *world {
 		},
 	}
 	w.proxy = httptest.NewServer(whole(proxy.ServeHTTP))
-	app, err := simApp(w.proxy.URL)
+	of := ours()
+	of.Handlers = commands.All() // Slack knows no names of the tests'
+	app, err := of.simApp(w.proxy.URL)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,8 +29,8 @@ type adminDoor struct {
 	failed    chan error // why it doesn't answer any longer
 }
 
-// openAdmin opens the door at l, which it owns, to addresses and the names in hosts. /readyz is red until a Server serves,
-// and from the moment ctx ends.
+// openAdmin opens the door at l, which it owns, to addresses and the names in hosts. /readyz is red until a Server
+// serves, and from the moment ctx ends.
 func openAdmin(ctx context.Context, l net.Listener, hosts []string, numbers *prometheus.Registry,
 	log *slog.Logger) *adminDoor {
 	ctx, stopping := context.WithCancel(ctx)

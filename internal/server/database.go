@@ -1,6 +1,7 @@
 package server
 
-// The database that an app is served from: opened in an order that makes no file, and no key, where another one is missed.
+// The database that an app is served from: opened in an order that makes no file, and no key, where another one is
+// missed.
 
 import (
 	"context"
@@ -43,7 +44,8 @@ func Wrong(setting, what, fix string) error {
 type Database struct {
 	URL     connection.Secret // postgres://… or sqlite:PATH; it may hold a password
 	DataDir string            // for the journal of new tokens
-	Keys    connection.Secret // with commas, the first seals; "" with SQLite: a file beside the database, made at first use
+	Program string            // what is typed to run this, for what an operator is told to do
+	Keys    connection.Secret // with commas, the first seals; "" with SQLite: KeyFile
 }
 
 // Path is the SQLite file, "" with PostgreSQL.
@@ -61,7 +63,8 @@ func (d Database) KeyFile() string { return d.Path() + ".key" }
 // Journal is the folder that keeps what Slack handed out until it is stored.
 func (d Database) Journal() string { return filepath.Join(d.DataDir, "journal") }
 
-// Keyring returns the keys that seal and open. With SQLite and none given they are in KeyFile, which is made at first use.
+// Keyring returns the keys that seal and open. With SQLite and none given they are in KeyFile, which is made at first
+// use.
 func (d Database) Keyring() (*seal.Keyring, error) {
 	if d.Keys != "" {
 		return seal.ParseKeys(d.Keys.Reveal())
@@ -76,13 +79,14 @@ func (d Database) MustExist() error {
 		return nil
 	}
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("there is no database at %s; start switchboard serve once, or check DATABASE_URL and DATA_DIR", path)
+		return fmt.Errorf("there is no database at %s; start %s serve once, or check DATABASE_URL and DATA_DIR", path, d.Program)
 	}
 	return nil
 }
 
 // DataDirFix is what to do about a data folder that can't be used.
-const DataDirFix = "name a folder that this process may write to, and that outlives it: new tokens wait there while the database is down"
+const DataDirFix = "name a folder that this process may write to, and that outlives it: " +
+	"new tokens wait there while the database is down"
 
 // MakeFolder makes the folder of the SQLite file, for what may make the file itself.
 func (d Database) MakeFolder() error {
@@ -94,7 +98,8 @@ func (d Database) MakeFolder() error {
 		if filepath.Dir(path) == filepath.Clean(d.DataDir) {
 			return Wrong("DATA_DIR", "can't be made: "+err.Error(), DataDirFix)
 		}
-		return Wrong("DATABASE_URL", "names a folder that can't be made: "+err.Error(), "name a file in a folder that this process may write to")
+		return Wrong("DATABASE_URL", "names a folder that can't be made: "+err.Error(),
+			"name a file in a folder that this process may write to")
 	}
 	return nil
 }
@@ -107,7 +112,8 @@ func (d Database) Open(ctx context.Context, keys *seal.Keyring) (*storage.DB, er
 		return db, nil
 	}
 	// A password with an unescaped / # or ? reads like a host; then nothing of the address is repeated.
-	if u, bad := url.Parse(raw); d.Path() == "" && bad == nil && u.Fragment == "" && (u.User != nil || !strings.Contains(raw, "@")) {
+	u, bad := url.Parse(raw)
+	if d.Path() == "" && bad == nil && u.Fragment == "" && (u.User != nil || !strings.Contains(raw, "@")) {
 		return nil, fmt.Errorf("the database at %s can't be used; is it running, and is DATABASE_URL right?\n%w", u.Host, err)
 	}
 	return nil, fmt.Errorf("the database can't be used; check DATABASE_URL and DATA_DIR.\n%w", err)
@@ -148,8 +154,8 @@ func (d Database) openPatiently(ctx context.Context, log *slog.Logger) (*storage
 	}
 }
 
-// openToServe opens the database. SQLite belongs to this process alone, so it is brought up to date; PostgreSQL is shared
-// with other replicas, so that is left to the operator.
+// openToServe opens the database. SQLite belongs to this process alone, so it is brought up to date; PostgreSQL is
+// shared with other replicas, so that is left to the operator.
 func (d Database) openToServe(ctx context.Context) (*storage.DB, error) {
 	if err := d.MakeFolder(); err != nil {
 		return nil, err
@@ -183,7 +189,7 @@ func (d Database) openToServe(ctx context.Context) (*storage.DB, error) {
 		if err = db.CheckAnyKey(ctx); errors.Is(err, storage.ErrWrongKeys) {
 			err = Wrong("ENCRYPTION_KEYS", "open nothing of what is stored; these are the keys of another database",
 				"give the keys it was sealed with, or put the key file back beside it. If they are lost for good: "+
-					"switchboard keys rotate --erase-unreadable; every workspace then has to reconnect")
+					d.Program+" keys rotate --erase-unreadable; every workspace then has to reconnect")
 		}
 	}
 	if err != nil {
@@ -222,12 +228,12 @@ func (d Database) keyLost(ctx context.Context) (err error) {
 			"sealed with the missing key, so no new one is made",
 		"put the key file back, give its content as ENCRYPTION_KEYS, or check DATABASE_URL and DATA_DIR. If the key is lost "+
 			"for good, give a new one as "+
-			"ENCRYPTION_KEYS (openssl rand -base64 32) and run switchboard keys rotate --erase-unreadable; "+
+			"ENCRYPTION_KEYS (openssl rand -base64 32) and run "+d.Program+" keys rotate --erase-unreadable; "+
 			"every workspace then has to reconnect")
 }
 
-// closeRefused closes a database that can't be served with, for err. One that was made just now goes again where another
-// one is missed: the place has to be free when that one is put back.
+// closeRefused closes a database that can't be served with, for err. One that was made just now goes again where
+// another one is missed: the place has to be free when that one is put back.
 func (d Database) closeRefused(made bool, db *storage.DB, err error) error {
 	missed := errors.Is(err, storage.ErrMissed) || errors.As(err, new(*ConfigError))
 	err = errors.Join(err, db.Close())
@@ -239,8 +245,9 @@ func (d Database) closeRefused(made bool, db *storage.DB, err error) error {
 	return err
 }
 
-// InOperatorsWords is err with the command that helps where the library names what a program can call.
-func InOperatorsWords(err error) string {
+// InOperatorsWords is err with the command that helps, of an app's program, where the library names what a program
+// can call.
+func InOperatorsWords(err error, app, program string) string {
 	var schema *storage.SchemaError
 	if !errors.As(err, &schema) {
 		return err.Error()
@@ -248,13 +255,13 @@ func InOperatorsWords(err error) string {
 	var words string
 	switch {
 	case schema.Have > schema.Want:
-		words = fmt.Sprintf("this database was written by a newer Switchboard (schema version %d, this one knows %d): "+
-			"run that version or newer", schema.Have, schema.Want)
+		words = fmt.Sprintf("this database was written by a newer %s (schema version %d, this one knows %d): "+
+			"run that version or newer", app, schema.Have, schema.Want)
 	case schema.Have == 0:
-		words = "this database has no Switchboard tables yet: run switchboard migrate up"
+		words = fmt.Sprintf("this database has no %s tables yet: run %s migrate up", app, program)
 	default:
-		words = fmt.Sprintf("this database has schema version %d and this Switchboard needs %d: run switchboard migrate up",
-			schema.Have, schema.Want)
+		words = fmt.Sprintf("this database has schema version %d and this %s needs %d: run %s migrate up",
+			schema.Have, app, schema.Want, program)
 	}
 	return strings.ReplaceAll(err.Error(), schema.Error(), words)
 }

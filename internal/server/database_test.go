@@ -13,7 +13,8 @@ import (
 	"switchboard/storage"
 )
 
-// Of processes that start together in a new folder one works there, and the others are told so and leave its key alone.
+// Of processes that start together in a new folder one works there, and the others are told so and leave its key
+// alone.
 func TestFirstStartOfMany(t *testing.T) {
 	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")

@@ -172,7 +172,7 @@ func (s *Server) askDatabase(ctx context.Context) fault {
 // schema is what the database said of its tables when it was last asked.
 func (s *Server) schema() fault {
 	if err := s.db.SchemaSeen(); err != nil {
-		return fault{InOperatorsWords(err), err}
+		return fault{InOperatorsWords(err, s.cfg.Install.App.Name, s.cfg.Database.Program), err}
 	}
 	return fault{}
 }

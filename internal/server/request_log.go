@@ -51,8 +51,8 @@ func (r *recorder) Write(b []byte) (int, error) {
 
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-// withRequestLog gives every request an id, logs its end, and turns a panic into a 500 that shows nothing. The query is
-// not logged: it holds codes and states.
+// withRequestLog gives every request an id, logs its end, and turns a panic into a 500 that shows nothing. The query
+// is not logged: it holds codes and states.
 func withRequestLog(log *slog.Logger, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := install.NewRef()
@@ -70,7 +70,8 @@ func withRequestLog(log *slog.Logger, next http.Handler) http.Handler {
 					http.Error(rec, "Something went wrong on our side. Reference: "+id, http.StatusInternalServerError)
 				}
 			}
-			log.DebugContext(ctx, "request", "method", r.Method, "path", r.URL.Path, "status", rec.status, "took", time.Since(started))
+			log.DebugContext(ctx, "request", "method", r.Method, "path", r.URL.Path,
+				"status", rec.status, "took", time.Since(started))
 		}()
 		next.ServeHTTP(rec, r.WithContext(ctx))
 	})

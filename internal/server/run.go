@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -43,11 +44,20 @@ func (s *Server) run(ctx context.Context) (err error) {
 	care, endCare := context.WithCancel(context.WithoutCancel(ctx))
 	defer endCare()
 
-	s.entrance.open(bounded(lastAnswers(stopping, s.public())))
+	s.entrance.open(lastAnswers(stopping, s.public()))
 	closePublic := s.openPublic(group)
+	var working sync.WaitGroup
+	for _, run := range append([]func(context.Context) error{s.bot.Run}, s.background()...) {
+		working.Add(1)
+		group.Go(func() error {
+			defer working.Done()
+			return run(work)
+		})
+	}
 	group.Go(func() error {
 		defer endCare()
-		return s.bot.Run(work)
+		working.Wait()
+		return nil
 	})
 	s.lookAfter(care, group)
 	listening := make(chan struct{})
@@ -144,7 +154,8 @@ func (s *Server) runSockets(ctx context.Context) error {
 // where is what the log says of a program that serves.
 func (s *Server) where() []any {
 	public := s.cfg.Install.PublicURL
-	facts := []any{"public_url", public, "install", public + "/", "database", s.db.Dialect(), "version", s.cfg.Version}
+	facts := []any{"public_url", public, "install", public + "/",
+		"database", s.db.Dialect(), "version", s.cfg.Install.App.Version}
 	if s.listener != nil {
 		facts = append([]any{"listen", s.listener.Addr().String()}, facts...)
 	}

@@ -1,9 +1,9 @@
-// Package server puts the parts of a running app together, and is the one place that knows in which order they start and
-// stop.
+// Package server puts the parts of a running app together, and is the one place that knows in which order they start
+// and stop.
 package server
 
-// A Server, for the real thing and for the demo alike: what it is made of, and what comes before it serves. The order is
-// that of Run, serve and run, from top to bottom, and what was begun ends in reverse.
+// A Server, for the real thing and for the demo alike: what it is made of, and what comes before it serves. The order
+// is that of Run, serve and run, from top to bottom, and what was begun ends in reverse.
 
 import (
 	"cmp"
@@ -30,13 +30,14 @@ type Config struct {
 	Install     install.Config // all but Store, SigningKeys, Metrics and Log
 	Bot         bot.Config     // all but Install, AppID, Inbox, Metrics and Log
 	Database    Database
-	MemoryInbox bool          // what is acknowledged is lost with the process: to measure what the database costs
-	ListenAddr  string        // of the public door; "": there is none, and Handler is served by somebody else
-	Listener    net.Listener  // instead of ListenAddr; closed by Run
-	AdminAddr   string        // of /livez, /readyz and /metrics; "": nobody watches
-	AdminHosts  []string      // names that AdminAddr answers to, besides addresses and localhost
-	DrainDelay  time.Duration // how long the doors stay open after ErrTerminated
-	Version     string
+	MemoryInbox bool                    // what is acknowledged is lost with the process: to measure what the database costs
+	ListenAddr  string                  // of the public door; "": there is none, and Handler is served by somebody else
+	Listener    net.Listener            // instead of ListenAddr; closed by Run
+	AdminAddr   string                  // of /livez, /readyz and /metrics; "": nobody watches
+	AdminHosts  []string                // names that AdminAddr answers to, besides addresses and localhost
+	DrainDelay  time.Duration           // how long the doors stay open after ErrTerminated
+	Routes      map[string]http.Handler // the app's own pages, by the patterns of http.ServeMux
+	Background  []func(ctx context.Context) error
 	Log         *slog.Logger
 	Clock       func() time.Time // the machine's; nil: time.Now
 	Serving     func()           // called when people are let in; nil: nothing
@@ -63,13 +64,20 @@ type Server struct {
 	listener net.Listener
 }
 
-// New returns a Server. It starts nothing.
-func New(cfg Config) *Server {
+// New checks what can be checked without a database and returns a Server. It starts nothing.
+func New(cfg Config) (*Server, error) {
+	if err := checkRoutes(cfg.Routes); err != nil {
+		return nil, err
+	}
+	in := cfg.Install
+	if err := bot.CheckCatalogue(in.Scopes, in.UserScopes, cfg.Bot.Handlers); err != nil {
+		return nil, err
+	}
 	numbers := prometheus.NewRegistry()
 	numbers.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s := &Server{cfg: cfg, log: slog.New(requestLog{cfg.Log.Handler()}), numbers: numbers, listener: cfg.Listener}
 	numbers.MustRegister(s.sharedGauge())
-	return s
+	return s, nil
 }
 
 // Handler is what people and Slack reach, for a program that has a server of its own. Before Run serves, and after, it
@@ -111,8 +119,8 @@ func (s *Server) serve(ctx context.Context) error {
 	return s.run(ctx)
 }
 
-// free reports whether ListenAddr can be listened on. It stays closed until there is somebody to answer, so that a proxy
-// is refused and tries another replica.
+// free reports whether ListenAddr can be listened on. It stays closed until there is somebody to answer, so that a
+// proxy is refused and tries another replica.
 func (s *Server) free() error {
 	if s.listener != nil || s.cfg.ListenAddr == "" {
 		return nil
@@ -197,8 +205,8 @@ func (s *Server) closeInbox() {
 	}
 }
 
-// adopt makes SLACK_BOT_TOKEN the one connection. Slack may be slow to answer at the very moment we start; a refusal is
-// final.
+// adopt makes SLACK_BOT_TOKEN the one connection. Slack may be slow to answer at the very moment we start; a refusal
+// is final.
 func (s *Server) adopt(ctx context.Context) error {
 	const tries = 4
 	var err error
@@ -226,7 +234,10 @@ func (s *Server) adopt(ctx context.Context) error {
 // public is what people and Slack reach.
 func (s *Server) public() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/", s.install.Handler())
+	mux.Handle("/", bounded(s.install.Handler()))
 	mux.Handle(eventsPath, s.bot.Handler())
+	for pattern, h := range s.cfg.Routes {
+		mux.Handle(pattern, h)
+	}
 	return withRequestLog(s.log, mux)
 }

@@ -1,0 +1,109 @@
+package cli
+
+// An app in plain values, and what follows from them: its manifest, its pages, and what a newcomer is told to try.
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"switchboard/bot"
+	"switchboard/install"
+	"switchboard/install/connection"
+	"switchboard/internal/server"
+)
+
+// App is what the command line runs. Its fields are those of the module's App, where they are explained.
+type App struct {
+	Name         string
+	Summary      string
+	About        string
+	Color        string
+	Does         []string
+	DataKept     string
+	Commands     install.Commands
+	Handlers     []bot.Handler
+	Scopes       []connection.Scope
+	UserScopes   []connection.Scope
+	Messages     func(cfg *install.Config)
+	Routes       map[string]http.Handler
+	Background   []func(ctx context.Context) error
+	Guide        []bot.Hint
+	DemoHandlers []bot.Handler
+	Version      string
+}
+
+// Fill adds the app to the settings in cfg.
+func (a App) Fill(cfg *server.Config) {
+	cfg.Bot.Handlers = slices.Concat(a.Handlers, cfg.Bot.Handlers)
+	cfg.Routes, cfg.Background = a.Routes, a.Background
+
+	in := &cfg.Install
+	in.App.Name, in.App.Summary, in.App.Does, in.App.DataKept = a.Name, a.Summary, a.does(), a.DataKept
+	in.App.Commands, in.App.Version = a.Commands, a.Version
+	in.Scopes, in.UserScopes = a.scopes(cfg.Bot.Handlers), bot.UserCatalogue(a.UserScopes, cfg.Bot.Handlers)
+	if a.Messages != nil {
+		a.Messages(in)
+	}
+}
+
+func (a App) scopes(handlers []bot.Handler) []connection.Scope {
+	return bot.Catalogue(a.Scopes, handlers)
+}
+
+// manifest is what Slack is told of the app, with the handlers in also besides its own.
+func (a App) manifest(publicURL string, also ...bot.Handler) (bot.Manifest, error) {
+	handlers := slices.Concat(a.Handlers, also)
+	return bot.NewManifest(bot.Profile{
+		Name: a.Name, Description: a.Summary, LongDescription: a.About, Color: a.Color,
+		Scopes: a.scopes(handlers), UserScopes: bot.UserCatalogue(a.UserScopes, handlers),
+	}, handlers, publicURL)
+}
+
+// does says what people can do with the app, in the order of its handlers, if the app doesn't say it in its own words.
+func (a App) does() []string {
+	if len(a.Does) > 0 {
+		return a.Does
+	}
+	var steps []string
+	for _, h := range a.Handlers {
+		step := ""
+		switch {
+		case h.Kind == bot.KindCommand:
+			step = fmt.Sprintf("You type %s in any channel: %s.", h.Name, strings.TrimSuffix(h.About, "."))
+		case h.Kind == bot.KindEvent && h.Name == "app_mention":
+			step = "You mention it in a channel where it was added, and it answers there."
+		case h.Kind == bot.KindMessage && slices.Contains(h.Scopes, "im:history"):
+			step = "You write to it in a direct message, and it answers there."
+		case h.Kind == bot.KindEvent && h.Name == "app_home_opened":
+			step = "Its Home tab shows what it has for you."
+		}
+		if step != "" && !slices.Contains(steps, step) {
+			steps = append(steps, step)
+		}
+	}
+	return steps
+}
+
+// guide is what the demo's first page proposes.
+func (a App) guide() []bot.Hint {
+	if len(a.Guide) > 0 {
+		return a.Guide
+	}
+	hints := []bot.Hint{{Title: "Install it for one workspace.",
+		Text: "Sign in as Dana Reyes, choose Add " + a.Name + " in the sidebar and follow the buttons."}}
+	for _, h := range a.Handlers {
+		switch {
+		case h.Kind == bot.KindCommand:
+			typed := strings.TrimSpace(h.Name + " " + h.Usage)
+			hints = append(hints, bot.Hint{Title: "Type " + typed + " in a channel.", Text: h.About})
+		case h.Kind == bot.KindEvent && h.Name == "app_mention":
+			hints = append(hints, bot.Hint{Title: "Mention it.",
+				Text: "In a channel, type /invite @" + a.Name + ". Then mention it: @" + a.Name + " hello."})
+		}
+	}
+	return append(hints, bot.Hint{Title: "Remove it and add it again.",
+		Text: "Both are under Manage " + a.Name + ", for admins."})
+}

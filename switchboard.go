@@ -1,0 +1,171 @@
+package switchboard
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"switchboard/bot"
+	"switchboard/install"
+	"switchboard/install/connection"
+	"switchboard/internal/cli"
+	"switchboard/internal/server"
+)
+
+// App is a bot: what it does, and how it introduces itself. Only Name and Handlers are needed.
+type App struct {
+	Name    string // at most 35 characters
+	Summary string // one sentence of at most 140 characters: what it does
+	About   string // the same at length, for Slack's app directory: 175 to 4,000 characters, or ""
+	Color   string // #rrggbb, behind its icon
+
+	// Does says on the install page what people can do with it, a sentence for each. nil: it follows from the
+	// handlers.
+	Does []string
+	// DataKept says on the install page what it keeps, for the IT team. How long follows by itself.
+	DataKept string
+	// Commands are what people can type about the connection. The pages tell people of them; of one that is "" they
+	// don't speak.
+	Commands install.Commands
+
+	// Handlers answer what Slack sends. The manifest, the permissions and the pages follow from them.
+	Handlers []bot.Handler
+	// Scopes and UserScopes are better words for permissions than the built-in ones: why it asks, what it can't do
+	// without. Each has to be declared by a handler.
+	Scopes, UserScopes []connection.Scope
+	// Messages sets what writes to people about their connection: Welcome, Tell, TellMissing and Resolve of cfg,
+	// whose App and SlackURL are there already. nil: nobody is written to.
+	Messages func(cfg *install.Config)
+
+	// Routes are its own pages, by the patterns of http.ServeMux, beside ours: / and all below /slack/ are taken.
+	// They get whatever comes from the internet, and have to bound and check it themselves.
+	Routes map[string]http.Handler
+	// Background is its own work: each begins once the database is open, and is told to end when the last request is
+	// answered, 30 s after the stop at most. An error stops the program; nil doesn't.
+	Background []func(ctx context.Context) error
+
+	// Guide is what the demo's first page proposes. nil: it follows from the handlers.
+	Guide []bot.Hint
+	// DemoHandlers are those that the demo has besides Handlers.
+	DemoHandlers []bot.Handler
+	Version      string // "": dev
+}
+
+// Main is a whole program: it runs the command line of os.Args (serve, demo, manifest, connections, inbox, keys,
+// migrate, backup …) with the settings of the environment, and exits. "help" lists what there is.
+func (a App) Main() { os.Exit(cli.Main(cli.App(a), os.Args)) }
+
+// Config is an App with its settings, for a program that has a main function of its own. In brackets are the names
+// that errors call them by: those of the environment, which serve reads.
+type Config struct {
+	App App
+
+	ClientID       string              // [SLACK_CLIENT_ID] from the app's Basic Information page at Slack
+	ClientSecret   connection.Secret   // [SLACK_CLIENT_SECRET]
+	SigningSecrets []connection.Secret // [SLACK_SIGNING_SECRET] several while it is being changed; none with AppToken
+	AppID          string              // [SLACK_APP_ID] "": what comes for another app isn't told apart
+	AppToken       connection.Secret   // [SLACK_APP_TOKEN] set: Socket Mode
+	BotToken       connection.Secret   // [SLACK_BOT_TOKEN] set: one workspace, and nobody installs
+	SlackURL       string              // [SLACK_URL] "": https://slack.com
+	PublicURL      string              // [PUBLIC_URL] https://host, what browsers and Slack see
+
+	DatabaseURL    connection.Secret // [DATABASE_URL] postgres://… or sqlite:PATH; "": SQLite in DataDir
+	DataDir        string            // [DATA_DIR] for new tokens until they are stored, one for each process; "": data
+	EncryptionKeys connection.Secret // [ENCRYPTION_KEYS] 32 bytes each in base64; "" with SQLite: a file
+
+	ListenAddr string        // [LISTEN_ADDR] "": no door of its own, and Handler is served by you
+	AdminAddr  string        // [ADMIN_ADDR] of /livez, /readyz and /metrics, never public; "": none
+	AdminHosts []string      // [ADMIN_HOSTS] names that AdminAddr answers to, besides addresses and localhost
+	DrainDelay time.Duration // [DRAIN_DELAY] how long requests are still taken after the stop, with /readyz red
+
+	Keep           time.Duration // [KEEP_DAYS] of removed connections' facts and history, and dead letters; 0: 90 days
+	InboxLease     time.Duration // [INBOX_LEASE] how long a dead replica's events lie; 0: 30 s
+	Workers        int           // [WORKERS] handlers of events at once; 0: 128, below 0: none here
+	Closed         bool          // [INSTALLS] only workspaces that are connected, or in Admit, may install
+	Admit          []string      // ids of workspaces (T…) and organisations (E…)
+	MoveToRotation bool          // [MOVE_TO_ROTATION] exchange long-lived tokens
+
+	Operator   string // [OPERATOR_NAME] who runs this copy
+	SupportURL string // [SUPPORT_URL] https://… or mailto:…
+	PrivacyURL string // [PRIVACY_URL]
+	TermsURL   string // [TERMS_URL]
+
+	Log *slog.Logger // nil: nothing is logged
+}
+
+// Server is an app that is put together. Make one with New, and run it once.
+type Server struct{ running *server.Server }
+
+// New checks cfg and returns a Server. It starts nothing and opens nothing.
+func New(cfg Config) (*Server, error) {
+	if cfg.App.Name == "" {
+		return nil, errors.New("switchboard: the App has no Name")
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	data := cmp.Or(cfg.DataDir, "data")
+	settings := server.Config{
+		Install: install.Config{
+			App: install.App{
+				Operator:   cfg.Operator,
+				SupportURL: cfg.SupportURL,
+				PrivacyURL: cfg.PrivacyURL,
+				TermsURL:   cfg.TermsURL,
+			},
+			ClientID:       cfg.ClientID,
+			ClientSecret:   cfg.ClientSecret,
+			AppID:          cfg.AppID,
+			BotToken:       cfg.BotToken,
+			SlackURL:       cmp.Or(cfg.SlackURL, "https://slack.com"),
+			PublicURL:      cfg.PublicURL,
+			MoveToRotation: cfg.MoveToRotation,
+			Keep:           cmp.Or(cfg.Keep, install.DefaultKeep),
+			Closed:         cfg.Closed,
+			Admit:          cfg.Admit,
+		},
+		Bot: bot.Config{
+			SigningSecrets: cfg.SigningSecrets,
+			AppToken:       cfg.AppToken,
+			Lease:          cfg.InboxLease,
+			Workers:        cfg.Workers,
+		},
+		Database: server.Database{
+			URL:     cmp.Or(cfg.DatabaseURL, connection.Secret("sqlite:"+filepath.Join(data, "switchboard.db"))),
+			DataDir: data,
+			Keys:    cfg.EncryptionKeys,
+			Program: filepath.Base(os.Args[0]),
+		},
+		ListenAddr: cfg.ListenAddr,
+		AdminAddr:  cfg.AdminAddr,
+		AdminHosts: cfg.AdminHosts,
+		DrainDelay: cfg.DrainDelay,
+		Log:        cfg.Log,
+	}
+	cfg.App.Version = cmp.Or(cfg.App.Version, "dev")
+	cli.App(cfg.App).Fill(&settings)
+	s, err := server.New(settings)
+	if err != nil {
+		return nil, err
+	}
+	return &Server{running: s}, nil
+}
+
+// Handler is what people and Slack reach, for a program that has an http.Server of its own: give it "/". Before Run
+// serves, and after, it answers 503; Slack sends again what was refused.
+func (s *Server) Handler() http.Handler { return s.running.Handler() }
+
+// Run opens the database, which it waits for if it is away, and serves until ctx ends and all that was accepted is
+// finished; that is no error. With an http.Server of your own, let it run until Run has returned.
+func (s *Server) Run(ctx context.Context) error {
+	running, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer end(nil)
+	stop := context.AfterFunc(ctx, func() { end(server.ErrTerminated) })
+	defer stop()
+	return s.running.Run(running)
+}
