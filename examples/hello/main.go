@@ -1,0 +1,20 @@
+// Command hello answers whoever mentions it.
+package main
+
+import (
+	"context"
+
+	"github.com/slack-go/slack/slackevents"
+
+	"switchboard"
+	"switchboard/bot"
+)
+
+func main() {
+	switchboard.App{Name: "Hello", Handlers: []bot.Handler{
+		bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Turn, e *slackevents.AppMentionEvent) error {
+			_, err := t.Say(ctx, bot.Reply{Text: "Hey <@" + e.User + ">!"})
+			return err
+		}, "app_mentions:read", "chat:write"),
+	}}.Main()
+}

@@ -1,0 +1,52 @@
+package main
+
+// What is true of the whole bot: it stays small, and its manifest asks for what it needs. The module's own tests run
+// it.
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// asProgram in the environment makes this test binary the bot.
+const asProgram = "HELLO_TEST_RUN"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+func TestItStaysSmall(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := bytes.Count(text, []byte("\n")); n > 20 {
+		t.Errorf("%d lines, want 20 at most", n)
+	}
+}
+
+func TestManifest(t *testing.T) {
+	t.Parallel()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program, "manifest", "--public-url", "https://bot.example.com")
+	cmd.Env, cmd.Dir = []string{asProgram + "=1"}, t.TempDir()
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, want := range []string{"name: Hello", "- app_mentions:read", "- chat:write", "- app_mention\n", "- app_uninstalled"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("%q is not in the manifest:\n%s", want, out)
+		}
+	}
+}

@@ -1,0 +1,258 @@
+package switchboard_test
+
+// A bot in a module of its own, as somebody builds it who has nothing but this module: its demo, in which it is
+// installed, answers and is removed.
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"html"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"switchboard/slacksim"
+	"switchboard/storage/storagetest"
+)
+
+const patience = 30 * time.Second
+
+func TestABotOutsideOfThisModule(t *testing.T) {
+	storagetest.Long(t) // it builds a program
+	v := visitor{t: t, cookies: map[string]string{}}
+	public, log := v.startDemo(buildHello(t))
+
+	v.get(v.slack)
+	v.post("/signin", url.Values{"user": {slacksim.AcmeAdmin}})
+	landing := v.get(public)
+	if !strings.Contains(landing, "Send messages") || !strings.Contains(landing, "You mention it in a channel") {
+		t.Errorf("the install page: %s", landing)
+	}
+	consent := v.get(public + "/slack/install")
+	query := regexp.MustCompile(`name="query" value="([^"]*)"`).FindStringSubmatch(consent)
+	if query == nil {
+		t.Fatalf("no form on Slack's page: %s", consent)
+	}
+	done := v.post("/oauth/v2/authorize", url.Values{
+		"query": {html.UnescapeString(query[1])}, "team": {slacksim.Acme}, "do": {"allow"},
+	})
+	if !strings.Contains(done, "Acme Corp") || !strings.Contains(done, "Hello") {
+		t.Fatalf("after the install: %s", done)
+	}
+
+	general := "/client/" + slacksim.Acme + "/" + slacksim.AcmeGeneral
+	v.post(general+"/invite", nil)
+	v.post(general+"/say", url.Values{"text": {"@Hello are you there?"}})
+	v.until("an answer", func() bool { return strings.Contains(v.get(v.slack+general), "Hey ") })
+
+	v.post("/client/"+slacksim.Acme+"/app/remove", nil)
+	v.until("a line about the removal", func() bool {
+		return log.has(`"msg":"removal handled"`, `"state":"removed"`)
+	})
+	for _, word := range []string{"/connection", "Switchboard"} {
+		if i := strings.Index(v.seen.String(), word); i >= 0 {
+			t.Errorf("a page says %q: …%s…", word, v.seen.String()[max(0, i-200):min(v.seen.Len(), i+200)])
+		}
+	}
+}
+
+// buildHello builds examples/hello in a module of its own and returns the program.
+func buildHello(t *testing.T) string {
+	t.Helper()
+	root, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	module, err := exec.Command("go", "list", "-m").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, folder := strings.TrimSpace(string(module)), t.TempDir()
+	own, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What this module requires stands in its go.mod; the other one gets it along, so that nothing has to be fetched.
+	_, requires, _ := strings.Cut(string(own), "\nrequire")
+	const mod = "module hello\n\ngo 1.26.0\n\nrequire %s v0.0.0\n\nreplace %[1]s => %s\n\nrequire%s"
+	files := map[string]string{"go.mod": fmt.Sprintf(mod, name, root, requires)}
+	for file, from := range map[string]string{"go.sum": "go.sum", "main.go": filepath.Join("examples", "hello", "main.go")} {
+		text, err := os.ReadFile(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[file] = string(text)
+	}
+	for file, text := range files {
+		if err := os.WriteFile(filepath.Join(folder, file), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	program := filepath.Join(folder, "hello")
+	// With the flags of this test, so that the cache has most of it.
+	build := exec.Command("go", "build", "-o", program, ".")
+	build.Dir, build.Env = folder, append(os.Environ(), "GOFLAGS=-mod=mod -buildvcs=false", "GOWORK=off")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return program
+}
+
+// visitor is a browser without a window. The demo's two addresses are one host, which shares its cookies.
+type visitor struct {
+	t       *testing.T
+	slack   string
+	cookies map[string]string
+	seen    strings.Builder // all pages
+}
+
+// startDemo runs the program's demo and returns where the app is, and what it logs.
+func (v *visitor) startDemo(program string) (public string, log *logged) {
+	v.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	cmd := exec.CommandContext(ctx, program, "demo", "--addr", "127.0.0.1:0")
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.Env = []string{"LOG_LEVEL=info", "LOG_FORMAT=json", "TMPDIR=" + v.t.TempDir()}
+	cmd.Dir = v.t.TempDir()
+	log = &logged{}
+	cmd.Stderr = log
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		cancel()
+		v.t.Fatal(err)
+	}
+	var said strings.Builder
+	lines := bufio.NewScanner(out)
+	for v.slack == "" && lines.Scan() {
+		said.WriteString(lines.Text() + "\n")
+		if address := strings.TrimSpace(lines.Text()); strings.HasPrefix(address, "http://") {
+			v.slack = address
+		}
+	}
+	v.t.Cleanup(func() {
+		_, _ = io.Copy(io.Discard, out)
+		if err := cmd.Wait(); err != nil && ctx.Err() == nil {
+			v.t.Errorf("the demo ended with %v", err)
+		}
+	})
+	v.t.Cleanup(cancel) // before it is waited for
+	if v.slack == "" || !strings.Contains(said.String(), "Hello's demo is running") {
+		v.t.Fatalf("the demo says %q, and logs %s", said.String(), log)
+	}
+	v.until("the app to serve", func() bool { return log.has(`"msg":"serving"`) })
+	var serving struct {
+		PublicURL string `json:"public_url"`
+	}
+	if err := json.Unmarshal([]byte(log.line(`"msg":"serving"`)), &serving); err != nil {
+		v.t.Fatal(err)
+	}
+	return serving.PublicURL, log
+}
+
+func (v *visitor) get(address string) string { return v.send(http.MethodGet, address, nil) }
+
+// post sends a form to a page of Slack's.
+func (v *visitor) post(path string, form url.Values) string {
+	return v.send(http.MethodPost, v.slack+path, form)
+}
+
+// send follows redirects and returns the page they end at.
+func (v *visitor) send(method, address string, form url.Values) string {
+	v.t.Helper()
+	client := http.Client{Timeout: patience, CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse
+	}}
+	for range 10 {
+		r, err := http.NewRequest(method, address, strings.NewReader(form.Encode()))
+		if err != nil {
+			v.t.Fatal(err)
+		}
+		r.Header.Set("Accept", "text/html")
+		if method == http.MethodPost {
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			r.Header.Set("Origin", v.slack)
+		}
+		for name, value := range v.cookies {
+			r.AddCookie(&http.Cookie{Name: name, Value: value})
+		}
+		resp, err := client.Do(r)
+		if err != nil {
+			v.t.Fatal(err)
+		}
+		page, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil {
+			v.t.Fatal(err)
+		}
+		v.seen.Write(page)
+		for _, c := range resp.Cookies() {
+			v.cookies[c.Name] = c.Value
+		}
+		to, err := resp.Location()
+		if err != nil {
+			if resp.StatusCode != http.StatusOK {
+				v.t.Fatalf("%s %s: %s %s", method, address, resp.Status, page)
+			}
+			return string(page)
+		}
+		method, address, form = http.MethodGet, to.String(), nil
+	}
+	v.t.Fatalf("%s redirects for ever", address)
+	return ""
+}
+
+func (v *visitor) until(what string, ok func() bool) {
+	v.t.Helper()
+	for end := time.Now().Add(patience); !ok(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			v.t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// logged is what a program logs while it runs.
+type logged struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logged) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// line is the first line with all these words, "" if there is none.
+func (l *logged) line(words ...string) string {
+	for line := range strings.Lines(l.String()) {
+		all := true
+		for _, w := range words {
+			all = all && strings.Contains(line, w)
+		}
+		if all {
+			return line
+		}
+	}
+	return ""
+}
+
+func (l *logged) has(words ...string) bool { return l.line(words...) != "" }
