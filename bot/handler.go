@@ -157,6 +157,7 @@ func (e *notActingError) Unwrap() []error { return []error{connection.ErrNotConn
 // only to people of this one. It needs chat:write. Any other error is told as "something went wrong" with a reference.
 type UserError struct{ Text string }
 
+// Error is Text, and what an operator finds in the log.
 func (e *UserError) Error() string { return e.Text }
 
 // userWord is what a UserError in err says, for who acted alone; false: there is none.

@@ -22,6 +22,7 @@ import (
 // Turn.Need.
 type NotAllowedError struct{ Scopes []string }
 
+// Error names the permissions, for the log. People read their labels.
 func (e *NotAllowedError) Error() string { return "not allowed here: " + strings.Join(e.Scopes, ", ") }
 
 // Missing returns those of scopes that the workspace has not allowed, by what Slack last said.

@@ -98,6 +98,7 @@ type TokenRefused struct {
 	what string
 }
 
+// Error is for the operator: what is wrong with the token, and where to make one that works.
 func (e *TokenRefused) Error() string {
 	return "the app-level token " + e.what + " (" + e.Code + "). Make one (xapp-…) with the scope connections:write " +
 		"on the app's Basic Information page at https://api.slack.com/apps and put it there, " +

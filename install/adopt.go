@@ -15,6 +15,7 @@ import (
 // TokenError says why a token cannot serve as the bot token, in a sentence for the operator. It does not hold the token.
 type TokenError struct{ Problem string }
 
+// Error is the sentence in Problem.
 func (e *TokenError) Error() string { return e.Problem }
 
 const botTokenNeeded = " What is needed is the bot token: in your app's settings, under OAuth & Permissions, the Bot User OAuth Token " +

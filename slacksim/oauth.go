@@ -45,6 +45,7 @@ type AuthorizeError struct {
 	Detail string // the sentence on the page
 }
 
+// Error is the code, and the sentence that a person would read.
 func (e *AuthorizeError) Error() string { return e.Code + ": " + e.Detail }
 
 func refused(code, detail string) *AuthorizeError { return &AuthorizeError{Code: code, Detail: detail} }
