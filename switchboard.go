@@ -27,7 +27,8 @@ type App struct {
 	// Does says on the install page what people can do with it, a sentence for each. nil: it follows from the
 	// handlers.
 	Does []string
-	// DataKept says on the install page what it keeps, for the IT team. How long follows by itself.
+	// DataKept says on the install page what it keeps, for the IT team. How long follows by itself. "": what is kept for
+	// every app, and nothing of its own.
 	DataKept string
 	// Commands are what people can type about the connection. The pages tell people of them; of one that is "" they
 	// don't speak.

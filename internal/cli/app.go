@@ -3,6 +3,7 @@ package cli
 // An app in plain values, and what follows from them: its manifest, its pages, and what a newcomer is told to try.
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -35,13 +36,17 @@ type App struct {
 	Version      string
 }
 
+// dataKept is what is kept for every app; one that keeps more of its own says it.
+const dataKept = "The workspace's name and id, who installed the app and when, the permissions granted, " +
+	"what happened to the connection, and its access, encrypted."
+
 // Fill adds the app to the settings in cfg.
 func (a App) Fill(cfg *server.Config) {
 	cfg.Bot.Handlers = slices.Concat(a.Handlers, cfg.Bot.Handlers)
 	cfg.Routes, cfg.Background = a.Routes, a.Background
 
 	in := &cfg.Install
-	in.App.Name, in.App.Summary, in.App.Does, in.App.DataKept = a.Name, a.Summary, a.does(), a.DataKept
+	in.App.Name, in.App.Summary, in.App.Does, in.App.DataKept = a.Name, a.Summary, a.does(), cmp.Or(a.DataKept, dataKept)
 	in.App.Commands, in.App.Version = a.Commands, a.Version
 	in.Scopes, in.UserScopes = a.scopes(cfg.Bot.Handlers), bot.UserCatalogue(a.UserScopes, cfg.Bot.Handlers)
 	if a.Messages != nil {

@@ -139,9 +139,9 @@ func (p *program) run(ctx context.Context, args []string, getenv func(string) st
 	parser, err := kong.New(&c,
 		kong.Name(p.name),
 		kong.Vars{"name": p.name},
-		kong.Description(p.Summary+"\n\n"+
+		kong.Description(strings.TrimSpace(p.Summary+"\n\n"+
 			"Settings come from flags, then the environment, then a .env file in this folder. "+
-			"Secrets have no flags: use the environment, or NAME_FILE with the name of a file."),
+			"Secrets have no flags: use the environment, or NAME_FILE with the name of a file.")),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { panic(exited(code)) }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
