@@ -21,6 +21,7 @@ import (
 	"switchboard/install/connection"
 	"switchboard/slacksim"
 	"switchboard/storage"
+	"switchboard/storage/inbox"
 	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
@@ -29,7 +30,7 @@ import (
 type scene struct {
 	sim      *slacksim.Sim
 	db       *storage.DB
-	inbox    *storage.Inbox
+	inbox    *inbox.Inbox
 	bot      *bot.Bot
 	database string
 	finish   func()
@@ -93,10 +94,11 @@ func playWith(t *testing.T, database string, change func(*bot.Config), handlers 
 	if err != nil {
 		t.Fatal(err)
 	}
-	inbox, err := db.Inbox(ctx, storage.InboxConfig{})
+	inbox, err := db.Inbox(ctx, inbox.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	inbox.Start()
 	cfg := bot.Config{Install: in, Handlers: handlers, Inbox: inbox, SigningSecrets: []connection.Secret{"signing-secret"}}
 	change(&cfg)
 	b, err := bot.New(cfg)

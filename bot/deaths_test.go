@@ -21,6 +21,7 @@ import (
 	"switchboard/install"
 	"switchboard/install/connection"
 	"switchboard/storage"
+	"switchboard/storage/inbox"
 	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
@@ -59,7 +60,7 @@ var mortal = []bot.Handler{
 }
 
 // openInbox opens a database, makes its tables if need be, and the inbox in it.
-func openInbox(t *testing.T, database, key string, cfg storage.InboxConfig) (*storage.DB, *storage.Inbox) {
+func openInbox(t *testing.T, database, key string, cfg inbox.Config) (*storage.DB, *inbox.Inbox) {
 	t.Helper()
 	keys, err := seal.ParseKeys(key)
 	if err != nil {
@@ -76,13 +77,14 @@ func openInbox(t *testing.T, database, key string, cfg storage.InboxConfig) (*st
 	if err != nil {
 		t.Fatal(err)
 	}
+	inbox.Start()
 	return db, inbox
 }
 
 // workAll works an inbox until there is nothing in it.
 func workAll(t *testing.T, database, key string) {
 	lease := 100 * time.Millisecond
-	db, inbox := openInbox(t, database, key, storage.InboxConfig{Alone: strings.HasPrefix(database, "sqlite:"), Lease: lease})
+	db, inbox := openInbox(t, database, key, inbox.Config{Alone: strings.HasPrefix(database, "sqlite:"), Lease: lease})
 	in, err := install.New(install.Config{PublicURL: "http://127.0.0.1", Store: db, Scopes: catalogue(mortal)})
 	if err != nil {
 		t.Fatal(err)
@@ -117,10 +119,10 @@ func TestWhatEndsTheProcessIsBuried(t *testing.T) {
 			t.Parallel()
 			const innocents = 40
 			database, key := fresh(t), seal.NewKey()
-			db, inbox := openInbox(t, database, key, storage.InboxConfig{})
+			db, events := openInbox(t, database, key, inbox.Config{})
 			put := func(id, kind, name string, body string) {
 				e := bot.Event{ID: id, Kind: kind, Type: name, Key: connection.Key{AppID: "A1", TeamID: "T1"}, Received: time.Now(), Body: []byte(body)}
-				if _, err := inbox.Add(ctx, &e, false); err != nil {
+				if _, err := events.Add(ctx, &e, false); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -139,7 +141,7 @@ func TestWhatEndsTheProcessIsBuried(t *testing.T) {
 					put("work-exits", "slash_commands", "command /exit", `{"form":"command=%2Fexit&team_id=T1"}`)
 				}
 			}
-			inbox.Close()
+			events.Close()
 			if err := db.Close(); err != nil { // the file belongs to one process
 				t.Fatal(err)
 			}
@@ -169,9 +171,9 @@ func TestWhatEndsTheProcessIsBuried(t *testing.T) {
 			}
 			all.Wait()
 
-			db, inbox = openInbox(t, database, key, storage.InboxConfig{})
+			db, events = openInbox(t, database, key, inbox.Config{})
 			defer db.Close()
-			defer inbox.Close()
+			defer events.Close()
 			letters, err := db.Letters(ctx, "", 100)
 			if err != nil {
 				t.Fatal(err)

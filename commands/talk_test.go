@@ -25,6 +25,7 @@ import (
 	"switchboard/install/connection"
 	"switchboard/slacksim"
 	"switchboard/storage"
+	"switchboard/storage/inbox"
 	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
@@ -106,10 +107,11 @@ func play(t *testing.T, database string, untick ...string) *scene {
 	if err != nil {
 		t.Fatal(err)
 	}
-	inbox, err := db.Inbox(ctx, storage.InboxConfig{})
+	inbox, err := db.Inbox(ctx, inbox.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	inbox.Start()
 	b, err := bot.New(bot.Config{Install: s.in, Handlers: All(), Inbox: inbox, SigningSecrets: []connection.Secret{"signing-secret"}})
 	if err != nil {
 		t.Fatal(err)

@@ -9,16 +9,17 @@ import (
 	"switchboard/bot"
 	"switchboard/install/connection"
 	"switchboard/slacksim"
-	"switchboard/storage"
+	"switchboard/storage/inbox"
 )
 
 // letter keeps a message of k as a dead letter, and returns how many such can be read.
 func (r *rig) letter(in replica, k connection.Key, id string) (readable func() int) {
 	r.t.Helper()
-	inbox, err := in.db.Inbox(r.ctx, storage.InboxConfig{Now: r.clock.Now})
+	inbox, err := in.db.Inbox(r.ctx, inbox.Config{Now: r.clock.Now})
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	inbox.Start()
 	defer inbox.Close()
 	e := bot.Event{ID: id, Kind: "events_api", Type: "message", Key: k, Received: r.clock.Now(), Body: []byte("between us")}
 	if _, err := inbox.Add(r.ctx, &e, true); err != nil {

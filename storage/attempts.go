@@ -12,11 +12,16 @@ import (
 
 	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/storage/internal/columns"
+	"switchboard/storage/internal/db"
 )
+
+// attempts are the installs that were begun.
+type attempts struct{ pool *db.Pool }
 
 // BeginAttempt is install.Store's. A row that is there and unused is one of the release before, which kept it from the start on, or
 // one whose state was given back.
-func (db *DB) BeginAttempt(ctx context.Context, a install.Attempt) error {
+func (s attempts) BeginAttempt(ctx context.Context, a install.Attempt) error {
 	const doing = "begin attempt"
 	if len(a.StateHash) == 0 {
 		return fmt.Errorf("%s: it has no state hash", doing)
@@ -28,7 +33,7 @@ func (db *DB) BeginAttempt(ctx context.Context, a install.Attempt) error {
 		DoUpdates: clause.AssignmentColumns([]string{"returned_at", "answer_hash", "ended_at", "outcome", "reason"}),
 	}
 	var won bool
-	err := db.exec(ctx, func(g *gorm.DB) error {
+	err := s.pool.Exec(ctx, func(g *gorm.DB) error {
 		row.ID = 0
 		begin := g.Clauses(unused).Create(&row)
 		won = begin.RowsAffected == 1
@@ -36,7 +41,7 @@ func (db *DB) BeginAttempt(ctx context.Context, a install.Attempt) error {
 	})
 	switch {
 	case err != nil:
-		return fault(ctx, doing, err)
+		return db.Fault(ctx, doing, err)
 	case !won:
 		return install.ErrStateUsed
 	}
@@ -44,10 +49,10 @@ func (db *DB) BeginAttempt(ctx context.Context, a install.Attempt) error {
 }
 
 // GetAttempt is install.Store's.
-func (db *DB) GetAttempt(ctx context.Context, stateHash []byte) (install.Attempt, error) {
+func (s attempts) GetAttempt(ctx context.Context, stateHash []byte) (install.Attempt, error) {
 	var rows []attemptRow
-	if err := db.read.WithContext(ctx).Where("state_hash = ?", append([]byte{}, stateHash...)).Limit(1).Find(&rows).Error; err != nil {
-		return install.Attempt{}, fault(ctx, "find attempt", err)
+	if err := s.pool.Read.WithContext(ctx).Where("state_hash = ?", append([]byte{}, stateHash...)).Limit(1).Find(&rows).Error; err != nil {
+		return install.Attempt{}, db.Fault(ctx, "find attempt", err)
 	}
 	if len(rows) == 0 {
 		return install.Attempt{}, connection.ErrNotFound
@@ -56,17 +61,17 @@ func (db *DB) GetAttempt(ctx context.Context, stateHash []byte) (install.Attempt
 }
 
 // EndAttempt is install.Store's. The attempt is found by its StateHash.
-func (db *DB) EndAttempt(ctx context.Context, a install.Attempt) error {
+func (s attempts) EndAttempt(ctx context.Context, a install.Attempt) error {
 	var found int64
 	row := attemptRowOf(a)
-	err := db.transact(ctx, func(tx *gorm.DB) error {
+	err := s.pool.Transact(ctx, func(tx *gorm.DB) error {
 		end := tx.Model(&attemptRow{}).Where("state_hash = ?", row.StateHash).
 			Select("returned_at", "answer_hash", "ended_at", "outcome", "reason", "connection_id", "team_id", "user_id").Updates(&row)
 		found = end.RowsAffected
 		return end.Error
 	})
 	if err != nil {
-		return fault(ctx, "end attempt", err)
+		return db.Fault(ctx, "end attempt", err)
 	}
 	if found == 0 {
 		return connection.ErrNotFound
@@ -75,13 +80,13 @@ func (db *DB) EndAttempt(ctx context.Context, a install.Attempt) error {
 }
 
 // Attempts is install.Store's.
-func (db *DB) Attempts(ctx context.Context, n int) ([]install.Attempt, error) {
+func (s attempts) Attempts(ctx context.Context, n int) ([]install.Attempt, error) {
 	if n <= 0 {
 		return nil, nil
 	}
 	var rows []attemptRow
-	if err := db.read.WithContext(ctx).Order("started_at DESC, id DESC").Limit(n).Find(&rows).Error; err != nil {
-		return nil, fault(ctx, "list attempts", err)
+	if err := s.pool.Read.WithContext(ctx).Order("started_at DESC, id DESC").Limit(n).Find(&rows).Error; err != nil {
+		return nil, db.Fault(ctx, "list attempts", err)
 	}
 	attempts := make([]install.Attempt, len(rows))
 	for i := range rows {
@@ -91,16 +96,16 @@ func (db *DB) Attempts(ctx context.Context, n int) ([]install.Attempt, error) {
 }
 
 // SweepAttempts is install.Store's.
-func (db *DB) SweepAttempts(ctx context.Context, kept, nameless time.Time) (int64, error) {
+func (s attempts) SweepAttempts(ctx context.Context, kept, nameless time.Time) (int64, error) {
 	var swept int64
-	err := db.transact(ctx, func(tx *gorm.DB) error {
+	err := s.pool.Transact(ctx, func(tx *gorm.DB) error {
 		sweep := tx.Where("started_at < ? OR user_id = '' AND started_at < ?",
-			micros(db.clock.spared(kept)), micros(db.clock.spared(nameless))).Delete(&attemptRow{})
+			columns.Micros(s.pool.Clock.Spared(kept)), columns.Micros(s.pool.Clock.Spared(nameless))).Delete(&attemptRow{})
 		swept = sweep.RowsAffected
 		return sweep.Error
 	})
 	if err != nil {
-		return 0, fault(ctx, "sweep attempts", err)
+		return 0, db.Fault(ctx, "sweep attempts", err)
 	}
 	return swept, nil
 }

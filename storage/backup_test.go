@@ -12,23 +12,26 @@ import (
 	"testing"
 
 	"switchboard/storage"
+	"switchboard/storage/inbox"
+	"switchboard/storage/internal/storetest"
 	"switchboard/storage/storagetest"
 )
 
 func TestBackupWhileItIsWritten(t *testing.T) {
 	t.Parallel()
-	f := open(t, storagetest.SQLite(t))
-	in, err := f.Inbox(t.Context(), storage.InboxConfig{Alone: true})
+	f := storetest.Open(t, storagetest.SQLite(t))
+	in, err := f.Inbox(t.Context(), inbox.Config{Alone: true})
 	if err != nil {
 		t.Fatal(err)
 	}
+	in.Start()
 	t.Cleanup(in.Close)
 	add := func(id string) {
-		e := event(id, "T1")
+		e := storetest.Event(id, "T1")
 		_, err := in.Add(t.Context(), &e, false)
-		ok(t, err)
+		storetest.OK(t, err)
 	}
-	c := put(t, f, full(key("A1", "", "T1")))
+	c := storetest.Put(t, f, storetest.Full(storetest.Key("A1", "", "T1")))
 	for i := range 100 { // they lie in the -wal file
 		add(fmt.Sprint("Before", i))
 	}
@@ -47,11 +50,11 @@ func TestBackupWhileItIsWritten(t *testing.T) {
 
 	folder := t.TempDir()
 	file := filepath.Join(folder, "backup.db")
-	other := openWith(t, f.url, nil) // as the command does, beside serve
+	other := storetest.OpenWith(t, f.URL, nil) // as the command does, beside serve
 	size, err := other.Backup(t.Context(), file)
 	close(stop)
 	writing.Wait()
-	ok(t, err)
+	storetest.OK(t, err)
 	info, err := os.Stat(file)
 	if err != nil || info.Size() != size || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %d bytes were reported, %v", info, size, err)
@@ -63,16 +66,16 @@ func TestBackupWhileItIsWritten(t *testing.T) {
 		t.Errorf("it left %v behind, %v", files, err)
 	}
 
-	restored := open(t, "sqlite:"+file)
-	ok(t, restored.Ready(t.Context()))
-	if n := restored.count(t, "SELECT count(*) FROM connections WHERE id = '"+c.ID+"'"); n != 1 {
+	restored := storetest.Open(t, "sqlite:"+file)
+	storetest.OK(t, restored.Ready(t.Context()))
+	if n := restored.CountOf(t, "SELECT count(*) FROM connections WHERE id = '"+c.ID+"'"); n != 1 {
 		t.Errorf("%d connections", n)
 	}
-	if n := restored.count(t, "SELECT count(*) FROM inbox WHERE event_id LIKE 'Before%'"); n != 100 {
+	if n := restored.CountOf(t, "SELECT count(*) FROM inbox WHERE event_id LIKE 'Before%'"); n != 100 {
 		t.Errorf("%d of 100 events that were acknowledged before", n)
 	}
 	var verdict string
-	if err := restored.raw.QueryRow("PRAGMA integrity_check").Scan(&verdict); err != nil || !strings.EqualFold(verdict, "ok") {
+	if err := restored.Raw.QueryRow("PRAGMA integrity_check").Scan(&verdict); err != nil || !strings.EqualFold(verdict, "ok") {
 		t.Errorf("integrity: %s, %v", verdict, err)
 	}
 }

@@ -11,18 +11,20 @@ import (
 	"gorm.io/gorm"
 
 	"switchboard/install/connection"
+	"switchboard/storage/internal/columns"
+	"switchboard/storage/internal/db"
 )
 
 // writeHistory adds lines to a connection's history, in the transaction that makes them true. The caller holds the lock on
 // the connection's row, so that the lines lie in the order of the changes.
-func (db *DB) writeHistory(tx *gorm.DB, connectionID string, lines []connection.Change) error {
+func (d *DB) writeHistory(tx *gorm.DB, connectionID string, lines []connection.Change) error {
 	if len(lines) == 0 {
 		return nil
 	}
 	rows := make([]changeRow, len(lines))
 	for i, line := range lines {
 		if line.At.IsZero() {
-			line.At = db.Now()
+			line.At = d.Now()
 		}
 		rows[i] = changeRowOf(connectionID, line)
 	}
@@ -35,13 +37,13 @@ func unexplained(reason string) connection.Change {
 }
 
 // History is install.Store's.
-func (db *DB) History(ctx context.Context, connectionID string, n int) ([]connection.Change, error) {
-	if n <= 0 || !storable(connectionID) {
+func (d *DB) History(ctx context.Context, connectionID string, n int) ([]connection.Change, error) {
+	if n <= 0 || !columns.Storable(connectionID) {
 		return nil, nil
 	}
 	var rows []changeRow
-	if err := db.read.WithContext(ctx).Where("connection_id = ?", connectionID).Order("id DESC").Limit(n).Find(&rows).Error; err != nil {
-		return nil, fault(ctx, "read history", err)
+	if err := d.pool.Read.WithContext(ctx).Where("connection_id = ?", connectionID).Order("id DESC").Limit(n).Find(&rows).Error; err != nil {
+		return nil, db.Fault(ctx, "read history", err)
 	}
 	lines := make([]connection.Change, len(rows))
 	for i := range rows {
@@ -68,27 +70,27 @@ const (
 )
 
 // Sweep is install.Store's. It works in batches; with an error it says how many connections were deleted until then.
-func (db *DB) Sweep(ctx context.Context, before time.Time) (int64, error) {
-	before = db.clock.spared(before)
-	if _, err := db.sweep(ctx, sweepLines, before, linesAtOnce); err != nil {
-		return 0, fault(ctx, "sweep history", err)
+func (d *DB) Sweep(ctx context.Context, before time.Time) (int64, error) {
+	before = d.pool.Clock.Spared(before)
+	if _, err := d.sweep(ctx, sweepLines, before, linesAtOnce); err != nil {
+		return 0, db.Fault(ctx, "sweep history", err)
 	}
-	if _, err := db.sweep(ctx, sweepBudgets, before, math.MaxInt64); err != nil {
-		return 0, fault(ctx, "sweep budgets", err)
+	if _, err := d.sweep(ctx, sweepBudgets, before, math.MaxInt64); err != nil {
+		return 0, db.Fault(ctx, "sweep budgets", err)
 	}
-	swept, err := db.sweep(ctx, sweepConnections, before, connectionsAtOnce)
+	swept, err := d.sweep(ctx, sweepConnections, before, connectionsAtOnce)
 	if err != nil {
-		return swept, fault(ctx, "sweep connections", err)
+		return swept, db.Fault(ctx, "sweep connections", err)
 	}
 	return swept, nil
 }
 
 // sweep runs statement until there is less than a batch left.
-func (db *DB) sweep(ctx context.Context, statement string, before time.Time, batch int64) (swept int64, err error) {
+func (d *DB) sweep(ctx context.Context, statement string, before time.Time, batch int64) (swept int64, err error) {
 	for {
 		var n int64
-		err := db.exec(ctx, func(g *gorm.DB) error {
-			deleted := g.Exec(statement, map[string]any{"before": micros(before), "n": batch})
+		err := d.pool.Exec(ctx, func(g *gorm.DB) error {
+			deleted := g.Exec(statement, map[string]any{"before": columns.Micros(before), "n": batch})
 			n = deleted.RowsAffected
 			return deleted.Error
 		})

@@ -16,12 +16,13 @@ import (
 
 	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/storage/internal/storetest"
 	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
 
 // history returns all lines of a connection, oldest first.
-func history(t *testing.T, f fixture, connectionID string) []connection.Change {
+func history(t *testing.T, f storetest.Fixture, connectionID string) []connection.Change {
 	t.Helper()
 	lines, err := f.History(t.Context(), connectionID, 1_000_000)
 	if err != nil {
@@ -32,7 +33,7 @@ func history(t *testing.T, f fixture, connectionID string) []connection.Change {
 }
 
 // told is what history says, without when.
-func told(t *testing.T, f fixture, connectionID string) (lines []string) {
+func told(t *testing.T, f storetest.Fixture, connectionID string) (lines []string) {
 	t.Helper()
 	for _, c := range history(t, f, connectionID) {
 		lines = append(lines, fmt.Sprint(c.What, " ", c.Outcome, " by ", c.By.Kind, c.By.ID, " ", c.Reason))
@@ -40,7 +41,7 @@ func told(t *testing.T, f fixture, connectionID string) (lines []string) {
 	return lines
 }
 
-func tells(t *testing.T, what string, f fixture, connectionID string, want ...string) {
+func tells(t *testing.T, what string, f storetest.Fixture, connectionID string, want ...string) {
 	t.Helper()
 	if diff := cmp.Diff(want, told(t, f, connectionID), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", what, diff)
@@ -56,16 +57,16 @@ func update(t *testing.T, db install.Store, k connection.Key, fn func(c *connect
 	return c
 }
 
-func testHistoryOfPut(t *testing.T, f fixture) {
+func testHistoryOfPut(t *testing.T, f storetest.Fixture) {
 	consent := func(by string, after time.Duration) connection.Connection {
-		c := full(key("A-told", "", "T1"))
-		c.AuthorizedBy, c.AuthorizedAt = by, t0.Add(after)
+		c := storetest.Full(storetest.Key("A-told", "", "T1"))
+		c.AuthorizedBy, c.AuthorizedAt = by, storetest.T0.Add(after)
 		c.Note(connection.Change{What: "the caller's own"}) // the store knows better
 		return c
 	}
-	first := put(t, f, consent("U1", 0))
-	other := put(t, f, full(key("A-told", "", "T2")))
-	late := put(t, f, consent("U2", -time.Second))
+	first := storetest.Put(t, f, consent("U1", 0))
+	other := storetest.Put(t, f, storetest.Full(storetest.Key("A-told", "", "T2")))
+	late := storetest.Put(t, f, consent("U2", -time.Second))
 	again, before, err := f.Put(t.Context(), consent("", time.Minute))
 	if err != nil {
 		t.Fatal(err)
@@ -76,18 +77,18 @@ func testHistoryOfPut(t *testing.T, f fixture) {
 		}
 	}
 	update(t, f, first.Key, func(c *connection.Connection) {
-		c.Erase(connection.Removed, connection.ReasonUninstalled, t0.Add(time.Hour))
-		c.Note(connection.Change{At: t0.Add(time.Hour), By: connection.Actor{Kind: connection.BySlack}, What: connection.DidRemove, Outcome: connection.OutcomeDone, Reason: connection.ReasonUninstalled})
+		c.Erase(connection.Removed, connection.ReasonUninstalled, storetest.T0.Add(time.Hour))
+		c.Note(connection.Change{At: storetest.T0.Add(time.Hour), By: connection.Actor{Kind: connection.BySlack}, What: connection.DidRemove, Outcome: connection.OutcomeDone, Reason: connection.ReasonUninstalled})
 	})
-	put(t, f, consent("U3", 2*time.Hour))
+	storetest.Put(t, f, consent("U3", 2*time.Hour))
 	tells(t, "installs", f, first.ID, "install done by personU1 ", "reconnect done by personU2 ", "reconnect done by operator ",
 		"remove done by slack app_uninstalled", "reinstall done by personU3 ")
 	tells(t, "another connection", f, other.ID, "install done by personU1 ")
 
 	lines, err := f.History(t.Context(), first.ID, 2)
 	want := []connection.Change{
-		{ConnectionID: first.ID, At: t0.Add(2 * time.Hour), By: connection.Person("U3"), What: connection.DidReinstall, Outcome: connection.OutcomeDone},
-		{ConnectionID: first.ID, At: t0.Add(time.Hour), By: connection.Actor{Kind: connection.BySlack}, What: connection.DidRemove, Outcome: connection.OutcomeDone, Reason: connection.ReasonUninstalled},
+		{ConnectionID: first.ID, At: storetest.T0.Add(2 * time.Hour), By: connection.Person("U3"), What: connection.DidReinstall, Outcome: connection.OutcomeDone},
+		{ConnectionID: first.ID, At: storetest.T0.Add(time.Hour), By: connection.Actor{Kind: connection.BySlack}, What: connection.DidRemove, Outcome: connection.OutcomeDone, Reason: connection.ReasonUninstalled},
 	}
 	if diff := cmp.Diff(want, lines); diff != "" || err != nil {
 		t.Errorf("the newest two, error %v (-want +got):\n%s", err, diff)
@@ -105,10 +106,10 @@ func testHistoryOfPut(t *testing.T, f fixture) {
 }
 
 // Whoever loses the race for a row writes one line for what they did do, and none for what they did not.
-func testHistoryTogether(t *testing.T, f fixture) {
-	k := key("A-told-race", "", "T1")
-	storagetest.Together(callers, func(i int) {
-		c := full(k)
+func testHistoryTogether(t *testing.T, f storetest.Fixture) {
+	k := storetest.Key("A-told-race", "", "T1")
+	storagetest.Together(storetest.Callers, func(i int) {
+		c := storetest.Full(k)
 		c.AuthorizedBy = fmt.Sprintf("U%d", i)
 		if _, _, err := f.Put(t.Context(), c); err != nil {
 			t.Error(err)
@@ -124,15 +125,15 @@ func testHistoryTogether(t *testing.T, f fixture) {
 		whats[line.What]++
 		people[line.By.ID]++
 	}
-	if len(lines) != callers || lines[0].What != connection.DidInstall || whats[connection.DidInstall] != 1 || len(people) != callers {
+	if len(lines) != storetest.Callers || lines[0].What != connection.DidInstall || whats[connection.DidInstall] != 1 || len(people) != storetest.Callers {
 		t.Errorf("%d lines by %d people: %v", len(lines), len(people), whats)
 	}
 }
 
-func testHistoryOfUpdate(t *testing.T, f fixture) {
-	c := put(t, f, full(key("A-noted", "", "T1")))
+func testHistoryOfUpdate(t *testing.T, f storetest.Fixture) {
+	c := storetest.Put(t, f, storetest.Full(storetest.Key("A-noted", "", "T1")))
 	line := func(what string) connection.Change {
-		return connection.Change{At: t0, By: connection.Actor{Kind: connection.ByOperator}, What: what, Outcome: connection.OutcomeDone}
+		return connection.Change{At: storetest.T0, By: connection.Actor{Kind: connection.ByOperator}, What: what, Outcome: connection.OutcomeDone}
 	}
 	want := []string{"install done by personU1 "}
 
@@ -163,7 +164,7 @@ func testHistoryOfUpdate(t *testing.T, f fixture) {
 		tells(t, name, f, c.ID, want...)
 	}
 	update(t, f, c.Key, func(c *connection.Connection) {
-		c.LastEventAt, c.CheckAt, c.LeaseUntil = t0.Add(time.Hour), t0.Add(time.Hour), t0.Add(time.Hour)
+		c.LastEventAt, c.CheckAt, c.LeaseUntil = storetest.T0.Add(time.Hour), storetest.T0.Add(time.Hour), storetest.T0.Add(time.Hour)
 	})
 	update(t, f, c.Key, func(c *connection.Connection) { c.State = connection.Active; c.Note(line("noted")) })
 	want = append(want, "noted done by operator ")
@@ -215,21 +216,21 @@ func testHistoryOfUpdate(t *testing.T, f fixture) {
 // A line that cannot be written takes back what it tells of, and the other way round.
 func TestHistoryIsInTheTransaction(t *testing.T) {
 	t.Parallel()
-	eachDatabase(t, func(t *testing.T, f fixture) {
-		c := put(t, f, full(key("A1", "", "T1")))
+	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
+		c := storetest.Put(t, f, storetest.Full(storetest.Key("A1", "", "T1")))
 		u := person(c.Key, "U1")
 		grant(t, f, u)
-		exec(t, f, "ALTER TABLE connection_history RENAME COLUMN actor_id TO gone")
+		storetest.Exec(t, f, "ALTER TABLE connection_history RENAME COLUMN actor_id TO gone")
 		if _, err := f.Update(t.Context(), c.Key, func(c *connection.Connection) error {
 			c.State = connection.Paused
 			return nil
 		}); err == nil {
 			t.Error("an update went without its line")
 		}
-		if _, _, err := f.Put(t.Context(), full(key("A1", "", "T2"))); err == nil {
+		if _, _, err := f.Put(t.Context(), storetest.Full(storetest.Key("A1", "", "T2"))); err == nil {
 			t.Error("an install went without its line")
 		}
-		again := full(c.Key)
+		again := storetest.Full(c.Key)
 		again.Token = "xoxb-never"
 		if _, _, err := f.Put(t.Context(), again); err == nil {
 			t.Error("a consent went without its line")
@@ -246,8 +247,8 @@ func TestHistoryIsInTheTransaction(t *testing.T) {
 		if err := f.AddUser(t.Context(), never); err == nil {
 			t.Error("a person's token was kept without its line")
 		}
-		exec(t, f, "ALTER TABLE connection_history RENAME COLUMN gone TO actor_id")
-		if n := f.count(t, "SELECT count(*) FROM connections"); n != 1 {
+		storetest.Exec(t, f, "ALTER TABLE connection_history RENAME COLUMN gone TO actor_id")
+		if n := f.CountOf(t, "SELECT count(*) FROM connections"); n != 1 {
 			t.Errorf("%d connections", n)
 		}
 		found, err := f.Lookup(t.Context(), c.Key)
@@ -265,15 +266,15 @@ func TestHistoryIsInTheTransaction(t *testing.T) {
 // What we make up for a row that cannot be read is no change; what somebody does to it is.
 func TestHistoryOfUnreadableRows(t *testing.T) {
 	t.Parallel()
-	eachDatabase(t, func(t *testing.T, f fixture) {
-		c := put(t, f, full(key("A1", "", "T1")))
+	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
+		c := storetest.Put(t, f, storetest.Full(storetest.Key("A1", "", "T1")))
 		grant(t, f, person(c.Key, "U1"))
-		stranger := openWith(t, f.url, ring(t, seal.NewKey()))
-		update(t, stranger, c.Key, func(c *connection.Connection) { c.LastEventAt = t0.Add(time.Hour) })
-		updateUser(t, stranger, connection.TokenOwner{Key: c.Key, UserID: "U1"}, func(u *connection.UserToken) { u.LeaseUntil = t0 })
+		stranger := storetest.OpenWith(t, f.URL, storetest.Ring(t, seal.NewKey()))
+		update(t, stranger, c.Key, func(c *connection.Connection) { c.LastEventAt = storetest.T0.Add(time.Hour) })
+		updateUser(t, stranger, connection.TokenOwner{Key: c.Key, UserID: "U1"}, func(u *connection.UserToken) { u.LeaseUntil = storetest.T0 })
 		tells(t, "nothing that matters", f, c.ID, "install done by personU1 ")
 		update(t, stranger, c.Key, func(c *connection.Connection) {
-			c.Erase(connection.ReconnectRequired, connection.ReasonTokenRevoked, t0)
+			c.Erase(connection.ReconnectRequired, connection.ReasonTokenRevoked, storetest.T0)
 		})
 		tells(t, "erased", f, c.ID, "install done by personU1 ", "change done by switchboard reconnect_required")
 	})
@@ -281,26 +282,26 @@ func TestHistoryOfUnreadableRows(t *testing.T) {
 
 func TestSweep(t *testing.T) {
 	t.Parallel()
-	eachDatabase(t, func(t *testing.T, f fixture) {
-		ctx, before := t.Context(), t0.Add(time.Hour)
+	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
+		ctx, before := t.Context(), storetest.T0.Add(time.Hour)
 		// More than two batches of each.
 		const gone, lines = 250, 2500
 		for i := range gone {
-			c := put(t, f, full(key("A1", "", fmt.Sprintf("T%d", i))))
+			c := storetest.Put(t, f, storetest.Full(storetest.Key("A1", "", fmt.Sprintf("T%d", i))))
 			grant(t, f, person(c.Key, "U1"))
 			grant(t, f, person(c.Key, "U2"))
 		}
 		kept := map[string]connection.Connection{}
 		for name, state := range map[string]connection.State{"works": connection.Active, "broken": connection.ReconnectRequired, "paused": connection.Paused, "removed since": connection.Removed} {
-			c := full(key("A2", "", name))
-			c.State, c.StateSince = state, t0
+			c := storetest.Full(storetest.Key("A2", "", name))
+			c.State, c.StateSince = state, storetest.T0
 			if state == connection.Removed {
 				c.StateSince = before
 			}
-			kept[name] = put(t, f, c)
+			kept[name] = storetest.Put(t, f, c)
 		}
 		grant(t, f, person(kept["works"].Key, "U1"))
-		exec(t, f, "UPDATE connections SET state = 'removed' WHERE app_id = 'A1'") // as a release that knows no people does
+		storetest.Exec(t, f, "UPDATE connections SET state = 'removed' WHERE app_id = 'A1'") // as a release that knows no people does
 		line := func(what, outcome string, at time.Time) connection.Change {
 			return connection.Change{At: at, What: what, Outcome: outcome}
 		}
@@ -308,27 +309,27 @@ func TestSweep(t *testing.T) {
 			for range lines {
 				c.Note(line(connection.DidRenew, connection.OutcomeDone, before.Add(-time.Microsecond)))
 			}
-			c.Note(line(connection.DidRenew, connection.OutcomeFail, t0))
-			c.Note(line(connection.DidExchange, connection.OutcomeDone, t0))
+			c.Note(line(connection.DidRenew, connection.OutcomeFail, storetest.T0))
+			c.Note(line(connection.DidExchange, connection.OutcomeDone, storetest.T0))
 			c.Note(line(connection.DidRenew, connection.OutcomeDone, before))
 		})
 
 		if n, err := f.Sweep(ctx, time.Time{}); n != 0 || err != nil {
 			t.Errorf("swept %d before the zero time, error %v", n, err)
 		}
-		if n := f.count(t, "SELECT count(*) FROM connection_history WHERE what = 'renew'"); n != lines+2 {
+		if n := f.CountOf(t, "SELECT count(*) FROM connection_history WHERE what = 'renew'"); n != lines+2 {
 			t.Errorf("%d lines before the sweep", n)
 		}
 		if n, err := f.Sweep(ctx, before); n != gone || err != nil {
 			t.Errorf("swept %d of %d, error %v", n, gone, err)
 		}
-		if n := f.count(t, "SELECT count(*) FROM connections"); n != len(kept) {
+		if n := f.CountOf(t, "SELECT count(*) FROM connections"); n != len(kept) {
 			t.Errorf("%d connections are left of %d", n, len(kept))
 		}
-		if n := f.count(t, "SELECT count(*) FROM user_tokens"); n != 1 {
+		if n := f.CountOf(t, "SELECT count(*) FROM user_tokens"); n != 1 {
 			t.Errorf("%d people's tokens are left", n)
 		}
-		if n := f.count(t, "SELECT count(*) FROM connection_history"); n != len(kept)+3 {
+		if n := f.CountOf(t, "SELECT count(*) FROM connection_history"); n != len(kept)+3 {
 			t.Errorf("%d lines are left", n)
 		}
 		tells(t, "routine", f, kept["works"].ID, "install done by personU1 ", "renew failed by  ", "exchange done by  ", "renew done by  ")
@@ -341,11 +342,13 @@ func TestSweep(t *testing.T) {
 // A connection that comes back while the sweep waits for its row stays.
 func TestSweepMeetsAReinstall(t *testing.T) {
 	t.Parallel()
-	eachDatabase(t, func(t *testing.T, f fixture) {
+	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
 		ctx := t.Context()
-		c := put(t, f, full(key("A1", "", "T1")))
-		update(t, f, c.Key, func(c *connection.Connection) { c.Erase(connection.Removed, connection.ReasonUninstalled, t0) })
-		other, err := f.raw.Conn(ctx)
+		c := storetest.Put(t, f, storetest.Full(storetest.Key("A1", "", "T1")))
+		update(t, f, c.Key, func(c *connection.Connection) {
+			c.Erase(connection.Removed, connection.ReasonUninstalled, storetest.T0)
+		})
+		other, err := f.Raw.Conn(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -361,7 +364,7 @@ func TestSweepMeetsAReinstall(t *testing.T) {
 		}
 		swept := make(chan int64)
 		go func() {
-			n, err := f.Sweep(ctx, t0.Add(time.Hour))
+			n, err := f.Sweep(ctx, storetest.T0.Add(time.Hour))
 			if err != nil {
 				t.Error(err)
 			}

@@ -3,13 +3,10 @@ package storage_test
 // Both databases must behave alike down to the last race, so there is one suite, and both run it.
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
-	"database/sql"
 	"errors"
 	"fmt"
-	"log/slog"
 	"reflect"
 	"regexp"
 	"slices"
@@ -26,119 +23,9 @@ import (
 	"switchboard/install/connection"
 	"switchboard/install/links"
 	"switchboard/install/slackapi"
-	"switchboard/storage"
-	"switchboard/storage/seal"
+	"switchboard/storage/internal/storetest"
 	"switchboard/storage/storagetest"
 )
-
-// callers is how many goroutines a race is run with.
-const callers = 100
-
-var t0 = time.Date(2026, 11, 20, 9, 30, 0, 123456000, time.UTC)
-
-// fixture is a migrated database with another, raw handle on the same tables.
-type fixture struct {
-	*storage.DB
-	url string
-	raw *sql.DB
-	log *bytes.Buffer // what operators are told; read it when nothing is under way
-}
-
-// eachDatabase runs test on SQLite and on PostgreSQL at once. It returns before they have ended.
-func eachDatabase(t *testing.T, test func(t *testing.T, f fixture)) {
-	t.Helper()
-	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite, "postgres": storagetest.Postgres} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t, open(t, fresh(t)))
-		})
-	}
-}
-
-func open(t testing.TB, url string) fixture {
-	t.Helper()
-	keys, err := seal.ParseKeys(seal.NewKey())
-	if err != nil {
-		t.Fatal(err)
-	}
-	db := openWith(t, url, keys)
-	if _, err := db.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	log := new(bytes.Buffer)
-	db.LogTo(slog.New(slog.NewTextHandler(log, nil)))
-	return fixture{db, url, rawHandle(t, url), log}
-}
-
-func openWith(t testing.TB, url string, keys *seal.Keyring) *storage.DB {
-	t.Helper()
-	db, err := storage.Open(t.Context(), url, keys)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return db
-}
-
-func rawHandle(t testing.TB, url string) *sql.DB {
-	t.Helper()
-	driver, dsn := "pgx", url
-	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
-		driver, dsn = "sqlite", path+"?_pragma=busy_timeout(10000)"
-	}
-	raw, err := sql.Open(driver, dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { raw.Close() })
-	return raw
-}
-
-func (f fixture) count(t *testing.T, query string) (n int) {
-	t.Helper()
-	if err := f.raw.QueryRow(query).Scan(&n); err != nil {
-		t.Fatalf("%s: %v", query, err)
-	}
-	return n
-}
-
-func exec(t *testing.T, f fixture, statement string) {
-	t.Helper()
-	if _, err := f.raw.Exec(statement); err != nil {
-		t.Fatalf("%s: %v", statement, err)
-	}
-}
-
-func key(app, enterprise, team string) connection.Key {
-	return connection.Key{AppID: app, EnterpriseID: enterprise, TeamID: team}
-}
-
-// full is a connection with something in every field.
-func full(k connection.Key) connection.Connection {
-	return connection.Connection{
-		Key: k, TeamName: "Acme", TeamURL: "https://acme.slack.com/", TeamIcon: "https://img/1.png", EnterpriseName: "Acme Group",
-		BotUserID: "U0BOT", BotID: "B0BOT", Scopes: []string{"chat:write", "commands"},
-		TokenPair: connection.TokenPair{Token: "xoxe.xoxb-token", RefreshToken: "xoxe-1-refresh", ExpiresAt: t0.Add(12 * time.Hour), Generation: 1},
-		Webhook: connection.Webhook{URL: "https://hooks.slack.com/services/T/B/secret", Channel: "#general", ChannelID: "C1",
-			ConfigurationURL: "https://acme.slack.com/services/B1"},
-		InstalledBy: "U1", InstalledByName: "Ann", InstalledAt: t0, AuthorizedBy: "U1", AuthorizedAt: t0,
-		State: connection.Active, Reason: "because", StateSince: t0.Add(time.Second), CheckedAt: t0.Add(2 * time.Second),
-		LastEventAt: t0.Add(3 * time.Second),
-	}
-}
-
-func put(t *testing.T, db install.Store, c connection.Connection) connection.Connection {
-	t.Helper()
-	now, _, err := db.Put(t.Context(), c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return now
-}
 
 // same compares connections, secrets included (cmp would print them hidden and alike).
 func same(t *testing.T, what string, got, want connection.Connection) {
@@ -158,8 +45,8 @@ func same(t *testing.T, what string, got, want connection.Connection) {
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	eachDatabase(t, func(t *testing.T, f fixture) {
-		for name, test := range map[string]func(*testing.T, fixture){
+	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
+		for name, test := range map[string]func(*testing.T, storetest.Fixture){
 			"PutAndReadBack":        testPutAndReadBack,
 			"PutAgain":              testPutAgain,
 			"PutOlderConsent":       testPutOlderConsent,
@@ -203,9 +90,9 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-func testPutAndReadBack(t *testing.T, f fixture) {
-	c := full(key("A-read", "E1", "T1"))
-	c.ID, c.CreatedAt, c.Installs = "con_chosenbycaller", t0.Add(-time.Hour), 17 // not the caller's to choose
+func testPutAndReadBack(t *testing.T, f storetest.Fixture) {
+	c := storetest.Full(storetest.Key("A-read", "E1", "T1"))
+	c.ID, c.CreatedAt, c.Installs = "con_chosenbycaller", storetest.T0.Add(-time.Hour), 17 // not the caller's to choose
 	now, before, err := f.Put(t.Context(), c)
 	if err != nil || before != nil {
 		t.Fatalf("Put: before %v, error %v", before, err)
@@ -214,7 +101,7 @@ func testPutAndReadBack(t *testing.T, f fixture) {
 		t.Errorf("id %q", now.ID)
 	}
 	want := c
-	want.ID, want.CreatedAt, want.Installs = now.ID, t0, 1
+	want.ID, want.CreatedAt, want.Installs = now.ID, storetest.T0, 1
 	same(t, "Put", now, want)
 	found, err := f.Lookup(t.Context(), c.Key)
 	if err != nil {
@@ -228,9 +115,9 @@ func testPutAndReadBack(t *testing.T, f fixture) {
 	same(t, "FindID", found, want)
 }
 
-func testPutAgain(t *testing.T, f fixture) {
-	first := put(t, f, full(key("A-again", "E1", "T1")))
-	again := connection.Connection{Key: first.Key, TeamName: "Acme 2", TokenPair: connection.TokenPair{Token: "xoxb-2"}, InstalledBy: "U2", InstalledAt: t0.Add(time.Minute), AuthorizedBy: "U2", AuthorizedAt: t0.Add(time.Minute), State: connection.Active}
+func testPutAgain(t *testing.T, f storetest.Fixture) {
+	first := storetest.Put(t, f, storetest.Full(storetest.Key("A-again", "E1", "T1")))
+	again := connection.Connection{Key: first.Key, TeamName: "Acme 2", TokenPair: connection.TokenPair{Token: "xoxb-2"}, InstalledBy: "U2", InstalledAt: storetest.T0.Add(time.Minute), AuthorizedBy: "U2", AuthorizedAt: storetest.T0.Add(time.Minute), State: connection.Active}
 	now, before, err := f.Put(t.Context(), again)
 	if err != nil || before == nil {
 		t.Fatalf("Put: before %v, error %v", before, err)
@@ -254,10 +141,10 @@ func testPutAgain(t *testing.T, f fixture) {
 	same(t, "Find", found, want)
 }
 
-func testPutOlderConsent(t *testing.T, f fixture) {
-	first := put(t, f, full(key("A-older", "", "T1")))
-	for name, at := range map[string]time.Time{"a microsecond older": t0.Add(-time.Microsecond), "a callback's time older": t0.Add(-30 * time.Second)} {
-		late := full(first.Key)
+func testPutOlderConsent(t *testing.T, f storetest.Fixture) {
+	first := storetest.Put(t, f, storetest.Full(storetest.Key("A-older", "", "T1")))
+	for name, at := range map[string]time.Time{"a microsecond older": storetest.T0.Add(-time.Microsecond), "a callback's time older": storetest.T0.Add(-30 * time.Second)} {
+		late := storetest.Full(first.Key)
 		late.Token, late.AuthorizedAt, late.TeamName = "xoxb-late", at, "Late"
 		now, before, err := f.Put(t.Context(), late)
 		if err != nil || before == nil {
@@ -270,46 +157,46 @@ func testPutOlderConsent(t *testing.T, f fixture) {
 		now.Contested = false
 		same(t, name, now, first)
 	}
-	tie := full(first.Key)
+	tie := storetest.Full(first.Key)
 	tie.Token = "xoxb-tie"
-	if now := put(t, f, tie); now.Token != "xoxb-tie" || now.Installs != 4 {
+	if now := storetest.Put(t, f, tie); now.Token != "xoxb-tie" || now.Installs != 4 {
 		t.Errorf("a consent of the same moment was not taken: %d installs", now.Installs)
 	}
 	// A clock that was set back is no late consent, and neither is anything when there is no token to keep.
-	back := full(first.Key)
-	back.Token, back.AuthorizedAt = "xoxb-back", t0.Add(-time.Hour)
-	if now := put(t, f, back); now.Token != "xoxb-back" {
+	back := storetest.Full(first.Key)
+	back.Token, back.AuthorizedAt = "xoxb-back", storetest.T0.Add(-time.Hour)
+	if now := storetest.Put(t, f, back); now.Token != "xoxb-back" {
 		t.Error("a consent by a clock that was set back was dropped")
 	}
 	if _, err := f.Update(t.Context(), first.Key, func(c *connection.Connection) error {
-		c.Erase(connection.Removed, connection.ReasonUninstalled, t0)
+		c.Erase(connection.Removed, connection.ReasonUninstalled, storetest.T0)
 		return nil
 	}); err != nil {
 		t.Fatal(err)
 	}
 	back.Token, back.AuthorizedAt = "xoxb-again", back.AuthorizedAt.Add(-time.Second)
-	if now := put(t, f, back); now.Token != "xoxb-again" || now.State != connection.Active {
+	if now := storetest.Put(t, f, back); now.Token != "xoxb-again" || now.State != connection.Active {
 		t.Error("a removed connection kept a new install out")
 	}
 	// An operator's pause outlives a re-install.
 	if _, err := f.Update(t.Context(), first.Key, func(c *connection.Connection) error {
-		c.SetState(connection.Paused, "operator", t0)
+		c.SetState(connection.Paused, "operator", storetest.T0)
 		return nil
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if now := put(t, f, full(first.Key)); now.State != connection.Paused || now.Token == "" {
+	if now := storetest.Put(t, f, storetest.Full(first.Key)); now.State != connection.Paused || now.Token == "" {
 		t.Errorf("a paused connection became %s", now.State)
 	}
 }
 
-func testPutTogether(t *testing.T, f fixture) {
-	k := key("A-together", "E1", "T1")
+func testPutTogether(t *testing.T, f storetest.Fixture) {
+	k := storetest.Key("A-together", "E1", "T1")
 	race := func(what string, first func(before *connection.Connection) bool) {
 		var mu sync.Mutex
 		ids, firsts := map[string]int{}, 0
-		storagetest.Together(callers, func(i int) {
-			c := full(k)
+		storagetest.Together(storetest.Callers, func(i int) {
+			c := storetest.Full(k)
 			c.Token = connection.Secret(fmt.Sprintf("xoxb-%d", i))
 			now, before, err := f.Put(t.Context(), c)
 			if err != nil {
@@ -327,48 +214,48 @@ func testPutTogether(t *testing.T, f fixture) {
 			t.Errorf("%s: %d ids for one workspace", what, len(ids))
 		}
 		if firsts != 1 {
-			t.Errorf("%s: %d of %d callers were the first", what, firsts, callers)
+			t.Errorf("%s: %d of %d callers were the first", what, firsts, storetest.Callers)
 		}
-		if n := f.count(t, "SELECT count(*) FROM connections WHERE app_id = 'A-together'"); n != 1 {
+		if n := f.CountOf(t, "SELECT count(*) FROM connections WHERE app_id = 'A-together'"); n != 1 {
 			t.Errorf("%s: %d rows", what, n)
 		}
 	}
 	race("empty", func(before *connection.Connection) bool { return before == nil })
 	if _, err := f.Update(t.Context(), k, func(c *connection.Connection) error {
-		c.Erase(connection.Removed, connection.ReasonUninstalled, t0)
+		c.Erase(connection.Removed, connection.ReasonUninstalled, storetest.T0)
 		return nil
 	}); err != nil {
 		t.Fatal(err)
 	}
 	race("removed", func(before *connection.Connection) bool { return before != nil && before.State == connection.Removed })
 	c, err := f.Lookup(t.Context(), k)
-	if err != nil || c.Installs != 2*callers {
-		t.Errorf("%d installs counted of %d, error %v", c.Installs, 2*callers, err)
+	if err != nil || c.Installs != 2*storetest.Callers {
+		t.Errorf("%d installs counted of %d, error %v", c.Installs, 2*storetest.Callers, err)
 	}
 }
 
-func testPutTogetherNewerWins(t *testing.T, f fixture) {
-	k := key("A-newer", "", "T1")
-	storagetest.Together(callers, func(i int) {
-		c := full(k)
-		c.AuthorizedAt = t0.Add(time.Duration(i) * time.Microsecond)
+func testPutTogetherNewerWins(t *testing.T, f storetest.Fixture) {
+	k := storetest.Key("A-newer", "", "T1")
+	storagetest.Together(storetest.Callers, func(i int) {
+		c := storetest.Full(k)
+		c.AuthorizedAt = storetest.T0.Add(time.Duration(i) * time.Microsecond)
 		c.Token = connection.Secret(fmt.Sprintf("xoxb-%d", i))
 		if _, _, err := f.Put(t.Context(), c); err != nil {
 			t.Error(err)
 		}
 	})
 	c, err := f.Lookup(t.Context(), k)
-	if err != nil || c.Token.Reveal() != fmt.Sprintf("xoxb-%d", callers-1) || c.Installs != callers {
+	if err != nil || c.Token.Reveal() != fmt.Sprintf("xoxb-%d", storetest.Callers-1) || c.Installs != storetest.Callers {
 		t.Errorf("consent of %v is in force after %d installs, error %v", c.AuthorizedAt, c.Installs, err)
 	}
 }
 
 // Of any number of callers one adds, and the others change nothing.
-func testAdd(t *testing.T, f fixture) {
-	k := key("A-add", "E1", "T1")
+func testAdd(t *testing.T, f storetest.Fixture) {
+	k := storetest.Key("A-add", "E1", "T1")
 	var added atomic.Int64
-	storagetest.Together(callers, func(i int) {
-		c := full(k)
+	storagetest.Together(storetest.Callers, func(i int) {
+		c := storetest.Full(k)
 		c.Token = connection.Secret(fmt.Sprintf("xoxb-%d", i))
 		now, err := f.Add(t.Context(), c)
 		switch {
@@ -381,7 +268,7 @@ func testAdd(t *testing.T, f fixture) {
 			t.Error(err)
 		}
 	})
-	if n := f.count(t, "SELECT sum(version) FROM connections WHERE app_id = 'A-add'"); n != 1 || added.Load() != 1 {
+	if n := f.CountOf(t, "SELECT sum(version) FROM connections WHERE app_id = 'A-add'"); n != 1 || added.Load() != 1 {
 		t.Errorf("%d writes, %d said so", n, added.Load())
 	}
 	c, err := f.Lookup(t.Context(), k)
@@ -389,25 +276,25 @@ func testAdd(t *testing.T, f fixture) {
 		t.Fatal(err)
 	}
 	tells(t, "added", f, c.ID, "install done by personU1 ")
-	for _, k := range []connection.Key{{}, key("A", "", ""), key("A", "", "T\x00")} {
-		if _, err := f.Add(t.Context(), full(k)); err == nil || err == connection.ErrExists {
+	for _, k := range []connection.Key{{}, storetest.Key("A", "", ""), storetest.Key("A", "", "T\x00")} {
+		if _, err := f.Add(t.Context(), storetest.Full(k)); err == nil || err == connection.ErrExists {
 			t.Errorf("Add(%q): %v", k, err)
 		}
 	}
 }
 
-func testPutRefusesBrokenKeys(t *testing.T, f fixture) {
-	for _, k := range []connection.Key{{}, key("A", "", ""), key("", "E", "T"), key("A", "", "T\x00"), key("A", "\xff", "T")} {
-		if _, _, err := f.Put(t.Context(), full(k)); err == nil {
+func testPutRefusesBrokenKeys(t *testing.T, f storetest.Fixture) {
+	for _, k := range []connection.Key{{}, storetest.Key("A", "", ""), storetest.Key("", "E", "T"), storetest.Key("A", "", "T\x00"), storetest.Key("A", "\xff", "T")} {
+		if _, _, err := f.Put(t.Context(), storetest.Full(k)); err == nil {
 			t.Errorf("%q was kept", k)
 		}
 	}
 }
 
-func testIDSurvives(t *testing.T, f fixture) {
-	first := put(t, f, full(key("A-id", "E1", "T1")))
+func testIDSurvives(t *testing.T, f storetest.Fixture) {
+	first := storetest.Put(t, f, storetest.Full(storetest.Key("A-id", "E1", "T1")))
 	for round := range 5 {
-		at := t0.Add(time.Duration(round) * time.Hour)
+		at := storetest.T0.Add(time.Duration(round) * time.Hour)
 		removed, err := f.Update(t.Context(), first.Key, func(c *connection.Connection) error {
 			c.Erase(connection.Removed, connection.ReasonTokenRevoked, at)
 			return nil
@@ -418,22 +305,22 @@ func testIDSurvives(t *testing.T, f fixture) {
 		if removed.Token != "" || removed.RefreshToken != "" || removed.Webhook.URL != "" || removed.State != connection.Removed {
 			t.Error("a removed connection kept a secret or its state")
 		}
-		if n := f.count(t, "SELECT length(token) + length(refresh_token) + length(webhook_url) FROM connections WHERE app_id = 'A-id'"); n != 0 {
+		if n := f.CountOf(t, "SELECT length(token) + length(refresh_token) + length(webhook_url) FROM connections WHERE app_id = 'A-id'"); n != 0 {
 			t.Errorf("%d sealed bytes are left after a removal", n)
 		}
-		c := full(first.Key)
+		c := storetest.Full(first.Key)
 		c.InstalledAt, c.AuthorizedAt = at, at
-		back := put(t, f, c)
+		back := storetest.Put(t, f, c)
 		if back.ID != first.ID || !back.CreatedAt.Equal(first.CreatedAt) || back.State != connection.Active || back.Installs != round+2 {
 			t.Errorf("round %d: %s since %v, %s, %d installs", round, back.ID, back.CreatedAt, back.State, back.Installs)
 		}
 	}
 }
 
-func testUpdateTogether(t *testing.T, f fixture) {
-	k := key("A-update", "", "T1")
-	put(t, f, full(k))
-	storagetest.Together(callers, func(i int) {
+func testUpdateTogether(t *testing.T, f storetest.Fixture) {
+	k := storetest.Key("A-update", "", "T1")
+	storetest.Put(t, f, storetest.Full(k))
+	storagetest.Together(storetest.Callers, func(i int) {
 		_, err := f.Update(t.Context(), k, func(c *connection.Connection) error {
 			c.Installs++
 			c.Scopes = append(c.Scopes, fmt.Sprintf("scope:%d", i))
@@ -448,26 +335,26 @@ func testUpdateTogether(t *testing.T, f fixture) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "xoxe.xoxb-token" + strings.Repeat("+", callers); c.Token.Reveal() != want {
-		t.Errorf("%d of %d changes of the token are there", len(c.Token)-len("xoxe.xoxb-token"), callers)
+	if want := "xoxe.xoxb-token" + strings.Repeat("+", storetest.Callers); c.Token.Reveal() != want {
+		t.Errorf("%d of %d changes of the token are there", len(c.Token)-len("xoxe.xoxb-token"), storetest.Callers)
 	}
-	if c.Installs != 1+callers || len(c.Scopes) != 2+callers {
-		t.Errorf("%d installs and %d scopes after %d updates", c.Installs, len(c.Scopes), callers)
+	if c.Installs != 1+storetest.Callers || len(c.Scopes) != 2+storetest.Callers {
+		t.Errorf("%d installs and %d scopes after %d updates", c.Installs, len(c.Scopes), storetest.Callers)
 	}
-	if n := f.count(t, "SELECT version FROM connections WHERE app_id = 'A-update'"); n != 1+callers {
-		t.Errorf("version %d after %d writes", n, 1+callers)
+	if n := f.CountOf(t, "SELECT version FROM connections WHERE app_id = 'A-update'"); n != 1+storetest.Callers {
+		t.Errorf("version %d after %d writes", n, 1+storetest.Callers)
 	}
 }
 
 // A renewal and a re-install meet: neither may undo the other.
-func testUpdateAndPutTogether(t *testing.T, f fixture) {
-	k := key("A-mixed", "", "T1")
-	put(t, f, full(k))
+func testUpdateAndPutTogether(t *testing.T, f storetest.Fixture) {
+	k := storetest.Key("A-mixed", "", "T1")
+	storetest.Put(t, f, storetest.Full(k))
 	var updates atomic.Int64
-	storagetest.Together(callers, func(i int) {
+	storagetest.Together(storetest.Callers, func(i int) {
 		if i%2 == 0 {
-			c := full(k)
-			c.CheckedAt = t0
+			c := storetest.Full(k)
+			c.CheckedAt = storetest.T0
 			if _, _, err := f.Put(t.Context(), c); err != nil {
 				t.Error(err)
 			}
@@ -482,22 +369,22 @@ func testUpdateAndPutTogether(t *testing.T, f fixture) {
 		updates.Add(1000)
 	})
 	c, err := f.Lookup(t.Context(), k)
-	if want := 1 + callers/2 + int(updates.Load()); err != nil || c.Installs != want {
+	if want := 1 + storetest.Callers/2 + int(updates.Load()); err != nil || c.Installs != want {
 		t.Errorf("%d counted, want %d, error %v", c.Installs, want, err)
 	}
 }
 
-func testUpdateWritesItsChange(t *testing.T, f fixture) {
-	first := put(t, f, full(key("A-change", "E1", "T1")))
+func testUpdateWritesItsChange(t *testing.T, f storetest.Fixture) {
+	first := storetest.Put(t, f, storetest.Full(storetest.Key("A-change", "E1", "T1")))
 	boxes := func() (boxes [3]string) {
 		t.Helper()
-		row := f.raw.QueryRow("SELECT token, refresh_token, webhook_url FROM connections WHERE app_id = 'A-change'")
+		row := f.Raw.QueryRow("SELECT token, refresh_token, webhook_url FROM connections WHERE app_id = 'A-change'")
 		if err := row.Scan(&boxes[0], &boxes[1], &boxes[2]); err != nil {
 			t.Fatal(err)
 		}
 		return boxes
 	}
-	version := func() int { return f.count(t, "SELECT version FROM connections WHERE app_id = 'A-change'") }
+	version := func() int { return f.CountOf(t, "SELECT version FROM connections WHERE app_id = 'A-change'") }
 	before := boxes()
 
 	got, err := f.Update(t.Context(), first.Key, func(*connection.Connection) error { return nil })
@@ -510,7 +397,7 @@ func testUpdateWritesItsChange(t *testing.T, f fixture) {
 	}
 
 	want := first
-	want.State, want.Reason, want.LastEventAt = connection.Paused, "", t0.Add(time.Hour)
+	want.State, want.Reason, want.LastEventAt = connection.Paused, "", storetest.T0.Add(time.Hour)
 	got, err = f.Update(t.Context(), first.Key, func(c *connection.Connection) error {
 		c.State, c.Reason, c.LastEventAt = want.State, want.Reason, want.LastEventAt
 		return nil
@@ -553,8 +440,8 @@ func testUpdateWritesItsChange(t *testing.T, f fixture) {
 	same(t, "Find", found, want)
 }
 
-func testUpdateRefuses(t *testing.T, f fixture) {
-	first := put(t, f, full(key("A-refuse", "E1", "T1")))
+func testUpdateRefuses(t *testing.T, f storetest.Fixture) {
+	first := storetest.Put(t, f, storetest.Full(storetest.Key("A-refuse", "E1", "T1")))
 	mine := errors.New("no, thanks")
 	if _, err := f.Update(t.Context(), first.Key, func(c *connection.Connection) error {
 		c.Token = "xoxb-never"
@@ -588,7 +475,7 @@ func testUpdateRefuses(t *testing.T, f fixture) {
 	same(t, "after all that", found, first)
 
 	// Update is for the exact row, also where Find would answer with another.
-	for _, k := range []connection.Key{key("A-refuse", "", "T1"), key("A-refuse", "E2", "T1"), key("A-refuse", "E1", "T2"), {}, key("A\x00", "", "T")} {
+	for _, k := range []connection.Key{storetest.Key("A-refuse", "", "T1"), storetest.Key("A-refuse", "E2", "T1"), storetest.Key("A-refuse", "E1", "T2"), {}, storetest.Key("A\x00", "", "T")} {
 		if _, err := f.Update(t.Context(), k, func(*connection.Connection) error {
 			t.Error("fn was called")
 			return nil
@@ -599,8 +486,8 @@ func testUpdateRefuses(t *testing.T, f fixture) {
 }
 
 // An update that ends in the middle leaves nothing behind, neither a change nor a lock.
-func testUpdateEnds(t *testing.T, f fixture) {
-	first := put(t, f, full(key("A-ends", "E1", "T1")))
+func testUpdateEnds(t *testing.T, f storetest.Fixture) {
+	first := storetest.Put(t, f, storetest.Full(storetest.Key("A-ends", "E1", "T1")))
 	ctx, cancel := context.WithCancel(t.Context())
 	if _, err := f.Update(ctx, first.Key, func(c *connection.Connection) error {
 		c.Token = "xoxb-never"
@@ -632,7 +519,7 @@ func testUpdateEnds(t *testing.T, f fixture) {
 }
 
 // testFindOrder tries every mixture of rows, each absent, working or removed, against the rule as its comment states it.
-func testFindOrder(t *testing.T, f fixture) {
+func testFindOrder(t *testing.T, f storetest.Fixture) {
 	rows := []struct{ enterprise, team string }{{"E1", "T1"}, {"", "T1"}, {"E1", ""}, {"E2", ""}, {"E1", "T2"}}
 	asked := []struct{ enterprise, team string }{{"E1", "T1"}, {"", "T1"}, {"E1", ""}, {"E2", ""}, {"E2", "T1"}, {"E1", "T3"}, {"", "T3"}}
 	mixtures := 1
@@ -644,17 +531,17 @@ func testFindOrder(t *testing.T, f fixture) {
 		var have []connection.Connection
 		for i, rest := 0, m; i < len(rows); i, rest = i+1, rest/3 {
 			// Of two rows that fit alike the latest consent is the one that counts, so the first is the latest.
-			c := connection.Connection{Key: key(app, rows[i].enterprise, rows[i].team), AuthorizedAt: t0.Add(-time.Duration(i) * time.Second), State: connection.Active}
+			c := connection.Connection{Key: storetest.Key(app, rows[i].enterprise, rows[i].team), AuthorizedAt: storetest.T0.Add(-time.Duration(i) * time.Second), State: connection.Active}
 			switch rest % 3 {
 			case 0:
 				continue
 			case 1:
 				c.State = connection.Removed
 			}
-			have = append(have, put(t, f, c))
+			have = append(have, storetest.Put(t, f, c))
 		}
 		for _, a := range asked {
-			k := key(app, a.enterprise, a.team)
+			k := storetest.Key(app, a.enterprise, a.team)
 			got, err := f.Lookup(t.Context(), k)
 			want := answer(have, k)
 			switch {
@@ -669,11 +556,11 @@ func testFindOrder(t *testing.T, f fixture) {
 	}
 
 	// Rows under two organisations, neither of them the one asked for: the latest consent.
-	old, latest := full(key("A-two", "E1", "T1")), full(key("A-two", "E2", "T1"))
-	latest.AuthorizedAt = t0.Add(time.Second)
-	put(t, f, latest)
-	put(t, f, old)
-	if c, err := f.Lookup(t.Context(), key("A-two", "", "T1")); err != nil || c.EnterpriseID != "E2" {
+	old, latest := storetest.Full(storetest.Key("A-two", "E1", "T1")), storetest.Full(storetest.Key("A-two", "E2", "T1"))
+	latest.AuthorizedAt = storetest.T0.Add(time.Second)
+	storetest.Put(t, f, latest)
+	storetest.Put(t, f, old)
+	if c, err := f.Lookup(t.Context(), storetest.Key("A-two", "", "T1")); err != nil || c.EnterpriseID != "E2" {
 		t.Errorf("of two organisations' rows: %v, %v", c.Key, err)
 	}
 }
@@ -700,11 +587,11 @@ func answer(have []connection.Connection, k connection.Key) (id string) {
 	return id
 }
 
-func testFindNothing(t *testing.T, f fixture) {
-	put(t, f, full(key("A-none", "E1", "T1")))
+func testFindNothing(t *testing.T, f storetest.Fixture) {
+	storetest.Put(t, f, storetest.Full(storetest.Key("A-none", "E1", "T1")))
 	for _, k := range []connection.Key{
-		{}, key("A-none", "", ""), key("", "E1", "T1"), key("A-none", "E1", "T2"), key("A-none", "E1", ""),
-		key("A-other", "E1", "T1"), key("A-none", "E1", "t1"), key("A-none", "", "T%"), key("A-none", "", "T\x00"), key("A-none", "", "\xff"),
+		{}, storetest.Key("A-none", "", ""), storetest.Key("", "E1", "T1"), storetest.Key("A-none", "E1", "T2"), storetest.Key("A-none", "E1", ""),
+		storetest.Key("A-other", "E1", "T1"), storetest.Key("A-none", "E1", "t1"), storetest.Key("A-none", "", "T%"), storetest.Key("A-none", "", "T\x00"), storetest.Key("A-none", "", "\xff"),
 	} {
 		if c, err := f.Lookup(t.Context(), k); err != connection.ErrNotFound {
 			t.Errorf("%q: %v, %v", k, c.Key, err)
@@ -717,16 +604,16 @@ func testFindNothing(t *testing.T, f fixture) {
 	}
 }
 
-func testList(t *testing.T, f fixture) {
+func testList(t *testing.T, f storetest.Fixture) {
 	names := []string{"zebra", "Älpler", "acme", "Zürich", "acme", "🦊", ""}
 	var want []connection.Connection
 	for i, name := range names {
-		c := full(key("A-list", "", fmt.Sprintf("T%d", i)))
+		c := storetest.Full(storetest.Key("A-list", "", fmt.Sprintf("T%d", i)))
 		c.TeamName = name
 		if i == 3 {
 			c.State = connection.Removed
 		}
-		c = put(t, f, c)
+		c = storetest.Put(t, f, c)
 		c.Token, c.RefreshToken, c.Webhook.URL = "", "", ""
 		want = append(want, c)
 	}
@@ -747,7 +634,7 @@ func testList(t *testing.T, f fixture) {
 	for i := range got {
 		same(t, fmt.Sprintf("place %d", i), got[i], want[i])
 	}
-	doubt := connection.Removal{Reason: connection.ReasonUninstalled, At: t0}
+	doubt := connection.Removal{Reason: connection.ReasonUninstalled, At: storetest.T0}
 	if _, err := f.Update(t.Context(), want[2].Key, func(c *connection.Connection) error { c.PendingRemoval = doubt; return nil }); err != nil {
 		t.Fatal(err)
 	}
@@ -758,17 +645,17 @@ func testList(t *testing.T, f fixture) {
 	}
 }
 
-func testOddValues(t *testing.T, f fixture) {
+func testOddValues(t *testing.T, f storetest.Fixture) {
 	long := connection.Secret(strings.Repeat("xoxe.xoxb-", 100_000)) // 1 MB
 	for name, c := range map[string]connection.Connection{
 		"nothing but a key": {},
 		"unicode":           {TeamName: "Ünïcødé 東京 🦊 '; DROP TABLE connections; --", InstalledByName: "\u202eevil", TokenPair: connection.TokenPair{Token: "xoxb-ß"}},
 		"long":              {TeamName: strings.Repeat("é", 10_000), TokenPair: connection.TokenPair{Token: long, RefreshToken: long}, Webhook: connection.Webhook{URL: long}},
 		"binary secret":     {TokenPair: connection.TokenPair{Token: "\x00\xff\x00"}},
-		"old and new times": {CreatedAt: t0, InstalledAt: time.Date(1, 1, 2, 0, 0, 0, 0, time.UTC), TokenPair: connection.TokenPair{ExpiresAt: time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC)}},
+		"old and new times": {CreatedAt: storetest.T0, InstalledAt: time.Date(1, 1, 2, 0, 0, 0, 0, time.UTC), TokenPair: connection.TokenPair{ExpiresAt: time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC)}},
 	} {
-		c.Key = key("A-odd", "", "T "+name)
-		now := put(t, f, c)
+		c.Key = storetest.Key("A-odd", "", "T "+name)
+		now := storetest.Put(t, f, c)
 		want := c
 		want.ID, want.CreatedAt, want.Installs, want.Generation = now.ID, c.InstalledAt, 1, 1
 		found, err := f.Lookup(t.Context(), c.Key)
@@ -778,15 +665,15 @@ func testOddValues(t *testing.T, f fixture) {
 		same(t, name, found, want)
 	}
 
-	zone := full(key("A-odd", "", "T zone"))
-	zone.InstalledAt = t0.Add(789).In(time.FixedZone("east", 5*3600)) // nanoseconds are cut off
-	if now := put(t, f, zone); now.InstalledAt != t0 {
+	zone := storetest.Full(storetest.Key("A-odd", "", "T zone"))
+	zone.InstalledAt = storetest.T0.Add(789).In(time.FixedZone("east", 5*3600)) // nanoseconds are cut off
+	if now := storetest.Put(t, f, zone); now.InstalledAt != storetest.T0 {
 		t.Errorf("%v became %v", zone.InstalledAt, now.InstalledAt)
 	}
 	const odd, even = "a\x00b\xffc", "a\uFFFDb\uFFFDc"
-	dirty := full(key("A-odd", "", "T dirty"))
+	dirty := storetest.Full(storetest.Key("A-odd", "", "T dirty"))
 	dirty.TeamName, dirty.AuthorizedBy, dirty.Notice = odd, odd, connection.Notice{Reason: odd, To: odd, Channel: odd, TS: odd}
-	now := put(t, f, dirty)
+	now := storetest.Put(t, f, dirty)
 	if now.TeamName != even || now.Notice != (connection.Notice{Reason: even, To: even, Channel: even, TS: even}) {
 		t.Errorf("text that is none became %q", now.TeamName)
 	}
@@ -800,7 +687,7 @@ func testOddValues(t *testing.T, f fixture) {
 	if lines := history(t, f, now.ID); len(lines) != 2 || lines[0].By.ID != even || lines[1].What != even || lines[1].By.ID != even || lines[1].At.Year() != 1 {
 		t.Errorf("text that is none became %+v", lines)
 	}
-	if !must(f.Take(t.Context(), slackapi.Budget{Name: odd, Interval: time.Second, Burst: 1}, 1, t0)) {
+	if !storetest.Must(f.Take(t.Context(), slackapi.Budget{Name: odd, Interval: time.Second, Burst: 1}, 1, storetest.T0)) {
 		t.Error("a budget with an odd name is empty")
 	}
 }
@@ -816,7 +703,7 @@ func filled[T any]() T {
 		n++
 		switch v.Interface().(type) {
 		case time.Time:
-			v.Set(reflect.ValueOf(t0.Add(time.Duration(n) * time.Second)))
+			v.Set(reflect.ValueOf(storetest.T0.Add(time.Duration(n) * time.Second)))
 			return
 		case []connection.Change:
 			return
@@ -848,10 +735,10 @@ func filled[T any]() T {
 }
 
 // A field that somebody adds and forgets to keep is found here.
-func testEveryField(t *testing.T, f fixture) {
+func testEveryField(t *testing.T, f storetest.Fixture) {
 	c := filled[connection.Connection]()
 	c.FailingSince = c.AuthorizedAt.Add(time.Hour) // failures from before a consent are an older release's leftovers
-	now := put(t, f, c)
+	now := storetest.Put(t, f, c)
 	c.ID, c.CreatedAt, c.Installs = now.ID, c.InstalledAt, 1
 	c.Asked, c.Contested, c.Left, c.LeftAt = 0, false, nil, time.Time{} // of no row
 	found, err := f.Lookup(t.Context(), c.Key)
@@ -895,16 +782,16 @@ func start(t *testing.T, db install.Store, a install.Attempt) install.Attempt {
 	return a
 }
 
-func testAttempts(t *testing.T, f fixture) {
+func testAttempts(t *testing.T, f storetest.Fixture) {
 	clearAttempts(t, f)
 	var want []install.Attempt
 	for i := range 5 {
 		// The last two start at the same moment: then the later call is the newer attempt.
-		a := start(t, f, attempt(fmt.Sprintf("list-%d", i), t0.Add(time.Duration(min(i, 3))*time.Second)))
+		a := start(t, f, attempt(fmt.Sprintf("list-%d", i), storetest.T0.Add(time.Duration(min(i, 3))*time.Second)))
 		want = slices.Insert(want, 0, a)
 	}
 	ended := want[2]
-	ended.EndedAt, ended.Outcome, ended.Reason = t0.Add(time.Minute), install.OutcomeRefused, "access_denied"
+	ended.EndedAt, ended.Outcome, ended.Reason = storetest.T0.Add(time.Minute), install.OutcomeRefused, "access_denied"
 	ended.ConnectionID, ended.TeamID, ended.UserID = "con_2", "T2", "U2"
 	want[2] = ended
 	ended.Ref, ended.TeamHint, ended.BrowserHash = "not", "written", nil
@@ -920,18 +807,18 @@ func testAttempts(t *testing.T, f fixture) {
 			t.Errorf("the newest %d (-want +got):\n%s", n, diff)
 		}
 	}
-	if err := f.EndAttempt(t.Context(), attempt("nobody's", t0)); err != connection.ErrNotFound {
+	if err := f.EndAttempt(t.Context(), attempt("nobody's", storetest.T0)); err != connection.ErrNotFound {
 		t.Errorf("ending an unknown attempt: %v", err)
 	}
-	if err := f.BeginAttempt(t.Context(), install.Attempt{Ref: "x", StartedAt: t0}); err == nil {
+	if err := f.BeginAttempt(t.Context(), install.Attempt{Ref: "x", StartedAt: storetest.T0}); err == nil {
 		t.Error("an attempt without a state was kept")
 	}
-	hint := attempt("hint", t0)
+	hint := attempt("hint", storetest.T0)
 	hint.TeamHint = "\x00\xff" // anybody may write ?team=%00%ff
 	start(t, f, hint)
 }
 
-func testBeginAttempt(t *testing.T, f fixture) {
+func testBeginAttempt(t *testing.T, f storetest.Fixture) {
 	found := func(what string, want install.Attempt) {
 		t.Helper()
 		got, err := f.GetAttempt(t.Context(), want.StateHash)
@@ -943,13 +830,13 @@ func testBeginAttempt(t *testing.T, f fixture) {
 		}
 	}
 	// One that was recorded from its start on, as the release before did; and one that begins when it comes back.
-	old, fresh := start(t, f, attempt("old", t0)), attempt("fresh", t0)
+	old, fresh := start(t, f, attempt("old", storetest.T0)), attempt("fresh", storetest.T0)
 	found("unused", old)
 	for _, a := range []install.Attempt{old, fresh} {
-		a = start(t, f, back(a, t0.Add(time.Minute)))
+		a = start(t, f, back(a, storetest.T0.Add(time.Minute)))
 		found("used", a)
 		// Used stays used, and what was written down first stays.
-		for _, at := range []time.Time{t0.Add(2 * time.Minute), {}} {
+		for _, at := range []time.Time{storetest.T0.Add(2 * time.Minute), {}} {
 			later := back(a, at)
 			later.Ref, later.AnswerHash = "later", []byte("another")
 			if err := f.BeginAttempt(t.Context(), later); err != install.ErrStateUsed {
@@ -958,13 +845,13 @@ func testBeginAttempt(t *testing.T, f fixture) {
 			found("the second time", a)
 		}
 		// Given back, because Slack was not asked: it is recorded how that ended, and it can be used again, once.
-		a.ReturnedAt, a.AnswerHash, a.EndedAt, a.Outcome, a.Reason = time.Time{}, nil, t0.Add(time.Hour), install.OutcomeFailed, "records_unavailable"
+		a.ReturnedAt, a.AnswerHash, a.EndedAt, a.Outcome, a.Reason = time.Time{}, nil, storetest.T0.Add(time.Hour), install.OutcomeFailed, "records_unavailable"
 		if err := f.EndAttempt(t.Context(), a); err != nil {
 			t.Fatal(err)
 		}
 		found("given back", a)
 		a.EndedAt, a.Outcome, a.Reason = time.Time{}, "", ""
-		a = start(t, f, back(a, t0.Add(3*time.Minute)))
+		a = start(t, f, back(a, storetest.T0.Add(3*time.Minute)))
 		found("used again", a)
 		if err := f.BeginAttempt(t.Context(), a); err != install.ErrStateUsed {
 			t.Errorf("used again, twice: %v", err)
@@ -977,16 +864,16 @@ func testBeginAttempt(t *testing.T, f fixture) {
 	}
 }
 
-func testBeginAttemptOnce(t *testing.T, f fixture) {
+func testBeginAttemptOnce(t *testing.T, f storetest.Fixture) {
 	const rounds, callers = 100, 8
 	for round := range rounds {
-		a := attempt(fmt.Sprintf("once-%d", round), t0)
+		a := attempt(fmt.Sprintf("once-%d", round), storetest.T0)
 		if round%2 == 0 {
 			start(t, f, a)
 		}
 		var won atomic.Int64
 		storagetest.Together(callers, func(i int) {
-			switch err := f.BeginAttempt(t.Context(), back(a, t0.Add(time.Duration(i+1)*time.Second))); {
+			switch err := f.BeginAttempt(t.Context(), back(a, storetest.T0.Add(time.Duration(i+1)*time.Second))); {
 			case err == nil:
 				won.Add(1)
 			case err != install.ErrStateUsed:
@@ -999,12 +886,12 @@ func testBeginAttemptOnce(t *testing.T, f fixture) {
 	}
 }
 
-func testSweepAttempts(t *testing.T, f fixture) {
+func testSweepAttempts(t *testing.T, f storetest.Fixture) {
 	clearAttempts(t, f)
 	for i := range 10 {
-		start(t, f, attempt(fmt.Sprintf("sweep-%d", i), t0.Add(time.Duration(i)*time.Second)))
+		start(t, f, attempt(fmt.Sprintf("sweep-%d", i), storetest.T0.Add(time.Duration(i)*time.Second)))
 	}
-	n, err := f.SweepAttempts(t.Context(), t0.Add(4*time.Second), time.Time{})
+	n, err := f.SweepAttempts(t.Context(), storetest.T0.Add(4*time.Second), time.Time{})
 	if err != nil || n != 4 {
 		t.Errorf("swept %d, error %v", n, err)
 	}
@@ -1016,13 +903,13 @@ func testSweepAttempts(t *testing.T, f fixture) {
 		t.Errorf("swept %d before the zero time, error %v", n, err)
 	}
 	// One in which Slack named somebody is kept longer than those of strangers, whose codes were their own inventions.
-	named := start(t, f, back(left[0], t0.Add(time.Minute)))
+	named := start(t, f, back(left[0], storetest.T0.Add(time.Minute)))
 	named.UserID, named.Outcome = "U1", install.OutcomeRefused
 	if err := f.EndAttempt(t.Context(), named); err != nil {
 		t.Fatal(err)
 	}
-	start(t, f, back(left[1], t0.Add(time.Minute)))
-	if n, err = f.SweepAttempts(t.Context(), time.Time{}, t0.AddDate(1, 0, 0)); err != nil || n != 5 {
+	start(t, f, back(left[1], storetest.T0.Add(time.Minute)))
+	if n, err = f.SweepAttempts(t.Context(), time.Time{}, storetest.T0.AddDate(1, 0, 0)); err != nil || n != 5 {
 		t.Errorf("swept %d of strangers, error %v", n, err)
 	}
 	if left, err = f.Attempts(t.Context(), 100); err != nil || len(left) != 1 || left[0].UserID != "U1" {
@@ -1030,16 +917,16 @@ func testSweepAttempts(t *testing.T, f fixture) {
 	}
 }
 
-func clearAttempts(t *testing.T, f fixture) {
+func clearAttempts(t *testing.T, f storetest.Fixture) {
 	t.Helper()
-	if _, err := f.SweepAttempts(t.Context(), t0.AddDate(100, 0, 0), time.Time{}); err != nil {
+	if _, err := f.SweepAttempts(t.Context(), storetest.T0.AddDate(100, 0, 0), time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func testEndedContext(t *testing.T, f fixture) {
-	c := put(t, f, full(key("A-ctx", "", "T1")))
-	a := start(t, f, attempt("ctx", t0))
+func testEndedContext(t *testing.T, f storetest.Fixture) {
+	c := storetest.Put(t, f, storetest.Full(storetest.Key("A-ctx", "", "T1")))
+	a := start(t, f, attempt("ctx", storetest.T0))
 	u := connection.TokenOwner{Key: c.Key, UserID: "U1"}
 	grant(t, f, person(c.Key, "U1"))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -1062,32 +949,32 @@ func testEndedContext(t *testing.T, f fixture) {
 			return err
 		},
 		"EraseUser": func() error { _, err := f.EraseUser(ctx, person(c.Key, "U1"), connection.Change{}); return err },
-		"Due":       func() error { _, err := f.Due(ctx, "", t0, 1); return err },
+		"Due":       func() error { _, err := f.Due(ctx, "", storetest.T0, 1); return err },
 		"LongLived": func() error { _, err := f.LongLived(ctx, "", 1); return err },
-		"Unchecked": func() error { _, err := f.Unchecked(ctx, "", t0, 1); return err },
+		"Unchecked": func() error { _, err := f.Unchecked(ctx, "", storetest.T0, 1); return err },
 		"Untold":    func() error { _, err := f.Untold(ctx, "", 1); return err },
 		"Spend": func() error {
-			_, err := f.Take(ctx, slackapi.Budget{Name: "ctx", Interval: time.Second, Burst: 1}, 1, t0)
+			_, err := f.Take(ctx, slackapi.Budget{Name: "ctx", Interval: time.Second, Burst: 1}, 1, storetest.T0)
 			return err
 		},
 		"Closed": func() error {
-			return f.ClosedUntil(ctx, slackapi.Budget{Name: "ctx", Interval: time.Second, Burst: 1}, t0)
+			return f.ClosedUntil(ctx, slackapi.Budget{Name: "ctx", Interval: time.Second, Burst: 1}, storetest.T0)
 		},
 		"Empty": func() error {
-			_, err := f.Available(ctx, slackapi.Budget{Name: "ctx", Interval: time.Second, Burst: 1}, t0)
+			_, err := f.Available(ctx, slackapi.Budget{Name: "ctx", Interval: time.Second, Burst: 1}, storetest.T0)
 			return err
 		},
 		"Refill":    func() error { return f.Refill(ctx, slackapi.Budget{Name: "ctx", Interval: time.Second, Burst: 1}) },
 		"History":   func() error { _, err := f.History(ctx, c.ID, 1); return err },
 		"Count":     func() error { _, err := f.Count(ctx); return err },
-		"SweepOld":  func() error { _, err := f.Sweep(ctx, t0); return err },
+		"SweepOld":  func() error { _, err := f.Sweep(ctx, storetest.T0); return err },
 		"CheckKeys": func() error { _, err := f.CheckKeys(ctx); return err },
 		"Reseal":    func() error { _, _, err := f.Reseal(ctx, false); return err },
-		"Begin":     func() error { return f.BeginAttempt(ctx, back(a, t0)) },
+		"Begin":     func() error { return f.BeginAttempt(ctx, back(a, storetest.T0)) },
 		"FindTry":   func() error { _, err := f.GetAttempt(ctx, a.StateHash); return err },
 		"End":       func() error { return f.EndAttempt(ctx, a) },
 		"Attempts":  func() error { _, err := f.Attempts(ctx, 1); return err },
-		"Sweep":     func() error { _, err := f.SweepAttempts(ctx, t0, t0); return err },
+		"Sweep":     func() error { _, err := f.SweepAttempts(ctx, storetest.T0, storetest.T0); return err },
 		"Ready":     func() error { return f.Ready(ctx) },
 		"Schema":    func() error { return f.CheckSchema(ctx) },
 		"Status":    func() error { _, err := f.MigrationStatus(ctx); return err },
@@ -1097,12 +984,12 @@ func testEndedContext(t *testing.T, f fixture) {
 			t.Errorf("%s after the caller left: %v", name, err)
 		}
 	}
-	if err := f.BeginAttempt(t.Context(), back(a, t0)); err != nil {
+	if err := f.BeginAttempt(t.Context(), back(a, storetest.T0)); err != nil {
 		t.Errorf("the state was consumed for a caller who had left: %v", err)
 	}
 }
 
-func testReady(t *testing.T, f fixture) {
+func testReady(t *testing.T, f storetest.Fixture) {
 	for range 2 { // the second time the schema's answer is remembered
 		if err := f.Ready(t.Context()); err != nil {
 			t.Error(err)

@@ -17,6 +17,8 @@ import (
 	"gorm.io/gorm/schema"
 
 	"switchboard/install/connection"
+	"switchboard/storage/internal/columns"
+	"switchboard/storage/internal/db"
 )
 
 // keyColumns are the unique index.
@@ -24,14 +26,14 @@ var keyColumns = []clause.Column{{Name: "app_id"}, {Name: "enterprise_id"}, {Nam
 
 // Put is install.Store's. The insert decides who was first: all others wait for it in the database, then lock the row
 // and see it as it was before them.
-func (db *DB) Put(ctx context.Context, c connection.Connection) (now connection.Connection, seen *connection.Connection, err error) {
+func (d *DB) Put(ctx context.Context, c connection.Connection) (now connection.Connection, seen *connection.Connection, err error) {
 	const doing = "put connection"
-	if err := checkKey(c.Key); err != nil {
+	if err := columns.CheckKey(c.Key); err != nil {
 		return connection.Connection{}, nil, fmt.Errorf("%s: %w", doing, err)
 	}
-	err = db.transact(ctx, func(tx *gorm.DB) error {
+	err = d.pool.Transact(ctx, func(tx *gorm.DB) error {
 		seen = nil
-		now, err = db.insert(tx, c, newID("con_"))
+		now, err = d.insert(tx, c, columns.NewID("con_"))
 		if !errors.Is(err, connection.ErrExists) {
 			return err
 		}
@@ -39,7 +41,7 @@ func (db *DB) Put(ctx context.Context, c connection.Connection) (now connection.
 		if err != nil {
 			return err
 		}
-		was, readable := db.open(&old)
+		was, readable := d.open(&old)
 		later, err := before(tx, old.ID, c.Asked)
 		if err != nil {
 			return err
@@ -47,28 +49,28 @@ func (db *DB) Put(ctx context.Context, c connection.Connection) (now connection.
 		seen = &was
 		next := was.Consent(c, later)
 		row := old
-		row.Facts = factsOf(next)
-		changed, err := db.seal(&row, secretsOf(&was), secretsOf(&next), !readable)
+		row.Facts = columns.FactsOf(next)
+		changed, err := d.seal(&row, secretsOf(&was), secretsOf(&next), !readable)
 		if err != nil {
 			return err
 		}
 		if err := writeRow(tx, &row, changed); err != nil {
 			return err
 		}
-		now, _ = db.open(&row)
+		now, _ = d.open(&row)
 		now.Contested = next.Contested
-		return db.writeHistory(tx, row.ID, next.Changes)
+		return d.writeHistory(tx, row.ID, next.Changes)
 	})
 	if err != nil {
-		return connection.Connection{}, nil, fault(ctx, doing, err)
+		return connection.Connection{}, nil, db.Fault(ctx, doing, err)
 	}
 	return now, seen, nil
 }
 
 // Add is install.Store's.
-func (db *DB) Add(ctx context.Context, c connection.Connection) (now connection.Connection, err error) {
+func (d *DB) Add(ctx context.Context, c connection.Connection) (now connection.Connection, err error) {
 	const doing = "add connection"
-	if err := checkKey(c.Key); err != nil {
+	if err := columns.CheckKey(c.Key); err != nil {
 		return connection.Connection{}, fmt.Errorf("%s: %w", doing, err)
 	}
 	if c.RefreshToken != "" && c.RenewAt.IsZero() && c.Rejections == 0 {
@@ -76,30 +78,30 @@ func (db *DB) Add(ctx context.Context, c connection.Connection) (now connection.
 		c.RenewAt = connection.Imported(c.Token, c.RefreshToken, c.ExpiresAt, c.InstalledAt).RenewAt
 	}
 
-	err = db.transact(ctx, func(tx *gorm.DB) error {
+	err = d.pool.Transact(ctx, func(tx *gorm.DB) error {
 		id := c.ID
 		if id == "" {
-			id = newID("con_")
+			id = columns.NewID("con_")
 		}
-		now, err = db.insert(tx, c, id)
+		now, err = d.insert(tx, c, id)
 		return err
 	})
 	switch {
 	case errors.Is(err, connection.ErrExists):
 		return connection.Connection{}, err
 	case err != nil:
-		return connection.Connection{}, fault(ctx, doing, err)
+		return connection.Connection{}, db.Fault(ctx, doing, err)
 	}
 	return now, nil
 }
 
 // insert writes the row of a key that has none. ErrExists, when it has one.
-func (db *DB) insert(tx *gorm.DB, c connection.Connection, id string) (connection.Connection, error) {
+func (d *DB) insert(tx *gorm.DB, c connection.Connection, id string) (connection.Connection, error) {
 	fresh := c.First(id)
 	row := connectionRow{
-		ID: fresh.ID, AppID: c.AppID, EnterpriseID: c.EnterpriseID, TeamID: c.TeamID, Facts: factsOf(fresh), Version: 1,
+		ID: fresh.ID, AppID: c.AppID, EnterpriseID: c.EnterpriseID, TeamID: c.TeamID, Facts: columns.FactsOf(fresh), Version: 1,
 	}
-	if _, err := db.seal(&row, nil, secretsOf(&fresh), true); err != nil {
+	if _, err := d.seal(&row, nil, secretsOf(&fresh), true); err != nil {
 		return connection.Connection{}, err
 	}
 	insert := tx.Clauses(clause.OnConflict{Columns: keyColumns, DoNothing: true}).Create(&row)
@@ -109,8 +111,8 @@ func (db *DB) insert(tx *gorm.DB, c connection.Connection, id string) (connectio
 	case insert.RowsAffected == 0:
 		return connection.Connection{}, connection.ErrExists
 	}
-	now, _ := db.open(&row)
-	return now, db.writeHistory(tx, row.ID, fresh.Changes)
+	now, _ := d.open(&row)
+	return now, d.writeHistory(tx, row.ID, fresh.Changes)
 }
 
 // connectionsWhere is a statement that can be put together with others like it.
@@ -146,18 +148,18 @@ WITH RECURSIVE apps (app_id) AS (
 // Named returns the connections that an operator can mean by name, at most n: a connection's id, a workspace's or an
 // organisation's. Where the organisation has no install of its own, those of its workspaces. Order and secrets are as in
 // List.
-func (db *DB) Named(ctx context.Context, name string, n int) ([]connection.Connection, error) {
-	if name == "" || !storable(name) {
+func (d *DB) Named(ctx context.Context, name string, n int) ([]connection.Connection, error) {
+	if name == "" || !columns.Storable(name) {
 		return nil, nil
 	}
 	// Every index but the primary key's begins with the app, and who types a name doesn't say which app is meant.
 	var apps []string
-	if err := db.read.WithContext(ctx).Raw(appsQuery).Scan(&apps).Error; err != nil {
-		return nil, fault(ctx, "list apps", err)
+	if err := d.pool.Read.WithContext(ctx).Raw(appsQuery).Scan(&apps).Error; err != nil {
+		return nil, db.Fault(ctx, "list apps", err)
 	}
 	for _, query := range []string{namedQuery, ofOrganisationQuery} {
-		asked := db.read.Raw(query, map[string]any{"name": name, "apps": apps, "n": n})
-		found, err := db.list(ctx, asked)
+		asked := d.pool.Read.Raw(query, map[string]any{"name": name, "apps": apps, "n": n})
+		found, err := d.list(ctx, asked)
 		if err != nil || len(found) > 0 {
 			return found, err
 		}
@@ -166,13 +168,13 @@ func (db *DB) Named(ctx context.Context, name string, n int) ([]connection.Conne
 }
 
 // Lookup is install.Store's.
-func (db *DB) Lookup(ctx context.Context, k connection.Key) (connection.Connection, error) {
-	if k.AppID == "" || (k.EnterpriseID == "" && k.TeamID == "") || !storableKey(k) {
+func (d *DB) Lookup(ctx context.Context, k connection.Key) (connection.Connection, error) {
+	if k.AppID == "" || (k.EnterpriseID == "" && k.TeamID == "") || !columns.StorableKey(k) {
 		return connection.Connection{}, connection.ErrNotFound
 	}
 	// One statement, so that a row that moves between two looks is not missed.
 	rows := make([]connectionRow, 0, 3) // GORM would take room for 20
-	query := db.read.WithContext(ctx)
+	query := d.pool.Read.WithContext(ctx)
 	switch {
 	case k.TeamID == "":
 		query = query.Where("app_id = ? AND enterprise_id = ? AND team_id = ''", k.AppID, k.EnterpriseID)
@@ -182,7 +184,7 @@ func (db *DB) Lookup(ctx context.Context, k connection.Key) (connection.Connecti
 		query = query.Raw(findEither, k.AppID, k.TeamID, k.AppID, k.EnterpriseID)
 	}
 	if err := query.Find(&rows).Error; err != nil {
-		return connection.Connection{}, fault(ctx, "find connection", err)
+		return connection.Connection{}, db.Fault(ctx, "find connection", err)
 	}
 	if len(rows) == 0 {
 		return connection.Connection{}, connection.ErrNotFound
@@ -195,7 +197,7 @@ func (db *DB) Lookup(ctx context.Context, k connection.Key) (connection.Connecti
 			cmp.Compare(a.ID, b.ID),
 		)
 	})
-	c, _ := db.open(&best)
+	c, _ := d.open(&best)
 	return c, nil
 }
 
@@ -215,39 +217,39 @@ func distance(r connectionRow, k connection.Key) int {
 }
 
 // Get is install.Store's.
-func (db *DB) Get(ctx context.Context, id string) (connection.Connection, error) {
-	if !storable(id) {
+func (d *DB) Get(ctx context.Context, id string) (connection.Connection, error) {
+	if !columns.Storable(id) {
 		return connection.Connection{}, connection.ErrNotFound
 	}
 	rows := make([]connectionRow, 0, 1)
-	if err := db.read.WithContext(ctx).Where("id = ?", id).Find(&rows).Error; err != nil {
-		return connection.Connection{}, fault(ctx, "find connection", err)
+	if err := d.pool.Read.WithContext(ctx).Where("id = ?", id).Find(&rows).Error; err != nil {
+		return connection.Connection{}, db.Fault(ctx, "find connection", err)
 	}
 	if len(rows) == 0 {
 		return connection.Connection{}, connection.ErrNotFound
 	}
-	c, _ := db.open(&rows[0])
+	c, _ := d.open(&rows[0])
 	return c, nil
 }
 
 // List is install.Store's. Secrets are opened (a fifth of a microsecond each) only to learn whether they can be, and dropped.
-func (db *DB) List(ctx context.Context) ([]connection.Connection, error) {
-	return db.list(ctx, db.read)
+func (d *DB) List(ctx context.Context) ([]connection.Connection, error) {
+	return d.list(ctx, d.pool.Read)
 }
 
 // PendingRemovals is install.Store's.
-func (db *DB) PendingRemovals(ctx context.Context) ([]connection.Connection, error) {
-	return db.list(ctx, db.read.Where("doubt_at <> 0"))
+func (d *DB) PendingRemovals(ctx context.Context) ([]connection.Connection, error) {
+	return d.list(ctx, d.pool.Read.Where("doubt_at <> 0"))
 }
 
-func (db *DB) list(ctx context.Context, query *gorm.DB) ([]connection.Connection, error) {
+func (d *DB) list(ctx context.Context, query *gorm.DB) ([]connection.Connection, error) {
 	var rows []connectionRow
 	if err := query.WithContext(ctx).Find(&rows).Error; err != nil {
-		return nil, fault(ctx, "list connections", err)
+		return nil, db.Fault(ctx, "list connections", err)
 	}
 	list := make([]connection.Connection, len(rows))
 	for i := range rows {
-		list[i], _ = db.open(&rows[i])
+		list[i], _ = d.open(&rows[i])
 		blank(secretsOf(&list[i]))
 	}
 	// Sorted here, because databases differ in how they order letters.
@@ -258,8 +260,8 @@ func (db *DB) list(ctx context.Context, query *gorm.DB) ([]connection.Connection
 }
 
 // Update is install.Store's. The row stays locked while fn runs, so fn must be quick and must not call the network.
-func (db *DB) Update(ctx context.Context, k connection.Key, fn func(c *connection.Connection) error) (connection.Connection, error) {
-	if !storableKey(k) {
+func (d *DB) Update(ctx context.Context, k connection.Key, fn func(c *connection.Connection) error) (connection.Connection, error) {
+	if !columns.StorableKey(k) {
 		return connection.Connection{}, connection.ErrNotFound
 	}
 	var (
@@ -267,13 +269,13 @@ func (db *DB) Update(ctx context.Context, k connection.Key, fn func(c *connectio
 		fnErr  error
 		erased int64
 	)
-	err := db.transact(ctx, func(tx *gorm.DB) error {
+	err := d.pool.Transact(ctx, func(tx *gorm.DB) error {
 		erased = 0
 		row, err := lockRow(tx, k)
 		if err != nil {
 			return err
 		}
-		was, readable := db.open(&row)
+		was, readable := d.open(&row)
 		c := was
 		c.Scopes = slices.Clone(was.Scopes)
 		if fnErr = fn(&c); fnErr != nil {
@@ -282,7 +284,7 @@ func (db *DB) Update(ctx context.Context, k connection.Key, fn func(c *connectio
 		if c.Key != was.Key || c.ID != was.ID {
 			return errors.New("an update cannot change a connection's key or id")
 		}
-		write, changed, err := db.change(&row, &was, &c, readable)
+		write, changed, err := d.change(&row, &was, &c, readable)
 		if err != nil {
 			return err
 		}
@@ -297,43 +299,43 @@ func (db *DB) Update(ctx context.Context, k connection.Key, fn func(c *connectio
 			}
 		}
 		if c.State == connection.Removed && was.State != connection.Removed {
-			if erased, err = db.eraseMessages(tx, row.key()); err != nil {
+			if erased, err = d.EraseMessages(tx, row.key()); err != nil {
 				return err
 			}
 		}
 		if len(c.Left) > 0 {
-			if erased, err = db.eraseLeft(tx, row.key(), c.Left, c.LeftAt); err != nil {
+			if erased, err = d.EraseLeft(tx, row.key(), c.Left, c.LeftAt); err != nil {
 				return err
 			}
 		}
 		if was.Unrecorded(c) {
 			c.Note(unexplained(string(c.State)))
 		}
-		result, _ = db.open(&row)
-		return db.writeHistory(tx, row.ID, c.Changes)
+		result, _ = d.open(&row)
+		return d.writeHistory(tx, row.ID, c.Changes)
 	})
 	switch {
 	case err == nil:
-		db.noteErased(ctx, erased)
+		d.NoteErased(ctx, erased)
 		return result, nil
 	case fnErr != nil && errors.Is(err, fnErr), errors.Is(err, connection.ErrNotFound):
 		return connection.Connection{}, err
 	}
-	return connection.Connection{}, fault(ctx, "update connection", err)
+	return connection.Connection{}, db.Fault(ctx, "update connection", err)
 }
 
 // Rekey is install.Store's. Of two at once the second waits for the first and then finds nothing.
-func (db *DB) Rekey(ctx context.Context, from, to connection.Key, token connection.Secret, line connection.Change) (now connection.Connection, err error) {
+func (d *DB) Rekey(ctx context.Context, from, to connection.Key, token connection.Secret, line connection.Change) (now connection.Connection, err error) {
 	const doing = "move connection"
-	if err := checkKey(to); err != nil || !storableKey(from) || from.AppID != to.AppID || from.TeamID != to.TeamID || to.TeamID == "" {
+	if err := columns.CheckKey(to); err != nil || !columns.StorableKey(from) || from.AppID != to.AppID || from.TeamID != to.TeamID || to.TeamID == "" {
 		return connection.Connection{}, errors.Join(fmt.Errorf("%s: not the same workspace", doing), err)
 	}
-	err = db.transact(ctx, func(tx *gorm.DB) error {
+	err = d.pool.Transact(ctx, func(tx *gorm.DB) error {
 		row, err := lockRow(tx, from)
 		if err != nil {
 			return err
 		}
-		was, readable := db.open(&row)
+		was, readable := d.open(&row)
 		switch {
 		case !readable: // a lost key may be found again, and then it opens what is sealed for the old place
 			return errUnopened
@@ -349,7 +351,7 @@ func (db *DB) Rekey(ctx context.Context, from, to connection.Key, token connecti
 			return connection.ErrExists
 		}
 		row.EnterpriseID = to.EnterpriseID
-		if err := db.moveRow(tx, &row, secretsOf(&was), map[string]any{"id": row.ID}); err != nil {
+		if err := d.moveRow(tx, &row, secretsOf(&was), map[string]any{"id": row.ID}); err != nil {
 			return err
 		}
 		var people []userTokenRow
@@ -357,17 +359,17 @@ func (db *DB) Rekey(ctx context.Context, from, to connection.Key, token connecti
 			return err
 		}
 		for i := range people {
-			u, readable := db.openUser(&people[i])
+			u, readable := d.openUser(&people[i])
 			if !readable {
 				return errUnopened
 			}
 			people[i].EnterpriseID = to.EnterpriseID
-			if err := db.moveRow(tx, &people[i], userSecretsOf(&u), map[string]any{"connection_id": row.ID, "user_id": u.UserID}); err != nil {
+			if err := d.moveRow(tx, &people[i], userSecretsOf(&u), map[string]any{"connection_id": row.ID, "user_id": u.UserID}); err != nil {
 				return err
 			}
 		}
-		now, _ = db.open(&row)
-		return db.writeHistory(tx, row.ID, []connection.Change{line})
+		now, _ = d.open(&row)
+		return d.writeHistory(tx, row.ID, []connection.Change{line})
 	})
 	switch {
 	case err == nil:
@@ -377,14 +379,14 @@ func (db *DB) Rekey(ctx context.Context, from, to connection.Key, token connecti
 	case errors.Is(err, connection.ErrNotFound), errors.Is(err, connection.ErrExists):
 		return connection.Connection{}, err
 	}
-	return connection.Connection{}, fault(ctx, doing, err)
+	return connection.Connection{}, db.Fault(ctx, doing, err)
 }
 
 var errUnopened = errors.New("its stored access can't be opened with the keys at hand")
 
 // moveRow writes the organisation of a locked row, with its secrets sealed for the new place.
-func (db *DB) moveRow(tx *gorm.DB, row sealedRow, secrets []*connection.Secret, where map[string]any) error {
-	if _, err := db.seal(row, nil, secrets, true); err != nil {
+func (d *DB) moveRow(tx *gorm.DB, row sealedRow, secrets []*connection.Secret, where map[string]any) error {
+	if _, err := d.seal(row, nil, secrets, true); err != nil {
 		return err
 	}
 	values := map[string]any{"enterprise_id": row.place(0).Enterprise, "version": *row.version() + 1}
@@ -397,15 +399,15 @@ func (db *DB) moveRow(tx *gorm.DB, row sealedRow, secrets []*connection.Secret, 
 		return update.Error
 	}
 	if update.RowsAffected != 1 {
-		return errLost
+		return db.ErrLost
 	}
 	return nil
 }
 
 // change brings into row what differs between was and c. It reports whether there is anything to write and which sealed
 // columns belong to it.
-func (db *DB) change(row *connectionRow, was, c *connection.Connection, readable bool) (write bool, changed []int, err error) {
-	old, facts := factsOf(*was), factsOf(*c)
+func (d *DB) change(row *connectionRow, was, c *connection.Connection, readable bool) (write bool, changed []int, err error) {
+	old, facts := columns.FactsOf(*was), columns.FactsOf(*c)
 	write = facts != old
 
 	// The secrets of an unreadable row stay, since the lost key may be found again, and so does the state beneath the one
@@ -421,7 +423,7 @@ func (db *DB) change(row *connectionRow, was, c *connection.Connection, readable
 			facts.State, facts.Reason, facts.StateSince = row.Facts.State, row.Facts.Reason, row.Facts.StateSince
 		}
 	}
-	if changed, err = db.seal(row, secretsOf(was), secretsOf(c), replace); err != nil {
+	if changed, err = d.seal(row, secretsOf(was), secretsOf(c), replace); err != nil {
 		return false, nil, err
 	}
 	row.Facts = facts

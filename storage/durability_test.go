@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"switchboard/storage"
+	"switchboard/storage/internal/storetest"
 	"switchboard/storage/storagetest"
 )
 
@@ -12,7 +13,7 @@ import (
 func TestLosesCommits(t *testing.T) {
 	t.Parallel()
 	onEachDatabase(t, func(t *testing.T, url string) {
-		db := openWith(t, url, nil)
+		db := storetest.OpenWith(t, url, nil)
 		if why, err := db.LosesCommits(t.Context()); err != nil || strings.Contains(why, "off") {
 			t.Errorf("%q, %v", why, err)
 		}

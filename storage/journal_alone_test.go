@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"switchboard/storage"
+	"switchboard/storage/internal/storetest"
+	"switchboard/storage/journal"
 	"switchboard/storage/storagetest"
 )
 
@@ -14,27 +16,27 @@ func TestJournalIsShared(t *testing.T) {
 	for _, address := range []string{storagetest.SQLite(t), storagetest.Postgres(t)} {
 		folder := t.TempDir()
 		serves := func() *storage.DB {
-			db := openWithout(t, address)
-			ok(t, db.UseJournal(folder))
+			db := storetest.OpenWithout(t, address)
+			storetest.OK(t, db.UseJournal(folder))
 			return db
 		}
 		first, second, command := serves(), serves(), serves()
-		ok(t, first.ClaimJournal())
-		ok(t, first.ClaimJournal()) // it has it already
+		storetest.OK(t, first.ClaimJournal())
+		storetest.OK(t, first.ClaimJournal()) // it has it already
 		for range 2 {
-			if err := second.ClaimJournal(); !errors.Is(err, storage.ErrJournalShared) {
+			if err := second.ClaimJournal(); !errors.Is(err, journal.ErrShared) {
 				t.Errorf("the second one: %v", err)
 			}
 		}
-		ok(t, command.JournalReady(t.Context()))
-		ok(t, second.JournalReady(t.Context())) // it is told, and not kept from it
+		storetest.OK(t, command.JournalReady(t.Context()))
+		storetest.OK(t, second.JournalReady(t.Context())) // it is told, and not kept from it
 
-		ok(t, first.Close())
-		ok(t, second.ClaimJournal())
-		if err := command.ClaimJournal(); !errors.Is(err, storage.ErrJournalShared) {
+		storetest.OK(t, first.Close())
+		storetest.OK(t, second.ClaimJournal())
+		if err := command.ClaimJournal(); !errors.Is(err, journal.ErrShared) {
 			t.Errorf("after the first: %v", err)
 		}
-		if err := openWithout(t, address).ClaimJournal(); !errors.Is(err, storage.ErrNoJournal) {
+		if err := storetest.OpenWithout(t, address).ClaimJournal(); !errors.Is(err, journal.ErrNone) {
 			t.Errorf("without a journal: %v", err)
 		}
 	}

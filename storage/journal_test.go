@@ -23,6 +23,8 @@ import (
 
 	"switchboard/install/connection"
 	"switchboard/storage"
+	"switchboard/storage/internal/storetest"
+	"switchboard/storage/journal"
 	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
@@ -30,14 +32,14 @@ import (
 // journaling opens a database with a journal in folder. It has no tables: the journal needs none.
 func journaling(t testing.TB, folder string, keys *seal.Keyring) *storage.DB {
 	t.Helper()
-	db := openWith(t, storagetest.SQLite(t), keys)
+	db := storetest.OpenWith(t, storagetest.SQLite(t), keys)
 	if err := db.UseJournal(folder); err != nil {
 		t.Fatal(err)
 	}
 	return db
 }
 
-func journal(t testing.TB, db *storage.DB, p connection.Grant) string {
+func journaledAs(t testing.TB, db *storage.DB, p connection.Grant) string {
 	t.Helper()
 	name, err := db.Journal(p)
 	if err != nil {
@@ -58,7 +60,7 @@ func journaled(t testing.TB, db *storage.DB) []connection.Grant {
 func pair(k connection.Key, userID string) connection.Grant {
 	return connection.Grant{
 		TokenOwner: connection.TokenOwner{Key: k, UserID: userID}, Spent: "xoxe-1-spent", Token: "xoxe.xoxb-next", Refresh: "xoxe-1-next",
-		Life: 12 * time.Hour, At: t0, Scopes: []string{"chat:write", "commands"},
+		Life: 12 * time.Hour, At: storetest.T0, Scopes: []string{"chat:write", "commands"},
 	}
 }
 
@@ -82,7 +84,7 @@ func legacy(t testing.TB, folder, name string, keys *seal.Keyring, p connection.
 	t.Helper()
 	scratch := t.TempDir()
 	db := journaling(t, scratch, keys)
-	journal(t, db, p)
+	journaledAs(t, db, p)
 	var e entry
 	disk := onDisk(t, scratch)
 	if err := disk.QueryRow("SELECT app_id, enterprise_id, team_id, user_id, box FROM entries").Scan(&e.App, &e.Org, &e.Team, &e.User, &e.Box); err != nil {
@@ -127,18 +129,18 @@ func files(t *testing.T, folder string) (names []string) {
 
 func TestJournal(t *testing.T) {
 	t.Parallel()
-	folder, keys := filepath.Join(t.TempDir(), "data", "journal"), ring(t, seal.NewKey())
+	folder, keys := filepath.Join(t.TempDir(), "data", "journal"), storetest.Ring(t, seal.NewKey())
 	db := journaling(t, folder, keys)
 	if pairs := journaled(t, db); len(pairs) != 0 {
 		t.Errorf("a new journal has %d entries", len(pairs))
 	}
-	k := key("A1", "E1", "T1")
+	k := storetest.Key("A1", "E1", "T1")
 	renewal, person := pair(k, ""), pair(k, "U1")
 	person.Scopes = nil
-	binary := pair(key("A1", "E1", ""), "")
+	binary := pair(storetest.Key("A1", "E1", ""), "")
 	binary.Spent, binary.Token, binary.Refresh, binary.Scopes = "", "\x00\xff\x00", connection.Secret(strings.Repeat("xoxe", 100_000)), []string{}
 	consent := pair(k, "")
-	c := full(k)
+	c := storetest.Full(k)
 	consent.Spent, consent.Consent = "", &c
 	every := filled[connection.Grant]() // a field that somebody adds and forgets to keep is found here
 	every.Consent.FailingSince = every.Consent.AuthorizedAt.Add(time.Hour)
@@ -147,7 +149,7 @@ func TestJournal(t *testing.T) {
 	want := []connection.Grant{renewal, person, binary, consent, every}
 	for i := range want {
 		want[i].Journaled = ""
-		want[i].Journaled = journal(t, db, want[i])
+		want[i].Journaled = journaledAs(t, db, want[i])
 		if !regexp.MustCompile(`^pair-\d{20}-[a-z2-7]{16}\.json$`).MatchString(want[i].Journaled) {
 			t.Errorf("name %q", want[i].Journaled)
 		}
@@ -193,8 +195,8 @@ func TestJournal(t *testing.T) {
 func TestJournalIsForUsAlone(t *testing.T) {
 	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "journal")
-	db := journaling(t, folder, ring(t, seal.NewKey()))
-	journal(t, db, pair(key("A1", "", "T1"), ""))
+	db := journaling(t, folder, storetest.Ring(t, seal.NewKey()))
+	journaledAs(t, db, pair(storetest.Key("A1", "", "T1"), ""))
 	for path, want := range map[string]os.FileMode{folder: os.ModeDir | 0o700, filepath.Join(folder, "journal.db"): 0o600,
 		filepath.Join(folder, "journal.db-wal"): 0o600, filepath.Join(folder, "journal.db-shm"): 0o600} {
 		if info, err := os.Stat(path); err != nil || info.Mode() != want {
@@ -229,18 +231,18 @@ func TestJournalIsForUsAlone(t *testing.T) {
 func TestJournalHoldsNoSecretInTheClear(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	db := journaling(t, folder, ring(t, seal.NewKey()))
+	db := journaling(t, folder, storetest.Ring(t, seal.NewKey()))
 	var secrets []string
 	secret := func(what string) connection.Secret {
 		secrets = append(secrets, fmt.Sprintf("xoxe.xoxb-1-%s-%d-abcdefghijklmnopqrstuvwxyz", what, len(secrets)))
 		return connection.Secret(secrets[len(secrets)-1])
 	}
 	for range 10 {
-		c := full(key("A1", "", "T1"))
+		c := storetest.Full(storetest.Key("A1", "", "T1"))
 		c.Token, c.RefreshToken, c.Webhook.URL = secret("bot"), secret("refresh"), secret("https://hooks.slack.com/services")
 		p := pair(c.Key, "U1")
 		p.Spent, p.Token, p.Refresh, p.Consent = secret("spent"), secret("token"), secret("next"), &c
-		journal(t, db, p)
+		journaledAs(t, db, p)
 	}
 	var all []byte
 	for _, name := range []string{"journal.db", "journal.db-wal"} {
@@ -291,17 +293,17 @@ func spoilt(t *testing.T, content []byte, spoil func(*entry)) []byte {
 // What cannot be opened is listed and stays; what is none of ours is left alone.
 func TestJournalWithDamage(t *testing.T) {
 	t.Parallel()
-	folder, lost, ours := t.TempDir(), ring(t, seal.NewKey()), ring(t, seal.NewKey())
+	folder, lost, ours := t.TempDir(), storetest.Ring(t, seal.NewKey()), storetest.Ring(t, seal.NewKey())
 	db := journaling(t, folder, ours)
-	h := connection.TokenOwner{Key: key("A1", "E1", "T1"), UserID: "U1"}
+	h := connection.TokenOwner{Key: storetest.Key("A1", "E1", "T1"), UserID: "U1"}
 	content := legacy(t, folder, "pair-00000000000000000097-aaaaaaaaaaaaaaaa.json", ours, pair(h.Key, h.UserID))
 	good := journaled(t, db)[0] // from now on it is in the database
 	if left := files(t, folder); len(left) != 0 {
 		t.Fatalf("taken in, and left behind: %v", left)
 	}
-	other := connection.TokenOwner{Key: key("A1", "E1", "T2"), UserID: "U1"}
+	other := connection.TokenOwner{Key: storetest.Key("A1", "E1", "T2"), UserID: "U1"}
 	bot := connection.TokenOwner{Key: h.Key}
-	bad := map[string]connection.TokenOwner{journal(t, journaling(t, folder, lost), pair(h.Key, h.UserID)): h}
+	bad := map[string]connection.TokenOwner{journaledAs(t, journaling(t, folder, lost), pair(h.Key, h.UserID)): h}
 	n := 0
 	add := func(text []byte, want connection.TokenOwner) {
 		t.Helper()
@@ -320,7 +322,7 @@ func TestJournalWithDamage(t *testing.T) {
 	add(spoilt(t, content, func(e *entry) { e.Box = nil }), h)
 	add(spoilt(t, content, func(e *entry) { e.Team = "T2" }), other) // passed off as another's
 	add(spoilt(t, content, func(e *entry) { e.User = "" }), bot)
-	add(spoilt(t, content, func(e *entry) { e.Org = "" }), connection.TokenOwner{Key: key("A1", "", "T1"), UserID: "U1"})
+	add(spoilt(t, content, func(e *entry) { e.Org = "" }), connection.TokenOwner{Key: storetest.Key("A1", "", "T1"), UserID: "U1"})
 	add(spoilt(t, content, func(e *entry) { e.Version = 2 }), h) // of a release to come
 	for _, name := range []string{"README", "pair-1.json", "pair-00000000000000000001-aaaaaaaaaaaaaaaa.json.new", ".pair-00000000000000000001-aaaaaaaaaaaaaaaa.json", "pair-00000000000000000001-aaaaaaaaaaaaaaaa.json.bak"} {
 		if err := os.WriteFile(filepath.Join(folder, name), content, 0o600); err != nil {
@@ -369,19 +371,19 @@ func TestJournalWithDamage(t *testing.T) {
 func TestJournalRefuses(t *testing.T) {
 	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "journal")
-	p := pair(key("A1", "", "T1"), "")
-	none := openWith(t, storagetest.SQLite(t), ring(t, seal.NewKey()))
-	if name, err := none.Journal(p); !errors.Is(err, storage.ErrNoJournal) || name != "" {
+	p := pair(storetest.Key("A1", "", "T1"), "")
+	none := storetest.OpenWith(t, storagetest.SQLite(t), storetest.Ring(t, seal.NewKey()))
+	if name, err := none.Journal(p); !errors.Is(err, journal.ErrNone) || name != "" {
 		t.Errorf("without a journal: %q, %v", name, err)
 	}
 	if pairs, err := none.Journaled(); err != nil || len(pairs) != 0 {
 		t.Errorf("without a journal: %v, %v", pairs, err)
 	}
-	if err := none.Unjournal("pair-00000000000000000001-aaaaaaaaaaaaaaaa.json"); !errors.Is(err, storage.ErrNoJournal) {
+	if err := none.Unjournal("pair-00000000000000000001-aaaaaaaaaaaaaaaa.json"); !errors.Is(err, journal.ErrNone) {
 		t.Errorf("without a journal: %v", err)
 	}
 
-	keyless, db := journaling(t, folder, nil), journaling(t, folder, ring(t, seal.NewKey()))
+	keyless, db := journaling(t, folder, nil), journaling(t, folder, storetest.Ring(t, seal.NewKey()))
 	quiet := func(what string, name string, err error, want error) {
 		t.Helper()
 		if err == nil || name != "" || want != nil && !errors.Is(err, want) || strings.Contains(fmt.Sprintf("%v %+v", err, err), "xox") {
@@ -390,7 +392,7 @@ func TestJournalRefuses(t *testing.T) {
 	}
 	name, err := keyless.Journal(p)
 	quiet("no key", name, err, seal.ErrNoKey)
-	for _, k := range []connection.Key{{}, key("A1", "", ""), key("A1", "", "\xff")} {
+	for _, k := range []connection.Key{{}, storetest.Key("A1", "", ""), storetest.Key("A1", "", "\xff")} {
 		name, err := db.Journal(pair(k, ""))
 		quiet("no key of anybody", name, err, nil)
 	}
@@ -429,11 +431,11 @@ func TestJournalDrafts(t *testing.T) {
 // Many at once, in two processes, while others read and take away: nothing is lost, doubled or in the way.
 func TestJournalTogether(t *testing.T) {
 	t.Parallel()
-	folder, keys := t.TempDir(), ring(t, seal.NewKey())
+	folder, keys := t.TempDir(), storetest.Ring(t, seal.NewKey())
 	both := []*storage.DB{journaling(t, folder, keys), journaling(t, folder, keys)}
-	storagetest.Together(callers, func(i int) {
+	storagetest.Together(storetest.Callers, func(i int) {
 		db := both[i%2]
-		p := pair(key("A1", "", fmt.Sprintf("T%d", i)), "")
+		p := pair(storetest.Key("A1", "", fmt.Sprintf("T%d", i)), "")
 		name, err := db.Journal(p)
 		if err != nil {
 			t.Error(err)
@@ -458,8 +460,8 @@ func TestJournalTogether(t *testing.T) {
 			}
 		}
 	})
-	if pairs := journaled(t, both[0]); len(pairs) != callers/2 {
-		t.Errorf("%d entries are left of %d", len(pairs), callers/2)
+	if pairs := journaled(t, both[0]); len(pairs) != storetest.Callers/2 {
+		t.Errorf("%d entries are left of %d", len(pairs), storetest.Callers/2)
 	}
 }
 
@@ -468,7 +470,7 @@ func TestJournalTogether(t *testing.T) {
 func TestJournalOfAnOlderRelease(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	db := journaling(t, folder, ring(t, "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="))
+	db := journaling(t, folder, storetest.Ring(t, "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="))
 	content, err := os.ReadFile("testdata/journal-v1.json")
 	if err != nil {
 		t.Fatal(err)
@@ -477,20 +479,20 @@ func TestJournalOfAnOlderRelease(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(folder, name), content, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	k := key("A1", "E1", "T1")
+	k := storetest.Key("A1", "E1", "T1")
 	p := pair(k, "U1")
 	p.Journaled = name
 	p.Consent = &connection.Connection{
 		Key: k, ID: "con_1", TeamName: "Acme", TeamURL: "https://acme.slack.com/", TeamIcon: "https://img/1.png", EnterpriseName: "Acme Group",
 		BotUserID: "U0BOT", BotID: "B0BOT", Scopes: []string{"chat:write", "commands"},
-		TokenPair: connection.TokenPair{Token: "xoxe.xoxb-token", RefreshToken: "xoxe-1-refresh", ExpiresAt: t0.Add(12 * time.Hour),
-			RenewAt: t0.Add(8 * time.Hour), LeaseUntil: t0.Add(time.Minute)}, // its failures are from before the consent
+		TokenPair: connection.TokenPair{Token: "xoxe.xoxb-token", RefreshToken: "xoxe-1-refresh", ExpiresAt: storetest.T0.Add(12 * time.Hour),
+			RenewAt: storetest.T0.Add(8 * time.Hour), LeaseUntil: storetest.T0.Add(time.Minute)}, // its failures are from before the consent
 		Webhook: connection.Webhook{URL: "https://hooks.slack.com/services/T/B/secret", Channel: "#general", ChannelID: "C1",
 			ConfigurationURL: "https://acme.slack.com/services/B1"},
-		InstalledBy: "U1", InstalledByName: "Ann", InstalledAt: t0, AuthorizedBy: "U2", AuthorizedAt: t0.Add(time.Second), CreatedAt: t0.Add(-time.Hour), Installs: 2,
-		State: connection.Active, Reason: "because", StateSince: t0.Add(2 * time.Second), PendingRemoval: connection.Removal{Reason: "app_uninstalled", At: t0},
-		CheckedAt: t0.Add(3 * time.Second), CheckAt: t0.Add(time.Hour), LastEventAt: t0.Add(4 * time.Second),
-		Notice: connection.Notice{Reason: "token_revoked", At: t0, To: "U1", Channel: "D1", TS: "1.2"},
+		InstalledBy: "U1", InstalledByName: "Ann", InstalledAt: storetest.T0, AuthorizedBy: "U2", AuthorizedAt: storetest.T0.Add(time.Second), CreatedAt: storetest.T0.Add(-time.Hour), Installs: 2,
+		State: connection.Active, Reason: "because", StateSince: storetest.T0.Add(2 * time.Second), PendingRemoval: connection.Removal{Reason: "app_uninstalled", At: storetest.T0},
+		CheckedAt: storetest.T0.Add(3 * time.Second), CheckAt: storetest.T0.Add(time.Hour), LastEventAt: storetest.T0.Add(4 * time.Second),
+		Notice: connection.Notice{Reason: "token_revoked", At: storetest.T0, To: "U1", Channel: "D1", TS: "1.2"},
 	}
 	pairs := journaled(t, db)
 	if len(pairs) != 1 {
@@ -504,12 +506,12 @@ func TestJournalOfAnOlderRelease(t *testing.T) {
 
 // FuzzJournal feeds the journal whatever may lie in its folder under the name of an entry of the release before.
 func FuzzJournal(f *testing.F) {
-	folder, keys := f.TempDir(), ring(f, seal.NewKey())
+	folder, keys := f.TempDir(), storetest.Ring(f, seal.NewKey())
 	db := journaling(f, folder, keys)
 	if _, err := db.Migrate(f.Context()); err != nil {
 		f.Fatal(err)
 	}
-	c := full(key("A1", "E1", "T1"))
+	c := storetest.Full(storetest.Key("A1", "E1", "T1"))
 	p := pair(c.Key, "U1")
 	p.Consent = &c
 	const name = "pair-00000000000000000001-aaaaaaaaaaaaaaaa.json"
@@ -551,8 +553,8 @@ func FuzzJournal(f *testing.F) {
 
 // BenchmarkJournal is what a renewal pays for not losing its pair: written and synced, read, and taken away.
 func BenchmarkJournal(b *testing.B) {
-	db := journaling(b, b.TempDir(), ring(b, seal.NewKey()))
-	p := pair(key("A1", "", "T1"), "")
+	db := journaling(b, b.TempDir(), storetest.Ring(b, seal.NewKey()))
+	p := pair(storetest.Key("A1", "", "T1"), "")
 	b.ReportAllocs()
 	for b.Loop() {
 		name, err := db.Journal(p)
@@ -569,11 +571,11 @@ func BenchmarkJournal(b *testing.B) {
 // stays beside it until a renewal.
 func TestJournalKeepsTheNewest(t *testing.T) {
 	t.Parallel()
-	db := journaling(t, t.TempDir(), ring(t, seal.NewKey()))
+	db := journaling(t, t.TempDir(), storetest.Ring(t, seal.NewKey()))
 	keep := func(p connection.Grant, s connection.Standing, generation int64) connection.Grant {
 		t.Helper()
 		p.Standing, p.Generation = s, generation
-		p.Journaled = journal(t, db, p)
+		p.Journaled = journaledAs(t, db, p)
 		return p
 	}
 	has := func(what string, want ...connection.Grant) {
@@ -593,7 +595,7 @@ func TestJournalKeepsTheNewest(t *testing.T) {
 			t.Errorf("%s: %d pairs are kept, not %d", what, len(got), len(want))
 		}
 	}
-	k := key("A1", "E1", "T1")
+	k := storetest.Key("A1", "E1", "T1")
 	renewal, person := pair(k, ""), keep(pair(k, "U1"), connection.Kept, 1)
 	consent := renewal
 	consent.Spent = ""
@@ -607,13 +609,13 @@ func TestJournalKeepsTheNewest(t *testing.T) {
 	keep(consent, connection.Kept, 1)
 	has("an older one that comes late", person, again, aside)
 	waiting.Standing, waiting.Generation = connection.Kept, 3
-	journal(t, db, waiting)
+	journaledAs(t, db, waiting)
 	has("a renewal", person, waiting)
 	if left := journaled(t, db); len(left) != 0 {
 		t.Errorf("%d wait", len(left))
 	}
 
-	for h, n := range map[connection.TokenOwner]int{renewal.TokenOwner: 1, person.TokenOwner: 1, {Key: key("A1", "", "T1")}: 1, {Key: key("A1", "", "T2")}: 0, {Key: key("A2", "E1", "T1")}: 0} {
+	for h, n := range map[connection.TokenOwner]int{renewal.TokenOwner: 1, person.TokenOwner: 1, {Key: storetest.Key("A1", "", "T1")}: 1, {Key: storetest.Key("A1", "", "T2")}: 0, {Key: storetest.Key("A2", "E1", "T1")}: 0} {
 		if got, err := db.JournaledFor(h); err != nil || len(got) != n {
 			t.Errorf("%v: %d pairs (%v), not %d", h, len(got), err, n)
 		}
@@ -627,17 +629,17 @@ func TestJournalKeepsTheNewest(t *testing.T) {
 func TestJournalTakenAway(t *testing.T) {
 	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "journal")
-	db := journaling(t, folder, ring(t, seal.NewKey()))
-	p := pair(key("A1", "", "T1"), "")
-	journal(t, db, p)
+	db := journaling(t, folder, storetest.Ring(t, seal.NewKey()))
+	p := pair(storetest.Key("A1", "", "T1"), "")
+	journaledAs(t, db, p)
 	if err := db.JournalReady(t.Context()); err != nil {
 		t.Errorf("ready: %v", err)
 	}
 	if err := os.RemoveAll(folder); err != nil {
 		t.Fatal(err)
 	}
-	journal(t, db, p)
-	if left := journaled(t, journaling(t, folder, ring(t, seal.NewKey()))); len(left) != 1 {
+	journaledAs(t, db, p)
+	if left := journaled(t, journaling(t, folder, storetest.Ring(t, seal.NewKey()))); len(left) != 1 {
 		t.Errorf("%d entries are on the disk, not the one that was written after it", len(left))
 	}
 	if err := db.JournalReady(t.Context()); err == nil || !strings.Contains(err.Error(), "taken away") {
@@ -662,17 +664,17 @@ func TestJournalOfManyOwners(t *testing.T) {
 	storagetest.Long(t)
 	const owners = 100_000
 	folder := t.TempDir()
-	db := journaling(t, folder, ring(t, seal.NewKey()))
+	db := journaling(t, folder, storetest.Ring(t, seal.NewKey()))
 	if _, err := db.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	began := time.Now()
 	for i := range owners {
-		c := full(key("A1", "", fmt.Sprintf("T%09d", i)))
+		c := storetest.Full(storetest.Key("A1", "", fmt.Sprintf("T%09d", i)))
 		p := pair(c.Key, "")
 		p.Token, p.Refresh = connection.Secret(strings.Repeat("t", 180)), connection.Secret(strings.Repeat("r", 150))
 		p.Standing, p.Generation, p.Consent = connection.Kept, 1, &c
-		journal(t, db, p)
+		journaledAs(t, db, p)
 	}
 	written := time.Since(began)
 	info, err := os.Stat(filepath.Join(folder, "journal.db"))
@@ -700,7 +702,7 @@ func TestJournalOfManyOwners(t *testing.T) {
 	}
 	compared := time.Since(began)
 	began = time.Now()
-	if _, err := db.JournaledFor(connection.TokenOwner{Key: key("A1", "", "T000050000")}); err != nil {
+	if _, err := db.JournaledFor(connection.TokenOwner{Key: storetest.Key("A1", "", "T000050000")}); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("%d owners: %d MB, %v to write (%v each), %v to compare, %v to find one",

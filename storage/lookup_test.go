@@ -11,19 +11,20 @@ import (
 	"time"
 
 	"switchboard/install/connection"
+	"switchboard/storage/internal/storetest"
 	"switchboard/storage/storagetest"
 )
 
 // fillConnections makes n connections of one, by one statement: a tenth of them workspaces of organisations with 100 of ours each, and as many
 // organisation-wide ones as there are organisations. The copies' secrets don't open; trying costs what opening costs.
-func fillConnections(b *testing.B, f fixture, n int) {
+func fillConnections(b *testing.B, f storetest.Fixture, n int) {
 	b.Helper()
 	c := connection.Connection{Key: connection.Key{AppID: "A1", TeamID: "T-template"}, TeamName: strings.Repeat("n", 20), Scopes: []string{"app_mentions:read", "chat:write", "commands", "im:history", "team:read", "users:read"},
-		State: connection.Active, TokenPair: connection.TokenPair{Token: connection.Secret(strings.Repeat("x", 180)), RefreshToken: connection.Secret(strings.Repeat("y", 160)), ExpiresAt: t0, RenewAt: t0}}
+		State: connection.Active, TokenPair: connection.TokenPair{Token: connection.Secret(strings.Repeat("x", 180)), RefreshToken: connection.Secret(strings.Repeat("y", 160)), ExpiresAt: storetest.T0, RenewAt: storetest.T0}}
 	if _, _, err := f.Put(b.Context(), c); err != nil {
 		b.Fatal(err)
 	}
-	rows, err := f.raw.Query("SELECT * FROM connections LIMIT 0")
+	rows, err := f.Raw.Query("SELECT * FROM connections LIMIT 0")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -44,19 +45,19 @@ func fillConnections(b *testing.B, f fixture, n int) {
 		}
 	}
 	numbers := fmt.Sprintf("(WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < %d) SELECT i FROM n) AS numbers", n-1)
-	if strings.HasPrefix(f.url, "postgres") {
+	if strings.HasPrefix(f.URL, "postgres") {
 		numbers = fmt.Sprintf("generate_series(0, %d) AS numbers(i)", n-1)
 	}
-	if _, err := f.raw.Exec("INSERT INTO connections (" + strings.Join(columns, ", ") + ") SELECT " + strings.Join(values, ", ") +
+	if _, err := f.Raw.Exec("INSERT INTO connections (" + strings.Join(columns, ", ") + ") SELECT " + strings.Join(values, ", ") +
 		" FROM connections, " + numbers + " WHERE team_id = 'T-template'"); err != nil {
 		b.Fatal(err)
 	}
 	// What each database does by itself in time: a log of a whole gigabyte is none of its daily life.
 	tidy := "PRAGMA wal_checkpoint(TRUNCATE)"
-	if strings.HasPrefix(f.url, "postgres") {
+	if strings.HasPrefix(f.URL, "postgres") {
 		tidy = "VACUUM ANALYZE connections"
 	}
-	if _, err := f.raw.Exec(tidy); err != nil {
+	if _, err := f.Raw.Exec(tidy); err != nil {
 		b.Fatal(err)
 	}
 }
@@ -84,9 +85,9 @@ func BenchmarkLookup(b *testing.B) {
 	}
 	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite, "postgres": storagetest.Postgres} {
 		b.Run(name, func(b *testing.B) {
-			filled := make([]fixture, len(sizes))
+			filled := make([]storetest.Fixture, len(sizes))
 			for i, n := range sizes {
-				filled[i] = open(b, fresh(b))
+				filled[i] = storetest.Open(b, fresh(b))
 				fillConnections(b, filled[i], n)
 			}
 			for _, l := range lookups {

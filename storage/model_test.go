@@ -6,12 +6,10 @@ package storage
 import (
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
-	"gorm.io/gorm/schema"
 
 	"switchboard/storage/storagetest"
 )
@@ -28,41 +26,8 @@ func TestSchemaEqualsModels(t *testing.T) {
 			if _, err := db.Migrate(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			types := map[schema.DataType]string{schema.String: "text", schema.Int: "int8 integer", schema.Bytes: "bytea blob"}
-			for _, model := range []any{&connectionRow{}, &userTokenRow{}, &changeRow{}, &attemptRow{}, &inboxRow{}} {
-				parsed, err := schema.Parse(model, new(sync.Map), db.write.NamingStrategy)
-				if err != nil {
-					t.Fatal(err)
-				}
-				columns, err := db.write.Migrator().ColumnTypes(model)
-				if err != nil {
-					t.Fatal(err)
-				}
-				have := map[string]bool{}
-				for _, column := range columns {
-					have[column.Name()] = true
-					field := parsed.FieldsByDBName[column.Name()]
-					if field == nil {
-						t.Errorf("%s.%s is in no struct", parsed.Table, column.Name())
-						continue
-					}
-					got := strings.ToLower(column.DatabaseTypeName())
-					if want := types[field.DataType]; want == "" || !strings.Contains(" "+want+" ", " "+got+" ") {
-						t.Errorf("%s.%s is %s in the database and %s in the struct", parsed.Table, column.Name(), got, field.DataType)
-					}
-				}
-				for _, column := range parsed.DBNames {
-					if !have[column] {
-						t.Errorf("%s.%s is not in the database", parsed.Table, column)
-					}
-				}
-				for _, field := range parsed.Fields {
-					if field.AutoCreateTime != 0 || field.AutoUpdateTime != 0 || field.Serializer != nil {
-						t.Errorf("GORM writes %s.%s by itself", parsed.Table, field.DBName)
-					}
-				}
-			}
-			if db.write.Logger != logger.Discard || db.read.Logger != logger.Discard {
+			storagetest.SameColumns(t, db.pool.Write, &connectionRow{}, &userTokenRow{}, &changeRow{}, &attemptRow{})
+			if db.pool.Write.Logger != logger.Discard || db.pool.Read.Logger != logger.Discard {
 				t.Error("GORM logs statements, and statements hold values")
 			}
 		})
@@ -97,9 +62,9 @@ func TestWorkUsesItsIndexes(t *testing.T) {
 				{ofOrganisationQuery, []string{"connections_key"}},
 			} {
 				var plan []string
-				err := db.write.Transaction(func(tx *gorm.DB) error {
+				err := db.pool.Write.Transaction(func(tx *gorm.DB) error {
 					explain := "EXPLAIN QUERY PLAN "
-					if db.dialect == dialectPostgres {
+					if db.Dialect() == "postgres" {
 						// In an empty table an index saves nothing. A generic plan is one for any values, as a statement
 						// that ran often enough gets it.
 						explain = "EXPLAIN (COSTS OFF) "
@@ -125,7 +90,7 @@ func TestWorkUsesItsIndexes(t *testing.T) {
 							ids   [3]int
 							cells = []any{&line}
 						)
-						if db.dialect == dialectSQLite {
+						if db.Dialect() == "sqlite" {
 							cells = []any{&ids[0], &ids[1], &ids[2], &line}
 						}
 						if err := rows.Scan(cells...); err != nil {
@@ -139,7 +104,7 @@ func TestWorkUsesItsIndexes(t *testing.T) {
 					t.Fatal(err)
 				}
 				text := strings.Join(plan, "\n")
-				if db.dialect == dialectSQLite { // which names the index of a primary key so
+				if db.Dialect() == "sqlite" { // which names the index of a primary key so
 					text = strings.ReplaceAll(text, "sqlite_autoindex_connections_1", "connections_pkey")
 				}
 				for _, index := range q.indexes {

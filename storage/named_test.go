@@ -7,11 +7,12 @@ import (
 	"testing"
 
 	"switchboard/install/connection"
+	"switchboard/storage/internal/storetest"
 )
 
 func TestNamed(t *testing.T) {
 	t.Parallel()
-	eachDatabase(t, func(t *testing.T, f fixture) {
+	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
 		ids := map[string]string{} // by what stands for it below
 		for name, k := range map[string]connection.Key{
 			"alone":         {AppID: "A1", TeamID: "T1"},

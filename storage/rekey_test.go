@@ -11,17 +11,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"switchboard/install/connection"
+	"switchboard/storage/internal/storetest"
 	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
 
 func TestRekey(t *testing.T) {
 	t.Parallel()
-	eachDatabase(t, func(t *testing.T, f fixture) {
-		from, to := key("A1", "", "T1"), key("A1", "E1", "T1")
-		line := connection.Change{At: t0, By: connection.Actor{Kind: connection.BySlack}, What: connection.DidMove, Outcome: connection.OutcomeDone, Reason: "E1"}
-		first := put(t, f, full(from))
-		person := connection.UserToken{TokenOwner: connection.TokenOwner{Key: from, UserID: "U1"}, TokenPair: connection.TokenPair{Token: "xoxp-1", RefreshToken: "xoxe-1"}, Scopes: []string{"chat:write"}, GrantedAt: t0}
+	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
+		from, to := storetest.Key("A1", "", "T1"), storetest.Key("A1", "E1", "T1")
+		line := connection.Change{At: storetest.T0, By: connection.Actor{Kind: connection.BySlack}, What: connection.DidMove, Outcome: connection.OutcomeDone, Reason: "E1"}
+		first := storetest.Put(t, f, storetest.Full(from))
+		person := connection.UserToken{TokenOwner: connection.TokenOwner{Key: from, UserID: "U1"}, TokenPair: connection.TokenPair{Token: "xoxp-1", RefreshToken: "xoxe-1"}, Scopes: []string{"chat:write"}, GrantedAt: storetest.T0}
 		if err := f.AddUser(t.Context(), person); err != nil {
 			t.Fatal(err)
 		}
@@ -35,13 +36,13 @@ func TestRekey(t *testing.T) {
 			from, to connection.Key
 			token    connection.Secret
 		}{
-			"nobody's":            {key("A1", "", "T9"), key("A1", "E1", "T9"), first.Token},
+			"nobody's":            {storetest.Key("A1", "", "T9"), storetest.Key("A1", "E1", "T9"), first.Token},
 			"another token":       {from, to, "xoxb-of-before"},
-			"another workspace":   {from, key("A1", "E1", "T2"), first.Token},
-			"another app":         {from, key("A2", "E1", "T1"), first.Token},
-			"the organisation's":  {from, key("A1", "E1", ""), first.Token},
-			"text that can't be":  {from, key("A1", "E\x00", "T1"), first.Token},
-			"from nowhere at all": {key("A1", "\xff", "T1"), to, first.Token},
+			"another workspace":   {from, storetest.Key("A1", "E1", "T2"), first.Token},
+			"another app":         {from, storetest.Key("A2", "E1", "T1"), first.Token},
+			"the organisation's":  {from, storetest.Key("A1", "E1", ""), first.Token},
+			"text that can't be":  {from, storetest.Key("A1", "E\x00", "T1"), first.Token},
+			"from nowhere at all": {storetest.Key("A1", "\xff", "T1"), to, first.Token},
 		} {
 			if _, err := f.Rekey(t.Context(), test.from, test.to, test.token, line); err == nil {
 				t.Errorf("%s: moved", name)
@@ -53,7 +54,7 @@ func TestRekey(t *testing.T) {
 
 		// A hundred replicas at once.
 		var moved, late atomic.Int32
-		storagetest.Together(callers, func(int) {
+		storagetest.Together(storetest.Callers, func(int) {
 			now, err := f.Rekey(t.Context(), from, to, first.Token, line)
 			switch {
 			case err == nil:
@@ -69,10 +70,10 @@ func TestRekey(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		if moved.Load() != 1 || late.Load() != callers-1 {
+		if moved.Load() != 1 || late.Load() != storetest.Callers-1 {
 			t.Errorf("%d moved, %d came late", moved.Load(), late.Load())
 		}
-		for _, k := range []connection.Key{from, to, key("A1", "E2", "T1")} {
+		for _, k := range []connection.Key{from, to, storetest.Key("A1", "E2", "T1")} {
 			if c, err := f.Lookup(t.Context(), k); err != nil || c.ID != first.ID || c.Key != to || c.Token != first.Token || c.RefreshToken != first.RefreshToken || c.Webhook.URL != first.Webhook.URL {
 				t.Errorf("by %s: %s %v", k, c.Key, err)
 			}
@@ -97,18 +98,18 @@ func TestRekey(t *testing.T) {
 // An install that gave the new key a row of its own stays, and so does what is there under the old one.
 func TestRekeyTaken(t *testing.T) {
 	t.Parallel()
-	eachDatabase(t, func(t *testing.T, f fixture) {
+	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
 		for i := range 20 {
-			from, to := key("A1", "", "T1"), key("A1", "E1", "T1")
+			from, to := storetest.Key("A1", "", "T1"), storetest.Key("A1", "E1", "T1")
 			from.TeamID += string(rune('a' + i))
 			to.TeamID = from.TeamID
-			first := put(t, f, full(from))
+			first := storetest.Put(t, f, storetest.Full(from))
 			var moved, installed error
 			storagetest.Together(2, func(i int) {
 				if i == 0 {
-					_, moved = f.Rekey(t.Context(), from, to, first.Token, connection.Change{At: t0, What: connection.DidMove, Outcome: connection.OutcomeDone})
+					_, moved = f.Rekey(t.Context(), from, to, first.Token, connection.Change{At: storetest.T0, What: connection.DidMove, Outcome: connection.OutcomeDone})
 				} else {
-					_, installed = f.Add(t.Context(), connection.Connection{Key: to, State: connection.Active, TokenPair: connection.TokenPair{Token: "xoxb-new"}, AuthorizedAt: t0.Add(time.Hour)})
+					_, installed = f.Add(t.Context(), connection.Connection{Key: to, State: connection.Active, TokenPair: connection.TokenPair{Token: "xoxb-new"}, AuthorizedAt: storetest.T0.Add(time.Hour)})
 				}
 			})
 			if (moved == nil) == (installed == nil) || moved != nil && !errors.Is(moved, connection.ErrExists) || installed != nil && !errors.Is(installed, connection.ErrExists) {
@@ -128,14 +129,14 @@ func TestRekeyTaken(t *testing.T) {
 // What can't be opened now can't be sealed anew, and a key that is found again opens it only where it lies.
 func TestRekeyUnreadable(t *testing.T) {
 	t.Parallel()
-	eachDatabase(t, func(t *testing.T, f fixture) {
-		from, to := key("A1", "", "T1"), key("A1", "E1", "T1")
-		first := put(t, f, full(from))
+	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
+		from, to := storetest.Key("A1", "", "T1"), storetest.Key("A1", "E1", "T1")
+		first := storetest.Put(t, f, storetest.Full(from))
 		keys, err := seal.ParseKeys(seal.NewKey())
 		if err != nil {
 			t.Fatal(err)
 		}
-		other := openWith(t, f.url, keys)
+		other := storetest.OpenWith(t, f.URL, keys)
 		if _, err := other.Rekey(t.Context(), from, to, first.Token, connection.Change{}); err == nil {
 			t.Error("moved without its key")
 		}

@@ -7,13 +7,14 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"gorm.io/gorm"
 
 	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/storage/internal/columns"
+	"switchboard/storage/internal/db"
 	"switchboard/storage/seal"
 )
 
@@ -37,43 +38,20 @@ type KeyReport struct {
 	Unreadable []string
 }
 
-// rowsAtOnce bounds the memory of a walk over all rows.
-const rowsAtOnce = 500
-
 // walk calls visit for every connection that holds a secret, in the order of ids, without holding a lock between batches.
 // The others, most of them removed, stay in the database: who looks for any secret would read them all first.
-func (db *DB) walk(ctx context.Context, visit func(*connectionRow) error) error {
-	sealed := db.read.Where("(length(token) > 0 OR length(refresh_token) > 0 OR length(webhook_url) > 0)")
-	return walkRows(ctx, sealed.Order("id"), visit, func(rest *gorm.DB, last *connectionRow) *gorm.DB {
+func (d *DB) walk(ctx context.Context, visit func(*connectionRow) error) error {
+	sealed := d.pool.Read.Where("(length(token) > 0 OR length(refresh_token) > 0 OR length(webhook_url) > 0)")
+	return db.WalkRows(ctx, sealed.Order("id"), visit, func(rest *gorm.DB, last *connectionRow) *gorm.DB {
 		return rest.Where("id > ?", last.ID)
 	})
 }
 
 // walkUsers is walk for people's tokens.
-func (db *DB) walkUsers(ctx context.Context, visit func(*userTokenRow) error) error {
-	return walkRows(ctx, db.read.Order("connection_id, user_id"), visit, func(rest *gorm.DB, last *userTokenRow) *gorm.DB {
+func (d *DB) walkUsers(ctx context.Context, visit func(*userTokenRow) error) error {
+	return db.WalkRows(ctx, d.pool.Read.Order("connection_id, user_id"), visit, func(rest *gorm.DB, last *userTokenRow) *gorm.DB {
 		return rest.Where("(connection_id, user_id) > (?, ?)", last.ConnectionID, last.UserID)
 	})
-}
-
-func walkRows[T any](ctx context.Context, all *gorm.DB, visit func(*T) error, after func(rest *gorm.DB, last *T) *gorm.DB) error {
-	all = all.WithContext(ctx)
-	rest, n := all, 1 // who asks for any secret, as each visit to the landing page does, is done with the first
-	for ; ; n = rowsAtOnce {
-		var rows []T
-		if err := rest.Limit(n).Find(&rows).Error; err != nil {
-			return fault(ctx, "read sealed rows", err)
-		}
-		for i := range rows {
-			if err := visit(&rows[i]); err != nil {
-				return err
-			}
-		}
-		if len(rows) < n {
-			return nil
-		}
-		rest = after(all, &rows[len(rows)-1])
-	}
 }
 
 // What holds secrets.
@@ -86,47 +64,45 @@ const (
 )
 
 // walkSealed calls visit for everything that may hold secrets. readable is false when one of its boxes does not open.
-func (db *DB) walkSealed(ctx context.Context, visit func(kind int, name string, boxes []*[]byte, readable bool) error) error {
-	err := db.walk(ctx, func(row *connectionRow) error {
-		_, readable := db.open(row)
+func (d *DB) walkSealed(ctx context.Context, visit func(kind int, name string, boxes []*[]byte, readable bool) error) error {
+	err := d.walk(ctx, func(row *connectionRow) error {
+		_, readable := d.open(row)
 		return visit(sealedConnection, row.name(), row.boxes(), readable)
 	})
 	if err != nil {
 		return err
 	}
-	err = db.walkUsers(ctx, func(row *userTokenRow) error {
-		_, readable := db.openUser(row)
+	err = d.walkUsers(ctx, func(row *userTokenRow) error {
+		_, readable := d.openUser(row)
 		return visit(sealedUserToken, row.name(), row.boxes(), readable)
 	})
 	if err != nil {
 		return err
 	}
-	err = db.walkJournal(func(e journalEntry) error {
-		_, readable := db.unsealEntry(e)
-		return visit(sealedEntry, e.name, []*[]byte{&e.Box}, readable)
+	err = d.handedOut.WalkBoxes(func(name string, box *[]byte, readable bool) error {
+		return visit(sealedEntry, name, []*[]byte{box}, readable)
 	})
 	if err != nil {
 		return err
 	}
-	return db.walkEvents(ctx, func(row *inboxRow) error {
-		_, err := db.keys.Open(row.Payload, eventPlace(row.key(), row.EventID))
-		return visit(sealedEvent, row.name(), []*[]byte{&row.Payload}, err == nil)
+	return d.events.WalkBoxes(ctx, func(name string, box *[]byte, readable bool) error {
+		return visit(sealedEvent, name, []*[]byte{box}, readable)
 	})
 }
 
 // CheckKeys opens every secret once and says with which keys. It changes nothing.
-func (db *DB) CheckKeys(ctx context.Context) (KeyReport, error) {
+func (d *DB) CheckKeys(ctx context.Context) (KeyReport, error) {
 	var (
 		report KeyReport
 		counts [sealedKinds]int
 		place  = map[string]int{}
 	)
-	for i, id := range db.keys.IDs() {
+	for i, id := range d.sealer.keys.IDs() {
 		place[id] = len(report.Keys)
 		report.Keys = append(report.Keys, KeyUse{ID: id, First: i == 0, Known: true})
 	}
 
-	err := db.walkSealed(ctx, func(kind int, name string, boxes []*[]byte, readable bool) error {
+	err := d.walkSealed(ctx, func(kind int, name string, boxes []*[]byte, readable bool) error {
 		met := map[string]bool{}
 		for _, box := range boxes {
 			if len(*box) > 0 {
@@ -162,15 +138,15 @@ func (db *DB) CheckKeys(ctx context.Context) (KeyReport, error) {
 // while others read and write. Stopped half-way it goes on where it was. What no key opens is counted, and left as it is; with
 // erase it is dropped: connections wait for somebody to reconnect, people's tokens, entries of the journal and events are gone. It
 // returns how much it sealed. ErrNoKey.
-func (db *DB) Reseal(ctx context.Context, erase bool) (resealed, unreadable int, err error) {
-	if len(db.keys.IDs()) == 0 {
+func (d *DB) Reseal(ctx context.Context, erase bool) (resealed, unreadable int, err error) {
+	if len(d.sealer.keys.IDs()) == 0 {
 		return 0, 0, seal.ErrNoKey
 	}
 	count := func(changed, readable bool, err error) error {
 		switch {
 		case errors.Is(err, connection.ErrNotFound): // deleted meanwhile
 		case err != nil:
-			return fault(ctx, "seal anew", err)
+			return db.Fault(ctx, "seal anew", err)
 		case !readable:
 			unreadable++
 		case changed:
@@ -178,25 +154,25 @@ func (db *DB) Reseal(ctx context.Context, erase bool) (resealed, unreadable int,
 		}
 		return nil
 	}
-	err = db.walk(ctx, func(seen *connectionRow) error {
-		if _, readable := db.open(seen); readable && !db.keys.Stale(seen.boxes()...) {
+	err = d.walk(ctx, func(seen *connectionRow) error {
+		if _, readable := d.open(seen); readable && !d.sealer.keys.Stale(seen.boxes()...) {
 			return nil
 		}
-		return count(db.resealConnection(ctx, seen.key(), erase))
+		return count(d.resealConnection(ctx, seen.key(), erase))
 	})
 	if err == nil {
-		err = db.walkUsers(ctx, func(seen *userTokenRow) error {
-			if _, readable := db.openUser(seen); readable && !db.keys.Stale(seen.boxes()...) {
+		err = d.walkUsers(ctx, func(seen *userTokenRow) error {
+			if _, readable := d.openUser(seen); readable && !d.sealer.keys.Stale(seen.boxes()...) {
 				return nil
 			}
-			return count(db.resealUser(ctx, seen.holder(), erase))
+			return count(d.resealUser(ctx, seen.holder(), erase))
 		})
 	}
 	if err == nil {
-		err = db.walkJournal(func(e journalEntry) error { return count(db.resealEntry(e, erase)) })
+		err = d.handedOut.Reseal(erase, count)
 	}
 	if err == nil {
-		err = db.walkEvents(ctx, func(seen *inboxRow) error { return count(db.resealEvent(ctx, seen, erase)) })
+		err = d.events.Reseal(ctx, erase, count)
 	}
 	return resealed, unreadable, err
 }
@@ -206,32 +182,32 @@ func erased(reason string) connection.Change {
 	return connection.Change{By: connection.Actor{Kind: connection.ByOperator}, What: connection.DidErase, Outcome: connection.OutcomeDone, Reason: reason}
 }
 
-func (db *DB) resealConnection(ctx context.Context, k connection.Key, erase bool) (changed, readable bool, err error) {
-	err = db.transact(ctx, func(tx *gorm.DB) error {
+func (d *DB) resealConnection(ctx context.Context, k connection.Key, erase bool) (changed, readable bool, err error) {
+	err = d.pool.Transact(ctx, func(tx *gorm.DB) error {
 		changed = false
 		row, err := lockRow(tx, k) // somebody may have sealed it with the first key since
 		if err != nil {
 			return err
 		}
 		var c connection.Connection
-		if c, readable = db.open(&row); !readable {
+		if c, readable = d.open(&row); !readable {
 			if !erase {
 				return nil
 			}
 			paused := c
-			c.Erase(connection.ReconnectRequired, connection.ReasonUnreadable, db.Now())
-			c.StateSince = db.Now()
+			c.Erase(connection.ReconnectRequired, connection.ReasonUnreadable, d.Now())
+			c.StateSince = d.Now()
 			if paused.State == connection.Paused { // the operator's word outlives a key
 				c.State, c.Reason, c.StateSince = paused.State, paused.Reason, paused.StateSince
 			}
-			row.Facts = factsOf(c)
-			if err := db.writeHistory(tx, row.ID, []connection.Change{erased(connection.ReasonUnreadable)}); err != nil {
+			row.Facts = columns.FactsOf(c)
+			if err := d.writeHistory(tx, row.ID, []connection.Change{erased(connection.ReasonUnreadable)}); err != nil {
 				return err
 			}
-		} else if !db.keys.Stale(row.boxes()...) {
+		} else if !d.sealer.keys.Stale(row.boxes()...) {
 			return nil
 		}
-		columns, err := db.seal(&row, nil, secretsOf(&c), true)
+		columns, err := d.seal(&row, nil, secretsOf(&c), true)
 		if err != nil {
 			return err
 		}
@@ -241,8 +217,8 @@ func (db *DB) resealConnection(ctx context.Context, k connection.Key, erase bool
 	return changed, readable, err
 }
 
-func (db *DB) resealUser(ctx context.Context, h connection.TokenOwner, erase bool) (changed, readable bool, err error) {
-	err = db.transact(ctx, func(tx *gorm.DB) error {
+func (d *DB) resealUser(ctx context.Context, h connection.TokenOwner, erase bool) (changed, readable bool, err error) {
+	err = d.pool.Transact(ctx, func(tx *gorm.DB) error {
 		changed = false
 		parent, err := lockRow(tx, h.Key)
 		if err != nil {
@@ -253,19 +229,19 @@ func (db *DB) resealUser(ctx context.Context, h connection.TokenOwner, erase boo
 			return err
 		}
 		var u connection.UserToken
-		if u, readable = db.openUser(&row); !readable {
+		if u, readable = d.openUser(&row); !readable {
 			if !erase {
 				return nil
 			}
 			if err := tx.Delete(&row).Error; err != nil {
 				return err
 			}
-			return db.writeHistory(tx, parent.ID, []connection.Change{erased(h.UserID)})
+			return d.writeHistory(tx, parent.ID, []connection.Change{erased(h.UserID)})
 		}
-		if !db.keys.Stale(row.boxes()...) {
+		if !d.sealer.keys.Stale(row.boxes()...) {
 			return nil
 		}
-		columns, err := db.seal(&row, nil, userSecretsOf(&u), true)
+		columns, err := d.seal(&row, nil, userSecretsOf(&u), true)
 		if err != nil {
 			return err
 		}
@@ -273,51 +249,6 @@ func (db *DB) resealUser(ctx context.Context, h connection.TokenOwner, erase boo
 		return writeRow(tx, &row, columns)
 	})
 	return changed, readable, err
-}
-
-// walkJournal calls visit for every entry on this machine, oldest first, in batches.
-func (db *DB) walkJournal(visit func(journalEntry) error) error {
-	files, err := db.takeIn()
-	if err != nil {
-		return fmt.Errorf("read journal: %w", err)
-	}
-	for batch, after := files, ""; ; {
-		for _, e := range batch {
-			if err := visit(e); err != nil {
-				return err
-			}
-		}
-		if batch, err = db.rows("name > ? ORDER BY name LIMIT ?", after, rowsAtOnce); err != nil || len(batch) == 0 {
-			return err
-		}
-		after = batch[len(batch)-1].name
-	}
-}
-
-// resealEntry leaves what is in the box as it is: it may be another release's. An entry that was replaced or forgotten meanwhile
-// is left alone.
-func (db *DB) resealEntry(e journalEntry, erase bool) (changed, readable bool, err error) {
-	open, readable := db.unsealEntry(e)
-	switch {
-	case !readable && erase:
-		return false, false, db.Unjournal(e.name)
-	case !readable || !db.keys.Stale(&e.Box):
-		return false, readable, nil
-	}
-	box, err := db.keys.Seal(open, entryPlace(e.holder()))
-	if err != nil {
-		return false, true, err
-	}
-	pool, err := db.journal.use()
-	if err != nil {
-		return false, true, err
-	}
-	update, err := pool.Exec("UPDATE entries SET box = ? WHERE name = ? AND box = ?", box, e.name, e.Box)
-	if err != nil {
-		return false, true, err
-	}
-	n, err := update.RowsAffected()
-	return n > 0, true, err
 }
 
 // ErrWrongKeys is install's: there are secrets, and the keys at hand open none of them.
@@ -328,9 +259,9 @@ var errEnough = errors.New("enough")
 
 // CheckAnyKey looks for one secret that the keys at hand can open. ErrWrongKeys when there are secrets and no such one. It
 // reads on only as long as they can't be opened, so with the right keys it is done at once.
-func (db *DB) CheckAnyKey(ctx context.Context) error {
+func (d *DB) CheckAnyKey(ctx context.Context) error {
 	sealed := false
-	err := db.walkSealed(ctx, func(_ int, _ string, boxes []*[]byte, readable bool) error {
+	err := d.walkSealed(ctx, func(_ int, _ string, boxes []*[]byte, readable bool) error {
 		if !slices.ContainsFunc(boxes, func(box *[]byte) bool { return len(*box) > 0 }) {
 			return nil
 		}

@@ -16,14 +16,15 @@ import (
 
 	"switchboard/install/connection"
 	"switchboard/storage"
+	"switchboard/storage/internal/storetest"
 	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
 
 // onEachDatabase runs a test on an empty, migrated database of each kind.
 func onEachDatabase(t *testing.T, test func(t *testing.T, url string)) {
-	eachFresh(t, func(t *testing.T, url string) {
-		if _, err := openWith(t, url, nil).Migrate(t.Context()); err != nil {
+	storetest.EachFresh(t, func(t *testing.T, url string) {
+		if _, err := storetest.OpenWith(t, url, nil).Migrate(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		test(t, url)
@@ -36,21 +37,21 @@ func TestReseal(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, url string) {
 		ctx := t.Context()
 		oldKey, newKey := seal.NewKey(), seal.NewKey()
-		old := openWith(t, url, ring(t, oldKey))
+		old := storetest.OpenWith(t, url, storetest.Ring(t, oldKey))
 		const n = 60
 		for i := range n {
-			put(t, old, full(key("A1", "", fmt.Sprintf("T%02d", i))))
+			storetest.Put(t, old, storetest.Full(storetest.Key("A1", "", fmt.Sprintf("T%02d", i))))
 		}
-		bare := full(key("A1", "", "TBARE"))
+		bare := storetest.Full(storetest.Key("A1", "", "TBARE"))
 		bare.Token, bare.RefreshToken, bare.Webhook.URL = "", "", ""
-		put(t, old, bare)
+		storetest.Put(t, old, bare)
 
-		both := openWith(t, url, ring(t, newKey+","+oldKey))
+		both := storetest.OpenWith(t, url, storetest.Ring(t, newKey+","+oldKey))
 		report, err := both.CheckKeys(ctx)
 		if err != nil || report.Rows != n || len(report.Keys) != 2 || !report.Keys[0].First || report.Keys[0].Rows != 0 || report.Keys[1].Rows != n || len(report.Unreadable) != 0 {
 			t.Fatalf("before: %+v, %v", report, err)
 		}
-		if err := openWith(t, url, ring(t, newKey)).CheckAnyKey(ctx); !errors.Is(err, storage.ErrWrongKeys) {
+		if err := storetest.OpenWith(t, url, storetest.Ring(t, newKey)).CheckAnyKey(ctx); !errors.Is(err, storage.ErrWrongKeys) {
 			t.Errorf("the new key alone: %v", err)
 		}
 
@@ -64,7 +65,7 @@ func TestReseal(t *testing.T) {
 		storagetest.Together(3, func(i int) {
 			if i == 2 {
 				for j := range n {
-					if _, err := both.Update(ctx, key("A1", "", fmt.Sprintf("T%02d", j)), func(c *connection.Connection) error {
+					if _, err := both.Update(ctx, storetest.Key("A1", "", fmt.Sprintf("T%02d", j)), func(c *connection.Connection) error {
 						c.RefreshToken = connection.Secret(fmt.Sprintf("xoxe-renewed-%d", j))
 						return nil
 					}); err != nil {
@@ -84,12 +85,12 @@ func TestReseal(t *testing.T) {
 		if again, unreadable, err := both.Reseal(ctx, false); again != 0 || unreadable != 0 || err != nil {
 			t.Errorf("once more: %d %d %v", again, unreadable, err)
 		}
-		fresh := openWith(t, url, ring(t, newKey))
+		fresh := storetest.OpenWith(t, url, storetest.Ring(t, newKey))
 		if report, err := fresh.CheckKeys(ctx); err != nil || len(report.Keys) != 1 || report.Keys[0].Rows != n {
 			t.Errorf("after: %+v, %v", report, err)
 		}
 		for j := range n {
-			c, err := fresh.Lookup(ctx, key("A1", "", fmt.Sprintf("T%02d", j)))
+			c, err := fresh.Lookup(ctx, storetest.Key("A1", "", fmt.Sprintf("T%02d", j)))
 			if err != nil || c.Token.Reveal() != "xoxe.xoxb-token" || c.RefreshToken.Reveal() != fmt.Sprintf("xoxe-renewed-%d", j) {
 				t.Fatalf("T%02d with the new key alone: %v, state %s", j, err, c.State)
 			}
@@ -102,10 +103,10 @@ func TestResealUnreadable(t *testing.T) {
 	t.Parallel()
 	onEachDatabase(t, func(t *testing.T, url string) {
 		ctx := t.Context()
-		lost := openWith(t, url, ring(t, seal.NewKey()))
-		first := put(t, lost, full(key("A1", "", "T1")))
-		mine := openWith(t, url, ring(t, seal.NewKey()))
-		put(t, mine, full(key("A1", "", "T2")))
+		lost := storetest.OpenWith(t, url, storetest.Ring(t, seal.NewKey()))
+		first := storetest.Put(t, lost, storetest.Full(storetest.Key("A1", "", "T1")))
+		mine := storetest.OpenWith(t, url, storetest.Ring(t, seal.NewKey()))
+		storetest.Put(t, mine, storetest.Full(storetest.Key("A1", "", "T2")))
 		if err := mine.CheckAnyKey(ctx); err != nil {
 			t.Errorf("one of two rows opens: %v", err)
 		}
@@ -123,15 +124,15 @@ func TestResealUnreadable(t *testing.T) {
 			t.Errorf("erase: %d %d %v", n, unreadable, err)
 		}
 		// A box that names the first key and doesn't open, a copied one say, is found like any other.
-		if _, err := rawHandle(t, url).Exec("UPDATE connections SET team_id = 'T9' WHERE team_id = 'T2'"); err != nil {
+		if _, err := storetest.RawHandle(t, url).Exec("UPDATE connections SET team_id = 'T9' WHERE team_id = 'T2'"); err != nil {
 			t.Fatal(err)
 		}
 		if n, unreadable, err := mine.Reseal(ctx, false); n != 0 || unreadable != 1 || err != nil {
 			t.Errorf("a copied row: %d %d %v", n, unreadable, err)
 		}
 		// An operator's pause outlives the key.
-		if _, err := mine.Update(ctx, key("A1", "", "T9"), func(c *connection.Connection) error {
-			c.SetState(connection.Paused, "operator", t0)
+		if _, err := mine.Update(ctx, storetest.Key("A1", "", "T9"), func(c *connection.Connection) error {
+			c.SetState(connection.Paused, "operator", storetest.T0)
 			return nil
 		}); err != nil {
 			t.Fatal(err)
@@ -139,7 +140,7 @@ func TestResealUnreadable(t *testing.T) {
 		if n, unreadable, err := mine.Reseal(ctx, true); n != 0 || unreadable != 1 || err != nil {
 			t.Errorf("erase a paused one: %d %d %v", n, unreadable, err)
 		}
-		if c, err := mine.Lookup(ctx, key("A1", "", "T9")); err != nil || c.State != connection.Paused || c.Token != "" {
+		if c, err := mine.Lookup(ctx, storetest.Key("A1", "", "T9")); err != nil || c.State != connection.Paused || c.Token != "" {
 			t.Errorf("paused: %v %s", err, c.State)
 		}
 		c, err := lost.Lookup(ctx, first.Key)
@@ -160,14 +161,14 @@ func TestResealPeopleAndJournal(t *testing.T) {
 		oldKey, newKey := seal.NewKey(), seal.NewKey()
 		withJournal := func(keys ...string) *storage.DB {
 			t.Helper()
-			db := openWith(t, url, ring(t, keys...))
+			db := storetest.OpenWith(t, url, storetest.Ring(t, keys...))
 			if err := db.UseJournal(folder); err != nil {
 				t.Fatal(err)
 			}
 			return db
 		}
 		old := withJournal(oldKey)
-		c := put(t, old, full(key("A1", "E1", "T1")))
+		c := storetest.Put(t, old, storetest.Full(storetest.Key("A1", "E1", "T1")))
 		// More than a batch of people on one connection, and some on many.
 		const n = 510
 		storagetest.Together(8, func(worker int) {
@@ -178,11 +179,11 @@ func TestResealPeopleAndJournal(t *testing.T) {
 			}
 		})
 		for i := range 20 {
-			grant(t, old, person(put(t, old, full(key("A2", "", fmt.Sprintf("T%d", i)))).Key, "U1"))
+			grant(t, old, person(storetest.Put(t, old, storetest.Full(storetest.Key("A2", "", fmt.Sprintf("T%d", i)))).Key, "U1"))
 		}
 		consent := pair(c.Key, "")
 		consent.Consent = &c
-		entries := []string{journal(t, old, pair(c.Key, "U1")), journal(t, old, consent)}
+		entries := []string{journaledAs(t, old, pair(c.Key, "U1")), journaledAs(t, old, consent)}
 
 		both, fresh := withJournal(newKey, oldKey), withJournal(newKey)
 		want := storage.KeyReport{Rows: 21, UserTokens: n + 20, Journal: 2}
@@ -245,19 +246,19 @@ func TestResealErases(t *testing.T) {
 	t.Parallel()
 	onEachDatabase(t, func(t *testing.T, url string) {
 		ctx, folder := t.Context(), t.TempDir()
-		mineKeys := ring(t, seal.NewKey())
-		lost, mine := openWith(t, url, ring(t, seal.NewKey())), openWith(t, url, mineKeys)
+		mineKeys := storetest.Ring(t, seal.NewKey())
+		lost, mine := storetest.OpenWith(t, url, storetest.Ring(t, seal.NewKey())), storetest.OpenWith(t, url, mineKeys)
 		for _, db := range []*storage.DB{lost, mine} {
 			if err := db.UseJournal(folder); err != nil {
 				t.Fatal(err)
 			}
 		}
-		f := fixture{DB: mine, url: url, raw: rawHandle(t, url)}
-		c := put(t, lost, full(key("A1", "", "T1")))
+		f := storetest.Fixture{DB: mine, URL: url, Raw: storetest.RawHandle(t, url)}
+		c := storetest.Put(t, lost, storetest.Full(storetest.Key("A1", "", "T1")))
 		grant(t, lost, person(c.Key, "U1"))
 		grant(t, mine, person(c.Key, "U2"))
-		gone := journal(t, lost, pair(c.Key, ""))
-		kept := journal(t, mine, pair(c.Key, ""))
+		gone := journaledAs(t, lost, pair(c.Key, ""))
+		kept := journaledAs(t, mine, pair(c.Key, ""))
 		const later = "pair-00000000000000000001-aaaaaaaaaaaaaaaa.json" // its key is ours: a later release's, and no loss
 		text := spoilt(t, legacy(t, folder, later, mineKeys, pair(c.Key, "")), func(e *entry) { e.Version = 2 })
 		if err := os.WriteFile(filepath.Join(folder, later), text, 0o600); err != nil {
@@ -279,7 +280,7 @@ func TestResealErases(t *testing.T) {
 				break
 			}
 			tells(t, "nothing erased", f, c.ID, "install done by personU1 ")
-			if len(files(t, folder)) != 2 || len(journaled(t, mine)) != 4 || f.count(t, "SELECT count(*) FROM user_tokens") != 2 {
+			if len(files(t, folder)) != 2 || len(journaled(t, mine)) != 4 || f.CountOf(t, "SELECT count(*) FROM user_tokens") != 2 {
 				t.Error("something was dropped without being asked for")
 			}
 		}
@@ -301,7 +302,7 @@ func TestCheckAnyKeyLooksEverywhere(t *testing.T) {
 	t.Parallel()
 	onEachDatabase(t, func(t *testing.T, url string) {
 		ctx, folder := t.Context(), t.TempDir()
-		lost, mine := openWith(t, url, ring(t, seal.NewKey())), openWith(t, url, ring(t, seal.NewKey()))
+		lost, mine := storetest.OpenWith(t, url, storetest.Ring(t, seal.NewKey())), storetest.OpenWith(t, url, storetest.Ring(t, seal.NewKey()))
 		for _, db := range []*storage.DB{lost, mine} {
 			if err := db.UseJournal(folder); err != nil {
 				t.Fatal(err)
@@ -317,18 +318,18 @@ func TestCheckAnyKeyLooksEverywhere(t *testing.T) {
 			t.Fatal(err)
 		}
 		check("no secret", nil)
-		name := journal(t, lost, pair(key("A1", "", "T1"), ""))
+		name := journaledAs(t, lost, pair(storetest.Key("A1", "", "T1"), ""))
 		check("another key's entry", storage.ErrWrongKeys)
-		mineToo := journal(t, mine, pair(key("A1", "", "T1"), ""))
+		mineToo := journaledAs(t, mine, pair(storetest.Key("A1", "", "T1"), ""))
 		check("an entry of ours", nil)
 		for _, name := range []string{name, mineToo} {
 			if err := mine.Unjournal(name); err != nil {
 				t.Fatal(err)
 			}
 		}
-		bare := full(key("A1", "", "T1"))
+		bare := storetest.Full(storetest.Key("A1", "", "T1"))
 		bare.TokenPair, bare.Webhook = connection.TokenPair{}, connection.Webhook{}
-		put(t, lost, bare)
+		storetest.Put(t, lost, bare)
 		check("a connection without secrets", nil)
 		grant(t, lost, person(bare.Key, "U1"))
 		check("another key's person", storage.ErrWrongKeys)

@@ -24,6 +24,7 @@ import (
 	"switchboard/install/connection"
 	"switchboard/install/slackapi"
 	"switchboard/storage"
+	"switchboard/storage/internal/storetest"
 	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
@@ -41,20 +42,10 @@ func tables(t *testing.T, raw *sql.DB, dialect string) (n int) {
 	return n
 }
 
-func eachFresh(t *testing.T, test func(t *testing.T, url string)) {
-	t.Helper()
-	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite, "postgres": storagetest.Postgres} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t, fresh(t))
-		})
-	}
-}
-
 func TestMigrate(t *testing.T) {
 	t.Parallel()
-	eachFresh(t, func(t *testing.T, url string) {
-		db, raw, ctx := openWith(t, url, nil), rawHandle(t, url), t.Context()
+	storetest.EachFresh(t, func(t *testing.T, url string) {
+		db, raw, ctx := storetest.OpenWith(t, url, nil), storetest.RawHandle(t, url), t.Context()
 		if !strings.HasPrefix(url, db.Dialect()+":") {
 			t.Errorf("dialect %q", db.Dialect())
 		}
@@ -93,65 +84,25 @@ func TestMigrate(t *testing.T) {
 				t.Errorf("applied migration %+v, error %v", step, err)
 			}
 		}
-	})
-}
 
-// The release before starts and runs on a schema that is newer, as long as the newer migrations say that it can work with it.
-func TestNewerSchema(t *testing.T) {
-	t.Parallel()
-	eachDatabase(t, func(t *testing.T, f fixture) {
-		ctx := t.Context()
-		steps, err := f.MigrationStatus(ctx)
-		ok(t, err)
-		own := steps[len(steps)-1].Version
-		newer := func(version, worksFrom int64) {
-			t.Helper()
-			exec(t, f, fmt.Sprintf("INSERT INTO goose_db_version (version_id, is_applied, tstamp) VALUES (%d, true, CURRENT_TIMESTAMP)", version))
-			exec(t, f, fmt.Sprintf("UPDATE schema_state SET works_from = %d", worksFrom))
-			f.ForgetWrites()
-		}
-		ok(t, f.Ready(ctx))
-
-		newer(own+1, own)
-		starts := openWith(t, f.url, nil)
-		n, err := starts.Migrate(ctx)
-		if err := errors.Join(err, f.Ready(ctx), f.SchemaSeen(), starts.Ready(ctx), starts.SchemaSeen()); err != nil || n != 0 {
-			t.Errorf("with migration %d, which works from %d on: %d migrations applied, %v", own+1, own, n, err)
-		}
-		if steps, err := f.MigrationStatus(ctx); err != nil || len(steps) != int(own)+1 || steps[own].Version != own+1 || steps[own].AppliedAt.IsZero() {
-			t.Errorf("%+v, %v", steps, err)
-		}
-
-		newer(own+2, own+1)
-		starts = openWith(t, f.url, nil)
-		n, err = starts.Migrate(ctx)
-		for i, err := range []error{err, f.Ready(ctx), f.SchemaSeen(), starts.Ready(ctx), starts.SchemaSeen()} {
-			var state *storage.SchemaError
-			if !errors.As(err, &state) || state.Have != own+2 || !errors.Is(err, storage.ErrUnfit) || !strings.Contains(err.Error(), "newer release") {
-				t.Errorf("%d: with migration %d, which works from %d on: %v", i, own+2, own+1, err)
-			}
-		}
-		if n != 0 {
-			t.Errorf("%d migrations applied to a newer database", n)
-		}
 	})
 }
 
 // Each migration says whose programs can work with what it leaves (docs/upgrading.md), the same on both databases where it can.
 func TestMigrationsSayWhoCanWorkWithThem(t *testing.T) {
 	states := regexp.MustCompile(`(?m)^(?:UPDATE schema_state SET works_from = (\d+)|INSERT INTO schema_state \(id, works_from\) VALUES \(1, (\d+)\))`)
-	files, err := filepath.Glob("migrations/*/*.sql")
-	ok(t, err)
+	files, err := filepath.Glob("internal/db/migrations/*/*.sql")
+	storetest.OK(t, err)
 	checked := 0
 	for _, file := range files {
 		number, err := goose.NumericComponent(file)
-		ok(t, err)
+		storetest.OK(t, err)
 		if number < 6 {
 			continue // before the rule
 		}
 		checked++
 		text, err := os.ReadFile(file)
-		ok(t, err)
+		storetest.OK(t, err)
 		said := states.FindAllStringSubmatch(string(text), -1)
 		if len(said) != 1 {
 			t.Errorf("%s says %d times from which schema version on programs can work with it; docs/upgrading.md has the line", file, len(said))
@@ -202,38 +153,23 @@ func replicasMigrateTogether(t *testing.T, url string) {
 			t.Error(err)
 		}
 	})
-	steps, err := openWith(t, url, nil).MigrationStatus(t.Context())
+	steps, err := storetest.OpenWith(t, url, nil).MigrationStatus(t.Context())
 	if err != nil || applied.Load() != int64(len(steps)) {
 		t.Errorf("%d replicas applied %d migrations of %d, error %v", replicas, applied.Load(), len(steps), err)
 	}
 }
 
-// columns returns a table's columns, in order.
-func columns(t *testing.T, f fixture, table string) []string {
-	t.Helper()
-	rows, err := f.raw.Query("SELECT * FROM " + table + " LIMIT 0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	names, err := rows.Columns()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return names
-}
-
 func TestDatabaseKeepsTheRules(t *testing.T) {
 	t.Parallel()
-	eachDatabase(t, func(t *testing.T, f fixture) {
-		c := put(t, f, full(key("A1", "E1", "T1")))
-		put(t, f, full(key("A1", "", "T1"))) // "" is a value like any other, and not NULL
-		start(t, f, attempt("rules", t0))
+	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
+		c := storetest.Put(t, f, storetest.Full(storetest.Key("A1", "E1", "T1")))
+		storetest.Put(t, f, storetest.Full(storetest.Key("A1", "", "T1"))) // "" is a value like any other, and not NULL
+		start(t, f, attempt("rules", storetest.T0))
 
 		// A second row with the same key, whoever writes it.
 		double := func(table, own, where string) {
 			t.Helper()
-			names := columns(t, f, table)
+			names := storetest.Columns(t, f, table)
 			values := strings.Join(names, ", ")
 			switch own {
 			case "": // a copy as it is
@@ -242,7 +178,7 @@ func TestDatabaseKeepsTheRules(t *testing.T) {
 			default:
 				values = strings.Replace(values, "id,", own+",", 1)
 			}
-			_, err := f.raw.Exec(fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM %s WHERE %s", table, strings.Join(names, ", "), values, table, where))
+			_, err := f.Raw.Exec(fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM %s WHERE %s", table, strings.Join(names, ", "), values, table, where))
 			if err == nil {
 				t.Errorf("%s took a second row with one key", table)
 			} else if text := strings.ToLower(err.Error()); !strings.Contains(text, "unique") {
@@ -253,39 +189,39 @@ func TestDatabaseKeepsTheRules(t *testing.T) {
 		double("connections", "'con_second'", "enterprise_id = ''")
 		double("install_attempts", "id", "ref = 'rules'")
 		grant(t, f, person(c.Key, "U1"))
-		if must(f.Take(t.Context(), slackapi.Budget{Name: "one", Interval: 1, Burst: 1}, 1, t0)) {
+		if storetest.Must(f.Take(t.Context(), slackapi.Budget{Name: "one", Interval: 1, Burst: 1}, 1, storetest.T0)) {
 			double("budgets", "", "name = 'one'")
 		}
 		double("user_tokens", "", "user_id = 'U1'")
 		// Nor a second one of another connection for the same key and person.
-		if _, err := f.raw.Exec(strings.Replace("INSERT INTO user_tokens (connection_id, user_id, app_id, enterprise_id, team_id, *) "+
+		if _, err := f.Raw.Exec(strings.Replace("INSERT INTO user_tokens (connection_id, user_id, app_id, enterprise_id, team_id, *) "+
 			"SELECT (SELECT id FROM connections WHERE enterprise_id = ''), user_id, app_id, enterprise_id, team_id, * FROM user_tokens",
-			"*", strings.Join(columns(t, f, "user_tokens")[5:], ", "), 2)); err == nil || !strings.Contains(strings.ToLower(err.Error()), "unique") {
+			"*", strings.Join(storetest.Columns(t, f, "user_tokens")[5:], ", "), 2)); err == nil || !strings.Contains(strings.ToLower(err.Error()), "unique") {
 			t.Errorf("one person has two tokens of one key: %v", err)
 		}
-		exec(t, f, "DELETE FROM budgets WHERE name <> 'one'")
+		storetest.Exec(t, f, "DELETE FROM budgets WHERE name <> 'one'")
 
 		for _, table := range []string{"connections", "install_attempts", "user_tokens", "connection_history", "budgets"} {
-			for _, column := range columns(t, f, table) {
-				if _, err := f.raw.Exec("UPDATE " + table + " SET " + column + " = NULL"); err == nil {
+			for _, column := range storetest.Columns(t, f, table) {
+				if _, err := f.Raw.Exec("UPDATE " + table + " SET " + column + " = NULL"); err == nil {
 					t.Errorf("%s.%s took a NULL", table, column)
 				}
 			}
 		}
 		for _, change := range []string{"app_id = ''", "enterprise_id = '', team_id = ''"} {
-			if _, err := f.raw.Exec("UPDATE connections SET " + change + " WHERE id = '" + c.ID + "'"); err == nil {
+			if _, err := f.Raw.Exec("UPDATE connections SET " + change + " WHERE id = '" + c.ID + "'"); err == nil {
 				t.Errorf("connections took %s", change)
 			}
 		}
-		if _, err := f.raw.Exec("UPDATE user_tokens SET user_id = ''"); err == nil {
+		if _, err := f.Raw.Exec("UPDATE user_tokens SET user_id = ''"); err == nil {
 			t.Error("user_tokens took nobody's token")
 		}
 		if f.Dialect() == "sqlite" {
-			exec(t, f, "PRAGMA foreign_keys = 1") // as the program does on each connection
-			f.raw.SetMaxOpenConns(1)
+			storetest.Exec(t, f, "PRAGMA foreign_keys = 1") // as the program does on each connection
+			f.Raw.SetMaxOpenConns(1)
 		}
 		for _, table := range []string{"user_tokens", "connection_history"} {
-			if _, err := f.raw.Exec("UPDATE " + table + " SET connection_id = 'con_nobody'"); err == nil {
+			if _, err := f.Raw.Exec("UPDATE " + table + " SET connection_id = 'con_nobody'"); err == nil {
 				t.Errorf("%s took a row without a connection", table)
 			}
 		}
@@ -294,12 +230,12 @@ func TestDatabaseKeepsTheRules(t *testing.T) {
 
 func TestIndexesArePresent(t *testing.T) {
 	t.Parallel()
-	eachDatabase(t, func(t *testing.T, f fixture) {
+	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
 		query := "SELECT indexdef FROM pg_indexes WHERE schemaname = current_schema()"
 		if f.Dialect() == "sqlite" {
 			query = "SELECT sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
 		}
-		rows, err := f.raw.Query(query)
+		rows, err := f.Raw.Query(query)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -341,19 +277,19 @@ func TestIndexesArePresent(t *testing.T) {
 // The first release runs on while 00002 is applied: what it wrote and writes lies right, and it finds what it needs.
 func TestOlderReleaseRunsOn(t *testing.T) {
 	t.Parallel()
-	eachFresh(t, func(t *testing.T, url string) {
+	storetest.EachFresh(t, func(t *testing.T, url string) {
 		ctx := t.Context()
-		db := openWith(t, url, ring(t, seal.NewKey()))
-		f := fixture{DB: db, url: url, raw: rawHandle(t, url)}
+		db := storetest.OpenWith(t, url, storetest.Ring(t, seal.NewKey()))
+		f := storetest.Fixture{DB: db, URL: url, Raw: storetest.RawHandle(t, url)}
 		dialect := map[string]goose.Dialect{"postgres": goose.DialectPostgres, "sqlite": goose.DialectSQLite3}[db.Dialect()]
-		provider, err := goose.NewProvider(dialect, f.raw, os.DirFS("migrations/"+db.Dialect()), goose.WithSlog(slog.New(slog.DiscardHandler)))
+		provider, err := goose.NewProvider(dialect, f.Raw, os.DirFS("internal/db/migrations/"+db.Dialect()), goose.WithSlog(slog.New(slog.DiscardHandler)))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if _, err := provider.UpTo(ctx, 1); err != nil {
 			t.Fatal(err)
 		}
-		names := columns(t, f, "connections")
+		names := storetest.Columns(t, f, "connections")
 		if slices.Contains(names, "renew_at") || len(names) < 30 {
 			t.Fatalf("these are not the first release's columns: %v", names)
 		}
@@ -373,27 +309,27 @@ func TestOlderReleaseRunsOn(t *testing.T) {
 					values[i] = "''"
 				}
 			}
-			exec(t, f, "INSERT INTO connections ("+list+") VALUES ("+strings.Join(values, ", ")+")")
+			storetest.Exec(t, f, "INSERT INTO connections ("+list+") VALUES ("+strings.Join(values, ", ")+")")
 		}
 		write("con_before")
 		write("con_rotating")
-		ends := t0.Add(12 * time.Hour)
-		exec(t, f, fmt.Sprintf("UPDATE connections SET expires_at = %d, refresh_token = 'x' WHERE id = 'con_rotating'", ends.UnixMicro()))
+		ends := storetest.T0.Add(12 * time.Hour)
+		storetest.Exec(t, f, fmt.Sprintf("UPDATE connections SET expires_at = %d, refresh_token = 'x' WHERE id = 'con_rotating'", ends.UnixMicro()))
 		// And what was brought in later without a time for its renewal.
 		if _, err := provider.UpTo(ctx, 4); err != nil {
 			t.Fatal(err)
 		}
 		write("con_brought")
-		exec(t, f, "UPDATE connections SET expires_at = 0, refresh_token = 'x' WHERE id = 'con_brought'")
-		exec(t, f, `INSERT INTO user_tokens (connection_id, user_id, app_id, enterprise_id, team_id, scopes, token, refresh_token, expires_at, renew_at,
+		storetest.Exec(t, f, "UPDATE connections SET expires_at = 0, refresh_token = 'x' WHERE id = 'con_brought'")
+		storetest.Exec(t, f, `INSERT INTO user_tokens (connection_id, user_id, app_id, enterprise_id, team_id, scopes, token, refresh_token, expires_at, renew_at,
 			lease_until, renew_tries, failing_since, rejections, reason, granted_at, version)
 			VALUES ('con_brought', 'U1', 'active', '', 'con_brought', '', '', 'x', 0, 0, 0, 0, 0, 0, '', 7, 1)`)
 		if n, err := db.Migrate(ctx); n < 1 || err != nil {
 			t.Fatalf("%d migrations applied, error %v", n, err)
 		}
 		write("con_after")
-		exec(t, f, "UPDATE connections SET team_name = 'theirs', version = version + 1")
-		if n := f.count(t, "SELECT count(*) FROM (SELECT "+list+" FROM connections) AS theirs"); n != 4 {
+		storetest.Exec(t, f, "UPDATE connections SET team_name = 'theirs', version = version + 1")
+		if n := f.CountOf(t, "SELECT count(*) FROM (SELECT "+list+" FROM connections) AS theirs"); n != 4 {
 			t.Errorf("the first release sees %d of 4 connections", n)
 		}
 		if c, err := db.Get(ctx, "con_brought"); err != nil || c.RenewAt.IsZero() || c.RenewAt.After(time.Now()) {
@@ -408,14 +344,14 @@ func TestOlderReleaseRunsOn(t *testing.T) {
 		}
 		// It puts a new consent beside the failures that the old tokens had with us.
 		for id, failing := range map[string]time.Duration{"con_before": -time.Second, "con_after": 0} {
-			exec(t, f, fmt.Sprintf("UPDATE connections SET renewed_at = %d, failing_since = %d, renew_tries = 3, rejections = 2 WHERE id = '%s'",
-				t0.UnixMicro(), t0.Add(failing).UnixMicro(), id))
+			storetest.Exec(t, f, fmt.Sprintf("UPDATE connections SET renewed_at = %d, failing_since = %d, renew_tries = 3, rejections = 2 WHERE id = '%s'",
+				storetest.T0.UnixMicro(), storetest.T0.Add(failing).UnixMicro(), id))
 			c, err := db.Get(ctx, id)
 			if fresh := failing < 0; err != nil || (c.Tries == 0) != fresh || (c.Rejections == 0) != fresh || c.FailingSince.IsZero() != fresh {
 				t.Errorf("%s: %d tries, %d rejections since %v, %v", id, c.Tries, c.Rejections, c.FailingSince, err)
 			}
 		}
-		exec(t, f, "UPDATE connections SET failing_since = 0, renew_tries = 0, rejections = 0")
+		storetest.Exec(t, f, "UPDATE connections SET failing_since = 0, renew_tries = 0, rejections = 0")
 		for _, id := range []string{"con_before", "con_after"} {
 			c, err := db.Get(ctx, id)
 			if err != nil {
@@ -424,7 +360,7 @@ func TestOlderReleaseRunsOn(t *testing.T) {
 			if diff := cmp.Diff(connection.TokenPair{ExpiresAt: c.ExpiresAt}, c.TokenPair); diff != "" || c.Notice != (connection.Notice{}) || !c.CheckAt.IsZero() || c.TeamName != "theirs" {
 				t.Errorf("%s: %+v, %s", id, c, diff)
 			}
-			update(t, db, c.Key, func(c *connection.Connection) { c.RenewAt = t0 })
+			update(t, db, c.Key, func(c *connection.Connection) { c.RenewAt = storetest.T0 })
 		}
 		if due, err := db.Due(ctx, "", ends, 10); err != nil || len(due) != 5 {
 			t.Errorf("due: %v, %v", due, err)
@@ -435,16 +371,16 @@ func TestOlderReleaseRunsOn(t *testing.T) {
 // Columns that a later release adds while this one serves do not fail what it has prepared.
 func TestColumnsAddedBesideUs(t *testing.T) {
 	t.Parallel()
-	eachDatabase(t, func(t *testing.T, f fixture) {
+	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
 		ctx := t.Context()
-		c := put(t, f, full(key("A1", "", "T1")))
+		c := storetest.Put(t, f, storetest.Full(storetest.Key("A1", "", "T1")))
 		grant(t, f, person(c.Key, "U1"))
 		h := connection.TokenOwner{Key: c.Key, UserID: "U1"}
 		taken := 0
 		use := func() {
 			// Often enough and at once, so that every connection to the database has every statement prepared.
-			storagetest.Together(callers, func(i int) {
-				_, _, err := f.Put(ctx, full(c.Key))
+			storagetest.Together(storetest.Callers, func(i int) {
+				_, _, err := f.Put(ctx, storetest.Full(c.Key))
 				if err == nil {
 					_, err = f.Get(ctx, c.ID)
 				}
@@ -457,12 +393,12 @@ func TestColumnsAddedBesideUs(t *testing.T) {
 				if err == nil {
 					_, err = f.History(ctx, c.ID, 1)
 				}
-				a := attempt(fmt.Sprint(taken, " ", i), t0)
+				a := attempt(fmt.Sprint(taken, " ", i), storetest.T0)
 				if err == nil {
 					err = f.BeginAttempt(ctx, a)
 				}
 				if err == nil {
-					err = f.BeginAttempt(ctx, back(a, t0))
+					err = f.BeginAttempt(ctx, back(a, storetest.T0))
 				}
 				if err != nil {
 					t.Error(err)
@@ -472,7 +408,7 @@ func TestColumnsAddedBesideUs(t *testing.T) {
 		}
 		use()
 		for _, table := range []string{"connections", "user_tokens", "connection_history", "install_attempts"} {
-			exec(t, f, "ALTER TABLE "+table+" ADD COLUMN of_a_later_release bigint NOT NULL DEFAULT 0")
+			storetest.Exec(t, f, "ALTER TABLE "+table+" ADD COLUMN of_a_later_release bigint NOT NULL DEFAULT 0")
 		}
 		use()
 	})
@@ -481,9 +417,9 @@ func TestColumnsAddedBesideUs(t *testing.T) {
 // Another process may hold a SQLite file. The caller's patience counts then, and what can wait, waits.
 func TestSQLiteLockedByAnother(t *testing.T) {
 	t.Parallel()
-	f := open(t, storagetest.SQLite(t))
-	c := put(t, f, full(key("A1", "", "T1")))
-	other, err := f.raw.Conn(t.Context())
+	f := storetest.Open(t, storagetest.SQLite(t))
+	c := storetest.Put(t, f, storetest.Full(storetest.Key("A1", "", "T1")))
+	other, err := f.Raw.Conn(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -523,24 +459,24 @@ func TestSQLiteLockedByAnother(t *testing.T) {
 // Two programs on one SQLite file, as serve and a command line call beside it.
 func TestTwoHandlesShareOneFile(t *testing.T) {
 	t.Parallel()
-	eachFresh(t, func(t *testing.T, url string) {
+	storetest.EachFresh(t, func(t *testing.T, url string) {
 		keys, err := seal.ParseKeys(seal.NewKey())
 		if err != nil {
 			t.Fatal(err)
 		}
-		handles := []*storage.DB{openWith(t, url, keys), openWith(t, url, keys)}
+		handles := []*storage.DB{storetest.OpenWith(t, url, keys), storetest.OpenWith(t, url, keys)}
 		if _, err := handles[0].Migrate(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		k := key("A1", "", "T1")
-		put(t, handles[0], full(k))
-		storagetest.Together(callers, func(i int) {
+		k := storetest.Key("A1", "", "T1")
+		storetest.Put(t, handles[0], storetest.Full(k))
+		storagetest.Together(storetest.Callers, func(i int) {
 			if _, err := handles[i%2].Update(t.Context(), k, func(c *connection.Connection) error { c.Installs++; return nil }); err != nil {
 				t.Error(err)
 			}
 		})
-		if c, err := handles[1].Lookup(t.Context(), k); err != nil || c.Installs != 1+callers {
-			t.Errorf("%d of %d changes are there, error %v", c.Installs-1, callers, err)
+		if c, err := handles[1].Lookup(t.Context(), k); err != nil || c.Installs != 1+storetest.Callers {
+			t.Errorf("%d of %d changes are there, error %v", c.Installs-1, storetest.Callers, err)
 		}
 	})
 }

@@ -18,14 +18,15 @@ import (
 
 	"switchboard/install/connection"
 	"switchboard/storage"
+	"switchboard/storage/internal/storetest"
 	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
 
 // dump returns every byte the database wrote for us: the SQLite files as they lie there, or every row of every table.
-func dump(t *testing.T, f fixture) (all []byte) {
+func dump(t *testing.T, f storetest.Fixture) (all []byte) {
 	t.Helper()
-	if path, ok := strings.CutPrefix(f.url, "sqlite:"); ok {
+	if path, ok := strings.CutPrefix(f.URL, "sqlite:"); ok {
 		files, err := filepath.Glob(path + "*")
 		if err != nil || len(files) != 3 {
 			t.Fatalf("files %v, error %v", files, err)
@@ -40,8 +41,8 @@ func dump(t *testing.T, f fixture) (all []byte) {
 		return all
 	}
 	for _, table := range []string{"connections", "user_tokens", "connection_history", "budgets", "install_attempts", "goose_db_version"} {
-		width := len(columns(t, f, table))
-		rows, err := f.raw.Query("SELECT * FROM " + table)
+		width := len(storetest.Columns(t, f, table))
+		rows, err := f.Raw.Query("SELECT * FROM " + table)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -64,7 +65,7 @@ func dump(t *testing.T, f fixture) (all []byte) {
 
 func TestNoSecretInTheDatabase(t *testing.T) {
 	t.Parallel()
-	eachDatabase(t, func(t *testing.T, f fixture) {
+	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
 		var secrets []string
 		secret := func(what string) connection.Secret {
 			s := fmt.Sprintf("xoxe.xoxb-1-%s-%d-abcdefghijklmnopqrstuvwxyz", what, len(secrets))
@@ -72,12 +73,12 @@ func TestNoSecretInTheDatabase(t *testing.T) {
 			return connection.Secret(s)
 		}
 		for i := range 20 {
-			c := full(key("A1", "E1", fmt.Sprintf("T%d", i)))
+			c := storetest.Full(storetest.Key("A1", "E1", fmt.Sprintf("T%d", i)))
 			c.TeamName = "in the clear"
 			c.Token, c.RefreshToken, c.Webhook.URL = secret("token"), secret("refresh"), secret("https://hooks.slack.com/services")
-			put(t, f, c)
-			c.Token, c.AuthorizedAt = secret("again"), t0.Add(time.Hour)
-			put(t, f, c)
+			storetest.Put(t, f, c)
+			c.Token, c.AuthorizedAt = secret("again"), storetest.T0.Add(time.Hour)
+			storetest.Put(t, f, c)
 			if _, err := f.Update(t.Context(), c.Key, func(c *connection.Connection) error {
 				c.RefreshToken, c.Webhook.URL = secret("renewed"), secret("hook")
 				return nil
@@ -123,7 +124,7 @@ func unreadable(t *testing.T, what string, c connection.Connection, err error) {
 
 func TestCopiedSecretDoesNotOpen(t *testing.T) {
 	t.Parallel()
-	eachDatabase(t, func(t *testing.T, f fixture) {
+	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
 		for name, statement := range map[string]string{
 			"another row": "UPDATE connections SET token = (SELECT token FROM connections WHERE team_id = 'T2') WHERE team_id = 'T1'",
 			"another enterprise": "UPDATE connections SET token = (SELECT token FROM connections WHERE team_id = 'T1' AND enterprise_id = 'E2') " +
@@ -135,15 +136,15 @@ func TestCopiedSecretDoesNotOpen(t *testing.T) {
 			"a row moved":           "UPDATE connections SET enterprise_id = 'E9' WHERE team_id = 'T1' AND enterprise_id = 'E1' AND app_id = 'A1'",
 			"half a box":            "UPDATE connections SET refresh_token = substr(refresh_token, 1, 20)",
 		} {
-			for _, k := range []connection.Key{key("A1", "E1", "T1"), key("A1", "E2", "T1"), key("A1", "E1", "T2"), key("A1", "E1", ""), key("A2", "E1", "T1")} {
-				c := full(k)
+			for _, k := range []connection.Key{storetest.Key("A1", "E1", "T1"), storetest.Key("A1", "E2", "T1"), storetest.Key("A1", "E1", "T2"), storetest.Key("A1", "E1", ""), storetest.Key("A2", "E1", "T1")} {
+				c := storetest.Full(k)
 				c.AuthorizedAt = time.Now() // newer than what the last round left
-				put(t, f, c)
+				storetest.Put(t, f, c)
 			}
-			if _, err := f.raw.Exec(statement); err != nil {
+			if _, err := f.Raw.Exec(statement); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
-			k := key("A1", "E1", "T1")
+			k := storetest.Key("A1", "E1", "T1")
 			if name == "a row moved" {
 				k.EnterpriseID = "E9"
 			}
@@ -157,11 +158,11 @@ func TestCopiedSecretDoesNotOpen(t *testing.T) {
 
 func TestLostKey(t *testing.T) {
 	t.Parallel()
-	eachDatabase(t, func(t *testing.T, f fixture) {
+	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
 		ctx := t.Context()
-		first := put(t, f, full(key("A1", "E1", "T1")))
-		stranger := openWith(t, f.url, ring(t, seal.NewKey()))
-		keyless := openWith(t, f.url, nil)
+		first := storetest.Put(t, f, storetest.Full(storetest.Key("A1", "E1", "T1")))
+		stranger := storetest.OpenWith(t, f.URL, storetest.Ring(t, seal.NewKey()))
+		keyless := storetest.OpenWith(t, f.URL, nil)
 		for name, db := range map[string]*storage.DB{"other key": stranger, "no key": keyless} {
 			c, err := db.Lookup(ctx, first.Key)
 			unreadable(t, name, c, err)
@@ -185,7 +186,7 @@ func TestLostKey(t *testing.T) {
 		same(t, "with the key", c, first)
 
 		// Without a key a secret is not kept at all, rather than kept open.
-		fresh := full(key("A1", "E1", "T2"))
+		fresh := storetest.Full(storetest.Key("A1", "E1", "T2"))
 		if _, _, err := keyless.Put(ctx, fresh); !errors.Is(err, seal.ErrNoKey) || strings.Contains(err.Error(), "xox") {
 			t.Errorf("Put without a key: %v", err)
 		}
@@ -196,7 +197,7 @@ func TestLostKey(t *testing.T) {
 		// A new token makes the row good again, for whoever has the new key, and nothing old is mixed in.
 		c, err = stranger.Update(ctx, first.Key, func(c *connection.Connection) error {
 			c.Token = "xoxb-new"
-			c.SetState(connection.Active, "", t0)
+			c.SetState(connection.Active, "", storetest.T0)
 			return nil
 		})
 		if err != nil || c.Token != "xoxb-new" || c.RefreshToken != "" || c.Webhook.URL != "" || c.State != connection.Active {
@@ -207,17 +208,17 @@ func TestLostKey(t *testing.T) {
 
 		// Whoever ends a connection erases its secrets, able to read them or not.
 		for _, end := range []connection.State{connection.Removed, connection.ReconnectRequired} {
-			again := full(first.Key)
-			again.AuthorizedAt = t0.Add(time.Hour)
-			put(t, f, again)
+			again := storetest.Full(first.Key)
+			again.AuthorizedAt = storetest.T0.Add(time.Hour)
+			storetest.Put(t, f, again)
 			c, err = keyless.Update(ctx, first.Key, func(c *connection.Connection) error {
-				c.Erase(end, connection.ReasonTokenRevoked, t0)
+				c.Erase(end, connection.ReasonTokenRevoked, storetest.T0)
 				return nil
 			})
 			if err != nil || c.State != end || c.Reason != connection.ReasonTokenRevoked {
 				t.Errorf("ended: %s because of %q, %v", c.State, c.Reason, err)
 			}
-			if n := f.count(t, "SELECT length(token) + length(refresh_token) + length(webhook_url) FROM connections"); n != 0 {
+			if n := f.CountOf(t, "SELECT length(token) + length(refresh_token) + length(webhook_url) FROM connections"); n != 0 {
 				t.Errorf("%d sealed bytes are left of a connection that ended as %s", n, end)
 			}
 		}
@@ -226,20 +227,20 @@ func TestLostKey(t *testing.T) {
 
 func TestErrorsHoldNoSecrets(t *testing.T) {
 	t.Parallel()
-	eachDatabase(t, func(t *testing.T, f fixture) {
-		c := full(key("A1", "E1", "T1"))
+	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
+		c := storetest.Full(storetest.Key("A1", "E1", "T1"))
 		c.Token, c.RefreshToken, c.TeamName = "xoxb-hunter2", "xoxe-hunter2", "hunter2"
-		put(t, f, c)
+		storetest.Put(t, f, c)
 		u := person(c.Key, "U1")
 		u.Token, u.RefreshToken, u.Reason = "xoxp-hunter2", "xoxe-hunter2", "hunter2"
 		grant(t, f, u)
-		a := attempt("hunter2", t0)
+		a := attempt("hunter2", storetest.T0)
 		a.StateHash = []byte("hunter2")
-		exec(t, f, "ALTER TABLE user_tokens RENAME COLUMN granted_at TO gone")
+		storetest.Exec(t, f, "ALTER TABLE user_tokens RENAME COLUMN granted_at TO gone")
 		addUserErr := f.AddUser(t.Context(), u)
 		_, updateUserErr := f.UpdateUser(t.Context(), u.TokenOwner, func(u *connection.UserToken) error { u.Token += "2"; return nil })
 		for _, statement := range []string{"DROP TABLE install_attempts", "ALTER TABLE connections RENAME COLUMN team_icon TO gone"} {
-			exec(t, f, statement)
+			storetest.Exec(t, f, statement)
 		}
 		_, _, putErr := f.Put(t.Context(), c)
 		_, updateErr := f.Update(t.Context(), c.Key, func(c *connection.Connection) error { c.Token += "2"; return nil })
@@ -300,8 +301,8 @@ func TestOpenRefuses(t *testing.T) {
 func TestSQLiteFiles(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "odd name%20+&é.db")
-	f := open(t, "sqlite:"+path)
-	put(t, f, full(key("A1", "", "T1")))
+	f := storetest.Open(t, "sqlite:"+path)
+	storetest.Put(t, f, storetest.Full(storetest.Key("A1", "", "T1")))
 	for _, file := range []string{path, path + "-wal", path + "-shm"} {
 		info, err := os.Stat(file)
 		if err != nil {
@@ -312,7 +313,7 @@ func TestSQLiteFiles(t *testing.T) {
 		}
 	}
 	// An absolute path may also come with the slashes of a URL.
-	slashes := openWith(t, "sqlite://"+path, nil)
+	slashes := storetest.OpenWith(t, "sqlite://"+path, nil)
 	if list, err := slashes.List(t.Context()); err != nil || len(list) != 1 {
 		t.Errorf("%v, %v", list, err)
 	}
@@ -322,14 +323,14 @@ func TestSQLiteFiles(t *testing.T) {
 func BenchmarkFind(b *testing.B) {
 	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite, "postgres": storagetest.Postgres} {
 		b.Run(name, func(b *testing.B) {
-			f := open(b, fresh(b))
+			f := storetest.Open(b, fresh(b))
 			const rows = 20_000
 			fill(b, f, rows)
 			i := 0
 			b.ReportAllocs()
 			for b.Loop() {
 				i++
-				c, err := f.Lookup(b.Context(), key("A1", "", fmt.Sprintf("T%d", i%rows)))
+				c, err := f.Lookup(b.Context(), storetest.Key("A1", "", fmt.Sprintf("T%d", i%rows)))
 				if err != nil || c.Token == "" {
 					b.Fatal(err)
 				}
@@ -339,11 +340,11 @@ func BenchmarkFind(b *testing.B) {
 }
 
 // fill puts n connections, eight at a time.
-func fill(b *testing.B, f fixture, n int) {
+func fill(b *testing.B, f storetest.Fixture, n int) {
 	b.Helper()
 	storagetest.Together(8, func(worker int) {
 		for i := worker; i < n; i += 8 {
-			if _, _, err := f.Put(b.Context(), full(key("A1", "", fmt.Sprintf("T%d", i)))); err != nil {
+			if _, _, err := f.Put(b.Context(), storetest.Full(storetest.Key("A1", "", fmt.Sprintf("T%d", i)))); err != nil {
 				b.Error(err)
 				return
 			}

@@ -13,6 +13,8 @@ import (
 	"gorm.io/gorm"
 
 	"switchboard/install/connection"
+	"switchboard/storage/internal/columns"
+	"switchboard/storage/internal/db"
 )
 
 // The conditions that hold no time are those of the indexes (migration 00005), word for word.
@@ -37,34 +39,34 @@ SELECT COALESCE(MAX(id), 0) FROM connection_history WHERE connection_id = ? AND 
 )
 
 // Rejected is install.Store's.
-func (db *DB) Rejected(ctx context.Context, app string, n int) ([]connection.TokenOwner, error) {
-	return ask[connection.TokenOwner](ctx, db, "list refused refresh tokens", rejectedQuery, app, time.Time{}, n)
+func (q questions) Rejected(ctx context.Context, app string, n int) ([]connection.TokenOwner, error) {
+	return ask[connection.TokenOwner](ctx, q.pool, "list refused refresh tokens", rejectedQuery, app, time.Time{}, n)
 }
 
 // Erased is install.Store's.
-func (db *DB) Erased(ctx context.Context, since time.Time) ([]connection.Key, error) {
-	return ask[connection.Key](ctx, db, "list what was erased", erasedQuery, "", since, math.MaxInt32)
+func (q questions) Erased(ctx context.Context, since time.Time) ([]connection.Key, error) {
+	return ask[connection.Key](ctx, q.pool, "list what was erased", erasedQuery, "", since, math.MaxInt32)
 }
 
 // comparedAtOnce bounds a statement's parameters, four for each owner: SQLite takes 32,766, PostgreSQL 65,535.
 const comparedAtOnce = 1000
 
 // Rows is install.Store's.
-func (db *DB) Rows(ctx context.Context, of []connection.TokenOwner) (map[connection.TokenOwner]connection.Row, error) {
+func (q questions) Rows(ctx context.Context, of []connection.TokenOwner) (map[connection.TokenOwner]connection.Row, error) {
 	rows := make(map[connection.TokenOwner]connection.Row, len(of))
 	for part := range slices.Chunk(of, comparedAtOnce) {
-		if err := db.addRows(ctx, part, rows); err != nil {
-			return nil, fault(ctx, "compare with the journal", err)
+		if err := q.addRows(ctx, part, rows); err != nil {
+			return nil, db.Fault(ctx, "compare with the journal", err)
 		}
 	}
 	return rows, nil
 }
 
 // addRows adds the rows of these holders to rows. One statement for each of the two tables.
-func (db *DB) addRows(ctx context.Context, of []connection.TokenOwner, rows map[connection.TokenOwner]connection.Row) error {
+func (q questions) addRows(ctx context.Context, of []connection.TokenOwner, rows map[connection.TokenOwner]connection.Row) error {
 	var bots, people [][]any
 	for _, h := range of {
-		if !storableKey(h.Key) || !storable(h.UserID) {
+		if !columns.StorableKey(h.Key) || !columns.Storable(h.UserID) {
 			continue // nobody's
 		}
 		bots = append(bots, []any{h.AppID, h.EnterpriseID, h.TeamID})
@@ -77,28 +79,28 @@ func (db *DB) addRows(ctx context.Context, of []connection.TokenOwner, rows map[
 		return nil
 	}
 	var connections []connectionRow
-	err := db.read.WithContext(ctx).Where("(app_id, enterprise_id, team_id) IN ("+values(bots)+")", slices.Concat(bots...)...).Find(&connections).Error
+	err := q.pool.Read.WithContext(ctx).Where("(app_id, enterprise_id, team_id) IN ("+values(bots)+")", slices.Concat(bots...)...).Find(&connections).Error
 	if err != nil {
 		return err
 	}
 	for _, r := range connections {
 		h := connection.TokenOwner{Key: r.key()}
-		rows[h] = connection.Row{Removed: r.Facts.State == string(connection.Removed), Erased: len(r.Token) == 0, GrantedAt: moment(r.Facts.RenewedAt),
+		rows[h] = connection.Row{Removed: r.Facts.State == string(connection.Removed), Erased: len(r.Token) == 0, GrantedAt: columns.Moment(r.Facts.RenewedAt),
 			Generation: r.Facts.Chain.Generation, GrantID: r.Facts.Chain.GrantID,
-			RenewAt: moment(r.Facts.Chain.RenewAt), Tries: int(r.Facts.Chain.RenewTries), Rejections: int(r.Facts.Chain.Rejections)}
+			RenewAt: columns.Moment(r.Facts.Chain.RenewAt), Tries: int(r.Facts.Chain.RenewTries), Rejections: int(r.Facts.Chain.Rejections)}
 	}
 	if len(people) == 0 {
 		return nil
 	}
 	var tokens []userTokenRow
-	err = db.read.WithContext(ctx).Where("(app_id, enterprise_id, team_id, user_id) IN ("+values(people)+")", slices.Concat(people...)...).Find(&tokens).Error
+	err = q.pool.Read.WithContext(ctx).Where("(app_id, enterprise_id, team_id, user_id) IN ("+values(people)+")", slices.Concat(people...)...).Find(&tokens).Error
 	if err != nil {
 		return err
 	}
 	for _, r := range tokens {
-		rows[r.holder()] = connection.Row{Erased: len(r.Token) == 0, GrantedAt: moment(r.Facts.GrantedAt),
+		rows[r.holder()] = connection.Row{Erased: len(r.Token) == 0, GrantedAt: columns.Moment(r.Facts.GrantedAt),
 			Generation: r.Facts.Chain.Generation, GrantID: r.Facts.Chain.GrantID,
-			RenewAt: moment(r.Facts.Chain.RenewAt), Tries: int(r.Facts.Chain.RenewTries), Rejections: int(r.Facts.Chain.Rejections)}
+			RenewAt: columns.Moment(r.Facts.Chain.RenewAt), Tries: int(r.Facts.Chain.RenewTries), Rejections: int(r.Facts.Chain.Rejections)}
 	}
 	return nil
 }
@@ -111,9 +113,9 @@ func values(rows [][]any) string {
 
 // Mark is install.Store's. Lines of history get their numbers in the order in which they are written, and each consent writes one
 // in the transaction that stores it.
-func (db *DB) Mark(ctx context.Context) (mark connection.Mark, err error) {
-	if err := db.read.WithContext(ctx).Raw("SELECT COALESCE(MAX(id), 0) FROM connection_history").Scan(&mark).Error; err != nil {
-		return 0, fault(ctx, "mark the order of consents", err)
+func (q questions) Mark(ctx context.Context) (mark connection.Mark, err error) {
+	if err := q.pool.Read.WithContext(ctx).Raw("SELECT COALESCE(MAX(id), 0) FROM connection_history").Scan(&mark).Error; err != nil {
+		return 0, db.Fault(ctx, "mark the order of consents", err)
 	}
 	return mark, nil
 }

@@ -3,64 +3,36 @@
 // database and opened after they leave it, here and nowhere else.
 package storage
 
-// This file opens a database from its address, because the address alone decides which of the two it is.
-
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"os"
-	"strings"
-	"sync/atomic"
-	"time"
-
-	"github.com/jackc/pgx/v5/pgconn"
-	"gorm.io/gorm"
-	"gorm.io/gorm/logger"
 
 	"switchboard/install"
 	"switchboard/install/connection"
+	"switchboard/storage/inbox"
+	"switchboard/storage/internal/db"
+	"switchboard/storage/journal"
 	"switchboard/storage/seal"
 )
 
-// The dialects, as Dialect names them. They are also the folders of the migrations.
-const (
-	dialectPostgres = "postgres"
-	dialectSQLite   = "sqlite"
+// What DB is put together from, each with the methods that it gives it.
+type (
+	upkeep    = db.Upkeep
+	handedOut = journal.Journal
+	events    = inbox.Table
 )
 
-const (
-	// maxTries bounds how often a transaction starts over after the database asked for it. Rows are locked before they
-	// are changed, so even the second try is rare.
-	maxTries = 10
-	// maxBusyTries is the same for a SQLite file that another process keeps locked: about 10 s with sqliteWait.
-	maxBusyTries = 100
-	// maxDemoted is the same for a server that became read-only: the connection to it is gone, and the next one is made to a server
-	// that takes writes, if there is one.
-	maxDemoted = 2
-)
-
-// DB is an open database. Its methods may be called from any number of goroutines at once.
+// DB is an open database, with what it keeps. Its methods may be called from any number of goroutines at once.
 type DB struct {
-	dialect string
-	keys    *seal.Keyring
-	write   *gorm.DB
-	// single is write for statements that are a transaction by themselves. On SQLite it keeps no prepared statements: whoever waits
-	// in GORM's cache for one keeps the cache locked, and it would be prepared on the only connection that writes, whose transaction
-	// may wait for the cache.
-	single  *gorm.DB
-	read    *gorm.DB // the same as write on PostgreSQL
-	journal journal
-	clock   *clock
-	path    string      // of the SQLite file
-	file    os.FileInfo // of the file that is open there
-	lock    fileLock
-	gate    *gate // in front of SQLite's writer; nil on PostgreSQL
-	server  server
-	seen    health
-	erased  atomic.Int64 // events, with their connections
+	*upkeep
+	*handedOut
+	*events
+	attempts
+	budgets
+	questions
+	sealer
+	pool *db.Pool
 }
 
 var (
@@ -72,153 +44,45 @@ var (
 // to have TLS, unless an sslmode says otherwise. It creates an empty SQLite file (0600) when there is none, and changes nothing else:
 // Migrate makes the tables. Without keys (nil) everything but secrets can be read and written. No error holds the address's password.
 func Open(ctx context.Context, url string, keys *seal.Keyring) (*DB, error) {
-	db := &DB{keys: keys, clock: newClock(nil), seen: health{probing: make(chan struct{}, 1)}}
-	var err error
-	switch scheme, rest, _ := strings.Cut(url, ":"); {
-	case scheme == "sqlite":
-		err = db.openSQLite(ctx, rest)
-	case (scheme == "postgres" || scheme == "postgresql") && strings.HasPrefix(rest, "//"):
-		err = db.openPostgres(ctx, url)
-	case url == "":
-		err = errors.New("no address given: use postgres://user:password@host/database or sqlite:PATH")
-	default:
-		err = errors.New("unknown kind of address: use postgres://user:password@host/database or sqlite:PATH")
-	}
+	pool, err := db.Open(ctx, url)
 	if err != nil {
-		return nil, fmt.Errorf("open database: %w", err)
+		return nil, err
 	}
-	return db, nil
-}
-
-// openGORM is the one set of options both databases run with.
-func openGORM(dialector gorm.Dialector, prepare bool) (*gorm.DB, error) {
-	return gorm.Open(dialector, &gorm.Config{
-		// GORM's logger prints statements with their values in them, so it prints nothing at all.
-		Logger:                 logger.Discard,
-		PrepareStmt:            prepare,
-		SkipDefaultTransaction: true, // one statement is a transaction already
-		DisableAutomaticPing:   true,
-		TranslateError:         true,
-		// Columns by their names: after a migration adds one, PostgreSQL fails a prepared SELECT * once on each connection.
-		QueryFields: true,
-	})
+	return &DB{upkeep: db.NewUpkeep(pool), handedOut: journal.New(keys), events: inbox.NewTable(pool, keys),
+		attempts: attempts{pool: pool}, budgets: budgets{pool: pool}, questions: questions{pool: pool},
+		sealer: sealer{keys: keys}, pool: pool}, nil
 }
 
 // Close closes the database and the journal, and gives up what Exclusive took. Call it last: everything else needs it.
-func (db *DB) Close() error {
-	errs := []error{db.journal.close(), db.journal.unclaim()}
-	if db.dialect == dialectSQLite {
-		_ = markEmpty(db.pool()) // nothing is lost without it
-	}
-	for _, g := range []*gorm.DB{db.read, db.write} {
-		if pool, err := g.DB(); err == nil {
-			errs = append(errs, pool.Close())
-		}
-		if db.read == db.write {
-			break
-		}
-	}
-	db.lock.mu.Lock()
-	defer db.lock.mu.Unlock()
-	errs = append(errs, db.lock.release())
-	if err := errors.Join(errs...); err != nil {
+func (d *DB) Close() error {
+	if err := errors.Join(d.handedOut.Close(), d.pool.Close()); err != nil {
 		return fmt.Errorf("close database: %w", err)
 	}
 	return nil
 }
 
-// Dialect is "postgres" or "sqlite".
-func (db *DB) Dialect() string { return db.dialect }
-
 // SigningKeys are what install.Config asks for, derived from the keys that seal.
-func (db *DB) SigningKeys() []connection.Secret { return db.keys.SigningKeys() }
+func (d *DB) SigningKeys() []connection.Secret { return d.sealer.keys.SigningKeys() }
 
-// pool is the handle below GORM that may write.
-func (db *DB) pool() *sql.DB {
-	pool, err := db.write.DB()
-	if err != nil { // cannot be: openGORM was given one
-		panic(err)
-	}
-	return pool
+// Migrate brings the schema up to date and returns how many steps it took; 0 when others already did. Any number of
+// replicas may call it at once: on PostgreSQL they wait for each other for up to two minutes. A database that is newer
+// than this program is refused with a *SchemaError and left alone. ErrMissed.
+func (d *DB) Migrate(ctx context.Context) (applied int, err error) {
+	return d.upkeep.Migrate(ctx, d.checkMissed)
 }
 
-// errLost says that the row changed between our reading and our writing it. It starts the transaction over.
-var errLost = errors.New("the row was changed by somebody else")
+// ErrMissed says that the journal of new tokens knows connections that an empty database does not.
+var ErrMissed = errors.New("this database is empty, and the journal of new tokens is not: it belongs to another database. " +
+	"Put that one back; or if it is lost for good, move the journal's folder away")
 
-// transact runs fn in a transaction and starts over, a bounded number of times, when the database gave up on it for
-// reasons that pass: a deadlock, a failed serialisation, a locked file. fn therefore may run more than once.
-func (db *DB) transact(ctx context.Context, fn func(tx *gorm.DB) error) error {
-	return db.retry(ctx, ordinary, db.write, func(g *gorm.DB) error { return g.Transaction(fn) })
-}
-
-// exec is transact for one statement, which is a transaction by itself.
-func (db *DB) exec(ctx context.Context, do func(g *gorm.DB) error) error {
-	return db.execAs(ctx, ordinary, do)
-}
-
-// execAs is exec for a statement that is more urgent than others where only one can write.
-func (db *DB) execAs(ctx context.Context, p precedence, do func(g *gorm.DB) error) error {
-	return db.retry(ctx, p, db.single, do)
-}
-
-func (db *DB) retry(ctx context.Context, p precedence, handle *gorm.DB, do func(g *gorm.DB) error) error {
-	turn := func() error {
-		if err := db.gate.enter(ctx, p); err != nil {
-			return err
-		}
-		defer db.gate.leave()
-		if err := db.fileThere(); err != nil {
-			return err
-		}
-		return do(handle.WithContext(ctx))
+// checkMissed keeps an empty SQLite file from being taken for a new one where there was another: its tokens would be given up.
+func (d *DB) checkMissed() error {
+	if d.Dialect() != db.DialectSQLite {
+		return nil
 	}
-	for try := 1; ; try++ {
-		err := turn()
-		if err == nil || !again(ctx, err, try) {
-			db.seen.note(p, err)
-			return err
-		}
+	empty, err := d.handedOut.Empty()
+	if err == nil && !empty {
+		err = ErrMissed
 	}
-}
-
-// again reports whether what failed with err may be tried once more, and waits before it says yes.
-func again(ctx context.Context, err error, try int) bool {
-	var pg *pgconn.PgError
-	limit := 0
-	switch {
-	case busy(err):
-		limit = maxBusyTries
-	case errors.Is(err, errLost):
-		limit = maxTries
-	case errors.As(err, &pg) && (pg.Code == "40001" || pg.Code == "40P01"): // serialization_failure, deadlock_detected
-		limit = maxTries
-	case pg != nil && pg.Code == codeReadOnly:
-		limit = maxDemoted
-	}
-	return try < limit && pause(ctx, try)
-}
-
-// pause waits up to 2, 4, 8 … 100 ms, by chance, so that two that collided do not collide again. It reports false when
-// ctx ended first.
-func pause(ctx context.Context, try int) bool {
-	timer := time.NewTimer(rand.N(min(time.Millisecond<<min(try, 10), 100*time.Millisecond)))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
-}
-
-// fault wraps an error of the database. When ctx ended, it says so even where the driver called it something else (a
-// transaction that was rolled back, an interrupted statement).
-func fault(ctx context.Context, doing string, err error) error {
-	if kind := kindOf(err); kind != nil && !errors.Is(err, kind) {
-		err = &ofKind{error: err, kind: kind}
-	}
-	if cause := ctx.Err(); cause != nil && !errors.Is(err, cause) {
-		return fmt.Errorf("%s: %w (%v)", doing, cause, err) //nolint:errorlint // what the driver calls it is to be read, not compared
-	}
-	return fmt.Errorf("%s: %w", doing, err)
+	return err
 }

@@ -13,10 +13,9 @@ import (
 	"gorm.io/gorm"
 
 	"switchboard/install/connection"
+	"switchboard/storage/internal/columns"
+	"switchboard/storage/internal/db"
 )
-
-// Every write of a person's token takes the lock on the connection's row first, as Update does: one order for all, so that
-// no two wait for each other, and no token is written to a connection that is being removed.
 
 // findUserRow reads a person's token on a connection whose row is locked. ErrNotFound.
 func findUserRow(tx *gorm.DB, connectionID, userID string) (userTokenRow, error) {
@@ -31,15 +30,15 @@ func findUserRow(tx *gorm.DB, connectionID, userID string) (userTokenRow, error)
 }
 
 // AddUser is install.Store's.
-func (db *DB) AddUser(ctx context.Context, u connection.UserToken) error {
+func (d *DB) AddUser(ctx context.Context, u connection.UserToken) error {
 	const doing = "add user token"
 	switch {
-	case u.UserID == "" || !storable(u.UserID):
+	case u.UserID == "" || !columns.Storable(u.UserID):
 		return fmt.Errorf("%s: there is no such user", doing)
-	case !storableKey(u.Key):
+	case !columns.StorableKey(u.Key):
 		return connection.ErrNotFound
 	}
-	err := db.transact(ctx, func(tx *gorm.DB) error {
+	err := d.pool.Transact(ctx, func(tx *gorm.DB) error {
 		parent, err := lockRow(tx, u.Key)
 		if err != nil {
 			return err
@@ -55,51 +54,51 @@ func (db *DB) AddUser(ctx context.Context, u connection.UserToken) error {
 		}
 		row := userTokenRow{ConnectionID: parent.ID, UserID: u.UserID,
 			AppID: u.AppID, EnterpriseID: u.EnterpriseID, TeamID: u.TeamID, Facts: userTokenFactsOf(u), Version: 1}
-		if _, err := db.seal(&row, nil, userSecretsOf(&u), true); err != nil {
+		if _, err := d.seal(&row, nil, userSecretsOf(&u), true); err != nil {
 			return err
 		}
 		if err := tx.Create(&row).Error; err != nil {
 			return err
 		}
-		return db.writeHistory(tx, parent.ID, u.Changes)
+		return d.writeHistory(tx, parent.ID, u.Changes)
 	})
 	if err != nil && !errors.Is(err, connection.ErrNotFound) && !errors.Is(err, connection.ErrExists) {
-		return fault(ctx, doing, err)
+		return db.Fault(ctx, doing, err)
 	}
 	return err
 }
 
 // GetUser is install.Store's.
-func (db *DB) GetUser(ctx context.Context, h connection.TokenOwner) (connection.UserToken, error) {
-	if !storableKey(h.Key) || !storable(h.UserID) {
+func (d *DB) GetUser(ctx context.Context, h connection.TokenOwner) (connection.UserToken, error) {
+	if !columns.StorableKey(h.Key) || !columns.Storable(h.UserID) {
 		return connection.UserToken{}, connection.ErrNotFound
 	}
 	rows := make([]userTokenRow, 0, 1)
-	err := db.read.WithContext(ctx).Where("app_id = ? AND enterprise_id = ? AND team_id = ? AND user_id = ?",
+	err := d.pool.Read.WithContext(ctx).Where("app_id = ? AND enterprise_id = ? AND team_id = ? AND user_id = ?",
 		h.AppID, h.EnterpriseID, h.TeamID, h.UserID).Find(&rows).Error
 	if err != nil {
-		return connection.UserToken{}, fault(ctx, "find user token", err)
+		return connection.UserToken{}, db.Fault(ctx, "find user token", err)
 	}
 	if len(rows) == 0 {
 		return connection.UserToken{}, connection.ErrNotFound
 	}
-	u, _ := db.openUser(&rows[0])
+	u, _ := d.openUser(&rows[0])
 	return u, nil
 }
 
 // Users is install.Store's.
-func (db *DB) Users(ctx context.Context, k connection.Key) ([]connection.UserToken, error) {
-	if !storableKey(k) {
+func (d *DB) Users(ctx context.Context, k connection.Key) ([]connection.UserToken, error) {
+	if !columns.StorableKey(k) {
 		return nil, nil
 	}
 	var rows []userTokenRow
-	err := db.read.WithContext(ctx).Where("app_id = ? AND enterprise_id = ? AND team_id = ?", k.AppID, k.EnterpriseID, k.TeamID).Find(&rows).Error
+	err := d.pool.Read.WithContext(ctx).Where("app_id = ? AND enterprise_id = ? AND team_id = ?", k.AppID, k.EnterpriseID, k.TeamID).Find(&rows).Error
 	if err != nil {
-		return nil, fault(ctx, "list user tokens", err)
+		return nil, db.Fault(ctx, "list user tokens", err)
 	}
 	list := make([]connection.UserToken, len(rows))
 	for i := range rows {
-		list[i], _ = db.openUser(&rows[i])
+		list[i], _ = d.openUser(&rows[i])
 		blank(userSecretsOf(&list[i]))
 	}
 	// Sorted here, because databases differ in how they order letters.
@@ -109,15 +108,15 @@ func (db *DB) Users(ctx context.Context, k connection.Key) ([]connection.UserTok
 
 // UpdateUser is install.Store's. The connection's row stays locked while fn runs, so fn must be quick and must not call the
 // network.
-func (db *DB) UpdateUser(ctx context.Context, h connection.TokenOwner, fn func(u *connection.UserToken) error) (connection.UserToken, error) {
-	if !storableKey(h.Key) || !storable(h.UserID) {
+func (d *DB) UpdateUser(ctx context.Context, h connection.TokenOwner, fn func(u *connection.UserToken) error) (connection.UserToken, error) {
+	if !columns.StorableKey(h.Key) || !columns.Storable(h.UserID) {
 		return connection.UserToken{}, connection.ErrNotFound
 	}
 	var (
 		result connection.UserToken
 		fnErr  error
 	)
-	err := db.transact(ctx, func(tx *gorm.DB) error {
+	err := d.pool.Transact(ctx, func(tx *gorm.DB) error {
 		parent, err := lockRow(tx, h.Key)
 		if err != nil {
 			return err
@@ -126,7 +125,7 @@ func (db *DB) UpdateUser(ctx context.Context, h connection.TokenOwner, fn func(u
 		if err != nil {
 			return err
 		}
-		was, readable := db.openUser(&row)
+		was, readable := d.openUser(&row)
 		u := was
 		u.Scopes = slices.Clone(was.Scopes)
 		if fnErr = fn(&u); fnErr != nil {
@@ -135,7 +134,7 @@ func (db *DB) UpdateUser(ctx context.Context, h connection.TokenOwner, fn func(u
 		if u.TokenOwner != was.TokenOwner || u.ConnectionID != was.ConnectionID {
 			return errors.New("an update cannot give a token to somebody else")
 		}
-		write, changed, err := db.changeUser(&row, &was, &u, readable)
+		write, changed, err := d.changeUser(&row, &was, &u, readable)
 		if err != nil {
 			return err
 		}
@@ -147,8 +146,8 @@ func (db *DB) UpdateUser(ctx context.Context, h connection.TokenOwner, fn func(u
 		if len(u.Changes) == 0 && (was.Token != u.Token || was.RefreshToken != u.RefreshToken || was.Reason != u.Reason) {
 			u.Note(unexplained(u.UserID))
 		}
-		result, _ = db.openUser(&row)
-		return db.writeHistory(tx, parent.ID, u.Changes)
+		result, _ = d.openUser(&row)
+		return d.writeHistory(tx, parent.ID, u.Changes)
 	})
 	switch {
 	case err == nil:
@@ -156,11 +155,11 @@ func (db *DB) UpdateUser(ctx context.Context, h connection.TokenOwner, fn func(u
 	case fnErr != nil && errors.Is(err, fnErr), errors.Is(err, connection.ErrNotFound):
 		return connection.UserToken{}, err
 	}
-	return connection.UserToken{}, fault(ctx, "update user token", err)
+	return connection.UserToken{}, db.Fault(ctx, "update user token", err)
 }
 
 // changeUser is change for a person's token.
-func (db *DB) changeUser(row *userTokenRow, was, u *connection.UserToken, readable bool) (write bool, changed []int, err error) {
+func (d *DB) changeUser(row *userTokenRow, was, u *connection.UserToken, readable bool) (write bool, changed []int, err error) {
 	old, facts := userTokenFactsOf(*was), userTokenFactsOf(*u)
 	write = facts != old
 	// As with connections: what cannot be read stays, and the reason beneath ours, until somebody knows better.
@@ -171,7 +170,7 @@ func (db *DB) changeUser(row *userTokenRow, was, u *connection.UserToken, readab
 			facts.Reason = row.Facts.Reason
 		}
 	}
-	if changed, err = db.seal(row, userSecretsOf(was), userSecretsOf(u), replace); err != nil {
+	if changed, err = d.seal(row, userSecretsOf(was), userSecretsOf(u), replace); err != nil {
 		return false, nil, err
 	}
 	row.Facts = facts
@@ -179,28 +178,28 @@ func (db *DB) changeUser(row *userTokenRow, was, u *connection.UserToken, readab
 }
 
 // EraseUser is install.Store's.
-func (db *DB) EraseUser(ctx context.Context, u connection.UserToken, line connection.Change) (bool, error) {
-	if !storableKey(u.Key) || !storable(u.UserID) {
+func (d *DB) EraseUser(ctx context.Context, u connection.UserToken, line connection.Change) (bool, error) {
+	if !columns.StorableKey(u.Key) || !columns.Storable(u.UserID) {
 		return false, nil
 	}
 	var erased bool
-	err := db.transact(ctx, func(tx *gorm.DB) error {
+	err := d.pool.Transact(ctx, func(tx *gorm.DB) error {
 		parent, err := lockRow(tx, u.Key)
 		if err != nil {
 			return err
 		}
-		deleted := tx.Where("connection_id = ? AND user_id = ? AND granted_at = ?", parent.ID, u.UserID, micros(u.GrantedAt)).Delete(&userTokenRow{})
+		deleted := tx.Where("connection_id = ? AND user_id = ? AND granted_at = ?", parent.ID, u.UserID, columns.Micros(u.GrantedAt)).Delete(&userTokenRow{})
 		if erased = deleted.RowsAffected == 1; deleted.Error != nil || !erased {
 			return deleted.Error
 		}
 		line.Reason = u.UserID
-		return db.writeHistory(tx, parent.ID, []connection.Change{line})
+		return d.writeHistory(tx, parent.ID, []connection.Change{line})
 	})
 	switch {
 	case errors.Is(err, connection.ErrNotFound): // without such a connection there was nobody's token
 		return false, nil
 	case err != nil:
-		return false, fault(ctx, "erase user token", err)
+		return false, db.Fault(ctx, "erase user token", err)
 	}
 	return erased, nil
 }

@@ -16,6 +16,7 @@ import (
 	"switchboard/install"
 	"switchboard/install/connection"
 	"switchboard/storage"
+	"switchboard/storage/internal/storetest"
 	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
@@ -24,8 +25,8 @@ import (
 func person(k connection.Key, userID string) connection.UserToken {
 	return connection.UserToken{
 		TokenOwner: connection.TokenOwner{Key: k, UserID: userID}, Scopes: []string{"chat:write", "users:read"},
-		TokenPair: connection.TokenPair{Token: "xoxe.xoxp-" + connection.Secret(userID), RefreshToken: "xoxe-1-" + connection.Secret(userID), ExpiresAt: t0.Add(12 * time.Hour)},
-		GrantedAt: t0,
+		TokenPair: connection.TokenPair{Token: "xoxe.xoxp-" + connection.Secret(userID), RefreshToken: "xoxe-1-" + connection.Secret(userID), ExpiresAt: storetest.T0.Add(12 * time.Hour)},
+		GrantedAt: storetest.T0,
 	}
 }
 
@@ -64,18 +65,18 @@ func sameUser(t *testing.T, what string, got, want connection.UserToken) {
 	}
 }
 
-func testAddUser(t *testing.T, f fixture) {
-	c := put(t, f, full(key("A-user", "E1", "T1")))
-	put(t, f, full(key("A-user", "", "T1")))
+func testAddUser(t *testing.T, f storetest.Fixture) {
+	c := storetest.Put(t, f, storetest.Full(storetest.Key("A-user", "E1", "T1")))
+	storetest.Put(t, f, storetest.Full(storetest.Key("A-user", "", "T1")))
 	u := person(c.Key, "U1")
 	u.ConnectionID = "con_chosenbycaller"
-	u.Note(connection.Change{At: t0, By: connection.Person("U1"), What: connection.DidUserGrant, Outcome: connection.OutcomeDone, Reason: "U1"})
+	u.Note(connection.Change{At: storetest.T0, By: connection.Person("U1"), What: connection.DidUserGrant, Outcome: connection.OutcomeDone, Reason: "U1"})
 	grant(t, f, u)
 	u.ConnectionID, u.Changes = c.ID, nil
 	sameUser(t, "put", findUser(t, f, u.TokenOwner), u)
 
 	// Once more: the first stays.
-	again := connection.UserToken{TokenOwner: u.TokenOwner, ConnectionID: c.ID, TokenPair: connection.TokenPair{Token: "xoxp-again"}, GrantedAt: t0.Add(time.Hour)}
+	again := connection.UserToken{TokenOwner: u.TokenOwner, ConnectionID: c.ID, TokenPair: connection.TokenPair{Token: "xoxp-again"}, GrantedAt: storetest.T0.Add(time.Hour)}
 	if err := f.AddUser(t.Context(), again); err != connection.ErrExists {
 		t.Errorf("added twice: %v", err)
 	}
@@ -85,14 +86,14 @@ func testAddUser(t *testing.T, f fixture) {
 	u = again
 	sameUser(t, "replaced", findUser(t, f, u.TokenOwner), u)
 	tells(t, "grants", f, c.ID, "install done by personU1 ", "user_grant done by personU1 U1", "user_grant  by  ")
-	if n := f.count(t, "SELECT count(*) FROM user_tokens WHERE app_id = 'A-user'"); n != 1 {
+	if n := f.CountOf(t, "SELECT count(*) FROM user_tokens WHERE app_id = 'A-user'"); n != 1 {
 		t.Errorf("%d rows for one person", n)
 	}
 
 	// On exactly this connection: the others that Lookup would answer with have no token of theirs.
 	for _, h := range []connection.TokenOwner{
-		{Key: key("A-user", "", "T1"), UserID: "U1"}, {Key: key("A-user", "E1", ""), UserID: "U1"}, {Key: c.Key, UserID: "U2"},
-		{Key: c.Key}, {}, {Key: c.Key, UserID: "u1"}, {Key: c.Key, UserID: "\x00"}, {Key: key("A\xff", "", "T1"), UserID: "U1"},
+		{Key: storetest.Key("A-user", "", "T1"), UserID: "U1"}, {Key: storetest.Key("A-user", "E1", ""), UserID: "U1"}, {Key: c.Key, UserID: "U2"},
+		{Key: c.Key}, {}, {Key: c.Key, UserID: "u1"}, {Key: c.Key, UserID: "\x00"}, {Key: storetest.Key("A\xff", "", "T1"), UserID: "U1"},
 	} {
 		if _, err := f.GetUser(t.Context(), h); err != connection.ErrNotFound {
 			t.Errorf("FindUser(%q): %v", h, err)
@@ -101,7 +102,7 @@ func testAddUser(t *testing.T, f fixture) {
 			t.Errorf("UpdateUser(%q): %v", h, err)
 		}
 	}
-	for _, k := range []connection.Key{{}, key("A-user", "E2", "T1"), key("A-user", "E1", ""), key("A\x00", "", "T1")} {
+	for _, k := range []connection.Key{{}, storetest.Key("A-user", "E2", "T1"), storetest.Key("A-user", "E1", ""), storetest.Key("A\x00", "", "T1")} {
 		if err := f.AddUser(t.Context(), person(k, "U1")); err != connection.ErrNotFound {
 			t.Errorf("AddUser on no connection (%q): %v", k, err)
 		}
@@ -116,7 +117,9 @@ func testAddUser(t *testing.T, f fixture) {
 	}
 	update(t, f, c.Key, func(c *connection.Connection) { c.State = connection.Paused })
 	grant(t, f, person(c.Key, "U2"))
-	update(t, f, c.Key, func(c *connection.Connection) { c.Erase(connection.Removed, connection.ReasonUninstalled, t0) })
+	update(t, f, c.Key, func(c *connection.Connection) {
+		c.Erase(connection.Removed, connection.ReasonUninstalled, storetest.T0)
+	})
 	if err := f.AddUser(t.Context(), u); err != connection.ErrNotFound {
 		t.Errorf("AddUser on a removed connection: %v", err)
 	}
@@ -125,8 +128,8 @@ func testAddUser(t *testing.T, f fixture) {
 // However many people a connection has, what there is of all of them can be asked at once.
 func TestRowsOfManyPeople(t *testing.T) {
 	t.Parallel()
-	eachDatabase(t, func(t *testing.T, f fixture) {
-		c := put(t, f, full(key("A1", "E1", "T1")))
+	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
+		c := storetest.Put(t, f, storetest.Full(storetest.Key("A1", "E1", "T1")))
 		grant(t, f, person(c.Key, "U1"))
 		of := make([]connection.TokenOwner, 17_000)
 		for i := range of {
@@ -142,13 +145,13 @@ func TestRowsOfManyPeople(t *testing.T) {
 // The list is in the order of IDs, in whichever order the database has them.
 func TestUsers(t *testing.T) {
 	t.Parallel()
-	eachDatabase(t, func(t *testing.T, f fixture) {
-		c := put(t, f, full(key("A1", "E1", "T1")))
-		grant(t, f, person(put(t, f, full(key("A1", "", "T1"))).Key, "U0"))
+	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
+		c := storetest.Put(t, f, storetest.Full(storetest.Key("A1", "E1", "T1")))
+		grant(t, f, person(storetest.Put(t, f, storetest.Full(storetest.Key("A1", "", "T1"))).Key, "U0"))
 		for _, id := range []string{"U10", "U9", "W1", "Ua", "U1"} {
 			grant(t, f, person(c.Key, id))
 		}
-		exec(t, f, "DROP INDEX user_tokens_key") // it would give them sorted, mostly
+		storetest.Exec(t, f, "DROP INDEX user_tokens_key") // it would give them sorted, mostly
 		users, err := f.Users(t.Context(), c.Key)
 		if err != nil || len(users) != 5 {
 			t.Fatalf("%d people, error %v", len(users), err)
@@ -161,10 +164,10 @@ func TestUsers(t *testing.T) {
 	})
 }
 
-func testAddUserTogether(t *testing.T, f fixture) {
-	c := put(t, f, full(key("A-user-race", "", "T1")))
+func testAddUserTogether(t *testing.T, f storetest.Fixture) {
+	c := storetest.Put(t, f, storetest.Full(storetest.Key("A-user-race", "", "T1")))
 	var added atomic.Int64
-	storagetest.Together(callers, func(i int) {
+	storagetest.Together(storetest.Callers, func(i int) {
 		u := person(c.Key, fmt.Sprintf("U%d", i%2))
 		u.Note(connection.Change{What: connection.DidUserGrant})
 		switch err := f.AddUser(t.Context(), u); err {
@@ -175,7 +178,7 @@ func testAddUserTogether(t *testing.T, f fixture) {
 			t.Error(err)
 		}
 	})
-	if n := f.count(t, "SELECT sum(version) FROM user_tokens WHERE app_id = 'A-user-race'"); n != 2 || added.Load() != 2 {
+	if n := f.CountOf(t, "SELECT sum(version) FROM user_tokens WHERE app_id = 'A-user-race'"); n != 2 || added.Load() != 2 {
 		t.Errorf("%d writes for two people, %d said so", n, added.Load())
 	}
 	if lines := history(t, f, c.ID); len(lines) != 1+2 {
@@ -183,11 +186,11 @@ func testAddUserTogether(t *testing.T, f fixture) {
 	}
 }
 
-func testUpdateUserTogether(t *testing.T, f fixture) {
-	c := put(t, f, full(key("A-user-update", "", "T1")))
+func testUpdateUserTogether(t *testing.T, f storetest.Fixture) {
+	c := storetest.Put(t, f, storetest.Full(storetest.Key("A-user-update", "", "T1")))
 	u := person(c.Key, "U1")
 	grant(t, f, u)
-	storagetest.Together(callers, func(i int) {
+	storagetest.Together(storetest.Callers, func(i int) {
 		if _, err := f.UpdateUser(t.Context(), u.TokenOwner, func(u *connection.UserToken) error {
 			u.Tries++
 			u.Scopes = append(u.Scopes, fmt.Sprintf("scope:%d", i))
@@ -198,34 +201,34 @@ func testUpdateUserTogether(t *testing.T, f fixture) {
 		}
 	})
 	got := findUser(t, f, u.TokenOwner)
-	if want := u.RefreshToken.Reveal() + strings.Repeat("+", callers); got.RefreshToken.Reveal() != want || got.Tries != callers || len(got.Scopes) != 2+callers {
-		t.Errorf("after %d updates: %d tries, %d scopes, %d bytes", callers, got.Tries, len(got.Scopes), len(got.RefreshToken))
+	if want := u.RefreshToken.Reveal() + strings.Repeat("+", storetest.Callers); got.RefreshToken.Reveal() != want || got.Tries != storetest.Callers || len(got.Scopes) != 2+storetest.Callers {
+		t.Errorf("after %d updates: %d tries, %d scopes, %d bytes", storetest.Callers, got.Tries, len(got.Scopes), len(got.RefreshToken))
 	}
-	if n := f.count(t, "SELECT version FROM user_tokens WHERE app_id = 'A-user-update'"); n != 1+callers {
-		t.Errorf("version %d after %d writes", n, 1+callers)
+	if n := f.CountOf(t, "SELECT version FROM user_tokens WHERE app_id = 'A-user-update'"); n != 1+storetest.Callers {
+		t.Errorf("version %d after %d writes", n, 1+storetest.Callers)
 	}
 }
 
-func testUpdateUserWritesItsChange(t *testing.T, f fixture) {
-	c := put(t, f, full(key("A-user-change", "", "T1")))
+func testUpdateUserWritesItsChange(t *testing.T, f storetest.Fixture) {
+	c := storetest.Put(t, f, storetest.Full(storetest.Key("A-user-change", "", "T1")))
 	u := person(c.Key, "U1")
 	grant(t, f, u)
 	u.ConnectionID = c.ID
 	boxes := func() (boxes [2]string) {
 		t.Helper()
-		if err := f.raw.QueryRow("SELECT token, refresh_token FROM user_tokens WHERE app_id = 'A-user-change'").Scan(&boxes[0], &boxes[1]); err != nil {
+		if err := f.Raw.QueryRow("SELECT token, refresh_token FROM user_tokens WHERE app_id = 'A-user-change'").Scan(&boxes[0], &boxes[1]); err != nil {
 			t.Fatal(err)
 		}
 		return boxes
 	}
-	version := func() int { return f.count(t, "SELECT version FROM user_tokens WHERE app_id = 'A-user-change'") }
+	version := func() int { return f.CountOf(t, "SELECT version FROM user_tokens WHERE app_id = 'A-user-change'") }
 	before, want := boxes(), []string{"install done by personU1 "}
 
 	sameUser(t, "nothing changed", updateUser(t, f, u.TokenOwner, func(*connection.UserToken) {}), u)
 	if version() != 1 || boxes() != before {
 		t.Error("an update without a change wrote something")
 	}
-	u.LeaseUntil, u.Tries = t0.Add(time.Minute), 2
+	u.LeaseUntil, u.Tries = storetest.T0.Add(time.Minute), 2
 	sameUser(t, "facts changed", updateUser(t, f, u.TokenOwner, func(row *connection.UserToken) { row.LeaseUntil, row.Tries = u.LeaseUntil, u.Tries }), u)
 	if version() != 2 || boxes() != before {
 		t.Error("a change of facts sealed the secrets again")
@@ -293,26 +296,26 @@ func testUpdateUserWritesItsChange(t *testing.T, f fixture) {
 	tells(t, "after all that", f, c.ID, want...)
 }
 
-func testEraseUser(t *testing.T, f fixture) {
-	c := put(t, f, full(key("A-erase", "", "T1")))
-	other := put(t, f, full(key("A-erase", "", "T2")))
+func testEraseUser(t *testing.T, f storetest.Fixture) {
+	c := storetest.Put(t, f, storetest.Full(storetest.Key("A-erase", "", "T1")))
+	other := storetest.Put(t, f, storetest.Full(storetest.Key("A-erase", "", "T2")))
 	grant(t, f, person(other.Key, "U1"))
 	grant(t, f, person(c.Key, "U1"))
 	grant(t, f, person(c.Key, "USTAYS"))
-	line := connection.Change{At: t0, By: connection.Actor{Kind: connection.BySlack}, What: connection.DidUserRevoke, Outcome: connection.OutcomeDone, Reason: "not this"}
+	line := connection.Change{At: storetest.T0, By: connection.Actor{Kind: connection.BySlack}, What: connection.DidUserRevoke, Outcome: connection.OutcomeDone, Reason: "not this"}
 	regranted := person(c.Key, "U1")
 	regranted.GrantedAt = regranted.GrantedAt.Add(time.Second)
 	for name, u := range map[string]connection.UserToken{
 		"a stranger's": person(c.Key, "U2"), "nobody's": person(c.Key, ""), "odd": person(c.Key, "\xff"), "another grant's": regranted,
-		"no connection's": person(key("A-erase", "E1", "T1"), "U1"), "an odd connection's": person(key("A\x00", "", "T1"), "U1"),
+		"no connection's": person(storetest.Key("A-erase", "E1", "T1"), "U1"), "an odd connection's": person(storetest.Key("A\x00", "", "T1"), "U1"),
 	} {
 		if erased, err := f.EraseUser(t.Context(), u, line); erased || err != nil {
 			t.Errorf("%s: %v, %v", name, erased, err)
 		}
 	}
 	// Of many who hear the same word one writes it down.
-	erased := make([]bool, callers)
-	storagetest.Together(callers, func(i int) {
+	erased := make([]bool, storetest.Callers)
+	storagetest.Together(storetest.Callers, func(i int) {
 		var err error
 		if erased[i], err = f.EraseUser(t.Context(), person(c.Key, "U1"), line); err != nil {
 			t.Error(err)
@@ -336,36 +339,38 @@ func testEraseUser(t *testing.T, f fixture) {
 }
 
 // With the app gone nobody's token stays, whoever comes at that moment.
-func testRemovedDropsPeople(t *testing.T, f fixture) {
-	c := put(t, f, full(key("A-gone", "", "T1")))
-	other := put(t, f, full(key("A-gone", "", "T2")))
+func testRemovedDropsPeople(t *testing.T, f storetest.Fixture) {
+	c := storetest.Put(t, f, storetest.Full(storetest.Key("A-gone", "", "T1")))
+	other := storetest.Put(t, f, storetest.Full(storetest.Key("A-gone", "", "T2")))
 	grant(t, f, person(other.Key, "U1"))
 	left := func() int {
-		return f.count(t, "SELECT count(*) FROM user_tokens WHERE app_id = 'A-gone' AND team_id = 'T1'")
+		return f.CountOf(t, "SELECT count(*) FROM user_tokens WHERE app_id = 'A-gone' AND team_id = 'T1'")
 	}
 	grant(t, f, person(c.Key, "U1"))
 	grant(t, f, person(c.Key, "U2"))
 	for _, end := range []connection.State{connection.ReconnectRequired, connection.Paused, connection.Active} {
-		update(t, f, c.Key, func(c *connection.Connection) { c.Erase(end, "some", t0) })
+		update(t, f, c.Key, func(c *connection.Connection) { c.Erase(end, "some", storetest.T0) })
 	}
 	if _, err := f.Update(t.Context(), c.Key, func(c *connection.Connection) error {
-		c.Erase(connection.Removed, connection.ReasonUninstalled, t0)
+		c.Erase(connection.Removed, connection.ReasonUninstalled, storetest.T0)
 		return errors.New("no, thanks")
 	}); err == nil || left() != 2 {
 		t.Errorf("%d of 2 tokens are left of a removal that was not, error %v", left(), err)
 	}
-	update(t, f, c.Key, func(c *connection.Connection) { c.Erase(connection.Removed, connection.ReasonUninstalled, t0) })
+	update(t, f, c.Key, func(c *connection.Connection) {
+		c.Erase(connection.Removed, connection.ReasonUninstalled, storetest.T0)
+	})
 	if left() != 0 {
 		t.Errorf("%d tokens are left after a removal", left())
 	}
 
-	put(t, f, full(c.Key))
-	storagetest.Together(callers, func(i int) {
+	storetest.Put(t, f, storetest.Full(c.Key))
+	storagetest.Together(storetest.Callers, func(i int) {
 		var err error
 		switch h := (connection.TokenOwner{Key: c.Key, UserID: fmt.Sprintf("U%d", i%10)}); {
-		case i == callers/2:
+		case i == storetest.Callers/2:
 			_, err = f.Update(t.Context(), c.Key, func(c *connection.Connection) error {
-				c.Erase(connection.Removed, connection.ReasonUninstalled, t0)
+				c.Erase(connection.Removed, connection.ReasonUninstalled, storetest.T0)
 				return nil
 			})
 		case i%2 == 0:
@@ -392,8 +397,8 @@ func unreadableUser(t *testing.T, what string, u connection.UserToken) {
 
 func TestCopiedUserTokenDoesNotOpen(t *testing.T) {
 	t.Parallel()
-	eachDatabase(t, func(t *testing.T, f fixture) {
-		h := connection.TokenOwner{Key: key("A1", "E1", "T1"), UserID: "U1"}
+	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
+		h := connection.TokenOwner{Key: storetest.Key("A1", "E1", "T1"), UserID: "U1"}
 		const copied = "UPDATE user_tokens SET token = (SELECT token FROM user_tokens WHERE %s), refresh_token = (SELECT refresh_token FROM user_tokens WHERE %[1]s) WHERE app_id = 'A1' AND enterprise_id = 'E1' AND team_id = 'T1' AND user_id = 'U1'"
 		for name, statement := range map[string]string{
 			"another person":        fmt.Sprintf(copied, "user_id = 'U2'"),
@@ -405,12 +410,12 @@ func TestCopiedUserTokenDoesNotOpen(t *testing.T) {
 			"a row passed on":       "UPDATE user_tokens SET user_id = 'U9' WHERE app_id = 'A1' AND enterprise_id = 'E1' AND team_id = 'T1' AND user_id = 'U1'",
 			"half a box":            "UPDATE user_tokens SET refresh_token = substr(refresh_token, 1, 20)",
 		} {
-			for _, k := range []connection.Key{h.Key, key("A1", "E1", "T2"), key("A1", "E2", "T1"), key("A2", "E1", "T1")} {
-				put(t, f, full(k))
+			for _, k := range []connection.Key{h.Key, storetest.Key("A1", "E1", "T2"), storetest.Key("A1", "E2", "T1"), storetest.Key("A2", "E1", "T1")} {
+				storetest.Put(t, f, storetest.Full(k))
 				grant(t, f, person(k, "U1"))
 			}
 			grant(t, f, person(h.Key, "U2"))
-			exec(t, f, statement)
+			storetest.Exec(t, f, statement)
 			at := h
 			if name == "a row passed on" {
 				at.UserID = "U9"
@@ -422,10 +427,10 @@ func TestCopiedUserTokenDoesNotOpen(t *testing.T) {
 			}) {
 				t.Errorf("%s, Users: %v, %v", name, users, err)
 			}
-			exec(t, f, "DELETE FROM user_tokens")
+			storetest.Exec(t, f, "DELETE FROM user_tokens")
 		}
 		grant(t, f, person(h.Key, "U1"))
-		exec(t, f, "UPDATE connections SET token = (SELECT token FROM user_tokens) WHERE app_id = 'A1' AND enterprise_id = 'E1' AND team_id = 'T1'")
+		storetest.Exec(t, f, "UPDATE connections SET token = (SELECT token FROM user_tokens) WHERE app_id = 'A1' AND enterprise_id = 'E1' AND team_id = 'T1'")
 		c, err := f.Lookup(t.Context(), h.Key)
 		unreadable(t, "a person's token as the bot's", c, err)
 	})
@@ -433,13 +438,13 @@ func TestCopiedUserTokenDoesNotOpen(t *testing.T) {
 
 func TestLostKeyOfAPerson(t *testing.T) {
 	t.Parallel()
-	eachDatabase(t, func(t *testing.T, f fixture) {
-		c := put(t, f, full(key("A1", "E1", "T1")))
+	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
+		c := storetest.Put(t, f, storetest.Full(storetest.Key("A1", "E1", "T1")))
 		u := person(c.Key, "U1")
 		u.Reason = "beneath"
 		grant(t, f, u)
 		u.ConnectionID = c.ID
-		stranger, keyless := openWith(t, f.url, ring(t, seal.NewKey())), openWith(t, f.url, nil)
+		stranger, keyless := storetest.OpenWith(t, f.URL, storetest.Ring(t, seal.NewKey())), storetest.OpenWith(t, f.URL, nil)
 		for name, db := range map[string]*storage.DB{"other key": stranger, "no key": keyless} {
 			unreadableUser(t, name, findUser(t, db, u.TokenOwner))
 			unreadableUser(t, name+", UpdateUser", updateUser(t, db, u.TokenOwner, func(u *connection.UserToken) { u.Tries++ }))
@@ -467,7 +472,7 @@ func TestLostKeyOfAPerson(t *testing.T) {
 		if got.Reason != connection.ReasonTokenRevoked {
 			t.Errorf("dead because of %q", got.Reason)
 		}
-		if n := f.count(t, "SELECT length(token) + length(refresh_token) FROM user_tokens"); n != 0 {
+		if n := f.CountOf(t, "SELECT length(token) + length(refresh_token) FROM user_tokens"); n != 0 {
 			t.Errorf("%d sealed bytes are left of a dead token", n)
 		}
 	})

@@ -17,14 +17,15 @@ import (
 
 	"switchboard/install/connection"
 	"switchboard/install/slackapi"
+	"switchboard/storage/internal/storetest"
 	"switchboard/storage/seal"
 	"switchboard/storage/storagetest"
 )
 
 func TestDue(t *testing.T) {
 	t.Parallel()
-	eachDatabase(t, func(t *testing.T, f fixture) {
-		now := t0.Add(time.Hour)
+	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
+		now := storetest.T0.Add(time.Hour)
 		chain := func(renew, lease time.Duration) connection.TokenPair {
 			c := connection.TokenPair{Token: "xoxe.xoxb-1", RefreshToken: "xoxe-1"}
 			if renew != 0 {
@@ -36,9 +37,9 @@ func TestDue(t *testing.T) {
 			return c
 		}
 		bot := func(team string, state connection.State, chain connection.TokenPair) connection.Key {
-			c := full(key("A1", "", team))
+			c := storetest.Full(storetest.Key("A1", "", team))
 			c.State, c.TokenPair = state, chain
-			return put(t, f, c).Key
+			return storetest.Put(t, f, c).Key
 		}
 		user := func(k connection.Key, id string, chain connection.TokenPair) {
 			u := person(k, id)
@@ -63,15 +64,15 @@ func TestDue(t *testing.T) {
 		user(bot("paused", connection.Paused, chain(-time.Hour, 0)), "paused", chain(-time.Hour, 0))
 		gone := bot("gone", connection.Active, chain(-time.Hour, 0))
 		user(gone, "gone", chain(-time.Hour, 0))
-		exec(t, f, "UPDATE connections SET state = 'removed' WHERE team_id = 'gone'") // as a release that knows no people does
+		storetest.Exec(t, f, "UPDATE connections SET state = 'removed' WHERE team_id = 'gone'") // as a release that knows no people does
 
 		holder := func(team, user string) connection.TokenOwner {
-			return connection.TokenOwner{Key: key("A1", "", team), UserID: user}
+			return connection.TokenOwner{Key: storetest.Key("A1", "", team), UserID: user}
 		}
 		want := []connection.TokenOwner{holder("first", ""), holder("third", "second"), holder("third", ""), holder("last", "at once"), holder("last", ""), holder("now", "")}
 		for _, index := range []string{"", "connections_due", "user_tokens_due"} {
 			if index != "" { // the order is the query's, not the index's
-				exec(t, f, "DROP INDEX "+index)
+				storetest.Exec(t, f, "DROP INDEX "+index)
 			}
 			for _, n := range []int{100, 6, 5, 3, 2, 1, 0, -1} {
 				got, err := f.Due(t.Context(), "", now, n)
@@ -84,8 +85,8 @@ func TestDue(t *testing.T) {
 			}
 		}
 		// Another app in the same database has its own work.
-		others := put(t, f, connection.Connection{Key: key("A2", "", "T1"), TokenPair: connection.TokenPair{Token: "xoxb", RenewAt: t0}, State: connection.Active}).Key
-		user(others, "U1", connection.TokenPair{Token: "xoxp", RenewAt: t0.Add(time.Second)})
+		others := storetest.Put(t, f, connection.Connection{Key: storetest.Key("A2", "", "T1"), TokenPair: connection.TokenPair{Token: "xoxb", RenewAt: storetest.T0}, State: connection.Active}).Key
+		user(others, "U1", connection.TokenPair{Token: "xoxp", RenewAt: storetest.T0.Add(time.Second)})
 		theirs := []connection.TokenOwner{{Key: others}, {Key: others, UserID: "U1"}}
 		for app, want := range map[string][]connection.TokenOwner{"A1": want, "A2": theirs, "": append(theirs, want...), "A3": nil, "\xff": nil} {
 			got, err := f.Due(t.Context(), app, now, 100)
@@ -102,15 +103,15 @@ func TestDue(t *testing.T) {
 // A renewal, a lease or a check that is further ahead than any can be was written by a broken clock, and keeps nothing from being
 // worked.
 func TestWorkPlannedByAClockAhead(t *testing.T) {
-	eachDatabase(t, func(t *testing.T, f fixture) {
+	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
 		plan := func(team string, life, renew, lease, check time.Duration) connection.Key {
-			c := full(key("A1", "", team))
+			c := storetest.Full(storetest.Key("A1", "", team))
 			c.State, c.RefreshToken = connection.Active, "xoxe-1"
-			c.RenewAt, c.ExpiresAt, c.LeaseUntil, c.CheckAt = t0.Add(renew), t0.Add(renew+life), time.Time{}, t0.Add(check)
+			c.RenewAt, c.ExpiresAt, c.LeaseUntil, c.CheckAt = storetest.T0.Add(renew), storetest.T0.Add(renew+life), time.Time{}, storetest.T0.Add(check)
 			if lease != 0 {
-				c.LeaseUntil = t0.Add(lease)
+				c.LeaseUntil = storetest.T0.Add(lease)
 			}
-			k := put(t, f, c).Key
+			k := storetest.Put(t, f, c).Key
 			u := person(k, "U1")
 			u.TokenPair = c.TokenPair
 			grant(t, f, u)
@@ -123,15 +124,15 @@ func TestWorkPlannedByAClockAhead(t *testing.T) {
 		update(t, f, plan("never", 0, day, 0, 6*time.Hour), func(c *connection.Connection) {
 			c.RenewAt, c.ExpiresAt = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), time.Time{}
 		})
-		exec(t, f, "DELETE FROM user_tokens WHERE team_id = 'never'")
-		if due, checks := must(f.Due(t.Context(), "", t0, 100)), must(f.Unchecked(t.Context(), "", t0, 100)); len(due)+len(checks) != 0 {
+		storetest.Exec(t, f, "DELETE FROM user_tokens WHERE team_id = 'never'")
+		if due, checks := storetest.Must(f.Due(t.Context(), "", storetest.T0, 100)), storetest.Must(f.Unchecked(t.Context(), "", storetest.T0, 100)); len(due)+len(checks) != 0 {
 			t.Errorf("%v are due, and %v unchecked", due, checks)
 		}
 		want := []connection.Key{plan("renewal", usual, 11*time.Hour, 0, 6*time.Hour), plan("day", usual, 24*time.Hour, 0, 6*time.Hour),
 			plan("lease", usual, -time.Minute, time.Hour, 6*time.Hour), plan("pause", -usual, 10*time.Hour, 0, 6*time.Hour)}
 		checked := plan("check", usual, 8*time.Hour, 0, connection.FurthestCheck+time.Second)
 		teams := map[string]int{}
-		for _, h := range must(f.Due(t.Context(), "", t0, 100)) {
+		for _, h := range storetest.Must(f.Due(t.Context(), "", storetest.T0, 100)) {
 			teams[h.TeamID]++
 		}
 		for _, k := range want {
@@ -139,19 +140,19 @@ func TestWorkPlannedByAClockAhead(t *testing.T) {
 				t.Errorf("%s is not due, or another is: %v", k.TeamID, teams)
 			}
 		}
-		if checks := must(f.Unchecked(t.Context(), "", t0, 100)); !slices.Equal(checks, []connection.Key{checked}) {
+		if checks := storetest.Must(f.Unchecked(t.Context(), "", storetest.T0, 100)); !slices.Equal(checks, []connection.Key{checked}) {
 			t.Errorf("unchecked: %v", checks)
 		}
 	})
 }
 
 // The lease is a column like any other: of any number of callers who find the token pair due one takes it.
-func testLeaseOnce(t *testing.T, f fixture) {
-	c := full(key("A-lease", "", "T1"))
-	c.RenewAt = t0
-	c = put(t, f, c)
+func testLeaseOnce(t *testing.T, f storetest.Fixture) {
+	c := storetest.Full(storetest.Key("A-lease", "", "T1"))
+	c.RenewAt = storetest.T0
+	c = storetest.Put(t, f, c)
 	u := person(c.Key, "U1")
-	u.RenewAt = t0
+	u.RenewAt = storetest.T0
 	grant(t, f, u)
 	for name, claim := range map[string]func(take func(row *connection.TokenPair)) error{
 		"bot": func(take func(*connection.TokenPair)) error {
@@ -164,11 +165,11 @@ func testLeaseOnce(t *testing.T, f fixture) {
 		},
 	} {
 		var won atomic.Int64
-		storagetest.Together(callers, func(i int) {
+		storagetest.Together(storetest.Callers, func(i int) {
 			mine := false
 			if err := claim(func(row *connection.TokenPair) {
-				if mine = !row.LeaseUntil.After(t0); mine {
-					row.LeaseUntil = t0.Add(time.Minute)
+				if mine = !row.LeaseUntil.After(storetest.T0); mine {
+					row.LeaseUntil = storetest.T0.Add(time.Minute)
 				}
 			}); err != nil {
 				t.Error(err)
@@ -178,35 +179,35 @@ func testLeaseOnce(t *testing.T, f fixture) {
 			}
 		})
 		if won.Load() != 1 {
-			t.Errorf("%s: %d of %d callers hold the lease", name, won.Load(), callers)
+			t.Errorf("%s: %d of %d callers hold the lease", name, won.Load(), storetest.Callers)
 		}
 	}
 }
 
 // every makes a connection of each mixture of what the lists ask for, and returns them in the order of check and trouble.
-func every(t *testing.T, f fixture) (all []connection.Connection) {
+func every(t *testing.T, f storetest.Fixture) (all []connection.Connection) {
 	t.Helper()
-	times := []time.Time{{}, t0, t0.Add(2 * time.Hour)}
+	times := []time.Time{{}, storetest.T0, storetest.T0.Add(2 * time.Hour)}
 	for _, state := range []connection.State{connection.Active, connection.Retrying, connection.ReconnectRequired, connection.Removed, connection.Paused} {
 		for _, token := range []connection.Secret{"", "xoxb-1"} {
 			for _, refresh := range []connection.Secret{"", "xoxe-1"} {
 				for _, at := range times {
 					for _, noted := range times[:2] {
 						i := time.Duration(len(all)) * time.Microsecond
-						c := connection.Connection{Key: key("A1", "E1", fmt.Sprintf("T%03d", len(all))), State: state, StateSince: t0.Add(-i),
+						c := connection.Connection{Key: storetest.Key("A1", "E1", fmt.Sprintf("T%03d", len(all))), State: state, StateSince: storetest.T0.Add(-i),
 							TokenPair: connection.TokenPair{Token: token, RefreshToken: refresh}, Notice: connection.Notice{At: noted}}
 						if !at.IsZero() {
 							c.CheckAt, c.ExpiresAt = at.Add(-i), at
 						}
-						all = append(all, put(t, f, c))
+						all = append(all, storetest.Put(t, f, c))
 					}
 				}
 			}
 		}
 	}
-	renewing := full(key("A1", "", "renewing"))
-	renewing.RefreshToken, renewing.ExpiresAt, renewing.RenewAt, renewing.CheckAt = "", time.Time{}, t0, t0.Add(6*time.Hour)
-	return append(all, put(t, f, renewing))
+	renewing := storetest.Full(storetest.Key("A1", "", "renewing"))
+	renewing.RefreshToken, renewing.ExpiresAt, renewing.RenewAt, renewing.CheckAt = "", time.Time{}, storetest.T0, storetest.T0.Add(6*time.Hour)
+	return append(all, storetest.Put(t, f, renewing))
 }
 
 func keysOf(all []connection.Connection, order func(a, b connection.Connection) int, fits func(c connection.Connection) bool) (keys []connection.Key) {
@@ -220,8 +221,8 @@ func keysOf(all []connection.Connection, order func(a, b connection.Connection) 
 
 func TestWorkLists(t *testing.T) {
 	t.Parallel()
-	eachDatabase(t, func(t *testing.T, f fixture) {
-		ctx, all, now := t.Context(), every(t, f), t0.Add(time.Hour)
+	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
+		ctx, all, now := t.Context(), every(t, f), storetest.T0.Add(time.Hour)
 		unordered := func(a, b connection.Connection) int { return 0 }
 		left := func(c connection.Connection) bool {
 			return c.State == connection.Removed || c.State == connection.Paused
@@ -302,7 +303,7 @@ func TestWorkLists(t *testing.T) {
 }
 
 // spends calls Spend n times at once and returns how often it was granted.
-func spends(t *testing.T, f fixture, b slackapi.Budget, n int, at func(i int) time.Time) int {
+func spends(t *testing.T, f storetest.Fixture, b slackapi.Budget, n int, at func(i int) time.Time) int {
 	t.Helper()
 	var granted atomic.Int64
 	storagetest.Together(n, func(i int) {
@@ -319,7 +320,7 @@ func spends(t *testing.T, f fixture, b slackapi.Budget, n int, at func(i int) ti
 
 func TestBudget(t *testing.T) {
 	t.Parallel()
-	eachDatabase(t, func(t *testing.T, f fixture) {
+	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
 		ctx := t.Context()
 		b := slackapi.Budget{Name: "one", Interval: time.Second / 8, Burst: 20}
 		all := func(now time.Time) func(int) time.Time { return func(int) time.Time { return now } }
@@ -333,20 +334,20 @@ func TestBudget(t *testing.T) {
 		}
 
 		// The first ones of all make the row, together; then it refills by one every interval, and no further than a burst.
-		if n := spends(t, f, b, callers, all(t0)); n != b.Burst {
+		if n := spends(t, f, b, storetest.Callers, all(storetest.T0)); n != b.Burst {
 			t.Errorf("%d calls of a burst of %d", n, b.Burst)
 		}
-		if n := spends(t, f, b, callers, all(t0.Add(5*b.Interval))); n != 5 {
+		if n := spends(t, f, b, storetest.Callers, all(storetest.T0.Add(5*b.Interval))); n != 5 {
 			t.Errorf("%d calls after 5 intervals", n)
 		}
-		if n := spends(t, f, b, callers, all(t0.Add(6*b.Interval-time.Microsecond))); n != 0 {
+		if n := spends(t, f, b, storetest.Callers, all(storetest.T0.Add(6*b.Interval-time.Microsecond))); n != 0 {
 			t.Errorf("%d calls before the next interval was over", n)
 		}
-		idle := t0.Add(time.Hour)
-		if n := spends(t, f, b, callers, all(idle)); n != b.Burst {
+		idle := storetest.T0.Add(time.Hour)
+		if n := spends(t, f, b, storetest.Callers, all(idle)); n != b.Burst {
 			t.Errorf("%d calls after an hour", n)
 		}
-		if other := (slackapi.Budget{Name: "another", Interval: b.Interval, Burst: 3}); spends(t, f, other, callers, all(idle)) != 3 {
+		if other := (slackapi.Budget{Name: "another", Interval: b.Interval, Burst: 3}); spends(t, f, other, storetest.Callers, all(idle)) != 3 {
 			t.Error("budgets are not apart")
 		}
 
@@ -360,7 +361,7 @@ func TestBudget(t *testing.T) {
 				t.Errorf("take %d: %v", take.n, got)
 			}
 		}
-		if fresh := (slackapi.Budget{Name: "fresh", Interval: time.Second, Burst: 2}); spend(fresh, 3, t0) || !spend(fresh, 2, t0) {
+		if fresh := (slackapi.Budget{Name: "fresh", Interval: time.Second, Burst: 2}); spend(fresh, 3, storetest.T0) || !spend(fresh, 2, storetest.T0) {
 			t.Error("a new budget holds more or less than a burst")
 		}
 
@@ -376,7 +377,7 @@ func TestBudget(t *testing.T) {
 
 		// An interval that is no whole number of microseconds is rounded to the slow side.
 		thirds := slackapi.Budget{Name: "thirds", Interval: time.Second / 3, Burst: 1}
-		if !spend(thirds, 1, t0) || spend(thirds, 1, t0.Add(333333*time.Microsecond)) || !spend(thirds, 1, t0.Add(333334*time.Microsecond)) {
+		if !spend(thirds, 1, storetest.T0) || spend(thirds, 1, storetest.T0.Add(333333*time.Microsecond)) || !spend(thirds, 1, storetest.T0.Add(333334*time.Microsecond)) {
 			t.Error("a third of a second is not what it should be")
 		}
 
@@ -384,7 +385,7 @@ func TestBudget(t *testing.T) {
 		if _, err := f.Sweep(t.Context(), later); err != nil {
 			t.Error(err)
 		}
-		if n := f.count(t, "SELECT count(*) FROM budgets"); n != 1 {
+		if n := f.CountOf(t, "SELECT count(*) FROM budgets"); n != 1 {
 			t.Errorf("%d budgets after the sweep", n)
 		}
 	})
@@ -393,21 +394,21 @@ func TestBudget(t *testing.T) {
 // Replicas whose clocks differ: whatever they ask for, no more is granted than the foremost clock allows, and no less.
 func TestBudgetWithSkewedClocks(t *testing.T) {
 	t.Parallel()
-	eachDatabase(t, func(t *testing.T, f fixture) {
+	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
 		b := slackapi.Budget{Name: "skewed", Interval: time.Second, Burst: 10}
-		now := t0
-		granted := spends(t, f, b, callers, func(int) time.Time { return now })
+		now := storetest.T0
+		granted := spends(t, f, b, storetest.Callers, func(int) time.Time { return now })
 		for range 20 {
 			now = now.Add(2500 * time.Millisecond)
-			granted += spends(t, f, b, callers, func(i int) time.Time {
+			granted += spends(t, f, b, storetest.Callers, func(i int) time.Time {
 				if i%2 == 0 {
 					return now
 				}
 				return now.Add(-time.Duration(i) * time.Millisecond)
 			})
 		}
-		if want := b.Burst + int(now.Sub(t0)/b.Interval); granted != want {
-			t.Errorf("%d calls in %v, want %d", granted, now.Sub(t0), want)
+		if want := b.Burst + int(now.Sub(storetest.T0)/b.Interval); granted != want {
+			t.Errorf("%d calls in %v, want %d", granted, now.Sub(storetest.T0), want)
 		}
 	})
 }
@@ -415,34 +416,34 @@ func TestBudgetWithSkewedClocks(t *testing.T) {
 // One spender's clock was far ahead: whoever's clock is right is not kept waiting for that time to come, and gets no more than a
 // budget that was emptied this moment holds.
 func TestBudgetSpentByAClockAhead(t *testing.T) {
-	eachDatabase(t, func(t *testing.T, f fixture) {
+	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
 		for _, ahead := range []time.Duration{9 * time.Second, 30 * time.Second, time.Hour, 24 * time.Hour, 100 * 365 * 24 * time.Hour} {
 			b := slackapi.Budget{Name: ahead.String(), Interval: time.Second / 8, Burst: 60}
-			must(f.Take(t.Context(), b, 1, t0.Add(ahead)))
-			if !must(f.Available(t.Context(), b, t0)) {
+			storetest.Must(f.Take(t.Context(), b, 1, storetest.T0.Add(ahead)))
+			if !storetest.Must(f.Available(t.Context(), b, storetest.T0)) {
 				t.Errorf("%v ahead: empty", ahead)
 			}
-			if n := spends(t, f, b, callers, func(int) time.Time { return t0 }); n != 1 {
+			if n := spends(t, f, b, storetest.Callers, func(int) time.Time { return storetest.T0 }); n != 1 {
 				t.Errorf("%v ahead: %d calls in one moment", ahead, n)
 			}
-			if n := spends(t, f, b, callers, func(int) time.Time { return t0.Add(5 * b.Interval) }); n != 5 {
+			if n := spends(t, f, b, storetest.Callers, func(int) time.Time { return storetest.T0.Add(5 * b.Interval) }); n != 5 {
 				t.Errorf("%v ahead: %d calls after 5 intervals", ahead, n)
 			}
 		}
 		// One that is empty for a smaller share of it is not thought to be spent by such a clock.
 		all := slackapi.Budget{Name: "shared", Interval: time.Second, Burst: 60}
 		part := slackapi.Budget{Name: "shared", Interval: time.Second, Burst: 15, Whole: 60}
-		must(f.Take(t.Context(), all, 60, t0))
-		if must(f.Take(t.Context(), part, 1, t0)) || must(f.Take(t.Context(), part, 1, t0.Add(45*time.Second))) || !must(f.Take(t.Context(), part, 1, t0.Add(46*time.Second))) {
+		storetest.Must(f.Take(t.Context(), all, 60, storetest.T0))
+		if storetest.Must(f.Take(t.Context(), part, 1, storetest.T0)) || storetest.Must(f.Take(t.Context(), part, 1, storetest.T0.Add(45*time.Second))) || !storetest.Must(f.Take(t.Context(), part, 1, storetest.T0.Add(46*time.Second))) {
 			t.Error("the smaller share is not what it should be")
 		}
 		// What was used once stays used, also by a clock as far ahead as the longest signature lives.
 		once := slackapi.Budget{Name: "once", Interval: 8 * 24 * time.Hour, Burst: 1}
-		must(f.Take(t.Context(), once, 1, t0.Add(7*24*time.Hour)))
-		if must(f.Take(t.Context(), once, 1, t0)) || must(f.Available(t.Context(), once, t0)) {
+		storetest.Must(f.Take(t.Context(), once, 1, storetest.T0.Add(7*24*time.Hour)))
+		if storetest.Must(f.Take(t.Context(), once, 1, storetest.T0)) || storetest.Must(f.Available(t.Context(), once, storetest.T0)) {
 			t.Error("used twice")
 		}
-		if text := f.log.String(); strings.Count(text, "a budget was spent by a clock that was wrong") != 5 {
+		if text := f.Log.String(); strings.Count(text, "a budget was spent by a clock that was wrong") != 5 {
 			t.Errorf("not told once each:\n%s", text)
 		}
 	})
@@ -450,19 +451,22 @@ func TestBudgetSpentByAClockAhead(t *testing.T) {
 
 // What a clock ahead closed is open, for as long as Slack can't have meant; and can be closed by a clock that is right.
 func TestBudgetClosedByAClockAhead(t *testing.T) {
-	eachDatabase(t, func(t *testing.T, f fixture) {
+	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
 		b := slackapi.Budget{Name: "one", Interval: time.Second, Burst: 5}
-		spend := func(at time.Duration) bool { t.Helper(); return must(f.Take(t.Context(), b, 1, t0.Add(at))) }
-		ok(t, f.ClosedUntil(t.Context(), b, t0.Add(connection.LongestClosure)))
-		if spend(0) || must(f.Available(t.Context(), b, t0)) || spend(connection.LongestClosure) || !spend(connection.LongestClosure+time.Second) {
+		spend := func(at time.Duration) bool {
+			t.Helper()
+			return storetest.Must(f.Take(t.Context(), b, 1, storetest.T0.Add(at)))
+		}
+		storetest.OK(t, f.ClosedUntil(t.Context(), b, storetest.T0.Add(connection.LongestClosure)))
+		if spend(0) || storetest.Must(f.Available(t.Context(), b, storetest.T0)) || spend(connection.LongestClosure) || !spend(connection.LongestClosure+time.Second) {
 			t.Error("the longest closure does not hold, or does not end")
 		}
-		ok(t, f.ClosedUntil(t.Context(), b, t0.Add(24*time.Hour)))
-		ok(t, f.ClosedUntil(t.Context(), b, t0.Add(time.Minute))) // by a clock that is right
+		storetest.OK(t, f.ClosedUntil(t.Context(), b, storetest.T0.Add(24*time.Hour)))
+		storetest.OK(t, f.ClosedUntil(t.Context(), b, storetest.T0.Add(time.Minute))) // by a clock that is right
 		if spend(0) || spend(59*time.Second) || spend(time.Minute) || !spend(61*time.Second) {
 			t.Error("a clock ahead closed it a day before, and what Slack says now does not count")
 		}
-		ok(t, f.ClosedUntil(t.Context(), b, t0.Add(24*time.Hour)))
+		storetest.OK(t, f.ClosedUntil(t.Context(), b, storetest.T0.Add(24*time.Hour)))
 		if !spend(2*time.Minute) || spend(2*time.Minute) {
 			t.Error("closed for a day by a clock ahead: not believed, and empty")
 		}
@@ -472,18 +476,18 @@ func TestBudgetClosedByAClockAhead(t *testing.T) {
 // What Available says beforehand is what Take says then, for one call and on the microsecond.
 func TestAvailableBudget(t *testing.T) {
 	t.Parallel()
-	eachDatabase(t, func(t *testing.T, f fixture) {
+	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
 		for _, b := range []slackapi.Budget{{Name: "one", Interval: time.Hour, Burst: 1}, {Name: "many", Interval: time.Second, Burst: 3}} {
-			if !must(f.Available(t.Context(), b, t0)) {
+			if !storetest.Must(f.Available(t.Context(), b, storetest.T0)) {
 				t.Errorf("%s: empty before anybody spent of it", b.Name)
 			}
-			must(f.Take(t.Context(), b, b.Burst, t0))
+			storetest.Must(f.Take(t.Context(), b, b.Burst, storetest.T0))
 			for _, at := range []time.Duration{0, b.Interval - time.Microsecond, b.Interval} {
-				if available, taken := must(f.Available(t.Context(), b, t0.Add(at))), must(f.Take(t.Context(), b, 1, t0.Add(at))); available != taken {
+				if available, taken := storetest.Must(f.Available(t.Context(), b, storetest.T0.Add(at))), storetest.Must(f.Take(t.Context(), b, 1, storetest.T0.Add(at))); available != taken {
 					t.Errorf("%s, %v later: available %v, and then taken %v", b.Name, at, available, taken)
 				}
 			}
-			if err := f.Refill(t.Context(), b); err != nil || !must(f.Take(t.Context(), b, b.Burst, t0)) {
+			if err := f.Refill(t.Context(), b); err != nil || !storetest.Must(f.Take(t.Context(), b, b.Burst, storetest.T0)) {
 				t.Errorf("%s: not full after a refill (%v)", b.Name, err)
 			}
 		}
@@ -492,7 +496,7 @@ func TestAvailableBudget(t *testing.T) {
 
 func TestClosedBudget(t *testing.T) {
 	t.Parallel()
-	eachDatabase(t, func(t *testing.T, f fixture) {
+	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
 		ctx := t.Context()
 		closed := func(b slackapi.Budget, until time.Time) {
 			t.Helper()
@@ -501,49 +505,42 @@ func TestClosedBudget(t *testing.T) {
 			}
 		}
 		for _, b := range []slackapi.Budget{{Name: "new", Interval: time.Second, Burst: 5}, {Name: "used", Interval: time.Second, Burst: 5}} {
-			if b.Name == "used" && !must(f.Take(ctx, b, 5, t0)) {
+			if b.Name == "used" && !storetest.Must(f.Take(ctx, b, 5, storetest.T0)) {
 				t.Error("a new budget is empty")
 			}
-			until := t0.Add(time.Minute)
+			until := storetest.T0.Add(time.Minute)
 			closed(b, until)
 			closed(b, until.Add(-30*time.Second)) // never opens earlier than somebody said
 			for _, at := range []time.Duration{-time.Minute, -time.Second, 0, time.Second - time.Microsecond} {
-				if must(f.Take(ctx, b, 1, until.Add(at))) {
+				if storetest.Must(f.Take(ctx, b, 1, until.Add(at))) {
 					t.Errorf("%s: a call %v after the end", b.Name, at)
 				}
 			}
-			if !must(f.Take(ctx, b, 1, until.Add(time.Second))) || must(f.Take(ctx, b, 1, until.Add(time.Second))) {
+			if !storetest.Must(f.Take(ctx, b, 1, until.Add(time.Second))) || storetest.Must(f.Take(ctx, b, 1, until.Add(time.Second))) {
 				t.Errorf("%s: it does not open empty", b.Name)
 			}
-			closed(b, t0) // and does not refill what was spent since
-			if must(f.Take(ctx, b, 1, until.Add(time.Second))) {
+			closed(b, storetest.T0) // and does not refill what was spent since
+			if storetest.Must(f.Take(ctx, b, 1, until.Add(time.Second))) {
 				t.Errorf("%s: closing it opened it", b.Name)
 			}
 		}
 	})
 }
 
-func must[T any](v T, err error) T {
-	if err != nil {
-		panic(err)
-	}
-	return v
-}
-
 // On SQLite there is one connection that writes. Whoever has it must not wait for somebody who waits for it: both use GORM's
 // cache of prepared statements for the first time.
 func TestFirstStatementsMeet(t *testing.T) {
 	t.Parallel()
-	eachDatabase(t, func(t *testing.T, f fixture) {
-		c := put(t, f, full(key("A1", "E1", "T1")))
-		fresh := openWith(t, f.url, ring(t, seal.NewKey()))
+	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
+		c := storetest.Put(t, f, storetest.Full(storetest.Key("A1", "E1", "T1")))
+		fresh := storetest.OpenWith(t, f.URL, storetest.Ring(t, seal.NewKey()))
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		var others sync.WaitGroup
 		if _, err := fresh.Update(ctx, c.Key, func(c *connection.Connection) error {
 			for range 2 { // one prepares, the other waits for it with the cache locked
 				others.Go(func() {
-					if ok, err := fresh.Take(ctx, slackapi.Budget{Name: "first", Interval: time.Second, Burst: 2}, 1, t0); !ok || err != nil {
+					if ok, err := fresh.Take(ctx, slackapi.Budget{Name: "first", Interval: time.Second, Burst: 2}, 1, storetest.T0); !ok || err != nil {
 						t.Errorf("spend: %v, %v", ok, err)
 					}
 				})

@@ -62,9 +62,14 @@ var mayImport = map[string][]string{
 	"bot":                {"install/..."},
 	"commands":           {"install/...", "bot"},
 
-	"storage/seal":        {"install/connection"},
-	"storage":             {"install/...", "bot", "storage/seal"}, // for the types it keeps
-	"storage/storagetest": {},
+	"storage/seal":               {"install/connection"},
+	"storage":                    {"install/...", "bot", "storage/inbox", "storage/journal", "storage/seal", "storage/internal/..."}, // for the types it keeps
+	"storage/internal/columns":   {"install/connection"},
+	"storage/internal/db":        {"install/connection", "install", "storage/internal/columns"},
+	"storage/journal":            {"install/connection", "storage/seal", "storage/internal/columns", "storage/internal/db"},
+	"storage/inbox":              {"install/...", "bot", "storage/seal", "storage/internal/columns", "storage/internal/db"},
+	"storage/internal/storetest": {"install/...", "bot", "storage", "storage/seal", "storage/storagetest"},
+	"storage/storagetest":        {},
 
 	"slacksim":                   {"slacksim/internal/blockkit"},
 	"slacksim/web":               {"slacksim", "slacksim/internal/blockkit"},
@@ -98,9 +103,10 @@ var forbidden = []struct{ prefix, only, why string }{
 
 // apart are the rooms that may import what is forbidden above, each for its reason.
 var apart = map[string]string{
-	"storage/storagetest":       "github.com/jackc/ testing", // it hands databases to tests
-	"slacksim/internal/simtest": "testing",                   // it is the stage of the simulator's own tests
-	"cmd/load":                  "github.com/jackc/",         // it makes an empty schema for the program it drives, and drops it
+	"storage/internal/storetest": "testing",                   // it opens databases for tests
+	"storage/storagetest":        "github.com/jackc/ testing", // it hands databases to tests
+	"slacksim/internal/simtest":  "testing",                   // it is the stage of the simulator's own tests
+	"cmd/load":                   "github.com/jackc/",         // it makes an empty schema for the program it drives, and drops it
 }
 
 // roomOf is the room with an import path, "." for the module's root, and "" for what is others'.
@@ -152,8 +158,10 @@ var ofOurApp = regexp.MustCompile(`Switchboard|/connection|switchboard [a-z]+ [a
 
 func TestTheLibraryNamesNoAppOfOurs(t *testing.T) {
 	t.Parallel()
-	for _, room := range []string{".", "internal/cli", "internal/server", "slacksim/web", "install/connection", "install/slackapi", "install/links", "install/tokens", "install", "install/pages", "bot", "storage", "storage/seal", "storage/migrations/postgres",
-		"storage/migrations/sqlite"} {
+	for _, room := range []string{".", "internal/cli", "internal/server", "slacksim/web", "install/connection", "install/slackapi",
+		"install/links", "install/tokens", "install", "install/pages", "bot", "storage", "storage/inbox", "storage/journal",
+		"storage/seal", "storage/internal/columns", "storage/internal/db", "storage/internal/db/migrations/postgres",
+		"storage/internal/db/migrations/sqlite"} {
 		files, err := filepath.Glob(filepath.Join("..", "..", filepath.FromSlash(room), "*"))
 		if err != nil || len(files) == 0 {
 			t.Fatal(err, files)

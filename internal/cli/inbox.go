@@ -15,6 +15,7 @@ import (
 	"switchboard/install"
 	"switchboard/install/connection"
 	"switchboard/storage"
+	"switchboard/storage/inbox"
 )
 
 type inboxCmd struct {
@@ -45,7 +46,7 @@ type letterLine struct {
 	Payload      any     `json:"payload,omitempty"`
 }
 
-func letterOf(l storage.Letter) letterLine {
+func letterOf(l inbox.Letter) letterLine {
 	e := l.Event
 	return letterLine{ID: l.ID, EventID: e.ID, Kind: e.Kind, Type: e.Type, AppID: e.Key.AppID, EnterpriseID: e.Key.EnterpriseID, TeamID: e.Key.TeamID,
 		State: l.State, Attempts: e.Attempt, Failures: e.Failures, Error: l.Error, ReceivedAt: stamp(e.Received), NextAt: stamp(l.Next),
@@ -209,7 +210,7 @@ func (c *lettersFlags) change(env *environment, what string, do func(db *storage
 			switch {
 			case errors.Is(err, connection.ErrNotFound):
 				err = fmt.Errorf("there is no event %d in the inbox", id)
-			case errors.Is(err, storage.ErrNotDead):
+			case errors.Is(err, inbox.ErrNotDead):
 				err = fmt.Errorf("event %d is no dead letter; it was left alone", id)
 			}
 			problems = append(problems, err)

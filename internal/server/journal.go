@@ -9,7 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"switchboard/storage"
+	"switchboard/storage/journal"
 )
 
 // askShared is how often it is looked whether the other process has ended.
@@ -19,14 +19,14 @@ const askShared = 10 * time.Second
 // which two overlap, as of a mistake.
 func (s *Server) claimJournal() {
 	err := s.db.ClaimJournal()
-	shared := errors.Is(err, storage.ErrJournalShared)
+	shared := errors.Is(err, journal.ErrShared)
 	switch before := s.shared.Swap(shared); {
 	case shared && !before:
 		s.log.Warn("another process serves from the same DATA_DIR, so there is one copy of new tokens and not two: "+
 			"in a restart that passes; otherwise give each process a DATA_DIR of its own", "cause", err)
 	case before && !shared:
 		s.log.Info("DATA_DIR is this process's own now")
-	case err != nil && !shared && !errors.Is(err, storage.ErrNoJournal):
+	case err != nil && !shared && !errors.Is(err, journal.ErrNone):
 		s.log.Warn("find out whether another process serves from the same DATA_DIR", "cause", err)
 	}
 }

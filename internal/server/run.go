@@ -44,6 +44,9 @@ func (s *Server) run(ctx context.Context) (err error) {
 	care, endCare := context.WithCancel(context.WithoutCancel(ctx))
 	defer endCare()
 
+	if s.inbox != nil {
+		s.inbox.Start()
+	}
 	s.entrance.open(lastAnswers(stopping, s.public()))
 	closePublic := s.openPublic(group)
 	var working sync.WaitGroup

@@ -23,6 +23,7 @@ import (
 	"switchboard/install"
 	"switchboard/install/connection"
 	"switchboard/storage"
+	"switchboard/storage/inbox"
 )
 
 // Config is everything that a Server needs.
@@ -59,7 +60,7 @@ type Server struct {
 	// From here on all is nil until the database is open.
 	db       *storage.DB
 	install  *install.Installer
-	inbox    *storage.Inbox // nil with MemoryInbox
+	inbox    *inbox.Inbox // nil with MemoryInbox
 	bot      *bot.Bot
 	listener net.Listener
 }
@@ -181,7 +182,7 @@ func (s *Server) assemble() (err error) {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		// SQLite belongs to one process: what an earlier one held nobody works any more.
-		s.inbox, err = s.db.Inbox(ctx, storage.InboxConfig{App: forInstall.AppID, Lease: forBot.Lease, Keep: forInstall.Keep,
+		s.inbox, err = s.db.Inbox(ctx, inbox.Config{App: forInstall.AppID, Lease: forBot.Lease, Keep: forInstall.Keep,
 			Alone: s.db.Dialect() == "sqlite"})
 		if err != nil {
 			return err

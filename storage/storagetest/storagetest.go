@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"gorm.io/gorm"
+	"gorm.io/gorm/schema"
 )
 
 // Postgres returns the address of a fresh, empty schema, which is dropped when the test ends. The server is the one in
@@ -66,6 +68,46 @@ func long() bool { return os.Getenv("LONG_TESTS") == "1" && !testing.Short() }
 func SQLite(t testing.TB) string {
 	t.Helper()
 	return "sqlite:" + filepath.Join(t.TempDir(), "switchboard.db")
+}
+
+// SameColumns fails the test unless GORM's structs have the columns of the tables that they are for, and nothing that GORM
+// fills in by itself.
+func SameColumns(t testing.TB, write *gorm.DB, models ...any) {
+	t.Helper()
+	types := map[schema.DataType]string{schema.String: "text", schema.Int: "int8 integer", schema.Bytes: "bytea blob"}
+	for _, model := range models {
+		parsed, err := schema.Parse(model, new(sync.Map), write.NamingStrategy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		columns, err := write.Migrator().ColumnTypes(model)
+		if err != nil {
+			t.Fatal(err)
+		}
+		have := map[string]bool{}
+		for _, column := range columns {
+			have[column.Name()] = true
+			field := parsed.FieldsByDBName[column.Name()]
+			if field == nil {
+				t.Errorf("%s.%s is in no struct", parsed.Table, column.Name())
+				continue
+			}
+			got := strings.ToLower(column.DatabaseTypeName())
+			if want := types[field.DataType]; want == "" || !strings.Contains(" "+want+" ", " "+got+" ") {
+				t.Errorf("%s.%s is %s in the database and %s in the struct", parsed.Table, column.Name(), got, field.DataType)
+			}
+		}
+		for _, column := range parsed.DBNames {
+			if !have[column] {
+				t.Errorf("%s.%s is not in the database", parsed.Table, column)
+			}
+		}
+		for _, field := range parsed.Fields {
+			if field.AutoCreateTime != 0 || field.AutoUpdateTime != 0 || field.Serializer != nil {
+				t.Errorf("GORM writes %s.%s by itself", parsed.Table, field.DBName)
+			}
+		}
+	}
 }
 
 // Together runs fn n times at once and waits for all.

@@ -1,0 +1,55 @@
+package inbox
+
+// How an event lies in the table.
+
+import (
+	"database/sql"
+	"encoding/json"
+
+	"switchboard/bot"
+	"switchboard/install/connection"
+	"switchboard/storage/internal/columns"
+)
+
+// inboxRow is a row of inbox.
+type inboxRow struct {
+	ID                                   int64 `gorm:"primaryKey"`
+	AppID, EventID, EnterpriseID, TeamID string
+	Kind, Type, Lane, State              string
+	Tag, VisibleAt                       int64
+	Attempt, Begun, Failures             int
+	ReceivedAt, FinishedAt               int64
+	Said, Error                          string
+	Payload                              []byte // a box, wherever it lies; empty once the event is done
+}
+
+func (inboxRow) TableName() string { return "inbox" }
+
+// scanEvent reads eventColumns.
+func scanEvent(r *sql.Rows) (row inboxRow, err error) {
+	err = r.Scan(&row.ID, &row.AppID, &row.EventID, &row.EnterpriseID, &row.TeamID, &row.Kind, &row.Type, &row.Lane,
+		&row.Attempt, &row.Begun, &row.Failures,
+		&row.ReceivedAt, &row.Said, &row.Tag, &row.Payload)
+	return row, err
+}
+
+func (r *inboxRow) name() string { return "inbox/" + r.EventID }
+
+func (r *inboxRow) key() connection.Key {
+	return connection.Key{AppID: r.AppID, EnterpriseID: r.EnterpriseID, TeamID: r.TeamID}
+}
+
+func (r *inboxRow) event() bot.Event {
+	e := bot.Event{ID: r.EventID, Kind: r.Kind, Type: r.Type, Key: r.key(), OrderingKey: r.Lane, Received: columns.Moment(r.ReceivedAt),
+		Row: r.ID, Attempt: r.Attempt, Failures: r.Failures, Deaths: r.Begun}
+	_ = json.Unmarshal([]byte(r.Said), &e.Said) // ours; without it something may be said twice
+	return e
+}
+
+// openRow turns a row into an event. One that can't be opened comes without its body.
+func (t *Table) openRow(r *inboxRow) (e bot.Event, readable bool) {
+	e = r.event()
+	var err error
+	e.Body, err = t.keys.Open(r.Payload, eventPlace(e.Key, e.ID))
+	return e, err == nil
+}

@@ -1,0 +1,203 @@
+package inbox
+
+// What became of an event that was handed out.
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"gorm.io/gorm"
+
+	"switchboard/bot"
+	"switchboard/storage/internal/columns"
+	"switchboard/storage/internal/db"
+)
+
+// finishing is one event that waits to be done with.
+type finishing struct {
+	row     int64
+	attempt int
+	lane    string
+	err     error
+	done    chan struct{}
+}
+
+// Done is bot.Inbox's.
+func (in *Inbox) Done(ctx context.Context, e bot.Event) error {
+	f := &finishing{row: e.Row, attempt: e.Attempt, lane: e.OrderingKey, done: make(chan struct{})}
+	select {
+	case in.dones <- f:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-f.done:
+		return f.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// commitDones says of a batch that it is done. Whoever lost its lease changes nothing.
+func (in *Inbox) commitDones(batch []*finishing) {
+	ctx, cancel := context.WithTimeout(context.Background(), commitBudget)
+	defer cancel()
+	byAttempt := map[int][]int64{}
+	for _, f := range batch {
+		byAttempt[f.attempt] = append(byAttempt[f.attempt], f.row)
+	}
+	done := map[int64]bool{}
+	var err error
+	for attempt, rows := range byAttempt {
+		slices.Sort(rows) // one order for all
+		err = errors.Join(err, in.touch(ctx, done, mine, finished, []any{[]byte{}, columns.Micros(in.now()), ""}, attempt, rows))
+	}
+	var lanes []string
+	for _, f := range batch {
+		if f.lane != "" && done[f.row] {
+			lanes = append(lanes, f.lane)
+		}
+	}
+	in.letGo(ctx, lanes)
+	in.giveBack(ctx)
+	for _, f := range batch {
+		switch {
+		case done[f.row]:
+		case err != nil:
+			f.err = db.Fault(ctx, "finish event", err)
+		default:
+			f.err = bot.ErrLost
+		}
+		close(f.done)
+	}
+}
+
+// Whoever was handed an event may speak of it until somebody else is, also when its lease is over: the attempt is the fence.
+const (
+	mine      = "state IN ('held', 'ready')"
+	stillHeld = "state = 'held'"
+)
+
+// touch sets something in those of rows that are still in an attempt, and in a state, and notes which they were.
+func (in *Inbox) touch(ctx context.Context, touched map[int64]bool, state, set string, args []any, attempt int, rows []int64) error {
+	args = append(slices.Clone(args), padded(rows), attempt)
+	var ids []int64
+	err := in.pool.ExecAs(ctx, db.Working, func(g *gorm.DB) error {
+		ids = ids[:0]
+		return each(g, "UPDATE inbox SET "+set+" WHERE id IN ? AND attempt = ? AND "+state+" RETURNING id", args, func(r *sql.Rows) error {
+			var id int64
+			err := r.Scan(&id)
+			ids = append(ids, id)
+			return err
+		})
+	})
+	if err == nil {
+		for _, id := range ids {
+			touched[id] = true
+		}
+	}
+	return err
+}
+
+// one is touch for a single event. bot.ErrLost.
+func (in *Inbox) one(ctx context.Context, doing string, e bot.Event, set string, args ...any) error {
+	touched := map[int64]bool{}
+	if err := in.touch(ctx, touched, mine, set, args, e.Attempt, []int64{e.Row}); err != nil {
+		return db.Fault(ctx, doing, err)
+	}
+	if !touched[e.Row] {
+		return bot.ErrLost
+	}
+	return nil
+}
+
+// Retry is bot.Inbox's.
+func (in *Inbox) Retry(ctx context.Context, e bot.Event, at time.Time, counts bool, why string) error {
+	state, failures := eventWaiting, 0
+	wait := at.Sub(in.now())
+	if wait <= 0 {
+		state = eventReady
+	}
+	if counts {
+		failures = 1
+	}
+	err := in.one(ctx, "put event back", e, "state = ?, visible_at = ?, failures = failures + ?, error = ?, "+outlived,
+		state, columns.Micros(in.now().Add(wait)), failures, columns.Text(why))
+	if err == nil && state == eventReady {
+		in.lookAtAll()
+	}
+	return err
+}
+
+// DeadLetter is bot.Inbox's.
+func (in *Inbox) DeadLetter(ctx context.Context, e bot.Event, why string) error {
+	err := in.one(ctx, "bury event", e, "state = 'dead', finished_at = ?, failures = failures + 1, error = ?",
+		columns.Micros(in.now()), columns.Text(why))
+	if err == nil && e.OrderingKey != "" {
+		in.letGo(ctx, []string{e.OrderingKey})
+	}
+	return err
+}
+
+// RecordSaid is bot.Inbox's.
+func (in *Inbox) RecordSaid(ctx context.Context, e bot.Event) error {
+	said, err := json.Marshal(e.Said)
+	if err != nil {
+		return err
+	}
+	return in.one(ctx, "keep what was said", e, "said = ?", columns.Text(string(said)))
+}
+
+// ExtendLease is bot.Inbox's.
+func (in *Inbox) ExtendLease(ctx context.Context, held []bot.Event) (lost []bot.Event, err error) {
+	byAttempt := map[int][]int64{}
+	for _, e := range held {
+		byAttempt[e.Attempt] = append(byAttempt[e.Attempt], e.Row)
+	}
+	touched := map[int64]bool{}
+	for attempt, rows := range byAttempt {
+		slices.Sort(rows)
+		if err := in.touch(ctx, touched, stillHeld, "visible_at = ?", []any{in.until()}, attempt, rows); err != nil {
+			return nil, db.Fault(ctx, "hold events", err)
+		}
+	}
+	for _, e := range held {
+		if !touched[e.Row] {
+			lost = append(lost, e)
+		}
+	}
+	return lost, nil
+}
+
+// letGo makes the first event of each ordering key ready, unless another one of that key is on its way. That two processes let two of
+// an ordering key go is kept from happening by the index inbox_turn: the one that comes second looks again.
+func (in *Inbox) letGo(ctx context.Context, lanes []string) {
+	if len(lanes) == 0 {
+		return
+	}
+	slices.Sort(lanes)
+	lanes = padded(slices.Compact(lanes))
+	args := make([]any, len(lanes))
+	for i, lane := range lanes {
+		args[i] = columns.Text(lane)
+	}
+	statement := "UPDATE inbox SET state = 'ready' WHERE state = 'queued' AND id IN (SELECT (SELECT q.id FROM inbox q WHERE q.lane = l.column1 AND q.lane <> '' " +
+		"AND q.state IN ('ready', 'held', 'waiting', 'queued') ORDER BY q.id LIMIT 1) FROM (VALUES (?)" + strings.Repeat(", (?)", len(lanes)-1) + ") AS l " +
+		"WHERE NOT EXISTS (SELECT 1 FROM inbox b WHERE b.lane = l.column1 AND b.lane <> '' AND b.state IN ('ready', 'held', 'waiting')))"
+	for range db.MaxTries {
+		err := in.pool.ExecAs(ctx, db.Working, func(g *gorm.DB) error { return g.Exec(statement, args...).Error })
+		if errors.Is(err, gorm.ErrDuplicatedKey) {
+			continue
+		}
+		if err != nil {
+			return // Run finds them
+		}
+		break
+	}
+	in.lookAtAll()
+}

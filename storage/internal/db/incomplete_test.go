@@ -1,0 +1,95 @@
+package db_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"switchboard/install/connection"
+	"switchboard/storage"
+	"switchboard/storage/internal/storetest"
+	"switchboard/storage/seal"
+	"switchboard/storage/storagetest"
+)
+
+// What was written last lies beside SQLite's file. A copy of the file alone is not taken for a new database.
+func TestCopyOfTheFileAloneIsRefused(t *testing.T) {
+	for _, step := range []string{"opened", "with tables and a connection"} {
+		t.Run(step, func(t *testing.T) {
+			address := storagetest.SQLite(t)
+			db := storetest.OpenWith(t, address, storetest.Ring(t, seal.NewKey()))
+			if step != "opened" {
+				_, err := db.Migrate(t.Context())
+				storetest.OK(t, err)
+				_, _, err = db.Put(t.Context(), connection.Connection{Key: storetest.Key("A1", "", "T1"), State: connection.Active, InstalledAt: time.Now(), AuthorizedAt: time.Now()})
+				storetest.OK(t, err)
+			}
+			content, err := os.ReadFile(strings.TrimPrefix(address, "sqlite:"))
+			storetest.OK(t, err)
+			copied := filepath.Join(t.TempDir(), "copied.db")
+			storetest.OK(t, os.WriteFile(copied, content, 0o600))
+			if _, err := storage.Open(t.Context(), "sqlite:"+copied, nil); !errors.Is(err, storage.ErrIncomplete) {
+				t.Errorf("a copy of %d bytes: %v", len(content), err)
+			}
+		})
+	}
+}
+
+// Whatever a first start left behind when it was stopped is no copy: the next one goes on from there.
+func TestFirstStartGoesOn(t *testing.T) {
+	address := storagetest.SQLite(t)
+	path := strings.TrimPrefix(address, "sqlite:")
+	storetest.OK(t, os.WriteFile(path, nil, 0o600))
+	for _, left := range []string{"an empty file", "one that was opened and closed", "the same again"} {
+		db, err := storage.Open(t.Context(), address, nil)
+		if err != nil {
+			t.Fatalf("%s: %v", left, err)
+		}
+		storetest.OK(t, db.Close())
+	}
+	// A process that was killed leaves the other files, too.
+	running := storetest.OpenWithout(t, address)
+	killed := filepath.Join(t.TempDir(), "killed.db")
+	for _, part := range []string{"", "-wal"} {
+		content, err := os.ReadFile(path + part)
+		storetest.OK(t, err)
+		storetest.OK(t, os.WriteFile(killed+part, content, 0o600))
+	}
+	next, err := storage.Open(t.Context(), "sqlite:"+killed, nil)
+	if err != nil {
+		t.Fatal("after a kill:", err)
+	}
+	_, err = next.Migrate(t.Context())
+	storetest.OK(t, errors.Join(err, next.Close(), running.Close()))
+}
+
+// An empty database beside a journal of tokens is not the one that the journal belongs to.
+func TestJournalOfAnotherDatabase(t *testing.T) {
+	journal, keys := filepath.Join(t.TempDir(), "journal"), storetest.Ring(t, seal.NewKey())
+	first := storetest.OpenWith(t, storagetest.SQLite(t), keys)
+	storetest.OK(t, first.UseJournal(journal))
+	_, err := first.Migrate(t.Context()) // nothing is in the journal yet
+	storetest.OK(t, err)
+	_, err = first.Journal(connection.Grant{TokenOwner: connection.TokenOwner{Key: storetest.Key("A1", "", "T1")}, Token: "xoxe.xoxb-1", Refresh: "xoxe-1"})
+	storetest.OK(t, err)
+	storetest.OK(t, first.Close())
+
+	other := storetest.OpenWith(t, storagetest.SQLite(t), keys)
+	storetest.OK(t, other.UseJournal(journal))
+	if _, err := other.Migrate(t.Context()); !errors.Is(err, storage.ErrMissed) {
+		t.Errorf("an empty database beside another one's journal: %v", err)
+	}
+}
+
+// "Saved" means that a power cut doesn't take it back.
+func TestSQLiteCommitsAreOnTheDisk(t *testing.T) {
+	const full = 2
+	for name, got := range storetest.OpenWithout(t, storagetest.SQLite(t)).Synchronous(t) {
+		if got != full {
+			t.Errorf("PRAGMA synchronous of the %s is %d, want %d (FULL)", name, got, full)
+		}
+	}
+}
