@@ -103,21 +103,7 @@ func (c *serveCmd) check(s *source, cfg *server.Config) {
 		checkSecret(s, "SLACK_SIGNING_SECRET", "")
 	}
 	checkAppID(s, cfg.Install.AppID)
-	if cfg.Install.MoveToRotation && cfg.Install.BotToken != "" {
-		s.bad("MOVE_TO_ROTATION", "is set together with SLACK_BOT_TOKEN, and a token given by hand can't be renewed", "leave one of the two out")
-	}
-	if cfg.Install.BotToken != "" {
-		if err := install.CheckTokenKind(cfg.Install.BotToken); err != nil {
-			s.bad("SLACK_BOT_TOKEN", err.Error(), "put the bot token there, or leave it out to let workspaces install the app themselves")
-		} else if sampleToken(cfg.Install.BotToken) {
-			s.bad("SLACK_BOT_TOKEN", "is a sample", "put the bot token there, or leave it out to let workspaces install the app themselves")
-		}
-	} else {
-		credentials(s, cfg.Install.ClientID, cfg.Install.ClientSecret)
-		if cfg.Install.PublicURL == "" {
-			s.bad("PUBLIC_URL", "is not set", "write the address that people see, for example https://bot.example.com")
-		}
-	}
+	checkAccess(s, cfg.Install)
 	if overHTTP(cfg.Install.PublicURL) && !sockets && !overHTTP(cfg.Install.SlackURL) {
 		s.warn(httpWarning, httpFix)
 	}
@@ -128,5 +114,27 @@ func (c *serveCmd) check(s *source, cfg *server.Config) {
 	checkListen(s, "ADMIN_ADDR", cfg.AdminAddr)
 	if cfg.ListenAddr == cfg.AdminAddr && !strings.HasSuffix(cfg.ListenAddr, ":0") {
 		s.bad("ADMIN_ADDR", "is the same as LISTEN_ADDR", "give it a port of its own that is not public")
+	}
+}
+
+// checkAccess collects what is wrong with how the app comes by its access: a token given by hand, or installs.
+func checkAccess(s *source, in install.Config) {
+	if in.BotToken == "" {
+		credentials(s, in.ClientID, in.ClientSecret)
+		if in.PublicURL == "" {
+			s.bad("PUBLIC_URL", "is not set", "write the address that people see, for example https://bot.example.com")
+		}
+		return
+	}
+
+	if in.MoveToRotation {
+		s.bad("MOVE_TO_ROTATION", "is set together with SLACK_BOT_TOKEN, and a token given by hand can't be renewed",
+			"leave one of the two out")
+	}
+	const fix = "put the bot token there, or leave it out to let workspaces install the app themselves"
+	if err := install.CheckTokenKind(in.BotToken); err != nil {
+		s.bad("SLACK_BOT_TOKEN", err.Error(), fix)
+	} else if sampleToken(in.BotToken) {
+		s.bad("SLACK_BOT_TOKEN", "is a sample", fix)
 	}
 }
