@@ -1,5 +1,7 @@
 package storage
 
+// What replicas may spend together lies in one number for each budget.
+
 import (
 	"context"
 	"time"

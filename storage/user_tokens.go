@@ -17,6 +17,9 @@ import (
 	"switchboard/storage/internal/db"
 )
 
+// Every write of a person's token takes the lock on the connection's row first, as Update does: one order for all, so that
+// no two wait for each other, and no token is written to a connection that is being removed.
+
 // findUserRow reads a person's token on a connection whose row is locked. ErrNotFound.
 func findUserRow(tx *gorm.DB, connectionID, userID string) (userTokenRow, error) {
 	rows := make([]userTokenRow, 0, 1)

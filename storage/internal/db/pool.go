@@ -27,7 +27,7 @@ const (
 )
 
 const (
-	// maxTries bounds how often a transaction starts over after the database asked for it. Rows are locked before they
+	// MaxTries bounds how often a transaction starts over after the database asked for it. Rows are locked before they
 	// are changed, so even the second try is rare.
 	MaxTries = 10
 	// maxBusyTries is the same for a SQLite file that another process keeps locked: about 10 s with sqliteWait.
@@ -42,11 +42,11 @@ const (
 type Pool struct {
 	Dialect string
 	Write   *gorm.DB
-	// single is write for statements that are a transaction by themselves. On SQLite it keeps no prepared statements: whoever waits
+	// Single is Write for statements that are a transaction by themselves. On SQLite it keeps no prepared statements: whoever waits
 	// in GORM's cache for one keeps the cache locked, and it would be prepared on the only connection that writes, whose transaction
 	// may wait for the cache.
 	Single *gorm.DB
-	Read   *gorm.DB // the same as write on PostgreSQL
+	Read   *gorm.DB // the same as Write on PostgreSQL
 	Clock  *Clock
 	path   string      // of the SQLite file
 	file   os.FileInfo // of the file that is open there

@@ -18,11 +18,12 @@ func NewUpkeep(pool *Pool) *Upkeep { return &Upkeep{pool: pool} }
 // Dialect is "postgres" or "sqlite".
 func (u *Upkeep) Dialect() string { return u.pool.Dialect }
 
-// Exclusive makes this process the only one that works the database, until the database is closed; ErrInUse when another one does. It does not wait.
-// Commands that read, or change single rows, need no lock and run beside. On PostgreSQL, which many share, there is nothing to do.
+// Exclusive makes this process the only one that works the database, until that is closed; ErrInUse when another one
+// does. It does not wait. Commands that read, or change single rows, need no lock and run beside. On PostgreSQL, which
+// many share, there is nothing to do.
 func (u *Upkeep) Exclusive() error { return u.pool.Exclusive() }
 
-// LogTo has db tell log what only operators can mend: clocks that jump, and stored times that only a broken clock can have
+// LogTo names the log for what only operators can fix: clocks that jump, and stored times that only a broken clock can have
 // written. By default nobody is told.
 func (u *Upkeep) LogTo(log *slog.Logger) { u.pool.Clock.log.Store(log) }
 
@@ -30,7 +31,7 @@ func (u *Upkeep) LogTo(log *slog.Logger) { u.pool.Clock.log.Store(log) }
 // was. It asks nobody. Slack's own times are Slack's, and compared with it.
 func (u *Upkeep) Now() time.Time { return u.pool.Now() }
 
-// UseClock has db take machine for this machine's clock: a test's, whose clock differs from others' or jumps. A clock without
+// UseClock takes machine for this machine's clock: a test's, whose clock differs from others' or jumps. A clock without
 // monotonic readings is moved by hand, and taken for the database's. It is called before anything else uses u.
 func (u *Upkeep) UseClock(ctx context.Context, machine func() time.Time) error {
 	log := u.pool.Log()
