@@ -84,7 +84,6 @@ func TestMigrate(t *testing.T) {
 				t.Errorf("applied migration %+v, error %v", step, err)
 			}
 		}
-
 	})
 }
 
