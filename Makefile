@@ -1,5 +1,5 @@
 # What people type most. `make help` lists it.
-.PHONY: help demo build test slowest bench bench-many load manifest lint shape screenshots
+.PHONY: module help demo build test slowest bench bench-many load manifest lint shape screenshots
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,3 +48,9 @@ shape: ## how the code reads, in numbers (FOLDER=… for a copy of another commi
 
 screenshots: ## the README's pictures, from the demo in Chromium
 	LONG_TESTS=1 SCREENSHOTS=$(CURDIR)/docs/pictures go test -count=1 -run TestBrowser ./internal/cli
+
+MODULE = github.com/switchboard-go/switchboard
+module: ## another module path in every file, for whoever publishes under one (TO=github.com/you/bot)
+	@test -n "$(TO)" || { echo 'say which: make module TO=github.com/you/bot' >&2; exit 2; }
+	git ls-files -z -- '*.go' '*.md' go.mod Makefile | xargs -0 perl -pi -e 's#\Q$(MODULE)\E\b#$(TO)#g'
+	gofmt -w .

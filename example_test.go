@@ -12,9 +12,9 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"switchboard"
-	"switchboard/bot"
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 var hello = bot.OnCommand("/hello", func(_ context.Context, _ *bot.Turn, c *slack.SlashCommand) (bot.Reply, error) {

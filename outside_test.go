@@ -21,8 +21,8 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/slacksim"
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 const patience = 30 * time.Second

@@ -10,11 +10,11 @@ import (
 	"path/filepath"
 	"time"
 
-	"switchboard/bot"
-	"switchboard/install"
-	"switchboard/install/connection"
-	"switchboard/internal/cli"
-	"switchboard/internal/server"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/internal/cli"
+	"github.com/switchboard-go/switchboard/internal/server"
 )
 
 // App is a bot: what it does, and how it introduces itself. Only Name and Handlers are needed.

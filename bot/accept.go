@@ -8,8 +8,8 @@ import (
 	"errors"
 	"net/url"
 
-	"switchboard/install"
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // The kinds of deliveries, named as in Socket Mode's envelopes.

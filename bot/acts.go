@@ -12,8 +12,8 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"switchboard/install"
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // act is one such thing.

@@ -3,7 +3,7 @@ package bot
 import (
 	"testing"
 
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // What people's workspace is to a connection by its id alone; the rest is asked of users.info.

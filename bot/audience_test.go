@@ -10,8 +10,8 @@ import (
 	"github.com/slack-go/slack"
 	"github.com/slack-go/slack/slackevents"
 
-	"switchboard/install/slackapi"
-	"switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/slacksim"
 )
 
 // Who else can see an event: all installations, page by page. Without an app-level token that can't be known, and is said.

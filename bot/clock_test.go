@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/install"
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // Slack's signatures are compared with the Installer's time, which is the database's; not with this machine's clock.

@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"switchboard/install"
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // handle finds the handler of e and runs it. nil: nothing more to do. env is e's decoded body, when the caller has it.

@@ -16,7 +16,7 @@ import (
 
 	gojson "github.com/goccy/go-json"
 
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // envelope is the outer part of an Events API delivery. https://docs.slack.dev/apis/events-api

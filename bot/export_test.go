@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // Whose is the key that a delivery's connection is looked up by, for tests from outside the package. kind 0 is an event, 1 a command in

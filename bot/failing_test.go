@@ -16,8 +16,8 @@ import (
 	"github.com/slack-go/slack/slackevents"
 	_ "modernc.org/sqlite"
 
-	"switchboard/bot"
-	"switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/slacksim"
 )
 
 // raw is the database without our code.

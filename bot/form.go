@@ -13,7 +13,7 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
 const (

@@ -13,9 +13,9 @@ import (
 	"math"
 	"time"
 
-	"switchboard/install"
-	"switchboard/install/connection"
-	"switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
 // visit is what passes the gate. Kinds and ways in differ in these fields, not in code.

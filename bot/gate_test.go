@@ -11,8 +11,8 @@ import (
 	"github.com/slack-go/slack"
 	"github.com/slack-go/slack/slackevents"
 
-	"switchboard/bot"
-	"switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/slacksim"
 )
 
 // Where the organisation's app was not added to a workspace slow work says so right away, as a quick command does.

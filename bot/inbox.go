@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // Event is one delivery that was accepted: an event, or a command or interaction whose handler is slow.

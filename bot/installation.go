@@ -5,9 +5,9 @@ package bot
 import (
 	"context"
 
-	"switchboard/install"
-	"switchboard/install/connection"
-	"switchboard/install/links"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/links"
 )
 
 // Installation is what a handler can do with the app's installation in its own workspace or organisation. It is bound

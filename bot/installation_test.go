@@ -10,11 +10,11 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"switchboard/bot"
-	"switchboard/install"
-	"switchboard/install/connection"
-	"switchboard/install/links"
-	"switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/links"
+	"github.com/switchboard-go/switchboard/slacksim"
 )
 
 // A handler has no way to another workspace's access or records, whatever it writes into its Turn: what is about its

@@ -11,9 +11,9 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"switchboard/install"
-	"switchboard/install/connection"
-	"switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
 const (

@@ -13,7 +13,7 @@ import (
 	"slices"
 	"time"
 
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // LifecycleEvents are the types of events that say that the app left. Nothing else will say it again, so they are tried

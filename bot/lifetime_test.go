@@ -8,8 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"switchboard/install"
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // lateBot is a Bot without handlers.

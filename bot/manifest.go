@@ -13,7 +13,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // Profile is what the manifest says of the app besides what follows from its handlers.

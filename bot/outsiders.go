@@ -11,8 +11,8 @@ import (
 	"strings"
 	"time"
 
-	"switchboard/install/connection"
-	"switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
 // Whom Slack said to belong to an organisation is believed to for this long.

@@ -12,9 +12,9 @@ import (
 	"github.com/slack-go/slack"
 	"github.com/slack-go/slack/slackevents"
 
-	"switchboard/bot"
-	"switchboard/install/connection"
-	"switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/slacksim"
 )
 
 // In a shared channel, people of the other company press everything there is to press. Nothing runs for them but what was made for

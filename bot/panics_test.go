@@ -13,8 +13,8 @@ import (
 	"github.com/slack-go/slack"
 	"github.com/slack-go/slack/slackevents"
 
-	"switchboard/bot"
-	"switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/slacksim"
 )
 
 // own is a block of a handler's making that panics when it is written; odd one that can't be written.

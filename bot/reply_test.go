@@ -8,7 +8,7 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // A field of an answer that does nothing where it stands is named, with its handler, and counted; a person who would

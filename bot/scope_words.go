@@ -7,7 +7,7 @@ import (
 	"cmp"
 	"slices"
 
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // scopeWords are the words for a permission: what it lets an app do, what the app can't do without it (to go after

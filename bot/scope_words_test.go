@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // Each permission that an event or a message asks for has words; they are whole, and read well where they are put.

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // Scopes returns the names of the permissions that handlers use together, sorted.

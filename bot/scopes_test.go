@@ -9,8 +9,8 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"switchboard/install"
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // What a handler uses and what the catalogue explains are the same, or nothing starts; all that is wrong is said at once.

@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"time"
 
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // maxSkew is how far the request's time may be from ours, in both directions, so that neither an old nor a

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // The example of docs.slack.dev/authentication/verifying-requests-from-slack.

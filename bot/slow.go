@@ -13,8 +13,8 @@ import (
 	"strings"
 	"time"
 
-	"switchboard/install"
-	"switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
 // slowWork is what the inbox keeps of a slow command or interaction.

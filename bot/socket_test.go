@@ -19,10 +19,10 @@ import (
 	"github.com/slack-go/slack"
 	"golang.org/x/time/rate"
 
-	"switchboard/install"
-	"switchboard/install/connection"
-	"switchboard/install/slackapi"
-	"switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/slacksim"
 )
 
 const socketToken = "xapp-1-A0PARROT01-a-secret"

@@ -8,9 +8,9 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"switchboard/bot"
-	"switchboard/install/connection"
-	"switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/slacksim"
 )
 
 func TestUninstallOfABotOfOneHandlerIsNoticed(t *testing.T) {

@@ -11,8 +11,8 @@ import (
 	"errors"
 	"regexp"
 
-	"switchboard/install"
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // kindUnreadable is a delivery of which not even the kind can be told.

@@ -10,9 +10,9 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"switchboard/bot"
-	"switchboard/install/connection"
-	"switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/slacksim"
 )
 
 func TestOddEventIsUnderstood(t *testing.T) {

@@ -11,8 +11,8 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"switchboard/install/connection"
-	"switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
 // class is what an error asks for.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // What Slack refuses for good is tried once, what asks for time waits for it and does not count, all else is tried

@@ -11,8 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"switchboard/install"
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 func botWith(t *testing.T, inbox Inbox, h Handler) *Bot {

@@ -4,7 +4,7 @@ package commands
 // docs/running.md and what people read where one is missing all say what stands here, so that they cannot disagree.
 
 import (
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // Catalogue returns all permissions of the app, the required ones first. A handler can declare no other, and each one here has

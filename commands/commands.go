@@ -5,8 +5,8 @@ package commands
 // The list of all handlers, and how the app introduces itself.
 
 import (
-	"switchboard/bot"
-	"switchboard/install"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/install"
 )
 
 // All returns every handler of the app. A new feature is a new file and one more line here; the manifest, the permission

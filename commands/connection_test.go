@@ -12,9 +12,9 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"switchboard/install/connection"
-	"switchboard/slacksim"
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // What users.info says of somebody decides, and only what it says of the connection's own workspace or organisation.

@@ -7,7 +7,7 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"switchboard/bot"
+	"github.com/switchboard-go/switchboard/bot"
 )
 
 // Guide is what the demo's first page proposes.

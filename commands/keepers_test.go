@@ -18,10 +18,10 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"switchboard/bot"
-	"switchboard/install"
-	"switchboard/install/connection"
-	"switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/slacksim"
 )
 
 var quoted = regexp.MustCompile("`[^`]*`")

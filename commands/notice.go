@@ -11,9 +11,9 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"switchboard/bot"
-	"switchboard/install"
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // Tell returns the function with which install writes to a person that a connection needs them. It says where the message is.

@@ -9,9 +9,9 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"switchboard/bot"
-	"switchboard/install/connection"
-	"switchboard/install/links"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/links"
 )
 
 // reconnect gives those who may act a link of their own. Where Slack can't be asked who they are, everybody gets the public one:

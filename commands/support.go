@@ -12,8 +12,8 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"switchboard/bot"
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // support says who runs the app. Everybody may ask; guests and people of other companies get no facts of the workspace.

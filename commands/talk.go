@@ -7,7 +7,7 @@ import (
 
 	"github.com/slack-go/slack/slackevents"
 
-	"switchboard/bot"
+	"github.com/switchboard-go/switchboard/bot"
 )
 
 // What answering takes in each of them.

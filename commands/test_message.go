@@ -7,8 +7,8 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"switchboard/bot"
-	"switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
 // test writes to the person who asks, and says what came of it.

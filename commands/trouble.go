@@ -8,9 +8,9 @@ import (
 	"slices"
 	"time"
 
-	"switchboard/bot"
-	"switchboard/install/connection"
-	"switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
 // slackSaid says in whole sentences, escaped, why a call of ours to Slack failed. needed are the permissions that the call takes,

@@ -11,8 +11,8 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"switchboard/install"
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // Welcome returns the function that install calls once per install. The app's words are fixed at start.

@@ -16,7 +16,7 @@ import (
 	"github.com/slack-go/slack"
 	"golang.org/x/text/unicode/norm"
 
-	"switchboard/bot"
+	"github.com/switchboard-go/switchboard/bot"
 )
 
 // audience is who reads an answer.

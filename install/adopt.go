@@ -8,8 +8,8 @@ import (
 	"fmt"
 	"strings"
 
-	"switchboard/install/connection"
-	"switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
 // TokenError says why a token cannot serve as the bot token, in a sentence for the operator. It does not hold the token.

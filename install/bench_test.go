@@ -13,13 +13,13 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/install"
-	"switchboard/install/connection"
-	"switchboard/install/slackapi"
-	"switchboard/slacksim"
-	"switchboard/storage"
-	"switchboard/storage/seal"
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/storage"
+	"github.com/switchboard-go/switchboard/storage/seal"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // fleet connects n workspaces to an app with rotation on, past the browser, and returns what renews them. With direct, Slack

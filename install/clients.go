@@ -5,7 +5,7 @@ package install
 import (
 	"github.com/slack-go/slack"
 
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // Client returns a Web API client with c's token. What Slack answers also says how the connection is, and is kept. It is

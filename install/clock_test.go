@@ -11,10 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/install"
-	"switchboard/install/connection"
-	"switchboard/install/slackapi"
-	"switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/slacksim"
 )
 
 // off is a replica whose clock is off by d.

@@ -10,9 +10,9 @@ import (
 	"sync"
 	"time"
 
-	"switchboard/install/connection"
-	"switchboard/install/slackapi"
-	"switchboard/install/tokens"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/install/tokens"
 )
 
 // competing are the tokens of consents in the journal, and what stood in the row when they were first compared with it.

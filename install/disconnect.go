@@ -11,8 +11,8 @@ import (
 	"net/url"
 	"time"
 
-	"switchboard/install/connection"
-	"switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
 // ErrByHand: in single-workspace mode there are no OAuth credentials to remove the app with.

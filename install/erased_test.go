@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/bot"
-	"switchboard/install/connection"
-	"switchboard/slacksim"
-	"switchboard/storage/inbox"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/storage/inbox"
 )
 
 // letter keeps a message of k as a dead letter, and returns how many such can be read.

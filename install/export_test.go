@@ -10,9 +10,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"switchboard/install/connection"
-	"switchboard/install/slackapi"
-	"switchboard/install/tokens"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/install/tokens"
 )
 
 // RenewDue does what Run does every second.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // errPanic is a panic in one of the functions of Config.

@@ -8,8 +8,8 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"switchboard/install/connection"
-	"switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
 // Whatever the program handed in panics in costs that message, and not the process.

@@ -8,8 +8,8 @@ import (
 	"errors"
 	"time"
 
-	"switchboard/install/connection"
-	"switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
 // Health is the answer to "is it working?", ready to be shown.

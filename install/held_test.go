@@ -4,8 +4,8 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/install/connection"
-	"switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/slacksim"
 )
 
 // While Slack holds back events of a workspace, its state says since when and as of when, on every replica; afterwards nothing.

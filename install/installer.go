@@ -23,10 +23,10 @@ import (
 	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
 
-	"switchboard/install/connection"
-	"switchboard/install/links"
-	"switchboard/install/slackapi"
-	"switchboard/install/tokens"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/links"
+	"github.com/switchboard-go/switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/install/tokens"
 )
 
 // App is how the app presents itself on the pages.

@@ -7,7 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"switchboard/install"
+	"github.com/switchboard-go/switchboard/install"
 )
 
 // Every ending that a page can have is in the numbers before the first of its kind, and so is every other counter.

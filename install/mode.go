@@ -6,7 +6,7 @@ package install
 import (
 	"sync/atomic"
 
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // mode is how the app comes by its access. Its methods ask nobody and may be called from any number of goroutines.

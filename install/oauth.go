@@ -18,10 +18,10 @@ import (
 	"sync"
 	"time"
 
-	"switchboard/install/connection"
-	"switchboard/install/links"
-	"switchboard/install/slackapi"
-	"switchboard/install/tokens"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/links"
+	"github.com/switchboard-go/switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/install/tokens"
 )
 
 const (

@@ -19,13 +19,13 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/install"
-	"switchboard/install/connection"
-	"switchboard/install/links"
-	"switchboard/install/slackapi"
-	"switchboard/slacksim"
-	"switchboard/storage/seal"
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/links"
+	"github.com/switchboard-go/switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/storage/seal"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // rows counts what is in a table.

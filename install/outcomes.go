@@ -15,7 +15,7 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
 // outcome is one ending. {app}, {wanted}, {chosen}, {workspace} and the like are filled in when a page is made from it.

@@ -12,10 +12,10 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/install"
-	"switchboard/install/connection"
-	"switchboard/slacksim"
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // says fails the test unless a page says all of these.

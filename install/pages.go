@@ -23,8 +23,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"switchboard/install/connection"
-	"switchboard/install/links"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/links"
 )
 
 //go:embed pages

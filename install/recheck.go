@@ -6,8 +6,8 @@ import (
 	"context"
 	"time"
 
-	"switchboard/install/connection"
-	"switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
 // RecheckEvery is how often people may have Slack asked about one connection.

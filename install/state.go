@@ -12,8 +12,8 @@ import (
 	"regexp"
 	"time"
 
-	"switchboard/install/connection"
-	"switchboard/install/links"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/links"
 )
 
 // attemptOf is the try that s began, as it is recorded when it comes back.

@@ -8,9 +8,9 @@ import (
 	"errors"
 	"time"
 
-	"switchboard/install/connection"
-	"switchboard/install/links"
-	"switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/links"
+	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
 // What callers of a Store branch on.

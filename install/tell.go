@@ -15,9 +15,9 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"switchboard/install/connection"
-	"switchboard/install/links"
-	"switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/links"
+	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
 const (

@@ -13,11 +13,11 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"switchboard/install"
-	"switchboard/install/connection"
-	"switchboard/install/slackapi"
-	"switchboard/slacksim"
-	"switchboard/storage"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/storage"
 )
 
 // The table of states, by Slack's answers to auth.test, each asked as often as given and a minute and a half apart.

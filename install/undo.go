@@ -13,10 +13,10 @@ import (
 	"net/http"
 	"time"
 
-	"switchboard/install/connection"
-	"switchboard/install/links"
-	"switchboard/install/slackapi"
-	"switchboard/install/tokens"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/links"
+	"github.com/switchboard-go/switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/install/tokens"
 )
 
 // undoneOutcome is for numbers and logs; the attempt's record keeps how the install ended.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // OpenUser returns the token of one person on the connection for k (found as Open finds it), good to be used now.

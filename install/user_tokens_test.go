@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/install"
-	"switchboard/install/connection"
-	"switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/slacksim"
 )
 
 func forPeople(cfg *install.Config) { cfg.UserScopes = []connection.Scope{{Name: "chat:write"}} }

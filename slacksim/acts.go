@@ -13,7 +13,7 @@ import (
 	"slices"
 	"strings"
 
-	"switchboard/slacksim/internal/blockkit"
+	"github.com/switchboard-go/switchboard/slacksim/internal/blockkit"
 )
 
 // Errors of what people try.

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/slacksim"
 )
 
 func (w *world) command(line string) slacksim.CommandReply {

@@ -14,7 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"switchboard/slacksim/internal/blockkit"
+	"github.com/switchboard-go/switchboard/slacksim/internal/blockkit"
 )
 
 // apiError is an answer with ok:false.

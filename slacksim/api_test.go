@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/slacksim"
 )
 
 func do(t *testing.T, req *http.Request) answer {

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/slacksim"
 )
 
 func status(code int) func(http.ResponseWriter, *http.Request, request) {

@@ -6,7 +6,7 @@ import (
 	"regexp"
 	"strings"
 
-	"switchboard/slacksim/internal/blockkit"
+	"github.com/switchboard-go/switchboard/slacksim/internal/blockkit"
 )
 
 var wireToken = regexp.MustCompile(`<[@#!][^<>]*>`)

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"switchboard/slacksim/internal/blockkit"
+	"github.com/switchboard-go/switchboard/slacksim/internal/blockkit"
 )
 
 // Event is something for the app's events URL. The zero value of each field but Inner gets what Slack would send.

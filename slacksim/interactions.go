@@ -15,7 +15,7 @@ import (
 	"strings"
 	"time"
 
-	"switchboard/slacksim/internal/blockkit"
+	"github.com/switchboard-go/switchboard/slacksim/internal/blockkit"
 )
 
 // Input is what a person chose in one element: Value for typed text and single choices, Values for several.

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/slacksim"
 )
 
 func TestAuthorizeRefuses(t *testing.T) {

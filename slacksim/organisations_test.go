@@ -6,7 +6,7 @@ import (
 	"net/url"
 	"testing"
 
-	"switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/slacksim"
 )
 
 const gridOne, gridTwo, gridAdmin, gridGeneral = "T0GRIDONE1", "T0GRIDTWO1", "U0GRIDGIA1", "C0GRIDONEG"

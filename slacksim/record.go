@@ -9,7 +9,7 @@ import (
 	"slices"
 	"time"
 
-	"switchboard/slacksim/internal/blockkit"
+	"github.com/switchboard-go/switchboard/slacksim/internal/blockkit"
 )
 
 // Call is one request the app made: a Web API call, or a post to a response URL (Method "response_url") or to an

@@ -4,8 +4,8 @@ import (
 	"strings"
 	"testing"
 
-	"switchboard/slacksim"
-	"switchboard/slacksim/internal/simtest"
+	"github.com/switchboard-go/switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/slacksim/internal/simtest"
 )
 
 type (

@@ -12,7 +12,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/slacksim"
 )
 
 const appToken = "xapp-1-A0SWITCH01-secret"

@@ -7,7 +7,7 @@ import (
 	"maps"
 	"slices"
 
-	"switchboard/slacksim/internal/blockkit"
+	"github.com/switchboard-go/switchboard/slacksim/internal/blockkit"
 )
 
 // View is a modal or a Home tab.

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"switchboard/slacksim/internal/blockkit"
+	"github.com/switchboard-go/switchboard/slacksim/internal/blockkit"
 )
 
 // Workspace is one Slack workspace; EnterpriseID is set when it belongs to an organisation.

@@ -8,10 +8,10 @@ import (
 
 	"gorm.io/gorm"
 
-	"switchboard/install/connection"
-	"switchboard/install/slackapi"
-	"switchboard/storage/internal/columns"
-	"switchboard/storage/internal/db"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/storage/internal/columns"
+	"github.com/switchboard-go/switchboard/storage/internal/db"
 )
 
 // A budget is one number, the time at which it would be full again (GCRA, the leaky bucket of ATM networks): a call moves it

@@ -10,9 +10,9 @@ import (
 
 	"gorm.io/gorm"
 
-	"switchboard/install/connection"
-	"switchboard/storage/internal/columns"
-	"switchboard/storage/internal/db"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/storage/internal/columns"
+	"github.com/switchboard-go/switchboard/storage/internal/db"
 )
 
 // writeHistory adds lines to a connection's history, in the transaction that makes them true. The caller holds the lock on

@@ -14,11 +14,11 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"switchboard/install"
-	"switchboard/install/connection"
-	"switchboard/storage/internal/storetest"
-	"switchboard/storage/seal"
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/storage/internal/storetest"
+	"github.com/switchboard-go/switchboard/storage/seal"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // history returns all lines of a connection, oldest first.

@@ -16,9 +16,9 @@ import (
 	"gorm.io/gorm/clause"
 	"gorm.io/gorm/schema"
 
-	"switchboard/install/connection"
-	"switchboard/storage/internal/columns"
-	"switchboard/storage/internal/db"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/storage/internal/columns"
+	"github.com/switchboard-go/switchboard/storage/internal/db"
 )
 
 // keyColumns are the unique index.

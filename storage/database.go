@@ -2,7 +2,7 @@ package storage
 
 // What the database says of itself, as those see it who open one.
 
-import "switchboard/storage/internal/db"
+import "github.com/switchboard-go/switchboard/storage/internal/db"
 
 type (
 	// Migration is one step of the schema.

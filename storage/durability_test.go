@@ -4,9 +4,9 @@ import (
 	"strings"
 	"testing"
 
-	"switchboard/storage"
-	"switchboard/storage/internal/storetest"
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/storage"
+	"github.com/switchboard-go/switchboard/storage/internal/storetest"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // A database that reports commits before they are on a disk is told of.

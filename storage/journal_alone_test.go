@@ -4,10 +4,10 @@ import (
 	"errors"
 	"testing"
 
-	"switchboard/storage"
-	"switchboard/storage/internal/storetest"
-	"switchboard/storage/journal"
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/storage"
+	"github.com/switchboard-go/switchboard/storage/internal/storetest"
+	"github.com/switchboard-go/switchboard/storage/journal"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // Of two that serve with one folder the second is told, until the first has closed it; commands beside them are not in

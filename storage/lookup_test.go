@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/install/connection"
-	"switchboard/storage/internal/storetest"
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/storage/internal/storetest"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // fillConnections makes n connections of one, by one statement: a tenth of them workspaces of organisations with 100 of ours each, and as many

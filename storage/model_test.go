@@ -11,7 +11,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
 
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 func TestSchemaEqualsModels(t *testing.T) {

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"testing"
 
-	"switchboard/install/connection"
-	"switchboard/storage/internal/storetest"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/storage/internal/storetest"
 )
 
 func TestNamed(t *testing.T) {

@@ -11,11 +11,11 @@ import (
 
 	"gorm.io/gorm"
 
-	"switchboard/install"
-	"switchboard/install/connection"
-	"switchboard/storage/internal/columns"
-	"switchboard/storage/internal/db"
-	"switchboard/storage/seal"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/storage/internal/columns"
+	"github.com/switchboard-go/switchboard/storage/internal/db"
+	"github.com/switchboard-go/switchboard/storage/seal"
 )
 
 // KeyUse is how much is sealed with one key.

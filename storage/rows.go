@@ -10,12 +10,12 @@ import (
 
 	"gorm.io/gorm"
 
-	"switchboard/install"
-	"switchboard/install/connection"
-	"switchboard/install/links"
-	"switchboard/storage/internal/columns"
-	"switchboard/storage/internal/db"
-	"switchboard/storage/seal"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/links"
+	"github.com/switchboard-go/switchboard/storage/internal/columns"
+	"github.com/switchboard-go/switchboard/storage/internal/db"
+	"github.com/switchboard-go/switchboard/storage/seal"
 )
 
 // sealedRow is a row that holds secrets: a *connectionRow or a *userTokenRow.

@@ -6,10 +6,10 @@ import (
 	"encoding/base64"
 	"testing"
 
-	"switchboard/install/connection"
-	"switchboard/storage"
-	"switchboard/storage/seal"
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/storage"
+	"github.com/switchboard-go/switchboard/storage/seal"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // What signs is derived from what seals: one key for each, in the same order, the same on every replica, and none of them.

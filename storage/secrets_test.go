@@ -16,11 +16,11 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/install/connection"
-	"switchboard/storage"
-	"switchboard/storage/internal/storetest"
-	"switchboard/storage/seal"
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/storage"
+	"github.com/switchboard-go/switchboard/storage/internal/storetest"
+	"github.com/switchboard-go/switchboard/storage/seal"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // dump returns every byte the database wrote for us: the SQLite files as they lie there, or every row of every table.

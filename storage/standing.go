@@ -12,9 +12,9 @@ import (
 
 	"gorm.io/gorm"
 
-	"switchboard/install/connection"
-	"switchboard/storage/internal/columns"
-	"switchboard/storage/internal/db"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/storage/internal/columns"
+	"github.com/switchboard-go/switchboard/storage/internal/db"
 )
 
 // The conditions that hold no time are those of the indexes (migration 00005), word for word.

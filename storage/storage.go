@@ -8,12 +8,12 @@ import (
 	"errors"
 	"fmt"
 
-	"switchboard/install"
-	"switchboard/install/connection"
-	"switchboard/storage/inbox"
-	"switchboard/storage/internal/db"
-	"switchboard/storage/journal"
-	"switchboard/storage/seal"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/storage/inbox"
+	"github.com/switchboard-go/switchboard/storage/internal/db"
+	"github.com/switchboard-go/switchboard/storage/journal"
+	"github.com/switchboard-go/switchboard/storage/seal"
 )
 
 // What DB is put together from, each with the methods that it gives it.

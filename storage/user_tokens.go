@@ -12,9 +12,9 @@ import (
 
 	"gorm.io/gorm"
 
-	"switchboard/install/connection"
-	"switchboard/storage/internal/columns"
-	"switchboard/storage/internal/db"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/storage/internal/columns"
+	"github.com/switchboard-go/switchboard/storage/internal/db"
 )
 
 // Every write of a person's token takes the lock on the connection's row first, as Update does: one order for all, so that

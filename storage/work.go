@@ -8,9 +8,9 @@ import (
 	"math"
 	"time"
 
-	"switchboard/install/connection"
-	"switchboard/storage/internal/columns"
-	"switchboard/storage/internal/db"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/storage/internal/columns"
+	"github.com/switchboard-go/switchboard/storage/internal/db"
 )
 
 // The conditions that hold neither a time nor an app are those of the indexes (migration 00002), word for word. Few databases

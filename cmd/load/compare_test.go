@@ -10,7 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // compare starts this test binary as its bare handler.
@@ -53,7 +53,7 @@ func TestWrongComparisons(t *testing.T) {
 func TestCompare(t *testing.T) {
 	storagetest.Long(t) // it builds the program
 	program := filepath.Join(t.TempDir(), "switchboard")
-	build := exec.Command("go", "build", "-trimpath", "-o", program, "switchboard/cmd/switchboard")
+	build := exec.Command("go", "build", "-trimpath", "-o", program, "github.com/switchboard-go/switchboard/cmd/switchboard")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false") // as make build: found in the cache
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -18,7 +18,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 func main() {

@@ -16,7 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // The kinds of event that can be sent. The app has work for the first two; the third is dropped when it is routed, so that it

@@ -3,8 +3,8 @@
 package main
 
 import (
-	"switchboard"
-	"switchboard/commands"
+	"github.com/switchboard-go/switchboard"
+	"github.com/switchboard-go/switchboard/commands"
 )
 
 // version is set by the release build (-ldflags "-X main.version=…").

@@ -6,8 +6,8 @@ import (
 
 	"github.com/slack-go/slack/slackevents"
 
-	"switchboard"
-	"switchboard/bot"
+	"github.com/switchboard-go/switchboard"
+	"github.com/switchboard-go/switchboard/bot"
 )
 
 func main() {

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 func TestSecretDoesNotPrint(t *testing.T) {

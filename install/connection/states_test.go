@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // Two answers of Slack's can reach the database in the other order. The newer one stands.

@@ -17,7 +17,7 @@ import (
 	"strings"
 	"time"
 
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // How long what is signed can be used.

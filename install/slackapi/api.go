@@ -19,7 +19,7 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 const (

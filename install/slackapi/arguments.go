@@ -10,7 +10,7 @@ import (
 	"net/url"
 	"strings"
 
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // No argument that we look for is in a longer body than this.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // RetryAfter returns how long Slack asked to wait (a *slack.RateLimitedError), if it did: from 0 to LongestWait.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // word is text. Numbers and booleans are read as they are written, a list as its words with commas between.

@@ -22,8 +22,8 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"switchboard/install/connection"
-	"switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/slacksim"
 )
 
 // direct calls a handler without a network.

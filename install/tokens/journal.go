@@ -13,7 +13,7 @@ import (
 	"slices"
 	"time"
 
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // keep brings the pair of a renewal home: onto the disk, into the store.

@@ -13,8 +13,8 @@ import (
 	"sync"
 	"time"
 
-	"switchboard/install/connection"
-	"switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
 // ConsentBudget is how long a callback has for a consent. Until then nobody else stores what it brought.

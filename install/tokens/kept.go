@@ -11,7 +11,7 @@ import (
 	"slices"
 	"time"
 
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 const (

@@ -10,10 +10,10 @@ import (
 	"slices"
 	"strings"
 
-	"switchboard/bot"
-	"switchboard/install"
-	"switchboard/install/connection"
-	"switchboard/internal/server"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/internal/server"
 )
 
 // App is what the command line runs. Its fields are those of the module's App, where they are explained.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"switchboard/bot"
+	"github.com/switchboard-go/switchboard/bot"
 )
 
 // another is an app that says nothing but its name.

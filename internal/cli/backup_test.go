@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/slacksim"
-	"switchboard/storage/seal"
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/storage/seal"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // A backup of a running SQLite is restored beside the journal. Since it was made one workspace was renewed, one

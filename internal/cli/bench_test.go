@@ -14,14 +14,14 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/bot"
-	"switchboard/commands"
-	"switchboard/install"
-	"switchboard/install/connection"
-	"switchboard/internal/server"
-	"switchboard/slacksim"
-	"switchboard/storage/seal"
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/commands"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/internal/server"
+	"github.com/switchboard-go/switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/storage/seal"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // benchDoor is the program's door on a fresh database with one connection, its workers running; it ends with the benchmark.

@@ -19,9 +19,9 @@ import (
 
 	"github.com/chromedp/chromedp"
 
-	"switchboard/commands"
-	"switchboard/slacksim"
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/commands"
+	"github.com/switchboard-go/switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // tab is a browser tab with a newcomer in front of it.

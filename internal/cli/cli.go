@@ -20,8 +20,8 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"switchboard/bot"
-	"switchboard/internal/server"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/internal/server"
 )
 
 // Main runs an app's command line, of which the first of args is the program's file, until it is done or a signal

@@ -23,11 +23,11 @@ import (
 
 	"github.com/goccy/go-yaml"
 
-	"switchboard/bot"
-	"switchboard/slacksim"
-	"switchboard/storage"
-	"switchboard/storage/seal"
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/storage"
+	"github.com/switchboard-go/switchboard/storage/seal"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // secretSettings may come as NAME_FILE, and nothing ever prints them.

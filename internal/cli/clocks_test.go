@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/install/links"
-	"switchboard/slacksim"
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/install/links"
+	"github.com/switchboard-go/switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // clockAhead is the setting by which a test's replica has a machine whose clock differs from everybody's.

@@ -10,10 +10,10 @@ import (
 	"strings"
 	"testing"
 
-	"switchboard/slacksim"
-	"switchboard/storage"
-	"switchboard/storage/seal"
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/storage"
+	"github.com/switchboard-go/switchboard/storage/seal"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // A key file that is lost is not replaced where something was sealed with it: the right one has to go back there.

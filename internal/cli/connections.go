@@ -17,11 +17,11 @@ import (
 	"time"
 	"unicode"
 
-	"switchboard/install"
-	"switchboard/install/connection"
-	"switchboard/internal/server"
-	"switchboard/storage"
-	"switchboard/storage/seal"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/internal/server"
+	"github.com/switchboard-go/switchboard/storage"
+	"github.com/switchboard-go/switchboard/storage/seal"
 )
 
 type connectionsCmd struct {

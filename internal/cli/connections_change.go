@@ -7,10 +7,10 @@ import (
 	"errors"
 	"fmt"
 
-	"switchboard/install"
-	"switchboard/install/connection"
-	"switchboard/install/slackapi"
-	"switchboard/storage"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/storage"
 )
 
 // slackFlags are for commands that talk to Slack as the app.

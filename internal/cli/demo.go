@@ -14,13 +14,13 @@ import (
 	"strings"
 	"time"
 
-	"switchboard/bot"
-	"switchboard/install"
-	"switchboard/install/connection"
-	"switchboard/internal/server"
-	"switchboard/slacksim"
-	"switchboard/slacksim/web"
-	"switchboard/storage/seal"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/internal/server"
+	"github.com/switchboard-go/switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/slacksim/web"
+	"github.com/switchboard-go/switchboard/storage/seal"
 )
 
 type demoCmd struct {

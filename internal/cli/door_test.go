@@ -16,8 +16,8 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/slacksim"
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // What is private answers to the names that it was told, and to no other.

@@ -17,8 +17,8 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/slacksim"
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // flood is many strangers from a few addresses, in front of one replica.

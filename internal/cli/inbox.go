@@ -12,10 +12,10 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"switchboard/install"
-	"switchboard/install/connection"
-	"switchboard/storage"
-	"switchboard/storage/inbox"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/storage"
+	"github.com/switchboard-go/switchboard/storage/inbox"
 )
 
 type inboxCmd struct {

@@ -22,9 +22,9 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/bot"
-	"switchboard/slacksim"
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // reporter is a handler that says what it works, to an address in the event.

@@ -8,10 +8,10 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"switchboard/install"
-	"switchboard/internal/server"
-	"switchboard/storage"
-	"switchboard/storage/seal"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/internal/server"
+	"github.com/switchboard-go/switchboard/storage"
+	"github.com/switchboard-go/switchboard/storage/seal"
 )
 
 type keysCmd struct {

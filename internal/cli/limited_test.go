@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/slacksim"
 )
 
 // allow returns where the one button of a message leads.

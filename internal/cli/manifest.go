@@ -12,8 +12,8 @@ import (
 
 	"github.com/goccy/go-yaml"
 
-	"switchboard/bot"
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // placeholderURL stands in manifest.yaml where PUBLIC_URL belongs.

@@ -16,9 +16,9 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/install/connection"
-	"switchboard/slacksim"
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // addConnections copies the one of Acme until there are n more, each of another workspace. Their secrets

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // What docs/metrics.md names is there from the start, with those labels, and each counter at 0; and what is there is in

@@ -8,8 +8,8 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"switchboard/internal/server"
-	"switchboard/storage"
+	"github.com/switchboard-go/switchboard/internal/server"
+	"github.com/switchboard-go/switchboard/storage"
 )
 
 type migrateCmd struct {

@@ -10,9 +10,9 @@ import (
 	"strings"
 	"testing"
 
-	"switchboard/install/connection"
-	"switchboard/storage"
-	"switchboard/storage/seal"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/storage"
+	"github.com/switchboard-go/switchboard/storage/seal"
 )
 
 // unset is an environment without settings.

@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // A process that may write no file any longer gets this signal besides the error, and would end.

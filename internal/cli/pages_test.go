@@ -19,11 +19,11 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/install/connection"
-	"switchboard/install/links"
-	"switchboard/slacksim"
-	"switchboard/storage"
-	"switchboard/storage/seal"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/links"
+	"github.com/switchboard-go/switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/storage"
+	"github.com/switchboard-go/switchboard/storage/seal"
 )
 
 // meeting is one situation, and how a person gets into it.

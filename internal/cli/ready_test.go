@@ -16,10 +16,10 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/install"
-	"switchboard/internal/server"
-	"switchboard/storage/seal"
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/internal/server"
+	"github.com/switchboard-go/switchboard/storage/seal"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // probe asks as a proxy does, on a connection of its own. Status 0: nobody answers.

@@ -27,11 +27,11 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/install/connection"
-	"switchboard/slacksim"
-	"switchboard/storage"
-	"switchboard/storage/seal"
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/storage"
+	"github.com/switchboard-go/switchboard/storage/seal"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // office is a workspace with one person in it, who installed the app.

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 var (

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/slacksim"
 )
 
 func (w *world) startFor() *world {

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/install/connection"
-	"switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/slacksim"
 )
 
 // Of every state, the command line, the quick answer, the live one and the Home tab name the same beginning: the one that is

@@ -14,11 +14,11 @@ import (
 	"strings"
 	"testing"
 
-	"switchboard/bot"
-	"switchboard/commands"
-	"switchboard/slacksim"
-	"switchboard/storage/seal"
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/commands"
+	"github.com/switchboard-go/switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/storage/seal"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // with runs the program once like command, with other settings.

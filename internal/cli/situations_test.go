@@ -13,13 +13,13 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/commands"
-	"switchboard/install"
-	"switchboard/install/connection"
-	"switchboard/install/links"
-	"switchboard/slacksim"
-	"switchboard/storage"
-	"switchboard/storage/seal"
+	"github.com/switchboard-go/switchboard/commands"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/links"
+	"github.com/switchboard-go/switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/storage"
+	"github.com/switchboard-go/switchboard/storage/seal"
 )
 
 // store opens the test's database beside the program.

@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/slacksim"
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // overSockets switches Slack to Socket Mode and starts n replicas that use it.

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/storage/seal"
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/storage/seal"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // stoppable are settings with which serve gets as far as its database.

@@ -15,10 +15,10 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/install/connection"
-	"switchboard/slacksim"
-	"switchboard/storage/seal"
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/storage/seal"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // line is a TCP line to a server that can be cut, as networks do.

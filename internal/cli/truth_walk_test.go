@@ -5,8 +5,8 @@ package cli
 import (
 	"testing"
 
-	"switchboard/slacksim"
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // A permission is taken away on Slack's own page; then one that the app can't do without; then both are given back. Each place says

@@ -32,13 +32,13 @@ import (
 
 	_ "github.com/jackc/pgx/v5/stdlib"
 
-	"switchboard/bot"
-	"switchboard/commands"
-	"switchboard/install/connection"
-	"switchboard/slacksim"
-	"switchboard/storage"
-	"switchboard/storage/seal"
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/commands"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/storage"
+	"github.com/switchboard-go/switchboard/storage/seal"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // patience bounds every wait. Nothing waits this long unless it is broken.

@@ -15,9 +15,9 @@ import (
 	"strings"
 	"time"
 
-	"switchboard/install/connection"
-	"switchboard/storage"
-	"switchboard/storage/seal"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/storage"
+	"github.com/switchboard-go/switchboard/storage/seal"
 )
 
 // Problem is one thing wrong with a setting, and what to do about it.

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"switchboard/install/connection"
-	"switchboard/storage"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/storage"
 )
 
 // Of processes that start together in a new folder one works there, and the others are told so and leave its key

@@ -9,7 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"switchboard/storage/journal"
+	"github.com/switchboard-go/switchboard/storage/journal"
 )
 
 // askShared is how often it is looked whether the other process has ended.

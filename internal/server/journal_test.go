@@ -9,8 +9,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"switchboard/storage"
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/storage"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // Two that serve from one DATA_DIR run on; the second says so once, with what to do, and that it has ended.

@@ -17,8 +17,8 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
-	"switchboard/bot"
-	"switchboard/storage"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/storage"
 )
 
 // How long a probe waits for the database and the disk, which are asked at the same time.

@@ -9,7 +9,7 @@ import (
 	"runtime/debug"
 	"time"
 
-	"switchboard/install"
+	"github.com/switchboard-go/switchboard/install"
 )
 
 type requestKey struct{}

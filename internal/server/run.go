@@ -16,7 +16,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"switchboard/bot"
+	"github.com/switchboard-go/switchboard/bot"
 )
 
 // How long a stop waits for requests under way; a callback takes 25 s at most.

@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/bot"
-	"switchboard/install"
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // config is a Server's without a door of its own.

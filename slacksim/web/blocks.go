@@ -12,8 +12,8 @@ import (
 	"slices"
 	"strings"
 
-	"switchboard/slacksim"
-	"switchboard/slacksim/internal/blockkit"
+	"github.com/switchboard-go/switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/slacksim/internal/blockkit"
 )
 
 type object = blockkit.Object

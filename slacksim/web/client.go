@@ -15,7 +15,7 @@ import (
 	"strings"
 	"time"
 
-	"switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/slacksim"
 )
 
 type clientPage struct {

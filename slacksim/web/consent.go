@@ -9,7 +9,7 @@ import (
 	"net/url"
 	"slices"
 
-	"switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/slacksim"
 )
 
 type consentPage struct {

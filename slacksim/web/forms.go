@@ -11,8 +11,8 @@ import (
 	"slices"
 	"strings"
 
-	"switchboard/slacksim"
-	"switchboard/slacksim/internal/blockkit"
+	"github.com/switchboard-go/switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/slacksim/internal/blockkit"
 )
 
 // acting finds who presses a form's button. It answers the request itself when nobody is signed in.

@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"slices"
 
-	"switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/slacksim"
 )
 
 // mayLimit: whoever could remove the app may take a permission from it. One that acts as people alone has none of its

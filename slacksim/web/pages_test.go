@@ -12,9 +12,9 @@ import (
 	"strings"
 	"testing"
 
-	"switchboard/slacksim"
-	"switchboard/slacksim/internal/simtest"
-	"switchboard/slacksim/web"
+	"github.com/switchboard-go/switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/slacksim/internal/simtest"
+	"github.com/switchboard-go/switchboard/slacksim/web"
 )
 
 const (

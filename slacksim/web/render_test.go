@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/slacksim"
 )
 
 // testNames knows one person and one channel and reads in Berlin on 2 November 2026, 10:30.

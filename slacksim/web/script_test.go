@@ -13,7 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/slacksim"
 )
 
 // inChromium serves a page of the Sim to a real browser, 360 px wide, with a script of the test in front of the page's

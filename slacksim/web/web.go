@@ -27,7 +27,7 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/slacksim"
 )
 
 //go:embed templates/*.html static/*

@@ -18,11 +18,11 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"gorm.io/gorm"
 
-	"switchboard/bot"
-	"switchboard/install/connection"
-	"switchboard/storage/internal/columns"
-	"switchboard/storage/internal/db"
-	"switchboard/storage/seal"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/storage/internal/columns"
+	"github.com/switchboard-go/switchboard/storage/internal/db"
+	"github.com/switchboard-go/switchboard/storage/seal"
 )
 
 // adding is one event that waits for its insert.

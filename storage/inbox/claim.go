@@ -12,10 +12,10 @@ import (
 
 	"gorm.io/gorm"
 
-	"switchboard/bot"
-	"switchboard/install/connection"
-	"switchboard/storage/internal/columns"
-	"switchboard/storage/internal/db"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/storage/internal/columns"
+	"github.com/switchboard-go/switchboard/storage/internal/db"
 )
 
 // Claim is bot.Inbox's.

@@ -10,11 +10,11 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/bot"
-	"switchboard/install"
-	"switchboard/storage/inbox"
-	"switchboard/storage/internal/storetest"
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/storage/inbox"
+	"github.com/switchboard-go/switchboard/storage/internal/storetest"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // set is a machine's clock that is set ahead or back, beside a monotonic one that is not.

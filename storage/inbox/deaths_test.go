@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/bot"
-	"switchboard/storage/inbox"
-	"switchboard/storage/internal/storetest"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/storage/inbox"
+	"github.com/switchboard-go/switchboard/storage/internal/storetest"
 )
 
 // die ends the leases of what was handed out, as a process does that is no more.

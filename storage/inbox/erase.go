@@ -9,9 +9,9 @@ import (
 
 	"gorm.io/gorm"
 
-	"switchboard/bot"
-	"switchboard/install/connection"
-	"switchboard/storage/internal/columns"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/storage/internal/columns"
 )
 
 // unfinished are the events that are not done and meet a condition. Each state has an index of its own.

@@ -15,12 +15,12 @@ import (
 
 	"gorm.io/gorm"
 
-	"switchboard/bot"
-	"switchboard/install"
-	"switchboard/install/connection"
-	"switchboard/storage/internal/columns"
-	"switchboard/storage/internal/db"
-	"switchboard/storage/seal"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/storage/internal/columns"
+	"github.com/switchboard-go/switchboard/storage/internal/db"
+	"github.com/switchboard-go/switchboard/storage/seal"
 )
 
 // The states of an event, as the table has them.

@@ -16,13 +16,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"switchboard/bot"
-	"switchboard/install/connection"
-	"switchboard/storage"
-	"switchboard/storage/inbox"
-	"switchboard/storage/internal/storetest"
-	"switchboard/storage/seal"
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/storage"
+	"github.com/switchboard-go/switchboard/storage/inbox"
+	"github.com/switchboard-go/switchboard/storage/internal/storetest"
+	"github.com/switchboard-go/switchboard/storage/seal"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // desk is a process's view of an inbox, with a clock that stands still.

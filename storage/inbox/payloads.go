@@ -11,7 +11,7 @@ import (
 
 	"gorm.io/gorm"
 
-	"switchboard/storage/internal/db"
+	"github.com/switchboard-go/switchboard/storage/internal/db"
 )
 
 const (

@@ -10,12 +10,12 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/bot"
-	"switchboard/install/connection"
-	"switchboard/storage/inbox"
-	"switchboard/storage/internal/storetest"
-	"switchboard/storage/seal"
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/storage/inbox"
+	"github.com/switchboard-go/switchboard/storage/internal/storetest"
+	"github.com/switchboard-go/switchboard/storage/seal"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // payloads counts those that the database holds, wherever they lie.

@@ -7,8 +7,8 @@ import (
 
 	"gorm.io/gorm"
 
-	"switchboard/storage/internal/columns"
-	"switchboard/storage/internal/db"
+	"github.com/switchboard-go/switchboard/storage/internal/columns"
+	"github.com/switchboard-go/switchboard/storage/internal/db"
 )
 
 // WalkBoxes calls visit for every event that is not done: with a name for reports, its box, and whether the keys at hand open it.

@@ -6,9 +6,9 @@ import (
 	"database/sql"
 	"encoding/json"
 
-	"switchboard/bot"
-	"switchboard/install/connection"
-	"switchboard/storage/internal/columns"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/storage/internal/columns"
 )
 
 // inboxRow is a row of inbox.

@@ -3,8 +3,8 @@ package inbox
 import (
 	"testing"
 
-	"switchboard/storage/internal/db"
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/storage/internal/db"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 func TestSchemaEqualsModels(t *testing.T) {

@@ -8,8 +8,8 @@ import (
 
 	"gorm.io/gorm"
 
-	"switchboard/bot"
-	"switchboard/storage/internal/db"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/storage/internal/db"
 )
 
 // Suspects is bot.Inbox's.

@@ -9,8 +9,8 @@ import (
 
 	"gorm.io/gorm"
 
-	"switchboard/bot"
-	"switchboard/storage/internal/columns"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/storage/internal/columns"
 )
 
 // Run keeps the inbox tidy until ctx ends: it forgets what is done after bot.DedupeFor, and dead letters after their time, and

@@ -8,7 +8,7 @@ import (
 	"errors"
 	"path/filepath"
 
-	"switchboard/storage/internal/db"
+	"github.com/switchboard-go/switchboard/storage/internal/db"
 )
 
 // ErrShared says that another process serves with its journal in the same folder.

@@ -14,9 +14,9 @@ import (
 	"strings"
 	"time"
 
-	"switchboard/install/connection"
-	"switchboard/storage/internal/columns"
-	"switchboard/storage/seal"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/storage/internal/columns"
+	"github.com/switchboard-go/switchboard/storage/seal"
 )
 
 // entry is an entry as it lies on the disk: a row, or a file of the release before. That one still runs beside this one

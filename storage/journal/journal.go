@@ -19,8 +19,8 @@ import (
 	"sync"
 	"time"
 
-	"switchboard/storage/internal/db"
-	"switchboard/storage/seal"
+	"github.com/switchboard-go/switchboard/storage/internal/db"
+	"github.com/switchboard-go/switchboard/storage/seal"
 )
 
 // ErrNone: no folder was named to keep a journal in (UseJournal).

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"switchboard/storage/internal/db"
+	"github.com/switchboard-go/switchboard/storage/internal/db"
 )
 
 func TestJournalIsSynced(t *testing.T) {

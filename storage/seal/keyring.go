@@ -20,7 +20,7 @@ import (
 	"sync"
 	"time"
 
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 var (

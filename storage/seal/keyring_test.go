@@ -16,8 +16,8 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/storage/seal"
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/storage/seal"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // callers is how many goroutines a race is run with.

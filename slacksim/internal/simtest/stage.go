@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/slacksim"
 )
 
 // Start is when the world begins, by its clock.

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // Facts are the columns that are neither part of the key nor secret. The struct can be compared with ==.

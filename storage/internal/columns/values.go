@@ -10,7 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // NewID makes a public id: 80 random bits in 16 lower-case letters and digits.

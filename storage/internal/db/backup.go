@@ -11,7 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"switchboard/storage/internal/columns"
+	"github.com/switchboard-go/switchboard/storage/internal/columns"
 )
 
 // ErrBackupFile says that there is something already where a backup was to be written.

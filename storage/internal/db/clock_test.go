@@ -12,7 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // jumping is a machine's clock that is set ahead or back.

@@ -8,11 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/install/connection"
-	"switchboard/storage"
-	"switchboard/storage/internal/storetest"
-	"switchboard/storage/seal"
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/storage"
+	"github.com/switchboard-go/switchboard/storage/internal/storetest"
+	"github.com/switchboard-go/switchboard/storage/seal"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // What was written last lies beside SQLite's file. A copy of the file alone is not taken for a new database.

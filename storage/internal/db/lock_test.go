@@ -8,10 +8,10 @@ import (
 	"strings"
 	"testing"
 
-	"switchboard/storage"
-	"switchboard/storage/inbox"
-	"switchboard/storage/internal/storetest"
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/storage"
+	"github.com/switchboard-go/switchboard/storage/inbox"
+	"github.com/switchboard-go/switchboard/storage/internal/storetest"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // Of two that would work one SQLite file the second is refused, by whatever name it knows the file, and until the first has closed it.

@@ -19,7 +19,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"gorm.io/driver/postgres"
 
-	"switchboard/install"
+	"github.com/switchboard-go/switchboard/install"
 )
 
 const (

@@ -8,12 +8,12 @@ import (
 
 	"gorm.io/gorm"
 
-	"switchboard/bot"
-	"switchboard/install/connection"
-	"switchboard/storage"
-	"switchboard/storage/inbox"
-	"switchboard/storage/seal"
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/storage"
+	"github.com/switchboard-go/switchboard/storage/inbox"
+	"github.com/switchboard-go/switchboard/storage/seal"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // While strangers' writes queue up for SQLite's writer, an event is the next one to be written, whoever came first.

@@ -16,7 +16,7 @@ import (
 	"gorm.io/gorm"
 	sqlite3 "modernc.org/sqlite/lib"
 
-	"switchboard/storage/internal/columns"
+	"github.com/switchboard-go/switchboard/storage/internal/columns"
 )
 
 // What Ready's errors are, and what errors of other calls are where it can be told. A *SchemaError is ErrUnfit.

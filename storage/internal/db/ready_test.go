@@ -17,12 +17,12 @@ import (
 	"testing"
 	"time"
 
-	"switchboard/bot"
-	"switchboard/install/connection"
-	"switchboard/storage"
-	"switchboard/storage/inbox"
-	"switchboard/storage/internal/storetest"
-	"switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/storage"
+	"github.com/switchboard-go/switchboard/storage/inbox"
+	"github.com/switchboard-go/switchboard/storage/internal/storetest"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // A database that was opened when it could be read and not written serves reads and is not ready.
