@@ -39,9 +39,9 @@ type App struct {
 	// Scopes and UserScopes are better words for permissions than the built-in ones: why it asks, what it can't do
 	// without. Each has to be declared by a handler.
 	Scopes, UserScopes []connection.Scope
-	// Messages sets what writes to people about their connection: Welcome, Tell, TellMissing and Resolve of cfg,
-	// whose App and SlackURL are there already. nil: nobody is written to.
-	Messages func(cfg *install.Config)
+	// Messages returns what writes to people about their connection; App, Scopes and SlackURL of cfg are there
+	// already. nil: nobody is written to.
+	Messages func(cfg install.Config) install.Messages
 
 	// Routes are its own pages, by the patterns of http.ServeMux, beside ours: / and all below /slack/ are taken.
 	// They get whatever comes from the internet, and have to bound and check it themselves.

@@ -60,8 +60,11 @@ func App() install.App {
 	}
 }
 
-// Messages sets what writes to people about their connection, in the app's words and with the links of cfg.
-func Messages(cfg *install.Config) {
-	cfg.Welcome = Welcome(cfg.App, cfg.SlackURL)
-	cfg.Tell, cfg.Resolve, cfg.TellMissing = Tell(cfg.App), Resolve(cfg.App), TellWanted(cfg.App)
+// Messages returns what writes to people about their connection, in the app's words and with the links of cfg.
+func Messages(cfg install.Config) install.Messages { return messages{cfg.App, cfg.SlackURL} }
+
+// messages is install.Messages. Who gets them, and how often, is decided in install.
+type messages struct {
+	app      install.App // its words are fixed at start
+	slackURL string
 }

@@ -385,7 +385,7 @@ func TestTellAndResolve(t *testing.T) {
 	h := install.Health{State: connection.ReconnectRequired, ReasonText: connection.ReasonText(connection.ReasonRefreshRejected), WorksUntil: noon,
 		GrantURL: "https://bot.example.com/slack/install?connection=con_1", Connection: connection.Connection{ID: "con_1", Key: connection.Key{TeamID: slacksim.Acme},
 			TeamName: strings.Repeat("Very & Long ", 20), InstalledBy: slacksim.AcmeAdmin}}
-	channel, ts, err := Tell(testApp)(ctx, client, slacksim.AcmeAdmin, h)
+	channel, ts, err := messages{app: testApp}.Tell(ctx, client, slacksim.AcmeAdmin, h)
 	if err != nil || channel != sim.DM(slacksim.AcmeAdmin) {
 		t.Fatalf("%s %v", channel, err)
 	}
@@ -403,7 +403,8 @@ func TestTellAndResolve(t *testing.T) {
 	}
 
 	h = install.Health{State: connection.Active, Connection: h.Connection}
-	if err := Resolve(testApp)(ctx, client, connection.Notice{Reason: connection.ReasonRefreshRejected, At: noon, Channel: channel, TS: ts}, h); err != nil {
+	err = messages{app: testApp}.Resolve(ctx, client, connection.Notice{Reason: connection.ReasonRefreshRejected, At: noon, Channel: channel, TS: ts}, h)
+	if err != nil {
 		t.Fatal(err)
 	}
 	all := sim.Messages(channel, slacksim.AcmeAdmin)

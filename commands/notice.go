@@ -16,27 +16,32 @@ import (
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
-// Tell returns the function with which install writes to a person that a connection needs them. It says where the message is.
-func Tell(app install.App) func(context.Context, *slack.Client, string, install.Health) (channel, ts string, err error) {
-	return func(ctx context.Context, client *slack.Client, userID string, h install.Health) (string, string, error) {
-		r := notice(app, userID, h)
-		channel, ts, err := client.PostMessageContext(ctx, userID, slack.MsgOptionText(r.Text, false), slack.MsgOptionBlocks(r.Blocks...), slack.MsgOptionDisableLinkUnfurl())
-		if err != nil {
-			return "", "", fmt.Errorf("tell of trouble: %w", err)
-		}
-		return channel, ts, nil
-	}
+// Tell writes to a person that a connection needs them.
+func (m messages) Tell(ctx context.Context, client *slack.Client, userID string, h install.Health) (channel, ts string, err error) {
+	return post(ctx, client, userID, notice(m.app, userID, h))
 }
 
-// Resolve returns the function with which install edits that message once the trouble is over.
-func Resolve(app install.App) func(context.Context, *slack.Client, connection.Notice, install.Health) error {
-	return func(ctx context.Context, client *slack.Client, n connection.Notice, h install.Health) error {
-		r := resolved(app, n, h)
-		if _, _, _, err := client.UpdateMessageContext(ctx, n.Channel, n.TS, slack.MsgOptionText(r.Text, false), slack.MsgOptionBlocks(r.Blocks...)); err != nil {
-			return fmt.Errorf("edit message to resolved: %w", err)
-		}
-		return nil
+// TellMissing writes to a person who can allow it that others ask for what is off.
+func (m messages) TellMissing(ctx context.Context, client *slack.Client, userID string, w install.MissingScopes) (channel, ts string, err error) {
+	return post(ctx, client, userID, missingNotice(m.app, userID, w))
+}
+
+func post(ctx context.Context, client *slack.Client, userID string, r bot.Reply) (channel, ts string, err error) {
+	channel, ts, err = client.PostMessageContext(ctx, userID, slack.MsgOptionText(r.Text, false),
+		slack.MsgOptionBlocks(r.Blocks...), slack.MsgOptionDisableLinkUnfurl())
+	if err != nil {
+		return "", "", fmt.Errorf("tell %s: %w", userID, err)
 	}
+	return channel, ts, nil
+}
+
+// Resolve edits one of those messages once the trouble is over.
+func (m messages) Resolve(ctx context.Context, client *slack.Client, n connection.Notice, h install.Health) error {
+	r := resolved(m.app, n, h)
+	if _, _, _, err := client.UpdateMessageContext(ctx, n.Channel, n.TS, slack.MsgOptionText(r.Text, false), slack.MsgOptionBlocks(r.Blocks...)); err != nil {
+		return fmt.Errorf("edit message to resolved: %w", err)
+	}
+	return nil
 }
 
 // notice says what happened, why, until when it still works, and what happens if nobody acts.
@@ -105,18 +110,6 @@ func resolved(app install.App, n connection.Notice, h install.Health) bot.Reply 
 		slack.NewHeaderBlock(plain("Resolved: " + back)), section(text), section(was),
 		slack.NewContextBlock("", markdown(strings.Join(imprint(app), " · "))),
 	}}
-}
-
-// TellMissing returns the function with which install writes to a person who can allow it that others ask for what is off.
-func TellWanted(app install.App) func(context.Context, *slack.Client, string, install.MissingScopes) (channel, ts string, err error) {
-	return func(ctx context.Context, client *slack.Client, userID string, w install.MissingScopes) (string, string, error) {
-		r := missingNotice(app, userID, w)
-		channel, ts, err := client.PostMessageContext(ctx, userID, slack.MsgOptionText(r.Text, false), slack.MsgOptionBlocks(r.Blocks...), slack.MsgOptionDisableLinkUnfurl())
-		if err != nil {
-			return "", "", fmt.Errorf("tell what is wanted: %w", err)
-		}
-		return channel, ts, nil
-	}
 }
 
 // missingNotice says what somebody asked for, why the app can't do it, and how it is allowed.

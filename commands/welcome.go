@@ -15,17 +15,14 @@ import (
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
-// Welcome returns the function that install calls once per install. The app's words are fixed at start.
-func Welcome(app install.App, slackURL string) func(context.Context, *slack.Client, connection.Connection) error {
-	needed := Catalogue()
-	return func(ctx context.Context, client *slack.Client, c connection.Connection) error {
-		blocks, text := welcomeBlocks(app, slackURL, c, c.Missing(needed))
-		// The user's id as the channel: Slack opens the direct message by itself.
-		if _, _, err := client.PostMessageContext(ctx, c.InstalledBy, slack.MsgOptionText(text, false), slack.MsgOptionBlocks(blocks...)); err != nil {
-			return fmt.Errorf("send welcome message: %w", err)
-		}
-		return nil
+// Welcome greets the person who installed.
+func (m messages) Welcome(ctx context.Context, client *slack.Client, c connection.Connection) error {
+	blocks, text := welcomeBlocks(m.app, m.slackURL, c, c.Missing(Catalogue()))
+	// The user's id as the channel: Slack opens the direct message by itself.
+	if _, _, err := client.PostMessageContext(ctx, c.InstalledBy, slack.MsgOptionText(text, false), slack.MsgOptionBlocks(blocks...)); err != nil {
+		return fmt.Errorf("send welcome message: %w", err)
 	}
+	return nil
 }
 
 func welcomeBlocks(app install.App, slackURL string, c connection.Connection, missing []connection.Scope) (blocks []slack.Block, text string) {

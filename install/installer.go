@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/slack-go/slack"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
@@ -77,15 +76,8 @@ type Config struct {
 	HTTP    *http.Client
 	Log     *slog.Logger
 	Now     func() time.Time // nil: the Store's, if it is a Clock, else time.Now
-	// Welcome writes to the person who installed, once per install. nil: nobody is written to. Its error is shown on the
-	// success page as "you find the app under Apps"; it fails nothing.
-	Welcome func(ctx context.Context, client *slack.Client, c connection.Connection) error
-	// Tell writes to one person that the connection needs them, and says where the message is. nil: nobody is written to.
-	Tell func(ctx context.Context, client *slack.Client, userID string, h Health) (channel, ts string, err error)
-	// TellMissing writes to one person that people ask for what is not allowed. nil: nobody is written to.
-	TellMissing func(ctx context.Context, client *slack.Client, userID string, w MissingScopes) (channel, ts string, err error)
-	// Resolve edits the message that Tell wrote, once the trouble is over.
-	Resolve func(ctx context.Context, client *slack.Client, n connection.Notice, h Health) error
+	// Messages writes to people about their connection. nil: nobody is written to.
+	Messages Messages
 }
 
 // Installer connects workspaces and answers for their connections. Make one with New. It may be used from any number of
@@ -152,7 +144,9 @@ func New(cfg Config) (*Installer, error) {
 	if len(in.cfg.SigningKeys) == 0 && cfg.ClientSecret != "" {
 		in.cfg.SigningKeys = []connection.Secret{cfg.ClientSecret}
 	}
-	in.cfg.guard(in.log)
+	if cfg.Messages != nil {
+		in.cfg.Messages = guarded{cfg.Messages, in.log}
+	}
 	in.endings = slackapi.CallTimeout
 	in.strayed = rate.NewLimiter(rate.Every(time.Minute), 10)
 	in.free = rate.NewLimiter(rate.Every(freeEvery), freeBurst)

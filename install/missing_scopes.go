@@ -78,7 +78,7 @@ func (in *Installer) first(ctx context.Context, b slackapi.Budget) bool {
 // installer, or an admin when the installer is gone. Somebody who asked that themselves knows already, and in single-workspace
 // mode nobody in Slack can allow anything. It does not block.
 func (in *Installer) NotifyMissing(c connection.Connection, missing []connection.Scope, by string) {
-	if in.cfg.TellMissing == nil || !in.mode.consents() || c.ID == "" || len(missing) == 0 || by == c.InstalledBy {
+	if in.cfg.Messages == nil || !in.mode.consents() || c.ID == "" || len(missing) == 0 || by == c.InstalledBy {
 		return
 	}
 	in.tasks.Go(func() {
@@ -100,7 +100,7 @@ func (in *Installer) tellMissing(ctx context.Context, c connection.Connection, m
 		if userID == by {
 			return "", "", errAsker
 		}
-		return in.cfg.TellMissing(ctx, client, userID, w)
+		return in.cfg.Messages.TellMissing(ctx, client, userID, w)
 	})
 	line := connection.Change{At: in.now(), By: connection.Actor{Kind: connection.BySwitchboard}, What: connection.DidTellMissing, Outcome: connection.OutcomeDone, Reason: notice.To}
 	label := toldOne

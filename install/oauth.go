@@ -813,7 +813,7 @@ func (in *Installer) success(ctx context.Context, i installed, ref string) page 
 	defer cancel()
 	var work sync.WaitGroup
 	welcomed := true
-	if i.fresh() && in.cfg.Welcome != nil {
+	if i.fresh() && in.cfg.Messages != nil {
 		work.Go(func() {
 			if err := in.welcome(ctx, i.now); err != nil {
 				welcomed = false
@@ -832,10 +832,10 @@ func (in *Installer) success(ctx context.Context, i installed, ref string) page 
 	return in.successPage(ctx, i, welcomed, ref)
 }
 
-// welcome calls Config.Welcome, again where another install took the token meanwhile.
+// welcome calls Messages.Welcome, again where another install took the token meanwhile.
 func (in *Installer) welcome(ctx context.Context, c connection.Connection) error {
 	for {
-		err := in.cfg.Welcome(ctx, in.Client(c), c)
+		err := in.cfg.Messages.Welcome(ctx, in.Client(c), c)
 		if slackapi.SlackError(err) != connection.ReasonTokenExpired {
 			return err
 		}

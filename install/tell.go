@@ -101,9 +101,9 @@ func (in *Installer) tell(ctx context.Context, k connection.Key) error {
 			"reason", c.Reason, "since", c.StateSince, "access_ends", c.ExpiresAt, "mend", page)
 	}
 	notice, sent, failure := connection.Notice{}, connection.VerdictNo, errNoAccess
-	if in.cfg.Tell != nil {
+	if in.cfg.Messages != nil {
 		notice, sent, failure = in.reach(ctx, c, func(client *slack.Client, userID string) (channel, ts string, err error) {
-			return in.cfg.Tell(ctx, client, userID, h)
+			return in.cfg.Messages.Tell(ctx, client, userID, h)
 		})
 	}
 	notice.Reason, notice.At = c.Reason, now
@@ -280,9 +280,9 @@ func (in *Installer) admins(ctx context.Context, client *slack.Client, c connect
 // resolve edits the message that told of trouble which is over.
 func (in *Installer) resolve(ctx context.Context, c connection.Connection, n connection.Notice) error {
 	var err error
-	if n.TS != "" && in.cfg.Resolve != nil {
+	if n.TS != "" && in.cfg.Messages != nil {
 		if c, err = in.tokens.Good(ctx, c); err == nil {
-			err = in.cfg.Resolve(ctx, in.Client(c), n, in.Assess(c, nil))
+			err = in.cfg.Messages.Resolve(ctx, in.Client(c), n, in.Assess(c, nil))
 		}
 		over := c.StateSince
 		if n.Reason == connection.ReasonMissingScope {

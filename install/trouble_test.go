@@ -204,7 +204,7 @@ func TestCallsAreEvidence(t *testing.T) {
 	})
 }
 
-// told is what Config.Tell and Resolve were called with.
+// told is the Messages of a program that remembers whom it told.
 type told struct {
 	mu       sync.Mutex
 	to       []string
@@ -212,31 +212,38 @@ type told struct {
 	refuse   map[string]error
 }
 
-func (x *told) config(cfg *install.Config) {
-	cfg.Tell = func(ctx context.Context, client *slack.Client, userID string, h install.Health) (string, string, error) {
-		x.mu.Lock()
-		refused := x.refuse[userID]
-		x.mu.Unlock()
-		if refused != nil {
-			return "", "", refused
-		}
-		channel, ts, err := client.PostMessageContext(ctx, userID, slack.MsgOptionText(h.Sentence+" "+h.GrantURL, false))
-		x.mu.Lock()
-		defer x.mu.Unlock()
-		if err == nil {
-			x.to = append(x.to, userID)
-		}
-		return channel, ts, err
+func (x *told) config(cfg *install.Config) { cfg.Messages = x }
+
+func (*told) Welcome(context.Context, *slack.Client, connection.Connection) error { return nil }
+
+func (*told) TellMissing(context.Context, *slack.Client, string, install.MissingScopes) (string, string, error) {
+	return "", "", errors.New("no test asks for it")
+}
+
+func (x *told) Tell(ctx context.Context, client *slack.Client, userID string, h install.Health) (string, string, error) {
+	x.mu.Lock()
+	refused := x.refuse[userID]
+	x.mu.Unlock()
+	if refused != nil {
+		return "", "", refused
 	}
-	cfg.Resolve = func(ctx context.Context, client *slack.Client, n connection.Notice, h install.Health) error {
-		_, _, _, err := client.UpdateMessageContext(ctx, n.Channel, n.TS, slack.MsgOptionText("Resolved.", false))
-		x.mu.Lock()
-		defer x.mu.Unlock()
-		if err == nil {
-			x.resolved++
-		}
-		return err
+	channel, ts, err := client.PostMessageContext(ctx, userID, slack.MsgOptionText(h.Sentence+" "+h.GrantURL, false))
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if err == nil {
+		x.to = append(x.to, userID)
 	}
+	return channel, ts, err
+}
+
+func (x *told) Resolve(ctx context.Context, client *slack.Client, n connection.Notice, h install.Health) error {
+	_, _, _, err := client.UpdateMessageContext(ctx, n.Channel, n.TS, slack.MsgOptionText("Resolved.", false))
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if err == nil {
+		x.resolved++
+	}
+	return err
 }
 
 // broken makes the refresh token of c dead, with most of the access token's life before it.

@@ -28,7 +28,7 @@ type App struct {
 	Handlers     []bot.Handler
 	Scopes       []connection.Scope
 	UserScopes   []connection.Scope
-	Messages     func(cfg *install.Config)
+	Messages     func(cfg install.Config) install.Messages
 	Routes       map[string]http.Handler
 	Background   []func(ctx context.Context) error
 	Guide        []bot.Hint
@@ -50,7 +50,7 @@ func (a App) Fill(cfg *server.Config) {
 	in.App.Commands, in.App.Version = a.Commands, a.Version
 	in.Scopes, in.UserScopes = a.scopes(cfg.Bot.Handlers), bot.UserCatalogue(a.UserScopes, cfg.Bot.Handlers)
 	if a.Messages != nil {
-		a.Messages(in)
+		in.Messages = a.Messages(*in)
 	}
 }
 
