@@ -169,7 +169,7 @@ func (o outcome) words(said string, err error) bot.Reply {
 	case errors.Is(err, connection.ErrRenewing):
 		text = fmt.Sprintf("%s couldn't renew its access, and without it Slack can't be asked to remove the app. "+
 			"It is still connected to %s. Try again in a minute.", o.app, o.from)
-	case errors.Is(err, install.ErrUnclear):
+	case errors.Is(err, slackapi.ErrUnclear):
 		text = fmt.Sprintf("Slack gave no clear answer in time, so we don't know whether %s was removed from %s. "+
 			"Type /connection status in a minute: if Slack no longer knows that command, it was.", o.app, o.from)
 	case slackSaid == "ratelimited":

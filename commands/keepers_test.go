@@ -21,6 +21,7 @@ import (
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/slackapi"
 	"github.com/switchboard-go/switchboard/slacksim"
 )
 
@@ -329,8 +330,8 @@ func TestDisconnectSaysWhatHappened(t *testing.T) {
 		{"renewing", "", errors.Join(connection.ErrRenewing, refused), []string{"couldn't renew its access", "It is still connected", "7F3K2QX"}},
 		{"too often", "ratelimited", slack.SlackErrorResponse{Err: "ratelimited"}, []string{"asked us to slow down", "It is still connected", "in a few minutes", "7F3K2QX"}},
 		{"refused", "not_allowed", refused, []string{"it said `not_allowed`", "It is still connected", "7F3K2QX"}},
-		{"no answer", "", errors.Join(install.ErrUnclear, context.DeadlineExceeded), []string{"we don't know whether", "/connection status in a minute", "7F3K2QX"}},
-		{"an answer that says neither", "internal_error", errors.Join(install.ErrUnclear, slack.SlackErrorResponse{Err: "internal_error"}), []string{"we don't know whether", "7F3K2QX"}},
+		{"no answer", "", errors.Join(slackapi.ErrUnclear, context.DeadlineExceeded), []string{"we don't know whether", "/connection status in a minute", "7F3K2QX"}},
+		{"an answer that says neither", "internal_error", errors.Join(slackapi.ErrUnclear, slack.SlackErrorResponse{Err: "internal_error"}), []string{"we don't know whether", "7F3K2QX"}},
 		{"not asked", "", errors.New("find connection: down"), []string{"couldn't be disconnected from Acme just now, and Slack wasn't asked", "7F3K2QX"}},
 		{"our records failed", "ok", errors.New("erase access: down"), []string{"is gone from Acme", "couldn't erase", "7F3K2QX"}},
 	} {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/slackapi"
@@ -87,7 +88,7 @@ func (in *Installer) Adopt(ctx context.Context) (connection.Connection, error) {
 		BotUserID: id.UserID,
 		BotID:     id.BotID,
 		Scopes:    id.Scopes,
-		TokenPair: connection.Started(token, "", asSeconds(id.ExpiresIn), now),
+		TokenPair: connection.Started(token, "", time.Duration(id.ExpiresIn)*time.Second, now),
 
 		InstalledAt:  now,
 		AuthorizedAt: now,

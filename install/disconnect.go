@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"time"
 
@@ -18,29 +17,13 @@ import (
 // ErrByHand: in single-workspace mode there are no OAuth credentials to remove the app with.
 var ErrByHand = errors.New("the app was connected by hand and is removed on its page in Slack")
 
-// ErrUnclear: Slack was asked, and its answer doesn't say whether it did what it was asked.
-var ErrUnclear = errors.New("no clear answer from Slack")
-
-// maybeDone reports whether a call that failed may have done its work: no answer came back, or one of those of which Slack says
-// so. https://docs.slack.dev/reference/methods/apps.uninstall#errors
-func maybeDone(err error) bool {
-	var dial *net.OpError
-	switch slackapi.SlackError(err) {
-	case "":
-		return err != nil && !(errors.As(err, &dial) && dial.Op == "dial")
-	case "internal_error", "fatal_error", "service_unavailable", "server_error", "request_timeout":
-		return true
-	}
-	return false
-}
-
 // noteWait is how long somebody whose time is over still waits for the record of it. They need some of it to be told (toSay in
 // package commands).
 const noteWait = 100 * time.Millisecond
 
 // Disconnect uninstalls the app from the workspace of exactly k (apps.uninstall) and erases its access. said is what Slack
 // answered: "ok", an error that says the app is gone already, or "" when there was no token left to ask with; in these cases
-// the access is erased. With any other answer nothing of ours is changed and err holds it, with ErrUnclear where Slack may have
+// the access is erased. With any other answer nothing of ours is changed and err holds it, with slackapi.ErrUnclear where Slack may have
 // done it. ErrNotConnected when there is nothing to disconnect, ErrByHand. It blocks for one or two calls to Slack. https://docs.slack.dev/reference/methods/apps.uninstall
 func (in *Installer) Disconnect(ctx context.Context, k connection.Key, by connection.Actor) (said string, err error) {
 	if !in.mode.consents() {
@@ -64,8 +47,8 @@ func (in *Installer) Disconnect(ctx context.Context, k connection.Key, by connec
 		said, err = in.uninstall(ctx, c)
 		if err != nil {
 			in.noteFailure(ctx, c, by, err)
-			if maybeDone(err) {
-				err = errors.Join(ErrUnclear, err)
+			if slackapi.MaybeDone(err) {
+				err = errors.Join(slackapi.ErrUnclear, err)
 			}
 			return said, fmt.Errorf("disconnect: %w", err)
 		}

@@ -75,7 +75,7 @@ func (in *Installer) assess(c connection.Connection, found bool, e evidence) Hea
 	}
 	h.Missing = c.Missing(in.cfg.Scopes)
 	h.Live = e.asked && (e.slackErr == nil || slackapi.Decisive(e.slackErr))
-	switch lacking := len(c.Missing(in.required())) > 0; {
+	switch lacking := len(c.Missing(connection.Required(in.cfg.Scopes))) > 0; {
 	case e.asked && !h.Live:
 		h.State, h.Reason = connection.Unknown, connection.ReasonSlackSilent
 	case c.State == connection.Active && lacking:

@@ -6,7 +6,6 @@ package install
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -491,19 +490,8 @@ func (in *Installer) sweep(ctx context.Context) error {
 	return errors.Join(err, sweepErr)
 }
 
-// refAlphabet has no letters that sound or look alike, so that a reference survives a telephone call.
-const refAlphabet = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
-
-// NewRef returns a short reference for a person to quote and an operator to search for. 32^7 of them make two the same in
-// a log unlikely; nothing depends on it.
-func NewRef() string {
-	b := make([]byte, 7)
-	_, _ = rand.Read(b) // never fails
-	for i := range b {
-		b[i] = refAlphabet[int(b[i])%len(refAlphabet)]
-	}
-	return string(b)
-}
+// NewRef returns a short reference for a person to quote and an operator to search for.
+func NewRef() string { return links.NewRef() }
 
 // Loopback reports whether host (with or without a port) is this machine.
 func Loopback(host string) bool {

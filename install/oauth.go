@@ -34,8 +34,6 @@ const (
 
 var teamID = regexp.MustCompile(`^T[A-Z0-9]{2,20}$`)
 
-func asSeconds(n int) time.Duration { return time.Duration(n) * time.Second }
-
 // cookieName is bound to the host by the browser when it begins with __Host-, which browsers accept over https only.
 func (in *Installer) cookieName() string {
 	if in.secure {
@@ -67,7 +65,7 @@ func (in *Installer) Handler() http.Handler {
 // start answers GET /slack/install: one cookie, and off to Slack. Nothing is kept of it but a line in the log and a
 // number. It is also the Marketplace's direct install address, which must answer 302 to Slack.
 func (in *Installer) start(w http.ResponseWriter, r *http.Request) {
-	s := links.State{Ref: NewRef(), Started: in.now().UnixMicro(), Origin: origin(r), Nonce: links.NewNonce()}
+	s := links.State{Ref: links.NewRef(), Started: in.now().UnixMicro(), Origin: origin(r), Nonce: links.NewNonce()}
 	if !in.mode.consents() {
 		in.show(w, r, in.page(outcomeSingleWorkspace, s.Ref))
 		return
@@ -193,7 +191,7 @@ func (in *Installer) callback(w http.ResponseWriter, r *http.Request) {
 		described: query.Get("error_description") != "", origin: origin(r), from: callerOf(r), at: in.now()}
 	switch {
 	case !in.mode.consents():
-		in.show(w, r, in.page(outcomeSingleWorkspace, NewRef()))
+		in.show(w, r, in.page(outcomeSingleWorkspace, links.NewRef()))
 		return
 	case back.code == "" && back.refusal == "":
 		// A scanner, or a bookmark.
@@ -201,7 +199,7 @@ func (in *Installer) callback(w http.ResponseWriter, r *http.Request) {
 		return
 	case back.state == "" && back.refusal != "":
 		// Cancelled on Slack's own admin pages, which know no state: there is no attempt to record it with.
-		in.show(w, r, in.refused(back, NewRef()))
+		in.show(w, r, in.refused(back, links.NewRef()))
 		return
 	case back.state == "":
 		// Installed from those pages. Start again from ours; the code is never used, so
@@ -213,7 +211,7 @@ func (in *Installer) callback(w http.ResponseWriter, r *http.Request) {
 	}
 	leave, ok := in.crowd.enter(back.from, back.at)
 	if !ok {
-		in.show(w, r, in.busy(NewRef()))
+		in.show(w, r, in.busy(links.NewRef()))
 		return
 	}
 	defer leave()
@@ -467,7 +465,7 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 	}
 	now := in.now()
 	c := granted.Connection(now)
-	c.Asked, c.GrantID = asked, NewRef()+NewRef()
+	c.Asked, c.GrantID = asked, links.NewRef()+links.NewRef()
 	token := c.Token
 	in.complete(ctx, &c)
 	a.TeamID, a.UserID = c.TeamID, c.InstalledBy
@@ -538,7 +536,7 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 	}
 	if why := in.refuses(c, was); why != nil {
 		p := in.page(*why, a.Ref)
-		p.name("missing", quoted(c.Missing(in.required())))
+		p.name("missing", quoted(c.Missing(connection.Required(in.cfg.Scopes))))
 		p.Facts = in.giveBack(ctx, c, pairs)
 		return stop(p)
 	}
@@ -672,16 +670,6 @@ func (in *Installer) relied(ctx context.Context, k connection.Key) (connection.C
 	return was, nil
 }
 
-// required are the permissions without which the app does nothing for anybody.
-func (in *Installer) required() (required []connection.Scope) {
-	for _, s := range in.cfg.Scopes {
-		if !s.Optional {
-			required = append(required, s)
-		}
-	}
-	return required
-}
-
 // refuses returns why a consent is not stored; nil: it is. was is the connection that its workspace has, without an id for none:
 // one that works goes on working, and one that needs reconnecting is not new.
 func (in *Installer) refuses(c, was connection.Connection) *outcome {
@@ -691,7 +679,7 @@ func (in *Installer) refuses(c, was connection.Connection) *outcome {
 		return nil
 	case in.cfg.Closed && was.ID == "" && !admitted(c.TeamID) && !admitted(c.EnterpriseID):
 		return &outcomeClosed
-	case len(c.Missing(in.required())) > 0:
+	case len(c.Missing(connection.Required(in.cfg.Scopes))) > 0:
 		return &outcomeRequired
 	}
 	return nil
@@ -711,7 +699,7 @@ func (in *Installer) giveBack(ctx context.Context, c connection.Connection, pair
 		return []string{"What you allowed was given back."}
 	}
 	in.log.ErrorContext(ctx, "access that was refused could not be given back", "key", c.Key.String(), "slack_error", said, "cause", slackapi.Cause(err))
-	if maybeDone(err) {
+	if slackapi.MaybeDone(err) {
 		return []string{"Slack may still list " + in.cfg.App.Name + " there. " + strings.ReplaceAll(removeByHand, "{app}", "it")}
 	}
 	return []string{"Slack still lists " + in.cfg.App.Name + " there. " + strings.ReplaceAll(removeByHand, "{app}", "it")}

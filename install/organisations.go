@@ -246,7 +246,7 @@ func (in *Installer) notAdded(h Health) Health {
 // AddToWorkspacesURL is the page of Slack's on which an admin of the organisation adds its app to workspaces.
 // https://docs.slack.dev/enterprise/organization-ready-apps
 func (in *Installer) AddToWorkspacesURL(k connection.Key) string {
-	return in.clientURL() + "/manage/" + url.PathEscape(k.EnterpriseID) + "/integrations/profile/" + url.PathEscape(k.AppID) + "/workspaces/add"
+	return in.slack.ClientURL() + "/manage/" + url.PathEscape(k.EnterpriseID) + "/integrations/profile/" + url.PathEscape(k.AppID) + "/workspaces/add"
 }
 
 // addedTo is h for a workspace of the organisation, by the list of those that the app was added to.

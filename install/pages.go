@@ -155,7 +155,7 @@ func (in *Installer) action(s step, ref string) action {
 		}
 		return action{Label: "Who runs this app", URL: in.cfg.PublicURL + "/#operator"}
 	case toSlackStatus:
-		if in.clientURL() == in.cfg.SlackURL { // a Slack of somebody's own, of which that site knows nothing
+		if in.slack.ClientURL() == in.cfg.SlackURL { // a Slack of somebody's own, of which that site knows nothing
 			return action{Label: s.label, URL: in.cfg.SlackURL}
 		}
 		return action{Label: s.label, URL: "https://slack-status.com"}
@@ -265,7 +265,7 @@ func (in *Installer) unready(ctx context.Context, ref string, down *outcome) *ou
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, ErrWrongKeys):
+	case errors.Is(err, connection.ErrWrongKeys):
 		down = &outcomeNotReady
 	}
 	in.log.ErrorContext(ctx, "not ready for installs", "ref", ref, "cause", err)
@@ -276,7 +276,7 @@ func (in *Installer) unready(ctx context.Context, ref string, down *outcome) *ou
 func (in *Installer) landing(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), startBudget)
 	defer cancel()
-	ref := NewRef()
+	ref := links.NewRef()
 	if s := in.unready(ctx, ref, &outcomeUpdating); s != nil {
 		in.show(w, r, in.page(*s, ref))
 		return
@@ -395,7 +395,7 @@ func (in *Installer) successPage(ctx context.Context, i installed, welcomed bool
 	if len(missing) > 0 {
 		p.Reason += limitedSuffix
 		facts := c.Without("It", missing)
-		if needed := c.Missing(in.required()); len(needed) > 0 {
+		if needed := c.Missing(connection.Required(in.cfg.Scopes)); len(needed) > 0 {
 			p.Title, p.good = app.Name+" can't work in "+name+" without "+quoted(needed), false
 			p.Happened = "It is connected, and a permission that it needs isn't allowed."
 		} else {
@@ -459,7 +459,7 @@ func (in *Installer) whereNext(p *page, i installed, missing []connection.Scope)
 	if !c.Org() {
 		p.More = append(p.More,
 			action{Label: "Open in the Slack app", URL: "slack://app?" + url.Values{"team": {c.TeamID}, "id": {c.AppID}, "tab": {"home"}}.Encode()},
-			action{Label: "Open Slack in the browser", URL: in.clientURL() + "/client/" + url.PathEscape(c.TeamID)})
+			action{Label: "Open Slack in the browser", URL: in.slack.ClientURL() + "/client/" + url.PathEscape(c.TeamID)})
 	}
 }
 
@@ -471,16 +471,6 @@ func (in *Installer) slackPage(what, id, team string) string {
 		query.Set("team", team)
 	}
 	return in.cfg.SlackURL + "/app_redirect?" + query.Encode()
-}
-
-// clientURL is where Slack in the browser is: on a host of its own.
-func (in *Installer) clientURL() string {
-	for _, host := range []string{"slack.com", "slack-gov.com"} {
-		if in.cfg.SlackURL == "https://"+host {
-			return "https://app." + host
-		}
-	}
-	return in.cfg.SlackURL
 }
 
 // labels turns scope names into the words people know them by.

@@ -60,7 +60,7 @@ func (in *Installer) recognise(ctx context.Context, back arrival) (Attempt, *pag
 	case errors.Is(err, connection.ErrNotFound):
 	case err != nil:
 		in.log.ErrorContext(ctx, "look up state", "ref", cmp.Or(a.Ref, "none"), "cause", err)
-		p := in.page(outcomeRecordsDown, cmp.Or(a.Ref, NewRef()))
+		p := in.page(outcomeRecordsDown, cmp.Or(a.Ref, links.NewRef()))
 		return Attempt{}, &p
 	default:
 		row.LinkUntil = a.LinkUntil
@@ -77,7 +77,7 @@ func (in *Installer) recognise(ctx context.Context, back arrival) (Attempt, *pag
 }
 
 func (in *Installer) unknownState(ctx context.Context) *page {
-	p := in.page(outcomeUnknownState, NewRef())
+	p := in.page(outcomeUnknownState, links.NewRef())
 	in.log.InfoContext(ctx, "callback with a made-up state", "ref", p.Ref)
 	return &p
 }
@@ -98,7 +98,7 @@ func (in *Installer) belongs(ctx context.Context, back arrival, a Attempt) (Atte
 		return a, nil
 	}
 	// Perhaps a mail scanner or a chat's preview: the browser that started can still finish.
-	p := in.page(outcomeOtherBrowser, NewRef())
+	p := in.page(outcomeOtherBrowser, links.NewRef())
 	if back.browser == nil && a.Origin != "" && a.Origin != back.origin {
 		// The cookie stayed with the address at which the install began. Only the people who run the app can mend that.
 		p = in.page(outcomeOtherAddress, p.Ref)

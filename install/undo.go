@@ -51,7 +51,7 @@ func (in *Installer) undone(w http.ResponseWriter, r *http.Request) {
 		browser, _ = links.HashSecret(cookie.Value)
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, 2*links.LongestSigned)
-	in.show(w, r, in.takeBack(ctx, r.PostFormValue("undo"), browser, NewRef()))
+	in.show(w, r, in.takeBack(ctx, r.PostFormValue("undo"), browser, links.NewRef()))
 }
 
 func (in *Installer) takeBack(ctx context.Context, signed string, browser []byte, ref string) page {
@@ -106,7 +106,7 @@ func (in *Installer) takeBack(ctx context.Context, signed string, browser []byte
 		// Slack has done it, and its events will have ours follow.
 		in.log.ErrorContext(ctx, "undo install: erase access", "ref", ref, "connection", c.ID, "cause", err)
 		undone = outcomeUndoneUnerased
-	case errors.Is(err, ErrUnclear):
+	case errors.Is(err, slackapi.ErrUnclear):
 		in.log.WarnContext(ctx, "undo install", "ref", ref, "connection", c.ID, "slack_error", said, "cause", slackapi.Cause(err))
 		return retry(outcomeUndoUnclear)
 	case err != nil && said == "" && !errors.Is(err, connection.ErrRenewing):

@@ -11,7 +11,6 @@ import (
 
 	"gorm.io/gorm"
 
-	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/storage/internal/columns"
 	"github.com/switchboard-go/switchboard/storage/internal/db"
@@ -251,8 +250,8 @@ func (d *DB) resealUser(ctx context.Context, h connection.TokenOwner, erase bool
 	return changed, readable, err
 }
 
-// ErrWrongKeys is install's: there are secrets, and the keys at hand open none of them.
-var ErrWrongKeys = install.ErrWrongKeys
+// ErrWrongKeys is package connection's: there are secrets, and the keys at hand open none of them.
+var ErrWrongKeys = connection.ErrWrongKeys
 
 // errEnough ends a walk that has seen what it needs.
 var errEnough = errors.New("enough")

@@ -10,6 +10,8 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrExists: there is one already.
 	ErrExists = errors.New("exists already")
+	// ErrWrongKeys: there are secrets, and the keys at hand open none of them.
+	ErrWrongKeys = errors.New("none of the stored secrets opens with these keys")
 )
 
 // Why a connection can't be worked with.

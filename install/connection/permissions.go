@@ -27,6 +27,16 @@ func ScopeNames(scopes []Scope) []string {
 	return names
 }
 
+// Required returns those without which the app does nothing for anybody.
+func Required(scopes []Scope) (required []Scope) {
+	for _, s := range scopes {
+		if !s.Optional {
+			required = append(required, s)
+		}
+	}
+	return required
+}
+
 // SplitScopes turns Slack's comma separated list into a sorted one without doubles.
 func SplitScopes(list string) []string {
 	scopes := strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })

@@ -55,5 +55,19 @@ func HashSecret(plain string) ([]byte, bool) {
 	return sum[:], true
 }
 
+// refAlphabet has no letters that sound or look alike, so that a reference survives a telephone call.
+const refAlphabet = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+
+// NewRef returns a short reference for a person to quote and an operator to search for. 32^7 of them make two the same in
+// a log unlikely; nothing depends on it.
+func NewRef() string {
+	b := make([]byte, 7)
+	_, _ = rand.Read(b) // never fails
+	for i := range b {
+		b[i] = refAlphabet[int(b[i])%len(refAlphabet)]
+	}
+	return string(b)
+}
+
 // SameHash compares two hashes of what a browser brought. No hash is none's.
 func SameHash(a, b []byte) bool { return len(a) > 0 && subtle.ConstantTimeCompare(a, b) == 1 }

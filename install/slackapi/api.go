@@ -40,6 +40,16 @@ type API struct {
 	limits limits
 }
 
+// ClientURL is where Slack in the browser is: Slack's own has a host for it.
+func (a *API) ClientURL() string {
+	for _, host := range []string{"slack.com", "slack-gov.com"} {
+		if a.Address == "https://"+host {
+			return "https://app." + host
+		}
+	}
+	return a.Address
+}
+
 // NewHTTPClient returns the client for all calls to Slack: with a timeout, a bound on the size of an answer, and enough
 // idle connections for many callers (the default keeps two per host and opens a new one for each call beyond them).
 func NewHTTPClient() *http.Client {

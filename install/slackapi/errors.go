@@ -5,6 +5,7 @@ package slackapi
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"strings"
 	"time"
@@ -13,6 +14,22 @@ import (
 
 	"github.com/switchboard-go/switchboard/install/connection"
 )
+
+// ErrUnclear says that Slack was asked, and that its answer doesn't say whether it did what it was asked.
+var ErrUnclear = errors.New("no clear answer from Slack")
+
+// MaybeDone reports whether a call that failed may have done its work: no answer came back, or one of those of which Slack
+// says so. https://docs.slack.dev/reference/methods/apps.uninstall#errors
+func MaybeDone(err error) bool {
+	var dial *net.OpError
+	switch SlackError(err) {
+	case "":
+		return err != nil && !(errors.As(err, &dial) && dial.Op == "dial")
+	case "internal_error", "fatal_error", "service_unavailable", "server_error", "request_timeout":
+		return true
+	}
+	return false
+}
 
 // RetryAfter returns how long Slack asked to wait (a *slack.RateLimitedError), if it did: from 0 to LongestWait.
 func RetryAfter(err error) (wait time.Duration, limited bool) {

@@ -77,7 +77,7 @@ func (c *disconnectCmd) Run(env *environment) error {
 		switch {
 		case errors.Is(err, connection.ErrNotConnected):
 			return fmt.Errorf("%s is not connected any longer; nothing was changed", team)
-		case errors.Is(err, install.ErrUnclear):
+		case errors.Is(err, slackapi.ErrUnclear):
 			return fmt.Errorf("slack gave no clear answer, so we don't know whether the app was removed from %s: %w\nRun it again; if Slack had removed the app, it says so then", team, slackapi.Cause(err))
 		case err != nil && slackapi.SlackError(err) != "":
 			return fmt.Errorf("slack refused to remove the app from %s: %s. Nothing was changed.\nRemove it on the app's page in Slack; or erase our access alone with --erase-anyway", team, said)
