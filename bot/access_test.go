@@ -35,11 +35,11 @@ func TestActsFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := json.Marshal(m.OAuth.Scopes)
+	out, err := json.Marshal(m.OAuthConfig.Scopes)
 	if want := `{"bot":["chat:write","commands"],"user":["search:read","users.profile:write"]}`; err != nil || string(out) != want {
 		t.Errorf("manifest: %s %v", out, err)
 	}
-	if out, err := json.Marshal(Manifest{}.OAuth.Scopes); err != nil || strings.Contains(string(out), "user") {
+	if out, err := json.Marshal(Manifest{}.OAuthConfig.Scopes); err != nil || strings.Contains(string(out), "user") {
 		t.Errorf("without user scopes: %s %v", out, err)
 	}
 }

@@ -59,14 +59,14 @@ func TestManifestRules(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := fmt.Sprintf("%s %s %s", m.OAuth.Scopes.Bot, m.Settings.Events.BotEvents, m.Settings.Events.URL); got != "[chat:write commands im:history] [app_uninstalled grid_migration_finished grid_migration_started message.im team_access_granted team_access_revoked tokens_revoked] https://bot.example.com/slack/events" {
+	if got := fmt.Sprintf("%s %s %s", m.OAuthConfig.Scopes.Bot, m.Settings.EventSubscriptions.BotEvents, m.Settings.EventSubscriptions.RequestUrl); got != "[chat:write commands im:history] [app_uninstalled grid_migration_finished grid_migration_started message.im team_access_granted team_access_revoked tokens_revoked] https://bot.example.com/slack/events" {
 		t.Errorf("manifest: %s", got)
 	}
-	if len(m.OAuth.Scopes.User) > 0 {
-		t.Errorf("user scopes that nobody declared: %s", m.OAuth.Scopes.User)
+	if len(m.OAuthConfig.Scopes.User) > 0 {
+		t.Errorf("user scopes that nobody declared: %s", m.OAuthConfig.Scopes.User)
 	}
 	sockets := m.OverSockets()
-	if out, err := json.Marshal(sockets); err != nil || strings.Contains(string(out), "/slack/events") || !sockets.Settings.Socket || m.Features.Commands[0].URL == "" {
+	if out, err := json.Marshal(sockets); err != nil || strings.Contains(string(out), "/slack/events") || !sockets.Settings.SocketModeEnabled || m.Features.SlashCommands[0].Url == "" {
 		t.Errorf("over sockets: %s %v", out, err)
 	}
 	long := strings.Repeat("x", 200)

@@ -85,7 +85,7 @@ func playWith(t *testing.T, database string, change func(*bot.Config), handlers 
 		t.Fatal(err)
 	}
 	sim := slacksim.New(slacksim.Config{App: slacksim.App{ID: "A0PARROT01", Name: "Parrot", ClientID: "1.2", ClientSecret: "client-secret", SigningSecret: "signing-secret",
-		RedirectURLs: []string{"https://bot.example.com/"}, Events: m.Settings.Events.BotEvents, HomeTab: true, MessagesTab: true}})
+		RedirectURLs: []string{"https://bot.example.com/"}, Events: m.Settings.EventSubscriptions.BotEvents, HomeTab: true, MessagesTab: true}})
 	sim.AddSmallWorld()
 	if err := sim.Start("127.0.0.1:0"); err != nil {
 		t.Fatal(err)
@@ -108,14 +108,14 @@ func playWith(t *testing.T, database string, change func(*bot.Config), handlers 
 	door := httptest.NewServer(b.Handler())
 	sim.SetApp(func(a *slacksim.App) {
 		a.EventsURL = door.URL
-		for _, c := range m.Features.Commands {
+		for _, c := range m.Features.SlashCommands {
 			a.Commands = append(a.Commands, slacksim.Command{Name: c.Command})
 		}
 	})
 	ended := make(chan error, 1)
 	go func() { ended <- b.Run(ctx) }()
 
-	back, err := sim.Authorize(ctx, sim.URL()+"/oauth/v2/authorize?client_id=1.2&state=s&redirect_uri=https://bot.example.com/slack/oauth_redirect&scope="+strings.Join(m.OAuth.Scopes.Bot, ","), slacksim.AcmeAdmin, slacksim.Choice{})
+	back, err := sim.Authorize(ctx, sim.URL()+"/oauth/v2/authorize?client_id=1.2&state=s&redirect_uri=https://bot.example.com/slack/oauth_redirect&scope="+strings.Join(m.OAuthConfig.Scopes.Bot, ","), slacksim.AcmeAdmin, slacksim.Choice{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,7 +55,7 @@ func TestCatalogueIsHeldAgainstHandlers(t *testing.T) {
 		}
 	}
 	m, err := NewManifest(Profile{Name: "App", Scopes: good, UserScopes: people}, handlers, "https://a.example")
-	if got := strings.Join(m.OAuth.Scopes.Bot, " ") + " / " + strings.Join(m.OAuth.Scopes.BotOptional, " ") + " / " + strings.Join(m.OAuth.Scopes.UserOptional, " "); err != nil ||
+	if got := strings.Join(m.OAuthConfig.Scopes.Bot, " ") + " / " + strings.Join(m.OAuthConfig.Scopes.BotOptional, " ") + " / " + strings.Join(m.OAuthConfig.Scopes.UserOptional, " "); err != nil ||
 		got != "chat:write commands files:read users:read / files:read users:read / search:read" {
 		t.Errorf("%s, %v", got, err)
 	}

@@ -90,7 +90,7 @@ func play(t *testing.T, database string, untick ...string) *scene {
 		t.Fatal(err)
 	}
 	sim := slacksim.New(slacksim.Config{App: slacksim.App{ID: "A0SWITCH01", Name: "Switchboard", ClientID: "1.2", ClientSecret: "client-secret", SigningSecret: "signing-secret",
-		RedirectURLs: []string{"https://bot.example.com/"}, Events: m.Settings.Events.BotEvents, HomeTab: true, MessagesTab: true}})
+		RedirectURLs: []string{"https://bot.example.com/"}, Events: m.Settings.EventSubscriptions.BotEvents, HomeTab: true, MessagesTab: true}})
 	sim.AddSmallWorld()
 	sim.AddUser(slacksim.User{ID: mia, TeamID: slacksim.Acme, Name: "mia", RealName: "Mia Member"})
 	sim.AddUser(slacksim.User{ID: gus, TeamID: slacksim.Acme, Name: "gus", RealName: "Gus Guest", Guest: true})

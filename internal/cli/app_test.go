@@ -44,7 +44,7 @@ func TestWordsFollowFromHandlers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	scopes, at := strings.Join(m.OAuth.Scopes.BotOptional, " "), m.Settings.Events.URL
+	scopes, at := strings.Join(m.OAuthConfig.Scopes.BotOptional, " "), m.Settings.EventSubscriptions.RequestUrl
 	if scopes != "users:read" || at != "https://hello.example.com/slack/events" {
 		t.Errorf("%s may be unticked; it is served at %s", scopes, at)
 	}

@@ -481,7 +481,7 @@ func TestManifestCommand(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &m); err != nil {
 		t.Fatal(err)
 	}
-	if got := m.Settings.Events.URL; got != public+"/slack/events" {
+	if got := m.Settings.EventSubscriptions.RequestUrl; got != public+"/slack/events" {
 		t.Errorf("events go to %q", got)
 	}
 	for _, want := range []string{`"request_url": "` + public + `/slack/events"`, `"` + public + `/slack/oauth_redirect"`, `"url": "` + public + `/slack/events"`} {

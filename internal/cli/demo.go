@@ -148,15 +148,17 @@ func (p *program) simApp(public string, also ...bot.Handler) (slacksim.App, erro
 		ID: "A0SWITCHBD", Name: m.Display.Name, Description: m.Display.Description,
 		ClientID: "1000000000001.2000000000002", ClientSecret: randomHex(), SigningSecret: randomHex(),
 		RedirectURLs:   []string{public + "/slack/oauth_redirect"},
-		EventsURL:      strings.Replace(m.Settings.Events.URL, placeholder, public, 1),
+		EventsURL:      strings.Replace(m.Settings.EventSubscriptions.RequestUrl, placeholder, public, 1),
 		InstallURL:     public + "/",
-		OptionalScopes: m.OAuth.Scopes.BotOptional,
-		Events:         m.Settings.Events.BotEvents,
-		HomeTab:        m.Features.Home.HomeTab, MessagesTab: m.Features.Home.Messages,
-		TokenRotation: m.Settings.Rotation, OrgReady: m.Settings.Org,
+		OptionalScopes: m.OAuthConfig.Scopes.BotOptional,
+		Events:         m.Settings.EventSubscriptions.BotEvents,
+		HomeTab:        m.Features.AppHome.HomeTab, MessagesTab: m.Features.AppHome.MessagesTab,
+		TokenRotation: m.Settings.TokenRotationEnabled, OrgReady: m.Settings.OrgDeployEnabled,
 	}
-	for _, c := range m.Features.Commands {
-		app.Commands = append(app.Commands, slacksim.Command{Name: c.Command, Description: c.Description, UsageHint: c.Usage, ShouldEscape: c.Escape})
+	for _, c := range m.Features.SlashCommands {
+		app.Commands = append(app.Commands, slacksim.Command{
+			Name: c.Command, Description: c.Description, UsageHint: c.UsageHint, ShouldEscape: c.ShouldEscape,
+		})
 	}
 	return app, nil
 }

@@ -6,6 +6,7 @@ package cli
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -66,13 +67,22 @@ func (c *manifestCmd) Run(env *environment) error {
 }
 
 func writeManifest(w io.Writer, m bot.Manifest, program string) error {
+	written, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("write manifest: %w", err)
+	}
+	var fields yaml.MapSlice // in their order
+	if err := yaml.UnmarshalWithOptions(written, &fields, yaml.UseOrderedMap()); err != nil {
+		return fmt.Errorf("write manifest: %w", err)
+	}
+
 	var b bytes.Buffer
 	b.WriteString("# Made from the app's handlers. Print it for your own address with:\n" +
 		"#   PUBLIC_URL=https://bot.example.com " + program + " manifest\n")
-	if err := yaml.NewEncoder(&b, yaml.IndentSequence(true)).Encode(m); err != nil {
+	if err := yaml.NewEncoder(&b, yaml.IndentSequence(true)).Encode(fields); err != nil {
 		return fmt.Errorf("write manifest: %w", err)
 	}
-	_, err := w.Write(append(bytes.TrimRight(b.Bytes(), "\n"), '\n'))
+	_, err = w.Write(append(bytes.TrimRight(b.Bytes(), "\n"), '\n'))
 	return err
 }
 
