@@ -15,6 +15,7 @@ import (
 
 	"github.com/slack-go/slack"
 
+	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
@@ -51,8 +52,8 @@ type AppHome struct {
 }
 
 // NewManifest describes an app with these handlers that is served at publicURL. It subscribes to what a Bot handles by
-// itself, too. It fails when Slack
-// would refuse the result, with every reason at once.
+// itself, too. It fails when Slack would refuse the result, with every reason at once. An http address of this machine
+// is let through: Slack sends to no such address, but Socket Mode and a small Slack need nothing else.
 func NewManifest(p Profile, handlers []Handler, publicURL string) (Manifest, error) {
 	publicURL = strings.TrimRight(publicURL, "/")
 	requests := publicURL + "/slack/events"
@@ -163,7 +164,8 @@ func (p *problems) length(what, s string, least, most int) {
 
 func (p *problems) address(what, s string, most int) {
 	u, err := url.Parse(s)
-	if err != nil || u.Scheme != "https" || u.Host == "" || u.Fragment != "" {
+	local := err == nil && u.Scheme == "http" && install.Loopback(u.Host)
+	if err != nil || u.Scheme != "https" && !local || u.Host == "" || u.Fragment != "" {
 		p.bad("%s %q must be an https address without a fragment", what, s)
 	}
 	p.length(what, s, 1, most)

@@ -524,8 +524,12 @@ func TestPublicAddressOverHTTP(t *testing.T) {
 		"serve with a small Slack": {over(over(good, local), map[string]string{"SLACK_URL": "http://127.0.0.1:9"}), []string{"serve"}, false},
 		"serve over https":         {good, []string{"serve"}, false},
 	} {
-		if _, errs, code := tryUntil(ended, test.set, test.args...); code == 2 || strings.Contains(errs, httpWarning) != test.warned {
+		out, errs, code := tryUntil(ended, test.set, test.args...)
+		if code == 2 || strings.Contains(errs, httpWarning) != test.warned {
 			t.Errorf("%s: exit %d %s", name, code, errs)
+		}
+		if test.args[0] == "manifest" && (code != 0 || !strings.Contains(out, test.set["PUBLIC_URL"]+"/slack/oauth_redirect")) {
+			t.Errorf("%s: exit %d %s %s", name, code, errs, out)
 		}
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/switchboard-go/switchboard/bot"
@@ -139,16 +138,15 @@ func (d *demo) close() error {
 
 // simApp registers the app, and what the demo has besides, with the small Slack, from a manifest like the real one's.
 func (p *program) simApp(public string, also ...bot.Handler) (slacksim.App, error) {
-	placeholder := p.placeholderURL()
-	m, err := p.manifest(placeholder, also...)
+	m, err := p.manifest(public, also...)
 	if err != nil {
 		return slacksim.App{}, err
 	}
 	app := slacksim.App{
 		ID: "A0SWITCHBD", Name: m.Display.Name, Description: m.Display.Description,
 		ClientID: "1000000000001.2000000000002", ClientSecret: randomHex(), SigningSecret: randomHex(),
-		RedirectURLs:   []string{public + "/slack/oauth_redirect"},
-		EventsURL:      strings.Replace(m.Settings.EventSubscriptions.RequestUrl, placeholder, public, 1),
+		RedirectURLs:   m.OAuthConfig.RedirectUrls,
+		EventsURL:      m.Settings.EventSubscriptions.RequestUrl,
 		InstallURL:     public + "/",
 		OptionalScopes: m.OAuthConfig.Scopes.BotOptional,
 		Events:         m.Settings.EventSubscriptions.BotEvents,
