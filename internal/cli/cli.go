@@ -41,7 +41,7 @@ type program struct {
 }
 
 // untilSignal ends with the first signal, which stops gracefully. A second one ends the process right away, unless
-// somebody waits for it.
+// secondSignal waits for it.
 func untilSignal() context.Context {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
@@ -55,6 +55,12 @@ func untilSignal() context.Context {
 		cancel(context.Canceled)
 	}()
 	return ctx
+}
+
+// secondSignal ends with the next signal: who sends it doesn't want to wait for proxies. The one after that ends the
+// process, as ever.
+func secondSignal(ctx context.Context) (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 }
 
 // exitCode tells a failure to the person and turns it into the code: 0 fine, 1 it failed, 2 the call or the

@@ -60,6 +60,7 @@ func (c *serveCmd) Run(env *environment) error {
 		AdminAddr:  s.get(c.AdminAddr, "ADMIN_ADDR", "127.0.0.1:3001"),
 		AdminHosts: hosts(s, c.AdminHosts),
 		DrainDelay: drainDelay(s, c.DrainDelay),
+		Hurry:      secondSignal,
 	}
 	if env.clock != nil {
 		cfg.Clock = env.clock(env.getenv)

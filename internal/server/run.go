@@ -8,10 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
-	"os/signal"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -169,19 +166,23 @@ func (s *Server) where() []any {
 }
 
 // waitForProxies keeps the doors open for DrainDelay after a SIGTERM, because whoever sends people here needs a moment
-// to see that /readyz is red. Another signal ends the wait, and the next one the process, as ever.
+// to see that /readyz is red.
 func (s *Server) waitForProxies(ctx context.Context) {
 	if s.cfg.DrainDelay <= 0 || !errors.Is(context.Cause(ctx), ErrTerminated) {
 		return
 	}
-	again := make(chan os.Signal, 1)
-	signal.Notify(again, os.Interrupt, syscall.SIGTERM)
-	defer signal.Stop(again)
+	wait, done := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.DrainDelay)
+	defer done()
+	if s.cfg.Hurry != nil {
+		hurried, stop := s.cfg.Hurry(wait)
+		defer stop()
+		wait = hurried
+	}
+
 	s.log.Info("stopping: /readyz is red, and the doors are still open", "drain_delay", s.cfg.DrainDelay.String())
-	select {
-	case <-again:
-		s.log.Info("stopping: a second signal ends the wait")
-	case <-time.After(s.cfg.DrainDelay):
+	<-wait.Done()
+	if !errors.Is(wait.Err(), context.DeadlineExceeded) {
+		s.log.Info("stopping: the wait was ended early")
 	}
 }
 

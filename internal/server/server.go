@@ -42,6 +42,9 @@ type Config struct {
 	Log         *slog.Logger
 	Clock       func() time.Time // the machine's; nil: time.Now
 	Serving     func()           // called when people are let in; nil: nothing
+
+	// Hurry is asked at the beginning of DrainDelay for what ends it early: a context of its argument. nil: nothing does.
+	Hurry func(context.Context) (context.Context, context.CancelFunc)
 }
 
 // ErrTerminated is why a context ended, where it was by SIGTERM: whoever stops a service sends it, and a person at a
