@@ -43,12 +43,13 @@ type App struct {
 	// already. nil: nobody is written to.
 	Messages func(cfg install.Config) install.Messages
 
-	// Routes are its own pages, by the patterns of http.ServeMux, beside ours: / and all below /slack/ are taken.
-	// They get whatever comes from the internet, and have to bound and check it themselves.
-	Routes map[string]http.Handler
+	// Routes returns its own pages, by the patterns of http.ServeMux, beside ours: / and all below /slack/ are taken. It
+	// is called once, before anything is open. The pages get whatever comes from the internet, and have to bound it and
+	// to check who asks: all can be had, and nothing of a request says which workspace its sender belongs to.
+	Routes func(all *Workspaces) map[string]http.Handler
 	// Background is its own work: each begins once the database is open, and is told to end when the last request is
-	// answered, 30 s after the stop at most. An error stops the program; nil doesn't.
-	Background []func(ctx context.Context) error
+	// answered, 30 s after the stop at most. An error stops the program; nil doesn't. Each replica runs it.
+	Background []func(ctx context.Context, all *Workspaces) error
 
 	// Guide is what the demo's first page proposes. nil: it follows from the handlers.
 	Guide []bot.Hint
@@ -59,7 +60,25 @@ type App struct {
 
 // Main is a whole program: it runs the command line of os.Args (serve, demo, manifest, connections, inbox, keys,
 // migrate, backup …) with the settings of the environment, and exits. "help" lists what there is.
-func (a App) Main() { os.Exit(cli.Main(cli.App(a), os.Args)) }
+func (a App) Main() { os.Exit(cli.Main(a.plain(&Workspaces{}), os.Args)) }
+
+// plain is the App as the command line takes it, with what asks for workspaces bound to all.
+func (a App) plain(all *Workspaces) cli.App {
+	app := cli.App{
+		Name: a.Name, Summary: a.Summary, About: a.About, Color: a.Color,
+		Does: a.Does, DataKept: a.DataKept, Commands: a.Commands,
+		Handlers: a.Handlers, Scopes: a.Scopes, UserScopes: a.UserScopes, Messages: a.Messages,
+		Guide: a.Guide, DemoHandlers: a.DemoHandlers, Version: a.Version,
+		Workspaces: &all.running,
+	}
+	if a.Routes != nil {
+		app.Routes = a.Routes(all)
+	}
+	for _, run := range a.Background {
+		app.Background = append(app.Background, func(ctx context.Context) error { return run(ctx, all) })
+	}
+	return app
+}
 
 // Config is an App with its settings, for a program that has a main function of its own. In brackets are the names
 // that errors call them by: those of the environment, which serve reads.
@@ -100,7 +119,10 @@ type Config struct {
 }
 
 // Server is an app that is put together. Make one with New, and run it once.
-type Server struct{ running *server.Server }
+type Server struct {
+	running    *server.Server
+	workspaces Workspaces
+}
 
 // New checks cfg and returns a Server. It starts nothing and opens nothing.
 func New(cfg Config) (*Server, error) {
@@ -149,17 +171,21 @@ func New(cfg Config) (*Server, error) {
 		Log:        cfg.Log,
 	}
 	cfg.App.Version = cmp.Or(cfg.App.Version, "dev")
-	cli.App(cfg.App).Fill(&settings)
-	s, err := server.New(settings)
-	if err != nil {
+	s := &Server{}
+	cfg.App.plain(&s.workspaces).Fill(&settings)
+	var err error
+	if s.running, err = server.New(settings); err != nil {
 		return nil, err
 	}
-	return &Server{running: s}, nil
+	return s, nil
 }
 
 // Handler is what people and Slack reach, for a program that has an http.Server of its own: give it "/". Before Run
 // serves, and after, it answers 503; Slack sends again what was refused.
 func (s *Server) Handler() http.Handler { return s.running.Handler() }
+
+// Workspaces is where the app is connected, for the rest of the program: the same as Routes and Background get.
+func (s *Server) Workspaces() *Workspaces { return &s.workspaces }
 
 // Run opens the database, which it waits for if it is away, and serves until ctx ends and all that was accepted is
 // finished; that is no error. With an http.Server of your own, let it run until Run has returned.

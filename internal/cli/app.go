@@ -16,7 +16,8 @@ import (
 	"github.com/switchboard-go/switchboard/internal/server"
 )
 
-// App is what the command line runs. Its fields are those of the module's App, where they are explained.
+// App is what the command line runs. Its fields are those of the module's App, where they are explained, with what asks
+// for workspaces bound to Workspaces.
 type App struct {
 	Name         string
 	Summary      string
@@ -31,6 +32,7 @@ type App struct {
 	Messages     func(cfg install.Config) install.Messages
 	Routes       map[string]http.Handler
 	Background   []func(ctx context.Context) error
+	Workspaces   *server.Workspaces
 	Guide        []bot.Hint
 	DemoHandlers []bot.Handler
 	Version      string
@@ -43,7 +45,7 @@ const dataKept = "The workspace's name and id, who installed the app and when, t
 // Fill adds the app to the settings in cfg.
 func (a App) Fill(cfg *server.Config) {
 	cfg.Bot.Handlers = slices.Concat(a.Handlers, cfg.Bot.Handlers)
-	cfg.Routes, cfg.Background = a.Routes, a.Background
+	cfg.Routes, cfg.Background, cfg.Workspaces = a.Routes, a.Background, a.Workspaces
 
 	in := &cfg.Install
 	in.App.Name, in.App.Summary, in.App.Does, in.App.DataKept = a.Name, a.Summary, a.does(), cmp.Or(a.DataKept, dataKept)

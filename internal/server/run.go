@@ -44,6 +44,10 @@ func (s *Server) run(ctx context.Context) (err error) {
 	if s.inbox != nil {
 		s.inbox.Start()
 	}
+	if w := s.cfg.Workspaces; w != nil {
+		w.serving.Store(s)
+		defer w.serving.Store(nil) // before the database is closed
+	}
 	s.entrance.open(lastAnswers(stopping, s.public()))
 	closePublic := s.openPublic(group)
 	var working sync.WaitGroup

@@ -39,6 +39,7 @@ type Config struct {
 	DrainDelay  time.Duration           // how long the doors stay open after ErrTerminated
 	Routes      map[string]http.Handler // the app's own pages, by the patterns of http.ServeMux
 	Background  []func(ctx context.Context) error
+	Workspaces  *Workspaces // for Routes and Background; nil: nobody asks
 	Log         *slog.Logger
 	Clock       func() time.Time // the machine's; nil: time.Now
 	Serving     func()           // called when people are let in; nil: nothing
@@ -63,7 +64,8 @@ type Server struct {
 	// From here on all is nil until the database is open.
 	db       *storage.DB
 	install  *install.Installer
-	inbox    *inbox.Inbox // nil with MemoryInbox
+	only     *connection.Key // of the one connection by BotToken; nil: there are any number
+	inbox    *inbox.Inbox    // nil with MemoryInbox
 	bot      *bot.Bot
 	listener net.Listener
 }
@@ -224,6 +226,7 @@ func (s *Server) adopt(ctx context.Context) error {
 		}
 		var c connection.Connection
 		if c, err = s.install.Adopt(ctx); err == nil {
+			s.only = &c.Key
 			s.log.Info("single-workspace mode", "connection", c.ID, "key", c.Key.String(), "team_name", c.TeamName)
 			return nil
 		}
