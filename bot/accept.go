@@ -55,7 +55,7 @@ func (b *Bot) accept(ctx context.Context, d delivery) (a answer, err error) {
 // brokenAnswer is what a delivery is answered with whose handling panicked. Somebody waits for it, unless it is an
 // event: that is not acknowledged.
 func (b *Bot) brokenAnswer(ctx context.Context, d delivery, cause error) (answer, error) {
-	r := b.broke(ctx, install.NewRef(), cause, "type", d.kind)
+	r := b.gate.broke(ctx, install.NewRef(), cause, "type", d.kind)
 	switch d.kind {
 	case kindCommands:
 		return answerOf(r), nil
@@ -67,7 +67,7 @@ func (b *Bot) brokenAnswer(ctx context.Context, d delivery, cause error) (answer
 		case i.Type == "view_submission":
 			return answerOfView(r), nil
 		}
-		return answer{after: b.after(result{reply: r}, reach{act: b.pressedBy(i)})}, nil
+		return answer{after: b.answers.after(result{reply: r}, reach{act: b.pressedBy(i)})}, nil
 	}
 	b.metrics.accepted.WithLabelValues(d.kind, "refused").Inc()
 	return answer{}, cause
@@ -112,11 +112,11 @@ func (b *Bot) acceptEvent(ctx context.Context, body []byte) (answer, error) {
 	}
 	from := e.origin(b.cfg.AppID)
 	event := Event{ID: e.EventID, Kind: kindEvents, Type: e.Inner.Type, Key: from.key, Received: b.now(), Body: body}
-	if b.ordered[event.Type] {
+	if b.routes.ordered[event.Type] {
 		_, channel, _ := e.Inner.where()
 		event.OrderingKey = orderingKey(event.Key, from.teamID, channel)
 	}
-	if _, err := b.keep(ctx, event, &e); err != nil {
+	if _, err := b.workers.keep(ctx, event, &e); err != nil {
 		// Not durable, so not acknowledged: Slack sends it again.
 		return answer{}, err
 	}
@@ -128,47 +128,5 @@ func orderingKey(k connection.Key, team, channel string) string {
 	return k.String() + "/" + team + "/" + channel
 }
 
-// keep puts e into the inbox, and to its handler at once when there is a place for it. With an error it may be kept or
-// not.
-func (b *Bot) keep(ctx context.Context, e Event, env *envelope) (fresh bool, err error) {
-	take := e.OrderingKey == "" && b.pool.acquire(e.Key)
-	if err = b.worked(ctx); err == nil {
-		fresh, err = b.inbox.Add(ctx, &e, take)
-	}
-	if take && fresh && err == nil {
-		b.start(e, env)
-	} else if take {
-		b.pool.release(e.Key)
-	}
-	switch {
-	case err != nil:
-		b.log.ErrorContext(ctx, "event not accepted", "event", e.ID, "cause", err)
-		b.metrics.accepted.WithLabelValues(e.Kind, "refused").Inc()
-	case !fresh:
-		b.log.DebugContext(ctx, "event known", "event", e.ID)
-		b.metrics.accepted.WithLabelValues(e.Kind, "duplicate").Inc()
-	case e.Type == kindUnreadable:
-		b.metrics.accepted.WithLabelValues(e.Kind, "unreadable").Inc()
-	default:
-		b.metrics.accepted.WithLabelValues(e.Kind, "accepted").Inc()
-	}
-	return fresh, err
-}
-
 // errEnded says that Run has ended, and nobody else will work what is accepted here.
 var errEnded = errors.New("the Bot's Run has ended")
-
-// worked is errEnded when what is accepted now would be lost. That nobody works it yet is said once.
-func (b *Bot) worked(ctx context.Context) error {
-	open, ended := b.pool.state()
-	if _, dies := b.inbox.(mortal); dies && ended {
-		return errEnded
-	}
-	if !open && !ended && b.pool.places > 0 {
-		b.unworked.Do(func() {
-			b.log.WarnContext(ctx, "an event was accepted and is not worked: nobody has called the Bot's Run. "+
-				"It waits in the inbox until then")
-		})
-	}
-	return nil
-}

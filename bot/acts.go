@@ -5,9 +5,7 @@ package bot
 
 import (
 	"context"
-	"log/slog"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/slack-go/slack"
@@ -45,7 +43,7 @@ func (b *Bot) acceptCommand(ctx context.Context, form url.Values) (answer, error
 		return answer{}, nil
 	}
 	name := form.Get("command")
-	h, ok := b.byName[string(KindCommand)+" "+name]
+	h, ok := b.routes.find(KindCommand, name)
 	if !ok {
 		b.metrics.drop(kindCommands, droppedUnhandled)
 		b.log.InfoContext(ctx, "unknown command", "command", clip(name))
@@ -63,7 +61,7 @@ func (b *Bot) acceptInteraction(ctx context.Context, payload []byte) (answer, er
 	if !b.ours(ctx, "interaction", i.AppID) {
 		return answer{}, nil
 	}
-	h, found := b.interactionHandler(*i)
+	h, found := b.routes.pressed(*i)
 	if !found {
 		// A button that is a link also arrives here, and needs no more than the ack.
 		b.metrics.drop(kindInteractive, droppedUnhandled)
@@ -96,7 +94,7 @@ func (b *Bot) typed(form url.Values) act {
 func (b *Bot) pressedIn(i *interaction, payload []byte) (act, error) {
 	callback, left, err := decode[slack.InteractionCallback](payload)
 	if len(left) > 0 {
-		b.leftOut(b.log, kindInteractive, left)
+		b.metrics.leftOut(b.log, kindInteractive, left)
 	}
 	a := b.pressedBy(i)
 	a.payload, a.kept = callback, slowWork{Payload: payload}
@@ -127,26 +125,26 @@ func (b *Bot) acted(ctx context.Context, h Handler, a act) answer {
 	}
 
 	b.metrics.accepted.WithLabelValues(a.kind, "accepted").Inc()
-	r := b.immediate(ctx, h, a)
+	r := b.answers.immediate(ctx, h, a)
 	var ack answer
 	switch h.Kind {
 	case KindCommand:
 		ack, to.acked = answerOf(r.reply), true
-		ack.tooLarge = func() { b.tasks.Go(func() { b.send(r, to, false, false) }) }
+		ack.tooLarge = func() { b.tasks.Go(func() { b.answers.send(r, to, false, false) }) }
 	case KindView:
 		ack, to.acked, to.form = answerOfView(r.reply), true, a.kept.Payload
 	case KindClosed:
 		return answer{} // there is nothing left to show it in
 	}
 	// A button's answer goes to the response_url: Slack shows nothing of the body of its acknowledgement.
-	ack.after = b.after(r, to)
+	ack.after = b.answers.after(r, to)
 	return ack
 }
 
 // refused is what follows the acknowledgement of a slow press that was not begun, for the reason in r: its modal is
 // closed with these words, and who pressed reads them.
 func (b *Bot) refused(r Reply, closing func(), to reach) func() {
-	told := b.after(result{reply: r, ref: install.NewRef()}, to)
+	told := b.answers.after(result{reply: r, ref: install.NewRef()}, to)
 	switch {
 	case closing == nil:
 		return told
@@ -154,28 +152,6 @@ func (b *Bot) refused(r Reply, closing func(), to reach) func() {
 		return closing
 	}
 	return func() { closing(); told() }
-}
-
-// interactionHandler finds the handler of an interaction.
-func (b *Bot) interactionHandler(i interaction) (h Handler, found bool) {
-	switch i.Type {
-	case "block_actions":
-		for _, a := range i.Actions {
-			if h, found = b.byName[string(KindAction)+" "+a.ActionID]; found {
-				return h, true
-			}
-		}
-	case "view_submission", "view_closed":
-		if i.View == nil {
-			return Handler{}, false
-		}
-		kind := KindView
-		if i.Type == "view_closed" {
-			kind = KindClosed
-		}
-		h, found = b.byName[string(kind)+" "+i.View.CallbackID]
-	}
-	return h, found
 }
 
 func commandOf(form url.Values) slack.SlashCommand {
@@ -188,13 +164,4 @@ func commandOf(form url.Values) slack.SlashCommand {
 		Command: form.Get("command"), Text: form.Get("text"),
 		ResponseURL: form.Get("response_url"), TriggerID: form.Get("trigger_id"), APIAppID: form.Get("api_app_id"),
 	}
-}
-
-// leftOut notes what a handler does without, because this release can't read it. The names are of fields, not what
-// people wrote.
-func (b *Bot) leftOut(log *slog.Logger, kind string, parts []string) {
-	const most = 10
-	b.metrics.unread.WithLabelValues(kind).Inc()
-	log.Warn("parts of a payload can't be read: the handler gets the rest", "kind", kind, "parts", len(parts),
-		"first", clip(strings.Join(parts[:min(most, len(parts))], " ")))
 }

@@ -9,6 +9,9 @@ import (
 	"fmt"
 	"net/url"
 	"time"
+
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
 // Viewer is one installation of the app that can see an event.
@@ -41,9 +44,15 @@ func (t *Turn) Viewers(ctx context.Context) ([]Viewer, error) {
 	return t.audit(ctx, t.context)
 }
 
+// audience asks who can see an event.
+type audience struct {
+	slack *slackapi.API
+	token connection.Secret // app-level; "": there is none
+}
+
 // viewers asks page by page. slack-go's own call drops the cursor.
-func (b *Bot) viewers(ctx context.Context, eventContext string) ([]Viewer, error) {
-	if b.cfg.AppToken == "" {
+func (a *audience) viewers(ctx context.Context, eventContext string) ([]Viewer, error) {
+	if a.token == "" {
 		return nil, ErrNoAppToken
 	}
 	ctx, cancel := context.WithTimeout(ctx, viewersBudget)
@@ -51,7 +60,7 @@ func (b *Bot) viewers(ctx context.Context, eventContext string) ([]Viewer, error
 	var all []Viewer
 	cursor := ""
 	for range viewersPages {
-		page, next, err := b.viewersPage(ctx, eventContext, cursor)
+		page, next, err := a.page(ctx, eventContext, cursor)
 		if err != nil {
 			return nil, fmt.Errorf("list viewers: %w", err)
 		}
@@ -63,7 +72,7 @@ func (b *Bot) viewers(ctx context.Context, eventContext string) ([]Viewer, error
 	return nil, errors.New("list viewers: there is no end of pages")
 }
 
-func (b *Bot) viewersPage(ctx context.Context, eventContext, cursor string) (page []Viewer, next string, err error) {
+func (a *audience) page(ctx context.Context, eventContext, cursor string) (page []Viewer, next string, err error) {
 	form := url.Values{"event_context": {eventContext}, "limit": {viewersLimit}}
 	if cursor != "" {
 		form.Set("cursor", cursor)
@@ -74,7 +83,7 @@ func (b *Bot) viewersPage(ctx context.Context, eventContext, cursor string) (pag
 			Cursor string `json:"next_cursor"`
 		} `json:"response_metadata"`
 	}
-	if err := b.install.Slack().Call(ctx, "apps.event.authorizations.list", b.cfg.AppToken, form, &answer); err != nil {
+	if err := a.slack.Call(ctx, "apps.event.authorizations.list", a.token, form, &answer); err != nil {
 		return nil, "", err
 	}
 	return answer.Authorizations, answer.Next.Cursor, nil

@@ -29,7 +29,7 @@ func TestViewers(t *testing.T) {
 		got <- result{viewers, err}
 		return Reply{}, nil
 	}, "channels:history").Always())
-	b.pool.open = true
+	b.workers.pool.open = true
 	w.connect(b, nil)
 	w.connected(2)
 	const channel = "C0MANY0001"
@@ -84,7 +84,7 @@ func TestViewers(t *testing.T) {
 	if r = say(); slackapi.SlackError(r.err) != "invalid_event_context" {
 		t.Errorf("%v", r.err)
 	}
-	b.cfg.AppToken = ""
+	b.audience.token = ""
 	if r = say(); !errors.Is(r.err, ErrNoAppToken) {
 		t.Errorf("without a token: %v", r.err)
 	}

@@ -63,7 +63,7 @@ func BenchmarkVerifyDecodeRoute(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if _, _, ok := made.route(e.Inner.Type, e.Inner, e.origin("A1").botUserID); !ok {
+		if _, _, ok := made.routes.route(e.Inner.Type, e.Inner, e.origin("A1").botUserID); !ok {
 			b.Fatal("no handler")
 		}
 	}

@@ -11,9 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -72,30 +70,25 @@ func (c Config) check() error {
 	return nil
 }
 
-// Bot routes Slack's traffic to handlers. Make one with New; serve Handler and run Run.
+// Bot takes what Slack sends and runs the handlers for it. Make one with New, serve Handler or run RunSockets, and run
+// Run beside it. Its methods may be called from any number of goroutines.
 type Bot struct {
-	cfg      Config
-	install  *install.Installer
-	inbox    Inbox
-	log      *slog.Logger
-	now      func() time.Time
-	byName   map[string]Handler // kind and name
-	messages []Handler          // in order; the first that matches runs
-	hooks    *http.Client       // posts to response_urls: never follows a redirect
-	tasks    tasks              // handlers of events, and work after an ack
-	pool     *workerPool
-	metrics  *metrics
-	ordered  map[string]bool // types of events that a handler wants in their order
-	sockets  sockets
-	stopped  context.Context // ends lateStop after Run was told to end: see lifetime
-	stop     context.CancelFunc
-	bodies   bodies
+	cfg     Config
+	install *install.Installer
+	log     *slog.Logger
+	now     func() time.Time
 
-	mu       sync.Mutex
-	unworked sync.Once                    // it was said that Run isn't running
-	unsaid   []Event                      // attempts that this process outlived, of which the inbox is to hear
-	seen     map[connection.Key]time.Time // whose → when its last event was written down
-	insiders map[string]time.Time         // connection, workspace and person → when Slack said that they belong together
+	routes    routes
+	gate      *gate
+	answers   *answers
+	workers   *workers
+	traffic   *traffic
+	responses *responses
+	audience  *audience
+	door      *door
+	sockets   sockets
+	metrics   *metrics
+	tasks     tasks // handlers of events, and work after an acknowledgement
 }
 
 // withDefaults fills in what was left to us.
@@ -119,7 +112,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// New checks the handlers and returns a Bot. It starts nothing.
+// New checks cfg and its handlers, and returns a Bot. It starts nothing and calls nobody. The error names everything
+// that is wrong with the handlers: see the On… functions and the options of Handler for what each of them asks for.
 func New(cfg Config) (*Bot, error) {
 	if cfg.Install == nil {
 		return nil, errors.New("no installer")
@@ -128,173 +122,60 @@ func New(cfg Config) (*Bot, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	b := &Bot{
-		cfg: cfg, install: cfg.Install, inbox: cfg.Inbox, log: cfg.Log, now: cfg.Now,
-		byName: map[string]Handler{}, ordered: map[string]bool{},
-		seen: map[connection.Key]time.Time{}, insiders: map[string]time.Time{},
-		pool: newWorkerPool(cfg.Workers),
-	}
-	b.stopped, b.stop = context.WithCancel(context.Background())
-	if m, ok := b.inbox.(mortal); ok {
-		m.keepTime(b.now)
-	}
-	b.metrics = newMetrics(b, cfg.Metrics)
-	b.tasks.log, b.tasks.panics = b.log, b.metrics.panics.Inc
-	if err := b.register(cfg.Handlers); err != nil {
-		return nil, err
-	}
+	b := &Bot{cfg: cfg, install: cfg.Install, log: cfg.Log, now: cfg.Now}
 
-	b.hooks = &http.Client{
-		Transport:     b.install.Slack().HTTP.Transport,
-		Timeout:       10 * time.Second,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	return b, nil
-}
-
-// register takes the handlers in. The error has everything that is wrong with them.
-func (b *Bot) register(handlers []Handler) error {
 	var problems []error
-	for _, h := range handlers {
-		if err := h.check(); err != nil {
-			problems = append(problems, err)
-			continue
-		}
-		if _, double := b.byName[h.id()]; double {
-			problems = append(problems, fmt.Errorf("two handlers for %s %q", h.Kind, h.Name))
-		}
-		b.byName[h.id()] = h
-		if h.Kind == KindMessage {
-			b.messages = append(b.messages, h)
-		}
-		switch {
-		case h.inOrder && h.Kind == KindMessage:
-			b.ordered["message"] = true
-		case h.inOrder && h.Kind == KindEvent: // a command or an action has its ordering key by itself, see postpone
-			b.ordered[h.Name] = true
-		}
-	}
-	problems = append(problems, shadowed(b.messages)...)
-	if err := CheckCatalogue(b.install.Scopes(), b.install.UserScopes(), handlers); err != nil {
+	b.routes, problems = newRoutes(cfg.Handlers)
+	if err := CheckCatalogue(b.install.Scopes(), b.install.UserScopes(), cfg.Handlers); err != nil {
 		problems = append(problems, err)
 	}
 	if len(problems) > 0 {
-		return errors.Join(problems...)
+		return nil, errors.Join(problems...)
 	}
-
-	for _, h := range handlers {
+	for _, h := range cfg.Handlers {
 		if words := h.odd(); words != "" {
 			b.log.Warn(words, "handler", h.id())
 		}
 	}
-	return nil
+
+	if m, ok := cfg.Inbox.(mortal); ok {
+		m.keepTime(b.now)
+	}
+	b.metrics = newMetrics(b, cfg.Metrics)
+	b.tasks.log, b.tasks.panics = b.log, b.metrics.panics.Inc
+	b.assemble()
+	return b, nil
 }
 
-// Handler is the door for everything Slack sends over HTTP: events, commands, interactions.
-func (b *Bot) Handler() http.Handler { return http.HandlerFunc(b.receive) }
-
-func (b *Bot) receive(w http.ResponseWriter, r *http.Request) {
-	arrived := time.Now()
-	if r.Method != http.MethodPost {
-		b.metrics.refuse(refusedMethod)
-		unread(w)
-		w.Header().Set("Allow", http.MethodPost)
-		http.Error(w, "Slack sends POST requests here.", http.StatusMethodNotAllowed)
-		return
+// assemble makes the parts that know each other.
+func (b *Bot) assemble() {
+	slack := b.install.Slack()
+	b.responses = newResponses(slack)
+	b.audience = &audience{slack: slack, token: b.cfg.AppToken}
+	b.traffic = &traffic{install: b.install, log: b.log, now: b.now, seen: map[connection.Key]time.Time{}}
+	b.gate = &gate{
+		install: b.install, responses: b.responses, audience: b.audience, metrics: b.metrics, tasks: &b.tasks, log: b.log,
+		insiders: &insiders{install: b.install, now: b.now, known: map[string]time.Time{}},
 	}
-	sent, err := readSignature(r.Header, b.now())
-	if err != nil {
-		if b.certificateCheck(w, r, arrived) {
-			w.WriteHeader(http.StatusOK)
-			return
-		}
-		b.refuse(w, r, err)
-		return
+	b.answers = &answers{
+		gate: b.gate, responses: b.responses, traffic: b.traffic, metrics: b.metrics, tasks: &b.tasks,
+		log: b.log, now: b.now,
 	}
-	body, err := b.bodies.read(w, r, maxBody, arrived.Add(ackBudget))
-	switch {
-	case errors.Is(err, errTooLarge):
-		b.metrics.refuse(refusedTooLarge)
-		unread(w)
-		http.Error(w, "The request is too large.", http.StatusRequestEntityTooLarge)
-		return
-	case errors.Is(err, errGaveWay):
-		b.metrics.refuse(refusedGaveWay)
-		http.Error(w, "Try again.", http.StatusServiceUnavailable)
-		return
-	case err != nil:
-		b.metrics.refuse(refusedBody)
-		http.Error(w, "The request could not be read.", http.StatusBadRequest)
-		return
+	b.answers.stopping, b.answers.stop = context.WithCancel(context.Background())
+	b.workers = &workers{
+		inbox: b.cfg.Inbox, lease: b.cfg.Lease, handle: b.handle, pool: newWorkerPool(b.cfg.Workers),
+		metrics: b.metrics, tasks: &b.tasks, log: b.log, now: b.now,
 	}
-	form := formOf(r.Header.Get("Content-Type"), body)
-	if form.Get("ssl_check") == "1" { // nothing is run for it, signed or not
-		w.WriteHeader(http.StatusOK)
-		return
-	}
-	if err := sent.verify(body, b.cfg.SigningSecrets); err != nil {
-		b.refuse(w, r, err)
-		return
-	}
-	b.metrics.repeated(r.Header.Get("X-Slack-Retry-Reason"))
-	ctx, cancel := context.WithDeadline(context.WithoutCancel(r.Context()), arrived.Add(b.cfg.ackWithin))
-	defer cancel()
-	d := delivery{kind: kindEvents, body: body}
-	switch {
-	case form == nil:
-	case form.Has("payload"):
-		d = delivery{kind: kindInteractive, body: []byte(form.Get("payload"))}
-	case form.Has("command"):
-		d = delivery{kind: kindCommands, form: form}
-	default:
-		d = delivery{kind: kindUnreadable, body: body}
-	}
-	ack, err := b.accept(ctx, d)
-	if err != nil {
-		http.Error(w, "Try again.", http.StatusServiceUnavailable)
-		return
-	}
-	if ack.contentType != "" {
-		w.Header().Set("Content-Type", ack.contentType)
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-	}
-	w.WriteHeader(http.StatusOK)
-	_, _ = w.Write(ack.body)
-	if ack.after != nil {
-		_ = http.NewResponseController(w).Flush() // the ack must be out before anything that builds on it
-		ack.after()
+	b.door = &door{
+		secrets: b.cfg.SigningSecrets, accept: b.accept, within: b.cfg.ackWithin,
+		metrics: b.metrics, log: b.log, now: b.now,
 	}
 }
 
-// certificateCheck reports whether a request without a signature is Slack's test of the certificate: a short form.
-// Nothing else of what is not signed is looked at.
-func (b *Bot) certificateCheck(w http.ResponseWriter, r *http.Request, arrived time.Time) bool {
-	if r.Header.Values(signatureHeader) != nil || r.Header.Values(stampHeader) != nil ||
-		r.ContentLength <= 0 || r.ContentLength > largestCheck ||
-		formOf(r.Header.Get("Content-Type"), nil) == nil {
-		return false
-	}
-	body, err := b.bodies.read(w, r, largestCheck, arrived.Add(unreadLinger))
-	return err == nil && formOf(r.Header.Get("Content-Type"), body).Get("ssl_check") == "1"
-}
-
-// refuse answers what is not Slack's.
-func (b *Bot) refuse(w http.ResponseWriter, r *http.Request, cause error) {
-	why := refusedSignature
-	var known *refusal
-	if errors.As(cause, &known) {
-		why = known.cause
-	}
-	b.metrics.refuse(why)
-	b.log.WarnContext(r.Context(), "request refused", "cause", cause, "bytes", r.ContentLength)
-	unread(w)
-	http.Error(w, "The signature does not match.", http.StatusUnauthorized)
-}
-
-// unread keeps the server from waiting long for the rest of a body that nobody wants.
-func unread(w http.ResponseWriter) {
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(unreadLinger))
-}
+// Handler is the door for everything that Slack sends over HTTP: events, commands and interactions alike. Serve it at
+// the request URLs of the app's settings, with NewManifest's at POST /slack/events. It answers within Slack's 3 s, and
+// refuses what no signing secret has signed. https://docs.slack.dev/authentication/verifying-requests-from-slack
+func (b *Bot) Handler() http.Handler { return b.door }
 
 // ours reports whether a delivery is for this app, and notes which it was.
 func (b *Bot) ours(ctx context.Context, what, appID string) bool {
@@ -305,22 +186,6 @@ func (b *Bot) ours(ctx context.Context, what, appID string) bool {
 	}
 	b.metrics.good.Set(float64(b.now().Unix()))
 	return true
-}
-
-// responseHosts are where a response_url may lead; posting anywhere else would hand out what we say.
-func (b *Bot) responseURL(raw string) (*url.URL, error) {
-	u, err := url.Parse(raw)
-	if err != nil || u.Host == "" {
-		return nil, errors.New("not an address")
-	}
-	if u.Scheme == "https" && (u.Host == "hooks.slack.com" || u.Host == "hooks.slack-gov.com") {
-		return u, nil
-	}
-	own, err := url.Parse(b.install.Slack().Address)
-	if err == nil && u.Scheme == own.Scheme && u.Host == own.Host {
-		return u, nil
-	}
-	return nil, fmt.Errorf("host %q is not Slack's", clip(u.Host))
 }
 
 // clip keeps what comes from outside from flooding a log line.

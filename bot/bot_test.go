@@ -186,7 +186,7 @@ func TestInOrderIsOfOneKind(t *testing.T) {
 		if _, err := b.accept(t.Context(), delivery{kind: kindEvents, body: goneBody("Ev1")}); err != nil {
 			t.Fatal(err)
 		}
-		events, err := b.inbox.Claim(t.Context(), 1, nil)
+		events, err := b.workers.inbox.Claim(t.Context(), 1, nil)
 		if err != nil || len(events) != 1 || (events[0].OrderingKey != "") != test.laned {
 			t.Errorf("%s is in order: %+v %v", what, events, err)
 		}
@@ -222,7 +222,7 @@ func TestResponseURLHosts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &Bot{install: in}
+	b := &Bot{responses: newResponses(in.Slack())}
 	for address, ok := range map[string]bool{
 		"https://hooks.slack.com/commands/T1/2/3":     true,
 		"https://hooks.slack-gov.com/commands/T1/2/3": true,
@@ -236,7 +236,7 @@ func TestResponseURLHosts(t *testing.T) {
 		"":                                            false,
 		"::":                                          false,
 	} {
-		if _, err := b.responseURL(address); (err == nil) != ok {
+		if _, err := b.responses.address(address); (err == nil) != ok {
 			t.Errorf("%s: %v", address, err)
 		}
 	}
@@ -265,7 +265,7 @@ func TestResponseIsNotRedirected(t *testing.T) {
 
 	for _, code := range []int{http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect} {
 		status.Store(int64(code))
-		err := b.respond(t.Context(), connection.Secret(hooks.URL+"/response"), message{Text: "for one person"})
+		err := b.responses.post(t.Context(), connection.Secret(hooks.URL+"/response"), message{Text: "for one person"})
 		if err == nil || !strings.Contains(err.Error(), strconv.Itoa(code)) {
 			t.Errorf("%d: %v", code, err)
 		}
@@ -297,7 +297,7 @@ func TestStopIsBounded(t *testing.T) {
 		ended := make(chan error)
 		go func() { ended <- b.Run(ctx) }()
 		body := []byte(`{"type":"event_callback","event_id":"Ev1","event":{"type":"app_uninstalled"}}`)
-		if _, err := b.inbox.Add(ctx, &Event{ID: "Ev1", Kind: kindEvents, Type: "app_uninstalled", Body: body}, false); err != nil {
+		if _, err := b.workers.inbox.Add(ctx, &Event{ID: "Ev1", Kind: kindEvents, Type: "app_uninstalled", Body: body}, false); err != nil {
 			t.Fatal(err)
 		}
 		<-started

@@ -5,13 +5,9 @@ package bot
 import (
 	"cmp"
 	"context"
-	"errors"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/switchboard-go/switchboard/install"
-	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // handle finds the handler of e and runs it. nil: nothing more to do. env is e's decoded body, when the caller has it.
@@ -33,9 +29,9 @@ func (b *Bot) handle(ctx context.Context, e *Event, env *envelope) error {
 	if e.Type == kindUnreadable { // by the release that accepted it
 		e.Type, e.Key = env.Inner.Type, from.key
 	}
-	if !b.hears(e.Type, env.Inner) {
-		e.dropped(b, droppedUnhandled)
-		b.sawTraffic(e.Key, from.at)
+	if !b.routes.hears(e.Type, env.Inner) {
+		e.dropped(b.metrics, droppedUnhandled)
+		b.traffic.saw(e.Key, from.at)
 		return nil
 	}
 
@@ -43,7 +39,7 @@ func (b *Bot) handle(ctx context.Context, e *Event, env *envelope) error {
 	if done, err := b.seeTo(ctx, e, &v); done || err != nil {
 		return err
 	}
-	return b.handled(ctx, e, b.pass(ctx, ctx, v))
+	return b.handled(ctx, e, b.gate.pass(ctx, ctx, v))
 }
 
 // visit is how an event comes to its handler.
@@ -55,13 +51,11 @@ func (b *Bot) visit(e *Event, env *envelope, from origin) visit {
 	}
 	v.fill = func(t *Turn) {
 		if t.Slack != nil {
-			b.sawTraffic(t.Connection.Key, from.at)
+			b.traffic.saw(t.Connection.Key, from.at)
 		}
 		t.UserID, t.ChannelID, t.ThreadTS = in.where()
 		t.UserTeam = cmp.Or(in.UserTeam, in.SourceTeam, text(in.Team))
 		t.Text, t.Shared, t.At = in.Text, env.Shared, from.at
-		// Without asking Slack nobody else in a shared channel is known to be of this side.
-		t.outsider = t.Shared && sideOf(t.Connection, t.UserTeam) != ours
 		t.context, t.channelType, t.BotID = env.Context, in.ChannelType, in.BotID
 		b.attempt(t, e)
 	}
@@ -70,7 +64,7 @@ func (b *Bot) visit(e *Event, env *envelope, from origin) visit {
 		if own(e.Type, in, e.Key.AppID, botUser, t.Connection.BotID) {
 			return Handler{}, droppedOwn
 		}
-		h, match, found := b.route(e.Type, in, botUser)
+		h, match, found := b.routes.route(e.Type, in, botUser)
 		if !found {
 			return Handler{}, droppedUnhandled
 		}
@@ -82,12 +76,9 @@ func (b *Bot) visit(e *Event, env *envelope, from origin) visit {
 		if err != nil {
 			return Reply{}, &decodeError{err}
 		}
-		r, err := b.within(ctx, h, t, event)
-		if err != nil {
-			return Reply{}, err
-		}
-		return Reply{}, b.say(ctx, t, b.sound(h, t, r, false))
+		return b.gate.within(ctx, h, t, event)
 	}
+	v.say = b.gate.say
 	return v
 }
 
@@ -95,7 +86,7 @@ func (b *Bot) visit(e *Event, env *envelope, from origin) visit {
 func (b *Bot) handled(ctx context.Context, e *Event, o outcome) error {
 	switch {
 	case o.dropped != "":
-		e.dropped(b, o.dropped)
+		e.dropped(b.metrics, o.dropped)
 		return nil
 	case o.by.Kind == "":
 		return &notOpened{o.err} // our records are silent, or its access is being renewed
@@ -104,17 +95,17 @@ func (b *Bot) handled(ctx context.Context, e *Event, o outcome) error {
 	t := o.turn
 	switch {
 	case o.told != nil:
-		b.tellActor(ctx, t, *o.told)
+		b.gate.tellActor(ctx, t, *o.told)
 	case o.begun && o.ran == ranNotConnected:
 		t.Log.InfoContext(ctx, "event dropped: the organisation's app was not added to this workspace", "type", e.Type)
 	case o.ran == ranNotConnected:
 		t.Log.InfoContext(ctx, "event dropped: not connected", "type", e.Type)
 	case len(o.missing) > 0 && (o.begun || o.by.Kind == KindMessage || e.Type == "app_mention"):
-		b.whisperNotAllowed(ctx, t, o.missing)
+		b.gate.whisperNotAllowed(ctx, t, o.missing)
 	case len(o.missing) > 0: // only what was said to the app has somebody who waits for an answer
 		t.Log.InfoContext(ctx, "event dropped: not allowed", "type", e.Type, "missing_scopes", o.missing)
 	case o.err != nil && o.begun:
-		b.logFailure(ctx, t, o.by, o.err)
+		logFailure(ctx, t, o.by, o.err)
 		return o.err
 	}
 	return nil
@@ -123,15 +114,15 @@ func (b *Bot) handled(ctx context.Context, e *Event, o outcome) error {
 // attempt tells a Turn which attempt at what it is.
 func (b *Bot) attempt(t *Turn, e *Event) {
 	t.EventID, t.Attempt = e.ID, e.Attempt
-	t.said = &said{inbox: b.inbox, event: e, now: b.now}
+	t.said = &said{inbox: b.workers.inbox, event: e, now: b.now}
 	t.Log = t.Log.With("event", e.ID)
-	t.unread = func(parts []string) { b.leftOut(t.Log, e.Kind, parts) }
+	t.unread = func(parts []string) { b.metrics.leftOut(t.Log, e.Kind, parts) }
 }
 
 // dropped notes that e comes to no handler.
-func (e *Event) dropped(b *Bot, why string) {
+func (e *Event) dropped(m *metrics, why string) {
 	e.ran = why
-	b.metrics.drop(e.Kind, why)
+	m.drop(e.Kind, why)
 }
 
 // own reports whether an event is the echo of what this app did itself, by whichever of its ids Slack names it:
@@ -149,11 +140,6 @@ func own(kind string, in inner, appID, botUser, botID string) bool {
 	return botUser != "" && user == botUser || botID != "" && in.BotID == botID
 }
 
-// mentions reports whether a text mentions the user, as <@U1> or <@U1|name>.
-func mentions(text, user string) bool {
-	return user != "" && (strings.Contains(text, "<@"+user+">") || strings.Contains(text, "<@"+user+"|"))
-}
-
 // written reports whether a message is new and somebody wrote it: a person, another bot or a workflow.
 func (in inner) written() bool {
 	return writtenSubtypes[in.Subtype] && !in.Hidden && (text(in.User) != "" || in.BotID != "")
@@ -163,75 +149,4 @@ func (in inner) written() bool {
 // https://docs.slack.dev/reference/events/message
 var writtenSubtypes = map[string]bool{
 	"": true, "bot_message": true, "file_share": true, "me_message": true, "thread_broadcast": true,
-}
-
-// hears reports whether any handler could want an event, before anything is looked up for it.
-func (b *Bot) hears(kind string, in inner) bool {
-	if kind == "message" {
-		return len(b.messages) > 0 && in.written()
-	}
-	_, ours := ofTheBot[kind]
-	_, theirs := b.byName[string(KindEvent)+" "+kind]
-	return ours || theirs
-}
-
-// route picks the handler for an event. One message that arrives both as message and as app_mention goes to one of
-// them: to the mention's handler in a channel, to the message's in a direct message. That depends on nothing but the
-// event, so replicas that see one each agree.
-func (b *Bot) route(kind string, in inner, botUser string) (h Handler, match []string, ok bool) {
-	mention, mentionable := b.byName[string(KindEvent)+" app_mention"]
-	direct := in.ChannelType == "im" || in.ChannelType == "" && strings.HasPrefix(text(in.Channel), "D")
-	switch kind {
-	case "message":
-		if !in.written() {
-			return Handler{}, nil, false
-		}
-		if !direct && mentionable && mentions(in.Text, botUser) {
-			return Handler{}, nil, false
-		}
-		where := in.ChannelType
-		if direct {
-			where = "im"
-		}
-		for _, h := range b.messages {
-			if !h.listens(where) {
-				continue
-			}
-			if match := h.pattern.FindStringSubmatch(in.Text); match != nil {
-				return h, match, true
-			}
-		}
-		return Handler{}, nil, false
-	case "app_mention":
-		if direct && slices.ContainsFunc(b.messages, func(h Handler) bool { return h.listens("im") }) {
-			return Handler{}, nil, false
-		}
-		return mention, nil, mentionable
-	}
-	h, ok = b.byName[string(KindEvent)+" "+kind]
-	return h, nil, ok
-}
-
-// sawTraffic writes down, at most once a minute for each connection, that Slack still sends something.
-func (b *Bot) sawTraffic(k connection.Key, at time.Time) {
-	const every, most, patience = time.Minute, 100_000, 10 * time.Second
-	now := b.now()
-	b.mu.Lock()
-	last, known := b.seen[k]
-	due := !known || now.Sub(last) >= every
-	if due {
-		if len(b.seen) >= most {
-			clear(b.seen) // costs one extra write per connection
-		}
-		b.seen[k] = now
-	}
-	b.mu.Unlock()
-	if !due {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	if err := b.install.SawEvent(ctx, k, at); err != nil && !errors.Is(err, connection.ErrNotFound) {
-		b.log.WarnContext(ctx, "keep time of last event", "key", k.String(), "cause", err)
-	}
 }

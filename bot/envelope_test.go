@@ -34,10 +34,10 @@ func TestOwn(t *testing.T) {
 // One human message arrives as two events; exactly one of them has a handler, whichever comes first and wherever.
 func TestOneMessageOneHandler(t *testing.T) {
 	t.Parallel()
-	b := &Bot{byName: map[string]Handler{}}
+	b := &Bot{routes: routes{byName: map[string]Handler{}}}
 	mention := Handler{Kind: KindEvent, Name: "app_mention"}
 	messages := OnMessage(`.*`, nil, "im:history", "channels:history")
-	b.byName[mention.id()], b.messages = mention, []Handler{messages}
+	b.routes.byName[mention.id()], b.routes.messages = mention, []Handler{messages}
 	for _, test := range []struct {
 		name      string
 		in        inner
@@ -54,10 +54,10 @@ func TestOneMessageOneHandler(t *testing.T) {
 		{"a hidden message", inner{User: "U1", Channel: "C1", ChannelType: "channel", Hidden: true}, false, true},
 		{"where nobody listens", inner{User: "U1", Channel: "G1", ChannelType: "group", Text: "hi"}, false, true},
 	} {
-		if _, _, ok := b.route("message", test.in, "UBOT"); ok != test.asMessage {
+		if _, _, ok := b.routes.route("message", test.in, "UBOT"); ok != test.asMessage {
 			t.Errorf("%s: handled as message: %v", test.name, ok)
 		}
-		if _, _, ok := b.route("app_mention", test.in, "UBOT"); ok != test.asMention {
+		if _, _, ok := b.routes.route("app_mention", test.in, "UBOT"); ok != test.asMention {
 			t.Errorf("%s: handled as mention: %v", test.name, ok)
 		}
 	}

@@ -76,4 +76,4 @@ func ThreadOf(payload []byte) string {
 func AckWithin(d time.Duration) func(*Config) { return func(c *Config) { c.ackWithin = d } }
 
 // Interrupt does to handlers that run at once what a stop does to them after a while.
-func Interrupt(b *Bot) { b.stop() }
+func Interrupt(b *Bot) { b.answers.stop() }

@@ -18,6 +18,17 @@ import (
 	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
+// gate lets in whom it may, with the connection opened for them. It may be used from any number of goroutines.
+type gate struct {
+	install   *install.Installer
+	insiders  *insiders
+	responses *responses
+	audience  *audience
+	metrics   *metrics
+	tasks     *tasks
+	log       *slog.Logger
+}
+
 // visit is what passes the gate. Kinds and ways in differ in these fields, not in code.
 type visit struct {
 	key      connection.Key // whose connection it is for
@@ -31,6 +42,8 @@ type visit struct {
 	// find returns the handler, or why there is none: see dropped….
 	find func(t *Turn) (h Handler, dropped string)
 	run  func(ctx context.Context, h Handler, t *Turn) (Reply, error)
+	// say brings the reply to people as a part of the run, which fails if that does. nil: the caller does it afterwards.
+	say func(ctx context.Context, t *Turn, r Reply) error
 }
 
 // runner runs a handler, recovered.
@@ -53,9 +66,11 @@ type outcome struct {
 // ends, the handler itself before run does.
 //
 // Who acts is asked first of all, because people of other companies hear nothing of the connection.
-func (b *Bot) pass(before, run context.Context, v visit) outcome {
-	t, err := b.turn(before, v.key, v.team, v.ref, v.patience)
+func (g *gate) pass(before, run context.Context, v visit) outcome {
+	t, err := g.turn(before, v.key, v.team, v.ref, v.patience)
 	v.fill(t)
+	// Without asking Slack nobody else in a shared channel is known to be of this side.
+	t.outsider = t.Shared && sideOf(t.Connection, t.UserTeam) != ours
 	o := outcome{turn: t, err: err}
 	if v.patient && err != nil && !errors.Is(err, connection.ErrNotConnected) {
 		return o
@@ -67,7 +82,7 @@ func (b *Bot) pass(before, run context.Context, v visit) outcome {
 	}
 
 	o.by = h
-	if o.told = b.admit(before, h, t, v.pressed); o.told != nil {
+	if o.told = g.insiders.admit(before, h, t, v.pressed); o.told != nil {
 		o.ran = ranNotTheirs
 		return o
 	}
@@ -82,11 +97,16 @@ func (b *Bot) pass(before, run context.Context, v visit) outcome {
 
 	o.begun = true
 	o.reply, o.err = v.run(run, h, t)
-	o.ran = resultOf(run, h, t, o.err)
 	if o.err == nil {
-		o.reply = b.sound(h, t, o.reply, false)
+		o.reply = g.sound(h, t, o.reply, false)
+		if v.say != nil {
+			o.err = v.say(run, t, o.reply)
+		}
+	}
+	if o.ran = resultOf(run, h, t, o.err); o.err == nil {
 		return o
 	}
+
 	if word, refused := userWord(o.err); refused {
 		o.told = &word
 		return o
@@ -96,61 +116,61 @@ func (b *Bot) pass(before, run context.Context, v visit) outcome {
 }
 
 // words are what who acted reads where the handler has no answer for them.
-func (b *Bot) words(ctx context.Context, o outcome) Reply {
+func (g *gate) words(ctx context.Context, o outcome) Reply {
 	switch {
 	case o.told != nil:
 		return *o.told
 	case len(o.missing) > 0:
-		return b.notAllowed(o.turn, o.by, o.missing)
+		return g.notAllowed(o.turn, o.by, o.missing)
 	case !o.begun:
-		return b.unavailable(ctx, o.turn, o.err)
+		return g.unavailable(ctx, o.turn, o.err)
 	}
-	return b.failed(ctx, o.turn, o.by, o.err)
+	return g.failed(ctx, o.turn, o.by, o.err)
 }
 
 // turn opens the connection for key, within patience, for work in a workspace. Without a usable one the Turn has no
 // client, and err says why.
-func (b *Bot) turn(ctx context.Context, key connection.Key, team, ref string, patience time.Duration) (*Turn, error) {
-	t := &Turn{Key: key, TeamID: team, Ref: ref, hooks: b.respond, audit: b.viewers, idle: b.idle}
+func (g *gate) turn(ctx context.Context, key connection.Key, team, ref string, patience time.Duration) (*Turn, error) {
+	t := &Turn{Key: key, TeamID: team, Ref: ref, hooks: g.responses.post, audit: g.audience.viewers, idle: g.metrics.idle}
 	var err error
 	if patience > 0 {
 		ctx, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
-		t.Connection, err = b.install.Open(ctx, key)
+		t.Connection, err = g.install.Open(ctx, key)
 		t.openErr = err
 	} else {
 		err = connection.ErrNotConnected
 	}
-	t.Install = InstallationOf(b.install, key, t.Connection)
+	t.Install = InstallationOf(g.install, key, t.Connection)
 	if err != nil {
-		t.Log = b.log.With("ref", ref, "key", key.String())
+		t.Log = g.log.With("ref", ref, "key", key.String())
 		return t, err
 	}
-	t.Slack = b.install.ClientIn(t.Connection, team)
-	t.Log = b.log.With("ref", ref, "connection", t.Connection.ID, "team", cmp.Or(t.Connection.TeamID, team))
+	t.Slack = g.install.ClientIn(t.Connection, team)
+	t.Log = g.log.With("ref", ref, "connection", t.Connection.ID, "team", cmp.Or(t.Connection.TeamID, team))
 	return t, nil
 }
 
 // timed is call, measured.
-func (b *Bot) timed(ctx context.Context, h Handler, t *Turn, payload any) (Reply, error) {
+func (g *gate) timed(ctx context.Context, h Handler, t *Turn, payload any) (Reply, error) {
 	began := time.Now()
 	defer func() {
 		if !h.first {
-			b.metrics.took.WithLabelValues(string(h.Kind)).Observe(time.Since(began).Seconds())
+			g.metrics.took.WithLabelValues(string(h.Kind)).Observe(time.Since(began).Seconds())
 		}
 	}()
 	return call(ctx, h, t, payload)
 }
 
 // within runs h for as long as it may take.
-func (b *Bot) within(ctx context.Context, h Handler, t *Turn, payload any) (Reply, error) {
+func (g *gate) within(ctx context.Context, h Handler, t *Turn, payload any) (Reply, error) {
 	limit := h.limit
 	if limit == 0 {
 		limit = eventBudget
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, errTooLong)
 	defer cancel()
-	r, err := b.timed(ctx, h, t, payload)
+	r, err := g.timed(ctx, h, t, payload)
 	if err != nil && errors.Is(context.Cause(ctx), errTooLong) {
 		err = fmt.Errorf("%w: %w", errTooLong, err)
 	}
@@ -193,8 +213,8 @@ func resultOf(ctx context.Context, h Handler, t *Turn, err error) string {
 }
 
 // unavailable is what a person reads when there is no connection to work with.
-func (b *Bot) unavailable(ctx context.Context, t *Turn, err error) Reply {
-	app := b.install.App().Name
+func (g *gate) unavailable(ctx context.Context, t *Turn, err error) Reply {
+	app := g.install.App().Name
 	if t.Outsider() {
 		return t.notForOutsiders()
 	}
@@ -208,29 +228,29 @@ func (b *Bot) unavailable(ctx context.Context, t *Turn, err error) Reply {
 	}
 	if t.Renewing() {
 		t.Log.WarnContext(ctx, "open connection", "slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
-		return b.renewing(t)
+		return g.renewing(t)
 	}
-	b.log.ErrorContext(ctx, "open connection", "ref", t.Ref, "key", t.Key.String(), "cause", err)
+	g.log.ErrorContext(ctx, "open connection", "ref", t.Ref, "key", t.Key.String(), "cause", err)
 	return Reply{Text: fmt.Sprintf("%s can't reach its records right now. Try again in a few minutes. Reference: %s.",
 		app, t.Ref)}
 }
 
 // renewing is what a person reads when the access ran out and Slack gives no new one just now.
-func (b *Bot) renewing(t *Turn) Reply {
+func (g *gate) renewing(t *Turn) Reply {
 	return Reply{Text: fmt.Sprintf("%s couldn't renew its access with Slack just now. Try again in a minute. "+
-		"Reference: %s.", b.install.App().Name, t.Ref)}
+		"Reference: %s.", g.install.App().Name, t.Ref)}
 }
 
 // failed logs a handler's error and returns what the person reads.
-func (b *Bot) failed(ctx context.Context, t *Turn, h Handler, err error) Reply {
-	if r, ok := b.interrupted(ctx, t.Ref); ok {
+func (g *gate) failed(ctx context.Context, t *Turn, h Handler, err error) Reply {
+	if r, ok := g.interrupted(ctx, t.Ref); ok {
 		t.Log.WarnContext(ctx, "handler ended with its context",
 			failure(err, "handler", h.id(), "why", context.Cause(ctx))...)
 		return r
 	}
-	b.logFailure(ctx, t, h, err)
+	logFailure(ctx, t, h, err)
 	if errors.As(err, new(*panicError)) {
-		b.metrics.panics.Inc()
+		g.metrics.panics.Inc()
 	}
 	// What a handler did before it failed isn't known here, so nothing is said of that.
 	wait, limited := slackapi.RetryAfter(err)
@@ -239,28 +259,28 @@ func (b *Bot) failed(ctx context.Context, t *Turn, h Handler, err error) Reply {
 	case code == connection.ReasonNotAdded:
 		return Reply{Text: fmt.Sprintf("Your organisation has %s, this workspace doesn't yet. "+
 			"An admin of the organisation can add it here: %s",
-			b.install.App().Name, b.install.AddToWorkspacesURL(t.Connection.Key))}
+			g.install.App().Name, g.install.AddToWorkspacesURL(t.Connection.Key))}
 	case install.Moving(code):
 		return Reply{Text: fmt.Sprintf("This workspace is being moved into an organisation, and Slack lets %s do nothing "+
-			"until that is done. Try again later. Reference: %s.", b.install.App().Name, t.Ref)}
+			"until that is done. Try again later. Reference: %s.", g.install.App().Name, t.Ref)}
 	case errors.Is(err, connection.ErrRenewing): // of a person's own access: see AsUser
-		return b.renewing(t)
+		return g.renewing(t)
 	case limited:
 		seconds := max(1, int(math.Ceil(wait.Seconds())))
 		return Reply{Text: fmt.Sprintf("Slack asks %s to slow down here. Try again in %d s. Reference: %s.",
-			b.install.App().Name, seconds, t.Ref)}
+			g.install.App().Name, seconds, t.Ref)}
 	}
 	return Reply{Text: "Something went wrong on our side. Check what was done before you try again. " +
 		"Reference: " + t.Ref + "."}
 }
 
 // interrupted is what the person reads whose handler's context ended; false: it did not.
-func (b *Bot) interrupted(run context.Context, ref string) (Reply, bool) {
+func (g *gate) interrupted(run context.Context, ref string) (Reply, bool) {
 	var text string
 	switch cause := context.Cause(run); {
 	case errors.Is(cause, errStopping):
-		b.metrics.late.WithLabelValues("interrupted").Inc()
-		text = b.install.App().Name + " is restarting, and this was interrupted. " +
+		g.metrics.late.WithLabelValues("interrupted").Inc()
+		text = g.install.App().Name + " is restarting, and this was interrupted. " +
 			"Check what was done, and try again in a minute."
 	case errors.Is(cause, errTooLong):
 		text = "This took longer than Slack lets an answer wait, so it was ended. Check what was done before you try again."
@@ -271,13 +291,13 @@ func (b *Bot) interrupted(run context.Context, ref string) (Reply, bool) {
 }
 
 // broke logs and counts a panic in something that somebody waits for, and returns what they read.
-func (b *Bot) broke(ctx context.Context, ref string, err error, args ...any) Reply {
-	b.metrics.panics.Inc()
-	b.log.ErrorContext(ctx, "work panicked: it is given up", failure(err, append(args, "ref", ref)...)...)
+func (g *gate) broke(ctx context.Context, ref string, err error, args ...any) Reply {
+	g.metrics.panics.Inc()
+	g.log.ErrorContext(ctx, "work panicked: it is given up", failure(err, append(args, "ref", ref)...)...)
 	return Reply{Text: "Something went wrong on our side. Try again in a moment. Reference: " + ref + "."}
 }
 
-func (b *Bot) logFailure(ctx context.Context, t *Turn, h Handler, err error) {
+func logFailure(ctx context.Context, t *Turn, h Handler, err error) {
 	level := map[class]slog.Level{wait: slog.LevelInfo, final: slog.LevelWarn, later: slog.LevelError}[classOf(err)]
 	t.Log.Log(ctx, level, "handler failed", failure(err, "handler", h.id(), "attempt", t.Attempt)...)
 }

@@ -7,6 +7,7 @@ package bot
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/slack-go/slack"
@@ -44,12 +45,26 @@ type reach struct {
 	form    []byte // the payload of a form that was submitted; nil: it was none
 }
 
+// answers runs handlers that somebody waits for, and brings what they come to behind the acknowledgement.
+type answers struct {
+	gate      *gate
+	responses *responses
+	traffic   *traffic
+	metrics   *metrics
+	tasks     *tasks
+	log       *slog.Logger
+	now       func() time.Time
+
+	stopping context.Context // ended by stop: handlers that still run are to end
+	stop     context.CancelFunc
+}
+
 // lifetime is the context of a handler whose acknowledgement waits for it until ctx ends: it goes on behind that. The
 // program's stop ends it, but not before the acknowledgement.
-func (b *Bot) lifetime(ctx context.Context) (run context.Context, end context.CancelFunc) {
+func (s *answers) lifetime(ctx context.Context) (run context.Context, end context.CancelFunc) {
 	bounded, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), lateLife, errTooLong)
 	run, interrupt := context.WithCancelCause(bounded)
-	disarm := context.AfterFunc(b.stopped, func() {
+	disarm := context.AfterFunc(s.stopping, func() {
 		<-ctx.Done()
 		interrupt(errStopping)
 	})
@@ -57,31 +72,31 @@ func (b *Bot) lifetime(ctx context.Context) (run context.Context, end context.Ca
 }
 
 // immediate runs h and waits for it until ctx's deadline. It returns in time in every case.
-func (b *Bot) immediate(ctx context.Context, h Handler, a act) result {
+func (s *answers) immediate(ctx context.Context, h Handler, a act) result {
 	ref := install.NewRef()
 	// Buffered, so that a handler nobody waits for any more still ends.
 	done := make(chan result, 1)
-	run, end := b.lifetime(ctx)
-	b.tasks.Go(func() {
+	run, end := s.lifetime(ctx)
+	s.tasks.Go(func() {
 		defer end()
 		r, began := result{ref: ref}, time.Now()
-		err := guard(func() error { b.attend(ctx, run, h, a, &r); return nil })
+		err := guard(func() error { s.attend(ctx, run, h, a, &r); return nil })
 		if err != nil {
-			r.reply, r.ran = b.broke(run, ref, err, "handler", h.id()), ranPanicked
+			r.reply, r.ran = s.gate.broke(run, ref, err, "handler", h.id()), ranPanicked
 		}
-		b.metrics.ran.WithLabelValues(string(h.Kind), r.ran).Inc()
-		b.log.DebugContext(run, "handler ended", "ref", ref, "handler", h.id(), "team", a.team, "result", r.ran,
+		s.metrics.ran.WithLabelValues(string(h.Kind), r.ran).Inc()
+		s.log.DebugContext(run, "handler ended", "ref", ref, "handler", h.id(), "team", a.team, "result", r.ran,
 			"took", time.Since(began).Round(time.Microsecond))
 		done <- r
 		if t := r.turn; t != nil && t.openErr == nil {
-			b.sawTraffic(t.Connection.Key, b.now())
+			s.traffic.saw(t.Connection.Key, s.now())
 		}
 	})
 	select {
 	case r := <-done:
 		return r
 	case <-ctx.Done():
-		b.log.WarnContext(ctx, "handler is late: answered for it", "handler", h.id(), "ref", ref)
+		s.log.WarnContext(ctx, "handler is late: answered for it", "handler", h.id(), "ref", ref)
 		text := "This takes longer than Slack lets me wait. The answer follows here if there is one. " +
 			"Reference: " + ref + "."
 		return result{reply: Reply{Text: text}, ref: ref, late: done, run: run}
@@ -90,49 +105,49 @@ func (b *Bot) immediate(ctx context.Context, h Handler, a act) result {
 
 // attend runs h if it may run, and puts its answer into r, or the sentence that says why there is none. What stands
 // before it has to be done before ctx's deadline, h itself before run ends.
-func (b *Bot) attend(ctx, run context.Context, h Handler, a act, r *result) {
+func (s *answers) attend(ctx, run context.Context, h Handler, a act, r *result) {
 	before, cancel := run, context.CancelFunc(func() {})
 	deadline, bounded := ctx.Deadline()
 	if bounded {
 		before, cancel = context.WithDeadline(run, deadline)
 	}
 	defer cancel()
-	v := a.visit(h, r.ref, askBudget, b.timed)
+	v := a.visit(h, r.ref, askBudget, s.gate.timed)
 	v.fill = func(t *Turn) {
 		a.fill(t)
 		t.AckBy, r.turn = deadline, t
 	}
-	o := b.pass(before, run, v)
+	o := s.gate.pass(before, run, v)
 	r.reply, r.ran = o.reply, o.ran
 	if o.ran != ranDone {
-		r.reply = b.words(run, o)
+		r.reply = s.gate.words(run, o)
 	}
 }
 
 // after returns what is to be sent behind the ack: the answer of a button, the second part of a reply, or a late
 // answer; nil when that is nothing.
-func (b *Bot) after(r result, to reach) func() {
+func (s *answers) after(r result, to reach) func() {
 	if r.late == nil && r.reply.Then == nil && (to.acked || r.reply.empty()) {
 		return nil
 	}
-	return func() { b.tasks.Go(func() { b.follow(r, to) }) }
+	return func() { s.tasks.Go(func() { s.follow(r, to) }) }
 }
 
 // follow sends it. It blocks until all is sent: a late answer can take as long as lateLife.
-func (b *Bot) follow(r result, to reach) {
+func (s *answers) follow(r result, to reach) {
 	settled := time.After(ackSettles)
 	late := r.late != nil
 	// Whether others read what an answer would take the place of: what is for one person is not put there.
 	public := !to.acked || r.reply.InChannel
 	if late {
-		r = b.await(r)
+		r = s.await(r)
 	}
 	if to.address != "" {
 		<-settled
 	}
 	replace := r.reply.Replace || late && to.acked
 	if late || !to.acked {
-		b.send(r, to, replace && !(public && r.reply.private), late)
+		s.send(r, to, replace && !(public && r.reply.private), late)
 	}
 	replace = replace || to.acked
 
@@ -142,17 +157,17 @@ func (b *Bot) follow(r result, to reach) {
 			next, err = told, nil
 		}
 		if err != nil {
-			b.metrics.lose(lostSecondPart)
-			b.log.Warn("second part of a reply", failure(err, "handler", to.handler, "ref", r.ref)...)
+			s.metrics.lose(lostSecondPart)
+			s.log.Warn("second part of a reply", failure(err, "handler", to.handler, "ref", r.ref)...)
 			return
 		}
 		r.reply = next
-		b.send(r, to, replace && !(public && next.private), false)
+		s.send(r, to, replace && !(public && next.private), false)
 	}
 }
 
 // await blocks until a late handler has answered, or may run no longer.
-func (b *Bot) await(r result) result {
+func (s *answers) await(r result) result {
 	select {
 	case done := <-r.late:
 		return done
@@ -162,48 +177,48 @@ func (b *Bot) await(r result) result {
 	case done := <-r.late:
 		return done
 	case <-time.After(lateGrace):
-		reply, _ := b.interrupted(r.run, r.ref)
+		reply, _ := s.gate.interrupted(r.run, r.ref)
 		return result{reply: reply, ref: r.ref}
 	}
 }
 
 // send brings a reply to the person. One that can't be delivered is logged, and counted when it was promised.
-func (b *Bot) send(r result, to reach, replace, late bool) {
+func (s *answers) send(r result, to reach, replace, late bool) {
 	says := !r.reply.empty() || to.form != nil && (late || r.reply.View != nil || len(r.reply.Errors) > 0)
 	if !says {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), afterBudget)
 	defer cancel()
-	err := guard(func() error { return b.deliver(ctx, r, to, replace) })
+	err := guard(func() error { return s.deliver(ctx, r, to, replace) })
 	if errors.As(err, new(*panicError)) { // what the handler returned can't be written
-		r.reply = b.broke(ctx, r.ref, err, "handler", to.handler)
-		err = b.deliver(ctx, r, to, replace)
+		r.reply = s.gate.broke(ctx, r.ref, err, "handler", to.handler)
+		err = s.deliver(ctx, r, to, replace)
 	}
 	if err != nil {
-		b.log.Warn("answer not delivered", "handler", to.handler, "ref", r.ref, "late", late,
+		s.log.Warn("answer not delivered", "handler", to.handler, "ref", r.ref, "late", late,
 			"slack_error", slackapi.SlackError(err), "cause", reason(err))
 	}
 	switch {
 	case late && err != nil:
-		b.metrics.late.WithLabelValues("lost").Inc()
+		s.metrics.late.WithLabelValues("lost").Inc()
 	case late:
-		b.metrics.late.WithLabelValues("delivered").Inc()
+		s.metrics.late.WithLabelValues("delivered").Inc()
 	case err != nil:
-		b.metrics.lose(lostUndelivered)
+		s.metrics.lose(lostUndelivered)
 	}
 }
 
-func (b *Bot) deliver(ctx context.Context, r result, to reach, replace bool) error {
+func (s *answers) deliver(ctx context.Context, r result, to reach, replace bool) error {
 	if to.form == nil && to.address != "" {
-		err := b.respond(ctx, to.address, r.reply.message(replace, to.thread))
+		err := s.responses.post(ctx, to.address, r.reply.message(replace, to.thread))
 		if over(err) && r.turn != nil {
 			return r.turn.whisper(ctx, r.reply)
 		}
 		return err
 	}
 
-	t := b.turnAgain(ctx, r, to)
+	t := s.turnAgain(ctx, r, to)
 	switch {
 	case t.Slack == nil:
 		return connection.ErrNotConnected
@@ -216,8 +231,8 @@ func (b *Bot) deliver(ctx context.Context, r result, to reach, replace bool) err
 
 // turnAgain is the Turn of what was acted, with a token that is good now: the handler may have run for long. While our
 // records are away, the one it had must do.
-func (b *Bot) turnAgain(ctx context.Context, r result, to reach) *Turn {
-	t, err := b.turn(ctx, to.key, to.team, r.ref, eventOpenBudget)
+func (s *answers) turnAgain(ctx context.Context, r result, to reach) *Turn {
+	t, err := s.gate.turn(ctx, to.key, to.team, r.ref, eventOpenBudget)
 	to.fill(t)
 	if err != nil && r.turn != nil && r.turn.Slack != nil {
 		return r.turn

@@ -110,7 +110,7 @@ func (b *Bot) seeTo(ctx context.Context, e *Event, v *visit) (done bool, err err
 	if !ours {
 		return false, nil
 	}
-	_, shared := b.byName[h.id()]
+	_, shared := b.routes.byName[h.id()]
 	h.first = shared
 	if len(e.Said) == 0 || e.Said[0] != seenTo {
 		own := *v
@@ -118,7 +118,7 @@ func (b *Bot) seeTo(ctx context.Context, e *Event, v *visit) (done bool, err err
 			e.by = h
 			return h, ""
 		}
-		o := b.pass(ctx, ctx, own)
+		o := b.gate.pass(ctx, ctx, own)
 		if err := b.handled(ctx, e, o); err != nil || !shared {
 			return true, err
 		}

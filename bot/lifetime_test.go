@@ -31,7 +31,7 @@ func TestLifetimeOfAHandler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := lateBot(t)
 		acking, cancel := context.WithTimeout(context.Background(), ackBudget)
-		run, end := b.lifetime(acking)
+		run, end := b.answers.lifetime(acking)
 		cancel() // the acknowledgement is out
 		began := time.Now()
 		<-run.Done()
@@ -45,7 +45,7 @@ func TestLifetimeOfAHandler(t *testing.T) {
 		go func() { ended <- b.Run(running) }()
 		synctest.Wait()
 		acking, cancel = context.WithTimeout(context.Background(), ackBudget)
-		run, end = b.lifetime(acking)
+		run, end = b.answers.lifetime(acking)
 		cancel()
 		defer end()
 		began = time.Now()
@@ -61,7 +61,7 @@ func TestLifetimeOfAHandler(t *testing.T) {
 		// What comes during the stop has until its acknowledgement.
 		acking, cancel = context.WithTimeout(context.Background(), ackBudget)
 		defer cancel()
-		run, endLast := b.lifetime(acking)
+		run, endLast := b.answers.lifetime(acking)
 		defer endLast()
 		began = time.Now()
 		<-run.Done()
@@ -79,7 +79,7 @@ func TestHandlerThatIgnoresItsEnd(t *testing.T) {
 			run, end := context.WithCancelCause(context.Background())
 			end(cause)
 			began := time.Now()
-			r := b.await(result{ref: "R1", late: make(chan result), run: run})
+			r := b.answers.await(result{ref: "R1", late: make(chan result), run: run})
 			if !strings.Contains(r.reply.Text, want) || !strings.Contains(r.reply.Text, "R1") || time.Since(began) != lateGrace {
 				t.Errorf("%v: after %v: %q", cause, time.Since(began), r.reply.Text)
 			}

@@ -5,7 +5,9 @@ package bot
 
 import (
 	"context"
+	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -145,7 +147,7 @@ func newMetrics(b *Bot, r prometheus.Registerer) *metrics {
 		return m
 	}
 	r.MustRegister(m.accepted, m.refused, m.dropped, m.again, m.good, m.acks, m.waits, m.outcomes, m.untold, m.ran, m.took,
-		m.unread, m.panics, m.late, m.lost, m.limited, inboxGauges{b})
+		m.unread, m.panics, m.late, m.lost, m.limited, inboxGauges{b.cfg.Inbox, b.now})
 	if b.cfg.AppToken != "" { // elsewhere there are none, and an alert on 0 would fire
 		r.MustRegister(m.unopened, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "switchboard_sockets",
 			Help: "Live connections of Socket Mode."}, func() float64 {
@@ -196,6 +198,22 @@ func (m *metrics) drop(kind, reason string) { m.dropped.WithLabelValues(kind, re
 // lose counts an answer that nobody reads.
 func (m *metrics) lose(cause string) { m.lost.WithLabelValues(cause).Inc() }
 
+// idle notes that a part of an answer does nothing where it stands. Who made it has to change it: what they meant is
+// lost until then.
+func (m *metrics) idle(log *slog.Logger, what string, fields []string) {
+	m.lose(lostIdleField)
+	log.Error("an answer has fields that do nothing there", "of", what, "fields", strings.Join(fields, ", "))
+}
+
+// leftOut notes what a handler does without, because this release can't read it. The names are of fields, not what
+// people wrote.
+func (m *metrics) leftOut(log *slog.Logger, kind string, parts []string) {
+	const most = 10
+	m.unread.WithLabelValues(kind).Inc()
+	log.Warn("parts of a payload can't be read: the handler gets the rest", "kind", kind, "parts", len(parts),
+		"first", clip(strings.Join(parts[:min(most, len(parts))], " ")))
+}
+
 func (m *metrics) began(e Event, now time.Time) {
 	if e.Attempt == 1 {
 		m.waits.Observe(now.Sub(e.Received).Seconds())
@@ -205,7 +223,10 @@ func (m *metrics) began(e Event, now time.Time) {
 func (m *metrics) ended(outcome string) { m.outcomes.WithLabelValues(outcome).Inc() }
 
 // inboxGauges asks the inbox when somebody asks for the numbers.
-type inboxGauges struct{ b *Bot }
+type inboxGauges struct {
+	inbox Inbox
+	now   func() time.Time
+}
 
 var (
 	inboxSize = prometheus.NewDesc("switchboard_inbox_events",
@@ -227,7 +248,7 @@ func (g inboxGauges) Describe(to chan<- *prometheus.Desc) {
 func (g inboxGauges) Collect(to chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), askBudget)
 	defer cancel()
-	count, err := g.b.inbox.Count(ctx)
+	count, err := g.inbox.Count(ctx)
 	if err != nil {
 		return
 	}
@@ -238,7 +259,7 @@ func (g inboxGauges) Collect(to chan<- prometheus.Metric) {
 	}
 	age := 0.0
 	if !count.Oldest.IsZero() {
-		age = max(0, g.b.now().Sub(count.Oldest).Seconds())
+		age = max(0, g.now().Sub(count.Oldest).Seconds())
 	}
 	to <- prometheus.MustNewConstMetric(inboxOldest, prometheus.GaugeValue, age)
 	to <- prometheus.MustNewConstMetric(inboxErased, prometheus.CounterValue, float64(count.Erased))

@@ -226,12 +226,12 @@ func TestEndsOfHandlersAreCounted(t *testing.T) {
 			h    Handler
 			come func(b *Bot)
 		}{
-			"event": {onGone(end.end), func(b *Bot) { b.work(t.Context(), gone("Ev1", 1), nil) }},
+			"event": {onGone(end.end), func(b *Bot) { b.workers.work(t.Context(), gone("Ev1", 1), nil) }},
 			"command": {OnCommand("/x", typed).Describe("x", "").Always(), func(b *Bot) {
 				_, _ = b.accept(t.Context(), delivery{kind: kindCommands, form: url.Values{"command": {"/x"}, "team_id": {"T1"}}})
 			}},
 			"command slow": {OnCommand("/x", typed).Describe("x", "").Always().Slow(), func(b *Bot) {
-				b.work(t.Context(), Event{Kind: kindCommands, Type: "command /x", Key: key, Attempt: 1, Body: []byte(`{"form":"team_id=T1"}`)}, nil)
+				b.workers.work(t.Context(), Event{Kind: kindCommands, Type: "command /x", Key: key, Attempt: 1, Body: []byte(`{"form":"team_id=T1"}`)}, nil)
 			}},
 			"action": {OnAction("x", run).Always(), func(b *Bot) {
 				_, _ = b.accept(t.Context(), delivery{kind: kindInteractive, body: fmt.Appendf(nil, press, "block_actions")})
@@ -278,7 +278,7 @@ func TestWhatComesCanBeFollowed(t *testing.T) {
 		OnCommand("/x", func(context.Context, *Turn, *slack.SlashCommand) (Reply, error) { return Reply{}, nil }).Describe("x", "").Always())
 	e := gone("Ev1", 2)
 	e.Key = connection.Key{AppID: "A1", TeamID: "T1"}
-	b.work(t.Context(), e, nil)
+	b.workers.work(t.Context(), e, nil)
 	if _, err := b.accept(t.Context(), delivery{kind: kindCommands, form: url.Values{"command": {"/x"}, "team_id": {"T7"}}}); err != nil {
 		t.Fatal(err)
 	}
@@ -303,7 +303,7 @@ func TestWhatIsDroppedIsCounted(t *testing.T) {
 	event := func(rest string) func() {
 		return func() {
 			body := `{"type":"event_callback","event_id":"Ev1","api_app_id":"A1","team_id":"T1","authorizations":[{"team_id":"T1","user_id":"UBOT","is_bot":true}],"event":{` + rest + `}}`
-			b.work(t.Context(), Event{ID: "Ev1", Kind: kindEvents, Type: "reaction_added", Key: connection.Key{AppID: "A1", TeamID: "T1"}, Attempt: 1, Body: []byte(body)}, nil)
+			b.workers.work(t.Context(), Event{ID: "Ev1", Kind: kindEvents, Type: "reaction_added", Key: connection.Key{AppID: "A1", TeamID: "T1"}, Attempt: 1, Body: []byte(body)}, nil)
 		}
 	}
 	deliver := func(d delivery) func() { return func() { _, _ = b.accept(t.Context(), d) } }
@@ -312,7 +312,7 @@ func TestWhatIsDroppedIsCounted(t *testing.T) {
 		want string
 	}{
 		"an event that nobody handles": {func() {
-			b.work(t.Context(), Event{ID: "Ev2", Kind: kindEvents, Type: "x", Attempt: 1, Body: []byte(`{"event_id":"Ev2","event":{"type":"x"}}`)}, nil)
+			b.workers.work(t.Context(), Event{ID: "Ev2", Kind: kindEvents, Type: "x", Attempt: 1, Body: []byte(`{"event_id":"Ev2","event":{"type":"x"}}`)}, nil)
 		}, "kind=events_api reason=no_handler"},
 		"our own reaction":           {event(`"type":"reaction_added","user":"UBOT"`), "kind=events_api reason=own"},
 		"an envelope of a new kind":  {deliver(delivery{kind: kindEvents, body: []byte(`{"type":"news"}`)}), "kind=events_api reason=unknown_kind"},

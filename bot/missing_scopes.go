@@ -134,22 +134,22 @@ func (h Handler) refused(t *Turn, err error) []string {
 
 // notAllowed is the answer of a command, a button or a modal. A button in the Home has no place for one, so a message
 // says it.
-func (b *Bot) notAllowed(t *Turn, h Handler, missing []string) Reply {
+func (g *gate) notAllowed(t *Turn, h Handler, missing []string) Reply {
 	if h.Kind != KindAction || t.address != "" {
 		return t.NotAllowed(missing...)
 	}
-	b.tasks.Go(func() {
+	g.tasks.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), afterBudget)
 		defer cancel()
-		b.whisperNotAllowed(ctx, t, missing)
+		g.whisperNotAllowed(ctx, t, missing)
 	})
 	return Reply{}
 }
 
 // whisperNotAllowed tells the person whose event found permissions missing: in the conversation, so that only they see
 // it, or in a direct message; once an hour for each feature. Without the permission to write nobody can be told.
-func (b *Bot) whisperNotAllowed(ctx context.Context, t *Turn, missing []string) {
-	if !b.mayHear(ctx, t) {
+func (g *gate) whisperNotAllowed(ctx context.Context, t *Turn, missing []string) {
+	if !g.insiders.mayHear(ctx, t) {
 		t.Log.InfoContext(ctx, "not allowed, and asked for by somebody who may be of another company",
 			"missing_scopes", missing)
 		return
@@ -158,7 +158,7 @@ func (b *Bot) whisperNotAllowed(ctx context.Context, t *Turn, missing []string) 
 	if t.Slack == nil || t.UserID == "" || len(t.Missing("chat:write")) > 0 {
 		return
 	}
-	if !b.install.ShouldTellMissing(ctx, t.Connection, t.UserID, t.Install.Describe(missing)) {
+	if !g.install.ShouldTellMissing(ctx, t.Connection, t.UserID, t.Install.Describe(missing)) {
 		return
 	}
 	if err := t.privately(ctx, r); err != nil {

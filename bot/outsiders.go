@@ -9,8 +9,10 @@ import (
 	"cmp"
 	"context"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/slackapi"
 )
@@ -18,28 +20,37 @@ import (
 // Whom Slack said to belong to an organisation is believed to for this long.
 const insiderKept = 10 * time.Minute
 
+// insiders knows who belongs to whom, as far as a payload or Slack says.
+type insiders struct {
+	install *install.Installer
+	now     func() time.Time
+
+	mu    sync.Mutex
+	known map[string]time.Time // connection, workspace and person → when Slack said that they belong together
+}
+
 // admit is the one rule for who may use h: nil for who may, else what they are told. t has its connection. What can't
 // be found out counts as no. It asks Slack only about people whom the payload doesn't place in the connection's
 // workspace or organisation.
 //
 // Only what was pressed is refused. Slack offers commands to members of the workspace alone, and what happens in a
 // shared channel is an event whoever does it: see Turn.Outsider.
-func (b *Bot) admit(ctx context.Context, h Handler, t *Turn, pressed *interaction) *Reply {
+func (i *insiders) admit(ctx context.Context, h Handler, t *Turn, pressed *interaction) *Reply {
 	c := t.Connection
 	if pressed == nil || c.ID == "" { // without a connection there is nothing to do or to learn
 		return nil
 	}
 	if pressed.foreignBot(c) {
 		t.Log.InfoContext(ctx, "refused: pressed in what another installation wrote", "handler", h.id())
-		return &Reply{Text: escape("This is from another installation of " + b.install.App().Name +
+		return &Reply{Text: escape("This is from another installation of " + i.install.App().Name +
 			" and can't be used from here.")}
 	}
-	in, err := b.insider(ctx, t)
+	in, err := i.insider(ctx, t)
 	switch {
 	case h.anyone:
 		if t.outsider = !in; !in && t.Slack != nil {
 			// The payload may have named their workspace as the place, and our token has no business there.
-			t.Slack, t.TeamID = b.install.Client(c), c.TeamID
+			t.Slack, t.TeamID = i.install.Client(c), c.TeamID
 		}
 		return nil
 	case in:
@@ -56,11 +67,11 @@ func (b *Bot) admit(ctx context.Context, h Handler, t *Turn, pressed *interactio
 
 // mayHear reports whether who acted may be told something about the workspace, which people of other companies may not.
 // Where the payload leaves open who they are Slack is asked; what can't be found out counts as no.
-func (b *Bot) mayHear(ctx context.Context, t *Turn) bool {
+func (i *insiders) mayHear(ctx context.Context, t *Turn) bool {
 	if !t.Shared && t.UserTeam == "" { // elsewhere everybody is of this workspace
 		return true
 	}
-	in, err := b.insider(ctx, t)
+	in, err := i.insider(ctx, t)
 	if in {
 		t.outsider = false
 	} else if err != nil {
@@ -130,7 +141,7 @@ func (i interaction) foreignBot(c connection.Connection) bool {
 }
 
 // insider reports whether who acts belongs to the workspace or the organisation of t's connection.
-func (b *Bot) insider(ctx context.Context, t *Turn) (bool, error) {
+func (i *insiders) insider(ctx context.Context, t *Turn) (bool, error) {
 	c := t.Connection
 	switch at := sideOf(c, t.UserTeam); {
 	case at == ours:
@@ -140,31 +151,31 @@ func (b *Bot) insider(ctx context.Context, t *Turn) (bool, error) {
 	}
 	// A person of another workspace of the organisation, or one whose workspace is not named.
 	key := c.ID + "/" + t.UserTeam + "/" + t.UserID
-	b.mu.Lock()
-	at, known := b.insiders[key]
-	b.mu.Unlock()
-	if known && b.now().Sub(at) < insiderKept {
+	i.mu.Lock()
+	at, known := i.known[key]
+	i.mu.Unlock()
+	if known && i.now().Sub(at) < insiderKept {
 		return true, nil
 	}
-	in, err := b.askInsider(ctx, t)
+	in, err := i.askInsider(ctx, t)
 	if !in {
 		return false, err
 	}
-	b.mu.Lock()
-	if len(b.insiders) > 10_000 {
-		clear(b.insiders) // costs one more call for each person
+	i.mu.Lock()
+	if len(i.known) > 10_000 {
+		clear(i.known) // costs one more call for each person
 	}
-	b.insiders[key] = b.now()
-	b.mu.Unlock()
+	i.known[key] = i.now()
+	i.mu.Unlock()
 	return true, nil
 }
 
 // askInsider asks Slack: first for the organisation's workspaces, which needs no permission, then for the person.
-func (b *Bot) askInsider(ctx context.Context, t *Turn) (bool, error) {
+func (i *insiders) askInsider(ctx context.Context, t *Turn) (bool, error) {
 	c := t.Connection
 	var failed error
 	if c.Org() && workspace(t.UserTeam) != "" {
-		all, err := b.install.Workspaces(ctx, c)
+		all, err := i.install.Workspaces(ctx, c)
 		for _, w := range all {
 			if w.ID == t.UserTeam {
 				return true, nil
@@ -173,7 +184,7 @@ func (b *Bot) askInsider(ctx context.Context, t *Turn) (bool, error) {
 		failed = err
 	}
 	// Not t.Slack, which names the workspace of the payload: it may be the other company's.
-	u, err := b.install.Client(c).GetUserInfoContext(ctx, t.UserID)
+	u, err := i.install.Client(c).GetUserInfoContext(ctx, t.UserID)
 	switch slackapi.SlackError(err) {
 	case "":
 	case "user_not_found", "user_not_visible", "users_not_found", "missing_scope":

@@ -4,21 +4,15 @@ package bot
 // message in the conversation.
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
-	"net/http"
-	"strings"
 
 	"github.com/slack-go/slack"
 
 	"github.com/switchboard-go/switchboard/install/connection"
-	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
 // Reply is an answer. The zero Reply says nothing.
@@ -63,18 +57,11 @@ func (h Handler) idle(r Reply, second bool) (fields []string) {
 	return fields
 }
 
-// idle notes that a part of an answer does nothing where it stands. Who made it has to change it: what they meant is
-// lost until then.
-func (b *Bot) idle(log *slog.Logger, what string, fields []string) {
-	b.metrics.lose(lostIdleField)
-	log.Error("an answer has fields that do nothing there", "of", what, "fields", strings.Join(fields, ", "))
-}
-
 // sound is an answer of h as far as it can be given. What can't is noted; where that leaves nothing to read, the person
 // reads the errors as text, or that something went wrong. second: see Handler.idle.
-func (b *Bot) sound(h Handler, t *Turn, r Reply, second bool) Reply {
+func (g *gate) sound(h Handler, t *Turn, r Reply, second bool) Reply {
 	if fields := h.idle(r, second); len(fields) > 0 {
-		b.idle(t.Log, h.id(), fields)
+		g.metrics.idle(t.Log, h.id(), fields)
 	}
 	if unsaid := r.View != nil || len(r.Errors) > 0; unsaid && h.Kind != KindView && r.empty() {
 		r.Text = cmp.Or(faults(r.Errors), "Something went wrong on our side. Check what was done before you try again. "+
@@ -86,7 +73,7 @@ func (b *Bot) sound(h Handler, t *Turn, r Reply, second bool) Reply {
 			if err != nil {
 				return later, err
 			}
-			return b.sound(h, t, later, true), nil
+			return g.sound(h, t, later, true), nil
 		}
 	}
 	return r
@@ -200,38 +187,8 @@ func (t *Turn) OpenView(ctx context.Context, view slack.ModalViewRequest) (*slac
 	return &opened.View, nil
 }
 
-// respond posts to a response_url. Slack takes 5 posts within 30 minutes. Its errors do not hold the address.
-func (b *Bot) respond(ctx context.Context, address connection.Secret, m message) error {
-	if address == "" {
-		return errors.New("respond: no response_url")
-	}
-	u, err := b.responseURL(address.Reveal())
-	if err != nil {
-		return fmt.Errorf("respond: response_url: %w", err)
-	}
-	body, err := encode(m)
-	if err != nil {
-		return fmt.Errorf("respond: %w", err)
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(body))
-	if err != nil {
-		return errors.New("respond: response_url is not usable")
-	}
-	req.Header.Set("Content-Type", "application/json; charset=utf-8")
-	resp, err := b.hooks.Do(req)
-	if err != nil {
-		return fmt.Errorf("respond: %w", slackapi.Cause(err))
-	}
-	defer func() { _ = resp.Body.Close() }()
-	answer, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("respond: Slack answered %d %s", resp.StatusCode, clip(string(answer)))
-	}
-	return nil
-}
-
 // say posts r and, when it has a Then, changes the message to what Then returns.
-func (b *Bot) say(ctx context.Context, t *Turn, r Reply) error {
+func (g *gate) say(ctx context.Context, t *Turn, r Reply) error {
 	if r.empty() {
 		return nil
 	}
@@ -250,7 +207,7 @@ func (b *Bot) say(ctx context.Context, t *Turn, r Reply) error {
 	}
 	if err != nil {
 		// The first answer stands; posting it again on a retry would help nobody.
-		b.metrics.lose(lostSecondPart)
+		g.metrics.lose(lostSecondPart)
 		t.Log.WarnContext(ctx, "second part of a reply", failure(err)...)
 		return nil
 	}
@@ -266,7 +223,7 @@ func (b *Bot) say(ctx context.Context, t *Turn, r Reply) error {
 		return err
 	})
 	if err != nil {
-		b.metrics.lose(lostSecondPart)
+		g.metrics.lose(lostSecondPart)
 		t.Log.WarnContext(ctx, "update reply", failure(err, "ref", t.Ref)...)
 	}
 	return nil

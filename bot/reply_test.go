@@ -50,7 +50,7 @@ func TestIdleFieldsOfAnAnswer(t *testing.T) {
 				given = Reply{Text: "First.", Then: func(context.Context) (Reply, error) { return test.reply, nil }}
 			}
 			before := series(t, numbers)
-			r := b.sound(h, turn, given, false)
+			r := b.gate.sound(h, turn, given, false)
 			idle := test.idle
 			if second {
 				r, _ = r.Then(t.Context())
@@ -89,7 +89,7 @@ func TestIdleFieldsAreSaid(t *testing.T) {
 		t.Errorf("the command is answered with %s, %v", a.body, err)
 	}
 	press := `{"payload":{"type":"block_actions","api_app_id":"A1","team":{"id":"T1"},"actions":[{"action_id":"x","type":"button"}]}}`
-	b.work(t.Context(), Event{Kind: kindInteractive, Type: "action x", Key: connection.Key{AppID: "A1", TeamID: "T1"},
+	b.workers.work(t.Context(), Event{Kind: kindInteractive, Type: "action x", Key: connection.Key{AppID: "A1", TeamID: "T1"},
 		Attempt: 1, Body: []byte(press)}, nil)
 	for _, of := range []string{`of="command /x" fields=Errors`, `of="action x" fields=Errors`, "of=Turn.Respond fields=Then"} {
 		if !strings.Contains(log.String(), of) {

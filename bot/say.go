@@ -175,8 +175,8 @@ func (t *Turn) privately(ctx context.Context, r Reply) error {
 
 // tellActor says r privately to who acted, unless they are or may be of another company: what a handler refuses them
 // can be about the workspace. Where they can't be told that is in the log, and nothing is tried again.
-func (b *Bot) tellActor(ctx context.Context, t *Turn, r Reply) {
-	if !b.mayHear(ctx, t) {
+func (g *gate) tellActor(ctx context.Context, t *Turn, r Reply) {
+	if !g.insiders.mayHear(ctx, t) {
 		t.Log.InfoContext(ctx, "not told why: they may be of another company")
 		return
 	}

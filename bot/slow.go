@@ -54,7 +54,7 @@ func (b *Bot) postpone(ctx context.Context, h Handler, a act) (r Reply, closing 
 	if h.inOrder {
 		e.OrderingKey = orderingKey(a.key, at.TeamID, at.ChannelID)
 	}
-	if _, err := b.keep(ctx, e, nil); err == nil {
+	if _, err := b.workers.keep(ctx, e, nil); err == nil {
 		return Reply{}, nil
 	}
 
@@ -91,7 +91,7 @@ func (b *Bot) openFirst(ctx context.Context, h Handler, a act, ref string) opene
 	b.tasks.Go(func() {
 		var o opened
 		if err := guard(func() error { o = b.open(opening, h, a, ref); return nil }); err != nil {
-			r := b.broke(opening, ref, err, "handler", h.id())
+			r := b.gate.broke(opening, ref, err, "handler", h.id())
 			o = opened{refusal: &r}
 		}
 		done <- o
@@ -137,9 +137,9 @@ func (b *Bot) open(ctx context.Context, h Handler, a act, ref string) opened {
 		}
 		return Reply{}, err
 	}
-	o := b.pass(ctx, ctx, a.visit(h, ref, askBudget, call))
+	o := b.gate.pass(ctx, ctx, a.visit(h, ref, askBudget, call))
 	if o.ran != ranDone {
-		r := b.words(ctx, o)
+		r := b.gate.words(ctx, o)
 		return opened{turn: o.turn, name: name, refusal: &r}
 	}
 	return opened{turn: o.turn, id: o.turn.ViewID}
@@ -161,7 +161,7 @@ func (b *Bot) handleSlow(ctx context.Context, e *Event) error {
 	if e.Type == kindUnreadable {
 		return &decodeError{errUnreadable}
 	}
-	h, ok := b.byName[e.Type]
+	h, ok := b.routes.byName[e.Type]
 	if !ok { // another release may have it
 		return errors.New("there is no handler " + clip(e.Type) + " here")
 	}
@@ -170,15 +170,15 @@ func (b *Bot) handleSlow(ctx context.Context, e *Event) error {
 		return &decodeError{err}
 	}
 
-	v := a.visit(h, install.NewRef(), eventOpenBudget, b.within)
+	v := a.visit(h, install.NewRef(), eventOpenBudget, b.gate.within)
 	if e.Deaths >= mostDeaths {
-		t, _ := b.turn(ctx, v.key, v.team, v.ref, v.patience)
+		t, _ := b.gate.turn(ctx, v.key, v.team, v.ref, v.patience)
 		v.fill(t)
 		_ = b.tellPerson(ctx, t, notBetter(t))
 		return errEndsProcess
 	}
 	e.by = h
-	o := b.pass(ctx, ctx, v)
+	o := b.gate.pass(ctx, ctx, v)
 	t := o.turn
 	e.ran = o.ran
 	refused := o.told != nil || len(o.missing) > 0 || o.ran == ranNotConnected
@@ -188,13 +188,13 @@ func (b *Bot) handleSlow(ctx context.Context, e *Event) error {
 	case !refused && !o.begun && !e.last():
 		return o.err // our records are silent, or its access is being renewed: tried again
 	case !refused && o.begun:
-		b.logFailure(ctx, t, h, o.err)
+		logFailure(ctx, t, h, o.err)
 		if e.last() || classOf(o.err) == final { // the person is told, and the operator finds it
 			_ = b.tellPerson(context.WithoutCancel(ctx), t, notBetter(t))
 		}
 		return o.err
 	}
-	r := b.words(ctx, o)
+	r := b.gate.words(ctx, o)
 	if r.empty() { // it is said elsewhere
 		return nil
 	}
@@ -229,7 +229,7 @@ func (b *Bot) slowAct(e *Event) (a act, err error) {
 		t.ViewID = w.ViewID
 		b.attempt(t, e)
 		if t.Slack != nil {
-			b.sawTraffic(t.Connection.Key, e.Received)
+			b.traffic.saw(t.Connection.Key, e.Received)
 		}
 	}
 	return a, nil
@@ -287,7 +287,7 @@ func (b *Bot) tellPerson(ctx context.Context, t *Turn, r Reply) error {
 	if own.said != nil {
 		was := t.said.event
 		own.said = &said{
-			inbox: spoken{b.inbox}, now: b.now,
+			inbox: spoken{b.workers.inbox}, now: b.now,
 			event: &Event{Said: slices.Clone(was.Said), Received: was.Received},
 		}
 		own.said.fresh()
@@ -302,4 +302,4 @@ func (b *Bot) tellPerson(ctx context.Context, t *Turn, r Reply) error {
 // spoken is an inbox that keeps no record of what was said.
 type spoken struct{ Inbox }
 
-func (spoken) Says(context.Context, Event) error { return nil }
+func (spoken) RecordSaid(context.Context, Event) error { return nil }

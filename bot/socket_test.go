@@ -493,7 +493,7 @@ func TestSocketsAndTheInbox(t *testing.T) {
 		return nil
 	}).Always())
 	inbox := &refusing{MemoryInbox: NewMemoryInbox()}
-	b.inbox = inbox
+	b.workers.inbox = inbox
 	w.connect(b, nil)
 	b.cfg.AppToken = "" // Run is here for the inbox alone
 	ctx, cancel := context.WithCancel(context.Background())

@@ -203,7 +203,7 @@ func TestMemoryInboxKeepsTheBotsTime(t *testing.T) {
 			ended := make(chan error)
 			go func() { ended <- b.Run(running) }()
 			e := gone("Ev1", 0)
-			if _, err := b.inbox.Add(running, &e, false); err != nil {
+			if _, err := b.workers.inbox.Add(running, &e, false); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Minute)

@@ -67,7 +67,7 @@ func (b *Bot) keepUnreadable(ctx context.Context, kind string, body []byte, caus
 	b.log.WarnContext(ctx, "a delivery could not be read: it is kept as a dead letter",
 		"event", id, "kind", clip(kind), "cause", cause, "bytes", len(body))
 	e := Event{ID: id, Kind: kind, Type: kindUnreadable, Key: b.keyOf(body), Received: b.now(), Body: body}
-	_, err := b.keep(ctx, e, nil)
+	_, err := b.workers.keep(ctx, e, nil)
 	return err
 }
 
@@ -90,7 +90,7 @@ func (b *Bot) unreadablePress(ctx context.Context, payload []byte, cause error) 
 	sorry := Reply{Text: b.install.App().Name + " couldn't read what Slack sent about this. Try again, " +
 		"and tell whoever runs it if it stays so. Reference: " + ref + "."}
 	to := reach{handler: kindUnreadable, act: act{address: connection.Secret(address)}}
-	return answer{after: b.after(result{reply: sorry, ref: ref}, to)}, nil
+	return answer{after: b.answers.after(result{reply: sorry, ref: ref}, to)}, nil
 }
 
 // nameOf names a delivery to which Slack gave no name, so that it is accepted once.

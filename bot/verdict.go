@@ -200,7 +200,7 @@ type verdict struct {
 }
 
 // judge says what follows from how an attempt ended.
-func (b *Bot) judge(ctx context.Context, e Event, err error) verdict {
+func (w *workers) judge(ctx context.Context, e Event, err error) verdict {
 	var decode *decodeError
 	sorted := classOf(err)
 	free := e.Attempt - e.Failures // begun, and counted as no failure
@@ -210,20 +210,20 @@ func (b *Bot) judge(ctx context.Context, e Event, err error) verdict {
 	case err == nil:
 		return verdict{outcome: outcomeDone}
 	case errors.Is(context.Cause(ctx), errStopping):
-		return verdict{outcome: outcomePutBack, at: b.now()}
+		return verdict{outcome: outcomePutBack, at: w.now()}
 	case sorted == wait && free <= freeAttempts:
-		return verdict{outcome: outcomeLimited, at: b.now().Add(patience(err))}
+		return verdict{outcome: outcomeLimited, at: w.now().Add(patience(err))}
 	case errors.As(err, new(*notOpened)) && free <= freeAttempts:
 		pauses := max(free, 1)
 		if !errors.Is(err, connection.ErrRenewing) {
 			// Our own records were silent. While they are, the inbox hands nothing out either, so it comes back soon.
 			pauses = min(pauses, 2)
 		}
-		return verdict{outcome: outcomePutBack, at: b.now().Add(backoff(pauses))}
+		return verdict{outcome: outcomePutBack, at: w.now().Add(backoff(pauses))}
 	case sorted == final && !lifecycle(e.Type):
 		return verdict{outcome: outcomeRefused}
 	case e.last() && !lifecycle(e.Type):
 		return verdict{outcome: outcomeDead}
 	}
-	return verdict{outcome: outcomeRetry, at: b.now().Add(backoff(e.Failures + 1)), counts: true}
+	return verdict{outcome: outcomeRetry, at: w.now().Add(backoff(e.Failures + 1)), counts: true}
 }

@@ -64,7 +64,7 @@ func TestVerdicts(t *testing.T) {
 		if ctx == nil {
 			ctx = t.Context()
 		}
-		v := b.judge(ctx, test.event, test.err)
+		v := b.workers.judge(ctx, test.event, test.err)
 		pause := time.Duration(0)
 		if !v.at.IsZero() {
 			pause = v.at.Sub(now)

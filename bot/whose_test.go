@@ -176,7 +176,7 @@ func TestWhose(t *testing.T) {
 			stage := newSocketStage(t)
 			saw := make(chan whom, 1)
 			b := stage.bot(witnesses(func(w whom) { saw <- w })...)
-			b.pool.open = true // events are worked at once
+			b.workers.pool.open = true // events are worked at once
 			door := b.Handler()
 			if transport == "socket" {
 				stage.connect(b, nil)

@@ -231,7 +231,7 @@ func TestSuspectRunsAlone(t *testing.T) {
 		go func() { ended <- b.Run(ctx) }()
 		keep := func(id string) {
 			e := gone(id, 0)
-			if _, err := b.keep(ctx, e, nil); err != nil {
+			if _, err := b.workers.keep(ctx, e, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -282,7 +282,7 @@ func TestSuspectThatHangsHoldsUpNobody(t *testing.T) {
 		<-inbox.claimed
 		synctest.Wait()
 		e := gone("Ev1", 0)
-		if _, err := b.keep(ctx, e, nil); err != nil {
+		if _, err := b.workers.keep(ctx, e, nil); err != nil {
 			t.Fatal(err)
 		}
 		select {

@@ -1,0 +1,151 @@
+package bot
+
+// The HTTP door: whatever Slack sends by POST is read, checked to be Slack's, and accepted, in this order.
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/switchboard-go/switchboard/install/connection"
+)
+
+// door takes requests in. Its fields don't change once it is open.
+type door struct {
+	secrets []connection.Secret // the request is signed with one of them
+	accept  func(context.Context, delivery) (answer, error)
+	within  time.Duration // an acknowledgement is due so long after the request's arrival
+	metrics *metrics
+	log     *slog.Logger
+	now     func() time.Time
+
+	bodies bodies
+}
+
+// ServeHTTP answers one request of Slack's, or refuses one that is not Slack's.
+func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	arrived := time.Now()
+	form, body, ok := d.let(w, r, arrived)
+	if !ok {
+		return
+	}
+	d.metrics.repeated(r.Header.Get("X-Slack-Retry-Reason"))
+
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(r.Context()), arrived.Add(d.within))
+	defer cancel()
+	ack, err := d.accept(ctx, deliveryOf(form, body))
+	if err != nil {
+		http.Error(w, "Try again.", http.StatusServiceUnavailable)
+		return
+	}
+
+	if ack.contentType != "" {
+		w.Header().Set("Content-Type", ack.contentType)
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+	}
+	w.WriteHeader(http.StatusOK)
+	_, _ = w.Write(ack.body)
+	if ack.after != nil {
+		_ = http.NewResponseController(w).Flush() // the ack must be out before anything that builds on it
+		ack.after()
+	}
+}
+
+// let reads a request and returns what is in it: its form, nil when it is none, and its body. not ok: it was refused,
+// or there was nothing to do for it, and is answered.
+func (d *door) let(w http.ResponseWriter, r *http.Request, arrived time.Time) (form url.Values, body []byte, ok bool) {
+	if r.Method != http.MethodPost {
+		d.metrics.refuse(refusedMethod)
+		unread(w)
+		w.Header().Set("Allow", http.MethodPost)
+		http.Error(w, "Slack sends POST requests here.", http.StatusMethodNotAllowed)
+		return nil, nil, false
+	}
+	sent, err := readSignature(r.Header, d.now())
+	if err != nil {
+		if d.certificateCheck(w, r, arrived) {
+			w.WriteHeader(http.StatusOK)
+			return nil, nil, false
+		}
+		d.refuse(w, r, err)
+		return nil, nil, false
+	}
+	if body, ok = d.read(w, r, arrived); !ok {
+		return nil, nil, false
+	}
+
+	form = formOf(r.Header.Get("Content-Type"), body)
+	if form.Get("ssl_check") == "1" { // nothing is run for it, signed or not
+		w.WriteHeader(http.StatusOK)
+		return nil, nil, false
+	}
+	if err := sent.verify(body, d.secrets); err != nil {
+		d.refuse(w, r, err)
+		return nil, nil, false
+	}
+	return form, body, true
+}
+
+// read returns the body of a request. not ok: there is none to be had, which is answered.
+func (d *door) read(w http.ResponseWriter, r *http.Request, arrived time.Time) (body []byte, ok bool) {
+	body, err := d.bodies.read(w, r, maxBody, arrived.Add(ackBudget))
+	switch {
+	case errors.Is(err, errTooLarge):
+		d.metrics.refuse(refusedTooLarge)
+		unread(w)
+		http.Error(w, "The request is too large.", http.StatusRequestEntityTooLarge)
+	case errors.Is(err, errGaveWay):
+		d.metrics.refuse(refusedGaveWay)
+		http.Error(w, "Try again.", http.StatusServiceUnavailable)
+	case err != nil:
+		d.metrics.refuse(refusedBody)
+		http.Error(w, "The request could not be read.", http.StatusBadRequest)
+	}
+	return body, err == nil
+}
+
+// deliveryOf tells by its form what a request holds; nil: it is no form.
+func deliveryOf(form url.Values, body []byte) delivery {
+	switch {
+	case form == nil:
+		return delivery{kind: kindEvents, body: body}
+	case form.Has("payload"):
+		return delivery{kind: kindInteractive, body: []byte(form.Get("payload"))}
+	case form.Has("command"):
+		return delivery{kind: kindCommands, form: form}
+	}
+	return delivery{kind: kindUnreadable, body: body}
+}
+
+// certificateCheck reports whether a request without a signature is Slack's test of the certificate: a short form.
+// Nothing else of what is not signed is looked at.
+func (d *door) certificateCheck(w http.ResponseWriter, r *http.Request, arrived time.Time) bool {
+	if r.Header.Values(signatureHeader) != nil || r.Header.Values(stampHeader) != nil ||
+		r.ContentLength <= 0 || r.ContentLength > largestCheck ||
+		formOf(r.Header.Get("Content-Type"), nil) == nil {
+		return false
+	}
+	body, err := d.bodies.read(w, r, largestCheck, arrived.Add(unreadLinger))
+	return err == nil && formOf(r.Header.Get("Content-Type"), body).Get("ssl_check") == "1"
+}
+
+// refuse answers what is not Slack's.
+func (d *door) refuse(w http.ResponseWriter, r *http.Request, cause error) {
+	why := refusedSignature
+	var known *refusal
+	if errors.As(cause, &known) {
+		why = known.cause
+	}
+	d.metrics.refuse(why)
+	d.log.WarnContext(r.Context(), "request refused", "cause", cause, "bytes", r.ContentLength)
+	unread(w)
+	http.Error(w, "The signature does not match.", http.StatusUnauthorized)
+}
+
+// unread keeps the server from waiting long for the rest of a body that nobody wants.
+func unread(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(unreadLinger))
+}

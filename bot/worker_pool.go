@@ -1,0 +1,238 @@
+package bot
+
+// The places of handlers: a bounded number runs at once, and no workspace takes all of them.
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/switchboard-go/switchboard/install/connection"
+)
+
+// workerPool is where handlers get their place. Its methods may be called from any number of goroutines.
+type workerPool struct {
+	places int // so many handlers at once
+	share  int // and of one workspace so many
+
+	mu      sync.Mutex
+	open    bool // the process takes work
+	ended   bool // and will take no more
+	alone   bool // what runs is to end, and nothing else to begin, because of a suspect
+	backlog bool // there is more in the inbox than places
+	taken   int
+	each    map[connection.Key]int
+	running map[int64]*running // by Event.Row
+	free    chan struct{}      // has something in it when a place became free
+	idle    chan struct{}      // closed when nothing is taken any more; made by close
+}
+
+// running is an event with a handler.
+type running struct {
+	event Event
+	stop  context.CancelCauseFunc
+	held  time.Time // since when its lease runs, as far as known
+}
+
+func newWorkerPool(places int) *workerPool {
+	return &workerPool{
+		places: places, share: max(1, places/2),
+		each: map[connection.Key]int{}, running: map[int64]*running{}, free: make(chan struct{}, 1),
+	}
+}
+
+// acquire reserves a place for an event that just came. Not while others wait for one.
+func (d *workerPool) acquire(k connection.Key) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.open || d.alone || d.backlog || d.taken >= d.places || d.each[k] >= d.share {
+		return false
+	}
+	d.taken++
+	d.each[k]++
+	return true
+}
+
+// reserve takes up to n places for whatever the inbox will hand out, and says which workspaces have enough.
+func (d *workerPool) reserve(n int) (got int, busy []connection.Key) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.open || d.alone {
+		return 0, nil
+	}
+	got = max(0, min(n, d.places-d.taken)) // a suspect takes a place whether there is one or not
+	d.taken += got
+	for k, n := range d.each {
+		if n >= d.share {
+			busy = append(busy, k)
+		}
+	}
+	return got, busy
+}
+
+// suspects returns how many more events with a death may run.
+func (d *workerPool) suspects() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	more := mostSuspects
+	for _, r := range d.running {
+		if r.event.Deaths > 0 {
+			more--
+		}
+	}
+	return more
+}
+
+// clear lets nothing begin until reopen. The channel is closed once all places are free.
+func (d *workerPool) clear() <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.alone = true
+	return d.whenIdle()
+}
+
+// reopen ends what clear began.
+func (d *workerPool) reopen() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.alone = false
+}
+
+// occupy takes a place whether there is one or not.
+func (d *workerPool) occupy(k connection.Key) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.taken++
+	d.each[k]++
+}
+
+// assign gives one of the reserved places to a workspace.
+func (d *workerPool) assign(k connection.Key) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.each[k]++
+}
+
+// releaseReserved gives back n places that were reserved and not given to anybody. more: the inbox may have more.
+func (d *workerPool) releaseReserved(n int, more bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.backlog = more
+	d.taken -= n
+	d.settled()
+}
+
+// release gives a place back.
+func (d *workerPool) release(k connection.Key) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.taken--
+	if d.each[k]--; d.each[k] <= 0 {
+		delete(d.each, k)
+	}
+	d.settled()
+	select {
+	case d.free <- struct{}{}:
+	default:
+	}
+}
+
+func (d *workerPool) settled() {
+	if d.idle != nil && d.taken == 0 {
+		close(d.idle)
+		d.idle = nil
+	}
+}
+
+// begins lets work in.
+func (d *workerPool) begins() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.open, d.ended, d.alone = true, false, false
+}
+
+// state reports whether work is taken, and whether it was and is no more.
+func (d *workerPool) state() (open, ended bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.open, d.ended
+}
+
+// close lets nothing in any more. The channel is closed once all places are free.
+func (d *workerPool) close() <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.open, d.ended = false, true
+	return d.whenIdle()
+}
+
+// whenIdle returns what is closed once nothing is taken. The caller holds the lock.
+func (d *workerPool) whenIdle() <-chan struct{} {
+	if d.idle == nil {
+		d.idle = make(chan struct{})
+	}
+	idle := d.idle
+	d.settled()
+	return idle
+}
+
+func (d *workerPool) begin(e Event, stop context.CancelCauseFunc, now time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if before := d.running[e.Row]; before != nil { // it was handed out anew, to ourselves
+		before.stop(ErrLost)
+	}
+	d.running[e.Row] = &running{e, stop, now}
+}
+
+func (d *workerPool) end(e Event) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if r := d.running[e.Row]; r != nil && r.event.Attempt == e.Attempt {
+		delete(d.running, e.Row)
+	}
+}
+
+// held returns what has a handler.
+func (d *workerPool) held() []Event {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	held := make([]Event, 0, len(d.running))
+	for _, r := range d.running {
+		held = append(held, r.event)
+	}
+	return held
+}
+
+// renewed notes whose leases began anew at a time, and returns those whose lease has been over since before another.
+func (d *workerPool) renewed(events []Event, at, over time.Time) (ended []Event) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, e := range events {
+		if r := d.running[e.Row]; r != nil && r.event.Attempt == e.Attempt {
+			r.held = at
+		}
+	}
+	for _, r := range d.running {
+		if r.held.Before(over) {
+			ended = append(ended, r.event)
+		}
+	}
+	return ended
+}
+
+// interrupt ends the contexts of these, or of all.
+func (d *workerPool) interrupt(cause error, events []Event, all bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if all {
+		for _, r := range d.running {
+			r.stop(cause)
+		}
+	}
+	for _, e := range events {
+		if r := d.running[e.Row]; r != nil && r.event.Attempt == e.Attempt {
+			r.stop(cause)
+		}
+	}
+}
