@@ -174,33 +174,9 @@ type origin struct {
 // one key.
 // https://docs.slack.dev/apis/events-api#authorizations
 func (e envelope) origin(appID string) origin {
-	if e.AppID != "" {
-		appID = e.AppID
-	}
-	o := origin{key: connection.Key{AppID: appID}, at: time.Unix(e.EventTime, 0)}
-	outer, context := workspace(e.TeamID), workspace(e.ContextTeam)
-	org := e.Org
-	switch {
-	case len(e.Authorizations) > 0:
-		a := e.Authorizations[0]
-		o.key.EnterpriseID, o.teamID, org = a.EnterpriseID, workspace(a.TeamID), a.Org
-		if o.teamID == "" { // it is the organisation's: where it happened stands elsewhere
-			o.teamID = context
-		}
-		if o.teamID == "" && !e.Shared {
-			o.teamID = outer
-		}
-		if a.Bot {
-			o.botUserID = a.UserID
-		}
-	case context != "" && e.Shared, context != "" && outer == "" && e.EnterpriseID == "":
-		o.key.EnterpriseID, o.teamID = e.ContextOrg, context
-	default:
-		o.key.EnterpriseID, o.teamID = e.EnterpriseID, outer
-		if e.EnterpriseID == "" && (outer == "" || outer == context) {
-			o.key.EnterpriseID = e.ContextOrg
-		}
-	}
+	o, org := e.side()
+	o.key.AppID, o.at = cmp.Or(e.AppID, appID), time.Unix(e.EventTime, 0)
+
 	switch {
 	case ofOrganisation(e.Inner.Type):
 		org = true
@@ -211,6 +187,33 @@ func (e envelope) origin(appID string) origin {
 		o.key.TeamID = o.teamID
 	}
 	return o
+}
+
+// side finds the organisation and the workspace, and whether the app is installed for the organisation as a whole.
+func (e envelope) side() (o origin, org bool) {
+	outer, context := workspace(e.TeamID), workspace(e.ContextTeam)
+	if len(e.Authorizations) > 0 {
+		a := e.Authorizations[0]
+		// Where it names no workspace it is the organisation's, and where it happened stands elsewhere.
+		o.key.EnterpriseID, o.teamID = a.EnterpriseID, cmp.Or(workspace(a.TeamID), context)
+		if o.teamID == "" && !e.Shared {
+			o.teamID = outer
+		}
+		if a.Bot {
+			o.botUserID = a.UserID
+		}
+		return o, a.Org
+	}
+
+	if context != "" && (e.Shared || outer == "" && e.EnterpriseID == "") {
+		o.key.EnterpriseID, o.teamID = e.ContextOrg, context
+		return o, e.Org
+	}
+	o.key.EnterpriseID, o.teamID = e.EnterpriseID, outer
+	if e.EnterpriseID == "" && (outer == "" || outer == context) {
+		o.key.EnterpriseID = e.ContextOrg
+	}
+	return o, e.Org
 }
 
 // workspace returns id if it is a workspace's. On Grid Slack puts the organisation's (E…) into fields for a

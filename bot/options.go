@@ -26,35 +26,42 @@ func (h Handler) with(o option) Handler {
 	return h
 }
 
+// idleOptions says on which handlers an option does nothing, and why.
+var idleOptions = []struct {
+	option option
+	idle   func(h Handler) bool
+	why    string
+}{
+	{optionDescribe, func(h Handler) bool { return h.Kind != KindCommand }, "only commands are in Slack's menu"},
+	{optionAnyone, func(h Handler) bool { return h.Kind == KindCommand || h.ofEvents() },
+		"only buttons and forms are refused to people of other companies"},
+	{optionSlow, Handler.ofEvents, "events are always worked from the inbox"},
+	{optionSlow, func(h Handler) bool { return h.Kind != KindCommand && h.Kind != KindAction },
+		"only commands and buttons can be slow"},
+	{optionOpens, func(h Handler) bool { return !h.slow },
+		"it is for slow handlers. Others open their modal by Turn.OpenView"},
+	{optionOpens, func(h Handler) bool { return h.opens == nil }, "there is no function that makes the view"},
+	{optionWithin, func(h Handler) bool { return !h.ofEvents() && !h.slow },
+		"the time of a handler that isn't slow is set by Slack"},
+	{optionWithin, func(h Handler) bool { return h.limit <= 0 }, "a limit is above 0"},
+	{optionInOrder, func(h Handler) bool { return !h.ofEvents() && !h.slow }, "what isn't slow runs when it comes"},
+}
+
+// ofEvents reports whether h is run for events, which come from the inbox and have nobody who waits for an answer.
+func (h Handler) ofEvents() bool { return h.Kind == KindEvent || h.Kind == KindMessage }
+
 // checkOptions finds an option that does nothing on h.
 func (h Handler) checkOptions() error {
-	bad := func(o option, why string) error {
-		return fmt.Errorf("%s %q: %s does nothing here: %s", h.Kind, h.Name, o, why)
+	given := h.given
+	if h.About != "" || h.Usage != "" { // as fields
+		given = append(slices.Clip(given), optionDescribe)
 	}
-	command, event := h.Kind == KindCommand, h.Kind == KindEvent || h.Kind == KindMessage
-	if !command && (h.About != "" || h.Usage != "") && !slices.Contains(h.given, optionDescribe) {
-		return bad(optionDescribe, "only commands are in Slack's menu")
-	}
-	for _, o := range h.given {
-		switch {
-		case o == optionDescribe && !command:
-			return bad(o, "only commands are in Slack's menu")
-		case o == optionAnyone && (command || event):
-			return bad(o, "only buttons and forms are refused to people of other companies")
-		case o == optionSlow && event:
-			return bad(o, "events are always worked from the inbox")
-		case o == optionSlow && !command && h.Kind != KindAction:
-			return bad(o, "only commands and buttons can be slow")
-		case o == optionOpens && !h.slow:
-			return bad(o, "it is for slow handlers. Others open their modal by Turn.OpenView")
-		case o == optionOpens && h.opens == nil:
-			return bad(o, "there is no function that makes the view")
-		case o == optionWithin && !event && !h.slow:
-			return bad(o, "the time of a handler that isn't slow is set by Slack")
-		case o == optionWithin && h.limit <= 0:
-			return bad(o, "a limit is above 0")
-		case o == optionInOrder && !event && !h.slow:
-			return bad(o, "what isn't slow runs when it comes")
+
+	for _, o := range given {
+		for _, rule := range idleOptions {
+			if rule.option == o && rule.idle(h) {
+				return fmt.Errorf("%s %q: %s does nothing here: %s", h.Kind, h.Name, o, rule.why)
+			}
 		}
 	}
 	return nil

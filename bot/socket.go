@@ -583,34 +583,17 @@ var envelopeID = regexp.MustCompile(`"envelope_id"\s*:\s*"([^"\\]{1,200})"`)
 
 // take hands one frame on and returns at once, or as soon as there is a place for it.
 func (c *socket) take(ctx context.Context, frame []byte) {
-	var r socketmode.Request
-	err := json.Unmarshal(frame, &r) // with a field of another type than expected it still reads the others
-	if r.EnvelopeID == "" {
-		if m := envelopeID.FindSubmatch(frame); err != nil && m != nil {
-			r.EnvelopeID = string(m[1])
-		}
-	}
-	d := delivery{kind: r.Type, body: r.Payload}
-	switch r.Type {
-	case socketmode.RequestTypeDisconnect:
+	r, d, err := unpack(frame)
+	switch {
+	case r.Type == socketmode.RequestTypeDisconnect:
 		if r.Reason == "link_disabled" {
 			c.wait(c.pace.off)
 		}
 		c.dismissed(cmp.Or(r.Reason, "unsaid"))
 		return
-	case socketmode.RequestTypeHello:
+	case r.Type == socketmode.RequestTypeHello:
 		return
-	case kindEvents, kindInteractive:
-	case kindCommands:
-		if d.form, err = formOfJSON(r.Payload); err != nil {
-			d = delivery{kind: kindUnreadable, body: frame}
-		}
-	default:
-		if d.kind = ""; err != nil {
-			d = delivery{kind: kindUnreadable, body: frame}
-		}
-	}
-	if d.kind != kindUnreadable && (d.kind == "" || r.EnvelopeID == "") {
+	case d.kind == "", d.kind != kindUnreadable && r.EnvelopeID == "":
 		c.metrics.drop(kindUnreadable, droppedUnknownKind)
 		c.log.InfoContext(ctx, "envelope could not be read", "type", clip(r.Type), "bytes", len(frame), "cause", err)
 		if r.EnvelopeID != "" { // there is nothing to do for it, neither now nor when Slack sends it again
@@ -618,6 +601,7 @@ func (c *socket) take(ctx context.Context, frame []byte) {
 		}
 		return
 	}
+
 	select {
 	case c.places <- struct{}{}:
 	case <-c.noMore:
@@ -636,6 +620,32 @@ func (c *socket) take(ctx context.Context, frame []byte) {
 		defer cancel()
 		c.handle(ctx, r, d)
 	})
+}
+
+// unpack reads what is in a frame. A delivery of no kind is one that this release doesn't know. err is why a part of the
+// frame could not be read.
+func unpack(frame []byte) (r socketmode.Request, d delivery, err error) {
+	err = json.Unmarshal(frame, &r) // with a field of another type than expected it still reads the others
+	if err != nil && r.EnvelopeID == "" {
+		if m := envelopeID.FindSubmatch(frame); m != nil {
+			r.EnvelopeID = string(m[1])
+		}
+	}
+
+	switch r.Type {
+	case kindEvents, kindInteractive:
+		return r, delivery{kind: r.Type, body: r.Payload}, err
+	case kindCommands:
+		form, err := formOfJSON(r.Payload)
+		if err != nil {
+			return r, delivery{kind: kindUnreadable, body: frame}, err
+		}
+		return r, delivery{kind: kindCommands, body: r.Payload, form: form}, nil
+	}
+	if err != nil {
+		return r, delivery{kind: kindUnreadable, body: frame}, err
+	}
+	return r, delivery{}, nil
 }
 
 // handle accepts one delivery and acknowledges it. What could not be accepted is not acknowledged: Slack sends it
