@@ -85,8 +85,9 @@ func (c Connection) Since(state State, lacking bool, needed []Scope) time.Time {
 	default:
 		return c.Began()
 	}
-	// Ended is when what was worse ended, and began when one after the other was missing from.
-	ended, began := c.Began(), time.Time{}
+
+	// What is worse ended at a time; what is missing of each permission is a gap.
+	ended := c.Began()
 	var gaps []gap
 	for _, s := range needed {
 		g := c.gap(s.Name)
@@ -100,27 +101,41 @@ func (c Connection) Since(state State, lacking bool, needed []Scope) time.Time {
 	if state == Active {
 		return ended
 	}
+
+	began, seen := missingFrom(gaps)
+	if seen && began.Before(ended) {
+		return ended
+	}
+	return began
+}
+
+// missingFrom is since when one after the other of these was missing. Not seen: nobody saw that begin.
+func missingFrom(gaps []gap) (began time.Time, seen bool) {
 	for _, g := range gaps {
 		switch {
 		case g.open && g.from.IsZero():
-			return time.Time{}
+			return time.Time{}, false
 		case g.open && (began.IsZero() || g.from.Before(began)):
 			began = g.from
 		}
 	}
+
 	for range gaps { // each can reach further back than the last
 		for _, g := range gaps {
-			if !g.open && !g.to.IsZero() && !g.to.Before(began) && g.from.Before(began) {
-				if began = g.from; began.IsZero() {
-					return time.Time{}
-				}
+			if !g.reachesBackFrom(began) {
+				continue
+			}
+			if began = g.from; began.IsZero() {
+				return time.Time{}, false
 			}
 		}
 	}
-	if began.Before(ended) {
-		return ended
-	}
-	return began
+	return began, true
+}
+
+// reachesBackFrom reports whether g was over only after a time, and had begun before it.
+func (g gap) reachesBackFrom(at time.Time) bool {
+	return !g.open && !g.to.IsZero() && !g.to.Before(at) && g.from.Before(at)
 }
 
 // permissionOf is the permission that b is about, "" when it is about a state.
