@@ -102,7 +102,7 @@ func (in *Installer) Adopt(ctx context.Context) (connection.Connection, error) {
 	if id.ExpiresIn > 0 {
 		in.log.WarnContext(ctx, "the bot token expires and cannot be renewed without OAuth", "expires_at", c.ExpiresAt)
 	}
-	in.tokens.Rehome(ctx, c.Key)
+	in.tokens.Pairs.Rehome(ctx, c.Key)
 	known, err := in.store.Lookup(ctx, c.Key)
 	if err == nil && known.Key == c.Key && known.Token == token && known.State != connection.Removed {
 		// The same token after a restart is no new install: only what Slack said of it is kept.

@@ -33,7 +33,7 @@ func (in *Installer) bringWaiting(ctx context.Context, p connection.Grant) (stor
 	switch {
 	case p.UserID != "":
 		stored, fate, err = in.bringGrant(ctx, p)
-	case p.Consent != nil:
+	case p.Connection != nil:
 		stored, fate, err = in.bringConsent(ctx, p)
 	default:
 		fate = tokens.FateNobodys
@@ -85,8 +85,8 @@ func (in *Installer) tryOut(ctx context.Context, h connection.TokenOwner, c conn
 	if c.Tries > 0 || !c.RenewAt.After(now) {
 		return tokens.ErrUndecided
 	}
-	err := in.tokens.UpdateTokens(ctx, h, func(row *connection.TokenPair, _ *connection.Connection, _ *connection.UserToken) error {
-		if row.Tries == 0 && row.RefreshToken == c.RefreshToken {
+	err := in.tokens.Pairs.Update(ctx, h, func(a connection.Access) error {
+		if row := a.Pair(); row.Tries == 0 && row.RefreshToken == c.RefreshToken {
 			row.RenewAt = now
 		}
 		return nil
@@ -98,11 +98,11 @@ func (in *Installer) tryOut(ctx context.Context, h connection.TokenOwner, c conn
 // removed since, or Slack does not take its token any more. All of that can happen while Slack is asked, so it is stored only
 // over the row that was looked at.
 func (in *Installer) bringConsent(ctx context.Context, p connection.Grant) (stored connection.Grant, fate string, err error) {
-	c := *p.Consent
+	c := *p.Connection
 	if p.Standing != connection.Waiting { // renewed since, perhaps
 		c.TokenPair = p.Tokens()
 	}
-	in.tokens.Rehome(ctx, c.Key)
+	in.tokens.Pairs.Rehome(ctx, c.Key)
 	seen, err := in.store.Lookup(ctx, c.Key)
 	if err == nil && c.EnterpriseID == "" && seen.TeamID == c.TeamID {
 		c.Key = seen.Key // it joined an organisation after this consent
@@ -113,9 +113,9 @@ func (in *Installer) bringConsent(ctx context.Context, p connection.Grant) (stor
 	case err != nil:
 		return p, "", err
 	case seen.Token == p.Token: // it was stored, and the journal not told
-		return p.StoredIn(&seen, nil), tokens.FateStored, nil
-	case p.Continues(connection.RowOf(&seen, nil)):
-		return in.tokens.Offer(ctx, p)
+		return p.StoredIn(&seen), tokens.FateStored, nil
+	case p.Continues(seen.Row()):
+		return in.tokens.Delivery.Offer(ctx, p)
 	case p.SameGrant(seen.GrantID, seen.AuthorizedAt): // renewed since, or erased
 		return p, "superseded", nil
 	case seen.State == connection.Removed && !seen.StateSince.Before(c.AuthorizedAt):
@@ -169,9 +169,9 @@ func (in *Installer) bringConsent(ctx context.Context, p connection.Grant) (stor
 		})
 	}
 	if err == nil && p.Standing == connection.Kept {
-		in.tokens.Restored(ctx, p)
+		in.tokens.Delivery.Restored(ctx, p)
 	}
-	return p.StoredIn(&now, nil), tokens.FateStored, err
+	return p.StoredIn(&now), tokens.FateStored, err
 }
 
 // bringGrant is bringConsent for one person's token.
@@ -186,9 +186,9 @@ func (in *Installer) bringGrant(ctx context.Context, p connection.Grant) (stored
 	case err != nil:
 		return p, "", err
 	case seen.Token == p.Token:
-		return p.StoredIn(nil, &seen), tokens.FateStored, nil
-	case p.Continues(connection.RowOf(nil, &seen)):
-		return in.tokens.Offer(ctx, p)
+		return p.StoredIn(&seen), tokens.FateStored, nil
+	case p.Continues(seen.Row()):
+		return in.tokens.Delivery.Offer(ctx, p)
 	case p.SameGrant(seen.GrantID, seen.GrantedAt):
 		return p, "superseded", nil
 	case fresh: // the connection's own consent said that it counts
@@ -230,7 +230,7 @@ func (in *Installer) bringGrant(ctx context.Context, p connection.Grant) (stored
 		}
 	}
 	if err != nil || fresh {
-		return p.StoredIn(nil, &u), tokens.FateStored, err
+		return p.StoredIn(&u), tokens.FateStored, err
 	}
 	// Slack's word that the person took it back may have come while there was no row to erase.
 	if _, fate, _ := in.stillGood(ctx, p); fate != "" {
@@ -238,9 +238,9 @@ func (in *Installer) bringGrant(ctx context.Context, p connection.Grant) (stored
 		return p, fate, err
 	}
 	if p.Standing == connection.Kept {
-		in.tokens.Restored(ctx, p)
+		in.tokens.Delivery.Restored(ctx, p)
 	}
-	return p.StoredIn(nil, &u), tokens.FateStored, nil
+	return p.StoredIn(&u), tokens.FateStored, nil
 }
 
 // stillGood asks Slack about a token from the journal. The fate is "dead" when its app or access is gone, "" when it is worth

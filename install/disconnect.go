@@ -69,7 +69,7 @@ func (in *Installer) Disconnect(ctx context.Context, k connection.Key, by connec
 	if err != nil {
 		return said, fmt.Errorf("erase access: %w", err)
 	}
-	in.tokens.ForgetErased(ctx, c.Key)
+	in.tokens.Reconciler.ForgetErased(ctx, c.Key)
 	in.log.InfoContext(ctx, "disconnected", "connection", c.ID, "key", c.Key.String(), "by", string(by.Kind), "slack_said", said)
 	return said, nil
 }
@@ -139,6 +139,6 @@ func (in *Installer) EraseAnyway(ctx context.Context, k connection.Key, by conne
 	if err != nil {
 		return fmt.Errorf("erase access: %w", err)
 	}
-	in.tokens.ForgetErased(ctx, k)
+	in.tokens.Reconciler.ForgetErased(ctx, k)
 	return nil
 }

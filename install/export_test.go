@@ -65,9 +65,15 @@ func (in *Installer) Callers() int {
 func (in *Installer) WaitForEndings(d time.Duration) { in.endings = d }
 
 // OfferRefused and CompareErased do what Run does every second, and some times a minute.
-func (in *Installer) OfferRefused(ctx context.Context) error  { return in.tokens.OfferRefused(ctx) }
-func (in *Installer) CompareErased(ctx context.Context) error { return in.tokens.CompareErased(ctx) }
-func (in *Installer) CompareAll(ctx context.Context) error    { return in.tokens.CompareAll(ctx) }
+func (in *Installer) OfferRefused(ctx context.Context) error {
+	return in.tokens.Reconciler.OfferRefused(ctx)
+}
+func (in *Installer) CompareErased(ctx context.Context) error {
+	return in.tokens.Reconciler.CompareErased(ctx)
+}
+func (in *Installer) CompareAll(ctx context.Context) error {
+	return in.tokens.Reconciler.CompareAll(ctx)
+}
 
 // CountInto registers the counters as an Installer has them when it begins.
 func CountInto(reg prometheus.Registerer) {
@@ -82,4 +88,6 @@ func (in *Installer) Renew(ctx context.Context, k connection.Key) error {
 func (in *Installer) Exchange(ctx context.Context, k connection.Key) error {
 	return in.tokens.Exchange(ctx, k)
 }
-func (in *Installer) Replay(ctx context.Context) (left int, err error) { return in.tokens.Replay(ctx) }
+func (in *Installer) Replay(ctx context.Context) (left int, err error) {
+	return in.tokens.Reconciler.Replay(ctx)
+}

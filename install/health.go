@@ -198,7 +198,7 @@ func (in *Installer) Check(ctx context.Context, k connection.Key) Health {
 		if err == nil {
 			in.permissionsChanged(ctx, was, updated)
 			if c = updated; c.State == connection.Removed {
-				in.tokens.ForgetErased(ctx, c.Key)
+				in.tokens.Reconciler.ForgetErased(ctx, c.Key)
 			} else if slackErr == nil {
 				c = in.moved(ctx, c, id)
 			}

@@ -342,7 +342,7 @@ func (in *Installer) HandleRemoval(ctx context.Context, k connection.Key, said c
 		return fmt.Errorf("handle removal: %w", err)
 	}
 	if c.Token == "" {
-		in.tokens.ForgetErased(ctx, c.Key)
+		in.tokens.Reconciler.ForgetErased(ctx, c.Key)
 	}
 	in.log.InfoContext(ctx, "removal handled", "connection", c.ID, "key", c.Key.String(), "reason", said.Reason, "confirmed", gone.String(), "state", string(c.State))
 	return nil
@@ -442,12 +442,12 @@ func (in *Installer) Run(ctx context.Context) error {
 	}
 	// Beside it, since that goes on for as long as anything is due, and a refusal is believed after half a minute.
 	every(renewEvery, "journal to store", func(ctx context.Context) error {
-		_, err := in.tokens.Replay(ctx)
-		return errors.Join(err, in.tokens.OfferRefused(ctx))
+		_, err := in.tokens.Reconciler.Replay(ctx)
+		return errors.Join(err, in.tokens.Reconciler.OfferRefused(ctx))
 	})
-	every(tokens.WatchEvery, "journal", in.tokens.JournalReady)
-	every(tokens.EraseEvery, "erase from the journal", in.tokens.CompareErased)
-	every(sweepEvery, "compare the journal", in.tokens.CompareAll)
+	every(tokens.WatchEvery, "journal", in.tokens.Journal.Ready)
+	every(tokens.EraseEvery, "erase from the journal", in.tokens.Reconciler.CompareErased)
+	every(sweepEvery, "compare the journal", in.tokens.Reconciler.CompareAll)
 	every(checkTick, "check connections", in.checkDue)
 	every(tellEvery, "tell people", in.tellAll)
 	every(recheckEvery, "recheck removals", in.recheckRemovals)

@@ -827,7 +827,7 @@ func TestEntryThatCannotBeOpened(t *testing.T) {
 	a, b := r.connect(in, slacksim.AcmeAdmin), r.connect(in, slacksim.BirchAdmin)
 	own := r.keys
 	r.keys = seal.NewKey()
-	if _, err := r.replica(nil).db.Journal(connection.Grant{TokenOwner: connection.TokenOwner{Key: a.Key}, Spent: "x", Token: "y", Refresh: "z", Life: life, At: r.clock.Now()}); err != nil {
+	if _, err := r.replica(nil).db.Journal(connection.Grant{TokenOwner: connection.TokenOwner{Key: a.Key}, Origin: connection.Renewal{Spent: "x"}, Token: "y", Refresh: "z", Life: life, At: r.clock.Now()}); err != nil {
 		t.Fatal(err)
 	}
 	r.keys = own
@@ -964,7 +964,7 @@ func TestEntryThatCannotBeRemoved(t *testing.T) {
 	r.breaches = true // these pairs are ours, not Slack's
 	journal := func(c connection.Connection) {
 		t.Helper()
-		if _, err := in.db.Journal(connection.Grant{TokenOwner: connection.TokenOwner{Key: c.Key}, Spent: c.RefreshToken, Token: "xoxe.xoxb-1-new", Refresh: c.RefreshToken + "-new",
+		if _, err := in.db.Journal(connection.Grant{TokenOwner: connection.TokenOwner{Key: c.Key}, Origin: connection.Renewal{Spent: c.RefreshToken}, Token: "xoxe.xoxb-1-new", Refresh: c.RefreshToken + "-new",
 			Life: life, At: r.clock.Now()}); err != nil {
 			t.Fatal(err)
 		}

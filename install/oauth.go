@@ -254,7 +254,7 @@ func (in *Installer) arrived(ctx context.Context, back arrival, a Attempt) page 
 		in.reassure(ctx, &p, a)
 		return p
 	}
-	switch err := in.tokens.TakeInstall(ctx, in.crowd.suspect(back.from, back.at)); {
+	switch err := in.tokens.Budgets.TakeInstall(ctx, in.crowd.suspect(back.from, back.at)); {
 	case errors.Is(err, tokens.ErrSpent):
 		return in.busy(a.Ref)
 	case err != nil:
@@ -478,7 +478,7 @@ func (in *Installer) connect(ctx context.Context, a *Attempt, code string) (done
 		return stop(in.page(outcomeNotSetUp, a.Ref))
 	}
 	// From here on the tokens that this workspace had may be spent: at Slack a consent ends the refresh token before it.
-	c.Generation = in.tokens.NextGeneration(ctx, connection.TokenOwner{Key: c.Key})
+	c.Generation = in.tokens.Journal.NextGeneration(ctx, connection.TokenOwner{Key: c.Key})
 	pairs := in.journalConsent(ctx, c, granted)
 	elsewhere := bound.ID != "" && (bound.TeamID != c.TeamID || bound.AppID != c.AppID || bound.Org() && bound.EnterpriseID != c.EnterpriseID)
 	var id connection.Identity
@@ -597,7 +597,7 @@ func (in *Installer) exchangeCode(ctx context.Context, a *Attempt, code string) 
 	p := in.slackRefused(ctx, "exchange code", err, a.Ref)
 	wait, limited := slackapi.RetryAfter(err)
 	if limited {
-		in.tokens.KeepLimit(ctx, tokens.RenewalsInUse, wait)
+		in.tokens.Budgets.KeepLimit(ctx, tokens.RenewalsInUse, wait)
 	}
 	// Slack has not looked at the code when it turned us away for asking too often, or was not reached at all.
 	var dial *net.OpError
@@ -631,12 +631,12 @@ func (in *Installer) journalConsent(ctx context.Context, c connection.Connection
 	pairs = []connection.Grant{c.Grant()}
 	if u := granted.AuthedUser; u.AccessToken != "" && u.ID != "" {
 		person := connection.TokenOwner{Key: c.Key, UserID: string(u.ID)}
-		pairs = append(pairs, connection.Grant{TokenOwner: person, Token: connection.Secret(u.AccessToken), Refresh: connection.Secret(u.RefreshToken),
+		pairs = append(pairs, connection.Grant{TokenOwner: person, Origin: connection.Consent{}, Token: connection.Secret(u.AccessToken), Refresh: connection.Secret(u.RefreshToken),
 			Life: time.Duration(u.ExpiresIn), At: c.AuthorizedAt, Scopes: connection.SplitScopes(string(u.Scope)),
-			Generation: in.tokens.NextGeneration(ctx, person), GrantID: c.GrantID, GrantedAt: c.AuthorizedAt})
+			Generation: in.tokens.Journal.NextGeneration(ctx, person), GrantID: c.GrantID, GrantedAt: c.AuthorizedAt})
 	}
 	for i := range pairs {
-		in.tokens.Journal(ctx, &pairs[i])
+		in.tokens.Journal.Keep(ctx, &pairs[i])
 	}
 	return pairs
 }
@@ -644,7 +644,7 @@ func (in *Installer) journalConsent(ctx context.Context, c connection.Connection
 // discard forgets what a consent brought that is not to be stored.
 func (in *Installer) discard(ctx context.Context, pairs []connection.Grant) {
 	for _, p := range pairs {
-		in.tokens.Drop(ctx, p)
+		in.tokens.Journal.Drop(ctx, p)
 	}
 }
 
@@ -714,7 +714,7 @@ func (in *Installer) put(ctx context.Context, c connection.Connection, pairs []c
 	var now connection.Connection
 	var before *connection.Connection
 	if err := insist(ctx, func() (err error) {
-		in.tokens.Rehome(ctx, c.Key)
+		in.tokens.Pairs.Rehome(ctx, c.Key)
 		now, before, err = in.store.Put(ctx, c)
 		return err
 	}); err != nil {
@@ -732,15 +732,15 @@ func (in *Installer) put(ctx context.Context, c connection.Connection, pairs []c
 // putAside keeps the pair that was stored, and beside it the one of a competing consent until a renewal shows which of
 // them counts.
 func (in *Installer) putAside(ctx context.Context, p connection.Grant, now connection.Connection, before *connection.Connection) {
-	in.tokens.NotPending(p.Token)
+	in.tokens.Journal.NotPending(p.Token)
 	if now.GrantID != p.GrantID {
-		in.tokens.Settle(ctx, p, connection.Aside)
+		in.tokens.Journal.Settle(ctx, p, connection.Aside)
 		return
 	}
 	if now.Contested && before != nil {
-		in.tokens.Settle(ctx, before.Grant(), connection.Aside)
+		in.tokens.Journal.Settle(ctx, before.Grant(), connection.Aside)
 	}
-	in.tokens.Settle(ctx, p.StoredIn(&now, nil), connection.Kept)
+	in.tokens.Journal.Settle(ctx, p.StoredIn(&now), connection.Kept)
 }
 
 // putPerson is what put does with the token of the person who consented: where the consent met another one of theirs,
@@ -749,16 +749,16 @@ func (in *Installer) putPerson(ctx context.Context, p connection.Grant, now conn
 	seen, err := in.store.GetUser(ctx, p.TokenOwner)
 	isRival := err == nil && seen.Token != "" && seen.Reason == connection.ReasonNone && seen.GrantedAt.Sub(p.GrantedAt).Abs() < connection.LateConsent
 	if !now.Contested || !isRival {
-		return in.tokens.Bring(ctx, p)
+		return in.tokens.Delivery.Bring(ctx, p)
 	}
 	if now.GrantID != p.GrantID {
-		in.tokens.Settle(ctx, p, connection.Aside)
+		in.tokens.Journal.Settle(ctx, p, connection.Aside)
 	} else {
-		in.tokens.Settle(ctx, seen.Grant(), connection.Aside)
-		err = in.tokens.Bring(ctx, p)
+		in.tokens.Journal.Settle(ctx, seen.Grant(), connection.Aside)
+		err = in.tokens.Delivery.Bring(ctx, p)
 	}
-	tried := in.tokens.UpdateTokens(ctx, p.TokenOwner, func(row *connection.TokenPair, _ *connection.Connection, _ *connection.UserToken) error {
-		row.Soon(p.GrantedAt)
+	tried := in.tokens.Pairs.Update(ctx, p.TokenOwner, func(a connection.Access) error {
+		a.Pair().Soon(p.GrantedAt)
 		return nil
 	})
 	return errors.Join(err, tried)

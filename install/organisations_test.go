@@ -75,7 +75,7 @@ func (r *rig) exchange(c connection.Connection) connection.Grant {
 	if err := json.NewDecoder(resp.Body).Decode(&got); err != nil || got.Refresh == "" {
 		r.t.Fatal(err, got.Refresh)
 	}
-	return connection.Grant{TokenOwner: connection.TokenOwner{Key: c.Key}, Spent: c.RefreshToken, Token: connection.Secret(got.Token), Refresh: connection.Secret(got.Refresh), Life: life, At: r.clock.Now()}
+	return connection.Grant{TokenOwner: connection.TokenOwner{Key: c.Key}, Origin: connection.Renewal{Spent: c.RefreshToken}, Token: connection.Secret(got.Token), Refresh: connection.Secret(got.Refresh), Life: life, At: r.clock.Now()}
 }
 
 // The pair that Slack hands out while the row changes its key is stored in that row.

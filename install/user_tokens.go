@@ -29,12 +29,7 @@ func (in *Installer) OpenUser(ctx context.Context, k connection.Key, userID stri
 	case err != nil:
 		return connection.UserToken{}, fmt.Errorf("open user token: %w", err)
 	}
-	err = in.tokens.GoodTokens(ctx, h, u.TokenPair, func() (connection.TokenPair, error) {
-		var err error
-		u, err = in.store.GetUser(ctx, h)
-		return u.TokenPair, err
-	})
-	return u, err
+	return in.tokens.GoodUser(ctx, u)
 }
 
 // UserClient returns a Web API client that acts for the person u belongs to. It keeps to the limits of the workspace, as
@@ -77,14 +72,14 @@ func (in *Installer) HandleUsersRevoked(ctx context.Context, k connection.Key, u
 			erased, eraseErr := in.store.EraseUser(ctx, u, line)
 			err = errors.Join(err, eraseErr)
 			if erased {
-				in.tokens.ForgetPerson(ctx, u)
+				in.tokens.Journal.ForgetPerson(ctx, u)
 				in.log.InfoContext(ctx, "a person's token is erased", "connection", c.ID, "user", id)
 			}
 		case connection.VerdictUnclear:
 			err = errors.Join(err, fmt.Errorf("slack did not say whether the token of %s is gone", id))
 		}
 	}
-	in.tokens.ForgetErased(ctx, c.Key)
+	in.tokens.Reconciler.ForgetErased(ctx, c.Key)
 	if err != nil {
 		return fmt.Errorf("handle revoked people: %w", err)
 	}

@@ -709,6 +709,8 @@ func filled[T any]() T {
 			return
 		}
 		switch v.Kind() {
+		case reflect.Interface: // an Origin: the one that has a field
+			v.Set(reflect.ValueOf(filled[connection.Renewal]()))
 		case reflect.String:
 			v.SetString(fmt.Sprintf("value %d", n))
 		case reflect.Bool:

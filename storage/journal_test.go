@@ -59,20 +59,20 @@ func journaled(t testing.TB, db *storage.DB) []connection.Grant {
 
 func pair(k connection.Key, userID string) connection.Grant {
 	return connection.Grant{
-		TokenOwner: connection.TokenOwner{Key: k, UserID: userID}, Spent: "xoxe-1-spent", Token: "xoxe.xoxb-next", Refresh: "xoxe-1-next",
+		TokenOwner: connection.TokenOwner{Key: k, UserID: userID}, Origin: connection.Renewal{Spent: "xoxe-1-spent"}, Token: "xoxe.xoxb-next", Refresh: "xoxe-1-next",
 		Life: 12 * time.Hour, At: storetest.T0, Scopes: []string{"chat:write", "commands"},
 	}
 }
 
 func samePair(t *testing.T, what string, got, want connection.Grant) {
 	t.Helper()
-	for name, s := range map[string][2]connection.Secret{"spent": {got.Spent, want.Spent}, "token": {got.Token, want.Token}, "refresh": {got.Refresh, want.Refresh}} {
+	for name, s := range map[string][2]connection.Secret{"spent": {got.Spent(), want.Spent()}, "token": {got.Token, want.Token}, "refresh": {got.Refresh, want.Refresh}} {
 		if s[0].Reveal() != s[1].Reveal() {
 			t.Errorf("%s: %s differs (%d and %d bytes)", what, name, len(s[0]), len(s[1]))
 		}
 	}
-	if got.Consent != nil && want.Consent != nil {
-		same(t, what, *got.Consent, *want.Consent)
+	if got.Connection != nil && want.Connection != nil {
+		same(t, what, *got.Connection, *want.Connection)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", what, diff)
@@ -138,13 +138,13 @@ func TestJournal(t *testing.T) {
 	renewal, person := pair(k, ""), pair(k, "U1")
 	person.Scopes = nil
 	binary := pair(storetest.Key("A1", "E1", ""), "")
-	binary.Spent, binary.Token, binary.Refresh, binary.Scopes = "", "\x00\xff\x00", connection.Secret(strings.Repeat("xoxe", 100_000)), []string{}
+	binary.Origin, binary.Token, binary.Refresh, binary.Scopes = connection.Consent{}, "\x00\xff\x00", connection.Secret(strings.Repeat("xoxe", 100_000)), []string{}
 	consent := pair(k, "")
 	c := storetest.Full(k)
-	consent.Spent, consent.Consent = "", &c
+	consent.Origin, consent.Connection = connection.Consent{}, &c
 	every := filled[connection.Grant]() // a field that somebody adds and forgets to keep is found here
-	every.Consent.FailingSince = every.Consent.AuthorizedAt.Add(time.Hour)
-	every.Consent.Asked, every.Consent.Contested, every.Consent.Left, every.Consent.LeftAt = 0, false, nil, time.Time{}
+	every.Connection.FailingSince = every.Connection.AuthorizedAt.Add(time.Hour)
+	every.Connection.Asked, every.Connection.Contested, every.Connection.Left, every.Connection.LeftAt = 0, false, nil, time.Time{}
 	every.Standing = connection.Waiting
 	want := []connection.Grant{renewal, person, binary, consent, every}
 	for i := range want {
@@ -241,7 +241,7 @@ func TestJournalHoldsNoSecretInTheClear(t *testing.T) {
 		c := storetest.Full(storetest.Key("A1", "", "T1"))
 		c.Token, c.RefreshToken, c.Webhook.URL = secret("bot"), secret("refresh"), secret("https://hooks.slack.com/services")
 		p := pair(c.Key, "U1")
-		p.Spent, p.Token, p.Refresh, p.Consent = secret("spent"), secret("token"), secret("next"), &c
+		p.Origin, p.Token, p.Refresh, p.Connection = connection.Renewal{Spent: secret("spent")}, secret("token"), secret("next"), &c
 		journaledAs(t, db, p)
 	}
 	var all []byte
@@ -351,7 +351,7 @@ func TestJournalWithDamage(t *testing.T) {
 		if _, err := fmt.Sscanf(p.Journaled, "pair-%d-", &us); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(connection.Grant{TokenOwner: want, Journaled: p.Journaled, At: time.UnixMicro(us).UTC()}, p); diff != "" || !known || p.Token+p.Refresh+p.Spent != "" {
+		if diff := cmp.Diff(connection.Grant{TokenOwner: want, Origin: connection.Unopened{}, Journaled: p.Journaled, At: time.UnixMicro(us).UTC()}, p); diff != "" || !known || p.Token+p.Refresh+p.Spent() != "" {
 			t.Errorf("%s (-want +got):\n%s", p.Journaled, diff)
 		}
 	}
@@ -482,7 +482,7 @@ func TestJournalOfAnOlderRelease(t *testing.T) {
 	k := storetest.Key("A1", "E1", "T1")
 	p := pair(k, "U1")
 	p.Journaled = name
-	p.Consent = &connection.Connection{
+	p.Connection = &connection.Connection{
 		Key: k, ID: "con_1", TeamName: "Acme", TeamURL: "https://acme.slack.com/", TeamIcon: "https://img/1.png", EnterpriseName: "Acme Group",
 		BotUserID: "U0BOT", BotID: "B0BOT", Scopes: []string{"chat:write", "commands"},
 		TokenPair: connection.TokenPair{Token: "xoxe.xoxb-token", RefreshToken: "xoxe-1-refresh", ExpiresAt: storetest.T0.Add(12 * time.Hour),
@@ -513,7 +513,7 @@ func FuzzJournal(f *testing.F) {
 	}
 	c := storetest.Full(storetest.Key("A1", "E1", "T1"))
 	p := pair(c.Key, "U1")
-	p.Consent = &c
+	p.Connection = &c
 	const name = "pair-00000000000000000001-aaaaaaaaaaaaaaaa.json"
 	path := filepath.Join(folder, name)
 	good := legacy(f, folder, name, keys, p)
@@ -533,7 +533,7 @@ func FuzzJournal(f *testing.F) {
 		if err != nil || report.Journal != 1 || pairs[0].Token != "" && report.Unreadable != nil {
 			t.Errorf("report: %+v, %v", report, err)
 		}
-		if got := pairs[0]; got.Token+got.Refresh+got.Spent != "" || got.Consent != nil {
+		if got := pairs[0]; got.Token+got.Refresh+got.Spent() != "" || got.Connection != nil {
 			// Only what we sealed opens, and all of it; and then it is taken in.
 			p.Journaled = name
 			samePair(t, "opened", got, p)
@@ -598,7 +598,7 @@ func TestJournalKeepsTheNewest(t *testing.T) {
 	k := storetest.Key("A1", "E1", "T1")
 	renewal, person := pair(k, ""), keep(pair(k, "U1"), connection.Kept, 1)
 	consent := renewal
-	consent.Spent = ""
+	consent.Origin = connection.Consent{}
 
 	first := keep(consent, connection.Kept, 1)
 	aside := keep(consent, connection.Aside, 0)
@@ -673,7 +673,7 @@ func TestJournalOfManyOwners(t *testing.T) {
 		c := storetest.Full(storetest.Key("A1", "", fmt.Sprintf("T%09d", i)))
 		p := pair(c.Key, "")
 		p.Token, p.Refresh = connection.Secret(strings.Repeat("t", 180)), connection.Secret(strings.Repeat("r", 150))
-		p.Standing, p.Generation, p.Consent = connection.Kept, 1, &c
+		p.Standing, p.Generation, p.Connection = connection.Kept, 1, &c
 		journaledAs(t, db, p)
 	}
 	written := time.Since(began)

@@ -182,7 +182,7 @@ func TestResealPeopleAndJournal(t *testing.T) {
 			grant(t, old, person(storetest.Put(t, old, storetest.Full(storetest.Key("A2", "", fmt.Sprintf("T%d", i)))).Key, "U1"))
 		}
 		consent := pair(c.Key, "")
-		consent.Consent = &c
+		consent.Connection = &c
 		entries := []string{journaledAs(t, old, pair(c.Key, "U1")), journaledAs(t, old, consent)}
 
 		both, fresh := withJournal(newKey, oldKey), withJournal(newKey)

@@ -11,7 +11,7 @@ import (
 // disk (the journal) until the store has it.
 type Grant struct {
 	TokenOwner
-	Spent   Secret // what it was given for; "" for a consent
+	Origin  Origin
 	Token   Secret
 	Refresh Secret
 	Life    time.Duration // of Token
@@ -21,11 +21,39 @@ type Grant struct {
 	Generation int64     // see TokenPair; of a consent 0 until it is stored
 	GrantID    string    // see TokenPair
 	GrantedAt  time.Time // of the consent that it goes back to; zero in entries of the release before
-	// Consent is all that is known of the connection of a bot's pair, to store a consent and to make a lost row again.
-	// Its own token pair is the pair.
-	Consent   *Connection
-	Journaled string // the entry's name in the journal, and how it stands there; neither is part of what is sealed
+	// Connection is all that is known of the connection of a bot's pair, to store a consent and to make a lost row again.
+	// Its own token pair is the pair. A person's has none, nor has a renewal of the release before.
+	Connection *Connection
+
+	// The entry's name in the journal, and how it stands there. Neither is part of what is sealed.
+	Journaled string
 	Standing  Standing
+}
+
+// Origin is how Slack came to hand out a Grant: a Renewal, a Consent, or Unopened where that can't be read.
+type Origin interface{ isOrigin() }
+
+type (
+	// Renewal is the origin of a pair that was bought with another one's token.
+	Renewal struct{ Spent Secret }
+	// Consent is the origin of a pair that a person's consent brought: the app's, or their own.
+	Consent struct{}
+	// Unopened is the origin of an entry of the journal that no key at hand opens. Nothing is known of it but its owner, its
+	// name, when it was written and how it stands.
+	Unopened struct{}
+)
+
+func (Renewal) isOrigin()  {}
+func (Consent) isOrigin()  {}
+func (Unopened) isOrigin() {}
+
+// Opened reports whether p has tokens in it, and not just a name.
+func (p Grant) Opened() bool { return p.Origin != Unopened{} }
+
+// Spent is what a renewal spent for p, and "" for all else.
+func (p Grant) Spent() Secret {
+	renewal, _ := p.Origin.(Renewal)
+	return renewal.Spent
 }
 
 // Standing is why a pair is in the journal.
@@ -54,7 +82,7 @@ func (r Row) IsDue(now time.Time) bool {
 	return r.Tries > 0 || !r.RenewAt.IsZero() && !r.RenewAt.After(now)
 }
 
-// pair is the token pair that p continues or begins.
+// Tokens is the token pair that p continues or begins.
 func (p Grant) Tokens() TokenPair {
 	c := Started(p.Token, p.Refresh, p.Life, p.At)
 	c.Generation, c.GrantID = p.Generation, p.GrantID
@@ -77,46 +105,18 @@ func (p Grant) SameGrant(grant string, at time.Time) bool {
 
 // Continues reports whether p is what a row that lost a write would hold.
 func (p Grant) Continues(r Row) bool {
-	return p.Token != "" && p.SameGrant(r.GrantID, r.GrantedAt) && p.Generation > r.Generation && !r.Erased
+	return p.Opened() && p.SameGrant(r.GrantID, r.GrantedAt) && p.Generation > r.Generation && !r.Erased
 }
 
-// TokensIn is the pair of c, or of u where c is nil.
-func TokensIn(c *Connection, u *UserToken) *TokenPair {
-	if c != nil {
-		return &c.TokenPair
-	}
-	return &u.TokenPair
-}
-
-// StoredIn is p as the row has it, to be kept in the journal.
-func (p Grant) StoredIn(c *Connection, u *UserToken) Grant {
-	row := TokensIn(c, u)
+// StoredIn is p as a has it in the store, to be kept in the journal.
+func (p Grant) StoredIn(a Access) Grant {
+	row := a.Pair()
 	p.Generation, p.GrantID, p.Token, p.Refresh = row.Generation, row.GrantID, row.Token, row.RefreshToken
 	if p.Life == 0 && !row.ExpiresAt.IsZero() {
 		p.Life = row.ExpiresAt.Sub(p.At)
 	}
-	if u != nil {
-		p.TokenOwner, p.GrantedAt = u.TokenOwner, u.GrantedAt
-		return p
-	}
-	whole := *c
-	whole.TokenPair, whole.Changes = TokenPair{}, nil // p is the token pair
-	p.TokenOwner.Key, p.GrantedAt, p.Consent = c.Key, c.AuthorizedAt, &whole
+	a.complete(&p)
 	return p
-}
-
-// RowOf is what a pair is compared with: the row of c, or of u where c is nil.
-func RowOf(c *Connection, u *UserToken) Row {
-	row := Row{}
-	if c != nil {
-		row = Row{Removed: c.State == Removed, GrantedAt: c.AuthorizedAt}
-	} else {
-		row.GrantedAt = u.GrantedAt
-	}
-	chain := TokensIn(c, u)
-	row.Erased, row.Generation, row.GrantID = chain.Token == "", chain.Generation, chain.GrantID
-	row.RenewAt, row.Tries, row.Rejections = chain.RenewAt, chain.Tries, chain.Rejections
-	return row
 }
 
 // NewestOf returns which of these pairs the row would hold if nothing had been lost; false when that is none of them.
@@ -137,20 +137,24 @@ func SameOwner(a, b TokenOwner) bool {
 
 // Grant is the pair of a consent, which is c.
 func (c Connection) Grant() Grant {
-	p := Grant{TokenOwner: TokenOwner{Key: c.Key}, Token: c.Token, Refresh: c.RefreshToken, At: c.AuthorizedAt, Consent: &c,
-		Generation: c.Generation, GrantID: c.GrantID, GrantedAt: c.AuthorizedAt}
-	if !c.ExpiresAt.IsZero() {
-		p.Life = c.ExpiresAt.Sub(p.At)
-	}
+	p := c.grant(TokenOwner{Key: c.Key}, c.AuthorizedAt)
+	p.Connection = &c
 	return p
 }
 
 // Grant is the pair of u as it is stored.
 func (u UserToken) Grant() Grant {
-	p := Grant{TokenOwner: u.TokenOwner, Token: u.Token, Refresh: u.RefreshToken, At: u.GrantedAt, Scopes: u.Scopes,
-		Generation: u.Generation, GrantID: u.GrantID, GrantedAt: u.GrantedAt}
-	if !u.ExpiresAt.IsZero() {
-		p.Life = u.ExpiresAt.Sub(p.At)
+	p := u.grant(u.TokenOwner, u.GrantedAt)
+	p.Scopes = u.Scopes
+	return p
+}
+
+// grant is the pair of a consent of a time.
+func (c TokenPair) grant(of TokenOwner, at time.Time) Grant {
+	p := Grant{TokenOwner: of, Origin: Consent{}, Token: c.Token, Refresh: c.RefreshToken, At: at,
+		Generation: c.Generation, GrantID: c.GrantID, GrantedAt: at}
+	if !c.ExpiresAt.IsZero() {
+		p.Life = c.ExpiresAt.Sub(at)
 	}
 	return p
 }

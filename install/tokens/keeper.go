@@ -17,38 +17,14 @@ import (
 	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
-// ConsentBudget is how long a callback has for a consent. Until then nobody else stores what it brought.
-const ConsentBudget = 25 * time.Second
-
-// Two consents closer than this may have come in the other order than the clocks of two machines say.
-const ClocksApart = 10 * time.Minute
-
 // Store is what a Keeper needs of the database, and of the journal on this machine's own disk. The methods are as in
 // install.Store.
 type Store interface {
-	Lookup(ctx context.Context, k connection.Key) (connection.Connection, error)
-	Get(ctx context.Context, id string) (connection.Connection, error)
-	Update(ctx context.Context, k connection.Key, fn func(c *connection.Connection) error) (connection.Connection, error)
-	Rekey(ctx context.Context, from, to connection.Key, token connection.Secret, line connection.Change) (connection.Connection, error)
-	GetUser(ctx context.Context, h connection.TokenOwner) (connection.UserToken, error)
-	UpdateUser(ctx context.Context, h connection.TokenOwner, fn func(u *connection.UserToken) error) (connection.UserToken, error)
-
-	Due(ctx context.Context, app string, now time.Time, n int) ([]connection.TokenOwner, error)
-	LongLived(ctx context.Context, app string, n int) ([]connection.TokenOwner, error)
-	Take(ctx context.Context, b slackapi.Budget, n int, now time.Time) (bool, error)
-	ClosedUntil(ctx context.Context, b slackapi.Budget, until time.Time) error
-
-	Journal(p connection.Grant) (name string, err error)
-	Journaled() ([]connection.Grant, error)
-	JournaledFor(h connection.TokenOwner) ([]connection.Grant, error)
-	JournaledUnder(k connection.Key) ([]connection.Grant, error)
-	Kept(after string, n int) ([]connection.Grant, error)
-	Unjournal(names ...string) error
-	JournalReady(ctx context.Context) error
-
-	Rows(ctx context.Context, of []connection.TokenOwner) (map[connection.TokenOwner]connection.Row, error)
-	Rejected(ctx context.Context, app string, n int) ([]connection.TokenOwner, error)
-	Erased(ctx context.Context, since time.Time) ([]connection.Key, error)
+	RenewalStore
+	BudgetStore
+	JournalStore
+	PairStore
+	ReconcileStore
 }
 
 // Observer is told what a Keeper does, for the numbers that operators watch. It may be called from any number of goroutines.
@@ -81,32 +57,41 @@ type Config struct {
 // Keeper keeps tokens good. Make one with New. It may be used from any number of goroutines, and there may be any number of
 // them, in as many processes, on one database.
 type Keeper struct {
-	cfg   Config
-	store Store
-	slack *slackapi.API
-	log   *slog.Logger
-	now   func() time.Time
-	tasks sync.WaitGroup // renewals under way
+	Journal    *Journal
+	Delivery   *Delivery
+	Reconciler *Reconciler
+	Pairs      *Pairs
+	Budgets    *Budgets
 
-	mu            sync.Mutex
-	renewing      map[connection.TokenOwner]*renewal
-	pending       map[connection.Secret]connection.Grant     // new tokens that the journal did not take and the store may not have
-	decided       map[string]func() error                    // entries of the journal whose fate is decided, and what is left to do
-	compared      time.Time                                  // when the journal was last compared with the store
-	leases        map[connection.TokenOwner]leaseObservation // of other processes
-	closedBudgets map[slackapi.Budget]time.Time              // budgets that were empty, and until when they are not looked into
+	cfg    Config
+	store  RenewalStore
+	slack  *slackapi.API
+	log    *slog.Logger
+	now    func() time.Time
+	leases leases
+	tasks  sync.WaitGroup // renewals under way
+
+	mu       sync.Mutex
+	renewing map[connection.TokenOwner]*renewal
 }
 
 // New returns a Keeper. It starts nothing.
 func New(cfg Config) *Keeper {
-	return &Keeper{
+	kp := &Keeper{
+		Journal: &Journal{disk: cfg.Store, log: cfg.Log, writable: cfg.Observer.Writable,
+			pending: map[connection.Secret]connection.Grant{}, decided: map[string]func() error{}},
+		Pairs:   &Pairs{store: cfg.Store, log: cfg.Log, now: cfg.Now},
+		Budgets: &Budgets{store: cfg.Store, log: cfg.Log, now: cfg.Now, empty: map[slackapi.Budget]time.Time{}},
+
 		cfg: cfg, store: cfg.Store, slack: cfg.Slack, log: cfg.Log, now: cfg.Now,
-		renewing:      map[connection.TokenOwner]*renewal{},
-		pending:       map[connection.Secret]connection.Grant{},
-		decided:       map[string]func() error{},
-		leases:        map[connection.TokenOwner]leaseObservation{},
-		closedBudgets: map[slackapi.Budget]time.Time{},
+		leases:   leases{seen: map[connection.TokenOwner]leaseObservation{}},
+		renewing: map[connection.TokenOwner]*renewal{},
 	}
+	kp.Delivery = &Delivery{journal: kp.Journal, pairs: kp.Pairs, consents: cfg.Consents,
+		observer: cfg.Observer, log: cfg.Log, now: cfg.Now}
+	kp.Reconciler = &Reconciler{store: cfg.Store, journal: kp.Journal, pairs: kp.Pairs, delivery: kp.Delivery,
+		appID: cfg.AppID, log: cfg.Log, now: cfg.Now}
+	return kp
 }
 
 // StopBudget is how long a stop waits for renewals under way. What the store doesn't take until then is in the journal.
@@ -116,7 +101,7 @@ const StopBudget = exchangeTimeout + 2*keepTimeout
 func (kp *Keeper) Finish() (left int, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), keepTimeout)
 	defer cancel()
-	return kp.Replay(ctx)
+	return kp.Reconciler.Replay(ctx)
 }
 
 // Wait blocks until the renewals under way have ended.

@@ -1270,7 +1270,7 @@ func TestKeysOfJournalAndPeople(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		pair := connection.Grant{TokenOwner: connection.TokenOwner{Key: c.Key}, Spent: c.RefreshToken, Token: "xoxe.xoxb-1-journaled", Refresh: "xoxe-1-journaled-too", Life: 12 * time.Hour, At: time.Now()}
+		pair := connection.Grant{TokenOwner: connection.TokenOwner{Key: c.Key}, Origin: connection.Renewal{Spent: c.RefreshToken}, Token: "xoxe.xoxb-1-journaled", Refresh: "xoxe-1-journaled-too", Life: 12 * time.Hour, At: time.Now()}
 		w.private = append(w.private, string(pair.Token), string(pair.Refresh))
 		name, err := db.Journal(pair)
 		if err != nil {
@@ -1302,7 +1302,7 @@ func TestKeysOfJournalAndPeople(t *testing.T) {
 		}
 		// Nothing was lost on the way: the pair is stored by the next program, which has the new key alone.
 		entries, err := w.withJournal(added, filepath.Join(w.dataDir, "journal")).Journaled()
-		if err != nil || len(entries) != 1 || entries[0].Journaled != name || entries[0].Token != pair.Token || entries[0].Refresh != pair.Refresh || entries[0].Spent != pair.Spent {
+		if err != nil || len(entries) != 1 || entries[0].Journaled != name || entries[0].Token != pair.Token || entries[0].Refresh != pair.Refresh || entries[0].Spent() != pair.Spent() {
 			t.Errorf("the entry: %v, %d of them", err, len(entries))
 		}
 		w.keys = added
@@ -1327,7 +1327,7 @@ func TestJournalOfAnUnknownKey(t *testing.T) {
 	w.browser().install(slacksim.AcmeAdmin)
 	w.settle()
 	lost := seal.NewKey()
-	name, err := w.withJournal(lost, filepath.Join(w.dataDir, "journal")).Journal(connection.Grant{TokenOwner: connection.TokenOwner{Key: w.key("T0NOBODY01")}, Spent: "xoxe-1-spent-before", Token: "xoxe.xoxb-1-nobody", Refresh: "xoxe-1-nobody-too", At: time.Now()})
+	name, err := w.withJournal(lost, filepath.Join(w.dataDir, "journal")).Journal(connection.Grant{TokenOwner: connection.TokenOwner{Key: w.key("T0NOBODY01")}, Origin: connection.Renewal{Spent: "xoxe-1-spent-before"}, Token: "xoxe.xoxb-1-nobody", Refresh: "xoxe-1-nobody-too", At: time.Now()})
 	if err != nil {
 		t.Fatal(err)
 	}

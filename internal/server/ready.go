@@ -178,7 +178,7 @@ func (s *Server) schema() fault {
 }
 
 func (s *Server) askJournal(ctx context.Context) fault {
-	if err := s.install.Tokens().JournalReady(ctx); err != nil {
+	if err := s.install.Tokens().Journal.Ready(ctx); err != nil {
 		return fault{"the journal in DATA_DIR can't be written, or was deleted a moment ago", err}
 	}
 	return fault{}

@@ -113,7 +113,7 @@ func (s *Server) catchUp(ctx context.Context) {
 	// What an earlier process was handed and could not store.
 	replay, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	if left, err := s.install.Tokens().Replay(replay); err != nil {
+	if left, err := s.install.Tokens().Reconciler.Replay(replay); err != nil {
 		s.log.Warn("new tokens wait in the journal", "entries", left, "cause", err) // tried again every second
 	}
 }

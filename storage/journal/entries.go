@@ -34,7 +34,7 @@ type entry struct {
 	Box          []byte `json:"box"` // a sealed pair
 }
 
-// pair is what is in the box, also for other releases. Secrets are bytes, because install.Secret never encodes
+// pair is what is in the box, also for other releases. Secrets are bytes, because connection.Secret never encodes
 // what it holds, and text in JSON would lose bytes that are none. Times are microseconds, as in the database.
 type pair struct {
 	Spent      []byte        `json:"spent,omitempty"`
@@ -113,7 +113,7 @@ func (j *Journal) Journal(p connection.Grant) (name string, err error) {
 // here before it. A renewal also shows which of several consents counts, so what was put aside goes with it.
 func replaceKept(tx *sql.Tx, p connection.Grant, name string) error {
 	last := connection.Kept
-	if p.Spent != "" {
+	if _, isRenewal := p.Origin.(connection.Renewal); isRenewal {
 		last = connection.Aside
 	}
 	const holder = "app_id = ? AND team_id = ? AND enterprise_id = ? AND user_id = ?"
@@ -242,7 +242,7 @@ func (j *Journal) takeIn() (left []entry, err error) {
 			e = entry{}
 		}
 		e.name = file.Name()
-		if p := j.openEntry(e); p.Token == "" {
+		if !j.openEntry(e).Opened() {
 			left = append(left, e)
 			continue
 		}
@@ -296,10 +296,11 @@ func entryPlace(h connection.TokenOwner) seal.Place {
 // sealEntry is p as an entry.
 func (j *Journal) sealEntry(name string, p connection.Grant) (entry, error) {
 	kept := pair{
-		Spent: []byte(p.Spent), Token: []byte(p.Token), Refresh: []byte(p.Refresh), Life: p.Life, At: columns.Micros(p.At), Scopes: p.Scopes,
+		Spent: []byte(p.Spent()), Token: []byte(p.Token), Refresh: []byte(p.Refresh),
+		Life: p.Life, At: columns.Micros(p.At), Scopes: p.Scopes,
 		Generation: p.Generation, Grant: p.GrantID, GrantedAt: columns.Micros(p.GrantedAt),
 	}
-	if c := p.Consent; c != nil {
+	if c := p.Connection; c != nil {
 		kept.Consent = &consentRow{
 			ID: c.ID, AppID: c.AppID, EnterpriseID: c.EnterpriseID, TeamID: c.TeamID, Facts: columns.FactsOf(*c),
 			Token: []byte(c.Token), RefreshToken: []byte(c.RefreshToken), WebhookURL: []byte(c.Webhook.URL),
@@ -334,22 +335,32 @@ func (j *Journal) openEntries(found []entry) []connection.Grant {
 
 // openEntry turns an entry into a pair, with no more in it than its owner and its age when it cannot be opened.
 func (j *Journal) openEntry(e entry) connection.Grant {
-	p := connection.Grant{TokenOwner: e.holder(), Journaled: e.name, Standing: e.standing}
+	p := connection.Grant{TokenOwner: e.holder(), Origin: connection.Unopened{}, Journaled: e.name, Standing: e.standing}
 	if us, err := strconv.ParseInt(strings.TrimLeft(e.name[len("pair-"):len("pair-")+20], "0"), 10, 64); err == nil {
 		p.At = columns.Moment(us)
 	}
 	open, readable := j.unsealEntry(e)
 	var kept pair
-	if !readable || e.Version != journalVersion || json.Unmarshal(open, &kept) != nil {
+	if !readable || e.Version != journalVersion || json.Unmarshal(open, &kept) != nil || len(kept.Token) == 0 {
 		return p
 	}
-	p.Spent, p.Token, p.Refresh = connection.Secret(kept.Spent), connection.Secret(kept.Token), connection.Secret(kept.Refresh)
+
+	p.Origin = connection.Consent{}
+	if len(kept.Spent) > 0 {
+		p.Origin = connection.Renewal{Spent: connection.Secret(kept.Spent)}
+	}
+	p.Token, p.Refresh = connection.Secret(kept.Token), connection.Secret(kept.Refresh)
 	p.Life, p.At, p.Scopes = kept.Life, columns.Moment(kept.At), kept.Scopes
 	p.Generation, p.GrantID, p.GrantedAt = kept.Generation, kept.Grant, columns.Moment(kept.GrantedAt)
-	if c := kept.Consent; c != nil {
-		consent := c.Facts.Connection(connection.Key{AppID: c.AppID, EnterpriseID: c.EnterpriseID, TeamID: c.TeamID}, c.ID)
-		consent.Token, consent.RefreshToken, consent.Webhook.URL = connection.Secret(c.Token), connection.Secret(c.RefreshToken), connection.Secret(c.WebhookURL)
-		p.Consent = &consent
+	if kept.Consent != nil {
+		p.Connection = kept.Consent.connection()
 	}
 	return p
+}
+
+// connection is the connection of a row.
+func (r *consentRow) connection() *connection.Connection {
+	c := r.Facts.Connection(connection.Key{AppID: r.AppID, EnterpriseID: r.EnterpriseID, TeamID: r.TeamID}, r.ID)
+	c.Token, c.RefreshToken, c.Webhook.URL = connection.Secret(r.Token), connection.Secret(r.RefreshToken), connection.Secret(r.WebhookURL)
+	return &c
 }

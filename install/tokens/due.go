@@ -1,0 +1,75 @@
+package tokens
+
+// Renewals in the background: ahead of the end, a few at a time, within the budget that all replicas share.
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/switchboard-go/switchboard/install/connection"
+)
+
+const (
+	renewWorkers = 8
+	dueAtOnce    = 64
+)
+
+// RenewDue renews what is due, and with MoveToRotation exchanges what is long-lived, within the budget that all replicas
+// share. It returns how many renewals of its own it finished.
+func (kp *Keeper) RenewDue(ctx context.Context) (int, error) {
+	n, err := kp.renewAll(ctx, renewRequest{budget: Renewals}, func() ([]connection.TokenOwner, error) {
+		return kp.store.Due(ctx, kp.cfg.AppID, kp.now(), dueAtOnce)
+	})
+	if err != nil || !kp.cfg.MoveToRotation {
+		return n, err
+	}
+
+	m, err := kp.renewAll(ctx, renewRequest{budget: exchanges, exchange: true}, func() ([]connection.TokenOwner, error) {
+		return kp.store.LongLived(ctx, kp.cfg.AppID, dueAtOnce)
+	})
+	return n + m, err
+}
+
+// renewAll renews what next lists, a few at a time, until there is no more, the budget is spent, or nothing of it could be
+// done. It returns how many it renewed.
+func (kp *Keeper) renewAll(ctx context.Context, w renewRequest, next func() ([]connection.TokenOwner, error)) (total int, err error) {
+	for ctx.Err() == nil {
+		due, err := next()
+		if err != nil || len(due) == 0 {
+			return total, err
+		}
+
+		// Every replica reads the same list; in another order each, they seldom meet.
+		rand.Shuffle(len(due), func(i, j int) { due[i], due[j] = due[j], due[i] })
+
+		var group errgroup.Group
+		group.SetLimit(renewWorkers)
+		var done atomic.Int64
+		var spent atomic.Bool
+		for _, h := range due {
+			if ctx.Err() != nil || spent.Load() {
+				break
+			}
+			group.Go(func() error {
+				switch err := kp.renew(ctx, h, w); {
+				case err == nil:
+					done.Add(1)
+				case errors.Is(err, ErrSpent):
+					spent.Store(true)
+				}
+				return nil
+			})
+		}
+
+		_ = group.Wait()
+		total += int(done.Load())
+		if done.Load() == 0 || spent.Load() || len(due) < dueAtOnce {
+			return total, nil
+		}
+	}
+	return total, nil
+}

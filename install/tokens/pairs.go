@@ -1,0 +1,95 @@
+package tokens
+
+// A token pair is found by the key of its connection, and a workspace that joins an organisation gets another one. This file
+// finds pairs under the key that they have by now.
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/switchboard-go/switchboard/install/connection"
+)
+
+// PairStore is what Pairs need of the database. The methods are as in install.Store.
+type PairStore interface {
+	Lookup(ctx context.Context, k connection.Key) (connection.Connection, error)
+	Update(ctx context.Context, k connection.Key, fn func(c *connection.Connection) error) (connection.Connection, error)
+	Rekey(ctx context.Context, from, to connection.Key, token connection.Secret, line connection.Change) (connection.Connection, error)
+	GetUser(ctx context.Context, h connection.TokenOwner) (connection.UserToken, error)
+	UpdateUser(ctx context.Context, h connection.TokenOwner, fn func(u *connection.UserToken) error) (connection.UserToken, error)
+}
+
+// Pairs are the token pairs in the store: those of bots and those of people.
+type Pairs struct {
+	store PairStore
+	log   *slog.Logger
+	now   func() time.Time
+}
+
+// Update reads the access of h, calls fn, and writes what fn changed, as Store.Update and UpdateUser do: fn can run more than
+// once. Where the workspace of h joined an organisation meanwhile, it is the one under the new key. connection.ErrNotFound.
+func (ps *Pairs) Update(ctx context.Context, h connection.TokenOwner, fn func(a connection.Access) error) error {
+	err := ps.updateExact(ctx, h, fn)
+	if errors.Is(err, connection.ErrNotFound) {
+		if moved, ok := ps.readdress(ctx, h); ok {
+			err = ps.updateExact(ctx, moved, fn)
+		}
+	}
+	return err
+}
+
+func (ps *Pairs) updateExact(ctx context.Context, h connection.TokenOwner, fn func(a connection.Access) error) (err error) {
+	if h.UserID == "" {
+		_, err = ps.store.Update(ctx, h.Key, func(c *connection.Connection) error { return fn(c) })
+	} else {
+		_, err = ps.store.UpdateUser(ctx, h, func(u *connection.UserToken) error { return fn(u) })
+	}
+	return err
+}
+
+// get returns the access of exactly h. connection.ErrNotFound.
+func (ps *Pairs) get(ctx context.Context, h connection.TokenOwner) (connection.Access, error) {
+	if h.UserID != "" {
+		u, err := ps.store.GetUser(ctx, h)
+		return &u, err
+	}
+	c, err := ps.store.Lookup(ctx, h.Key)
+	if err == nil && c.Key != h.Key {
+		err = connection.ErrNotFound
+	}
+	return &c, err
+}
+
+// readdress returns h with the key that its connection has by now, if that is another one.
+func (ps *Pairs) readdress(ctx context.Context, h connection.TokenOwner) (connection.TokenOwner, bool) {
+	if h.TeamID == "" {
+		return h, false
+	}
+	c, err := ps.store.Lookup(ctx, h.Key)
+	if err != nil || c.TeamID != h.TeamID || c.Key == h.Key {
+		return h, false
+	}
+	h.Key = c.Key
+	return h, true
+}
+
+// Rehome gives the connection of k's workspace the key k, which Slack itself named it by in a consent or for its token: so a consent
+// after the workspace joined an organisation renews the connection that there is. What can't be moved stays, and gets company.
+func (ps *Pairs) Rehome(ctx context.Context, k connection.Key) {
+	if k.EnterpriseID == "" || k.Org() {
+		return
+	}
+	c, err := ps.store.Lookup(ctx, k)
+	if err != nil || c.TeamID != k.TeamID || c.Key == k {
+		return
+	}
+
+	line := connection.Change{At: ps.now(), By: connection.Actor{Kind: connection.BySlack}, What: connection.DidMove,
+		Outcome: connection.OutcomeDone, Reason: k.EnterpriseID}
+	_, err = ps.store.Rekey(ctx, c.Key, k, c.Token, line)
+	if err != nil && !errors.Is(err, connection.ErrExists) && !errors.Is(err, connection.ErrNotFound) {
+		ps.log.WarnContext(ctx, "move connection to its organisation", "connection", c.ID, "cause", err)
+	}
+}
