@@ -80,8 +80,6 @@ var builtIn = map[string]scopeWords{
 	"groups:write.topic": {"Set topics of private channels", "set the topic of private channels",
 		"To set the description of private channels it is in."},
 
-	"hosting:read": {"See its functions at Slack", "see its functions",
-		"To look after its functions that run at Slack."},
 	"im:history": {"Read direct messages to it", "answer direct messages",
 		"To answer when you write to it. It sees no other direct messages."},
 	"im:read": {"See who has a direct message with it", "see its direct messages",
@@ -109,6 +107,8 @@ var builtIn = map[string]scopeWords{
 	"mpim:read": {"See group messages it is in", "see the group messages it is in",
 		"To see which group messages it was added to."},
 	"mpim:write": {"Start group messages", "start group messages", "To write to several people together."},
+	"mpim:write.invites": {"Invite people to group messages", "invite people to group messages",
+		"To add people to the group messages it is in."},
 	"mpim:write.topic": {"Set topics of group messages", "set the topic of group messages",
 		"To set the description of group messages it is in."},
 
@@ -126,7 +126,9 @@ var builtIn = map[string]scopeWords{
 	"remote_files:write": {"Add remote files", "add remote files",
 		"To add files from elsewhere to Slack, and change them."},
 
-	"search:read.files": {"Search files", "search files", "To search files on behalf of the person who asks."},
+	"search:read.enterprise": {"Search your organisation", "search your organisation",
+		"To search your whole organisation for the person who asks."},
+	"search:read.files": {"Search files", "search files", "To search files for the person who asks."},
 	"search:read.im": {"Search direct messages", "search direct messages",
 		"To search the direct messages of the person who asks."},
 	"search:read.mpim": {"Search group messages", "search group messages",
@@ -143,7 +145,8 @@ var builtIn = map[string]scopeWords{
 		"To follow this workspace's settings."},
 	"team:read": {"See the workspace's name and icon", "show the workspace's name and icon",
 		"To show which workspace it is connected to."},
-	"tokens.basic": {"Use its own basic token", "use its own basic token", "To call Slack as itself."},
+	"tokens.basic": {"Use Slack's basic methods", "use Slack's basic methods",
+		"To call what needs no permission of its own."},
 	"triggers:read": {"See its workflow triggers", "see its workflow triggers",
 		"To see what starts its workflows."},
 	"triggers:write":  {"Create workflow triggers", "start workflows", "To set what starts its workflows."},
@@ -164,22 +167,79 @@ var builtIn = map[string]scopeWords{
 		"To create templates of workflows."},
 }
 
-// ofPeople are the words for what only a person can let an app do. For all else of theirs builtIn has the words.
-var ofPeople = map[string]scopeWords{
-	"channels:write":      {label: "Manage your public channels", feature: "manage public channels for you"},
-	"dnd:write":           {label: "Pause your notifications", feature: "pause your notifications"},
-	"email":               {label: "See your email address", feature: "see your email address"},
-	"identity.avatar":     {label: "See your picture", feature: "see your picture"},
-	"identity.basic":      {label: "See who you are", feature: "see who you are"},
-	"identity.email":      {label: "See your email address", feature: "see your email address"},
-	"identity.team":       {label: "See your workspace's name", feature: "see your workspace's name"},
-	"openid":              {label: "See who you are", feature: "see who you are"},
-	"profile":             {label: "See your name and picture", feature: "see your name and picture"},
-	"search:read":         {label: "Search what you can see", feature: "search for you"},
-	"stars:read":          {label: "See what you saved", feature: "see what you saved"},
-	"stars:write":         {label: "Save things for you", feature: "save things for you"},
-	"users.profile:write": {label: "Change your profile", feature: "change your profile"},
-	"admin":               {label: "Manage the workspace as you", feature: "manage the workspace for you"},
+// ofPeople are the words for what a person lets an app do for them, where that is something else than what a bot does, or
+// something that no bot can. For all else of theirs builtIn has the words.
+var ofPeople = map[string]struct{ label, feature string }{
+	"admin":                              {"Manage the workspace as you", "manage the workspace for you"},
+	"admin.analytics:read":               {"See your organisation's analytics", "read your organisation's analytics"},
+	"admin.app_activities:read":          {"See what apps did in your organisation", "see what apps did"},
+	"admin.apps:read":                    {"See your organisation's apps", "see your organisation's apps"},
+	"admin.apps:write":                   {"Approve and restrict apps", "approve or restrict apps"},
+	"admin.barriers:read":                {"See information barriers", "see information barriers"},
+	"admin.barriers:write":               {"Change information barriers", "change information barriers"},
+	"admin.chat:read":                    {"Read messages in your organisation", "read your organisation's messages"},
+	"admin.chat:write":                   {"Change and delete messages in your organisation", "change or delete messages"},
+	"admin.conversations:manage_objects": {"Manage channels about records elsewhere", "manage channels about records"},
+	"admin.conversations:read":           {"See all channels of your organisation", "see your organisation's channels"},
+	"admin.conversations:write":          {"Manage all channels of your organisation", "manage your organisation's channels"},
+	"admin.invites:read":                 {"See requests to invite people", "see requests to invite people"},
+	"admin.invites:write":                {"Decide on requests to invite people", "decide on requests to invite people"},
+	"admin.roles:read":                   {"See who has an admin role", "see who has an admin role"},
+	"admin.roles:write":                  {"Give and take away admin roles", "give or take away admin roles"},
+	"admin.teams:read":                   {"See your organisation's workspaces", "see your organisation's workspaces"},
+	"admin.teams:write":                  {"Manage your organisation's workspaces", "manage your organisation's workspaces"},
+	"admin.usergroups:read":              {"See your organisation's user groups", "see your organisation's user groups"},
+	"admin.usergroups:write":             {"Manage your organisation's user groups", "manage your organisation's user groups"},
+	"admin.users:read":                   {"See everybody's account", "see everybody's account"},
+	"admin.users:write":                  {"Manage everybody's account", "manage people's accounts"},
+	"admin.workflows:read":               {"See your organisation's workflows", "see your organisation's workflows"},
+	"admin.workflows:write":              {"Manage your organisation's workflows", "manage your organisation's workflows"},
+	"apps.requests:write":                {"Ask your admins to approve apps", "ask your admins to approve apps"},
+	"auditlogs:read":                     {"Read your organisation's audit log", "read the audit log"},
+
+	"channels:history":     {"Read public channels as you", "read public channels for you"},
+	"channels:read":        {"See public channels as you", "see public channels for you"},
+	"channels:write":       {"Manage your public channels", "manage public channels for you"},
+	"chat:write":           {"Send messages as you", "send messages as you"},
+	"dnd:write":            {"Pause your notifications", "pause your notifications"},
+	"email":                {"See your email address", "see your email address"},
+	"files:read":           {"See files that you can see", "read files for you"},
+	"files:write":          {"Upload and change files as you", "upload files for you"},
+	"groups:history":       {"Read your private channels", "read your private channels"},
+	"groups:read":          {"See your private channels", "see your private channels"},
+	"groups:write":         {"Manage your private channels", "manage your private channels"},
+	"groups:write.invites": {"Invite people to your private channels", "invite people to your private channels"},
+	"groups:write.topic":   {"Set topics of your private channels", "set the topic of your private channels"},
+	"hosting:read":         {"See your apps that run at Slack", "see your apps that run at Slack"},
+	"hosting:write":        {"Manage your apps that run at Slack", "manage your apps that run at Slack"},
+	"identify":             {"See who you are", "see who you are"},
+	"identity.avatar":      {"See your picture", "see your picture"},
+	"identity.basic":       {"See who you are", "see who you are"},
+	"identity.email":       {"See your email address", "see your email address"},
+	"identity.team":        {"See your workspace's name", "see your workspace's name"},
+	"im:history":           {"Read your direct messages", "read your direct messages"},
+	"im:read":              {"See who you have direct messages with", "see your direct messages"},
+	"im:write":             {"Start direct messages as you", "start direct messages for you"},
+	"im:write.topic":       {"Set topics of your direct messages", "set the topic of your direct messages"},
+	"mpim:history":         {"Read your group messages", "read your group messages"},
+	"mpim:read":            {"See your group messages", "see your group messages"},
+	"mpim:write":           {"Start group messages as you", "start group messages for you"},
+	"mpim:write.invites":   {"Invite people to your group messages", "invite people to your group messages"},
+	"mpim:write.topic":     {"Set topics of your group messages", "set the topic of your group messages"},
+	"openid":               {"See who you are", "see who you are"},
+	"pins:write":           {"Pin messages as you", "pin messages for you"},
+	"profile":              {"See your name and picture", "see your name and picture"},
+	"reactions:write":      {"React as you", "react for you"},
+	"reminders:read":       {"See your reminders", "see your reminders"},
+	"reminders:write":      {"Create reminders for you", "create reminders for you"},
+	"remote_files:share":   {"Share remote files as you", "share remote files for you"},
+	"search:read":          {"Search what you can see", "search for you"},
+	"stars:read":           {"See what you saved", "see what you saved"},
+	"stars:write":          {"Save things for you", "save things for you"},
+	"triggers:read":        {"See your workflow triggers", "see your workflow triggers"},
+	"triggers:write":       {"Create workflow triggers as you", "set what starts your workflows"},
+	"users.profile:write":  {"Change your profile", "change your profile"},
+	"users:write":          {"Show you as active or away", "show whether you are active"},
 }
 
 const whyForYou = "To do this for you, only where you could do it yourself."
@@ -202,7 +262,7 @@ func UserCatalogue(own []connection.Scope, handlers []Handler) []connection.Scop
 	return complete(own, UserScopes(handlers), func(name string) connection.Scope {
 		words, found := ofPeople[name]
 		if !found {
-			words = builtIn[name]
+			words.label, words.feature = builtIn[name].label, builtIn[name].feature
 		}
 		return connection.Scope{Label: words.label, Why: whyForYou, Feature: words.feature, Optional: true}
 	})

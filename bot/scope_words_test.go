@@ -2,6 +2,7 @@ package bot
 
 import (
 	"context"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -9,27 +10,61 @@ import (
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
-// Each permission that an event or a message asks for has words; they are whole, and read well where they are put.
-func TestEveryScopeHasWords(t *testing.T) {
-	t.Parallel()
-	var names []string
-	for _, need := range eventScopes {
-		names = append(names, strings.Fields(need)...)
+// scopesOfSlack are the names in testdata/scopes.txt, and of whom each can be asked: a bot, a person or both.
+func scopesOfSlack(t *testing.T) map[string][]string {
+	t.Helper()
+	text, err := os.ReadFile("testdata/scopes.txt")
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, s := range messageScopes {
-		names = append(names, s.scope)
-	}
-	for _, name := range names {
-		if _, known := builtIn[name]; !known {
-			t.Errorf("%s has no words", name)
+	all := map[string][]string{}
+	for line := range strings.Lines(string(text)) {
+		if words := strings.Fields(line); len(words) > 0 && words[0] != "#" {
+			all[words[0]] = words[1:]
 		}
 	}
+	return all
+}
+
+// Each permission of Slack has words, and nothing else has; they are whole, and read well where they are put.
+func TestEveryScopeHasWords(t *testing.T) {
+	t.Parallel()
+	all := scopesOfSlack(t)
+	for name, of := range all {
+		if _, known := builtIn[name]; known != slices.Contains(of, "bot") {
+			t.Errorf("%s is asked of %v, and a bot has words for it: %v", name, of, known)
+		}
+		handler := OnEvent("app_mention", func(context.Context, *Turn, *struct{}) error { return nil }).ActsFor(name)
+		if words := UserCatalogue(nil, []Handler{handler}); slices.Contains(of, "user") &&
+			(len(words) != 1 || words[0].Label == "" || words[0].Feature == "" || words[0].Why == "") {
+			t.Errorf("%s for a person: %+v", name, words)
+		}
+	}
+	for name, w := range ofPeople {
+		if !slices.Contains(all[name], "user") {
+			t.Errorf("%s can't be asked of a person: %+v", name, w)
+		}
+	}
+
+	var needed []string
+	for _, need := range eventScopes {
+		needed = append(needed, strings.Fields(need)...)
+	}
+	for _, s := range messageScopes {
+		needed = append(needed, s.scope)
+	}
+	for _, name := range needed {
+		if !slices.Contains(all[name], "bot") {
+			t.Errorf("%s is needed for an event, and is no permission of a bot", name)
+		}
+	}
+	upper := func(s string) bool { return s != "" && s[0] >= 'A' && s[0] <= 'Z' }
 	for name, w := range builtIn {
 		if !scopeName.MatchString(name) || w.label == "" || w.feature == "" || !strings.HasSuffix(w.why, ".") {
 			t.Errorf("%s: %+v", name, w)
 		}
-		if w.feature != "" && w.feature[0] >= 'A' && w.feature[0] <= 'Z' {
-			t.Errorf("%s: %q goes after \"can't\"", name, w.feature)
+		if upper(w.feature) || upper(ofPeople[name].feature) {
+			t.Errorf("%s: %q and %q go after \"can't\"", name, w.feature, ofPeople[name].feature)
 		}
 	}
 }
