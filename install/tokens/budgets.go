@@ -35,8 +35,12 @@ var ErrSpent = errors.New("no call left in the budget")
 // spentPause is how long a process doesn't look into a budget that was empty.
 const spentPause = time.Second
 
-// BudgetStore is what Budgets need of the database. The methods are as in install.Store.
+// BudgetStore is what Budgets need of the database.
 type BudgetStore interface {
+	// Take takes n calls from a budget that all processes share, or none (false) when there is not enough in it. A budget
+	// refills by one call every interval and never holds more than burst. ClosedUntil keeps it shut until a time,
+	// LongestClosure ahead at most. A budget that is empty for longer than a burst takes, and that Slack did not close,
+	// was spent by a broken clock: it counts as one that was emptied now, after this call.
 	Take(ctx context.Context, b slackapi.Budget, n int, now time.Time) (bool, error)
 	ClosedUntil(ctx context.Context, b slackapi.Budget, until time.Time) error
 }

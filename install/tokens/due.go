@@ -7,6 +7,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -17,6 +18,16 @@ const (
 	renewWorkers = 8
 	dueAtOnce    = 64
 )
+
+// DueStore lists what there is to renew, of one app, or of all when app is "".
+type DueStore interface {
+	// Due returns token pairs whose RenewAt has come and that nobody holds a lease on, the most urgent first, at most n;
+	// also those with a RenewAt or a lease that only a broken clock can have written.
+	Due(ctx context.Context, app string, now time.Time, n int) ([]connection.TokenOwner, error)
+	// LongLived returns bot token pairs that have a token, no refresh token and no RenewAt, at most n: those that could be moved
+	// to rotation. Removed and paused connections are left out.
+	LongLived(ctx context.Context, app string, n int) ([]connection.TokenOwner, error)
+}
 
 // RenewDue renews what is due, and with MoveToRotation exchanges what is long-lived, within the budget that all replicas
 // share. It returns how many renewals of its own it finished.

@@ -16,7 +16,7 @@ import (
 // connection.ErrRenewing where ctx ended before, or Slack has trouble.
 func (kp *Keeper) Good(ctx context.Context, c connection.Connection) (connection.Connection, error) {
 	err := kp.good(ctx, connection.TokenOwner{Key: c.Key}, c.TokenPair, func() (connection.TokenPair, error) {
-		fresh, err := kp.store.Get(ctx, c.ID)
+		fresh, err := kp.Pairs.store.Get(ctx, c.ID)
 		if err == nil {
 			c = fresh
 		}
@@ -28,7 +28,7 @@ func (kp *Keeper) Good(ctx context.Context, c connection.Connection) (connection
 // GoodUser is Good for a person's token.
 func (kp *Keeper) GoodUser(ctx context.Context, u connection.UserToken) (connection.UserToken, error) {
 	err := kp.good(ctx, u.TokenOwner, u.TokenPair, func() (connection.TokenPair, error) {
-		fresh, err := kp.store.GetUser(ctx, u.TokenOwner)
+		fresh, err := kp.Pairs.store.GetUser(ctx, u.TokenOwner)
 		if err == nil {
 			u = fresh
 		}

@@ -14,14 +14,27 @@ import (
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
-// JournalStore is the journal on this machine's own disk. The methods are as in install.Store.
+// JournalStore is the journal on this machine's own disk.
 type JournalStore interface {
+	// Journal keeps p on this machine's own disk, sealed, and returns once it is there for good. It needs no database.
+	// With a name (Grant.Journaled) it takes that entry's place. What becomes Kept replaces what was Kept of the same
+	// owner, and as a renewal also what was put Aside.
 	Journal(p connection.Grant) (name string, err error)
+	// Journaled returns what waits in the journal of this machine, oldest first. An entry that cannot be opened comes
+	// with its owner, its name and At alone. Cheap when there is nothing.
 	Journaled() ([]connection.Grant, error)
+	// JournaledFor returns all that the journal holds of h, also under the key from before its workspace joined an
+	// organisation.
 	JournaledFor(h connection.TokenOwner) ([]connection.Grant, error)
+	// JournaledUnder returns what is Kept or Aside of the connection of k and its people, also under the key from
+	// before its workspace joined an organisation.
 	JournaledUnder(k connection.Key) ([]connection.Grant, error)
+	// Kept returns the next n of all that is Kept or Aside, after a name.
 	Kept(after string, n int) ([]connection.Grant, error)
+	// Unjournal forgets entries. One that is gone already is fine.
 	Unjournal(names ...string) error
+	// JournalReady reports whether the journal can be written, by writing to it, and for half a minute that it was
+	// taken away.
 	JournalReady(ctx context.Context) error
 }
 

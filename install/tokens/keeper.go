@@ -17,10 +17,10 @@ import (
 	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
-// Store is what a Keeper needs of the database, and of the journal on this machine's own disk. The methods are as in
-// install.Store.
+// Store is what a Keeper needs of the database, and of the journal on this machine's own disk. Its methods can be called from any
+// number of goroutines and processes. Each blocks until it is done or ctx ended. Errors other than those named are its trouble.
 type Store interface {
-	RenewalStore
+	DueStore
 	BudgetStore
 	JournalStore
 	PairStore
@@ -57,14 +57,14 @@ type Config struct {
 // Keeper keeps tokens good. Make one with New. It may be used from any number of goroutines, and there may be any number of
 // them, in as many processes, on one database.
 type Keeper struct {
-	Journal    *Journal
-	Delivery   *Delivery
-	Reconciler *Reconciler
-	Pairs      *Pairs
-	Budgets    *Budgets
+	Journal    *Journal    // what Slack handed out, on this machine's disk
+	Delivery   *Delivery   // brings that into the store
+	Reconciler *Reconciler // compares the two
+	Pairs      *Pairs      // the token pairs in the store
+	Budgets    *Budgets    // the calls that all replicas can make
 
 	cfg    Config
-	store  RenewalStore
+	store  DueStore
 	slack  *slackapi.API
 	log    *slog.Logger
 	now    func() time.Time

@@ -29,10 +29,14 @@ const (
 	rejectedAtOnce = 256
 )
 
-// ReconcileStore is what a Reconciler needs of the database. The methods are as in install.Store.
+// ReconcileStore is what a Reconciler needs of the database.
 type ReconcileStore interface {
+	// Rows returns what there is of these holders, for comparison with the journal. Holders without a row are not in
+	// it.
 	Rows(ctx context.Context, of []connection.TokenOwner) (map[connection.TokenOwner]connection.Row, error)
+	// Rejected returns token pairs whose refresh token Slack refused and that are not given up yet, at most n.
 	Rejected(ctx context.Context, app string, n int) ([]connection.TokenOwner, error)
+	// Erased returns the connections that lost their access since a time, or one of whose people took theirs back.
 	Erased(ctx context.Context, since time.Time) ([]connection.Key, error)
 }
 

@@ -35,15 +35,6 @@ var (
 	errCurrent = errors.New("nothing to renew")
 )
 
-// RenewalStore is what renewals need of the database. The methods are as in install.Store.
-type RenewalStore interface {
-	Lookup(ctx context.Context, k connection.Key) (connection.Connection, error)
-	Get(ctx context.Context, id string) (connection.Connection, error)
-	GetUser(ctx context.Context, h connection.TokenOwner) (connection.UserToken, error)
-	Due(ctx context.Context, app string, now time.Time, n int) ([]connection.TokenOwner, error)
-	LongLived(ctx context.Context, app string, n int) ([]connection.TokenOwner, error)
-}
-
 // renewRequest is why somebody wants a renewal.
 type renewRequest struct {
 	budget   slackapi.Budget
@@ -77,7 +68,7 @@ func (kp *Keeper) Exchange(ctx context.Context, k connection.Key) error {
 		err := kp.renew(ctx, connection.TokenOwner{Key: k}, renewRequest{budget: exchanges, exchange: true})
 		switch {
 		case errors.Is(err, errCurrent):
-			c, err := kp.store.Lookup(ctx, k)
+			c, err := kp.Pairs.store.Lookup(ctx, k)
 			if err == nil && c.Token == "" {
 				err = connection.ErrNotConnected
 			}
