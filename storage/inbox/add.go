@@ -178,32 +178,26 @@ func (in *Inbox) commitAdds(batch []*adding) {
 		}
 		return
 	}
+	if err != nil {
+		err = db.Fault(ctx, "add event", err)
+	}
+
 	wake := false
 	var lanes []string
 	var orphans []int64 // taken by somebody who left meanwhile
 	for _, a := range batch {
-		if a.err = err; err == nil {
-			var row int64
-			row, a.fresh = rows[a.name()]
-			delete(rows, a.name()) // of the same event twice in a batch one is fresh
-			if a.fresh {
-				a.event.Row = row
-				if a.take {
-					a.event.Attempt = 1
-				}
-				wake = wake || !a.take && a.event.OrderingKey == ""
-				if a.event.OrderingKey != "" {
-					lanes = append(lanes, a.event.OrderingKey)
-				}
-			}
-		} else {
-			a.err = db.Fault(ctx, "add event", err)
-		}
-		if !a.fate.CompareAndSwap(0, fateAnswered) && a.fresh && a.take {
+		if left := a.answer(rows, err); left && a.take {
 			orphans = append(orphans, a.event.Row)
 		}
-		close(a.done)
+		switch {
+		case !a.fresh:
+		case a.event.OrderingKey != "":
+			lanes = append(lanes, a.event.OrderingKey)
+		case !a.take:
+			wake = true
+		}
 	}
+
 	if len(orphans) > 0 { // if this fails, their lease runs out
 		_ = in.touch(ctx, map[int64]bool{}, stillHeld, "state = 'ready', begun = 0", nil, 1, orphans)
 		in.lookAtAll()
@@ -212,6 +206,24 @@ func (in *Inbox) commitAdds(batch []*adding) {
 		in.wake()
 	}
 	in.letGo(ctx, lanes)
+}
+
+// answer tells the caller of a whether it is kept. rows are the new ones. left: the caller is gone, and a row is new.
+func (a *adding) answer(rows map[eventName]int64, err error) (left bool) {
+	if a.err = err; err == nil {
+		var row int64
+		row, a.fresh = rows[a.name()]
+		delete(rows, a.name()) // of the same event twice in a batch one is fresh
+		if a.fresh {
+			a.event.Row = row
+		}
+		if a.fresh && a.take {
+			a.event.Attempt = 1
+		}
+	}
+	left = !a.fate.CompareAndSwap(0, fateAnswered) && a.fresh
+	close(a.done)
+	return left
 }
 
 // refusedRow reports whether the database took offence at what is in a row, as against being away.
