@@ -222,6 +222,15 @@ func (k sealer) seal(r sealedRow, was, now []*connection.Secret, all bool) (chan
 	return changed, nil
 }
 
+// rewrite seals what changed of the secrets, or all of them, and writes a locked row if that or the rest of it changed.
+func (k sealer) rewrite(tx *gorm.DB, row sealedRow, was, now []*connection.Secret, all, changed bool) error {
+	boxes, err := k.seal(row, was, now, all)
+	if err != nil || !changed && boxes == nil {
+		return err
+	}
+	return writeRow(tx, row, boxes)
+}
+
 // writeRow writes a locked row and counts its version up. Of the sealed columns it writes only the changed ones. That
 // the version is still the one we read is asked again in the statement: the lock saves work, this makes it right.
 func writeRow(tx *gorm.DB, row sealedRow, changed []int) error {

@@ -137,14 +137,9 @@ func (d *DB) UpdateUser(ctx context.Context, h connection.TokenOwner, fn func(u 
 		if u.TokenOwner != was.TokenOwner || u.ConnectionID != was.ConnectionID {
 			return errors.New("an update cannot give a token to somebody else")
 		}
-		write, changed, err := d.changeUser(&row, &was, &u, readable)
-		if err != nil {
+
+		if err := d.changeUser(tx, &row, &was, &u, readable); err != nil {
 			return err
-		}
-		if write {
-			if err := writeRow(tx, &row, changed); err != nil {
-				return err
-			}
 		}
 		if len(u.Changes) == 0 && (was.Token != u.Token || was.RefreshToken != u.RefreshToken || was.Reason != u.Reason) {
 			u.Note(unexplained(u.UserID))
@@ -152,19 +147,16 @@ func (d *DB) UpdateUser(ctx context.Context, h connection.TokenOwner, fn func(u 
 		result, _ = d.openUser(&row)
 		return d.writeHistory(tx, parent.ID, u.Changes)
 	})
-	switch {
-	case err == nil:
-		return result, nil
-	case fnErr != nil && errors.Is(err, fnErr), errors.Is(err, connection.ErrNotFound):
-		return connection.UserToken{}, err
+	if err != nil {
+		return connection.UserToken{}, updateFault(ctx, "update user token", err, fnErr)
 	}
-	return connection.UserToken{}, db.Fault(ctx, "update user token", err)
+	return result, nil
 }
 
 // changeUser is change for a person's token.
-func (d *DB) changeUser(row *userTokenRow, was, u *connection.UserToken, readable bool) (write bool, changed []int, err error) {
+func (k sealer) changeUser(tx *gorm.DB, row *userTokenRow, was, u *connection.UserToken, readable bool) error {
 	old, facts := userTokenFactsOf(*was), userTokenFactsOf(*u)
-	write = facts != old
+	write := facts != old
 	// As with connections: what cannot be read stays, and the reason beneath ours, until somebody knows better.
 	replace := false
 	if !readable {
@@ -173,11 +165,8 @@ func (d *DB) changeUser(row *userTokenRow, was, u *connection.UserToken, readabl
 			facts.Reason = row.Facts.Reason
 		}
 	}
-	if changed, err = d.seal(row, userSecretsOf(was), userSecretsOf(u), replace); err != nil {
-		return false, nil, err
-	}
 	row.Facts = facts
-	return write || changed != nil, changed, nil
+	return k.rewrite(tx, row, userSecretsOf(was), userSecretsOf(u), replace, write)
 }
 
 // EraseUser is install.Store's.
