@@ -40,87 +40,122 @@ const (
 )
 
 // openSQLite opens the file at path twice: one connection that writes, and a few that can only read and never wait for
-// it. Every transaction of the writer takes the write lock when it begins (immediate); a lock taken later fails at once
-// when another process has it, whatever the busy timeout says.
+// it.
 func (db *Pool) openSQLite(ctx context.Context, path string) error {
+	path, err := sqlitePath(path)
+	if err != nil {
+		return err
+	}
+	db.path = path
+	bare := withoutWAL(ctx, path)
+	isNew, err := db.makeFile()
+	if err != nil {
+		return err
+	}
+	writer, reader, err := openHandles(path, db.file.Size() == 0)
+	if err != nil {
+		return err
+	}
+
+	err = db.useHandles(ctx, writer, reader)
+	if err == nil && bare {
+		var content bool
+		if content, err = hasContent(ctx, reader); err != nil || !content {
+			err = fmt.Errorf("%s: %w", path, cmp.Or(err, ErrIncomplete))
+		}
+	}
+	if err == nil {
+		return nil
+	}
+	if isNew {
+		_ = markEmpty(writer) // whoever stops us here must be able to start again
+	}
+	return errors.Join(err, reader.Close(), writer.Close())
+}
+
+// sqlitePath is the path in an address, which is what follows "sqlite:".
+func sqlitePath(path string) (string, error) {
 	if strings.HasPrefix(path, "///") {
 		path = path[2:]
 	}
 	switch {
 	case path == "":
-		return errors.New("sqlite: needs a file after the colon, for example sqlite:data/switchboard.db")
+		return "", errors.New("sqlite: needs a file after the colon, for example sqlite:data/switchboard.db")
 	case path == ":memory:":
-		return errors.New("sqlite::memory: is not possible, because reading and writing have a connection each: name a file")
+		return "", errors.New("sqlite::memory: is not possible, because reading and writing have a connection each: name a file")
 	case strings.HasPrefix(path, "//"):
-		return errors.New("sqlite: takes a path without //, for example sqlite:data/switchboard.db")
+		return "", errors.New("sqlite: takes a path without //, for example sqlite:data/switchboard.db")
 	case strings.ContainsAny(path, "?#"):
-		return errors.New("sqlite: takes a path and no options; ? and # cannot be in it")
+		return "", errors.New("sqlite: takes a path and no options; ? and # cannot be in it")
 	}
-	db.path = path
-	bare := withoutWAL(ctx, path)
-	info, err := os.Stat(path)
-	fresh := errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0
-	// SQLite would create the file readable by everyone. The files beside it (-wal, -shm) take over its mode.
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	return path, nil
+}
+
+// makeFile makes the file where there is none. SQLite would create it readable by everyone. The files beside it (-wal, -shm) take
+// over its mode. isNew: there is nothing in it.
+func (db *Pool) makeFile() (isNew bool, err error) {
+	info, err := os.Stat(db.path)
+	isNew = errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0
+	f, err := os.OpenFile(db.path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return err
+		return false, err
 	}
 	db.file, err = f.Stat()
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
+	return isNew, errors.Join(err, f.Close())
+}
 
+// openHandles opens the file for one who writes and for those who read. Every transaction of the writer takes the write lock when
+// it begins (immediate); a lock taken later fails at once when another process has it, whatever the busy timeout says.
+func openHandles(path string, isEmpty bool) (writer, reader *sql.DB, err error) {
 	dsn := "file:" + (&neturl.URL{Path: path}).EscapedPath() + fmt.Sprintf(sqliteOptions, sqliteWait.Milliseconds())
 	writes := dsn + "&_txlock=immediate"
-	if db.file.Size() == 0 { // before anything else: a file is laid out once
+	if isEmpty { // before anything else: a file is laid out once
 		writes = strings.Replace(writes, "&_pragma=journal_mode", "&_pragma=auto_vacuum(incremental)&_pragma=journal_mode", 1)
 	}
-	writer, err := sql.Open("sqlite", writes)
-	if err != nil {
-		return err
+	if writer, err = sql.Open("sqlite", writes); err != nil {
+		return nil, nil, err
 	}
 	writer.SetMaxOpenConns(1)
-	reader, err := sql.Open("sqlite", dsn+fmt.Sprintf("&_query_only=1&_pragma=mmap_size(%d)", int64(sqliteMapped)))
+
+	reader, err = sql.Open("sqlite", dsn+fmt.Sprintf("&_query_only=1&_pragma=mmap_size(%d)", int64(sqliteMapped)))
 	if err != nil {
-		_ = writer.Close()
-		return err
+		return nil, nil, errors.Join(err, writer.Close())
 	}
 	reader.SetMaxOpenConns(sqliteReaders)
 	reader.SetMaxIdleConns(sqliteReaders)
+	return writer, reader, nil
+}
 
-	fail := func(err error) error {
-		if fresh {
-			_ = markEmpty(writer) // whoever stops us here must be able to start again
-		}
-		return errors.Join(err, reader.Close(), writer.Close())
-	}
-	// The writer goes first: it is the one that may turn a new file into a WAL database, which fails at once when another
-	// process is doing it.
-	for _, pool := range []*sql.DB{writer, reader} {
+// useHandles connects both and puts GORM above them. The writer goes first: it is the one that may turn a new file into a WAL
+// database, which fails at once when another process is doing it.
+func (db *Pool) useHandles(ctx context.Context, writer, reader *sql.DB) error {
+	for _, handle := range []*sql.DB{writer, reader} {
 		for try := 1; ; try++ {
-			err := pool.PingContext(ctx)
+			err := handle.PingContext(ctx)
 			if err == nil {
 				break
 			}
 			if !again(ctx, err, try) {
-				return fail(fmt.Errorf("%s: %w", path, err))
+				return fmt.Errorf("%s: %w", db.path, err)
 			}
 		}
 	}
+
 	db.Dialect, db.gate = DialectSQLite, &gate{}
-	if db.Write, err = openGORM(sqliteDialector{sqlite.New(sqlite.Config{Conn: writer})}, true); err != nil {
-		return fail(err)
-	}
-	if db.Single, err = openGORM(sqliteDialector{sqlite.New(sqlite.Config{Conn: writer})}, false); err != nil {
-		return fail(err)
-	}
-	if db.Read, err = openGORM(sqliteDialector{sqlite.New(sqlite.Config{Conn: reader})}, true); err != nil {
-		return fail(err)
-	}
-	if bare {
-		if content, err := hasContent(ctx, reader); err != nil || !content {
-			return fail(fmt.Errorf("%s: %w", path, cmp.Or(err, ErrIncomplete)))
+	for _, use := range []struct {
+		as      **gorm.DB
+		handle  *sql.DB
+		prepare bool
+	}{
+		{as: &db.Write, handle: writer, prepare: true},
+		{as: &db.Single, handle: writer},
+		{as: &db.Read, handle: reader, prepare: true},
+	} {
+		g, err := openGORM(sqliteDialector{sqlite.New(sqlite.Config{Conn: use.handle})}, use.prepare)
+		if err != nil {
+			return err
 		}
+		*use.as = g
 	}
 	return nil
 }
