@@ -15,8 +15,8 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/internal/loopback"
 )
 
 // Profile is what the manifest says of the app besides what follows from its handlers.
@@ -164,7 +164,7 @@ func (p *problems) length(what, s string, least, most int) {
 
 func (p *problems) address(what, s string, most int) {
 	u, err := url.Parse(s)
-	local := err == nil && u.Scheme == "http" && install.Loopback(u.Host)
+	local := err == nil && u.Scheme == "http" && loopback.Is(u.Host)
 	if err != nil || u.Scheme != "https" && !local || u.Host == "" || u.Fragment != "" {
 		p.bad("%s %q must be an https address without a fragment", what, s)
 	}

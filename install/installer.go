@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -492,12 +491,3 @@ func (in *Installer) sweep(ctx context.Context) error {
 
 // NewRef returns a short reference for a person to quote and an operator to search for.
 func NewRef() string { return links.NewRef() }
-
-// Loopback reports whether host (with or without a port) is this machine.
-func Loopback(host string) bool {
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	ip := net.ParseIP(strings.Trim(host, "[]"))
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}

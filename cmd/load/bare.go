@@ -19,8 +19,8 @@ import (
 	"github.com/slack-go/slack"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/internal/loopback"
 )
 
 type bareCmd struct {
@@ -35,7 +35,7 @@ func (c *bareCmd) Run(env *environment) error {
 		return err
 	}
 	for flag, address := range map[string]string{"--listen": c.Listen, "--admin": c.Admin} {
-		if !install.Loopback(address) {
+		if !loopback.Is(address) {
 			return usage("%s: %q is not an address of this machine, such as 127.0.0.1:3000", flag, address)
 		}
 	}

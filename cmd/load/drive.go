@@ -17,8 +17,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
-	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/internal/loopback"
 )
 
 // loadFlags say what is sent and how.
@@ -334,7 +334,7 @@ func here(flag, address string) (*url.URL, error) {
 	if err != nil || u.Scheme != "http" || u.Host == "" || u.User != nil {
 		return nil, usage("%s: %q is not an address like http://127.0.0.1:3000", flag, address)
 	}
-	if !install.Loopback(u.Host) {
+	if !loopback.Is(u.Host) {
 		return nil, usage("%s: %s is not this machine, and load is never sent to another; name 127.0.0.1, [::1] or localhost", flag, u.Host)
 	}
 	if u.Port() == "" {

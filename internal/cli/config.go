@@ -25,6 +25,7 @@ import (
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/internal/loopback"
 	"github.com/switchboard-go/switchboard/internal/server"
 	"github.com/switchboard-go/switchboard/storage"
 	"github.com/switchboard-go/switchboard/storage/seal"
@@ -424,7 +425,7 @@ func slackURL(s *source, flag string) string {
 	address := strings.TrimRight(s.get(flag, "SLACK_URL", "https://slack.com"), "/")
 	checkOrigin(s, "SLACK_URL", address, "leave it out, or use https://slack-gov.com for GovSlack")
 	u, err := url.Parse(address)
-	s.imitated = err == nil && install.Loopback(u.Host)
+	s.imitated = err == nil && loopback.Is(u.Host)
 	return address
 }
 
@@ -438,7 +439,7 @@ func checkOrigin(s *source, name, raw, fix string) {
 	if u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
 		s.bad(name, "has more than a scheme and a host", fix)
 	}
-	if u.Scheme == "http" && !install.Loopback(u.Host) {
+	if u.Scheme == "http" && !loopback.Is(u.Host) {
 		s.bad(name, "is not https, and its host is not this machine", fix)
 	}
 }

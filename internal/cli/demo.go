@@ -16,6 +16,7 @@ import (
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/internal/loopback"
 	"github.com/switchboard-go/switchboard/internal/server"
 	"github.com/switchboard-go/switchboard/slacksim"
 	"github.com/switchboard-go/switchboard/slacksim/web"
@@ -31,7 +32,7 @@ type demoCmd struct {
 func (c *demoCmd) Run(env *environment) (err error) {
 	s := env.source()
 	level, format := c.logFlags.read(s, "warn")
-	if host, _, err := net.SplitHostPort(c.Addr); err != nil || !install.Loopback(host) {
+	if host, _, err := net.SplitHostPort(c.Addr); err != nil || !loopback.Is(host) {
 		s.bad("--addr", fmt.Sprintf("%q is not an address of this machine", c.Addr), "write for example 127.0.0.1:8080; the demo is open to whoever reaches it")
 	}
 	if err := s.err(); err != nil {

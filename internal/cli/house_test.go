@@ -59,13 +59,13 @@ var mayImport = map[string][]string{
 	"install/links":      {"install/connection"},
 	"install/tokens":     {"install/connection", "install/slackapi"},
 	"install":            {"install/..."},
-	"bot":                {"install/..."},
+	"bot":                {"install/...", "internal/loopback"},
 	"commands":           {"install/...", "bot"},
 
 	"storage/seal":               {"install/connection"},
 	"storage":                    {"install/...", "bot", "storage/inbox", "storage/journal", "storage/seal", "storage/internal/..."}, // for the types it keeps
 	"storage/internal/columns":   {"install/connection"},
-	"storage/internal/db":        {"install/connection", "install", "storage/internal/columns"},
+	"storage/internal/db":        {"install/connection", "internal/loopback", "storage/internal/columns"},
 	"storage/journal":            {"install/connection", "storage/seal", "storage/internal/columns", "storage/internal/db"},
 	"storage/inbox":              {"install/...", "bot", "storage/seal", "storage/internal/columns", "storage/internal/db"},
 	"storage/internal/storetest": {"install/...", "bot", "storage", "storage/seal", "storage/storagetest"},
@@ -76,12 +76,13 @@ var mayImport = map[string][]string{
 	"slacksim/internal/blockkit": {},
 	"slacksim/internal/simtest":  {"slacksim"},
 
-	"internal/server": {"install/...", "bot", "storage/..."},
-	"internal/cli":    {"install/...", "bot", "storage/...", "internal/server", "slacksim/..."},
-	".":               {"install/...", "bot", "internal/server", "internal/cli"},
-	"cmd/switchboard": {".", "commands"}, // as anybody's own
-	"examples/hello":  {".", "bot"},
-	"cmd/load":        {"install/...", "slacksim"}, // it drives the program from outside, as Slack does
+	"internal/loopback": {},
+	"internal/server":   {"install/...", "bot", "storage/..."},
+	"internal/cli":      {"install/...", "bot", "storage/...", "internal/loopback", "internal/server", "slacksim/..."},
+	".":                 {"install/...", "bot", "internal/server", "internal/cli"},
+	"cmd/switchboard":   {".", "commands"}, // as anybody's own
+	"examples/hello":    {".", "bot"},
+	"cmd/load":          {"install/...", "internal/loopback", "slacksim"}, // it drives the program from outside, as Slack does
 }
 
 // known reports whether one of these patterns names a room.

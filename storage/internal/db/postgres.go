@@ -19,7 +19,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"gorm.io/driver/postgres"
 
-	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/internal/loopback"
 )
 
 const (
@@ -236,7 +236,7 @@ func local(config *pgx.ConnConfig) bool {
 
 // offNetwork reports whether a host is reached over loopback or a Unix socket.
 func offNetwork(host string) bool {
-	return strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") || install.Loopback(host)
+	return strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") || loopback.Is(host)
 }
 
 // scrub removes secrets from text that libraries wrote, as they are and as they stand in an address.
