@@ -138,7 +138,7 @@ func (h *hosted) install(team string) {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	admin, _ := h.slack.FirstAdmin(team)
+	admin, _ := h.slack.Directory.FirstAdmin(team)
 	_, consent := h.get(jar, h.public.URL+"/slack/install")
 	back, err := h.slack.Authorize(h.t.Context(), consent, admin.ID, slacksim.Choice{})
 	if err != nil {
@@ -195,7 +195,7 @@ func TestPagesAndJobsGetTheRightWorkspace(t *testing.T) {
 		}
 	}
 
-	if err := h.slack.Uninstall(t.Context(), slacksim.Acme, slacksim.UninstalledFirst); err != nil {
+	if err := h.slack.Admins.Uninstall(t.Context(), slacksim.Acme, slacksim.UninstalledFirst); err != nil {
 		t.Fatal(err)
 	}
 	for end := time.Now().Add(patience); len(list) != 1; time.Sleep(10 * time.Millisecond) {

@@ -77,7 +77,7 @@ func TestViewers(t *testing.T) {
 	if r.err != nil || len(r.viewers) != others+1 || len(seen) != others+1 || !seen[slacksim.Acme] || !seen["T0MANY0119"] {
 		t.Errorf("%d viewers, %d different, %v", len(r.viewers), len(seen), r.err)
 	}
-	if n := len(w.CallsTo("apps.event.authorizations.list")); n != 2 {
+	if n := len(w.Calls("apps.event.authorizations.list")); n != 2 {
 		t.Errorf("%d pages", n)
 	}
 	w.Inject(slacksim.Fault{Method: "apps.event.authorizations.list", Error: "invalid_event_context", Times: 1})

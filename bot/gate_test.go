@@ -41,7 +41,7 @@ func TestUserErrorIsNotForAnotherCompany(t *testing.T) {
 	}, "app_mentions:read", "chat:write"))
 	told := func() (n int) {
 		for _, method := range []string{"chat.postEphemeral", "chat.postMessage"} {
-			for _, c := range s.sim.CallsTo(method) {
+			for _, c := range s.sim.Calls(method) {
 				if strings.Contains(c.Arg("text"), "no such customer") {
 					n++
 				}
@@ -60,7 +60,7 @@ func TestUserErrorIsNotForAnotherCompany(t *testing.T) {
 			"type": "app_mention", "user": test.user, "user_team": test.team, "channel": slacksim.AcmeGeneral,
 			"text": "hello", "ts": "1793611800.000001", "event_ts": "1793611800.000001",
 		}
-		if _, err := s.sim.Emit(ctx, slacksim.Event{TeamID: slacksim.Acme, Inner: mention}); err != nil {
+		if _, err := s.sim.Sender.Emit(ctx, slacksim.Event{TeamID: slacksim.Acme, Inner: mention}); err != nil {
 			t.Fatal(err)
 		}
 		s.settle(t)

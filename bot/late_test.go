@@ -66,7 +66,7 @@ func held(release chan bot.Reply) func(context.Context) (bot.Reply, error) {
 func answered(t *testing.T, s scene, words string) {
 	t.Helper()
 	wait(t, s.sim, words, func() bool {
-		for _, c := range s.sim.CallsTo("response_url") {
+		for _, c := range s.sim.Calls("response_url") {
 			if c.Done && strings.Contains(c.Arg("text"), words) {
 				return true
 			}
@@ -116,7 +116,7 @@ func TestLateAnswerThatSlackRefuses(t *testing.T) {
 		command(t, s, slacksim.AcmeMember, "/late")
 		release <- bot.Reply{Text: "for " + method}
 		until(t, "the end of "+method, func() bool {
-			return late(t, numbers, "delivered")+late(t, numbers, "lost") > 0 && len(s.sim.CallsTo(method)) > 0
+			return late(t, numbers, "delivered")+late(t, numbers, "lost") > 0 && len(s.sim.Calls(method)) > 0
 		})
 	}
 	until(t, "the second end", func() bool { return late(t, numbers, "lost") == 1 })
@@ -148,7 +148,7 @@ func TestLateWorkThatEndsIsSaid(t *testing.T) {
 	if late(t, numbers, "interrupted") != 1 {
 		t.Error("not counted")
 	}
-	for _, c := range s.sim.CallsTo("response_url") {
+	for _, c := range s.sim.Calls("response_url") {
 		if strings.Contains(c.Arg("text"), "Nothing was changed") {
 			t.Errorf("nobody knows that: %q", c.Arg("text"))
 		}
@@ -283,7 +283,7 @@ func TestOpensDoesNotHoldUpTheAcknowledgement(t *testing.T) {
 	<-ended
 	close(stuck)
 	s.finish()
-	if n := len(s.sim.CallsTo("views.open")); n != 0 || len(ran) != 0 {
+	if n := len(s.sim.Calls("views.open")); n != 0 || len(ran) != 0 {
 		t.Errorf("%d windows were opened, and %d handlers ran", n, len(ran))
 	}
 }
@@ -312,7 +312,7 @@ func TestModalOfSlowWorkThatIsNotKept(t *testing.T) {
 		if act(); err != nil {
 			t.Error(err)
 		}
-		wait(t, s.sim, "words in the modal", func() bool { return len(s.sim.CallsTo("views.update")) == n+1 })
+		wait(t, s.sim, "words in the modal", func() bool { return len(s.sim.Calls("views.update")) == n+1 })
 	}
 	for _, v := range s.sim.OpenViews(slacksim.AcmeMember) {
 		if !strings.Contains(string(v.Blocks), "reach its records") {
@@ -382,7 +382,7 @@ func TestAnswersWithoutAResponseURL(t *testing.T) {
 	}
 
 	id := openForm(t, s)
-	if _, err := s.sim.PressView(ctx, slacksim.AcmeMember, id, "go"); err != nil {
+	if _, err := s.sim.Forms.PressInView(ctx, slacksim.AcmeMember, id, slacksim.Form{ActionID: "go"}); err != nil {
 		t.Fatal(err)
 	}
 	wait(t, s.sim, "a window over the modal", onTop)
@@ -414,7 +414,7 @@ func TestSecondPartWithoutAnAddress(t *testing.T) {
 	k := s.row(t).Key
 	form := url.Values{"command": {"/two"}, "api_app_id": {k.AppID}, "team_id": {k.TeamID},
 		"user_id": {slacksim.AcmeMember}, "channel_id": {slacksim.AcmeGeneral}}
-	if a := s.sim.Deliver(ctx, slacksim.Raw{Kind: "command", Body: []byte(form.Encode())}); a.Status != 200 {
+	if a := s.sim.Sender.Deliver(ctx, slacksim.Raw{Kind: "command", Body: []byte(form.Encode())}); a.Status != 200 {
 		t.Fatal(a.Status)
 	}
 	wait(t, s.sim, "the second part", func() bool { return said(s.sim, s.sim.DM(slacksim.AcmeMember), "Two.") == 1 })

@@ -153,7 +153,7 @@ func TestRefusalsOfSocketsAreCounted(t *testing.T) {
 		`{"type":"event_callback","event_id":"Ev2","api_app_id":"A2","event":{"type":"message"}}`: "app_id",
 	} {
 		before := series(t, numbers)
-		w.Deliver(w.ctx, slacksim.Raw{Kind: "event", Body: []byte(body)})
+		w.Sender.Deliver(w.ctx, slacksim.Raw{Kind: "event", Body: []byte(body)})
 		steps(t, cause, "switchboard_refused_total cause=", before, series(t, numbers), cause)
 	}
 }

@@ -141,7 +141,7 @@ func TestWhatIsOffIsSaid(t *testing.T) {
 		s.sim.AddUser(slacksim.User{ID: rex, TeamID: slacksim.Acme, Name: "rex"})
 		dana, leon, general := slacksim.AcmeAdmin, slacksim.AcmeMember, slacksim.AcmeGeneral
 		// groups:history, too, is missing: a direct message does not need it.
-		if err := s.sim.Permit(slacksim.Acme, nil, []string{"files:read", "groups:history"}); err != nil {
+		if err := s.sim.Admins.Permit(slacksim.Acme, nil, []string{"files:read", "groups:history"}); err != nil {
 			t.Fatal(err)
 		}
 		s.known(t)
@@ -183,12 +183,12 @@ func TestWhatIsOffIsSaid(t *testing.T) {
 		until(t, "the answer in the direct message", func() bool { return offs(s.sim.DM(mia), mia) > 0 })
 		isOff(t, "a direct message", lastOf(s.sim, s.sim.DM(mia), mia), "files:read")
 		// Nobody waits for what is said to nobody.
-		if _, err := s.sim.Emit(ctx, slacksim.Event{TeamID: slacksim.Acme, Name: "reaction_added", Inner: map[string]any{"type": "reaction_added", "user": rex, "reaction": "eyes",
+		if _, err := s.sim.Sender.Emit(ctx, slacksim.Event{TeamID: slacksim.Acme, Name: "reaction_added", Inner: map[string]any{"type": "reaction_added", "user": rex, "reaction": "eyes",
 			"item": map[string]any{"type": "message", "channel": general, "ts": "1.2"}}}); err != nil {
 			t.Fatal(err)
 		}
 		// People of another company learn nothing of what this workspace allows.
-		if _, err := s.sim.Emit(ctx, slacksim.Event{TeamID: slacksim.Acme, ExtShared: true, Inner: map[string]any{"type": "app_mention", "user": slacksim.BirchAdmin, "user_team": slacksim.Birch,
+		if _, err := s.sim.Sender.Emit(ctx, slacksim.Event{TeamID: slacksim.Acme, ExtShared: true, Inner: map[string]any{"type": "app_mention", "user": slacksim.BirchAdmin, "user_team": slacksim.Birch,
 			"text": bot + " files", "channel": general, "ts": "1.3"}}); err != nil {
 			t.Fatal(err)
 		}
@@ -202,7 +202,7 @@ func TestWhatIsOffIsSaid(t *testing.T) {
 		if n := offs(s.sim.DM(mia), mia); n != 1 {
 			t.Errorf("three messages were answered %d times", n)
 		}
-		for _, call := range s.sim.CallsTo("chat.postEphemeral") {
+		for _, call := range s.sim.Calls("chat.postEphemeral") {
 			if call.Form.Get("user") == slacksim.BirchAdmin {
 				t.Error("a person of another company was answered")
 			}
@@ -257,14 +257,14 @@ func TestMissingScopeDuringAHandler(t *testing.T) {
 			t.Errorf("a no without a reason: %q", r.Text)
 		}
 		clear()
-		wait(t, s.sim, "the question", func() bool { return len(s.sim.CallsTo("auth.test")) > 0 })
+		wait(t, s.sim, "the question", func() bool { return len(s.sim.Calls("auth.test")) > 0 })
 		// What any answer of Slack's says of permissions is kept, also right after the last one.
-		if err := s.sim.Permit(slacksim.Acme, []string{"pins:read"}, nil); err != nil {
+		if err := s.sim.Admins.Permit(slacksim.Acme, []string{"pins:read"}, nil); err != nil {
 			t.Fatal(err)
 		}
 		command(t, s, leon, "/who")
 		until(t, "one more permission", func() bool { return slices.Contains(s.row(t).Scopes, "pins:read") })
-		if err := s.sim.Permit(slacksim.Acme, nil, []string{"users:read"}); err != nil {
+		if err := s.sim.Admins.Permit(slacksim.Acme, nil, []string{"users:read"}); err != nil {
 			t.Fatal(err)
 		}
 		isOff(t, "a command", command(t, s, leon, "/who").Message, "users:read", true)
@@ -315,7 +315,7 @@ func TestNeed(t *testing.T) {
 		}).Describe("x", "").Uses("files:read", "pins:read", "users:read"),
 	}
 	s := play(t, handlers...)
-	if err := s.sim.Permit(slacksim.Acme, nil, []string{"files:read", "pins:read"}); err != nil {
+	if err := s.sim.Admins.Permit(slacksim.Acme, nil, []string{"files:read", "pins:read"}); err != nil {
 		t.Fatal(err)
 	}
 	s.known(t)

@@ -173,7 +173,7 @@ func TestOutsidersLearnNothing(t *testing.T) {
 			}
 		}
 		mentions := func(user string) { t.Helper(); say(t, s.sim, user, shared, "<@"+in.BotUserID+"> hello") }
-		if err := s.sim.Permit(slacksim.Acme, nil, []string{"files:read"}); err != nil {
+		if err := s.sim.Admins.Permit(slacksim.Acme, nil, []string{"files:read"}); err != nil {
 			t.Fatal(err)
 		}
 		s.known(t)
@@ -182,7 +182,7 @@ func TestOutsidersLearnNothing(t *testing.T) {
 		mentions(slacksim.BirchAdmin)
 		say(t, s.sim, slacksim.BirchAdmin, shared, "say what is missing")
 		// Not every event says of which workspace a person is.
-		if _, err := s.sim.Emit(ctx, slacksim.Event{TeamID: slacksim.Acme, ExtShared: true, Inner: map[string]any{"type": "app_mention", "user": slacksim.BirchAdmin,
+		if _, err := s.sim.Sender.Emit(ctx, slacksim.Event{TeamID: slacksim.Acme, ExtShared: true, Inner: map[string]any{"type": "app_mention", "user": slacksim.BirchAdmin,
 			"channel": shared, "text": "<@" + in.BotUserID + "> hello", "ts": "1793611800.000001", "event_ts": "1793611800.000001"}}); err != nil {
 			t.Fatal(err)
 		}
@@ -216,7 +216,7 @@ func TestWrittenByAnotherInstallation(t *testing.T) {
 		for _, id := range []string{"plain", "anyone", "slow"} {
 			payload := fmt.Sprintf(`{"type":"block_actions","api_app_id":"A0PARROT01","team":{"id":%[1]q},"user":{"id":%[2]q,"team_id":%[1]q},"message":{"bot_id":%[3]q},"actions":[{"type":"button","action_id":%[4]q,"block_id":"b"}]}`,
 				slacksim.Acme, slacksim.AcmeMember, wrote, id)
-			if ack := s.sim.Deliver(ctx, slacksim.Raw{Kind: "interaction", Body: []byte(url.Values{"payload": {payload}}.Encode())}); ack.Status != 200 {
+			if ack := s.sim.Sender.Deliver(ctx, slacksim.Raw{Kind: "interaction", Body: []byte(url.Values{"payload": {payload}}.Encode())}); ack.Status != 200 {
 				t.Fatalf("%+v", ack)
 			}
 		}
@@ -247,7 +247,7 @@ func TestDeactivatedPersonIsNoInsider(t *testing.T) {
 	s.sim.AddUser(slacksim.User{ID: gone, TeamID: slacksim.Acme, Name: "gone", Admin: true, Deleted: true})
 	for _, user := range []string{gone, slacksim.AcmeMember} {
 		payload := fmt.Sprintf(`{"type":"block_actions","api_app_id":"A0PARROT01","team":{"id":%q},"user":{"id":%q},"actions":[{"type":"button","action_id":"plain","block_id":"b"}]}`, slacksim.Acme, user)
-		if ack := s.sim.Deliver(ctx, slacksim.Raw{Kind: "interaction", Body: []byte(url.Values{"payload": {payload}}.Encode())}); ack.Status != 200 {
+		if ack := s.sim.Sender.Deliver(ctx, slacksim.Raw{Kind: "interaction", Body: []byte(url.Values{"payload": {payload}}.Encode())}); ack.Status != 200 {
 			t.Fatalf("%+v", ack)
 		}
 	}

@@ -95,7 +95,7 @@ func TestPanicCostsOnePieceOfWork(t *testing.T) {
 	k := s.row(t).Key
 	press := func(payload string) slacksim.Ack {
 		payload = strings.NewReplacer("APP", k.AppID, "TEAM", k.TeamID, "USER", slacksim.AcmeMember).Replace(payload)
-		return s.sim.Deliver(ctx, slacksim.Raw{Kind: "interaction", Body: []byte(url.Values{"payload": {payload}}.Encode())})
+		return s.sim.Sender.Deliver(ctx, slacksim.Raw{Kind: "interaction", Body: []byte(url.Values{"payload": {payload}}.Encode())})
 	}
 	for _, id := range []string{"own", "then"} {
 		a := press(`{"type":"view_submission","api_app_id":"APP","team":{"id":"TEAM"},"user":{"id":"USER","team_id":"TEAM"},"view":{"id":"V1","type":"modal","callback_id":"` + id + `"}}`)
@@ -112,7 +112,7 @@ func TestPanicCostsOnePieceOfWork(t *testing.T) {
 	button("own")
 	button("then")
 	told := func() (n int) {
-		for _, c := range s.sim.CallsTo("response_url") {
+		for _, c := range s.sim.Calls("response_url") {
 			if c.Done && strings.Contains(c.Arg("text"), "Reference: ") {
 				n++
 			}

@@ -115,7 +115,7 @@ func TestRefusalIsNotTriedAgain(t *testing.T) {
 	if n := runs.Load(); n != 1 {
 		t.Errorf("%d runs", n)
 	}
-	if n := len(s.sim.CallsTo("chat.postMessage")); n != 1 {
+	if n := len(s.sim.Calls("chat.postMessage")); n != 1 {
 		t.Errorf("tried %d times by direct message", n)
 	}
 }

@@ -169,8 +169,8 @@ func (w *socketStage) wait(what string, ok func() bool) {
 
 func (w *socketStage) connected(n int) {
 	w.t.Helper()
-	if err := w.WaitFor(w.ctx, func() bool { return len(w.Sockets()) == n }); err != nil {
-		w.t.Fatalf("%d connections, want %d", len(w.Sockets()), n)
+	if err := w.WaitFor(w.ctx, func() bool { return len(w.Sockets.Open()) == n }); err != nil {
+		w.t.Fatalf("%d connections, want %d", len(w.Sockets.Open()), n)
 	}
 }
 
@@ -185,7 +185,7 @@ func (w *socketStage) command(line string) slacksim.CommandReply {
 
 func (w *socketStage) event() string {
 	w.t.Helper()
-	id, err := w.Emit(w.ctx, slacksim.Event{TeamID: slacksim.Acme, Inner: map[string]any{"type": "odd_event", "text": "a <b> & c"}})
+	id, err := w.Sender.Emit(w.ctx, slacksim.Event{TeamID: slacksim.Acme, Inner: map[string]any{"type": "odd_event", "text": "a <b> & c"}})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -280,7 +280,7 @@ func TestSocketsDeliver(t *testing.T) {
 	if got.kind != kindEvents || !bytes.Equal(got.body, sent.Body) || sent.EventID != id || sent.Status != 200 {
 		t.Errorf("%s %s, sent %s", got.kind, got.body, sent.Body)
 	}
-	w.Deliver(w.ctx, slacksim.Raw{Body: []byte(`{"type":"event_callback","event":{"type":"message","blocks":[{"type":7}]}}`)})
+	w.Sender.Deliver(w.ctx, slacksim.Raw{Body: []byte(`{"type":"event_callback","event":{"type":"message","blocks":[{"type":7}]}}`)})
 	if !strings.Contains(string(got.body), `"type":7`) {
 		t.Errorf("what slack-go can't parse: %s", got.body)
 	}
@@ -320,14 +320,14 @@ func TestSocketsAcknowledgeWhatTheyDoNotKnow(t *testing.T) {
 		"cut off":                  `{"envelope_id":"e4","type":"events_api","payload":{"type":"event_`,
 		"a command that is a list": `{"type":"slash_commands","envelope_id":"e5","payload":[]}`,
 	} {
-		if a := w.SendFrame(w.ctx, frame); a.Status != 200 {
+		if a := w.Sockets.SendFrame(w.ctx, frame); a.Status != 200 {
 			t.Errorf("%s: %+v", name, a)
 		}
 	}
 	for _, frame := range []string{`{"type":"tomorrow"}`, `hi`, `{"type":"hello"}`, `{"type":"events_api","payload":{}}`} {
-		w.SendFrame(w.ctx, frame)
+		w.Sockets.SendFrame(w.ctx, frame)
 	}
-	if a := w.SendFrame(w.ctx, `{"type":"events_api","envelope_id":"e6","accepts_response_payload":"?","retry_attempt":"x"}`); a.Status != 200 {
+	if a := w.Sockets.SendFrame(w.ctx, `{"type":"events_api","envelope_id":"e6","accepts_response_payload":"?","retry_attempt":"x"}`); a.Status != 200 {
 		t.Errorf("a field of another type: %+v", a)
 	}
 	// What can't be read is kept, by its frame; what is only unknown is not.
@@ -335,8 +335,8 @@ func TestSocketsAcknowledgeWhatTheyDoNotKnow(t *testing.T) {
 	for range 6 {
 		accepted[<-kinds]++
 	}
-	if accepted[kindEvents] != 1 || accepted[kindUnreadable] != 5 || len(kinds) > 0 || w.SocketsOpened() != 1 {
-		t.Errorf("accepted %v and %d more on %d connections", accepted, len(kinds), w.SocketsOpened())
+	if accepted[kindEvents] != 1 || accepted[kindUnreadable] != 5 || len(kinds) > 0 || w.Sockets.Opened() != 1 {
+		t.Errorf("accepted %v and %d more on %d connections", accepted, len(kinds), w.Sockets.Opened())
 	}
 }
 
@@ -366,8 +366,8 @@ func TestSocketsRefreshedUnderLoad(t *testing.T) {
 		})
 	}
 	for range 50 {
-		old := w.Sockets()
-		w.RefreshSockets(10*time.Second, old...)
+		old := w.Sockets.Open()
+		w.Sockets.Refresh(10*time.Second, old...)
 		w.connected(4) // the old ones are in use until Slack ends them
 		w.clock.Advance(10 * time.Second)
 		w.connected(2)
@@ -388,7 +388,7 @@ func TestSocketsRefreshedUnderLoad(t *testing.T) {
 			t.Errorf("%s %s: attempt %d, %d %s", d.Kind, d.EventID, d.RetryNum, d.Status, d.Err)
 		}
 	}
-	t.Logf("%d events, %d commands, %d connections", n, commands.Load(), w.SocketsOpened())
+	t.Logf("%d events, %d commands, %d connections", n, commands.Load(), w.Sockets.Opened())
 }
 
 // Connections that end without a warning lose nothing that Slack sends again.
@@ -404,9 +404,9 @@ func TestSocketsDroppedUnderLoad(t *testing.T) {
 			ids = append(ids, w.event())
 		}
 		if i%2 == 0 {
-			w.DropSockets()
+			w.Sockets.Drop()
 		} else {
-			w.RefreshSockets(0)
+			w.Sockets.Refresh(0)
 		}
 	}
 	for range 3 { // Slack's own retries: at once, after one minute, after five
@@ -503,7 +503,7 @@ func TestSocketsAndTheInbox(t *testing.T) {
 	inbox.left.Store(1)
 	first := w.event()
 	w.settle()
-	w.DeliverTwice(1)
+	w.Sender.DeliverTwice(1)
 	second := w.event()
 	w.settle()
 	cancel()
@@ -590,18 +590,18 @@ func TestSocketsNoticeSilence(t *testing.T) {
 		s.accept, s.pace.silence, s.pace.farewell = k.echoes, silence, 10*time.Millisecond
 	})
 	w.connected(2)
-	ids := w.Sockets()
-	w.FreezeSockets(ids...)
+	ids := w.Sockets.Open()
+	w.Sockets.Freeze(ids...)
 	if err := w.WaitFor(w.ctx, func() bool {
-		now := w.Sockets()
+		now := w.Sockets.Open()
 		return len(now) == 2 && now[0] > ids[1]
 	}); err != nil {
-		t.Fatalf("silent connections are kept: %v", w.Sockets())
+		t.Fatalf("silent connections are kept: %v", w.Sockets.Open())
 	}
 	// Pings alone are enough to be alive.
-	calm := w.Sockets()
+	calm := w.Sockets.Open()
 	through(t, silence*3/2, silence/2, func() {})
-	if now := w.Sockets(); fmt.Sprint(now) != fmt.Sprint(calm) {
+	if now := w.Sockets.Open(); fmt.Sprint(now) != fmt.Sprint(calm) {
 		t.Errorf("connections %v became %v though Slack pings", calm, now)
 	}
 	if r := w.command("/say hi"); r.Text != "you said hi" {
@@ -632,8 +632,8 @@ func TestSocketsAreAliveWhileMessagesCome(t *testing.T) {
 	w := newSocketStage(t, func(c *slacksim.Config) { c.PingEvery = time.Hour })
 	w.connect(w.bot(), func(s *sockets) { s.number, s.pace.silence = 1, silence })
 	w.connected(1)
-	through(t, silence*3/2, silence/2, func() { w.SendFrame(w.ctx, `{"type":"tomorrow"}`) })
-	if n := w.SocketsOpened(); n != 1 {
+	through(t, silence*3/2, silence/2, func() { w.Sockets.SendFrame(w.ctx, `{"type":"tomorrow"}`) })
+	if n := w.Sockets.Opened(); n != 1 {
 		t.Errorf("%d connections opened", n)
 	}
 }
@@ -681,12 +681,12 @@ func TestSocketsInADropLoop(t *testing.T) {
 	})
 	start := time.Now()
 	for n := 0; n < 20; {
-		if err := w.WaitFor(w.ctx, func() bool { return len(w.Sockets()) > 0 }); err != nil {
+		if err := w.WaitFor(w.ctx, func() bool { return len(w.Sockets.Open()) > 0 }); err != nil {
 			t.Fatal(err)
 		}
-		n += w.DropSockets()
+		n += w.Sockets.Drop()
 	}
-	calls := len(w.CallsTo("apps.connections.open"))
+	calls := len(w.Calls("apps.connections.open"))
 	if most := 4 + int(time.Since(start)/(50*time.Millisecond)) + 1; calls > most {
 		t.Errorf("apps.connections.open was called %d times in %v, at most %d were expected", calls, time.Since(start), most)
 	}
@@ -719,14 +719,14 @@ func TestSocketsBackOff(t *testing.T) {
 		"open and drop": func(w *socketStage) int {
 			for range 12 {
 				w.connected(1)
-				w.DropSockets()
+				w.Sockets.Drop()
 			}
 			return 12
 		},
 		"open and refresh": func(w *socketStage) int {
 			for range 12 {
 				w.connected(1)
-				w.RefreshSockets(0)
+				w.Sockets.Refresh(0)
 			}
 			return 12
 		},
@@ -766,9 +766,9 @@ func TestSocketsStayApart(t *testing.T) {
 	w := newSocketStage(t, func(c *slacksim.Config) { c.Clock = slacksim.SystemClock{} })
 	w.connect(w.bot(), func(s *sockets) { s.number, s.pace.apart = 3, apart })
 	w.connected(3)
-	w.RefreshSockets(time.Hour) // warned, all of them
+	w.Sockets.Refresh(time.Hour) // warned, all of them
 	w.connected(6)
-	calls := w.CallsTo("apps.connections.open")
+	calls := w.Calls("apps.connections.open")
 	for i, c := range calls {
 		if i%3 > 0 && c.At.Sub(calls[i-1].At) < apart-5*time.Millisecond {
 			t.Errorf("opening %d came %v after the one before", i, c.At.Sub(calls[i-1].At))
@@ -786,9 +786,9 @@ func TestSocketsDoNotWaitWithNone(t *testing.T) {
 	w.connect(w.bot(), func(s *sockets) { s.number, s.pace.apart = 1, time.Hour })
 	for range 3 {
 		w.connected(1)
-		w.RefreshSockets(time.Second)
+		w.Sockets.Refresh(time.Second)
 		w.connected(2)
-		w.DropSockets()
+		w.Sockets.Drop()
 	}
 	w.connected(1)
 }
@@ -799,10 +799,10 @@ func TestSocketsEndWhatSlackForgets(t *testing.T) {
 	w := newSocketStage(t)
 	w.connect(w.bot(), func(s *sockets) { s.pace.linger = 50 * time.Millisecond })
 	w.connected(2)
-	old := w.Sockets()
-	w.RefreshSockets(time.Hour)
-	if err := w.WaitFor(w.ctx, func() bool { now := w.Sockets(); return len(now) == 2 && now[0] > old[1] }); err != nil {
-		t.Errorf("%v, at first %v", w.Sockets(), old)
+	old := w.Sockets.Open()
+	w.Sockets.Refresh(time.Hour)
+	if err := w.WaitFor(w.ctx, func() bool { now := w.Sockets.Open(); return len(now) == 2 && now[0] > old[1] }); err != nil {
+		t.Errorf("%v, at first %v", w.Sockets.Open(), old)
 	}
 }
 
@@ -817,8 +817,8 @@ func TestSocketModeSwitchedOffAndOn(t *testing.T) {
 	if live, _, err := b.SocketHealth(); live != 0 || err == nil || !strings.Contains(err.Error(), "switched off") {
 		t.Errorf("%d %v", live, err)
 	}
-	start, calls := time.Now(), len(w.CallsTo("apps.connections.open"))
-	if err := w.WaitFor(w.ctx, func() bool { return len(w.CallsTo("apps.connections.open")) == calls+4 }); err != nil {
+	start, calls := time.Now(), len(w.Calls("apps.connections.open"))
+	if err := w.WaitFor(w.ctx, func() bool { return len(w.Calls("apps.connections.open")) == calls+4 }); err != nil {
 		t.Fatal("it is not looked for again")
 	}
 	if d := time.Since(start); d < 3*200*time.Millisecond-20*time.Millisecond {
@@ -844,7 +844,7 @@ func TestSocketModeSwitchedOffIsKnownAtOnce(t *testing.T) {
 	w.connected(2)
 	w.SetApp(func(a *slacksim.App) { a.SocketMode = false })
 	w.wait("the bot to know", func() bool { _, state, _ := b.SocketHealth(); return state == SocketsDisabled })
-	if n := len(w.CallsTo("apps.connections.open")); n != 2 {
+	if n := len(w.Calls("apps.connections.open")); n != 2 {
 		t.Errorf("apps.connections.open was called %d times", n)
 	}
 }
@@ -888,7 +888,7 @@ func TestSocketTokenRefused(t *testing.T) {
 			if live, state, health := b.SocketHealth(); live != 0 || state != SocketsRefused || health == nil {
 				t.Errorf("%d %s %v", live, state, health)
 			}
-			if n := len(w.CallsTo("apps.connections.open")); n < refusalsAtStart || n > refusalsAtStart+1 {
+			if n := len(w.Calls("apps.connections.open")); n < refusalsAtStart || n > refusalsAtStart+1 {
 				t.Errorf("asked %d times", n)
 			}
 		})
@@ -917,8 +917,8 @@ func TestSocketRefusalThatPasses(t *testing.T) {
 			w.connected(2)
 
 			w.Inject(slacksim.Fault{Method: "apps.connections.open", Error: code, Times: 2 * refusalsAtStart})
-			w.DropSockets(w.Sockets()...)
-			w.wait("both to be opened again", func() bool { return w.SocketsOpened() == 4 && len(w.Sockets()) == 2 })
+			w.Sockets.Drop(w.Sockets.Open()...)
+			w.wait("both to be opened again", func() bool { return w.Sockets.Opened() == 4 && len(w.Sockets.Open()) == 2 })
 			w.wait("the bot to know", func() bool { _, state, err := b.SocketHealth(); return state == SocketsLive && err == nil })
 		})
 	}
@@ -932,14 +932,14 @@ func TestSocketTokenRefusedLater(t *testing.T) {
 	w.connect(b, func(s *sockets) { s.pace.believed = 50 * time.Millisecond })
 	w.connected(2)
 	clear := w.Inject(slacksim.Fault{Method: "apps.connections.open", Error: "token_revoked"})
-	w.DropSockets(w.Sockets()...)
+	w.Sockets.Drop(w.Sockets.Open()...)
 	w.wait("the refusal to be believed", func() bool { _, state, _ := b.SocketHealth(); return state == SocketsRefused })
 	var refused *TokenRefused
 	if live, _, err := b.SocketHealth(); live != 0 || !errors.As(err, &refused) || refused.Code != "token_revoked" {
 		t.Errorf("%d live: %v", live, err)
 	}
-	asked := len(w.CallsTo("apps.connections.open"))
-	w.wait("it to be tried again", func() bool { return len(w.CallsTo("apps.connections.open")) > asked+1 })
+	asked := len(w.Calls("apps.connections.open"))
+	w.wait("it to be tried again", func() bool { return len(w.Calls("apps.connections.open")) > asked+1 })
 	if n := strings.Count(w.log.String(), "Socket Mode needs somebody"); n != 1 || strings.Contains(w.log.String(), socketToken) {
 		t.Errorf("the operator was told %d times", n)
 	}
@@ -976,7 +976,7 @@ func TestSocketEnvelopeTooLarge(t *testing.T) {
 	})
 	w.connected(1)
 	body := fmt.Appendf(nil, `{"type":"event_callback","event_id":"EvLarge","event":{"type":"message","text":%q}}`, strings.Repeat("x", maxBody))
-	if d := w.Deliver(w.ctx, slacksim.Raw{Kind: "event", Body: body}); d.Status != 200 {
+	if d := w.Sender.Deliver(w.ctx, slacksim.Raw{Kind: "event", Body: body}); d.Status != 200 {
 		t.Errorf("the large one is not acknowledged, and will come again: %+v", d.Status)
 	}
 	if len(accepted) > 0 {
@@ -984,7 +984,7 @@ func TestSocketEnvelopeTooLarge(t *testing.T) {
 	}
 	w.event()
 	<-accepted
-	if n := w.SocketsOpened(); n != 1 {
+	if n := w.Sockets.Opened(); n != 1 {
 		t.Errorf("%d connections were opened, want the one that there was", n)
 	}
 }
@@ -1042,8 +1042,8 @@ func TestSocketTroubleThatPasses(t *testing.T) {
 		b := w.bot()
 		w.connect(b, func(s *sockets) { s.plain = false })
 		w.wait("the bot to refuse", func() bool { _, _, err := b.SocketHealth(); return err != nil })
-		if _, _, err := b.SocketHealth(); !strings.Contains(err.Error(), "no address") || w.SocketsOpened() != 0 {
-			t.Errorf("a real Slack's connections without TLS: %v, %d opened", err, w.SocketsOpened())
+		if _, _, err := b.SocketHealth(); !strings.Contains(err.Error(), "no address") || w.Sockets.Opened() != 0 {
+			t.Errorf("a real Slack's connections without TLS: %v, %d opened", err, w.Sockets.Opened())
 		}
 	})
 	t.Run("health", func(t *testing.T) {
@@ -1129,12 +1129,12 @@ func TestSocketsAnswersThatComeTooLateForTheirConnection(t *testing.T) {
 	})
 	w.connected(1)
 	for range 20 {
-		w.SendFrame(w.ctx, `{"type":"tomorrow","envelope_id":"e"}`) // until the one ping is answered
+		w.Sockets.SendFrame(w.ctx, `{"type":"tomorrow","envelope_id":"e"}`) // until the one ping is answered
 	}
 	done := make(chan struct{})
 	go func() { defer close(done); w.command("/say late") }()
 	<-started
-	w.DropSockets()
+	w.Sockets.Drop()
 	<-done
 	w.connected(1) // the next one, which does not wait for the answer
 	close(release)
@@ -1224,7 +1224,7 @@ func TestSocketsStopWhileConnecting(t *testing.T) {
 		fault.Method = "apps.connections.open"
 		w.Inject(*fault)
 		stop := w.connect(w.bot(), func(s *sockets) { s.pace.first, s.pace.most = time.Hour, time.Hour })
-		w.wait("the first call", func() bool { return len(w.CallsTo("apps.connections.open")) > 0 })
+		w.wait("the first call", func() bool { return len(w.Calls("apps.connections.open")) > 0 })
 		if err := stop(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -46,7 +46,7 @@ func (s scene) button(t *testing.T, actionID, thread string) (ts string) {
 // emit sends an event of Acme.
 func (s scene) emit(t *testing.T, name string, inner map[string]any) {
 	t.Helper()
-	if _, err := s.sim.Emit(ctx, slacksim.Event{Name: name, TeamID: slacksim.Acme, Inner: inner}); err != nil {
+	if _, err := s.sim.Sender.Emit(ctx, slacksim.Event{Name: name, TeamID: slacksim.Acme, Inner: inner}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -55,7 +55,7 @@ func (s scene) emit(t *testing.T, name string, inner map[string]any) {
 func (s scene) interact(t *testing.T, k connection.Key, rest string) {
 	t.Helper()
 	payload := fmt.Sprintf(`{"api_app_id":%q,"team":{"id":%q},"user":{"id":%q,"team_id":%[2]q},%[4]s}`, k.AppID, k.TeamID, slacksim.AcmeMember, rest)
-	if ack := s.sim.Deliver(ctx, slacksim.Raw{Kind: "interaction", Body: []byte(url.Values{"payload": {payload}}.Encode())}); ack.Status != 200 {
+	if ack := s.sim.Sender.Deliver(ctx, slacksim.Raw{Kind: "interaction", Body: []byte(url.Values{"payload": {payload}}.Encode())}); ack.Status != 200 {
 		t.Errorf("acknowledged with %d", ack.Status)
 	}
 }
@@ -291,7 +291,7 @@ func TestSayDoesNotWaitForALook(t *testing.T) {
 	if !s.hurry(t, func() bool { return said(s.sim, slacksim.AcmeGeneral, "hello") == 2 }) {
 		t.Fatal("it was not said again")
 	}
-	looks := s.sim.CallsTo("conversations.history")
+	looks := s.sim.Calls("conversations.history")
 	if len(looks) != 1 || looks[0].Arg("limit") != "15" {
 		t.Errorf("looks: %+v", looks)
 	}
@@ -315,9 +315,9 @@ func TestWhatSlackRefuses(t *testing.T) {
 		{slacksim.Fault{Method: "chat.postMessage", Body: `{"ok":false}`, Times: 1}, 1},
 	} {
 		s.sim.Inject(test.fault)
-		calls := len(s.sim.CallsTo("chat.postMessage"))
+		calls := len(s.sim.Calls("chat.postMessage"))
 		say(t, s.sim, slacksim.AcmeMember, dm, "say hi")
-		wait(t, s.sim, "the call", func() bool { c := s.sim.CallsTo("chat.postMessage"); return len(c) > calls && c[calls].Done })
+		wait(t, s.sim, "the call", func() bool { c := s.sim.Calls("chat.postMessage"); return len(c) > calls && c[calls].Done })
 		until(t, "its end", func() bool {
 			n, err := s.inbox.Count(ctx)
 			return err == nil && n.Ready+n.Held == 0 && n.Waiting == test.waiting
@@ -327,7 +327,7 @@ func TestWhatSlackRefuses(t *testing.T) {
 
 	command(t, s, slacksim.AcmeMember, "/post")
 	wait(t, s.sim, "a word for who waits", func() bool {
-		c := s.sim.CallsTo("response_url")
+		c := s.sim.Calls("response_url")
 		return len(c) == 1 && strings.Contains(c[0].Arg("text"), "Reference: ")
 	})
 	until(t, "the end", func() bool { n, err := s.inbox.Count(ctx); return err == nil && n.Ready+n.Held+n.Waiting+n.Dead == 0 })

@@ -16,7 +16,7 @@ import (
 func TestUninstallOfABotOfOneHandlerIsNoticed(t *testing.T) {
 	t.Parallel()
 	onBoth(t, []bot.Handler{echo}, func(t *testing.T, s scene) {
-		if err := s.sim.Uninstall(ctx, slacksim.Acme, slacksim.RevokedFirst); err != nil {
+		if err := s.sim.Admins.Uninstall(ctx, slacksim.Acme, slacksim.RevokedFirst); err != nil {
 			t.Fatal(err)
 		}
 		until(t, "the removal", func() bool { return s.row(t).State == connection.Removed })
@@ -50,7 +50,7 @@ func TestHandlerOfTheAppFollowsTheBots(t *testing.T) {
 		saw.Store(connection.State(""))
 		runs.Store(0)
 		began := map[string]any{"type": "grid_migration_started", "channel": slacksim.AcmeGeneral}
-		if _, err := s.sim.Emit(ctx, slacksim.Event{TeamID: slacksim.Acme, Inner: began}); err != nil {
+		if _, err := s.sim.Sender.Emit(ctx, slacksim.Event{TeamID: slacksim.Acme, Inner: began}); err != nil {
 			t.Fatal(err)
 		}
 		until(t, "a second attempt", func() bool { return runs.Load() == 2 })
@@ -65,7 +65,7 @@ func TestHandlerOfTheAppFollowsTheBots(t *testing.T) {
 			t.Errorf("the history has %d moves, and the app said it %d times: %v", moves, said, err)
 		}
 
-		if err := s.sim.Uninstall(ctx, slacksim.Acme, slacksim.OnlyUninstalled); err != nil {
+		if err := s.sim.Admins.Uninstall(ctx, slacksim.Acme, slacksim.OnlyUninstalled); err != nil {
 			t.Fatal(err)
 		}
 		until(t, "the app's handler", func() bool { return saw.Load() != connection.State("") })

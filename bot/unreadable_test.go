@@ -34,7 +34,7 @@ func TestOddEventIsUnderstood(t *testing.T) {
 		body = strings.NewReplacer("APP", k.AppID, "TEAM", k.TeamID).Replace(body)
 		before := runs.Load()
 		for range 2 { // Slack may send it again
-			if a := s.sim.Deliver(ctx, slacksim.Raw{Body: []byte(body)}); a.Status != 200 {
+			if a := s.sim.Sender.Deliver(ctx, slacksim.Raw{Body: []byte(body)}); a.Status != 200 {
 				t.Errorf("%s: answered with %d", name, a.Status)
 			}
 		}
@@ -83,7 +83,7 @@ func TestUnreadableDeliveryIsKept(t *testing.T) {
 		{"a form of something else", slacksim.Raw{Kind: "command", Body: []byte("what=ever")}, "", connection.Key{}},
 	} {
 		for range 2 { // Slack may send it again
-			if a := s.sim.Deliver(ctx, test.raw); a.Status != 200 {
+			if a := s.sim.Sender.Deliver(ctx, test.raw); a.Status != 200 {
 				t.Errorf("%s: answered with %d", test.name, a.Status)
 			}
 		}
@@ -110,8 +110,8 @@ func TestUnreadableDeliveryIsKept(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	wait(t, s.sim, "a word for who pressed", func() bool { return len(s.sim.CallsTo("response_url")) > 0 })
-	if c := s.sim.CallsTo("response_url")[0]; !strings.Contains(c.Arg("text"), "couldn't read what Slack sent") || !strings.Contains(c.Arg("text"), "Reference: ") {
+	wait(t, s.sim, "a word for who pressed", func() bool { return len(s.sim.Calls("response_url")) > 0 })
+	if c := s.sim.Calls("response_url")[0]; !strings.Contains(c.Arg("text"), "couldn't read what Slack sent") || !strings.Contains(c.Arg("text"), "Reference: ") {
 		t.Errorf("they read %q", c.Arg("text"))
 	}
 }

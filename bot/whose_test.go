@@ -204,7 +204,7 @@ func TestWhose(t *testing.T) {
 							s.socket(a)
 						}
 					})
-					status = stage.Deliver(stage.ctx, slacksim.Raw{Kind: kind, Body: body}).Status
+					status = stage.Sender.Deliver(stage.ctx, slacksim.Raw{Kind: kind, Body: body}).Status
 				}
 				if status != http.StatusOK {
 					t.Errorf("%s (%s): answered %d", s.name, s.source, status)

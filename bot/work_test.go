@@ -156,15 +156,15 @@ func TestSlowCommandOpensAModal(t *testing.T) {
 	if _, err := sim.Command(ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "/form"); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(sim.CallsTo("views.open")); n != 1 {
+	if n := len(sim.Calls("views.open")); n != 1 {
 		t.Fatalf("%d modals at the acknowledgement", n)
 	}
 	wait(t, sim, "the filled form", func() bool {
-		calls := sim.CallsTo("views.update")
+		calls := sim.Calls("views.update")
 		return len(calls) > 0 && calls[len(calls)-1].Done
 	})
-	if c := sim.CallsTo("views.update")[0]; !c.OK || len(sim.CallsTo("views.open")) != 1 {
-		t.Errorf("update: %s; %d opened", c.Error, len(sim.CallsTo("views.open")))
+	if c := sim.Calls("views.update")[0]; !c.OK || len(sim.Calls("views.open")) != 1 {
+		t.Errorf("update: %s; %d opened", c.Error, len(sim.Calls("views.open")))
 	}
 }
 

@@ -137,11 +137,11 @@ func TestInstallerWhoIsAGuestActsOnNothing(t *testing.T) {
 	}
 	closeIt(v.ID)
 	for _, w := range []string{"history", "reconnect", "test", "disconnect"} {
-		asked := len(s.sim.CallsTo("users.info"))
+		asked := len(s.sim.Calls("users.info"))
 		refused("typed "+w, s.command(leon, w))
 		_, shown := s.write(leon, w)
 		refused("written "+w, shown)
-		if n := len(s.sim.CallsTo("users.info")) - asked; n != 2 {
+		if n := len(s.sim.Calls("users.info")) - asked; n != 2 {
 			t.Errorf("%s: Slack was asked %d times who he is", w, n)
 		}
 	}
@@ -174,7 +174,7 @@ func TestInstallerWhoIsAGuestActsOnNothing(t *testing.T) {
 	if _, there := s.sim.Installed(slacksim.Acme); !there || s.connection().State != connection.Active {
 		t.Error("a guest disconnected it")
 	}
-	for _, c := range s.sim.CallsTo("chat.postMessage") {
+	for _, c := range s.sim.Calls("chat.postMessage") {
 		if strings.Contains(c.Arg("text"), "This is the test message") {
 			t.Error("a guest had a test message sent")
 		}
@@ -214,7 +214,7 @@ func TestStatusSaysThatEventsAreHeldBack(t *testing.T) {
 	has(t, "before", s.command(mia, "status"), "!holding back")
 	minute := time.Now().Truncate(time.Minute)
 	body := fmt.Sprintf(`{"token":"x","type":"app_rate_limited","api_app_id":"A0SWITCH01","team_id":%q,"minute_rate_limited":%d}`, slacksim.Acme, minute.Unix())
-	if ack := s.sim.Deliver(context.Background(), slacksim.Raw{Body: []byte(body)}); ack.Status != http.StatusOK {
+	if ack := s.sim.Sender.Deliver(context.Background(), slacksim.Raw{Body: []byte(body)}); ack.Status != http.StatusOK {
 		t.Fatalf("%+v", ack)
 	}
 	look, end := time.NewTicker(5*time.Millisecond), time.After(20*time.Second)

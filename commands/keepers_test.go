@@ -452,7 +452,7 @@ func TestKeepersOfAnOrganisation(t *testing.T) {
 	sim.AddUser(slacksim.User{ID: "U0GRIDORG1", TeamID: "T0GRID0001", Name: "oda", Admin: true, Owner: true, PrimaryOwner: true})
 	sim.AddUser(slacksim.User{ID: "U0GRIDADM1", TeamID: "T0GRID0001", Name: "gia", Admin: true})
 	client := installed(t, sim, "U0GRIDADM1", slacksim.Choice{Org: true})
-	if err := sim.GrantTeam(context.Background(), "T0GRID0001"); err != nil {
+	if err := sim.Admins.GrantTeam(context.Background(), "T0GRID0001"); err != nil {
 		t.Fatal(err)
 	}
 	for _, test := range []struct {

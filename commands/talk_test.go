@@ -337,7 +337,7 @@ func TestWhoIsToldWhat(t *testing.T) {
 	// What does something.
 	tests := func() int {
 		n := 0
-		for _, c := range s.sim.CallsTo("chat.postMessage") {
+		for _, c := range s.sim.Calls("chat.postMessage") {
 			if strings.Contains(c.Arg("text"), "This is the test message") {
 				n++
 			}
@@ -409,14 +409,14 @@ func TestOutsidersGetNothing(t *testing.T) {
 			t.Errorf("%s %v: %s", id, value, shown)
 		}
 	}
-	asked := len(s.sim.CallsTo("views.open")) + len(s.sim.CallsTo("users.conversations")) + len(s.sim.CallsTo("users.info"))
+	asked := len(s.sim.Calls("views.open")) + len(s.sim.Calls("users.conversations")) + len(s.sim.Calls("users.info"))
 	for _, id := range ids {
 		press(id)
 	}
 	for _, o := range more.Options {
 		press(actionMore, o.Value)
 	}
-	if n := len(s.sim.CallsTo("views.open")) + len(s.sim.CallsTo("users.conversations")) + len(s.sim.CallsTo("users.info")); n != asked {
+	if n := len(s.sim.Calls("views.open")) + len(s.sim.Calls("users.conversations")) + len(s.sim.Calls("users.info")); n != asked {
 		t.Errorf("Slack was asked %d times for a person of another company", n-asked)
 	}
 }
@@ -629,7 +629,7 @@ func TestChannelsOfMany(t *testing.T) {
 	}
 	add(0, 427)
 	has(t, "430", s.command(leon, "channels"), "Switchboard is in 430 channels.", "*Public channels:* 429: #acme-birch", "#many-00000", "and 389 more", "*Private channels:* 1: #secret-plans")
-	if n := len(s.sim.CallsTo("users.conversations")); n != 4 {
+	if n := len(s.sim.Calls("users.conversations")); n != 4 {
 		t.Errorf("%d calls for 430 channels and those of one person", n)
 	}
 	add(427, 2100)
@@ -705,7 +705,7 @@ func TestCheckIsSparing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := play(t, database(t))
-			asked := func() int { return len(s.sim.CallsTo("auth.test")) }
+			asked := func() int { return len(s.sim.Calls("auth.test")) }
 			before := asked()
 			has(t, "the first", s.command(leon, "check"), "Just now, with Slack")
 			if n := asked() - before; n != 1 {

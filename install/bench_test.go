@@ -215,7 +215,7 @@ func BenchmarkHundredThousandDue(b *testing.B) {
 
 // renewedAt returns when refresh tokens were spent.
 func renewedAt(sim *slacksim.Sim) (at []time.Time) {
-	for _, c := range sim.CallsTo("oauth.v2.access") {
+	for _, c := range sim.Calls("oauth.v2.access") {
 		if c.OK && c.Form.Get("grant_type") == "refresh_token" {
 			at = append(at, c.At)
 		}

@@ -49,7 +49,7 @@ func TestMessagesGoWithTheirConnection(t *testing.T) {
 		ours := connection.Actor{Kind: connection.ByOperator}
 		for name, end := range map[string]func(k connection.Key) error{
 			"Slack says so": func(k connection.Key) error {
-				if err := r.slack.Uninstall(r.ctx, k.TeamID, slacksim.NoUninstallEvents); err != nil {
+				if err := r.slack.Admins.Uninstall(r.ctx, k.TeamID, slacksim.NoUninstallEvents); err != nil {
 					return err
 				}
 				return in.HandleRemoval(r.ctx, k, connection.Removal{Reason: connection.ReasonUninstalled, At: r.clock.Now()})

@@ -661,7 +661,7 @@ func TestReplayResurrectsNothing(t *testing.T) {
 	by := connection.Actor{Kind: connection.ByOperator}
 	uninstall := func(r *rig) {
 		r.t.Helper()
-		if err := r.slack.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
+		if err := r.slack.Admins.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
 			r.t.Fatal(err)
 		}
 	}
@@ -717,7 +717,7 @@ func TestReplayResurrectsNothing(t *testing.T) {
 		r.killed(slacksim.AcmeAdmin, nil)
 		r.killed(slacksim.BirchAdmin, nil) // the first install there
 		uninstall(r)
-		if err := r.slack.Uninstall(r.ctx, slacksim.Birch, slacksim.NoUninstallEvents); err != nil {
+		if err := r.slack.Admins.Uninstall(r.ctx, slacksim.Birch, slacksim.NoUninstallEvents); err != nil {
 			t.Fatal(err)
 		}
 		in := r.replica(nil)
@@ -742,7 +742,7 @@ func TestReplayResurrectsNothing(t *testing.T) {
 		c := r.connect(r.replica(forPeople), slacksim.AcmeAdmin)
 		r.clock.Advance(time.Hour)
 		r.killed(slacksim.AcmeAdmin, forPeople)
-		if err := r.slack.RevokeUser(r.ctx, slacksim.AcmeAdmin); err != nil {
+		if err := r.slack.Admins.RevokeUser(r.ctx, slacksim.AcmeAdmin); err != nil {
 			t.Fatal(err)
 		}
 		in := r.replica(forPeople)
@@ -764,7 +764,7 @@ func TestGrantedAnewMeanwhile(t *testing.T) {
 		other := r.replica(forPeople)
 		c := r.connect(other, slacksim.AcmeAdmin)
 		r.clock.Advance(time.Minute)
-		if err := r.slack.RevokeUser(r.ctx, slacksim.AcmeAdmin); err != nil {
+		if err := r.slack.Admins.RevokeUser(r.ctx, slacksim.AcmeAdmin); err != nil {
 			t.Fatal(err)
 		}
 		in := r.replica(func(cfg *install.Config) {
@@ -795,7 +795,7 @@ func TestRemovalDuringRenewal(t *testing.T) {
 		var renewal sync.WaitGroup
 		renewal.Go(func() { _ = renewing.Renew(r.ctx, c.Key) })
 		<-answered
-		if err := r.slack.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
+		if err := r.slack.Admins.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
 			t.Fatal(err)
 		}
 		in := r.replica(func(cfg *install.Config) {
@@ -880,7 +880,7 @@ func TestToldLater(t *testing.T) {
 			r.broken(in, c)
 			test.fault.Body = "x"
 			clear := r.slack.Inject(test.fault)
-			before := len(r.slack.CallsTo(test.fault.Method))
+			before := len(r.slack.Calls(test.fault.Method))
 			tell := func(d time.Duration) {
 				for range d / (10 * time.Second) {
 					r.tellAll(in)
@@ -888,7 +888,7 @@ func TestToldLater(t *testing.T) {
 				}
 			}
 			tell(test.quiet)
-			if n := len(r.slack.CallsTo(test.fault.Method)) - before; n != 1 || len(x.to) > 0 {
+			if n := len(r.slack.Calls(test.fault.Method)) - before; n != 1 || len(x.to) > 0 {
 				t.Errorf("%d calls in %v, told %v", n, test.quiet, x.to)
 			}
 			clear()
@@ -1244,7 +1244,7 @@ func TestReplayMeetsChanges(t *testing.T) {
 // takeBack is a person who takes their token back, and Slack's word of it.
 func (r *rig) takeBack(other replica) {
 	r.t.Helper()
-	if err := r.slack.RevokeUser(r.ctx, slacksim.AcmeAdmin); err != nil {
+	if err := r.slack.Admins.RevokeUser(r.ctx, slacksim.AcmeAdmin); err != nil {
 		r.t.Error(err)
 	}
 	k := connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
@@ -1330,7 +1330,7 @@ func TestRemovalsOfOthers(t *testing.T) {
 	r.update(in, c.Key, func(c *connection.Connection) {
 		c.PendingRemoval = connection.Removal{Reason: connection.ReasonUninstalled, At: r.clock.Now()}
 	})
-	if err := r.slack.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
+	if err := r.slack.Admins.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
 		t.Fatal(err)
 	}
 	calls := len(r.slack.Calls())
@@ -1399,7 +1399,7 @@ func TestReplicasWaitToTell(t *testing.T) {
 		}
 		r.clock.Advance(10 * time.Second)
 	}
-	if n := len(r.slack.CallsTo("chat.postMessage")); n != 1 {
+	if n := len(r.slack.Calls("chat.postMessage")); n != 1 {
 		t.Errorf("%d posts in 290 s of a Retry-After of 300 s", n)
 	}
 	end()
@@ -1407,7 +1407,7 @@ func TestReplicasWaitToTell(t *testing.T) {
 	for _, in := range replicas {
 		r.tellAll(in)
 	}
-	if n := len(r.slack.CallsTo("chat.postMessage")); n != 2 {
+	if n := len(r.slack.Calls("chat.postMessage")); n != 2 {
 		t.Errorf("%d posts after the wait", n)
 	}
 }

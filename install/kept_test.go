@@ -387,18 +387,18 @@ func TestErasedOnEveryReplica(t *testing.T) {
 		},
 		"erased without asking Slack": func(r *rig, in replica, k connection.Key) error { return in.EraseAnyway(r.ctx, k, by) },
 		"removed in Slack": func(r *rig, in replica, k connection.Key) error {
-			if err := r.slack.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
+			if err := r.slack.Admins.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
 				return err
 			}
 			return in.HandleRemoval(r.ctx, k, connection.Removal{Reason: connection.ReasonUninstalled, At: r.clock.Now()})
 		},
 		"found removed": func(r *rig, in replica, k connection.Key) error {
-			err := r.slack.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents)
+			err := r.slack.Admins.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents)
 			in.Check(r.ctx, k)
 			return err
 		},
 		"a person's alone": func(r *rig, in replica, k connection.Key) error {
-			if err := r.slack.RevokeUser(r.ctx, slacksim.AcmeAdmin); err != nil {
+			if err := r.slack.Admins.RevokeUser(r.ctx, slacksim.AcmeAdmin); err != nil {
 				return err
 			}
 			return in.HandleUsersRevoked(r.ctx, k, []string{slacksim.AcmeAdmin}, r.clock.Now())
@@ -894,7 +894,7 @@ func TestRemovalMeetsAConsent(t *testing.T) {
 			r.update(plain, c.Key, func(c *connection.Connection) { c.AuthorizedAt = c.AuthorizedAt.Add(time.Second) })
 		})
 	})
-	if err := r.slack.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
+	if err := r.slack.Admins.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
 		t.Fatal(err)
 	}
 	if err := in.HandleRemoval(r.ctx, c.Key, connection.Removal{Reason: connection.ReasonUninstalled, At: r.clock.Now()}); err != nil {

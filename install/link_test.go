@@ -195,7 +195,7 @@ func TestLinks(t *testing.T) {
 			back := v.allows(authorize, dana, slacksim.Choice{})
 			backs = append(backs, func() seen { return v.get(back) })
 		}
-		before := len(r.slack.CallsTo("oauth.v2.access"))
+		before := len(r.slack.Calls("oauth.v2.access"))
 		var through, used atomic.Int32
 		var all sync.WaitGroup
 		for _, back := range backs {
@@ -211,7 +211,7 @@ func TestLinks(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if n := len(r.slack.CallsTo("oauth.v2.access")) - before; through.Load() != 1 || used.Load() != 7 || n != 1 {
+		if n := len(r.slack.Calls("oauth.v2.access")) - before; through.Load() != 1 || used.Load() != 7 || n != 1 {
 			t.Errorf("%d got through and %d did not, with %d exchanges", through.Load(), used.Load(), n)
 		}
 
@@ -379,7 +379,7 @@ func TestRequiredPermissions(t *testing.T) {
 		if len(p.Facts) != 1 || !strings.Contains(p.Facts[0], "Remove App") {
 			t.Errorf("not taken back: %q", p.Facts)
 		}
-		_ = r.slack.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents)
+		_ = r.slack.Admins.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents)
 
 		// Without optional ones it says what it can't do.
 		p = r.visitor(in).installs(start, dana, slacksim.Choice{Untick: []string{"files:write"}}).is(t, "an optional one", 200, "connected_limited")
@@ -399,7 +399,7 @@ func TestRequiredPermissions(t *testing.T) {
 		r.works(r.is(in, k, connection.Active, ""))
 		// Removed, it is a first install again.
 		r.update(in, k, func(c *connection.Connection) { c.Erase(connection.Removed, "test", r.clock.Now()) })
-		_ = r.slack.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents)
+		_ = r.slack.Admins.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents)
 		refused("after a removal")
 		r.is(in, k, connection.Removed, "test")
 	})
@@ -629,7 +629,7 @@ func TestUndo(t *testing.T) {
 
 		// Half an hour.
 		r.update(in, k, func(c *connection.Connection) { c.Erase(connection.Removed, "test", r.clock.Now()) })
-		_ = r.slack.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents)
+		_ = r.slack.Admins.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents)
 		v, p = connect()
 		r.clock.Advance(30 * time.Minute)
 		v.undo(p.Undo).is(t, "after half an hour", 400, "undo_expired")

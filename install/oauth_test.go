@@ -69,7 +69,7 @@ func withCode(back, code string) string {
 
 // codes are how often a code was presented to Slack.
 func (r *rig) codes() (n int) {
-	for _, c := range r.slack.CallsTo("oauth.v2.access") {
+	for _, c := range r.slack.Calls("oauth.v2.access") {
 		if c.Form.Get("grant_type") != "refresh_token" {
 			n++
 		}

@@ -25,7 +25,7 @@ const (
 // join moves a workspace into the organisation, at Slack.
 func (r *rig) join(workspace string) {
 	r.t.Helper()
-	if err := r.slack.FinishMigration(r.ctx, workspace, gridID, "Grid Inc"); err != nil {
+	if err := r.slack.Admins.FinishMigration(r.ctx, workspace, gridID, "Grid Inc"); err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -47,7 +47,7 @@ func (r *rig) organisation(in replica) connection.Connection {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	if err := r.slack.GrantTeam(r.ctx, gridOne); err != nil {
+	if err := r.slack.Admins.GrantTeam(r.ctx, gridOne); err != nil {
 		r.t.Fatal(err)
 	}
 	now := r.clock.Now()
@@ -168,7 +168,7 @@ func TestJoinedOnce(t *testing.T) {
 		if now.Key != k || now.Token != c.Token || err != nil || moved != 1 {
 			t.Errorf("%s, %d lines, %v", now.Key, moved, err)
 		}
-		if n := len(r.slack.CallsTo("auth.test")); n > 1+len(in) { // one was the install's
+		if n := len(r.slack.Calls("auth.test")); n > 1+len(in) { // one was the install's
 			t.Errorf("asked %d times", n)
 		}
 	})
@@ -183,7 +183,7 @@ func TestStatusInAWorkspace(t *testing.T) {
 		for i := range 250 {
 			id := fmt.Sprintf("T0GRIDX%03d", i)
 			r.slack.AddWorkspace(slacksim.Workspace{ID: id, Name: id, EnterpriseID: gridID, EnterpriseName: "Grid Inc"})
-			if err := r.slack.GrantTeam(r.ctx, id); err != nil {
+			if err := r.slack.Admins.GrantTeam(r.ctx, id); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -259,7 +259,7 @@ func TestToldInAnOrganisation(t *testing.T) {
 		if !slices.Equal(x.to, []string{gridOwner}) {
 			t.Errorf("told %v", x.to)
 		}
-		for _, c := range r.slack.CallsTo("users.list") {
+		for _, c := range r.slack.Calls("users.list") {
 			if c.Arg("team_id") != gridOne {
 				t.Errorf("in %q", c.Arg("team_id"))
 			}
@@ -341,7 +341,7 @@ func TestReinstallAfterJoining(t *testing.T) {
 				in := r.replica(nil)
 				was := r.connect(in, slacksim.BirchAdmin)
 				if removed {
-					if err := r.slack.Uninstall(r.ctx, slacksim.Birch, slacksim.NoUninstallEvents); err != nil {
+					if err := r.slack.Admins.Uninstall(r.ctx, slacksim.Birch, slacksim.NoUninstallEvents); err != nil {
 						t.Fatal(err)
 					}
 					r.clock.Advance(time.Minute)
@@ -393,7 +393,7 @@ func TestPersonOfAnOrganisation(t *testing.T) {
 			}
 		}
 		said(2)
-		if err := r.slack.RevokeUser(r.ctx, gridAdmin); err != nil {
+		if err := r.slack.Admins.RevokeUser(r.ctx, gridAdmin); err != nil {
 			t.Fatal(err)
 		}
 		said(1)

@@ -111,7 +111,7 @@ func TestWhatBecameOfAnInstall(t *testing.T) {
 			r.update(in, k, func(c *connection.Connection) {
 				c.Erase(connection.Removed, connection.ReasonUninstalled, r.clock.Now())
 			})
-			_ = r.slack.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents)
+			_ = r.slack.Admins.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents)
 		}
 
 		v, back, p := connect()

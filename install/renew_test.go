@@ -142,7 +142,7 @@ func (r *rig) connect(in replica, userID string) connection.Connection {
 		body, _ := io.ReadAll(done.Body)
 		r.t.Fatalf("callback: %s %s", done.Status, body)
 	}
-	for _, u := range r.slack.Users("") {
+	for _, u := range r.slack.Directory.Users("") {
 		if u.ID == userID {
 			return r.row(in, connection.Key{AppID: "A0RENEWAL1", TeamID: u.TeamID})
 		}
@@ -166,7 +166,7 @@ func (r *rig) due() { r.clock.Advance(life * 17 / 24) }
 
 // exchanges returns how often a refresh token was presented, and how often Slack gave a pair for one.
 func (r *rig) exchanges() (asked, given int) {
-	for _, c := range r.slack.CallsTo("oauth.v2.access") {
+	for _, c := range r.slack.Calls("oauth.v2.access") {
 		if c.Form.Get("grant_type") == "refresh_token" {
 			asked++
 			if c.OK {
@@ -751,10 +751,10 @@ func TestMoveToRotation(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.works(r.row(in, c.Key))
-		if n := len(r.slack.CallsTo("oauth.v2.exchange")); n != 2 {
+		if n := len(r.slack.Calls("oauth.v2.exchange")); n != 2 {
 			t.Errorf("%d exchanges", n)
 		}
-		if n := len(r.slack.CallsTo("auth.revoke")); n != 0 {
+		if n := len(r.slack.Calls("auth.revoke")); n != 0 {
 			t.Error("the old token was revoked")
 		}
 		r.emptyJournal()

@@ -43,7 +43,7 @@ func TestSinceWhen(t *testing.T) {
 		permit := func(grant, take string) {
 			t.Helper()
 			list := func(s string) []string { return slices.DeleteFunc([]string{s}, func(s string) bool { return s == "" }) }
-			if err := r.slack.Permit(c.TeamID, list(grant), list(take)); err != nil {
+			if err := r.slack.Admins.Permit(c.TeamID, list(grant), list(take)); err != nil {
 				t.Fatal(err)
 			}
 		}

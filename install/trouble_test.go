@@ -95,10 +95,10 @@ func TestBackgroundCheck(t *testing.T) {
 		replicas := []replica{r.replica(nil), r.replica(nil), r.replica(nil)}
 		in := replicas[0]
 		a, b := r.connect(in, slacksim.AcmeAdmin), r.connect(in, slacksim.BirchAdmin)
-		if err := r.slack.Uninstall(r.ctx, slacksim.Birch, slacksim.NoUninstallEvents); err != nil {
+		if err := r.slack.Admins.Uninstall(r.ctx, slacksim.Birch, slacksim.NoUninstallEvents); err != nil {
 			t.Fatal(err)
 		}
-		asked := func() int { return len(r.slack.CallsTo("auth.test")) }
+		asked := func() int { return len(r.slack.Calls("auth.test")) }
 		before := asked()
 		all := func() {
 			var wait sync.WaitGroup
@@ -144,7 +144,7 @@ func TestCallsAreEvidence(t *testing.T) {
 			in.Settle()
 			return err
 		}
-		checks := func() int { return len(r.slack.CallsTo("auth.test")) }
+		checks := func() int { return len(r.slack.Calls("auth.test")) }
 
 		// A lie of one method is asked about, and found out.
 		r.slack.Inject(slacksim.Fault{Method: "chat.postMessage", Error: "token_revoked", Times: 1})
@@ -177,7 +177,7 @@ func TestCallsAreEvidence(t *testing.T) {
 			t.Errorf("a good call does not mend: %s %s", now.State, now.Reason)
 		}
 		// A token that Slack calls expired before its time is renewed, and nobody is bothered.
-		before = len(r.slack.CallsTo("oauth.v2.access"))
+		before = len(r.slack.Calls("oauth.v2.access"))
 		r.clock.Advance(2 * time.Minute)
 		r.slack.Inject(slacksim.Fault{Method: "chat.postMessage", Error: "token_expired", Times: 1})
 		r.slack.Inject(slacksim.Fault{Method: "auth.test", Error: "token_expired", Times: 1})
@@ -186,12 +186,12 @@ func TestCallsAreEvidence(t *testing.T) {
 			t.Fatal(err)
 		}
 		now := r.row(in, c.Key)
-		if now.State != connection.Active || now.Token == c.Token || len(r.slack.CallsTo("oauth.v2.access")) != before+1 {
+		if now.State != connection.Active || now.Token == c.Token || len(r.slack.Calls("oauth.v2.access")) != before+1 {
 			t.Errorf("expired before its time: %s %s", now.State, now.Reason)
 		}
 		r.works(now)
 		// The app is gone, and a call is the first to hear of it.
-		if err := r.slack.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
+		if err := r.slack.Admins.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
 			t.Fatal(err)
 		}
 		r.breaches = true // that call
@@ -414,7 +414,7 @@ func TestDisconnect(t *testing.T) {
 			t.Errorf("back: %+v", back)
 		}
 		// Removed in Slack meanwhile, and the word is lost.
-		if err := r.slack.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
+		if err := r.slack.Admins.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
 			t.Fatal(err)
 		}
 		r.breaches = true // the dead token is used once more, to ask

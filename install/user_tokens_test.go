@@ -116,7 +116,7 @@ func TestPersonTakesTokenBack(t *testing.T) {
 		if left, _ := in.db.Users(r.ctx, c.Key); len(left) != 2 {
 			t.Fatalf("tokens that Slack still takes were erased: %d left", len(left))
 		}
-		if err := r.slack.RevokeUser(r.ctx, slacksim.AcmeMember); err != nil {
+		if err := r.slack.Admins.RevokeUser(r.ctx, slacksim.AcmeMember); err != nil {
 			t.Fatal(err)
 		}
 		for range 2 { // the word comes twice
@@ -145,7 +145,7 @@ func TestPersonTakesTokenBack(t *testing.T) {
 			t.Errorf("%d lines about it (%v)", revoked, err)
 		}
 		// With the app everybody's token goes.
-		if err := r.slack.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
+		if err := r.slack.Admins.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
 			t.Fatal(err)
 		}
 		in.Check(r.ctx, c.Key)

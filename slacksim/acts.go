@@ -30,8 +30,18 @@ var (
 // object is JSON that is sent.
 type object = blockkit.Object
 
-// people is what they do.
-type people struct{ *responder }
+// Forms is what the pages of slacksim/web send when a person types, presses or submits something: what Sim.Say, Press
+// and SubmitView do, with all that the page's other elements hold.
+type Forms struct {
+	*engine
+	sim    *Sim
+	record *record
+	world  *world
+	views  *views
+	oauth  *oauth
+	outbox *outbox
+	hooks  *hooks
+}
 
 // Say posts a message as a person, in Slack's own notation ("<@U…> hello", with &amp; for &), and returns its ts.
 // Events follow in the background, as subscribed and granted: message.channels, .groups or .im where the app is a
@@ -39,15 +49,15 @@ type people struct{ *responder }
 // event: Slack offers the person to add the app, and the event follows when they do (Invite). A person of another
 // workspace may write in a channel shared with theirs; the outer team_id is then the author's and the authorization
 // the installed side's. docs.slack.dev/reference/events/message, /app_mention, /apis/slack-connect
-func (s people) Say(ctx context.Context, userID, channelID, text string) (ts string, err error) {
+func (s *Sim) Say(ctx context.Context, userID, channelID, text string) (ts string, err error) {
 	return s.Reply(ctx, userID, channelID, "", text)
 }
 
 // Reply is Say in the thread of another message.
-func (s people) Reply(_ context.Context, userID, channelID, threadTS, text string) (ts string, err error) {
+func (s *Sim) Reply(_ context.Context, userID, channelID, threadTS, text string) (ts string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	u, c, err := s.memberLocked(userID, channelID)
+	u, c, err := s.world.memberLocked(userID, channelID)
 	if err != nil {
 		return "", fmt.Errorf("say: %w", err)
 	}
@@ -57,68 +67,75 @@ func (s people) Reply(_ context.Context, userID, channelID, threadTS, text strin
 	if !c.im && !c.has(u.ID) {
 		c.Members = append(c.Members, u.ID) // writing to a public channel joins it
 	}
-	m := s.postLocked(c, &Message{User: userID, Text: text, ThreadTS: threadTS})
-	s.messageEventsLocked(c, m, u.TeamID)
+	m := s.world.postLocked(c, &Message{User: userID, Text: text, ThreadTS: threadTS})
+	s.events.messageEventsLocked(c, m, u.TeamID)
 	return m.TS, nil
 }
 
 // Type does what the message box does with what a person typed, in a thread where threadTS is one: it says it, or runs
 // it as a command. Names become mentions. /invite is Slack's own command; in a thread Slack takes none, and says so.
-func (s people) Type(ctx context.Context, userID, channelID, threadTS, text string) error {
+func (s *Forms) Type(ctx context.Context, userID, channelID, threadTS, text string) error {
 	isCommand := strings.HasPrefix(text, "/")
 	who, isInvite := strings.CutPrefix(text, "/invite ")
 	if isCommand && threadTS != "" {
 		return s.refuseInThread(userID, channelID, threadTS, text)
 	}
 	if isInvite {
-		who = s.encode(userID, strings.TrimSpace(who))
-		return s.Invite(ctx, userID, channelID, strings.Trim(who, "<@>"))
+		who = s.oauth.encode(userID, strings.TrimSpace(who))
+		return s.sim.Invite(ctx, userID, channelID, strings.Trim(who, "<@>"))
 	}
 	if isCommand {
-		_, err := s.Command(ctx, userID, channelID, text)
+		_, err := s.sim.Command(ctx, userID, channelID, text)
 		return err
 	}
-	_, err := s.Reply(ctx, userID, channelID, threadTS, s.encode(userID, text))
+	_, err := s.sim.Reply(ctx, userID, channelID, threadTS, s.oauth.encode(userID, text))
 	return err
+}
+
+// Look notes that a person has the app's messages before them (see Directory.Unread).
+func (s *Forms) Look(userID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.world.readLocked(userID)
 }
 
 // refuseInThread is what Slack does with a slash command typed in a thread, its own ones included: a note, and nothing
 // for the app.
-func (s people) refuseInThread(userID, channelID, threadTS, text string) error {
+func (s *Forms) refuseInThread(userID, channelID, threadTS, text string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, c, err := s.memberLocked(userID, channelID)
+	_, c, err := s.world.memberLocked(userID, channelID)
 	if err != nil {
 		return err
 	}
 	if c.find(threadTS) == nil {
 		return ErrNoMessage
 	}
-	s.postLocked(c, &Message{User: Slackbot, ThreadTS: threadTS, Ephemeral: true, EphemeralTo: userID,
+	s.world.postLocked(c, &Message{User: Slackbot, ThreadTS: threadTS, Ephemeral: true, EphemeralTo: userID,
 		Text: "`" + blockkit.Escape(strings.Fields(text)[0]) + "` is not supported in threads. Sorry!"})
 	return nil
 }
 
 // Invite adds someone to a channel: a person, or the app by its bot user id. The app gets member_joined_channel, and a
 // mention that waited for the invitation is delivered now. Inviting a member is harmless.
-func (s people) Invite(_ context.Context, byUserID, channelID, whom string) error {
+func (s *Sim) Invite(_ context.Context, byUserID, channelID, whom string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, c, err := s.memberLocked(byUserID, channelID)
+	_, c, err := s.world.memberLocked(byUserID, channelID)
 	if err != nil {
 		return fmt.Errorf("invite: %w", err)
 	}
 	if c.im {
 		return fmt.Errorf("invite: %w", ErrNoChannel)
 	}
-	b := s.botByUserLocked(whom)
-	if b == nil && s.userLocked(whom) == nil {
+	b := s.world.botByUserLocked(whom)
+	if b == nil && s.world.userLocked(whom) == nil {
 		return fmt.Errorf("invite: %w", ErrNoUser)
 	}
-	if b != nil && s.installs[b.home] == nil {
+	if b != nil && s.oauth.installs[b.home] == nil {
 		return fmt.Errorf("invite: %w", ErrNotInstalled)
 	}
-	s.joinLocked(c, whom, byUserID)
+	s.events.joinLocked(c, whom, byUserID)
 	return nil
 }
 
@@ -134,9 +151,9 @@ type CommandReply struct {
 // Slack's own words when the app answered late, with a status other than 200, or not at all.
 // err is for what never reaches the app: an unknown person, conversation or command, or no installation.
 // docs.slack.dev/interactivity/implementing-slash-commands
-func (s people) Command(ctx context.Context, userID, channelID, line string) (CommandReply, error) {
+func (s *Sim) Command(ctx context.Context, userID, channelID, line string) (CommandReply, error) {
 	s.mu.Lock()
-	u, c, err := s.memberLocked(userID, channelID)
+	u, c, err := s.world.memberLocked(userID, channelID)
 	if err != nil {
 		s.mu.Unlock()
 		return CommandReply{}, fmt.Errorf("command: %w", err)
@@ -145,9 +162,9 @@ func (s people) Command(ctx context.Context, userID, channelID, line string) (Co
 	rest = strings.TrimSpace(rest)
 	i := slices.IndexFunc(s.app.Commands, func(x Command) bool { return x.Name == name })
 	// Commands belong to the members of the installing workspace, also in shared channels.
-	in := s.installLocked(u.TeamID)
+	in := s.oauth.installLocked(u.TeamID)
 	if i < 0 || in == nil || !in.has("commands") {
-		s.noteToLocked(c, userID, blockkit.Escape(name)+" is not a valid command.")
+		s.world.noteToLocked(c, userID, blockkit.Escape(name)+" is not a valid command.")
 		s.mu.Unlock()
 		if i < 0 {
 			return CommandReply{}, fmt.Errorf("command %s: %w", name, ErrNoCommand)
@@ -155,26 +172,25 @@ func (s people) Command(ctx context.Context, userID, channelID, line string) (Co
 		return CommandReply{}, fmt.Errorf("command %s: %w", name, ErrNotInstalled)
 	}
 	if s.app.Commands[i].ShouldEscape {
-		rest = s.encodeLocked(rest, u.TeamID, true)
+		rest = s.oauth.encodeLocked(rest, u.TeamID, true)
 	}
-	team := s.teamLocked(u.TeamID)
-	hookURL := s.newHookLocked(in, userID, c.ID, "")
-	h := s.hooks[hookURL[strings.LastIndexByte(hookURL, '/')+1:]]
+	team := s.world.teamLocked(u.TeamID)
+	hookURL := s.hooks.newHookLocked(in, userID, c.ID, "")
+	h := s.hooks.byURL[hookURL[strings.LastIndexByte(hookURL, '/')+1:]]
 	form := url.Values{
 		"token": {"deprecated-verification-token"}, "team_id": {u.TeamID}, "team_domain": {team.Domain},
 		"channel_id": {c.ID}, "channel_name": {commandChannelName(c)}, "user_id": {u.ID}, "user_name": {u.Name},
 		"command": {name}, "text": {rest}, "response_url": {hookURL}, "api_app_id": {s.app.ID},
-		"trigger_id": {s.newTriggerLocked(in, u.ID, u.TeamID)}, "is_enterprise_install": {fmt.Sprint(in.org)},
+		"trigger_id": {s.hooks.newTriggerLocked(in, u.ID, u.TeamID)}, "is_enterprise_install": {fmt.Sprint(in.org)},
 	}
 	if team.EnterpriseID != "" {
 		form.Set("enterprise_id", team.EnterpriseID)
-		form.Set("enterprise_name", s.enterpriseNameLocked(team.EnterpriseID))
+		form.Set("enterprise_name", s.world.enterpriseNameLocked(team.EnterpriseID))
 	}
-	to := s.app.commandsURL()
 	s.mu.Unlock()
 
 	o := &outgoing{kind: "command", typ: name, team: u.TeamID, body: []byte(form.Encode())}
-	r := CommandReply{Ack: s.post(ctx, o, to, sending{})}
+	r := CommandReply{Ack: s.outbox.post(ctx, o, sending{})}
 	if ctx.Err() != nil || s.life.Err() != nil {
 		return r, ctx.Err()
 	}
@@ -187,19 +203,19 @@ func (s people) Command(ctx context.Context, userID, channelID, line string) (Co
 		r.Shown = name + " failed because the app did not respond."
 	case r.Status != http.StatusOK:
 		r.Shown = name + " failed with the error \"http_service_error\""
-		s.breachLocked(RuleCommandStatus, "%s was answered with HTTP %d", name, r.Status)
+		s.record.breachLocked(RuleCommandStatus, "%s was answered with HTTP %d", name, r.Status)
 	default:
-		s.showReplyLocked(&r, h, c, name)
+		s.hooks.showReplyLocked(&r, h, c, name)
 	}
 	if r.Shown != "" {
 		r.Text = r.Shown
-		r.Message = *s.noteToLocked(c, userID, blockkit.Escape(r.Shown))
+		r.Message = *s.world.noteToLocked(c, userID, blockkit.Escape(r.Shown))
 	}
 	return r, nil
 }
 
 // showReplyLocked shows a 200's body: nothing, plain text, or a message.
-func (s people) showReplyLocked(r *CommandReply, h *hook, c *channel, name string) {
+func (s *hooks) showReplyLocked(r *CommandReply, h *hook, c *channel, name string) {
 	body := strings.TrimSpace(string(r.Body))
 	if body == "" {
 		return
@@ -209,13 +225,13 @@ func (s people) showReplyLocked(r *CommandReply, h *hook, c *channel, name strin
 	switch {
 	case strings.HasPrefix(ct, "application/json"):
 		if err := json.Unmarshal(r.Body, &p); err != nil {
-			s.breachLocked(RuleCommandBody, "%s: the reply says it is JSON and is not", name)
+			s.record.breachLocked(RuleCommandBody, "%s: the reply says it is JSON and is not", name)
 			r.Shown = name + " failed with the error \"invalid_command_response\""
 			return
 		}
 	case strings.HasPrefix(body, "{") && json.Unmarshal(r.Body, &p) == nil && (p.Text != "" || p.Blocks != nil):
 		// Slack shows such a body as raw text: the Content-Type decides.
-		s.breachLocked(RuleCommandBody, "%s: a JSON reply without Content-Type application/json", name)
+		s.record.breachLocked(RuleCommandBody, "%s: a JSON reply without Content-Type application/json", name)
 		p = hookPost{Text: body}
 	default:
 		p.Text = body
@@ -241,14 +257,14 @@ func commandChannelName(c *channel) string {
 
 // OpenHome opens the app's conversation at a tab, "home" or "messages", and sends app_home_opened. The home view comes
 // along only if one was published. docs.slack.dev/reference/events/app_home_opened
-func (s people) OpenHome(_ context.Context, userID, tab string) error {
+func (s *Sim) OpenHome(_ context.Context, userID, tab string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	u := s.userLocked(userID)
+	u := s.world.userLocked(userID)
 	if u == nil {
 		return fmt.Errorf("open home: %w", ErrNoUser)
 	}
-	in := s.installLocked(u.TeamID)
+	in := s.oauth.installLocked(u.TeamID)
 	if in == nil {
 		return fmt.Errorf("open home: %w", ErrNotInstalled)
 	}
@@ -257,16 +273,16 @@ func (s people) OpenHome(_ context.Context, userID, tab string) error {
 		tab = "home"
 	}
 	if tab == "messages" {
-		s.readLocked(userID)
+		s.world.readLocked(userID)
 	}
-	if !s.wantedLocked(in, "app_home_opened") {
+	if !s.events.wantedLocked(in, "app_home_opened") {
 		return nil
 	}
 
-	inner := map[string]any{"type": "app_home_opened", "user": userID, "channel": s.dmLocked(userID).ID, "tab": tab}
-	if v := s.homes[userID]; v != nil && tab == "home" {
-		inner["view"] = s.viewJSONLocked(v, nil)
+	inner := map[string]any{"type": "app_home_opened", "user": userID, "channel": s.world.dmLocked(userID).ID, "tab": tab}
+	if v := s.views.homes[userID]; v != nil && tab == "home" {
+		inner["view"] = s.views.viewJSONLocked(v, nil)
 	}
-	s.sendLocked(s.envelopeLocked(Event{TeamID: u.TeamID, EnterpriseID: in.enterpriseID, Inner: inner}, in))
+	s.events.tellLocked(Event{TeamID: u.TeamID, EnterpriseID: in.enterpriseID, Inner: inner}, in)
 	return nil
 }

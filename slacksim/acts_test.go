@@ -12,7 +12,7 @@ import (
 
 func (w *world) command(line string) slacksim.CommandReply {
 	w.T.Helper()
-	r, err := w.Command(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, line)
+	r, err := w.Sim.Command(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, line)
 	if err != nil {
 		w.T.Fatal(err)
 	}
@@ -35,15 +35,15 @@ func TestCommandForm(t *testing.T) {
 			t.Errorf("%s = %q, want %q", k, f.Get(k), want)
 		}
 	}
-	if !strings.HasPrefix(f.Get("response_url"), w.URL()+"/hooks/") || f.Get("trigger_id") == "" {
+	if !strings.HasPrefix(f.Get("response_url"), w.Sim.URL()+"/hooks/") || f.Get("trigger_id") == "" {
 		t.Errorf("form %v", f)
 	}
-	w.SetApp(func(a *slacksim.App) { a.Commands[0].ShouldEscape = false })
+	w.Sim.SetApp(func(a *slacksim.App) { a.Commands[0].ShouldEscape = false })
 	w.command("/connection tell @leon")
 	if got := w.Bot.Last(t).Form.Get("text"); got != "tell @leon" {
 		t.Errorf("unescaped text %q", got)
 	}
-	w.Command(w.Ctx, slacksim.AcmeAdmin, w.DM(slacksim.AcmeAdmin), "/connection")
+	w.Sim.Command(w.Ctx, slacksim.AcmeAdmin, w.Sim.DM(slacksim.AcmeAdmin), "/connection")
 	if got := w.Bot.Last(t).Form.Get("channel_name"); got != "directmessage" {
 		t.Errorf("channel_name %q", got)
 	}
@@ -89,17 +89,17 @@ func TestCommandReplies(t *testing.T) {
 	if r := w.command("/connection"); !strings.Contains(r.Shown, "operation_timeout") || r.Err != "http_timeout" {
 		t.Errorf("%+v", r)
 	}
-	if b := w.Breaches(); b[len(b)-1].Rule != slacksim.RuleLateAck {
+	if b := w.Sim.Breaches(); b[len(b)-1].Rule != slacksim.RuleLateAck {
 		t.Errorf("breaches %v", b)
 	}
-	w.SetApp(func(a *slacksim.App) { a.CommandsURL = "http://127.0.0.1:1/" })
+	w.Sim.SetApp(func(a *slacksim.App) { a.CommandsURL = "http://127.0.0.1:1/" })
 	if r := w.command("/connection"); !strings.Contains(r.Shown, "did not respond") {
 		t.Errorf("%+v", r)
 	}
-	if _, err := w.Command(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "/nope"); err == nil {
+	if _, err := w.Sim.Command(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "/nope"); err == nil {
 		t.Error("an unknown command was sent")
 	}
-	if _, err := w.Command(w.Ctx, slacksim.BirchAdmin, slacksim.BirchGeneral, "/connection"); err == nil {
+	if _, err := w.Sim.Command(w.Ctx, slacksim.BirchAdmin, slacksim.BirchGeneral, "/connection"); err == nil {
 		t.Error("a command without installation was sent")
 	}
 }
@@ -115,7 +115,7 @@ func TestResponseURL(t *testing.T) {
 		t.Errorf("%d %s", code, body)
 	}
 	visible := func() (out []string) {
-		for _, m := range w.Messages(slacksim.AcmeGeneral, slacksim.AcmeAdmin) {
+		for _, m := range w.Sim.Messages(slacksim.AcmeGeneral, slacksim.AcmeAdmin) {
 			if !m.Deleted {
 				out = append(out, m.Text)
 			}
@@ -126,7 +126,7 @@ func TestResponseURL(t *testing.T) {
 		t.Errorf("replace_original: %v", got)
 	}
 	post(t, hook, `{"text":"For all","response_type":"in_channel"}`)
-	if got := w.Messages(slacksim.AcmeGeneral, slacksim.AcmeMember); len(got) != 1 || got[0].Text != "For all" {
+	if got := w.Sim.Messages(slacksim.AcmeGeneral, slacksim.AcmeMember); len(got) != 1 || got[0].Text != "For all" {
 		t.Errorf("in_channel: %v", got)
 	}
 	post(t, hook, `{"delete_original":true}`)
@@ -159,18 +159,18 @@ func TestResponseURL(t *testing.T) {
 	}
 	w.command("/connection")
 	hook = w.Bot.Last(t).Form.Get("response_url")
-	w.Inject(slacksim.Fault{Method: "response_url", Times: 1, Status: 502})
+	w.Sim.Inject(slacksim.Fault{Method: "response_url", Times: 1, Status: 502})
 	if code, _ := post(t, hook, `{"text":"x"}`); code != 502 {
 		t.Error("the fault did not hit the response_url")
 	}
-	w.Uninstall(w.Ctx, slacksim.Acme, slacksim.NoUninstallEvents)
+	w.Sim.Admins.Uninstall(w.Ctx, slacksim.Acme, slacksim.NoUninstallEvents)
 	if code, _ := post(t, hook, `{"text":"x"}`); code != 404 {
 		t.Error("after the uninstall")
 	}
-	if b := w.Breaches(); b[len(b)-1].Rule != slacksim.RuleUninstalledHook {
+	if b := w.Sim.Breaches(); b[len(b)-1].Rule != slacksim.RuleUninstalledHook {
 		t.Error(b)
 	}
-	if n := len(w.CallsTo("response_url")); n != 11 {
+	if n := len(w.Sim.Calls("response_url")); n != 11 {
 		t.Errorf("%d recorded posts", n)
 	}
 }
@@ -178,11 +178,11 @@ func TestResponseURL(t *testing.T) {
 func TestCommandAnswersStay(t *testing.T) {
 	for _, stay := range []bool{false, true} {
 		w := newWorld(t)
-		w.SetApp(func(a *slacksim.App) { a.CommandAnswersStay = stay })
+		w.Sim.SetApp(func(a *slacksim.App) { a.CommandAnswersStay = stay })
 		w.Install(slacksim.AcmeAdmin)
 		visible := func(user string) string {
 			var out []string
-			for _, m := range w.Messages(slacksim.AcmeGeneral, user) {
+			for _, m := range w.Sim.Messages(slacksim.AcmeGeneral, user) {
 				if !m.Deleted {
 					out = append(out, m.Text)
 				}
@@ -204,7 +204,7 @@ func TestCommandAnswersStay(t *testing.T) {
 		w.Bot.Reply(nil)
 
 		// The hook of a button in the answer replaces it under either reading.
-		if _, err := w.Press(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, first, "go"); err != nil {
+		if _, err := w.Sim.Press(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, first, "go"); err != nil {
 			t.Fatal(err)
 		}
 		post(t, answer(w.Bot.Last(t).Outer).Str("response_url"), `{"text":"Pressed","replace_original":true}`)
@@ -224,10 +224,10 @@ func TestCommandAnswersStay(t *testing.T) {
 func TestPress(t *testing.T) {
 	w := newWorld(t)
 	tok := w.Install(slacksim.AcmeAdmin)
-	dm := w.DM(slacksim.AcmeAdmin)
+	dm := w.Sim.DM(slacksim.AcmeAdmin)
 	a := w.Call("chat.postMessage", tok, "channel", dm, "text", "t", "blocks", twoButtons)
 	w.Settled()
-	if _, err := w.Press(w.Ctx, slacksim.AcmeAdmin, dm, a.Str("ts"), "go"); err != nil {
+	if _, err := w.Sim.Press(w.Ctx, slacksim.AcmeAdmin, dm, a.Str("ts"), "go"); err != nil {
 		t.Fatal(err)
 	}
 	p := answer(w.Bot.Last(t).Outer)
@@ -240,15 +240,15 @@ func TestPress(t *testing.T) {
 	if code, _ := post(t, p.Str("response_url"), `{"text":"Replaced","replace_original":true}`); code != 200 {
 		t.Error(code)
 	}
-	if m := w.Messages(dm, slacksim.AcmeAdmin)[0]; m.Text != "Replaced" || m.Blocks != nil {
+	if m := w.Sim.Messages(dm, slacksim.AcmeAdmin)[0]; m.Text != "Replaced" || m.Blocks != nil {
 		t.Errorf("message %+v", m)
 	}
-	if _, err := w.Press(w.Ctx, slacksim.AcmeAdmin, dm, a.Str("ts"), "go"); err == nil {
+	if _, err := w.Sim.Press(w.Ctx, slacksim.AcmeAdmin, dm, a.Str("ts"), "go"); err == nil {
 		t.Error("a button that is gone was pressed")
 	}
 	b := w.Call("chat.postMessage", tok, "channel", dm, "text", "t", "blocks", twoButtons)
 	w.Settled()
-	if _, err := w.Press(w.Ctx, slacksim.AcmeAdmin, dm, b.Str("ts"), "pick", "2"); err != nil {
+	if _, err := w.Sim.Press(w.Ctx, slacksim.AcmeAdmin, dm, b.Str("ts"), "pick", "2"); err != nil {
 		t.Fatal(err)
 	}
 	p = answer(w.Bot.Last(t).Outer)
@@ -256,11 +256,11 @@ func TestPress(t *testing.T) {
 	if answer(act).Str("selected_option", "value") != "2" {
 		t.Errorf("menu %v", act)
 	}
-	if _, err := w.Press(w.Ctx, slacksim.AcmeMember, dm, b.Str("ts"), "go"); err == nil {
+	if _, err := w.Sim.Press(w.Ctx, slacksim.AcmeMember, dm, b.Str("ts"), "go"); err == nil {
 		t.Error("another person pressed a button in this DM")
 	}
 	w.Bot.Reply(status(500))
-	ack, _ := w.Press(w.Ctx, slacksim.AcmeAdmin, dm, b.Str("ts"), "go")
+	ack, _ := w.Sim.Press(w.Ctx, slacksim.AcmeAdmin, dm, b.Str("ts"), "go")
 	if ack.Shown == "" {
 		t.Error("the person sees nothing of the failure")
 	}
@@ -309,15 +309,15 @@ func TestViewSubmission(t *testing.T) {
 	submit := func(id, reply string) slacksim.Ack {
 		t.Helper()
 		w.Bot.Reply(jsonReply(reply))
-		ack, err := w.SubmitView(w.Ctx, slacksim.AcmeAdmin, id, map[string]map[string]string{"n": {"name": "Zed"}})
+		ack, err := w.Sim.SubmitView(w.Ctx, slacksim.AcmeAdmin, id, map[string]map[string]string{"n": {"name": "Zed"}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return ack
 	}
 	id := open()
-	if ack, _ := w.SubmitView(w.Ctx, slacksim.AcmeAdmin, id, nil); ack.Err != "incomplete" ||
-		w.OpenViews(slacksim.AcmeAdmin)[0].Errors["n"] == "" {
+	if ack, _ := w.Sim.SubmitView(w.Ctx, slacksim.AcmeAdmin, id, nil); ack.Err != "incomplete" ||
+		w.Sim.OpenViews(slacksim.AcmeAdmin)[0].Errors["n"] == "" {
 		t.Error("an empty required field was sent")
 	}
 	submit(id, ``)
@@ -326,38 +326,38 @@ func TestViewSubmission(t *testing.T) {
 		p.Str("view", "id") != id || p.Str("view", "app_installed_team_id") != slacksim.Acme {
 		t.Errorf("payload %v", p)
 	}
-	if len(w.OpenViews(slacksim.AcmeAdmin)) != 0 {
+	if len(w.Sim.OpenViews(slacksim.AcmeAdmin)) != 0 {
 		t.Error("an empty body did not close the view")
 	}
 	id = open()
 	submit(id, `{"response_action":"errors","errors":{"n":"taken"}}`)
-	if v := w.OpenViews(slacksim.AcmeAdmin); len(v) != 1 || v[0].Errors["n"] != "taken" {
+	if v := w.Sim.OpenViews(slacksim.AcmeAdmin); len(v) != 1 || v[0].Errors["n"] != "taken" {
 		t.Errorf("errors: %+v", v)
 	}
 	submit(id, `{"response_action":"update","view":`+modal("B", nameInput)+`}`)
-	if v := w.OpenViews(slacksim.AcmeAdmin); v[0].Title != "B" || v[0].ID != id || v[0].Errors != nil {
+	if v := w.Sim.OpenViews(slacksim.AcmeAdmin); v[0].Title != "B" || v[0].ID != id || v[0].Errors != nil {
 		t.Errorf("update: %+v", v)
 	}
 	submit(id, `{"response_action":"push","view":`+modal("C", nameInput)+`}`)
-	v := w.OpenViews(slacksim.AcmeAdmin)
+	v := w.Sim.OpenViews(slacksim.AcmeAdmin)
 	if len(v) != 2 || v[1].Title != "C" || v[1].PreviousViewID != id || v[1].RootViewID != id {
 		t.Errorf("push: %+v", v)
 	}
 	w.WantBreaches()
 	for _, bad := range []string{`ok`, `{"foo":1}`, `{"response_action":"errors","errors":{"zzz":"no such block"}}`,
 		`{"response_action":"errors"}`, `{"response_action":"dance"}`, `{"response_action":"update","view":{}}`} {
-		before := len(w.Breaches())
-		if ack := submit(v[1].ID, bad); ack.Shown == "" || len(w.Breaches()) != before+1 ||
-			w.Breaches()[before].Rule != slacksim.RuleViewAck {
+		before := len(w.Sim.Breaches())
+		if ack := submit(v[1].ID, bad); ack.Shown == "" || len(w.Sim.Breaches()) != before+1 ||
+			w.Sim.Breaches()[before].Rule != slacksim.RuleViewAck {
 			t.Errorf("%s was taken: %+v", bad, ack)
 		}
 	}
 	submit(v[1].ID, `{"response_action":"clear"}`)
-	if len(w.OpenViews(slacksim.AcmeAdmin)) != 0 {
+	if len(w.Sim.OpenViews(slacksim.AcmeAdmin)) != 0 {
 		t.Error("clear")
 	}
 	id = open()
-	if _, err := w.CloseView(w.Ctx, slacksim.AcmeAdmin, id, false); err != nil {
+	if _, err := w.Sim.CloseView(w.Ctx, slacksim.AcmeAdmin, id, false); err != nil {
 		t.Fatal(err)
 	}
 	if p := w.Bot.Last(t).Outer; p["type"] != "view_closed" || p["is_cleared"] != false {
@@ -379,7 +379,7 @@ func TestViewUpdateAndPush(t *testing.T) {
 	}
 	w.WantError("views.update", tok, "not_found", "view_id", "V0", "view", modal("B", button))
 	for range 2 {
-		if _, err := w.PressView(w.Ctx, slacksim.AcmeAdmin, w.OpenViews(slacksim.AcmeAdmin)[0].ID, "more"); err != nil {
+		if _, err := w.Sim.Forms.PressInView(w.Ctx, slacksim.AcmeAdmin, w.Sim.OpenViews(slacksim.AcmeAdmin)[0].ID, slacksim.Form{ActionID: "more"}); err != nil {
 			t.Fatal(err)
 		}
 		if c := w.Call("views.push", tok, "trigger_id", w.Bot.Last(t).Outer["trigger_id"].(string),
@@ -387,10 +387,10 @@ func TestViewUpdateAndPush(t *testing.T) {
 			t.Error(c)
 		}
 	}
-	w.PressView(w.Ctx, slacksim.AcmeAdmin, id, "more")
+	w.Sim.Forms.PressInView(w.Ctx, slacksim.AcmeAdmin, id, slacksim.Form{ActionID: "more"})
 	w.WantError("views.push", tok, "push_limit_reached", "trigger_id", w.Bot.Last(t).Outer["trigger_id"].(string),
 		"view", modal("P", button))
-	if _, err := w.Shortcut(w.Ctx, slacksim.AcmeAdmin, "short"); err != nil {
+	if _, err := w.Sim.Forms.Shortcut(w.Ctx, slacksim.AcmeAdmin, "short"); err != nil {
 		t.Fatal(err)
 	}
 	if p := w.Bot.Last(t).Outer; p["type"] != "shortcut" || p["callback_id"] != "short" || p["response_url"] != nil {
@@ -402,12 +402,12 @@ func TestHome(t *testing.T) {
 	w := newWorld(t)
 	tok := w.Install(slacksim.AcmeAdmin)
 	home := `{"type":"home","blocks":` + twoButtons + `}`
-	if err := w.OpenHome(w.Ctx, slacksim.AcmeAdmin, "home"); err != nil {
+	if err := w.Sim.OpenHome(w.Ctx, slacksim.AcmeAdmin, "home"); err != nil {
 		t.Fatal(err)
 	}
 	w.Settled()
 	if e := w.Bot.Last(t).Event; e["type"] != "app_home_opened" || e["tab"] != "home" || e["view"] != nil ||
-		e["channel"] != w.DM(slacksim.AcmeAdmin) {
+		e["channel"] != w.Sim.DM(slacksim.AcmeAdmin) {
 		t.Errorf("first opening %v", e)
 	}
 	a := w.Call("views.publish", tok, "user_id", slacksim.AcmeAdmin, "view", home)
@@ -418,18 +418,18 @@ func TestHome(t *testing.T) {
 	}
 	w.WantError("views.publish", tok, "user_not_found", "user_id", slacksim.BirchAdmin, "view", home)
 	w.WantError("views.publish", tok, "invalid_arguments", "user_id", slacksim.AcmeAdmin, "view", modal("A", nameInput))
-	w.OpenHome(w.Ctx, slacksim.AcmeAdmin, "home")
+	w.Sim.OpenHome(w.Ctx, slacksim.AcmeAdmin, "home")
 	w.Settled()
 	if e := w.Bot.Last(t).Event; e["view"] == nil {
 		t.Error("the published view does not come along")
 	}
-	if _, err := w.PressHome(w.Ctx, slacksim.AcmeAdmin, "go"); err != nil {
+	if _, err := w.Sim.PressHome(w.Ctx, slacksim.AcmeAdmin, "go"); err != nil {
 		t.Fatal(err)
 	}
 	if p := w.Bot.Last(t).Outer; p["channel"] != nil || p["response_url"] != nil ||
 		answer(p).Str("view", "type") != "home" {
 		t.Errorf("payload %v", p)
 	}
-	w.SetApp(func(a *slacksim.App) { a.HomeTab = false })
+	w.Sim.SetApp(func(a *slacksim.App) { a.HomeTab = false })
 	w.WantError("views.publish", tok, "not_enabled", "user_id", slacksim.AcmeAdmin, "view", home)
 }

@@ -22,50 +22,55 @@ const (
 	NoUninstallEvents                       // neither, as when deliveries were lost
 )
 
-// admins is what they do with the app in their workspaces and organisations.
-type admins struct{ *events }
+// Admins is what they do with the app in their workspaces and organisations.
+type Admins struct {
+	*engine
+	world  *world
+	oauth  *oauth
+	events *events
+}
 
 // Uninstall removes the app from a workspace (or organisation, given its enterprise id) as an admin does under Manage
 // apps: every token dies at once, then the events of the order are sent in the background, one after the other's
 // answer. It is an error if the app is not installed there. docs.slack.dev/reference/events/app_uninstalled
-func (s admins) Uninstall(ctx context.Context, teamID string, order UninstallOrder) error {
+func (s *Admins) Uninstall(ctx context.Context, teamID string, order UninstallOrder) error {
 	return s.UninstallLate(ctx, teamID, order, 0)
 }
 
 // UninstallLate is Uninstall whose events are sent only when the clock has moved by delay, with the event_time of the
 // removal: what an app sees that is re-installed in between.
-func (s admins) UninstallLate(_ context.Context, teamID string, order UninstallOrder, delay time.Duration) error {
+func (s *Admins) UninstallLate(_ context.Context, teamID string, order UninstallOrder, delay time.Duration) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	in := s.installs[teamID]
+	in := s.oauth.installs[teamID]
 	if in == nil {
 		return fmt.Errorf("uninstall: the app is not installed in %s", teamID)
 	}
-	bots, users := s.removeLocked(in)
-	s.sendUninstallLocked(in, order, bots, users, delay)
+	bots, users := s.oauth.removeLocked(in)
+	s.events.sendUninstallLocked(in, order, bots, users, delay)
 	return nil
 }
 
 // RepeatUninstallEvents sends the two events once more, with new event ids and the present time, whether or not the
 // app is installed: the stray events an app must not take for a removal without looking.
-func (s admins) RepeatUninstallEvents(_ context.Context, teamID string, order UninstallOrder) {
+func (s *Admins) RepeatUninstallEvents(_ context.Context, teamID string, order UninstallOrder) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	in := &installation{home: teamID, teamID: teamID, bot: s.botLocked(teamID)}
-	if t := s.teamLocked(teamID); t != nil {
+	in := &installation{home: teamID, teamID: teamID, bot: s.world.botLocked(teamID)}
+	if t := s.world.teamLocked(teamID); t != nil {
 		in.enterpriseID = t.EnterpriseID
 	} else {
 		in.teamID, in.enterpriseID, in.org = "", teamID, true
 	}
-	s.sendUninstallLocked(in, order, []string{in.bot.userID}, nil, 0)
+	s.events.sendUninstallLocked(in, order, []string{in.bot.userID}, nil, 0)
 }
 
 // RevokeUser withdraws one person's user token: the workspace's installation stays, and tokens_revoked names the person
 // under oauth only. It is an error if that person granted none.
-func (s admins) RevokeUser(_ context.Context, userID string) error {
+func (s *Admins) RevokeUser(_ context.Context, userID string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, in := range s.installs {
+	for _, in := range s.oauth.installs {
 		c := in.users[userID]
 		if c == nil {
 			continue
@@ -74,9 +79,9 @@ func (s admins) RevokeUser(_ context.Context, userID string) error {
 			t.state = revoked
 		}
 		delete(in.users, userID)
-		if s.subscribedLocked("tokens_revoked") {
-			s.sendLocked(s.envelopeLocked(Event{TeamID: in.teamID, EnterpriseID: in.enterpriseID, NoAuthorizations: true,
-				Inner: tokensRevoked(nil, []string{userID})}, in))
+		if s.events.subscribedLocked("tokens_revoked") {
+			s.events.tellLocked(Event{TeamID: in.teamID, EnterpriseID: in.enterpriseID, NoAuthorizations: true,
+				Inner: tokensRevoked(nil, []string{userID})}, in)
 		}
 		s.noteLocked()
 		return nil
@@ -86,19 +91,19 @@ func (s admins) RevokeUser(_ context.Context, userID string) error {
 
 // GrantTeam adds the organisation-wide app to a workspace and sends team_access_granted; RevokeTeam takes it away
 // again. docs.slack.dev/enterprise/organization-ready-apps
-func (s admins) GrantTeam(_ context.Context, teamID string) error { return s.grant(teamID, true) }
+func (s *Admins) GrantTeam(_ context.Context, teamID string) error { return s.grant(teamID, true) }
 
 // RevokeTeam is the opposite of GrantTeam.
-func (s admins) RevokeTeam(_ context.Context, teamID string) error { return s.grant(teamID, false) }
+func (s *Admins) RevokeTeam(_ context.Context, teamID string) error { return s.grant(teamID, false) }
 
-func (s admins) grant(teamID string, on bool) error {
+func (s *Admins) grant(teamID string, on bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t := s.teamLocked(teamID)
-	if t == nil || s.installs[t.EnterpriseID] == nil {
+	t := s.world.teamLocked(teamID)
+	if t == nil || s.oauth.installs[t.EnterpriseID] == nil {
 		return fmt.Errorf("grant team: no organisation-wide installation covers %s", teamID)
 	}
-	in := s.installs[t.EnterpriseID]
+	in := s.oauth.installs[t.EnterpriseID]
 	name := "team_access_granted"
 	in.granted = slices.DeleteFunc(in.granted, func(x string) bool { return x == teamID })
 	if on {
@@ -107,19 +112,19 @@ func (s admins) grant(teamID string, on bool) error {
 		name = "team_access_revoked"
 	}
 	s.noteLocked()
-	if s.subscribedLocked(name) {
-		s.sendLocked(s.envelopeLocked(Event{EnterpriseID: in.enterpriseID,
-			Inner: map[string]any{"type": name, "team_ids": []string{teamID}}}, in))
+	if s.events.subscribedLocked(name) {
+		s.events.tellLocked(Event{EnterpriseID: in.enterpriseID,
+			Inner: map[string]any{"type": name, "team_ids": []string{teamID}}}, in)
 	}
 	return nil
 }
 
 // Permit changes what the app may do in a workspace, or an organisation when given an enterprise id. Slack does not
 // tell the app: its tokens stay, and every answer says what they may do now.
-func (s admins) Permit(teamID string, allow, takeAway []string) error {
+func (s *Admins) Permit(teamID string, allow, takeAway []string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	in := s.installLocked(teamID)
+	in := s.oauth.installLocked(teamID)
 	if in == nil || in.chain == nil {
 		return fmt.Errorf("permit: %w", ErrNotInstalled)
 	}

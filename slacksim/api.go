@@ -68,7 +68,7 @@ type method struct {
 	kind     string   // "bot": no other token will do
 	formOnly bool     // ignores JSON bodies, as Slack's read methods do
 	orgTeam  bool     // an organisation's token must say team_id
-	run      func(*Sim, *apiRequest) (map[string]any, *apiError)
+	run      func(*apiRequest) (map[string]any, *apiError)
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {
@@ -150,7 +150,24 @@ func (s *record) guarded(w http.ResponseWriter, r *http.Request, call *Call, ent
 	_, _ = w.Write(rec.body.Bytes())
 }
 
-func (s *Sim) serveAPI(w http.ResponseWriter, r *http.Request) {
+// api is the Web API.
+type api struct {
+	*engine
+	record  *record
+	world   *world
+	oauth   *oauth
+	views   *views
+	hooks   *hooks
+	methods map[string]method
+}
+
+func newAPI(s *Sim) *api {
+	return &api{engine: s.engine, record: s.record, world: s.world, oauth: s.oauth, views: s.views, hooks: s.hooks,
+		methods: methodsOf(s)}
+}
+
+// ServeHTTP answers one call.
+func (s *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	req := &apiRequest{method: strings.TrimPrefix(r.URL.Path, "/api/")}
 	call := &Call{Method: req.method}
 	req.call = call
@@ -160,12 +177,12 @@ func (s *Sim) serveAPI(w http.ResponseWriter, r *http.Request) {
 
 	enterprise := ""
 	s.mu.Lock()
-	if t := s.tokens[sent]; t != nil {
+	if t := s.oauth.tokens[sent]; t != nil {
 		call.TeamID, enterprise = t.chain.inst.home, t.chain.inst.enterpriseID
 	}
 	s.mu.Unlock()
 
-	s.guarded(w, r, call, enterprise, func(w http.ResponseWriter) func() {
+	s.record.guarded(w, r, call, enterprise, func(w http.ResponseWriter) func() {
 		out, err := map[string]any(nil), early
 		if err == nil {
 			out, err = s.callMethod(w.Header(), r, req, sent)
@@ -193,7 +210,7 @@ func (s *Sim) serveAPI(w http.ResponseWriter, r *http.Request) {
 }
 
 // parse reads the arguments; an error is answered without looking at anything else.
-func (s *Sim) parse(r *http.Request, req *apiRequest) *apiError {
+func (s *api) parse(r *http.Request, req *apiRequest) *apiError {
 	body, err := readBody(r.Body)
 	if err != nil {
 		return fail("request_timeout")
@@ -202,10 +219,10 @@ func (s *Sim) parse(r *http.Request, req *apiRequest) *apiError {
 	req.basic = [2]string{unescaped(id), unescaped(secret)}
 	query := r.URL.Query()
 	if query.Has("token") {
-		s.breach(RuleTokenInQuery, "%s was called with a token in the address", req.method)
+		s.record.breach(RuleTokenInQuery, "%s was called with a token in the address", req.method)
 		return fail("invalid_auth")
 	}
-	if err := req.readArguments(r, body); err != nil {
+	if err := req.readArguments(r, body, s.methods[req.method].formOnly); err != nil {
 		return err
 	}
 	for k, v := range query {
@@ -225,7 +242,8 @@ func unescaped(v string) string {
 	return v
 }
 
-func (r *apiRequest) readArguments(from *http.Request, body []byte) *apiError {
+// readArguments takes in the body. With formOnly one of JSON holds no arguments: Slack ignores it.
+func (r *apiRequest) readArguments(from *http.Request, body []byte, formOnly bool) *apiError {
 	ct, _, _ := strings.Cut(strings.ToLower(from.Header.Get("Content-Type")), ";")
 	r.form = url.Values{}
 
@@ -239,7 +257,7 @@ func (r *apiRequest) readArguments(from *http.Request, body []byte) *apiError {
 			r.isJSON = true
 			return fail("invalid_json")
 		}
-		r.isJSON = !methods[r.method].formOnly // else Slack ignores the body, and the method misses its arguments
+		r.isJSON = !formOnly
 	case "multipart/form-data":
 		from.Body = io.NopCloser(bytes.NewReader(body))
 		if from.ParseMultipartForm(maxBody) != nil {
@@ -269,8 +287,8 @@ func tokenOf(r *http.Request, req *apiRequest) string {
 	return req.form.Get("token")
 }
 
-func (s *Sim) callMethod(h http.Header, r *http.Request, req *apiRequest, sent string) (map[string]any, *apiError) {
-	m, ok := methods[req.method]
+func (s *api) callMethod(h http.Header, r *http.Request, req *apiRequest, sent string) (map[string]any, *apiError) {
+	m, ok := s.methods[req.method]
 	if !ok {
 		return nil, fail("unknown_method")
 	}
@@ -285,15 +303,15 @@ func (s *Sim) callMethod(h http.Header, r *http.Request, req *apiRequest, sent s
 		}
 		s.foreignLocked(req)
 	}
-	return m.run(s, req)
+	return m.run(req)
 }
 
 // admitLocked checks the token before the method sees anything.
-func (s *Sim) admitLocked(h http.Header, req *apiRequest, m method, sent string) *apiError {
+func (s *api) admitLocked(h http.Header, req *apiRequest, m method, sent string) *apiError {
 	if sent == "" {
 		return fail("not_authed")
 	}
-	t := s.tokens[sent]
+	t := s.oauth.tokens[sent]
 	if t == nil {
 		return fail("invalid_auth")
 	}
@@ -301,11 +319,11 @@ func (s *Sim) admitLocked(h http.Header, req *apiRequest, m method, sent string)
 	if rule, dead, code := s.endedLocked(t); code != "" {
 		// auth.test is how an app asks whether a token lives; asking is no breach.
 		if req.method != "auth.test" {
-			s.breachLocked(rule, "%s was called with %s %s token of %s", req.method, dead, t.chain.kind, in.home)
+			s.record.breachLocked(rule, "%s was called with %s %s token of %s", req.method, dead, t.chain.kind, in.home)
 		}
 		return fail(code)
 	}
-	if s.migrating[in.teamID] {
+	if s.oauth.migrating[in.teamID] {
 		return fail("org_login_required")
 	}
 
@@ -323,7 +341,7 @@ func (s *Sim) admitLocked(h http.Header, req *apiRequest, m method, sent string)
 		case team == "":
 			return failWith("missing_argument", "[ERROR] missing required field: team_id (organisation-wide token)")
 		case !in.covers(team):
-			if !s.relatedLocked(in, team) {
+			if !s.oauth.relatedLocked(in, team) {
 				s.foreignLocked(req)
 			}
 			return fail("team_access_not_granted")
@@ -333,7 +351,7 @@ func (s *Sim) admitLocked(h http.Header, req *apiRequest, m method, sent string)
 }
 
 // endedLocked says how a token ended, and which rule forbids its use; no code: it lives.
-func (s *Sim) endedLocked(t *token) (rule, dead, code string) {
+func (s *api) endedLocked(t *token) (rule, dead, code string) {
 	switch {
 	case t.state == inactive:
 		return RuleRevokedToken, "a dead", "account_inactive"

@@ -42,7 +42,7 @@ func post(t *testing.T, url, body string) (int, string) {
 // json posts a JSON body with the token in the header.
 func (w *world) json(method, token, body string) answer {
 	w.T.Helper()
-	req, _ := http.NewRequest("POST", w.URL()+"/api/"+method, strings.NewReader(body))
+	req, _ := http.NewRequest("POST", w.Sim.URL()+"/api/"+method, strings.NewReader(body))
 	req.Header.Set("Content-Type", "application/json; charset=utf-8")
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
@@ -63,7 +63,7 @@ func TestTokensAndScopes(t *testing.T) {
 	if b := w.Call("auth.test", "", "token", tok); b["ok"] != true {
 		t.Errorf("a token in the form: %v", b)
 	}
-	req, _ := http.NewRequest("POST", w.URL()+"/api/team.info", nil)
+	req, _ := http.NewRequest("POST", w.Sim.URL()+"/api/team.info", nil)
 	req.Header.Set("Authorization", "Bearer "+tok)
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
@@ -81,12 +81,12 @@ func TestTokensAndScopes(t *testing.T) {
 		t.Errorf("JSON: %v", b)
 	}
 	w.WantBreaches()
-	req, _ = http.NewRequest("POST", w.URL()+"/api/auth.test?token="+tok, nil)
+	req, _ = http.NewRequest("POST", w.Sim.URL()+"/api/auth.test?token="+tok, nil)
 	if b := do(t, req); b["ok"] == true {
 		t.Error("a token in the address was taken")
 	}
 	w.WantBreaches(slacksim.RuleTokenInQuery)
-	calls := w.CallsTo("chat.postMessage")
+	calls := w.Sim.Calls("chat.postMessage")
 	if len(calls) != 1 || calls[0].Token != tok || calls[0].TeamID != slacksim.Acme || !calls[0].OK ||
 		calls[0].Arg("text") != "hi" || !calls[0].Done {
 		t.Errorf("calls %+v", calls)
@@ -96,14 +96,14 @@ func TestTokensAndScopes(t *testing.T) {
 func TestPosting(t *testing.T) {
 	w := newWorld(t)
 	tok := w.Install(slacksim.AcmeAdmin)
-	dm := w.DM(slacksim.AcmeMember)
+	dm := w.Sim.DM(slacksim.AcmeMember)
 	w.WantError("chat.postMessage", tok, "no_text", "channel", dm)
 	w.WantError("chat.postMessage", tok, "channel_not_found", "channel", "C0NOWHERE", "text", "x")
 	w.WantError("chat.postMessage", tok, "channel_not_found", "channel", slacksim.BirchGeneral, "text", "x")
 	w.WantError("chat.postMessage", tok, "channel_not_found", "channel", slacksim.BirchAdmin, "text", "x")
 	w.WantError("chat.postMessage", tok, "not_in_channel", "channel", slacksim.AcmeGeneral, "text", "x")
-	in, _ := w.Installed(slacksim.Acme)
-	if err := w.Invite(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, in.BotUserID); err != nil {
+	in, _ := w.Sim.Installed(slacksim.Acme)
+	if err := w.Sim.Invite(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, in.BotUserID); err != nil {
 		t.Fatal(err)
 	}
 	a := w.Call("chat.postMessage", tok, "channel", "#general", "text", "first")
@@ -114,7 +114,7 @@ func TestPosting(t *testing.T) {
 		"text", "second"); u["ok"] != true {
 		t.Error(u)
 	}
-	theirs, _ := w.Say(w.Ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, "mine")
+	theirs, _ := w.Sim.Say(w.Ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, "mine")
 	w.WantError("chat.update", tok, "cant_update_message", "channel", slacksim.AcmeGeneral, "ts", theirs, "text", "x")
 	w.WantError("chat.delete", tok, "cant_delete_message", "channel", slacksim.AcmeGeneral, "ts", theirs)
 	w.WantError("chat.update", tok, "message_not_found", "channel", slacksim.AcmeGeneral, "ts", "1.1", "text", "x")
@@ -127,8 +127,8 @@ func TestPosting(t *testing.T) {
 	}
 	w.WantError("reactions.add", tok, "already_reacted", "channel", slacksim.AcmeGeneral, "timestamp", theirs,
 		"name", "eyes")
-	member := w.Messages(slacksim.AcmeGeneral, slacksim.AcmeMember)
-	admin := w.Messages(slacksim.AcmeGeneral, slacksim.AcmeAdmin)
+	member := w.Sim.Messages(slacksim.AcmeGeneral, slacksim.AcmeMember)
+	admin := w.Sim.Messages(slacksim.AcmeGeneral, slacksim.AcmeAdmin)
 	if len(member) != len(admin)+1 {
 		t.Errorf("the ephemeral message is not for one: %d, %d", len(member), len(admin))
 	}
@@ -140,7 +140,7 @@ func TestPosting(t *testing.T) {
 		t.Errorf("edited %+v", m)
 	}
 	w.Call("chat.delete", tok, "channel", slacksim.AcmeGeneral, "ts", a.Str("ts"))
-	if m := w.Messages(slacksim.AcmeGeneral, "")[1]; !m.Deleted {
+	if m := w.Sim.Messages(slacksim.AcmeGeneral, "")[1]; !m.Deleted {
 		t.Error("not deleted")
 	}
 }
@@ -213,7 +213,7 @@ func TestPeopleAndPlaces(t *testing.T) {
 	if a := w.json("users.info", tok, `{"user":"`+slacksim.AcmeAdmin+`"}`); a.Str("error") != "user_not_found" {
 		t.Errorf("users.info reads no JSON: %v", a)
 	}
-	w.AddChannel(slacksim.Channel{ID: "C0SHARED01", TeamID: slacksim.Acme, Name: "both",
+	w.Sim.AddChannel(slacksim.Channel{ID: "C0SHARED01", TeamID: slacksim.Acme, Name: "both",
 		SharedWith: []string{slacksim.Birch}, Members: []string{slacksim.AcmeAdmin, slacksim.BirchAdmin}})
 	if m := w.Call("users.info", tok, "user", slacksim.BirchAdmin)["user"].(map[string]any); m["is_stranger"] != true ||
 		m["is_admin"] != nil {
@@ -231,7 +231,7 @@ func TestPeopleAndPlaces(t *testing.T) {
 		t.Errorf("icon %d %q", res.StatusCode, b)
 	}
 	a := w.Call("conversations.open", tok, "users", slacksim.AcmeMember)
-	if a.Str("channel", "id") != w.DM(slacksim.AcmeMember) {
+	if a.Str("channel", "id") != w.Sim.DM(slacksim.AcmeMember) {
 		t.Error(a)
 	}
 	a = w.Call("conversations.list", tok, "limit", "2")
@@ -260,7 +260,7 @@ func TestPeopleAndPlaces(t *testing.T) {
 	if l := w.Call("users.list", tok); len(l["members"].([]any)) != 3 {
 		t.Error(l)
 	}
-	in, _ := w.Installed(slacksim.Acme)
+	in, _ := w.Sim.Installed(slacksim.Acme)
 	if b := w.Call("bots.info", tok, "bot", in.BotID); b.Str("bot", "user_id") != in.BotUserID {
 		t.Error(b)
 	}
@@ -272,7 +272,7 @@ func TestFaults(t *testing.T) {
 	w := newWorld(t)
 	tok := w.Install(slacksim.AcmeAdmin)
 	birch := w.Install(slacksim.BirchAdmin)
-	clear := w.Inject(slacksim.Fault{Method: "auth.test", TeamID: slacksim.Acme, Error: "ekm_access_denied"})
+	clear := w.Sim.Inject(slacksim.Fault{Method: "auth.test", TeamID: slacksim.Acme, Error: "ekm_access_denied"})
 	w.WantError("auth.test", tok, "ekm_access_denied")
 	if a := w.Call("auth.test", birch); a["ok"] != true {
 		t.Error("the fault is not for this workspace")
@@ -284,7 +284,7 @@ func TestFaults(t *testing.T) {
 
 	get := func() *http.Response {
 		t.Helper()
-		req, _ := http.NewRequest("POST", w.URL()+"/api/auth.test", nil)
+		req, _ := http.NewRequest("POST", w.Sim.URL()+"/api/auth.test", nil)
 		req.Header.Set("Authorization", "Bearer "+tok)
 		res, err := http.DefaultClient.Do(req)
 		if err != nil {
@@ -293,11 +293,11 @@ func TestFaults(t *testing.T) {
 		res.Body.Close()
 		return res
 	}
-	w.Inject(slacksim.Fault{Times: 1, RetryAfter: 7})
+	w.Sim.Inject(slacksim.Fault{Times: 1, RetryAfter: 7})
 	if r := get(); r.StatusCode != 429 || r.Header.Get("Retry-After") != "7" {
 		t.Errorf("rate limit %v", r)
 	}
-	w.Inject(slacksim.Fault{Method: "*", Times: 1, Status: 503, Body: "<html>"})
+	w.Sim.Inject(slacksim.Fault{Method: "*", Times: 1, Status: 503, Body: "<html>"})
 	if r := get(); r.StatusCode != 503 {
 		t.Errorf("status %v", r.Status)
 	}
@@ -305,38 +305,38 @@ func TestFaults(t *testing.T) {
 		t.Errorf("the fault lasted: %v", r.Status)
 	}
 
-	w.Inject(slacksim.Fault{Method: "chat.postMessage", Times: 1, DropAnswer: true})
+	w.Sim.Inject(slacksim.Fault{Method: "chat.postMessage", Times: 1, DropAnswer: true})
 	if _, err := w.Try("chat.postMessage", tok, "channel", slacksim.AcmeAdmin, "text", "lost"); err == nil {
 		t.Error("the answer came")
 	}
-	if m := w.Messages(w.DM(slacksim.AcmeAdmin), slacksim.AcmeAdmin); len(m) != 1 || m[0].Text != "lost" {
+	if m := w.Sim.Messages(w.Sim.DM(slacksim.AcmeAdmin), slacksim.AcmeAdmin); len(m) != 1 || m[0].Text != "lost" {
 		t.Errorf("the work was not done: %v", m)
 	}
 
-	w.Inject(slacksim.Fault{Method: "auth.test", Times: 1, Hang: true})
+	w.Sim.Inject(slacksim.Fault{Method: "auth.test", Times: 1, Hang: true})
 	ctx, cancel := context.WithCancel(w.Ctx)
 	done := make(chan error, 1)
 	go func() {
-		req, _ := http.NewRequestWithContext(ctx, "POST", w.URL()+"/api/auth.test", nil)
+		req, _ := http.NewRequestWithContext(ctx, "POST", w.Sim.URL()+"/api/auth.test", nil)
 		_, err := http.DefaultClient.Do(req)
 		done <- err
 	}()
 	hanging := func() bool {
-		calls := w.Calls()
+		calls := w.Sim.Calls()
 		return !calls[len(calls)-1].Done
 	}
-	if err := w.WaitFor(w.Ctx, hanging); err != nil {
+	if err := w.Sim.WaitFor(w.Ctx, hanging); err != nil {
 		t.Fatal(err)
 	}
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	if err := w.WaitFor(w.Ctx, func() bool { return !hanging() }); err != nil {
+	if err := w.Sim.WaitFor(w.Ctx, func() bool { return !hanging() }); err != nil {
 		t.Error("the Sim did not notice that the caller hung up")
 	}
 
-	w.Inject(slacksim.Fault{Method: "auth.test", Times: 1, Delay: time.Millisecond})
+	w.Sim.Inject(slacksim.Fault{Method: "auth.test", Times: 1, Delay: time.Millisecond})
 	if a := w.Call("auth.test", tok); a["ok"] != true {
 		t.Error("a delay changed the answer")
 	}

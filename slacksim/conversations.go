@@ -59,7 +59,7 @@ func (s chatMethods) conversationLocked(r *apiRequest, want func(*Message) bool)
 		if at, _ := strconv.ParseFloat(m.TS, 64); m.Deleted || m.Ephemeral || at <= oldest || !want(m) {
 			continue
 		}
-		out := s.messageJSONLocked(c, m)
+		out := s.world.messageJSONLocked(c, m)
 		if m.Metadata != nil && (r.arg("include_all_metadata") == "true" || r.arg("include_all_metadata") == "1") {
 			out["metadata"] = m.Metadata
 		}
@@ -92,8 +92,8 @@ func (s chatMethods) channelJSONLocked(r *apiRequest, c *channel) map[string]any
 
 func (s chatMethods) conversationsOpen(r *apiRequest) (map[string]any, *apiError) {
 	if id := r.arg("channel"); id != "" {
-		c := s.channelLocked(id)
-		if c == nil || !c.im || !s.reachesLocked(r.inst, c) {
+		c := s.world.channelLocked(id)
+		if c == nil || !c.im || !s.oauth.reachesLocked(r.inst, c) {
 			return nil, fail("channel_not_found")
 		}
 		return map[string]any{"channel": map[string]any{"id": c.ID}}, nil
@@ -109,15 +109,15 @@ func (s chatMethods) conversationsOpen(r *apiRequest) (map[string]any, *apiError
 		return nil, r.missing("im:write")
 	}
 
-	u := s.userLocked(ids[0])
-	if u == nil || !s.sharesLocked(r.inst, u) {
+	u := s.world.userLocked(ids[0])
+	if u == nil || !s.oauth.sharesLocked(r.inst, u) {
 		return nil, fail("user_not_found")
 	}
 	if u.Deleted {
 		return nil, fail("user_disabled")
 	}
 
-	c := s.dmLocked(u.ID)
+	c := s.world.dmLocked(u.ID)
 	ch := map[string]any{"id": c.ID}
 	if r.flag("return_im") {
 		ch = s.channelJSONLocked(r, c)
@@ -126,11 +126,11 @@ func (s chatMethods) conversationsOpen(r *apiRequest) (map[string]any, *apiError
 }
 
 func (s chatMethods) conversationsJoin(r *apiRequest) (map[string]any, *apiError) {
-	c := s.channelLocked(r.arg("channel"))
-	if c == nil || c.im || c.Private || !s.reachesLocked(r.inst, c) {
+	c := s.world.channelLocked(r.arg("channel"))
+	if c == nil || c.im || c.Private || !s.oauth.reachesLocked(r.inst, c) {
 		return nil, fail("channel_not_found")
 	}
-	s.joinLocked(c, r.token.chain.userID, "")
+	s.events.joinLocked(c, r.token.chain.userID, "")
 	return map[string]any{"channel": s.channelJSONLocked(r, c)}, nil
 }
 
@@ -154,7 +154,7 @@ func (s chatMethods) listLocked(r *apiRequest, of string) (map[string]any, *apiE
 	}
 	me, team := r.token.chain.userID, r.team()
 	out := []map[string]any{}
-	for _, c := range s.channels {
+	for _, c := range s.world.channels {
 		member := c.has(me) || c.im && len(c.messages) > 0
 		theirs := of == "" || of == me && member || c.has(of) || c.im && c.imUser == of
 		if !c.inTeam(team) || !want[c.kind()] || !theirs || (c.Private || c.im) && !member {
@@ -191,7 +191,7 @@ func (s chatMethods) conversationsList(r *apiRequest) (map[string]any, *apiError
 func (s chatMethods) usersConversations(r *apiRequest) (map[string]any, *apiError) {
 	who := r.token.chain.userID
 	if u := r.arg("user"); u != "" && u != who {
-		if who = u; s.userLocked(u) == nil {
+		if who = u; s.world.userLocked(u) == nil {
 			return nil, fail("user_not_found")
 		}
 	}

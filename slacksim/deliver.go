@@ -42,15 +42,17 @@ type Ack struct {
 	Shown string
 }
 
-// sender gets deliveries to the app.
-type sender struct {
-	*socketServer
+// outbox gets deliveries to the app.
+type outbox struct {
+	*engine
+	record    *record
+	sockets   *Sockets
 	client    *http.Client
 	transport *http.Transport // ours to close; nil when the caller brought a client
 }
 
-func newSender(given *http.Client, sockets *socketServer) *sender {
-	s := &sender{socketServer: sockets, client: &http.Client{}}
+func newOutbox(given *http.Client, r *record, sockets *Sockets) *outbox {
+	s := &outbox{engine: r.engine, record: r, sockets: sockets, client: &http.Client{}}
 	if given != nil {
 		*s.client = *given
 	} else {
@@ -69,10 +71,10 @@ func newSender(given *http.Client, sockets *socketServer) *sender {
 var errTooManyRedirects = errors.New("too many redirects")
 
 // sendLocked delivers in the background what is to come in this order.
-func (s *sender) sendLocked(list ...*outgoing) { s.spawnLocked(func() { s.sendAll(list) }) }
+func (s *outbox) sendLocked(list ...*outgoing) { s.spawnLocked(func() { s.sendAll(list) }) }
 
 // sendAll delivers one event after the other's first answers: the order asked for is the order that arrives.
-func (s *sender) sendAll(list []*outgoing) {
+func (s *outbox) sendAll(list []*outgoing) {
 	for _, o := range list {
 		s.sendEvent(o, 0, "")
 		if o.twice {
@@ -82,11 +84,8 @@ func (s *sender) sendAll(list []*outgoing) {
 }
 
 // sendEvent is one attempt with its consequences: Slack retries at once, after one minute and after five.
-func (s *sender) sendEvent(o *outgoing, num int, reason string) {
-	s.mu.Lock()
-	u := s.app.EventsURL
-	s.mu.Unlock()
-	ack := s.post(s.life, o, u, sending{num: num, reason: reason})
+func (s *outbox) sendEvent(o *outgoing, num int, reason string) {
+	ack := s.post(s.life, o, sending{num: num, reason: reason})
 	if s.life.Err() != nil {
 		return
 	}
@@ -95,7 +94,7 @@ func (s *sender) sendEvent(o *outgoing, num int, reason string) {
 		return
 	}
 	if ack.Status != 0 {
-		s.breach(RuleEventStatus, "event %s was answered with HTTP %d", o.typ, ack.Status)
+		s.record.breach(RuleEventStatus, "event %s was answered with HTTP %d", o.typ, ack.Status)
 		if ack.Header.Get("X-Slack-No-Retry") == "1" {
 			return
 		}
@@ -114,7 +113,8 @@ func (s *sender) sendEvent(o *outgoing, num int, reason string) {
 
 // sending is how one attempt is made; the zero value is an honest first attempt.
 type sending struct {
-	http         bool // even in Socket Mode
+	url          string // to another address than the app's
+	http         bool   // even in Socket Mode
 	num          int
 	reason       string
 	secret       string        // another signing secret
@@ -135,26 +135,22 @@ func Sign(secret string, timestamp int64, body []byte) string {
 }
 
 // post makes one attempt and records it. The signature is made now: a retry after five minutes needs a fresh one.
-func (s *sender) post(ctx context.Context, o *outgoing, target string, how sending) Ack {
+func (s *outbox) post(ctx context.Context, o *outgoing, how sending) Ack {
 	s.mu.Lock()
-	secret := s.app.SigningSecret
-	now := s.clock.Now()
-	bySocket := s.app.SocketMode && !how.http
+	target, secret := cmp.Or(how.url, s.app.urlFor(o.kind)), cmp.Or(how.secret, s.app.SigningSecret)
+	bySocket := s.app.SocketMode && !how.http && how.url == ""
 	s.mu.Unlock()
 
-	if how.secret != "" {
-		secret = how.secret
-	}
-	stamp := now.Add(how.skew).Unix()
+	stamp := s.clock.Now().Add(how.skew).Unix()
 	sig := Sign(secret, stamp, o.body)
 	if how.badSignature {
 		sig = Sign(secret+"x", stamp, o.body)
 	}
 	d := &Delivery{Kind: o.kind, URL: target, EventID: o.eventID, Type: o.typ, TeamID: o.team,
 		RetryNum: how.num, RetryReason: how.reason, Body: o.body}
-	return s.recorded(d, func(d *Delivery) Ack {
+	return s.record.recorded(d, func(d *Delivery) Ack {
 		if bySocket {
-			return s.sendEnvelope(ctx, o, how, d)
+			return s.sockets.sendEnvelope(ctx, o, how, d)
 		}
 		return s.attempt(ctx, target, o, how, stamp, sig)
 	})
@@ -187,7 +183,7 @@ func (s *record) recorded(d *Delivery, attempt func(*Delivery) Ack) Ack {
 	return ack
 }
 
-func (s *sender) attempt(ctx context.Context, target string, o *outgoing, how sending, stamp int64, sig string) Ack {
+func (s *outbox) attempt(ctx context.Context, target string, o *outgoing, how sending, stamp int64, sig string) Ack {
 	if target == "" {
 		return Ack{Err: "connection_failed"}
 	}
@@ -267,52 +263,43 @@ type Raw struct {
 	Skew         time.Duration // added to the timestamp: -6*time.Minute is a replay, +6*time.Minute a wrong clock
 }
 
+// Sender delivers to the app what nobody's action in this Slack causes: any event, any request, and Slack's own probes.
+type Sender struct {
+	*engine
+	record *record
+	oauth  *oauth
+	events *events
+	outbox *outbox
+}
+
 // Deliver sends a raw signed request once, waits for the answer and returns it. It is never retried, and an answer
 // other than 2xx is no breach.
-func (s *sender) Deliver(ctx context.Context, r Raw) Ack {
-	if r.Kind == "" {
-		r.Kind = "event"
-	}
-	explicit := r.URL != ""
-	if !explicit {
-		app := s.App()
-		switch r.Kind {
-		case "command":
-			r.URL = app.commandsURL()
-		case "interaction":
-			r.URL = app.interactivityURL()
-		default:
-			r.URL = app.EventsURL
-		}
-	}
-	o := &outgoing{kind: r.Kind, typ: r.Type, body: r.Body}
-	return s.post(ctx, o, r.URL, sending{http: explicit, num: r.RetryNum, reason: r.RetryReason, secret: r.Secret,
+func (s *Sender) Deliver(ctx context.Context, r Raw) Ack {
+	o := &outgoing{kind: cmp.Or(r.Kind, "event"), typ: r.Type, body: r.Body}
+	return s.outbox.post(ctx, o, sending{url: r.URL, num: r.RetryNum, reason: r.RetryReason, secret: r.Secret,
 		badSignature: r.BadSignature, unsigned: r.Unsigned, skew: r.Skew, contentType: r.ContentType, extra: r.Header})
 }
 
-func (a App) commandsURL() string {
-	if a.CommandsURL != "" {
-		return a.CommandsURL
-	}
-	return a.EventsURL
-}
-
-func (a App) interactivityURL() string {
-	if a.InteractivityURL != "" {
-		return a.InteractivityURL
+// urlFor is where the app takes deliveries of a kind.
+func (a App) urlFor(kind string) string {
+	switch kind {
+	case "command":
+		return cmp.Or(a.CommandsURL, a.EventsURL)
+	case "interaction":
+		return cmp.Or(a.InteractivityURL, a.EventsURL)
 	}
 	return a.EventsURL
 }
 
 // VerifyURL sends the signed url_verification request that Slack sends when an events URL is saved, and checks that the
 // challenge comes back: as text, as a form or as JSON. docs.slack.dev/reference/events/url_verification
-func (s *sender) VerifyURL(ctx context.Context) error {
+func (s *Sender) VerifyURL(ctx context.Context) error {
 	challenge := randomText(40)
 	body, _ := json.Marshal(map[string]string{
 		"token": "deprecated-verification-token", "challenge": challenge, "type": "url_verification",
 	})
 	o := &outgoing{kind: "verification", typ: "url_verification", body: body}
-	ack := s.post(ctx, o, s.App().EventsURL, sending{http: true})
+	ack := s.outbox.post(ctx, o, sending{http: true})
 	if ack.Status >= 200 && ack.Status < 300 {
 		got := strings.TrimSpace(string(ack.Body))
 		var j struct{ Challenge string }
@@ -322,13 +309,13 @@ func (s *sender) VerifyURL(ctx context.Context) error {
 			return nil
 		}
 	}
-	s.breach(RuleVerification, "the challenge did not come back (HTTP %d)", ack.Status)
+	s.record.breach(RuleVerification, "the challenge did not come back (HTTP %d)", ack.Status)
 	return fmt.Errorf("verify events URL: the challenge did not come back (HTTP %d, %s)", ack.Status, ack.Err)
 }
 
 // SendSSLCheck sends the unsigned-looking ssl_check probe that Slack makes on command URLs from time to time; it is
 // signed like everything else. The app should answer 200 and do nothing.
-func (s *sender) SendSSLCheck(ctx context.Context) Ack {
+func (s *Sender) SendSSLCheck(ctx context.Context) Ack {
 	return s.Deliver(ctx, Raw{Kind: "command", Type: "ssl_check",
 		Body: []byte("ssl_check=1&token=deprecated-verification-token")})
 }

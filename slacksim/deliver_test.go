@@ -20,7 +20,7 @@ func TestRetries(t *testing.T) {
 	w := newWorld(t)
 	w.Install(slacksim.AcmeAdmin)
 	w.Bot.Reply(status(500))
-	if _, err := w.Say(w.Ctx, slacksim.AcmeAdmin, w.DM(slacksim.AcmeAdmin), "hi"); err != nil {
+	if _, err := w.Sim.Say(w.Ctx, slacksim.AcmeAdmin, w.Sim.DM(slacksim.AcmeAdmin), "hi"); err != nil {
 		t.Fatal(err)
 	}
 	w.Settled()
@@ -73,8 +73,8 @@ func TestRetryEndsWhenAcknowledgedOrDeclined(t *testing.T) {
 			rw.WriteHeader(503)
 		}
 	})
-	dm := w.DM(slacksim.AcmeAdmin)
-	w.Say(w.Ctx, slacksim.AcmeAdmin, dm, "one")
+	dm := w.Sim.DM(slacksim.AcmeAdmin)
+	w.Sim.Say(w.Ctx, slacksim.AcmeAdmin, dm, "one")
 	w.Settled()
 	w.Clock.Advance(time.Hour)
 	w.Settled()
@@ -85,7 +85,7 @@ func TestRetryEndsWhenAcknowledgedOrDeclined(t *testing.T) {
 		rw.Header().Set("X-Slack-No-Retry", "1")
 		rw.WriteHeader(500)
 	})
-	w.Say(w.Ctx, slacksim.AcmeAdmin, dm, "two")
+	w.Sim.Say(w.Ctx, slacksim.AcmeAdmin, dm, "two")
 	w.Settled()
 	w.Clock.Advance(time.Hour)
 	w.Settled()
@@ -102,13 +102,13 @@ func TestLateAckIsABreachAndRetried(t *testing.T) {
 			<-r.Context().Done() // the Sim hangs up after AckTimeout
 		}
 	})
-	w.Say(w.Ctx, slacksim.AcmeAdmin, w.DM(slacksim.AcmeAdmin), "hi")
+	w.Sim.Say(w.Ctx, slacksim.AcmeAdmin, w.Sim.DM(slacksim.AcmeAdmin), "hi")
 	w.Settled()
 	if got := w.Bot.Last(t); got.Header.Get("X-Slack-Retry-Reason") != "http_timeout" {
 		t.Errorf("retry %v", got.Header)
 	}
 	w.WantBreaches(slacksim.RuleLateAck)
-	if d := w.Deliveries(); len(d) != 2 || d[0].Err != "http_timeout" || d[1].Status != 200 || d[1].RetryNum != 1 {
+	if d := w.Sim.Deliveries(); len(d) != 2 || d[0].Err != "http_timeout" || d[1].Status != 200 || d[1].RetryNum != 1 {
 		t.Errorf("deliveries %+v", d)
 	}
 }
@@ -116,13 +116,13 @@ func TestLateAckIsABreachAndRetried(t *testing.T) {
 func TestConnectionRefusedIsRetried(t *testing.T) {
 	w := newWorld(t)
 	w.Install(slacksim.AcmeAdmin)
-	w.SetApp(func(a *slacksim.App) { a.EventsURL = "http://127.0.0.1:1/" })
-	w.Say(w.Ctx, slacksim.AcmeAdmin, w.DM(slacksim.AcmeAdmin), "hi")
+	w.Sim.SetApp(func(a *slacksim.App) { a.EventsURL = "http://127.0.0.1:1/" })
+	w.Sim.Say(w.Ctx, slacksim.AcmeAdmin, w.Sim.DM(slacksim.AcmeAdmin), "hi")
 	w.Settled()
-	if d := w.Deliveries(); len(d) != 2 || d[0].Err != "connection_failed" {
+	if d := w.Sim.Deliveries(); len(d) != 2 || d[0].Err != "connection_failed" {
 		t.Errorf("deliveries %+v", d)
 	}
-	w.SetApp(func(a *slacksim.App) { a.EventsURL = w.Bot.URL })
+	w.Sim.SetApp(func(a *slacksim.App) { a.EventsURL = w.Bot.URL })
 	w.Clock.Advance(time.Minute)
 	w.Settled()
 	if w.Bot.Last(t).Header.Get("X-Slack-Retry-Reason") != "connection_failed" {
@@ -136,7 +136,7 @@ func TestRedirectsFollowedTwice(t *testing.T) {
 	w.Bot.Reply(func(rw http.ResponseWriter, r *http.Request, _ request) {
 		http.Redirect(rw, r, r.URL.Path, http.StatusTemporaryRedirect)
 	})
-	if a := w.Deliver(w.Ctx, slacksim.Raw{Body: []byte(`{}`)}); a.Err != "too_many_redirects" {
+	if a := w.Sim.Sender.Deliver(w.Ctx, slacksim.Raw{Body: []byte(`{}`)}); a.Err != "too_many_redirects" {
 		t.Errorf("ack %+v", a)
 	}
 	if n := len(w.Bot.Requests()); n != 3 {
@@ -147,9 +147,9 @@ func TestRedirectsFollowedTwice(t *testing.T) {
 func TestEventsNeedSubscriptionScopeAndMembership(t *testing.T) {
 	w := newWorld(t)
 	w.Install(slacksim.AcmeAdmin, "chat:write,app_mentions:read") // no im:history
-	in, _ := w.Installed(slacksim.Acme)
-	w.Say(w.Ctx, slacksim.AcmeAdmin, w.DM(slacksim.AcmeAdmin), "hi")
-	ts, err := w.Say(w.Ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, "<@"+in.BotUserID+"> hi")
+	in, _ := w.Sim.Installed(slacksim.Acme)
+	w.Sim.Say(w.Ctx, slacksim.AcmeAdmin, w.Sim.DM(slacksim.AcmeAdmin), "hi")
+	ts, err := w.Sim.Say(w.Ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, "<@"+in.BotUserID+"> hi")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,11 +157,11 @@ func TestEventsNeedSubscriptionScopeAndMembership(t *testing.T) {
 	if n := len(w.Bot.Requests()); n != 0 {
 		t.Errorf("%d deliveries without scope or membership", n)
 	}
-	note := w.Messages(slacksim.AcmeGeneral, slacksim.AcmeMember)
+	note := w.Sim.Messages(slacksim.AcmeGeneral, slacksim.AcmeMember)
 	if last := note[len(note)-1]; last.User != slacksim.Slackbot || !last.Ephemeral {
 		t.Errorf("Slack did not offer to add the app: %+v", last)
 	}
-	if err := w.Invite(w.Ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, in.BotUserID); err != nil {
+	if err := w.Sim.Invite(w.Ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, in.BotUserID); err != nil {
 		t.Fatal(err)
 	}
 	w.Settled()
@@ -169,8 +169,8 @@ func TestEventsNeedSubscriptionScopeAndMembership(t *testing.T) {
 	if len(got) != 1 || got[0].Event["ts"] != ts {
 		t.Fatalf("the mention did not follow the invitation: %v", got)
 	}
-	w.SetApp(func(a *slacksim.App) { a.Events = nil })
-	w.Say(w.Ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, "<@"+in.BotUserID+"> again")
+	w.Sim.SetApp(func(a *slacksim.App) { a.Events = nil })
+	w.Sim.Say(w.Ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, "<@"+in.BotUserID+"> again")
 	w.Settled()
 	if n := len(w.Bot.Requests()); n != 1 {
 		t.Error("an event without subscription")
@@ -180,15 +180,15 @@ func TestEventsNeedSubscriptionScopeAndMembership(t *testing.T) {
 func TestMentionAndMessageAreTwoEvents(t *testing.T) {
 	w := newWorld(t)
 	tok := w.Install(slacksim.AcmeAdmin)
-	in, _ := w.Installed(slacksim.Acme)
-	if err := w.Invite(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, in.BotUserID); err != nil {
+	in, _ := w.Sim.Installed(slacksim.Acme)
+	if err := w.Sim.Invite(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, in.BotUserID); err != nil {
 		t.Fatal(err)
 	}
 	w.Settled()
 	if len(w.Bot.Events("member_joined_channel")) != 1 {
 		t.Error("the app did not hear that it joined")
 	}
-	w.Say(w.Ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, "hello <@"+in.BotUserID+">")
+	w.Sim.Say(w.Ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, "hello <@"+in.BotUserID+">")
 	w.Settled()
 	a, m := w.Bot.Events("app_mention"), w.Bot.Events("message")
 	if len(a) != 1 || len(m) != 1 || a[0].Outer["event_id"] == m[0].Outer["event_id"] ||
@@ -228,11 +228,11 @@ func TestEditedAndDeletedMessages(t *testing.T) {
 func TestSlackConnect(t *testing.T) {
 	w := newWorld(t)
 	w.Install(slacksim.AcmeAdmin)
-	in, _ := w.Installed(slacksim.Acme)
-	w.AddChannel(slacksim.Channel{ID: "C0SHARED01", TeamID: slacksim.Acme, Name: "both",
+	in, _ := w.Sim.Installed(slacksim.Acme)
+	w.Sim.AddChannel(slacksim.Channel{ID: "C0SHARED01", TeamID: slacksim.Acme, Name: "both",
 		SharedWith: []string{slacksim.Birch},
 		Members:    []string{slacksim.AcmeAdmin, slacksim.BirchMember, in.BotUserID}})
-	if _, err := w.Say(w.Ctx, slacksim.BirchMember, "C0SHARED01", "hello <@"+in.BotUserID+">"); err != nil {
+	if _, err := w.Sim.Say(w.Ctx, slacksim.BirchMember, "C0SHARED01", "hello <@"+in.BotUserID+">"); err != nil {
 		t.Fatal(err)
 	}
 	w.Settled()
@@ -247,13 +247,13 @@ func TestSlackConnect(t *testing.T) {
 		t.Errorf("mention envelope %v", a.Outer)
 	}
 	// Commands belong to the installing workspace; buttons to everyone in the channel.
-	if _, err := w.Command(w.Ctx, slacksim.BirchMember, "C0SHARED01", "/connection"); err == nil {
+	if _, err := w.Sim.Command(w.Ctx, slacksim.BirchMember, "C0SHARED01", "/connection"); err == nil {
 		t.Error("an outsider's command was delivered")
 	}
 	b := w.Call("chat.postMessage", in.BotToken, "channel", "C0SHARED01", "text", "t", "blocks",
 		`[{"type":"actions","elements":[{"type":"button","action_id":"go","text":{"type":"plain_text","text":"Go"}}]}]`)
 	w.Settled() // its event might come after the press
-	if _, err := w.Press(w.Ctx, slacksim.BirchMember, "C0SHARED01", b.Str("ts"), "go"); err != nil {
+	if _, err := w.Sim.Press(w.Ctx, slacksim.BirchMember, "C0SHARED01", b.Str("ts"), "go"); err != nil {
 		t.Fatal(err)
 	}
 	p := answer(w.Bot.Last(t).Outer)
@@ -267,7 +267,7 @@ func TestRawDeliveriesLie(t *testing.T) {
 	check := func(r slacksim.Raw) (sig, stamp string) {
 		t.Helper()
 		r.Body = []byte(`{"type":"event_callback","event":{"type":"odd"}}`)
-		if a := w.Deliver(w.Ctx, r); a.Status != 200 {
+		if a := w.Sim.Sender.Deliver(w.Ctx, r); a.Status != 200 {
 			t.Fatalf("%+v", a)
 		}
 		h := w.Bot.Last(t).Header
@@ -292,12 +292,12 @@ func TestRawDeliveriesLie(t *testing.T) {
 		t.Error("Secret")
 	}
 	w.Bot.Reply(status(401))
-	if a := w.Deliver(w.Ctx, slacksim.Raw{Body: body, BadSignature: true, RetryNum: 2,
+	if a := w.Sim.Sender.Deliver(w.Ctx, slacksim.Raw{Body: body, BadSignature: true, RetryNum: 2,
 		RetryReason: "http_error"}); a.Status != 401 || a.Err != "http_error" {
 		t.Errorf("%+v", a)
 	}
 	w.Settled()
-	if n := len(w.Deliveries()); n != 6 {
+	if n := len(w.Sim.Deliveries()); n != 6 {
 		t.Errorf("%d deliveries: raw ones are not retried", n)
 	}
 	w.WantBreaches()
@@ -306,8 +306,8 @@ func TestRawDeliveriesLie(t *testing.T) {
 func TestEmitAndDeliverTwice(t *testing.T) {
 	w := newWorld(t)
 	w.Install(slacksim.AcmeAdmin)
-	w.DeliverTwice(1)
-	id, err := w.Emit(w.Ctx, slacksim.Event{TeamID: slacksim.Acme,
+	w.Sim.Sender.DeliverTwice(1)
+	id, err := w.Sim.Sender.Emit(w.Ctx, slacksim.Event{TeamID: slacksim.Acme,
 		Inner: json.RawMessage(`{"type":"grid_migration_started","enterprise_id":"E1"}`)})
 	if err != nil {
 		t.Fatal(err)
@@ -318,7 +318,7 @@ func TestEmitAndDeliverTwice(t *testing.T) {
 		got[1].Header.Get("X-Slack-Retry-Num") != "" {
 		t.Errorf("twice: %v", got)
 	}
-	w.Emit(w.Ctx, slacksim.Event{TeamID: slacksim.Acme, ID: id, Inner: map[string]any{"type": "odd"}})
+	w.Sim.Sender.Emit(w.Ctx, slacksim.Event{TeamID: slacksim.Acme, ID: id, Inner: map[string]any{"type": "odd"}})
 	w.Settled()
 	if last := w.Bot.Last(t); last.Outer["event_id"] != id || len(w.Bot.Events("odd")) != 1 {
 		t.Error("an own event id, once")
@@ -335,17 +335,17 @@ func TestVerifyURL(t *testing.T) {
 		w.Bot.Reply(func(rw http.ResponseWriter, _ *http.Request, r request) {
 			fmt.Fprint(rw, reply(r.Outer["challenge"].(string)))
 		})
-		if err := w.VerifyURL(w.Ctx); err != nil {
+		if err := w.Sim.Sender.VerifyURL(w.Ctx); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	w.WantBreaches()
 	w.Bot.Reply(nil)
-	if err := w.VerifyURL(w.Ctx); err == nil {
+	if err := w.Sim.Sender.VerifyURL(w.Ctx); err == nil {
 		t.Error("an empty answer was taken")
 	}
 	w.WantBreaches(slacksim.RuleVerification)
-	if a := w.SendSSLCheck(w.Ctx); a.Status != 200 || w.Bot.Last(t).Form.Get("ssl_check") != "1" {
+	if a := w.Sim.Sender.SendSSLCheck(w.Ctx); a.Status != 200 || w.Bot.Last(t).Form.Get("ssl_check") != "1" {
 		t.Error("ssl_check")
 	}
 }
@@ -363,9 +363,9 @@ func TestCloseStopsRetries(t *testing.T) {
 	w := newWorld(t)
 	w.Install(slacksim.AcmeAdmin)
 	w.Bot.Reply(status(500))
-	w.Say(w.Ctx, slacksim.AcmeAdmin, w.DM(slacksim.AcmeAdmin), "hi")
+	w.Sim.Say(w.Ctx, slacksim.AcmeAdmin, w.Sim.DM(slacksim.AcmeAdmin), "hi")
 	w.Settled()
-	if err := w.Close(w.Ctx); err != nil {
+	if err := w.Sim.Close(w.Ctx); err != nil {
 		t.Fatal(err)
 	}
 	w.Clock.Advance(time.Hour)

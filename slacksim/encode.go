@@ -15,7 +15,7 @@ var wireToken = regexp.MustCompile(`<[@#!][^<>]*>`)
 func (s *oauth) encode(userID, text string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if u := s.userLocked(userID); u != nil {
+	if u := s.world.userLocked(userID); u != nil {
 		return s.encodeLocked(text, u.TeamID, false)
 	}
 	return text
@@ -52,16 +52,16 @@ func (s *oauth) encodePlainLocked(text, team string, labels bool) string {
 	}
 
 	if in := s.installLocked(team); in != nil {
-		replace("@"+s.app.Name, in.bot.userID, s.botNameLocked())
-		replace("@"+s.botNameLocked(), in.bot.userID, s.botNameLocked())
+		replace("@"+s.app.Name, in.bot.userID, s.world.botNameLocked())
+		replace("@"+s.world.botNameLocked(), in.bot.userID, s.world.botNameLocked())
 	}
-	for _, u := range s.users {
+	for _, u := range s.world.users {
 		if u.TeamID == team {
 			replace("@"+u.RealName, u.ID, u.Name)
 			replace("@"+u.Name, u.ID, u.Name)
 		}
 	}
-	for _, c := range s.channels {
+	for _, c := range s.world.channels {
 		if !c.im && c.inTeam(team) {
 			replace("#"+c.Name, c.ID, map[bool]string{true: "", false: c.Name}[c.Private])
 		}

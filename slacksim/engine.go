@@ -13,7 +13,6 @@ import (
 	"io"
 	"log/slog"
 	"math/big"
-	"strings"
 	"sync"
 	"time"
 )
@@ -34,7 +33,6 @@ type engine struct {
 	busy    int           // deliveries under way or due now
 	timers  map[int]func() bool
 	serial  int
-	lastTS  int64 // microseconds of the newest message: timestamps are unique ids
 }
 
 func newEngine(cfg Config) *engine {
@@ -50,71 +48,10 @@ func newEngine(cfg Config) *engine {
 	return s
 }
 
-// URL is the address of this Slack, "http://127.0.0.1:port" without a slash at the end; "" before Start or SetURL.
-func (s *engine) URL() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.url
-}
-
-// SetURL tells a Sim whose Handler is mounted elsewhere the address it is reached at.
-func (s *engine) SetURL(u string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.url = strings.TrimRight(u, "/")
-}
-
-// App returns a copy of the app's settings.
-func (s *engine) App() App {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	a := s.app
-	a.Commands = append([]Command(nil), a.Commands...)
-	a.Events = append([]string(nil), a.Events...)
-	a.RedirectURLs = append([]string(nil), a.RedirectURLs...)
-	a.OptionalScopes = append([]string(nil), a.OptionalScopes...)
-	return a
-}
-
-// Now is the time by the Sim's clock.
-func (s *engine) Now() time.Time { return s.clock.Now() }
-
 // noteLocked wakes everyone who waits for Changed, as WaitFor and Settle do.
 func (s *engine) noteLocked() {
 	close(s.changed)
 	s.changed = make(chan struct{})
-}
-
-// Changed returns a channel that is closed upon the next call, delivery, message or other change.
-func (s *engine) Changed() <-chan struct{} {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.changed
-}
-
-// WaitFor returns when ok reports true, looking again after every call, delivery, message or other change. It waits on
-// a signal, not on time; ctx bounds it. ok may use the Sim and is called from this goroutine only.
-func (s *engine) WaitFor(ctx context.Context, ok func() bool) error {
-	for {
-		ch := s.Changed() // taken before looking, so that no change falls between
-		if ok() {
-			return nil
-		}
-		select {
-		case <-ch:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// Settle waits until no delivery is under way or due now. Retries that wait for the clock do not count.
-func (s *engine) Settle(ctx context.Context) error {
-	return s.WaitFor(ctx, func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return s.busy == 0
-	})
 }
 
 // spawnLocked runs f in a goroutine that Close and Settle know of. After Close it does nothing.
@@ -150,22 +87,6 @@ func (s *engine) laterLocked(d time.Duration, f func()) {
 		delete(s.timers, id)
 		s.spawnLocked(f)
 	})
-}
-
-// idLocked makes an id that is unique here, readable and the same in every run: C0SIM00007.
-func (s *engine) idLocked(prefix string) string {
-	s.serial++
-	return fmt.Sprintf("%s0SIM%05d", prefix, s.serial)
-}
-
-// tsLocked makes the next message timestamp. Slack uses it as the message's id, so it never repeats.
-func (s *engine) tsLocked() string {
-	us := s.clock.Now().UnixMicro()
-	if us <= s.lastTS {
-		us = s.lastTS + 1
-	}
-	s.lastTS = us
-	return fmt.Sprintf("%d.%06d", us/1e6, us%1e6)
 }
 
 // timestamp writes a time as Slack does in events.

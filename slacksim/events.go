@@ -35,8 +35,11 @@ type Event struct {
 
 // events makes what the app is told.
 type events struct {
-	*oauth
-	*sender
+	*engine
+	record   *record
+	world    *world
+	oauth    *oauth
+	outbox   *outbox
 	contexts map[string][]*installation // event_context → who can see the event
 }
 
@@ -97,7 +100,7 @@ func (s *events) envelopeLocked(e Event, in *installation) *outgoing {
 		event := "4-" + randomHex(24)
 		env["event_context"] = event
 		if in != nil && !in.gone {
-			s.contexts[event] = s.viewersLocked(in, blockkit.Text(m["channel"]))
+			s.contexts[event] = s.oauth.viewersLocked(in, blockkit.Text(m["channel"]))
 			env["authorizations"] = []any{in.authorization()}
 			ctxTeam := in.teamID
 			if in.org {
@@ -110,23 +113,26 @@ func (s *events) envelopeLocked(e Event, in *installation) *outgoing {
 	body, _ := json.Marshal(env)
 	o := &outgoing{kind: "event", typ: cmp.Or(e.Name, blockkit.Text(m["type"])),
 		team: cmp.Or(e.TeamID, e.EnterpriseID), eventID: e.ID, body: body}
-	if s.twice > 0 {
-		s.twice--
+	if s.record.twice > 0 {
+		s.record.twice--
 		o.twice = true
 	}
 	return o
 }
 
+// tellLocked sends an event in the background.
+func (s *events) tellLocked(e Event, in *installation) { s.outbox.sendLocked(s.envelopeLocked(e, in)) }
+
 // Emit sends any event in the background, subscribed or not, with Slack's retries, and returns its id. It plays what
 // people's actions here do not cause: unknown types, channel_rename, grid_migration_started …
-func (s *events) Emit(_ context.Context, e Event) (eventID string, err error) {
+func (s *Sender) Emit(_ context.Context, e Event) (eventID string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.app.EventsURL == "" && !s.app.SocketMode {
 		return "", errors.New("emit event: the app has no EventsURL")
 	}
-	o := s.envelopeLocked(e, s.installLocked(cmp.Or(e.Installed, e.TeamID, e.EnterpriseID)))
-	s.sendLocked(o)
+	o := s.events.envelopeLocked(e, s.oauth.installLocked(cmp.Or(e.Installed, e.TeamID, e.EnterpriseID)))
+	s.outbox.sendLocked(o)
 	return o.eventID, nil
 }
 
@@ -138,7 +144,7 @@ func (s *events) messageEventsLocked(c *channel, m *Message, authorTeam string) 
 	}
 	authorTeam = cmp.Or(authorTeam, c.TeamID)
 	var in *installation
-	for _, x := range s.sidesLocked(c, authorTeam) {
+	for _, x := range s.oauth.sidesLocked(c, authorTeam) {
 		if c.im || c.has(x.bot.userID) {
 			in = x
 			break
@@ -146,12 +152,12 @@ func (s *events) messageEventsLocked(c *channel, m *Message, authorTeam string) 
 	}
 
 	if name := c.messageEvent(); s.wantedLocked(in, name) {
-		inner := s.messageJSONLocked(c, m)
+		inner := s.world.messageJSONLocked(c, m)
 		inner["channel"], inner["channel_type"], inner["event_ts"] = c.ID, c.kind(), m.TS
 		if m.BotID == "" {
 			inner["client_msg_id"] = clientMsgID()
 		}
-		s.sendLocked(s.envelopeLocked(s.fromLocked(c, in, authorTeam, Event{Name: name, Inner: inner}), in))
+		s.tellLocked(s.fromLocked(c, in, authorTeam, Event{Name: name, Inner: inner}), in)
 	}
 	// Sent apart: Slack promises no order between the two.
 	if !c.im && m.BotID == "" {
@@ -167,7 +173,7 @@ func (c *channel) messageEvent() string {
 // fromLocked fills in the outer ids of a message event: the author's side.
 func (s *events) fromLocked(c *channel, in *installation, authorTeam string, e Event) Event {
 	e.TeamID = authorTeam
-	if t := s.teamLocked(authorTeam); t != nil {
+	if t := s.world.teamLocked(authorTeam); t != nil {
 		e.EnterpriseID = t.EnterpriseID
 	}
 	e.ExtShared = len(c.SharedWith) > 0
@@ -183,13 +189,13 @@ func (s *events) fromLocked(c *channel, in *installation, authorTeam string, e E
 
 // mentionsLocked sends the app_mention events of a message. For these the outer team_id is the installed side.
 func (s *events) mentionsLocked(c *channel, m *Message, authorTeam string) {
-	for _, in := range s.sidesLocked(c, authorTeam) {
+	for _, in := range s.oauth.sidesLocked(c, authorTeam) {
 		if !mentions(m.Text, in.bot.userID) {
 			continue
 		}
 		if !c.has(in.bot.userID) {
 			c.pending[in.bot.userID] = m.TS
-			s.noteToLocked(c, m.User, "You mentioned <@"+in.bot.userID+">, but they’re not in this channel.")
+			s.world.noteToLocked(c, m.User, "You mentioned <@"+in.bot.userID+">, but they’re not in this channel.")
 			continue
 		}
 		s.mentionLocked(c, m, in, authorTeam)
@@ -204,7 +210,7 @@ func (s *events) mentionLocked(c *channel, m *Message, in *installation, authorT
 	if !s.wantedLocked(in, "app_mention") {
 		return
 	}
-	inner := s.messageJSONLocked(c, m)
+	inner := s.world.messageJSONLocked(c, m)
 	inner["type"], inner["channel"], inner["event_ts"] = "app_mention", c.ID, m.TS
 	inner["client_msg_id"] = clientMsgID()
 	e := s.fromLocked(c, in, authorTeam, Event{Inner: inner})
@@ -212,7 +218,7 @@ func (s *events) mentionLocked(c *channel, m *Message, in *installation, authorT
 	if in.org {
 		e.TeamID = c.TeamID
 	}
-	s.sendLocked(s.envelopeLocked(e, in))
+	s.tellLocked(e, in)
 }
 
 func clientMsgID() string {
@@ -223,18 +229,18 @@ func clientMsgID() string {
 // editEventLocked sends message_changed or message_deleted: hidden messages whose author is nested.
 func (s *events) editEventLocked(c *channel, m *Message, subtype string, before map[string]any) {
 	name := c.messageEvent()
-	for _, in := range s.sidesLocked(c, c.TeamID) {
+	for _, in := range s.oauth.sidesLocked(c, c.TeamID) {
 		if !(c.im || c.has(in.bot.userID)) || !s.wantedLocked(in, name) {
 			continue
 		}
 		inner := map[string]any{"type": "message", "subtype": subtype, "hidden": true,
-			"channel": c.ID, "channel_type": c.kind(), "ts": s.tsLocked(), "previous_message": before}
+			"channel": c.ID, "channel_type": c.kind(), "ts": s.world.tsLocked(), "previous_message": before}
 		if subtype == "message_changed" {
-			inner["message"] = s.messageJSONLocked(c, m)
+			inner["message"] = s.world.messageJSONLocked(c, m)
 		} else {
 			inner["deleted_ts"] = m.TS
 		}
-		s.sendLocked(s.envelopeLocked(s.fromLocked(c, in, c.TeamID, Event{Name: name, Inner: inner}), in))
+		s.tellLocked(s.fromLocked(c, in, c.TeamID, Event{Name: name, Inner: inner}), in)
 		return
 	}
 }
@@ -249,9 +255,9 @@ func (s *events) joinLocked(c *channel, whom, by string) {
 	if by != "" {
 		note = "was added to #" + c.Name + " by <@" + by + ">"
 	}
-	s.postLocked(c, &Message{User: whom, Text: note})
+	s.world.postLocked(c, &Message{User: whom, Text: note})
 
-	for _, in := range s.sidesLocked(c, c.TeamID) {
+	for _, in := range s.oauth.sidesLocked(c, c.TeamID) {
 		if !c.has(in.bot.userID) {
 			continue
 		}
@@ -261,14 +267,14 @@ func (s *events) joinLocked(c *channel, whom, by string) {
 			if by != "" {
 				inner["inviter"] = by
 			}
-			s.sendLocked(s.envelopeLocked(s.fromLocked(c, in, c.TeamID, Event{Inner: inner}), in))
+			s.tellLocked(s.fromLocked(c, in, c.TeamID, Event{Inner: inner}), in)
 		}
 
 		if ts := c.pending[whom]; ts != "" && in.bot.userID == whom {
 			delete(c.pending, whom)
 			if m := c.find(ts); m != nil {
 				author := c.TeamID
-				if u := s.userLocked(m.User); u != nil {
+				if u := s.world.userLocked(m.User); u != nil {
 					author = u.TeamID
 				}
 				s.mentionLocked(c, m, in, author)
@@ -304,10 +310,10 @@ func (s *events) sendUninstallLocked(in *installation, order UninstallOrder, bot
 	}
 
 	if delay > 0 {
-		s.laterLocked(delay, func() { s.sendAll(ready) })
+		s.laterLocked(delay, func() { s.outbox.sendAll(ready) })
 		return
 	}
-	s.sendLocked(ready...)
+	s.outbox.sendLocked(ready...)
 }
 
 // tokensRevoked is the event that names the bots and people whose tokens died.

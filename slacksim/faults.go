@@ -32,14 +32,14 @@ type fault struct {
 
 // Inject adds a fault and returns what takes it away again. Faults are tried in the order they were injected; the first
 // match counts. clear may be called more than once.
-func (s *record) Inject(f Fault) (clear func()) {
+func (s *Sim) Inject(f Fault) (clear func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x := &fault{Fault: f, left: f.Times}
 	if f.Times <= 0 {
 		x.left = -1
 	}
-	s.faults = append(s.faults, x)
+	s.record.faults = append(s.record.faults, x)
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -49,10 +49,10 @@ func (s *record) Inject(f Fault) (clear func()) {
 
 // DeliverTwice makes the next n events arrive twice with the same event_id, as a retry would after a lost answer but
 // without retry headers.
-func (s *record) DeliverTwice(n int) {
+func (s *Sender) DeliverTwice(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.twice = n
+	s.record.twice = n
 }
 
 func (s *record) takeFaultLocked(method, team, enterprise string) *Fault {

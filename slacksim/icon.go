@@ -27,7 +27,9 @@ func (s *world) icon(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	id := base[:i]
-	name, _ := s.Name(id)
+	s.mu.Lock()
+	name, _ := s.nameLocked(id)
+	s.mu.Unlock()
 	size, err := strconv.Atoi(base[i+1:])
 	if err != nil || size < 8 || size > 512 || name == "" {
 		http.NotFound(w, r)

@@ -40,12 +40,12 @@ type Form struct {
 // Press presses a button, or changes a menu, in a message and waits for the acknowledgement. value is what a menu was
 // set to and is left out for buttons. The person may come from another workspace if the channel is shared. Interactions
 // are never retried. docs.slack.dev/reference/interaction-payloads/block_actions-payload
-func (s people) Press(ctx context.Context, userID, channelID, ts, actionID string, value ...string) (Ack, error) {
-	return s.PressInMessage(ctx, userID, channelID, ts, Form{ActionID: actionID, Value: value})
+func (s *Sim) Press(ctx context.Context, userID, channelID, ts, actionID string, value ...string) (Ack, error) {
+	return s.Forms.PressInMessage(ctx, userID, channelID, ts, Form{ActionID: actionID, Value: value})
 }
 
-// PressInMessage is Press with the whole form that the message's elements are.
-func (s people) PressInMessage(ctx context.Context, userID, channelID, ts string, f Form) (Ack, error) {
+// PressInMessage is Sim.Press with the whole form that the message's elements are.
+func (s *Forms) PressInMessage(ctx context.Context, userID, channelID, ts string, f Form) (Ack, error) {
 	s.mu.Lock()
 	c, in, p, err := s.pressedLocked(userID, channelID, ts, f)
 	s.mu.Unlock()
@@ -56,15 +56,15 @@ func (s people) PressInMessage(ctx context.Context, userID, channelID, ts string
 	ack := s.interact(ctx, in, p)
 	if ack.Shown != "" {
 		s.mu.Lock()
-		s.noteToLocked(c, userID, ack.Shown)
+		s.world.noteToLocked(c, userID, ack.Shown)
 		s.mu.Unlock()
 	}
 	return ack, nil
 }
 
 // pressedLocked is the payload of a press in a message, the conversation it is in and the installation it is for.
-func (s people) pressedLocked(userID, channelID, ts string, f Form) (*channel, *installation, object, error) {
-	u, c, err := s.memberLocked(userID, channelID)
+func (s *Forms) pressedLocked(userID, channelID, ts string, f Form) (*channel, *installation, object, error) {
+	u, c, err := s.world.memberLocked(userID, channelID)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -76,7 +76,7 @@ func (s people) pressedLocked(userID, channelID, ts string, f Form) (*channel, *
 	if action == nil {
 		return nil, nil, nil, ErrNoAction
 	}
-	in := s.authorLocked(m)
+	in := s.oauth.authorLocked(m)
 	if in == nil {
 		return nil, nil, nil, ErrNotInstalled
 	}
@@ -88,38 +88,33 @@ func (s people) pressedLocked(userID, channelID, ts string, f Form) (*channel, *
 	}
 	p["container"] = container
 	p["channel"] = object{"id": c.ID, "name": commandChannelName(c)}
-	p["response_url"] = s.newHookLocked(in, userID, c.ID, m.TS)
+	p["response_url"] = s.hooks.newHookLocked(in, userID, c.ID, m.TS)
 	p["state"] = object{"values": s.stateLocked(m.Blocks, f.Inputs)}
 	p["actions"] = []any{action}
 	if !m.Ephemeral {
-		p["message"] = s.messageJSONLocked(c, m) // Slack leaves the message out for ephemeral ones
+		p["message"] = s.world.messageJSONLocked(c, m) // Slack leaves the message out for ephemeral ones
 	}
 	return c, in, p, nil
 }
 
 // PressHome is Press in the person's Home tab.
-func (s people) PressHome(ctx context.Context, userID, actionID string, value ...string) (Ack, error) {
-	return s.PressInView(ctx, userID, "", Form{ActionID: actionID, Value: value})
+func (s *Sim) PressHome(ctx context.Context, userID, actionID string, value ...string) (Ack, error) {
+	return s.Forms.PressInView(ctx, userID, "", Form{ActionID: actionID, Value: value})
 }
 
-// PressView is Press in an open modal.
-func (s people) PressView(ctx context.Context, userID, viewID, actionID string, value ...string) (Ack, error) {
-	return s.PressInView(ctx, userID, viewID, Form{ActionID: actionID, Value: value})
-}
-
-// PressInView is PressView with the whole form, or PressHome for an empty viewID.
-func (s people) PressInView(ctx context.Context, userID, viewID string, f Form) (Ack, error) {
+// PressInView is Press in an open modal or, for an empty viewID, in the person's Home tab.
+func (s *Forms) PressInView(ctx context.Context, userID, viewID string, f Form) (Ack, error) {
 	s.mu.Lock()
-	u := s.userLocked(userID)
-	v := s.homes[userID]
+	u := s.world.userLocked(userID)
+	v := s.views.homes[userID]
 	if viewID != "" {
-		v, _ = s.findViewLocked(userID, viewID)
+		v, _ = s.views.findViewLocked(userID, viewID)
 	}
 	if u == nil || v == nil {
 		s.mu.Unlock()
 		return Ack{}, fmt.Errorf("press %s: %w", f.ActionID, ErrNoView)
 	}
-	if s.installs[v.inst.home] != v.inst {
+	if s.oauth.installs[v.inst.home] != v.inst {
 		s.mu.Unlock()
 		return Ack{}, fmt.Errorf("press %s: %w", f.ActionID, ErrNotInstalled)
 	}
@@ -131,7 +126,7 @@ func (s people) PressInView(ctx context.Context, userID, viewID string, f Form) 
 	p := s.interactionLocked(v.inst, u, "block_actions")
 	p["container"] = object{"type": "view", "view_id": v.ID}
 	values := s.stateLocked(v.Blocks, f.Inputs)
-	p["view"] = s.viewJSONLocked(v, values)
+	p["view"] = s.views.viewJSONLocked(v, values)
 	p["actions"] = []any{action}
 	v.Errors, v.Typed = nil, f.Inputs
 	s.mu.Unlock()
@@ -147,32 +142,32 @@ func (s people) PressInView(ctx context.Context, userID, viewID string, f Form) 
 }
 
 // interactionLocked holds the fields all interaction payloads share.
-func (s people) interactionLocked(in *installation, u *User, typ string) object {
-	team := s.teamLocked(u.TeamID)
+func (s *Forms) interactionLocked(in *installation, u *User, typ string) object {
+	team := s.world.teamLocked(u.TeamID)
 	p := object{
 		"type": typ, "token": "deprecated-verification-token", "api_app_id": s.app.ID, "enterprise": nil,
-		"is_enterprise_install": in.org, "trigger_id": s.newTriggerLocked(in, u.ID, u.TeamID),
+		"is_enterprise_install": in.org, "trigger_id": s.hooks.newTriggerLocked(in, u.ID, u.TeamID),
 		"user": object{"id": u.ID, "username": u.Name, "name": u.Name, "team_id": u.TeamID},
 	}
 
 	// team is the installed side; someone from outside shows by user.team_id alone.
 	side := team
-	outside := !s.relatedLocked(in, u.TeamID)
+	outside := !s.oauth.relatedLocked(in, u.TeamID)
 
 	if outside && !in.org && !s.app.OutsidersNameTheirOwn {
-		side = s.teamLocked(in.teamID)
+		side = s.world.teamLocked(in.teamID)
 	}
 	if side != nil {
 		p["team"] = object{"id": side.ID, "domain": side.Domain}
 		if side.EnterpriseID != "" {
 			p["team"].(object)["enterprise_id"] = side.EnterpriseID
-			p["team"].(object)["enterprise_name"] = s.enterpriseNameLocked(side.EnterpriseID)
+			p["team"].(object)["enterprise_name"] = s.world.enterpriseNameLocked(side.EnterpriseID)
 		}
 	}
 	if outside && s.app.OutsidersNameTheirOwn {
 		p["is_enterprise_install"] = false
 		if team.EnterpriseID != "" {
-			p["enterprise"] = object{"id": team.EnterpriseID, "name": s.enterpriseNameLocked(team.EnterpriseID)}
+			p["enterprise"] = object{"id": team.EnterpriseID, "name": s.world.enterpriseNameLocked(team.EnterpriseID)}
 		}
 		return p
 	}
@@ -181,22 +176,19 @@ func (s people) interactionLocked(in *installation, u *User, typ string) object 
 		p["team"] = nil // organisation-wide: only the person's side says which workspace
 	}
 	if in.enterpriseID != "" {
-		p["enterprise"] = object{"id": in.enterpriseID, "name": s.enterpriseNameLocked(in.enterpriseID)}
+		p["enterprise"] = object{"id": in.enterpriseID, "name": s.world.enterpriseNameLocked(in.enterpriseID)}
 	}
 	return p
 }
 
 // interact sends an interaction. Anything but 200 shows the person a warning.
-func (s people) interact(ctx context.Context, in *installation, p object) Ack {
+func (s *Forms) interact(ctx context.Context, in *installation, p object) Ack {
 	raw, _ := json.Marshal(p)
 	typ := blockkit.Text(p["type"])
-	s.mu.Lock()
-	to := s.app.interactivityURL()
-	s.mu.Unlock()
 	body := url.Values{"payload": {string(raw)}}.Encode()
-	ack := s.post(ctx, &outgoing{kind: "interaction", typ: typ, team: in.home, body: []byte(body)}, to, sending{})
+	ack := s.outbox.post(ctx, &outgoing{kind: "interaction", typ: typ, team: in.home, body: []byte(body)}, sending{})
 	if ack.Status != 0 && ack.Status != http.StatusOK {
-		s.breach(RuleActionStatus, "%s was answered with HTTP %d", typ, ack.Status)
+		s.record.breach(RuleActionStatus, "%s was answered with HTTP %d", typ, ack.Status)
 	}
 	if ack.Status != http.StatusOK && s.life.Err() == nil && ctx.Err() == nil {
 		ack.Shown = "This app responded with an error. (" + ack.Err + ")"
@@ -208,7 +200,7 @@ func (s people) interact(ctx context.Context, in *installation, p object) Ack {
 }
 
 // actionLocked builds the entry of actions[] for what was pressed, or nil if blocks have no such element.
-func (s people) actionLocked(blocks json.RawMessage, f Form) object {
+func (s *Forms) actionLocked(blocks json.RawMessage, f Form) object {
 	var out object
 	blockkit.EachElement(blocks, func(b, e object, _ bool) {
 		if out != nil || blockkit.Text(e["action_id"]) != f.ActionID ||
@@ -291,7 +283,7 @@ func picked(e object, in Input, all []string) []any {
 }
 
 // stateLocked builds state.values: the given inputs over the initial ones, for every element but buttons.
-func (s people) stateLocked(blocks json.RawMessage, given Inputs) map[string]map[string]any {
+func (s *Forms) stateLocked(blocks json.RawMessage, given Inputs) map[string]map[string]any {
 	out := map[string]map[string]any{}
 	blockkit.EachElement(blocks, func(b, e object, _ bool) {
 		switch e["type"] {
@@ -315,7 +307,7 @@ func (s people) stateLocked(blocks json.RawMessage, given Inputs) map[string]map
 // several choices, comma-separated); inputs left out keep their initial values. The acknowledgement does what Slack
 // does with it: an empty body closes the view, response_action may show errors, update, push or clear; anything else is
 // a breach and shows the person an error. docs.slack.dev/reference/interaction-payloads/view-interactions-payload
-func (s people) SubmitView(ctx context.Context, userID, viewID string,
+func (s *Sim) SubmitView(ctx context.Context, userID, viewID string,
 	values map[string]map[string]string) (Ack, error) {
 	given := Inputs{}
 	for b, m := range values {
@@ -324,19 +316,19 @@ func (s people) SubmitView(ctx context.Context, userID, viewID string,
 			given[b][a] = Input{Value: v, Values: strings.Split(v, ",")}
 		}
 	}
-	return s.SubmitForm(ctx, userID, viewID, given)
+	return s.Forms.Submit(ctx, userID, viewID, given)
 }
 
-// SubmitForm is SubmitView with inputs as a page sends them.
-func (s people) SubmitForm(ctx context.Context, userID, viewID string, given Inputs) (Ack, error) {
+// Submit is Sim.SubmitView with inputs as a page sends them.
+func (s *Forms) Submit(ctx context.Context, userID, viewID string, given Inputs) (Ack, error) {
 	s.mu.Lock()
-	u := s.userLocked(userID)
-	v, _ := s.findViewLocked(userID, viewID)
+	u := s.world.userLocked(userID)
+	v, _ := s.views.findViewLocked(userID, viewID)
 	if u == nil || v == nil {
 		s.mu.Unlock()
 		return Ack{}, fmt.Errorf("submit view: %w", ErrNoView)
 	}
-	if s.installs[v.inst.home] != v.inst {
+	if s.oauth.installs[v.inst.home] != v.inst {
 		s.mu.Unlock()
 		return Ack{}, fmt.Errorf("submit view: %w", ErrNotInstalled)
 	}
@@ -351,7 +343,7 @@ func (s people) SubmitForm(ctx context.Context, userID, viewID string, given Inp
 	}
 
 	p := s.interactionLocked(v.inst, u, "view_submission")
-	p["view"] = s.viewJSONLocked(v, values)
+	p["view"] = s.views.viewJSONLocked(v, values)
 	p["response_urls"] = []any{}
 	s.mu.Unlock()
 
@@ -389,16 +381,16 @@ func missingInputs(blocks json.RawMessage, values map[string]map[string]any) map
 }
 
 // viewAckLocked applies the answer to a view_submission.
-func (s people) viewAckLocked(ack *Ack, user string, v *View) {
-	_, at := s.findViewLocked(user, v.ID)
+func (s *Forms) viewAckLocked(ack *Ack, user string, v *View) {
+	_, at := s.views.findViewLocked(user, v.ID)
 	refuse := func(format string, args ...any) {
 		why := fmt.Sprintf(format, args...)
-		s.breachLocked(RuleViewAck, "%s", why)
+		s.record.breachLocked(RuleViewAck, "%s", why)
 		ack.Err, ack.Shown = "view_ack", "We had some trouble connecting. Try again?"
 	}
 
 	if len(strings.TrimSpace(string(ack.Body))) == 0 {
-		s.dropViewLocked(user, at)
+		s.views.dropViewLocked(user, at)
 		return
 	}
 
@@ -414,7 +406,7 @@ func (s people) viewAckLocked(ack *Ack, user string, v *View) {
 
 	switch a.Action {
 	case "clear":
-		s.dropViewLocked(user, 0)
+		s.views.dropViewLocked(user, 0)
 	case "errors":
 		inputs := map[string]bool{}
 		blockkit.EachElement(v.Blocks, func(b, _ object, input bool) { inputs[blockkit.Text(b["block_id"])] = input })
@@ -431,20 +423,20 @@ func (s people) viewAckLocked(ack *Ack, user string, v *View) {
 		v.Errors = a.Errors
 		s.noteLocked()
 	case "update", "push":
-		next, msgs := s.newViewLocked(a.View, "modal")
+		next, msgs := s.views.newViewLocked(a.View, "modal")
 		if len(msgs) > 0 {
 			refuse("%s with an invalid view: %s", a.Action, strings.Join(msgs, "; "))
 			return
 		}
 		if a.Action == "update" {
 			v.become(next)
-		} else if len(s.stacks[user]) >= 3 {
+		} else if len(s.views.stacks[user]) >= 3 {
 			refuse("push beyond three views")
 			return
 		} else {
 			next.inst, next.UserID, next.TeamID = v.inst, user, v.TeamID
 			next.RootViewID, next.PreviousViewID = v.RootViewID, v.ID
-			s.stacks[user] = append(slices.Clone(s.stacks[user]), next)
+			s.views.stacks[user] = append(slices.Clone(s.views.stacks[user]), next)
 		}
 		s.noteLocked()
 	default:
@@ -454,10 +446,10 @@ func (s people) viewAckLocked(ack *Ack, user string, v *View) {
 
 // CloseView closes a modal with its close button; with all it closes the whole stack. The app hears of it as
 // view_closed only if the view asked for that. docs.slack.dev/reference/interaction-payloads/view-interactions-payload
-func (s people) CloseView(ctx context.Context, userID, viewID string, all bool) (Ack, error) {
+func (s *Sim) CloseView(ctx context.Context, userID, viewID string, all bool) (Ack, error) {
 	s.mu.Lock()
-	u := s.userLocked(userID)
-	v, at := s.findViewLocked(userID, viewID)
+	u := s.world.userLocked(userID)
+	v, at := s.views.findViewLocked(userID, viewID)
 	if u == nil || v == nil {
 		s.mu.Unlock()
 		return Ack{}, fmt.Errorf("close view: %w", ErrNoView)
@@ -465,28 +457,28 @@ func (s people) CloseView(ctx context.Context, userID, viewID string, all bool) 
 	if all {
 		at = 0
 	}
-	s.dropViewLocked(userID, at)
+	s.views.dropViewLocked(userID, at)
 	if !v.NotifyOnClose {
 		s.mu.Unlock()
 		return Ack{Status: http.StatusOK}, nil
 	}
-	p := s.interactionLocked(v.inst, u, "view_closed")
+	p := s.Forms.interactionLocked(v.inst, u, "view_closed")
 	delete(p, "trigger_id")
-	p["view"], p["is_cleared"] = s.viewJSONLocked(v, nil), all
+	p["view"], p["is_cleared"] = s.views.viewJSONLocked(v, nil), all
 	s.mu.Unlock()
-	return s.interact(ctx, v.inst, p), nil
+	return s.Forms.interact(ctx, v.inst, p), nil
 }
 
 // Shortcut sends a global shortcut, which has no channel and no response_url.
 // docs.slack.dev/reference/interaction-payloads/shortcuts-interaction-payload
-func (s people) Shortcut(ctx context.Context, userID, callbackID string) (Ack, error) {
+func (s *Forms) Shortcut(ctx context.Context, userID, callbackID string) (Ack, error) {
 	s.mu.Lock()
-	u := s.userLocked(userID)
+	u := s.world.userLocked(userID)
 	if u == nil {
 		s.mu.Unlock()
 		return Ack{}, fmt.Errorf("shortcut: %w", ErrNoUser)
 	}
-	in := s.installLocked(u.TeamID)
+	in := s.oauth.installLocked(u.TeamID)
 	if in == nil || !in.has("commands") {
 		s.mu.Unlock()
 		return Ack{}, fmt.Errorf("shortcut: %w", ErrNotInstalled)

@@ -5,52 +5,80 @@ package slacksim
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
 )
 
-// methods are those that this Slack knows.
-var methods = map[string]method{
-	"api.test":                       {free: true, run: (*Sim).apiTest},
-	"auth.test":                      {run: (*Sim).authTest},
-	"auth.revoke":                    {run: (*Sim).authRevoke},
-	"auth.teams.list":                {formOnly: true, run: (*Sim).authTeamsList},
-	"apps.connections.open":          {free: true, run: (*Sim).connectionsOpen},
-	"apps.event.authorizations.list": {free: true, run: (*Sim).eventAuthorizations},
-	"apps.uninstall":                 {formOnly: true, run: (*Sim).appsUninstall},
-	"oauth.v2.access":                {free: true, run: (*Sim).oauthAccess},
-	"oauth.v2.exchange":              {free: true, run: (*Sim).oauthExchange},
-	"chat.postMessage":               {scopes: chatWrite, run: (*Sim).chatPostMessage},
-	"chat.postEphemeral":             {scopes: chatWrite, run: (*Sim).chatPostEphemeral},
-	"chat.update":                    {scopes: chatWrite, run: (*Sim).chatUpdate},
-	"chat.delete":                    {scopes: chatWrite, run: (*Sim).chatDelete},
-	"conversations.open":             {scopes: openScopes, run: (*Sim).conversationsOpen},
-	"conversations.join":             {scopes: []string{"channels:join"}, run: (*Sim).conversationsJoin},
-	"conversations.info":             {scopes: readScopes, formOnly: true, run: (*Sim).conversationsInfo},
-	"conversations.list":             {scopes: readScopes, formOnly: true, orgTeam: true, run: (*Sim).conversationsList},
-	"conversations.history":          {formOnly: true, run: (*Sim).conversationsHistory},
-	"conversations.replies":          {formOnly: true, run: (*Sim).conversationsReplies},
-	"conversations.members":          {scopes: readScopes, formOnly: true, run: (*Sim).conversationsMembers},
-	"users.conversations":            {scopes: readScopes, formOnly: true, orgTeam: true, run: (*Sim).usersConversations},
-	"users.info":                     {scopes: usersRead, formOnly: true, run: (*Sim).usersInfo},
-	"users.list":                     {scopes: usersRead, formOnly: true, orgTeam: true, run: (*Sim).usersList},
-	"bots.info":                      {scopes: usersRead, formOnly: true, orgTeam: true, run: (*Sim).botsInfo},
-	"team.info":                      {scopes: []string{"team:read"}, formOnly: true, run: (*Sim).teamInfo},
-	"views.open":                     {run: (*Sim).viewsOpen},
-	"views.push":                     {run: (*Sim).viewsPush},
-	"views.update":                   {run: (*Sim).viewsUpdate},
-	"views.publish":                  {kind: "bot", run: (*Sim).viewsPublish},
-	"reactions.add":                  {scopes: []string{"reactions:write"}, run: (*Sim).reactionsAdd},
+// methodsOf are those that this Slack knows.
+func methodsOf(s *Sim) map[string]method {
+	app := appMethods{engine: s.engine, record: s.record, world: s.world, oauth: s.oauth, events: s.events,
+		sockets: s.Sockets}
+	chat := chatMethods{engine: s.engine, record: s.record, world: s.world, oauth: s.oauth, events: s.events}
+	people := peopleMethods{engine: s.engine, world: s.world, oauth: s.oauth}
+	view := viewMethods{engine: s.engine, world: s.world, views: s.views, hooks: s.hooks}
+	return map[string]method{
+		"api.test":                       {free: true, run: app.apiTest},
+		"auth.test":                      {run: app.authTest},
+		"auth.revoke":                    {run: app.authRevoke},
+		"auth.teams.list":                {formOnly: true, run: app.authTeamsList},
+		"apps.connections.open":          {free: true, run: app.connectionsOpen},
+		"apps.event.authorizations.list": {free: true, run: app.eventAuthorizations},
+		"apps.uninstall":                 {formOnly: true, run: app.appsUninstall},
+		"oauth.v2.access":                {free: true, run: app.oauthAccess},
+		"oauth.v2.exchange":              {free: true, run: app.oauthExchange},
+		"chat.postMessage":               {scopes: chatWrite, run: chat.chatPostMessage},
+		"chat.postEphemeral":             {scopes: chatWrite, run: chat.chatPostEphemeral},
+		"chat.update":                    {scopes: chatWrite, run: chat.chatUpdate},
+		"chat.delete":                    {scopes: chatWrite, run: chat.chatDelete},
+		"conversations.open":             {scopes: openScopes, run: chat.conversationsOpen},
+		"conversations.join":             {scopes: []string{"channels:join"}, run: chat.conversationsJoin},
+		"conversations.info":             {scopes: readScopes, formOnly: true, run: chat.conversationsInfo},
+		"conversations.list":             {scopes: readScopes, formOnly: true, orgTeam: true, run: chat.conversationsList},
+		"conversations.history":          {formOnly: true, run: chat.conversationsHistory},
+		"conversations.replies":          {formOnly: true, run: chat.conversationsReplies},
+		"conversations.members":          {scopes: readScopes, formOnly: true, run: chat.conversationsMembers},
+		"users.conversations":            {scopes: readScopes, formOnly: true, orgTeam: true, run: chat.usersConversations},
+		"users.info":                     {scopes: usersRead, formOnly: true, run: people.usersInfo},
+		"users.list":                     {scopes: usersRead, formOnly: true, orgTeam: true, run: people.usersList},
+		"bots.info":                      {scopes: usersRead, formOnly: true, orgTeam: true, run: people.botsInfo},
+		"team.info":                      {scopes: []string{"team:read"}, formOnly: true, run: people.teamInfo},
+		"views.open":                     {run: view.viewsOpen},
+		"views.push":                     {run: view.viewsPush},
+		"views.update":                   {run: view.viewsUpdate},
+		"views.publish":                  {kind: "bot", run: view.viewsPublish},
+		"reactions.add":                  {scopes: []string{"reactions:write"}, run: chat.reactionsAdd},
+	}
 }
 
 // The methods of the Web API, by what they are about.
 type (
-	appMethods    struct{ *events }
-	chatMethods   struct{ *events }
-	peopleMethods struct{ *oauth }
-	viewMethods   struct{ *responder }
+	appMethods struct {
+		*engine
+		record  *record
+		world   *world
+		oauth   *oauth
+		events  *events
+		sockets *Sockets
+	}
+	chatMethods struct {
+		*engine
+		record *record
+		world  *world
+		oauth  *oauth
+		events *events
+	}
+	peopleMethods struct {
+		*engine
+		world *world
+		oauth *oauth
+	}
+	viewMethods struct {
+		*engine
+		world *world
+		views *views
+		hooks *hooks
+	}
 )
 
 var (
@@ -74,20 +102,20 @@ func (s appMethods) apiTest(r *apiRequest) (map[string]any, *apiError) {
 func (s appMethods) authTest(r *apiRequest) (map[string]any, *apiError) {
 	in := r.inst
 	out := map[string]any{
-		"url": s.teamURLLocked(in.home), "team_id": in.home, "user_id": r.token.chain.userID,
+		"url": s.world.teamURLLocked(in.home), "team_id": in.home, "user_id": r.token.chain.userID,
 		"is_enterprise_install": in.org, "app_id": s.app.ID, "app_name": s.app.Name,
 	}
-	if t := s.teamLocked(in.teamID); t != nil {
+	if t := s.world.teamLocked(in.teamID); t != nil {
 		out["team"] = t.Name
 	} else {
-		out["team"] = s.enterpriseNameLocked(in.enterpriseID) // an organisation's token answers with the E… id
+		out["team"] = s.world.enterpriseNameLocked(in.enterpriseID) // an organisation's token answers with the E… id
 	}
 	if in.enterpriseID != "" {
 		out["enterprise_id"] = in.enterpriseID
 	}
 	if r.token.chain.kind == "bot" {
-		out["user"], out["bot_id"] = s.botNameLocked(), in.bot.botID
-	} else if u := s.userLocked(r.token.chain.userID); u != nil {
+		out["user"], out["bot_id"] = s.world.botNameLocked(), in.bot.botID
+	} else if u := s.world.userLocked(r.token.chain.userID); u != nil {
 		out["user"] = u.Name
 	}
 	if !r.token.expires.IsZero() {
@@ -108,16 +136,16 @@ func (s appMethods) authRevoke(r *apiRequest) (map[string]any, *apiError) {
 		// A rotating token dies alone; the installation and its other tokens stay.
 	case t.chain.kind == "user":
 		delete(in.users, t.chain.userID)
-		if s.subscribedLocked("tokens_revoked") {
-			s.sendUninstallLocked(in, OnlyRevoked, nil, []string{t.chain.userID}, 0)
+		if s.events.subscribedLocked("tokens_revoked") {
+			s.events.sendUninstallLocked(in, OnlyRevoked, nil, []string{t.chain.userID}, 0)
 		}
 	case s.app.RevokeKeepsApp || len(in.users) > 0:
 		in.chain = nil
-		s.sendUninstallLocked(in, OnlyRevoked, []string{in.bot.userID}, nil, 0)
+		s.events.sendUninstallLocked(in, OnlyRevoked, []string{in.bot.userID}, nil, 0)
 	default:
-		bots, users := s.removeLocked(in)
+		bots, users := s.oauth.removeLocked(in)
 		t.state = revoked // removal marks tokens inactive; this one was revoked by name
-		s.sendUninstallLocked(in, RevokedFirst, bots, users, 0)
+		s.events.sendUninstallLocked(in, RevokedFirst, bots, users, 0)
 	}
 	s.noteLocked()
 	return map[string]any{"revoked": true}, nil
@@ -130,7 +158,7 @@ func (s appMethods) authTeamsList(r *apiRequest) (map[string]any, *apiError) {
 	}
 	teams := []any{}
 	for _, id := range ids {
-		if t := s.teamLocked(id); t != nil {
+		if t := s.world.teamLocked(id); t != nil {
 			teams = append(teams, map[string]any{"id": t.ID, "name": t.Name})
 		}
 	}
@@ -147,32 +175,32 @@ func (r *apiRequest) client() (id, secret string) {
 }
 
 func (s appMethods) appsUninstall(r *apiRequest) (map[string]any, *apiError) {
-	if err := s.credentialsLocked(r); err != nil {
+	if err := s.oauth.credentialsLocked(r); err != nil {
 		return nil, err
 	}
-	bots, users := s.removeLocked(r.inst)
-	s.sendUninstallLocked(r.inst, RevokedFirst, bots, users, 0)
+	bots, users := s.oauth.removeLocked(r.inst)
+	s.events.sendUninstallLocked(r.inst, RevokedFirst, bots, users, 0)
 	return nil, nil
 }
 
 func (s appMethods) oauthAccess(r *apiRequest) (map[string]any, *apiError) {
-	if err := s.credentialsLocked(r); err != nil {
+	if err := s.oauth.credentialsLocked(r); err != nil {
 		return nil, err
 	}
 	switch r.arg("grant_type") {
 	case "", "authorization_code":
-		return s.exchangeCodeLocked(r)
+		return s.oauth.exchangeCodeLocked(r)
 	case "refresh_token":
-		return s.refreshLocked(r)
+		return s.oauth.refreshLocked(r)
 	}
 	return nil, fail("invalid_grant_type")
 }
 
 func (s appMethods) oauthExchange(r *apiRequest) (map[string]any, *apiError) {
-	if err := s.credentialsLocked(r); err != nil {
+	if err := s.oauth.credentialsLocked(r); err != nil {
 		return nil, err
 	}
-	return s.swapLocked(r)
+	return s.oauth.swapLocked(r)
 }
 
 // content reads text and blocks of a message and checks them.
@@ -189,7 +217,7 @@ func (s chatMethods) contentLocked(r *apiRequest) (text string, blocks json.RawM
 	}
 	if r.has("blocks") {
 		var msgs []string
-		if blocks, msgs = s.messageBlocksLocked(r.arg("blocks")); len(msgs) > 0 {
+		if blocks, msgs = s.world.messageBlocksLocked(r.arg("blocks")); len(msgs) > 0 {
 			return "", nil, failWith("invalid_blocks", msgs...)
 		}
 	}
@@ -197,7 +225,7 @@ func (s chatMethods) contentLocked(r *apiRequest) (text string, blocks json.RawM
 		return "", nil, fail("no_text")
 	}
 	if blocks != nil && strings.TrimSpace(text) == "" {
-		s.breachLocked(RuleNoText, "%s was called with blocks but no text", r.method)
+		s.record.breachLocked(RuleNoText, "%s was called with blocks but no text", r.method)
 	}
 	return cut(text, 40000), blocks, nil
 }
@@ -216,18 +244,18 @@ func (s chatMethods) placeLocked(r *apiRequest, write bool) (*channel, *apiError
 	if id == "" {
 		return nil, fail("channel_not_found")
 	}
-	if u := s.userLocked(id); u != nil {
-		if !s.sharesLocked(r.inst, u) {
+	if u := s.world.userLocked(id); u != nil {
+		if !s.oauth.sharesLocked(r.inst, u) {
 			return nil, fail("channel_not_found")
 		}
-		return s.dmLocked(id), nil // a user id means that person's DM
+		return s.world.dmLocked(id), nil // a user id means that person's DM
 	}
 
-	c := s.channelLocked(id)
+	c := s.world.channelLocked(id)
 	if c == nil && !r.inst.org { // an organisation's token needs ids
-		c = s.namedLocked(r.inst.teamID, strings.TrimPrefix(id, "#"))
+		c = s.world.namedLocked(r.inst.teamID, strings.TrimPrefix(id, "#"))
 	}
-	if c == nil || !s.reachesLocked(r.inst, c) {
+	if c == nil || !s.oauth.reachesLocked(r.inst, c) {
 		return nil, fail("channel_not_found")
 	}
 
@@ -267,9 +295,9 @@ func (s chatMethods) chatPostMessage(r *apiRequest) (map[string]any, *apiError) 
 	if m.ThreadTS = r.arg("thread_ts"); m.ThreadTS != "" && c.find(m.ThreadTS) == nil {
 		return nil, fail("thread_not_found")
 	}
-	s.postLocked(c, m)
-	s.messageEventsLocked(c, m, "")
-	return map[string]any{"channel": c.ID, "ts": m.TS, "message": s.messageJSONLocked(c, m)}, nil
+	s.world.postLocked(c, m)
+	s.events.messageEventsLocked(c, m, "")
+	return map[string]any{"channel": c.ID, "ts": m.TS, "message": s.world.messageJSONLocked(c, m)}, nil
 }
 
 func (s chatMethods) chatPostEphemeral(r *apiRequest) (map[string]any, *apiError) {
@@ -277,7 +305,7 @@ func (s chatMethods) chatPostEphemeral(r *apiRequest) (map[string]any, *apiError
 	if err != nil {
 		return nil, err
 	}
-	u := s.userLocked(r.arg("user"))
+	u := s.world.userLocked(r.arg("user"))
 	if u == nil {
 		return nil, fail("user_not_found")
 	}
@@ -289,14 +317,14 @@ func (s chatMethods) chatPostEphemeral(r *apiRequest) (map[string]any, *apiError
 		return nil, err
 	}
 	m.Ephemeral, m.EphemeralTo, m.ThreadTS = true, u.ID, r.arg("thread_ts")
-	s.postLocked(c, m)
+	s.world.postLocked(c, m)
 	return map[string]any{"message_ts": m.TS}, nil
 }
 
 // ownLocked finds a message of the caller's own.
 func (s chatMethods) ownLocked(r *apiRequest, denied string) (*channel, *Message, *apiError) {
-	c := s.channelLocked(r.arg("channel"))
-	if c == nil || !s.reachesLocked(r.inst, c) {
+	c := s.world.channelLocked(r.arg("channel"))
+	if c == nil || !s.oauth.reachesLocked(r.inst, c) {
 		return nil, nil, fail("channel_not_found")
 	}
 	m := c.find(r.arg("ts"))
@@ -318,12 +346,12 @@ func (s chatMethods) chatUpdate(r *apiRequest) (map[string]any, *apiError) {
 	if err != nil {
 		return nil, err
 	}
-	before := s.messageJSONLocked(c, m)
+	before := s.world.messageJSONLocked(c, m)
 	// Text without blocks replaces the blocks; an update by blocks does not show as edited.
 	m.Text, m.Blocks, m.Edited = text, blocks, m.Edited || blocks == nil
 	s.noteLocked()
-	s.editEventLocked(c, m, "message_changed", before)
-	return map[string]any{"channel": c.ID, "ts": m.TS, "text": m.Text, "message": s.messageJSONLocked(c, m)}, nil
+	s.events.editEventLocked(c, m, "message_changed", before)
+	return map[string]any{"channel": c.ID, "ts": m.TS, "text": m.Text, "message": s.world.messageJSONLocked(c, m)}, nil
 }
 
 func (s chatMethods) chatDelete(r *apiRequest) (map[string]any, *apiError) {
@@ -331,10 +359,10 @@ func (s chatMethods) chatDelete(r *apiRequest) (map[string]any, *apiError) {
 	if err != nil {
 		return nil, err
 	}
-	before := s.messageJSONLocked(c, m)
+	before := s.world.messageJSONLocked(c, m)
 	m.Deleted = true
 	s.noteLocked()
-	s.editEventLocked(c, m, "message_deleted", before)
+	s.events.editEventLocked(c, m, "message_deleted", before)
 	return map[string]any{"channel": c.ID, "ts": m.TS}, nil
 }
 
@@ -361,8 +389,4 @@ func (s chatMethods) reactionsAdd(r *apiRequest) (map[string]any, *apiError) {
 	m.Reactions[name] = append(slices.Clone(m.Reactions[name]), me)
 	s.noteLocked()
 	return nil, nil
-}
-
-func (s *engine) hashLocked() string {
-	return fmt.Sprintf("%d.%s", s.clock.Now().Unix(), randomText(8))
 }

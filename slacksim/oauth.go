@@ -132,9 +132,9 @@ type webhook struct {
 // oauth is who has the app, and what was handed out for it.
 type oauth struct {
 	*engine
-	*record
-	*world
-	*views
+	record    *record
+	world     *world
+	views     *views
 	installs  map[string]*installation
 	tokens    map[string]*token
 	refreshes map[string]*refresh
@@ -155,10 +155,10 @@ type AuthorizeRequest struct {
 }
 
 // CheckAuthorize applies the consent page's rules to its query. A request that the page refuses is an *AuthorizeError.
-func (s *oauth) CheckAuthorize(q url.Values) (AuthorizeRequest, error) {
+func (s *Forms) CheckAuthorize(q url.Values) (AuthorizeRequest, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r, bad := s.checkAuthorizeLocked(q)
+	r, bad := s.oauth.checkAuthorizeLocked(q)
 	if bad != nil {
 		return AuthorizeRequest{}, bad
 	}
@@ -243,7 +243,7 @@ func redirectAllowed(configured []string, got string) bool {
 // choice. It returns the callback URL with code and state, or with error=access_denied, for the caller to open. A
 // request the page would refuse is an *AuthorizeError; a required approval is ErrApprovalPending. Nothing is sent to
 // the app. docs.slack.dev/authentication/installing-with-oauth
-func (s *oauth) Authorize(_ context.Context, authorizeURL, userID string, choice Choice) (redirect string, err error) {
+func (s *Sim) Authorize(_ context.Context, authorizeURL, userID string, choice Choice) (redirect string, err error) {
 	u, err := url.Parse(authorizeURL)
 	if err != nil {
 		return "", fmt.Errorf("authorize: %w", err)
@@ -253,16 +253,16 @@ func (s *oauth) Authorize(_ context.Context, authorizeURL, userID string, choice
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	req, bad := s.checkAuthorizeLocked(u.Query())
+	req, bad := s.oauth.checkAuthorizeLocked(u.Query())
 	if bad != nil {
 		return "", bad
 	}
-	return s.decideLocked(req, userID, choice)
+	return s.oauth.decideLocked(req, userID, choice)
 }
 
 // decideLocked is the press on Allow or Cancel.
 func (s *oauth) decideLocked(req *AuthorizeRequest, userID string, choice Choice) (string, error) {
-	user := s.userLocked(userID)
+	user := s.world.userLocked(userID)
 	if user == nil || user.Deleted {
 		return "", refused("user_not_found", "Sign in first")
 	}
@@ -274,7 +274,7 @@ func (s *oauth) decideLocked(req *AuthorizeRequest, userID string, choice Choice
 		return req.callback(v), nil
 	}
 	if choice.TeamID != "" && choice.TeamID != user.TeamID {
-		user = s.firstAdminLocked(choice.TeamID)
+		user = s.world.firstAdminLocked(choice.TeamID)
 		if user == nil {
 			return "", refused("invalid_team", "Nobody can sign in to "+choice.TeamID)
 		}
@@ -286,7 +286,7 @@ func (s *oauth) decideLocked(req *AuthorizeRequest, userID string, choice Choice
 	keep := func(in []string) []string {
 		return slices.DeleteFunc(slices.Clone(in), func(x string) bool { return slices.Contains(choice.Untick, x) })
 	}
-	value := s.secretLocked(randomDigits(11) + "." + randomDigits(13) + "." + randomHex(32))
+	value := s.record.secretLocked(randomDigits(11) + "." + randomDigits(13) + "." + randomHex(32))
 	s.codes[value] = &code{
 		req: req, user: user.ID, teamID: user.TeamID, org: choice.Org, scopes: keep(req.Scopes),
 		uscopes: keep(req.UserScopes), channel: choice.WebhookChannel, at: s.clock.Now(),
@@ -309,7 +309,7 @@ func (r *AuthorizeRequest) callback(extra url.Values) string {
 
 // mayInstallLocked says why a person cannot install the app for their workspace, or for its organisation.
 func (s *oauth) mayInstallLocked(user *User, org bool) error {
-	team := s.teamLocked(user.TeamID)
+	team := s.world.teamLocked(user.TeamID)
 	switch {
 	case team == nil:
 		return refused("invalid_team", "No such workspace")
@@ -321,7 +321,7 @@ func (s *oauth) mayInstallLocked(user *User, org bool) error {
 		return refused("invalid_enterprise", team.Name+" belongs to no organisation")
 	case org && !s.app.OrgReady:
 		return refused("scope_not_allowed_on_enterprise", "This app is not ready for organisation-wide installs")
-	case org && !s.runsOrgLocked(user, team.EnterpriseID):
+	case org && !s.world.runsOrgLocked(user, team.EnterpriseID):
 		return refused("restricted_action", "Only an organisation admin can install for the organisation")
 	case team.AppsNeedApproval && !user.Admin:
 		return ErrApprovalPending
@@ -334,7 +334,7 @@ func (s *oauth) installLocked(team string) *installation {
 	if in := s.installs[team]; in != nil {
 		return in
 	}
-	t := s.teamLocked(team)
+	t := s.world.teamLocked(team)
 	if t == nil || t.EnterpriseID == "" {
 		return nil
 	}
@@ -355,10 +355,10 @@ func (in *installation) covers(team string) bool {
 
 // Installed returns the installation of a workspace, or of an organisation when given an enterprise id. ok is false
 // when there is none.
-func (s *oauth) Installed(teamID string) (in Installation, ok bool) {
+func (s *Sim) Installed(teamID string) (in Installation, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	x := s.installLocked(teamID)
+	x := s.oauth.installLocked(teamID)
 	if x == nil {
 		return Installation{}, false
 	}
@@ -441,7 +441,7 @@ func (s *oauth) usableCodeLocked(r *apiRequest) (*code, *apiError) {
 	case r.arg("code_verifier") != "":
 		return nil, fail("pkce_not_allowed")
 	}
-	if org := s.teamLocked(c.teamID).EnterpriseID; !c.org && org != "" && s.installs[org] != nil {
+	if org := s.world.teamLocked(c.teamID).EnterpriseID; !c.org && org != "" && s.installs[org] != nil {
 		return nil, fail("cannot_install_an_org_installed_app")
 	}
 	if len(c.scopes)+len(c.uscopes) == 0 {
@@ -452,7 +452,7 @@ func (s *oauth) usableCodeLocked(r *apiRequest) (*code, *apiError) {
 
 // installationForLocked is the installation that a code is for, made where there is none.
 func (s *oauth) installationForLocked(c *code) *installation {
-	in := &installation{home: c.teamID, teamID: c.teamID, enterpriseID: s.teamLocked(c.teamID).EnterpriseID,
+	in := &installation{home: c.teamID, teamID: c.teamID, enterpriseID: s.world.teamLocked(c.teamID).EnterpriseID,
 		org: c.org, users: map[string]*chain{}}
 	if c.org {
 		in.home, in.teamID = in.enterpriseID, ""
@@ -460,7 +460,7 @@ func (s *oauth) installationForLocked(c *code) *installation {
 	if old := s.installs[in.home]; old != nil {
 		return old
 	}
-	in.bot = s.botLocked(in.home)
+	in.bot = s.world.botLocked(in.home)
 	s.installs[in.home] = in
 	return in
 }
@@ -478,11 +478,11 @@ func union(a, b []string) []string {
 // tokenAnswerLocked holds the fields that every oauth.v2.access answer has, with null where Slack says null.
 func (s *oauth) tokenAnswerLocked(in *installation) map[string]any {
 	out := map[string]any{"app_id": s.app.ID, "team": nil, "enterprise": nil, "is_enterprise_install": in.org}
-	if t := s.teamLocked(in.teamID); t != nil {
+	if t := s.world.teamLocked(in.teamID); t != nil {
 		out["team"] = map[string]any{"id": t.ID, "name": t.Name}
 	}
 	if in.enterpriseID != "" {
-		out["enterprise"] = map[string]any{"id": in.enterpriseID, "name": s.enterpriseNameLocked(in.enterpriseID)}
+		out["enterprise"] = map[string]any{"id": in.enterpriseID, "name": s.world.enterpriseNameLocked(in.enterpriseID)}
 	}
 	return out
 }
@@ -508,7 +508,7 @@ func (s *oauth) issueLocked(c *chain, out map[string]any) {
 
 func (s *oauth) newTokenLocked(c *chain, prefix string, expires time.Time) *token {
 	t := &token{chain: c, expires: expires}
-	t.value = s.secretLocked(prefix + randomDigits(12) + "-" + randomDigits(13) + "-" + randomText(24))
+	t.value = s.record.secretLocked(prefix + randomDigits(12) + "-" + randomDigits(13) + "-" + randomText(24))
 	c.access = append(c.access, t)
 	s.tokens[t.value] = t
 	return t
@@ -523,7 +523,7 @@ func (s *oauth) newPairLocked(c *chain) *token {
 	now := s.clock.Now()
 	t := &token{chain: c, expires: now.Add(life)}
 	kind := map[string]string{"bot": "xoxb", "user": "xoxp"}[c.kind]
-	t.value = s.secretLocked("xoxe." + kind + "-1-" + randomText(160))
+	t.value = s.record.secretLocked("xoxe." + kind + "-1-" + randomText(160))
 	c.access = append(c.access, t)
 	s.tokens[t.value] = t
 	alive := 0
@@ -537,7 +537,7 @@ func (s *oauth) newPairLocked(c *chain) *token {
 	if old := c.refresh; old != nil && old.used.IsZero() {
 		old.used = now // a re-install spends the previous refresh token like a refresh does
 	}
-	c.refresh = &refresh{chain: c, value: s.secretLocked("xoxe-1-" + randomText(146))}
+	c.refresh = &refresh{chain: c, value: s.record.secretLocked("xoxe-1-" + randomText(146))}
 	s.refreshes[c.refresh.value] = c.refresh
 	return t
 }
@@ -552,7 +552,7 @@ func (s *oauth) refreshLocked(r *apiRequest) (map[string]any, *apiError) {
 	now := s.clock.Now()
 	if !old.used.IsZero() {
 		if !old.lost {
-			s.breachLocked(RuleRefreshReused, "a %s refresh token of %s was presented a second time",
+			s.record.breachLocked(RuleRefreshReused, "a %s refresh token of %s was presented a second time",
 				old.chain.kind, old.chain.inst.home)
 		}
 		grace := s.app.RefreshGrace
@@ -642,12 +642,12 @@ func (s *oauth) removeLocked(in *installation) (botIDs, userIDs []string) {
 	}
 	slices.Sort(userIDs)
 
-	for _, c := range s.channels {
+	for _, c := range s.world.channels {
 		c.Members = slices.DeleteFunc(c.Members, func(id string) bool { return id == in.bot.userID })
 	}
-	for id, v := range s.homes {
+	for id, v := range s.views.homes {
 		if v.inst == in {
-			delete(s.homes, id)
+			delete(s.views.homes, id)
 		}
 	}
 
@@ -669,8 +669,8 @@ func (s *oauth) credentialsLocked(r *apiRequest) *apiError {
 }
 
 func (s *oauth) newWebhookLocked(in *installation, c *code) map[string]any {
-	ch := s.channelLocked(c.channel)
-	for _, x := range s.channels {
+	ch := s.world.channelLocked(c.channel)
+	for _, x := range s.world.channels {
 		if ch == nil && !x.im && x.inTeam(c.teamID) {
 			ch = x
 		}
@@ -678,7 +678,7 @@ func (s *oauth) newWebhookLocked(in *installation, c *code) map[string]any {
 	if ch == nil {
 		return nil
 	}
-	secret := s.secretLocked(randomText(24))
+	secret := s.record.secretLocked(randomText(24))
 	s.webhooks[secret] = &webhook{inst: in, channel: ch.ID}
 	return map[string]any{
 		"channel": "#" + ch.Name, "channel_id": ch.ID, "configuration_url": s.url + "/client/" + c.teamID + "/app",

@@ -29,14 +29,14 @@ func TestAuthorizeRefuses(t *testing.T) {
 		{"no scope", "no_scopes", []string{"scope", ""}},
 		{"pkce", "pkce_not_allowed", []string{"code_challenge", "abc"}},
 	} {
-		_, err := w.Authorize(w.Ctx, w.AuthorizeURL("chat:write", c.extra...), slacksim.AcmeAdmin, slacksim.Choice{})
+		_, err := w.Sim.Authorize(w.Ctx, w.AuthorizeURL("chat:write", c.extra...), slacksim.AcmeAdmin, slacksim.Choice{})
 		var refused *slacksim.AuthorizeError
 		if !errors.As(err, &refused) || refused.Code != c.want {
 			t.Errorf("%s: %v, want %s", c.name, err, c.want)
 		}
 	}
 	below := w.AuthorizeURL("chat:write", "redirect_uri", callback+"/eu")
-	if got, err := w.Authorize(w.Ctx, below, slacksim.AcmeAdmin, slacksim.Choice{}); err != nil ||
+	if got, err := w.Sim.Authorize(w.Ctx, below, slacksim.AcmeAdmin, slacksim.Choice{}); err != nil ||
 		!strings.HasPrefix(got, callback+"/eu?") {
 		t.Errorf("a path below a configured one: %q, %v", got, err)
 	}
@@ -46,7 +46,7 @@ func TestAuthorizeChoices(t *testing.T) {
 	w := newWorld(t)
 	query := func(choice slacksim.Choice, extra ...string) url.Values {
 		t.Helper()
-		got, err := w.Authorize(w.Ctx, w.AuthorizeURL("chat:write,im:write", extra...), slacksim.AcmeAdmin, choice)
+		got, err := w.Sim.Authorize(w.Ctx, w.AuthorizeURL("chat:write,im:write", extra...), slacksim.AcmeAdmin, choice)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -68,14 +68,14 @@ func TestAuthorizeChoices(t *testing.T) {
 	if a.Str("team", "id") != slacksim.Birch || a.Str("authed_user", "id") != slacksim.BirchAdmin {
 		t.Errorf("another workspace: %v", a)
 	}
-	w.AddWorkspace(slacksim.Workspace{ID: slacksim.Acme, Name: "Acme Corp", AppsNeedApproval: true})
-	_, err := w.Authorize(w.Ctx, w.AuthorizeURL("chat:write"), slacksim.AcmeMember, slacksim.Choice{})
+	w.Sim.AddWorkspace(slacksim.Workspace{ID: slacksim.Acme, Name: "Acme Corp", AppsNeedApproval: true})
+	_, err := w.Sim.Authorize(w.Ctx, w.AuthorizeURL("chat:write"), slacksim.AcmeMember, slacksim.Choice{})
 	if !errors.Is(err, slacksim.ErrApprovalPending) {
 		t.Errorf("approval: %v", err)
 	}
-	w.SetApp(func(a *slacksim.App) { a.NotDistributed, a.HomeTeam = true, slacksim.Acme })
+	w.Sim.SetApp(func(a *slacksim.App) { a.NotDistributed, a.HomeTeam = true, slacksim.Acme })
 	var refused *slacksim.AuthorizeError
-	_, err = w.Authorize(w.Ctx, w.AuthorizeURL("chat:write"), slacksim.BirchAdmin, slacksim.Choice{})
+	_, err = w.Sim.Authorize(w.Ctx, w.AuthorizeURL("chat:write"), slacksim.BirchAdmin, slacksim.Choice{})
 	if !errors.As(err, &refused) || refused.Code != "invalid_team_for_non_distributed_app" {
 		t.Errorf("undistributed app: %v", err)
 	}
@@ -93,7 +93,7 @@ func TestCodeLivesTenMinutesAndOnce(t *testing.T) {
 		t.Fatal(a)
 	}
 	w.WantError("oauth.v2.access", "", "invalid_code", append(creds, "code", code)...)
-	w.SetApp(func(a *slacksim.App) { a.UsedCodeError = "code_already_used" })
+	w.Sim.SetApp(func(a *slacksim.App) { a.UsedCodeError = "code_already_used" })
 	w.WantError("oauth.v2.access", "", "code_already_used", append(creds, "code", code)...)
 	old := w.Code(slacksim.AcmeAdmin, "chat:write")
 	w.Clock.Advance(10 * time.Minute)
@@ -104,7 +104,7 @@ func TestAccessAnswerAndBasicCredentials(t *testing.T) {
 	w := newWorld(t)
 	form := url.Values{"code": {w.Code(slacksim.AcmeAdmin, "chat:write,commands", "user_scope", "users:read")},
 		"redirect_uri": {callback}}
-	req, _ := http.NewRequest("POST", w.URL()+"/api/oauth.v2.access", strings.NewReader(form.Encode()))
+	req, _ := http.NewRequest("POST", w.Sim.URL()+"/api/oauth.v2.access", strings.NewReader(form.Encode()))
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.SetBasicAuth("111.222", "client-secret-xyz")
 	a := do(t, req)
@@ -141,7 +141,7 @@ func TestReinstallKeepsTokenAndAddsScopes(t *testing.T) {
 	if b := w.Call("users.info", first, "user", slacksim.AcmeAdmin); b["ok"] != true {
 		t.Errorf("the old token did not gain the scope: %v", b)
 	}
-	in, ok := w.Installed(slacksim.Acme)
+	in, ok := w.Sim.Installed(slacksim.Acme)
 	if !ok || in.BotToken != first || in.InstalledBy != slacksim.AcmeMember ||
 		!slices.Equal(in.Scopes, []string{"chat:write", "users:read"}) {
 		t.Errorf("Installed = %+v", in)
@@ -221,7 +221,7 @@ func TestRefreshTokenReuse(t *testing.T) {
 func TestLostRefreshAnswerMayBeAskedForAgain(t *testing.T) {
 	w := newWorld(t, rotating)
 	a := w.Exchange(w.Code(slacksim.AcmeAdmin, "chat:write"))
-	w.Inject(slacksim.Fault{Method: "oauth.v2.access", Times: 1, DropAnswer: true})
+	w.Sim.Inject(slacksim.Fault{Method: "oauth.v2.access", Times: 1, DropAnswer: true})
 	if _, err := w.Try("oauth.v2.access", "", "client_id", "111.222", "client_secret", "client-secret-xyz",
 		"grant_type", "refresh_token", "refresh_token", a.Str("refresh_token")); err == nil {
 		t.Fatal("the answer was not dropped")
@@ -237,7 +237,7 @@ func TestExchangeLongLivedToken(t *testing.T) {
 	old := w.Install(slacksim.AcmeAdmin, "chat:write")
 	args := []string{"client_id", "111.222", "client_secret", "client-secret-xyz", "token", old}
 	w.WantError("oauth.v2.exchange", "", "token_rotation_not_enabled", args...)
-	w.SetApp(func(a *slacksim.App) { a.TokenRotation = true })
+	w.Sim.SetApp(func(a *slacksim.App) { a.TokenRotation = true })
 	a := w.Call("oauth.v2.exchange", "", args...)
 	if !strings.HasPrefix(a.Str("access_token"), "xoxe.xoxb-1-") || a.Str("refresh_token") == "" {
 		t.Fatalf("exchange %v", a)
@@ -290,7 +290,7 @@ func TestRevoke(t *testing.T) {
 	t.Run("a person's token", func(t *testing.T) {
 		w := newWorld(t)
 		a := w.Exchange(w.Code(slacksim.AcmeMember, "chat:write", "user_scope", "users:read"))
-		if err := w.RevokeUser(w.Ctx, slacksim.AcmeMember); err != nil {
+		if err := w.Sim.Admins.RevokeUser(w.Ctx, slacksim.AcmeMember); err != nil {
 			t.Fatal(err)
 		}
 		w.Settled()
@@ -311,7 +311,7 @@ func TestRevoke(t *testing.T) {
 			t.Error(a)
 		}
 		w.Settled()
-		if _, ok := w.Installed(slacksim.Acme); ok || len(w.Bot.Requests()) != 2 {
+		if _, ok := w.Sim.Installed(slacksim.Acme); ok || len(w.Bot.Requests()) != 2 {
 			t.Error("still installed, or no events")
 		}
 	})
@@ -329,7 +329,7 @@ func TestUninstallVariants(t *testing.T) {
 	} {
 		w := newWorld(t)
 		w.Install(slacksim.AcmeAdmin)
-		if err := w.Uninstall(w.Ctx, slacksim.Acme, c.order); err != nil {
+		if err := w.Sim.Admins.Uninstall(w.Ctx, slacksim.Acme, c.order); err != nil {
 			t.Fatal(err)
 		}
 		w.Settled()
@@ -346,7 +346,7 @@ func TestUninstallVariants(t *testing.T) {
 	}
 	w := newWorld(t)
 	w.Install(slacksim.AcmeAdmin)
-	if err := w.UninstallLate(w.Ctx, slacksim.Acme, slacksim.OnlyUninstalled, 2*time.Minute); err != nil {
+	if err := w.Sim.Admins.UninstallLate(w.Ctx, slacksim.Acme, slacksim.OnlyUninstalled, 2*time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	fresh := w.Install(slacksim.AcmeAdmin)
@@ -359,12 +359,12 @@ func TestUninstallVariants(t *testing.T) {
 	if a := w.Call("auth.test", fresh); a["ok"] != true {
 		t.Error("the new installation is not alive")
 	}
-	w.RepeatUninstallEvents(w.Ctx, slacksim.Acme, slacksim.RevokedFirst)
+	w.Sim.Admins.RepeatUninstallEvents(w.Ctx, slacksim.Acme, slacksim.RevokedFirst)
 	w.Settled()
 	if len(w.Bot.Events("app_uninstalled")) != 2 {
 		t.Error("the events were not repeated")
 	}
-	if err := w.Uninstall(w.Ctx, slacksim.Birch, slacksim.RevokedFirst); err == nil {
+	if err := w.Sim.Admins.Uninstall(w.Ctx, slacksim.Birch, slacksim.RevokedFirst); err == nil {
 		t.Error("uninstalled where nothing was installed")
 	}
 }
@@ -374,9 +374,9 @@ func TestOrganisationWide(t *testing.T) {
 		c.App.OrgReady = true
 		c.App.Events = append(c.App.Events, "team_access_granted")
 	})
-	w.AddWorkspace(slacksim.Workspace{ID: slacksim.Acme, Name: "Acme Corp", EnterpriseID: "E0GRID0001",
+	w.Sim.AddWorkspace(slacksim.Workspace{ID: slacksim.Acme, Name: "Acme Corp", EnterpriseID: "E0GRID0001",
 		EnterpriseName: "Acme Group"})
-	got, err := w.Authorize(w.Ctx, w.AuthorizeURL(botScopes), slacksim.AcmeAdmin, slacksim.Choice{Org: true})
+	got, err := w.Sim.Authorize(w.Ctx, w.AuthorizeURL(botScopes), slacksim.AcmeAdmin, slacksim.Choice{Org: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -392,7 +392,7 @@ func TestOrganisationWide(t *testing.T) {
 	}
 	w.WantError("users.list", tok, "missing_argument")
 	w.WantError("users.list", tok, "team_access_not_granted", "team_id", slacksim.Acme)
-	if err := w.GrantTeam(w.Ctx, slacksim.Acme); err != nil {
+	if err := w.Sim.Admins.GrantTeam(w.Ctx, slacksim.Acme); err != nil {
 		t.Fatal(err)
 	}
 	w.Settled()
@@ -403,7 +403,7 @@ func TestOrganisationWide(t *testing.T) {
 	if x := w.Call("users.list", tok, "team_id", slacksim.Acme); x["ok"] != true {
 		t.Error(x)
 	}
-	if _, err := w.Say(w.Ctx, slacksim.AcmeMember, w.DM(slacksim.AcmeMember), "hi"); err != nil {
+	if _, err := w.Sim.Say(w.Ctx, slacksim.AcmeMember, w.Sim.DM(slacksim.AcmeMember), "hi"); err != nil {
 		t.Fatal(err)
 	}
 	w.Settled()
@@ -411,7 +411,7 @@ func TestOrganisationWide(t *testing.T) {
 	if auth["team_id"] != nil || auth["is_enterprise_install"] != true || w.Bot.Last(t).Outer["team_id"] != slacksim.Acme {
 		t.Errorf("authorizations %v", auth)
 	}
-	if _, err := w.Command(w.Ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, "/connection"); err != nil {
+	if _, err := w.Sim.Command(w.Ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, "/connection"); err != nil {
 		t.Fatal(err)
 	}
 	if f := w.Bot.Last(t).Form; f.Get("is_enterprise_install") != "true" || f.Get("enterprise_id") != "E0GRID0001" {
@@ -420,7 +420,7 @@ func TestOrganisationWide(t *testing.T) {
 	if x := w.Exchange(w.Code(slacksim.AcmeAdmin, "chat:write")); x.Str("error") != "cannot_install_an_org_installed_app" {
 		t.Errorf("a workspace install beside it: %v", x)
 	}
-	if err := w.Uninstall(w.Ctx, "E0GRID0001", slacksim.OnlyUninstalled); err != nil {
+	if err := w.Sim.Admins.Uninstall(w.Ctx, "E0GRID0001", slacksim.OnlyUninstalled); err != nil {
 		t.Fatal(err)
 	}
 	w.Settled()
@@ -431,7 +431,7 @@ func TestOrganisationWide(t *testing.T) {
 
 func TestIncomingWebhook(t *testing.T) {
 	w := newWorld(t)
-	got, err := w.Authorize(w.Ctx, w.AuthorizeURL("incoming-webhook,chat:write"), slacksim.AcmeAdmin,
+	got, err := w.Sim.Authorize(w.Ctx, w.AuthorizeURL("incoming-webhook,chat:write"), slacksim.AcmeAdmin,
 		slacksim.Choice{WebhookChannel: slacksim.AcmeRandom})
 	if err != nil {
 		t.Fatal(err)
@@ -453,10 +453,10 @@ func TestIncomingWebhook(t *testing.T) {
 			t.Errorf("webhook %s: %d %q", c.body, status, body)
 		}
 	}
-	if m := w.Messages(slacksim.AcmeRandom, slacksim.AcmeMember); len(m) != 1 || m[0].Text != "hi" {
+	if m := w.Sim.Messages(slacksim.AcmeRandom, slacksim.AcmeMember); len(m) != 1 || m[0].Text != "hi" {
 		t.Errorf("messages %v", m)
 	}
-	if err := w.Uninstall(w.Ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
+	if err := w.Sim.Admins.Uninstall(w.Ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
 		t.Fatal(err)
 	}
 	if status, body := post(t, hook, `{"text":"hi"}`); status != 404 || body != "no_service" {
@@ -468,13 +468,13 @@ func TestSecretsAreListed(t *testing.T) {
 	w := newWorld(t, rotating)
 	code := w.Code(slacksim.AcmeAdmin, botScopes)
 	a := w.Exchange(code)
-	if _, err := w.Command(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "/connection"); err != nil {
+	if _, err := w.Sim.Command(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "/connection"); err != nil {
 		t.Fatal(err)
 	}
 	hook := w.Bot.Last(t).Form.Get("response_url")
 	for _, want := range []string{code, a.Str("access_token"), a.Str("refresh_token"), "client-secret-xyz",
 		"signing-secret-xyz", hook[strings.LastIndexByte(hook, '/')+1:]} {
-		if !slices.Contains(w.Secrets(), want) {
+		if !slices.Contains(w.Sim.Secrets(), want) {
 			t.Errorf("%q is not among the secrets", want)
 		}
 	}

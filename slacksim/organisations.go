@@ -13,20 +13,20 @@ import (
 // StartMigration begins to move a workspace into an organisation: grid_migration_started is sent, and until
 // FinishMigration every call with a token of that workspace answers org_login_required. It is an error if there is no
 // such workspace.
-func (s admins) StartMigration(_ context.Context, teamID, enterpriseID string) error {
+func (s *Admins) StartMigration(_ context.Context, teamID, enterpriseID string) error {
 	return s.migrate(teamID, enterpriseID, "", true)
 }
 
 // FinishMigration ends it: the workspace belongs to the organisation, its installation keeps its tokens and is that of
 // the organisation's workspace now, and grid_migration_finished is sent.
-func (s admins) FinishMigration(_ context.Context, teamID, enterpriseID, enterpriseName string) error {
+func (s *Admins) FinishMigration(_ context.Context, teamID, enterpriseID, enterpriseName string) error {
 	return s.migrate(teamID, enterpriseID, enterpriseName, false)
 }
 
-func (s admins) migrate(teamID, enterpriseID, name string, begin bool) error {
+func (s *Admins) migrate(teamID, enterpriseID, name string, begin bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t := s.teamLocked(teamID)
+	t := s.world.teamLocked(teamID)
 	if t == nil {
 		return fmt.Errorf("migrate %s: no such workspace", teamID)
 	}
@@ -34,37 +34,37 @@ func (s admins) migrate(teamID, enterpriseID, name string, begin bool) error {
 	what := "grid_migration_finished"
 	if begin {
 		what = "grid_migration_started"
-		s.migrating[teamID] = true
+		s.oauth.migrating[teamID] = true
 	} else {
-		delete(s.migrating, teamID)
+		delete(s.oauth.migrating, teamID)
 		t.EnterpriseID, t.EnterpriseName = enterpriseID, name
-		if in := s.installs[teamID]; in != nil {
+		if in := s.oauth.installs[teamID]; in != nil {
 			in.enterpriseID = enterpriseID
 		}
 	}
 
 	s.noteLocked()
-	in := s.installLocked(teamID)
-	if in == nil || !s.subscribedLocked(what) {
+	in := s.oauth.installLocked(teamID)
+	if in == nil || !s.events.subscribedLocked(what) {
 		return nil
 	}
-	s.sendLocked(s.envelopeLocked(Event{TeamID: teamID, EnterpriseID: t.EnterpriseID,
-		Inner: map[string]any{"type": what, "enterprise_id": enterpriseID}}, in))
+	s.events.tellLocked(Event{TeamID: teamID, EnterpriseID: t.EnterpriseID,
+		Inner: map[string]any{"type": what, "enterprise_id": enterpriseID}}, in)
 	return nil
 }
 
 // Supersede lets the organisation's installation take the place of a workspace's own, as an organisation-wide
 // deployment does: the workspace's tokens die without a word, and the organisation's app may act there.
 // docs.slack.dev/enterprise/migrating-to-organization-wide-deployment
-func (s admins) Supersede(_ context.Context, teamID string) error {
+func (s *Admins) Supersede(_ context.Context, teamID string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t, own := s.teamLocked(teamID), s.installs[teamID]
-	if t == nil || own == nil || s.installs[t.EnterpriseID] == nil {
+	t, own := s.world.teamLocked(teamID), s.oauth.installs[teamID]
+	if t == nil || own == nil || s.oauth.installs[t.EnterpriseID] == nil {
 		return fmt.Errorf("supersede: %s has not both an own installation and its organisation's", teamID)
 	}
-	s.removeLocked(own)
-	if org := s.installs[t.EnterpriseID]; !slices.Contains(org.granted, teamID) {
+	s.oauth.removeLocked(own)
+	if org := s.oauth.installs[t.EnterpriseID]; !slices.Contains(org.granted, teamID) {
 		org.granted = append(org.granted, teamID)
 	}
 	s.noteLocked()
@@ -73,21 +73,21 @@ func (s admins) Supersede(_ context.Context, teamID string) error {
 
 // ChangeChannelID gives a channel another id, as Slack Connect can do, and sends channel_id_changed.
 // docs.slack.dev/reference/events/channel_id_changed
-func (s admins) ChangeChannelID(_ context.Context, from, to string) error {
+func (s *Admins) ChangeChannelID(_ context.Context, from, to string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := s.channelLocked(from)
-	if c == nil || s.channelLocked(to) != nil {
+	c := s.world.channelLocked(from)
+	if c == nil || s.world.channelLocked(to) != nil {
 		return fmt.Errorf("change channel id: %s is not there, or %s is", from, to)
 	}
 	c.ID = to
 	s.noteLocked()
-	for _, in := range s.sidesLocked(c, c.TeamID) {
-		if !s.wantedLocked(in, "channel_id_changed") {
+	for _, in := range s.oauth.sidesLocked(c, c.TeamID) {
+		if !s.events.wantedLocked(in, "channel_id_changed") {
 			continue
 		}
-		s.sendLocked(s.envelopeLocked(s.fromLocked(c, in, c.TeamID, Event{Inner: map[string]any{
-			"type": "channel_id_changed", "old_channel_id": from, "new_channel_id": to}}), in))
+		s.events.tellLocked(s.events.fromLocked(c, in, c.TeamID, Event{Inner: map[string]any{
+			"type": "channel_id_changed", "old_channel_id": from, "new_channel_id": to}}), in)
 		break
 	}
 	return nil
@@ -105,7 +105,7 @@ func (in *installation) authorization() map[string]any {
 // viewersLocked are the installations that can see an event about a channel; in is the one it is delivered for.
 func (s *oauth) viewersLocked(in *installation, channelID string) []*installation {
 	out := []*installation{in}
-	if c := s.channelLocked(channelID); c != nil && !c.im {
+	if c := s.world.channelLocked(channelID); c != nil && !c.im {
 		for _, x := range s.sidesLocked(c, c.TeamID) {
 			if c.has(x.bot.userID) && !slices.Contains(out, x) {
 				out = append(out, x)
@@ -121,7 +121,7 @@ func (s appMethods) eventAuthorizations(r *apiRequest) (map[string]any, *apiErro
 	if err := s.appTokenLocked(r); err != nil {
 		return nil, err
 	}
-	viewers, ok := s.contexts[r.arg("event_context")]
+	viewers, ok := s.events.contexts[r.arg("event_context")]
 	if !ok {
 		return nil, fail("invalid_event_context")
 	}
@@ -140,36 +140,37 @@ func (s *oauth) relatedLocked(in *installation, team string) bool {
 	if in.covers(team) {
 		return true
 	}
-	t := s.teamLocked(team)
+	t := s.world.teamLocked(team)
 	return t != nil && in.enterpriseID != "" && t.EnterpriseID == in.enterpriseID
 }
 
 // foreignLocked records a breach when a call names something of this Slack that its token's installation can't reach:
 // the app then acts for one installation with the token of another. The method answers as Slack would anyway.
-func (s *Sim) foreignLocked(r *apiRequest) {
+func (s *api) foreignLocked(r *apiRequest) {
 	in := r.inst
 	breach := func(what, id string) {
-		s.breachLocked(RuleForeignToken, "%s named the %s %s with a token of %s", r.method, what, id, in.home)
+		s.record.breachLocked(RuleForeignToken, "%s named the %s %s with a token of %s", r.method, what, id, in.home)
 	}
-	if c := s.channelLocked(r.arg("channel")); c != nil && !s.reachesLocked(in, c) && !s.relatedLocked(in, c.TeamID) {
+	c := s.world.channelLocked(r.arg("channel"))
+	if c != nil && !s.oauth.reachesLocked(in, c) && !s.oauth.relatedLocked(in, c.TeamID) {
 		breach("channel", c.ID)
 	}
 	people := splitScopes(r.arg("channel") + "," + r.arg("user") + "," + r.arg("user_id") + "," + r.arg("users"))
 	for _, id := range people {
-		if u := s.userLocked(id); u != nil && !s.sharesLocked(in, u) {
+		if u := s.world.userLocked(id); u != nil && !s.oauth.sharesLocked(in, u) {
 			breach("person", id)
 		}
 	}
 	for _, name := range []string{"team", "team_id"} {
-		if id := r.arg(name); s.teamLocked(id) != nil && !s.relatedLocked(in, id) {
+		if id := r.arg(name); s.world.teamLocked(id) != nil && !s.oauth.relatedLocked(in, id) {
 			breach("workspace", id)
 		}
 	}
 
-	if t := s.triggers[r.arg("trigger_id")]; t != nil && !in.includes(t.inst) {
+	if t := s.hooks.triggers[r.arg("trigger_id")]; t != nil && !in.includes(t.inst) {
 		breach("trigger of", t.inst.home)
 	}
-	for _, stack := range s.stacks {
+	for _, stack := range s.views.stacks {
 		for _, v := range stack {
 			if v.ID == r.arg("view_id") && !in.includes(v.inst) {
 				breach("view", v.ID)
@@ -207,7 +208,7 @@ func (s *oauth) sharesLocked(in *installation, u *User) bool {
 	if s.relatedLocked(in, u.TeamID) {
 		return true
 	}
-	return slices.ContainsFunc(s.channels, func(c *channel) bool {
+	return slices.ContainsFunc(s.world.channels, func(c *channel) bool {
 		return !c.im && len(c.SharedWith) > 0 && c.inTeam(u.TeamID) && s.reachesLocked(in, c)
 	})
 }

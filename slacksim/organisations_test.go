@@ -19,16 +19,16 @@ func newGrid(t *testing.T) (w *world, org, acme, birch string) {
 		c.App.Events = append(c.App.Events, "grid_migration_started", "grid_migration_finished", "channel_id_changed")
 	})
 	for _, id := range []string{gridOne, gridTwo} {
-		w.AddWorkspace(slacksim.Workspace{ID: id, Name: id, EnterpriseID: "E0GRID0001", EnterpriseName: "Grid Inc"})
+		w.Sim.AddWorkspace(slacksim.Workspace{ID: id, Name: id, EnterpriseID: "E0GRID0001", EnterpriseName: "Grid Inc"})
 	}
-	w.AddUser(slacksim.User{ID: gridAdmin, TeamID: gridOne, Name: "gia", Admin: true})
-	w.AddChannel(slacksim.Channel{ID: gridGeneral, TeamID: gridOne, Name: "general", Members: []string{gridAdmin}})
-	back, err := w.Authorize(w.Ctx, w.AuthorizeURL(botScopes+",channels:read"), gridAdmin, slacksim.Choice{Org: true})
+	w.Sim.AddUser(slacksim.User{ID: gridAdmin, TeamID: gridOne, Name: "gia", Admin: true})
+	w.Sim.AddChannel(slacksim.Channel{ID: gridGeneral, TeamID: gridOne, Name: "general", Members: []string{gridAdmin}})
+	back, err := w.Sim.Authorize(w.Ctx, w.AuthorizeURL(botScopes+",channels:read"), gridAdmin, slacksim.Choice{Org: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	org = w.Exchange(codeOf(t, back)).Str("access_token")
-	if err := w.GrantTeam(w.Ctx, gridOne); err != nil {
+	if err := w.Sim.Admins.GrantTeam(w.Ctx, gridOne); err != nil {
 		t.Fatal(err)
 	}
 	return w, org, w.Install(slacksim.AcmeAdmin, botScopes+",channels:read"),
@@ -42,10 +42,10 @@ func TestForeignTokens(t *testing.T) {
 	shared := slacksim.Channel{ID: "C0SHARED01", TeamID: slacksim.Acme, Name: "shared",
 		SharedWith: []string{slacksim.Birch}, Members: []string{slacksim.AcmeAdmin, slacksim.BirchAdmin}}
 	for _, home := range []string{slacksim.Acme, slacksim.Birch} {
-		in, _ := w.Installed(home)
+		in, _ := w.Sim.Installed(home)
 		shared.Members = append(shared.Members, in.BotUserID)
 	}
-	w.AddChannel(shared)
+	w.Sim.AddChannel(shared)
 	w.Call("chat.postMessage", acme, "channel", slacksim.AcmeAdmin, "text", "hi")
 	w.Call("chat.postMessage", acme, "channel", shared.ID, "text", "hi")
 	w.Call("chat.postMessage", birch, "channel", shared.ID, "text", "hi")
@@ -68,7 +68,7 @@ func TestForeignTokens(t *testing.T) {
 	// Triggers and views.
 	w.command("/connection") // typed by Acme's admin
 	trigger := ""
-	for _, d := range w.Deliveries() {
+	for _, d := range w.Sim.Deliveries() {
 		if d.Kind == "command" {
 			trigger = formOf(t, d.Body).Get("trigger_id")
 		}
@@ -82,12 +82,12 @@ func TestForeignTokens(t *testing.T) {
 
 func TestMigration(t *testing.T) {
 	w, _, _, birch := newGrid(t)
-	if err := w.StartMigration(w.Ctx, slacksim.Birch, "E0GRID0001"); err != nil {
+	if err := w.Sim.Admins.StartMigration(w.Ctx, slacksim.Birch, "E0GRID0001"); err != nil {
 		t.Fatal(err)
 	}
 	w.WantError("auth.test", birch, "org_login_required")
 	w.WantError("chat.postMessage", birch, "org_login_required", "channel", slacksim.BirchAdmin, "text", "hi")
-	if err := w.FinishMigration(w.Ctx, slacksim.Birch, "E0GRID0001", "Grid Inc"); err != nil {
+	if err := w.Sim.Admins.FinishMigration(w.Ctx, slacksim.Birch, "E0GRID0001", "Grid Inc"); err != nil {
 		t.Fatal(err)
 	}
 	if a := w.Call("auth.test", birch); a.Str("enterprise_id") != "E0GRID0001" || a.Str("team_id") != slacksim.Birch ||
@@ -100,7 +100,7 @@ func TestMigration(t *testing.T) {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
-	if err := w.StartMigration(w.Ctx, "T0NOBODY01", "E1"); err == nil {
+	if err := w.Sim.Admins.StartMigration(w.Ctx, "T0NOBODY01", "E1"); err == nil {
 		t.Error("nobody's workspace is moved")
 	}
 	w.WantBreaches()
@@ -108,7 +108,7 @@ func TestMigration(t *testing.T) {
 
 func TestChannelChangesItsID(t *testing.T) {
 	w, _, acme, _ := newGrid(t)
-	if err := w.ChangeChannelID(w.Ctx, slacksim.AcmeGeneral, "C0ACMENEW1"); err != nil {
+	if err := w.Sim.Admins.ChangeChannelID(w.Ctx, slacksim.AcmeGeneral, "C0ACMENEW1"); err != nil {
 		t.Fatal(err)
 	}
 	w.Settled()
@@ -117,7 +117,7 @@ func TestChannelChangesItsID(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	w.WantError("chat.postMessage", acme, "channel_not_found", "channel", slacksim.AcmeGeneral, "text", "hi")
-	if err := w.ChangeChannelID(w.Ctx, "C0ACMENEW1", slacksim.AcmeRandom); err == nil {
+	if err := w.Sim.Admins.ChangeChannelID(w.Ctx, "C0ACMENEW1", slacksim.AcmeRandom); err == nil {
 		t.Error("two channels of one id")
 	}
 }
@@ -128,14 +128,14 @@ func TestEventAuthorizations(t *testing.T) {
 	shared := slacksim.Channel{ID: "C0SHARED01", TeamID: slacksim.Acme, Name: "shared",
 		SharedWith: []string{slacksim.Birch, gridOne}, Members: []string{slacksim.AcmeAdmin}}
 	for _, home := range []string{slacksim.Acme, slacksim.Birch, gridOne} {
-		in, ok := w.Installed(home)
+		in, ok := w.Sim.Installed(home)
 		if !ok {
 			t.Fatal(home)
 		}
 		shared.Members = append(shared.Members, in.BotUserID)
 	}
-	w.AddChannel(shared)
-	if _, err := w.Say(w.Ctx, slacksim.AcmeAdmin, shared.ID, "hello"); err != nil {
+	w.Sim.AddChannel(shared)
+	if _, err := w.Sim.Say(w.Ctx, slacksim.AcmeAdmin, shared.ID, "hello"); err != nil {
 		t.Fatal(err)
 	}
 	w.Settled()
@@ -195,7 +195,7 @@ func contextOf(t *testing.T, w *world) string {
 	var e struct {
 		Context string `json:"event_context"`
 	}
-	for _, d := range w.Deliveries() {
+	for _, d := range w.Sim.Deliveries() {
 		if d.Type == "message.channels" {
 			if err := json.Unmarshal(d.Body, &e); err != nil {
 				t.Fatal(err)

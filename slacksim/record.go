@@ -111,53 +111,36 @@ func (s *record) breach(rule, format string, args ...any) {
 	s.breachLocked(rule, format, args...)
 }
 
-// Calls returns every call so far, in the order of arrival.
-func (s *record) Calls() []Call { return s.CallsTo("") }
-
-// CallsTo returns the calls of one method ("chat.postMessage", "response_url", "webhook").
-func (s *record) CallsTo(method string) []Call {
+// Calls returns the calls of these methods ("chat.postMessage", "response_url", "webhook"), or every one when none is
+// named, in the order of arrival.
+func (s *Sim) Calls(methods ...string) []Call {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var out []Call
-	for _, c := range s.calls {
-		if method == "" || c.Method == method {
-			out = append(out, *c)
-		}
-	}
-	return out
+	return values(s.record.calls, func(c *Call) bool { return methods == nil || slices.Contains(methods, c.Method) })
 }
 
 // Deliveries returns every delivery attempt so far, in the order of sending.
-func (s *record) Deliveries() []Delivery {
+func (s *Sim) Deliveries() []Delivery {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := make([]Delivery, len(s.deliveries))
-	for i, d := range s.deliveries {
-		out[i] = *d
-	}
-	return out
+	return values(s.record.deliveries, func(*Delivery) bool { return true })
 }
 
 // Breaches returns every rule breach so far. A test that expects none asserts that it is empty.
-func (s *record) Breaches() []Breach {
+func (s *Sim) Breaches() []Breach {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.breaches)
+	return slices.Clone(s.record.breaches)
 }
 
 // Secrets returns every secret ever configured or issued: client and signing secret, app token, codes, access and
 // refresh tokens, tickets, the secret parts of response and webhook URLs. Tests search logs, pages and databases for
 // them.
-func (s *record) Secrets() []string {
+func (s *Sim) Secrets() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := slices.Clone(s.secrets)
-	for _, x := range []string{s.app.ClientSecret, s.app.SigningSecret, s.app.AppToken} {
-		if x != "" {
-			out = append(out, x)
-		}
-	}
-	return out
+	all := append(slices.Clone(s.record.secrets), s.app.ClientSecret, s.app.SigningSecret, s.app.AppToken)
+	return slices.DeleteFunc(all, func(x string) bool { return x == "" })
 }
 
 func (s *record) secretLocked(v string) string {

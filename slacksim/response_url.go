@@ -37,27 +37,31 @@ type trigger struct {
 	used       bool
 }
 
-// responder is where the app answers later than at once.
-type responder struct {
-	*events
-	hooks    map[string]*hook
+// hooks are where the app answers later than at once.
+type hooks struct {
+	*engine
+	record   *record
+	world    *world
+	oauth    *oauth
+	events   *events
+	byURL    map[string]*hook // by the secret part of the URL
 	triggers map[string]*trigger
 }
 
-func (s *responder) newHookLocked(in *installation, user, channel, message string) string {
-	secret := s.secretLocked(randomText(24))
-	s.hooks[secret] = &hook{inst: in, user: user, channel: channel, at: s.clock.Now(), message: message}
+func (s *hooks) newHookLocked(in *installation, user, channel, message string) string {
+	secret := s.record.secretLocked(randomText(24))
+	s.byURL[secret] = &hook{inst: in, user: user, channel: channel, at: s.clock.Now(), message: message}
 	return s.url + "/hooks/response/" + in.home + "/" + randomDigits(12) + "/" + secret
 }
 
-func (s *responder) newTriggerLocked(in *installation, user, team string) string {
+func (s *hooks) newTriggerLocked(in *installation, user, team string) string {
 	id := randomDigits(12) + "." + randomDigits(11) + "." + randomHex(16)
 	s.triggers[id] = &trigger{user: user, team: team, inst: in, at: s.clock.Now()}
 	return id
 }
 
 // takeTriggerLocked spends a trigger id: three seconds, once, for the installation it was given to.
-func (s *responder) takeTriggerLocked(r *apiRequest) (*trigger, *apiError) {
+func (s *hooks) takeTriggerLocked(r *apiRequest) (*trigger, *apiError) {
 	t := s.triggers[r.arg("trigger_id")]
 	switch {
 	case t == nil || t.inst.home != r.inst.home:
@@ -101,17 +105,17 @@ func (p *hookPost) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-func (s *responder) serveResponseURL(w http.ResponseWriter, r *http.Request) {
+func (s *hooks) serveResponseURL(w http.ResponseWriter, r *http.Request) {
 	body, _ := readBody(r.Body)
 	s.mu.Lock()
-	h := s.hooks[r.PathValue("secret")]
+	h := s.byURL[r.PathValue("secret")]
 	call := &Call{Method: "response_url", JSON: body}
 	enterprise := ""
 	if h != nil {
 		call.TeamID, enterprise = h.inst.home, h.inst.enterpriseID
 	}
 	s.mu.Unlock()
-	s.guarded(w, r, call, enterprise, func(w http.ResponseWriter) func() {
+	s.record.guarded(w, r, call, enterprise, func(w http.ResponseWriter) func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		status, code, msgs := s.respondLocked(h, r, body)
@@ -130,29 +134,29 @@ func (s *responder) serveResponseURL(w http.ResponseWriter, r *http.Request) {
 
 // respondLocked does what a post to a response_url asks for. The words used_url and expired_url and the status 404 are
 // field reports, not documentation.
-func (s *responder) respondLocked(h *hook, r *http.Request, body []byte) (status int, code string, msgs []string) {
+func (s *hooks) respondLocked(h *hook, r *http.Request, body []byte) (status int, code string, msgs []string) {
 	switch {
 	case h == nil || r.Method != http.MethodPost:
 		return http.StatusNotFound, "invalid_url", nil
 	case h.inst.gone:
-		s.breachLocked(RuleUninstalledHook, "a response_url of %s was used after the app was removed", h.inst.home)
+		s.record.breachLocked(RuleUninstalledHook, "a response_url of %s was used after the app was removed", h.inst.home)
 		return http.StatusNotFound, "expired_url", nil
 	case s.clock.Now().Sub(h.at) >= hookLife:
-		s.breachLocked(RuleHookExpired, "a response_url was used after 30 minutes")
+		s.record.breachLocked(RuleHookExpired, "a response_url was used after 30 minutes")
 		return http.StatusNotFound, "expired_url", nil
 	case h.uses >= hookUses:
-		s.breachLocked(RuleHookOverused, "a response_url was used more than %d times", hookUses)
+		s.record.breachLocked(RuleHookOverused, "a response_url was used more than %d times", hookUses)
 		return http.StatusNotFound, "used_url", nil
 	}
 
 	var p hookPost
 	if err := json.Unmarshal(body, &p); err != nil {
-		s.breachLocked(RuleHookBody, "a post to a response_url was not JSON")
+		s.record.breachLocked(RuleHookBody, "a post to a response_url was not JSON")
 		return http.StatusBadRequest, "invalid_payload", nil
 	}
 	h.uses++
 
-	c := s.channelLocked(h.channel)
+	c := s.world.channelLocked(h.channel)
 	if c == nil { // Home tab: there is nowhere to answer
 		return http.StatusNotFound, "invalid_url", nil
 	}
@@ -171,7 +175,7 @@ func (s *responder) respondLocked(h *hook, r *http.Request, body []byte) (status
 }
 
 // originalLocked is the message that replace_original and delete_original speak of.
-func (s *responder) originalLocked(h *hook, c *channel) *Message {
+func (s *hooks) originalLocked(h *hook, c *channel) *Message {
 	ts := h.message
 	if ts == "" {
 		if s.app.CommandAnswersStay {
@@ -186,21 +190,21 @@ func (s *responder) originalLocked(h *hook, c *channel) *Message {
 }
 
 // answerLocked shows a command's reply or a response_url post. rule names the breach when Slack would refuse it.
-func (s *responder) answerLocked(h *hook, c *channel, p *hookPost, rule string) (
+func (s *hooks) answerLocked(h *hook, c *channel, p *hookPost, rule string) (
 	m *Message, code string, msgs []string) {
 	var blocks json.RawMessage
 	if len(p.Blocks) > 0 {
-		if blocks, msgs = s.messageBlocksLocked(string(p.Blocks)); len(msgs) > 0 {
-			s.breachLocked(rule, "invalid blocks: %s", strings.Join(msgs, "; "))
+		if blocks, msgs = s.world.messageBlocksLocked(string(p.Blocks)); len(msgs) > 0 {
+			s.record.breachLocked(rule, "invalid blocks: %s", strings.Join(msgs, "; "))
 			return nil, "invalid_blocks", msgs
 		}
 	}
 	if p.Text == "" && blocks == nil && len(p.Attachments) == 0 {
-		s.breachLocked(rule, "neither text nor blocks")
+		s.record.breachLocked(rule, "neither text nor blocks")
 		return nil, "no_text", nil
 	}
 	if blocks != nil && strings.TrimSpace(p.Text) == "" {
-		s.breachLocked(RuleNoText, "an answer had blocks but no text")
+		s.record.breachLocked(RuleNoText, "an answer had blocks but no text")
 	}
 
 	text := cut(p.Text, 40000)
@@ -216,15 +220,15 @@ func (s *responder) answerLocked(h *hook, c *channel, p *hookPost, rule string) 
 	if p.ResponseType != "in_channel" {
 		m.Ephemeral, m.EphemeralTo = true, h.user
 	}
-	s.postLocked(c, m)
+	s.world.postLocked(c, m)
 	h.last = m.TS
 	if !m.Ephemeral {
-		s.messageEventsLocked(c, m, "")
+		s.events.messageEventsLocked(c, m, "")
 	}
 	return m, "", nil
 }
 
-func (s *responder) serveWebhook(w http.ResponseWriter, r *http.Request) {
+func (s *hooks) serveWebhook(w http.ResponseWriter, r *http.Request) {
 	body, _ := readBody(r.Body)
 	// A webhook takes JSON as the body or as a form field named payload.
 	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
@@ -234,13 +238,13 @@ func (s *responder) serveWebhook(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	s.mu.Lock()
-	h := s.webhooks[r.PathValue("secret")]
+	h := s.oauth.webhooks[r.PathValue("secret")]
 	call := &Call{Method: "webhook", JSON: body}
 	if h != nil {
 		call.TeamID = h.inst.home
 	}
 	s.mu.Unlock()
-	s.guarded(w, r, call, "", func(w http.ResponseWriter) func() {
+	s.record.guarded(w, r, call, "", func(w http.ResponseWriter) func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		status, word := s.webhookLocked(h, body)
@@ -251,7 +255,7 @@ func (s *responder) serveWebhook(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-func (s *responder) webhookLocked(h *webhook, body []byte) (int, string) {
+func (s *hooks) webhookLocked(h *webhook, body []byte) (int, string) {
 	var p hookPost
 	switch {
 	case h == nil:
@@ -262,14 +266,14 @@ func (s *responder) webhookLocked(h *webhook, body []byte) (int, string) {
 		return http.StatusBadRequest, "invalid_payload"
 	}
 
-	c := s.channelLocked(h.channel)
+	c := s.world.channelLocked(h.channel)
 	if c == nil {
 		return http.StatusNotFound, "channel_not_found"
 	}
 	var blocks json.RawMessage
 	if len(p.Blocks) > 0 {
 		var msgs []string
-		if blocks, msgs = s.messageBlocksLocked(string(p.Blocks)); len(msgs) > 0 {
+		if blocks, msgs = s.world.messageBlocksLocked(string(p.Blocks)); len(msgs) > 0 {
 			return http.StatusBadRequest, "invalid_blocks"
 		}
 	}
@@ -277,11 +281,11 @@ func (s *responder) webhookLocked(h *webhook, body []byte) (int, string) {
 		return http.StatusBadRequest, "no_text"
 	}
 	if blocks != nil && strings.TrimSpace(p.Text) == "" {
-		s.breachLocked(RuleNoText, "a webhook post had blocks but no text")
+		s.record.breachLocked(RuleNoText, "a webhook post had blocks but no text")
 	}
 
 	m := &Message{User: h.inst.bot.userID, BotID: h.inst.bot.botID, Text: p.Text, Blocks: blocks, ThreadTS: p.ThreadTS}
-	s.postLocked(c, m)
-	s.messageEventsLocked(c, m, "")
+	s.world.postLocked(c, m)
+	s.events.messageEventsLocked(c, m, "")
 	return http.StatusOK, "ok"
 }

@@ -10,6 +10,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -76,8 +78,8 @@ type App struct {
 	// person's own workspace as its team. By default it names the installing one, and only user.team_id tells.
 	OutsidersNameTheirOwn bool
 
-	// SocketMode sends everything through the app's WebSockets instead of HTTP; AppToken ("xapp-…") opens them. Switching
-	// it off through SetApp ends those that are open with link_disabled.
+	// SocketMode sends everything through the app's WebSockets instead of HTTP; AppToken ("xapp-…") opens them.
+	// Switching it off through SetApp ends those that are open with link_disabled.
 	SocketMode bool
 	AppToken   string
 	// SocketBooleans makes is_enterprise_install of a command a JSON boolean in Socket Mode. By default it is text, as
@@ -112,64 +114,78 @@ type Config struct {
 
 // Sim is a small Slack with one app. Make one with New; all methods are safe for concurrent use.
 //
-// It is put together from parts. Each has fields of its own and embeds those it stands on; none reaches for what stands
-// on it. They share one lock: what happens in Slack is seen whole or not at all.
+// Its own methods are what tests use most: they fill the world, act as its people and read what the app did. What is
+// needed less often is grouped by who does it.
+//
+// All parts share one lock: what happens in Slack is seen whole or not at all.
 type Sim struct {
+	// Directory looks up workspaces, people and channels.
+	Directory *Directory
+	// Admins remove the app, withdraw permissions and rearrange organisations.
+	Admins *Admins
+	// Sockets are the app's connections in Socket Mode.
+	Sockets *Sockets
+	// Sender delivers what nobody's action here causes.
+	Sender *Sender
+	// Forms act as people do in a browser; slacksim/web is made with them.
+	Forms *Forms
+
 	*engine
-	*record
-	*world
-	*views
-	*oauth
-	*socketServer
-	*sender
-	*events
-	*responder
-	people
-	admins
-	appMethods
-	chatMethods
-	peopleMethods
-	viewMethods
+	record *record
+	world  *world
+	views  *views
+	oauth  *oauth
+	events *events
+	outbox *outbox
+	hooks  *hooks
 
 	handler http.Handler
 	server  *http.Server
 }
 
 // New makes a Sim with an empty world (see AddSmallWorld). It starts nothing.
+//
+// Each part knows those it stands on, and none that stands on it.
 func New(cfg Config) *Sim {
 	e := newEngine(cfg)
 	r := &record{engine: e}
 	w := &world{engine: e, teamByID: map[string]*Workspace{}, userByID: map[string]*User{}, bots: map[string]*bot{}}
-	v := &views{engine: e, homes: map[string]*View{}, stacks: map[string][]*View{}}
+	v := &views{engine: e, world: w, homes: map[string]*View{}, stacks: map[string][]*View{}}
 	o := &oauth{engine: e, record: r, world: w, views: v, installs: map[string]*installation{},
 		tokens: map[string]*token{}, refreshes: map[string]*refresh{}, codes: map[string]*code{},
 		webhooks: map[string]*webhook{}, migrating: map[string]bool{}}
-	sockets := &socketServer{record: r, pingEvery: cmp.Or(max(cfg.PingEvery, 0), pingEvery),
+
+	sockets := &Sockets{engine: e, record: r, pingEvery: cmp.Or(max(cfg.PingEvery, 0), pingEvery),
 		tickets: map[string]time.Time{}, waits: map[string]*wait{}}
-	out := newSender(cfg.Client, sockets)
-	ev := &events{oauth: o, sender: out, contexts: map[string][]*installation{}}
-	re := &responder{events: ev, hooks: map[string]*hook{}, triggers: map[string]*trigger{}}
+	out := newOutbox(cfg.Client, r, sockets)
+	ev := &events{engine: e, world: w, oauth: o, outbox: out, record: r, contexts: map[string][]*installation{}}
+	h := &hooks{engine: e, record: r, world: w, oauth: o, events: ev, byURL: map[string]*hook{},
+		triggers: map[string]*trigger{}}
 
 	s := &Sim{
-		engine: e, record: r, world: w, views: v, oauth: o, socketServer: sockets, sender: out, events: ev, responder: re,
-		people: people{re}, admins: admins{ev},
-		appMethods: appMethods{ev}, chatMethods: chatMethods{ev},
-		peopleMethods: peopleMethods{o}, viewMethods: viewMethods{re},
+		Directory: &Directory{engine: e, world: w},
+		Admins:    &Admins{engine: e, world: w, oauth: o, events: ev},
+		Sockets:   sockets,
+		Sender:    &Sender{engine: e, record: r, oauth: o, events: ev, outbox: out},
+		engine:    e, record: r, world: w, views: v, oauth: o, events: ev, outbox: out, hooks: h,
 	}
-	s.handler = s.routes(cfg.Pages)
+	s.Forms = &Forms{sim: s, engine: e, record: r, world: w, views: v, oauth: o, outbox: out, hooks: h}
+	s.handler = newHandler(s, cfg.Pages)
 	return s
 }
 
-func (s *Sim) routes(pages func(*Sim) http.Handler) http.Handler {
+// newHandler serves what is at each address. pages, if any, get those that no app calls.
+func newHandler(s *Sim, pages func(*Sim) http.Handler) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("/api/", s.serveAPI)
-	mux.HandleFunc("/hooks/response/{team}/{id}/{secret}", s.serveResponseURL)
-	mux.HandleFunc("/hooks/services/{team}/{id}/{secret}", s.serveWebhook)
-	mux.HandleFunc("GET /link/", s.serveSocket)
-	mux.HandleFunc("GET /icon/{file}", s.icon)
+	mux.Handle("/api/", newAPI(s))
+	mux.HandleFunc("/hooks/response/{team}/{id}/{secret}", s.hooks.serveResponseURL)
+	mux.HandleFunc("/hooks/services/{team}/{id}/{secret}", s.hooks.serveWebhook)
+	mux.HandleFunc("GET /link/", s.Sockets.serve)
+	mux.HandleFunc("GET /icon/{file}", s.world.icon)
 	if pages == nil {
 		return mux
 	}
+
 	chat := pages(s)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		// A page that waits for changes ends with the Sim, whoever serves it.
@@ -229,8 +245,8 @@ func (s *Sim) SetApp(fn func(*App)) {
 	defer s.mu.Unlock()
 	was := s.app.SocketMode
 	fn(&s.app)
-	if list := s.pickLocked(nil); was && !s.app.SocketMode && len(list) > 0 {
-		s.spawnLocked(func() { s.endSockets(list, "link_disabled") })
+	if list := s.Sockets.pickLocked(nil); was && !s.app.SocketMode && len(list) > 0 {
+		s.spawnLocked(func() { s.Sockets.endSockets(list, "link_disabled") })
 	}
 	s.noteLocked()
 }
@@ -265,8 +281,67 @@ func (s *Sim) Close(ctx context.Context) error {
 		err = ctx.Err()
 	}
 
-	if s.transport != nil {
-		s.transport.CloseIdleConnections()
+	if s.outbox.transport != nil {
+		s.outbox.transport.CloseIdleConnections()
 	}
 	return err
+}
+
+// URL is the address of this Slack, "http://127.0.0.1:port" without a slash at the end; "" before Start or SetURL.
+func (s *Sim) URL() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.url
+}
+
+// SetURL tells a Sim whose Handler is mounted elsewhere the address it is reached at.
+func (s *Sim) SetURL(u string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.url = strings.TrimRight(u, "/")
+}
+
+// App returns a copy of the app's settings.
+func (s *Sim) App() App {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.app
+	a.Commands, a.Events = slices.Clone(a.Commands), slices.Clone(a.Events)
+	a.RedirectURLs, a.OptionalScopes = slices.Clone(a.RedirectURLs), slices.Clone(a.OptionalScopes)
+	return a
+}
+
+// Now is the time by the Sim's clock.
+func (s *Sim) Now() time.Time { return s.clock.Now() }
+
+// Changed returns a channel that is closed upon the next call, delivery, message or other change.
+func (s *Sim) Changed() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.changed
+}
+
+// WaitFor returns when ok reports true, looking again after every call, delivery, message or other change. It waits on
+// a signal, not on time; ctx bounds it. ok may use the Sim and is called from this goroutine only.
+func (s *Sim) WaitFor(ctx context.Context, ok func() bool) error {
+	for {
+		ch := s.Changed() // taken before looking, so that no change falls between
+		if ok() {
+			return nil
+		}
+		select {
+		case <-ch:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Settle waits until no delivery is under way or due now. Retries that wait for the clock do not count.
+func (s *Sim) Settle(ctx context.Context) error {
+	return s.WaitFor(ctx, func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.busy == 0
+	})
 }

@@ -40,11 +40,11 @@ func TestInstallTalkAndUninstall(t *testing.T) {
 	if !strings.HasPrefix(tok, "xoxb-") {
 		t.Errorf("bot token %q", tok)
 	}
-	dm := w.DM(slacksim.AcmeAdmin)
+	dm := w.Sim.DM(slacksim.AcmeAdmin)
 	if a := w.Call("chat.postMessage", tok, "channel", slacksim.AcmeAdmin, "text", "Welcome"); a.Str("channel") != dm {
 		t.Errorf("posting to a user id answered %v", a)
 	}
-	if _, err := w.Say(w.Ctx, slacksim.AcmeAdmin, dm, "hello"); err != nil {
+	if _, err := w.Sim.Say(w.Ctx, slacksim.AcmeAdmin, dm, "hello"); err != nil {
 		t.Fatal(err)
 	}
 	w.Settled()
@@ -62,7 +62,7 @@ func TestInstallTalkAndUninstall(t *testing.T) {
 			t.Errorf("authorizations[0] = %v", auth)
 		}
 	}
-	if err := w.Uninstall(w.Ctx, slacksim.Acme, slacksim.UninstalledFirst); err != nil {
+	if err := w.Sim.Admins.Uninstall(w.Ctx, slacksim.Acme, slacksim.UninstalledFirst); err != nil {
 		t.Fatal(err)
 	}
 	w.Settled()

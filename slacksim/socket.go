@@ -31,7 +31,7 @@ const (
 	ticketLife = 30 * time.Second
 	// Slack ignores an answer of this size or more without saying so.
 	maxSocketAnswer = 20 << 10
-	socketLife      = time.Hour        // what hello promises; sockets end by RefreshSockets alone
+	socketLife      = time.Hour        // what hello promises; sockets end by Refresh alone
 	writePatience   = 5 * time.Second  // for a peer that does not read
 	closePatience   = 1 * time.Second  // for a peer's half of the closing handshake
 	pingEvery       = 5 * time.Second  // unless Config.PingEvery says otherwise
@@ -47,8 +47,10 @@ const (
 	RuleSocketPayload   = "socket-payload"   // a payload where the envelope accepts none: ignored
 )
 
-type socketServer struct {
-	*record
+// Sockets are the app's connections in Socket Mode. Numbers say which: they count from 1 and are not used again.
+type Sockets struct {
+	*engine
+	record    *record
 	pingEvery time.Duration
 	tickets   map[string]time.Time // unused ones, and when they were handed out
 	sockets   []*socket            // open ones that get deliveries, oldest first
@@ -85,8 +87,8 @@ func (s appMethods) connectionsOpen(r *apiRequest) (map[string]any, *apiError) {
 	if err := s.appTokenLocked(r); err != nil {
 		return nil, err
 	}
-	ticket := s.secretLocked(randomHex(8) + "-" + randomHex(8))
-	s.tickets[ticket] = s.clock.Now()
+	ticket := s.record.secretLocked(randomHex(8) + "-" + randomHex(8))
+	s.sockets.tickets[ticket] = s.clock.Now()
 	address := "ws" + strings.TrimPrefix(s.url, "http") + "/link/?ticket=" + ticket + "&app_id=" + s.app.ID
 	return map[string]any{"url": address}, nil
 }
@@ -96,7 +98,7 @@ func (s appMethods) appTokenLocked(r *apiRequest) *apiError {
 	switch sent := r.call.Token; {
 	case sent == "":
 		return fail("not_authed")
-	case s.tokens[sent] != nil:
+	case s.oauth.tokens[sent] != nil:
 		return fail("not_allowed_token_type")
 	case s.app.AppToken == "" || sent != s.app.AppToken:
 		return fail("invalid_auth")
@@ -104,8 +106,8 @@ func (s appMethods) appTokenLocked(r *apiRequest) *apiError {
 	return nil
 }
 
-// serveSocket is the address behind the ticket.
-func (s *socketServer) serveSocket(w http.ResponseWriter, r *http.Request) {
+// serve is the address behind the ticket.
+func (s *Sockets) serve(w http.ResponseWriter, r *http.Request) {
 	if !s.spendTicket(r.URL.Query().Get("ticket")) {
 		http.Error(w, "invalid ticket", http.StatusForbidden)
 		return
@@ -140,7 +142,7 @@ func (s *socketServer) serveSocket(w http.ResponseWriter, r *http.Request) {
 		err = s.listen(c)
 	}
 	if errors.Is(err, errFrame) {
-		s.breach(RuleSocketFrame, "%v", err)
+		s.record.breach(RuleSocketFrame, "%v", err)
 	}
 	conn.Close()
 	s.mu.Lock()
@@ -151,13 +153,13 @@ func (s *socketServer) serveSocket(w http.ResponseWriter, r *http.Request) {
 	s.log.Debug("socket closed", "socket", c.id)
 }
 
-func (s *socketServer) spendTicket(ticket string) bool {
+func (s *Sockets) spendTicket(ticket string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at, ok := s.tickets[ticket]
 	delete(s.tickets, ticket)
 	if !ok || s.clock.Now().Sub(at) >= ticketLife {
-		s.breachLocked(RuleSocketTicket, "a ticket that is used, too old or not ours")
+		s.record.breachLocked(RuleSocketTicket, "a ticket that is used, too old or not ours")
 		return false
 	}
 	return true
@@ -171,7 +173,7 @@ func asksForWebSocket(h http.Header) bool {
 
 // admit counts a socket in, or says why not. It keeps write1, since nothing goes out before hello. ok is false once the
 // Sim is closed.
-func (s *socketServer) admit(c *socket) (hello []byte, refuse string, ok bool) {
+func (s *Sockets) admit(c *socket) (hello []byte, refuse string, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -196,7 +198,7 @@ func (s *socketServer) admit(c *socket) (hello []byte, refuse string, ok bool) {
 	return hello, "", true
 }
 
-func (s *socketServer) welcome(c *socket, hello []byte, refuse string) error {
+func (s *Sockets) welcome(c *socket, hello []byte, refuse string) error {
 	if refuse != "" {
 		c.write1.Unlock()
 		s.log.Debug("socket refused", "reason", refuse)
@@ -215,12 +217,12 @@ func (s *socketServer) welcome(c *socket, hello []byte, refuse string) error {
 }
 
 // forgetLocked takes a socket out of those that get deliveries.
-func (s *socketServer) forgetLocked(c *socket) {
+func (s *Sockets) forgetLocked(c *socket) {
 	s.sockets = slices.DeleteFunc(slices.Clone(s.sockets), func(x *socket) bool { return x == c })
 	s.noteLocked()
 }
 
-func (s *socketServer) pings(c *socket) {
+func (s *Sockets) pings(c *socket) {
 	t := time.NewTicker(s.pingEvery)
 	defer t.Stop()
 	for {
@@ -236,7 +238,7 @@ func (s *socketServer) pings(c *socket) {
 }
 
 // listen takes in one message.
-func (s *socketServer) listen(c *socket) error {
+func (s *Sockets) listen(c *socket) error {
 	op, body, parts, err := c.read()
 	if err != nil || c.frozen.Load() {
 		return err
@@ -257,15 +259,15 @@ func (s *socketServer) listen(c *socket) error {
 }
 
 // answered looks at what the app sent: acknowledgements, and nothing else.
-func (s *socketServer) answered(c *socket, body []byte, parts int) {
+func (s *Sockets) answered(c *socket, body []byte, parts int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case parts > 1:
-		s.breachLocked(RuleSocketFragments, "an acknowledgement came in %d frames", parts)
+		s.record.breachLocked(RuleSocketFragments, "an acknowledgement came in %d frames", parts)
 		return
 	case len(body) >= maxSocketAnswer:
-		s.breachLocked(RuleSocketTooLarge, "an acknowledgement has %d bytes; from %d on Slack ignores it",
+		s.record.breachLocked(RuleSocketTooLarge, "an acknowledgement has %d bytes; from %d on Slack ignores it",
 			len(body), maxSocketAnswer)
 		return
 	}
@@ -275,7 +277,7 @@ func (s *socketServer) answered(c *socket, body []byte, parts int) {
 		Payload json.RawMessage `json:"payload"`
 	}
 	if json.Unmarshal(body, &a) != nil || a.ID == "" {
-		s.breachLocked(RuleSocketFrame, "a message of %d bytes that acknowledges nothing", len(body))
+		s.record.breachLocked(RuleSocketFrame, "a message of %d bytes that acknowledges nothing", len(body))
 		return
 	}
 	w := s.waits[a.ID]
@@ -289,7 +291,7 @@ func (s *socketServer) answered(c *socket, body []byte, parts int) {
 	switch p := strings.TrimSpace(string(a.Payload)); {
 	case p == "", p == "null", p == "{}", p == `""`:
 	case !w.accepts:
-		s.breachLocked(RuleSocketPayload, "an acknowledgement with a payload that the envelope does not accept")
+		s.record.breachLocked(RuleSocketPayload, "an acknowledgement with a payload that the envelope does not accept")
 	case json.Unmarshal(a.Payload, &text) == nil:
 		ack.Body = []byte(text)
 	default:
@@ -301,7 +303,7 @@ func (s *socketServer) answered(c *socket, body []byte, parts int) {
 }
 
 // sendEnvelope is one attempt through a socket. Slack picks any of the open ones: here each in turn.
-func (s *socketServer) sendEnvelope(ctx context.Context, o *outgoing, how sending, d *Delivery) Ack {
+func (s *Sockets) sendEnvelope(ctx context.Context, o *outgoing, how sending, d *Delivery) Ack {
 	e := map[string]any{"envelope_id": clientMsgID(), "accepts_response_payload": false}
 	payload := o.body
 
@@ -337,7 +339,7 @@ func (s *socketServer) sendEnvelope(ctx context.Context, o *outgoing, how sendin
 }
 
 // throughSocket writes a frame and waits for the acknowledgement of id; without an id for nothing.
-func (s *socketServer) throughSocket(ctx context.Context, frame []byte, id string, accepts bool, d *Delivery) Ack {
+func (s *Sockets) throughSocket(ctx context.Context, frame []byte, id string, accepts bool, d *Delivery) Ack {
 	ctx, cancel := context.WithTimeout(ctx, s.ackTimeout)
 	defer cancel()
 	defer context.AfterFunc(s.life, cancel)()
@@ -396,7 +398,7 @@ var someID = regexp.MustCompile(`"envelope_id"\s*:\s*"([^"]+)"`)
 
 // SendFrame sends any text through one of the open sockets. If there is an envelope_id in it, SendFrame waits for its
 // acknowledgement, once, like Slack does; else it returns at once with status 200.
-func (s *socketServer) SendFrame(ctx context.Context, frame string) Ack {
+func (s *Sockets) SendFrame(ctx context.Context, frame string) Ack {
 	var e struct {
 		ID      string `json:"envelope_id"`
 		Type    string `json:"type"`
@@ -407,14 +409,14 @@ func (s *socketServer) SendFrame(ctx context.Context, frame string) Ack {
 			e.ID = m[1]
 		}
 	}
-	return s.recorded(&Delivery{Kind: "raw", Type: e.Type, Body: []byte(frame)}, func(d *Delivery) Ack {
+	return s.record.recorded(&Delivery{Kind: "raw", Type: e.Type, Body: []byte(frame)}, func(d *Delivery) Ack {
 		return s.throughSocket(ctx, []byte(frame), e.ID, e.Accepts, d)
 	})
 }
 
-// Sockets returns the numbers of the open Socket Mode connections that get deliveries, oldest first. Numbers are not
-// used again. Delivery.URL says through which one a delivery went: "socket 3".
-func (s *socketServer) Sockets() []int {
+// Open returns the numbers of the connections that get deliveries, oldest first. Delivery.URL says through which one a
+// delivery went: "socket 3".
+func (s *Sockets) Open() []int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := make([]int, len(s.sockets))
@@ -424,15 +426,15 @@ func (s *socketServer) Sockets() []int {
 	return out
 }
 
-// SocketsOpened counts the connections that were ever made, those that were refused included.
-func (s *socketServer) SocketsOpened() int {
+// Opened counts the connections that were ever made, those that were refused included.
+func (s *Sockets) Opened() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.opened
 }
 
 // pickLocked returns the sockets with these numbers, all without any.
-func (s *socketServer) pickLocked(ids []int) []*socket {
+func (s *Sockets) pickLocked(ids []int) []*socket {
 	var out []*socket
 	for _, c := range s.sockets {
 		if len(ids) == 0 || slices.Contains(ids, c.id) {
@@ -442,10 +444,10 @@ func (s *socketServer) pickLocked(ids []int) []*socket {
 	return out
 }
 
-// RefreshSockets does what Slack does to each connection about once an hour: it says disconnect with the reason
+// Refresh does what Slack does to each connection about once an hour: it says disconnect with the reason
 // warning, and after grace, by the Sim's clock (Slack leaves some 10 s), refresh_requested, and closes. Until then
 // deliveries still go through it. It returns the number of connections, all of them when no numbers are given.
-func (s *socketServer) RefreshSockets(grace time.Duration, ids ...int) int {
+func (s *Sockets) Refresh(grace time.Duration, ids ...int) int {
 	s.mu.Lock()
 	list := s.pickLocked(ids)
 	s.mu.Unlock()
@@ -464,7 +466,7 @@ func (s *socketServer) RefreshSockets(grace time.Duration, ids ...int) int {
 }
 
 // endSockets says why, and closes. An acknowledgement that is under way still counts.
-func (s *socketServer) endSockets(list []*socket, reason string) {
+func (s *Sockets) endSockets(list []*socket, reason string) {
 	s.mu.Lock()
 	for _, c := range list {
 		s.forgetLocked(c)
@@ -476,8 +478,8 @@ func (s *socketServer) endSockets(list []*socket, reason string) {
 	}
 }
 
-// DropSockets cuts connections without a word, as a network does, and returns their number once they are gone.
-func (s *socketServer) DropSockets(ids ...int) int {
+// Drop cuts connections without a word, as a network does, and returns their number once they are gone.
+func (s *Sockets) Drop(ids ...int) int {
 	s.mu.Lock()
 	list := s.pickLocked(ids)
 	s.mu.Unlock()
@@ -490,9 +492,9 @@ func (s *socketServer) DropSockets(ids ...int) int {
 	return len(list)
 }
 
-// FreezeSockets makes connections fall silent for good: nothing is sent or taken any more, but they stay open, and
+// Freeze makes connections fall silent for good: nothing is sent or taken any more, but they stay open, and
 // deliveries are still lost in them. It returns their number.
-func (s *socketServer) FreezeSockets(ids ...int) int {
+func (s *Sockets) Freeze(ids ...int) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	list := s.pickLocked(ids)

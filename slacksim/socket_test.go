@@ -163,8 +163,8 @@ func (p *peer) wantClosed(code int) {
 
 func (w *world) wantSockets(n int) {
 	w.T.Helper()
-	if err := w.WaitFor(w.Ctx, func() bool { return len(w.Sockets()) == n }); err != nil {
-		w.T.Fatalf("sockets %v, want %d", w.Sockets(), n)
+	if err := w.Sim.WaitFor(w.Ctx, func() bool { return len(w.Sim.Sockets.Open()) == n }); err != nil {
+		w.T.Fatalf("sockets %v, want %d", w.Sim.Sockets.Open(), n)
 	}
 }
 
@@ -177,8 +177,8 @@ func TestSocketModeDelivers(t *testing.T) {
 	if h := p.first; h.Connections != 1 || h.Info.AppID != "A0SWITCH01" || h.Debug.Host == "" || h.Debug.Life != 3600 {
 		t.Errorf("hello %+v", h)
 	}
-	dm := w.DM(slacksim.AcmeAdmin)
-	if _, err := w.Say(w.Ctx, slacksim.AcmeAdmin, dm, "hello"); err != nil {
+	dm := w.Sim.DM(slacksim.AcmeAdmin)
+	if _, err := w.Sim.Say(w.Ctx, slacksim.AcmeAdmin, dm, "hello"); err != nil {
 		t.Fatal(err)
 	}
 	e := p.next("events_api")
@@ -188,25 +188,25 @@ func TestSocketModeDelivers(t *testing.T) {
 	}
 
 	p.with(map[string]any{"text": "All is well."})
-	r, err := w.Command(w.Ctx, slacksim.AcmeAdmin, dm, "/connection status")
+	r, err := w.Sim.Command(w.Ctx, slacksim.AcmeAdmin, dm, "/connection status")
 	if err != nil || r.Status != 200 || r.Text != "All is well." || r.Message.EphemeralTo != slacksim.AcmeAdmin {
 		t.Errorf("command %+v %v", r, err)
 	}
 	c := p.next("slash_commands")
 	if c.Payload["command"] != "/connection" || c.Payload["text"] != "status" ||
 		c.Payload["is_enterprise_install"] != "false" || !c.Accepts ||
-		!strings.HasPrefix(answer(c.Payload).Str("response_url"), w.URL()) {
+		!strings.HasPrefix(answer(c.Payload).Str("response_url"), w.Sim.URL()) {
 		t.Errorf("command's envelope %+v", c)
 	}
 	for text, payload := range map[string]any{"just text": "just text", "": map[string]any{}} {
 		p.with(payload)
-		if r, err := w.Command(w.Ctx, slacksim.AcmeAdmin, dm, "/connection"); err != nil || r.Text != text || r.Shown != "" {
+		if r, err := w.Sim.Command(w.Ctx, slacksim.AcmeAdmin, dm, "/connection"); err != nil || r.Text != text || r.Shown != "" {
 			t.Errorf("payload %v: %+v %v", payload, r, err)
 		}
 		p.next("slash_commands")
 	}
-	w.SetApp(func(a *slacksim.App) { a.SocketBooleans = true })
-	if _, err := w.Command(w.Ctx, slacksim.AcmeAdmin, dm, "/connection"); err != nil {
+	w.Sim.SetApp(func(a *slacksim.App) { a.SocketBooleans = true })
+	if _, err := w.Sim.Command(w.Ctx, slacksim.AcmeAdmin, dm, "/connection"); err != nil {
 		t.Error(err)
 	}
 	if c := p.next("slash_commands"); c.Payload["is_enterprise_install"] != false {
@@ -216,7 +216,7 @@ func TestSocketModeDelivers(t *testing.T) {
 	p.reply(nil)
 	ts := w.Call("chat.postMessage", tok, "channel", dm, "text", "t", "blocks", button).Str("ts")
 	p.next("events_api")
-	ack, err := w.Press(w.Ctx, slacksim.AcmeAdmin, dm, ts, "go")
+	ack, err := w.Sim.Press(w.Ctx, slacksim.AcmeAdmin, dm, ts, "go")
 	if err != nil || ack.Status != 200 || ack.Shown != "" {
 		t.Errorf("press %+v %v", ack, err)
 	}
@@ -227,27 +227,27 @@ func TestSocketModeDelivers(t *testing.T) {
 	w.Call("views.open", tok, "trigger_id", answer(i.Payload).Str("trigger_id"), "view",
 		`{"type":"modal","title":{"type":"plain_text","text":"T"},"submit":{"type":"plain_text","text":"S"},"blocks":[{"type":"input","block_id":"n","label":{"type":"plain_text","text":"L"},"element":{"type":"plain_text_input","action_id":"a"}}]}`)
 	p.with(map[string]any{"response_action": "errors", "errors": map[string]any{"n": "No."}})
-	view := w.OpenViews(slacksim.AcmeAdmin)[0].ID
-	if _, err := w.SubmitView(w.Ctx, slacksim.AcmeAdmin, view, map[string]map[string]string{"n": {"a": "x"}}); err != nil {
+	view := w.Sim.OpenViews(slacksim.AcmeAdmin)[0].ID
+	if _, err := w.Sim.SubmitView(w.Ctx, slacksim.AcmeAdmin, view, map[string]map[string]string{"n": {"a": "x"}}); err != nil {
 		t.Fatal(err)
 	}
 	if i := p.next("interactive"); !i.Accepts {
 		t.Error("a submission accepts no payload")
 	}
-	if v := w.OpenViews(slacksim.AcmeAdmin); v[0].Errors["n"] != "No." {
+	if v := w.Sim.OpenViews(slacksim.AcmeAdmin); v[0].Errors["n"] != "No." {
 		t.Errorf("errors %v", v[0].Errors)
 	}
 
-	ok := w.Deliver(w.Ctx, slacksim.Raw{Kind: "command", Body: []byte("command=%2Fraw")})
+	ok := w.Sim.Sender.Deliver(w.Ctx, slacksim.Raw{Kind: "command", Body: []byte("command=%2Fraw")})
 	if c := p.next("slash_commands"); ok.Status != 200 || c.Payload["command"] != "/raw" {
 		t.Errorf("raw %+v %+v", ok, c)
 	}
-	w.Deliver(w.Ctx, slacksim.Raw{URL: w.Bot.URL, Body: []byte(`{}`)})
+	w.Sim.Sender.Deliver(w.Ctx, slacksim.Raw{URL: w.Bot.URL, Body: []byte(`{}`)})
 	if n := len(w.Bot.Requests()); n != 1 {
 		t.Errorf("%d requests over HTTP: only what names an address goes there", n)
 	}
 	w.Settled()
-	for _, d := range w.Deliveries()[:3] {
+	for _, d := range w.Sim.Deliveries()[:3] {
 		if d.URL != "socket 1" || d.Status != 200 {
 			t.Errorf("recorded %+v", d)
 		}
@@ -261,10 +261,10 @@ func TestConnectionsOpen(t *testing.T) {
 	w.WantError("apps.connections.open", "", "not_authed")
 	w.WantError("apps.connections.open", "xapp-1-other", "invalid_auth")
 	w.WantError("apps.connections.open", tok, "not_allowed_token_type")
-	clear := w.Inject(slacksim.Fault{Method: "apps.connections.open", Error: "internal_error"})
+	clear := w.Sim.Inject(slacksim.Fault{Method: "apps.connections.open", Error: "internal_error"})
 	w.WantError("apps.connections.open", appToken, "internal_error")
 	clear()
-	req, _ := http.NewRequestWithContext(w.Ctx, "POST", w.URL()+"/api/apps.connections.open", nil)
+	req, _ := http.NewRequestWithContext(w.Ctx, "POST", w.Sim.URL()+"/api/apps.connections.open", nil)
 	req.Header.Set("Content-Type", "application/json") // and no body, as slack-go asks
 	req.Header.Set("Authorization", "Bearer "+appToken)
 	res, err := http.DefaultClient.Do(req)
@@ -276,7 +276,7 @@ func TestConnectionsOpen(t *testing.T) {
 	if json.NewDecoder(res.Body).Decode(&a); a["ok"] != true {
 		t.Errorf("without a body: %v", a)
 	}
-	if n := len(w.CallsTo("apps.connections.open")); n != 5 {
+	if n := len(w.Sim.Calls("apps.connections.open")); n != 5 {
 		t.Errorf("%d calls on record", n)
 	}
 
@@ -298,7 +298,7 @@ func TestConnectionsOpen(t *testing.T) {
 	}
 	res.Body.Close()
 	w.WantBreaches(slacksim.RuleSocketTicket, slacksim.RuleSocketTicket, slacksim.RuleSocketTicket)
-	secrets := strings.Join(w.Secrets(), " ")
+	secrets := strings.Join(w.Sim.Secrets(), " ")
 	if !strings.Contains(secrets, appToken) || !strings.Contains(secrets,
 		strings.Split(strings.SplitAfter(used, "ticket=")[1], "&")[0]) {
 		t.Error("token and ticket are not among the secrets")
@@ -308,10 +308,10 @@ func TestConnectionsOpen(t *testing.T) {
 func TestSocketRetries(t *testing.T) {
 	w := socketWorld(t, func(c *slacksim.Config) { c.AckTimeout = 50 * time.Millisecond })
 	w.Install(slacksim.AcmeAdmin)
-	dm := w.DM(slacksim.AcmeAdmin)
-	w.Say(w.Ctx, slacksim.AcmeAdmin, dm, "while nobody listens")
+	dm := w.Sim.DM(slacksim.AcmeAdmin)
+	w.Sim.Say(w.Ctx, slacksim.AcmeAdmin, dm, "while nobody listens")
 	w.Settled()
-	if r, err := w.Command(w.Ctx, slacksim.AcmeAdmin, dm, "/connection"); err != nil ||
+	if r, err := w.Sim.Command(w.Ctx, slacksim.AcmeAdmin, dm, "/connection"); err != nil ||
 		!strings.Contains(r.Shown, "did not respond") {
 		t.Errorf("command without a socket: %+v %v", r, err)
 	}
@@ -328,13 +328,13 @@ func TestSocketRetries(t *testing.T) {
 			p.send(map[string]any{"envelope_id": f.ID})
 		}
 	})
-	w.Say(w.Ctx, slacksim.AcmeAdmin, dm, "again")
+	w.Sim.Say(w.Ctx, slacksim.AcmeAdmin, dm, "again")
 	a, b := p.next("events_api"), p.next("events_api")
 	if b.Attempt != 1 || b.RetryReason != "http_timeout" || b.ID == a.ID ||
 		answer(a.Payload).Str("event_id") != answer(b.Payload).Str("event_id") {
 		t.Errorf("%+v, then %+v", a, b)
 	}
-	r, err := w.Command(w.Ctx, slacksim.AcmeAdmin, dm, "/connection")
+	r, err := w.Sim.Command(w.Ctx, slacksim.AcmeAdmin, dm, "/connection")
 	if err != nil || !strings.Contains(r.Shown, "operation_timeout") {
 		t.Errorf("late command: %+v %v", r, err)
 	}
@@ -353,10 +353,10 @@ func TestSocketRetries(t *testing.T) {
 func TestSocketAnswersThatSlackIgnores(t *testing.T) {
 	w := socketWorld(t, func(c *slacksim.Config) { c.AckTimeout = 100 * time.Millisecond })
 	tok := w.Install(slacksim.AcmeAdmin)
-	dm := w.DM(slacksim.AcmeAdmin)
+	dm := w.Sim.DM(slacksim.AcmeAdmin)
 	command := func(p *peer, want string) {
 		t.Helper()
-		r, err := w.Command(w.Ctx, slacksim.AcmeAdmin, dm, "/connection")
+		r, err := w.Sim.Command(w.Ctx, slacksim.AcmeAdmin, dm, "/connection")
 		if err != nil || !strings.Contains(r.Text, want) {
 			t.Errorf("%+v %v, want %q", r, err, want)
 		}
@@ -379,15 +379,15 @@ func TestSocketAnswersThatSlackIgnores(t *testing.T) {
 	p.with(map[string]any{"text": "not asked for"})
 	ts := w.Call("chat.postMessage", tok, "channel", dm, "text", "t", "blocks", button).Str("ts")
 	w.Settled()
-	if a, err := w.Press(w.Ctx, slacksim.AcmeAdmin, dm, ts, "go"); err != nil || a.Status != 200 || a.Body != nil {
+	if a, err := w.Sim.Press(w.Ctx, slacksim.AcmeAdmin, dm, ts, "go"); err != nil || a.Status != 200 || a.Body != nil {
 		t.Errorf("press %+v %v", a, err)
 	}
-	w.DropSockets()
+	w.Sim.Sockets.Drop()
 
 	small := w.dial(w.open(), 200)
 	small.with(map[string]any{"text": strings.Repeat("x", 500)})
 	command(small, "operation_timeout")
-	w.DropSockets()
+	w.Sim.Sockets.Drop()
 
 	// An acknowledgement over another connection.
 	a, b := w.connect(), w.connect()
@@ -403,15 +403,15 @@ func TestSocketAnswersThatSlackIgnores(t *testing.T) {
 func TestSocketsAreRefreshed(t *testing.T) {
 	w := socketWorld(t)
 	w.Install(slacksim.AcmeAdmin)
-	dm := w.DM(slacksim.AcmeAdmin)
+	dm := w.Sim.DM(slacksim.AcmeAdmin)
 	old := w.connect()
-	if n := w.RefreshSockets(10 * time.Second); n != 1 {
+	if n := w.Sim.Sockets.Refresh(10 * time.Second); n != 1 {
 		t.Errorf("%d warned", n)
 	}
 	if f := old.next("disconnect"); f.Reason != "warning" || f.Debug.Host == "" {
 		t.Errorf("%+v", f)
 	}
-	w.Say(w.Ctx, slacksim.AcmeAdmin, dm, "one") // the old one still works
+	w.Sim.Say(w.Ctx, slacksim.AcmeAdmin, dm, "one") // the old one still works
 	old.next("events_api")
 	fresh := w.connect()
 	if fresh.first.Connections != 2 {
@@ -428,7 +428,7 @@ func TestSocketsAreRefreshed(t *testing.T) {
 		}
 	})
 	fresh.reply(func(f frame) { last <- f; fresh.send(map[string]any{"envelope_id": f.ID}) })
-	id, err := w.Emit(w.Ctx, slacksim.Event{TeamID: slacksim.Acme, Inner: map[string]any{"type": "odd"}})
+	id, err := w.Sim.Sender.Emit(w.Ctx, slacksim.Event{TeamID: slacksim.Acme, Inner: map[string]any{"type": "odd"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -442,9 +442,9 @@ func TestSocketsAreRefreshed(t *testing.T) {
 	w.Settled()
 	w.wantSockets(1)
 	fresh.reply(nil)
-	w.Say(w.Ctx, slacksim.AcmeAdmin, dm, "two")
+	w.Sim.Say(w.Ctx, slacksim.AcmeAdmin, dm, "two")
 	w.Settled()
-	for _, d := range w.Deliveries() {
+	for _, d := range w.Sim.Deliveries() {
 		if d.Status != 200 || d.RetryNum != 0 {
 			t.Errorf("%+v", d)
 		}
@@ -468,12 +468,12 @@ func TestTenSocketsAndNoMore(t *testing.T) {
 		t.Errorf("the eleventh gets %+v", p.first)
 	}
 	p.wantClosed(1000)
-	if len(w.Sockets()) != 10 || w.SocketsOpened() != 11 {
-		t.Errorf("open %v, opened %d", w.Sockets(), w.SocketsOpened())
+	if len(w.Sim.Sockets.Open()) != 10 || w.Sim.Sockets.Opened() != 11 {
+		t.Errorf("open %v, opened %d", w.Sim.Sockets.Open(), w.Sim.Sockets.Opened())
 	}
 	// Each delivery goes to one of them.
 	for i := range 20 {
-		w.Say(w.Ctx, slacksim.AcmeAdmin, w.DM(slacksim.AcmeAdmin), fmt.Sprint(i))
+		w.Sim.Say(w.Ctx, slacksim.AcmeAdmin, w.Sim.DM(slacksim.AcmeAdmin), fmt.Sprint(i))
 	}
 	w.Settled()
 	n := 0
@@ -490,7 +490,7 @@ func TestSocketModeSwitchedOff(t *testing.T) {
 	w := socketWorld(t)
 	w.Install(slacksim.AcmeAdmin)
 	p := w.connect()
-	w.SetApp(func(a *slacksim.App) { a.SocketMode, a.EventsURL = false, w.Bot.URL })
+	w.Sim.SetApp(func(a *slacksim.App) { a.SocketMode, a.EventsURL = false, w.Bot.URL })
 	if f := p.next("disconnect"); f.Reason != "link_disabled" {
 		t.Errorf("%+v", f)
 	}
@@ -498,12 +498,12 @@ func TestSocketModeSwitchedOff(t *testing.T) {
 	if late := w.dial(w.open(), 0); late.first.Reason != "link_disabled" {
 		t.Errorf("a new connection gets %+v", late.first)
 	}
-	w.Say(w.Ctx, slacksim.AcmeAdmin, w.DM(slacksim.AcmeAdmin), "by HTTP")
+	w.Sim.Say(w.Ctx, slacksim.AcmeAdmin, w.Sim.DM(slacksim.AcmeAdmin), "by HTTP")
 	w.Settled()
 	if n := len(w.Bot.Events("message")); n != 1 {
 		t.Errorf("%d events over HTTP", n)
 	}
-	w.SetApp(func(a *slacksim.App) { a.SocketMode = true })
+	w.Sim.SetApp(func(a *slacksim.App) { a.SocketMode = true })
 	w.connect()
 	w.WantBreaches()
 }
@@ -511,7 +511,7 @@ func TestSocketModeSwitchedOff(t *testing.T) {
 func TestSocketsDropAndFreeze(t *testing.T) {
 	w := socketWorld(t, func(c *slacksim.Config) { c.AckTimeout, c.PingEvery = 200*time.Millisecond, 10*time.Millisecond })
 	w.Install(slacksim.AcmeAdmin)
-	dm := w.DM(slacksim.AcmeAdmin)
+	dm := w.Sim.DM(slacksim.AcmeAdmin)
 	p := w.connect()
 	for range 3 {
 		select {
@@ -521,31 +521,31 @@ func TestSocketsDropAndFreeze(t *testing.T) {
 		}
 	}
 	p.reply(func(frame) {})
-	w.Say(w.Ctx, slacksim.AcmeAdmin, dm, "never answered")
+	w.Sim.Say(w.Ctx, slacksim.AcmeAdmin, dm, "never answered")
 	p.next("events_api")
-	if n := w.DropSockets(); n != 1 || len(w.Sockets()) != 0 {
-		t.Errorf("%d dropped, open %v", n, w.Sockets())
+	if n := w.Sim.Sockets.Drop(); n != 1 || len(w.Sim.Sockets.Open()) != 0 {
+		t.Errorf("%d dropped, open %v", n, w.Sim.Sockets.Open())
 	}
 	p.wantClosed(0)
 	w.Settled()
-	if d := w.Deliveries(); len(d) != 2 || d[0].Err != "connection_failed" {
+	if d := w.Sim.Deliveries(); len(d) != 2 || d[0].Err != "connection_failed" {
 		t.Errorf("what the lost connection was to acknowledge: %+v", d)
 	}
 
 	cold, warm := w.connect(), w.connect()
-	ids := w.Sockets()
-	w.FreezeSockets(ids[0])
+	ids := w.Sim.Sockets.Open()
+	w.Sim.Sockets.Freeze(ids[0])
 	for len(cold.pings) > 0 {
 		<-cold.pings
 	}
 	for i := range 4 { // one in two is lost, and comes again through the other
-		w.Say(w.Ctx, slacksim.AcmeAdmin, dm, fmt.Sprint(i))
+		w.Sim.Say(w.Ctx, slacksim.AcmeAdmin, dm, fmt.Sprint(i))
 		w.Settled()
 	}
 	if len(cold.got) != 0 || len(warm.got) != 4 {
 		t.Errorf("the frozen one got %d, the other %d", len(cold.got), len(warm.got))
 	}
-	if len(w.Sockets()) != 2 {
+	if len(w.Sim.Sockets.Open()) != 2 {
 		t.Error("a frozen socket is closed")
 	}
 	if n := len(cold.pings); n > 1 { // one may have been on its way
@@ -556,10 +556,10 @@ func TestSocketsDropAndFreeze(t *testing.T) {
 	w.wantSockets(1)
 
 	warm.reply(func(f frame) {
-		w.FreezeSockets()
+		w.Sim.Sockets.Freeze()
 		warm.send(map[string]any{"envelope_id": f.ID})
 	})
-	if r, err := w.Command(w.Ctx, slacksim.AcmeAdmin, dm, "/connection"); err != nil || r.Status != 0 {
+	if r, err := w.Sim.Command(w.Ctx, slacksim.AcmeAdmin, dm, "/connection"); err != nil || r.Status != 0 {
 		t.Errorf("a frozen connection takes an acknowledgement: %+v %v", r, err)
 	}
 }
@@ -567,17 +567,17 @@ func TestSocketsDropAndFreeze(t *testing.T) {
 func TestSendFrame(t *testing.T) {
 	w := socketWorld(t)
 	p := w.connect()
-	if a := w.SendFrame(w.Ctx, `{"type":"news","envelope_id":"e1"}`); a.Status != 200 {
+	if a := w.Sim.Sockets.SendFrame(w.Ctx, `{"type":"news","envelope_id":"e1"}`); a.Status != 200 {
 		t.Errorf("%+v", a)
 	}
 	if f := p.next("news"); f.ID != "e1" {
 		t.Errorf("%+v", f)
 	}
-	if a := w.SendFrame(w.Ctx, `{"type":"greeting"}`); a.Status != 200 {
+	if a := w.Sim.Sockets.SendFrame(w.Ctx, `{"type":"greeting"}`); a.Status != 200 {
 		t.Errorf("%+v", a)
 	}
 	p.next("greeting")
-	if d := w.Deliveries(); len(d) != 2 || d[0].Kind != "raw" || d[0].Type != "news" || !d[1].Done {
+	if d := w.Sim.Deliveries(); len(d) != 2 || d[0].Kind != "raw" || d[0].Type != "news" || !d[1].Done {
 		t.Errorf("%+v", d)
 	}
 	if err := p.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(1000, ""),
@@ -589,7 +589,7 @@ func TestSendFrame(t *testing.T) {
 
 	p = w.connect()
 	done := make(chan slacksim.Ack)
-	go func() { done <- w.SendFrame(w.Ctx, `{"type":"half", "envelope_id": "e2", "payl`) }()
+	go func() { done <- w.Sim.Sockets.SendFrame(w.Ctx, `{"type":"half", "envelope_id": "e2", "payl`) }()
 	<-p.ended // by our own reader, which wants JSON
 	p.send(map[string]any{"envelope_id": "e2"})
 	if a := <-done; a.Status != 200 {

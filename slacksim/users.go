@@ -13,7 +13,7 @@ func (s peopleMethods) userJSONLocked(r *apiRequest, u *User) map[string]any {
 		"profile": map[string]any{"real_name": u.RealName, "display_name": u.Name, "team": u.TeamID,
 			"image_48": s.url + "/icon/" + u.ID + "-48.svg", "image_72": s.url + "/icon/" + u.ID + "-72.svg"},
 	}
-	if !s.relatedLocked(r.inst, u.TeamID) {
+	if !s.oauth.relatedLocked(r.inst, u.TeamID) {
 		// Slack sends little about people from elsewhere; nothing about their rank.
 		out["is_stranger"] = true
 		return out
@@ -30,14 +30,14 @@ func (s peopleMethods) userJSONLocked(r *apiRequest, u *User) map[string]any {
 	if r.flag("include_locale") {
 		out["locale"] = "en-GB"
 	}
-	if t := s.teamLocked(u.TeamID); t != nil && t.EnterpriseID != "" {
+	if t := s.world.teamLocked(u.TeamID); t != nil && t.EnterpriseID != "" {
 		out["enterprise_user"] = map[string]any{"id": u.ID,
 			"enterprise_id": t.EnterpriseID, "enterprise_name": t.EnterpriseName,
 			"is_admin": u.Owner || u.OrgAdmin, "is_owner": u.PrimaryOwner,
 			"teams": append([]string{u.TeamID}, u.AlsoIn...)}
 	}
 	if r.scope("users:read.email") {
-		if t := s.teamLocked(u.TeamID); t != nil {
+		if t := s.world.teamLocked(u.TeamID); t != nil {
 			out["profile"].(map[string]any)["email"] = u.Name + "@" + t.Domain + ".example"
 		}
 	}
@@ -47,7 +47,7 @@ func (s peopleMethods) userJSONLocked(r *apiRequest, u *User) map[string]any {
 // botUserJSON is the app's own bot user.
 func (s peopleMethods) botUserJSONLocked(b *bot) map[string]any {
 	return map[string]any{
-		"id": b.userID, "team_id": b.home, "name": s.botNameLocked(), "real_name": s.app.Name,
+		"id": b.userID, "team_id": b.home, "name": s.world.botNameLocked(), "real_name": s.app.Name,
 		"deleted": false, "is_bot": true, "is_app_user": false, "is_admin": false, "is_owner": false,
 		"is_primary_owner": false, "is_restricted": false, "is_ultra_restricted": false,
 		"profile": map[string]any{"real_name": s.app.Name, "display_name": s.app.Name,
@@ -60,11 +60,11 @@ func (s peopleMethods) usersInfo(r *apiRequest) (map[string]any, *apiError) {
 	if id == r.inst.bot.userID {
 		return map[string]any{"user": s.botUserJSONLocked(r.inst.bot)}, nil
 	}
-	u := s.userLocked(id)
+	u := s.world.userLocked(id)
 	switch {
 	case u == nil:
 		return nil, fail("user_not_found")
-	case !s.sharesLocked(r.inst, u):
+	case !s.oauth.sharesLocked(r.inst, u):
 		return nil, fail("user_not_visible")
 	}
 	return map[string]any{"user": s.userJSONLocked(r, u)}, nil
@@ -72,7 +72,7 @@ func (s peopleMethods) usersInfo(r *apiRequest) (map[string]any, *apiError) {
 
 func (s peopleMethods) usersList(r *apiRequest) (map[string]any, *apiError) {
 	out := []map[string]any{}
-	for _, u := range s.users {
+	for _, u := range s.world.users {
 		if u.TeamID == r.team() {
 			out = append(out, s.userJSONLocked(r, u))
 		}
@@ -88,7 +88,7 @@ func (s peopleMethods) botsInfo(r *apiRequest) (map[string]any, *apiError) {
 		return nil, fail("bot_not_found")
 	}
 	return map[string]any{"bot": map[string]any{"id": b.botID, "app_id": s.app.ID, "user_id": b.userID, "name": s.app.Name,
-		"deleted": false, "updated": r.inst.at.Unix(), "icons": s.iconsLocked()}}, nil
+		"deleted": false, "updated": r.inst.at.Unix(), "icons": s.world.iconsLocked()}}, nil
 }
 
 func (s peopleMethods) teamInfo(r *apiRequest) (map[string]any, *apiError) {
@@ -96,7 +96,7 @@ func (s peopleMethods) teamInfo(r *apiRequest) (map[string]any, *apiError) {
 	if id == "" {
 		id = r.inst.teamID
 	}
-	t := s.teamLocked(id)
+	t := s.world.teamLocked(id)
 	if t == nil || !r.inst.covers(id) {
 		return nil, fail("team_not_found")
 	}
@@ -105,7 +105,7 @@ func (s peopleMethods) teamInfo(r *apiRequest) (map[string]any, *apiError) {
 		icon[fmt.Sprintf("image_%d", n)] = fmt.Sprintf("%s/icon/%s-%d.png", s.url, t.ID, n)
 	}
 	out := map[string]any{"id": t.ID, "name": t.Name, "domain": t.Domain, "email_domain": "",
-		"url": s.teamURLLocked(t.ID), "icon": icon}
+		"url": s.world.teamURLLocked(t.ID), "icon": icon}
 	if t.EnterpriseID != "" {
 		out["enterprise_id"], out["enterprise_name"] = t.EnterpriseID, t.EnterpriseName
 		out["enterprise_domain"] = t.Domain

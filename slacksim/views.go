@@ -4,6 +4,7 @@ package slacksim
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -35,15 +36,16 @@ type View struct {
 // views are those that are open.
 type views struct {
 	*engine
+	world  *world
 	homes  map[string]*View   // by user
 	stacks map[string][]*View // modals by user, the topmost last
 }
 
 // Home returns the Home tab the app has published for a person.
-func (s *views) Home(userID string) (View, bool) {
+func (s *Sim) Home(userID string) (View, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	v := s.homes[userID]
+	v := s.views.homes[userID]
 	if v == nil {
 		return View{}, false
 	}
@@ -57,11 +59,11 @@ func (v *View) export() View {
 }
 
 // OpenViews returns the person's open modals, the topmost last.
-func (s *views) OpenViews(userID string) []View {
+func (s *Sim) OpenViews(userID string) []View {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []View
-	for _, v := range s.stacks[userID] {
+	for _, v := range s.views.stacks[userID] {
 		out = append(out, v.export())
 	}
 	return out
@@ -85,7 +87,7 @@ func (s *views) dropViewLocked(user string, from int) {
 }
 
 func (s *views) newViewLocked(raw json.RawMessage, typ string) (*View, []string) {
-	o, msgs := blockkit.CheckView(raw, typ, s.idLocked)
+	o, msgs := blockkit.CheckView(raw, typ, s.world.idLocked)
 	if len(msgs) > 0 {
 		return nil, msgs
 	}
@@ -97,7 +99,7 @@ func (s *views) newViewLocked(raw json.RawMessage, typ string) (*View, []string)
 	}
 	blocks, _ := json.Marshal(o["blocks"])
 	v := &View{
-		ID: s.idLocked("V"), Type: typ,
+		ID: s.world.idLocked("V"), Type: typ,
 		CallbackID: blockkit.Text(o["callback_id"]), ExternalID: blockkit.Text(o["external_id"]),
 		PrivateMetadata: blockkit.Text(o["private_metadata"]),
 		Title:           word("title"), Submit: word("submit"), Close: word("close"),
@@ -137,6 +139,10 @@ func (s *views) viewJSONLocked(v *View, state map[string]map[string]any) map[str
 	return out
 }
 
+func (s *views) hashLocked() string {
+	return fmt.Sprintf("%d.%s", s.clock.Now().Unix(), randomText(8))
+}
+
 func (s *views) externalTakenLocked(v *View) bool {
 	if v.ExternalID == "" {
 		return false
@@ -160,7 +166,7 @@ func (s viewMethods) viewLocked(r *apiRequest, typ string) (*View, *apiError) {
 	if len(raw) > 250_000 {
 		return nil, fail("view_too_large")
 	}
-	v, msgs := s.newViewLocked(json.RawMessage(raw), typ)
+	v, msgs := s.views.newViewLocked(json.RawMessage(raw), typ)
 	if len(msgs) > 0 {
 		return nil, failWith("invalid_arguments", msgs...)
 	}
@@ -181,15 +187,15 @@ func (s viewMethods) showLocked(r *apiRequest, push bool) (map[string]any, *apiE
 	if err != nil {
 		return nil, err
 	}
-	t, err := s.takeTriggerLocked(r)
+	t, err := s.hooks.takeTriggerLocked(r)
 	if err != nil {
 		return nil, err
 	}
-	if s.externalTakenLocked(v) {
+	if s.views.externalTakenLocked(v) {
 		return nil, fail("duplicate_external_id")
 	}
 
-	stack := s.stacks[t.user]
+	stack := s.views.stacks[t.user]
 	if !push {
 		stack = nil // opening replaces whatever was open
 	} else if len(stack) == 0 {
@@ -202,9 +208,9 @@ func (s viewMethods) showLocked(r *apiRequest, push bool) (map[string]any, *apiE
 	if n := len(stack); n > 0 {
 		v.RootViewID, v.PreviousViewID = stack[0].ID, stack[n-1].ID
 	}
-	s.stacks[t.user] = append(slices.Clone(stack), v)
+	s.views.stacks[t.user] = append(slices.Clone(stack), v)
 	s.noteLocked()
-	return map[string]any{"view": s.viewJSONLocked(v, nil)}, nil
+	return map[string]any{"view": s.views.viewJSONLocked(v, nil)}, nil
 }
 
 func (s viewMethods) viewsUpdate(r *apiRequest) (map[string]any, *apiError) {
@@ -213,7 +219,7 @@ func (s viewMethods) viewsUpdate(r *apiRequest) (map[string]any, *apiError) {
 		return nil, err
 	}
 	id, ext := r.arg("view_id"), r.arg("external_id")
-	for _, stack := range s.stacks {
+	for _, stack := range s.views.stacks {
 		for _, v := range stack {
 			if v.inst.home != r.inst.home || !(id != "" && v.ID == id || ext != "" && v.ExternalID == ext) {
 				continue
@@ -223,7 +229,7 @@ func (s viewMethods) viewsUpdate(r *apiRequest) (map[string]any, *apiError) {
 			}
 			v.become(next)
 			s.noteLocked()
-			return map[string]any{"view": s.viewJSONLocked(v, nil)}, nil
+			return map[string]any{"view": s.views.viewJSONLocked(v, nil)}, nil
 		}
 	}
 	return nil, fail("not_found")
@@ -233,7 +239,7 @@ func (s viewMethods) viewsPublish(r *apiRequest) (map[string]any, *apiError) {
 	if !s.app.HomeTab {
 		return nil, fail("not_enabled")
 	}
-	u := s.userLocked(r.arg("user_id"))
+	u := s.world.userLocked(r.arg("user_id"))
 	if u == nil || !r.inst.covers(u.TeamID) {
 		return nil, fail("user_not_found")
 	}
@@ -241,7 +247,7 @@ func (s viewMethods) viewsPublish(r *apiRequest) (map[string]any, *apiError) {
 	if err != nil {
 		return nil, err
 	}
-	old := s.homes[u.ID]
+	old := s.views.homes[u.ID]
 	if h := r.arg("hash"); h != "" && (old == nil || old.Hash != h) {
 		return nil, fail("hash_conflict")
 	}
@@ -249,7 +255,7 @@ func (s viewMethods) viewsPublish(r *apiRequest) (map[string]any, *apiError) {
 	if old != nil {
 		next.ID, next.RootViewID = old.ID, old.ID
 	}
-	s.homes[u.ID] = next
+	s.views.homes[u.ID] = next
 	s.noteLocked()
-	return map[string]any{"view": s.viewJSONLocked(next, nil)}, nil
+	return map[string]any{"view": s.views.viewJSONLocked(next, nil)}, nil
 }

@@ -6,6 +6,7 @@ package slacksim
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -97,145 +98,7 @@ type world struct {
 	userByID map[string]*User
 	channels []*channel
 	bots     map[string]*bot // by team or enterprise id; outlives the installation, as the bot user does in Slack
-}
-
-// AddWorkspace adds a workspace or replaces the one with the same ID; an empty ID is filled in. It returns what is
-// kept.
-func (s *world) AddWorkspace(w Workspace) Workspace {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if w.ID == "" {
-		w.ID = s.idLocked("T")
-	}
-	if w.Name == "" {
-		w.Name = w.ID
-	}
-	if w.Domain == "" {
-		w.Domain = strings.Trim(strings.Map(func(r rune) rune {
-			switch {
-			case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
-				return r
-			}
-			return '-'
-		}, strings.ToLower(w.Name)), "-")
-	}
-	if old := s.teamLocked(w.ID); old != nil {
-		*old = w
-	} else {
-		s.teams, s.teamByID[w.ID] = append(s.teams, &w), &w
-	}
-	s.noteLocked()
-	return w
-}
-
-// AddUser adds a person or replaces the one with the same ID; an empty ID is filled in.
-func (s *world) AddUser(u User) User {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if u.ID == "" {
-		u.ID = s.idLocked("U")
-	}
-	if u.RealName == "" {
-		u.RealName = u.Name
-	}
-	if u.TZ == "" {
-		u.TZ = "UTC"
-	}
-	u.Owner = u.Owner || u.PrimaryOwner
-	u.Admin = u.Admin || u.Owner || u.OrgAdmin
-	if old := s.userLocked(u.ID); old != nil {
-		*old = u
-	} else {
-		s.users, s.userByID[u.ID] = append(s.users, &u), &u
-	}
-	s.noteLocked()
-	return u
-}
-
-// AddChannel adds a channel or replaces the settings of the one with the same ID; an empty ID is filled in.
-func (s *world) AddChannel(c Channel) Channel {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if c.ID == "" {
-		c.ID = s.idLocked("C")
-	}
-	c.Members = slices.Clone(c.Members)
-	c.SharedWith = slices.Clone(c.SharedWith)
-	if old := s.channelLocked(c.ID); old != nil {
-		old.Channel = c
-	} else {
-		s.channels = append(s.channels, &channel{Channel: c, pending: map[string]string{}})
-	}
-	s.noteLocked()
-	return c
-}
-
-// Ids of the world AddSmallWorld makes.
-const (
-	Acme, Birch = "T0ACME0001", "T0BIRCH001"
-
-	AcmeAdmin, AcmeMember   = "U0ACMEDANA", "U0ACMELEON"
-	BirchAdmin, BirchMember = "U0BIRCHIVY", "U0BIRCHSAM"
-
-	AcmeGeneral, AcmeRandom     = "C0ACMEGENE", "C0ACMEPROJ"
-	BirchGeneral, BirchProjects = "C0BIRCHGEN", "C0BIRCHDSG"
-)
-
-// AddSmallWorld adds two workspaces, each with an admin, a plain member, #general and one more channel.
-func (s *world) AddSmallWorld() {
-	s.AddWorkspace(Workspace{ID: Acme, Name: "Acme Corp", Domain: "acme-corp"})
-	s.AddUser(User{ID: AcmeAdmin, TeamID: Acme, Name: "dana", RealName: "Dana Reyes", TZ: "Europe/Berlin", Admin: true})
-	s.AddUser(User{ID: AcmeMember, TeamID: Acme, Name: "leon", RealName: "Leon Okafor", TZ: "Europe/London"})
-	s.AddChannel(Channel{ID: AcmeGeneral, TeamID: Acme, Name: "general", Members: []string{AcmeAdmin, AcmeMember}})
-	s.AddChannel(Channel{ID: AcmeRandom, TeamID: Acme, Name: "project-atlas", Members: []string{AcmeAdmin, AcmeMember}})
-	s.AddWorkspace(Workspace{ID: Birch, Name: "Birch & Co", Domain: "birch-co"})
-	s.AddUser(User{ID: BirchAdmin, TeamID: Birch, Name: "ivy", RealName: "Ivy Tanaka", TZ: "America/New_York",
-		Admin: true})
-	s.AddUser(User{ID: BirchMember, TeamID: Birch, Name: "sam", RealName: "Sam Lindqvist", TZ: "Europe/Stockholm"})
-	s.AddChannel(Channel{ID: BirchGeneral, TeamID: Birch, Name: "general", Members: []string{BirchAdmin, BirchMember}})
-	s.AddChannel(Channel{ID: BirchProjects, TeamID: Birch, Name: "design", Members: []string{BirchAdmin, BirchMember}})
-}
-
-// Ids of what AddLargerWorld makes besides.
-const (
-	Northwind                     = "E0NORTHWND"
-	NorthwindSales, NorthwindLabs = "T0NWSALES1", "T0NWLABS01"
-
-	NorthwindOrgAdmin                   = "U0NWNDNORA" // signs in to Northwind Sales
-	SalesAdmin, SalesMember, SalesGuest = "U0SALESTOM", "U0SALESPRI", "U0SALESMAX"
-	LabsAdmin, LabsMember               = "U0LABSADA1", "U0LABSKOFI"
-
-	SalesGeneral, LabsGeneral = "C0SALESGEN", "C0LABSGENE"
-	NorthwindBirch            = "C0NWNDBIRC" // Northwind Sales shares it with Birch & Co
-)
-
-// AddLargerWorld adds the small world and beside it an organisation of two workspaces, one of which shares a channel
-// with Birch & Co through Slack Connect: an organisation's admin, admins of its workspaces, members, a guest who is in
-// the shared channel alone, and BirchMember, who is in it from the other company.
-func (s *world) AddLargerWorld() {
-	s.AddSmallWorld()
-	add := func(team, id, name, realName, zone string, u User) {
-		u.TeamID, u.ID, u.Name, u.RealName, u.TZ = team, id, name, realName, zone
-		s.AddUser(u)
-	}
-
-	s.AddWorkspace(Workspace{ID: NorthwindSales, Name: "Northwind Sales", Domain: "northwind-sales",
-		EnterpriseID: Northwind, EnterpriseName: "Northwind"})
-	add(NorthwindSales, NorthwindOrgAdmin, "nora", "Nora Feld", "Europe/Oslo", User{OrgAdmin: true})
-	add(NorthwindSales, SalesAdmin, "tomas", "Tomás Rivera", "America/Chicago", User{Admin: true})
-	add(NorthwindSales, SalesMember, "priya", "Priya Nair", "Asia/Kolkata", User{})
-	add(NorthwindSales, SalesGuest, "max", "Max Weber", "Europe/Zurich", User{Guest: true})
-	s.AddChannel(Channel{ID: SalesGeneral, TeamID: NorthwindSales, Name: "general",
-		Members: []string{NorthwindOrgAdmin, SalesAdmin, SalesMember}})
-	s.AddChannel(Channel{ID: NorthwindBirch, TeamID: NorthwindSales, Name: "northwind-birch", SharedWith: []string{Birch},
-		Members: []string{SalesAdmin, SalesMember, SalesGuest, BirchMember}})
-
-	s.AddWorkspace(Workspace{ID: NorthwindLabs, Name: "Northwind Labs", Domain: "northwind-labs",
-		EnterpriseID: Northwind, EnterpriseName: "Northwind"})
-	add(NorthwindLabs, LabsAdmin, "ada", "Ada Brandt", "Europe/Berlin", User{Admin: true})
-	add(NorthwindLabs, LabsMember, "kofi", "Kofi Mensah", "Africa/Accra", User{})
-	s.AddChannel(Channel{ID: LabsGeneral, TeamID: NorthwindLabs, Name: "general",
-		Members: []string{LabsAdmin, LabsMember}})
+	lastTS   int64           // microseconds of the newest message: timestamps are unique ids
 }
 
 // runsOrgLocked reports whether a person is an admin of this organisation.
@@ -253,10 +116,10 @@ func (s *world) runsOrgLocked(u *User, enterprise string) bool {
 
 // DM returns the id of the person's conversation with the app; it exists from the first question on. "" for an unknown
 // user.
-func (s *world) DM(userID string) string {
+func (s *Sim) DM(userID string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c := s.dmLocked(userID); c != nil {
+	if c := s.world.dmLocked(userID); c != nil {
 		return c.ID
 	}
 	return ""
@@ -279,138 +142,22 @@ func (s *world) dmLocked(userID string) *channel {
 	return c
 }
 
-// Workspaces, Users and Channels return the world as it stands; DMs are not among the channels.
-func (s *world) Workspaces() []Workspace {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var out []Workspace
-	for _, t := range s.teams {
-		out = append(out, *t)
-	}
-	return out
-}
-
-// Users returns the people of one workspace, or of all for "".
-func (s *world) Users(teamID string) []User {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var out []User
-	for _, u := range s.users {
-		if teamID == "" || u.TeamID == teamID {
-			out = append(out, *u)
-		}
-	}
-	return out
-}
-
-// Channels returns the channels of one workspace, those shared with it included, or all for "".
-func (s *world) Channels(teamID string) []Channel {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var out []Channel
-	for _, c := range s.channels {
-		if !c.im && (teamID == "" || c.inTeam(teamID)) {
-			out = append(out, c.export())
-		}
-	}
-	return out
-}
-
 func (c *channel) export() Channel {
 	x := c.Channel
 	x.Members, x.SharedWith = slices.Clone(x.Members), slices.Clone(x.SharedWith)
 	return x
 }
 
-// User returns a person. ok is false for an unknown id.
-func (s *world) User(id string) (u User, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if x := s.userLocked(id); x != nil {
-		return *x, true
-	}
-	return User{}, false
-}
-
-// Channel returns a conversation, DMs included. ok is false for an unknown id.
-func (s *world) Channel(id string) (c Channel, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if x := s.channelLocked(id); x != nil {
-		return x.export(), true
-	}
-	return Channel{}, false
-}
-
-// Name is what people call the bearer of an id: a person, a workspace, an organisation, the app. "" for an unknown id.
-func (s *world) Name(id string) (name string, isApp bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if u := s.userLocked(id); u != nil {
-		return u.RealName, false
-	}
-	if t := s.teamLocked(id); t != nil {
-		return t.Name, false
-	}
-	if id != "" && slices.ContainsFunc(s.teams, func(t *Workspace) bool { return t.EnterpriseID == id }) {
-		return s.enterpriseNameLocked(id), false
-	}
-	if s.botByUserLocked(id) != nil || id == s.app.ID && id != "" {
-		return cmp.Or(s.app.Name, "App"), true
-	}
-	if id == Slackbot {
-		return "Slackbot", false
-	}
-	return "", false
-}
-
-// RunsOrganisation reports whether a person is an admin of this organisation.
-func (s *world) RunsOrganisation(userID, enterpriseID string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	u := s.userLocked(userID)
-	return u != nil && s.runsOrgLocked(u, enterpriseID)
-}
-
-// FirstAdmin is who acts for a workspace that nobody is signed in to: its first admin, else its first member who is no
-// guest.
-func (s *world) FirstAdmin(teamID string) (u User, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if x := s.firstAdminLocked(teamID); x != nil {
-		return *x, true
-	}
-	return User{}, false
-}
-
-// Unread reports whether the app wrote to a person since they last looked (OpenHome, Look). Slack's own notes and edits
-// do not count.
-func (s *world) Unread(userID string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c := s.dmLocked(userID)
-	return c != nil && slices.ContainsFunc(c.messages, func(m *Message) bool {
-		return m.BotID != "" && !m.Deleted && m.TS > c.read
-	})
-}
-
-// Look notes that a person has the app's messages before them.
-func (s *world) Look(userID string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.readLocked(userID)
-}
-
 // Messages returns what viewerID sees in a conversation, oldest first, ephemeral messages for that person included.
 // Deleted messages stay in the list, marked. An empty viewerID sees everything.
-func (s *oauth) Messages(channelID, viewerID string) []Message {
+func (s *Sim) Messages(channelID, viewerID string) []Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.messagesLocked(channelID, viewerID)
+	return s.oauth.messagesLocked(channelID, viewerID)
 }
 
 func (s *oauth) messagesLocked(channelID, viewerID string) []Message {
-	c := s.channelLocked(channelID)
+	c := s.world.channelLocked(channelID)
 	if c == nil {
 		return nil
 	}
@@ -500,9 +247,29 @@ func (s *world) botByUserLocked(id string) *bot {
 	return nil
 }
 
+// nameLocked is what people call the bearer of an id.
+func (s *world) nameLocked(id string) (name string, isApp bool) {
+	if u := s.userLocked(id); u != nil {
+		return u.RealName, false
+	}
+	if t := s.teamLocked(id); t != nil {
+		return t.Name, false
+	}
+	if id != "" && slices.ContainsFunc(s.teams, func(t *Workspace) bool { return t.EnterpriseID == id }) {
+		return s.enterpriseNameLocked(id), false
+	}
+	if s.botByUserLocked(id) != nil || id == s.app.ID && id != "" {
+		return cmp.Or(s.app.Name, "App"), true
+	}
+	if id == Slackbot {
+		return "Slackbot", false
+	}
+	return "", false
+}
+
 // authorLocked is the installation that a message comes from; nil when the app was removed since, or never wrote it.
 func (s *oauth) authorLocked(m *Message) *installation {
-	if b := s.botByUserLocked(m.User); b != nil {
+	if b := s.world.botByUserLocked(m.User); b != nil {
 		return s.installs[b.home]
 	}
 	return nil
@@ -642,4 +409,20 @@ func (s *world) enterpriseNameLocked(id string) string {
 		}
 	}
 	return id
+}
+
+// idLocked makes an id that is unique here, readable and the same in every run: C0SIM00007.
+func (s *world) idLocked(prefix string) string {
+	s.serial++
+	return fmt.Sprintf("%s0SIM%05d", prefix, s.serial)
+}
+
+// tsLocked makes the next message timestamp. Slack uses it as the message's id, so it never repeats.
+func (s *world) tsLocked() string {
+	us := s.clock.Now().UnixMicro()
+	if us <= s.lastTS {
+		us = s.lastTS + 1
+	}
+	s.lastTS = us
+	return fmt.Sprintf("%d.%06d", us/1e6, us%1e6)
 }

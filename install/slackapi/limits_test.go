@@ -141,7 +141,7 @@ func (x *traffic) limited(err error, left time.Duration) {
 func (x *traffic) sent(method, team, channel string, want ...float64) {
 	x.Helper()
 	var got []float64
-	for _, c := range x.slack.CallsTo(method) {
+	for _, c := range x.slack.Calls(method) {
 		if c.TeamID == team && c.Arg("channel") == channel && !c.At.Before(x.began) {
 			got = append(got, c.At.Sub(x.began).Round(time.Millisecond).Seconds())
 		}
@@ -489,7 +489,7 @@ func TestRefusedCallIsRepeated(t *testing.T) {
 	t.Cleanup(x.api.HTTP.CloseIdleConnections)
 	x.slack.Inject(slacksim.Fault{Method: postMessage, RetryAfter: 1, Times: 2})
 	x.fine(x.post(ctx, x.acme, general, "third time"))
-	calls := x.slack.CallsTo(postMessage)
+	calls := x.slack.Calls(postMessage)
 	if len(calls) != 3 || calls[1].At.Sub(calls[0].At) < time.Second || calls[2].At.Sub(calls[1].At) < time.Second {
 		t.Errorf("calls: %+v", calls)
 	}

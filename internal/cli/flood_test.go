@@ -180,9 +180,9 @@ func (w *world) holds(f *flood, s *sender, r *replica, m flooded) {
 		t.Fatal(err)
 	}
 	// The last strangers hung up while their codes were still on the way to Slack.
-	eventually(t, "a call for each row", func() bool { return len(w.slack.CallsTo("oauth.v2.access")) >= rows })
+	eventually(t, "a call for each row", func() bool { return len(w.slack.Calls("oauth.v2.access")) >= rows })
 	calls, malformed := 0, 0
-	for _, c := range w.slack.CallsTo("oauth.v2.access") {
+	for _, c := range w.slack.Calls("oauth.v2.access") {
 		if calls++; strings.Contains(c.Form.Get("code"), "malformed") {
 			malformed++
 		}

@@ -357,7 +357,7 @@ func TestSlackHangsUnderLoad(t *testing.T) {
 	for i := range hanging {
 		body := fmt.Appendf(nil, `{"type":"event_callback","api_app_id":%q,"team_id":%q,"event_id":"EvHang%d","event_time":%d,"event":{"type":"message","channel_type":"im","channel":%q,"user":%q,"text":"help","ts":"%d.000100"}}`,
 			w.slack.App().ID, slacksim.Acme, i, time.Now().Unix(), dm, slacksim.AcmeMember, time.Now().Unix())
-		if a := w.slack.Deliver(context.Background(), slacksim.Raw{Kind: "event", Body: body}); a.Status != http.StatusOK {
+		if a := w.slack.Sender.Deliver(context.Background(), slacksim.Raw{Kind: "event", Body: body}); a.Status != http.StatusOK {
 			t.Fatalf("event %d: %d", i, a.Status)
 		}
 	}

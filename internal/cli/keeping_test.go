@@ -195,7 +195,7 @@ func inOrder(text string, words ...string) (missing string) {
 }
 
 // called counts the calls that Slack got for a method.
-func (w *world) called(method string) int { return len(w.slack.CallsTo(method)) }
+func (w *world) called(method string) int { return len(w.slack.Calls(method)) }
 
 // logged counts the lines of the log with a message.
 func (w *world) logged(message string) int {
@@ -287,7 +287,7 @@ func TestHistory(t *testing.T) {
 
 		// With the app gone, nobody can be asked about, the installer neither.
 		w.settle()
-		if err := w.slack.Uninstall(context.Background(), slacksim.Acme, slacksim.OnlyUninstalled); err != nil {
+		if err := w.slack.Admins.Uninstall(context.Background(), slacksim.Acme, slacksim.OnlyUninstalled); err != nil {
 			t.Fatal(err)
 		}
 		w.waitRow("the removal", func(r record) bool { return r.State == "removed" })
@@ -411,7 +411,7 @@ func TestDisconnect(t *testing.T) {
 				}
 				// Slack's two events follow, and come again.
 				w.settle()
-				w.slack.RepeatUninstallEvents(context.Background(), slacksim.Acme, slacksim.UninstalledFirst)
+				w.slack.Admins.RepeatUninstallEvents(context.Background(), slacksim.Acme, slacksim.UninstalledFirst)
 				w.settle()
 				w.stop() // what was accepted is worked off
 				if got := w.connections()[0]; got.State != "removed" || got.Reason != "disconnected" || len(w.journaled()) != 0 {
@@ -556,7 +556,7 @@ func TestDisconnectWhatIsGone(t *testing.T) {
 		w.allowed = append(w.allowed, slacksim.RuleRevokedToken) // asking with the dead token is how we find out
 		w.browser().installWith(leon, forPeople)
 		w.settle()
-		if err := w.slack.Uninstall(context.Background(), slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
+		if err := w.slack.Admins.Uninstall(context.Background(), slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
 			t.Fatal(err)
 		}
 		if got := string(w.raw(slacksim.Acme, leon, "disconnect").Body); !strings.Contains(got, "there is nothing to disconnect.") {
@@ -879,7 +879,7 @@ func TestToldWhenTheInstallerIsAway(t *testing.T) {
 				return
 			}
 			w.waitLine(first.ID, "switchboard tell done "+test.to)
-			for _, u := range w.slack.Users(slacksim.Acme) {
+			for _, u := range w.slack.Directory.Users(slacksim.Acme) {
 				got, want := len(w.fromApp(w.slack.DM(u.ID), u.ID)), 0
 				if u.ID == leon {
 					want++ // the welcome
@@ -904,14 +904,14 @@ func TestRemovalsEndRight(t *testing.T) {
 	type place struct{ team, person, bot string }
 	gone := func(order slacksim.UninstallOrder) func(w *world, p place) {
 		return func(w *world, p place) {
-			if err := w.slack.Uninstall(context.Background(), p.team, order); err != nil {
+			if err := w.slack.Admins.Uninstall(context.Background(), p.team, order); err != nil {
 				w.t.Fatal(err)
 			}
 			w.settle()
 		}
 	}
 	tell := func(w *world, p place, at time.Time, inner map[string]any) {
-		if _, err := w.slack.Emit(context.Background(), slacksim.Event{TeamID: p.team, Inner: inner, NoAuthorizations: true, Time: at}); err != nil {
+		if _, err := w.slack.Sender.Emit(context.Background(), slacksim.Event{TeamID: p.team, Inner: inner, NoAuthorizations: true, Time: at}); err != nil {
 			w.t.Fatal(err)
 		}
 		w.settle()
@@ -932,7 +932,7 @@ func TestRemovalsEndRight(t *testing.T) {
 	}
 	raw := func(w *world, p place, format string, lie slacksim.Raw) int {
 		lie.Body = fmt.Appendf(nil, format, w.slack.App().ID, p.team, "Ev"+p.team)
-		return w.slack.Deliver(context.Background(), lie).Status
+		return w.slack.Sender.Deliver(context.Background(), lie).Status
 	}
 	const removed, unusable, active = "removed app_uninstalled", "reconnect_required token_revoked", "active "
 	everything := []string{"token", "refresh", "person"}
@@ -949,10 +949,10 @@ func TestRemovalsEndRight(t *testing.T) {
 		{"removed: the app's word alone", false, gone(slacksim.OnlyUninstalled), removed, nil},
 		{"removed: the tokens' word alone", false, gone(slacksim.OnlyRevoked), unusable, nil},
 		{"removed, long-lived", true, gone(slacksim.RevokedFirst), removed, nil},
-		{"removed, each word twice", false, func(w *world, p place) { w.slack.DeliverTwice(2); gone(slacksim.RevokedFirst)(w, p) }, removed, nil},
+		{"removed, each word twice", false, func(w *world, p place) { w.slack.Sender.DeliverTwice(2); gone(slacksim.RevokedFirst)(w, p) }, removed, nil},
 		{"removed, and said again later", false, func(w *world, p place) {
 			gone(slacksim.UninstalledFirst)(w, p)
-			w.slack.RepeatUninstallEvents(context.Background(), p.team, slacksim.RevokedFirst)
+			w.slack.Admins.RepeatUninstallEvents(context.Background(), p.team, slacksim.RevokedFirst)
 		}, removed, nil},
 		{"removed, without the list of people", false, func(w *world, p place) {
 			gone(slacksim.NoUninstallEvents)(w, p)
@@ -978,13 +978,13 @@ func TestRemovalsEndRight(t *testing.T) {
 			w.settle()
 		}, unusable, []string{"person"}},
 		{"a person's access alone", false, func(w *world, p place) {
-			if err := w.slack.RevokeUser(context.Background(), p.person); err != nil {
+			if err := w.slack.Admins.RevokeUser(context.Background(), p.person); err != nil {
 				w.t.Fatal(err)
 			}
 			w.settle()
 		}, active, []string{"token", "refresh"}},
 		{"a person's access, without the list of bots", false, func(w *world, p place) {
-			quietly(w, func() error { return w.slack.RevokeUser(context.Background(), p.person) })
+			quietly(w, func() error { return w.slack.Admins.RevokeUser(context.Background(), p.person) })
 			for range 2 {
 				tell(w, p, time.Now(), revoked(map[string]any{"oauth": []string{p.person, "U0NOBODY01"}}))
 			}
@@ -1074,7 +1074,7 @@ func (w *world) moved() {
 		}
 	}
 	exchanged := map[string]int{}
-	for _, c := range w.slack.CallsTo("oauth.v2.exchange") {
+	for _, c := range w.slack.Calls("oauth.v2.exchange") {
 		if c.Error != "token_rotation_not_enabled" {
 			exchanged[c.Arg("token")]++
 		}

@@ -184,7 +184,7 @@ func TestPermissionTakenAway(t *testing.T) {
 			return ok && strings.Contains(string(home.Blocks), "connection.check")
 		})
 
-		if err := w.slack.Permit(slacksim.Acme, nil, []string{"users:read"}); err != nil {
+		if err := w.slack.Admins.Permit(slacksim.Acme, nil, []string{"users:read"}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := w.slack.Press(ctx, dana, slacksim.AcmeGeneral, buttons, "connection.check"); err != nil {
@@ -211,7 +211,7 @@ func TestPermissionTakenAway(t *testing.T) {
 			t.Errorf("logged %d times", n)
 		}
 
-		if err := w.slack.Permit(slacksim.Acme, []string{"users:read"}, nil); err != nil {
+		if err := w.slack.Admins.Permit(slacksim.Acme, []string{"users:read"}, nil); err != nil {
 			t.Fatal(err)
 		}
 		w.quick("status", dana, "/connection status")

@@ -67,10 +67,10 @@ func (w *world) mention(userID, channelID, botUserID string) {
 // status types /connection status and returns the live answer, which takes the place of the first.
 func (w *world) status(userID, channelID string) slacksim.Message {
 	w.t.Helper()
-	before := len(w.slack.CallsTo("response_url"))
+	before := len(w.slack.Calls("response_url"))
 	w.type_(userID, channelID, "/connection status")
 	w.wait("the live answer", func() bool {
-		calls := w.slack.CallsTo("response_url")
+		calls := w.slack.Calls("response_url")
 		return len(calls) > before && calls[len(calls)-1].Done
 	})
 	return w.last(channelID, userID)
@@ -90,7 +90,7 @@ func (w *world) again(teamID string, changes map[string]string) string {
 	for name, value := range changes {
 		form.Set(name, value)
 	}
-	ack := w.slack.Deliver(context.Background(), slacksim.Raw{Kind: "command", Body: []byte(form.Encode())})
+	ack := w.slack.Sender.Deliver(context.Background(), slacksim.Raw{Kind: "command", Body: []byte(form.Encode())})
 	if ack.Status != 200 {
 		w.t.Fatalf("answered %d", ack.Status)
 	}
@@ -101,7 +101,7 @@ func (w *world) installGrid(b *browser) {
 	w.t.Helper()
 	b.get(b.consent(b.begin("/slack/install"), gridAdmin, slacksim.Choice{Org: true}))
 	for _, team := range []string{gridTwo} {
-		if err := w.slack.GrantTeam(context.Background(), team); err != nil {
+		if err := w.slack.Admins.GrantTeam(context.Background(), team); err != nil {
 			w.t.Fatal(err)
 		}
 	}
@@ -139,7 +139,7 @@ func TestOrganisation(t *testing.T) {
 		}
 
 		// The organisation takes it away from Two and its connection stays; what is left over there says what is the matter.
-		if err := w.slack.RevokeTeam(ctx, gridTwo); err != nil {
+		if err := w.slack.Admins.RevokeTeam(ctx, gridTwo); err != nil {
 			t.Fatal(err)
 		}
 		w.settle()
@@ -156,19 +156,19 @@ func TestOrganisation(t *testing.T) {
 		}
 		// So does a word about one workspace that names the organisation too.
 		for _, inner := range []map[string]any{{"type": "app_uninstalled"}, {"type": "tokens_revoked", "tokens": map[string]any{"bot": []string{org.BotUserID}}}} {
-			if _, err := w.slack.Emit(ctx, slacksim.Event{TeamID: gridTwo, EnterpriseID: grid, NoAuthorizations: true, Inner: inner}); err != nil {
+			if _, err := w.slack.Sender.Emit(ctx, slacksim.Event{TeamID: gridTwo, EnterpriseID: grid, NoAuthorizations: true, Inner: inner}); err != nil {
 				t.Fatal(err)
 			}
 		}
 		// And One's own, when it leaves.
-		if err := w.slack.Uninstall(ctx, gridOne, slacksim.RevokedFirst); err != nil {
+		if err := w.slack.Admins.Uninstall(ctx, gridOne, slacksim.RevokedFirst); err != nil {
 			t.Fatal(err)
 		}
 		w.waitRow("One's own to be removed", func(r record) bool { return r.ID == own.ID && r.State == "removed" })
 		if r := w.recordOf(grid, ""); r.State != "active" {
 			t.Errorf("the organisation's: %+v", r)
 		}
-		if err := w.slack.Uninstall(ctx, grid, slacksim.UninstalledFirst); err != nil {
+		if err := w.slack.Admins.Uninstall(ctx, grid, slacksim.UninstalledFirst); err != nil {
 			t.Fatal(err)
 		}
 		w.waitRow("the organisation's to be removed", func(r record) bool { return r.ID == org.ID && r.State == "removed" })
@@ -201,22 +201,22 @@ func TestSuperseded(t *testing.T) {
 		w.type_(gridAdmin, oneGeneral, "/connection history")
 		w.installGrid(b)
 		own := w.recordOf(grid, gridOne)
-		if err := w.slack.Supersede(context.Background(), gridOne); err != nil {
+		if err := w.slack.Admins.Supersede(context.Background(), gridOne); err != nil {
 			t.Fatal(err)
 		}
 		// A delivery of before: it names the workspace and no organisation-wide install.
-		before := len(w.slack.CallsTo("users.info"))
+		before := len(w.slack.Calls("users.info"))
 		if got := w.again(gridOne, map[string]string{"text": "history", "is_enterprise_install": "false", "user_id": gridMember}); strings.Contains(got, "Something went wrong") {
 			t.Errorf("with the dead access: %s", got)
 		}
-		calls := w.slack.CallsTo("users.info")[before:]
+		calls := w.slack.Calls("users.info")[before:]
 		if len(calls) != 2 || calls[0].TeamID != gridOne || calls[0].OK || calls[1].TeamID != grid || !calls[1].OK || calls[1].Arg("team_id") != gridOne {
 			t.Errorf("calls: %+v", calls)
 		}
 		w.waitRow("One's own to be removed", func(r record) bool { return r.ID == own.ID && r.State == "removed" })
-		before = len(w.slack.CallsTo("users.info"))
+		before = len(w.slack.Calls("users.info"))
 		w.again(gridOne, map[string]string{"text": "history", "is_enterprise_install": "false", "user_id": gridMember})
-		if calls := w.slack.CallsTo("users.info")[before:]; len(calls) != 1 || calls[0].TeamID != grid {
+		if calls := w.slack.Calls("users.info")[before:]; len(calls) != 1 || calls[0].TeamID != grid {
 			t.Errorf("afterwards: %+v", calls)
 		}
 		if m := w.status(gridAdmin, oneGeneral); !strings.Contains(m.Text, "Working") {
@@ -243,13 +243,13 @@ func TestJoinAnOrganisation(t *testing.T) {
 					})
 				}
 				w.status(slacksim.BirchAdmin, slacksim.BirchGeneral)
-				if err := w.slack.StartMigration(ctx, slacksim.Birch, grid); err != nil {
+				if err := w.slack.Admins.StartMigration(ctx, slacksim.Birch, grid); err != nil {
 					t.Fatal(err)
 				}
 				if m := w.status(slacksim.BirchAdmin, slacksim.BirchGeneral); !strings.Contains(m.Text, "The workspace is being moved into an organisation.") {
 					t.Errorf("meanwhile: %s", m.Text)
 				}
-				if err := w.slack.FinishMigration(ctx, slacksim.Birch, grid, "Grid Inc"); err != nil {
+				if err := w.slack.Admins.FinishMigration(ctx, slacksim.Birch, grid, "Grid Inc"); err != nil {
 					t.Fatal(err)
 				}
 				w.mention(slacksim.BirchAdmin, slacksim.BirchGeneral, was.BotUserID)
@@ -281,9 +281,9 @@ func TestPayloadMovesNothing(t *testing.T) {
 		w.startFor()
 		w.browser().install(slacksim.BirchAdmin)
 		w.status(slacksim.BirchAdmin, slacksim.BirchGeneral)
-		before := len(w.slack.CallsTo("auth.test"))
+		before := len(w.slack.Calls("auth.test"))
 		w.again(slacksim.Birch, map[string]string{"enterprise_id": "E0LIAR0001"})
-		w.wait("Slack to be asked", func() bool { return len(w.slack.CallsTo("auth.test")) > before })
+		w.wait("Slack to be asked", func() bool { return len(w.slack.Calls("auth.test")) > before })
 		w.stop() // what is under way is finished
 		if rows := w.connections(); len(rows) != 1 || rows[0].EnterpriseID != "" {
 			t.Errorf("%+v", rows)
@@ -321,7 +321,7 @@ func TestOutsidersPress(t *testing.T) {
 		press := func(what, user, channel string, refused bool) {
 			t.Helper()
 			before := len(w.slack.Messages(channel, user))
-			answers := len(w.slack.CallsTo("response_url"))
+			answers := len(w.slack.Calls("response_url"))
 			if ack, err := w.slack.Press(ctx, user, channel, buttons[channel], "connection.check"); err != nil || ack.Status != 200 {
 				t.Fatalf("%s: %v %+v", what, err, ack)
 			}
@@ -329,7 +329,7 @@ func TestOutsidersPress(t *testing.T) {
 				if refused {
 					return len(w.slack.Messages(channel, user)) > before
 				}
-				calls := w.slack.CallsTo("response_url")
+				calls := w.slack.Calls("response_url")
 				return len(calls) > answers && calls[answers].Done
 			})
 			w.settle()

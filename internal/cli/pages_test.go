@@ -82,7 +82,7 @@ func (w *world) afresh() {
 	w.t.Helper()
 	for _, at := range []string{slacksim.Acme, slacksim.Birch, grid} {
 		if _, there := w.slack.Installed(at); there {
-			if err := w.slack.Uninstall(context.Background(), at, slacksim.NoUninstallEvents); err != nil {
+			if err := w.slack.Admins.Uninstall(context.Background(), at, slacksim.NoUninstallEvents); err != nil {
 				w.t.Fatal(err)
 			}
 		}
@@ -283,7 +283,7 @@ func (b *browser) as(accept string, visit func(b *browser) answer) answer {
 // removed has Slack take the app out and waits until we know.
 func (w *world) removed(team string) {
 	w.t.Helper()
-	if err := w.slack.Uninstall(context.Background(), team, slacksim.RevokedFirst); err != nil {
+	if err := w.slack.Admins.Uninstall(context.Background(), team, slacksim.RevokedFirst); err != nil {
 		w.t.Fatal(err)
 	}
 	w.waitRow("the removal", func(r record) bool { return r.TeamID == team && r.State == "removed" })

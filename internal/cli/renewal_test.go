@@ -83,7 +83,7 @@ func (w *world) due(offices []office, first time.Time, apart time.Duration) {
 // refreshes returns the times Slack was asked to renew a token, by refresh token.
 func (w *world) refreshes() map[string][]slacksim.Call {
 	calls := map[string][]slacksim.Call{}
-	for _, c := range w.slack.CallsTo("oauth.v2.access") {
+	for _, c := range w.slack.Calls("oauth.v2.access") {
 		if c.Arg("grant_type") == "refresh_token" {
 			calls[c.Arg("refresh_token")] = append(calls[c.Arg("refresh_token")], c)
 		}

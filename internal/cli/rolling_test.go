@@ -145,7 +145,7 @@ func (c *crowd) deliver(kind string, n int) {
 			"actions": []any{map[string]string{"type": "button", "action_id": "test.press", "block_id": "b", "value": "v"}}})
 		raw.Body = []byte(url.Values{"payload": {string(payload)}}.Encode())
 	}
-	ack := c.w.slack.Deliver(context.Background(), raw)
+	ack := c.w.slack.Sender.Deliver(context.Background(), raw)
 
 	c.mu.Lock()
 	defer c.mu.Unlock()

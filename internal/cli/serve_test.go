@@ -126,14 +126,14 @@ func TestInstallListenAnswer(t *testing.T) {
 
 		// Removed: secrets gone, row kept, late events harmless.
 		w.settle()
-		if err := w.slack.Uninstall(context.Background(), slacksim.Acme, slacksim.RevokedFirst); err != nil {
+		if err := w.slack.Admins.Uninstall(context.Background(), slacksim.Acme, slacksim.RevokedFirst); err != nil {
 			t.Fatal(err)
 		}
 		gone := w.waitRow("the removal", func(r record) bool { return r.State == "removed" })
 		if gone.ID != first.ID {
 			t.Errorf("id changed from %s to %s", first.ID, gone.ID)
 		}
-		w.slack.RepeatUninstallEvents(context.Background(), slacksim.Acme, slacksim.UninstalledFirst)
+		w.slack.Admins.RepeatUninstallEvents(context.Background(), slacksim.Acme, slacksim.UninstalledFirst)
 		w.settle()
 
 		// Back again: the same id, a second welcome, and the old events once more change nothing.
@@ -145,7 +145,7 @@ func TestInstallListenAnswer(t *testing.T) {
 		if len(back) != 1 || back[0].ID != first.ID || back[0].State != "active" || back[0].InstalledBy != slacksim.AcmeMember || back[0].Installs != 2 {
 			t.Errorf("after the re-install: %+v", back)
 		}
-		w.slack.RepeatUninstallEvents(context.Background(), slacksim.Acme, slacksim.RevokedFirst)
+		w.slack.Admins.RepeatUninstallEvents(context.Background(), slacksim.Acme, slacksim.RevokedFirst)
 		w.settle()
 		w.type_(dana, slacksim.AcmeGeneral, "/connection status")
 		w.wait("a live status after late events", func() bool {
@@ -163,7 +163,7 @@ func TestInstallListenAnswer(t *testing.T) {
 		w.wait("an answer in the second workspace", func() bool {
 			return len(w.fromApp(w.slack.DM(slacksim.BirchMember), slacksim.BirchMember)) == 1
 		})
-		for _, c := range w.slack.CallsTo("chat.postMessage") {
+		for _, c := range w.slack.Calls("chat.postMessage") {
 			if c.Arg("channel") == w.slack.DM(slacksim.BirchMember) && c.TeamID != slacksim.Birch {
 				t.Errorf("Birch was answered with a token of %s", c.TeamID)
 			}
@@ -253,7 +253,7 @@ func TestStopsGracefully(t *testing.T) {
 	w.slack.Inject(slacksim.Fault{Method: "oauth.v2.access", Times: 1, Delay: 500 * time.Millisecond})
 	page := make(chan answer, 1)
 	go func() { page <- b.get(back) }()
-	w.wait("the exchange", func() bool { return len(w.slack.CallsTo("oauth.v2.access")) == 1 })
+	w.wait("the exchange", func() bool { return len(w.slack.Calls("oauth.v2.access")) == 1 })
 	w.replicas[0].stop()
 	if a := <-page; !strings.Contains(a.body, "Connected: Switchboard is in Acme Corp") {
 		t.Errorf("the callback under way was not finished: %d %s", a.status, a.body)

@@ -61,7 +61,7 @@ func TestEveryStateBeginsOnce(t *testing.T) {
 		permit := func(grant, take []string) time.Time {
 			t.Helper()
 			now := time.Now()
-			if err := w.slack.Permit(slacksim.Acme, grant, take); err != nil {
+			if err := w.slack.Admins.Permit(slacksim.Acme, grant, take); err != nil {
 				t.Fatal(err)
 			}
 			w.quick("asks Slack", dana, "/connection status") // which says so with any answer

@@ -115,16 +115,16 @@ func TestSingleWorkspace(t *testing.T) {
 				t.Errorf("%s: %+v", path, p)
 			}
 		}
-		if n := len(w.slack.CallsTo("oauth.v2.access")); n != 1 { // the one by hand
+		if n := len(w.slack.Calls("oauth.v2.access")); n != 1 { // the one by hand
 			t.Errorf("%d codes were exchanged", n)
 		}
 
 		// The same token after a restart is no new install. Slack has trouble in that very moment, and it passes.
 		w.stop()
 		w.slack.Inject(slacksim.Fault{Method: "auth.test", Times: 1, Status: http.StatusServiceUnavailable})
-		asked := len(w.slack.CallsTo("auth.test"))
+		asked := len(w.slack.Calls("auth.test"))
 		w.startOne(single(token))
-		if n := len(w.slack.CallsTo("auth.test")) - asked; n != 2 {
+		if n := len(w.slack.Calls("auth.test")) - asked; n != 2 {
 			t.Errorf("Slack was asked %d times at the restart, want 2: the first got no answer", n)
 		}
 		rows = w.connections()
@@ -135,7 +135,7 @@ func TestSingleWorkspace(t *testing.T) {
 
 		// Installed anew by hand, so there is a new token: the same row holds it.
 		w.stop()
-		if err := w.slack.Uninstall(context.Background(), slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
+		if err := w.slack.Admins.Uninstall(context.Background(), slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
 			t.Fatal(err)
 		}
 		if _, errs, code := w.with(single(token), "serve"); code != 2 || !strings.Contains(errs, "Slack does not accept this token") ||

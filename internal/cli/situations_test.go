@@ -236,7 +236,7 @@ func TestSuccessSituations(t *testing.T) {
 		}
 
 		// Without a state the flow starts again, and the code is left alone.
-		before := len(w.slack.CallsTo("oauth.v2.access"))
+		before := len(w.slack.Calls("oauth.v2.access"))
 		bare := b.consent(b.begin("/slack/install"), dana, slacksim.Choice{})
 		u, _ := url.Parse(bare)
 		q := u.Query()
@@ -245,12 +245,12 @@ func TestSuccessSituations(t *testing.T) {
 		if a := b.get(u.String()); a.status != http.StatusFound || a.location != w.proxy.URL+"/slack/install" {
 			t.Errorf("no state: %d %q", a.status, a.location)
 		}
-		if n := len(w.slack.CallsTo("oauth.v2.access")); n != before {
+		if n := len(w.slack.Calls("oauth.v2.access")); n != before {
 			t.Error("a code without a state was exchanged")
 		}
 
 		// Fewer permissions than asked for.
-		w.slack.Uninstall(context.Background(), slacksim.Acme, slacksim.RevokedFirst)
+		w.slack.Admins.Uninstall(context.Background(), slacksim.Acme, slacksim.RevokedFirst)
 		w.waitRow("the removal", func(r record) bool { return r.State == "removed" })
 		// A reload of the first page claims nothing of an install that is over.
 		if p := decodePage(t, b.get(back).body); p.Reason != "removed_since" {
@@ -270,7 +270,7 @@ func TestSuccessSituations(t *testing.T) {
 		}
 
 		// The welcome message fails; the install does not.
-		w.slack.Uninstall(context.Background(), slacksim.Acme, slacksim.UninstalledFirst)
+		w.slack.Admins.Uninstall(context.Background(), slacksim.Acme, slacksim.UninstalledFirst)
 		w.waitRow("the removal", func(r record) bool { return r.State == "removed" })
 		clear := w.slack.Inject(slacksim.Fault{Method: "chat.postMessage", Error: "restricted_action"})
 		p = reason("no welcome", b.install(dana), "connected_again")
@@ -327,7 +327,7 @@ func TestStateAndCookie(t *testing.T) {
 			t.Errorf("two tabs: %d %s", got.status, got.body)
 		}
 	}
-	if n := len(w.slack.CallsTo("oauth.v2.access")); n != 2 {
+	if n := len(w.slack.Calls("oauth.v2.access")); n != 2 {
 		t.Errorf("%d exchanges, want 2: an expired state must not be exchanged", n)
 	}
 }

@@ -21,7 +21,7 @@ func (w *world) overSockets(n int) map[string]string {
 	settings := map[string]string{"SLACK_APP_TOKEN": "xapp-1-A0TEST-" + strings.Repeat("f", 40), "SLACK_SIGNING_SECRET": "", "LOG_LEVEL": "info"}
 	w.slack.SetApp(func(a *slacksim.App) { a.SocketMode, a.AppToken = true, settings["SLACK_APP_TOKEN"] })
 	w.start(n, settings)
-	w.wait("the first connections", func() bool { return len(w.slack.Sockets()) >= n })
+	w.wait("the first connections", func() bool { return len(w.slack.Sockets.Open()) >= n })
 	return settings
 }
 
@@ -56,7 +56,7 @@ func TestSocketRefreshesLoseNothing(t *testing.T) {
 	w := newWorld(t, storagetest.Postgres(t)) // SQLite belongs to one process
 	w.overSockets(2)
 	w.browser().install(slacksim.AcmeAdmin)
-	w.wait("two connections each", func() bool { return len(w.slack.Sockets()) >= 4 })
+	w.wait("two connections each", func() bool { return len(w.slack.Sockets.Open()) >= 4 })
 	l := newLedger(t)
 	const events, refreshes = 1000, 3
 	var all sync.WaitGroup
@@ -68,14 +68,14 @@ func TestSocketRefreshesLoseNothing(t *testing.T) {
 				ids[i] = fmt.Sprintf("EvSock%04d", i)
 				body := fmt.Appendf(nil, `{"type":"event_callback","api_app_id":%q,"team_id":%q,"event_id":%q,"event_time":%d,"event":{"type":"star_added","ledger":%q,"millis":5}}`,
 					w.slack.App().ID, slacksim.Acme, ids[i], time.Now().Unix(), l.URL)
-				w.slack.Deliver(context.Background(), slacksim.Raw{Kind: "event", Body: body})
+				w.slack.Sender.Deliver(context.Background(), slacksim.Raw{Kind: "event", Body: body})
 			}
 		})
 	}
 	refreshed := 0
 	for i := range events {
 		if i%300 == 100 && refreshed < refreshes {
-			refreshed += w.slack.RefreshSockets(50*time.Millisecond, w.slack.Sockets()[0])
+			refreshed += w.slack.Sockets.Refresh(50*time.Millisecond, w.slack.Sockets.Open()[0])
 		}
 		next <- i
 	}
@@ -85,7 +85,7 @@ func TestSocketRefreshesLoseNothing(t *testing.T) {
 	if times := l.times(); len(times) != 1 || refreshed != refreshes {
 		t.Errorf("%d refreshes; worked so many times: %v", refreshed, times)
 	}
-	t.Logf("%d events through %d connections, %d refreshed meanwhile; worked so many times: %v", events, w.slack.SocketsOpened(), refreshed, l.times())
+	t.Logf("%d events through %d connections, %d refreshed meanwhile; worked so many times: %v", events, w.slack.Sockets.Opened(), refreshed, l.times())
 }
 
 // A token that Slack refuses ends the program with a sentence, not with a loop.

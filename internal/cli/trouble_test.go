@@ -123,7 +123,7 @@ func (w *world) quick(name, userID, text string, want ...string) slacksim.Comman
 func (w *world) raw(team, user, text string) slacksim.Ack {
 	form := url.Values{"team_id": {team}, "user_id": {user}, "channel_id": {slacksim.AcmeGeneral}, "command": {"/connection"}, "text": {text},
 		"api_app_id": {w.slack.App().ID}, "response_url": {"https://evil.example/steal"}, "trigger_id": {"1.2.3"}}
-	return w.slack.Deliver(context.Background(), slacksim.Raw{Kind: "command", Type: "/connection", Body: []byte(form.Encode())})
+	return w.slack.Sender.Deliver(context.Background(), slacksim.Raw{Kind: "command", Type: "/connection", Body: []byte(form.Encode())})
 }
 
 func TestStatusWhenThereIsNoConnection(t *testing.T) {
@@ -141,7 +141,7 @@ func TestStatusWhenThereIsNoConnection(t *testing.T) {
 		// Removed: the row is there, the token is not.
 		w.browser().install(slacksim.AcmeAdmin)
 		w.settle()
-		if err := w.slack.Uninstall(context.Background(), slacksim.Acme, slacksim.UninstalledFirst); err != nil {
+		if err := w.slack.Admins.Uninstall(context.Background(), slacksim.Acme, slacksim.UninstalledFirst); err != nil {
 			t.Fatal(err)
 		}
 		w.waitRow("the removal", func(r record) bool { return r.State == "removed" })
@@ -282,10 +282,10 @@ func TestStatusWhenTheDatabaseIsDown(t *testing.T) {
 		b := w.browser()
 		back := b.consent(b.begin("/slack/install"), slacksim.AcmeAdmin, slacksim.Choice{})
 		defer w.slack.Inject(slacksim.Fault{Method: "oauth.v2.access", Times: 1, Delay: 300 * time.Millisecond})()
-		asked := len(w.slack.CallsTo("oauth.v2.access"))
+		asked := len(w.slack.Calls("oauth.v2.access"))
 		page := make(chan answer, 1)
 		go func() { page <- b.get(back) }()
-		w.wait("the exchange", func() bool { return len(w.slack.CallsTo("oauth.v2.access")) > asked })
+		w.wait("the exchange", func() bool { return len(w.slack.Calls("oauth.v2.access")) > asked })
 		to.set(true, false)
 		if a := <-page; a.status != http.StatusServiceUnavailable || !strings.Contains(a.body, "Finish connecting") {
 			t.Errorf("store down after the exchange: %d %s", a.status, a.body)
@@ -304,7 +304,7 @@ func TestDoor(t *testing.T) {
 	w.browser().install(slacksim.AcmeAdmin)
 	w.settle()
 	app := w.slack.App().ID
-	deliver := func(r slacksim.Raw) slacksim.Ack { return w.slack.Deliver(context.Background(), r) }
+	deliver := func(r slacksim.Raw) slacksim.Ack { return w.slack.Sender.Deliver(context.Background(), r) }
 	event := func(inner string) []byte {
 		return fmt.Appendf(nil, `{"type":"event_callback","api_app_id":%q,"team_id":%q,"event_id":"Ev%d","event_time":%d,"event":%s}`, app, slacksim.Acme, time.Now().UnixNano(), time.Now().Unix(), inner)
 	}
@@ -359,14 +359,14 @@ func TestDoor(t *testing.T) {
 	if ack := deliver(slacksim.Raw{Kind: "interaction", URL: w.slack.App().EventsURL + "?command=/connection&text=status", Body: []byte("x=1")}); len(ack.Body) != 0 {
 		t.Errorf("the query was read: %s", ack.Body)
 	}
-	if err := w.slack.VerifyURL(context.Background()); err != nil {
+	if err := w.slack.Sender.VerifyURL(context.Background()); err != nil {
 		t.Errorf("url_verification: %v", err)
 	}
 	if a := w.browser().get(w.slack.App().EventsURL); a.status != http.StatusMethodNotAllowed {
 		t.Errorf("GET: %d", a.status)
 	}
 	w.settle()
-	if calls := w.slack.CallsTo("chat.postMessage"); len(calls) != 1 {
+	if calls := w.slack.Calls("chat.postMessage"); len(calls) != 1 {
 		t.Errorf("%d messages were sent, want the welcome alone", len(calls))
 	}
 }
@@ -376,7 +376,7 @@ func TestEachEventOnce(t *testing.T) {
 	w := newWorld(t, storageURL(t)).start(1, nil)
 	w.browser().install(slacksim.AcmeAdmin)
 	dm := w.slack.DM(slacksim.AcmeMember)
-	w.slack.DeliverTwice(1)
+	w.slack.Sender.DeliverTwice(1)
 	w.say(slacksim.AcmeMember, dm, "hello")
 	w.wait("an answer", func() bool { return len(w.fromApp(dm, slacksim.AcmeMember)) >= 1 })
 	w.say(slacksim.AcmeMember, dm, "help") // its answer comes after whatever the second delivery could cause
@@ -399,11 +399,11 @@ func TestButtonsAreForOurOwn(t *testing.T) {
 	press := func(user, team string) slacksim.Ack {
 		payload := fmt.Sprintf(`{"type":"block_actions","api_app_id":%q,"team":{"id":%q},"user":{"id":%q,"team_id":%q},"channel":{"id":%q},"container":{"type":"message","message_ts":%q},"actions":[{"action_id":"connection.test"}]}`,
 			w.slack.App().ID, slacksim.Acme, user, team, dm, welcome.TS)
-		return w.slack.Deliver(context.Background(), slacksim.Raw{Kind: "interaction", Body: []byte("payload=" + url.QueryEscape(payload))})
+		return w.slack.Sender.Deliver(context.Background(), slacksim.Raw{Kind: "interaction", Body: []byte("payload=" + url.QueryEscape(payload))})
 	}
 	tests := func() int {
 		n := 0
-		for _, c := range w.slack.CallsTo("chat.postMessage") {
+		for _, c := range w.slack.Calls("chat.postMessage") {
 			if strings.Contains(c.Arg("text"), "This is the test message") {
 				n++
 			}
@@ -437,7 +437,7 @@ func TestRemovalIsNotForgotten(t *testing.T) {
 		w.browser().install(slacksim.AcmeAdmin)
 		w.settle()
 		clear := w.slack.Inject(slacksim.Fault{Method: "auth.test", Status: 500})
-		if err := w.slack.Uninstall(context.Background(), slacksim.Acme, slacksim.RevokedFirst); err != nil {
+		if err := w.slack.Admins.Uninstall(context.Background(), slacksim.Acme, slacksim.RevokedFirst); err != nil {
 			t.Fatal(err)
 		}
 		w.settle()
@@ -470,13 +470,13 @@ func TestLateRemovalRemovesNothing(t *testing.T) {
 			if code != "" {
 				clear = w.slack.Inject(slacksim.Fault{Method: "auth.test", Error: code})
 			}
-			asked := len(w.slack.CallsTo("auth.test"))
+			asked := len(w.slack.Calls("auth.test"))
 			for _, inner := range []map[string]any{{"type": "app_uninstalled"}, {"type": "tokens_revoked", "tokens": map[string]any{"bot": []string{"U0ACME0001BOT"}}}} {
-				if _, err := w.slack.Emit(context.Background(), slacksim.Event{TeamID: slacksim.Acme, Inner: inner, NoAuthorizations: true, Time: time.Now().Add(-time.Hour)}); err != nil {
+				if _, err := w.slack.Sender.Emit(context.Background(), slacksim.Event{TeamID: slacksim.Acme, Inner: inner, NoAuthorizations: true, Time: time.Now().Add(-time.Hour)}); err != nil {
 					t.Fatal(err)
 				}
 			}
-			w.wait("both to be asked about", func() bool { return len(w.slack.CallsTo("auth.test")) >= asked+2 })
+			w.wait("both to be asked about", func() bool { return len(w.slack.Calls("auth.test")) >= asked+2 })
 			w.stop() // what was accepted is worked off
 			clear()
 			w.start(1, nil)
@@ -525,10 +525,10 @@ func TestWhoMayReadAndPress(t *testing.T) {
 	w.browser().install(slacksim.AcmeAdmin)
 	live := func(user string) string {
 		t.Helper()
-		before := len(w.slack.CallsTo("response_url"))
+		before := len(w.slack.Calls("response_url"))
 		w.quick("status", user, "/connection status", "Working")
 		w.wait("the live answer", func() bool {
-			return len(w.slack.CallsTo("response_url")) > before && !strings.Contains(w.last(slacksim.AcmeGeneral, user).Text, "The live answer follows")
+			return len(w.slack.Calls("response_url")) > before && !strings.Contains(w.last(slacksim.AcmeGeneral, user).Text, "The live answer follows")
 		})
 		m := w.last(slacksim.AcmeGeneral, user)
 		return m.Text + string(m.Blocks)

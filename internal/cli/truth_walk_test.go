@@ -25,7 +25,7 @@ func TestWalkTruth(t *testing.T) {
 	}
 	permit := func(grant, take []string) {
 		t.Helper()
-		if err := sim.Permit(slacksim.Acme, grant, take); err != nil {
+		if err := sim.Admins.Permit(slacksim.Acme, grant, take); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -399,12 +399,12 @@ func (w *world) searchForSecrets() {
 	secrets = append(secrets, w.keys)
 	places := map[string][]byte{"logs, pages and output": w.seen.Bytes(), "database": w.dump()}
 	var said bytes.Buffer
-	for _, c := range w.slack.Channels("") {
-		for _, u := range w.slack.Users("") {
+	for _, c := range w.slack.Directory.Channels("") {
+		for _, u := range w.slack.Directory.Users("") {
 			fmt.Fprintf(&said, "%+v\n", w.slack.Messages(c.ID, u.ID))
 		}
 	}
-	for _, u := range w.slack.Users("") {
+	for _, u := range w.slack.Directory.Users("") {
 		fmt.Fprintf(&said, "%+v\n", w.slack.Messages(w.slack.DM(u.ID), u.ID))
 		if home, ok := w.slack.Home(u.ID); ok {
 			said.Write(home.Blocks)

@@ -110,14 +110,14 @@ type screen struct {
 
 // client works out what a page shows. It changes nothing: live updates come through here, too.
 func (s *site) client(me slacksim.User, place, thread string) (*clientPage, error) {
-	p := &clientPage{Me: me, App: s.sim.App(), Teams: s.sim.Workspaces(), Thread: thread,
+	p := &clientPage{Me: me, App: s.sim.App(), Teams: s.sim.Directory.Workspaces(), Thread: thread,
 		At: "/client/" + me.TeamID + "/" + place}
 	p.Team, _ = s.workspace(me.TeamID)
 	p.AppIcon, p.App.Name = p.App.ID, cmp.Or(p.App.Name, "App")
 	if thread != "" {
 		p.At += "?thread=" + url.QueryEscape(thread)
 	}
-	for _, u := range s.sim.Users(me.TeamID) {
+	for _, u := range s.sim.Directory.Users(me.TeamID) {
 		if u.ID != me.ID && !u.Deleted {
 			p.People = append(p.People, u)
 		}
@@ -125,13 +125,13 @@ func (s *site) client(me slacksim.User, place, thread string) (*clientPage, erro
 
 	p.AddLink = safeURL(p.App.InstallURL)
 	if p.Install, p.Installed = s.sim.Installed(p.Team.ID); p.Installed {
-		p.InstalledBy, _ = s.sim.Name(p.Install.InstalledBy)
+		p.InstalledBy, _ = s.sim.Directory.Name(p.Install.InstalledBy)
 		p.Permissions = permissions(p.Install.Scopes)
 		p.CanRemove, p.CanLimit = mayRemove(me, p.Install), s.mayLimit(me, p.Install)
 	}
 	if _, forAll := s.sim.Installed(p.Team.EnterpriseID); forAll {
-		p.Org, _ = s.sim.Name(p.Team.EnterpriseID)
-		if s.sim.RunsOrganisation(me.ID, p.Team.EnterpriseID) {
+		p.Org, _ = s.sim.Directory.Name(p.Team.EnterpriseID)
+		if s.sim.Directory.RunsOrganisation(me.ID, p.Team.EnterpriseID) {
 			p.ManageLink = managePath(p.Team.EnterpriseID, p.App)
 		}
 	}
@@ -142,7 +142,7 @@ func (s *site) client(me slacksim.User, place, thread string) (*clientPage, erro
 	}
 	sc.addRooms()
 	// Who looks at the messages has read them, whatever came since that was noted.
-	p.Unread = p.Installed && p.Kind != "dm" && s.sim.Unread(me.ID)
+	p.Unread = p.Installed && p.Kind != "dm" && s.sim.Directory.Unread(me.ID)
 	if open := s.sim.OpenViews(me.ID); len(open) > 0 {
 		v := open[len(open)-1]
 		p.Modal = sc.view(v, v.AppGone, "/client/"+me.TeamID+"/view/"+v.ID+"/act")
@@ -153,9 +153,9 @@ func (s *site) client(me slacksim.User, place, thread string) (*clientPage, erro
 
 func namesFor(sim *slacksim.Sim, me slacksim.User) names {
 	return names{
-		user: func(id string) string { name, _ := sim.Name(id); return name },
+		user: func(id string) string { name, _ := sim.Directory.Name(id); return name },
 		channel: func(id string) string {
-			if c, ok := sim.Channel(id); ok && c.VisibleTo(me) {
+			if c, ok := sim.Directory.Channel(id); ok && c.VisibleTo(me) {
 				return c.Name
 			}
 			return ""
@@ -180,7 +180,7 @@ func (s screen) addPlace(place string) error {
 		place = s.sim.DM(p.Me.ID)
 	}
 
-	c, ok := s.sim.Channel(place)
+	c, ok := s.sim.Directory.Channel(place)
 	if !ok || !c.VisibleTo(p.Me) {
 		return errNoConversation
 	}
@@ -198,7 +198,7 @@ func (s screen) addPlace(place string) error {
 
 // addRooms adds the channels of the sidebar.
 func (s screen) addRooms() {
-	for _, c := range s.sim.Channels(s.p.Team.ID) {
+	for _, c := range s.sim.Directory.Channels(s.p.Team.ID) {
 		if c.VisibleTo(s.p.Me) {
 			s.p.Rooms = append(s.p.Rooms, room{ID: c.ID, Name: c.Name, Private: c.Private,
 				Current: c.ID == s.p.ChannelID, Shared: s.sharedWith(c)})
@@ -209,7 +209,7 @@ func (s screen) addRooms() {
 // sharedWith names the workspaces that are in a channel besides this one.
 func (s screen) sharedWith(c slacksim.Channel) (others []string) {
 	for _, id := range append([]string{c.TeamID}, c.SharedWith...) {
-		if name, _ := s.sim.Name(id); name != "" && id != s.p.Team.ID {
+		if name, _ := s.sim.Directory.Name(id); name != "" && id != s.p.Team.ID {
 			others = append(others, name)
 		}
 	}
@@ -219,14 +219,14 @@ func (s screen) sharedWith(c slacksim.Channel) (others []string) {
 // choices fills the select menus of people and channels.
 func (s screen) choices(kind string) (out []option) {
 	if kind == "users_select" {
-		for _, u := range s.sim.Users(s.p.Team.ID) {
+		for _, u := range s.sim.Directory.Users(s.p.Team.ID) {
 			if !u.Deleted {
 				out = append(out, option{Value: u.ID, Text: u.RealName})
 			}
 		}
 		return out
 	}
-	for _, c := range s.sim.Channels(s.p.Team.ID) {
+	for _, c := range s.sim.Directory.Channels(s.p.Team.ID) {
 		if c.VisibleTo(s.p.Me) && !(kind == "channels_select" && c.Private) {
 			out = append(out, option{Value: c.ID, Text: "#" + c.Name})
 		}
@@ -279,12 +279,12 @@ func (s screen) message(m *slacksim.Message) messageView {
 		Icon: m.User, Thread: m.TS, InThread: isReply(*m),
 		Act: "/client/" + p.Me.TeamID + "/" + p.ChannelID + "/" + m.TS + "/act"}
 
-	v.Name, v.App = s.sim.Name(m.User)
+	v.Name, v.App = s.sim.Directory.Name(m.User)
 	if v.App {
 		v.Icon = p.App.ID
 	}
-	if u, ok := s.sim.User(m.User); ok && u.TeamID != p.Me.TeamID {
-		if home, _ := s.sim.Name(u.TeamID); home != "" {
+	if u, ok := s.sim.Directory.User(m.User); ok && u.TeamID != p.Me.TeamID {
+		if home, _ := s.sim.Directory.Name(u.TeamID); home != "" {
 			v.Name += " (" + home + ")"
 		}
 	}
@@ -326,7 +326,7 @@ func (s *site) pageClient(w http.ResponseWriter, r *http.Request) {
 	}
 
 	if s.looksAtDM(me, place) {
-		s.sim.Look(me.ID)
+		s.sim.Forms.Look(me.ID)
 	}
 	p, err := s.client(me, place, r.URL.Query().Get("thread"))
 	if err != nil {
@@ -366,7 +366,7 @@ func (s *site) live(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		if s.looksAtDM(me, parts[2]) {
-			s.sim.Look(me.ID)
+			s.sim.Forms.Look(me.ID)
 		}
 		p, err := s.client(me, parts[2], at.Query().Get("thread"))
 		if err != nil || sendChanged(w, p, sent) != nil {

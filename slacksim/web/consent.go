@@ -41,7 +41,7 @@ func (s *site) pageConsent(w http.ResponseWriter, r *http.Request) {
 	if old := q.Get("pick_query"); old != "" { // the picker's form brings the whole request along
 		q, _ = url.ParseQuery(old)
 	}
-	req, err := s.sim.CheckAuthorize(q)
+	req, err := s.sim.Forms.CheckAuthorize(q)
 	if err != nil {
 		refuse(w, err)
 		return
@@ -72,14 +72,14 @@ func (s *site) asked(r *http.Request, pick, wish string) (t slacksim.Workspace, 
 		team = c.Value
 	}
 	if t, ok = s.workspace(team); !ok {
-		all := s.sim.Workspaces()
+		all := s.sim.Directory.Workspaces()
 		if len(all) == 0 {
 			return t, me, false
 		}
 		t = all[0]
 	}
 	if me, ok = s.signedIn(r, t.ID); !ok {
-		me, ok = s.sim.FirstAdmin(t.ID)
+		me, ok = s.sim.Directory.FirstAdmin(t.ID)
 	}
 	return t, me, ok
 }
@@ -95,7 +95,8 @@ func (s *site) held(t slacksim.Workspace) (in slacksim.Installation, ok, forAll 
 
 func (s *site) consent(req slacksim.AuthorizeRequest, t slacksim.Workspace, me slacksim.User) *consentPage {
 	app := s.sim.App()
-	p := &consentPage{Title: app.Name + " is asking for permission", App: app, Team: t, Me: me, Teams: s.sim.Workspaces()}
+	p := &consentPage{Title: app.Name + " is asking for permission", App: app, Team: t, Me: me,
+		Teams: s.sim.Directory.Workspaces()}
 	in, already, forAll := s.held(t)
 	p.Already, p.OrgHasIt = already, forAll
 
@@ -112,11 +113,12 @@ func (s *site) consent(req slacksim.AuthorizeRequest, t slacksim.Workspace, me s
 	}
 
 	if slices.Contains(req.Scopes, "incoming-webhook") {
-		p.Channels = slices.DeleteFunc(s.sim.Channels(t.ID), func(c slacksim.Channel) bool { return !c.VisibleTo(me) })
+		unseen := func(c slacksim.Channel) bool { return !c.VisibleTo(me) }
+		p.Channels = slices.DeleteFunc(s.sim.Directory.Channels(t.ID), unseen)
 	}
 	if app.OrgReady && t.EnterpriseID != "" {
-		p.Org, _ = s.sim.Name(t.EnterpriseID)
-		p.CanOrg = s.sim.RunsOrganisation(me.ID, t.EnterpriseID)
+		p.Org, _ = s.sim.Directory.Name(t.EnterpriseID)
+		p.CanOrg = s.sim.Directory.RunsOrganisation(me.ID, t.EnterpriseID)
 	}
 	if me.Guest {
 		p.Refused = "Guests can’t add apps. Ask a member or an admin of " + t.Name + "."
@@ -140,7 +142,7 @@ func (s *site) doConsent(w http.ResponseWriter, r *http.Request) {
 		refuse(w, &slacksim.AuthorizeError{Code: "invalid_arguments", Detail: "The form was incomplete."})
 		return
 	}
-	req, err := s.sim.CheckAuthorize(q)
+	req, err := s.sim.Forms.CheckAuthorize(q)
 	if err != nil {
 		refuse(w, err)
 		return

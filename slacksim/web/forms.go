@@ -48,7 +48,7 @@ func (s *site) doSay(w http.ResponseWriter, r *http.Request) {
 	place := r.PathValue("place")
 	text := strings.TrimSpace(strings.ReplaceAll(r.PostFormValue("text"), "\r\n", "\n"))
 	if text != "" {
-		err := s.sim.Type(r.Context(), u.ID, s.placeID(u, place), r.PostFormValue("thread_ts"), text)
+		err := s.sim.Forms.Type(r.Context(), u.ID, s.placeID(u, place), r.PostFormValue("thread_ts"), text)
 		// An unknown command has its answer in the conversation already.
 		if err != nil && !errors.Is(err, slacksim.ErrNoCommand) && !errors.Is(err, slacksim.ErrNotInstalled) {
 			problem(w, http.StatusBadRequest, "Not sent", "The message could not be sent to this conversation.", "")
@@ -169,7 +169,7 @@ func (s *site) doActMessage(w http.ResponseWriter, r *http.Request) {
 	if !confirmed(w, r, blocks, f) {
 		return
 	}
-	if _, err := s.sim.PressInMessage(r.Context(), u.ID, channel, ts, f); err != nil {
+	if _, err := s.sim.Forms.PressInMessage(r.Context(), u.ID, channel, ts, f); err != nil {
 		nothingHappened(w)
 		return
 	}
@@ -186,7 +186,7 @@ func (s *site) doActHome(w http.ResponseWriter, r *http.Request) {
 	if !confirmed(w, r, v.Blocks, f) {
 		return
 	}
-	if _, err := s.sim.PressInView(r.Context(), u.ID, "", f); err != nil {
+	if _, err := s.sim.Forms.PressInView(r.Context(), u.ID, "", f); err != nil {
 		nothingHappened(w)
 		return
 	}
@@ -206,7 +206,7 @@ func (s *site) doView(w http.ResponseWriter, r *http.Request) {
 	case "close":
 		_, err = s.sim.CloseView(r.Context(), u.ID, id, false)
 	case "submit":
-		_, err = s.sim.SubmitForm(r.Context(), u.ID, id, f.Inputs)
+		_, err = s.sim.Forms.Submit(r.Context(), u.ID, id, f.Inputs)
 	default:
 		var blocks json.RawMessage
 		for _, v := range s.sim.OpenViews(u.ID) {
@@ -217,7 +217,7 @@ func (s *site) doView(w http.ResponseWriter, r *http.Request) {
 		if !confirmed(w, r, blocks, f) {
 			return
 		}
-		_, err = s.sim.PressInView(r.Context(), u.ID, id, f)
+		_, err = s.sim.Forms.PressInView(r.Context(), u.ID, id, f)
 	}
 
 	if err != nil && !errors.Is(err, slacksim.ErrNoView) { // a view that is closed already is as good as closed
@@ -267,7 +267,7 @@ func (s *site) uninstall(ctx context.Context, home string) {
 	if s.removals.Add(1)%2 == 0 {
 		order = slacksim.UninstalledFirst
 	}
-	_ = s.sim.Uninstall(ctx, home, order) // somebody else may have removed it in the meantime
+	_ = s.sim.Admins.Uninstall(ctx, home, order) // somebody else may have removed it in the meantime
 }
 
 // field names a control: ids may hold any character, so each part is escaped before the slashes go in.

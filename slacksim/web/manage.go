@@ -18,7 +18,7 @@ func (s *site) mayLimit(u slacksim.User, in slacksim.Installation) bool {
 		return false
 	}
 	if in.Org {
-		return s.sim.RunsOrganisation(u.ID, in.EnterpriseID)
+		return s.sim.Directory.RunsOrganisation(u.ID, in.EnterpriseID)
 	}
 	return u.Admin
 }
@@ -49,7 +49,7 @@ func (s *site) pagePermissions(w http.ResponseWriter, r *http.Request) {
 	p.Team, _ = s.workspace(u.TeamID)
 	p.Where = p.Team.Name
 	if in.Org {
-		p.Where, _ = s.sim.Name(in.EnterpriseID)
+		p.Where, _ = s.sim.Directory.Name(in.EnterpriseID)
 	}
 	taken := r.URL.Query().Get("taken")
 	if words := slacksim.ScopeWords(taken); words != taken && !slices.Contains(in.Scopes, taken) {
@@ -69,7 +69,8 @@ func (s *site) doPermissions(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusForbidden, "Only an admin can do that", "Nothing was changed.", "")
 		return
 	}
-	if !slices.Contains(in.Scopes, scope) || len(in.Scopes) == 1 || s.sim.Permit(u.TeamID, nil, []string{scope}) != nil {
+	if !slices.Contains(in.Scopes, scope) || len(in.Scopes) == 1 ||
+		s.sim.Admins.Permit(u.TeamID, nil, []string{scope}) != nil {
 		problem(w, http.StatusConflict, "Nothing happened",
 			"The app does not have that permission, or nothing besides it. To take the last one, remove the app.", "")
 		return
@@ -96,11 +97,11 @@ type managePage struct {
 func (s *site) manage(r *http.Request) (p managePage, ok bool) {
 	org, app := r.PathValue("org"), s.sim.App()
 	in, installed := s.sim.Installed(org)
-	for _, t := range s.sim.Workspaces() {
+	for _, t := range s.sim.Directory.Workspaces() {
 		if t.EnterpriseID != org {
 			continue
 		}
-		if u, ok := s.signedIn(r, t.ID); ok && p.Me == nil && s.sim.RunsOrganisation(u.ID, org) {
+		if u, ok := s.signedIn(r, t.ID); ok && p.Me == nil && s.sim.Directory.RunsOrganisation(u.ID, org) {
 			p.Me, p.Start = &u, "/client/"+t.ID+"/app"
 		}
 		p.Teams = append(p.Teams, teamPeople{Workspace: t, Installed: slices.Contains(in.Granted, t.ID)})
@@ -110,11 +111,11 @@ func (s *site) manage(r *http.Request) (p managePage, ok bool) {
 	}
 
 	p.App, p.Path, p.Installed = app, managePath(org, app), installed
-	p.Org, _ = s.sim.Name(org)
+	p.Org, _ = s.sim.Directory.Name(org)
 	p.Title = app.Name + " in " + p.Org
-	p.InstalledBy, _ = s.sim.Name(in.InstalledBy)
-	for _, u := range s.sim.Users("") {
-		if !u.Deleted && s.sim.RunsOrganisation(u.ID, org) {
+	p.InstalledBy, _ = s.sim.Directory.Name(in.InstalledBy)
+	for _, u := range s.sim.Directory.Users("") {
+		if !u.Deleted && s.sim.Directory.RunsOrganisation(u.ID, org) {
 			p.Admins = append(p.Admins, u)
 		}
 	}
@@ -146,9 +147,9 @@ func (s *site) doManage(w http.ResponseWriter, r *http.Request) {
 	switch do := r.PostFormValue("do"); {
 	case !p.Installed:
 	case do == "add" && ours:
-		err = s.sim.GrantTeam(r.Context(), team)
+		err = s.sim.Admins.GrantTeam(r.Context(), team)
 	case do == "remove" && ours:
-		err = s.sim.RevokeTeam(r.Context(), team)
+		err = s.sim.Admins.RevokeTeam(r.Context(), team)
 	case do == "uninstall" && r.PostForm.Get("confirmed") == "":
 		p.askToUninstall(w)
 		return

@@ -53,7 +53,7 @@ func (w *world) browser() *browser {
 			return http.ErrUseLastResponse // the app's own pages are not under test here
 		}
 		return nil
-	}}, w, w.URL()}
+	}}, w, w.Sim.URL()}
 }
 
 func (b *browser) read(res *http.Response, err error) (int, string) {
@@ -72,7 +72,7 @@ func (b *browser) read(res *http.Response, err error) (int, string) {
 
 func (b *browser) open(path string) string {
 	b.w.T.Helper()
-	code, body := b.read(b.Get(b.w.URL() + path))
+	code, body := b.read(b.Get(b.w.Sim.URL() + path))
 	if code != 200 {
 		b.w.T.Fatalf("GET %s: %d", path, code)
 	}
@@ -85,7 +85,7 @@ func (b *browser) send(path string, pairs ...string) (int, string) {
 	for i := 0; i+1 < len(pairs); i += 2 {
 		form.Add(pairs[i], pairs[i+1])
 	}
-	return b.read(b.PostForm(b.w.URL()+path, form))
+	return b.read(b.PostForm(b.w.Sim.URL()+path, form))
 }
 
 func (b *browser) want(page string, parts ...string) {
@@ -115,7 +115,7 @@ func TestPersonInstallsTalksAndRemoves(t *testing.T) {
 		t.Errorf("signed in to %s", b.at)
 	}
 	b.want(b.open("/client/T0ACME0001/app"), `id="add-to-slack" href="https://app.example/slack/install"`, "not installed")
-	authorize := strings.TrimPrefix(w.AuthorizeURL(botScopes), w.URL())
+	authorize := strings.TrimPrefix(w.AuthorizeURL(botScopes), w.Sim.URL())
 	consent := b.open(authorize)
 	b.want(consent, "Switchboard</strong> is asking for permission", "Send messages as the app", `id="allow"`,
 		`id="cancel"`, "Dana Reyes (admin)", `<option value="T0BIRCH001">`)
@@ -164,7 +164,7 @@ func TestPersonInstallsTalksAndRemoves(t *testing.T) {
 	b.want(b.open("/client/T0ACME0001/app/remove"), "Remove Switchboard?", `id="confirm-yes"`)
 	b.send("/client/T0ACME0001/app/remove", "confirmed", "1")
 	w.Settled()
-	if _, ok := w.Installed(slacksim.Acme); ok || len(w.Bot.Events("app_uninstalled")) != 1 {
+	if _, ok := w.Sim.Installed(slacksim.Acme); ok || len(w.Bot.Events("app_uninstalled")) != 1 {
 		t.Error("not removed")
 	}
 	b.want(b.open("/client/T0ACME0001/app"), `id="add-to-slack"`)
@@ -173,9 +173,9 @@ func TestPersonInstallsTalksAndRemoves(t *testing.T) {
 
 func TestConsentPagePicksAndCancels(t *testing.T) {
 	w := newWorld(t)
-	w.SetApp(func(a *slacksim.App) { a.OptionalScopes = []string{"im:write"} })
+	w.Sim.SetApp(func(a *slacksim.App) { a.OptionalScopes = []string{"im:write"} })
 	b := w.browser()
-	path := strings.TrimPrefix(w.AuthorizeURL("chat:write,im:write", "team", slacksim.Birch), w.URL())
+	path := strings.TrimPrefix(w.AuthorizeURL("chat:write,im:write", "team", slacksim.Birch), w.Sim.URL())
 	page := b.open(path)
 	b.want(page, "Acme Corp</strong> workspace") // the team parameter counts only for those signed in there
 	page = b.open("/oauth/v2/authorize?" + url.Values{"pick_query": {hidden(page, "pick_query")},
@@ -195,14 +195,14 @@ func TestConsentPagePicksAndCancels(t *testing.T) {
 		"bad_redirect_uri":  "client_id=111.222&scope=chat:write&redirect_uri=https://evil.example/",
 		"invalid_scope":     "client_id=111.222&scope=nope",
 	} {
-		status, page := b.read(b.Get(w.URL() + "/oauth/v2/authorize?" + bad))
+		status, page := b.read(b.Get(w.Sim.URL() + "/oauth/v2/authorize?" + bad))
 		if status != 400 || !strings.Contains(page, `<code id="error-code">`+code) || strings.Contains(b.at, "evil") {
 			t.Errorf("%s: %d %s", bad, status, page)
 		}
 	}
-	w.AddWorkspace(slacksim.Workspace{ID: slacksim.Acme, Name: "Acme Corp", AppsNeedApproval: true})
+	w.Sim.AddWorkspace(slacksim.Workspace{ID: slacksim.Acme, Name: "Acme Corp", AppsNeedApproval: true})
 	b.send("/signin", "user", slacksim.AcmeMember)
-	page = b.open(strings.TrimPrefix(w.AuthorizeURL("chat:write"), w.URL()))
+	page = b.open(strings.TrimPrefix(w.AuthorizeURL("chat:write"), w.Sim.URL()))
 	if _, page = b.send("/oauth/v2/authorize", "query", hidden(page, "query"), "team", slacksim.Acme,
 		"do", "allow"); !strings.Contains(page, "Your request was sent") {
 		t.Error(page)
@@ -284,7 +284,7 @@ func TestThreads(t *testing.T) {
 	w := newWorld(t)
 	b := w.browser()
 	b.send("/signin", "user", slacksim.AcmeMember)
-	ts, _ := w.Say(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "parent")
+	ts, _ := w.Sim.Say(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "parent")
 	b.send("/client/T0ACME0001/C0ACMEGENE/say", "text", "child", "thread_ts", ts)
 	page := b.open("/client/T0ACME0001/C0ACMEGENE")
 	b.want(page, "1 reply")
@@ -297,7 +297,7 @@ func TestThreads(t *testing.T) {
 func TestPagesKeepToThemselves(t *testing.T) {
 	w := newWorld(t)
 	b := w.browser()
-	res, err := b.Get(w.URL() + "/client/T0ACME0001/dm")
+	res, err := b.Get(w.Sim.URL() + "/client/T0ACME0001/dm")
 	b.read(res, err)
 	if b.at != "/" {
 		t.Errorf("signed out, one came to %s", b.at)
@@ -310,15 +310,15 @@ func TestPagesKeepToThemselves(t *testing.T) {
 	if strings.Contains(b.at, "evil") {
 		t.Error("an open redirect")
 	}
-	w.AddChannel(slacksim.Channel{ID: "C0SECRET01", TeamID: slacksim.Acme, Name: "secret", Private: true,
+	w.Sim.AddChannel(slacksim.Channel{ID: "C0SECRET01", TeamID: slacksim.Acme, Name: "secret", Private: true,
 		Members: []string{slacksim.AcmeAdmin}})
-	for _, p := range []string{"/client/T0ACME0001/C0SECRET01", "/client/T0ACME0001/" + w.DM(slacksim.AcmeAdmin),
+	for _, p := range []string{"/client/T0ACME0001/C0SECRET01", "/client/T0ACME0001/" + w.Sim.DM(slacksim.AcmeAdmin),
 		"/client/T0ACME0001/nope", "/client/T0NOPE/dm"} {
-		if code, _ := b.read(b.Get(w.URL() + p)); code != 404 {
+		if code, _ := b.read(b.Get(w.Sim.URL() + p)); code != 404 {
 			t.Errorf("%s: %d", p, code)
 		}
 	}
-	req, _ := http.NewRequest("POST", w.URL()+"/client/T0ACME0001/C0ACMEGENE/say", strings.NewReader("text=forged"))
+	req, _ := http.NewRequest("POST", w.Sim.URL()+"/client/T0ACME0001/C0ACMEGENE/say", strings.NewReader("text=forged"))
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Sec-Fetch-Site", "cross-site")
 	if code, _ := b.read(b.Do(req)); code != 403 {
@@ -326,10 +326,10 @@ func TestPagesKeepToThemselves(t *testing.T) {
 	}
 	w.Install(slacksim.AcmeAdmin)
 	b.send("/client/T0ACME0001/app/remove", "confirmed", "1")
-	if _, ok := w.Installed(slacksim.Acme); !ok {
+	if _, ok := w.Sim.Installed(slacksim.Acme); !ok {
 		t.Error("a plain member removed the app")
 	}
-	w.Say(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, `<script>alert("x")</script><img src=x onerror=y>`)
+	w.Sim.Say(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, `<script>alert("x")</script><img src=x onerror=y>`)
 	if page := b.open("/client/T0ACME0001/C0ACMEGENE"); strings.Contains(page, "<script>alert") ||
 		strings.Contains(page, "<img src=x") {
 		t.Error("unescaped")
@@ -344,7 +344,7 @@ func TestPagesKeepToThemselves(t *testing.T) {
 			t.Errorf("app_redirect with %s led to %s", query, b.at)
 		}
 	}
-	if code, _ := b.read(b.Get(w.URL() + "/live?at=%2F%2Fevil")); code != 400 {
+	if code, _ := b.read(b.Get(w.Sim.URL() + "/live?at=%2F%2Fevil")); code != 400 {
 		t.Errorf("live: %d", code)
 	}
 }
@@ -353,7 +353,7 @@ func TestLiveUpdates(t *testing.T) {
 	w := newWorld(t)
 	b := w.browser()
 	b.send("/signin", "user", slacksim.AcmeMember)
-	req, _ := http.NewRequestWithContext(w.Ctx, "GET", w.URL()+"/live?at=/client/T0ACME0001/C0ACMEGENE", nil)
+	req, _ := http.NewRequestWithContext(w.Ctx, "GET", w.Sim.URL()+"/live?at=/client/T0ACME0001/C0ACMEGENE", nil)
 	res, err := b.Do(req)
 	if err != nil {
 		t.Fatal(err)
@@ -376,7 +376,7 @@ func TestLiveUpdates(t *testing.T) {
 	for range 3 {
 		next() // each region once
 	}
-	w.Say(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "fresh news")
+	w.Sim.Say(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "fresh news")
 	if m := next(); m.Region != "content" || !strings.Contains(m.HTML, "fresh news") {
 		t.Errorf("%+v", m)
 	}
@@ -392,7 +392,7 @@ func TestCommandInThreadIsRefused(t *testing.T) {
 	b, other := w.browser(), w.browser()
 	b.send("/signin", "user", slacksim.AcmeAdmin)
 	other.send("/signin", "user", slacksim.AcmeMember)
-	ts, _ := w.Say(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "parent")
+	ts, _ := w.Sim.Say(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "parent")
 	w.Settled()
 	before := len(w.Bot.Requests())
 	for _, line := range []string{"/connection status", "/invite @Switchboard"} {
@@ -433,7 +433,7 @@ func TestStartPageSaysWhereToBegin(t *testing.T) {
 // stream opens the live updates of a page and returns a function that waits for the next one.
 func (b *browser) stream(at string) func() (region, html string) {
 	b.w.T.Helper()
-	req, _ := http.NewRequestWithContext(b.w.Ctx, "GET", b.w.URL()+"/live?at="+at, nil)
+	req, _ := http.NewRequestWithContext(b.w.Ctx, "GET", b.w.Sim.URL()+"/live?at="+at, nil)
 	res, err := b.Do(req)
 	if err != nil {
 		b.w.T.Fatal(err)
@@ -472,7 +472,7 @@ func TestUnreadMark(t *testing.T) {
 		}
 	}
 	want(b, elsewhere, false)
-	w.Say(w.Ctx, slacksim.AcmeAdmin, w.DM(slacksim.AcmeAdmin), "my own")
+	w.Sim.Say(w.Ctx, slacksim.AcmeAdmin, w.Sim.DM(slacksim.AcmeAdmin), "my own")
 	want(b, elsewhere, false)
 
 	next := b.stream(elsewhere)
@@ -506,7 +506,7 @@ func TestUnreadMark(t *testing.T) {
 
 	w.Call("chat.postMessage", tok, "channel", slacksim.AcmeMember, "text", "for Leon")
 	want(other, elsewhere, true)
-	if err := w.OpenHome(w.Ctx, slacksim.AcmeMember, "messages"); err != nil {
+	if err := w.Sim.OpenHome(w.Ctx, slacksim.AcmeMember, "messages"); err != nil {
 		t.Fatal(err)
 	}
 	want(other, elsewhere, false)
@@ -519,7 +519,7 @@ func larger(t *testing.T) *world {
 		c.App.Events = append(c.App.Events, "team_access_granted", "team_access_revoked")
 		c.Pages = web.Pages(web.Hint{Title: "Look <around>.", Text: "Sign in as anybody."})
 	})
-	w.AddLargerWorld()
+	w.Sim.AddLargerWorld()
 	return w
 }
 
@@ -529,7 +529,7 @@ const manage = "/manage/" + slacksim.Northwind + "/integrations/profile/A0SWITCH
 func (b *browser) installWide() string {
 	b.w.T.Helper()
 	b.send("/signin", "user", slacksim.NorthwindOrgAdmin)
-	page := b.open(strings.TrimPrefix(b.w.AuthorizeURL(botScopes), b.w.URL()))
+	page := b.open(strings.TrimPrefix(b.w.AuthorizeURL(botScopes), b.w.Sim.URL()))
 	b.send("/oauth/v2/authorize", "query", hidden(page, "query"), "team", slacksim.NorthwindSales, "do", "allow",
 		"org", "1")
 	u, _ := url.Parse(b.at)
@@ -550,7 +550,7 @@ func TestStartPageSaysWhoIsWho(t *testing.T) {
 		t.Errorf("too much on %s", page)
 	}
 	b.installWide()
-	if err := w.GrantTeam(w.Ctx, slacksim.NorthwindSales); err != nil {
+	if err := w.Sim.Admins.GrantTeam(w.Ctx, slacksim.NorthwindSales); err != nil {
 		t.Fatal(err)
 	}
 	b.want(b.open("/"), "app installed for all of it", `<span class="tag installed">app installed</span>`,
@@ -574,7 +574,7 @@ func TestConsentForTheOrganisation(t *testing.T) {
 	} {
 		b := w.browser()
 		b.send("/signin", "user", test.user)
-		page := b.open(strings.TrimPrefix(w.AuthorizeURL(botScopes), w.URL()))
+		page := b.open(strings.TrimPrefix(w.AuthorizeURL(botScopes), w.Sim.URL()))
 		b.want(page, test.says, `id="allow"`)
 		if got := strings.Contains(page, offer); got != test.offered {
 			t.Errorf("%s is offered the organisation: %v", test.user, got)
@@ -585,10 +585,10 @@ func TestConsentForTheOrganisation(t *testing.T) {
 			t.Errorf("%s installed for the organisation: %d %s", test.user, code, b.at)
 		}
 	}
-	w.SetApp(func(a *slacksim.App) { a.OrgReady = false })
+	w.Sim.SetApp(func(a *slacksim.App) { a.OrgReady = false })
 	b := w.browser()
 	b.send("/signin", "user", slacksim.NorthwindOrgAdmin)
-	if page := b.open(strings.TrimPrefix(w.AuthorizeURL(botScopes), w.URL())); strings.Contains(page, offer) {
+	if page := b.open(strings.TrimPrefix(w.AuthorizeURL(botScopes), w.Sim.URL())); strings.Contains(page, offer) {
 		t.Error("an app that is not ready for organisations is offered to one")
 	}
 }
@@ -600,7 +600,7 @@ func TestGuestsCannotInstall(t *testing.T) {
 	if b.at != "/client/"+slacksim.NorthwindSales+"/"+slacksim.NorthwindBirch {
 		t.Errorf("a guest of one channel came to %s", b.at)
 	}
-	page := b.open(strings.TrimPrefix(w.AuthorizeURL(botScopes), w.URL()))
+	page := b.open(strings.TrimPrefix(w.AuthorizeURL(botScopes), w.Sim.URL()))
 	b.want(page, "Guests can’t add apps. Ask a member or an admin of Northwind Sales.", `id="cancel"`)
 	if strings.Contains(page, `id="allow"`) {
 		t.Error("a guest can press Allow")
@@ -615,10 +615,10 @@ func TestGuestsCannotInstall(t *testing.T) {
 // out gets it all the same.
 func TestConsentKeepsRequiredAndGranted(t *testing.T) {
 	w := newWorld(t)
-	w.SetApp(func(a *slacksim.App) { a.OptionalScopes = []string{"im:write", "users:read"} })
+	w.Sim.SetApp(func(a *slacksim.App) { a.OptionalScopes = []string{"im:write", "users:read"} })
 	b := w.browser()
 	b.send("/signin", "user", slacksim.AcmeAdmin)
-	consent := func(scopes string) string { return b.open(strings.TrimPrefix(w.AuthorizeURL(scopes), w.URL())) }
+	consent := func(scopes string) string { return b.open(strings.TrimPrefix(w.AuthorizeURL(scopes), w.Sim.URL())) }
 	allow := func(page string, optional ...string) string {
 		pairs := []string{"query", hidden(page, "query"), "team", slacksim.Acme, "do", "allow"}
 		for _, x := range optional {
@@ -665,20 +665,20 @@ func TestOrganisationAddsWorkspaces(t *testing.T) {
 	b.send("/signin", "user", slacksim.NorthwindOrgAdmin)
 	b.want(b.open(manage), "not installed for the whole organisation", `href="/client/T0NWSALES1/app"`)
 	b.send(manage, "do", "add", "team", slacksim.NorthwindSales)
-	if _, ok := w.Installed(slacksim.NorthwindSales); ok {
+	if _, ok := w.Sim.Installed(slacksim.NorthwindSales); ok {
 		t.Fatal("added where nothing is installed")
 	}
 	b.installWide()
 	b.want(b.open(manage), "Installed for the whole organisation by Nora Feld", `aria-label="Add to Northwind Sales"`,
 		`aria-label="Add to Northwind Labs"`)
 	b.want(b.open("/client/T0NWSALES1/app"), `id="not-here"`, `id="manage-org" href="`+manage+`"`)
-	b.want(b.open(strings.TrimPrefix(w.AuthorizeURL(botScopes), w.URL())), `<input type="hidden" name="org" value="1">`,
+	b.want(b.open(strings.TrimPrefix(w.AuthorizeURL(botScopes), w.Sim.URL())), `<input type="hidden" name="org" value="1">`,
 		"which has the app already", "It asks for nothing new")
 
 	for _, id := range []string{slacksim.SalesAdmin, slacksim.SalesMember, slacksim.SalesGuest, slacksim.BirchAdmin} {
 		other := w.browser()
 		other.send("/signin", "user", id)
-		if code, page := other.read(other.Get(w.URL() + manage)); code != 403 || strings.Contains(page, "Add to Northwind") {
+		if code, page := other.read(other.Get(w.Sim.URL() + manage)); code != 403 || strings.Contains(page, "Add to Northwind") {
 			t.Errorf("%s: %d %s", id, code, page)
 		}
 		if code, _ := other.send(manage, "do", "add", "team", slacksim.NorthwindSales); code != 403 {
@@ -693,7 +693,7 @@ func TestOrganisationAddsWorkspaces(t *testing.T) {
 	}
 	b.send(manage, "do", "add", "team", slacksim.NorthwindSales)
 	w.Settled()
-	if in, ok := w.Installed(slacksim.NorthwindSales); !ok || !in.Org || len(w.Bot.Events("team_access_granted")) != 1 {
+	if in, ok := w.Sim.Installed(slacksim.NorthwindSales); !ok || !in.Org || len(w.Bot.Events("team_access_granted")) != 1 {
 		t.Errorf("not added: %+v", in)
 	}
 	b.want(b.open("/client/T0NWSALES1/app"), `id="installed"`, "for the whole organisation", `id="manage-org"`)
@@ -703,7 +703,7 @@ func TestOrganisationAddsWorkspaces(t *testing.T) {
 	b.send("/client/T0NWSALES1/app/remove", "confirmed", "1")
 	labs := w.browser()
 	labs.send("/signin", "user", slacksim.LabsAdmin)
-	labs.want(labs.open(strings.TrimPrefix(w.AuthorizeURL(botScopes), w.URL())),
+	labs.want(labs.open(strings.TrimPrefix(w.AuthorizeURL(botScopes), w.Sim.URL())),
 		"Only an organisation admin can change what it may do.")
 	page := labs.open("/client/T0NWLABS01/app")
 	labs.want(page, "not available in Northwind Labs", `<span class="badge">not here</span>`,
@@ -714,23 +714,23 @@ func TestOrganisationAddsWorkspaces(t *testing.T) {
 
 	b.send(manage, "do", "remove", "team", slacksim.NorthwindSales)
 	w.Settled()
-	if _, ok := w.Installed(slacksim.NorthwindSales); ok || len(w.Bot.Events("team_access_revoked")) != 1 {
+	if _, ok := w.Sim.Installed(slacksim.NorthwindSales); ok || len(w.Bot.Events("team_access_revoked")) != 1 {
 		t.Error("not taken away")
 	}
 	_, page = b.send(manage, "do", "uninstall")
 	b.want(page, "Remove Switchboard from Northwind?", `name="do" value="uninstall"`)
-	if _, ok := w.Installed(slacksim.Northwind); !ok {
+	if _, ok := w.Sim.Installed(slacksim.Northwind); !ok {
 		t.Fatal("removed before it was confirmed")
 	}
 	b.send(manage, "do", "uninstall", "confirmed", "1")
 	w.Settled()
-	if _, ok := w.Installed(slacksim.Northwind); ok || len(w.Bot.Events("app_uninstalled")) != 1 {
+	if _, ok := w.Sim.Installed(slacksim.Northwind); ok || len(w.Bot.Events("app_uninstalled")) != 1 {
 		t.Error("not removed")
 	}
 	for _, p := range []string{"/manage/E0NOBODY/integrations/profile/A0SWITCH01/workspaces/add",
 		"/manage/" + slacksim.Acme + "/integrations/profile/A0SWITCH01/workspaces/add",
 		"/manage/" + slacksim.Northwind + "/integrations/profile/A0OTHER/workspaces/add"} {
-		if code, _ := b.read(b.Get(w.URL() + p)); code != 404 {
+		if code, _ := b.read(b.Get(w.Sim.URL() + p)); code != 404 {
 			t.Errorf("%s: %d", p, code)
 		}
 	}
@@ -741,7 +741,7 @@ func TestOrganisationAddsWorkspaces(t *testing.T) {
 func TestAdminTakesAPermissionAway(t *testing.T) {
 	w := newWorld(t)
 	tok := w.Install(slacksim.AcmeAdmin)
-	in, _ := w.Installed(slacksim.Acme)
+	in, _ := w.Sim.Installed(slacksim.Acme)
 	b, other := w.browser(), w.browser()
 	other.send("/signin", "user", slacksim.AcmeMember)
 	const at = "/client/T0ACME0001/app/permissions"
@@ -769,7 +769,7 @@ func TestAdminTakesAPermissionAway(t *testing.T) {
 	for _, x := range in.Scopes {
 		b.send(at, "scope", x)
 	}
-	if in, _ := w.Installed(slacksim.Acme); len(in.Scopes) != 1 {
+	if in, _ := w.Sim.Installed(slacksim.Acme); len(in.Scopes) != 1 {
 		t.Errorf("what is left: %v", in.Scopes)
 	}
 	if page := b.open(at); strings.Contains(page, "data-take") {
@@ -781,8 +781,8 @@ func TestAdminTakesAPermissionAway(t *testing.T) {
 func TestSharedChannel(t *testing.T) {
 	w := larger(t)
 	tok := w.Install(slacksim.SalesAdmin)
-	in, _ := w.Installed(slacksim.NorthwindSales)
-	if err := w.Invite(w.Ctx, slacksim.SalesAdmin, slacksim.NorthwindBirch, in.BotUserID); err != nil {
+	in, _ := w.Sim.Installed(slacksim.NorthwindSales)
+	if err := w.Sim.Invite(w.Ctx, slacksim.SalesAdmin, slacksim.NorthwindBirch, in.BotUserID); err != nil {
 		t.Fatal(err)
 	}
 	ts := w.Call("chat.postMessage", tok, "channel", slacksim.NorthwindBirch, "text", "Vote",
@@ -808,7 +808,7 @@ func TestSharedChannel(t *testing.T) {
 	if strings.Contains(page, slacksim.SalesGeneral) {
 		t.Error("a guest of one channel sees another")
 	}
-	if code, _ := guest.read(guest.Get(w.URL() + "/client/T0NWSALES1/" + slacksim.SalesGeneral)); code != 404 {
+	if code, _ := guest.read(guest.Get(w.Sim.URL() + "/client/T0NWSALES1/" + slacksim.SalesGeneral)); code != 404 {
 		t.Errorf("a guest read it: %d", code)
 	}
 	w.Settled()

@@ -43,7 +43,7 @@ func (w *world) inChromium(page, script string) string {
 				"addEventListener('error', (e) => done('error: ' + e.message));"+script+"</script>", 1))
 	})
 	mux.HandleFunc("/", func(rw http.ResponseWriter, r *http.Request) {
-		res, err := http.Get(w.URL() + r.URL.Path)
+		res, err := http.Get(w.Sim.URL() + r.URL.Path)
 		if err != nil {
 			return
 		}
@@ -143,9 +143,9 @@ addEventListener("load", async () => {
 func TestNarrowScreens(t *testing.T) {
 	w := newWorld(t)
 	b := w.browser()
-	w.AddWorkspace(slacksim.Workspace{ID: slacksim.Birch, Name: "Birch and a very long name of a company that goes on",
+	w.Sim.AddWorkspace(slacksim.Workspace{ID: slacksim.Birch, Name: "Birch and a very long name of a company that goes on",
 		Domain: "birch-co"})
-	consent := b.open(strings.TrimPrefix(w.AuthorizeURL(botScopes), w.URL()))
+	consent := b.open(strings.TrimPrefix(w.AuthorizeURL(botScopes), w.Sim.URL()))
 	if got := w.inChromium(consent, `addEventListener("load", () => {
   const out = [];
   for (const b of document.querySelectorAll("button.set")) b.hidden = false; // as without the script
@@ -161,8 +161,8 @@ func TestNarrowScreens(t *testing.T) {
 	}
 
 	b.send("/signin", "user", slacksim.AcmeMember)
-	ts, _ := w.Say(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "parent")
-	w.Reply(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, ts, "child")
+	ts, _ := w.Sim.Say(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "parent")
+	w.Sim.Reply(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, ts, "child")
 	for at, link := range map[string]string{"": "1 reply", "?thread=" + ts: "Back to #general"} {
 		page := b.open("/client/T0ACME0001/C0ACMEGENE" + at)
 		got := w.inChromium(page, fedByHand+`addEventListener("load", () => {

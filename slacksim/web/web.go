@@ -131,7 +131,7 @@ func (s *site) signedIn(r *http.Request, team string) (u slacksim.User, ok bool)
 	if err != nil {
 		return u, false
 	}
-	u, ok = s.sim.User(c.Value)
+	u, ok = s.sim.Directory.User(c.Value)
 	return u, ok && u.TeamID == team && !u.Deleted
 }
 
@@ -147,7 +147,7 @@ func signIn(w http.ResponseWriter, u slacksim.User) {
 }
 
 func (s *site) doSignIn(w http.ResponseWriter, r *http.Request) {
-	u, ok := s.sim.User(r.PostFormValue("user"))
+	u, ok := s.sim.Directory.User(r.PostFormValue("user"))
 	if !ok || u.Deleted {
 		problem(w, http.StatusNotFound, "Nobody of that name", "That person is not in this Slack.", "")
 		return
@@ -217,8 +217,8 @@ type person struct {
 // describe says what a person is, and what is special about where they are.
 func (s *site) describe(u slacksim.User) string {
 	what := rank(u)
-	for _, c := range s.sim.Channels("") {
-		home, _ := s.sim.Name(c.TeamID)
+	for _, c := range s.sim.Directory.Channels("") {
+		home, _ := s.sim.Directory.Name(c.TeamID)
 		switch {
 		case home == "" || !slices.Contains(c.Members, u.ID):
 		case c.TeamID != u.TeamID:
@@ -232,12 +232,12 @@ func (s *site) describe(u slacksim.User) string {
 
 func (s *site) pageStart(w http.ResponseWriter, _ *http.Request) {
 	var companies []company
-	for _, t := range s.sim.Workspaces() {
+	for _, t := range s.sim.Directory.Workspaces() {
 		x := teamPeople{Workspace: t}
 		_, x.Installed = s.sim.Installed(t.ID)
 		_, forAll := s.sim.Installed(t.EnterpriseID)
 		x.Waiting = forAll && !x.Installed
-		for _, u := range s.sim.Users(t.ID) {
+		for _, u := range s.sim.Directory.Users(t.ID) {
 			if !u.Deleted {
 				x.People = append(x.People, person{User: u, What: s.describe(u)})
 			}
@@ -247,7 +247,7 @@ func (s *site) pageStart(w http.ResponseWriter, _ *http.Request) {
 		if at < 0 {
 			at = len(companies)
 			companies = append(companies, company{ID: t.EnterpriseID, Installed: forAll})
-			companies[at].Name, _ = s.sim.Name(t.EnterpriseID)
+			companies[at].Name, _ = s.sim.Directory.Name(t.EnterpriseID)
 		}
 		companies[at].Teams = append(companies[at].Teams, x)
 	}
@@ -259,7 +259,7 @@ func (s *site) pageStart(w http.ResponseWriter, _ *http.Request) {
 
 // workspace finds a workspace by its id.
 func (s *site) workspace(id string) (t slacksim.Workspace, ok bool) {
-	for _, t := range s.sim.Workspaces() {
+	for _, t := range s.sim.Directory.Workspaces() {
 		if t.ID == id {
 			return t, true
 		}
@@ -276,7 +276,7 @@ func (s *site) pageTeam(w http.ResponseWriter, r *http.Request) {
 	}
 
 	place := ""
-	for _, c := range s.sim.Channels(team) {
+	for _, c := range s.sim.Directory.Channels(team) {
 		if c.VisibleTo(u) && (place == "" || c.Name == "general") {
 			place = c.ID
 		}
@@ -293,7 +293,7 @@ func (s *site) pageAppAnywhere(w http.ResponseWriter, r *http.Request) { s.toLas
 // pageAppRedirect is slack.com/app_redirect: a channel, or the conversation with the app.
 // docs.slack.dev/interactivity/deep-linking
 func (s *site) pageAppRedirect(w http.ResponseWriter, r *http.Request) {
-	if c, ok := s.sim.Channel(r.URL.Query().Get("channel")); ok {
+	if c, ok := s.sim.Directory.Channel(r.URL.Query().Get("channel")); ok {
 		s.toLast(w, r, "/"+c.ID)
 		return
 	}

@@ -105,7 +105,7 @@ const (
 
 // World is a running Sim with an app.
 type World struct {
-	*slacksim.Sim
+	Sim   *slacksim.Sim
 	Bot   *App
 	Clock *slacksim.ManualClock
 	Ctx   context.Context
@@ -181,7 +181,7 @@ func (w *World) Try(method, token string, args ...string) (Answer, error) {
 	for i := 0; i+1 < len(args); i += 2 {
 		form.Set(args[i], args[i+1])
 	}
-	req, _ := http.NewRequestWithContext(w.Ctx, http.MethodPost, w.URL()+"/api/"+method, strings.NewReader(form.Encode()))
+	req, _ := http.NewRequestWithContext(w.Ctx, http.MethodPost, w.Sim.URL()+"/api/"+method, strings.NewReader(form.Encode()))
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
@@ -212,13 +212,13 @@ func (w *World) AuthorizeURL(scopes string, extra ...string) string {
 	for i := 0; i+1 < len(extra); i += 2 {
 		q.Set(extra[i], extra[i+1])
 	}
-	return w.URL() + "/oauth/v2/authorize?" + q.Encode()
+	return w.Sim.URL() + "/oauth/v2/authorize?" + q.Encode()
 }
 
 // Code plays the consent page and returns the code.
 func (w *World) Code(user, scopes string, extra ...string) string {
 	w.T.Helper()
-	back, err := w.Authorize(w.Ctx, w.AuthorizeURL(scopes, extra...), user, slacksim.Choice{})
+	back, err := w.Sim.Authorize(w.Ctx, w.AuthorizeURL(scopes, extra...), user, slacksim.Choice{})
 	if err != nil {
 		w.T.Fatal(err)
 	}
@@ -250,7 +250,7 @@ func (w *World) Install(user string, scopes ...string) string {
 // Settled waits until nothing is under way.
 func (w *World) Settled() {
 	w.T.Helper()
-	if err := w.Settle(w.Ctx); err != nil {
+	if err := w.Sim.Settle(w.Ctx); err != nil {
 		w.T.Fatal(err)
 	}
 }
@@ -259,11 +259,11 @@ func (w *World) Settled() {
 func (w *World) WantBreaches(rules ...string) {
 	w.T.Helper()
 	var got []string
-	for _, b := range w.Breaches() {
+	for _, b := range w.Sim.Breaches() {
 		got = append(got, b.Rule)
 	}
 	if strings.Join(got, " ") != strings.Join(rules, " ") {
-		w.T.Errorf("breaches = %v, want %v", w.Breaches(), rules)
+		w.T.Errorf("breaches = %v, want %v", w.Sim.Breaches(), rules)
 	}
 }
 
