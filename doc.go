@@ -19,5 +19,8 @@
 //	mux.Handle("/", s.Handler())
 //	err = s.Run(ctx)
 //
+// Pages and jobs of its own (App.Routes, App.Background) get the Workspaces that the app is connected to, and from them
+// the client of the one that they name.
+//
 // Package bot has the handlers, package install what a connection is, and examples/ small complete bots.
 package switchboard

@@ -1,5 +1,3 @@
-// Package install decides who is connected: it sends people through Slack's OAuth pages, keeps exactly one connection
-// for each workspace, and says in one place whether a connection works.
 package install
 
 // The Installer ties the store, Slack's OAuth and the pages together; everything else in this package hangs off it.

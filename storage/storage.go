@@ -1,7 +1,6 @@
-// Package storage keeps connections and install attempts in PostgreSQL or SQLite, through GORM. It implements what
-// package install asks for (install.Store) and imports it for its types alone. Secrets are sealed before they reach the
-// database and opened after they leave it, here and nowhere else.
 package storage
+
+// A DB: what it is put together from, and how it is opened and closed.
 
 import (
 	"context"

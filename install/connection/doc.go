@@ -1,7 +1,12 @@
-// Package connection says what a connection is: an app in a workspace (Key), what it may use there (TokenPair, Scope), what
-// happened to it (Change), and in which State it is. There is one connection for each Key, for ever: a new consent updates
-// it, a removal erases its secrets and keeps the rest.
+// Package connection says what a connection is: an app in a workspace (Key), what it may use there (TokenPair, Scope),
+// what happened to it (Change), and in which State it is. There is one connection for each Key, for ever: a new consent
+// updates it, a removal erases its secrets and keeps the rest.
 //
-// The states are pure functions of what is known and of what Slack said (Connection.Judge, TokenPair.Failed): nothing here
-// asks anybody, blocks or keeps anything. It imports none of this module's other packages.
+//	c.Judge(connection.Identity{}, "token_revoked", now) // what Slack said of its token
+//	c.State, c.Reason                                    // reconnect_required, token_revoked
+//	connection.ReasonText(c.Reason)                      // Its access was withdrawn in Slack.
+//	c.Missing(needed)                                    // permissions it wasn't granted
+//
+// The states are pure functions of what is known and of what Slack said (Connection.Judge, TokenPair.Failed): nothing
+// here asks anybody, blocks or keeps anything. It imports none of this module's other packages.
 package connection

@@ -1,8 +1,6 @@
-// Package links makes and checks what is signed: the links that ask a person to connect, reconnect or allow more, the state that
-// goes to Slack and back with a browser, and the button that undoes an install. All that is wanted stands in the text itself,
-// so that a link can be made while the database is down; it is signed with a key derived from the app's own, so that any
-// replica verifies it. It works once and not for long: that it was used is the store's to remember.
 package links
+
+// What is signed: how it is made, and how it is known again.
 
 import (
 	"crypto/hkdf"

@@ -1,10 +1,6 @@
-// Package slackapi calls Slack: with limits on time and size that slack-go's defaults do not have, at the pace that Slack
-// allows, and with what went wrong told apart. It knows tokens and workspaces, and keeps nothing.
-//
-//	api := &slackapi.API{Address: "https://slack.com", HTTP: slackapi.NewHTTPClient(), Now: time.Now, Met: count}
-//	id, err := api.Identify(ctx, token) // auth.test
-//	client := api.Client(token, key, "", api.HTTP)
 package slackapi
+
+// The calls, and what an answer is worth.
 
 import (
 	"context"

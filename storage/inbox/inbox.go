@@ -1,4 +1,3 @@
-// Package inbox keeps events until they are worked. It is bot.Inbox on PostgreSQL and SQLite.
 package inbox
 
 // The inbox is one table that both databases work in the same way; what came lies beside it on SQLite (payloads.go). What costs is

@@ -1,4 +1,3 @@
-// Package journal keeps what Slack handed out on this machine's own disk, before and besides the database.
 package journal
 
 // Slack hands out a pair of tokens once. Between its answer and our database's there are a network and a power cord, and after

@@ -1,6 +1,6 @@
-// Package seal seals secrets with keys that are not in the database: a copy of it, stolen or thrown away carelessly,
-// must not be a list of working tokens.
 package seal
+
+// The keys, and the boxes that they make.
 
 import (
 	"bytes"
