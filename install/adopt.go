@@ -121,6 +121,6 @@ func (in *Installer) Adopt(ctx context.Context) (connection.Connection, error) {
 	if m, ok := in.mode.(*byToken); ok {
 		m.only.Store(&c.Key)
 	}
-	in.learnNames(ctx, &c)
+	in.flow.LearnNames(ctx, &c)
 	return c, nil
 }

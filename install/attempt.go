@@ -3,8 +3,12 @@ package install
 // One try to install, as it is recorded: whoever comes back from Slack with a state that was used hears how that ended.
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/switchboard-go/switchboard/install/links"
 )
@@ -47,4 +51,57 @@ type Attempt struct {
 	ConnectionID string
 	TeamID       string
 	UserID       string
+}
+
+// AttemptStore keeps tries to install.
+type AttemptStore interface {
+	// BeginAttempt records that a state was used, in one statement: of any number of callers, on all replicas, exactly
+	// one gets nil. ErrStateUsed for the others. A state whose attempt has no ReturnedAt is recorded and still unused.
+	BeginAttempt(ctx context.Context, a Attempt) error
+	// GetAttempt returns the attempt of a state, and is a read. connection.ErrNotFound.
+	GetAttempt(ctx context.Context, stateHash []byte) (Attempt, error)
+	// EndAttempt writes outcome, reason and what became of it. Without a ReturnedAt the state can be used again.
+	// connection.ErrNotFound.
+	EndAttempt(ctx context.Context, a Attempt) error
+	// SweepAttempts deletes attempts that started before kept, and those in which Slack named nobody (no UserID) and
+	// that started before nameless. It returns how many.
+	SweepAttempts(ctx context.Context, kept, nameless time.Time) (int64, error)
+}
+
+// records keeps how tries ended.
+type records struct {
+	store AttemptStore
+	log   *slog.Logger
+	now   func() time.Time
+	free  *rate.Limiter // endings that cost nothing, see endedFree
+}
+
+// ended writes how an attempt ended that was begun (Store.BeginAttempt).
+func (rs *records) ended(ctx context.Context, a Attempt, p page) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordBudget) // the callback's own may be spent
+	defer cancel()
+	a.Outcome, a.Reason, a.EndedAt = p.outcome, p.Reason, rs.now()
+	if err := rs.store.EndAttempt(ctx, a); err != nil {
+		rs.log.ErrorContext(ctx, "record install attempt", "ref", a.Ref, "cause", err)
+	}
+}
+
+// Endings that cost no call to Slack can be had as often as somebody asks. Each process records so many of them, which
+// is more than people bring about; the others are shown, logged and counted alone.
+const (
+	freeEvery = 2 * time.Second
+	freeBurst = 100
+)
+
+// endedFree records an attempt that ended without a question to Slack, in one statement.
+func (rs *records) endedFree(ctx context.Context, a Attempt, p page) {
+	if !rs.free.AllowN(rs.now(), 1) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordBudget)
+	defer cancel()
+	a.Outcome, a.Reason, a.EndedAt = p.outcome, p.Reason, rs.now()
+	if err := rs.store.BeginAttempt(ctx, a); err != nil && !errors.Is(err, ErrStateUsed) {
+		rs.log.ErrorContext(ctx, "record install attempt", "ref", a.Ref, "cause", err)
+	}
 }

@@ -24,8 +24,6 @@ import (
 )
 
 const (
-	// A check that came to nothing is repeated after this.
-	checkAgain = 5 * time.Minute
 	// checksAtOnce every checkTick are 240 calls a minute for one replica; auth.test takes hundreds a minute from each
 	// workspace, so this bounds our own work rather than Slack's.
 	checkTick    = 5 * time.Second
@@ -60,7 +58,7 @@ func (in *Installer) checkDue(ctx context.Context) error {
 				if c.CheckAt.After(now) && c.CheckAt.Sub(now) <= connection.FurthestCheck {
 					return errNothingToDo // another replica was first
 				}
-				c.CheckAt = now.Add(checkAgain + rand.N(checkAgain/10))
+				c.CheckAt = now.Add(connection.CheckAgain + rand.N(connection.CheckAgain/10))
 				return nil
 			})
 			switch {

@@ -1,13 +1,14 @@
 package install
 
-// A consent that the store could not take when it was given waits in the journal. This file brings it home, if it is the one in
-// force. The renewals that wait there are package tokens' own.
+// What Slack granted: kept on this machine's disk, stored, or given back. What the store can't take waits in the journal.
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"sync"
+	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/switchboard-go/switchboard/install/connection"
@@ -15,249 +16,190 @@ import (
 	"github.com/switchboard-go/switchboard/install/tokens"
 )
 
-// competing are the tokens of consents in the journal, and what stood in the row when they were first compared with it.
-type competing struct {
-	mu   sync.Mutex
-	seen map[connection.Secret]competingConsent
+// consents stores what people allowed at Slack.
+type consents struct {
+	cfg    *flowConfig
+	store  flowStore
+	tokens *tokens.Keeper
+	log    *slog.Logger
+	now    func() time.Time
+
+	competing competing
 }
 
-// forget drops what was seen of a consent whose fate is decided.
-func (c *competing) forget(token connection.Secret) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.seen, token)
-}
-
-// bringWaiting stores what the journal has of a consent, a connection's or a person's. It is tokens.Config.Consents.
-func (in *Installer) bringWaiting(ctx context.Context, p connection.Grant) (stored connection.Grant, fate string, err error) {
-	switch {
-	case p.UserID != "":
-		stored, fate, err = in.bringGrant(ctx, p)
-	case p.Connection != nil:
-		stored, fate, err = in.bringConsent(ctx, p)
-	default:
-		fate = tokens.FateNobodys
+// complete fills in whose a consent is, where the answer to its code did not say so readably: the app's id from the
+// settings, the workspace's and the organisation's from auth.test. Only then, because until the tokens are in the
+// journal every call is a risk.
+func (cs *consents) complete(ctx context.Context, c *connection.Connection) {
+	c.AppID = cmp.Or(c.AppID, cs.cfg.AppID)
+	if c.Token == "" || c.AppID != "" && (c.TeamID != "" || c.EnterpriseID != "") {
+		return
 	}
-	if err == nil || errors.Is(err, connection.ErrNotFound) {
-		in.competing.forget(p.Token)
+	id, err := cs.cfg.Slack.Identify(ctx, c.Token)
+	if err != nil {
+		cs.log.ErrorContext(ctx, "a consent doesn't say whose it is, and Slack couldn't be asked", "slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
+		return
 	}
-	return stored, fate, err
+	c.AppID, c.EnterpriseID, c.TeamID = cmp.Or(c.AppID, id.AppID), id.EnterpriseID, id.TeamID
+	if id.IsEnterpriseInstall {
+		c.TeamID = ""
+	}
+	c.TeamName = cmp.Or(c.TeamName, id.Team)
 }
 
-// competingConsent is what stood in the row when a consent from the journal was first compared with it.
-type competingConsent struct {
-	consent time.Time
-	refresh connection.Secret
+// journal keeps on this machine's disk what a consent brought, until it is stored or refused: the connection and,
+// where the app asked to act for people, the token of the person.
+func (cs *consents) journal(ctx context.Context, c connection.Connection, granted slackapi.Granted) (pairs []connection.Grant) {
+	pairs = []connection.Grant{c.Grant()}
+	if u := granted.AuthedUser; u.AccessToken != "" && u.ID != "" {
+		person := connection.TokenOwner{Key: c.Key, UserID: string(u.ID)}
+		pairs = append(pairs, connection.Grant{
+			TokenOwner: person, Origin: connection.Consent{},
+			Token: connection.Secret(u.AccessToken), Refresh: connection.Secret(u.RefreshToken),
+			Life: time.Duration(u.ExpiresIn), At: c.AuthorizedAt, Scopes: connection.SplitScopes(string(u.Scope)),
+			Generation: cs.tokens.Journal.NextGeneration(ctx, person), GrantID: c.GrantID, GrantedAt: c.AuthorizedAt,
+		})
+	}
+	for i := range pairs {
+		cs.tokens.Journal.Keep(ctx, &pairs[i])
+	}
+	return pairs
 }
 
-// outdates reports whether p, of a consent from the journal, is to replace the token pair c that another consent began. At Slack
-// the later consent ended the refresh token of the other. Where clocks can't tell which that was, a renewal of c can: until
-// then the answer is unclear. renewable: there will be one.
-func (in *Installer) outdates(p connection.Grant, consent time.Time, c connection.TokenPair, works, renewable bool) connection.Verdict {
-	apart := p.ConsentAt().Truncate(time.Microsecond).Sub(consent)
-	switch {
-	case apart <= -tokens.ClocksApart:
-		return connection.VerdictNo
-	case apart >= tokens.ClocksApart, !works, c.Rejections > 0:
-		return connection.VerdictYes
-	case c.RefreshToken == "" || !renewable: // long-lived tokens end no others
-		if apart > 0 {
-			return connection.VerdictYes
+// discard forgets what a consent brought that is not to be stored.
+func (cs *consents) discard(ctx context.Context, pairs []connection.Grant) {
+	for _, p := range pairs {
+		cs.tokens.Journal.Drop(ctx, p)
+	}
+}
+
+// relied returns the connection that people in k's workspace rely on, even if it has no access any more and needs reconnecting. It
+// may be under the key from before the workspace moved, or the organisation's. Without an id: there is none. An error is the
+// store's trouble.
+func (cs *consents) relied(ctx context.Context, k connection.Key) (connection.Connection, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeBudget)
+	defer cancel()
+	var was connection.Connection
+	err := insist(ctx, func() (err error) {
+		if was, err = cs.store.Lookup(ctx, k); errors.Is(err, connection.ErrNotFound) {
+			was, err = connection.Connection{}, nil
 		}
-		return connection.VerdictNo
+		return err
+	})
+	switch {
+	case err != nil:
+		return connection.Connection{}, err
+	case was.State == connection.Removed:
+		return connection.Connection{}, nil
 	}
-	in.competing.mu.Lock()
-	defer in.competing.mu.Unlock()
-	first, known := in.competing.seen[p.Token]
-	if !known || !first.consent.Equal(consent) {
-		in.competing.seen[p.Token] = competingConsent{consent, c.RefreshToken}
-		return connection.VerdictUnclear
-	}
-	if first.refresh != c.RefreshToken {
-		return connection.VerdictNo // Slack has renewed it since
-	}
-	return connection.VerdictUnclear
+	return was, nil
 }
 
-// tryOut makes the token pair of h due, unless that is being tried already.
-func (in *Installer) tryOut(ctx context.Context, h connection.TokenOwner, c connection.TokenPair) error {
-	now := in.now()
-	if c.Tries > 0 || !c.RenewAt.After(now) {
-		return tokens.ErrUndecided
+// refuses returns why a consent is not stored; nil: it is. was is the connection that its workspace has, without an id for none:
+// one that works goes on working, and one that needs reconnecting is not new.
+func (cs *consents) refuses(c, was connection.Connection) *outcome {
+	admitted := func(id string) bool { return id != "" && slices.Contains(cs.cfg.Admit, id) }
+	switch {
+	case was.Token != "":
+		return nil
+	case cs.cfg.Closed && was.ID == "" && !admitted(c.TeamID) && !admitted(c.EnterpriseID):
+		return &outcomeClosed
+	case len(c.Missing(connection.Required(cs.cfg.Scopes))) > 0:
+		return &outcomeRequired
 	}
-	err := in.tokens.Pairs.Update(ctx, h, func(a connection.Access) error {
-		if row := a.Pair(); row.Tries == 0 && row.RefreshToken == c.RefreshToken {
-			row.RenewAt = now
+	return nil
+}
+
+// giveBack forgets what a consent brought and removes the app at Slack, where it was just added; unless somebody relies on it
+// there, as the workspaces of an organisation do on the organisation's install. It is forgotten first: a process that dies in
+// between leaves an app that does nothing, and no connection that was refused. It returns what the person has to know of it.
+func (cs *consents) giveBack(ctx context.Context, c connection.Connection, pairs []connection.Grant) []string {
+	cs.discard(ctx, pairs)
+	if was, err := cs.relied(ctx, c.Key); err != nil || was.ID != "" {
+		cs.log.WarnContext(ctx, "access that was refused is not given back where others may rely on it", "key", c.Key.String(), "connection", was.ID, "cause", err)
+		return []string{"Slack still lists " + cs.cfg.App.Name + " there, because it was connected before."}
+	}
+	said, err := cs.cfg.Watch.Uninstall(ctx, c)
+	if err == nil {
+		return []string{"What you allowed was given back."}
+	}
+	cs.log.ErrorContext(ctx, "access that was refused could not be given back", "key", c.Key.String(), "slack_error", said, "cause", slackapi.Cause(err))
+	if slackapi.MaybeDone(err) {
+		return []string{"Slack may still list " + cs.cfg.App.Name + " there. " + strings.ReplaceAll(removeByHand, "{app}", "it")}
+	}
+	return []string{"Slack still lists " + cs.cfg.App.Name + " there. " + strings.ReplaceAll(removeByHand, "{app}", "it")}
+}
+
+// put stores a consent, and tries again while ctx allows: Slack has done its part, so giving up here costs the person a second
+// consent. What the store doesn't take in that time waits in the journal. The install stands without the person's token.
+func (cs *consents) put(ctx context.Context, c connection.Connection, pairs []connection.Grant) (connection.Connection, *connection.Connection, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeBudget)
+	defer cancel()
+	c.LeftOut(cs.cfg.Scopes)
+	var now connection.Connection
+	var before *connection.Connection
+	if err := insist(ctx, func() (err error) {
+		cs.tokens.Pairs.Rehome(ctx, c.Key)
+		now, before, err = cs.store.Put(ctx, c)
+		return err
+	}); err != nil {
+		return connection.Connection{}, nil, err
+	}
+	cs.putAside(ctx, pairs[0], now, before)
+	for _, p := range pairs[1:] {
+		if err := cs.putPerson(ctx, p, now); err != nil {
+			cs.log.ErrorContext(ctx, "keep a person's token", "connection", now.ID, "cause", err)
 		}
+	}
+	return now, before, nil
+}
+
+// putAside keeps the pair that was stored, and beside it the one of a competing consent until a renewal shows which of
+// them counts.
+func (cs *consents) putAside(ctx context.Context, p connection.Grant, now connection.Connection, before *connection.Connection) {
+	cs.tokens.Journal.NotPending(p.Token)
+	if now.GrantID != p.GrantID {
+		cs.tokens.Journal.Settle(ctx, p, connection.Aside)
+		return
+	}
+	if now.Contested && before != nil {
+		cs.tokens.Journal.Settle(ctx, before.Grant(), connection.Aside)
+	}
+	cs.tokens.Journal.Settle(ctx, p.StoredIn(&now), connection.Kept)
+}
+
+// putPerson is what put does with the token of the person who consented: where the consent met another one of theirs,
+// the pair that lost with it is put aside, and the other one tried soon.
+func (cs *consents) putPerson(ctx context.Context, p connection.Grant, now connection.Connection) error {
+	seen, err := cs.store.GetUser(ctx, p.TokenOwner)
+	isRival := err == nil && seen.Token != "" && seen.Reason == connection.ReasonNone && seen.GrantedAt.Sub(p.GrantedAt).Abs() < connection.LateConsent
+	if !now.Contested || !isRival {
+		return cs.tokens.Delivery.Bring(ctx, p)
+	}
+	if now.GrantID != p.GrantID {
+		cs.tokens.Journal.Settle(ctx, p, connection.Aside)
+	} else {
+		cs.tokens.Journal.Settle(ctx, seen.Grant(), connection.Aside)
+		err = cs.tokens.Delivery.Bring(ctx, p)
+	}
+	tried := cs.tokens.Pairs.Update(ctx, p.TokenOwner, func(a connection.Access) error {
+		a.Pair().Soon(p.GrantedAt)
 		return nil
 	})
-	return errors.Join(tokens.ErrUndecided, err)
+	return errors.Join(err, tried)
 }
 
-// bringConsent stores a consent that the store could not take when it was given, unless a later one is in force, the app was
-// removed since, or Slack does not take its token any more. All of that can happen while Slack is asked, so it is stored only
-// over the row that was looked at.
-func (in *Installer) bringConsent(ctx context.Context, p connection.Grant) (stored connection.Grant, fate string, err error) {
-	c := *p.Connection
-	if p.Standing != connection.Waiting { // renewed since, perhaps
-		c.TokenPair = p.Tokens()
-	}
-	in.tokens.Pairs.Rehome(ctx, c.Key)
-	seen, err := in.store.Lookup(ctx, c.Key)
-	if err == nil && c.EnterpriseID == "" && seen.TeamID == c.TeamID {
-		c.Key = seen.Key // it joined an organisation after this consent
-	}
-	isNew := errors.Is(err, connection.ErrNotFound) || err == nil && seen.Key != c.Key
-	switch {
-	case isNew:
-	case err != nil:
-		return p, "", err
-	case seen.Token == p.Token: // it was stored, and the journal not told
-		return p.StoredIn(&seen), tokens.FateStored, nil
-	case p.Continues(seen.Row()):
-		return in.tokens.Delivery.Offer(ctx, p)
-	case p.SameGrant(seen.GrantID, seen.AuthorizedAt): // renewed since, or erased
-		return p, "superseded", nil
-	case seen.State == connection.Removed && !seen.StateSince.Before(c.AuthorizedAt):
-		return p, "superseded", nil
-	default:
-		renewable := in.mode.renews(c.Key) && seen.State != connection.Paused
-		switch in.outdates(p, seen.AuthorizedAt, seen.TokenPair, seen.Usable(), renewable) {
-		case connection.VerdictNo:
-			return p, "superseded", nil
-		case connection.VerdictUnclear:
-			return p, "", in.tryOut(ctx, p.TokenOwner, seen.TokenPair)
+// insist asks the store up to four times, as long as ctx allows, and returns the last error.
+func insist(ctx context.Context, ask func() error) error {
+	const tries = 4
+	err := ask()
+	for try := 1; try < tries && err != nil; try++ {
+		select {
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		case <-time.After(time.Duration(try) * 250 * time.Millisecond):
 		}
+		err = ask()
 	}
-	id, fate, err := in.stillGood(ctx, p)
-	if fate != "" || err != nil {
-		return p, fate, err
-	}
-	if id.BotID != "" {
-		c.BotID, c.TeamURL = id.BotID, id.URL
-	}
-	if len(id.Scopes) > 0 {
-		c.Scopes = id.Scopes
-	}
-	c.LeftOut(in.cfg.Scopes)
-	var was connection.Connection
-	if seen.TeamID == c.TeamID && seen.State != connection.Removed {
-		was = seen
-	}
-	// What was stored once, or stood against what is, is no new workspace: refusing it would take the app from one that
-	// uses it.
-	if p.Standing == connection.Waiting && in.refuses(c, was) != nil {
-		in.giveBack(ctx, c, nil)
-		return p, "refused", nil
-	}
-	if p.Standing != connection.Waiting && !isNew {
-		c.Soon(in.now()) // a third one may be the one that counts
-	}
-	var now connection.Connection
-	if isNew {
-		now, err = in.store.Add(ctx, c)
-		if errors.Is(err, connection.ErrExists) {
-			err = tokens.ErrUndecided
-		}
-	} else {
-		now, err = in.store.Update(ctx, c.Key, func(row *connection.Connection) error {
-			if row.State != seen.State || row.Token != seen.Token || !row.AuthorizedAt.Equal(seen.AuthorizedAt) {
-				return tokens.ErrUndecided
-			}
-			*row = row.Replaced(c)
-			return nil
-		})
-	}
-	if err == nil && p.Standing == connection.Kept {
-		in.tokens.Delivery.Restored(ctx, p)
-	}
-	return p.StoredIn(&now), tokens.FateStored, err
-}
-
-// bringGrant is bringConsent for one person's token.
-func (in *Installer) bringGrant(ctx context.Context, p connection.Grant) (stored connection.Grant, fate string, err error) {
-	age := in.now().Sub(p.At)
-	fresh := age >= 0 && age < storeBudget && p.Standing == connection.Waiting // straight from its callback
-	seen, err := in.store.GetUser(ctx, p.TokenOwner)
-	isNew := errors.Is(err, connection.ErrNotFound)
-	works := seen.Token != "" && seen.Reason == connection.ReasonNone
-	switch {
-	case isNew:
-	case err != nil:
-		return p, "", err
-	case seen.Token == p.Token:
-		return p.StoredIn(&seen), tokens.FateStored, nil
-	case p.Continues(seen.Row()):
-		return in.tokens.Delivery.Offer(ctx, p)
-	case p.SameGrant(seen.GrantID, seen.GrantedAt):
-		return p, "superseded", nil
-	case fresh: // the connection's own consent said that it counts
-	default:
-		switch in.outdates(p, seen.GrantedAt, seen.TokenPair, works, in.mode.renews(p.Key)) {
-		case connection.VerdictNo:
-			return p, "superseded", nil
-		case connection.VerdictUnclear:
-			return p, "", in.tryOut(ctx, p.TokenOwner, seen.TokenPair)
-		}
-	}
-	if !fresh {
-		if _, fate, err := in.stillGood(ctx, p); fate != "" || err != nil {
-			return p, fate, err
-		}
-	}
-	u := connection.UserToken{TokenOwner: p.TokenOwner, Scopes: p.Scopes, TokenPair: p.Tokens(), GrantedAt: p.ConsentAt()}
-	if p.Standing != connection.Waiting && !isNew { // as with connections
-		u.Soon(in.now())
-	}
-	u.Generation = max(p.Generation, seen.Generation+1)
-	u.Note(connection.Change{At: p.At, By: connection.Person(p.UserID), What: connection.DidUserGrant, Outcome: connection.OutcomeDone, Reason: p.UserID})
-	if isNew {
-		err = in.store.AddUser(ctx, u)
-		if errors.Is(err, connection.ErrExists) {
-			err = tokens.ErrUndecided
-		}
-	} else {
-		_, err = in.store.UpdateUser(ctx, p.TokenOwner, func(row *connection.UserToken) error {
-			if row.Token != seen.Token || !row.GrantedAt.Equal(seen.GrantedAt) {
-				return tokens.ErrUndecided
-			}
-			u.ConnectionID = row.ConnectionID
-			*row = u
-			return nil
-		})
-		if errors.Is(err, connection.ErrNotFound) {
-			err = tokens.ErrUndecided // erased meanwhile, perhaps this one with it
-		}
-	}
-	if err != nil || fresh {
-		return p.StoredIn(&u), tokens.FateStored, err
-	}
-	// Slack's word that the person took it back may have come while there was no row to erase.
-	if _, fate, _ := in.stillGood(ctx, p); fate != "" {
-		_, err = in.store.EraseUser(ctx, u, connection.Change{At: in.now(), By: connection.Actor{Kind: connection.BySlack}, What: connection.DidUserRevoke, Outcome: connection.OutcomeDone})
-		return p, fate, err
-	}
-	if p.Standing == connection.Kept {
-		in.tokens.Delivery.Restored(ctx, p)
-	}
-	return p.StoredIn(&u), tokens.FateStored, nil
-}
-
-// stillGood asks Slack about a token from the journal. The fate is "dead" when its app or access is gone, "" when it is worth
-// storing.
-func (in *Installer) stillGood(ctx context.Context, p connection.Grant) (id connection.Identity, fate string, err error) {
-	id, err = in.slack.Identify(ctx, p.Token)
-	switch slackapi.SlackError(err) {
-	case connection.ReasonAccountInactive, connection.ReasonTokenRevoked:
-		return id, "dead", nil
-	case connection.ReasonTokenExpired:
-		if p.Standing == connection.Aside && p.At.Add(p.Life).After(in.now().Add(connection.LateConsent)) {
-			return id, "dead", nil // before its time: two later consents ended it
-		}
-		return id, "", nil // it waited for long; the refresh token beside it may be good
-	}
-	if err != nil {
-		err = fmt.Errorf("%w: %w", tokens.ErrUnasked, slackapi.Cause(err))
-	}
-	return id, "", err
+	return err
 }

@@ -44,7 +44,7 @@ func (in *Installer) Disconnect(ctx context.Context, k connection.Key, by connec
 	case err != nil:
 		return "", fmt.Errorf("disconnect: %w", err)
 	default:
-		said, err = in.uninstall(ctx, c)
+		said, err = in.Uninstall(ctx, c)
 		if err != nil {
 			in.noteFailure(ctx, c, by, err)
 			if slackapi.MaybeDone(err) {
@@ -74,8 +74,8 @@ func (in *Installer) Disconnect(ctx context.Context, k connection.Key, by connec
 	return said, nil
 }
 
-// uninstall asks Slack to remove the app. err is nil when it is gone, now or before.
-func (in *Installer) uninstall(ctx context.Context, c connection.Connection) (said string, err error) {
+// Uninstall asks Slack to remove the app. err is nil when it is gone, now or before.
+func (in *Installer) Uninstall(ctx context.Context, c connection.Connection) (said string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, slackapi.CallTimeout)
 	defer cancel()
 	form := url.Values{"client_id": {in.cfg.ClientID}, "client_secret": {in.cfg.ClientSecret.Reveal()}}

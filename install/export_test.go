@@ -55,14 +55,10 @@ var Renewals, Installs = tokens.Renewals, tokens.Installs
 func CallerOf(r *http.Request) string { return callerOf(r) }
 
 // Callers is how many callers are remembered.
-func (in *Installer) Callers() int {
-	in.crowd.mu.Lock()
-	defer in.crowd.mu.Unlock()
-	return len(in.crowd.callers)
-}
+func (in *Installer) Callers() int { return in.flow.Callers() }
 
 // WaitForEndings sets how long a reload waits for the first request.
-func (in *Installer) WaitForEndings(d time.Duration) { in.endings = d }
+func (in *Installer) WaitForEndings(d time.Duration) { in.flow.Patience = d }
 
 // OfferRefused and CompareErased do what Run does every second, and some times a minute.
 func (in *Installer) OfferRefused(ctx context.Context) error {

@@ -15,8 +15,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sync/singleflight"
-	"golang.org/x/time/rate"
 
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/links"
@@ -24,27 +22,9 @@ import (
 	"github.com/switchboard-go/switchboard/install/tokens"
 )
 
-// App is how the app presents itself on the pages.
-type App struct {
-	Name       string
-	Summary    string   // one sentence: what it does
-	Does       []string // the same in steps a newcomer can picture
-	DataKept   string   // one or two sentences for the IT team; how long that is kept follows by itself
-	Commands   Commands
-	Operator   string // who runs this copy; "" is said as such
-	SupportURL string // https://… or mailto:…; "" when there is none
-	PrivacyURL string
-	TermsURL   string
-	Version    string
-}
-
 // DefaultKeep is how long what is over is kept unless somebody chose otherwise: removed connections and their history, and dead
 // letters of an inbox.
 const DefaultKeep = 90 * 24 * time.Hour
-
-// Commands are what people can type in Slack about the connection, such as "/connection status". The pages tell people to; of one
-// that is "" they don't speak.
-type Commands struct{ Status, Reconnect, Disconnect string }
 
 // Config is what an Installer needs to know. It is not changed after New.
 type Config struct {
@@ -79,24 +59,18 @@ type Config struct {
 // Installer connects workspaces and answers for their connections. Make one with New. It may be used from any number of
 // goroutines.
 type Installer struct {
-	cfg       Config
-	store     Store
-	slack     *slackapi.API
-	links     *links.Links
-	tokens    *tokens.Keeper
-	competing competing
-	mode      mode
-	log       *slog.Logger
-	now       func() time.Time
-	secure    bool // PublicURL is https
+	cfg    Config
+	store  Store
+	slack  *slackapi.API
+	links  *links.Links
+	tokens *tokens.Keeper
+	flow   *flow
+	mode   mode
+	log    *slog.Logger
+	now    func() time.Time
 
 	metrics       *metrics
 	tasks         sync.WaitGroup // renewals under way, and what calls said
-	crowd         crowd
-	free          *rate.Limiter      // records of endings that cost nothing, see recordFree
-	strayed       *rate.Limiter      // lines about installs that began at another address
-	endings       time.Duration      // how long a reload waits for the first request, which may wait for Slack as long
-	looks         singleflight.Group // see lookAtStore
 	mu            sync.Mutex
 	lastReported  map[connection.Key]time.Time // connections that need a person → since when, in the log line that said so
 	lastWitnessed map[string]time.Time         // what calls said → when that was last written down
@@ -106,13 +80,12 @@ type Installer struct {
 
 // New checks cfg and returns an Installer. It starts nothing.
 func New(cfg Config) (*Installer, error) {
-	var secure bool
 	if cfg.PublicURL != "" || cfg.BotToken == "" {
 		public, err := url.Parse(cfg.PublicURL)
 		if err != nil || public.Host == "" || public.Path != "" && public.Path != "/" {
 			return nil, fmt.Errorf("public URL %q is not an address without a path", cfg.PublicURL)
 		}
-		cfg.PublicURL, secure = public.Scheme+"://"+public.Host, public.Scheme == "https"
+		cfg.PublicURL = public.Scheme + "://" + public.Host
 	}
 	if cfg.SlackURL == "" {
 		cfg.SlackURL = "https://slack.com"
@@ -121,8 +94,7 @@ func New(cfg Config) (*Installer, error) {
 	if cfg.Store == nil {
 		return nil, errors.New("no store")
 	}
-	in := &Installer{cfg: cfg, store: cfg.Store, log: cfg.Log, now: cfg.Now, secure: secure,
-		competing:    competing{seen: map[connection.Secret]competingConsent{}},
+	in := &Installer{cfg: cfg, store: cfg.Store, log: cfg.Log, now: cfg.Now,
 		lastReported: map[connection.Key]time.Time{}, lastWitnessed: map[string]time.Time{}, teams: map[string]workspaces{}}
 	if in.log == nil {
 		in.log = slog.New(slog.DiscardHandler)
@@ -143,9 +115,6 @@ func New(cfg Config) (*Installer, error) {
 	if cfg.Messages != nil {
 		in.cfg.Messages = guarded{cfg.Messages, in.log}
 	}
-	in.endings = slackapi.CallTimeout
-	in.strayed = rate.NewLimiter(rate.Every(time.Minute), 10)
-	in.free = rate.NewLimiter(rate.Every(freeEvery), freeBurst)
 	in.links = &links.Links{PublicURL: cfg.PublicURL, Keys: in.cfg.SigningKeys, ClientSecret: cfg.ClientSecret, Now: in.now}
 	in.mode = byConsent{appID: cfg.AppID}
 	if cfg.BotToken != "" {
@@ -158,11 +127,26 @@ func New(cfg Config) (*Installer, error) {
 	}
 	in.tokens = tokens.New(tokens.Config{
 		ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret, AppID: cfg.AppID, MoveToRotation: cfg.MoveToRotation,
-		Renews: in.mode.renews, Consents: in.bringWaiting,
+		Renews: in.mode.renews, Consents: in.bring,
 		Store: in.store, Slack: in.slack, Log: in.log, Now: in.now, Observer: in.metrics,
+	})
+	in.flow = newFlow(flowConfig{
+		App: in.cfg.App, ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret, AppID: cfg.AppID,
+		Scopes: cfg.Scopes, UserScopes: cfg.UserScopes, Closed: cfg.Closed, Admit: cfg.Admit,
+		ByConsent: in.mode.consents(), Renews: in.mode.renews, Messages: in.cfg.Messages, Ended: in.metrics.ended,
+		Store: in.store, Slack: in.slack, Links: in.links, Tokens: in.tokens, Watch: in, Log: in.log, Now: in.now,
 	})
 	return in, nil
 }
+
+// bring stores what waits in the journal of a consent. It is tokens.Config.Consents, which is needed before there is a flow.
+func (in *Installer) bring(ctx context.Context, p connection.Grant) (stored connection.Grant, fate string, err error) {
+	return in.flow.Bring(ctx, p)
+}
+
+// Handler serves the landing page, the start, the callback and the undo. Every answer is a whole page (or JSON, for those who ask
+// for it), is never cached, and comes within some seconds.
+func (in *Installer) Handler() http.Handler { return in.flow.Handler() }
 
 // Open returns a connection whose token can be used now, by the look-up rules of Store.Lookup: in a request or outside of one. Where
 // the access of a workspace is gone and k names its organisation, the organisation's takes its place.
@@ -395,10 +379,6 @@ const (
 	tellEvery    = 5 * time.Second
 	recheckEvery = time.Minute
 	sweepEvery   = time.Hour
-	// How long the record of an install attempt is kept, and of one in which Slack named nobody: anybody can make those,
-	// with a code of their own invention.
-	attemptsKept = 90 * 24 * time.Hour
-	namelessKept = 7 * 24 * time.Hour
 )
 
 // Run looks after the connections until ctx ends: it stores what the journal holds, renews tokens ahead of their end, checks
@@ -478,9 +458,8 @@ func (in *Installer) Finish() (left int) {
 
 // sweep deletes what is kept no longer.
 func (in *Installer) sweep(ctx context.Context) error {
-	now := in.now()
-	attempts, err := in.store.SweepAttempts(ctx, now.Add(-attemptsKept), now.Add(-namelessKept))
-	removed, sweepErr := in.store.Sweep(ctx, now.Add(-in.cfg.Keep))
+	attempts, err := in.flow.Sweep(ctx)
+	removed, sweepErr := in.store.Sweep(ctx, in.now().Add(-in.cfg.Keep))
 	if attempts+removed > 0 {
 		in.log.InfoContext(ctx, "swept", "install_attempts", attempts, "removed_connections", removed)
 	}

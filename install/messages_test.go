@@ -37,7 +37,7 @@ func TestFunctionsOfTheProgramThatPanic(t *testing.T) {
 	ctx, messages := t.Context(), in.cfg.Messages
 	_, _, told := messages.Tell(ctx, nil, "U1", Health{})
 	_, _, missing := messages.TellMissing(ctx, nil, "U1", MissingScopes{})
-	for _, err := range []error{in.welcome(ctx, connection.Connection{}), told, missing, messages.Resolve(ctx, nil, connection.Notice{}, Health{})} {
+	for _, err := range []error{in.flow.welcome(ctx, connection.Connection{}), told, missing, messages.Resolve(ctx, nil, connection.Notice{}, Health{})} {
 		if !errors.As(err, new(errPanic)) || slackapi.Decisive(err) {
 			t.Errorf("%v", err)
 		}

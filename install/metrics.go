@@ -22,6 +22,7 @@ const (
 	resultOK       = "ok"
 	resultNoAnswer = "no_answer"
 	otherLabel     = "other" // a code that is not among labels
+	endsNothing    = "none"  // the outcome of what ends no try to install
 )
 
 // The kinds of token pairs that are renewed.
@@ -55,23 +56,6 @@ var labels = struct{ results, chains, told, methods, limits []string }{
 	told:    []string{toldOne, toldUnreachable, toldUnknown, toldResolved},
 	methods: slackapi.Methods(),
 	limits:  []string{slackapi.Waited, slackapi.Refused, slackapi.TurnedAway},
-}
-
-// Install attempts that end nothing, by reason.
-const (
-	attemptNone         = "none" // the outcome
-	attemptStarted      = "started"
-	attemptStartedAgain = "started_again"
-)
-
-// limitedSuffix ends the reason of a success without all permissions.
-const limitedSuffix = "_limited"
-
-// successes are the reasons of successPage, by outcome. Each is there with limitedSuffix, too.
-var successes = map[Outcome][]string{
-	OutcomeConnected: {"connected", "connected_org", "connected_again"},
-	OutcomeReconnected: {"already_finished", "paused", "reconnected", "permissions_updated", "connected_by_other",
-		"already_connected"},
 }
 
 type metrics struct {
@@ -135,17 +119,14 @@ func (m *metrics) begin() {
 		}
 	}
 
-	m.installs.WithLabelValues(attemptNone, attemptStarted)
-	m.installs.WithLabelValues(attemptNone, attemptStartedAgain)
-	for _, s := range everySituation {
-		m.installs.WithLabelValues(cmp.Or(string(s.outcome), attemptNone), s.reason)
+	for _, e := range endings() {
+		m.installs.WithLabelValues(cmp.Or(string(e.Outcome), endsNothing), e.Reason)
 	}
-	for outcome, reasons := range successes {
-		for _, reason := range reasons {
-			m.installs.WithLabelValues(string(outcome), reason)
-			m.installs.WithLabelValues(string(outcome), reason+limitedSuffix)
-		}
-	}
+}
+
+// ended counts a page of the flow.
+func (m *metrics) ended(o Outcome, reason string) {
+	m.installs.WithLabelValues(cmp.Or(string(o), endsNothing), reason).Inc()
 }
 
 func (m *metrics) Renewed(h connection.TokenOwner, c connection.TokenPair, err error, took time.Duration) {

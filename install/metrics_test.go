@@ -44,13 +44,13 @@ func TestCountersAreThereAtZero(t *testing.T) {
 	for _, m := range found(t, "outcomes.go", `reason: "(\w+)", status: http\.\w+,(?: outcome: (\w+),)?`) {
 		want = append(want, "switchboard_install_attempts_total "+outcomes[m[2]]+" "+m[1])
 	}
-	for _, m := range found(t, "pages.go", `p\.(outcome, p\.)?Reason = (?:OutcomeConnected, )?"(\w+)"`) {
-		outcome := " reconnected "
-		if m[1] != "" {
-			outcome = " connected "
+	for _, m := range found(t, "success.go", `h\.reason(?:, h\.\w+)* = "(\w+)"|reason: "(\w+)"`) {
+		reason, outcome := m[1], " reconnected "
+		if reason == "" {
+			reason, outcome = m[2], " connected "
 		}
-		want = append(want, "switchboard_install_attempts_total"+outcome+m[2],
-			"switchboard_install_attempts_total"+outcome+m[2]+"_limited")
+		want = append(want, "switchboard_install_attempts_total"+outcome+reason,
+			"switchboard_install_attempts_total"+outcome+reason+"_limited")
 	}
 	for _, key := range want {
 		if !there[key] {

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/slack-go/slack"
 
@@ -466,6 +467,26 @@ var everySituation = []outcome{
 	outcomeUndoRecords,
 }
 
+// Ending is what Config.Ended is told.
+type ending struct {
+	Outcome Outcome
+	Reason  string
+}
+
+// endings are all that Config.Ended can be told, so that a number for each can begin at 0.
+func endings() []ending {
+	all := []ending{{Reason: attemptStarted}, {Reason: attemptStartedAgain}}
+	for _, s := range everySituation {
+		all = append(all, ending{s.outcome, s.reason})
+	}
+	for o, reasons := range successes {
+		for _, reason := range reasons {
+			all = append(all, ending{o, reason}, ending{o, reason + limitedSuffix})
+		}
+	}
+	return all
+}
+
 // refusals maps what Slack says, on the redirect or at the exchange, to what the person reads. Codes that are not here are
 // unexpected. https://docs.slack.dev/reference/methods/oauth.v2.access
 var refusals = map[string]outcome{
@@ -521,44 +542,52 @@ var refusals = map[string]outcome{
 
 // refused is the page for an error that Slack put on the redirect. The code is looked up, never shown: it comes from
 // the address, which anybody can write.
-func (in *Installer) refused(back arrival, ref string) page {
+func (ps *pages) refused(back arrival, ref string) page {
 	if back.refusal == "access_denied" && back.described {
-		return in.page(outcomeCancelled, ref)
+		return ps.of(outcomeCancelled, ref)
 	}
 	if s, ok := refusals[back.refusal]; ok {
-		return in.page(s, ref)
+		return ps.of(s, ref)
 	}
-	return in.page(outcomeDenied, ref)
+	return ps.of(outcomeDenied, ref)
 }
 
-func (in *Installer) rateLimited(seconds int, ref string) page {
-	p := in.page(outcomeRateLimited, ref)
+func (ps *pages) rateLimited(seconds int, ref string) page {
+	p := ps.of(outcomeRateLimited, ref)
 	p.name("wait", strconv.Itoa(seconds))
 	p.retryAfter = seconds
 	return p
 }
 
 // slackRefused is the page for a call to Slack that failed, and logs the cause.
-func (in *Installer) slackRefused(ctx context.Context, doing string, err error, ref string) page {
+func (ps *pages) slackRefused(ctx context.Context, doing string, err error, ref string) page {
 	code := slackapi.SlackError(err)
-	in.log.WarnContext(ctx, doing, "ref", ref, "slack_error", code, "cause", slackapi.Cause(err))
+	ps.cfg.Log.WarnContext(ctx, doing, "ref", ref, "slack_error", code, "cause", slackapi.Cause(err))
 	wait, limited := slackapi.RetryAfter(err)
 	var status slack.StatusCodeError
 	var network net.Error
 	switch {
 	case limited:
-		return in.rateLimited(max(1, int(wait.Seconds())), ref)
+		return ps.rateLimited(max(1, int(wait.Seconds())), ref)
 	case code == "ratelimited":
-		return in.rateLimited(60, ref)
+		return ps.rateLimited(60, ref)
 	case code != "":
 		if s, ok := refusals[code]; ok {
-			return in.page(s, ref)
+			return ps.of(s, ref)
 		}
-		return in.page(outcomeUnexpected, ref)
+		return ps.of(outcomeUnexpected, ref)
 	case errors.As(err, &status):
-		return in.page(outcomeSlackDown, ref)
+		return ps.of(outcomeSlackDown, ref)
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():
-		return in.page(outcomeSlackSlow, ref)
+		return ps.of(outcomeSlackSlow, ref)
 	}
-	return in.page(outcomeSlackDown, ref)
+	return ps.of(outcomeSlackDown, ref)
+}
+
+// busy is the page for somebody who has to wait for others. Nothing was used up, so a reload goes on where it stopped.
+func (ps *pages) busy(ref string) page {
+	p := ps.of(outcomeBusy, ref)
+	p.retryAfter = int(busyWait / time.Second)
+	p.name("wait", strconv.Itoa(p.retryAfter))
+	return p
 }

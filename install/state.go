@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"regexp"
 	"time"
 
 	"github.com/switchboard-go/switchboard/install/connection"
@@ -39,28 +38,28 @@ type arrival struct {
 }
 
 // recognise finds out whose arrival this is, and writes nothing. It returns the attempt to go on with, or the page to show instead.
-func (in *Installer) recognise(ctx context.Context, back arrival) (Attempt, *page) {
+func (f *flow) recognise(ctx context.Context, back arrival) (Attempt, *page) {
 	a, signed := Attempt{}, links.State{}
 	hash, ours := links.HashSecret(back.state)
 	switch {
-	case in.links.Verify("state", back.state, &signed):
+	case f.cfg.Links.Verify("state", back.state, &signed):
 		a = attemptOf(signed)
 		hash = a.StateHash
 	case !ours:
-		return Attempt{}, in.unknownState(ctx)
+		return Attempt{}, f.unknownState(ctx)
 	}
 	// The release before this one kept a row from the start on, under a state of another form. Those are ten minutes old at most,
 	// so with the next release this look-up is for signed states alone.
 	asking, cancel := context.WithTimeout(ctx, storeBudget)
 	defer cancel()
-	row, err := in.store.GetAttempt(asking, hash)
+	row, err := f.store.GetAttempt(asking, hash)
 	switch {
 	case errors.Is(err, connection.ErrNotFound) && signed.Nonce == nil:
-		return Attempt{}, in.unknownState(ctx)
+		return Attempt{}, f.unknownState(ctx)
 	case errors.Is(err, connection.ErrNotFound):
 	case err != nil:
-		in.log.ErrorContext(ctx, "look up state", "ref", cmp.Or(a.Ref, "none"), "cause", err)
-		p := in.page(outcomeRecordsDown, cmp.Or(a.Ref, links.NewRef()))
+		f.log.ErrorContext(ctx, "look up state", "ref", cmp.Or(a.Ref, "none"), "cause", err)
+		p := f.pages.of(outcomeRecordsDown, cmp.Or(a.Ref, links.NewRef()))
 		return Attempt{}, &p
 	default:
 		row.LinkUntil = a.LinkUntil
@@ -70,50 +69,46 @@ func (in *Installer) recognise(ctx context.Context, back arrival) (Attempt, *pag
 		a = row
 	}
 	if !a.ReturnedAt.IsZero() {
-		p := in.again(ctx, back, a)
+		p := f.again(ctx, back, a)
 		return Attempt{}, &p
 	}
-	return in.belongs(ctx, back, a)
+	return f.belongs(ctx, back, a)
 }
 
-func (in *Installer) unknownState(ctx context.Context) *page {
-	p := in.page(outcomeUnknownState, links.NewRef())
-	in.log.InfoContext(ctx, "callback with a made-up state", "ref", p.Ref)
+func (f *flow) unknownState(ctx context.Context) *page {
+	p := f.pages.of(outcomeUnknownState, links.NewRef())
+	f.log.InfoContext(ctx, "callback with a made-up state", "ref", p.Ref)
 	return &p
 }
 
 // belongs checks that an unused state came back in time, and to the browser that began with it.
-func (in *Installer) belongs(ctx context.Context, back arrival, a Attempt) (Attempt, *page) {
+func (f *flow) belongs(ctx context.Context, back arrival, a Attempt) (Attempt, *page) {
 	mine := links.SameHash(back.browser, a.BrowserHash)
 	switch {
 	case !back.at.Before(a.ExpiresAt):
-		p := in.page(outcomeExpired, a.Ref)
+		p := f.pages.of(outcomeExpired, a.Ref)
 		if mine {
-			in.keepRequest(&p, a)
-			in.reassure(ctx, &p, a)
+			f.keepRequest(&p, a)
+			f.reassure(ctx, &p, a)
 		}
-		in.recordFree(ctx, a, p)
+		f.records.endedFree(ctx, a, p)
 		return Attempt{}, &p
 	case mine:
 		return a, nil
 	}
 	// Perhaps a mail scanner or a chat's preview: the browser that started can still finish.
-	p := in.page(outcomeOtherBrowser, links.NewRef())
+	p := f.pages.of(outcomeOtherBrowser, links.NewRef())
 	if back.browser == nil && a.Origin != "" && a.Origin != back.origin {
 		// The cookie stayed with the address at which the install began. Only the people who run the app can mend that.
-		p = in.page(outcomeOtherAddress, p.Ref)
+		p = f.pages.of(outcomeOtherAddress, p.Ref)
 		level := slog.LevelError
-		if !in.strayed.AllowN(back.at, 1) {
+		if !f.strayed.AllowN(back.at, 1) {
 			level = slog.LevelDebug // anybody can name another address, as often as they like
 		}
-		in.log.Log(ctx, level, "an install began at another address than the public one, so its browser can't be recognised", "ref", p.Ref,
-			"attempt", a.Ref, "began_at", a.Origin, "returned_to", back.origin, "public_url", in.cfg.PublicURL)
+		f.log.Log(ctx, level, "an install began at another address than the public one, so its browser can't be recognised", "ref", p.Ref,
+			"attempt", a.Ref, "began_at", a.Origin, "returned_to", back.origin, "public_url", f.cfg.Links.PublicURL)
 		return Attempt{}, &p
 	}
-	in.log.InfoContext(ctx, "callback in another browser", "ref", p.Ref, "attempt", a.Ref)
+	f.log.InfoContext(ctx, "callback in another browser", "ref", p.Ref, "attempt", a.Ref)
 	return Attempt{}, &p
 }
-
-// codeLike is what a code of Slack's can look like: undocumented, so there is room. What looks otherwise is not sent to Slack, whose
-// limits all of us share, and never logged.
-var codeLike = regexp.MustCompile(`^[A-Za-z0-9._-]{1,512}$`)

@@ -64,19 +64,7 @@ type Store interface {
 	// OutcomeDone) from before it, and budgets that have been full since then. It returns how many connections it deleted.
 	Sweep(ctx context.Context, before time.Time) (int64, error)
 
-	// BeginAttempt records that a state was used, in one statement: of any number of callers, on all replicas, exactly
-	// one gets nil. ErrStateUsed for the others. A state whose attempt has no ReturnedAt is recorded and still unused.
-	BeginAttempt(ctx context.Context, a Attempt) error
-	// GetAttempt returns the attempt of a state, and is a read. ErrNotFound.
-	GetAttempt(ctx context.Context, stateHash []byte) (Attempt, error)
-	// EndAttempt writes outcome, reason and what became of it. Without a ReturnedAt the state can be used again.
-	// ErrNotFound.
-	EndAttempt(ctx context.Context, a Attempt) error
-	// Attempts returns the newest attempts, newest first, at most n.
-	Attempts(ctx context.Context, n int) ([]Attempt, error)
-	// SweepAttempts deletes attempts that started before kept, and those in which Slack named nobody (no UserID) and
-	// that started before nameless. It returns how many.
-	SweepAttempts(ctx context.Context, kept, nameless time.Time) (int64, error)
+	AttemptStore
 
 	// Ready reports whether the database answers and has the schema this program needs.
 	Ready(ctx context.Context) error

@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -27,98 +28,139 @@ func undoOf(c connection.Connection, browser []byte) links.Undo {
 		Until: c.AuthorizedAt.Add(links.UndoLife).Unix(), Nonce: links.NewNonce()}
 }
 
-// offerUndo signs what p offers to undo, for the browser with this cookie, which then has to last as long.
-func (in *Installer) offerUndo(w http.ResponseWriter, r *http.Request, p *page) {
-	cookie, err := r.Cookie(in.cookieName())
-	if err != nil || p.undo.ID == "" {
-		return
-	}
-	hash, ours := links.HashSecret(cookie.Value)
-	u := undoOf(p.undo, hash)
-	if !ours || in.now().Unix() >= u.Until {
-		return
-	}
-	p.Undo = in.links.Sign("undo", u)
-	in.setBrowser(w, cookie.Value, links.UndoLife)
+// undo takes installs back.
+type undo struct {
+	cfg    *flowConfig
+	pages  *pages
+	cookie cookie
+	store  flowStore
+	log    *slog.Logger
+	now    func() time.Time
 }
 
-// undone answers POST /slack/undo: the app is removed from the workspace at Slack, and what we hold of its access is erased.
-func (in *Installer) undone(w http.ResponseWriter, r *http.Request) {
+// offer signs what p offers to undo, for the browser with this cookie, which then has to last as long.
+func (un *undo) offer(w http.ResponseWriter, r *http.Request, p *page) {
+	cookie, hash := un.cookie.of(r)
+	if hash == nil || p.undo.ID == "" {
+		return
+	}
+	u := undoOf(p.undo, hash)
+	if un.now().Unix() >= u.Until {
+		return
+	}
+	p.Undo = un.cfg.Links.Sign("undo", u)
+	un.cookie.set(w, cookie, links.UndoLife)
+}
+
+// pressed answers POST /slack/undo: the app is removed from the workspace at Slack, and what we hold of its access is erased.
+func (un *undo) pressed(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), tokens.ConsentBudget)
 	defer cancel()
-	var browser []byte
-	if cookie, err := r.Cookie(in.cookieName()); err == nil {
-		browser, _ = links.HashSecret(cookie.Value)
-	}
+	_, browser := un.cookie.of(r)
 	r.Body = http.MaxBytesReader(w, r.Body, 2*links.LongestSigned)
-	in.show(w, r, in.takeBack(ctx, r.PostFormValue("undo"), browser, links.NewRef()))
+	un.pages.show(w, r, un.takeBack(ctx, r.PostFormValue("undo"), browser, links.NewRef()))
 }
 
-func (in *Installer) takeBack(ctx context.Context, signed string, browser []byte, ref string) page {
-	var u links.Undo
-	if !in.links.Verify("undo", signed, &u) {
-		return in.page(outcomeUndoBroken, ref)
+// undoing is one press of the button that undoes an install.
+type undoing struct {
+	asked links.Undo
+	c     connection.Connection // the one that it is about, once it is found
+	ref   string
+}
+
+// takeBack removes what a browser asks to undo, and returns the page that says how that went.
+func (un *undo) takeBack(ctx context.Context, signed string, browser []byte, ref string) page {
+	u := undoing{ref: ref}
+	if !un.cfg.Links.Verify("undo", signed, &u.asked) {
+		return un.pages.of(outcomeUndoBroken, ref)
 	}
-	var c connection.Connection
-	stop := func(s outcome) page {
-		p := in.page(s, ref)
-		p.name("workspace", cmp.Or(c.TeamName, "the workspace"))
-		return p
+	if refused := un.claim(ctx, &u, browser); refused != nil {
+		return *refused
 	}
-	// What went wrong on the way can be tried once more, with what is as good as the one that was used and lasts no longer.
-	retry := func(s outcome) page {
-		p := stop(s)
-		u.Nonce = links.NewNonce()
-		p.Undo = in.links.Sign("undo", u)
-		return p
+	return un.remove(ctx, u)
+}
+
+func (un *undo) page(u undoing, s outcome) page {
+	p := un.pages.of(s, u.ref)
+	p.name("workspace", cmp.Or(u.c.TeamName, "the workspace"))
+	return p
+}
+
+// retry is page for what went wrong on the way: it can be tried again, with what is as good as the one that was used and
+// lasts no longer.
+func (un *undo) retry(u undoing, s outcome) page {
+	p := un.page(u, s)
+	u.asked.Nonce = links.NewNonce()
+	p.Undo = un.cfg.Links.Sign("undo", u.asked)
+	return p
+}
+
+// claim finds the connection that u is about and uses u up, or returns the page that says why not.
+func (un *undo) claim(ctx context.Context, u *undoing, browser []byte) *page {
+	refuse := func(s outcome) *page {
+		p := un.page(*u, s)
+		return &p
 	}
 	switch {
-	case subtle.ConstantTimeCompare(u.Browser, browser) != 1:
-		return stop(outcomeUndoOtherBrowser)
-	case in.now().Unix() >= u.Until:
-		return stop(outcomeUndoExpired)
+	case subtle.ConstantTimeCompare(u.asked.Browser, browser) != 1:
+		return refuse(outcomeUndoOtherBrowser)
+	case un.now().Unix() >= u.asked.Until:
+		return refuse(outcomeUndoExpired)
 	}
+
 	asking, cancel := context.WithTimeout(ctx, storeBudget)
 	defer cancel()
-	c, err := in.store.Get(asking, u.Connection)
+	c, err := un.store.Get(asking, u.asked.Connection)
+	u.c = c
 	switch {
 	case errors.Is(err, connection.ErrNotFound), err == nil && c.State == connection.Removed:
-		return stop(outcomeUndoUsed)
-	case err == nil && !c.AuthorizedAt.Equal(time.UnixMicro(u.Consent)):
-		return stop(outcomeUndoLater)
+		return refuse(outcomeUndoUsed)
+	case err == nil && !c.AuthorizedAt.Equal(time.UnixMicro(u.asked.Consent)):
+		return refuse(outcomeUndoLater)
 	}
+
 	first := false
 	if err == nil {
-		first, err = in.store.Take(asking, usedUp(links.HashOf(u.Nonce)), 1, in.now())
+		first, err = un.store.Take(asking, usedUp(links.HashOf(u.asked.Nonce)), 1, un.now())
 	}
 	switch {
 	case err != nil:
-		in.log.ErrorContext(ctx, "undo install", "ref", ref, "cause", err)
-		return retry(outcomeUndoRecords)
+		un.log.ErrorContext(ctx, "undo install", "ref", u.ref, "cause", err)
+		p := un.retry(*u, outcomeUndoRecords)
+		return &p
 	case !first:
-		return stop(outcomeUndoUnderWay)
+		return refuse(outcomeUndoUnderWay)
 	}
+	return nil
+}
+
+// remove has the app of an install that is undone removed at Slack, and its access erased.
+func (un *undo) remove(ctx context.Context, u undoing) page {
+	said, err := un.cfg.Watch.Disconnect(ctx, u.c.Key, connection.Person(u.asked.By))
 	undone := outcomeUndone
-	switch said, err := in.Disconnect(ctx, c.Key, connection.Person(u.By)); {
+	gone := said == "ok" || said == connection.ReasonAccountInactive || said == connection.ReasonTokenRevoked
+	level, doing, after := slog.LevelWarn, "undo install", outcomeUndoRefused
+	switch {
+	case err == nil:
 	case errors.Is(err, connection.ErrNotConnected):
-		return stop(outcomeUndoUsed)
-	case err != nil && (said == "ok" || said == connection.ReasonAccountInactive || said == connection.ReasonTokenRevoked):
-		// Slack has done it, and its events will have ours follow.
-		in.log.ErrorContext(ctx, "undo install: erase access", "ref", ref, "connection", c.ID, "cause", err)
-		undone = outcomeUndoneUnerased
+		return un.page(u, outcomeUndoUsed)
+	case gone: // Slack has done it, and its events will have ours follow
+		level, doing, undone = slog.LevelError, "undo install: erase access", outcomeUndoneUnerased
 	case errors.Is(err, slackapi.ErrUnclear):
-		in.log.WarnContext(ctx, "undo install", "ref", ref, "connection", c.ID, "slack_error", said, "cause", slackapi.Cause(err))
-		return retry(outcomeUndoUnclear)
-	case err != nil && said == "" && !errors.Is(err, connection.ErrRenewing):
-		in.log.ErrorContext(ctx, "undo install", "ref", ref, "connection", c.ID, "cause", slackapi.Cause(err))
-		return retry(outcomeUndoRecords)
-	case err != nil:
-		in.log.WarnContext(ctx, "undo install", "ref", ref, "connection", c.ID, "slack_error", said, "cause", slackapi.Cause(err))
-		return retry(outcomeUndoRefused)
+		after = outcomeUndoUnclear
+	case said == "" && !errors.Is(err, connection.ErrRenewing):
+		level, after = slog.LevelError, outcomeUndoRecords
 	}
-	in.noteUndone(ctx, c)
-	p := stop(undone)
-	p.ConnectionID = c.ID
+	if err != nil {
+		un.log.Log(ctx, level, doing, "ref", u.ref, "connection", u.c.ID, "slack_error", said, "cause", slackapi.Cause(err))
+	}
+	if err != nil && !gone {
+		return un.retry(u, after)
+	}
+
+	un.note(ctx, u.c)
+	p := un.page(u, undone)
+	p.ConnectionID = u.c.ID
 	return p
 }
 
@@ -128,19 +170,19 @@ func undoneMark(c connection.Connection) slackapi.Budget {
 	return slackapi.Budget{Name: fmt.Sprintf("undone/%s/%d", c.ID, c.AuthorizedAt.UnixMicro()), Interval: links.UsedKept, Burst: 1}
 }
 
-func (in *Installer) noteUndone(ctx context.Context, c connection.Connection) {
+func (un *undo) note(ctx context.Context, c connection.Connection) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordBudget)
 	defer cancel()
-	if _, err := in.store.Take(ctx, undoneMark(c), 1, in.now()); err != nil {
-		in.log.WarnContext(ctx, "keep that an install was undone", "connection", c.ID, "cause", err)
+	if _, err := un.store.Take(ctx, undoneMark(c), 1, un.now()); err != nil {
+		un.log.WarnContext(ctx, "keep that an install was undone", "connection", c.ID, "cause", err)
 	}
 }
 
-// wasUndone reports whether c's consent was taken back on our page. Without an answer of the store: no.
-func (in *Installer) wasUndone(ctx context.Context, c connection.Connection) bool {
-	standing, err := in.store.Available(ctx, undoneMark(c), in.now())
+// isDone reports whether c's consent was taken back on our page. Without an answer of the store: no.
+func (un *undo) isDone(ctx context.Context, c connection.Connection) bool {
+	standing, err := un.store.Available(ctx, undoneMark(c), un.now())
 	if err != nil {
-		in.log.WarnContext(ctx, "look whether an install was undone", "connection", c.ID, "cause", err)
+		un.log.WarnContext(ctx, "look whether an install was undone", "connection", c.ID, "cause", err)
 	}
 	return !standing && err == nil
 }

@@ -139,6 +139,9 @@ func (c *Connection) NoteState(state State, reason string, at time.Time) {
 	c.Note(line)
 }
 
+// CheckAgain is how long after a check that came to nothing the next one comes.
+const CheckAgain = 5 * time.Minute
+
 // NextCheck is when to ask again about a connection that has been in a state since a time: trouble is looked at soon, then
 // ever more seldom.
 func NextCheck(s State, since, at time.Time) time.Time {

@@ -1,0 +1,217 @@
+package install
+
+// The OAuth flow: a start page that sends the browser to Slack, and the callback that Slack sends it back to.
+// https://docs.slack.dev/authentication/installing-with-oauth
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/slack-go/slack"
+	"golang.org/x/sync/singleflight"
+	"golang.org/x/time/rate"
+
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/links"
+	"github.com/switchboard-go/switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/install/tokens"
+)
+
+const (
+	// A person waits: the start page gives up on the store after this, the callback on everything after the other.
+	startBudget  = 2 * time.Second
+	extrasBudget = 3 * time.Second // names, icon and welcome message, none of which the install needs
+	storeBudget  = 8 * time.Second
+	recordBudget = 3 * time.Second
+
+	// How long the record of an install attempt is kept, and of one in which Slack named nobody: anybody can make those,
+	// with a code of their own invention.
+	attemptsKept = 90 * 24 * time.Hour
+	namelessKept = 7 * 24 * time.Hour
+)
+
+// flowStore is what a flow needs of the database. Methods without a comment are as in Store.
+type flowStore interface {
+	AttemptStore
+
+	Put(ctx context.Context, c connection.Connection) (now connection.Connection, before *connection.Connection, err error)
+	Add(ctx context.Context, c connection.Connection) (connection.Connection, error)
+	Lookup(ctx context.Context, k connection.Key) (connection.Connection, error)
+	Get(ctx context.Context, id string) (connection.Connection, error)
+	Update(ctx context.Context, k connection.Key, fn func(c *connection.Connection) error) (connection.Connection, error)
+
+	AddUser(ctx context.Context, u connection.UserToken) error
+	GetUser(ctx context.Context, h connection.TokenOwner) (connection.UserToken, error)
+	UpdateUser(ctx context.Context, h connection.TokenOwner, fn func(u *connection.UserToken) error) (connection.UserToken, error)
+	EraseUser(ctx context.Context, u connection.UserToken, line connection.Change) (bool, error)
+
+	Take(ctx context.Context, b slackapi.Budget, n int, now time.Time) (bool, error)
+	Available(ctx context.Context, b slackapi.Budget, now time.Time) (bool, error)
+	Refill(ctx context.Context, b slackapi.Budget) error
+	Mark(ctx context.Context) (connection.Mark, error)
+
+	Ready(ctx context.Context) error
+	CheckAnyKey(ctx context.Context) error
+}
+
+// watcher is what looks after connections once they are there, as far as a flow needs it. The methods are as in Installer.
+type watcher interface {
+	Client(c connection.Connection) *slack.Client
+	Disconnect(ctx context.Context, k connection.Key, by connection.Actor) (said string, err error)
+	// Uninstall asks Slack to remove the app. err is nil when it is gone, now or before.
+	Uninstall(ctx context.Context, c connection.Connection) (said string, err error)
+	AddToWorkspacesURL(k connection.Key) string
+}
+
+// greeter writes to the person who installed, once per install. Its error fails nothing.
+type greeter interface {
+	Welcome(ctx context.Context, client *slack.Client, c connection.Connection) error
+}
+
+// flowConfig is what a flow works with. It is not changed afterwards.
+type flowConfig struct {
+	App          App
+	ClientID     string
+	ClientSecret connection.Secret
+	AppID        string // when set, an install of another app is refused
+	Scopes       []connection.Scope
+	UserScopes   []connection.Scope
+	Closed       bool     // workspaces that are not connected may not connect, but for those in Admit
+	Admit        []string // ids of workspaces (T…) and organisations (E…)
+
+	// ByConsent: people install the app. Else it has one workspace by a given token, and the pages say that.
+	ByConsent bool
+	// Renews reports whether the app's credentials renew the tokens of a key.
+	Renews   func(k connection.Key) bool
+	Messages greeter // nil: nobody is written to
+	// Ended is told of each page that a person was shown, by outcome ("" where it ends nothing) and reason: see endings.
+	Ended func(o Outcome, reason string)
+
+	Store  flowStore
+	Slack  *slackapi.API
+	Links  *links.Links
+	Tokens *tokens.Keeper
+	Watch  watcher
+	Log    *slog.Logger
+	Now    func() time.Time
+}
+
+// flow takes a browser from our start page to Slack and back. Make one with newFlow. It may be used from any number of
+// goroutines.
+type flow struct {
+	cfg      *flowConfig
+	pages    *pages
+	consents *consents
+	records  *records
+	undo     *undo
+	cookie   cookie
+	store    flowStore
+	log      *slog.Logger
+	now      func() time.Time
+
+	// Patience is how long a reload waits for the first request, which may wait for Slack as long.
+	Patience time.Duration
+
+	crowd   crowd
+	strayed *rate.Limiter      // lines about installs that began at another address
+	looks   singleflight.Group // see lookAtStore
+}
+
+// newFlow returns a flow. It starts nothing.
+func newFlow(cfg flowConfig) *flow {
+	ours := cookie{secure: strings.HasPrefix(cfg.Links.PublicURL, "https://")}
+	shown := &pages{cfg: &cfg, secure: ours.secure}
+	return &flow{
+		cfg: &cfg, pages: shown, cookie: ours, store: cfg.Store, log: cfg.Log, now: cfg.Now,
+		undo: &undo{cfg: &cfg, pages: shown, cookie: ours, store: cfg.Store, log: cfg.Log, now: cfg.Now},
+		consents: &consents{
+			cfg: &cfg, store: cfg.Store, tokens: cfg.Tokens, log: cfg.Log, now: cfg.Now,
+			competing: competing{seen: map[connection.Secret]competingConsent{}},
+		},
+		records: &records{
+			store: cfg.Store, log: cfg.Log, now: cfg.Now, free: rate.NewLimiter(rate.Every(freeEvery), freeBurst),
+		},
+		Patience: slackapi.CallTimeout,
+		strayed:  rate.NewLimiter(rate.Every(time.Minute), 10),
+	}
+}
+
+// Bring stores what the journal has of a consent that the store could not take when it was given. It is
+// tokens.Config.Consents.
+func (f *flow) Bring(ctx context.Context, p connection.Grant) (stored connection.Grant, fate string, err error) {
+	return f.consents.bring(ctx, p)
+}
+
+// Callers returns how many callers are remembered: those with something open, and those who brought false codes a moment ago.
+func (f *flow) Callers() int {
+	f.crowd.mu.Lock()
+	defer f.crowd.mu.Unlock()
+	return len(f.crowd.callers)
+}
+
+// Sweep deletes the attempts that are kept no longer, and returns how many.
+func (f *flow) Sweep(ctx context.Context) (int64, error) {
+	now := f.now()
+	return f.store.SweepAttempts(ctx, now.Add(-attemptsKept), now.Add(-namelessKept))
+}
+
+// Handler serves the landing page, the start and the callback. Every answer is a whole page (or JSON, for those who ask
+// for it), is never cached, and comes within the budgets above.
+func (f *flow) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", f.landing)
+	mux.HandleFunc("GET /slack/install", f.start)
+	mux.HandleFunc("GET /slack/oauth_redirect", f.callback)
+	mux.HandleFunc("POST /slack/undo", f.undo.pressed)
+	// A pattern for GET also takes HEAD, and a link checker must not use up somebody's state.
+	for _, path := range []string{"/slack/install", "/slack/oauth_redirect"} {
+		mux.HandleFunc("HEAD "+path, func(w http.ResponseWriter, _ *http.Request) {
+			f.pages.guard(w)
+			w.Header().Set("Allow", http.MethodGet)
+			w.WriteHeader(http.StatusMethodNotAllowed)
+		})
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { f.pages.show(w, r, f.pages.of(outcomeNoPage, "")) })
+	return mux
+}
+
+// cookie is the one that tells whether a browser is the one that began.
+type cookie struct{ secure bool } // our address is https
+
+// name is bound to the host by the browser when it begins with __Host-, which browsers accept over https only.
+func (c cookie) name() string {
+	if c.secure {
+		return "__Host-switchboard-install"
+	}
+	return "switchboard-install"
+}
+
+// of returns the cookie of a browser, and the hash that it is known by; nil when it has none of ours.
+func (c cookie) of(r *http.Request) (value string, hash []byte) {
+	sent, err := r.Cookie(c.name())
+	if err != nil {
+		return "", nil
+	}
+	hash, _ = links.HashSecret(sent.Value)
+	return sent.Value, hash
+}
+
+func (c cookie) set(w http.ResponseWriter, value string, life time.Duration) {
+	http.SetCookie(w, &http.Cookie{
+		Name: c.name(), Value: value, Path: "/", MaxAge: int(life / time.Second),
+		Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
+}
+
+// redirect sends the browser on. Unlike http.Redirect it writes no body, which would repeat the state.
+func (f *flow) redirect(w http.ResponseWriter, address string) {
+	f.pages.guard(w)
+	w.Header().Set("Location", address)
+	w.WriteHeader(http.StatusFound)
+}
+
+// redirectURI is sent at both ends of the flow, where Slack compares the two strings.
+func (f *flow) redirectURI() string { return f.cfg.Links.PublicURL + "/slack/oauth_redirect" }

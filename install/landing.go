@@ -1,0 +1,134 @@
+package install
+
+// The landing page: what somebody who has not installed wants to know, and what their admins and IT team do.
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"html/template"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/links"
+)
+
+// landing answers GET /: what the app does, what it asks for, who runs it, and the button.
+func (f *flow) landing(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), startBudget)
+	defer cancel()
+	ref := links.NewRef()
+	if s := f.unready(ctx, ref, &outcomeUpdating); s != nil {
+		f.pages.show(w, r, f.pages.of(*s, ref))
+		return
+	}
+	f.pages.landing(w, r)
+}
+
+// landing writes the landing page as the visitor likes it.
+func (ps *pages) landing(w http.ResponseWriter, r *http.Request) {
+	ps.guard(w)
+	if wantsJSON(r) {
+		writeJSON(w, http.StatusOK, ps.landingFacts())
+		return
+	}
+	cfg := ps.cfg
+	ps.render(w, http.StatusOK, "landing.html", struct {
+		App          App
+		Scopes       []connection.Scope
+		InstallURL   string
+		Single       bool
+		Closed, Some bool // nobody new may connect; some may
+		Ask          string
+		IT, Request  string
+		Style        template.CSS
+		Script       template.JS
+	}{
+		App: cfg.App, Scopes: cfg.Scopes, InstallURL: cfg.Links.PublicURL + "/slack/install", Single: !cfg.ByConsent,
+		Closed: cfg.Closed && len(cfg.Admit) == 0, Some: cfg.Closed && len(cfg.Admit) > 0, Ask: ps.support(""),
+		IT: ps.itBlock(), Request: ps.adminMessage(), Style: template.CSS(pageStyle), Script: template.JS(pageScript),
+	})
+}
+
+// landingFacts are the landing page for a tool.
+func (ps *pages) landingFacts() map[string]any {
+	type scope struct {
+		Scope    string `json:"scope"`
+		Label    string `json:"label"`
+		Why      string `json:"why"`
+		Optional bool   `json:"optional"`
+	}
+	app, scopes := ps.cfg.App, make([]scope, len(ps.cfg.Scopes))
+	for i, s := range ps.cfg.Scopes {
+		scopes[i] = scope{Scope: s.Name, Label: s.Label, Why: s.Why, Optional: s.Optional}
+	}
+	facts := map[string]any{
+		"app": app.Name, "summary": app.Summary, "operator": app.Operator, "scopes": scopes,
+		"install_url": ps.cfg.Links.PublicURL + "/slack/install",
+		"support_url": app.SupportURL, "privacy_url": app.PrivacyURL, "terms_url": app.TermsURL,
+	}
+	switch {
+	case !ps.cfg.ByConsent:
+		delete(facts, "install_url")
+		facts["reason"] = outcomeSingleWorkspace.reason
+	case ps.cfg.Closed:
+		facts["reason"] = outcomeClosed.reason
+	}
+	return facts
+}
+
+// itBlock is what an IT team wants to know before it approves.
+func (ps *pages) itBlock() string {
+	app := ps.cfg.App
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s, a Slack app\n%s\n\nRun by: %s\n", app.Name, app.Summary, cmp.Or(app.Operator, "not stated by the people who run this copy"))
+	b.WriteString("\nPermissions (bot):\n")
+	for _, s := range ps.cfg.Scopes {
+		fmt.Fprintf(&b, "- %s%s: %s. %s\n", s.Name, canBeLeftOut(s), s.Label, s.Why)
+	}
+	host := func(raw string) string {
+		if u, err := url.Parse(raw); err == nil {
+			return u.Host
+		}
+		return raw
+	}
+	fmt.Fprintf(&b, "\nData kept: %s\n", app.DataKept)
+	fmt.Fprintf(&b, "Servers: this app runs at %s and talks to %s only.\n", host(ps.cfg.Links.PublicURL), host(ps.cfg.Slack.Address))
+	b.WriteString("To remove it: in Slack, open the app's page, choose Configuration, then Remove App.\n")
+	if app.PrivacyURL != "" {
+		fmt.Fprintf(&b, "Privacy: %s\n", app.PrivacyURL)
+	}
+	if app.TermsURL != "" {
+		fmt.Fprintf(&b, "Terms: %s\n", app.TermsURL)
+	}
+	if app.SupportURL != "" {
+		fmt.Fprintf(&b, "Support: %s\n", app.SupportURL)
+	}
+	return b.String()
+}
+
+func canBeLeftOut(s connection.Scope) string {
+	if s.Optional {
+		return ", optional"
+	}
+	return ""
+}
+
+// adminMessage is what a member can send to an admin who has to approve.
+func (ps *pages) adminMessage() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Could you approve the Slack app %s for our workspace? %s\n", ps.cfg.App.Name, ps.cfg.App.Summary)
+	fmt.Fprintf(&b, "It is installed from %s, where each permission is explained.\nIt asks for:\n", ps.cfg.Links.PublicURL+"/")
+	for _, s := range ps.cfg.Scopes {
+		fmt.Fprintf(&b, "- %s (%s%s): %s\n", s.Label, s.Name, canBeLeftOut(s), s.Why)
+	}
+	return b.String()
+}
+
+// addMessage is what somebody can send to an admin of their organisation, which has the app already.
+func (ps *pages) addMessage() string {
+	return fmt.Sprintf("Our organisation has the Slack app %s already. Could you add it to our workspace, too? That is done in Slack's settings of the "+
+		"organisation, on the app's page; nothing has to be installed again.\n", ps.cfg.App.Name)
+}

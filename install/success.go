@@ -1,0 +1,408 @@
+package install
+
+// The page of an install that came to its end: what it led to, what to do first, and the names and pictures that make it friendly.
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/links"
+	"github.com/switchboard-go/switchboard/install/slackapi"
+)
+
+// installed is what the success page and the welcome message are made from.
+type installed struct {
+	now     connection.Connection
+	before  *connection.Connection // nil: there was none
+	by      string                 // user ID
+	again   bool                   // the page is shown a second time; nothing happened
+	undo    bool                   // nobody relies on it yet, so whoever installed may take it back
+	request links.GrantRequest     // of the link it came by
+}
+
+// fresh reports whether this was an install, as against one more consent for a connection that works.
+func (i installed) fresh() bool {
+	return !i.again && (i.before == nil || i.before.State == connection.Removed)
+}
+
+// changed returns the permissions that this consent brought and took.
+func (i installed) changed() (gained, lost []string) {
+	if i.before == nil {
+		return nil, nil
+	}
+	return connection.Difference(i.now.Scopes, i.before.Scopes), connection.Difference(i.before.Scopes, i.now.Scopes)
+}
+
+// byColleague reports whether somebody else connected the workspace while this person was on the way.
+func (i installed) byColleague() bool {
+	return i.before.AuthorizedBy != "" && i.before.AuthorizedBy != i.by &&
+		i.now.AuthorizedAt.Sub(i.before.AuthorizedAt) < 2*links.StateLife
+}
+
+// success asks Slack for what makes the page friendly, writes the welcome message, and returns the page. Nothing here can
+// fail the install.
+func (f *flow) success(ctx context.Context, i installed, ref string) page {
+	ctx, cancel := context.WithTimeout(ctx, extrasBudget)
+	defer cancel()
+	var work sync.WaitGroup
+	welcomed := true
+	if i.fresh() && f.cfg.Messages != nil {
+		work.Go(func() {
+			if err := f.welcome(ctx, i.now); err != nil {
+				welcomed = false
+				f.log.WarnContext(ctx, "welcome message", "ref", ref, "connection", i.now.ID, "slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
+			}
+		})
+	}
+	c := i.now
+	work.Go(func() {
+		if c.TeamIcon == "" || c.InstalledByName == "" || i.fresh() {
+			f.LearnNames(ctx, &c)
+		}
+	})
+	work.Wait()
+	i.now = c
+	return f.pages.success(ctx, i, welcomed, ref)
+}
+
+// welcome calls Messages.Welcome, again where another install took the token meanwhile.
+func (f *flow) welcome(ctx context.Context, c connection.Connection) error {
+	for {
+		err := f.cfg.Messages.Welcome(ctx, f.cfg.Watch.Client(c), c)
+		if slackapi.SlackError(err) != connection.ReasonTokenExpired {
+			return err
+		}
+		// Somebody else installed too, twice: that ends this consent's token, and theirs is in the row.
+		now, findErr := f.store.Lookup(ctx, c.Key)
+		if findErr != nil || now.Token == c.Token || now.Token == "" {
+			return err
+		}
+		c = now
+	}
+}
+
+// names are what people know a connection by.
+type names struct{ icon, team, installer string }
+
+// into writes what is known into c.
+func (n names) into(c *connection.Connection) {
+	c.TeamIcon = cmp.Or(n.icon, c.TeamIcon)
+	c.TeamName = cmp.Or(n.team, c.TeamName)
+	c.InstalledByName = cmp.Or(n.installer, c.InstalledByName)
+}
+
+// LearnNames asks Slack for the workspace's picture and the installer's name, and keeps them. Both are only for people to
+// read, so failing is fine.
+func (f *flow) LearnNames(ctx context.Context, c *connection.Connection) {
+	learned := f.askNames(ctx, *c)
+	if learned == (names{}) {
+		return
+	}
+	learned.into(c)
+	by := c.InstalledBy
+	if _, err := f.store.Update(ctx, c.Key, func(row *connection.Connection) error {
+		if row.InstalledBy == by {
+			learned.into(row)
+		}
+		return nil
+	}); err != nil {
+		f.log.WarnContext(ctx, "keep names", "connection", c.ID, "cause", err)
+	}
+}
+
+// askNames asks Slack for as much as c allows, at the same time.
+func (f *flow) askNames(ctx context.Context, c connection.Connection) (learned names) {
+	client := f.cfg.Watch.Client(c)
+	var work sync.WaitGroup
+	if slices.Contains(c.Scopes, "team:read") && !c.Org() {
+		work.Go(func() {
+			info, err := client.GetTeamInfoContext(ctx)
+			if err != nil {
+				return
+			}
+			learned.team = info.Name
+			for _, size := range []string{"image_132", "image_88", "image_68", "image_34"} {
+				if s, ok := info.Icon[size].(string); ok {
+					learned.icon = cmp.Or(learned.icon, s)
+				}
+			}
+		})
+	}
+	if slices.Contains(c.Scopes, "users:read") && c.InstalledBy != "" {
+		work.Go(func() {
+			if u, err := client.GetUserInfoContext(ctx, c.InstalledBy); err == nil {
+				learned.installer = u.RealName
+			}
+		})
+	}
+	work.Wait()
+	return learned
+}
+
+// limitedSuffix ends the reason of a success without all permissions.
+const limitedSuffix = "_limited"
+
+// successes are the reasons of success, by outcome. Each is there with limitedSuffix, too.
+var successes = map[Outcome][]string{
+	OutcomeConnected: {"connected", "connected_org", "connected_again"},
+	OutcomeReconnected: {"already_finished", "paused", "reconnected", "permissions_updated", "connected_by_other",
+		"already_connected"},
+}
+
+// success says what the install led to, and names the workspace so that a wrong pick is seen.
+func (ps *pages) success(ctx context.Context, i installed, welcomed bool, ref string) page {
+	c, app := i.now, ps.cfg.App
+	name := cmp.Or(c.TeamName, "your workspace")
+	missing := c.Missing(ps.cfg.Scopes)
+	h := ps.headline(i, name)
+	p := page{
+		Status: http.StatusOK, State: "connected", Reason: h.reason, Ref: ref, outcome: h.outcome, good: true,
+		Title: h.title, Happened: h.happened,
+		Workspace: name, Org: c.Org(), ConnectionID: c.ID, Missing: missing, Initial: initial(name),
+		Icon: ps.icon(ctx, c.TeamIcon),
+	}
+	if i.undo {
+		p.undo = c
+	}
+	needed := len(ps.cfg.Scopes)
+	p.Facts = append(p.Facts, fmt.Sprintf("Permissions: %d of %d allowed.", needed-len(missing), needed))
+	p.Facts = append(p.Facts, h.facts...)
+	ps.whereNext(&p, i, missing)
+	if len(missing) > 0 {
+		ps.limit(&p, c, name, missing)
+	}
+	if !welcomed {
+		p.Facts = append(p.Facts, "We couldn't send you a message in Slack. You'll find "+app.Name+" there under Apps.")
+	}
+	if i.fresh() {
+		p.First = ps.firstSteps(c)
+	}
+	return p
+}
+
+// headline is what a page of success is about.
+type headline struct {
+	outcome                 Outcome
+	reason, title, happened string
+	facts                   []string
+}
+
+// headline tells what an install led to, by what was there before.
+func (ps *pages) headline(i installed, name string) headline {
+	c, app := i.now, ps.cfg.App.Name
+	h := headline{outcome: OutcomeReconnected}
+	gained, lost := i.changed()
+	switch {
+	case i.again:
+		h.reason, h.title = "already_finished", "Connected: "+app+" is in "+name
+		h.happened = "This install finished earlier. Nothing to do."
+		if c.Org() {
+			h.title = "Installed for " + name + " (organisation)"
+			h.happened = "This install finished earlier. An organisation admin adds it to workspaces; it doesn't respond in others."
+		}
+	case i.fresh():
+		return ps.freshHeadline(i, name)
+	case c.State == connection.Paused:
+		h.reason, h.title = "paused", "Connected, but paused: "+app+" in "+name
+		h.happened = "The access was renewed. The people who run the app have paused it here; until they resume it, it does nothing."
+	case i.before.State != connection.Active:
+		h.reason, h.title = "reconnected", "Reconnected: "+app+" works again in "+name
+		h.happened = "It can use this workspace again."
+	case len(gained)+len(lost) > 0:
+		h.reason, h.title = "permissions_updated", "Permissions updated: "+app+" in "+name
+		h.happened = "Its permissions in this workspace were updated. Nothing else changed."
+		if len(gained) > 0 {
+			h.facts = append(h.facts, "Now allowed: "+bullets(ps.labels(gained))+".")
+		}
+		if len(lost) > 0 {
+			h.facts = append(h.facts, "No longer allowed: "+bullets(ps.labels(lost))+".")
+		}
+	case i.byColleague():
+		h.reason, h.title = "connected_by_other", "Already connected: "+app+" is in "+name
+		other := "Somebody else"
+		if i.before.AuthorizedBy == i.before.InstalledBy {
+			other = cmp.Or(i.before.InstalledByName, other)
+		}
+		h.happened = other + " connected this workspace a moment ago. There is one connection per workspace."
+	default:
+		h.reason, h.title, h.happened = "already_connected", "Already connected: "+app+" is in "+name, "Nothing to do."
+		if len(c.Missing(ps.cfg.Scopes)) > 0 {
+			h.happened = "It is connected as before."
+		}
+	}
+	return h
+}
+
+// freshHeadline is headline for an install, as against one more consent.
+func (ps *pages) freshHeadline(i installed, name string) headline {
+	app := ps.cfg.App.Name
+	switch {
+	case i.now.Org():
+		return headline{
+			outcome: OutcomeConnected, reason: "connected_org", title: "Installed for " + name + " (organisation)",
+			happened: "Next: add it to workspaces. An organisation admin does that in Slack. " +
+				"Until then it won't respond in any workspace.",
+		}
+	case i.before == nil:
+		return headline{
+			outcome: OutcomeConnected, reason: "connected", title: "Connected: " + app + " is in " + name,
+			happened: "It can use this workspace now.",
+		}
+	}
+	return headline{
+		outcome: OutcomeConnected, reason: "connected_again", title: "Connected again: " + app + " is back in " + name,
+		happened: "Welcome back. It can use this workspace again.",
+	}
+}
+
+// limit says on p what the app can't do for want of permissions.
+func (ps *pages) limit(p *page, c connection.Connection, name string, missing []connection.Scope) {
+	p.Reason += limitedSuffix
+	facts := c.Without("It", missing)
+	if needed := c.Missing(connection.Required(ps.cfg.Scopes)); len(needed) > 0 {
+		p.Title, p.good = ps.cfg.App.Name+" can't work in "+name+" without "+quoted(needed), false
+		p.Happened = "It is connected, and a permission that it needs isn't allowed."
+	} else {
+		facts += " Everything else works."
+		p.Title = strings.Replace(p.Title, ":", ", with some features off:", 1)
+	}
+	p.Facts = append(p.Facts, facts)
+}
+
+// firstSteps are what somebody can do right after an install, as far as the app offers it and c allows it.
+func (ps *pages) firstSteps(c connection.Connection) (steps []string) {
+	app := ps.cfg.App
+	has := func(scope string) bool {
+		return slices.Contains(connection.ScopeNames(ps.cfg.Scopes), scope) && slices.Contains(c.Scopes, scope)
+	}
+	status := app.Commands.fill("In Slack, type {status} any time to see whether it works.", "")
+	if c.Org() {
+		steps = append(steps, "Add it to workspaces, with the button above.")
+		status = app.Commands.fill("There, type {status} any time to see whether it works.", "")
+	}
+	if status != "" {
+		steps = append(steps, status)
+	}
+	if has("im:history") {
+		steps = append(steps, "Send "+app.Name+" a direct message; it answers there.")
+	}
+	if has("app_mentions:read") {
+		steps = append(steps, "Add it to a channel with /invite @"+app.Name+", and mention it there.")
+	}
+	return steps
+}
+
+// whereNext fills in where a person goes from the success page: to where they came from, to what is left to do, or to the app.
+// The page never goes there by itself, and shows each way, since not everybody has Slack's own app.
+func (ps *pages) whereNext(p *page, i installed, missing []connection.Scope) {
+	c := i.now
+	another := action{Label: "Install to another workspace", URL: ps.cfg.Links.PublicURL + "/slack/install"}
+	rest := action{Label: "Allow the rest", URL: ps.cfg.Links.Grant(c, links.GrantRequest{Scopes: connection.ScopeNames(missing), Back: i.request.Back})}
+	p.Primary, p.Secondary = action{Label: "Open in Slack", URL: ps.slackPage("app", c.AppID, c.TeamID)}, another
+	switch {
+	case links.ChannelID.MatchString(i.request.Back):
+		p.Primary = action{Label: "Back to where you were in Slack", URL: ps.slackPage("channel", i.request.Back, c.TeamID)}
+	case c.Org():
+		p.Primary = action{Label: "Add it to workspaces", URL: ps.cfg.Watch.AddToWorkspacesURL(c.Key)}
+	case len(missing) > 0:
+		p.Primary.Label = "Continue in Slack"
+		p.Primary, rest = rest, p.Primary
+	}
+	if len(missing) > 0 {
+		p.Secondary = rest
+		p.More = append(p.More, another)
+	}
+	if !c.Org() {
+		p.More = append(p.More,
+			action{Label: "Open in the Slack app", URL: "slack://app?" + url.Values{"team": {c.TeamID}, "id": {c.AppID}, "tab": {"home"}}.Encode()},
+			action{Label: "Open Slack in the browser", URL: ps.cfg.Slack.ClientURL() + "/client/" + url.PathEscape(c.TeamID)})
+	}
+}
+
+// slackPage is the address at which Slack itself finds the way to an app or a channel, in its own app or in the browser.
+// https://docs.slack.dev/interactivity/deep-linking
+func (ps *pages) slackPage(what, id, team string) string {
+	query := url.Values{what: {id}}
+	if team != "" {
+		query.Set("team", team)
+	}
+	return ps.cfg.Slack.Address + "/app_redirect?" + query.Encode()
+}
+
+// labels turns scope names into the words people know them by.
+func (ps *pages) labels(names []string) []string {
+	words := make([]string, len(names))
+	for i, name := range names {
+		words[i] = name
+		for _, s := range ps.cfg.Scopes {
+			if s.Name == name {
+				words[i] = cmp.Or(connection.LowerFirst(s.Label), name)
+			}
+		}
+	}
+	return words
+}
+
+// bullets writes several things into a sentence.
+func bullets(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " and " + words[last]
+}
+
+// quoted names permissions as Slack's page and ours do.
+func quoted(scopes []connection.Scope) string {
+	names := make([]string, len(scopes))
+	for i, s := range scopes {
+		names[i] = "“" + cmp.Or(s.Label, s.Name) + "”"
+	}
+	return bullets(names)
+}
+
+func initial(name string) string {
+	r, _ := utf8.DecodeRuneInString(strings.ToUpper(name))
+	return string(r)
+}
+
+// A picture is shown at 64 px; Slack's largest is some 20 KB.
+const maxIcon = 256 << 10
+
+// icon fetches the workspace's picture and returns it as part of the page, so that the page asks nobody else for it. ""
+// when there is none, or it is not a picture that is safe to show.
+func (ps *pages) icon(ctx context.Context, address string) template.URL {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "https" && !strings.HasPrefix(address, ps.cfg.Slack.Address+"/") {
+		return ""
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return ""
+	}
+	resp, err := ps.cfg.Slack.HTTP.Do(req)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxIcon+1))
+	if err != nil || resp.StatusCode != http.StatusOK || len(body) > maxIcon {
+		return ""
+	}
+	switch kind := http.DetectContentType(body); kind {
+	case "image/png", "image/jpeg", "image/gif", "image/webp":
+		return template.URL("data:" + kind + ";base64," + base64.StdEncoding.EncodeToString(body))
+	}
+	return ""
+}
