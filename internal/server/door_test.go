@@ -59,12 +59,14 @@ func ended(t *testing.T, conn net.Conn) string {
 	return string(said)
 }
 
+// Each has a limit of its own: the one for all of a request is three times as long as that for its headers.
 func TestSlowHeadersAndBodiesEnd(t *testing.T) {
 	t.Parallel()
-	address := door(t, 10, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.ReadAll(r.Body) }),
-		func(s *http.Server) { s.ReadHeaderTimeout, s.ReadTimeout = s.ReadHeaderTimeout/100, s.ReadTimeout/100 })
-	ended(t, dial(t, address, "GET / HTTP/1.1\r\nHost: x\r\n"))
-	ended(t, dial(t, address, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{"))
+	reading := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.ReadAll(r.Body) })
+	headers := door(t, 10, reading, func(s *http.Server) { s.ReadHeaderTimeout, s.ReadTimeout = s.ReadHeaderTimeout/100, 0 })
+	ended(t, dial(t, headers, "GET / HTTP/1.1\r\nHost: x\r\n"))
+	bodies := door(t, 10, reading, func(s *http.Server) { s.ReadHeaderTimeout, s.ReadTimeout = 0, s.ReadTimeout/100 })
+	ended(t, dial(t, bodies, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{"))
 }
 
 func TestHeadersAreBounded(t *testing.T) {

@@ -478,6 +478,19 @@ func TestInboxIsSealed(t *testing.T) {
 	})
 }
 
+// What was written of one event is not read as another's, though both are the same workspace's.
+func TestCopiedPayloadDoesNotOpen(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
+		in := opened(t, f, newClock())
+		in.add(storetest.Event("Ev1", "T1"), false)
+		in.add(storetest.Event("Ev2", "T1"), false)
+		f.PutPayload(t, "Ev2", storetest.Payload(t, f, "Ev1"))
+
+		ids(t, "with the payload of Ev1 in the row of Ev2", in.claim(5), "Ev1")
+	})
+}
+
 // An id that the database can't keep is refused, and the others of its commit are not.
 func TestInboxRefuses(t *testing.T) {
 	t.Parallel()
