@@ -40,7 +40,7 @@ type App struct {
 	// without. Each has to be declared by a handler.
 	Scopes, UserScopes []connection.Scope
 	// Messages returns what writes to people about their connection; App, Scopes and SlackURL of cfg are there
-	// already. nil: nobody is written to.
+	// already. nil: package messages does, in plain sentences, if a handler declares chat:write.
 	Messages func(cfg install.Config) install.Messages
 
 	// Routes returns its own pages, by the patterns of http.ServeMux, beside ours: / and all below /slack/ are taken. It

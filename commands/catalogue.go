@@ -1,14 +1,14 @@
 package commands
 
-// Every permission the app can use is here, once. The manifest, the install page, /connection, the App Home, the table in
-// docs/running.md and what people read where one is missing all say what stands here, so that they cannot disagree.
+// Every permission the app can use is here, once. The manifest, the install page, /connection, the App Home, the table
+// in docs/running.md and what people read where one is missing all say what stands here, so that they cannot disagree.
 
 import (
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
-// Catalogue returns all permissions of the app, the required ones first. A handler can declare no other, and each one here has
-// to be declared by a handler: the app does not start otherwise. https://docs.slack.dev/reference/scopes
+// Catalogue returns all permissions of the app, the required ones first. A handler can declare no other, and each one
+// here has to be declared by a handler: the app does not start otherwise. https://docs.slack.dev/reference/scopes
 func Catalogue() []connection.Scope {
 	return []connection.Scope{
 		{
@@ -44,14 +44,4 @@ func Catalogue() []connection.Scope {
 			Why: "To list the private channels it is in.",
 		},
 	}
-}
-
-// describe returns the catalogue's words for a permission. One that is not in it, any more or yet, goes by its name.
-func describe(name string) connection.Scope {
-	for _, s := range Catalogue() {
-		if s.Name == name {
-			return s
-		}
-	}
-	return connection.Scope{Name: name, Label: "use " + name}
 }

@@ -5,28 +5,22 @@ package commands
 // The list of all handlers, and how the app introduces itself.
 
 import (
+	"slices"
+
 	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/commands/connection"
 	"github.com/switchboard-go/switchboard/install"
 )
+
+// status is /connection, and the same words in the app's conversations and its Home tab.
+var status = connection.Command{Name: "/connection", Mentions: true, DirectMessages: true, Home: true}
 
 // All returns every handler of the app. A new feature is a new file and one more line here; the manifest, the permission
 // list and the landing page follow from it.
 func All() []bot.Handler {
-	return []bot.Handler{
-		connectionCommand,
-		directMessage,
-		mention,
-		homeOpened,
-		pressedCheck,
-		pressedTest,
-		pressedPermissions,
-		pressedDisconnect,
-		pressedMore,
-		offeredStatus,
-		offeredPermissions,
-		offeredHelp,
-		confirmed,
-	}
+	return slices.Concat(
+		status.Handlers(),
+	)
 }
 
 // Profile is what the manifest says of the app.
@@ -54,17 +48,9 @@ func App() install.App {
 		},
 		DataKept: "The workspace's name and id, who installed the app and when, the permissions granted, what happened to the connection, " +
 			"and its access, encrypted.",
-		Commands: install.Commands{
-			Status: command + " status", Reconnect: command + " reconnect", Disconnect: command + " disconnect",
-		},
+		Commands: status.Commands(),
 	}
 }
 
 // Messages returns what writes to people about their connection, in the app's words and with the links of cfg.
-func Messages(cfg install.Config) install.Messages { return messages{cfg.App, cfg.SlackURL} }
-
-// messages is install.Messages. Who gets them, and how often, is decided in install.
-type messages struct {
-	app      install.App // its words are fixed at start
-	slackURL string
-}
+func Messages(cfg install.Config) install.Messages { return status.Messages(cfg) }

@@ -8,6 +8,7 @@ import (
 	"github.com/slack-go/slack"
 
 	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/install/mrkdwn"
 )
 
 // Guide is what the demo's first page proposes.
@@ -46,9 +47,8 @@ const actionWave = "demo.wave"
 
 var wave = bot.OnCommand("/wave", func(_ context.Context, t *bot.Turn, _ *slack.SlashCommand) (bot.Reply, error) {
 	text := "<@" + t.UserID + "> waves at everybody here."
-	button := slack.NewButtonBlockElement(actionWave, "", plain("Wave back"))
 	return bot.Reply{InChannel: true, Text: text, Blocks: []slack.Block{
-		section(text), slack.NewActionBlock("", button),
+		mrkdwn.Section(text), slack.NewActionBlock("", mrkdwn.Button(actionWave, "Wave back", "")),
 	}}, nil
 }).Describe("Waves at everybody in the channel; the demo has it, the app has not.", "")
 

@@ -3,6 +3,7 @@ package connection
 // The words the whole library speaks: a workspace's key, its connection, and the states it can be in.
 
 import (
+	"cmp"
 	"time"
 )
 
@@ -148,6 +149,14 @@ func (c Connection) Admin() string {
 		return "an admin of the organisation"
 	}
 	return "a workspace admin"
+}
+
+// Place names what c is for, to go into a sentence: its workspace, or the whole organisation.
+func (c Connection) Place() string {
+	if c.ID != "" && c.Org() {
+		return "the whole organisation " + cmp.Or(c.EnterpriseName, c.EnterpriseID)
+	}
+	return cmp.Or(c.TeamName, "this workspace")
 }
 
 // LateConsent bounds how far apart two consents can be whose callbacks ran side by side: a callback takes less.

@@ -5,6 +5,8 @@ package connection
 import (
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Scope is one permission the app asks for, with the words a person decides by.
@@ -96,12 +98,15 @@ func (c Connection) Without(app string, missing []Scope) string {
 }
 
 // Permitted says what the app lacks, to go behind "permission to": "read direct messages to it".
-func Permitted(scopes []Scope) string {
+func Permitted(scopes []Scope) string { return Or(Labels(scopes)) }
+
+// Labels are the labels of scopes, as they stand in the middle of a sentence.
+func Labels(scopes []Scope) []string {
 	labels := make([]string, len(scopes))
 	for i, s := range scopes {
 		labels[i] = LowerFirst(s.Label)
 	}
-	return Or(labels)
+	return labels
 }
 
 // Or joins words as a sentence about what isn't does: "a", "a or b", "a, b or c".
@@ -120,10 +125,11 @@ func joined(words []string, behind string) string {
 
 // LowerFirst is s with a small first letter, to go on a sentence with it.
 func LowerFirst(s string) string {
-	if s == "" {
+	first, size := utf8.DecodeRuneInString(s)
+	if size == 0 {
 		return s
 	}
-	return strings.ToLower(s[:1]) + s[1:]
+	return string(unicode.ToLower(first)) + s[size:]
 }
 
 // Difference returns what a has and b has not.

@@ -13,6 +13,7 @@ import (
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/messages"
 	"github.com/switchboard-go/switchboard/internal/server"
 )
 
@@ -51,9 +52,22 @@ func (a App) Fill(cfg *server.Config) {
 	in.App.Name, in.App.Summary, in.App.Does, in.App.DataKept = a.Name, a.Summary, a.does(), cmp.Or(a.DataKept, dataKept)
 	in.App.Commands, in.App.Version = a.Commands, a.Version
 	in.Scopes, in.UserScopes = a.scopes(cfg.Bot.Handlers), bot.UserCatalogue(a.UserScopes, cfg.Bot.Handlers)
+	in.Messages = a.messages(*in, cfg.Bot.Handlers)
+}
+
+// messages are the app's own, or else what any app can say that may write.
+func (a App) messages(cfg install.Config, handlers []bot.Handler) install.Messages {
 	if a.Messages != nil {
-		in.Messages = a.Messages(*in)
+		return a.Messages(cfg)
 	}
+	if !slices.Contains(connection.ScopeNames(cfg.Scopes), "chat:write") {
+		return nil
+	}
+	m := messages.New(cfg)
+	m.Home = slices.ContainsFunc(handlers, func(h bot.Handler) bool {
+		return h.Kind == bot.KindEvent && h.Name == "app_home_opened"
+	})
+	return m
 }
 
 func (a App) scopes(handlers []bot.Handler) []connection.Scope {

@@ -60,7 +60,11 @@ var mayImport = map[string][]string{
 	"install/tokens":     {"install/connection", "install/slackapi"},
 	"install":            {"install/..."},
 	"bot":                {"install/...", "internal/loopback"},
-	"commands":           {"install/...", "bot"},
+	"commands":           {"install/...", "bot", "commands/connection"},
+
+	"install/mrkdwn":      {},
+	"install/messages":    {"install", "install/connection", "install/mrkdwn"},
+	"commands/connection": {"install/...", "bot"}, // for others' bots, too
 
 	"storage/seal":               {"install/connection"},
 	"storage":                    {"install/...", "bot", "storage/inbox", "storage/journal", "storage/seal", "storage/internal/..."}, // for the types it keeps
@@ -161,7 +165,7 @@ var ofOurApp = regexp.MustCompile(`Switchboard|/connection|switchboard [a-z]+ [a
 func TestTheLibraryNamesNoAppOfOurs(t *testing.T) {
 	t.Parallel()
 	for _, room := range []string{".", "internal/cli", "internal/server", "slacksim/web", "install/connection", "install/slackapi",
-		"install/links", "install/tokens", "install", "install/pages", "bot", "storage", "storage/inbox", "storage/journal",
+		"install/links", "install/tokens", "install/mrkdwn", "install/messages", "commands/connection", "install", "install/pages", "bot", "storage", "storage/inbox", "storage/journal",
 		"storage/seal", "storage/internal/columns", "storage/internal/db", "storage/internal/db/migrations/postgres",
 		"storage/internal/db/migrations/sqlite"} {
 		files, err := filepath.Glob(filepath.Join("..", "..", filepath.FromSlash(room), "*"))

@@ -1,4 +1,4 @@
-package commands
+package connection
 
 import (
 	"context"
@@ -32,12 +32,12 @@ func TestWords(t *testing.T) {
 		"…":                                 "",
 		"":                                  "",
 	} {
-		if got := words(text, "Switchboard"); got != want {
+		if got := words(text, "/connection", "Switchboard"); got != want {
 			t.Errorf("words(%q) = %q, want %q", text, got, want)
 		}
 	}
 	// An app whose name is one of the words is still asked by it.
-	if got := words("status of it", "Status Page"); got != "status of it" {
+	if got := words("status of it", "/connection", "Status Page"); got != "status of it" {
 		t.Errorf("an app called Status Page is asked %q", got)
 	}
 }
@@ -72,8 +72,8 @@ func FuzzWords(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		got := words(s, "Switchboard")
-		if again := words(got, "Switchboard"); again != got {
+		got := words(s, "/connection", "Switchboard")
+		if again := words(got, "/connection", "Switchboard"); again != got {
 			t.Errorf("words(%q) = %q, and of that %q", s, got, again)
 		}
 		for _, r := range got {
@@ -83,12 +83,4 @@ func FuzzWords(f *testing.F) {
 		}
 		lookupWord(strings.Fields(got))
 	})
-}
-
-func TestEscape(t *testing.T) {
-	for in, want := range map[string]string{"a & b": "a &amp; b", "&lt;b&gt;": "&lt;b&gt;", "<!channel>": "&lt;!channel&gt;"} {
-		if got := escape(in); got != want {
-			t.Errorf("escape(%q) = %q, want %q", in, got, want)
-		}
-	}
 }

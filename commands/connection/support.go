@@ -1,4 +1,4 @@
-package commands
+package connection
 
 // Help from people: who runs the app, and what to tell them so that they find the matter at once.
 
@@ -14,30 +14,31 @@ import (
 
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/mrkdwn"
 )
 
 // support says who runs the app. Everybody may ask; guests and people of other companies get no facts of the workspace.
-func support(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
+func support(ctx context.Context, t turn, a ask) bot.Reply {
 	app := t.Install.App()
-	text := "The people who run " + escape(app.Name) + " didn't say who they are."
+	text := "The people who run " + mrkdwn.Escape(app.Name) + " didn't say who they are."
 	if app.Operator != "" {
-		text = escape(app.Name) + " is run by " + brief(app.Operator) + "."
+		text = mrkdwn.Escape(app.Name) + " is run by " + mrkdwn.Name(app.Operator) + "."
 	}
 	if app.SupportURL != "" {
-		text += " To reach them, " + link(supportAt(app.SupportURL, t.Ref), "get help here") + "; the reference is filled in."
+		text += " To reach them, " + mrkdwn.Link(supportAt(app.SupportURL, t.Ref), "get help here") + "; the reference is filled in."
 	} else {
 		text += " They gave no address for help; ask the person who installed it, or an admin."
 	}
 	ref := "Reference: " + t.Ref + "."
 	if is, _ := a.standing(ctx, t); is == stranger || is == guest {
-		return bot.Reply{Text: text + " " + ref, Blocks: []slack.Block{section(text + " " + ref)}}
+		return bot.Reply{Text: text + " " + ref, Blocks: []slack.Block{mrkdwn.Section(text + " " + ref)}}
 	}
 	const copies = "Copy these details for them. There is no secret in them."
-	return bot.Reply{Text: text + " " + copies + " " + ref, Blocks: []slack.Block{section(text), section(copies), section(preformatted(details(t, time.Now())))}}
+	return bot.Reply{Text: text + " " + copies + " " + ref, Blocks: []slack.Block{mrkdwn.Section(text), mrkdwn.Section(copies), mrkdwn.Section(preformatted(details(t, time.Now())))}}
 }
 
 // details is what an operator needs to find the matter in the logs.
-func details(t *bot.Turn, now time.Time) string {
+func details(t turn, now time.Time) string {
 	app, h := t.Install.App(), t.Health()
 	c := h.Connection
 	at := func(t time.Time) string {
@@ -72,7 +73,7 @@ func details(t *bot.Turn, now time.Time) string {
 
 // preformatted is text to be copied as it is.
 func preformatted(s string) string {
-	return "```" + escape(clip(strings.ReplaceAll(s, "`", "'"), maxCopy)) + "```"
+	return "```" + mrkdwn.Escape(mrkdwn.Clip(strings.ReplaceAll(s, "`", "'"), maxCopy)) + "```"
 }
 
 // maxCopy leaves room for what escaping adds.

@@ -1,4 +1,4 @@
-package commands
+package connection
 
 // What only the installer and admins get: who sees it, what it says, and that Slack takes it. Where Slack matters it is
 // slacksim.
@@ -21,6 +21,7 @@ import (
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/mrkdwn"
 	"github.com/switchboard-go/switchboard/install/slackapi"
 	"github.com/switchboard-go/switchboard/slacksim"
 )
@@ -44,14 +45,14 @@ func (s historyStore) History(_ context.Context, _ string, n int) ([]connection.
 }
 
 // turnOf is a turn of userID on Acme's connection, which has no access that could be used.
-func turnOf(t *testing.T, userID string, store historyStore) *bot.Turn {
+func turnOf(t *testing.T, userID string, store historyStore) turn {
 	t.Helper()
-	in, err := install.New(install.Config{App: testApp, PublicURL: "https://bot.example.com", Scopes: Catalogue(), Store: store})
+	in, err := install.New(install.Config{App: testApp, PublicURL: "https://bot.example.com", Scopes: catalogue(), Store: store})
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := connection.Connection{ID: "con_1", Key: connection.Key{AppID: "A1", TeamID: "T1"}, TeamName: "Acme <Corp>", InstalledBy: "U1", State: connection.Active}
-	return &bot.Turn{Install: bot.InstallationOf(in, c.Key, c), UserID: userID, UserTeam: "T1", Ref: "7F3K2QX", Log: slog.New(slog.DiscardHandler), Connection: c}
+	return turn{&bot.Turn{Install: bot.InstallationOf(in, c.Key, c), UserID: userID, UserTeam: "T1", Ref: "7F3K2QX", Log: slog.New(slog.DiscardHandler), Connection: c}, whole}
 }
 
 func says(t *testing.T, name string, r bot.Reply, want ...string) {
@@ -93,7 +94,7 @@ func TestWhoSeesHistory(t *testing.T) {
 		"the installer, whom Slack can't be asked about": answer(ctx, turnOf(t, "U1", full), "history", private),
 		"somebody, no access":                            answer(ctx, turnOf(t, "U2", full), "history", private),
 		"another company":                                answer(ctx, elsewhere, "history", private),
-		"nobody, no connection":                          answer(ctx, &bot.Turn{Install: turnOf(t, "", full).Install, UserID: "U2"}, "history", private),
+		"nobody, no connection":                          answer(ctx, turn{&bot.Turn{Install: turnOf(t, "", full).Install, UserID: "U2"}, whole}, "history", private),
 	} {
 		says(t, name, r)
 		if strings.Contains(r.Text, "Installed, by") || r.Blocks != nil {
@@ -126,7 +127,7 @@ func TestHistoryInWords(t *testing.T) {
 		"Changed. It is now `active`.":                                                                               {By: ours, What: connection.DidChange, Outcome: "done", Reason: "active"},
 		"Nobody could be told that it needs reconnecting. There was nobody to write to, or no access to write with.": {By: ours, What: connection.DidTell, Outcome: "failed", Reason: "no_access"},
 	} {
-		if got := told(c); got != want {
+		if got := told(turnOf(t, "U1", historyStore{}), c); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}
@@ -141,10 +142,10 @@ func TestRenewalInWords(t *testing.T) {
 	}{
 		{"long-lived", install.Health{}, "Doesn't expire"},
 		{"long-lived, and can't be moved", install.Health{Connection: connection.Connection{TokenPair: connection.TokenPair{Tries: 3, RenewAt: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)}}}, "Doesn't expire"},
-		{"renewed", install.Health{Connection: connection.Connection{TokenPair: connection.TokenPair{ExpiresAt: at, RenewAt: noon}}}, "Automatic. Next renewal by " + when(at)},
-		{"ends", install.Health{Connection: connection.Connection{TokenPair: connection.TokenPair{ExpiresAt: at}}}, "Not automatic. Ends " + when(at)},
-		{"failing", install.Health{Connection: connection.Connection{TokenPair: connection.TokenPair{ExpiresAt: at, FailingSince: noon, RenewAt: at, Tries: 3}}}, "Failing since " + when(noon) + ", trying again at " + when(at) + " (4th time)"},
-		{"refused, some left", install.Health{State: connection.ReconnectRequired, WorksUntil: at, Connection: connection.Connection{State: connection.ReconnectRequired}}, "Ended. What is left works until " + when(at)},
+		{"renewed", install.Health{Connection: connection.Connection{TokenPair: connection.TokenPair{ExpiresAt: at, RenewAt: noon}}}, "Automatic. Next renewal by " + mrkdwn.Time(at)},
+		{"ends", install.Health{Connection: connection.Connection{TokenPair: connection.TokenPair{ExpiresAt: at}}}, "Not automatic. Ends " + mrkdwn.Time(at)},
+		{"failing", install.Health{Connection: connection.Connection{TokenPair: connection.TokenPair{ExpiresAt: at, FailingSince: noon, RenewAt: at, Tries: 3}}}, "Failing since " + mrkdwn.Time(noon) + ", trying again at " + mrkdwn.Time(at) + " (4th time)"},
+		{"refused, some left", install.Health{State: connection.ReconnectRequired, WorksUntil: at, Connection: connection.Connection{State: connection.ReconnectRequired}}, "Ended. What is left works until " + mrkdwn.Time(at)},
 		{"refused", install.Health{State: connection.ReconnectRequired, Connection: connection.Connection{State: connection.ReconnectRequired, TokenPair: connection.TokenPair{ExpiresAt: noon}}}, "None now"},
 		{"removed", install.Health{State: connection.Removed, Connection: connection.Connection{State: connection.Removed}}, "None now"},
 	} {
@@ -165,7 +166,7 @@ func TestStatusSaysUntilWhenItWorks(t *testing.T) {
 	h := turn.Health()
 	h.State, h.Label, h.Sentence, h.WorksUntil = connection.ReconnectRequired, "Needs reconnecting", "It still works, but not for long.", noon
 	r := statusReply(turn, h, viewer{audience: private, standing: keeper}, false)
-	want := "It works until " + when(noon) + "."
+	want := "It works until " + mrkdwn.Time(noon) + "."
 	if text := r.Blocks[1].(*slack.SectionBlock).Text.Text; !strings.Contains(r.Text, want) || !strings.Contains(text, want) {
 		t.Errorf("%s\n%s", r.Text, text)
 	}
@@ -174,7 +175,7 @@ func TestStatusSaysUntilWhenItWorks(t *testing.T) {
 // A link of one's own is for those who may act. The others have the page where Slack decides who may.
 func TestWhoseLink(t *testing.T) {
 	turn := turnOf(t, "U1", historyStore{})
-	turn.Connection.Scopes = connection.ScopeNames(Catalogue()) // so that who is who can be known
+	turn.Connection.Scopes = connection.ScopeNames(catalogue()) // so that who is who can be known
 	h := turn.Health()
 	for _, state := range []connection.State{connection.ReconnectRequired, connection.Limited} {
 		for _, is := range []standing{unknown, member, keeper} {
@@ -200,7 +201,7 @@ func TestWhoseLink(t *testing.T) {
 	}
 	h.State = connection.Limited
 	// Where admins can't be told from others there is a page for them all the same.
-	h.Missing = []connection.Scope{describe("users:read")}
+	h.Missing = []connection.Scope{described("users:read")}
 	if text := everything(t, statusReply(turn, h, viewer{}, false)); !strings.Contains(text, "/slack/install|Open the install page>") {
 		t.Errorf("nobody can be told from others: %s", text)
 	}
@@ -266,30 +267,6 @@ func TestPromises(t *testing.T) {
 			}
 		}
 	}
-
-	for _, test := range []struct {
-		scopes   []string
-		mentions bool
-		sees     string
-	}{
-		{[]string{"im:history", "app_mentions:read"}, true, "It can only read messages you send it here and messages that @mention it."},
-		{[]string{"im:history"}, false, "It can only read messages you send it here. It isn't allowed"},
-		{[]string{"app_mentions:read"}, true, "It can only read messages that @mention it."},
-		{nil, false, "It can't read any messages: "},
-	} {
-		turn.Connection.Scopes = test.scopes
-		blocks, _ := welcomeBlocks(testApp, "https://slack.com", turn.Connection, turn.Connection.Missing(Catalogue()))
-		if welcome := everything(t, bot.Reply{Blocks: blocks}); !strings.Contains(welcome, test.sees) || strings.Contains(welcome, "/invite") != test.mentions {
-			t.Errorf("with %q the welcome says %s", test.scopes, welcome)
-		}
-	}
-
-	c := turn.Connection
-	c.Key, c.TeamName = connection.Key{AppID: "A1", EnterpriseID: "E1"}, "Acme Group"
-	blocks, text := welcomeBlocks(testApp, "https://slack.com", c, nil)
-	if all := text + everything(t, bot.Reply{Blocks: blocks}); strings.Count(all, "Until an admin of the organisation adds it to workspaces") != 2 || strings.Contains(all, "team=") {
-		t.Errorf("an organisation's welcome: %s", all)
-	}
 }
 
 func TestDisconnectIsForKeepers(t *testing.T) {
@@ -315,7 +292,7 @@ func TestDisconnectIsForKeepers(t *testing.T) {
 }
 
 func TestDisconnectSaysWhatHappened(t *testing.T) {
-	o := outcome{app: "Switchboard", from: "Acme", back: "https://bot.example.com/slack/install?connection=con_1", ref: "7F3K2QX"}
+	o := outcome{app: "Switchboard", from: "Acme", command: "/connection", back: "https://bot.example.com/slack/install?connection=con_1", ref: "7F3K2QX"}
 	refused := slack.SlackErrorResponse{Err: "not_allowed"}
 	for _, test := range []struct {
 		name, said string
@@ -377,50 +354,6 @@ func smallSlack(t *testing.T) *slacksim.Sim {
 		}
 	})
 	return sim
-}
-
-func TestTellAndResolve(t *testing.T) {
-	sim := smallSlack(t)
-	client := installed(t, sim, slacksim.AcmeAdmin, slacksim.Choice{})
-	ctx := context.Background()
-	h := install.Health{State: connection.ReconnectRequired, ReasonText: connection.ReasonText(connection.ReasonRefreshRejected), WorksUntil: noon,
-		GrantURL: "https://bot.example.com/slack/install?connection=con_1", Connection: connection.Connection{ID: "con_1", Key: connection.Key{TeamID: slacksim.Acme},
-			TeamName: strings.Repeat("Very & Long ", 20), InstalledBy: slacksim.AcmeAdmin}}
-	channel, ts, err := messages{app: testApp}.Tell(ctx, client, slacksim.AcmeAdmin, h)
-	if err != nil || channel != sim.DM(slacksim.AcmeAdmin) {
-		t.Fatalf("%s %v", channel, err)
-	}
-	r := notice(testApp, slacksim.AcmeAdmin, h)
-	says(t, "notice", r, "Its access couldn't be renewed.", "It still works until "+when(noon)+".", "If nobody reconnects it, its commands and messages stop then.",
-		"You're getting this because you installed the app.", "Run by Acme IT", `"style":"primary"`, `"accessibility_label":"Reconnect Switch & board to Very & Long`)
-	if n := strings.Count(string(sim.Messages(channel, slacksim.AcmeAdmin)[0].Blocks), `"type":"button"`); n != 1 {
-		t.Errorf("%d buttons", n)
-	}
-	says(t, "to an admin", notice(testApp, slacksim.AcmeMember, h), "the person who installed it is no longer a full member", "you're an admin")
-	by := h
-	by.GrantURL, by.NextStep, by.WorksUntil = "", "The people who run the app set its access by hand. They can fix it.", time.Time{}
-	if r := notice(testApp, slacksim.AcmeAdmin, by); strings.Contains(r.Text, "Reconnecting takes") || !strings.Contains(r.Text, "They can fix it") {
-		t.Errorf("without an install page: %s", r.Text)
-	}
-
-	h = install.Health{State: connection.Active, Connection: h.Connection}
-	err = messages{app: testApp}.Resolve(ctx, client, connection.Notice{Reason: connection.ReasonRefreshRejected, At: noon, Channel: channel, TS: ts}, h)
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := sim.Messages(channel, slacksim.AcmeAdmin)
-	last := all[len(all)-1]
-	if len(all) != 1 || !strings.HasPrefix(last.Text, "Resolved: Switch &amp; board works again in Very &amp; Long") || !strings.Contains(last.Text, "Nothing to do.") || strings.Contains(string(last.Blocks), "button") {
-		t.Errorf("%d messages, %s %s", len(all), last.Text, last.Blocks)
-	}
-	h.State, h.Sentence = connection.Limited, "It can't answer mentions: it no longer has permission to see them."
-	says(t, "some features off", resolved(testApp, connection.Notice{At: noon}, h), "works again", h.Sentence)
-	h.Lacking, h.Sentence, h.NextStep = true, "It can't answer you: it no longer has permission to write.", "An admin can allow it."
-	silent := resolved(testApp, connection.Notice{At: noon}, h)
-	says(t, "a required permission gone", silent, "has its access again", h.Sentence, h.NextStep)
-	if shown := everything(t, silent); strings.Contains(shown, "works again") || strings.Contains(shown, "Nothing to do") {
-		t.Errorf("said to work, and it doesn't: %s", shown)
-	}
 }
 
 // The longest history that can come together is still one that Slack takes.

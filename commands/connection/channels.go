@@ -1,4 +1,4 @@
-package commands
+package connection
 
 // Where the app is: "why doesn't it answer in this channel?" mostly ends with "it isn't in it".
 
@@ -13,6 +13,7 @@ import (
 
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/mrkdwn"
 	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
@@ -31,8 +32,8 @@ const (
 )
 
 // channels lists the channels the app is a member of, as far as the person who asks may know them.
-func channels(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
-	app := escape(t.Install.App().Name)
+func channels(ctx context.Context, t turn, a ask) bot.Reply {
+	app := mrkdwn.Escape(t.Install.App().Name)
 	switch {
 	case t.Outsider():
 		return bot.Reply{Text: "Only people of the workspace that installed this app can see that."}
@@ -70,7 +71,7 @@ func channels(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 
 // theirs returns the ids of those private channels that the person who asks is in, too: Slack shows the others to
 // nobody who isn't, and neither does the app, whoever installed it. What can't be found out counts as no.
-func theirs(ctx context.Context, t *bot.Turn, found []slack.Channel) map[string]bool {
+func theirs(ctx context.Context, t turn, found []slack.Channel) map[string]bool {
 	if !slices.ContainsFunc(found, func(c slack.Channel) bool { return c.IsPrivate }) {
 		return nil
 	}
@@ -89,7 +90,7 @@ func theirs(ctx context.Context, t *bot.Turn, found []slack.Channel) map[string]
 // memberships asks Slack for the channels of the bot, or of a person: of their private ones Slack tells those that the
 // bot is in. whole: that is all of them. https://docs.slack.dev/reference/methods/users.conversations
 func memberships(
-	ctx context.Context, t *bot.Turn, types []string, userID string,
+	ctx context.Context, t turn, types []string, userID string,
 ) (found []slack.Channel, whole bool, err error) {
 	cursor := ""
 	for range channelPages {
@@ -110,14 +111,14 @@ func memberships(
 // channelsReply says where the app is. theirs are the private channels that the person who asks is in; missing are the
 // permissions without which a kind of channel can't be seen.
 func channelsReply(
-	t *bot.Turn, is standing, found []slack.Channel, theirs map[string]bool, whole bool, missing []string,
+	t turn, is standing, found []slack.Channel, theirs map[string]bool, whole bool, missing []string,
 ) bot.Reply {
-	app := escape(t.Install.App().Name)
+	app := mrkdwn.Escape(t.Install.App().Name)
 	slices.SortFunc(found, func(a, b slack.Channel) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
 	var open, closed []string
 	private := 0
 	for _, c := range found {
-		name := brief("#" + cmp.Or(c.Name, c.ID))
+		name := mrkdwn.Name("#" + cmp.Or(c.Name, c.ID))
 		switch {
 		case !c.IsPrivate:
 			open = append(open, name)
@@ -148,7 +149,7 @@ func channelsReply(
 		if n > len(names) {
 			line += ". " + hidden
 		}
-		lines = append(lines, cut(line, maxText))
+		lines = append(lines, mrkdwn.Cut(line, mrkdwn.MaxText))
 	}
 	named := open
 	if is < member {
@@ -163,9 +164,9 @@ func channelsReply(
 		text = app + " can't see which channels it is in. Where it was added, it works anyway."
 	}
 	add := fmt.Sprintf("To add it to a channel, type `/invite @%s` there.", app)
-	blocks := []slack.Block{section(text)}
+	blocks := []slack.Block{mrkdwn.Section(text)}
 	for _, l := range lines {
-		blocks = append(blocks, section(l))
+		blocks = append(blocks, mrkdwn.Section(l))
 	}
 	all := text
 	for _, l := range lines {
@@ -174,12 +175,12 @@ func channelsReply(
 	if len(missing) > 0 {
 		lacks := lacking(t, missing)
 		all += " " + lacks
-		blocks = append(blocks, section(lacks))
+		blocks = append(blocks, mrkdwn.Section(lacks))
 		if is == keeper && t.Health().GrantURL != "" {
 			blocks = append(blocks, slack.NewActionBlock("", grantButton(t, t.Install.Describe(missing), "Allow it", " to see which channels it is in")))
 		}
 	}
-	return bot.Reply{Text: cut(all, maxSpoken) + " " + add, Blocks: append(blocks, section(add))}
+	return bot.Reply{Text: mrkdwn.Cut(all, maxSpoken) + " " + add, Blocks: append(blocks, mrkdwn.Section(add))}
 }
 
 // count is "1 channel", "2 channels".

@@ -1,4 +1,4 @@
-package commands
+package connection
 
 // Reconnecting: a link to Slack's consent, and what will come of it.
 
@@ -12,13 +12,15 @@ import (
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/links"
+	"github.com/switchboard-go/switchboard/install/messages"
+	"github.com/switchboard-go/switchboard/install/mrkdwn"
 )
 
 // reconnect gives those who may act a link of their own. Where Slack can't be asked who they are, everybody gets the public one:
 // it shows nothing, and at its end Slack decides who may.
-func reconnect(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
+func reconnect(ctx context.Context, t turn, a ask) bot.Reply {
 	h := t.Health()
-	app, team := escape(t.Install.App().Name), escape(place(t.Connection))
+	app, team := mrkdwn.Escape(t.Install.App().Name), mrkdwn.Name(t.Connection.Place())
 	if h.Reason == connection.ReasonRecordsSilent {
 		return bot.Reply{Text: recordsSilent(t)}
 	}
@@ -40,7 +42,7 @@ func reconnect(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 	case !bound(t, h.GrantURL): // there is no connection yet, or Slack has a page of its own for what is missing
 		address, words = h.GrantURL, "Open the page for that"
 		first = fmt.Sprintf("%s isn't connected here.", app)
-		what = strings.TrimSpace(escape(h.Sentence) + " " + escape(h.NextStep))
+		what = strings.TrimSpace(mrkdwn.Escape(h.Sentence) + " " + mrkdwn.Escape(h.NextStep))
 		last = "Slack decides who can, and asks an admin where that takes one."
 	case is == unknown:
 		address, words = everybodys(t), "Open the install page"
@@ -56,11 +58,12 @@ func reconnect(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 	case h.State != connection.Active:
 		first = fmt.Sprintf("%s has trouble in %s that can pass by itself. You can reconnect it anyway.", app, team)
 	}
-	button := slack.NewButtonBlockElement(actionGrant, "", label(words, maxButton))
-	button.URL, button.AccessibilityLabel = address, clip(fmt.Sprintf("%s: %s in %s", words, t.Install.App().Name, place(t.Connection)), maxButton)
+	button := mrkdwn.Button(messages.ActionGrant, words,
+		fmt.Sprintf("%s: %s in %s", words, t.Install.App().Name, mrkdwn.Short(t.Connection.Place())))
+	button.URL = address
 	if h.Broken() {
 		button.Style = slack.StylePrimary
 	}
-	return bot.Reply{Text: first + " " + what + " " + last + " " + link(address, words) + ".",
-		Blocks: []slack.Block{section(first), section(what + "\n" + last), slack.NewActionBlock("", button)}}
+	return bot.Reply{Text: first + " " + what + " " + last + " " + mrkdwn.Link(address, words) + ".",
+		Blocks: []slack.Block{mrkdwn.Section(first), mrkdwn.Section(what + "\n" + last), slack.NewActionBlock("", button)}}
 }

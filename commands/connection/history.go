@@ -1,4 +1,4 @@
-package commands
+package connection
 
 // What happened to the connection, for those who look after it: "who did that, and when?" answered without asking anybody.
 
@@ -7,25 +7,25 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/slack-go/slack"
 
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/mrkdwn"
 )
 
 const (
 	historyLines = 15
 	// Slack takes 3,000 characters in a section. Lines are cut so that a section always holds this many.
 	linesInSection = 5
-	maxLine        = maxText/linesInSection - 1 // and a line break
-	// How many permissions of a kind a line names, each of at most 50 characters and some words.
-	named = 3
+	maxLine        = mrkdwn.MaxText/linesInSection - 1 // and a line break
 )
 
 // history shows the newest lines to the installer and to admins.
-func history(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
+func history(ctx context.Context, t turn, a ask) bot.Reply {
 	if no, may := a.mayAct(ctx, t, "see its history"); !may {
 		return no
 	}
@@ -37,19 +37,22 @@ func history(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 	return historyReply(t, changes)
 }
 
-func historyReply(t *bot.Turn, changes []connection.Change) bot.Reply {
-	app, team := escape(t.Install.App().Name), escape(place(t.Connection))
+func historyReply(t turn, changes []connection.Change) bot.Reply {
+	app, team := mrkdwn.Escape(t.Install.App().Name), mrkdwn.Name(t.Connection.Place())
 	if len(changes) == 0 {
-		return bot.Reply{Text: fmt.Sprintf("There is no history of %s in %s yet. It is kept from this version on, and begins with the next change.", app, team)}
+		return bot.Reply{Text: fmt.Sprintf("There is no history of %s in %s yet. "+
+			"It is kept from this version on, and begins with the next change.", app, team)}
 	}
+
 	intro := fmt.Sprintf("This is what happened to %s in %s, newest first.", app, team)
-	blocks := []slack.Block{slack.NewHeaderBlock(plain("History")), section(intro)}
-	lines := historyOf(changes)
-	for i := 0; i < len(lines); i += linesInSection {
-		text := strings.Join(lines[i:min(i+linesInSection, len(lines))], "\n")
-		blocks = append(blocks, slack.NewSectionBlock(markdown(text), nil, nil, slack.SectionBlockOptionExpand(true)))
+	blocks := []slack.Block{mrkdwn.Header("History"), mrkdwn.Section(intro)}
+	lines := historyOf(t, changes)
+	for part := range slices.Chunk(lines, linesInSection) {
+		blocks = append(blocks, mrkdwn.Whole(strings.Join(part, "\n")))
 	}
-	blocks = append(blocks, slack.NewContextBlock("", markdown(fmt.Sprintf("Only you can see this. It shows the newest %d changes at most.", historyLines))))
+	foot := fmt.Sprintf("Only you can see this. It shows the newest %d changes at most.", historyLines)
+	blocks = append(blocks, mrkdwn.Context(foot))
+
 	// Screen readers get the text and not the blocks, so it holds the same, as far as it fits.
 	text := intro
 	for i, l := range lines {
@@ -63,10 +66,10 @@ func historyReply(t *bot.Turn, changes []connection.Change) bot.Reply {
 }
 
 // historyOf says changes in a line each.
-func historyOf(changes []connection.Change) []string {
+func historyOf(t turn, changes []connection.Change) []string {
 	lines := make([]string, len(changes))
 	for i, c := range changes {
-		lines[i] = cut("• "+when(c.At)+": "+told(c), maxLine)
+		lines[i] = mrkdwn.Cut("• "+mrkdwn.Time(c.At)+": "+told(t, c), maxLine)
 	}
 	return lines
 }
@@ -126,19 +129,19 @@ var happenedTo = map[[2]string]string{
 var userID = regexp.MustCompile(`^[UW][A-Z0-9]{1,40}$`)
 
 // told says one line of history in words: what, by whom, and why.
-func told(c connection.Change) string {
+func told(t turn, c connection.Change) string {
 	kind := [2]string{c.What, c.Outcome}
 	if what, ok := happenedTo[kind]; ok && userID.MatchString(c.Reason) {
-		return fmt.Sprintf(what, person(c.Reason)) + by(c.By) + "."
+		return fmt.Sprintf(what, mrkdwn.Person(c.Reason)) + by(c.By) + "."
 	}
 	if so, ok := happenedSo[[3]string{c.What, c.Outcome, c.Reason}]; ok {
 		return strings.TrimSpace(so[0] + by(c.By) + ". " + so[1])
 	}
 	what, ok := happened[kind]
 	if !ok { // of a newer version, which ran on this database
-		what = code(c.What + " " + c.Outcome)
+		what = mrkdwn.Code(c.What + " " + c.Outcome)
 	}
-	return strings.TrimSpace(what + by(c.By) + ". " + because(c))
+	return strings.TrimSpace(what + by(c.By) + ". " + because(t, c))
 }
 
 // by names who did it, behind what was done. What Slack reports was mostly somebody's doing, and Slack doesn't say whose; what
@@ -147,7 +150,7 @@ func by(a connection.Actor) string {
 	switch a.Kind {
 	case connection.ByPerson:
 		if userID.MatchString(a.ID) {
-			return ", by " + person(a.ID)
+			return ", by " + mrkdwn.Person(a.ID)
 		}
 		return ", by a person"
 	case connection.ByOperator:
@@ -159,16 +162,16 @@ func by(a connection.Actor) string {
 }
 
 // because is the reason of a line in a sentence, "" when there is none.
-func because(c connection.Change) string {
+func because(t turn, c connection.Change) string {
 	switch {
 	case c.What == connection.DidPermissions:
-		return permissionChanges(strings.Fields(c.Reason))
+		return permissionChanges(t, c)
 	case c.What == connection.DidDisconnect && c.Outcome == connection.OutcomeDone:
 		return disconnectSaid(c.Reason)
 	case c.What == connection.DidMove && c.Reason != "", c.What == connection.DidWorkspaces && c.Reason != "":
-		return "Slack names " + code(c.Reason) + "."
+		return "Slack names " + mrkdwn.Code(c.Reason) + "."
 	case c.What == connection.DidChange && c.Reason != "":
-		return "It is now " + code(c.Reason) + "."
+		return "It is now " + mrkdwn.Code(c.Reason) + "."
 	case c.Reason == "no_answer":
 		return "Slack didn't answer."
 	case c.Reason == "no_access":
@@ -176,7 +179,7 @@ func because(c connection.Change) string {
 	case c.Reason == "":
 		return ""
 	}
-	return cmp.Or(escape(connection.ReasonText(c.Reason)), "Slack said "+code(c.Reason)+".")
+	return cmp.Or(mrkdwn.Escape(connection.ReasonText(c.Reason)), "Slack said "+mrkdwn.Code(c.Reason)+".")
 }
 
 // disconnectSaid is what Slack answered to a disconnect that went through.
@@ -192,27 +195,19 @@ func disconnectSaid(said string) string {
 	return "The app was gone from Slack already. Its access is erased."
 }
 
-// permissionChanges says "+chat:write -team:read" in words.
-func permissionChanges(changes []string) string {
-	list := func(sign, title string) string {
-		var scopes []connection.Scope
-		for _, c := range changes {
-			if name, ok := strings.CutPrefix(c, sign); ok && name != "" {
-				scopes = append(scopes, describe(clip(name, 50)))
+// permissionChanges says "+chat:write -team:read", the reason of c, in words.
+func permissionChanges(t turn, c connection.Change) string {
+	said := ""
+	for _, part := range []struct{ sign, title string }{{"+", "Allowed now"}, {"-", "No longer allowed"}} {
+		var names []string
+		for _, change := range strings.Fields(c.Reason) {
+			if name, ok := strings.CutPrefix(change, part.sign); ok && name != "" {
+				names = append(names, mrkdwn.Clip(name, 50))
 			}
 		}
-		switch n := len(scopes); {
-		case n == 0:
-			return ""
-		case n > named:
-			return fmt.Sprintf("%s: %s, and %d more. ", title, labels(scopes[:named]), n-named)
+		if len(names) > 0 {
+			said += part.title + ": " + labels(t.Install.Describe(names)) + ". "
 		}
-		return title + ": " + labels(scopes) + ". "
 	}
-	return strings.TrimSpace(list("+", "Allowed now") + list("-", "No longer allowed"))
-}
-
-// code is a word of Slack's as it came, for those who look it up.
-func code(s string) string {
-	return "`" + strings.ReplaceAll(escape(clip(s, 60)), "`", "'") + "`"
+	return strings.TrimSpace(said)
 }

@@ -1,4 +1,4 @@
-package commands
+package connection
 
 // Conversations as people have them: every word, by each kind of person, typed, written and pressed, with the whole bot between
 // slacksim and a database.
@@ -23,6 +23,7 @@ import (
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/mrkdwn"
 	"github.com/switchboard-go/switchboard/slacksim"
 	"github.com/switchboard-go/switchboard/storage"
 	"github.com/switchboard-go/switchboard/storage/inbox"
@@ -85,7 +86,7 @@ func play(t *testing.T, database string, untick ...string) *scene {
 	if _, err := db.Migrate(ctx); err != nil {
 		t.Fatal(err)
 	}
-	m, err := bot.NewManifest(Profile(), All(), "https://bot.example.com")
+	m, err := bot.NewManifest(profile(), whole.Handlers(), "https://bot.example.com")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,10 +101,10 @@ func play(t *testing.T, database string, untick ...string) *scene {
 	if err := sim.Start("127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
-	app := App()
+	app := theApp()
 	app.Operator, app.SupportURL = "Acme IT", "mailto:it@example.com"
 	s := &scene{t: t, sim: sim, db: db, store: &failing{Store: db}}
-	s.in, err = install.New(install.Config{App: app, ClientID: "1.2", ClientSecret: "client-secret", SlackURL: sim.URL(), PublicURL: "https://bot.example.com", Scopes: Catalogue(), Store: s.store})
+	s.in, err = install.New(install.Config{App: app, ClientID: "1.2", ClientSecret: "client-secret", SlackURL: sim.URL(), PublicURL: "https://bot.example.com", Scopes: catalogue(), Store: s.store})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +113,7 @@ func play(t *testing.T, database string, untick ...string) *scene {
 		t.Fatal(err)
 	}
 	inbox.Start()
-	b, err := bot.New(bot.Config{Install: s.in, Handlers: All(), Inbox: inbox, SigningSecrets: []connection.Secret{"signing-secret"}})
+	b, err := bot.New(bot.Config{Install: s.in, Handlers: whole.Handlers(), Inbox: inbox, SigningSecrets: []connection.Secret{"signing-secret"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +168,7 @@ func play(t *testing.T, database string, untick ...string) *scene {
 func (s *scene) install(userID string, untick ...string) {
 	s.t.Helper()
 	ctx := context.Background()
-	scopes := strings.Join(connection.ScopeNames(Catalogue()), ",")
+	scopes := strings.Join(connection.ScopeNames(catalogue()), ",")
 	back, err := s.sim.Authorize(ctx, s.sim.URL()+"/oauth/v2/authorize?client_id=1.2&state=s&redirect_uri=https://bot.example.com/slack/oauth_redirect&scope="+scopes, userID, slacksim.Choice{Untick: untick})
 	if err != nil {
 		s.t.Fatal(err)
@@ -386,12 +387,12 @@ func TestOutsidersGetNothing(t *testing.T) {
 	// A message with all our buttons, as if one had got there.
 	more := slack.NewOverflowBlockElement(actionMore)
 	for _, w := range vocabulary()[:5] {
-		more.Options = append(more.Options, slack.NewOptionBlockObject(w.name, plain(w.name), nil))
+		more.Options = append(more.Options, slack.NewOptionBlockObject(w.name, mrkdwn.Plain(w.name, mrkdwn.MaxButton), nil))
 	}
 	var elements []slack.BlockElement
 	ids := []string{actionCheck, actionTest, actionPermissions, actionDisconnect}
 	for _, id := range ids {
-		elements = append(elements, slack.NewButtonBlockElement(id, "", plain(id)))
+		elements = append(elements, slack.NewButtonBlockElement(id, "", mrkdwn.Plain(id, mrkdwn.MaxButton)))
 	}
 	_, ts, err := s.client.PostMessageContext(ctx, together, slack.MsgOptionText("Buttons.", false), slack.MsgOptionBlocks(slack.NewActionBlock("", append(elements, more)...)))
 	if err != nil {
@@ -720,7 +721,7 @@ func TestCheckIsSparing(t *testing.T) {
 				m, _ := s.last(general, dana)
 				return strings.Contains(m.Text, "Ask again in 10 seconds.")
 			})
-			other, err := install.New(install.Config{App: App(), SlackURL: s.sim.URL(), PublicURL: "https://bot.example.com", Store: s.db})
+			other, err := install.New(install.Config{App: theApp(), SlackURL: s.sim.URL(), PublicURL: "https://bot.example.com", Store: s.db})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -821,7 +822,7 @@ func TestWhatSlackSaid(t *testing.T) {
 func TestCut(t *testing.T) {
 	for _, s := range []string{strings.Repeat("&amp;", 50), strings.Repeat("x <https://a.b/c|d> ", 20), strings.Repeat("`code` ", 40), "```" + strings.Repeat("x", 200) + "```", strings.Repeat("<!date^1^{date}|x>", 20)} {
 		for most := 20; most < 60; most++ {
-			got := cut(s, most)
+			got := mrkdwn.Cut(s, most)
 			var r rules
 			if r.marked("text", got); r.faults != nil || len([]rune(got)) > most {
 				t.Errorf("%d of %.30q: %q %q", most, s, got, r.faults)
@@ -829,10 +830,10 @@ func TestCut(t *testing.T) {
 		}
 	}
 	var r rules
-	if r.marked("text", markdown(strings.Repeat("x&amp;", 1000)).Text); r.faults != nil {
+	if r.marked("text", mrkdwn.Text(strings.Repeat("x&amp;", 1000)).Text); r.faults != nil {
 		t.Errorf("%q", r.faults)
 	}
-	if got := cut("short & whole", 20); got != "short & whole" {
+	if got := mrkdwn.Cut("short & whole", 20); got != "short & whole" {
 		t.Error(got)
 	}
 }

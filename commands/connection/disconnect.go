@@ -1,4 +1,4 @@
-package commands
+package connection
 
 // Leaving is asked for twice, done at Slack first, and answered in the window that asked: once the app is gone there is no other
 // way left to say anything.
@@ -15,6 +15,7 @@ import (
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/links"
+	"github.com/switchboard-go/switchboard/install/mrkdwn"
 	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
@@ -31,7 +32,7 @@ type subject struct {
 func subjectOf(c connection.Connection) subject { return subject{c.ID, c.AuthorizedAt.UnixMicro()} }
 
 // disconnect opens the window that says what would happen; where none can be opened, it offers the button for that.
-func disconnect(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
+func disconnect(ctx context.Context, t turn, a ask) bot.Reply {
 	o, h := outcomeOf(t), t.Health()
 	switch {
 	case t.Outsider():
@@ -69,7 +70,8 @@ func disconnect(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
 		return o.words("", connection.ErrNotConnected)
 	default:
 		t.Log.WarnContext(ctx, "open the window that disconnects", "slack_error", reason, "cause", slackapi.Cause(err))
-		return bot.Reply{Text: "The window that asks whether you are sure couldn't be opened, so nothing was changed. " + slackSaid(t, err) + " Reference: " + t.Ref + "."}
+		return bot.Reply{Text: "The window that asks whether you are sure couldn't be opened, so nothing was changed. " +
+			slackSaid(t, err) + " Reference: " + t.Ref + "."}
 	}
 }
 
@@ -80,20 +82,24 @@ func gone(err error) bool {
 }
 
 // offer is the button that opens the window, for where there is only a message.
-func offer(t *bot.Turn) bot.Reply {
-	app, from := escape(t.Install.App().Name), escape(place(t.Connection))
-	text := fmt.Sprintf("To disconnect %s from %s, press the button. A window then lists what will happen, and nothing happens before you confirm there.", app, from)
-	button := slack.NewButtonBlockElement(actionDisconnect, "", label("Disconnect "+t.Install.App().Name+"…", maxButton))
-	return bot.Reply{Text: text + " You can also type /connection disconnect.", Blocks: []slack.Block{section(text), slack.NewActionBlock("", button)}}
+func offer(t turn) bot.Reply {
+	app, from := mrkdwn.Escape(t.Install.App().Name), mrkdwn.Name(t.Connection.Place())
+	text := fmt.Sprintf("To disconnect %s from %s, press the button. A window then lists what will happen, "+
+		"and nothing happens before you confirm there.", app, from)
+	button := mrkdwn.Button(actionDisconnect, "Disconnect "+t.Install.App().Name+"…", "")
+	return bot.Reply{
+		Text:   text + " You can also type " + t.command.Name + " disconnect.",
+		Blocks: []slack.Block{mrkdwn.Section(text), slack.NewActionBlock("", button)},
+	}
 }
 
 // farewell is the window: the consequences, and one button that confirms.
-func farewell(t *bot.Turn) (slack.ModalViewRequest, error) {
+func farewell(t turn) (slack.ModalViewRequest, error) {
 	about, err := json.Marshal(subjectOf(t.Connection))
 	if err != nil {
 		return slack.ModalViewRequest{}, fmt.Errorf("write what the window is for: %w", err)
 	}
-	app, from := escape(t.Install.App().Name), escape(place(t.Connection))
+	app, from := mrkdwn.Escape(t.Install.App().Name), mrkdwn.Name(t.Connection.Place())
 	here := "this workspace"
 	if t.Connection.Org() {
 		here = "all workspaces of the organisation"
@@ -103,22 +109,24 @@ func farewell(t *bot.Turn) (slack.ModalViewRequest, error) {
 		"• Its access and messages are erased immediately, everything else after %s.\n"+
 		"• Anybody who can add apps can bring it back. Within that time it is the same connection, with its history.\n"+
 		"• Other apps, and messages that it sent before, stay as they are.", here, t.Install.KeptFor())
+	submit := mrkdwn.Plain("Disconnect "+t.Install.App().Name, mrkdwn.MaxTitle)
 	return slack.ModalViewRequest{
 		Type: slack.VTModal, CallbackID: viewDisconnect, PrivateMetadata: string(about),
-		Title: label("Disconnect?", maxTitle), Submit: label("Disconnect "+t.Install.App().Name, maxTitle), Close: label("Cancel", maxTitle),
-		Blocks: slack.Blocks{BlockSet: []slack.Block{section(intro), section(list)}},
+		Title: mrkdwn.Plain("Disconnect?", mrkdwn.MaxTitle), Submit: submit, Close: mrkdwn.Plain("Cancel", mrkdwn.MaxTitle),
+		Blocks: slack.Blocks{BlockSet: []slack.Block{mrkdwn.Section(intro), mrkdwn.Section(list)}},
 	}, nil
 }
 
 // confirmed is the window's button. What came of it is said in the window: afterwards there may be no access to say it with.
-var confirmed = bot.OnView(viewDisconnect, func(ctx context.Context, t *bot.Turn, v *slack.InteractionCallback) (bot.Reply, error) {
-	r := goodbye(ctx, t, v.View.PrivateMetadata)
-	view := window("Disconnect", r)
-	return bot.Reply{View: &view}, nil
-}).Always()
+func (c Command) confirmed() bot.Handler {
+	return bot.OnView(viewDisconnect, func(ctx context.Context, t *bot.Turn, v *slack.InteractionCallback) (bot.Reply, error) {
+		view := window("Disconnect", goodbye(ctx, turn{t, c}, v.View.PrivateMetadata))
+		return bot.Reply{View: &view}, nil
+	}).Always()
+}
 
 // goodbye disconnects the connection that about speaks of, if it still is the same, and says what came of it.
-func goodbye(ctx context.Context, t *bot.Turn, about string) bot.Reply {
+func goodbye(ctx context.Context, t turn, about string) bot.Reply {
 	o := outcomeOf(t)
 	if t.Health().State == connection.Removed { // by somebody else's press, or this one's first: nobody can be asked about any more
 		return o.words("", connection.ErrNotConnected)
@@ -128,7 +136,8 @@ func goodbye(ctx context.Context, t *bot.Turn, about string) bot.Reply {
 	}
 	var meant subject
 	if err := json.Unmarshal([]byte(about), &meant); err != nil || meant != subjectOf(t.Connection) {
-		return bot.Reply{Text: fmt.Sprintf("%s was connected to %s again since this window was opened, so nothing was changed. If you still want to disconnect it, type /connection disconnect.", o.app, o.from)}
+		return bot.Reply{Text: fmt.Sprintf("%s was connected to %s again since this window was opened, so nothing was changed. "+
+			"If you still want to disconnect it, type %s disconnect.", o.app, o.from, o.command)}
 	}
 	asking, cancel := inTime(ctx, t)
 	defer cancel()
@@ -139,16 +148,19 @@ func goodbye(ctx context.Context, t *bot.Turn, about string) bot.Reply {
 	return o.words(said, err)
 }
 
-func outcomeOf(t *bot.Turn) outcome {
+func outcomeOf(t turn) outcome {
 	back := t.Install.Grant(links.GrantRequest{Stays: true}) // it is looked for later, if ever
-	return outcome{app: escape(t.Install.App().Name), from: escape(place(t.Connection)), back: back, ref: t.Ref}
+	return outcome{
+		app: mrkdwn.Escape(t.Install.App().Name), from: mrkdwn.Name(t.Connection.Place()),
+		command: t.command.Name, back: back, ref: t.Ref,
+	}
 }
 
 // outcome is what there is to say about a disconnect, all of it escaped.
 type outcome struct {
-	app, from string
-	back      string // the page that brings the app back
-	ref       string
+	app, from, command string
+	back               string // the page that brings the app back
+	ref                string
 }
 
 func (o outcome) words(said string, err error) bot.Reply {
@@ -159,7 +171,7 @@ func (o outcome) words(said string, err error) bot.Reply {
 		if said == "" {
 			text += " If it is still on the list of apps there, remove it on its page in Slack: *Configuration*, *Remove App*."
 		}
-		text += " To bring it back, open " + link(o.back, "the install page") + "."
+		text += " To bring it back, open " + mrkdwn.Link(o.back, "the install page") + "."
 		return bot.Reply{Text: text}
 	case errors.Is(err, install.ErrByHand):
 		return bot.Reply{Text: fmt.Sprintf("%s was connected to %s by hand, so it is removed on its page in Slack: "+
@@ -171,13 +183,13 @@ func (o outcome) words(said string, err error) bot.Reply {
 			"It is still connected to %s. Try again in a minute.", o.app, o.from)
 	case errors.Is(err, slackapi.ErrUnclear):
 		text = fmt.Sprintf("Slack gave no clear answer in time, so we don't know whether %s was removed from %s. "+
-			"Type /connection status in a minute: if Slack no longer knows that command, it was.", o.app, o.from)
+			"Type %s status in a minute: if Slack no longer knows that command, it was.", o.app, o.from, o.command)
 	case slackSaid == "ratelimited":
 		text = fmt.Sprintf("Slack asked us to slow down, so %s wasn't removed. It is still connected to %s. "+
 			"Try again in a few minutes.", o.app, o.from)
 	case slackSaid != "":
 		text = fmt.Sprintf("Slack didn't remove %s; it said %s. It is still connected to %s. "+
-			"Try again, or remove it on its page in Slack: *Configuration*, *Remove App*.", o.app, code(slackSaid), o.from)
+			"Try again, or remove it on its page in Slack: *Configuration*, *Remove App*.", o.app, mrkdwn.Code(slackSaid), o.from)
 	case said != "":
 		text = fmt.Sprintf("%s is gone from %s. We couldn't erase its access from our records yet. "+
 			"That is done as soon as they answer.", o.app, o.from)

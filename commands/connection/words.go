@@ -1,7 +1,7 @@
-package commands
+package connection
 
-// What people can ask for. One list serves the command, the direct message, the mention, the help and the hint in Slack's menu,
-// so that a word means the same everywhere.
+// What people can ask for. One list serves the command, the direct message, the mention, the help and the hint in
+// Slack's menu, so that a word means the same everywhere.
 
 import (
 	"context"
@@ -17,6 +17,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/install/mrkdwn"
 )
 
 // audience is who reads an answer.
@@ -43,42 +44,70 @@ type word struct {
 	more   string   // for help on it: what to expect, in whole sentences
 	shared bool     // may be answered where everybody in a channel reads along
 	acts   bool     // does something at once, so a sentence that merely holds the word is not meant
-	answer func(ctx context.Context, t *bot.Turn, a ask) bot.Reply
+	answer func(ctx context.Context, t turn, a ask) bot.Reply
 }
 
 // vocabulary returns all words, in the order in which help lists them.
 func vocabulary() []word {
 	return []word{
-		{name: "status", also: []string{"working", "works", "state"}, shared: true, answer: status,
+		{
+			name: "status", also: []string{"working", "works", "state"}, shared: true, answer: status,
 			does: "whether it works here, what it can do, and who put it here",
-			more: "It shows right away what our records say, and a moment later what Slack says. Everybody can read it. `status verbose` adds what else admins see: how the access is kept fresh, which data is kept, and how the app is removed."},
-		{name: "check", also: []string{"recheck", "ping"}, shared: true, answer: check,
+			more: "It shows right away what our records say, and a moment later what Slack says. Everybody " +
+				"can read it. `status verbose` adds what else admins see: how the access is kept fresh, which " +
+				"data is kept, and how the app is removed.",
+		},
+		{
+			name: "check", also: []string{"recheck", "ping"}, shared: true, answer: check,
 			does: "asks Slack right now whether it works",
-			more: "Slack is asked at most every 10 seconds for one workspace; in between you get the last answer, with its time."},
-		{name: "permissions", also: []string{"permission", "allowed", "scopes", "rights"}, answer: permissions,
+			more: "Slack is asked at most every 10 seconds for one workspace; in between you get the last " +
+				"answer, with its time.",
+		},
+		{
+			name: "permissions", also: []string{"permission", "allowed", "scopes", "rights"}, answer: permissions,
 			does: "what it can do and why, and what it can't because something isn't allowed",
-			more: "Each permission is listed with its reason. Admins and the person who installed it get a button for each one that is missing."},
-		{name: "channels", also: []string{"channel"}, answer: channels,
+			more: "Each permission is listed with its reason. Admins and the person who installed it get a " +
+				"button for each one that is missing.",
+		},
+		{
+			name: "channels", also: []string{"channel"}, answer: channels,
 			does: "which channels it is in, and how to add it to one",
-			more: "You see how many private channels it is in, and the names of those you're in too."},
-		{name: "history", also: []string{"changes", "log"}, answer: history,
+			more: "You see how many private channels it is in, and the names of those you're in too.",
+		},
+		{
+			name: "history", also: []string{"changes", "log"}, answer: history,
 			does: "what happened to it, when, and who did it",
-			more: "It is for the person who installed it and for admins, and shows the newest changes first."},
-		{name: "reconnect", also: []string{"connect", "reinstall", "install"}, answer: reconnect,
+			more: "It is for the person who installed it and for admins, and shows the newest changes first.",
+		},
+		{
+			name: "reconnect", also: []string{"connect", "reinstall", "install"}, answer: reconnect,
 			does: "a link that connects it again",
-			more: "It is for the person who installed it and for admins. Nothing happens before you agree on Slack's page."},
-		{name: "test", answer: test, acts: true,
+			more: "It is for the person who installed it and for admins. Nothing happens before you agree " +
+				"on Slack's page.",
+		},
+		{
+			name: "test", answer: test, acts: true,
 			does: "sends you a test message",
-			more: "It is for the person who installed it and for admins, and writes to nobody else. It shows that the app can send messages here."},
-		{name: "support", also: []string{"contact"}, answer: support,
+			more: "It is for the person who installed it and for admins, and writes to nobody else. It " +
+				"shows that the app can send messages here.",
+		},
+		{
+			name: "support", also: []string{"contact"}, answer: support,
 			does: "who runs this app, and what to tell them",
-			more: "It has a link to the people who run the app, and details to copy for them. No secret is in the details."},
-		{name: "disconnect", also: []string{"uninstall", "remove", "delete"}, answer: disconnect,
+			more: "It has a link to the people who run the app, and details to copy for them. No secret is " +
+				"in the details.",
+		},
+		{
+			name: "disconnect", also: []string{"uninstall", "remove", "delete"}, answer: disconnect,
 			does: "removes it from Slack; you see what will happen and confirm first",
-			more: "It is for the person who installed it and for admins. A window lists what will happen; nothing happens before you press its button."},
-		{name: "help", also: []string{"hi", "hello", "hey", "thanks", "thank"}, shared: true, answer: help,
+			more: "It is for the person who installed it and for admins. A window lists what will happen; " +
+				"nothing happens before you press its button.",
+		},
+		{
+			name: "help", also: []string{"hi", "hello", "hey", "thanks", "thank"}, shared: true, answer: help,
 			does: "this list; `help disconnect` says more about one word",
-			more: "It lists the words, or says more about the one you name."},
+			more: "It lists the words, or says more about the one you name.",
+		},
 	}
 }
 
@@ -168,7 +197,7 @@ func words(text string, names ...string) string {
 	}
 
 	// People also type the command's name, or the app's, where that is not needed.
-	addressed := [][]string{{"connection"}}
+	var addressed [][]string
 	for _, n := range names {
 		name := strings.Fields(words(n))
 		if _, _, means := lookupWord(name); !means && len(name) > 0 {
@@ -202,8 +231,8 @@ func inWord(r rune) bool {
 }
 
 // answer finds the answer to what was said. It never fails: what cannot be found out is said.
-func answer(ctx context.Context, t *bot.Turn, text string, to audience) bot.Reply {
-	said := strings.Fields(words(text, t.Install.App().Name))
+func answer(ctx context.Context, t turn, text string, to audience) bot.Reply {
+	said := strings.Fields(words(text, t.command.Name, t.Install.App().Name))
 	w, rest, ok := lookupWord(said)
 	switch {
 	case len(said) == 0 && to == private:
@@ -213,7 +242,7 @@ func answer(ctx context.Context, t *bot.Turn, text string, to audience) bot.Repl
 	case !ok:
 		return notUnderstood(said, to)
 	case to == public && !w.shared:
-		return bot.Reply{Text: fmt.Sprintf("I only answer that privately. Type /connection %s.", w.name)}
+		return bot.Reply{Text: fmt.Sprintf("I only answer that privately. Type %s %s.", t.command.Name, w.name)}
 	}
 	return w.answer(ctx, t, ask{to: to, rest: rest})
 }
@@ -233,14 +262,14 @@ func notUnderstood(said []string, to audience) bot.Reply {
 	}
 	if to == public {
 		text += " Try `status`, `check` or `help`."
-		return bot.Reply{Text: text, Blocks: []slack.Block{section(text)}}
+		return bot.Reply{Text: text, Blocks: []slack.Block{mrkdwn.Section(text)}}
 	}
 	text += " Try `status`, `permissions`, `channels` or `help`."
 	var buttons []slack.BlockElement
-	for _, word := range []string{"status", "permissions", "help"} {
-		buttons = append(buttons, slack.NewButtonBlockElement(actionOffered+word, "", plain(strings.ToUpper(word[:1])+word[1:])))
+	for _, word := range offers {
+		buttons = append(buttons, mrkdwn.Button(actionOffered+word, capital(word), ""))
 	}
-	return bot.Reply{Text: text, Blocks: []slack.Block{section(text), slack.NewActionBlock("", buttons...)}}
+	return bot.Reply{Text: text, Blocks: []slack.Block{mrkdwn.Section(text), slack.NewActionBlock("", buttons...)}}
 }
 
 // nearest returns the known word that s is most likely a slip of: at most two slips away, and not more than half the word.

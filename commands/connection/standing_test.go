@@ -1,4 +1,4 @@
-package commands
+package connection
 
 // Who may act on a connection: asked of Slack at the moment of the act, in every way in.
 
@@ -13,6 +13,7 @@ import (
 	"github.com/slack-go/slack"
 
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/mrkdwn"
 	"github.com/switchboard-go/switchboard/slacksim"
 	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
@@ -226,7 +227,7 @@ func TestStatusSaysThatEventsAreHeldBack(t *testing.T) {
 			t.Fatal("it is never written down")
 		}
 	}
-	want := "Slack has been holding back events from this workspace since " + when(minute) + " (last heard " + when(minute) + ")"
+	want := "Slack has been holding back events from this workspace since " + mrkdwn.Time(minute) + " (last heard " + mrkdwn.Time(minute) + ")"
 	has(t, "a member", s.command(mia, "status"), "Working", "not everything reaches it", "!Nothing to do", want)
 	has(t, "the installer", s.command(leon, "check"), want)
 	has(t, "the Home tab", s.home(mia), want)

@@ -1,4 +1,4 @@
-package commands
+package connection
 
 // The test message: the shortest proof that the connection can write.
 
@@ -8,15 +8,16 @@ import (
 	"github.com/slack-go/slack"
 
 	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/install/mrkdwn"
 	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
 // test writes to the person who asks, and says what came of it.
-func test(ctx context.Context, t *bot.Turn, a ask) bot.Reply {
+func test(ctx context.Context, t turn, a ask) bot.Reply {
 	if no, may := a.mayAct(ctx, t, "do that"); !may {
 		return no
 	}
-	app := escape(t.Install.App().Name)
+	app := mrkdwn.Escape(t.Install.App().Name)
 	text := "This is the test message you asked for. " + app + " can write to you in this workspace."
 	switch {
 	case a.to == direct:

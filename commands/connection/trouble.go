@@ -1,4 +1,4 @@
-package commands
+package connection
 
 // What Slack refuses, in words: one table for every answer that has to tell of it.
 
@@ -8,15 +8,15 @@ import (
 	"slices"
 	"time"
 
-	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/mrkdwn"
 	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
 // slackSaid says in whole sentences, escaped, why a call of ours to Slack failed. needed are the permissions that the call takes,
 // for when one is missing. https://docs.slack.dev/reference/methods
-func slackSaid(t *bot.Turn, err error, needed ...string) string {
-	app := escape(t.Install.App().Name)
+func slackSaid(t turn, err error, needed ...string) string {
+	app := mrkdwn.Escape(t.Install.App().Name)
 	again := " Try again in a minute."
 	asked, limited := slackapi.RetryAfter(err)
 	switch reason := slackapi.SlackError(err); reason {
@@ -50,22 +50,22 @@ func slackSaid(t *bot.Turn, err error, needed ...string) string {
 		return "Slack had trouble of its own." + again
 	default:
 		if words := connection.ReasonText(reason); words != "" {
-			return escape(words) + more(t, "status", "to see what to do")
+			return mrkdwn.Escape(words) + more(t, "status", "to see what to do")
 		}
-		return "Slack said " + code(reason) + "."
+		return "Slack said " + mrkdwn.Code(reason) + "."
 	}
 }
 
 // lacking says which permissions are missing and what can't be done without them, in whole sentences.
-func lacking(t *bot.Turn, names []string) string {
+func lacking(t turn, names []string) string {
 	if len(names) == 0 {
 		return "It isn't allowed to do that here." + more(t, "permissions", "to see more")
 	}
-	return escape(t.Connection.Without("It", t.Install.Describe(names))) + more(t, "permissions", "to see more")
+	return mrkdwn.Escape(t.Connection.Without("It", t.Install.Describe(names))) + more(t, "permissions", "to see more")
 }
 
 // whyUnasked says, to go behind "because it", why there is nothing to ask Slack with.
-func whyUnasked(t *bot.Turn) string {
+func whyUnasked(t turn) string {
 	if t.Renewing() {
 		return "couldn't renew its access just now"
 	}
@@ -84,16 +84,19 @@ func whyUnasked(t *bot.Turn) string {
 	return "isn't connected here"
 }
 
+// featuresNamed is how many of them a sentence names.
+const featuresNamed = 3
+
 // features lists what the app can't do without these permissions, escaped; "" when that is not known.
 func features(scopes []connection.Scope) string {
 	var off []string
 	for _, s := range scopes {
-		if f := escape(clip(s.Feature, maxName)); f != "" && !slices.Contains(off, f) {
+		if f := mrkdwn.Escape(mrkdwn.Clip(s.Feature, mrkdwn.MaxName)); f != "" && !slices.Contains(off, f) {
 			off = append(off, f)
 		}
 	}
-	if n := len(off); n > named {
-		off = append(off[:named], count(n-named, "more thing"))
+	if n := len(off); n > featuresNamed {
+		off = append(off[:featuresNamed], count(n-featuresNamed, "more thing"))
 	}
 	return connection.Or(off)
 }

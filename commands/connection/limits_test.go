@@ -1,4 +1,4 @@
-package commands
+package connection
 
 // Slack refuses a message that is one character too long, and the person then reads nothing. So everything the app can say is made
 // here from the functions that say it, over many states, people and hostile names, and held against Slack's rules twice: by the
@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -256,7 +257,7 @@ func casts() []cast {
 	hostile = strings.ToValidUTF8(hostile, "")
 	var sixty []connection.Scope
 	for i := range 60 {
-		s := describe(fmt.Sprintf("thing%02d:%s", i, strings.Repeat("read", 9)))
+		s := described(fmt.Sprintf("thing%02d:%s", i, strings.Repeat("read", 9)))
 		s.Optional, s.Feature = i%2 == 0, fmt.Sprintf("doing thing %d for everybody in the workspace", i)
 		sixty = append(sixty, s)
 	}
@@ -268,10 +269,10 @@ func casts() []cast {
 			fifty[i].What, fifty[i].Outcome = connection.DidDisconnect, connection.OutcomeFail
 		}
 	}
-	ordinary := App()
+	ordinary := theApp()
 	ordinary.Operator, ordinary.SupportURL, ordinary.PrivacyURL, ordinary.Version = "Acme IT", "mailto:it@example.com", "https://example.com/privacy", "v1.2.3"
 	return []cast{
-		{"ordinary", ordinary, "Acme Corp", "U0ACMEDANA", Catalogue(), []connection.Change{{At: noon, By: connection.Person("U1"), What: connection.DidInstall, Outcome: connection.OutcomeDone}}},
+		{"ordinary", ordinary, "Acme Corp", "U0ACMEDANA", catalogue(), []connection.Change{{At: noon, By: connection.Person("U1"), What: connection.DidInstall, Outcome: connection.OutcomeDone}}},
 		{"hostile", install.App{Name: "Switch <b> & board that is very long", Summary: hostile, DataKept: hostile, Operator: hostile, Version: hostile,
 			SupportURL: "https://help.example.com/?" + strings.Repeat("q=1&", 100), PrivacyURL: "https://example.com/" + strings.Repeat("p", 500)}, hostile, "U" + strings.Repeat("A", 40), sixty, fifty},
 		{"empty", install.App{}, "", "", nil, nil},
@@ -288,7 +289,7 @@ func sayings(t *testing.T, c cast) (all []saying) {
 	addView := func(v any, format string, args ...any) {
 		all = append(all, saying{name: c.name + ": " + fmt.Sprintf(format, args...), view: v})
 	}
-	turn := func(byHand bool, state connection.State, org bool) *bot.Turn {
+	turnIn := func(byHand bool, state connection.State, org bool) turn {
 		cfg := install.Config{App: c.app, PublicURL: "https://bot.example.com", Scopes: c.scopes, Store: historyStore{lines: c.lines}}
 		if byHand {
 			cfg.BotToken = "xoxb-not-a-token"
@@ -306,7 +307,7 @@ func sayings(t *testing.T, c cast) (all []saying) {
 		if state == connection.NotConnected {
 			conn = connection.Connection{}
 		}
-		return &bot.Turn{Install: bot.InstallationOf(in, conn.Key, conn), UserID: cmp.Or(c.person, "U9"), UserTeam: "T1", ChannelID: "C1", Ref: "7F3K2QX", Log: slog.New(slog.DiscardHandler), Connection: conn}
+		return turn{&bot.Turn{Install: bot.InstallationOf(in, conn.Key, conn), UserID: cmp.Or(c.person, "U9"), UserTeam: "T1", ChannelID: "C1", Ref: "7F3K2QX", Log: slog.New(slog.DiscardHandler), Connection: conn}, whole}
 	}
 	places := []audience{private, direct, public}
 	people := []standing{unknown, stranger, guest, member, keeper}
@@ -316,7 +317,7 @@ func sayings(t *testing.T, c cast) (all []saying) {
 				continue // there is no such thing
 			}
 			for _, state := range []connection.State{connection.Active, connection.Limited, connection.Retrying, connection.ReconnectRequired, connection.Removed, connection.Paused, connection.NotConnected, connection.Unknown} {
-				tn := turn(byHand, state, org)
+				tn := turnIn(byHand, state, org)
 				h := tn.Health()
 				switch state {
 				case connection.Limited:
@@ -375,14 +376,23 @@ func sayings(t *testing.T, c cast) (all []saying) {
 					}
 					addView(view, "farewell %s", at)
 				}
-				add(notice(c.app, "U1", h), "notice %s", at)
-				add(resolved(c.app, connection.Notice{At: noon, Reason: h.Reason}, h), "resolved %s", at)
-				blocks, text := welcomeBlocks(c.app, "https://slack.com", tn.Connection, Catalogue())
-				add(bot.Reply{Text: text, Blocks: blocks}, "welcome %s", at)
+				told := whole.Messages(install.Config{App: c.app, Scopes: slices.Concat(c.scopes, catalogue())})
+				add(written(t, func(client *slack.Client) error {
+					_, _, err := told.Tell(ctx, client, "U1", h)
+					return err
+				}), "notice %s", at)
+				add(written(t, func(client *slack.Client) error {
+					return told.Resolve(ctx, client, connection.Notice{At: noon, Reason: h.Reason}, h)
+				}), "resolved %s", at)
+				add(written(t, func(client *slack.Client) error { return told.Welcome(ctx, client, tn.Connection) }), "welcome %s", at)
+				add(written(t, func(client *slack.Client) error {
+					_, _, err := told.TellMissing(ctx, client, "U1", install.MissingScopes{Connection: tn.Connection, Scopes: c.scopes, GrantURL: "https://bot.example.com/slack/install?connection=con_1"})
+					return err
+				}), "missing %s", at)
 			}
 		}
 	}
-	tn := turn(false, connection.Active, false)
+	tn := turnIn(false, connection.Active, false)
 	add(history(ctx, tn, ask{is: keeper}), "history")
 	addView(window("x", history(ctx, tn, ask{is: keeper})), "history in a window")
 	add(support(ctx, tn, ask{}), "support")

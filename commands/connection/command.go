@@ -1,0 +1,134 @@
+package connection
+
+// What comes with the command, and the turn that knows under which name it goes.
+
+import (
+	"context"
+	"strings"
+
+	"github.com/slack-go/slack"
+	"github.com/slack-go/slack/slackevents"
+
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/messages"
+)
+
+// Command is a slash command about the bot's own connection. Its Handlers, and what the pages and messages say, go by
+// the Name that it is given.
+type Command struct {
+	// Name is what people type, such as "/hello-status". Slack runs one app's command of a name in a workspace, so take
+	// one that has the app's name in it.
+	Name string
+
+	// Mentions answers the same words after a mention of the app, DirectMessages in its direct messages. Each takes a
+	// permission, and the place of a handler of the bot's own. Home shows the state in the Home tab, which is then all
+	// the tab has.
+	Mentions, DirectMessages, Home bool
+}
+
+// The ids of buttons stand in messages that are in Slack already, so they don't change.
+const (
+	actionCheck       = "connection.check"
+	actionTest        = "connection.test"
+	actionPermissions = "connection.permissions"
+	actionDisconnect  = "connection.disconnect"
+	actionMore        = "connection.more" // the menu behind the buttons; each choice is a word
+	actionOffered     = "connection.say." // and a word, for everybody who could type it
+)
+
+// Handlers returns what answers the command, its buttons, its window, and what else c has. They belong into
+// switchboard.App.Handlers.
+func (c Command) Handlers() []bot.Handler {
+	// What needs the permissions for reading who is who and where the app is says so where they are missing.
+	handlers := []bot.Handler{
+		bot.OnCommand(c.Name, func(ctx context.Context, t *bot.Turn, typed *slack.SlashCommand) (bot.Reply, error) {
+			return answer(ctx, turn{t, c}, typed.Text, private), nil
+		}).
+			Always().Uses("users:read", "team:read", readsPublic, readsPrivate).
+			Describe("Shows whether this app works here, and what to do if not", usage()),
+	}
+	if c.DirectMessages {
+		handlers = append(handlers, c.directMessage())
+	}
+	if c.Mentions {
+		handlers = append(handlers, c.mention())
+	}
+	if c.Home {
+		handlers = append(handlers, c.homeOpened())
+	}
+
+	for _, id := range []string{actionCheck, actionTest, actionPermissions, actionDisconnect} {
+		word := strings.TrimPrefix(id, "connection.")
+		handlers = append(handlers, c.pressed(id, func(*slack.InteractionCallback) string { return word }))
+	}
+	handlers = append(handlers, c.pressed(actionMore, chosen))
+	for _, word := range offers {
+		handlers = append(handlers, c.offered(word))
+	}
+	return append(handlers, c.confirmed())
+}
+
+// Commands is what the pages tell people to type. It belongs into switchboard.App.Commands.
+func (c Command) Commands() install.Commands {
+	return install.Commands{Status: c.Name + " status", Reconnect: c.Name + " reconnect", Disconnect: c.Name + " disconnect"}
+}
+
+// Messages writes to people about their connection, with a button in the welcome that tries whether it works. It
+// belongs into switchboard.App.Messages.
+func (c Command) Messages(cfg install.Config) install.Messages {
+	m := messages.New(cfg)
+	m.App.Commands, m.Home, m.Buttons = c.Commands(), c.Home, []slack.BlockElement{testButton()}
+	return m
+}
+
+// turn is one delivery to the command's handlers.
+type turn struct {
+	*bot.Turn
+	command Command
+}
+
+// directMessage answers everything people write to the app: with its Messages tab on, it must not stay silent.
+func (c Command) directMessage() bot.Handler {
+	return bot.OnMessage(`(?s).*`, func(ctx context.Context, t *bot.Turn, m *slackevents.MessageEvent) (bot.Reply, error) {
+		return answer(ctx, turn{t, c}, m.Text, direct), nil
+	}, forDirect...)
+}
+
+// mention answers in a thread below the message, so that the channel stays readable.
+func (c Command) mention() bot.Handler {
+	return bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Turn, e *slackevents.AppMentionEvent) error {
+		if t.ThreadTS == "" {
+			t.ThreadTS = e.TimeStamp
+		}
+
+		reply := answer(ctx, turn{t, c}, e.Text, public)
+		if reply.Then != nil {
+			// Everybody reads this one, and an edit notifies nobody: say the live answer only.
+			live, err := reply.Then(ctx)
+			if err != nil {
+				return err
+			}
+			reply = live
+		}
+		_, err := t.Say(ctx, reply)
+		return err
+	}, forMention...)
+}
+
+// What answering takes in a direct message, and after a mention.
+var (
+	forDirect  = []string{"im:history", "chat:write"}
+	forMention = []string{"app_mentions:read", "chat:write"}
+)
+
+// hears reports whether the words are answered in direct messages, by what is allowed.
+func (c Command) hears(in connection.Connection) bool {
+	return c.DirectMessages && allowed(in, forDirect...)
+}
+
+// hearsMentions reports whether the words are answered after a mention.
+func (c Command) hearsMentions(in connection.Connection) bool {
+	return c.Mentions && allowed(in, forMention...)
+}

@@ -1,0 +1,214 @@
+// Package messages has what any app can say to people about its connection: a welcome to whoever installed it, that it
+// needs reconnecting, that somebody wanted what it isn't allowed to do, and that all is well again. It is what an app
+// gets that has no Messages of its own; one that has more to say embeds it:
+//
+//	type mine struct{ messages.Messages }
+//
+//	func (m mine) Welcome(ctx context.Context, client *slack.Client, c connection.Connection) error { … }
+//
+// Who gets a message, and how often, is decided in package install.
+package messages
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/slack-go/slack"
+
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/mrkdwn"
+)
+
+// Messages is install.Messages in plain sentences. Of commands it tells only if App names some.
+type Messages struct {
+	App      install.App
+	SlackURL string               // where the app's own pages in Slack are; "": https://slack.com
+	Scopes   []connection.Scope   // all that the app can use
+	Home     bool                 // the app has a Home tab, and the welcome leads there
+	Buttons  []slack.BlockElement // of the welcome, besides the one that opens Home; handlers answer them
+}
+
+var _ install.Messages = Messages{}
+
+// New returns the Messages of the app in cfg.
+func New(cfg install.Config) Messages {
+	return Messages{App: cfg.App, SlackURL: cfg.SlackURL, Scopes: cfg.Scopes}
+}
+
+// ActionGrant is the id of buttons that lead to Slack's consent. They are links; Slack tells of the press anyway.
+const ActionGrant = "connection.grant"
+
+// maxSentence bounds a sentence that may list things.
+const maxSentence = 600
+
+// message is what somebody gets. Screen readers and notifications have the text, the others the blocks.
+type message struct {
+	text   string
+	blocks []slack.Block
+}
+
+func (m message) options() []slack.MsgOption {
+	return []slack.MsgOption{
+		slack.MsgOptionText(m.text, false), slack.MsgOptionBlocks(m.blocks...), slack.MsgOptionDisableLinkUnfurl(),
+	}
+}
+
+// post sends it to one person. Their id as the channel: Slack opens the direct message by itself.
+func (m message) post(ctx context.Context, client *slack.Client, userID string) (channel, ts string, err error) {
+	channel, ts, err = client.PostMessageContext(ctx, userID, m.options()...)
+	if err != nil {
+		return "", "", fmt.Errorf("write to %s: %w", userID, err)
+	}
+	return channel, ts, nil
+}
+
+// Tell writes to one person that the connection needs them.
+func (m Messages) Tell(
+	ctx context.Context, client *slack.Client, userID string, h install.Health,
+) (channel, ts string, err error) {
+	return m.trouble(userID, h).post(ctx, client, userID)
+}
+
+// TellMissing writes to a person who can allow it that others ask for what isn't allowed.
+func (m Messages) TellMissing(
+	ctx context.Context, client *slack.Client, userID string, w install.MissingScopes,
+) (channel, ts string, err error) {
+	return m.missing(userID, w).post(ctx, client, userID)
+}
+
+// Resolve edits one of those messages once the trouble is over.
+func (m Messages) Resolve(ctx context.Context, client *slack.Client, n connection.Notice, h install.Health) error {
+	_, _, _, err := client.UpdateMessageContext(ctx, n.Channel, n.TS, m.resolved(n, h).options()...)
+	if err != nil {
+		return fmt.Errorf("edit message to resolved: %w", err)
+	}
+	return nil
+}
+
+// trouble says what happened, why, until when it still works, and what happens if nobody acts.
+func (m Messages) trouble(userID string, h install.Health) message {
+	app, place := m.App.Name, h.Connection.Place()
+	happened := fmt.Sprintf("%s needs reconnecting in %s.", mrkdwn.Escape(app), mrkdwn.Name(place))
+	if h.ReasonText != "" {
+		happened += " " + mrkdwn.Escape(h.ReasonText)
+	}
+
+	stands, stops := "it doesn't work", "it stops working"
+	if m.App.Commands.Status != "" {
+		stands, stops = "its commands and messages don't work", "its commands and messages stop"
+	}
+	ahead := fmt.Sprintf("Until somebody reconnects it, %s there.", stands)
+	if !h.WorksUntil.IsZero() {
+		until := mrkdwn.Time(h.WorksUntil)
+		ahead = fmt.Sprintf("It still works until %s. If nobody reconnects it, %s then.", until, stops)
+	}
+	next := "Reconnecting takes about a minute."
+	if h.GrantURL == "" {
+		next = mrkdwn.Escape(h.NextStep)
+	}
+
+	text := happened + " " + ahead + " " + next
+	blocks := []slack.Block{
+		mrkdwn.Header(app + " needs reconnecting"),
+		mrkdwn.Section(happened + "\n" + ahead + "\n" + next),
+	}
+	if h.GrantURL != "" {
+		blocks = append(blocks, grantButton(h.GrantURL, "Reconnect", fmt.Sprintf("Reconnect %s to %s", app, mrkdwn.Short(place))))
+		text += " " + mrkdwn.Link(h.GrantURL, "Reconnect it") + "."
+	}
+
+	why := "You're getting this because you installed the app."
+	switch h.Connection.InstalledBy {
+	case userID:
+	case "":
+		why = "You're getting this because you're an admin."
+	default:
+		why = "You're getting this because you're an admin, " +
+			"and the person who installed it is no longer a full member or can't be reached."
+	}
+	blocks = append(blocks, mrkdwn.Section(why+" Nobody else was notified."), m.imprint())
+	return message{text: text + " " + why, blocks: blocks}
+}
+
+// resolved takes the place of trouble or missing, without anything to press.
+func (m Messages) resolved(n connection.Notice, h install.Health) message {
+	app, place := mrkdwn.Escape(m.App.Name), mrkdwn.Name(h.Connection.Place())
+	if n.Reason == connection.ReasonMissingScope {
+		text := fmt.Sprintf("%s is allowed everything in %s that people asked for. Nothing to do.", app, place)
+		return message{text: "Resolved: " + text, blocks: []slack.Block{
+			mrkdwn.Header("Resolved: everything is allowed"), mrkdwn.Section(text),
+			mrkdwn.Section("You were told that a permission was missing."), m.imprint(),
+		}}
+	}
+
+	back, next := "works again", "Nothing to do."
+	switch {
+	case h.Lacking:
+		back, next = "has its access again", h.Sentence+" "+h.NextStep
+	case h.State == connection.Limited:
+		next = h.Sentence
+	}
+	next = mrkdwn.Escape(mrkdwn.Clip(next, maxSentence))
+	text := strings.TrimSpace(fmt.Sprintf("Resolved: %s %s in %s. %s", app, back, place, next))
+
+	was := "You were told that it needed reconnecting, " + mrkdwn.Time(n.At) + "."
+	if why := connection.ReasonText(n.Reason); why != "" {
+		was += " " + mrkdwn.Escape(why)
+	}
+	return message{text: text, blocks: []slack.Block{
+		mrkdwn.Header("Resolved: " + m.App.Name + " " + back), mrkdwn.Section(text), mrkdwn.Section(was), m.imprint(),
+	}}
+}
+
+// missing says what somebody asked for, why the app can't do it, and how it is allowed.
+func (m Messages) missing(userID string, w install.MissingScopes) message {
+	app := m.App.Name
+	asked := fmt.Sprintf("Somebody in %s wanted something from %s that it can't do there.",
+		mrkdwn.Short(w.Connection.Place()), app)
+	why := w.Connection.Without(app, w.Scopes)
+	if len(w.Connection.Missing(m.Scopes)) == len(w.Scopes) {
+		why += " Everything else works."
+	}
+	asked, why = mrkdwn.Escape(asked), mrkdwn.Escape(mrkdwn.Clip(why, maxSentence))
+	next := "If you allow it, Slack asks you for exactly that; nothing else changes. If you don't, nothing changes at all."
+
+	foot := "You're getting this because you installed the app"
+	if w.Connection.InstalledBy != userID {
+		foot = "You're getting this because you're an admin"
+	}
+	foot += ", at most once a day. Nobody else was notified."
+
+	text := asked + " " + why + " " + next + " " + mrkdwn.Link(w.GrantURL, "Allow it") + "."
+	return message{text: text, blocks: []slack.Block{
+		mrkdwn.Section(asked + "\n" + why + "\n" + next),
+		grantButton(w.GrantURL, "Allow it", "Allow "+app+" to "+connection.Permitted(w.Scopes)),
+		mrkdwn.Context(foot + " " + strings.Join(Imprint(m.App), " · ")),
+	}}
+}
+
+// grantButton is the one thing to press in a message.
+func grantButton(address, words, spoken string) slack.Block {
+	b := mrkdwn.Button(ActionGrant, words, spoken)
+	b.URL, b.Style = address, slack.StylePrimary
+	return slack.NewActionBlock("", b)
+}
+
+func (m Messages) imprint() slack.Block { return mrkdwn.Context(strings.Join(Imprint(m.App), " · ")) }
+
+// Imprint says who runs the app, and where help is, each part with markup.
+func Imprint(app install.App) []string {
+	var parts []string
+	if app.Operator != "" {
+		parts = append(parts, "Run by "+mrkdwn.Name(app.Operator))
+	}
+	if app.SupportURL != "" {
+		parts = append(parts, mrkdwn.Link(app.SupportURL, "Get help"))
+	}
+	if app.PrivacyURL != "" {
+		parts = append(parts, mrkdwn.Link(app.PrivacyURL, "Privacy"))
+	}
+	return append(parts, mrkdwn.Name(cmp.Or(strings.TrimSpace(app.Name+" "+app.Version), "Slack app")))
+}

@@ -1,0 +1,160 @@
+// Package mrkdwn writes text and blocks for Slack: what comes from outside becomes no markup, and nothing is longer than
+// Slack takes, which would refuse the whole message.
+//
+//	text := "*" + mrkdwn.Escape(title) + "* is due " + mrkdwn.Time(due) + ", " + mrkdwn.Person(userID) + "."
+//	return bot.Reply{Text: text, Blocks: []slack.Block{mrkdwn.Section(text)}}, nil
+package mrkdwn
+
+import (
+	"fmt"
+	"html"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/slack-go/slack"
+)
+
+// Slack's limits, in characters: https://docs.slack.dev/reference/block-kit and /reference/views
+const (
+	MaxHeader = 150
+	MaxField  = 2000
+	MaxText   = 3000 // of a section
+	MaxButton = 75   // a button's or a menu's words, and what is read out for them
+	MaxTitle  = 24   // a window's title and its buttons
+)
+
+// MaxName is ours: as much as people read of a name from outside.
+const MaxName = 100
+
+// Plain is text without markup of at most so many characters.
+func Plain(s string, most int) *slack.TextBlockObject {
+	return slack.NewTextBlockObject(slack.PlainTextType, Clip(s, most), false, false)
+}
+
+// Text is text with markup, cut to MaxText.
+func Text(s string) *slack.TextBlockObject {
+	return slack.NewTextBlockObject(slack.MarkdownType, Cut(s, MaxText), false, false)
+}
+
+// Field is one field of a section: a name, and below it text with markup.
+func Field(name, value string) *slack.TextBlockObject {
+	return slack.NewTextBlockObject(slack.MarkdownType, Cut("*"+name+"*\n"+value, MaxField), false, false)
+}
+
+// Header is a headline without markup.
+func Header(s string) slack.Block { return slack.NewHeaderBlock(Plain(s, MaxHeader)) }
+
+// Section is a paragraph with markup.
+func Section(s string) slack.Block { return slack.NewSectionBlock(Text(s), nil, nil) }
+
+// Whole is a Section that Slack doesn't fold behind "Show more".
+func Whole(s string) slack.Block {
+	return slack.NewSectionBlock(Text(s), nil, nil, slack.SectionBlockOptionExpand(true))
+}
+
+// Context is small print with markup.
+func Context(s string) slack.Block { return slack.NewContextBlock("", Text(s)) }
+
+// Button is a button. spoken is what a screen reader says for it; "": its words.
+func Button(actionID, words, spoken string) *slack.ButtonBlockElement {
+	b := slack.NewButtonBlockElement(actionID, "", Plain(words, MaxButton))
+	b.AccessibilityLabel = Clip(spoken, MaxButton)
+	return b
+}
+
+// Clip is s in at most so many characters.
+func Clip(s string, most int) string {
+	if r := []rune(s); len(r) > most {
+		return string(r[:most-1]) + "…"
+	}
+	return s
+}
+
+// Cut is Clip for text with markup: what would be left of a link, a time or an escape is dropped, and code is ended.
+func Cut(s string, most int) string {
+	if utf8.RuneCountInString(s) <= most {
+		return s
+	}
+
+	const end = "…```"
+	s = string([]rune(s)[:most-len([]rune(end))])
+	if i := strings.LastIndexByte(s, '<'); i > strings.LastIndexByte(s, '>') {
+		s = s[:i]
+	}
+	if i := strings.LastIndexByte(s, '&'); i > strings.LastIndexByte(s, ';') {
+		s = s[:i]
+	}
+
+	s = strings.TrimRight(s, "`") + "…"
+	switch block := strings.Count(s, "```"); {
+	case block%2 == 1:
+		s += "```"
+	case (strings.Count(s, "`")-3*block)%2 == 1:
+		s += "`"
+	}
+	return s
+}
+
+var escapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
+
+// Escape makes text from outside harmless. Slack's own escapes in it are kept single.
+func Escape(s string) string { return escapes.Replace(html.UnescapeString(s)) }
+
+// Short is a name from outside, unescaped: on one line, of a length to be read, and without what would turn the text
+// behind it into code.
+func Short(s string) string {
+	return Clip(strings.ReplaceAll(strings.Join(strings.Fields(s), " "), "`", "'"), MaxName)
+}
+
+// Name is Short, escaped.
+func Name(s string) string { return Escape(Short(s)) }
+
+// listed is how many words a List has.
+const listed = 3
+
+// List is words from outside in the middle of a sentence, escaped; of many the first ones.
+func List(words []string) string {
+	var names []string
+	for i, w := range words {
+		if i == listed && len(words) > listed+1 {
+			names = append(names, fmt.Sprintf("and %d more", len(words)-listed))
+			break
+		}
+		names = append(names, Name(w))
+	}
+	return strings.Join(names, ", ")
+}
+
+// Code is a word of Slack's as it came, for those who look it up.
+func Code(s string) string {
+	return "`" + strings.ReplaceAll(Escape(Clip(s, 60)), "`", "'") + "`"
+}
+
+// Time is a moment in the reader's own zone, with UTC for those who read the plain text; "never" for the zero Time.
+func Time(t time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return fmt.Sprintf("<!date^%d^{date_short_pretty} at {time}|%s>", t.Unix(), t.UTC().Format("2006-01-02 15:04 UTC"))
+}
+
+// Day is Time without the time of day.
+func Day(t time.Time) string {
+	return fmt.Sprintf("<!date^%d^{date_short_pretty}|%s>", t.Unix(), t.UTC().Format("2006-01-02"))
+}
+
+// Person mentions somebody by their id; "unknown" without one. In a direct message that notifies nobody else.
+func Person(id string) string {
+	if id == "" {
+		return "unknown"
+	}
+	return "<@" + id + ">"
+}
+
+var addressEscapes = strings.NewReplacer("&", "&amp;", "<", "%3C", ">", "%3E", "|", "%7C", " ", "%20")
+
+// Link is an address to be pressed. What would end it, and what Slack escapes everywhere, is escaped in it, too.
+func Link(address, words string) string {
+	return "<" + addressEscapes.Replace(address) + "|" + Escape(words) + ">"
+}
