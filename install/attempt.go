@@ -77,7 +77,7 @@ type records struct {
 }
 
 // ended writes how an attempt ended that was begun (Store.BeginAttempt).
-func (rs *records) ended(ctx context.Context, a Attempt, p page) {
+func (rs *records) ended(ctx context.Context, a Attempt, p *page) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordBudget) // the callback's own may be spent
 	defer cancel()
 	a.Outcome, a.Reason, a.EndedAt = p.outcome, p.Reason, rs.now()
@@ -94,7 +94,7 @@ const (
 )
 
 // endedFree records an attempt that ended without a question to Slack, in one statement.
-func (rs *records) endedFree(ctx context.Context, a Attempt, p page) {
+func (rs *records) endedFree(ctx context.Context, a Attempt, p *page) {
 	if !rs.free.AllowN(rs.now(), 1) {
 		return
 	}

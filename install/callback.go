@@ -60,11 +60,10 @@ func (f *flow) callback(w http.ResponseWriter, r *http.Request) {
 	_, back.browser = f.cookie.of(r)
 	a, p := f.recognise(ctx, back)
 	if p == nil {
-		done := f.arrived(ctx, back, a)
-		p = &done
+		p = f.arrived(ctx, back, a)
 	}
 	f.undo.offer(w, r, p)
-	f.pages.show(w, r, *p)
+	f.pages.show(w, r, p)
 }
 
 // hashOfAnswer tells what Slack sent the browser back with from anything else it could have.
@@ -75,19 +74,19 @@ func hashOfAnswer(code, refusal string) []byte {
 
 // arrived goes on with an attempt whose browser is back with an answer of Slack's, and returns the last page. Only when
 // Slack can be asked is the state used up.
-func (f *flow) arrived(ctx context.Context, back arrival, a Attempt) page {
+func (f *flow) arrived(ctx context.Context, back arrival, a Attempt) *page {
 	a.ReturnedAt, a.AnswerHash = back.at, back.answer
 	switch {
 	case back.refusal != "":
 		p := f.pages.refused(back, a.Ref)
-		f.keepRequest(&p, a)
-		f.reassure(ctx, &p, a)
+		f.keepRequest(p, a)
+		f.reassure(ctx, p, a)
 		f.records.endedFree(ctx, a, p)
 		return p
 	case !codeLike.MatchString(back.code):
 		p := f.pages.of(outcomeOddCode, a.Ref)
-		f.keepRequest(&p, a)
-		f.reassure(ctx, &p, a)
+		f.keepRequest(p, a)
+		f.reassure(ctx, p, a)
 		return p
 	}
 	switch err := f.cfg.Tokens.Budgets.TakeInstall(ctx, f.crowd.suspect(back.from, back.at)); {
@@ -114,7 +113,7 @@ func (f *flow) arrived(ctx context.Context, back arrival, a Attempt) page {
 	if p.unasked {
 		a.ReturnedAt, a.AnswerHash = time.Time{}, nil // a reload does it
 	}
-	f.keepRequest(&p, a)
+	f.keepRequest(p, a)
 	f.records.ended(ctx, a, p)
 	return p
 }
@@ -124,16 +123,16 @@ func (f *flow) arrived(ctx context.Context, back arrival, a Attempt) page {
 var codeLike = regexp.MustCompile(`^[A-Za-z0-9._-]{1,512}$`)
 
 // finish spends the code, stores what Slack granted, and returns the last page.
-func (f *flow) finish(ctx context.Context, a *Attempt, code string) page {
+func (f *flow) finish(ctx context.Context, a *Attempt, code string) *page {
 	done, failed := f.connect(ctx, a, code)
 	switch {
 	case failed == nil:
 	case failed.Reason == outcomeUsedLink.reason, failed.Reason == outcomeNotStored.reason: // the journal may carry it through yet
-		return *failed
+		return failed
 	default:
 		// A link that stays where several people read it is not lost because one of them chose another workspace.
 		f.unused(ctx, a)
-		return *failed
+		return failed
 	}
 	done.undo, done.request = done.fresh(), a.Request
 	return f.success(ctx, done, a.Ref)
@@ -201,7 +200,7 @@ func (f *flow) connect(ctx context.Context, a *Attempt, code string) (done insta
 		p := f.pages.of(*why, a.Ref)
 		p.name("missing", quoted(got.c.Missing(connection.Required(f.cfg.Scopes))))
 		p.Facts = f.consents.giveBack(ctx, got.c, got.pairs)
-		return installed{}, &p
+		return installed{}, p
 	}
 	return f.keep(ctx, a, got)
 }
@@ -225,11 +224,11 @@ func (f *flow) obtain(ctx context.Context, a *Attempt, code string) (got consent
 	switch {
 	case c.Token == "" || strings.EqualFold(string(granted.TokenType), "user"):
 		f.log.ErrorContext(ctx, "exchange code: Slack gave no bot token", "ref", a.Ref, "token_type", string(granted.TokenType))
-		return consent{}, &notSetUp
+		return consent{}, notSetUp
 	case f.cfg.AppID != "" && c.AppID != f.cfg.AppID:
 		f.log.ErrorContext(ctx, "exchange code: Slack answered for another app", "ref", a.Ref,
 			"want", f.cfg.AppID, "got", c.AppID)
-		return consent{}, &notSetUp
+		return consent{}, notSetUp
 	}
 
 	// From here on the tokens that this workspace had may be spent: at Slack a consent ends the refresh token before it.
@@ -243,8 +242,7 @@ func (f *flow) meet(ctx context.Context, got *consent, ref string) *page {
 	was, err := f.consents.relied(ctx, got.c.Key)
 	if err != nil {
 		f.log.ErrorContext(ctx, "find connection of a consent", "ref", ref, "cause", err)
-		p := f.pages.of(outcomeNotStored, ref)
-		return &p
+		return f.pages.of(outcomeNotStored, ref)
 	}
 	if was.TeamID == got.c.TeamID { // else it is only its organisation's
 		got.was = was
@@ -260,15 +258,15 @@ func (f *flow) chosenByMistake(ctx context.Context, got consent, bound connectio
 	p.name("wanted", cmp.Or(bound.TeamName, "the workspace it was made for"))
 	if got.was.Token == "" {
 		p.Facts = f.consents.giveBack(ctx, got.c, got.pairs)
-		return &p
+		return p
 	}
 
 	if _, _, err := f.consents.put(ctx, got.c, got.pairs); err != nil {
 		f.log.ErrorContext(ctx, "keep the tokens of a workspace that was chosen by mistake", "ref", ref, "cause", err)
-		return &p
+		return p
 	}
 	p.Facts = []string{cmp.Or(got.c.TeamName, "That workspace") + " was connected before, and stays so."}
-	return &p
+	return p
 }
 
 // identified takes up what auth.test said of got's token, and returns the page for a token that is not to be stored.
@@ -284,14 +282,12 @@ func (f *flow) identified(ctx context.Context, got *consent, id connection.Ident
 		c.CheckAt = c.AuthorizedAt.Add(connection.CheckAgain)
 	case unasked != nil:
 		f.consents.discard(ctx, got.pairs)
-		p := f.pages.slackRefused(ctx, "auth.test after exchange", unasked, ref)
-		return &p
+		return f.pages.slackRefused(ctx, "auth.test after exchange", unasked, ref)
 	case !c.Org() && id.TeamID != c.TeamID:
 		f.log.ErrorContext(ctx, "auth.test names another workspace than the exchange", "ref", ref,
 			"exchange", c.TeamID, "auth_test", id.TeamID)
 		f.consents.discard(ctx, got.pairs)
-		p := f.pages.of(outcomeUnexpected, ref)
-		return &p
+		return f.pages.of(outcomeUnexpected, ref)
 	default:
 		c.BotID, c.TeamURL, c.CheckedAt = id.BotID, id.URL, c.AuthorizedAt
 		c.CheckAt = connection.NextCheck(connection.Active, c.CheckedAt, c.CheckedAt)
@@ -307,8 +303,7 @@ func (f *flow) keep(ctx context.Context, a *Attempt, got consent) (done installe
 	saved, before, err := f.consents.put(ctx, got.c, got.pairs)
 	if err != nil {
 		f.log.ErrorContext(ctx, "store connection", "ref", a.Ref, "cause", err)
-		p := f.pages.of(outcomeNotStored, a.Ref)
-		return installed{}, &p
+		return installed{}, f.pages.of(outcomeNotStored, a.Ref)
 	}
 	a.ConnectionID = saved.ID
 	done = installed{now: saved, before: before, by: got.c.AuthorizedBy}
@@ -323,7 +318,7 @@ func (f *flow) useLink(ctx context.Context, a *Attempt) (bound connection.Connec
 		f.log.ErrorContext(ctx, doing, "ref", a.Ref, "cause", err)
 		p := f.pages.of(outcomeRecordsDown, a.Ref)
 		p.unasked = true
-		return connection.Connection{}, &p
+		return connection.Connection{}, p
 	}
 	if a.BoundTo != "" {
 		asking, cancel := context.WithTimeout(ctx, startBudget)
@@ -342,8 +337,7 @@ func (f *flow) useLink(ctx context.Context, a *Attempt) (bound connection.Connec
 	case err != nil:
 		return silent("use up link", err)
 	case !first:
-		p := f.pages.of(*usedLink(bound), a.Ref)
-		return connection.Connection{}, &p
+		return connection.Connection{}, f.pages.of(*usedLink(bound), a.Ref)
 	}
 	return bound, nil
 }
@@ -366,5 +360,5 @@ func (f *flow) exchangeCode(ctx context.Context, a *Attempt, code string) (slack
 	// Slack has not looked at the code when it turned us away for asking too often, or was not reached at all.
 	var dial *net.OpError
 	p.unasked = limited || errors.As(err, &dial) && dial.Op == "dial"
-	return slackapi.Granted{}, &p
+	return slackapi.Granted{}, p
 }

@@ -542,7 +542,7 @@ var refusals = map[string]outcome{
 
 // refused is the page for an error that Slack put on the redirect. The code is looked up, never shown: it comes from
 // the address, which anybody can write.
-func (ps *pages) refused(back arrival, ref string) page {
+func (ps *pages) refused(back arrival, ref string) *page {
 	if back.refusal == "access_denied" && back.described {
 		return ps.of(outcomeCancelled, ref)
 	}
@@ -552,7 +552,7 @@ func (ps *pages) refused(back arrival, ref string) page {
 	return ps.of(outcomeDenied, ref)
 }
 
-func (ps *pages) rateLimited(seconds int, ref string) page {
+func (ps *pages) rateLimited(seconds int, ref string) *page {
 	p := ps.of(outcomeRateLimited, ref)
 	p.name("wait", strconv.Itoa(seconds))
 	p.retryAfter = seconds
@@ -560,7 +560,7 @@ func (ps *pages) rateLimited(seconds int, ref string) page {
 }
 
 // slackRefused is the page for a call to Slack that failed, and logs the cause.
-func (ps *pages) slackRefused(ctx context.Context, doing string, err error, ref string) page {
+func (ps *pages) slackRefused(ctx context.Context, doing string, err error, ref string) *page {
 	code := slackapi.SlackError(err)
 	ps.cfg.Log.WarnContext(ctx, doing, "ref", ref, "slack_error", code, "cause", slackapi.Cause(err))
 	wait, limited := slackapi.RetryAfter(err)
@@ -585,7 +585,7 @@ func (ps *pages) slackRefused(ctx context.Context, doing string, err error, ref 
 }
 
 // busy is the page for somebody who has to wait for others. Nothing was used up, so a reload goes on where it stopped.
-func (ps *pages) busy(ref string) page {
+func (ps *pages) busy(ref string) *page {
 	p := ps.of(outcomeBusy, ref)
 	p.retryAfter = int(busyWait / time.Second)
 	p.name("wait", strconv.Itoa(p.retryAfter))

@@ -129,8 +129,8 @@ type pages struct {
 }
 
 // of makes the answer for an outcome.
-func (ps *pages) of(s outcome, ref string) page {
-	p := page{
+func (ps *pages) of(s outcome, ref string) *page {
+	p := &page{
 		Status: s.status, State: string(s.outcome), Reason: s.reason, Title: s.title, Unchanged: s.unchanged,
 		Happened: strings.TrimSpace(s.happened + " " + ps.cfg.App.Commands.fill(s.typed, s.otherwise)),
 		Ref:      ref, outcome: s.outcome, good: s.good || s.status == http.StatusOK && s.outcome != OutcomeRefused,
@@ -216,7 +216,7 @@ func (ps *pages) guard(w http.ResponseWriter) {
 }
 
 // show writes p as the visitor likes it. Every ending passes here, so here each is counted and logged by its reason.
-func (ps *pages) show(w http.ResponseWriter, r *http.Request, p page) {
+func (ps *pages) show(w http.ResponseWriter, r *http.Request, p *page) {
 	level := slog.LevelInfo
 	switch {
 	case p.outcome == OutcomeFailed:
@@ -235,7 +235,7 @@ func (ps *pages) show(w http.ResponseWriter, r *http.Request, p page) {
 		return
 	}
 	ps.render(w, p.Status, "page.html", struct {
-		page
+		*page
 		App    App
 		Good   bool
 		Help   string // where to get it, with the reference

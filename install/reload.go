@@ -16,7 +16,7 @@ import (
 // again answers for a state that was used. To a reload, the back button or a double click in the browser that used it, it
 // says how that ended; the first request may still be under way, and is waited for. Another answer of Slack's for the same
 // state was not looked at, and the person has to know.
-func (f *flow) again(ctx context.Context, back arrival, a Attempt) page {
+func (f *flow) again(ctx context.Context, back arrival, a Attempt) *page {
 	if !links.SameHash(back.browser, a.BrowserHash) {
 		return f.pages.of(outcomeUsed, a.Ref)
 	}
@@ -40,7 +40,7 @@ func (f *flow) again(ctx context.Context, back arrival, a Attempt) page {
 			}
 		}
 	}
-	f.keepRequest(&p, a)
+	f.keepRequest(p, a)
 	return p
 }
 
@@ -50,7 +50,7 @@ func (f *flow) sameAnswer(back arrival, a Attempt) bool {
 }
 
 // againConnected is again for an attempt that connected a workspace. What is said of that workspace is what is known now.
-func (f *flow) againConnected(ctx context.Context, back arrival, a Attempt) page {
+func (f *flow) againConnected(ctx context.Context, back arrival, a Attempt) *page {
 	c, err := f.store.Get(ctx, a.ConnectionID)
 	if err != nil {
 		f.log.ErrorContext(ctx, "find connection of an install", "ref", a.Ref, "cause", err)
@@ -74,7 +74,7 @@ func (f *flow) againConnected(ctx context.Context, back arrival, a Attempt) page
 	}
 	p := f.pages.of(s, a.Ref)
 	p.name("workspace", cmp.Or(c.TeamName, "your workspace"))
-	f.keepRequest(&p, a)
+	f.keepRequest(p, a)
 	return p
 }
 

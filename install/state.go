@@ -59,8 +59,7 @@ func (f *flow) recognise(ctx context.Context, back arrival) (Attempt, *page) {
 	case errors.Is(err, connection.ErrNotFound):
 	case err != nil:
 		f.log.ErrorContext(ctx, "look up state", "ref", cmp.Or(a.Ref, "none"), "cause", err)
-		p := f.pages.of(outcomeRecordsDown, cmp.Or(a.Ref, links.NewRef()))
-		return Attempt{}, &p
+		return Attempt{}, f.pages.of(outcomeRecordsDown, cmp.Or(a.Ref, links.NewRef()))
 	default:
 		row.LinkUntil = a.LinkUntil
 		if signed.Nonce == nil {
@@ -69,8 +68,7 @@ func (f *flow) recognise(ctx context.Context, back arrival) (Attempt, *page) {
 		a = row
 	}
 	if !a.ReturnedAt.IsZero() {
-		p := f.again(ctx, back, a)
-		return Attempt{}, &p
+		return Attempt{}, f.again(ctx, back, a)
 	}
 	return f.belongs(ctx, back, a)
 }
@@ -78,7 +76,7 @@ func (f *flow) recognise(ctx context.Context, back arrival) (Attempt, *page) {
 func (f *flow) unknownState(ctx context.Context) *page {
 	p := f.pages.of(outcomeUnknownState, links.NewRef())
 	f.log.InfoContext(ctx, "callback with a made-up state", "ref", p.Ref)
-	return &p
+	return p
 }
 
 // belongs checks that an unused state came back in time, and to the browser that began with it.
@@ -88,11 +86,11 @@ func (f *flow) belongs(ctx context.Context, back arrival, a Attempt) (Attempt, *
 	case !back.at.Before(a.ExpiresAt):
 		p := f.pages.of(outcomeExpired, a.Ref)
 		if mine {
-			f.keepRequest(&p, a)
-			f.reassure(ctx, &p, a)
+			f.keepRequest(p, a)
+			f.reassure(ctx, p, a)
 		}
 		f.records.endedFree(ctx, a, p)
-		return Attempt{}, &p
+		return Attempt{}, p
 	case mine:
 		return a, nil
 	}
@@ -107,8 +105,8 @@ func (f *flow) belongs(ctx context.Context, back arrival, a Attempt) (Attempt, *
 		}
 		f.log.Log(ctx, level, "an install began at another address than the public one, so its browser can't be recognised", "ref", p.Ref,
 			"attempt", a.Ref, "began_at", a.Origin, "returned_to", back.origin, "public_url", f.cfg.Links.PublicURL)
-		return Attempt{}, &p
+		return Attempt{}, p
 	}
 	f.log.InfoContext(ctx, "callback in another browser", "ref", p.Ref, "attempt", a.Ref)
-	return Attempt{}, &p
+	return Attempt{}, p
 }

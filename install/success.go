@@ -52,7 +52,7 @@ func (i installed) byColleague() bool {
 
 // success asks Slack for what makes the page friendly, writes the welcome message, and returns the page. Nothing here can
 // fail the install.
-func (f *flow) success(ctx context.Context, i installed, ref string) page {
+func (f *flow) success(ctx context.Context, i installed, ref string) *page {
 	ctx, cancel := context.WithTimeout(ctx, extrasBudget)
 	defer cancel()
 	var work sync.WaitGroup
@@ -161,12 +161,12 @@ var successes = map[Outcome][]string{
 }
 
 // success says what the install led to, and names the workspace so that a wrong pick is seen.
-func (ps *pages) success(ctx context.Context, i installed, welcomed bool, ref string) page {
+func (ps *pages) success(ctx context.Context, i installed, welcomed bool, ref string) *page {
 	c, app := i.now, ps.cfg.App
 	name := cmp.Or(c.TeamName, "your workspace")
 	missing := c.Missing(ps.cfg.Scopes)
 	h := ps.headline(i, name)
-	p := page{
+	p := &page{
 		Status: http.StatusOK, State: "connected", Reason: h.reason, Ref: ref, outcome: h.outcome, good: true,
 		Title: h.title, Happened: h.happened,
 		Workspace: name, Org: c.Org(), ConnectionID: c.ID, Missing: missing, Initial: initial(name),
@@ -178,9 +178,9 @@ func (ps *pages) success(ctx context.Context, i installed, welcomed bool, ref st
 	needed := len(ps.cfg.Scopes)
 	p.Facts = append(p.Facts, fmt.Sprintf("Permissions: %d of %d allowed.", needed-len(missing), needed))
 	p.Facts = append(p.Facts, h.facts...)
-	ps.whereNext(&p, i, missing)
+	ps.whereNext(p, i, missing)
 	if len(missing) > 0 {
-		ps.limit(&p, c, name, missing)
+		ps.limit(p, c, name, missing)
 	}
 	if !welcomed {
 		p.Facts = append(p.Facts, "We couldn't send you a message in Slack. You'll find "+app.Name+" there under Apps.")

@@ -69,18 +69,18 @@ type undoing struct {
 }
 
 // takeBack removes what a browser asks to undo, and returns the page that says how that went.
-func (un *undo) takeBack(ctx context.Context, signed string, browser []byte, ref string) page {
+func (un *undo) takeBack(ctx context.Context, signed string, browser []byte, ref string) *page {
 	u := undoing{ref: ref}
 	if !un.cfg.Links.Verify("undo", signed, &u.asked) {
 		return un.pages.of(outcomeUndoBroken, ref)
 	}
 	if refused := un.claim(ctx, &u, browser); refused != nil {
-		return *refused
+		return refused
 	}
 	return un.remove(ctx, u)
 }
 
-func (un *undo) page(u undoing, s outcome) page {
+func (un *undo) page(u undoing, s outcome) *page {
 	p := un.pages.of(s, u.ref)
 	p.name("workspace", cmp.Or(u.c.TeamName, "the workspace"))
 	return p
@@ -88,7 +88,7 @@ func (un *undo) page(u undoing, s outcome) page {
 
 // retry is page for what went wrong on the way: it can be tried again, with what is as good as the one that was used and
 // lasts no longer.
-func (un *undo) retry(u undoing, s outcome) page {
+func (un *undo) retry(u undoing, s outcome) *page {
 	p := un.page(u, s)
 	u.asked.Nonce = links.NewNonce()
 	p.Undo = un.cfg.Links.Sign("undo", u.asked)
@@ -98,8 +98,7 @@ func (un *undo) retry(u undoing, s outcome) page {
 // claim finds the connection that u is about and uses u up, or returns the page that says why not.
 func (un *undo) claim(ctx context.Context, u *undoing, browser []byte) *page {
 	refuse := func(s outcome) *page {
-		p := un.page(*u, s)
-		return &p
+		return un.page(*u, s)
 	}
 	switch {
 	case subtle.ConstantTimeCompare(u.asked.Browser, browser) != 1:
@@ -126,8 +125,7 @@ func (un *undo) claim(ctx context.Context, u *undoing, browser []byte) *page {
 	switch {
 	case err != nil:
 		un.log.ErrorContext(ctx, "undo install", "ref", u.ref, "cause", err)
-		p := un.retry(*u, outcomeUndoRecords)
-		return &p
+		return un.retry(*u, outcomeUndoRecords)
 	case !first:
 		return refuse(outcomeUndoUnderWay)
 	}
@@ -135,7 +133,7 @@ func (un *undo) claim(ctx context.Context, u *undoing, browser []byte) *page {
 }
 
 // remove has the app of an install that is undone removed at Slack, and its access erased.
-func (un *undo) remove(ctx context.Context, u undoing) page {
+func (un *undo) remove(ctx context.Context, u undoing) *page {
 	said, err := un.cfg.Watch.Disconnect(ctx, u.c.Key, connection.Person(u.asked.By))
 	undone := outcomeUndone
 	gone := said == "ok" || said == connection.ReasonAccountInactive || said == connection.ReasonTokenRevoked
