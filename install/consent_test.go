@@ -6,8 +6,10 @@ package install_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -140,7 +142,7 @@ func TestImportedTokensAreRenewedAhead(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r.database = storagetest.SQLite(t) // from here on elsewhere
+			r.Database = storagetest.SQLite(t) // from here on elsewhere
 			in := r.replica(nil)
 			c.ID, c.TokenPair = "", chain(c.TokenPair, r.clock.Now())
 			u.TokenPair = connection.Imported(u.Token, u.RefreshToken, u.ExpiresAt, r.clock.Now())
@@ -182,5 +184,47 @@ func TestTokenOfAnotherWorkspaceIsRefused(t *testing.T) {
 	r.visitor(in).installs(start, slacksim.AcmeAdmin, slacksim.Choice{}).is(t, "another workspace", http.StatusInternalServerError, "unexpected")
 	if all, err := in.db.List(r.ctx); err != nil || len(all) != 0 {
 		t.Errorf("%d connections, %v", len(all), err)
+	}
+}
+
+// A first install that the database could not take is stored later, unless the person was faster.
+func TestInstallIsJournaled(t *testing.T) {
+	t.Parallel()
+	for _, again := range []bool{false, true} {
+		t.Run(fmt.Sprintf("again=%v", again), func(t *testing.T) {
+			eachRig(t, func(t *testing.T, r *rig) {
+				var in replica
+				in = r.replica(func(cfg *install.Config) {
+					cfg.HTTP = between("auth.test", func(*http.Response) { _ = in.db.Close() })
+				})
+				start := httptest.NewRecorder()
+				in.Handler().ServeHTTP(start, httptest.NewRequest(http.MethodGet, redirect+"/slack/install", nil))
+				back, err := r.slack.Authorize(r.ctx, start.Header().Get("Location"), slacksim.AcmeAdmin, slacksim.Choice{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				callback := httptest.NewRequest(http.MethodGet, back, nil)
+				callback.AddCookie(start.Result().Cookies()[0])
+				w := httptest.NewRecorder()
+				in.Handler().ServeHTTP(w, callback)
+				if w.Code != http.StatusServiceUnavailable {
+					t.Fatalf("callback: %d", w.Code)
+				}
+
+				next := r.replica(nil)
+				if again {
+					r.clock.Advance(time.Second)
+					r.connect(next, slacksim.AcmeAdmin)
+				}
+				r.clock.Advance(time.Minute)
+				r.settle(next)
+				c := r.row(next, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme})
+				if c.State != connection.Active || c.InstalledBy != slacksim.AcmeAdmin || c.Installs != 1 {
+					t.Errorf("%+v", c)
+				}
+				r.works(c)
+				r.emptyJournal()
+			})
+		})
 	}
 }

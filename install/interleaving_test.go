@@ -6,13 +6,11 @@ package install_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"reflect"
 	"runtime"
 	"slices"
@@ -32,60 +30,9 @@ import (
 	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
-// sqliteRig is for what no database has a part in.
-func sqliteRig(t *testing.T) *rig {
-	t.Parallel()
-	return newRig(t, storagetest.SQLite(t))
-}
-
-// update changes a row behind everybody's back.
-func (r *rig) update(in replica, k connection.Key, change func(c *connection.Connection)) {
-	r.t.Helper()
-	if _, err := in.db.Update(r.ctx, k, func(c *connection.Connection) error {
-		change(c)
-		c.Note(connection.Change{What: "test"})
-		return nil
-	}); err != nil {
-		r.t.Fatal(err)
-	}
-}
-
 func (r *rig) spoil(in replica, k connection.Key) {
 	r.t.Helper()
 	r.update(in, k, func(c *connection.Connection) { c.RefreshToken += "-gone" })
-}
-
-// is fails the test when the row of k is in another state.
-func (r *rig) is(in replica, k connection.Key, state connection.State, reason string) connection.Connection {
-	r.t.Helper()
-	c := r.row(in, k)
-	if c.State != state || c.Reason != reason {
-		r.t.Errorf("%s is %s (%s), not %s (%s)", k, c.State, c.Reason, state, reason)
-	}
-	return c
-}
-
-// spent fails the test unless refresh tokens were presented n times so far.
-func (r *rig) spent(n int) {
-	r.t.Helper()
-	if asked, _ := r.exchanges(); asked != n {
-		r.t.Errorf("%d exchanges, not %d", asked, n)
-	}
-}
-
-// raw is the database without our code.
-func (r *rig) raw() *sql.DB {
-	r.t.Helper()
-	driver, source := "pgx", r.database
-	if path, ok := strings.CutPrefix(r.database, "sqlite:"); ok {
-		driver, source = "sqlite", path
-	}
-	db, err := sql.Open(driver, source)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.t.Cleanup(func() { _ = db.Close() })
-	return db
 }
 
 // renewDue and tellAll do what Run does now and then, and must not fail.
@@ -171,9 +118,9 @@ func (r *rig) killed(userID string, change func(*install.Config)) {
 // elsewhere is a replica on another machine, with a journal of its own.
 func (r *rig) elsewhere(change func(*install.Config)) replica {
 	r.t.Helper()
-	was := r.folder
-	defer func() { r.folder = was }()
-	r.folder = r.t.TempDir() + "/journal"
+	was := r.Folder
+	defer func() { r.Folder = was }()
+	r.Folder = r.t.TempDir() + "/journal"
 	return r.replica(change)
 }
 
@@ -192,18 +139,6 @@ func (r *rig) settle(in replica) {
 		r.t.Errorf("replay: %d left, %v", left, err)
 	}
 	r.emptyJournal()
-}
-
-// held is an HTTP client that keeps the answer to its first renewal back: answered is closed when Slack has given it, and it is
-// passed on when goOn is closed.
-func held() (client *http.Client, answered, goOn chan struct{}) {
-	answered, goOn = make(chan struct{}), make(chan struct{})
-	var once sync.Once
-	return between("oauth.v2.access", func(resp *http.Response) {
-		if refresh(resp.Request) {
-			once.Do(func() { close(answered); <-goOn })
-		}
-	}), answered, goOn
 }
 
 // However many use or check a connection while its renewal fails, in one moment that is one failure.
@@ -419,59 +354,6 @@ func TestLockedBudget(t *testing.T) {
 	r.spent(1)
 }
 
-// The clocks of two machines are a minute apart, one way or the other: a lease holds all the same, and it ends all the same.
-func TestLeaseWithClocksApart(t *testing.T) {
-	t.Parallel()
-	for _, skew := range []time.Duration{time.Minute, -time.Minute} {
-		t.Run(skew.String(), func(t *testing.T) {
-			t.Parallel()
-			eachRig(t, func(t *testing.T, r *rig) {
-				client, answered, goOn := held()
-				a := r.replica(func(cfg *install.Config) { cfg.HTTP = client })
-				b := r.replica(func(cfg *install.Config) { cfg.Now = func() time.Time { return r.clock.Now().Add(skew) } })
-				c := r.connect(a, slacksim.AcmeAdmin)
-				r.slack.SetApp(func(x *slacksim.App) { x.StrictRefresh, x.RefreshGrace = false, time.Minute })
-				r.due()
-				r.clock.Advance(2 * time.Minute)
-				var holder sync.WaitGroup
-				holder.Go(func() {
-					if err := a.Renew(r.ctx, c.Key); err != nil {
-						t.Error(err)
-					}
-				})
-				<-answered
-				for range 3 {
-					if err := b.Renew(r.ctx, c.Key); err == nil {
-						t.Error("renewed though another process holds the lease")
-					}
-					r.renewDue(b)
-					r.clock.Advance(9 * time.Second)
-				}
-				close(goOn)
-				holder.Wait()
-				r.spent(1)
-				r.works(r.row(a, c.Key))
-
-				// Who took this one is dead. The other sees that by its own clock.
-				r.due()
-				r.clock.Advance(2 * time.Minute)
-				taken := r.clock.Now()
-				r.update(a, c.Key, func(c *connection.Connection) { c.LeaseUntil = taken.Add(30 * time.Second) })
-				was := r.row(a, c.Key).Token
-				for r.row(a, c.Key).Token == was && r.clock.Now().Sub(taken) < 5*time.Minute {
-					r.renewDue(b)
-					r.clock.Advance(5 * time.Second)
-				}
-				if took := r.clock.Now().Sub(taken); took < 30*time.Second || took > 3*time.Minute {
-					t.Errorf("the lease of a dead process was over after %v", took)
-				}
-				r.spent(2)
-				r.works(r.row(a, c.Key))
-			})
-		})
-	}
-}
-
 // Rows that cannot be read, and those of another app, fill every list of work; what can be done is done all the same.
 func TestRowsInTheWay(t *testing.T) {
 	r := sqliteRig(t)
@@ -486,7 +368,7 @@ func TestRowsInTheWay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	unreadable, err := storage.Open(r.ctx, r.database, keys)
+	unreadable, err := storage.Open(r.ctx, r.Database, keys)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -819,40 +701,6 @@ func TestRemovalDuringRenewal(t *testing.T) {
 	})
 }
 
-// An entry of the journal that no key at hand opens may hold the successor of what is in the row. It is waited for, but not for
-// ever, and by nobody else.
-func TestEntryThatCannotBeOpened(t *testing.T) {
-	r := sqliteRig(t)
-	in := r.replica(nil)
-	a, b := r.connect(in, slacksim.AcmeAdmin), r.connect(in, slacksim.BirchAdmin)
-	own := r.keys
-	r.keys = seal.NewKey()
-	if _, err := r.replica(nil).db.Journal(connection.Grant{TokenOwner: connection.TokenOwner{Key: a.Key}, Origin: connection.Renewal{Spent: "x"}, Token: "y", Refresh: "z", Life: life, At: r.clock.Now()}); err != nil {
-		t.Fatal(err)
-	}
-	r.keys = own
-	for _, c := range []connection.Connection{a, b} {
-		r.update(in, c.Key, func(c *connection.Connection) { c.RenewAt = r.clock.Now() })
-	}
-	r.clock.Advance(50 * time.Minute)
-	if left, err := in.Replay(r.ctx); left != 1 || err == nil {
-		t.Errorf("replay: %d left, %v", left, err)
-	}
-	r.renewDue(in)
-	r.spent(1)
-	r.works(r.row(in, b.Key))
-	if _, err := in.Open(r.ctx, a.Key); err != nil {
-		t.Errorf("its token of now: %v", err)
-	}
-	r.clock.Advance(20 * time.Minute) // the entry's age is by the machine's clock
-	r.renewDue(in)
-	r.spent(2)
-	r.works(r.row(in, a.Key))
-	if left, _ := in.Replay(r.ctx); left != 1 {
-		t.Error("the entry is gone, and the key might have come back")
-	}
-}
-
 // A message that certainly did not leave is sent later, once; and not before the time that Slack asked for.
 func TestToldLater(t *testing.T) {
 	t.Parallel()
@@ -932,87 +780,6 @@ func TestToldAtTheStop(t *testing.T) {
 	slices.Sort(x.to)
 	if !slices.Equal(x.to, []string{slacksim.AcmeMember, slacksim.BirchMember}) {
 		t.Errorf("told %v", x.to)
-	}
-}
-
-// Slack asks to wait for a month. No renewal of any workspace is put off for longer than a quarter of an hour.
-func TestMadRetryAfter(t *testing.T) {
-	r := sqliteRig(t)
-	in := r.replica(nil)
-	a, b := r.connect(in, slacksim.AcmeAdmin), r.connect(in, slacksim.BirchAdmin)
-	r.due()
-	r.slack.Inject(slacksim.Fault{Method: "oauth.v2.access", RetryAfter: 30 * 86400, Times: 1})
-	_ = in.Renew(r.ctx, a.Key)
-	r.clock.Advance(15*time.Minute - time.Second)
-	r.renewDue(in)
-	_ = in.Renew(r.ctx, b.Key)
-	r.spent(1)
-	r.clock.Advance(time.Minute)
-	next := r.replica(nil)
-	r.renewDue(next)
-	r.spent(3)
-	r.works(r.row(next, a.Key))
-	r.works(r.row(next, b.Key))
-}
-
-// An entry of the journal is stored and cannot be removed. It is done with: it holds up neither other entries nor later
-// renewals of its own owner, and is removed when that works.
-func TestEntryThatCannotBeRemoved(t *testing.T) {
-	r := sqliteRig(t)
-	in := r.replica(nil)
-	a, b := r.connect(in, slacksim.AcmeAdmin), r.connect(in, slacksim.BirchAdmin)
-	r.breaches = true // these pairs are ours, not Slack's
-	journal := func(c connection.Connection) {
-		t.Helper()
-		if _, err := in.db.Journal(connection.Grant{TokenOwner: connection.TokenOwner{Key: c.Key}, Origin: connection.Renewal{Spent: c.RefreshToken}, Token: "xoxe.xoxb-1-new", Refresh: c.RefreshToken + "-new",
-			Life: life, At: r.clock.Now()}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	journal(a)
-	journal(b)
-	disk, err := sql.Open("sqlite", filepath.Join(r.folder, "journal.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = disk.Close() }()
-	do := func(statement string) {
-		t.Helper()
-		if _, err := disk.ExecContext(r.ctx, statement); err != nil {
-			t.Fatal(err)
-		}
-	}
-	do("CREATE TRIGGER stuck BEFORE INSERT ON entries WHEN NEW.standing = 1 AND NEW.team_id = '" + a.TeamID + "' BEGIN SELECT RAISE(ABORT, 'disk full'); END")
-	replay := func(want int) {
-		t.Helper()
-		if left, err := in.Replay(r.ctx); left != want || err != nil {
-			t.Errorf("replay: %d left, %v", left, err)
-		}
-	}
-	replay(0)
-	replay(1)
-	for _, c := range []connection.Connection{a, b} {
-		if now := r.row(in, c.Key); now.RefreshToken != c.RefreshToken+"-new" {
-			t.Errorf("the pair of %s is not stored", c.TeamID)
-		}
-	}
-	r.update(in, a.Key, func(c *connection.Connection) { c.RefreshToken = a.RefreshToken })
-	r.due()
-	r.clock.Advance(life) // somebody waits for it
-	ctx, cancel := context.WithTimeout(r.ctx, 5*time.Second)
-	defer cancel()
-	if c, err := in.Open(ctx, a.Key); err != nil {
-		t.Errorf("its holder is not renewed any more: %v", err)
-	} else {
-		r.works(c)
-	}
-	do("DROP TRIGGER stuck")
-	replay(2) // and the newer one
-	r.emptyJournal()
-	for _, p := range r.kept() {
-		if p.TeamID == a.TeamID && p.Token != r.row(in, a.Key).Token {
-			t.Error("what is kept is not what is stored")
-		}
 	}
 }
 
@@ -1125,54 +892,6 @@ func TestConsentComesBackLate(t *testing.T) {
 	}
 }
 
-// The budget is empty and many wait for it. They look now and then, and write nothing.
-func TestWaitingForTheBudget(t *testing.T) {
-	r := sqliteRig(t)
-	in := r.replica(nil)
-	var keys []connection.Key
-	for _, id := range []string{slacksim.AcmeAdmin, slacksim.BirchAdmin} {
-		keys = append(keys, r.connect(in, id).Key)
-	}
-	r.clock.Advance(life + time.Hour)
-	if err := in.db.ClosedUntil(r.ctx, slackapi.Budget{Name: "oauth.v2.access", Interval: time.Second / 8, Burst: 100}, r.clock.Now().Add(time.Minute)); err != nil {
-		t.Fatal(err)
-	}
-	raw := r.raw()
-	writes := func() (n int) {
-		t.Helper()
-		if err := raw.QueryRow("SELECT sum(version) FROM connections").Scan(&n); err != nil {
-			t.Fatal(err)
-		}
-		return n
-	}
-	if err := in.Renew(r.ctx, keys[0]); err == nil { // the first finds out
-		t.Error("renewed without a budget")
-	}
-	before := writes()
-	ctx, cancel := context.WithTimeout(r.ctx, 500*time.Millisecond)
-	defer cancel()
-	var all sync.WaitGroup
-	for i := range 50 {
-		all.Go(func() {
-			if _, err := in.Open(ctx, keys[i%len(keys)]); err == nil || ctx.Err() == nil {
-				t.Errorf("did not wait: %v", err)
-			}
-		})
-	}
-	all.Wait()
-	in.Settle()
-	if n := writes() - before; n > 0 {
-		t.Errorf("50 who waited for half a second wrote %d times", n)
-	}
-	r.spent(0)
-	r.clock.Advance(2 * time.Minute)
-	for _, k := range keys {
-		if _, err := in.Open(r.ctx, k); err != nil {
-			t.Error(err)
-		}
-	}
-}
-
 // While a consent from the journal is brought home, Slack is asked about it; what happens in that moment stays so.
 func TestReplayMeetsChanges(t *testing.T) {
 	t.Parallel()
@@ -1280,7 +999,7 @@ func TestWhichConsentIsLater(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := sqliteRig(t)
-			r.breaches = test.replayed // the token that the later consent ended is tried
+			r.Breaches = test.replayed // the token that the later consent ended is tried
 			other := r.elsewhere(forPeople)
 			odd := func(cfg *install.Config) {
 				forPeople(cfg)
@@ -1349,40 +1068,6 @@ func TestRemovalsOfOthers(t *testing.T) {
 		t.Error(err)
 	}
 	r.is(in, c.Key, connection.Removed, connection.ReasonUninstalled)
-}
-
-// However many rows can't be opened, the others are moved to rotation.
-func TestUnreadableMakeRoom(t *testing.T) {
-	r := sqliteRig(t)
-	r.slack.SetApp(func(a *slacksim.App) { a.TokenRotation = false })
-	in := r.replica(func(cfg *install.Config) { cfg.MoveToRotation = true })
-	c := r.connect(in, slacksim.AcmeAdmin)
-	r.slack.SetApp(func(a *slacksim.App) { a.TokenRotation = true })
-	keys, err := seal.ParseKeys(seal.NewKey())
-	if err != nil {
-		t.Fatal(err)
-	}
-	stranger, err := storage.Open(r.ctx, r.database, keys)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = stranger.Close() })
-	for i := range 200 {
-		if _, err := stranger.Add(r.ctx, connection.Connection{Key: connection.Key{AppID: c.AppID, TeamID: fmt.Sprintf("TLL%04d", i)},
-			TokenPair: connection.Started("xoxb-1", "", 0, r.clock.Now()), State: connection.Active, InstalledAt: r.clock.Now(), AuthorizedAt: r.clock.Now()}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := r.raw().ExecContext(r.ctx, "UPDATE connections SET id = 'con_0' || team_id WHERE team_id LIKE 'TLL%'"); err != nil { // before c
-		t.Fatal(err)
-	}
-	for range 5 {
-		r.renewDue(in)
-		r.clock.Advance(time.Second)
-	}
-	if r.row(in, c.Key).RefreshToken == "" {
-		t.Error("never moved")
-	}
 }
 
 // Slack asks us to wait before the next message: that is for all replicas.

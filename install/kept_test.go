@@ -4,8 +4,6 @@ package install_test
 
 import (
 	"bufio"
-	"context"
-	"database/sql"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -25,39 +23,6 @@ import (
 	"github.com/switchboard-go/switchboard/slacksim"
 	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
-
-// snapshot keeps what the database says of connections, as a backup does or a standby that lags. back puts it in place.
-func (r *rig) snapshot() (back func()) {
-	r.t.Helper()
-	raw := r.raw()
-	do := func(statements ...string) {
-		r.t.Helper()
-		for _, s := range statements {
-			if _, err := raw.ExecContext(r.ctx, s); err != nil {
-				r.t.Fatalf("%s: %v", s, err)
-			}
-		}
-	}
-	do("CREATE TABLE old_connections AS SELECT * FROM connections", "CREATE TABLE old_users AS SELECT * FROM user_tokens",
-		"CREATE TABLE old_lines AS SELECT id FROM connection_history")
-	return func() {
-		r.t.Helper()
-		do("DELETE FROM connection_history WHERE id NOT IN (SELECT id FROM old_lines)", "DELETE FROM user_tokens",
-			"DELETE FROM connections WHERE id NOT IN (SELECT id FROM old_connections)")
-		// A row is put back in place, or its history would go with it.
-		columns := []string{}
-		rows, err := raw.QueryContext(r.ctx, "SELECT * FROM old_connections WHERE 1 = 0")
-		if err == nil {
-			columns, err = rows.Columns()
-		}
-		if err := errors.Join(err, rows.Close()); err != nil {
-			r.t.Fatal(err)
-		}
-		list := strings.Join(columns, ", ")
-		do("UPDATE connections SET ("+list+") = (SELECT "+list+" FROM old_connections o WHERE o.id = connections.id)",
-			"INSERT INTO user_tokens SELECT * FROM old_users")
-	}
-}
 
 // rounds does for two minutes what Run does on each of the replicas, the first one first.
 func (r *rig) rounds(replicas ...replica) {
@@ -250,7 +215,7 @@ var failovers = []failover{
 		}
 		back()
 		again := r.replica(nil)
-		r.breaches = true // a token of a removed app is tried, once
+		r.Breaches = true // a token of a removed app is tried, once
 		r.clock.Advance(7 * time.Hour)
 		r.rounds(again, b)
 		if now := r.row(again, c.Key); now.State != connection.Removed || now.Token != "" {
@@ -296,7 +261,7 @@ var failovers = []failover{
 	}},
 	{"SQLite: the file is replaced by an old copy", true, func(r *rig, a, b replica) string {
 		c := r.connect(a, slacksim.AcmeAdmin)
-		path := strings.TrimPrefix(r.database, "sqlite:")
+		path := strings.TrimPrefix(r.Database, "sqlite:")
 		r.moveFile("VACUUM INTO '" + path + ".old'")
 		for range 2 {
 			r.due()
@@ -338,7 +303,7 @@ func TestWhatAFailoverCosts(t *testing.T) {
 		t.Run(f.situation, func(t *testing.T) {
 			t.Parallel()
 			run := func(t *testing.T, r *rig) {
-				r.breaches = true // refresh tokens that are spent are tried, because the row holds them
+				r.Breaches = true // refresh tokens that are spent are tried, because the row holds them
 				saw := f.happens(r, r.replica(nil), r.elsewhere(nil))
 				t.Logf("| %s | %s |", f.situation, saw)
 				if saw != said[f.situation] {
@@ -473,7 +438,7 @@ func TestCompetingConsents(t *testing.T) {
 		t.Run("side by side, "+skew.String(), func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, storagetest.SQLite(t))
-			r.breaches = true // the refresh token that the later consent ended is tried
+			r.Breaches = true // the refresh token that the later consent ended is tried
 			second := r.elsewhere(forPeople)
 			r.connect(second, slacksim.AcmeAdmin)
 			r.clock.Advance(time.Hour)
@@ -539,7 +504,7 @@ func TestManyConsentsAtOnce(t *testing.T) {
 	t.Parallel()
 	const many = 30
 	r := newRig(t, storagetest.SQLite(t))
-	r.breaches = true
+	r.Breaches = true
 	in := r.replica(nil)
 	var callbacks []*http.Request
 	for range many {
@@ -594,80 +559,6 @@ func TestOlderReleaseBeside(t *testing.T) {
 	}
 }
 
-// The disk takes nothing and the database is away: what Slack handed out waits in memory, and is stored when the
-// database is back.
-func TestPairThatOnlyMemoryHas(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, storagetest.SQLite(t))
-	var lock *sql.Conn
-	in := r.replica(func(cfg *install.Config) {
-		cfg.HTTP = between("oauth.v2.access", func(resp *http.Response) {
-			if !refresh(resp.Request) {
-				return
-			}
-			if err := os.RemoveAll(r.folder); err != nil {
-				t.Error(err)
-			}
-			if err := os.WriteFile(r.folder, nil, 0o600); err != nil { // so that it can't be made anew
-				t.Error(err)
-			}
-			var err error
-			if lock, err = r.raw().Conn(r.ctx); err == nil {
-				_, err = lock.ExecContext(r.ctx, "BEGIN EXCLUSIVE")
-			}
-			if err != nil {
-				t.Error(err)
-			}
-		})
-	})
-	c := r.connect(in, slacksim.AcmeAdmin)
-	r.due()
-	short, cancel := context.WithTimeout(r.ctx, 100*time.Millisecond)
-	_ = in.Renew(short, c.Key)
-	cancel()
-	in.Settle()
-	if err := in.db.JournalReady(r.ctx); err == nil {
-		t.Error("the journal can be written")
-	}
-	if _, err := lock.ExecContext(r.ctx, "ROLLBACK"); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Remove(r.folder); err != nil {
-		t.Fatal(err)
-	}
-	if left, err := in.Replay(r.ctx); left > 0 || err != nil {
-		t.Errorf("replay: %d left, %v", left, err)
-	}
-	r.works(r.is(in, c.Key, connection.Active, ""))
-	r.spent(1)
-	if kept := r.kept(); len(kept) != 1 || kept[0].Token != r.row(in, c.Key).Token {
-		t.Errorf("%d pairs in the journal that was made anew", len(kept))
-	}
-}
-
-// Whoever is about to renew first offers what the store has lost, whether or not anything was compared since.
-func TestRenewalOffersFirst(t *testing.T) {
-	t.Parallel()
-	eachRig(t, func(t *testing.T, r *rig) {
-		in := r.replica(nil)
-		c := r.connect(in, slacksim.AcmeAdmin)
-		if err := in.CompareAll(r.ctx); err != nil {
-			t.Fatal(err)
-		}
-		r.due()
-		back := r.snapshot()
-		r.renewDue(in)
-		newest := r.row(in, c.Key)
-		back()
-		r.renewDue(in)
-		if now := r.row(in, c.Key); now.Token != newest.Token || now.Generation != newest.Generation {
-			t.Errorf("generation %d is in the row, not %d", now.Generation, newest.Generation)
-		}
-		r.works(r.row(in, c.Key))
-		r.spent(1) // nothing that was spent is tried
-	})
-}
-
 // Two consents ran side by side, and the clocks have the one lose that Slack answered last. Its callback keeps its pair
 // until the renewal of the other one is refused, however long nothing runs in between.
 func TestLosersOwnPairIsPutAside(t *testing.T) {
@@ -676,7 +567,7 @@ func TestLosersOwnPairIsPutAside(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, storagetest.SQLite(t))
-			r.breaches = true // the refresh token that the later consent ended is tried
+			r.Breaches = true // the refresh token that the later consent ended is tried
 			ahead := r.elsewhere(func(c *install.Config) { c.Now = func() time.Time { return r.clock.Now().Add(30 * time.Second) } })
 			r.connect(ahead, slacksim.AcmeAdmin)
 			r.clock.Advance(time.Hour)
@@ -707,7 +598,7 @@ func TestLosersOwnPairIsPutAside(t *testing.T) {
 func TestRivalIsTriedSoon(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, storagetest.SQLite(t))
-	r.breaches = true // two refresh tokens that later consents ended are tried
+	r.Breaches = true // two refresh tokens that later consents ended are tried
 	// during is a replica with a clock ahead, at which something happens before its code is spent.
 	during := func(ahead time.Duration, happens func()) replica {
 		return r.replica(func(cfg *install.Config) {

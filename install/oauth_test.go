@@ -120,10 +120,10 @@ func TestStartsLeaveNothing(t *testing.T) {
 // A state works once, on whichever replica, with any of the keys; elsewhere and signed by nobody's key it works never.
 func TestStateWorksOnce(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
-		first, second := r.keys, seal.NewKey()
-		r.keys = first + "," + second
+		first, second := r.Keys, seal.NewKey()
+		r.Keys = first + "," + second
 		old := r.replica(nil)
-		r.keys = second + "," + first // the new key signs, the old one still verifies
+		r.Keys = second + "," + first // the new key signs, the old one still verifies
 		rotated := r.replica(nil)
 		stranger := r.replica(func(cfg *install.Config) { cfg.SigningKeys = []connection.Secret{"a key of nobody"} })
 
@@ -349,7 +349,7 @@ func TestCodesThatCannotBe(t *testing.T) {
 		t.Error("a code is in the log")
 	}
 	v.get(back).is(t, "the code of Slack", 200, "connected")
-	r.breaches = true
+	r.Breaches = true
 	for _, code := range []string{strings.Repeat("7", 512), "aZ0._-"} {
 		v.get(withCode(v.back(start, slacksim.AcmeAdmin), code)).is(t, "what could be one", 400, "code_spent")
 	}
@@ -361,7 +361,7 @@ func TestCodesThatCannotBe(t *testing.T) {
 // However long Slack takes for strangers' codes, a person who consented waits for nobody.
 func TestStrangersHoldUpNobody(t *testing.T) {
 	r := newRig(t, storagetest.SQLite(t))
-	r.breaches = true // codes that Slack does not know
+	r.Breaches = true // codes that Slack does not know
 	slow, asked := make(chan struct{}), make(chan struct{}, 100)
 	in := r.replica(exchanging(func(req *http.Request, code string, next http.RoundTripper) (*http.Response, error) {
 		if strings.HasPrefix(code, "made-up") {
@@ -409,7 +409,7 @@ func TestInstallsShareTheBudget(t *testing.T) {
 			t.Fatalf("%d codes went to Slack in one moment", i)
 		}
 	}
-	r.breaches = true
+	r.Breaches = true
 	if n, err := in.RenewDue(r.ctx); n != 1 || err != nil {
 		t.Errorf("%d renewed, %v", n, err)
 	}
@@ -426,7 +426,7 @@ func TestInstallsShareTheBudget(t *testing.T) {
 // Whoever brings codes that Slack does not know shares a part with others like them, and what is left is everybody else's.
 func TestFalseCodesHaveASmallerPart(t *testing.T) {
 	r := newRig(t, storagetest.SQLite(t))
-	r.breaches = true
+	r.Breaches = true
 	in := r.replica(nil)
 	liar := func(i int) seen {
 		v := r.visitor(in)

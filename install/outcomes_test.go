@@ -155,7 +155,7 @@ func TestUndoSaysWhatIsKnown(t *testing.T) {
 		}
 		slow.fails = true
 		v.undo(p.Undo).is(t, "the records are away", 200, "undone").says(t, "We couldn't erase its access from our records yet")
-		r.breaches = true // the token of an app that is gone
+		r.Breaches = true // the token of an app that is gone
 	})
 }
 

@@ -194,7 +194,7 @@ func TestCallsAreEvidence(t *testing.T) {
 		if err := r.slack.Admins.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
 			t.Fatal(err)
 		}
-		r.breaches = true // that call
+		r.Breaches = true // that call
 		if err := post(); err == nil {
 			t.Fatal("posted to a workspace that removed the app")
 		}
@@ -417,7 +417,7 @@ func TestDisconnect(t *testing.T) {
 		if err := r.slack.Admins.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
 			t.Fatal(err)
 		}
-		r.breaches = true // the dead token is used once more, to ask
+		r.Breaches = true // the dead token is used once more, to ask
 		if said, err := in.Disconnect(r.ctx, c.Key, by); err != nil || said != "account_inactive" || r.row(in, c.Key).Token != "" {
 			t.Errorf("%q %v", said, err)
 		}
@@ -493,5 +493,103 @@ func TestRemovedIsSwept(t *testing.T) {
 		if _, err := in.db.Get(r.ctx, other.ID); err != nil {
 			t.Error(err)
 		}
+	})
+}
+
+// The answer to an exchange is lost on the way. Within Slack's grace the old refresh token buys another pair; after that the
+// connection needs a person, and what is left of its access works to its end.
+func TestLostAnswer(t *testing.T) {
+	t.Parallel()
+	eachRig(t, func(t *testing.T, r *rig) {
+		in := r.replica(nil)
+		c := r.connect(in, slacksim.AcmeAdmin)
+		r.slack.SetApp(func(a *slacksim.App) { a.StrictRefresh, a.RefreshGrace = false, time.Minute })
+		r.due()
+		clear := r.slack.Inject(slacksim.Fault{Method: "oauth.v2.access", DropAnswer: true})
+		if err := in.Renew(r.ctx, c.Key); !errors.Is(err, connection.ErrRenewing) {
+			t.Fatalf("renew: %v", err)
+		}
+		clear()
+		now := r.row(in, c.Key)
+		if now.State != connection.Retrying || now.Reason != connection.ReasonRenewalFailing || now.RenewAt.Sub(r.clock.Now()) > 5*time.Second {
+			t.Fatalf("after a lost answer: %s %s, again in %v", now.State, now.Reason, now.RenewAt.Sub(r.clock.Now()))
+		}
+		r.clock.Advance(5 * time.Second)
+		if err := in.Renew(r.ctx, c.Key); err != nil {
+			t.Fatal(err)
+		}
+		now = r.row(in, c.Key)
+		if now.State != connection.Active || now.Tries != 0 {
+			t.Errorf("after the second try: %s %s", now.State, now.Reason)
+		}
+		r.works(now)
+
+		r.slack.SetApp(func(a *slacksim.App) { a.StrictRefresh = true })
+		r.due()
+		clear = r.slack.Inject(slacksim.Fault{Method: "oauth.v2.access", DropAnswer: true})
+		_ = in.Renew(r.ctx, c.Key)
+		clear()
+		for range 2 {
+			r.clock.Advance(time.Minute)
+			_ = in.Renew(r.ctx, c.Key)
+		}
+		now = r.row(in, c.Key)
+		if now.State != connection.ReconnectRequired || now.Reason != connection.ReasonRefreshRejected {
+			t.Fatalf("a refresh token that is gone: %s %s", now.State, now.Reason)
+		}
+		if open, err := in.Open(r.ctx, c.Key); err != nil || open.Token != now.Token {
+			t.Errorf("its last access token is not used to its end: %v", err)
+		}
+		if h := in.Check(r.ctx, c.Key); h.State != connection.ReconnectRequired || h.WorksUntil.IsZero() {
+			t.Errorf("a good auth.test hides that it needs a person: %s", h.State)
+		}
+		asked, _ := r.exchanges()
+		_ = in.Renew(r.ctx, c.Key)
+		if again, _ := r.exchanges(); again != asked {
+			t.Error("a dead refresh token is presented on and on")
+		}
+		r.clock.Advance(life)
+		if _, err := in.Open(r.ctx, c.Key); !errors.Is(err, connection.ErrNotConnected) {
+			t.Errorf("open after the end: %v", err)
+		}
+		if c := r.connect(in, slacksim.AcmeAdmin); c.ID != now.ID || c.State != connection.Active {
+			t.Errorf("reconnect: %+v", c)
+		}
+	})
+}
+
+// Slack's OAuth is down when a token has ended: requests are told so, and don't each ask Slack again.
+func TestExpiredInTrouble(t *testing.T) {
+	t.Parallel()
+	eachRig(t, func(t *testing.T, r *rig) {
+		in := r.replica(nil)
+		c := r.connect(in, slacksim.AcmeAdmin)
+		r.clock.Advance(life + time.Hour)
+		clear := r.slack.Inject(slacksim.Fault{Method: "oauth.v2.access", Status: 500})
+		for range 20 {
+			if _, err := in.Open(r.ctx, c.Key); !errors.Is(err, connection.ErrRenewing) {
+				t.Fatalf("open: %v", err)
+			}
+		}
+		if asked, _ := r.exchanges(); asked != 1 {
+			t.Errorf("%d calls for 20 requests in one moment", asked)
+		}
+		for range 20 {
+			r.clock.Advance(2 * time.Minute)
+			_, _ = in.Open(r.ctx, c.Key)
+		}
+		if asked, _ := r.exchanges(); asked != 21 {
+			t.Errorf("%d calls, one for each two minutes and the first are 21", asked)
+		}
+		if h := in.Assess(in.Open(r.ctx, c.Key)); h.State != connection.Retrying || h.Reason != connection.ReasonRenewalFailing {
+			t.Errorf("shown as %s %s", h.State, h.Reason)
+		}
+		clear()
+		r.clock.Advance(2 * time.Minute)
+		now, err := in.Open(r.ctx, c.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.works(now)
 	})
 }

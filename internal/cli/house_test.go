@@ -66,6 +66,9 @@ var mayImport = map[string][]string{
 	"install/messages":    {"install", "install/connection", "install/mrkdwn"},
 	"commands/connection": {"install/...", "bot"}, // for others' bots, too
 
+	// The stage of the tests of installs and tokens.
+	"install/internal/stage": {"install/connection", "install/slackapi", "slacksim", "storage", "storage/seal", "storage/storagetest"},
+
 	"storage/seal":               {"install/connection"},
 	"storage":                    {"install/...", "bot", "storage/inbox", "storage/journal", "storage/seal", "storage/internal/..."}, // for the types it keeps
 	"storage/internal/columns":   {"install/connection"},
@@ -108,6 +111,7 @@ var forbidden = []struct{ prefix, only, why string }{
 
 // apart are the rooms that may import what is forbidden above, each for its reason.
 var apart = map[string]string{
+	"install/internal/stage":     "testing",                   // it is the stage of the tests of installs and tokens
 	"storage/internal/storetest": "testing",                   // it opens databases for tests
 	"storage/storagetest":        "github.com/jackc/ testing", // it hands databases to tests
 	"slacksim/internal/simtest":  "testing",                   // it is the stage of the simulator's own tests
