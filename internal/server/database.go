@@ -17,6 +17,7 @@ import (
 
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/storage"
+	"github.com/switchboard-go/switchboard/storage/journal"
 	"github.com/switchboard-go/switchboard/storage/seal"
 )
 
@@ -180,7 +181,9 @@ func (d Database) openToServe(ctx context.Context) (*storage.DB, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	if d.Path() != "" {
-		_, err = db.Migrate(ctx)
+		if err = claimAlone(db); err == nil {
+			_, err = db.Migrate(ctx)
+		}
 	}
 	if err == nil {
 		err = db.CheckSchema(ctx)
@@ -196,6 +199,18 @@ func (d Database) openToServe(ctx context.Context) (*storage.DB, error) {
 		return nil, d.closeRefused(made, db, err)
 	}
 	return db, nil
+}
+
+// claimAlone refuses a DATA_DIR that another running program has. A SQLite file belongs to one process, which we are by
+// now, so the other one works for another database: each would take the other's tokens for its own lost ones. Of
+// replicas on PostgreSQL two can overlap in a restart, so those go on and say so (claimJournal).
+func claimAlone(db *storage.DB) error {
+	err := db.ClaimJournal()
+	if errors.Is(err, journal.ErrShared) {
+		return Wrong("DATA_DIR", "is in use by another program, which has a database of its own",
+			"give each program a DATA_DIR of its own")
+	}
+	return err
 }
 
 // keyLost refuses to have a new key file made where something is sealed with the one that is missing: the right one

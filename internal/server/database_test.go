@@ -11,6 +11,7 @@ import (
 
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/storage"
+	"github.com/switchboard-go/switchboard/storage/seal"
 )
 
 // Of processes that start together in a new folder one works there, and the others are told so and leave its key
@@ -50,6 +51,38 @@ func TestFirstStartOfMany(t *testing.T) {
 	}
 	if got := names(t, data); !slices.Contains(got, "switchboard.db.key") || slices.ContainsFunc(got, func(name string) bool { return strings.HasPrefix(name, ".") }) {
 		t.Errorf("files: %v", got)
+	}
+}
+
+// Two SQLite files don't share a DATA_DIR: the second program is refused, and leaves no file behind.
+func TestOneDataDirForOneSQLiteFile(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	open := func(name string) (*storage.DB, error) {
+		url := connection.Secret("sqlite:" + filepath.Join(folder, name))
+		return Database{URL: url, DataDir: filepath.Join(folder, "data"), Keys: connection.Secret(seal.NewKey())}.openToServe(t.Context())
+	}
+	first, err := open("first.db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wrong *ConfigError
+	if _, err := open("second.db"); !errors.As(err, &wrong) || wrong.Problems[0].Setting != "DATA_DIR" {
+		t.Errorf("the second: %v", err)
+	}
+	if got := names(t, folder); slices.Contains(got, "second.db") {
+		t.Errorf("files: %v", got)
+	}
+
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	second, err := open("second.db")
+	if err != nil {
+		t.Fatalf("after the first has ended: %v", err)
+	}
+	if err := second.Close(); err != nil {
+		t.Error(err)
 	}
 }
 
