@@ -9,8 +9,7 @@ import (
 )
 
 type backupCmd struct {
-	databaseFlags
-	JSON bool   `help:"Print JSON."`
+	reportFlags
 	File string `arg:"" help:"The file to write. It must not be there yet."`
 }
 

@@ -229,6 +229,12 @@ type databaseFlags struct {
 	DataDir     string `name:"data-dir" placeholder:"DIR" help:"DATA_DIR: folder for files: the journal of new tokens; with SQLite the database and its key. Default: data."`
 }
 
+// reportFlags are for the commands that say what they found, or what they did.
+type reportFlags struct {
+	databaseFlags
+	JSON bool `help:"Print JSON."`
+}
+
 // read collects them. withKeys: the command seals or opens secrets, so it needs the keys.
 func (f databaseFlags) read(s *source, withKeys bool) server.Database {
 	d := server.Database{Program: s.program, DataDir: s.get(f.DataDir, "DATA_DIR", "data"), Keys: s.secret("ENCRYPTION_KEYS")}

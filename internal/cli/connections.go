@@ -3,19 +3,14 @@ package cli
 // connections: what an operator asks first. These read the database and change nothing; for those that act, see connections_change.go.
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"strings"
 	"text/tabwriter"
-	"time"
-	"unicode"
 
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
@@ -34,9 +29,8 @@ type connectionsCmd struct {
 }
 
 type attemptsCmd struct {
-	databaseFlags
-	JSON  bool `help:"Print JSON."`
-	Limit int  `default:"50" help:"How many, newest first. Default: ${default}."`
+	reportFlags
+	Limit int `default:"50" help:"How many, newest first. Default: ${default}."`
 }
 
 // attempt is a try to install as scripts see it.
@@ -64,43 +58,25 @@ func (c *attemptsCmd) Run(env *environment) error {
 		}
 		rows := make([]attempt, len(newest))
 		for i, a := range newest {
-			rows[i] = attempt{Ref: a.Ref, StartedAt: stamp(a.StartedAt), ReturnedAt: stamp(a.ReturnedAt), EndedAt: stamp(a.EndedAt),
-				Outcome: string(a.Outcome), Reason: a.Reason, ConnectionID: a.ConnectionID, TeamID: a.TeamID, UserID: a.UserID}
+			rows[i] = attempt{
+				Ref: a.Ref, StartedAt: stamp(a.StartedAt), ReturnedAt: stamp(a.ReturnedAt), EndedAt: stamp(a.EndedAt),
+				Outcome: string(a.Outcome), Reason: a.Reason,
+				ConnectionID: a.ConnectionID, TeamID: a.TeamID, UserID: a.UserID,
+			}
 		}
-		if c.JSON {
-			return printJSON(env.stdout, rows)
-		}
-		if len(rows) == 0 {
-			_, err = fmt.Fprintln(env.stdout, "Nobody has tried to install yet.")
-			return err
-		}
-		table := tabwriter.NewWriter(env.stdout, 0, 4, 2, ' ', 0)
-		fmt.Fprintln(table, "REF\tSTARTED\tOUTCOME\tREASON\tTEAM\tUSER\tCONNECTION")
-		for _, r := range rows {
-			fmt.Fprintln(table, strings.Join([]string{r.Ref, short(r.StartedAt), cmp.Or(r.Outcome, "not finished"),
-				r.Reason, r.TeamID, r.UserID, r.ConnectionID}, "\t"))
-		}
-		return table.Flush()
+
+		const heading = "REF  STARTED  OUTCOME  REASON  TEAM  USER  CONNECTION"
+		return list(env, c.JSON, rows, "Nobody has tried to install yet.", heading, func(r attempt) []string {
+			outcome := cmp.Or(r.Outcome, "not finished")
+			return []string{r.Ref, short(r.StartedAt), outcome, r.Reason, r.TeamID, r.UserID, r.ConnectionID}
+		})
 	})
 }
 
-// stamp is a time for scripts, nil for none.
-func stamp(t time.Time) *string {
-	if t.IsZero() {
-		return nil
-	}
-	s := t.UTC().Format(time.RFC3339)
-	return &s
-}
-
-type listCmd struct {
-	databaseFlags
-	JSON bool `help:"Print JSON."`
-}
+type listCmd struct{ reportFlags }
 
 type showCmd struct {
-	databaseFlags
-	JSON bool   `help:"Print JSON."`
+	reportFlags
 	Name string `arg:"" help:"The connection's id (con_…) or the workspace's (T…, or E… for an organisation)."`
 }
 
@@ -145,8 +121,10 @@ func recordOf(in *install.Installer, c connection.Connection) record {
 		ID: c.ID, AppID: c.AppID, EnterpriseID: c.EnterpriseID, TeamID: c.TeamID, TeamName: c.TeamName,
 		State: string(h.State), Label: h.Label, Reason: h.Reason, StateSince: at(h.Since),
 		Scopes: append([]string{}, c.Scopes...), Missing: append([]string{}, connection.ScopeNames(h.Missing)...),
-		InstalledBy: c.InstalledBy, RenewedBy: c.AuthorizedBy, RenewedAt: at(c.AuthorizedAt), InstalledAt: at(c.InstalledAt), CreatedAt: at(c.CreatedAt), Installs: c.Installs,
-		ExpiresAt: at(c.ExpiresAt), RenewAt: at(c.RenewAt), FailingSince: at(c.FailingSince), RenewalTries: c.Tries, RenewalError: renewalError, CheckedAt: at(c.CheckedAt), LastEventAt: at(c.LastEventAt), BotUserID: c.BotUserID,
+		InstalledBy: c.InstalledBy, InstalledAt: at(c.InstalledAt), CreatedAt: at(c.CreatedAt), Installs: c.Installs,
+		RenewedBy: c.AuthorizedBy, RenewedAt: at(c.AuthorizedAt), ExpiresAt: at(c.ExpiresAt), RenewAt: at(c.RenewAt),
+		FailingSince: at(c.FailingSince), RenewalTries: c.Tries, RenewalError: renewalError,
+		CheckedAt: at(c.CheckedAt), LastEventAt: at(c.LastEventAt), BotUserID: c.BotUserID,
 	}
 }
 
@@ -161,19 +139,12 @@ func (c *listCmd) Run(env *environment) error {
 		for i, con := range all {
 			records[i] = recordOf(in, con)
 		}
-		if c.JSON {
-			return printJSON(env.stdout, records)
-		}
-		if len(records) == 0 {
-			_, err = fmt.Fprintln(env.stdout, "No workspace is connected yet.")
-			return err
-		}
-		table := tabwriter.NewWriter(env.stdout, 0, 4, 2, ' ', 0)
-		fmt.Fprintln(table, "ID\tWORKSPACE\tTEAM\tSTATE\tREASON\tINSTALLED\tLAST EVENT")
-		for _, r := range records {
-			fmt.Fprintln(table, strings.Join([]string{r.ID, printable(r.TeamName), cmp.Or(r.TeamID, r.EnterpriseID), r.State, r.Reason, short(r.InstalledAt), short(r.LastEventAt)}, "\t"))
-		}
-		return table.Flush()
+
+		const heading = "ID  WORKSPACE  TEAM  STATE  REASON  INSTALLED  LAST EVENT"
+		return list(env, c.JSON, records, "No workspace is connected yet.", heading, func(r record) []string {
+			team := cmp.Or(r.TeamID, r.EnterpriseID)
+			return []string{r.ID, r.TeamName, team, r.State, r.Reason, short(r.InstalledAt), short(r.LastEventAt)}
+		})
 	})
 }
 
@@ -185,38 +156,36 @@ func (c *showCmd) Run(env *environment) error {
 			return err
 		}
 		r := recordOf(in, found)
-		if c.JSON {
-			return printJSON(env.stdout, r)
+		facts := [][2]string{
+			{"Connection", r.ID},
+			{"State", r.Label + " (" + r.State + ")"},
+			{"Reason", r.Reason},
+			{"Since", short(r.StateSince)},
+			{"Workspace", r.TeamName},
+			{"Team", r.TeamID},
+			{"Organisation", r.EnterpriseID},
+			{"App", r.AppID},
+			{"Bot user", r.BotUserID},
+			{"Installed by", r.InstalledBy},
+			{"Installed at", short(r.InstalledAt)},
+			{"Reconnected by", r.RenewedBy},
+			{"Reconnected at", short(r.RenewedAt)},
+			{"First installed", short(r.CreatedAt)},
+			{"Installs", fmt.Sprint(r.Installs)},
+			{"Permissions", strings.Join(r.Scopes, ", ")},
+			{"Missing", strings.Join(r.Missing, ", ")},
+			{"Access ends", short(r.ExpiresAt)},
+			{"Next renewal", short(r.RenewAt)},
+			{"Renewal fails since", short(r.FailingSince)},
+			{"Last answer to it", r.RenewalError},
+			{"Last checked", short(r.CheckedAt)},
+			{"Last event", short(r.LastEventAt)},
 		}
-		table := tabwriter.NewWriter(env.stdout, 0, 4, 2, ' ', 0)
-		row := func(name, value string) { fmt.Fprintf(table, "%s\t%s\n", name, cmp.Or(value, "-")) }
-		row("Connection", r.ID)
-		row("State", r.Label+" ("+r.State+")")
-		row("Reason", r.Reason)
-		row("Since", short(r.StateSince))
-		row("Workspace", printable(r.TeamName))
-		row("Team", r.TeamID)
-		row("Organisation", r.EnterpriseID)
-		row("App", r.AppID)
-		row("Bot user", r.BotUserID)
-		row("Installed by", r.InstalledBy)
-		row("Installed at", short(r.InstalledAt))
-		row("Reconnected by", r.RenewedBy)
-		row("Reconnected at", short(r.RenewedAt))
-		row("First installed", short(r.CreatedAt))
-		row("Installs", fmt.Sprint(r.Installs))
-		row("Permissions", strings.Join(r.Scopes, ", "))
-		row("Missing", strings.Join(r.Missing, ", "))
-		row("Access ends", short(r.ExpiresAt))
-		row("Next renewal", short(r.RenewAt))
-		row("Renewal fails since", short(r.FailingSince))
-		row("Last answer to it", r.RenewalError)
-		row("Last checked", short(r.CheckedAt))
-		row("Last event", short(r.LastEventAt))
 		if h := in.Assess(found, nil); !h.HeldAt.IsZero() {
-			row("Events held back", "by Slack since "+short(stamp(h.HeldSince))+", as of "+short(stamp(h.HeldAt)))
+			held := "by Slack since " + short(stamp(h.HeldSince)) + ", as of " + short(stamp(h.HeldAt))
+			facts = append(facts, [2]string{"Events held back", held})
 		}
-		return table.Flush()
+		return details(env, c.JSON, r, facts)
 	})
 }
 
@@ -249,8 +218,7 @@ func (env *environment) lookup(db *storage.DB, name string) (connection.Connecti
 }
 
 type historyCmd struct {
-	databaseFlags
-	JSON  bool   `help:"Print JSON."`
+	reportFlags
 	Limit int    `default:"100" help:"How many, newest first. Default: ${default}."`
 	Name  string `arg:"" help:"The connection's id (con_…) or the workspace's (T…, or E… for an organisation)."`
 }
@@ -282,21 +250,16 @@ func (c *historyCmd) Run(env *environment) error {
 		}
 		rows := make([]change, len(lines))
 		for i, l := range lines {
-			rows[i] = change{l.ConnectionID, stamp(l.At), string(l.By.Kind), l.By.ID, l.What, l.Outcome, l.Reason}
+			rows[i] = change{
+				ConnectionID: l.ConnectionID, At: stamp(l.At), Actor: string(l.By.Kind), ActorID: l.By.ID,
+				What: l.What, Outcome: l.Outcome, Reason: l.Reason,
+			}
 		}
-		if c.JSON {
-			return printJSON(env.stdout, rows)
-		}
-		if len(rows) == 0 {
-			_, err = fmt.Fprintln(env.stdout, "Nothing is recorded of this connection; it is older than the history.")
-			return err
-		}
-		table := tabwriter.NewWriter(env.stdout, 0, 4, 2, ' ', 0)
-		fmt.Fprintln(table, "WHEN\tWHO\tWHAT\tOUTCOME\tREASON")
-		for _, r := range rows {
-			fmt.Fprintln(table, strings.Join([]string{short(r.At), cmp.Or(r.ActorID, r.Actor), r.What, r.Outcome, printable(r.Reason)}, "\t"))
-		}
-		return table.Flush()
+
+		const none = "Nothing is recorded of this connection; it is older than the history."
+		return list(env, c.JSON, rows, none, "WHEN  WHO  WHAT  OUTCOME  REASON", func(r change) []string {
+			return []string{short(r.At), cmp.Or(r.ActorID, r.Actor), r.What, r.Outcome, r.Reason}
+		})
 	})
 }
 
@@ -369,42 +332,4 @@ func use(env *environment, d server.Database, cfg install.Config, do func(*stora
 		err = errors.Join(err, fmt.Errorf("%d new token(s) could not be stored and wait in %s; run %s serve with this DATA_DIR, or this command again", left, d.Journal(), env.name))
 	}
 	return err
-}
-
-func printJSON(w io.Writer, v any) error {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return err
-	}
-	// encoding/json leaves U+007F to U+009F alone, and a terminal obeys them. In JSON they can only be inside a string.
-	var safe strings.Builder
-	for _, r := range b.String() {
-		if r >= 0x7f && r < 0xa0 {
-			fmt.Fprintf(&safe, `\u%04x`, r)
-			continue
-		}
-		safe.WriteRune(r)
-	}
-	_, err := io.WriteString(w, safe.String())
-	return err
-}
-
-// printable keeps a workspace's name from steering the terminal, or from turning the rest of its line around.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
-			return '?'
-		}
-		return r
-	}, s)
-}
-
-func short(t *string) string {
-	if t == nil {
-		return "-"
-	}
-	return strings.TrimSuffix(strings.Replace(*t, "T", " ", 1), "Z") + " UTC"
 }

@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
@@ -48,14 +47,17 @@ type letterLine struct {
 
 func letterOf(l inbox.Letter) letterLine {
 	e := l.Event
-	return letterLine{ID: l.ID, EventID: e.ID, Kind: e.Kind, Type: e.Type, AppID: e.Key.AppID, EnterpriseID: e.Key.EnterpriseID, TeamID: e.Key.TeamID,
-		State: l.State, Attempts: e.Attempt, Failures: e.Failures, Error: l.Error, ReceivedAt: stamp(e.Received), NextAt: stamp(l.Next),
-		FinishedAt: stamp(l.Finished), Lane: e.OrderingKey, Readable: l.Readable}
+	return letterLine{
+		ID: l.ID, EventID: e.ID, Kind: e.Kind, Type: e.Type,
+		AppID: e.Key.AppID, EnterpriseID: e.Key.EnterpriseID, TeamID: e.Key.TeamID,
+		State: l.State, Attempts: e.Attempt, Failures: e.Failures, Error: l.Error,
+		ReceivedAt: stamp(e.Received), NextAt: stamp(l.Next), FinishedAt: stamp(l.Finished),
+		Lane: e.OrderingKey, Readable: l.Readable,
+	}
 }
 
 type inboxListCmd struct {
-	databaseFlags
-	JSON  bool   `help:"Print JSON."`
+	reportFlags
 	State string `enum:"all,ready,held,waiting,queued,dead" default:"all" help:"Only these: ready, held (being worked), waiting (for the next attempt), queued (behind another of its conversation), dead. Default: ${default}."`
 	Limit int    `default:"50" help:"How many, newest first. Default: ${default}."`
 }
@@ -78,26 +80,19 @@ func (c *inboxListCmd) Run(env *environment) error {
 		for i, l := range letters {
 			lines[i] = letterOf(l)
 		}
-		if c.JSON {
-			return printJSON(env.stdout, lines)
-		}
-		if len(lines) == 0 {
-			_, err = fmt.Fprintln(env.stdout, "There is nothing in the inbox that is not done.")
-			return err
-		}
-		table := tabwriter.NewWriter(env.stdout, 0, 4, 2, ' ', 0)
-		fmt.Fprintln(table, "ID\tRECEIVED\tSTATE\tTYPE\tTEAM\tATTEMPTS\tEVENT\tERROR")
-		for _, l := range lines {
-			fmt.Fprintln(table, strings.Join([]string{strconv.FormatInt(l.ID, 10), short(l.ReceivedAt), l.State, printable(l.Type), printable(cmp.Or(l.TeamID, l.EnterpriseID)),
-				strconv.Itoa(l.Attempts), printable(l.EventID), printable(l.Error)}, "\t"))
-		}
-		return table.Flush()
+
+		const heading = "ID  RECEIVED  STATE  TYPE  TEAM  ATTEMPTS  EVENT  ERROR"
+		return list(env, c.JSON, lines, "The inbox is empty.", heading, func(l letterLine) []string {
+			return []string{
+				strconv.FormatInt(l.ID, 10), short(l.ReceivedAt), l.State, l.Type, cmp.Or(l.TeamID, l.EnterpriseID),
+				strconv.Itoa(l.Attempts), l.EventID, l.Error,
+			}
+		})
 	})
 }
 
 type inboxShowCmd struct {
-	databaseFlags
-	JSON    bool  `help:"Print JSON."`
+	reportFlags
 	Payload bool  `help:"Also what Slack sent. It can hold what people wrote; what gives access is left out."`
 	ID      int64 `arg:"" help:"The event's ID in inbox list."`
 }
@@ -116,25 +111,30 @@ func (c *inboxShowCmd) Run(env *environment) error {
 		if c.Payload {
 			line.Payload = harmless(l.Event.Body)
 		}
-		if c.JSON {
-			return printJSON(env.stdout, line)
+
+		readable := "yes"
+		if !line.Readable {
+			readable = "no: no key at hand opens it"
 		}
-		table := tabwriter.NewWriter(env.stdout, 0, 4, 2, ' ', 0)
-		for _, row := range [][2]string{
-			{"ID", strconv.FormatInt(line.ID, 10)}, {"Event", line.EventID}, {"Kind", line.Kind}, {"Type", line.Type},
-			{"Connection", l.Event.Key.String()}, {"State", line.State}, {"Attempts", fmt.Sprintf("%d, of which %d count as failed", line.Attempts, line.Failures)},
-			{"Error", cmp.Or(line.Error, "none")}, {"Received", short(line.ReceivedAt)}, {"Next", short(line.NextAt)}, {"Finished", short(line.FinishedAt)},
-			{"Conversation", cmp.Or(line.Lane, "in no order")}, {"Readable", map[bool]string{true: "yes", false: "no: no key at hand opens it"}[line.Readable]},
-		} {
-			fmt.Fprintln(table, row[0]+"\t"+printable(row[1]))
+		err = details(env, c.JSON, line, [][2]string{
+			{"ID", strconv.FormatInt(line.ID, 10)},
+			{"Event", line.EventID},
+			{"Kind", line.Kind},
+			{"Type", line.Type},
+			{"Connection", l.Event.Key.String()},
+			{"State", line.State},
+			{"Attempts", fmt.Sprintf("%d, of which %d count as failed", line.Attempts, line.Failures)},
+			{"Error", cmp.Or(line.Error, "none")},
+			{"Received", short(line.ReceivedAt)},
+			{"Next", short(line.NextAt)},
+			{"Finished", short(line.FinishedAt)},
+			{"Conversation", cmp.Or(line.Lane, "in no order")},
+			{"Readable", readable},
+		})
+		if err == nil && c.Payload && !c.JSON {
+			err = printJSON(env.stdout, line.Payload)
 		}
-		if err := table.Flush(); err != nil {
-			return err
-		}
-		if c.Payload {
-			return printJSON(env.stdout, line.Payload)
-		}
-		return nil
+		return err
 	})
 }
 
@@ -183,10 +183,9 @@ func stripped(v any) any {
 
 // lettersFlags say which dead letters.
 type lettersFlags struct {
-	databaseFlags
-	JSON bool    `help:"Print JSON."`
-	All  bool    `help:"All dead letters."`
-	IDs  []int64 `arg:"" optional:"" name:"id" help:"IDs from inbox list."`
+	reportFlags
+	All bool    `help:"All dead letters."`
+	IDs []int64 `arg:"" optional:"" name:"id" help:"IDs from inbox list."`
 }
 
 // change applies do to each of the letters that were named, or with 0 to all, and prints how many there were.

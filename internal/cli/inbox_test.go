@@ -484,7 +484,7 @@ func TestDeadLetters(t *testing.T) {
 			t.Errorf("drop: %d %q", code, out)
 		}
 		eventually(t, "an empty inbox", func() bool { return len(state()) == 0 })
-		if out, _, _ = w.command("inbox", "list"); out != "There is nothing in the inbox that is not done.\n" {
+		if out, _, _ = w.command("inbox", "list"); out != "The inbox is empty.\n" {
 			t.Errorf("list: %q", out)
 		}
 		// That they came is remembered all the same.

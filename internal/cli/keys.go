@@ -5,8 +5,8 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/internal/server"
@@ -19,10 +19,7 @@ type keysCmd struct {
 	Rotate keysRotateCmd `cmd:"" help:"Seal everything with the first key of ENCRYPTION_KEYS. Safe while serve runs with the same list; can be stopped and run again."`
 }
 
-type keysCheckCmd struct {
-	databaseFlags
-	JSON bool `help:"Print JSON."`
-}
+type keysCheckCmd struct{ reportFlags }
 
 // keyReport is the report as scripts see it. Fields may be added, never renamed.
 type keyReport struct {
@@ -51,10 +48,14 @@ func (c *keysCheckCmd) Run(env *environment) error {
 		if err != nil {
 			return err
 		}
-		report := keyReport{Rows: found.Rows, UserTokens: found.UserTokens, Journal: found.Journal, Events: found.Events, Keys: []keyLine{}, Unreadable: append([]string{}, found.Unreadable...)}
+		report := keyReport{
+			Rows: found.Rows, UserTokens: found.UserTokens, Journal: found.Journal, Events: found.Events,
+			Keys: []keyLine{}, Unreadable: append([]string{}, found.Unreadable...),
+		}
 		for _, k := range found.Keys {
 			report.Keys = append(report.Keys, keyLine{ID: k.ID, First: k.First, Known: k.Known, Rows: k.Rows})
 		}
+
 		if c.JSON {
 			err = printJSON(env.stdout, report)
 		} else {
@@ -68,9 +69,7 @@ func (c *keysCheckCmd) Run(env *environment) error {
 }
 
 func (r keyReport) print(env *environment) error {
-	table := tabwriter.NewWriter(env.stdout, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(table, "KEY\tROWS\tUSE")
-	for _, k := range r.Keys {
+	err := list(env, false, r.Keys, "", "KEY  ROWS  USE", func(k keyLine) []string {
 		use := "opens"
 		switch {
 		case k.First:
@@ -80,21 +79,17 @@ func (r keyReport) print(env *environment) error {
 		case k.Rows == 0:
 			use = "opens; nothing needs it, it can be taken out"
 		}
-		fmt.Fprintf(table, "%s\t%d\t%s\n", k.ID, k.Rows, use)
+		return []string{k.ID, strconv.Itoa(k.Rows), use}
+	})
+	if err == nil && len(r.Unreadable) > 0 {
+		_, err = fmt.Fprintln(env.stdout, "No key opens:", strings.Join(r.Unreadable, " "))
 	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
-	if len(r.Unreadable) > 0 {
-		fmt.Fprintln(env.stdout, "No key opens:", strings.Join(r.Unreadable, " "))
-	}
-	return nil
+	return err
 }
 
 type keysRotateCmd struct {
-	databaseFlags
+	reportFlags
 	EraseUnreadable bool `help:"Drop what no key opens, when that key is lost for good. Those workspaces keep their id and history and have to reconnect."`
-	JSON            bool `help:"Print JSON."`
 }
 
 // Run seals everything anew that is not sealed with the first key.

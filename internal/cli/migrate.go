@@ -3,10 +3,10 @@ package cli
 // migrate: the operator's hand on the database's tables.
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"text/tabwriter"
-	"time"
+	"strconv"
 
 	"github.com/switchboard-go/switchboard/internal/server"
 	"github.com/switchboard-go/switchboard/storage"
@@ -17,15 +17,9 @@ type migrateCmd struct {
 	Status migrateStatusCmd `cmd:"" help:"Show which steps were applied. Changes nothing."`
 }
 
-type migrateUpCmd struct {
-	databaseFlags
-	JSON bool `help:"Print JSON."`
-}
+type migrateUpCmd struct{ reportFlags }
 
-type migrateStatusCmd struct {
-	databaseFlags
-	JSON bool `help:"Print JSON."`
-}
+type migrateStatusCmd struct{ reportFlags }
 
 // open opens the database without keys: the tables' shape needs no secret. ready prepares or refuses the place of a
 // SQLite file.
@@ -48,6 +42,7 @@ func (c *migrateUpCmd) Run(env *environment) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+
 	n, err := db.Migrate(env.ctx)
 	if err != nil {
 		return err
@@ -70,10 +65,12 @@ func (c *migrateStatusCmd) Run(env *environment) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+
 	steps, err := db.MigrationStatus(env.ctx)
 	if err != nil {
 		return err
 	}
+
 	type step struct {
 		Version   int64   `json:"version"`
 		Name      string  `json:"name"`
@@ -81,29 +78,14 @@ func (c *migrateStatusCmd) Run(env *environment) (err error) {
 	}
 	rows := make([]step, len(steps))
 	for i, m := range steps {
-		rows[i] = step{Version: m.Version, Name: m.Name}
-		if !m.AppliedAt.IsZero() {
-			at := m.AppliedAt.UTC().Format(time.RFC3339)
-			rows[i].AppliedAt = &at
-		}
+		rows[i] = step{Version: m.Version, Name: m.Name, AppliedAt: stamp(m.AppliedAt)}
 	}
-	if c.JSON {
-		if err := printJSON(env.stdout, rows); err != nil {
-			return err
+	err = list(env, c.JSON, rows, "", "STEP  NAME  APPLIED", func(r step) []string {
+		applied := "not yet"
+		if r.AppliedAt != nil {
+			applied = short(r.AppliedAt)
 		}
-	} else {
-		table := tabwriter.NewWriter(env.stdout, 0, 4, 2, ' ', 0)
-		fmt.Fprintln(table, "STEP\tNAME\tAPPLIED")
-		for _, r := range rows {
-			applied := "not yet"
-			if r.AppliedAt != nil {
-				applied = short(r.AppliedAt)
-			}
-			fmt.Fprintf(table, "%d\t%s\t%s\n", r.Version, r.Name, applied)
-		}
-		if err := table.Flush(); err != nil {
-			return err
-		}
-	}
-	return db.CheckSchema(env.ctx)
+		return []string{strconv.FormatInt(r.Version, 10), r.Name, applied}
+	})
+	return cmp.Or(err, db.CheckSchema(env.ctx))
 }
