@@ -146,7 +146,7 @@ func (g *gate) turn(ctx context.Context, key connection.Key, team, ref string, p
 		t.Log = g.log.With("ref", ref, "key", key.String())
 		return t, err
 	}
-	t.Slack = g.install.ClientIn(t.Connection, team)
+	t.Slack = g.install.Connections().ClientIn(t.Connection, team)
 	t.Log = g.log.With("ref", ref, "connection", t.Connection.ID, "team", cmp.Or(t.Connection.TeamID, team))
 	return t, nil
 }
@@ -259,8 +259,8 @@ func (g *gate) failed(ctx context.Context, t *Turn, h Handler, err error) Reply 
 	case code == connection.ReasonNotAdded:
 		return Reply{Text: fmt.Sprintf("Your organisation has %s, this workspace doesn't yet. "+
 			"An admin of the organisation can add it here: %s",
-			g.install.App().Name, g.install.AddToWorkspacesURL(t.Connection.Key))}
-	case install.Moving(code):
+			g.install.App().Name, g.install.Connections().AddToWorkspacesURL(t.Connection.Key))}
+	case slackapi.Moving(code):
 		return Reply{Text: fmt.Sprintf("This workspace is being moved into an organisation, and Slack lets %s do nothing "+
 			"until that is done. Try again later. Reference: %s.", g.install.App().Name, t.Ref)}
 	case errors.Is(err, connection.ErrRenewing): // of a person's own access: see AsUser

@@ -109,13 +109,13 @@ func (t *Turn) Health() install.Health {
 	if c.ID != t.Install.c.ID {
 		c = t.Install.c
 	}
-	return t.Install.in.AssessIn(c, t.openErr, t.TeamID)
+	return t.Install.in.Connections().AssessIn(c, t.openErr, t.TeamID)
 }
 
 // Check asks Slack how the connection is in this workspace. It never fails: what could not be found out is in the
 // answer. It blocks for some calls to Slack.
 func (t *Turn) Check(ctx context.Context) install.Health {
-	return t.Install.in.CheckIn(ctx, t.Install.key, t.TeamID)
+	return t.Install.in.Connections().CheckIn(ctx, t.Install.key, t.TeamID)
 }
 
 // Renewing reports that t.Slack is nil because the access ran out and couldn't be renewed just now. That is tried again
@@ -131,7 +131,7 @@ func (t *Turn) AsUser(ctx context.Context) (*slack.Client, error) {
 	if t.UserID != "" {
 		var u connection.UserToken
 		if u, err = t.Install.in.OpenUser(ctx, t.Install.key, t.UserID); err == nil {
-			return t.Install.in.UserClientIn(u, t.TeamID), nil
+			return t.Install.in.Connections().UserClientIn(u, t.TeamID), nil
 		}
 	}
 	if errors.Is(err, connection.ErrNotConnected) {

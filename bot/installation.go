@@ -35,7 +35,9 @@ func (i Installation) KeptFor() string { return i.in.KeptFor() }
 func (i Installation) Scopes() []connection.Scope { return i.in.Scopes() }
 
 // Describe returns the catalogue's words for permissions. One that is not in it goes by its name.
-func (i Installation) Describe(names []string) []connection.Scope { return i.in.Describe(names) }
+func (i Installation) Describe(names []string) []connection.Scope {
+	return i.in.Connections().Describe(names)
+}
 
 // StartPage is the page where anybody can install the app; Slack decides there who may.
 func (i Installation) StartPage() string {
@@ -47,7 +49,9 @@ func (i Installation) StartPage() string {
 func (i Installation) Grant(w links.GrantRequest) string { return i.in.Links().Grant(i.c, w) }
 
 // GrantPage is Grant, or "" in single-workspace mode, where nobody can be asked for consent.
-func (i Installation) GrantPage(w links.GrantRequest) string { return i.in.GrantPage(i.c, w) }
+func (i Installation) GrantPage(w links.GrantRequest) string {
+	return i.in.Connections().GrantPage(i.c, w)
+}
 
 // History returns the newest lines of the connection's history, newest first, at most n. It blocks for the store.
 func (i Installation) History(ctx context.Context, n int) ([]connection.Change, error) {
@@ -56,10 +60,12 @@ func (i Installation) History(ctx context.Context, n int) ([]connection.Change, 
 
 // MayRecheck reports whether Slack may be asked about the connection now, for somebody who asks again and again: once
 // in install.RecheckEvery, counted over all processes.
-func (i Installation) MayRecheck(ctx context.Context) bool { return i.in.MayRecheck(ctx, i.c) }
+func (i Installation) MayRecheck(ctx context.Context) bool {
+	return i.in.Connections().MayRecheck(ctx, i.c)
+}
 
 // Disconnect has Slack remove the app and erases its access: see install.Installer.Disconnect. Who may do that is for
 // the caller to ask.
 func (i Installation) Disconnect(ctx context.Context, by connection.Actor) (said string, err error) {
-	return i.in.Disconnect(ctx, i.c.Key, by)
+	return i.in.Leaving().Disconnect(ctx, i.c.Key, by)
 }

@@ -48,27 +48,27 @@ var ofTheBot = func() map[string]Handler {
 	for _, h := range []Handler{
 		OnEvent("app_uninstalled", func(ctx context.Context, t *Turn, _ *struct{}) error {
 			said := connection.Removal{Reason: connection.ReasonUninstalled, At: t.At}
-			return t.Install.in.HandleRemoval(ctx, t.Key, said)
+			return t.Install.in.Lifecycle().HandleRemoval(ctx, t.Key, said)
 		}),
 		OnEvent("tokens_revoked", tokensRevoked),
 		OnEvent("team_access_granted", func(ctx context.Context, t *Turn, e *teams) error {
-			return t.Install.in.HandleTeamAccess(ctx, t.Key, true, e.IDs, t.At)
+			return t.Install.in.Lifecycle().HandleTeamAccess(ctx, t.Key, true, e.IDs, t.At)
 		}),
 		// An organisation's connection never goes because one of its workspaces does.
 		OnEvent("team_access_revoked", func(ctx context.Context, t *Turn, e *teams) error {
-			return t.Install.in.HandleTeamAccess(ctx, t.Key, false, e.IDs, t.At)
+			return t.Install.in.Lifecycle().HandleTeamAccess(ctx, t.Key, false, e.IDs, t.At)
 		}),
 		// While a workspace is moved Slack may refuse calls. They are tried again as after other trouble. The history
 		// says why.
 		OnEvent("grid_migration_started", func(ctx context.Context, t *Turn, _ *struct{}) error {
-			return t.Install.in.HandleMigrationStarted(ctx, t.Key)
+			return t.Install.in.Lifecycle().HandleMigrationStarted(ctx, t.Key)
 		}),
 		// Afterwards the token tells where it belongs now.
 		OnEvent("grid_migration_finished", func(ctx context.Context, t *Turn, _ *struct{}) error {
-			return t.Install.in.HandleMigrationFinished(ctx, t.Key)
+			return t.Install.in.Lifecycle().HandleMigrationFinished(ctx, t.Key)
 		}),
 		OnEvent("channel_id_changed", func(ctx context.Context, t *Turn, e *channelIDs) error {
-			return t.Install.in.HandleChannelChanged(ctx, t.Key, e.From, e.To)
+			return t.Install.in.Lifecycle().HandleChannelChanged(ctx, t.Key, e.From, e.To)
 		}),
 	} {
 		all[h.Name] = h.Always()
@@ -82,10 +82,10 @@ func tokensRevoked(ctx context.Context, t *Turn, e *revoked) error {
 	var bots, people error
 	if len(e.Tokens.Bot) > 0 {
 		said := connection.Removal{Reason: connection.ReasonTokenRevoked, At: t.At}
-		bots = t.Install.in.HandleRemoval(ctx, t.Key, said)
+		bots = t.Install.in.Lifecycle().HandleRemoval(ctx, t.Key, said)
 	}
 	if len(e.Tokens.People) > 0 {
-		people = t.Install.in.HandleUsersRevoked(ctx, t.Key, e.Tokens.People, t.At)
+		people = t.Install.in.Lifecycle().HandleUsersRevoked(ctx, t.Key, e.Tokens.People, t.At)
 	}
 	return errors.Join(bots, people)
 }
@@ -148,7 +148,7 @@ func (b *Bot) eventsHeld(ctx context.Context, e envelope) {
 	b.tasks.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), eventOpenBudget)
 		defer cancel()
-		if err := b.install.HandleRateLimited(ctx, key, time.Unix(int64(minute), 0)); err != nil {
+		if err := b.install.Lifecycle().HandleRateLimited(ctx, key, time.Unix(int64(minute), 0)); err != nil {
 			b.log.WarnContext(ctx, "events are held back", "team", clip(e.TeamID), "cause", err)
 		}
 	})

@@ -55,8 +55,8 @@ func (t *Turn) NotAllowed(missing ...string) Reply {
 		return t.notForOutsiders()
 	}
 	scopes := t.Install.Describe(missing)
-	t.Install.in.NotifyMissing(t.Install.c, scopes, t.UserID)
-	t.Install.in.RecheckScopes(t.Install.c)
+	t.Install.in.Notices().NotifyMissing(t.Install.c, scopes, t.UserID)
+	t.Install.in.Connections().RecheckScopes(t.Install.c)
 
 	text := t.Connection.Without(t.Install.App().Name, scopes)
 	more := func(name string) bool { return !slices.Contains(missing, name) }
@@ -158,7 +158,7 @@ func (g *gate) whisperNotAllowed(ctx context.Context, t *Turn, missing []string)
 	if t.Slack == nil || t.UserID == "" || len(t.Missing("chat:write")) > 0 {
 		return
 	}
-	if !g.install.ShouldTellMissing(ctx, t.Connection, t.UserID, t.Install.Describe(missing)) {
+	if !g.install.Notices().ShouldTellMissing(ctx, t.Connection, t.UserID, t.Install.Describe(missing)) {
 		return
 	}
 	if err := t.privately(ctx, r); err != nil {

@@ -175,7 +175,7 @@ func (i *insiders) askInsider(ctx context.Context, t *Turn) (bool, error) {
 	c := t.Connection
 	var failed error
 	if c.Org() && workspace(t.UserTeam) != "" {
-		all, err := i.install.Workspaces(ctx, c)
+		all, err := i.install.Connections().Workspaces(ctx, c)
 		for _, w := range all {
 			if w.ID == t.UserTeam {
 				return true, nil

@@ -42,7 +42,7 @@ func (t *traffic) saw(k connection.Key, at time.Time) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	if err := t.install.SawEvent(ctx, k, at); err != nil && !errors.Is(err, connection.ErrNotFound) {
+	if err := t.install.Lifecycle().SawEvent(ctx, k, at); err != nil && !errors.Is(err, connection.ErrNotFound) {
 		t.log.WarnContext(ctx, "keep time of last event", "key", k.String(), "cause", err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/install/watch"
 )
 
 // TokenError says why a token cannot serve as the bot token, in a sentence for the operator. It does not hold the token.
@@ -118,8 +119,8 @@ func (in *Installer) Adopt(ctx context.Context) (connection.Connection, error) {
 	if err != nil {
 		return connection.Connection{}, fmt.Errorf("store the connection: %w", err)
 	}
-	if m, ok := in.mode.(*byToken); ok {
-		m.only.Store(&c.Key)
+	if m, ok := in.mode.(*watch.ByToken); ok {
+		m.Adopt(c.Key)
 	}
 	in.flow.LearnNames(ctx, &c)
 	return c, nil

@@ -22,7 +22,7 @@ func TestCheckedByAClockAhead(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		in, ahead := r.replica(nil), r.off(24*time.Hour)
 		c := r.connect(in, slacksim.AcmeAdmin)
-		if err := ahead.SawEvent(r.ctx, c.Key, r.clock.Now().Add(24*time.Hour)); err != nil {
+		if err := ahead.Lifecycle().SawEvent(r.ctx, c.Key, r.clock.Now().Add(24*time.Hour)); err != nil {
 			t.Fatal(err)
 		}
 		ahead.Check(r.ctx, c.Key)
@@ -43,7 +43,7 @@ func TestCheckedByAClockAhead(t *testing.T) {
 		if now = r.row(in, c.Key); !now.CheckedAt.Equal(r.clock.Now()) || now.CheckAt.Sub(r.clock.Now()) > connection.FurthestCheck {
 			t.Errorf("checked %v, next %v", now.CheckedAt, now.CheckAt)
 		}
-		if err := in.SawEvent(r.ctx, c.Key, r.clock.Now()); err != nil {
+		if err := in.Lifecycle().SawEvent(r.ctx, c.Key, r.clock.Now()); err != nil {
 			t.Fatal(err)
 		}
 		if at := r.row(in, c.Key).LastEventAt; !at.Equal(r.clock.Now()) {
@@ -60,7 +60,7 @@ func TestRemovalOfAConsentByAClockAhead(t *testing.T) {
 		for _, ahead := range []time.Duration{0, time.Hour} {
 			c := r.connect(r.off(ahead), slacksim.AcmeAdmin)
 			stop := r.slack.Inject(slacksim.Fault{Method: "auth.test", Error: connection.ReasonInvalidAuth})
-			if err := in.HandleRemoval(r.ctx, c.Key, connection.Removal{Reason: connection.ReasonTokenRevoked, At: r.clock.Now()}); err != nil {
+			if err := in.Lifecycle().HandleRemoval(r.ctx, c.Key, connection.Removal{Reason: connection.ReasonTokenRevoked, At: r.clock.Now()}); err != nil {
 				t.Fatal(err)
 			}
 			stop()

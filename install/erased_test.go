@@ -52,17 +52,17 @@ func TestMessagesGoWithTheirConnection(t *testing.T) {
 				if err := r.slack.Admins.Uninstall(r.ctx, k.TeamID, slacksim.NoUninstallEvents); err != nil {
 					return err
 				}
-				return in.HandleRemoval(r.ctx, k, connection.Removal{Reason: connection.ReasonUninstalled, At: r.clock.Now()})
+				return in.Lifecycle().HandleRemoval(r.ctx, k, connection.Removal{Reason: connection.ReasonUninstalled, At: r.clock.Now()})
 			},
 			"somebody disconnects it": func(k connection.Key) error {
-				_, err := in.Disconnect(r.ctx, k, ours)
+				_, err := in.Leaving().Disconnect(r.ctx, k, ours)
 				return err
 			},
-			"an operator gives it up": func(k connection.Key) error { return in.EraseAnyway(r.ctx, k, ours) },
+			"an operator gives it up": func(k connection.Key) error { return in.Leaving().EraseAnyway(r.ctx, k, ours) },
 		} {
 			c := r.connect(in, slacksim.AcmeAdmin)
 			readable := r.letter(in, c.Key, name)
-			if err := in.HandleRemoval(r.ctx, c.Key, connection.Removal{Reason: connection.ReasonUninstalled, At: c.AuthorizedAt.Add(-time.Minute)}); err != nil {
+			if err := in.Lifecycle().HandleRemoval(r.ctx, c.Key, connection.Removal{Reason: connection.ReasonUninstalled, At: c.AuthorizedAt.Add(-time.Minute)}); err != nil {
 				t.Fatal(err)
 			}
 			if n := readable(); n != 1 {
@@ -92,7 +92,7 @@ func TestMessagesOfALeftWorkspaceGo(t *testing.T) {
 			at    time.Time
 			want  int
 		}{{true, r.clock.Now(), 1}, {false, r.clock.Now().Add(-time.Minute), 1}, {false, r.clock.Now(), 0}} {
-			if err := in.HandleTeamAccess(r.ctx, org.Key, c.added, []string{gridTwo}, c.at); err != nil {
+			if err := in.Lifecycle().HandleTeamAccess(r.ctx, org.Key, c.added, []string{gridTwo}, c.at); err != nil {
 				t.Fatal(err)
 			}
 			if gone() != c.want || kept() != 1 {

@@ -19,15 +19,16 @@ import (
 func (in *Installer) RenewDue(ctx context.Context) (int, error) { return in.tokens.RenewDue(ctx) }
 
 // RecheckRemovals, CheckDue, TellAll and Sweep do what Run does now and then.
-func (in *Installer) RecheckRemovals(ctx context.Context) error { return in.recheckRemovals(ctx) }
-func (in *Installer) CheckDue(ctx context.Context) error        { return in.checkDue(ctx) }
-func (in *Installer) TellAll(ctx context.Context) error         { return in.tellAll(ctx) }
-func (in *Installer) Sweep(ctx context.Context) error           { return in.sweep(ctx) }
+func (in *Installer) RecheckRemovals(ctx context.Context) error {
+	return in.watch.Lifecycle.RecheckRemovals(ctx)
+}
+func (in *Installer) CheckDue(ctx context.Context) error { return in.watch.Connections.CheckDue(ctx) }
+func (in *Installer) TellAll(ctx context.Context) error  { return in.watch.Notices.TellAll(ctx) }
+func (in *Installer) Sweep(ctx context.Context) error    { return in.watch.Sweep(ctx) }
 
 // Settle waits for what goes on in the background.
 func (in *Installer) Settle() {
-	in.tasks.Wait()
-	in.tokens.Wait()
+	in.watch.Wait()
 }
 
 // Unlimited lifts the limit on renewals and returns what brings it back, for benchmarks of what the limit hides.
@@ -73,7 +74,7 @@ func (in *Installer) CompareAll(ctx context.Context) error {
 
 // CountInto registers the counters as an Installer has them when it begins.
 func CountInto(reg prometheus.Registerer) {
-	m := newMetrics(nil, nil)
+	m := newMetrics(nil, nil, nil)
 	reg.MustRegister(m.renewals, m.restored, m.notices, m.tellMissing, m.checks, m.limits, m.installs)
 }
 

@@ -25,7 +25,7 @@ func TestEventsHeld(t *testing.T) {
 		held := func(in replica, minute time.Time) {
 			t.Helper()
 			// Slack names the workspace and never its organisation.
-			if err := in.HandleRateLimited(r.ctx, connection.Key{AppID: c.AppID, TeamID: c.TeamID}, minute); err != nil {
+			if err := in.Lifecycle().HandleRateLimited(r.ctx, connection.Key{AppID: c.AppID, TeamID: c.TeamID}, minute); err != nil {
 				t.Error(err)
 			}
 		}
@@ -57,7 +57,7 @@ func TestEventsHeld(t *testing.T) {
 		held(two, r.clock.Now().Add(time.Hour))
 		shows("after that", third.Add(time.Minute), third.Add(time.Minute))
 
-		if err := one.HandleRateLimited(r.ctx, connection.Key{AppID: c.AppID, TeamID: "T0NOBODY01"}, third); err != nil {
+		if err := one.Lifecycle().HandleRateLimited(r.ctx, connection.Key{AppID: c.AppID, TeamID: "T0NOBODY01"}, third); err != nil {
 			t.Errorf("an unknown workspace: %v", err)
 		}
 	})

@@ -550,7 +550,7 @@ func TestReplayResurrectsNothing(t *testing.T) {
 	for name, end := range map[string]func(r *rig, in replica, k connection.Key) error{
 		"removed in Slack": func(r *rig, in replica, k connection.Key) error {
 			uninstall(r)
-			return in.HandleRemoval(r.ctx, k, connection.Removal{Reason: connection.ReasonUninstalled, At: r.clock.Now()})
+			return in.Lifecycle().HandleRemoval(r.ctx, k, connection.Removal{Reason: connection.ReasonUninstalled, At: r.clock.Now()})
 		},
 		"found removed": func(r *rig, in replica, k connection.Key) error {
 			uninstall(r)
@@ -558,10 +558,10 @@ func TestReplayResurrectsNothing(t *testing.T) {
 			return nil
 		},
 		"disconnected": func(r *rig, in replica, k connection.Key) error {
-			_, err := in.Disconnect(r.ctx, k, by)
+			_, err := in.Leaving().Disconnect(r.ctx, k, by)
 			return err
 		},
-		"erased": func(r *rig, in replica, k connection.Key) error { return in.EraseAnyway(r.ctx, k, by) },
+		"erased": func(r *rig, in replica, k connection.Key) error { return in.Leaving().EraseAnyway(r.ctx, k, by) },
 	} {
 		for _, here := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, here=%v", name, here), func(t *testing.T) {
@@ -628,7 +628,7 @@ func TestReplayResurrectsNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		in := r.replica(forPeople)
-		if err := in.HandleUsersRevoked(r.ctx, c.Key, []string{slacksim.AcmeAdmin}, r.clock.Now()); err != nil {
+		if err := in.Lifecycle().HandleUsersRevoked(r.ctx, c.Key, []string{slacksim.AcmeAdmin}, r.clock.Now()); err != nil {
 			t.Fatal(err)
 		}
 		r.emptyJournal()
@@ -655,7 +655,7 @@ func TestGrantedAnewMeanwhile(t *testing.T) {
 				r.connect(other, slacksim.AcmeAdmin)
 			})
 		})
-		if err := in.HandleUsersRevoked(r.ctx, c.Key, []string{slacksim.AcmeAdmin}, r.clock.Now()); err != nil {
+		if err := in.Lifecycle().HandleUsersRevoked(r.ctx, c.Key, []string{slacksim.AcmeAdmin}, r.clock.Now()); err != nil {
 			t.Fatal(err)
 		}
 		u, err := in.OpenUser(r.ctx, c.Key, slacksim.AcmeAdmin)
@@ -687,7 +687,7 @@ func TestRemovalDuringRenewal(t *testing.T) {
 			})
 		})
 		said := connection.Removal{Reason: connection.ReasonUninstalled, At: r.clock.Now()}
-		if err := in.HandleRemoval(r.ctx, c.Key, said); err != nil {
+		if err := in.Lifecycle().HandleRemoval(r.ctx, c.Key, said); err != nil {
 			t.Fatal(err)
 		}
 		if now := r.row(in, c.Key); now.State != connection.Active || now.PendingRemoval.Reason != said.Reason {
@@ -793,7 +793,7 @@ func TestRevokedWhileExpired(t *testing.T) {
 			c := r.connect(in, slacksim.AcmeAdmin)
 			r.clock.Advance(life + time.Minute)
 			clear := r.slack.Inject(slacksim.Fault{Method: "oauth.v2.access", Status: 500, Body: "x"})
-			if err := in.HandleRemoval(r.ctx, c.Key, connection.Removal{Reason: connection.ReasonTokenRevoked, At: r.clock.Now()}); err != nil {
+			if err := in.Lifecycle().HandleRemoval(r.ctx, c.Key, connection.Removal{Reason: connection.ReasonTokenRevoked, At: r.clock.Now()}); err != nil {
 				t.Fatal(err)
 			}
 			if now := r.row(in, c.Key); now.RefreshToken != c.RefreshToken || now.PendingRemoval.Reason != connection.ReasonTokenRevoked {
@@ -904,14 +904,14 @@ func TestReplayMeetsChanges(t *testing.T) {
 	}{
 		"disconnected": {ask: 1,
 			happen: func(r *rig, other replica) {
-				if _, err := other.Disconnect(r.ctx, k, connection.Actor{Kind: connection.ByOperator}); err != nil {
+				if _, err := other.Leaving().Disconnect(r.ctx, k, connection.Actor{Kind: connection.ByOperator}); err != nil {
 					r.t.Error(err)
 				}
 			},
 			then: func(r *rig, in replica) { r.is(in, k, connection.Removed, connection.ReasonDisconnected) }},
 		"erased": {ask: 1,
 			happen: func(r *rig, other replica) {
-				if err := other.EraseAnyway(r.ctx, k, connection.Actor{Kind: connection.ByOperator}); err != nil {
+				if err := other.Leaving().EraseAnyway(r.ctx, k, connection.Actor{Kind: connection.ByOperator}); err != nil {
 					r.t.Error(err)
 				}
 			},
@@ -967,7 +967,7 @@ func (r *rig) takeBack(other replica) {
 		r.t.Error(err)
 	}
 	k := connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
-	if err := other.HandleUsersRevoked(r.ctx, k, []string{slacksim.AcmeAdmin}, r.clock.Now()); err != nil {
+	if err := other.Lifecycle().HandleUsersRevoked(r.ctx, k, []string{slacksim.AcmeAdmin}, r.clock.Now()); err != nil {
 		r.t.Error(err)
 	}
 }

@@ -210,7 +210,7 @@ var failovers = []failover{
 	{"A removal is in the lost commits", false, func(r *rig, a, b replica) string {
 		c := r.connect(a, slacksim.AcmeAdmin)
 		back := r.snapshot()
-		if _, err := a.Disconnect(r.ctx, c.Key, connection.Actor{Kind: connection.ByOperator}); err != nil {
+		if _, err := a.Leaving().Disconnect(r.ctx, c.Key, connection.Actor{Kind: connection.ByOperator}); err != nil {
 			r.t.Fatal(err)
 		}
 		back()
@@ -347,15 +347,15 @@ func TestErasedOnEveryReplica(t *testing.T) {
 	by := connection.Actor{Kind: connection.ByOperator}
 	for name, end := range map[string]func(r *rig, in replica, k connection.Key) error{
 		"disconnected": func(r *rig, in replica, k connection.Key) error {
-			_, err := in.Disconnect(r.ctx, k, by)
+			_, err := in.Leaving().Disconnect(r.ctx, k, by)
 			return err
 		},
-		"erased without asking Slack": func(r *rig, in replica, k connection.Key) error { return in.EraseAnyway(r.ctx, k, by) },
+		"erased without asking Slack": func(r *rig, in replica, k connection.Key) error { return in.Leaving().EraseAnyway(r.ctx, k, by) },
 		"removed in Slack": func(r *rig, in replica, k connection.Key) error {
 			if err := r.slack.Admins.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
 				return err
 			}
-			return in.HandleRemoval(r.ctx, k, connection.Removal{Reason: connection.ReasonUninstalled, At: r.clock.Now()})
+			return in.Lifecycle().HandleRemoval(r.ctx, k, connection.Removal{Reason: connection.ReasonUninstalled, At: r.clock.Now()})
 		},
 		"found removed": func(r *rig, in replica, k connection.Key) error {
 			err := r.slack.Admins.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents)
@@ -366,7 +366,7 @@ func TestErasedOnEveryReplica(t *testing.T) {
 			if err := r.slack.Admins.RevokeUser(r.ctx, slacksim.AcmeAdmin); err != nil {
 				return err
 			}
-			return in.HandleUsersRevoked(r.ctx, k, []string{slacksim.AcmeAdmin}, r.clock.Now())
+			return in.Lifecycle().HandleUsersRevoked(r.ctx, k, []string{slacksim.AcmeAdmin}, r.clock.Now())
 		},
 	} {
 		for _, away := range []bool{false, true} {
@@ -466,7 +466,7 @@ func TestCompetingConsents(t *testing.T) {
 			u, err := second.OpenUser(r.ctx, k, slacksim.AcmeAdmin)
 			if err != nil {
 				t.Error(err)
-			} else if _, err := second.UserClient(u).AuthTestContext(r.ctx); err != nil {
+			} else if _, err := second.Connections().UserClientIn(u, "").AuthTestContext(r.ctx); err != nil {
 				t.Errorf("the person's token: %v", err)
 			}
 			r.due()
@@ -734,7 +734,7 @@ func TestErasedAfterJoining(t *testing.T) {
 	if err := holds.CompareAll(r.ctx); err != nil || len(r.kept()) != 2 {
 		t.Errorf("%d pairs are kept of what lives (%v)", len(r.kept()), err)
 	}
-	if _, err := other.Disconnect(r.ctx, moved.Key, connection.Actor{Kind: connection.ByOperator}); err != nil {
+	if _, err := other.Leaving().Disconnect(r.ctx, moved.Key, connection.Actor{Kind: connection.ByOperator}); err != nil {
 		t.Fatal(err)
 	}
 	r.clock.Advance(15 * time.Second)
@@ -788,7 +788,7 @@ func TestRemovalMeetsAConsent(t *testing.T) {
 	if err := r.slack.Admins.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
 		t.Fatal(err)
 	}
-	if err := in.HandleRemoval(r.ctx, c.Key, connection.Removal{Reason: connection.ReasonUninstalled, At: r.clock.Now()}); err != nil {
+	if err := in.Lifecycle().HandleRemoval(r.ctx, c.Key, connection.Removal{Reason: connection.ReasonUninstalled, At: r.clock.Now()}); err != nil {
 		t.Fatal(err)
 	}
 	if now := r.is(plain, c.Key, connection.Active, ""); now.Token != c.Token {

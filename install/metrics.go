@@ -7,6 +7,7 @@ package install
 import (
 	"cmp"
 	"context"
+	"log/slog"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/install/watch"
 )
 
 // What a call to Slack came to, beside Slack's codes.
@@ -32,17 +34,6 @@ const (
 	chainMove = "move" // what does not expire is exchanged for what does
 )
 
-// Whether a person was told of what needs one.
-const (
-	toldOne         = "told"
-	toldUnreachable = "unreachable"
-	toldUnknown     = "unknown" // it may have arrived
-	toldResolved    = "resolved"
-)
-
-// What became of a call that met a limit.
-const ()
-
 // labels are the values that counters begin with.
 var labels = struct{ results, chains, told, methods, limits []string }{
 	// Slack's are those that tell apart whose trouble it is; Slack has many more, which the log names.
@@ -53,7 +44,7 @@ var labels = struct{ results, chains, told, methods, limits []string }{
 		connection.ReasonTokenRevoked, connection.ReasonTokenExpired, connection.ReasonAccountInactive, connection.ReasonInvalidAuth, connection.ReasonMissingScope,
 		"org_login_required", "team_added_to_org", "team_access_not_granted", "ekm_access_denied"},
 	chains:  []string{chainBot, chainUser, chainMove},
-	told:    []string{toldOne, toldUnreachable, toldUnknown, toldResolved},
+	told:    []string{watch.ResultTold, watch.ResultUnreachable, watch.ResultUnknown, watch.ResultResolved},
 	methods: slackapi.Methods(),
 	limits:  []string{slackapi.Waited, slackapi.Refused, slackapi.TurnedAway},
 }
@@ -71,7 +62,7 @@ type metrics struct {
 	installs    *prometheus.CounterVec // by outcome and reason
 }
 
-func newMetrics(in *Installer, reg prometheus.Registerer) *metrics {
+func newMetrics(store Store, log *slog.Logger, reg prometheus.Registerer) *metrics {
 	m := &metrics{
 		renewals: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_renewals_total",
 			Help: "Exchanges of a refresh token for a new pair, by kind (bot, user, move) and result (ok, Slack's error, other for one that is not listed, or no_answer)."}, []string{"kind", "result"}),
@@ -96,7 +87,7 @@ func newMetrics(in *Installer, reg prometheus.Registerer) *metrics {
 	}
 	m.begin()
 	if reg != nil {
-		reg.MustRegister(m.renewals, m.took, m.journal, m.restored, m.writable, m.notices, m.tellMissing, m.checks, m.limits, m.installs, &stateCollector{in: in})
+		reg.MustRegister(m.renewals, m.took, m.journal, m.restored, m.writable, m.notices, m.tellMissing, m.checks, m.limits, m.installs, &stateCollector{store: store, log: log})
 	}
 	return m
 }
@@ -141,6 +132,15 @@ func (m *metrics) Renewed(h connection.TokenOwner, c connection.TokenPair, err e
 	m.took.Observe(took.Seconds())
 }
 
+// Checked counts a call of auth.test.
+func (m *metrics) Checked(err error) { m.checks.WithLabelValues(result(err)).Inc() }
+
+// Told counts a connection that needs a person, by whether one was told.
+func (m *metrics) Told(result string) { m.notices.WithLabelValues(result).Inc() }
+
+// ToldMissing counts a connection in which people asked for what is not allowed, by whether one was told.
+func (m *metrics) ToldMissing(result string) { m.tellMissing.WithLabelValues(result).Inc() }
+
 // Restored counts a pair that the store had lost and has again.
 func (m *metrics) Restored() { m.restored.Inc() }
 
@@ -171,7 +171,8 @@ var connectionsDesc = prometheus.NewDesc("switchboard_connections", "Connections
 
 // stateCollector counts the connections when it is asked, so that every replica says the same.
 type stateCollector struct {
-	in     *Installer
+	store  Store
+	log    *slog.Logger
 	failed atomic.Bool // the last time; that is said once, however often somebody asks
 }
 
@@ -180,10 +181,10 @@ func (*stateCollector) Describe(ch chan<- *prometheus.Desc) { ch <- connectionsD
 func (s *stateCollector) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	counts, err := s.in.store.Count(ctx)
+	counts, err := s.store.Count(ctx)
 	if failed := s.failed.Swap(err != nil); err != nil {
 		if !failed {
-			s.in.log.WarnContext(ctx, "count connections", "cause", err)
+			s.log.WarnContext(ctx, "count connections", "cause", err)
 		}
 		return // no number is better than a wrong one
 	}

@@ -189,23 +189,23 @@ func TestStatusInAWorkspace(t *testing.T) {
 		}
 		for team, want := range map[string]connection.State{gridOne: connection.Active, "T0GRIDX249": connection.Active, gridTwo: connection.NotConnected, "": connection.Active} {
 			for _, k := range []connection.Key{org.Key, {AppID: org.AppID, EnterpriseID: gridID, TeamID: gridTwo}} {
-				h := in.CheckIn(r.ctx, k, team)
+				h := in.Connections().CheckIn(r.ctx, k, team)
 				if h.State != want || (want == connection.NotConnected) != (h.Reason == connection.ReasonNotAdded) {
 					t.Errorf("%s in %q: %s %s", k, team, h.State, h.Reason)
 				}
 			}
 		}
-		h := in.CheckIn(r.ctx, org.Key, gridTwo)
-		if h.GrantURL != in.AddToWorkspacesURL(org.Key) || h.Sentence != "Your organisation has it. This workspace doesn't." || h.NextStep == "" || h.LastKnown != connection.Active {
+		h := in.Connections().CheckIn(r.ctx, org.Key, gridTwo)
+		if h.GrantURL != in.Connections().AddToWorkspacesURL(org.Key) || h.Sentence != "Your organisation has it. This workspace doesn't." || h.NextStep == "" || h.LastKnown != connection.Active {
 			t.Errorf("%+v", h)
 		}
-		if h := in.AssessIn(org, nil, gridTwo); h.Reason != connection.ReasonNotAdded {
+		if h := in.Connections().AssessIn(org, nil, gridTwo); h.Reason != connection.ReasonNotAdded {
 			t.Errorf("from the records: %+v", h)
 		}
-		if err := in.HandleTeamAccess(r.ctx, org.Key, true, []string{gridTwo}, time.Now()); err != nil {
+		if err := in.Lifecycle().HandleTeamAccess(r.ctx, org.Key, true, []string{gridTwo}, time.Now()); err != nil {
 			t.Fatal(err)
 		}
-		if h := in.AssessIn(org, nil, gridTwo); h.State != connection.Active {
+		if h := in.Connections().AssessIn(org, nil, gridTwo); h.State != connection.Active {
 			t.Errorf("after Slack's word: %+v", h)
 		}
 		if now := r.row(in, org.Key); now.State != connection.Active {
@@ -214,7 +214,7 @@ func TestStatusInAWorkspace(t *testing.T) {
 		// With more pages than are read, not all workspaces are known, and nothing is said of those that are not.
 		r.slack.Inject(slacksim.Fault{Method: "auth.teams.list", Body: `{"ok":true,"teams":[{"id":"T1"}],"response_metadata":{"next_cursor":"more"}}`})
 		for range 2 {
-			if h := in.CheckIn(r.ctx, org.Key, gridTwo); h.State != connection.Active {
+			if h := in.Connections().CheckIn(r.ctx, org.Key, gridTwo); h.State != connection.Active {
 				t.Errorf("endless pages: %+v", h)
 			}
 		}
@@ -231,14 +231,14 @@ func TestChannelMoved(t *testing.T) {
 			c.Webhook.ChannelID, c.Notice = "G1", connection.Notice{Channel: "G2", TS: "1.1", At: r.clock.Now()}
 		})
 		for from, to := range map[string]string{"G1": "C1", "G2": "C2", "G3": "C3", "": "C4"} {
-			if err := in.HandleChannelChanged(r.ctx, c.Key, from, to); err != nil {
+			if err := in.Lifecycle().HandleChannelChanged(r.ctx, c.Key, from, to); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if now := r.row(in, c.Key); now.Webhook.ChannelID != "C1" || now.Notice.Channel != "C2" {
 			t.Errorf("%s %s", now.Webhook.ChannelID, now.Notice.Channel)
 		}
-		if err := in.HandleChannelChanged(r.ctx, connection.Key{AppID: c.AppID, TeamID: "T0NOBODY01"}, "G1", "C1"); err != nil {
+		if err := in.Lifecycle().HandleChannelChanged(r.ctx, connection.Key{AppID: c.AppID, TeamID: "T0NOBODY01"}, "G1", "C1"); err != nil {
 			t.Error(err)
 		}
 	})
@@ -316,14 +316,14 @@ func TestWorkspaceLeavesAlone(t *testing.T) {
 		r.update(in, org.Key, func(c *connection.Connection) { c.TokenPair = connection.TokenPair{Token: "xoxb-not-known"} }) // Slack can't say whether it is gone
 		k := connection.Key{AppID: org.AppID, EnterpriseID: gridID, TeamID: gridOne}
 		for _, reason := range []string{connection.ReasonUninstalled, connection.ReasonTokenRevoked} {
-			if err := in.HandleRemoval(r.ctx, k, connection.Removal{Reason: reason, At: r.clock.Now()}); err != nil {
+			if err := in.Lifecycle().HandleRemoval(r.ctx, k, connection.Removal{Reason: reason, At: r.clock.Now()}); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if now := r.row(in, org.Key); now.State != connection.Active || now.Token == "" || now.PendingRemoval != (connection.Removal{}) {
 			t.Errorf("%+v", now)
 		}
-		if err := in.HandleRemoval(r.ctx, org.Key, connection.Removal{Reason: connection.ReasonUninstalled, At: r.clock.Now()}); err != nil {
+		if err := in.Lifecycle().HandleRemoval(r.ctx, org.Key, connection.Removal{Reason: connection.ReasonUninstalled, At: r.clock.Now()}); err != nil {
 			t.Fatal(err)
 		}
 		if now := r.row(in, org.Key); now.State != connection.Removed {
@@ -385,7 +385,7 @@ func TestPersonOfAnOrganisation(t *testing.T) {
 		}
 		said := func(want int) {
 			t.Helper()
-			if err := in.HandleUsersRevoked(r.ctx, k, []string{gridAdmin, gridOwner}, r.clock.Now().Add(time.Hour)); err != nil {
+			if err := in.Lifecycle().HandleUsersRevoked(r.ctx, k, []string{gridAdmin, gridOwner}, r.clock.Now().Add(time.Hour)); err != nil {
 				t.Fatal(err)
 			}
 			if left, err := in.db.Users(r.ctx, org.Key); err != nil || len(left) != want {

@@ -374,7 +374,7 @@ func TestDisconnect(t *testing.T) {
 		for _, f := range []slacksim.Fault{{Error: "bad_client_secret"}, {Status: 500, Body: "x"}, {RetryAfter: 5}} {
 			f.Method = "apps.uninstall"
 			clear := r.slack.Inject(f)
-			if _, err := in.Disconnect(r.ctx, c.Key, by); err == nil || r.row(in, c.Key).Token != c.Token {
+			if _, err := in.Leaving().Disconnect(r.ctx, c.Key, by); err == nil || r.row(in, c.Key).Token != c.Token {
 				t.Errorf("%+v: %v", f, err)
 			}
 			if lines, err := in.History(r.ctx, c, 1); err != nil || len(lines) != 1 || lines[0].What != connection.DidDisconnect || lines[0].Outcome != connection.OutcomeFail {
@@ -383,7 +383,7 @@ func TestDisconnect(t *testing.T) {
 			clear()
 		}
 		r.clock.Advance(life + time.Hour) // its token ran out: it is renewed for this
-		said, err := in.Disconnect(r.ctx, c.Key, by)
+		said, err := in.Leaving().Disconnect(r.ctx, c.Key, by)
 		if err != nil || said != "ok" {
 			t.Fatalf("%q %v", said, err)
 		}
@@ -396,14 +396,14 @@ func TestDisconnect(t *testing.T) {
 		}
 		// Slack's own two events follow, and change nothing.
 		for _, reason := range []string{connection.ReasonTokenRevoked, connection.ReasonUninstalled, connection.ReasonTokenRevoked} {
-			if err := in.HandleRemoval(r.ctx, c.Key, connection.Removal{Reason: reason, At: r.clock.Now()}); err != nil {
+			if err := in.Lifecycle().HandleRemoval(r.ctx, c.Key, connection.Removal{Reason: reason, At: r.clock.Now()}); err != nil {
 				t.Error(err)
 			}
 		}
 		if again := r.row(in, c.Key); again.Reason != connection.ReasonDisconnected {
 			t.Errorf("%s", again.Reason)
 		}
-		if _, err := in.Disconnect(r.ctx, c.Key, by); !errors.Is(err, connection.ErrNotConnected) {
+		if _, err := in.Leaving().Disconnect(r.ctx, c.Key, by); !errors.Is(err, connection.ErrNotConnected) {
 			t.Errorf("twice: %v", err)
 		}
 		lines, err := in.History(r.ctx, c, 10)
@@ -418,7 +418,7 @@ func TestDisconnect(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.Breaches = true // the dead token is used once more, to ask
-		if said, err := in.Disconnect(r.ctx, c.Key, by); err != nil || said != "account_inactive" || r.row(in, c.Key).Token != "" {
+		if said, err := in.Leaving().Disconnect(r.ctx, c.Key, by); err != nil || said != "account_inactive" || r.row(in, c.Key).Token != "" {
 			t.Errorf("%q %v", said, err)
 		}
 	})
@@ -449,10 +449,10 @@ func TestFailureStandsBehindNoSuccess(t *testing.T) {
 	r.slack.Inject(slacksim.Fault{Method: "apps.uninstall", Error: "internal_error", Times: 1})
 	ctx, leave := context.WithCancel(r.ctx)
 	go func() { <-slow.reached; leave() }()
-	if said, err := waiting.Disconnect(ctx, c.Key, by); said != "internal_error" || err == nil {
+	if said, err := waiting.Leaving().Disconnect(ctx, c.Key, by); said != "internal_error" || err == nil {
 		t.Fatalf("%q %v", said, err)
 	}
-	if said, err := in.Disconnect(r.ctx, c.Key, by); said != "ok" || err != nil {
+	if said, err := in.Leaving().Disconnect(r.ctx, c.Key, by); said != "ok" || err != nil {
 		t.Fatalf("%q %v", said, err)
 	}
 	close(slow.goOn)
@@ -470,7 +470,7 @@ func TestRemovedIsSwept(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(func(cfg *install.Config) { cfg.Keep = 30 * 24 * time.Hour })
 		c, other := r.connect(in, slacksim.AcmeAdmin), r.connect(in, slacksim.BirchAdmin)
-		if _, err := in.Disconnect(r.ctx, c.Key, connection.Actor{Kind: connection.ByOperator}); err != nil {
+		if _, err := in.Leaving().Disconnect(r.ctx, c.Key, connection.Actor{Kind: connection.ByOperator}); err != nil {
 			t.Fatal(err)
 		}
 		r.clock.Advance(29 * 24 * time.Hour)

@@ -25,7 +25,7 @@ func TestPeopleHaveTheirOwnTokens(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			who, err := in.UserClient(u).AuthTestContext(r.ctx)
+			who, err := in.Connections().UserClientIn(u, "").AuthTestContext(r.ctx)
 			if err != nil || who.UserID != id || u.ConnectionID != c.ID {
 				t.Errorf("the token of %s acts for %+v (%v)", id, who, err)
 			}
@@ -110,7 +110,7 @@ func TestPersonTakesTokenBack(t *testing.T) {
 		r.connect(in, slacksim.AcmeMember)
 		said := r.clock.Now()
 		both := []string{slacksim.AcmeAdmin, slacksim.AcmeMember}
-		if err := in.HandleUsersRevoked(r.ctx, c.Key, both, said); err != nil {
+		if err := in.Lifecycle().HandleUsersRevoked(r.ctx, c.Key, both, said); err != nil {
 			t.Fatal(err)
 		}
 		if left, _ := in.db.Users(r.ctx, c.Key); len(left) != 2 {
@@ -120,7 +120,7 @@ func TestPersonTakesTokenBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 2 { // the word comes twice
-			if err := in.HandleUsersRevoked(r.ctx, c.Key, both, said); err != nil {
+			if err := in.Lifecycle().HandleUsersRevoked(r.ctx, c.Key, both, said); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -12,7 +12,6 @@ import (
 	"github.com/slack-go/slack"
 
 	"github.com/switchboard-go/switchboard/bot"
-	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/links"
 	"github.com/switchboard-go/switchboard/install/mrkdwn"
@@ -53,7 +52,7 @@ func disconnect(ctx context.Context, t turn, a ask) bot.Reply {
 	case is != keeper:
 		return refusal(t, is, err, "disconnect it")
 	case h.GrantURL == "":
-		return o.words("", install.ErrByHand)
+		return o.words("", connection.ErrByHand)
 	case t.Trigger == "":
 		return offer(t)
 	}
@@ -173,7 +172,7 @@ func (o outcome) words(said string, err error) bot.Reply {
 		}
 		text += " To bring it back, open " + mrkdwn.Link(o.back, "the install page") + "."
 		return bot.Reply{Text: text}
-	case errors.Is(err, install.ErrByHand):
+	case errors.Is(err, connection.ErrByHand):
 		return bot.Reply{Text: fmt.Sprintf("%s was connected to %s by hand, so it is removed on its page in Slack: "+
 			"*Configuration*, *Remove App*.", o.app, o.from)}
 	case errors.Is(err, connection.ErrNotConnected):

@@ -302,7 +302,7 @@ func TestDisconnectSaysWhatHappened(t *testing.T) {
 		{"done", "ok", nil, []string{"Switchboard is disconnected from Acme. Slack removed the app, and its access is erased.", "<https://bot.example.com/slack/install?connection=con_1|the install page>"}},
 		{"gone already", "account_inactive", nil, []string{"was gone from Slack already", "the install page"}},
 		{"no access", "", nil, []string{"none left to ask Slack with", "remove it on its page in Slack"}},
-		{"by hand", "", install.ErrByHand, []string{"connected to Acme by hand", "*Remove App*"}},
+		{"by hand", "", connection.ErrByHand, []string{"connected to Acme by hand", "*Remove App*"}},
 		{"not connected", "", connection.ErrNotConnected, []string{"nothing to disconnect"}},
 		{"renewing", "", errors.Join(connection.ErrRenewing, refused), []string{"couldn't renew its access", "It is still connected", "7F3K2QX"}},
 		{"too often", "ratelimited", slack.SlackErrorResponse{Err: "ratelimited"}, []string{"asked us to slow down", "It is still connected", "in a few minutes", "7F3K2QX"}},

@@ -402,7 +402,7 @@ func sayings(t *testing.T, c cast) (all []saying) {
 	o := outcomeOf(tn)
 	codes := []string{"not_in_channel", "channel_not_found", "is_archived", "restricted_action", "ekm_access_denied", "org_login_required", "team_access_not_granted", "missing_scope", "messages_tab_disabled",
 		"expired_trigger_id", "ratelimited", "internal_error", "account_inactive", "token_revoked", "token_expired", "invalid_auth", "zombie_`<apocalypse>", strings.Repeat("x&", 2000)}
-	failures := []error{nil, install.ErrByHand, connection.ErrNotConnected, connection.ErrRenewing, context.DeadlineExceeded, &slack.RateLimitedError{RetryAfter: time.Hour}}
+	failures := []error{nil, connection.ErrByHand, connection.ErrNotConnected, connection.ErrRenewing, context.DeadlineExceeded, &slack.RateLimitedError{RetryAfter: time.Hour}}
 	for _, code := range codes {
 		failures = append(failures, slack.SlackErrorResponse{Err: code})
 	}

@@ -646,7 +646,7 @@ func TestWordsInTrouble(t *testing.T) {
 		want map[string]string // by word; "*" is for those that have none of their own
 	}{
 		"no row": {func(s *scene) {
-			if err := s.in.EraseAnyway(context.Background(), s.key, connection.Person(leon)); err != nil {
+			if err := s.in.Leaving().EraseAnyway(context.Background(), s.key, connection.Person(leon)); err != nil {
 				s.t.Fatal(err)
 			}
 			if _, err := s.db.Sweep(context.Background(), time.Now().Add(time.Hour)); err != nil {
@@ -725,7 +725,7 @@ func TestCheckIsSparing(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if other.MayRecheck(context.Background(), s.connection()) || asked()-before != 1 {
+			if other.Connections().MayRecheck(context.Background(), s.connection()) || asked()-before != 1 {
 				t.Errorf("another process may ask, too; Slack was asked %d times", asked()-before)
 			}
 			has(t, "status", s.command(leon, "status"), "Just now, with Slack")

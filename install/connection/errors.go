@@ -21,4 +21,6 @@ var (
 	ErrNotConnected = errors.New("not connected")
 	// ErrRenewing says that the token of a connection ran out and could not be renewed just now; that is tried on.
 	ErrRenewing = errors.New("access is being renewed")
+	// ErrByHand says that in single-workspace mode there are no OAuth credentials to remove the app with.
+	ErrByHand = errors.New("the app was connected by hand and is removed on its page in Slack")
 )

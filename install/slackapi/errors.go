@@ -65,3 +65,7 @@ func Cause(err error) error {
 
 // Decisive reports whether an error says something about the token, as against Slack or the network having trouble.
 func Decisive(err error) bool { return connection.DecisiveCode(SlackError(err)) }
+
+// Moving reports whether Slack refuses calls because a workspace is being moved into an organisation. That passes by itself, and
+// takes minutes to hours. https://docs.slack.dev/enterprise/developing-for-enterprise-orgs
+func Moving(code string) bool { return code == "org_login_required" || code == "team_added_to_org" }

@@ -67,13 +67,13 @@ func (c *disconnectCmd) Run(env *environment) error {
 		}
 		operator := connection.Actor{Kind: connection.ByOperator}
 		if c.EraseAnyway {
-			if err := in.EraseAnyway(env.ctx, found.Key, operator); err != nil {
+			if err := in.Leaving().EraseAnyway(env.ctx, found.Key, operator); err != nil {
 				return err
 			}
 			_, err := fmt.Fprintf(env.stdout, "Erased the access to %s. Slack was not asked: the app is listed there until somebody removes it on its page in Slack.\n", team)
 			return err
 		}
-		said, err := in.Disconnect(env.ctx, found.Key, operator)
+		said, err := in.Leaving().Disconnect(env.ctx, found.Key, operator)
 		switch {
 		case errors.Is(err, connection.ErrNotConnected):
 			return fmt.Errorf("%s is not connected any longer; nothing was changed", team)

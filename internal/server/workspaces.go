@@ -51,7 +51,7 @@ func (w *Workspaces) Client(ctx context.Context, k connection.Key) (*slack.Clien
 	if err != nil {
 		return nil, err
 	}
-	return s.install.ClientIn(c, k.TeamID), nil
+	return s.install.Connections().ClientIn(c, k.TeamID), nil
 }
 
 // serves reports whether a key is this app's: others may be in the same database, and with a token given by hand what

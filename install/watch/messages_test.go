@@ -1,4 +1,4 @@
-package install
+package watch
 
 import (
 	"context"
@@ -29,15 +29,11 @@ func (panicking) Resolve(context.Context, *slack.Client, connection.Notice, Heal
 
 // Whatever the program handed in panics in costs that message, and not the process.
 func TestFunctionsOfTheProgramThatPanic(t *testing.T) {
-	in, err := New(Config{PublicURL: "http://127.0.0.1", Store: struct{ Store }{}, Log: slog.New(slog.DiscardHandler),
-		Messages: panicking{}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, messages := t.Context(), in.cfg.Messages
+	ctx, messages := t.Context(), Guarded(panicking{}, slog.New(slog.DiscardHandler))
+	welcome := messages.Welcome(ctx, nil, connection.Connection{})
 	_, _, told := messages.Tell(ctx, nil, "U1", Health{})
 	_, _, missing := messages.TellMissing(ctx, nil, "U1", MissingScopes{})
-	for _, err := range []error{in.flow.welcome(ctx, connection.Connection{}), told, missing, messages.Resolve(ctx, nil, connection.Notice{}, Health{})} {
+	for _, err := range []error{welcome, told, missing, messages.Resolve(ctx, nil, connection.Notice{}, Health{})} {
 		if !errors.As(err, new(errPanic)) || slackapi.Decisive(err) {
 			t.Errorf("%v", err)
 		}

@@ -1,4 +1,4 @@
-package install
+package watch
 
 // What the program hands in to write to people is its own code: a panic in it costs that message.
 
@@ -31,6 +31,14 @@ type Messages interface {
 type errPanic struct{ value any }
 
 func (e errPanic) Error() string { return fmt.Sprintf("it panicked: %v", e.value) }
+
+// Guarded returns m with a recover around each of its methods, which logs and gives back an error. nil stays nil.
+func Guarded(m Messages, log *slog.Logger) Messages {
+	if m == nil {
+		return nil
+	}
+	return guarded{m, log}
+}
 
 // guarded is the program's Messages with a recover around each.
 type guarded struct {

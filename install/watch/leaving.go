@@ -1,4 +1,4 @@
-package install
+package watch
 
 // Leaving: the app is removed from the workspace at Slack, and what we hold of its access is erased.
 
@@ -7,29 +7,47 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/install/tokens"
 )
 
-// ErrByHand: in single-workspace mode there are no OAuth credentials to remove the app with.
-var ErrByHand = errors.New("the app was connected by hand and is removed on its page in Slack")
+const (
+	// eraseBudget is for erasing access, noteBudget for a line in the history.
+	eraseBudget = 8 * time.Second
+	noteBudget  = 3 * time.Second
+	// noteWait is how long somebody whose time is over still waits for the record of it. They need some of it to be told (toSay in
+	// package commands).
+	noteWait = 100 * time.Millisecond
+)
 
-// noteWait is how long somebody whose time is over still waits for the record of it. They need some of it to be told (toSay in
-// package commands).
-const noteWait = 100 * time.Millisecond
+// Leaving ends connections: for people in the workspace, for operators, and for an install that is taken back.
+type Leaving struct {
+	clientID     string
+	clientSecret connection.Secret
+	mode         Mode
+	store        Store
+	tokens       *tokens.Keeper
+	slack        *slackapi.API
+	log          *slog.Logger
+	now          func() time.Time
+	tasks        *sync.WaitGroup
+}
 
 // Disconnect uninstalls the app from the workspace of exactly k (apps.uninstall) and erases its access. said is what Slack
 // answered: "ok", an error that says the app is gone already, or "" when there was no token left to ask with; in these cases
 // the access is erased. With any other answer nothing of ours is changed and err holds it, with slackapi.ErrUnclear where Slack may have
 // done it. ErrNotConnected when there is nothing to disconnect, ErrByHand. It blocks for one or two calls to Slack. https://docs.slack.dev/reference/methods/apps.uninstall
-func (in *Installer) Disconnect(ctx context.Context, k connection.Key, by connection.Actor) (said string, err error) {
-	if !in.mode.consents() {
-		return "", ErrByHand
+func (lv *Leaving) Disconnect(ctx context.Context, k connection.Key, by connection.Actor) (said string, err error) {
+	if !lv.mode.Consents() {
+		return "", connection.ErrByHand
 	}
-	c, err := in.store.Lookup(ctx, k)
+	c, err := lv.store.Lookup(ctx, k)
 	if errors.Is(err, connection.ErrNotFound) || err == nil && (c.State == connection.Removed || c.Key != k) {
 		return "", connection.ErrNotConnected
 	}
@@ -37,16 +55,16 @@ func (in *Installer) Disconnect(ctx context.Context, k connection.Key, by connec
 		return "", fmt.Errorf("disconnect: %w", err)
 	}
 	if c.Token != "" {
-		c, err = in.tokens.Good(ctx, c)
+		c, err = lv.tokens.Good(ctx, c)
 	}
 	switch {
 	case errors.Is(err, connection.ErrNotConnected), c.Token == "": // its access ran out for good, or can't be read: Slack can't be asked
 	case err != nil:
 		return "", fmt.Errorf("disconnect: %w", err)
 	default:
-		said, err = in.Uninstall(ctx, c)
+		said, err = lv.Uninstall(ctx, c)
 		if err != nil {
-			in.noteFailure(ctx, c, by, err)
+			lv.noteFailure(ctx, c, by, err)
 			if slackapi.MaybeDone(err) {
 				err = errors.Join(slackapi.ErrUnclear, err)
 			}
@@ -54,14 +72,14 @@ func (in *Installer) Disconnect(ctx context.Context, k connection.Key, by connec
 		}
 	}
 	// Slack has done its part, so ours no longer depends on who asked staying.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeBudget)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), eraseBudget)
 	defer cancel()
 	consent := c.AuthorizedAt
-	_, err = in.store.Update(ctx, c.Key, func(row *connection.Connection) error {
+	_, err = lv.store.Update(ctx, c.Key, func(row *connection.Connection) error {
 		if !row.AuthorizedAt.Equal(consent) {
 			return nil // installed again meanwhile
 		}
-		now := in.now()
+		now := lv.now()
 		row.Erase(connection.Removed, connection.ReasonDisconnected, now)
 		row.Note(connection.Change{At: now, By: by, What: connection.DidDisconnect, Outcome: connection.OutcomeDone, Reason: said})
 		return nil
@@ -69,17 +87,17 @@ func (in *Installer) Disconnect(ctx context.Context, k connection.Key, by connec
 	if err != nil {
 		return said, fmt.Errorf("erase access: %w", err)
 	}
-	in.tokens.Reconciler.ForgetErased(ctx, c.Key)
-	in.log.InfoContext(ctx, "disconnected", "connection", c.ID, "key", c.Key.String(), "by", string(by.Kind), "slack_said", said)
+	lv.tokens.Reconciler.ForgetErased(ctx, c.Key)
+	lv.log.InfoContext(ctx, "disconnected", "connection", c.ID, "key", c.Key.String(), "by", string(by.Kind), "slack_said", said)
 	return said, nil
 }
 
-// Uninstall asks Slack to remove the app. err is nil when it is gone, now or before.
-func (in *Installer) Uninstall(ctx context.Context, c connection.Connection) (said string, err error) {
+// Uninstall asks Slack to remove the app, and changes nothing of ours. said is Slack's answer. err is nil when it is gone, now or before.
+func (lv *Leaving) Uninstall(ctx context.Context, c connection.Connection) (said string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, slackapi.CallTimeout)
 	defer cancel()
-	form := url.Values{"client_id": {in.cfg.ClientID}, "client_secret": {in.cfg.ClientSecret.Reveal()}}
-	_, err = in.slack.Post(ctx, "apps.uninstall", c.Token, form, &struct{}{})
+	form := url.Values{"client_id": {lv.clientID}, "client_secret": {lv.clientSecret.Reveal()}}
+	_, err = lv.slack.Post(ctx, "apps.uninstall", c.Token, form, &struct{}{})
 	switch code := slackapi.SlackError(err); {
 	case err == nil:
 		return "ok", nil
@@ -93,25 +111,25 @@ func (in *Installer) Uninstall(ctx context.Context, c connection.Connection) (sa
 // noteFailure writes into the history that c was not disconnected. It returns when the line is there, so that what is done next
 // stands behind it; at ctx's end, or noteWait later than that, the caller has waited enough and the line follows, unless c has
 // come to another end meanwhile.
-func (in *Installer) noteFailure(ctx context.Context, c connection.Connection, by connection.Actor, cause error) {
-	failed := connection.Change{At: in.now(), By: by, What: connection.DidDisconnect, Outcome: connection.OutcomeFail, Reason: cmp.Or(slackapi.SlackError(cause), "no_answer")}
+func (lv *Leaving) noteFailure(ctx context.Context, c connection.Connection, by connection.Actor, cause error) {
+	failed := connection.Change{At: lv.now(), By: by, What: connection.DidDisconnect, Outcome: connection.OutcomeFail, Reason: cmp.Or(slackapi.SlackError(cause), "no_answer")}
 	written := make(chan struct{})
-	in.tasks.Go(func() {
+	lv.tasks.Go(func() {
 		defer close(written)
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordBudget)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteBudget)
 		defer cancel()
-		if _, err := in.store.Update(ctx, c.Key, func(row *connection.Connection) error {
+		if _, err := lv.store.Update(ctx, c.Key, func(row *connection.Connection) error {
 			if row.State != connection.Removed && row.AuthorizedAt.Equal(c.AuthorizedAt) {
 				row.Note(failed)
 			}
 			return nil
 		}); err != nil {
-			in.log.WarnContext(ctx, "keep failure to disconnect", "connection", c.ID, "cause", err)
+			lv.log.WarnContext(ctx, "keep failure to disconnect", "connection", c.ID, "cause", err)
 		}
 	})
 
 	select {
-	case <-written: // within recordBudget
+	case <-written: // within noteBudget
 		return
 	case <-ctx.Done():
 	}
@@ -123,12 +141,12 @@ func (in *Installer) noteFailure(ctx context.Context, c connection.Connection, b
 
 // EraseAnyway erases the access of the connection of exactly k without asking Slack, for an operator who can't: the app then
 // stays listed in the workspace until somebody removes it there. ErrNotConnected.
-func (in *Installer) EraseAnyway(ctx context.Context, k connection.Key, by connection.Actor) error {
-	_, err := in.store.Update(ctx, k, func(row *connection.Connection) error {
+func (lv *Leaving) EraseAnyway(ctx context.Context, k connection.Key, by connection.Actor) error {
+	_, err := lv.store.Update(ctx, k, func(row *connection.Connection) error {
 		if row.State == connection.Removed {
 			return connection.ErrNotConnected
 		}
-		now := in.now()
+		now := lv.now()
 		row.Erase(connection.Removed, connection.ReasonDisconnected, now)
 		row.Note(connection.Change{At: now, By: by, What: connection.DidDisconnect, Outcome: connection.OutcomeDone, Reason: "slack_not_asked"})
 		return nil
@@ -139,6 +157,6 @@ func (in *Installer) EraseAnyway(ctx context.Context, k connection.Key, by conne
 	if err != nil {
 		return fmt.Errorf("erase access: %w", err)
 	}
-	in.tokens.Reconciler.ForgetErased(ctx, k)
+	lv.tokens.Reconciler.ForgetErased(ctx, k)
 	return nil
 }

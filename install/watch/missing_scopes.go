@@ -1,0 +1,108 @@
+package watch
+
+// The app can't do something while a permission for it is missing. Whoever asks for it hears of it there and then (package bot). Here are
+// the words for it, and the one message a day to the person who can change it: at most one for each connection, whatever the
+// number of people, processes and restarts.
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/links"
+	"github.com/switchboard-go/switchboard/install/slackapi"
+)
+
+const (
+	// How often one person hears of one feature that is off.
+	offAgain = time.Hour
+	// How often somebody who can change it hears that people ask for what is off.
+	tellMissingEvery = 24 * time.Hour
+	// How long is waited for the store before what people were told counts as said.
+	countTimeout = 5 * time.Second
+)
+
+// MissingScopes is what somebody asked for where permissions for it are missing.
+type MissingScopes struct {
+	Connection connection.Connection // without its secrets
+	Scopes     []connection.Scope    // what is missing, with the features that it is missing for
+	By         string                // user ID of who asked
+	GrantURL   string                // the page that allows exactly this
+}
+
+// ShouldTellMissing reports whether userID is to be told now that these permissions are missing: once an hour for each person and
+// feature, counted over all processes. It blocks for the store; its trouble means no, for nobody waits for these words.
+func (n *Notices) ShouldTellMissing(ctx context.Context, c connection.Connection, userID string, missing []connection.Scope) bool {
+	b := slackapi.Budget{Name: "off " + c.ID + " " + userID + " " + strings.Join(connection.ScopeNames(missing), ","), Interval: offAgain, Burst: 1}
+	return n.first(ctx, b)
+}
+
+// first reports whether nobody took b's one call before, in its interval. The store's trouble counts as no.
+func (n *Notices) first(ctx context.Context, b slackapi.Budget) bool {
+	ctx, cancel := context.WithTimeout(ctx, countTimeout)
+	defer cancel()
+	ok, err := n.store.Take(ctx, b, 1, n.now())
+	if err != nil {
+		n.log.WarnContext(ctx, "count what people were told", "cause", err)
+	}
+	return ok && err == nil
+}
+
+// NotifyMissing has one person who can allow it told, once a day, that people ask for what these permissions are missing for: the
+// installer, or an admin when the installer is gone. Somebody who asked that themselves knows already, and in single-workspace
+// mode nobody in Slack can allow anything. It does not block.
+func (n *Notices) NotifyMissing(c connection.Connection, missing []connection.Scope, by string) {
+	if n.messages == nil || !n.connections.mode.Consents() || c.ID == "" || len(missing) == 0 || by == c.InstalledBy {
+		return
+	}
+	n.tasks.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), tellBudget)
+		defer cancel()
+		if n.first(ctx, slackapi.Budget{Name: "wanted " + c.ID, Interval: tellMissingEvery, Burst: 1}) {
+			n.tellMissing(ctx, c, missing, by)
+		}
+	})
+}
+
+// errAsker: the one to be told is the one who asked.
+var errAsker = errors.New("they know, for they asked themselves")
+
+func (n *Notices) tellMissing(ctx context.Context, c connection.Connection, missing []connection.Scope, by string) {
+	names := connection.ScopeNames(missing)
+	w := MissingScopes{Connection: c, Scopes: missing, By: by,
+		GrantURL: n.connections.GrantPage(c, links.GrantRequest{Scopes: names, Stays: true})}
+	w.Connection.Token, w.Connection.RefreshToken, w.Connection.Webhook.URL = "", "", ""
+	told := n.reach(ctx, c, func(client *slack.Client, userID string) (channel, ts string, err error) {
+		if userID == by {
+			return "", "", errAsker
+		}
+		return n.messages.TellMissing(ctx, client, userID, w)
+	})
+	if errors.Is(told.err, errAsker) {
+		return
+	}
+
+	outcome, why, label := told.result()
+	if told.err != nil {
+		n.log.WarnContext(ctx, "nobody could be told what is wanted and not allowed", "connection", c.ID,
+			"slack_error", slackapi.SlackError(told.err), "cause", slackapi.Cause(told.err))
+	}
+	n.log.InfoContext(ctx, "people ask for what is not allowed", "connection", c.ID, "missing_scopes", names, "told", label)
+	n.observer.ToldMissing(label)
+	line := n.line(connection.DidTellMissing, outcome, why)
+	_, err := n.store.Update(ctx, c.Key, func(row *connection.Connection) error {
+		row.Note(line)
+		if told.notice.TS != "" && (row.Notice == connection.Notice{} || row.AwaitsScopes()) {
+			row.Notice = told.notice
+			row.Notice.Reason = connection.ReasonMissingScope
+		}
+		return nil
+	})
+	if err != nil {
+		n.log.WarnContext(ctx, "keep whom we told of what is wanted", "connection", c.ID, "cause", err)
+	}
+}

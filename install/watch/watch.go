@@ -1,0 +1,254 @@
+// Package watch looks after connections once they are there: it says whether they work, asks Slack about them now and then,
+// listens to what every call says of them, writes to one person when a connection needs one, and follows what becomes of them
+// at Slack, from a workspace that joins an organisation to one that removes the app.
+//
+//	w := watch.New(watch.Config{…})
+//	go w.Run(ctx)
+//	c, err := w.Connections.Open(ctx, key)    // with a token that works now
+//	h := w.Connections.Check(ctx, key)        // and what to tell people
+//	err = w.Lifecycle.HandleRemoval(ctx, key, said)
+//	said, err := w.Leaving.Disconnect(ctx, key, by)
+package watch
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/links"
+	"github.com/switchboard-go/switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/install/tokens"
+)
+
+// Store is what looking after connections needs of the database. The methods that tokens.Store has too are as there.
+type Store interface {
+	Lookup(ctx context.Context, k connection.Key) (connection.Connection, error)
+	Update(ctx context.Context, k connection.Key, fn func(c *connection.Connection) error) (connection.Connection, error)
+	Rekey(ctx context.Context, from, to connection.Key, token connection.Secret, line connection.Change) (connection.Connection, error)
+	GetUser(ctx context.Context, h connection.TokenOwner) (connection.UserToken, error)
+	// EraseUser deletes the token of u.TokenOwner and writes line, with the person as its reason; unless it is of another grant
+	// than u by now (GrantedAt), or there is none: false.
+	EraseUser(ctx context.Context, u connection.UserToken, line connection.Change) (bool, error)
+
+	// Unchecked returns the connections whose CheckAt has come, oldest first, at most n, also when only a broken clock
+	// can have written it; those without a token, removed or paused are left out. app "" means all apps.
+	Unchecked(ctx context.Context, app string, now time.Time, n int) ([]connection.Key, error)
+	// Untold returns connections that need a person who was not told yet (state ReconnectRequired and no Notice.At), and those
+	// that are Active again and have one. At most n, of one app or of all ("").
+	Untold(ctx context.Context, app string, n int) ([]connection.Key, error)
+	// PendingRemovals returns the connections with a PendingRemoval, without their secrets.
+	PendingRemovals(ctx context.Context) ([]connection.Connection, error)
+
+	Take(ctx context.Context, b slackapi.Budget, n int, now time.Time) (bool, error)
+	ClosedUntil(ctx context.Context, b slackapi.Budget, until time.Time) error
+
+	// Sweep deletes connections that were removed before a time, with their history, lines about routine renewals (DidRenew,
+	// OutcomeDone) from before it, and budgets that have been full since then. It returns how many connections it deleted.
+	Sweep(ctx context.Context, before time.Time) (int64, error)
+}
+
+// Observer is told what is done here, for the numbers that operators watch. It may be called from any number of goroutines.
+type Observer interface {
+	Checked(err error)         // auth.test was called, and came to this
+	Told(result string)        // of a connection that needs a person
+	ToldMissing(result string) // of permissions that people ask for
+}
+
+// Whether a person was told of what needs one.
+const (
+	ResultTold        = "told"
+	ResultUnreachable = "unreachable"
+	ResultUnknown     = "unknown"  // it may have arrived
+	ResultResolved    = "resolved" // the message is edited: all is well again
+)
+
+// Config is what a Watch works with. All of it is required, but for what says otherwise.
+type Config struct {
+	ClientID     string
+	ClientSecret connection.Secret
+	AppID        string             // "" when it isn't known: then it works for all apps in the store
+	Scopes       []connection.Scope // all that the app can use
+	Keep         time.Duration      // how long what is over is kept
+	Mode         Mode
+	Messages     Messages // nil: nobody is written to
+	// SweepAttempts deletes the install attempts that are kept no longer, and returns how many.
+	SweepAttempts func(ctx context.Context) (int64, error)
+
+	Store    Store
+	Slack    *slackapi.API
+	Links    *links.Links
+	Tokens   *tokens.Keeper
+	Log      *slog.Logger
+	Now      func() time.Time
+	Observer Observer
+}
+
+// Watch is the parts that look after connections, and what runs them. Make one with New. They may be used from any number of
+// goroutines, and there may be any number of them, in as many processes, on one database.
+type Watch struct {
+	Connections *Connections
+	Lifecycle   *Lifecycle
+	Leaving     *Leaving
+	Notices     *Notices
+
+	cfg   Config
+	tasks *sync.WaitGroup // what its parts do in the background
+}
+
+// New returns a Watch. It starts nothing.
+func New(cfg Config) *Watch {
+	w := &Watch{cfg: cfg, tasks: new(sync.WaitGroup)}
+	w.Connections = &Connections{
+		Assessor:      Assessor{scopes: cfg.Scopes, links: cfg.Links, slack: cfg.Slack, mode: cfg.Mode, now: cfg.Now},
+		appID:         cfg.AppID,
+		store:         cfg.Store,
+		tokens:        cfg.Tokens,
+		log:           cfg.Log,
+		observer:      cfg.Observer,
+		tasks:         w.tasks,
+		workspaces:    workspaceLists{slack: cfg.Slack, now: cfg.Now, lists: map[string]workspaces{}},
+		lastWitnessed: map[string]time.Time{},
+	}
+	w.Lifecycle = &Lifecycle{
+		connections: w.Connections,
+		store:       cfg.Store,
+		tokens:      cfg.Tokens,
+		slack:       cfg.Slack,
+		log:         cfg.Log,
+		now:         cfg.Now,
+	}
+	w.Leaving = &Leaving{
+		clientID:     cfg.ClientID,
+		clientSecret: cfg.ClientSecret,
+		mode:         cfg.Mode,
+		store:        cfg.Store,
+		tokens:       cfg.Tokens,
+		slack:        cfg.Slack,
+		log:          cfg.Log,
+		now:          cfg.Now,
+		tasks:        w.tasks,
+	}
+	w.Notices = &Notices{
+		connections:  w.Connections,
+		messages:     cfg.Messages,
+		store:        cfg.Store,
+		tokens:       cfg.Tokens,
+		log:          cfg.Log,
+		observer:     cfg.Observer,
+		tasks:        w.tasks,
+		lastReported: map[connection.Key]time.Time{},
+	}
+	return w
+}
+
+const (
+	// How long the background work may take for one connection.
+	oneBudget    = 30 * time.Second
+	renewEvery   = time.Second
+	tellEvery    = 5 * time.Second
+	recheckEvery = time.Minute
+	sweepEvery   = time.Hour
+)
+
+// Run looks after the connections until ctx ends: it stores what the journal holds, renews tokens ahead of their end, checks
+// connections now and then, tells people of trouble, asks again about removals that were left open, and sweeps old records.
+// Any number of processes may run it on one database. Renewals under way are finished before it returns.
+func (w *Watch) Run(ctx context.Context) error {
+	var group errgroup.Group
+	every := func(d time.Duration, doing string, do func(context.Context) error) {
+		group.Go(func() error {
+			w.repeat(ctx, d, doing, do)
+			return nil
+		})
+	}
+
+	kept := w.cfg.Tokens
+	if w.cfg.Mode.Consents() { // else there is nothing to renew with
+		every(renewEvery, "renew", func(ctx context.Context) error {
+			_, err := kept.RenewDue(ctx)
+			return err
+		})
+	}
+	// Beside it, since that goes on for as long as anything is due, and a refusal is believed after half a minute.
+	every(renewEvery, "journal to store", func(ctx context.Context) error {
+		_, err := kept.Reconciler.Replay(ctx)
+		return errors.Join(err, kept.Reconciler.OfferRefused(ctx))
+	})
+	every(tokens.WatchEvery, "journal", kept.Journal.Ready)
+	every(tokens.EraseEvery, "erase from the journal", kept.Reconciler.CompareErased)
+	every(sweepEvery, "compare the journal", kept.Reconciler.CompareAll)
+
+	every(checkTick, "check connections", w.Connections.CheckDue)
+	every(tellEvery, "tell people", w.Notices.TellAll)
+	every(recheckEvery, "recheck removals", w.Lifecycle.RecheckRemovals)
+	every(sweepEvery, "sweep", w.Sweep)
+	_ = group.Wait()
+	w.Finish()
+	return nil
+}
+
+// repeat calls do now and then every d until ctx ends, and logs what goes wrong; a failure that lasts is logged when it begins to.
+func (w *Watch) repeat(ctx context.Context, d time.Duration, doing string, do func(context.Context) error) {
+	tick := time.NewTicker(d)
+	defer tick.Stop()
+	last := ""
+	for {
+		err := do(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil:
+			last = ""
+		case err.Error() != last:
+			last = err.Error()
+			w.cfg.Log.WarnContext(ctx, doing, "cause", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// Wait blocks until nothing goes on in the background.
+func (w *Watch) Wait() {
+	w.tasks.Wait()
+	w.cfg.Tokens.Wait()
+}
+
+// Finish waits, for a while, for renewals under way and other work in the background, and then stores what the journal still
+// holds, if it can. Run does it at its end; whoever uses a Watch without Run calls it before the store is closed. It
+// returns how many entries are left in the journal.
+func (w *Watch) Finish() (left int) {
+	finished := make(chan struct{})
+	go func() {
+		defer close(finished)
+		w.Wait()
+	}()
+	select {
+	case <-finished:
+	case <-time.After(tokens.StopBudget):
+		w.cfg.Log.Warn("stopped while a renewal was under way")
+	}
+	left, err := w.cfg.Tokens.Finish()
+	if left > 0 {
+		w.cfg.Log.Warn("new tokens wait in the journal for the next start", "entries", left, "cause", err)
+	}
+	return left
+}
+
+// Sweep deletes what is kept no longer.
+func (w *Watch) Sweep(ctx context.Context) error {
+	attempts, err := w.cfg.SweepAttempts(ctx)
+	removed, sweepErr := w.cfg.Store.Sweep(ctx, w.cfg.Now().Add(-w.cfg.Keep))
+	if attempts+removed > 0 {
+		w.cfg.Log.InfoContext(ctx, "swept", "install_attempts", attempts, "removed_connections", removed)
+	}
+	return errors.Join(err, sweepErr)
+}
