@@ -29,45 +29,128 @@ const patience = 30 * time.Second
 
 func TestABotOutsideOfThisModule(t *testing.T) {
 	storagetest.Long(t) // it builds a program
+	main, err := os.ReadFile(filepath.Join("examples", "hello", "main.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	v := visitor{t: t, cookies: map[string]string{}}
-	public, log := v.startDemo(buildHello(t))
+	public, log := v.startDemo(buildHello(t, string(main)))
 
-	v.get(v.slack)
-	v.post("/signin", url.Values{"user": {slacksim.AcmeAdmin}})
-	landing := v.get(public)
+	landing := v.install(public)
 	if !strings.Contains(landing, "Send messages") || !strings.Contains(landing, "You mention it in a channel") {
 		t.Errorf("the install page: %s", landing)
 	}
-	consent := v.get(public + "/slack/install")
-	query := regexp.MustCompile(`name="query" value="([^"]*)"`).FindStringSubmatch(consent)
-	if query == nil {
-		t.Fatalf("no form on Slack's page: %s", consent)
-	}
-	done := v.post("/oauth/v2/authorize", url.Values{
-		"query": {html.UnescapeString(query[1])}, "team": {slacksim.Acme}, "do": {"allow"},
+	v.until("a welcome", func() bool {
+		dm := v.get(v.slack + "/client/" + slacksim.Acme + "/dm")
+		return strings.Contains(dm, "Hello is now connected to") && strings.Contains(dm, "/invite @Hello")
 	})
-	if !strings.Contains(done, "Acme Corp") || !strings.Contains(done, "Hello") {
-		t.Fatalf("after the install: %s", done)
-	}
 
 	general := "/client/" + slacksim.Acme + "/" + slacksim.AcmeGeneral
 	v.post(general+"/invite", nil)
 	v.post(general+"/say", url.Values{"text": {"@Hello are you there?"}})
 	v.until("an answer", func() bool { return strings.Contains(v.get(v.slack+general), "Hey ") })
 
+	v.remove(log)
+	v.never(`/connection[^.]|Switchboard`)
+}
+
+// statusMain is a bot with the command about its connection, under a name of its own.
+const statusMain = `package main
+
+import (
+	"github.com/switchboard-go/switchboard"
+	"github.com/switchboard-go/switchboard/commands/connection"
+)
+
+func main() {
+	status := connection.Command{Name: "/hello-status", DirectMessages: true, Home: true}
+	switchboard.App{
+		Name: "Hello", Handlers: status.Handlers(), Commands: status.Commands(), Messages: status.Messages,
+	}.Main()
+}
+`
+
+// Another bot's command about its connection goes by that bot's name for it, everywhere.
+func TestTheCommandUnderAnotherName(t *testing.T) {
+	storagetest.Long(t) // it builds a program
+	v := visitor{t: t, cookies: map[string]string{}}
+	public, log := v.startDemo(buildHello(t, statusMain))
+
+	if landing := v.install(public); !strings.Contains(landing, "/hello-status") {
+		t.Errorf("the install page: %s", landing)
+	}
+	acme := "/client/" + slacksim.Acme
+	dm, general := acme+"/dm", acme+"/"+slacksim.AcmeGeneral
+	v.until("a welcome", func() bool {
+		page := v.get(v.slack + dm)
+		return strings.Contains(page, "/hello-status status") && strings.Contains(page, "Send a test message")
+	})
+
+	for _, test := range []struct{ typed, shown string }{
+		{"", "Review permissions"}, {" status verbose", "Data kept"}, {" help", "/hello-status disconnect"},
+		{" help disconnect", "A window lists"}, {" permissions", "Send messages"}, {" channels", "Hello is in"},
+		{" history", "Installed"}, {" reconnect", "It works once"}, {" test", "The test message is in"},
+		{" support", "Copy these details"}, {" hlep", "Did you mean"},
+		{" disconnect", "This removes Hello"},
+	} {
+		v.post(general+"/say", url.Values{"text": {"/hello-status" + test.typed}})
+		v.until("the answer to"+test.typed, func() bool { return strings.Contains(v.get(v.slack+general), test.shown) })
+	}
+	for _, said := range []string{"hello-status help", "disconnect"} {
+		v.post(dm+"/say", url.Values{"text": {said}})
+	}
+	v.until("the answers in the direct message", func() bool {
+		page := v.get(v.slack + dm)
+		return strings.Contains(page, "Here is what you can ask Hello.") && strings.Contains(page, "To disconnect Hello from")
+	})
+	v.until("the Home tab", func() bool { return strings.Contains(v.get(v.slack+acme+"/home"), "/hello-status status") })
+
+	v.remove(log)
+	v.never(`/connection[^.]|Switchboard`) // with a full stop it is the id of a button
+}
+
+// install installs the app in Acme Corp as its admin, and returns the page where that began.
+func (v *visitor) install(public string) (landing string) {
+	v.t.Helper()
+	v.get(v.slack)
+	v.post("/signin", url.Values{"user": {slacksim.AcmeAdmin}})
+	landing = v.get(public)
+	consent := v.get(public + "/slack/install")
+	query := regexp.MustCompile(`name="query" value="([^"]*)"`).FindStringSubmatch(consent)
+	if query == nil {
+		v.t.Fatalf("no form on Slack's page: %s", consent)
+	}
+	form := url.Values{"query": {html.UnescapeString(query[1])}, "team": {slacksim.Acme}, "do": {"allow"}}
+	for _, ticked := range regexp.MustCompile(`name="optional" value="([^"]*)" checked`).FindAllStringSubmatch(consent, -1) {
+		form.Add("optional", ticked[1])
+	}
+	done := v.post("/oauth/v2/authorize", form)
+	if !strings.Contains(done, "Acme Corp") || !strings.Contains(done, "Hello") {
+		v.t.Fatalf("after the install: %s", done)
+	}
+	return landing
+}
+
+// remove removes the app, and waits until it knows.
+func (v *visitor) remove(log *logged) {
+	v.t.Helper()
 	v.post("/client/"+slacksim.Acme+"/app/remove", nil)
 	v.until("a line about the removal", func() bool {
 		return log.has(`"msg":"removal handled"`, `"state":"removed"`)
 	})
-	for _, word := range []string{"/connection", "Switchboard"} {
-		if i := strings.Index(v.seen.String(), word); i >= 0 {
-			t.Errorf("a page says %q: …%s…", word, v.seen.String()[max(0, i-200):min(v.seen.Len(), i+200)])
-		}
+}
+
+// never reports what no page may say.
+func (v *visitor) never(pattern string) {
+	v.t.Helper()
+	seen := v.seen.String()
+	if found := regexp.MustCompile(pattern).FindStringIndex(seen); found != nil {
+		v.t.Errorf("a page says %q: …%s…", pattern, seen[max(0, found[0]-200):min(len(seen), found[1]+200)])
 	}
 }
 
-// buildHello builds examples/hello in a module of its own and returns the program.
-func buildHello(t *testing.T) string {
+// buildHello builds a bot in a module of its own and returns the program. main is its source.
+func buildHello(t *testing.T, main string) string {
 	t.Helper()
 	root, err := os.Getwd()
 	if err != nil {
@@ -85,14 +168,11 @@ func buildHello(t *testing.T) string {
 	// What this module requires stands in its go.mod; the other one gets it along, so that nothing has to be fetched.
 	_, requires, _ := strings.Cut(string(own), "\nrequire")
 	const mod = "module hello\n\ngo 1.26.0\n\nrequire %s v0.0.0\n\nreplace %[1]s => %s\n\nrequire%s"
-	files := map[string]string{"go.mod": fmt.Sprintf(mod, name, root, requires)}
-	for file, from := range map[string]string{"go.sum": "go.sum", "main.go": filepath.Join("examples", "hello", "main.go")} {
-		text, err := os.ReadFile(from)
-		if err != nil {
-			t.Fatal(err)
-		}
-		files[file] = string(text)
+	sums, err := os.ReadFile("go.sum")
+	if err != nil {
+		t.Fatal(err)
 	}
+	files := map[string]string{"go.mod": fmt.Sprintf(mod, name, root, requires), "go.sum": string(sums), "main.go": main}
 	for file, text := range files {
 		if err := os.WriteFile(filepath.Join(folder, file), []byte(text), 0o600); err != nil {
 			t.Fatal(err)

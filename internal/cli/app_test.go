@@ -3,12 +3,16 @@ package cli
 import (
 	"bytes"
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/slack-go/slack"
 
 	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/messages"
+	"github.com/switchboard-go/switchboard/internal/server"
 )
 
 // another is an app that says nothing but its name.
@@ -62,6 +66,36 @@ func TestAnotherProgramSaysItsName(t *testing.T) {
 		said := strings.ReplaceAll(out.String(), "switchboard.db", "") // the file's name is the same for all
 		if strings.Contains(strings.ToLower(said), "switchboard") || strings.Contains(said, "/connection ") || said == "" {
 			t.Errorf("hello %s: %s", args, said)
+		}
+	}
+}
+
+// An app that says nothing of its own writes to its people anyway, if it may write; what it says itself counts.
+func TestMessagesOfAnyApp(t *testing.T) {
+	t.Parallel()
+	silent := *another()
+	writes, hasHome, own := silent, silent, silent
+	says := bot.OnEvent("message", func(context.Context, *bot.Turn, *struct{}) error { return nil }, "chat:write")
+	home := bot.OnEvent("app_home_opened", func(context.Context, *bot.Turn, *struct{}) error { return nil })
+	writes.Handlers = slices.Concat(silent.Handlers, []bot.Handler{says})
+	hasHome.Handlers = slices.Concat(writes.Handlers, []bot.Handler{home})
+	own.Messages = func(install.Config) install.Messages { return messages.Messages{SlackURL: "its own"} }
+
+	for name, test := range map[string]struct {
+		app  App
+		want func(m install.Messages) bool
+	}{
+		"it may not write": {silent.App, func(m install.Messages) bool { return m == nil }},
+		"it may write": {writes.App, func(m install.Messages) bool {
+			plain, ok := m.(messages.Messages)
+			return ok && plain.App.Name == "Hello" && len(plain.Scopes) > 0 && !plain.Home
+		}},
+		"it has a Home tab": {hasHome.App, func(m install.Messages) bool { plain, ok := m.(messages.Messages); return ok && plain.Home }},
+		"it has its own":    {own.App, func(m install.Messages) bool { return m.(messages.Messages).SlackURL == "its own" }},
+	} {
+		var cfg server.Config
+		if test.app.Fill(&cfg); !test.want(cfg.Install.Messages) {
+			t.Errorf("%s: %#v", name, cfg.Install.Messages)
 		}
 	}
 }
