@@ -1,18 +1,47 @@
-// Package slacksim is a small, strict Slack for tests and demonstrations: the Web API, the consent page, signed
-// deliveries over HTTP or Socket Mode, all on one loopback address, and, with slacksim/web, a chat in the browser.
+// Package slacksim is a small, strict Slack for tests and demonstrations: the Web API, the consent page and signed
+// deliveries over HTTP or Socket Mode, all on one loopback address. With slacksim/web it has a chat in the browser, too.
 //
 // It knows one app (App), whose settings it holds like Slack's own pages do, and a world of workspaces, people and
-// channels. People act through methods (Say, Command, Press, Authorize, Uninstall …) or, doing the same, through the
-// chat. The app calls the Web API and receives events, commands and interactions.
+// channels. The app calls the Web API and receives events, commands and interactions. A test acts as the people, and
+// looks at what the app did:
 //
-//	sim := slacksim.New(slacksim.Config{App: app})
-//	sim.AddSmallWorld()
-//	if err := sim.Start("127.0.0.1:0"); err != nil { … }
+//	sim := slacksim.New(slacksim.Config{App: slacksim.App{
+//		ID: "A0GREETER1", Name: "Greeter", ClientID: "1.2", ClientSecret: "…", SigningSecret: "…",
+//		RedirectURLs: []string{app.URL + "/callback"}, EventsURL: app.URL + "/slack/events",
+//		Events:       []string{"app_mention", "message.im"},
+//		Commands:     []slacksim.Command{{Name: "/greet"}},
+//	}})
+//	sim.AddSmallWorld() // two workspaces, each with an admin, a member and two channels
+//	if err := sim.Start("127.0.0.1:0"); err != nil {
+//		return err
+//	}
 //	defer sim.Close(ctx)
 //
+//	// The app has sent a browser to the consent page: an admin presses Allow, and is sent back to the app.
+//	back, err := sim.Authorize(ctx, consentURL, slacksim.AcmeAdmin, slacksim.Choice{})
+//
+//	reply, err := sim.Command(ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, "/greet Dana")
+//	ts, err := sim.Say(ctx, slacksim.AcmeMember, sim.DM(slacksim.AcmeMember), "Good morning!")
+//	err = sim.Settle(ctx) // until all events were delivered
+//	shown := sim.Messages(sim.DM(slacksim.AcmeMember), slacksim.AcmeMember)
+//
+// What tests use most are methods of Sim. The rest is grouped by who does it: Sim.Admins remove the app and move
+// workspaces, Sim.Sockets are its connections in Socket Mode, Sim.Sender delivers what nobody's action here causes,
+// Sim.Forms act like a browser, and Sim.Directory looks things up.
+//
 // It is strict where Slack is: tokens die, codes are spent, scopes are checked, blocks are measured, three seconds are
-// three seconds. What Slack would tolerate but a careful app does not do is recorded as a Breach; a test asserts that
-// there are none. Faults (Inject, DeliverTwice, Raw) make it misbehave.
+// three seconds. What Slack would tolerate but a careful app doesn't do is recorded as a Breach; a test asserts that
+// there are none. Nothing has to wait for the clock: give a ManualClock to Config and move it.
+//
+//	clock.Advance(12 * time.Hour) // the app's tokens have expired
+//
+// # When Slack misbehaves
+//
+// Inject makes calls fail, hang, come late or lose their answer. Sender.DeliverTwice repeats events, and Sender.Deliver
+// lies about signatures, times and retries (Raw). Sockets.Drop and Sockets.Freeze take the network away.
+//
+//	clear := sim.Inject(slacksim.Fault{Method: "chat.postMessage", RetryAfter: 30, Times: 1})
+//	defer clear()
 //
 // # Addresses
 //

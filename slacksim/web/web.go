@@ -1,22 +1,6 @@
-// Package web is the chat of the small Slack: pages on which people sign in, write, press buttons and install the app,
-// as they would in Slack. It looks at the Sim and acts in it through what the Sim offers everybody; its forms do what
-// the methods of the same name do in a test.
-//
-//	sim := slacksim.New(slacksim.Config{App: app, Pages: web.Pages()})
-//
-// # Addresses
-//
-//	/                                   who is who; POST /signin signs in as a person
-//	/client/{team}/{channel}            a conversation, as the signed-in person of that workspace
-//	/client/{team}/home                 the app's Home tab; …/dm its messages; …/about its About tab
-//	/client/{team}/app                  the app's page: Add to Slack, Remove App; …/permissions takes one away
-//	/manage/{organisation}/…/{app}/…    which workspaces of an organisation have its app, for its admins
-//	/app/{app}                          the same page, for the workspace last looked at
-//	/app_redirect?team=T…[&channel=C…]  the conversation with the app, or a channel, as on slack.com
-//	/oauth/v2/authorize                 the consent page
-//
-// The pages work with plain forms and links; the script only makes them live.
 package web
+
+// The addresses, who is signed in, and the start page.
 
 import (
 	"bytes"
