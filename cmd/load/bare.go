@@ -1,7 +1,7 @@
 package main
 
-// bare: the least that an endpoint for Slack can do, as the measure for what the rest costs. It reads the body and checks the
-// signature with the library's own verifier, on a server with Switchboard's settings, and keeps nothing.
+// bare: the least that an endpoint for Slack can do, as the measure for what the rest costs. It reads the body and
+// checks the signature with slack-go's verifier, on a server with Switchboard's settings, and keeps nothing.
 
 import (
 	"context"
@@ -39,6 +39,7 @@ func (c *bareCmd) Run(env *environment) error {
 			return usage("%s: %q is not an address of this machine, such as 127.0.0.1:3000", flag, address)
 		}
 	}
+
 	listen, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return err
@@ -48,16 +49,18 @@ func (c *bareCmd) Run(env *environment) error {
 		return errors.Join(err, listen.Close())
 	}
 	// The line that serve writes, by which compare finds both.
-	slog.New(slog.NewJSONHandler(env.stderr, nil)).Info("serving", "listen", listen.Addr().String(), "admin", admin.Addr().String())
+	slog.New(slog.NewJSONHandler(env.stderr, nil)).Info("serving",
+		"listen", listen.Addr().String(), "admin", admin.Addr().String())
 
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+
 	group, serving := errgroup.WithContext(env.ctx)
 	for l, h := range map[net.Listener]http.Handler{listen: bareHandler(secret), admin: mux} {
-		server := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 40 * time.Second,
-			IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
+		server := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second,
+			WriteTimeout: 40 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
 		group.Go(func() error {
 			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 				return fmt.Errorf("serve %s: %w", l.Addr(), err)
@@ -82,6 +85,7 @@ func bareHandler(secret connection.Secret) http.Handler {
 			http.Error(w, "The request could not be read.", http.StatusBadRequest)
 			return
 		}
+
 		verifier, err := slack.NewSecretsVerifier(r.Header, secret.Reveal())
 		if err == nil {
 			_, _ = verifier.Write(body) // a hash takes everything

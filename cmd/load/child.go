@@ -1,6 +1,7 @@
 package main
 
-// Children: the programs that compare drives, each in a process of its own, so that its processor time and memory are its own.
+// Children: the programs that compare drives, each in a process of its own, so that its processor time and memory are
+// its own.
 
 import (
 	"bytes"
@@ -46,7 +47,8 @@ func settings(own map[string]string) []string {
 
 // startChild runs a program in a folder and waits until it says where it listens.
 func startChild(ctx context.Context, folder string, env []string, name string, args ...string) (*child, error) {
-	c := &child{cmd: exec.CommandContext(ctx, name, args...), log: &childLog{serving: make(chan []byte, 1)}, done: make(chan struct{})}
+	c := &child{cmd: exec.CommandContext(ctx, name, args...), done: make(chan struct{}),
+		log: &childLog{serving: make(chan []byte, 1)}}
 	c.cmd.Dir, c.cmd.Env, c.cmd.Stderr = folder, env, c.log
 	c.cmd.Cancel = func() error { return c.cmd.Process.Signal(syscall.SIGTERM) }
 	c.cmd.WaitDelay = stopBudget
@@ -57,6 +59,7 @@ func startChild(ctx context.Context, folder string, env []string, name string, a
 		defer close(c.done)
 		c.err = c.cmd.Wait()
 	}()
+
 	select {
 	case line := <-c.log.serving:
 		var at struct{ Listen, Admin string }
@@ -81,6 +84,7 @@ func (c *child) stop() error {
 		_ = c.cmd.Process.Kill()
 		<-c.done
 	}
+
 	if c.err != nil && c.cmd.ProcessState.ExitCode() != 0 {
 		return fmt.Errorf("%s: %w\n%s", c.cmd.Args[0], c.err, c.log.tail())
 	}
@@ -107,6 +111,7 @@ func (l *childLog) Write(b []byte) (int, error) {
 		if end < 0 {
 			return len(b), nil
 		}
+
 		line := l.rest[:end]
 		switch {
 		case bytes.Contains(line, []byte(`"msg":"serving"`)):
@@ -119,6 +124,7 @@ func (l *childLog) Write(b []byte) (int, error) {
 				l.first = string(line)
 			}
 		}
+
 		if l.last = append(l.last, string(line)); len(l.last) > 10 {
 			l.last = l.last[1:]
 		}

@@ -1,15 +1,17 @@
 package main
 
-// compare: the bare handler and serve on each database, one after the other, round after round, so that a machine that is
-// slower in one minute than in the next is so for all of them. What is printed are medians.
+// compare: the bare handler and serve on each database, one after the other, round after round, so that a machine that
+// is slower in one minute than in the next is so for all of them. What is printed are medians.
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -17,8 +19,8 @@ import (
 
 type compareCmd struct {
 	loadFlags
-	Switchboard string   `default:"bin/switchboard" placeholder:"PATH" help:"The program to drive; it is not built here. Default: ${default}."`
-	Database    []string `sep:"none" placeholder:"URL" help:"sqlite:FOLDER (or sqlite: for the system's temporary one), postgres://…, or memory: for an inbox that is not kept, which shows what keeping it costs; may be repeated. A new database or schema is made there and removed. Default: sqlite: and, where it is set, TEST_DATABASE_URL."`
+	Switchboard string   `default:"bin/switchboard" placeholder:"PATH" help:"The program to drive. It isn't built here. Default: ${default}."`
+	Database    []string `sep:"none" placeholder:"URL" help:"sqlite:FOLDER (or sqlite: for the system's temporary one), postgres://…, or memory: for an inbox that isn't kept, to see what keeping it costs. Can be repeated. A new database or schema is made there, and removed at the end. Default: sqlite: and, where it is set, TEST_DATABASE_URL."`
 	Rounds      int      `default:"3" placeholder:"N" help:"How often each is driven, at most 9. Default: ${default}."`
 	Markdown    bool     `help:"Print the table's rows for docs/performance.md."`
 }
@@ -46,12 +48,14 @@ func (c *compareCmd) sides(getenv func(string) string) ([]side, error) {
 			name = "serve, SQLite"
 		case strings.HasPrefix(d, "postgres://"), strings.HasPrefix(d, "postgresql://"):
 		default:
-			return nil, usage("--database: write sqlite:FOLDER, postgres://… or memory:") // it may hold a password, so it is not shown
+			// What was given may hold a password, so it is not shown.
+			return nil, usage("--database: write sqlite:FOLDER, postgres://… or memory:")
 		}
+
 		for n := 2; slices.ContainsFunc(all, func(s side) bool { return s.name == name }); n++ {
 			name = fmt.Sprintf("%s (%d)", strings.TrimSuffix(name, fmt.Sprintf(" (%d)", n-1)), n)
 		}
-		all = append(all, side{name, d})
+		all = append(all, side{name: name, database: d})
 	}
 	return all, nil
 }
@@ -75,6 +79,7 @@ func (c *compareCmd) Run(env *environment) error {
 	if info, err := os.Stat(program); err != nil || info.IsDir() {
 		return usage("--switchboard: there is no program %s; run make build, or name another", c.Switchboard)
 	}
+
 	results := make([][]result, len(sides))
 	var bad error
 	for round := range c.Rounds {
@@ -93,6 +98,7 @@ func (c *compareCmd) Run(env *environment) error {
 			results[i] = append(results[i], r)
 		}
 	}
+
 	t := summarize(results)
 	switch {
 	case c.JSON:
@@ -130,6 +136,7 @@ func (c *compareCmd) drive(env *environment, program string, which side) (r resu
 			fmt.Fprintf(env.stderr, "  it logged %d warnings and errors, the first: %s\n", n, first)
 		}
 	}()
+
 	meter := newMeter(&url.URL{Scheme: "http", Host: s.server.admin})
 	defer meter.client.CloseIdleConnections()
 	r, err = c.measure(env.ctx, target{meter: meter, secret: s.secret, appID: s.appID, workspaces: s.workspaces,
@@ -141,8 +148,8 @@ func (c *compareCmd) drive(env *environment, program string, which side) (r resu
 	return r, err
 }
 
-// row is the median of each figure over the rounds. The ratios are taken within a round, against the bare handler that was
-// driven in the same minute.
+// row is the median of each figure over the rounds. The ratios are taken within a round, against the bare handler that
+// was driven in the same minute.
 type row struct {
 	result
 	Ratio         float64 `json:"cpu_ratio_to_bare"`
@@ -153,43 +160,37 @@ type row struct {
 func summarize(rounds [][]result) []row {
 	all := make([]row, len(rounds))
 	for i, of := range rounds {
-		figure := func(f func(n int) float64) float64 {
+		m := of[0] // for what is the same in every round
+		for _, r := range of[1:] {
+			m.Seconds += r.Seconds
+			m.Trouble = cmp.Or(m.Trouble, r.Trouble)
+			m.add(r.counts) // what went wrong once is not to vanish in a median
+		}
+
+		middle := func(figure func(round int) float64) float64 {
 			values := make([]float64, len(of))
 			for n := range of {
-				values[n] = f(n)
+				values[n] = figure(n)
 			}
 			return median(values)
 		}
-		m := of[0] // for what is the same in every round
-		m.Sent, m.OK, m.Unavailable, m.Other, m.Errors, m.Unsent, m.Tardy, m.Commands, m.Duplicates, m.Seconds = 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
-		for _, r := range of { // what went wrong once is not to vanish in a median
-			m.Sent, m.OK, m.Unavailable, m.Other, m.Errors, m.Unsent = m.Sent+r.Sent, m.OK+r.OK, m.Unavailable+r.Unavailable, m.Other+r.Other, m.Errors+r.Errors, m.Unsent+r.Unsent
-			m.Tardy, m.Commands, m.Duplicates, m.Seconds = m.Tardy+r.Tardy, m.Commands+r.Commands, m.Duplicates+r.Duplicates, m.Seconds+r.Seconds
-			if m.Trouble == "" {
-				m.Trouble = r.Trouble
-			}
+		into := reflect.ValueOf(&m.figures).Elem()
+		for f := range into.NumField() {
+			into.Field(f).SetFloat(middle(func(n int) float64 { return reflect.ValueOf(of[n].figures).Field(f).Float() }))
 		}
-		m.PerSecond = figure(func(n int) float64 { return of[n].PerSecond })
-		m.P50 = figure(func(n int) float64 { return of[n].P50 })
-		m.P95 = figure(func(n int) float64 { return of[n].P95 })
-		m.P99 = figure(func(n int) float64 { return of[n].P99 })
-		m.Max = figure(func(n int) float64 { return of[n].Max })
-		m.LateP99 = figure(func(n int) float64 { return of[n].LateP99 })
-		m.CPU = figure(func(n int) float64 { return of[n].CPU })
-		m.CPUWithWork = figure(func(n int) float64 { return of[n].CPUWithWork })
-		m.PostgresCPU = figure(func(n int) float64 { return of[n].PostgresCPU })
-		m.Undone = figure(func(n int) float64 { return of[n].Undone })
-		m.SettledAfter = figure(func(n int) float64 { return of[n].SettledAfter })
-		m.OwnCPU = figure(func(n int) float64 { return of[n].OwnCPU })
-		m.Allocated = figure(func(n int) float64 { return of[n].Allocated })
-		m.Objects = figure(func(n int) float64 { return of[n].Objects })
-		m.Memory = figure(func(n int) float64 { return of[n].Memory })
-		m.MemoryPeak = figure(func(n int) float64 { return of[n].MemoryPeak })
-		all[i] = row{m,
-			figure(func(n int) float64 { return share(of[n].CPU, rounds[0][n].CPU) }),
-			figure(func(n int) float64 { return share(of[n].CPUWithWork, rounds[0][n].CPUWithWork) })}
+		all[i] = row{result: m,
+			Ratio:         middle(func(n int) float64 { return share(of[n].CPU, rounds[0][n].CPU) }),
+			RatioWithWork: middle(func(n int) float64 { return share(of[n].CPUWithWork, rounds[0][n].CPUWithWork) })}
 	}
 	return all
+}
+
+// add adds those of another round.
+func (c *counts) add(more counts) {
+	into, from := reflect.ValueOf(c).Elem(), reflect.ValueOf(more)
+	for i := range into.NumField() {
+		into.Field(i).SetInt(into.Field(i).Int() + from.Field(i).Int())
+	}
 }
 
 func share(a, b float64) float64 {
@@ -212,8 +213,8 @@ func (c *compareCmd) printConditions(w io.Writer, t []row) {
 	if r.Mode == "open" {
 		how = fmt.Sprintf("open loop, %.0f a second, at most %d under way", c.Rate, r.Connections)
 	}
-	fmt.Fprintf(w, "%s/%s, %d cores shared with this program; %s; %d bytes of %s from %d workspaces", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(),
-		how, r.Payload, r.Event, r.Workspaces)
+	fmt.Fprintf(w, "%s/%s, %d cores shared with this program; %s; %d bytes of %s from %d workspaces",
+		runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), how, r.Payload, r.Event, r.Workspaces)
 	if c.Commands+c.Duplicates > 0 {
 		fmt.Fprintf(w, ", %d %% commands, %d %% duplicates", c.Commands, c.Duplicates)
 	}
@@ -221,7 +222,8 @@ func (c *compareCmd) printConditions(w io.Writer, t []row) {
 }
 
 // columns are the same in both tables; docs/performance.md has these headings.
-var columns = []string{"server", "acks/s", "p50", "p95", "p99", "max", "CPU µs/ack", "× bare", "with the work", "× bare", "PostgreSQL µs", "peak RAM", "not 200"}
+var columns = []string{"server", "acks/s", "p50", "p95", "p99", "max", "CPU µs/ack", "× bare", "with the work",
+	"× bare", "PostgreSQL µs", "peak RAM", "not 200"}
 
 func (r row) cells() []string {
 	postgres := "–"
@@ -232,8 +234,8 @@ func (r row) cells() []string {
 	if r.SettledAfter < 0 {
 		with = "> " + with
 	}
-	return []string{r.Server, fmt.Sprintf("%.0f", r.PerSecond), millis(r.P50), millis(r.P95), millis(r.P99), millis(r.Max),
-		fmt.Sprintf("%.1f", r.CPU), fmt.Sprintf("%.2f", r.Ratio), with, fmt.Sprintf("%.2f", r.RatioWithWork),
+	return []string{r.Server, fmt.Sprintf("%.0f", r.PerSecond), millis(r.P50), millis(r.P95), millis(r.P99),
+		millis(r.Max), fmt.Sprintf("%.1f", r.CPU), fmt.Sprintf("%.2f", r.Ratio), with, fmt.Sprintf("%.2f", r.RatioWithWork),
 		postgres, megabytes(r.MemoryPeak), fmt.Sprint(r.Sent + r.Unsent - r.OK)}
 }
 
@@ -248,6 +250,7 @@ func printTable(w io.Writer, t []row) {
 			width[i] = max(width[i], len([]rune(cell)))
 		}
 	}
+
 	for _, l := range lines {
 		for i, cell := range l {
 			pad := strings.Repeat(" ", width[i]-len([]rune(cell)))

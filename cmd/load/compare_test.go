@@ -29,8 +29,8 @@ func TestMedian(t *testing.T) {
 	}
 	// The ratio is taken within a round: a machine that is half as fast in two of them changes nothing.
 	rows := summarize([][]result{
-		{{CPU: 10, CPUWithWork: 10, Sent: 5, OK: 5}, {CPU: 20, CPUWithWork: 20, Sent: 5, OK: 5}, {CPU: 20, CPUWithWork: 20, Sent: 5, OK: 5}},
-		{{CPU: 30, CPUWithWork: 40, Sent: 5, OK: 5}, {CPU: 60, CPUWithWork: 80, Sent: 5, OK: 4, Unavailable: 1}, {CPU: 60, CPUWithWork: 80, Sent: 5, OK: 5}},
+		{{figures: figures{CPU: 10, CPUWithWork: 10}, counts: counts{Sent: 5, OK: 5}}, {figures: figures{CPU: 20, CPUWithWork: 20}, counts: counts{Sent: 5, OK: 5}}, {figures: figures{CPU: 20, CPUWithWork: 20}, counts: counts{Sent: 5, OK: 5}}},
+		{{figures: figures{CPU: 30, CPUWithWork: 40}, counts: counts{Sent: 5, OK: 5}}, {figures: figures{CPU: 60, CPUWithWork: 80}, counts: counts{Sent: 5, OK: 4, Unavailable: 1}}, {figures: figures{CPU: 60, CPUWithWork: 80}, counts: counts{Sent: 5, OK: 5}}},
 	})
 	if r := rows[1]; r.Ratio != 3 || r.RatioWithWork != 4 || r.CPU != 60 || r.Unavailable != 1 || r.Sent != 15 || r.OK != 14 {
 		t.Errorf("%+v", r)

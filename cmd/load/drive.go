@@ -1,8 +1,10 @@
 package main
 
-// drive: one server that runs already, and what is printed about it. compare uses the same flags and the same measurement.
+// drive: one server that runs already, and what is printed about it. compare uses the same flags and the same
+// measurement.
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,43 +30,20 @@ type loadFlags struct {
 	Rate        float64       `default:"2000" placeholder:"N" help:"Requests a second in the open loop. Default: ${default}."`
 	Duration    time.Duration `placeholder:"TIME" help:"How long, at most 10m. Default: 10s, unless --count is given."`
 	Count       uint64        `placeholder:"N" help:"How many requests, at most 5000000."`
-	Warmup      time.Duration `default:"1s" placeholder:"TIME" help:"How long before that without measuring. Default: ${default}."`
+	Warmup      time.Duration `default:"1s" placeholder:"TIME" help:"How long to send before that, without measuring. Default: ${default}."`
 	Event       string        `default:"reaction_added" enum:"app_mention,message,reaction_added" help:"The kind of event: app_mention, message (a direct message) or reaction_added, for which the app has nothing to do. Default: ${default}."`
-	Payload     int           `default:"1536" placeholder:"BYTES" help:"The size of an event; not below what one needs, some 900. Default: ${default}."`
-	Teams       int           `default:"10" placeholder:"N" help:"From how many workspaces. Default: ${default}."`
+	Payload     int           `default:"1536" placeholder:"BYTES" help:"The size of an event, at least some 900. Default: ${default}."`
+	Teams       int           `default:"10" placeholder:"N" help:"How many workspaces events come from. Default: ${default}."`
 	Commands    int           `placeholder:"PERCENT" help:"How many of a hundred requests are slash commands (/connection help). Default: 0."`
 	Duplicates  int           `placeholder:"PERCENT" help:"How many of a hundred events were sent before. Default: 0."`
-	Timeout     time.Duration `default:"10s" placeholder:"TIME" help:"How long an answer is waited for; Slack waits 3s. Default: ${default}."`
-	Settle      time.Duration `default:"10s" placeholder:"TIME" help:"How long to wait at the end for the work behind what was acknowledged. Default: ${default}."`
-	Allow503    bool          `name:"allow-503" help:"Exit 0 although some were answered with 503."`
+	Timeout     time.Duration `default:"10s" placeholder:"TIME" help:"How long to wait for an answer. Slack waits 3s. Default: ${default}."`
+	Settle      time.Duration `default:"10s" placeholder:"TIME" help:"How long to wait at the end until all that was acknowledged is done. Default: ${default}."`
+	Allow503    bool          `name:"allow-503" help:"Exit 0 even if some were answered with 503."`
 	JSON        bool          `name:"json" help:"Print JSON."`
 }
 
+// check refuses what can't be measured, and works out what was left open.
 func (f *loadFlags) check() error {
-	switch {
-	case f.Connections < 0 || f.Connections > 10_000:
-		return usage("--connections: %d is not between 1 and 10000", f.Connections)
-	case !(f.Rate > 0 && f.Rate <= 1_000_000):
-		return usage("--rate: %v is not between 0 and 1000000", f.Rate)
-	case f.Duration < 0 || f.Duration > longest:
-		return usage("--duration: %v is not within %v", f.Duration, longest)
-	case f.Count > greatest:
-		return usage("--count: %d is more than %d", f.Count, greatest)
-	case f.Warmup < 0 || f.Warmup > time.Minute:
-		return usage("--warmup: %v is not within a minute", f.Warmup)
-	case f.Teams < 1 || f.Teams > 10_000:
-		return usage("--teams: %d is not between 1 and 10000", f.Teams)
-	case f.Payload < 0 || f.Payload > 1<<20:
-		return usage("--payload: %d is not between 0 and a megabyte", f.Payload)
-	case f.Commands < 0 || f.Commands > 100:
-		return usage("--commands: %d is no percentage", f.Commands)
-	case f.Duplicates < 0 || f.Duplicates > 100:
-		return usage("--duplicates: %d is no percentage", f.Duplicates)
-	case f.Timeout < time.Millisecond || f.Timeout > time.Minute:
-		return usage("--timeout: %v is not between 1ms and 1m", f.Timeout)
-	case f.Settle < 0 || f.Settle > longest:
-		return usage("--settle: %v is not within %v", f.Settle, longest)
-	}
 	if f.Connections == 0 {
 		f.Connections = 32
 		if f.Mode == "open" {
@@ -74,17 +53,42 @@ func (f *loadFlags) check() error {
 	if f.Duration == 0 && f.Count == 0 {
 		f.Duration = 10 * time.Second
 	}
+
+	for _, rule := range []struct {
+		flag   string
+		value  any
+		broken bool
+		is     string
+	}{
+		{"--connections", f.Connections, outside(f.Connections, 1, 10_000), "is not between 1 and 10000"},
+		{"--rate", f.Rate, outside(f.Rate, math.SmallestNonzeroFloat64, 1_000_000), "is not between 0 and 1000000"},
+		{"--duration", f.Duration, outside(f.Duration, 0, longest), "is not within 10m"},
+		{"--count", f.Count, f.Count > greatest, "is more than 5000000"},
+		{"--warmup", f.Warmup, outside(f.Warmup, 0, time.Minute), "is not within a minute"},
+		{"--teams", f.Teams, outside(f.Teams, 1, 10_000), "is not between 1 and 10000"},
+		{"--payload", f.Payload, outside(f.Payload, 0, 1<<20), "is not between 0 and a megabyte"},
+		{"--commands", f.Commands, outside(f.Commands, 0, 100), "is no percentage"},
+		{"--duplicates", f.Duplicates, outside(f.Duplicates, 0, 100), "is no percentage"},
+		{"--timeout", f.Timeout, outside(f.Timeout, time.Millisecond, time.Minute), "is not between 1ms and 1m"},
+		{"--settle", f.Settle, outside(f.Settle, 0, longest), "is not within 10m"},
+	} {
+		if rule.broken {
+			return usage("%s: %v %s", rule.flag, rule.value, rule.is)
+		}
+	}
+
 	if f.Count == 0 {
-		f.Count = greatest
 		if f.Mode == "open" && f.Rate*f.Duration.Seconds() > greatest {
 			return usage("--rate %v for %v is more than %d requests", f.Rate, f.Duration, greatest)
 		}
+		f.Count = greatest
 	}
-	if f.Duration == 0 {
-		f.Duration = longest
-	}
+	f.Duration = cmp.Or(f.Duration, longest)
 	return nil
 }
+
+// outside reports whether a value is not within its limits; what is no number is outside, too.
+func outside[T cmp.Ordered](value, least, most T) bool { return !(value >= least && value <= most) }
 
 // target is a server to drive.
 type target struct {
@@ -95,7 +99,7 @@ type target struct {
 	workspaces []workspace
 }
 
-// result is one measurement. What is per request is per acknowledged one: a server gains nothing by refusing.
+// result is one measurement.
 type result struct {
 	Server      string  `json:"server,omitempty"`
 	Mode        string  `json:"mode"`
@@ -104,18 +108,27 @@ type result struct {
 	Workspaces  int     `json:"workspaces"`
 	Payload     int     `json:"payload_bytes"`
 	Seconds     float64 `json:"seconds"`
+	counts
+	Trouble string `json:"first_error,omitempty"`
+	figures
+}
 
-	Sent        int64  `json:"sent"`
-	OK          int64  `json:"answered_200"`
-	Unavailable int64  `json:"answered_503"`
-	Other       int64  `json:"answered_otherwise"`
-	Errors      int64  `json:"errors"`
-	Unsent      int64  `json:"unsent"` // in the open loop: due, but the server was so far behind that they were given up
-	Tardy       int64  `json:"later_than_3s"`
-	Commands    int64  `json:"commands"`
-	Duplicates  int64  `json:"duplicates"`
-	Trouble     string `json:"first_error,omitempty"`
+// counts are of requests. Those of several rounds are added up.
+type counts struct {
+	Sent        int64 `json:"sent"`
+	OK          int64 `json:"answered_200"`
+	Unavailable int64 `json:"answered_503"`
+	Other       int64 `json:"answered_otherwise"`
+	Errors      int64 `json:"errors"`
+	Unsent      int64 `json:"unsent"` // in the open loop: due, but given up because the server was so far behind
+	Tardy       int64 `json:"later_than_3s"`
+	Commands    int64 `json:"commands"`
+	Duplicates  int64 `json:"duplicates"`
+}
 
+// figures are what is measured; of several rounds the median counts. What is per request is per acknowledged one: a
+// server gains nothing by refusing.
+type figures struct {
 	PerSecond float64 `json:"acknowledged_per_second"`
 	P50       float64 `json:"ack_p50_ms"`
 	P95       float64 `json:"ack_p95_ms"`
@@ -144,7 +157,9 @@ func (r *result) bad(allow503 bool) error {
 	if refused+r.Other+r.Errors+r.Unsent == 0 {
 		return nil
 	}
-	err := fmt.Errorf("of %d requests %d were not acknowledged (503: %d, other answers: %d, errors: %d, given up before they were sent: %d)",
+
+	err := fmt.Errorf("of %d requests %d were not acknowledged "+
+		"(503: %d, other answers: %d, errors: %d, given up before they were sent: %d)",
 		r.Sent+r.Unsent, r.Sent+r.Unsent-r.OK, r.Unavailable, r.Other, r.Errors, r.Unsent)
 	if r.Trouble != "" {
 		err = fmt.Errorf("%w; the first: %s", err, r.Trouble)
@@ -154,22 +169,24 @@ func (r *result) bad(allow503 bool) error {
 
 // measure drives a server and returns how it did.
 func (f *loadFlags) measure(ctx context.Context, to target) (result, error) {
-	t := newTraffic(trafficConfig{url: to.events, secret: to.secret, appID: to.appID, event: f.Event, workspaces: to.workspaces,
-		payload: f.Payload, commands: f.Commands, duplicates: f.Duplicates})
-	p := plan{traffic: t, dial: dialTo(to.events.Host), open: f.Mode == "open", connections: f.Connections, rate: f.Rate, count: greatest, timeout: f.Timeout}
+	t := newTraffic(trafficConfig{url: to.events, secret: to.secret, appID: to.appID, event: f.Event,
+		workspaces: to.workspaces, payload: f.Payload, commands: f.Commands, duplicates: f.Duplicates})
+	p := plan{traffic: t, dial: dialTo(to.events.Host), open: f.Mode == "open", connections: f.Connections, rate: f.Rate,
+		count: greatest, timeout: f.Timeout}
 	if p.duration = f.Warmup; p.duration > 0 {
 		if _, err := p.run(ctx); err != nil {
-			return result{}, fmt.Errorf("connect to the server: %w", err)
+			return result{}, unreachable(err)
 		}
 		if _, _, err := to.meter.settle(ctx, f.Settle); err != nil {
-			return result{}, fmt.Errorf("ask the server how it is: %w", err)
+			return result{}, silent(err)
 		}
 	}
+
 	p.duration, p.count = f.Duration, f.Count
 	runtime.GC() // ours, not in the middle of the measurement
 	before, err := to.meter.read(ctx)
 	if err != nil {
-		return result{}, fmt.Errorf("ask the server how it is: %w", err)
+		return result{}, silent(err)
 	}
 	own := ownTime()
 	peak := to.meter.watch(ctx, before.resident)
@@ -177,8 +194,9 @@ func (f *loadFlags) measure(ctx context.Context, to target) (result, error) {
 	own = ownTime() - own
 	if err != nil {
 		peak()
-		return result{}, fmt.Errorf("connect to the server: %w", err)
+		return result{}, unreachable(err)
 	}
+
 	// Also after Ctrl-C there is something to tell.
 	ctx = context.WithoutCancel(ctx)
 	after, err := to.meter.read(ctx)
@@ -189,33 +207,50 @@ func (f *loadFlags) measure(ctx context.Context, to target) (result, error) {
 	}
 	most := max(peak(), after.resident, end.resident)
 	if err != nil {
-		return result{}, fmt.Errorf("ask the server how it is: %w", err)
+		return result{}, silent(err)
 	}
 
-	acks := math.Max(float64(count.ok), 1)
-	ms := func(h *hdrhistogram.Histogram, percent float64) float64 {
-		return float64(h.ValueAtPercentile(percent)) / 1000
-	}
-	r := result{Mode: f.Mode, Event: f.Event, Connections: f.Connections, Workspaces: len(to.workspaces), Payload: t.payload(),
-		Seconds: count.elapsed.Seconds(), Sent: count.sent(), OK: count.ok, Unavailable: count.unavailable, Other: count.other,
-		Errors: count.failed, Unsent: count.unsent, Tardy: count.tardy, Commands: count.commands, Duplicates: count.duplicates,
-		PerSecond: float64(count.ok) / count.elapsed.Seconds(),
-		P50:       ms(count.acks, 50), P95: ms(count.acks, 95), P99: ms(count.acks, 99), Max: ms(count.acks, 100), LateP99: ms(count.lateness, 99),
-		CPU: (after.cpu - before.cpu) / acks * 1e6, CPUWithWork: (end.cpu - before.cpu) / acks * 1e6,
-		PostgresCPU: (end.database - before.database) / acks * 1e6, SettledAfter: -1, OwnCPU: own / acks * 1e6,
-		Allocated: (end.allocated - before.allocated) / acks, Objects: (end.objects - before.objects) / acks,
-		Memory: end.resident, MemoryPeak: most,
-	}
-	if r.Undone = end.undone; math.IsNaN(end.undone) {
-		r.Undone = -1
-	}
-	if settled {
+	r := result{Mode: f.Mode, Event: f.Event, Connections: f.Connections, Workspaces: len(to.workspaces),
+		Payload: t.payload(), Seconds: count.elapsed.Seconds(), counts: count.counts, figures: count.figures()}
+	r.cost(before, after, end, own)
+	r.MemoryPeak = most
+	if r.SettledAfter = -1; settled {
 		r.SettledAfter = time.Since(ended).Seconds()
 	}
 	if count.trouble != nil {
 		r.Trouble = count.trouble.Error()
 	}
 	return r, nil
+}
+
+func unreachable(err error) error { return fmt.Errorf("connect to the server: %w", err) }
+
+func silent(err error) error { return fmt.Errorf("ask the server how it is: %w", err) }
+
+// figures are those that the answers alone tell.
+func (t *tally) figures() figures {
+	ms := func(h *hdrhistogram.Histogram, percent float64) float64 {
+		return float64(h.ValueAtPercentile(percent)) / 1000
+	}
+	return figures{PerSecond: float64(t.OK) / t.elapsed.Seconds(), P50: ms(t.acks, 50), P95: ms(t.acks, 95),
+		P99: ms(t.acks, 99), Max: ms(t.acks, 100), LateP99: ms(t.lateness, 99)}
+}
+
+// cost adds what the server says it took: before the first request, after the last answer, and at the end of the work
+// behind them. own is this program's time, in seconds.
+func (r *result) cost(before, after, end numbers, own float64) {
+	acks := math.Max(float64(r.OK), 1)
+	r.CPU = (after.cpu - before.cpu) / acks * 1e6
+	r.CPUWithWork = (end.cpu - before.cpu) / acks * 1e6
+	r.PostgresCPU = (end.database - before.database) / acks * 1e6
+	r.OwnCPU = own / acks * 1e6
+
+	r.Allocated = (end.allocated - before.allocated) / acks
+	r.Objects = (end.objects - before.objects) / acks
+	r.Memory = end.resident
+	if r.Undone = end.undone; math.IsNaN(end.undone) {
+		r.Undone = -1
+	}
 }
 
 // ownTime is the processor time of this program so far, in seconds; 0 where it can't be known.
@@ -247,14 +282,18 @@ func (r *result) print(w io.Writer) {
 	if r.Tardy > 0 {
 		fmt.Fprintf(w, "               %d later than the 3 s that Slack waits\n", r.Tardy)
 	}
+
 	fmt.Fprintf(w, "acknowledged   %.0f a second\n", r.PerSecond)
-	fmt.Fprintf(w, "time to ack    p50 %s   p95 %s   p99 %s   max %s\n", millis(r.P50), millis(r.P95), millis(r.P99), millis(r.Max))
+	fmt.Fprintf(w, "time to ack    p50 %s   p95 %s   p99 %s   max %s\n",
+		millis(r.P50), millis(r.P95), millis(r.P99), millis(r.Max))
 	if r.Mode == "open" {
 		fmt.Fprintf(w, "               from when each was due; 99 of 100 were sent within %s of that\n", millis(r.LateP99))
 	}
+
 	fmt.Fprintf(w, "server's CPU   %.1f µs for each ack until the last one", r.CPU)
 	if r.SettledAfter < 0 {
-		fmt.Fprintf(w, "; %.1f µs so far with the work behind them, which is not finished (%.0f events)\n", r.CPUWithWork, max(r.Undone, 0))
+		fmt.Fprintf(w, "; %.1f µs so far with the work behind them, which is not finished (%.0f events)\n",
+			r.CPUWithWork, max(r.Undone, 0))
 	} else {
 		fmt.Fprintf(w, "; %.1f µs with the work behind them\n", r.CPUWithWork)
 	}
@@ -278,10 +317,10 @@ func megabytes(bytes float64) string { return fmt.Sprintf("%.0f MB", bytes/1e6) 
 
 type driveCmd struct {
 	loadFlags
-	URL    string   `default:"http://127.0.0.1:3000/slack/events" help:"Where the server takes requests; on this machine. Default: ${default}."`
+	URL    string   `default:"http://127.0.0.1:3000/slack/events" help:"Where the server takes requests, on this machine. Default: ${default}."`
 	Admin  string   `default:"http://127.0.0.1:3001" placeholder:"URL" help:"The server's ADMIN_ADDR, for /metrics. Default: ${default}."`
 	AppID  string   `default:"A0SWITCHBD" placeholder:"ID" help:"The server's SLACK_APP_ID. Default: ${default}."`
-	TeamID []string `placeholder:"ID" help:"A workspace to send from, instead of made-up ones; may be repeated."`
+	TeamID []string `placeholder:"ID" help:"A workspace to send from, instead of made-up ones. Can be repeated."`
 }
 
 var slackID = regexp.MustCompile(`^[A-Z0-9]{2,30}$`)
@@ -291,6 +330,7 @@ func (c *driveCmd) Run(env *environment) error {
 	if err := c.check(); err != nil {
 		return err
 	}
+
 	to := target{appID: c.AppID, workspaces: someWorkspaces(c.Teams)}
 	if len(c.TeamID) > 0 {
 		to.workspaces = someWorkspaces(len(c.TeamID))
@@ -303,6 +343,7 @@ func (c *driveCmd) Run(env *environment) error {
 			return usage("%q is not an id of Slack's", id)
 		}
 	}
+
 	var err error
 	if to.events, err = here("--url", c.URL); err != nil {
 		return err
@@ -316,6 +357,7 @@ func (c *driveCmd) Run(env *environment) error {
 	if to.secret, err = env.signingSecret(); err != nil {
 		return err
 	}
+
 	r, err := c.measure(env.ctx, to)
 	if err != nil {
 		return err
@@ -335,8 +377,10 @@ func here(flag, address string) (*url.URL, error) {
 		return nil, usage("%s: %q is not an address like http://127.0.0.1:3000", flag, address)
 	}
 	if !loopback.Is(u.Host) {
-		return nil, usage("%s: %s is not this machine, and load is never sent to another; name 127.0.0.1, [::1] or localhost", flag, u.Host)
+		return nil, usage("%s: %s is not this machine, and load is never sent to another; "+
+			"name 127.0.0.1, [::1] or localhost", flag, u.Host)
 	}
+
 	if u.Port() == "" {
 		u.Host += ":80"
 	}

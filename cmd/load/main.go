@@ -1,10 +1,10 @@
-// Command load says what a running Switchboard can take: it sends signed events and commands at a set rate or as fast as
-// they are answered, and prints how fast they were acknowledged and what that cost the server. `load compare` does it for
-// several databases beside a handler that does next to nothing.
+// Command load says what a running Switchboard can take. It sends signed events and commands, at a set rate or as fast
+// as they are answered, and prints how fast they were acknowledged and what that cost the server. `load compare` does
+// it for several databases beside a handler that does next to nothing.
 package main
 
-// The command line, with the exit codes of switchboard itself: 0 fine, 1 something was not acknowledged or failed, 2 the
-// call is wrong.
+// The command line, with the exit codes of switchboard itself: 0 fine, 1 something was not acknowledged or failed, 2
+// the call is wrong.
 
 import (
 	"context"
@@ -78,11 +78,13 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 			panic(v)
 		}
 	}()
+
 	var c cli
 	parser, err := kong.New(&c,
 		kong.Name("load"),
 		kong.Description("Drives a Switchboard on this machine and says what it can take.\n\n"+
-			"SLACK_SIGNING_SECRET comes from the environment; it has no flag, because other users of a machine can read those."),
+			"SLACK_SIGNING_SECRET comes from the environment. It has no flag, because other users of a machine can "+
+			"read those."),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { panic(exited(code)) }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
@@ -102,7 +104,8 @@ func (env *environment) signingSecret() (connection.Secret, error) {
 	if s := firstOf(env.getenv("SLACK_SIGNING_SECRET")); s != "" {
 		return connection.Secret(s), nil
 	}
-	return "", usage("SLACK_SIGNING_SECRET is not set: export the one that the server has, so that it takes the requests for Slack's")
+	return "", usage("SLACK_SIGNING_SECRET is not set: export the one that the server has, " +
+		"so that it takes the requests for Slack's")
 }
 
 func printJSON(w io.Writer, v any) error {

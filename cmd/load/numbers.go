@@ -25,7 +25,6 @@ import (
 type numbers struct {
 	cpu       float64 // seconds, user and system
 	resident  float64 // bytes
-	heap      float64 // bytes in use
 	allocated float64 // bytes, ever
 	objects   float64 // allocated, ever
 	database  float64 // seconds that all PostgreSQL processes on this machine spent
@@ -33,7 +32,8 @@ type numbers struct {
 }
 
 // undone are the states of what lies in Switchboard's inbox and will be worked.
-var undone = []string{`switchboard_inbox_events{state="ready"}`, `switchboard_inbox_events{state="held"}`, `switchboard_inbox_events{state="waiting"}`}
+var undone = []string{`switchboard_inbox_events{state="ready"}`, `switchboard_inbox_events{state="held"}`,
+	`switchboard_inbox_events{state="waiting"}`}
 
 // meter asks one server.
 type meter struct {
@@ -62,6 +62,7 @@ func (m *meter) read(ctx context.Context) (numbers, error) {
 		return numbers{}, err
 	}
 	defer resp.Body.Close()
+
 	text, err := io.ReadAll(io.LimitReader(resp.Body, 4<<20))
 	if err != nil {
 		return numbers{}, err
@@ -69,13 +70,15 @@ func (m *meter) read(ctx context.Context) (numbers, error) {
 	if resp.StatusCode != http.StatusOK {
 		return numbers{}, fmt.Errorf("HTTP %d from %s", resp.StatusCode, m.url)
 	}
+
 	var n numbers
 	inbox := make([]float64, len(undone))
 	wanted := map[string]*float64{"process_cpu_seconds_total": &n.cpu, "process_resident_memory_bytes": &n.resident,
-		"go_memstats_heap_inuse_bytes": &n.heap, "go_memstats_alloc_bytes_total": &n.allocated, "go_memstats_mallocs_total": &n.objects}
+		"go_memstats_alloc_bytes_total": &n.allocated, "go_memstats_mallocs_total": &n.objects}
 	for i, name := range undone {
 		wanted[name] = &inbox[i]
 	}
+
 	for line := range strings.Lines(string(text)) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
 		if to := wanted[name]; to != nil {
@@ -85,6 +88,7 @@ func (m *meter) read(ctx context.Context) (numbers, error) {
 			delete(wanted, name)
 		}
 	}
+
 	if wanted["process_cpu_seconds_total"] != nil || wanted["process_resident_memory_bytes"] != nil {
 		return numbers{}, errors.New(m.url + " does not say how much processor time and memory the process took")
 	}
@@ -100,8 +104,8 @@ func (m *meter) read(ctx context.Context) (numbers, error) {
 	return n, nil
 }
 
-// databaseTime is the processor time of all PostgreSQL processes here, in seconds; 0 where /proc does not tell. What ended
-// processes took is counted by their parent.
+// databaseTime is the processor time of all PostgreSQL processes here, in seconds; 0 where /proc does not tell. What
+// ended processes took is counted by their parent.
 func databaseTime() float64 {
 	const ticks = 100 // a second, on every Linux that Go runs on
 	files, _ := filepath.Glob("/proc/[0-9]*/stat")
@@ -143,12 +147,14 @@ func (m *meter) watch(ctx context.Context, peak float64) (stop func() float64) {
 	return func() float64 { cancel(); watching.Wait(); return peak }
 }
 
-// settle waits until the server has nothing left to do, at most patience: events are worked after they were acknowledged.
+// settle waits until the server has nothing left to do, at most patience: events are worked after they were
+// acknowledged.
 func (m *meter) settle(ctx context.Context, patience time.Duration) (last numbers, settled bool, err error) {
 	const (
 		pace  = 250 * time.Millisecond
 		quiet = 0.011 // s: one tick of the kernel's clock, which being asked costs now and then
 	)
+
 	end := time.Now().Add(patience)
 	if last, err = m.read(ctx); err != nil {
 		return last, false, err

@@ -1,13 +1,15 @@
 package main
 
-// The senders: in a closed loop each connection sends its next request when the last one was answered, which shows how much a
-// server takes; in an open loop requests fall due at a set rate, as people's doings do, whether or not the server keeps up.
+// The senders. In a closed loop each connection sends its next request when the last one was answered, which shows how
+// much a server takes. In an open loop requests fall due at a set rate, as what people do does, whether or not the
+// server keeps up.
 //
-// In the open loop time counts from the moment a request was due. A server that stalls for a second delays all that fell due
-// in it; counted from when each was really sent, all but those few that were under way would look quick.
+// In the open loop time counts from the moment a request was due. A server that stalls for a second delays all that
+// fell due in it. Counted from when each was really sent, all but those few that were under way would look quick.
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,21 +49,19 @@ type plan struct {
 
 // tally is what came back.
 type tally struct {
-	mu       sync.Mutex
+	mu sync.Mutex
+	counts
 	acks     *hdrhistogram.Histogram // of 200s alone: a quick refusal is no quick acknowledgement
 	lateness *hdrhistogram.Histogram // of sending, in the open loop
-	ok, unavailable, other, failed, tardy,
-	commands, duplicates, unsent int64
-	trouble error // the first
-	elapsed time.Duration
+	trouble  error                   // the first
+	elapsed  time.Duration
 }
 
 func newTally() *tally {
 	// In microseconds, to three digits: some 200 KB whatever the number of requests.
-	return &tally{acks: hdrhistogram.New(1, longest.Microseconds(), 3), lateness: hdrhistogram.New(1, longest.Microseconds(), 3)}
+	return &tally{acks: hdrhistogram.New(1, longest.Microseconds(), 3),
+		lateness: hdrhistogram.New(1, longest.Microseconds(), 3)}
 }
-
-func (t *tally) sent() int64 { return t.ok + t.unavailable + t.other + t.failed }
 
 func record(h *hdrhistogram.Histogram, d time.Duration) {
 	_ = h.RecordValue(min(max(d.Microseconds(), 0), longest.Microseconds())) // within its range, so it has no error
@@ -70,32 +70,30 @@ func record(h *hdrhistogram.Histogram, d time.Duration) {
 func (t *tally) note(what kind, status int, err error, took, late time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.Sent++
 	switch what {
 	case command:
-		t.commands++
+		t.Commands++
 	case duplicate:
-		t.duplicates++
+		t.Duplicates++
 	}
+
 	switch {
 	case err != nil:
-		t.failed++
-		if t.trouble == nil {
-			t.trouble = err
-		}
+		t.Errors++
 	case status == http.StatusOK:
-		t.ok++
+		t.OK++
 		record(t.acks, took)
 		if took > slackWaits {
-			t.tardy++
+			t.Tardy++
 		}
 	case status == http.StatusServiceUnavailable:
-		t.unavailable++
+		t.Unavailable++
 	default:
-		t.other++
-		if t.trouble == nil {
-			t.trouble = fmt.Errorf("HTTP %d", status)
-		}
+		t.Other++
+		err = fmt.Errorf("HTTP %d", status)
 	}
+	t.trouble = cmp.Or(t.trouble, err)
 	record(t.lateness, late)
 }
 
@@ -111,6 +109,7 @@ func (p plan) run(ctx context.Context) (*tally, error) {
 			return nil, err
 		}
 	}
+
 	var working sync.WaitGroup
 	var numbers atomic.Uint64
 	started := time.Now()
@@ -142,13 +141,15 @@ func (p plan) send(ctx context.Context, l *line, started time.Time, numbers *ato
 		if !sleepUntil(ctx, due) {
 			return
 		}
+
 		began := time.Now()
 		if began.Sub(due) > grace {
 			t.mu.Lock()
-			t.unsent++
+			t.Unsent++
 			t.mu.Unlock()
 			continue
 		}
+
 		request, what := s.next(n, began)
 		status, err := l.ask(ctx, request)
 		if ctx.Err() != nil {
@@ -192,6 +193,7 @@ func (l *line) connect(ctx context.Context) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.cut {
@@ -234,12 +236,14 @@ func (l *line) ask(ctx context.Context, request []byte) (status int, err error) 
 			return 0, err
 		}
 	}
+
 	keep := false
 	defer func() {
 		if !keep {
 			l.close()
 		}
 	}()
+
 	if err := conn.SetDeadline(time.Now().Add(l.timeout)); err != nil {
 		return 0, err
 	}

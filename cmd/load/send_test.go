@@ -99,8 +99,8 @@ func TestOpenLoopCountsFromWhenItWasDue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := plan{traffic: testTraffic(trafficConfig{}), open: true, connections: 4, rate: 100, duration: 40 * time.Second, count: greatest, timeout: time.Minute}
 		count := against(t, p, stall(10*time.Second, 20*time.Second))
-		if count.ok != 4000 || count.sent() != 4000 || count.unsent != 0 {
-			t.Errorf("of 4000 requests %d were answered, %d sent, %d not sent", count.ok, count.sent(), count.unsent)
+		if count.OK != 4000 || count.Sent != 4000 || count.Unsent != 0 {
+			t.Errorf("of 4000 requests %d were answered, %d sent, %d not sent", count.OK, count.Sent, count.Unsent)
 		}
 		for percent, want := range map[float64]float64{50: 0, 74: 0, 80: 2, 95: 8, 99: 9.6, 100: 10} {
 			if got := seconds(count, percent); math.Abs(got-want) > 0.03 {
@@ -110,8 +110,8 @@ func TestOpenLoopCountsFromWhenItWasDue(t *testing.T) {
 		if late := float64(count.lateness.ValueAtPercentile(99)) / 1e6; math.Abs(late-9.6) > 0.05 {
 			t.Errorf("sent late: p99 %.2f s; must be 9.6 s", late)
 		}
-		if count.tardy < 690 || count.tardy > 710 {
-			t.Errorf("%d came later than 3 s; must be some 700", count.tardy)
+		if count.Tardy < 690 || count.Tardy > 710 {
+			t.Errorf("%d came later than 3 s; must be some 700", count.Tardy)
 		}
 	})
 }
@@ -122,8 +122,8 @@ func TestClosedLoopHidesAStall(t *testing.T) {
 		p := plan{traffic: testTraffic(trafficConfig{}), connections: 4, duration: 40 * time.Second, count: greatest, timeout: time.Minute}
 		stop := stall(10*time.Second, 20*time.Second)
 		count := against(t, p, func(since time.Duration) { stop(since); time.Sleep(40 * time.Millisecond) })
-		if count.ok < 2900 || count.ok > 3100 || count.tardy != 4 {
-			t.Errorf("%d answers, %d of them late; must be some 3000 and 4", count.ok, count.tardy)
+		if count.OK < 2900 || count.OK > 3100 || count.Tardy != 4 {
+			t.Errorf("%d answers, %d of them late; must be some 3000 and 4", count.OK, count.Tardy)
 		}
 		if p99 := seconds(count, 99); math.Abs(p99-0.04) > 0.001 {
 			t.Errorf("p99 is %.3f s", p99)
@@ -136,10 +136,10 @@ func TestOpenLoopGivesUpLoudly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := plan{traffic: testTraffic(trafficConfig{}), open: true, connections: 4, rate: 10, duration: 40 * time.Second, count: greatest, timeout: time.Minute}
 		count := against(t, p, stall(10*time.Second, 50*time.Second))
-		if count.sent()+count.unsent != 400 || count.unsent < 240 || count.unsent > 250 {
-			t.Errorf("%d sent, %d given up; must be 400 together, some 246 given up", count.sent(), count.unsent)
+		if count.Sent+count.Unsent != 400 || count.Unsent < 240 || count.Unsent > 250 {
+			t.Errorf("%d sent, %d given up; must be 400 together, some 246 given up", count.Sent, count.Unsent)
 		}
-		r := result{Sent: count.sent(), OK: count.ok, Unsent: count.unsent}
+		r := result{counts: counts{Sent: count.Sent, OK: count.OK, Unsent: count.Unsent}}
 		if r.bad(true) == nil {
 			t.Error("that is called a success")
 		}
@@ -150,8 +150,8 @@ func TestCountEndsARun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, open := range []bool{false, true} {
 			p := plan{traffic: testTraffic(trafficConfig{}), open: open, connections: 3, rate: 1000, duration: time.Minute, count: 100, timeout: time.Minute}
-			if count := against(t, p, func(time.Duration) {}); count.sent() != 100 || count.ok != 100 {
-				t.Errorf("open %v: %d sent, %d answered; must be 100", open, count.sent(), count.ok)
+			if count := against(t, p, func(time.Duration) {}); count.Sent != 100 || count.OK != 100 {
+				t.Errorf("open %v: %d sent, %d answered; must be 100", open, count.Sent, count.OK)
 			}
 		}
 	})
@@ -162,8 +162,8 @@ func TestSilenceIsAnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := plan{traffic: testTraffic(trafficConfig{}), connections: 1, duration: time.Minute, count: 2, timeout: 2 * time.Second}
 		count := against(t, p, func(time.Duration) { time.Sleep(3 * time.Second) })
-		if count.failed != 2 || count.ok != 0 || !errors.Is(count.trouble, os.ErrDeadlineExceeded) {
-			t.Errorf("%d errors, %d answers, %v", count.failed, count.ok, count.trouble)
+		if count.Errors != 2 || count.OK != 0 || !errors.Is(count.trouble, os.ErrDeadlineExceeded) {
+			t.Errorf("%d errors, %d answers, %v", count.Errors, count.OK, count.trouble)
 		}
 	})
 }
@@ -182,8 +182,8 @@ func TestPercentiles(t *testing.T) {
 			t.Errorf("p%v is %v s; must be %v s", percent, got, want)
 		}
 	}
-	if count.ok != 10_000 || count.unavailable != 5000 || count.failed != 5000 || count.sent() != 20_000 || count.tardy != 7000 {
-		t.Errorf("%d, %d, %d, %d, %d", count.ok, count.unavailable, count.failed, count.sent(), count.tardy)
+	if count.OK != 10_000 || count.Unavailable != 5000 || count.Errors != 5000 || count.Sent != 20_000 || count.Tardy != 7000 {
+		t.Errorf("%d, %d, %d, %d, %d", count.OK, count.Unavailable, count.Errors, count.Sent, count.Tardy)
 	}
 	count.note(fresh, http.StatusOK, nil, time.Hour, 0)
 	if got := seconds(count, 100); math.Abs(got-longest.Seconds())/longest.Seconds() > 0.001 {

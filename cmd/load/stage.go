@@ -1,7 +1,7 @@
 package main
 
-// The stage for one run of `switchboard serve`: a database and a folder of its own, a small Slack, and the app installed in its
-// workspaces through the real pages. When it is taken down, nothing is left.
+// The stage for one run of `switchboard serve`: a database and a folder of its own, a small Slack, and the app
+// installed in its workspaces through the real pages. When it is taken down, nothing is left.
 
 import (
 	"context"
@@ -25,8 +25,8 @@ import (
 	"github.com/switchboard-go/switchboard/slacksim"
 )
 
-// public is where browsers would find the app. Nobody listens there: the pages are asked for at the real address under this
-// name, so that no port has to be guessed before serve has one.
+// public is where browsers would find the app. Nobody listens there: the pages are asked for at the real address under
+// this name, so that no port has to be guessed before serve has one.
 const public = "http://127.0.0.1:1"
 
 // closers are undone in reverse.
@@ -84,8 +84,10 @@ func serveStage(ctx context.Context, program, database string, teams int) (_ *st
 	if err != nil {
 		return nil, err
 	}
-	app := slacksim.App{ID: "A0SWITCHBD", Name: "Switchboard", ClientID: "1000000000001.2000000000002", ClientSecret: randomHex(), SigningSecret: randomHex(),
-		RedirectURLs: []string{public + "/slack/oauth_redirect"}, HomeTab: true, MessagesTab: true, TokenRotation: true}
+
+	app := slacksim.App{ID: "A0SWITCHBD", Name: "Switchboard", ClientID: "1000000000001.2000000000002",
+		ClientSecret: randomHex(), SigningSecret: randomHex(), RedirectURLs: []string{public + "/slack/oauth_redirect"},
+		HomeTab: true, MessagesTab: true, TokenRotation: true}
 	slack := slacksim.New(slacksim.Config{App: app})
 	s.add(func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -95,6 +97,7 @@ func serveStage(ctx context.Context, program, database string, teams int) (_ *st
 	if err := slack.Start("127.0.0.1:0"); err != nil {
 		return nil, err
 	}
+
 	inbox := "database"
 	if database == inMemory {
 		database, inbox = "sqlite:", "memory"
@@ -103,13 +106,15 @@ func serveStage(ctx context.Context, program, database string, teams int) (_ *st
 	if err != nil {
 		return nil, err
 	}
+
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // never fails
 	env := settings(map[string]string{
 		"SLACK_CLIENT_ID": app.ClientID, "SLACK_CLIENT_SECRET": app.ClientSecret, "SLACK_SIGNING_SECRET": app.SigningSecret,
 		"SLACK_APP_ID": app.ID, "SLACK_URL": slack.URL(), "PUBLIC_URL": public,
 		"LISTEN_ADDR": "127.0.0.1:0", "ADMIN_ADDR": "127.0.0.1:0", "LOG_LEVEL": "info", "LOG_FORMAT": "json",
-		"INBOX": inbox, "DATABASE_URL": address, "DATA_DIR": filepath.Join(folder, "data"), "ENCRYPTION_KEYS": base64.StdEncoding.EncodeToString(key),
+		"INBOX": inbox, "DATABASE_URL": address, "DATA_DIR": filepath.Join(folder, "data"),
+		"ENCRYPTION_KEYS": base64.StdEncoding.EncodeToString(key),
 	})
 	if !strings.HasPrefix(address, "sqlite:") {
 		migrate := exec.CommandContext(ctx, program, "migrate", "up")
@@ -122,6 +127,7 @@ func serveStage(ctx context.Context, program, database string, teams int) (_ *st
 		return nil, err
 	}
 	s.add(s.server.stop)
+
 	s.secret, s.appID, s.workspaces = connection.Secret(app.SigningSecret), app.ID, someWorkspaces(teams)
 	for i := range s.workspaces {
 		if err := installIn(ctx, slack, s.server.listen, &s.workspaces[i]); err != nil {
@@ -154,6 +160,7 @@ func (s *stage) database(ctx context.Context, wanted string) (string, error) {
 		folder, err := s.folder(in)
 		return "sqlite:" + filepath.Join(folder, name), err
 	}
+
 	u, err := url.Parse(wanted)
 	if err != nil {
 		return "", usage("--database: not an address like postgres://…") // it may hold a password, so it is not shown
@@ -182,7 +189,8 @@ func execute(ctx context.Context, server, statement string) error {
 	return errors.Join(err, conn.Close(ctx))
 }
 
-// installIn adds a workspace with one person in it, who installs the app with a browser that is sent to the server's real address.
+// installIn adds a workspace with one person in it, who installs the app with a browser that is sent to the server's
+// real address.
 func installIn(ctx context.Context, slack *slacksim.Sim, listen string, w *workspace) error {
 	slack.AddWorkspace(slacksim.Workspace{ID: w.team, Name: "Workspace " + w.team})
 	slack.AddUser(slacksim.User{ID: w.user, TeamID: w.team, Name: "user" + strings.ToLower(w.user), Admin: true})
@@ -212,6 +220,7 @@ func installIn(ctx context.Context, slack *slacksim.Sim, listen string, w *works
 		}
 		return resp, nil
 	}
+
 	start, err := get("/slack/install", nil, http.StatusFound)
 	if err != nil {
 		return err
@@ -227,6 +236,7 @@ func installIn(ctx context.Context, slack *slacksim.Sim, listen string, w *works
 	if _, err := get(callback.RequestURI(), start.Cookies(), http.StatusOK); err != nil {
 		return err
 	}
+
 	in, ok := slack.Installed(w.team)
 	if !ok {
 		return errors.New("the pages said that it worked, and Slack does not know of it")

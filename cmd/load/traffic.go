@@ -1,7 +1,7 @@
 package main
 
-// What is sent: bodies as Slack makes them, built once for each workspace. For a request only the ids and times in them are
-// written anew and the whole is signed, because the sender shares its cores with the server it measures.
+// What is sent: bodies as Slack makes them, built once for each workspace. For a request only the ids and times in them
+// are written anew and the whole is signed, because the sender shares its cores with the server it measures.
 
 import (
 	"crypto/hmac"
@@ -19,8 +19,8 @@ import (
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
-// The kinds of event that can be sent. The app has work for the first two; the third is dropped when it is routed, so that it
-// shows what the way to a handler costs.
+// The kinds of event that can be sent. The app has work for the first two. The third is dropped when it is routed, so
+// that it shows what the way to a handler costs.
 const (
 	mention  = "app_mention"
 	message  = "message"
@@ -49,7 +49,8 @@ type template struct {
 	ids, times, micros []int
 }
 
-// What stands in those places: the end of an id, a time in seconds, and the six digits behind the point of a message's time.
+// What stands in those places: the end of an id, a time in seconds, and the six digits behind the point of a message's
+// time.
 const (
 	idPlace    = "################"
 	timePlace  = "@@@@@@@@@@"
@@ -67,7 +68,7 @@ func newTemplate(text string) template {
 			at = append(at, i)
 		}
 	}
-	return template{[]byte(text), places(idPlace), places(timePlace), places(microPlace)}
+	return template{text: []byte(text), ids: places(idPlace), times: places(timePlace), micros: places(microPlace)}
 }
 
 // eventBody is one Events API delivery, padded to size bytes where it would be smaller.
@@ -77,20 +78,26 @@ func eventBody(event, appID string, w workspace, size int) template {
 	var inner string
 	switch event {
 	case mention:
-		inner = fmt.Sprintf(`"type":"app_mention","user":%q,"text":"<@%s> help","ts":%q,"team":%q,"channel":%q`, w.user, w.botUser, ts, w.team, w.channel)
+		inner = fmt.Sprintf(`"type":"app_mention","user":%q,"text":"<@%s> help","ts":%q,"team":%q,"channel":%q`,
+			w.user, w.botUser, ts, w.team, w.channel)
 		if w.thread != "" {
 			inner += fmt.Sprintf(`,"thread_ts":%q`, w.thread)
 		}
 	case message:
-		inner = fmt.Sprintf(`"type":"message","user":%q,"text":"help","ts":%q,"team":%q,"channel":%q,"channel_type":"im"`, w.user, ts, w.team, w.dm)
+		inner = fmt.Sprintf(`"type":"message","user":%q,"text":"help","ts":%q,"team":%q,"channel":%q,"channel_type":"im"`,
+			w.user, ts, w.team, w.dm)
 	default:
-		inner = fmt.Sprintf(`"type":%q,"user":%q,"reaction":"thumbsup","item_user":%q,"item":{"type":"message","channel":%q,"ts":%q}`, event, w.user, w.user, w.channel, ts)
+		inner = fmt.Sprintf(`"type":%q,"user":%q,"reaction":"thumbsup","item_user":%q,`+
+			`"item":{"type":"message","channel":%q,"ts":%q}`, event, w.user, w.user, w.channel, ts)
 	}
+
 	// Slack's larger events are many small objects, which cost more to read than one long text.
 	const section = `{"type":"rich_text_section","elements":[{"type":"text","text":"hello"}]},`
 	build := func(sections int, pad string) string {
-		return fmt.Sprintf(`{"token":"deprecated-verification-token","team_id":%q,"context_team_id":%q,"context_enterprise_id":null,"api_app_id":%q,`+
-			`"event":{%s,"event_ts":%q,"blocks":[{"type":"rich_text","block_id":"b","elements":[%s{"type":"rich_text_section","elements":[{"type":"text","text":"hello%s"}]}]}]},`+
+		return fmt.Sprintf(`{"token":"deprecated-verification-token","team_id":%q,"context_team_id":%q,`+
+			`"context_enterprise_id":null,"api_app_id":%q,`+
+			`"event":{%s,"event_ts":%q,"blocks":[{"type":"rich_text","block_id":"b","elements":[%s`+
+			`{"type":"rich_text_section","elements":[{"type":"text","text":"hello%s"}]}]}]},`+
 			`"type":"event_callback","event_id":"Ev%s","event_time":%s,`+
 			`"authorizations":[{"enterprise_id":null,"team_id":%q,"user_id":%q,"is_bot":true,"is_enterprise_install":false}],`+
 			`"is_ext_shared_channel":false,"event_context":"4-eyJldCI6Im1lc3NhZ2UifQ"}`,
@@ -100,12 +107,12 @@ func eventBody(event, appID string, w workspace, size int) template {
 	return newTemplate(build(room/len(section), strings.Repeat("o", room%len(section))))
 }
 
-// commandBody is `/connection help`. It names no response_url: a server that is late would post to it, and it would be a real
-// host's. https://docs.slack.dev/interactivity/implementing-slash-commands
+// commandBody is `/connection help`. It names no response_url: a server that is late would post to it, and it would be
+// a real host's. https://docs.slack.dev/interactivity/implementing-slash-commands
 func commandBody(appID string, w workspace) template {
-	fixed := url.Values{"token": {"deprecated-verification-token"}, "team_id": {w.team}, "team_domain": {"load"}, "channel_id": {w.channel},
-		"channel_name": {"general"}, "user_id": {w.user}, "user_name": {"load"}, "command": {"/connection"}, "text": {"help"},
-		"api_app_id": {appID}, "is_enterprise_install": {"false"}}
+	fixed := url.Values{"token": {"deprecated-verification-token"}, "team_id": {w.team}, "team_domain": {"load"},
+		"channel_id": {w.channel}, "channel_name": {"general"}, "user_id": {w.user}, "user_name": {"load"},
+		"command": {"/connection"}, "text": {"help"}, "api_app_id": {appID}, "is_enterprise_install": {"false"}}
 	return newTemplate(fixed.Encode() + "&trigger_id=" + timePlace + "." + microPlace + "." + idPlace)
 }
 
@@ -136,8 +143,9 @@ type trafficConfig struct {
 func newTraffic(c trafficConfig) *traffic {
 	t := &traffic{secret: c.secret, share: c.commands, duplicates: c.duplicates,
 		// A server drops ids that it knows, so that those of an earlier run must not come again.
-		run:  rand.Text()[:6],
-		head: "POST " + c.url.RequestURI() + " HTTP/1.1\r\nHost: " + c.url.Host + "\r\nUser-Agent: Slackbot 1.0 (+https://api.slack.com/robots)\r\n"}
+		run: rand.Text()[:6],
+		head: "POST " + c.url.RequestURI() + " HTTP/1.1\r\nHost: " + c.url.Host +
+			"\r\nUser-Agent: Slackbot 1.0 (+https://api.slack.com/robots)\r\n"}
 	for _, w := range c.workspaces {
 		t.events = append(t.events, eventBody(c.event, c.appID, w, c.payload))
 		t.commands = append(t.commands, commandBody(c.appID, w))
@@ -180,7 +188,8 @@ func spread(n uint64, percent int) bool {
 func (s *sender) next(n uint64, now time.Time) ([]byte, kind) {
 	if spread(n, s.t.share) {
 		serial := s.t.serial.Add(1)
-		return s.sign(s.t.commands[serial%uint64(len(s.t.commands))], serial, now, "application/x-www-form-urlencoded", ""), command
+		body := s.t.commands[serial%uint64(len(s.t.commands))]
+		return s.sign(body, serial, now, "application/x-www-form-urlencoded", ""), command
 	}
 	if e := n - n*uint64(s.t.share)/100; spread(e, s.t.duplicates) && s.last > 0 {
 		const again = "X-Slack-Retry-Num: 1\r\nX-Slack-Retry-Reason: http_timeout\r\n"
