@@ -952,6 +952,7 @@ func testEndedContext(t *testing.T, f storetest.Fixture) {
 		},
 		"EraseUser": func() error { _, err := f.EraseUser(ctx, person(c.Key, "U1"), connection.Change{}); return err },
 		"Due":       func() error { _, err := f.Due(ctx, "", storetest.T0, 1); return err },
+		"Leased":    func() error { _, err := f.Leased(ctx, "", storetest.T0, 1); return err },
 		"LongLived": func() error { _, err := f.LongLived(ctx, "", 1); return err },
 		"Unchecked": func() error { _, err := f.Unchecked(ctx, "", storetest.T0, 1); return err },
 		"Untold":    func() error { _, err := f.Untold(ctx, "", 1); return err },

@@ -52,6 +52,7 @@ func TestWorkUsesItsIndexes(t *testing.T) {
 				indexes []string
 			}{
 				{dueQuery, []string{"connections_due", "user_tokens_due"}},
+				{leasedQuery, []string{"connections_due", "user_tokens_due"}},
 				{longLivedQuery, []string{"connections_long_lived"}},
 				{uncheckedQuery, []string{"connections_unchecked"}},
 				{untoldQuery, []string{"connections_untold"}},

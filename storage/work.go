@@ -43,6 +43,18 @@ SELECT * FROM (SELECT u.app_id, u.enterprise_id, u.team_id, u.user_id, u.renew_a
 	ORDER BY u.renew_at LIMIT @n) AS people_ahead
 ORDER BY renew_at LIMIT @n`
 
+	leasedQuery = `
+SELECT * FROM (SELECT app_id, enterprise_id, team_id, '' AS user_id, lease_until FROM connections
+	WHERE renew_at > 0 AND state <> 'removed' AND state <> 'paused' AND renew_at <= @now AND lease_until > @now AND lease_until <= @lease
+		AND (@app = '' OR app_id = @app)
+	ORDER BY renew_at LIMIT @n) AS bots
+UNION ALL
+SELECT * FROM (SELECT u.app_id, u.enterprise_id, u.team_id, u.user_id, u.lease_until
+	FROM user_tokens u JOIN connections c ON c.id = u.connection_id
+	WHERE u.renew_at > 0 AND u.renew_at <= @now AND u.lease_until > @now AND u.lease_until <= @lease AND c.state <> 'removed' AND c.state <> 'paused'
+		AND (@app = '' OR u.app_id = @app)
+	ORDER BY u.renew_at LIMIT @n) AS people`
+
 	longLivedQuery = `
 SELECT app_id, enterprise_id, team_id FROM connections
 WHERE renew_at = 0 AND expires_at = 0 AND length(token) > 0 AND length(refresh_token) = 0 AND state IN ('active', 'retrying')
@@ -77,6 +89,20 @@ type questions struct{ pool *db.Pool }
 // Due is install.Store's. The longest overdue is the most urgent.
 func (q questions) Due(ctx context.Context, app string, now time.Time, n int) ([]connection.TokenOwner, error) {
 	return ask[connection.TokenOwner](ctx, q.pool, "list due renewals", dueQuery, app, now, n)
+}
+
+// Leased is install.Store's.
+func (q questions) Leased(ctx context.Context, app string, now time.Time, n int) (map[connection.TokenOwner]time.Time, error) {
+	type row struct {
+		connection.TokenOwner
+		LeaseUntil int64
+	}
+	rows, err := ask[row](ctx, q.pool, "list leased renewals", leasedQuery, app, now, n)
+	leased := make(map[connection.TokenOwner]time.Time, len(rows))
+	for _, r := range rows {
+		leased[r.TokenOwner] = columns.Moment(r.LeaseUntil)
+	}
+	return leased, err
 }
 
 // LongLived is install.Store's.

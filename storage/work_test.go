@@ -100,6 +100,46 @@ func TestDue(t *testing.T) {
 	})
 }
 
+// What is due and leased is in one list or the other, until the lease ends.
+func TestLeased(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
+		now := storetest.T0.Add(time.Hour)
+		until := now.Add(20 * time.Second)
+		put := func(app, team string, state connection.State, renew time.Duration, lease time.Time) connection.TokenOwner {
+			c := storetest.Full(storetest.Key(app, "", team))
+			c.State, c.TokenPair = state, connection.TokenPair{Token: "xoxe.xoxb-1", RefreshToken: "xoxe-1", RenewAt: now.Add(renew), LeaseUntil: lease}
+			k := storetest.Put(t, f, c).Key
+			u := person(k, "U1")
+			u.TokenPair = c.TokenPair
+			grant(t, f, u)
+			return connection.TokenOwner{Key: k}
+		}
+		mine, others := put("A1", "T1", connection.Active, -time.Minute, until), put("A2", "T1", connection.Retrying, 0, until)
+		put("A1", "free", connection.Active, -time.Minute, time.Time{})
+		put("A1", "over", connection.Active, -time.Minute, now)
+		put("A1", "early", connection.Active, time.Minute, until)
+		put("A1", "paused", connection.Paused, -time.Minute, until)
+		put("A1", "by a broken clock", connection.Active, -time.Minute, now.Add(24*time.Hour))
+
+		for app, want := range map[string][]connection.TokenOwner{"A1": {mine}, "A2": {others}, "": {mine, others}, "A3": nil} {
+			leased := map[connection.TokenOwner]time.Time{}
+			for _, h := range want {
+				leased[h] = until
+				h.UserID = "U1"
+				leased[h] = until
+			}
+			got, err := f.Leased(t.Context(), app, now, 100)
+			if diff := cmp.Diff(leased, got); diff != "" || err != nil {
+				t.Errorf("leased for app %q, error %v (-want +got):\n%s", app, err, diff)
+			}
+		}
+		if due, err := f.Due(t.Context(), "", until, 100); err != nil || !slices.Contains(due, mine) {
+			t.Errorf("due when the lease ends: %v (%v)", due, err)
+		}
+	})
+}
+
 // A renewal, a lease or a check that is further ahead than any can be was written by a broken clock, and keeps nothing from being
 // worked.
 func TestWorkPlannedByAClockAhead(t *testing.T) {

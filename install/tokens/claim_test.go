@@ -68,6 +68,28 @@ func TestLeaseWithClocksApart(t *testing.T) {
 	}
 }
 
+// Who took a lease was killed before Slack answered. Another process, which runs on, takes over when the lease ends: it doesn't begin
+// to watch the lease then.
+func TestLeaseOfADeadProcess(t *testing.T) {
+	t.Parallel()
+	eachRig(t, func(t *testing.T, r *rig) {
+		in := r.replica(nil)
+		c := r.connect(in, slacksim.AcmeAdmin)
+		r.Due()
+		taken := r.Clock.Now()
+		r.Update(in.db, c.Key, func(c *connection.Connection) { c.LeaseUntil = taken.Add(connection.LeaseLife) })
+		for r.Row(in.db, c.Key).Token == c.Token && r.Clock.Now().Sub(taken) < time.Minute {
+			r.Clock.Advance(time.Second)
+			r.renewDue(in)
+		}
+		if took := r.Clock.Now().Sub(taken); took < connection.LeaseLife || took > connection.LeaseLife+2*time.Second {
+			t.Errorf("the lease of a dead process was over after %v", took)
+		}
+		r.Spent(1)
+		r.Works(r.Row(in.db, c.Key))
+	})
+}
+
 // However many rows can't be opened, the others are moved to rotation.
 func TestUnreadableMakeRoom(t *testing.T) {
 	r := sqliteRig(t)

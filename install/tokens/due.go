@@ -24,6 +24,9 @@ type DueStore interface {
 	// Due returns token pairs whose RenewAt has come and that nobody holds a lease on, the most urgent first, at most n;
 	// also those with a RenewAt or a lease that only a broken clock can have written.
 	Due(ctx context.Context, app string, now time.Time, n int) ([]connection.TokenOwner, error)
+	// Leased returns token pairs whose RenewAt has come and that somebody holds a lease on, with its end, at most n bots' and
+	// n people's. It looks through all that is due, so it is for when that is little.
+	Leased(ctx context.Context, app string, now time.Time, n int) (map[connection.TokenOwner]time.Time, error)
 	// LongLived returns bot token pairs that have a token, no refresh token and no RenewAt, at most n: those that could be moved
 	// to rotation. Removed and paused connections are left out.
 	LongLived(ctx context.Context, app string, n int) ([]connection.TokenOwner, error)
@@ -33,7 +36,11 @@ type DueStore interface {
 // share. It returns how many renewals of its own it finished.
 func (kp *Keeper) RenewDue(ctx context.Context) (int, error) {
 	n, err := kp.renewAll(ctx, renewRequest{budget: Renewals}, func() ([]connection.TokenOwner, error) {
-		return kp.store.Due(ctx, kp.cfg.AppID, kp.now(), dueAtOnce)
+		due, err := kp.store.Due(ctx, kp.cfg.AppID, kp.now(), dueAtOnce)
+		if err == nil && len(due) < dueAtOnce {
+			err = kp.watchLeases(ctx)
+		}
+		return due, err
 	})
 	if err != nil || !kp.cfg.MoveToRotation {
 		return n, err
@@ -43,6 +50,17 @@ func (kp *Keeper) RenewDue(ctx context.Context) (int, error) {
 		return kp.store.LongLived(ctx, kp.cfg.AppID, dueAtOnce)
 	})
 	return n + m, err
+}
+
+// watchLeases looks at the leases of other processes, so that one whose holder died is known to be over when its row is due again,
+// and doesn't have to be watched for as long then.
+func (kp *Keeper) watchLeases(ctx context.Context) error {
+	now := kp.now()
+	leased, err := kp.store.Leased(ctx, kp.cfg.AppID, now, dueAtOnce)
+	for h, lease := range leased {
+		kp.leases.isOver(h, lease, now)
+	}
+	return err
 }
 
 // renewAll renews what next lists, a few at a time, until there is no more, the budget is spent, or nothing of it could be

@@ -13,7 +13,7 @@ import (
 type leaseObservation struct{ lease, first time.Time }
 
 // mostLeases bounds the memory for leases of other processes.
-const mostLeases = 100_000
+const mostLeases = 10_000
 
 // leases are those that were seen in rows.
 type leases struct {
