@@ -145,18 +145,18 @@ func (a *adding) name() eventName { return eventName{a.event.Key.AppID, a.event.
 // inOneOrder brings a batch into one order in all processes, so that two inserts of the same events do not wait for each other.
 // Rows are numbered in that order, so the events of one ordering key keep theirs.
 func inOneOrder(batch []*adding) {
-	lanes := map[string][]*adding{}
+	queues := map[string][]*adding{}
 	for _, a := range batch {
 		if a.event.OrderingKey != "" {
-			lanes[a.event.OrderingKey] = append(lanes[a.event.OrderingKey], a)
+			queues[a.event.OrderingKey] = append(queues[a.event.OrderingKey], a)
 		}
 	}
 	slices.SortStableFunc(batch, func(a, b *adding) int {
 		return cmp.Or(strings.Compare(a.event.Key.AppID, b.event.Key.AppID), strings.Compare(a.event.ID, b.event.ID))
 	})
 	for i, a := range batch {
-		if lane := lanes[a.event.OrderingKey]; len(lane) > 0 {
-			batch[i], lanes[a.event.OrderingKey] = lane[0], lane[1:]
+		if rest := queues[a.event.OrderingKey]; len(rest) > 0 {
+			batch[i], queues[a.event.OrderingKey] = rest[0], rest[1:]
 		}
 	}
 }
@@ -183,7 +183,7 @@ func (in *Inbox) commitAdds(batch []*adding) {
 	}
 
 	wake := false
-	var lanes []string
+	var orderingKeys []string
 	var orphans []int64 // taken by somebody who left meanwhile
 	for _, a := range batch {
 		if left := a.answer(rows, err); left && a.take {
@@ -192,7 +192,7 @@ func (in *Inbox) commitAdds(batch []*adding) {
 		switch {
 		case !a.fresh:
 		case a.event.OrderingKey != "":
-			lanes = append(lanes, a.event.OrderingKey)
+			orderingKeys = append(orderingKeys, a.event.OrderingKey)
 		case !a.take:
 			wake = true
 		}
@@ -205,7 +205,7 @@ func (in *Inbox) commitAdds(batch []*adding) {
 	if wake {
 		in.wake()
 	}
-	in.letGo(ctx, lanes)
+	in.letGo(ctx, orderingKeys)
 }
 
 // answer tells the caller of a whether it is kept. rows are the new ones. left: the caller is gone, and a row is new.

@@ -138,13 +138,13 @@ func (t *tidier) receivedNow(ctx context.Context, from int64, now time.Time) err
 	})
 }
 
-// letAllGo looks for lanes whose first event waits for nobody: a process died between two statements.
+// letAllGo looks for ordering keys whose first event waits for nobody: a process died between two statements.
 func (t *tidier) letAllGo(ctx context.Context) error {
-	var lanes []string
+	var orderingKeys []string
 	if err := t.in.pool.Read.WithContext(ctx).Raw("SELECT DISTINCT lane FROM inbox q WHERE lane <> '' AND state IN ('ready', 'held', 'waiting', 'queued') AND state = 'queued' " +
-		"AND NOT EXISTS (SELECT 1 FROM inbox b WHERE b.lane = q.lane AND b.lane <> '' AND b.state IN ('ready', 'held', 'waiting')) LIMIT 128").Scan(&lanes).Error; err != nil {
+		"AND NOT EXISTS (SELECT 1 FROM inbox b WHERE b.lane = q.lane AND b.lane <> '' AND b.state IN ('ready', 'held', 'waiting')) LIMIT 128").Scan(&orderingKeys).Error; err != nil {
 		return err
 	}
-	t.in.letGo(ctx, lanes)
+	t.in.letGo(ctx, orderingKeys)
 	return nil
 }

@@ -20,16 +20,16 @@ import (
 
 // finishing is one event that waits to be done with.
 type finishing struct {
-	row     int64
-	attempt int
-	lane    string
-	err     error
-	done    chan struct{}
+	row         int64
+	attempt     int
+	orderingKey string
+	err         error
+	done        chan struct{}
 }
 
 // Done is bot.Inbox's.
 func (in *Inbox) Done(ctx context.Context, e bot.Event) error {
-	f := &finishing{row: e.Row, attempt: e.Attempt, lane: e.OrderingKey, done: make(chan struct{})}
+	f := &finishing{row: e.Row, attempt: e.Attempt, orderingKey: e.OrderingKey, done: make(chan struct{})}
 	select {
 	case in.dones <- f:
 	case <-ctx.Done():
@@ -57,13 +57,13 @@ func (in *Inbox) commitDones(batch []*finishing) {
 		slices.Sort(rows) // one order for all
 		err = errors.Join(err, in.touch(ctx, done, mine, finished, []any{[]byte{}, columns.Micros(in.now()), ""}, attempt, rows))
 	}
-	var lanes []string
+	var orderingKeys []string
 	for _, f := range batch {
-		if f.lane != "" && done[f.row] {
-			lanes = append(lanes, f.lane)
+		if f.orderingKey != "" && done[f.row] {
+			orderingKeys = append(orderingKeys, f.orderingKey)
 		}
 	}
-	in.letGo(ctx, lanes)
+	in.letGo(ctx, orderingKeys)
 	in.giveBack(ctx)
 	for _, f := range batch {
 		switch {
@@ -176,18 +176,18 @@ func (in *Inbox) ExtendLease(ctx context.Context, held []bot.Event) (lost []bot.
 
 // letGo makes the first event of each ordering key ready, unless another one of that key is on its way. That two processes let two of
 // an ordering key go is kept from happening by the index inbox_turn: the one that comes second looks again.
-func (in *Inbox) letGo(ctx context.Context, lanes []string) {
-	if len(lanes) == 0 {
+func (in *Inbox) letGo(ctx context.Context, orderingKeys []string) {
+	if len(orderingKeys) == 0 {
 		return
 	}
-	slices.Sort(lanes)
-	lanes = padded(slices.Compact(lanes))
-	args := make([]any, len(lanes))
-	for i, lane := range lanes {
-		args[i] = columns.Text(lane)
+	slices.Sort(orderingKeys)
+	orderingKeys = padded(slices.Compact(orderingKeys))
+	args := make([]any, len(orderingKeys))
+	for i, orderingKey := range orderingKeys {
+		args[i] = columns.Text(orderingKey)
 	}
 	statement := "UPDATE inbox SET state = 'ready' WHERE state = 'queued' AND id IN (SELECT (SELECT q.id FROM inbox q WHERE q.lane = l.column1 AND q.lane <> '' " +
-		"AND q.state IN ('ready', 'held', 'waiting', 'queued') ORDER BY q.id LIMIT 1) FROM (VALUES (?)" + strings.Repeat(", (?)", len(lanes)-1) + ") AS l " +
+		"AND q.state IN ('ready', 'held', 'waiting', 'queued') ORDER BY q.id LIMIT 1) FROM (VALUES (?)" + strings.Repeat(", (?)", len(orderingKeys)-1) + ") AS l " +
 		"WHERE NOT EXISTS (SELECT 1 FROM inbox b WHERE b.lane = l.column1 AND b.lane <> '' AND b.state IN ('ready', 'held', 'waiting')))"
 	for range db.MaxTries {
 		err := in.pool.ExecAs(ctx, db.Working, func(g *gorm.DB) error { return g.Exec(statement, args...).Error })
