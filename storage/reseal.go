@@ -164,7 +164,7 @@ func (d *DB) Reseal(ctx context.Context, erase bool) (resealed, unreadable int, 
 			if _, readable := d.openUser(seen); readable && !d.sealer.keys.Stale(seen.boxes()...) {
 				return nil
 			}
-			return count(d.resealUser(ctx, seen.holder(), erase))
+			return count(d.resealUser(ctx, seen.owner(), erase))
 		})
 	}
 	if err == nil {

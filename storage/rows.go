@@ -70,7 +70,7 @@ type userTokenRow struct {
 
 type userTokenFacts struct {
 	Scopes, Reason string
-	Chain          columns.Chain `gorm:"embedded"`
+	TokenPair      columns.TokenPair `gorm:"embedded"`
 	GrantedAt      int64
 }
 
@@ -84,7 +84,7 @@ func (r *userTokenRow) boxes() []*[]byte { return []*[]byte{&r.Token, &r.Refresh
 
 func (userTokenRow) sealedColumns() []string { return []string{"token", "refresh_token"} }
 
-func (r *userTokenRow) holder() connection.TokenOwner {
+func (r *userTokenRow) owner() connection.TokenOwner {
 	return connection.TokenOwner{Key: connection.Key{AppID: r.AppID, EnterpriseID: r.EnterpriseID, TeamID: r.TeamID}, UserID: r.UserID}
 }
 
@@ -121,13 +121,14 @@ type attemptRow struct {
 func (attemptRow) TableName() string { return "install_attempts" }
 
 func userTokenFactsOf(u connection.UserToken) userTokenFacts {
-	return userTokenFacts{Scopes: columns.Text(strings.Join(u.Scopes, ",")), Reason: columns.Text(u.Reason), Chain: columns.ChainOf(u.TokenPair), GrantedAt: columns.Micros(u.GrantedAt)}
+	return userTokenFacts{Scopes: columns.Text(strings.Join(u.Scopes, ",")), Reason: columns.Text(u.Reason),
+		TokenPair: columns.TokenPairOf(u.TokenPair), GrantedAt: columns.Micros(u.GrantedAt)}
 }
 
 // userToken is the row without its secrets.
 func (r *userTokenRow) userToken() connection.UserToken {
 	return connection.UserToken{
-		TokenOwner: r.holder(), ConnectionID: r.ConnectionID, Scopes: columns.Scopes(r.Facts.Scopes), TokenPair: r.Facts.Chain.TokenPair(),
+		TokenOwner: r.owner(), ConnectionID: r.ConnectionID, Scopes: columns.Scopes(r.Facts.Scopes), TokenPair: r.Facts.TokenPair.TokenPair(),
 		Reason: r.Facts.Reason, GrantedAt: columns.Moment(r.Facts.GrantedAt),
 	}
 }

@@ -62,7 +62,7 @@ func (q questions) Rows(ctx context.Context, of []connection.TokenOwner) (map[co
 	return rows, nil
 }
 
-// addRows adds the rows of these holders to rows. One statement for each of the two tables.
+// addRows adds the rows of these owners to rows. One statement for each of the two tables.
 func (q questions) addRows(ctx context.Context, of []connection.TokenOwner, rows map[connection.TokenOwner]connection.Row) error {
 	var bots, people [][]any
 	for _, h := range of {
@@ -85,9 +85,9 @@ func (q questions) addRows(ctx context.Context, of []connection.TokenOwner, rows
 	}
 	for _, r := range connections {
 		h := connection.TokenOwner{Key: r.key()}
-		rows[h] = connection.Row{Removed: r.Facts.State == string(connection.Removed), Erased: len(r.Token) == 0, GrantedAt: columns.Moment(r.Facts.RenewedAt),
-			Generation: r.Facts.Chain.Generation, GrantID: r.Facts.Chain.GrantID,
-			RenewAt: columns.Moment(r.Facts.Chain.RenewAt), Tries: int(r.Facts.Chain.RenewTries), Rejections: int(r.Facts.Chain.Rejections)}
+		row := r.Facts.TokenPair.Row(len(r.Token) == 0, r.Facts.RenewedAt)
+		row.Removed = r.Facts.State == string(connection.Removed)
+		rows[h] = row
 	}
 	if len(people) == 0 {
 		return nil
@@ -98,9 +98,7 @@ func (q questions) addRows(ctx context.Context, of []connection.TokenOwner, rows
 		return err
 	}
 	for _, r := range tokens {
-		rows[r.holder()] = connection.Row{Erased: len(r.Token) == 0, GrantedAt: columns.Moment(r.Facts.GrantedAt),
-			Generation: r.Facts.Chain.Generation, GrantID: r.Facts.Chain.GrantID,
-			RenewAt: columns.Moment(r.Facts.Chain.RenewAt), Tries: int(r.Facts.Chain.RenewTries), Rejections: int(r.Facts.Chain.Rejections)}
+		rows[r.owner()] = r.Facts.TokenPair.Row(len(r.Token) == 0, r.Facts.GrantedAt)
 	}
 	return nil
 }

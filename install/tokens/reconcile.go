@@ -31,8 +31,7 @@ const (
 
 // ReconcileStore is what a Reconciler needs of the database.
 type ReconcileStore interface {
-	// Rows returns what there is of these holders, for comparison with the journal. Holders without a row are not in
-	// it.
+	// Rows returns what there is of these owners, for comparison with the journal. Those without a row are not in it.
 	Rows(ctx context.Context, of []connection.TokenOwner) (map[connection.TokenOwner]connection.Row, error)
 	// Rejected returns token pairs whose refresh token Slack refused and that are not given up yet, at most n.
 	Rejected(ctx context.Context, app string, n int) ([]connection.TokenOwner, error)
@@ -260,14 +259,14 @@ func (r *Reconciler) compare(ctx context.Context, kept []connection.Grant) (lost
 	return lost, r.journal.disk.Unjournal(gone...)
 }
 
-// rowsOf returns what the store has of the holders of pairs. Where a workspace joined an organisation since, they
-// become holders of the key that it has by now.
+// rowsOf returns what the store has of the owners of pairs. Where a workspace joined an organisation since, they
+// become owners of the key that it has by now.
 func (r *Reconciler) rowsOf(ctx context.Context, kept []connection.Grant) (map[connection.TokenOwner]connection.Row, error) {
-	holders := make([]connection.TokenOwner, len(kept))
+	owners := make([]connection.TokenOwner, len(kept))
 	for i, p := range kept {
-		holders[i] = p.TokenOwner
+		owners[i] = p.TokenOwner
 	}
-	rows, err := r.store.Rows(ctx, holders)
+	rows, err := r.store.Rows(ctx, owners)
 	if err != nil {
 		return nil, err
 	}

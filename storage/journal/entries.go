@@ -116,13 +116,13 @@ func replaceKept(tx *sql.Tx, p connection.Grant, name string) error {
 	if _, isRenewal := p.Origin.(connection.Renewal); isRenewal {
 		last = connection.Aside
 	}
-	const holder = "app_id = ? AND team_id = ? AND enterprise_id = ? AND user_id = ?"
-	_, err := tx.Exec("DELETE FROM entries WHERE "+holder+" AND standing BETWEEN ? AND ? AND generation <= ? AND name <> ?",
+	const owner = "app_id = ? AND team_id = ? AND enterprise_id = ? AND user_id = ?"
+	_, err := tx.Exec("DELETE FROM entries WHERE "+owner+" AND standing BETWEEN ? AND ? AND generation <= ? AND name <> ?",
 		p.AppID, p.TeamID, p.EnterpriseID, p.UserID, connection.Kept, last, p.Generation, name)
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec("DELETE FROM entries WHERE name = ? AND EXISTS (SELECT 1 FROM entries WHERE "+holder+" AND standing = ? AND generation > ?)",
+	_, err = tx.Exec("DELETE FROM entries WHERE name = ? AND EXISTS (SELECT 1 FROM entries WHERE "+owner+" AND standing = ? AND generation > ?)",
 		name, p.AppID, p.TeamID, p.EnterpriseID, p.UserID, connection.Kept, p.Generation)
 	return err
 }
@@ -315,13 +315,13 @@ func (j *Journal) sealEntry(name string, p connection.Grant) (entry, error) {
 		AppID: p.AppID, EnterpriseID: p.EnterpriseID, TeamID: p.TeamID, UserID: p.UserID, Box: box}, err
 }
 
-func (e entry) holder() connection.TokenOwner {
+func (e entry) owner() connection.TokenOwner {
 	return connection.TokenOwner{Key: connection.Key{AppID: e.AppID, EnterpriseID: e.EnterpriseID, TeamID: e.TeamID}, UserID: e.UserID}
 }
 
 // unsealEntry opens the box of an entry.
 func (j *Journal) unsealEntry(e entry) (open []byte, readable bool) {
-	open, err := j.keys.Open(e.Box, entryPlace(e.holder()))
+	open, err := j.keys.Open(e.Box, entryPlace(e.owner()))
 	return open, err == nil
 }
 
@@ -335,7 +335,7 @@ func (j *Journal) openEntries(found []entry) []connection.Grant {
 
 // openEntry turns an entry into a pair, with no more in it than its owner and its age when it cannot be opened.
 func (j *Journal) openEntry(e entry) connection.Grant {
-	p := connection.Grant{TokenOwner: e.holder(), Origin: connection.Unopened{}, Journaled: e.name, Standing: e.standing}
+	p := connection.Grant{TokenOwner: e.owner(), Origin: connection.Unopened{}, Journaled: e.name, Standing: e.standing}
 	if us, err := strconv.ParseInt(strings.TrimLeft(e.name[len("pair-"):len("pair-")+20], "0"), 10, 64); err == nil {
 		p.At = columns.Moment(us)
 	}

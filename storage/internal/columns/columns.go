@@ -16,7 +16,7 @@ import (
 type Facts struct {
 	TeamName, TeamURL, TeamIcon, EnterpriseName               string
 	BotUserID, BotID, Scopes                                  string
-	Chain                                                     Chain `gorm:"embedded"`
+	TokenPair                                                 TokenPair `gorm:"embedded" json:"Chain"` // by this name journals have it
 	RenewalError                                              string
 	WebhookChannel, WebhookChannelID, WebhookConfigurationURL string
 	InstalledBy, InstalledByName, RenewedBy                   string
@@ -32,21 +32,22 @@ type Facts struct {
 	NoticeAt                                                  int64
 }
 
-// Chain are the columns of an install.TokenPair that are not secret, the same in both tables.
-type Chain struct {
+// TokenPair are the columns of a connection.TokenPair that are not secret, the same in both tables.
+type TokenPair struct {
 	ExpiresAt, RenewAt, LeaseUntil       int64
 	RenewTries, FailingSince, Rejections int64
 	Generation                           int64
 	GrantID                              string
 }
 
+// FactsOf are the columns of c.
 func FactsOf(c connection.Connection) Facts {
 	return Facts{
 		TeamName: Text(c.TeamName), TeamURL: Text(c.TeamURL), TeamIcon: Text(c.TeamIcon),
 		EnterpriseName: Text(c.EnterpriseName),
 		BotUserID:      Text(c.BotUserID), BotID: Text(c.BotID),
 		Scopes:                  Text(strings.Join(c.Scopes, ",")),
-		Chain:                   ChainOf(c.TokenPair),
+		TokenPair:               TokenPairOf(c.TokenPair),
 		RenewalError:            Text(c.RenewalError),
 		WebhookChannel:          Text(c.Webhook.Channel),
 		WebhookChannelID:        Text(c.Webhook.ChannelID),
@@ -63,8 +64,9 @@ func FactsOf(c connection.Connection) Facts {
 	}
 }
 
-func ChainOf(c connection.TokenPair) Chain {
-	return Chain{
+// TokenPairOf is c without its secrets.
+func TokenPairOf(c connection.TokenPair) TokenPair {
+	return TokenPair{
 		ExpiresAt: Micros(c.ExpiresAt), RenewAt: Micros(c.RenewAt), LeaseUntil: Micros(c.LeaseUntil),
 		RenewTries: int64(c.Tries), FailingSince: Micros(c.FailingSince), Rejections: int64(c.Rejections),
 		Generation: c.Generation, GrantID: Text(c.GrantID),
@@ -72,12 +74,18 @@ func ChainOf(c connection.TokenPair) Chain {
 }
 
 // TokenPair is the token pair without its secrets.
-func (r Chain) TokenPair() connection.TokenPair {
+func (r TokenPair) TokenPair() connection.TokenPair {
 	return connection.TokenPair{
 		ExpiresAt: Moment(r.ExpiresAt), RenewAt: Moment(r.RenewAt), LeaseUntil: Moment(r.LeaseUntil),
 		Tries: int(r.RenewTries), FailingSince: Moment(r.FailingSince), Rejections: int(r.Rejections),
 		Generation: r.Generation, GrantID: r.GrantID,
 	}
+}
+
+// Row is what is compared with the journal. erased: there is no token.
+func (r TokenPair) Row(erased bool, grantedAt int64) connection.Row {
+	return connection.Row{Erased: erased, GrantedAt: Moment(grantedAt), Generation: r.Generation, GrantID: r.GrantID,
+		RenewAt: Moment(r.RenewAt), Tries: int(r.RenewTries), Rejections: int(r.Rejections)}
 }
 
 // Connection is the row of a key without its secrets.
@@ -86,7 +94,7 @@ func (f *Facts) Connection(k connection.Key, id string) connection.Connection {
 		Key: k,
 		ID:  id, TeamName: f.TeamName, TeamURL: f.TeamURL, TeamIcon: f.TeamIcon, EnterpriseName: f.EnterpriseName,
 		BotUserID: f.BotUserID, BotID: f.BotID, Scopes: Scopes(f.Scopes),
-		TokenPair: f.Chain.TokenPair(), RenewalError: f.RenewalError,
+		TokenPair: f.TokenPair.TokenPair(), RenewalError: f.RenewalError,
 		Webhook: connection.Webhook{Channel: f.WebhookChannel, ChannelID: f.WebhookChannelID,
 			ConfigurationURL: f.WebhookConfigurationURL},
 		InstalledBy: f.InstalledBy, InstalledByName: f.InstalledByName, AuthorizedBy: f.RenewedBy,
