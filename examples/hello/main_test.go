@@ -5,8 +5,11 @@ package main
 
 import (
 	"bytes"
+	"go/parser"
+	"go/token"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -29,6 +32,20 @@ func TestItStaysSmall(t *testing.T) {
 	}
 	if n := bytes.Count(text, []byte("\n")); n > 20 {
 		t.Errorf("%d lines, want 20 at most", n)
+	}
+}
+
+// What it imports is what anybody can import.
+func TestPublicAPIAlone(t *testing.T) {
+	t.Parallel()
+	file, err := parser.ParseFile(token.NewFileSet(), "main.go", nil, parser.ImportsOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, imported := range file.Imports {
+		if path := strings.Trim(imported.Path.Value, `"`); slices.Contains(strings.Split(path, "/"), "internal") {
+			t.Errorf("it imports %s, which no other module can", path)
+		}
 	}
 }
 
