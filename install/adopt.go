@@ -3,6 +3,7 @@ package install
 // Single-workspace mode: the operator has a bot token and wants no OAuth. The token becomes the one connection.
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,33 +56,60 @@ func CheckTokenKind(token connection.Secret) error {
 // when the token is the wrong one or Slack refuses it; any other error is trouble that can pass. Call it before anything
 // else uses the Installer.
 func (in *Installer) Adopt(ctx context.Context) (connection.Connection, error) {
-	token := in.cfg.BotToken
-	if err := CheckTokenKind(token); err != nil {
+	if err := CheckTokenKind(in.cfg.BotToken); err != nil {
 		return connection.Connection{}, err
 	}
-	id, err := in.slack.Identify(ctx, token)
+	id, err := in.identify(ctx)
 	if err != nil {
-		if slackapi.Decisive(err) {
-			return connection.Connection{}, &TokenError{fmt.Sprintf("Slack does not accept this token (it says %s).%s", slackapi.SlackError(err), botTokenNeeded)}
-		}
-		return connection.Connection{}, fmt.Errorf("check bot token: %w", slackapi.Cause(err))
+		return connection.Connection{}, err
 	}
-	if id.BotID == "" {
-		return connection.Connection{}, &TokenError{"This token works but does not belong to a bot." + botTokenNeeded}
+	appID, err := in.adoptedApp(id)
+	if err != nil {
+		return connection.Connection{}, err
 	}
-	appID := id.AppID
-	if in.cfg.AppID != "" && appID != "" && appID != in.cfg.AppID {
-		return connection.Connection{}, &TokenError{fmt.Sprintf("This token belongs to the app %s, and the app's id is set to %s. "+
-			"Set the two to the same app.", appID, in.cfg.AppID)}
+
+	c, err := in.putAdopted(ctx, appID, id)
+	if err != nil {
+		return connection.Connection{}, fmt.Errorf("store the connection: %w", err)
 	}
-	if appID == "" {
-		appID = in.cfg.AppID
+	if m, ok := in.mode.(*watch.ByToken); ok {
+		m.Adopt(c.Key)
 	}
-	if appID == "" {
-		return connection.Connection{}, &TokenError{"Slack did not say which app this token belongs to. Set the app's id, too " +
+	in.flow.LearnNames(ctx, &c)
+	return c, nil
+}
+
+// identify asks Slack whose the bot token is.
+func (in *Installer) identify(ctx context.Context) (connection.Identity, error) {
+	id, err := in.slack.Identify(ctx, in.cfg.BotToken)
+	switch {
+	case err != nil && slackapi.Decisive(err):
+		return id, &TokenError{fmt.Sprintf("Slack does not accept this token (it says %s).%s", slackapi.SlackError(err), botTokenNeeded)}
+	case err != nil:
+		return id, fmt.Errorf("check bot token: %w", slackapi.Cause(err))
+	case id.BotID == "":
+		return id, &TokenError{"This token works but does not belong to a bot." + botTokenNeeded}
+	}
+	return id, nil
+}
+
+// adoptedApp is the app that the bot token belongs to, by Slack's word and by the setting.
+func (in *Installer) adoptedApp(id connection.Identity) (string, error) {
+	set := in.cfg.AppID
+	switch {
+	case set != "" && id.AppID != "" && id.AppID != set:
+		return "", &TokenError{fmt.Sprintf("This token belongs to the app %s, and the app's id is set to %s. "+
+			"Set the two to the same app.", id.AppID, set)}
+	case set == "" && id.AppID == "":
+		return "", &TokenError{"Slack did not say which app this token belongs to. Set the app's id, too " +
 			"(A…, on your app's Basic Information page)."}
 	}
-	now := in.now()
+	return cmp.Or(id.AppID, set), nil
+}
+
+// putAdopted stores the connection of the bot token.
+func (in *Installer) putAdopted(ctx context.Context, appID string, id connection.Identity) (connection.Connection, error) {
+	token, now := in.cfg.BotToken, in.now()
 	c := connection.Connection{
 		Key:       connection.Key{AppID: appID, EnterpriseID: id.EnterpriseID, TeamID: id.TeamID},
 		TeamName:  id.Team,
@@ -103,25 +131,20 @@ func (in *Installer) Adopt(ctx context.Context) (connection.Connection, error) {
 	if id.ExpiresIn > 0 {
 		in.log.WarnContext(ctx, "the bot token expires and cannot be renewed without OAuth", "expires_at", c.ExpiresAt)
 	}
+
 	in.tokens.Pairs.Rehome(ctx, c.Key)
 	known, err := in.store.Lookup(ctx, c.Key)
-	if err == nil && known.Key == c.Key && known.Token == token && known.State != connection.Removed {
+	switch {
+	case err == nil && known.Key == c.Key && known.Token == token && known.State != connection.Removed:
 		// The same token after a restart is no new install: only what Slack said of it is kept.
-		c, err = in.store.Update(ctx, c.Key, func(row *connection.Connection) error {
+		return in.store.Update(ctx, c.Key, func(row *connection.Connection) error {
 			row.Judge(id, "", now)
 			row.BotUserID, row.BotID = id.UserID, id.BotID
 			return nil
 		})
-	} else if err == nil || errors.Is(err, connection.ErrNotFound) {
+	case err == nil, errors.Is(err, connection.ErrNotFound):
 		c.LeftOut(in.cfg.Scopes)
 		c, _, err = in.store.Put(ctx, c)
 	}
-	if err != nil {
-		return connection.Connection{}, fmt.Errorf("store the connection: %w", err)
-	}
-	if m, ok := in.mode.(*watch.ByToken); ok {
-		m.Adopt(c.Key)
-	}
-	in.flow.LearnNames(ctx, &c)
-	return c, nil
+	return c, err
 }

@@ -62,7 +62,7 @@ type metrics struct {
 	installs    *prometheus.CounterVec // by outcome and reason
 }
 
-func newMetrics(store Store, log *slog.Logger, reg prometheus.Registerer) *metrics {
+func newMetrics(store CountStore, log *slog.Logger, reg prometheus.Registerer) *metrics {
 	m := &metrics{
 		renewals: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_renewals_total",
 			Help: "Exchanges of a refresh token for a new pair, by kind (bot, user, move) and result (ok, Slack's error, other for one that is not listed, or no_answer)."}, []string{"kind", "result"}),
@@ -171,7 +171,7 @@ var connectionsDesc = prometheus.NewDesc("switchboard_connections", "Connections
 
 // stateCollector counts the connections when it is asked, so that every replica says the same.
 type stateCollector struct {
-	store  Store
+	store  CountStore
 	log    *slog.Logger
 	failed atomic.Bool // the last time; that is said once, however often somebody asks
 }

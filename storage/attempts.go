@@ -79,7 +79,7 @@ func (s attempts) EndAttempt(ctx context.Context, a install.Attempt) error {
 	return nil
 }
 
-// Attempts is install.Store's.
+// Attempts returns the newest attempts, newest first, at most n.
 func (s attempts) Attempts(ctx context.Context, n int) ([]install.Attempt, error) {
 	if n <= 0 {
 		return nil, nil

@@ -135,7 +135,8 @@ func (d *DB) Get(ctx context.Context, id string) (connection.Connection, error) 
 	return c, nil
 }
 
-// List is install.Store's. Secrets are opened (a fifth of a microsecond each) only to learn whether they can be, and dropped.
+// List returns all connections without their secrets, in the states that Lookup would give, ordered by TeamName and ID. Secrets
+// are opened (a fifth of a microsecond each) only to learn whether they can be, and dropped.
 func (d *DB) List(ctx context.Context) ([]connection.Connection, error) {
 	return d.list(ctx, d.pool.Read)
 }

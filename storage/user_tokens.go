@@ -89,7 +89,7 @@ func (d *DB) GetUser(ctx context.Context, h connection.TokenOwner) (connection.U
 	return u, nil
 }
 
-// Users is install.Store's.
+// Users returns all people's tokens of a connection without their secrets, ordered by user ID.
 func (d *DB) Users(ctx context.Context, k connection.Key) ([]connection.UserToken, error) {
 	if !columns.StorableKey(k) {
 		return nil, nil

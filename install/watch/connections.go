@@ -13,8 +13,20 @@ import (
 	"github.com/slack-go/slack"
 
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/slackapi"
 	"github.com/switchboard-go/switchboard/install/tokens"
 )
+
+// ConnectionStore is what Connections need of the database. Methods without a comment are as in tokens.Store.
+type ConnectionStore interface {
+	RowStore
+	Rekey(ctx context.Context, from, to connection.Key, token connection.Secret, line connection.Change) (connection.Connection, error)
+	GetUser(ctx context.Context, h connection.TokenOwner) (connection.UserToken, error)
+	Take(ctx context.Context, b slackapi.Budget, n int, now time.Time) (bool, error)
+	// Unchecked returns the connections whose CheckAt has come, oldest first, at most n, also when only a broken clock
+	// can have written it; those without a token, removed or paused are left out. app "" means all apps.
+	Unchecked(ctx context.Context, app string, now time.Time, n int) ([]connection.Key, error)
+}
 
 // Connections opens connections, and finds out whether they work. Whatever is done with one says something of it: what Slack
 // answers to the calls of its clients is kept, too.
@@ -22,7 +34,7 @@ type Connections struct {
 	Assessor
 
 	appID      string
-	store      Store
+	store      ConnectionStore
 	tokens     *tokens.Keeper
 	log        *slog.Logger
 	observer   Observer

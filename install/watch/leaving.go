@@ -31,7 +31,7 @@ type Leaving struct {
 	clientID     string
 	clientSecret connection.Secret
 	mode         Mode
-	store        Store
+	store        RowStore
 	tokens       *tokens.Keeper
 	slack        *slackapi.API
 	log          *slog.Logger

@@ -17,10 +17,21 @@ import (
 	"github.com/switchboard-go/switchboard/install/tokens"
 )
 
+// LifecycleStore is what a Lifecycle needs of the database. Methods without a comment are as in tokens.Store.
+type LifecycleStore interface {
+	RowStore
+	GetUser(ctx context.Context, h connection.TokenOwner) (connection.UserToken, error)
+	// EraseUser deletes the token of u.TokenOwner and writes line, with the person as its reason; unless it is of another grant
+	// than u by now (GrantedAt), or there is none: false.
+	EraseUser(ctx context.Context, u connection.UserToken, line connection.Change) (bool, error)
+	// PendingRemovals returns the connections with a PendingRemoval, without their secrets.
+	PendingRemovals(ctx context.Context) ([]connection.Connection, error)
+}
+
 // Lifecycle follows what Slack says that became of connections.
 type Lifecycle struct {
 	connections *Connections
-	store       Store
+	store       LifecycleStore
 	tokens      *tokens.Keeper
 	slack       *slackapi.API
 	log         *slog.Logger

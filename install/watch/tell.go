@@ -34,11 +34,21 @@ const (
 	resolvePatience = time.Hour
 )
 
+// NoticeStore is what Notices need of the database. Methods without a comment are as in tokens.Store.
+type NoticeStore interface {
+	RowStore
+	Take(ctx context.Context, b slackapi.Budget, n int, now time.Time) (bool, error)
+	ClosedUntil(ctx context.Context, b slackapi.Budget, until time.Time) error
+	// Untold returns connections that need a person who was not told yet (state ReconnectRequired and no Notice.At), and those
+	// that are Active again and have one. At most n, of one app or of all ("").
+	Untold(ctx context.Context, app string, n int) ([]connection.Key, error)
+}
+
 // Notices writes to the one person who can do something about a connection.
 type Notices struct {
 	connections *Connections
 	messages    Messages // nil: nobody is written to
-	store       Store
+	store       NoticeStore
 	tokens      *tokens.Keeper
 	log         *slog.Logger
 	observer    Observer

@@ -25,31 +25,22 @@ import (
 	"github.com/switchboard-go/switchboard/install/tokens"
 )
 
-// Store is what looking after connections needs of the database. The methods that tokens.Store has too are as there.
+// Store is what looking after connections needs of the database. Its methods can be called from any number of goroutines and
+// processes. Each blocks until it is done or ctx ended. Errors other than those named are its trouble.
 type Store interface {
-	Lookup(ctx context.Context, k connection.Key) (connection.Connection, error)
-	Update(ctx context.Context, k connection.Key, fn func(c *connection.Connection) error) (connection.Connection, error)
-	Rekey(ctx context.Context, from, to connection.Key, token connection.Secret, line connection.Change) (connection.Connection, error)
-	GetUser(ctx context.Context, h connection.TokenOwner) (connection.UserToken, error)
-	// EraseUser deletes the token of u.TokenOwner and writes line, with the person as its reason; unless it is of another grant
-	// than u by now (GrantedAt), or there is none: false.
-	EraseUser(ctx context.Context, u connection.UserToken, line connection.Change) (bool, error)
-
-	// Unchecked returns the connections whose CheckAt has come, oldest first, at most n, also when only a broken clock
-	// can have written it; those without a token, removed or paused are left out. app "" means all apps.
-	Unchecked(ctx context.Context, app string, now time.Time, n int) ([]connection.Key, error)
-	// Untold returns connections that need a person who was not told yet (state ReconnectRequired and no Notice.At), and those
-	// that are Active again and have one. At most n, of one app or of all ("").
-	Untold(ctx context.Context, app string, n int) ([]connection.Key, error)
-	// PendingRemovals returns the connections with a PendingRemoval, without their secrets.
-	PendingRemovals(ctx context.Context) ([]connection.Connection, error)
-
-	Take(ctx context.Context, b slackapi.Budget, n int, now time.Time) (bool, error)
-	ClosedUntil(ctx context.Context, b slackapi.Budget, until time.Time) error
+	ConnectionStore
+	LifecycleStore
+	NoticeStore
 
 	// Sweep deletes connections that were removed before a time, with their history, lines about routine renewals (DidRenew,
 	// OutcomeDone) from before it, and budgets that have been full since then. It returns how many connections it deleted.
 	Sweep(ctx context.Context, before time.Time) (int64, error)
+}
+
+// RowStore reads and changes a connection, as tokens.PairStore does.
+type RowStore interface {
+	Lookup(ctx context.Context, k connection.Key) (connection.Connection, error)
+	Update(ctx context.Context, k connection.Key, fn func(c *connection.Connection) error) (connection.Connection, error)
 }
 
 // Observer is told what is done here, for the numbers that operators watch. It may be called from any number of goroutines.
