@@ -27,7 +27,7 @@ func Guide() []bot.Hint {
 		{
 			Title: "Leave a permission out.",
 			Text: "Untick an optional one on Slack’s page, or take one away under Manage Switchboard. " +
-				"/connection status says what is off, and the way back.",
+				"/connection status says what it can’t do without it, and how to allow it again.",
 		},
 		{
 			Title: "Press a button from another company.",

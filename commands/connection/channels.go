@@ -14,7 +14,6 @@ import (
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/mrkdwn"
-	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
 // The permissions that let the app see the channels it is in.
@@ -33,40 +32,46 @@ const (
 
 // channels lists the channels the app is a member of, as far as the person who asks may know them.
 func channels(ctx context.Context, t turn, a ask) bot.Reply {
-	app := mrkdwn.Escape(t.Install.App().Name)
 	switch {
 	case t.Outsider():
-		return bot.Reply{Text: "Only people of the workspace that installed this app can see that."}
+		return bot.Reply{Text: "Only people in the workspace that installed this app can see that."}
 	case t.Slack == nil && t.Health().Reason == connection.ReasonRecordsSilent:
 		return bot.Reply{Text: recordsSilent(t)}
 	case t.Slack == nil:
-		return bot.Reply{Text: "Slack can't be asked which channels " + app + " is in, because it " + whyUnasked(t) + "." +
+		return bot.Reply{Text: "Slack can't be asked which channels " + t.app() + " is in, because it " + whyUnasked(t) + "." +
 			more(t, "status", "to see what to do")}
 	}
-	var types, missing []string
-	for _, kind := range [][2]string{{readsPublic, "public_channel"}, {readsPrivate, "private_channel"}} {
-		if slices.Contains(t.Connection.Scopes, kind[0]) {
-			types = append(types, kind[1])
-		} else {
-			missing = append(missing, kind[0])
+	return bot.Reply{
+		Text: "Slack is being asked which channels " + t.app() + " is in. The answer follows.",
+		Then: func(ctx context.Context) (bot.Reply, error) { return channelsOf(ctx, t, a), nil },
+	}
+}
+
+// channelsOf asks Slack for them.
+func channelsOf(ctx context.Context, t turn, a ask) bot.Reply {
+	is, _ := a.standing(ctx, t)
+	if is == stranger || is == guest {
+		return bot.Reply{Text: "Only members of the workspace can see that."}
+	}
+
+	missing := t.Missing(readsPublic, readsPrivate)
+	var kinds []string
+	if !slices.Contains(missing, readsPublic) {
+		kinds = append(kinds, "public_channel")
+	}
+	if !slices.Contains(missing, readsPrivate) {
+		kinds = append(kinds, "private_channel")
+	}
+	var found []slack.Channel
+	whole := true
+	if len(kinds) > 0 {
+		var err error
+		if found, whole, err = memberships(ctx, t, kinds, ""); err != nil {
+			t.warn(ctx, "list channels", err)
+			return t.refused("We couldn't find out which channels "+t.app()+" is in.", err, missing...)
 		}
 	}
-	return bot.Reply{Text: "Slack is being asked which channels " + app + " is in. The answer follows.", Then: func(ctx context.Context) (bot.Reply, error) {
-		is, _ := a.standing(ctx, t)
-		if is == stranger || is == guest {
-			return bot.Reply{Text: "Only members of the workspace can see that."}, nil
-		}
-		var found []slack.Channel
-		whole := true
-		if len(types) > 0 {
-			var err error
-			if found, whole, err = memberships(ctx, t, types, ""); err != nil {
-				t.Log.WarnContext(ctx, "list channels", "slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
-				return bot.Reply{Text: "We couldn't find out which channels " + app + " is in. " + slackSaid(t, err, missing...) + " Reference: " + t.Ref + "."}, nil
-			}
-		}
-		return channelsReply(t, is, found, theirs(ctx, t, found), whole, missing), nil
-	}}
+	return channelsReply(t, is, found, theirs(ctx, t, found), whole, missing)
 }
 
 // theirs returns the ids of those private channels that the person who asks is in, too: Slack shows the others to
@@ -77,8 +82,7 @@ func theirs(ctx context.Context, t turn, found []slack.Channel) map[string]bool 
 	}
 	shared, _, err := memberships(ctx, t, []string{"private_channel"}, t.UserID)
 	if err != nil {
-		t.Log.WarnContext(ctx, "list private channels of a person",
-			"slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
+		t.warn(ctx, "list private channels of a person", err)
 	}
 	ids := map[string]bool{}
 	for _, c := range shared {
@@ -113,74 +117,71 @@ func memberships(
 func channelsReply(
 	t turn, is standing, found []slack.Channel, theirs map[string]bool, whole bool, missing []string,
 ) bot.Reply {
-	app := mrkdwn.Escape(t.Install.App().Name)
-	slices.SortFunc(found, func(a, b slack.Channel) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
-	var open, closed []string
-	private := 0
+	slices.SortFunc(found, func(a, b slack.Channel) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
+	})
+	var open, closed []string // the names that may be read
+	public, private := 0, 0
 	for _, c := range found {
 		name := mrkdwn.Name("#" + cmp.Or(c.Name, c.ID))
 		switch {
 		case !c.IsPrivate:
-			open = append(open, name)
-		case theirs[c.ID]:
-			closed = append(closed, name)
-			fallthrough
+			if public++; is >= member {
+				open = append(open, name)
+			}
 		default:
-			private++
+			if private++; theirs[c.ID] {
+				closed = append(closed, name)
+			}
 		}
 	}
+
 	atLeast := ""
 	if !whole {
 		atLeast = "at least "
 	}
-	var lines []string
-	// kind adds a line about n channels, of which these may be named.
-	kind := func(title, scope string, n int, names []string, hidden string) {
-		if slices.Contains(missing, scope) {
-			return
-		}
-		line := fmt.Sprintf("*%s:* %s%d", title, atLeast, n)
-		switch shown := len(names); {
-		case shown > channelsNamed:
-			line += ": " + strings.Join(names[:channelsNamed], ", ") + fmt.Sprintf(", and %d more", shown-channelsNamed)
-		case shown > 0:
-			line += ": " + strings.Join(names, ", ")
-		}
-		if n > len(names) {
-			line += ". " + hidden
-		}
-		lines = append(lines, mrkdwn.Cut(line, mrkdwn.MaxText))
-	}
-	named := open
-	if is < member {
-		named = nil
-	}
-	kind("Public channels", readsPublic, len(open), named,
-		"Their names are shown to members of the workspace, and Slack couldn't be asked whether you are one.")
-	kind("Private channels", readsPrivate, private, closed, "You only see the names of those you're in.")
-
-	text := fmt.Sprintf("%s is in %s%s.", app, atLeast, count(len(found), "channel"))
+	text := fmt.Sprintf("%s is in %s%s.", t.app(), atLeast, count(len(found), "channel"))
 	if len(missing) == 2 {
-		text = app + " can't see which channels it is in. Where it was added, it works anyway."
+		text = t.app() + " can't see which channels it is in. Where it was added, it works anyway."
 	}
-	add := fmt.Sprintf("To add it to a channel, type `/invite @%s` there.", app)
-	blocks := []slack.Block{mrkdwn.Section(text)}
-	for _, l := range lines {
-		blocks = append(blocks, mrkdwn.Section(l))
+	r := paragraph(text)
+	if !slices.Contains(missing, readsPublic) {
+		r = withChannels(r, "Public channels", atLeast, public, open,
+			"Their names are shown to members of the workspace, and Slack couldn't be asked whether you are one.")
 	}
-	all := text
-	for _, l := range lines {
-		all += " " + strings.TrimSuffix(strings.ReplaceAll(l, "*", ""), ".") + "."
+	if !slices.Contains(missing, readsPrivate) {
+		r = withChannels(r, "Private channels", atLeast, private, closed, "You only see the names of those you're in.")
 	}
+
 	if len(missing) > 0 {
 		lacks := lacking(t, missing)
-		all += " " + lacks
-		blocks = append(blocks, mrkdwn.Section(lacks))
+		r.Text, r.Blocks = r.Text+" "+lacks, append(r.Blocks, mrkdwn.Section(lacks))
 		if is == keeper && t.Health().GrantURL != "" {
-			blocks = append(blocks, slack.NewActionBlock("", grantButton(t, t.Install.Describe(missing), "Allow it", " to see which channels it is in")))
+			button := grantButton(t, t.Install.Describe(missing), "Allow it", " to see which channels it is in")
+			r.Blocks = append(r.Blocks, slack.NewActionBlock("", button))
 		}
 	}
-	return bot.Reply{Text: mrkdwn.Cut(all, maxSpoken) + " " + add, Blocks: append(blocks, mrkdwn.Section(add))}
+	add := fmt.Sprintf("To add it to a channel, type `/invite @%s` there.", t.app())
+	return bot.Reply{Text: mrkdwn.Cut(r.Text, maxSpoken) + " " + add, Blocks: append(r.Blocks, mrkdwn.Section(add))}
+}
+
+// withChannels is r with a line about n channels, of which these may be named. hidden says why others aren't.
+func withChannels(r bot.Reply, title, atLeast string, n int, names []string, hidden string) bot.Reply {
+	line := fmt.Sprintf("*%s:* %s%d", title, atLeast, n)
+	switch shown := len(names); {
+	case shown > channelsNamed:
+		line += fmt.Sprintf(": %s, and %d more", strings.Join(names[:channelsNamed], ", "), shown-channelsNamed)
+	case shown > 0:
+		line += ": " + strings.Join(names, ", ")
+	}
+	if n > len(names) {
+		line += ". " + hidden
+	}
+
+	line = mrkdwn.Cut(line, mrkdwn.MaxText)
+	r.Text += " " + strings.TrimSuffix(strings.ReplaceAll(line, "*", ""), ".") + "."
+	r.Blocks = append(r.Blocks, mrkdwn.Section(line))
+	return r
 }
 
 // count is "1 channel", "2 channels".

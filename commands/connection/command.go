@@ -83,12 +83,6 @@ func (c Command) Messages(cfg install.Config) install.Messages {
 	return m
 }
 
-// turn is one delivery to the command's handlers.
-type turn struct {
-	*bot.Turn
-	command Command
-}
-
 // directMessage answers everything people write to the app: with its Messages tab on, it must not stay silent.
 func (c Command) directMessage() bot.Handler {
 	return bot.OnMessage(`(?s).*`, func(ctx context.Context, t *bot.Turn, m *slackevents.MessageEvent) (bot.Reply, error) {

@@ -1,7 +1,7 @@
 package connection
 
-// Leaving is asked for twice, done at Slack first, and answered in the window that asked: once the app is gone there is no other
-// way left to say anything.
+// Leaving is asked for twice, done at Slack first, and answered in the window that asked: once the app is gone there is
+// no other way left to say anything.
 
 import (
 	"context"
@@ -21,8 +21,8 @@ import (
 // viewDisconnect is the window that asks whether one is sure.
 const viewDisconnect = "connection.disconnect"
 
-// subject is what the window was opened for. It is no secret, and nothing follows from it: who submits is asked for again, and a
-// connection that is another by then is left alone.
+// subject is what the window was opened for. It is no secret, and nothing follows from it: who submits is asked for
+// again, and a connection that is another by then is left alone.
 type subject struct {
 	Connection string `json:"connection"`
 	Consent    int64  `json:"consent"` // of the install it spoke of, in microseconds
@@ -56,22 +56,21 @@ func disconnect(ctx context.Context, t turn, a ask) bot.Reply {
 	case t.Trigger == "":
 		return offer(t)
 	}
+
 	asking, cancel := inTime(ctx, t)
 	defer cancel()
 	view, err := farewell(t)
 	if err == nil {
 		_, err = t.OpenView(asking, view)
 	}
-	switch reason := slackapi.SlackError(err); {
+	switch {
 	case err == nil:
 		return bot.Reply{} // the window is the answer
 	case gone(err):
 		return o.words("", connection.ErrNotConnected)
-	default:
-		t.Log.WarnContext(ctx, "open the window that disconnects", "slack_error", reason, "cause", slackapi.Cause(err))
-		return bot.Reply{Text: "The window that asks whether you are sure couldn't be opened, so nothing was changed. " +
-			slackSaid(t, err) + " Reference: " + t.Ref + "."}
 	}
+	t.warn(ctx, "open the window that disconnects", err)
+	return t.refused("The window that asks whether you are sure couldn't be opened, so nothing was changed.", err)
 }
 
 // gone reports whether Slack says that there is nothing left to disconnect.
@@ -82,14 +81,12 @@ func gone(err error) bool {
 
 // offer is the button that opens the window, for where there is only a message.
 func offer(t turn) bot.Reply {
-	app, from := mrkdwn.Escape(t.Install.App().Name), mrkdwn.Name(t.Connection.Place())
 	text := fmt.Sprintf("To disconnect %s from %s, press the button. A window then lists what will happen, "+
-		"and nothing happens before you confirm there.", app, from)
+		"and nothing happens before you confirm there.", t.app(), t.place())
 	button := mrkdwn.Button(actionDisconnect, "Disconnect "+t.Install.App().Name+"…", "")
-	return bot.Reply{
-		Text:   text + " You can also type " + t.command.Name + " disconnect.",
-		Blocks: []slack.Block{mrkdwn.Section(text), slack.NewActionBlock("", button)},
-	}
+	r := paragraph(text, slack.NewActionBlock("", button))
+	r.Text += " You can also type " + t.command.Name + " disconnect."
+	return r
 }
 
 // farewell is the window: the consequences, and one button that confirms.
@@ -98,16 +95,16 @@ func farewell(t turn) (slack.ModalViewRequest, error) {
 	if err != nil {
 		return slack.ModalViewRequest{}, fmt.Errorf("write what the window is for: %w", err)
 	}
-	app, from := mrkdwn.Escape(t.Install.App().Name), mrkdwn.Name(t.Connection.Place())
 	here := "this workspace"
 	if t.Connection.Org() {
 		here = "all workspaces of the organisation"
 	}
-	intro := fmt.Sprintf("This removes %s from %s, for everybody.", app, from)
+	intro := fmt.Sprintf("This removes %s from %s, for everybody.", t.app(), t.place())
 	list := fmt.Sprintf("• The app leaves %s: its commands, messages and Home tab stop working.\n"+
 		"• Its access and messages are erased immediately, everything else after %s.\n"+
 		"• Anybody who can add apps can bring it back. Within that time it is the same connection, with its history.\n"+
 		"• Other apps, and messages that it sent before, stay as they are.", here, t.Install.KeptFor())
+
 	submit := mrkdwn.Plain("Disconnect "+t.Install.App().Name, mrkdwn.MaxTitle)
 	return slack.ModalViewRequest{
 		Type: slack.VTModal, CallbackID: viewDisconnect, PrivateMetadata: string(about),
@@ -116,7 +113,8 @@ func farewell(t turn) (slack.ModalViewRequest, error) {
 	}, nil
 }
 
-// confirmed is the window's button. What came of it is said in the window: afterwards there may be no access to say it with.
+// confirmed is the window's button. What came of it is said in the window: afterwards there may be no access to say it
+// with.
 func (c Command) confirmed() bot.Handler {
 	return bot.OnView(viewDisconnect, func(ctx context.Context, t *bot.Turn, v *slack.InteractionCallback) (bot.Reply, error) {
 		view := window("Disconnect", goodbye(ctx, turn{t, c}, v.View.PrivateMetadata))
@@ -127,7 +125,8 @@ func (c Command) confirmed() bot.Handler {
 // goodbye disconnects the connection that about speaks of, if it still is the same, and says what came of it.
 func goodbye(ctx context.Context, t turn, about string) bot.Reply {
 	o := outcomeOf(t)
-	if t.Health().State == connection.Removed { // by somebody else's press, or this one's first: nobody can be asked about any more
+	if t.Health().State == connection.Removed {
+		// By somebody else's press, or this one's first: nobody can be asked about any longer.
 		return o.words("", connection.ErrNotConnected)
 	}
 	if no, may := (ask{}).mayAct(ctx, t, "disconnect it"); !may {
@@ -138,11 +137,13 @@ func goodbye(ctx context.Context, t turn, about string) bot.Reply {
 		return bot.Reply{Text: fmt.Sprintf("%s was connected to %s again since this window was opened, so nothing was changed. "+
 			"If you still want to disconnect it, type %s disconnect.", o.app, o.from, o.command)}
 	}
+
 	asking, cancel := inTime(ctx, t)
 	defer cancel()
 	said, err := t.Install.Disconnect(asking, connection.Person(t.UserID))
 	if err != nil {
-		t.Log.WarnContext(ctx, "disconnect", "slack_said", said, "slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
+		t.Log.WarnContext(ctx, "disconnect", "slack_said", said,
+			"slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
 	}
 	return o.words(said, err)
 }
@@ -150,8 +151,7 @@ func goodbye(ctx context.Context, t turn, about string) bot.Reply {
 func outcomeOf(t turn) outcome {
 	back := t.Install.Grant(links.GrantRequest{Stays: true}) // it is looked for later, if ever
 	return outcome{
-		app: mrkdwn.Escape(t.Install.App().Name), from: mrkdwn.Name(t.Connection.Place()),
-		command: t.command.Name, back: back, ref: t.Ref,
+		app: t.app(), from: t.place(), command: t.command.Name, back: back, ref: t.Ref,
 	}
 }
 
@@ -168,7 +168,8 @@ func (o outcome) words(said string, err error) bot.Reply {
 	case err == nil:
 		text = fmt.Sprintf("%s is disconnected from %s. %s", o.app, o.from, disconnectSaid(said))
 		if said == "" {
-			text += " If it is still on the list of apps there, remove it on its page in Slack: *Configuration*, *Remove App*."
+			text += " If it is still on the list of apps there, remove it on its page in Slack: " +
+				"*Configuration*, *Remove App*."
 		}
 		text += " To bring it back, open " + mrkdwn.Link(o.back, "the install page") + "."
 		return bot.Reply{Text: text}

@@ -20,20 +20,22 @@ import (
 // help lists the words, or says more about the one that is named.
 func help(_ context.Context, t turn, a ask) bot.Reply {
 	if len(a.rest) == 0 {
-		return listed(t, "")
+		return listed(t)
 	}
 	w, _, ok := lookupWord(a.rest)
 	if !ok {
 		return notUnderstood(a.rest, a.to)
 	}
 	typed := before(t) + w.name
-	return bot.Reply{Text: fmt.Sprintf("%s: %s. %s", typed, w.does, w.more),
-		Blocks: []slack.Block{mrkdwn.Section(fmt.Sprintf("`%s`  %s.\n%s", typed, w.does, w.more))}}
+	return bot.Reply{
+		Text:   fmt.Sprintf("%s: %s. %s", typed, w.does, w.more),
+		Blocks: []slack.Block{mrkdwn.Section(fmt.Sprintf("`%s`  %s.\n%s", typed, w.does, w.more))},
+	}
 }
 
-// listed lists what can be typed. first is what to begin with, "" or whole sentences and a space.
-func listed(t turn, first string) bot.Reply {
-	intro := first + "Here is what you can ask " + mrkdwn.Escape(t.Install.App().Name) + "."
+// listed lists what can be typed.
+func listed(t turn) bot.Reply {
+	intro := "Here is what you can ask " + t.app() + "."
 	text, list, typed := intro, "", before(t)
 	if typed != "" {
 		text += fmt.Sprintf(" Type %[1]s and one of these words, for example %[1]s help.", t.command.Name)
@@ -42,6 +44,7 @@ func listed(t turn, first string) bot.Reply {
 		text += fmt.Sprintf(" %s: %s.", w.name, w.does)
 		list += fmt.Sprintf("`%s%s`  %s\n", typed, w.name, w.does)
 	}
+
 	blocks := []slack.Block{mrkdwn.Section(intro), mrkdwn.Section(strings.TrimSpace(list))}
 	if elsewhere := elsewhere(t); elsewhere != "" {
 		text, blocks = text+" "+elsewhere, append(blocks, mrkdwn.Section(elsewhere))
@@ -57,7 +60,8 @@ func before(t turn) string {
 	return ""
 }
 
-// asking says how a word is asked for, in the middle of a sentence: "type /hello-status status"; "" where nothing would answer.
+// asking says how a word is asked for, in the middle of a sentence: "type /hello-status status"; "" where nothing would
+// answer.
 func asking(t turn, words string) string {
 	switch {
 	case before(t) != "":

@@ -38,13 +38,12 @@ func history(ctx context.Context, t turn, a ask) bot.Reply {
 }
 
 func historyReply(t turn, changes []connection.Change) bot.Reply {
-	app, team := mrkdwn.Escape(t.Install.App().Name), mrkdwn.Name(t.Connection.Place())
 	if len(changes) == 0 {
 		return bot.Reply{Text: fmt.Sprintf("There is no history of %s in %s yet. "+
-			"It is kept from this version on, and begins with the next change.", app, team)}
+			"It is kept from this version on, and begins with the next change.", t.app(), t.place())}
 	}
 
-	intro := fmt.Sprintf("This is what happened to %s in %s, newest first.", app, team)
+	intro := fmt.Sprintf("This is what happened to %s in %s, newest first.", t.app(), t.place())
 	blocks := []slack.Block{mrkdwn.Header("History"), mrkdwn.Section(intro)}
 	lines := historyOf(t, changes)
 	for part := range slices.Chunk(lines, linesInSection) {
@@ -108,9 +107,12 @@ var happened = map[[2]string]string{
 // happenedSo is happened, and what follows from it, for lines whose reason changes what they mean.
 var happenedSo = map[[3]string][2]string{
 	{connection.DidRemove, connection.OutcomeDone, connection.ReasonTokenRevoked}: {"Access withdrawn", ""},
-	{connection.DidDisconnect, connection.OutcomeFail, "no_answer"}:               {"Disconnecting tried", "Slack gave no clear answer, so it may have happened."},
-	{connection.DidTellMissing, connection.OutcomeFail, "no_answer"}:              {"A message sent that somebody asked for what isn't allowed", "Slack didn't answer, so it may not have arrived."},
-	{connection.DidTell, connection.OutcomeFail, "no_answer"}:                     {"A message sent that it needs reconnecting", "Slack didn't answer, so it may not have arrived."},
+	{connection.DidDisconnect, connection.OutcomeFail, "no_answer"}: {
+		"Disconnecting tried", "Slack gave no clear answer, so it may have happened."},
+	{connection.DidTellMissing, connection.OutcomeFail, "no_answer"}: {
+		"A message sent that somebody asked for what isn't allowed", "Slack didn't answer, so it may not have arrived."},
+	{connection.DidTell, connection.OutcomeFail, "no_answer"}: {
+		"A message sent that it needs reconnecting", "Slack didn't answer, so it may not have arrived."},
 }
 
 // happenedTo is happened for lines whose reason is the person they are about.
@@ -144,8 +146,8 @@ func told(t turn, c connection.Change) string {
 	return strings.TrimSpace(what + by(c.By) + ". " + because(t, c))
 }
 
-// by names who did it, behind what was done. What Slack reports was mostly somebody's doing, and Slack doesn't say whose; what
-// nobody is named for, the app did by itself.
+// by names who did it, behind what was done. What Slack reports was mostly somebody's doing, and Slack doesn't say whose;
+// what nobody is named for, the app did by itself.
 func by(a connection.Actor) string {
 	switch a.Kind {
 	case connection.ByPerson:

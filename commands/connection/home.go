@@ -207,5 +207,5 @@ func forAdmin(t turn, h install.Health) string {
 		}
 		text += "."
 	}
-	return text + " Reference: " + t.Ref + "."
+	return text + t.ref()
 }

@@ -244,7 +244,7 @@ func TestPromises(t *testing.T) {
 				}
 			}
 			can := map[string]bool{"/connection": command, "in a direct message with me": direct && access != nil, "you mention me": mentions && access != nil}
-			promises("help", everything(t, listed(turn, "")), can)
+			promises("help", everything(t, listed(turn)), can)
 			promises("help on a word", everything(t, help(t.Context(), turn, ask{rest: []string{"check"}})), map[string]bool{"/connection": command})
 			promises("a pointer", more(turn, "status", "to see more"), map[string]bool{
 				"Type /connection status": command, "to me in a direct message": !command && direct && access != nil})

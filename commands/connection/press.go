@@ -1,7 +1,7 @@
 package connection
 
-// The buttons. Each stands for a word and gives its answer, where it was pressed; only the installer and admins are shown any,
-// and whoever presses is asked for again.
+// The buttons. Each stands for a word and gives its answer, where it was pressed; only the installer and admins are
+// shown any, and whoever presses is asked for again.
 
 import (
 	"context"
@@ -91,8 +91,8 @@ func shown(ctx context.Context, t turn, a *slack.InteractionCallback, r bot.Repl
 	return bot.Reply{}, err
 }
 
-// window is a modal that shows r and can only be closed. What has to be pressed in it can only be a link: a press would ask for
-// a second window.
+// window is a modal that shows r and can only be closed. What has to be pressed in it can only be a link: a press would
+// ask for a second window.
 func window(title string, r bot.Reply) slack.ModalViewRequest {
 	blocks := r.Blocks
 	if len(blocks) == 0 {

@@ -49,7 +49,7 @@ func standingOf(ctx context.Context, t turn) (standing, error) {
 		return stranger, nil // nobody of this workspace, or of any that it shares a channel with
 	}
 	if err != nil {
-		t.Log.WarnContext(ctx, "ask what the person is", "slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
+		t.warn(ctx, "ask what the person is", err)
 		return unknown, err
 	}
 	return standingIn(t.Connection, u, t.UserID == t.Connection.InstalledBy), nil
@@ -130,7 +130,8 @@ func (a ask) mayAct(ctx context.Context, t turn, doing string) (r bot.Reply, may
 	return refusal(t, is, err, doing), is == keeper
 }
 
-// refusal says why somebody may not do it; the zero Reply for those who may. err is why what they are could not be found out.
+// refusal says why somebody may not do it; the zero Reply for those who may. err is why what they are could not be found
+// out.
 func refusal(t turn, is standing, err error, doing string) bot.Reply {
 	switch {
 	case is == keeper:
@@ -138,7 +139,7 @@ func refusal(t turn, is standing, err error, doing string) bot.Reply {
 	case errors.Is(err, errUnasked):
 		text := "Slack can't be asked who you are, because this app " + whyUnasked(t) + "."
 		if t.Renewing() {
-			return bot.Reply{Text: text + " Try again in a minute. Reference: " + t.Ref + "."}
+			return bot.Reply{Text: text + " Try again in a minute." + t.ref()}
 		}
 		return bot.Reply{Text: text + more(t, "status", "to see what to do")}
 	case slackapi.SlackError(err) == connection.ReasonMissingScope:
@@ -148,13 +149,13 @@ func refusal(t turn, is standing, err error, doing string) bot.Reply {
 		r.Blocks = slices.Insert(r.Blocks, 0, mrkdwn.Section(first))
 		return r
 	case err != nil:
-		return bot.Reply{Text: "We couldn't ask Slack whether you may do that. " +
-			slackSaid(t, err) + " Reference: " + t.Ref + "."}
+		return t.refused("We couldn't ask Slack whether you may do that.", err)
 	case is == stranger:
 		return bot.Reply{Text: "Only people in the workspace that installed this app can " + doing + "."}
 	case is == guest:
 		return bot.Reply{Text: "Guests can't " + doing + ". " + whoCan(t)}
 	}
+
 	able := "workspace admins"
 	if t.Connection.Org() {
 		able = "admins of the organisation"
@@ -167,13 +168,13 @@ func refusal(t turn, is standing, err error, doing string) bot.Reply {
 
 // whoCan says whom to ask instead.
 func whoCan(t turn) string {
-	c := t.Connection
-	if c.InstalledBy == "" || c.InstalledBy == t.UserID {
-		return "Ask " + c.Admin() + "."
+	ask := t.Connection.Admin()
+	if by := t.Connection.InstalledBy; by != "" && by != t.UserID {
+		ask = mrkdwn.Person(by) + ", who installed it, or " + ask
 	}
-	return "Ask " + mrkdwn.Person(c.InstalledBy) + ", who installed it, or " + c.Admin() + "."
+	return "Ask " + ask + "."
 }
 
 func recordsSilent(t turn) string {
-	return "We can't reach our own records right now. Try again in a few minutes. Reference: " + t.Ref + "."
+	return "We can't reach our own records right now. Try again in a few minutes." + t.ref()
 }

@@ -69,8 +69,8 @@ func live(ctx context.Context, t turn, who viewer) bot.Reply {
 	return r
 }
 
-// look asks Slack how the connection is. With again it does so only now and then; in between the answer is from our records, and
-// asked is false.
+// look asks Slack how the connection is. With again it does so only now and then; in between the answer is from our
+// records, and asked is false.
 func look(ctx context.Context, t turn, again bool) (h install.Health, asked bool) {
 	if again && !t.Install.MayRecheck(ctx) {
 		return t.Health(), false

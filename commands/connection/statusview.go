@@ -60,7 +60,7 @@ func statusReply(t turn, h install.Health, who viewer, checking bool) bot.Reply 
 	}
 	text += heldBack(h)
 	if h.State != connection.Active {
-		text += " Reference: " + t.Ref + "."
+		text += t.ref()
 	}
 	return bot.Reply{Text: text + asOf(h, checking), Blocks: blocks}
 }
@@ -91,7 +91,7 @@ func sentence(t turn, h install.Health, who viewer) string {
 	if h.State == connection.Active && h.Live && h.HeldAt.IsZero() {
 		mark = "✅ "
 	}
-	app, place := mrkdwn.Escape(t.Install.App().Name), mrkdwn.Name(h.Connection.Place())
+	app, place := t.app(), mrkdwn.Name(h.Connection.Place())
 	text := fmt.Sprintf("*%s* in *%s*\n%s*%s*%s", app, place, mark, mrkdwn.Escape(h.Label), standsSo(h))
 
 	lacks := ""
@@ -153,7 +153,8 @@ func since(h install.Health) string {
 	return " since " + mrkdwn.Time(h.Since) + "."
 }
 
-// asOf is a sentence to go behind another: how old an answer is that comes from our records alone, "" when Slack was asked.
+// asOf is a sentence to go behind another: how old an answer is that comes from our records alone, "" when Slack was
+// asked.
 func asOf(h install.Health, checking bool) string {
 	said := ""
 	switch {
@@ -188,7 +189,8 @@ func unasked(h install.Health, is standing) bool {
 // everybodys is the install page that everybody may have: Slack decides there who may add apps.
 func everybodys(t turn) string { return t.Install.StartPage() }
 
-// bound reports whether an address is a link of ours for one connection, which is for those who may act, and not a page for all.
+// bound reports whether an address is a link of ours for one connection, which is for those who may act, and not a page
+// for all.
 func bound(t turn, address string) bool { return strings.HasPrefix(address, everybodys(t)+"?") }
 
 // worksUntil is a sentence to go behind another, "" when there is nothing to say.

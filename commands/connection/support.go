@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slack-go/slack"
-
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/mrkdwn"
@@ -20,21 +18,28 @@ import (
 // support says who runs the app. Everybody may ask; guests and people of other companies get no facts of the workspace.
 func support(ctx context.Context, t turn, a ask) bot.Reply {
 	app := t.Install.App()
-	text := "The people who run " + mrkdwn.Escape(app.Name) + " didn't say who they are."
+	text := "The people who run " + t.app() + " didn't say who they are."
 	if app.Operator != "" {
-		text = mrkdwn.Escape(app.Name) + " is run by " + mrkdwn.Name(app.Operator) + "."
+		text = t.app() + " is run by " + mrkdwn.Name(app.Operator) + "."
 	}
-	if app.SupportURL != "" {
-		text += " To reach them, " + mrkdwn.Link(supportAt(app.SupportURL, t.Ref), "get help here") + "; the reference is filled in."
-	} else {
-		text += " They gave no address for help; ask the person who installed it, or an admin."
+	is, _ := a.standing(ctx, t)
+	switch {
+	case app.SupportURL != "":
+		text += " To reach them, " + mrkdwn.Link(supportAt(app.SupportURL, t.Ref), "get help here") +
+			". The reference is filled in."
+	case is < guest: // only people of the workspace read who installed it
+		text += " No support contact is set. Ask " + t.Connection.Admin() + "."
+	default:
+		text += " No support contact is set. " + whoCan(t)
 	}
-	ref := "Reference: " + t.Ref + "."
-	if is, _ := a.standing(ctx, t); is == stranger || is == guest {
-		return bot.Reply{Text: text + " " + ref, Blocks: []slack.Block{mrkdwn.Section(text + " " + ref)}}
+
+	if is == stranger || is == guest {
+		return paragraph(text + t.ref())
 	}
 	const copies = "Copy these details for them. There is no secret in them."
-	return bot.Reply{Text: text + " " + copies + " " + ref, Blocks: []slack.Block{mrkdwn.Section(text), mrkdwn.Section(copies), mrkdwn.Section(preformatted(details(t, time.Now())))}}
+	r := paragraph(text, mrkdwn.Section(copies), mrkdwn.Section(preformatted(details(t, time.Now()))))
+	r.Text += " " + copies + t.ref()
+	return r
 }
 
 // details is what an operator needs to find the matter in the logs.
@@ -47,6 +52,7 @@ func details(t turn, now time.Time) string {
 		}
 		return t.UTC().Format("2006-01-02 15:04:05 UTC")
 	}
+
 	lines := []string{
 		strings.TrimSpace(app.Name + " " + app.Version),
 		"Reference: " + t.Ref,
@@ -54,20 +60,27 @@ func details(t turn, now time.Time) string {
 		"State: " + string(h.State),
 		"Reason: " + cmp.Or(h.Reason, "none"),
 	}
-	if h.Found {
-		since := "not known"
-		if !h.Since.IsZero() {
-			since = at(h.Since)
-		}
-		lines = append(lines, "Connection: "+c.ID, "Workspace: "+cmp.Or(c.TeamID, "all of the organisation"))
-		if c.EnterpriseID != "" {
-			lines = append(lines, "Organisation: "+c.EnterpriseID)
-		}
-		lines = append(lines, "In this state since: "+since, "Installed: "+at(c.InstalledAt), "Last reconnected: "+at(c.AuthorizedAt),
-			"Slack last confirmed it: "+at(c.CheckedAt), "Last message from Slack: "+at(c.LastEventAt), fmt.Sprintf("Installs: %d", c.Installs))
-		missing := strings.Join(connection.ScopeNames(h.Missing), " ")
-		lines = append(lines, fmt.Sprintf("Permissions: %d of %d", h.Needed-len(h.Missing), h.Needed), "Missing: "+cmp.Or(missing, "none"))
+	if !h.Found {
+		return strings.Join(lines, "\n")
 	}
+
+	since := "not known"
+	if !h.Since.IsZero() {
+		since = at(h.Since)
+	}
+	lines = append(lines, "Connection: "+c.ID, "Workspace: "+cmp.Or(c.TeamID, "all of the organisation"))
+	if c.EnterpriseID != "" {
+		lines = append(lines, "Organisation: "+c.EnterpriseID)
+	}
+	lines = append(lines,
+		"In this state since: "+since,
+		"Installed: "+at(c.InstalledAt),
+		"Last reconnected: "+at(c.AuthorizedAt),
+		"Slack last confirmed it: "+at(c.CheckedAt),
+		"Last message from Slack: "+at(c.LastEventAt),
+		fmt.Sprintf("Installs: %d", c.Installs),
+		fmt.Sprintf("Permissions: %d of %d", h.Needed-len(h.Missing), h.Needed),
+		"Missing: "+cmp.Or(strings.Join(connection.ScopeNames(h.Missing), " "), "none"))
 	return strings.Join(lines, "\n")
 }
 

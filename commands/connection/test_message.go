@@ -8,7 +8,6 @@ import (
 	"github.com/slack-go/slack"
 
 	"github.com/switchboard-go/switchboard/bot"
-	"github.com/switchboard-go/switchboard/install/mrkdwn"
 	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
@@ -17,7 +16,7 @@ func test(ctx context.Context, t turn, a ask) bot.Reply {
 	if no, may := a.mayAct(ctx, t, "do that"); !may {
 		return no
 	}
-	app := mrkdwn.Escape(t.Install.App().Name)
+	app := t.app()
 	text := "This is the test message you asked for. " + app + " can write to you in this workspace."
 	switch {
 	case a.to == direct:
@@ -26,16 +25,18 @@ func test(ctx context.Context, t turn, a ask) bot.Reply {
 		return bot.Reply{Text: "The test message couldn't be sent, because " + app + " " + whyUnasked(t) + "." +
 			more(t, "status", "to see what to do")}
 	}
+
 	asking, cancel := inTime(ctx, t)
 	defer cancel()
 	_, _, err := t.Slack.PostMessageContext(asking, t.UserID, slack.MsgOptionText(text, false))
 	if err == nil {
 		return bot.Reply{Text: "The test message is in your direct messages with " + app + ", under *Messages*."}
 	}
-	t.Log.WarnContext(ctx, "test message", "slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
+	t.warn(ctx, "test message", err)
 	if slackapi.SlackError(err) == "" {
 		// No answer is not a no: it may have been sent.
-		return bot.Reply{Text: "Slack didn't answer in time, so we don't know whether the test message was sent. Look in your direct messages. Reference: " + t.Ref + "."}
+		return bot.Reply{Text: "Slack didn't answer in time, so we don't know whether the test message was sent. " +
+			"Look in your direct messages." + t.ref()}
 	}
-	return bot.Reply{Text: "The test message couldn't be sent. " + slackSaid(t, err, "chat:write") + " Reference: " + t.Ref + "."}
+	return t.refused("The test message couldn't be sent.", err, "chat:write")
 }

@@ -13,10 +13,10 @@ import (
 	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
-// slackSaid says in whole sentences, escaped, why a call of ours to Slack failed. needed are the permissions that the call takes,
-// for when one is missing. https://docs.slack.dev/reference/methods
+// slackSaid says in whole sentences, escaped, why a call of ours to Slack failed. needed are the permissions that the
+// call takes, for when one is missing. https://docs.slack.dev/reference/methods
 func slackSaid(t turn, err error, needed ...string) string {
-	app := mrkdwn.Escape(t.Install.App().Name)
+	app := t.app()
 	again := " Try again in a minute."
 	asked, limited := slackapi.RetryAfter(err)
 	switch reason := slackapi.SlackError(err); reason {
@@ -26,11 +26,13 @@ func slackSaid(t turn, err error, needed ...string) string {
 		return fmt.Sprintf("I'm not in that channel. Type `/invite @%s` there.", app)
 	case "is_archived":
 		return "That channel is archived, so nothing can be sent there."
-	case "restricted_action", "restricted_action_read_only_channel", "restricted_action_thread_only_channel", "restricted_action_non_threadable_channel",
-		"restricted_action_thread_locked", "ekm_access_denied", "access_denied", "no_permission", "not_allowed", "team_access_not_granted":
+	case "restricted_action", "restricted_action_read_only_channel", "restricted_action_thread_only_channel",
+		"restricted_action_non_threadable_channel", "restricted_action_thread_locked",
+		"ekm_access_denied", "access_denied", "no_permission", "not_allowed", "team_access_not_granted":
 		return "Your workspace's rules stop this. An admin can change that."
 	case "org_login_required", "team_added_to_org":
-		return "Your workspace's rules stop this: it is being moved into an organisation, which can take some hours. An admin can say when that is done."
+		return "Your workspace's rules stop this: it is being moved into an organisation, which can take some hours. " +
+			"An admin can say when that is done."
 	case "missing_scope", "no_scope":
 		return lacking(t, needed)
 	case "messages_tab_disabled", "cannot_dm_bot", "user_disabled":

@@ -129,8 +129,8 @@ func getWord(name string) (word, bool) {
 	return word{}, false
 }
 
-// lookupWord returns the word that a text means, and what else was said. A word at the beginning counts first, then one in a sentence,
-// and a greeting last.
+// lookupWord returns the word that a text means, and what else was said. A word at the beginning counts first, then one
+// in a sentence, and a greeting last.
 func lookupWord(said []string) (w word, rest []string, ok bool) {
 	without := func(i int) []string { return slices.Delete(slices.Clone(said), i, i+1) }
 	if len(said) == 0 {
@@ -196,7 +196,12 @@ func words(text string, names ...string) string {
 		}
 	}
 
-	// People also type the command's name, or the app's, where that is not needed.
+	return strings.Join(withoutNames(said, names), " ")
+}
+
+// withoutNames is said without the names at its beginning: people also type the command's, or the app's, where that is
+// not needed. A name that is one of our words is kept.
+func withoutNames(said, names []string) []string {
 	var addressed [][]string
 	for _, n := range names {
 		name := strings.Fields(words(n))
@@ -204,6 +209,7 @@ func words(text string, names ...string) string {
 			addressed = append(addressed, name)
 		}
 	}
+
 	for again := true; again; {
 		again = false
 		for _, name := range addressed {
@@ -212,7 +218,7 @@ func words(text string, names ...string) string {
 			}
 		}
 	}
-	return strings.Join(said, " ")
+	return said
 }
 
 // visible is text without what takes no room: zero-width characters, soft hyphens, marks of direction.
@@ -238,7 +244,7 @@ func answer(ctx context.Context, t turn, text string, to audience) bot.Reply {
 	case len(said) == 0 && to == private:
 		return status(ctx, t, ask{to: to})
 	case len(said) == 0:
-		return listed(t, "")
+		return listed(t)
 	case !ok:
 		return notUnderstood(said, to)
 	case to == public && !w.shared:
@@ -250,7 +256,8 @@ func answer(ctx context.Context, t turn, text string, to audience) bot.Reply {
 // plainWord is what can be repeated to a person as it was typed: no mention, no markup.
 var plainWord = regexp.MustCompile(`^[\p{L}\p{N}_-]{1,40}$`)
 
-// notUnderstood says what was not understood, and what may have been meant. It only suggests: a misspelt word does nothing.
+// notUnderstood says what was not understood, and what may have been meant. It only suggests: a misspelt word does
+// nothing.
 func notUnderstood(said []string, to audience) bot.Reply {
 	const few = 3 // words; more is a sentence, of which no word is likely to be a misspelt one of ours
 	text := "I don't understand that."
@@ -260,19 +267,22 @@ func notUnderstood(said []string, to audience) bot.Reply {
 			text += " Did you mean `" + w.name + "`?"
 		}
 	}
+
 	if to == public {
 		text += " Try `status`, `check` or `help`."
-		return bot.Reply{Text: text, Blocks: []slack.Block{mrkdwn.Section(text)}}
+		return paragraph(text)
 	}
+
 	text += " Try `status`, `permissions`, `channels` or `help`."
 	var buttons []slack.BlockElement
 	for _, word := range offers {
 		buttons = append(buttons, mrkdwn.Button(actionOffered+word, capital(word), ""))
 	}
-	return bot.Reply{Text: text, Blocks: []slack.Block{mrkdwn.Section(text), slack.NewActionBlock("", buttons...)}}
+	return paragraph(text, slack.NewActionBlock("", buttons...))
 }
 
-// nearest returns the known word that s is most likely a slip of: at most two slips away, and not more than half the word.
+// nearest returns the known word that s is most likely a slip of: at most two slips away, and not more than half the
+// word.
 func nearest(s string) (found word, ok bool) {
 	least := min(2, len([]rune(s))/2) + 1
 	for _, w := range vocabulary() {

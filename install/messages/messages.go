@@ -116,7 +116,8 @@ func (m Messages) trouble(userID string, h install.Health) message {
 		mrkdwn.Section(happened + "\n" + ahead + "\n" + next),
 	}
 	if h.GrantURL != "" {
-		blocks = append(blocks, grantButton(h.GrantURL, "Reconnect", fmt.Sprintf("Reconnect %s to %s", app, mrkdwn.Short(place))))
+		button := grantButton(h.GrantURL, "Reconnect", fmt.Sprintf("Reconnect %s to %s", app, mrkdwn.Short(place)))
+		blocks = append(blocks, button)
 		text += " " + mrkdwn.Link(h.GrantURL, "Reconnect it") + "."
 	}
 
@@ -173,7 +174,7 @@ func (m Messages) missing(userID string, w install.MissingScopes) message {
 		why += " Everything else works."
 	}
 	asked, why = mrkdwn.Escape(asked), mrkdwn.Escape(mrkdwn.Clip(why, maxSentence))
-	next := "If you allow it, Slack asks you for exactly that; nothing else changes. If you don't, nothing changes at all."
+	next := "If you allow it, Slack asks you for exactly that. If you don't, nothing changes."
 
 	foot := "You're getting this because you installed the app"
 	if w.Connection.InstalledBy != userID {

@@ -29,7 +29,8 @@ func (m Messages) Welcome(ctx context.Context, client *slack.Client, c connectio
 func (m Messages) welcome(c connection.Connection) message {
 	place, ahead := mrkdwn.Name(cmp.Or(c.TeamName, "your workspace")), ""
 	if c.Org() {
-		place, ahead = mrkdwn.Name(c.Place()), "Until an admin of the organisation adds it to workspaces, it won't respond in any. "
+		place = mrkdwn.Name(c.Place())
+		ahead = "Until an admin of the organisation adds it to workspaces, it won't respond in any. "
 	}
 	app := mrkdwn.Escape(m.App.Name)
 	text := strings.TrimSpace(fmt.Sprintf("%s is now connected to %s. %s", app, place, ahead))
@@ -87,18 +88,21 @@ func sees(c connection.Connection) string {
 	direct, mentions := slices.Contains(c.Scopes, "im:history"), slices.Contains(c.Scopes, "app_mentions:read")
 	var wide []string
 	for _, in := range []struct{ scope, read string }{
-		{"channels:history", "public channels"}, {"groups:history", "private channels"}, {"mpim:history", "group messages"},
+		{"channels:history", "public channels"},
+		{"groups:history", "private channels"},
+		{"mpim:history", "group messages"},
 	} {
 		if slices.Contains(c.Scopes, in.scope) {
 			wide = append(wide, in.read)
 		}
 	}
 
+	all := "all messages in " + connection.And(wide) + " that it was added to."
 	switch {
 	case len(wide) > 0 && direct:
-		return "It can read messages you send it here, and all messages in " + connection.And(wide) + " that it was added to."
+		return "It can read messages you send it here, and " + all
 	case len(wide) > 0:
-		return "It can read all messages in " + connection.And(wide) + " that it was added to."
+		return "It can read " + all
 	case direct && mentions:
 		return "It can only read messages you send it here and messages that @mention it."
 	case direct:
