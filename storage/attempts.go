@@ -26,12 +26,14 @@ func (s attempts) BeginAttempt(ctx context.Context, a install.Attempt) error {
 	if len(a.StateHash) == 0 {
 		return fmt.Errorf("%s: it has no state hash", doing)
 	}
+
 	row := attemptRowOf(a)
 	unused := clause.OnConflict{
 		Columns:   []clause.Column{{Name: "state_hash"}},
 		Where:     clause.Where{Exprs: []clause.Expression{gorm.Expr("install_attempts.returned_at = 0")}},
 		DoUpdates: clause.AssignmentColumns([]string{"returned_at", "answer_hash", "ended_at", "outcome", "reason"}),
 	}
+
 	var won bool
 	err := s.pool.Exec(ctx, func(g *gorm.DB) error {
 		row.ID = 0

@@ -27,12 +27,14 @@ func (d *DB) Put(ctx context.Context, c connection.Connection) (now connection.C
 	if err := columns.CheckKey(c.Key); err != nil {
 		return connection.Connection{}, nil, fmt.Errorf("%s: %w", doing, err)
 	}
+
 	err = d.pool.Transact(ctx, func(tx *gorm.DB) error {
 		seen = nil
 		now, err = d.insert(tx, c, columns.NewID("con_"))
 		if !errors.Is(err, connection.ErrExists) {
 			return err
 		}
+
 		old, err := lockRow(tx, c.Key)
 		if err != nil {
 			return err
@@ -42,6 +44,7 @@ func (d *DB) Put(ctx context.Context, c connection.Connection) (now connection.C
 		if err != nil {
 			return err
 		}
+
 		seen = &was
 		next := was.Consent(c, later)
 		row := old
@@ -49,6 +52,7 @@ func (d *DB) Put(ctx context.Context, c connection.Connection) (now connection.C
 		if err := d.rewrite(tx, &row, secretsOf(&was), secretsOf(&next), !readable, true); err != nil {
 			return err
 		}
+
 		now, _ = d.open(&row)
 		now.Contested = next.Contested
 		return d.writeHistory(tx, row.ID, next.Changes)
@@ -117,6 +121,7 @@ func (d *DB) Update(ctx context.Context, k connection.Key, fn func(c *connection
 		fnErr  error
 		erased int64
 	)
+
 	err := d.pool.Transact(ctx, func(tx *gorm.DB) error {
 		row, err := lockRow(tx, k)
 		if err != nil {
@@ -138,6 +143,7 @@ func (d *DB) Update(ctx context.Context, k connection.Key, fn func(c *connection
 		if erased, err = d.eraseWith(tx, &row, &was, &c); err != nil {
 			return err
 		}
+
 		if was.Unrecorded(c) {
 			c.Note(unexplained(string(c.State)))
 		}

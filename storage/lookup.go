@@ -75,6 +75,7 @@ func (d *DB) Lookup(ctx context.Context, k connection.Key) (connection.Connectio
 	if k.AppID == "" || (k.EnterpriseID == "" && k.TeamID == "") || !columns.StorableKey(k) {
 		return connection.Connection{}, connection.ErrNotFound
 	}
+
 	// One statement, so that a row that moves between two looks is not missed.
 	rows := make([]connectionRow, 0, 3) // GORM would take room for 20
 	query := d.pool.Read.WithContext(ctx)
@@ -86,12 +87,14 @@ func (d *DB) Lookup(ctx context.Context, k connection.Key) (connection.Connectio
 	default:
 		query = query.Raw(findEither, k.AppID, k.TeamID, k.AppID, k.EnterpriseID)
 	}
+
 	if err := query.Find(&rows).Error; err != nil {
 		return connection.Connection{}, db.Fault(ctx, "find connection", err)
 	}
 	if len(rows) == 0 {
 		return connection.Connection{}, connection.ErrNotFound
 	}
+
 	// The last of these is for a workspace with rows under two organisations: the latest consent is the one that counts.
 	best := slices.MinFunc(rows, func(a, b connectionRow) int {
 		return cmp.Or(

@@ -71,6 +71,7 @@ func (d *DB) walkSealed(ctx context.Context, visit func(kind int, name string, b
 	if err != nil {
 		return err
 	}
+
 	err = d.walkUsers(ctx, func(row *userTokenRow) error {
 		_, readable := d.openUser(row)
 		return visit(sealedUserToken, row.name(), row.boxes(), readable)
@@ -78,12 +79,14 @@ func (d *DB) walkSealed(ctx context.Context, visit func(kind int, name string, b
 	if err != nil {
 		return err
 	}
+
 	err = d.handedOut.WalkBoxes(func(name string, box *[]byte, readable bool) error {
 		return visit(sealedEntry, name, []*[]byte{box}, readable)
 	})
 	if err != nil {
 		return err
 	}
+
 	return d.events.WalkBoxes(ctx, func(name string, box *[]byte, readable bool) error {
 		return visit(sealedEvent, name, []*[]byte{box}, readable)
 	})
@@ -108,12 +111,14 @@ func (d *DB) CheckKeys(ctx context.Context) (KeyReport, error) {
 				met[cmp.Or(seal.KeyID(*box), "damaged")] = true
 			}
 		}
+
 		switch {
 		case len(met) == 0 && readable:
 			return nil
 		case len(met) == 0: // a file in the journal that is no entry
 			met["damaged"] = true
 		}
+
 		counts[kind]++
 		for id := range met {
 			i, known := place[id]
@@ -141,6 +146,7 @@ func (d *DB) Reseal(ctx context.Context, erase bool) (resealed, unreadable int, 
 	if len(d.sealer.keys.IDs()) == 0 {
 		return 0, 0, seal.ErrNoKey
 	}
+
 	count := func(changed, readable bool, err error) error {
 		switch {
 		case errors.Is(err, connection.ErrNotFound): // deleted meanwhile
@@ -153,6 +159,7 @@ func (d *DB) Reseal(ctx context.Context, erase bool) (resealed, unreadable int, 
 		}
 		return nil
 	}
+
 	err = d.walk(ctx, func(seen *connectionRow) error {
 		if _, readable := d.open(seen); readable && !d.sealer.keys.Stale(seen.boxes()...) {
 			return nil
@@ -188,6 +195,7 @@ func (d *DB) resealConnection(ctx context.Context, k connection.Key, erase bool)
 		if err != nil {
 			return err
 		}
+
 		var c connection.Connection
 		if c, readable = d.open(&row); !readable {
 			if !erase {
@@ -206,12 +214,9 @@ func (d *DB) resealConnection(ctx context.Context, k connection.Key, erase bool)
 		} else if !d.sealer.keys.Stale(row.boxes()...) {
 			return nil
 		}
-		columns, err := d.seal(&row, nil, secretsOf(&c), true)
-		if err != nil {
-			return err
-		}
+
 		changed = true
-		return writeRow(tx, &row, columns)
+		return d.rewrite(tx, &row, nil, secretsOf(&c), true, true)
 	})
 	return changed, readable, err
 }
@@ -227,6 +232,7 @@ func (d *DB) resealUser(ctx context.Context, h connection.TokenOwner, erase bool
 		if err != nil {
 			return err
 		}
+
 		var u connection.UserToken
 		if u, readable = d.openUser(&row); !readable {
 			if !erase {
@@ -237,15 +243,12 @@ func (d *DB) resealUser(ctx context.Context, h connection.TokenOwner, erase bool
 			}
 			return d.writeHistory(tx, parent.ID, []connection.Change{erased(h.UserID)})
 		}
+
 		if !d.sealer.keys.Stale(row.boxes()...) {
 			return nil
 		}
-		columns, err := d.seal(&row, nil, userSecretsOf(&u), true)
-		if err != nil {
-			return err
-		}
 		changed = true
-		return writeRow(tx, &row, columns)
+		return d.rewrite(tx, &row, nil, userSecretsOf(&u), true, true)
 	})
 	return changed, readable, err
 }

@@ -41,6 +41,7 @@ func (d *DB) AddUser(ctx context.Context, u connection.UserToken) error {
 	case !columns.StorableKey(u.Key):
 		return connection.ErrNotFound
 	}
+
 	err := d.pool.Transact(ctx, func(tx *gorm.DB) error {
 		parent, err := lockRow(tx, u.Key)
 		if err != nil {
@@ -49,12 +50,14 @@ func (d *DB) AddUser(ctx context.Context, u connection.UserToken) error {
 		if parent.Facts.State == string(connection.Removed) {
 			return connection.ErrNotFound
 		}
+
 		switch _, err := findUserRow(tx, parent.ID, u.UserID); {
 		case err == nil:
 			return connection.ErrExists
 		case !errors.Is(err, connection.ErrNotFound):
 			return err
 		}
+
 		row := userTokenRow{ConnectionID: parent.ID, UserID: u.UserID,
 			AppID: u.AppID, EnterpriseID: u.EnterpriseID, TeamID: u.TeamID, Facts: userTokenFactsOf(u), Version: 1}
 		if _, err := d.seal(&row, nil, userSecretsOf(&u), true); err != nil {
@@ -115,6 +118,7 @@ func (d *DB) UpdateUser(ctx context.Context, h connection.TokenOwner, fn func(u 
 	if !columns.StorableKey(h.Key) || !columns.Storable(h.UserID) {
 		return connection.UserToken{}, connection.ErrNotFound
 	}
+
 	var (
 		result connection.UserToken
 		fnErr  error
@@ -174,6 +178,7 @@ func (d *DB) EraseUser(ctx context.Context, u connection.UserToken, line connect
 	if !columns.StorableKey(u.Key) || !columns.Storable(u.UserID) {
 		return false, nil
 	}
+
 	var erased bool
 	err := d.pool.Transact(ctx, func(tx *gorm.DB) error {
 		parent, err := lockRow(tx, u.Key)

@@ -203,6 +203,7 @@ func (c Connection) Replaced(next Connection) Connection {
 	next.Generation = max(next.Generation, c.Generation+1)
 	next.EventsHeldSince, next.EventsHeldAt = c.EventsHeldSince, c.EventsHeldAt
 	next.Notice, next.Changes = c.Notice, []Change{c.consentLine(next)}
+
 	if next.AwaitsScopes() {
 		next.CheckAt = next.AuthorizedAt // perhaps this allowed it
 	}
@@ -212,6 +213,7 @@ func (c Connection) Replaced(next Connection) Connection {
 	if next.BotID == "" {
 		next.BotID, next.TeamURL, next.CheckedAt = c.BotID, c.TeamURL, c.CheckedAt // Slack could not be asked
 	}
+
 	if changes := permissionsApart(c.Scopes, next.Scopes); changes != "" && c.State != Removed {
 		next.Note(Change{At: next.AuthorizedAt, By: Person(next.AuthorizedBy), What: DidPermissions, Outcome: OutcomeDone, Reason: changes})
 	}
@@ -222,6 +224,7 @@ func (c Connection) Replaced(next Connection) Connection {
 	if next.Webhook == (Webhook{}) {
 		next.Webhook = c.Webhook // it works as long as the app is installed; a removal has erased it
 	}
+
 	switch c.State {
 	case Active: // it worked before, and has since then
 		next.StateSince = c.StateSince

@@ -79,6 +79,7 @@ func (c Connection) Without(app string, missing []Scope) string {
 			never = append(never, s)
 		}
 	}
+
 	var said []string
 	for _, part := range []struct {
 		scopes []Scope

@@ -44,6 +44,7 @@ func (c *Connection) Judge(id Identity, code string, at time.Time) {
 	if c.State == Paused || c.State == Removed {
 		return
 	}
+
 	state, reason := c.State, c.Reason
 	if code == "" {
 		c.Works(id.Scopes, at)
@@ -56,9 +57,11 @@ func (c *Connection) Judge(id Identity, code string, at time.Time) {
 	} else if !c.Dead() || code == ReasonAccountInactive {
 		c.refused(code, at)
 	}
+
 	if c.Dead() && c.State != Removed {
 		c.SetState(ReconnectRequired, ReasonRefreshRejected, at) // nothing that a token of now says is stronger
 	}
+
 	c.CheckAt = NextCheck(c.State, c.StateSince, at)
 	c.NoteState(state, reason, at)
 }

@@ -136,6 +136,7 @@ func (c *TokenPair) Failed(code string, now time.Time) string {
 	if c.Tries++; c.Tries == 1 {
 		c.FailingSince = now
 	}
+
 	exchange := c.RefreshToken == ""
 	switch {
 	case !exchange && rejects(code):

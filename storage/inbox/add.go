@@ -57,9 +57,11 @@ func (in *Inbox) Add(ctx context.Context, e *bot.Event, take bool) (fresh bool, 
 	if in.bytes.Load() > mostBytes {
 		return false, bot.ErrInboxFull
 	}
+
 	if a.box, err = in.table.keys.SealOn(in.now(), e.Body, eventPlace(e.Key, e.ID)); err != nil {
 		return false, fmt.Errorf("add event: %w", err)
 	}
+
 	select {
 	case in.adds <- a:
 		in.bytes.Add(int64(len(a.box)))
@@ -92,6 +94,7 @@ func group[T any](in *Inbox, from <-chan T, linger time.Duration, size func(T) i
 			case <-in.stop:
 			}
 		}
+
 		if len(pending) == 0 {
 			select {
 			case first := <-from:
@@ -105,6 +108,7 @@ func group[T any](in *Inbox, from <-chan T, linger time.Duration, size func(T) i
 				}
 			}
 		}
+
 	waiting:
 		for len(pending) < atOnce {
 			select {
@@ -114,6 +118,7 @@ func group[T any](in *Inbox, from <-chan T, linger time.Duration, size func(T) i
 				break waiting
 			}
 		}
+
 		fits, bytes := 1, size(pending[0])
 		for fits < len(pending) && bytes+size(pending[fits]) <= bytesAtOnce {
 			bytes += size(pending[fits])
@@ -273,6 +278,7 @@ func (in *Inbox) insertion(batch []*adding, lease int64) (string, []any) {
 		if in.table.apart() {
 			box = []byte{}
 		}
+
 		switch row {
 		case insertReady:
 			args = append(args, e.Key.AppID, e.ID, e.Key.EnterpriseID, e.Key.TeamID, columns.Text(e.Type), tags[i], columns.Micros(e.Received), box)
@@ -282,6 +288,7 @@ func (in *Inbox) insertion(batch []*adding, lease int64) (string, []any) {
 				columns.Micros(e.Received), box)
 			continue
 		}
+
 		state, until, attempt := eventReady, int64(0), 0
 		switch {
 		case a.event.OrderingKey != "":

@@ -49,11 +49,13 @@ func (in *Inbox) claim(ctx context.Context, which string, begin bool, from int64
 		statement += " AND NOT (enterprise_id = ? AND team_id = ?)"
 		args = append(args, k.EnterpriseID, k.TeamID)
 	}
+
 	statement += " ORDER BY tag, id LIMIT ?"
 	args = append(args, n)
 	if in.pool.Dialect == db.DialectPostgres {
 		statement += " FOR UPDATE SKIP LOCKED"
 	}
+
 	statement += ") UPDATE inbox SET state = 'held', visible_at = ?, attempt = attempt + 1, begun = begun + ? " +
 		"WHERE id IN (SELECT id FROM picked) RETURNING " + in.table.eventColumns()
 	now := 0
@@ -89,6 +91,7 @@ func (in *Inbox) claim(ctx context.Context, which string, begin bool, from int64
 		}
 		return nil, db.Fault(ctx, "claim events", err)
 	}
+
 	in.mu.Lock()
 	in.tag = max(in.tag, tag)
 	if len(claimed)+len(damaged) > 0 && begin {
@@ -129,6 +132,7 @@ func (in *Inbox) comeBack(ctx context.Context) (from int64, err error) {
 	}
 	from = in.from
 	in.mu.Unlock()
+
 	if !due {
 		return from, nil
 	}
@@ -138,13 +142,16 @@ func (in *Inbox) comeBack(ctx context.Context) (from int64, err error) {
 	if err := in.takeBack(ctx); err != nil {
 		return 0, db.Fault(ctx, "take back events that nobody was handed", err)
 	}
+
 	in.mu.Lock()
 	tag := in.tag
 	in.mu.Unlock()
+
 	which := ""
 	if in.clock.MovedWithin(in.lease) { // what lives will say so by the new time
 		which = "AND state = 'waiting' "
 	}
+
 	// They queue up as if they had just come, else one workspace's failures would go before everybody else's events.
 	err = in.pool.ExecAs(ctx, db.Working, func(g *gorm.DB) error {
 		at := columns.Micros(in.now())
@@ -199,6 +206,7 @@ func (in *Inbox) takeBack(ctx context.Context) error {
 	if len(unheard) == 0 {
 		return nil
 	}
+
 	now := columns.Micros(in.now())
 	// Those that are ready are of leases that another process found to be over.
 	const statement = "UPDATE inbox SET state = 'ready', " + outlived + " WHERE id IN (" +
@@ -211,6 +219,7 @@ func (in *Inbox) takeBack(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.unheard = slices.DeleteFunc(in.unheard, func(until int64) bool { return until <= now })
@@ -243,9 +252,11 @@ func (in *Inbox) catchUp(ctx context.Context) error {
 		in.caughtUp = now
 	}
 	in.mu.Unlock()
+
 	if !due {
 		return nil
 	}
+
 	var seen struct {
 		Tag         int64
 		Once, Often bool
@@ -258,6 +269,7 @@ func (in *Inbox) catchUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+
 	in.once.Store(seen.Once)
 	in.often.Store(seen.Often)
 	in.mu.Lock()

@@ -97,11 +97,13 @@ func (t *Table) changeDead(ctx context.Context, id int64, set string, args ...an
 			return 0, ErrNotDead
 		}
 	}
+
 	statement := "UPDATE inbox SET " + set + " WHERE state = 'dead'"
 	if id != 0 {
 		statement += " AND id = ?"
 		args = append(args, id)
 	}
+
 	err = t.pool.Exec(ctx, func(g *gorm.DB) error {
 		change := g.Exec(statement, args...)
 		n = change.RowsAffected

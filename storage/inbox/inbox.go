@@ -138,6 +138,7 @@ func (t *Table) Inbox(ctx context.Context, cfg Config) (_ *Inbox, err error) {
 			}
 		}()
 	}
+
 	in := &Inbox{table: t, pool: pool, lease: cfg.Lease, keep: cfg.Keep, app: cfg.App, clock: pool.Clock, alone: cfg.Alone,
 		adds: make(chan *adding, mostWaiting), dones: make(chan *finishing, mostWaiting),
 		ready: make(chan struct{}, 1), stop: make(chan struct{}), last: map[connection.Key]int64{}}
@@ -150,6 +151,7 @@ func (t *Table) Inbox(ctx context.Context, cfg Config) (_ *Inbox, err error) {
 	if cfg.Now != nil {
 		in.clock = db.NewClock(cfg.Now)
 	}
+
 	in.tidier = tidier{in: in, stepped: in.clock.SteppedBy()}
 	in.leases.Store(rand.Int64N(leasesApart))
 	if err := pool.Read.WithContext(ctx).Raw("SELECT coalesce((SELECT min(tag) FROM inbox WHERE state = 'ready'), (SELECT max(tag) FROM (SELECT tag FROM inbox ORDER BY id DESC LIMIT 1000) AS newest), 0)").Scan(&in.tag).Error; err != nil {
@@ -164,6 +166,7 @@ func (t *Table) Inbox(ctx context.Context, cfg Config) (_ *Inbox, err error) {
 			return nil, db.Fault(ctx, "open inbox", err)
 		}
 	}
+
 	if t.apart() {
 		in.shrinks = t.makeShrinkable(ctx, in.alone)
 	}
@@ -211,6 +214,7 @@ func (in *Inbox) Count(ctx context.Context) (bot.InboxCount, error) {
 		N      int
 		Oldest int64
 	}
+
 	const some = ", count(*) AS n, coalesce(min(received_at), 0) AS oldest FROM inbox WHERE "
 	err := in.pool.Read.WithContext(ctx).Raw("SELECT 'ready' AS state" + some + "state = 'ready' " +
 		"UNION ALL SELECT state" + some + "state IN ('held', 'waiting') GROUP BY state " +
@@ -219,6 +223,7 @@ func (in *Inbox) Count(ctx context.Context) (bot.InboxCount, error) {
 	if err != nil {
 		return bot.InboxCount{}, db.Fault(ctx, "count events", err)
 	}
+
 	count := bot.InboxCount{Erased: int(in.table.erased.Load())}
 	for _, r := range rows {
 		switch r.State {

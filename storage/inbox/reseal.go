@@ -45,6 +45,7 @@ func (t *Table) reseal(ctx context.Context, seen *inboxRow, erase bool) (changed
 		})
 		return false, false, err
 	}
+
 	if !t.keys.Stale(&seen.Payload) {
 		return false, true, nil
 	}

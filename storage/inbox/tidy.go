@@ -94,11 +94,13 @@ func (t *tidier) sweep(ctx context.Context) error {
 	known := columns.Micros(t.in.clock.Spared(now.Add(-bot.DedupeFor)))
 	dead := columns.Micros(t.in.clock.Spared(now.Add(-max(t.in.keep, bot.DedupeFor))))
 	future := columns.Micros(now.Add(longestAhead))
+
 	for ctx.Err() == nil {
 		var first []struct{ ID, ReceivedAt int64 }
 		if err := t.in.pool.Read.WithContext(ctx).Raw("SELECT id, received_at FROM inbox WHERE state = 'done' ORDER BY id LIMIT 1").Scan(&first).Error; err != nil {
 			return err
 		}
+
 		if len(first) > 0 && first[0].ReceivedAt > future { // nothing behind it would ever be swept
 			if err := t.receivedNow(ctx, first[0].ID, now); err != nil {
 				return err
@@ -108,6 +110,7 @@ func (t *tidier) sweep(ctx context.Context) error {
 		if len(first) == 0 || first[0].ReceivedAt >= known {
 			break
 		}
+
 		var n int64
 		err := t.in.pool.Exec(ctx, func(g *gorm.DB) error {
 			deleted := g.Exec("DELETE FROM inbox WHERE state = 'done' AND received_at < ? AND id >= ? AND id < ?", known, first[0].ID, first[0].ID+pruneAtOnce)
@@ -118,6 +121,7 @@ func (t *tidier) sweep(ctx context.Context) error {
 			return err
 		}
 	}
+
 	return t.in.pool.Exec(ctx, func(g *gorm.DB) error {
 		err := g.Exec("UPDATE inbox SET finished_at = ? WHERE state = 'dead' AND finished_at > ?", columns.Micros(now), future).Error
 		if err != nil {

@@ -47,16 +47,19 @@ func (in *Inbox) Done(ctx context.Context, e bot.Event) error {
 func (in *Inbox) commitDones(batch []*finishing) {
 	ctx, cancel := context.WithTimeout(context.Background(), commitBudget)
 	defer cancel()
+
 	byAttempt := map[int][]int64{}
 	for _, f := range batch {
 		byAttempt[f.attempt] = append(byAttempt[f.attempt], f.row)
 	}
+
 	done := map[int64]bool{}
 	var err error
 	for attempt, rows := range byAttempt {
 		slices.Sort(rows) // one order for all
 		err = errors.Join(err, in.touch(ctx, done, mine, finished, []any{[]byte{}, columns.Micros(in.now()), ""}, attempt, rows))
 	}
+
 	var orderingKeys []string
 	for _, f := range batch {
 		if f.orderingKey != "" && done[f.row] {
@@ -65,6 +68,7 @@ func (in *Inbox) commitDones(batch []*finishing) {
 	}
 	in.letGo(ctx, orderingKeys)
 	in.giveBack(ctx)
+
 	for _, f := range batch {
 		switch {
 		case done[f.row]:
@@ -180,15 +184,18 @@ func (in *Inbox) letGo(ctx context.Context, orderingKeys []string) {
 	if len(orderingKeys) == 0 {
 		return
 	}
+
 	slices.Sort(orderingKeys)
 	orderingKeys = padded(slices.Compact(orderingKeys))
 	args := make([]any, len(orderingKeys))
 	for i, orderingKey := range orderingKeys {
 		args[i] = columns.Text(orderingKey)
 	}
+
 	statement := "UPDATE inbox SET state = 'ready' WHERE state = 'queued' AND id IN (SELECT (SELECT q.id FROM inbox q WHERE q.lane = l.column1 AND q.lane <> '' " +
 		"AND q.state IN ('ready', 'held', 'waiting', 'queued') ORDER BY q.id LIMIT 1) FROM (VALUES (?)" + strings.Repeat(", (?)", len(orderingKeys)-1) + ") AS l " +
 		"WHERE NOT EXISTS (SELECT 1 FROM inbox b WHERE b.lane = l.column1 AND b.lane <> '' AND b.state IN ('ready', 'held', 'waiting')))"
+
 	for range db.MaxTries {
 		err := in.pool.ExecAs(ctx, db.Working, func(g *gorm.DB) error { return g.Exec(statement, args...).Error })
 		if errors.Is(err, gorm.ErrDuplicatedKey) {

@@ -197,11 +197,13 @@ func (j *Journal) rows(where string, args ...any) (found []entry, err error) {
 	case err != nil:
 		return nil, fmt.Errorf("read journal: %w", err)
 	}
+
 	rows, err := pool.Query("SELECT "+entryColumns+" FROM entries WHERE "+where, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read journal: %w", err)
 	}
 	defer func() { _ = rows.Close() }()
+
 	for rows.Next() {
 		e := entry{Version: journalVersion}
 		if err := rows.Scan(&e.name, &e.AppID, &e.EnterpriseID, &e.TeamID, &e.UserID, &e.standing, &e.generation, &e.Box); err != nil {
@@ -209,6 +211,7 @@ func (j *Journal) rows(where string, args ...any) (found []entry, err error) {
 		}
 		found = append(found, e)
 	}
+
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("read journal: %w", err)
 	}
@@ -224,14 +227,17 @@ func (j *Journal) takeIn() (left []entry, err error) {
 	case err != nil:
 		return nil, err
 	}
+
 	files, err := os.ReadDir(j.folder) // sorted
 	if err != nil {
 		return nil, err
 	}
+
 	for _, file := range files {
 		if !file.Type().IsRegular() || !entryName.MatchString(file.Name()) {
 			continue
 		}
+
 		path := filepath.Join(j.folder, file.Name())
 		content, err := os.ReadFile(path)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -246,6 +252,7 @@ func (j *Journal) takeIn() (left []entry, err error) {
 			left = append(left, e)
 			continue
 		}
+
 		if err := e.write(pool); err != nil {
 			return nil, err
 		}
@@ -266,11 +273,13 @@ func (j *Journal) Unjournal(names ...string) error {
 	case err != nil:
 		return fmt.Errorf("%s: %w", doing, err)
 	}
+
 	tx, err := pool.Begin()
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
 	defer func() { _ = tx.Rollback() }()
+
 	for _, name := range names {
 		if !entryName.MatchString(name) {
 			return fmt.Errorf("%s: %q is not the name of an entry", doing, name)
@@ -282,6 +291,7 @@ func (j *Journal) Unjournal(names ...string) error {
 			return fmt.Errorf("%s: %w", doing, err)
 		}
 	}
+
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}

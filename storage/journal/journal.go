@@ -119,6 +119,7 @@ func (j *Journal) openFile() error {
 	if err := os.MkdirAll(j.folder, 0o700); err != nil {
 		return err
 	}
+
 	info, err := os.Stat(j.folder)
 	if err != nil {
 		return err
@@ -126,6 +127,7 @@ func (j *Journal) openFile() error {
 	if mode := info.Mode().Perm(); mode&0o022 != 0 {
 		return fmt.Errorf("other people on this machine may write to %s (mode %04o): run chmod 700 %s", j.folder, mode, j.folder)
 	}
+
 	// SQLite would make it for everybody to read.
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -141,6 +143,7 @@ func (j *Journal) openFile() error {
 		return err
 	}
 	pool.SetMaxOpenConns(1)
+
 	// The first pair would be a bad moment to find out that the disk is read-only.
 	_, err = pool.Exec(journalTables)
 	if err == nil {
@@ -164,6 +167,7 @@ func (j *Journal) use() (*sql.DB, error) {
 	if j.folder == "" {
 		return nil, ErrNone
 	}
+
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.pool != nil {

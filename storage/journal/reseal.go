@@ -50,10 +50,12 @@ func (j *Journal) reseal(e entry, erase bool) (changed, readable bool, err error
 	case !readable || !j.keys.Stale(&e.Box):
 		return false, readable, nil
 	}
+
 	box, err := j.keys.Seal(open, entryPlace(e.owner()))
 	if err != nil {
 		return false, true, err
 	}
+
 	pool, err := j.use()
 	if err != nil {
 		return false, true, err

@@ -40,6 +40,7 @@ func readKeyFile(path string) (*Keyring, error) {
 		return nil, err
 	}
 	defer f.Close()
+
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
@@ -50,6 +51,7 @@ func readKeyFile(path string) (*Keyring, error) {
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
 		return nil, fmt.Errorf("other people on this machine may read %s (mode %04o): run chmod 600 %s", path, mode, path)
 	}
+
 	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
 	if err != nil {
 		return nil, err
@@ -57,6 +59,7 @@ func readKeyFile(path string) (*Keyring, error) {
 	if len(bytes.TrimSpace(text)) == 0 {
 		return nil, fmt.Errorf("%s is empty: put back the one that the database was sealed with", path)
 	}
+
 	ring, err := ParseKeys(string(text))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -74,14 +77,17 @@ func makeKeyFile(path string) error {
 		return err
 	}
 	defer os.Remove(draft)
+
 	_, err = io.WriteString(f, NewKey()+"\n")
 	// A key that is lost in a power cut takes every secret with it, so it is on the disk before anybody uses it.
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
+
 	if err := os.Link(draft, path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
+
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

@@ -74,11 +74,13 @@ func ParseKeys(list string) (*Keyring, error) {
 	if strings.TrimSpace(list) == "" {
 		return nil, errors.New("parse keys: there is none: give 32 random bytes in base64")
 	}
+
 	var (
 		ring = new(Keyring)
 		bad  []string
 		seen = map[[keySize]byte]int{}
 	)
+
 	for i, entry := range strings.Split(list, ",") {
 		position := i + 1
 		entry = strings.TrimSpace(entry)
@@ -94,6 +96,7 @@ func ParseKeys(list string) (*Keyring, error) {
 			bad = append(bad, fmt.Sprintf("key %d has %d bytes, not %d", position, len(raw), keySize))
 			continue
 		}
+
 		if first, double := seen[[keySize]byte(raw)]; double {
 			bad = append(bad, fmt.Sprintf("key %d is the same as key %d", position, first))
 			continue
@@ -101,6 +104,7 @@ func ParseKeys(list string) (*Keyring, error) {
 		seen[[keySize]byte(raw)] = position
 		ring.keys = append(ring.keys, newRingKey(raw))
 	}
+
 	if bad != nil {
 		return nil, fmt.Errorf("parse keys: %s", strings.Join(bad, "; "))
 	}
@@ -210,6 +214,7 @@ func (k *Keyring) Open(box []byte, at Place) ([]byte, error) {
 	if k == nil || len(box) < boxHeader {
 		return nil, ErrSealed
 	}
+
 	version, header := box[0], boxHeader
 	switch {
 	case version == boxDerived && len(box) >= boxHeader+boxDerivedMore:
@@ -217,6 +222,7 @@ func (k *Keyring) Open(box []byte, at Place) ([]byte, error) {
 	case version != boxVersion:
 		return nil, ErrSealed
 	}
+
 	bound := at.bind(version)
 	for _, key := range k.keys { // ids are short: two keys may share one
 		if !bytes.Equal(key.id[:], box[1:boxHeader]) {

@@ -56,9 +56,11 @@ func Each(t *testing.T, test func(t *testing.T, s *Stage)) {
 func New(t *testing.T, database string) *Stage {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
+
 	// Whole seconds, and of today: Slack signs and dates with them.
 	clock := slacksim.NewManualClock(time.Now().Truncate(time.Second))
 	s := &Stage{T: t, Ctx: ctx, Clock: clock, Database: database, Keys: seal.NewKey(), Folder: t.TempDir() + "/journal"}
+
 	s.Slack = slacksim.New(slacksim.Config{Clock: clock, App: slacksim.App{ID: "A0RENEWAL1", Name: "Renewal",
 		ClientID: "1.2", ClientSecret: "client-secret", SigningSecret: "signing-secret", RedirectURLs: []string{Redirect},
 		TokenRotation: true, StrictRefresh: true, MessagesTab: true}})
@@ -66,6 +68,7 @@ func New(t *testing.T, database string) *Stage {
 	if err := s.Slack.Start("127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
+
 	t.Cleanup(func() {
 		for _, b := range s.Slack.Breaches() {
 			if !s.Breaches {
@@ -222,12 +225,15 @@ func (s *Stage) Snapshot() (back func()) {
 			}
 		}
 	}
+
 	do("CREATE TABLE old_connections AS SELECT * FROM connections", "CREATE TABLE old_users AS SELECT * FROM user_tokens",
 		"CREATE TABLE old_lines AS SELECT id FROM connection_history")
+
 	return func() {
 		s.T.Helper()
 		do("DELETE FROM connection_history WHERE id NOT IN (SELECT id FROM old_lines)", "DELETE FROM user_tokens",
 			"DELETE FROM connections WHERE id NOT IN (SELECT id FROM old_connections)")
+
 		// A row is put back in place, or its history would go with it.
 		columns := []string{}
 		rows, err := raw.QueryContext(s.Ctx, "SELECT * FROM old_connections WHERE 1 = 0")

@@ -28,11 +28,13 @@ func (u *Upkeep) Backup(ctx context.Context, file string) (size int64, err error
 	if _, err := os.Lstat(file); err == nil {
 		return 0, fmt.Errorf("%s: %s: %w", doing, file, ErrBackupFile)
 	}
+
 	folder, err := filepath.Abs(filepath.Dir(file))
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", doing, err)
 	}
 	draft := filepath.Join(folder, "."+filepath.Base(file)+"."+columns.NewID("new_"))
+
 	// SQLite would make it for everybody to read. It takes an empty file for a new one.
 	f, err := os.OpenFile(draft, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -42,6 +44,7 @@ func (u *Upkeep) Backup(ctx context.Context, file string) (size int64, err error
 		_ = os.Remove(draft)
 		_ = os.Remove(draft + "-journal") // of one that was interrupted
 	}()
+
 	_, err = u.pool.handle().ExecContext(ctx, "VACUUM INTO ?", draft)
 	if err == nil {
 		size, err = f.Seek(0, 2)

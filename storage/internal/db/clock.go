@@ -110,9 +110,11 @@ func (c *Clock) heard(t time.Time, asked, answered time.Duration) {
 func (c *Clock) Look() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+
 	at := c.elapsed()
 	ahead := c.machine().Round(0).Sub(c.wall.Add(at))
 	by := ahead - time.Duration(c.ahead.Load())
+
 	switch {
 	case by.Abs() < leastStep:
 		if c.doubtful != 0 {

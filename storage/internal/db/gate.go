@@ -35,6 +35,7 @@ func (g *gate) enter(ctx context.Context, p precedence) error {
 	if g == nil {
 		return nil
 	}
+
 	g.mu.Lock()
 	if !g.taken {
 		g.taken = true
@@ -44,6 +45,7 @@ func (g *gate) enter(ctx context.Context, p precedence) error {
 	turn := make(chan struct{})
 	g.waiting[p] = append(g.waiting[p], turn)
 	g.mu.Unlock()
+
 	select {
 	case <-turn:
 		return nil

@@ -75,6 +75,7 @@ func (l *FileLock) Take(database string, alone bool) error {
 	if l.file != nil && (l.alone || !alone) {
 		return nil
 	}
+
 	f := l.file
 	if f == nil {
 		var err error
@@ -82,6 +83,7 @@ func (l *FileLock) Take(database string, alone bool) error {
 			return fmt.Errorf("lock database: %w", err)
 		}
 	}
+
 	err := lockFile(f, alone)
 	switch {
 	case err == nil:
@@ -92,6 +94,7 @@ func (l *FileLock) Take(database string, alone bool) error {
 	default:
 		_ = lockFile(f, false) // who fails to get more may have lost what it had
 	}
+
 	if errors.Is(err, errLocked) {
 		return fmt.Errorf("%s: %w", database, ErrInUse)
 	}

@@ -70,11 +70,13 @@ func (u *Upkeep) Migrate(ctx context.Context, fits func() error) (applied int, e
 				return 0, err
 			}
 		}
+
 		n, err := u.migrate(ctx)
 		applied += n
 		if err == nil {
 			return applied, nil
 		}
+
 		// SQLite has no lock for this: of two processes that start together one loses the race for a table. Then the work is
 		// done or being done, so the loser looks again.
 		raced := u.pool.Dialect == DialectSQLite && try < MaxTries
@@ -118,12 +120,14 @@ func (u *Upkeep) lockMigrations(ctx context.Context) (unlock func(), err error) 
 			_ = tx.Rollback()
 		}
 	}()
+
 	// However the server bounds statements and idle transactions: this one waits, and then it waits for us.
 	for _, bound := range []string{"lock_timeout = '2min'", "statement_timeout = 0", "idle_in_transaction_session_timeout = 0"} {
 		if _, err := tx.ExecContext(ctx, "SET LOCAL "+bound); err != nil {
 			return nil, err
 		}
 	}
+
 	// A lock is the whole database's. Its number is made from the schema's name, so that two installations in one database
 	// don't wait for each other.
 	var schema string

@@ -137,9 +137,11 @@ func (db *Pool) connectorFor(config *pgx.ConnConfig, choosesServers, choosesMode
 			stdlib.OptionResetSession(func(_ context.Context, conn *pgx.Conn) error { return db.server.reuse(conn.PgConn()) }),
 		}
 	}
+
 	if choosesServers {
 		return connector{Connector: stdlib.GetConnector(*config, options(false)...)}
 	}
+
 	writes := *config
 	writes.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	return connector{

@@ -74,6 +74,7 @@ func kindOf(err error) error {
 	case passes(err):
 		return ErrAway
 	}
+
 	switch sqliteCode(err) & 0xff {
 	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR:
 		return ErrNotWritable
@@ -162,9 +163,11 @@ func (u *Upkeep) Ready(ctx context.Context) error {
 	case <-ctx.Done():
 		return u.unready(ctx, ctx.Err())
 	}
+
 	if err := u.pool.fileThere(); err != nil {
 		return err
 	}
+
 	switch err, known := u.pool.seen.verdict(); {
 	case err != nil:
 		return err
@@ -175,6 +178,7 @@ func (u *Upkeep) Ready(ctx context.Context) error {
 		}
 		return nil
 	}
+
 	if u.SchemaSeen() != nil {
 		if err := u.CheckSchema(ctx); errors.Is(err, ErrUnfit) {
 			return err
