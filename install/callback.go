@@ -28,7 +28,7 @@ func (f *flow) callback(w http.ResponseWriter, r *http.Request) {
 	back := arrival{state: query.Get("state"), code: query.Get("code"), refusal: query.Get("error"),
 		described: query.Get("error_description") != "", origin: origin(r), from: callerOf(r), at: f.now()}
 	switch {
-	case !f.cfg.ByConsent:
+	case !f.cfg.Mode.Consents():
 		f.pages.show(w, r, f.pages.of(outcomeSingleWorkspace, links.NewRef()))
 		return
 	case back.code == "" && back.refusal == "":

@@ -119,7 +119,7 @@ func (cs *consents) giveBack(ctx context.Context, c connection.Connection, pairs
 		cs.log.WarnContext(ctx, "access that was refused is not given back where others may rely on it", "key", c.Key.String(), "connection", was.ID, "cause", err)
 		return []string{"Slack still lists " + cs.cfg.App.Name + " there, because it was connected before."}
 	}
-	said, err := cs.cfg.Watch.Uninstall(ctx, c)
+	said, err := cs.cfg.Watch.Leaving.Uninstall(ctx, c)
 	if err == nil {
 		return []string{"What you allowed was given back."}
 	}

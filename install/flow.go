@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slack-go/slack"
 	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
 
@@ -18,6 +17,7 @@ import (
 	"github.com/switchboard-go/switchboard/install/links"
 	"github.com/switchboard-go/switchboard/install/slackapi"
 	"github.com/switchboard-go/switchboard/install/tokens"
+	"github.com/switchboard-go/switchboard/install/watch"
 )
 
 const (
@@ -57,20 +57,6 @@ type flowStore interface {
 	CheckAnyKey(ctx context.Context) error
 }
 
-// watcher is what looks after connections once they are there, as far as a flow needs it. The methods are as in Installer.
-type watcher interface {
-	Client(c connection.Connection) *slack.Client
-	Disconnect(ctx context.Context, k connection.Key, by connection.Actor) (said string, err error)
-	// Uninstall asks Slack to remove the app. err is nil when it is gone, now or before.
-	Uninstall(ctx context.Context, c connection.Connection) (said string, err error)
-	AddToWorkspacesURL(k connection.Key) string
-}
-
-// greeter writes to the person who installed, once per install. Its error fails nothing.
-type greeter interface {
-	Welcome(ctx context.Context, client *slack.Client, c connection.Connection) error
-}
-
 // flowConfig is what a flow works with. It is not changed afterwards.
 type flowConfig struct {
 	App          App
@@ -82,19 +68,17 @@ type flowConfig struct {
 	Closed       bool     // workspaces that are not connected may not connect, but for those in Admit
 	Admit        []string // ids of workspaces (T…) and organisations (E…)
 
-	// ByConsent: people install the app. Else it has one workspace by a given token, and the pages say that.
-	ByConsent bool
-	// Renews reports whether the app's credentials renew the tokens of a key.
-	Renews   func(k connection.Key) bool
-	Messages greeter // nil: nobody is written to
 	// Ended is told of each page that a person was shown, by outcome ("" where it ends nothing) and reason: see endings.
 	Ended func(o Outcome, reason string)
+
+	Mode     watch.Mode
+	Messages watch.Messages // nil: nobody is written to
 
 	Store  flowStore
 	Slack  *slackapi.API
 	Links  *links.Links
 	Tokens *tokens.Keeper
-	Watch  watcher
+	Watch  *watch.Watch
 	Log    *slog.Logger
 	Now    func() time.Time
 }

@@ -116,12 +116,8 @@ func New(cfg Config) (*Installer, error) {
 	in.flow = newFlow(flowConfig{
 		App: cfg.App, ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret, AppID: cfg.AppID,
 		Scopes: cfg.Scopes, UserScopes: cfg.UserScopes, Closed: cfg.Closed, Admit: cfg.Admit,
-		ByConsent: in.mode.Consents(), Renews: in.mode.Renews, Messages: cfg.Messages, Ended: numbers.ended,
+		Mode: in.mode, Messages: cfg.Messages, Ended: numbers.ended, Watch: in.watch,
 		Store: in.store, Slack: in.slack, Links: in.links, Tokens: in.tokens, Log: in.log, Now: in.now,
-		Watch: struct {
-			*watch.Connections
-			*watch.Leaving
-		}{in.watch.Connections, in.watch.Leaving},
 	})
 	return in, nil
 }

@@ -46,7 +46,7 @@ func (ps *pages) landing(w http.ResponseWriter, r *http.Request) {
 		Style        template.CSS
 		Script       template.JS
 	}{
-		App: cfg.App, Scopes: cfg.Scopes, InstallURL: cfg.Links.PublicURL + "/slack/install", Single: !cfg.ByConsent,
+		App: cfg.App, Scopes: cfg.Scopes, InstallURL: cfg.Links.PublicURL + "/slack/install", Single: !cfg.Mode.Consents(),
 		Closed: cfg.Closed && len(cfg.Admit) == 0, Some: cfg.Closed && len(cfg.Admit) > 0, Ask: ps.support(""),
 		IT: ps.itBlock(), Request: ps.adminMessage(), Style: template.CSS(pageStyle), Script: template.JS(pageScript),
 	})
@@ -70,7 +70,7 @@ func (ps *pages) landingFacts() map[string]any {
 		"support_url": app.SupportURL, "privacy_url": app.PrivacyURL, "terms_url": app.TermsURL,
 	}
 	switch {
-	case !ps.cfg.ByConsent:
+	case !ps.cfg.Mode.Consents():
 		delete(facts, "install_url")
 		facts["reason"] = outcomeSingleWorkspace.reason
 	case ps.cfg.Closed:

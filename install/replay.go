@@ -136,7 +136,7 @@ func (cs *consents) compareConsent(
 	case seen.State == connection.Removed && !seen.StateSince.Before(c.AuthorizedAt):
 		return p, fateSuperseded, nil
 	}
-	renewable := cs.cfg.Renews(c.Key) && seen.State != connection.Paused
+	renewable := cs.cfg.Mode.Renews(c.Key) && seen.State != connection.Paused
 	return cs.contest(ctx, p, seen.AuthorizedAt, seen.TokenPair, seen.Usable(), renewable)
 }
 
@@ -240,7 +240,7 @@ func (cs *consents) compareGrant(
 		return p, "", nil
 	}
 	works := seen.Token != "" && seen.Reason == connection.ReasonNone
-	return cs.contest(ctx, p, seen.GrantedAt, seen.TokenPair, works, cs.cfg.Renews(p.Key))
+	return cs.contest(ctx, p, seen.GrantedAt, seen.TokenPair, works, cs.cfg.Mode.Renews(p.Key))
 }
 
 // storePersonOver is storeOver for one person's token.

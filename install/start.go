@@ -28,7 +28,7 @@ var teamID = regexp.MustCompile(`^T[A-Z0-9]{2,20}$`)
 // number. It is also the Marketplace's direct install address, which must answer 302 to Slack.
 func (f *flow) start(w http.ResponseWriter, r *http.Request) {
 	s := links.State{Ref: links.NewRef(), Started: f.now().UnixMicro(), Origin: origin(r), Nonce: links.NewNonce()}
-	if !f.cfg.ByConsent {
+	if !f.cfg.Mode.Consents() {
 		f.pages.show(w, r, f.pages.of(outcomeSingleWorkspace, s.Ref))
 		return
 	}

@@ -79,7 +79,7 @@ func (f *flow) success(ctx context.Context, i installed, ref string) *page {
 // welcome calls Messages.Welcome, again where another install took the token meanwhile.
 func (f *flow) welcome(ctx context.Context, c connection.Connection) error {
 	for {
-		err := f.cfg.Messages.Welcome(ctx, f.cfg.Watch.Client(c), c)
+		err := f.cfg.Messages.Welcome(ctx, f.cfg.Watch.Connections.Client(c), c)
 		if slackapi.SlackError(err) != connection.ReasonTokenExpired {
 			return err
 		}
@@ -123,7 +123,7 @@ func (f *flow) LearnNames(ctx context.Context, c *connection.Connection) {
 
 // askNames asks Slack for as much as c allows, at the same time.
 func (f *flow) askNames(ctx context.Context, c connection.Connection) (learned names) {
-	client := f.cfg.Watch.Client(c)
+	client := f.cfg.Watch.Connections.Client(c)
 	var work sync.WaitGroup
 	if slices.Contains(c.Scopes, "team:read") && !c.Org() {
 		work.Go(func() {
@@ -314,7 +314,7 @@ func (ps *pages) whereNext(p *page, i installed, missing []connection.Scope) {
 	case links.ChannelID.MatchString(i.request.Back):
 		p.Primary = action{Label: "Back to where you were in Slack", URL: ps.slackPage("channel", i.request.Back, c.TeamID)}
 	case c.Org():
-		p.Primary = action{Label: "Add it to workspaces", URL: ps.cfg.Watch.AddToWorkspacesURL(c.Key)}
+		p.Primary = action{Label: "Add it to workspaces", URL: ps.cfg.Watch.Connections.AddToWorkspacesURL(c.Key)}
 	case len(missing) > 0:
 		p.Primary.Label = "Continue in Slack"
 		p.Primary, rest = rest, p.Primary

@@ -134,7 +134,7 @@ func (un *undo) claim(ctx context.Context, u *undoing, browser []byte) *page {
 
 // remove has the app of an install that is undone removed at Slack, and its access erased.
 func (un *undo) remove(ctx context.Context, u undoing) *page {
-	said, err := un.cfg.Watch.Disconnect(ctx, u.c.Key, connection.Person(u.asked.By))
+	said, err := un.cfg.Watch.Leaving.Disconnect(ctx, u.c.Key, connection.Person(u.asked.By))
 	undone := outcomeUndone
 	gone := said == "ok" || said == connection.ReasonAccountInactive || said == connection.ReasonTokenRevoked
 	level, doing, after := slog.LevelWarn, "undo install", outcomeUndoRefused
