@@ -52,9 +52,6 @@ func ExchangeCode(slack interface{ URL() string }, back, redirect, secret string
 // Renewals and Installs are the budgets of oauth.v2.access.
 var Renewals, Installs = tokens.Renewals, tokens.Installs
 
-// CallerOf is whom a request counts for.
-func CallerOf(r *http.Request) string { return callerOf(r) }
-
 // Callers is how many callers are remembered.
 func (in *Installer) Callers() int { return in.flow.Callers() }
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/links"
+	"github.com/switchboard-go/switchboard/install/oauth"
 	"github.com/switchboard-go/switchboard/install/slackapi"
 	"github.com/switchboard-go/switchboard/install/tokens"
 	"github.com/switchboard-go/switchboard/install/watch"
@@ -57,8 +58,12 @@ type Config struct {
 	Messages Messages
 }
 
-// What a program gives and is given most is of package watch, and goes by these names, too.
+// What a program gives and is given most is of packages oauth and watch, and goes by these names, too.
 type (
+	// App is how the app presents itself on the pages.
+	App = oauth.App
+	// Commands are what people can type in Slack about the connection.
+	Commands = oauth.Commands
 	// Health is the answer to "is it working?", ready to be shown.
 	Health = watch.Health
 	// Messages writes to people about their connection, in the app's own words.
@@ -79,7 +84,7 @@ type Installer struct {
 	links  *links.Links
 	tokens *tokens.Keeper
 	watch  *watch.Watch
-	flow   *flow
+	flow   *oauth.Flow
 	mode   watch.Mode
 	log    *slog.Logger
 	now    func() time.Time
@@ -113,7 +118,7 @@ func New(cfg Config) (*Installer, error) {
 		Mode: in.mode, Messages: cfg.Messages, SweepAttempts: in.sweepAttempts,
 		Store: in.store, Slack: in.slack, Links: in.links, Tokens: in.tokens, Log: in.log, Now: in.now, Observer: numbers,
 	})
-	in.flow = newFlow(flowConfig{
+	in.flow = oauth.New(oauth.Config{
 		App: cfg.App, ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret, AppID: cfg.AppID,
 		Scopes: cfg.Scopes, UserScopes: cfg.UserScopes, Closed: cfg.Closed, Admit: cfg.Admit,
 		Mode: in.mode, Messages: cfg.Messages, Ended: numbers.ended, Watch: in.watch,

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/oauth"
 	"github.com/switchboard-go/switchboard/install/slackapi"
 	"github.com/switchboard-go/switchboard/install/watch"
 )
@@ -110,13 +111,13 @@ func (m *metrics) begin() {
 		}
 	}
 
-	for _, e := range endings() {
+	for _, e := range oauth.Endings() {
 		m.installs.WithLabelValues(cmp.Or(string(e.Outcome), endsNothing), e.Reason)
 	}
 }
 
 // ended counts a page of the flow.
-func (m *metrics) ended(o Outcome, reason string) {
+func (m *metrics) ended(o oauth.Outcome, reason string) {
 	m.installs.WithLabelValues(cmp.Or(string(o), endsNothing), reason).Inc()
 }
 

@@ -41,10 +41,10 @@ func TestCountersAreThereAtZero(t *testing.T) {
 	}
 
 	outcomes := map[string]string{"": "none", "OutcomeRefused": "refused", "OutcomeFailed": "failed", "undoneOutcome": "undone"}
-	for _, m := range found(t, "outcomes.go", `reason: "(\w+)", status: http\.\w+,(?: outcome: (\w+),)?`) {
+	for _, m := range found(t, "oauth/outcomes.go", `reason: "(\w+)", status: http\.\w+,(?: outcome: (\w+),)?`) {
 		want = append(want, "switchboard_install_attempts_total "+outcomes[m[2]]+" "+m[1])
 	}
-	for _, m := range found(t, "success.go", `h\.reason(?:, h\.\w+)* = "(\w+)"|reason: "(\w+)"`) {
+	for _, m := range found(t, "oauth/success.go", `h\.reason(?:, h\.\w+)* = "(\w+)"|reason: "(\w+)"`) {
 		reason, outcome := m[1], " reconnected "
 		if reason == "" {
 			reason, outcome = m[2], " connected "
@@ -59,7 +59,7 @@ func TestCountersAreThereAtZero(t *testing.T) {
 	}
 }
 
-// found is what a pattern matches in a file of this folder: at least five times, or it fits no longer.
+// found is what a pattern matches in a file below this folder: at least five times, or it fits no longer.
 func found(t *testing.T, file, pattern string) [][]string {
 	t.Helper()
 	text, err := os.ReadFile(file)

@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync"
@@ -22,6 +21,7 @@ import (
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/links"
+	"github.com/switchboard-go/switchboard/install/oauth"
 	"github.com/switchboard-go/switchboard/install/slackapi"
 	"github.com/switchboard-go/switchboard/slacksim"
 	"github.com/switchboard-go/switchboard/storage/seal"
@@ -230,7 +230,7 @@ func TestStateOfTheReleaseBefore(t *testing.T) {
 			t.Helper()
 			v = r.visitor(in)
 			now, state, browser := r.clock.Now(), "", ""
-			a := install.Attempt{Ref: install.NewRef(), StartedAt: now, ExpiresAt: now.Add(10 * time.Minute)}
+			a := oauth.Attempt{Ref: install.NewRef(), StartedAt: now, ExpiresAt: now.Add(10 * time.Minute)}
 			state, a.StateHash = secret()
 			browser, a.BrowserHash = secret()
 			if err := in.db.BeginAttempt(r.ctx, a); err != nil {
@@ -568,36 +568,6 @@ func TestFreeEndingsAreNotRecordedForEver(t *testing.T) {
 	}
 	if n := r.rows("install_attempts"); n == 0 || n > 130 {
 		t.Errorf("%d rows", n)
-	}
-}
-
-// A caller is who the nearest proxy names, or whoever connects; behind a proxy that names nobody there is no telling.
-func TestCallers(t *testing.T) {
-	for want, request := range map[string]struct{ remote, forwarded string }{
-		"192.0.2.7":              {"192.0.2.7:4000", ""},
-		"192.0.2.1 198.51.100.3": {"192.0.2.1:4000", "10.9.9.9, 198.51.100.3"},
-		"10.0.0.1 198.51.100.3":  {"10.0.0.1:4000", "9.9.9.9,198.51.100.3:5555"},
-		"2001:db8:1:2::/64":      {"[2001:db8:1:2:3:4:5:6]:4000", ""},
-		"127.0.0.1 192.0.2.9":    {"127.0.0.1:4000", "::ffff:192.0.2.9"},
-	} {
-		r := httptest.NewRequest(http.MethodGet, redirect, nil)
-		r.RemoteAddr = request.remote
-		if request.forwarded != "" {
-			r.Header.Set("X-Forwarded-For", request.forwarded)
-		}
-		if got := install.CallerOf(r); got != want {
-			t.Errorf("%+v: %q, not %q", request, got, want)
-		}
-	}
-	for _, remote := range []string{"127.0.0.1:1", "10.1.2.3:1", "[::1]:1", "[fd00::1]:1", "@", ""} {
-		r := httptest.NewRequest(http.MethodGet, redirect, nil)
-		r.RemoteAddr = remote
-		for _, forwarded := range []string{"", "10.0.0.8", "unknown", "::1"} {
-			r.Header.Set("X-Forwarded-For", forwarded)
-			if got := install.CallerOf(r); got != "" {
-				t.Errorf("%s for %q: %q", remote, forwarded, got)
-			}
-		}
 	}
 }
 

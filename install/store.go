@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/switchboard-go/switchboard/install/connection"
-	"github.com/switchboard-go/switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/install/oauth"
 	"github.com/switchboard-go/switchboard/install/tokens"
 	"github.com/switchboard-go/switchboard/install/watch"
 )
@@ -19,32 +19,7 @@ import (
 type Store interface {
 	tokens.Store
 	watch.Store
-
-	// Put makes c the connection of c.Key, in one statement or transaction that is right under any concurrency: one row,
-	// one id. A new row gets an id, CreatedAt = c.InstalledAt and Installs = 1; an existing row becomes what its Consent
-	// method says. It returns the row as it now is, and as it was before (nil: there was none).
-	Put(ctx context.Context, c connection.Connection) (now connection.Connection, before *connection.Connection, err error)
-	// Add is Put for a key without a row, which gets c's ID if there is one: it had a row that was lost. ErrExists, and
-	// nothing changed, when there is one. A refresh token without a time for its renewal gets one.
-	Add(ctx context.Context, c connection.Connection) (connection.Connection, error)
-	// AddUser makes u the token of u.TokenOwner, on the connection of exactly u.Key. ErrExists when there is one already;
-	// ErrNotFound when there is no such connection, or it is removed.
-	AddUser(ctx context.Context, u connection.UserToken) error
-
-	// Refill makes b full again, as if nobody had spent of it.
-	Refill(ctx context.Context, b slackapi.Budget) error
-	// Available reports whether Take would give one call now, and takes none.
-	Available(ctx context.Context, b slackapi.Budget, now time.Time) (bool, error)
-	// Mark returns a place in the order of what is stored: every consent that was stored by now comes before it
-	// (Connection.Asked).
-	Mark(ctx context.Context) (connection.Mark, error)
-
-	AttemptStore
-
-	// Ready reports whether the database answers and has the schema this program needs.
-	Ready(ctx context.Context) error
-	// CheckAnyKey looks for one secret that the keys at hand can open. ErrWrongKeys when there are secrets and no such one.
-	CheckAnyKey(ctx context.Context) error
+	oauth.Store
 
 	// History returns the newest lines of a connection, newest first, at most n.
 	History(ctx context.Context, connectionID string, n int) ([]connection.Change, error)

@@ -10,8 +10,8 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
-	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/oauth"
 	"github.com/switchboard-go/switchboard/storage/internal/columns"
 	"github.com/switchboard-go/switchboard/storage/internal/db"
 )
@@ -21,7 +21,7 @@ type attempts struct{ pool *db.Pool }
 
 // BeginAttempt is install.Store's. A row that is there and unused is one of the release before, which kept it from the start on, or
 // one whose state was given back.
-func (s attempts) BeginAttempt(ctx context.Context, a install.Attempt) error {
+func (s attempts) BeginAttempt(ctx context.Context, a oauth.Attempt) error {
 	const doing = "begin attempt"
 	if len(a.StateHash) == 0 {
 		return fmt.Errorf("%s: it has no state hash", doing)
@@ -45,25 +45,25 @@ func (s attempts) BeginAttempt(ctx context.Context, a install.Attempt) error {
 	case err != nil:
 		return db.Fault(ctx, doing, err)
 	case !won:
-		return install.ErrStateUsed
+		return oauth.ErrStateUsed
 	}
 	return nil
 }
 
 // GetAttempt is install.Store's.
-func (s attempts) GetAttempt(ctx context.Context, stateHash []byte) (install.Attempt, error) {
+func (s attempts) GetAttempt(ctx context.Context, stateHash []byte) (oauth.Attempt, error) {
 	var rows []attemptRow
 	if err := s.pool.Read.WithContext(ctx).Where("state_hash = ?", append([]byte{}, stateHash...)).Limit(1).Find(&rows).Error; err != nil {
-		return install.Attempt{}, db.Fault(ctx, "find attempt", err)
+		return oauth.Attempt{}, db.Fault(ctx, "find attempt", err)
 	}
 	if len(rows) == 0 {
-		return install.Attempt{}, connection.ErrNotFound
+		return oauth.Attempt{}, connection.ErrNotFound
 	}
 	return rows[0].attempt(), nil
 }
 
 // EndAttempt is install.Store's. The attempt is found by its StateHash.
-func (s attempts) EndAttempt(ctx context.Context, a install.Attempt) error {
+func (s attempts) EndAttempt(ctx context.Context, a oauth.Attempt) error {
 	var found int64
 	row := attemptRowOf(a)
 	err := s.pool.Transact(ctx, func(tx *gorm.DB) error {
@@ -82,7 +82,7 @@ func (s attempts) EndAttempt(ctx context.Context, a install.Attempt) error {
 }
 
 // Attempts returns the newest attempts, newest first, at most n.
-func (s attempts) Attempts(ctx context.Context, n int) ([]install.Attempt, error) {
+func (s attempts) Attempts(ctx context.Context, n int) ([]oauth.Attempt, error) {
 	if n <= 0 {
 		return nil, nil
 	}
@@ -90,7 +90,7 @@ func (s attempts) Attempts(ctx context.Context, n int) ([]install.Attempt, error
 	if err := s.pool.Read.WithContext(ctx).Order("started_at DESC, id DESC").Limit(n).Find(&rows).Error; err != nil {
 		return nil, db.Fault(ctx, "list attempts", err)
 	}
-	attempts := make([]install.Attempt, len(rows))
+	attempts := make([]oauth.Attempt, len(rows))
 	for i := range rows {
 		attempts[i] = rows[i].attempt()
 	}

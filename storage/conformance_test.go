@@ -22,6 +22,7 @@ import (
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/links"
+	"github.com/switchboard-go/switchboard/install/oauth"
 	"github.com/switchboard-go/switchboard/install/slackapi"
 	"github.com/switchboard-go/switchboard/storage/internal/storetest"
 	"github.com/switchboard-go/switchboard/storage/storagetest"
@@ -763,20 +764,20 @@ func testEveryField(t *testing.T, f storetest.Fixture) {
 	}
 }
 
-func attempt(name string, started time.Time) install.Attempt {
+func attempt(name string, started time.Time) oauth.Attempt {
 	state, browser := sha256.Sum256([]byte(name)), sha256.Sum256([]byte("browser "+name))
-	return install.Attempt{Ref: name, StateHash: state[:], BrowserHash: browser[:], StartedAt: started,
+	return oauth.Attempt{Ref: name, StateHash: state[:], BrowserHash: browser[:], StartedAt: started,
 		ExpiresAt: started.Add(10 * time.Minute), TeamHint: "T1", BoundTo: "con_1",
 		LinkHash: []byte("link"), Request: links.GrantRequest{Scopes: []string{"chat:write", "files:write"}, Back: "C1"}, Origin: "https://bot.example.com"}
 }
 
 // back is a, with its browser sent back by Slack.
-func back(a install.Attempt, at time.Time) install.Attempt {
+func back(a oauth.Attempt, at time.Time) oauth.Attempt {
 	a.ReturnedAt, a.AnswerHash = at, []byte("answer")
 	return a
 }
 
-func start(t *testing.T, db install.Store, a install.Attempt) install.Attempt {
+func start(t *testing.T, db install.Store, a oauth.Attempt) oauth.Attempt {
 	t.Helper()
 	if err := db.BeginAttempt(t.Context(), a); err != nil {
 		t.Fatal(err)
@@ -786,14 +787,14 @@ func start(t *testing.T, db install.Store, a install.Attempt) install.Attempt {
 
 func testAttempts(t *testing.T, f storetest.Fixture) {
 	clearAttempts(t, f)
-	var want []install.Attempt
+	var want []oauth.Attempt
 	for i := range 5 {
 		// The last two start at the same moment: then the later call is the newer attempt.
 		a := start(t, f, attempt(fmt.Sprintf("list-%d", i), storetest.T0.Add(time.Duration(min(i, 3))*time.Second)))
 		want = slices.Insert(want, 0, a)
 	}
 	ended := want[2]
-	ended.EndedAt, ended.Outcome, ended.Reason = storetest.T0.Add(time.Minute), install.OutcomeRefused, "access_denied"
+	ended.EndedAt, ended.Outcome, ended.Reason = storetest.T0.Add(time.Minute), oauth.OutcomeRefused, "access_denied"
 	ended.ConnectionID, ended.TeamID, ended.UserID = "con_2", "T2", "U2"
 	want[2] = ended
 	ended.Ref, ended.TeamHint, ended.BrowserHash = "not", "written", nil
@@ -805,14 +806,14 @@ func testAttempts(t *testing.T, f storetest.Fixture) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(want[:max(0, min(n, 5))], append([]install.Attempt{}, got...), cmpopts.EquateEmpty()); diff != "" {
+		if diff := cmp.Diff(want[:max(0, min(n, 5))], append([]oauth.Attempt{}, got...), cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("the newest %d (-want +got):\n%s", n, diff)
 		}
 	}
 	if err := f.EndAttempt(t.Context(), attempt("nobody's", storetest.T0)); err != connection.ErrNotFound {
 		t.Errorf("ending an unknown attempt: %v", err)
 	}
-	if err := f.BeginAttempt(t.Context(), install.Attempt{Ref: "x", StartedAt: storetest.T0}); err == nil {
+	if err := f.BeginAttempt(t.Context(), oauth.Attempt{Ref: "x", StartedAt: storetest.T0}); err == nil {
 		t.Error("an attempt without a state was kept")
 	}
 	hint := attempt("hint", storetest.T0)
@@ -821,7 +822,7 @@ func testAttempts(t *testing.T, f storetest.Fixture) {
 }
 
 func testBeginAttempt(t *testing.T, f storetest.Fixture) {
-	found := func(what string, want install.Attempt) {
+	found := func(what string, want oauth.Attempt) {
 		t.Helper()
 		got, err := f.GetAttempt(t.Context(), want.StateHash)
 		if err != nil {
@@ -834,20 +835,20 @@ func testBeginAttempt(t *testing.T, f storetest.Fixture) {
 	// One that was recorded from its start on, as the release before did; and one that begins when it comes back.
 	old, fresh := start(t, f, attempt("old", storetest.T0)), attempt("fresh", storetest.T0)
 	found("unused", old)
-	for _, a := range []install.Attempt{old, fresh} {
+	for _, a := range []oauth.Attempt{old, fresh} {
 		a = start(t, f, back(a, storetest.T0.Add(time.Minute)))
 		found("used", a)
 		// Used stays used, and what was written down first stays.
 		for _, at := range []time.Time{storetest.T0.Add(2 * time.Minute), {}} {
 			later := back(a, at)
 			later.Ref, later.AnswerHash = "later", []byte("another")
-			if err := f.BeginAttempt(t.Context(), later); err != install.ErrStateUsed {
+			if err := f.BeginAttempt(t.Context(), later); err != oauth.ErrStateUsed {
 				t.Errorf("the second time: %v", err)
 			}
 			found("the second time", a)
 		}
 		// Given back, because Slack was not asked: it is recorded how that ended, and it can be used again, once.
-		a.ReturnedAt, a.AnswerHash, a.EndedAt, a.Outcome, a.Reason = time.Time{}, nil, storetest.T0.Add(time.Hour), install.OutcomeFailed, "records_unavailable"
+		a.ReturnedAt, a.AnswerHash, a.EndedAt, a.Outcome, a.Reason = time.Time{}, nil, storetest.T0.Add(time.Hour), oauth.OutcomeFailed, "records_unavailable"
 		if err := f.EndAttempt(t.Context(), a); err != nil {
 			t.Fatal(err)
 		}
@@ -855,7 +856,7 @@ func testBeginAttempt(t *testing.T, f storetest.Fixture) {
 		a.EndedAt, a.Outcome, a.Reason = time.Time{}, "", ""
 		a = start(t, f, back(a, storetest.T0.Add(3*time.Minute)))
 		found("used again", a)
-		if err := f.BeginAttempt(t.Context(), a); err != install.ErrStateUsed {
+		if err := f.BeginAttempt(t.Context(), a); err != oauth.ErrStateUsed {
 			t.Errorf("used again, twice: %v", err)
 		}
 	}
@@ -878,7 +879,7 @@ func testBeginAttemptOnce(t *testing.T, f storetest.Fixture) {
 			switch err := f.BeginAttempt(t.Context(), back(a, storetest.T0.Add(time.Duration(i+1)*time.Second))); {
 			case err == nil:
 				won.Add(1)
-			case err != install.ErrStateUsed:
+			case err != oauth.ErrStateUsed:
 				t.Errorf("round %d: %v", round, err)
 			}
 		})
@@ -906,7 +907,7 @@ func testSweepAttempts(t *testing.T, f storetest.Fixture) {
 	}
 	// One in which Slack named somebody is kept longer than those of strangers, whose codes were their own inventions.
 	named := start(t, f, back(left[0], storetest.T0.Add(time.Minute)))
-	named.UserID, named.Outcome = "U1", install.OutcomeRefused
+	named.UserID, named.Outcome = "U1", oauth.OutcomeRefused
 	if err := f.EndAttempt(t.Context(), named); err != nil {
 		t.Fatal(err)
 	}

@@ -10,9 +10,9 @@ import (
 
 	"gorm.io/gorm"
 
-	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/links"
+	"github.com/switchboard-go/switchboard/install/oauth"
 	"github.com/switchboard-go/switchboard/storage/internal/columns"
 	"github.com/switchboard-go/switchboard/storage/internal/db"
 	"github.com/switchboard-go/switchboard/storage/seal"
@@ -253,7 +253,7 @@ func writeRow(tx *gorm.DB, row sealedRow, changed []int) error {
 	return nil
 }
 
-func attemptRowOf(a install.Attempt) attemptRow {
+func attemptRowOf(a oauth.Attempt) attemptRow {
 	return attemptRow{
 		Ref: columns.Text(a.Ref), StateHash: append([]byte{}, a.StateHash...), BrowserHash: append([]byte{}, a.BrowserHash...),
 		AnswerHash: append([]byte{}, a.AnswerHash...),
@@ -266,12 +266,12 @@ func attemptRowOf(a install.Attempt) attemptRow {
 	}
 }
 
-func (r *attemptRow) attempt() install.Attempt {
-	return install.Attempt{
+func (r *attemptRow) attempt() oauth.Attempt {
+	return oauth.Attempt{
 		Ref: r.Ref, StateHash: r.StateHash, BrowserHash: r.BrowserHash, AnswerHash: r.AnswerHash,
 		StartedAt: columns.Moment(r.StartedAt), ExpiresAt: columns.Moment(r.ExpiresAt), ReturnedAt: columns.Moment(r.ReturnedAt),
 		EndedAt: columns.Moment(r.EndedAt), TeamHint: r.TeamHint, BoundTo: r.BoundTo,
-		Outcome: install.Outcome(r.Outcome), Reason: r.Reason,
+		Outcome: oauth.Outcome(r.Outcome), Reason: r.Reason,
 		ConnectionID: r.ConnectionID, TeamID: r.TeamID, UserID: r.UserID,
 		LinkHash: r.LinkHash, Request: links.GrantRequest{Scopes: columns.Scopes(r.WishScopes), Back: r.WishBack}, Origin: r.Origin,
 	}

@@ -59,6 +59,7 @@ var mayImport = map[string][]string{
 	"install/links":      {"install/connection"},
 	"install/tokens":     {"install/connection", "install/slackapi"},
 	"install/watch":      {"install/connection", "install/slackapi", "install/links", "install/tokens"},
+	"install/oauth":      {"install/connection", "install/slackapi", "install/links", "install/tokens", "install/watch"},
 	"install":            {"install/..."},
 	"bot":                {"install/...", "internal/loopback"},
 	"commands":           {"install/...", "bot", "commands/connection"},
@@ -141,7 +142,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		}
 		for _, imported := range p.Imports {
 			if ours := roomOf(imported); ours != "" && !known(allowed, ours) {
-				t.Errorf("%s imports %s: the direction is install/connection, slackapi, links, tokens, watch, install, bot, "+
+				t.Errorf("%s imports %s: the direction is install/connection, slackapi, links, tokens, watch, oauth, install, bot, "+
 					"internal/server, internal/cli, the module's root, cmd; storage and slacksim are known to internal/ and tests alone", room, ours)
 			}
 			for _, f := range forbidden {
@@ -170,7 +171,7 @@ var ofOurApp = regexp.MustCompile(`Switchboard|/connection|switchboard [a-z]+ [a
 func TestTheLibraryNamesNoAppOfOurs(t *testing.T) {
 	t.Parallel()
 	for _, room := range []string{".", "internal/cli", "internal/server", "slacksim/web", "install/connection", "install/slackapi",
-		"install/links", "install/tokens", "install/watch", "install/mrkdwn", "install/messages", "commands/connection", "install", "install/pages", "bot", "storage", "storage/inbox", "storage/journal",
+		"install/links", "install/tokens", "install/watch", "install/mrkdwn", "install/messages", "commands/connection", "install/oauth", "install/oauth/pages", "install", "bot", "storage", "storage/inbox", "storage/journal",
 		"storage/seal", "storage/internal/columns", "storage/internal/db", "storage/internal/db/migrations/postgres",
 		"storage/internal/db/migrations/sqlite"} {
 		files, err := filepath.Glob(filepath.Join("..", "..", filepath.FromSlash(room), "*"))

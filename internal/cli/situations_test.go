@@ -17,6 +17,7 @@ import (
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/links"
+	"github.com/switchboard-go/switchboard/install/oauth"
 	"github.com/switchboard-go/switchboard/slacksim"
 	"github.com/switchboard-go/switchboard/storage"
 	"github.com/switchboard-go/switchboard/storage/seal"
@@ -38,7 +39,7 @@ func (w *world) store() *storage.DB {
 }
 
 // attempt finds the record of a page's reference.
-func (w *world) attempt(db *storage.DB, ref string) install.Attempt {
+func (w *world) attempt(db *storage.DB, ref string) oauth.Attempt {
 	w.t.Helper()
 	all, err := db.Attempts(context.Background(), 100)
 	if err != nil {
@@ -49,7 +50,7 @@ func (w *world) attempt(db *storage.DB, ref string) install.Attempt {
 			return a
 		}
 	}
-	return install.Attempt{}
+	return oauth.Attempt{}
 }
 
 // jsonPage is the twin that tools read.
@@ -170,7 +171,7 @@ func TestSuccessSituations(t *testing.T) {
 		}
 		back := b.consent(b.begin("/slack/install"), dana, slacksim.Choice{})
 		first := reason("first", b.get(back), "connected")
-		if got := w.attempt(db, first.Ref); got.Outcome != install.OutcomeConnected || got.ConnectionID != first.Connection || got.UserID != dana {
+		if got := w.attempt(db, first.Ref); got.Outcome != oauth.OutcomeConnected || got.ConnectionID != first.Connection || got.UserID != dana {
 			t.Errorf("record: %+v", got)
 		}
 		reason("reload", b.get(back), "already_finished")

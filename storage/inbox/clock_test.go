@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/switchboard-go/switchboard/bot"
-	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/oauth"
 	"github.com/switchboard-go/switchboard/storage/inbox"
 	"github.com/switchboard-go/switchboard/storage/internal/storetest"
 	"github.com/switchboard-go/switchboard/storage/storagetest"
@@ -165,7 +165,7 @@ func TestSweepAfterTheClockWasSet(t *testing.T) {
 	gone := storetest.Full(storetest.Key("A1", "E1", "T1"))
 	gone.State, gone.StateSince = "removed", f.Now()
 	storetest.Put(t, f, gone)
-	attempt := install.Attempt{Ref: "R", StateHash: []byte{1}, BrowserHash: []byte{2}, StartedAt: f.Now()}
+	attempt := oauth.Attempt{Ref: "R", StateHash: []byte{1}, BrowserHash: []byte{2}, StartedAt: f.Now()}
 	storetest.OK(t, f.BeginAttempt(t.Context(), attempt))
 	const keep = 90 * 24 * time.Hour
 	in.Step(keep + time.Hour)

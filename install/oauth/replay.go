@@ -1,4 +1,4 @@
-package install
+package oauth
 
 // A consent that the store could not take when it was given waits in the journal. This file brings it home, if it is the one in
 // force. The renewals that wait there are package tokens' own.

@@ -1,4 +1,4 @@
-package install
+package oauth
 
 // One try to install, as it is recorded: whoever comes back from Slack with a state that was used hears how that ended.
 

@@ -1,4 +1,4 @@
-package install
+package oauth
 
 // The page of an install that came to its end: what it led to, what to do first, and the names and pictures that make it friendly.
 
@@ -52,7 +52,7 @@ func (i installed) byColleague() bool {
 
 // success asks Slack for what makes the page friendly, writes the welcome message, and returns the page. Nothing here can
 // fail the install.
-func (f *flow) success(ctx context.Context, i installed, ref string) *page {
+func (f *Flow) success(ctx context.Context, i installed, ref string) *page {
 	ctx, cancel := context.WithTimeout(ctx, extrasBudget)
 	defer cancel()
 	var work sync.WaitGroup
@@ -77,7 +77,7 @@ func (f *flow) success(ctx context.Context, i installed, ref string) *page {
 }
 
 // welcome calls Messages.Welcome, again where another install took the token meanwhile.
-func (f *flow) welcome(ctx context.Context, c connection.Connection) error {
+func (f *Flow) welcome(ctx context.Context, c connection.Connection) error {
 	for {
 		err := f.cfg.Messages.Welcome(ctx, f.cfg.Watch.Connections.Client(c), c)
 		if slackapi.SlackError(err) != connection.ReasonTokenExpired {
@@ -104,7 +104,7 @@ func (n names) into(c *connection.Connection) {
 
 // LearnNames asks Slack for the workspace's picture and the installer's name, and keeps them. Both are only for people to
 // read, so failing is fine.
-func (f *flow) LearnNames(ctx context.Context, c *connection.Connection) {
+func (f *Flow) LearnNames(ctx context.Context, c *connection.Connection) {
 	learned := f.askNames(ctx, *c)
 	if learned == (names{}) {
 		return
@@ -122,7 +122,7 @@ func (f *flow) LearnNames(ctx context.Context, c *connection.Connection) {
 }
 
 // askNames asks Slack for as much as c allows, at the same time.
-func (f *flow) askNames(ctx context.Context, c connection.Connection) (learned names) {
+func (f *Flow) askNames(ctx context.Context, c connection.Connection) (learned names) {
 	client := f.cfg.Watch.Connections.Client(c)
 	var work sync.WaitGroup
 	if slices.Contains(c.Scopes, "team:read") && !c.Org() {

@@ -1,4 +1,4 @@
-package install
+package oauth
 
 // The state of an install under way. It goes with the browser to Slack and back and says all that was wanted, signed, so that
 // whoever presses the button and never comes back has cost nothing: no row, no lock, no call. It is worth something once, to the
@@ -38,7 +38,7 @@ type arrival struct {
 }
 
 // recognise finds out whose arrival this is, and writes nothing. It returns the attempt to go on with, or the page to show instead.
-func (f *flow) recognise(ctx context.Context, back arrival) (Attempt, *page) {
+func (f *Flow) recognise(ctx context.Context, back arrival) (Attempt, *page) {
 	a, signed := Attempt{}, links.State{}
 	hash, ours := links.HashSecret(back.state)
 	switch {
@@ -73,14 +73,14 @@ func (f *flow) recognise(ctx context.Context, back arrival) (Attempt, *page) {
 	return f.belongs(ctx, back, a)
 }
 
-func (f *flow) unknownState(ctx context.Context) *page {
+func (f *Flow) unknownState(ctx context.Context) *page {
 	p := f.pages.of(outcomeUnknownState, links.NewRef())
 	f.log.InfoContext(ctx, "callback with a made-up state", "ref", p.Ref)
 	return p
 }
 
 // belongs checks that an unused state came back in time, and to the browser that began with it.
-func (f *flow) belongs(ctx context.Context, back arrival, a Attempt) (Attempt, *page) {
+func (f *Flow) belongs(ctx context.Context, back arrival, a Attempt) (Attempt, *page) {
 	mine := links.SameHash(back.browser, a.BrowserHash)
 	switch {
 	case !back.at.Before(a.ExpiresAt):

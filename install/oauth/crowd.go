@@ -1,4 +1,4 @@
-package install
+package oauth
 
 // Everybody can begin an install and come back from it with a code that they made up. This file keeps those who do from taking the
 // place of those who don't: so many callbacks at once, and a smaller part of the calls for whoever brings codes that Slack does not

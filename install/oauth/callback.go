@@ -1,4 +1,4 @@
-package install
+package oauth
 
 // The way back: Slack sends the browser with a code, which is spent for tokens, and with the state that it left with. Once the
 // state is used, the rest no longer depends on the browser staying.
@@ -23,7 +23,7 @@ import (
 
 // callback answers GET /slack/oauth_redirect. Once the state is used, the rest no longer depends on the browser
 // staying: the code is spent at Slack the moment we ask.
-func (f *flow) callback(w http.ResponseWriter, r *http.Request) {
+func (f *Flow) callback(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	back := arrival{state: query.Get("state"), code: query.Get("code"), refusal: query.Get("error"),
 		described: query.Get("error_description") != "", origin: origin(r), from: callerOf(r), at: f.now()}
@@ -74,7 +74,7 @@ func hashOfAnswer(code, refusal string) []byte {
 
 // arrived goes on with an attempt whose browser is back with an answer of Slack's, and returns the last page. Only when
 // Slack can be asked is the state used up.
-func (f *flow) arrived(ctx context.Context, back arrival, a Attempt) *page {
+func (f *Flow) arrived(ctx context.Context, back arrival, a Attempt) *page {
 	a.ReturnedAt, a.AnswerHash = back.at, back.answer
 	switch {
 	case back.refusal != "":
@@ -123,7 +123,7 @@ func (f *flow) arrived(ctx context.Context, back arrival, a Attempt) *page {
 var codeLike = regexp.MustCompile(`^[A-Za-z0-9._-]{1,512}$`)
 
 // finish spends the code, stores what Slack granted, and returns the last page.
-func (f *flow) finish(ctx context.Context, a *Attempt, code string) *page {
+func (f *Flow) finish(ctx context.Context, a *Attempt, code string) *page {
 	done, failed := f.connect(ctx, a, code)
 	switch {
 	case failed == nil:
@@ -139,7 +139,7 @@ func (f *flow) finish(ctx context.Context, a *Attempt, code string) *page {
 }
 
 // unused gives the link of an attempt back that was not carried through.
-func (f *flow) unused(ctx context.Context, a *Attempt) {
+func (f *Flow) unused(ctx context.Context, a *Attempt) {
 	if len(a.LinkHash) == 0 {
 		return
 	}
@@ -166,7 +166,7 @@ func (got consent) isElsewhere(bound connection.Connection) bool {
 // connect spends the code and stores what Slack granted. Nobody else is held up meanwhile. Of two consents for one
 // workspace the later one ends the tokens of the other at Slack, and the two may reach the store in the other order:
 // see Connection.Consent.
-func (f *flow) connect(ctx context.Context, a *Attempt, code string) (done installed, failed *page) {
+func (f *Flow) connect(ctx context.Context, a *Attempt, code string) (done installed, failed *page) {
 	bound, failed := f.useLink(ctx, a)
 	if failed != nil {
 		return installed{}, failed
@@ -206,7 +206,7 @@ func (f *flow) connect(ctx context.Context, a *Attempt, code string) (done insta
 }
 
 // obtain spends the code, and has what Slack gave for it in the journal. What is not ours to keep is not.
-func (f *flow) obtain(ctx context.Context, a *Attempt, code string) (got consent, failed *page) {
+func (f *Flow) obtain(ctx context.Context, a *Attempt, code string) (got consent, failed *page) {
 	asked, err := f.store.Mark(ctx)
 	if err != nil {
 		f.log.ErrorContext(ctx, "mark the order of consents", "ref", a.Ref, "cause", err) // then the clocks decide
@@ -238,7 +238,7 @@ func (f *flow) obtain(ctx context.Context, a *Attempt, code string) (got consent
 
 // meet finds the connection that got's workspace has. Without our records nothing can be told about it, and nothing stored:
 // the journal keeps what came.
-func (f *flow) meet(ctx context.Context, got *consent, ref string) *page {
+func (f *Flow) meet(ctx context.Context, got *consent, ref string) *page {
 	was, err := f.consents.relied(ctx, got.c.Key)
 	if err != nil {
 		f.log.ErrorContext(ctx, "find connection of a consent", "ref", ref, "cause", err)
@@ -252,7 +252,7 @@ func (f *flow) meet(ctx context.Context, got *consent, ref string) *page {
 
 // chosenByMistake is the end of a consent for another workspace than the one of its link. A workspace that was connected before
 // keeps the new tokens, because its old ones ended with them. Else the app is taken out of it.
-func (f *flow) chosenByMistake(ctx context.Context, got consent, bound connection.Connection, ref string) *page {
+func (f *Flow) chosenByMistake(ctx context.Context, got consent, bound connection.Connection, ref string) *page {
 	p := f.pages.of(outcomeWrongWorkspace, ref)
 	p.name("chosen", cmp.Or(got.c.TeamName, "another workspace"))
 	p.name("wanted", cmp.Or(bound.TeamName, "the workspace it was made for"))
@@ -270,7 +270,7 @@ func (f *flow) chosenByMistake(ctx context.Context, got consent, bound connectio
 }
 
 // identified takes up what auth.test said of got's token, and returns the page for a token that is not to be stored.
-func (f *flow) identified(ctx context.Context, got *consent, id connection.Identity, unasked error, ref string) *page {
+func (f *Flow) identified(ctx context.Context, got *consent, id connection.Identity, unasked error, ref string) *page {
 	c := &got.c
 	reconnects := got.was.Token != "" && unasked != nil && !slackapi.Decisive(unasked)
 	overtaken := slackapi.SlackError(unasked) == connection.ReasonTokenExpired && c.RefreshToken != ""
@@ -299,7 +299,7 @@ func (f *flow) identified(ctx context.Context, got *consent, id connection.Ident
 }
 
 // keep stores a consent that nothing speaks against.
-func (f *flow) keep(ctx context.Context, a *Attempt, got consent) (done installed, failed *page) {
+func (f *Flow) keep(ctx context.Context, a *Attempt, got consent) (done installed, failed *page) {
 	saved, before, err := f.consents.put(ctx, got.c, got.pairs)
 	if err != nil {
 		f.log.ErrorContext(ctx, "store connection", "ref", a.Ref, "cause", err)
@@ -313,7 +313,7 @@ func (f *flow) keep(ctx context.Context, a *Attempt, got consent) (done installe
 }
 
 // useLink uses up the link that an attempt came by, if any, and returns the connection that it is bound to.
-func (f *flow) useLink(ctx context.Context, a *Attempt) (bound connection.Connection, failed *page) {
+func (f *Flow) useLink(ctx context.Context, a *Attempt) (bound connection.Connection, failed *page) {
 	silent := func(doing string, err error) (connection.Connection, *page) {
 		f.log.ErrorContext(ctx, doing, "ref", a.Ref, "cause", err)
 		p := f.pages.of(outcomeRecordsDown, a.Ref)
@@ -343,7 +343,7 @@ func (f *flow) useLink(ctx context.Context, a *Attempt) (bound connection.Connec
 }
 
 // exchangeCode spends the code at Slack. It blocks for one call, and holds nobody else up.
-func (f *flow) exchangeCode(ctx context.Context, a *Attempt, code string) (slackapi.Granted, *page) {
+func (f *Flow) exchangeCode(ctx context.Context, a *Attempt, code string) (slackapi.Granted, *page) {
 	ctx, cancel := context.WithTimeout(ctx, slackapi.CallTimeout)
 	defer cancel()
 	got, err := f.cfg.Slack.OAuth(ctx, "oauth.v2.access", url.Values{

@@ -1,4 +1,4 @@
-package install
+package oauth
 
 // The pages people see while they install: plain HTML that works without JavaScript, from one template, with a JSON twin
 // for tools. Nothing on them comes from another host.
@@ -124,7 +124,7 @@ type page struct {
 
 // pages is what people see: in the app's words, with our addresses and Slack's.
 type pages struct {
-	cfg    *flowConfig
+	cfg    *Config
 	secure bool // PublicURL is https
 }
 

@@ -1,4 +1,4 @@
-package install
+package oauth
 
 // The way to Slack: the start page, and the link that somebody may come with.
 
@@ -26,7 +26,7 @@ var teamID = regexp.MustCompile(`^T[A-Z0-9]{2,20}$`)
 
 // start answers GET /slack/install: one cookie, and off to Slack. Nothing is kept of it but a line in the log and a
 // number. It is also the Marketplace's direct install address, which must answer 302 to Slack.
-func (f *flow) start(w http.ResponseWriter, r *http.Request) {
+func (f *Flow) start(w http.ResponseWriter, r *http.Request) {
 	s := links.State{Ref: links.NewRef(), Started: f.now().UnixMicro(), Origin: origin(r), Nonce: links.NewNonce()}
 	if !f.cfg.Mode.Consents() {
 		f.pages.show(w, r, f.pages.of(outcomeSingleWorkspace, s.Ref))
@@ -62,7 +62,7 @@ func (f *flow) start(w http.ResponseWriter, r *http.Request) {
 
 // authorize is what Slack's page is asked for.
 // https://docs.slack.dev/authentication/installing-with-oauth
-func (f *flow) authorize(s links.State) url.Values {
+func (f *Flow) authorize(s links.State) url.Values {
 	ask := url.Values{
 		"client_id":    {f.cfg.ClientID},
 		"scope":        {strings.Join(connection.ScopeNames(f.cfg.Scopes), ",")},
@@ -82,7 +82,7 @@ func (f *flow) authorize(s links.State) url.Values {
 
 // follow takes up the link that the query brings, if any, and returns the page to show when it does not work. Whether it was
 // used counts in the callback; here it spares a person the way to Slack.
-func (f *flow) follow(ctx context.Context, query url.Values, s *links.State) *outcome {
+func (f *Flow) follow(ctx context.Context, query url.Values, s *links.State) *outcome {
 	signed := query.Get("link")
 	if signed == "" {
 		if query.Has("connection") {
@@ -133,7 +133,7 @@ func origin(r *http.Request) string {
 
 // lookAtStore reports whether the store is ready for installs. All who ask at one moment share one look, so that however many
 // strangers open our pages, they take one connection of the database.
-func (f *flow) lookAtStore(ctx context.Context) error {
+func (f *Flow) lookAtStore(ctx context.Context) error {
 	look := f.looks.DoChan("", func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startBudget)
 		defer cancel()
@@ -153,7 +153,7 @@ func (f *flow) lookAtStore(ctx context.Context) error {
 
 // unready returns what people are told when an install could not be finished now: down, where the records can't be reached;
 // nil: it could.
-func (f *flow) unready(ctx context.Context, ref string, down *outcome) *outcome {
+func (f *Flow) unready(ctx context.Context, ref string, down *outcome) *outcome {
 	err := f.lookAtStore(ctx)
 	switch {
 	case err == nil:

@@ -1,4 +1,4 @@
-package install
+package oauth
 
 // Back once more: a reload, the back button, a double click, or an address that somebody kept. A state works once, so they hear
 // how that ended.
@@ -16,7 +16,7 @@ import (
 // again answers for a state that was used. To a reload, the back button or a double click in the browser that used it, it
 // says how that ended; the first request may still be under way, and is waited for. Another answer of Slack's for the same
 // state was not looked at, and the person has to know.
-func (f *flow) again(ctx context.Context, back arrival, a Attempt) *page {
+func (f *Flow) again(ctx context.Context, back arrival, a Attempt) *page {
 	if !links.SameHash(back.browser, a.BrowserHash) {
 		return f.pages.of(outcomeUsed, a.Ref)
 	}
@@ -45,12 +45,12 @@ func (f *flow) again(ctx context.Context, back arrival, a Attempt) *page {
 }
 
 // sameAnswer reports whether a browser is back with what a was ended with, or with what can't be told from it.
-func (f *flow) sameAnswer(back arrival, a Attempt) bool {
+func (f *Flow) sameAnswer(back arrival, a Attempt) bool {
 	return links.SameHash(back.answer, a.AnswerHash) || a.ReturnedAt.IsZero()
 }
 
 // againConnected is again for an attempt that connected a workspace. What is said of that workspace is what is known now.
-func (f *flow) againConnected(ctx context.Context, back arrival, a Attempt) *page {
+func (f *Flow) againConnected(ctx context.Context, back arrival, a Attempt) *page {
 	c, err := f.store.Get(ctx, a.ConnectionID)
 	if err != nil {
 		f.log.ErrorContext(ctx, "find connection of an install", "ref", a.Ref, "cause", err)
@@ -80,7 +80,7 @@ func (f *flow) againConnected(ctx context.Context, back arrival, a Attempt) *pag
 
 // ended returns an attempt with its ending, and waits for it: the pauses grow, because several may wait, and each look
 // is a read.
-func (f *flow) ended(ctx context.Context, a Attempt) (Attempt, error) {
+func (f *Flow) ended(ctx context.Context, a Attempt) (Attempt, error) {
 	const first, longest = 100 * time.Millisecond, time.Second
 	ctx, cancel := context.WithTimeout(ctx, f.Patience)
 	defer cancel()
@@ -104,7 +104,7 @@ func (f *flow) ended(ctx context.Context, a Attempt) (Attempt, error) {
 // keepRequest makes "try again" on p ask for what a's link asked for, of the same workspace: with a fresh link, since the one that
 // brought the person here may be used up. It lasts no longer than that one, so that a link for an hour is no way in for
 // ever. Who used a link that was used before gets none.
-func (f *flow) keepRequest(p *page, a Attempt) {
+func (f *Flow) keepRequest(p *page, a Attempt) {
 	now := f.now()
 	if a.BoundTo == "" || p.Reason == outcomeUsedLink.reason || !now.Before(a.LinkUntil) {
 		return
@@ -121,7 +121,7 @@ func (f *flow) keepRequest(p *page, a Attempt) {
 }
 
 // reassure says on p, of an attempt that Slack was not asked about, that the workspace it was for stays connected: where it is.
-func (f *flow) reassure(ctx context.Context, p *page, a Attempt) {
+func (f *Flow) reassure(ctx context.Context, p *page, a Attempt) {
 	if a.BoundTo == "" {
 		return
 	}

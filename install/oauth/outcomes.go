@@ -1,4 +1,4 @@
-package install
+package oauth
 
 // Every way an install can end, in the words the person reads: what happened, what did not change, and one next step. The
 // reason is what logs, the attempt's record and the JSON twin carry.
@@ -468,20 +468,20 @@ var everySituation = []outcome{
 }
 
 // Ending is what Config.Ended is told.
-type ending struct {
+type Ending struct {
 	Outcome Outcome
 	Reason  string
 }
 
-// endings are all that Config.Ended can be told, so that a number for each can begin at 0.
-func endings() []ending {
-	all := []ending{{Reason: attemptStarted}, {Reason: attemptStartedAgain}}
+// Endings are all that Config.Ended can be told, so that a number for each can begin at 0.
+func Endings() []Ending {
+	all := []Ending{{Reason: attemptStarted}, {Reason: attemptStartedAgain}}
 	for _, s := range everySituation {
-		all = append(all, ending{s.outcome, s.reason})
+		all = append(all, Ending{Outcome: s.outcome, Reason: s.reason})
 	}
 	for o, reasons := range successes {
 		for _, reason := range reasons {
-			all = append(all, ending{o, reason}, ending{o, reason + limitedSuffix})
+			all = append(all, Ending{Outcome: o, Reason: reason}, Ending{Outcome: o, Reason: reason + limitedSuffix})
 		}
 	}
 	return all

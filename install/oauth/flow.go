@@ -1,4 +1,4 @@
-package install
+package oauth
 
 // The OAuth flow: a start page that sends the browser to Slack, and the callback that Slack sends it back to.
 // https://docs.slack.dev/authentication/installing-with-oauth
@@ -33,48 +33,58 @@ const (
 	namelessKept = 7 * 24 * time.Hour
 )
 
-// flowStore is what a flow needs of the database. Methods without a comment are as in Store.
-type flowStore interface {
+// Store is what a Flow needs of the database. The methods that tokens.Store and watch.Store have too are as there.
+type Store interface {
 	AttemptStore
+	watch.RowStore
 
-	Put(ctx context.Context, c connection.Connection) (now connection.Connection, before *connection.Connection, err error)
-	Add(ctx context.Context, c connection.Connection) (connection.Connection, error)
-	Lookup(ctx context.Context, k connection.Key) (connection.Connection, error)
 	Get(ctx context.Context, id string) (connection.Connection, error)
-	Update(ctx context.Context, k connection.Key, fn func(c *connection.Connection) error) (connection.Connection, error)
-
+	// Put makes c the connection of c.Key, in one statement or transaction that is right under any concurrency: one row,
+	// one id. A new row gets an id, CreatedAt = c.InstalledAt and Installs = 1; an existing row becomes what its Consent
+	// method says. It returns the row as it now is, and as it was before (nil: there was none).
+	Put(ctx context.Context, c connection.Connection) (now connection.Connection, before *connection.Connection, err error)
+	// Add is Put for a key without a row, which gets c's ID if there is one: it had a row that was lost. connection.ErrExists, and
+	// nothing changed, when there is one. A refresh token without a time for its renewal gets one.
+	Add(ctx context.Context, c connection.Connection) (connection.Connection, error)
+	// AddUser makes u the token of u.TokenOwner, on the connection of exactly u.Key. connection.ErrExists when there is one already;
+	// connection.ErrNotFound when there is no such connection, or it is removed.
 	AddUser(ctx context.Context, u connection.UserToken) error
 	GetUser(ctx context.Context, h connection.TokenOwner) (connection.UserToken, error)
 	UpdateUser(ctx context.Context, h connection.TokenOwner, fn func(u *connection.UserToken) error) (connection.UserToken, error)
 	EraseUser(ctx context.Context, u connection.UserToken, line connection.Change) (bool, error)
 
 	Take(ctx context.Context, b slackapi.Budget, n int, now time.Time) (bool, error)
-	Available(ctx context.Context, b slackapi.Budget, now time.Time) (bool, error)
+	// Refill makes b full again, as if nobody had spent of it.
 	Refill(ctx context.Context, b slackapi.Budget) error
+	// Available reports whether Take would give one call now, and takes none.
+	Available(ctx context.Context, b slackapi.Budget, now time.Time) (bool, error)
+	// Mark returns a place in the order of what is stored: every consent that was stored by now comes before it
+	// (Connection.Asked).
 	Mark(ctx context.Context) (connection.Mark, error)
 
+	// Ready reports whether the database answers and has the schema this program needs.
 	Ready(ctx context.Context) error
+	// CheckAnyKey looks for one secret that the keys at hand can open. connection.ErrWrongKeys
+	// when there are secrets and no such one.
 	CheckAnyKey(ctx context.Context) error
 }
 
-// flowConfig is what a flow works with. It is not changed afterwards.
-type flowConfig struct {
+// Config is what a Flow works with. All of it is required, but for what says otherwise. It is not changed afterwards.
+type Config struct {
 	App          App
 	ClientID     string
 	ClientSecret connection.Secret
-	AppID        string // when set, an install of another app is refused
-	Scopes       []connection.Scope
-	UserScopes   []connection.Scope
-	Closed       bool     // workspaces that are not connected may not connect, but for those in Admit
-	Admit        []string // ids of workspaces (T…) and organisations (E…)
-
-	// Ended is told of each page that a person was shown, by outcome ("" where it ends nothing) and reason: see endings.
+	AppID        string             // when set, an install of another app is refused
+	Scopes       []connection.Scope // asked for, and compared with what was granted
+	UserScopes   []connection.Scope // asked of each person who installs, to act for them; usually none
+	Closed       bool               // workspaces that are not connected may not connect, but for those in Admit
+	Admit        []string           // ids of workspaces (T…) and organisations (E…)
+	Mode         watch.Mode
+	Messages     watch.Messages // nil: nobody is written to
+	// Ended is told of each page that a person was shown, by outcome ("" where it ends nothing) and reason: see Endings.
 	Ended func(o Outcome, reason string)
 
-	Mode     watch.Mode
-	Messages watch.Messages // nil: nobody is written to
-
-	Store  flowStore
+	Store  Store
 	Slack  *slackapi.API
 	Links  *links.Links
 	Tokens *tokens.Keeper
@@ -83,20 +93,21 @@ type flowConfig struct {
 	Now    func() time.Time
 }
 
-// flow takes a browser from our start page to Slack and back. Make one with newFlow. It may be used from any number of
+// Flow takes a browser from our start page to Slack and back. Make one with New. It may be used from any number of
 // goroutines.
-type flow struct {
-	cfg      *flowConfig
+type Flow struct {
+	cfg      *Config
 	pages    *pages
 	consents *consents
 	records  *records
 	undo     *undo
 	cookie   cookie
-	store    flowStore
+	store    Store
 	log      *slog.Logger
 	now      func() time.Time
 
-	// Patience is how long a reload waits for the first request, which may wait for Slack as long.
+	// Patience is how long a reload waits for the first request, which may wait for Slack as long. It is not changed while
+	// somebody waits.
 	Patience time.Duration
 
 	crowd   crowd
@@ -104,11 +115,11 @@ type flow struct {
 	looks   singleflight.Group // see lookAtStore
 }
 
-// newFlow returns a flow. It starts nothing.
-func newFlow(cfg flowConfig) *flow {
+// New returns a Flow. It starts nothing.
+func New(cfg Config) *Flow {
 	ours := cookie{secure: strings.HasPrefix(cfg.Links.PublicURL, "https://")}
 	shown := &pages{cfg: &cfg, secure: ours.secure}
-	return &flow{
+	return &Flow{
 		cfg: &cfg, pages: shown, cookie: ours, store: cfg.Store, log: cfg.Log, now: cfg.Now,
 		undo: &undo{cfg: &cfg, pages: shown, cookie: ours, store: cfg.Store, log: cfg.Log, now: cfg.Now},
 		consents: &consents{
@@ -125,26 +136,26 @@ func newFlow(cfg flowConfig) *flow {
 
 // Bring stores what the journal has of a consent that the store could not take when it was given. It is
 // tokens.Config.Consents.
-func (f *flow) Bring(ctx context.Context, p connection.Grant) (stored connection.Grant, fate string, err error) {
+func (f *Flow) Bring(ctx context.Context, p connection.Grant) (stored connection.Grant, fate string, err error) {
 	return f.consents.bring(ctx, p)
 }
 
 // Callers returns how many callers are remembered: those with something open, and those who brought false codes a moment ago.
-func (f *flow) Callers() int {
+func (f *Flow) Callers() int {
 	f.crowd.mu.Lock()
 	defer f.crowd.mu.Unlock()
 	return len(f.crowd.callers)
 }
 
 // Sweep deletes the attempts that are kept no longer, and returns how many.
-func (f *flow) Sweep(ctx context.Context) (int64, error) {
+func (f *Flow) Sweep(ctx context.Context) (int64, error) {
 	now := f.now()
 	return f.store.SweepAttempts(ctx, now.Add(-attemptsKept), now.Add(-namelessKept))
 }
 
 // Handler serves the landing page, the start and the callback. Every answer is a whole page (or JSON, for those who ask
 // for it), is never cached, and comes within the budgets above.
-func (f *flow) Handler() http.Handler {
+func (f *Flow) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", f.landing)
 	mux.HandleFunc("GET /slack/install", f.start)
@@ -191,11 +202,11 @@ func (c cookie) set(w http.ResponseWriter, value string, life time.Duration) {
 }
 
 // redirect sends the browser on. Unlike http.Redirect it writes no body, which would repeat the state.
-func (f *flow) redirect(w http.ResponseWriter, address string) {
+func (f *Flow) redirect(w http.ResponseWriter, address string) {
 	f.pages.guard(w)
 	w.Header().Set("Location", address)
 	w.WriteHeader(http.StatusFound)
 }
 
 // redirectURI is sent at both ends of the flow, where Slack compares the two strings.
-func (f *flow) redirectURI() string { return f.cfg.Links.PublicURL + "/slack/oauth_redirect" }
+func (f *Flow) redirectURI() string { return f.cfg.Links.PublicURL + "/slack/oauth_redirect" }

@@ -1,4 +1,4 @@
-package install
+package oauth
 
 // A wrong workspace is picked in a second. Right after an install the page offers to take it back: once, for half an hour, to the
 // browser that installed, and only as long as nobody else came to rely on it.
@@ -30,10 +30,10 @@ func undoOf(c connection.Connection, browser []byte) links.Undo {
 
 // undo takes installs back.
 type undo struct {
-	cfg    *flowConfig
+	cfg    *Config
 	pages  *pages
 	cookie cookie
-	store  flowStore
+	store  Store
 	log    *slog.Logger
 	now    func() time.Time
 }

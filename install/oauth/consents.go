@@ -1,4 +1,4 @@
-package install
+package oauth
 
 // What Slack granted: kept on this machine's disk, stored, or given back. What the store can't take waits in the journal.
 
@@ -18,8 +18,8 @@ import (
 
 // consents stores what people allowed at Slack.
 type consents struct {
-	cfg    *flowConfig
-	store  flowStore
+	cfg    *Config
+	store  Store
 	tokens *tokens.Keeper
 	log    *slog.Logger
 	now    func() time.Time

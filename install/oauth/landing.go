@@ -1,4 +1,4 @@
-package install
+package oauth
 
 // The landing page: what somebody who has not installed wants to know, and what their admins and IT team do.
 
@@ -16,7 +16,7 @@ import (
 )
 
 // landing answers GET /: what the app does, what it asks for, who runs it, and the button.
-func (f *flow) landing(w http.ResponseWriter, r *http.Request) {
+func (f *Flow) landing(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), startBudget)
 	defer cancel()
 	ref := links.NewRef()
