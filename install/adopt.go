@@ -15,14 +15,15 @@ import (
 	"github.com/switchboard-go/switchboard/install/watch"
 )
 
-// TokenError says why a token cannot serve as the bot token, in a sentence for the operator. It does not hold the token.
+// TokenError says why a token cannot serve as the bot token, in a sentence for the operator. It does not hold the
+// token.
 type TokenError struct{ Problem string }
 
 // Error is the sentence in Problem.
 func (e *TokenError) Error() string { return e.Problem }
 
-const botTokenNeeded = " What is needed is the bot token: in your app's settings, under OAuth & Permissions, the Bot User OAuth Token " +
-	"that starts with xoxb-."
+const botTokenNeeded = " What is needed is the bot token: in your app's settings, under OAuth & Permissions, " +
+	"the Bot User OAuth Token that starts with xoxb-."
 
 // CheckTokenKind refuses, from its prefix alone, a token that cannot be a bot's. A *TokenError.
 // https://docs.slack.dev/authentication/tokens
@@ -49,12 +50,13 @@ func CheckTokenKind(token connection.Secret) error {
 			return &TokenError{k.problem + botTokenNeeded}
 		}
 	}
-	return &TokenError{"This is not a token of a kind that Slack gives to apps today (perhaps a legacy or a verification token)." + botTokenNeeded}
+	return &TokenError{"This is not a token of a kind that Slack gives to apps today " +
+		"(perhaps a legacy or a verification token)." + botTokenNeeded}
 }
 
 // Adopt makes the bot token of cfg.BotToken the one connection: its kind is checked, then Slack is asked. A *TokenError
-// when the token is the wrong one or Slack refuses it; any other error is trouble that can pass. Call it before anything
-// else uses the Installer.
+// when the token is the wrong one or Slack refuses it; any other error is trouble that can pass. Call it before
+// anything else uses the Installer.
 func (in *Installer) Adopt(ctx context.Context) (connection.Connection, error) {
 	if err := CheckTokenKind(in.cfg.BotToken); err != nil {
 		return connection.Connection{}, err
@@ -84,7 +86,8 @@ func (in *Installer) identify(ctx context.Context) (connection.Identity, error) 
 	id, err := in.slack.Identify(ctx, in.cfg.BotToken)
 	switch {
 	case err != nil && slackapi.Decisive(err):
-		return id, &TokenError{fmt.Sprintf("Slack does not accept this token (it says %s).%s", slackapi.SlackError(err), botTokenNeeded)}
+		return id, &TokenError{fmt.Sprintf("Slack does not accept this token (it says %s).%s",
+			slackapi.SlackError(err), botTokenNeeded)}
 	case err != nil:
 		return id, fmt.Errorf("check bot token: %w", slackapi.Cause(err))
 	case id.BotID == "":
@@ -108,7 +111,9 @@ func (in *Installer) adoptedApp(id connection.Identity) (string, error) {
 }
 
 // putAdopted stores the connection of the bot token.
-func (in *Installer) putAdopted(ctx context.Context, appID string, id connection.Identity) (connection.Connection, error) {
+func (in *Installer) putAdopted(ctx context.Context, appID string, id connection.Identity) (
+	connection.Connection, error,
+) {
 	token, now := in.cfg.BotToken, in.now()
 	c := connection.Connection{
 		Key:       connection.Key{AppID: appID, EnterpriseID: id.EnterpriseID, TeamID: id.TeamID},

@@ -1,7 +1,7 @@
 package watch
 
-// Nothing tells us when an app was removed and the word got lost; so every connection is asked about now and then, and when
-// people ask.
+// Nothing tells us when an app was removed and the word got lost; so every connection is asked about now and then, and
+// when people ask.
 
 import (
 	"context"
@@ -29,9 +29,9 @@ const (
 // errNothingToDo ends an update of a row that somebody else saw to.
 var errNothingToDo = errors.New("nothing to do any more")
 
-// Check asks Slack whether the connection for k works, keeps what was learned, and returns the state. A token that ran out is
-// renewed first. It never fails: what could not be found out is in the answer. It blocks for four calls to Slack at most, nearly
-// always for one.
+// Check asks Slack whether the connection for k works, keeps what was learned, and returns the state. A token that ran
+// out is renewed first. It never fails: what could not be found out is in the answer. It blocks for four calls to Slack
+// at most, nearly always for one.
 func (cs *Connections) Check(ctx context.Context, k connection.Key) Health {
 	c, err := cs.store.Lookup(ctx, k)
 	if err != nil || c.Token == "" {
@@ -108,7 +108,8 @@ func (cs *Connections) keepVerdict(ctx context.Context, c connection.Connection,
 	return now
 }
 
-// allowed has the message about missing permissions edited, once all of them are granted. It is run inside Store.Update.
+// allowed has the message about missing permissions edited, once all of them are granted. It is run inside
+// Store.Update.
 func (cs *Connections) allowed(c *connection.Connection, at time.Time) {
 	if c.AwaitsScopes() && c.State == connection.Active && len(c.Missing(cs.scopes)) == 0 {
 		c.Notice.At = at
@@ -157,9 +158,9 @@ func (cs *Connections) checkOne(ctx context.Context, k connection.Key) error {
 	return nil
 }
 
-// MayRecheck takes the turn to ask Slack about c (Check), which comes once every RecheckEvery for all processes together: people press
-// "Check again" more often than an answer changes. false when it was taken. It blocks for the store. Where that can't tell, one check
-// more does no harm.
+// MayRecheck takes the turn to ask Slack about c (Check), which comes once every RecheckEvery for all processes
+// together: people press "Check again" more often than an answer changes. false when it was taken. It blocks for the
+// store. Where that can't tell, one check more does no harm.
 func (cs *Connections) MayRecheck(ctx context.Context, c connection.Connection) bool {
 	if c.ID == "" || c.Token == "" {
 		return true // nobody is asked

@@ -18,7 +18,7 @@ type Health struct {
 	State      connection.State // what to show; Unknown when we could not find out
 	LastKnown  connection.State // the state in our records, "" without a row
 	Label      string           // the state in words: "Working"
-	Sentence   string           // what it means, without the app's name, to go behind label and time; "" when they say all that is known
+	Sentence   string           // what it means, without the app's name, to go behind label and time; "" for nothing more
 	Reason     string           // reason code, "" when all is well
 	ReasonText string           // the reason in words
 	NextStep   string           // who can do what; "" when nothing is needed
@@ -33,7 +33,7 @@ type Health struct {
 	Needed     int                // how many permissions the app needs
 	GrantURL   string             // the page that fixes it: install, reconnect or allow more; "" in single-workspace mode
 	Connection connection.Connection
-	Workspace  string // of an organisation's connection: the name of the workspace asked about, when Slack said it was added there
+	Workspace  string // of an organisation's connection: the workspace asked about, when Slack said it was added there
 	Found      bool   // there is a row, and it could be read
 }
 
@@ -75,8 +75,8 @@ func (a *Assessor) Describe(names []string) []connection.Scope {
 	return scopes
 }
 
-// GrantPage is the page where c is reconnected or allowed more, or "" in single-workspace mode, where nobody can be asked for
-// consent.
+// GrantPage is the page where c is reconnected or allowed more, or "" in single-workspace mode, where nobody can be
+// asked for consent.
 func (a *Assessor) GrantPage(c connection.Connection, w links.GrantRequest) string {
 	if !a.mode.Consents() {
 		return ""
@@ -128,7 +128,8 @@ func (a *Assessor) judge(h *Health, c connection.Connection, e evidence) {
 	}
 
 	h.Since = c.Since(h.State, h.Lacking, a.scopes)
-	if h.State == connection.ReconnectRequired && c.Token != "" && c.Reason == connection.ReasonRefreshRejected && !c.Ended(a.now()) {
+	lives := c.Token != "" && !c.Ended(a.now())
+	if lives && h.State == connection.ReconnectRequired && c.Reason == connection.ReasonRefreshRejected {
 		h.WorksUntil = c.ExpiresAt
 	}
 }
@@ -153,7 +154,8 @@ func (a *Assessor) words(h Health) Health {
 	case connection.Removed:
 		h.sayRemoved()
 	case connection.Paused:
-		h.Label, h.Sentence = "Paused by the people who run the app", "It does nothing in this workspace until they resume it."
+		h.Label = "Paused by the people who run the app"
+		h.Sentence = "It does nothing in this workspace until they resume it."
 		h.NextStep = "The people who run the app can resume it."
 	case connection.NotConnected:
 		h.sayNotConnected()

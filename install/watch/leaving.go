@@ -21,8 +21,8 @@ const (
 	// eraseBudget is for erasing access, noteBudget for a line in the history.
 	eraseBudget = 8 * time.Second
 	noteBudget  = 3 * time.Second
-	// noteWait is how long somebody whose time is over still waits for the record of it. They need some of it to be told (toSay in
-	// package commands).
+	// noteWait is how long somebody whose time is over still waits for the record of it. They need some of it to be told
+	// (toSay in package commands).
 	noteWait = 100 * time.Millisecond
 )
 
@@ -39,10 +39,11 @@ type Leaving struct {
 	tasks        *sync.WaitGroup
 }
 
-// Disconnect uninstalls the app from the workspace of exactly k (apps.uninstall) and erases its access. said is what Slack
-// answered: "ok", an error that says the app is gone already, or "" when there was no token left to ask with; in these cases
-// the access is erased. With any other answer nothing of ours is changed and err holds it, with slackapi.ErrUnclear where Slack may have
-// done it. ErrNotConnected when there is nothing to disconnect, ErrByHand. It blocks for one or two calls to Slack. https://docs.slack.dev/reference/methods/apps.uninstall
+// Disconnect uninstalls the app from the workspace of exactly k (apps.uninstall) and erases its access. said is what
+// Slack answered: "ok", an error that says the app is gone already, or "" when there was no token left to ask with; in
+// these cases the access is erased. With any other answer nothing of ours is changed and err holds it, with
+// slackapi.ErrUnclear where Slack may have done it. ErrNotConnected when there is nothing to disconnect, ErrByHand. It
+// blocks for one or two calls to Slack. https://docs.slack.dev/reference/methods/apps.uninstall
 func (lv *Leaving) Disconnect(ctx context.Context, k connection.Key, by connection.Actor) (said string, err error) {
 	if !lv.mode.Consents() {
 		return "", connection.ErrByHand
@@ -58,7 +59,8 @@ func (lv *Leaving) Disconnect(ctx context.Context, k connection.Key, by connecti
 		c, err = lv.tokens.Good(ctx, c)
 	}
 	switch {
-	case errors.Is(err, connection.ErrNotConnected), c.Token == "": // its access ran out for good, or can't be read: Slack can't be asked
+	case errors.Is(err, connection.ErrNotConnected), c.Token == "":
+		// Its access ran out for good, or can't be read: Slack can't be asked.
 	case err != nil:
 		return "", fmt.Errorf("disconnect: %w", err)
 	default:
@@ -79,20 +81,27 @@ func (lv *Leaving) Disconnect(ctx context.Context, k connection.Key, by connecti
 		if !row.AuthorizedAt.Equal(consent) {
 			return nil // installed again meanwhile
 		}
-		now := lv.now()
-		row.Erase(connection.Removed, connection.ReasonDisconnected, now)
-		row.Note(connection.Change{At: now, By: by, What: connection.DidDisconnect, Outcome: connection.OutcomeDone, Reason: said})
+		erase(row, lv.now(), by, said)
 		return nil
 	})
 	if err != nil {
 		return said, fmt.Errorf("erase access: %w", err)
 	}
 	lv.tokens.Reconciler.ForgetErased(ctx, c.Key)
-	lv.log.InfoContext(ctx, "disconnected", "connection", c.ID, "key", c.Key.String(), "by", string(by.Kind), "slack_said", said)
+	lv.log.InfoContext(ctx, "disconnected", "connection", c.ID, "key", c.Key.String(),
+		"by", string(by.Kind), "slack_said", said)
 	return said, nil
 }
 
-// Uninstall asks Slack to remove the app, and changes nothing of ours. said is Slack's answer. err is nil when it is gone, now or before.
+// erase makes row a removed connection. said is what Slack answered.
+func erase(row *connection.Connection, now time.Time, by connection.Actor, said string) {
+	row.Erase(connection.Removed, connection.ReasonDisconnected, now)
+	row.Note(connection.Change{At: now, By: by,
+		What: connection.DidDisconnect, Outcome: connection.OutcomeDone, Reason: said})
+}
+
+// Uninstall asks Slack to remove the app, and changes nothing of ours. said is Slack's answer. err is nil when it is
+// gone, now or before.
 func (lv *Leaving) Uninstall(ctx context.Context, c connection.Connection) (said string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, slackapi.CallTimeout)
 	defer cancel()
@@ -108,11 +117,13 @@ func (lv *Leaving) Uninstall(ctx context.Context, c connection.Connection) (said
 	}
 }
 
-// noteFailure writes into the history that c was not disconnected. It returns when the line is there, so that what is done next
-// stands behind it; at ctx's end, or noteWait later than that, the caller has waited enough and the line follows, unless c has
-// come to another end meanwhile.
+// noteFailure writes into the history that c was not disconnected. It returns when the line is there, so that what is
+// done next stands behind it; at ctx's end, or noteWait later than that, the caller has waited enough and the line
+// follows, unless c has come to another end meanwhile.
 func (lv *Leaving) noteFailure(ctx context.Context, c connection.Connection, by connection.Actor, cause error) {
-	failed := connection.Change{At: lv.now(), By: by, What: connection.DidDisconnect, Outcome: connection.OutcomeFail, Reason: cmp.Or(slackapi.SlackError(cause), "no_answer")}
+	failed := connection.Change{At: lv.now(), By: by,
+		What: connection.DidDisconnect, Outcome: connection.OutcomeFail,
+		Reason: cmp.Or(slackapi.SlackError(cause), "no_answer")}
 	written := make(chan struct{})
 	lv.tasks.Go(func() {
 		defer close(written)
@@ -139,16 +150,14 @@ func (lv *Leaving) noteFailure(ctx context.Context, c connection.Connection, by 
 	}
 }
 
-// EraseAnyway erases the access of the connection of exactly k without asking Slack, for an operator who can't: the app then
-// stays listed in the workspace until somebody removes it there. ErrNotConnected.
+// EraseAnyway erases the access of the connection of exactly k without asking Slack, for an operator who can't: the app
+// then stays listed in the workspace until somebody removes it there. ErrNotConnected.
 func (lv *Leaving) EraseAnyway(ctx context.Context, k connection.Key, by connection.Actor) error {
 	_, err := lv.store.Update(ctx, k, func(row *connection.Connection) error {
 		if row.State == connection.Removed {
 			return connection.ErrNotConnected
 		}
-		now := lv.now()
-		row.Erase(connection.Removed, connection.ReasonDisconnected, now)
-		row.Note(connection.Change{At: now, By: by, What: connection.DidDisconnect, Outcome: connection.OutcomeDone, Reason: "slack_not_asked"})
+		erase(row, lv.now(), by, "slack_not_asked")
 		return nil
 	})
 	if errors.Is(err, connection.ErrNotFound) {

@@ -1,8 +1,8 @@
 package watch
 
-// What becomes of a connection at Slack: the app is removed, people take their tokens back, an organisation's app is added to
-// workspaces, a workspace moves into an organisation. Slack tells of it by events, which can come late, twice, or about what was
-// before a re-install; where it matters, Slack is asked.
+// What becomes of a connection at Slack: the app is removed, people take their tokens back, an organisation's app is
+// added to workspaces, a workspace moves into an organisation. Slack tells of it by events, which can come late, twice,
+// or about what was before a re-install; where it matters, Slack is asked.
 
 import (
 	"context"
@@ -21,8 +21,8 @@ import (
 type LifecycleStore interface {
 	RowStore
 	GetUser(ctx context.Context, h connection.TokenOwner) (connection.UserToken, error)
-	// EraseUser deletes the token of u.TokenOwner and writes line, with the person as its reason; unless it is of another grant
-	// than u by now (GrantedAt), or there is none: false.
+	// EraseUser deletes the token of u.TokenOwner and writes line, with the person as its reason; unless it is of another
+	// grant than u by now (GrantedAt), or there is none: false.
 	EraseUser(ctx context.Context, u connection.UserToken, line connection.Change) (bool, error)
 	// PendingRemovals returns the connections with a PendingRemoval, without their secrets.
 	PendingRemovals(ctx context.Context) ([]connection.Connection, error)
@@ -38,9 +38,9 @@ type Lifecycle struct {
 	now         func() time.Time
 }
 
-// HandleRemoval handles Slack's word that the connection of exactly k is gone. The word may come late, twice, and after a
-// re-install, so the token we hold is asked first. What Slack's answer leaves open is written down and asked again by Run;
-// only the store's own trouble is an error. An unknown or removed connection is fine.
+// HandleRemoval handles Slack's word that the connection of exactly k is gone. The word may come late, twice, and after
+// a re-install, so the token we hold is asked first. What Slack's answer leaves open is written down and asked again by
+// Run; only the store's own trouble is an error. An unknown or removed connection is fine.
 func (lc *Lifecycle) HandleRemoval(ctx context.Context, k connection.Key, said connection.Removal) error {
 	c, err := lc.store.Lookup(ctx, k)
 	if errors.Is(err, connection.ErrNotFound) {
@@ -83,8 +83,8 @@ func (lc *Lifecycle) HandleRemoval(ctx context.Context, k connection.Key, said c
 	return nil
 }
 
-// removed is what Slack's word of a removal, and its answer to whether that is so, make of a connection. It is run inside
-// Store.Update.
+// removed is what Slack's word of a removal, and its answer to whether that is so, make of a connection. It is run
+// inside Store.Update.
 func (lc *Lifecycle) removed(row *connection.Connection, said connection.Removal, gone connection.Verdict) {
 	switch {
 	case gone == connection.VerdictYes:
@@ -106,10 +106,12 @@ func (lc *Lifecycle) removed(row *connection.Connection, said connection.Removal
 
 // line is a line of the history about what Slack did.
 func (lc *Lifecycle) line(what, outcome, reason string) connection.Change {
-	return connection.Change{At: lc.now(), By: connection.Actor{Kind: connection.BySlack}, What: what, Outcome: outcome, Reason: reason}
+	by := connection.Actor{Kind: connection.BySlack}
+	return connection.Change{At: lc.now(), By: by, What: what, Outcome: outcome, Reason: reason}
 }
 
-// isGone asks Slack about the token of a token pair that a consent of a time began, and that Slack said at another time was gone.
+// isGone asks Slack about the token of a token pair that a consent of a time began, and that Slack said at another time
+// was gone.
 func (lc *Lifecycle) isGone(ctx context.Context, c connection.TokenPair, consent, said time.Time) connection.Verdict {
 	// event_time has whole seconds: a word of the same second may be about this consent.
 	about := connection.VerdictYes
@@ -152,9 +154,9 @@ func (lc *Lifecycle) RecheckRemovals(ctx context.Context) error {
 	return err
 }
 
-// HandleUsersRevoked handles Slack's word (tokens_revoked) that these people took their tokens back. The word may be late or
-// repeated, and they may have granted anew, so each token is asked first. An error means that the rest is to be done again:
-// the store's trouble, or Slack's.
+// HandleUsersRevoked handles Slack's word (tokens_revoked) that these people took their tokens back. The word may be
+// late or repeated, and they may have granted anew, so each token is asked first. An error means that the rest is to be
+// done again: the store's trouble, or Slack's.
 func (lc *Lifecycle) HandleUsersRevoked(ctx context.Context, k connection.Key, userIDs []string, at time.Time) error {
 	c, err := lc.store.Lookup(ctx, k)
 	if errors.Is(err, connection.ErrNotFound) {
@@ -164,8 +166,8 @@ func (lc *Lifecycle) HandleUsersRevoked(ctx context.Context, k connection.Key, u
 		return fmt.Errorf("handle revoked people: %w", err)
 	}
 	if c.TeamID != k.TeamID {
-		// The organisation's row is another install, whose people Slack may name a workspace for all the same. Then nothing but its
-		// answer about a token counts.
+		// The organisation's row is another install, whose people Slack may name a workspace for all the same. Then nothing
+		// but its answer about a token counts.
 		at = time.Time{}
 	}
 	line := lc.line(connection.DidUserRevoke, connection.OutcomeDone, "")
@@ -197,10 +199,12 @@ func (lc *Lifecycle) HandleUsersRevoked(ctx context.Context, k connection.Key, u
 	return nil
 }
 
-// HandleTeamAccess handles Slack's word that an organisation's app was added to workspaces (team_access_granted), or taken from them
-// (team_access_revoked), at a time by Slack's clock. The organisation's connection stays as it is either way: the history tells of it,
-// and messages from a workspace that it was taken from are erased.
-func (lc *Lifecycle) HandleTeamAccess(ctx context.Context, k connection.Key, added bool, teamIDs []string, at time.Time) error {
+// HandleTeamAccess handles Slack's word that an organisation's app was added to workspaces (team_access_granted), or
+// taken from them (team_access_revoked), at a time by Slack's clock. The organisation's connection stays as it is
+// either way: the history tells of it, and messages from a workspace that it was taken from are erased.
+func (lc *Lifecycle) HandleTeamAccess(
+	ctx context.Context, k connection.Key, added bool, teamIDs []string, at time.Time,
+) error {
 	c, err := lc.store.Lookup(ctx, connection.Key{AppID: k.AppID, EnterpriseID: k.EnterpriseID})
 	if errors.Is(err, connection.ErrNotFound) {
 		return nil
@@ -255,7 +259,8 @@ func (lc *Lifecycle) HandleChannelChanged(ctx context.Context, k connection.Key,
 	return nil
 }
 
-// HandleMigrationStarted handles Slack's word (grid_migration_started) that a workspace is being moved into an organisation.
+// HandleMigrationStarted handles Slack's word (grid_migration_started) that a workspace is being moved into an
+// organisation.
 func (lc *Lifecycle) HandleMigrationStarted(ctx context.Context, k connection.Key) error {
 	c, err := lc.store.Lookup(ctx, k)
 	if err == nil && c.TeamID == k.TeamID {
@@ -270,8 +275,9 @@ func (lc *Lifecycle) HandleMigrationStarted(ctx context.Context, k connection.Ke
 	return nil
 }
 
-// HandleMigrationFinished handles Slack's word (grid_migration_finished) that a workspace belongs to an organisation now: its token is asked which
-// one that is. An error means that Slack has not said it yet and is to be asked again; it blocks for one or two calls.
+// HandleMigrationFinished handles Slack's word (grid_migration_finished) that a workspace belongs to an organisation
+// now: its token is asked which one that is. An error means that Slack has not said it yet and is to be asked again; it
+// blocks for one or two calls.
 func (lc *Lifecycle) HandleMigrationFinished(ctx context.Context, k connection.Key) error {
 	c, err := lc.store.Lookup(ctx, k)
 	switch {
@@ -289,7 +295,8 @@ func (lc *Lifecycle) HandleMigrationFinished(ctx context.Context, k connection.K
 // SawEvent keeps when Slack last sent an event for c. Callers limit how often.
 func (lc *Lifecycle) SawEvent(ctx context.Context, k connection.Key, at time.Time) error {
 	_, err := lc.store.Update(ctx, k, func(c *connection.Connection) error {
-		if at.After(c.LastEventAt) || c.LastEventAt.Sub(at) > connection.ClockSlack { // later than now: by a clock that was wrong
+		ahead := c.LastEventAt.Sub(at) > connection.ClockSlack // later than now: by a clock that was wrong
+		if at.After(c.LastEventAt) || ahead {
 			c.LastEventAt = at
 		}
 		return nil
@@ -297,13 +304,14 @@ func (lc *Lifecycle) SawEvent(ctx context.Context, k connection.Key, at time.Tim
 	return err
 }
 
-// heldLasts is for how long a minute in which Slack held back events says something of now. Slack tells of each such minute.
+// heldLasts is for how long a minute in which Slack held back events says something of now. Slack tells of each such
+// minute.
 const heldLasts = 3 * time.Minute
 
-// HandleRateLimited handles Slack's word (app_rate_limited) that in the minute that begins at a time it held back events of k's workspace,
-// because there were too many within an hour. Status shows it. It is stored once for each minute; an unknown workspace is fine, and
-// so is one that has no connection of its own: that of an organisation has no such minutes.
-// https://docs.slack.dev/reference/events/app_rate_limited
+// HandleRateLimited handles Slack's word (app_rate_limited) that in the minute that begins at a time it held back
+// events of k's workspace, because there were too many within an hour. Status shows it. It is stored once for each
+// minute; an unknown workspace is fine, and so is one that has no connection of its own: that of an organisation has no
+// such minutes. https://docs.slack.dev/reference/events/app_rate_limited
 func (lc *Lifecycle) HandleRateLimited(ctx context.Context, k connection.Key, minute time.Time) error {
 	now := lc.now()
 	if minute.Unix() <= 0 || minute.After(now) {

@@ -13,11 +13,11 @@ import (
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
-// Messages writes to people about their connection, in the app's own words. Whom to write to, and when, is decided here. Its
-// methods may be called from any number of goroutines; client acts for the workspace they speak of.
+// Messages writes to people about their connection, in the app's own words. Whom to write to, and when, is decided
+// here. Its methods may be called from any number of goroutines; client acts for the workspace they speak of.
 type Messages interface {
-	// Welcome writes to the person who installed, once per install. Its error is shown on the success page as "you find the
-	// app under Apps"; it fails nothing.
+	// Welcome writes to the person who installed, once per install. Its error is shown on the success page as "you find
+	// the app under Apps"; it fails nothing.
 	Welcome(ctx context.Context, client *slack.Client, c connection.Connection) error
 	// Tell writes to one person that the connection needs them, and says where the message is.
 	Tell(ctx context.Context, client *slack.Client, userID string, h Health) (channel, ts string, err error)
@@ -59,12 +59,16 @@ func (g guarded) Welcome(ctx context.Context, client *slack.Client, c connection
 	return g.messages.Welcome(ctx, client, c)
 }
 
-func (g guarded) Tell(ctx context.Context, client *slack.Client, userID string, h Health) (channel, ts string, err error) {
+func (g guarded) Tell(ctx context.Context, client *slack.Client, userID string, h Health) (
+	channel, ts string, err error,
+) {
 	defer g.catch(ctx, "Tell", &err)
 	return g.messages.Tell(ctx, client, userID, h)
 }
 
-func (g guarded) TellMissing(ctx context.Context, client *slack.Client, userID string, w MissingScopes) (channel, ts string, err error) {
+func (g guarded) TellMissing(ctx context.Context, client *slack.Client, userID string, w MissingScopes) (
+	channel, ts string, err error,
+) {
 	defer g.catch(ctx, "TellMissing", &err)
 	return g.messages.TellMissing(ctx, client, userID, w)
 }

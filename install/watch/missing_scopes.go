@@ -1,8 +1,8 @@
 package watch
 
-// The app can't do something while a permission for it is missing. Whoever asks for it hears of it there and then (package bot). Here are
-// the words for it, and the one message a day to the person who can change it: at most one for each connection, whatever the
-// number of people, processes and restarts.
+// The app can't do something while a permission for it is missing. Whoever asks for it hears of it there and then
+// (package bot). Here are the words for it, and the one message a day to the person who can change it: at most one for
+// each connection, whatever the number of people, processes and restarts.
 
 import (
 	"context"
@@ -34,11 +34,14 @@ type MissingScopes struct {
 	GrantURL   string                // the page that allows exactly this
 }
 
-// ShouldTellMissing reports whether userID is to be told now that these permissions are missing: once an hour for each person and
-// feature, counted over all processes. It blocks for the store; its trouble means no, for nobody waits for these words.
-func (n *Notices) ShouldTellMissing(ctx context.Context, c connection.Connection, userID string, missing []connection.Scope) bool {
-	b := slackapi.Budget{Name: "off " + c.ID + " " + userID + " " + strings.Join(connection.ScopeNames(missing), ","), Interval: offAgain, Burst: 1}
-	return n.first(ctx, b)
+// ShouldTellMissing reports whether userID is to be told now that these permissions are missing: once an hour for each
+// person and feature, counted over all processes. It blocks for the store; its trouble means no, for nobody waits for
+// these words.
+func (n *Notices) ShouldTellMissing(
+	ctx context.Context, c connection.Connection, userID string, missing []connection.Scope,
+) bool {
+	what := strings.Join(connection.ScopeNames(missing), ",")
+	return n.first(ctx, slackapi.Budget{Name: "off " + c.ID + " " + userID + " " + what, Interval: offAgain, Burst: 1})
 }
 
 // first reports whether nobody took b's one call before, in its interval. The store's trouble counts as no.
@@ -52,9 +55,9 @@ func (n *Notices) first(ctx context.Context, b slackapi.Budget) bool {
 	return ok && err == nil
 }
 
-// NotifyMissing has one person who can allow it told, once a day, that people ask for what these permissions are missing for: the
-// installer, or an admin when the installer is gone. Somebody who asked that themselves knows already, and in single-workspace
-// mode nobody in Slack can allow anything. It does not block.
+// NotifyMissing has one person who can allow it told, once a day, that people ask for what these permissions are
+// missing for: the installer, or an admin when the installer is gone. Somebody who asked that themselves knows already,
+// and in single-workspace mode nobody in Slack can allow anything. It does not block.
 func (n *Notices) NotifyMissing(c connection.Connection, missing []connection.Scope, by string) {
 	if n.messages == nil || !n.connections.mode.Consents() || c.ID == "" || len(missing) == 0 || by == c.InstalledBy {
 		return
@@ -91,7 +94,8 @@ func (n *Notices) tellMissing(ctx context.Context, c connection.Connection, miss
 		n.log.WarnContext(ctx, "nobody could be told what is wanted and not allowed", "connection", c.ID,
 			"slack_error", slackapi.SlackError(told.err), "cause", slackapi.Cause(told.err))
 	}
-	n.log.InfoContext(ctx, "people ask for what is not allowed", "connection", c.ID, "missing_scopes", names, "told", label)
+	n.log.InfoContext(ctx, "people ask for what is not allowed", "connection", c.ID,
+		"missing_scopes", names, "told", label)
 	n.observer.ToldMissing(label)
 	line := n.line(connection.DidTellMissing, outcome, why)
 	_, err := n.store.Update(ctx, c.Key, func(row *connection.Connection) error {

@@ -1,7 +1,7 @@
 package watch
 
-// An app comes by its access in one of two ways: workspaces install it and consent to what it may do, or the operator sets one
-// bot token by hand. Here is all in which the two differ.
+// An app comes by its access in one of two ways: workspaces install it and consent to what it may do, or the operator
+// sets one bot token by hand. Here is all in which the two differ.
 
 import (
 	"sync/atomic"
@@ -36,8 +36,9 @@ func (m ByConsent) Serves(k connection.Key) bool { return m.AppID == "" || k.App
 // Renews is true for the connections of this app.
 func (m ByConsent) Renews(k connection.Key) bool { return m.Serves(k) }
 
-// ByToken is the mode of an app with the operator's bot token. What is left over from another token, or from the time before this
-// mode, is not touched: there is one connection. Until Adopt names it there is none. The zero value is ready for use.
+// ByToken is the mode of an app with the operator's bot token. What is left over from another token, or from the time
+// before this mode, is not touched: there is one connection. Until Adopt names it there is none. The zero value is
+// ready for use.
 type ByToken struct {
 	only atomic.Pointer[connection.Key]
 }

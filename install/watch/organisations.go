@@ -1,8 +1,8 @@
 package watch
 
-// What is different in an organisation of workspaces (Enterprise Grid): one access for all of them, which stands beside older ones
-// of single workspaces; workspaces that are added to it and taken away; and workspaces that join an organisation and keep their
-// access. https://docs.slack.dev/enterprise/developing-for-enterprise-orgs
+// What is different in an organisation of workspaces (Enterprise Grid): one access for all of them, which stands beside
+// older ones of single workspaces; workspaces that are added to it and taken away; and workspaces that join an
+// organisation and keep their access. https://docs.slack.dev/enterprise/developing-for-enterprise-orgs
 
 import (
 	"context"
@@ -46,8 +46,9 @@ type workspaceLists struct {
 	lists map[string]workspaces // by the connection's id
 }
 
-// Workspaces returns the workspaces that c's app was added to, all pages, as Slack said them in the last ten minutes: none for an
-// organisation whose admins have added it nowhere. It blocks for the calls. https://docs.slack.dev/reference/methods/auth.teams.list
+// Workspaces returns the workspaces that c's app was added to, all pages, as Slack said them in the last ten minutes:
+// none for an organisation whose admins have added it nowhere. It blocks for the calls.
+// https://docs.slack.dev/reference/methods/auth.teams.list
 func (cs *Connections) Workspaces(ctx context.Context, c connection.Connection) ([]Workspace, error) {
 	if list, ok := cs.workspaces.known(c.ID); ok {
 		return list, nil
@@ -106,9 +107,12 @@ func (ws *workspaceLists) ask(ctx context.Context, c connection.Connection) ([]W
 	return list, nil
 }
 
-// superseded returns the organisation's connection if it is the one to use where c is not: the organisation-wide install took the
-// place of what the workspace had before. A pause, of either, is the operator's word and goes for the workspace all the same.
-func (cs *Connections) superseded(ctx context.Context, c connection.Connection, enterpriseID string) (connection.Connection, bool) {
+// superseded returns the organisation's connection if it is the one to use where c is not: the organisation-wide
+// install took the place of what the workspace had before. A pause, of either, is the operator's word and goes for the
+// workspace all the same.
+func (cs *Connections) superseded(ctx context.Context, c connection.Connection, enterpriseID string) (
+	connection.Connection, bool,
+) {
 	if enterpriseID == "" || c.Org() && c.ID != "" || c.Usable() || c.State == connection.Paused || !cs.mode.Consents() {
 		return connection.Connection{}, false
 	}
@@ -116,10 +120,11 @@ func (cs *Connections) superseded(ctx context.Context, c connection.Connection, 
 	return org, err == nil && org.Usable() && org.State != connection.Paused
 }
 
-// maybeMoved asks Slack, in the background and now and then, about a connection that was found for a key with another organisation
-// than ours has: a workspace that joined one.
+// maybeMoved asks Slack, in the background and now and then, about a connection that was found for a key with another
+// organisation than ours has: a workspace that joined one.
 func (cs *Connections) maybeMoved(c connection.Connection, k connection.Key) {
-	if k.EnterpriseID == "" || c.Org() || c.EnterpriseID == k.EnterpriseID || c.TeamID != k.TeamID || c.Token == "" || !cs.mode.Consents() {
+	joined := k.EnterpriseID != "" && c.EnterpriseID != k.EnterpriseID && !c.Org() && c.TeamID == k.TeamID
+	if !joined || c.Token == "" || !cs.mode.Consents() {
 		return
 	}
 	if !cs.isNews(c.ID+" moved", cs.now(), movedEvery) {
@@ -132,24 +137,32 @@ func (cs *Connections) maybeMoved(c connection.Connection, k connection.Key) {
 	})
 }
 
-// moved gives c the key that Slack's own word about its token (auth.test) makes it have. Nothing but that word moves a connection:
-// a payload can only make us ask. It returns c as it now is. When there is a connection for the new key already, nothing is moved.
-func (cs *Connections) moved(ctx context.Context, c connection.Connection, id connection.Identity) connection.Connection {
-	if c.Org() || id.IsEnterpriseInstall || id.TeamID != c.TeamID || id.EnterpriseID == "" || id.EnterpriseID == c.EnterpriseID || !cs.mode.Consents() {
+// moved gives c the key that Slack's own word about its token (auth.test) makes it have. Nothing but that word moves a
+// connection: a payload can only make us ask. It returns c as it now is. When there is a connection for the new key
+// already, nothing is moved.
+func (cs *Connections) moved(
+	ctx context.Context, c connection.Connection, id connection.Identity,
+) connection.Connection {
+	joined := id.EnterpriseID != "" && id.EnterpriseID != c.EnterpriseID && id.TeamID == c.TeamID
+	if !joined || c.Org() || id.IsEnterpriseInstall || !cs.mode.Consents() {
 		return c
 	}
 	to := c.Key
 	to.EnterpriseID = id.EnterpriseID
-	line := connection.Change{At: cs.now(), By: connection.Actor{Kind: connection.BySlack}, What: connection.DidMove, Outcome: connection.OutcomeDone, Reason: id.EnterpriseID}
+	line := connection.Change{At: cs.now(), By: connection.Actor{Kind: connection.BySlack},
+		What: connection.DidMove, Outcome: connection.OutcomeDone, Reason: id.EnterpriseID}
 	now, err := cs.store.Rekey(ctx, c.Key, to, c.Token, line)
 	switch {
 	case err == nil:
-		cs.log.InfoContext(ctx, "a workspace joined an organisation", "connection", c.ID, "was", c.Key.String(), "key", now.Key.String())
+		cs.log.InfoContext(ctx, "a workspace joined an organisation", "connection", c.ID,
+			"was", c.Key.String(), "key", now.Key.String())
 		return now
-	case errors.Is(err, connection.ErrExists), errors.Is(err, connection.ErrNotFound): // of an own consent since, or another replica was first
+	case errors.Is(err, connection.ErrExists), errors.Is(err, connection.ErrNotFound):
+		// Of an own consent since, or another replica was first.
 		cs.log.DebugContext(ctx, "connection not moved", "connection", c.ID, "cause", err)
 	default:
-		cs.log.WarnContext(ctx, "move connection to its organisation", "connection", c.ID, "cause", err) // the next check tries again
+		// The next check tries again.
+		cs.log.WarnContext(ctx, "move connection to its organisation", "connection", c.ID, "cause", err)
 	}
 	return c
 }
@@ -164,7 +177,8 @@ func (a *Assessor) notAdded(h Health) Health {
 // AddToWorkspacesURL is the page of Slack's on which an admin of the organisation adds its app to workspaces.
 // https://docs.slack.dev/enterprise/organization-ready-apps
 func (a *Assessor) AddToWorkspacesURL(k connection.Key) string {
-	return a.slack.ClientURL() + "/manage/" + url.PathEscape(k.EnterpriseID) + "/integrations/profile/" + url.PathEscape(k.AppID) + "/workspaces/add"
+	return a.slack.ClientURL() + "/manage/" + url.PathEscape(k.EnterpriseID) +
+		"/integrations/profile/" + url.PathEscape(k.AppID) + "/workspaces/add"
 }
 
 // addedTo is h for a workspace of the organisation, by the list of those that the app was added to.
@@ -177,9 +191,9 @@ func (a *Assessor) addedTo(h Health, teamID string, list []Workspace) Health {
 	return h
 }
 
-// CheckIn is Check for one workspace: an organisation's connection can work and the workspace not have the app yet. Then the state
-// is NotConnected, the reason ReasonNotAdded, and GrantURL is where an admin of the organisation adds it. It blocks for one or two
-// calls more.
+// CheckIn is Check for one workspace: an organisation's connection can work and the workspace not have the app yet.
+// Then the state is NotConnected, the reason ReasonNotAdded, and GrantURL is where an admin of the organisation adds
+// it. It blocks for one or two calls more.
 func (cs *Connections) CheckIn(ctx context.Context, k connection.Key, teamID string) Health {
 	h := cs.Check(ctx, k)
 	if h.Broken() && !h.Lacking {
@@ -202,7 +216,8 @@ func (cs *Connections) CheckIn(ctx context.Context, k connection.Key, teamID str
 	return cs.addedTo(h, teamID, list)
 }
 
-// AssessIn is Assess for one workspace, without asking anybody: what Slack said of the organisation's workspaces lately counts.
+// AssessIn is Assess for one workspace, without asking anybody: what Slack said of the organisation's workspaces lately
+// counts.
 func (cs *Connections) AssessIn(c connection.Connection, err error, teamID string) Health {
 	h := cs.Assess(c, err)
 	if !h.differsIn(teamID) {

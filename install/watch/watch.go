@@ -1,14 +1,6 @@
-// Package watch looks after connections once they are there: it says whether they work, asks Slack about them now and then,
-// listens to what every call says of them, writes to one person when a connection needs one, and follows what becomes of them
-// at Slack, from a workspace that joins an organisation to one that removes the app.
-//
-//	w := watch.New(watch.Config{…})
-//	go w.Run(ctx)
-//	c, err := w.Connections.Open(ctx, key)    // with a token that works now
-//	h := w.Connections.Check(ctx, key)        // and what to tell people
-//	err = w.Lifecycle.HandleRemoval(ctx, key, said)
-//	said, err := w.Leaving.Disconnect(ctx, key, by)
 package watch
+
+// A Watch: what it is put together from, and what it needs of others.
 
 import (
 	"context"
@@ -25,15 +17,16 @@ import (
 	"github.com/switchboard-go/switchboard/install/tokens"
 )
 
-// Store is what looking after connections needs of the database. Its methods can be called from any number of goroutines and
-// processes. Each blocks until it is done or ctx ended. Errors other than those named are its trouble.
+// Store is what looking after connections needs of the database. Its methods can be called from any number of
+// goroutines and processes. Each blocks until it is done or ctx ended. Errors other than those named are its trouble.
 type Store interface {
 	ConnectionStore
 	LifecycleStore
 	NoticeStore
 
-	// Sweep deletes connections that were removed before a time, with their history, lines about routine renewals (DidRenew,
-	// OutcomeDone) from before it, and budgets that have been full since then. It returns how many connections it deleted.
+	// Sweep deletes connections that were removed before a time, with their history, lines about routine renewals
+	// (DidRenew, OutcomeDone) from before it, and budgets that have been full since then. It returns how many connections
+	// it deleted.
 	Sweep(ctx context.Context, before time.Time) (int64, error)
 }
 
@@ -43,7 +36,8 @@ type RowStore interface {
 	Update(ctx context.Context, k connection.Key, fn func(c *connection.Connection) error) (connection.Connection, error)
 }
 
-// Observer is told what is done here, for the numbers that operators watch. It may be called from any number of goroutines.
+// Observer is told what is done here, for the numbers that operators watch. It may be called from any number of
+// goroutines.
 type Observer interface {
 	Checked(err error)         // auth.test was called, and came to this
 	Told(result string)        // of a connection that needs a person
@@ -79,8 +73,8 @@ type Config struct {
 	Observer Observer
 }
 
-// Watch is the parts that look after connections, and what runs them. Make one with New. They may be used from any number of
-// goroutines, and there may be any number of them, in as many processes, on one database.
+// Watch is the parts that look after connections, and what runs them. Make one with New. They may be used from any
+// number of goroutines, and there may be any number of them, in as many processes, on one database.
 type Watch struct {
 	Connections *Connections
 	Lifecycle   *Lifecycle
@@ -146,9 +140,9 @@ const (
 	sweepEvery   = time.Hour
 )
 
-// Run looks after the connections until ctx ends: it stores what the journal holds, renews tokens ahead of their end, checks
-// connections now and then, tells people of trouble, asks again about removals that were left open, and sweeps old records.
-// Any number of processes may run it on one database. Renewals under way are finished before it returns.
+// Run looks after the connections until ctx ends: it stores what the journal holds, renews tokens ahead of their end,
+// checks connections now and then, tells people of trouble, asks again about removals that were left open, and sweeps
+// old records. Any number of processes may run it on one database. Renewals under way are finished before it returns.
 func (w *Watch) Run(ctx context.Context) error {
 	var group errgroup.Group
 	every := func(d time.Duration, doing string, do func(context.Context) error) {
@@ -183,7 +177,8 @@ func (w *Watch) Run(ctx context.Context) error {
 	return nil
 }
 
-// repeat calls do now and then every d until ctx ends, and logs what goes wrong; a failure that lasts is logged when it begins to.
+// repeat calls do now and then every d until ctx ends, and logs what goes wrong; a failure that lasts is logged when it
+// begins to.
 func (w *Watch) repeat(ctx context.Context, d time.Duration, doing string, do func(context.Context) error) {
 	tick := time.NewTicker(d)
 	defer tick.Stop()
@@ -213,9 +208,9 @@ func (w *Watch) Wait() {
 	w.cfg.Tokens.Wait()
 }
 
-// Finish waits, for a while, for renewals under way and other work in the background, and then stores what the journal still
-// holds, if it can. Run does it at its end; whoever uses a Watch without Run calls it before the store is closed. It
-// returns how many entries are left in the journal.
+// Finish waits, for a while, for renewals under way and other work in the background, and then stores what the journal
+// still holds, if it can. Run does it at its end; whoever uses a Watch without Run calls it before the store is closed.
+// It returns how many entries are left in the journal.
 func (w *Watch) Finish() (left int) {
 	finished := make(chan struct{})
 	go func() {

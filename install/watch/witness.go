@@ -35,7 +35,8 @@ type witness struct {
 func (w witness) Do(r *http.Request) (*http.Response, error) {
 	sent := w.cs.now()
 	resp, err := w.cs.slack.HTTP.Do(r)
-	if err != nil || resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
+	if err != nil || resp.StatusCode != http.StatusOK ||
+		!strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
 		return resp, err
 	}
 	body, err := io.ReadAll(resp.Body)
@@ -67,27 +68,27 @@ func (w witness) Do(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// aboutToken reports whether an error code of an ordinary call speaks of the token or of the whole workspace. All others say
-// that Slack took the token and refused something else.
+// aboutToken reports whether an error code of an ordinary call speaks of the token or of the whole workspace. All
+// others say that Slack took the token and refused something else.
 func aboutToken(code string) bool {
 	switch code {
-	case connection.ReasonAccountInactive, connection.ReasonTokenRevoked, connection.ReasonTokenExpired, connection.ReasonInvalidAuth,
-		"org_login_required", "team_added_to_org", "ekm_access_denied":
+	case connection.ReasonAccountInactive, connection.ReasonTokenRevoked, connection.ReasonTokenExpired,
+		connection.ReasonInvalidAuth, "org_login_required", "team_added_to_org", "ekm_access_denied":
 		return true
 	}
 	return false
 }
 
-// RecheckScopes has Slack asked what c may do now, because something that happened doesn't fit our records. It does not block, and
-// counts once a minute.
+// RecheckScopes has Slack asked what c may do now, because something that happened doesn't fit our records. It does not
+// block, and counts once a minute.
 func (cs *Connections) RecheckScopes(c connection.Connection) {
 	if c.Token != "" {
 		cs.witnessed(c, connection.ReasonMissingScope, nil, cs.now())
 	}
 }
 
-// witnessed takes what a call that was sent at a time said of c's token: a good word is written down, a bad one makes us ask
-// auth.test, which alone decides. It does not block; the same word about a connection counts once a minute.
+// witnessed takes what a call that was sent at a time said of c's token: a good word is written down, a bad one makes
+// us ask auth.test, which alone decides. It does not block; the same word about a connection counts once a minute.
 func (cs *Connections) witnessed(c connection.Connection, code string, scopes []string, at time.Time) {
 	// What the token may do comes along with every answer. Where it did not, it has to be asked for.
 	bad := aboutToken(code) || code == connection.ReasonMissingScope && len(scopes) == 0
@@ -100,7 +101,8 @@ func (cs *Connections) witnessed(c connection.Connection, code string, scopes []
 		return // Slack's own trouble
 	case changed:
 		word += " " + strings.Join(scopes, ",")
-	case (c.State == connection.Active || connection.RenewalTrouble(c.Reason)) && connection.Recent(c.CheckedAt, at, witnessStale):
+	case (c.State == connection.Active || connection.RenewalTrouble(c.Reason)) &&
+		connection.Recent(c.CheckedAt, at, witnessStale):
 		return // nothing new
 	}
 	if !cs.isNews(word, at, witnessEvery) {
@@ -153,8 +155,8 @@ func (cs *Connections) keepWord(ctx context.Context, c connection.Connection, sc
 	}
 }
 
-// permissionsChanged logs that a connection may do more or less than before. Whoever wrote the change calls it, so that it is
-// logged once, whatever the number of processes.
+// permissionsChanged logs that a connection may do more or less than before. Whoever wrote the change calls it, so that
+// it is logged once, whatever the number of processes.
 func (cs *Connections) permissionsChanged(ctx context.Context, was []string, c connection.Connection) {
 	if slices.Equal(was, c.Scopes) {
 		return

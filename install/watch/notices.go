@@ -5,12 +5,10 @@ package watch
 // between costs the message, never a second one. The log line and the metric tell the operator in every case.
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,8 +24,6 @@ import (
 const (
 	toldAtOnce = 100
 	tellBudget = 20 * time.Second
-	adminPages = 5 // of 200 people; an admin is nearly always among them
-	adminTries = 3
 	// When a message certainly was not sent, because Slack or the database had trouble, it is tried again after this.
 	tellAgain = time.Minute
 	// How long it is tried to edit a message to resolved.
@@ -39,8 +35,8 @@ type NoticeStore interface {
 	RowStore
 	Take(ctx context.Context, b slackapi.Budget, n int, now time.Time) (bool, error)
 	ClosedUntil(ctx context.Context, b slackapi.Budget, until time.Time) error
-	// Untold returns connections that need a person who was not told yet (state ReconnectRequired and no Notice.At), and those
-	// that are Active again and have one. At most n, of one app or of all ("").
+	// Untold returns connections that need a person who was not told yet (state ReconnectRequired and no Notice.At), and
+	// those that are Active again and have one. At most n, of one app or of all ("").
 	Untold(ctx context.Context, app string, n int) ([]connection.Key, error)
 }
 
@@ -55,13 +51,13 @@ type Notices struct {
 	tasks       *sync.WaitGroup
 
 	mu           sync.Mutex
-	lastReported map[connection.Key]time.Time // connections that need a person → since when, in the log line that said so
+	lastReported map[connection.Key]time.Time // what needs a person → since when, in the log line that said so
 }
 
 func (n *Notices) now() time.Time { return n.connections.now() }
 
-// TellAll deals with every connection that needs a person who was not told, and with those that work again. Run does it all the
-// time.
+// TellAll deals with every connection that needs a person who was not told, and with those that work again. Run does it
+// all the time.
 func (n *Notices) TellAll(ctx context.Context) error {
 	keys, err := n.store.Untold(ctx, n.connections.appID, toldAtOnce)
 	if err != nil {
@@ -125,7 +121,9 @@ func (n *Notices) tell(ctx context.Context, k connection.Key) error {
 
 // claim takes the turn to tell of a connection, or that it works again, and returns it with what was told of it before.
 // errNothingToDo when that is not to be done now, or by somebody else.
-func (n *Notices) claim(ctx context.Context, k connection.Key, now time.Time) (c connection.Connection, before connection.Notice, err error) {
+func (n *Notices) claim(ctx context.Context, k connection.Key, now time.Time) (
+	c connection.Connection, before connection.Notice, err error,
+) {
 	if c, err = n.store.Lookup(ctx, k); err != nil {
 		return c, before, err
 	}
@@ -162,12 +160,15 @@ func (n *Notices) report(ctx context.Context, c connection.Connection, grantURL 
 		return
 	}
 	page, _, _ := strings.Cut(grantURL, "?") // what makes it a link is not for the log
-	n.log.ErrorContext(ctx, "a connection needs a person", "connection", c.ID, "key", c.Key.String(), "team_name", c.TeamName,
-		"reason", c.Reason, "since", c.StateSince, "access_ends", c.ExpiresAt, "mend", page)
+	n.log.ErrorContext(ctx, "a connection needs a person", "connection", c.ID, "key", c.Key.String(),
+		"team_name", c.TeamName, "reason", c.Reason, "since", c.StateSince, "access_ends", c.ExpiresAt, "mend", page)
 }
 
-// keep writes down what became of the message that was claimed at a time. Without a line nobody was told, and that is tried again.
-func (n *Notices) keep(ctx context.Context, k connection.Key, claimed time.Time, notice connection.Notice, line *connection.Change) error {
+// keep writes down what became of the message that was claimed at a time. Without a line nobody was told, and that is
+// tried again.
+func (n *Notices) keep(
+	ctx context.Context, k connection.Key, claimed time.Time, notice connection.Notice, line *connection.Change,
+) error {
 	_, err := n.store.Update(ctx, k, func(row *connection.Connection) error {
 		if !row.Notice.At.Equal(claimed) {
 			return errNothingToDo
@@ -199,166 +200,6 @@ func tries(c connection.Connection) slackapi.Budget {
 	return slackapi.Budget{Name: what + " " + c.ID, Interval: tellAgain, Burst: 1}
 }
 
-var (
-	errNoAccess = errors.New("no access left to send a message with")
-	errNobody   = errors.New("there is nobody to write to")
-)
-
-// delivery is what became of a message to people.
-type delivery struct {
-	notice connection.Notice // whom it was sent to, and where it is
-	err    error             // nil: it was sent
-	// sent is whether it arrived: unclear when Slack did not answer.
-	sent connection.Verdict
-}
-
-func notSent(err error) delivery { return delivery{err: err, sent: connection.VerdictNo} }
-
-// passes reports whether a message certainly was not sent, for a reason that passes.
-func (d delivery) passes() bool {
-	if d.err == nil || d.sent == connection.VerdictUnclear {
-		return false
-	}
-	_, limited := slackapi.RetryAfter(d.err)
-	return limited || !slackapi.Decisive(d.err) && !errors.Is(d.err, errNoAccess) && !errors.Is(d.err, errNobody)
-}
-
-// result is d for the history (an outcome and a reason), and for numbers.
-func (d delivery) result() (outcome, reason, label string) {
-	switch {
-	case d.err == nil:
-		return connection.OutcomeDone, d.notice.To, ResultTold
-	case d.sent == connection.VerdictUnclear: // it may have arrived, so it is not sent again
-		return connection.OutcomeFail, "no_answer", ResultUnknown
-	}
-	return connection.OutcomeFail, cmp.Or(slackapi.SlackError(d.err), "no_access"), ResultUnreachable
-}
-
-// writer writes to one person, and says where the message is.
-type writer func(client *slack.Client, userID string) (channel, ts string, err error)
-
-// reach has write write to the installer, or to a workspace admin when the installer is gone.
-func (n *Notices) reach(ctx context.Context, c connection.Connection, write writer) delivery {
-	if c.Token == "" || c.Ended(n.now()) {
-		return notSent(errNoAccess)
-	}
-	team, unlisted := n.anyWorkspace(ctx, c)
-	client := n.connections.ClientIn(c, team)
-	gone, err := isAway(ctx, client, c.InstalledBy)
-	if err != nil && !slackapi.Decisive(err) {
-		return notSent(err)
-	}
-	last := notSent(errNobody)
-	if !gone {
-		if last = write.to(client, c.InstalledBy); !cannotReceive(last.err) {
-			return last
-		}
-	}
-
-	if c.Org() && team == "" {
-		return notSent(unlisted)
-	}
-	ids, err := admins(ctx, client, c)
-	if err != nil {
-		return notSent(err)
-	}
-	for _, id := range ids[:min(len(ids), adminTries)] {
-		if last = write.to(client, id); !cannotReceive(last.err) {
-			return last
-		}
-	}
-	return last
-}
-
-// to writes to one person.
-func (write writer) to(client *slack.Client, userID string) delivery {
-	channel, ts, err := write(client, userID)
-	switch {
-	case err == nil:
-		return delivery{notice: connection.Notice{To: userID, Channel: channel, TS: ts}, sent: connection.VerdictYes}
-	case slackapi.SlackError(err) == "":
-		return delivery{err: err, sent: connection.VerdictUnclear}
-	}
-	return notSent(err)
-}
-
-// anyWorkspace returns a workspace of an organisation to find people in: any will do. Without one the app is nowhere, and there
-// is nothing to be missed. "" for a workspace's own connection.
-func (n *Notices) anyWorkspace(ctx context.Context, c connection.Connection) (teamID string, err error) {
-	if !c.Org() {
-		return "", nil
-	}
-	all, err := n.connections.Workspaces(ctx, c)
-	if err == nil && len(all) == 0 {
-		err = errNobody
-	}
-	if err != nil {
-		return "", err
-	}
-	return all[0].ID, nil
-}
-
-// isAway reports whether a person is no full member of the workspace any more: the message has a link to reconnect, which is not for
-// guests. What Slack doesn't say counts as no: the message will tell, and behind the link Slack decides.
-func isAway(ctx context.Context, client *slack.Client, userID string) (bool, error) {
-	if userID == "" {
-		return true, nil
-	}
-	u, err := client.GetUserInfoContext(ctx, userID)
-	if err != nil {
-		return slackapi.SlackError(err) == "user_not_found", err
-	}
-	return u.Deleted || u.IsRestricted || u.IsUltraRestricted || u.IsStranger || u.IsBot, nil
-}
-
-// cannotReceive reports whether an error is about the person, as against the token, the app or the network.
-// https://docs.slack.dev/reference/methods/chat.postMessage
-func cannotReceive(err error) bool {
-	switch slackapi.SlackError(err) {
-	case "user_not_found", "user_disabled", "users_not_found", "channel_not_found", "is_archived", "cannot_dm_bot", "user_not_visible", "user_not_in_channel":
-		return true
-	}
-	return false
-}
-
-// admins lists who can act for the workspace: owners first.
-func admins(ctx context.Context, client *slack.Client, c connection.Connection) ([]string, error) {
-	options := []slack.GetUsersOption{slack.GetUsersOptionLimit(200)}
-	var found []slack.User
-	page := client.GetUsersPaginated(options...)
-	for range adminPages {
-		var err error
-		if page, err = page.Next(ctx); page.Done(err) {
-			break
-		} else if err != nil {
-			return nil, fmt.Errorf("list admins: %w", err)
-		}
-		for _, u := range page.Users {
-			if (u.IsAdmin || u.IsOwner || u.IsPrimaryOwner) && !u.Deleted && !u.IsBot && u.ID != c.InstalledBy {
-				found = append(found, u)
-			}
-		}
-	}
-	rank := func(u slack.User) int {
-		switch {
-		case u.IsPrimaryOwner:
-			return 0
-		case u.IsOwner:
-			return 1
-		}
-		return 2
-	}
-	slices.SortFunc(found, func(a, b slack.User) int { return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.ID, b.ID)) })
-	ids := make([]string, len(found))
-	for i, u := range found {
-		ids[i] = u.ID
-	}
-	if len(ids) == 0 {
-		return nil, errNobody
-	}
-	return ids, nil
-}
-
 // resolve edits the message that told of trouble which is over.
 func (n *Notices) resolve(ctx context.Context, c connection.Connection, told connection.Notice) error {
 	ofMissing := told.Reason == connection.ReasonMissingScope
@@ -375,7 +216,8 @@ func (n *Notices) resolve(ctx context.Context, c connection.Connection, told con
 			return fmt.Errorf("edit message to resolved: %w", slackapi.Cause(err)) // tried again
 		}
 		if err != nil {
-			n.log.InfoContext(ctx, "message could not be edited to resolved", "connection", c.ID, "slack_error", slackapi.SlackError(err))
+			n.log.InfoContext(ctx, "message could not be edited to resolved", "connection", c.ID,
+				"slack_error", slackapi.SlackError(err))
 		}
 	}
 
