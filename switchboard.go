@@ -132,6 +132,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+
 	data := cmp.Or(cfg.DataDir, "data")
 	settings := server.Config{
 		Install: install.Config{
@@ -170,6 +171,7 @@ func New(cfg Config) (*Server, error) {
 		DrainDelay: cfg.DrainDelay,
 		Log:        cfg.Log,
 	}
+
 	cfg.App.Version = cmp.Or(cfg.App.Version, "dev")
 	s := &Server{}
 	cfg.App.plain(&s.workspaces).Fill(&settings)

@@ -88,6 +88,7 @@ func (a App) does() []string {
 	if len(a.Does) > 0 {
 		return a.Does
 	}
+
 	var steps []string
 	for _, h := range a.Handlers {
 		step := ""
@@ -101,6 +102,7 @@ func (a App) does() []string {
 		case h.Kind == bot.KindEvent && h.Name == "app_home_opened":
 			step = "Its Home tab shows what it has for you."
 		}
+
 		if step != "" && !slices.Contains(steps, step) {
 			steps = append(steps, step)
 		}
@@ -113,8 +115,10 @@ func (a App) guide() []bot.Hint {
 	if len(a.Guide) > 0 {
 		return a.Guide
 	}
+
 	hints := []bot.Hint{{Title: "Install it for one workspace.",
 		Text: "Sign in as Dana Reyes, choose Add " + a.Name + " in the sidebar and follow the buttons."}}
+
 	for _, h := range a.Handlers {
 		switch {
 		case h.Kind == bot.KindCommand:
@@ -125,6 +129,7 @@ func (a App) guide() []bot.Hint {
 				Text: "In a channel, type /invite @" + a.Name + ". Then mention it: @" + a.Name + " hello."})
 		}
 	}
+
 	return append(hints, bot.Hint{Title: "Remove it and add it again.",
 		Text: "Both are under Manage " + a.Name + ", for admins."})
 }

@@ -69,6 +69,7 @@ func (p *program) exitCode(stderr io.Writer, err error) int {
 	var usage *usageError
 	var wrong *server.ConfigError
 	var refused *bot.TokenRefused
+
 	switch {
 	case err == nil:
 		return 0
@@ -135,12 +136,14 @@ func (p *program) run(ctx context.Context, args []string, getenv func(string) st
 			panic(v) // a fault of ours must not look like success
 		}
 	}()
+
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
 	if args[0] == "help" { // help serve = serve --help
 		args = append(slices.Clone(args[1:]), "--help")
 	}
+
 	var c commandLine
 	parser, err := kong.New(&c,
 		kong.Name(p.name),
@@ -155,6 +158,7 @@ func (p *program) run(ctx context.Context, args []string, getenv func(string) st
 	if err != nil {
 		return err
 	}
+
 	parsed, err := parser.Parse(args)
 	if err != nil {
 		return &usageError{err}

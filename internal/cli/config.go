@@ -60,22 +60,26 @@ func (s *source) readDotenv(name string) {
 		s.bad(".env", "the file in this folder can't be read: "+causeOf(err), "let this process read it, or move it away")
 		return
 	}
+
 	defer func() { _ = f.Close() }()
 	if what, fix := writableByOthers(f, name); what != "" {
 		s.bad(".env", what+", and it says where secrets are sent", fix)
 		return
 	}
+
 	text, err := io.ReadAll(f)
 	if err != nil {
 		s.bad(".env", "the file in this folder can't be read: "+causeOf(err), "let this process read it, or move it away")
 		return
 	}
+
 	text = bytes.TrimPrefix(text, []byte("\ufeff")) // editors on Windows put it there
 	if s.dotenv, err = godotenv.UnmarshalBytes(text); err != nil {
 		// The error could quote a line, and a line could hold a secret.
 		s.bad(".env", "the file in this folder can't be read as NAME=value lines", "correct it, or move it away")
 		return
 	}
+
 	info, err := f.Stat()
 	readable := err == nil && info.Mode().Perm()&0o044 != 0 && runtime.GOOS != "windows"
 	if secrets := s.dotenvSecrets(); readable && len(secrets) > 0 {
@@ -110,10 +114,12 @@ func writableByOthers(f *os.File, name string) (what, fix string) {
 	if err != nil {
 		return "was moved while it was read", "start again, or move it away"
 	}
+
 	info, err := f.Stat()
 	if err != nil || !info.Mode().IsRegular() {
 		return "is not a file", "move it away"
 	}
+
 	mode := info.Mode().Perm()
 	link, err := os.Lstat(name)
 	switch {
@@ -125,6 +131,7 @@ func writableByOthers(f *os.File, name string) (what, fix string) {
 		what = fmt.Sprintf("can be written by others on this machine (mode %04o)", mode)
 		return what, "look through it, then run: chmod go-w .env"
 	}
+
 	for _, folder := range []string{filepath.Dir(name), filepath.Dir(real)} {
 		if in, err := os.Stat(folder); err != nil || in.Mode().Perm()&0o002 != 0 && in.Mode()&fs.ModeSticky == 0 {
 			return "can be replaced by others on this machine, who can write to its folder",
@@ -237,7 +244,9 @@ type reportFlags struct {
 
 // read collects them. withKeys: the command seals or opens secrets, so it needs the keys.
 func (f databaseFlags) read(s *source, withKeys bool) server.Database {
-	d := server.Database{Program: s.program, DataDir: s.get(f.DataDir, "DATA_DIR", "data"), Keys: s.secret("ENCRYPTION_KEYS")}
+	d := server.Database{
+		Program: s.program, DataDir: s.get(f.DataDir, "DATA_DIR", "data"), Keys: s.secret("ENCRYPTION_KEYS"),
+	}
 	raw := strings.TrimSpace(f.DatabaseURL)
 	if raw == "" {
 		raw = s.secret("DATABASE_URL").Reveal()
@@ -249,30 +258,40 @@ func (f databaseFlags) read(s *source, withKeys bool) server.Database {
 	if info, err := os.Stat(d.DataDir); err == nil && !info.IsDir() || errors.Is(err, syscall.ENOTDIR) {
 		s.bad("DATA_DIR", "is not a folder", server.DataDirFix)
 	}
+
 	switch {
 	case strings.HasPrefix(raw, "sqlite:"):
-		path := d.Path()
-		const fix = "write sqlite:PATH, for example sqlite:data/switchboard.db"
-		switch { // what storage would refuse, said before anything is made on the disk
-		case path == "":
-			s.bad("DATABASE_URL", "names no file behind sqlite:", fix)
-		case path == ":memory:", strings.ContainsAny(path, "?#"), strings.HasPrefix(path, "//") && !strings.HasPrefix(path, "///"):
-			s.bad("DATABASE_URL", "is not sqlite: and a plain path, without //, ? and #, and not in memory", fix)
-		}
+		checkFile(s, d.Path())
 	case strings.HasPrefix(raw, "postgres://"), strings.HasPrefix(raw, "postgresql://"):
 		if withKeys && d.Keys == "" && !s.files["ENCRYPTION_KEYS"] {
-			s.bad("ENCRYPTION_KEYS", "is not set, and with PostgreSQL there is no default", "make a key with: openssl rand -base64 32 and keep a copy of it; without it the stored access is lost")
+			s.bad("ENCRYPTION_KEYS", "is not set, and with PostgreSQL there is no default",
+				"make a key with: openssl rand -base64 32 and keep a copy of it; without it the stored access is lost")
 		}
 		d.URL = connection.Secret(encrypted(s, raw))
 	default:
-		s.bad("DATABASE_URL", "is neither postgres://… nor sqlite:PATH", "write one of the two, or leave it out for SQLite in the data folder")
+		s.bad("DATABASE_URL", "is neither postgres://… nor sqlite:PATH",
+			"write one of the two, or leave it out for SQLite in the data folder")
 	}
+
 	if d.Keys != "" {
 		if _, err := seal.ParseKeys(d.Keys.Reveal()); err != nil {
-			s.bad("ENCRYPTION_KEYS", err.Error(), "give one or more keys, separated by commas, each 32 random bytes in base64: openssl rand -base64 32")
+			s.bad("ENCRYPTION_KEYS", err.Error(),
+				"give one or more keys, separated by commas, each 32 random bytes in base64: openssl rand -base64 32")
 		}
 	}
 	return d
+}
+
+// checkFile refuses what storage would, before anything is made on the disk.
+func checkFile(s *source, path string) {
+	const fix = "write sqlite:PATH, for example sqlite:data/switchboard.db"
+	host := strings.HasPrefix(path, "//") && !strings.HasPrefix(path, "///")
+	switch {
+	case path == "":
+		s.bad("DATABASE_URL", "names no file behind sqlite:", fix)
+	case path == ":memory:", strings.ContainsAny(path, "?#"), host:
+		s.bad("DATABASE_URL", "is not sqlite: and a plain path, without //, ? and #, and not in memory", fix)
+	}
 }
 
 // encrypted returns the address with the sslmode that PGSSLMODE names, if it has none of its own; storage's default is
@@ -282,12 +301,14 @@ func encrypted(s *source, raw string) string {
 	if err != nil {
 		return raw // refused when it is opened
 	}
+
 	query := u.Query()
 	if env := strings.TrimSpace(s.getenv("PGSSLMODE")); env != "" && !query.Has("sslmode") {
 		query.Set("sslmode", env)
 		u.RawQuery = query.Encode()
 		raw = u.String()
 	}
+
 	if storage.InTheClear(raw) {
 		s.warn("the database is on another machine, and sslmode lets others read what is sent to it, its password included",
 			"put sslmode=verify-full into DATABASE_URL, with the server's certificate authority in sslrootcert; "+
@@ -323,7 +344,8 @@ func installs(s *source, flag string) (closed bool, admit []string) {
 	}
 	for id := range strings.SplitSeq(given, ",") {
 		if id = strings.TrimSpace(id); !workspaceID.MatchString(id) {
-			s.bad("INSTALLS", fmt.Sprintf("holds %q, which is not the id of a workspace or an organisation", id), "write open, closed, or ids with commas, for example T0123ABC,E0456DEF")
+			s.bad("INSTALLS", fmt.Sprintf("holds %q, which is not the id of a workspace or an organisation", id),
+				"write open, closed, or ids with commas, for example T0123ABC,E0456DEF")
 			continue
 		}
 		admit = append(admit, id)
@@ -331,23 +353,23 @@ func installs(s *source, flag string) (closed bool, admit []string) {
 	return true, admit
 }
 
-// lease reads INBOX_LEASE. Below a second replicas would take each other's work; above ten minutes a crash is felt too long.
+// lease reads INBOX_LEASE. Below a second replicas would take each other's work; above ten minutes a crash is felt too
+// long.
 func lease(s *source, flag string) time.Duration {
-	given := s.get(flag, "INBOX_LEASE", "30s")
-	d, err := time.ParseDuration(given)
-	if err != nil || d < time.Second || d > 10*time.Minute {
-		s.bad("INBOX_LEASE", fmt.Sprintf("is %q", given), "write a duration from 1s to 10m, for example 30s")
-		return 0
-	}
-	return d
+	return duration(s, flag, "INBOX_LEASE", "30s", time.Second, 10*time.Minute, "write a duration from 1s to 10m, for example 30s")
 }
 
 // drainDelay reads DRAIN_DELAY. A minute is more than any proxy needs, and whoever stops the program waits as long.
 func drainDelay(s *source, flag string) time.Duration {
-	given := s.get(flag, "DRAIN_DELAY", "5s")
+	return duration(s, flag, "DRAIN_DELAY", "5s", 0, time.Minute, "write a duration from 0s to 1m, for example 5s")
+}
+
+// duration reads a setting that has bounds.
+func duration(s *source, flag, name, fallback string, least, most time.Duration, fix string) time.Duration {
+	given := s.get(flag, name, fallback)
 	d, err := time.ParseDuration(given)
-	if err != nil || d < 0 || d > time.Minute {
-		s.bad("DRAIN_DELAY", fmt.Sprintf("is %q", given), "write a duration from 0s to 1m, for example 5s")
+	if err != nil || d < least || d > most {
+		s.bad(name, fmt.Sprintf("is %q", given), fix)
 		return 0
 	}
 	return d
@@ -384,7 +406,8 @@ func (f operatorFlags) read(s *source, app *install.App) {
 	contact := func(flag, name string) string {
 		v := s.get(flag, name, "")
 		if u, err := url.Parse(v); v != "" && (err != nil || u.Scheme != "mailto" && (u.Scheme != "https" || u.Host == "")) {
-			s.bad(name, "is neither an https:// nor a mailto: address", "write for example https://example.com/help or mailto:help@example.com")
+			s.bad(name, "is neither an https:// nor a mailto: address",
+				"write for example https://example.com/help or mailto:help@example.com")
 		}
 		return v
 	}
@@ -465,7 +488,8 @@ func checkListen(s *source, name, addr string) {
 		_, err = net.LookupPort("tcp", port) // a number in range, or a name such as http
 	}
 	if err != nil || port == "" {
-		s.bad(name, fmt.Sprintf("%q is not host:port", addr), "write for example 127.0.0.1:3000, or :3000 for all addresses of this machine")
+		s.bad(name, fmt.Sprintf("%q is not host:port", addr),
+			"write for example 127.0.0.1:3000, or :3000 for all addresses of this machine")
 	}
 }
 

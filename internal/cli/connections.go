@@ -1,6 +1,7 @@
 package cli
 
-// connections: what an operator asks first. These read the database and change nothing; for those that act, see connections_change.go.
+// connections: what an operator asks first. These read the database and change nothing; for those that act, see
+// connections_change.go.
 
 import (
 	"cmp"
@@ -155,6 +156,7 @@ func (c *showCmd) Run(env *environment) error {
 		if err != nil {
 			return err
 		}
+
 		r := recordOf(in, found)
 		facts := [][2]string{
 			{"Connection", r.ID},
@@ -181,6 +183,7 @@ func (c *showCmd) Run(env *environment) error {
 			{"Last checked", short(r.CheckedAt)},
 			{"Last event", short(r.LastEventAt)},
 		}
+
 		if h := in.Assess(found, nil); !h.HeldAt.IsZero() {
 			held := "by Slack since " + short(stamp(h.HeldSince)) + ", as of " + short(stamp(h.HeldAt))
 			facts = append(facts, [2]string{"Events held back", held})
@@ -296,12 +299,15 @@ func use(env *environment, d server.Database, cfg install.Config, do func(*stora
 	if err := d.MustExist(); err != nil {
 		return err
 	}
-	var keys *seal.Keyring // none, where the key file was lost: then it is shown that nothing can be read, and no new key is made
+
+	// None, where the key file was lost: then it is shown that nothing can be read, and no new key is made.
+	var keys *seal.Keyring
 	if _, err := os.Stat(d.KeyFile()); d.Keys != "" || !errors.Is(err, fs.ErrNotExist) {
 		if keys, err = d.Keyring(); err != nil {
 			return err
 		}
 	}
+
 	db, err := d.Open(env.ctx, keys)
 	if err != nil {
 		return err
@@ -310,26 +316,31 @@ func use(env *environment, d server.Database, cfg install.Config, do func(*stora
 	if err := db.CheckSchema(env.ctx); err != nil {
 		return err
 	}
+
 	// A folder that is not there holds no journal, and reading makes none.
 	if _, err := os.Stat(d.Journal()); err == nil || cfg.ClientID != "" {
 		if err := d.UseJournal(db); err != nil {
 			return err
 		}
 	}
+
 	cfg.App.Name, cfg.App.Commands, cfg.Scopes = env.Name, env.Commands, env.scopes(env.Handlers)
 	cfg.Store, cfg.SigningKeys = db, db.SigningKeys()
 	in, err := install.New(cfg)
 	if err != nil {
 		return err
 	}
+
 	before, _ := db.Journaled() // of others, perhaps sealed with a key that is not here
 	err = do(db, in)
 	if cfg.ClientID == "" {
 		return err // it only read
 	}
+
 	// What Slack handed out a moment ago, perhaps while Ctrl-C was pressed, belongs into the database.
 	if left := in.Finish() - len(before); left > 0 {
-		err = errors.Join(err, fmt.Errorf("%d new token(s) could not be stored and wait in %s; run %s serve with this DATA_DIR, or this command again", left, d.Journal(), env.name))
+		err = errors.Join(err, fmt.Errorf("%d new token(s) could not be stored and wait in %s; run %s serve with this DATA_DIR, "+
+			"or this command again", left, d.Journal(), env.name))
 	}
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
@@ -28,8 +29,11 @@ func (slackFlags) Help() string {
 func (f slackFlags) withSlack(env *environment, do func(*storage.DB, *install.Installer) error) error {
 	s := env.source()
 	d := f.read(s, true)
-	cfg := install.Config{PublicURL: env.placeholderURL(), ClientID: s.get(f.ClientID, "SLACK_CLIENT_ID", ""), ClientSecret: s.secret("SLACK_CLIENT_SECRET"),
-		SlackURL: slackURL(s, f.SlackURL), Log: newLogger(env.stderr, 4, "")}
+	cfg := install.Config{
+		PublicURL: env.placeholderURL(), SlackURL: slackURL(s, f.SlackURL),
+		ClientID: s.get(f.ClientID, "SLACK_CLIENT_ID", ""), ClientSecret: s.secret("SLACK_CLIENT_SECRET"),
+		Log: newLogger(env.stderr, slog.LevelWarn, ""),
+	}
 	credentials(s, cfg.ClientID, cfg.ClientSecret)
 	if err := s.err(); err != nil {
 		return err
@@ -61,38 +65,57 @@ func (c *disconnectCmd) Run(env *environment) error {
 		if found.State == connection.Removed {
 			return fmt.Errorf("%s is not connected any longer; nothing was changed", team)
 		}
+
 		if !c.Yes {
-			_, err := fmt.Fprintf(env.stdout, "This would remove the app from %s (%s) and erase its access and messages immediately. Everything else stays for KEEP_DAYS.\nNothing was changed. To do it, add --yes.\n", team, found.ID)
+			_, err := fmt.Fprintf(env.stdout, "This would remove the app from %s (%s) and erase its access and messages immediately. "+
+				"Everything else stays for KEEP_DAYS.\nNothing was changed. To do it, add --yes.\n", team, found.ID)
 			return err
 		}
+
 		operator := connection.Actor{Kind: connection.ByOperator}
 		if c.EraseAnyway {
 			if err := in.Leaving().EraseAnyway(env.ctx, found.Key, operator); err != nil {
 				return err
 			}
-			_, err := fmt.Fprintf(env.stdout, "Erased the access to %s. Slack was not asked: the app is listed there until somebody removes it on its page in Slack.\n", team)
+			_, err := fmt.Fprintf(env.stdout, "Erased the access to %s. Slack was not asked: the app is listed there until "+
+				"somebody removes it on its page in Slack.\n", team)
 			return err
 		}
+
 		said, err := in.Leaving().Disconnect(env.ctx, found.Key, operator)
-		switch {
-		case errors.Is(err, connection.ErrNotConnected):
-			return fmt.Errorf("%s is not connected any longer; nothing was changed", team)
-		case errors.Is(err, slackapi.ErrUnclear):
-			return fmt.Errorf("slack gave no clear answer, so we don't know whether the app was removed from %s: %w\nRun it again; if Slack had removed the app, it says so then", team, slackapi.Cause(err))
-		case err != nil && slackapi.SlackError(err) != "":
-			return fmt.Errorf("slack refused to remove the app from %s: %s. Nothing was changed.\nRemove it on the app's page in Slack; or erase our access alone with --erase-anyway", team, said)
-		case err != nil:
-			return fmt.Errorf("%s was not disconnected: %w\nRun it again", team, slackapi.Cause(err))
+		if err != nil {
+			return notRemoved(team, said, err)
 		}
-		words := map[string]string{"ok": "Slack removed the app from %s, and its access is erased.\n",
-			"": "There was no usable access to ask Slack with. What was stored of %s is erased; if the app is still listed there, remove it on its page in Slack.\n"}
-		text, ok := words[said]
-		if !ok {
-			text = "Slack says (" + said + ") that the app was gone from %s already. Its access is erased.\n"
-		}
-		_, err = fmt.Fprintf(env.stdout, text, team)
+		_, err = fmt.Fprintln(env.stdout, removed(team, said))
 		return err
 	})
+}
+
+// notRemoved says why the app wasn't removed from team, and what to do about it.
+func notRemoved(team, said string, err error) error {
+	switch {
+	case errors.Is(err, connection.ErrNotConnected):
+		return fmt.Errorf("%s is not connected any longer; nothing was changed", team)
+	case errors.Is(err, slackapi.ErrUnclear):
+		return fmt.Errorf("slack gave no clear answer, so we don't know whether the app was removed from %s: %w\n"+
+			"Run it again; if Slack had removed the app, it says so then", team, slackapi.Cause(err))
+	case slackapi.SlackError(err) != "":
+		return fmt.Errorf("slack refused to remove the app from %s: %s. Nothing was changed.\n"+
+			"Remove it on the app's page in Slack; or erase our access alone with --erase-anyway", team, said)
+	}
+	return fmt.Errorf("%s was not disconnected: %w\nRun it again", team, slackapi.Cause(err))
+}
+
+// removed says how the app left team, by Slack's word for it: "" is none.
+func removed(team, said string) string {
+	switch said {
+	case "ok":
+		return "Slack removed the app from " + team + ", and its access is erased."
+	case "":
+		return "There was no usable access to ask Slack with. What was stored of " + team + " is erased; if the app is " +
+			"still listed there, remove it on its page in Slack."
+	}
+	return "Slack says (" + said + ") that the app was gone from " + team + " already. Its access is erased."
 }
 
 type exchangeCmd struct {
@@ -120,23 +143,11 @@ func (c *exchangeCmd) Run(env *environment) error {
 		if err != nil {
 			return err
 		}
+
 		moved, failed := 0, 0
 		for _, con := range chosen {
 			team := printable(cmp.Or(con.TeamName, con.TeamID))
-			var err error
-			nothing := "" // why there is nothing to move
-			switch {
-			case con.State == connection.Removed:
-				nothing = "it is not connected"
-			case con.State == connection.Paused:
-				nothing = "it is paused"
-			case !con.ExpiresAt.IsZero():
-				nothing = "its token is renewed already"
-			default:
-				if err = in.Tokens().Exchange(env.ctx, con.Key); errors.Is(err, connection.ErrNotConnected) {
-					nothing = "it has no usable token, and needs reconnecting"
-				}
-			}
+			nothing, err := exchange(env, in, con)
 			switch {
 			case nothing != "":
 				if c.Name != "" { // with --all it is to be expected of some
@@ -149,13 +160,32 @@ func (c *exchangeCmd) Run(env *environment) error {
 				return fmt.Errorf("stopped while %s was being moved; what Slack answers is kept. Run it again to go on", team)
 			default:
 				failed++
-				fmt.Fprintf(env.stderr, "%s: not moved, its token works on as it is: %s\n", team, cmp.Or(slackapi.SlackError(err), slackapi.Cause(err).Error()))
+				fmt.Fprintf(env.stderr, "%s: not moved, its token works on as it is: %s\n", team,
+					cmp.Or(slackapi.SlackError(err), slackapi.Cause(err).Error()))
 			}
 		}
+
 		fmt.Fprintf(env.stdout, "Moved %d connection(s).\n", moved)
 		if failed > 0 {
 			return fmt.Errorf("%d connection(s) were not moved", failed)
 		}
 		return nil
 	})
+}
+
+// exchange moves one connection's token, or says why there is nothing to move.
+func exchange(env *environment, in *install.Installer, c connection.Connection) (nothing string, err error) {
+	switch {
+	case c.State == connection.Removed:
+		return "it is not connected", nil
+	case c.State == connection.Paused:
+		return "it is paused", nil
+	case !c.ExpiresAt.IsZero():
+		return "its token is renewed already", nil
+	}
+	err = in.Tokens().Exchange(env.ctx, c.Key)
+	if errors.Is(err, connection.ErrNotConnected) {
+		return "it has no usable token, and needs reconnecting", nil
+	}
+	return "", err
 }

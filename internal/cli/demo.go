@@ -38,10 +38,12 @@ func (c *demoCmd) Run(env *environment) (err error) {
 	if err := s.err(); err != nil {
 		return err
 	}
+
 	d, err := env.startDemo(c.Addr)
 	if err != nil {
 		return err
 	}
+
 	d.cfg.Log = newLogger(env.stderr, level, format)
 	d.cfg.Serving = func() {
 		fmt.Fprintf(env.stdout, "%s's demo is running. Open this address in a browser:\n\n    %s\n\n"+
@@ -143,6 +145,7 @@ func (p *program) simApp(public string, also ...bot.Handler) (slacksim.App, erro
 	if err != nil {
 		return slacksim.App{}, err
 	}
+
 	app := slacksim.App{
 		ID: "A0SWITCHBD", Name: m.Display.Name, Description: m.Display.Description,
 		ClientID: "1000000000001.2000000000002", ClientSecret: randomHex(), SigningSecret: randomHex(),
@@ -154,6 +157,7 @@ func (p *program) simApp(public string, also ...bot.Handler) (slacksim.App, erro
 		HomeTab:        m.Features.AppHome.HomeTab, MessagesTab: m.Features.AppHome.MessagesTab,
 		TokenRotation: m.Settings.TokenRotationEnabled, OrgReady: m.Settings.OrgDeployEnabled,
 	}
+
 	for _, c := range m.Features.SlashCommands {
 		app.Commands = append(app.Commands, slacksim.Command{
 			Name: c.Command, Description: c.Description, UsageHint: c.UsageHint, ShouldEscape: c.ShouldEscape,

@@ -197,12 +197,14 @@ func (c *lettersFlags) change(env *environment, what string, do func(db *storage
 		if err := checkKeys(env.ctx, db); err != nil {
 			return err // whoever looks at another database than they mean, drops nothing of it
 		}
+
 		var total int64
 		var problems []error
 		ids := c.IDs
 		if c.All {
 			ids = []int64{0}
 		}
+
 		for _, id := range ids {
 			n, err := do(db, id)
 			total += n
@@ -214,6 +216,7 @@ func (c *lettersFlags) change(env *environment, what string, do func(db *storage
 			}
 			problems = append(problems, err)
 		}
+
 		var err error
 		if c.JSON {
 			err = printJSON(env.stdout, map[string]int64{what: total})

@@ -81,6 +81,7 @@ func (r keyReport) print(env *environment) error {
 		}
 		return []string{k.ID, strconv.Itoa(k.Rows), use}
 	})
+
 	if err == nil && len(r.Unreadable) > 0 {
 		_, err = fmt.Fprintln(env.stdout, "No key opens:", strings.Join(r.Unreadable, " "))
 	}
@@ -103,6 +104,7 @@ func (c *keysRotateCmd) Run(env *environment) error {
 		if err != nil {
 			return fmt.Errorf("%w\n%d rows are sealed with the first key now; run it again to go on", err, resealed)
 		}
+
 		if c.JSON {
 			err = printJSON(env.stdout, map[string]int{"resealed": resealed, "unreadable": unreadable})
 		} else {
@@ -111,6 +113,7 @@ func (c *keysRotateCmd) Run(env *environment) error {
 				_, err = fmt.Fprintf(env.stdout, "Erased %d row(s) that no key opens.\n", unreadable)
 			}
 		}
+
 		if err == nil && unreadable > 0 && !c.EraseUnreadable {
 			err = errUnreadable
 		}

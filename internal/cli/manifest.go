@@ -41,18 +41,21 @@ func (c *manifestCmd) Run(env *environment) error {
 		_, err := io.WriteString(env.stdout, permissionTable(env.scopes(env.Handlers)))
 		return err
 	}
+
 	s := env.source()
 	public := publicURL(s, c.PublicURL)
 	if public == "" {
 		public = env.placeholderURL()
 		fmt.Fprintln(env.stderr, "PUBLIC_URL is not set; the manifest has "+public+" in its place.")
 	}
+
 	if err := s.err(); err != nil {
 		return err
 	}
 	if overHTTP(public) && !c.Sockets {
 		fmt.Fprintf(env.stderr, "%s: %s.\n", httpWarning, httpFix)
 	}
+
 	m, err := env.manifest(public)
 	if err != nil {
 		return err
@@ -60,6 +63,7 @@ func (c *manifestCmd) Run(env *environment) error {
 	if c.Sockets {
 		m = m.OverSockets()
 	}
+
 	if c.JSON {
 		return printJSON(env.stdout, m)
 	}

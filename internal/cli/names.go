@@ -46,6 +46,7 @@ func (s *source) checkNames() {
 				unknown = append(unknown, showable(name))
 			}
 		}
+
 		if len(unknown) > 0 {
 			s.warn("there are names in "+where+" that are no settings, and do nothing here: "+strings.Join(unknown, ", "),
 				"look for misspelt ones; another program's may stay")
@@ -93,6 +94,7 @@ func meant(name string) (ours string, certain bool) {
 	if slices.Contains(namesOfOthers, name) {
 		return "", false
 	}
+
 	name = strings.TrimPrefix(name, "SWITCHBOARD_")
 	least := 3
 	for _, candidate := range settingNames {
@@ -100,6 +102,7 @@ func meant(name string) (ours string, certain bool) {
 		if len(candidate) < 8 { // other words of this length are too near
 			limit = 1
 		}
+
 		n := edlib.OSADamerauLevenshteinDistance(name, candidate)
 		switch {
 		case sameWords(name, candidate):
@@ -107,6 +110,7 @@ func meant(name string) (ours string, certain bool) {
 		case longer(name, candidate), longer(candidate, name):
 			n = min(n, limit)
 		}
+
 		if n <= limit && n < least {
 			ours, certain, least = candidate, true, n
 		}

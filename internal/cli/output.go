@@ -57,6 +57,7 @@ func printJSON(w io.Writer, v any) error {
 	if err := e.Encode(v); err != nil {
 		return err
 	}
+
 	// encoding/json leaves U+007F to U+009F alone, and a terminal obeys them. In JSON they can only be inside a string.
 	var safe strings.Builder
 	for _, r := range b.String() {

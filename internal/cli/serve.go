@@ -62,9 +62,11 @@ func (c *serveCmd) Run(env *environment) error {
 		DrainDelay: drainDelay(s, c.DrainDelay),
 		Hurry:      secondSignal,
 	}
+
 	if env.clock != nil {
 		cfg.Clock = env.clock(env.getenv)
 	}
+
 	switch where := s.get(c.Inbox, "INBOX", "database"); where {
 	case "database":
 	case "memory":
@@ -72,15 +74,19 @@ func (c *serveCmd) Run(env *environment) error {
 	default:
 		s.bad("INBOX", fmt.Sprintf("is %q", where), "write database, or memory for a measurement")
 	}
+
 	cfg.Install.Closed, cfg.Install.Admit = installs(s, c.Installs)
 	c.operatorFlags.read(s, &cfg.Install.App)
 	c.check(s, &cfg)
+
 	if err := s.err(); err != nil {
 		return err
 	}
+
 	cfg.Log = newLogger(env.stderr, level, format)
 	s.tell(cfg.Log)
 	env.Fill(&cfg)
+
 	served, err := server.New(cfg)
 	if err != nil {
 		return err
@@ -97,12 +103,14 @@ func (c *serveCmd) check(s *source, cfg *server.Config) {
 			checkSecret(s, "SLACK_SIGNING_SECRET", connection.Secret(secret))
 		}
 	}
+
 	cfg.Bot.AppToken = s.secret("SLACK_APP_TOKEN")
 	checkAppToken(s, cfg.Bot.AppToken)
 	sockets := strings.HasPrefix(cfg.Bot.AppToken.Reveal(), "xapp-")
 	if len(cfg.Bot.SigningSecrets) == 0 && !sockets { // through sockets nothing is signed
 		checkSecret(s, "SLACK_SIGNING_SECRET", "")
 	}
+
 	checkAppID(s, cfg.Install.AppID)
 	checkAccess(s, cfg.Install)
 	if overHTTP(cfg.Install.PublicURL) && !sockets && !overHTTP(cfg.Install.SlackURL) {
@@ -111,6 +119,7 @@ func (c *serveCmd) check(s *source, cfg *server.Config) {
 	if cfg.Bot.AppToken != "" && cfg.Install.BotToken != "" {
 		cfg.DrainDelay = 0 // nobody comes through the public door: nothing to install, and Slack sends through sockets
 	}
+
 	checkListen(s, "LISTEN_ADDR", cfg.ListenAddr)
 	checkListen(s, "ADMIN_ADDR", cfg.AdminAddr)
 	if cfg.ListenAddr == cfg.AdminAddr && !strings.HasSuffix(cfg.ListenAddr, ":0") {

@@ -143,10 +143,12 @@ func (d Database) openPatiently(ctx context.Context, log *slog.Logger) (*storage
 		if !errors.Is(err, storage.ErrAway) {
 			return db, err
 		}
+
 		if time.Since(said) >= awayWords {
 			log.Warn("the database doesn't answer; waiting for it", "cause", err)
 			said = time.Now()
 		}
+
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
@@ -267,6 +269,7 @@ func InOperatorsWords(err error, app, program string) string {
 	if !errors.As(err, &schema) {
 		return err.Error()
 	}
+
 	var words string
 	switch {
 	case schema.Have > schema.Want:

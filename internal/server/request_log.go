@@ -58,8 +58,10 @@ func withRequestLog(log *slog.Logger, next http.Handler) http.Handler {
 		id := install.NewRef()
 		ctx := context.WithValue(r.Context(), requestKey{}, id)
 		w.Header().Set("X-Request-Id", id)
+
 		rec := &recorder{ResponseWriter: w}
 		started := time.Now()
+
 		defer func() {
 			if v := recover(); v != nil {
 				if v == http.ErrAbortHandler {
@@ -73,6 +75,7 @@ func withRequestLog(log *slog.Logger, next http.Handler) http.Handler {
 			log.DebugContext(ctx, "request", "method", r.Method, "path", r.URL.Path,
 				"status", rec.status, "took", time.Since(started))
 		}()
+
 		next.ServeHTTP(rec, r.WithContext(ctx))
 	})
 }

@@ -36,6 +36,7 @@ func checkRoute(mux *http.ServeMux, pattern string, h http.Handler) (err error) 
 	case first == "" || first == "slack" || strings.HasPrefix(first, "{"):
 		return errors.New("/ and all below /slack/ are taken: installing, and what Slack sends. Choose another path")
 	}
+
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("%v", v)

@@ -147,6 +147,7 @@ func (s *Server) prepare(ctx context.Context) (err error) {
 	if s.db, err = s.cfg.Database.openPatiently(ctx, s.log); err != nil {
 		return err
 	}
+
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.db.Close())
@@ -157,11 +158,13 @@ func (s *Server) prepare(ctx context.Context) (err error) {
 			return err
 		}
 	}
+
 	if s.listener == nil && s.cfg.ListenAddr != "" {
 		if s.listener, err = net.Listen("tcp", s.cfg.ListenAddr); err != nil {
 			return taken(err)
 		}
 	}
+
 	if err = s.assemble(); err == nil && s.cfg.Install.BotToken != "" {
 		err = s.adopt(ctx)
 	}
@@ -224,12 +227,14 @@ func (s *Server) adopt(ctx context.Context) error {
 			case <-time.After(time.Duration(try) * time.Second):
 			}
 		}
+
 		var c connection.Connection
 		if c, err = s.install.Adopt(ctx); err == nil {
 			s.only = &c.Key
 			s.log.Info("single-workspace mode", "connection", c.ID, "key", c.Key.String(), "team_name", c.TeamName)
 			return nil
 		}
+
 		var wrong *install.TokenError
 		if errors.As(err, &wrong) {
 			return Wrong("SLACK_BOT_TOKEN", wrong.Error(), "put a bot token there that Slack accepts")
