@@ -33,14 +33,8 @@ type object = blockkit.Object
 // Forms is what the pages of slacksim/web send when a person types, presses or submits something: what Sim.Say, Press
 // and SubmitView do, with all that the page's other elements hold.
 type Forms struct {
-	*engine
-	sim    *Sim
-	record *record
-	world  *world
-	views  *views
-	oauth  *oauth
-	outbox *outbox
-	hooks  *hooks
+	*parts
+	sim *Sim
 }
 
 // Say posts a message as a person, in Slack's own notation ("<@U…> hello", with &amp; for &), and returns its ts.
@@ -152,48 +146,20 @@ type CommandReply struct {
 // err is for what never reaches the app: an unknown person, conversation or command, or no installation.
 // docs.slack.dev/interactivity/implementing-slash-commands
 func (s *Sim) Command(ctx context.Context, userID, channelID, line string) (CommandReply, error) {
-	s.mu.Lock()
-	u, c, err := s.world.memberLocked(userID, channelID)
-	if err != nil {
-		s.mu.Unlock()
-		return CommandReply{}, fmt.Errorf("command: %w", err)
-	}
 	name, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
-	rest = strings.TrimSpace(rest)
-	i := slices.IndexFunc(s.app.Commands, func(x Command) bool { return x.Name == name })
-	// Commands belong to the members of the installing workspace, also in shared channels.
-	in := s.oauth.installLocked(u.TeamID)
-	if i < 0 || in == nil || !in.has("commands") {
-		s.world.noteToLocked(c, userID, blockkit.Escape(name)+" is not a valid command.")
-		s.mu.Unlock()
-		if i < 0 {
-			return CommandReply{}, fmt.Errorf("command %s: %w", name, ErrNoCommand)
-		}
-		return CommandReply{}, fmt.Errorf("command %s: %w", name, ErrNotInstalled)
-	}
-	if s.app.Commands[i].ShouldEscape {
-		rest = s.oauth.encodeLocked(rest, u.TeamID, true)
-	}
-	team := s.world.teamLocked(u.TeamID)
-	hookURL := s.hooks.newHookLocked(in, userID, c.ID, "")
-	h := s.hooks.byURL[hookURL[strings.LastIndexByte(hookURL, '/')+1:]]
-	form := url.Values{
-		"token": {"deprecated-verification-token"}, "team_id": {u.TeamID}, "team_domain": {team.Domain},
-		"channel_id": {c.ID}, "channel_name": {commandChannelName(c)}, "user_id": {u.ID}, "user_name": {u.Name},
-		"command": {name}, "text": {rest}, "response_url": {hookURL}, "api_app_id": {s.app.ID},
-		"trigger_id": {s.hooks.newTriggerLocked(in, u.ID, u.TeamID)}, "is_enterprise_install": {fmt.Sprint(in.org)},
-	}
-	if team.EnterpriseID != "" {
-		form.Set("enterprise_id", team.EnterpriseID)
-		form.Set("enterprise_name", s.world.enterpriseNameLocked(team.EnterpriseID))
-	}
+	s.mu.Lock()
+	c, h, form, err := s.Forms.commandLocked(userID, channelID, name, strings.TrimSpace(rest))
 	s.mu.Unlock()
+	if err != nil {
+		return CommandReply{}, fmt.Errorf("command %s: %w", name, err)
+	}
 
-	o := &outgoing{kind: "command", typ: name, team: u.TeamID, body: []byte(form.Encode())}
+	o := &outgoing{kind: "command", typ: name, team: form.Get("team_id"), body: []byte(form.Encode())}
 	r := CommandReply{Ack: s.outbox.post(ctx, o, sending{})}
 	if ctx.Err() != nil || s.life.Err() != nil {
 		return r, ctx.Err()
 	}
+
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -207,11 +173,46 @@ func (s *Sim) Command(ctx context.Context, userID, channelID, line string) (Comm
 	default:
 		s.hooks.showReplyLocked(&r, h, c, name)
 	}
+
 	if r.Shown != "" {
 		r.Text = r.Shown
 		r.Message = *s.world.noteToLocked(c, userID, blockkit.Escape(r.Shown))
 	}
 	return r, nil
+}
+
+// commandLocked is what the app gets of a command, the conversation it was typed into, and where its answer goes.
+func (s *Forms) commandLocked(userID, channelID, name, rest string) (*channel, *hook, url.Values, error) {
+	u, c, err := s.world.memberLocked(userID, channelID)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	i := slices.IndexFunc(s.app.Commands, func(x Command) bool { return x.Name == name })
+	// Commands belong to the members of the installing workspace, also in shared channels.
+	in := s.oauth.installLocked(u.TeamID)
+	if i < 0 || in == nil || !in.has("commands") {
+		s.world.noteToLocked(c, userID, blockkit.Escape(name)+" is not a valid command.")
+		if i < 0 {
+			return nil, nil, nil, ErrNoCommand
+		}
+		return nil, nil, nil, ErrNotInstalled
+	}
+
+	if s.app.Commands[i].ShouldEscape {
+		rest = s.oauth.encodeLocked(rest, u.TeamID, true)
+	}
+	team, h := s.world.teamLocked(u.TeamID), s.hooks.newHookLocked(in, userID, c.ID, "")
+	form := url.Values{
+		"token": {"deprecated-verification-token"}, "team_id": {u.TeamID}, "team_domain": {team.Domain},
+		"channel_id": {c.ID}, "channel_name": {commandChannelName(c)}, "user_id": {u.ID}, "user_name": {u.Name},
+		"command": {name}, "text": {rest}, "response_url": {h.url}, "api_app_id": {s.app.ID},
+		"trigger_id": {s.hooks.newTriggerLocked(in, u.ID, u.TeamID)}, "is_enterprise_install": {fmt.Sprint(in.org)},
+	}
+	if team.EnterpriseID != "" {
+		form.Set("enterprise_id", team.EnterpriseID)
+		form.Set("enterprise_name", s.world.enterpriseNameLocked(team.EnterpriseID))
+	}
+	return c, h, form, nil
 }
 
 // showReplyLocked shows a 200's body: nothing, plain text, or a message.

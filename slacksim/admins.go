@@ -23,12 +23,7 @@ const (
 )
 
 // Admins is what they do with the app in their workspaces and organisations.
-type Admins struct {
-	*engine
-	world  *world
-	oauth  *oauth
-	events *events
-}
+type Admins struct{ *parts }
 
 // Uninstall removes the app from a workspace (or organisation, given its enterprise id) as an admin does under Manage
 // apps: every token dies at once, then the events of the order are sent in the background, one after the other's

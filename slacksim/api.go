@@ -152,18 +152,8 @@ func (s *record) guarded(w http.ResponseWriter, r *http.Request, call *Call, ent
 
 // api is the Web API.
 type api struct {
-	*engine
-	record  *record
-	world   *world
-	oauth   *oauth
-	views   *views
-	hooks   *hooks
+	*parts
 	methods map[string]method
-}
-
-func newAPI(s *Sim) *api {
-	return &api{engine: s.engine, record: s.record, world: s.world, oauth: s.oauth, views: s.views, hooks: s.hooks,
-		methods: methodsOf(s)}
 }
 
 // ServeHTTP answers one call.
@@ -197,6 +187,7 @@ func (s *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				out[k] = v
 			}
 		}
+
 		w.Header().Set("X-Slack-Req-Id", randomHex(16))
 		writeJSON(w, http.StatusOK, out)
 		return func() {
@@ -258,18 +249,21 @@ func (r *apiRequest) readArguments(from *http.Request, body []byte, formOnly boo
 			return fail("invalid_json")
 		}
 		r.isJSON = !formOnly
+
 	case "multipart/form-data":
 		from.Body = io.NopCloser(bytes.NewReader(body))
 		if from.ParseMultipartForm(maxBody) != nil {
 			return fail("invalid_form_data")
 		}
 		r.form = from.PostForm
+
 	case "application/x-www-form-urlencoded", "":
 		form, err := url.ParseQuery(string(body))
 		if err != nil {
 			return fail("invalid_form_data")
 		}
 		r.form = form
+
 	default:
 		return fail("invalid_post_type")
 	}
@@ -380,8 +374,8 @@ func (r *apiRequest) team() string {
 	return r.inst.teamID
 }
 
-// page cuts a list by limit and cursor; the cursor is the offset.
-func page[T any](r *apiRequest, list []T) ([]T, map[string]any, *apiError) {
+// paged is the answer that names a list, cut by limit and cursor; the cursor is the offset.
+func paged[T any](r *apiRequest, name string, list []T) (map[string]any, *apiError) {
 	limit, _ := strconv.Atoi(r.arg("limit"))
 	if limit <= 0 || limit > 1000 {
 		limit = 100
@@ -390,14 +384,14 @@ func page[T any](r *apiRequest, list []T) ([]T, map[string]any, *apiError) {
 	if c := r.arg("cursor"); c != "" {
 		n, err := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(c, "offset:"), "="))
 		if err != nil || n < 0 || n > len(list) || !strings.HasPrefix(c, "offset:") {
-			return nil, nil, fail("invalid_cursor")
+			return nil, fail("invalid_cursor")
 		}
 		start = n
 	}
-	end := min(start+limit, len(list))
-	next := ""
+
+	end, next := min(start+limit, len(list)), ""
 	if end < len(list) {
 		next = "offset:" + strconv.Itoa(end) + "="
 	}
-	return list[start:end], map[string]any{"next_cursor": next}, nil
+	return map[string]any{name: list[start:end], "response_metadata": map[string]any{"next_cursor": next}}, nil
 }

@@ -39,12 +39,9 @@ func (s chatMethods) conversationsReplies(r *apiRequest) (map[string]any, *apiEr
 // conversationLocked lists messages of one conversation, newest first as Slack does for a conversation; cursors are not
 // needed by anybody yet, so the limit just cuts.
 func (s chatMethods) conversationLocked(r *apiRequest, want func(*Message) bool) (map[string]any, *apiError) {
-	c, err := s.placeLocked(r, true)
+	c, err := s.readableLocked(r, true, "history")
 	if err != nil {
 		return nil, err
-	}
-	if need := kindScope(c, "history"); !r.scope(need) {
-		return nil, r.missing(need)
 	}
 
 	limit, convErr := strconv.Atoi(r.arg("limit"))
@@ -60,7 +57,7 @@ func (s chatMethods) conversationLocked(r *apiRequest, want func(*Message) bool)
 			continue
 		}
 		out := s.world.messageJSONLocked(c, m)
-		if m.Metadata != nil && (r.arg("include_all_metadata") == "true" || r.arg("include_all_metadata") == "1") {
+		if m.Metadata != nil && r.flag("include_all_metadata") {
 			out["metadata"] = m.Metadata
 		}
 		found = append(found, out)
@@ -68,8 +65,17 @@ func (s chatMethods) conversationLocked(r *apiRequest, want func(*Message) bool)
 	return map[string]any{"messages": found, "has_more": false}, nil
 }
 
-func kindScope(c *channel, verb string) string {
-	return map[string]string{"im": "im:", "group": "groups:", "channel": "channels:"}[c.kind()] + verb
+// readableLocked is placeLocked for reading with the permission that this kind of conversation needs.
+func (s chatMethods) readableLocked(r *apiRequest, inside bool, verb string) (*channel, *apiError) {
+	c, err := s.placeLocked(r, inside)
+	if err != nil {
+		return nil, err
+	}
+	need := map[string]string{"im": "im:", "group": "groups:", "channel": "channels:"}[c.kind()] + verb
+	if !r.scope(need) {
+		return nil, r.missing(need)
+	}
+	return c, nil
 }
 
 func (s chatMethods) channelJSONLocked(r *apiRequest, c *channel) map[string]any {
@@ -135,12 +141,9 @@ func (s chatMethods) conversationsJoin(r *apiRequest) (map[string]any, *apiError
 }
 
 func (s chatMethods) conversationsInfo(r *apiRequest) (map[string]any, *apiError) {
-	c, err := s.placeLocked(r, false)
+	c, err := s.readableLocked(r, false, "read")
 	if err != nil {
 		return nil, err
-	}
-	if need := kindScope(c, "read"); !r.scope(need) {
-		return nil, r.missing(need)
 	}
 	return map[string]any{"channel": s.channelJSONLocked(r, c)}, nil
 }
@@ -162,8 +165,7 @@ func (s chatMethods) listLocked(r *apiRequest, of string) (map[string]any, *apiE
 		}
 		out = append(out, s.channelJSONLocked(r, c))
 	}
-	list, meta, err := page(r, out)
-	return map[string]any{"channels": list, "response_metadata": meta}, err
+	return paged(r, "channels", out)
 }
 
 // kinds are those of the types argument, as far as the token may read them.
@@ -199,17 +201,13 @@ func (s chatMethods) usersConversations(r *apiRequest) (map[string]any, *apiErro
 }
 
 func (s chatMethods) conversationsMembers(r *apiRequest) (map[string]any, *apiError) {
-	c, err := s.placeLocked(r, false)
+	c, err := s.readableLocked(r, false, "read")
 	if err != nil {
 		return nil, err
-	}
-	if need := kindScope(c, "read"); !r.scope(need) {
-		return nil, r.missing(need)
 	}
 	members := slices.Clone(c.Members)
 	if c.im {
 		members = []string{c.imUser, r.inst.bot.userID}
 	}
-	list, meta, err := page(r, members)
-	return map[string]any{"members": list, "response_metadata": meta}, err
+	return paged(r, "members", members)
 }

@@ -264,13 +264,7 @@ type Raw struct {
 }
 
 // Sender delivers to the app what nobody's action in this Slack causes: any event, any request, and Slack's own probes.
-type Sender struct {
-	*engine
-	record *record
-	oauth  *oauth
-	events *events
-	outbox *outbox
-}
+type Sender struct{ *parts }
 
 // Deliver sends a raw signed request once, waits for the answer and returns it. It is never retried, and an answer
 // other than 2xx is no breach.

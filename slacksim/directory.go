@@ -5,16 +5,20 @@ package slacksim
 import "slices"
 
 // Directory knows the workspaces, people and channels of a Sim. What it returns are copies.
-type Directory struct {
-	*engine
-	world *world
-}
+type Directory struct{ *parts }
 
 // Workspaces returns all of them, in the order they were added.
 func (d *Directory) Workspaces() []Workspace {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return values(d.world.teams, func(*Workspace) bool { return true })
+}
+
+// Workspace returns the one with this id. ok is false for an unknown id.
+func (d *Directory) Workspace(id string) (w Workspace, ok bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return value(d.world.teamLocked(id))
 }
 
 // Users returns the people of one workspace, or of all for "".

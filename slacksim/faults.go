@@ -4,6 +4,7 @@ package slacksim
 // happens, so a refused call does no work, as with Slack's own gateway.
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"time"
@@ -97,17 +98,11 @@ func (s *record) misbehave(w http.ResponseWriter, r *http.Request, f *Fault) (do
 		writeJSON(w, http.StatusTooManyRequests, map[string]any{"ok": false, "error": "ratelimited"})
 		return true, http.StatusTooManyRequests, "ratelimited"
 	case f.Error != "":
-		status := f.Status
-		if status == 0 {
-			status = http.StatusOK
-		}
+		status := cmp.Or(f.Status, http.StatusOK)
 		writeJSON(w, status, map[string]any{"ok": false, "error": f.Error})
 		return true, status, f.Error
 	case f.Status != 0 || f.Body != "":
-		status := f.Status
-		if status == 0 {
-			status = http.StatusOK
-		}
+		status := cmp.Or(f.Status, http.StatusOK)
 		w.WriteHeader(status)
 		_, _ = w.Write([]byte(f.Body))
 		return true, status, "http_" + strconv.Itoa(status)

@@ -3,9 +3,13 @@ package slacksim
 // How a Slack gets its workspaces, people and channels, and two worlds that are ready made.
 
 import (
+	"cmp"
+	"regexp"
 	"slices"
 	"strings"
 )
+
+var notInDomain = regexp.MustCompile(`[^a-z0-9]`)
 
 // AddWorkspace adds a workspace or replaces the one with the same ID; an empty ID is filled in. It returns what is
 // kept.
@@ -15,18 +19,8 @@ func (s *Sim) AddWorkspace(w Workspace) Workspace {
 	if w.ID == "" {
 		w.ID = s.world.idLocked("T")
 	}
-	if w.Name == "" {
-		w.Name = w.ID
-	}
-	if w.Domain == "" {
-		w.Domain = strings.Trim(strings.Map(func(r rune) rune {
-			switch {
-			case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
-				return r
-			}
-			return '-'
-		}, strings.ToLower(w.Name)), "-")
-	}
+	w.Name = cmp.Or(w.Name, w.ID)
+	w.Domain = cmp.Or(w.Domain, strings.Trim(notInDomain.ReplaceAllString(strings.ToLower(w.Name), "-"), "-"))
 	if old := s.world.teamLocked(w.ID); old != nil {
 		*old = w
 	} else {
@@ -43,12 +37,7 @@ func (s *Sim) AddUser(u User) User {
 	if u.ID == "" {
 		u.ID = s.world.idLocked("U")
 	}
-	if u.RealName == "" {
-		u.RealName = u.Name
-	}
-	if u.TZ == "" {
-		u.TZ = "UTC"
-	}
+	u.RealName, u.TZ = cmp.Or(u.RealName, u.Name), cmp.Or(u.TZ, "UTC")
 	u.Owner = u.Owner || u.PrimaryOwner
 	u.Admin = u.Admin || u.Owner || u.OrgAdmin
 	if old := s.world.userLocked(u.ID); old != nil {

@@ -46,20 +46,31 @@ func (s *Sim) Press(ctx context.Context, userID, channelID, ts, actionID string,
 
 // PressInMessage is Sim.Press with the whole form that the message's elements are.
 func (s *Forms) PressInMessage(ctx context.Context, userID, channelID, ts string, f Form) (Ack, error) {
-	s.mu.Lock()
-	c, in, p, err := s.pressedLocked(userID, channelID, ts, f)
-	s.mu.Unlock()
-	if err != nil {
-		return Ack{}, fmt.Errorf("press %s: %w", f.ActionID, err)
-	}
-
-	ack := s.interact(ctx, in, p)
+	var c *channel
+	ack, err := s.send(ctx, "press "+f.ActionID, func() (in *installation, p object, err error) {
+		c, in, p, err = s.pressedLocked(userID, channelID, ts, f)
+		return in, p, err
+	})
 	if ack.Shown != "" {
 		s.mu.Lock()
 		s.world.noteToLocked(c, userID, ack.Shown)
 		s.mu.Unlock()
 	}
-	return ack, nil
+	return ack, err
+}
+
+// send makes an interaction under the lock and sends it without. One that is nil is not sent, and its Ack is empty.
+func (s *Forms) send(ctx context.Context, what string, build func() (*installation, object, error)) (Ack, error) {
+	s.mu.Lock()
+	in, p, err := build()
+	s.mu.Unlock()
+	if err != nil {
+		return Ack{}, fmt.Errorf("%s: %w", what, err)
+	}
+	if p == nil {
+		return Ack{}, nil
+	}
+	return s.interact(ctx, in, p), nil
 }
 
 // pressedLocked is the payload of a press in a message, the conversation it is in and the installation it is for.
@@ -88,7 +99,7 @@ func (s *Forms) pressedLocked(userID, channelID, ts string, f Form) (*channel, *
 	}
 	p["container"] = container
 	p["channel"] = object{"id": c.ID, "name": commandChannelName(c)}
-	p["response_url"] = s.hooks.newHookLocked(in, userID, c.ID, m.TS)
+	p["response_url"] = s.hooks.newHookLocked(in, userID, c.ID, m.TS).url
 	p["state"] = object{"values": s.stateLocked(m.Blocks, f.Inputs)}
 	p["actions"] = []any{action}
 	if !m.Ephemeral {
@@ -104,41 +115,43 @@ func (s *Sim) PressHome(ctx context.Context, userID, actionID string, value ...s
 
 // PressInView is Press in an open modal or, for an empty viewID, in the person's Home tab.
 func (s *Forms) PressInView(ctx context.Context, userID, viewID string, f Form) (Ack, error) {
+	var v *View
+	ack, err := s.send(ctx, "press "+f.ActionID, func() (*installation, object, error) {
+		if v = s.views.homes[userID]; viewID != "" {
+			v, _ = s.views.findViewLocked(userID, viewID)
+		}
+		u, err := s.viewerLocked(userID, v)
+		if err != nil {
+			return nil, nil, err
+		}
+		action := s.actionLocked(v.Blocks, f)
+		if action == nil {
+			return nil, nil, ErrNoAction
+		}
+
+		p := s.interactionLocked(v.inst, u, "block_actions")
+		p["container"] = object{"type": "view", "view_id": v.ID}
+		p["view"] = s.views.viewJSONLocked(v, s.stateLocked(v.Blocks, f.Inputs))
+		p["actions"] = []any{action}
+		v.Errors, v.Typed = nil, f.Inputs
+		return v.inst, p, nil
+	})
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.views.failedLocked(v, ack)
+	return ack, err
+}
+
+// viewerLocked is the person that a view is shown to, while the app is installed that shows it.
+func (s *Forms) viewerLocked(userID string, v *View) (*User, error) {
 	u := s.world.userLocked(userID)
-	v := s.views.homes[userID]
-	if viewID != "" {
-		v, _ = s.views.findViewLocked(userID, viewID)
-	}
 	if u == nil || v == nil {
-		s.mu.Unlock()
-		return Ack{}, fmt.Errorf("press %s: %w", f.ActionID, ErrNoView)
+		return nil, ErrNoView
 	}
 	if s.oauth.installs[v.inst.home] != v.inst {
-		s.mu.Unlock()
-		return Ack{}, fmt.Errorf("press %s: %w", f.ActionID, ErrNotInstalled)
+		return nil, ErrNotInstalled
 	}
-	action := s.actionLocked(v.Blocks, f)
-	if action == nil {
-		s.mu.Unlock()
-		return Ack{}, fmt.Errorf("press %s: %w", f.ActionID, ErrNoAction)
-	}
-	p := s.interactionLocked(v.inst, u, "block_actions")
-	p["container"] = object{"type": "view", "view_id": v.ID}
-	values := s.stateLocked(v.Blocks, f.Inputs)
-	p["view"] = s.views.viewJSONLocked(v, values)
-	p["actions"] = []any{action}
-	v.Errors, v.Typed = nil, f.Inputs
-	s.mu.Unlock()
-
-	ack := s.interact(ctx, v.inst, p)
-	if ack.Shown != "" {
-		s.mu.Lock()
-		v.Errors = map[string]string{"": ack.Shown}
-		s.noteLocked()
-		s.mu.Unlock()
-	}
-	return ack, nil
+	return u, nil
 }
 
 // interactionLocked holds the fields all interaction payloads share.
@@ -321,44 +334,37 @@ func (s *Sim) SubmitView(ctx context.Context, userID, viewID string,
 
 // Submit is Sim.SubmitView with inputs as a page sends them.
 func (s *Forms) Submit(ctx context.Context, userID, viewID string, given Inputs) (Ack, error) {
-	s.mu.Lock()
-	u := s.world.userLocked(userID)
-	v, _ := s.views.findViewLocked(userID, viewID)
-	if u == nil || v == nil {
-		s.mu.Unlock()
-		return Ack{}, fmt.Errorf("submit view: %w", ErrNoView)
-	}
-	if s.oauth.installs[v.inst.home] != v.inst {
-		s.mu.Unlock()
-		return Ack{}, fmt.Errorf("submit view: %w", ErrNotInstalled)
+	var v *View
+	incomplete := false
+	ack, err := s.send(ctx, "submit view", func() (*installation, object, error) {
+		v, _ = s.views.findViewLocked(userID, viewID)
+		u, err := s.viewerLocked(userID, v)
+		if err != nil {
+			return nil, nil, err
+		}
+
+		values := s.stateLocked(v.Blocks, given)
+		v.Errors, v.Typed = missingInputs(v.Blocks, values), given
+		if incomplete = len(v.Errors) > 0; incomplete {
+			s.noteLocked()
+			return nil, nil, nil // Slack's own client does not send an incomplete form
+		}
+		p := s.interactionLocked(v.inst, u, "view_submission")
+		p["view"] = s.views.viewJSONLocked(v, values)
+		p["response_urls"] = []any{}
+		return v.inst, p, nil
+	})
+	if incomplete {
+		return Ack{Err: "incomplete"}, nil
 	}
 
-	v.Errors, v.Typed = nil, given
-	values := s.stateLocked(v.Blocks, given)
-	if missing := missingInputs(v.Blocks, values); len(missing) > 0 {
-		v.Errors = missing
-		s.noteLocked()
-		s.mu.Unlock()
-		return Ack{Err: "incomplete"}, nil // Slack's own client does not send an incomplete form
-	}
-
-	p := s.interactionLocked(v.inst, u, "view_submission")
-	p["view"] = s.views.viewJSONLocked(v, values)
-	p["response_urls"] = []any{}
-	s.mu.Unlock()
-
-	ack := s.interact(ctx, v.inst, p)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if ack.Status == http.StatusOK {
 		s.viewAckLocked(&ack, userID, v)
 	}
-
-	if ack.Shown != "" {
-		v.Errors = map[string]string{"": ack.Shown}
-		s.noteLocked()
-	}
-	return ack, nil
+	s.views.failedLocked(v, ack)
+	return ack, err
 }
 
 func missingInputs(blocks json.RawMessage, values map[string]map[string]any) map[string]string {
@@ -407,6 +413,7 @@ func (s *Forms) viewAckLocked(ack *Ack, user string, v *View) {
 	switch a.Action {
 	case "clear":
 		s.views.dropViewLocked(user, 0)
+
 	case "errors":
 		inputs := map[string]bool{}
 		blockkit.EachElement(v.Blocks, func(b, _ object, input bool) { inputs[blockkit.Text(b["block_id"])] = input })
@@ -422,6 +429,7 @@ func (s *Forms) viewAckLocked(ack *Ack, user string, v *View) {
 		}
 		v.Errors = a.Errors
 		s.noteLocked()
+
 	case "update", "push":
 		next, msgs := s.views.newViewLocked(a.View, "modal")
 		if len(msgs) > 0 {
@@ -439,6 +447,7 @@ func (s *Forms) viewAckLocked(ack *Ack, user string, v *View) {
 			s.views.stacks[user] = append(slices.Clone(s.views.stacks[user]), next)
 		}
 		s.noteLocked()
+
 	default:
 		refuse("unknown response_action %q", a.Action)
 	}
@@ -447,44 +456,46 @@ func (s *Forms) viewAckLocked(ack *Ack, user string, v *View) {
 // CloseView closes a modal with its close button; with all it closes the whole stack. The app hears of it as
 // view_closed only if the view asked for that. docs.slack.dev/reference/interaction-payloads/view-interactions-payload
 func (s *Sim) CloseView(ctx context.Context, userID, viewID string, all bool) (Ack, error) {
-	s.mu.Lock()
-	u := s.world.userLocked(userID)
-	v, at := s.views.findViewLocked(userID, viewID)
-	if u == nil || v == nil {
-		s.mu.Unlock()
-		return Ack{}, fmt.Errorf("close view: %w", ErrNoView)
+	told := false
+	ack, err := s.Forms.send(ctx, "close view", func() (*installation, object, error) {
+		u := s.world.userLocked(userID)
+		v, at := s.views.findViewLocked(userID, viewID)
+		if u == nil || v == nil {
+			return nil, nil, ErrNoView
+		}
+		if all {
+			at = 0
+		}
+		s.views.dropViewLocked(userID, at)
+		if told = v.NotifyOnClose; !told {
+			return nil, nil, nil
+		}
+
+		p := s.Forms.interactionLocked(v.inst, u, "view_closed")
+		delete(p, "trigger_id")
+		p["view"], p["is_cleared"] = s.views.viewJSONLocked(v, nil), all
+		return v.inst, p, nil
+	})
+	if err == nil && !told {
+		ack.Status = http.StatusOK
 	}
-	if all {
-		at = 0
-	}
-	s.views.dropViewLocked(userID, at)
-	if !v.NotifyOnClose {
-		s.mu.Unlock()
-		return Ack{Status: http.StatusOK}, nil
-	}
-	p := s.Forms.interactionLocked(v.inst, u, "view_closed")
-	delete(p, "trigger_id")
-	p["view"], p["is_cleared"] = s.views.viewJSONLocked(v, nil), all
-	s.mu.Unlock()
-	return s.Forms.interact(ctx, v.inst, p), nil
+	return ack, err
 }
 
 // Shortcut sends a global shortcut, which has no channel and no response_url.
 // docs.slack.dev/reference/interaction-payloads/shortcuts-interaction-payload
 func (s *Forms) Shortcut(ctx context.Context, userID, callbackID string) (Ack, error) {
-	s.mu.Lock()
-	u := s.world.userLocked(userID)
-	if u == nil {
-		s.mu.Unlock()
-		return Ack{}, fmt.Errorf("shortcut: %w", ErrNoUser)
-	}
-	in := s.oauth.installLocked(u.TeamID)
-	if in == nil || !in.has("commands") {
-		s.mu.Unlock()
-		return Ack{}, fmt.Errorf("shortcut: %w", ErrNotInstalled)
-	}
-	p := s.interactionLocked(in, u, "shortcut")
-	p["callback_id"], p["action_ts"] = callbackID, fmt.Sprintf("%d.000000", s.clock.Now().Unix())
-	s.mu.Unlock()
-	return s.interact(ctx, in, p), nil
+	return s.send(ctx, "shortcut", func() (*installation, object, error) {
+		u := s.world.userLocked(userID)
+		if u == nil {
+			return nil, nil, ErrNoUser
+		}
+		in := s.oauth.installLocked(u.TeamID)
+		if in == nil || !in.has("commands") {
+			return nil, nil, ErrNotInstalled
+		}
+		p := s.interactionLocked(in, u, "shortcut")
+		p["callback_id"], p["action_ts"] = callbackID, fmt.Sprintf("%d.000000", s.clock.Now().Unix())
+		return in, p, nil
+	})
 }

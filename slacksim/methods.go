@@ -11,12 +11,8 @@ import (
 )
 
 // methodsOf are those that this Slack knows.
-func methodsOf(s *Sim) map[string]method {
-	app := appMethods{engine: s.engine, record: s.record, world: s.world, oauth: s.oauth, events: s.events,
-		sockets: s.Sockets}
-	chat := chatMethods{engine: s.engine, record: s.record, world: s.world, oauth: s.oauth, events: s.events}
-	people := peopleMethods{engine: s.engine, world: s.world, oauth: s.oauth}
-	view := viewMethods{engine: s.engine, world: s.world, views: s.views, hooks: s.hooks}
+func methodsOf(p *parts) map[string]method {
+	app, chat, people, view := appMethods{p}, chatMethods{p}, peopleMethods{p}, viewMethods{p}
 	return map[string]method{
 		"api.test":                       {free: true, run: app.apiTest},
 		"auth.test":                      {run: app.authTest},
@@ -53,32 +49,10 @@ func methodsOf(s *Sim) map[string]method {
 
 // The methods of the Web API, by what they are about.
 type (
-	appMethods struct {
-		*engine
-		record  *record
-		world   *world
-		oauth   *oauth
-		events  *events
-		sockets *Sockets
-	}
-	chatMethods struct {
-		*engine
-		record *record
-		world  *world
-		oauth  *oauth
-		events *events
-	}
-	peopleMethods struct {
-		*engine
-		world *world
-		oauth *oauth
-	}
-	viewMethods struct {
-		*engine
-		world *world
-		views *views
-		hooks *hooks
-	}
+	appMethods    struct{ *parts }
+	chatMethods   struct{ *parts }
+	peopleMethods struct{ *parts }
+	viewMethods   struct{ *parts }
 )
 
 var (
@@ -105,6 +79,7 @@ func (s appMethods) authTest(r *apiRequest) (map[string]any, *apiError) {
 		"url": s.world.teamURLLocked(in.home), "team_id": in.home, "user_id": r.token.chain.userID,
 		"is_enterprise_install": in.org, "app_id": s.app.ID, "app_name": s.app.Name,
 	}
+
 	if t := s.world.teamLocked(in.teamID); t != nil {
 		out["team"] = t.Name
 	} else {
@@ -113,6 +88,7 @@ func (s appMethods) authTest(r *apiRequest) (map[string]any, *apiError) {
 	if in.enterpriseID != "" {
 		out["enterprise_id"] = in.enterpriseID
 	}
+
 	if r.token.chain.kind == "bot" {
 		out["user"], out["bot_id"] = s.world.botNameLocked(), in.bot.botID
 	} else if u := s.world.userLocked(r.token.chain.userID); u != nil {
@@ -128,9 +104,8 @@ func (s appMethods) authRevoke(r *apiRequest) (map[string]any, *apiError) {
 	if r.flag("test") {
 		return map[string]any{"revoked": false}, nil
 	}
-	t := r.token
+	t, in := r.token, r.inst
 	t.state = revoked
-	in := r.inst
 	switch {
 	case !t.expires.IsZero():
 		// A rotating token dies alone; the installation and its other tokens stay.
@@ -147,6 +122,7 @@ func (s appMethods) authRevoke(r *apiRequest) (map[string]any, *apiError) {
 		t.state = revoked // removal marks tokens inactive; this one was revoked by name
 		s.events.sendUninstallLocked(in, RevokedFirst, bots, users, 0)
 	}
+
 	s.noteLocked()
 	return map[string]any{"revoked": true}, nil
 }
@@ -162,8 +138,7 @@ func (s appMethods) authTeamsList(r *apiRequest) (map[string]any, *apiError) {
 			teams = append(teams, map[string]any{"id": t.ID, "name": t.Name})
 		}
 	}
-	list, meta, err := page(r, teams)
-	return map[string]any{"teams": list, "response_metadata": meta}, err
+	return paged(r, "teams", teams)
 }
 
 // client returns the sent client id and secret, HTTP Basic first.
@@ -215,12 +190,14 @@ func (s chatMethods) contentLocked(r *apiRequest) (text string, blocks json.RawM
 		}
 		text = md
 	}
+
 	if r.has("blocks") {
 		var msgs []string
 		if blocks, msgs = s.world.messageBlocksLocked(r.arg("blocks")); len(msgs) > 0 {
 			return "", nil, failWith("invalid_blocks", msgs...)
 		}
 	}
+
 	if text == "" && blocks == nil && !r.has("attachments") {
 		return "", nil, fail("no_text")
 	}
@@ -379,6 +356,7 @@ func (s chatMethods) reactionsAdd(r *apiRequest) (map[string]any, *apiError) {
 	if name == "" {
 		return nil, fail("invalid_name")
 	}
+
 	me := r.token.chain.userID
 	if slices.Contains(m.Reactions[name], me) {
 		return nil, fail("already_reacted")

@@ -410,6 +410,7 @@ func (s *oauth) exchangeCodeLocked(r *apiRequest) (map[string]any, *apiError) {
 		s.issueLocked(in.chain, out)
 		out["bot_user_id"] = in.bot.userID
 	}
+
 	user := map[string]any{"id": c.user}
 	if len(c.uscopes) > 0 {
 		uc := in.users[c.user]
@@ -421,6 +422,7 @@ func (s *oauth) exchangeCodeLocked(r *apiRequest) (map[string]any, *apiError) {
 		s.issueLocked(uc, user)
 	}
 	out["authed_user"] = user
+
 	if slices.Contains(c.scopes, "incoming-webhook") {
 		out["incoming_webhook"] = s.newWebhookLocked(in, c)
 	}
@@ -494,7 +496,8 @@ func (s *oauth) issueLocked(c *chain, out map[string]any) {
 		if n := len(c.access); n > 0 && c.access[n-1].state == live && c.access[n-1].expires.IsZero() {
 			t = c.access[n-1]
 		} else {
-			t = s.newTokenLocked(c, map[string]string{"bot": "xoxb-", "user": "xoxp-"}[c.kind], time.Time{})
+			value := tokenKinds[c.kind] + "-" + randomDigits(12) + "-" + randomDigits(13) + "-" + randomText(24)
+			t = s.newTokenLocked(c, value, time.Time{})
 		}
 	} else {
 		t = s.newPairLocked(c)
@@ -506,9 +509,11 @@ func (s *oauth) issueLocked(c *chain, out map[string]any) {
 	out["scope"] = strings.Join(c.scopes, ",")
 }
 
-func (s *oauth) newTokenLocked(c *chain, prefix string, expires time.Time) *token {
-	t := &token{chain: c, expires: expires}
-	t.value = s.record.secretLocked(prefix + randomDigits(12) + "-" + randomDigits(13) + "-" + randomText(24))
+// tokenKinds are what tokens begin with.
+var tokenKinds = map[string]string{"bot": "xoxb", "user": "xoxp"}
+
+func (s *oauth) newTokenLocked(c *chain, value string, expires time.Time) *token {
+	t := &token{chain: c, value: s.record.secretLocked(value), expires: expires}
 	c.access = append(c.access, t)
 	s.tokens[t.value] = t
 	return t
@@ -521,11 +526,8 @@ func (s *oauth) newPairLocked(c *chain) *token {
 		life = 12 * time.Hour
 	}
 	now := s.clock.Now()
-	t := &token{chain: c, expires: now.Add(life)}
-	kind := map[string]string{"bot": "xoxb", "user": "xoxp"}[c.kind]
-	t.value = s.record.secretLocked("xoxe." + kind + "-1-" + randomText(160))
-	c.access = append(c.access, t)
-	s.tokens[t.value] = t
+	t := s.newTokenLocked(c, "xoxe."+tokenKinds[c.kind]+"-1-"+randomText(160), now.Add(life))
+
 	alive := 0
 	for i := len(c.access) - 1; i >= 0; i-- {
 		if x := c.access[i]; x.state == live && !x.expires.IsZero() && x.expires.After(now) {
@@ -534,6 +536,7 @@ func (s *oauth) newPairLocked(c *chain) *token {
 			}
 		}
 	}
+
 	if old := c.refresh; old != nil && old.used.IsZero() {
 		old.used = now // a re-install spends the previous refresh token like a refresh does
 	}
@@ -605,6 +608,7 @@ func (s *oauth) swapLocked(r *apiRequest) (map[string]any, *apiError) {
 	case t.state != live:
 		return nil, fail("authorization_not_found")
 	}
+
 	t.swapped = true
 	fresh := s.newPairLocked(t.chain)
 	out := s.tokenAnswerLocked(t.chain.inst)

@@ -131,8 +131,7 @@ func (s appMethods) eventAuthorizations(r *apiRequest) (map[string]any, *apiErro
 			all = append(all, in.authorization())
 		}
 	}
-	list, meta, err := page(r, all)
-	return map[string]any{"authorizations": list, "response_metadata": meta}, err
+	return paged(r, "authorizations", all)
 }
 
 // relatedLocked reports whether a workspace is the installation's own or of its organisation, added or not.

@@ -21,6 +21,7 @@ const (
 
 // hook is what a response_url may do.
 type hook struct {
+	url     string
 	inst    *installation
 	user    string
 	channel string
@@ -48,10 +49,12 @@ type hooks struct {
 	triggers map[string]*trigger
 }
 
-func (s *hooks) newHookLocked(in *installation, user, channel, message string) string {
+func (s *hooks) newHookLocked(in *installation, user, channel, message string) *hook {
 	secret := s.record.secretLocked(randomText(24))
-	s.byURL[secret] = &hook{inst: in, user: user, channel: channel, at: s.clock.Now(), message: message}
-	return s.url + "/hooks/response/" + in.home + "/" + randomDigits(12) + "/" + secret
+	h := &hook{inst: in, user: user, channel: channel, at: s.clock.Now(), message: message}
+	h.url = s.url + "/hooks/response/" + in.home + "/" + randomDigits(12) + "/" + secret
+	s.byURL[secret] = h
+	return h
 }
 
 func (s *hooks) newTriggerLocked(in *installation, user, team string) string {
@@ -107,6 +110,7 @@ func (p *hookPost) UnmarshalJSON(b []byte) error {
 
 func (s *hooks) serveResponseURL(w http.ResponseWriter, r *http.Request) {
 	body, _ := readBody(r.Body)
+
 	s.mu.Lock()
 	h := s.byURL[r.PathValue("secret")]
 	call := &Call{Method: "response_url", JSON: body}
@@ -115,6 +119,7 @@ func (s *hooks) serveResponseURL(w http.ResponseWriter, r *http.Request) {
 		call.TeamID, enterprise = h.inst.home, h.inst.enterpriseID
 	}
 	s.mu.Unlock()
+
 	s.record.guarded(w, r, call, enterprise, func(w http.ResponseWriter) func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -190,21 +195,15 @@ func (s *hooks) originalLocked(h *hook, c *channel) *Message {
 }
 
 // answerLocked shows a command's reply or a response_url post. rule names the breach when Slack would refuse it.
-func (s *hooks) answerLocked(h *hook, c *channel, p *hookPost, rule string) (
-	m *Message, code string, msgs []string) {
-	var blocks json.RawMessage
-	if len(p.Blocks) > 0 {
-		if blocks, msgs = s.world.messageBlocksLocked(string(p.Blocks)); len(msgs) > 0 {
-			s.record.breachLocked(rule, "invalid blocks: %s", strings.Join(msgs, "; "))
-			return nil, "invalid_blocks", msgs
-		}
-	}
-	if p.Text == "" && blocks == nil && len(p.Attachments) == 0 {
+func (s *hooks) answerLocked(h *hook, c *channel, p *hookPost, rule string) (*Message, string, []string) {
+	blocks, code, msgs := s.contentLocked(p, "an answer")
+	switch {
+	case msgs != nil:
+		s.record.breachLocked(rule, "invalid blocks: %s", strings.Join(msgs, "; "))
+		return nil, code, msgs
+	case code != "":
 		s.record.breachLocked(rule, "neither text nor blocks")
-		return nil, "no_text", nil
-	}
-	if blocks != nil && strings.TrimSpace(p.Text) == "" {
-		s.record.breachLocked(RuleNoText, "an answer had blocks but no text")
+		return nil, code, nil
 	}
 
 	text := cut(p.Text, 40000)
@@ -216,7 +215,7 @@ func (s *hooks) answerLocked(h *hook, c *channel, p *hookPost, rule string) (
 		}
 	}
 
-	m = &Message{User: h.inst.bot.userID, BotID: h.inst.bot.botID, Text: text, Blocks: blocks, ThreadTS: p.ThreadTS}
+	m := &Message{User: h.inst.bot.userID, BotID: h.inst.bot.botID, Text: text, Blocks: blocks, ThreadTS: p.ThreadTS}
 	if p.ResponseType != "in_channel" {
 		m.Ephemeral, m.EphemeralTo = true, h.user
 	}
@@ -228,6 +227,22 @@ func (s *hooks) answerLocked(h *hook, c *channel, p *hookPost, rule string) (
 	return m, "", nil
 }
 
+// contentLocked checks what a post would show. what names it in a breach; code is the word for one that Slack refuses.
+func (s *hooks) contentLocked(p *hookPost, what string) (blocks json.RawMessage, code string, msgs []string) {
+	if len(p.Blocks) > 0 {
+		if blocks, msgs = s.world.messageBlocksLocked(string(p.Blocks)); len(msgs) > 0 {
+			return nil, "invalid_blocks", msgs
+		}
+	}
+	if p.Text == "" && blocks == nil && len(p.Attachments) == 0 {
+		return nil, "no_text", nil
+	}
+	if blocks != nil && strings.TrimSpace(p.Text) == "" {
+		s.record.breachLocked(RuleNoText, "%s had blocks but no text", what)
+	}
+	return blocks, "", nil
+}
+
 func (s *hooks) serveWebhook(w http.ResponseWriter, r *http.Request) {
 	body, _ := readBody(r.Body)
 	// A webhook takes JSON as the body or as a form field named payload.
@@ -237,6 +252,7 @@ func (s *hooks) serveWebhook(w http.ResponseWriter, r *http.Request) {
 			body = []byte(r.PostForm.Get("payload"))
 		}
 	}
+
 	s.mu.Lock()
 	h := s.oauth.webhooks[r.PathValue("secret")]
 	call := &Call{Method: "webhook", JSON: body}
@@ -244,6 +260,7 @@ func (s *hooks) serveWebhook(w http.ResponseWriter, r *http.Request) {
 		call.TeamID = h.inst.home
 	}
 	s.mu.Unlock()
+
 	s.record.guarded(w, r, call, "", func(w http.ResponseWriter) func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -270,18 +287,9 @@ func (s *hooks) webhookLocked(h *webhook, body []byte) (int, string) {
 	if c == nil {
 		return http.StatusNotFound, "channel_not_found"
 	}
-	var blocks json.RawMessage
-	if len(p.Blocks) > 0 {
-		var msgs []string
-		if blocks, msgs = s.world.messageBlocksLocked(string(p.Blocks)); len(msgs) > 0 {
-			return http.StatusBadRequest, "invalid_blocks"
-		}
-	}
-	if p.Text == "" && blocks == nil && len(p.Attachments) == 0 {
-		return http.StatusBadRequest, "no_text"
-	}
-	if blocks != nil && strings.TrimSpace(p.Text) == "" {
-		s.record.breachLocked(RuleNoText, "a webhook post had blocks but no text")
+	blocks, code, _ := s.contentLocked(&p, "a webhook post")
+	if code != "" {
+		return http.StatusBadRequest, code
 	}
 
 	m := &Message{User: h.inst.bot.userID, BotID: h.inst.bot.botID, Text: p.Text, Blocks: blocks, ThreadTS: p.ThreadTS}

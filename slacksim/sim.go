@@ -130,22 +130,26 @@ type Sim struct {
 	// Forms act as people do in a browser; slacksim/web is made with them.
 	Forms *Forms
 
-	*engine
-	record *record
-	world  *world
-	views  *views
-	oauth  *oauth
-	events *events
-	outbox *outbox
-	hooks  *hooks
-
+	*parts
 	handler http.Handler
 	server  *http.Server
 }
 
+// parts are what this Slack is made of. Each knows those it stands on, and none that stands on it. Whoever acts in
+// this Slack, be it a person, an admin or the app with a call, has all of them.
+type parts struct {
+	*engine
+	record  *record
+	world   *world
+	views   *views
+	oauth   *oauth
+	sockets *Sockets
+	outbox  *outbox
+	events  *events
+	hooks   *hooks
+}
+
 // New makes a Sim with an empty world (see AddSmallWorld). It starts nothing.
-//
-// Each part knows those it stands on, and none that stands on it.
 func New(cfg Config) *Sim {
 	e := newEngine(cfg)
 	r := &record{engine: e}
@@ -162,14 +166,9 @@ func New(cfg Config) *Sim {
 	h := &hooks{engine: e, record: r, world: w, oauth: o, events: ev, byURL: map[string]*hook{},
 		triggers: map[string]*trigger{}}
 
-	s := &Sim{
-		Directory: &Directory{engine: e, world: w},
-		Admins:    &Admins{engine: e, world: w, oauth: o, events: ev},
-		Sockets:   sockets,
-		Sender:    &Sender{engine: e, record: r, oauth: o, events: ev, outbox: out},
-		engine:    e, record: r, world: w, views: v, oauth: o, events: ev, outbox: out, hooks: h,
-	}
-	s.Forms = &Forms{sim: s, engine: e, record: r, world: w, views: v, oauth: o, outbox: out, hooks: h}
+	p := &parts{engine: e, record: r, world: w, views: v, oauth: o, sockets: sockets, outbox: out, events: ev, hooks: h}
+	s := &Sim{parts: p, Sockets: sockets, Directory: &Directory{p}, Admins: &Admins{p}, Sender: &Sender{p}}
+	s.Forms = &Forms{parts: p, sim: s}
 	s.handler = newHandler(s, cfg.Pages)
 	return s
 }
@@ -177,10 +176,10 @@ func New(cfg Config) *Sim {
 // newHandler serves what is at each address. pages, if any, get those that no app calls.
 func newHandler(s *Sim, pages func(*Sim) http.Handler) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/api/", newAPI(s))
+	mux.Handle("/api/", &api{parts: s.parts, methods: methodsOf(s.parts)})
 	mux.HandleFunc("/hooks/response/{team}/{id}/{secret}", s.hooks.serveResponseURL)
 	mux.HandleFunc("/hooks/services/{team}/{id}/{secret}", s.hooks.serveWebhook)
-	mux.HandleFunc("GET /link/", s.Sockets.serve)
+	mux.HandleFunc("GET /link/", s.sockets.serve)
 	mux.HandleFunc("GET /icon/{file}", s.world.icon)
 	if pages == nil {
 		return mux
@@ -245,8 +244,8 @@ func (s *Sim) SetApp(fn func(*App)) {
 	defer s.mu.Unlock()
 	was := s.app.SocketMode
 	fn(&s.app)
-	if list := s.Sockets.pickLocked(nil); was && !s.app.SocketMode && len(list) > 0 {
-		s.spawnLocked(func() { s.Sockets.endSockets(list, "link_disabled") })
+	if list := s.sockets.pickLocked(nil); was && !s.app.SocketMode && len(list) > 0 {
+		s.spawnLocked(func() { s.sockets.endSockets(list, "link_disabled") })
 	}
 	s.noteLocked()
 }

@@ -187,6 +187,7 @@ func (s *Sockets) admit(c *socket) (hello []byte, refuse string, ok bool) {
 		"debug_info": map[string]any{"host": socketHost, "build_number": 1,
 			"approximate_connection_time": int(socketLife.Seconds())},
 	})
+
 	c.write1.Lock()
 	switch {
 	case !s.app.SocketMode:

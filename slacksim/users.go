@@ -78,8 +78,11 @@ func (s peopleMethods) usersList(r *apiRequest) (map[string]any, *apiError) {
 		}
 	}
 	out = append(out, s.botUserJSONLocked(r.inst.bot))
-	list, meta, err := page(r, out)
-	return map[string]any{"members": list, "cache_ts": s.clock.Now().Unix(), "response_metadata": meta}, err
+	answer, err := paged(r, "members", out)
+	if err == nil {
+		answer["cache_ts"] = s.clock.Now().Unix()
+	}
+	return answer, err
 }
 
 func (s peopleMethods) botsInfo(r *apiRequest) (map[string]any, *apiError) {

@@ -86,23 +86,26 @@ func (s *views) dropViewLocked(user string, from int) {
 	s.noteLocked()
 }
 
+// failedLocked shows in a view what the person is told when the app didn't take what was sent from it.
+func (s *views) failedLocked(v *View, ack Ack) {
+	if ack.Shown != "" {
+		v.Errors = map[string]string{"": ack.Shown}
+		s.noteLocked()
+	}
+}
+
 func (s *views) newViewLocked(raw json.RawMessage, typ string) (*View, []string) {
 	o, msgs := blockkit.CheckView(raw, typ, s.world.idLocked)
 	if len(msgs) > 0 {
 		return nil, msgs
-	}
-	word := func(k string) string {
-		if m, ok := o[k].(object); ok {
-			return blockkit.Text(m["text"])
-		}
-		return ""
 	}
 	blocks, _ := json.Marshal(o["blocks"])
 	v := &View{
 		ID: s.world.idLocked("V"), Type: typ,
 		CallbackID: blockkit.Text(o["callback_id"]), ExternalID: blockkit.Text(o["external_id"]),
 		PrivateMetadata: blockkit.Text(o["private_metadata"]),
-		Title:           word("title"), Submit: word("submit"), Close: word("close"),
+		Title:           blockkit.Words(o["title"]),
+		Submit:          blockkit.Words(o["submit"]), Close: blockkit.Words(o["close"]),
 		Blocks: blocks, Hash: s.hashLocked(), NotifyOnClose: o["notify_on_close"] == true, raw: o,
 	}
 	v.RootViewID = v.ID
@@ -247,6 +250,7 @@ func (s viewMethods) viewsPublish(r *apiRequest) (map[string]any, *apiError) {
 	if err != nil {
 		return nil, err
 	}
+
 	old := s.views.homes[u.ID]
 	if h := r.arg("hash"); h != "" && (old == nil || old.Hash != h) {
 		return nil, fail("hash_conflict")

@@ -52,89 +52,101 @@ type stage struct {
 	workspaces []workspace
 }
 
-// bareStage starts this program's own bare handler.
-func bareStage(ctx context.Context, program string, teams int) (_ *stage, err error) {
-	s := &stage{secret: connection.Secret(randomHex()), appID: "A0SWITCHBD", workspaces: someWorkspaces(teams)}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.close())
-		}
-	}()
+// newStage has a stage built in a folder of its own. What a failure leaves half built is taken down.
+func newStage(build func(s *stage, folder string) error) (*stage, error) {
+	s := &stage{appID: "A0SWITCHBD", secret: connection.Secret(randomHex())}
 	folder, err := s.folder("")
-	if err != nil {
-		return nil, err
-	}
-	s.server, err = startChild(ctx, folder, settings(map[string]string{"SLACK_SIGNING_SECRET": s.secret.Reveal()}),
-		program, "bare", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
 	if err == nil {
+		err = build(s, folder)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+// start runs a program, which ends with the stage.
+func (s *stage) start(ctx context.Context, folder string, env []string, name string, args ...string) (err error) {
+	if s.server, err = startChild(ctx, folder, env, name, args...); err == nil {
 		s.add(s.server.stop)
 	}
-	return s, err
+	return err
+}
+
+// bareStage starts this program's own bare handler.
+func bareStage(ctx context.Context, program string, teams int) (*stage, error) {
+	return newStage(func(s *stage, folder string) error {
+		s.workspaces = someWorkspaces(teams)
+		env := settings(map[string]string{"SLACK_SIGNING_SECRET": s.secret.Reveal()})
+		return s.start(ctx, folder, env, program, "bare", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+	})
 }
 
 // serveStage starts program serve on the database with the app installed in so many workspaces.
-func serveStage(ctx context.Context, program, database string, teams int) (_ *stage, err error) {
-	s := &stage{}
-	defer func() {
+func serveStage(ctx context.Context, program, database string, teams int) (*stage, error) {
+	return newStage(func(s *stage, folder string) error {
+		slack, err := s.slack()
 		if err != nil {
-			err = errors.Join(err, s.close())
+			return err
 		}
-	}()
-	folder, err := s.folder("")
-	if err != nil {
-		return nil, err
-	}
+		inbox := "database"
+		if database == inMemory {
+			database, inbox = "sqlite:", "memory"
+		}
+		address, err := s.database(ctx, database)
+		if err != nil {
+			return err
+		}
 
-	app := slacksim.App{ID: "A0SWITCHBD", Name: "Switchboard", ClientID: "1000000000001.2000000000002",
-		ClientSecret: randomHex(), SigningSecret: randomHex(), RedirectURLs: []string{public + "/slack/oauth_redirect"},
-		HomeTab: true, MessagesTab: true, TokenRotation: true}
-	slack := slacksim.New(slacksim.Config{App: app})
+		env := serveSettings(slack, folder, address, inbox)
+		if !strings.HasPrefix(address, "sqlite:") {
+			migrate := exec.CommandContext(ctx, program, "migrate", "up")
+			migrate.Dir, migrate.Env = folder, env
+			if out, err := migrate.CombinedOutput(); err != nil {
+				return fmt.Errorf("migrate up: %w\n%s", err, out)
+			}
+		}
+		if err := s.start(ctx, folder, env, program, "serve"); err != nil {
+			return err
+		}
+
+		s.workspaces = someWorkspaces(teams)
+		for i := range s.workspaces {
+			if err := installIn(ctx, slack, s.server.listen, &s.workspaces[i]); err != nil {
+				return fmt.Errorf("install in workspace %d: %w", i+1, err)
+			}
+		}
+		return nil
+	})
+}
+
+// slack starts a small Slack that knows the app.
+func (s *stage) slack() (*slacksim.Sim, error) {
+	slack := slacksim.New(slacksim.Config{App: slacksim.App{
+		ID: s.appID, Name: "Switchboard", ClientID: "1000000000001.2000000000002", ClientSecret: randomHex(),
+		SigningSecret: s.secret.Reveal(), RedirectURLs: []string{public + "/slack/oauth_redirect"},
+		HomeTab: true, MessagesTab: true, TokenRotation: true,
+	}})
 	s.add(func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		return slack.Close(ctx)
 	})
-	if err := slack.Start("127.0.0.1:0"); err != nil {
-		return nil, err
-	}
+	return slack, slack.Start("127.0.0.1:0")
+}
 
-	inbox := "database"
-	if database == inMemory {
-		database, inbox = "sqlite:", "memory"
-	}
-	address, err := s.database(ctx, database)
-	if err != nil {
-		return nil, err
-	}
-
+// serveSettings are those that serve needs for this Slack, on the database at an address.
+func serveSettings(slack *slacksim.Sim, folder, address, inbox string) []string {
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // never fails
-	env := settings(map[string]string{
+	app := slack.App()
+	return settings(map[string]string{
 		"SLACK_CLIENT_ID": app.ClientID, "SLACK_CLIENT_SECRET": app.ClientSecret, "SLACK_SIGNING_SECRET": app.SigningSecret,
 		"SLACK_APP_ID": app.ID, "SLACK_URL": slack.URL(), "PUBLIC_URL": public,
 		"LISTEN_ADDR": "127.0.0.1:0", "ADMIN_ADDR": "127.0.0.1:0", "LOG_LEVEL": "info", "LOG_FORMAT": "json",
 		"INBOX": inbox, "DATABASE_URL": address, "DATA_DIR": filepath.Join(folder, "data"),
 		"ENCRYPTION_KEYS": base64.StdEncoding.EncodeToString(key),
 	})
-	if !strings.HasPrefix(address, "sqlite:") {
-		migrate := exec.CommandContext(ctx, program, "migrate", "up")
-		migrate.Dir, migrate.Env = folder, env
-		if out, err := migrate.CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("migrate up: %w\n%s", err, out)
-		}
-	}
-	if s.server, err = startChild(ctx, folder, env, program, "serve"); err != nil {
-		return nil, err
-	}
-	s.add(s.server.stop)
-
-	s.secret, s.appID, s.workspaces = connection.Secret(app.SigningSecret), app.ID, someWorkspaces(teams)
-	for i := range s.workspaces {
-		if err := installIn(ctx, slack, s.server.listen, &s.workspaces[i]); err != nil {
-			return nil, fmt.Errorf("install in workspace %d: %w", i+1, err)
-		}
-	}
-	return s, nil
 }
 
 // folder makes a temporary folder; in the system's place for such where in is empty.

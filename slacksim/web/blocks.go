@@ -20,12 +20,6 @@ type object = blockkit.Object
 
 func textOf(v any) string { return blockkit.Text(v) }
 
-// wordsOf is the text of a text object that becomes plain words.
-func wordsOf(v any) string {
-	o, _ := v.(object)
-	return textOf(o["text"])
-}
-
 var emojiAnywhere = regexp.MustCompile(`:[a-z0-9_+-]+:`)
 
 // text renders a text object.
@@ -334,8 +328,8 @@ func confirmData(e object) string {
 	if !ok {
 		return ""
 	}
-	return ` data-confirm-title="` + esc(wordsOf(c["title"])) + `" data-confirm-text="` + plain(wordsOf(c["text"])) +
-		`" data-confirm-yes="` + esc(wordsOf(c["confirm"])) + `" data-confirm-no="` + esc(wordsOf(c["deny"])) + `"`
+	return ` data-confirm-title="` + esc(blockkit.Words(c["title"])) + `" data-confirm-text="` + plain(blockkit.Words(c["text"])) +
+		`" data-confirm-yes="` + esc(blockkit.Words(c["confirm"])) + `" data-confirm-no="` + esc(blockkit.Words(c["deny"])) + `"`
 }
 
 // control is an element that holds a value. Where it acts, it comes with the button that sends it at once, which the
@@ -361,7 +355,7 @@ func (f surface) control(b *strings.Builder, block string, e object, c control) 
 	if c.now, ok = f.typed[block][c.action]; !ok {
 		c.now.Value, c.now.Values = blockkit.Initial(e)
 	}
-	c.hint = wordsOf(e["placeholder"])
+	c.hint = blockkit.Words(e["placeholder"])
 	c.attrs = f.attributes(c)
 
 	typ := textOf(e["type"])

@@ -112,7 +112,7 @@ type screen struct {
 func (s *site) client(me slacksim.User, place, thread string) (*clientPage, error) {
 	p := &clientPage{Me: me, App: s.sim.App(), Teams: s.sim.Directory.Workspaces(), Thread: thread,
 		At: "/client/" + me.TeamID + "/" + place}
-	p.Team, _ = s.workspace(me.TeamID)
+	p.Team, _ = s.sim.Directory.Workspace(me.TeamID)
 	p.AppIcon, p.App.Name = p.App.ID, cmp.Or(p.App.Name, "App")
 	if thread != "" {
 		p.At += "?thread=" + url.QueryEscape(thread)
@@ -314,7 +314,7 @@ func placeBelow(before, m *slacksim.Message, v *messageView, n names) {
 
 func (s *site) pageClient(w http.ResponseWriter, r *http.Request) {
 	team, place := r.PathValue("team"), r.PathValue("place")
-	if _, ok := s.workspace(team); !ok {
+	if _, ok := s.sim.Directory.Workspace(team); !ok {
 		problem(w, http.StatusNotFound, "No such workspace", "This Slack has no workspace with that address.", "")
 		return
 	}

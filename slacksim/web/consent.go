@@ -71,7 +71,7 @@ func (s *site) asked(r *http.Request, pick, wish string) (t slacksim.Workspace, 
 	if c, err := r.Cookie(lastCookie); team == "" && err == nil {
 		team = c.Value
 	}
-	if t, ok = s.workspace(team); !ok {
+	if t, ok = s.sim.Directory.Workspace(team); !ok {
 		all := s.sim.Directory.Workspaces()
 		if len(all) == 0 {
 			return t, me, false
@@ -176,7 +176,7 @@ func (s *site) doConsent(w http.ResponseWriter, r *http.Request) {
 func (s *site) choice(r *http.Request, req slacksim.AuthorizeRequest, me slacksim.User) slacksim.Choice {
 	c := slacksim.Choice{Deny: r.PostForm.Get("do") == "cancel", Org: r.PostForm.Get("org") != "",
 		WebhookChannel: r.PostForm.Get("webhook_channel")}
-	t, _ := s.workspace(me.TeamID)
+	t, _ := s.sim.Directory.Workspace(me.TeamID)
 	in, _, _ := s.held(t)
 	for _, x := range s.sim.App().OptionalScopes {
 		// What is granted already has no box to untick.

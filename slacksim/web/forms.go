@@ -15,13 +15,16 @@ import (
 	"github.com/switchboard-go/switchboard/slacksim/internal/blockkit"
 )
 
-// acting finds who presses a form's button. It answers the request itself when nobody is signed in.
-func (s *site) acting(w http.ResponseWriter, r *http.Request) (slacksim.User, bool) {
-	u, ok := s.signedIn(r, r.PathValue("team"))
-	if !ok {
-		problem(w, http.StatusForbidden, "You are signed out", "Sign in on the start page, then try again.", "")
+// as serves what the person who is signed in to the workspace does, and tells those who aren't.
+func (s *site) as(act func(http.ResponseWriter, *http.Request, slacksim.User)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		u, ok := s.signedIn(r, r.PathValue("team"))
+		if !ok {
+			problem(w, http.StatusForbidden, "You are signed out", "Sign in on the start page, then try again.", "")
+			return
+		}
+		act(w, r, u)
 	}
-	return u, ok
 }
 
 // back ends a form's request: the page again, or nothing for the script, which sees the change by itself.
@@ -40,11 +43,7 @@ func (s *site) placeID(u slacksim.User, place string) string {
 	return place
 }
 
-func (s *site) doSay(w http.ResponseWriter, r *http.Request) {
-	u, ok := s.acting(w, r)
-	if !ok {
-		return
-	}
+func (s *site) doSay(w http.ResponseWriter, r *http.Request, u slacksim.User) {
 	place := r.PathValue("place")
 	text := strings.TrimSpace(strings.ReplaceAll(r.PostFormValue("text"), "\r\n", "\n"))
 	if text != "" {
@@ -58,11 +57,7 @@ func (s *site) doSay(w http.ResponseWriter, r *http.Request) {
 	back(w, r, "/client/"+u.TeamID+"/"+place)
 }
 
-func (s *site) doInvite(w http.ResponseWriter, r *http.Request) {
-	u, ok := s.acting(w, r)
-	if !ok {
-		return
-	}
+func (s *site) doInvite(w http.ResponseWriter, r *http.Request, u slacksim.User) {
 	if in, ok := s.sim.Installed(u.TeamID); ok {
 		if err := s.sim.Invite(r.Context(), u.ID, r.PathValue("place"), in.BotUserID); err != nil {
 			problem(w, http.StatusBadRequest, "Not added", "The app could not be added to this conversation.", "")
@@ -125,10 +120,7 @@ func confirmed(w http.ResponseWriter, r *http.Request, blocks json.RawMessage, f
 		return true
 	}
 
-	word := func(k string) string {
-		o, _ := ask[k].(blockkit.Object)
-		return entities.Replace(blockkit.Text(o["text"]))
-	}
+	word := func(k string) string { return entities.Replace(blockkit.Words(ask[k])) }
 	var fields []formField
 	for k, vs := range r.PostForm {
 		for _, v := range vs {
@@ -148,11 +140,7 @@ func nothingHappened(w http.ResponseWriter) {
 	problem(w, http.StatusConflict, "Nothing happened", "That button is gone, or the app was removed.", "")
 }
 
-func (s *site) doActMessage(w http.ResponseWriter, r *http.Request) {
-	u, ok := s.acting(w, r)
-	if !ok {
-		return
-	}
+func (s *site) doActMessage(w http.ResponseWriter, r *http.Request, u slacksim.User) {
 	f, ok := readForm(r)
 	channel, ts := s.placeID(u, r.PathValue("place")), r.PathValue("ts")
 	var blocks json.RawMessage
@@ -176,11 +164,7 @@ func (s *site) doActMessage(w http.ResponseWriter, r *http.Request) {
 	back(w, r, "/client/"+u.TeamID+"/"+r.PathValue("place"))
 }
 
-func (s *site) doActHome(w http.ResponseWriter, r *http.Request) {
-	u, ok := s.acting(w, r)
-	if !ok {
-		return
-	}
+func (s *site) doActHome(w http.ResponseWriter, r *http.Request, u slacksim.User) {
 	f, _ := readForm(r)
 	v, _ := s.sim.Home(u.ID)
 	if !confirmed(w, r, v.Blocks, f) {
@@ -193,12 +177,7 @@ func (s *site) doActHome(w http.ResponseWriter, r *http.Request) {
 	back(w, r, "/client/"+u.TeamID+"/home")
 }
 
-func (s *site) doView(w http.ResponseWriter, r *http.Request) {
-	u, ok := s.acting(w, r)
-	if !ok {
-		return
-	}
-
+func (s *site) doView(w http.ResponseWriter, r *http.Request, u slacksim.User) {
 	f, _ := readForm(r)
 	id := r.PathValue("view")
 	var err error
@@ -232,11 +211,7 @@ func mayRemove(u slacksim.User, in slacksim.Installation) bool {
 	return !in.Org && (u.Admin || in.InstalledBy == u.ID)
 }
 
-func (s *site) pageRemove(w http.ResponseWriter, r *http.Request) {
-	u, ok := s.acting(w, r)
-	if !ok {
-		return
-	}
+func (s *site) pageRemove(w http.ResponseWriter, r *http.Request, u slacksim.User) {
 	p, err := s.client(u, "app", "")
 	if err != nil || !p.Installed || !p.CanRemove {
 		http.Redirect(w, r, "/client/"+u.TeamID+"/app", http.StatusSeeOther)
@@ -249,11 +224,7 @@ func (s *site) pageRemove(w http.ResponseWriter, r *http.Request) {
 	}.ask(w)
 }
 
-func (s *site) doRemove(w http.ResponseWriter, r *http.Request) {
-	u, ok := s.acting(w, r)
-	if !ok {
-		return
-	}
+func (s *site) doRemove(w http.ResponseWriter, r *http.Request, u slacksim.User) {
 	if in, ok := s.sim.Installed(u.TeamID); ok && mayRemove(u, in) {
 		s.uninstall(r.Context(), u.TeamID)
 	}

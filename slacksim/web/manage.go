@@ -33,11 +33,7 @@ type permissionsPage struct {
 	Taken   string
 }
 
-func (s *site) pagePermissions(w http.ResponseWriter, r *http.Request) {
-	u, ok := s.acting(w, r)
-	if !ok {
-		return
-	}
+func (s *site) pagePermissions(w http.ResponseWriter, r *http.Request, u slacksim.User) {
 	in, ok := s.sim.Installed(u.TeamID)
 	if !ok || !s.mayLimit(u, in) {
 		http.Redirect(w, r, "/client/"+u.TeamID+"/app", http.StatusSeeOther)
@@ -46,7 +42,7 @@ func (s *site) pagePermissions(w http.ResponseWriter, r *http.Request) {
 
 	p := permissionsPage{App: s.sim.App(), Granted: permissions(in.Scopes), Last: len(in.Scopes) == 1}
 	p.Title = p.App.Name + " · Permissions"
-	p.Team, _ = s.workspace(u.TeamID)
+	p.Team, _ = s.sim.Directory.Workspace(u.TeamID)
 	p.Where = p.Team.Name
 	if in.Org {
 		p.Where, _ = s.sim.Directory.Name(in.EnterpriseID)
@@ -58,11 +54,7 @@ func (s *site) pagePermissions(w http.ResponseWriter, r *http.Request) {
 	write(w, http.StatusOK, "permissions.html", p)
 }
 
-func (s *site) doPermissions(w http.ResponseWriter, r *http.Request) {
-	u, ok := s.acting(w, r)
-	if !ok {
-		return
-	}
+func (s *site) doPermissions(w http.ResponseWriter, r *http.Request, u slacksim.User) {
 	scope := r.PostFormValue("scope")
 	in, ok := s.sim.Installed(u.TeamID)
 	if !ok || !s.mayLimit(u, in) {
@@ -159,6 +151,7 @@ func (s *site) doManage(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusBadRequest, "Nothing happened", "That workspace is not one of "+p.Org+"’s.", "")
 		return
 	}
+
 	if err != nil {
 		problem(w, http.StatusConflict, "Nothing happened", "The app was removed in the meantime.", "")
 		return

@@ -49,15 +49,15 @@ func (s *site) routes() http.Handler {
 	mux.HandleFunc("GET /client/{team}/{$}", s.pageTeam)
 	mux.HandleFunc("GET /client/{team}", s.pageTeam)
 	mux.HandleFunc("GET /client/{team}/{place}", s.pageClient)
-	mux.HandleFunc("POST /client/{team}/{place}/say", s.doSay)
-	mux.HandleFunc("POST /client/{team}/{place}/invite", s.doInvite)
-	mux.HandleFunc("POST /client/{team}/{place}/{ts}/act", s.doActMessage)
-	mux.HandleFunc("POST /client/{team}/home/act", s.doActHome)
-	mux.HandleFunc("POST /client/{team}/view/{view}/act", s.doView)
-	mux.HandleFunc("GET /client/{team}/app/remove", s.pageRemove)
-	mux.HandleFunc("POST /client/{team}/app/remove", s.doRemove)
-	mux.HandleFunc("GET /client/{team}/app/permissions", s.pagePermissions)
-	mux.HandleFunc("POST /client/{team}/app/permissions", s.doPermissions)
+	mux.HandleFunc("POST /client/{team}/{place}/say", s.as(s.doSay))
+	mux.HandleFunc("POST /client/{team}/{place}/invite", s.as(s.doInvite))
+	mux.HandleFunc("POST /client/{team}/{place}/{ts}/act", s.as(s.doActMessage))
+	mux.HandleFunc("POST /client/{team}/home/act", s.as(s.doActHome))
+	mux.HandleFunc("POST /client/{team}/view/{view}/act", s.as(s.doView))
+	mux.HandleFunc("GET /client/{team}/app/remove", s.as(s.pageRemove))
+	mux.HandleFunc("POST /client/{team}/app/remove", s.as(s.doRemove))
+	mux.HandleFunc("GET /client/{team}/app/permissions", s.as(s.pagePermissions))
+	mux.HandleFunc("POST /client/{team}/app/permissions", s.as(s.doPermissions))
 	mux.HandleFunc("GET /manage/{org}/integrations/profile/{app}/workspaces/add", s.pageManage)
 	mux.HandleFunc("POST /manage/{org}/integrations/profile/{app}/workspaces/add", s.doManage)
 	mux.HandleFunc("GET /app/{app}", s.pageAppAnywhere)
@@ -241,16 +241,6 @@ func (s *site) pageStart(w http.ResponseWriter, _ *http.Request) {
 	})
 }
 
-// workspace finds a workspace by its id.
-func (s *site) workspace(id string) (t slacksim.Workspace, ok bool) {
-	for _, t := range s.sim.Directory.Workspaces() {
-		if t.ID == id {
-			return t, true
-		}
-	}
-	return t, false
-}
-
 func (s *site) pageTeam(w http.ResponseWriter, r *http.Request) {
 	team := r.PathValue("team")
 	u, ok := s.signedIn(r, team)
@@ -289,7 +279,7 @@ func (s *site) toLast(w http.ResponseWriter, r *http.Request, place string) {
 	if c, err := r.Cookie(lastCookie); team == "" && err == nil {
 		team = c.Value
 	}
-	if _, known := s.workspace(team); !known {
+	if _, known := s.sim.Directory.Workspace(team); !known {
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 		return
 	}

@@ -38,6 +38,12 @@ func Text(v any) string {
 	}
 }
 
+// Words is the text of a text object.
+func Words(v any) string {
+	o, _ := v.(Object)
+	return Text(o["text"])
+}
+
 // Escape writes &, < and > as Slack does in message text.
 func Escape(t string) string {
 	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(t)

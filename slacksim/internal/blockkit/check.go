@@ -248,6 +248,7 @@ func (c *checker) element(p string, v any, seen map[string]bool) {
 		c.image(p, o)
 		return
 	}
+
 	c.str(p+"/action_id", o["action_id"], 255, false)
 	id, _ := o["action_id"].(string)
 	if id == "" {
@@ -258,6 +259,7 @@ func (c *checker) element(p string, v any, seen map[string]bool) {
 		c.bad(p+"/action_id", "action_id %q already exists", id)
 	}
 	seen[id] = true
+
 	if o["placeholder"] != nil {
 		c.text(p+"/placeholder", o["placeholder"], 150, true, false)
 	}

@@ -118,6 +118,7 @@ func New(t *testing.T, change ...func(*slacksim.Config)) *World {
 	a := &App{}
 	a.Server = httptest.NewServer(a)
 	t.Cleanup(a.Close)
+
 	clock := slacksim.NewManualClock(Start)
 	cfg := slacksim.Config{Clock: clock, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), App: slacksim.App{
 		ID: "A0SWITCH01", Name: "Switchboard", Description: "Keeps connections alive",
@@ -138,6 +139,7 @@ func New(t *testing.T, change ...func(*slacksim.Config)) *World {
 	if err := s.Start("127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
+
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	t.Cleanup(cancel)
 	t.Cleanup(func() {
