@@ -20,7 +20,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/switchboard-go/switchboard/install/connection"
-	"github.com/switchboard-go/switchboard/internal/loopback"
 )
 
 type bareCmd struct {
@@ -35,7 +34,7 @@ func (c *bareCmd) Run(env *environment) error {
 		return err
 	}
 	for flag, address := range map[string]string{"--listen": c.Listen, "--admin": c.Admin} {
-		if !loopback.Is(address) {
+		if !onThisMachine(address) {
 			return usage("%s: %q is not an address of this machine, such as 127.0.0.1:3000", flag, address)
 		}
 	}

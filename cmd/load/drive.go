@@ -10,9 +10,11 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net"
 	"net/url"
 	"regexp"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -20,7 +22,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/switchboard-go/switchboard/install/connection"
-	"github.com/switchboard-go/switchboard/internal/loopback"
 )
 
 // loadFlags say what is sent and how.
@@ -370,13 +371,23 @@ func (c *driveCmd) Run(env *environment) error {
 	return errors.Join(err, r.bad(c.Allow503))
 }
 
+// onThisMachine reports whether an address, with or without a port, leads nowhere else.
+func onThisMachine(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		host = strings.Trim(address, "[]")
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
 // here parses an address and refuses it unless it is on this machine: whoever is sent this would be attacked by it.
 func here(flag, address string) (*url.URL, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "http" || u.Host == "" || u.User != nil {
 		return nil, usage("%s: %q is not an address like http://127.0.0.1:3000", flag, address)
 	}
-	if !loopback.Is(u.Host) {
+	if !onThisMachine(u.Host) {
 		return nil, usage("%s: %s is not this machine, and load is never sent to another; "+
 			"name 127.0.0.1, [::1] or localhost", flag, u.Host)
 	}

@@ -91,7 +91,7 @@ var mayImport = map[string][]string{
 	".":                 {"install/...", "bot", "internal/server", "internal/cli"},
 	"cmd/switchboard":   {".", "commands"}, // as anybody's own
 	"examples/hello":    {".", "bot"},
-	"cmd/load":          {"install/...", "internal/loopback", "slacksim"}, // it drives the program from outside, as Slack does
+	"cmd/load":          {"install/...", "slacksim"}, // it drives the program from outside, as Slack does
 }
 
 // known reports whether one of these patterns names a room.
