@@ -15,6 +15,7 @@ import (
 )
 
 // Viewer is one installation of the app that can see an event.
+// https://docs.slack.dev/reference/methods/apps.event.authorizations.list
 type Viewer struct {
 	EnterpriseID string `json:"enterprise_id"` // "" outside Enterprise Grid
 	TeamID       string `json:"team_id"`       // "" for an organisation-wide installation
@@ -23,7 +24,7 @@ type Viewer struct {
 	Org          bool   `json:"is_enterprise_install"`
 }
 
-// ErrNoAppToken says that only an app-level token could answer, and there is none.
+// ErrNoAppToken says that only an app-level token could answer, and there is none: see Turn.Viewers.
 var ErrNoAppToken = errors.New("no app-level token: one with the permission authorizations:read is needed " +
 	"to ask who else can see an event")
 
@@ -33,9 +34,10 @@ const (
 	viewersLimit  = "100"
 )
 
-// Viewers returns all installations that can see the event: who else, besides t.Connection. Their tokens are out of
-// reach for t, and what it learns of them is not for the people in the channel. It blocks for the calls. ErrNoAppToken
-// without one (Config.AppToken); an error also for what is not an event.
+// Viewers returns all installations of the app that can see the event: t.Connection, and in a shared channel the other
+// companies'. Their tokens are out of reach for t, and what it learns of them is not for the people in the channel. It
+// blocks for some calls to Slack, at most 15 s. The error is ErrNoAppToken without Config.AppToken, which needs
+// authorizations:read for that. What is not an event has no viewers: that is an error, too.
 // https://docs.slack.dev/reference/methods/apps.event.authorizations.list
 func (t *Turn) Viewers(ctx context.Context) ([]Viewer, error) {
 	if t.context == "" || t.audit == nil {

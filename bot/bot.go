@@ -1,8 +1,6 @@
-// Package bot takes what Slack sends in, checks it, and brings it to handlers that hold the right workspace's token and
-// no other. It knows install for connections; it stores nothing itself.
 package bot
 
-// The Bot: its configuration, the one HTTP door, and the workers behind it.
+// The Bot: its configuration, and the parts that it is made of.
 
 import (
 	"cmp"
@@ -38,18 +36,38 @@ const (
 
 // Config is what a Bot needs. It is not changed after New.
 type Config struct {
-	Install        *install.Installer  // required
-	Handlers       []Handler           // two of one kind and name are an error
-	SigningSecrets []connection.Secret // at least one; several while the secret is being changed
-	AppID          string              // when set, deliveries for another app are dropped
-	AppToken       connection.Secret   // set: Socket Mode
-	Sockets        int                 // connections of Socket Mode. 0: 2
-	Inbox          Inbox               // nil: NewMemoryInbox
-	Lease          time.Duration       // how long the inbox lends an event; 0: 30 s
-	Workers        int                 // handlers of events at once; 0: DefaultWorkers, below 0: none, others work it
-	Metrics        prometheus.Registerer
-	Log            *slog.Logger
-	Now            func() time.Time // nil: Install.Now
+	// Install knows the connections of the workspaces. Required.
+	Install *install.Installer
+	// Handlers are what the app does, at most one for each Kind and Name.
+	Handlers []Handler
+
+	// SigningSecrets are the app's, from its Basic Information page: what one of them has signed is Slack's. Several while
+	// the secret is being changed. Required for Handler; with AppToken none is needed.
+	SigningSecrets []connection.Secret
+	// AppID is the app's id (A…). What comes for another app is acknowledged and dropped. "": that isn't told apart.
+	AppID string
+
+	// AppToken is an app-level token (xapp-…) with connections:write. It turns Socket Mode on: run RunSockets.
+	AppToken connection.Secret
+	// Sockets is how many connections of Socket Mode this process keeps. 0: 2. Slack allows an app 10, those of all its
+	// processes together, so that there can be five processes of two.
+	Sockets int
+
+	// Inbox keeps accepted events until they are worked. nil: NewMemoryInbox, which loses them with the process.
+	Inbox Inbox
+	// Lease is for how long the inbox lends an event: those of a process that died lie for so long before another one
+	// takes them. It is the one that the inbox has. 0: DefaultLease.
+	Lease time.Duration
+	// Workers is how many handlers of events and slow work run at the same time. One workspace gets half of them at
+	// most. 0: DefaultWorkers; below 0: none, and other processes work what this one accepts.
+	Workers int
+
+	// Metrics is where the numbers are registered, with names that begin with switchboard_. nil: nowhere.
+	Metrics prometheus.Registerer
+	// Log gets what an operator has to know. nil: nothing is logged. No line has a token in it.
+	Log *slog.Logger
+	// Now is the clock that signatures, leases and pauses go by. nil: that of Install.
+	Now func() time.Time
 
 	ackWithin time.Duration // for tests; 0: ackBudget
 }

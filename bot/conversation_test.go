@@ -53,18 +53,18 @@ func catalogue(handlers []bot.Handler) []connection.Scope {
 	return scopes
 }
 
-func play(t *testing.T, handlers ...bot.Handler) (s scene) {
+func play(t testing.TB, handlers ...bot.Handler) (s scene) {
 	t.Helper()
 	return playOn(t, storagetest.SQLite(t), handlers...)
 }
 
-func playOn(t *testing.T, database string, handlers ...bot.Handler) (s scene) {
+func playOn(t testing.TB, database string, handlers ...bot.Handler) (s scene) {
 	t.Helper()
 	return playWith(t, database, func(*bot.Config) {}, handlers...)
 }
 
 // playWith is playOn with another configuration.
-func playWith(t *testing.T, database string, change func(*bot.Config), handlers ...bot.Handler) (s scene) {
+func playWith(t testing.TB, database string, change func(*bot.Config), handlers ...bot.Handler) (s scene) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	keys, err := seal.ParseKeys(seal.NewKey())

@@ -1,4 +1,7 @@
 package bot
 
-// Hint is one thing that a newcomer can try in the demo of an app: what, in a few words, and how.
-type Hint struct{ Title, Text string }
+// Hint is one thing that a newcomer can try in the demo of an app.
+type Hint struct {
+	Title string // what, in a few words
+	Text  string // how: what to type or to press, as plain text
+}

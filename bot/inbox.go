@@ -13,15 +13,16 @@ import (
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
-// Event is one delivery that was accepted: an event, or a command or interaction whose handler is slow.
+// Event is one delivery that was accepted: an event, or a command or action whose handler is slow. An inbox keeps all
+// but the last four fields as they are.
 type Event struct {
 	ID          string         // Slack's event_id, or a name of our own for slow work; accepted once for an app
 	Kind        string         // events_api, slash_commands or interactive
-	Type        string         // of the inner event: app_mention, message, …; of slow work the handler's name
+	Type        string         // of the inner event: app_mention, message, …; of slow work the handler's kind and name
 	Key         connection.Key // whose connection it is for
 	OrderingKey string         // events of one are worked one after the other, as they arrived; "": whenever
-	Received    time.Time
-	Body        []byte // what came
+	Received    time.Time      // when it came
+	Body        []byte         // what came, as it came; of slow work JSON of our own
 
 	Row      int64    // the inbox's own name for it
 	Attempt  int      // how often it was handed out, this time included
@@ -34,7 +35,7 @@ type Event struct {
 }
 
 var (
-	// ErrInboxFull says that the inbox cannot take more now; Slack will send the event again.
+	// ErrInboxFull says that the inbox can't take more now. The event is not acknowledged, and Slack sends it again.
 	ErrInboxFull = errors.New("inbox is full")
 	// ErrLost says that an event is somebody else's by now: its lease ran out.
 	ErrLost = errors.New("the event was handed to somebody else")
@@ -44,7 +45,8 @@ var (
 // https://docs.slack.dev/apis/events-api
 const DedupeFor = 26 * time.Hour
 
-// DefaultLease is how long the events of a process that died lie before another one takes them.
+// DefaultLease is how long the events of a process that died lie before another one takes them, unless Config.Lease says
+// otherwise.
 const DefaultLease = 30 * time.Second
 
 // Inbox keeps accepted events until they are worked. It may be used from any number of goroutines and, where it is kept
@@ -89,11 +91,11 @@ type Inbox interface {
 	Count(ctx context.Context) (InboxCount, error)
 }
 
-// InboxCount is what an inbox holds.
+// InboxCount is how many events an inbox holds, of all processes that share it.
 type InboxCount struct {
 	Ready   int       // due
 	Held    int       // being worked
-	Waiting int       // for another attempt, or for an earlier one of their conversation
+	Waiting int       // for another attempt, or for an earlier event with their OrderingKey
 	Dead    int       // failed for good
 	Oldest  time.Time // arrival of the oldest that is due, being worked or waiting; zero: there is none
 	Erased  int       // by this process, with the connection they were for, since it started

@@ -16,8 +16,9 @@ import (
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
-// LifecycleEvents are the types of events that say that the app left. Nothing else will say it again, so they are tried
-// until they are handled, and an inbox keeps them when it erases what else waits for a connection that is gone.
+// LifecycleEvents returns the types of events that say that the app left: app_uninstalled and tokens_revoked. Nothing
+// else will say it again, so they are tried until they are handled, and an inbox keeps them when it erases what else
+// waits for a connection that is gone.
 func LifecycleEvents() []string { return []string{"app_uninstalled", "tokens_revoked"} }
 
 func lifecycle(kind string) bool { return slices.Contains(LifecycleEvents(), kind) }

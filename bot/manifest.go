@@ -21,13 +21,16 @@ import (
 
 // Profile is what the manifest says of the app besides what follows from its handlers.
 type Profile struct {
-	Name            string // at most 35 characters
-	Description     string // at most 140
-	LongDescription string // 175 to 4,000, or ""
-	Color           string // #rrggbb
-	// The catalogue of permissions: what handlers declare has to be in it, and nothing else.
-	Scopes     []connection.Scope
-	UserScopes []connection.Scope // of people who let the app act for them
+	Name            string // 1 to 35 characters
+	Description     string // at most 140 characters
+	LongDescription string // for Slack's app directory: 175 to 4,000 characters, or ""
+	Color           string // #rgb or #rrggbb, behind the app's icon; "": Slack's own
+
+	// Scopes is the catalogue of the bot's permissions: what the handlers declare has to be in it, and nothing else, or
+	// it is empty. Those of it that are Optional people can untick. Catalogue makes one.
+	Scopes []connection.Scope
+	// UserScopes is the same for permissions of people who let the app act for them: see UserCatalogue.
+	UserScopes []connection.Scope
 }
 
 // Manifest is Slack's app manifest, as JSON: slack-go's, with the switches of the App Home in it also when they are off.
@@ -51,7 +54,8 @@ type AppHome struct {
 	MessagesReadOnly bool `json:"messages_tab_read_only_enabled"`
 }
 
-// NewManifest describes an app with these handlers that is served at publicURL. It subscribes to what a Bot handles by
+// NewManifest describes an app with these handlers that is served at publicURL (https://host): with its events, commands
+// and interactions at /slack/events, and /slack/oauth_redirect for installs. It subscribes to what a Bot handles by
 // itself, too. It fails when Slack would refuse the result, with every reason at once. An http address of this machine
 // is let through: Slack sends to no such address, but Socket Mode and a small Slack need nothing else.
 func NewManifest(p Profile, handlers []Handler, publicURL string) (Manifest, error) {
@@ -129,8 +133,8 @@ func optional(scopes []connection.Scope) []string {
 	return names
 }
 
-// OverSockets is m for an app that Slack reaches through Socket Mode: it sends to no address, and only the installer
-// needs one.
+// OverSockets returns m for an app that Slack reaches through Socket Mode: Slack sends to no address of it, and only
+// installs need one.
 func (m Manifest) OverSockets() Manifest {
 	m.Settings.SocketModeEnabled = true
 	m.Settings.EventSubscriptions = &slack.EventSubscriptions{BotEvents: m.Settings.EventSubscriptions.BotEvents}

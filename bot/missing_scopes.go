@@ -18,14 +18,17 @@ import (
 	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
-// NotAllowedError is a handler's word that permissions are missing for what it was to do. The person is told, see
-// Turn.Need.
-type NotAllowedError struct{ Scopes []string }
+// NotAllowedError is a handler's word that permissions of the bot are missing for what it was to do. A handler returns
+// what Turn.Need made, and the person is told.
+type NotAllowedError struct {
+	Scopes []string // their names
+}
 
 // Error names the permissions, for the log. People read their labels.
 func (e *NotAllowedError) Error() string { return "not allowed here: " + strings.Join(e.Scopes, ", ") }
 
-// Missing returns those of scopes that the workspace has not allowed, by what Slack last said.
+// Missing returns those of scopes, permissions of the bot, that the workspace has not allowed, by what Slack last said.
+// It asks nobody.
 func (t *Turn) Missing(scopes ...string) []string {
 	var missing []string
 	for _, s := range scopes {
@@ -41,14 +44,15 @@ func (t *Turn) Missing(scopes ...string) []string {
 // button, or in a message that only they see, once an hour. It is not run again.
 func (t *Turn) Need(scopes ...string) error {
 	if missing := t.Missing(scopes...); len(missing) > 0 {
-		return &NotAllowedError{missing}
+		return &NotAllowedError{Scopes: missing}
 	}
 	return nil
 }
 
-// NotAllowed is the answer to somebody who asked for what these permissions are missing for. It also has an admin told,
-// at most once a day. It has a link for who asked, so that Say shows it to that person alone. People of another company
-// are not told what is missing. It does not block.
+// NotAllowed is the answer to somebody who asked for what these permissions are missing for: what the app can't do, and a
+// button that asks for exactly them. It also has somebody told who can allow them, at most once a day. Its link is for
+// who asked, so that Say shows it to that person alone. People of another company are not told what is missing. It does
+// not block. Most handlers need only return Need's error.
 func (t *Turn) NotAllowed(missing ...string) Reply {
 	t.Log.Info("not allowed", "missing_scopes", missing)
 	if t.Outsider() {

@@ -27,7 +27,7 @@ func onBoth(t *testing.T, handlers []bot.Handler, test func(t *testing.T, s scen
 }
 
 // row is the one connection.
-func (s scene) row(t *testing.T) connection.Connection {
+func (s scene) row(t testing.TB) connection.Connection {
 	t.Helper()
 	all, err := s.db.List(ctx)
 	if err != nil || len(all) != 1 {

@@ -15,20 +15,26 @@ import (
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
-// Reply is an answer. The zero Reply says nothing.
+// Reply is an answer. The zero Reply says nothing. A field that does nothing where it stands is logged and counted.
 type Reply struct {
-	// Text is a whole sentence that stands for the blocks: screen readers and notifications read it instead of them.
-	Text   string
+	// Text is a whole sentence that stands for the blocks, in Slack's mrkdwn: screen readers and notifications read it
+	// instead of them. Without Blocks it is what people see. What comes from outside has to be escaped in it.
+	Text string
+	// Blocks are what people see. https://docs.slack.dev/reference/block-kit/blocks
 	Blocks []slack.Block
-	// InChannel shows a command's answer to everybody in the channel; otherwise only the person who acted sees it.
+	// InChannel shows the answer of a command or an action to everybody in the channel. Otherwise only the person who
+	// acted sees it. What a handler of messages answers everybody sees anyway.
 	InChannel bool
 	// Replace puts an action's answer in the place of the message that held the button.
 	Replace bool
-	// View takes the place of the modal that was submitted (OnView).
+
+	// View takes the place of the modal that was submitted (OnView alone). To open one from elsewhere: Turn.OpenView.
 	View *slack.ModalViewRequest
-	// Errors keep a submitted modal open (OnView): by the block_id of an input, what is wrong with it.
+	// Errors keep a submitted modal open (OnView alone): by the block_id of an input, what is wrong with it.
 	Errors map[string]string
-	// Then runs after the answer is out, for at most 30 s, and its Reply takes the place of this one.
+
+	// Then runs after the answer is out, for at most 30 s, and its Reply takes the place of this one. It can have a Then
+	// of its own. That it fails is in the log; a UserError of it is told. It isn't run again.
 	Then func(ctx context.Context) (Reply, error)
 
 	private bool // for the person who acted alone, wherever it is said
@@ -111,11 +117,7 @@ func answerOf(r Reply) answer {
 	}
 	m := r.message(false, "")
 	m.ReplaceOriginal = nil // there is nothing to replace yet
-	body, err := encode(m)
-	if err != nil {
-		panic(err) // for accept, which has a sentence for it
-	}
-	return answer{body: body, contentType: "application/json; charset=utf-8"}
+	return answerWith(m)
 }
 
 // encode writes what a handler made. That it can't be written is a *panicError, whether its MarshalJSON panics or says
@@ -130,27 +132,33 @@ func encode(v any) (body []byte, err error) {
 	return body, err
 }
 
-// answerOfView is the acknowledgement of a submitted modal that carries r: an empty one closes it.
+// viewAnswer is what a submitted modal is acknowledged with, so that it doesn't just close.
 // https://docs.slack.dev/surfaces/modals#handling_submissions
+type viewAnswer struct {
+	Action string                  `json:"response_action"`
+	Errors map[string]string       `json:"errors,omitempty"`
+	View   *slack.ModalViewRequest `json:"view,omitempty"`
+}
+
+// answerOfView is the acknowledgement of a submitted modal that carries r: an empty one closes it.
 func answerOfView(r Reply) answer {
-	var m struct {
-		Action string                  `json:"response_action"`
-		Errors map[string]string       `json:"errors,omitempty"`
-		View   *slack.ModalViewRequest `json:"view,omitempty"`
-	}
 	switch {
 	case len(r.Errors) > 0:
-		m.Action, m.Errors = "errors", r.Errors
+		return answerWith(viewAnswer{Action: "errors", Errors: r.Errors})
 	case r.View != nil:
-		m.Action, m.View = "update", r.View
+		return answerWith(viewAnswer{Action: "update", View: r.View})
 	case !r.empty():
-		m.Action, m.View = "update", page(r)
-	default:
-		return answer{}
+		return answerWith(viewAnswer{Action: "update", View: page(r)})
 	}
-	body, err := encode(m)
+	return answer{}
+}
+
+// answerWith is an acknowledgement that carries v as JSON. It panics when that can't be written, as what a handler made:
+// accept has a sentence for it.
+func answerWith(v any) answer {
+	body, err := encode(v)
 	if err != nil {
-		panic(err) // as above
+		panic(err)
 	}
 	return answer{body: body, contentType: "application/json; charset=utf-8"}
 }
@@ -170,9 +178,9 @@ func page(r Reply) *slack.ModalViewRequest {
 	}
 }
 
-// OpenView opens a modal for the person who typed the command or pressed the button. It has to be called before any
-// slow work: the trigger lives for 3 s and opens one modal. It needs no permission, and a usable connection.
-// https://docs.slack.dev/surfaces/modals
+// OpenView opens a modal for the person who typed the command or pressed the button, and returns it as Slack has it. It
+// has to be called before any slow work: the trigger lives for 3 s and opens one modal. It needs no permission, and a
+// usable connection. It blocks for a call to Slack. https://docs.slack.dev/reference/methods/views.open
 func (t *Turn) OpenView(ctx context.Context, view slack.ModalViewRequest) (*slack.View, error) {
 	switch {
 	case t.Trigger == "":

@@ -88,8 +88,10 @@ func (s *said) keep(ctx context.Context, t *Turn, i int, what string) {
 	}
 }
 
-// Say posts r in the conversation that t came from and returns the message's ts. In a thread it stays in the thread. It
-// blocks for a call to Slack, and before that for Slack's limits.
+// Say posts r in the conversation that t came from, for everybody there, and returns the message's ts. In a thread it
+// stays in the thread. What only the person who acted is to read (NotAllowed) it shows to nobody else, and returns "".
+// It takes chat:write. It blocks for a call to Slack, and before that for Slack's limits. Without a connection the error
+// is connection.ErrNotConnected.
 //
 // When a handler runs again (Turn.Attempt), its first Say returns the message that its first Say posted before, its
 // second the second, and so on: a handler that speaks in another order, or says something else this time, must look at

@@ -244,9 +244,9 @@ var ofPeople = map[string]struct{ label, feature string }{
 
 const whyForYou = "To do this for you, only where you could do it yourself."
 
-// Catalogue completes an app's own words about permissions: what its handlers declare, and own doesn't name, has
-// built-in words, and may be unticked if every handler runs without it. own stays in front, in its order. A
-// permission that is unknown here stays away, for CheckCatalogue to name.
+// Catalogue completes an app's own words about permissions of the bot. What its handlers declare and own doesn't name gets
+// built-in words, in English, and people can untick it if every handler runs without it. own stays in front, in its
+// order. A permission that is unknown here stays away, for CheckCatalogue to name.
 func Catalogue(own []connection.Scope, handlers []Handler) []connection.Scope {
 	return complete(own, Scopes(handlers), func(name string) connection.Scope {
 		words := builtIn[name]
@@ -257,7 +257,7 @@ func Catalogue(own []connection.Scope, handlers []Handler) []connection.Scope {
 	})
 }
 
-// UserCatalogue is Catalogue for what handlers need of people to act for them.
+// UserCatalogue is Catalogue for what handlers need of people to act for them. People can untick all of it.
 func UserCatalogue(own []connection.Scope, handlers []Handler) []connection.Scope {
 	return complete(own, UserScopes(handlers), func(name string) connection.Scope {
 		words, found := ofPeople[name]

@@ -12,7 +12,8 @@ import (
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
-// Scopes returns the names of the permissions that handlers use together, sorted.
+// Scopes returns the names of the bot's permissions that handlers declare together (their Scopes and Extras, and commands
+// where there is one), sorted.
 func Scopes(handlers []Handler) []string {
 	var names []string
 	for _, h := range handlers {
@@ -36,9 +37,9 @@ func UserScopes(handlers []Handler) []string {
 	return slices.Compact(names)
 }
 
-// CheckCatalogue holds the catalogue of permissions, of the bot and of people, against what handlers declare. The error
-// has everything that is wrong, each with its fix. Without any catalogue there is nothing to check: such an app asks
-// for nothing.
+// CheckCatalogue holds the catalogue of permissions, of the bot and of people, against what handlers declare: each
+// permission has to be in both, with a label, a reason and a feature. The error has everything that is wrong, each with
+// its fix. Without any catalogue there is nothing to check: nobody is asked for anything. New and NewManifest call it.
 func CheckCatalogue(scopes, ofPeople []connection.Scope, handlers []Handler) error {
 	if len(scopes)+len(ofPeople) == 0 {
 		return nil

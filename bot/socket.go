@@ -55,7 +55,7 @@ const (
 	theStart        = time.Minute
 )
 
-// Words for how Socket Mode is doing.
+// The states of Socket Mode: see Bot.SocketHealth.
 const (
 	SocketsOff        = "off"        // not asked for, or stopped
 	SocketsConnecting = "connecting" // no connection yet, or no more; it is tried again
@@ -93,8 +93,9 @@ var errSwitchedOff = errors.New("switched off (link_disabled) in the app's setti
 
 // TokenRefused says that Slack will not open a connection with the app-level token. Slack has said so of good tokens,
 // too, and taken them again a moment later.
+// https://docs.slack.dev/reference/methods/apps.connections.open
 type TokenRefused struct {
-	Code string // Slack's word: invalid_auth …
+	Code string // Slack's word: invalid_auth …; "app A…" when the token belongs to another app than Config.AppID
 	what string
 }
 
@@ -150,10 +151,12 @@ type sockets struct {
 	refused      error     // and it is believed
 }
 
-// RunSockets keeps the connections of Socket Mode until ctx ends; then it takes nothing new, acknowledges what is being
-// accepted, and closes them. Only a token that Slack refuses from the start, three times in a row, ends it earlier,
-// with a *TokenRefused: it is mistyped. One that has opened a connection is tried for as long as it takes; SocketHealth
-// tells. Without an app token there is nothing to do.
+// RunSockets keeps the connections of Socket Mode until ctx ends. Then it takes nothing new, acknowledges what is being
+// accepted, for at most 5 s, closes them and returns nil. Trouble with the network never ends it. Only a token that
+// Slack refuses from the start, three times in a row, does, with a *TokenRefused: it is mistyped. One that has opened a
+// connection is tried for as long as it takes; SocketHealth tells. Without Config.AppToken it returns nil right away.
+//
+// It goes beside Run, whose ctx should end later. https://docs.slack.dev/apis/events-api/using-socket-mode
 func (b *Bot) RunSockets(ctx context.Context) error {
 	if b.cfg.AppToken == "" {
 		return nil
@@ -163,7 +166,7 @@ func (b *Bot) RunSockets(ctx context.Context) error {
 }
 
 // SocketHealth says how many connections of Socket Mode are open, in which of the Sockets… states that is, and, if it
-// is not as it should be, why.
+// is not as it should be, why. It doesn't block.
 func (b *Bot) SocketHealth() (live int, state string, err error) {
 	s := &b.sockets
 	s.mu.Lock()

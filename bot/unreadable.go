@@ -24,6 +24,7 @@ var errUnreadable = errors.New("it can't be read")
 // Places in what is no JSON.
 var (
 	eventIDs     = regexp.MustCompile(`"event_id"\s*:\s*"([A-Za-z0-9_-]{1,100})"`)
+	submissions  = regexp.MustCompile(`"type"\s*:\s*"view_submission"`)
 	responseURLs = regexp.MustCompile(`"response_url"\s*:\s*("(?:[^"\\]|\\.)+")`)
 	appIDs       = regexp.MustCompile(`"api_app_id"\s*:\s*"(A[A-Z0-9]{1,40})"`)
 	// Whose it is. What a person wrote can't look like this: quotes in it are escaped. The first is for whom it was
@@ -71,24 +72,30 @@ func (b *Bot) keepUnreadable(ctx context.Context, kind string, body []byte, caus
 	return err
 }
 
-// unreadablePress keeps an interaction that can't be read, and tells the person who waits for it, where their address
-// can be found.
+// unreadablePress keeps an interaction that can't be read, and tells the person who waits for it: on top of the form
+// that they submitted, which keeps what they put in, or at their address where one can be found.
 func (b *Bot) unreadablePress(ctx context.Context, payload []byte, cause error) (answer, error) {
 	if err := b.keepUnreadable(ctx, kindInteractive, payload, cause); err != nil {
 		return answer{}, err
 	}
+
+	form := submissions.Match(payload)
 	var address string
 	if m := responseURLs.FindSubmatch(payload); m != nil {
 		_ = json.Unmarshal(m[1], &address)
 	}
 	ref := install.NewRef()
 	b.log.InfoContext(ctx, "somebody waits for what could not be read",
-		"event", nameOf(payload), "ref", ref, "told", address != "")
-	if address == "" {
-		return answer{}, nil
-	}
+		"event", nameOf(payload), "ref", ref, "told", form || address != "")
+
 	sorry := Reply{Text: b.install.App().Name + " couldn't read what Slack sent about this. Try again, " +
 		"and tell whoever runs it if it stays so. Reference: " + ref + "."}
+	switch {
+	case form:
+		return answerWith(viewAnswer{Action: "push", View: page(sorry)}), nil
+	case address == "":
+		return answer{}, nil
+	}
 	to := reach{handler: kindUnreadable, act: act{address: connection.Secret(address)}}
 	return answer{after: b.answers.after(result{reply: sorry, ref: ref}, to)}, nil
 }

@@ -115,3 +115,16 @@ func TestUnreadableDeliveryIsKept(t *testing.T) {
 		t.Errorf("they read %q", c.Arg("text"))
 	}
 }
+
+// Who submitted a form that can't be read sees that in it, and what they put in is still below.
+func TestUnreadableFormStaysOpen(t *testing.T) {
+	t.Parallel()
+	s := play(t, echo)
+	payload := `{"type":"view_submission","view":{"state":{"values":{"b":{"a":{"value":"\"type\":\"block_actions\"`
+	a := s.sim.Sender.Deliver(ctx, slacksim.Raw{Kind: "interaction", Body: []byte(url.Values{"payload": {payload}}.Encode())})
+	for _, want := range []string{`"response_action":"push"`, "couldn't read what Slack sent", "Reference: "} {
+		if !strings.Contains(string(a.Body), want) {
+			t.Errorf("answered with %q, without %s", a.Body, want)
+		}
+	}
+}

@@ -18,12 +18,14 @@ import (
 	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
+// DefaultWorkers is how many handlers of events run at the same time, unless Config.Workers says otherwise. They mostly
+// wait for Slack, some 100 ms for each call, so there are many more of them than processors. One workspace gets at most
+// half of them, so that one whose calls hang leaves room for the others.
+const DefaultWorkers = 128
+
 const (
-	// DefaultWorkers is how many handlers of events run at once. They mostly wait for Slack, some 100 ms for each call, so
-	// there are many more of them than processors. One workspace gets at most half of them, so that one whose calls hang
-	// leaves room for the others.
-	DefaultWorkers = 128
-	mostClaimed    = 64
+	// So many events are handed out by the inbox in one go.
+	mostClaimed = 64
 	// What other processes left behind, and what waits for its next attempt, is looked for this often.
 	claimEvery = 500 * time.Millisecond
 	// Holding again is an order of magnitude quicker than a lease is long, which the inbox knows: see Config.Lease.

@@ -1,0 +1,149 @@
+package bot
+
+// What a handler works with: one delivery, and the connection of the workspace that it is for.
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
+)
+
+// Turn is what a handler works with: what happened, and the workspace's own client. It reaches nothing of any other
+// workspace. It is valid until the handler returns, and in Reply.Then. Its methods may be called from any number of
+// goroutines; only a handler that speaks from several of them at once can't count on Say's and Respond's promise for
+// when it runs again.
+type Turn struct {
+	// Slack calls Slack with this workspace's bot token. It waits for Slack's rate limits by itself, within the context
+	// that a call gets. It is nil when there is no usable connection, which only a handler with Always meets.
+	Slack *slack.Client
+	// Connection is the connection that Slack calls with: its scopes, who installed it, since when. Zero when there is
+	// none.
+	Connection connection.Connection
+	// Key says whose connection the delivery is for, connected or not.
+	Key connection.Key
+	// Install is what can be done with the app's installation there.
+	Install Installation
+	// Log has Ref and the connection on each line.
+	Log *slog.Logger
+
+	TeamID    string // the workspace it happened in (T…)
+	UserID    string // who acted (U…); "" when Slack didn't say
+	UserTeam  string // that person's workspace when Slack said it: another one in Slack Connect
+	BotID     string // of a message: the bot or workflow that wrote it (B…), "" for a person. UserID can be "" then
+	ChannelID string // the conversation (C…, D… or G…); "" in the App Home and in modals
+	ThreadTS  string // the thread to answer in, "" for none
+	Text      string // of the message, or what stands behind a command
+	ViewID    string // the modal that was submitted or pressed in; slow work: the one that Opens opened, to be updated
+
+	// Match has the whole match of an OnMessage pattern and then its captures.
+	Match []string
+	// Shared reports that the channel is shared with another company: see Outsider.
+	Shared bool
+
+	// Ref is a reference for people to quote ("7F3K2QX"). It is in the log.
+	Ref string
+	// EventID is the same in every attempt at an event or slow work, for what a handler must do once. "" for what runs
+	// right away, which has one attempt.
+	EventID string
+	// Attempt is how often an event or slow work was begun, this time included. 0 for what runs right away.
+	Attempt int
+	// At is when an event happened, by Slack's clock, in whole seconds. Zero for what people do to the app.
+	At time.Time
+	// AckBy is until when the acknowledgement of a command, a press or a form waits for the handler, whose context lives
+	// on behind that. Zero for events and slow work, for which nothing waits.
+	AckBy time.Time
+	// Trigger opens one modal, within 3 s of the command or the press: see OpenView. "" for events.
+	Trigger string
+
+	channelType string // of a message: im, channel, group or mpim; "" when Slack didn't say
+
+	outsider bool // who acts is of another company, or can't be told to be of this one; set where they can be
+
+	openErr error
+	context string // of the event, for Viewers
+	audit   func(ctx context.Context, eventContext string) ([]Viewer, error)
+	address connection.Secret // the response_url
+	hooks   func(ctx context.Context, address connection.Secret, m message) error
+	idle    func(log *slog.Logger, what string, fields []string)
+	unread  func(parts []string) // notes what of the event could not be read
+	said    *said                // what was posted in earlier attempts; nil: there were none and will be none
+}
+
+// Health says how the connection is in this workspace, in words for people, from what was found when the handler began.
+// It doesn't block.
+func (t *Turn) Health() install.Health {
+	c := t.Connection
+	if c.ID != t.Install.c.ID {
+		c = t.Install.c
+	}
+	return t.Install.in.Connections().AssessIn(c, t.openErr, t.TeamID)
+}
+
+// Check asks Slack how the connection is in this workspace, and says that in words for people. It never fails: what could
+// not be found out is in the answer. It blocks for the database and some calls to Slack, as long as ctx lives.
+func (t *Turn) Check(ctx context.Context) install.Health {
+	return t.Install.in.Connections().CheckIn(ctx, t.Install.key, t.TeamID)
+}
+
+// Renewing reports that t.Slack is nil because the access ran out and couldn't be renewed just now. That is tried again
+// by itself.
+func (t *Turn) Renewing() bool { return errors.Is(t.openErr, connection.ErrRenewing) }
+
+// AsUser returns a client that acts for the person who acted, as far as they allowed it (Handler.ActsFor). If they
+// allowed nothing, the error is connection.ErrNotConnected and at the same time a UserError that says where to allow it:
+// a handler returns it as it is. It is connection.ErrRenewing when their token couldn't be renewed just now. It blocks
+// for the database, and until ctx ends for a token that has to be renewed.
+func (t *Turn) AsUser(ctx context.Context) (*slack.Client, error) {
+	err := connection.ErrNotConnected
+	if t.UserID != "" {
+		var u connection.UserToken
+		if u, err = t.Install.in.OpenUser(ctx, t.Install.key, t.UserID); err == nil {
+			return t.Install.in.Connections().UserClientIn(u, t.TeamID), nil
+		}
+	}
+	if errors.Is(err, connection.ErrNotConnected) {
+		text := t.Install.App().Name + " isn't allowed to act for you here."
+		if url := t.Health().GrantURL; url != "" && !t.Outsider() {
+			text += " To allow it, open " + url
+		}
+		err = &notActingError{&UserError{Text: text}}
+	}
+	return nil, err
+}
+
+// notActingError is AsUser's word that a person has not let the app act for them. Its own text has no link: what an
+// Error returns also ends in logs, and in what a handler says to everybody.
+type notActingError struct{ told *UserError }
+
+func (e *notActingError) Error() string   { return "not allowed to act for this person" }
+func (e *notActingError) Unwrap() []error { return []error{connection.ErrNotConnected, e.told} }
+
+// UserError is an error with a text for the person who acted, and for nobody else: it can hold a link that is theirs. A
+// handler returns one, as it is or wrapped, and is not run again. Any other error is told as "something went wrong"
+// with a reference.
+//
+// Who typed a command, pressed a button or submitted a form reads it as the answer. Of an event it is told in their
+// direct message with the app if they wrote there, else in the channel so that only they see it, or by direct message
+// where the event has no channel; in a channel that is shared with another company only to people of this one. That
+// needs chat:write.
+type UserError struct {
+	Text string // whole sentences, in Slack's mrkdwn
+}
+
+// Error is Text, and what an operator finds in the log.
+func (e *UserError) Error() string { return e.Text }
+
+// userWord is what a UserError in err says, for who acted alone; false: there is none.
+func userWord(err error) (Reply, bool) {
+	var told *UserError
+	if !errors.As(err, &told) {
+		return Reply{}, false
+	}
+	return Reply{Text: told.Text, private: true}, true
+}
