@@ -6,35 +6,10 @@ package bot
 import (
 	"context"
 	"errors"
-	"net/url"
 
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
 )
-
-// The kinds of deliveries, named as in Socket Mode's envelopes.
-// https://docs.slack.dev/apis/events-api/using-socket-mode
-const (
-	kindEvents      = "events_api"
-	kindCommands    = "slash_commands"
-	kindInteractive = "interactive"
-)
-
-// delivery is one thing that Slack sent, whichever way it came.
-type delivery struct {
-	kind string
-	body []byte     // events and interactions: JSON as it came
-	form url.Values // commands
-}
-
-// answer is what goes back with the acknowledgement. The zero answer is an empty one.
-type answer struct {
-	body        []byte
-	contentType string
-	after       func() // to be called once the acknowledgement is out; nil: nothing
-	// tooLarge delivers body another way, for a transport that can't carry it; nil: there is no other way.
-	tooLarge func()
-}
 
 // accept takes a delivery in and returns within ackBudget. An error means that it is not durable and must not be
 // acknowledged: Slack sends it again. What we cannot use is acknowledged all the same: anything else would be sent

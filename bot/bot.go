@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,12 +20,7 @@ import (
 )
 
 const (
-	// Slack gives 3 s from the moment it sends. Half a second of that is left to the network.
-	// https://docs.slack.dev/apis/events-api
-	ackBudget = 2500 * time.Millisecond
-	// Slack publishes no limit; views with state are the largest payloads and stay well below this.
-	maxBody = 2 << 20
-	// Of it, this much may be spent on our database: what an outage cannot answer is still to be said in time.
+	// Of ackBudget, this much may be spent on our database: what an outage cannot answer is still to be said in time.
 	askBudget = time.Second
 	// Slack takes the ack and a post to the response_url on different ways. One that follows too closely can overtake the
 	// answer it means to replace, and the person would be left with the older of the two.
@@ -104,7 +100,7 @@ type Bot struct {
 	responses *responses
 	audience  *audience
 	door      *door
-	sockets   sockets
+	sockets   *sockets
 	metrics   *metrics
 	tasks     tasks // handlers of events, and work after an acknowledgement
 }
@@ -186,7 +182,11 @@ func (b *Bot) assemble() {
 	}
 	b.door = &door{
 		secrets: b.cfg.SigningSecrets, accept: b.accept, within: b.cfg.ackWithin,
-		metrics: b.metrics, log: b.log, now: b.now,
+		numbers: b.metrics, log: b.log, now: b.now,
+	}
+	b.sockets = &sockets{
+		accept: b.accept, slack: slack, token: b.cfg.AppToken, appID: b.cfg.AppID, plain: strings.HasPrefix(slack.Address, "http://"),
+		number: cmp.Or(b.cfg.Sockets, usualSockets), pace: usualPace, numbers: b.metrics, log: b.log,
 	}
 }
 
@@ -198,19 +198,10 @@ func (b *Bot) Handler() http.Handler { return b.door }
 // ours reports whether a delivery is for this app, and notes which it was.
 func (b *Bot) ours(ctx context.Context, what, appID string) bool {
 	if b.cfg.AppID != "" && appID != "" && appID != b.cfg.AppID {
-		b.metrics.refuse(refusedApp)
+		b.metrics.Refuse(refusedApp)
 		b.log.WarnContext(ctx, what+" for another app dropped: check the app's id (Config.AppID)", "got", clip(appID))
 		return false
 	}
 	b.metrics.good.Set(float64(b.now().Unix()))
 	return true
-}
-
-// clip keeps what comes from outside from flooding a log line.
-func clip(s string) string {
-	const most = 80
-	if len(s) > most {
-		return s[:most] + "…"
-	}
-	return s
 }

@@ -13,12 +13,12 @@ import (
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
-// door takes requests in. Its fields don't change once it is open.
+// door takes requests in. All fields are required. They don't change once it is open.
 type door struct {
 	secrets []connection.Secret // the request is signed with one of them
-	accept  func(context.Context, delivery) (answer, error)
+	accept  accept
 	within  time.Duration // an acknowledgement is due so long after the request's arrival
-	metrics *metrics
+	numbers numbers
 	log     *slog.Logger
 	now     func() time.Time
 
@@ -32,7 +32,7 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	d.metrics.repeated(r.Header.Get("X-Slack-Retry-Reason"))
+	d.numbers.Repeated(r.Header.Get("X-Slack-Retry-Reason"))
 
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(r.Context()), arrived.Add(d.within))
 	defer cancel()
@@ -58,7 +58,7 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // or there was nothing to do for it, and is answered.
 func (d *door) let(w http.ResponseWriter, r *http.Request, arrived time.Time) (form url.Values, body []byte, ok bool) {
 	if r.Method != http.MethodPost {
-		d.metrics.refuse(refusedMethod)
+		d.numbers.Refuse(refusedMethod)
 		unread(w)
 		w.Header().Set("Allow", http.MethodPost)
 		http.Error(w, "Slack sends POST requests here.", http.StatusMethodNotAllowed)
@@ -94,14 +94,14 @@ func (d *door) read(w http.ResponseWriter, r *http.Request, arrived time.Time) (
 	body, err := d.bodies.read(w, r, maxBody, arrived.Add(ackBudget))
 	switch {
 	case errors.Is(err, errTooLarge):
-		d.metrics.refuse(refusedTooLarge)
+		d.numbers.Refuse(refusedTooLarge)
 		unread(w)
 		http.Error(w, "The request is too large.", http.StatusRequestEntityTooLarge)
 	case errors.Is(err, errGaveWay):
-		d.metrics.refuse(refusedGaveWay)
+		d.numbers.Refuse(refusedGaveWay)
 		http.Error(w, "Try again.", http.StatusServiceUnavailable)
 	case err != nil:
-		d.metrics.refuse(refusedBody)
+		d.numbers.Refuse(refusedBody)
 		http.Error(w, "The request could not be read.", http.StatusBadRequest)
 	}
 	return body, err == nil
@@ -139,7 +139,7 @@ func (d *door) refuse(w http.ResponseWriter, r *http.Request, cause error) {
 	if errors.As(cause, &known) {
 		why = known.cause
 	}
-	d.metrics.refuse(why)
+	d.numbers.Refuse(why)
 	d.log.WarnContext(r.Context(), "request refused", "cause", cause, "bytes", r.ContentLength)
 	unread(w)
 	http.Error(w, "The signature does not match.", http.StatusUnauthorized)

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"mime"
 	"net/url"
 	"slices"
 	"strings"
@@ -240,23 +239,6 @@ func id(v any) string {
 		v = o["id"]
 	}
 	return text(v)
-}
-
-// formOf returns the form in a body, or nil when the body is not one. The address's query is never looked at: Slack's
-// signature does not cover it.
-func formOf(contentType string, body []byte) url.Values {
-	if contentType == "application/json" {
-		return nil
-	}
-	kind, _, err := mime.ParseMediaType(contentType)
-	if err != nil || kind != "application/x-www-form-urlencoded" {
-		return nil
-	}
-	form, err := url.ParseQuery(string(body))
-	if err != nil || form == nil {
-		return url.Values{}
-	}
-	return form
 }
 
 // interaction is what routing needs of a button, a shortcut or a modal.

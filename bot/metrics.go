@@ -13,18 +13,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Why a delivery was refused, as switchboard_refused_total names it. Up to tooLarge nobody knows yet whether it is
-// Slack's.
-const (
-	refusedMethod    = "method"
-	refusedHeaders   = "headers" // one of the two is missing, or there twice
-	refusedStamp     = "timestamp"
-	refusedSignature = "signature"
-	refusedBody      = "body"     // it did not come, or not in time
-	refusedGaveWay   = "gave_way" // too many bodies were under way
-	refusedTooLarge  = "too_large"
-	refusedApp       = "app_id"
-)
+// refusedApp is why a delivery for another app was refused, as switchboard_refused_total names it; the other causes are
+// the transports'.
+const refusedApp = "app_id"
 
 // Why a delivery came to no handler, as switchboard_dropped_total names it.
 const (
@@ -60,9 +51,8 @@ var labels = struct {
 }{
 	deliveries:      []string{kindEvents, kindCommands, kindInteractive, kindUnreadable},
 	deliveryResults: []string{"accepted", "duplicate", "refused", "unreadable"},
-	refused: []string{refusedMethod, refusedHeaders, refusedStamp, refusedSignature, refusedBody, refusedGaveWay,
-		refusedTooLarge, refusedApp},
-	dropped: []string{droppedUnhandled, droppedOwn, droppedUnknownKind},
+	refused:         append(slices.Clone(causes), refusedApp),
+	dropped:         []string{droppedUnhandled, droppedOwn, droppedUnknownKind},
 	handlers: []string{string(KindEvent), string(KindMessage), string(KindCommand), string(KindAction), string(KindView),
 		string(KindClosed)},
 	ran: []string{ranDone, ranFailed, ranPanicked, ranLimited, ranUserError, ranEnded, ranNotTheirs, ranNotAllowed,
@@ -178,8 +168,8 @@ func counters(name, help string, names []string, values ...[]string) *prometheus
 	return v
 }
 
-// repeated counts a delivery that Slack sent again. Without a reason it was not.
-func (m *metrics) repeated(reason string) {
+// Repeated counts a delivery that Slack sent again. Without a reason it was not.
+func (m *metrics) Repeated(reason string) {
 	if reason == "" {
 		return
 	}
@@ -189,8 +179,17 @@ func (m *metrics) repeated(reason string) {
 	m.again.WithLabelValues(reason).Inc()
 }
 
-// refuse counts what is not taken.
-func (m *metrics) refuse(cause string) { m.refused.WithLabelValues(cause).Inc() }
+// Unknown counts an envelope of no kind that this release knows.
+func (m *metrics) Unknown() { m.drop(kindUnreadable, droppedUnknownKind) }
+
+// Undelivered counts an answer that its acknowledgement couldn't carry.
+func (m *metrics) Undelivered() { m.lose(lostUndelivered) }
+
+// SocketFailed counts a connection of Socket Mode that could not be opened.
+func (m *metrics) SocketFailed() { m.unopened.Inc() }
+
+// Refuse counts what is not taken.
+func (m *metrics) Refuse(cause string) { m.refused.WithLabelValues(cause).Inc() }
 
 // drop counts what comes to no handler.
 func (m *metrics) drop(kind, reason string) { m.dropped.WithLabelValues(kind, reason).Inc() }

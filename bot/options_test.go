@@ -199,8 +199,14 @@ func TestSocketsForgotten(t *testing.T) {
 	}{{"xapp-1", false, true}, {"xapp-1", true, false}, {"", false, false}} {
 		synctest.Test(t, func(t *testing.T) {
 			b, log := loggedBot(t, func(c *Config) { c.AppToken = test.token })
-			b.sockets.ran = test.runs
 			ctx, cancel := context.WithCancel(context.Background())
+			if test.runs {
+				ended, end := context.WithCancel(ctx)
+				end()
+				if err := b.RunSockets(ended); err != nil {
+					t.Error(err)
+				}
+			}
 			ended := make(chan error)
 			go func() { ended <- b.Run(ctx) }()
 			time.Sleep(time.Minute)

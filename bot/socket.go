@@ -55,15 +55,6 @@ const (
 	theStart        = time.Minute
 )
 
-// The states of Socket Mode: see Bot.SocketHealth.
-const (
-	SocketsOff        = "off"        // not asked for, or stopped
-	SocketsConnecting = "connecting" // no connection yet, or no more; it is tried again
-	SocketsLive       = "live"       // at least one connection
-	SocketsDisabled   = "disabled"   // switched off in the app's settings; looked for again every minute
-	SocketsRefused    = "refused"    // Slack has refused the app-level token for minutes; tried again every minute
-)
-
 // socketPace says how long things may take.
 type socketPace struct {
 	dial     time.Duration // apps.connections.open, and then again from the handshake to hello
@@ -91,16 +82,14 @@ var usualPace = socketPace{
 var errSwitchedOff = errors.New("switched off (link_disabled) in the app's settings: switch it on at " +
 	"https://api.slack.com/apps, or leave the app-level token out to get everything over HTTP")
 
-// TokenRefused says that Slack will not open a connection with the app-level token. Slack has said so of good tokens,
-// too, and taken them again a moment later.
-// https://docs.slack.dev/reference/methods/apps.connections.open
-type TokenRefused struct {
-	Code string // Slack's word: invalid_auth …; "app A…" when the token belongs to another app than Config.AppID
+// tokenRefused says that Slack will not open a connection with the app-level token.
+type tokenRefused struct {
+	Code string // Slack's word: invalid_auth …
 	what string
 }
 
 // Error is for the operator: what is wrong with the token, and where to make one that works.
-func (e *TokenRefused) Error() string {
+func (e *tokenRefused) Error() string {
 	return "the app-level token " + e.what + " (" + e.Code + "). Make one (xapp-…) with the scope connections:write " +
 		"on the app's Basic Information page at https://api.slack.com/apps and put it there, " +
 		"or leave it out to get everything over HTTP"
@@ -117,19 +106,20 @@ var refusals = map[string]string{
 	"missing_scope":          "lacks the scope connections:write",
 }
 
-// sockets keeps connections to Slack open. The zero value is one that is off.
+// sockets keeps connections to Slack open. What is exported is set before run, and doesn't change after it.
 type sockets struct {
-	accept func(context.Context, delivery) (answer, error)
-	api    *slack.Client
-	dialer *websocket.Dialer
-	plain  bool // ws:// will do, as with a Slack on this machine
-	appID  string
-	number int
-	pace   socketPace
-	log    *slog.Logger
+	accept  accept
+	slack   *slackapi.API
+	token   connection.Secret // app-level
+	plain   bool              // ws:// will do, as with a Slack on this machine
+	appID   string            // the token's app has to be this; "": any
+	number  int               // of connections
+	pace    socketPace
+	numbers numbers
+	log     *slog.Logger
 
-	metrics *metrics
-
+	api     *slack.Client
+	dialer  *websocket.Dialer
 	ceiling *rate.Limiter
 	turn    chan struct{}  // who has it may open a connection
 	places  chan struct{}  // one for each delivery that is being accepted
@@ -151,53 +141,30 @@ type sockets struct {
 	refused      error     // and it is believed
 }
 
-// RunSockets keeps the connections of Socket Mode until ctx ends. Then it takes nothing new, acknowledges what is being
-// accepted, for at most 5 s, closes them and returns nil. Trouble with the network never ends it. Only a token that
-// Slack refuses from the start, three times in a row, does, with a *TokenRefused: it is mistyped. One that has opened a
-// connection is tried for as long as it takes; SocketHealth tells. Without Config.AppToken it returns nil right away.
-//
-// It goes beside Run, whose ctx should end later. https://docs.slack.dev/apis/events-api/using-socket-mode
-func (b *Bot) RunSockets(ctx context.Context) error {
-	if b.cfg.AppToken == "" {
-		return nil
-	}
-	b.sockets.prepare(b)
-	return b.sockets.run(ctx)
+// socketHealth is how Socket Mode is doing.
+type socketHealth struct {
+	begun   bool  // run was called
+	ended   bool  // and has returned
+	live    int   // connections that are open
+	refused error // the token was, for so long that it is believed
+	problem error // the last one; news while there is no connection. errSwitchedOff: that it is
 }
 
-// SocketHealth says how many connections of Socket Mode are open, in which of the Sockets… states that is, and, if it
-// is not as it should be, why. It doesn't block.
-func (b *Bot) SocketHealth() (live int, state string, err error) {
-	s := &b.sockets
+// health says how it is doing. It doesn't block.
+func (s *sockets) health() socketHealth {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.refused != nil:
-		return s.live, SocketsRefused, s.refused
-	case !s.running && (b.cfg.AppToken == "" || s.ran):
-		return s.live, SocketsOff, nil
-	case s.live > 0:
-		return s.live, SocketsLive, nil
-	case errors.Is(s.problem, errSwitchedOff):
-		return 0, SocketsDisabled, s.problem
+	return socketHealth{
+		begun: s.running || s.ran, ended: s.ran && !s.running, live: s.live, refused: s.refused, problem: s.problem,
 	}
-	return 0, SocketsConnecting, s.problem
 }
 
-func (s *sockets) prepare(b *Bot) {
-	s.accept, s.appID, s.log, s.number, s.pace = b.accept, b.cfg.AppID, b.log, b.cfg.Sockets, usualPace
-	s.metrics = b.metrics
-	if s.number <= 0 {
-		s.number = usualSockets
-	}
-	slackURL := b.install.Slack().Address
-	s.plain = strings.HasPrefix(slackURL, "http://")
-	s.api = slack.New("", slack.OptionAppLevelToken(b.cfg.AppToken.Reveal()),
-		slack.OptionHTTPClient(b.install.Slack().HTTP), slack.OptionAPIURL(slackURL+"/api/"))
-	s.dialer = &websocket.Dialer{Proxy: http.ProxyFromEnvironment, WriteBufferSize: socketWriteBuffer}
-}
-
+// run keeps the connections until ctx ends, and returns when they are closed. A *tokenRefused ends it earlier: see
+// refuses.
 func (s *sockets) run(ctx context.Context) error {
+	s.api = slack.New("", slack.OptionAppLevelToken(s.token.Reveal()),
+		slack.OptionHTTPClient(s.slack.HTTP), slack.OptionAPIURL(s.slack.Address+"/api/"))
+	s.dialer = &websocket.Dialer{Proxy: http.ProxyFromEnvironment, WriteBufferSize: socketWriteBuffer}
 	s.ceiling = rate.NewLimiter(s.pace.ceiling, s.number+2)
 	s.turn, s.places = make(chan struct{}, 1), make(chan struct{}, acceptsAtOnce)
 	s.mu.Lock()
@@ -248,7 +215,7 @@ func (s *sockets) keep(ctx context.Context) error {
 
 // refuses counts a refusal of the token, and reports whether there is no point in going on.
 func (s *sockets) refuses(err error) (final bool) {
-	var refused *TokenRefused
+	var refused *tokenRefused
 	if !errors.As(err, &refused) {
 		return false
 	}
@@ -273,7 +240,7 @@ func (s *sockets) failed(err error, failures int) {
 	s.mu.Lock()
 	s.problem = err
 	s.mu.Unlock()
-	s.metrics.unopened.Inc()
+	s.numbers.SocketFailed()
 	s.log.Warn("socket not opened; trying again", "cause", err, "failures", failures)
 }
 
@@ -388,7 +355,7 @@ func (s *sockets) address(ctx context.Context) (connection.Secret, error) {
 	if err != nil {
 		code := slackapi.SlackError(err)
 		if what := refusals[code]; what != "" {
-			return "", &TokenRefused{Code: code, what: what}
+			return "", &tokenRefused{Code: code, what: what}
 		}
 		if wait, limited := slackapi.RetryAfter(err); limited {
 			s.wait(wait)
@@ -422,7 +389,7 @@ func (s *sockets) greeted(first socketmode.Request) error {
 	case first.Type != socketmode.RequestTypeHello:
 		return fmt.Errorf("open socket: Slack said %q, not hello", clip(first.Type))
 	case s.appID != "" && first.ConnectionInfo.AppID != "" && first.ConnectionInfo.AppID != s.appID:
-		return &TokenRefused{Code: "app " + clip(first.ConnectionInfo.AppID),
+		return &tokenRefused{Code: "app " + clip(first.ConnectionInfo.AppID),
 			what: "belongs to another app than the one that is set"}
 	}
 	return nil
@@ -504,7 +471,7 @@ func (c *socket) read(ctx context.Context) ([]byte, error) {
 	if err != nil || len(frame) <= maxBody {
 		return frame, err
 	}
-	c.metrics.refuse(refusedTooLarge)
+	c.numbers.Refuse(refusedTooLarge)
 	id := envelopeID.FindSubmatch(frame)
 	rest, err := io.Copy(io.Discard, r)
 	c.log.WarnContext(ctx, "envelope refused: it is too large", "bytes", int64(len(frame))+rest, "limit", maxBody,
@@ -597,7 +564,7 @@ func (c *socket) take(ctx context.Context, frame []byte) {
 	case r.Type == socketmode.RequestTypeHello:
 		return
 	case d.kind == "", d.kind != kindUnreadable && r.EnvelopeID == "":
-		c.metrics.drop(kindUnreadable, droppedUnknownKind)
+		c.numbers.Unknown()
 		c.log.InfoContext(ctx, "envelope could not be read", "type", clip(r.Type), "bytes", len(frame), "cause", err)
 		if r.EnvelopeID != "" { // there is nothing to do for it, neither now nor when Slack sends it again
 			c.write(acknowledgement(r.EnvelopeID, answer{}, false))
@@ -654,7 +621,7 @@ func unpack(frame []byte) (r socketmode.Request, d delivery, err error) {
 // handle accepts one delivery and acknowledges it. What could not be accepted is not acknowledged: Slack sends it
 // again.
 func (c *socket) handle(ctx context.Context, r socketmode.Request, d delivery) {
-	c.metrics.repeated(r.RetryReason)
+	c.numbers.Repeated(r.RetryReason)
 	a, err := c.accepted(ctx, d)
 	if err != nil {
 		c.log.DebugContext(ctx, "envelope not acknowledged", "type", d.kind, "attempt", r.RetryAttempt, "cause", err)
@@ -674,7 +641,7 @@ func (c *socket) handle(ctx context.Context, r socketmode.Request, d delivery) {
 	case a.tooLarge != nil:
 		a.tooLarge()
 	default:
-		c.metrics.lose(lostUndelivered)
+		c.numbers.Undelivered()
 		c.log.WarnContext(ctx, "answer dropped: the acknowledgement can't carry it", "type", d.kind, "bytes", len(a.body))
 	}
 	if a.after != nil {
@@ -721,22 +688,4 @@ func (c *socket) write(frame []byte) bool {
 	c.log.Debug("acknowledgement not written", "cause", err)
 	_ = c.conn.Close() // half a frame may be out
 	return false
-}
-
-// formOfJSON makes the form of a command, as it would have come over HTTP, of its JSON object.
-func formOfJSON(payload []byte) (url.Values, error) {
-	var fields map[string]any
-	if err := json.Unmarshal(payload, &fields); err != nil {
-		return nil, fmt.Errorf("read command: %w", err)
-	}
-	form := url.Values{}
-	for name, value := range fields {
-		switch v := value.(type) {
-		case string:
-			form.Set(name, v)
-		case bool:
-			form.Set(name, fmt.Sprint(v))
-		}
-	}
-	return form, nil
 }

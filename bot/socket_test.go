@@ -134,8 +134,7 @@ func (w *socketStage) bot(handlers ...Handler) *Bot {
 // connect runs a bot's sockets until the test ends or stop is called, and returns what they ended with.
 func (w *socketStage) connect(b *Bot, change func(*sockets)) (stop func() error) {
 	w.t.Helper()
-	s := &b.sockets
-	s.prepare(b)
+	s := b.sockets
 	s.pace = quickPace
 	if change != nil {
 		change(s)
@@ -693,25 +692,6 @@ func TestSocketsInADropLoop(t *testing.T) {
 	w.connected(2)
 }
 
-// The usual pace keeps to a few calls a minute, too: what the test above sees, in figures.
-func TestSocketPace(t *testing.T) {
-	t.Parallel()
-	p := usualPace
-	for failures, want := range []time.Duration{0, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 32 * time.Second, time.Minute, time.Minute} {
-		for range 100 {
-			if d := p.pause(failures); d < want/2 || d > want {
-				t.Fatalf("after %d failures %v, want %v to %v", failures, d, want/2, want)
-			}
-		}
-	}
-	if d := p.pause(1 << 20); d < 30*time.Second || d > time.Minute {
-		t.Errorf("after very many failures %v", d)
-	}
-	if p.ceiling > rate.Every(20*time.Second) || p.silence > 30*time.Second || p.drain <= ackBudget || p.off < time.Minute || p.apart < 10*time.Second {
-		t.Errorf("%+v", p)
-	}
-}
-
 // A Slack that hangs up right after hello, and one that can't be reached, are given more and more time.
 func TestSocketsBackOff(t *testing.T) {
 	t.Parallel()
@@ -865,24 +845,23 @@ func TestSocketTokenRefused(t *testing.T) {
 			switch test.wrong {
 			case "":
 			case "bot":
-				b.cfg.AppToken = connection.Secret(w.token)
+				b.sockets.token = connection.Secret(w.token)
 			default:
-				b.cfg.AppToken = connection.Secret(test.wrong)
+				b.sockets.token = connection.Secret(test.wrong)
 			}
 			if test.appID != "" {
-				b.cfg.AppID = test.appID
+				b.sockets.appID = test.appID
 			}
 			if test.answer != "" {
 				w.Inject(slacksim.Fault{Method: "apps.connections.open", Error: test.answer})
 			}
-			b.sockets.prepare(b)
 			b.sockets.pace = quickPace
-			err := b.sockets.run(w.ctx)
+			err := b.RunSockets(w.ctx)
 			var refused *TokenRefused
 			if !errors.As(err, &refused) || test.answer != "" && refused.Code != test.answer || !strings.Contains(err.Error(), "the app-level token") || !strings.Contains(err.Error(), "connections:write") {
 				t.Fatalf("ended with %v", err)
 			}
-			if strings.Contains(err.Error(), b.cfg.AppToken.Reveal()) || strings.Contains(w.log.String(), b.cfg.AppToken.Reveal()) {
+			if strings.Contains(err.Error(), b.sockets.token.Reveal()) || strings.Contains(w.log.String(), b.sockets.token.Reveal()) {
 				t.Error("the token is in the error or the log")
 			}
 			if live, state, health := b.SocketHealth(); live != 0 || state != SocketsRefused || health == nil {
@@ -948,22 +927,6 @@ func TestSocketTokenRefusedLater(t *testing.T) {
 	w.wait("the bot to know", func() bool { _, state, err := b.SocketHealth(); return state == SocketsLive && err == nil })
 }
 
-// A token that Slack refuses once everything else has run for a while ends nothing, whether or not it ever opened a
-// connection.
-func TestSocketRefusalLongAfterTheStart(t *testing.T) {
-	t.Parallel()
-	s := &sockets{began: time.Now().Add(-theStart), pace: usualPace, log: slog.New(slog.DiscardHandler)}
-	for range 2 * refusalsAtStart {
-		if s.refuses(&TokenRefused{Code: "invalid_auth"}) {
-			t.Fatal("it ends")
-		}
-	}
-	s.refusedSince = s.refusedSince.Add(-s.pace.believed)
-	if s.refuses(&TokenRefused{Code: "invalid_auth"}) || s.refused == nil {
-		t.Error("minutes of refusals end it, or are not believed")
-	}
-}
-
 // An envelope above what is taken costs that envelope. The connection, and what comes through it afterwards, do not
 // suffer.
 func TestSocketEnvelopeTooLarge(t *testing.T) {
@@ -986,15 +949,6 @@ func TestSocketEnvelopeTooLarge(t *testing.T) {
 	<-accepted
 	if n := w.Sockets.Opened(); n != 1 {
 		t.Errorf("%d connections were opened, want the one that there was", n)
-	}
-}
-
-// However long Slack asks us to wait, the next connection is tried within a quarter of an hour.
-func TestSocketWaitIsBounded(t *testing.T) {
-	s := &sockets{}
-	s.wait(1000 * 24 * time.Hour)
-	if wait := s.early(); wait > connection.LongestWait {
-		t.Errorf("the next connection is opened in %v", wait)
 	}
 }
 

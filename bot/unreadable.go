@@ -15,9 +15,6 @@ import (
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
-// kindUnreadable is a delivery of which not even the kind can be told.
-const kindUnreadable = "unreadable"
-
 // errUnreadable is why it is a dead letter.
 var errUnreadable = errors.New("it can't be read")
 

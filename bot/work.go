@@ -102,16 +102,6 @@ func (b *Bot) Run(ctx context.Context) error {
 	return b.workers.run(ctx, func() { time.AfterFunc(lateStop, b.answers.stop) })
 }
 
-// sayNoSockets tells whoever forgot RunSockets that nothing will come.
-func (b *Bot) sayNoSockets() {
-	b.sockets.mu.Lock()
-	defer b.sockets.mu.Unlock()
-	if b.cfg.AppToken != "" && !b.sockets.running && !b.sockets.ran {
-		b.log.Warn("Socket Mode is on (Config.AppToken) and nobody has called the Bot's RunSockets: " +
-			"nothing comes in through it")
-	}
-}
-
 // workers bring what the inbox has to its handlers. They may be used from any number of goroutines.
 type workers struct {
 	inbox   Inbox
