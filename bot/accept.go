@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/switchboard-go/switchboard/bot/internal/transport"
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
 )
@@ -14,9 +15,9 @@ import (
 // accept takes a delivery in and returns within ackBudget. An error means that it is not durable and must not be
 // acknowledged: Slack sends it again. What we cannot use is acknowledged all the same: anything else would be sent
 // again, and enough of it switches the app off for every workspace.
-func (b *Bot) accept(ctx context.Context, d delivery) (a answer, err error) {
+func (b *Bot) accept(ctx context.Context, d transport.Delivery) (a transport.Answer, err error) {
 	arrived := b.now()
-	defer func() { b.metrics.acks.WithLabelValues(d.kind).Observe(b.now().Sub(arrived).Seconds()) }()
+	defer func() { b.metrics.acks.WithLabelValues(d.Kind).Observe(b.now().Sub(arrived).Seconds()) }()
 	broken := guard(func() error {
 		a, err = b.take(ctx, d)
 		return nil
@@ -29,73 +30,73 @@ func (b *Bot) accept(ctx context.Context, d delivery) (a answer, err error) {
 
 // brokenAnswer is what a delivery is answered with whose handling panicked. Somebody waits for it, unless it is an
 // event: that is not acknowledged.
-func (b *Bot) brokenAnswer(ctx context.Context, d delivery, cause error) (answer, error) {
-	r := b.gate.broke(ctx, install.NewRef(), cause, "type", d.kind)
-	switch d.kind {
-	case kindCommands:
+func (b *Bot) brokenAnswer(ctx context.Context, d transport.Delivery, cause error) (transport.Answer, error) {
+	r := b.gate.broke(ctx, install.NewRef(), cause, "type", d.Kind)
+	switch d.Kind {
+	case transport.KindCommands:
 		return answerOf(r), nil
-	case kindInteractive:
-		i, _, err := decode[interaction](d.body)
+	case transport.KindInteractive:
+		i, _, err := decode[interaction](d.Body)
 		switch {
 		case err != nil:
-			return answer{}, nil
+			return transport.Answer{}, nil
 		case i.Type == "view_submission":
 			return answerOfView(r), nil
 		}
-		return answer{after: b.answers.after(result{reply: r}, reach{act: b.pressedBy(i)})}, nil
+		return transport.Answer{After: b.answers.after(result{reply: r}, reach{act: b.pressedBy(i)})}, nil
 	}
-	b.metrics.accepted.WithLabelValues(d.kind, "refused").Inc()
-	return answer{}, cause
+	b.metrics.accepted.WithLabelValues(d.Kind, "refused").Inc()
+	return transport.Answer{}, cause
 }
 
-func (b *Bot) take(ctx context.Context, d delivery) (answer, error) {
-	switch d.kind {
-	case kindEvents:
-		return b.acceptEvent(ctx, d.body)
-	case kindInteractive:
-		return b.acceptInteraction(ctx, d.body)
-	case kindCommands:
-		return b.acceptCommand(ctx, d.form)
-	case kindUnreadable:
-		return answer{}, b.keepUnreadable(ctx, d.kind, d.body, errUnreadable)
+func (b *Bot) take(ctx context.Context, d transport.Delivery) (transport.Answer, error) {
+	switch d.Kind {
+	case transport.KindEvents:
+		return b.acceptEvent(ctx, d.Body)
+	case transport.KindInteractive:
+		return b.acceptInteraction(ctx, d.Body)
+	case transport.KindCommands:
+		return b.acceptCommand(ctx, d.Form)
+	case transport.KindUnreadable:
+		return transport.Answer{}, b.keepUnreadable(ctx, d.Kind, d.Body, errUnreadable)
 	}
-	b.metrics.drop(kindUnreadable, droppedUnknownKind)
-	b.log.InfoContext(ctx, "unknown kind of delivery", "type", clip(d.kind))
-	return answer{}, nil
+	b.metrics.drop(transport.KindUnreadable, droppedUnknownKind)
+	b.log.InfoContext(ctx, "unknown kind of delivery", "type", transport.Clip(d.Kind))
+	return transport.Answer{}, nil
 }
 
 // acceptEvent puts one Events API delivery into the inbox.
-func (b *Bot) acceptEvent(ctx context.Context, body []byte) (answer, error) {
+func (b *Bot) acceptEvent(ctx context.Context, body []byte) (transport.Answer, error) {
 	e, err := decodeEnvelope(body)
 	if err != nil {
-		return answer{}, b.keepUnreadable(ctx, kindEvents, body, err)
+		return transport.Answer{}, b.keepUnreadable(ctx, transport.KindEvents, body, err)
 	}
 	switch e.Type {
 	case "url_verification":
-		return answer{body: []byte(e.Challenge), contentType: "text/plain; charset=utf-8"}, nil
+		return transport.Answer{Body: []byte(e.Challenge), ContentType: "text/plain; charset=utf-8"}, nil
 	case "app_rate_limited":
 		b.eventsHeld(ctx, e)
-		return answer{}, nil
+		return transport.Answer{}, nil
 	case "event_callback":
 	default:
-		b.metrics.drop(kindEvents, droppedUnknownKind)
-		b.log.InfoContext(ctx, "unknown kind of delivery", "type", clip(e.Type))
-		return answer{}, nil
+		b.metrics.drop(transport.KindEvents, droppedUnknownKind)
+		b.log.InfoContext(ctx, "unknown kind of delivery", "type", transport.Clip(e.Type))
+		return transport.Answer{}, nil
 	}
 	if !b.ours(ctx, "event", e.AppID) {
-		return answer{}, nil
+		return transport.Answer{}, nil
 	}
 	from := e.origin(b.cfg.AppID)
-	event := Event{ID: e.EventID, Kind: kindEvents, Type: e.Inner.Type, Key: from.key, Received: b.now(), Body: body}
+	event := Event{ID: e.EventID, Kind: transport.KindEvents, Type: e.Inner.Type, Key: from.key, Received: b.now(), Body: body}
 	if b.routes.ordered[event.Type] {
 		_, channel, _ := e.Inner.where()
 		event.OrderingKey = orderingKey(event.Key, from.teamID, channel)
 	}
 	if _, err := b.workers.keep(ctx, event, &e); err != nil {
 		// Not durable, so not acknowledged: Slack sends it again.
-		return answer{}, err
+		return transport.Answer{}, err
 	}
-	return answer{}, nil
+	return transport.Answer{}, nil
 }
 
 // orderingKey names a conversation. Without a channel everything of a workspace is one.

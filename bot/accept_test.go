@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/switchboard-go/switchboard/bot/internal/transport"
 )
 
 // Slack's word that it holds back events is counted, from 0 on, and told in the log with its workspace; another app's
@@ -30,7 +32,7 @@ func TestEventsHeldAreCounted(t *testing.T) {
 		`{"type":"app_rate_limited","team_id":"T1"}`,
 		`{"type":"app_rate_limited","api_app_id":"A9","team_id":"T9","minute_rate_limited":1518467820}`,
 	} {
-		if _, err := b.accept(t.Context(), delivery{kind: kindEvents, body: []byte(body)}); err != nil {
+		if _, err := b.accept(t.Context(), transport.Delivery{Kind: transport.KindEvents, Body: []byte(body)}); err != nil {
 			t.Errorf("%s: %v", body, err)
 		}
 	}

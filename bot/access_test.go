@@ -14,6 +14,7 @@ import (
 	"github.com/slack-go/slack"
 	"github.com/slack-go/slack/slackevents"
 
+	"github.com/switchboard-go/switchboard/bot/internal/transport"
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
 )
@@ -82,7 +83,7 @@ func TestAccessThatCannotBeRenewedNow(t *testing.T) {
 	}).Describe("works without", "").Always()
 	hears := OnEvent("app_mention", func(context.Context, *Turn, *slackevents.AppMentionEvent) error { ran = true; return nil }, "app_mentions:read")
 	b := botOn(t, endedStore{}, needs, always, hears)
-	ctx, cancel := context.WithTimeout(context.Background(), ackBudget)
+	ctx, cancel := context.WithTimeout(context.Background(), transport.AckBudget)
 	defer cancel()
 	key := connection.Key{AppID: "A1", TeamID: "T1"}
 	typed := act{key: key, fill: func(*Turn) {}, payload: &slack.SlashCommand{}}
@@ -96,7 +97,7 @@ func TestAccessThatCannotBeRenewedNow(t *testing.T) {
 		t.Errorf("%q, knew: %v", r.reply.Text, knew)
 	}
 	body := []byte(`{"type":"event_callback","event_id":"Ev1","event":{"type":"app_mention","user":"U1","text":"hi"}}`)
-	if err := b.handle(ctx, &Event{ID: "Ev1", Kind: kindEvents, Type: "app_mention", Key: key, Body: body}, nil); !errors.Is(err, connection.ErrRenewing) || ran {
+	if err := b.handle(ctx, &Event{ID: "Ev1", Kind: transport.KindEvents, Type: "app_mention", Key: key, Body: body}, nil); !errors.Is(err, connection.ErrRenewing) || ran {
 		t.Errorf("an event must come again: %v, ran: %v", err, ran)
 	}
 	if r := b.gate.failed(ctx, &Turn{Ref: "7F3K2QX", Log: b.log}, needs, fmt.Errorf("act: %w", connection.ErrRenewing)); !strings.Contains(r.Text, "couldn't renew its access") {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/slack-go/slack"
 
+	"github.com/switchboard-go/switchboard/bot/internal/transport"
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
 )
@@ -38,35 +39,35 @@ func (a act) visit(h Handler, ref string, patience time.Duration, run runner) vi
 }
 
 // acceptCommand takes a slash command. https://docs.slack.dev/interactivity/implementing-slash-commands
-func (b *Bot) acceptCommand(ctx context.Context, form url.Values) (answer, error) {
+func (b *Bot) acceptCommand(ctx context.Context, form url.Values) (transport.Answer, error) {
 	if !b.ours(ctx, "command", form.Get("api_app_id")) {
-		return answer{}, nil
+		return transport.Answer{}, nil
 	}
 	name := form.Get("command")
 	h, ok := b.routes.find(KindCommand, name)
 	if !ok {
-		b.metrics.drop(kindCommands, droppedUnhandled)
-		b.log.InfoContext(ctx, "unknown command", "command", clip(name))
+		b.metrics.drop(transport.KindCommands, droppedUnhandled)
+		b.log.InfoContext(ctx, "unknown command", "command", transport.Clip(name))
 		return answerOf(Reply{Text: "This app doesn't know that command."}), nil
 	}
 	return b.acted(ctx, h, b.typed(form)), nil
 }
 
 // acceptInteraction takes a button or a form.
-func (b *Bot) acceptInteraction(ctx context.Context, payload []byte) (answer, error) {
+func (b *Bot) acceptInteraction(ctx context.Context, payload []byte) (transport.Answer, error) {
 	i, _, err := decode[interaction](payload)
 	if err != nil {
 		return b.unreadablePress(ctx, payload, err)
 	}
 	if !b.ours(ctx, "interaction", i.AppID) {
-		return answer{}, nil
+		return transport.Answer{}, nil
 	}
 	h, found := b.routes.pressed(*i)
 	if !found {
 		// A button that is a link also arrives here, and needs no more than the ack.
-		b.metrics.drop(kindInteractive, droppedUnhandled)
-		b.log.DebugContext(ctx, "interaction without a handler", "type", clip(i.Type))
-		return answer{}, nil
+		b.metrics.drop(transport.KindInteractive, droppedUnhandled)
+		b.log.DebugContext(ctx, "interaction without a handler", "type", transport.Clip(i.Type))
+		return transport.Answer{}, nil
 	}
 	a, err := b.pressedIn(i, payload)
 	if err != nil {
@@ -85,7 +86,7 @@ func (b *Bot) typed(form url.Values) act {
 		t.address = connection.Secret(c.ResponseURL)
 	}
 	return act{
-		kind: kindCommands, key: key, team: team, fill: fill, payload: &c, kept: slowWork{Form: form.Encode()},
+		kind: transport.KindCommands, key: key, team: team, fill: fill, payload: &c, kept: slowWork{Form: form.Encode()},
 		trigger: c.TriggerID, address: connection.Secret(c.ResponseURL),
 	}
 }
@@ -94,7 +95,7 @@ func (b *Bot) typed(form url.Values) act {
 func (b *Bot) pressedIn(i *interaction, payload []byte) (act, error) {
 	callback, left, err := decode[slack.InteractionCallback](payload)
 	if len(left) > 0 {
-		b.metrics.leftOut(b.log, kindInteractive, left)
+		b.metrics.leftOut(b.log, transport.KindInteractive, left)
 	}
 	a := b.pressedBy(i)
 	a.payload, a.kept = callback, slowWork{Payload: payload}
@@ -105,39 +106,39 @@ func (b *Bot) pressedIn(i *interaction, payload []byte) (act, error) {
 func (b *Bot) pressedBy(i *interaction) act {
 	key, team := i.key(b.cfg.AppID)
 	return act{
-		kind: kindInteractive, key: key, team: team, fill: i.fill(team), trigger: i.Trigger,
+		kind: transport.KindInteractive, key: key, team: team, fill: i.fill(team), trigger: i.Trigger,
 		address: connection.Secret(i.ResponseURL), thread: i.thread(), pressed: i,
 	}
 }
 
 // acted runs the handler of what somebody did, or keeps it for later if that is slow. It answers within Slack's 3 s
 // whatever happens.
-func (b *Bot) acted(ctx context.Context, h Handler, a act) answer {
+func (b *Bot) acted(ctx context.Context, h Handler, a act) transport.Answer {
 	to := reach{act: a, handler: h.id()}
 	if h.slow {
 		r, closing := b.postpone(ctx, h, a)
 		if h.Kind != KindCommand {
-			return answer{after: b.refused(r, closing, to)}
+			return transport.Answer{After: b.refused(r, closing, to)}
 		}
 		ack := answerOf(r)
-		ack.after = closing
+		ack.After = closing
 		return ack
 	}
 
 	b.metrics.accepted.WithLabelValues(a.kind, "accepted").Inc()
 	r := b.answers.immediate(ctx, h, a)
-	var ack answer
+	var ack transport.Answer
 	switch h.Kind {
 	case KindCommand:
 		ack, to.acked = answerOf(r.reply), true
-		ack.tooLarge = func() { b.tasks.Go(func() { b.answers.send(r, to, false, false) }) }
+		ack.TooLarge = func() { b.tasks.Go(func() { b.answers.send(r, to, false, false) }) }
 	case KindView:
 		ack, to.acked, to.form = answerOfView(r.reply), true, a.kept.Payload
 	case KindClosed:
-		return answer{} // there is nothing left to show it in
+		return transport.Answer{} // there is nothing left to show it in
 	}
 	// A button's answer goes to the response_url: Slack shows nothing of the body of its acknowledgement.
-	ack.after = b.answers.after(r, to)
+	ack.After = b.answers.after(r, to)
 	return ack
 }
 

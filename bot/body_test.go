@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/switchboard-go/switchboard/bot/internal/transport"
 )
 
 // unreadable is a body that is not to be looked at.
@@ -35,14 +37,14 @@ func TestHeadersComeBeforeTheBody(t *testing.T) {
 		want   int
 	}{
 		"no headers":                  {http.Header{}, 10, 401},
-		"no headers, a long form":     {header("Content-Type", "application/x-www-form-urlencoded"), largestCheck + 1, 401},
+		"no headers, a long form":     {header("Content-Type", "application/x-www-form-urlencoded"), transport.LargestCheck + 1, 401},
 		"no headers, a form in parts": {header("Content-Type", "application/x-www-form-urlencoded"), -1, 401},
-		"no timestamp":                {header(signatureHeader, "v0="+form), 10, 401},
-		"no signature":                {header(stampHeader, now, "Content-Type", "application/x-www-form-urlencoded"), 10, 401},
-		"a timestamp of an hour ago":  {header(signatureHeader, "v0="+form, stampHeader, old), 10, 401},
-		"no form of a signature":      {header(signatureHeader, "v0=zz", stampHeader, now), 10, 401},
-		"two signatures":              {header(signatureHeader, "v0="+form, signatureHeader, "v0="+form, stampHeader, now), 10, 401},
-		"more than is ever taken":     {header(signatureHeader, "v0="+form, stampHeader, now), maxBody + 1, 413},
+		"no timestamp":                {header(transport.SignatureHeader, "v0="+form), 10, 401},
+		"no signature":                {header(transport.StampHeader, now, "Content-Type", "application/x-www-form-urlencoded"), 10, 401},
+		"a timestamp of an hour ago":  {header(transport.SignatureHeader, "v0="+form, transport.StampHeader, old), 10, 401},
+		"no form of a signature":      {header(transport.SignatureHeader, "v0=zz", transport.StampHeader, now), 10, 401},
+		"two signatures":              {header(transport.SignatureHeader, "v0="+form, transport.SignatureHeader, "v0="+form, transport.StampHeader, now), 10, 401},
+		"more than is ever taken":     {header(transport.SignatureHeader, "v0="+form, transport.StampHeader, now), transport.MaxBody + 1, 413},
 	} {
 		r := httptest.NewRequest(http.MethodPost, "/slack/events", unreadable{t})
 		r.Header, r.ContentLength = test.header, test.length
@@ -73,15 +75,15 @@ func TestCertificateCheck(t *testing.T) {
 func TestAnnouncedLengthTakesNoMemory(t *testing.T) {
 	door := newSocketStage(t).bot().Handler()
 	const most = 64 << 10
-	for _, headers := range []http.Header{{}, header(signatureHeader, "v0="+strings.Repeat("0", 64), stampHeader, strconv.FormatInt(time.Now().Unix(), 10))} {
+	for _, headers := range []http.Header{{}, header(transport.SignatureHeader, "v0="+strings.Repeat("0", 64), transport.StampHeader, strconv.FormatInt(time.Now().Unix(), 10))} {
 		r := httptest.NewRequest(http.MethodPost, "/slack/events", strings.NewReader(""))
-		r.Header, r.ContentLength = headers, maxBody
+		r.Header, r.ContentLength = headers, transport.MaxBody
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		door.ServeHTTP(httptest.NewRecorder(), r)
 		runtime.ReadMemStats(&after)
 		if took := after.TotalAlloc - before.TotalAlloc; took > most {
-			t.Errorf("an empty request that announces %d bytes took %d, want at most %d", maxBody, took, most)
+			t.Errorf("an empty request that announces %d bytes took %d, want at most %d", transport.MaxBody, took, most)
 		}
 	}
 }
@@ -93,10 +95,10 @@ func TestStalledBodiesHoldUpNobody(t *testing.T) {
 	b := stage.bot()
 	server := httptest.NewServer(b.Handler())
 	defer server.Close()
-	head := fmt.Sprintf("POST /slack/events HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n%s: v0=%s\r\n%s: %d\r\n\r\n{", maxBody, signatureHeader,
-		strings.Repeat("0", 64), stampHeader, time.Now().Unix())
+	head := fmt.Sprintf("POST /slack/events HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n%s: v0=%s\r\n%s: %d\r\n\r\n{", transport.MaxBody, transport.SignatureHeader,
+		strings.Repeat("0", 64), transport.StampHeader, time.Now().Unix())
 	var answers []*bufio.Reader
-	for range mostBodies + 8 {
+	for range transport.MostBodies + 8 {
 		conn, err := net.Dial("tcp", server.Listener.Addr().String())
 		if err != nil {
 			t.Fatal(err)
@@ -119,7 +121,7 @@ func TestStalledBodiesHoldUpNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = resp.Body.Close()
-	if took := time.Since(began); resp.StatusCode != http.StatusOK || took > ackBudget {
+	if took := time.Since(began); resp.StatusCode != http.StatusOK || took > transport.AckBudget {
 		t.Errorf("an event beside stalled bodies: %d after %v", resp.StatusCode, took)
 	}
 	gaveWay := make(chan struct{}, len(answers))

@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/switchboard-go/switchboard/bot/internal/transport"
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
 )
@@ -77,9 +78,9 @@ func (c Config) check() error {
 		return errors.New("an empty signing secret: anybody could sign with it")
 	case c.Sockets != 0 && c.AppToken == "":
 		return errors.New("field Sockets does nothing without an AppToken: set it for Socket Mode")
-	case c.Sockets < 0 || c.Sockets > mostSockets:
+	case c.Sockets < 0 || c.Sockets > transport.MostSockets:
 		return fmt.Errorf("%d Sockets: Slack allows an app 1 to %d, those of all its replicas together",
-			c.Sockets, mostSockets)
+			c.Sockets, transport.MostSockets)
 	}
 	return nil
 }
@@ -99,8 +100,8 @@ type Bot struct {
 	traffic   *traffic
 	responses *responses
 	audience  *audience
-	door      *door
-	sockets   *sockets
+	door      *transport.Door
+	sockets   *transport.Sockets
 	metrics   *metrics
 	tasks     tasks // handlers of events, and work after an acknowledgement
 }
@@ -117,7 +118,7 @@ func (c Config) withDefaults() Config {
 		c.Inbox = NewMemoryInbox()
 	}
 	if c.ackWithin <= 0 {
-		c.ackWithin = ackBudget
+		c.ackWithin = transport.AckBudget
 	}
 	if c.Lease <= 0 {
 		c.Lease = DefaultLease
@@ -180,13 +181,13 @@ func (b *Bot) assemble() {
 		inbox: b.cfg.Inbox, lease: b.cfg.Lease, handle: b.handle, pool: newWorkerPool(b.cfg.Workers),
 		metrics: b.metrics, tasks: &b.tasks, log: b.log, now: b.now,
 	}
-	b.door = &door{
-		secrets: b.cfg.SigningSecrets, accept: b.accept, within: b.cfg.ackWithin,
-		numbers: b.metrics, log: b.log, now: b.now,
+	b.door = &transport.Door{
+		Secrets: b.cfg.SigningSecrets, Accept: b.accept, Within: b.cfg.ackWithin,
+		Numbers: b.metrics, Log: b.log, Now: b.now,
 	}
-	b.sockets = &sockets{
-		accept: b.accept, slack: slack, token: b.cfg.AppToken, appID: b.cfg.AppID, plain: strings.HasPrefix(slack.Address, "http://"),
-		number: cmp.Or(b.cfg.Sockets, usualSockets), pace: usualPace, numbers: b.metrics, log: b.log,
+	b.sockets = &transport.Sockets{
+		Accept: b.accept, Slack: slack, Token: b.cfg.AppToken, AppID: b.cfg.AppID, Plain: strings.HasPrefix(slack.Address, "http://"),
+		Number: cmp.Or(b.cfg.Sockets, transport.UsualSockets), Pace: transport.UsualPace, Numbers: b.metrics, Log: b.log,
 	}
 }
 
@@ -199,7 +200,7 @@ func (b *Bot) Handler() http.Handler { return b.door }
 func (b *Bot) ours(ctx context.Context, what, appID string) bool {
 	if b.cfg.AppID != "" && appID != "" && appID != b.cfg.AppID {
 		b.metrics.Refuse(refusedApp)
-		b.log.WarnContext(ctx, what+" for another app dropped: check the app's id (Config.AppID)", "got", clip(appID))
+		b.log.WarnContext(ctx, what+" for another app dropped: check the app's id (Config.AppID)", "got", transport.Clip(appID))
 		return false
 	}
 	b.metrics.good.Set(float64(b.now().Unix()))

@@ -18,6 +18,7 @@ import (
 	"github.com/slack-go/slack"
 	"github.com/slack-go/slack/slackevents"
 
+	"github.com/switchboard-go/switchboard/bot/internal/transport"
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
 )
@@ -183,7 +184,7 @@ func TestInOrderIsOfOneKind(t *testing.T) {
 		laned bool
 	}{"an action": {gone, false}, "the event": {gone.InOrder(), true}} {
 		b, _ := loggedBot(t, nil, press, test.event)
-		if _, err := b.accept(t.Context(), delivery{kind: kindEvents, body: goneBody("Ev1")}); err != nil {
+		if _, err := b.accept(t.Context(), transport.Delivery{Kind: transport.KindEvents, Body: goneBody("Ev1")}); err != nil {
 			t.Fatal(err)
 		}
 		events, err := b.workers.inbox.Claim(t.Context(), 1, nil)
@@ -297,7 +298,7 @@ func TestStopIsBounded(t *testing.T) {
 		ended := make(chan error)
 		go func() { ended <- b.Run(ctx) }()
 		body := []byte(`{"type":"event_callback","event_id":"Ev1","event":{"type":"app_uninstalled"}}`)
-		if _, err := b.workers.inbox.Add(ctx, &Event{ID: "Ev1", Kind: kindEvents, Type: "app_uninstalled", Body: body}, false); err != nil {
+		if _, err := b.workers.inbox.Add(ctx, &Event{ID: "Ev1", Kind: transport.KindEvents, Type: "app_uninstalled", Body: body}, false); err != nil {
 			t.Fatal(err)
 		}
 		<-started

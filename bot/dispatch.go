@@ -7,13 +7,14 @@ import (
 	"context"
 	"strings"
 
+	"github.com/switchboard-go/switchboard/bot/internal/transport"
 	"github.com/switchboard-go/switchboard/install"
 )
 
 // handle finds the handler of e and runs it. nil: nothing more to do. env is e's decoded body, when the caller has it.
 func (b *Bot) handle(ctx context.Context, e *Event, env *envelope) error {
 	switch {
-	case e.Kind != kindEvents:
+	case e.Kind != transport.KindEvents:
 		return b.handleSlow(ctx, e)
 	case e.Deaths >= mostDeaths:
 		return errEndsProcess
@@ -26,7 +27,7 @@ func (b *Bot) handle(ctx context.Context, e *Event, env *envelope) error {
 		env = &decoded
 	}
 	from := env.origin(b.cfg.AppID)
-	if e.Type == kindUnreadable { // by the release that accepted it
+	if e.Type == transport.KindUnreadable { // by the release that accepted it
 		e.Type, e.Key = env.Inner.Type, from.key
 	}
 	if !b.routes.hears(e.Type, env.Inner) {

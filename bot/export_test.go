@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/switchboard-go/switchboard/bot/internal/transport"
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
@@ -19,10 +20,10 @@ func Whose(kind byte, body []byte, appID string) (k connection.Key, team string,
 		from := e.origin(appID)
 		return from.key, from.teamID, true
 	case 1:
-		form := formOf("application/x-www-form-urlencoded", body)
+		form := transport.FormOf("application/x-www-form-urlencoded", body)
 		k, team = commandKey(form, appID)
 	case 2:
-		form, err := formOfJSON(body)
+		form, err := transport.FormOfJSON(body)
 		if err != nil {
 			return connection.Key{}, "", false
 		}
@@ -45,7 +46,7 @@ type Seed struct {
 
 // Seeds returns all rows.
 func Seeds() []Seed {
-	kinds := map[string]byte{kindEvents: 0, kindCommands: 1, kindInteractive: 3}
+	kinds := map[string]byte{transport.KindEvents: 0, transport.KindCommands: 1, transport.KindInteractive: 3}
 	var seeds []Seed
 	for _, s := range shapes {
 		seeds = append(seeds, Seed{kinds[s.kind], []byte(s.body)})

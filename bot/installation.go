@@ -69,7 +69,7 @@ func (i Installation) MayRecheck(ctx context.Context) bool {
 // Disconnect has Slack remove the app from the workspace, and erases its access; by is who is named for that in the
 // history. said is what Slack answered: "ok", an error that says that the app is gone already, or "" when there was no
 // token left to ask with. In these cases the access is erased. With any other answer nothing is changed, and err holds
-// it. err is connection.ErrNotConnected when there is nothing to disconnect, and install.ErrByHand where the app was
+// it. err is connection.ErrNotConnected when there is nothing to disconnect, and connection.ErrByHand where the app was
 // given its token by hand. Who may do that is for the caller to ask. It blocks for one or two calls to Slack.
 // https://docs.slack.dev/reference/methods/apps.uninstall
 func (i Installation) Disconnect(ctx context.Context, by connection.Actor) (said string, err error) {

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/switchboard-go/switchboard/bot/internal/transport"
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
@@ -140,7 +141,7 @@ func (b *Bot) eventsHeld(ctx context.Context, e envelope) {
 	}
 	b.metrics.limited.Inc()
 	b.log.WarnContext(ctx, "Slack holds events back: more than 30,000 in an hour for one workspace",
-		"team", clip(e.TeamID))
+		"team", transport.Clip(e.TeamID))
 	key := connection.Key{AppID: cmp.Or(e.AppID, b.cfg.AppID), TeamID: workspace(e.TeamID)}
 	if key.TeamID == "" {
 		return
@@ -150,7 +151,7 @@ func (b *Bot) eventsHeld(ctx context.Context, e envelope) {
 		ctx, cancel := context.WithTimeout(context.Background(), eventOpenBudget)
 		defer cancel()
 		if err := b.install.Lifecycle().HandleRateLimited(ctx, key, time.Unix(int64(minute), 0)); err != nil {
-			b.log.WarnContext(ctx, "events are held back", "team", clip(e.TeamID), "cause", err)
+			b.log.WarnContext(ctx, "events are held back", "team", transport.Clip(e.TeamID), "cause", err)
 		}
 	})
 }

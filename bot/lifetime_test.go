@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/switchboard-go/switchboard/bot/internal/transport"
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
 )
@@ -30,7 +31,7 @@ func lateBot(t *testing.T) *Bot {
 func TestLifetimeOfAHandler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := lateBot(t)
-		acking, cancel := context.WithTimeout(context.Background(), ackBudget)
+		acking, cancel := context.WithTimeout(context.Background(), transport.AckBudget)
 		run, end := b.answers.lifetime(acking)
 		cancel() // the acknowledgement is out
 		began := time.Now()
@@ -44,7 +45,7 @@ func TestLifetimeOfAHandler(t *testing.T) {
 		ended := make(chan error)
 		go func() { ended <- b.Run(running) }()
 		synctest.Wait()
-		acking, cancel = context.WithTimeout(context.Background(), ackBudget)
+		acking, cancel = context.WithTimeout(context.Background(), transport.AckBudget)
 		run, end = b.answers.lifetime(acking)
 		cancel()
 		defer end()
@@ -59,14 +60,14 @@ func TestLifetimeOfAHandler(t *testing.T) {
 		}
 
 		// What comes during the stop has until its acknowledgement.
-		acking, cancel = context.WithTimeout(context.Background(), ackBudget)
+		acking, cancel = context.WithTimeout(context.Background(), transport.AckBudget)
 		defer cancel()
 		run, endLast := b.answers.lifetime(acking)
 		defer endLast()
 		began = time.Now()
 		<-run.Done()
-		if life := time.Since(began); life != ackBudget {
-			t.Errorf("it lived %v, and its acknowledgement waits for %v", life, ackBudget)
+		if life := time.Since(began); life != transport.AckBudget {
+			t.Errorf("it lived %v, and its acknowledgement waits for %v", life, transport.AckBudget)
 		}
 	})
 }

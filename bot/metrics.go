@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/switchboard-go/switchboard/bot/internal/transport"
 )
 
 // refusedApp is why a delivery for another app was refused, as switchboard_refused_total names it; the other causes are
@@ -49,9 +51,9 @@ const (
 var labels = struct {
 	deliveries, deliveryResults, refused, dropped, handlers, ran, outcomes, late, lost, again []string
 }{
-	deliveries:      []string{kindEvents, kindCommands, kindInteractive, kindUnreadable},
+	deliveries:      []string{transport.KindEvents, transport.KindCommands, transport.KindInteractive, transport.KindUnreadable},
 	deliveryResults: []string{"accepted", "duplicate", "refused", "unreadable"},
-	refused:         append(slices.Clone(causes), refusedApp),
+	refused:         append(slices.Clone(transport.Causes), refusedApp),
 	dropped:         []string{droppedUnhandled, droppedOwn, droppedUnknownKind},
 	handlers: []string{string(KindEvent), string(KindMessage), string(KindCommand), string(KindAction), string(KindView),
 		string(KindClosed)},
@@ -119,7 +121,7 @@ func newMetrics(b *Bot, r prometheus.Registerer) *metrics {
 		limited: counter("app_rate_limited_total", "Slack's words that it held back events of a workspace for a minute: "+
 			"more than 30,000 in an hour. The log names the workspace."),
 		unread: counters("unread_payloads_total", "Payloads with a block, an element or a field that this release "+
-			"can't read: their handlers got the rest.", []string{"kind"}, []string{kindEvents, kindInteractive}),
+			"can't read: their handlers got the rest.", []string{"kind"}, []string{transport.KindEvents, transport.KindInteractive}),
 		late: counters("late_answers_total", "Handlers of commands, buttons and forms that were late for the "+
 			"acknowledgement, by what became of them: interrupted by a stop, and answers delivered or lost.",
 			[]string{"result"}, labels.late),
@@ -180,7 +182,7 @@ func (m *metrics) Repeated(reason string) {
 }
 
 // Unknown counts an envelope of no kind that this release knows.
-func (m *metrics) Unknown() { m.drop(kindUnreadable, droppedUnknownKind) }
+func (m *metrics) Unknown() { m.drop(transport.KindUnreadable, droppedUnknownKind) }
 
 // Undelivered counts an answer that its acknowledgement couldn't carry.
 func (m *metrics) Undelivered() { m.lose(lostUndelivered) }
@@ -210,7 +212,7 @@ func (m *metrics) leftOut(log *slog.Logger, kind string, parts []string) {
 	const most = 10
 	m.unread.WithLabelValues(kind).Inc()
 	log.Warn("parts of a payload can't be read: the handler gets the rest", "kind", kind, "parts", len(parts),
-		"first", clip(strings.Join(parts[:min(most, len(parts))], " ")))
+		"first", transport.Clip(strings.Join(parts[:min(most, len(parts))], " ")))
 }
 
 func (m *metrics) began(e Event, now time.Time) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/slack-go/slack"
 
+	"github.com/switchboard-go/switchboard/bot/internal/transport"
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
@@ -111,9 +112,9 @@ func (r Reply) message(replace bool, thread string) message {
 }
 
 // answerOf is the acknowledgement of a command that carries r.
-func answerOf(r Reply) answer {
+func answerOf(r Reply) transport.Answer {
 	if r.empty() {
-		return answer{}
+		return transport.Answer{}
 	}
 	m := r.message(false, "")
 	m.ReplaceOriginal = nil // there is nothing to replace yet
@@ -141,7 +142,7 @@ type viewAnswer struct {
 }
 
 // answerOfView is the acknowledgement of a submitted modal that carries r: an empty one closes it.
-func answerOfView(r Reply) answer {
+func answerOfView(r Reply) transport.Answer {
 	switch {
 	case len(r.Errors) > 0:
 		return answerWith(viewAnswer{Action: "errors", Errors: r.Errors})
@@ -150,17 +151,17 @@ func answerOfView(r Reply) answer {
 	case !r.empty():
 		return answerWith(viewAnswer{Action: "update", View: page(r)})
 	}
-	return answer{}
+	return transport.Answer{}
 }
 
 // answerWith is an acknowledgement that carries v as JSON. It panics when that can't be written, as what a handler made:
 // accept has a sentence for it.
-func answerWith(v any) answer {
+func answerWith(v any) transport.Answer {
 	body, err := encode(v)
 	if err != nil {
 		panic(err)
 	}
-	return answer{body: body, contentType: "application/json; charset=utf-8"}
+	return transport.Answer{Body: body, ContentType: "application/json; charset=utf-8"}
 }
 
 // page is a modal that shows r and can only be closed.

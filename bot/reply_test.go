@@ -8,6 +8,7 @@ import (
 
 	"github.com/slack-go/slack"
 
+	"github.com/switchboard-go/switchboard/bot/internal/transport"
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
@@ -84,12 +85,12 @@ func TestIdleFieldsAreSaid(t *testing.T) {
 			return wrong, nil
 		}).Describe("x", "").Always(),
 		OnAction("x", func(context.Context, *Turn, *slack.InteractionCallback) (Reply, error) { return wrong, nil }).Always().Slow())
-	a, err := b.accept(t.Context(), delivery{kind: kindCommands, form: url.Values{"command": {"/x"}, "team_id": {"T1"}}})
-	if err != nil || !strings.Contains(string(a.body), "No such day.") {
-		t.Errorf("the command is answered with %s, %v", a.body, err)
+	a, err := b.accept(t.Context(), transport.Delivery{Kind: transport.KindCommands, Form: url.Values{"command": {"/x"}, "team_id": {"T1"}}})
+	if err != nil || !strings.Contains(string(a.Body), "No such day.") {
+		t.Errorf("the command is answered with %s, %v", a.Body, err)
 	}
 	press := `{"payload":{"type":"block_actions","api_app_id":"A1","team":{"id":"T1"},"actions":[{"action_id":"x","type":"button"}]}}`
-	b.workers.work(t.Context(), Event{Kind: kindInteractive, Type: "action x", Key: connection.Key{AppID: "A1", TeamID: "T1"},
+	b.workers.work(t.Context(), Event{Kind: transport.KindInteractive, Type: "action x", Key: connection.Key{AppID: "A1", TeamID: "T1"},
 		Attempt: 1, Body: []byte(press)}, nil)
 	for _, of := range []string{`of="command /x" fields=Errors`, `of="action x" fields=Errors`, "of=Turn.Respond fields=Then"} {
 		if !strings.Contains(log.String(), of) {

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/switchboard-go/switchboard/bot/internal/transport"
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/slackapi"
 )
@@ -56,7 +57,7 @@ func (r *responses) post(ctx context.Context, address connection.Secret, m messa
 	defer func() { _ = resp.Body.Close() }()
 	answer, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("respond: Slack answered %d %s", resp.StatusCode, clip(string(answer)))
+		return fmt.Errorf("respond: Slack answered %d %s", resp.StatusCode, transport.Clip(string(answer)))
 	}
 	return nil
 }
@@ -74,5 +75,5 @@ func (r *responses) address(raw string) (*url.URL, error) {
 	if err == nil && u.Scheme == own.Scheme && u.Host == own.Host {
 		return u, nil
 	}
-	return nil, fmt.Errorf("host %q is not Slack's", clip(u.Host))
+	return nil, fmt.Errorf("host %q is not Slack's", transport.Clip(u.Host))
 }

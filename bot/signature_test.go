@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/switchboard-go/switchboard/bot/internal/transport"
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
@@ -85,11 +86,11 @@ func TestVerify(t *testing.T) {
 
 // verify is both halves of the check.
 func verify(h http.Header, body []byte, secrets []connection.Secret, now time.Time) error {
-	s, err := readSignature(h, now)
+	s, err := transport.ReadSignature(h, now)
 	if err != nil {
 		return err
 	}
-	return s.verify(body, secrets)
+	return s.Verify(body, secrets)
 }
 
 // Whatever the headers say, only Slack's own signature passes.

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/switchboard-go/switchboard/bot/internal/transport"
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/slackapi"
 )
@@ -158,12 +159,12 @@ func (o opened) close(r Reply) {
 
 // handleSlow runs the handler of slow work and sends its answer.
 func (b *Bot) handleSlow(ctx context.Context, e *Event) error {
-	if e.Type == kindUnreadable {
+	if e.Type == transport.KindUnreadable {
 		return &decodeError{errUnreadable}
 	}
 	h, ok := b.routes.byName[e.Type]
 	if !ok { // another release may have it
-		return errors.New("there is no handler " + clip(e.Type) + " here")
+		return errors.New("there is no handler " + transport.Clip(e.Type) + " here")
 	}
 	a, err := b.slowAct(e)
 	if err != nil {
@@ -207,7 +208,7 @@ func (b *Bot) slowAct(e *Event) (a act, err error) {
 	if err := json.Unmarshal(e.Body, &w); err != nil {
 		return act{}, err
 	}
-	if e.Kind == kindCommands {
+	if e.Kind == transport.KindCommands {
 		form, err := url.ParseQuery(w.Form)
 		if err != nil {
 			return act{}, err

@@ -19,6 +19,7 @@ import (
 	"github.com/slack-go/slack"
 	"golang.org/x/time/rate"
 
+	"github.com/switchboard-go/switchboard/bot/internal/transport"
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/slackapi"
@@ -28,9 +29,9 @@ import (
 const socketToken = "xapp-1-A0PARROT01-a-secret"
 
 // quickPace is for a Slack on this machine. Nothing in it keeps a test waiting; a test that is about one of these times sets it.
-var quickPace = socketPace{
-	dial: 20 * time.Second, silence: 20 * time.Second, linger: 20 * time.Second, drain: 20 * time.Second, farewell: 20 * time.Second,
-	first: time.Millisecond, most: 20 * time.Millisecond, off: 20 * time.Millisecond, ceiling: rate.Inf, believed: 20 * time.Second,
+var quickPace = transport.SocketPace{
+	Dial: 20 * time.Second, Silence: 20 * time.Second, Linger: 20 * time.Second, Drain: 20 * time.Second, Farewell: 20 * time.Second,
+	First: time.Millisecond, Most: 20 * time.Millisecond, Off: 20 * time.Millisecond, Ceiling: rate.Inf, Believed: 20 * time.Second,
 }
 
 // socketStage is a Slack in Socket Mode, with the app installed in Acme, and a bot that is not connected yet.
@@ -132,16 +133,16 @@ func (w *socketStage) bot(handlers ...Handler) *Bot {
 }
 
 // connect runs a bot's sockets until the test ends or stop is called, and returns what they ended with.
-func (w *socketStage) connect(b *Bot, change func(*sockets)) (stop func() error) {
+func (w *socketStage) connect(b *Bot, change func(*transport.Sockets)) (stop func() error) {
 	w.t.Helper()
 	s := b.sockets
-	s.pace = quickPace
+	s.Pace = quickPace
 	if change != nil {
 		change(s)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- s.run(ctx) }()
+	go func() { ended <- s.Run(ctx) }()
 	stop = sync.OnceValue(func() error { cancel(); return <-ended })
 	w.t.Cleanup(func() {
 		if err := stop(); err != nil {
@@ -204,15 +205,15 @@ type taken struct {
 	n  map[string]int
 }
 
-func (k *taken) add(d delivery) {
+func (k *taken) add(d transport.Delivery) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.n == nil {
 		k.n = map[string]int{}
 	}
-	id := d.form.Get("text")
-	if d.kind == kindEvents {
-		e, _ := decodeEnvelope(d.body)
+	id := d.Form.Get("text")
+	if d.Kind == transport.KindEvents {
+		e, _ := decodeEnvelope(d.Body)
 		id = e.EventID
 	}
 	k.n[id]++
@@ -224,33 +225,33 @@ func (k *taken) count(id string) int {
 	return k.n[id]
 }
 
-func jsonAnswer(text string) answer {
+func jsonAnswer(text string) transport.Answer {
 	body, _ := json.Marshal(map[string]string{"text": text})
-	return answer{body: body, contentType: "application/json; charset=utf-8"}
+	return transport.Answer{Body: body, ContentType: "application/json; charset=utf-8"}
 }
 
 // echoes acknowledges everything and answers commands with their text.
-func (k *taken) echoes(_ context.Context, d delivery) (answer, error) {
+func (k *taken) echoes(_ context.Context, d transport.Delivery) (transport.Answer, error) {
 	k.add(d)
-	if d.kind == kindCommands {
-		return jsonAnswer("you said " + d.form.Get("text")), nil
+	if d.Kind == transport.KindCommands {
+		return jsonAnswer("you said " + d.Form.Get("text")), nil
 	}
-	return answer{}, nil
+	return transport.Answer{}, nil
 }
 
 func TestSocketsDeliver(t *testing.T) {
 	t.Parallel()
 	w := newSocketStage(t)
 	b := w.bot()
-	var got delivery
+	var got transport.Delivery
 	var after atomic.Int32
-	w.connect(b, func(s *sockets) {
-		s.accept = func(_ context.Context, d delivery) (answer, error) {
+	w.connect(b, func(s *transport.Sockets) {
+		s.Accept = func(_ context.Context, d transport.Delivery) (transport.Answer, error) {
 			got = d
 			a := jsonAnswer("<hello> & welcome")
-			a.after = func() { after.Add(1) }
-			if d.kind == kindEvents {
-				a = answer{after: a.after}
+			a.After = func() { after.Add(1) }
+			if d.Kind == transport.KindEvents {
+				a = transport.Answer{After: a.After}
 			}
 			return a, nil
 		}
@@ -266,8 +267,8 @@ func TestSocketsDeliver(t *testing.T) {
 		if r := w.command("/say what"); r.Text != "<hello> & welcome" || r.Shown != "" {
 			t.Errorf("%+v", r)
 		}
-		f := got.form
-		if got.kind != kindCommands || f.Get("command") != "/say" || f.Get("text") != "what" || f.Get("team_id") != slacksim.Acme || f.Get("is_enterprise_install") != "false" ||
+		f := got.Form
+		if got.Kind != transport.KindCommands || f.Get("command") != "/say" || f.Get("text") != "what" || f.Get("team_id") != slacksim.Acme || f.Get("is_enterprise_install") != "false" ||
 			f.Get("response_url") == "" || f.Get("trigger_id") == "" || f.Get("user_id") != slacksim.AcmeAdmin {
 			t.Errorf("%+v", got)
 		}
@@ -276,12 +277,12 @@ func TestSocketsDeliver(t *testing.T) {
 	id := w.event()
 	w.settle()
 	sent := w.Deliveries()[len(w.Deliveries())-1]
-	if got.kind != kindEvents || !bytes.Equal(got.body, sent.Body) || sent.EventID != id || sent.Status != 200 {
-		t.Errorf("%s %s, sent %s", got.kind, got.body, sent.Body)
+	if got.Kind != transport.KindEvents || !bytes.Equal(got.Body, sent.Body) || sent.EventID != id || sent.Status != 200 {
+		t.Errorf("%s %s, sent %s", got.Kind, got.Body, sent.Body)
 	}
 	w.Sender.Deliver(w.ctx, slacksim.Raw{Body: []byte(`{"type":"event_callback","event":{"type":"message","blocks":[{"type":7}]}}`)})
-	if !strings.Contains(string(got.body), `"type":7`) {
-		t.Errorf("what slack-go can't parse: %s", got.body)
+	if !strings.Contains(string(got.Body), `"type":7`) {
+		t.Errorf("what slack-go can't parse: %s", got.Body)
 	}
 	// The envelope of a button accepts no payload; slacksim counts one as a breach.
 	_, ts, err := slack.New(w.token, slack.OptionAPIURL(w.URL()+"/api/")).PostMessageContext(w.ctx, w.dm, slack.MsgOptionText("t", false),
@@ -292,8 +293,8 @@ func TestSocketsDeliver(t *testing.T) {
 	w.settle()
 	ack, err := w.Press(w.ctx, slacksim.AcmeAdmin, w.dm, ts, "go")
 	var i interaction
-	if err != nil || ack.Status != 200 || got.kind != kindInteractive || json.Unmarshal(got.body, &i) != nil || i.Actions[0].ActionID != "go" {
-		t.Errorf("%+v %v %s", ack, err, got.body)
+	if err != nil || ack.Status != 200 || got.Kind != transport.KindInteractive || json.Unmarshal(got.Body, &i) != nil || i.Actions[0].ActionID != "go" {
+		t.Errorf("%+v %v %s", ack, err, got.Body)
 	}
 	// It follows the acknowledgement, which is what the press waited for.
 	w.wait("what follows the acknowledgements", func() bool { return after.Load() == 6 })
@@ -304,11 +305,11 @@ func TestSocketsAcknowledgeWhatTheyDoNotKnow(t *testing.T) {
 	t.Parallel()
 	w := newSocketStage(t)
 	kinds := make(chan string, 20)
-	w.connect(w.bot(), func(s *sockets) {
-		s.number = 1
-		s.accept = func(_ context.Context, d delivery) (answer, error) {
-			kinds <- d.kind
-			return answer{}, nil
+	w.connect(w.bot(), func(s *transport.Sockets) {
+		s.Number = 1
+		s.Accept = func(_ context.Context, d transport.Delivery) (transport.Answer, error) {
+			kinds <- d.Kind
+			return transport.Answer{}, nil
 		}
 	})
 	w.connected(1)
@@ -334,7 +335,7 @@ func TestSocketsAcknowledgeWhatTheyDoNotKnow(t *testing.T) {
 	for range 6 {
 		accepted[<-kinds]++
 	}
-	if accepted[kindEvents] != 1 || accepted[kindUnreadable] != 5 || len(kinds) > 0 || w.Sockets.Opened() != 1 {
+	if accepted[transport.KindEvents] != 1 || accepted[transport.KindUnreadable] != 5 || len(kinds) > 0 || w.Sockets.Opened() != 1 {
 		t.Errorf("accepted %v and %d more on %d connections", accepted, len(kinds), w.Sockets.Opened())
 	}
 }
@@ -346,7 +347,7 @@ func TestSocketsRefreshedUnderLoad(t *testing.T) {
 	w := newSocketStage(t)
 	var k taken
 	b := w.bot()
-	w.connect(b, func(s *sockets) { s.accept = k.echoes })
+	w.connect(b, func(s *transport.Sockets) { s.Accept = k.echoes })
 	w.connected(2)
 	load, stop := context.WithCancel(w.ctx)
 	var loading sync.WaitGroup
@@ -395,7 +396,7 @@ func TestSocketsDroppedUnderLoad(t *testing.T) {
 	t.Parallel()
 	w := newSocketStage(t)
 	var k taken
-	w.connect(w.bot(), func(s *sockets) { s.accept = k.echoes })
+	w.connect(w.bot(), func(s *transport.Sockets) { s.Accept = k.echoes })
 	w.connected(2)
 	var ids []string
 	for i := range 20 {
@@ -429,13 +430,13 @@ func TestSocketsDoNotAcknowledgeWhatIsNotKept(t *testing.T) {
 	var k taken
 	var refuse atomic.Int32
 	var panics atomic.Bool
-	w.connect(w.bot(), func(s *sockets) {
-		s.accept = func(ctx context.Context, d delivery) (answer, error) {
+	w.connect(w.bot(), func(s *transport.Sockets) {
+		s.Accept = func(ctx context.Context, d transport.Delivery) (transport.Answer, error) {
 			if panics.Swap(false) {
 				panic("out of luck")
 			}
 			if refuse.Add(-1) >= 0 {
-				return answer{after: func() { t.Error("something follows what was not accepted") }}, errors.New("the database is down")
+				return transport.Answer{After: func() { t.Error("something follows what was not accepted") }}, errors.New("the database is down")
 			}
 			return k.echoes(ctx, d)
 		}
@@ -520,10 +521,10 @@ func TestSocketsAcceptConcurrently(t *testing.T) {
 	w := newSocketStage(t)
 	started, release := make(chan struct{}, 1), make(chan struct{})
 	var k taken
-	w.connect(w.bot(), func(s *sockets) {
-		s.number = 1
-		s.accept = func(ctx context.Context, d delivery) (answer, error) {
-			if d.form.Get("text") == "slow" {
+	w.connect(w.bot(), func(s *transport.Sockets) {
+		s.Number = 1
+		s.Accept = func(ctx context.Context, d transport.Delivery) (transport.Answer, error) {
+			if d.Form.Get("text") == "slow" {
 				started <- struct{}{}
 				<-release
 			}
@@ -553,21 +554,21 @@ func TestSocketsAcceptSoManyAtOnce(t *testing.T) {
 	w := newSocketStage(t)
 	var now, most atomic.Int64
 	release := make(chan struct{})
-	w.connect(w.bot(), func(s *sockets) {
-		s.accept = func(context.Context, delivery) (answer, error) {
+	w.connect(w.bot(), func(s *transport.Sockets) {
+		s.Accept = func(context.Context, transport.Delivery) (transport.Answer, error) {
 			n := now.Add(1)
 			defer now.Add(-1)
 			for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
 			}
 			<-release
-			return answer{}, nil
+			return transport.Answer{}, nil
 		}
 	})
 	w.connected(2)
-	for range acceptsAtOnce + 100 {
+	for range transport.AcceptsAtOnce + 100 {
 		w.event()
 	}
-	w.wait("all places to be taken", func() bool { return now.Load() == acceptsAtOnce })
+	w.wait("all places to be taken", func() bool { return now.Load() == transport.AcceptsAtOnce })
 	close(release)
 	w.settle()
 	for _, d := range w.Deliveries() {
@@ -575,7 +576,7 @@ func TestSocketsAcceptSoManyAtOnce(t *testing.T) {
 			t.Fatalf("%+v", d)
 		}
 	}
-	if most.Load() != acceptsAtOnce {
+	if most.Load() != transport.AcceptsAtOnce {
 		t.Errorf("%d at once", most.Load())
 	}
 }
@@ -585,8 +586,8 @@ func TestSocketsNoticeSilence(t *testing.T) {
 	const silence = time.Second
 	w := newSocketStage(t)
 	var k taken
-	w.connect(w.bot(), func(s *sockets) {
-		s.accept, s.pace.silence, s.pace.farewell = k.echoes, silence, 10*time.Millisecond
+	w.connect(w.bot(), func(s *transport.Sockets) {
+		s.Accept, s.Pace.Silence, s.Pace.Farewell = k.echoes, silence, 10*time.Millisecond
 	})
 	w.connected(2)
 	ids := w.Sockets.Open()
@@ -629,7 +630,7 @@ func TestSocketsAreAliveWhileMessagesCome(t *testing.T) {
 	t.Parallel()
 	const silence = time.Second
 	w := newSocketStage(t, func(c *slacksim.Config) { c.PingEvery = time.Hour })
-	w.connect(w.bot(), func(s *sockets) { s.number, s.pace.silence = 1, silence })
+	w.connect(w.bot(), func(s *transport.Sockets) { s.Number, s.Pace.Silence = 1, silence })
 	w.connected(1)
 	through(t, silence*3/2, silence/2, func() { w.Sockets.SendFrame(w.ctx, `{"type":"tomorrow"}`) })
 	if n := w.Sockets.Opened(); n != 1 {
@@ -665,7 +666,7 @@ func TestSocketsDoNotWaitForHelloForEver(t *testing.T) {
 		}
 	})
 	w.Inject(slacksim.Fault{Method: "apps.connections.open", Times: 2, Body: `{"ok":true,"url":"ws://` + mute.Addr().String() + `/link/?ticket=t"}`})
-	w.connect(w.bot(), func(s *sockets) { s.pace.dial = 200 * time.Millisecond })
+	w.connect(w.bot(), func(s *transport.Sockets) { s.Pace.Dial = 200 * time.Millisecond })
 	w.connected(2)
 }
 
@@ -674,9 +675,9 @@ func TestSocketsInADropLoop(t *testing.T) {
 	t.Parallel()
 	w := newSocketStage(t)
 	b := w.bot()
-	w.connect(b, func(s *sockets) {
-		s.pace.ceiling = rate.Every(50 * time.Millisecond)
-		s.pace.settled, s.pace.first, s.pace.most = time.Minute, 10*time.Millisecond, 80*time.Millisecond
+	w.connect(b, func(s *transport.Sockets) {
+		s.Pace.Ceiling = rate.Every(50 * time.Millisecond)
+		s.Pace.Settled, s.Pace.First, s.Pace.Most = time.Minute, 10*time.Millisecond, 80*time.Millisecond
 	})
 	start := time.Now()
 	for n := 0; n < 20; {
@@ -722,9 +723,9 @@ func TestSocketsBackOff(t *testing.T) {
 			if name == "an error" {
 				n = trouble(w)
 			}
-			w.connect(w.bot(), func(s *sockets) {
-				s.number = 1
-				s.pace.settled, s.pace.first, s.pace.most = time.Minute, 16*time.Millisecond, 64*time.Millisecond
+			w.connect(w.bot(), func(s *transport.Sockets) {
+				s.Number = 1
+				s.Pace.Settled, s.Pace.First, s.Pace.Most = time.Minute, 16*time.Millisecond, 64*time.Millisecond
 			})
 			if n == 0 {
 				n = trouble(w)
@@ -744,7 +745,7 @@ func TestSocketsStayApart(t *testing.T) {
 	t.Parallel()
 	const apart = 150 * time.Millisecond
 	w := newSocketStage(t, func(c *slacksim.Config) { c.Clock = slacksim.SystemClock{} })
-	w.connect(w.bot(), func(s *sockets) { s.number, s.pace.apart = 3, apart })
+	w.connect(w.bot(), func(s *transport.Sockets) { s.Number, s.Pace.Apart = 3, apart })
 	w.connected(3)
 	w.Sockets.Refresh(time.Hour) // warned, all of them
 	w.connected(6)
@@ -763,7 +764,7 @@ func TestSocketsStayApart(t *testing.T) {
 func TestSocketsDoNotWaitWithNone(t *testing.T) {
 	t.Parallel()
 	w := newSocketStage(t)
-	w.connect(w.bot(), func(s *sockets) { s.number, s.pace.apart = 1, time.Hour })
+	w.connect(w.bot(), func(s *transport.Sockets) { s.Number, s.Pace.Apart = 1, time.Hour })
 	for range 3 {
 		w.connected(1)
 		w.Sockets.Refresh(time.Second)
@@ -777,7 +778,7 @@ func TestSocketsDoNotWaitWithNone(t *testing.T) {
 func TestSocketsEndWhatSlackForgets(t *testing.T) {
 	t.Parallel()
 	w := newSocketStage(t)
-	w.connect(w.bot(), func(s *sockets) { s.pace.linger = 50 * time.Millisecond })
+	w.connect(w.bot(), func(s *transport.Sockets) { s.Pace.Linger = 50 * time.Millisecond })
 	w.connected(2)
 	old := w.Sockets.Open()
 	w.Sockets.Refresh(time.Hour)
@@ -790,7 +791,7 @@ func TestSocketModeSwitchedOffAndOn(t *testing.T) {
 	t.Parallel()
 	w := newSocketStage(t)
 	b := w.bot()
-	w.connect(b, func(s *sockets) { s.pace.off = 200 * time.Millisecond })
+	w.connect(b, func(s *transport.Sockets) { s.Pace.Off = 200 * time.Millisecond })
 	w.connected(2)
 	w.SetApp(func(a *slacksim.App) { a.SocketMode = false })
 	w.wait("the bot to know", func() bool { _, state, _ := b.SocketHealth(); return state == SocketsDisabled })
@@ -820,7 +821,7 @@ func TestSocketModeSwitchedOffIsKnownAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newSocketStage(t)
 	b := w.bot()
-	w.connect(b, func(s *sockets) { s.pace.off = time.Hour })
+	w.connect(b, func(s *transport.Sockets) { s.Pace.Off = time.Hour })
 	w.connected(2)
 	w.SetApp(func(a *slacksim.App) { a.SocketMode = false })
 	w.wait("the bot to know", func() bool { _, state, _ := b.SocketHealth(); return state == SocketsDisabled })
@@ -835,7 +836,7 @@ func TestSocketTokenRefused(t *testing.T) {
 	tests := map[string]test{
 		"another token": {wrong: "xapp-1-of-somebody"}, "another kind of token": {wrong: "bot"}, "another app": {appID: "A0OTHER001"},
 	}
-	for code := range refusals {
+	for code := range transport.Refusals {
 		tests[code] = test{answer: code}
 	}
 	for name, test := range tests {
@@ -845,29 +846,29 @@ func TestSocketTokenRefused(t *testing.T) {
 			switch test.wrong {
 			case "":
 			case "bot":
-				b.sockets.token = connection.Secret(w.token)
+				b.sockets.Token = connection.Secret(w.token)
 			default:
-				b.sockets.token = connection.Secret(test.wrong)
+				b.sockets.Token = connection.Secret(test.wrong)
 			}
 			if test.appID != "" {
-				b.sockets.appID = test.appID
+				b.sockets.AppID = test.appID
 			}
 			if test.answer != "" {
 				w.Inject(slacksim.Fault{Method: "apps.connections.open", Error: test.answer})
 			}
-			b.sockets.pace = quickPace
+			b.sockets.Pace = quickPace
 			err := b.RunSockets(w.ctx)
 			var refused *TokenRefused
 			if !errors.As(err, &refused) || test.answer != "" && refused.Code != test.answer || !strings.Contains(err.Error(), "the app-level token") || !strings.Contains(err.Error(), "connections:write") {
 				t.Fatalf("ended with %v", err)
 			}
-			if strings.Contains(err.Error(), b.sockets.token.Reveal()) || strings.Contains(w.log.String(), b.sockets.token.Reveal()) {
+			if strings.Contains(err.Error(), b.sockets.Token.Reveal()) || strings.Contains(w.log.String(), b.sockets.Token.Reveal()) {
 				t.Error("the token is in the error or the log")
 			}
 			if live, state, health := b.SocketHealth(); live != 0 || state != SocketsRefused || health == nil {
 				t.Errorf("%d %s %v", live, state, health)
 			}
-			if n := len(w.Calls("apps.connections.open")); n < refusalsAtStart || n > refusalsAtStart+1 {
+			if n := len(w.Calls("apps.connections.open")); n < transport.RefusalsAtStart || n > transport.RefusalsAtStart+1 {
 				t.Errorf("asked %d times", n)
 			}
 		})
@@ -886,16 +887,16 @@ func TestSocketTokenRefused(t *testing.T) {
 
 // A refusal that passes ends nothing, whichever it is, at the start or later: connections are opened again.
 func TestSocketRefusalThatPasses(t *testing.T) {
-	for code := range refusals {
+	for code := range transport.Refusals {
 		t.Run(code, func(t *testing.T) {
 			t.Parallel()
 			w := newSocketStage(t)
-			w.Inject(slacksim.Fault{Method: "apps.connections.open", Error: code, Times: refusalsAtStart - 1})
+			w.Inject(slacksim.Fault{Method: "apps.connections.open", Error: code, Times: transport.RefusalsAtStart - 1})
 			b := w.bot()
 			w.connect(b, nil)
 			w.connected(2)
 
-			w.Inject(slacksim.Fault{Method: "apps.connections.open", Error: code, Times: 2 * refusalsAtStart})
+			w.Inject(slacksim.Fault{Method: "apps.connections.open", Error: code, Times: 2 * transport.RefusalsAtStart})
 			w.Sockets.Drop(w.Sockets.Open()...)
 			w.wait("both to be opened again", func() bool { return w.Sockets.Opened() == 4 && len(w.Sockets.Open()) == 2 })
 			w.wait("the bot to know", func() bool { _, state, err := b.SocketHealth(); return state == SocketsLive && err == nil })
@@ -908,7 +909,7 @@ func TestSocketTokenRefusedLater(t *testing.T) {
 	t.Parallel()
 	w := newSocketStage(t)
 	b := w.bot()
-	w.connect(b, func(s *sockets) { s.pace.believed = 50 * time.Millisecond })
+	w.connect(b, func(s *transport.Sockets) { s.Pace.Believed = 50 * time.Millisecond })
 	w.connected(2)
 	clear := w.Inject(slacksim.Fault{Method: "apps.connections.open", Error: "token_revoked"})
 	w.Sockets.Drop(w.Sockets.Open()...)
@@ -933,12 +934,15 @@ func TestSocketEnvelopeTooLarge(t *testing.T) {
 	w := newSocketStage(t)
 	b := w.bot()
 	accepted := make(chan struct{}, 1)
-	w.connect(b, func(s *sockets) {
-		s.number = 1
-		s.accept = func(context.Context, delivery) (answer, error) { accepted <- struct{}{}; return answer{}, nil }
+	w.connect(b, func(s *transport.Sockets) {
+		s.Number = 1
+		s.Accept = func(context.Context, transport.Delivery) (transport.Answer, error) {
+			accepted <- struct{}{}
+			return transport.Answer{}, nil
+		}
 	})
 	w.connected(1)
-	body := fmt.Appendf(nil, `{"type":"event_callback","event_id":"EvLarge","event":{"type":"message","text":%q}}`, strings.Repeat("x", maxBody))
+	body := fmt.Appendf(nil, `{"type":"event_callback","event_id":"EvLarge","event":{"type":"message","text":%q}}`, strings.Repeat("x", transport.MaxBody))
 	if d := w.Sender.Deliver(w.ctx, slacksim.Raw{Kind: "event", Body: body}); d.Status != 200 {
 		t.Errorf("the large one is not acknowledged, and will come again: %+v", d.Status)
 	}
@@ -970,9 +974,9 @@ func TestSocketTroubleThatPasses(t *testing.T) {
 			fault.Method, fault.Times = "apps.connections.open", 3
 			w.Inject(fault)
 			b := w.bot()
-			w.connect(b, func(s *sockets) {
+			w.connect(b, func(s *transport.Sockets) {
 				if fault.Hang {
-					s.pace.dial = 200 * time.Millisecond
+					s.Pace.Dial = 200 * time.Millisecond
 				}
 			})
 			w.connected(2)
@@ -994,7 +998,7 @@ func TestSocketTroubleThatPasses(t *testing.T) {
 	t.Run("without TLS", func(t *testing.T) {
 		w := newSocketStage(t)
 		b := w.bot()
-		w.connect(b, func(s *sockets) { s.plain = false })
+		w.connect(b, func(s *transport.Sockets) { s.Plain = false })
 		w.wait("the bot to refuse", func() bool { _, _, err := b.SocketHealth(); return err != nil })
 		if _, _, err := b.SocketHealth(); !strings.Contains(err.Error(), "no address") || w.Sockets.Opened() != 0 {
 			t.Errorf("a real Slack's connections without TLS: %v, %d opened", err, w.Sockets.Opened())
@@ -1018,10 +1022,10 @@ func TestSocketTroubleThatPasses(t *testing.T) {
 func TestSocketsWhenThereAreTooMany(t *testing.T) {
 	t.Parallel()
 	w := newSocketStage(t)
-	stop := w.connect(w.bot(), func(s *sockets) { s.number = 10 })
+	stop := w.connect(w.bot(), func(s *transport.Sockets) { s.Number = 10 })
 	w.connected(10)
 	b := w.bot()
-	w.connect(b, func(s *sockets) { s.number = 1 })
+	w.connect(b, func(s *transport.Sockets) { s.Number = 1 })
 	w.wait("the bot to know", func() bool {
 		_, state, err := b.SocketHealth()
 		return state == SocketsConnecting && err != nil && strings.Contains(err.Error(), "too_many_websockets")
@@ -1071,13 +1075,13 @@ func TestSocketsAnswersThatComeTooLateForTheirConnection(t *testing.T) {
 	// With nothing unread on Slack's side the end looks orderly, and the next write succeeds.
 	w := newSocketStage(t, func(c *slacksim.Config) { c.PingEvery = time.Hour })
 	started, release, otherwise := make(chan struct{}), make(chan struct{}), make(chan struct{})
-	w.connect(w.bot(), func(s *sockets) {
-		s.number = 1
-		s.accept = func(context.Context, delivery) (answer, error) {
+	w.connect(w.bot(), func(s *transport.Sockets) {
+		s.Number = 1
+		s.Accept = func(context.Context, transport.Delivery) (transport.Answer, error) {
 			close(started)
 			<-release
 			a := jsonAnswer("late")
-			a.tooLarge = func() { close(otherwise) }
+			a.TooLarge = func() { close(otherwise) }
 			return a, nil
 		}
 	})
@@ -1107,8 +1111,8 @@ func TestSocketsStopUnderLoad(t *testing.T) {
 	var began atomic.Int64
 	release := make(chan struct{})
 	b := w.bot()
-	stop := w.connect(b, func(s *sockets) {
-		s.accept = func(ctx context.Context, d delivery) (answer, error) {
+	stop := w.connect(b, func(s *transport.Sockets) {
+		s.Accept = func(ctx context.Context, d transport.Delivery) (transport.Answer, error) {
 			began.Add(1)
 			<-release
 			return k.echoes(ctx, d)
@@ -1153,12 +1157,12 @@ func TestSocketsStopIsBounded(t *testing.T) {
 	w := newSocketStage(t)
 	release := make(chan struct{})
 	started := make(chan struct{}, 4)
-	stop := w.connect(w.bot(), func(s *sockets) {
-		s.pace.drain = 50 * time.Millisecond
-		s.accept = func(context.Context, delivery) (answer, error) {
+	stop := w.connect(w.bot(), func(s *transport.Sockets) {
+		s.Pace.Drain = 50 * time.Millisecond
+		s.Accept = func(context.Context, transport.Delivery) (transport.Answer, error) {
 			started <- struct{}{}
 			<-release
-			return answer{}, nil
+			return transport.Answer{}, nil
 		}
 	})
 	w.connected(2)
@@ -1177,7 +1181,7 @@ func TestSocketsStopWhileConnecting(t *testing.T) {
 		w := newSocketStage(t)
 		fault.Method = "apps.connections.open"
 		w.Inject(*fault)
-		stop := w.connect(w.bot(), func(s *sockets) { s.pace.first, s.pace.most = time.Hour, time.Hour })
+		stop := w.connect(w.bot(), func(s *transport.Sockets) { s.Pace.First, s.Pace.Most = time.Hour, time.Hour })
 		w.wait("the first call", func() bool { return len(w.Calls("apps.connections.open")) > 0 })
 		if err := stop(); err != nil {
 			t.Errorf("%s: %v", name, err)

@@ -5,6 +5,8 @@ package bot
 import (
 	"context"
 	"errors"
+
+	"github.com/switchboard-go/switchboard/bot/internal/transport"
 )
 
 // The states of Socket Mode: see Bot.SocketHealth.
@@ -29,7 +31,7 @@ func (e *TokenRefused) Error() string { return e.words }
 
 // refusedToken is err, a *TokenRefused where the token was.
 func refusedToken(err error) error {
-	var refused *tokenRefused
+	var refused *transport.TokenRefused
 	if errors.As(err, &refused) {
 		return &TokenRefused{Code: refused.Code, words: refused.Error()}
 	}
@@ -46,29 +48,29 @@ func (b *Bot) RunSockets(ctx context.Context) error {
 	if b.cfg.AppToken == "" {
 		return nil
 	}
-	return refusedToken(b.sockets.run(ctx))
+	return refusedToken(b.sockets.Run(ctx))
 }
 
 // SocketHealth says how many connections of Socket Mode are open, in which of the Sockets… states that is, and, if it
 // is not as it should be, why. It doesn't block.
 func (b *Bot) SocketHealth() (live int, state string, err error) {
-	switch h := b.sockets.health(); {
-	case h.refused != nil:
-		return h.live, SocketsRefused, refusedToken(h.refused)
-	case h.ended, !h.begun && b.cfg.AppToken == "":
-		return h.live, SocketsOff, nil
-	case h.live > 0:
-		return h.live, SocketsLive, nil
-	case errors.Is(h.problem, errSwitchedOff):
-		return 0, SocketsDisabled, h.problem
+	switch h := b.sockets.Health(); {
+	case h.Refused != nil:
+		return h.Live, SocketsRefused, refusedToken(h.Refused)
+	case h.Ended, !h.Begun && b.cfg.AppToken == "":
+		return h.Live, SocketsOff, nil
+	case h.Live > 0:
+		return h.Live, SocketsLive, nil
+	case errors.Is(h.Problem, transport.ErrSwitchedOff):
+		return 0, SocketsDisabled, h.Problem
 	default:
-		return 0, SocketsConnecting, refusedToken(h.problem)
+		return 0, SocketsConnecting, refusedToken(h.Problem)
 	}
 }
 
 // sayNoSockets tells whoever forgot RunSockets that nothing will come.
 func (b *Bot) sayNoSockets() {
-	if b.cfg.AppToken != "" && !b.sockets.health().begun {
+	if b.cfg.AppToken != "" && !b.sockets.Health().Begun {
 		b.log.Warn("Socket Mode is on (Config.AppToken) and nobody has called the Bot's RunSockets: " +
 			"nothing comes in through it")
 	}

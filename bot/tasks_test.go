@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/slack-go/slack"
 
+	"github.com/switchboard-go/switchboard/bot/internal/transport"
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
 )
@@ -105,12 +106,12 @@ func TestTaskThatPanics(t *testing.T) {
 func TestUnreadablePressWithoutAddress(t *testing.T) {
 	numbers := prometheus.NewRegistry()
 	b, log := loggedBot(t, func(c *Config) { c.Metrics = numbers })
-	a, err := b.accept(t.Context(), delivery{kind: kindInteractive, body: []byte("7")})
+	a, err := b.accept(t.Context(), transport.Delivery{Kind: transport.KindInteractive, Body: []byte("7")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a.after != nil {
-		a.after()
+	if a.After != nil {
+		a.After()
 	}
 	b.tasks.Wait()
 	if n := number(t, numbers, "switchboard_panics_total"); n != 0 {

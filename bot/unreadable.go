@@ -11,6 +11,7 @@ import (
 	"errors"
 	"regexp"
 
+	"github.com/switchboard-go/switchboard/bot/internal/transport"
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
 )
@@ -63,17 +64,17 @@ func (b *Bot) keepUnreadable(ctx context.Context, kind string, body []byte, caus
 		id = named
 	}
 	b.log.WarnContext(ctx, "a delivery could not be read: it is kept as a dead letter",
-		"event", id, "kind", clip(kind), "cause", cause, "bytes", len(body))
-	e := Event{ID: id, Kind: kind, Type: kindUnreadable, Key: b.keyOf(body), Received: b.now(), Body: body}
+		"event", id, "kind", transport.Clip(kind), "cause", cause, "bytes", len(body))
+	e := Event{ID: id, Kind: kind, Type: transport.KindUnreadable, Key: b.keyOf(body), Received: b.now(), Body: body}
 	_, err := b.workers.keep(ctx, e, nil)
 	return err
 }
 
 // unreadablePress keeps an interaction that can't be read, and tells the person who waits for it: on top of the form
 // that they submitted, which keeps what they put in, or at their address where one can be found.
-func (b *Bot) unreadablePress(ctx context.Context, payload []byte, cause error) (answer, error) {
-	if err := b.keepUnreadable(ctx, kindInteractive, payload, cause); err != nil {
-		return answer{}, err
+func (b *Bot) unreadablePress(ctx context.Context, payload []byte, cause error) (transport.Answer, error) {
+	if err := b.keepUnreadable(ctx, transport.KindInteractive, payload, cause); err != nil {
+		return transport.Answer{}, err
 	}
 
 	form := submissions.Match(payload)
@@ -91,10 +92,10 @@ func (b *Bot) unreadablePress(ctx context.Context, payload []byte, cause error) 
 	case form:
 		return answerWith(viewAnswer{Action: "push", View: page(sorry)}), nil
 	case address == "":
-		return answer{}, nil
+		return transport.Answer{}, nil
 	}
-	to := reach{handler: kindUnreadable, act: act{address: connection.Secret(address)}}
-	return answer{after: b.answers.after(result{reply: sorry, ref: ref}, to)}, nil
+	to := reach{handler: transport.KindUnreadable, act: act{address: connection.Secret(address)}}
+	return transport.Answer{After: b.answers.after(result{reply: sorry, ref: ref}, to)}, nil
 }
 
 // nameOf names a delivery to which Slack gave no name, so that it is accepted once.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/slack-go/slack"
 
+	"github.com/switchboard-go/switchboard/bot/internal/transport"
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
@@ -45,13 +46,13 @@ func TestVerdicts(t *testing.T) {
 		{name: "a code of tomorrow", err: said("code_of_tomorrow"), outcome: outcomeRetry, min: time.Second, max: 2 * time.Second, counts: true},
 		{name: "a token that can be renewed", err: said("token_expired"), outcome: outcomeRetry, min: time.Second, max: 2 * time.Second, counts: true},
 		{name: "our own trouble", err: errors.New("no"), event: Event{Failures: 2}, outcome: outcomeRetry, min: 16 * time.Second, max: 20 * time.Second, counts: true},
-		{name: "our own trouble, for the eighth time", err: errors.New("no"), event: Event{Kind: kindEvents, Failures: 7}, outcome: outcomeDead},
+		{name: "our own trouble, for the eighth time", err: errors.New("no"), event: Event{Kind: transport.KindEvents, Failures: 7}, outcome: outcomeDead},
 		{name: "a limit", err: limited(7 * time.Second), outcome: outcomeLimited, min: 7 * time.Second, max: 7 * time.Second},
 		{name: "a limit that is none", err: limited(-time.Hour), outcome: outcomeLimited, min: time.Second, max: time.Second},
 		{name: "a limit of days", err: limited(1000 * time.Hour), outcome: outcomeLimited, min: 15 * time.Minute, max: 15 * time.Minute},
 		{name: "a limit in words", err: said("ratelimited"), outcome: outcomeLimited, min: time.Minute, max: time.Minute},
 		{name: "a channel's limit in words", err: said("rate_limited"), outcome: outcomeLimited, min: time.Minute, max: time.Minute},
-		{name: "a limit at each of many attempts", event: Event{Kind: kindEvents, Attempt: 21}, err: limited(time.Second), outcome: outcomeRetry, min: time.Second, max: 2 * time.Second, counts: true},
+		{name: "a limit at each of many attempts", event: Event{Kind: transport.KindEvents, Attempt: 21}, err: limited(time.Second), outcome: outcomeRetry, min: time.Second, max: 2 * time.Second, counts: true},
 		{name: "our records are silent", event: Event{Attempt: 1}, err: &notOpened{errors.New("no")}, outcome: outcomePutBack, min: time.Second, max: 2 * time.Second},
 		{name: "our records are silent again", event: Event{Attempt: 7, Failures: 1}, err: &notOpened{errors.New("no")}, outcome: outcomePutBack, min: 4 * time.Second, max: 5 * time.Second},
 		{name: "its access is being renewed again", event: Event{Attempt: 4, Failures: 1}, err: &notOpened{fmt.Errorf("open: %w", connection.ErrRenewing)}, outcome: outcomePutBack, min: 16 * time.Second, max: 20 * time.Second},

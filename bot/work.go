@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/switchboard-go/switchboard/bot/internal/transport"
 	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
@@ -64,7 +65,7 @@ const (
 
 // last reports whether a failure of this attempt is the one too many.
 func (e *Event) last() bool {
-	if e.Kind == kindEvents {
+	if e.Kind == transport.KindEvents {
 		return e.Failures+1 >= maxAttempts
 	}
 	return e.Failures+1 >= slowAttempts
@@ -472,7 +473,7 @@ func (w *workers) keep(ctx context.Context, e Event, env *envelope) (fresh bool,
 	case !fresh:
 		w.log.DebugContext(ctx, "event known", "event", e.ID)
 		w.metrics.accepted.WithLabelValues(e.Kind, "duplicate").Inc()
-	case e.Type == kindUnreadable:
+	case e.Type == transport.KindUnreadable:
 		w.metrics.accepted.WithLabelValues(e.Kind, "unreadable").Inc()
 	default:
 		w.metrics.accepted.WithLabelValues(e.Kind, "accepted").Inc()

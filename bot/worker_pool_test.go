@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/switchboard-go/switchboard/bot/internal/transport"
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
 )
@@ -28,7 +29,7 @@ func botWith(t *testing.T, inbox Inbox, h Handler) *Bot {
 }
 
 func gone(id string, attempt int) Event {
-	return Event{ID: id, Kind: kindEvents, Type: "app_uninstalled", Row: 1, Attempt: attempt,
+	return Event{ID: id, Kind: transport.KindEvents, Type: "app_uninstalled", Row: 1, Attempt: attempt,
 		Body: []byte(`{"type":"event_callback","event_id":"Ev1","event":{"type":"app_uninstalled"}}`)}
 }
 

@@ -61,7 +61,7 @@ var mayImport = map[string][]string{
 	"install/watch":      {"install/connection", "install/slackapi", "install/links", "install/tokens"},
 	"install/oauth":      {"install/connection", "install/slackapi", "install/links", "install/tokens", "install/watch"},
 	"install":            {"install/..."},
-	"bot":                {"install/...", "internal/loopback"},
+	"bot":                {"install/...", "internal/loopback", "bot/internal/..."},
 	"commands":           {"install/...", "bot", "commands/connection"},
 
 	"install/mrkdwn":      {},
@@ -70,6 +70,8 @@ var mayImport = map[string][]string{
 
 	// The stage of the tests of installs and tokens.
 	"install/internal/stage": {"install/connection", "install/slackapi", "slacksim", "storage", "storage/seal", "storage/storagetest"},
+
+	"bot/internal/transport": {"install/connection", "install/slackapi"},
 
 	"storage/seal":               {"install/connection"},
 	"storage":                    {"install/...", "bot", "storage/inbox", "storage/journal", "storage/seal", "storage/internal/..."}, // for the types it keeps
@@ -173,7 +175,9 @@ func TestTheLibraryNamesNoAppOfOurs(t *testing.T) {
 	for _, room := range []string{".", "internal/cli", "internal/server", "slacksim/web", "install/connection", "install/slackapi",
 		"install/links", "install/tokens", "install/watch", "install/mrkdwn", "install/messages", "commands/connection", "install/oauth", "install/oauth/pages", "install", "bot", "storage", "storage/inbox", "storage/journal",
 		"storage/seal", "storage/internal/columns", "storage/internal/db", "storage/internal/db/migrations/postgres",
-		"storage/internal/db/migrations/sqlite"} {
+		"storage/internal/db/migrations/sqlite",
+		"bot/internal/transport",
+	} {
 		files, err := filepath.Glob(filepath.Join("..", "..", filepath.FromSlash(room), "*"))
 		if err != nil || len(files) == 0 {
 			t.Fatal(err, files)

@@ -1,4 +1,4 @@
-package bot
+package transport
 
 // Anybody can send a body, and until the last byte of it nobody knows whether it is Slack's. So it takes memory as it
 // comes, not as it was announced; all of them together have a limit; and who has taken longest gives way, which
@@ -20,10 +20,10 @@ const (
 	smallBody = 64 << 10
 	// What larger bodies may have of it together (bytes).
 	bodiesRoom = 32 << 20
-	// So many bodies may be under way. Slack has a handful; at 2,000 events a second it is ten.
-	mostBodies = 64
-	// A certificate check, which is not signed, is some 60 bytes.
-	largestCheck = 1 << 10
+	// MostBodies is how many bodies may be under way. Slack has a handful; at 2,000 events a second it is ten.
+	MostBodies = 64
+	// LargestCheck is the most of a certificate check, in bytes. Such a check, which is not signed, is some 60.
+	LargestCheck = 1 << 10
 	// What is refused unread may come to an end for so long, so that the answer isn't lost in a reset.
 	unreadLinger = time.Second
 )
@@ -54,7 +54,7 @@ func (b *bodies) begin(stop func()) *body {
 	defer b.mu.Unlock()
 	one := &body{all: b, stop: stop}
 	b.under = append(b.under, one)
-	if len(b.under) > mostBodies {
+	if len(b.under) > MostBodies {
 		b.dropLocked(0)
 	}
 	return one

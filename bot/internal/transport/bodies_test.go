@@ -1,4 +1,4 @@
-package bot
+package transport
 
 import (
 	"errors"
@@ -26,21 +26,21 @@ func TestBodiesGiveWay(t *testing.T) {
 	if !small.grow(smallBody) {
 		t.Error("a small body found no room")
 	}
-	for all.bytes+maxBody <= bodiesRoom {
-		if !begin().grow(maxBody) {
+	for all.bytes+MaxBody <= bodiesRoom {
+		if !begin().grow(MaxBody) {
 			t.Fatal("there is room")
 		}
 	}
 	if len(stopped) != 0 {
 		t.Errorf("%d gave way while there was room", len(stopped))
 	}
-	if !begin().grow(maxBody) || !stopped[1] || len(stopped) != 1 || under[1].grow(0) {
+	if !begin().grow(MaxBody) || !stopped[1] || len(stopped) != 1 || under[1].grow(0) {
 		t.Errorf("with all room taken these gave way: %v; want the oldest large one", stopped)
 	}
-	for len(all.under) < mostBodies {
+	for len(all.under) < MostBodies {
 		begin()
 	}
-	if begin(); !stopped[0] || len(stopped) != 2 || len(all.under) != mostBodies {
+	if begin(); !stopped[0] || len(stopped) != 2 || len(all.under) != MostBodies {
 		t.Errorf("with %d under way these gave way: %v; want the oldest, too", len(all.under), stopped)
 	}
 	for _, one := range under {
@@ -57,7 +57,7 @@ func TestSlowBodyEnds(t *testing.T) {
 	ended := make(chan error, 1)
 	var all bodies
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, err := all.read(w, r, maxBody, time.Now().Add(20*time.Millisecond))
+		_, err := all.read(w, r, MaxBody, time.Now().Add(20*time.Millisecond))
 		ended <- err
 	}))
 	defer server.Close()

@@ -1,4 +1,4 @@
-package bot
+package transport
 
 // Slack signs every request; what does not verify is not Slack's and nothing of it is looked at.
 
@@ -17,13 +17,14 @@ import (
 // pre-dated request can be replayed later.
 const maxSkew = 5 * time.Minute
 
+// Slack's headers. https://docs.slack.dev/authentication/verifying-requests-from-slack
 const (
-	signatureHeader = "X-Slack-Signature"
-	stampHeader     = "X-Slack-Request-Timestamp"
+	SignatureHeader = "X-Slack-Signature"
+	StampHeader     = "X-Slack-Request-Timestamp"
 )
 
-// signature is what the headers of a request say.
-type signature struct {
+// Signature is what the headers of a request say.
+type Signature struct {
 	stamp string
 	given []byte
 }
@@ -33,38 +34,38 @@ type refusal struct{ cause, words string }
 
 func (r *refusal) Error() string { return r.words }
 
-// readSignature reads the headers, which are refused without a look at the body when they are missing, malformed or of
+// ReadSignature reads the headers, which are refused without a look at the body when they are missing, malformed or of
 // another time: with a *refusal.
 // https://docs.slack.dev/authentication/verifying-requests-from-slack
-func readSignature(h http.Header, now time.Time) (signature, error) {
-	value, err := single(h, signatureHeader)
+func ReadSignature(h http.Header, now time.Time) (Signature, error) {
+	value, err := single(h, SignatureHeader)
 	if err != nil {
-		return signature{}, err
+		return Signature{}, err
 	}
-	stamp, err := single(h, stampHeader)
+	stamp, err := single(h, StampHeader)
 	if err != nil {
-		return signature{}, err
+		return Signature{}, err
 	}
 	at, err := strconv.ParseUint(stamp, 10, 40)
 	if err != nil {
-		return signature{}, &refusal{refusedStamp, "timestamp is not a number"}
+		return Signature{}, &refusal{refusedStamp, "timestamp is not a number"}
 	}
 	if skew := now.Sub(time.Unix(int64(at), 0)); skew > maxSkew || skew < -maxSkew {
-		return signature{}, &refusal{refusedStamp, "timestamp is more than 5 minutes from our clock"}
+		return Signature{}, &refusal{refusedStamp, "timestamp is more than 5 minutes from our clock"}
 	}
 	const version = "v0="
 	if len(value) != len(version)+2*sha256.Size || value[:len(version)] != version {
-		return signature{}, &refusal{refusedSignature, "signature is not of the form v0=…"}
+		return Signature{}, &refusal{refusedSignature, "signature is not of the form v0=…"}
 	}
 	given, err := hex.DecodeString(value[len(version):])
 	if err != nil {
-		return signature{}, &refusal{refusedSignature, "signature is not hexadecimal"}
+		return Signature{}, &refusal{refusedSignature, "signature is not hexadecimal"}
 	}
-	return signature{stamp: stamp, given: given}, nil
+	return Signature{stamp: stamp, given: given}, nil
 }
 
-// verify checks the v0 signature over the raw body against each secret; a *refusal when none fits.
-func (s signature) verify(body []byte, secrets []connection.Secret) error {
+// Verify checks the v0 signature over the raw body against each secret; a *refusal when none fits.
+func (s Signature) Verify(body []byte, secrets []connection.Secret) error {
 	var good bool
 	for _, secret := range secrets {
 		mac := hmac.New(sha256.New, []byte(secret.Reveal()))

@@ -1,4 +1,4 @@
-package bot
+package transport
 
 // The HTTP door: whatever Slack sends by POST is read, checked to be Slack's, and accepted, in this order.
 
@@ -13,58 +13,58 @@ import (
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
-// door takes requests in. All fields are required. They don't change once it is open.
-type door struct {
-	secrets []connection.Secret // the request is signed with one of them
-	accept  accept
-	within  time.Duration // an acknowledgement is due so long after the request's arrival
-	numbers numbers
-	log     *slog.Logger
-	now     func() time.Time
+// Door takes requests in. All fields are required. They don't change once it is open.
+type Door struct {
+	Secrets []connection.Secret // the request is signed with one of them
+	Accept  Accept
+	Within  time.Duration // an acknowledgement is due so long after the request's arrival
+	Numbers Numbers
+	Log     *slog.Logger
+	Now     func() time.Time
 
 	bodies bodies
 }
 
 // ServeHTTP answers one request of Slack's, or refuses one that is not Slack's.
-func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	arrived := time.Now()
 	form, body, ok := d.let(w, r, arrived)
 	if !ok {
 		return
 	}
-	d.numbers.Repeated(r.Header.Get("X-Slack-Retry-Reason"))
+	d.Numbers.Repeated(r.Header.Get("X-Slack-Retry-Reason"))
 
-	ctx, cancel := context.WithDeadline(context.WithoutCancel(r.Context()), arrived.Add(d.within))
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(r.Context()), arrived.Add(d.Within))
 	defer cancel()
-	ack, err := d.accept(ctx, deliveryOf(form, body))
+	ack, err := d.Accept(ctx, deliveryOf(form, body))
 	if err != nil {
 		http.Error(w, "Try again.", http.StatusServiceUnavailable)
 		return
 	}
 
-	if ack.contentType != "" {
-		w.Header().Set("Content-Type", ack.contentType)
+	if ack.ContentType != "" {
+		w.Header().Set("Content-Type", ack.ContentType)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 	}
 	w.WriteHeader(http.StatusOK)
-	_, _ = w.Write(ack.body)
-	if ack.after != nil {
+	_, _ = w.Write(ack.Body)
+	if ack.After != nil {
 		_ = http.NewResponseController(w).Flush() // the ack must be out before anything that builds on it
-		ack.after()
+		ack.After()
 	}
 }
 
 // let reads a request and returns what is in it: its form, nil when it is none, and its body. not ok: it was refused,
 // or there was nothing to do for it, and is answered.
-func (d *door) let(w http.ResponseWriter, r *http.Request, arrived time.Time) (form url.Values, body []byte, ok bool) {
+func (d *Door) let(w http.ResponseWriter, r *http.Request, arrived time.Time) (form url.Values, body []byte, ok bool) {
 	if r.Method != http.MethodPost {
-		d.numbers.Refuse(refusedMethod)
+		d.Numbers.Refuse(refusedMethod)
 		unread(w)
 		w.Header().Set("Allow", http.MethodPost)
 		http.Error(w, "Slack sends POST requests here.", http.StatusMethodNotAllowed)
 		return nil, nil, false
 	}
-	sent, err := readSignature(r.Header, d.now())
+	sent, err := ReadSignature(r.Header, d.Now())
 	if err != nil {
 		if d.certificateCheck(w, r, arrived) {
 			w.WriteHeader(http.StatusOK)
@@ -77,12 +77,12 @@ func (d *door) let(w http.ResponseWriter, r *http.Request, arrived time.Time) (f
 		return nil, nil, false
 	}
 
-	form = formOf(r.Header.Get("Content-Type"), body)
+	form = FormOf(r.Header.Get("Content-Type"), body)
 	if form.Get("ssl_check") == "1" { // nothing is run for it, signed or not
 		w.WriteHeader(http.StatusOK)
 		return nil, nil, false
 	}
-	if err := sent.verify(body, d.secrets); err != nil {
+	if err := sent.Verify(body, d.Secrets); err != nil {
 		d.refuse(w, r, err)
 		return nil, nil, false
 	}
@@ -90,57 +90,57 @@ func (d *door) let(w http.ResponseWriter, r *http.Request, arrived time.Time) (f
 }
 
 // read returns the body of a request. not ok: there is none to be had, which is answered.
-func (d *door) read(w http.ResponseWriter, r *http.Request, arrived time.Time) (body []byte, ok bool) {
-	body, err := d.bodies.read(w, r, maxBody, arrived.Add(ackBudget))
+func (d *Door) read(w http.ResponseWriter, r *http.Request, arrived time.Time) (body []byte, ok bool) {
+	body, err := d.bodies.read(w, r, MaxBody, arrived.Add(AckBudget))
 	switch {
 	case errors.Is(err, errTooLarge):
-		d.numbers.Refuse(refusedTooLarge)
+		d.Numbers.Refuse(refusedTooLarge)
 		unread(w)
 		http.Error(w, "The request is too large.", http.StatusRequestEntityTooLarge)
 	case errors.Is(err, errGaveWay):
-		d.numbers.Refuse(refusedGaveWay)
+		d.Numbers.Refuse(refusedGaveWay)
 		http.Error(w, "Try again.", http.StatusServiceUnavailable)
 	case err != nil:
-		d.numbers.Refuse(refusedBody)
+		d.Numbers.Refuse(refusedBody)
 		http.Error(w, "The request could not be read.", http.StatusBadRequest)
 	}
 	return body, err == nil
 }
 
 // deliveryOf tells by its form what a request holds; nil: it is no form.
-func deliveryOf(form url.Values, body []byte) delivery {
+func deliveryOf(form url.Values, body []byte) Delivery {
 	switch {
 	case form == nil:
-		return delivery{kind: kindEvents, body: body}
+		return Delivery{Kind: KindEvents, Body: body}
 	case form.Has("payload"):
-		return delivery{kind: kindInteractive, body: []byte(form.Get("payload"))}
+		return Delivery{Kind: KindInteractive, Body: []byte(form.Get("payload"))}
 	case form.Has("command"):
-		return delivery{kind: kindCommands, form: form}
+		return Delivery{Kind: KindCommands, Form: form}
 	}
-	return delivery{kind: kindUnreadable, body: body}
+	return Delivery{Kind: KindUnreadable, Body: body}
 }
 
 // certificateCheck reports whether a request without a signature is Slack's test of the certificate: a short form.
 // Nothing else of what is not signed is looked at.
-func (d *door) certificateCheck(w http.ResponseWriter, r *http.Request, arrived time.Time) bool {
-	if r.Header.Values(signatureHeader) != nil || r.Header.Values(stampHeader) != nil ||
-		r.ContentLength <= 0 || r.ContentLength > largestCheck ||
-		formOf(r.Header.Get("Content-Type"), nil) == nil {
+func (d *Door) certificateCheck(w http.ResponseWriter, r *http.Request, arrived time.Time) bool {
+	if r.Header.Values(SignatureHeader) != nil || r.Header.Values(StampHeader) != nil ||
+		r.ContentLength <= 0 || r.ContentLength > LargestCheck ||
+		FormOf(r.Header.Get("Content-Type"), nil) == nil {
 		return false
 	}
-	body, err := d.bodies.read(w, r, largestCheck, arrived.Add(unreadLinger))
-	return err == nil && formOf(r.Header.Get("Content-Type"), body).Get("ssl_check") == "1"
+	body, err := d.bodies.read(w, r, LargestCheck, arrived.Add(unreadLinger))
+	return err == nil && FormOf(r.Header.Get("Content-Type"), body).Get("ssl_check") == "1"
 }
 
 // refuse answers what is not Slack's.
-func (d *door) refuse(w http.ResponseWriter, r *http.Request, cause error) {
+func (d *Door) refuse(w http.ResponseWriter, r *http.Request, cause error) {
 	why := refusedSignature
 	var known *refusal
 	if errors.As(cause, &known) {
 		why = known.cause
 	}
-	d.numbers.Refuse(why)
-	d.log.WarnContext(r.Context(), "request refused", "cause", cause, "bytes", r.ContentLength)
+	d.Numbers.Refuse(why)
+	d.Log.WarnContext(r.Context(), "request refused", "cause", cause, "bytes", r.ContentLength)
 	unread(w)
 	http.Error(w, "The signature does not match.", http.StatusUnauthorized)
 }
