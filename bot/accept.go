@@ -60,6 +60,7 @@ func (b *Bot) take(ctx context.Context, d transport.Delivery) (transport.Answer,
 	case transport.KindUnreadable:
 		return transport.Answer{}, b.keepUnreadable(ctx, d.Kind, d.Body, errUnreadable)
 	}
+
 	b.metrics.drop(transport.KindUnreadable, droppedUnknownKind)
 	b.log.InfoContext(ctx, "unknown kind of delivery", "type", transport.Clip(d.Kind))
 	return transport.Answer{}, nil
@@ -71,6 +72,7 @@ func (b *Bot) acceptEvent(ctx context.Context, body []byte) (transport.Answer, e
 	if err != nil {
 		return transport.Answer{}, b.keepUnreadable(ctx, transport.KindEvents, body, err)
 	}
+
 	switch e.Type {
 	case "url_verification":
 		return transport.Answer{Body: []byte(e.Challenge), ContentType: "text/plain; charset=utf-8"}, nil
@@ -83,15 +85,19 @@ func (b *Bot) acceptEvent(ctx context.Context, body []byte) (transport.Answer, e
 		b.log.InfoContext(ctx, "unknown kind of delivery", "type", transport.Clip(e.Type))
 		return transport.Answer{}, nil
 	}
+
 	if !b.ours(ctx, "event", e.AppID) {
 		return transport.Answer{}, nil
 	}
 	from := e.origin(b.cfg.AppID)
-	event := Event{ID: e.EventID, Kind: transport.KindEvents, Type: e.Inner.Type, Key: from.key, Received: b.now(), Body: body}
+	event := Event{
+		ID: e.EventID, Kind: transport.KindEvents, Type: e.Inner.Type, Key: from.key, Received: b.now(), Body: body,
+	}
 	if b.routes.ordered[event.Type] {
 		_, channel, _ := e.Inner.where()
 		event.OrderingKey = orderingKey(event.Key, from.teamID, channel)
 	}
+
 	if _, err := b.workers.keep(ctx, event, &e); err != nil {
 		// Not durable, so not acknowledged: Slack sends it again.
 		return transport.Answer{}, err

@@ -59,6 +59,7 @@ func (b *Bot) acceptInteraction(ctx context.Context, payload []byte) (transport.
 	if err != nil {
 		return b.unreadablePress(ctx, payload, err)
 	}
+
 	if !b.ours(ctx, "interaction", i.AppID) {
 		return transport.Answer{}, nil
 	}
@@ -69,6 +70,7 @@ func (b *Bot) acceptInteraction(ctx context.Context, payload []byte) (transport.
 		b.log.DebugContext(ctx, "interaction without a handler", "type", transport.Clip(i.Type))
 		return transport.Answer{}, nil
 	}
+
 	a, err := b.pressedIn(i, payload)
 	if err != nil {
 		return b.unreadablePress(ctx, payload, err)
@@ -137,6 +139,7 @@ func (b *Bot) acted(ctx context.Context, h Handler, a act) transport.Answer {
 	case KindClosed:
 		return transport.Answer{} // there is nothing left to show it in
 	}
+
 	// A button's answer goes to the response_url: Slack shows nothing of the body of its acknowledgement.
 	ack.After = b.answers.after(r, to)
 	return ack

@@ -59,6 +59,7 @@ func (a *audience) viewers(ctx context.Context, eventContext string) ([]Viewer, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, viewersBudget)
 	defer cancel()
+
 	var all []Viewer
 	cursor := ""
 	for range viewersPages {
@@ -79,6 +80,7 @@ func (a *audience) page(ctx context.Context, eventContext, cursor string) (page 
 	if cursor != "" {
 		form.Set("cursor", cursor)
 	}
+
 	var answer struct {
 		Authorizations []Viewer `json:"authorizations"`
 		Next           struct {

@@ -147,6 +147,7 @@ func New(cfg Config) (*Bot, error) {
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
+
 	for _, h := range cfg.Handlers {
 		if words := h.odd(); words != "" {
 			b.log.Warn(words, "handler", h.id())
@@ -172,21 +173,26 @@ func (b *Bot) assemble() {
 		install: b.install, responses: b.responses, audience: b.audience, metrics: b.metrics, tasks: &b.tasks, log: b.log,
 		insiders: &insiders{install: b.install, now: b.now, known: map[string]time.Time{}},
 	}
+
 	b.answers = &answers{
 		gate: b.gate, responses: b.responses, traffic: b.traffic, metrics: b.metrics, tasks: &b.tasks,
 		log: b.log, now: b.now,
 	}
 	b.answers.stopping, b.answers.stop = context.WithCancel(context.Background())
+
 	b.workers = &workers{
 		inbox: b.cfg.Inbox, lease: b.cfg.Lease, handle: b.handle, pool: newWorkerPool(b.cfg.Workers),
 		metrics: b.metrics, tasks: &b.tasks, log: b.log, now: b.now,
 	}
+
 	b.door = &transport.Door{
 		Secrets: b.cfg.SigningSecrets, Accept: b.accept, Within: b.cfg.ackWithin,
 		Numbers: b.metrics, Log: b.log, Now: b.now,
 	}
+
 	b.sockets = &transport.Sockets{
-		Accept: b.accept, Slack: slack, Token: b.cfg.AppToken, AppID: b.cfg.AppID, Plain: strings.HasPrefix(slack.Address, "http://"),
+		Accept: b.accept, Slack: slack, Token: b.cfg.AppToken, AppID: b.cfg.AppID,
+		Plain:  strings.HasPrefix(slack.Address, "http://"),
 		Number: cmp.Or(b.cfg.Sockets, transport.UsualSockets), Pace: transport.UsualPace, Numbers: b.metrics, Log: b.log,
 	}
 }
@@ -200,7 +206,8 @@ func (b *Bot) Handler() http.Handler { return b.door }
 func (b *Bot) ours(ctx context.Context, what, appID string) bool {
 	if b.cfg.AppID != "" && appID != "" && appID != b.cfg.AppID {
 		b.metrics.Refuse(refusedApp)
-		b.log.WarnContext(ctx, what+" for another app dropped: check the app's id (Config.AppID)", "got", transport.Clip(appID))
+		b.log.WarnContext(ctx, what+" for another app dropped: check the app's id (Config.AppID)",
+			"got", transport.Clip(appID))
 		return false
 	}
 	b.metrics.good.Set(float64(b.now().Unix()))

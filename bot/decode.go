@@ -45,10 +45,12 @@ func decode[T any](data []byte) (v *T, left []string, err error) {
 		into:   func(doc []byte) error { return json.Unmarshal(doc, new(T)) },
 		effort: repairBytes + repairPasses*len(data),
 	}
+
 	whole, ok := r.mend(data, place{around: func(part json.RawMessage) json.RawMessage { return part }})
 	if !ok {
 		return nil, nil, err
 	}
+
 	v = new(T)
 	if err := json.Unmarshal(whole, v); err != nil {
 		return nil, nil, err
@@ -93,6 +95,7 @@ func (r *repair) mend(v json.RawMessage, at place) (mended json.RawMessage, ok b
 	case '[':
 		mended, ok = r.array(v, at)
 	}
+
 	if ok || at.path == "" {
 		return mended, ok
 	}
@@ -126,6 +129,7 @@ func (r *repair) object(v json.RawMessage, at place) (json.RawMessage, bool) {
 	if json.Unmarshal(v, &fields) != nil || !r.reads(json.RawMessage("{}"), at) {
 		return nil, false
 	}
+
 	members := make([]member, 0, len(fields))
 	for name, value := range fields {
 		members = append(members, member{name: name, value: value})
@@ -162,6 +166,7 @@ func (r *repair) array(v json.RawMessage, at place) (json.RawMessage, bool) {
 	if json.Unmarshal(v, &elements) != nil || !r.reads(json.RawMessage("[]"), at) {
 		return nil, false
 	}
+
 	var kept [][]byte
 	ahead := len(v)
 	for i, e := range elements {

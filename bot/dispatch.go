@@ -19,6 +19,7 @@ func (b *Bot) handle(ctx context.Context, e *Event, env *envelope) error {
 	case e.Deaths >= mostDeaths:
 		return errEndsProcess
 	}
+
 	if env == nil {
 		decoded, err := decodeEnvelope(e.Body)
 		if err != nil {
@@ -26,10 +27,12 @@ func (b *Bot) handle(ctx context.Context, e *Event, env *envelope) error {
 		}
 		env = &decoded
 	}
+
 	from := env.origin(b.cfg.AppID)
 	if e.Type == transport.KindUnreadable { // by the release that accepted it
 		e.Type, e.Key = env.Inner.Type, from.key
 	}
+
 	if !b.routes.hears(e.Type, env.Inner) {
 		e.dropped(b.metrics, droppedUnhandled)
 		b.traffic.saw(e.Key, from.at)
@@ -50,6 +53,7 @@ func (b *Bot) visit(e *Event, env *envelope, from origin) visit {
 	if lifecycle(e.Type) { // there the token is dead already
 		v.patience = 0
 	}
+
 	v.fill = func(t *Turn) {
 		if t.Slack != nil {
 			b.traffic.saw(t.Connection.Key, from.at)
@@ -60,6 +64,7 @@ func (b *Bot) visit(e *Event, env *envelope, from origin) visit {
 		t.context, t.channelType, t.BotID = env.Context, in.ChannelType, in.BotID
 		b.attempt(t, e)
 	}
+
 	v.find = func(t *Turn) (h Handler, dropped string) {
 		botUser := cmp.Or(t.Connection.BotUserID, from.botUserID)
 		if own(e.Type, in, e.Key.AppID, botUser, t.Connection.BotID) {
@@ -72,6 +77,7 @@ func (b *Bot) visit(e *Event, env *envelope, from origin) visit {
 		t.Match, e.by = match, h
 		return h, ""
 	}
+
 	v.run = func(ctx context.Context, h Handler, t *Turn) (Reply, error) {
 		event, err := eventOf(e.Body)
 		if err != nil {
@@ -92,6 +98,7 @@ func (b *Bot) handled(ctx context.Context, e *Event, o outcome) error {
 	case o.by.Kind == "":
 		return &notOpened{o.err} // our records are silent, or its access is being renewed
 	}
+
 	e.ran = o.ran
 	t := o.turn
 	switch {

@@ -30,12 +30,12 @@
 //
 // A Turn has the client of the workspace that the delivery is for, or none. Before a handler runs it is known that the
 // connection is good, that its permissions are there, and, where people of other companies can press or submit
-// something, that they are not among them. Where one of these fails, who acted reads a sentence and a next step, and the
-// handler doesn't run.
+// something, that they are not among them. Where one of these fails, who acted reads a sentence and a next step, and
+// the handler doesn't run.
 //
-// Events, and commands and actions that are Slow, are in the Inbox before they are acknowledged. They run at least once,
-// also when a process dies, and are tried again until they are dead letters. Turn.Attempt and Turn.EventID are for
-// handlers that have to know, and Turn.Say posts once for each of its calls, as far as Slack lets that be known.
+// Events, and commands and actions that are Slow, are in the Inbox before they are acknowledged. They run at least
+// once, also when a process dies, and are tried again until they are dead letters. Turn.Attempt and Turn.EventID are
+// for handlers that have to know, and Turn.Say posts once for each of its calls, as far as Slack lets that be known.
 //
 // Everything else that people do runs right away and is acknowledged within Slack's 3 s, whether its handler has
 // returned or not. What it returns later reaches the person anyway. Such work ends with the process.
@@ -45,9 +45,9 @@
 //
 // # What a Bot does by itself
 //
-// It notices that the app was uninstalled, that access was taken back, that an organisation added or removed workspaces,
-// that a workspace moved into an organisation, and that a channel has another id (LifecycleEvents and OnEvent). It drops
-// what the app itself did, and what Slack sends twice. What can't be read is kept as a dead letter.
+// It notices that the app was uninstalled, that access was taken back, that an organisation added or removed
+// workspaces, that a workspace moved into an organisation, and that a channel has another id (LifecycleEvents and
+// OnEvent). It drops what the app itself did, and what Slack sends twice. What can't be read is kept as a dead letter.
 //
 // https://docs.slack.dev/apis/events-api, https://docs.slack.dev/apis/events-api/using-socket-mode
 package bot

@@ -107,6 +107,7 @@ func (in inner) where() (user, channel, thread string) {
 	if channel == composer {
 		channel = ""
 	}
+
 	thread = cmp.Or(in.ThreadTS, text(spotOf(in.Message).ThreadTS), text(container.ThreadTS), text(assistant.ThreadTS),
 		text(spotOf(in.Previous).ThreadTS))
 	return user, channel, thread
@@ -141,6 +142,7 @@ func decodeEnvelope(body []byte) (envelope, error) {
 		_ = json.Unmarshal(body, &kind)
 		e.Type = kind.Type // a number says nothing
 	}
+
 	if e.Type == "" && e.Inner.Type != "" {
 		e.Type = "event_callback"
 	}
@@ -182,6 +184,7 @@ func (e envelope) origin(appID string) origin {
 	case lifecycle(e.Inner.Type) && o.teamID != "":
 		org = false // a workspace that the app leaves; an organisation that it leaves is named alone
 	}
+
 	if !org || o.key.EnterpriseID == "" {
 		o.key.TeamID = o.teamID
 	}
@@ -208,6 +211,7 @@ func (e envelope) side() (o origin, org bool) {
 		o.key.EnterpriseID, o.teamID = e.ContextOrg, context
 		return o, e.Org
 	}
+
 	o.key.EnterpriseID, o.teamID = e.EnterpriseID, outer
 	if e.EnterpriseID == "" && (outer == "" || outer == context) {
 		o.key.EnterpriseID = e.ContextOrg
@@ -326,6 +330,7 @@ func (i interaction) key(appID string) (k connection.Key, team string) {
 	}
 	k.EnterpriseID = cmp.Or(k.EnterpriseID, side.EnterpriseID)
 	side.ID = workspace(side.ID)
+
 	org := i.Org
 	if v := i.View; v != nil {
 		// A modal opened across Slack Connect belongs to whoever installed the app there, not to who clicks in it.
@@ -341,6 +346,7 @@ func (i interaction) key(appID string) (k connection.Key, team string) {
 		}
 		side.ID = cmp.Or(side.ID, workspace(v.TeamID))
 	}
+
 	team = cmp.Or(team, side.ID, workspace(i.User.TeamID))
 	if !org || k.EnterpriseID == "" {
 		k.TeamID = team

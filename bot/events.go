@@ -148,6 +148,7 @@ func (h Handler) checkEvent() error {
 			return fmt.Errorf("event %s: that is the name of a subscription. Use OnMessage with the scope %s", h.Name, m.scope)
 		}
 	}
+
 	need, known := eventScopes[h.Name]
 	if !known {
 		if meant := nearestEvent(h.Name); meant != "" {
@@ -157,6 +158,7 @@ func (h Handler) checkEvent() error {
 			return fmt.Errorf("event %q: the type of an event is lower-case letters, digits and _", h.Name)
 		}
 	}
+
 	if !anyOf(need, h.Scopes) {
 		return fmt.Errorf("event %q: Slack sends it only with the scope %s", h.Name, strings.ReplaceAll(need, " ", " or "))
 	}

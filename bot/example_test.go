@@ -95,8 +95,8 @@ func ExampleOnView() {
 	// ""
 }
 
-// A slow handler is acknowledged right away and kept until it succeeds, whatever becomes of the process. This one fails at
-// first, which nobody is told, and runs again.
+// A slow handler is acknowledged right away and kept until it succeeds, whatever becomes of the process. This one fails
+// at first, which nobody is told, and runs again.
 func ExampleHandler_Slow() {
 	report := bot.OnCommand("/report", func(ctx context.Context, t *bot.Turn, _ *slack.SlashCommand) (bot.Reply, error) {
 		if t.Attempt == 1 {

@@ -45,6 +45,7 @@ func (t *Turn) showInForm(ctx context.Context, payload []byte, r Reply) error {
 	if len(r.Errors) > 0 && code != "" && code != "not_found" { // something in it is not taken back
 		err = t.update(ctx, *page(r))
 	}
+
 	if slackapi.SlackError(err) != "" && r.Text != "" {
 		t.Log.InfoContext(ctx, "an answer in a window comes as a direct message",
 			"slack_error", slackapi.SlackError(err))
@@ -93,10 +94,12 @@ func formAgain(payload []byte, wrong map[string]string) (*slack.ModalViewRequest
 	if err != nil {
 		return nil, fmt.Errorf("read the form: %w", err)
 	}
+
 	v := p.View
 	if v.Title == nil || len(v.Blocks) == 0 {
 		return nil, errors.New("the payload shows no form")
 	}
+
 	elsewhere := maps.Clone(wrong)
 	var blocks []slack.Block
 	for _, b := range v.Blocks {
@@ -108,10 +111,12 @@ func formAgain(payload []byte, wrong map[string]string) (*slack.ModalViewRequest
 			delete(elsewhere, id)
 		}
 	}
+
 	if len(blocks) > maxViewBlocks {
 		blocks = slices.DeleteFunc(blocks, func(b slack.Block) bool { _, own := b.(*slack.SectionBlock); return own })
 		elsewhere = wrong
 	}
+
 	if len(elsewhere) > 0 {
 		blocks = slices.Insert(blocks, 0, slack.Block(fault(faults(elsewhere))))
 	}
@@ -142,6 +147,7 @@ func fillIn(part any, values map[string]map[string]any) {
 		for _, e := range p {
 			fillIn(e, values)
 		}
+
 	case map[string]any:
 		for _, name := range added {
 			delete(p, name)
@@ -162,6 +168,7 @@ func begin(element, value map[string]any) {
 	if text(element["type"]) == "file_input" || text(element["type"]) == "overflow" {
 		return
 	}
+
 	for name, v := range value {
 		chosen, isChoice := strings.CutPrefix(name, "selected_")
 		if name == "value" || name == "rich_text_value" {

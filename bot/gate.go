@@ -75,6 +75,7 @@ func (g *gate) pass(before, run context.Context, v visit) outcome {
 	if v.patient && err != nil && !errors.Is(err, connection.ErrNotConnected) {
 		return o
 	}
+
 	h, dropped := v.find(t)
 	if dropped != "" {
 		o.dropped = dropped
@@ -90,6 +91,7 @@ func (g *gate) pass(before, run context.Context, v visit) outcome {
 		o.ran = unopened(err)
 		return o
 	}
+
 	if missing := h.missing(t); len(missing) > 0 && !h.always {
 		o.ran, o.missing = ranNotAllowed, missing
 		return o
@@ -103,6 +105,7 @@ func (g *gate) pass(before, run context.Context, v visit) outcome {
 			o.err = v.say(run, t, o.reply)
 		}
 	}
+
 	if o.ran = resultOf(run, h, t, o.err); o.err == nil {
 		return o
 	}
@@ -141,11 +144,13 @@ func (g *gate) turn(ctx context.Context, key connection.Key, team, ref string, p
 	} else {
 		err = connection.ErrNotConnected
 	}
+
 	t.Install = InstallationOf(g.install, key, t.Connection)
 	if err != nil {
 		t.Log = g.log.With("ref", ref, "key", key.String())
 		return t, err
 	}
+
 	t.Slack = g.install.Connections().ClientIn(t.Connection, team)
 	t.Log = g.log.With("ref", ref, "connection", t.Connection.ID, "team", cmp.Or(t.Connection.TeamID, team))
 	return t, nil
@@ -168,6 +173,7 @@ func (g *gate) within(ctx context.Context, h Handler, t *Turn, payload any) (Rep
 	if limit == 0 {
 		limit = eventBudget
 	}
+
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, errTooLong)
 	defer cancel()
 	r, err := g.timed(ctx, h, t, payload)
@@ -218,6 +224,7 @@ func (g *gate) unavailable(ctx context.Context, t *Turn, err error) Reply {
 	if t.Outsider() {
 		return t.notForOutsiders()
 	}
+
 	if errors.Is(err, connection.ErrNotConnected) {
 		h := t.Health()
 		text := fmt.Sprintf("%s can't do that here: %s %s", app, h.Sentence, h.NextStep)
@@ -226,10 +233,12 @@ func (g *gate) unavailable(ctx context.Context, t *Turn, err error) Reply {
 		}
 		return Reply{Text: text, private: true}
 	}
+
 	if t.Renewing() {
 		t.Log.WarnContext(ctx, "open connection", "slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
 		return g.renewing(t)
 	}
+
 	g.log.ErrorContext(ctx, "open connection", "ref", t.Ref, "key", t.Key.String(), "cause", err)
 	return Reply{Text: fmt.Sprintf("%s can't reach its records right now. Try again in a few minutes. Reference: %s.",
 		app, t.Ref)}
@@ -248,10 +257,12 @@ func (g *gate) failed(ctx context.Context, t *Turn, h Handler, err error) Reply 
 			failure(err, "handler", h.id(), "why", context.Cause(ctx))...)
 		return r
 	}
+
 	logFailure(ctx, t, h, err)
 	if errors.As(err, new(*panicError)) {
 		g.metrics.panics.Inc()
 	}
+
 	// What a handler did before it failed isn't known here, so nothing is said of that.
 	wait, limited := slackapi.RetryAfter(err)
 	switch code := slackapi.SlackError(err); {

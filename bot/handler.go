@@ -78,22 +78,22 @@ type Handler struct {
 //   - A UserError or a NotAllowedError: who acted is told, and the event is done.
 //   - What Slack refuses for good (channel_not_found …): the event is done, which is logged.
 //   - A *slack.RateLimitedError: it runs again when Slack takes calls again. That doesn't count as a failure.
-//   - Any other error, and a panic: it runs again after growing pauses, 8 times in an hour and a half. Then it is a dead
-//     letter: kept in the inbox for an operator to see and replay.
+//   - Any other error, and a panic: it runs again after growing pauses, 8 times in an hour and a half. Then it is a
+//     dead letter: kept in the inbox for an operator to see and replay.
 //
 // What ends the process (an exit, a panic in a goroutine of the handler's own, no memory) is a dead letter after three
 // times.
 //
-// What the app itself did is no event for it, but for its joining and leaving of channels. What other bots and workflows
-// do is an event like any other (Turn.BotID). A handler of app_mention that answers them must not mention them back, or
-// two bots that do so never end.
+// What the app itself did is no event for it, but for its joining and leaving of channels. What other bots and
+// workflows do is an event like any other (Turn.BotID). A handler of app_mention that answers them must not mention
+// them back, or two bots that do so never end.
 //
 // What Slack says of the app's own life (app_uninstalled, tokens_revoked, team_access_granted and _revoked,
 // grid_migration_started and _finished, channel_id_changed) the Bot handles for every app. A handler of the app's own
 // runs after that. Those of LifecycleEvents run without a connection, and until they succeed.
 //
-// The types are listed at https://docs.slack.dev/reference/events. Messages have a function of their own: OnMessage. New
-// refuses a type that Slack doesn't have, and one without the scope that Slack sends it for.
+// The types are listed at https://docs.slack.dev/reference/events. Messages have a function of their own: OnMessage.
+// New refuses a type that Slack doesn't have, and one without the scope that Slack sends it for.
 func OnEvent[E any](name string, run func(ctx context.Context, t *Turn, e *E) error, scopes ...string) Handler {
 	handle := func(ctx context.Context, t *Turn, payload any) (Reply, error) {
 		e, err := read[E](t, payload.(json.RawMessage))
@@ -105,8 +105,8 @@ func OnEvent[E any](name string, run func(ctx context.Context, t *Turn, e *E) er
 	return Handler{Kind: KindEvent, Name: name, Scopes: scopes, always: lifecycle(name), run: handle}
 }
 
-// OnMessage returns a handler of new messages whose text matches pattern, in the syntax of package regexp. Turn.Match has
-// the captures. run is called as OnEvent's is, with the same promises, and its Reply is posted in the conversation.
+// OnMessage returns a handler of new messages whose text matches pattern, in the syntax of package regexp. Turn.Match
+// has the captures. run is called as OnEvent's is, with the same promises, and its Reply is posted in the conversation.
 //
 // What the app itself wrote is not heard, and neither are edits and deletions. What other bots and workflows write is
 // heard, like what people write: a handler that answers every message returns early where Turn.BotID is set, or two
@@ -156,8 +156,8 @@ func OnCommand(name string, run func(ctx context.Context, t *Turn, c *slack.Slas
 //
 // run is called right away. The acknowledgement is out after 2.5 s even if run has not returned: then it runs on as
 // OnCommand's does. Its Reply goes to the person who pressed, or to everybody (Reply.InChannel, Reply.Replace), in the
-// thread of the message if it is in one. In a modal or the App Home it comes in a window on top, which leaves alone what
-// was typed; later than 3 s after the press as a direct message. Errors are told as OnCommand's are.
+// thread of the message if it is in one. In a modal or the App Home it comes in a window on top, which leaves alone
+// what was typed; later than 3 s after the press as a direct message. Errors are told as OnCommand's are.
 //
 // In a channel shared with another company its people can press, too. They are refused, unless the handler is for
 // Anyone. In an organisation of workspaces (Enterprise Grid) people of its other workspaces can press. Whether they
@@ -172,11 +172,11 @@ func OnAction(id string, run func(ctx context.Context, t *Turn, a *slack.Interac
 
 // OnView returns a handler of the submission of a modal with this callback_id. What was put in is in v.View.State.
 //
-// run is called right away. The zero Reply closes the modal; Reply.Errors keeps it open; Reply.View takes its place, and
-// so does a Text, as a page with that text. An error is shown in it, too. A handler that has not returned after 2.5 s
-// runs on as OnCommand's does, and the modal says meanwhile that it takes longer. Its answer is then shown in the modal:
-// Errors in the form with what the person put in (but for files, which Slack does not take back), the zero Reply as
-// "Done", because no app can close a modal. If the person closed it, a Text or Errors come as a direct message.
+// run is called right away. The zero Reply closes the modal; Reply.Errors keeps it open; Reply.View takes its place,
+// and so does a Text, as a page with that text. An error is shown in it, too. A handler that has not returned after 2.5
+// s runs on as OnCommand's does, and the modal says meanwhile that it takes longer. Its answer is then shown in the
+// modal: Errors in the form with what the person put in (but for files, which Slack does not take back), the zero Reply
+// as "Done", because no app can close a modal. If the person closed it, a Text or Errors come as a direct message.
 //
 // Who may submit it is as with OnAction. https://docs.slack.dev/surfaces/modals#handling_submissions
 func OnView(callbackID string, run func(ctx context.Context, t *Turn, v *slack.InteractionCallback) (Reply, error),
@@ -296,11 +296,13 @@ func (h Handler) check() error {
 	if err := h.checkName(); err != nil {
 		return err
 	}
+
 	for _, s := range slices.Concat(h.Scopes, h.Extras, h.UserScopes) {
 		if strings.TrimSpace(s) != s || s == "" {
 			return fmt.Errorf("%s %q: scope %q", h.Kind, h.Name, s)
 		}
 	}
+
 	for _, s := range h.Extras {
 		if slices.Contains(h.Scopes, s) {
 			return fmt.Errorf("%s %q: it needs %s already, so Uses does nothing for it", h.Kind, h.Name, s)

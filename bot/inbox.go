@@ -45,8 +45,8 @@ var (
 // https://docs.slack.dev/apis/events-api
 const DedupeFor = 26 * time.Hour
 
-// DefaultLease is how long the events of a process that died lie before another one takes them, unless Config.Lease says
-// otherwise.
+// DefaultLease is how long the events of a process that died lie before another one takes them, unless Config.Lease
+// says otherwise.
 const DefaultLease = 30 * time.Second
 
 // Inbox keeps accepted events until they are worked. It may be used from any number of goroutines and, where it is kept
@@ -150,10 +150,12 @@ func (m *MemoryInbox) Add(_ context.Context, e *Event, take bool) (bool, error) 
 		delete(m.ids, m.order[0])
 		m.order = m.order[1:]
 	}
+
 	id := e.Key.AppID + " " + e.ID
 	if _, known := m.ids[id]; known {
 		return false, nil
 	}
+
 	if len(m.queue) >= memoryQueue {
 		return false, ErrInboxFull
 	}
@@ -164,6 +166,7 @@ func (m *MemoryInbox) Add(_ context.Context, e *Event, take bool) (bool, error) 
 	if take = take && e.OrderingKey == ""; take {
 		e.Attempt = 1
 	}
+
 	m.queue = append(m.queue, &memoryEvent{Event: *e, held: take})
 	if !take {
 		m.wake()
@@ -227,6 +230,7 @@ func (m *MemoryInbox) change(e Event, fn func(i int)) error {
 	if !found || !m.queue[i].held || m.queue[i].Attempt != e.Attempt {
 		return ErrLost
 	}
+
 	lane := e.OrderingKey
 	fn(i)
 	if lane != "" {

@@ -34,7 +34,8 @@ func (i Installation) KeptFor() string { return i.in.KeptFor() }
 // Scopes returns the catalogue of the app's permissions.
 func (i Installation) Scopes() []connection.Scope { return i.in.Scopes() }
 
-// Describe returns the catalogue's words for permissions, in the order of names. One that is not in it goes by its name.
+// Describe returns the catalogue's words for permissions, in the order of names. One that is not in it goes by its
+// name.
 func (i Installation) Describe(names []string) []connection.Scope {
 	return i.in.Connections().Describe(names)
 }
@@ -44,10 +45,10 @@ func (i Installation) StartPage() string {
 	return i.in.Links().Grant(connection.Connection{}, links.GrantRequest{})
 }
 
-// Grant returns the address of a page that reconnects this installation or allows it more: one click, then Slack asks for
-// consent. Each call makes a new link. It is for one person, who has to be somebody that may act: it works once, and for
-// an hour, or for 7 days when w.Stays. It leads to no other workspace than this. Where nothing is installed it is
-// StartPage. It asks nobody.
+// Grant returns the address of a page that reconnects this installation or allows it more: one click, then Slack asks
+// for consent. Each call makes a new link. It is for one person, who has to be somebody that may act: it works once,
+// and for an hour, or for 7 days when w.Stays. It leads to no other workspace than this. Where nothing is installed it
+// is StartPage. It asks nobody.
 func (i Installation) Grant(w links.GrantRequest) string { return i.in.Links().Grant(i.c, w) }
 
 // GrantPage is Grant, or "" where the app was given its one token by hand, and nobody can be asked for consent.

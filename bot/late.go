@@ -88,10 +88,12 @@ func (s *answers) immediate(ctx context.Context, h Handler, a act) result {
 		s.log.DebugContext(run, "handler ended", "ref", ref, "handler", h.id(), "team", a.team, "result", r.ran,
 			"took", time.Since(began).Round(time.Microsecond))
 		done <- r
+
 		if t := r.turn; t != nil && t.openErr == nil {
 			s.traffic.saw(t.Connection.Key, s.now())
 		}
 	})
+
 	select {
 	case r := <-done:
 		return r
@@ -112,11 +114,13 @@ func (s *answers) attend(ctx, run context.Context, h Handler, a act, r *result) 
 		before, cancel = context.WithDeadline(run, deadline)
 	}
 	defer cancel()
+
 	v := a.visit(h, r.ref, askBudget, s.gate.timed)
 	v.fill = func(t *Turn) {
 		a.fill(t)
 		t.AckBy, r.turn = deadline, t
 	}
+
 	o := s.gate.pass(before, run, v)
 	r.reply, r.ran = o.reply, o.ran
 	if o.ran != ranDone {
@@ -173,6 +177,7 @@ func (s *answers) await(r result) result {
 		return done
 	case <-r.run.Done():
 	}
+
 	select {
 	case done := <-r.late:
 		return done
@@ -188,6 +193,7 @@ func (s *answers) send(r result, to reach, replace, late bool) {
 	if !says {
 		return
 	}
+
 	ctx, cancel := context.WithTimeout(context.Background(), afterBudget)
 	defer cancel()
 	err := guard(func() error { return s.deliver(ctx, r, to, replace) })
@@ -199,6 +205,7 @@ func (s *answers) send(r result, to reach, replace, late bool) {
 		s.log.Warn("answer not delivered", "handler", to.handler, "ref", r.ref, "late", late,
 			"slack_error", slackapi.SlackError(err), "cause", reason(err))
 	}
+
 	switch {
 	case late && err != nil:
 		s.metrics.late.WithLabelValues("lost").Inc()

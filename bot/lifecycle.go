@@ -86,6 +86,7 @@ func tokensRevoked(ctx context.Context, t *Turn, e *revoked) error {
 		said := connection.Removal{Reason: connection.ReasonTokenRevoked, At: t.At}
 		bots = t.Install.in.Lifecycle().HandleRemoval(ctx, t.Key, said)
 	}
+
 	if len(e.Tokens.People) > 0 {
 		people = t.Install.in.Lifecycle().HandleUsersRevoked(ctx, t.Key, e.Tokens.People, t.At)
 	}
@@ -112,6 +113,7 @@ func (b *Bot) seeTo(ctx context.Context, e *Event, v *visit) (done bool, err err
 	if !ours {
 		return false, nil
 	}
+
 	_, shared := b.routes.byName[h.id()]
 	h.first = shared
 	if len(e.Said) == 0 || e.Said[0] != seenTo {
@@ -126,6 +128,7 @@ func (b *Bot) seeTo(ctx context.Context, e *Event, v *visit) (done bool, err err
 		}
 		o.turn.said.keep(ctx, o.turn, 0, seenTo)
 	}
+
 	fill := v.fill
 	v.fill = func(t *Turn) {
 		fill(t)
@@ -146,6 +149,7 @@ func (b *Bot) eventsHeld(ctx context.Context, e envelope) {
 	if key.TeamID == "" {
 		return
 	}
+
 	minute, _ := e.HeldMinute.(float64)
 	b.tasks.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), eventOpenBudget)

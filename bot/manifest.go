@@ -33,8 +33,8 @@ type Profile struct {
 	UserScopes []connection.Scope
 }
 
-// Manifest is Slack's app manifest, as JSON: slack-go's, with the switches of the App Home in it also when they are off.
-// https://docs.slack.dev/reference/app-manifest
+// Manifest is Slack's app manifest, as JSON: slack-go's, with the switches of the App Home in it also when they are
+// off. https://docs.slack.dev/reference/app-manifest
 type Manifest struct {
 	slack.Manifest
 	Features Features `json:"features"`
@@ -46,18 +46,18 @@ type Features struct {
 	AppHome AppHome `json:"app_home"`
 }
 
-// AppHome says what the app's own place in Slack has. slack-go leaves out what is false, and Slack doesn't promise to take
-// what is left out for false: people could not write to an app whose Messages tab is read-only.
+// AppHome says what the app's own place in Slack has. slack-go leaves out what is false, and Slack doesn't promise to
+// take what is left out for false: people could not write to an app whose Messages tab is read-only.
 type AppHome struct {
 	HomeTab          bool `json:"home_tab_enabled"`
 	MessagesTab      bool `json:"messages_tab_enabled"`
 	MessagesReadOnly bool `json:"messages_tab_read_only_enabled"`
 }
 
-// NewManifest describes an app with these handlers that is served at publicURL (https://host): with its events, commands
-// and interactions at /slack/events, and /slack/oauth_redirect for installs. It subscribes to what a Bot handles by
-// itself, too. It fails when Slack would refuse the result, with every reason at once. An http address of this machine
-// is let through: Slack sends to no such address, but Socket Mode and a small Slack need nothing else.
+// NewManifest describes an app with these handlers that is served at publicURL (https://host): with its events,
+// commands and interactions at /slack/events, and /slack/oauth_redirect for installs. It subscribes to what a Bot
+// handles by itself, too. It fails when Slack would refuse the result, with every reason at once. An http address of
+// this machine is let through: Slack sends to no such address, but Socket Mode and a small Slack need nothing else.
 func NewManifest(p Profile, handlers []Handler, publicURL string) (Manifest, error) {
 	publicURL = strings.TrimRight(publicURL, "/")
 	requests := publicURL + "/slack/events"
@@ -99,6 +99,7 @@ func NewManifest(p Profile, handlers []Handler, publicURL string) (Manifest, err
 			m.Settings.Interactivity.IsEnabled = true
 		}
 	}
+
 	slices.SortFunc(m.Features.SlashCommands, func(a, b slack.ManifestSlashCommand) int {
 		return cmp.Compare(a.Command, b.Command)
 	})
@@ -183,6 +184,7 @@ func (m Manifest) check() error {
 	if m.Display.LongDescription != "" {
 		p.length("long_description", m.Display.LongDescription, 175, 4000)
 	}
+
 	if m.Display.BackgroundColor != "" && !color.MatchString(m.Display.BackgroundColor) {
 		p.bad("background_color %q is not of the form #rrggbb", m.Display.BackgroundColor)
 	}
@@ -190,6 +192,7 @@ func (m Manifest) check() error {
 	if n := len(m.Features.SlashCommands); n > 50 {
 		p.bad("%d slash commands, Slack allows 50", n)
 	}
+
 	for _, c := range m.Features.SlashCommands {
 		if !commandName.MatchString(c.Command) {
 			p.bad("command %q is not a slash and 1 to 31 letters", c.Command)
@@ -198,10 +201,12 @@ func (m Manifest) check() error {
 		p.length(c.Command+" usage_hint", c.UsageHint, 0, 1000)
 		p.address(c.Command+" url", c.Url, 3000)
 	}
+
 	m.checkScopes(&p)
 	for _, u := range m.OAuthConfig.RedirectUrls {
 		p.address("redirect URL", u, 3000)
 	}
+
 	p.address("event request_url", m.Settings.EventSubscriptions.RequestUrl, 3500)
 	m.checkEvents(&p)
 	return errors.Join(p...)
@@ -214,6 +219,7 @@ func (m Manifest) checkScopes(p *problems) {
 	if n := len(m.OAuthConfig.Scopes.User); n > 255 {
 		p.bad("%d user scopes, Slack allows 255", n)
 	}
+
 	for _, s := range slices.Concat(m.OAuthConfig.Scopes.Bot, m.OAuthConfig.Scopes.User) {
 		if !scopeName.MatchString(s) {
 			p.bad("scope %q is not a scope's name", s)

@@ -51,7 +51,9 @@ const (
 var labels = struct {
 	deliveries, deliveryResults, refused, dropped, handlers, ran, outcomes, late, lost, again []string
 }{
-	deliveries:      []string{transport.KindEvents, transport.KindCommands, transport.KindInteractive, transport.KindUnreadable},
+	deliveries: []string{
+		transport.KindEvents, transport.KindCommands, transport.KindInteractive, transport.KindUnreadable,
+	},
 	deliveryResults: []string{"accepted", "duplicate", "refused", "unreadable"},
 	refused:         append(slices.Clone(transport.Causes), refusedApp),
 	dropped:         []string{droppedUnhandled, droppedOwn, droppedUnknownKind},
@@ -121,7 +123,8 @@ func newMetrics(b *Bot, r prometheus.Registerer) *metrics {
 		limited: counter("app_rate_limited_total", "Slack's words that it held back events of a workspace for a minute: "+
 			"more than 30,000 in an hour. The log names the workspace."),
 		unread: counters("unread_payloads_total", "Payloads with a block, an element or a field that this release "+
-			"can't read: their handlers got the rest.", []string{"kind"}, []string{transport.KindEvents, transport.KindInteractive}),
+			"can't read: their handlers got the rest.",
+			[]string{"kind"}, []string{transport.KindEvents, transport.KindInteractive}),
 		late: counters("late_answers_total", "Handlers of commands, buttons and forms that were late for the "+
 			"acknowledgement, by what became of them: interrupted by a stop, and answers delivered or lost.",
 			[]string{"result"}, labels.late),
@@ -129,12 +132,14 @@ func newMetrics(b *Bot, r prometheus.Registerer) *metrics {
 			[]string{"cause"}, labels.lost),
 		unopened: counter("socket_failures_total", "Connections of Socket Mode that could not be opened."),
 	}
+
 	for _, kind := range labels.deliveries {
 		m.acks.WithLabelValues(kind)
 	}
 	for _, kind := range labels.handlers {
 		m.took.WithLabelValues(kind)
 	}
+
 	if r == nil {
 		return m
 	}
@@ -253,11 +258,13 @@ func (g inboxGauges) Collect(to chan<- prometheus.Metric) {
 	if err != nil {
 		return
 	}
+
 	for state, n := range map[string]int{
 		"ready": count.Ready, "held": count.Held, "waiting": count.Waiting, "dead": count.Dead,
 	} {
 		to <- prometheus.MustNewConstMetric(inboxSize, prometheus.GaugeValue, float64(n), state)
 	}
+
 	age := 0.0
 	if !count.Oldest.IsZero() {
 		age = max(0, g.now().Sub(count.Oldest).Seconds())

@@ -49,15 +49,16 @@ func (t *Turn) Need(scopes ...string) error {
 	return nil
 }
 
-// NotAllowed is the answer to somebody who asked for what these permissions are missing for: what the app can't do, and a
-// button that asks for exactly them. It also has somebody told who can allow them, at most once a day. Its link is for
-// who asked, so that Say shows it to that person alone. People of another company are not told what is missing. It does
-// not block. Most handlers need only return Need's error.
+// NotAllowed is the answer to somebody who asked for what these permissions are missing for: what the app can't do, and
+// a button that asks for exactly them. It also has somebody told who can allow them, at most once a day. Its link is
+// for who asked, so that Say shows it to that person alone. People of another company are not told what is missing. It
+// does not block. Most handlers need only return Need's error.
 func (t *Turn) NotAllowed(missing ...string) Reply {
 	t.Log.Info("not allowed", "missing_scopes", missing)
 	if t.Outsider() {
 		return t.notForOutsiders()
 	}
+
 	scopes := t.Install.Describe(missing)
 	t.Install.in.Notices().NotifyMissing(t.Install.c, scopes, t.UserID)
 	t.Install.in.Connections().RecheckScopes(t.Install.c)
@@ -67,15 +68,18 @@ func (t *Turn) NotAllowed(missing ...string) Reply {
 	if !slices.ContainsFunc(t.Missing(connection.ScopeNames(t.Install.Scopes())...), more) {
 		text += " Everything else works."
 	}
+
 	url := t.Install.GrantPage(links.GrantRequest{Scopes: missing, Back: t.ChannelID})
 	if url == "" {
 		text += " The people who run the app set its access by hand. They can allow it."
 		return Reply{Text: escape(text), private: true}
 	}
+
 	next := "If Slack doesn't let you allow it, ask " + t.Connection.Admin() + "."
 	if by := t.Connection.InstalledBy; by != "" && by != t.UserID {
 		next = "If Slack doesn't let you allow it, ask <@" + by + ">, who installed it, or " + t.Connection.Admin() + "."
 	}
+
 	text = escape(text)
 	button := slack.NewButtonBlockElement("allow", "",
 		slack.NewTextBlockObject(slack.PlainTextType, "Allow it", false, false))
@@ -97,6 +101,7 @@ func (h Handler) missing(t *Turn) []string {
 	if h.Kind != KindMessage || t.channelType == "" {
 		return missing
 	}
+
 	// Of the permissions to listen, the one for this kind of conversation is enough.
 	return slices.DeleteFunc(missing, func(name string) bool {
 		return slices.ContainsFunc(messageScopes, func(m messageScope) bool {
@@ -112,10 +117,12 @@ func (h Handler) refused(t *Turn, err error) []string {
 	if errors.As(err, &known) {
 		return known.Scopes
 	}
+
 	var said slack.SlackErrorResponse
 	if !errors.As(err, &said) || said.Err != connection.ReasonMissingScope {
 		return nil
 	}
+
 	// Any one of the needed would do. Those that the handler declared come first, then what else the app uses.
 	has, used := connection.SplitScopes(said.Provided), connection.ScopeNames(t.Install.Scopes())
 	var declared, others []string
@@ -130,6 +137,7 @@ func (h Handler) refused(t *Turn, err error) []string {
 			others = append(others, name)
 		}
 	}
+
 	if len(declared) > 0 {
 		return declared
 	}
@@ -158,10 +166,12 @@ func (g *gate) whisperNotAllowed(ctx context.Context, t *Turn, missing []string)
 			"missing_scopes", missing)
 		return
 	}
+
 	r := t.NotAllowed(missing...)
 	if t.Slack == nil || t.UserID == "" || len(t.Missing("chat:write")) > 0 {
 		return
 	}
+
 	if !g.install.Notices().ShouldTellMissing(ctx, t.Connection, t.UserID, t.Install.Describe(missing)) {
 		return
 	}

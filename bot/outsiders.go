@@ -40,11 +40,13 @@ func (i *insiders) admit(ctx context.Context, h Handler, t *Turn, pressed *inter
 	if pressed == nil || c.ID == "" { // without a connection there is nothing to do or to learn
 		return nil
 	}
+
 	if pressed.foreignBot(c) {
 		t.Log.InfoContext(ctx, "refused: pressed in what another installation wrote", "handler", h.id())
 		return &Reply{Text: escape("This is from another installation of " + i.install.App().Name +
 			" and can't be used from here.")}
 	}
+
 	in, err := i.insider(ctx, t)
 	switch {
 	case h.anyone:
@@ -91,9 +93,9 @@ func forPeopleAt(c connection.Connection, i *interaction) string {
 }
 
 // Outsider reports whether who acts is of another company than the connection's, or can't be told to be of this one
-// without asking Slack: in a shared channel they see the app's messages and can press its buttons, and what they are over
-// there counts for nothing here. It asks nobody. On Grid a person of another workspace of the organisation is none.
-// Whether they belong to the connection's workspace, users.info says. https://docs.slack.dev/apis/slack-connect
+// without asking Slack: in a shared channel they see the app's messages and can press its buttons, and what they are
+// over there counts for nothing here. It asks nobody. On Grid a person of another workspace of the organisation is
+// none. Whether they belong to the connection's workspace, users.info says. https://docs.slack.dev/apis/slack-connect
 func (t *Turn) Outsider() bool { return t.outsider || sideOf(t.Connection, t.UserTeam) == theirs }
 
 // side is where a payload places a person.
@@ -149,6 +151,7 @@ func (i *insiders) insider(ctx context.Context, t *Turn) (bool, error) {
 	case at == theirs, t.Slack == nil, t.UserID == "":
 		return false, nil
 	}
+
 	// A person of another workspace of the organisation, or one whose workspace is not named.
 	key := c.ID + "/" + t.UserTeam + "/" + t.UserID
 	i.mu.Lock()
@@ -157,10 +160,12 @@ func (i *insiders) insider(ctx context.Context, t *Turn) (bool, error) {
 	if known && i.now().Sub(at) < insiderKept {
 		return true, nil
 	}
+
 	in, err := i.askInsider(ctx, t)
 	if !in {
 		return false, err
 	}
+
 	i.mu.Lock()
 	if len(i.known) > 10_000 {
 		clear(i.known) // costs one more call for each person
@@ -183,6 +188,7 @@ func (i *insiders) askInsider(ctx context.Context, t *Turn) (bool, error) {
 		}
 		failed = err
 	}
+
 	// Not t.Slack, which names the workspace of the payload: it may be the other company's.
 	u, err := i.install.Client(c).GetUserInfoContext(ctx, t.UserID)
 	switch slackapi.SlackError(err) {
@@ -193,6 +199,7 @@ func (i *insiders) askInsider(ctx context.Context, t *Turn) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+
 	if u.IsStranger || u.Deleted {
 		return false, nil
 	}

@@ -22,6 +22,7 @@ func leavesOver(pattern, earlier string) bool {
 	if err != nil {
 		return true
 	}
+
 	progs := []*syntax.Prog{later}
 	if earlier != "" {
 		before, err := program(earlier)
@@ -35,6 +36,7 @@ func leavesOver(pattern, earlier string) bool {
 	if s.alphabet = s.letters(); s.alphabet == nil {
 		return true
 	}
+
 	s.add(position{threads: make([][]uint32, len(progs)), before: endOfText})
 	for len(s.todo) > 0 && s.budget > 0 {
 		next := s.todo[0]
@@ -81,6 +83,7 @@ func (s *search) add(p position) {
 			key = binary.AppendUvarint(key, uint64(pc))
 		}
 	}
+
 	if p.matched {
 		key = append(key, 1)
 	}
@@ -192,6 +195,7 @@ func (s *search) letters() []rune {
 	for _, prog := range s.progs {
 		size += len(prog.Inst)
 	}
+
 	if len(edges)*size > 20*patternBudget {
 		return nil
 	}

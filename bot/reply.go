@@ -51,12 +51,14 @@ func (h Handler) idle(r Reply, second bool) (fields []string) {
 			fields = append(fields, name)
 		}
 	}
+
 	if h.Kind == KindView {
 		add("InChannel", r.InChannel)
 		add("Replace", r.Replace)
 		add("View beside Errors", r.View != nil && len(r.Errors) > 0)
 		return fields
 	}
+
 	add("View", r.View != nil)
 	add("Errors", len(r.Errors) > 0)
 	first := !second && !h.slow && h.Kind != KindAction // there is nothing yet that it could take the place of
@@ -74,6 +76,7 @@ func (g *gate) sound(h Handler, t *Turn, r Reply, second bool) Reply {
 		r.Text = cmp.Or(faults(r.Errors), "Something went wrong on our side. Check what was done before you try again. "+
 			"Reference: "+t.Ref+".")
 	}
+
 	if next := r.Then; next != nil {
 		r.Then = func(ctx context.Context) (Reply, error) {
 			later, err := next(ctx)
@@ -154,8 +157,8 @@ func answerOfView(r Reply) transport.Answer {
 	return transport.Answer{}
 }
 
-// answerWith is an acknowledgement that carries v as JSON. It panics when that can't be written, as what a handler made:
-// accept has a sentence for it.
+// answerWith is an acknowledgement that carries v as JSON. It panics when that can't be written, as what a handler
+// made: accept has a sentence for it.
 func answerWith(v any) transport.Answer {
 	body, err := encode(v)
 	if err != nil {
@@ -189,6 +192,7 @@ func (t *Turn) OpenView(ctx context.Context, view slack.ModalViewRequest) (*slac
 	case t.Slack == nil:
 		return nil, fmt.Errorf("open view: %w", connection.ErrNotConnected)
 	}
+
 	opened, err := t.Slack.OpenViewContext(ctx, t.Trigger, view)
 	if err != nil {
 		return nil, fmt.Errorf("open view: %w", err)
@@ -210,6 +214,7 @@ func (g *gate) say(ctx context.Context, t *Turn, r Reply) error {
 	if r.Then == nil {
 		return nil
 	}
+
 	later, err := then(ctx, r)
 	if _, refused := userWord(err); refused {
 		return err
@@ -220,9 +225,11 @@ func (g *gate) say(ctx context.Context, t *Turn, r Reply) error {
 		t.Log.WarnContext(ctx, "second part of a reply", failure(err)...)
 		return nil
 	}
+
 	if later.empty() {
 		return nil
 	}
+
 	err = guard(func() error {
 		if r.private || later.private { // else everybody reads it
 			return t.privately(ctx, later)

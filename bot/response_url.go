@@ -41,19 +41,23 @@ func (r *responses) post(ctx context.Context, address connection.Secret, m messa
 	if err != nil {
 		return fmt.Errorf("respond: response_url: %w", err)
 	}
+
 	body, err := encode(m)
 	if err != nil {
 		return fmt.Errorf("respond: %w", err)
 	}
+
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(body))
 	if err != nil {
 		return errors.New("respond: response_url is not usable")
 	}
+
 	req.Header.Set("Content-Type", "application/json; charset=utf-8")
 	resp, err := r.client.Do(req)
 	if err != nil {
 		return fmt.Errorf("respond: %w", slackapi.Cause(err))
 	}
+
 	defer func() { _ = resp.Body.Close() }()
 	answer, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
 	if resp.StatusCode != http.StatusOK {
@@ -62,12 +66,14 @@ func (r *responses) post(ctx context.Context, address connection.Secret, m messa
 	return nil
 }
 
-// address is where a response_url leads, on one of Slack's hosts for them; posting anywhere else would hand out what we say.
+// address is where a response_url leads, on one of Slack's hosts for them; posting anywhere else would hand out what we
+// say.
 func (r *responses) address(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" {
 		return nil, errors.New("not an address")
 	}
+
 	if u.Scheme == "https" && (u.Host == "hooks.slack.com" || u.Host == "hooks.slack-gov.com") {
 		return u, nil
 	}

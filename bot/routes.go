@@ -68,6 +68,7 @@ func (r routes) hears(kind string, in inner) bool {
 func (r routes) route(kind string, in inner, botUser string) (h Handler, match []string, ok bool) {
 	mention, mentionable := r.find(KindEvent, "app_mention")
 	direct := in.ChannelType == "im" || in.ChannelType == "" && strings.HasPrefix(text(in.Channel), "D")
+
 	switch kind {
 	case "message":
 		if !in.written() {
@@ -76,6 +77,7 @@ func (r routes) route(kind string, in inner, botUser string) (h Handler, match [
 		if !direct && mentionable && mentions(in.Text, botUser) {
 			return Handler{}, nil, false
 		}
+
 		where := in.ChannelType
 		if direct {
 			where = "im"
@@ -89,6 +91,7 @@ func (r routes) route(kind string, in inner, botUser string) (h Handler, match [
 			}
 		}
 		return Handler{}, nil, false
+
 	case "app_mention":
 		if direct && slices.ContainsFunc(r.messages, func(h Handler) bool { return h.listens("im") }) {
 			return Handler{}, nil, false

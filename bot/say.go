@@ -51,6 +51,7 @@ func (s *said) turn() (i int, was string) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+
 	i = s.next
 	s.next++
 	if i < len(s.event.Said) {
@@ -77,12 +78,14 @@ func (s *said) keep(ctx context.Context, t *Turn, i int, what string) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+
 	for len(s.event.Said) <= i {
 		s.event.Said = append(s.event.Said, "")
 	}
 	s.event.Said[i] = what
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askBudget)
 	defer cancel()
+
 	if err := s.inbox.RecordSaid(ctx, *s.event); err != nil {
 		t.Log.WarnContext(ctx, "remember what was said: it may be said again", "cause", err)
 	}
@@ -90,8 +93,8 @@ func (s *said) keep(ctx context.Context, t *Turn, i int, what string) {
 
 // Say posts r in the conversation that t came from, for everybody there, and returns the message's ts. In a thread it
 // stays in the thread. What only the person who acted is to read (NotAllowed) it shows to nobody else, and returns "".
-// It takes chat:write. It blocks for a call to Slack, and before that for Slack's limits. Without a connection the error
-// is connection.ErrNotConnected.
+// It takes chat:write. It blocks for a call to Slack, and before that for Slack's limits. Without a connection the
+// error is connection.ErrNotConnected.
 //
 // When a handler runs again (Turn.Attempt), its first Say returns the message that its first Say posted before, its
 // second the second, and so on: a handler that speaks in another order, or says something else this time, must look at
@@ -110,10 +113,12 @@ func (t *Turn) Say(ctx context.Context, r Reply) (ts string, err error) {
 	if r.private {
 		return "", t.privately(ctx, r)
 	}
+
 	i, ts := t.said.turn()
 	if ts != "" {
 		return ts, nil
 	}
+
 	options := []slack.MsgOption{slack.MsgOptionText(r.Text, false), slack.MsgOptionDisableLinkUnfurl()}
 	if len(r.Blocks) > 0 {
 		options = append(options, slack.MsgOptionBlocks(r.Blocks...))
@@ -121,6 +126,7 @@ func (t *Turn) Say(ctx context.Context, r Reply) (ts string, err error) {
 	if t.ThreadTS != "" {
 		options = append(options, slack.MsgOptionTS(t.ThreadTS))
 	}
+
 	if t.said != nil {
 		key := t.EventID + "/" + strconv.Itoa(i)
 		if t.Attempt > 1 {
@@ -132,6 +138,7 @@ func (t *Turn) Say(ctx context.Context, r Reply) (ts string, err error) {
 		meta := slack.SlackMetadata{EventType: metadataType, EventPayload: map[string]any{"key": key}}
 		options = append(options, slack.MsgOptionMetadata(meta))
 	}
+
 	if _, ts, err = t.Slack.PostMessageContext(ctx, t.ChannelID, options...); err == nil {
 		t.said.keep(ctx, t, i, ts)
 	}
@@ -162,6 +169,7 @@ func (t *Turn) privately(ctx context.Context, r Reply) error {
 	if t.ThreadTS != "" {
 		here = append(slices.Clone(options), slack.MsgOptionTS(t.ThreadTS))
 	}
+
 	var err error
 	switch {
 	case strings.HasPrefix(t.ChannelID, "D"):
@@ -169,6 +177,7 @@ func (t *Turn) privately(ctx context.Context, r Reply) error {
 	case t.ChannelID != "":
 		_, err = t.Slack.PostEphemeralContext(ctx, t.ChannelID, t.UserID, here...)
 	}
+
 	if t.ChannelID == "" || err != nil && slackapi.SlackError(err) != "" {
 		_, _, err = t.Slack.PostMessageContext(ctx, t.UserID, options...)
 	}
@@ -205,10 +214,13 @@ func (t *Turn) find(ctx context.Context, key string) (ts string) {
 	if !known || !anyOf(need, t.Connection.Scopes) {
 		return ""
 	}
+
 	ctx, cancel := context.WithTimeout(ctx, findBudget)
 	defer cancel()
+
 	// The message came after the event: a minute more is for clocks that differ.
 	oldest := strconv.FormatInt(t.said.event.Received.Add(-time.Minute).Unix(), 10)
+
 	var messages []slack.Message
 	var err error
 	if t.ThreadTS != "" {
@@ -227,6 +239,7 @@ func (t *Turn) find(ctx context.Context, key string) (ts string) {
 			"slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
 		return ""
 	}
+
 	for _, m := range messages {
 		if m.Metadata.EventType == metadataType && m.Metadata.EventPayload["key"] == key {
 			return m.Timestamp
@@ -251,10 +264,12 @@ func (t *Turn) Respond(ctx context.Context, r Reply) error {
 	if was != "" {
 		return nil
 	}
+
 	err := errSilent
 	if t.address != "" && t.hooks != nil && t.said.mayRespond() {
 		err = t.hooks(ctx, t.address, r.message(r.Replace && !r.private, t.ThreadTS))
 	}
+
 	if errors.Is(err, errSilent) || over(err) {
 		err = t.whisper(ctx, r)
 	}
@@ -272,6 +287,7 @@ func (s *said) mayRespond() bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+
 	uses := 0
 	for _, was := range s.event.Said {
 		if was == responded {
@@ -295,6 +311,7 @@ func (t *Turn) whisper(ctx context.Context, r Reply) error {
 	case t.ChannelID == "":
 		return t.direct(ctx, r)
 	}
+
 	options := []slack.MsgOption{slack.MsgOptionText(r.Text, false)}
 	if len(r.Blocks) > 0 {
 		options = append(options, slack.MsgOptionBlocks(r.Blocks...))

@@ -167,8 +167,8 @@ var builtIn = map[string]scopeWords{
 		"To create templates of workflows."},
 }
 
-// ofPeople are the words for what a person lets an app do for them, where that is something else than what a bot does, or
-// something that no bot can. For all else of theirs builtIn has the words.
+// ofPeople are the words for what a person lets an app do for them, where that is something else than what a bot does,
+// or something that no bot can. For all else of theirs builtIn has the words.
 var ofPeople = map[string]struct{ label, feature string }{
 	"admin":                              {"Manage the workspace as you", "manage the workspace for you"},
 	"admin.analytics:read":               {"See your organisation's analytics", "read your organisation's analytics"},
@@ -244,9 +244,9 @@ var ofPeople = map[string]struct{ label, feature string }{
 
 const whyForYou = "To do this for you, only where you could do it yourself."
 
-// Catalogue completes an app's own words about permissions of the bot. What its handlers declare and own doesn't name gets
-// built-in words, in English, and people can untick it if every handler runs without it. own stays in front, in its
-// order. A permission that is unknown here stays away, for CheckCatalogue to name.
+// Catalogue completes an app's own words about permissions of the bot. What its handlers declare and own doesn't name
+// gets built-in words, in English, and people can untick it if every handler runs without it. own stays in front, in
+// its order. A permission that is unknown here stays away, for CheckCatalogue to name.
 func Catalogue(own []connection.Scope, handlers []Handler) []connection.Scope {
 	return complete(own, Scopes(handlers), func(name string) connection.Scope {
 		words := builtIn[name]
@@ -280,6 +280,7 @@ func complete(own []connection.Scope, declared []string, describe func(name stri
 			all = append(all, s)
 		}
 	}
+
 	slices.SortStableFunc(all[len(own):], func(a, b connection.Scope) int {
 		rank := map[bool]int{true: 1}
 		return cmp.Compare(rank[a.Optional], rank[b.Optional])

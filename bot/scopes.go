@@ -12,8 +12,8 @@ import (
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
-// Scopes returns the names of the bot's permissions that handlers declare together (their Scopes and Extras, and commands
-// where there is one), sorted.
+// Scopes returns the names of the bot's permissions that handlers declare together (their Scopes and Extras, and
+// commands where there is one), sorted.
 func Scopes(handlers []Handler) []string {
 	var names []string
 	for _, h := range handlers {
@@ -48,6 +48,7 @@ func CheckCatalogue(scopes, ofPeople []connection.Scope, handlers []Handler) err
 	bad := func(format string, args ...any) {
 		problems = append(problems, fmt.Errorf("catalogue: "+format, args...))
 	}
+
 	check := func(whose string, catalogue []connection.Scope, declared []string, by func(Handler) []string) {
 		known := map[string]bool{}
 		for _, s := range catalogue {
@@ -55,6 +56,7 @@ func CheckCatalogue(scopes, ofPeople []connection.Scope, handlers []Handler) err
 				bad("%s %s is listed twice", whose, s.Name)
 			}
 			known[s.Name] = true
+
 			for what, words := range map[string]string{"label": s.Label, "reason": s.Why, "feature": s.Feature} {
 				if strings.TrimSpace(words) == "" {
 					bad("%s %s has no %s", whose, s.Name, what)
@@ -64,6 +66,7 @@ func CheckCatalogue(scopes, ofPeople []connection.Scope, handlers []Handler) err
 				bad("%s %s is used by no handler: take it out, or declare it where it is used", whose, s.Name)
 			}
 		}
+
 		for _, name := range declared {
 			if known[name] {
 				continue
@@ -75,6 +78,7 @@ func CheckCatalogue(scopes, ofPeople []connection.Scope, handlers []Handler) err
 			}
 		}
 	}
+
 	check("the permission", scopes, Scopes(handlers), func(h Handler) []string { return Scopes([]Handler{h}) })
 	check("people's permission", ofPeople, UserScopes(handlers), func(h Handler) []string { return h.UserScopes })
 	slices.SortFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })

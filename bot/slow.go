@@ -42,16 +42,19 @@ func (b *Bot) postpone(ctx context.Context, h Handler, a act) (r Reply, closing 
 		}
 		w.ViewID = opened.id
 	}
+
 	body, err := json.Marshal(w)
 	if err != nil { // cannot be: all of it was decoded from what Slack sent
 		b.log.ErrorContext(ctx, "write slow work", "cause", err)
 	}
+
 	at := &Turn{}
 	a.fill(at)
 	e := Event{
 		ID:   "work-" + strings.ToLower(install.NewRef()+install.NewRef()),
 		Kind: a.kind, Type: h.id(), Key: a.key, Received: b.now(), Body: body,
 	}
+
 	if h.inOrder {
 		e.OrderingKey = orderingKey(a.key, at.TeamID, at.ChannelID)
 	}
@@ -64,6 +67,7 @@ func (b *Bot) postpone(ctx context.Context, h Handler, a act) (r Reply, closing 
 		text = " can't reach its records right now, and it is not certain whether this was begun. " +
 			"Look for it before you try again."
 	}
+
 	r = Reply{Text: b.install.App().Name + text + " Reference: " + ref + "."}
 	if opened.id != "" {
 		closing = func() { b.tasks.Go(func() { opened.close(r) }) }
@@ -86,8 +90,10 @@ func (b *Bot) openFirst(ctx context.Context, h Handler, a act, ref string) opene
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = time.Until(deadline)
 	}
+
 	opening, cancel := context.WithTimeout(ctx, limit-min(openSpare, limit/4))
 	defer cancel()
+
 	done := make(chan opened, 1)
 	b.tasks.Go(func() {
 		var o opened
@@ -128,6 +134,7 @@ func (b *Bot) open(ctx context.Context, h Handler, a act, ref string) opened {
 		if err != nil {
 			return Reply{}, err
 		}
+
 		view.ExternalID = cmp.Or(view.ExternalID, "opened-"+strings.ToLower(ref+install.NewRef()))
 		shown, err := t.Slack.OpenViewContext(ctx, a.trigger, view)
 		switch {
@@ -138,6 +145,7 @@ func (b *Bot) open(ctx context.Context, h Handler, a act, ref string) opened {
 		}
 		return Reply{}, err
 	}
+
 	o := b.gate.pass(ctx, ctx, a.visit(h, ref, askBudget, call))
 	if o.ran != ranDone {
 		r := b.gate.words(ctx, o)
@@ -166,6 +174,7 @@ func (b *Bot) handleSlow(ctx context.Context, e *Event) error {
 	if !ok { // another release may have it
 		return errors.New("there is no handler " + transport.Clip(e.Type) + " here")
 	}
+
 	a, err := b.slowAct(e)
 	if err != nil {
 		return &decodeError{err}
@@ -178,10 +187,12 @@ func (b *Bot) handleSlow(ctx context.Context, e *Event) error {
 		_ = b.tellPerson(ctx, t, notBetter(t))
 		return errEndsProcess
 	}
+
 	e.by = h
 	o := b.gate.pass(ctx, ctx, v)
 	t := o.turn
 	e.ran = o.ran
+
 	refused := o.told != nil || len(o.missing) > 0 || o.ran == ranNotConnected
 	switch {
 	case o.ran == ranDone:
@@ -195,6 +206,7 @@ func (b *Bot) handleSlow(ctx context.Context, e *Event) error {
 		}
 		return o.err
 	}
+
 	r := b.gate.words(ctx, o)
 	if r.empty() { // it is said elsewhere
 		return nil
@@ -208,6 +220,7 @@ func (b *Bot) slowAct(e *Event) (a act, err error) {
 	if err := json.Unmarshal(e.Body, &w); err != nil {
 		return act{}, err
 	}
+
 	if e.Kind == transport.KindCommands {
 		form, err := url.ParseQuery(w.Form)
 		if err != nil {
@@ -223,6 +236,7 @@ func (b *Bot) slowAct(e *Event) (a act, err error) {
 			return act{}, err
 		}
 	}
+
 	a.key = e.Key // as it was accepted
 	fill := a.fill
 	a.fill = func(t *Turn) {
@@ -293,6 +307,7 @@ func (b *Bot) tellPerson(ctx context.Context, t *Turn, r Reply) error {
 		}
 		own.said.fresh()
 	}
+
 	err := own.Respond(ctx, r)
 	if errors.Is(err, errSilent) {
 		return nil

@@ -27,6 +27,7 @@ type traffic struct {
 func (t *traffic) saw(k connection.Key, at time.Time) {
 	const every, most, patience = time.Minute, 100_000, 10 * time.Second
 	now := t.now()
+
 	t.mu.Lock()
 	last, known := t.seen[k]
 	due := !known || now.Sub(last) >= every
@@ -37,9 +38,11 @@ func (t *traffic) saw(k connection.Key, at time.Time) {
 		t.seen[k] = now
 	}
 	t.mu.Unlock()
+
 	if !due {
 		return
 	}
+
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := t.install.Lifecycle().SawEvent(ctx, k, at); err != nil && !errors.Is(err, connection.ErrNotFound) {

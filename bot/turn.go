@@ -85,8 +85,8 @@ func (t *Turn) Health() install.Health {
 	return t.Install.in.Connections().AssessIn(c, t.openErr, t.TeamID)
 }
 
-// Check asks Slack how the connection is in this workspace, and says that in words for people. It never fails: what could
-// not be found out is in the answer. It blocks for the database and some calls to Slack, as long as ctx lives.
+// Check asks Slack how the connection is in this workspace, and says that in words for people. It never fails: what
+// could not be found out is in the answer. It blocks for the database and some calls to Slack, as long as ctx lives.
 func (t *Turn) Check(ctx context.Context) install.Health {
 	return t.Install.in.Connections().CheckIn(ctx, t.Install.key, t.TeamID)
 }
@@ -96,9 +96,9 @@ func (t *Turn) Check(ctx context.Context) install.Health {
 func (t *Turn) Renewing() bool { return errors.Is(t.openErr, connection.ErrRenewing) }
 
 // AsUser returns a client that acts for the person who acted, as far as they allowed it (Handler.ActsFor). If they
-// allowed nothing, the error is connection.ErrNotConnected and at the same time a UserError that says where to allow it:
-// a handler returns it as it is. It is connection.ErrRenewing when their token couldn't be renewed just now. It blocks
-// for the database, and until ctx ends for a token that has to be renewed.
+// allowed nothing, the error is connection.ErrNotConnected and at the same time a UserError that says where to allow
+// it: a handler returns it as it is. It is connection.ErrRenewing when their token couldn't be renewed just now. It
+// blocks for the database, and until ctx ends for a token that has to be renewed.
 func (t *Turn) AsUser(ctx context.Context) (*slack.Client, error) {
 	err := connection.ErrNotConnected
 	if t.UserID != "" {
@@ -107,6 +107,7 @@ func (t *Turn) AsUser(ctx context.Context) (*slack.Client, error) {
 			return t.Install.in.Connections().UserClientIn(u, t.TeamID), nil
 		}
 	}
+
 	if errors.Is(err, connection.ErrNotConnected) {
 		text := t.Install.App().Name + " isn't allowed to act for you here."
 		if url := t.Health().GrantURL; url != "" && !t.Outsider() {

@@ -63,6 +63,7 @@ func (b *Bot) keepUnreadable(ctx context.Context, kind string, body []byte, caus
 	if named := found(body, eventIDs); named != "" {
 		id = named
 	}
+
 	b.log.WarnContext(ctx, "a delivery could not be read: it is kept as a dead letter",
 		"event", id, "kind", transport.Clip(kind), "cause", cause, "bytes", len(body))
 	e := Event{ID: id, Kind: kind, Type: transport.KindUnreadable, Key: b.keyOf(body), Received: b.now(), Body: body}
@@ -82,6 +83,7 @@ func (b *Bot) unreadablePress(ctx context.Context, payload []byte, cause error) 
 	if m := responseURLs.FindSubmatch(payload); m != nil {
 		_ = json.Unmarshal(m[1], &address)
 	}
+
 	ref := install.NewRef()
 	b.log.InfoContext(ctx, "somebody waits for what could not be read",
 		"event", nameOf(payload), "ref", ref, "told", form || address != "")

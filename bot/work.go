@@ -167,6 +167,7 @@ func (w *workers) hand(ctx context.Context) {
 		if err == nil {
 			err = w.confront(ctx)
 		}
+
 		switch {
 		case err == nil:
 			trouble = ""
@@ -177,6 +178,7 @@ func (w *workers) hand(ctx context.Context) {
 		if again {
 			continue
 		}
+
 		if once, _ := w.inbox.Suspects(); once { // there were no places for them
 			more = true
 		}
@@ -184,6 +186,7 @@ func (w *workers) hand(ctx context.Context) {
 		if more {
 			free = w.pool.free
 		}
+
 		select {
 		case <-ctx.Done():
 		case <-w.inbox.Ready():
@@ -200,6 +203,7 @@ func (w *workers) claim(ctx context.Context) (again, more bool, err error) {
 	if n == 0 {
 		return false, true, nil
 	}
+
 	// Not ctx: what was handed out in the moment of the stop has to be known here.
 	claiming, cancel := context.WithTimeout(context.WithoutCancel(ctx), eventOpenBudget)
 	defer cancel()
@@ -208,6 +212,7 @@ func (w *workers) claim(ctx context.Context) (again, more bool, err error) {
 		w.pool.assign(e.Key)
 		w.start(e, nil)
 	}
+
 	full := len(events) == n
 	w.pool.releaseReserved(n-len(events), full)
 	// Whoever has enough may have more waiting: look again when a place becomes free.
@@ -225,6 +230,7 @@ func (w *workers) confront(ctx context.Context) error {
 			return err
 		}
 	}
+
 	if !often {
 		return nil
 	}
@@ -238,6 +244,7 @@ func (w *workers) confront(ctx context.Context) error {
 	case <-ctx.Done():
 		return nil
 	}
+
 	ended, err := w.claimSuspects(ctx, 1, true)
 	patience.Reset(alonePatience) // one that hangs has ended nothing, and holds up the others no longer
 	for _, end := range ended {
@@ -295,6 +302,7 @@ func (w *workers) hold(ctx context.Context) {
 		if len(held) == 0 {
 			continue
 		}
+
 		asked := time.Now()
 		holding, cancel := context.WithTimeout(ctx, w.lease/2)
 		lost, err := w.inbox.ExtendLease(holding, held)
@@ -304,6 +312,7 @@ func (w *workers) hold(ctx context.Context) {
 		}
 		// Whoever could not hold an event for as long as a lease has lost it: it may run elsewhere by now.
 		lost = append(lost, w.pool.renewed(held, asked, time.Now().Add(-w.lease))...)
+
 		if err != nil && !trouble && ctx.Err() == nil {
 			w.log.WarnContext(ctx, "hold events that are being worked: somebody else may take them",
 				"events", len(held), "cause", err)
@@ -333,6 +342,7 @@ func (w *workers) start(e Event, env *envelope) <-chan struct{} {
 func (w *workers) work(ctx context.Context, e Event, env *envelope) {
 	w.metrics.began(e, w.now())
 	began := time.Now()
+
 	err := guard(func() error { return w.handle(ctx, &e, env) })
 	if errors.Is(context.Cause(ctx), ErrLost) {
 		w.log.WarnContext(ctx, "event was handed to somebody else while its handler ran", "event", e.ID, "type", e.Type)
@@ -341,6 +351,7 @@ func (w *workers) work(ctx context.Context, e Event, env *envelope) {
 		w.outlived(e)
 		return
 	}
+
 	if errors.As(err, new(*panicError)) {
 		w.metrics.panics.Inc()
 	}
@@ -349,6 +360,7 @@ func (w *workers) work(ctx context.Context, e Event, env *envelope) {
 	if err != nil {
 		why = reason(err)
 	}
+
 	if v.outcome == outcomeDead {
 		w.log.ErrorContext(ctx, "event given up: it is in the inbox as a dead letter",
 			"event", e.ID, "type", e.Type, "attempts", e.Attempt, "deaths", e.Deaths, "cause", why)
@@ -357,6 +369,7 @@ func (w *workers) work(ctx context.Context, e Event, env *envelope) {
 		w.log.WarnContext(ctx, "event given up: Slack refuses what its handler asks for, and will again",
 			"event", e.ID, "type", e.Type, "cause", why)
 	}
+
 	w.metrics.ended(v.outcome)
 	w.followed(ctx, e, v.outcome, began)
 	w.tell(e, v.outcome, func(ctx context.Context) error {
@@ -402,6 +415,7 @@ func (w *workers) sayOutlived(ctx context.Context) {
 	if len(events) == 0 {
 		return
 	}
+
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askBudget)
 	defer cancel()
 	for i, e := range events {
@@ -442,6 +456,7 @@ func (w *workers) tell(e Event, outcome string, say func(context.Context) error)
 			w.outlived(e)
 			return
 		}
+
 		select {
 		case <-ctx.Done():
 			w.outlived(e)
@@ -461,11 +476,13 @@ func (w *workers) keep(ctx context.Context, e Event, env *envelope) (fresh bool,
 	if err = w.worked(ctx); err == nil {
 		fresh, err = w.inbox.Add(ctx, &e, take)
 	}
+
 	if take && fresh && err == nil {
 		w.start(e, env)
 	} else if take {
 		w.pool.release(e.Key)
 	}
+
 	switch {
 	case err != nil:
 		w.log.ErrorContext(ctx, "event not accepted", "event", e.ID, "cause", err)
@@ -487,6 +504,7 @@ func (w *workers) worked(ctx context.Context) error {
 	if _, dies := w.inbox.(mortal); dies && ended {
 		return errEnded
 	}
+
 	if !open && !ended && w.pool.places > 0 {
 		w.unworked.Do(func() {
 			w.log.WarnContext(ctx, "an event was accepted and is not worked: nobody has called the Bot's Run. "+

@@ -60,6 +60,7 @@ func (d *workerPool) reserve(n int) (got int, busy []connection.Key) {
 	if !d.open || d.alone {
 		return 0, nil
 	}
+
 	got = max(0, min(n, d.places-d.taken)) // a suspect takes a place whether there is one or not
 	d.taken += got
 	for k, n := range d.each {
@@ -131,6 +132,7 @@ func (d *workerPool) release(k connection.Key) {
 		delete(d.each, k)
 	}
 	d.settled()
+
 	select {
 	case d.free <- struct{}{}:
 	default:
@@ -213,6 +215,7 @@ func (d *workerPool) renewed(events []Event, at, over time.Time) (ended []Event)
 			r.held = at
 		}
 	}
+
 	for _, r := range d.running {
 		if r.held.Before(over) {
 			ended = append(ended, r.event)
@@ -230,6 +233,7 @@ func (d *workerPool) interrupt(cause error, events []Event, all bool) {
 			r.stop(cause)
 		}
 	}
+
 	for _, e := range events {
 		if r := d.running[e.Row]; r != nil && r.event.Attempt == e.Attempt {
 			r.stop(cause)

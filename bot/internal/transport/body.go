@@ -69,6 +69,7 @@ func (one *body) grow(n int) bool {
 		b.bytes += n - one.room
 		one.room = n
 	}
+
 	for b.bytes > bodiesRoom {
 		b.dropLocked(slices.IndexFunc(b.under, func(other *body) bool { return other.room > 0 }))
 	}
@@ -101,6 +102,7 @@ func (b *bodies) read(w http.ResponseWriter, r *http.Request, limit int, until t
 	if r.ContentLength > int64(limit) {
 		return nil, errTooLarge
 	}
+
 	// A ResponseWriter without a connection has no deadline to set, and can't wait.
 	conn := http.NewResponseController(w)
 	_ = conn.SetReadDeadline(until)

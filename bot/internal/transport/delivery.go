@@ -46,7 +46,8 @@ type Answer struct {
 	TooLarge func()
 }
 
-// Accept takes a delivery in, and returns before ctx ends. It is called from any number of goroutines. An error means that it must not be acknowledged: Slack sends it again.
+// Accept takes a delivery in, and returns before ctx ends. It is called from any number of goroutines. An error means
+// that it must not be acknowledged: Slack sends it again.
 type Accept func(ctx context.Context, d Delivery) (Answer, error)
 
 // Numbers counts what an operator watches. Its methods may be called from any number of goroutines.
@@ -83,6 +84,7 @@ func FormOf(contentType string, body []byte) url.Values {
 	if err != nil || kind != "application/x-www-form-urlencoded" {
 		return nil
 	}
+
 	form, err := url.ParseQuery(string(body))
 	if err != nil || form == nil {
 		return url.Values{}
@@ -96,6 +98,7 @@ func FormOfJSON(payload []byte) (url.Values, error) {
 	if err := json.Unmarshal(payload, &fields); err != nil {
 		return nil, fmt.Errorf("read command: %w", err)
 	}
+
 	form := url.Values{}
 	for name, value := range fields {
 		switch v := value.(type) {

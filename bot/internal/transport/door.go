@@ -46,6 +46,7 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", ack.ContentType)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 	}
+
 	w.WriteHeader(http.StatusOK)
 	_, _ = w.Write(ack.Body)
 	if ack.After != nil {
@@ -64,6 +65,7 @@ func (d *Door) let(w http.ResponseWriter, r *http.Request, arrived time.Time) (f
 		http.Error(w, "Slack sends POST requests here.", http.StatusMethodNotAllowed)
 		return nil, nil, false
 	}
+
 	sent, err := ReadSignature(r.Header, d.Now())
 	if err != nil {
 		if d.certificateCheck(w, r, arrived) {
@@ -73,6 +75,7 @@ func (d *Door) let(w http.ResponseWriter, r *http.Request, arrived time.Time) (f
 		d.refuse(w, r, err)
 		return nil, nil, false
 	}
+
 	if body, ok = d.read(w, r, arrived); !ok {
 		return nil, nil, false
 	}
@@ -139,6 +142,7 @@ func (d *Door) refuse(w http.ResponseWriter, r *http.Request, cause error) {
 	if errors.As(cause, &known) {
 		why = known.cause
 	}
+
 	d.Numbers.Refuse(why)
 	d.Log.WarnContext(r.Context(), "request refused", "cause", cause, "bytes", r.ContentLength)
 	unread(w)

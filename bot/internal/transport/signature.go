@@ -42,14 +42,17 @@ func ReadSignature(h http.Header, now time.Time) (Signature, error) {
 	if err != nil {
 		return Signature{}, err
 	}
+
 	stamp, err := single(h, StampHeader)
 	if err != nil {
 		return Signature{}, err
 	}
+
 	at, err := strconv.ParseUint(stamp, 10, 40)
 	if err != nil {
 		return Signature{}, &refusal{refusedStamp, "timestamp is not a number"}
 	}
+
 	if skew := now.Sub(time.Unix(int64(at), 0)); skew > maxSkew || skew < -maxSkew {
 		return Signature{}, &refusal{refusedStamp, "timestamp is more than 5 minutes from our clock"}
 	}
@@ -57,6 +60,7 @@ func ReadSignature(h http.Header, now time.Time) (Signature, error) {
 	if len(value) != len(version)+2*sha256.Size || value[:len(version)] != version {
 		return Signature{}, &refusal{refusedSignature, "signature is not of the form v0=…"}
 	}
+
 	given, err := hex.DecodeString(value[len(version):])
 	if err != nil {
 		return Signature{}, &refusal{refusedSignature, "signature is not hexadecimal"}
@@ -74,6 +78,7 @@ func (s Signature) Verify(body []byte, secrets []connection.Secret) error {
 		// No early end, so that the time taken does not tell which secret came close.
 		good = hmac.Equal(mac.Sum(nil), s.given) || good
 	}
+
 	if !good {
 		return &refusal{refusedSignature, "signature does not match the body"}
 	}

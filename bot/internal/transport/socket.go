@@ -53,6 +53,7 @@ func (c *socket) serve(ctx context.Context) {
 		_ = c.conn.WriteControl(websocket.PongMessage, []byte(text), time.Now().Add(time.Second))
 		return nil
 	})
+
 	var err error
 	for err == nil {
 		_ = c.conn.SetReadDeadline(time.Now().Add(c.Pace.Silence))
@@ -61,10 +62,12 @@ func (c *socket) serve(ctx context.Context) {
 			c.take(ctx, frame)
 		}
 	}
+
 	var farewell *websocket.CloseError
 	c.broken.Store(!errors.As(err, &farewell) || farewell.Code == websocket.CloseAbnormalClosure)
 	close(c.unread)
 	c.leave()
+
 	c.Sockets.mu.Lock()
 	c.live--
 	live := c.live
@@ -72,11 +75,13 @@ func (c *socket) serve(ctx context.Context) {
 		c.problem = ErrSwitchedOff
 	}
 	c.Sockets.mu.Unlock()
+
 	c.end()
 	var late net.Error
 	if errors.As(err, &late) && late.Timeout() {
 		err = errors.New("no word from Slack for too long")
 	}
+
 	level := slog.LevelInfo
 	if c.dismissal() == "" && ctx.Err() == nil {
 		level = slog.LevelWarn
@@ -93,10 +98,12 @@ func (c *socket) read(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	frame, err := io.ReadAll(io.LimitReader(r, MaxBody+1))
 	if err != nil || len(frame) <= MaxBody {
 		return frame, err
 	}
+
 	c.Numbers.Refuse(refusedTooLarge)
 	id := envelopeID.FindSubmatch(frame)
 	rest, err := io.Copy(io.Discard, r)
@@ -149,6 +156,7 @@ func (c *socket) end() {
 		c.mu.Unlock()
 		close(c.noMore)
 		c.Log.Debug("socket ends")
+
 		done := make(chan struct{})
 		go func() { defer close(done); c.accepts.Wait() }()
 		wait := time.NewTimer(c.Pace.Drain)
@@ -158,6 +166,7 @@ func (c *socket) end() {
 		case <-wait.C:
 			c.Log.Warn("acknowledgements given up: accepting took too long")
 		}
+
 		c.bye()
 		// What Slack has sent meanwhile must be read: closing over it would cut off what we have just written.
 		wait.Reset(c.Pace.Farewell)
@@ -203,12 +212,14 @@ func (c *socket) take(ctx context.Context, frame []byte) {
 	case <-c.noMore:
 		return
 	}
+
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ending {
 		<-c.places
 		return
 	}
+
 	arrived := time.Now()
 	c.accepts.Go(func() {
 		defer func() { <-c.places }()
@@ -218,8 +229,8 @@ func (c *socket) take(ctx context.Context, frame []byte) {
 	})
 }
 
-// unpack reads what is in a frame. A delivery of no kind is one that this release doesn't know. err is why a part of the
-// frame could not be read.
+// unpack reads what is in a frame. A delivery of no kind is one that this release doesn't know. err is why a part of
+// the frame could not be read.
 func unpack(frame []byte) (r socketmode.Request, d Delivery, err error) {
 	err = json.Unmarshal(frame, &r) // with a field of another type than expected it still reads the others
 	if err != nil && r.EnvelopeID == "" {
@@ -253,6 +264,7 @@ func (c *socket) handle(ctx context.Context, r socketmode.Request, d Delivery) {
 		c.Log.DebugContext(ctx, "envelope not acknowledged", "type", d.Kind, "attempt", r.RetryAttempt, "cause", err)
 		return
 	}
+
 	if r.EnvelopeID == "" {
 		return // it is kept, and Slack can't be told
 	}
@@ -261,6 +273,7 @@ func (c *socket) handle(ctx context.Context, r socketmode.Request, d Delivery) {
 	if len(frame) > largestSocketAnswer {
 		frame, carried = acknowledgement(r.EnvelopeID, a, false), false
 	}
+
 	carried = c.write(frame) && carried
 	switch {
 	case carried, len(a.Body) == 0:
@@ -270,6 +283,7 @@ func (c *socket) handle(ctx context.Context, r socketmode.Request, d Delivery) {
 		c.Numbers.Undelivered()
 		c.Log.WarnContext(ctx, "answer dropped: the acknowledgement can't carry it", "type", d.Kind, "bytes", len(a.Body))
 	}
+
 	if a.After != nil {
 		a.After()
 	}
@@ -306,11 +320,13 @@ func (c *socket) write(frame []byte) bool {
 	if c.broken.Load() {
 		return false
 	}
+
 	_ = c.conn.SetWriteDeadline(time.Now().Add(AckBudget))
 	err := c.conn.WriteMessage(websocket.TextMessage, frame)
 	if err == nil {
 		return true
 	}
+
 	c.Log.Debug("acknowledgement not written", "cause", err)
 	_ = c.conn.Close() // half a frame may be out
 	return false

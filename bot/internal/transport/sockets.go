@@ -39,7 +39,8 @@ const (
 	// slack-go found that out: https://github.com/slack-go/slack/blob/v0.35.0/socketmode/socketmode.go
 	largestSocketAnswer = 19 << 10
 	socketWriteBuffer   = 32 << 10
-	// AcceptsAtOnce is how many deliveries are being accepted at the same time. Above that Slack's next ones wait in the connection.
+	// AcceptsAtOnce is how many deliveries are being accepted at the same time. Above that Slack's next ones wait in the
+	// connection.
 	AcceptsAtOnce = 256
 	// RefusalsAtStart is how often Slack has refused a token that is probably mistyped. It takes some seconds. Later
 	// everything else runs, and isn't ended for that.
@@ -163,10 +164,12 @@ func (s *Sockets) Run(ctx context.Context) error {
 	s.mu.Lock()
 	s.running, s.began = true, time.Now()
 	s.mu.Unlock()
+
 	group, life := errgroup.WithContext(ctx)
 	for range s.Number {
 		group.Go(func() error { return s.keep(life) })
 	}
+
 	err := group.Wait()
 	s.open.Wait()
 	s.mu.Lock()
@@ -195,6 +198,7 @@ func (s *Sockets) keep(ctx context.Context) error {
 			s.failed(err, failures)
 			continue
 		}
+
 		s.open.Go(func() { c.serve(ctx) })
 		<-c.leaving
 		if ctx.Err() != nil {
@@ -212,11 +216,13 @@ func (s *Sockets) refuses(err error) (final bool) {
 	if !errors.As(err, &refused) {
 		return false
 	}
+
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.refusals++; s.refusals == 1 {
 		s.refusedSince = time.Now()
 	}
+
 	if !s.lived && time.Since(s.began) < theStart {
 		return s.refusals >= RefusalsAtStart
 	}
@@ -257,6 +263,7 @@ func rest(ctx context.Context, d time.Duration) error {
 	}
 	t := time.NewTimer(d)
 	defer t.Stop()
+
 	select {
 	case <-t.C:
 		return nil
@@ -282,14 +289,17 @@ func (s *Sockets) connect(ctx context.Context) (*socket, error) {
 			return nil, err
 		}
 	}
+
 	defer func() { <-s.turn }()
 	if err := s.ceiling.Wait(ctx); err != nil {
 		return nil, err
 	}
+
 	address, err := s.address(ctx)
 	if err != nil {
 		return nil, err
 	}
+
 	dial, cancel := context.WithTimeout(ctx, s.Pace.Dial)
 	defer cancel()
 	conn, resp, err := s.dialer.DialContext(dial, address.Reveal(), nil)
@@ -299,6 +309,7 @@ func (s *Sockets) connect(ctx context.Context) (*socket, error) {
 		}
 		return nil, fmt.Errorf("open socket: %w", slackapi.Cause(err)) // without the address: the ticket in it is a secret
 	}
+
 	// A stop does not wait for Slack's first word.
 	hangUp := context.AfterFunc(dial, func() { _ = conn.Close() })
 	defer hangUp()
@@ -306,6 +317,7 @@ func (s *Sockets) connect(ctx context.Context) (*socket, error) {
 		Sockets: s, conn: conn, since: time.Now(),
 		leaving: make(chan struct{}), unread: make(chan struct{}), noMore: make(chan struct{}),
 	}
+
 	conn.SetReadLimit(MaxBody) // of hello; after it, see read
 	var first socketmode.Request
 	if err := conn.ReadJSON(&first); err != nil {
@@ -317,9 +329,11 @@ func (s *Sockets) connect(ctx context.Context) (*socket, error) {
 		_ = conn.Close()
 		return nil, err
 	}
+
 	if !hangUp() {
 		return nil, fmt.Errorf("open socket: %w", dial.Err())
 	}
+
 	s.mu.Lock()
 	s.live, s.fresh, s.opened = s.live+1, s.fresh+1, time.Now()
 	s.lived, s.refusals, s.refused = true, 0, nil
@@ -355,6 +369,7 @@ func (s *Sockets) address(ctx context.Context) (connection.Secret, error) {
 		}
 		return "", fmt.Errorf("apps.connections.open: %w", slackapi.Cause(err))
 	}
+
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "wss" && (u.Scheme != "ws" || !s.Plain) {
 		return "", errors.New("apps.connections.open: Slack named no address to connect to")
