@@ -47,12 +47,14 @@ func (f *Flow) callback(w http.ResponseWriter, r *http.Request) {
 		f.redirect(w, f.cfg.Links.PublicURL+"/slack/install")
 		return
 	}
+
 	leave, ok := f.crowd.enter(back.from, back.at)
 	if !ok {
 		f.pages.show(w, r, f.pages.busy(links.NewRef()))
 		return
 	}
 	defer leave()
+
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), tokens.ConsentBudget)
 	defer cancel()
 
@@ -89,6 +91,7 @@ func (f *Flow) arrived(ctx context.Context, back arrival, a Attempt) *page {
 		f.reassure(ctx, p, a)
 		return p
 	}
+
 	switch err := f.cfg.Tokens.Budgets.TakeInstall(ctx, f.crowd.suspect(back.from, back.at)); {
 	case errors.Is(err, tokens.ErrSpent):
 		return f.pages.busy(a.Ref)
@@ -96,6 +99,7 @@ func (f *Flow) arrived(ctx context.Context, back arrival, a Attempt) *page {
 		f.log.ErrorContext(ctx, "spend from the budget of installs", "ref", a.Ref, "cause", err)
 		return f.pages.of(outcomeRecordsDown, a.Ref)
 	}
+
 	asking, cancel := context.WithTimeout(ctx, storeBudget)
 	defer cancel()
 	switch err := f.store.BeginAttempt(asking, a); {
@@ -305,6 +309,7 @@ func (f *Flow) keep(ctx context.Context, a *Attempt, got consent) (done installe
 		f.log.ErrorContext(ctx, "store connection", "ref", a.Ref, "cause", err)
 		return installed{}, f.pages.of(outcomeNotStored, a.Ref)
 	}
+
 	a.ConnectionID = saved.ID
 	done = installed{now: saved, before: before, by: got.c.AuthorizedBy}
 	f.log.InfoContext(ctx, "connected", "ref", a.Ref, "connection", saved.ID, "key", saved.Key.String(),
@@ -328,6 +333,7 @@ func (f *Flow) useLink(ctx context.Context, a *Attempt) (bound connection.Connec
 			return silent("find connection of reconnect link", err)
 		}
 	}
+
 	if len(a.LinkHash) == 0 {
 		return bound, nil
 	}
@@ -352,6 +358,7 @@ func (f *Flow) exchangeCode(ctx context.Context, a *Attempt, code string) (slack
 	if err == nil {
 		return got, nil
 	}
+
 	p := f.pages.slackRefused(ctx, "exchange code", err, a.Ref)
 	wait, limited := slackapi.RetryAfter(err)
 	if limited {

@@ -35,11 +35,13 @@ func (cs *consents) complete(ctx context.Context, c *connection.Connection) {
 	if c.Token == "" || c.AppID != "" && (c.TeamID != "" || c.EnterpriseID != "") {
 		return
 	}
+
 	id, err := cs.cfg.Slack.Identify(ctx, c.Token)
 	if err != nil {
 		cs.log.ErrorContext(ctx, "a consent doesn't say whose it is, and Slack couldn't be asked", "slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
 		return
 	}
+
 	c.AppID, c.EnterpriseID, c.TeamID = cmp.Or(c.AppID, id.AppID), id.EnterpriseID, id.TeamID
 	if id.IsEnterpriseInstall {
 		c.TeamID = ""
@@ -86,6 +88,7 @@ func (cs *consents) relied(ctx context.Context, k connection.Key) (connection.Co
 		}
 		return err
 	})
+
 	switch {
 	case err != nil:
 		return connection.Connection{}, err
@@ -119,15 +122,17 @@ func (cs *consents) giveBack(ctx context.Context, c connection.Connection, pairs
 		cs.log.WarnContext(ctx, "access that was refused is not given back where others may rely on it", "key", c.Key.String(), "connection", was.ID, "cause", err)
 		return []string{"Slack still lists " + cs.cfg.App.Name + " there, because it was connected before."}
 	}
+
 	said, err := cs.cfg.Watch.Leaving.Uninstall(ctx, c)
 	if err == nil {
 		return []string{"What you allowed was given back."}
 	}
 	cs.log.ErrorContext(ctx, "access that was refused could not be given back", "key", c.Key.String(), "slack_error", said, "cause", slackapi.Cause(err))
+	lists := "Slack still lists "
 	if slackapi.MaybeDone(err) {
-		return []string{"Slack may still list " + cs.cfg.App.Name + " there. " + strings.ReplaceAll(removeByHand, "{app}", "it")}
+		lists = "Slack may still list "
 	}
-	return []string{"Slack still lists " + cs.cfg.App.Name + " there. " + strings.ReplaceAll(removeByHand, "{app}", "it")}
+	return []string{lists + cs.cfg.App.Name + " there. " + strings.ReplaceAll(removeByHand, "{app}", "it")}
 }
 
 // put stores a consent, and tries again while ctx allows: Slack has done its part, so giving up here costs the person a second
@@ -136,6 +141,7 @@ func (cs *consents) put(ctx context.Context, c connection.Connection, pairs []co
 	ctx, cancel := context.WithTimeout(ctx, storeBudget)
 	defer cancel()
 	c.LeftOut(cs.cfg.Scopes)
+
 	var now connection.Connection
 	var before *connection.Connection
 	if err := insist(ctx, func() (err error) {
@@ -145,6 +151,7 @@ func (cs *consents) put(ctx context.Context, c connection.Connection, pairs []co
 	}); err != nil {
 		return connection.Connection{}, nil, err
 	}
+
 	cs.putAside(ctx, pairs[0], now, before)
 	for _, p := range pairs[1:] {
 		if err := cs.putPerson(ctx, p, now); err != nil {
@@ -182,6 +189,7 @@ func (cs *consents) putPerson(ctx context.Context, p connection.Grant, now conne
 		cs.tokens.Journal.Settle(ctx, seen.Grant(), connection.Aside)
 		err = cs.tokens.Delivery.Bring(ctx, p)
 	}
+
 	tried := cs.tokens.Pairs.Update(ctx, p.TokenOwner, func(a connection.Access) error {
 		a.Pair().Soon(p.GrantedAt)
 		return nil

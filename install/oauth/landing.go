@@ -60,6 +60,7 @@ func (ps *pages) landingFacts() map[string]any {
 		Why      string `json:"why"`
 		Optional bool   `json:"optional"`
 	}
+
 	app, scopes := ps.cfg.App, make([]scope, len(ps.cfg.Scopes))
 	for i, s := range ps.cfg.Scopes {
 		scopes[i] = scope{Scope: s.Name, Label: s.Label, Why: s.Why, Optional: s.Optional}
@@ -69,6 +70,7 @@ func (ps *pages) landingFacts() map[string]any {
 		"install_url": ps.cfg.Links.PublicURL + "/slack/install",
 		"support_url": app.SupportURL, "privacy_url": app.PrivacyURL, "terms_url": app.TermsURL,
 	}
+
 	switch {
 	case !ps.cfg.Mode.Consents():
 		delete(facts, "install_url")
@@ -84,10 +86,12 @@ func (ps *pages) itBlock() string {
 	app := ps.cfg.App
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, a Slack app\n%s\n\nRun by: %s\n", app.Name, app.Summary, cmp.Or(app.Operator, "not stated by the people who run this copy"))
+
 	b.WriteString("\nPermissions (bot):\n")
 	for _, s := range ps.cfg.Scopes {
 		fmt.Fprintf(&b, "- %s%s: %s. %s\n", s.Name, canBeLeftOut(s), s.Label, s.Why)
 	}
+
 	host := func(raw string) string {
 		if u, err := url.Parse(raw); err == nil {
 			return u.Host
@@ -97,14 +101,10 @@ func (ps *pages) itBlock() string {
 	fmt.Fprintf(&b, "\nData kept: %s\n", app.DataKept)
 	fmt.Fprintf(&b, "Servers: this app runs at %s and talks to %s only.\n", host(ps.cfg.Links.PublicURL), host(ps.cfg.Slack.Address))
 	b.WriteString("To remove it: in Slack, open the app's page, choose Configuration, then Remove App.\n")
-	if app.PrivacyURL != "" {
-		fmt.Fprintf(&b, "Privacy: %s\n", app.PrivacyURL)
-	}
-	if app.TermsURL != "" {
-		fmt.Fprintf(&b, "Terms: %s\n", app.TermsURL)
-	}
-	if app.SupportURL != "" {
-		fmt.Fprintf(&b, "Support: %s\n", app.SupportURL)
+	for _, at := range [][2]string{{"Privacy", app.PrivacyURL}, {"Terms", app.TermsURL}, {"Support", app.SupportURL}} {
+		if at[1] != "" {
+			fmt.Fprintf(&b, "%s: %s\n", at[0], at[1])
+		}
 	}
 	return b.String()
 }

@@ -135,6 +135,7 @@ func (ps *pages) of(s outcome, ref string) *page {
 		Happened: strings.TrimSpace(s.happened + " " + ps.cfg.App.Commands.fill(s.typed, s.otherwise)),
 		Ref:      ref, outcome: s.outcome, good: s.good || s.status == http.StatusOK && s.outcome != OutcomeRefused,
 	}
+
 	p.Primary, p.Secondary = ps.action(s.primary, ref), ps.action(s.secondary, ref)
 	if s.copyText {
 		p.Copy = ps.adminMessage()
@@ -189,6 +190,7 @@ func (ps *pages) support(ref string) string {
 	if err != nil || ref == "" || ps.cfg.App.SupportURL == "" {
 		return ps.cfg.App.SupportURL
 	}
+
 	query := u.Query()
 	if u.Scheme == "mailto" {
 		query.Set("subject", ps.cfg.App.Name+" for Slack, reference "+ref)

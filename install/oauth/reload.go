@@ -27,6 +27,7 @@ func (f *Flow) again(ctx context.Context, back arrival, a Attempt) *page {
 	if a.Outcome == OutcomeConnected || a.Outcome == OutcomeReconnected {
 		return f.againConnected(ctx, back, a)
 	}
+
 	p := f.pages.of(outcomeAfterRefusal, a.Ref)
 	if f.sameAnswer(back, a) {
 		if a.Outcome != OutcomeRefused {
@@ -57,6 +58,7 @@ func (f *Flow) againConnected(ctx context.Context, back arrival, a Attempt) *pag
 		return f.pages.of(outcomeRecordsDown, a.Ref)
 	}
 	inForce := c.AuthorizedBy == a.UserID && !c.AuthorizedAt.Before(a.ReturnedAt) && !c.AuthorizedAt.After(a.EndedAt)
+
 	s := outcomeSecondAnswer
 	switch {
 	case c.State == connection.Removed && inForce && f.undo.isDone(ctx, c):
@@ -72,6 +74,7 @@ func (f *Flow) againConnected(ctx context.Context, back arrival, a Attempt) *pag
 		undo := a.Outcome == OutcomeConnected && inForce
 		return f.success(ctx, installed{now: c, before: &c, by: a.UserID, again: true, undo: undo, request: a.Request}, a.Ref)
 	}
+
 	p := f.pages.of(s, a.Ref)
 	p.name("workspace", cmp.Or(c.TeamName, "your workspace"))
 	f.keepRequest(p, a)
@@ -84,6 +87,7 @@ func (f *Flow) ended(ctx context.Context, a Attempt) (Attempt, error) {
 	const first, longest = 100 * time.Millisecond, time.Second
 	ctx, cancel := context.WithTimeout(ctx, f.Patience)
 	defer cancel()
+
 	until := a.LinkUntil
 	for pause := first; a.EndedAt.IsZero(); pause = min(2*pause, longest) {
 		select {
@@ -109,6 +113,7 @@ func (f *Flow) keepRequest(p *page, a Attempt) {
 	if a.BoundTo == "" || p.Reason == outcomeUsedLink.reason || !now.Before(a.LinkUntil) {
 		return
 	}
+
 	until := now.Add(links.LinkLife)
 	if a.LinkUntil.Before(until) {
 		until = a.LinkUntil
@@ -125,6 +130,7 @@ func (f *Flow) reassure(ctx context.Context, p *page, a Attempt) {
 	if a.BoundTo == "" {
 		return
 	}
+
 	ctx, cancel := context.WithTimeout(ctx, startBudget)
 	defer cancel()
 	c, err := f.store.Get(ctx, a.BoundTo)

@@ -70,7 +70,12 @@ func (cs *consents) bringConsent(ctx context.Context, p connection.Grant) (store
 		return p, "", err
 	}
 	if !isNew {
-		if stored, fate, err = cs.compareConsent(ctx, p, c, seen); fate != "" || err != nil {
+		stored, fate, err = cs.compare(ctx, p, rival{
+			access: &seen, consent: seen.AuthorizedAt, works: seen.Usable(),
+			renewable: cs.cfg.Mode.Renews(c.Key) && seen.State != connection.Paused,
+			over:      seen.State == connection.Removed && !seen.StateSince.Before(c.AuthorizedAt),
+		})
+		if fate != "" || err != nil {
 			return stored, fate, err
 		}
 	}
@@ -121,25 +126,6 @@ func (cs *consents) askAgain(ctx context.Context, p connection.Grant, c *connect
 	return "", nil
 }
 
-// compareConsent decides between p, a consent for c, and the row that c would replace. Without a fate or an error p is worth
-// storing, if Slack still takes it.
-func (cs *consents) compareConsent(
-	ctx context.Context, p connection.Grant, c, seen connection.Connection,
-) (stored connection.Grant, fate string, err error) {
-	switch {
-	case seen.Token == p.Token: // it was stored, and the journal not told
-		return p.StoredIn(&seen), tokens.FateStored, nil
-	case p.Continues(seen.Row()):
-		return cs.tokens.Delivery.Offer(ctx, p)
-	case p.SameGrant(seen.GrantID, seen.AuthorizedAt): // renewed since, or erased
-		return p, fateSuperseded, nil
-	case seen.State == connection.Removed && !seen.StateSince.Before(c.AuthorizedAt):
-		return p, fateSuperseded, nil
-	}
-	renewable := cs.cfg.Mode.Renews(c.Key) && seen.State != connection.Paused
-	return cs.contest(ctx, p, seen.AuthorizedAt, seen.TokenPair, seen.Usable(), renewable)
-}
-
 // refusesLate reports whether a consent that waited is one that would not have been stored in its time, and gives it back. What
 // was stored once, or stood against what is, is no new workspace and not asked about here: refusing it would take the app from
 // one that uses it.
@@ -159,10 +145,7 @@ func (cs *consents) refusesLate(ctx context.Context, c, seen connection.Connecti
 func (cs *consents) storeOver(ctx context.Context, c, seen connection.Connection, isNew bool) (connection.Connection, error) {
 	if isNew {
 		now, err := cs.store.Add(ctx, c)
-		if errors.Is(err, connection.ErrExists) {
-			err = tokens.ErrUndecided
-		}
-		return now, err
+		return now, undecidedIf(err, connection.ErrExists)
 	}
 	return cs.store.Update(ctx, c.Key, func(row *connection.Connection) error {
 		if row.State != seen.State || row.Token != seen.Token || !row.AuthorizedAt.Equal(seen.AuthorizedAt) {
@@ -182,7 +165,11 @@ func (cs *consents) bringGrant(ctx context.Context, p connection.Grant) (stored 
 		return p, "", err
 	}
 	if !isNew {
-		if stored, fate, err = cs.compareGrant(ctx, p, seen, fresh); fate != "" || err != nil {
+		stored, fate, err = cs.compare(ctx, p, rival{
+			access: &seen, consent: seen.GrantedAt, works: seen.Token != "" && seen.Reason == connection.ReasonNone,
+			renewable: cs.cfg.Mode.Renews(p.Key), beaten: fresh,
+		})
+		if fate != "" || err != nil {
 			return stored, fate, err
 		}
 	}
@@ -225,32 +212,10 @@ func (cs *consents) isFresh(p connection.Grant) bool {
 	return age >= 0 && age < storeBudget && p.Standing == connection.Waiting
 }
 
-// compareGrant is compareConsent for one person's token. fresh: the connection's own consent said that it counts.
-func (cs *consents) compareGrant(
-	ctx context.Context, p connection.Grant, seen connection.UserToken, fresh bool,
-) (stored connection.Grant, fate string, err error) {
-	switch {
-	case seen.Token == p.Token:
-		return p.StoredIn(&seen), tokens.FateStored, nil
-	case p.Continues(seen.Row()):
-		return cs.tokens.Delivery.Offer(ctx, p)
-	case p.SameGrant(seen.GrantID, seen.GrantedAt):
-		return p, fateSuperseded, nil
-	case fresh:
-		return p, "", nil
-	}
-	works := seen.Token != "" && seen.Reason == connection.ReasonNone
-	return cs.contest(ctx, p, seen.GrantedAt, seen.TokenPair, works, cs.cfg.Mode.Renews(p.Key))
-}
-
 // storePersonOver is storeOver for one person's token.
 func (cs *consents) storePersonOver(ctx context.Context, u *connection.UserToken, seen connection.UserToken, isNew bool) error {
 	if isNew {
-		err := cs.store.AddUser(ctx, *u)
-		if errors.Is(err, connection.ErrExists) {
-			err = tokens.ErrUndecided
-		}
-		return err
+		return undecidedIf(cs.store.AddUser(ctx, *u), connection.ErrExists)
 	}
 	_, err := cs.store.UpdateUser(ctx, u.TokenOwner, func(row *connection.UserToken) error {
 		if row.Token != seen.Token || !row.GrantedAt.Equal(seen.GrantedAt) {
@@ -260,63 +225,89 @@ func (cs *consents) storePersonOver(ctx context.Context, u *connection.UserToken
 		*row = *u
 		return nil
 	})
-	if errors.Is(err, connection.ErrNotFound) {
-		err = tokens.ErrUndecided // erased meanwhile, perhaps this one with it
+	return undecidedIf(err, connection.ErrNotFound) // erased meanwhile, perhaps this one with it
+}
+
+// undecidedIf is ErrUndecided in the place of an error that says that the row is not what it was.
+func undecidedIf(err, changed error) error {
+	if errors.Is(err, changed) {
+		return tokens.ErrUndecided
 	}
 	return err
 }
 
-// contest decides between p and the token pair c that another consent began: see outdates. Where that is unclear, a renewal of
-// c is to tell.
-func (cs *consents) contest(
-	ctx context.Context, p connection.Grant, consent time.Time, c connection.TokenPair, works, renewable bool,
+// rival is what the store has in the place of a consent from the journal.
+type rival struct {
+	access    connection.Access
+	consent   time.Time // that it goes back to
+	works     bool
+	renewable bool // a renewal of it will come
+	over      bool // it ended after the other consent
+	beaten    bool // the connection's own consent said that the other one counts
+}
+
+// compare decides between p, of a consent, and the row that it would replace. Without a fate or an error p is worth storing, if
+// Slack still takes it.
+func (cs *consents) compare(
+	ctx context.Context, p connection.Grant, r rival,
 ) (stored connection.Grant, fate string, err error) {
-	switch cs.outdates(p, consent, c, works, renewable) {
+	pair := r.access.Pair()
+	switch {
+	case pair.Token == p.Token: // it was stored, and the journal not told
+		return p.StoredIn(r.access), tokens.FateStored, nil
+	case p.Continues(r.access.Row()):
+		return cs.tokens.Delivery.Offer(ctx, p)
+	case p.SameGrant(pair.GrantID, r.consent), r.over: // renewed since, or erased
+		return p, fateSuperseded, nil
+	case r.beaten:
+		return p, "", nil
+	}
+	switch cs.outdates(p, r) {
 	case connection.VerdictNo:
 		return p, fateSuperseded, nil
 	case connection.VerdictUnclear:
-		return p, "", cs.tryOut(ctx, p.TokenOwner, c)
+		return p, "", cs.tryOut(ctx, p.TokenOwner, pair)
 	}
 	return p, "", nil
 }
 
-// outdates reports whether p, of a consent from the journal, is to replace the token pair c that another consent began. At Slack
-// the later consent ended the refresh token of the other. Where clocks can't tell which that was, a renewal of c can: until
-// then the answer is unclear. renewable: there will be one.
-func (cs *consents) outdates(p connection.Grant, consent time.Time, c connection.TokenPair, works, renewable bool) connection.Verdict {
-	apart := p.ConsentAt().Truncate(time.Microsecond).Sub(consent)
+// outdates reports whether p is to replace the token pair of r. At Slack the later of two consents ended the refresh token of the
+// other. Where clocks can't tell which that was, a renewal of r can: until then the answer is unclear.
+func (cs *consents) outdates(p connection.Grant, r rival) connection.Verdict {
+	apart, pair := p.ConsentAt().Truncate(time.Microsecond).Sub(r.consent), r.access.Pair()
 	switch {
 	case apart <= -tokens.ClocksApart:
 		return connection.VerdictNo
-	case apart >= tokens.ClocksApart, !works, c.Rejections > 0:
+	case apart >= tokens.ClocksApart, !r.works, pair.Rejections > 0:
 		return connection.VerdictYes
-	case c.RefreshToken == "" || !renewable: // long-lived tokens end no others
+	case pair.RefreshToken == "" || !r.renewable: // long-lived tokens end no others
 		if apart > 0 {
 			return connection.VerdictYes
 		}
 		return connection.VerdictNo
 	}
+
 	cs.competing.mu.Lock()
 	defer cs.competing.mu.Unlock()
 	first, known := cs.competing.seen[p.Token]
-	if !known || !first.consent.Equal(consent) {
-		cs.competing.seen[p.Token] = competingConsent{consent, c.RefreshToken}
+	if !known || !first.consent.Equal(r.consent) {
+		cs.competing.seen[p.Token] = competingConsent{consent: r.consent, refresh: pair.RefreshToken}
 		return connection.VerdictUnclear
 	}
-	if first.refresh != c.RefreshToken {
+	if first.refresh != pair.RefreshToken {
 		return connection.VerdictNo // Slack has renewed it since
 	}
 	return connection.VerdictUnclear
 }
 
-// tryOut makes the token pair of h due, unless that is being tried already.
-func (cs *consents) tryOut(ctx context.Context, h connection.TokenOwner, c connection.TokenPair) error {
+// tryOut makes a token pair due, unless that is being tried already.
+func (cs *consents) tryOut(ctx context.Context, h connection.TokenOwner, pair *connection.TokenPair) error {
 	now := cs.now()
-	if c.Tries > 0 || !c.RenewAt.After(now) {
+	if pair.Tries > 0 || !pair.RenewAt.After(now) {
 		return tokens.ErrUndecided
 	}
 	err := cs.tokens.Pairs.Update(ctx, h, func(a connection.Access) error {
-		if row := a.Pair(); row.Tries == 0 && row.RefreshToken == c.RefreshToken {
+		if row := a.Pair(); row.Tries == 0 && row.RefreshToken == pair.RefreshToken {
 			row.RenewAt = now
 		}
 		return nil
@@ -324,8 +315,7 @@ func (cs *consents) tryOut(ctx context.Context, h connection.TokenOwner, c conne
 	return errors.Join(tokens.ErrUndecided, err)
 }
 
-// stillGood asks Slack about a token from the journal. The fate is fateDead, or "" when it is worth
-// storing.
+// stillGood asks Slack about a token from the journal. The fate is fateDead, or "" when it is worth storing.
 func (cs *consents) stillGood(ctx context.Context, p connection.Grant) (id connection.Identity, fate string, err error) {
 	id, err = cs.cfg.Slack.Identify(ctx, p.Token)
 	switch slackapi.SlackError(err) {

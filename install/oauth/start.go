@@ -39,6 +39,7 @@ func (f *Flow) start(w http.ResponseWriter, r *http.Request) {
 	if t := query.Get("team"); teamID.MatchString(t) {
 		s.TeamHint = t
 	}
+
 	bad := f.unready(ctx, s.Ref, &outcomeRecordsDown)
 	if bad == nil {
 		bad = f.follow(ctx, query, &s)
@@ -54,6 +55,7 @@ func (f *Flow) start(w http.ResponseWriter, r *http.Request) {
 		browser, hash = links.NewSecret()
 	}
 	s.Browser = hash
+
 	f.log.InfoContext(ctx, "install started", "ref", s.Ref, "bound_to", s.Link.Connection)
 	f.cfg.Ended("", attemptStarted)
 	f.cookie.set(w, browser, links.StateLife)
@@ -74,6 +76,7 @@ func (f *Flow) authorize(s links.State) url.Values {
 	} else if len(f.cfg.UserScopes) > 0 {
 		ask.Set("user_scope", strings.Join(connection.ScopeNames(f.cfg.UserScopes), ","))
 	}
+
 	if s.TeamHint != "" {
 		ask.Set("team", s.TeamHint)
 	}
@@ -90,6 +93,7 @@ func (f *Flow) follow(ctx context.Context, query url.Values, s *links.State) *ou
 		}
 		return nil
 	}
+
 	var l links.Link
 	if !f.cfg.Links.Verify("grant", signed, &l) {
 		return &outcomeBrokenLink
@@ -97,6 +101,7 @@ func (f *Flow) follow(ctx context.Context, query url.Values, s *links.State) *ou
 	if !f.now().Before(time.Unix(l.Until, 0)) {
 		return &outcomeExpiredLink
 	}
+
 	c, err := f.store.Get(ctx, l.Connection)
 	if errors.Is(err, connection.ErrNotFound) {
 		return &outcomeUnknownLink
@@ -105,6 +110,7 @@ func (f *Flow) follow(ctx context.Context, query url.Values, s *links.State) *ou
 	if err == nil {
 		unused, err = f.store.Available(ctx, usedUp(links.HashOf(l.Nonce)), f.now())
 	}
+
 	if err != nil {
 		f.log.ErrorContext(ctx, "follow link", "ref", s.Ref, "cause", err)
 		return &outcomeRecordsDown
@@ -143,6 +149,7 @@ func (f *Flow) lookAtStore(ctx context.Context) error {
 		}
 		return nil, err
 	})
+
 	select {
 	case seen := <-look:
 		return seen.Err

@@ -48,6 +48,7 @@ func (f *Flow) recognise(ctx context.Context, back arrival) (Attempt, *page) {
 	case !ours:
 		return Attempt{}, f.unknownState(ctx)
 	}
+
 	// The release before this one kept a row from the start on, under a state of another form. Those are ten minutes old at most,
 	// so with the next release this look-up is for signed states alone.
 	asking, cancel := context.WithTimeout(ctx, storeBudget)
@@ -67,6 +68,7 @@ func (f *Flow) recognise(ctx context.Context, back arrival) (Attempt, *page) {
 		}
 		a = row
 	}
+
 	if !a.ReturnedAt.IsZero() {
 		return Attempt{}, f.again(ctx, back, a)
 	}
@@ -94,10 +96,11 @@ func (f *Flow) belongs(ctx context.Context, back arrival, a Attempt) (Attempt, *
 	case mine:
 		return a, nil
 	}
+
 	// Perhaps a mail scanner or a chat's preview: the browser that started can still finish.
 	p := f.pages.of(outcomeOtherBrowser, links.NewRef())
 	if back.browser == nil && a.Origin != "" && a.Origin != back.origin {
-		// The cookie stayed with the address at which the install began. Only the people who run the app can mend that.
+		// The cookie stayed with the address at which the install began. Only the people who run the app can fix that.
 		p = f.pages.of(outcomeOtherAddress, p.Ref)
 		level := slog.LevelError
 		if !f.strayed.AllowN(back.at, 1) {

@@ -65,6 +65,7 @@ func (f *Flow) success(ctx context.Context, i installed, ref string) *page {
 			}
 		})
 	}
+
 	c := i.now
 	work.Go(func() {
 		if c.TeamIcon == "" || c.InstalledByName == "" || i.fresh() {
@@ -72,6 +73,7 @@ func (f *Flow) success(ctx context.Context, i installed, ref string) *page {
 		}
 	})
 	work.Wait()
+
 	i.now = c
 	return f.pages.success(ctx, i, welcomed, ref)
 }
@@ -109,6 +111,7 @@ func (f *Flow) LearnNames(ctx context.Context, c *connection.Connection) {
 	if learned == (names{}) {
 		return
 	}
+
 	learned.into(c)
 	by := c.InstalledBy
 	if _, err := f.store.Update(ctx, c.Key, func(row *connection.Connection) error {
@@ -139,6 +142,7 @@ func (f *Flow) askNames(ctx context.Context, c connection.Connection) (learned n
 			}
 		})
 	}
+
 	if slices.Contains(c.Scopes, "users:read") && c.InstalledBy != "" {
 		work.Go(func() {
 			if u, err := client.GetUserInfoContext(ctx, c.InstalledBy); err == nil {
@@ -175,9 +179,11 @@ func (ps *pages) success(ctx context.Context, i installed, welcomed bool, ref st
 	if i.undo {
 		p.undo = c
 	}
+
 	needed := len(ps.cfg.Scopes)
 	p.Facts = append(p.Facts, fmt.Sprintf("Permissions: %d of %d allowed.", needed-len(missing), needed))
 	p.Facts = append(p.Facts, h.facts...)
+
 	ps.whereNext(p, i, missing)
 	if len(missing) > 0 {
 		ps.limit(p, c, name, missing)
@@ -294,6 +300,7 @@ func (ps *pages) firstSteps(c connection.Connection) (steps []string) {
 	if status != "" {
 		steps = append(steps, status)
 	}
+
 	if has("im:history") {
 		steps = append(steps, "Send "+app.Name+" a direct message; it answers there.")
 	}
@@ -310,6 +317,7 @@ func (ps *pages) whereNext(p *page, i installed, missing []connection.Scope) {
 	another := action{Label: "Install to another workspace", URL: ps.cfg.Links.PublicURL + "/slack/install"}
 	rest := action{Label: "Allow the rest", URL: ps.cfg.Links.Grant(c, links.GrantRequest{Scopes: connection.ScopeNames(missing), Back: i.request.Back})}
 	p.Primary, p.Secondary = action{Label: "Open in Slack", URL: ps.slackPage("app", c.AppID, c.TeamID)}, another
+
 	switch {
 	case links.ChannelID.MatchString(i.request.Back):
 		p.Primary = action{Label: "Back to where you were in Slack", URL: ps.slackPage("channel", i.request.Back, c.TeamID)}
@@ -319,6 +327,7 @@ func (ps *pages) whereNext(p *page, i installed, missing []connection.Scope) {
 		p.Primary.Label = "Continue in Slack"
 		p.Primary, rest = rest, p.Primary
 	}
+
 	if len(missing) > 0 {
 		p.Secondary = rest
 		p.More = append(p.More, another)
@@ -391,11 +400,13 @@ func (ps *pages) icon(ctx context.Context, address string) template.URL {
 	if err != nil {
 		return ""
 	}
+
 	resp, err := ps.cfg.Slack.HTTP.Do(req)
 	if err != nil {
 		return ""
 	}
 	defer func() { _ = resp.Body.Close() }()
+
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxIcon+1))
 	if err != nil || resp.StatusCode != http.StatusOK || len(body) > maxIcon {
 		return ""

@@ -44,6 +44,7 @@ func (un *undo) offer(w http.ResponseWriter, r *http.Request, p *page) {
 	if hash == nil || p.undo.ID == "" {
 		return
 	}
+
 	u := undoOf(p.undo, hash)
 	if un.now().Unix() >= u.Until {
 		return
@@ -97,9 +98,7 @@ func (un *undo) retry(u undoing, s outcome) *page {
 
 // claim finds the connection that u is about and uses u up, or returns the page that says why not.
 func (un *undo) claim(ctx context.Context, u *undoing, browser []byte) *page {
-	refuse := func(s outcome) *page {
-		return un.page(*u, s)
-	}
+	refuse := func(s outcome) *page { return un.page(*u, s) }
 	switch {
 	case subtle.ConstantTimeCompare(u.asked.Browser, browser) != 1:
 		return refuse(outcomeUndoOtherBrowser)
@@ -135,6 +134,7 @@ func (un *undo) claim(ctx context.Context, u *undoing, browser []byte) *page {
 // remove has the app of an install that is undone removed at Slack, and its access erased.
 func (un *undo) remove(ctx context.Context, u undoing) *page {
 	said, err := un.cfg.Watch.Leaving.Disconnect(ctx, u.c.Key, connection.Person(u.asked.By))
+
 	undone := outcomeUndone
 	gone := said == "ok" || said == connection.ReasonAccountInactive || said == connection.ReasonTokenRevoked
 	level, doing, after := slog.LevelWarn, "undo install", outcomeUndoRefused
