@@ -53,7 +53,7 @@ func (i Installation) Grant(w links.GrantRequest) string { return i.in.Links().G
 
 // GrantPage is Grant, or "" where the app was given its one token by hand, and nobody can be asked for consent.
 func (i Installation) GrantPage(w links.GrantRequest) string {
-	return i.in.Connections().GrantPage(i.c, w)
+	return i.in.Grant(i.c, w)
 }
 
 // History returns the newest lines of the connection's history, newest first, at most n. It blocks for the database.

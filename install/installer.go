@@ -1,19 +1,13 @@
 package install
 
-// The Installer ties the store, Slack's OAuth and the pages together; everything else in this package hangs off it.
+// The Installer puts the rooms below together, and is what a program asks.
 
 import (
-	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
-	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/slack-go/slack"
 
 	"github.com/switchboard-go/switchboard/install/connection"
@@ -23,40 +17,6 @@ import (
 	"github.com/switchboard-go/switchboard/install/tokens"
 	"github.com/switchboard-go/switchboard/install/watch"
 )
-
-// DefaultKeep is how long what is over is kept unless somebody chose otherwise: removed connections and their history, and dead
-// letters of an inbox.
-const DefaultKeep = 90 * 24 * time.Hour
-
-// Config is what an Installer needs to know. It is not changed after New.
-type Config struct {
-	App          App
-	ClientID     string
-	ClientSecret connection.Secret
-	AppID        string            // when set, an install of another app is refused
-	SlackURL     string            // "" = https://slack.com
-	PublicURL    string            // what browsers see, without a path; decides the redirect URI and the cookie. Required, unless BotToken is set
-	BotToken     connection.Secret // set: one workspace, no OAuth
-	// SigningKeys sign what leaves for a browser and comes back: states of installs, links, undo. The first signs, any verifies, and all
-	// replicas need the same; package storage derives them from its keys. None: ClientSecret signs.
-	SigningKeys []connection.Secret
-	Scopes      []connection.Scope // all that the app can use; asked for, and compared with what was granted
-	Closed      bool               // workspaces that are not connected may not connect, but for those in Admit
-	Admit       []string           // ids of workspaces (T…) and organisations (E…)
-	UserScopes  []connection.Scope // what it asks of each person who installs, to act for them; usually none
-	Store       Store              // required
-	// MoveToRotation exchanges long-lived bot tokens for rotating ones as they are found. The app's settings at Slack must
-	// have token rotation on, and that can't be turned off again.
-	MoveToRotation bool
-	// Keep is how long a removed connection's facts and history are kept, and the lines about routine renewals. 0: DefaultKeep.
-	Keep    time.Duration
-	Metrics prometheus.Registerer // nil: numbers are kept and not shown
-	HTTP    *http.Client
-	Log     *slog.Logger
-	Now     func() time.Time // nil: the Store's, if it is a Clock, else time.Now
-	// Messages writes to people about their connection. nil: nobody is written to.
-	Messages Messages
-}
 
 // What a program gives and is given most is of packages oauth and watch, and goes by these names, too.
 type (
@@ -134,50 +94,13 @@ func (in *Installer) bring(ctx context.Context, p connection.Grant) (stored conn
 
 func (in *Installer) sweepAttempts(ctx context.Context) (int64, error) { return in.flow.Sweep(ctx) }
 
-// Handler serves the landing page, the start, the callback and the undo. Every answer is a whole page (or JSON, for those who ask
-// for it), is never cached, and comes within some seconds.
+// Handler serves the landing page, the start, the callback and the undo. Every answer is a whole page (or JSON, for
+// those who ask for it), is never cached, and comes within some seconds.
 func (in *Installer) Handler() http.Handler { return in.flow.Handler() }
 
-// complete checks cfg and fills in what follows from the rest.
-func (cfg *Config) complete() error {
-	if cfg.PublicURL != "" || cfg.BotToken == "" {
-		public, err := url.Parse(cfg.PublicURL)
-		if err != nil || public.Host == "" || public.Path != "" && public.Path != "/" {
-			return fmt.Errorf("public URL %q is not an address without a path", cfg.PublicURL)
-		}
-		cfg.PublicURL = public.Scheme + "://" + public.Host
-	}
-	if cfg.Store == nil {
-		return errors.New("no store")
-	}
-
-	cfg.SlackURL = strings.TrimRight(cmp.Or(cfg.SlackURL, "https://slack.com"), "/")
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
-	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-		if c, ok := cfg.Store.(Clock); ok {
-			cfg.Now = c.Now
-		}
-	}
-	if cfg.HTTP == nil {
-		cfg.HTTP = slackapi.NewHTTPClient()
-	}
-	if cfg.Keep <= 0 {
-		cfg.Keep = DefaultKeep
-	}
-	cfg.App.DataKept = strings.TrimSpace(cfg.App.DataKept + " " + keptFor(cfg.Keep))
-	if len(cfg.SigningKeys) == 0 && cfg.ClientSecret != "" {
-		cfg.SigningKeys = []connection.Secret{cfg.ClientSecret}
-	}
-	cfg.Messages = watch.Guarded(cfg.Messages, cfg.Log)
-	return nil
-}
-
-// Open returns a connection whose token can be used now, by the look-up rules of Store.Lookup: in a request or outside of one. Where
-// the access of a workspace is gone and k names its organisation, the organisation's takes its place.
-// It blocks for the store alone, unless the token has run out: then it is renewed, by one caller of all, and awaited until
+// Open returns a connection whose token can be used now, by the look-up rules of Store.Lookup: in a request or outside
+// of one. Where the access of a workspace is gone and k names its organisation, the organisation's takes its place. It
+// blocks for the store alone, unless the token has run out: then it is renewed, by one caller of all, and awaited until
 // ctx ends. ErrNotConnected, ErrRenewing when that took too long or failed, or the store's trouble.
 func (in *Installer) Open(ctx context.Context, k connection.Key) (connection.Connection, error) {
 	return in.watch.Connections.Open(ctx, k)
@@ -189,8 +112,8 @@ func (in *Installer) OpenUser(ctx context.Context, k connection.Key, userID stri
 	return in.watch.Connections.OpenUser(ctx, k, userID)
 }
 
-// Check asks Slack whether the connection for k works, keeps what was learned, and returns the state. It never fails: what could
-// not be found out is in the answer. It blocks for four calls to Slack at most, nearly always for one.
+// Check asks Slack whether the connection for k works, keeps what was learned, and returns the state. It never fails:
+// what could not be found out is in the answer. It blocks for four calls to Slack at most, nearly always for one.
 func (in *Installer) Check(ctx context.Context, k connection.Key) Health {
 	return in.watch.Connections.Check(ctx, k)
 }
@@ -200,10 +123,16 @@ func (in *Installer) Assess(c connection.Connection, err error) Health {
 	return in.watch.Connections.Assess(c, err)
 }
 
-// Client returns a Web API client with c's token, which keeps to Slack's limits. What Slack answers also says how the connection
-// is, and is kept. It is cheap: make one for each piece of work.
+// Client returns a Web API client with c's token, which keeps to Slack's limits. What Slack answers also says how the
+// connection is, and is kept. It is cheap: make one for each piece of work.
 func (in *Installer) Client(c connection.Connection) *slack.Client {
 	return in.watch.Connections.Client(c)
+}
+
+// Grant is the page where c is reconnected or allowed more, for one person; see links.Links. "" in single-workspace
+// mode, where nobody can be asked for consent.
+func (in *Installer) Grant(c connection.Connection, w links.GrantRequest) string {
+	return in.watch.Connections.GrantPage(c, w)
 }
 
 // Connections returns what opens and checks connections, for what is special about organisations and people's tokens.
@@ -218,14 +147,14 @@ func (in *Installer) Leaving() *watch.Leaving { return in.watch.Leaving }
 // Notices returns what writes to the one person who can do something about a connection.
 func (in *Installer) Notices() *watch.Notices { return in.watch.Notices }
 
-// Run looks after the connections until ctx ends: it stores what the journal holds, renews tokens ahead of their end, checks
-// connections now and then, tells people of trouble, asks again about removals that were left open, and sweeps old records.
-// Any number of processes may run it on one database. Renewals under way are finished before it returns.
+// Run looks after the connections until ctx ends: it stores what the journal holds, renews tokens ahead of their end,
+// checks connections now and then, tells people of trouble, asks again about removals that were left open, and sweeps
+// old records. Any number of processes may run it on one database. Renewals under way are finished before it returns.
 func (in *Installer) Run(ctx context.Context) error { return in.watch.Run(ctx) }
 
-// Finish waits, for a while, for renewals under way and other work in the background, and then stores what the journal still
-// holds, if it can. Run does it at its end; whoever uses an Installer without Run calls it before the store is closed. It
-// returns how many entries are left in the journal.
+// Finish waits, for a while, for renewals under way and other work in the background, and then stores what the journal
+// still holds, if it can. Run does it at its end; whoever uses an Installer without Run calls it before the store is
+// closed. It returns how many entries are left in the journal.
 func (in *Installer) Finish() (left int) { return in.watch.Finish() }
 
 // History returns the newest lines of a connection's history, newest first, at most n.
@@ -236,23 +165,9 @@ func (in *Installer) History(ctx context.Context, c connection.Connection, n int
 // App returns how the app presents itself. Its DataKept says for how long, too.
 func (in *Installer) App() App { return in.cfg.App }
 
-// KeptFor says in words how long a removed connection's facts and history are kept, and what of a workspace's messages could
-// not be handled: "90 days".
+// KeptFor says in words how long a removed connection's facts and history are kept, and what of a workspace's messages
+// could not be handled: "90 days".
 func (in *Installer) KeptFor() string { return days(in.cfg.Keep) }
-
-func days(d time.Duration) string {
-	const day = 24 * time.Hour
-	if n := (d + day - 1) / day; n != 1 {
-		return fmt.Sprintf("%d days", n)
-	}
-	return "1 day"
-}
-
-// keptFor is what this library keeps of a workspace besides its connection, and for how long it keeps all of it.
-func keptFor(keep time.Duration) string {
-	return fmt.Sprintf("What people send to the app is kept, encrypted, until it is handled; what couldn't be handled, for up to "+
-		"%[1]s. When the app is removed, its access and these messages are erased immediately, everything else after %[1]s.", days(keep))
-}
 
 // Now is the time of everything that is stored or compared with what is: the database's, as this process knows it.
 func (in *Installer) Now() time.Time { return in.now() }

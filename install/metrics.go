@@ -1,8 +1,8 @@
 package install
 
 // Numbers for whoever is paged: how renewals go, whether anything waits in the journal, and how many connections need a
-// person. They count this process; what all replicas share is read from the database when somebody asks. Every counter is
-// there at 0, so that its first step is an increase.
+// person. They count this process; what all replicas share is read from the database when somebody asks. Every counter
+// is there at 0, so that its first step is an increase.
 
 import (
 	"cmp"
@@ -42,7 +42,8 @@ var labels = struct{ results, chains, told, methods, limits []string }{
 		"ratelimited", "internal_error", "fatal_error", "service_unavailable", "server_error", "request_timeout",
 		"invalid_refresh_token", "invalid_grant", "invalid_token", "authorization_not_found", "token_already_exchanged",
 		"not_allowed_token_type", "token_rotation_not_enabled", "bad_client_secret", "invalid_client_id", "not_authed",
-		connection.ReasonTokenRevoked, connection.ReasonTokenExpired, connection.ReasonAccountInactive, connection.ReasonInvalidAuth, connection.ReasonMissingScope,
+		connection.ReasonTokenRevoked, connection.ReasonTokenExpired, connection.ReasonAccountInactive,
+		connection.ReasonInvalidAuth, connection.ReasonMissingScope,
 		"org_login_required", "team_added_to_org", "team_access_not_granted", "ekm_access_denied"},
 	chains:  []string{chainBot, chainUser, chainMove},
 	told:    []string{watch.ResultTold, watch.ResultUnreachable, watch.ResultUnknown, watch.ResultResolved},
@@ -65,32 +66,46 @@ type metrics struct {
 
 func newMetrics(store CountStore, log *slog.Logger, reg prometheus.Registerer) *metrics {
 	m := &metrics{
-		renewals: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_renewals_total",
-			Help: "Exchanges of a refresh token for a new pair, by kind (bot, user, move) and result (ok, Slack's error, other for one that is not listed, or no_answer)."}, []string{"kind", "result"}),
+		renewals: counter("switchboard_renewals_total",
+			"Exchanges of a refresh token for a new pair, by kind (bot, user, move) and result (ok, Slack's error, "+
+				"other for one that is not listed, or no_answer).", "kind", "result"),
 		took: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "switchboard_renewal_seconds",
 			Help: "How long Slack took to answer an exchange.", Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10}}),
 		journal: prometheus.NewGauge(prometheus.GaugeOpts{Name: "switchboard_journal_entries",
 			Help: "Tokens that Slack handed out and the database has not taken yet. 0 when all is well."}),
 		writable: prometheus.NewGauge(prometheus.GaugeOpts{Name: "switchboard_journal_writable",
-			Help: "1 as long as the journal of this machine can be written; 0 also for half a minute after it was taken away."}),
+			Help: "1 as long as the journal of this machine can be written; 0 also for half a minute after it was " +
+				"taken away."}),
 		restored: prometheus.NewCounter(prometheus.CounterOpts{Name: "switchboard_journal_restored_total",
-			Help: "Tokens that the database had lost, in a failover or a restored backup, and that the journal of this machine gave back."}),
-		notices: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_notices_total",
-			Help: "Connections that came to need a person, by result (told, unreachable, unknown), and those that work again (resolved)."}, []string{"result"}),
-		tellMissing: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_wanted_total",
-			Help: "Connections in which people asked for what is not allowed, at most one a day, by whether somebody who can allow it was told (told, unreachable, unknown), and those in which all is allowed since (resolved)."}, []string{"result"}),
-		checks: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_checks_total",
-			Help: "auth.test calls, by result (ok, Slack's error, other for one that is not listed, or no_answer)."}, []string{"result"}),
-		limits: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_slack_limited_total",
-			Help: "Calls to Slack that met a limit, by method and what became of them (waited for their turn, refused by Slack, turned_away because it would have taken too long)."}, []string{"method", "result"}),
-		installs: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_install_attempts_total",
-			Help: "What people met on the install pages, by outcome (connected, reconnected, refused, failed, undone, or none where it ends nothing) and reason, as in the log."}, []string{"outcome", "reason"}),
+			Help: "Tokens that the database had lost, in a failover or a restored backup, and that the journal of " +
+				"this machine gave back."}),
+		notices: counter("switchboard_notices_total",
+			"Connections that came to need a person, by result (told, unreachable, unknown), and those that work "+
+				"again (resolved).", "result"),
+		tellMissing: counter("switchboard_wanted_total",
+			"Connections in which people asked for what is not allowed, at most one a day, by whether somebody who "+
+				"can allow it was told (told, unreachable, unknown), and those in which all is allowed since "+
+				"(resolved).", "result"),
+		checks: counter("switchboard_checks_total",
+			"auth.test calls, by result (ok, Slack's error, other for one that is not listed, or no_answer).",
+			"result"),
+		limits: counter("switchboard_slack_limited_total",
+			"Calls to Slack that met a limit, by method and what became of them (waited for their turn, refused by "+
+				"Slack, turned_away because it would have taken too long).", "method", "result"),
+		installs: counter("switchboard_install_attempts_total",
+			"What people met on the install pages, by outcome (connected, reconnected, refused, failed, undone, or "+
+				"none where it ends nothing) and reason, as in the log.", "outcome", "reason"),
 	}
 	m.begin()
 	if reg != nil {
-		reg.MustRegister(m.renewals, m.took, m.journal, m.restored, m.writable, m.notices, m.tellMissing, m.checks, m.limits, m.installs, &stateCollector{store: store, log: log})
+		reg.MustRegister(m.renewals, m.took, m.journal, m.restored, m.writable, m.notices, m.tellMissing, m.checks,
+			m.limits, m.installs, &stateCollector{store: store, log: log})
 	}
 	return m
+}
+
+func counter(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 }
 
 // begin has each combination of labels there at 0.
@@ -168,7 +183,8 @@ func result(err error) string {
 	return code
 }
 
-var connectionsDesc = prometheus.NewDesc("switchboard_connections", "Connections by state, as the database has them.", []string{"state"}, nil)
+var connectionsDesc = prometheus.NewDesc("switchboard_connections",
+	"Connections by state, as the database has them.", []string{"state"}, nil)
 
 // stateCollector counts the connections when it is asked, so that every replica says the same.
 type stateCollector struct {
@@ -189,7 +205,8 @@ func (s *stateCollector) Collect(ch chan<- prometheus.Metric) {
 		}
 		return // no number is better than a wrong one
 	}
-	for _, state := range []connection.State{connection.Active, connection.Retrying, connection.ReconnectRequired, connection.Removed, connection.Paused} {
+	for _, state := range []connection.State{connection.Active, connection.Retrying, connection.ReconnectRequired,
+		connection.Removed, connection.Paused} {
 		ch <- prometheus.MustNewConstMetric(connectionsDesc, prometheus.GaugeValue, float64(counts[state]), string(state))
 	}
 }
