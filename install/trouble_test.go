@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"sync"
 	"testing"
@@ -462,6 +463,32 @@ func TestFailureStandsBehindNoSuccess(t *testing.T) {
 	if err != nil || len(lines) != 2 || lines[0].What != connection.DidDisconnect || lines[0].Outcome != connection.OutcomeDone {
 		t.Errorf("history: %+v (%v)", lines, err)
 	}
+}
+
+// Two who disconnect in one moment both read that it is done, and history tells it once.
+func TestDisconnectedTwiceAtOnce(t *testing.T) {
+	t.Parallel()
+	eachRig(t, func(t *testing.T, r *rig) {
+		in := r.replica(nil)
+		c := r.connect(in, slacksim.AcmeAdmin)
+		r.Breaches = true // the second one asks with a token that the first one ended
+		first := r.replica(func(cfg *install.Config) {
+			cfg.HTTP = between("apps.uninstall", func(*http.Response) {
+				said, err := in.Leaving().Disconnect(r.ctx, c.Key, connection.Person(slacksim.AcmeMember))
+				if said != "account_inactive" || err != nil {
+					t.Errorf("the second: %q %v", said, err)
+				}
+			})
+		})
+		if said, err := first.Leaving().Disconnect(r.ctx, c.Key, connection.Person(slacksim.AcmeAdmin)); said != "ok" || err != nil {
+			t.Errorf("the first: %q %v", said, err)
+		}
+
+		lines, err := in.History(r.ctx, c, 5)
+		if err != nil || len(lines) != 2 || lines[0].What != connection.DidDisconnect || lines[1].What != connection.DidInstall {
+			t.Errorf("history: %+v (%v)", lines, err)
+		}
+	})
 }
 
 // Facts and history of a removed connection are kept for a time, and then gone.

@@ -78,8 +78,9 @@ func (lv *Leaving) Disconnect(ctx context.Context, k connection.Key, by connecti
 	defer cancel()
 	consent := c.AuthorizedAt
 	_, err = lv.store.Update(ctx, c.Key, func(row *connection.Connection) error {
-		if !row.AuthorizedAt.Equal(consent) {
-			return nil // installed again meanwhile
+		done := row.State == connection.Removed && row.Reason == connection.ReasonDisconnected
+		if done || !row.AuthorizedAt.Equal(consent) {
+			return nil // by another of the same moment, or installed again meanwhile
 		}
 		erase(row, lv.now(), by, said)
 		return nil
