@@ -181,15 +181,15 @@ var ofPeople = map[string]struct{ label, feature string }{
 	"admin.chat:write":                   {"Change and delete messages in your organisation", "change or delete messages"},
 	"admin.conversations:manage_objects": {"Manage channels about records elsewhere", "manage channels about records"},
 	"admin.conversations:read":           {"See all channels of your organisation", "see your organisation's channels"},
-	"admin.conversations:write":          {"Manage all channels of your organisation", "manage your organisation's channels"},
+	"admin.conversations:write":          {"Manage all channels of your organisation", "manage all channels"},
 	"admin.invites:read":                 {"See requests to invite people", "see requests to invite people"},
 	"admin.invites:write":                {"Decide on requests to invite people", "decide on requests to invite people"},
 	"admin.roles:read":                   {"See who has an admin role", "see who has an admin role"},
 	"admin.roles:write":                  {"Give and take away admin roles", "give or take away admin roles"},
 	"admin.teams:read":                   {"See your organisation's workspaces", "see your organisation's workspaces"},
-	"admin.teams:write":                  {"Manage your organisation's workspaces", "manage your organisation's workspaces"},
+	"admin.teams:write":                  {"Manage your organisation's workspaces", "manage all workspaces"},
 	"admin.usergroups:read":              {"See your organisation's user groups", "see your organisation's user groups"},
-	"admin.usergroups:write":             {"Manage your organisation's user groups", "manage your organisation's user groups"},
+	"admin.usergroups:write":             {"Manage your organisation's user groups", "manage all user groups"},
 	"admin.users:read":                   {"See everybody's account", "see everybody's account"},
 	"admin.users:write":                  {"Manage everybody's account", "manage people's accounts"},
 	"admin.workflows:read":               {"See your organisation's workflows", "see your organisation's workflows"},
@@ -269,7 +269,7 @@ func UserCatalogue(own []connection.Scope, handlers []Handler) []connection.Scop
 }
 
 // complete adds to own what is declared and isn't in it, the required ones first.
-func complete(own []connection.Scope, declared []string, describe func(name string) connection.Scope) []connection.Scope {
+func complete(own []connection.Scope, declared []string, describe func(string) connection.Scope) []connection.Scope {
 	all := slices.Clone(own)
 	for _, name := range declared {
 		if slices.ContainsFunc(own, func(s connection.Scope) bool { return s.Name == name }) {

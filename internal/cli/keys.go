@@ -69,7 +69,7 @@ func (c *keysCheckCmd) Run(env *environment) error {
 }
 
 func (r keyReport) print(env *environment) error {
-	err := list(env, false, r.Keys, "", "KEY  ROWS  USE", func(k keyLine) []string {
+	err := list(env, false, r.Keys, "Nothing is sealed yet.", "KEY  ROWS  USE", func(k keyLine) []string {
 		use := "opens"
 		switch {
 		case k.First:
