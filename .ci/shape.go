@@ -4,7 +4,8 @@
 //
 //	go run .ci/shape.go [FOLDER]
 //
-// Product code is every Go file but those that end in _test.go. Left out are folders that the go command leaves out too
+// Product code is every Go file but those that end in _test.go and those of packages that only tests can import, because
+// they import testing. Left out are folders that the go command leaves out too
 // (testdata, names that begin with . or _, other modules) and files that no build takes (go:build ignore).
 //
 //   - A line of code has a token of Go on it, a line of comment nothing but a comment, a blank line nothing. Shares are
@@ -54,7 +55,9 @@ type function struct {
 
 // shape is what is known of a tree of files.
 type shape struct {
+	root         string
 	module       string
+	stages       map[string]bool // folder → whether its package is for tests
 	files        *token.FileSet
 	product      lines
 	tests        lines
@@ -72,7 +75,10 @@ func main() {
 		root = os.Args[1]
 	}
 
-	s := &shape{files: token.NewFileSet(), methods: map[string]int{}, imports: map[string]map[string]bool{}}
+	s := &shape{
+		root: root, files: token.NewFileSet(),
+		stages: map[string]bool{}, methods: map[string]int{}, imports: map[string]map[string]bool{},
+	}
 	if err := s.read(root); err != nil {
 		log.Fatal(err)
 	}
@@ -136,13 +142,13 @@ func (s *shape) readFile(at string, text []byte) error {
 	if header := text[:file.Package-file.FileStart]; ignored.Match(header) {
 		return nil
 	}
-	if strings.HasSuffix(at, "_test.go") {
+	folder := path.Dir(at)
+	if strings.HasSuffix(at, "_test.go") || s.isStage(folder) {
 		s.tests.count(text)
 		return nil
 	}
 
 	s.product.count(text)
-	folder := path.Dir(at)
 	s.readImports(folder, file)
 	public := file.Name.Name != "main" && !slices.Contains(strings.Split(folder, "/"), "internal")
 	for _, decl := range file.Decls {
@@ -156,6 +162,25 @@ func (s *shape) readFile(at string, text []byte) error {
 		}
 	}
 	return nil
+}
+
+// isStage reports whether a folder's package is what tests stand on: it imports testing.
+func (s *shape) isStage(folder string) bool {
+	if stage, known := s.stages[folder]; known {
+		return stage
+	}
+	s.stages[folder] = false
+	names, _ := filepath.Glob(filepath.Join(s.root, folder, "*.go"))
+	for _, name := range names {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		if err != nil || strings.HasSuffix(name, "_test.go") {
+			continue // readFile says so of a file that can't be read
+		}
+		s.stages[folder] = s.stages[folder] || slices.ContainsFunc(file.Imports, func(i *ast.ImportSpec) bool {
+			return i.Path.Value == `"testing"`
+		})
+	}
+	return s.stages[folder]
 }
 
 // count adds the lines of one file.
