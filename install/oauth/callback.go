@@ -1,7 +1,7 @@
 package oauth
 
-// The way back: Slack sends the browser with a code, which is spent for tokens, and with the state that it left with. Once the
-// state is used, the rest no longer depends on the browser staying.
+// The way back: Slack sends the browser with a code, which is spent for tokens, and with the state that it left with.
+// Once the state is used, the rest no longer depends on the browser staying.
 
 import (
 	"cmp"
@@ -122,8 +122,8 @@ func (f *Flow) arrived(ctx context.Context, back arrival, a Attempt) *page {
 	return p
 }
 
-// codeLike is what a code of Slack's can look like: undocumented, so there is room. What looks otherwise is not sent to Slack, whose
-// limits all of us share, and never logged.
+// codeLike is what a code of Slack's can look like: undocumented, so there is room. What looks otherwise is not sent to
+// Slack, whose limits all of us share, and never logged.
 var codeLike = regexp.MustCompile(`^[A-Za-z0-9._-]{1,512}$`)
 
 // finish spends the code, stores what Slack granted, and returns the last page.
@@ -131,8 +131,8 @@ func (f *Flow) finish(ctx context.Context, a *Attempt, code string) *page {
 	done, failed := f.connect(ctx, a, code)
 	switch {
 	case failed == nil:
-	case failed.Reason == outcomeUsedLink.reason, failed.Reason == outcomeNotStored.reason: // the journal may carry it through yet
-		return failed
+	case failed.Reason == outcomeUsedLink.reason, failed.Reason == outcomeNotStored.reason:
+		return failed // what was not stored, the journal may carry through yet
 	default:
 		// A link that stays where several people read it is not lost because one of them chose another workspace.
 		f.unused(ctx, a)
@@ -227,7 +227,8 @@ func (f *Flow) obtain(ctx context.Context, a *Attempt, code string) (got consent
 	notSetUp := f.pages.of(outcomeNotSetUp, a.Ref)
 	switch {
 	case c.Token == "" || strings.EqualFold(string(granted.TokenType), "user"):
-		f.log.ErrorContext(ctx, "exchange code: Slack gave no bot token", "ref", a.Ref, "token_type", string(granted.TokenType))
+		f.log.ErrorContext(ctx, "exchange code: Slack gave no bot token", "ref", a.Ref,
+			"token_type", string(granted.TokenType))
 		return consent{}, notSetUp
 	case f.cfg.AppID != "" && c.AppID != f.cfg.AppID:
 		f.log.ErrorContext(ctx, "exchange code: Slack answered for another app", "ref", a.Ref,
@@ -240,8 +241,8 @@ func (f *Flow) obtain(ctx context.Context, a *Attempt, code string) (got consent
 	return consent{c: c, pairs: f.consents.journal(ctx, c, granted)}, nil
 }
 
-// meet finds the connection that got's workspace has. Without our records nothing can be told about it, and nothing stored:
-// the journal keeps what came.
+// meet finds the connection that got's workspace has. Without our records nothing can be told about it, and nothing
+// stored: the journal keeps what came.
 func (f *Flow) meet(ctx context.Context, got *consent, ref string) *page {
 	was, err := f.consents.relied(ctx, got.c.Key)
 	if err != nil {
@@ -254,8 +255,8 @@ func (f *Flow) meet(ctx context.Context, got *consent, ref string) *page {
 	return nil
 }
 
-// chosenByMistake is the end of a consent for another workspace than the one of its link. A workspace that was connected before
-// keeps the new tokens, because its old ones ended with them. Else the app is taken out of it.
+// chosenByMistake is the end of a consent for another workspace than the one of its link. A workspace that was
+// connected before keeps the new tokens, because its old ones ended with them. Else the app is taken out of it.
 func (f *Flow) chosenByMistake(ctx context.Context, got consent, bound connection.Connection, ref string) *page {
 	p := f.pages.of(outcomeWrongWorkspace, ref)
 	p.name("chosen", cmp.Or(got.c.TeamName, "another workspace"))
@@ -282,7 +283,8 @@ func (f *Flow) identified(ctx context.Context, got *consent, id connection.Ident
 	case reconnects, overtaken:
 		// Slack has trouble, and giving up would end a connection that works. Or consents of the same moment, at other
 		// replicas, ended this token already: one of them counts, and the store sorts that out. The next check asks again.
-		f.log.WarnContext(ctx, "auth.test after exchange: reconnected without it", "ref", ref, "cause", slackapi.Cause(unasked))
+		f.log.WarnContext(ctx, "auth.test after exchange: reconnected without it", "ref", ref,
+			"cause", slackapi.Cause(unasked))
 		c.CheckAt = c.AuthorizedAt.Add(connection.CheckAgain)
 	case unasked != nil:
 		f.consents.discard(ctx, got.pairs)
@@ -353,7 +355,8 @@ func (f *Flow) exchangeCode(ctx context.Context, a *Attempt, code string) (slack
 	ctx, cancel := context.WithTimeout(ctx, slackapi.CallTimeout)
 	defer cancel()
 	got, err := f.cfg.Slack.OAuth(ctx, "oauth.v2.access", url.Values{
-		"client_id": {f.cfg.ClientID}, "client_secret": {f.cfg.ClientSecret.Reveal()}, "code": {code}, "redirect_uri": {f.redirectURI()},
+		"client_id": {f.cfg.ClientID}, "client_secret": {f.cfg.ClientSecret.Reveal()},
+		"code": {code}, "redirect_uri": {f.redirectURI()},
 	})
 	if err == nil {
 		return got, nil

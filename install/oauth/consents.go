@@ -1,6 +1,7 @@
 package oauth
 
-// What Slack granted: kept on this machine's disk, stored, or given back. What the store can't take waits in the journal.
+// What Slack granted: kept on this machine's disk, stored, or given back. What the store can't take waits in the
+// journal.
 
 import (
 	"cmp"
@@ -38,7 +39,8 @@ func (cs *consents) complete(ctx context.Context, c *connection.Connection) {
 
 	id, err := cs.cfg.Slack.Identify(ctx, c.Token)
 	if err != nil {
-		cs.log.ErrorContext(ctx, "a consent doesn't say whose it is, and Slack couldn't be asked", "slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
+		cs.log.ErrorContext(ctx, "a consent doesn't say whose it is, and Slack couldn't be asked",
+			"slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
 		return
 	}
 
@@ -51,7 +53,9 @@ func (cs *consents) complete(ctx context.Context, c *connection.Connection) {
 
 // journal keeps on this machine's disk what a consent brought, until it is stored or refused: the connection and,
 // where the app asked to act for people, the token of the person.
-func (cs *consents) journal(ctx context.Context, c connection.Connection, granted slackapi.Granted) (pairs []connection.Grant) {
+func (cs *consents) journal(
+	ctx context.Context, c connection.Connection, granted slackapi.Granted,
+) (pairs []connection.Grant) {
 	pairs = []connection.Grant{c.Grant()}
 	if u := granted.AuthedUser; u.AccessToken != "" && u.ID != "" {
 		person := connection.TokenOwner{Key: c.Key, UserID: string(u.ID)}
@@ -75,9 +79,9 @@ func (cs *consents) discard(ctx context.Context, pairs []connection.Grant) {
 	}
 }
 
-// relied returns the connection that people in k's workspace rely on, even if it has no access any more and needs reconnecting. It
-// may be under the key from before the workspace moved, or the organisation's. Without an id: there is none. An error is the
-// store's trouble.
+// relied returns the connection that people in k's workspace rely on, even if it has no access any more and needs
+// reconnecting. It may be under the key from before the workspace moved, or the organisation's. Without an id: there is
+// none. An error is the store's trouble.
 func (cs *consents) relied(ctx context.Context, k connection.Key) (connection.Connection, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeBudget)
 	defer cancel()
@@ -98,8 +102,8 @@ func (cs *consents) relied(ctx context.Context, k connection.Key) (connection.Co
 	return was, nil
 }
 
-// refuses returns why a consent is not stored; nil: it is. was is the connection that its workspace has, without an id for none:
-// one that works goes on working, and one that needs reconnecting is not new.
+// refuses returns why a consent is not stored; nil: it is. was is the connection that its workspace has, without an id
+// for none: one that works goes on working, and one that needs reconnecting is not new.
 func (cs *consents) refuses(c, was connection.Connection) *outcome {
 	admitted := func(id string) bool { return id != "" && slices.Contains(cs.cfg.Admit, id) }
 	switch {
@@ -113,13 +117,15 @@ func (cs *consents) refuses(c, was connection.Connection) *outcome {
 	return nil
 }
 
-// giveBack forgets what a consent brought and removes the app at Slack, where it was just added; unless somebody relies on it
-// there, as the workspaces of an organisation do on the organisation's install. It is forgotten first: a process that dies in
-// between leaves an app that does nothing, and no connection that was refused. It returns what the person has to know of it.
+// giveBack forgets what a consent brought and removes the app at Slack, where it was just added; unless somebody relies
+// on it there, as the workspaces of an organisation do on the organisation's install. It is forgotten first: a process
+// that dies in between leaves an app that does nothing, and no connection that was refused. It returns what the person
+// has to know of it.
 func (cs *consents) giveBack(ctx context.Context, c connection.Connection, pairs []connection.Grant) []string {
 	cs.discard(ctx, pairs)
 	if was, err := cs.relied(ctx, c.Key); err != nil || was.ID != "" {
-		cs.log.WarnContext(ctx, "access that was refused is not given back where others may rely on it", "key", c.Key.String(), "connection", was.ID, "cause", err)
+		cs.log.WarnContext(ctx, "access that was refused is not given back where others may rely on it",
+			"key", c.Key.String(), "connection", was.ID, "cause", err)
 		return []string{"Slack still lists " + cs.cfg.App.Name + " there, because it was connected before."}
 	}
 
@@ -127,7 +133,8 @@ func (cs *consents) giveBack(ctx context.Context, c connection.Connection, pairs
 	if err == nil {
 		return []string{"What you allowed was given back."}
 	}
-	cs.log.ErrorContext(ctx, "access that was refused could not be given back", "key", c.Key.String(), "slack_error", said, "cause", slackapi.Cause(err))
+	cs.log.ErrorContext(ctx, "access that was refused could not be given back", "key", c.Key.String(),
+		"slack_error", said, "cause", slackapi.Cause(err))
 	lists := "Slack still lists "
 	if slackapi.MaybeDone(err) {
 		lists = "Slack may still list "
@@ -135,15 +142,16 @@ func (cs *consents) giveBack(ctx context.Context, c connection.Connection, pairs
 	return []string{lists + cs.cfg.App.Name + " there. " + strings.ReplaceAll(removeByHand, "{app}", "it")}
 }
 
-// put stores a consent, and tries again while ctx allows: Slack has done its part, so giving up here costs the person a second
-// consent. What the store doesn't take in that time waits in the journal. The install stands without the person's token.
-func (cs *consents) put(ctx context.Context, c connection.Connection, pairs []connection.Grant) (connection.Connection, *connection.Connection, error) {
+// put stores a consent, and tries again while ctx allows: Slack has done its part, so giving up here costs the person a
+// second consent. What the store doesn't take in that time waits in the journal. The install stands without the
+// person's token.
+func (cs *consents) put(
+	ctx context.Context, c connection.Connection, pairs []connection.Grant,
+) (now connection.Connection, before *connection.Connection, err error) {
 	ctx, cancel := context.WithTimeout(ctx, storeBudget)
 	defer cancel()
 	c.LeftOut(cs.cfg.Scopes)
 
-	var now connection.Connection
-	var before *connection.Connection
 	if err := insist(ctx, func() (err error) {
 		cs.tokens.Pairs.Rehome(ctx, c.Key)
 		now, before, err = cs.store.Put(ctx, c)
@@ -163,7 +171,9 @@ func (cs *consents) put(ctx context.Context, c connection.Connection, pairs []co
 
 // putAside keeps the pair that was stored, and beside it the one of a competing consent until a renewal shows which of
 // them counts.
-func (cs *consents) putAside(ctx context.Context, p connection.Grant, now connection.Connection, before *connection.Connection) {
+func (cs *consents) putAside(
+	ctx context.Context, p connection.Grant, now connection.Connection, before *connection.Connection,
+) {
 	cs.tokens.Journal.NotPending(p.Token)
 	if now.GrantID != p.GrantID {
 		cs.tokens.Journal.Settle(ctx, p, connection.Aside)
@@ -179,7 +189,8 @@ func (cs *consents) putAside(ctx context.Context, p connection.Grant, now connec
 // the pair that lost with it is put aside, and the other one tried soon.
 func (cs *consents) putPerson(ctx context.Context, p connection.Grant, now connection.Connection) error {
 	seen, err := cs.store.GetUser(ctx, p.TokenOwner)
-	isRival := err == nil && seen.Token != "" && seen.Reason == connection.ReasonNone && seen.GrantedAt.Sub(p.GrantedAt).Abs() < connection.LateConsent
+	isRival := err == nil && seen.Token != "" && seen.Reason == connection.ReasonNone &&
+		seen.GrantedAt.Sub(p.GrantedAt).Abs() < connection.LateConsent
 	if !now.Contested || !isRival {
 		return cs.tokens.Delivery.Bring(ctx, p)
 	}

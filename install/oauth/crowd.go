@@ -1,8 +1,8 @@
 package oauth
 
-// Everybody can begin an install and come back from it with a code that they made up. This file keeps those who do from taking the
-// place of those who don't: so many callbacks at once, and a smaller part of the calls for whoever brings codes that Slack does not
-// know.
+// Everybody can begin an install and come back from it with a code that they made up. This file keeps those who do from
+// taking the place of those who don't: so many callbacks at once, and a smaller part of the calls for whoever brings
+// codes that Slack does not know.
 
 import (
 	"net"
@@ -14,12 +14,13 @@ import (
 )
 
 const (
-	// Callbacks under way at once in one process. Each holds some 100 KB and waits for Slack and the database, 25 s at the most.
+	// Callbacks under way at once in one process. Each holds some 100 KB and waits for Slack and the database, 25 s at the
+	// most.
 	mostCallbacks = 128
 	// Of these, one caller's: an office behind one address may be a large one.
 	mostOfOne = 32
-	// Whoever brought so many codes that Slack does not know, within this time, shares a smaller part of the budget with others like
-	// them (installsSuspect). People who go back and reload bring some, too.
+	// Whoever brought so many codes that Slack does not know, within this time, shares a smaller part of the budget with
+	// others like them (installsSuspect). People who go back and reload bring some, too.
 	falseCodes    = 5
 	falseCodesFor = time.Minute
 	busyWait      = 5 * time.Second // when to try again, told to whoever was turned away
@@ -78,8 +79,8 @@ func (c *crowd) falseCode(from string, now time.Time) {
 	who.codes++
 }
 
-// caller returns the entry of an address, and makes one. There are as many as callbacks are open and codes were false within a
-// minute, which Slack's limit bounds; old ones go when the next callback ends.
+// caller returns the entry of an address, and makes one. There are as many as callbacks are open and codes were false
+// within a minute, which Slack's limit bounds; old ones go when the next callback ends.
 func (c *crowd) caller(from string) *caller {
 	who := c.callers[from]
 	if who == nil {
@@ -111,9 +112,9 @@ func (c *crowd) forget(from string, who *caller, now time.Time) {
 	}
 }
 
-// callerOf is who sent r, for being fair and nothing else: the address that the connection comes from, and what the proxy there says
-// of its own client. Somebody who connects without a proxy can write anything there, and is the same as many strangers. "" is
-// nobody: a proxy on this machine or network that names no client.
+// callerOf is who sent r, for being fair and nothing else: the address that the connection comes from, and what the
+// proxy there says of its own client. Somebody who connects without a proxy can write anything there, and is the same
+// as many strangers. "" is nobody: a proxy on this machine or network that names no client.
 func callerOf(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {

@@ -18,8 +18,8 @@ import (
 	"github.com/switchboard-go/switchboard/storage/seal"
 )
 
-// Somebody presses "Add to Slack". They go to Slack's page with a state that this browser alone can come back with, and the
-// database has nothing of it.
+// Somebody presses "Add to Slack". They go to Slack's page with a state that this browser alone can come back with, and
+// the database has nothing of it.
 func ExampleFlow_Handler() {
 	folder, err := os.MkdirTemp("", "example-")
 	if err != nil {

@@ -43,14 +43,17 @@ type Store interface {
 	// one id. A new row gets an id, CreatedAt = c.InstalledAt and Installs = 1; an existing row becomes what its Consent
 	// method says. It returns the row as it now is, and as it was before (nil: there was none).
 	Put(ctx context.Context, c connection.Connection) (now connection.Connection, before *connection.Connection, err error)
-	// Add is Put for a key without a row, which gets c's ID if there is one: it had a row that was lost. connection.ErrExists, and
-	// nothing changed, when there is one. A refresh token without a time for its renewal gets one.
+	// Add is Put for a key without a row, which gets c's ID if there is one: it had a row that was lost.
+	// connection.ErrExists, and nothing changed, when there is one. A refresh token without a time for its renewal gets
+	// one.
 	Add(ctx context.Context, c connection.Connection) (connection.Connection, error)
-	// AddUser makes u the token of u.TokenOwner, on the connection of exactly u.Key. connection.ErrExists when there is one already;
-	// connection.ErrNotFound when there is no such connection, or it is removed.
+	// AddUser makes u the token of u.TokenOwner, on the connection of exactly u.Key. connection.ErrExists when there is
+	// one already; connection.ErrNotFound when there is no such connection, or it is removed.
 	AddUser(ctx context.Context, u connection.UserToken) error
 	GetUser(ctx context.Context, h connection.TokenOwner) (connection.UserToken, error)
-	UpdateUser(ctx context.Context, h connection.TokenOwner, fn func(u *connection.UserToken) error) (connection.UserToken, error)
+	UpdateUser(
+		ctx context.Context, h connection.TokenOwner, fn func(u *connection.UserToken) error,
+	) (connection.UserToken, error)
 	EraseUser(ctx context.Context, u connection.UserToken, line connection.Change) (bool, error)
 
 	Take(ctx context.Context, b slackapi.Budget, n int, now time.Time) (bool, error)
@@ -140,7 +143,8 @@ func (f *Flow) Bring(ctx context.Context, p connection.Grant) (stored connection
 	return f.consents.bring(ctx, p)
 }
 
-// Callers returns how many callers are remembered: those with something open, and those who brought false codes a moment ago.
+// Callers returns how many callers are remembered: those with something open, and those who brought false codes a
+// moment ago.
 func (f *Flow) Callers() int {
 	f.crowd.mu.Lock()
 	defer f.crowd.mu.Unlock()

@@ -85,7 +85,8 @@ func (ps *pages) landingFacts() map[string]any {
 func (ps *pages) itBlock() string {
 	app := ps.cfg.App
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, a Slack app\n%s\n\nRun by: %s\n", app.Name, app.Summary, cmp.Or(app.Operator, "not stated by the people who run this copy"))
+	fmt.Fprintf(&b, "%s, a Slack app\n%s\n\nRun by: %s\n", app.Name, app.Summary,
+		cmp.Or(app.Operator, "not stated by the people who run this copy"))
 
 	b.WriteString("\nPermissions (bot):\n")
 	for _, s := range ps.cfg.Scopes {
@@ -99,7 +100,8 @@ func (ps *pages) itBlock() string {
 		return raw
 	}
 	fmt.Fprintf(&b, "\nData kept: %s\n", app.DataKept)
-	fmt.Fprintf(&b, "Servers: this app runs at %s and talks to %s only.\n", host(ps.cfg.Links.PublicURL), host(ps.cfg.Slack.Address))
+	fmt.Fprintf(&b, "Servers: this app runs at %s and talks to %s only.\n",
+		host(ps.cfg.Links.PublicURL), host(ps.cfg.Slack.Address))
 	b.WriteString("To remove it: in Slack, open the app's page, choose Configuration, then Remove App.\n")
 	for _, at := range [][2]string{{"Privacy", app.PrivacyURL}, {"Terms", app.TermsURL}, {"Support", app.SupportURL}} {
 		if at[1] != "" {
@@ -120,7 +122,8 @@ func canBeLeftOut(s connection.Scope) string {
 func (ps *pages) adminMessage() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Could you approve the Slack app %s for our workspace? %s\n", ps.cfg.App.Name, ps.cfg.App.Summary)
-	fmt.Fprintf(&b, "It is installed from %s, where each permission is explained.\nIt asks for:\n", ps.cfg.Links.PublicURL+"/")
+	fmt.Fprintf(&b, "It is installed from %s, where each permission is explained.\nIt asks for:\n",
+		ps.cfg.Links.PublicURL+"/")
 	for _, s := range ps.cfg.Scopes {
 		fmt.Fprintf(&b, "- %s (%s%s): %s\n", s.Label, s.Name, canBeLeftOut(s), s.Why)
 	}
@@ -129,6 +132,7 @@ func (ps *pages) adminMessage() string {
 
 // addMessage is what somebody can send to an admin of their organisation, which has the app already.
 func (ps *pages) addMessage() string {
-	return fmt.Sprintf("Our organisation has the Slack app %s already. Could you add it to our workspace, too? That is done in Slack's settings of the "+
-		"organisation, on the app's page; nothing has to be installed again.\n", ps.cfg.App.Name)
+	return fmt.Sprintf("Our organisation has the Slack app %s already. Could you add it to our workspace, too? "+
+		"That is done in Slack's settings of the organisation, on the app's page; nothing has to be installed again.\n",
+		ps.cfg.App.Name)
 }

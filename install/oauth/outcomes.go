@@ -1,7 +1,7 @@
 package oauth
 
-// Every way an install can end, in the words the person reads: what happened, what did not change, and one next step. The
-// reason is what logs, the attempt's record and the JSON twin carry.
+// Every way an install can end, in the words the person reads: what happened, what did not change, and one next step.
+// The reason is what logs, the attempt's record and the JSON twin carry.
 //
 // A headline is about this try. Whether the workspace is connected is another matter, and only said where it is known:
 // most tries that come to nothing are of workspaces that are connected.
@@ -45,7 +45,7 @@ type destination int
 
 const (
 	nowhere destination = iota
-	toStart             // begin the install again, with the same wish
+	toStart             // begin the install again, for the same request
 	toNew               // begin an install of whatever workspace
 	toLanding
 	toPermissions // the permission list on the landing page
@@ -447,9 +447,12 @@ var (
 )
 
 // outcomes are the endings that a reload has to find again by their reason.
-var outcomes = []outcome{outcomeCancelled, outcomeDenied, outcomeExpired, outcomeCodeSpent, outcomeNotSetUp, outcomeNotDistributed,
-	outcomePermission, outcomePolicy, outcomeClosed, outcomeRequired, outcomeUsedLink, outcomeAccount, outcomeOrgInstalled, outcomeMoving, outcomeNotActive, outcomeSlackDown,
-	outcomeSlackSlow, outcomeRateLimited, outcomeRecordsDown, outcomeNotStored, outcomeUnexpected}
+var outcomes = []outcome{
+	outcomeCancelled, outcomeDenied, outcomeExpired, outcomeCodeSpent, outcomeNotSetUp, outcomeNotDistributed,
+	outcomePermission, outcomePolicy, outcomeClosed, outcomeRequired, outcomeUsedLink, outcomeAccount,
+	outcomeOrgInstalled, outcomeMoving, outcomeNotActive, outcomeSlackDown, outcomeSlackSlow, outcomeRateLimited,
+	outcomeRecordsDown, outcomeNotStored, outcomeUnexpected,
+}
 
 // everySituation is all of them, for the numbers.
 var everySituation = []outcome{
@@ -487,8 +490,8 @@ func Endings() []Ending {
 	return all
 }
 
-// refusals maps what Slack says, on the redirect or at the exchange, to what the person reads. Codes that are not here are
-// unexpected. https://docs.slack.dev/reference/methods/oauth.v2.access
+// refusals maps what Slack says, on the redirect or at the exchange, to what the person reads. Codes that are not here
+// are unexpected. https://docs.slack.dev/reference/methods/oauth.v2.access
 var refusals = map[string]outcome{
 	"access_denied": outcomeDenied,
 

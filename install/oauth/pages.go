@@ -1,7 +1,7 @@
 package oauth
 
-// The pages people see while they install: plain HTML that works without JavaScript, from one template, with a JSON twin
-// for tools. Nothing on them comes from another host.
+// The pages people see while they install: plain HTML that works without JavaScript, from one template, with a JSON
+// twin for tools. Nothing on them comes from another host.
 
 import (
 	"crypto/sha256"
@@ -29,7 +29,8 @@ var (
 	pageStyle  = mustRead("pages/style.css")
 	pageScript = mustRead("pages/copy.js")
 	// The style and the script are the only ones that may run: the policy names their hashes.
-	pagePolicy = fmt.Sprintf("default-src 'none'; style-src '%s'; script-src '%s'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+	pagePolicy = fmt.Sprintf("default-src 'none'; style-src '%s'; script-src '%s'; img-src data:; form-action 'self'; "+
+		"base-uri 'none'; frame-ancestors 'none'",
 		sourceHash(pageStyle), sourceHash(pageScript))
 )
 
@@ -60,14 +61,16 @@ type App struct {
 	Version    string
 }
 
-// Commands are what people can type in Slack about the connection, such as "/connection status". The pages tell people to; of one
-// that is "" they don't speak.
+// Commands are what people can type in Slack about the connection, such as "/connection status". The pages tell people
+// to; of one that is "" they don't speak.
 type Commands struct{ Status, Reconnect, Disconnect string }
 
-// fill writes the app's commands into a sentence that tells people to type them. Where the app doesn't have one of them the
-// sentence is otherwise.
+// fill writes the app's commands into a sentence that tells people to type them. Where the app doesn't have one of them
+// the sentence is otherwise.
 func (c Commands) fill(sentence, otherwise string) string {
-	for name, command := range map[string]string{"{status}": c.Status, "{reconnect}": c.Reconnect, "{disconnect}": c.Disconnect} {
+	for name, command := range map[string]string{
+		"{status}": c.Status, "{reconnect}": c.Reconnect, "{disconnect}": c.Disconnect,
+	} {
 		if command == "" && strings.Contains(sentence, name) {
 			return otherwise
 		}
@@ -85,8 +88,10 @@ type action struct {
 
 // Href is where it leads. Slack's own app has addresses of a kind that a page would not let through.
 func (a action) Href() template.URL {
-	if strings.HasPrefix(a.URL, "slack://app?") || strings.HasPrefix(a.URL, "https://") || strings.HasPrefix(a.URL, "http://") {
-		return template.URL(a.URL)
+	for _, prefix := range []string{"slack://app?", "https://", "http://"} {
+		if strings.HasPrefix(a.URL, prefix) {
+			return template.URL(a.URL)
+		}
 	}
 	return ""
 }
@@ -184,7 +189,8 @@ func (ps *pages) action(s step, ref string) action {
 	return action{}
 }
 
-// support is where people get help, with the reference filled in: as the subject of a mail, or as ?ref= for a site that cares.
+// support is where people get help, with the reference filled in: as the subject of a mail, or as ?ref= for a site that
+// cares.
 func (ps *pages) support(ref string) string {
 	u, err := url.Parse(ps.cfg.App.SupportURL)
 	if err != nil || ref == "" || ps.cfg.App.SupportURL == "" {
@@ -226,7 +232,8 @@ func (ps *pages) show(w http.ResponseWriter, r *http.Request, p *page) {
 	case p.Ref == "": // scanners and bookmarks
 		level = slog.LevelDebug
 	}
-	ps.cfg.Log.Log(r.Context(), level, "install page", "ref", p.Ref, "outcome", string(p.outcome), "reason", p.Reason, "status", p.Status, "connection", p.ConnectionID)
+	ps.cfg.Log.Log(r.Context(), level, "install page", "ref", p.Ref,
+		"outcome", string(p.outcome), "reason", p.Reason, "status", p.Status, "connection", p.ConnectionID)
 	ps.cfg.Ended(p.outcome, p.Reason)
 	ps.guard(w)
 	if p.retryAfter > 0 {

@@ -1,7 +1,7 @@
 package oauth
 
-// Back once more: a reload, the back button, a double click, or an address that somebody kept. A state works once, so they hear
-// how that ended.
+// Back again: a reload, the back button, a double click, or an address that somebody kept. A state works once, so
+// they hear how that ended.
 
 import (
 	"cmp"
@@ -13,9 +13,9 @@ import (
 	"github.com/switchboard-go/switchboard/install/links"
 )
 
-// again answers for a state that was used. To a reload, the back button or a double click in the browser that used it, it
-// says how that ended; the first request may still be under way, and is waited for. Another answer of Slack's for the same
-// state was not looked at, and the person has to know.
+// again answers for a state that was used. To a reload, the back button or a double click in the browser that used it,
+// it says how that ended; the first request may still be under way, and is waited for. Another answer of Slack's for
+// the same state was not looked at, and the person has to know.
 func (f *Flow) again(ctx context.Context, back arrival, a Attempt) *page {
 	if !links.SameHash(back.browser, a.BrowserHash) {
 		return f.pages.of(outcomeUsed, a.Ref)
@@ -50,7 +50,8 @@ func (f *Flow) sameAnswer(back arrival, a Attempt) bool {
 	return links.SameHash(back.answer, a.AnswerHash) || a.ReturnedAt.IsZero()
 }
 
-// againConnected is again for an attempt that connected a workspace. What is said of that workspace is what is known now.
+// againConnected is again for an attempt that connected a workspace. What is said of that workspace is what is known
+// now.
 func (f *Flow) againConnected(ctx context.Context, back arrival, a Attempt) *page {
 	c, err := f.store.Get(ctx, a.ConnectionID)
 	if err != nil {
@@ -105,9 +106,9 @@ func (f *Flow) ended(ctx context.Context, a Attempt) (Attempt, error) {
 	return a, nil
 }
 
-// keepRequest makes "try again" on p ask for what a's link asked for, of the same workspace: with a fresh link, since the one that
-// brought the person here may be used up. It lasts no longer than that one, so that a link for an hour is no way in for
-// ever. Who used a link that was used before gets none.
+// keepRequest makes "try again" on p ask for what a's link asked for, of the same workspace: with a fresh link, since
+// the one that brought the person here may be used up. It lasts no longer than that one, so that a link for an hour is
+// no way in for ever. Who used a link that was used before gets none.
 func (f *Flow) keepRequest(p *page, a Attempt) {
 	now := f.now()
 	if a.BoundTo == "" || p.Reason == outcomeUsedLink.reason || !now.Before(a.LinkUntil) {
@@ -125,7 +126,8 @@ func (f *Flow) keepRequest(p *page, a Attempt) {
 	}
 }
 
-// reassure says on p, of an attempt that Slack was not asked about, that the workspace it was for stays connected: where it is.
+// reassure says on p, of an attempt that Slack was not asked about, that the workspace it was for stays connected:
+// where it is.
 func (f *Flow) reassure(ctx context.Context, p *page, a Attempt) {
 	if a.BoundTo == "" {
 		return

@@ -1,7 +1,7 @@
 package oauth
 
-// A consent that the store could not take when it was given waits in the journal. This file brings it home, if it is the one in
-// force. The renewals that wait there are package tokens' own.
+// A consent that the store could not take when it was given waits in the journal. This file brings it home, if it is
+// the one in force. The renewals that wait there are package tokens' own.
 
 import (
 	"context"
@@ -57,10 +57,12 @@ func (cs *consents) bring(ctx context.Context, p connection.Grant) (stored conne
 	return stored, fate, err
 }
 
-// bringConsent stores a consent that the store could not take when it was given, unless a later one is in force, the app was
-// removed since, or Slack does not take its token any more. All of that can happen while Slack is asked, so it is stored only
-// over the row that was looked at.
-func (cs *consents) bringConsent(ctx context.Context, p connection.Grant) (stored connection.Grant, fate string, err error) {
+// bringConsent stores a consent that the store could not take when it was given, unless a later one is in force, the
+// app was removed since, or Slack does not take its token any more. All of that can happen while Slack is asked, so it
+// is stored only over the row that was looked at.
+func (cs *consents) bringConsent(
+	ctx context.Context, p connection.Grant,
+) (stored connection.Grant, fate string, err error) {
 	c := *p.Connection
 	if p.Standing != connection.Waiting { // renewed since, perhaps
 		c.TokenPair = p.Tokens()
@@ -96,9 +98,11 @@ func (cs *consents) bringConsent(ctx context.Context, p connection.Grant) (store
 	return p.StoredIn(&now), tokens.FateStored, err
 }
 
-// rowFor returns the row that c would replace; isNew: there is none. c gets its key, if its workspace joined an organisation after
-// this consent.
-func (cs *consents) rowFor(ctx context.Context, c *connection.Connection) (seen connection.Connection, isNew bool, err error) {
+// rowFor returns the row that c would replace; isNew: there is none. c gets its key, if its workspace joined an
+// organisation after this consent.
+func (cs *consents) rowFor(
+	ctx context.Context, c *connection.Connection,
+) (seen connection.Connection, isNew bool, err error) {
 	cs.tokens.Pairs.Rehome(ctx, c.Key)
 	seen, err = cs.store.Lookup(ctx, c.Key)
 	if errors.Is(err, connection.ErrNotFound) {
@@ -111,7 +115,9 @@ func (cs *consents) rowFor(ctx context.Context, c *connection.Connection) (seen 
 }
 
 // askAgain is stillGood, and brings what Slack says into c.
-func (cs *consents) askAgain(ctx context.Context, p connection.Grant, c *connection.Connection) (fate string, err error) {
+func (cs *consents) askAgain(
+	ctx context.Context, p connection.Grant, c *connection.Connection,
+) (fate string, err error) {
 	id, fate, err := cs.stillGood(ctx, p)
 	if fate != "" || err != nil {
 		return fate, err
@@ -126,9 +132,9 @@ func (cs *consents) askAgain(ctx context.Context, p connection.Grant, c *connect
 	return "", nil
 }
 
-// refusesLate reports whether a consent that waited is one that would not have been stored in its time, and gives it back. What
-// was stored once, or stood against what is, is no new workspace and not asked about here: refusing it would take the app from
-// one that uses it.
+// refusesLate reports whether a consent that waited is one that would not have been stored in its time, and gives it
+// back. What was stored once, or stood against what is, is no new workspace and not asked about here: refusing it would
+// take the app from one that uses it.
 func (cs *consents) refusesLate(ctx context.Context, c, seen connection.Connection) bool {
 	var was connection.Connection
 	if seen.TeamID == c.TeamID && seen.State != connection.Removed {
@@ -142,7 +148,9 @@ func (cs *consents) refusesLate(ctx context.Context, c, seen connection.Connecti
 }
 
 // storeOver stores c: as a new row, or over the one that was looked at. ErrUndecided when that is another one by now.
-func (cs *consents) storeOver(ctx context.Context, c, seen connection.Connection, isNew bool) (connection.Connection, error) {
+func (cs *consents) storeOver(
+	ctx context.Context, c, seen connection.Connection, isNew bool,
+) (connection.Connection, error) {
 	if isNew {
 		now, err := cs.store.Add(ctx, c)
 		return now, undecidedIf(err, connection.ErrExists)
@@ -157,7 +165,9 @@ func (cs *consents) storeOver(ctx context.Context, c, seen connection.Connection
 }
 
 // bringGrant is bringConsent for one person's token.
-func (cs *consents) bringGrant(ctx context.Context, p connection.Grant) (stored connection.Grant, fate string, err error) {
+func (cs *consents) bringGrant(
+	ctx context.Context, p connection.Grant,
+) (stored connection.Grant, fate string, err error) {
 	fresh := cs.isFresh(p)
 	seen, err := cs.store.GetUser(ctx, p.TokenOwner)
 	isNew := errors.Is(err, connection.ErrNotFound)
@@ -213,7 +223,9 @@ func (cs *consents) isFresh(p connection.Grant) bool {
 }
 
 // storePersonOver is storeOver for one person's token.
-func (cs *consents) storePersonOver(ctx context.Context, u *connection.UserToken, seen connection.UserToken, isNew bool) error {
+func (cs *consents) storePersonOver(
+	ctx context.Context, u *connection.UserToken, seen connection.UserToken, isNew bool,
+) error {
 	if isNew {
 		return undecidedIf(cs.store.AddUser(ctx, *u), connection.ErrExists)
 	}
@@ -246,8 +258,8 @@ type rival struct {
 	beaten    bool // the connection's own consent said that the other one counts
 }
 
-// compare decides between p, of a consent, and the row that it would replace. Without a fate or an error p is worth storing, if
-// Slack still takes it.
+// compare decides between p, of a consent, and the row that it would replace. Without a fate or an error p is worth
+// storing, if Slack still takes it.
 func (cs *consents) compare(
 	ctx context.Context, p connection.Grant, r rival,
 ) (stored connection.Grant, fate string, err error) {
@@ -271,8 +283,8 @@ func (cs *consents) compare(
 	return p, "", nil
 }
 
-// outdates reports whether p is to replace the token pair of r. At Slack the later of two consents ended the refresh token of the
-// other. Where clocks can't tell which that was, a renewal of r can: until then the answer is unclear.
+// outdates reports whether p is to replace the token pair of r. At Slack the later of two consents ended the refresh
+// token of the other. Where clocks can't tell which that was, a renewal of r can: until then the answer is unclear.
 func (cs *consents) outdates(p connection.Grant, r rival) connection.Verdict {
 	apart, pair := p.ConsentAt().Truncate(time.Microsecond).Sub(r.consent), r.access.Pair()
 	switch {
@@ -316,7 +328,9 @@ func (cs *consents) tryOut(ctx context.Context, h connection.TokenOwner, pair *c
 }
 
 // stillGood asks Slack about a token from the journal. The fate is fateDead, or "" when it is worth storing.
-func (cs *consents) stillGood(ctx context.Context, p connection.Grant) (id connection.Identity, fate string, err error) {
+func (cs *consents) stillGood(
+	ctx context.Context, p connection.Grant,
+) (id connection.Identity, fate string, err error) {
 	id, err = cs.cfg.Slack.Identify(ctx, p.Token)
 	switch slackapi.SlackError(err) {
 	case connection.ReasonAccountInactive, connection.ReasonTokenRevoked:

@@ -83,8 +83,8 @@ func (f *Flow) authorize(s links.State) url.Values {
 	return ask
 }
 
-// follow takes up the link that the query brings, if any, and returns the page to show when it does not work. Whether it was
-// used counts in the callback; here it spares a person the way to Slack.
+// follow takes up the link that the query brings, if any, and returns the page to show when it does not work. Whether
+// it was used counts in the callback; here it spares a person the way to Slack.
 func (f *Flow) follow(ctx context.Context, query url.Values, s *links.State) *outcome {
 	signed := query.Get("link")
 	if signed == "" {
@@ -130,15 +130,15 @@ func usedLink(c connection.Connection) *outcome {
 	return &outcomeUsedLink
 }
 
-// origin is the address as the browser names it, as far as a request tells: to compare two of them, and never to send anybody
-// there. It is kept, so it is bounded.
+// origin is the address as the browser names it, as far as a request tells: to compare two of them, and never to send
+// anybody there. It is kept, so it is bounded.
 func origin(r *http.Request) string {
 	o := r.Header.Get("X-Forwarded-Proto") + "://" + cmp.Or(r.Header.Get("X-Forwarded-Host"), r.Host)
 	return o[:min(len(o), 120)]
 }
 
-// lookAtStore reports whether the store is ready for installs. All who ask at one moment share one look, so that however many
-// strangers open our pages, they take one connection of the database.
+// lookAtStore reports whether the store is ready for installs. All who ask at one moment share one look, so that
+// however many strangers open our pages, they take one connection of the database.
 func (f *Flow) lookAtStore(ctx context.Context) error {
 	look := f.looks.DoChan("", func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startBudget)
@@ -158,8 +158,8 @@ func (f *Flow) lookAtStore(ctx context.Context) error {
 	}
 }
 
-// unready returns what people are told when an install could not be finished now: down, where the records can't be reached;
-// nil: it could.
+// unready returns what people are told when an install could not be finished now: down, where the records can't be
+// reached; nil: it could.
 func (f *Flow) unready(ctx context.Context, ref string, down *outcome) *outcome {
 	err := f.lookAtStore(ctx)
 	switch {

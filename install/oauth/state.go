@@ -1,8 +1,9 @@
 package oauth
 
-// The state of an install under way. It goes with the browser to Slack and back and says all that was wanted, signed, so that
-// whoever presses the button and never comes back has cost nothing: no row, no lock, no call. It is worth something once, to the
-// browser that began, for ten minutes. That it was used is recorded when it comes back (Store.BeginAttempt).
+// The state of an install under way. It goes with the browser to Slack and back and says all that was wanted, signed,
+// so that whoever presses the button and never comes back has cost nothing: no row, no lock, no call. It is worth
+// something once, to the browser that began, for ten minutes. That it was used is recorded when it comes back
+// (Store.BeginAttempt).
 
 import (
 	"cmp"
@@ -18,10 +19,13 @@ import (
 // attemptOf is the try that s began, as it is recorded when it comes back.
 func attemptOf(s links.State) Attempt {
 	started := time.UnixMicro(s.Started).UTC()
-	a := Attempt{Ref: s.Ref, StateHash: links.HashOf(s.Nonce), BrowserHash: s.Browser, StartedAt: started, ExpiresAt: started.Add(links.StateLife),
-		TeamHint: s.TeamHint, Origin: s.Origin}
+	a := Attempt{
+		Ref: s.Ref, StateHash: links.HashOf(s.Nonce), BrowserHash: s.Browser, TeamHint: s.TeamHint, Origin: s.Origin,
+		StartedAt: started, ExpiresAt: started.Add(links.StateLife),
+	}
 	if l := s.Link; l.Connection != "" {
-		a.BoundTo, a.LinkHash, a.LinkUntil, a.Request = l.Connection, links.HashOf(l.Nonce), time.Unix(l.Until, 0), links.GrantRequest{Scopes: l.Scopes, Back: l.Back}
+		a.BoundTo, a.LinkHash, a.LinkUntil = l.Connection, links.HashOf(l.Nonce), time.Unix(l.Until, 0)
+		a.Request = links.GrantRequest{Scopes: l.Scopes, Back: l.Back}
 	}
 	return a
 }
@@ -37,7 +41,8 @@ type arrival struct {
 	at              time.Time
 }
 
-// recognise finds out whose arrival this is, and writes nothing. It returns the attempt to go on with, or the page to show instead.
+// recognise finds out whose arrival this is, and writes nothing. It returns the attempt to go on with, or the page to
+// show instead.
 func (f *Flow) recognise(ctx context.Context, back arrival) (Attempt, *page) {
 	a, signed := Attempt{}, links.State{}
 	hash, ours := links.HashSecret(back.state)
@@ -49,8 +54,8 @@ func (f *Flow) recognise(ctx context.Context, back arrival) (Attempt, *page) {
 		return Attempt{}, f.unknownState(ctx)
 	}
 
-	// The release before this one kept a row from the start on, under a state of another form. Those are ten minutes old at most,
-	// so with the next release this look-up is for signed states alone.
+	// The release before this one kept a row from the start on, under a state of another form. Those are ten minutes old
+	// at most, so with the next release this look-up is for signed states alone.
 	asking, cancel := context.WithTimeout(ctx, storeBudget)
 	defer cancel()
 	row, err := f.store.GetAttempt(asking, hash)
@@ -106,8 +111,9 @@ func (f *Flow) belongs(ctx context.Context, back arrival, a Attempt) (Attempt, *
 		if !f.strayed.AllowN(back.at, 1) {
 			level = slog.LevelDebug // anybody can name another address, as often as they like
 		}
-		f.log.Log(ctx, level, "an install began at another address than the public one, so its browser can't be recognised", "ref", p.Ref,
-			"attempt", a.Ref, "began_at", a.Origin, "returned_to", back.origin, "public_url", f.cfg.Links.PublicURL)
+		f.log.Log(ctx, level, "an install began at another address than the public one, so its browser can't be recognised",
+			"ref", p.Ref, "attempt", a.Ref, "began_at", a.Origin, "returned_to", back.origin,
+			"public_url", f.cfg.Links.PublicURL)
 		return Attempt{}, p
 	}
 	f.log.InfoContext(ctx, "callback in another browser", "ref", p.Ref, "attempt", a.Ref)

@@ -1,6 +1,7 @@
 package oauth
 
-// The page of an install that came to its end: what it led to, what to do first, and the names and pictures that make it friendly.
+// The page of an install that came to its end: what it led to, what to do first, and the names and pictures that make
+// it friendly.
 
 import (
 	"cmp"
@@ -50,8 +51,8 @@ func (i installed) byColleague() bool {
 		i.now.AuthorizedAt.Sub(i.before.AuthorizedAt) < 2*links.StateLife
 }
 
-// success asks Slack for what makes the page friendly, writes the welcome message, and returns the page. Nothing here can
-// fail the install.
+// success asks Slack for what makes the page friendly, writes the welcome message, and returns the page. Nothing here
+// can fail the install.
 func (f *Flow) success(ctx context.Context, i installed, ref string) *page {
 	ctx, cancel := context.WithTimeout(ctx, extrasBudget)
 	defer cancel()
@@ -61,7 +62,8 @@ func (f *Flow) success(ctx context.Context, i installed, ref string) *page {
 		work.Go(func() {
 			if err := f.welcome(ctx, i.now); err != nil {
 				welcomed = false
-				f.log.WarnContext(ctx, "welcome message", "ref", ref, "connection", i.now.ID, "slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
+				f.log.WarnContext(ctx, "welcome message", "ref", ref, "connection", i.now.ID,
+					"slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
 			}
 		})
 	}
@@ -104,8 +106,8 @@ func (n names) into(c *connection.Connection) {
 	c.InstalledByName = cmp.Or(n.installer, c.InstalledByName)
 }
 
-// LearnNames asks Slack for the workspace's picture and the installer's name, and keeps them. Both are only for people to
-// read, so failing is fine.
+// LearnNames asks Slack for the workspace's picture and the installer's name, and keeps them. Both are only for people
+// to read, so failing is fine.
 func (f *Flow) LearnNames(ctx context.Context, c *connection.Connection) {
 	learned := f.askNames(ctx, *c)
 	if learned == (names{}) {
@@ -215,13 +217,15 @@ func (ps *pages) headline(i installed, name string) headline {
 		h.happened = "This install finished earlier. Nothing to do."
 		if c.Org() {
 			h.title = "Installed for " + name + " (organisation)"
-			h.happened = "This install finished earlier. An organisation admin adds it to workspaces; it doesn't respond in others."
+			h.happened = "This install finished earlier. " +
+				"An organisation admin adds it to workspaces; it doesn't respond in others."
 		}
 	case i.fresh():
 		return ps.freshHeadline(i, name)
 	case c.State == connection.Paused:
 		h.reason, h.title = "paused", "Connected, but paused: "+app+" in "+name
-		h.happened = "The access was renewed. The people who run the app have paused it here; until they resume it, it does nothing."
+		h.happened = "The access was renewed. The people who run the app have paused it here; " +
+			"until they resume it, it does nothing."
 	case i.before.State != connection.Active:
 		h.reason, h.title = "reconnected", "Reconnected: "+app+" works again in "+name
 		h.happened = "It can use this workspace again."
@@ -310,12 +314,13 @@ func (ps *pages) firstSteps(c connection.Connection) (steps []string) {
 	return steps
 }
 
-// whereNext fills in where a person goes from the success page: to where they came from, to what is left to do, or to the app.
-// The page never goes there by itself, and shows each way, since not everybody has Slack's own app.
+// whereNext fills in where a person goes from the success page: to where they came from, to what is left to do, or to
+// the app. The page never goes there by itself, and shows each way, since not everybody has Slack's own app.
 func (ps *pages) whereNext(p *page, i installed, missing []connection.Scope) {
 	c := i.now
 	another := action{Label: "Install to another workspace", URL: ps.cfg.Links.PublicURL + "/slack/install"}
-	rest := action{Label: "Allow the rest", URL: ps.cfg.Links.Grant(c, links.GrantRequest{Scopes: connection.ScopeNames(missing), Back: i.request.Back})}
+	wanted := links.GrantRequest{Scopes: connection.ScopeNames(missing), Back: i.request.Back}
+	rest := action{Label: "Allow the rest", URL: ps.cfg.Links.Grant(c, wanted)}
 	p.Primary, p.Secondary = action{Label: "Open in Slack", URL: ps.slackPage("app", c.AppID, c.TeamID)}, another
 
 	switch {
@@ -333,14 +338,15 @@ func (ps *pages) whereNext(p *page, i installed, missing []connection.Scope) {
 		p.More = append(p.More, another)
 	}
 	if !c.Org() {
+		home := url.Values{"team": {c.TeamID}, "id": {c.AppID}, "tab": {"home"}}
 		p.More = append(p.More,
-			action{Label: "Open in the Slack app", URL: "slack://app?" + url.Values{"team": {c.TeamID}, "id": {c.AppID}, "tab": {"home"}}.Encode()},
+			action{Label: "Open in the Slack app", URL: "slack://app?" + home.Encode()},
 			action{Label: "Open Slack in the browser", URL: ps.cfg.Slack.ClientURL() + "/client/" + url.PathEscape(c.TeamID)})
 	}
 }
 
-// slackPage is the address at which Slack itself finds the way to an app or a channel, in its own app or in the browser.
-// https://docs.slack.dev/interactivity/deep-linking
+// slackPage is the address at which Slack itself finds the way to an app or a channel, in its own app or in the
+// browser. https://docs.slack.dev/interactivity/deep-linking
 func (ps *pages) slackPage(what, id, team string) string {
 	query := url.Values{what: {id}}
 	if team != "" {

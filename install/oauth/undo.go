@@ -1,7 +1,7 @@
 package oauth
 
-// A wrong workspace is picked in a second. Right after an install the page offers to take it back: once, for half an hour, to the
-// browser that installed, and only as long as nobody else came to rely on it.
+// A wrong workspace is picked in a second. Right after an install the page offers to take it back: once, for half an
+// hour, to the browser that installed, and only as long as nobody else came to rely on it.
 
 import (
 	"cmp"
@@ -53,7 +53,8 @@ func (un *undo) offer(w http.ResponseWriter, r *http.Request, p *page) {
 	un.cookie.set(w, cookie, links.UndoLife)
 }
 
-// pressed answers POST /slack/undo: the app is removed from the workspace at Slack, and what we hold of its access is erased.
+// pressed answers POST /slack/undo: the app is removed from the workspace at Slack, and what we hold of its access is
+// erased.
 func (un *undo) pressed(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), tokens.ConsentBudget)
 	defer cancel()
@@ -87,8 +88,8 @@ func (un *undo) page(u undoing, s outcome) *page {
 	return p
 }
 
-// retry is page for what went wrong on the way: it can be tried again, with what is as good as the one that was used and
-// lasts no longer.
+// retry is page for what went wrong on the way: it can be tried again, with what is as good as the one that was used
+// and lasts no longer.
 func (un *undo) retry(u undoing, s outcome) *page {
 	p := un.page(u, s)
 	u.asked.Nonce = links.NewNonce()
@@ -162,10 +163,11 @@ func (un *undo) remove(ctx context.Context, u undoing) *page {
 	return p
 }
 
-// undoneMark is the budget that is spent when a consent was taken back on our page: what its install's page says afterwards
-// depends on it. It lasts longer than that page.
+// undoneMark is the budget that is spent when a consent was taken back on our page: what its install's page says
+// afterwards depends on it. It lasts longer than that page.
 func undoneMark(c connection.Connection) slackapi.Budget {
-	return slackapi.Budget{Name: fmt.Sprintf("undone/%s/%d", c.ID, c.AuthorizedAt.UnixMicro()), Interval: links.UsedKept, Burst: 1}
+	name := fmt.Sprintf("undone/%s/%d", c.ID, c.AuthorizedAt.UnixMicro())
+	return slackapi.Budget{Name: name, Interval: links.UsedKept, Burst: 1}
 }
 
 func (un *undo) note(ctx context.Context, c connection.Connection) {
@@ -185,8 +187,8 @@ func (un *undo) isDone(ctx context.Context, c connection.Connection) bool {
 	return !standing && err == nil
 }
 
-// usedUp is the budget of one use of what a nonce stands for: the first to spend it is the only one, whichever replica it is
-// on. The store keeps the nonce's hash alone, under which nothing can be signed.
+// usedUp is the budget of one use of what a nonce stands for: the first to spend it is the only one, whichever replica
+// it is on. The store keeps the nonce's hash alone, under which nothing can be signed.
 func usedUp(hash []byte) slackapi.Budget {
 	return slackapi.Budget{Name: "used/" + hex.EncodeToString(hash), Interval: links.UsedKept, Burst: 1}
 }
