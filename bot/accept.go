@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/switchboard-go/switchboard/bot/internal/lenient"
 	"github.com/switchboard-go/switchboard/bot/internal/transport"
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
@@ -36,7 +37,7 @@ func (b *Bot) brokenAnswer(ctx context.Context, d transport.Delivery, cause erro
 	case transport.KindCommands:
 		return answerOf(r), nil
 	case transport.KindInteractive:
-		i, _, err := decode[interaction](d.Body)
+		i, _, err := lenient.Decode[interaction](d.Body)
 		switch {
 		case err != nil:
 			return transport.Answer{}, nil

@@ -10,6 +10,7 @@ import (
 
 	"github.com/slack-go/slack"
 
+	"github.com/switchboard-go/switchboard/bot/internal/lenient"
 	"github.com/switchboard-go/switchboard/bot/internal/transport"
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
@@ -55,7 +56,7 @@ func (b *Bot) acceptCommand(ctx context.Context, form url.Values) (transport.Ans
 
 // acceptInteraction takes a button or a form.
 func (b *Bot) acceptInteraction(ctx context.Context, payload []byte) (transport.Answer, error) {
-	i, _, err := decode[interaction](payload)
+	i, _, err := lenient.Decode[interaction](payload)
 	if err != nil {
 		return b.unreadablePress(ctx, payload, err)
 	}
@@ -95,7 +96,7 @@ func (b *Bot) typed(form url.Values) act {
 
 // pressedIn is an interaction as an act.
 func (b *Bot) pressedIn(i *interaction, payload []byte) (act, error) {
-	callback, left, err := decode[slack.InteractionCallback](payload)
+	callback, left, err := lenient.Decode[slack.InteractionCallback](payload)
 	if len(left) > 0 {
 		b.metrics.leftOut(b.log, transport.KindInteractive, left)
 	}

@@ -4,11 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/slack-go/slack"
 	"github.com/slack-go/slack/slackevents"
+
+	"github.com/switchboard-go/switchboard/bot/internal/lenient"
 )
 
 // odd are things that slack-go can't read, by where they stand in a list of blocks. The block beside them can be read.
@@ -42,7 +43,7 @@ func TestOddPartsCostNoMessage(t *testing.T) {
 		blocks := "[" + block + "," + readable + "]"
 		body := fmt.Sprintf(`{"type":"message","channel":"D1","channel_type":"im","user":"U1","text":"help","ts":"1.1","blocks":%s,
 			"attachments":[{"text":"attached","blocks":%[1]s}],"files":[{"id":"F1","size":"many"}]}`, blocks)
-		m, _, err := decode[slackevents.MessageEvent]([]byte(body))
+		m, _, err := lenient.Decode[slackevents.MessageEvent]([]byte(body))
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -65,11 +66,11 @@ func TestOddPartsCostNoPress(t *testing.T) {
 			"message":{"type":"message","text":"Shall I?","ts":"1.1","blocks":%s},"view":{"id":"V1","blocks":%[1]s,"callback_id":"form"},
 			"state":{"values":{"b":{"a":{"type":"plain_text_input","value":"typed","selected_date_time":"soon"}}}},
 			"actions":[{"type":"button","action_id":"go","block_id":"b","value":"1","text":{"type":"plain_text","text":"Go","emoji":"yes"}}]}`, blocks)
-		i, _, err := decode[interaction]([]byte(body))
+		i, _, err := lenient.Decode[interaction]([]byte(body))
 		if err != nil || i.User.ID != "U1" || len(i.Actions) != 1 || i.Actions[0].ActionID != "go" || i.Org || i.ResponseURL == "" {
 			t.Errorf("%s: routed by %+v (%v)", name, i, err)
 		}
-		c, left, err := decode[slack.InteractionCallback]([]byte(body))
+		c, left, err := lenient.Decode[slack.InteractionCallback]([]byte(body))
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -96,7 +97,7 @@ func TestRoutingIsLenient(t *testing.T) {
 		`{"type":"block_actions","api_app_id":"A1","team":"T1","user":"U1","is_enterprise_install":"true","enterprise":"E1","actions":[{"action_id":"go","block_id":7}]}`,
 		`{"type":"block_actions","api_app_id":"A1","team":{"id":"T1"},"user":{"id":"U1","team_id":false},"is_enterprise_install":true,"enterprise":{"id":"E1"},"message":"gone","container":[],"view":[],"actions":[3,{"action_id":"go"}]}`,
 	} {
-		i, _, err := decode[interaction]([]byte(body))
+		i, _, err := lenient.Decode[interaction]([]byte(body))
 		if err != nil {
 			t.Errorf("%s: %v", body, err)
 			continue
@@ -108,35 +109,11 @@ func TestRoutingIsLenient(t *testing.T) {
 	}
 }
 
-// However much of a payload can't be read, finding that out decodes a small multiple of it: Slack waits for an answer.
-func TestOddPartsCostNoTime(t *testing.T) {
-	many := strings.Repeat(`{"type":"actions","elements":[{"type":"element_of_tomorrow","action_id":"x"}]},`, 1500)
-	deep := strings.Repeat("[", 2000) + strings.Repeat("]", 2000)
-	fields := `{"type":"section","text":{` + strings.Repeat(`"a":{"b":[7]},"c":{"type":[1]},`, 500) + `"type":{}}}`
-	for name, blocks := range map[string]string{"many": "[" + many + readable + "]", "deep": deep, "deep in a field": `[{"type":"section","text":` + deep + "}]", "fields": "[" + fields + "]"} {
-		body := fmt.Sprintf(`{"type":"block_actions","user":{"id":"U1"},"message":{"text":"x","blocks":%s},"view":{"blocks":%[1]s},"actions":[{"action_id":"go","block_id":"b"}]}`, blocks)
-		effort := repairBytes/4 + repairPasses*len(body)
-		decoded, widest := 0, 0
-		r := repair{effort: effort, into: func(doc []byte) error {
-			decoded, widest = decoded+len(doc)+lookCost, max(widest, len(doc))
-			return json.Unmarshal(doc, new(slack.InteractionCallback))
-		}}
-		whole, ok := r.mend([]byte(body), place{around: func(part json.RawMessage) json.RawMessage { return part }})
-		if decoded > effort+2*widest {
-			t.Errorf("%s: %d bytes decoded, want at most %d", name, decoded, effort)
-		}
-		var c slack.InteractionCallback
-		if err := json.Unmarshal(whole, &c); !ok || err != nil || c.User.ID != "U1" || len(c.ActionCallback.BlockActions) != 1 || c.Message.Text != "x" {
-			t.Errorf("%s: %v, left with %.200s", name, err, whole)
-		}
-	}
-}
-
 // What is no JSON, or no object, is no payload.
 func TestWhatIsNoPayloadIsAnError(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{``, `{`, `{"type":"message"`, `7`, `"text"`, `[1]`} {
-		if v, _, err := decode[slackevents.MessageEvent]([]byte(body)); err == nil {
+		if v, _, err := lenient.Decode[slackevents.MessageEvent]([]byte(body)); err == nil {
 			t.Errorf("%q became %+v", body, v)
 		}
 	}
@@ -153,18 +130,18 @@ func FuzzDecode(f *testing.F) {
 		if json.Unmarshal(body, &object) != nil || object == nil {
 			return
 		}
-		i, _, err := decode[interaction](body)
+		i, _, err := lenient.Decode[interaction](body)
 		if err != nil {
 			t.Fatalf("%q is not routed: %v", body, err)
 		}
-		c, _, err := decode[slack.InteractionCallback](body)
+		c, _, err := lenient.Decode[slack.InteractionCallback](body)
 		if err != nil {
 			t.Fatalf("%q: %v", body, err)
 		}
 		if c.ResponseURL != i.ResponseURL || c.User.ID != i.User.ID || c.TriggerID != i.Trigger {
 			t.Fatalf("%q: routed by %+v, and the handler gets %+v", body, i, c)
 		}
-		if _, _, err := decode[slackevents.MessageEvent](body); err != nil {
+		if _, _, err := lenient.Decode[slackevents.MessageEvent](body); err != nil {
 			t.Fatalf("%q as a message: %v", body, err)
 		}
 	})

@@ -15,6 +15,7 @@ import (
 
 	gojson "github.com/goccy/go-json"
 
+	"github.com/switchboard-go/switchboard/bot/internal/lenient"
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
@@ -133,7 +134,7 @@ func (e *envelope) spares(path string) bool {
 func decodeEnvelope(body []byte) (envelope, error) {
 	var e envelope
 	if err := gojson.Unmarshal(body, &e); err != nil {
-		known, left, odd := decode[envelope](body)
+		known, left, odd := lenient.Decode[envelope](body)
 		if odd != nil || slices.ContainsFunc(left, func(path string) bool { return !known.spares(path) }) {
 			return envelope{}, fmt.Errorf("read envelope: %w", err)
 		}

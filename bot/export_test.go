@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/switchboard-go/switchboard/bot/internal/lenient"
 	"github.com/switchboard-go/switchboard/bot/internal/transport"
 	"github.com/switchboard-go/switchboard/install/connection"
 )
@@ -29,7 +30,7 @@ func Whose(kind byte, body []byte, appID string) (k connection.Key, team string,
 		}
 		k, team = commandKey(form, appID)
 	case 3:
-		i, _, err := decode[interaction](body)
+		i, _, err := lenient.Decode[interaction](body)
 		if err != nil {
 			return connection.Key{}, "", false
 		}
@@ -66,7 +67,7 @@ func Where(event []byte) (user, channel, thread string) {
 
 // ThreadOf is the thread that an interaction is answered in.
 func ThreadOf(payload []byte) string {
-	i, _, err := decode[interaction](payload)
+	i, _, err := lenient.Decode[interaction](payload)
 	if err != nil {
 		return err.Error()
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/slack-go/slack"
 
+	"github.com/switchboard-go/switchboard/bot/internal/lenient"
 	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
@@ -90,7 +91,7 @@ type submitted struct {
 // formAgain makes a form anew from the payload of its submission: with the values that were in it, as far as Slack
 // takes them back (not files), and below each input what is wrong with it.
 func formAgain(payload []byte, wrong map[string]string) (*slack.ModalViewRequest, error) {
-	p, _, err := decode[submitted](payload)
+	p, _, err := lenient.Decode[submitted](payload)
 	if err != nil {
 		return nil, fmt.Errorf("read the form: %w", err)
 	}

@@ -15,6 +15,9 @@ import (
 
 	"github.com/slack-go/slack"
 	"github.com/slack-go/slack/slackevents"
+
+	"github.com/switchboard-go/switchboard/bot/internal/lenient"
+	"github.com/switchboard-go/switchboard/bot/internal/patterns"
 )
 
 // Kind is what a handler listens to. It is also how numbers and the log name handlers: "command /connection".
@@ -270,7 +273,7 @@ func (h Handler) id() string { return string(h.Kind) + " " + h.Name }
 
 // read decodes an event for its handler, without the parts of it that can't be read.
 func read[E any](t *Turn, event json.RawMessage) (*E, error) {
-	e, left, err := decode[E](event)
+	e, left, err := lenient.Decode[E](event)
 	if err != nil {
 		return nil, &decodeError{err}
 	}
@@ -328,7 +331,7 @@ func (h Handler) checkName() error {
 			return fmt.Errorf("message %q: no scope that says where it listens "+
 				"(im:history, channels:history, groups:history, mpim:history)", h.Name)
 		}
-		if !leavesOver(h.Name, "") {
+		if !patterns.LeavesOver(h.Name, "") {
 			return fmt.Errorf("message %q: no text matches this pattern", h.Name)
 		}
 	case KindAction, KindView, KindClosed:

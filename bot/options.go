@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/switchboard-go/switchboard/bot/internal/patterns"
 )
 
 // option is one that doesn't suit every kind of handler. Always, Uses and ActsFor do.
@@ -77,7 +79,7 @@ func shadowed(messages []Handler) (problems []error) {
 				return false
 			}
 			before := slices.IndexFunc(messages[:i], func(other Handler) bool {
-				return other.listens(m.channelType) && other.Name != h.Name && !leavesOver(h.Name, other.Name)
+				return other.listens(m.channelType) && other.Name != h.Name && !patterns.LeavesOver(h.Name, other.Name)
 			})
 			if before >= 0 {
 				first = messages[before].Name

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/switchboard-go/switchboard/bot/internal/lenient"
 	"github.com/switchboard-go/switchboard/bot/internal/transport"
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/slackapi"
@@ -228,7 +229,7 @@ func (b *Bot) slowAct(e *Event) (a act, err error) {
 		}
 		a = b.typed(form)
 	} else {
-		i, _, err := decode[interaction](w.Payload)
+		i, _, err := lenient.Decode[interaction](w.Payload)
 		if err != nil {
 			return act{}, err
 		}

@@ -1,4 +1,4 @@
-package bot
+package patterns
 
 import (
 	"regexp"
@@ -50,7 +50,7 @@ func TestPatternsThatLeaveNothingOver(t *testing.T) {
 		{`(?i)k`, "\u212a", false}, // the sign for Kelvin is a K
 		{`x*`, `anything`, false},
 	} {
-		if got := leavesOver(test.later, test.earlier); got != test.over {
+		if got := LeavesOver(test.later, test.earlier); got != test.over {
 			t.Errorf("%q behind %q leaves something over: %v", test.later, test.earlier, got)
 		}
 	}
@@ -61,7 +61,7 @@ func TestLargePatternsHoldUpNothing(t *testing.T) {
 	t.Parallel()
 	began := time.Now()
 	for _, large := range []string{`^(\pL+[^x]{1,200}|\d{1,500}).*(a|b|c){1,50}$`, `(a|aa|[ab]{1,90}){1,9}b.{80}$`} {
-		leavesOver(large, large+`|x`)
+		LeavesOver(large, large+`|x`)
 	}
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("it took %v", took)
@@ -78,10 +78,10 @@ func FuzzLeavesOver(f *testing.F) {
 		if errA != nil || errB != nil || earlier == "" || len(earlier)+len(later) > 60 || strings.ContainsRune(text, '\uFFFD') {
 			return
 		}
-		if b.MatchString(text) && !a.MatchString(text) && !leavesOver(later, earlier) {
+		if b.MatchString(text) && !a.MatchString(text) && !LeavesOver(later, earlier) {
 			t.Errorf("%q matches %q and %q does not", later, text, earlier)
 		}
-		if b.MatchString(text) && !leavesOver(later, "") {
+		if b.MatchString(text) && !LeavesOver(later, "") {
 			t.Errorf("%q matches %q", later, text)
 		}
 	})

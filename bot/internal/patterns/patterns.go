@@ -1,7 +1,8 @@
-package bot
-
-// Patterns of OnMessage are looked at before the first message comes: one that no text matches, and one behind another
-// that takes every text it could have, are slips that nobody would see.
+// Package patterns tells what patterns of package regexp can match, without a text.
+//
+// Those of OnMessage are looked at before the first message comes: one that no text matches, and one behind another that
+// takes every text it could have, are slips that nobody would see.
+package patterns
 
 import (
 	"encoding/binary"
@@ -14,10 +15,10 @@ import (
 // ones take some hundreds; all of these take a fraction of a second.
 const patternBudget = 50_000
 
-// leavesOver reports whether there is a text that pattern matches and earlier does not; earlier "" matches nothing.
+// LeavesOver reports whether there is a text that pattern matches and earlier does not; earlier "" matches nothing.
 // Both are run side by side over all texts, as far as these can be told apart by the patterns. What is too large to
 // follow counts as yes.
-func leavesOver(pattern, earlier string) bool {
+func LeavesOver(pattern, earlier string) bool {
 	later, err := program(pattern)
 	if err != nil {
 		return true

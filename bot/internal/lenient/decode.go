@@ -1,9 +1,10 @@
-package bot
-
+// Package lenient reads JSON that is odd in parts.
+//
 // What Slack sends holds what people and other apps wrote, and Slack adds to Block Kit several times a year. slack-go
 // refuses a whole payload for one element that it doesn't know, or one field of another type. So where a payload can't
 // be read whole, it is read without the parts that are the reason: an element, a block, a field, in this order.
 // Everything else reaches the handler.
+package lenient
 
 import (
 	"bytes"
@@ -30,9 +31,9 @@ const (
 	longestContext = 256
 )
 
-// decode reads a JSON object into a T. left names the parts that had to be left out, by their paths, as in
+// Decode reads a JSON object into a T. left names the parts that had to be left out, by their paths, as in
 // message.blocks[1].elements[0]. It is an error when data is no JSON, or nothing of it can be read into a T.
-func decode[T any](data []byte) (v *T, left []string, err error) {
+func Decode[T any](data []byte) (v *T, left []string, err error) {
 	v = new(T)
 	if err = json.Unmarshal(data, v); err == nil {
 		return v, nil, nil
