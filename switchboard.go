@@ -163,7 +163,6 @@ func New(cfg Config) (*Server, error) {
 			URL:     cmp.Or(cfg.DatabaseURL, connection.Secret("sqlite:"+filepath.Join(data, "switchboard.db"))),
 			DataDir: data,
 			Keys:    cfg.EncryptionKeys,
-			Program: filepath.Base(os.Args[0]),
 		},
 		ListenAddr: cfg.ListenAddr,
 		AdminAddr:  cfg.AdminAddr,
@@ -188,6 +187,11 @@ func (s *Server) Handler() http.Handler { return s.running.Handler() }
 
 // Workspaces is where the app is connected, for the rest of the program: the same as Routes and Background get.
 func (s *Server) Workspaces() *Workspaces { return &s.workspaces }
+
+// Migrate brings the tables of a PostgreSQL database up to date, and returns how many steps that took: 0 when others
+// have done it. Any number of replicas may call it at once, also while older ones serve. Run refuses tables of another
+// release. With SQLite, which is its own, Run does it by itself, and Migrate does nothing.
+func (s *Server) Migrate(ctx context.Context) (applied int, err error) { return s.running.Migrate(ctx) }
 
 // Run opens the database, which it waits for if it is away, and serves until ctx ends and all that was accepted is
 // finished; that is no error. With an http.Server of your own, let it run until Run has returned.

@@ -45,7 +45,7 @@ func Wrong(setting, what, fix string) error {
 type Database struct {
 	URL     connection.Secret // postgres://… or sqlite:PATH; it may hold a password
 	DataDir string            // for the journal of new tokens
-	Program string            // what is typed to run this, for what an operator is told to do
+	Program string            // what is typed to run this, for what an operator is told to do; "": it has no command line
 	Keys    connection.Secret // with commas, the first seals; "" with SQLite: KeyFile
 }
 
@@ -157,6 +157,20 @@ func (d Database) openPatiently(ctx context.Context, log *slog.Logger) (*storage
 	}
 }
 
+// Migrate brings the tables of PostgreSQL up to date and returns how many steps that took. SQLite is left to Run.
+func (s *Server) Migrate(ctx context.Context) (applied int, err error) {
+	d := s.cfg.Database
+	if d.Path() != "" {
+		return 0, nil
+	}
+	db, err := d.Open(ctx, nil) // the tables' shape needs no secret
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	return db.Migrate(ctx)
+}
+
 // openToServe opens the database. SQLite belongs to this process alone, so it is brought up to date; PostgreSQL is
 // shared with other replicas, so that is left to the operator.
 func (d Database) openToServe(ctx context.Context) (*storage.DB, error) {
@@ -194,7 +208,7 @@ func (d Database) openToServe(ctx context.Context) (*storage.DB, error) {
 		if err = db.CheckAnyKey(ctx); errors.Is(err, storage.ErrWrongKeys) {
 			err = Wrong("ENCRYPTION_KEYS", "open nothing of what is stored; these are the keys of another database",
 				"give the keys it was sealed with, or put the key file back beside it. If they are lost for good: "+
-					d.Program+" keys rotate --erase-unreadable; every workspace then has to reconnect")
+					d.erasing()+"; every workspace then has to reconnect")
 		}
 	}
 	if err != nil {
@@ -245,8 +259,16 @@ func (d Database) keyLost(ctx context.Context) (err error) {
 			"sealed with the missing key, so no new one is made",
 		"put the key file back, give its content as ENCRYPTION_KEYS, or check DATABASE_URL and DATA_DIR. If the key is lost "+
 			"for good, give a new one as "+
-			"ENCRYPTION_KEYS (openssl rand -base64 32) and run "+d.Program+" keys rotate --erase-unreadable; "+
+			"ENCRYPTION_KEYS (openssl rand -base64 32) and run "+d.erasing()+"; "+
 			"every workspace then has to reconnect")
+}
+
+// erasing is what gives up all that no key opens.
+func (d Database) erasing() string {
+	if d.Program == "" {
+		return "storage.DB.Reseal"
+	}
+	return d.Program + " keys rotate --erase-unreadable"
 }
 
 // closeRefused closes a database that can't be served with, for err. One that was made just now goes again where
@@ -266,7 +288,7 @@ func (d Database) closeRefused(made bool, db *storage.DB, err error) error {
 // can call.
 func InOperatorsWords(err error, app, program string) string {
 	var schema *storage.SchemaError
-	if !errors.As(err, &schema) {
+	if !errors.As(err, &schema) || program == "" {
 		return err.Error()
 	}
 

@@ -12,6 +12,7 @@ import (
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/storage"
 	"github.com/switchboard-go/switchboard/storage/seal"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // Of processes that start together in a new folder one works there, and the others are told so and leave its key
@@ -83,6 +84,36 @@ func TestOneDataDirForOneSQLiteFile(t *testing.T) {
 	}
 	if err := second.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A program without a command line makes the tables of PostgreSQL itself, and is told of no command that it hasn't.
+func TestMigrateOfAProgram(t *testing.T) {
+	t.Parallel()
+	cfg := config(t)
+	cfg.Database.URL = connection.Secret(storagetest.Postgres(t))
+	cfg.Database.Keys = connection.Secret(seal.NewKey())
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	cfg.Serving = stop
+	s, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	if err := s.Run(ctx); err == nil || !strings.Contains(err.Error(), "not there yet") || strings.Contains(err.Error(), "migrate up") {
+		t.Errorf("without tables: %v", err)
+	}
+	for i := range 2 {
+		if applied, err := s.Migrate(ctx); err != nil || (applied > 0) != (i == 0) {
+			t.Errorf("the %d. time: %d steps, %v", i+1, applied, err)
+		}
+	}
+	if s, err = New(cfg); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Run(ctx); err != nil || ctx.Err() == nil {
+		t.Errorf("with tables: %v", err)
 	}
 }
 
