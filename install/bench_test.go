@@ -15,6 +15,7 @@ import (
 
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/internal/stage"
 	"github.com/switchboard-go/switchboard/install/slackapi"
 	"github.com/switchboard-go/switchboard/slacksim"
 	"github.com/switchboard-go/switchboard/storage"
@@ -29,7 +30,7 @@ func fleet(b *testing.B, database string, n int, direct bool) (*install.Installe
 	ctx := context.Background()
 	clock := slacksim.NewManualClock(time.Now().Truncate(time.Second))
 	sim := slacksim.New(slacksim.Config{Clock: clock, App: slacksim.App{ID: "A0RENEWAL1", ClientID: "1.2", ClientSecret: "s", SigningSecret: "s",
-		RedirectURLs: []string{redirect}, TokenRotation: true, StrictRefresh: true}})
+		RedirectURLs: []string{stage.Redirect}, TokenRotation: true, StrictRefresh: true}})
 	if err := sim.Start("127.0.0.1:0"); err != nil {
 		b.Fatal(err)
 	}
@@ -49,13 +50,13 @@ func fleet(b *testing.B, database string, n int, direct bool) (*install.Installe
 	}
 	client := slackapi.NewHTTPClient()
 	if direct {
-		client.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+		client.Transport = stage.RoundTripper(func(r *http.Request) (*http.Response, error) {
 			w := httptest.NewRecorder()
 			sim.Handler().ServeHTTP(w, r)
 			return w.Result(), nil
 		})
 	}
-	in, err := install.New(install.Config{ClientID: "1.2", ClientSecret: "s", SlackURL: sim.URL(), PublicURL: redirect, Store: db, Now: clock.Now, HTTP: client})
+	in, err := install.New(install.Config{ClientID: "1.2", ClientSecret: "s", SlackURL: sim.URL(), PublicURL: stage.Redirect, Store: db, Now: clock.Now, HTTP: client})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -95,12 +96,12 @@ func grant(sim *slacksim.Sim, clock *slacksim.ManualClock, team string) (connect
 	user := "U" + team
 	sim.AddWorkspace(slacksim.Workspace{ID: team, Name: team, Domain: team})
 	sim.AddUser(slacksim.User{ID: user, TeamID: team, Name: "ada", Admin: true})
-	address := sim.URL() + "/oauth/v2/authorize?client_id=1.2&state=s&redirect_uri=" + redirect + "&scope=chat:write"
+	address := sim.URL() + "/oauth/v2/authorize?client_id=1.2&state=s&redirect_uri=" + stage.Redirect + "&scope=chat:write"
 	back, err := sim.Authorize(context.Background(), address, user, slacksim.Choice{})
 	if err != nil {
 		return connection.Connection{}, err
 	}
-	granted, err := install.ExchangeCode(sim, back, redirect, "s")
+	granted, err := install.ExchangeCode(sim, back, stage.Redirect, "s")
 	if err != nil {
 		return connection.Connection{}, err
 	}
@@ -120,7 +121,7 @@ func BenchmarkRenewals(b *testing.B) {
 			ctx := context.Background()
 			cpu, began, renewed := processTime(), time.Now(), 0
 			for b.Loop() {
-				clock.Advance(life * 17 / 24)
+				clock.Advance(stage.Life * 17 / 24)
 				for done := 0; done < n; {
 					more, err := in.RenewDue(ctx)
 					if err != nil || more == 0 {
@@ -165,13 +166,13 @@ func BenchmarkHundredThousandDue(b *testing.B) {
 		}
 		for i, c := range list {
 			if _, err := db.Update(ctx, c.Key, func(c *connection.Connection) error {
-				c.RenewAt = start.Add(life*2/3 + time.Duration(i)*time.Hour/time.Duration(n))
+				c.RenewAt = start.Add(stage.Life*2/3 + time.Duration(i)*time.Hour/time.Duration(n))
 				return nil
 			}); err != nil {
 				b.Fatal(err)
 			}
 		}
-		clock.Advance(life * 2 / 3)
+		clock.Advance(stage.Life * 2 / 3)
 		var total int
 		var perSecond []int
 		for total < n {
@@ -182,7 +183,7 @@ func BenchmarkHundredThousandDue(b *testing.B) {
 			total += more
 			perSecond = append(perSecond, more)
 			clock.Advance(time.Second)
-			if clock.Now().Sub(start) > life+time.Hour {
+			if clock.Now().Sub(start) > stage.Life+time.Hour {
 				b.Fatalf("%d of %d renewed when the last token ended", total, n)
 			}
 		}
@@ -197,9 +198,9 @@ func BenchmarkHundredThousandDue(b *testing.B) {
 		if most > 600 {
 			b.Errorf("%d calls in a minute", most)
 		}
-		tightest := life
+		tightest := stage.Life
 		for _, c := range renewedAt(sim) {
-			if left := start.Add(life).Sub(c); left < tightest {
+			if left := start.Add(stage.Life).Sub(c); left < tightest {
 				tightest = left
 			}
 		}

@@ -13,7 +13,7 @@ import (
 
 // off is a replica whose clock is off by d.
 func (r *rig) off(d time.Duration) replica {
-	return r.replica(func(c *install.Config) { c.Now = func() time.Time { return r.clock.Now().Add(d) } })
+	return r.replica(func(c *install.Config) { c.Now = func() time.Time { return r.Clock.Now().Add(d) } })
 }
 
 // A check and an event that are still to come have not happened: the next ones count.
@@ -22,31 +22,31 @@ func TestCheckedByAClockAhead(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		in, ahead := r.replica(nil), r.off(24*time.Hour)
 		c := r.connect(in, slacksim.AcmeAdmin)
-		if err := ahead.Lifecycle().SawEvent(r.ctx, c.Key, r.clock.Now().Add(24*time.Hour)); err != nil {
+		if err := ahead.Lifecycle().SawEvent(r.Ctx, c.Key, r.Clock.Now().Add(24*time.Hour)); err != nil {
 			t.Fatal(err)
 		}
-		ahead.Check(r.ctx, c.Key)
-		if at := r.row(in, c.Key).CheckAt; at.Sub(r.clock.Now()) < 24*time.Hour {
+		ahead.Check(r.Ctx, c.Key)
+		if at := r.Row(in.db, c.Key).CheckAt; at.Sub(r.Clock.Now()) < 24*time.Hour {
 			t.Fatalf("the clock ahead planned the next check at %v", at)
 		}
-		now := r.row(in, c.Key)
-		if _, err := in.Client(now).AuthTestContext(r.ctx); err != nil {
+		now := r.Row(in.db, c.Key)
+		if _, err := in.Client(now).AuthTestContext(r.Ctx); err != nil {
 			t.Fatal(err)
 		}
 		in.Settle()
-		if at := r.row(in, c.Key).CheckedAt; !at.Equal(r.clock.Now()) {
+		if at := r.Row(in.db, c.Key).CheckedAt; !at.Equal(r.Clock.Now()) {
 			t.Errorf("a call that went well was not noted: checked %v", at)
 		}
-		if err := in.CheckDue(r.ctx); err != nil {
+		if err := in.CheckDue(r.Ctx); err != nil {
 			t.Fatal(err)
 		}
-		if now = r.row(in, c.Key); !now.CheckedAt.Equal(r.clock.Now()) || now.CheckAt.Sub(r.clock.Now()) > connection.FurthestCheck {
+		if now = r.Row(in.db, c.Key); !now.CheckedAt.Equal(r.Clock.Now()) || now.CheckAt.Sub(r.Clock.Now()) > connection.FurthestCheck {
 			t.Errorf("checked %v, next %v", now.CheckedAt, now.CheckAt)
 		}
-		if err := in.Lifecycle().SawEvent(r.ctx, c.Key, r.clock.Now()); err != nil {
+		if err := in.Lifecycle().SawEvent(r.Ctx, c.Key, r.Clock.Now()); err != nil {
 			t.Fatal(err)
 		}
-		if at := r.row(in, c.Key).LastEventAt; !at.Equal(r.clock.Now()) {
+		if at := r.Row(in.db, c.Key).LastEventAt; !at.Equal(r.Clock.Now()) {
 			t.Errorf("last event %v", at)
 		}
 	})
@@ -59,12 +59,12 @@ func TestRemovalOfAConsentByAClockAhead(t *testing.T) {
 		in := r.replica(nil)
 		for _, ahead := range []time.Duration{0, time.Hour} {
 			c := r.connect(r.off(ahead), slacksim.AcmeAdmin)
-			stop := r.slack.Inject(slacksim.Fault{Method: "auth.test", Error: connection.ReasonInvalidAuth})
-			if err := in.Lifecycle().HandleRemoval(r.ctx, c.Key, connection.Removal{Reason: connection.ReasonTokenRevoked, At: r.clock.Now()}); err != nil {
+			stop := r.Slack.Inject(slacksim.Fault{Method: "auth.test", Error: connection.ReasonInvalidAuth})
+			if err := in.Lifecycle().HandleRemoval(r.Ctx, c.Key, connection.Removal{Reason: connection.ReasonTokenRevoked, At: r.Clock.Now()}); err != nil {
 				t.Fatal(err)
 			}
 			stop()
-			if now := r.row(in, c.Key); now.Token != "" {
+			if now := r.Row(in.db, c.Key); now.Token != "" {
 				t.Errorf("%v ahead: revoked, and the token is still there", ahead)
 			}
 		}
@@ -76,7 +76,7 @@ func TestStoresClockCounts(t *testing.T) {
 	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(func(c *install.Config) { c.Now = nil })
-		if err := in.db.UseClock(r.ctx, func() time.Time { return time.Unix(1, 0) }); err != nil {
+		if err := in.db.UseClock(r.Ctx, func() time.Time { return time.Unix(1, 0) }); err != nil {
 			t.Fatal(err)
 		}
 		if got := in.Now(); !got.Equal(time.Unix(1, 0)) {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/internal/stage"
 	"github.com/switchboard-go/switchboard/slacksim"
 	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
@@ -23,7 +24,7 @@ import (
 // answering is a client for which change edits what Slack answers to a method, before anybody reads it.
 func answering(method string, change func(answer map[string]any)) func(*install.Config) {
 	return func(cfg *install.Config) {
-		cfg.HTTP = between(method, func(resp *http.Response) {
+		cfg.HTTP = stage.Between(method, func(resp *http.Response) {
 			var answer map[string]any
 			if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
 				panic(err)
@@ -70,10 +71,10 @@ func TestOddConsentIsKept(t *testing.T) {
 				answering("oauth.v2.access", change)(cfg)
 			})
 			c := r.connect(in, slacksim.AcmeAdmin)
-			r.works(c)
-			early, late := r.clock.Now().Add(life*15/24), r.clock.Now().Add(life*17/24)
-			if c.RenewAt.Before(early) || c.RenewAt.After(late) || !c.ExpiresAt.Equal(r.clock.Now().Add(life)) {
-				t.Errorf("to be renewed at %v, ends at %v, now %v", c.RenewAt, c.ExpiresAt, r.clock.Now())
+			r.Works(c)
+			early, late := r.Clock.Now().Add(stage.Life*15/24), r.Clock.Now().Add(stage.Life*17/24)
+			if c.RenewAt.Before(early) || c.RenewAt.After(late) || !c.ExpiresAt.Equal(r.Clock.Now().Add(stage.Life)) {
+				t.Errorf("to be renewed at %v, ends at %v, now %v", c.RenewAt, c.ExpiresAt, r.Clock.Now())
 			}
 			if c.State != connection.Active || len(c.Scopes) != 2 {
 				t.Errorf("%s, scopes %v", c.State, c.Scopes)
@@ -98,18 +99,18 @@ func TestLivesThatSlackDidNotSay(t *testing.T) {
 	c := r.connect(in, slacksim.AcmeAdmin)
 	person := connection.TokenOwner{Key: c.Key, UserID: slacksim.AcmeAdmin}
 	for round := range 3 {
-		c = r.row(in, c.Key)
-		u, err := in.db.GetUser(r.ctx, person)
+		c = r.Row(in.db, c.Key)
+		u, err := in.db.GetUser(r.Ctx, person)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for what, chain := range map[string]connection.TokenPair{"bot": c.TokenPair, "person": u.TokenPair} {
-			if left := chain.RenewAt.Sub(r.clock.Now()); left <= 0 || left > life || chain.ExpiresAt.IsZero() {
+			if left := chain.RenewAt.Sub(r.Clock.Now()); left <= 0 || left > stage.Life || chain.ExpiresAt.IsZero() {
 				t.Errorf("round %d, %s: to be renewed in %v", round, what, left)
 			}
 		}
-		r.due()
-		if n, err := in.RenewDue(r.ctx); n != 2 || err != nil {
+		r.Due()
+		if n, err := in.RenewDue(r.Ctx); n != 2 || err != nil {
 			t.Fatalf("round %d: %d renewed, %v", round, n, err)
 		}
 	}
@@ -138,22 +139,22 @@ func TestImportedTokensAreRenewedAhead(t *testing.T) {
 			r := newRig(t, storagetest.SQLite(t))
 			old := r.replica(func(cfg *install.Config) { cfg.UserScopes = []connection.Scope{{Name: "search:read"}} })
 			c := r.connect(old, slacksim.AcmeAdmin)
-			u, err := old.db.GetUser(r.ctx, connection.TokenOwner{Key: c.Key, UserID: slacksim.AcmeAdmin})
+			u, err := old.db.GetUser(r.Ctx, connection.TokenOwner{Key: c.Key, UserID: slacksim.AcmeAdmin})
 			if err != nil {
 				t.Fatal(err)
 			}
 			r.Database = storagetest.SQLite(t) // from here on elsewhere
 			in := r.replica(nil)
-			c.ID, c.TokenPair = "", chain(c.TokenPair, r.clock.Now())
-			u.TokenPair = connection.Imported(u.Token, u.RefreshToken, u.ExpiresAt, r.clock.Now())
-			if _, err := in.db.Add(r.ctx, c); err != nil {
+			c.ID, c.TokenPair = "", chain(c.TokenPair, r.Clock.Now())
+			u.TokenPair = connection.Imported(u.Token, u.RefreshToken, u.ExpiresAt, r.Clock.Now())
+			if _, err := in.db.Add(r.Ctx, c); err != nil {
 				t.Fatal(err)
 			}
-			if err := in.db.AddUser(r.ctx, u); err != nil {
+			if err := in.db.AddUser(r.Ctx, u); err != nil {
 				t.Fatal(err)
 			}
-			r.clock.Advance(life - 10*time.Minute)
-			if n, err := in.RenewDue(r.ctx); n != 2 || err != nil {
+			r.Clock.Advance(stage.Life - 10*time.Minute)
+			if n, err := in.RenewDue(r.Ctx); n != 2 || err != nil {
 				t.Errorf("ten minutes before their end %d were renewed (%v), not 2", n, err)
 			}
 		})
@@ -170,10 +171,10 @@ func TestConsentOfAnotherAppIsRefused(t *testing.T) {
 	in := r.replica(func(cfg *install.Config) { cfg.AppID = "A0ANOTHER1" })
 	v := r.visitor(in)
 	v.installs(start, slacksim.AcmeAdmin, slacksim.Choice{}).is(t, "another app", http.StatusBadGateway, "not_set_up")
-	if all, err := in.db.List(r.ctx); err != nil || len(all) != 0 {
+	if all, err := in.db.List(r.Ctx); err != nil || len(all) != 0 {
 		t.Errorf("%d connections, %v", len(all), err)
 	}
-	r.emptyJournal()
+	r.EmptyJournal()
 }
 
 // The exchange and auth.test have to mean the same workspace.
@@ -182,7 +183,7 @@ func TestTokenOfAnotherWorkspaceIsRefused(t *testing.T) {
 	r := newRig(t, storagetest.SQLite(t))
 	in := r.replica(answering("auth.test", func(a map[string]any) { a["team_id"] = slacksim.Birch }))
 	r.visitor(in).installs(start, slacksim.AcmeAdmin, slacksim.Choice{}).is(t, "another workspace", http.StatusInternalServerError, "unexpected")
-	if all, err := in.db.List(r.ctx); err != nil || len(all) != 0 {
+	if all, err := in.db.List(r.Ctx); err != nil || len(all) != 0 {
 		t.Errorf("%d connections, %v", len(all), err)
 	}
 }
@@ -195,11 +196,11 @@ func TestInstallIsJournaled(t *testing.T) {
 			eachRig(t, func(t *testing.T, r *rig) {
 				var in replica
 				in = r.replica(func(cfg *install.Config) {
-					cfg.HTTP = between("auth.test", func(*http.Response) { _ = in.db.Close() })
+					cfg.HTTP = stage.Between("auth.test", func(*http.Response) { _ = in.db.Close() })
 				})
 				start := httptest.NewRecorder()
-				in.Handler().ServeHTTP(start, httptest.NewRequest(http.MethodGet, redirect+"/slack/install", nil))
-				back, err := r.slack.Authorize(r.ctx, start.Header().Get("Location"), slacksim.AcmeAdmin, slacksim.Choice{})
+				in.Handler().ServeHTTP(start, httptest.NewRequest(http.MethodGet, stage.Redirect+"/slack/install", nil))
+				back, err := r.Slack.Authorize(r.Ctx, start.Header().Get("Location"), slacksim.AcmeAdmin, slacksim.Choice{})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -213,17 +214,17 @@ func TestInstallIsJournaled(t *testing.T) {
 
 				next := r.replica(nil)
 				if again {
-					r.clock.Advance(time.Second)
+					r.Clock.Advance(time.Second)
 					r.connect(next, slacksim.AcmeAdmin)
 				}
-				r.clock.Advance(time.Minute)
+				r.Clock.Advance(time.Minute)
 				r.settle(next)
-				c := r.row(next, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme})
+				c := r.Row(next.db, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme})
 				if c.State != connection.Active || c.InstalledBy != slacksim.AcmeAdmin || c.Installs != 1 {
 					t.Errorf("%+v", c)
 				}
-				r.works(c)
-				r.emptyJournal()
+				r.Works(c)
+				r.EmptyJournal()
 			})
 		})
 	}

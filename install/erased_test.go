@@ -14,27 +14,27 @@ import (
 
 // letter keeps a message of k as a dead letter, and returns how many such can be read.
 func (r *rig) letter(in replica, k connection.Key, id string) (readable func() int) {
-	r.t.Helper()
-	inbox, err := in.db.Inbox(r.ctx, inbox.Config{Now: r.clock.Now})
+	r.T.Helper()
+	inbox, err := in.db.Inbox(r.Ctx, inbox.Config{Now: r.Clock.Now})
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	inbox.Start()
 	defer inbox.Close()
-	e := bot.Event{ID: id, Kind: "events_api", Type: "message", Key: k, Received: r.clock.Now(), Body: []byte("between us")}
-	if _, err := inbox.Add(r.ctx, &e, true); err != nil {
-		r.t.Fatal(err)
+	e := bot.Event{ID: id, Kind: "events_api", Type: "message", Key: k, Received: r.Clock.Now(), Body: []byte("between us")}
+	if _, err := inbox.Add(r.Ctx, &e, true); err != nil {
+		r.T.Fatal(err)
 	}
-	if err := inbox.DeadLetter(r.ctx, e, "failed"); err != nil {
-		r.t.Fatal(err)
+	if err := inbox.DeadLetter(r.Ctx, e, "failed"); err != nil {
+		r.T.Fatal(err)
 	}
 	return func() (n int) {
-		letters, err := in.db.Letters(r.ctx, "", 10)
+		letters, err := in.db.Letters(r.Ctx, "", 10)
 		if err != nil {
-			r.t.Fatal(err)
+			r.T.Fatal(err)
 		}
 		for _, l := range letters {
-			if l, err := in.db.Letter(r.ctx, l.ID); err == nil && l.Event.Key == k && len(l.Event.Body) > 0 {
+			if l, err := in.db.Letter(r.Ctx, l.ID); err == nil && l.Event.Key == k && len(l.Event.Body) > 0 {
 				n++
 			}
 		}
@@ -49,20 +49,20 @@ func TestMessagesGoWithTheirConnection(t *testing.T) {
 		ours := connection.Actor{Kind: connection.ByOperator}
 		for name, end := range map[string]func(k connection.Key) error{
 			"Slack says so": func(k connection.Key) error {
-				if err := r.slack.Admins.Uninstall(r.ctx, k.TeamID, slacksim.NoUninstallEvents); err != nil {
+				if err := r.Slack.Admins.Uninstall(r.Ctx, k.TeamID, slacksim.NoUninstallEvents); err != nil {
 					return err
 				}
-				return in.Lifecycle().HandleRemoval(r.ctx, k, connection.Removal{Reason: connection.ReasonUninstalled, At: r.clock.Now()})
+				return in.Lifecycle().HandleRemoval(r.Ctx, k, connection.Removal{Reason: connection.ReasonUninstalled, At: r.Clock.Now()})
 			},
 			"somebody disconnects it": func(k connection.Key) error {
-				_, err := in.Leaving().Disconnect(r.ctx, k, ours)
+				_, err := in.Leaving().Disconnect(r.Ctx, k, ours)
 				return err
 			},
-			"an operator gives it up": func(k connection.Key) error { return in.Leaving().EraseAnyway(r.ctx, k, ours) },
+			"an operator gives it up": func(k connection.Key) error { return in.Leaving().EraseAnyway(r.Ctx, k, ours) },
 		} {
 			c := r.connect(in, slacksim.AcmeAdmin)
 			readable := r.letter(in, c.Key, name)
-			if err := in.Lifecycle().HandleRemoval(r.ctx, c.Key, connection.Removal{Reason: connection.ReasonUninstalled, At: c.AuthorizedAt.Add(-time.Minute)}); err != nil {
+			if err := in.Lifecycle().HandleRemoval(r.Ctx, c.Key, connection.Removal{Reason: connection.ReasonUninstalled, At: c.AuthorizedAt.Add(-time.Minute)}); err != nil {
 				t.Fatal(err)
 			}
 			if n := readable(); n != 1 {
@@ -71,7 +71,7 @@ func TestMessagesGoWithTheirConnection(t *testing.T) {
 			if err := end(c.Key); err != nil {
 				t.Fatal(err)
 			}
-			if n := readable(); n != 0 || r.row(in, c.Key).State != connection.Removed {
+			if n := readable(); n != 0 || r.Row(in.db, c.Key).State != connection.Removed {
 				t.Errorf("%s: %d messages are left", name, n)
 			}
 		}
@@ -91,8 +91,8 @@ func TestMessagesOfALeftWorkspaceGo(t *testing.T) {
 			added bool
 			at    time.Time
 			want  int
-		}{{true, r.clock.Now(), 1}, {false, r.clock.Now().Add(-time.Minute), 1}, {false, r.clock.Now(), 0}} {
-			if err := in.Lifecycle().HandleTeamAccess(r.ctx, org.Key, c.added, []string{gridTwo}, c.at); err != nil {
+		}{{true, r.Clock.Now(), 1}, {false, r.Clock.Now().Add(-time.Minute), 1}, {false, r.Clock.Now(), 0}} {
+			if err := in.Lifecycle().HandleTeamAccess(r.Ctx, org.Key, c.added, []string{gridTwo}, c.at); err != nil {
 				t.Fatal(err)
 			}
 			if gone() != c.want || kept() != 1 {

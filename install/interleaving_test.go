@@ -23,6 +23,7 @@ import (
 
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/internal/stage"
 	"github.com/switchboard-go/switchboard/install/slackapi"
 	"github.com/switchboard-go/switchboard/slacksim"
 	"github.com/switchboard-go/switchboard/storage"
@@ -31,49 +32,49 @@ import (
 )
 
 func (r *rig) spoil(in replica, k connection.Key) {
-	r.t.Helper()
-	r.update(in, k, func(c *connection.Connection) { c.RefreshToken += "-gone" })
+	r.T.Helper()
+	r.Update(in.db, k, func(c *connection.Connection) { c.RefreshToken += "-gone" })
 }
 
 // renewDue and tellAll do what Run does now and then, and must not fail.
 func (r *rig) renewDue(in replica) {
-	r.t.Helper()
-	if _, err := in.RenewDue(r.ctx); err != nil {
-		r.t.Error(err)
+	r.T.Helper()
+	if _, err := in.RenewDue(r.Ctx); err != nil {
+		r.T.Error(err)
 	}
 }
 
 func (r *rig) tellAll(in replica) {
-	r.t.Helper()
-	if err := in.TellAll(r.ctx); err != nil {
-		r.t.Error(err)
+	r.T.Helper()
+	if err := in.TellAll(r.Ctx); err != nil {
+		r.T.Error(err)
 	}
 }
 
 // runUntil lets in work in the background until ok.
 func (r *rig) runUntil(in replica, ok func() bool) {
-	r.t.Helper()
-	ctx, stop := context.WithCancel(r.ctx)
+	r.T.Helper()
+	ctx, stop := context.WithCancel(r.Ctx)
 	done := make(chan struct{})
 	go func() { _ = in.Run(ctx); close(done) }()
-	for !ok() && r.ctx.Err() == nil {
+	for !ok() && r.Ctx.Err() == nil {
 		time.Sleep(5 * time.Millisecond)
 	}
 	stop()
 	<-done
-	if r.ctx.Err() != nil {
-		r.t.Fatal("what was waited for did not come")
+	if r.Ctx.Err() != nil {
+		r.T.Fatal("what was waited for did not come")
 	}
 }
 
 // consent lets a person say yes at Slack and returns what their browser comes back with.
 func (r *rig) consent(in replica, path, userID string) *http.Request {
-	r.t.Helper()
+	r.T.Helper()
 	start := httptest.NewRecorder()
-	in.Handler().ServeHTTP(start, httptest.NewRequest(http.MethodGet, redirect+path, nil))
-	back, err := r.slack.Authorize(r.ctx, start.Header().Get("Location"), userID, slacksim.Choice{})
+	in.Handler().ServeHTTP(start, httptest.NewRequest(http.MethodGet, stage.Redirect+path, nil))
+	back, err := r.Slack.Authorize(r.Ctx, start.Header().Get("Location"), userID, slacksim.Choice{})
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	req := httptest.NewRequest(http.MethodGet, back, nil)
 	req.AddCookie(start.Result().Cookies()[0])
@@ -82,15 +83,15 @@ func (r *rig) consent(in replica, path, userID string) *http.Request {
 
 // link is the way to connect c's workspace again, without the host.
 func link(in replica, c connection.Connection) string {
-	return strings.TrimPrefix(in.Links().GrantURL(c), redirect)
+	return strings.TrimPrefix(in.Links().GrantURL(c), stage.Redirect)
 }
 
 // killed is a process that dies while somebody consents: Slack has handed out the tokens, the journal has them, and nobody
 // else. Then the callback's time is over.
 func (r *rig) killed(userID string, change func(*install.Config)) {
-	r.t.Helper()
+	r.T.Helper()
 	in := r.replica(func(cfg *install.Config) {
-		cfg.HTTP = between("auth.test", func(resp *http.Response) {
+		cfg.HTTP = stage.Between("auth.test", func(resp *http.Response) {
 			_ = resp.Body.Close()
 			runtime.Goexit()
 		})
@@ -100,8 +101,8 @@ func (r *rig) killed(userID string, change func(*install.Config)) {
 	})
 	req := r.consent(in, "/slack/install", userID)
 	// Clocks half a minute apart have budgets wait for each other. In a program all go by the database's, and here that is not the point.
-	if _, err := r.raw().Exec("DELETE FROM budgets"); err != nil {
-		r.t.Fatal(err)
+	if _, err := r.Raw().Exec("DELETE FROM budgets"); err != nil {
+		r.T.Fatal(err)
 	}
 	dead := make(chan struct{})
 	go func() {
@@ -109,36 +110,36 @@ func (r *rig) killed(userID string, change func(*install.Config)) {
 		in.Handler().ServeHTTP(httptest.NewRecorder(), req)
 	}()
 	<-dead
-	if len(r.waiting()) == 0 {
-		r.t.Fatal("the journal of the dead process is empty")
+	if len(r.Waiting()) == 0 {
+		r.T.Fatal("the journal of the dead process is empty")
 	}
-	r.clock.Advance(time.Minute)
+	r.Clock.Advance(time.Minute)
 }
 
 // elsewhere is a replica on another machine, with a journal of its own.
 func (r *rig) elsewhere(change func(*install.Config)) replica {
-	r.t.Helper()
+	r.T.Helper()
 	was := r.Folder
 	defer func() { r.Folder = was }()
-	r.Folder = r.t.TempDir() + "/journal"
+	r.Folder = r.T.TempDir() + "/journal"
 	return r.replica(change)
 }
 
 // settle does what Run does every second, until the journal is empty.
 func (r *rig) settle(in replica) {
-	r.t.Helper()
+	r.T.Helper()
 	var left int
 	var err error
 	for range 4 {
-		if left, err = in.Replay(r.ctx); left == 0 {
+		if left, err = in.Replay(r.Ctx); left == 0 {
 			break
 		}
 		r.renewDue(in)
 	}
 	if left > 0 || err != nil {
-		r.t.Errorf("replay: %d left, %v", left, err)
+		r.T.Errorf("replay: %d left, %v", left, err)
 	}
-	r.emptyJournal()
+	r.EmptyJournal()
 }
 
 // However many use or check a connection while its renewal fails, in one moment that is one failure.
@@ -149,7 +150,7 @@ func TestBackoffHoldsForAll(t *testing.T) {
 		in := replicas[0]
 		atOnce := func(k connection.Key) {
 			t.Helper()
-			ctx, cancel := context.WithTimeout(r.ctx, patience)
+			ctx, cancel := context.WithTimeout(r.Ctx, stage.Patience)
 			defer cancel()
 			var all sync.WaitGroup
 			for i := range 10 {
@@ -167,25 +168,25 @@ func TestBackoffHoldsForAll(t *testing.T) {
 		}
 		a := r.connect(in, slacksim.AcmeAdmin)
 		r.spoil(in, a.Key)
-		r.clock.Advance(life + time.Second)
+		r.Clock.Advance(stage.Life + time.Second)
 		atOnce(a.Key)
-		if now := r.is(in, a.Key, connection.Retrying, connection.ReasonRenewalFailing); now.Rejections != 1 {
+		if now := r.Is(in.db, a.Key, connection.Retrying, connection.ReasonRenewalFailing); now.Rejections != 1 {
 			t.Errorf("%d rejections in one moment", now.Rejections)
 		}
-		r.spent(1)
-		r.clock.Advance(40 * time.Second)
-		_, _ = in.Open(r.ctx, a.Key)
-		r.is(in, a.Key, connection.ReconnectRequired, connection.ReasonRefreshRejected)
-		r.spent(2)
+		r.Spent(1)
+		r.Clock.Advance(40 * time.Second)
+		_, _ = in.Open(r.Ctx, a.Key)
+		r.Is(in.db, a.Key, connection.ReconnectRequired, connection.ReasonRefreshRejected)
+		r.Spent(2)
 
 		b := r.connect(in, slacksim.BirchAdmin)
-		r.clock.Advance(life + time.Second)
-		r.slack.Inject(slacksim.Fault{Method: "oauth.v2.access", Status: 500})
+		r.Clock.Advance(stage.Life + time.Second)
+		r.Slack.Inject(slacksim.Fault{Method: "oauth.v2.access", Status: 500})
 		atOnce(b.Key)
-		if now := r.row(in, b.Key); now.Tries != 1 {
+		if now := r.Row(in.db, b.Key); now.Tries != 1 {
 			t.Errorf("%d tries in one moment", now.Tries)
 		}
-		r.spent(3)
+		r.Spent(3)
 	})
 }
 
@@ -197,13 +198,13 @@ func TestDeadChainStaysDead(t *testing.T) {
 	c := r.connect(in, slacksim.AcmeAdmin)
 	r.broken(in, c)
 	r.tellAll(in)
-	was := r.row(in, c.Key)
+	was := r.Row(in.db, c.Key)
 	still := func(after string) {
 		t.Helper()
-		r.clock.Advance(2 * time.Minute)
+		r.Clock.Advance(2 * time.Minute)
 		r.renewDue(in)
 		r.tellAll(in)
-		now := r.is(in, c.Key, connection.ReconnectRequired, connection.ReasonRefreshRejected)
+		now := r.Is(in.db, c.Key, connection.ReconnectRequired, connection.ReasonRefreshRejected)
 		if !now.StateSince.Equal(was.StateSince) || now.Notice != was.Notice || x.resolved > 0 || !slices.Equal(x.to, []string{slacksim.AcmeAdmin}) {
 			t.Errorf("after %s: since %v, told %v, resolved %d times, notice %+v", after, now.StateSince, x.to, x.resolved, now.Notice)
 		}
@@ -211,35 +212,35 @@ func TestDeadChainStaysDead(t *testing.T) {
 	for _, answer := range []string{"", "invalid_auth", "invalid_auth", "", "token_revoked", "", "ekm_access_denied", "token_expired", ""} {
 		clear := func() {}
 		if answer != "" {
-			clear = r.slack.Inject(slacksim.Fault{Method: "auth.test", Error: answer})
+			clear = r.Slack.Inject(slacksim.Fault{Method: "auth.test", Error: answer})
 		}
-		if h := in.Check(r.ctx, c.Key); h.State != connection.ReconnectRequired {
+		if h := in.Check(r.Ctx, c.Key); h.State != connection.ReconnectRequired {
 			t.Errorf("%q is shown as %s", answer, h.State)
 		}
 		clear()
 		still(answer)
 	}
 	// As an older release left it; and an ordinary call is good.
-	r.update(in, c.Key, func(c *connection.Connection) { c.SetState(connection.Retrying, "invalid_auth", r.clock.Now()) })
-	if _, _, err := in.Client(r.row(in, c.Key)).PostMessageContext(r.ctx, slacksim.AcmeAdmin, slack.MsgOptionText("hello", false)); err != nil {
+	r.Update(in.db, c.Key, func(c *connection.Connection) { c.SetState(connection.Retrying, "invalid_auth", r.Clock.Now()) })
+	if _, _, err := in.Client(r.Row(in.db, c.Key)).PostMessageContext(r.Ctx, slacksim.AcmeAdmin, slack.MsgOptionText("hello", false)); err != nil {
 		t.Fatal(err)
 	}
 	in.Settle()
-	if now := r.row(in, c.Key); now.State == connection.Active {
+	if now := r.Row(in.db, c.Key); now.State == connection.Active {
 		t.Error("a good call brings it back to life")
 	}
-	in.Check(r.ctx, c.Key)
-	was.StateSince = r.row(in, c.Key).StateSince
+	in.Check(r.Ctx, c.Key)
+	was.StateSince = r.Row(in.db, c.Key).StateSince
 	still("a good call")
-	r.clock.Advance(life)
+	r.Clock.Advance(stage.Life)
 	for range 4 {
-		r.clock.Advance(7 * time.Hour)
-		if err := in.CheckDue(r.ctx); err != nil {
+		r.Clock.Advance(7 * time.Hour)
+		if err := in.CheckDue(r.Ctx); err != nil {
 			t.Error(err)
 		}
 		still("its end")
 	}
-	r.spent(2)
+	r.Spent(2)
 }
 
 // Slack has several words for a refresh token that buys nothing any more, and as many for what the operator can mend.
@@ -250,40 +251,40 @@ func TestWordsOfRejection(t *testing.T) {
 	for i, code := range []string{"invalid_refresh_token", "invalid_grant", "invalid_token", "token_revoked", "token_expired", "account_inactive", "authorization_not_found"} {
 		c := r.connect(in, slacksim.AcmeAdmin)
 		r.tellAll(in)
-		r.due()
-		clear := r.slack.Inject(slacksim.Fault{Method: "oauth.v2.access", Error: code})
+		r.Due()
+		clear := r.Slack.Inject(slacksim.Fault{Method: "oauth.v2.access", Error: code})
 		for range 3 {
 			r.renewDue(in)
-			r.clock.Advance(time.Minute)
+			r.Clock.Advance(time.Minute)
 		}
 		clear()
 		r.tellAll(in)
-		r.is(in, c.Key, connection.ReconnectRequired, connection.ReasonRefreshRejected)
-		r.spent(2 * (i + 1))
+		r.Is(in.db, c.Key, connection.ReconnectRequired, connection.ReasonRefreshRejected)
+		r.Spent(2 * (i + 1))
 		if len(x.to) != i+1 {
 			t.Errorf("after %s %d people were told, not %d", code, len(x.to), i+1)
 		}
 	}
 	c := r.connect(in, slacksim.AcmeAdmin)
 	r.tellAll(in)
-	r.due()
+	r.Due()
 	was := len(x.to)
 	for _, code := range []string{"bad_client_secret", "invalid_client_id"} {
-		clear := r.slack.Inject(slacksim.Fault{Method: "oauth.v2.access", Error: code})
+		clear := r.Slack.Inject(slacksim.Fault{Method: "oauth.v2.access", Error: code})
 		for range 10 {
 			r.renewDue(in)
 			r.tellAll(in)
-			r.clock.Advance(20 * time.Minute)
+			r.Clock.Advance(20 * time.Minute)
 		}
 		clear()
-		if now := r.is(in, c.Key, connection.Retrying, connection.ReasonRenewalFailing); now.RefreshToken != c.RefreshToken || len(x.to) != was {
+		if now := r.Is(in.db, c.Key, connection.Retrying, connection.ReasonRenewalFailing); now.RefreshToken != c.RefreshToken || len(x.to) != was {
 			t.Errorf("after %s: told %v", code, x.to[was:])
 		}
 	}
-	if _, err := in.Open(r.ctx, c.Key); err != nil {
+	if _, err := in.Open(r.Ctx, c.Key); err != nil {
 		t.Fatal(err)
 	}
-	r.works(r.is(in, c.Key, connection.Active, ""))
+	r.Works(r.Is(in.db, c.Key, connection.Active, ""))
 }
 
 // The budget's row is locked for longer than a lease. Whoever waited for it does not spend what another process has by then.
@@ -292,11 +293,11 @@ func TestLockedBudget(t *testing.T) {
 	r := newRig(t, storagetest.Postgres(t))
 	a, b := r.replica(nil), r.replica(nil)
 	c := r.connect(a, slacksim.AcmeAdmin)
-	r.slack.SetApp(func(x *slacksim.App) { x.StrictRefresh, x.RefreshGrace = false, time.Minute })
-	if _, err := a.db.Take(r.ctx, slackapi.Budget{Name: "oauth.v2.access", Interval: time.Second, Burst: 80}, 1, r.clock.Now()); err != nil {
+	r.Slack.SetApp(func(x *slacksim.App) { x.StrictRefresh, x.RefreshGrace = false, time.Minute })
+	if _, err := a.db.Take(r.Ctx, slackapi.Budget{Name: "oauth.v2.access", Interval: time.Second, Burst: 80}, 1, r.Clock.Now()); err != nil {
 		t.Fatal(err)
 	}
-	pg := r.raw()
+	pg := r.Raw()
 	lock := func() (waiting func(n int), unlock func()) {
 		tx, err := pg.Begin()
 		if err != nil {
@@ -309,7 +310,7 @@ func TestLockedBudget(t *testing.T) {
 		return func(n int) {
 			t.Helper()
 			for found := -1; found != n; time.Sleep(5 * time.Millisecond) {
-				if err := pg.QueryRowContext(r.ctx, `WITH RECURSIVE w(pid) AS (SELECT $1::int UNION
+				if err := pg.QueryRowContext(r.Ctx, `WITH RECURSIVE w(pid) AS (SELECT $1::int UNION
 					SELECT a.pid FROM pg_stat_activity a JOIN w ON w.pid = ANY(pg_blocking_pids(a.pid))) SELECT count(*) - 1 FROM w`, pid).Scan(&found); err != nil {
 					t.Fatalf("%d wait: %v", found, err)
 				}
@@ -317,27 +318,27 @@ func TestLockedBudget(t *testing.T) {
 		}, func() { _ = tx.Rollback() }
 	}
 
-	r.due()
+	r.Due()
 	waiting, unlock := lock()
 	var both sync.WaitGroup
-	both.Go(func() { _ = a.Renew(r.ctx, c.Key) })
+	both.Go(func() { _ = a.Renew(r.Ctx, c.Key) })
 	waiting(1)
-	if err := b.Renew(r.ctx, c.Key); err == nil {
+	if err := b.Renew(r.Ctx, c.Key); err == nil {
 		t.Error("renewed though another process holds the lease")
 	}
-	r.clock.Advance(31 * time.Second)
-	both.Go(func() { _ = b.Renew(r.ctx, c.Key) })
+	r.Clock.Advance(31 * time.Second)
+	both.Go(func() { _ = b.Renew(r.Ctx, c.Key) })
 	waiting(2)
 	unlock()
 	both.Wait()
-	r.spent(1)
-	r.works(r.row(a, c.Key))
+	r.Spent(1)
+	r.Works(r.Row(a.db, c.Key))
 
 	// A stop does not wait for the lock either.
-	r.due()
+	r.Due()
 	waiting, unlock = lock()
 	defer unlock()
-	ctx, stop := context.WithCancel(r.ctx)
+	ctx, stop := context.WithCancel(r.Ctx)
 	began := time.Now()
 	done := make(chan struct{})
 	go func() { _, _ = a.RenewDue(ctx); close(done) }()
@@ -351,7 +352,7 @@ func TestLockedBudget(t *testing.T) {
 	if took := time.Since(began); took > 15*time.Second {
 		t.Errorf("Run ended %v after the stop, which may take 20 s in all", took)
 	}
-	r.spent(1)
+	r.Spent(1)
 }
 
 // Rows that cannot be read, and those of another app, fill every list of work; what can be done is done all the same.
@@ -360,67 +361,67 @@ func TestRowsInTheWay(t *testing.T) {
 	var x told
 	plain := r.replica(nil)
 	c := r.connect(plain, slacksim.AcmeAdmin)
-	r.slack.SetApp(func(a *slacksim.App) { a.TokenRotation = false })
+	r.Slack.SetApp(func(a *slacksim.App) { a.TokenRotation = false })
 	longLived := r.connect(plain, slacksim.BirchAdmin)
-	r.slack.SetApp(func(a *slacksim.App) { a.TokenRotation = true })
+	r.Slack.SetApp(func(a *slacksim.App) { a.TokenRotation = true })
 
 	keys, err := seal.ParseKeys(seal.NewKey())
 	if err != nil {
 		t.Fatal(err)
 	}
-	unreadable, err := storage.Open(r.ctx, r.Database, keys)
+	unreadable, err := storage.Open(r.Ctx, r.Database, keys)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = unreadable.Close() })
-	old := r.clock.Now().Add(-time.Hour)
+	old := r.Clock.Now().Add(-time.Hour)
 	put := func(db *storage.DB, app, kind string, i int, state connection.State, chain connection.TokenPair) {
 		t.Helper()
-		if _, _, err := db.Put(r.ctx, connection.Connection{Key: connection.Key{AppID: app, TeamID: fmt.Sprintf("T%s%03d", kind, i)}, TokenPair: chain,
+		if _, _, err := db.Put(r.Ctx, connection.Connection{Key: connection.Key{AppID: app, TeamID: fmt.Sprintf("T%s%03d", kind, i)}, TokenPair: chain,
 			State: state, StateSince: old, InstalledAt: old, AuthorizedAt: old}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for i := range 100 {
 		refresh := connection.Secret(fmt.Sprint("xoxe-1-", i))
-		put(plain.db, "A0OTHERAPP", "BROKEN", i, connection.ReconnectRequired, connection.Started("xoxe.xoxb-1-x", refresh, life, old))
+		put(plain.db, "A0OTHERAPP", "BROKEN", i, connection.ReconnectRequired, connection.Started("xoxe.xoxb-1-x", refresh, stage.Life, old))
 		if i < 64 {
-			put(unreadable, "A0RENEWAL1", "LOST", i, connection.Active, connection.Started("xoxe.xoxb-1-x", refresh, life, old))
+			put(unreadable, "A0RENEWAL1", "LOST", i, connection.Active, connection.Started("xoxe.xoxb-1-x", refresh, stage.Life, old))
 			put(plain.db, "A0OTHERAPP", "LONG", i, connection.Active, connection.Started("xoxb-1", "", 0, old))
 		}
 	}
-	if _, err := r.raw().Exec("UPDATE connections SET id = 'con_0' || id WHERE app_id = 'A0OTHERAPP'"); err != nil { // first in any order
+	if _, err := r.Raw().Exec("UPDATE connections SET id = 'con_0' || id WHERE app_id = 'A0OTHERAPP'"); err != nil { // first in any order
 		t.Fatal(err)
 	}
 	in := r.replica(func(cfg *install.Config) {
 		x.config(cfg)
 		cfg.AppID, cfg.MoveToRotation = "A0RENEWAL1", true
 	})
-	r.due()
+	r.Due()
 	r.renewDue(in)
 	r.renewDue(in)
 	for _, was := range []connection.Connection{c, longLived} {
-		now := r.row(in, was.Key)
-		if r.works(now); now.RefreshToken == was.RefreshToken {
+		now := r.Row(in.db, was.Key)
+		if r.Works(now); now.RefreshToken == was.RefreshToken {
 			t.Errorf("the work for %s was not done", was.TeamID)
 		}
 	}
 	for range 64/20 + 2 {
-		if err := in.CheckDue(r.ctx); err != nil {
+		if err := in.CheckDue(r.Ctx); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if now := r.row(in, c.Key); !now.CheckedAt.Equal(r.clock.Now()) {
+	if now := r.Row(in.db, c.Key); !now.CheckedAt.Equal(r.Clock.Now()) {
 		t.Errorf("not checked since %v", now.CheckedAt)
 	}
-	r.update(in, c.Key, func(c *connection.Connection) {
-		c.SetState(connection.ReconnectRequired, connection.ReasonRefreshRejected, r.clock.Now())
+	r.Update(in.db, c.Key, func(c *connection.Connection) {
+		c.SetState(connection.ReconnectRequired, connection.ReasonRefreshRejected, r.Clock.Now())
 	})
 	r.tellAll(in)
 	if len(x.to) != 1 {
 		t.Errorf("told %v", x.to)
 	}
-	if now, err := plain.db.Lookup(r.ctx, connection.Key{AppID: "A0RENEWAL1", TeamID: "TLOST007"}); err != nil || now.Reason != connection.ReasonUnreadable {
+	if now, err := plain.db.Lookup(r.Ctx, connection.Key{AppID: "A0RENEWAL1", TeamID: "TLOST007"}); err != nil || now.Reason != connection.ReasonUnreadable {
 		t.Errorf("what cannot be read is %s (%s) (%v)", now.State, now.Reason, err)
 	}
 }
@@ -440,28 +441,28 @@ func TestRowsOfOthers(t *testing.T) {
 			dead := r.connect(in, slacksim.AcmeAdmin)
 			r.broken(in, dead)
 			due := r.connect(in, slacksim.BirchAdmin)
-			r.due()
-			before := []connection.Connection{r.row(in, dead.Key), r.row(in, due.Key)}
-			calls := len(r.slack.Calls())
+			r.Due()
+			before := []connection.Connection{r.Row(in.db, dead.Key), r.Row(in.db, due.Key)}
+			calls := len(r.Slack.Calls())
 			other := r.replica(func(cfg *install.Config) {
 				x.config(cfg)
 				change(cfg)
 				cfg.MoveToRotation = true
 			})
 			for range 2 {
-				_ = other.Renew(r.ctx, due.Key)
-				_ = other.Exchange(r.ctx, due.Key)
+				_ = other.Renew(r.Ctx, due.Key)
+				_ = other.Exchange(r.Ctx, due.Key)
 				r.renewDue(other)
 				r.tellAll(other)
-				if err := other.CheckDue(r.ctx); err != nil {
+				if err := other.CheckDue(r.Ctx); err != nil {
 					t.Error(err)
 				}
-				r.clock.Advance(10 * time.Minute)
+				r.Clock.Advance(10 * time.Minute)
 			}
-			if n := len(r.slack.Calls()) - calls; n > 0 || len(x.to) > 0 {
+			if n := len(r.Slack.Calls()) - calls; n > 0 || len(x.to) > 0 {
 				t.Errorf("%d calls to Slack, told %v", n, x.to)
 			}
-			if after := []connection.Connection{r.row(in, dead.Key), r.row(in, due.Key)}; !reflect.DeepEqual(before, after) {
+			if after := []connection.Connection{r.Row(in.db, dead.Key), r.Row(in.db, due.Key)}; !reflect.DeepEqual(before, after) {
 				t.Errorf("changed: %+v", after)
 			}
 		})
@@ -475,34 +476,34 @@ func TestConsentThatEndsBadly(t *testing.T) {
 		r := sqliteRig(t)
 		in := r.replica(nil)
 		c := r.connect(in, slacksim.AcmeAdmin)
-		r.clock.Advance(time.Hour)
+		r.Clock.Advance(time.Hour)
 		callback := r.consent(in, link(in, c), slacksim.AcmeAdmin)
-		r.slack.Inject(slacksim.Fault{Method: "auth.test", Status: 500, Body: "x", Times: 1})
+		r.Slack.Inject(slacksim.Fault{Method: "auth.test", Status: 500, Body: "x", Times: 1})
 		w := httptest.NewRecorder()
 		in.Handler().ServeHTTP(w, callback)
 		if w.Code != http.StatusOK {
 			t.Errorf("callback: %d", w.Code)
 		}
-		r.emptyJournal()
-		now := r.is(in, c.Key, connection.Active, "")
-		r.works(now)
-		if now.BotID != c.BotID || now.TeamURL != c.TeamURL || now.Installs != 2 || now.CheckAt.Sub(r.clock.Now()) > 10*time.Minute {
+		r.EmptyJournal()
+		now := r.Is(in.db, c.Key, connection.Active, "")
+		r.Works(now)
+		if now.BotID != c.BotID || now.TeamURL != c.TeamURL || now.Installs != 2 || now.CheckAt.Sub(r.Clock.Now()) > 10*time.Minute {
 			t.Errorf("%+v", now)
 		}
-		r.due()
+		r.Due()
 		r.renewDue(in)
-		r.works(r.is(in, c.Key, connection.Active, ""))
-		r.spent(1)
+		r.Works(r.Is(in.db, c.Key, connection.Active, ""))
+		r.Spent(1)
 
 		// A first install has nothing to lose, and is not taken for good unseen.
 		callback = r.consent(in, "/slack/install", slacksim.BirchAdmin)
-		r.slack.Inject(slacksim.Fault{Method: "auth.test", Status: 500, Body: "x", Times: 1})
+		r.Slack.Inject(slacksim.Fault{Method: "auth.test", Status: 500, Body: "x", Times: 1})
 		w = httptest.NewRecorder()
 		in.Handler().ServeHTTP(w, callback)
-		if _, err := in.db.Lookup(r.ctx, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch}); w.Code == http.StatusOK || !errors.Is(err, connection.ErrNotFound) {
+		if _, err := in.db.Lookup(r.Ctx, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch}); w.Code == http.StatusOK || !errors.Is(err, connection.ErrNotFound) {
 			t.Errorf("callback: %d, then %v", w.Code, err)
 		}
-		r.emptyJournal()
+		r.EmptyJournal()
 	})
 	t.Run("another workspace was chosen", func(t *testing.T) {
 		r := sqliteRig(t)
@@ -510,27 +511,27 @@ func TestConsentThatEndsBadly(t *testing.T) {
 		a, b := r.connect(in, slacksim.AcmeAdmin), r.connect(in, slacksim.BirchAdmin)
 		mistake := func() {
 			t.Helper()
-			r.clock.Advance(time.Hour)
+			r.Clock.Advance(time.Hour)
 			w := httptest.NewRecorder()
 			in.Handler().ServeHTTP(w, r.consent(in, link(in, a), slacksim.BirchAdmin))
 			if body, _ := io.ReadAll(w.Body); w.Code == http.StatusOK || !strings.Contains(string(body), "Birch") {
 				t.Errorf("callback: %d %s", w.Code, body)
 			}
-			r.emptyJournal()
+			r.EmptyJournal()
 		}
 		mistake()
-		r.due()
-		if err := in.Renew(r.ctx, b.Key); err != nil {
+		r.Due()
+		if err := in.Renew(r.Ctx, b.Key); err != nil {
 			t.Error(err)
 		}
 		r.renewDue(in)
-		r.spent(4)
-		r.works(r.is(in, a.Key, connection.Active, ""))
-		r.works(r.is(in, b.Key, connection.Active, ""))
+		r.Spent(4)
+		r.Works(r.Is(in.db, a.Key, connection.Active, ""))
+		r.Works(r.Is(in.db, b.Key, connection.Active, ""))
 		// Where the app is not connected, a choice by mistake connects nothing.
-		r.update(in, b.Key, func(c *connection.Connection) { c.Erase(connection.Removed, "test", r.clock.Now()) })
+		r.Update(in.db, b.Key, func(c *connection.Connection) { c.Erase(connection.Removed, "test", r.Clock.Now()) })
 		mistake()
-		if people, err := in.db.Users(r.ctx, b.Key); r.row(in, b.Key).Token != "" || len(people) > 0 || err != nil {
+		if people, err := in.db.Users(r.Ctx, b.Key); r.Row(in.db, b.Key).Token != "" || len(people) > 0 || err != nil {
 			t.Errorf("what was chosen by mistake is connected (%v)", err)
 		}
 	})
@@ -542,32 +543,32 @@ func TestReplayResurrectsNothing(t *testing.T) {
 	t.Parallel()
 	by := connection.Actor{Kind: connection.ByOperator}
 	uninstall := func(r *rig) {
-		r.t.Helper()
-		if err := r.slack.Admins.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
-			r.t.Fatal(err)
+		r.T.Helper()
+		if err := r.Slack.Admins.Uninstall(r.Ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
+			r.T.Fatal(err)
 		}
 	}
 	for name, end := range map[string]func(r *rig, in replica, k connection.Key) error{
 		"removed in Slack": func(r *rig, in replica, k connection.Key) error {
 			uninstall(r)
-			return in.Lifecycle().HandleRemoval(r.ctx, k, connection.Removal{Reason: connection.ReasonUninstalled, At: r.clock.Now()})
+			return in.Lifecycle().HandleRemoval(r.Ctx, k, connection.Removal{Reason: connection.ReasonUninstalled, At: r.Clock.Now()})
 		},
 		"found removed": func(r *rig, in replica, k connection.Key) error {
 			uninstall(r)
-			in.Check(r.ctx, k)
+			in.Check(r.Ctx, k)
 			return nil
 		},
 		"disconnected": func(r *rig, in replica, k connection.Key) error {
-			_, err := in.Leaving().Disconnect(r.ctx, k, by)
+			_, err := in.Leaving().Disconnect(r.Ctx, k, by)
 			return err
 		},
-		"erased": func(r *rig, in replica, k connection.Key) error { return in.Leaving().EraseAnyway(r.ctx, k, by) },
+		"erased": func(r *rig, in replica, k connection.Key) error { return in.Leaving().EraseAnyway(r.Ctx, k, by) },
 	} {
 		for _, here := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, here=%v", name, here), func(t *testing.T) {
 				r := sqliteRig(t)
 				c := r.connect(r.replica(nil), slacksim.AcmeAdmin)
-				r.clock.Advance(time.Hour)
+				r.Clock.Advance(time.Hour)
 				r.killed(slacksim.AcmeAdmin, nil)
 				in := r.replica(nil)
 				ending := in
@@ -578,15 +579,15 @@ func TestReplayResurrectsNothing(t *testing.T) {
 					t.Fatal(err)
 				}
 				if here { // what is erased is erased from the disk, too
-					r.emptyJournal()
+					r.EmptyJournal()
 				}
-				was := r.row(in, c.Key)
-				r.clock.Advance(time.Minute)
-				if left, err := in.Replay(r.ctx); left > 0 || err != nil {
+				was := r.Row(in.db, c.Key)
+				r.Clock.Advance(time.Minute)
+				if left, err := in.Replay(r.Ctx); left > 0 || err != nil {
 					t.Errorf("replay: %d left, %v", left, err)
 				}
-				r.emptyJournal()
-				if now := r.row(in, c.Key); now.State != connection.Removed || now.Token != "" || !reflect.DeepEqual(now, was) {
+				r.EmptyJournal()
+				if now := r.Row(in.db, c.Key); now.State != connection.Removed || now.Token != "" || !reflect.DeepEqual(now, was) {
 					t.Errorf("resurrected: %+v", now)
 				}
 			})
@@ -595,47 +596,47 @@ func TestReplayResurrectsNothing(t *testing.T) {
 	t.Run("removed, and nobody knows", func(t *testing.T) {
 		r := sqliteRig(t)
 		c := r.connect(r.replica(nil), slacksim.AcmeAdmin)
-		r.clock.Advance(time.Hour)
+		r.Clock.Advance(time.Hour)
 		r.killed(slacksim.AcmeAdmin, nil)
 		r.killed(slacksim.BirchAdmin, nil) // the first install there
 		uninstall(r)
-		if err := r.slack.Admins.Uninstall(r.ctx, slacksim.Birch, slacksim.NoUninstallEvents); err != nil {
+		if err := r.Slack.Admins.Uninstall(r.Ctx, slacksim.Birch, slacksim.NoUninstallEvents); err != nil {
 			t.Fatal(err)
 		}
 		in := r.replica(nil)
-		clear := r.slack.Inject(slacksim.Fault{Method: "auth.test", TeamID: slacksim.Acme, Status: 500, Body: "x"})
-		if left, err := in.Replay(r.ctx); left != 1 || err == nil { // the other one does not wait for it
+		clear := r.Slack.Inject(slacksim.Fault{Method: "auth.test", TeamID: slacksim.Acme, Status: 500, Body: "x"})
+		if left, err := in.Replay(r.Ctx); left != 1 || err == nil { // the other one does not wait for it
 			t.Errorf("while Slack says nothing of one: %d left, %v", left, err)
 		}
 		clear()
-		if left, err := in.Replay(r.ctx); left > 0 || err != nil {
+		if left, err := in.Replay(r.Ctx); left > 0 || err != nil {
 			t.Errorf("replay: %d left, %v", left, err)
 		}
-		r.emptyJournal()
-		if now := r.row(in, c.Key); now.Token != c.Token || now.Installs != 1 {
+		r.EmptyJournal()
+		if now := r.Row(in.db, c.Key); now.Token != c.Token || now.Installs != 1 {
 			t.Errorf("a dead consent was stored: %+v", now)
 		}
-		if _, err := in.db.Lookup(r.ctx, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch}); !errors.Is(err, connection.ErrNotFound) {
+		if _, err := in.db.Lookup(r.Ctx, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch}); !errors.Is(err, connection.ErrNotFound) {
 			t.Errorf("a dead first install was stored (%v)", err)
 		}
 	})
 	t.Run("a person took it back", func(t *testing.T) {
 		r := sqliteRig(t)
 		c := r.connect(r.replica(forPeople), slacksim.AcmeAdmin)
-		r.clock.Advance(time.Hour)
+		r.Clock.Advance(time.Hour)
 		r.killed(slacksim.AcmeAdmin, forPeople)
-		if err := r.slack.Admins.RevokeUser(r.ctx, slacksim.AcmeAdmin); err != nil {
+		if err := r.Slack.Admins.RevokeUser(r.Ctx, slacksim.AcmeAdmin); err != nil {
 			t.Fatal(err)
 		}
 		in := r.replica(forPeople)
-		if err := in.Lifecycle().HandleUsersRevoked(r.ctx, c.Key, []string{slacksim.AcmeAdmin}, r.clock.Now()); err != nil {
+		if err := in.Lifecycle().HandleUsersRevoked(r.Ctx, c.Key, []string{slacksim.AcmeAdmin}, r.Clock.Now()); err != nil {
 			t.Fatal(err)
 		}
-		r.emptyJournal()
-		if people, err := in.db.Users(r.ctx, c.Key); len(people) > 0 || err != nil {
+		r.EmptyJournal()
+		if people, err := in.db.Users(r.Ctx, c.Key); len(people) > 0 || err != nil {
 			t.Errorf("%d people's tokens (%v)", len(people), err)
 		}
-		r.works(r.row(in, c.Key)) // the bot's half of the same consent is good
+		r.Works(r.Row(in.db, c.Key)) // the bot's half of the same consent is good
 	})
 }
 
@@ -645,21 +646,21 @@ func TestGrantedAnewMeanwhile(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		other := r.replica(forPeople)
 		c := r.connect(other, slacksim.AcmeAdmin)
-		r.clock.Advance(time.Minute)
-		if err := r.slack.Admins.RevokeUser(r.ctx, slacksim.AcmeAdmin); err != nil {
+		r.Clock.Advance(time.Minute)
+		if err := r.Slack.Admins.RevokeUser(r.Ctx, slacksim.AcmeAdmin); err != nil {
 			t.Fatal(err)
 		}
 		in := r.replica(func(cfg *install.Config) {
-			cfg.HTTP = between("auth.test", func(*http.Response) {
-				r.clock.Advance(time.Second)
+			cfg.HTTP = stage.Between("auth.test", func(*http.Response) {
+				r.Clock.Advance(time.Second)
 				r.connect(other, slacksim.AcmeAdmin)
 			})
 		})
-		if err := in.Lifecycle().HandleUsersRevoked(r.ctx, c.Key, []string{slacksim.AcmeAdmin}, r.clock.Now()); err != nil {
+		if err := in.Lifecycle().HandleUsersRevoked(r.Ctx, c.Key, []string{slacksim.AcmeAdmin}, r.Clock.Now()); err != nil {
 			t.Fatal(err)
 		}
-		u, err := in.OpenUser(r.ctx, c.Key, slacksim.AcmeAdmin)
-		if at, _ := r.slack.Installed(c.TeamID); err != nil || u.Token.Reveal() != at.UserTokens[slacksim.AcmeAdmin] {
+		u, err := in.OpenUser(r.Ctx, c.Key, slacksim.AcmeAdmin)
+		if at, _ := r.Slack.Installed(c.TeamID); err != nil || u.Token.Reveal() != at.UserTokens[slacksim.AcmeAdmin] {
 			t.Errorf("the new grant: %v", err)
 		}
 	})
@@ -670,32 +671,32 @@ func TestGrantedAnewMeanwhile(t *testing.T) {
 func TestRemovalDuringRenewal(t *testing.T) {
 	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
-		client, answered, goOn := held()
+		client, answered, goOn := stage.Held()
 		renewing := r.replica(func(cfg *install.Config) { cfg.HTTP = client })
 		c := r.connect(renewing, slacksim.AcmeAdmin)
-		r.due()
+		r.Due()
 		var renewal sync.WaitGroup
-		renewal.Go(func() { _ = renewing.Renew(r.ctx, c.Key) })
+		renewal.Go(func() { _ = renewing.Renew(r.Ctx, c.Key) })
 		<-answered
-		if err := r.slack.Admins.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
+		if err := r.Slack.Admins.Uninstall(r.Ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
 			t.Fatal(err)
 		}
 		in := r.replica(func(cfg *install.Config) {
-			cfg.HTTP = between("auth.test", func(*http.Response) {
+			cfg.HTTP = stage.Between("auth.test", func(*http.Response) {
 				close(goOn)
 				renewal.Wait()
 			})
 		})
-		said := connection.Removal{Reason: connection.ReasonUninstalled, At: r.clock.Now()}
-		if err := in.Lifecycle().HandleRemoval(r.ctx, c.Key, said); err != nil {
+		said := connection.Removal{Reason: connection.ReasonUninstalled, At: r.Clock.Now()}
+		if err := in.Lifecycle().HandleRemoval(r.Ctx, c.Key, said); err != nil {
 			t.Fatal(err)
 		}
-		if now := r.row(in, c.Key); now.State != connection.Active || now.PendingRemoval.Reason != said.Reason {
+		if now := r.Row(in.db, c.Key); now.State != connection.Active || now.PendingRemoval.Reason != said.Reason {
 			t.Fatalf("%s, in doubt: %+v", now.State, now.PendingRemoval)
 		}
-		r.update(in, c.Key, func(c *connection.Connection) { c.CheckAt = r.clock.Now().Add(time.Hour) }) // or that might find out first
-		r.runUntil(renewing, func() bool { return r.row(renewing, c.Key).State == connection.Removed })
-		if now := r.is(in, c.Key, connection.Removed, connection.ReasonUninstalled); now.Token != "" || now.PendingRemoval != (connection.Removal{}) {
+		r.Update(in.db, c.Key, func(c *connection.Connection) { c.CheckAt = r.Clock.Now().Add(time.Hour) }) // or that might find out first
+		r.runUntil(renewing, func() bool { return r.Row(renewing.db, c.Key).State == connection.Removed })
+		if now := r.Is(in.db, c.Key, connection.Removed, connection.ReasonUninstalled); now.Token != "" || now.PendingRemoval != (connection.Removal{}) {
 			t.Errorf("%+v", now)
 		}
 	})
@@ -727,16 +728,16 @@ func TestToldLater(t *testing.T) {
 			}
 			r.broken(in, c)
 			test.fault.Body = "x"
-			clear := r.slack.Inject(test.fault)
-			before := len(r.slack.Calls(test.fault.Method))
+			clear := r.Slack.Inject(test.fault)
+			before := len(r.Slack.Calls(test.fault.Method))
 			tell := func(d time.Duration) {
 				for range d / (10 * time.Second) {
 					r.tellAll(in)
-					r.clock.Advance(10 * time.Second)
+					r.Clock.Advance(10 * time.Second)
 				}
 			}
 			tell(test.quiet)
-			if n := len(r.slack.Calls(test.fault.Method)) - before; n != 1 || len(x.to) > 0 {
+			if n := len(r.Slack.Calls(test.fault.Method)) - before; n != 1 || len(x.to) > 0 {
 				t.Errorf("%d calls in %v, told %v", n, test.quiet, x.to)
 			}
 			clear()
@@ -745,9 +746,9 @@ func TestToldLater(t *testing.T) {
 				t.Errorf("told %v", x.to)
 			}
 			tell(5 * time.Minute)
-			lines, err := in.History(r.ctx, c, 50)
+			lines, err := in.History(r.Ctx, c, 50)
 			lines = slices.DeleteFunc(lines, func(l connection.Change) bool { return l.What != connection.DidTell })
-			if now := r.row(in, c.Key); err != nil || len(x.to) != 1 || now.Notice.To != want || now.Notice.TS == "" || len(lines) != 1 || lines[0].Outcome != connection.OutcomeDone {
+			if now := r.Row(in.db, c.Key); err != nil || len(x.to) != 1 || now.Notice.To != want || now.Notice.TS == "" || len(lines) != 1 || lines[0].Outcome != connection.OutcomeDone {
 				t.Errorf("told %v; notice %+v; history %+v (%v)", x.to, now.Notice, lines, err)
 			}
 		})
@@ -761,14 +762,14 @@ func TestToldAtTheStop(t *testing.T) {
 	plain := r.replica(x.config)
 	a, b := r.connect(plain, slacksim.AcmeMember), r.connect(plain, slacksim.BirchMember)
 	r.broken(plain, a)
-	r.update(plain, b.Key, func(c *connection.Connection) {
-		c.SetState(connection.ReconnectRequired, connection.ReasonRefreshRejected, r.clock.Now())
+	r.Update(plain.db, b.Key, func(c *connection.Connection) {
+		c.SetState(connection.ReconnectRequired, connection.ReasonRefreshRejected, r.Clock.Now())
 	})
-	ctx, stop := context.WithCancel(r.ctx)
+	ctx, stop := context.WithCancel(r.Ctx)
 	defer stop()
 	in := r.replica(func(cfg *install.Config) {
 		x.config(cfg)
-		cfg.HTTP = between("users.info", func(*http.Response) { stop() })
+		cfg.HTTP = stage.Between("users.info", func(*http.Response) { stop() })
 	})
 	_ = in.TellAll(ctx)
 	if len(x.to) != 1 {
@@ -791,30 +792,30 @@ func TestRevokedWhileExpired(t *testing.T) {
 			r := sqliteRig(t)
 			in := r.replica(nil)
 			c := r.connect(in, slacksim.AcmeAdmin)
-			r.clock.Advance(life + time.Minute)
-			clear := r.slack.Inject(slacksim.Fault{Method: "oauth.v2.access", Status: 500, Body: "x"})
-			if err := in.Lifecycle().HandleRemoval(r.ctx, c.Key, connection.Removal{Reason: connection.ReasonTokenRevoked, At: r.clock.Now()}); err != nil {
+			r.Clock.Advance(stage.Life + time.Minute)
+			clear := r.Slack.Inject(slacksim.Fault{Method: "oauth.v2.access", Status: 500, Body: "x"})
+			if err := in.Lifecycle().HandleRemoval(r.Ctx, c.Key, connection.Removal{Reason: connection.ReasonTokenRevoked, At: r.Clock.Now()}); err != nil {
 				t.Fatal(err)
 			}
-			if now := r.row(in, c.Key); now.RefreshToken != c.RefreshToken || now.PendingRemoval.Reason != connection.ReasonTokenRevoked {
+			if now := r.Row(in.db, c.Key); now.RefreshToken != c.RefreshToken || now.PendingRemoval.Reason != connection.ReasonTokenRevoked {
 				t.Fatalf("decided: %s (%s), in doubt: %+v", now.State, now.Reason, now.PendingRemoval)
 			}
 			clear()
 			if gone { // Slack does not renew it; that is as much as there is to know
-				r.slack.Inject(slacksim.Fault{Method: "oauth.v2.access", Error: "token_revoked"})
+				r.Slack.Inject(slacksim.Fault{Method: "oauth.v2.access", Error: "token_revoked"})
 				for range 2 {
-					r.clock.Advance(2 * time.Minute)
+					r.Clock.Advance(2 * time.Minute)
 					r.renewDue(in)
 				}
 			}
-			r.clock.Advance(2 * time.Minute)
-			r.runUntil(in, func() bool { return r.row(in, c.Key).PendingRemoval == connection.Removal{} })
+			r.Clock.Advance(2 * time.Minute)
+			r.runUntil(in, func() bool { return r.Row(in.db, c.Key).PendingRemoval == connection.Removal{} })
 			if gone {
-				if now := r.is(in, c.Key, connection.ReconnectRequired, connection.ReasonTokenRevoked); now.RefreshToken != "" {
+				if now := r.Is(in.db, c.Key, connection.ReconnectRequired, connection.ReasonTokenRevoked); now.RefreshToken != "" {
 					t.Error("its access is kept")
 				}
 			} else {
-				r.works(r.is(in, c.Key, connection.Active, ""))
+				r.Works(r.Is(in.db, c.Key, connection.Active, ""))
 			}
 		})
 	}
@@ -828,27 +829,27 @@ func TestPersonsTokenStandsAlone(t *testing.T) {
 	if left := in.Finish(); left > 0 { // as a command that ends does, and Run
 		t.Errorf("%d left in the journal", left)
 	}
-	r.emptyJournal()
-	c := r.is(in, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}, connection.Active, "")
-	r.works(c)
-	if _, err := in.OpenUser(r.ctx, c.Key, slacksim.AcmeAdmin); err != nil {
+	r.EmptyJournal()
+	c := r.Is(in.db, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}, connection.Active, "")
+	r.Works(c)
+	if _, err := in.OpenUser(r.Ctx, c.Key, slacksim.AcmeAdmin); err != nil {
 		t.Errorf("the person's half of the consent: %v", err)
 	}
 
 	r.broken(in, c)
-	r.clock.Advance(life / 2) // the bot's last token has ended, the person's was renewed meanwhile
-	if _, err := in.Open(r.ctx, c.Key); !errors.Is(err, connection.ErrNotConnected) {
+	r.Clock.Advance(stage.Life / 2) // the bot's last token has ended, the person's was renewed meanwhile
+	if _, err := in.Open(r.Ctx, c.Key); !errors.Is(err, connection.ErrNotConnected) {
 		t.Errorf("the bot: %v", err)
 	}
-	u, err := in.OpenUser(r.ctx, c.Key, slacksim.AcmeAdmin)
-	if at, _ := r.slack.Installed(c.TeamID); err != nil || u.Token.Reveal() != at.UserTokens[slacksim.AcmeAdmin] {
+	u, err := in.OpenUser(r.Ctx, c.Key, slacksim.AcmeAdmin)
+	if at, _ := r.Slack.Installed(c.TeamID); err != nil || u.Token.Reveal() != at.UserTokens[slacksim.AcmeAdmin] {
 		t.Errorf("the person: %v", err)
 	}
 
-	r.update(in, c.Key, func(c *connection.Connection) {
-		c.Erase(connection.ReconnectRequired, connection.ReasonTokenRevoked, r.clock.Now())
+	r.Update(in.db, c.Key, func(c *connection.Connection) {
+		c.Erase(connection.ReconnectRequired, connection.ReasonTokenRevoked, r.Clock.Now())
 	})
-	if err := in.Exchange(r.ctx, c.Key); !errors.Is(err, connection.ErrNotConnected) {
+	if err := in.Exchange(r.Ctx, c.Key); !errors.Is(err, connection.ErrNotConnected) {
 		t.Errorf("exchange of an erased token: %v", err)
 	}
 }
@@ -868,26 +869,26 @@ func TestConsentComesBackLate(t *testing.T) {
 			r := sqliteRig(t)
 			other := r.elsewhere(nil)
 			r.connect(other, slacksim.AcmeAdmin)
-			r.clock.Advance(time.Hour)
-			ahead := func(cfg *install.Config) { cfg.Now = func() time.Time { return r.clock.Now().Add(test.ahead) } }
+			r.Clock.Advance(time.Hour)
+			ahead := func(cfg *install.Config) { cfg.Now = func() time.Time { return r.Clock.Now().Add(test.ahead) } }
 			r.killed(slacksim.AcmeAdmin, ahead)
-			r.clock.Advance(time.Minute)
+			r.Clock.Advance(time.Minute)
 			c := r.connect(other, slacksim.AcmeAdmin)
 			if test.doubt != "" {
-				r.slack.Inject(slacksim.Fault{Method: "auth.test", Error: test.doubt, Times: 1})
-				other.Check(r.ctx, c.Key)
-				r.is(other, c.Key, connection.Retrying, test.doubt)
+				r.Slack.Inject(slacksim.Fault{Method: "auth.test", Error: test.doubt, Times: 1})
+				other.Check(r.Ctx, c.Key)
+				r.Is(other.db, c.Key, connection.Retrying, test.doubt)
 			}
-			r.clock.Advance(10 * time.Minute)
+			r.Clock.Advance(10 * time.Minute)
 			in := r.replica(ahead)
 			r.settle(in)
-			r.works(r.row(in, c.Key))
-			r.spent(1) // which told
-			r.due()
+			r.Works(r.Row(in.db, c.Key))
+			r.Spent(1) // which told
+			r.Due()
 			r.renewDue(in)
-			r.spent(2)
-			in.Check(r.ctx, c.Key)
-			r.works(r.is(in, c.Key, connection.Active, ""))
+			r.Spent(2)
+			in.Check(r.Ctx, c.Key)
+			r.Works(r.Is(in.db, c.Key, connection.Active, ""))
 		})
 	}
 }
@@ -904,30 +905,30 @@ func TestReplayMeetsChanges(t *testing.T) {
 	}{
 		"disconnected": {ask: 1,
 			happen: func(r *rig, other replica) {
-				if _, err := other.Leaving().Disconnect(r.ctx, k, connection.Actor{Kind: connection.ByOperator}); err != nil {
-					r.t.Error(err)
+				if _, err := other.Leaving().Disconnect(r.Ctx, k, connection.Actor{Kind: connection.ByOperator}); err != nil {
+					r.T.Error(err)
 				}
 			},
-			then: func(r *rig, in replica) { r.is(in, k, connection.Removed, connection.ReasonDisconnected) }},
+			then: func(r *rig, in replica) { r.Is(in.db, k, connection.Removed, connection.ReasonDisconnected) }},
 		"erased": {ask: 1,
 			happen: func(r *rig, other replica) {
-				if err := other.Leaving().EraseAnyway(r.ctx, k, connection.Actor{Kind: connection.ByOperator}); err != nil {
-					r.t.Error(err)
+				if err := other.Leaving().EraseAnyway(r.Ctx, k, connection.Actor{Kind: connection.ByOperator}); err != nil {
+					r.T.Error(err)
 				}
 			},
-			then: func(r *rig, in replica) { r.is(in, k, connection.Removed, connection.ReasonDisconnected) }},
+			then: func(r *rig, in replica) { r.Is(in.db, k, connection.Removed, connection.ReasonDisconnected) }},
 		"a newer consent": {ask: 1,
 			happen: func(r *rig, other replica) { r.connect(other, slacksim.AcmeAdmin) },
-			then:   func(r *rig, in replica) { r.works(r.is(in, k, connection.Active, "")) }},
+			then:   func(r *rig, in replica) { r.Works(r.Is(in.db, k, connection.Active, "")) }},
 		"the first consent": {first: true, ask: 1,
 			happen: func(r *rig, other replica) { r.connect(other, slacksim.AcmeAdmin) },
-			then:   func(r *rig, in replica) { r.works(r.is(in, k, connection.Active, "")) }},
+			then:   func(r *rig, in replica) { r.Works(r.Is(in.db, k, connection.Active, "")) }},
 		"a newer grant": {ask: 2,
 			happen: func(r *rig, other replica) { r.connect(other, slacksim.AcmeAdmin) },
 			then: func(r *rig, in replica) {
-				u, err := in.db.GetUser(r.ctx, connection.TokenOwner{Key: k, UserID: slacksim.AcmeAdmin})
-				if at, _ := r.slack.Installed(k.TeamID); err != nil || u.Token.Reveal() != at.UserTokens[slacksim.AcmeAdmin] {
-					r.t.Errorf("an older grant was written over a newer one (%v)", err)
+				u, err := in.db.GetUser(r.Ctx, connection.TokenOwner{Key: k, UserID: slacksim.AcmeAdmin})
+				if at, _ := r.Slack.Installed(k.TeamID); err != nil || u.Token.Reveal() != at.UserTokens[slacksim.AcmeAdmin] {
+					r.T.Errorf("an older grant was written over a newer one (%v)", err)
 				}
 			}},
 		"taken back":                       {ask: 2, happen: (*rig).takeBack, then: (*rig).nobodyLeft},
@@ -939,13 +940,13 @@ func TestReplayMeetsChanges(t *testing.T) {
 			if !test.first {
 				r.connect(other, slacksim.AcmeAdmin)
 			}
-			r.clock.Advance(time.Hour)
+			r.Clock.Advance(time.Hour)
 			r.killed(slacksim.AcmeAdmin, forPeople)
-			r.clock.Advance(time.Minute)
+			r.Clock.Advance(time.Minute)
 			asked := 0
 			in := r.replica(func(cfg *install.Config) {
 				forPeople(cfg)
-				cfg.HTTP = between("auth.test", func(*http.Response) {
+				cfg.HTTP = stage.Between("auth.test", func(*http.Response) {
 					if asked++; asked == test.ask {
 						test.happen(r, other)
 					}
@@ -962,20 +963,20 @@ func TestReplayMeetsChanges(t *testing.T) {
 
 // takeBack is a person who takes their token back, and Slack's word of it.
 func (r *rig) takeBack(other replica) {
-	r.t.Helper()
-	if err := r.slack.Admins.RevokeUser(r.ctx, slacksim.AcmeAdmin); err != nil {
-		r.t.Error(err)
+	r.T.Helper()
+	if err := r.Slack.Admins.RevokeUser(r.Ctx, slacksim.AcmeAdmin); err != nil {
+		r.T.Error(err)
 	}
 	k := connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
-	if err := other.Lifecycle().HandleUsersRevoked(r.ctx, k, []string{slacksim.AcmeAdmin}, r.clock.Now()); err != nil {
-		r.t.Error(err)
+	if err := other.Lifecycle().HandleUsersRevoked(r.Ctx, k, []string{slacksim.AcmeAdmin}, r.Clock.Now()); err != nil {
+		r.T.Error(err)
 	}
 }
 
 func (r *rig) nobodyLeft(in replica) {
-	r.t.Helper()
-	if us, err := in.db.Users(r.ctx, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}); err != nil || len(us) != 0 {
-		r.t.Errorf("%d people's tokens are back (%v)", len(us), err)
+	r.T.Helper()
+	if us, err := in.db.Users(r.Ctx, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}); err != nil || len(us) != 0 {
+		r.T.Errorf("%d people's tokens are back (%v)", len(us), err)
 	}
 }
 
@@ -1003,40 +1004,40 @@ func TestWhichConsentIsLater(t *testing.T) {
 			other := r.elsewhere(forPeople)
 			odd := func(cfg *install.Config) {
 				forPeople(cfg)
-				cfg.Now = func() time.Time { return r.clock.Now().Add(test.clock) }
+				cfg.Now = func() time.Time { return r.Clock.Now().Add(test.clock) }
 			}
 			r.connect(other, slacksim.AcmeAdmin)
-			r.clock.Advance(time.Hour)
+			r.Clock.Advance(time.Hour)
 			if test.replayed {
 				r.connect(other, slacksim.AcmeAdmin)
-				r.clock.Advance(5 * time.Minute)
+				r.Clock.Advance(5 * time.Minute)
 			}
 			r.killed(slacksim.AcmeAdmin, odd)
 			if !test.replayed {
-				r.clock.Advance(time.Minute)
+				r.Clock.Advance(time.Minute)
 				r.connect(other, slacksim.AcmeAdmin)
 			}
 			if test.retrying {
-				end := r.slack.Inject(slacksim.Fault{Method: "auth.test", Error: "org_login_required"})
-				other.Check(r.ctx, k)
-				r.is(other, k, connection.Retrying, "org_login_required")
+				end := r.Slack.Inject(slacksim.Fault{Method: "auth.test", Error: "org_login_required"})
+				other.Check(r.Ctx, k)
+				r.Is(other.db, k, connection.Retrying, "org_login_required")
 				end()
 			}
-			r.clock.Advance(10 * time.Minute)
+			r.Clock.Advance(10 * time.Minute)
 			in := r.replica(odd)
 			r.settle(in)
-			r.works(r.row(in, k))
-			u, err := in.OpenUser(r.ctx, k, slacksim.AcmeAdmin)
-			if at, _ := r.slack.Installed(k.TeamID); err != nil || u.Token.Reveal() != at.UserTokens[slacksim.AcmeAdmin] {
+			r.Works(r.Row(in.db, k))
+			u, err := in.OpenUser(r.Ctx, k, slacksim.AcmeAdmin)
+			if at, _ := r.Slack.Installed(k.TeamID); err != nil || u.Token.Reveal() != at.UserTokens[slacksim.AcmeAdmin] {
 				t.Errorf("the person's token is not the one that Slack handed out last (%v)", err)
 			}
 			// And it lasts.
 			for range 3 {
-				r.due()
+				r.Due()
 				r.renewDue(in)
-				in.Check(r.ctx, k)
+				in.Check(r.Ctx, k)
 			}
-			r.works(r.is(in, k, connection.Active, ""))
+			r.Works(r.Is(in.db, k, connection.Active, ""))
 		})
 	}
 }
@@ -1046,28 +1047,28 @@ func TestRemovalsOfOthers(t *testing.T) {
 	r := sqliteRig(t)
 	in := r.replica(nil)
 	c := r.connect(in, slacksim.AcmeAdmin)
-	r.update(in, c.Key, func(c *connection.Connection) {
-		c.PendingRemoval = connection.Removal{Reason: connection.ReasonUninstalled, At: r.clock.Now()}
+	r.Update(in.db, c.Key, func(c *connection.Connection) {
+		c.PendingRemoval = connection.Removal{Reason: connection.ReasonUninstalled, At: r.Clock.Now()}
 	})
-	if err := r.slack.Admins.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
+	if err := r.Slack.Admins.Uninstall(r.Ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
 		t.Fatal(err)
 	}
-	calls := len(r.slack.Calls())
+	calls := len(r.Slack.Calls())
 	for _, other := range []replica{
 		r.replica(func(cfg *install.Config) { cfg.AppID = "A0OTHERAPP" }),
 		r.replica(func(cfg *install.Config) { cfg.ClientID, cfg.ClientSecret, cfg.BotToken = "", "", "xoxb-whatever" }),
 	} {
-		if err := other.RecheckRemovals(r.ctx); err != nil {
+		if err := other.RecheckRemovals(r.Ctx); err != nil {
 			t.Error(err)
 		}
 	}
-	if n := len(r.slack.Calls()) - calls; n > 0 {
+	if n := len(r.Slack.Calls()) - calls; n > 0 {
 		t.Errorf("%d calls to Slack", n)
 	}
-	if err := in.RecheckRemovals(r.ctx); err != nil {
+	if err := in.RecheckRemovals(r.Ctx); err != nil {
 		t.Error(err)
 	}
-	r.is(in, c.Key, connection.Removed, connection.ReasonUninstalled)
+	r.Is(in.db, c.Key, connection.Removed, connection.ReasonUninstalled)
 }
 
 // Slack asks us to wait before the next message: that is for all replicas.
@@ -1077,22 +1078,22 @@ func TestReplicasWaitToTell(t *testing.T) {
 	replicas := []replica{r.replica(x.config), r.replica(x.config), r.replica(x.config)}
 	c := r.connect(replicas[0], slacksim.AcmeAdmin)
 	r.broken(replicas[0], c)
-	end := r.slack.Inject(slacksim.Fault{Method: "chat.postMessage", RetryAfter: 300})
+	end := r.Slack.Inject(slacksim.Fault{Method: "chat.postMessage", RetryAfter: 300})
 	for range 29 {
 		for _, in := range replicas {
 			r.tellAll(in)
 		}
-		r.clock.Advance(10 * time.Second)
+		r.Clock.Advance(10 * time.Second)
 	}
-	if n := len(r.slack.Calls("chat.postMessage")); n != 1 {
+	if n := len(r.Slack.Calls("chat.postMessage")); n != 1 {
 		t.Errorf("%d posts in 290 s of a Retry-After of 300 s", n)
 	}
 	end()
-	r.clock.Advance(10 * time.Second)
+	r.Clock.Advance(10 * time.Second)
 	for _, in := range replicas {
 		r.tellAll(in)
 	}
-	if n := len(r.slack.Calls("chat.postMessage")); n != 2 {
+	if n := len(r.Slack.Calls("chat.postMessage")); n != 2 {
 		t.Errorf("%d posts after the wait", n)
 	}
 }

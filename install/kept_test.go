@@ -20,24 +20,25 @@ import (
 
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/internal/stage"
 	"github.com/switchboard-go/switchboard/slacksim"
 	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // rounds does for two minutes what Run does on each of the replicas, the first one first.
 func (r *rig) rounds(replicas ...replica) {
-	r.t.Helper()
+	r.T.Helper()
 	for range 5 {
 		for _, in := range replicas {
-			_, _ = in.Replay(r.ctx)
+			_, _ = in.Replay(r.Ctx)
 			r.renewDue(in)
 		}
 		for _, in := range replicas {
-			if err := errors.Join(in.OfferRefused(r.ctx), in.CompareErased(r.ctx), in.CheckDue(r.ctx)); err != nil {
-				r.t.Error(err)
+			if err := errors.Join(in.OfferRefused(r.Ctx), in.CompareErased(r.Ctx), in.CheckDue(r.Ctx)); err != nil {
+				r.T.Error(err)
 			}
 		}
-		r.clock.Advance(31 * time.Second)
+		r.Clock.Advance(31 * time.Second)
 	}
 }
 
@@ -51,8 +52,8 @@ const (
 
 // lost says what became of a connection that worked.
 func (r *rig) lost(in replica, was connection.Connection, otherwise string) string {
-	r.t.Helper()
-	now, err := in.db.Lookup(r.ctx, was.Key)
+	r.T.Helper()
+	now, err := in.db.Lookup(r.Ctx, was.Key)
 	switch {
 	case err != nil:
 		return err.Error()
@@ -62,10 +63,10 @@ func (r *rig) lost(in replica, was connection.Connection, otherwise string) stri
 		return string(now.State) + " " + now.Reason + " " + now.ID
 	}
 	// It lasts, too.
-	r.due()
+	r.Due()
 	r.renewDue(in)
-	now = r.row(in, was.Key)
-	if at, _ := r.slack.Installed(was.TeamID); at.BotToken != now.Token.Reveal() || at.RefreshToken != now.RefreshToken.Reveal() {
+	now = r.Row(in.db, was.Key)
+	if at, _ := r.Slack.Installed(was.TeamID); at.BotToken != now.Token.Reveal() || at.RefreshToken != now.RefreshToken.Reveal() {
 		return "its tokens are not the ones that Slack handed out last"
 	}
 	return lostNothing
@@ -73,21 +74,21 @@ func (r *rig) lost(in replica, was connection.Connection, otherwise string) stri
 
 // gaveBack checks how many tokens a replica says that its journal gave back.
 func (r *rig) gaveBack(numbers *prometheus.Registry, want float64) {
-	r.t.Helper()
+	r.T.Helper()
 	families, err := numbers.Gather()
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	for _, f := range families {
 		if f.GetName() != "switchboard_journal_restored_total" {
 			continue
 		}
 		if n := f.GetMetric()[0].GetCounter().GetValue(); n != want {
-			r.t.Errorf("%v tokens were given back, not %v", n, want)
+			r.T.Errorf("%v tokens were given back, not %v", n, want)
 		}
 		return
 	}
-	r.t.Error("nobody counts what is given back")
+	r.T.Error("nobody counts what is given back")
 }
 
 // failover is a row of the table in docs/failover.md. a and b are replicas on two machines.
@@ -100,67 +101,67 @@ type failover struct {
 var failovers = []failover{
 	{"The last commits are lost; the replica that renewed runs on", false, func(r *rig, a, _ replica) string {
 		c := r.connect(a, slacksim.AcmeAdmin)
-		r.due()
-		back := r.snapshot()
+		r.Due()
+		back := r.Snapshot()
 		r.renewDue(a)
 		back()
 		r.rounds(a)
-		r.spent(1) // it did not even try the one in the row
+		r.Spent(1) // it did not even try the one in the row
 		return r.lost(a, c, lostPair)
 	}},
 	{"The same; another replica runs into it, and the one that renewed runs on", false, func(r *rig, a, b replica) string {
 		c := r.connect(a, slacksim.AcmeAdmin)
-		r.due()
-		back := r.snapshot()
+		r.Due()
+		back := r.Snapshot()
 		r.renewDue(a)
 		back()
 		r.renewDue(b) // Slack refuses what b finds in the row
-		if now := r.row(b, c.Key); now.Rejections != 1 {
-			r.t.Errorf("refused %d times", now.Rejections)
+		if now := r.Row(b.db, c.Key); now.Rejections != 1 {
+			r.T.Errorf("refused %d times", now.Rejections)
 		}
-		if err := a.OfferRefused(r.ctx); err != nil {
-			r.t.Error(err)
+		if err := a.OfferRefused(r.Ctx); err != nil {
+			r.T.Error(err)
 		}
 		r.rounds(b)
 		return r.lost(b, c, lostPair)
 	}},
 	{"The same; the replica that renewed is started again on its disk", false, func(r *rig, a, _ replica) string {
 		c := r.connect(a, slacksim.AcmeAdmin)
-		r.due()
-		back := r.snapshot()
+		r.Due()
+		back := r.Snapshot()
 		r.renewDue(a)
 		back()
 		again := r.replica(nil)
 		r.rounds(again)
-		r.spent(1) // it did not even try the one in the row
+		r.Spent(1) // it did not even try the one in the row
 		return r.lost(again, c, lostPair)
 	}},
 	{"The same; it comes back an hour later, when the workspace counts as lost", false, func(r *rig, a, b replica) string {
 		c := r.connect(a, slacksim.AcmeAdmin)
-		r.due()
-		back := r.snapshot()
+		r.Due()
+		back := r.Snapshot()
 		r.renewDue(a)
 		back()
 		r.rounds(b)
-		r.is(b, c.Key, connection.ReconnectRequired, connection.ReasonRefreshRejected)
-		r.clock.Advance(time.Hour)
+		r.Is(b.db, c.Key, connection.ReconnectRequired, connection.ReasonRefreshRejected)
+		r.Clock.Advance(time.Hour)
 		again := r.replica(nil)
 		r.rounds(again)
 		return r.lost(again, c, lostPair)
 	}},
 	{"The same; the machine of the replica that renewed is gone for good", false, func(r *rig, a, b replica) string {
 		c := r.connect(a, slacksim.AcmeAdmin)
-		r.due()
-		back := r.snapshot()
+		r.Due()
+		back := r.Snapshot()
 		r.renewDue(a)
 		back()
 		r.rounds(b)
 		return r.lost(b, c, lostPair)
 	}},
 	{"A first install is in the lost commits", false, func(r *rig, a, b replica) string {
-		back := r.snapshot()
+		back := r.Snapshot()
 		c := r.connect(a, slacksim.AcmeAdmin)
-		r.due()
+		r.Due()
 		r.renewDue(a)
 		back()
 		again := r.replica(nil)
@@ -169,8 +170,8 @@ var failovers = []failover{
 	}},
 	{"A workspace that consented again is in the lost commits", false, func(r *rig, a, b replica) string {
 		r.connect(a, slacksim.AcmeAdmin)
-		r.clock.Advance(time.Hour)
-		back := r.snapshot()
+		r.Clock.Advance(time.Hour)
+		back := r.Snapshot()
 		c := r.connect(a, slacksim.AcmeAdmin)
 		back()
 		again := r.replica(nil)
@@ -179,8 +180,8 @@ var failovers = []failover{
 	}},
 	{"The same; minutes after the consent before", false, func(r *rig, a, b replica) string {
 		r.connect(a, slacksim.AcmeAdmin)
-		r.clock.Advance(time.Minute)
-		back := r.snapshot()
+		r.Clock.Advance(time.Minute)
+		back := r.Snapshot()
 		c := r.connect(a, slacksim.AcmeAdmin)
 		back()
 		numbers := prometheus.NewRegistry()
@@ -191,7 +192,7 @@ var failovers = []failover{
 	}},
 	{"A person's consent is in the lost commits", false, func(r *rig, _, b replica) string {
 		in := r.replica(forPeople)
-		back := r.snapshot()
+		back := r.Snapshot()
 		c := r.connect(in, slacksim.AcmeAdmin)
 		back()
 		numbers := prometheus.NewRegistry()
@@ -201,33 +202,33 @@ var failovers = []failover{
 		})
 		r.rounds(again, b)
 		r.gaveBack(numbers, 2) // the connection's and the person's
-		u, err := again.OpenUser(r.ctx, c.Key, slacksim.AcmeAdmin)
-		if at, _ := r.slack.Installed(c.TeamID); err != nil || u.Token.Reveal() != at.UserTokens[slacksim.AcmeAdmin] {
+		u, err := again.OpenUser(r.Ctx, c.Key, slacksim.AcmeAdmin)
+		if at, _ := r.Slack.Installed(c.TeamID); err != nil || u.Token.Reveal() != at.UserTokens[slacksim.AcmeAdmin] {
 			return "the person's token"
 		}
 		return lostNothing
 	}},
 	{"A removal is in the lost commits", false, func(r *rig, a, b replica) string {
 		c := r.connect(a, slacksim.AcmeAdmin)
-		back := r.snapshot()
-		if _, err := a.Leaving().Disconnect(r.ctx, c.Key, connection.Actor{Kind: connection.ByOperator}); err != nil {
-			r.t.Fatal(err)
+		back := r.Snapshot()
+		if _, err := a.Leaving().Disconnect(r.Ctx, c.Key, connection.Actor{Kind: connection.ByOperator}); err != nil {
+			r.T.Fatal(err)
 		}
 		back()
 		again := r.replica(nil)
 		r.Breaches = true // a token of a removed app is tried, once
-		r.clock.Advance(7 * time.Hour)
+		r.Clock.Advance(7 * time.Hour)
 		r.rounds(again, b)
-		if now := r.row(again, c.Key); now.State != connection.Removed || now.Token != "" {
+		if now := r.Row(again.db, c.Key); now.State != connection.Removed || now.Token != "" {
 			return string(now.State) + " " + now.Reason
 		}
 		return lostRemoval
 	}},
 	{"Yesterday's backup is restored under running replicas", false, func(r *rig, a, b replica) string {
 		c := r.connect(a, slacksim.AcmeAdmin)
-		back := r.snapshot()
+		back := r.Snapshot()
 		for _, in := range []replica{a, b, a} {
-			r.due()
+			r.Due()
 			r.renewDue(in)
 		}
 		back()
@@ -236,22 +237,22 @@ var failovers = []failover{
 	}},
 	{"The same; the replicas are started after it", false, func(r *rig, a, b replica) string {
 		c := r.connect(a, slacksim.AcmeAdmin)
-		back := r.snapshot()
+		back := r.Snapshot()
 		for _, in := range []replica{b, a} {
-			r.due()
+			r.Due()
 			r.renewDue(in)
 		}
 		back()
 		again := r.replica(nil)
 		r.rounds(again)
-		r.spent(2)
+		r.Spent(2)
 		return r.lost(again, c, lostAll)
 	}},
 	{"The same; the journals are gone", false, func(r *rig, a, _ replica) string {
 		c := r.connect(a, slacksim.AcmeAdmin)
-		back := r.snapshot()
+		back := r.Snapshot()
 		for range 2 {
-			r.due()
+			r.Due()
 			r.renewDue(a)
 		}
 		back()
@@ -264,17 +265,17 @@ var failovers = []failover{
 		path := strings.TrimPrefix(r.Database, "sqlite:")
 		r.moveFile("VACUUM INTO '" + path + ".old'")
 		for range 2 {
-			r.due()
+			r.Due()
 			r.renewDue(a)
 		}
 		if err := errors.Join(a.db.Close(), b.db.Close()); err != nil {
-			r.t.Fatal(err)
+			r.T.Fatal(err)
 		}
 		for _, beside := range []string{"-wal", "-shm"} {
 			_ = os.Remove(path + beside)
 		}
 		if err := os.Rename(path+".old", path); err != nil {
-			r.t.Fatal(err)
+			r.T.Fatal(err)
 		}
 		again := r.replica(nil)
 		r.rounds(again)
@@ -284,10 +285,10 @@ var failovers = []failover{
 
 // moveFile runs a statement of SQLite's own.
 func (r *rig) moveFile(statement string) {
-	r.t.Helper()
-	raw := r.raw()
-	if _, err := raw.ExecContext(r.ctx, statement); err != nil {
-		r.t.Fatal(err)
+	r.T.Helper()
+	raw := r.Raw()
+	if _, err := raw.ExecContext(r.Ctx, statement); err != nil {
+		r.T.Fatal(err)
 	}
 	_ = raw.Close()
 }
@@ -347,26 +348,26 @@ func TestErasedOnEveryReplica(t *testing.T) {
 	by := connection.Actor{Kind: connection.ByOperator}
 	for name, end := range map[string]func(r *rig, in replica, k connection.Key) error{
 		"disconnected": func(r *rig, in replica, k connection.Key) error {
-			_, err := in.Leaving().Disconnect(r.ctx, k, by)
+			_, err := in.Leaving().Disconnect(r.Ctx, k, by)
 			return err
 		},
-		"erased without asking Slack": func(r *rig, in replica, k connection.Key) error { return in.Leaving().EraseAnyway(r.ctx, k, by) },
+		"erased without asking Slack": func(r *rig, in replica, k connection.Key) error { return in.Leaving().EraseAnyway(r.Ctx, k, by) },
 		"removed in Slack": func(r *rig, in replica, k connection.Key) error {
-			if err := r.slack.Admins.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
+			if err := r.Slack.Admins.Uninstall(r.Ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
 				return err
 			}
-			return in.Lifecycle().HandleRemoval(r.ctx, k, connection.Removal{Reason: connection.ReasonUninstalled, At: r.clock.Now()})
+			return in.Lifecycle().HandleRemoval(r.Ctx, k, connection.Removal{Reason: connection.ReasonUninstalled, At: r.Clock.Now()})
 		},
 		"found removed": func(r *rig, in replica, k connection.Key) error {
-			err := r.slack.Admins.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents)
-			in.Check(r.ctx, k)
+			err := r.Slack.Admins.Uninstall(r.Ctx, slacksim.Acme, slacksim.NoUninstallEvents)
+			in.Check(r.Ctx, k)
 			return err
 		},
 		"a person's alone": func(r *rig, in replica, k connection.Key) error {
-			if err := r.slack.Admins.RevokeUser(r.ctx, slacksim.AcmeAdmin); err != nil {
+			if err := r.Slack.Admins.RevokeUser(r.Ctx, slacksim.AcmeAdmin); err != nil {
 				return err
 			}
-			return in.Lifecycle().HandleUsersRevoked(r.ctx, k, []string{slacksim.AcmeAdmin}, r.clock.Now())
+			return in.Lifecycle().HandleUsersRevoked(r.Ctx, k, []string{slacksim.AcmeAdmin}, r.Clock.Now())
 		},
 	} {
 		for _, away := range []bool{false, true} {
@@ -375,15 +376,15 @@ func TestErasedOnEveryReplica(t *testing.T) {
 				r := newRig(t, storagetest.SQLite(t))
 				holds, other := r.replica(forPeople), r.elsewhere(forPeople)
 				c := r.connect(holds, slacksim.AcmeAdmin)
-				if n := len(r.kept()); n != 2 {
+				if n := len(r.Kept()); n != 2 {
 					t.Fatalf("%d pairs are kept, not the bot's and the person's", n)
 				}
-				if err := holds.CompareErased(r.ctx); err != nil {
+				if err := holds.CompareErased(r.Ctx); err != nil {
 					t.Fatal(err)
 				}
-				r.clock.Advance(time.Hour)
+				r.Clock.Advance(time.Hour)
 				if !away {
-					if err := holds.CompareErased(r.ctx); err != nil {
+					if err := holds.CompareErased(r.Ctx); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -392,16 +393,16 @@ func TestErasedOnEveryReplica(t *testing.T) {
 				}
 				if away {
 					holds = r.replica(forPeople)
-					if left, err := holds.Replay(r.ctx); left > 0 || err != nil {
+					if left, err := holds.Replay(r.Ctx); left > 0 || err != nil {
 						t.Errorf("replay: %d left, %v", left, err)
 					}
 				} else {
-					r.clock.Advance(15 * time.Second)
-					if err := holds.CompareErased(r.ctx); err != nil {
+					r.Clock.Advance(15 * time.Second)
+					if err := holds.CompareErased(r.Ctx); err != nil {
 						t.Fatal(err)
 					}
 				}
-				kept := r.kept()
+				kept := r.Kept()
 				if name == "a person's alone" {
 					kept = slices.DeleteFunc(kept, func(p connection.Grant) bool { return p.UserID == "" })
 				}
@@ -409,7 +410,7 @@ func TestErasedOnEveryReplica(t *testing.T) {
 					t.Errorf("%d pairs are left on the disk", len(kept))
 				}
 				r.rounds(holds)
-				if now := r.row(holds, c.Key); name != "a person's alone" && (now.State != connection.Removed || now.Token != "") {
+				if now := r.Row(holds.db, c.Key); name != "a person's alone" && (now.State != connection.Removed || now.Token != "") {
 					t.Errorf("%s is back", now.State)
 				}
 				r.nobodyLeft(holds)
@@ -427,10 +428,10 @@ func TestCompetingConsents(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, storagetest.SQLite(t))
 			second := r.elsewhere(nil)
-			first := r.replica(func(c *install.Config) { c.Now = func() time.Time { return r.clock.Now().Add(skew) } })
+			first := r.replica(func(c *install.Config) { c.Now = func() time.Time { return r.Clock.Now().Add(skew) } })
 			r.connect(first, slacksim.AcmeAdmin)
-			r.clock.Advance(10 * time.Second)
-			r.works(r.connect(second, slacksim.AcmeAdmin))
+			r.Clock.Advance(10 * time.Second)
+			r.Works(r.connect(second, slacksim.AcmeAdmin))
 		})
 	}
 	// Slack answers first, then second; second is stored, then first. The clock of first is behind, right, or ahead.
@@ -441,15 +442,15 @@ func TestCompetingConsents(t *testing.T) {
 			r.Breaches = true // the refresh token that the later consent ended is tried
 			second := r.elsewhere(forPeople)
 			r.connect(second, slacksim.AcmeAdmin)
-			r.clock.Advance(time.Hour)
+			r.Clock.Advance(time.Hour)
 			stored := false
 			first := r.replica(func(c *install.Config) {
 				forPeople(c)
-				c.Now = func() time.Time { return r.clock.Now().Add(skew) }
-				c.HTTP = between("auth.test", func(resp *http.Response) {
+				c.Now = func() time.Time { return r.Clock.Now().Add(skew) }
+				c.HTTP = stage.Between("auth.test", func(resp *http.Response) {
 					if !stored {
 						stored = true
-						r.clock.Advance(time.Second)
+						r.Clock.Advance(time.Second)
 						r.connect(second, slacksim.AcmeAdmin)
 					}
 				})
@@ -462,30 +463,30 @@ func TestCompetingConsents(t *testing.T) {
 			for range 4 {
 				r.rounds(first) // the journal of second is away
 			}
-			r.works(r.is(second, k, connection.Active, ""))
-			u, err := second.OpenUser(r.ctx, k, slacksim.AcmeAdmin)
+			r.Works(r.Is(second.db, k, connection.Active, ""))
+			u, err := second.OpenUser(r.Ctx, k, slacksim.AcmeAdmin)
 			if err != nil {
 				t.Error(err)
-			} else if _, err := second.Connections().UserClientIn(u, "").AuthTestContext(r.ctx); err != nil {
+			} else if _, err := second.Connections().UserClientIn(u, "").AuthTestContext(r.Ctx); err != nil {
 				t.Errorf("the person's token: %v", err)
 			}
-			r.due()
+			r.Due()
 			r.rounds(second)
-			r.works(r.is(second, k, connection.Active, ""))
-			if at, _ := r.slack.Installed(slacksim.Acme); true {
-				u, err := second.OpenUser(r.ctx, k, slacksim.AcmeAdmin)
+			r.Works(r.Is(second.db, k, connection.Active, ""))
+			if at, _ := r.Slack.Installed(slacksim.Acme); true {
+				u, err := second.OpenUser(r.Ctx, k, slacksim.AcmeAdmin)
 				if err != nil || u.Reason != "" || u.Token.Reveal() != at.UserTokens[slacksim.AcmeAdmin] {
 					t.Errorf("the person's token after its renewal: %q, %v", u.Reason, err)
 				}
 			}
 			// What lost is on no disk any more.
-			r.clock.Advance(2 * time.Hour)
+			r.Clock.Advance(2 * time.Hour)
 			for _, in := range []replica{first, second} {
-				if err := in.CompareAll(r.ctx); err != nil {
+				if err := in.CompareAll(r.Ctx); err != nil {
 					t.Error(err)
 				}
 				kept, err := in.db.Kept("", 100)
-				now := r.row(in, k)
+				now := r.Row(in.db, k)
 				for _, p := range kept {
 					if p.UserID == "" && (p.Token != now.Token || p.Standing != connection.Kept) {
 						t.Errorf("a pair of generation %d, standing %d, is kept beside that of the row, %d", p.Generation, p.Standing, now.Generation)
@@ -521,13 +522,13 @@ func TestManyConsentsAtOnce(t *testing.T) {
 	}
 	all.Wait()
 	k := connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
-	if n := r.row(in, k).Installs; n != many {
+	if n := r.Row(in.db, k).Installs; n != many {
 		t.Errorf("%d installs, not %d", n, many)
 	}
 	for range 4 {
 		r.rounds(in)
 	}
-	r.works(r.is(in, k, connection.Active, ""))
+	r.Works(r.Is(in.db, k, connection.Active, ""))
 }
 
 // The release before this one renews and consents beside it and knows no generations. What the journal has never
@@ -537,23 +538,23 @@ func TestOlderReleaseBeside(t *testing.T) {
 	r := newRig(t, storagetest.SQLite(t))
 	in := r.replica(nil)
 	c := r.connect(in, slacksim.AcmeAdmin)
-	back := r.snapshot()
-	r.due()
+	back := r.Snapshot()
+	r.Due()
 	r.renewDue(in)
 	back() // the journal has a newer pair than the row
 	other := r.elsewhere(nil)
 	r.connect(other, slacksim.AcmeAdmin)
-	fresh := r.row(in, c.Key)
+	fresh := r.Row(in.db, c.Key)
 	// As that release writes it: the columns that it doesn't know stay as they were.
-	if _, err := r.raw().ExecContext(r.ctx, "UPDATE connections SET generation = ?, grant_id = ?", c.Generation, c.GrantID); err != nil {
+	if _, err := r.Raw().ExecContext(r.Ctx, "UPDATE connections SET generation = ?, grant_id = ?", c.Generation, c.GrantID); err != nil {
 		t.Fatal(err)
 	}
 	again := r.replica(nil)
 	for range 3 {
 		r.rounds(again, other)
 	}
-	now := r.is(again, c.Key, connection.Active, "")
-	r.works(now)
+	now := r.Is(again.db, c.Key, connection.Active, "")
+	r.Works(now)
 	if !now.AuthorizedAt.Equal(fresh.AuthorizedAt) {
 		t.Error("another consent is in force")
 	}
@@ -568,9 +569,9 @@ func TestLosersOwnPairIsPutAside(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, storagetest.SQLite(t))
 			r.Breaches = true // the refresh token that the later consent ended is tried
-			ahead := r.elsewhere(func(c *install.Config) { c.Now = func() time.Time { return r.clock.Now().Add(30 * time.Second) } })
+			ahead := r.elsewhere(func(c *install.Config) { c.Now = func() time.Time { return r.Clock.Now().Add(30 * time.Second) } })
 			r.connect(ahead, slacksim.AcmeAdmin)
-			r.clock.Advance(time.Hour)
+			r.Clock.Advance(time.Hour)
 			right := r.replica(exchanging(func(req *http.Request, _ string, next http.RoundTripper) (*http.Response, error) {
 				r.connect(ahead, slacksim.AcmeAdmin)
 				return next.RoundTrip(req)
@@ -578,17 +579,17 @@ func TestLosersOwnPairIsPutAside(t *testing.T) {
 			w := httptest.NewRecorder()
 			right.Handler().ServeHTTP(w, r.consent(right, "/slack/install", slacksim.AcmeAdmin))
 			k := connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
-			lost := r.row(right, k)
-			if at, _ := r.slack.Installed(slacksim.Acme); w.Code != http.StatusOK || at.RefreshToken == lost.RefreshToken.Reveal() {
+			lost := r.Row(right.db, k)
+			if at, _ := r.Slack.Installed(slacksim.Acme); w.Code != http.StatusOK || at.RefreshToken == lost.RefreshToken.Reveal() {
 				t.Fatalf("callback: %d; the clocks did not have the later one lose", w.Code)
 			}
 
-			r.clock.Advance(pause)
+			r.Clock.Advance(pause)
 			again := r.replica(nil)
 			for range 2 {
 				r.rounds(again) // the journal of the other one is away
 			}
-			r.works(r.is(again, k, connection.Active, ""))
+			r.Works(r.Is(again.db, k, connection.Active, ""))
 		})
 	}
 }
@@ -606,12 +607,12 @@ func TestRivalIsTriedSoon(t *testing.T) {
 				happens()
 				return next.RoundTrip(req)
 			})(cfg)
-			cfg.Now = func() time.Time { return r.clock.Now().Add(ahead) }
+			cfg.Now = func() time.Time { return r.Clock.Now().Add(ahead) }
 		})
 	}
 	first := during(30*time.Second, func() {})
 	r.connect(first, slacksim.AcmeAdmin)
-	r.clock.Advance(time.Hour)
+	r.Clock.Advance(time.Hour)
 	second := during(20*time.Second, func() { r.connect(first, slacksim.AcmeAdmin) })
 	third := during(0, func() { r.connect(second, slacksim.AcmeAdmin) })
 	r.connect(third, slacksim.AcmeAdmin)
@@ -619,7 +620,7 @@ func TestRivalIsTriedSoon(t *testing.T) {
 	for range 4 {
 		r.rounds(third)
 	}
-	r.works(r.is(third, k, connection.Active, ""))
+	r.Works(r.Is(third.db, k, connection.Active, ""))
 }
 
 // What was stored once is no new workspace when it is brought back, whatever is asked of those by now: it is neither
@@ -636,17 +637,17 @@ func TestLostRowIsNotGivenBack(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, storagetest.SQLite(t))
 			in := r.replica(nil)
-			back := r.snapshot()
+			back := r.Snapshot()
 			c := r.connect(in, slacksim.AcmeAdmin)
 			back()
 			again := r.replica(change)
-			if left, err := again.Replay(r.ctx); left > 0 || err != nil {
+			if left, err := again.Replay(r.Ctx); left > 0 || err != nil {
 				t.Errorf("replay: %d left, %v", left, err)
 			}
-			if _, there := r.slack.Installed(slacksim.Acme); !there {
+			if _, there := r.Slack.Installed(slacksim.Acme); !there {
 				t.Fatal("the app was removed from a workspace that uses it")
 			}
-			r.works(r.is(again, c.Key, connection.Active, ""))
+			r.Works(r.Is(again.db, c.Key, connection.Active, ""))
 		})
 	}
 }
@@ -673,25 +674,25 @@ func TestSlowRenewalHoldsUpNoOffer(t *testing.T) {
 	renewing, offered, compared := make(chan struct{}, 10), make(chan struct{}), make(chan struct{}, 10)
 	in := r.replica(func(cfg *install.Config) {
 		cfg.Store = comparing{cfg.Store, func() { compared <- struct{}{} }}
-		cfg.HTTP = between("oauth.v2.access", func(resp *http.Response) {
-			if armed.Load() && refresh(resp.Request) {
+		cfg.HTTP = stage.Between("oauth.v2.access", func(resp *http.Response) {
+			if armed.Load() && stage.IsRefresh(resp.Request) {
 				renewing <- struct{}{}
 				select {
 				case <-offered:
-				case <-r.ctx.Done():
+				case <-r.Ctx.Done():
 				}
 			}
 		})
 	})
 	c := r.connect(in, slacksim.AcmeAdmin)
 	slow := r.connect(in, slacksim.BirchAdmin)
-	r.due()
-	r.snapshot()
+	r.Due()
+	r.Snapshot()
 	r.renewDue(in)
 	armed.Store(true)
-	r.update(in, slow.Key, func(c *connection.Connection) { c.RenewAt = r.clock.Now() })
+	r.Update(in.db, slow.Key, func(c *connection.Connection) { c.RenewAt = r.Clock.Now() })
 
-	if err := in.CompareAll(r.ctx); err != nil {
+	if err := in.CompareAll(r.Ctx); err != nil {
 		t.Fatal(err)
 	}
 	<-compared
@@ -704,16 +705,16 @@ func TestSlowRenewalHoldsUpNoOffer(t *testing.T) {
 	lost := false
 	r.runUntil(in, func() bool {
 		if !lost && len(renewing) > 0 && len(compared) > 0 {
-			_, err := r.raw().ExecContext(r.ctx, lose)
+			_, err := r.Raw().ExecContext(r.Ctx, lose)
 			lost = err == nil // else somebody else is writing
 		}
-		if !lost || r.row(in, c.Key).Rejections > 0 {
+		if !lost || r.Row(in.db, c.Key).Rejections > 0 {
 			return false
 		}
 		close(offered)
 		return true
 	})
-	r.works(r.is(in, c.Key, connection.Active, ""))
+	r.Works(r.Is(in.db, c.Key, connection.Active, ""))
 }
 
 // Access that ends is erased from the disk also where the workspace joined an organisation since, and nothing was
@@ -723,25 +724,25 @@ func TestErasedAfterJoining(t *testing.T) {
 	r := newRig(t, storagetest.SQLite(t))
 	holds, other := r.replica(forPeople), r.elsewhere(forPeople)
 	c := r.connect(holds, slacksim.BirchAdmin)
-	if err := holds.CompareAll(r.ctx); err != nil || len(r.kept()) != 2 {
-		t.Fatalf("%d pairs are kept, not the bot's and the person's (%v)", len(r.kept()), err)
+	if err := holds.CompareAll(r.Ctx); err != nil || len(r.Kept()) != 2 {
+		t.Fatalf("%d pairs are kept, not the bot's and the person's (%v)", len(r.Kept()), err)
 	}
 	r.join(slacksim.Birch)
-	moved := other.Check(r.ctx, c.Key).Connection
+	moved := other.Check(r.Ctx, c.Key).Connection
 	if moved.EnterpriseID != gridID {
 		t.Fatalf("%+v", moved.Key)
 	}
-	if err := holds.CompareAll(r.ctx); err != nil || len(r.kept()) != 2 {
-		t.Errorf("%d pairs are kept of what lives (%v)", len(r.kept()), err)
+	if err := holds.CompareAll(r.Ctx); err != nil || len(r.Kept()) != 2 {
+		t.Errorf("%d pairs are kept of what lives (%v)", len(r.Kept()), err)
 	}
-	if _, err := other.Leaving().Disconnect(r.ctx, moved.Key, connection.Actor{Kind: connection.ByOperator}); err != nil {
+	if _, err := other.Leaving().Disconnect(r.Ctx, moved.Key, connection.Actor{Kind: connection.ByOperator}); err != nil {
 		t.Fatal(err)
 	}
-	r.clock.Advance(15 * time.Second)
-	if err := holds.CompareErased(r.ctx); err != nil {
+	r.Clock.Advance(15 * time.Second)
+	if err := holds.CompareErased(r.Ctx); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(r.kept()); n > 0 {
+	if n := len(r.Kept()); n > 0 {
 		t.Errorf("%d pairs are left on the disk", n)
 	}
 }
@@ -752,17 +753,17 @@ func TestConsentAfterARestoreIsKept(t *testing.T) {
 	r := newRig(t, storagetest.SQLite(t))
 	in := r.replica(forPeople)
 	r.connect(in, slacksim.AcmeAdmin)
-	back := r.snapshot()
+	back := r.Snapshot()
 	for range 3 {
-		r.due()
+		r.Due()
 		r.renewDue(in)
 	}
 	back()
 	c := r.connect(in, slacksim.AcmeAdmin)
-	if err := in.CompareAll(r.ctx); err != nil {
+	if err := in.CompareAll(r.Ctx); err != nil {
 		t.Fatal(err)
 	}
-	kept := r.kept()
+	kept := r.Kept()
 	if len(kept) != 2 {
 		t.Errorf("%d pairs are kept, not the bot's and the person's", len(kept))
 	}
@@ -771,7 +772,7 @@ func TestConsentAfterARestoreIsKept(t *testing.T) {
 			t.Errorf("generation %d of another consent is kept", p.Generation)
 		}
 	}
-	r.works(r.is(in, c.Key, connection.Active, ""))
+	r.Works(r.Is(in.db, c.Key, connection.Active, ""))
 }
 
 // A removal is about the consent that was asked about: the same tokens under a newer consent are left alone.
@@ -781,17 +782,17 @@ func TestRemovalMeetsAConsent(t *testing.T) {
 	plain := r.replica(nil)
 	c := r.connect(plain, slacksim.AcmeAdmin)
 	in := r.replica(func(cfg *install.Config) {
-		cfg.HTTP = between("auth.test", func(*http.Response) {
-			r.update(plain, c.Key, func(c *connection.Connection) { c.AuthorizedAt = c.AuthorizedAt.Add(time.Second) })
+		cfg.HTTP = stage.Between("auth.test", func(*http.Response) {
+			r.Update(plain.db, c.Key, func(c *connection.Connection) { c.AuthorizedAt = c.AuthorizedAt.Add(time.Second) })
 		})
 	})
-	if err := r.slack.Admins.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
+	if err := r.Slack.Admins.Uninstall(r.Ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
 		t.Fatal(err)
 	}
-	if err := in.Lifecycle().HandleRemoval(r.ctx, c.Key, connection.Removal{Reason: connection.ReasonUninstalled, At: r.clock.Now()}); err != nil {
+	if err := in.Lifecycle().HandleRemoval(r.Ctx, c.Key, connection.Removal{Reason: connection.ReasonUninstalled, At: r.Clock.Now()}); err != nil {
 		t.Fatal(err)
 	}
-	if now := r.is(plain, c.Key, connection.Active, ""); now.Token != c.Token {
+	if now := r.Is(plain.db, c.Key, connection.Active, ""); now.Token != c.Token {
 		t.Error("its access is erased")
 	}
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/internal/stage"
 	"github.com/switchboard-go/switchboard/install/links"
 	"github.com/switchboard-go/switchboard/slacksim"
 )
@@ -48,7 +49,7 @@ type seen struct {
 }
 
 func (v *visitor) send(req *http.Request) (p seen) {
-	v.r.t.Helper()
+	v.r.T.Helper()
 	req.Header.Set("Accept", "application/json")
 	for name := range v.header {
 		req.Header.Set(name, v.header.Get(name))
@@ -64,7 +65,7 @@ func (v *visitor) send(req *http.Request) (p seen) {
 	p.status, p.location = w.Code, w.Header().Get("Location")
 	if strings.Contains(w.Header().Get("Content-Type"), "json") {
 		if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil {
-			v.r.t.Errorf("%v in %s", err, w.Body)
+			v.r.T.Errorf("%v in %s", err, w.Body)
 		}
 	}
 	return p
@@ -72,44 +73,44 @@ func (v *visitor) send(req *http.Request) (p seen) {
 
 // get opens one of our addresses, with or without the host.
 func (v *visitor) get(address string) seen {
-	v.r.t.Helper()
-	return v.send(httptest.NewRequest(http.MethodGet, redirect+strings.TrimPrefix(address, redirect), nil))
+	v.r.T.Helper()
+	return v.send(httptest.NewRequest(http.MethodGet, stage.Redirect+strings.TrimPrefix(address, stage.Redirect), nil))
 }
 
 func (v *visitor) undo(signed string) seen {
-	v.r.t.Helper()
-	req := httptest.NewRequest(http.MethodPost, redirect+"/slack/undo", strings.NewReader(url.Values{"undo": {signed}}.Encode()))
+	v.r.T.Helper()
+	req := httptest.NewRequest(http.MethodPost, stage.Redirect+"/slack/undo", strings.NewReader(url.Values{"undo": {signed}}.Encode()))
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	return v.send(req)
 }
 
 // asks follows a link to Slack's page and returns where it is and the scopes asked for; a page of ours is an error.
 func (v *visitor) asks(link string) (authorize, scopes string) {
-	v.r.t.Helper()
+	v.r.T.Helper()
 	p := v.get(link)
 	if p.status != http.StatusFound {
-		v.r.t.Fatalf("%s: %d %+v", link, p.status, p)
+		v.r.T.Fatalf("%s: %d %+v", link, p.status, p)
 	}
 	u, err := url.Parse(p.location)
 	if err != nil {
-		v.r.t.Fatal(err)
+		v.r.T.Fatal(err)
 	}
 	return p.location, u.Query().Get("scope")
 }
 
 // allows says yes at Slack and returns where the browser is sent back to.
 func (v *visitor) allows(authorize, userID string, choice slacksim.Choice) string {
-	v.r.t.Helper()
-	back, err := v.r.slack.Authorize(v.r.ctx, authorize, userID, choice)
+	v.r.T.Helper()
+	back, err := v.r.Slack.Authorize(v.r.Ctx, authorize, userID, choice)
 	if err != nil {
-		v.r.t.Fatal(err)
+		v.r.T.Fatal(err)
 	}
 	return back
 }
 
 // installs goes all the way by a link.
 func (v *visitor) installs(link, userID string, choice slacksim.Choice) seen {
-	v.r.t.Helper()
+	v.r.T.Helper()
 	authorize, _ := v.asks(link)
 	return v.get(v.allows(authorize, userID, choice))
 }
@@ -137,7 +138,7 @@ func TestLinks(t *testing.T) {
 		in, other := r.replica(wide), r.replica(wide)
 		dana, ivy := slacksim.AcmeAdmin, slacksim.BirchAdmin
 		r.visitor(in).installs(start, dana, slacksim.Choice{Untick: []string{"files:write"}}).is(t, "first", 200, "connected_limited")
-		c := r.row(in, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme})
+		c := r.Row(in.db, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme})
 		signed := func(link string) string { return strings.SplitAfter(link, "link=")[1] }
 
 		// What a link says can't be changed, and nothing else passes for one.
@@ -175,7 +176,7 @@ func TestLinks(t *testing.T) {
 		if !slices.Contains(p.Facts, "Now allowed: send files.") || !strings.HasSuffix(p.Next.URL, "/app_redirect?channel="+slacksim.AcmeGeneral+"&team="+slacksim.Acme) || p.Undo != "" {
 			t.Errorf("after a grant: %+v", p)
 		}
-		if now := r.is(in, c.Key, connection.Active, ""); !slices.Equal(now.Scopes, []string{"chat:write", "files:write", "users:read"}) || now.ID != c.ID {
+		if now := r.Is(in.db, c.Key, connection.Active, ""); !slices.Equal(now.Scopes, []string{"chat:write", "files:write", "users:read"}) || now.ID != c.ID {
 			t.Errorf("granted: %v", now.Scopes)
 		}
 		// Then it is used up, on each replica.
@@ -195,7 +196,7 @@ func TestLinks(t *testing.T) {
 			back := v.allows(authorize, dana, slacksim.Choice{})
 			backs = append(backs, func() seen { return v.get(back) })
 		}
-		before := len(r.slack.Calls("oauth.v2.access"))
+		before := len(r.Slack.Calls("oauth.v2.access"))
 		var through, used atomic.Int32
 		var all sync.WaitGroup
 		for _, back := range backs {
@@ -211,7 +212,7 @@ func TestLinks(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if n := len(r.slack.Calls("oauth.v2.access")) - before; through.Load() != 1 || used.Load() != 7 || n != 1 {
+		if n := len(r.Slack.Calls("oauth.v2.access")) - before; through.Load() != 1 || used.Load() != 7 || n != 1 {
 			t.Errorf("%d got through and %d did not, with %d exchanges", through.Load(), used.Load(), n)
 		}
 
@@ -228,10 +229,10 @@ func TestLinks(t *testing.T) {
 		wish := links.GrantRequest{Scopes: []string{"users:read"}, Back: slacksim.AcmeGeneral}
 		mistaken := in.Links().Grant(c, wish)
 		p = v.installs(mistaken, ivy, slacksim.Choice{}).is(t, "another workspace", 409, "wrong_workspace")
-		if _, there := r.slack.Installed(slacksim.Birch); there {
+		if _, there := r.Slack.Installed(slacksim.Birch); there {
 			t.Error("the app stays in the workspace that was chosen by mistake")
 		}
-		if _, err := in.db.Lookup(r.ctx, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch}); !errors.Is(err, connection.ErrNotFound) {
+		if _, err := in.db.Lookup(r.Ctx, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch}); !errors.Is(err, connection.ErrNotFound) {
 			t.Errorf("a row: %v", err)
 		}
 		if strings.Contains(p.Other.URL, "link=") {
@@ -243,29 +244,29 @@ func TestLinks(t *testing.T) {
 		}
 
 		// What was not carried through did not use it up, for whoever else has it.
-		r.slack.Inject(slacksim.Fault{Method: "oauth.v2.access", Error: "internal_error", Times: 1})
+		r.Slack.Inject(slacksim.Fault{Method: "oauth.v2.access", Error: "internal_error", Times: 1})
 		r.visitor(in).installs(mistaken, dana, slacksim.Choice{}).is(t, "Slack has trouble", 502, "slack_down")
 		r.visitor(in).installs(mistaken, dana, slacksim.Choice{}).is(t, "by somebody who chooses right", 200, "already_connected")
 		r.visitor(in).get(mistaken).is(t, "and then", 409, "link_used")
 
 		// An hour; a week for what is read later.
 		short, long := in.Links().Grant(c, links.GrantRequest{}), in.Links().Grant(c, links.GrantRequest{Stays: true})
-		r.clock.Advance(time.Hour - time.Second)
+		r.Clock.Advance(time.Hour - time.Second)
 		r.visitor(in).asks(short)
-		r.clock.Advance(time.Second)
+		r.Clock.Advance(time.Second)
 		r.visitor(in).get(short).is(t, "after an hour", 400, "link_expired")
-		r.clock.Advance(7*24*time.Hour - time.Hour - time.Second)
+		r.Clock.Advance(7*24*time.Hour - time.Hour - time.Second)
 		r.visitor(in).asks(long)
-		r.clock.Advance(time.Second)
+		r.Clock.Advance(time.Second)
 		r.visitor(in).get(long).is(t, "after a week", 400, "link_expired")
-		r.clock.Advance(40 * 24 * time.Hour) // long after anything was used up
+		r.Clock.Advance(40 * 24 * time.Hour) // long after anything was used up
 		r.visitor(in).get(good).is(t, "used, and long expired", 400, "link_expired")
-		r.emptyJournal()
+		r.EmptyJournal()
 
 		// Nothing in the database is worth a link.
 		for _, what := range []string{"link_hash", "wish_scopes"} {
 			var n int
-			if err := r.raw().QueryRow("SELECT count(*) FROM install_attempts WHERE length(" + what + ") > 0").Scan(&n); err != nil || n == 0 {
+			if err := r.Raw().QueryRow("SELECT count(*) FROM install_attempts WHERE length(" + what + ") > 0").Scan(&n); err != nil || n == 0 {
 				t.Errorf("%s is not kept with any attempt (%v)", what, err)
 			}
 		}
@@ -278,7 +279,7 @@ func TestScopesAreAdded(t *testing.T) {
 	short := false
 	in := r.replica(func(cfg *install.Config) {
 		wide(cfg)
-		cfg.HTTP = between("oauth.v2.access", func(resp *http.Response) {
+		cfg.HTTP = stage.Between("oauth.v2.access", func(resp *http.Response) {
 			var answer map[string]any
 			if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
 				t.Error(err)
@@ -292,16 +293,16 @@ func TestScopesAreAdded(t *testing.T) {
 	})
 	dana := slacksim.AcmeAdmin
 	r.visitor(in).installs(start, dana, slacksim.Choice{Untick: []string{"files:write"}})
-	c := r.row(in, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme})
+	c := r.Row(in.db, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme})
 	link := func() string { return in.Links().Grant(c, links.GrantRequest{Scopes: []string{"files:write"}}) }
 	all := []string{"chat:write", "files:write", "users:read"}
 
 	short = true
 	r.visitor(in).installs(link(), dana, slacksim.Choice{}).is(t, "Slack names the new one alone", 200, "permissions_updated")
-	if now := r.row(in, c.Key); !slices.Equal(now.Scopes, all) {
+	if now := r.Row(in.db, c.Key); !slices.Equal(now.Scopes, all) {
 		t.Errorf("stored: %v", now.Scopes)
 	}
-	r.update(in, c.Key, func(c *connection.Connection) { c.Scopes = []string{"chat:write", "users:read"} })
+	r.Update(in.db, c.Key, func(c *connection.Connection) { c.Scopes = []string{"chat:write", "users:read"} })
 	// One without words goes by its name.
 	mute := r.replica(func(cfg *install.Config) {
 		wide(cfg)
@@ -310,10 +311,10 @@ func TestScopesAreAdded(t *testing.T) {
 	if p := r.visitor(mute).installs(link(), dana, slacksim.Choice{}).is(t, "no words", 200, "permissions_updated"); !slices.Contains(p.Facts, "Now allowed: files:write.") {
 		t.Errorf("no words: %q", p.Facts)
 	}
-	r.update(in, c.Key, func(c *connection.Connection) { c.Scopes = []string{"chat:write", "users:read"} })
-	r.slack.Inject(slacksim.Fault{Method: "auth.test", Status: 500, Body: "x", Times: 1})
+	r.Update(in.db, c.Key, func(c *connection.Connection) { c.Scopes = []string{"chat:write", "users:read"} })
+	r.Slack.Inject(slacksim.Fault{Method: "auth.test", Status: 500, Body: "x", Times: 1})
 	r.visitor(in).installs(link(), dana, slacksim.Choice{}).is(t, "and can't be asked", 200, "permissions_updated")
-	if now := r.row(in, c.Key); !slices.Equal(now.Scopes, all) {
+	if now := r.Row(in.db, c.Key); !slices.Equal(now.Scopes, all) {
 		t.Errorf("stored: %v", now.Scopes)
 	}
 }
@@ -323,7 +324,7 @@ func TestElsewhereLosesNothing(t *testing.T) {
 	r := sqliteRig(t)
 	in := r.replica(func(cfg *install.Config) {
 		wide(cfg)
-		cfg.HTTP = between("oauth.v2.access", func(resp *http.Response) {
+		cfg.HTTP = stage.Between("oauth.v2.access", func(resp *http.Response) {
 			body, _ := io.ReadAll(resp.Body)
 			body = bytes.Replace(body, []byte("chat:write,users:read,files:write"), []byte("files:write"), 1) // the new one alone
 			resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
@@ -332,20 +333,20 @@ func TestElsewhereLosesNothing(t *testing.T) {
 	some := slacksim.Choice{Untick: []string{"files:write"}}
 	r.visitor(in).installs(start, slacksim.AcmeAdmin, some)
 	r.visitor(in).installs(start, slacksim.BirchAdmin, some)
-	link := in.Links().Grant(r.row(in, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}), links.GrantRequest{Scopes: []string{"files:write"}})
+	link := in.Links().Grant(r.Row(in.db, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}), links.GrantRequest{Scopes: []string{"files:write"}})
 	r.visitor(in).installs(link, slacksim.BirchAdmin, slacksim.Choice{}).is(t, "another workspace", 409, "wrong_workspace")
-	birch := r.row(in, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch})
+	birch := r.Row(in.db, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch})
 	if !slices.Equal(birch.Scopes, []string{"chat:write", "files:write", "users:read"}) {
 		t.Errorf("stored: %v", birch.Scopes)
 	}
 	// One that needs reconnecting is not taken from its workspace either.
-	r.update(in, birch.Key, func(c *connection.Connection) {
-		c.Erase(connection.ReconnectRequired, connection.ReasonTokenRevoked, r.clock.Now())
+	r.Update(in.db, birch.Key, func(c *connection.Connection) {
+		c.Erase(connection.ReconnectRequired, connection.ReasonTokenRevoked, r.Clock.Now())
 	})
-	link = in.Links().Grant(r.row(in, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}), links.GrantRequest{})
+	link = in.Links().Grant(r.Row(in.db, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}), links.GrantRequest{})
 	r.visitor(in).installs(link, slacksim.BirchAdmin, slacksim.Choice{}).is(t, "one that needs reconnecting", 409, "wrong_workspace")
-	r.is(in, birch.Key, connection.ReconnectRequired, connection.ReasonTokenRevoked)
-	if _, there := r.slack.Installed(slacksim.Birch); !there {
+	r.Is(in.db, birch.Key, connection.ReconnectRequired, connection.ReasonTokenRevoked)
+	if _, there := r.Slack.Installed(slacksim.Birch); !there {
 		t.Error("the app was removed from a workspace that was chosen by mistake")
 	}
 }
@@ -364,22 +365,22 @@ func TestRequiredPermissions(t *testing.T) {
 				len(p.Facts) != 1 || p.Facts[0] != "What you allowed was given back." {
 				t.Errorf("%s: %+v", what, p)
 			}
-			if _, there := r.slack.Installed(slacksim.Acme); there {
+			if _, there := r.Slack.Installed(slacksim.Acme); there {
 				t.Errorf("%s: Slack still has the app", what)
 			}
-			r.emptyJournal()
+			r.EmptyJournal()
 		}
 		refused("a first install")
-		if _, err := in.db.Lookup(r.ctx, k); !errors.Is(err, connection.ErrNotFound) {
+		if _, err := in.db.Lookup(r.Ctx, k); !errors.Is(err, connection.ErrNotFound) {
 			t.Errorf("a row: %v", err)
 		}
 		// Slack doesn't take it back: the person is told what to do.
-		r.slack.Inject(slacksim.Fault{Method: "apps.uninstall", Error: "internal_error", Times: 1})
+		r.Slack.Inject(slacksim.Fault{Method: "apps.uninstall", Error: "internal_error", Times: 1})
 		p := r.visitor(in).installs(start, dana, slacksim.Choice{Untick: []string{"users:read"}}).is(t, "not taken back", 403, "permission_required")
 		if len(p.Facts) != 1 || !strings.Contains(p.Facts[0], "Remove App") {
 			t.Errorf("not taken back: %q", p.Facts)
 		}
-		_ = r.slack.Admins.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents)
+		_ = r.Slack.Admins.Uninstall(r.Ctx, slacksim.Acme, slacksim.NoUninstallEvents)
 
 		// Without optional ones it says what it can't do.
 		p = r.visitor(in).installs(start, dana, slacksim.Choice{Untick: []string{"files:write"}}).is(t, "an optional one", 200, "connected_limited")
@@ -396,12 +397,12 @@ func TestRequiredPermissions(t *testing.T) {
 		})
 		r.visitor(more).installs(start, dana, slacksim.Choice{Untick: []string{"team:read"}}).is(t, "a new required one is refused", 200, "permissions_updated_limited").
 			says(t, "can't work in Acme Corp without “See the workspace's name”")
-		r.works(r.is(in, k, connection.Active, ""))
+		r.Works(r.Is(in.db, k, connection.Active, ""))
 		// Removed, it is a first install again.
-		r.update(in, k, func(c *connection.Connection) { c.Erase(connection.Removed, "test", r.clock.Now()) })
-		_ = r.slack.Admins.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents)
+		r.Update(in.db, k, func(c *connection.Connection) { c.Erase(connection.Removed, "test", r.Clock.Now()) })
+		_ = r.Slack.Admins.Uninstall(r.Ctx, slacksim.Acme, slacksim.NoUninstallEvents)
 		refused("after a removal")
-		r.is(in, k, connection.Removed, "test")
+		r.Is(in.db, k, connection.Removed, "test")
 	})
 }
 
@@ -439,28 +440,28 @@ func TestNothingReliedOnIsGivenBack(t *testing.T) {
 		in, closed := r.replica(wide), r.replica(func(cfg *install.Config) { wide(cfg); cfg.Closed = true })
 		row := func(k connection.Key) {
 			t.Helper()
-			now := r.clock.Now()
+			now := r.Clock.Now()
 			c := connection.Connection{Key: k, TeamName: "was here", State: connection.Active, TokenPair: connection.TokenPair{Token: "xoxb-of-before"}, InstalledAt: now, AuthorizedAt: now}
-			if _, _, err := in.db.Put(r.ctx, c); err != nil {
+			if _, _, err := in.db.Put(r.Ctx, c); err != nil {
 				t.Fatal(err)
 			}
 		}
 		row(connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme})
-		r.slack.AddWorkspace(slacksim.Workspace{ID: slacksim.Acme, Name: "Acme Corp", EnterpriseID: "E0GRID0001", EnterpriseName: "Grid Inc"})
+		r.Slack.AddWorkspace(slacksim.Workspace{ID: slacksim.Acme, Name: "Acme Corp", EnterpriseID: "E0GRID0001", EnterpriseName: "Grid Inc"})
 		r.visitor(closed).installs(start, slacksim.AcmeAdmin, slacksim.Choice{Untick: []string{"users:read"}})
-		if at, there := r.slack.Installed(slacksim.Acme); !there || at.EnterpriseID != "E0GRID0001" {
+		if at, there := r.Slack.Installed(slacksim.Acme); !there || at.EnterpriseID != "E0GRID0001" {
 			t.Error("the app was removed from a workspace that relied on it")
 		}
 		// Neither is what the organisation's install gives its workspaces.
-		r.slack.SetApp(func(a *slacksim.App) { a.OrgReady = true })
-		r.slack.AddWorkspace(slacksim.Workspace{ID: "T0GRID0002", Name: "Grid Two", EnterpriseID: "E0GRID0002", EnterpriseName: "Grid Two Inc"})
-		r.slack.AddUser(slacksim.User{ID: "U0GRIDADM2", TeamID: "T0GRID0002", Name: "gio", Admin: true})
+		r.Slack.SetApp(func(a *slacksim.App) { a.OrgReady = true })
+		r.Slack.AddWorkspace(slacksim.Workspace{ID: "T0GRID0002", Name: "Grid Two", EnterpriseID: "E0GRID0002", EnterpriseName: "Grid Two Inc"})
+		r.Slack.AddUser(slacksim.User{ID: "U0GRIDADM2", TeamID: "T0GRID0002", Name: "gio", Admin: true})
 		row(connection.Key{AppID: "A0RENEWAL1", EnterpriseID: "E0GRID0002"})
 		r.visitor(closed).installs(start, "U0GRIDADM2", slacksim.Choice{}).is(t, "a workspace of an organisation that is connected", 403, "closed")
-		if _, there := r.slack.Installed("T0GRID0002"); !there {
+		if _, there := r.Slack.Installed("T0GRID0002"); !there {
 			t.Error("the app was removed where an organisation relies on it")
 		}
-		r.emptyJournal()
+		r.EmptyJournal()
 	})
 }
 
@@ -470,14 +471,14 @@ func TestReplayRefusesToo(t *testing.T) {
 	closed := func(cfg *install.Config) { cfg.Closed = true }
 	r.killed(slacksim.AcmeAdmin, closed)
 	in := r.replica(closed)
-	if left, err := in.Replay(r.ctx); left != 0 || err != nil {
+	if left, err := in.Replay(r.Ctx); left != 0 || err != nil {
 		t.Errorf("%d left, %v", left, err)
 	}
-	r.emptyJournal()
-	if _, err := in.db.Lookup(r.ctx, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}); !errors.Is(err, connection.ErrNotFound) {
+	r.EmptyJournal()
+	if _, err := in.db.Lookup(r.Ctx, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}); !errors.Is(err, connection.ErrNotFound) {
 		t.Errorf("a row: %v", err)
 	}
-	if _, there := r.slack.Installed(slacksim.Acme); there {
+	if _, there := r.Slack.Installed(slacksim.Acme); there {
 		t.Error("Slack still has the app")
 	}
 }
@@ -492,23 +493,23 @@ func TestClosedInstalls(t *testing.T) {
 		named := r.replica(func(cfg *install.Config) { cfg.Closed, cfg.Admit = true, []string{"T0OTHER001", slacksim.Birch} })
 		r.visitor(closed).installs(start, slacksim.AcmeMember, slacksim.Choice{}).is(t, "reconnects", 200, "connected_by_other")
 		acme := connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
-		r.update(open, acme, func(c *connection.Connection) {
-			c.Erase(connection.ReconnectRequired, connection.ReasonTokenRevoked, r.clock.Now())
+		r.Update(open.db, acme, func(c *connection.Connection) {
+			c.Erase(connection.ReconnectRequired, connection.ReasonTokenRevoked, r.Clock.Now())
 		})
-		r.visitor(closed).installs(closed.Links().GrantURL(r.row(open, acme)), slacksim.AcmeAdmin, slacksim.Choice{}).is(t, "reconnects without any access", 200, "reconnected")
-		r.works(r.is(open, acme, connection.Active, ""))
+		r.visitor(closed).installs(closed.Links().GrantURL(r.Row(open.db, acme)), slacksim.AcmeAdmin, slacksim.Choice{}).is(t, "reconnects without any access", 200, "reconnected")
+		r.Works(r.Is(open.db, acme, connection.Active, ""))
 		p := r.visitor(closed).installs(start, slacksim.BirchAdmin, slacksim.Choice{}).is(t, "new", 403, "closed")
 		if p.Unchanged != "Nothing was saved." {
 			t.Errorf("%+v", p)
 		}
-		if _, there := r.slack.Installed(slacksim.Birch); there {
+		if _, there := r.Slack.Installed(slacksim.Birch); there {
 			t.Error("Slack still has the app")
 		}
-		r.emptyJournal()
+		r.EmptyJournal()
 		r.visitor(named).installs(start, slacksim.BirchAdmin, slacksim.Choice{}).is(t, "named", 200, "connected")
-		r.slack.SetApp(func(a *slacksim.App) { a.OrgReady = true })
-		r.slack.AddWorkspace(slacksim.Workspace{ID: "T0GRID0001", Name: "Grid One", EnterpriseID: "E0GRID0001", EnterpriseName: "Grid Inc"})
-		r.slack.AddUser(slacksim.User{ID: "U0GRIDADM1", TeamID: "T0GRID0001", Name: "gia", Admin: true})
+		r.Slack.SetApp(func(a *slacksim.App) { a.OrgReady = true })
+		r.Slack.AddWorkspace(slacksim.Workspace{ID: "T0GRID0001", Name: "Grid One", EnterpriseID: "E0GRID0001", EnterpriseName: "Grid Inc"})
+		r.Slack.AddUser(slacksim.User{ID: "U0GRIDADM1", TeamID: "T0GRID0001", Name: "gia", Admin: true})
 		r.visitor(named).installs(start, "U0GRIDADM1", slacksim.Choice{Org: true}).is(t, "an organisation", 403, "closed")
 		byOrg := r.replica(func(cfg *install.Config) { cfg.Closed, cfg.Admit = true, []string{"E0GRID0001"} })
 		org := r.visitor(byOrg).installs(start, "U0GRIDADM1", slacksim.Choice{Org: true}).is(t, "an organisation that is named", 200, "connected_org")
@@ -516,7 +517,7 @@ func TestClosedInstalls(t *testing.T) {
 			t.Errorf("an organisation: %+v", org)
 		}
 		// A link of an organisation's connection is bound to the organisation.
-		row := r.row(open, connection.Key{AppID: "A0RENEWAL1", EnterpriseID: "E0GRID0001"})
+		row := r.Row(open.db, connection.Key{AppID: "A0RENEWAL1", EnterpriseID: "E0GRID0001"})
 		r.visitor(open).installs(open.Links().GrantURL(row), "U0GRIDADM1", slacksim.Choice{Org: true}).is(t, "its link", 200, "already_connected")
 		r.visitor(open).installs(open.Links().GrantURL(row), slacksim.AcmeAdmin, slacksim.Choice{}).is(t, "its link, for a workspace", 409, "wrong_workspace")
 	})
@@ -566,17 +567,17 @@ func TestUndo(t *testing.T) {
 		other.get(start)
 		other.undo(p.Undo).is(t, "another browser of ours", 403, "undo_other_browser")
 		v.undo(p.Undo[:len(p.Undo)-1]).is(t, "cut short", 400, "undo_broken")
-		v.undo(strings.SplitAfter(in.Links().GrantURL(r.row(in, k)), "link=")[1]).is(t, "a link", 400, "undo_broken")
+		v.undo(strings.SplitAfter(in.Links().GrantURL(r.Row(in.db, k)), "link=")[1]).is(t, "a link", 400, "undo_broken")
 		v.undo("").is(t, "nothing", 400, "undo_broken")
-		r.works(r.is(in, k, connection.Active, ""))
+		r.Works(r.Is(in.db, k, connection.Active, ""))
 
 		// Slack refuses, and gives no clear answer: nothing is erased, and it can be tried again.
-		r.slack.Inject(slacksim.Fault{Method: "apps.uninstall", Error: "must_revoke_access", Times: 1})
+		r.Slack.Inject(slacksim.Fault{Method: "apps.uninstall", Error: "must_revoke_access", Times: 1})
 		refused := v.undo(p.Undo).is(t, "Slack refuses", 502, "undo_refused")
 		v.undo(p.Undo).is(t, "the same again", 409, "undo_under_way")
-		r.slack.Inject(slacksim.Fault{Method: "apps.uninstall", Error: "internal_error", Times: 1})
+		r.Slack.Inject(slacksim.Fault{Method: "apps.uninstall", Error: "internal_error", Times: 1})
 		refused = v.undo(refused.Undo).is(t, "no clear answer", 502, "undo_unclear")
-		r.works(r.is(in, k, connection.Active, ""))
+		r.Works(r.Is(in.db, k, connection.Active, ""))
 		// Once, however often it is pressed.
 		var done, used atomic.Int32
 		var all sync.WaitGroup
@@ -597,11 +598,11 @@ func TestUndo(t *testing.T) {
 		if done.Load() != 1 || used.Load() != 4 {
 			t.Errorf("undone %d times, refused %d times", done.Load(), used.Load())
 		}
-		c := r.is(in, k, connection.Removed, connection.ReasonDisconnected)
-		if _, there := r.slack.Installed(slacksim.Acme); there || c.Token != "" {
+		c := r.Is(in.db, k, connection.Removed, connection.ReasonDisconnected)
+		if _, there := r.Slack.Installed(slacksim.Acme); there || c.Token != "" {
 			t.Error("it is not gone")
 		}
-		lines, err := in.History(r.ctx, c, 5)
+		lines, err := in.History(r.Ctx, c, 5)
 		if err != nil || len(lines) == 0 || lines[0].What != connection.DidDisconnect || lines[0].By != connection.Person(dana) || lines[0].Outcome != connection.OutcomeDone {
 			t.Errorf("history: %+v (%v)", lines, err)
 		}
@@ -620,23 +621,23 @@ func TestUndo(t *testing.T) {
 
 		// Somebody else relies on it.
 		v, p = connect()
-		r.clock.Advance(time.Minute)
+		r.Clock.Advance(time.Minute)
 		if again := r.visitor(in).installs(start, slacksim.AcmeMember, slacksim.Choice{}); again.Undo != "" {
 			t.Error("a reconnect can be undone")
 		}
 		v.undo(p.Undo).is(t, "connected again since", 409, "undo_reinstalled")
-		r.works(r.is(in, k, connection.Active, ""))
+		r.Works(r.Is(in.db, k, connection.Active, ""))
 
 		// Half an hour.
-		r.update(in, k, func(c *connection.Connection) { c.Erase(connection.Removed, "test", r.clock.Now()) })
-		_ = r.slack.Admins.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents)
+		r.Update(in.db, k, func(c *connection.Connection) { c.Erase(connection.Removed, "test", r.Clock.Now()) })
+		_ = r.Slack.Admins.Uninstall(r.Ctx, slacksim.Acme, slacksim.NoUninstallEvents)
 		v, p = connect()
-		r.clock.Advance(30 * time.Minute)
+		r.Clock.Advance(30 * time.Minute)
 		v.undo(p.Undo).is(t, "after half an hour", 400, "undo_expired")
 		if late := v.get("/slack/undo"); late.status != 404 {
 			t.Errorf("a plain visit: %d", late.status)
 		}
-		r.works(r.is(in, k, connection.Active, ""))
-		r.emptyJournal()
+		r.Works(r.Is(in.db, k, connection.Active, ""))
+		r.EmptyJournal()
 	})
 }

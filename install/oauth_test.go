@@ -20,6 +20,7 @@ import (
 
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/internal/stage"
 	"github.com/switchboard-go/switchboard/install/links"
 	"github.com/switchboard-go/switchboard/install/oauth"
 	"github.com/switchboard-go/switchboard/install/slackapi"
@@ -30,27 +31,27 @@ import (
 
 // rows counts what is in a table.
 func (r *rig) rows(table string) (n int) {
-	r.t.Helper()
-	if err := r.raw().QueryRow("SELECT count(*) FROM " + table).Scan(&n); err != nil {
-		r.t.Fatal(err)
+	r.T.Helper()
+	if err := r.Raw().QueryRow("SELECT count(*) FROM " + table).Scan(&n); err != nil {
+		r.T.Fatal(err)
 	}
 	return n
 }
 
 // back goes to Slack and says yes there.
 func (v *visitor) back(link, userID string) string {
-	v.r.t.Helper()
+	v.r.T.Helper()
 	authorize, _ := v.asks(link)
 	return v.allows(authorize, userID, slacksim.Choice{})
 }
 
 // madeUp is where a browser goes that begins and makes up Slack's answer.
 func (v *visitor) madeUp(answer string) string {
-	v.r.t.Helper()
+	v.r.T.Helper()
 	authorize, _ := v.asks(start)
 	u, err := url.Parse(authorize)
 	if err != nil {
-		v.r.t.Fatal(err)
+		v.r.T.Fatal(err)
 	}
 	return "/slack/oauth_redirect?" + answer + "&state=" + url.QueryEscape(u.Query().Get("state"))
 }
@@ -69,7 +70,7 @@ func withCode(back, code string) string {
 
 // codes are how often a code was presented to Slack.
 func (r *rig) codes() (n int) {
-	for _, c := range r.slack.Calls("oauth.v2.access") {
+	for _, c := range r.Slack.Calls("oauth.v2.access") {
 		if c.Form.Get("grant_type") != "refresh_token" {
 			n++
 		}
@@ -81,8 +82,8 @@ func (r *rig) codes() (n int) {
 func exchanging(do func(req *http.Request, code string, next http.RoundTripper) (*http.Response, error)) func(*install.Config) {
 	client := slackapi.NewHTTPClient()
 	next := client.Transport
-	client.Transport = roundTrip(func(req *http.Request) (*http.Response, error) {
-		if !strings.HasSuffix(req.URL.Path, "/oauth.v2.access") || refresh(req) {
+	client.Transport = stage.RoundTripper(func(req *http.Request) (*http.Response, error) {
+		if !strings.HasSuffix(req.URL.Path, "/oauth.v2.access") || stage.IsRefresh(req) {
 			return next.RoundTrip(req)
 		}
 		body, _ := req.GetBody()
@@ -100,7 +101,7 @@ func TestStartsLeaveNothing(t *testing.T) {
 		in := r.replica(nil)
 		c := r.connect(in, slacksim.AcmeAdmin)
 		good := in.Links().GrantURL(c)
-		attempts, budgets, calls := r.rows("install_attempts"), r.rows("budgets"), len(r.slack.Calls())
+		attempts, budgets, calls := r.rows("install_attempts"), r.rows("budgets"), len(r.Slack.Calls())
 		for i := range 20 {
 			for _, address := range []string{start, start + "?team=T0123", good, start + "?link=abc", start + "?connection=" + c.ID,
 				in.Links().Grant(connection.Connection{ID: "con_gone"}, links.GrantRequest{}), "/slack/oauth_redirect?code=1.2&state=" + strings.Repeat("A", 43),
@@ -111,7 +112,7 @@ func TestStartsLeaveNothing(t *testing.T) {
 		if a, b := r.rows("install_attempts"), r.rows("budgets"); a != attempts || b != budgets {
 			t.Errorf("%d attempts and %d budgets more than before", a-attempts, b-budgets)
 		}
-		if n := len(r.slack.Calls()) - calls; n != 0 {
+		if n := len(r.Slack.Calls()) - calls; n != 0 {
 			t.Errorf("Slack was called %d times", n)
 		}
 	})
@@ -152,10 +153,10 @@ func TestStateWorksOnce(t *testing.T) {
 		// Ten minutes, to the second.
 		v = r.visitor(old)
 		back = v.back(start, slacksim.AcmeAdmin)
-		r.clock.Advance(10*time.Minute - time.Second)
+		r.Clock.Advance(10*time.Minute - time.Second)
 		v.get(back).is(t, "in time", 200, "already_connected")
 		back = v.back(start, slacksim.AcmeAdmin)
-		r.clock.Advance(10 * time.Minute)
+		r.Clock.Advance(10 * time.Minute)
 		v.get(back).is(t, "too late", 400, "state_expired")
 	})
 }
@@ -198,14 +199,14 @@ func TestReloadWaits(t *testing.T) {
 	all.Go(func() { v.get(back).is(t, "the first", 200, "connected") })
 	<-asked
 
-	raw := r.raw()
+	raw := r.Raw()
 	raw.SetMaxOpenConns(1)
 	if _, err := raw.Exec("BEGIN IMMEDIATE"); err != nil {
 		t.Fatal(err)
 	}
 	in.WaitForEndings(300 * time.Millisecond)
 	short := reload.get(back)
-	in.WaitForEndings(patience)
+	in.WaitForEndings(stage.Patience)
 	if _, err := raw.Exec("ROLLBACK"); err != nil {
 		t.Fatal(err)
 	}
@@ -229,11 +230,11 @@ func TestStateOfTheReleaseBefore(t *testing.T) {
 		begun := func() (v *visitor, back string) {
 			t.Helper()
 			v = r.visitor(in)
-			now, state, browser := r.clock.Now(), "", ""
+			now, state, browser := r.Clock.Now(), "", ""
 			a := oauth.Attempt{Ref: install.NewRef(), StartedAt: now, ExpiresAt: now.Add(10 * time.Minute)}
 			state, a.StateHash = secret()
 			browser, a.BrowserHash = secret()
-			if err := in.db.BeginAttempt(r.ctx, a); err != nil {
+			if err := in.db.BeginAttempt(r.Ctx, a); err != nil {
 				t.Fatal(err)
 			}
 			authorize, _ := v.asks(start)
@@ -249,7 +250,7 @@ func TestStateOfTheReleaseBefore(t *testing.T) {
 		v.get(back).is(t, "its own", 200, "connected")
 		v.get(back).is(t, "again", 200, "already_finished")
 		v, back = begun()
-		r.clock.Advance(10 * time.Minute)
+		r.Clock.Advance(10 * time.Minute)
 		v.get(back).is(t, "too late", 400, "state_expired")
 	})
 }
@@ -268,9 +269,9 @@ func TestStateIsGivenBack(t *testing.T) {
 	broken := func(statement, undo string) func(r *rig, _ replica) func() {
 		return func(r *rig, _ replica) func() {
 			do := func(s string) {
-				r.t.Helper()
-				if _, err := r.raw().Exec(s); err != nil {
-					r.t.Fatal(err)
+				r.T.Helper()
+				if _, err := r.Raw().Exec(s); err != nil {
+					r.T.Fatal(err)
 				}
 			}
 			do(statement)
@@ -283,18 +284,18 @@ func TestStateIsGivenBack(t *testing.T) {
 		during func(r *rig, in replica) (after func())
 	}{
 		"nothing left in the budget": {503, "busy", func(r *rig, in replica) func() {
-			if ok, err := in.db.Take(r.ctx, install.Installs, install.Installs.Burst-1, r.clock.Now()); !ok || err != nil {
-				r.t.Fatal(ok, err)
+			if ok, err := in.db.Take(r.Ctx, install.Installs, install.Installs.Burst-1, r.Clock.Now()); !ok || err != nil {
+				r.T.Fatal(ok, err)
 			}
-			return func() { r.clock.Advance(2 * time.Second) }
+			return func() { r.Clock.Advance(2 * time.Second) }
 		}},
 		"the attempts are away":  {503, "records_unavailable", broken("ALTER TABLE install_attempts RENAME TO away", "ALTER TABLE away RENAME TO install_attempts")},
 		"the budgets are away":   {503, "records_unavailable", broken("ALTER TABLE budgets RENAME TO away", "ALTER TABLE away RENAME TO budgets")},
 		"the connection is away": {503, "records_unavailable", broken("ALTER TABLE connections RENAME TO away", "ALTER TABLE away RENAME TO connections")},
 		"Slack can't be reached": {502, "slack_down", func(*rig, replica) func() { return func() {} }},
 		"Slack asks to wait": {503, "slack_rate_limited", func(r *rig, _ replica) func() {
-			r.slack.Inject(slacksim.Fault{Method: "oauth.v2.access", RetryAfter: 7, Times: 1})
-			return func() { r.clock.Advance(20 * time.Second) }
+			r.Slack.Inject(slacksim.Fault{Method: "oauth.v2.access", RetryAfter: 7, Times: 1})
+			return func() { r.Clock.Advance(20 * time.Second) }
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -393,10 +394,10 @@ func TestInstallsShareTheBudget(t *testing.T) {
 	in := r.replica(nil)
 	c := r.connect(in, slacksim.AcmeAdmin)
 	shared := install.Renewals
-	if full, err := in.db.Take(r.ctx, shared, shared.Burst, r.clock.Now()); full || err != nil {
+	if full, err := in.db.Take(r.Ctx, shared, shared.Burst, r.Clock.Now()); full || err != nil {
 		t.Errorf("an install took nothing from what renewals have (%v)", err)
 	}
-	r.due()
+	r.Due()
 
 	// All that installs may take is taken, on all replicas together: a renewal goes on.
 	other := r.replica(nil)
@@ -410,14 +411,14 @@ func TestInstallsShareTheBudget(t *testing.T) {
 		}
 	}
 	r.Breaches = true
-	if n, err := in.RenewDue(r.ctx); n != 1 || err != nil {
+	if n, err := in.RenewDue(r.Ctx); n != 1 || err != nil {
 		t.Errorf("%d renewed, %v", n, err)
 	}
-	r.works(r.row(in, c.Key))
+	r.Works(r.Row(in.db, c.Key))
 
 	// All that renewals may take is taken: an install goes on.
-	r.clock.Advance(time.Minute)
-	if ok, err := in.db.Take(r.ctx, shared, shared.Burst, r.clock.Now()); !ok || err != nil {
+	r.Clock.Advance(time.Minute)
+	if ok, err := in.db.Take(r.Ctx, shared, shared.Burst, r.Clock.Now()); !ok || err != nil {
 		t.Fatal(ok, err)
 	}
 	r.visitor(in).installs(start, slacksim.BirchAdmin, slacksim.Choice{}).is(t, "an install", 200, "connected")
@@ -445,7 +446,7 @@ func TestFalseCodesHaveASmallerPart(t *testing.T) {
 	person := r.visitor(in)
 	person.header.Set("X-Forwarded-For", "2001:db8:0:2::1")
 	person.installs(start, slacksim.AcmeAdmin, slacksim.Choice{}).is(t, "somebody else", 200, "connected")
-	r.clock.Advance(time.Minute)
+	r.Clock.Advance(time.Minute)
 	liar(1000).is(t, "a minute later", 400, "code_spent")
 }
 
@@ -470,7 +471,7 @@ func TestCallbacksAreBounded(t *testing.T) {
 			v := r.visitor(in)
 			v.header.Set("X-Forwarded-For", caller)
 			address := v.madeUp("code=slow")
-			r.clock.Advance(time.Second) // so that the budget is not what bounds them
+			r.Clock.Advance(time.Second) // so that the budget is not what bounds them
 			under.Go(func() { v.get(address) })
 			<-asked
 		}
@@ -521,17 +522,17 @@ func TestTryAgainEndsWithTheLink(t *testing.T) {
 		if link = p.Next.URL; !strings.Contains(link, "link=") {
 			t.Fatalf("after %d minutes: %s", minutes, link)
 		}
-		r.clock.Advance(9 * time.Minute)
+		r.Clock.Advance(9 * time.Minute)
 	}
 	r.visitor(in).get(link).is(t, "after 63 minutes", 400, "link_expired")
 
 	// An attempt that ends after its link did leads to no link at all.
 	v := r.visitor(in)
 	link = in.Links().GrantURL(c)
-	r.clock.Advance(55 * time.Minute)
+	r.Clock.Advance(55 * time.Minute)
 	authorize, _ := v.asks(link)
 	back := v.allows(authorize, slacksim.AcmeAdmin, slacksim.Choice{Deny: true})
-	r.clock.Advance(6 * time.Minute)
+	r.Clock.Advance(6 * time.Minute)
 	if p := v.get(back).is(t, "after the link's end", 200, "cancelled"); strings.Contains(p.Next.URL, "link=") {
 		t.Errorf("a link that ended made another: %s", p.Next.URL)
 	}
@@ -544,7 +545,7 @@ func TestFreshLinkIsForWhoBegan(t *testing.T) {
 	c := r.connect(in, slacksim.AcmeAdmin)
 	v := r.visitor(in)
 	back := v.back(in.Links().GrantURL(c), slacksim.AcmeAdmin)
-	r.clock.Advance(11 * time.Minute)
+	r.Clock.Advance(11 * time.Minute)
 	other := r.visitor(in)
 	other.get(start) // with a cookie of its own
 	for what, w := range map[string]*visitor{"another browser": other, "a browser without a cookie": r.visitor(in)} {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/internal/stage"
 	"github.com/switchboard-go/switchboard/slacksim"
 )
 
@@ -24,48 +25,48 @@ const (
 
 // join moves a workspace into the organisation, at Slack.
 func (r *rig) join(workspace string) {
-	r.t.Helper()
-	if err := r.slack.Admins.FinishMigration(r.ctx, workspace, gridID, "Grid Inc"); err != nil {
-		r.t.Fatal(err)
+	r.T.Helper()
+	if err := r.Slack.Admins.FinishMigration(r.Ctx, workspace, gridID, "Grid Inc"); err != nil {
+		r.T.Fatal(err)
 	}
 }
 
 // organisation installs the app for an organisation of two workspaces and adds it to the first.
 func (r *rig) organisation(in replica) connection.Connection {
-	r.t.Helper()
-	r.slack.SetApp(func(a *slacksim.App) { a.OrgReady = true })
+	r.T.Helper()
+	r.Slack.SetApp(func(a *slacksim.App) { a.OrgReady = true })
 	for _, id := range []string{gridOne, gridTwo} {
-		r.slack.AddWorkspace(slacksim.Workspace{ID: id, Name: id, EnterpriseID: gridID, EnterpriseName: "Grid Inc"})
+		r.Slack.AddWorkspace(slacksim.Workspace{ID: id, Name: id, EnterpriseID: gridID, EnterpriseName: "Grid Inc"})
 	}
-	r.slack.AddUser(slacksim.User{ID: gridAdmin, TeamID: gridOne, Name: "gia", Admin: true})
-	r.slack.AddUser(slacksim.User{ID: gridOwner, TeamID: gridOne, Name: "odo", PrimaryOwner: true})
-	back, err := r.slack.Authorize(r.ctx, r.slack.URL()+"/oauth/v2/authorize?client_id=1.2&state=s&scope=chat:write,users:read&redirect_uri="+redirect, gridAdmin, slacksim.Choice{Org: true})
+	r.Slack.AddUser(slacksim.User{ID: gridAdmin, TeamID: gridOne, Name: "gia", Admin: true})
+	r.Slack.AddUser(slacksim.User{ID: gridOwner, TeamID: gridOne, Name: "odo", PrimaryOwner: true})
+	back, err := r.Slack.Authorize(r.Ctx, r.Slack.URL()+"/oauth/v2/authorize?client_id=1.2&state=s&scope=chat:write,users:read&redirect_uri="+stage.Redirect, gridAdmin, slacksim.Choice{Org: true})
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
-	pair, err := install.ExchangeCode(r.slack, back, redirect, "client-secret")
+	pair, err := install.ExchangeCode(r.Slack, back, stage.Redirect, "client-secret")
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
-	if err := r.slack.Admins.GrantTeam(r.ctx, gridOne); err != nil {
-		r.t.Fatal(err)
+	if err := r.Slack.Admins.GrantTeam(r.Ctx, gridOne); err != nil {
+		r.T.Fatal(err)
 	}
-	now := r.clock.Now()
-	c, _, err := in.db.Put(r.ctx, connection.Connection{Key: connection.Key{AppID: "A0RENEWAL1", EnterpriseID: gridID}, TeamName: "Grid Inc", State: connection.Active, Scopes: []string{"chat:write", "users:read"},
+	now := r.Clock.Now()
+	c, _, err := in.db.Put(r.Ctx, connection.Connection{Key: connection.Key{AppID: "A0RENEWAL1", EnterpriseID: gridID}, TeamName: "Grid Inc", State: connection.Active, Scopes: []string{"chat:write", "users:read"},
 		TokenPair: connection.Started(pair.Token, pair.Refresh, pair.Life, now), InstalledBy: gridAdmin, InstalledAt: now, AuthorizedAt: now})
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	return c
 }
 
 // exchange spends the refresh token of c, as a process does that dies before it has stored what Slack gave.
 func (r *rig) exchange(c connection.Connection) connection.Grant {
-	r.t.Helper()
-	resp, err := http.PostForm(r.slack.URL()+"/api/oauth.v2.access", url.Values{"client_id": {"1.2"}, "client_secret": {"client-secret"},
+	r.T.Helper()
+	resp, err := http.PostForm(r.Slack.URL()+"/api/oauth.v2.access", url.Values{"client_id": {"1.2"}, "client_secret": {"client-secret"},
 		"grant_type": {"refresh_token"}, "refresh_token": {c.RefreshToken.Reveal()}})
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	defer resp.Body.Close()
 	var got struct {
@@ -73,37 +74,37 @@ func (r *rig) exchange(c connection.Connection) connection.Grant {
 		Refresh string `json:"refresh_token"`
 	}
 	if err := json.NewDecoder(resp.Body).Decode(&got); err != nil || got.Refresh == "" {
-		r.t.Fatal(err, got.Refresh)
+		r.T.Fatal(err, got.Refresh)
 	}
-	return connection.Grant{TokenOwner: connection.TokenOwner{Key: c.Key}, Origin: connection.Renewal{Spent: c.RefreshToken}, Token: connection.Secret(got.Token), Refresh: connection.Secret(got.Refresh), Life: life, At: r.clock.Now()}
+	return connection.Grant{TokenOwner: connection.TokenOwner{Key: c.Key}, Origin: connection.Renewal{Spent: c.RefreshToken}, Token: connection.Secret(got.Token), Refresh: connection.Secret(got.Refresh), Life: stage.Life, At: r.Clock.Now()}
 }
 
 // The pair that Slack hands out while the row changes its key is stored in that row.
 func TestJoinDuringRenewal(t *testing.T) {
 	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
-		client, answered, goOn := held()
+		client, answered, goOn := stage.Held()
 		renewing := r.replica(func(cfg *install.Config) { cfg.HTTP = client })
 		in := r.replica(nil)
 		c := r.connect(renewing, slacksim.BirchAdmin)
-		r.due()
+		r.Due()
 		var renewal sync.WaitGroup
 		var failed error
-		renewal.Go(func() { failed = renewing.Renew(r.ctx, c.Key) })
+		renewal.Go(func() { failed = renewing.Renew(r.Ctx, c.Key) })
 		<-answered
 		r.join(slacksim.Birch)
-		h := in.Check(r.ctx, c.Key)
+		h := in.Check(r.Ctx, c.Key)
 		if h.Connection.EnterpriseID != gridID || h.State != connection.Active {
 			t.Fatalf("%+v", h)
 		}
 		close(goOn)
 		renewal.Wait()
-		now := r.row(in, c.Key)
+		now := r.Row(in.db, c.Key)
 		if failed != nil || now.Key != h.Connection.Key || now.ID != c.ID || now.Token == c.Token || !now.LeaseUntil.IsZero() {
 			t.Errorf("%v: %+v", failed, now)
 		}
-		r.works(now)
-		r.emptyJournal()
+		r.Works(now)
+		r.EmptyJournal()
 	})
 }
 
@@ -113,29 +114,29 @@ func TestJoinWithAJournal(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(nil)
 		c := r.connect(in, slacksim.BirchAdmin)
-		r.due()
-		asked, _ := r.exchanges()
+		r.Due()
+		asked, _ := r.Exchanges()
 		pair := r.exchange(c) // Slack's answer, which a process that is gone now had written into the journal
 		if _, err := in.db.Journal(pair); err != nil {
 			t.Fatal(err)
 		}
 		r.join(slacksim.Birch)
-		if h := in.Check(r.ctx, c.Key); h.Connection.EnterpriseID != gridID {
+		if h := in.Check(r.Ctx, c.Key); h.Connection.EnterpriseID != gridID {
 			t.Fatalf("%+v", h)
 		}
-		now := r.row(in, c.Key)
-		if err := in.Renew(r.ctx, now.Key); err != nil {
+		now := r.Row(in.db, c.Key)
+		if err := in.Renew(r.Ctx, now.Key); err != nil {
 			t.Log(err) // it was renewed elsewhere
 		}
-		if _, err := in.Replay(r.ctx); err != nil {
+		if _, err := in.Replay(r.Ctx); err != nil {
 			t.Error(err)
 		}
-		now = r.row(in, now.Key)
-		r.works(now)
-		if n, _ := r.exchanges(); n != asked+1 {
+		now = r.Row(in.db, now.Key)
+		r.Works(now)
+		if n, _ := r.Exchanges(); n != asked+1 {
 			t.Errorf("%d exchanges", n-asked)
 		}
-		r.emptyJournal()
+		r.EmptyJournal()
 	})
 }
 
@@ -152,7 +153,7 @@ func TestJoinedOnce(t *testing.T) {
 		for i := range 30 {
 			all.Go(func() {
 				// The payload names the organisation: the connection is found at once, and moves in the background.
-				got, err := in[i%3].Open(r.ctx, k)
+				got, err := in[i%3].Open(r.Ctx, k)
 				if err != nil || got.ID != c.ID || got.Token != c.Token {
 					t.Errorf("%s %v", got.Key, err)
 				}
@@ -162,13 +163,13 @@ func TestJoinedOnce(t *testing.T) {
 		for _, x := range in {
 			x.Settle()
 		}
-		now := r.row(in[0], k)
-		lines, err := in[0].db.History(r.ctx, c.ID, 100)
+		now := r.Row(in[0].db, k)
+		lines, err := in[0].db.History(r.Ctx, c.ID, 100)
 		moved := len(slices.DeleteFunc(lines, func(l connection.Change) bool { return l.What != connection.DidMove }))
 		if now.Key != k || now.Token != c.Token || err != nil || moved != 1 {
 			t.Errorf("%s, %d lines, %v", now.Key, moved, err)
 		}
-		if n := len(r.slack.Calls("auth.test")); n > 1+len(in) { // one was the install's
+		if n := len(r.Slack.Calls("auth.test")); n > 1+len(in) { // one was the install's
 			t.Errorf("asked %d times", n)
 		}
 	})
@@ -182,39 +183,39 @@ func TestStatusInAWorkspace(t *testing.T) {
 		org := r.organisation(in)
 		for i := range 250 {
 			id := fmt.Sprintf("T0GRIDX%03d", i)
-			r.slack.AddWorkspace(slacksim.Workspace{ID: id, Name: id, EnterpriseID: gridID, EnterpriseName: "Grid Inc"})
-			if err := r.slack.Admins.GrantTeam(r.ctx, id); err != nil {
+			r.Slack.AddWorkspace(slacksim.Workspace{ID: id, Name: id, EnterpriseID: gridID, EnterpriseName: "Grid Inc"})
+			if err := r.Slack.Admins.GrantTeam(r.Ctx, id); err != nil {
 				t.Fatal(err)
 			}
 		}
 		for team, want := range map[string]connection.State{gridOne: connection.Active, "T0GRIDX249": connection.Active, gridTwo: connection.NotConnected, "": connection.Active} {
 			for _, k := range []connection.Key{org.Key, {AppID: org.AppID, EnterpriseID: gridID, TeamID: gridTwo}} {
-				h := in.Connections().CheckIn(r.ctx, k, team)
+				h := in.Connections().CheckIn(r.Ctx, k, team)
 				if h.State != want || (want == connection.NotConnected) != (h.Reason == connection.ReasonNotAdded) {
 					t.Errorf("%s in %q: %s %s", k, team, h.State, h.Reason)
 				}
 			}
 		}
-		h := in.Connections().CheckIn(r.ctx, org.Key, gridTwo)
+		h := in.Connections().CheckIn(r.Ctx, org.Key, gridTwo)
 		if h.GrantURL != in.Connections().AddToWorkspacesURL(org.Key) || h.Sentence != "Your organisation has it. This workspace doesn't." || h.NextStep == "" || h.LastKnown != connection.Active {
 			t.Errorf("%+v", h)
 		}
 		if h := in.Connections().AssessIn(org, nil, gridTwo); h.Reason != connection.ReasonNotAdded {
 			t.Errorf("from the records: %+v", h)
 		}
-		if err := in.Lifecycle().HandleTeamAccess(r.ctx, org.Key, true, []string{gridTwo}, time.Now()); err != nil {
+		if err := in.Lifecycle().HandleTeamAccess(r.Ctx, org.Key, true, []string{gridTwo}, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		if h := in.Connections().AssessIn(org, nil, gridTwo); h.State != connection.Active {
 			t.Errorf("after Slack's word: %+v", h)
 		}
-		if now := r.row(in, org.Key); now.State != connection.Active {
+		if now := r.Row(in.db, org.Key); now.State != connection.Active {
 			t.Errorf("the organisation's: %s", now.State)
 		}
 		// With more pages than are read, not all workspaces are known, and nothing is said of those that are not.
-		r.slack.Inject(slacksim.Fault{Method: "auth.teams.list", Body: `{"ok":true,"teams":[{"id":"T1"}],"response_metadata":{"next_cursor":"more"}}`})
+		r.Slack.Inject(slacksim.Fault{Method: "auth.teams.list", Body: `{"ok":true,"teams":[{"id":"T1"}],"response_metadata":{"next_cursor":"more"}}`})
 		for range 2 {
-			if h := in.Connections().CheckIn(r.ctx, org.Key, gridTwo); h.State != connection.Active {
+			if h := in.Connections().CheckIn(r.Ctx, org.Key, gridTwo); h.State != connection.Active {
 				t.Errorf("endless pages: %+v", h)
 			}
 		}
@@ -227,18 +228,18 @@ func TestChannelMoved(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(nil)
 		c := r.connect(in, slacksim.AcmeAdmin)
-		r.update(in, c.Key, func(c *connection.Connection) {
-			c.Webhook.ChannelID, c.Notice = "G1", connection.Notice{Channel: "G2", TS: "1.1", At: r.clock.Now()}
+		r.Update(in.db, c.Key, func(c *connection.Connection) {
+			c.Webhook.ChannelID, c.Notice = "G1", connection.Notice{Channel: "G2", TS: "1.1", At: r.Clock.Now()}
 		})
 		for from, to := range map[string]string{"G1": "C1", "G2": "C2", "G3": "C3", "": "C4"} {
-			if err := in.Lifecycle().HandleChannelChanged(r.ctx, c.Key, from, to); err != nil {
+			if err := in.Lifecycle().HandleChannelChanged(r.Ctx, c.Key, from, to); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if now := r.row(in, c.Key); now.Webhook.ChannelID != "C1" || now.Notice.Channel != "C2" {
+		if now := r.Row(in.db, c.Key); now.Webhook.ChannelID != "C1" || now.Notice.Channel != "C2" {
 			t.Errorf("%s %s", now.Webhook.ChannelID, now.Notice.Channel)
 		}
-		if err := in.Lifecycle().HandleChannelChanged(r.ctx, connection.Key{AppID: c.AppID, TeamID: "T0NOBODY01"}, "G1", "C1"); err != nil {
+		if err := in.Lifecycle().HandleChannelChanged(r.Ctx, connection.Key{AppID: c.AppID, TeamID: "T0NOBODY01"}, "G1", "C1"); err != nil {
 			t.Error(err)
 		}
 	})
@@ -251,15 +252,15 @@ func TestToldInAnOrganisation(t *testing.T) {
 		var x told
 		in := r.replica(x.config)
 		org := r.organisation(in)
-		r.slack.AddUser(slacksim.User{ID: gridAdmin, TeamID: gridOne, Name: "gia", Deleted: true})
+		r.Slack.AddUser(slacksim.User{ID: gridAdmin, TeamID: gridOne, Name: "gia", Deleted: true})
 		r.broken(in, org)
-		if err := in.TellAll(r.ctx); err != nil {
+		if err := in.TellAll(r.Ctx); err != nil {
 			t.Fatal(err)
 		}
 		if !slices.Equal(x.to, []string{gridOwner}) {
 			t.Errorf("told %v", x.to)
 		}
-		for _, c := range r.slack.Calls("users.list") {
+		for _, c := range r.Slack.Calls("users.list") {
 			if c.Arg("team_id") != gridOne {
 				t.Errorf("in %q", c.Arg("team_id"))
 			}
@@ -274,7 +275,7 @@ func TestOrganisationTakesOver(t *testing.T) {
 		in := r.replica(nil)
 		org := r.organisation(in)
 		k := connection.Key{AppID: org.AppID, EnterpriseID: gridID, TeamID: gridOne}
-		own, _, err := in.db.Put(r.ctx, connection.Connection{Key: k, State: connection.Active, TokenPair: connection.TokenPair{Token: "xoxb-own"}})
+		own, _, err := in.db.Put(r.Ctx, connection.Connection{Key: k, State: connection.Active, TokenPair: connection.TokenPair{Token: "xoxb-own"}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -288,18 +289,18 @@ func TestOrganisationTakesOver(t *testing.T) {
 			{connection.ReconnectRequired, connection.Paused, own.ID}, {connection.Removed, connection.Paused, ""},
 		} {
 			for key, state := range map[connection.Key]connection.State{k: test.own, org.Key: test.org} {
-				r.update(in, key, func(c *connection.Connection) { c.SetState(state, "", r.clock.Now()) })
+				r.Update(in.db, key, func(c *connection.Connection) { c.SetState(state, "", r.Clock.Now()) })
 			}
-			if c, err := in.Open(r.ctx, k); err == nil && c.ID != test.want || err != nil && test.want != "" {
+			if c, err := in.Open(r.Ctx, k); err == nil && c.ID != test.want || err != nil && test.want != "" {
 				t.Errorf("own %s, the organisation's %s: %s %v", test.own, test.org, c.Key, err)
 			}
 			// A payload that names another organisation, or none, never gets this one's.
 			for _, e := range []string{"", "E0OTHER001"} {
-				if c, err := in.Open(r.ctx, connection.Key{AppID: k.AppID, EnterpriseID: e, TeamID: gridOne}); err == nil && c.ID != own.ID {
+				if c, err := in.Open(r.Ctx, connection.Key{AppID: k.AppID, EnterpriseID: e, TeamID: gridOne}); err == nil && c.ID != own.ID {
 					t.Errorf("named %q: %s", e, c.Key)
 				}
 			}
-			if c, err := in.Open(r.ctx, org.Key); err == nil && c.ID != org.ID {
+			if c, err := in.Open(r.Ctx, org.Key); err == nil && c.ID != org.ID {
 				t.Errorf("the organisation alone: %s", c.Key)
 			}
 		}
@@ -313,20 +314,20 @@ func TestWorkspaceLeavesAlone(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(nil)
 		org := r.organisation(in)
-		r.update(in, org.Key, func(c *connection.Connection) { c.TokenPair = connection.TokenPair{Token: "xoxb-not-known"} }) // Slack can't say whether it is gone
+		r.Update(in.db, org.Key, func(c *connection.Connection) { c.TokenPair = connection.TokenPair{Token: "xoxb-not-known"} }) // Slack can't say whether it is gone
 		k := connection.Key{AppID: org.AppID, EnterpriseID: gridID, TeamID: gridOne}
 		for _, reason := range []string{connection.ReasonUninstalled, connection.ReasonTokenRevoked} {
-			if err := in.Lifecycle().HandleRemoval(r.ctx, k, connection.Removal{Reason: reason, At: r.clock.Now()}); err != nil {
+			if err := in.Lifecycle().HandleRemoval(r.Ctx, k, connection.Removal{Reason: reason, At: r.Clock.Now()}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if now := r.row(in, org.Key); now.State != connection.Active || now.Token == "" || now.PendingRemoval != (connection.Removal{}) {
+		if now := r.Row(in.db, org.Key); now.State != connection.Active || now.Token == "" || now.PendingRemoval != (connection.Removal{}) {
 			t.Errorf("%+v", now)
 		}
-		if err := in.Lifecycle().HandleRemoval(r.ctx, org.Key, connection.Removal{Reason: connection.ReasonUninstalled, At: r.clock.Now()}); err != nil {
+		if err := in.Lifecycle().HandleRemoval(r.Ctx, org.Key, connection.Removal{Reason: connection.ReasonUninstalled, At: r.Clock.Now()}); err != nil {
 			t.Fatal(err)
 		}
-		if now := r.row(in, org.Key); now.State != connection.Removed {
+		if now := r.Row(in.db, org.Key); now.State != connection.Removed {
 			t.Errorf("its own: %+v", now)
 		}
 	})
@@ -341,21 +342,21 @@ func TestReinstallAfterJoining(t *testing.T) {
 				in := r.replica(nil)
 				was := r.connect(in, slacksim.BirchAdmin)
 				if removed {
-					if err := r.slack.Admins.Uninstall(r.ctx, slacksim.Birch, slacksim.NoUninstallEvents); err != nil {
+					if err := r.Slack.Admins.Uninstall(r.Ctx, slacksim.Birch, slacksim.NoUninstallEvents); err != nil {
 						t.Fatal(err)
 					}
-					r.clock.Advance(time.Minute)
-					if h := in.Check(r.ctx, was.Key); h.State != connection.Removed {
+					r.Clock.Advance(time.Minute)
+					if h := in.Check(r.Ctx, was.Key); h.State != connection.Removed {
 						t.Fatalf("%+v", h)
 					}
 				}
 				r.join(slacksim.Birch)
 				now := r.connect(in, slacksim.BirchAdmin)
-				all, err := in.db.List(r.ctx)
+				all, err := in.db.List(r.Ctx)
 				if err != nil || len(all) != 1 || now.ID != was.ID || now.EnterpriseID != gridID || now.Installs != 2 || now.State != connection.Active {
 					t.Errorf("%d rows, %+v (%v)", len(all), now, err)
 				}
-				r.works(now)
+				r.Works(now)
 			})
 		})
 	}
@@ -368,32 +369,32 @@ func TestPersonOfAnOrganisation(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(nil)
 		org := r.organisation(in)
-		back, err := r.slack.Authorize(r.ctx, r.slack.URL()+"/oauth/v2/authorize?client_id=1.2&state=s&scope=chat:write&user_scope=chat:write&redirect_uri="+redirect, gridAdmin, slacksim.Choice{Org: true})
+		back, err := r.Slack.Authorize(r.Ctx, r.Slack.URL()+"/oauth/v2/authorize?client_id=1.2&state=s&scope=chat:write&user_scope=chat:write&redirect_uri="+stage.Redirect, gridAdmin, slacksim.Choice{Org: true})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := install.ExchangeCode(r.slack, back, redirect, "client-secret"); err != nil {
+		if _, err := install.ExchangeCode(r.Slack, back, stage.Redirect, "client-secret"); err != nil {
 			t.Fatal(err)
 		}
-		at, _ := r.slack.Installed(gridID)
+		at, _ := r.Slack.Installed(gridID)
 		k := connection.Key{AppID: org.AppID, EnterpriseID: gridID, TeamID: gridOne}
 		for id, token := range map[string]string{gridAdmin: at.UserTokens[gridAdmin], gridOwner: "xoxp-not-known"} {
-			u := connection.UserToken{TokenOwner: connection.TokenOwner{Key: org.Key, UserID: id}, TokenPair: connection.TokenPair{Token: connection.Secret(token)}, GrantedAt: r.clock.Now()}
-			if err := in.db.AddUser(r.ctx, u); err != nil {
+			u := connection.UserToken{TokenOwner: connection.TokenOwner{Key: org.Key, UserID: id}, TokenPair: connection.TokenPair{Token: connection.Secret(token)}, GrantedAt: r.Clock.Now()}
+			if err := in.db.AddUser(r.Ctx, u); err != nil {
 				t.Fatal(err)
 			}
 		}
 		said := func(want int) {
 			t.Helper()
-			if err := in.Lifecycle().HandleUsersRevoked(r.ctx, k, []string{gridAdmin, gridOwner}, r.clock.Now().Add(time.Hour)); err != nil {
+			if err := in.Lifecycle().HandleUsersRevoked(r.Ctx, k, []string{gridAdmin, gridOwner}, r.Clock.Now().Add(time.Hour)); err != nil {
 				t.Fatal(err)
 			}
-			if left, err := in.db.Users(r.ctx, org.Key); err != nil || len(left) != want {
+			if left, err := in.db.Users(r.Ctx, org.Key); err != nil || len(left) != want {
 				t.Errorf("%d are left, want %d (%v)", len(left), want, err)
 			}
 		}
 		said(2)
-		if err := r.slack.Admins.RevokeUser(r.ctx, gridAdmin); err != nil {
+		if err := r.Slack.Admins.RevokeUser(r.Ctx, gridAdmin); err != nil {
 			t.Fatal(err)
 		}
 		said(1)

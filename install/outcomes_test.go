@@ -14,6 +14,7 @@ import (
 
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/internal/stage"
 	"github.com/switchboard-go/switchboard/slacksim"
 	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
@@ -34,8 +35,8 @@ func (p seen) says(t *testing.T, words ...string) {
 
 // html is what a browser with v's cookie is shown.
 func (v *visitor) html(address string) string {
-	v.r.t.Helper()
-	req := httptest.NewRequest(http.MethodGet, redirect+strings.TrimPrefix(address, redirect), nil)
+	v.r.T.Helper()
+	req := httptest.NewRequest(http.MethodGet, stage.Redirect+strings.TrimPrefix(address, stage.Redirect), nil)
 	req.Header.Set("Cookie", v.cookie)
 	req.Header.Set("Accept", "text/html")
 	w := httptest.NewRecorder()
@@ -51,7 +52,7 @@ func TestConnectedIsSaid(t *testing.T) {
 		authorize, _ := v.asks(start)
 		v.get(v.allows(authorize, dana, slacksim.Choice{})).is(t, "the install", 200, "connected")
 		k := connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
-		link := func() string { return strings.TrimPrefix(in.Links().GrantURL(r.row(in, k)), redirect) }
+		link := func() string { return strings.TrimPrefix(in.Links().GrantURL(r.Row(in.db, k)), stage.Redirect) }
 
 		second := v.allows(authorize, dana, slacksim.Choice{})
 		v.get(second).is(t, "allowed again in the same tab", 409, "second_answer").
@@ -70,17 +71,17 @@ func TestConnectedIsSaid(t *testing.T) {
 		v.installs(link(), slacksim.BirchAdmin, slacksim.Choice{}).is(t, "another workspace", 409, "wrong_workspace").
 			says(t, "You chose Birch & Co, this link is for Acme Corp", "Acme Corp is as it was.", "What you allowed was given back.")
 		expired, _ := v.asks(link())
-		r.clock.Advance(11 * time.Minute)
+		r.Clock.Advance(11 * time.Minute)
 		v.get(v.allows(expired, dana, slacksim.Choice{})).is(t, "expired", 400, "state_expired").says(t, "Acme Corp stays connected.")
 		old := link()
-		r.clock.Advance(2 * time.Hour)
+		r.Clock.Advance(2 * time.Hour)
 		v.get(old).is(t, "an old link", 400, "link_expired").says(t, "This link has expired")
 
 		// Where it isn't connected any longer, nothing says that it is.
 		used = link()
 		v.installs(used, dana, slacksim.Choice{})
-		r.update(in, k, func(c *connection.Connection) {
-			c.SetState(connection.ReconnectRequired, connection.ReasonTokenRevoked, r.clock.Now())
+		r.Update(in.db, k, func(c *connection.Connection) {
+			c.SetState(connection.ReconnectRequired, connection.ReasonTokenRevoked, r.Clock.Now())
 		})
 		v.installs(link(), dana, slacksim.Choice{Deny: true}).is(t, "Cancel", 200, "cancelled")
 		if p := v.installs(link(), dana, slacksim.Choice{Deny: true}); strings.Contains(p.Unchanged, "stays connected") {
@@ -108,10 +109,10 @@ func TestWhatBecameOfAnInstall(t *testing.T) {
 		}
 		remove := func() {
 			t.Helper()
-			r.update(in, k, func(c *connection.Connection) {
-				c.Erase(connection.Removed, connection.ReasonUninstalled, r.clock.Now())
+			r.Update(in.db, k, func(c *connection.Connection) {
+				c.Erase(connection.Removed, connection.ReasonUninstalled, r.Clock.Now())
 			})
-			_ = r.slack.Admins.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents)
+			_ = r.Slack.Admins.Uninstall(r.Ctx, slacksim.Acme, slacksim.NoUninstallEvents)
 		}
 
 		v, back, p := connect()
@@ -119,17 +120,17 @@ func TestWhatBecameOfAnInstall(t *testing.T) {
 		v.get(back).is(t, "back after the undo", 409, "undone_since").says(t, "You undid this install", "Slack removed Renewal from Acme Corp.", "Install again")
 		r.visitor(in).get(back).is(t, "in another browser", 409, "state_used").says(t, "This link was already used")
 
-		r.clock.Advance(time.Second) // another consent, and not the one that was undone
+		r.Clock.Advance(time.Second) // another consent, and not the one that was undone
 		v, back, _ = connect()
 		v.get(back).is(t, "a reload", 200, "already_finished").says(t, "This install finished earlier.")
 		remove()
 		v.get(back).is(t, "removed in Slack", 409, "removed_since").says(t, "Renewal was removed from Acme Corp", "Install again")
 
 		v, back, _ = connect()
-		r.update(in, k, func(c *connection.Connection) { c.SetState(connection.Paused, "", r.clock.Now()) })
+		r.Update(in.db, k, func(c *connection.Connection) { c.SetState(connection.Paused, "", r.Clock.Now()) })
 		v.get(back).is(t, "paused", 409, "paused_since").says(t, "Renewal is paused in Acme Corp")
-		r.update(in, k, func(c *connection.Connection) {
-			c.SetState(connection.ReconnectRequired, connection.ReasonTokenRevoked, r.clock.Now())
+		r.Update(in.db, k, func(c *connection.Connection) {
+			c.SetState(connection.ReconnectRequired, connection.ReasonTokenRevoked, r.Clock.Now())
 		})
 		v.get(back).is(t, "broken", 409, "broken_since").says(t, "Renewal needs reconnecting in Acme Corp", "Reconnect")
 	})
@@ -146,7 +147,7 @@ func TestUndoSaysWhatIsKnown(t *testing.T) {
 		p := v.get(v.back(start, slacksim.AcmeAdmin))
 		for _, fault := range []slacksim.Fault{{Error: "internal_error"}, {Error: "fatal_error"}, {Status: http.StatusBadGateway}, {DropAnswer: true}} {
 			fault.Method, fault.Times = "apps.uninstall", 1
-			r.slack.Inject(fault)
+			r.Slack.Inject(fault)
 			p = v.undo(p.Undo).is(t, fault.Error, 502, "undo_unclear")
 			p.says(t, "We don't know whether Slack removed Renewal from Acme Corp.")
 			if fault.DropAnswer {
@@ -183,18 +184,18 @@ func TestPagesNameTheAppsOwnCommands(t *testing.T) {
 		v := r.visitor(in)
 		back := v.back(start, slacksim.AcmeAdmin)
 		p := v.get(back)
-		c := r.row(in, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme})
+		c := r.Row(in.db, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme})
 		used := in.Links().GrantURL(c)
 		v.installs(used, slacksim.AcmeAdmin, slacksim.Choice{})
 		expired := in.Links().GrantURL(c)
 
 		stranger := r.visitor(in)
 		said := v.html("/") + r.visitor(closed).html("/") + v.html(back) + strings.Join(p.First, "\n") + v.html(start+"?link=abc") + v.html(used)
-		r.update(in, c.Key, func(c *connection.Connection) {
-			c.SetState(connection.ReconnectRequired, connection.ReasonTokenRevoked, r.clock.Now())
+		r.Update(in.db, c.Key, func(c *connection.Connection) {
+			c.SetState(connection.ReconnectRequired, connection.ReasonTokenRevoked, r.Clock.Now())
 		})
 		said += v.html(used) + stranger.undo(p.Undo).Message
-		r.clock.Advance(2 * time.Hour)
+		r.Clock.Advance(2 * time.Hour)
 		said += v.html(expired) + v.undo(p.Undo).Message
 
 		for name, want := range map[string]string{"status": commands.Status, "reconnect": commands.Reconnect, "disconnect": commands.Disconnect} {
@@ -210,7 +211,7 @@ func TestPagesNameTheAppsOwnCommands(t *testing.T) {
 		if commands.Disconnect == "" && strings.Count(said, "To remove Standup, open its page in Slack") != 2 {
 			t.Errorf("%+v: a late undo says no other way", commands)
 		}
-		r.emptyJournal()
+		r.EmptyJournal()
 	}
 }
 

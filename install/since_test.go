@@ -25,8 +25,8 @@ func TestSinceWhen(t *testing.T) {
 		var c connection.Connection
 		is := func(what string, label string, since time.Time) {
 			t.Helper()
-			stored := r.row(in, c.Key)
-			for who, h := range map[string]install.Health{"Slack": in.Check(r.ctx, c.Key), "our records": other.Assess(r.row(other, c.Key), nil),
+			stored := r.Row(in.db, c.Key)
+			for who, h := range map[string]install.Health{"Slack": in.Check(r.Ctx, c.Key), "our records": other.Assess(r.Row(other.db, c.Key), nil),
 				"the records before": other.Assess(stored, nil)} {
 				if who == "the records before" && h.Label != label {
 					continue // Slack told of it just now
@@ -37,25 +37,25 @@ func TestSinceWhen(t *testing.T) {
 			}
 		}
 		later := func() time.Time {
-			r.clock.Advance(time.Hour)
-			return r.clock.Now().Truncate(time.Microsecond)
+			r.Clock.Advance(time.Hour)
+			return r.Clock.Now().Truncate(time.Microsecond)
 		}
 		permit := func(grant, take string) {
 			t.Helper()
 			list := func(s string) []string { return slices.DeleteFunc([]string{s}, func(s string) bool { return s == "" }) }
-			if err := r.slack.Admins.Permit(c.TeamID, list(grant), list(take)); err != nil {
+			if err := r.Slack.Admins.Permit(c.TeamID, list(grant), list(take)); err != nil {
 				t.Fatal(err)
 			}
 		}
 
 		installed := later()
 		r.visitor(in).installs(start, slacksim.AcmeAdmin, slacksim.Choice{Untick: []string{"team:read"}}).is(t, "limited", 200, "connected_limited")
-		c = r.row(in, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme})
+		c = r.Row(in.db, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme})
 		is("left out", limited, installed)
 		later()
 		permit("", "users:read")
 		is("one more taken", limited, installed)
-		if c = r.row(in, c.Key); !c.TakenAway("users:read") || c.TakenAway("team:read") || !c.MissingSince("team:read").Equal(installed) {
+		if c = r.Row(in.db, c.Key); !c.TakenAway("users:read") || c.TakenAway("team:read") || !c.MissingSince("team:read").Equal(installed) {
 			t.Errorf("taken away or left out: %+v", c.Beginnings)
 		}
 		gone := later()
@@ -88,23 +88,23 @@ func TestSinceWhen(t *testing.T) {
 		is("reconnected", working, mended)
 
 		trouble := later()
-		r.update(in, c.Key, func(c *connection.Connection) { c.SetState(connection.Retrying, connection.ReasonInvalidAuth, trouble) })
+		r.Update(in.db, c.Key, func(c *connection.Connection) { c.SetState(connection.Retrying, connection.ReasonInvalidAuth, trouble) })
 		for _, reason := range []string{"org_login_required", connection.ReasonInvalidAuth, connection.ReasonRenewalFailing} {
 			now := later()
-			r.update(in, c.Key, func(c *connection.Connection) { c.SetState(connection.Retrying, reason, now) })
-			if h := in.Assess(r.row(in, c.Key), nil); h.State != connection.Retrying || !h.Since.Equal(trouble) {
+			r.Update(in.db, c.Key, func(c *connection.Connection) { c.SetState(connection.Retrying, reason, now) })
+			if h := in.Assess(r.Row(in.db, c.Key), nil); h.State != connection.Retrying || !h.Since.Equal(trouble) {
 				t.Errorf("trouble with reason %s is since %v, want %v", reason, h.Since, trouble)
 			}
 		}
 		broken := later()
-		r.update(in, c.Key, func(c *connection.Connection) {
+		r.Update(in.db, c.Key, func(c *connection.Connection) {
 			c.SetState(connection.ReconnectRequired, connection.ReasonRefreshRejected, broken)
 		})
 		now := later()
-		r.update(in, c.Key, func(c *connection.Connection) {
+		r.Update(in.db, c.Key, func(c *connection.Connection) {
 			c.SetState(connection.ReconnectRequired, connection.ReasonTokenRevoked, now)
 		})
-		if h := other.Assess(r.row(other, c.Key), nil); !h.Since.Equal(broken) {
+		if h := other.Assess(r.Row(other.db, c.Key), nil); !h.Since.Equal(broken) {
 			t.Errorf("needs reconnecting since %v, want %v", h.Since, broken)
 		}
 		again := later()

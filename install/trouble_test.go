@@ -16,6 +16,7 @@ import (
 
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/internal/stage"
 	"github.com/switchboard-go/switchboard/install/slackapi"
 	"github.com/switchboard-go/switchboard/slacksim"
 	"github.com/switchboard-go/switchboard/storage"
@@ -48,13 +49,13 @@ func TestStatesFromAnswers(t *testing.T) {
 				c := r.connect(in, slacksim.AcmeAdmin)
 				fault := test.fault // the two databases run beside each other
 				fault.Method = "auth.test"
-				clear := r.slack.Inject(fault)
+				clear := r.Slack.Inject(fault)
 				var h install.Health
 				for range test.times {
-					r.clock.Advance(90 * time.Second)
-					h = in.Check(r.ctx, c.Key)
+					r.Clock.Advance(90 * time.Second)
+					h = in.Check(r.Ctx, c.Key)
 				}
-				now := r.row(in, c.Key)
+				now := r.Row(in.db, c.Key)
 				if now.State != test.want || now.Reason != test.why {
 					t.Errorf("kept: %s %s, want %s %s", now.State, now.Reason, test.want, test.why)
 				}
@@ -70,17 +71,17 @@ func TestStatesFromAnswers(t *testing.T) {
 				clear()
 				if test.want == connection.Removed {
 					// It is not forgotten: no background check brings it back, and an install does, with the same id.
-					r.clock.Advance(24 * time.Hour)
-					if err := in.CheckDue(r.ctx); err != nil || r.row(in, c.Key).State != connection.Removed {
-						t.Errorf("after a day: %s (%v)", r.row(in, c.Key).State, err)
+					r.Clock.Advance(24 * time.Hour)
+					if err := in.CheckDue(r.Ctx); err != nil || r.Row(in.db, c.Key).State != connection.Removed {
+						t.Errorf("after a day: %s (%v)", r.Row(in.db, c.Key).State, err)
 					}
-				} else if in.Check(r.ctx, c.Key); r.row(in, c.Key).State != connection.Active {
-					t.Errorf("a good answer does not mend it: %s", r.row(in, c.Key).State)
+				} else if in.Check(r.Ctx, c.Key); r.Row(in.db, c.Key).State != connection.Active {
+					t.Errorf("a good answer does not mend it: %s", r.Row(in.db, c.Key).State)
 				}
 				if back := r.connect(in, slacksim.AcmeMember); back.ID != c.ID || back.State != connection.Active || back.Reason != "" || !back.CreatedAt.Equal(c.CreatedAt) {
 					t.Errorf("reconnect: %+v", back)
 				}
-				lines, err := in.History(r.ctx, c, 50)
+				lines, err := in.History(r.Ctx, c, 50)
 				if err != nil || slices.ContainsFunc(lines, func(l connection.Change) bool { return l.What == connection.DidChange }) {
 					t.Errorf("history: %+v (%v)", lines, err)
 				}
@@ -96,16 +97,16 @@ func TestBackgroundCheck(t *testing.T) {
 		replicas := []replica{r.replica(nil), r.replica(nil), r.replica(nil)}
 		in := replicas[0]
 		a, b := r.connect(in, slacksim.AcmeAdmin), r.connect(in, slacksim.BirchAdmin)
-		if err := r.slack.Admins.Uninstall(r.ctx, slacksim.Birch, slacksim.NoUninstallEvents); err != nil {
+		if err := r.Slack.Admins.Uninstall(r.Ctx, slacksim.Birch, slacksim.NoUninstallEvents); err != nil {
 			t.Fatal(err)
 		}
-		asked := func() int { return len(r.slack.Calls("auth.test")) }
+		asked := func() int { return len(r.Slack.Calls("auth.test")) }
 		before := asked()
 		all := func() {
 			var wait sync.WaitGroup
 			for _, in := range replicas {
 				wait.Go(func() {
-					if err := in.CheckDue(r.ctx); err != nil {
+					if err := in.CheckDue(r.Ctx); err != nil {
 						t.Error(err)
 					}
 				})
@@ -116,15 +117,15 @@ func TestBackgroundCheck(t *testing.T) {
 		if n := asked() - before; n != 0 {
 			t.Errorf("asked %d times right after the install", n)
 		}
-		r.clock.Advance(7 * time.Hour)
+		r.Clock.Advance(7 * time.Hour)
 		all()
 		if n := asked() - before; n != 2 {
 			t.Errorf("asked %d times about two connections", n)
 		}
-		if now := r.row(in, a.Key); now.State != connection.Active || !now.CheckedAt.Equal(r.clock.Now()) {
+		if now := r.Row(in.db, a.Key); now.State != connection.Active || !now.CheckedAt.Equal(r.Clock.Now()) {
 			t.Errorf("the one that works: %s, checked %v", now.State, now.CheckedAt)
 		}
-		if now := r.row(in, b.Key); now.State != connection.Removed || now.Reason != "account_inactive" || now.Token != "" {
+		if now := r.Row(in.db, b.Key); now.State != connection.Removed || now.Reason != "account_inactive" || now.Token != "" {
 			t.Errorf("the one that is gone: %s %s", now.State, now.Reason)
 		}
 	})
@@ -137,69 +138,69 @@ func TestCallsAreEvidence(t *testing.T) {
 		in := r.replica(nil)
 		c := r.connect(in, slacksim.AcmeAdmin)
 		post := func() error {
-			open, err := in.Open(r.ctx, c.Key)
+			open, err := in.Open(r.Ctx, c.Key)
 			if err != nil {
 				return err
 			}
-			_, _, err = in.Client(open).PostMessageContext(r.ctx, slacksim.AcmeAdmin, slack.MsgOptionText("hello", false))
+			_, _, err = in.Client(open).PostMessageContext(r.Ctx, slacksim.AcmeAdmin, slack.MsgOptionText("hello", false))
 			in.Settle()
 			return err
 		}
-		checks := func() int { return len(r.slack.Calls("auth.test")) }
+		checks := func() int { return len(r.Slack.Calls("auth.test")) }
 
 		// A lie of one method is asked about, and found out.
-		r.slack.Inject(slacksim.Fault{Method: "chat.postMessage", Error: "token_revoked", Times: 1})
+		r.Slack.Inject(slacksim.Fault{Method: "chat.postMessage", Error: "token_revoked", Times: 1})
 		before := checks()
 		if err := post(); slackapi.SlackError(err) != "token_revoked" {
 			t.Fatal(err)
 		}
-		if now := r.row(in, c.Key); now.State != connection.Active || checks() != before+1 {
+		if now := r.Row(in.db, c.Key); now.State != connection.Active || checks() != before+1 {
 			t.Errorf("after a word that was not confirmed: %s, asked %d times", now.State, checks()-before)
 		}
 		// What is not about the token says that it works.
-		r.clock.Advance(2 * time.Hour)
-		r.slack.Inject(slacksim.Fault{Method: "chat.postMessage", Error: "not_in_channel", Times: 1})
+		r.Clock.Advance(2 * time.Hour)
+		r.Slack.Inject(slacksim.Fault{Method: "chat.postMessage", Error: "not_in_channel", Times: 1})
 		_ = post()
-		if now := r.row(in, c.Key); !now.CheckedAt.Equal(r.clock.Now()) {
+		if now := r.Row(in.db, c.Key); !now.CheckedAt.Equal(r.Clock.Now()) {
 			t.Errorf("an answer that took the token is no evidence: checked %v", now.CheckedAt)
 		}
 		// A good call mends what one bad auth.test put in doubt.
-		clear := r.slack.Inject(slacksim.Fault{Method: "auth.test", Error: "invalid_auth"})
-		in.Check(r.ctx, c.Key)
+		clear := r.Slack.Inject(slacksim.Fault{Method: "auth.test", Error: "invalid_auth"})
+		in.Check(r.Ctx, c.Key)
 		clear()
-		if now := r.row(in, c.Key); now.State != connection.Retrying {
+		if now := r.Row(in.db, c.Key); now.State != connection.Retrying {
 			t.Fatalf("%s", now.State)
 		}
-		r.clock.Advance(2 * time.Minute)
+		r.Clock.Advance(2 * time.Minute)
 		if err := post(); err != nil {
 			t.Fatal(err)
 		}
-		if now := r.row(in, c.Key); now.State != connection.Active {
+		if now := r.Row(in.db, c.Key); now.State != connection.Active {
 			t.Errorf("a good call does not mend: %s %s", now.State, now.Reason)
 		}
 		// A token that Slack calls expired before its time is renewed, and nobody is bothered.
-		before = len(r.slack.Calls("oauth.v2.access"))
-		r.clock.Advance(2 * time.Minute)
-		r.slack.Inject(slacksim.Fault{Method: "chat.postMessage", Error: "token_expired", Times: 1})
-		r.slack.Inject(slacksim.Fault{Method: "auth.test", Error: "token_expired", Times: 1})
+		before = len(r.Slack.Calls("oauth.v2.access"))
+		r.Clock.Advance(2 * time.Minute)
+		r.Slack.Inject(slacksim.Fault{Method: "chat.postMessage", Error: "token_expired", Times: 1})
+		r.Slack.Inject(slacksim.Fault{Method: "auth.test", Error: "token_expired", Times: 1})
 		_ = post()
-		if _, err := in.RenewDue(r.ctx); err != nil {
+		if _, err := in.RenewDue(r.Ctx); err != nil {
 			t.Fatal(err)
 		}
-		now := r.row(in, c.Key)
-		if now.State != connection.Active || now.Token == c.Token || len(r.slack.Calls("oauth.v2.access")) != before+1 {
+		now := r.Row(in.db, c.Key)
+		if now.State != connection.Active || now.Token == c.Token || len(r.Slack.Calls("oauth.v2.access")) != before+1 {
 			t.Errorf("expired before its time: %s %s", now.State, now.Reason)
 		}
-		r.works(now)
+		r.Works(now)
 		// The app is gone, and a call is the first to hear of it.
-		if err := r.slack.Admins.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
+		if err := r.Slack.Admins.Uninstall(r.Ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
 			t.Fatal(err)
 		}
 		r.Breaches = true // that call
 		if err := post(); err == nil {
 			t.Fatal("posted to a workspace that removed the app")
 		}
-		if now := r.row(in, c.Key); now.State != connection.Removed || now.Token != "" {
+		if now := r.Row(in.db, c.Key); now.State != connection.Removed || now.Token != "" {
 			t.Errorf("after the removal: %s %s", now.State, now.Reason)
 		}
 	})
@@ -249,23 +250,23 @@ func (x *told) Resolve(ctx context.Context, client *slack.Client, n connection.N
 
 // broken makes the refresh token of c dead, with most of the access token's life before it.
 func (r *rig) broken(in replica, c connection.Connection) {
-	r.t.Helper()
-	if _, err := in.db.Update(r.ctx, c.Key, func(row *connection.Connection) error {
+	r.T.Helper()
+	if _, err := in.db.Update(r.Ctx, c.Key, func(row *connection.Connection) error {
 		row.RefreshToken += "-gone"
 		row.Note(connection.Change{What: "test"})
 		return nil
 	}); err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
-	r.due()
+	r.Due()
 	for range 2 {
-		if _, err := in.RenewDue(r.ctx); err != nil {
-			r.t.Fatal(err)
+		if _, err := in.RenewDue(r.Ctx); err != nil {
+			r.T.Fatal(err)
 		}
-		r.clock.Advance(time.Minute)
+		r.Clock.Advance(time.Minute)
 	}
-	if now := r.row(in, c.Key); now.State != connection.ReconnectRequired {
-		r.t.Fatalf("not broken: %s", now.State)
+	if now := r.Row(in.db, c.Key); now.State != connection.ReconnectRequired {
+		r.T.Fatalf("not broken: %s", now.State)
 	}
 }
 
@@ -280,7 +281,7 @@ func TestToldOnce(t *testing.T) {
 			var all sync.WaitGroup
 			for i := range 30 {
 				all.Go(func() {
-					if err := replicas[i%3].TellAll(r.ctx); err != nil {
+					if err := replicas[i%3].TellAll(r.Ctx); err != nil {
 						t.Error(err)
 					}
 				})
@@ -299,25 +300,25 @@ func TestToldOnce(t *testing.T) {
 			if len(x.to) != round+1 || x.to[round] != slacksim.AcmeAdmin {
 				t.Fatalf("told %v", x.to)
 			}
-			now := r.row(replicas[0], c.Key)
-			message := r.slack.Messages(r.slack.DM(slacksim.AcmeAdmin), slacksim.AcmeAdmin)
+			now := r.Row(replicas[0].db, c.Key)
+			message := r.Slack.Messages(r.Slack.DM(slacksim.AcmeAdmin), slacksim.AcmeAdmin)
 			if n := len(message); n != round+1 || message[n-1].TS != now.Notice.TS {
 				t.Errorf("%d messages; the notice is %+v", n, now.Notice)
 			}
-			r.clock.Advance(time.Minute)
+			r.Clock.Advance(time.Minute)
 			r.connect(replicas[0], slacksim.AcmeMember)
 			tell()
 			tell()
-			now = r.row(replicas[0], c.Key)
+			now = r.Row(replicas[0].db, c.Key)
 			if x.resolved < round+1 || now.Notice != (connection.Notice{}) {
 				t.Errorf("resolved %d times; the notice is %+v", x.resolved, now.Notice)
 			}
-			if m := r.slack.Messages(r.slack.DM(slacksim.AcmeAdmin), slacksim.AcmeAdmin); m[len(m)-1].Text != "Resolved." {
+			if m := r.Slack.Messages(r.Slack.DM(slacksim.AcmeAdmin), slacksim.AcmeAdmin); m[len(m)-1].Text != "Resolved." {
 				t.Errorf("the message says %q", m[len(m)-1].Text)
 			}
 		}
 		tells := 0
-		lines, err := replicas[0].History(r.ctx, c, 100)
+		lines, err := replicas[0].History(r.Ctx, c, 100)
 		for _, l := range lines {
 			if l.What == connection.DidTell {
 				tells++
@@ -338,28 +339,28 @@ func TestToldToAnAdmin(t *testing.T) {
 		c := r.connect(in, slacksim.AcmeMember)
 		x.refuse = map[string]error{slacksim.AcmeMember: slack.SlackErrorResponse{Err: "user_disabled"}}
 		r.broken(in, c)
-		if err := in.TellAll(r.ctx); err != nil {
+		if err := in.TellAll(r.Ctx); err != nil {
 			t.Fatal(err)
 		}
 		if !slices.Equal(x.to, []string{slacksim.AcmeAdmin}) {
 			t.Errorf("told %v", x.to)
 		}
 		c = r.connect(in, slacksim.AcmeMember)
-		if err := in.TellAll(r.ctx); err != nil {
+		if err := in.TellAll(r.Ctx); err != nil {
 			t.Fatal(err)
 		}
 		x.to, x.refuse = nil, map[string]error{slacksim.AcmeMember: errors.New("connection reset")}
 		r.broken(in, c)
 		for range 3 {
-			if err := in.TellAll(r.ctx); err != nil {
+			if err := in.TellAll(r.Ctx); err != nil {
 				t.Fatal(err)
 			}
 		}
 		x.refuse = nil
-		if err := in.TellAll(r.ctx); err != nil || len(x.to) != 0 {
+		if err := in.TellAll(r.Ctx); err != nil || len(x.to) != 0 {
 			t.Errorf("a message that may have arrived was sent again, to %v (%v)", x.to, err)
 		}
-		if now := r.row(in, c.Key); now.Notice.At.IsZero() || now.Notice.TS != "" {
+		if now := r.Row(in.db, c.Key); now.Notice.At.IsZero() || now.Notice.TS != "" {
 			t.Errorf("notice: %+v", now.Notice)
 		}
 	})
@@ -374,40 +375,40 @@ func TestDisconnect(t *testing.T) {
 
 		for _, f := range []slacksim.Fault{{Error: "bad_client_secret"}, {Status: 500, Body: "x"}, {RetryAfter: 5}} {
 			f.Method = "apps.uninstall"
-			clear := r.slack.Inject(f)
-			if _, err := in.Leaving().Disconnect(r.ctx, c.Key, by); err == nil || r.row(in, c.Key).Token != c.Token {
+			clear := r.Slack.Inject(f)
+			if _, err := in.Leaving().Disconnect(r.Ctx, c.Key, by); err == nil || r.Row(in.db, c.Key).Token != c.Token {
 				t.Errorf("%+v: %v", f, err)
 			}
-			if lines, err := in.History(r.ctx, c, 1); err != nil || len(lines) != 1 || lines[0].What != connection.DidDisconnect || lines[0].Outcome != connection.OutcomeFail {
+			if lines, err := in.History(r.Ctx, c, 1); err != nil || len(lines) != 1 || lines[0].What != connection.DidDisconnect || lines[0].Outcome != connection.OutcomeFail {
 				t.Errorf("%+v: history: %+v (%v)", f, lines, err)
 			}
 			clear()
 		}
-		r.clock.Advance(life + time.Hour) // its token ran out: it is renewed for this
-		said, err := in.Leaving().Disconnect(r.ctx, c.Key, by)
+		r.Clock.Advance(stage.Life + time.Hour) // its token ran out: it is renewed for this
+		said, err := in.Leaving().Disconnect(r.Ctx, c.Key, by)
 		if err != nil || said != "ok" {
 			t.Fatalf("%q %v", said, err)
 		}
-		if _, there := r.slack.Installed(c.TeamID); there {
+		if _, there := r.Slack.Installed(c.TeamID); there {
 			t.Error("the app is still installed")
 		}
-		now := r.row(in, c.Key)
+		now := r.Row(in.db, c.Key)
 		if now.State != connection.Removed || now.Reason != connection.ReasonDisconnected || now.Token != "" || now.RefreshToken != "" || now.ID != c.ID {
 			t.Errorf("%+v", now)
 		}
 		// Slack's own two events follow, and change nothing.
 		for _, reason := range []string{connection.ReasonTokenRevoked, connection.ReasonUninstalled, connection.ReasonTokenRevoked} {
-			if err := in.Lifecycle().HandleRemoval(r.ctx, c.Key, connection.Removal{Reason: reason, At: r.clock.Now()}); err != nil {
+			if err := in.Lifecycle().HandleRemoval(r.Ctx, c.Key, connection.Removal{Reason: reason, At: r.Clock.Now()}); err != nil {
 				t.Error(err)
 			}
 		}
-		if again := r.row(in, c.Key); again.Reason != connection.ReasonDisconnected {
+		if again := r.Row(in.db, c.Key); again.Reason != connection.ReasonDisconnected {
 			t.Errorf("%s", again.Reason)
 		}
-		if _, err := in.Leaving().Disconnect(r.ctx, c.Key, by); !errors.Is(err, connection.ErrNotConnected) {
+		if _, err := in.Leaving().Disconnect(r.Ctx, c.Key, by); !errors.Is(err, connection.ErrNotConnected) {
 			t.Errorf("twice: %v", err)
 		}
-		lines, err := in.History(r.ctx, c, 10)
+		lines, err := in.History(r.Ctx, c, 10)
 		if err != nil || lines[0].What != connection.DidDisconnect || lines[0].By != by || lines[0].Outcome != connection.OutcomeDone || lines[0].Reason != "ok" {
 			t.Errorf("history: %+v (%v)", lines, err)
 		}
@@ -415,11 +416,11 @@ func TestDisconnect(t *testing.T) {
 			t.Errorf("back: %+v", back)
 		}
 		// Removed in Slack meanwhile, and the word is lost.
-		if err := r.slack.Admins.Uninstall(r.ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
+		if err := r.Slack.Admins.Uninstall(r.Ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
 			t.Fatal(err)
 		}
 		r.Breaches = true // the dead token is used once more, to ask
-		if said, err := in.Leaving().Disconnect(r.ctx, c.Key, by); err != nil || said != "account_inactive" || r.row(in, c.Key).Token != "" {
+		if said, err := in.Leaving().Disconnect(r.Ctx, c.Key, by); err != nil || said != "account_inactive" || r.Row(in.db, c.Key).Token != "" {
 			t.Errorf("%q %v", said, err)
 		}
 	})
@@ -447,19 +448,19 @@ func TestFailureStandsBehindNoSuccess(t *testing.T) {
 	waiting := r.replica(func(cfg *install.Config) { cfg.Store = slow })
 	by := connection.Person(slacksim.AcmeAdmin)
 
-	r.slack.Inject(slacksim.Fault{Method: "apps.uninstall", Error: "internal_error", Times: 1})
-	ctx, leave := context.WithCancel(r.ctx)
+	r.Slack.Inject(slacksim.Fault{Method: "apps.uninstall", Error: "internal_error", Times: 1})
+	ctx, leave := context.WithCancel(r.Ctx)
 	go func() { <-slow.reached; leave() }()
 	if said, err := waiting.Leaving().Disconnect(ctx, c.Key, by); said != "internal_error" || err == nil {
 		t.Fatalf("%q %v", said, err)
 	}
-	if said, err := in.Leaving().Disconnect(r.ctx, c.Key, by); said != "ok" || err != nil {
+	if said, err := in.Leaving().Disconnect(r.Ctx, c.Key, by); said != "ok" || err != nil {
 		t.Fatalf("%q %v", said, err)
 	}
 	close(slow.goOn)
 	waiting.Settle()
 
-	lines, err := in.History(r.ctx, c, 5)
+	lines, err := in.History(r.Ctx, c, 5)
 	if err != nil || len(lines) != 2 || lines[0].What != connection.DidDisconnect || lines[0].Outcome != connection.OutcomeDone {
 		t.Errorf("history: %+v (%v)", lines, err)
 	}
@@ -473,18 +474,18 @@ func TestDisconnectedTwiceAtOnce(t *testing.T) {
 		c := r.connect(in, slacksim.AcmeAdmin)
 		r.Breaches = true // the second one asks with a token that the first one ended
 		first := r.replica(func(cfg *install.Config) {
-			cfg.HTTP = between("apps.uninstall", func(*http.Response) {
-				said, err := in.Leaving().Disconnect(r.ctx, c.Key, connection.Person(slacksim.AcmeMember))
+			cfg.HTTP = stage.Between("apps.uninstall", func(*http.Response) {
+				said, err := in.Leaving().Disconnect(r.Ctx, c.Key, connection.Person(slacksim.AcmeMember))
 				if said != "account_inactive" || err != nil {
 					t.Errorf("the second: %q %v", said, err)
 				}
 			})
 		})
-		if said, err := first.Leaving().Disconnect(r.ctx, c.Key, connection.Person(slacksim.AcmeAdmin)); said != "ok" || err != nil {
+		if said, err := first.Leaving().Disconnect(r.Ctx, c.Key, connection.Person(slacksim.AcmeAdmin)); said != "ok" || err != nil {
 			t.Errorf("the first: %q %v", said, err)
 		}
 
-		lines, err := in.History(r.ctx, c, 5)
+		lines, err := in.History(r.Ctx, c, 5)
 		if err != nil || len(lines) != 2 || lines[0].What != connection.DidDisconnect || lines[1].What != connection.DidInstall {
 			t.Errorf("history: %+v (%v)", lines, err)
 		}
@@ -497,27 +498,27 @@ func TestRemovedIsSwept(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(func(cfg *install.Config) { cfg.Keep = 30 * 24 * time.Hour })
 		c, other := r.connect(in, slacksim.AcmeAdmin), r.connect(in, slacksim.BirchAdmin)
-		if _, err := in.Leaving().Disconnect(r.ctx, c.Key, connection.Actor{Kind: connection.ByOperator}); err != nil {
+		if _, err := in.Leaving().Disconnect(r.Ctx, c.Key, connection.Actor{Kind: connection.ByOperator}); err != nil {
 			t.Fatal(err)
 		}
-		r.clock.Advance(29 * 24 * time.Hour)
-		if err := in.Sweep(r.ctx); err != nil {
+		r.Clock.Advance(29 * 24 * time.Hour)
+		if err := in.Sweep(r.Ctx); err != nil {
 			t.Fatal(err)
 		}
-		if lines, err := in.History(r.ctx, c, 10); err != nil || len(lines) != 2 {
+		if lines, err := in.History(r.Ctx, c, 10); err != nil || len(lines) != 2 {
 			t.Errorf("after 29 days: %d lines (%v)", len(lines), err)
 		}
-		r.clock.Advance(2 * 24 * time.Hour)
-		if err := in.Sweep(r.ctx); err != nil {
+		r.Clock.Advance(2 * 24 * time.Hour)
+		if err := in.Sweep(r.Ctx); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := in.db.Get(r.ctx, c.ID); !errors.Is(err, connection.ErrNotFound) {
+		if _, err := in.db.Get(r.Ctx, c.ID); !errors.Is(err, connection.ErrNotFound) {
 			t.Errorf("after 31 days: %v", err)
 		}
-		if lines, err := in.History(r.ctx, c, 10); err != nil || len(lines) != 0 {
+		if lines, err := in.History(r.Ctx, c, 10); err != nil || len(lines) != 0 {
 			t.Errorf("after 31 days: %d lines (%v)", len(lines), err)
 		}
-		if _, err := in.db.Get(r.ctx, other.ID); err != nil {
+		if _, err := in.db.Get(r.Ctx, other.ID); err != nil {
 			t.Error(err)
 		}
 	})
@@ -530,53 +531,53 @@ func TestLostAnswer(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(nil)
 		c := r.connect(in, slacksim.AcmeAdmin)
-		r.slack.SetApp(func(a *slacksim.App) { a.StrictRefresh, a.RefreshGrace = false, time.Minute })
-		r.due()
-		clear := r.slack.Inject(slacksim.Fault{Method: "oauth.v2.access", DropAnswer: true})
-		if err := in.Renew(r.ctx, c.Key); !errors.Is(err, connection.ErrRenewing) {
+		r.Slack.SetApp(func(a *slacksim.App) { a.StrictRefresh, a.RefreshGrace = false, time.Minute })
+		r.Due()
+		clear := r.Slack.Inject(slacksim.Fault{Method: "oauth.v2.access", DropAnswer: true})
+		if err := in.Renew(r.Ctx, c.Key); !errors.Is(err, connection.ErrRenewing) {
 			t.Fatalf("renew: %v", err)
 		}
 		clear()
-		now := r.row(in, c.Key)
-		if now.State != connection.Retrying || now.Reason != connection.ReasonRenewalFailing || now.RenewAt.Sub(r.clock.Now()) > 5*time.Second {
-			t.Fatalf("after a lost answer: %s %s, again in %v", now.State, now.Reason, now.RenewAt.Sub(r.clock.Now()))
+		now := r.Row(in.db, c.Key)
+		if now.State != connection.Retrying || now.Reason != connection.ReasonRenewalFailing || now.RenewAt.Sub(r.Clock.Now()) > 5*time.Second {
+			t.Fatalf("after a lost answer: %s %s, again in %v", now.State, now.Reason, now.RenewAt.Sub(r.Clock.Now()))
 		}
-		r.clock.Advance(5 * time.Second)
-		if err := in.Renew(r.ctx, c.Key); err != nil {
+		r.Clock.Advance(5 * time.Second)
+		if err := in.Renew(r.Ctx, c.Key); err != nil {
 			t.Fatal(err)
 		}
-		now = r.row(in, c.Key)
+		now = r.Row(in.db, c.Key)
 		if now.State != connection.Active || now.Tries != 0 {
 			t.Errorf("after the second try: %s %s", now.State, now.Reason)
 		}
-		r.works(now)
+		r.Works(now)
 
-		r.slack.SetApp(func(a *slacksim.App) { a.StrictRefresh = true })
-		r.due()
-		clear = r.slack.Inject(slacksim.Fault{Method: "oauth.v2.access", DropAnswer: true})
-		_ = in.Renew(r.ctx, c.Key)
+		r.Slack.SetApp(func(a *slacksim.App) { a.StrictRefresh = true })
+		r.Due()
+		clear = r.Slack.Inject(slacksim.Fault{Method: "oauth.v2.access", DropAnswer: true})
+		_ = in.Renew(r.Ctx, c.Key)
 		clear()
 		for range 2 {
-			r.clock.Advance(time.Minute)
-			_ = in.Renew(r.ctx, c.Key)
+			r.Clock.Advance(time.Minute)
+			_ = in.Renew(r.Ctx, c.Key)
 		}
-		now = r.row(in, c.Key)
+		now = r.Row(in.db, c.Key)
 		if now.State != connection.ReconnectRequired || now.Reason != connection.ReasonRefreshRejected {
 			t.Fatalf("a refresh token that is gone: %s %s", now.State, now.Reason)
 		}
-		if open, err := in.Open(r.ctx, c.Key); err != nil || open.Token != now.Token {
+		if open, err := in.Open(r.Ctx, c.Key); err != nil || open.Token != now.Token {
 			t.Errorf("its last access token is not used to its end: %v", err)
 		}
-		if h := in.Check(r.ctx, c.Key); h.State != connection.ReconnectRequired || h.WorksUntil.IsZero() {
+		if h := in.Check(r.Ctx, c.Key); h.State != connection.ReconnectRequired || h.WorksUntil.IsZero() {
 			t.Errorf("a good auth.test hides that it needs a person: %s", h.State)
 		}
-		asked, _ := r.exchanges()
-		_ = in.Renew(r.ctx, c.Key)
-		if again, _ := r.exchanges(); again != asked {
+		asked, _ := r.Exchanges()
+		_ = in.Renew(r.Ctx, c.Key)
+		if again, _ := r.Exchanges(); again != asked {
 			t.Error("a dead refresh token is presented on and on")
 		}
-		r.clock.Advance(life)
-		if _, err := in.Open(r.ctx, c.Key); !errors.Is(err, connection.ErrNotConnected) {
+		r.Clock.Advance(stage.Life)
+		if _, err := in.Open(r.Ctx, c.Key); !errors.Is(err, connection.ErrNotConnected) {
 			t.Errorf("open after the end: %v", err)
 		}
 		if c := r.connect(in, slacksim.AcmeAdmin); c.ID != now.ID || c.State != connection.Active {
@@ -591,32 +592,32 @@ func TestExpiredInTrouble(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(nil)
 		c := r.connect(in, slacksim.AcmeAdmin)
-		r.clock.Advance(life + time.Hour)
-		clear := r.slack.Inject(slacksim.Fault{Method: "oauth.v2.access", Status: 500})
+		r.Clock.Advance(stage.Life + time.Hour)
+		clear := r.Slack.Inject(slacksim.Fault{Method: "oauth.v2.access", Status: 500})
 		for range 20 {
-			if _, err := in.Open(r.ctx, c.Key); !errors.Is(err, connection.ErrRenewing) {
+			if _, err := in.Open(r.Ctx, c.Key); !errors.Is(err, connection.ErrRenewing) {
 				t.Fatalf("open: %v", err)
 			}
 		}
-		if asked, _ := r.exchanges(); asked != 1 {
+		if asked, _ := r.Exchanges(); asked != 1 {
 			t.Errorf("%d calls for 20 requests in one moment", asked)
 		}
 		for range 20 {
-			r.clock.Advance(2 * time.Minute)
-			_, _ = in.Open(r.ctx, c.Key)
+			r.Clock.Advance(2 * time.Minute)
+			_, _ = in.Open(r.Ctx, c.Key)
 		}
-		if asked, _ := r.exchanges(); asked != 21 {
+		if asked, _ := r.Exchanges(); asked != 21 {
 			t.Errorf("%d calls, one for each two minutes and the first are 21", asked)
 		}
-		if h := in.Assess(in.Open(r.ctx, c.Key)); h.State != connection.Retrying || h.Reason != connection.ReasonRenewalFailing {
+		if h := in.Assess(in.Open(r.Ctx, c.Key)); h.State != connection.Retrying || h.Reason != connection.ReasonRenewalFailing {
 			t.Errorf("shown as %s %s", h.State, h.Reason)
 		}
 		clear()
-		r.clock.Advance(2 * time.Minute)
-		now, err := in.Open(r.ctx, c.Key)
+		r.Clock.Advance(2 * time.Minute)
+		now, err := in.Open(r.Ctx, c.Key)
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.works(now)
+		r.Works(now)
 	})
 }
