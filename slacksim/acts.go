@@ -30,8 +30,8 @@ var (
 // object is JSON that is sent.
 type object = blockkit.Object
 
-// Forms is what the pages of slacksim/web send when a person types, presses or submits something: what Sim.Say, Press
-// and SubmitView do, with all that the page's other elements hold.
+// Forms act as a browser does in which a person types, presses or submits something. They do what Sim.Say, Press and
+// SubmitView do, with all that the other elements of the page hold.
 type Forms struct {
 	*parts
 	sim *Sim

@@ -13,7 +13,7 @@ import (
 // UninstallOrder says which of the two events follow an uninstall, and in which order. Slack promises none.
 type UninstallOrder int
 
-// The orders.
+// What follows an uninstall.
 const (
 	RevokedFirst      UninstallOrder = iota // tokens_revoked, then app_uninstalled
 	UninstalledFirst                        // app_uninstalled, then tokens_revoked
@@ -22,18 +22,18 @@ const (
 	NoUninstallEvents                       // neither, as when deliveries were lost
 )
 
-// Admins is what they do with the app in their workspaces and organisations.
+// Admins act for the admins of workspaces and organisations: they remove the app, and say what it can do where.
 type Admins struct{ *parts }
 
 // Uninstall removes the app from a workspace (or organisation, given its enterprise id) as an admin does under Manage
-// apps: every token dies at once, then the events of the order are sent in the background, one after the other's
-// answer. It is an error if the app is not installed there. docs.slack.dev/reference/events/app_uninstalled
+// apps: every token dies, then the events of the order are sent in the background, one after the other's answer. It is
+// an error if the app is not installed there. docs.slack.dev/reference/events/app_uninstalled
 func (s *Admins) Uninstall(ctx context.Context, teamID string, order UninstallOrder) error {
 	return s.UninstallLate(ctx, teamID, order, 0)
 }
 
-// UninstallLate is Uninstall whose events are sent only when the clock has moved by delay, with the event_time of the
-// removal: what an app sees that is re-installed in between.
+// UninstallLate is Uninstall whose events are sent when the clock has moved by delay, with the event_time of the
+// removal. An app that is re-installed in between gets them late.
 func (s *Admins) UninstallLate(_ context.Context, teamID string, order UninstallOrder, delay time.Duration) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -46,8 +46,8 @@ func (s *Admins) UninstallLate(_ context.Context, teamID string, order Uninstall
 	return nil
 }
 
-// RepeatUninstallEvents sends the two events once more, with new event ids and the present time, whether or not the
-// app is installed: the stray events an app must not take for a removal without looking.
+// RepeatUninstallEvents sends the two events again, with new event ids and the present time, whether or not the app is
+// installed. An app must not take such stray events for a removal without looking.
 func (s *Admins) RepeatUninstallEvents(_ context.Context, teamID string, order UninstallOrder) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -60,8 +60,8 @@ func (s *Admins) RepeatUninstallEvents(_ context.Context, teamID string, order U
 	s.events.sendUninstallLocked(in, order, []string{in.bot.userID}, nil, 0)
 }
 
-// RevokeUser withdraws one person's user token: the workspace's installation stays, and tokens_revoked names the person
-// under oauth only. It is an error if that person granted none.
+// RevokeUser withdraws one person's user token. The workspace's installation stays, and tokens_revoked names the person
+// under oauth alone. It is an error if that person granted none.
 func (s *Admins) RevokeUser(_ context.Context, userID string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -84,11 +84,11 @@ func (s *Admins) RevokeUser(_ context.Context, userID string) error {
 	return fmt.Errorf("revoke user: %s has granted no user token", userID)
 }
 
-// GrantTeam adds the organisation-wide app to a workspace and sends team_access_granted; RevokeTeam takes it away
-// again. docs.slack.dev/enterprise/organization-ready-apps
+// GrantTeam adds the organisation-wide app to a workspace and sends team_access_granted.
+// docs.slack.dev/enterprise/organization-ready-apps
 func (s *Admins) GrantTeam(_ context.Context, teamID string) error { return s.grant(teamID, true) }
 
-// RevokeTeam is the opposite of GrantTeam.
+// RevokeTeam takes the organisation-wide app from a workspace and sends team_access_revoked.
 func (s *Admins) RevokeTeam(_ context.Context, teamID string) error { return s.grant(teamID, false) }
 
 func (s *Admins) grant(teamID string, on bool) error {
@@ -114,8 +114,8 @@ func (s *Admins) grant(teamID string, on bool) error {
 	return nil
 }
 
-// Permit changes what the app may do in a workspace, or an organisation when given an enterprise id. Slack does not
-// tell the app: its tokens stay, and every answer says what they may do now.
+// Permit changes what the app can do in a workspace, or in an organisation when given an enterprise id. Slack doesn't
+// tell the app. Its tokens stay, and every answer names the scopes that they have now.
 func (s *Admins) Permit(teamID string, allow, takeAway []string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

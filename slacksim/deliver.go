@@ -35,10 +35,10 @@ type Ack struct {
 	Header http.Header
 	Body   []byte
 	Took   time.Duration // real time
-	// Err is the word Slack has for a failed delivery: "http_timeout", "connection_failed", "too_many_redirects",
-	// "http_error"; "" when all is well.
+	// Err is the word Slack has for a failed delivery: "http_timeout", "connection_failed", "too_many_redirects" or
+	// "http_error". It is empty when all is well.
 	Err string
-	// Shown is what the person is told when it failed; "" otherwise.
+	// Shown is what the person is told when it failed.
 	Shown string
 }
 
@@ -83,7 +83,7 @@ func (s *outbox) sendAll(list []*outgoing) {
 	}
 }
 
-// sendEvent is one attempt with its consequences: Slack retries at once, after one minute and after five.
+// sendEvent is one attempt with its consequences: Slack retries immediately, after one minute and after five.
 func (s *outbox) sendEvent(o *outgoing, num int, reason string) {
 	ack := s.post(s.life, o, sending{num: num, reason: reason})
 	if s.life.Err() != nil {
@@ -245,7 +245,7 @@ func failure(err error) string {
 	return "connection_failed"
 }
 
-// Raw is a delivery of any shape. Its zero options are honest; each Bad… makes it lie.
+// Raw is a delivery of any shape. It is honest unless an option makes it lie.
 type Raw struct {
 	URL  string // default: EventsURL, or in Socket Mode a socket, where nothing is signed
 	Kind string // "event" (JSON, the default), "command" or "interaction" (form)
@@ -307,8 +307,8 @@ func (s *Sender) VerifyURL(ctx context.Context) error {
 	return fmt.Errorf("verify events URL: the challenge did not come back (HTTP %d, %s)", ack.Status, ack.Err)
 }
 
-// SendSSLCheck sends the unsigned-looking ssl_check probe that Slack makes on command URLs from time to time; it is
-// signed like everything else. The app should answer 200 and do nothing.
+// SendSSLCheck sends the ssl_check probe that Slack makes on command URLs from time to time. It is signed like
+// everything else. The app should answer 200 and do nothing.
 func (s *Sender) SendSSLCheck(ctx context.Context) Ack {
 	return s.Deliver(ctx, Raw{Kind: "command", Type: "ssl_check",
 		Body: []byte("ssl_check=1&token=deprecated-verification-token")})

@@ -1,5 +1,6 @@
 // Package slacksim is a small, strict Slack for tests and demonstrations: the Web API, the consent page and signed
-// deliveries over HTTP or Socket Mode, all on one loopback address. With slacksim/web it has a chat in the browser, too.
+// deliveries over HTTP or Socket Mode, all on one loopback address. With slacksim/web it has a chat in the browser,
+// too.
 //
 // It knows one app (App), whose settings it holds like Slack's own pages do, and a world of workspaces, people and
 // channels. The app calls the Web API and receives events, commands and interactions. A test acts as the people, and
@@ -54,8 +55,8 @@
 //
 // # Where Slack's documents leave room
 //
-// A code used twice answers invalid_code or code_already_used (App.UsedCodeError). A used refresh token dies at once or
-// after a grace (App.StrictRefresh, App.RefreshGrace). auth.revoke on a bot token uninstalls or does not
+// A code used twice answers invalid_code or code_already_used (App.UsedCodeError). A used refresh token dies
+// immediately or after a while (App.StrictRefresh, App.RefreshGrace). auth.revoke on a bot token uninstalls or does not
 // (App.RevokeKeepsApp). replace_original at a command's response_url replaces the earlier answer or does not
 // (App.CommandAnswersStay). An access token pushed out by two newer ones answers token_expired. A re-install with
 // rotation spends the previous refresh token. The older spellings trigger_expired and trigger_exchanged, invalid_grant

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Fault tells the Sim to treat calls badly. Exactly one of Status, Error, RetryAfter, DropAnswer, Body and Hang is
-// usual; Delay goes with any of them, or alone for a slow but correct answer.
+// Fault tells the Sim to treat calls badly. Set one of Status, Error, RetryAfter, DropAnswer, Body and Hang. Delay goes
+// with any of them, or alone for a slow but correct answer.
 type Fault struct {
 	Method string // "auth.test", "oauth.v2.access", "response_url", "webhook"; "*" or "" for every one
 	TeamID string // only calls with a token of this workspace (or enterprise); "" for all

@@ -31,7 +31,7 @@ type Inputs map[string]map[string]Input
 type Form struct {
 	// ActionID names the element; where BlockID is empty, the first one of that name.
 	BlockID, ActionID string
-	// Value is what a menu was set to.
+	// Value is what a menu was set to, one value or several. It is empty for a button.
 	Value []string
 	// Inputs are what the other elements held.
 	Inputs Inputs

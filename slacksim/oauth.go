@@ -18,25 +18,25 @@ import (
 
 const codeLife = 10 * time.Minute
 
-// Choice is what a person does on the consent page; the zero value presses Allow.
+// Choice is what a person does on the consent page. The zero value presses Allow.
 type Choice struct {
 	// Deny presses Cancel: the callback gets error=access_denied, an error_description and the state.
 	// DenyWithoutDescription leaves the description out (both were seen).
 	Deny                   bool
 	DenyWithoutDescription bool
-	// TeamID picks another workspace than the person's own. One cannot install for a workspace one is not in, so
-	// Slack has the person sign in there: the first admin of that workspace then acts.
+	// TeamID picks another workspace than the person's own. Nobody can install for a workspace that they are not in, so
+	// Slack has them sign in there. Here the first admin of that workspace then acts.
 	TeamID string
 	// Untick refuses these requested scopes, as a person may do with optional ones.
 	Untick []string
-	// Org installs for the whole organisation; the person must be one of its admins (User.OrgAdmin).
+	// Org installs for the whole organisation. The person must be one of its admins (User.OrgAdmin).
 	Org bool
-	// WebhookChannel is the channel picked when the incoming-webhook scope is asked for; default: the first channel.
+	// WebhookChannel is the channel picked when the incoming-webhook scope is asked for. Default: the first channel.
 	WebhookChannel string
 }
 
-// ErrApprovalPending is returned by Authorize when the workspace wants an admin to approve apps first: the person ends
-// on Slack's own page and the callback is never called.
+// ErrApprovalPending is returned by Authorize when an admin of the workspace has to approve apps first. The person ends
+// on Slack's own page, and the callback is never called.
 var ErrApprovalPending = errors.New("the request to install the app was sent to the workspace's admins")
 
 // AuthorizeError is what the consent page shows instead of asking, such as an unknown client_id.

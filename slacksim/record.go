@@ -16,12 +16,12 @@ import (
 // incoming webhook (Method "webhook").
 type Call struct {
 	At     time.Time // by the Sim's clock
-	Method string
-	Token  string // as sent, "" when none
-	TeamID string // of the installation the token belongs to; the enterprise's id for an organisation-wide one
+	Method string    // "chat.postMessage", "response_url", "webhook"
+	Token  string    // as sent, "" when none
+	TeamID string    // of the installation the token belongs to; the enterprise's id for an organisation-wide one
 	Form   url.Values
 	JSON   json.RawMessage // the body, when it was JSON
-	// OK and Error are what was answered; Status is the HTTP status, 0 when the connection was cut instead.
+	// OK and Error are what was answered. Status is the HTTP status, 0 when the connection was cut instead.
 	OK       bool
 	Error    string
 	Status   int
@@ -52,12 +52,12 @@ type Delivery struct {
 	// RetryNum and RetryReason are the x-slack-retry headers; 0 on the first attempt.
 	RetryNum    int
 	RetryReason string
-	Body        []byte // as sent; in Socket Mode as it would have been sent over HTTP
-	Status      int    // 0 when no answer came
-	Answer      []byte // as received
-	Took        time.Duration
-	Err         string
-	Done        bool
+	Body        []byte        // as sent; in Socket Mode as it would have been sent over HTTP
+	Status      int           // 0 when no answer came
+	Answer      []byte        // as received
+	Took        time.Duration // real time
+	Err         string        // as in Ack
+	Done        bool          // false while the answer is waited for
 }
 
 // Breach is a rule of Slack's that the app broke.
@@ -69,24 +69,24 @@ type Breach struct {
 
 // The rules whose breaches are recorded.
 const (
-	RuleTokenInQuery     = "token-in-query"     // a token in the address of a request
-	RuleRevokedToken     = "revoked-token"      // a revoked or uninstalled token used for more than auth.test
-	RuleExpiredToken     = "expired-token"      // an expired token used for more than auth.test
-	RuleRefreshReused    = "refresh-reused"     // a spent refresh token presented again
-	RuleLateAck          = "late-ack"           // no acknowledgement within AckTimeout
-	RuleEventStatus      = "event-status"       // an event answered with something other than 2xx
-	RuleCommandStatus    = "command-status"     // a command answered with something other than 200
-	RuleCommandBody      = "command-body"       // a command's reply that Slack would refuse
-	RuleActionStatus     = "interaction-status" // an interaction answered with something other than 200
-	RuleViewAck          = "view-ack"           // a view_submission acknowledged with a body Slack would refuse
-	RuleHookOverused     = "response-url-used"  // a response_url used a sixth time
-	RuleHookExpired      = "response-url-expired"
-	RuleHookBody         = "response-url-body" // a post to a response_url that Slack would refuse
-	RuleNoText           = "blocks-without-text"
+	RuleTokenInQuery     = "token-in-query"           // a token in the address of a request
+	RuleRevokedToken     = "revoked-token"            // a revoked or uninstalled token used for more than auth.test
+	RuleExpiredToken     = "expired-token"            // an expired token used for more than auth.test
+	RuleRefreshReused    = "refresh-reused"           // a spent refresh token presented again
+	RuleLateAck          = "late-ack"                 // no acknowledgement within AckTimeout
+	RuleEventStatus      = "event-status"             // an event answered with something other than 2xx
+	RuleCommandStatus    = "command-status"           // a command answered with something other than 200
+	RuleCommandBody      = "command-body"             // a command's reply that Slack would refuse
+	RuleActionStatus     = "interaction-status"       // an interaction answered with something other than 200
+	RuleViewAck          = "view-ack"                 // a view_submission acknowledged with a body Slack would refuse
+	RuleHookOverused     = "response-url-used"        // a response_url used a sixth time
+	RuleHookExpired      = "response-url-expired"     // a response_url used after 30 minutes
+	RuleHookBody         = "response-url-body"        // a post to a response_url that Slack would refuse
+	RuleNoText           = "blocks-without-text"      // blocks without the text that notifications show
 	RuleUninstalledHook  = "response-url-uninstalled" // a response_url used after the app was removed
 	RuleForeignToken     = "foreign-token"            // a token whose installation can't reach what the call names
-	RuleVerification     = "url-verification"
-	RuleTooManyRedirects = "too-many-redirects"
+	RuleVerification     = "url-verification"         // a challenge that did not come back
+	RuleTooManyRedirects = "too-many-redirects"       // a delivery that was redirected more than twice
 )
 
 type record struct {

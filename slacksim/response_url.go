@@ -38,7 +38,7 @@ type trigger struct {
 	used       bool
 }
 
-// hooks are where the app answers later than at once.
+// hooks are where the app answers later.
 type hooks struct {
 	*engine
 	record   *record

@@ -31,6 +31,7 @@ type App struct {
 	// consent page with a state of its own.
 	InstallURL string
 
+	// Commands are its slash commands. Anything else that begins with a slash is no valid command.
 	Commands []Command
 
 	// Events are the subscribed bot events by their names in a manifest ("app_mention", "message.im", …). Others are
@@ -45,12 +46,12 @@ type App struct {
 	TokenRotation bool
 	TokenLife     time.Duration
 
-	// A used refresh token dies at once with StrictRefresh; without, it lives RefreshGrace more (Slack publishes no
-	// length; 0 means one minute here) and can hand out a second successor.
+	// StrictRefresh lets a used refresh token die immediately. Without it the token lives on for RefreshGrace and can hand
+	// out a second successor. Slack publishes no length; 0 means one minute here.
 	StrictRefresh bool
 	RefreshGrace  time.Duration
 
-	// NotDistributed allows installs into HomeTeam only.
+	// NotDistributed allows installs into HomeTeam alone, the id of a workspace.
 	NotDistributed bool
 	HomeTeam       string
 
@@ -78,30 +79,32 @@ type App struct {
 	// person's own workspace as its team. By default it names the installing one, and only user.team_id tells.
 	OutsidersNameTheirOwn bool
 
-	// SocketMode sends everything through the app's WebSockets instead of HTTP; AppToken ("xapp-…") opens them.
-	// Switching it off through SetApp ends those that are open with link_disabled.
+	// SocketMode sends everything through the app's WebSockets instead of HTTP. AppToken ("xapp-…") opens them. When
+	// SetApp switches it off, those that are open end with link_disabled.
 	SocketMode bool
 	AppToken   string
 	// SocketBooleans makes is_enterprise_install of a command a JSON boolean in Socket Mode. By default it is text, as
-	// over HTTP; both have been seen.
+	// over HTTP. Both have been seen.
 	SocketBooleans bool
 }
 
-// Command is one slash command of the app. With ShouldEscape mentions arrive as <@U…|name> and <#C…|name>.
+// Command is one slash command of the app. Its Name begins with a slash. With ShouldEscape mentions arrive as
+// <@U…|name> and <#C…|name>.
 type Command struct {
 	Name, Description, UsageHint string
 	ShouldEscape                 bool
 }
 
-// Config is what New needs. Only App has to be set, and even that can come later through SetApp.
+// Config is what New needs. Only App has to be set, and SetApp can do that later.
 type Config struct {
+	// App is the one app of this Slack.
 	App App
 	// Clock defaults to SystemClock{}. Token life, codes, trigger ids, response URLs, retries, signatures and message
 	// times all go by it.
 	Clock Clock
-	// Log receives one line per call and delivery at debug level; default: nothing is logged. No secrets in it.
+	// Log receives one line per call and delivery at debug level, without secrets. Default: nothing is logged.
 	Log *slog.Logger
-	// Client makes deliveries. Default: an own client. Its CheckRedirect is replaced (Slack follows two redirects).
+	// Client makes deliveries. Default: one of its own. CheckRedirect is replaced, because Slack follows two redirects.
 	Client *http.Client
 	// AckTimeout is how long the app may take to acknowledge, in real time. Default 3 s, as in Slack.
 	AckTimeout time.Duration

@@ -398,7 +398,7 @@ func (s *Sockets) throughSocket(ctx context.Context, frame []byte, id string, ac
 var someID = regexp.MustCompile(`"envelope_id"\s*:\s*"([^"]+)"`)
 
 // SendFrame sends any text through one of the open sockets. If there is an envelope_id in it, SendFrame waits for its
-// acknowledgement, once, like Slack does; else it returns at once with status 200.
+// acknowledgement, once, like Slack does. Without one it returns immediately with status 200.
 func (s *Sockets) SendFrame(ctx context.Context, frame string) Ack {
 	var e struct {
 		ID      string `json:"envelope_id"`

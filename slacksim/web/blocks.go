@@ -250,7 +250,7 @@ func (f surface) input(b *strings.Builder, x object) {
 	b.WriteString(`</div>`)
 }
 
-// element renders a button, image or menu outside an input block; menus act at once.
+// element renders a button, image or menu outside an input block. Menus act immediately.
 func (f surface) element(b *strings.Builder, block string, e object) {
 	switch e["type"] {
 	case "image":
@@ -328,12 +328,13 @@ func confirmData(e object) string {
 	if !ok {
 		return ""
 	}
-	return ` data-confirm-title="` + esc(blockkit.Words(c["title"])) + `" data-confirm-text="` + plain(blockkit.Words(c["text"])) +
-		`" data-confirm-yes="` + esc(blockkit.Words(c["confirm"])) + `" data-confirm-no="` + esc(blockkit.Words(c["deny"])) + `"`
+	word := func(k string) string { return esc(blockkit.Words(c[k])) }
+	return ` data-confirm-title="` + word("title") + `" data-confirm-text="` + plain(blockkit.Words(c["text"])) +
+		`" data-confirm-yes="` + word("confirm") + `" data-confirm-no="` + word("deny") + `"`
 }
 
-// control is an element that holds a value. Where it acts, it comes with the button that sends it at once, which the
-// script replaces.
+// control is an element that holds a value. Where it acts, it comes with a button that sends the value. The script
+// does that by itself.
 type control struct {
 	ref, name     string // id, and the name it is sent under
 	action        string

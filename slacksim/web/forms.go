@@ -219,7 +219,7 @@ func (s *site) pageRemove(w http.ResponseWriter, r *http.Request, u slacksim.Use
 	}
 	confirmation{
 		Title: "Remove " + p.App.Name + "?",
-		Text:  p.App.Name + " will lose its access to " + p.Team.Name + " at once. You can add it again at any time.",
+		Text:  p.App.Name + " will lose its access to " + p.Team.Name + " immediately. You can add it again at any time.",
 		Yes:   "Remove App", No: "Keep it", To: r.URL.Path, Back: "/client/" + u.TeamID + "/app", Danger: true,
 	}.ask(w)
 }

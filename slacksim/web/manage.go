@@ -163,7 +163,7 @@ func (p managePage) askToUninstall(w http.ResponseWriter) {
 	confirmation{
 		Title: "Remove " + p.App.Name + " from " + p.Org + "?",
 		Text: p.App.Name + " will lose its access to every workspace of " + p.Org +
-			" at once. You can install it again at any time.",
+			" immediately. You can install it again at any time.",
 		Yes: "Remove App", No: "Keep it", To: p.Path, Back: p.Path, Danger: true,
 		Fields: []formField{{Name: "do", Value: "uninstall"}},
 	}.ask(w)

@@ -183,7 +183,8 @@ func (w *World) Try(method, token string, args ...string) (Answer, error) {
 	for i := 0; i+1 < len(args); i += 2 {
 		form.Set(args[i], args[i+1])
 	}
-	req, _ := http.NewRequestWithContext(w.Ctx, http.MethodPost, w.Sim.URL()+"/api/"+method, strings.NewReader(form.Encode()))
+	body := strings.NewReader(form.Encode())
+	req, _ := http.NewRequestWithContext(w.Ctx, http.MethodPost, w.Sim.URL()+"/api/"+method, body)
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
