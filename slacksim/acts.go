@@ -41,7 +41,7 @@ type Forms struct {
 // Events follow in the background, as subscribed and granted: message.channels, .groups or .im where the app is a
 // member, and app_mention when the text mentions its bot user. A mention in a channel the app is not in causes no
 // event: Slack offers the person to add the app, and the event follows when they do (Invite). A person of another
-// workspace may write in a channel shared with theirs; the outer team_id is then the author's and the authorization
+// workspace may write in a channel shared with theirs. The outer team_id is then the author's and the authorization
 // the installed side's. docs.slack.dev/reference/events/message, /app_mention, /apis/slack-connect
 func (s *Sim) Say(ctx context.Context, userID, channelID, text string) (ts string, err error) {
 	return s.Reply(ctx, userID, channelID, "", text)
@@ -67,7 +67,7 @@ func (s *Sim) Reply(_ context.Context, userID, channelID, threadTS, text string)
 }
 
 // Type does what the message box does with what a person typed, in a thread where threadTS is one: it says it, or runs
-// it as a command. Names become mentions. /invite is Slack's own command; in a thread Slack takes none, and says so.
+// it as a command. Names become mentions. /invite is Slack's own command. In a thread Slack takes none, and says so.
 func (s *Forms) Type(ctx context.Context, userID, channelID, threadTS, text string) error {
 	isCommand := strings.HasPrefix(text, "/")
 	who, isInvite := strings.CutPrefix(text, "/invite ")

@@ -41,7 +41,7 @@ type apiRequest struct {
 	call   *Call
 }
 
-// arg is an argument as text; JSON values come back as JSON text.
+// arg is an argument as text. JSON values come back as JSON text.
 func (r *apiRequest) arg(name string) string {
 	if r.isJSON {
 		return blockkit.Text(r.json[name])
@@ -89,7 +89,7 @@ func (r *recorder) Header() http.Header         { return r.header }
 func (r *recorder) WriteHeader(code int)        { r.code = code }
 func (r *recorder) Write(b []byte) (int, error) { return r.body.Write(b) }
 
-// guarded runs a handler with the fault that matches, if any; it serves the API and the hooks alike. work must not
+// guarded runs a handler with the fault that matches, if any. It serves the API and the hooks alike. work must not
 // write before it has done all its work.
 func (s *record) guarded(w http.ResponseWriter, r *http.Request, call *Call, enterprise string,
 	work func(http.ResponseWriter) (onDrop func())) {
@@ -200,7 +200,7 @@ func (s *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// parse reads the arguments; an error is answered without looking at anything else.
+// parse reads the arguments. An error is answered without looking at anything else.
 func (s *api) parse(r *http.Request, req *apiRequest) *apiError {
 	body, err := readBody(r.Body)
 	if err != nil {
@@ -311,7 +311,7 @@ func (s *api) admitLocked(h http.Header, req *apiRequest, m method, sent string)
 	}
 	in := t.chain.inst
 	if rule, dead, code := s.endedLocked(t); code != "" {
-		// auth.test is how an app asks whether a token lives; asking is no breach.
+		// auth.test is how an app asks whether a token lives. Asking is no breach.
 		if req.method != "auth.test" {
 			s.record.breachLocked(rule, "%s was called with %s %s token of %s", req.method, dead, t.chain.kind, in.home)
 		}
@@ -344,7 +344,7 @@ func (s *api) admitLocked(h http.Header, req *apiRequest, m method, sent string)
 	return nil
 }
 
-// endedLocked says how a token ended, and which rule forbids its use; no code: it lives.
+// endedLocked says how a token ended, and which rule forbids its use. Without a code it lives.
 func (s *api) endedLocked(t *token) (rule, dead, code string) {
 	switch {
 	case t.state == inactive:
@@ -374,7 +374,7 @@ func (r *apiRequest) team() string {
 	return r.inst.teamID
 }
 
-// paged is the answer that names a list, cut by limit and cursor; the cursor is the offset.
+// paged is the answer that names a list, cut by limit and cursor. The cursor is the offset.
 func paged[T any](r *apiRequest, name string, list []T) (map[string]any, *apiError) {
 	limit, _ := strconv.Atoi(r.arg("limit"))
 	if limit <= 0 || limit > 1000 {

@@ -68,7 +68,7 @@ func (c *ManualClock) take(t *manualTimer) bool {
 }
 
 // Advance moves the clock by d and calls every function that falls due on the way, earliest first, each at its own
-// time. It returns when they have returned; functions they register inside the span run too.
+// time. It returns when they have returned. Functions they register inside the span run too.
 func (c *ManualClock) Advance(d time.Duration) {
 	c.mu.Lock()
 	end := c.now.Add(d)

@@ -36,8 +36,8 @@ func (s chatMethods) conversationsReplies(r *apiRequest) (map[string]any, *apiEr
 	return s.conversationLocked(r, func(m *Message) bool { return m.TS == parent || m.ThreadTS == parent })
 }
 
-// conversationLocked lists messages of one conversation, newest first as Slack does for a conversation; cursors are not
-// needed by anybody yet, so the limit just cuts.
+// conversationLocked lists messages of one conversation, newest first as Slack does. Nobody needs cursors yet, so
+// the limit just cuts.
 func (s chatMethods) conversationLocked(r *apiRequest, want func(*Message) bool) (map[string]any, *apiError) {
 	c, err := s.readableLocked(r, true, "history")
 	if err != nil {
@@ -148,8 +148,8 @@ func (s chatMethods) conversationsInfo(r *apiRequest) (map[string]any, *apiError
 	return map[string]any{"channel": s.channelJSONLocked(r, c)}, nil
 }
 
-// listLocked lists conversations by the types argument: those that somebody is in, "" for all; of those that aren't
-// public, only what the caller is in, too.
+// listLocked lists conversations by the types argument: those that somebody is in, or "" for all. Those that aren't
+// public are listed only where the caller is in them, too.
 func (s chatMethods) listLocked(r *apiRequest, of string) (map[string]any, *apiError) {
 	want, err := r.kinds()
 	if err != nil {

@@ -111,7 +111,7 @@ func (s *outbox) sendEvent(o *outgoing, num int, reason string) {
 	}
 }
 
-// sending is how one attempt is made; the zero value is an honest first attempt.
+// sending is how one attempt is made. The zero value is an honest first attempt.
 type sending struct {
 	url          string // to another address than the app's
 	http         bool   // even in Socket Mode

@@ -57,7 +57,7 @@ func (d *Directory) User(id string) (u User, ok bool) {
 	return value(d.world.userLocked(id))
 }
 
-// value is a copy of what was found; ok is false for nil.
+// value is a copy of what was found. ok is false for nil.
 func value[T any](found *T) (v T, ok bool) {
 	if found == nil {
 		return v, false

@@ -31,7 +31,7 @@
 // Sim.Forms act like a browser, and Sim.Directory looks things up.
 //
 // It is strict where Slack is: tokens die, codes are spent, scopes are checked, blocks are measured, three seconds are
-// three seconds. What Slack would tolerate but a careful app doesn't do is recorded as a Breach; a test asserts that
+// three seconds. What Slack would tolerate but a careful app doesn't do is recorded as a Breach. A test asserts that
 // there are none. Nothing has to wait for the clock: give a ManualClock to Config and move it.
 //
 //	clock.Advance(12 * time.Hour) // the app's tokens have expired

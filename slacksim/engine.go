@@ -1,7 +1,7 @@
 package slacksim
 
 // What every part of the Sim stands on: the app's settings, the one lock, the clock, what runs in the background, and
-// how others wait for what happens. Everything mutable sits behind mu; nothing sends a request or waits while holding
+// how others wait for what happens. Everything mutable sits behind mu. Nothing sends a request or waits while holding
 // it.
 
 import (

@@ -20,7 +20,7 @@ type Event struct {
 	Name string // subscription name, for events whose inner type differs from it ("message.im"); default: the inner type
 	// TeamID and EnterpriseID go on the outside. They are the author's side for messages in shared channels.
 	TeamID, EnterpriseID string
-	// Installed is the installed side (a team or enterprise id) that authorizations and context_team_id name; default
+	// Installed is the installed side (a team or enterprise id) that authorizations and context_team_id name. Default:
 	// TeamID, then EnterpriseID.
 	Installed string
 	Inner     any // a map, a struct or a json.RawMessage: the "event" object

@@ -31,7 +31,7 @@ type fault struct {
 	left int // -1: no end
 }
 
-// Inject adds a fault and returns what takes it away again. Faults are tried in the order they were injected; the first
+// Inject adds a fault and returns what takes it away again. Faults are tried in the order they were injected. The first
 // match counts. clear may be called more than once.
 func (s *Sim) Inject(f Fault) (clear func()) {
 	s.mu.Lock()

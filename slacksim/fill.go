@@ -11,7 +11,7 @@ import (
 
 var notInDomain = regexp.MustCompile(`[^a-z0-9]`)
 
-// AddWorkspace adds a workspace or replaces the one with the same ID; an empty ID is filled in. It returns what is
+// AddWorkspace adds a workspace or replaces the one with the same ID. An empty ID is filled in. It returns what is
 // kept.
 func (s *Sim) AddWorkspace(w Workspace) Workspace {
 	s.mu.Lock()
@@ -30,7 +30,7 @@ func (s *Sim) AddWorkspace(w Workspace) Workspace {
 	return w
 }
 
-// AddUser adds a person or replaces the one with the same ID; an empty ID is filled in.
+// AddUser adds a person or replaces the one with the same ID. An empty ID is filled in.
 func (s *Sim) AddUser(u User) User {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -49,7 +49,7 @@ func (s *Sim) AddUser(u User) User {
 	return u
 }
 
-// AddChannel adds a channel or replaces the settings of the one with the same ID; an empty ID is filled in.
+// AddChannel adds a channel or replaces the settings of the one with the same ID. An empty ID is filled in.
 func (s *Sim) AddChannel(c Channel) Channel {
 	s.mu.Lock()
 	defer s.mu.Unlock()

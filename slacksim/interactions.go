@@ -29,7 +29,7 @@ type Inputs map[string]map[string]Input
 
 // Form is what a page sends when a person presses something in it.
 type Form struct {
-	// ActionID names the element; where BlockID is empty, the first one of that name.
+	// ActionID names the element, the first one of that name where BlockID is empty.
 	BlockID, ActionID string
 	// Value is what a menu was set to, one value or several. It is empty for a button.
 	Value []string
@@ -163,7 +163,7 @@ func (s *Forms) interactionLocked(in *installation, u *User, typ string) object 
 		"user": object{"id": u.ID, "username": u.Name, "name": u.Name, "team_id": u.TeamID},
 	}
 
-	// team is the installed side; someone from outside shows by user.team_id alone.
+	// team is the installed side. Someone from outside shows by user.team_id alone.
 	side := team
 	outside := !s.oauth.relatedLocked(in, u.TeamID)
 
@@ -317,8 +317,8 @@ func (s *Forms) stateLocked(blocks json.RawMessage, given Inputs) map[string]map
 }
 
 // SubmitView presses a modal's submit button. values holds, by block_id and action_id, what was typed or chosen (for
-// several choices, comma-separated); inputs left out keep their initial values. The acknowledgement does what Slack
-// does with it: an empty body closes the view, response_action may show errors, update, push or clear; anything else is
+// several choices, comma-separated). Inputs left out keep their initial values. The acknowledgement does what Slack
+// does with it: an empty body closes the view, response_action may show errors, update, push or clear. Anything else is
 // a breach and shows the person an error. docs.slack.dev/reference/interaction-payloads/view-interactions-payload
 func (s *Sim) SubmitView(ctx context.Context, userID, viewID string,
 	values map[string]map[string]string) (Ack, error) {
@@ -453,7 +453,7 @@ func (s *Forms) viewAckLocked(ack *Ack, user string, v *View) {
 	}
 }
 
-// CloseView closes a modal with its close button; with all it closes the whole stack. The app hears of it as
+// CloseView closes a modal with its close button. With all it closes the whole stack. The app hears of it as
 // view_closed only if the view asked for that. docs.slack.dev/reference/interaction-payloads/view-interactions-payload
 func (s *Sim) CloseView(ctx context.Context, userID, viewID string, all bool) (Ack, error) {
 	told := false

@@ -108,7 +108,7 @@ func (s appMethods) authRevoke(r *apiRequest) (map[string]any, *apiError) {
 	t.state = revoked
 	switch {
 	case !t.expires.IsZero():
-		// A rotating token dies alone; the installation and its other tokens stay.
+		// A rotating token dies alone. The installation and its other tokens stay.
 	case t.chain.kind == "user":
 		delete(in.users, t.chain.userID)
 		if s.events.subscribedLocked("tokens_revoked") {
@@ -324,7 +324,7 @@ func (s chatMethods) chatUpdate(r *apiRequest) (map[string]any, *apiError) {
 		return nil, err
 	}
 	before := s.world.messageJSONLocked(c, m)
-	// Text without blocks replaces the blocks; an update by blocks does not show as edited.
+	// Text without blocks replaces the blocks. An update by blocks does not show as edited.
 	m.Text, m.Blocks, m.Edited = text, blocks, m.Edited || blocks == nil
 	s.noteLocked()
 	s.events.editEventLocked(c, m, "message_changed", before)

@@ -77,7 +77,7 @@ type installation struct {
 	gone                 bool
 }
 
-// chain is the succession of tokens of one kind for one holder; bot and users have separate ones.
+// chain is the succession of tokens of one kind for one holder. Bot and users have separate ones.
 type chain struct {
 	inst    *installation
 	kind    string // "bot" or "user"
@@ -206,7 +206,7 @@ func (s *oauth) checkAuthorizeLocked(q url.Values) (*AuthorizeRequest, *Authoriz
 
 func splitScopes(v string) []string {
 	var out []string
-	// Slack documents commas; spaces are taken too, as the page itself does.
+	// Slack documents commas. Spaces are taken too, as the page itself does.
 	for _, x := range strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' }) {
 		if !slices.Contains(out, x) {
 			out = append(out, x)
@@ -241,7 +241,7 @@ func redirectAllowed(configured []string, got string) bool {
 
 // Authorize plays the consent page: userID opens authorizeURL (as the app's start page redirected to it) and makes the
 // choice. It returns the callback URL with code and state, or with error=access_denied, for the caller to open. A
-// request the page would refuse is an *AuthorizeError; a required approval is ErrApprovalPending. Nothing is sent to
+// request the page would refuse is an *AuthorizeError. A required approval is ErrApprovalPending. Nothing is sent to
 // the app. docs.slack.dev/authentication/installing-with-oauth
 func (s *Sim) Authorize(_ context.Context, authorizeURL, userID string, choice Choice) (redirect string, err error) {
 	u, err := url.Parse(authorizeURL)
@@ -656,7 +656,7 @@ func (s *oauth) removeLocked(in *installation) (botIDs, userIDs []string) {
 	}
 
 	// Open modals stay on their screens: the answer to a submission under way may still change one. What Slack does is not
-	// documented; nothing can be sent from them any more.
+	// documented. Nothing can be sent from them any more.
 	s.noteLocked()
 	return botIDs, userIDs
 }

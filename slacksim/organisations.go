@@ -102,7 +102,7 @@ func (in *installation) authorization() map[string]any {
 		"is_bot": isBot, "is_enterprise_install": in.org}
 }
 
-// viewersLocked are the installations that can see an event about a channel; in is the one it is delivered for.
+// viewersLocked are the installations that can see an event about a channel. in is the one it is delivered for.
 func (s *oauth) viewersLocked(in *installation, channelID string) []*installation {
 	out := []*installation{in}
 	if c := s.world.channelLocked(channelID); c != nil && !c.im {

@@ -29,7 +29,7 @@ type Call struct {
 	Done     bool          // false while the answer is still being held back
 }
 
-// Arg returns an argument of the call wherever it was sent, as text; nested JSON comes back as JSON.
+// Arg returns an argument of the call wherever it was sent, as text. Nested JSON comes back as JSON.
 func (c Call) Arg(name string) string {
 	if v := c.Form.Get(name); v != "" {
 		return v
@@ -49,7 +49,7 @@ type Delivery struct {
 	EventID string
 	Type    string // inner event type, command name or interaction type
 	TeamID  string
-	// RetryNum and RetryReason are the x-slack-retry headers; 0 on the first attempt.
+	// RetryNum and RetryReason are the x-slack-retry headers, and zero on the first attempt.
 	RetryNum    int
 	RetryReason string
 	Body        []byte        // as sent; in Socket Mode as it would have been sent over HTTP

@@ -227,7 +227,7 @@ func (s *hooks) answerLocked(h *hook, c *channel, p *hookPost, rule string) (*Me
 	return m, "", nil
 }
 
-// contentLocked checks what a post would show. what names it in a breach; code is the word for one that Slack refuses.
+// contentLocked checks what a post would show. what names it in a breach. code is the word for one that Slack refuses.
 func (s *hooks) contentLocked(p *hookPost, what string) (blocks json.RawMessage, code string, msgs []string) {
 	if len(p.Blocks) > 0 {
 		if blocks, msgs = s.world.messageBlocksLocked(string(p.Blocks)); len(msgs) > 0 {

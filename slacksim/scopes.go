@@ -90,7 +90,7 @@ func knownUserScope(x string) bool {
 // ScopeWords is what a bot scope is called on Slack's pages: a sentence, or the scope itself where Slack has none.
 func ScopeWords(scope string) string { return cmp.Or(scopeWords[scope], scope) }
 
-// eventScopes: any one of the listed scopes lets the subscribed event through; events not listed need none.
+// eventScopes: any one of the listed scopes lets the subscribed event through. Events not listed need none.
 // docs.slack.dev/reference/events
 var eventScopes = map[string][]string{
 	"app_mention":           {"app_mentions:read"},

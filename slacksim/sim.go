@@ -47,7 +47,7 @@ type App struct {
 	TokenLife     time.Duration
 
 	// StrictRefresh lets a used refresh token die immediately. Without it the token lives on for RefreshGrace and can hand
-	// out a second successor. Slack publishes no length; 0 means one minute here.
+	// out a second successor. Slack publishes no length. Here 0 means one minute.
 	StrictRefresh bool
 	RefreshGrace  time.Duration
 
@@ -115,7 +115,7 @@ type Config struct {
 	PingEvery time.Duration
 }
 
-// Sim is a small Slack with one app. Make one with New; all methods are safe for concurrent use.
+// Sim is a small Slack with one app. Make one with New. All methods are safe for concurrent use.
 //
 // Its own methods are what tests use most: they fill the world, act as its people and read what the app did. What is
 // needed less often is grouped by who does it.
@@ -130,7 +130,7 @@ type Sim struct {
 	Sockets *Sockets
 	// Sender delivers what nobody's action here causes.
 	Sender *Sender
-	// Forms act as people do in a browser; slacksim/web is made with them.
+	// Forms act as people do in a browser. They are what slacksim/web is made with.
 	Forms *Forms
 
 	*parts
@@ -241,7 +241,7 @@ func isLoopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// SetApp changes the app's settings; they hold from the next request on. fn must not call the Sim.
+// SetApp changes the app's settings. They hold from the next request on. fn must not call the Sim.
 func (s *Sim) SetApp(fn func(*App)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -289,7 +289,8 @@ func (s *Sim) Close(ctx context.Context) error {
 	return err
 }
 
-// URL is the address of this Slack, "http://127.0.0.1:port" without a slash at the end; "" before Start or SetURL.
+// URL is the address of this Slack, "http://127.0.0.1:port" without a slash at the end. It is empty before Start or
+// SetURL.
 func (s *Sim) URL() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -324,7 +325,7 @@ func (s *Sim) Changed() <-chan struct{} {
 }
 
 // WaitFor returns when ok reports true, looking again after every call, delivery, message or other change. It waits on
-// a signal, not on time; ctx bounds it. ok may use the Sim and is called from this goroutine only.
+// a signal, not on time. ctx bounds it. ok may use the Sim and is called from this goroutine only.
 func (s *Sim) WaitFor(ctx context.Context, ok func() bool) error {
 	for {
 		ch := s.Changed() // taken before looking, so that no change falls between

@@ -339,7 +339,7 @@ func (s *Sockets) sendEnvelope(ctx context.Context, o *outgoing, how sending, d 
 	return s.throughSocket(ctx, frame, e["envelope_id"].(string), e["accepts_response_payload"] == true, d)
 }
 
-// throughSocket writes a frame and waits for the acknowledgement of id; without an id for nothing.
+// throughSocket writes a frame and waits for the acknowledgement of id. Without an id it waits for nothing.
 func (s *Sockets) throughSocket(ctx context.Context, frame []byte, id string, accepts bool, d *Delivery) Ack {
 	ctx, cancel := context.WithTimeout(ctx, s.ackTimeout)
 	defer cancel()

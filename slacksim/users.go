@@ -14,7 +14,7 @@ func (s peopleMethods) userJSONLocked(r *apiRequest, u *User) map[string]any {
 			"image_48": s.url + "/icon/" + u.ID + "-48.svg", "image_72": s.url + "/icon/" + u.ID + "-72.svg"},
 	}
 	if !s.oauth.relatedLocked(r.inst, u.TeamID) {
-		// Slack sends little about people from elsewhere; nothing about their rank.
+		// Slack sends little about people from elsewhere, and nothing about their rank.
 		out["is_stranger"] = true
 		return out
 	}

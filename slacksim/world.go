@@ -1,6 +1,6 @@
 package slacksim
 
-// The world: workspaces, people, channels, messages, views. Plain data behind the Sim's lock; what it causes (events,
+// The world: workspaces, people, channels, messages, views. Plain data behind the Sim's lock. What it causes (events,
 // errors) is decided elsewhere.
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/switchboard-go/switchboard/slacksim/internal/blockkit"
 )
 
-// Workspace is one Slack workspace; EnterpriseID is set when it belongs to an organisation.
+// Workspace is one Slack workspace. EnterpriseID is set when it belongs to an organisation.
 type Workspace struct {
 	ID, Name, Domain             string
 	EnterpriseID, EnterpriseName string
@@ -43,7 +43,7 @@ func (u User) Location() *time.Location {
 	return time.UTC
 }
 
-// Channel is a channel. Members holds user ids (the bot's too); SharedWith the ids of other workspaces that share it
+// Channel is a channel. Members holds user ids (the bot's too), SharedWith the ids of other workspaces that share it
 // through Slack Connect.
 type Channel struct {
 	ID, TeamID, Name string
@@ -114,8 +114,8 @@ func (s *world) runsOrgLocked(u *User, enterprise string) bool {
 	return u.OrgAdmin || u.Admin && !named
 }
 
-// DM returns the id of the person's conversation with the app; it exists from the first question on. "" for an unknown
-// user.
+// DM returns the id of the person's conversation with the app. It exists from the first question on. An unknown
+// user has none: "".
 func (s *Sim) DM(userID string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -267,7 +267,7 @@ func (s *world) nameLocked(id string) (name string, isApp bool) {
 	return "", false
 }
 
-// authorLocked is the installation that a message comes from; nil when the app was removed since, or never wrote it.
+// authorLocked is the installation that a message comes from, or nil when the app was removed since or never wrote it.
 func (s *oauth) authorLocked(m *Message) *installation {
 	if b := s.world.botByUserLocked(m.User); b != nil {
 		return s.installs[b.home]
@@ -275,7 +275,7 @@ func (s *oauth) authorLocked(m *Message) *installation {
 	return nil
 }
 
-// postLocked appends a message; the caller has checked everything.
+// postLocked appends a message. The caller has checked everything.
 func (s *world) postLocked(c *channel, m *Message) *Message {
 	m.TS = s.tsLocked()
 	m.At = s.clock.Now()

@@ -221,7 +221,7 @@ func (c *compareCmd) printConditions(w io.Writer, t []row) {
 	fmt.Fprintf(w, "; medians of %d\n\n", c.Rounds)
 }
 
-// columns are the same in both tables; docs/performance.md has these headings.
+// columns are the same in both tables, and docs/performance.md has them as its headings.
 var columns = []string{"server", "acks/s", "p50", "p95", "p99", "max", "CPU µs/ack", "× bare", "with the work",
 	"× bare", "PostgreSQL µs", "peak RAM", "not 200"}
 

@@ -88,7 +88,7 @@ func (f *loadFlags) check() error {
 	return nil
 }
 
-// outside reports whether a value is not within its limits; what is no number is outside, too.
+// outside reports whether a value is not within its limits, or is no number.
 func outside[T cmp.Ordered](value, least, most T) bool { return !(value >= least && value <= most) }
 
 // target is a server to drive.
@@ -127,7 +127,7 @@ type counts struct {
 	Duplicates  int64 `json:"duplicates"`
 }
 
-// figures are what is measured; of several rounds the median counts. What is per request is per acknowledged one: a
+// figures are what is measured. Of several rounds the median counts. What is per request is per acknowledged one: a
 // server gains nothing by refusing.
 type figures struct {
 	PerSecond float64 `json:"acknowledged_per_second"`
@@ -254,7 +254,7 @@ func (r *result) cost(before, after, end numbers, own float64) {
 	}
 }
 
-// ownTime is the processor time of this program so far, in seconds; 0 where it can't be known.
+// ownTime is the processor time of this program so far, in seconds, or 0 where it can't be known.
 func ownTime() float64 {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

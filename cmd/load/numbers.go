@@ -104,7 +104,7 @@ func (m *meter) read(ctx context.Context) (numbers, error) {
 	return n, nil
 }
 
-// databaseTime is the processor time of all PostgreSQL processes here, in seconds; 0 where /proc does not tell. What
+// databaseTime is the processor time of all PostgreSQL processes here, in seconds, or 0 where /proc doesn't tell. What
 // ended processes took is counted by their parent.
 func databaseTime() float64 {
 	const ticks = 100 // a second, on every Linux that Go runs on

@@ -28,7 +28,7 @@ const (
 	slackWaits = 3 * time.Second
 	// A run ends this long after its last request was due, however many are still to be sent.
 	grace = 15 * time.Second
-	// After a connection could not be made; a server that is gone would keep a core busy with tries.
+	// The pause after a connection could not be made. Tries at a server that is gone would keep a core busy.
 	redial = 20 * time.Millisecond
 
 	longest  = 10 * time.Minute

@@ -149,7 +149,7 @@ func serveSettings(slack *slacksim.Sim, folder, address, inbox string) []string 
 	})
 }
 
-// folder makes a temporary folder; in the system's place for such where in is empty.
+// folder makes a temporary folder, in the system's place for them when in is empty.
 func (s *stage) folder(in string) (string, error) {
 	folder, err := os.MkdirTemp(in, "switchboard-load-")
 	if err != nil {
@@ -257,7 +257,7 @@ func installIn(ctx context.Context, slack *slacksim.Sim, listen string, w *works
 	if err := slack.Invite(ctx, w.user, w.channel, w.botUser); err != nil {
 		return err
 	}
-	// The mentions that are sent are in nobody's channel; their answers go into a thread that is.
+	// The mentions that are sent are in nobody's channel. Their answers go into a thread that is.
 	w.thread, err = slack.Say(ctx, w.user, w.channel, "The load comes here.")
 	return err
 }

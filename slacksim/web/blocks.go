@@ -297,7 +297,7 @@ func (f surface) linkButton(b *strings.Builder, to, action, attrs, words string)
 		b.WriteString(`<span` + attrs + ` aria-disabled="true">` + words + `</span>`)
 		return
 	}
-	// The browser itself reports the press (ping); the script takes that over where it runs.
+	// The browser itself reports the press (ping). The script takes that over where it runs.
 	ping := ""
 	if f.pingTo != "" && !f.dead {
 		ping = ` ping="` + esc(f.pingTo+"?action="+url.QueryEscape(action)) + `"`
@@ -306,7 +306,7 @@ func (f surface) linkButton(b *strings.Builder, to, action, attrs, words string)
 		words + `</a>`)
 }
 
-// overflow is a menu that opens without a script; each entry is a button that carries the choice.
+// overflow is a menu that opens without a script. Each entry is a button that carries the choice.
 func (f surface) overflow(b *strings.Builder, block string, e object) {
 	action := textOf(e["action_id"])
 	b.WriteString(`<details class="overflow"><summary aria-label="More actions">⋯</summary><div class="menu">`)
@@ -322,7 +322,7 @@ func (f surface) overflow(b *strings.Builder, block string, e object) {
 	b.WriteString(`</div></details>`)
 }
 
-// confirmData carries a confirmation dialog to the script; without one the server asks on a page of its own.
+// confirmData carries a confirmation dialog to the script. Without one the server asks on a page of its own.
 func confirmData(e object) string {
 	c, ok := e["confirm"].(object)
 	if !ok {

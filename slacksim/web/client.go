@@ -257,7 +257,7 @@ func (s screen) messages(all []slacksim.Message) (out []messageView) {
 		if m.Deleted || thread != "" && m.TS != thread && m.ThreadTS != thread {
 			continue
 		}
-		// What the app tells one person in a thread shows in the channel, too; what Slack itself does, does not.
+		// What the app tells one person in a thread shows in the channel, too. What Slack tells does not.
 		if thread == "" && isReply(*m) && (!m.Ephemeral || m.User == slacksim.Slackbot) {
 			continue
 		}
@@ -335,7 +335,7 @@ func (s *site) pageClient(w http.ResponseWriter, r *http.Request) {
 	}
 	setCookie(w, lastCookie, team)
 	if p.Installed && (place == "home" || place == "dm") {
-		// Opening a tab is what app_home_opened tells of; the live updates of the page are not.
+		// app_home_opened tells that a tab was opened. The live updates of the page are no such thing.
 		_ = s.sim.OpenHome(r.Context(), me.ID, map[string]string{"home": "home", "dm": "messages"}[place])
 	}
 	write(w, http.StatusOK, "client.html", p)

@@ -84,7 +84,7 @@ func (s *site) asked(r *http.Request, pick, wish string) (t slacksim.Workspace, 
 	return t, me, ok
 }
 
-// held is what the app has in a workspace; an organisation's installation covers what was installed there before.
+// held is what the app has in a workspace. An organisation's installation covers what was installed there before.
 func (s *site) held(t slacksim.Workspace) (in slacksim.Installation, ok, forAll bool) {
 	if in, ok = s.sim.Installed(t.EnterpriseID); ok {
 		return in, true, true

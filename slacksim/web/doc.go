@@ -11,7 +11,7 @@
 //	fmt.Println("open", sim.URL())
 //
 // Its forms do what the methods of the same name do in a test: it looks at the Sim and acts in it through what the Sim
-// offers everybody. The pages work with plain forms and links; the script only makes them live.
+// offers everybody. The pages work with plain forms and links. The script only makes them live.
 //
 // # Addresses
 //

@@ -85,7 +85,7 @@ type managePage struct {
 	Start            string // a workspace's app page, from which it can be installed
 }
 
-// manage works out the organisation's page; ok is false for an address that leads nowhere.
+// manage works out the organisation's page. ok is false for an address that leads nowhere.
 func (s *site) manage(r *http.Request) (p managePage, ok bool) {
 	org, app := r.PathValue("org"), s.sim.App()
 	in, installed := s.sim.Installed(org)

@@ -1,6 +1,6 @@
 package web
 
-// Slack's notation as HTML. Everything that comes from the app or a person passes through esc exactly once; the only
+// Slack's notation as HTML. Everything that comes from the app or a person passes through esc exactly once. The only
 // tags are the ones written here. docs.slack.dev/messaging/formatting-message-text
 
 import (
@@ -198,7 +198,7 @@ func inWord(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
 
 var emojiName = regexp.MustCompile(`^:[a-z0-9_+-]+:`)
 
-// emojis are the few that apps use most; others stay as :words:.
+// emojis are the few that apps use most. Others stay as :words:.
 var emojis = map[string]string{
 	"white_check_mark": "✅", "heavy_check_mark": "✔️", "x": "❌", "warning": "⚠️", "wave": "👋", "tada": "🎉", "eyes": "👀",
 	"thumbsup": "👍", "+1": "👍", "thumbsdown": "👎", "-1": "👎", "rocket": "🚀", "red_circle": "🔴", "large_green_circle": "🟢",
@@ -250,7 +250,7 @@ func link(href, inner string) string {
 	return `<a href="` + esc(href) + `" target="_blank" rel="noopener noreferrer">` + inner + `</a>`
 }
 
-// safeURL lets through what a link may be; a javascript: URL is none.
+// safeURL lets through what a link may be. A javascript: URL is none.
 func safeURL(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -273,7 +273,7 @@ func safeURL(raw string) string {
 func (n names) date(body, fallback string) (tag, words string) {
 	parts := strings.SplitN(body, "^", 4)
 	sec, err := strconv.ParseInt(parts[1], 10, 64)
-	// Beyond year 9999 there is no date to show; Slack shows the fallback for whatever it cannot read.
+	// Beyond year 9999 there is no date to show. Slack shows the fallback for whatever it cannot read.
 	if err != nil || len(parts) < 3 || sec < -62135596800 || sec > 253402300799 {
 		return plain(fallback), plain(fallback)
 	}

@@ -32,8 +32,8 @@ type site struct {
 	removals atomic.Int64
 }
 
-// Pages is for slacksim.Config. The guide tells on the start page what there is to try, one thing after the other;
-// without one it says where to begin.
+// Pages is for slacksim.Config. The guide tells on the start page what there is to try, one thing after the other.
+// Without one it says where to begin.
 func Pages(guide ...Hint) func(*slacksim.Sim) http.Handler {
 	return func(sim *slacksim.Sim) http.Handler {
 		s := &site{sim: sim, guide: guide}
@@ -69,7 +69,7 @@ func (s *site) routes() http.Handler {
 	return mux
 }
 
-// secured sets the headers of every page. Pictures in messages may come from anywhere; everything else is our own.
+// secured sets the headers of every page. Pictures in messages may come from anywhere. Everything else is our own.
 func secured(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Security-Policy", pagePolicy("'self'"))

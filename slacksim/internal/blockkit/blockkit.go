@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Object is decoded JSON; its numbers are of type json.Number.
+// Object is decoded JSON. Its numbers are of type json.Number.
 type Object = map[string]any
 
 // Decode reads JSON, keeping numbers as they are written.

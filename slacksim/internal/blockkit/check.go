@@ -11,7 +11,7 @@ import (
 )
 
 // CheckMessage validates the blocks of a message and returns them with missing block and action ids filled in, as
-// Slack does. fill makes an id with a prefix. Complaints come with JSON pointers, in Slack's wording; with any of them
+// Slack does. fill makes an id with a prefix. Complaints come with JSON pointers, in Slack's wording. With any of them
 // the blocks are of no use.
 func CheckMessage(raw json.RawMessage, fill func(prefix string) string) (blocks json.RawMessage, complaints []string) {
 	c := &checker{most: 50, fill: fill}

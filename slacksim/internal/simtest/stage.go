@@ -62,7 +62,7 @@ func (a *App) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Reply has deliveries answered by f; nil acknowledges them.
+// Reply has deliveries answered by f. nil acknowledges them.
 func (a *App) Reply(f Answerer) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
