@@ -288,20 +288,12 @@ func (s *events) sendUninstallLocked(in *installation, order UninstallOrder, bot
 	rev := Event{Name: "tokens_revoked", Inner: tokensRevoked(bots, users)}
 	un := Event{Name: "app_uninstalled", Inner: map[string]any{"type": "app_uninstalled"}}
 
-	var list []Event
-	switch order {
-	case RevokedFirst:
-		list = []Event{rev, un}
-	case UninstalledFirst:
-		list = []Event{un, rev}
-	case OnlyRevoked:
-		list = []Event{rev}
-	case OnlyUninstalled:
-		list = []Event{un}
+	list := map[UninstallOrder][]Event{
+		RevokedFirst: {rev, un}, UninstalledFirst: {un, rev}, OnlyRevoked: {rev}, OnlyUninstalled: {un},
 	}
 
 	var ready []*outgoing
-	for _, e := range list {
+	for _, e := range list[order] {
 		// Both come without authorizations: the tokens they would name are dead.
 		e.TeamID, e.EnterpriseID, e.NoAuthorizations = in.teamID, in.enterpriseID, true
 		if s.subscribedLocked(e.Name) {

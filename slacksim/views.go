@@ -177,15 +177,8 @@ func (s viewMethods) viewLocked(r *apiRequest, typ string) (*View, *apiError) {
 	return v, nil
 }
 
-func (s viewMethods) viewsOpen(r *apiRequest) (map[string]any, *apiError) {
-	return s.showLocked(r, false)
-}
-
-func (s viewMethods) viewsPush(r *apiRequest) (map[string]any, *apiError) {
-	return s.showLocked(r, true)
-}
-
-func (s viewMethods) showLocked(r *apiRequest, push bool) (map[string]any, *apiError) {
+// showLocked is views.open and views.push.
+func (s viewMethods) showLocked(r *apiRequest) (map[string]any, *apiError) {
 	v, err := s.viewLocked(r, "modal")
 	if err != nil {
 		return nil, err
@@ -199,7 +192,7 @@ func (s viewMethods) showLocked(r *apiRequest, push bool) (map[string]any, *apiE
 	}
 
 	stack := s.views.stacks[t.user]
-	if !push {
+	if r.method == "views.open" {
 		stack = nil // opening replaces whatever was open
 	} else if len(stack) == 0 {
 		return nil, fail("not_found")

@@ -112,61 +112,47 @@ var emphasis = map[byte]string{'*': "strong", '_': "em", '~': "s"}
 
 func (n names) inline(b *strings.Builder, t string, depth int) {
 	start := 0 // of plain text not yet written
-	flush := func(end int) { b.WriteString(plain(t[start:end])) }
 	for i := 0; i < len(t); {
-		switch c := t[i]; c {
-		case '<':
-			j := tokenLen(t[i:])
-			if j == 0 {
-				i++
-				continue
-			}
-			flush(i)
-			tag, _ := n.token(t[i+1 : i+j])
-			b.WriteString(tag)
-			i += j + 1
-			start = i
-
-		case '`':
-			j := strings.IndexByte(t[i+1:], '`')
-			if j <= 0 {
-				i++
-				continue
-			}
-			flush(i)
-			b.WriteString("<code>" + n.bare(t[i+1:i+1+j]) + "</code>")
-			i += j + 2
-			start = i
-
-		case '*', '_', '~':
-			j := closing(t, i)
-			if j < 0 || depth > 4 {
-				i++
-				continue
-			}
-			flush(i)
-			b.WriteString("<" + emphasis[c] + ">")
-			n.inline(b, t[i+1:j], depth+1)
-			b.WriteString("</" + emphasis[c] + ">")
-			i = j + 1
-			start = i
-
-		case ':':
-			name := strings.Trim(emojiName.FindString(t[i:]), ":")
-			e := emojis[name]
-			if e == "" {
-				i++
-				continue
-			}
-			flush(i)
-			b.WriteString(`<span class="emoji" role="img" aria-label="` + esc(name) + `">` + e + `</span>`)
-			i += len(name) + 2
-			start = i
-		default:
+		tag, length := n.span(t, i, depth)
+		if length == 0 {
 			i++
+			continue
+		}
+		b.WriteString(plain(t[start:i]) + tag)
+		i += length
+		start = i
+	}
+	b.WriteString(plain(t[start:]))
+}
+
+// span renders the token, code, emphasis or emoji that begins at i, and says how long it is: 0 for plain text.
+func (n names) span(t string, i, depth int) (tag string, length int) {
+	switch c := t[i]; c {
+	case '<':
+		if j := tokenLen(t[i:]); j > 0 {
+			tag, _ = n.token(t[i+1 : i+j])
+			return tag, j + 1
+		}
+
+	case '`':
+		if j := strings.IndexByte(t[i+1:], '`'); j > 0 {
+			return "<code>" + n.bare(t[i+1:i+1+j]) + "</code>", j + 2
+		}
+
+	case '*', '_', '~':
+		if j := closing(t, i); j >= 0 && depth <= 4 {
+			var inner strings.Builder
+			n.inline(&inner, t[i+1:j], depth+1)
+			return "<" + emphasis[c] + ">" + inner.String() + "</" + emphasis[c] + ">", j + 1 - i
+		}
+
+	case ':':
+		name := strings.Trim(emojiName.FindString(t[i:]), ":")
+		if e := emojis[name]; e != "" {
+			return `<span class="emoji" role="img" aria-label="` + esc(name) + `">` + e + `</span>`, len(name) + 2
 		}
 	}
-	flush(len(t))
+	return "", 0
 }
 
 // closing finds the mark that ends the emphasis opened at i, or -1. Marks inside words, links and code do not count.
@@ -291,49 +277,32 @@ func (n names) date(body, fallback string) (tag, words string) {
 
 var dateToken = regexp.MustCompile(`\{[a-z_]+\}`)
 
-func (n names) dateWord(t time.Time, k string) string {
-	day := ordinal(t.Day())
-	full := t.Format("January ") + day + t.Format(", 2006")
-	pretty := func(other string) string {
-		y, m, d := n.now.In(n.zone).Date()
-		today := time.Date(y, m, d, 0, 0, 0, 0, n.zone)
-		y, m, d = t.Date()
-		switch that := time.Date(y, m, d, 0, 0, 0, 0, n.zone); {
-		case that.Equal(today):
-			return "today"
-		case that.Equal(today.AddDate(0, 0, -1)):
-			return "yesterday"
-		case that.Equal(today.AddDate(0, 0, 1)):
-			return "tomorrow"
-		}
-		return other
-	}
+// dateLayouts are what can be asked for. {d} stands for the day with its ending.
+var dateLayouts = map[string]string{
+	"{date_num}": "2006-01-02", "{date_slash}": "01/02/2006", "{time}": "3:04 PM", "{time_secs}": "3:04:05 PM",
+	"{date}": "January {d}, 2006", "{date_pretty}": "January {d}, 2006",
+	"{date_short}": "Jan 2, 2006", "{date_short_pretty}": "Jan 2, 2006",
+	"{date_long}": "Monday, January {d}, 2006", "{date_long_full}": "Monday, January {d}, 2006",
+	"{date_long_pretty}": "Monday, January {d}, 2006", "{day_divider_pretty}": "Monday, January {d}, 2006",
+}
 
-	switch k {
-	case "{date_num}":
-		return t.Format("2006-01-02")
-	case "{date_slash}":
-		return t.Format("01/02/2006")
-	case "{date}":
-		return full
-	case "{date_pretty}":
-		return pretty(full)
-	case "{date_short}":
-		return t.Format("Jan 2, 2006")
-	case "{date_short_pretty}":
-		return pretty(t.Format("Jan 2, 2006"))
-	case "{date_long}", "{date_long_full}":
-		return t.Format("Monday, ") + full
-	case "{date_long_pretty}", "{day_divider_pretty}":
-		return pretty(t.Format("Monday, ") + full)
-	case "{time}":
-		return t.Format("3:04 PM")
-	case "{time_secs}":
-		return t.Format("3:04:05 PM")
-	case "{ago}":
+// dateWord is what stands for one of them, and the word itself for anything else. The pretty ones know three days.
+func (n names) dateWord(t time.Time, k string) string {
+	layout := dateLayouts[k]
+	switch {
+	case k == "{ago}":
 		return ago(n.now.Sub(t))
+	case layout == "":
+		return k
+	case strings.HasSuffix(k, "_pretty}"):
+		y, m, d := n.now.In(n.zone).Date()
+		for day, word := range map[int]string{d - 1: "yesterday", d: "today", d + 1: "tomorrow"} {
+			if t.Format(time.DateOnly) == time.Date(y, m, day, 0, 0, 0, 0, n.zone).Format(time.DateOnly) {
+				return word
+			}
+		}
 	}
-	return k
+	return strings.Replace(t.Format(layout), "{d}", ordinal(t.Day()), 1)
 }
 
 func ordinal(d int) string {
