@@ -13,6 +13,7 @@ import (
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/messages"
 	"github.com/switchboard-go/switchboard/internal/server"
+	"github.com/switchboard-go/switchboard/slacksim"
 )
 
 // another is an app that says nothing but its name.
@@ -98,4 +99,35 @@ func TestMessagesOfAnyApp(t *testing.T) {
 			t.Errorf("%s: %#v", name, cfg.Install.Messages)
 		}
 	}
+}
+
+// The people of any app are greeted, and told while it can still be said that their connection needs somebody.
+func TestAnyAppTellsItsPeople(t *testing.T) {
+	t.Parallel()
+	keeping(t, func(t *testing.T, w *world) {
+		w.of = another()
+		w.of.clock = testClock
+		w.of.Handlers = append(w.of.Handlers,
+			bot.OnEvent("reaction_added", func(context.Context, *bot.Turn, *struct{}) error { return nil }, "reactions:read", "chat:write"))
+		app, err := w.of.simApp(w.proxy.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.slack.SetApp(func(a *slacksim.App) { *a = app })
+
+		dana := slacksim.AcmeAdmin
+		dm := w.slack.DM(dana)
+		w.start(1, nil)
+		w.browser().install(dana)
+		w.settle()
+		w.sour(w.store(), slacksim.Acme)
+		w.wait("the message about the trouble", func() bool { return len(w.fromApp(dm, dana)) == 2 })
+
+		all := w.fromApp(dm, dana)
+		for i, want := range []string{"Hello is now connected to Acme Corp.", "Hello needs reconnecting in Acme Corp. Its access couldn't be renewed."} {
+			if said := asRead(all[i]); !strings.HasPrefix(all[i].Text, want) || strings.Contains(said, "/connection ") || strings.Contains(said, "Switchboard") {
+				t.Errorf("want %q first in %s", want, said)
+			}
+		}
+	})
 }

@@ -45,6 +45,8 @@ import (
 const patience = 20 * time.Second
 
 type world struct {
+	of *program // what start runs; nil: ours
+
 	t        *testing.T
 	slack    *slacksim.Sim
 	proxy    *httptest.Server
@@ -247,7 +249,11 @@ func (w *world) startOne(extra map[string]string) *replica {
 	lines := &lineReader{to: w, line: make(chan []byte, 1)}
 	go func() {
 		defer close(r.done)
-		r.err = run(ctx, []string{"serve"}, w.settings(extra), io.Discard, lines)
+		of := w.of
+		if of == nil {
+			of = ours()
+		}
+		r.err = of.run(ctx, []string{"serve"}, w.settings(extra), io.Discard, lines)
 	}()
 	if err := w.serving(r, lines, patience); err != nil {
 		w.t.Fatal(err)
