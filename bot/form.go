@@ -14,13 +14,11 @@ import (
 	"github.com/slack-go/slack"
 
 	"github.com/switchboard-go/switchboard/bot/internal/lenient"
+	"github.com/switchboard-go/switchboard/install/mrkdwn"
 	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
-const (
-	maxViewBlocks = 100  // https://docs.slack.dev/reference/views/modal-views
-	maxBlockText  = 3000 // https://docs.slack.dev/reference/block-kit/blocks/section-block
-)
+const maxViewBlocks = 100 // https://docs.slack.dev/reference/views/modal-views
 
 // showInForm puts r into the window of a form that was submitted; the zero Reply says that it is done. Slack lets no
 // app close a window. Where the window is gone, r comes as a direct message, as far as there is something to say.
@@ -134,8 +132,7 @@ func formAgain(payload []byte, wrong map[string]string) (*slack.ModalViewRequest
 
 // fault is a line of its own: an input has no place for one that comes later.
 func fault(says string) *slack.SectionBlock {
-	line := slack.NewTextBlockObject(slack.PlainTextType, "⚠️ "+cut(says, maxBlockText-10), false, false)
-	return slack.NewSectionBlock(line, nil, nil)
+	return slack.NewSectionBlock(mrkdwn.Plain("⚠️ "+says, mrkdwn.MaxText), nil, nil)
 }
 
 // added are fields that Slack adds to pictures, and takes from nobody.
@@ -215,11 +212,3 @@ func (b jsonBlock) BlockType() slack.MessageBlockType { return slack.MessageBloc
 
 // ID is slack.Block's.
 func (b jsonBlock) ID() string { return text(b["block_id"]) }
-
-// cut shortens a text to at most so many bytes.
-func cut(s string, most int) string {
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "") + "…"
-}

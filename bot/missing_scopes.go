@@ -15,6 +15,7 @@ import (
 
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/links"
+	"github.com/switchboard-go/switchboard/install/mrkdwn"
 	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
@@ -72,7 +73,7 @@ func (t *Turn) NotAllowed(missing ...string) Reply {
 	url := t.Install.GrantPage(links.GrantRequest{Scopes: missing, Back: t.ChannelID})
 	if url == "" {
 		text += " The people who run the app set its access by hand. They can allow it."
-		return Reply{Text: escape(text), private: true}
+		return Reply{Text: mrkdwn.Escape(text), private: true}
 	}
 
 	next := "If Slack doesn't let you allow it, ask " + t.Connection.Admin() + "."
@@ -80,19 +81,11 @@ func (t *Turn) NotAllowed(missing ...string) Reply {
 		next = "If Slack doesn't let you allow it, ask <@" + by + ">, who installed it, or " + t.Connection.Admin() + "."
 	}
 
-	text = escape(text)
-	button := slack.NewButtonBlockElement("allow", "",
-		slack.NewTextBlockObject(slack.PlainTextType, "Allow it", false, false))
+	text = mrkdwn.Escape(text)
+	button := mrkdwn.Button("allow", "Allow it", "Open the page that allows what is missing")
 	button.URL, button.Style = url, slack.StylePrimary
-	button.AccessibilityLabel = "Open the page that allows what is missing"
-	section := slack.NewSectionBlock(slack.NewTextBlockObject(slack.MarkdownType, text+"\n"+next, false, false), nil, nil)
-	return Reply{Text: text + " " + next + " <" + url + "|Allow it>.", private: true,
-		Blocks: []slack.Block{section, slack.NewActionBlock("", button)}}
-}
-
-// escape makes text from outside harmless in Slack's notation.
-func escape(s string) string {
-	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(s)
+	return Reply{Text: text + " " + next + " " + mrkdwn.Link(url, "Allow it") + ".", private: true,
+		Blocks: []slack.Block{mrkdwn.Section(text + "\n" + next), slack.NewActionBlock("", button)}}
 }
 
 // missing returns the scopes that h needs, for what t is about, and the workspace has not allowed.

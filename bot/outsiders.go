@@ -14,6 +14,7 @@ import (
 
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/mrkdwn"
 	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
@@ -43,7 +44,7 @@ func (i *insiders) admit(ctx context.Context, h Handler, t *Turn, pressed *inter
 
 	if pressed.foreignBot(c) {
 		t.Log.InfoContext(ctx, "refused: pressed in what another installation wrote", "handler", h.id())
-		return &Reply{Text: escape("This is from another installation of " + i.install.App().Name +
+		return &Reply{Text: mrkdwn.Escape("This is from another installation of " + i.install.App().Name +
 			" and can't be used from here.")}
 	}
 
@@ -64,7 +65,7 @@ func (i *insiders) admit(ctx context.Context, h Handler, t *Turn, pressed *inter
 			"Reference: " + t.Ref + "."}
 	}
 	t.Log.InfoContext(ctx, "refused: of another company", "handler", h.id())
-	return &Reply{Text: escape(forPeopleAt(c, pressed))}
+	return &Reply{Text: mrkdwn.Escape(forPeopleAt(c, pressed))}
 }
 
 // mayHear reports whether who acted may be told something about the workspace, which people of other companies may not.
@@ -126,7 +127,7 @@ func sideOf(c connection.Connection, userTeam string) side {
 // notForOutsiders is what people of another company read where others read what is wrong with the connection, or what
 // it lacks.
 func (t *Turn) notForOutsiders() Reply {
-	return Reply{Text: escape(t.Install.App().Name + " can't do that here right now.")}
+	return Reply{Text: mrkdwn.Escape(t.Install.App().Name + " can't do that here right now.")}
 }
 
 // foreignBot reports whether the button or form was put there by another installation than c: the payload then names

@@ -14,6 +14,7 @@ import (
 
 	"github.com/switchboard-go/switchboard/bot/internal/transport"
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/mrkdwn"
 )
 
 // Reply is an answer. The zero Reply says nothing. A field that does nothing where it stands is logged and counted.
@@ -171,13 +172,12 @@ func answerWith(v any) transport.Answer {
 func page(r Reply) *slack.ModalViewRequest {
 	blocks := r.Blocks
 	if len(blocks) == 0 {
-		words := slack.NewTextBlockObject(slack.MarkdownType, cut(r.Text, maxBlockText-10), false, false)
-		blocks = []slack.Block{slack.NewSectionBlock(words, nil, nil)}
+		blocks = []slack.Block{mrkdwn.Section(r.Text)}
 	}
 	return &slack.ModalViewRequest{
 		Type:   slack.VTModal,
-		Title:  slack.NewTextBlockObject(slack.PlainTextType, "Result", false, false),
-		Close:  slack.NewTextBlockObject(slack.PlainTextType, "Close", false, false),
+		Title:  mrkdwn.Plain("Result", mrkdwn.MaxTitle),
+		Close:  mrkdwn.Plain("Close", mrkdwn.MaxTitle),
 		Blocks: slack.Blocks{BlockSet: blocks},
 	}
 }
