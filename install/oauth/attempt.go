@@ -78,12 +78,7 @@ type records struct {
 
 // ended writes how an attempt ended that was begun (Store.BeginAttempt).
 func (rs *records) ended(ctx context.Context, a Attempt, p *page) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordBudget) // the callback's own may be spent
-	defer cancel()
-	a.Outcome, a.Reason, a.EndedAt = p.outcome, p.Reason, rs.now()
-	if err := rs.store.EndAttempt(ctx, a); err != nil {
-		rs.log.ErrorContext(ctx, "record install attempt", "ref", a.Ref, "cause", err)
-	}
+	rs.write(ctx, a, p, rs.store.EndAttempt)
 }
 
 // Endings that cost no call to Slack can be had as often as somebody asks. Each process records so many of them, which
@@ -95,13 +90,16 @@ const (
 
 // endedFree records an attempt that ended without a question to Slack, in one statement.
 func (rs *records) endedFree(ctx context.Context, a Attempt, p *page) {
-	if !rs.free.AllowN(rs.now(), 1) {
-		return
+	if rs.free.AllowN(rs.now(), 1) {
+		rs.write(ctx, a, p, rs.store.BeginAttempt)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordBudget)
+}
+
+func (rs *records) write(ctx context.Context, a Attempt, p *page, write func(context.Context, Attempt) error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordBudget) // the callback's own may be spent
 	defer cancel()
 	a.Outcome, a.Reason, a.EndedAt = p.outcome, p.Reason, rs.now()
-	if err := rs.store.BeginAttempt(ctx, a); err != nil && !errors.Is(err, ErrStateUsed) {
+	if err := write(ctx, a); err != nil && !errors.Is(err, ErrStateUsed) {
 		rs.log.ErrorContext(ctx, "record install attempt", "ref", a.Ref, "cause", err)
 	}
 }

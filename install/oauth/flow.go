@@ -102,6 +102,7 @@ type Flow struct {
 	cfg      *Config
 	pages    *pages
 	consents *consents
+	exchange *exchange
 	records  *records
 	undo     *undo
 	cookie   cookie
@@ -122,13 +123,14 @@ type Flow struct {
 func New(cfg Config) *Flow {
 	ours := cookie{secure: strings.HasPrefix(cfg.Links.PublicURL, "https://")}
 	shown := &pages{cfg: &cfg, secure: ours.secure}
+	kept := &consents{
+		cfg: &cfg, store: cfg.Store, tokens: cfg.Tokens, log: cfg.Log, now: cfg.Now,
+		competing: competing{seen: map[connection.Secret]competingConsent{}},
+	}
 	return &Flow{
-		cfg: &cfg, pages: shown, cookie: ours, store: cfg.Store, log: cfg.Log, now: cfg.Now,
-		undo: &undo{cfg: &cfg, pages: shown, cookie: ours, store: cfg.Store, log: cfg.Log, now: cfg.Now},
-		consents: &consents{
-			cfg: &cfg, store: cfg.Store, tokens: cfg.Tokens, log: cfg.Log, now: cfg.Now,
-			competing: competing{seen: map[connection.Secret]competingConsent{}},
-		},
+		cfg: &cfg, pages: shown, consents: kept, cookie: ours, store: cfg.Store, log: cfg.Log, now: cfg.Now,
+		exchange: &exchange{cfg: &cfg, pages: shown, consents: kept, store: cfg.Store, log: cfg.Log, now: cfg.Now},
+		undo:     &undo{cfg: &cfg, pages: shown, cookie: ours, store: cfg.Store, log: cfg.Log, now: cfg.Now},
 		records: &records{
 			store: cfg.Store, log: cfg.Log, now: cfg.Now, free: rate.NewLimiter(rate.Every(freeEvery), freeBurst),
 		},
@@ -213,4 +215,4 @@ func (f *Flow) redirect(w http.ResponseWriter, address string) {
 }
 
 // redirectURI is sent at both ends of the flow, where Slack compares the two strings.
-func (f *Flow) redirectURI() string { return f.cfg.Links.PublicURL + "/slack/oauth_redirect" }
+func redirectURI(l *links.Links) string { return l.PublicURL + "/slack/oauth_redirect" }

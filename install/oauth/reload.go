@@ -136,7 +136,7 @@ func (f *Flow) reassure(ctx context.Context, p *page, a Attempt) {
 	ctx, cancel := context.WithTimeout(ctx, startBudget)
 	defer cancel()
 	c, err := f.store.Get(ctx, a.BoundTo)
-	if err == nil && c.Token != "" && (c.State == connection.Active || c.State == connection.Retrying) {
+	if err == nil && isConnected(c) {
 		p.Unchanged = strings.TrimSpace(p.Unchanged + " " + cmp.Or(c.TeamName, "Your workspace") + " stays connected.")
 	}
 }

@@ -68,7 +68,7 @@ func (f *Flow) authorize(s links.State) url.Values {
 	ask := url.Values{
 		"client_id":    {f.cfg.ClientID},
 		"scope":        {strings.Join(connection.ScopeNames(f.cfg.Scopes), ",")},
-		"redirect_uri": {f.redirectURI()},
+		"redirect_uri": {redirectURI(f.cfg.Links)},
 		"state":        {f.cfg.Links.Sign("state", s)},
 	}
 	if len(s.Link.Scopes) > 0 { // Slack adds them to what was granted before
@@ -124,11 +124,14 @@ func (f *Flow) follow(ctx context.Context, query url.Values, s *links.State) *ou
 
 // usedLink is what is said of a link that was used, by what has become of its connection.
 func usedLink(c connection.Connection) *outcome {
-	if c.Token != "" && (c.State == connection.Active || c.State == connection.Retrying) {
+	if isConnected(c) {
 		return &outcomeConnectedLink
 	}
 	return &outcomeUsedLink
 }
+
+// isConnected reports whether people in c's workspace can use the app.
+func isConnected(c connection.Connection) bool { return c.Usable() && c.State != connection.Paused }
 
 // origin is the address as the browser names it, as far as a request tells: to compare two of them, and never to send
 // anybody there. It is kept, so it is bounded.
