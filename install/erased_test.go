@@ -8,6 +8,7 @@ import (
 
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/internal/stage"
 	"github.com/switchboard-go/switchboard/slacksim"
 	"github.com/switchboard-go/switchboard/storage/inbox"
 )
@@ -83,16 +84,16 @@ func TestMessagesOfALeftWorkspaceGo(t *testing.T) {
 	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(nil)
-		org := r.organisation(in)
-		left := connection.Key{AppID: org.AppID, EnterpriseID: gridID, TeamID: gridTwo}
-		stays := connection.Key{AppID: org.AppID, EnterpriseID: gridID, TeamID: gridOne}
+		org := r.Organisation(in.db)
+		left := connection.Key{AppID: org.AppID, EnterpriseID: stage.Grid, TeamID: stage.GridTwo}
+		stays := connection.Key{AppID: org.AppID, EnterpriseID: stage.Grid, TeamID: stage.GridOne}
 		gone, kept := r.letter(in, left, "left"), r.letter(in, stays, "stays")
 		for _, c := range []struct {
 			added bool
 			at    time.Time
 			want  int
 		}{{true, r.Clock.Now(), 1}, {false, r.Clock.Now().Add(-time.Minute), 1}, {false, r.Clock.Now(), 0}} {
-			if err := in.Lifecycle().HandleTeamAccess(r.Ctx, org.Key, c.added, []string{gridTwo}, c.at); err != nil {
+			if err := in.Lifecycle().HandleTeamAccess(r.Ctx, org.Key, c.added, []string{stage.GridTwo}, c.at); err != nil {
 				t.Fatal(err)
 			}
 			if gone() != c.want || kept() != 1 {

@@ -193,8 +193,8 @@ func TestBackoffHoldsForAll(t *testing.T) {
 // While the last access token works, and after it, nothing that Slack says of it hides that there will be no other.
 func TestDeadChainStaysDead(t *testing.T) {
 	r := sqliteRig(t)
-	var x told
-	in := r.replica(x.config)
+	var x stage.Told
+	in := r.replica(telling(&x))
 	c := r.connect(in, slacksim.AcmeAdmin)
 	r.broken(in, c)
 	r.tellAll(in)
@@ -205,8 +205,8 @@ func TestDeadChainStaysDead(t *testing.T) {
 		r.renewDue(in)
 		r.tellAll(in)
 		now := r.Is(in.db, c.Key, connection.ReconnectRequired, connection.ReasonRefreshRejected)
-		if !now.StateSince.Equal(was.StateSince) || now.Notice != was.Notice || x.resolved > 0 || !slices.Equal(x.to, []string{slacksim.AcmeAdmin}) {
-			t.Errorf("after %s: since %v, told %v, resolved %d times, notice %+v", after, now.StateSince, x.to, x.resolved, now.Notice)
+		if !now.StateSince.Equal(was.StateSince) || now.Notice != was.Notice || x.Resolved > 0 || !slices.Equal(x.To, []string{slacksim.AcmeAdmin}) {
+			t.Errorf("after %s: since %v, told %v, resolved %d times, notice %+v", after, now.StateSince, x.To, x.Resolved, now.Notice)
 		}
 	}
 	for _, answer := range []string{"", "invalid_auth", "invalid_auth", "", "token_revoked", "", "ekm_access_denied", "token_expired", ""} {
@@ -246,8 +246,8 @@ func TestDeadChainStaysDead(t *testing.T) {
 // Slack has several words for a refresh token that buys nothing any more, and as many for what the operator can mend.
 func TestWordsOfRejection(t *testing.T) {
 	r := sqliteRig(t)
-	var x told
-	in := r.replica(x.config)
+	var x stage.Told
+	in := r.replica(telling(&x))
 	for i, code := range []string{"invalid_refresh_token", "invalid_grant", "invalid_token", "token_revoked", "token_expired", "account_inactive", "authorization_not_found"} {
 		c := r.connect(in, slacksim.AcmeAdmin)
 		r.tellAll(in)
@@ -261,14 +261,14 @@ func TestWordsOfRejection(t *testing.T) {
 		r.tellAll(in)
 		r.Is(in.db, c.Key, connection.ReconnectRequired, connection.ReasonRefreshRejected)
 		r.Spent(2 * (i + 1))
-		if len(x.to) != i+1 {
-			t.Errorf("after %s %d people were told, not %d", code, len(x.to), i+1)
+		if len(x.To) != i+1 {
+			t.Errorf("after %s %d people were told, not %d", code, len(x.To), i+1)
 		}
 	}
 	c := r.connect(in, slacksim.AcmeAdmin)
 	r.tellAll(in)
 	r.Due()
-	was := len(x.to)
+	was := len(x.To)
 	for _, code := range []string{"bad_client_secret", "invalid_client_id"} {
 		clear := r.Slack.Inject(slacksim.Fault{Method: "oauth.v2.access", Error: code})
 		for range 10 {
@@ -277,8 +277,8 @@ func TestWordsOfRejection(t *testing.T) {
 			r.Clock.Advance(20 * time.Minute)
 		}
 		clear()
-		if now := r.Is(in.db, c.Key, connection.Retrying, connection.ReasonRenewalFailing); now.RefreshToken != c.RefreshToken || len(x.to) != was {
-			t.Errorf("after %s: told %v", code, x.to[was:])
+		if now := r.Is(in.db, c.Key, connection.Retrying, connection.ReasonRenewalFailing); now.RefreshToken != c.RefreshToken || len(x.To) != was {
+			t.Errorf("after %s: told %v", code, x.To[was:])
 		}
 	}
 	if _, err := in.Open(r.Ctx, c.Key); err != nil {
@@ -358,7 +358,7 @@ func TestLockedBudget(t *testing.T) {
 // Rows that cannot be read, and those of another app, fill every list of work; what can be done is done all the same.
 func TestRowsInTheWay(t *testing.T) {
 	r := sqliteRig(t)
-	var x told
+	var x stage.Told
 	plain := r.replica(nil)
 	c := r.connect(plain, slacksim.AcmeAdmin)
 	r.Slack.SetApp(func(a *slacksim.App) { a.TokenRotation = false })
@@ -394,7 +394,7 @@ func TestRowsInTheWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	in := r.replica(func(cfg *install.Config) {
-		x.config(cfg)
+		cfg.Messages = &x
 		cfg.AppID, cfg.MoveToRotation = "A0RENEWAL1", true
 	})
 	r.Due()
@@ -418,8 +418,8 @@ func TestRowsInTheWay(t *testing.T) {
 		c.SetState(connection.ReconnectRequired, connection.ReasonRefreshRejected, r.Clock.Now())
 	})
 	r.tellAll(in)
-	if len(x.to) != 1 {
-		t.Errorf("told %v", x.to)
+	if len(x.To) != 1 {
+		t.Errorf("told %v", x.To)
 	}
 	if now, err := plain.db.Lookup(r.Ctx, connection.Key{AppID: "A0RENEWAL1", TeamID: "TLOST007"}); err != nil || now.Reason != connection.ReasonUnreadable {
 		t.Errorf("what cannot be read is %s (%s) (%v)", now.State, now.Reason, err)
@@ -436,7 +436,7 @@ func TestRowsOfOthers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := sqliteRig(t)
-			var x told
+			var x stage.Told
 			in := r.replica(nil)
 			dead := r.connect(in, slacksim.AcmeAdmin)
 			r.broken(in, dead)
@@ -445,7 +445,7 @@ func TestRowsOfOthers(t *testing.T) {
 			before := []connection.Connection{r.Row(in.db, dead.Key), r.Row(in.db, due.Key)}
 			calls := len(r.Slack.Calls())
 			other := r.replica(func(cfg *install.Config) {
-				x.config(cfg)
+				cfg.Messages = &x
 				change(cfg)
 				cfg.MoveToRotation = true
 			})
@@ -459,8 +459,8 @@ func TestRowsOfOthers(t *testing.T) {
 				}
 				r.Clock.Advance(10 * time.Minute)
 			}
-			if n := len(r.Slack.Calls()) - calls; n > 0 || len(x.to) > 0 {
-				t.Errorf("%d calls to Slack, told %v", n, x.to)
+			if n := len(r.Slack.Calls()) - calls; n > 0 || len(x.To) > 0 {
+				t.Errorf("%d calls to Slack, told %v", n, x.To)
 			}
 			if after := []connection.Connection{r.Row(in.db, dead.Key), r.Row(in.db, due.Key)}; !reflect.DeepEqual(before, after) {
 				t.Errorf("changed: %+v", after)
@@ -719,12 +719,12 @@ func TestToldLater(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := sqliteRig(t)
-			var x told
-			in := r.replica(x.config)
+			var x stage.Told
+			in := r.replica(telling(&x))
 			c := r.connect(in, slacksim.AcmeMember)
 			want := slacksim.AcmeMember
 			if test.gone {
-				want, x.refuse = slacksim.AcmeAdmin, map[string]error{slacksim.AcmeMember: slack.SlackErrorResponse{Err: "user_disabled"}}
+				want, x.Refuse = slacksim.AcmeAdmin, map[string]error{slacksim.AcmeMember: slack.SlackErrorResponse{Err: "user_disabled"}}
 			}
 			r.broken(in, c)
 			test.fault.Body = "x"
@@ -737,19 +737,19 @@ func TestToldLater(t *testing.T) {
 				}
 			}
 			tell(test.quiet)
-			if n := len(r.Slack.Calls(test.fault.Method)) - before; n != 1 || len(x.to) > 0 {
-				t.Errorf("%d calls in %v, told %v", n, test.quiet, x.to)
+			if n := len(r.Slack.Calls(test.fault.Method)) - before; n != 1 || len(x.To) > 0 {
+				t.Errorf("%d calls in %v, told %v", n, test.quiet, x.To)
 			}
 			clear()
 			tell(test.late - test.quiet + 10*time.Second)
-			if !slices.Equal(x.to, []string{want}) {
-				t.Errorf("told %v", x.to)
+			if !slices.Equal(x.To, []string{want}) {
+				t.Errorf("told %v", x.To)
 			}
 			tell(5 * time.Minute)
 			lines, err := in.History(r.Ctx, c, 50)
 			lines = slices.DeleteFunc(lines, func(l connection.Change) bool { return l.What != connection.DidTell })
-			if now := r.Row(in.db, c.Key); err != nil || len(x.to) != 1 || now.Notice.To != want || now.Notice.TS == "" || len(lines) != 1 || lines[0].Outcome != connection.OutcomeDone {
-				t.Errorf("told %v; notice %+v; history %+v (%v)", x.to, now.Notice, lines, err)
+			if now := r.Row(in.db, c.Key); err != nil || len(x.To) != 1 || now.Notice.To != want || now.Notice.TS == "" || len(lines) != 1 || lines[0].Outcome != connection.OutcomeDone {
+				t.Errorf("told %v; notice %+v; history %+v (%v)", x.To, now.Notice, lines, err)
 			}
 		})
 	}
@@ -758,8 +758,8 @@ func TestToldLater(t *testing.T) {
 // The program is stopped between the claim of a message and the message: it is sent, and nobody sends another.
 func TestToldAtTheStop(t *testing.T) {
 	r := sqliteRig(t)
-	var x told
-	plain := r.replica(x.config)
+	var x stage.Told
+	plain := r.replica(telling(&x))
 	a, b := r.connect(plain, slacksim.AcmeMember), r.connect(plain, slacksim.BirchMember)
 	r.broken(plain, a)
 	r.Update(plain.db, b.Key, func(c *connection.Connection) {
@@ -768,19 +768,19 @@ func TestToldAtTheStop(t *testing.T) {
 	ctx, stop := context.WithCancel(r.Ctx)
 	defer stop()
 	in := r.replica(func(cfg *install.Config) {
-		x.config(cfg)
+		cfg.Messages = &x
 		cfg.HTTP = stage.Between("users.info", func(*http.Response) { stop() })
 	})
 	_ = in.TellAll(ctx)
-	if len(x.to) != 1 {
-		t.Errorf("told %v at the stop, not the one it was at", x.to)
+	if len(x.To) != 1 {
+		t.Errorf("told %v at the stop, not the one it was at", x.To)
 	}
 	for range 3 {
 		r.tellAll(plain)
 	}
-	slices.Sort(x.to)
-	if !slices.Equal(x.to, []string{slacksim.AcmeMember, slacksim.BirchMember}) {
-		t.Errorf("told %v", x.to)
+	slices.Sort(x.To)
+	if !slices.Equal(x.To, []string{slacksim.AcmeMember, slacksim.BirchMember}) {
+		t.Errorf("told %v", x.To)
 	}
 }
 
@@ -1074,8 +1074,8 @@ func TestRemovalsOfOthers(t *testing.T) {
 // Slack asks us to wait before the next message: that is for all replicas.
 func TestReplicasWaitToTell(t *testing.T) {
 	r := sqliteRig(t)
-	var x told
-	replicas := []replica{r.replica(x.config), r.replica(x.config), r.replica(x.config)}
+	var x stage.Told
+	replicas := []replica{r.replica(telling(&x)), r.replica(telling(&x)), r.replica(telling(&x))}
 	c := r.connect(replicas[0], slacksim.AcmeAdmin)
 	r.broken(replicas[0], c)
 	end := r.Slack.Inject(slacksim.Fault{Method: "chat.postMessage", RetryAfter: 300})

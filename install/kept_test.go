@@ -727,9 +727,9 @@ func TestErasedAfterJoining(t *testing.T) {
 	if err := holds.CompareAll(r.Ctx); err != nil || len(r.Kept()) != 2 {
 		t.Fatalf("%d pairs are kept, not the bot's and the person's (%v)", len(r.Kept()), err)
 	}
-	r.join(slacksim.Birch)
+	r.Join(slacksim.Birch)
 	moved := other.Check(r.Ctx, c.Key).Connection
-	if moved.EnterpriseID != gridID {
+	if moved.EnterpriseID != stage.Grid {
 		t.Fatalf("%+v", moved.Key)
 	}
 	if err := holds.CompareAll(r.Ctx); err != nil || len(r.Kept()) != 2 {

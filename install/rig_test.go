@@ -58,6 +58,17 @@ func (r *rig) replica(change func(*install.Config)) replica {
 	return replica{in, db}
 }
 
+// telling has an Installer write by m.
+func telling(m *stage.Told) func(*install.Config) {
+	return func(cfg *install.Config) { cfg.Messages = m }
+}
+
+// broken makes the refresh token of c dead, with most of the access token's life before it.
+func (r *rig) broken(in replica, c connection.Connection) {
+	r.T.Helper()
+	r.Broken(in.db, in.Tokens(), c)
+}
+
 // connect installs the app as a person does, and returns the connection.
 func (r *rig) connect(in replica, userID string) connection.Connection {
 	r.T.Helper()

@@ -5,10 +5,8 @@ package tokens_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"os"
 	"testing"
 	"time"
@@ -19,7 +17,6 @@ import (
 	"github.com/switchboard-go/switchboard/install/internal/stage"
 	"github.com/switchboard-go/switchboard/install/slackapi"
 	"github.com/switchboard-go/switchboard/install/tokens"
-	"github.com/switchboard-go/switchboard/slacksim"
 	"github.com/switchboard-go/switchboard/storage"
 	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
@@ -74,7 +71,7 @@ func (r *rig) replica(change func(*config)) replica {
 	}
 
 	in := replica{db: r.Open(), Now: cfg.Now}
-	in.api = &slackapi.API{Address: r.Slack.URL(), HTTP: cfg.HTTP, Now: cfg.Now, Met: func(string, string) {}}
+	in.api = r.API(cfg.HTTP, cfg.Now)
 	in.Keeper = tokens.New(tokens.Config{ClientID: "1.2", ClientSecret: "client-secret", MoveToRotation: cfg.MoveToRotation,
 		Renews: func(connection.Key) bool { return true },
 		// What is kept goes on in its own grant. Other consents are not these tests' business.
@@ -82,44 +79,13 @@ func (r *rig) replica(change func(*config)) replica {
 			return in.Delivery.Offer(ctx, p)
 		},
 		Store: in.db, Slack: in.api, Log: cfg.Log, Now: cfg.Now, Observer: unobserved{}})
-	r.T.Cleanup(cfg.HTTP.CloseIdleConnections)
 	return in
 }
 
 // connect has a person let the app in, and stores what that brings as a callback does.
 func (r *rig) connect(in replica, userID string) connection.Connection {
 	r.T.Helper()
-	asked, err := in.db.Mark(r.Ctx)
-	if err != nil {
-		r.T.Fatal(err)
-	}
-	start := url.Values{"client_id": {"1.2"}, "scope": {"chat:write,users:read"}, "redirect_uri": {stage.Redirect}, "state": {"state"}}
-	back, err := r.Slack.Authorize(r.Ctx, r.Slack.URL()+"/oauth/v2/authorize?"+start.Encode(), userID, slacksim.Choice{})
-	if err != nil {
-		r.T.Fatal(err)
-	}
-	to, err := url.Parse(back)
-	if err != nil {
-		r.T.Fatal(err)
-	}
-	granted, err := in.api.OAuth(r.Ctx, "oauth.v2.access", url.Values{"client_id": {"1.2"}, "client_secret": {"client-secret"},
-		"code": {to.Query().Get("code")}, "redirect_uri": {stage.Redirect}})
-	if err != nil {
-		r.T.Fatal(err)
-	}
-
-	c := granted.Connection(in.Now())
-	c.Asked, c.GrantID = asked, fmt.Sprint("grant ", to.Query().Get("code"))
-	c.Generation = in.Journal.NextGeneration(r.Ctx, connection.TokenOwner{Key: c.Key})
-	p := c.Grant()
-	in.Journal.Keep(r.Ctx, &p)
-	now, _, err := in.db.Put(r.Ctx, c)
-	if err != nil {
-		r.T.Fatal(err)
-	}
-	in.Journal.NotPending(p.Token)
-	in.Journal.Settle(r.Ctx, p.StoredIn(&now), connection.Kept)
-	return r.Row(in.db, c.Key)
+	return r.Connect(in.db, in.Journal, userID, in.Now())
 }
 
 // renewDue does what Run does every second, and must not fail.

@@ -69,7 +69,8 @@ var mayImport = map[string][]string{
 	"commands/connection": {"install/...", "bot"}, // for others' bots, too
 
 	// The stage of the tests of installs and tokens.
-	"install/internal/stage": {"install/connection", "install/slackapi", "slacksim", "storage", "storage/seal", "storage/storagetest"},
+	"install/internal/stage": {"install/connection", "install/slackapi", "install/tokens", "install/watch", "slacksim", "storage",
+		"storage/seal", "storage/storagetest"},
 
 	"bot/internal/transport": {"install/connection", "install/slackapi"},
 	"bot/internal/lenient":   {},

@@ -294,3 +294,9 @@ func Held() (client *http.Client, answered, goOn chan struct{}) {
 		}
 	}), answered, goOn
 }
+
+// API calls the Slack of s.
+func (s *Stage) API(client *http.Client, now func() time.Time) *slackapi.API {
+	s.T.Cleanup(client.CloseIdleConnections)
+	return &slackapi.API{Address: s.Slack.URL(), HTTP: client, Now: now, Met: func(string, string) {}}
+}
