@@ -281,8 +281,12 @@ func (g *gate) failed(ctx context.Context, t *Turn, h Handler, err error) Reply 
 		return Reply{Text: fmt.Sprintf("Slack asks %s to slow down here. Try again in %d s. Reference: %s.",
 			g.install.App().Name, seconds, t.Ref)}
 	}
-	return Reply{Text: "Something went wrong on our side. Check what was done before you try again. " +
-		"Reference: " + t.Ref + "."}
+	return Reply{Text: wentWrong(t.Ref)}
+}
+
+// wentWrong is what a person reads where nothing better can be said.
+func wentWrong(ref string) string {
+	return "Something went wrong on our side. Check what was done before you try again. Reference: " + ref + "."
 }
 
 // interrupted is what the person reads whose handler's context ended; false: it did not.

@@ -20,17 +20,17 @@ import (
 	"github.com/switchboard-go/switchboard/bot/internal/patterns"
 )
 
-// Kind is what a handler listens to. It is also how numbers and the log name handlers: "command /connection".
+// Kind is what a handler listens to. Numbers and the log name handlers by it, as in "command /weather".
 type Kind string
 
 // The kinds of handlers, each made by the function of a like name.
 const (
-	KindEvent   Kind = "event"       // OnEvent
-	KindMessage Kind = "message"     // OnMessage
-	KindCommand Kind = "command"     // OnCommand
-	KindAction  Kind = "action"      // OnAction
-	KindView    Kind = "view"        // OnView
-	KindClosed  Kind = "view_closed" // OnViewClosed
+	KindEvent   Kind = "event"       // of the Events API: OnEvent
+	KindMessage Kind = "message"     // that somebody wrote: OnMessage
+	KindCommand Kind = "command"     // with a slash: OnCommand
+	KindAction  Kind = "action"      // a press of a button, or a choice in a menu: OnAction
+	KindView    Kind = "view"        // a modal that was submitted: OnView
+	KindClosed  Kind = "view_closed" // a modal that was closed instead: OnViewClosed
 )
 
 // Handler is one reaction of an app to what happens in Slack. Make it with one of the On… functions, change it with

@@ -13,8 +13,8 @@ import (
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
-// Event is one delivery that was accepted: an event, or a command or action whose handler is slow. An inbox keeps all
-// but the last four fields as they are.
+// Event is one delivery that was accepted: an event, or a command or action whose handler is slow. What is above Row is
+// the Bot's, and an inbox keeps it as it is. Row and what is below it is the inbox's.
 type Event struct {
 	ID          string         // Slack's event_id, or a name of our own for slow work; accepted once for an app
 	Kind        string         // events_api, slash_commands or interactive

@@ -10,8 +10,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/slack-go/slack"
-
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/slackapi"
@@ -268,10 +266,6 @@ func (t *Turn) direct(ctx context.Context, r Reply) error {
 	if t.Slack == nil || t.UserID == "" || t.Outsider() {
 		return errSilent
 	}
-	options := []slack.MsgOption{slack.MsgOptionText(r.Text, false), slack.MsgOptionDisableLinkUnfurl()}
-	if len(r.Blocks) > 0 {
-		options = append(options, slack.MsgOptionBlocks(r.Blocks...))
-	}
-	_, _, err := t.Slack.PostMessageContext(ctx, t.UserID, options...)
+	_, _, err := t.Slack.PostMessageContext(ctx, t.UserID, r.posted("")...)
 	return err
 }

@@ -49,9 +49,9 @@ type Features struct {
 // AppHome says what the app's own place in Slack has. slack-go leaves out what is false, and Slack doesn't promise to
 // take what is left out for false: people could not write to an app whose Messages tab is read-only.
 type AppHome struct {
-	HomeTab          bool `json:"home_tab_enabled"`
-	MessagesTab      bool `json:"messages_tab_enabled"`
-	MessagesReadOnly bool `json:"messages_tab_read_only_enabled"`
+	HomeTab          bool `json:"home_tab_enabled"`               // a page of the app's own for each person
+	MessagesTab      bool `json:"messages_tab_enabled"`           // direct messages with the app
+	MessagesReadOnly bool `json:"messages_tab_read_only_enabled"` // in which people can't write
 }
 
 // NewManifest describes an app with these handlers that is served at publicURL (https://host): with its events,

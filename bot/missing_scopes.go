@@ -41,8 +41,8 @@ func (t *Turn) Missing(scopes ...string) []string {
 }
 
 // Need returns nil when the workspace has allowed all of these, else a *NotAllowedError. A handler that returns that
-// error, as it is or wrapped, has the person told what is off and how it is allowed: in the answer of a command or
-// button, or in a message that only they see, once an hour. It is not run again.
+// error, as it is or wrapped, has the person told what the app can't do and how it is allowed: in the answer of a
+// command or button, or in a message that only they see, once an hour. It is not run again.
 func (t *Turn) Need(scopes ...string) error {
 	if missing := t.Missing(scopes...); len(missing) > 0 {
 		return &NotAllowedError{Scopes: missing}

@@ -44,6 +44,18 @@ type Reply struct {
 
 func (r Reply) empty() bool { return r.Text == "" && len(r.Blocks) == 0 }
 
+// posted is r as a message that is posted, in a thread; "": in none.
+func (r Reply) posted(thread string) []slack.MsgOption {
+	options := []slack.MsgOption{slack.MsgOptionText(r.Text, false), slack.MsgOptionDisableLinkUnfurl()}
+	if len(r.Blocks) > 0 {
+		options = append(options, slack.MsgOptionBlocks(r.Blocks...))
+	}
+	if thread != "" {
+		options = append(options, slack.MsgOptionTS(thread))
+	}
+	return options
+}
+
 // idle names the fields of r that do nothing in an answer of h. second: it takes the place of an earlier one, and
 // replaces it anyway.
 func (h Handler) idle(r Reply, second bool) (fields []string) {
@@ -74,8 +86,7 @@ func (g *gate) sound(h Handler, t *Turn, r Reply, second bool) Reply {
 		g.metrics.idle(t.Log, h.id(), fields)
 	}
 	if unsaid := r.View != nil || len(r.Errors) > 0; unsaid && h.Kind != KindView && r.empty() {
-		r.Text = cmp.Or(faults(r.Errors), "Something went wrong on our side. Check what was done before you try again. "+
-			"Reference: "+t.Ref+".")
+		r.Text = cmp.Or(faults(r.Errors), wentWrong(t.Ref))
 	}
 
 	if next := r.Then; next != nil {

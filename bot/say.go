@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -119,14 +118,7 @@ func (t *Turn) Say(ctx context.Context, r Reply) (ts string, err error) {
 		return ts, nil
 	}
 
-	options := []slack.MsgOption{slack.MsgOptionText(r.Text, false), slack.MsgOptionDisableLinkUnfurl()}
-	if len(r.Blocks) > 0 {
-		options = append(options, slack.MsgOptionBlocks(r.Blocks...))
-	}
-	if t.ThreadTS != "" {
-		options = append(options, slack.MsgOptionTS(t.ThreadTS))
-	}
-
+	options := r.posted(t.ThreadTS)
 	if t.said != nil {
 		key := t.EventID + "/" + strconv.Itoa(i)
 		if t.Attempt > 1 {
@@ -163,15 +155,9 @@ func (t *Turn) privately(ctx context.Context, r Reply) error {
 	if t.Slack == nil || t.UserID == "" {
 		return errSilent
 	}
-	options := []slack.MsgOption{slack.MsgOptionText(r.Text, false), slack.MsgOptionBlocks(r.Blocks...),
-		slack.MsgOptionDisableLinkUnfurl()}
-	here := options
-	if t.ThreadTS != "" {
-		here = append(slices.Clone(options), slack.MsgOptionTS(t.ThreadTS))
-	}
 
 	var err error
-	switch {
+	switch here := r.posted(t.ThreadTS); {
 	case strings.HasPrefix(t.ChannelID, "D"):
 		_, _, err = t.Slack.PostMessageContext(ctx, t.ChannelID, here...)
 	case t.ChannelID != "":
@@ -179,7 +165,7 @@ func (t *Turn) privately(ctx context.Context, r Reply) error {
 	}
 
 	if t.ChannelID == "" || err != nil && slackapi.SlackError(err) != "" {
-		_, _, err = t.Slack.PostMessageContext(ctx, t.UserID, options...)
+		_, _, err = t.Slack.PostMessageContext(ctx, t.UserID, r.posted("")...)
 	}
 	return err
 }
@@ -311,14 +297,6 @@ func (t *Turn) whisper(ctx context.Context, r Reply) error {
 	case t.ChannelID == "":
 		return t.direct(ctx, r)
 	}
-
-	options := []slack.MsgOption{slack.MsgOptionText(r.Text, false)}
-	if len(r.Blocks) > 0 {
-		options = append(options, slack.MsgOptionBlocks(r.Blocks...))
-	}
-	if t.ThreadTS != "" {
-		options = append(options, slack.MsgOptionTS(t.ThreadTS))
-	}
-	_, err := t.Slack.PostEphemeralContext(ctx, t.ChannelID, t.UserID, options...)
+	_, err := t.Slack.PostEphemeralContext(ctx, t.ChannelID, t.UserID, r.posted(t.ThreadTS)...)
 	return err
 }

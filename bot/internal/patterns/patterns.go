@@ -1,7 +1,7 @@
 // Package patterns tells what patterns of package regexp can match, without a text.
 //
-// Those of OnMessage are looked at before the first message comes: one that no text matches, and one behind another that
-// takes every text it could have, are slips that nobody would see.
+// Those of OnMessage are looked at before the first message comes: one that no text matches, and one behind another
+// that takes every text it could have, are slips that nobody would see.
 package patterns
 
 import (
