@@ -13,9 +13,9 @@ import (
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
-// accept takes a delivery in and returns within ackBudget. An error means that it is not durable and must not be
-// acknowledged: Slack sends it again. What we cannot use is acknowledged all the same: anything else would be sent
-// again, and enough of it switches the app off for every workspace.
+// accept takes a delivery in and returns within transport.AckBudget. An error means that it is not durable and must not
+// be acknowledged: Slack sends it again. What we cannot use is acknowledged anyway: anything else would be sent again,
+// and enough of it switches the app off for every workspace.
 func (b *Bot) accept(ctx context.Context, d transport.Delivery) (a transport.Answer, err error) {
 	arrived := b.now()
 	defer func() { b.metrics.acks.WithLabelValues(d.Kind).Observe(b.now().Sub(arrived).Seconds()) }()

@@ -21,7 +21,8 @@ import (
 )
 
 const (
-	// Of ackBudget, this much may be spent on our database: what an outage cannot answer is still to be said in time.
+	// Of transport.AckBudget, this much may be spent on our database: what an outage cannot answer is still to be said in
+	// time.
 	askBudget = time.Second
 	// Slack takes the ack and a post to the response_url on different ways. One that follows too closely can overtake the
 	// answer it means to replace, and the person would be left with the older of the two.
@@ -66,7 +67,7 @@ type Config struct {
 	// Now is the clock that signatures, leases and pauses go by. nil: that of Install.
 	Now func() time.Time
 
-	ackWithin time.Duration // for tests; 0: ackBudget
+	ackWithin time.Duration // for tests; 0: transport.AckBudget
 }
 
 // check finds what would let in anybody, and what does nothing.

@@ -58,7 +58,7 @@ const DefaultLease = 30 * time.Second
 type Inbox interface {
 	// Add accepts e, unless it was accepted before (fresh is false then). Once it returned without an error the event may
 	// be acknowledged. With take it is handed to the caller in the same moment, with its Row and Attempt. It blocks until
-	// the event is kept or ctx ended; kept all the same then, it is handed out when the lease is over.
+	// the event is kept or ctx ended. If it was kept anyway, it is handed out when the lease is over.
 	Add(ctx context.Context, e *Event, take bool) (fresh bool, err error)
 	// Claim hands at most n events to the caller that are ready, and none of the workspaces in busy. Workspaces take
 	// turns. What has Deaths is not among them.

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// So long a handler that runs at once may run: Slack takes its answer for 30 minutes, half a minute of which is for
+	// So long a handler that runs right away can run: Slack takes its answer for 30 minutes, half a minute of which is for
 	// posting it. For a form, whose window could be changed for longer, it is the same.
 	lateLife = responseLife - 30*time.Second
 	// So long it may run when the program stops. Its person is told then.

@@ -12,7 +12,7 @@ import (
 // The states of Socket Mode: see Bot.SocketHealth.
 const (
 	SocketsOff        = "off"        // not asked for, or stopped
-	SocketsConnecting = "connecting" // no connection yet, or no more; it is tried again
+	SocketsConnecting = "connecting" // no connection yet, or none any longer; it is tried again
 	SocketsLive       = "live"       // at least one connection
 	SocketsDisabled   = "disabled"   // switched off in the app's settings; looked for again every minute
 	SocketsRefused    = "refused"    // Slack has refused the app-level token for minutes; tried again every minute

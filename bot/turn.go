@@ -16,8 +16,8 @@ import (
 
 // Turn is what a handler works with: what happened, and the workspace's own client. It reaches nothing of any other
 // workspace. It is valid until the handler returns, and in Reply.Then. Its methods may be called from any number of
-// goroutines; only a handler that speaks from several of them at once can't count on Say's and Respond's promise for
-// when it runs again.
+// goroutines; only a handler that speaks from several of them at the same time can't count on Say's and Respond's
+// promise for when it runs again.
 type Turn struct {
 	// Slack calls Slack with this workspace's bot token. It waits for Slack's rate limits by itself, within the context
 	// that a call gets. It is nil when there is no usable connection, which only a handler with Always meets.

@@ -1,6 +1,6 @@
 package bot
 
-// The work behind the acknowledgement: events are handed out by the inbox, a bounded number of handlers runs at once,
+// The work behind the acknowledgement: events are handed out by the inbox, a bounded number of handlers runs at a time,
 // no workspace takes all of them, and what fails is tried again until it counts as failed for good.
 
 import (
@@ -48,7 +48,7 @@ const (
 	longestBackoff = time.Hour
 	// Slack's limit is no failure, but a handler that meets it each time never ends.
 	freeAttempts = 20
-	// However little Slack asks for: an attempt that does not count is not made at once.
+	// However little Slack asks for: an attempt that does not count is not made right away.
 	shortestLimit = time.Second
 	// Behind slow work somebody waits: they hear after half a minute that it came to nothing.
 	slowAttempts = 4
@@ -91,7 +91,7 @@ var errEndsProcess = fmt.Errorf("the process ended %d times while its handler ra
 var ErrGaveUp = errors.New("handlers still run; what they were doing is given up, and done again by whoever finds it")
 
 // Run works the inbox until ctx ends: it hands events and slow work to their handlers, each in a goroutine of its own,
-// Config.Workers of them at once. Then it takes nothing more, lets handlers finish for 20 s, ends the contexts of the
+// Config.Workers of them at a time. Then it takes nothing more, lets handlers finish for 20 s, ends the contexts of the
 // others, puts their events back and waits for 5 s. It blocks until all that is done. ErrGaveUp when a handler does not
 // even end then. Whatever is left lies in the inbox.
 //
@@ -469,8 +469,8 @@ func (w *workers) tell(e Event, outcome string, say func(context.Context) error)
 	}
 }
 
-// keep puts e into the inbox, and to its handler at once when there is a place for it. With an error it may be kept or
-// not.
+// keep puts e into the inbox, and to its handler right away when there is a place for it. With an error it may be kept
+// or not.
 func (w *workers) keep(ctx context.Context, e Event, env *envelope) (fresh bool, err error) {
 	take := e.OrderingKey == "" && w.pool.acquire(e.Key)
 	if err = w.worked(ctx); err == nil {

@@ -1,6 +1,6 @@
 package bot
 
-// The places of handlers: a bounded number runs at once, and no workspace takes all of them.
+// The places of handlers: a bounded number runs at a time, and no workspace takes all of them.
 
 import (
 	"context"
@@ -12,12 +12,12 @@ import (
 
 // workerPool is where handlers get their place. Its methods may be called from any number of goroutines.
 type workerPool struct {
-	places int // so many handlers at once
+	places int // so many handlers at a time
 	share  int // and of one workspace so many
 
 	mu      sync.Mutex
 	open    bool // the process takes work
-	ended   bool // and will take no more
+	ended   bool // and takes none any longer
 	alone   bool // what runs is to end, and nothing else to begin, because of a suspect
 	backlog bool // there is more in the inbox than places
 	taken   int
@@ -139,6 +139,7 @@ func (d *workerPool) release(k connection.Key) {
 	}
 }
 
+// settled tells who waits for all places to be free. The caller holds the lock.
 func (d *workerPool) settled() {
 	if d.idle != nil && d.taken == 0 {
 		close(d.idle)
@@ -153,7 +154,7 @@ func (d *workerPool) begins() {
 	d.open, d.ended, d.alone = true, false, false
 }
 
-// state reports whether work is taken, and whether it was and is no more.
+// state reports whether work is taken, and whether it was and won't be again.
 func (d *workerPool) state() (open, ended bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -178,6 +179,7 @@ func (d *workerPool) whenIdle() <-chan struct{} {
 	return idle
 }
 
+// begin notes that an event has a handler from now on, whose context stop ends.
 func (d *workerPool) begin(e Event, stop context.CancelCauseFunc, now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -187,6 +189,7 @@ func (d *workerPool) begin(e Event, stop context.CancelCauseFunc, now time.Time)
 	d.running[e.Row] = &running{e, stop, now}
 }
 
+// end notes that an attempt at an event is over. One that was handed out anew meanwhile goes on.
 func (d *workerPool) end(e Event) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

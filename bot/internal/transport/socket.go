@@ -186,7 +186,7 @@ func (c *socket) bye() {
 // envelopeID finds the id in a frame that is no JSON.
 var envelopeID = regexp.MustCompile(`"envelope_id"\s*:\s*"([^"\\]{1,200})"`)
 
-// take hands one frame on and returns at once, or as soon as there is a place for it.
+// take hands one frame on and returns right away, or as soon as there is a place for it.
 func (c *socket) take(ctx context.Context, frame []byte) {
 	r, d, err := unpack(frame)
 	switch {

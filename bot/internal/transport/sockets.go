@@ -5,9 +5,9 @@ package transport
 // that it came through, once accept has it. https://docs.slack.dev/apis/events-api/using-socket-mode
 //
 // slack-go opens the connections and names what is in the frames; its managed client does not run them. At Slack's
-// warning that one hangs up at once, with the acknowledgements under way; it dials again in a loop without a pause; it
-// keeps to itself why Slack hung up, and whether an acknowledgement was written; and an event it can't parse it gives
-// back without its envelope.
+// warning that one hangs up right away, with the acknowledgements under way; it dials again in a loop without a pause;
+// it keeps to itself why Slack hung up, and whether an acknowledgement was written; and an event it can't parse it
+// gives back without its envelope.
 
 import (
 	"context"
