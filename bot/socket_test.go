@@ -169,8 +169,8 @@ func (w *socketStage) wait(what string, ok func() bool) {
 
 func (w *socketStage) connected(n int) {
 	w.t.Helper()
-	if err := w.WaitFor(w.ctx, func() bool { return len(w.Sockets.Open()) == n }); err != nil {
-		w.t.Fatalf("%d connections, want %d", len(w.Sockets.Open()), n)
+	if err := w.WaitFor(w.ctx, func() bool { return len(w.Sockets.Live()) == n }); err != nil {
+		w.t.Fatalf("%d connections, want %d", len(w.Sockets.Live()), n)
 	}
 }
 
@@ -366,7 +366,7 @@ func TestSocketsRefreshedUnderLoad(t *testing.T) {
 		})
 	}
 	for range 50 {
-		old := w.Sockets.Open()
+		old := w.Sockets.Live()
 		w.Sockets.Refresh(10*time.Second, old...)
 		w.connected(4) // the old ones are in use until Slack ends them
 		w.clock.Advance(10 * time.Second)
@@ -590,18 +590,18 @@ func TestSocketsNoticeSilence(t *testing.T) {
 		s.Accept, s.Pace.Silence, s.Pace.Farewell = k.echoes, silence, 10*time.Millisecond
 	})
 	w.connected(2)
-	ids := w.Sockets.Open()
+	ids := w.Sockets.Live()
 	w.Sockets.Freeze(ids...)
 	if err := w.WaitFor(w.ctx, func() bool {
-		now := w.Sockets.Open()
+		now := w.Sockets.Live()
 		return len(now) == 2 && now[0] > ids[1]
 	}); err != nil {
-		t.Fatalf("silent connections are kept: %v", w.Sockets.Open())
+		t.Fatalf("silent connections are kept: %v", w.Sockets.Live())
 	}
 	// Pings alone are enough to be alive.
-	calm := w.Sockets.Open()
+	calm := w.Sockets.Live()
 	through(t, silence*3/2, silence/2, func() {})
-	if now := w.Sockets.Open(); fmt.Sprint(now) != fmt.Sprint(calm) {
+	if now := w.Sockets.Live(); fmt.Sprint(now) != fmt.Sprint(calm) {
 		t.Errorf("connections %v became %v though Slack pings", calm, now)
 	}
 	if r := w.command("/say hi"); r.Text != "you said hi" {
@@ -681,7 +681,7 @@ func TestSocketsInADropLoop(t *testing.T) {
 	})
 	start := time.Now()
 	for n := 0; n < 20; {
-		if err := w.WaitFor(w.ctx, func() bool { return len(w.Sockets.Open()) > 0 }); err != nil {
+		if err := w.WaitFor(w.ctx, func() bool { return len(w.Sockets.Live()) > 0 }); err != nil {
 			t.Fatal(err)
 		}
 		n += w.Sockets.Drop()
@@ -780,10 +780,10 @@ func TestSocketsEndWhatSlackForgets(t *testing.T) {
 	w := newSocketStage(t)
 	w.connect(w.bot(), func(s *transport.Sockets) { s.Pace.Linger = 50 * time.Millisecond })
 	w.connected(2)
-	old := w.Sockets.Open()
+	old := w.Sockets.Live()
 	w.Sockets.Refresh(time.Hour)
-	if err := w.WaitFor(w.ctx, func() bool { now := w.Sockets.Open(); return len(now) == 2 && now[0] > old[1] }); err != nil {
-		t.Errorf("%v, at first %v", w.Sockets.Open(), old)
+	if err := w.WaitFor(w.ctx, func() bool { now := w.Sockets.Live(); return len(now) == 2 && now[0] > old[1] }); err != nil {
+		t.Errorf("%v, at first %v", w.Sockets.Live(), old)
 	}
 }
 
@@ -897,8 +897,8 @@ func TestSocketRefusalThatPasses(t *testing.T) {
 			w.connected(2)
 
 			w.Inject(slacksim.Fault{Method: "apps.connections.open", Error: code, Times: 2 * transport.RefusalsAtStart})
-			w.Sockets.Drop(w.Sockets.Open()...)
-			w.wait("both to be opened again", func() bool { return w.Sockets.Opened() == 4 && len(w.Sockets.Open()) == 2 })
+			w.Sockets.Drop(w.Sockets.Live()...)
+			w.wait("both to be opened again", func() bool { return w.Sockets.Opened() == 4 && len(w.Sockets.Live()) == 2 })
 			w.wait("the bot to know", func() bool { _, state, err := b.SocketHealth(); return state == SocketsLive && err == nil })
 		})
 	}
@@ -912,7 +912,7 @@ func TestSocketTokenRefusedLater(t *testing.T) {
 	w.connect(b, func(s *transport.Sockets) { s.Pace.Believed = 50 * time.Millisecond })
 	w.connected(2)
 	clear := w.Inject(slacksim.Fault{Method: "apps.connections.open", Error: "token_revoked"})
-	w.Sockets.Drop(w.Sockets.Open()...)
+	w.Sockets.Drop(w.Sockets.Live()...)
 	w.wait("the refusal to be believed", func() bool { _, state, _ := b.SocketHealth(); return state == SocketsRefused })
 	var refused *TokenRefused
 	if live, _, err := b.SocketHealth(); live != 0 || !errors.As(err, &refused) || refused.Code != "token_revoked" {

@@ -415,9 +415,9 @@ func (s *Sockets) SendFrame(ctx context.Context, frame string) Ack {
 	})
 }
 
-// Open returns the numbers of the connections that get deliveries, oldest first. Delivery.URL says through which one a
+// Live returns the numbers of the connections that get deliveries, oldest first. Delivery.URL says through which one a
 // delivery went: "socket 3".
-func (s *Sockets) Open() []int {
+func (s *Sockets) Live() []int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := make([]int, len(s.sockets))

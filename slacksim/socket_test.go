@@ -163,8 +163,8 @@ func (p *peer) wantClosed(code int) {
 
 func (w *world) wantSockets(n int) {
 	w.T.Helper()
-	if err := w.Sim.WaitFor(w.Ctx, func() bool { return len(w.Sim.Sockets.Open()) == n }); err != nil {
-		w.T.Fatalf("sockets %v, want %d", w.Sim.Sockets.Open(), n)
+	if err := w.Sim.WaitFor(w.Ctx, func() bool { return len(w.Sim.Sockets.Live()) == n }); err != nil {
+		w.T.Fatalf("sockets %v, want %d", w.Sim.Sockets.Live(), n)
 	}
 }
 
@@ -468,8 +468,8 @@ func TestTenSocketsAndNoMore(t *testing.T) {
 		t.Errorf("the eleventh gets %+v", p.first)
 	}
 	p.wantClosed(1000)
-	if len(w.Sim.Sockets.Open()) != 10 || w.Sim.Sockets.Opened() != 11 {
-		t.Errorf("open %v, opened %d", w.Sim.Sockets.Open(), w.Sim.Sockets.Opened())
+	if len(w.Sim.Sockets.Live()) != 10 || w.Sim.Sockets.Opened() != 11 {
+		t.Errorf("open %v, opened %d", w.Sim.Sockets.Live(), w.Sim.Sockets.Opened())
 	}
 	// Each delivery goes to one of them.
 	for i := range 20 {
@@ -523,8 +523,8 @@ func TestSocketsDropAndFreeze(t *testing.T) {
 	p.reply(func(frame) {})
 	w.Sim.Say(w.Ctx, slacksim.AcmeAdmin, dm, "never answered")
 	p.next("events_api")
-	if n := w.Sim.Sockets.Drop(); n != 1 || len(w.Sim.Sockets.Open()) != 0 {
-		t.Errorf("%d dropped, open %v", n, w.Sim.Sockets.Open())
+	if n := w.Sim.Sockets.Drop(); n != 1 || len(w.Sim.Sockets.Live()) != 0 {
+		t.Errorf("%d dropped, open %v", n, w.Sim.Sockets.Live())
 	}
 	p.wantClosed(0)
 	w.Settled()
@@ -533,7 +533,7 @@ func TestSocketsDropAndFreeze(t *testing.T) {
 	}
 
 	cold, warm := w.connect(), w.connect()
-	ids := w.Sim.Sockets.Open()
+	ids := w.Sim.Sockets.Live()
 	w.Sim.Sockets.Freeze(ids[0])
 	for len(cold.pings) > 0 {
 		<-cold.pings
@@ -545,7 +545,7 @@ func TestSocketsDropAndFreeze(t *testing.T) {
 	if len(cold.got) != 0 || len(warm.got) != 4 {
 		t.Errorf("the frozen one got %d, the other %d", len(cold.got), len(warm.got))
 	}
-	if len(w.Sim.Sockets.Open()) != 2 {
+	if len(w.Sim.Sockets.Live()) != 2 {
 		t.Error("a frozen socket is closed")
 	}
 	if n := len(cold.pings); n > 1 { // one may have been on its way

@@ -21,7 +21,7 @@ func (w *world) overSockets(n int) map[string]string {
 	settings := map[string]string{"SLACK_APP_TOKEN": "xapp-1-A0TEST-" + strings.Repeat("f", 40), "SLACK_SIGNING_SECRET": "", "LOG_LEVEL": "info"}
 	w.slack.SetApp(func(a *slacksim.App) { a.SocketMode, a.AppToken = true, settings["SLACK_APP_TOKEN"] })
 	w.start(n, settings)
-	w.wait("the first connections", func() bool { return len(w.slack.Sockets.Open()) >= n })
+	w.wait("the first connections", func() bool { return len(w.slack.Sockets.Live()) >= n })
 	return settings
 }
 
@@ -56,7 +56,7 @@ func TestSocketRefreshesLoseNothing(t *testing.T) {
 	w := newWorld(t, storagetest.Postgres(t)) // SQLite belongs to one process
 	w.overSockets(2)
 	w.browser().install(slacksim.AcmeAdmin)
-	w.wait("two connections each", func() bool { return len(w.slack.Sockets.Open()) >= 4 })
+	w.wait("two connections each", func() bool { return len(w.slack.Sockets.Live()) >= 4 })
 	l := newLedger(t)
 	const events, refreshes = 1000, 3
 	var all sync.WaitGroup
@@ -75,7 +75,7 @@ func TestSocketRefreshesLoseNothing(t *testing.T) {
 	refreshed := 0
 	for i := range events {
 		if i%300 == 100 && refreshed < refreshes {
-			refreshed += w.slack.Sockets.Refresh(50*time.Millisecond, w.slack.Sockets.Open()[0])
+			refreshed += w.slack.Sockets.Refresh(50*time.Millisecond, w.slack.Sockets.Live()[0])
 		}
 		next <- i
 	}
