@@ -76,10 +76,7 @@ func (t *Turn) NotAllowed(missing ...string) Reply {
 		return Reply{Text: mrkdwn.Escape(text), private: true}
 	}
 
-	next := "If Slack doesn't let you allow it, ask " + t.Connection.Admin() + "."
-	if by := t.Connection.InstalledBy; by != "" && by != t.UserID {
-		next = "If Slack doesn't let you allow it, ask <@" + by + ">, who installed it, or " + t.Connection.Admin() + "."
-	}
+	next := "If Slack doesn't let you allow it, ask " + t.Connection.WhoCan(t.UserID) + "."
 
 	text = mrkdwn.Escape(text)
 	button := mrkdwn.Button("allow", "Allow it", "Open the page that allows what is missing")

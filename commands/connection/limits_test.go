@@ -250,6 +250,8 @@ type cast struct {
 	person string
 	scopes []connection.Scope
 	lines  []connection.Change
+
+	command Command
 }
 
 func casts() []cast {
@@ -272,10 +274,10 @@ func casts() []cast {
 	ordinary := theApp()
 	ordinary.Operator, ordinary.SupportURL, ordinary.PrivacyURL, ordinary.Version = "Acme IT", "mailto:it@example.com", "https://example.com/privacy", "v1.2.3"
 	return []cast{
-		{"ordinary", ordinary, "Acme Corp", "U0ACMEDANA", catalogue(), []connection.Change{{At: noon, By: connection.Person("U1"), What: connection.DidInstall, Outcome: connection.OutcomeDone}}},
+		{"ordinary", ordinary, "Acme Corp", "U0ACMEDANA", catalogue(), []connection.Change{{At: noon, By: connection.Person("U1"), What: connection.DidInstall, Outcome: connection.OutcomeDone}}, whole},
 		{"hostile", install.App{Name: "Switch <b> & board that is very long", Summary: hostile, DataKept: hostile, Operator: hostile, Version: hostile,
-			SupportURL: "https://help.example.com/?" + strings.Repeat("q=1&", 100), PrivacyURL: "https://example.com/" + strings.Repeat("p", 500)}, hostile, "U" + strings.Repeat("A", 40), sixty, fifty},
-		{"empty", install.App{}, "", "", nil, nil},
+			SupportURL: "https://help.example.com/?" + strings.Repeat("q=1&", 100), PrivacyURL: "https://example.com/" + strings.Repeat("p", 500)}, hostile, "U" + strings.Repeat("A", 40), sixty, fifty, whole},
+		{"empty", install.App{}, "", "", nil, nil, whole},
 	}
 }
 
@@ -307,7 +309,7 @@ func sayings(t *testing.T, c cast) (all []saying) {
 		if state == connection.NotConnected {
 			conn = connection.Connection{}
 		}
-		return turn{&bot.Turn{Install: bot.InstallationOf(in, conn.Key, conn), UserID: cmp.Or(c.person, "U9"), UserTeam: "T1", ChannelID: "C1", Ref: "7F3K2QX", Log: slog.New(slog.DiscardHandler), Connection: conn}, whole}
+		return turn{&bot.Turn{Install: bot.InstallationOf(in, conn.Key, conn), UserID: cmp.Or(c.person, "U9"), UserTeam: "T1", ChannelID: "C1", Ref: "7F3K2QX", Log: slog.New(slog.DiscardHandler), Connection: conn}, c.command}
 	}
 	places := []audience{private, direct, public}
 	people := []standing{unknown, stranger, guest, member, keeper}
@@ -376,7 +378,7 @@ func sayings(t *testing.T, c cast) (all []saying) {
 					}
 					addView(view, "farewell %s", at)
 				}
-				told := whole.Messages(install.Config{App: c.app, Scopes: slices.Concat(c.scopes, catalogue())})
+				told := c.command.Messages(install.Config{App: c.app, Scopes: slices.Concat(c.scopes, catalogue())})
 				add(written(t, func(client *slack.Client) error {
 					_, _, err := told.Tell(ctx, client, "U1", h)
 					return err
@@ -458,6 +460,32 @@ func TestEverythingFitsSlack(t *testing.T) {
 	}
 	if t.Logf("%d different things were said, %d of all have faults", len(sent), faulty); len(sent) < 500 {
 		t.Error("so little can't be all")
+	}
+}
+
+// A bot's own name for the command is the one that everything goes by, in every state and to everybody.
+func TestEverythingGoesByTheCommandsName(t *testing.T) {
+	t.Parallel()
+	ordinary := casts()[0]
+	ordinary.command = Command{Name: "/hello-status", Mentions: true, DirectMessages: true, Home: true}
+	ordinary.app.Name, ordinary.app.Commands = "Hello", ordinary.command.Commands()
+	ordinary.scopes = bot.Catalogue(nil, ordinary.command.Handlers())
+
+	named := 0
+	for _, s := range sayings(t, ordinary) {
+		said, err := json.Marshal([]any{s.reply.Text, s.reply.Blocks, s.view})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(said), "/connection") || strings.Contains(string(said), "Switchboard") {
+			t.Errorf("%s: %s", s.name, said)
+		}
+		if strings.Contains(string(said), "/hello-status") {
+			named++
+		}
+	}
+	if named < 100 {
+		t.Errorf("only %d name the command", named)
 	}
 }
 

@@ -167,13 +167,7 @@ func refusal(t turn, is standing, err error, doing string) bot.Reply {
 }
 
 // whoCan says whom to ask instead.
-func whoCan(t turn) string {
-	ask := t.Connection.Admin()
-	if by := t.Connection.InstalledBy; by != "" && by != t.UserID {
-		ask = mrkdwn.Person(by) + ", who installed it, or " + ask
-	}
-	return "Ask " + ask + "."
-}
+func whoCan(t turn) string { return "Ask " + t.Connection.WhoCan(t.UserID) + "." }
 
 func recordsSilent(t turn) string {
 	return "We can't reach our own records right now. Try again in a few minutes." + t.ref()

@@ -151,6 +151,14 @@ func (c Connection) Admin() string {
 	return "a workspace admin"
 }
 
+// WhoCan names whom somebody asks who can't do it themselves, to go into a sentence. asker is that person's id.
+func (c Connection) WhoCan(asker string) string {
+	if c.InstalledBy == "" || c.InstalledBy == asker {
+		return c.Admin()
+	}
+	return "<@" + c.InstalledBy + ">, who installed it, or " + c.Admin()
+}
+
 // Place names what c is for, to go into a sentence: its workspace, or the whole organisation.
 func (c Connection) Place() string {
 	if c.ID != "" && c.Org() {

@@ -87,7 +87,7 @@ func ours() *program {
 	profile, app := commands.Profile(), commands.App()
 	return &program{name: "switchboard", clock: testClock, App: App{
 		Name: profile.Name, Summary: profile.Description, About: profile.LongDescription, Color: profile.Color,
-		Does: app.Does, DataKept: app.DataKept, Commands: app.Commands,
+		Does: app.Does, Commands: app.Commands,
 		Handlers: handlersOf(), Scopes: profile.Scopes, Messages: commands.Messages,
 		Guide: commands.Guide(), DemoHandlers: commands.DemoHandlers(), Version: version,
 	}}
