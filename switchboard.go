@@ -124,7 +124,7 @@ type Server struct {
 	workspaces Workspaces
 }
 
-// New checks cfg and returns a Server. It starts nothing and opens nothing.
+// New checks cfg and returns a Server, or an error that names all that is missing. It starts nothing and opens nothing.
 func New(cfg Config) (*Server, error) {
 	if cfg.App.Name == "" {
 		return nil, errors.New("switchboard: the App has no Name")

@@ -91,7 +91,7 @@ var mayImport = map[string][]string{
 	"slacksim/internal/simtest":  {"slacksim"},
 
 	"internal/loopback": {},
-	"internal/server":   {"install/...", "bot", "storage/..."},
+	"internal/server":   {"install/...", "internal/loopback", "bot", "storage/..."},
 	"internal/cli":      {"install/...", "bot", "storage/...", "internal/loopback", "internal/server", "slacksim/..."},
 	".":                 {"install/...", "bot", "internal/server", "internal/cli"},
 	"cmd/switchboard":   {".", "commands"}, // as anybody's own

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"sync/atomic"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/internal/loopback"
 	"github.com/switchboard-go/switchboard/storage"
 	"github.com/switchboard-go/switchboard/storage/inbox"
 )
@@ -72,6 +74,9 @@ type Server struct {
 
 // New checks what can be checked without a database and returns a Server. It starts nothing.
 func New(cfg Config) (*Server, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
 	if err := checkRoutes(cfg.Routes); err != nil {
 		return nil, err
 	}
@@ -84,6 +89,38 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, log: slog.New(requestLog{cfg.Log.Handler()}), numbers: numbers, listener: cfg.Listener}
 	numbers.MustRegister(s.sharedGauge())
 	return s, nil
+}
+
+// check finds what nothing works without. The command line has looked closer by now.
+func (cfg Config) check() error {
+	var problems []Problem
+	need := func(setting string, there bool, fix string) {
+		if !there {
+			problems = append(problems, Problem{Setting: setting, What: "is not set", Fix: fix})
+		}
+	}
+
+	in := cfg.Install
+	if in.BotToken == "" {
+		const basics = "copy it from the app's Basic Information page at https://api.slack.com/apps"
+		need("SLACK_CLIENT_ID", in.ClientID != "", basics)
+		need("SLACK_CLIENT_SECRET", in.ClientSecret != "", basics)
+		need("PUBLIC_URL", in.PublicURL != "", "write the address that people see, for example https://bot.example.com")
+	}
+	need("SLACK_SIGNING_SECRET", len(cfg.Bot.SigningSecrets) > 0 || cfg.Bot.AppToken != "",
+		"copy it from the app's Basic Information page, or use Socket Mode (SLACK_APP_TOKEN)")
+	need("ENCRYPTION_KEYS", cfg.Database.Keys != "" || cfg.Database.Path() != "",
+		"make a key with: openssl rand -base64 32 and keep a copy of it; PostgreSQL has no default")
+	if u, err := url.Parse(in.PublicURL); err != nil || u.Scheme == "http" && !loopback.Is(u.Host) {
+		problems = append(problems, Problem{
+			Setting: "PUBLIC_URL", What: "is not https, and its host is not this machine",
+			Fix: "write the address that people see, for example https://bot.example.com",
+		})
+	}
+	if len(problems) > 0 {
+		return &ConfigError{Problems: problems}
+	}
+	return nil
 }
 
 // Handler is what people and Slack reach, for a program that has a server of its own. Before Run serves, and after, it

@@ -107,6 +107,34 @@ func TestOrderOfStartAndStop(t *testing.T) {
 	}
 }
 
+// What is missing is said at once, all of it; a token given by hand needs less.
+func TestWhatNothingWorksWithout(t *testing.T) {
+	t.Parallel()
+	byHand := install.Config{BotToken: "xoxb-1"}
+	for want, cfg := range map[string]Config{
+		"SLACK_CLIENT_ID SLACK_CLIENT_SECRET PUBLIC_URL SLACK_SIGNING_SECRET ENCRYPTION_KEYS": {},
+		"SLACK_SIGNING_SECRET ENCRYPTION_KEYS":                                                {Install: byHand},
+		"ENCRYPTION_KEYS":                                                                     {Install: byHand, Bot: bot.Config{AppToken: "xapp-1"}},
+		"":                                                                                    {Install: byHand, Bot: bot.Config{AppToken: "xapp-1"}, Database: Database{URL: "sqlite:a.db"}},
+		"PUBLIC_URL": {
+			Install:  install.Config{ClientID: "1.2", ClientSecret: "s", PublicURL: "http://bot.example.com"},
+			Bot:      bot.Config{AppToken: "xapp-1"},
+			Database: Database{URL: "postgres://a/b", Keys: "k"},
+		},
+	} {
+		var wrong *ConfigError
+		var got []string
+		if errors.As(cfg.check(), &wrong) {
+			for _, p := range wrong.Problems {
+				got = append(got, p.Setting)
+			}
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%v, want %s", got, want)
+		}
+	}
+}
+
 // Work that fails or panics stops the server, which says why.
 func TestFailedBackgroundStops(t *testing.T) {
 	t.Parallel()
