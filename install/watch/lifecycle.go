@@ -205,30 +205,38 @@ func (lc *Lifecycle) HandleUsersRevoked(ctx context.Context, k connection.Key, u
 func (lc *Lifecycle) HandleTeamAccess(
 	ctx context.Context, k connection.Key, added bool, teamIDs []string, at time.Time,
 ) error {
-	c, err := lc.store.Lookup(ctx, connection.Key{AppID: k.AppID, EnterpriseID: k.EnterpriseID})
-	if errors.Is(err, connection.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("handle workspaces: %w", err)
-	}
-	lc.connections.workspaces.forget(c.ID)
-
 	outcome := connection.OutcomeAdded
 	if !added {
 		outcome = connection.OutcomeLeft
 	}
 	const named = 20 // in one line
 	line := lc.line(connection.DidWorkspaces, outcome, strings.Join(teamIDs[:min(len(teamIDs), named)], " "))
-	_, err = lc.store.Update(ctx, c.Key, func(row *connection.Connection) error {
+	org := connection.Key{AppID: k.AppID, EnterpriseID: k.EnterpriseID}
+	return lc.change(ctx, "handle workspaces", org, func(c connection.Connection) bool {
+		lc.connections.workspaces.forget(c.ID)
+		return true
+	}, func(row *connection.Connection) {
 		row.Note(line)
 		if !added {
 			row.Left, row.LeftAt = teamIDs, at
 		}
-		return nil
 	})
+}
+
+// change changes the connection that answers for k, if there is one that it goes for. It can be run more than once.
+func (lc *Lifecycle) change(
+	ctx context.Context, doing string, k connection.Key,
+	goesFor func(c connection.Connection) bool, change func(row *connection.Connection),
+) error {
+	c, err := lc.store.Lookup(ctx, k)
+	if err == nil && goesFor(c) {
+		_, err = lc.store.Update(ctx, c.Key, func(row *connection.Connection) error {
+			change(row)
+			return nil
+		})
+	}
 	if err != nil && !errors.Is(err, connection.ErrNotFound) {
-		return fmt.Errorf("handle workspaces: %w", err)
+		return fmt.Errorf("%s: %w", doing, err)
 	}
 	return nil
 }
@@ -238,41 +246,26 @@ func (lc *Lifecycle) HandleChannelChanged(ctx context.Context, k connection.Key,
 	if from == "" || to == "" {
 		return nil
 	}
-	c, err := lc.store.Lookup(ctx, k)
-	if err == nil && c.Webhook.ChannelID != from && c.Notice.Channel != from {
-		return nil
-	}
-	if err == nil {
-		_, err = lc.store.Update(ctx, c.Key, func(row *connection.Connection) error {
-			if row.Webhook.ChannelID == from {
-				row.Webhook.ChannelID = to
-			}
-			if row.Notice.Channel == from {
-				row.Notice.Channel = to
-			}
-			return nil
-		})
-	}
-	if err != nil && !errors.Is(err, connection.ErrNotFound) {
-		return fmt.Errorf("handle changed channel: %w", err)
-	}
-	return nil
+	return lc.change(ctx, "handle changed channel", k, func(c connection.Connection) bool {
+		return c.Webhook.ChannelID == from || c.Notice.Channel == from
+	}, func(row *connection.Connection) {
+		if row.Webhook.ChannelID == from {
+			row.Webhook.ChannelID = to
+		}
+		if row.Notice.Channel == from {
+			row.Notice.Channel = to
+		}
+	})
 }
 
 // HandleMigrationStarted handles Slack's word (grid_migration_started) that a workspace is being moved into an
 // organisation.
 func (lc *Lifecycle) HandleMigrationStarted(ctx context.Context, k connection.Key) error {
-	c, err := lc.store.Lookup(ctx, k)
-	if err == nil && c.TeamID == k.TeamID {
-		_, err = lc.store.Update(ctx, c.Key, func(row *connection.Connection) error {
-			row.Note(lc.line(connection.DidMove, connection.OutcomeBegun, ""))
-			return nil
-		})
-	}
-	if err != nil && !errors.Is(err, connection.ErrNotFound) {
-		return fmt.Errorf("handle begin of move: %w", err)
-	}
-	return nil
+	return lc.change(ctx, "handle begin of move", k, func(c connection.Connection) bool {
+		return c.TeamID == k.TeamID
+	}, func(row *connection.Connection) {
+		row.Note(lc.line(connection.DidMove, connection.OutcomeBegun, ""))
+	})
 }
 
 // HandleMigrationFinished handles Slack's word (grid_migration_finished) that a workspace belongs to an organisation
@@ -320,21 +313,15 @@ func (lc *Lifecycle) HandleRateLimited(ctx context.Context, k connection.Key, mi
 	known := func(c connection.Connection) bool {
 		return !minute.After(c.EventsHeldAt) && c.EventsHeldAt.Sub(now) <= connection.ClockSlack
 	}
-	c, err := lc.store.Lookup(ctx, k)
-	if err == nil && c.TeamID == k.TeamID && !known(c) {
-		_, err = lc.store.Update(ctx, c.Key, func(row *connection.Connection) error {
-			if known(*row) {
-				return nil
-			}
-			if !connection.Recent(row.EventsHeldAt, minute, heldLasts) {
-				row.EventsHeldSince = minute
-			}
-			row.EventsHeldAt = minute
-			return nil
-		})
-	}
-	if err != nil && !errors.Is(err, connection.ErrNotFound) {
-		return fmt.Errorf("keep that events are held back: %w", err)
-	}
-	return nil
+	return lc.change(ctx, "keep that events are held back", k, func(c connection.Connection) bool {
+		return c.TeamID == k.TeamID && !known(c)
+	}, func(row *connection.Connection) {
+		if known(*row) {
+			return
+		}
+		if !connection.Recent(row.EventsHeldAt, minute, heldLasts) {
+			row.EventsHeldSince = minute
+		}
+		row.EventsHeldAt = minute
+	})
 }
