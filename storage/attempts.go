@@ -19,8 +19,8 @@ import (
 // attempts are the installs that were begun.
 type attempts struct{ pool *db.Pool }
 
-// BeginAttempt is install.Store's. A row that is there and unused is one of the release before, which kept it from the start on, or
-// one whose state was given back.
+// BeginAttempt is install.Store's. A row that is there and unused is one of the release before, which kept it from
+// the start on, or one whose state was given back.
 func (s attempts) BeginAttempt(ctx context.Context, a oauth.Attempt) error {
 	const doing = "begin attempt"
 	if len(a.StateHash) == 0 {

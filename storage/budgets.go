@@ -14,9 +14,10 @@ import (
 	"github.com/switchboard-go/switchboard/storage/internal/db"
 )
 
-// A budget is one number, the time at which it would be full again (GCRA, the leaky bucket of ATM networks): a call moves it
-// on by one interval, and what would move it further than a burst past now is refused. The number never moves back, unless only a broken clock can have
-// written it. What Slack closed for a time has a second number, because it is further ahead than what is spent.
+// A budget is one number, the time at which it would be full again (GCRA, the leaky bucket of ATM networks): a call
+// moves it on by one interval, and what would move it further than a burst past now is refused. The number never
+// moves back, unless only a broken clock can have written it. What Slack closed for a time has a second number,
+// because it is further ahead than what is spent.
 const (
 	spendStatement = `
 INSERT INTO budgets (name, free_at) VALUES (@name, @first)
@@ -56,7 +57,8 @@ func (s budgets) Take(ctx context.Context, b slackapi.Budget, n int, now time.Ti
 	return granted, nil
 }
 
-// reset empties a budget that was spent by a broken clock, and reports whether it did: what is spent with that is all there is.
+// reset empties a budget that was spent by a broken clock, and reports whether it did: what is spent with that is all
+// there is.
 func (s budgets) reset(ctx context.Context, b slackapi.Budget, now time.Time) (done bool, err error) {
 	row, err := s.budget(ctx, b)
 	if err != nil || row.believable(b, now) {
@@ -82,9 +84,9 @@ func (s budgets) budget(ctx context.Context, b slackapi.Budget) (row budgetRow, 
 	return row, err
 }
 
-// believable reports whether a clock that is right can have spent what is gone of b: replicas agree to a second. A budget of one call
-// is a mark that something was done, as a link was used; that is believed of a clock twice as far ahead as the mark is kept, since
-// nothing is to be done twice.
+// believable reports whether a clock that is right can have spent what is gone of b: replicas agree to a second. A
+// budget of one call is a mark that something was done, as a link was used; that is believed of a clock twice as far
+// ahead as the mark is kept, since nothing is to be done twice.
 func (r budgetRow) believable(b slackapi.Budget, now time.Time) bool {
 	if closed := columns.Moment(r.ClosedUntil); closed.After(now) && closed.Sub(now) <= connection.LongestClosure {
 		return true

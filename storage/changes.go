@@ -1,7 +1,7 @@
 package storage
 
-// Who did what to a connection is asked a year later, when nothing but these lines can tell; so they are written together
-// with what they tell of, and leave together with the connection.
+// Who did what to a connection is asked a year later, when nothing but these lines can tell; so they are written
+// together with what they tell of, and leave together with the connection.
 
 import (
 	"context"
@@ -15,8 +15,8 @@ import (
 	"github.com/switchboard-go/switchboard/storage/internal/db"
 )
 
-// writeHistory adds lines to a connection's history, in the transaction that makes them true. The caller holds the lock on
-// the connection's row, so that the lines lie in the order of the changes.
+// writeHistory adds lines to a connection's history, in the transaction that makes them true. The caller holds the
+// lock on the connection's row, so that the lines lie in the order of the changes.
 func (d *DB) writeHistory(tx *gorm.DB, connectionID string, lines []connection.Change) error {
 	if len(lines) == 0 {
 		return nil

@@ -165,8 +165,8 @@ func updateFault(ctx context.Context, doing string, err, fnErr error) error {
 	return db.Fault(ctx, doing, err)
 }
 
-// eraseWith erases what goes with the access that c lost since it was was: people's tokens, and messages. It returns how many
-// of these.
+// eraseWith erases what goes with the access that c lost since it was was: people's tokens, and messages. It returns
+// how many of these.
 func (d *DB) eraseWith(tx *gorm.DB, row *connectionRow, was, c *connection.Connection) (messages int64, err error) {
 	if c.State == connection.Removed {
 		if err := tx.Where("connection_id = ?", row.ID).Delete(&userTokenRow{}).Error; err != nil {

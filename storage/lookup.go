@@ -1,7 +1,7 @@
 package storage
 
-// An event names its workspace, and perhaps an organisation; an operator names either. This file finds the connection that is
-// meant, and never another workspace's.
+// An event names its workspace, and perhaps an organisation; an operator names either. This file finds the connection
+// that is meant, and never another workspace's.
 
 import (
 	"cmp"
@@ -49,8 +49,8 @@ WITH RECURSIVE apps (app_id) AS (
 )
 
 // Named returns the connections that an operator can mean by name, at most n: a connection's id, a workspace's or an
-// organisation's. Where the organisation has no install of its own, those of its workspaces. Order and secrets are as in
-// List.
+// organisation's. Where the organisation has no install of its own, those of its workspaces. Order and secrets are as
+// in List.
 func (d *DB) Named(ctx context.Context, name string, n int) ([]connection.Connection, error) {
 	if name == "" || !columns.Storable(name) {
 		return nil, nil
@@ -138,8 +138,8 @@ func (d *DB) Get(ctx context.Context, id string) (connection.Connection, error) 
 	return c, nil
 }
 
-// List returns all connections without their secrets, in the states that Lookup would give, ordered by TeamName and ID. Secrets
-// are opened (a fifth of a microsecond each) only to learn whether they can be, and dropped.
+// List returns all connections without their secrets, in the states that Lookup would give, ordered by TeamName and
+// ID. Secrets are opened (a fifth of a microsecond each) only to learn whether they can be, and dropped.
 func (d *DB) List(ctx context.Context) ([]connection.Connection, error) {
 	return d.list(ctx, d.pool.Read)
 }

@@ -1,7 +1,7 @@
 package storage
 
-// A workspace that joins an organisation gets another key, and everything sealed is bound to the key that it had. This file moves
-// a connection and its people's tokens.
+// A workspace that joins an organisation gets another key, and everything sealed is bound to the key that it had.
+// This file moves a connection and its people's tokens.
 
 import (
 	"context"

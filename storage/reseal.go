@@ -1,7 +1,7 @@
 package storage
 
-// Keys get old, and are shared with people who leave; so a new one is put first, and this file moves every secret over to
-// it while the program runs.
+// Keys get old, and are shared with people who leave; so a new one is put first, and this file moves every secret
+// over to it while the program runs.
 
 import (
 	"cmp"
@@ -32,13 +32,14 @@ type KeyReport struct {
 	UserTokens int      // people's tokens
 	Journal    int      // entries of the journal
 	Events     int      // events in the inbox that are not done
-	// What no key of ours opens: a connection by its id, a person's token as "con_…/U…", an entry of the journal by its name, an
-	// event as "inbox/Ev…".
+	// What no key of ours opens: a connection by its id, a person's token as "con_…/U…", an entry of the journal by
+	// its name, an event as "inbox/Ev…".
 	Unreadable []string
 }
 
-// walk calls visit for every connection that holds a secret, in the order of ids, without holding a lock between batches.
-// The others, most of them removed, stay in the database: who looks for any secret would read them all first.
+// walk calls visit for every connection that holds a secret, in the order of ids, without holding a lock between
+// batches. The others, most of them removed, stay in the database: who looks for any secret would read them all
+// first.
 func (d *DB) walk(ctx context.Context, visit func(*connectionRow) error) error {
 	sealed := d.pool.Read.Where("(length(token) > 0 OR length(refresh_token) > 0 OR length(webhook_url) > 0)")
 	return db.WalkRows(ctx, sealed.Order("id"), visit, func(rest *gorm.DB, last *connectionRow) *gorm.DB {
@@ -138,10 +139,10 @@ func (d *DB) CheckKeys(ctx context.Context) (KeyReport, error) {
 	return report, err
 }
 
-// Reseal seals everything anew that is not sealed with the first key, one row or entry of this machine's journal at a time,
-// while others read and write. Stopped half-way it goes on where it was. What no key opens is counted, and left as it is; with
-// erase it is dropped: connections wait for somebody to reconnect, people's tokens, entries of the journal and events are gone. It
-// returns how much it sealed. ErrNoKey.
+// Reseal seals everything anew that is not sealed with the first key, one row or entry of this machine's journal at a
+// time, while others read and write. Stopped half-way it goes on where it was. What no key opens is counted, and left
+// as it is; with erase it is dropped: connections wait for somebody to reconnect, people's tokens, entries of the
+// journal and events are gone. It returns how much it sealed. ErrNoKey.
 func (d *DB) Reseal(ctx context.Context, erase bool) (resealed, unreadable int, err error) {
 	if len(d.sealer.keys.IDs()) == 0 {
 		return 0, 0, seal.ErrNoKey
@@ -259,8 +260,8 @@ var ErrWrongKeys = connection.ErrWrongKeys
 // errEnough ends a walk that has seen what it needs.
 var errEnough = errors.New("enough")
 
-// CheckAnyKey looks for one secret that the keys at hand can open. ErrWrongKeys when there are secrets and no such one. It
-// reads on only as long as they can't be opened, so with the right keys it is done at once.
+// CheckAnyKey looks for one secret that the keys at hand can open. ErrWrongKeys when there are secrets and no such
+// one. It reads on only as long as they can't be opened, so with the right keys it is done at once.
 func (d *DB) CheckAnyKey(ctx context.Context) error {
 	sealed := false
 	err := d.walkSealed(ctx, func(_ int, _ string, boxes []*[]byte, readable bool) error {

@@ -1,7 +1,7 @@
 package storage
 
-// This file is the only place that knows how connections and people's tokens lie in the database: which columns there are,
-// which of them are sealed, and what a row becomes when its secrets cannot be opened.
+// This file is the only place that knows how connections and people's tokens lie in the database: which columns there
+// are, which of them are sealed, and what a row becomes when its secrets cannot be opened.
 
 import (
 	"slices"
@@ -27,8 +27,9 @@ type sealedRow interface {
 	version() *int64
 }
 
-// connectionRow is a row of connections. A test compares it with the migrations. GORM's serializers are not used for the
-// sealed columns: they see one field and not the row, and an update of a single column would store a box nobody can open.
+// connectionRow is a row of connections. A test compares it with the migrations. GORM's serializers are not used for
+// the sealed columns: they see one field and not the row, and an update of a single column would store a box nobody
+// can open.
 type connectionRow struct {
 	ID                              string `gorm:"primaryKey"`
 	AppID                           string
@@ -204,8 +205,8 @@ func blank(secrets []*connection.Secret) {
 	}
 }
 
-// seal puts those of the secrets into the row that differ from what it was opened to, or all of them, and returns which. A
-// secret that stayed the same keeps its box, byte by byte.
+// seal puts those of the secrets into the row that differ from what it was opened to, or all of them, and returns
+// which. A secret that stayed the same keeps its box, byte by byte.
 func (k sealer) seal(r sealedRow, was, now []*connection.Secret, all bool) (changed []int, err error) {
 	for i, s := range now {
 		if !all && *s == *was[i] {

@@ -1,7 +1,7 @@
 package storage
 
-// What the journals of the replicas hold is compared with the rows again and again; these are the questions, each answered by
-// an index however many connections there are.
+// What the journals of the replicas hold is compared with the rows again and again; these are the questions, each
+// answered by an index however many connections there are.
 
 import (
 	"context"
@@ -103,14 +103,15 @@ func (q questions) addRows(ctx context.Context, of []connection.TokenOwner, rows
 	return nil
 }
 
-// values is a list of rows with their parameters. Both databases understand it; a list without the word SQLite does not.
+// values is a list of rows with their parameters. Both databases understand it; a list without the word SQLite does
+// not.
 func values(rows [][]any) string {
 	one := "(" + strings.TrimSuffix(strings.Repeat("?, ", len(rows[0])), ", ") + ")"
 	return "VALUES " + strings.TrimSuffix(strings.Repeat(one+", ", len(rows)), ", ")
 }
 
-// Mark is install.Store's. Lines of history get their numbers in the order in which they are written, and each consent writes one
-// in the transaction that stores it.
+// Mark is install.Store's. Lines of history get their numbers in the order in which they are written, and each
+// consent writes one in the transaction that stores it.
 func (q questions) Mark(ctx context.Context) (mark connection.Mark, err error) {
 	if err := q.pool.Read.WithContext(ctx).Raw("SELECT COALESCE(MAX(id), 0) FROM connection_history").Scan(&mark).Error; err != nil {
 		return 0, db.Fault(ctx, "mark the order of consents", err)

@@ -39,9 +39,10 @@ var (
 	_ install.Clock = (*DB)(nil)
 )
 
-// Open connects to the database at url: "postgres://…", "postgresql://…" or "sqlite:PATH". A PostgreSQL server on another machine has
-// to have TLS, unless an sslmode says otherwise. It creates an empty SQLite file (0600) when there is none, and changes nothing else:
-// Migrate makes the tables. Without keys (nil) everything but secrets can be read and written. No error holds the address's password.
+// Open connects to the database at url: "postgres://…", "postgresql://…" or "sqlite:PATH". A PostgreSQL server on
+// another machine has to have TLS, unless an sslmode says otherwise. It creates an empty SQLite file (0600) when
+// there is none, and changes nothing else: Migrate makes the tables. Without keys (nil) everything but secrets can be
+// read and written. No error holds the address's password.
 func Open(ctx context.Context, url string, keys *seal.Keyring) (*DB, error) {
 	pool, err := db.Open(ctx, url)
 	if err != nil {
@@ -74,7 +75,8 @@ func (d *DB) Migrate(ctx context.Context) (applied int, err error) {
 var ErrMissed = errors.New("this database is empty, and the journal of new tokens is not: it belongs to another database. " +
 	"Put that one back; or if it is lost for good, move the journal's folder away")
 
-// checkMissed keeps an empty SQLite file from being taken for a new one where there was another: its tokens would be given up.
+// checkMissed keeps an empty SQLite file from being taken for a new one where there was another: its tokens would be
+// given up.
 func (d *DB) checkMissed() error {
 	if d.Dialect() != db.DialectSQLite {
 		return nil

@@ -1,7 +1,7 @@
 package storage
 
-// A person who let the app act for them trusts us with more than a workspace does: their token hangs on one connection, is
-// sealed for them alone, and is gone when the connection is. This file keeps it.
+// A person who let the app act for them trusts us with more than a workspace does: their token hangs on one
+// connection, is sealed for them alone, and is gone when the connection is. This file keeps it.
 
 import (
 	"cmp"
@@ -17,8 +17,8 @@ import (
 	"github.com/switchboard-go/switchboard/storage/internal/db"
 )
 
-// Every write of a person's token takes the lock on the connection's row first, as Update does: one order for all, so that
-// no two wait for each other, and no token is written to a connection that is being removed.
+// Every write of a person's token takes the lock on the connection's row first, as Update does: one order for all, so
+// that no two wait for each other, and no token is written to a connection that is being removed.
 
 // findUserRow reads a person's token on a connection whose row is locked. ErrNotFound.
 func findUserRow(tx *gorm.DB, connectionID, userID string) (userTokenRow, error) {
@@ -112,8 +112,8 @@ func (d *DB) Users(ctx context.Context, k connection.Key) ([]connection.UserToke
 	return list, nil
 }
 
-// UpdateUser is install.Store's. The connection's row stays locked while fn runs, so fn must be quick and must not call the
-// network.
+// UpdateUser is install.Store's. The connection's row stays locked while fn runs, so fn must be quick and must not
+// call the network.
 func (d *DB) UpdateUser(ctx context.Context, h connection.TokenOwner, fn func(u *connection.UserToken) error) (connection.UserToken, error) {
 	if !columns.StorableKey(h.Key) || !columns.Storable(h.UserID) {
 		return connection.UserToken{}, connection.ErrNotFound

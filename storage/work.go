@@ -1,7 +1,7 @@
 package storage
 
-// The background work asks the database what there is to do; these questions are asked every few seconds and must cost as
-// little with a million connections as with ten.
+// The background work asks the database what there is to do; these questions are asked every few seconds and must
+// cost as little with a million connections as with ten.
 
 import (
 	"context"
@@ -13,11 +13,11 @@ import (
 	"github.com/switchboard-go/switchboard/storage/internal/db"
 )
 
-// The conditions that hold neither a time nor an app are those of the indexes (migration 00002), word for word. Few databases
-// hold more than one app, so the app is in no index.
+// The conditions that hold neither a time nor an app are those of the indexes (migration 00002), word for word. Few
+// databases hold more than one app, so the app is in no index.
 const (
-	// A renewal that is further ahead than any is made now. never is later than all of them; the time from renew_at to expires_at tells how
-	// long a token lives (install.TokenPair).
+	// A renewal that is further ahead than any is made now. never is later than all of them; the time from renew_at
+	// to expires_at tells how long a token lives (install.TokenPair).
 	dueQuery = `
 SELECT * FROM (SELECT app_id, enterprise_id, team_id, '' AS user_id, renew_at FROM connections
 	WHERE renew_at > 0 AND state <> 'removed' AND state <> 'paused' AND renew_at <= @now AND (lease_until <= @now OR lease_until > @lease)

@@ -1,14 +1,15 @@
 package connection
 
-// A bot and each person who lets the app act for them have a token pair of their own. What happens to a pair is the same for
-// both; here is what they do of it each in their own way.
+// A bot and each person who lets the app act for them have a token pair of their own. What happens to a pair is the
+// same for both. Here is what they do of it each in their own way.
 
 import (
 	"cmp"
 	"time"
 )
 
-// Access is what Slack granted to one owner of a token pair: to the app's bot (*Connection), or to act for a person (*UserToken).
+// Access is what Slack granted to one owner of a token pair: to the app's bot (*Connection), or to act for a person
+// (*UserToken).
 type Access interface {
 	// Pair is its token pair, to be changed in place.
 	Pair() *TokenPair
@@ -70,8 +71,8 @@ func (c *Connection) Row() Row {
 // Unreadable reports whether no key at hand opens the secrets of c.
 func (c *Connection) Unreadable() bool { return c.Reason == ReasonUnreadable }
 
-// NotRenewed notes why there is no new token pair. Of failures in a row it notes the first, those with another cause, and what
-// changes the state.
+// NotRenewed notes why there is no new token pair. Of failures in a row it notes the first, those with another cause,
+// and what changes the state.
 func (c *Connection) NotRenewed(verdict, code string, at time.Time) {
 	if c.State == Removed || c.State == Paused {
 		return

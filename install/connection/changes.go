@@ -1,7 +1,7 @@
 package connection
 
-// What happened to a connection, one line for each change, so that "who did that, and when?" has an answer a year later.
-// Lines are written in the same transaction as what they tell of.
+// What happened to a connection, one line for each change, so that "who did that, and when?" has an answer a year
+// later. Lines are written in the same transaction as what they tell of.
 
 import (
 	"slices"
@@ -74,8 +74,8 @@ type Change struct {
 	Reason       string // a reason code, Slack's error, or whom it is about; "" for none
 }
 
-// Unrecorded reports whether now differs from was in something that history must tell of: the state, what is granted, or
-// the access itself.
+// Unrecorded reports whether now differs from was in something that history must tell of: the state, what is granted,
+// or the access itself.
 func (c Connection) Unrecorded(now Connection) bool {
 	if len(now.Changes) > 0 {
 		return false

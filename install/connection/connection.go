@@ -88,8 +88,8 @@ type Connection struct {
 
 	TokenPair // the bot's tokens
 	Webhook   Webhook
-	// RenewalError is what Slack said to the newest renewal that failed, "no_answer" where it said nothing. It counts while
-	// FailingSince is set.
+	// RenewalError is what Slack said to the newest renewal that failed, "no_answer" where it said nothing. It counts
+	// while FailingSince is set.
 	RenewalError string
 
 	InstalledBy     string // user ID of the installer: who brought the app in, or back after a removal
@@ -118,7 +118,8 @@ type Connection struct {
 	Asked   Mark     // of a consent: taken before Slack was asked; never kept
 	// Contested: of a consent that met another of the same moment, whose tokens may be the ones that count; never kept.
 	Contested bool
-	// Left are workspaces that an organisation's app was taken from: the write erases what came for it from them until LeftAt. Never kept.
+	// Left are workspaces that an organisation's app was taken from: the write erases what came for it from them
+	// until LeftAt. Never kept.
 	Left   []string
 	LeftAt time.Time
 }
@@ -142,8 +143,8 @@ func (c Connection) First(id string) Connection {
 	return c
 }
 
-// Admin names who besides the installer decides about c, to go into a sentence. For a whole organisation an admin of one of its
-// workspaces does not.
+// Admin names who besides the installer decides about c, to go into a sentence. For a whole organisation an admin of
+// one of its workspaces does not.
 func (c Connection) Admin() string {
 	if c.ID != "" && c.Org() {
 		return "an admin of the organisation"
@@ -170,10 +171,10 @@ func (c Connection) Place() string {
 // LateConsent bounds how far apart two consents can be whose callbacks ran side by side: a callback takes less.
 const LateConsent = time.Minute
 
-// Consent returns was after one more consent, c, for the same key. Id, history, an operator's pause and the facts that Slack
-// did not repeat stay; the rest is c's. later: was was stored before Slack was asked for c, so c came last there
-// whatever the clocks say. Otherwise the two callbacks may have run side by side. Then the clocks decide for now, and a
-// renewal soon shows who was right; the caller puts the loser's tokens aside until then.
+// Consent returns was after one more consent, c, for the same key. Id, history, an operator's pause and the facts
+// that Slack did not repeat stay; the rest is c's. later: was was stored before Slack was asked for c, so c came last
+// there whatever the clocks say. Otherwise the two callbacks may have run side by side. Then the clocks decide for
+// now, and a renewal soon shows who was right; the caller puts the loser's tokens aside until then.
 func (c Connection) Consent(next Connection, later bool) Connection {
 	apart := c.AuthorizedAt.Sub(next.AuthorizedAt)
 	sideBySide := next.Asked > 0 || apart.Abs() < LateConsent
@@ -243,8 +244,9 @@ func (c Connection) Replaced(next Connection) Connection {
 	return next
 }
 
-// Soon has the token renewed a minute after a consent that came close to another. Which of the two pairs Slack handed out
-// last, and so keeps, can't be told from here when two replicas were involved: the renewal finds out while people are about.
+// Soon has the token renewed a minute after a consent that came close to another. Which of the two pairs Slack handed
+// out last, and so keeps, can't be told from here when two replicas were involved: the renewal finds out while people
+// are about.
 func (c *TokenPair) Soon(at time.Time) {
 	if verify := at.Add(LateConsent); !c.RenewAt.IsZero() && verify.Before(c.RenewAt) {
 		c.RenewAt = verify

@@ -1,14 +1,14 @@
 package connection
 
-// What Slack hands out it hands out once: these are the pairs that wait in the journal until the database has them, and how they
-// compare with what it has.
+// What Slack hands out it hands out once: these are the pairs that wait in the journal until the database has them,
+// and how they compare with what it has.
 
 import (
 	"time"
 )
 
-// Grant is what Slack handed out and the store may not have yet. Slack hands it out once, so it is kept on this machine's
-// disk (the journal) until the store has it.
+// Grant is what Slack handed out and the store might not have yet. Slack hands it out once, so it is kept on this
+// machine's disk (the journal) until the store has it.
 type Grant struct {
 	TokenOwner
 	Origin  Origin
@@ -38,8 +38,8 @@ type (
 	Renewal struct{ Spent Secret }
 	// Consent is the origin of a pair that a person's consent brought: the app's, or their own.
 	Consent struct{}
-	// Unopened is the origin of an entry of the journal that no key at hand opens. Nothing is known of it but its owner, its
-	// name, when it was written and how it stands.
+	// Unopened is the origin of an entry of the journal that no key at hand opens. Nothing is known of it but its
+	// owner, its name, when it was written and how it stands.
 	Unopened struct{}
 )
 
@@ -61,9 +61,9 @@ type Standing int
 
 // The standings, as the journal has them.
 const (
-	Waiting Standing = iota // the store may not have it yet
+	Waiting Standing = iota // the store might not have it yet
 	Kept                    // it is stored, and its owner's newest here: for a commit that gets lost
-	Aside                   // of another consent of the same time; a renewal shows which of them counts
+	Aside                   // of another consent of the same time. A renewal shows which of them counts
 )
 
 // Row is what decides about a pair in the journal: what the store has of its owner.
@@ -119,7 +119,8 @@ func (p Grant) StoredIn(a Access) Grant {
 	return p
 }
 
-// NewestOf returns which of these pairs the row would hold if nothing had been lost; false when that is none of them.
+// NewestOf returns which of these pairs the row would hold if nothing had been lost, and false when that is none of
+// them.
 func NewestOf(kept []Grant, row Row) (newest Grant, lost bool) {
 	for _, p := range kept {
 		if p.Continues(row) && (!lost || p.Generation > newest.Generation) {

@@ -68,8 +68,9 @@ func Features(scopes []Scope) []string {
 	return features
 }
 
-// Without says in whole sentences what the app can't do for want of these permissions, and why: what was taken away apart from
-// what it never had. It calls the app by a name, and then "It": "It can't answer mentions: it no longer has permission to …".
+// Without says in whole sentences what the app can't do for want of these permissions, and why: what was taken away
+// apart from what it never had. It calls the app by a name, and then "It": "It can't answer mentions: it no longer
+// has permission to …".
 func (c Connection) Without(app string, missing []Scope) string {
 	var taken, never []Scope
 	for _, s := range missing {

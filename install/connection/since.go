@@ -1,7 +1,7 @@
 package connection
 
-// Since when is since when: here is decided when a state began that people are shown, also one that follows from permissions
-// and that no column holds. What nobody saw begin has no beginning, and none is made up for it.
+// Since when is since when: here is decided when a state began that people are shown, also one that follows from
+// permissions and that no column holds. What nobody saw begin has no beginning, and none is made up for it.
 
 import (
 	"slices"
@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Beginning is when something about a connection became what it is. Of names it: a State that began before its present reason
-// did, or a permission behind a sign.
+// Beginning is when something about a connection became what it is. Of names it: a State that began before its
+// present reason did, or a permission behind a sign.
 type Beginning struct {
 	Of string
 	At time.Time
@@ -75,8 +75,8 @@ func (c Connection) noted(of string) Beginning {
 	return Beginning{}
 }
 
-// Since is when a state that is shown of c began; zero: nobody saw it begin. lacking: it is Limited for want of a permission that
-// the app can't do without. needed are the permissions of the app.
+// Since is when a state that is shown of c began; zero: nobody saw it begin. lacking: it is Limited for want of a
+// permission that the app can't do without. needed are the permissions of the app.
 func (c Connection) Since(state State, lacking bool, needed []Scope) time.Time {
 	switch state {
 	case Unknown, NotConnected:
@@ -170,8 +170,8 @@ func (c *Connection) LeftOut(needed []Scope) {
 	}
 }
 
-// continued is what is noted after one more consent, c, whose own notes count only where the app had been removed: what was
-// missing before it is missing since then.
+// continued is what is noted after one more consent, c, whose own notes count only where the app had been removed:
+// what was missing before it is missing since then.
 func (c Connection) continued(next Connection) []Beginning {
 	if c.State == Removed {
 		return next.Beginnings

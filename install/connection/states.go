@@ -33,13 +33,14 @@ var reasonText = map[string]string{
 // ReasonText says a reason code in words; "" when there are none for it.
 func ReasonText(code string) string { return reasonText[code] }
 
-// RenewalTrouble reports whether a reason is about what the next token is bought with. A token of now that works says nothing
-// against it.
+// RenewalTrouble reports whether a reason is about what the next token is bought with. A token of now that works says
+// nothing against it.
 func RenewalTrouble(reason string) bool {
 	return reason == ReasonRenewalFailing || reason == ReasonRefreshRejected
 }
 
-// Judge changes c by what auth.test said of its token at a time: who it is, or an error code that is decisive. It may run twice.
+// Judge changes c by what auth.test said of its token at a time: who it is, or an error code that is decisive. It may
+// run twice.
 func (c *Connection) Judge(id Identity, code string, at time.Time) {
 	if c.State == Paused || c.State == Removed {
 		return
@@ -66,12 +67,12 @@ func (c *Connection) Judge(id Identity, code string, at time.Time) {
 	c.NoteState(state, reason, at)
 }
 
-// lateAnswer bounds how much older than what is written down an answer of Slack's can be and still be out of date: calls take
-// less. What differs by more differs because a clock was set.
+// lateAnswer bounds how much older than what is written down an answer of Slack's can be and still be out of date:
+// calls take less. What differs by more differs because a clock was set.
 const lateAnswer = time.Minute
 
-// Works is what a call says of c that Slack accepted the token for. at is when it was sent: the answer is no older than that, and
-// of two that overlap nothing says which is newer.
+// Works is what a call says of c that Slack accepted the token for. at is when it was sent: the answer is no older
+// than that, and of two that overlap nothing says which is newer.
 func (c *Connection) Works(scopes []string, at time.Time) {
 	if late := c.CheckedAt.Sub(at); late > 0 && late < lateAnswer {
 		return // the answer to a later call was written down first
@@ -145,8 +146,8 @@ func (c *Connection) NoteState(state State, reason string, at time.Time) {
 // CheckAgain is how long after a check that came to nothing the next one comes.
 const CheckAgain = 5 * time.Minute
 
-// NextCheck is when to ask again about a connection that has been in a state since a time: trouble is looked at soon, then
-// ever more seldom.
+// NextCheck is when to ask again about a connection that has been in a state since a time: trouble is looked at soon,
+// then ever more seldom.
 func NextCheck(s State, since, at time.Time) time.Time {
 	wait := checkInterval
 	if s == Retrying || s == ReconnectRequired {
@@ -192,8 +193,8 @@ type Identity struct {
 	Scopes              []string
 }
 
-// DecisiveCode reports whether an error code says something about the token, as against Slack or the network having trouble.
-// "": Slack said nothing.
+// DecisiveCode reports whether an error code says something about the token, as against Slack or the network having
+// trouble. "": Slack said nothing.
 func DecisiveCode(code string) bool {
 	switch code {
 	case "", "ratelimited", "internal_error", "fatal_error", "service_unavailable", "server_error", "request_timeout", "not_authed":

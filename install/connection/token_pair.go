@@ -1,8 +1,8 @@
 package connection
 
-// Rotating tokens come as a token pair: an access token that ends after hours, and a refresh token that buys the next pair once.
-// A bot has one for each connection, and each person who let the app act for them has one; no two share a fate.
-// https://docs.slack.dev/authentication/using-token-rotation
+// Rotating tokens come as a token pair: an access token that ends after hours, and a refresh token that buys the next
+// pair once. A bot has one for each connection, and each person who let the app act for them has one. No two share a
+// fate. https://docs.slack.dev/authentication/using-token-rotation
 
 import (
 	"math/rand/v2"
@@ -11,18 +11,18 @@ import (
 
 const (
 	// Rejections by Slack until a refresh token is taken for dead, and the pause between them: the process whose exchange
-	// spent it may still be about to store what it got.
+	// spent it can still be about to store what it got.
 	rejectionsToBelieve = 2
 	rejectionPause      = 30 * time.Second
 	usualLife           = 12 * time.Hour // of Slack's access tokens, always so far
 	configBackoff       = time.Minute    // a wrong client secret is the operator's to fix, who wants to see it work soon
 
-	// LongestWait is the longest that anything waits because somebody else said so, Slack's Retry-After included: an answer
-	// that asks for days is a mistake, or not Slack's.
+	// LongestWait is the longest that anything waits because somebody else said so, Slack's Retry-After included: an
+	// answer that asks for days is a mistake, or not Slack's.
 	LongestWait = 15 * time.Minute
-	// leaseLife is how long one caller may be renewing a pair: its budget's statement, the exchange and a quick store. It is
-	// short, because the refresh token of a process that died between Slack's answer and its journal can be saved only
-	// within Slack's unpublished grace.
+	// LeaseLife is how long one caller can be renewing a pair: its budget's statement, the exchange and a quick
+	// store. It is short, because the refresh token of a process that died between Slack's answer and its journal can
+	// be saved only within Slack's unpublished grace.
 	LeaseLife = 30 * time.Second
 )
 
@@ -32,8 +32,8 @@ type TokenOwner struct {
 	UserID string // the person it acts for; "" is the connection's bot
 }
 
-// TokenPair is the token of now and what the next one is bought with. Without a refresh token it is a long-lived token, as apps
-// get them that have token rotation off.
+// TokenPair is the token of now and what the next one is bought with. Without a refresh token it is a long-lived
+// token, as apps get them that have token rotation off.
 type TokenPair struct {
 	Token        Secret
 	RefreshToken Secret
@@ -47,13 +47,13 @@ type TokenPair struct {
 	// Generation is raised by each consent and each renewal, so that of two pairs the newer is known. 0: from before it
 	// was counted.
 	Generation int64
-	// GrantID names the consent that the token pair goes back to, together with that consent's time: the release before knows
-	// no names.
+	// GrantID names the consent that the token pair goes back to, together with that consent's time: the release
+	// before knows no names.
 	GrantID string
 }
 
-// Dead reports whether nothing but a person's consent brings another token: Slack has said often enough that it does not know
-// the refresh token.
+// Dead reports whether nothing but a person's consent brings another token: Slack has said often enough that it does
+// not know the refresh token.
 func (c TokenPair) Dead() bool { return c.Rejections >= rejectionsToBelieve }
 
 // BacksOff reports whether a renewal failed and the next try is still to come.
@@ -72,7 +72,7 @@ func (c TokenPair) Due(now time.Time) bool {
 	return !c.RenewAt.IsZero() && (!c.RenewAt.After(now) || c.Beyond(now))
 }
 
-// Ended reports whether the access token does not work any more at a time.
+// Ended reports whether the access token no longer works at a time.
 func (c TokenPair) Ended(at time.Time) bool { return !c.ExpiresAt.IsZero() && !c.ExpiresAt.After(at) }
 
 // Spendable is what the next pair is bought with: the refresh token, or for the move to rotation the long-lived token.
@@ -83,8 +83,8 @@ func (c TokenPair) Spendable() Secret {
 	return c.Token
 }
 
-// Started is a token pair that begins with what Slack handed out at a time. life is the token's; 0: Slack did not say, which
-// is for ever without a refresh token, and the usual life with one.
+// Started is a token pair that begins with what Slack handed out at a time. life is the token's. 0: Slack did not
+// say, which is for ever without a refresh token, and the usual life with one.
 func Started(token, refresh Secret, life time.Duration, at time.Time) TokenPair {
 	c := TokenPair{Token: token, RefreshToken: refresh}
 	if life <= 0 && refresh != "" {
@@ -99,9 +99,10 @@ func Started(token, refresh Secret, life time.Duration, at time.Time) TokenPair 
 	return c
 }
 
-// Imported is the token pair of tokens that were brought from elsewhere, another program's records for example. expiresAt is
-// when token ends; zero: not known, or never. A token with a refresh token is renewed ahead of its end: a third of the
-// usual life before it, or within a usual life of at, the time of the import, when the end is not known.
+// Imported is the token pair of tokens that were brought from elsewhere, another program's records for example.
+// expiresAt is when token ends; zero: not known, or never. A token with a refresh token is renewed ahead of its end:
+// a third of the usual life before it, or within a usual life of at, the time of the import, when the end is not
+// known.
 func Imported(token, refresh Secret, expiresAt, at time.Time) TokenPair {
 	c := Started(token, refresh, 0, at)
 	if !expiresAt.IsZero() {
@@ -113,8 +114,8 @@ func Imported(token, refresh Secret, expiresAt, at time.Time) TokenPair {
 	return c
 }
 
-// renewalTime is two thirds into a token's life, give or take a twenty-fourth of it (half an hour of Slack's twelve), so
-// that connections which began together do not stay together.
+// renewalTime is two thirds into a token's life, give or take a twenty-fourth of it (half an hour of Slack's twelve),
+// so that connections which began together do not stay together.
 func renewalTime(at time.Time, life time.Duration) time.Time {
 	jitter := time.Duration(0)
 	if spread := int64(life / 12); spread > 0 {
@@ -162,8 +163,9 @@ func (c *TokenPair) Failed(code string, now time.Time) string {
 	return FailingPair
 }
 
-// rejects reports whether an error code of oauth.v2.access says that a refresh token buys nothing any more. The first is the
-// documented one, the second RFC 6749's; the others are what Slack says of a token whose app or workspace is gone.
+// rejects reports whether an error code of oauth.v2.access says that a refresh token buys nothing any longer. The
+// first is the documented one, the second RFC 6749's. The others are what Slack says of a token whose app or
+// workspace is gone.
 func rejects(code string) bool {
 	switch code {
 	case "invalid_refresh_token", "invalid_grant", "invalid_token", ReasonTokenRevoked, ReasonTokenExpired, ReasonAccountInactive, "authorization_not_found":

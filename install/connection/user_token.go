@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// UserToken lets the app act for one person, who granted user scopes. It hangs on a connection, and has a token pair of its own.
+// UserToken lets the app act for one person, who granted user scopes. It hangs on a connection, and has a token pair
+// of its own.
 type UserToken struct {
 	TokenOwner
 	ConnectionID string

@@ -55,8 +55,8 @@ type Budgets struct {
 	empty map[slackapi.Budget]time.Time // until when a budget is not looked into
 }
 
-// TakeInstall takes one call for an install: from the part that installs have, and from what they share with renewals. suspect
-// callers get what others leave. ErrSpent.
+// TakeInstall takes one call for an install: from the part that installs have, and from what they share with
+// renewals. suspect callers get what others leave. ErrSpent.
 func (bs *Budgets) TakeInstall(ctx context.Context, suspect bool) error {
 	own := Installs
 	if suspect {
@@ -76,7 +76,7 @@ func (bs *Budgets) TakeInstall(ctx context.Context, suspect bool) error {
 	return nil
 }
 
-// take takes one call from a budget. ErrSpent; then this process does not look again for a moment.
+// take takes one call from a budget. After ErrSpent this process does not look again for a moment.
 func (bs *Budgets) take(ctx context.Context, b slackapi.Budget) error {
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()

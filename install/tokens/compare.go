@@ -9,15 +9,16 @@ import (
 )
 
 const (
-	// ClocksApart is the bound within which two consents can have come in the other order than the clocks of two machines say.
+	// ClocksApart is the bound within which two consents can have come in the other order than the clocks of two
+	// machines say.
 	ClocksApart = 10 * time.Minute
 	// A renewal has shown by then which of two consents counts, unless it is still to be had: it comes a minute after
 	// the second (TokenPair.Soon).
 	contestLife = time.Hour
 )
 
-// compareGrant compares what the journal keeps with the row of its owner, and with that of the connection (nil: there is none):
-// yes, the store has lost it; no, it is of no use; unclear, it stays where it is.
+// compareGrant compares what the journal keeps with the row of its owner, and with that of the connection (nil: there
+// is none): yes, the store has lost it. No, it is of no use. Unclear: it stays where it is.
 func compareGrant(p connection.Grant, row, parent *connection.Row, now time.Time) connection.Verdict {
 	if p.UserID != "" {
 		switch {

@@ -1,8 +1,8 @@
 package tokens
 
-// What is in the journal is tried again until the store has it, and read again when the program starts. This file brings it
-// home: of a renewal, if the row still holds what was spent for it; of a consent, if it is the one in force. What is home
-// stays on the disk; reconcile.go is about that.
+// What is in the journal is tried again until the store has it, and read again when the program starts. This file
+// brings it home: of a renewal, if the row still holds what was spent for it. Of a consent, if it is the one in
+// force. What is home stays on the disk: reconcile.go is about that.
 
 import (
 	"context"
@@ -14,7 +14,8 @@ import (
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
-// What becomes of a pair in the journal: the store has it, or there is nobody who could use it. Any other word is for the log.
+// What becomes of a pair in the journal: the store has it, or there is nobody who could use it. Any other word is for
+// the log.
 const (
 	FateStored  = "stored"
 	FateNobodys = "nobody's"
@@ -49,7 +50,7 @@ type Delivery struct {
 }
 
 // Bring stores a pair if it is the one that counts, and then keeps the journal's copy for the day on which the store
-// loses it; or forgets that when the pair counts no longer. ErrUnasked and ErrUndecided leave it where it is.
+// loses it. When the pair counts no longer it forgets that. ErrUnasked and ErrUndecided leave it where it is.
 func (d *Delivery) Bring(ctx context.Context, p connection.Grant) error {
 	bring := d.consents
 	if _, isRenewal := p.Origin.(connection.Renewal); isRenewal && p.Standing == connection.Waiting {
@@ -162,14 +163,15 @@ func (d *Delivery) bringFor(ctx context.Context, h connection.TokenOwner) (waiti
 	return waiting, kept, err
 }
 
-// isUnderWay reports whether p is of a consent that its callback is about to store: doing it twice would count it twice.
+// isUnderWay reports whether p is of a consent that its callback is about to store: doing it twice would count it
+// twice.
 func (d *Delivery) isUnderWay(p connection.Grant) bool {
 	age := d.now().Sub(p.At)
 	return p.Origin == connection.Consent{} && age >= 0 && age < ConsentBudget
 }
 
-// bringAll stores what waits in the journal of this machine. It returns how many entries are left and why, not counting those
-// that a callback is about to store. tried: each of them was.
+// bringAll stores what waits in the journal of this machine. It returns how many entries are left and why, not
+// counting those that a callback is about to store. tried: each of them was.
 func (d *Delivery) bringAll(ctx context.Context) (left int, tried bool, err error) {
 	entries, err := d.journal.disk.Journaled()
 	if err != nil {

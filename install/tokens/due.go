@@ -21,19 +21,19 @@ const (
 
 // DueStore lists what there is to renew, of one app, or of all when app is "".
 type DueStore interface {
-	// Due returns token pairs whose RenewAt has come and that nobody holds a lease on, the most urgent first, at most n;
-	// also those with a RenewAt or a lease that only a broken clock can have written.
+	// Due returns token pairs whose RenewAt has come and that nobody holds a lease on, the most urgent first, at most n.
+	// Also those with a RenewAt or a lease that only a broken clock can have written.
 	Due(ctx context.Context, app string, now time.Time, n int) ([]connection.TokenOwner, error)
-	// Leased returns token pairs whose RenewAt has come and that somebody holds a lease on, with its end, at most n bots' and
-	// n people's. It looks through all that is due, so it is for when that is little.
+	// Leased returns token pairs whose RenewAt has come and that somebody holds a lease on, with its end, at most n
+	// bots' and n people's. It looks through all that is due, so it is for when that is little.
 	Leased(ctx context.Context, app string, now time.Time, n int) (map[connection.TokenOwner]time.Time, error)
-	// LongLived returns bot token pairs that have a token, no refresh token and no RenewAt, at most n: those that could be moved
-	// to rotation. Removed and paused connections are left out.
+	// LongLived returns bot token pairs that have a token, no refresh token and no RenewAt, at most n: those that
+	// could be moved to rotation. Removed and paused connections are left out.
 	LongLived(ctx context.Context, app string, n int) ([]connection.TokenOwner, error)
 }
 
-// RenewDue renews what is due, and with MoveToRotation exchanges what is long-lived, within the budget that all replicas
-// share. It returns how many renewals of its own it finished.
+// RenewDue renews what is due, and with MoveToRotation exchanges what is long-lived, within the budget that all
+// replicas share. It returns how many renewals of its own it finished.
 func (kp *Keeper) RenewDue(ctx context.Context) (int, error) {
 	n, err := kp.renewAll(ctx, renewRequest{budget: Renewals}, func() ([]connection.TokenOwner, error) {
 		due, err := kp.store.Due(ctx, kp.cfg.AppID, kp.now(), dueAtOnce)
@@ -52,8 +52,8 @@ func (kp *Keeper) RenewDue(ctx context.Context) (int, error) {
 	return n + m, err
 }
 
-// watchLeases looks at the leases of other processes, so that one whose holder died is known to be over when its row is due again,
-// and doesn't have to be watched for as long then.
+// watchLeases looks at the leases of other processes, so that one whose holder died is known to be over when its row
+// is due again, and doesn't have to be watched for as long then.
 func (kp *Keeper) watchLeases(ctx context.Context) error {
 	now := kp.now()
 	leased, err := kp.store.Leased(ctx, kp.cfg.AppID, now, dueAtOnce)
@@ -63,8 +63,8 @@ func (kp *Keeper) watchLeases(ctx context.Context) error {
 	return err
 }
 
-// renewAll renews what next lists, a few at a time, until there is no more, the budget is spent, or nothing of it could be
-// done. It returns how many it renewed.
+// renewAll renews what next lists, a few at a time, until there is no more, the budget is spent, or nothing of it
+// could be done. It returns how many it renewed.
 func (kp *Keeper) renewAll(ctx context.Context, w renewRequest, next func() ([]connection.TokenOwner, error)) (total int, err error) {
 	for ctx.Err() == nil {
 		due, err := next()

@@ -11,9 +11,9 @@ import (
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
-// Good returns c with a token that can be used now, renewing it first if it has ended, and waiting for whoever does so. The
-// old token is handed out as long as it lives. connection.ErrNotConnected where nothing but a person's consent helps,
-// connection.ErrRenewing where ctx ended before, or Slack has trouble.
+// Good returns c with a token that can be used now, renewing it first if it has ended, and waiting for whoever does
+// so. The old token is handed out as long as it lives. connection.ErrNotConnected where nothing but a person's
+// consent helps, connection.ErrRenewing where ctx ended before, or Slack has trouble.
 func (kp *Keeper) Good(ctx context.Context, c connection.Connection) (connection.Connection, error) {
 	err := kp.good(ctx, connection.TokenOwner{Key: c.Key}, c.TokenPair, func() (connection.TokenPair, error) {
 		fresh, err := kp.Pairs.store.Get(ctx, c.ID)
@@ -37,7 +37,7 @@ func (kp *Keeper) GoodUser(ctx context.Context, u connection.UserToken) (connect
 	return u, err
 }
 
-// good is Good for either kind of token pair; reread looks at the row again.
+// good is Good for either kind of token pair. reread looks at the row again.
 func (kp *Keeper) good(ctx context.Context, h connection.TokenOwner, pair connection.TokenPair, reread func() (connection.TokenPair, error)) error {
 	const look = 100 * time.Millisecond // how often somebody who waits for another process, or for the budget, looks
 	for {
@@ -67,7 +67,7 @@ func (kp *Keeper) good(ctx context.Context, h connection.TokenOwner, pair connec
 	}
 }
 
-// renewEnding renews a pair that somebody waits for. What isWaiting is worth another look; all else is for the caller.
+// renewEnding renews a pair that somebody waits for. What isWaiting is worth another look. All else is for the caller.
 func (kp *Keeper) renewEnding(ctx context.Context, h connection.TokenOwner, pair connection.TokenPair, now time.Time) error {
 	switch {
 	case pair.Ended(now) && pair.BacksOff(now):
@@ -82,7 +82,7 @@ func (kp *Keeper) renewEnding(ctx context.Context, h connection.TokenOwner, pair
 	return fmt.Errorf("%w: %w", connection.ErrRenewing, err)
 }
 
-// isWaiting reports whether a renewal didn't happen because of other processes, which may have it by now.
+// isWaiting reports whether a renewal didn't happen because of other processes, which might have it by now.
 func isWaiting(err error) bool {
 	return errors.Is(err, errElsewhere) || errors.Is(err, errCurrent) || errors.Is(err, ErrSpent)
 }

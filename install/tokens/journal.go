@@ -1,7 +1,7 @@
 package tokens
 
-// What Slack hands out it hands out once. So it goes on this machine's disk before the store is tried. This file is the way
-// there, and what is done where the disk is full or gone.
+// What Slack hands out it hands out once. So it goes on this machine's disk before the store is tried. This file is
+// the way there, and what is done where the disk is full or gone.
 
 import (
 	"context"
@@ -38,20 +38,20 @@ type JournalStore interface {
 	JournalReady(ctx context.Context) error
 }
 
-// Journal is what Slack handed out and the store may not have, or may lose: on this machine's disk, and in memory what the disk
-// didn't take.
+// Journal is what Slack handed out and the store might not have, or lose: on this machine's disk, and in memory what
+// the disk didn't take.
 type Journal struct {
 	disk     JournalStore
 	log      *slog.Logger
 	writable func(ok bool) // is told whether the disk takes entries
 
 	mu      sync.Mutex
-	pending map[connection.Secret]connection.Grant // what the disk didn't take and the store may not have, by its token
+	pending map[connection.Secret]connection.Grant // what the disk didn't take and the store might not have, by its token
 	decided map[string]func() error                // entries whose fate is decided, and what is left to do
 }
 
-// Keep writes p to the disk, and its entry's name into p. What the disk doesn't take, because it is full or gone, is kept in memory
-// until the store has it.
+// Keep writes p to the disk, and its entry's name into p. What the disk doesn't take, because it is full or gone, is
+// kept in memory until the store has it.
 func (j *Journal) Keep(ctx context.Context, p *connection.Grant) {
 	name, err := j.disk.Journal(*p)
 	if err == nil {
@@ -100,7 +100,7 @@ func (j *Journal) ForgetPerson(ctx context.Context, u connection.UserToken) {
 	}
 }
 
-// NextGeneration is above all that the journal of this machine has of h. The row may be lower: a backup was restored,
+// NextGeneration is above all that the journal of this machine has of h. The row can be lower: a backup was restored,
 // and what the journal kept would count as newer than a consent of today.
 func (j *Journal) NextGeneration(ctx context.Context, h connection.TokenOwner) (next int64) {
 	kept, err := j.disk.JournaledFor(h)
@@ -113,8 +113,8 @@ func (j *Journal) NextGeneration(ctx context.Context, h connection.TokenOwner) (
 	return next
 }
 
-// Ready looks whether the journal can be written, by writing to it, and keeps the answer for the metrics. Run does it now
-// and then; whoever asks whether the process is ready does it in between.
+// Ready looks whether the journal can be written, by writing to it, and keeps the answer for the metrics. Run does it
+// now and then. Whoever asks whether the process is ready does it in between.
 func (j *Journal) Ready(ctx context.Context) error {
 	err := j.disk.JournalReady(ctx)
 	j.writable(err == nil)

@@ -12,8 +12,9 @@ import (
 	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
-// Store is what a Keeper needs of the database, and of the journal on this machine's own disk. Its methods can be called from any
-// number of goroutines and processes. Each blocks until it is done or ctx ended. Errors other than those named are its trouble.
+// Store is what a Keeper needs of the database, and of the journal on this machine's own disk. Its methods can be
+// called from any number of goroutines and processes. Each blocks until it is done or ctx ended. Errors other than
+// those named are its trouble.
 type Store interface {
 	DueStore
 	BudgetStore
@@ -22,7 +23,8 @@ type Store interface {
 	ReconcileStore
 }
 
-// Observer is told what a Keeper does, for the numbers that operators watch. It may be called from any number of goroutines.
+// Observer is told what a Keeper does, for the numbers that operators watch. It can be called from any number of
+// goroutines.
 type Observer interface {
 	Renewed(h connection.TokenOwner, spent connection.TokenPair, err error, took time.Duration)
 	Restored()           // the store had lost a pair, and has it again
@@ -49,8 +51,8 @@ type Config struct {
 	Observer Observer
 }
 
-// Keeper keeps tokens good. Make one with New. It may be used from any number of goroutines, and there may be any number of
-// them, in as many processes, on one database.
+// Keeper keeps tokens good. Make one with New. It can be used from any number of goroutines, and there can be any
+// number of them, in as many processes, on one database.
 type Keeper struct {
 	Journal    *Journal    // what Slack handed out, on this machine's disk
 	Delivery   *Delivery   // brings that into the store

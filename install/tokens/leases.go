@@ -21,7 +21,7 @@ type leases struct {
 	seen map[connection.TokenOwner]leaseObservation
 }
 
-// isOver reports whether whoever took a lease may be taken for dead. The clocks of replicas differ, so the time in the
+// isOver reports whether whoever took a lease can be taken for dead. The clocks of replicas differ, so the time in the
 // row is only a name for the lease: it is over when this process has seen the same one for as long as a lease lives.
 func (ls *leases) isOver(h connection.TokenOwner, lease, now time.Time) bool {
 	ls.mu.Lock()

@@ -1,7 +1,7 @@
 package tokens
 
-// A token pair is found by the key of its connection, and a workspace that joins an organisation gets another one. This file
-// finds pairs under the key that they have by now.
+// A token pair is found by the key of its connection, and a workspace that joins an organisation gets another one.
+// This file finds pairs under the key that they have by now.
 
 import (
 	"context"
@@ -14,22 +14,24 @@ import (
 
 // PairStore is what Pairs need of the database.
 type PairStore interface {
-	// Lookup returns the connection that answers for k. A key without a team means the organisation-wide row and no other.
-	// Else: the exact row; a row of the same app and team under another or no enterprise (the workspace moved into or out
-	// of a Grid); the organisation's row. A removed row is returned only when no other fits. ErrNotFound.
-	// A row whose secrets cannot be opened comes back without them, in state ReconnectRequired, reason ReasonUnreadable.
+	// Lookup returns the connection that answers for k. A key without a team means the organisation-wide row and no
+	// other. Else the exact row, or a row of the same app and team under another or no enterprise (the workspace
+	// moved into or out of a Grid), or the organisation's row. A removed row is returned only when no other fits.
+	// ErrNotFound. A row whose secrets cannot be opened comes back without them, in state ReconnectRequired, reason
+	// ReasonUnreadable.
 	Lookup(ctx context.Context, k connection.Key) (connection.Connection, error)
 	// Get is Lookup by the connection's public id, removed or not. ErrNotFound.
 	Get(ctx context.Context, id string) (connection.Connection, error)
-	// Update reads the row of exactly k, calls fn, and writes what fn changed; nobody else's write in between is lost. fn
-	// may run more than once and must touch nothing but c; its error ends the update and comes back. The lines in c.Changes
-	// are written along; a change that history must tell of (Unrecorded) and that has no line gets one, DidChange.
-	// A connection that becomes Removed loses its people's tokens. ErrNotFound.
+	// Update reads the row of exactly k, calls fn, and writes what fn changed. Nobody else's write in between is
+	// lost. fn can run more than once and must touch nothing but c. Its error ends the update and comes back. The
+	// lines in c.Changes are written along. A change that history must tell of (Unrecorded) and that has no line gets
+	// one, DidChange. A connection that becomes Removed loses its people's tokens. ErrNotFound.
 	Update(ctx context.Context, k connection.Key, fn func(c *connection.Connection) error) (connection.Connection, error)
-	// Rekey gives the connection of exactly from the key to, of the same app and workspace under another organisation, and people's
-	// tokens with it: what is sealed for the old key is sealed anew, in one transaction. token must still be the connection's: what
-	// is known of to was learned with it. Id and everything else stay; line is written along. ErrExists, and nothing changed, when
-	// there is a connection of to; ErrNotFound when there is none of from (any more), or it has another token by now.
+	// Rekey gives the connection of exactly from the key to, of the same app and workspace under another
+	// organisation, and people's tokens with it: what is sealed for the old key is sealed anew, in one transaction.
+	// token must still be the connection's: what is known of to was learned with it. Id and everything else stay.
+	// line is written along. ErrExists, and nothing changed, when there is a connection of to. ErrNotFound when there
+	// is none of from (any longer), or it has another token by now.
 	Rekey(ctx context.Context, from, to connection.Key, token connection.Secret, line connection.Change) (connection.Connection, error)
 	// GetUser returns one person's token, on the connection of exactly h.Key. One that cannot be opened comes without its
 	// secrets and with ReasonUnreadable. ErrNotFound.
@@ -45,8 +47,9 @@ type Pairs struct {
 	now   func() time.Time
 }
 
-// Update reads the access of h, calls fn, and writes what fn changed, as Store.Update and UpdateUser do: fn can run more than
-// once. Where the workspace of h joined an organisation meanwhile, it is the one under the new key. connection.ErrNotFound.
+// Update reads the access of h, calls fn, and writes what fn changed, as Store.Update and UpdateUser do: fn can run
+// more than once. Where the workspace of h joined an organisation meanwhile, it is the one under the new key.
+// connection.ErrNotFound.
 func (ps *Pairs) Update(ctx context.Context, h connection.TokenOwner, fn func(a connection.Access) error) error {
 	err := ps.updateExact(ctx, h, fn)
 	if errors.Is(err, connection.ErrNotFound) {
@@ -92,8 +95,9 @@ func (ps *Pairs) readdress(ctx context.Context, h connection.TokenOwner) (connec
 	return h, true
 }
 
-// Rehome gives the connection of k's workspace the key k, which Slack itself named it by in a consent or for its token: so a consent
-// after the workspace joined an organisation renews the connection that there is. What can't be moved stays, and gets company.
+// Rehome gives the connection of k's workspace the key k, which Slack itself named it by in a consent or for its
+// token: so a consent after the workspace joined an organisation renews the connection that there is. What can't be
+// moved stays, and gets company.
 func (ps *Pairs) Rehome(ctx context.Context, k connection.Key) {
 	if k.EnterpriseID == "" || k.Org() {
 		return

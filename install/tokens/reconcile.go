@@ -39,8 +39,8 @@ type ReconcileStore interface {
 	Erased(ctx context.Context, since time.Time) ([]connection.Key, error)
 }
 
-// Reconciler compares what the journal of this machine keeps with the store: what is erased there is erased here, and what is
-// lost there is brought back.
+// Reconciler compares what the journal of this machine keeps with the store: what is erased there is erased here, and
+// what is lost there is brought back.
 type Reconciler struct {
 	store    ReconcileStore
 	journal  *Journal
@@ -111,8 +111,8 @@ func (r *Reconciler) offerFor(ctx context.Context, h connection.TokenOwner, kept
 	return nil
 }
 
-// rivals are those of the pairs that are of another consent than the row's, which perhaps counts: the latest first. The one that
-// was refused is not to be tried again.
+// rivals are those of the pairs that are of another consent than the row's, which perhaps counts: the latest first.
+// The one that was refused is not to be tried again.
 func (r *Reconciler) rivals(ctx context.Context, kept []connection.Grant, row connection.Row, refused connection.Secret) []connection.Grant {
 	kept = slices.DeleteFunc(kept, func(p connection.Grant) bool {
 		if p.Refresh == refused {
@@ -228,7 +228,7 @@ func (r *Reconciler) compareUnder(ctx context.Context, k connection.Key) error {
 	return errors.Join(err, r.bringLost(ctx, lost))
 }
 
-// compare erases from the journal those of the pairs that are of no use any more, or of access that was erased, and
+// compare erases from the journal those of the pairs that are of no use any longer, or of access that was erased, and
 // returns those that the store has lost.
 func (r *Reconciler) compare(ctx context.Context, kept []connection.Grant) (lost []connection.Grant, err error) {
 	rows, err := r.rowsOf(ctx, kept)

@@ -1,12 +1,12 @@
 package tokens
 
-// A refresh token is spent once, whoever asks and however many replicas there are; and what Slack hands out for it is on
+// A refresh token is spent once, whoever asks and however many replicas there are. What Slack hands out for it is on
 // disk before anything else is tried. This file is where both are seen to:
 //
 //	claim a lease in the row → ask Slack, off the caller's context and with no transaction open →
 //	write the pair to the journal → store it if the row still holds what was spent → keep the journal's copy until the next
 //
-// The lease saves work; the comparison at the end is what makes it right.
+// The lease saves work. The comparison at the end is what makes it right.
 
 import (
 	"context"
@@ -20,18 +20,18 @@ import (
 )
 
 const (
-	// Slack answers in some 100 ms. One that takes longer than this is taken for silent; the answer may be lost then.
+	// Slack answers in some 100 ms. One that takes longer than this is taken for silent. The answer can be lost then.
 	exchangeTimeout = 10 * time.Second
 	// How long a renewal waits for the store. After that the pair waits in the journal.
 	keepTimeout = 5 * time.Second
-	// An access token that ends this soon is not handed out any more without trying to renew it.
+	// An access token that ends this soon is not handed out without trying to renew it.
 	lastMoments = 5 * time.Second
 )
 
 var (
 	// errElsewhere: another process holds the lease.
 	errElsewhere = errors.New("renewed elsewhere")
-	// errCurrent: there is nothing to renew (any more).
+	// errCurrent: there is nothing to renew (any longer).
 	errCurrent = errors.New("nothing to renew")
 )
 
@@ -42,8 +42,9 @@ type renewRequest struct {
 	exchange bool              // a long-lived token is to be moved to rotation
 }
 
-// Renew renews the bot token of exactly k now if it is due, and waits for that until ctx ends; the renewal itself goes on.
-// nil: the token is good, or a token pair that needs no renewal. It may be called from several goroutines and processes.
+// Renew renews the bot token of exactly k now if it is due, and waits for that until ctx ends. The renewal itself
+// goes on. nil: the token is good, or a token pair that needs no renewal. It can be called from several goroutines
+// and processes.
 func (kp *Keeper) Renew(ctx context.Context, k connection.Key) error {
 	err := kp.renew(ctx, connection.TokenOwner{Key: k}, renewRequest{budget: RenewalsInUse})
 	if errors.Is(err, errCurrent) {
@@ -58,10 +59,10 @@ type renewal struct {
 	err  error
 }
 
-// Exchange moves the long-lived bot token of exactly k to rotation: Slack gives a pair for it, once. The old token is not
-// revoked, which could take the app down; it ends with the first renewal. nil also when it rotates already; ErrNotFound,
-// ErrNotConnected when there is no token.
-// It blocks for one call to Slack, and until the budget has room for it. https://docs.slack.dev/reference/methods/oauth.v2.exchange
+// Exchange moves the long-lived bot token of exactly k to rotation: Slack gives a pair for it, once. The old token is
+// not revoked, which could take the app down: it ends with the first renewal. nil also when it rotates already.
+// ErrNotFound, ErrNotConnected when there is no token. It blocks for one call to Slack, and until the budget has room
+// for it. https://docs.slack.dev/reference/methods/oauth.v2.exchange
 func (kp *Keeper) Exchange(ctx context.Context, k connection.Key) error {
 	const look = 250 * time.Millisecond // two calls' worth of the budget
 	for {
@@ -105,7 +106,7 @@ func (kp *Keeper) renew(ctx context.Context, h connection.TokenOwner, w renewReq
 		r = &renewal{done: make(chan struct{})}
 		kp.renewing[h] = r
 		kp.tasks.Go(func() {
-			// The refresh token is spent the moment Slack reads it: the caller may leave, this stays.
+			// The refresh token is spent the moment Slack reads it: the caller can leave, this stays.
 			r.err = kp.renewOnce(context.WithoutCancel(ctx), h, w)
 			kp.mu.Lock()
 			delete(kp.renewing, h)
@@ -123,8 +124,8 @@ func (kp *Keeper) renew(ctx context.Context, h connection.TokenOwner, w renewReq
 	}
 }
 
-// renewOnce is the whole way of one renewal. Errors: errElsewhere, errCurrent, ErrSpent, the store's trouble, or ErrRenewing
-// with Slack's.
+// renewOnce is the whole way of one renewal. Errors: errElsewhere, errCurrent, ErrSpent, the store's trouble, or
+// ErrRenewing with Slack's.
 func (kp *Keeper) renewOnce(ctx context.Context, h connection.TokenOwner, w renewRequest) error {
 	// What the journal holds for h was bought with the refresh token that is still in the row.
 	waiting, kept, err := kp.Delivery.bringFor(ctx, h)
@@ -142,7 +143,7 @@ func (kp *Keeper) renewOnce(ctx context.Context, h connection.TokenOwner, w rene
 	// Only now, so that replicas which meet at one row take one call from the budget.
 	err = kp.Budgets.take(ctx, w.budget)
 	if err == nil && claimed.LeaseUntil.Sub(kp.now()) < exchangeTimeout+keepTimeout {
-		err = errElsewhere // the database took so long that another process may have the lease by the time Slack answers
+		err = errElsewhere // the database took so long that another process might have the lease by the time Slack answers
 	}
 	if err != nil {
 		return errors.Join(err, kp.release(ctx, h, claimed))
@@ -187,8 +188,8 @@ func (kp *Keeper) exchange(ctx context.Context, p connection.Grant, c connection
 	return p, nil
 }
 
-// notRenewed writes down why there is no new pair, and when to try again. Nothing but Slack's own repeated word about this
-// refresh token declares it dead, and only if the row still holds it.
+// notRenewed writes down why there is no new pair, and when to try again. Nothing but Slack's own repeated word about
+// this refresh token declares it dead, and only if the row still holds it.
 func (kp *Keeper) notRenewed(ctx context.Context, h connection.TokenOwner, claimed connection.TokenPair, cause error) error {
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
@@ -206,7 +207,7 @@ func (kp *Keeper) notRenewed(ctx context.Context, h connection.TokenOwner, claim
 	err := kp.Pairs.Update(ctx, h, func(a connection.Access) error {
 		row := a.Pair()
 		if row.Spendable() != claimed.Spendable() {
-			return errCurrent // somebody else renewed it; what we heard is about a token of the past
+			return errCurrent // somebody else renewed it: what we heard is about a token of the past
 		}
 		if row.LeaseUntil.Equal(claimed.LeaseUntil) {
 			row.LeaseUntil = time.Time{}

@@ -1,8 +1,8 @@
 package journal
 
-// Each replica keeps a journal of its own, so that there is more than one copy of what Slack handed out. Two that share
-// a folder by mistake have one. A lock that the kernel keeps tells them. It refuses nobody by itself, because in a restart
-// of a replica the old process and the new one overlap.
+// Each replica keeps a journal of its own, so that there is more than one copy of what Slack handed out. Two that
+// share a folder by mistake have one. A lock that the kernel keeps tells them. It refuses nobody by itself, because
+// in a restart of a replica the old process and the new one overlap.
 
 import (
 	"errors"

@@ -109,8 +109,9 @@ func (j *Journal) Journal(p connection.Grant) (name string, err error) {
 	return name, nil
 }
 
-// replaceKept leaves of what is kept of p's owner the newest: p, which was just written, or one that was stored after it and came
-// here before it. A renewal also shows which of several consents counts, so what was put aside goes with it.
+// replaceKept leaves of what is kept of p's owner the newest: p, which was just written, or one that was stored after
+// it and came here before it. A renewal also shows which of several consents counts, so what was put aside goes with
+// it.
 func replaceKept(tx *sql.Tx, p connection.Grant, name string) error {
 	last := connection.Kept
 	if _, isRenewal := p.Origin.(connection.Renewal); isRenewal {
@@ -218,7 +219,8 @@ func (j *Journal) rows(where string, args ...any) (found []entry, err error) {
 	return found, nil
 }
 
-// takeIn moves the files of the release before into the database. Those that do not open are left as they are, and returned.
+// takeIn moves the files of the release before into the database. Those that do not open are left as they are, and
+// returned.
 func (j *Journal) takeIn() (left []entry, err error) {
 	pool, err := j.use()
 	switch {

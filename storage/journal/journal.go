@@ -1,8 +1,9 @@
 package journal
 
-// Slack hands out a pair of tokens once. Between its answer and our database's there are a network and a power cord, and after
-// that a failover or yesterday's backup. So a pair goes to this machine's own disk first, sealed, and each owner's newest one
-// stays there until the next takes its place. This file keeps it; docs/decisions/0002-journal.md has the protocol.
+// Slack hands out a pair of tokens once. Between its answer and our database's there are a network and a power cord,
+// and after that a failover or yesterday's backup. So a pair goes to this machine's own disk first, sealed, and each
+// owner's newest one stays there until the next takes its place. This file keeps it; docs/decisions/0002-journal.md
+// has the protocol.
 
 import (
 	"context"
@@ -28,8 +29,8 @@ var ErrNone = errors.New("no journal")
 const (
 	journalVersion = 1
 	journalFile    = "journal.db"
-	// journalOptions are for one connection per process: what is written is on the disk when the statement returns (FULL, with a
-	// write-ahead log), and other processes on this machine are waited for, in milliseconds.
+	// journalOptions are for one connection per process: what is written is on the disk when the statement returns
+	// (FULL, with a write-ahead log), and other processes on this machine are waited for, in milliseconds.
 	journalOptions = "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=secure_delete(1)&_txlock=immediate"
 	journalTables  = `
 CREATE TABLE IF NOT EXISTS entries (
@@ -47,15 +48,16 @@ CREATE INDEX IF NOT EXISTS entries_waiting ON entries (name) WHERE standing = 0;
 CREATE TABLE IF NOT EXISTS probe (id integer PRIMARY KEY, at integer NOT NULL);`
 	entryColumns = "name, app_id, enterprise_id, team_id, user_id, standing, generation, box"
 
-	// A draft is a file of the release before on its way to become an entry, which takes milliseconds. One this old is left from
-	// a crash.
+	// A draft is a file of the release before on its way to become an entry, which takes milliseconds. One this old
+	// is left from a crash.
 	draftSuffix = ".new"
 	draftLife   = time.Minute
 	// How long a journal that vanished and was made anew is reported: what it kept is gone, and somebody should see that.
 	lossShown = 30 * time.Second
 )
 
-// entryName is "pair-", microseconds since 1970 so that names sort by age, a random part, ".json": once the name of a file.
+// entryName is "pair-", microseconds since 1970 so that names sort by age, a random part, ".json": once the name of a
+// file.
 var entryName = regexp.MustCompile(`^pair-[0-9]{20}-[a-z2-7]{16}\.json$`)
 
 // Journal is the database of one file in a folder, which UseJournal names. Until then there is none: ErrNone.
@@ -161,8 +163,8 @@ func (j *Journal) openFile() error {
 	return nil
 }
 
-// use returns the open database. Where the folder or the file was taken away meanwhile it is made anew: SQLite would go on
-// writing into a file that has no name. ErrNone.
+// use returns the open database. Where the folder or the file was taken away meanwhile it is made anew: SQLite would
+// go on writing into a file that has no name. ErrNone.
 func (j *Journal) use() (*sql.DB, error) {
 	if j.folder == "" {
 		return nil, ErrNone

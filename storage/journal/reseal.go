@@ -40,8 +40,8 @@ func (j *Journal) walk(visit func(entry) error) error {
 	}
 }
 
-// reseal leaves what is in the box as it is: it may be another release's. An entry that was replaced or forgotten meanwhile
-// is left alone.
+// reseal leaves what is in the box as it is: it may be another release's. An entry that was replaced or forgotten
+// meanwhile is left alone.
 func (j *Journal) reseal(e entry, erase bool) (changed, readable bool, err error) {
 	open, readable := j.unsealEntry(e)
 	switch {

@@ -1,5 +1,5 @@
-// Package stage is what tests of installs and their tokens stand on: a small Slack that gives rotating tokens and takes each
-// refresh token once, a clock that stands still, and a database that processes share.
+// Package stage is what tests of installs and their tokens stand on: a small Slack that gives rotating tokens and
+// takes each refresh token once, a clock that stands still, and a database that processes share.
 package stage
 
 import (
@@ -170,7 +170,7 @@ func (s *Stage) Update(db *storage.DB, k connection.Key, change func(c *connecti
 	}
 }
 
-// Waiting returns what the store may not have yet.
+// Waiting returns what the store might not have yet.
 func (s *Stage) Waiting() []connection.Grant {
 	s.T.Helper()
 	pairs, err := s.Open().Journaled()
@@ -255,8 +255,8 @@ type RoundTripper func(*http.Request) (*http.Response, error)
 // RoundTrip calls f.
 func (f RoundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// Between is an HTTP client that calls do when Slack has answered a method and before the caller learns of it: where the
-// things happen that tests are about.
+// Between is an HTTP client that calls do when Slack has answered a method and before the caller learns of it: where
+// the things happen that tests are about.
 func Between(method string, do func(*http.Response)) *http.Client {
 	client := slackapi.NewHTTPClient()
 	next := client.Transport
@@ -283,8 +283,8 @@ func IsRefresh(r *http.Request) bool {
 	return strings.Contains(string(form), "grant_type=refresh_token")
 }
 
-// Held is an HTTP client that keeps the answer to its first renewal back: answered is closed when Slack has given it, and it is
-// passed on when goOn is closed.
+// Held is an HTTP client that keeps the answer to its first renewal back: answered is closed when Slack has given it,
+// and it is passed on when goOn is closed.
 func Held() (client *http.Client, answered, goOn chan struct{}) {
 	answered, goOn = make(chan struct{}), make(chan struct{})
 	var once sync.Once
