@@ -25,8 +25,9 @@ var (
 	// Installs is the part of it that installs can take.
 	Installs = slackapi.Budget{Name: "oauth.v2.access installs", Interval: time.Second / 4, Burst: 60}
 	// For callers who brought codes that Slack did not know: what others leave of the burst.
-	installsSuspect = slackapi.Budget{Name: Installs.Name, Interval: Installs.Interval, Burst: Installs.Burst / 4, Whole: Installs.Burst}
-	exchanges       = slackapi.Budget{Name: "oauth.v2.exchange", Interval: 1500 * time.Millisecond, Burst: 10}
+	installsSuspect = slackapi.Budget{Name: Installs.Name, Interval: Installs.Interval,
+		Burst: Installs.Burst / 4, Whole: Installs.Burst}
+	exchanges = slackapi.Budget{Name: "oauth.v2.exchange", Interval: 1500 * time.Millisecond, Burst: 10}
 )
 
 // ErrSpent says that the calls are made that all replicas can make at the moment.

@@ -31,7 +31,9 @@ func (w renewRequest) isInTheWay(a connection.Access, now time.Time) bool {
 // claim takes the lease and returns the token pair with it, and what is known beforehand of the next pair. That it
 // could be written also proves that the database takes writes at this moment. Where the store has lost what the
 // journal kept, that is stored instead. errElsewhere, errCurrent.
-func (kp *Keeper) claim(ctx context.Context, h connection.TokenOwner, w renewRequest, kept []connection.Grant) (claimed connection.TokenPair, next connection.Grant, err error) {
+func (kp *Keeper) claim(
+	ctx context.Context, h connection.TokenOwner, w renewRequest, kept []connection.Grant,
+) (claimed connection.TokenPair, next connection.Grant, err error) {
 	if !kp.cfg.Renews(h.Key) {
 		return claimed, next, errCurrent // what is left of another mode or app can't be renewed with our credentials
 	}

@@ -84,7 +84,9 @@ func (d *Delivery) bringSoon(ctx context.Context, p connection.Grant) error {
 
 // bringRenewal stores what was bought with the token that the row holds, or with a successor of it that the store has
 // lost.
-func (d *Delivery) bringRenewal(ctx context.Context, p connection.Grant) (stored connection.Grant, fate string, err error) {
+func (d *Delivery) bringRenewal(
+	ctx context.Context, p connection.Grant,
+) (stored connection.Grant, fate string, err error) {
 	err = d.pairs.Update(ctx, p.TokenOwner, func(a connection.Access) error {
 		row := a.Pair()
 		switch {
@@ -126,13 +128,15 @@ func (d *Delivery) Offer(ctx context.Context, p connection.Grant) (stored connec
 // Restored tells the operator that the store had lost something.
 func (d *Delivery) Restored(ctx context.Context, p connection.Grant) {
 	d.observer.Restored()
-	d.log.WarnContext(ctx, "the database had lost tokens that the journal of this machine kept: brought back", "key", p.Key.String(),
-		"user", p.UserID, "generation", p.Generation)
+	d.log.WarnContext(ctx, "the database had lost tokens that the journal of this machine kept: brought back",
+		"key", p.Key.String(), "user", p.UserID, "generation", p.Generation)
 }
 
 // bringFor brings home what waits in the journal of this machine for h. waiting: there was something, so what was read
 // of the row before must not be spent. kept is what the journal has for the day on which the store lost it.
-func (d *Delivery) bringFor(ctx context.Context, h connection.TokenOwner) (waiting bool, kept []connection.Grant, err error) {
+func (d *Delivery) bringFor(
+	ctx context.Context, h connection.TokenOwner,
+) (waiting bool, kept []connection.Grant, err error) {
 	entries, err := d.journal.disk.JournaledFor(h)
 	if err != nil {
 		return false, nil, fmt.Errorf("read journal: %w", err)

@@ -65,7 +65,9 @@ func (kp *Keeper) watchLeases(ctx context.Context) error {
 
 // renewAll renews what next lists, a few at a time, until there is no more, the budget is spent, or nothing of it
 // could be done. It returns how many it renewed.
-func (kp *Keeper) renewAll(ctx context.Context, w renewRequest, next func() ([]connection.TokenOwner, error)) (total int, err error) {
+func (kp *Keeper) renewAll(
+	ctx context.Context, w renewRequest, next func() ([]connection.TokenOwner, error),
+) (total int, err error) {
 	for ctx.Err() == nil {
 		due, err := next()
 		if err != nil || len(due) == 0 {

@@ -38,7 +38,9 @@ func (kp *Keeper) GoodUser(ctx context.Context, u connection.UserToken) (connect
 }
 
 // good is Good for either kind of token pair. reread looks at the row again.
-func (kp *Keeper) good(ctx context.Context, h connection.TokenOwner, pair connection.TokenPair, reread func() (connection.TokenPair, error)) error {
+func (kp *Keeper) good(
+	ctx context.Context, h connection.TokenOwner, pair connection.TokenPair, reread func() (connection.TokenPair, error),
+) error {
 	const look = 100 * time.Millisecond // how often somebody who waits for another process, or for the budget, looks
 	for {
 		now := kp.now()
@@ -68,7 +70,9 @@ func (kp *Keeper) good(ctx context.Context, h connection.TokenOwner, pair connec
 }
 
 // renewEnding renews a pair that somebody waits for. What isWaiting is worth another look. All else is for the caller.
-func (kp *Keeper) renewEnding(ctx context.Context, h connection.TokenOwner, pair connection.TokenPair, now time.Time) error {
+func (kp *Keeper) renewEnding(
+	ctx context.Context, h connection.TokenOwner, pair connection.TokenPair, now time.Time,
+) error {
 	switch {
 	case pair.Ended(now) && pair.BacksOff(now):
 		return connection.ErrRenewing // asking Slack for each request would not help it

@@ -59,7 +59,8 @@ func (j *Journal) Keep(ctx context.Context, p *connection.Grant) {
 		return
 	}
 
-	j.log.ErrorContext(ctx, "new tokens are not in the journal: killing this process now would lose them", "key", p.Key.String(), "cause", err)
+	j.log.ErrorContext(ctx, "new tokens are not in the journal: killing this process now would lose them",
+		"key", p.Key.String(), "cause", err)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.pending[p.Token] = *p

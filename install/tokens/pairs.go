@@ -32,12 +32,16 @@ type PairStore interface {
 	// token must still be the connection's: what is known of to was learned with it. Id and everything else stay.
 	// line is written along. ErrExists, and nothing changed, when there is a connection of to. ErrNotFound when there
 	// is none of from (any longer), or it has another token by now.
-	Rekey(ctx context.Context, from, to connection.Key, token connection.Secret, line connection.Change) (connection.Connection, error)
+	Rekey(
+		ctx context.Context, from, to connection.Key, token connection.Secret, line connection.Change,
+	) (connection.Connection, error)
 	// GetUser returns one person's token, on the connection of exactly h.Key. One that cannot be opened comes without its
 	// secrets and with ReasonUnreadable. ErrNotFound.
 	GetUser(ctx context.Context, h connection.TokenOwner) (connection.UserToken, error)
 	// UpdateUser is Update for one person's token. ErrNotFound.
-	UpdateUser(ctx context.Context, h connection.TokenOwner, fn func(u *connection.UserToken) error) (connection.UserToken, error)
+	UpdateUser(
+		ctx context.Context, h connection.TokenOwner, fn func(u *connection.UserToken) error,
+	) (connection.UserToken, error)
 }
 
 // Pairs are the token pairs in the store: those of bots and those of people.
@@ -60,12 +64,12 @@ func (ps *Pairs) Update(ctx context.Context, h connection.TokenOwner, fn func(a 
 	return err
 }
 
-func (ps *Pairs) updateExact(ctx context.Context, h connection.TokenOwner, fn func(a connection.Access) error) (err error) {
+func (ps *Pairs) updateExact(ctx context.Context, h connection.TokenOwner, fn func(a connection.Access) error) error {
 	if h.UserID == "" {
-		_, err = ps.store.Update(ctx, h.Key, func(c *connection.Connection) error { return fn(c) })
-	} else {
-		_, err = ps.store.UpdateUser(ctx, h, func(u *connection.UserToken) error { return fn(u) })
+		_, err := ps.store.Update(ctx, h.Key, func(c *connection.Connection) error { return fn(c) })
+		return err
 	}
+	_, err := ps.store.UpdateUser(ctx, h, func(u *connection.UserToken) error { return fn(u) })
 	return err
 }
 

@@ -113,14 +113,17 @@ func (r *Reconciler) offerFor(ctx context.Context, h connection.TokenOwner, kept
 
 // rivals are those of the pairs that are of another consent than the row's, which perhaps counts: the latest first.
 // The one that was refused is not to be tried again.
-func (r *Reconciler) rivals(ctx context.Context, kept []connection.Grant, row connection.Row, refused connection.Secret) []connection.Grant {
+func (r *Reconciler) rivals(
+	ctx context.Context, kept []connection.Grant, row connection.Row, refused connection.Secret,
+) []connection.Grant {
 	kept = slices.DeleteFunc(kept, func(p connection.Grant) bool {
 		if p.Refresh == refused {
 			r.journal.forget(ctx, p.Journaled)
 			return true
 		}
 		near := p.ConsentAt().Sub(row.GrantedAt).Abs() < ClocksApart
-		return !p.Opened() || p.Standing == connection.Waiting || p.SameGrant(row.GrantID, row.GrantedAt) || !near && p.Generation <= row.Generation
+		return !p.Opened() || p.Standing == connection.Waiting || p.SameGrant(row.GrantID, row.GrantedAt) ||
+			!near && p.Generation <= row.Generation
 	})
 	slices.SortFunc(kept, func(a, b connection.Grant) int { return b.ConsentAt().Compare(a.ConsentAt()) })
 	return kept
@@ -261,7 +264,9 @@ func (r *Reconciler) compare(ctx context.Context, kept []connection.Grant) (lost
 
 // rowsOf returns what the store has of the owners of pairs. Where a workspace joined an organisation since, they
 // become owners of the key that it has by now.
-func (r *Reconciler) rowsOf(ctx context.Context, kept []connection.Grant) (map[connection.TokenOwner]connection.Row, error) {
+func (r *Reconciler) rowsOf(
+	ctx context.Context, kept []connection.Grant,
+) (map[connection.TokenOwner]connection.Row, error) {
 	owners := make([]connection.TokenOwner, len(kept))
 	for i, p := range kept {
 		owners[i] = p.TokenOwner

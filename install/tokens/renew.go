@@ -190,7 +190,9 @@ func (kp *Keeper) exchange(ctx context.Context, p connection.Grant, c connection
 
 // notRenewed writes down why there is no new pair, and when to try again. Nothing but Slack's own repeated word about
 // this refresh token declares it dead, and only if the row still holds it.
-func (kp *Keeper) notRenewed(ctx context.Context, h connection.TokenOwner, claimed connection.TokenPair, cause error) error {
+func (kp *Keeper) notRenewed(
+	ctx context.Context, h connection.TokenOwner, claimed connection.TokenPair, cause error,
+) error {
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
 	code, now := slackapi.SlackError(cause), kp.now()
@@ -235,7 +237,8 @@ func (kp *Keeper) notRenewed(ctx context.Context, h connection.TokenOwner, claim
 	if verdict == connection.DeadPair {
 		level = kp.log.ErrorContext
 	}
-	level(ctx, "not renewed", "key", h.Key.String(), "user", h.UserID, "slack_error", code, "verdict", verdict, "cause", slackapi.Cause(cause))
+	level(ctx, "not renewed", "key", h.Key.String(), "user", h.UserID,
+		"slack_error", code, "verdict", verdict, "cause", slackapi.Cause(cause))
 	if err != nil && !errors.Is(err, connection.ErrNotFound) {
 		kp.log.WarnContext(ctx, "keep result of renewal", "key", h.Key.String(), "cause", err) // the lease runs out by itself
 	}
