@@ -109,22 +109,16 @@ type Bot struct {
 
 // withDefaults fills in what was left to us.
 func (c Config) withDefaults() Config {
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
+	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
+	c.Lease = cmp.Or(max(0, c.Lease), DefaultLease)
+	c.Workers = max(0, cmp.Or(c.Workers, DefaultWorkers))
+	c.ackWithin = cmp.Or(c.ackWithin, transport.AckBudget)
 	if c.Now == nil {
 		c.Now = c.Install.Now
 	}
 	if c.Inbox == nil {
 		c.Inbox = NewMemoryInbox()
 	}
-	if c.ackWithin <= 0 {
-		c.ackWithin = transport.AckBudget
-	}
-	if c.Lease <= 0 {
-		c.Lease = DefaultLease
-	}
-	c.Workers = max(0, cmp.Or(c.Workers, DefaultWorkers))
 	return c
 }
 
@@ -158,7 +152,7 @@ func New(cfg Config) (*Bot, error) {
 	if m, ok := cfg.Inbox.(mortal); ok {
 		m.keepTime(b.now)
 	}
-	b.metrics = newMetrics(b, cfg.Metrics)
+	b.metrics = newMetrics(cfg, func() float64 { return float64(b.sockets.Health().Live) })
 	b.tasks.log, b.tasks.panics = b.log, b.metrics.panics.Inc
 	b.assemble()
 	return b, nil

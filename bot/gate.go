@@ -334,3 +334,17 @@ func then(ctx context.Context, r Reply) (later Reply, err error) {
 	err = guard(func() (err error) { later, err = r.Then(ctx); return err })
 	return later, err
 }
+
+// next returns the second part of an answer, or what it refuses who waits for it. Not ok: it failed, which is counted,
+// and logged with args.
+func (g *gate) next(ctx context.Context, log *slog.Logger, r Reply, args ...any) (later Reply, ok bool) {
+	later, err := then(ctx, r)
+	if told, refused := userWord(err); refused {
+		return told, true
+	}
+	if err != nil {
+		g.metrics.lose(lostSecondPart)
+		log.WarnContext(ctx, "second part of a reply", failure(err, args...)...)
+	}
+	return later, err == nil
+}

@@ -154,13 +154,8 @@ func (s *answers) follow(r result, to reach) {
 	replace = replace || to.acked
 
 	for r.reply.Then != nil {
-		next, err := then(context.Background(), r.reply)
-		if told, refused := userWord(err); refused {
-			next, err = told, nil
-		}
-		if err != nil {
-			s.metrics.lose(lostSecondPart)
-			s.log.Warn("second part of a reply", failure(err, "handler", to.handler, "ref", r.ref)...)
+		next, ok := s.gate.next(context.Background(), s.log, r.reply, "handler", to.handler, "ref", r.ref)
+		if !ok {
 			return
 		}
 		r.reply = next

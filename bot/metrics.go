@@ -90,8 +90,9 @@ type metrics struct {
 	unopened prometheus.Counter
 }
 
-// newMetrics registers with r, which may be nil.
-func newMetrics(b *Bot, r prometheus.Registerer) *metrics {
+// newMetrics registers the numbers of a Bot where its configuration says. sockets returns how many connections of Socket
+// Mode are open.
+func newMetrics(c Config, sockets func() float64) *metrics {
 	m := &metrics{
 		accepted: counters("deliveries_total", "Signed deliveries by Slack, by kind and whether they were new "+
 			"(accepted, duplicate), refused because the inbox did not take them, or unreadable: kept as dead letters.",
@@ -140,17 +141,16 @@ func newMetrics(b *Bot, r prometheus.Registerer) *metrics {
 		m.took.WithLabelValues(kind)
 	}
 
+	r := c.Metrics
 	if r == nil {
 		return m
 	}
 	r.MustRegister(m.accepted, m.refused, m.dropped, m.again, m.good, m.acks, m.waits, m.outcomes, m.untold, m.ran, m.took,
-		m.unread, m.panics, m.late, m.lost, m.limited, inboxGauges{b.cfg.Inbox, b.now})
-	if b.cfg.AppToken != "" { // elsewhere there are none, and an alert on 0 would fire
-		r.MustRegister(m.unopened, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "switchboard_sockets",
-			Help: "Live connections of Socket Mode."}, func() float64 {
-			live, _, _ := b.SocketHealth()
-			return float64(live)
-		}))
+		m.unread, m.panics, m.late, m.lost, m.limited, inboxGauges{inbox: c.Inbox, now: c.Now})
+	if c.AppToken != "" { // elsewhere there are none, and an alert on 0 would fire
+		r.MustRegister(m.unopened, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "switchboard_sockets", Help: "Live connections of Socket Mode.",
+		}, sockets))
 	}
 	return m
 }

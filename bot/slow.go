@@ -281,13 +281,8 @@ func (b *Bot) deliverSlow(ctx context.Context, h Handler, t *Turn, e *Event, r R
 		}
 
 		replace := !r.empty() || r.Replace
-		next, err := then(ctx, r)
-		if told, refused := userWord(err); refused {
-			next, err = told, nil
-		}
-		if err != nil {
-			b.metrics.lose(lostSecondPart)
-			t.Log.WarnContext(ctx, "second part of a reply", failure(err)...)
+		next, ok := b.gate.next(ctx, t.Log, r)
+		if !ok {
 			break
 		}
 		r = next
