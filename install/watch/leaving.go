@@ -21,8 +21,7 @@ const (
 	// eraseBudget is for erasing access, noteBudget for a line in the history.
 	eraseBudget = 8 * time.Second
 	noteBudget  = 3 * time.Second
-	// noteWait is how long somebody whose time is over still waits for the record of it. They need some of it to be told
-	// (toSay in package commands).
+	// noteWait is how long somebody whose time is over still waits for the record of it. They need some of it to be told.
 	noteWait = 100 * time.Millisecond
 )
 
