@@ -41,25 +41,19 @@ func (s attempts) BeginAttempt(ctx context.Context, a oauth.Attempt) error {
 		won = begin.RowsAffected == 1
 		return begin.Error
 	})
-	switch {
-	case err != nil:
-		return db.Fault(ctx, doing, err)
-	case !won:
+	if err == nil && !won {
 		return oauth.ErrStateUsed
 	}
-	return nil
+	return db.Fault(ctx, doing, err)
 }
 
 // GetAttempt is install.Store's.
 func (s attempts) GetAttempt(ctx context.Context, stateHash []byte) (oauth.Attempt, error) {
-	var rows []attemptRow
-	if err := s.pool.Read.WithContext(ctx).Where("state_hash = ?", append([]byte{}, stateHash...)).Limit(1).Find(&rows).Error; err != nil {
-		return oauth.Attempt{}, db.Fault(ctx, "find attempt", err)
+	row, err := db.One[attemptRow](s.pool.Read.WithContext(ctx).Where("state_hash = ?", append([]byte{}, stateHash...)).Limit(1))
+	if err != nil {
+		return oauth.Attempt{}, db.Fault(ctx, "find attempt", err, connection.ErrNotFound)
 	}
-	if len(rows) == 0 {
-		return oauth.Attempt{}, connection.ErrNotFound
-	}
-	return rows[0].attempt(), nil
+	return row.attempt(), nil
 }
 
 // EndAttempt is install.Store's. The attempt is found by its StateHash.
@@ -72,13 +66,10 @@ func (s attempts) EndAttempt(ctx context.Context, a oauth.Attempt) error {
 		found = end.RowsAffected
 		return end.Error
 	})
-	if err != nil {
-		return db.Fault(ctx, "end attempt", err)
-	}
-	if found == 0 {
+	if err == nil && found == 0 {
 		return connection.ErrNotFound
 	}
-	return nil
+	return db.Fault(ctx, "end attempt", err)
 }
 
 // Attempts returns the newest attempts, newest first, at most n.
@@ -86,15 +77,7 @@ func (s attempts) Attempts(ctx context.Context, n int) ([]oauth.Attempt, error) 
 	if n <= 0 {
 		return nil, nil
 	}
-	var rows []attemptRow
-	if err := s.pool.Read.WithContext(ctx).Order("started_at DESC, id DESC").Limit(n).Find(&rows).Error; err != nil {
-		return nil, db.Fault(ctx, "list attempts", err)
-	}
-	attempts := make([]oauth.Attempt, len(rows))
-	for i := range rows {
-		attempts[i] = rows[i].attempt()
-	}
-	return attempts, nil
+	return db.All(ctx, "list attempts", s.pool.Read.Order("started_at DESC, id DESC").Limit(n), (*attemptRow).attempt)
 }
 
 // SweepAttempts is install.Store's.
@@ -106,8 +89,5 @@ func (s attempts) SweepAttempts(ctx context.Context, kept, nameless time.Time) (
 		swept = sweep.RowsAffected
 		return sweep.Error
 	})
-	if err != nil {
-		return 0, db.Fault(ctx, "sweep attempts", err)
-	}
-	return swept, nil
+	return swept, db.Fault(ctx, "sweep attempts", err)
 }

@@ -6,8 +6,6 @@ import (
 	"context"
 	"time"
 
-	"gorm.io/gorm"
-
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/slackapi"
 	"github.com/switchboard-go/switchboard/storage/internal/columns"
@@ -40,21 +38,14 @@ func (s budgets) Take(ctx context.Context, b slackapi.Budget, n int, now time.Ti
 	if n <= 0 || n > b.Burst { // more than there ever is
 		return n == 0, nil
 	}
-	var granted bool
 	cost, full, us := int64(n)*interval(b), int64(b.Burst)*interval(b), columns.Micros(now)
-	err := s.pool.Exec(ctx, func(g *gorm.DB) error {
-		spend := g.Exec(spendStatement, map[string]any{
-			"name": columns.Text(b.Name), "now": us, "cost": cost, "first": us + cost, "latest": us + full - cost})
-		granted = spend.RowsAffected == 1
-		return spend.Error
-	})
+	spent, err := s.pool.Change(ctx, spendStatement, map[string]any{
+		"name": columns.Text(b.Name), "now": us, "cost": cost, "first": us + cost, "latest": us + full - cost})
+	granted := err == nil && spent == 1
 	if err == nil && !granted {
 		granted, err = s.reset(ctx, b, now)
 	}
-	if err != nil {
-		return false, db.Fault(ctx, "spend from budget", err)
-	}
-	return granted, nil
+	return granted, db.Fault(ctx, "spend from budget", err)
 }
 
 // reset empties a budget that was spent by a broken clock, and reports whether it did: what is spent with that is all
@@ -64,12 +55,9 @@ func (s budgets) reset(ctx context.Context, b slackapi.Budget, now time.Time) (d
 	if err != nil || row.believable(b, now) {
 		return false, err
 	}
-	err = s.pool.Exec(ctx, func(g *gorm.DB) error {
-		reset := g.Exec(resetStatement, map[string]any{"name": columns.Text(b.Name), "seen": row.FreeAt, "full": columns.Micros(now) + whole(b)})
-		done = reset.RowsAffected == 1 // of several who see it one
-		return reset.Error
-	})
-	if done {
+	reset, err := s.pool.Change(ctx, resetStatement,
+		map[string]any{"name": columns.Text(b.Name), "seen": row.FreeAt, "full": columns.Micros(now) + whole(b)})
+	if done = err == nil && reset == 1; done { // of several who see it one
 		s.pool.Log().WarnContext(ctx, "a budget was spent by a clock that was wrong: that is not believed", "budget", b.Name, "empty_until", columns.Moment(row.FreeAt))
 	}
 	return done, err
@@ -103,12 +91,8 @@ func whole(b slackapi.Budget) int64 { return int64(max(b.Burst, b.Whole)) * inte
 
 // Refill is install.Store's.
 func (s budgets) Refill(ctx context.Context, b slackapi.Budget) error {
-	if err := s.pool.Exec(ctx, func(g *gorm.DB) error {
-		return g.Exec("DELETE FROM budgets WHERE name = ?", columns.Text(b.Name)).Error
-	}); err != nil {
-		return db.Fault(ctx, "refill budget", err)
-	}
-	return nil
+	_, err := s.pool.Change(ctx, "DELETE FROM budgets WHERE name = ?", columns.Text(b.Name))
+	return db.Fault(ctx, "refill budget", err)
 }
 
 // Available is install.Store's.
@@ -124,14 +108,9 @@ func (s budgets) Available(ctx context.Context, b slackapi.Budget, now time.Time
 // ClosedUntil is install.Store's. The budget is empty at that time, not full, for all that share its name.
 func (s budgets) ClosedUntil(ctx context.Context, b slackapi.Budget, until time.Time) error {
 	full := columns.Micros(until) + whole(b)
-	err := s.pool.Exec(ctx, func(g *gorm.DB) error {
-		return g.Exec(closeStatement, map[string]any{"name": columns.Text(b.Name), "until": columns.Micros(until), "full": full,
-			"most": full + connection.LongestClosure.Microseconds()}).Error
-	})
-	if err != nil {
-		return db.Fault(ctx, "close budget", err)
-	}
-	return nil
+	_, err := s.pool.Change(ctx, closeStatement, map[string]any{"name": columns.Text(b.Name), "until": columns.Micros(until), "full": full,
+		"most": full + connection.LongestClosure.Microseconds()})
+	return db.Fault(ctx, "close budget", err)
 }
 
 // interval is b's in microseconds, rounded up: never faster than it says.

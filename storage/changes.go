@@ -41,15 +41,8 @@ func (d *DB) History(ctx context.Context, connectionID string, n int) ([]connect
 	if n <= 0 || !columns.Storable(connectionID) {
 		return nil, nil
 	}
-	var rows []changeRow
-	if err := d.pool.Read.WithContext(ctx).Where("connection_id = ?", connectionID).Order("id DESC").Limit(n).Find(&rows).Error; err != nil {
-		return nil, db.Fault(ctx, "read history", err)
-	}
-	lines := make([]connection.Change, len(rows))
-	for i := range rows {
-		lines[i] = rows[i].change()
-	}
-	return lines, nil
+	newest := d.pool.Read.Where("connection_id = ?", connectionID).Order("id DESC").Limit(n)
+	return db.All(ctx, "read history", newest, (*changeRow).change)
 }
 
 const (
@@ -79,21 +72,13 @@ func (d *DB) Sweep(ctx context.Context, before time.Time) (int64, error) {
 		return 0, db.Fault(ctx, "sweep budgets", err)
 	}
 	swept, err := d.sweep(ctx, sweepConnections, before, connectionsAtOnce)
-	if err != nil {
-		return swept, db.Fault(ctx, "sweep connections", err)
-	}
-	return swept, nil
+	return swept, db.Fault(ctx, "sweep connections", err)
 }
 
 // sweep runs statement until there is less than a batch left.
 func (d *DB) sweep(ctx context.Context, statement string, before time.Time, batch int64) (swept int64, err error) {
 	for {
-		var n int64
-		err := d.pool.Exec(ctx, func(g *gorm.DB) error {
-			deleted := g.Exec(statement, map[string]any{"before": columns.Micros(before), "n": batch})
-			n = deleted.RowsAffected
-			return deleted.Error
-		})
+		n, err := d.pool.Change(ctx, statement, map[string]any{"before": columns.Micros(before), "n": batch})
 		if swept += n; err != nil || n < batch {
 			return swept, err
 		}

@@ -82,11 +82,8 @@ func (d *DB) Add(ctx context.Context, c connection.Connection) (now connection.C
 		now, err = d.insert(tx, c, id)
 		return err
 	})
-	switch {
-	case errors.Is(err, connection.ErrExists):
-		return connection.Connection{}, err
-	case err != nil:
-		return connection.Connection{}, db.Fault(ctx, doing, err)
+	if err != nil {
+		return connection.Connection{}, db.Fault(ctx, doing, err, connection.ErrExists)
 	}
 	return now, nil
 }
@@ -151,18 +148,10 @@ func (d *DB) Update(ctx context.Context, k connection.Key, fn func(c *connection
 		return d.writeHistory(tx, row.ID, c.Changes)
 	})
 	if err != nil {
-		return connection.Connection{}, updateFault(ctx, "update connection", err, fnErr)
+		return connection.Connection{}, db.Fault(ctx, "update connection", err, fnErr, connection.ErrNotFound)
 	}
 	d.NoteErased(ctx, erased)
 	return result, nil
-}
-
-// updateFault is what an update returns for an error: as it is, when it is fn's own or there is no row.
-func updateFault(ctx context.Context, doing string, err, fnErr error) error {
-	if fnErr != nil && errors.Is(err, fnErr) || errors.Is(err, connection.ErrNotFound) {
-		return err
-	}
-	return db.Fault(ctx, doing, err)
 }
 
 // eraseWith erases what goes with the access that c lost since it was was: people's tokens, and messages. It returns
@@ -209,14 +198,6 @@ func (k sealer) change(tx *gorm.DB, row *connectionRow, was, c *connection.Conne
 // lockRow reads the row of exactly k and keeps everybody else from writing it until the transaction ends. SQLite has no
 // row locks; there the transaction holds the lock on the whole file since it began.
 func lockRow(tx *gorm.DB, k connection.Key) (connectionRow, error) {
-	rows := make([]connectionRow, 0, 1)
-	err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
-		Where("app_id = ? AND enterprise_id = ? AND team_id = ?", k.AppID, k.EnterpriseID, k.TeamID).Find(&rows).Error
-	if err != nil {
-		return connectionRow{}, err
-	}
-	if len(rows) == 0 {
-		return connectionRow{}, connection.ErrNotFound
-	}
-	return rows[0], nil
+	return db.One[connectionRow](tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
+		Where("app_id = ? AND enterprise_id = ? AND team_id = ?", k.AppID, k.EnterpriseID, k.TeamID))
 }

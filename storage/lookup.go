@@ -127,14 +127,11 @@ func (d *DB) Get(ctx context.Context, id string) (connection.Connection, error) 
 	if !columns.Storable(id) {
 		return connection.Connection{}, connection.ErrNotFound
 	}
-	rows := make([]connectionRow, 0, 1)
-	if err := d.pool.Read.WithContext(ctx).Where("id = ?", id).Find(&rows).Error; err != nil {
-		return connection.Connection{}, db.Fault(ctx, "find connection", err)
+	row, err := db.One[connectionRow](d.pool.Read.WithContext(ctx).Where("id = ?", id))
+	if err != nil {
+		return connection.Connection{}, db.Fault(ctx, "find connection", err, connection.ErrNotFound)
 	}
-	if len(rows) == 0 {
-		return connection.Connection{}, connection.ErrNotFound
-	}
-	c, _ := d.open(&rows[0])
+	c, _ := d.open(&row)
 	return c, nil
 }
 
@@ -150,18 +147,14 @@ func (d *DB) PendingRemovals(ctx context.Context) ([]connection.Connection, erro
 }
 
 func (d *DB) list(ctx context.Context, query *gorm.DB) ([]connection.Connection, error) {
-	var rows []connectionRow
-	if err := query.WithContext(ctx).Find(&rows).Error; err != nil {
-		return nil, db.Fault(ctx, "list connections", err)
-	}
-	list := make([]connection.Connection, len(rows))
-	for i := range rows {
-		list[i], _ = d.open(&rows[i])
-		blank(secretsOf(&list[i]))
-	}
+	list, err := db.All(ctx, "list connections", query, func(row *connectionRow) connection.Connection {
+		c, _ := d.open(row)
+		blank(secretsOf(&c))
+		return c
+	})
 	// Sorted here, because databases differ in how they order letters.
 	slices.SortFunc(list, func(a, b connection.Connection) int {
 		return cmp.Or(cmp.Compare(a.TeamName, b.TeamName), cmp.Compare(a.ID, b.ID))
 	})
-	return list, nil
+	return list, err
 }

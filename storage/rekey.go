@@ -47,15 +47,13 @@ func (d *DB) Rekey(ctx context.Context, from, to connection.Key, token connectio
 		now, _ = d.open(&row)
 		return d.writeHistory(tx, row.ID, []connection.Change{line})
 	})
-	switch {
-	case err == nil:
-		return now, nil
-	case errors.Is(err, gorm.ErrDuplicatedKey): // an install of the moment
-		return connection.Connection{}, connection.ErrExists
-	case errors.Is(err, connection.ErrNotFound), errors.Is(err, connection.ErrExists):
-		return connection.Connection{}, err
+	if errors.Is(err, gorm.ErrDuplicatedKey) { // an install of the moment
+		err = connection.ErrExists
 	}
-	return connection.Connection{}, db.Fault(ctx, doing, err)
+	if err != nil {
+		return connection.Connection{}, db.Fault(ctx, doing, err, connection.ErrNotFound, connection.ErrExists)
+	}
+	return now, nil
 }
 
 // isFree is connection.ErrExists when there is a connection of exactly k.
@@ -101,11 +99,5 @@ func (k sealer) moveRow(tx *gorm.DB, row sealedRow, secrets []*connection.Secret
 	}
 	update := tx.Model(row).Where(where).Where("version = ?", *row.version()).Updates(values)
 	*row.version()++
-	if update.Error != nil {
-		return update.Error
-	}
-	if update.RowsAffected != 1 {
-		return db.ErrLost
-	}
-	return nil
+	return lost(update)
 }

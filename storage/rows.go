@@ -244,14 +244,15 @@ func writeRow(tx *gorm.DB, row sealedRow, changed []int) error {
 	}
 	read := *row.version()
 	*row.version()++
-	update := tx.Model(row).Select("*").Omit(omit...).Where("version = ?", read).Updates(row)
-	if update.Error != nil {
-		return update.Error
-	}
-	if update.RowsAffected != 1 {
+	return lost(tx.Model(row).Select("*").Omit(omit...).Where("version = ?", read).Updates(row))
+}
+
+// lost is the error of an update of one row. ErrLost, when it found none.
+func lost(update *gorm.DB) error {
+	if update.Error == nil && update.RowsAffected != 1 {
 		return db.ErrLost
 	}
-	return nil
+	return update.Error
 }
 
 func attemptRowOf(a oauth.Attempt) attemptRow {

@@ -113,10 +113,8 @@ func values(rows [][]any) string {
 // Mark is install.Store's. Lines of history get their numbers in the order in which they are written, and each
 // consent writes one in the transaction that stores it.
 func (q questions) Mark(ctx context.Context) (mark connection.Mark, err error) {
-	if err := q.pool.Read.WithContext(ctx).Raw("SELECT COALESCE(MAX(id), 0) FROM connection_history").Scan(&mark).Error; err != nil {
-		return 0, db.Fault(ctx, "mark the order of consents", err)
-	}
-	return mark, nil
+	err = q.pool.Read.WithContext(ctx).Raw("SELECT COALESCE(MAX(id), 0) FROM connection_history").Scan(&mark).Error
+	return mark, db.Fault(ctx, "mark the order of consents", err)
 }
 
 // before reports whether the consent in force was stored before a mark was taken.

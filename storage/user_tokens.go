@@ -22,14 +22,7 @@ import (
 
 // findUserRow reads a person's token on a connection whose row is locked. ErrNotFound.
 func findUserRow(tx *gorm.DB, connectionID, userID string) (userTokenRow, error) {
-	rows := make([]userTokenRow, 0, 1)
-	if err := tx.Where("connection_id = ? AND user_id = ?", connectionID, userID).Find(&rows).Error; err != nil {
-		return userTokenRow{}, err
-	}
-	if len(rows) == 0 {
-		return userTokenRow{}, connection.ErrNotFound
-	}
-	return rows[0], nil
+	return db.One[userTokenRow](tx.Where("connection_id = ? AND user_id = ?", connectionID, userID))
 }
 
 // AddUser is install.Store's.
@@ -68,10 +61,7 @@ func (d *DB) AddUser(ctx context.Context, u connection.UserToken) error {
 		}
 		return d.writeHistory(tx, parent.ID, u.Changes)
 	})
-	if err != nil && !errors.Is(err, connection.ErrNotFound) && !errors.Is(err, connection.ErrExists) {
-		return db.Fault(ctx, doing, err)
-	}
-	return err
+	return db.Fault(ctx, doing, err, connection.ErrNotFound, connection.ErrExists)
 }
 
 // GetUser is install.Store's.
@@ -79,16 +69,12 @@ func (d *DB) GetUser(ctx context.Context, h connection.TokenOwner) (connection.U
 	if !columns.StorableKey(h.Key) || !columns.Storable(h.UserID) {
 		return connection.UserToken{}, connection.ErrNotFound
 	}
-	rows := make([]userTokenRow, 0, 1)
-	err := d.pool.Read.WithContext(ctx).Where("app_id = ? AND enterprise_id = ? AND team_id = ? AND user_id = ?",
-		h.AppID, h.EnterpriseID, h.TeamID, h.UserID).Find(&rows).Error
+	row, err := db.One[userTokenRow](d.pool.Read.WithContext(ctx).
+		Where("app_id = ? AND enterprise_id = ? AND team_id = ? AND user_id = ?", h.AppID, h.EnterpriseID, h.TeamID, h.UserID))
 	if err != nil {
-		return connection.UserToken{}, db.Fault(ctx, "find user token", err)
+		return connection.UserToken{}, db.Fault(ctx, "find user token", err, connection.ErrNotFound)
 	}
-	if len(rows) == 0 {
-		return connection.UserToken{}, connection.ErrNotFound
-	}
-	u, _ := d.openUser(&rows[0])
+	u, _ := d.openUser(&row)
 	return u, nil
 }
 
@@ -97,19 +83,15 @@ func (d *DB) Users(ctx context.Context, k connection.Key) ([]connection.UserToke
 	if !columns.StorableKey(k) {
 		return nil, nil
 	}
-	var rows []userTokenRow
-	err := d.pool.Read.WithContext(ctx).Where("app_id = ? AND enterprise_id = ? AND team_id = ?", k.AppID, k.EnterpriseID, k.TeamID).Find(&rows).Error
-	if err != nil {
-		return nil, db.Fault(ctx, "list user tokens", err)
-	}
-	list := make([]connection.UserToken, len(rows))
-	for i := range rows {
-		list[i], _ = d.openUser(&rows[i])
-		blank(userSecretsOf(&list[i]))
-	}
+	query := d.pool.Read.Where("app_id = ? AND enterprise_id = ? AND team_id = ?", k.AppID, k.EnterpriseID, k.TeamID)
+	list, err := db.All(ctx, "list user tokens", query, func(row *userTokenRow) connection.UserToken {
+		u, _ := d.openUser(row)
+		blank(userSecretsOf(&u))
+		return u
+	})
 	// Sorted here, because databases differ in how they order letters.
 	slices.SortFunc(list, func(a, b connection.UserToken) int { return cmp.Compare(a.UserID, b.UserID) })
-	return list, nil
+	return list, err
 }
 
 // UpdateUser is install.Store's. The connection's row stays locked while fn runs, so fn must be quick and must not
@@ -152,7 +134,7 @@ func (d *DB) UpdateUser(ctx context.Context, h connection.TokenOwner, fn func(u 
 		return d.writeHistory(tx, parent.ID, u.Changes)
 	})
 	if err != nil {
-		return connection.UserToken{}, updateFault(ctx, "update user token", err, fnErr)
+		return connection.UserToken{}, db.Fault(ctx, "update user token", err, fnErr, connection.ErrNotFound)
 	}
 	return result, nil
 }
@@ -192,11 +174,8 @@ func (d *DB) EraseUser(ctx context.Context, u connection.UserToken, line connect
 		line.Reason = u.UserID
 		return d.writeHistory(tx, parent.ID, []connection.Change{line})
 	})
-	switch {
-	case errors.Is(err, connection.ErrNotFound): // without such a connection there was nobody's token
+	if errors.Is(err, connection.ErrNotFound) { // without such a connection there was nobody's token
 		return false, nil
-	case err != nil:
-		return false, db.Fault(ctx, "erase user token", err)
 	}
-	return erased, nil
+	return erased && err == nil, db.Fault(ctx, "erase user token", err)
 }

@@ -134,10 +134,8 @@ func ask[T any](ctx context.Context, pool *db.Pool, doing, query, app string, no
 	}
 	values := map[string]any{"app": columns.Text(app), "now": columns.Micros(now), "n": n, "never": columns.Micros(neverDue),
 		"lease": ahead(connection.LongestLease), "renewal": ahead(connection.FurthestRenewal), "check": ahead(connection.FurthestCheck)}
-	if err := pool.Read.WithContext(ctx).Raw(query, values).Scan(&found).Error; err != nil {
-		return nil, db.Fault(ctx, doing, err)
-	}
-	return found, nil
+	err = pool.Read.WithContext(ctx).Raw(query, values).Scan(&found).Error
+	return found, db.Fault(ctx, doing, err)
 }
 
 // Count is install.Store's.

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"time"
 
-	"gorm.io/gorm"
-
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/storage/internal/columns"
@@ -28,34 +26,26 @@ type Letter struct {
 
 // Letters returns what is in a state, the newest first, at most n; state "" is all that is not done. Without payloads.
 func (t *Table) Letters(ctx context.Context, state string, n int) ([]Letter, error) {
-	query := t.withPayloads().WithContext(ctx).Order("id DESC").Limit(n)
+	query := t.withPayloads().Order("id DESC").Limit(n)
 	if state == "" {
 		query = query.Where("state IN ?", []string{eventReady, eventHeld, eventWaiting, eventQueued, eventDead})
 	} else {
 		query = query.Where("state = ?", state)
 	}
-	var rows []inboxRow
-	if err := query.Find(&rows).Error; err != nil {
-		return nil, db.Fault(ctx, "list the inbox", err)
-	}
-	letters := make([]Letter, len(rows))
-	for i := range rows {
-		letters[i] = t.letter(&rows[i])
-		letters[i].Event.Body = nil
-	}
-	return letters, nil
+	return db.All(ctx, "list the inbox", query, func(row *inboxRow) Letter {
+		l := t.letter(row)
+		l.Event.Body = nil
+		return l
+	})
 }
 
 // Letter returns one event with its payload, as far as it is kept. connection.ErrNotFound.
 func (t *Table) Letter(ctx context.Context, id int64) (Letter, error) {
-	var rows []inboxRow
-	if err := t.withPayloads().WithContext(ctx).Where("id = ?", id).Find(&rows).Error; err != nil {
-		return Letter{}, db.Fault(ctx, "read the inbox", err)
+	row, err := db.One[inboxRow](t.withPayloads().WithContext(ctx).Where("id = ?", id))
+	if err != nil {
+		return Letter{}, db.Fault(ctx, "read the inbox", err, connection.ErrNotFound)
 	}
-	if len(rows) == 0 {
-		return Letter{}, connection.ErrNotFound
-	}
-	return t.letter(&rows[0]), nil
+	return t.letter(&row), nil
 }
 
 func (t *Table) letter(r *inboxRow) Letter {
@@ -104,13 +94,6 @@ func (t *Table) changeDead(ctx context.Context, id int64, set string, args ...an
 		args = append(args, id)
 	}
 
-	err = t.pool.Exec(ctx, func(g *gorm.DB) error {
-		change := g.Exec(statement, args...)
-		n = change.RowsAffected
-		return change.Error
-	})
-	if err != nil {
-		return 0, db.Fault(ctx, "change dead letters", err)
-	}
-	return n, nil
+	n, err = t.pool.Change(ctx, statement, args...)
+	return n, db.Fault(ctx, "change dead letters", err)
 }

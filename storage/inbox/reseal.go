@@ -39,10 +39,8 @@ func (t *Table) reseal(ctx context.Context, seen *inboxRow, erase bool) (changed
 			return false, false, nil
 		}
 		// Unless somebody worked it, or sealed it anew, in the meantime.
-		err := t.pool.Exec(ctx, func(g *gorm.DB) error {
-			return g.Exec("UPDATE inbox SET "+finished+" WHERE id = ? AND state <> 'done' AND "+t.payload()+" = ?",
-				[]byte{}, columns.Micros(t.pool.Now()), "erased: no key opens it", seen.ID, seen.Payload).Error
-		})
+		_, err := t.pool.Change(ctx, "UPDATE inbox SET "+finished+" WHERE id = ? AND state <> 'done' AND "+t.payload()+" = ?",
+			[]byte{}, columns.Micros(t.pool.Now()), "erased: no key opens it", seen.ID, seen.Payload)
 		return false, false, err
 	}
 

@@ -6,8 +6,6 @@ import (
 	"context"
 	"time"
 
-	"gorm.io/gorm"
-
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/storage/internal/db"
 )
@@ -42,24 +40,12 @@ const outlived = "begun = CASE WHEN begun > 0 THEN begun - 1 ELSE 0 END"
 
 // Begin is bot.Inbox's.
 func (in *Inbox) Begin(ctx context.Context, e bot.Event) error {
-	touched := map[int64]bool{}
-	if err := in.touch(ctx, touched, stillHeld, "begun = begun + 1", nil, e.Attempt, []int64{e.Row}); err != nil {
-		return db.Fault(ctx, "begin event", err)
-	}
-	if !touched[e.Row] {
-		return bot.ErrLost
-	}
-	return nil
+	return in.one(ctx, "begin event", e, stillHeld, "begun = begun + 1")
 }
 
 // Outlived is bot.Inbox's. The attempt is no fence here: somebody else may have the event by now, whose attempt counts
 // by itself.
 func (in *Inbox) Outlived(ctx context.Context, e bot.Event) error {
-	err := in.pool.Exec(ctx, func(g *gorm.DB) error {
-		return g.Exec("UPDATE inbox SET "+outlived+" WHERE id = ?", e.Row).Error
-	})
-	if err != nil {
-		return db.Fault(ctx, "say that the process lives", err)
-	}
-	return nil
+	_, err := in.pool.Change(ctx, "UPDATE inbox SET "+outlived+" WHERE id = ?", e.Row)
+	return db.Fault(ctx, "say that the process lives", err)
 }

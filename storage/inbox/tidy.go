@@ -51,12 +51,9 @@ func (t *tidier) tidy(ctx context.Context) error {
 func (t *tidier) afterStep(ctx context.Context) error {
 	total := t.in.clock.SteppedBy()
 	if back := t.stepped - total; back > 0 {
-		err := t.in.pool.Exec(ctx, func(g *gorm.DB) error {
-			now := columns.Micros(t.in.now())
-			return g.Exec("UPDATE inbox SET visible_at = CASE WHEN visible_at - @back > @now THEN visible_at - @back ELSE @now END "+
-				"WHERE state IN ('held', 'waiting') AND state = 'waiting' AND visible_at > @now",
-				map[string]any{"back": back.Microseconds(), "now": now}).Error
-		})
+		_, err := t.in.pool.Change(ctx, "UPDATE inbox SET visible_at = CASE WHEN visible_at - @back > @now THEN visible_at - @back ELSE @now END "+
+			"WHERE state IN ('held', 'waiting') AND state = 'waiting' AND visible_at > @now",
+			map[string]any{"back": back.Microseconds(), "now": columns.Micros(t.in.now())})
 		if err != nil {
 			return err
 		}
@@ -75,12 +72,7 @@ func (t *tidier) disbelieve(ctx context.Context) error {
 	if err != nil || len(some) == 0 {
 		return err
 	}
-	var n int64
-	err = t.in.pool.Exec(ctx, func(g *gorm.DB) error {
-		due := g.Exec("UPDATE inbox SET visible_at = @now WHERE "+broken, bounds)
-		n = due.RowsAffected
-		return due.Error
-	})
+	n, err := t.in.pool.Change(ctx, "UPDATE inbox SET visible_at = @now WHERE "+broken, bounds)
 	if err == nil && n > 0 {
 		t.in.pool.Log().WarnContext(ctx, "events were put off, or held, by a clock that was wrong: they are due now", "events", n)
 	}
@@ -111,12 +103,8 @@ func (t *tidier) sweep(ctx context.Context) error {
 			break
 		}
 
-		var n int64
-		err := t.in.pool.Exec(ctx, func(g *gorm.DB) error {
-			deleted := g.Exec("DELETE FROM inbox WHERE state = 'done' AND received_at < ? AND id >= ? AND id < ?", known, first[0].ID, first[0].ID+pruneAtOnce)
-			n = deleted.RowsAffected
-			return deleted.Error
-		})
+		n, err := t.in.pool.Change(ctx, "DELETE FROM inbox WHERE state = 'done' AND received_at < ? AND id >= ? AND id < ?",
+			known, first[0].ID, first[0].ID+pruneAtOnce)
 		if err != nil || n == 0 {
 			return err
 		}
@@ -136,10 +124,9 @@ func (t *tidier) sweep(ctx context.Context) error {
 func (t *tidier) receivedNow(ctx context.Context, from int64, now time.Time) error {
 	t.in.pool.Log().WarnContext(ctx, "events are known since later than now, by a clock that was wrong: "+
 		"they are kept as if they came now")
-	return t.in.pool.Exec(ctx, func(g *gorm.DB) error {
-		return g.Exec("UPDATE inbox SET received_at = ? WHERE state = 'done' AND received_at > ? AND id >= ? AND id < ?",
-			columns.Micros(now), columns.Micros(now.Add(longestAhead)), from, from+pruneAtOnce).Error
-	})
+	_, err := t.in.pool.Change(ctx, "UPDATE inbox SET received_at = ? WHERE state = 'done' AND received_at > ? AND id >= ? AND id < ?",
+		columns.Micros(now), columns.Micros(now.Add(longestAhead)), from, from+pruneAtOnce)
+	return err
 }
 
 // letAllGo looks for ordering keys whose first event waits for nobody: a process died between two statements.

@@ -4,7 +4,6 @@ package inbox
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -92,13 +91,8 @@ func (in *Inbox) touch(ctx context.Context, touched map[int64]bool, state, set s
 	args = append(slices.Clone(args), padded(rows), attempt)
 	var ids []int64
 	err := in.pool.ExecAs(ctx, db.Working, func(g *gorm.DB) error {
-		ids = ids[:0]
-		return each(g, "UPDATE inbox SET "+set+" WHERE id IN ? AND attempt = ? AND "+state+" RETURNING id", args, func(r *sql.Rows) error {
-			var id int64
-			err := r.Scan(&id)
-			ids = append(ids, id)
-			return err
-		})
+		ids = nil
+		return g.Raw("UPDATE inbox SET "+set+" WHERE id IN ? AND attempt = ? AND "+state+" RETURNING id", args...).Scan(&ids).Error
 	})
 	if err == nil {
 		for _, id := range ids {
@@ -109,15 +103,13 @@ func (in *Inbox) touch(ctx context.Context, touched map[int64]bool, state, set s
 }
 
 // one is touch for a single event. bot.ErrLost.
-func (in *Inbox) one(ctx context.Context, doing string, e bot.Event, set string, args ...any) error {
+func (in *Inbox) one(ctx context.Context, doing string, e bot.Event, state, set string, args ...any) error {
 	touched := map[int64]bool{}
-	if err := in.touch(ctx, touched, mine, set, args, e.Attempt, []int64{e.Row}); err != nil {
-		return db.Fault(ctx, doing, err)
-	}
-	if !touched[e.Row] {
+	err := in.touch(ctx, touched, state, set, args, e.Attempt, []int64{e.Row})
+	if err == nil && !touched[e.Row] {
 		return bot.ErrLost
 	}
-	return nil
+	return db.Fault(ctx, doing, err)
 }
 
 // Retry is bot.Inbox's.
@@ -130,7 +122,7 @@ func (in *Inbox) Retry(ctx context.Context, e bot.Event, at time.Time, counts bo
 	if counts {
 		failures = 1
 	}
-	err := in.one(ctx, "put event back", e, "state = ?, visible_at = ?, failures = failures + ?, error = ?, "+outlived,
+	err := in.one(ctx, "put event back", e, mine, "state = ?, visible_at = ?, failures = failures + ?, error = ?, "+outlived,
 		state, columns.Micros(in.now().Add(wait)), failures, columns.Text(why))
 	if err == nil && state == eventReady {
 		in.lookAtAll()
@@ -140,7 +132,7 @@ func (in *Inbox) Retry(ctx context.Context, e bot.Event, at time.Time, counts bo
 
 // DeadLetter is bot.Inbox's.
 func (in *Inbox) DeadLetter(ctx context.Context, e bot.Event, why string) error {
-	err := in.one(ctx, "bury event", e, "state = 'dead', finished_at = ?, failures = failures + 1, error = ?",
+	err := in.one(ctx, "bury event", e, mine, "state = 'dead', finished_at = ?, failures = failures + 1, error = ?",
 		columns.Micros(in.now()), columns.Text(why))
 	if err == nil && e.OrderingKey != "" {
 		in.letGo(ctx, []string{e.OrderingKey})
@@ -154,7 +146,7 @@ func (in *Inbox) RecordSaid(ctx context.Context, e bot.Event) error {
 	if err != nil {
 		return err
 	}
-	return in.one(ctx, "keep what was said", e, "said = ?", columns.Text(string(said)))
+	return in.one(ctx, "keep what was said", e, mine, "said = ?", columns.Text(string(said)))
 }
 
 // ExtendLease is bot.Inbox's.

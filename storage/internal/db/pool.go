@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -145,6 +146,16 @@ func (db *Pool) ExecAs(ctx context.Context, p precedence, do func(g *gorm.DB) er
 	return db.retry(ctx, p, db.Single, do)
 }
 
+// Change is exec for a statement that is known by the number of rows that it changed.
+func (db *Pool) Change(ctx context.Context, statement string, values ...any) (changed int64, err error) {
+	err = db.Exec(ctx, func(g *gorm.DB) error {
+		done := g.Exec(statement, values...)
+		changed = done.RowsAffected
+		return done.Error
+	})
+	return changed, err
+}
+
 func (db *Pool) retry(ctx context.Context, p precedence, handle *gorm.DB, do func(g *gorm.DB) error) error {
 	turn := func() error {
 		if err := db.gate.enter(ctx, p); err != nil {
@@ -197,7 +208,12 @@ func pause(ctx context.Context, try int) bool {
 
 // Fault wraps an error of the database. When ctx ended, it says so even where the driver called it something else (a
 // transaction that was rolled back, an interrupted statement).
-func Fault(ctx context.Context, doing string, err error) error {
+//
+// No error, and one that asIs tells callers to look for, is returned as it is.
+func Fault(ctx context.Context, doing string, err error, asIs ...error) error {
+	if err == nil || slices.ContainsFunc(asIs, func(known error) bool { return errors.Is(err, known) }) {
+		return err
+	}
 	if kind := kindOf(err); kind != nil && !errors.Is(err, kind) {
 		err = &ofKind{error: err, kind: kind}
 	}

@@ -1,12 +1,39 @@
 package db
 
-// All rows of a table are read in batches, without a lock between them.
+// Rows are read one alone, all together, or in batches without a lock between them.
 
 import (
 	"context"
 
 	"gorm.io/gorm"
+
+	"github.com/switchboard-go/switchboard/install/connection"
 )
+
+// One is the first row that query finds. connection.ErrNotFound.
+func One[T any](query *gorm.DB) (row T, err error) {
+	rows := make([]T, 0, 3) // GORM would take room for 20
+	if err := query.Find(&rows).Error; err != nil {
+		return row, err
+	}
+	if len(rows) == 0 {
+		return row, connection.ErrNotFound
+	}
+	return rows[0], nil
+}
+
+// All is what query finds, each row turned into what it stands for.
+func All[Row, T any](ctx context.Context, doing string, query *gorm.DB, turn func(*Row) T) ([]T, error) {
+	var rows []Row
+	if err := query.WithContext(ctx).Find(&rows).Error; err != nil {
+		return nil, Fault(ctx, doing, err)
+	}
+	all := make([]T, len(rows))
+	for i := range rows {
+		all[i] = turn(&rows[i])
+	}
+	return all, nil
+}
 
 // rowsAtOnce bounds the memory of a walk over all rows.
 const rowsAtOnce = 500
