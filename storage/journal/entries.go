@@ -3,6 +3,7 @@ package journal
 // What an entry of the journal is, on the disk and in its box.
 
 import (
+	"cmp"
 	"database/sql"
 	"encoding/json"
 	"errors"
@@ -68,45 +69,52 @@ func newEntryName() string {
 
 // Journal is install.Store's. With an error nothing was changed. ErrNone, ErrNoKey.
 func (j *Journal) Journal(p connection.Grant) (name string, err error) {
-	const doing = "journal tokens"
-	pool, err := j.use()
-	switch {
-	case errors.Is(err, ErrNone):
-		return "", err
-	case err != nil:
-		return "", fmt.Errorf("%s: %w", doing, err)
-	}
-	if err := columns.CheckKey(p.Key); err != nil {
-		return "", fmt.Errorf("%s: %w", doing, err)
-	}
-	if !columns.Storable(p.UserID) {
-		return "", fmt.Errorf("%s: the user's ID is not valid text", doing)
-	}
-	if name = p.Journaled; name == "" {
-		name = newEntryName()
-	}
-	e, err := j.sealEntry(name, p)
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", doing, err)
-	}
-
-	tx, err := pool.Begin()
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", doing, err)
-	}
-	defer func() { _ = tx.Rollback() }()
-	if err := e.write(tx); err != nil {
-		return "", fmt.Errorf("%s: %w", doing, err)
-	}
-	if p.Standing == connection.Kept {
-		if err := replaceKept(tx, p, name); err != nil {
-			return "", fmt.Errorf("%s: %w", doing, err)
+	err = j.transact("journal tokens", func(tx *sql.Tx) error {
+		if err := columns.CheckKey(p.Key); err != nil {
+			return err
 		}
-	}
-	if err := tx.Commit(); err != nil {
-		return "", fmt.Errorf("%s: %w", doing, err)
+		if !columns.Storable(p.UserID) {
+			return errors.New("the user's ID is not valid text")
+		}
+
+		name = cmp.Or(p.Journaled, newEntryName())
+		e, err := j.sealEntry(name, p)
+		if err != nil {
+			return err
+		}
+		if err := e.write(tx); err != nil || p.Standing != connection.Kept {
+			return err
+		}
+		return replaceKept(tx, p, name)
+	})
+	if err != nil {
+		return "", err
 	}
 	return name, nil
+}
+
+// transact runs fn in a transaction, whose end it waits for. ErrNone.
+func (j *Journal) transact(doing string, fn func(tx *sql.Tx) error) error {
+	pool, err := j.use()
+	if errors.Is(err, ErrNone) {
+		return err
+	}
+
+	var tx *sql.Tx
+	if err == nil {
+		tx, err = pool.Begin()
+	}
+	if err == nil {
+		defer func() { _ = tx.Rollback() }()
+		err = fn(tx)
+	}
+	if err == nil {
+		err = tx.Commit()
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	return nil
 }
 
 // replaceKept leaves of what is kept of p's owner the newest: p, which was just written, or one that was stored after
@@ -267,37 +275,20 @@ func (j *Journal) takeIn() (left []entry, err error) {
 
 // Unjournal is install.Store's.
 func (j *Journal) Unjournal(names ...string) error {
-	const doing = "forget journaled tokens"
-	pool, err := j.use()
-	switch {
-	case errors.Is(err, ErrNone):
-		return err
-	case err != nil:
-		return fmt.Errorf("%s: %w", doing, err)
-	}
-
-	tx, err := pool.Begin()
-	if err != nil {
-		return fmt.Errorf("%s: %w", doing, err)
-	}
-	defer func() { _ = tx.Rollback() }()
-
-	for _, name := range names {
-		if !entryName.MatchString(name) {
-			return fmt.Errorf("%s: %q is not the name of an entry", doing, name)
+	return j.transact("forget journaled tokens", func(tx *sql.Tx) error {
+		for _, name := range names {
+			if !entryName.MatchString(name) {
+				return fmt.Errorf("%q is not the name of an entry", name)
+			}
+			if _, err := tx.Exec("DELETE FROM entries WHERE name = ?", name); err != nil {
+				return err
+			}
+			if err := os.Remove(filepath.Join(j.folder, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
 		}
-		if _, err := tx.Exec("DELETE FROM entries WHERE name = ?", name); err != nil {
-			return fmt.Errorf("%s: %w", doing, err)
-		}
-		if err := os.Remove(filepath.Join(j.folder, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%s: %w", doing, err)
-		}
-	}
-
-	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("%s: %w", doing, err)
-	}
-	return nil
+		return nil
+	})
 }
 
 // entryPlace binds what is sealed to its owner, so that it cannot be passed off as another's.
