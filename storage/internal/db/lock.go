@@ -36,27 +36,22 @@ func lockPath(database string) string {
 }
 
 // Exclusive is Upkeep.Exclusive.
-func (db *Pool) Exclusive() error {
-	if db.Dialect != DialectSQLite {
-		return nil
-	}
-	db.lock.mu.Lock()
-	defer db.lock.mu.Unlock()
-	return db.lock.Take(db.path, true)
-}
+func (db *Pool) Exclusive() error { return db.take(true) }
 
 // Share keeps Exclusive from others while an inbox is open that is not the only one. Close of the inbox calls unshare.
-func (db *Pool) Share() error {
+func (db *Pool) Share() error { return db.take(false) }
+
+func (db *Pool) take(alone bool) error {
 	if db.Dialect != DialectSQLite {
 		return nil
 	}
 	db.lock.mu.Lock()
 	defer db.lock.mu.Unlock()
-	if err := db.lock.Take(db.path, false); err != nil {
-		return err
+	err := db.lock.Take(db.path, alone)
+	if err == nil && !alone {
+		db.lock.users++
 	}
-	db.lock.users++
-	return nil
+	return err
 }
 
 func (db *Pool) Unshare() {

@@ -40,21 +40,12 @@ type Fixture struct {
 // Each runs test on SQLite and on PostgreSQL at once. It returns before they have ended.
 func Each(t *testing.T, test func(t *testing.T, f Fixture)) {
 	t.Helper()
-	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite, "postgres": storagetest.Postgres} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t, Open(t, fresh(t)))
-		})
-	}
+	EachFresh(t, func(t *testing.T, url string) { test(t, Open(t, url)) })
 }
 
 func Open(t testing.TB, url string) Fixture {
 	t.Helper()
-	keys, err := seal.ParseKeys(seal.NewKey())
-	if err != nil {
-		t.Fatal(err)
-	}
-	db := OpenWith(t, url, keys)
+	db := OpenWith(t, url, Ring(t, seal.NewKey()))
 	if _, err := db.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
