@@ -91,9 +91,7 @@ func (d *DB) Add(ctx context.Context, c connection.Connection) (now connection.C
 // insert writes the row of a key that has none. ErrExists, when it has one.
 func (d *DB) insert(tx *gorm.DB, c connection.Connection, id string) (connection.Connection, error) {
 	fresh := c.First(id)
-	row := connectionRow{
-		ID: fresh.ID, AppID: c.AppID, EnterpriseID: c.EnterpriseID, TeamID: c.TeamID, Facts: columns.FactsOf(fresh), Version: 1,
-	}
+	row := connectionRow{ID: fresh.ID, Key: c.Key, Facts: columns.FactsOf(fresh), Version: 1}
 	if _, err := d.seal(&row, nil, secretsOf(&fresh), true); err != nil {
 		return connection.Connection{}, err
 	}
@@ -163,12 +161,12 @@ func (d *DB) eraseWith(tx *gorm.DB, row *connectionRow, was, c *connection.Conne
 		}
 	}
 	if c.State == connection.Removed && was.State != connection.Removed {
-		if messages, err = d.EraseMessages(tx, row.key()); err != nil {
+		if messages, err = d.EraseMessages(tx, row.Key); err != nil {
 			return 0, err
 		}
 	}
 	if len(c.Left) > 0 {
-		messages, err = d.EraseLeft(tx, row.key(), c.Left, c.LeftAt)
+		messages, err = d.EraseLeft(tx, row.Key, c.Left, c.LeftAt)
 	}
 	return messages, err
 }

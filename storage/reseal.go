@@ -165,7 +165,7 @@ func (d *DB) Reseal(ctx context.Context, erase bool) (resealed, unreadable int, 
 		if _, readable := d.open(seen); readable && !d.sealer.keys.Stale(seen.boxes()...) {
 			return nil
 		}
-		return count(d.resealConnection(ctx, seen.key(), erase))
+		return count(d.resealConnection(ctx, seen.Key, erase))
 	})
 	if err == nil {
 		err = d.walkUsers(ctx, func(seen *userTokenRow) error {

@@ -31,10 +31,8 @@ type sealedRow interface {
 // the sealed columns: they see one field and not the row, and an update of a single column would store a box nobody
 // can open.
 type connectionRow struct {
-	ID                              string `gorm:"primaryKey"`
-	AppID                           string
-	EnterpriseID                    string
-	TeamID                          string
+	ID string `gorm:"primaryKey"`
+	connection.Key
 	Facts                           columns.Facts `gorm:"embedded"`
 	Token, RefreshToken, WebhookURL []byte        // boxes; empty when there is no secret
 	Version                         int64
@@ -43,10 +41,6 @@ type connectionRow struct {
 func (connectionRow) TableName() string { return "connections" }
 
 func (r *connectionRow) name() string { return r.ID }
-
-func (r *connectionRow) key() connection.Key {
-	return connection.Key{AppID: r.AppID, EnterpriseID: r.EnterpriseID, TeamID: r.TeamID}
-}
 
 func (r *connectionRow) version() *int64 { return &r.Version }
 
@@ -62,11 +56,11 @@ func (r *connectionRow) place(secret int) seal.Place {
 
 // userTokenRow is a row of user_tokens. Its key is the connection's, which never changes.
 type userTokenRow struct {
-	ConnectionID, UserID        string `gorm:"primaryKey"`
-	AppID, EnterpriseID, TeamID string
-	Facts                       userTokenFacts `gorm:"embedded"`
-	Token, RefreshToken         []byte         // boxes
-	Version                     int64
+	ConnectionID, UserID string `gorm:"primaryKey"`
+	connection.Key
+	Facts               userTokenFacts `gorm:"embedded"`
+	Token, RefreshToken []byte         // boxes
+	Version             int64
 }
 
 type userTokenFacts struct {
@@ -86,7 +80,7 @@ func (r *userTokenRow) boxes() []*[]byte { return []*[]byte{&r.Token, &r.Refresh
 func (userTokenRow) sealedColumns() []string { return []string{"token", "refresh_token"} }
 
 func (r *userTokenRow) owner() connection.TokenOwner {
-	return connection.TokenOwner{Key: connection.Key{AppID: r.AppID, EnterpriseID: r.EnterpriseID, TeamID: r.TeamID}, UserID: r.UserID}
+	return connection.TokenOwner{Key: r.Key, UserID: r.UserID}
 }
 
 // place names the person too, so that one's token in another's row is of no use.
@@ -164,7 +158,7 @@ type sealer struct{ keys *seal.Keyring }
 // open turns a row into a connection. When one of the secrets cannot be opened it gives none of them; readable is false
 // then.
 func (k sealer) open(r *connectionRow) (c connection.Connection, readable bool) {
-	c = r.Facts.Connection(r.key(), r.ID)
+	c = r.Facts.Connection(r.Key, r.ID)
 	if readable = k.unseal(r, secretsOf(&c)); !readable && c.State != connection.Paused { // that is the operator's word, and no key changes it
 		if c.State != connection.ReconnectRequired {
 			c.StateSince = time.Time{} // nobody saw the key go

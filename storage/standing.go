@@ -84,7 +84,7 @@ func (q questions) addRows(ctx context.Context, of []connection.TokenOwner, rows
 		return err
 	}
 	for _, r := range connections {
-		h := connection.TokenOwner{Key: r.key()}
+		h := connection.TokenOwner{Key: r.Key}
 		row := r.Facts.TokenPair.Row(len(r.Token) == 0, r.Facts.RenewedAt)
 		row.Removed = r.Facts.State == string(connection.Removed)
 		rows[h] = row

@@ -51,8 +51,7 @@ func (d *DB) AddUser(ctx context.Context, u connection.UserToken) error {
 			return err
 		}
 
-		row := userTokenRow{ConnectionID: parent.ID, UserID: u.UserID,
-			AppID: u.AppID, EnterpriseID: u.EnterpriseID, TeamID: u.TeamID, Facts: userTokenFactsOf(u), Version: 1}
+		row := userTokenRow{ConnectionID: parent.ID, UserID: u.UserID, Key: u.Key, Facts: userTokenFactsOf(u), Version: 1}
 		if _, err := d.seal(&row, nil, userSecretsOf(&u), true); err != nil {
 			return err
 		}

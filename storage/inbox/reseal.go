@@ -32,7 +32,7 @@ func (t *Table) walk(ctx context.Context, visit func(*inboxRow) error) error {
 
 // reseal seals the payload of seen anew. One that no key opens is given up with erase.
 func (t *Table) reseal(ctx context.Context, seen *inboxRow, erase bool) (changed, readable bool, err error) {
-	place := eventPlace(seen.key(), seen.EventID)
+	place := eventPlace(seen.Key, seen.EventID)
 	open, err := t.keys.Open(seen.Payload, place)
 	if err != nil {
 		if !erase {

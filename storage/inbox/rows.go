@@ -13,14 +13,15 @@ import (
 
 // inboxRow is a row of inbox.
 type inboxRow struct {
-	ID                                   int64 `gorm:"primaryKey"`
-	AppID, EventID, EnterpriseID, TeamID string
-	Kind, Type, Lane, State              string
-	Tag, VisibleAt                       int64
-	Attempt, Begun, Failures             int
-	ReceivedAt, FinishedAt               int64
-	Said, Error                          string
-	Payload                              []byte // a box, wherever it lies; empty once the event is done
+	ID int64 `gorm:"primaryKey"`
+	connection.Key
+	EventID                  string
+	Kind, Type, Lane, State  string
+	Tag, VisibleAt           int64
+	Attempt, Begun, Failures int
+	ReceivedAt, FinishedAt   int64
+	Said, Error              string
+	Payload                  []byte // a box, wherever it lies; empty once the event is done
 }
 
 func (inboxRow) TableName() string { return "inbox" }
@@ -35,12 +36,8 @@ func scanEvent(r *sql.Rows) (row inboxRow, err error) {
 
 func (r *inboxRow) name() string { return "inbox/" + r.EventID }
 
-func (r *inboxRow) key() connection.Key {
-	return connection.Key{AppID: r.AppID, EnterpriseID: r.EnterpriseID, TeamID: r.TeamID}
-}
-
 func (r *inboxRow) event() bot.Event {
-	e := bot.Event{ID: r.EventID, Kind: r.Kind, Type: r.Type, Key: r.key(), OrderingKey: r.Lane, Received: columns.Moment(r.ReceivedAt),
+	e := bot.Event{ID: r.EventID, Kind: r.Kind, Type: r.Type, Key: r.Key, OrderingKey: r.Lane, Received: columns.Moment(r.ReceivedAt),
 		Row: r.ID, Attempt: r.Attempt, Failures: r.Failures, Deaths: r.Begun}
 	_ = json.Unmarshal([]byte(r.Said), &e.Said) // ours; without it something may be said twice
 	return e
