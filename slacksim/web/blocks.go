@@ -60,55 +60,62 @@ func (f surface) blocks(raw json.RawMessage) template.HTML {
 	if blockkit.Decode(raw, &list) != nil {
 		return ""
 	}
+	return template.HTML(each(list, f.block))
+}
+
+// each renders one after the other.
+func each(list []object, render func(object) string) string {
 	var b strings.Builder
-	for _, x := range list {
-		f.block(&b, x)
+	for _, o := range list {
+		b.WriteString(render(o))
 	}
-	return template.HTML(b.String())
+	return b.String()
 }
 
-func openBlock(b *strings.Builder, tag, class string, x object) {
-	b.WriteString(`<` + tag + ` class="block ` + class + `" data-block-id="` + esc(textOf(x["block_id"])) + `">`)
+// within puts what is rendered already into an element of that class.
+func within(tag, class, inner string) string {
+	return `<` + tag + ` class="` + class + `">` + inner + `</` + tag + `>`
 }
 
-func (f surface) block(b *strings.Builder, x object) {
+// whole is an element that shows a block.
+func whole(tag, class string, x object, inner string) string {
+	return `<` + tag + ` class="block ` + class + `" data-block-id="` + esc(textOf(x["block_id"])) + `">` + inner +
+		`</` + tag + `>`
+}
+
+func (f surface) block(x object) string {
 	switch typ := textOf(x["type"]); typ {
 	case "header":
-		openBlock(b, "div", "block-header", x)
-		b.WriteString(`<h2>` + f.text(x["text"]) + `</h2></div>`)
+		return whole("div", "block-header", x, `<h2>`+f.text(x["text"])+`</h2>`)
 	case "divider":
-		b.WriteString(`<hr class="block block-divider">`)
+		return `<hr class="block block-divider">`
 	case "section":
-		f.section(b, x)
+		return whole("div", "block-section", x, f.section(x))
 	case "actions":
-		openBlock(b, "div", "block-actions", x)
-		for _, o := range objects(x["elements"]) {
-			f.element(b, textOf(x["block_id"]), o)
-		}
-		b.WriteString(`</div>`)
+		return whole("div", "block-actions", x, each(objects(x["elements"]), func(e object) string {
+			return f.element(textOf(x["block_id"]), e)
+		}))
 	case "context":
-		f.context(b, x)
+		return whole("div", "block-context", x, each(objects(x["elements"]), f.context))
 	case "image":
-		openBlock(b, "figure", "block-image", x)
+		title := ""
 		if x["title"] != nil {
-			b.WriteString(`<figcaption>` + f.text(x["title"]) + `</figcaption>`)
+			title = `<figcaption>` + f.text(x["title"]) + `</figcaption>`
 		}
-		f.image(b, x, "")
-		b.WriteString(`</figure>`)
+		return whole("figure", "block-image", x, title+f.image(x, ""))
 	case "input":
-		f.input(b, x)
+		return f.input(x)
 	case "markdown":
-		openBlock(b, "div", "block-markdown", x)
-		b.WriteString(strings.ReplaceAll(esc(textOf(x["text"])), "\n", "<br>") + `</div>`)
+		return whole("div", "block-markdown", x, broken(textOf(x["text"])))
 	case "rich_text":
-		openBlock(b, "div", "block-rich-text", x)
-		f.rich(b, x["elements"])
-		b.WriteString(`</div>`)
+		return whole("div", "block-rich-text", x, each(objects(x["elements"]), f.rich))
 	default:
-		openBlock(b, "div", "block-unknown", x)
-		b.WriteString(`This block is not shown here: <code>` + esc(typ) + `</code></div>`)
+		return whole("div", "block-unknown", x, `This block is not shown here: <code>`+esc(typ)+`</code>`)
 	}
 }
+
+// broken is text without notation, but for its line breaks.
+func broken(t string) string { return strings.ReplaceAll(esc(t), "\n", "<br>") }
 
 // objects are the objects of a list.
 func objects(v any) (out []object) {
@@ -121,72 +128,55 @@ func objects(v any) (out []object) {
 	return out
 }
 
-func (f surface) section(b *strings.Builder, x object) {
-	openBlock(b, "div", "block-section", x)
-	b.WriteString(`<div class="section-body">`)
+func (f surface) section(x object) string {
+	body := ""
 	if x["text"] != nil {
-		b.WriteString(`<div class="section-text">` + f.text(x["text"]) + `</div>`)
+		body = within("div", "section-text", f.text(x["text"]))
 	}
-	if fields, _ := x["fields"].([]any); len(fields) > 0 {
-		b.WriteString(`<div class="fields">`)
-		for _, y := range fields {
-			b.WriteString(`<div class="field">` + f.text(y) + `</div>`)
+	if list, _ := x["fields"].([]any); len(list) > 0 {
+		fields := ""
+		for _, y := range list {
+			fields += within("div", "field", f.text(y))
 		}
-		b.WriteString(`</div>`)
+		body += within("div", "fields", fields)
 	}
-	b.WriteString(`</div>`)
 
+	body = within("div", "section-body", body)
 	if a, ok := x["accessory"].(object); ok {
-		b.WriteString(`<div class="accessory">`)
-		f.element(b, textOf(x["block_id"]), a)
-		b.WriteString(`</div>`)
+		body += within("div", "accessory", f.element(textOf(x["block_id"]), a))
 	}
-	b.WriteString(`</div>`)
+	return body
 }
 
-func (f surface) context(b *strings.Builder, x object) {
-	openBlock(b, "div", "block-context", x)
-	for _, o := range objects(x["elements"]) {
-		if o["type"] == "image" {
-			f.image(b, o, "context-image")
-		} else {
-			b.WriteString(`<span class="context-text">` + f.text(o) + `</span>`)
-		}
+// context renders one element of a context block.
+func (f surface) context(e object) string {
+	if e["type"] == "image" {
+		return f.image(e, "context-image")
 	}
-	b.WriteString(`</div>`)
+	return within("span", "context-text", f.text(e))
 }
 
 var richTags = map[string]string{
 	"rich_text_section": "div", "rich_text_quote": "blockquote", "rich_text_preformatted": "pre", "rich_text_list": "ul",
 }
 
-// rich renders rich_text as far as people's and apps' plain prose needs it.
-func (f surface) rich(b *strings.Builder, v any) {
-	for _, o := range objects(v) {
-		typ := textOf(o["type"])
-		tag := richTags[typ]
-		if tag == "" {
-			b.WriteString(f.richWord(typ, o))
-			continue
-		}
-		b.WriteString("<" + tag + ">")
-		if tag != "ul" {
-			f.rich(b, o["elements"])
-		} else {
-			for _, i := range objects(o["elements"]) {
-				b.WriteString("<li>")
-				f.rich(b, []any{i})
-				b.WriteString("</li>")
-			}
-		}
-		b.WriteString("</" + tag + ">")
+// rich renders an element of rich_text as far as people's and apps' plain prose needs it.
+func (f surface) rich(o object) string {
+	typ, render := textOf(o["type"]), f.rich
+	tag := richTags[typ]
+	switch tag {
+	case "":
+		return f.richWord(typ, o)
+	case "ul":
+		render = func(item object) string { return "<li>" + f.rich(item) + "</li>" }
 	}
+	return "<" + tag + ">" + each(objects(o["elements"]), render) + "</" + tag + ">"
 }
 
 func (f surface) richWord(typ string, o object) (tag string) {
 	switch typ {
 	case "text":
-		t := strings.ReplaceAll(esc(textOf(o["text"])), "\n", "<br>")
+		t := broken(textOf(o["text"]))
 		st, _ := o["style"].(object)
 		for _, k := range [][2]string{{"code", "code"}, {"strike", "s"}, {"italic", "em"}, {"bold", "strong"}} {
 			if st[k[0]] == true {
@@ -207,67 +197,66 @@ func (f surface) richWord(typ string, o object) (tag string) {
 	return tag
 }
 
-func (f surface) image(b *strings.Builder, o object, class string) {
+func (f surface) image(o object, class string) string {
 	alt := textOf(o["alt_text"])
 	src := safeURL(textOf(o["image_url"]))
 	if src == "" {
-		b.WriteString(`<span class="no-image">` + esc(alt) + `</span>`)
-		return
+		return within("span", "no-image", esc(alt))
 	}
-	b.WriteString(`<img class="` + class + `" src="` + esc(src) + `" alt="` + esc(alt) + `" loading="lazy">`)
+	return `<img class="` + class + `" src="` + esc(src) + `" alt="` + esc(alt) + `" loading="lazy">`
 }
 
-func (f surface) input(b *strings.Builder, x object) {
+func (f surface) input(x object) string {
 	e, _ := x["element"].(object)
 	id := textOf(x["block_id"])
 	fail, ref, class := f.errors[id], f.prefix+"-"+id, "block-input"
-	if fail != "" {
-		class += " invalid"
-	}
-	openBlock(b, "div", class, x)
-
 	label := f.text(x["label"])
 	if x["optional"] == true {
 		label += ` <span class="optional">(optional)</span>`
 	}
-	group := e["type"] == "radio_buttons" || e["type"] == "checkboxes"
-	if group {
-		b.WriteString(`<fieldset><legend>` + label + `</legend>`)
+
+	inner := f.control(id, e, control{ref: ref, invalid: fail != "", acts: x["dispatch_action"] == true})
+	if e["type"] == "radio_buttons" || e["type"] == "checkboxes" {
+		inner = `<fieldset><legend>` + label + `</legend>` + inner + `</fieldset>`
 	} else {
-		b.WriteString(`<label for="` + esc(ref) + `">` + label + `</label>`)
-	}
-	f.control(b, id, e, control{ref: ref, invalid: fail != "", acts: x["dispatch_action"] == true})
-	if group {
-		b.WriteString(`</fieldset>`)
+		inner = `<label for="` + esc(ref) + `">` + label + `</label>` + inner
 	}
 
 	if x["hint"] != nil {
-		b.WriteString(`<p class="hint">` + f.text(x["hint"]) + `</p>`)
+		inner += within("p", "hint", f.text(x["hint"]))
 	}
 	if fail != "" {
-		b.WriteString(`<p class="error" id="` + esc(ref) + `-error" role="alert">` + esc(fail) + `</p>`)
+		class += " invalid"
+		inner += `<p class="error" id="` + esc(ref) + `-error" role="alert">` + esc(fail) + `</p>`
 	}
-	b.WriteString(`</div>`)
+	return whole("div", class, x, inner)
 }
 
 // element renders a button, image or menu outside an input block. Menus act immediately.
-func (f surface) element(b *strings.Builder, block string, e object) {
+func (f surface) element(block string, e object) string {
 	switch e["type"] {
 	case "image":
-		f.image(b, e, "accessory-image")
+		return f.image(e, "accessory-image")
 	case "button":
-		f.button(b, block, e)
+		return f.button(block, e)
 	case "overflow":
-		f.overflow(b, block, e)
+		return f.overflow(block, e)
 	default:
 		action := textOf(e["action_id"])
-		b.WriteString(`<span class="menu-control" data-action-id="` + esc(action) + `">`)
-		f.control(b, block, e, control{ref: f.prefix + "-" + block + "-" + action, acts: true})
-		b.WriteString(`</span>`)
+		return `<span class="menu-control" data-action-id="` + esc(action) + `">` +
+			f.control(block, e, control{ref: f.prefix + "-" + block + "-" + action, acts: true}) + `</span>`
 	}
 }
 
-func (f surface) button(b *strings.Builder, block string, e object) {
+// disabled is the attribute of what can't be pressed, "" where it can.
+func (f surface) disabled() string {
+	if f.dead {
+		return ` disabled`
+	}
+	return ""
+}
+
+func (f surface) button(block string, e object) string {
 	action, class := textOf(e["action_id"]), "button"
 	if st := textOf(e["style"]); st == "primary" || st == "danger" {
 		class += " " + st
@@ -277,49 +266,48 @@ func (f surface) button(b *strings.Builder, block string, e object) {
 		attrs += ` aria-label="` + esc(l) + `"`
 	}
 	if u := textOf(e["url"]); u != "" {
-		f.linkButton(b, u, field(block, action), attrs, f.text(e["text"]))
-		return
+		return f.linkButton(u, field(block, action), attrs, f.text(e["text"]))
 	}
 
-	b.WriteString(`<button type="submit" name="action" value="` + esc(field(block, action)) + `"` + attrs + confirmData(e))
-	if f.dead {
-		b.WriteString(` disabled`)
-	}
+	attrs += confirmData(e) + f.disabled()
 	if f.inView {
-		b.WriteString(` formnovalidate`)
+		attrs += ` formnovalidate`
 	}
-	b.WriteString(`>` + f.text(e["text"]) + `</button>`)
+	return `<button type="submit" name="action" value="` + esc(field(block, action)) + `"` + attrs + `>` +
+		f.text(e["text"]) + `</button>`
 }
 
-func (f surface) linkButton(b *strings.Builder, to, action, attrs, words string) {
+func (f surface) linkButton(to, action, attrs, words string) string {
 	href := safeURL(to)
 	if href == "" {
-		b.WriteString(`<span` + attrs + ` aria-disabled="true">` + words + `</span>`)
-		return
+		return `<span` + attrs + ` aria-disabled="true">` + words + `</span>`
 	}
 	// The browser itself reports the press (ping). The script takes that over where it runs.
 	ping := ""
 	if f.pingTo != "" && !f.dead {
 		ping = ` ping="` + esc(f.pingTo+"?action="+url.QueryEscape(action)) + `"`
 	}
-	b.WriteString(`<a` + attrs + ` href="` + esc(href) + `" target="_blank" rel="noopener noreferrer"` + ping + `>` +
-		words + `</a>`)
+	return `<a` + attrs + ` href="` + esc(href) + `" target="_blank" rel="noopener noreferrer"` + ping + `>` +
+		words + `</a>`
 }
 
 // overflow is a menu that opens without a script. Each entry is a button that carries the choice.
-func (f surface) overflow(b *strings.Builder, block string, e object) {
+func (f surface) overflow(block string, e object) string {
 	action := textOf(e["action_id"])
-	b.WriteString(`<details class="overflow"><summary aria-label="More actions">⋯</summary><div class="menu">`)
-	blockkit.EachOption(e, func(o object) {
+	entries := each(options(e), func(o object) string {
 		value := textOf(o["value"])
-		b.WriteString(`<button type="submit" class="menu-item" name="action" value="` + esc(field(block, action, value)) +
-			`" data-action-id="` + esc(action) + `" data-value="` + esc(value) + `"` + confirmData(e))
-		if f.dead {
-			b.WriteString(` disabled`)
-		}
-		b.WriteString(`>` + f.text(o["text"]) + `</button>`)
+		return `<button type="submit" class="menu-item" name="action" value="` + esc(field(block, action, value)) +
+			`" data-action-id="` + esc(action) + `" data-value="` + esc(value) + `"` + confirmData(e) + f.disabled() +
+			`>` + f.text(o["text"]) + `</button>`
 	})
-	b.WriteString(`</div></details>`)
+	return `<details class="overflow"><summary aria-label="More actions">⋯</summary>` + within("div", "menu", entries) +
+		`</details>`
+}
+
+// options are those of a menu, the ones in groups included.
+func options(e object) (out []object) {
+	blockkit.EachOption(e, func(o object) { out = append(out, o) })
+	return out
 }
 
 // confirmData carries a confirmation dialog to the script. Without one the server asks on a page of its own.
@@ -349,7 +337,7 @@ var typedKinds = map[string]string{
 	"datepicker": "date", "timepicker": "time", "datetimepicker": "datetime-local",
 }
 
-func (f surface) control(b *strings.Builder, block string, e object, c control) {
+func (f surface) control(block string, e object, c control) string {
 	c.action = textOf(e["action_id"])
 	c.name = "v/" + field(block, c.action)
 	var ok bool
@@ -359,28 +347,28 @@ func (f surface) control(b *strings.Builder, block string, e object, c control) 
 	c.hint = blockkit.Words(e["placeholder"])
 	c.attrs = f.attributes(c)
 
+	var out string
 	typ := textOf(e["type"])
 	switch {
 	case typ == "plain_text_input" && e["multiline"] == true:
-		b.WriteString(`<textarea rows="4"` + c.attrs + ` placeholder="` + esc(c.hint) + `">` + "\n" + esc(c.now.Value) +
-			`</textarea>`)
+		out = `<textarea rows="4"` + c.attrs + ` placeholder="` + esc(c.hint) + `">` + "\n" + esc(c.now.Value) + `</textarea>`
 	case typedKinds[typ] != "":
-		b.WriteString(`<input type="` + typedKinds[typ] + `"` + c.attrs + ` placeholder="` + esc(c.hint) +
-			`" value="` + esc(c.now.Value) + `">`)
+		out = `<input type="` + typedKinds[typ] + `"` + c.attrs + ` placeholder="` + esc(c.hint) +
+			`" value="` + esc(c.now.Value) + `">`
 	case typ == "radio_buttons":
-		f.boxes(b, "radio", e, c)
+		out = f.boxes("radio", e, c)
 	case typ == "checkboxes":
-		f.boxes(b, "checkbox", e, c)
+		out = f.boxes("checkbox", e, c)
 	case strings.HasSuffix(typ, "_select") && typ != "external_select" && typ != "multi_external_select":
-		f.menu(b, typ, e, c)
+		out = f.menu(typ, e, c)
 	default:
-		b.WriteString(`<span class="block-unknown">This element is not shown here: <code>` + esc(typ) + `</code></span>`)
-		return
+		return within("span", "block-unknown", `This element is not shown here: <code>`+esc(typ)+`</code>`)
 	}
 	if c.acts && !f.dead {
-		b.WriteString(`<button type="submit" class="button set" name="action" value="` + esc(field(block, c.action)) +
-			`" formnovalidate` + confirmData(e) + `>Set</button>`)
+		out += `<button type="submit" class="button set" name="action" value="` + esc(field(block, c.action)) +
+			`" formnovalidate` + confirmData(e) + `>Set</button>`
 	}
+	return out
 }
 
 func (f surface) attributes(c control) string {
@@ -391,10 +379,7 @@ func (f surface) attributes(c control) string {
 	if c.acts {
 		attrs += ` data-acts="1" aria-label="` + esc(cmp.Or(c.hint, c.action)) + `"`
 	}
-	if f.dead {
-		attrs += ` disabled`
-	}
-	return attrs
+	return attrs + f.disabled()
 }
 
 // chosen is the attribute of an option that is chosen, "" for one that isn't.
@@ -405,27 +390,24 @@ func (c control) chosen(value, attribute string) string {
 	return ""
 }
 
-func (f surface) boxes(b *strings.Builder, kind string, e object, c control) {
-	blockkit.EachOption(e, func(o object) {
+func (f surface) boxes(kind string, e object, c control) string {
+	return each(options(e), func(o object) string {
 		v := textOf(o["value"])
-		check := c.chosen(v, " checked")
-		if f.dead {
-			check += " disabled"
-		}
-		b.WriteString(`<label class="choice"><input type="` + kind + `" name="` + esc(c.name) + `" value="` + esc(v) +
-			`" data-action-id="` + esc(c.action) + `"` + check + `> ` + f.text(o["text"]) + `</label>`)
+		return `<label class="choice"><input type="` + kind + `" name="` + esc(c.name) + `" value="` + esc(v) +
+			`" data-action-id="` + esc(c.action) + `"` + c.chosen(v, " checked") + f.disabled() + `> ` +
+			f.text(o["text"]) + `</label>`
 	})
 }
 
-func (f surface) menu(b *strings.Builder, typ string, e object, c control) {
+func (f surface) menu(typ string, e object, c control) string {
 	kind, several := strings.CutPrefix(typ, "multi_")
-	if several {
-		b.WriteString(`<select` + c.attrs + ` multiple>`)
-	} else {
-		b.WriteString(`<select` + c.attrs + `><option value="">` + esc(cmp.Or(c.hint, "Choose…")) + `</option>`)
+	out := `<select` + c.attrs + ` multiple>`
+	if !several {
+		out = `<select` + c.attrs + `><option value="">` + esc(cmp.Or(c.hint, "Choose…")) + `</option>`
 	}
+
 	one := func(v, text string) {
-		b.WriteString(`<option value="` + esc(v) + `"` + c.chosen(v, " selected") + `>` + text + `</option>`)
+		out += `<option value="` + esc(v) + `"` + c.chosen(v, " selected") + `>` + text + `</option>`
 	}
 	if kind == "static_select" {
 		blockkit.EachOption(e, func(o object) { one(textOf(o["value"]), f.text(o["text"])) })
@@ -434,5 +416,5 @@ func (f surface) menu(b *strings.Builder, typ string, e object, c control) {
 			one(o.Value, esc(o.Text))
 		}
 	}
-	b.WriteString(`</select>`)
+	return out + `</select>`
 }
