@@ -107,14 +107,8 @@ func (s *oauth) checkAuthorizeLocked(q url.Values) (*AuthorizeRequest, *Authoriz
 }
 
 func splitScopes(v string) []string {
-	var out []string
 	// Slack documents commas. Spaces are taken too, as the page itself does.
-	for _, x := range strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' }) {
-		if !slices.Contains(out, x) {
-			out = append(out, x)
-		}
-	}
-	return out
+	return unique(strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' }))
 }
 
 // redirectAllowed: equal to a configured URL or a path below one, https (or http on loopback), no fragment.

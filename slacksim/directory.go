@@ -28,6 +28,14 @@ func (d *Directory) Users(teamID string) []User {
 	return values(d.world.users, func(u *User) bool { return teamID == "" || u.TeamID == teamID })
 }
 
+// first is the first one that is wanted, nil when none is.
+func first[T any](list []*T, wanted func(*T) bool) *T {
+	if i := slices.IndexFunc(list, wanted); i >= 0 {
+		return list[i]
+	}
+	return nil
+}
+
 // values are copies of those that are wanted.
 func values[T any](list []*T, wanted func(*T) bool) (out []T) {
 	for _, x := range list {

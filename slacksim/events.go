@@ -143,14 +143,7 @@ func (s *events) messageEventsLocked(c *channel, m *Message, authorTeam string) 
 		return
 	}
 	authorTeam = cmp.Or(authorTeam, c.TeamID)
-	var in *installation
-	for _, x := range s.oauth.sidesLocked(c, authorTeam) {
-		if c.im || c.has(x.bot.userID) {
-			in = x
-			break
-		}
-	}
-
+	in := first(s.oauth.sidesLocked(c, authorTeam), c.seenBy)
 	if name := c.messageEvent(); s.wantedLocked(in, name) {
 		inner := s.world.messageJSONLocked(c, m)
 		inner["channel"], inner["channel_type"], inner["event_ts"] = c.ID, c.kind(), m.TS
@@ -164,6 +157,9 @@ func (s *events) messageEventsLocked(c *channel, m *Message, authorTeam string) 
 		s.mentionsLocked(c, m, authorTeam)
 	}
 }
+
+// seenBy reports whether the app of an installation is told of what is written in a conversation.
+func (c *channel) seenBy(in *installation) bool { return c.im || c.has(in.bot.userID) }
 
 // messageEvent is the subscription that messages in a conversation come by.
 func (c *channel) messageEvent() string {
@@ -230,7 +226,7 @@ func clientMsgID() string {
 func (s *events) editEventLocked(c *channel, m *Message, subtype string, before map[string]any) {
 	name := c.messageEvent()
 	for _, in := range s.oauth.sidesLocked(c, c.TeamID) {
-		if !(c.im || c.has(in.bot.userID)) || !s.wantedLocked(in, name) {
+		if !c.seenBy(in) || !s.wantedLocked(in, name) {
 			continue
 		}
 		inner := map[string]any{"type": "message", "subtype": subtype, "hidden": true,
@@ -251,7 +247,7 @@ func (s *events) joinLocked(c *channel, whom, by string) {
 	}
 	c.Members = append(c.Members, whom)
 
-	note := "joined " + "#" + c.Name
+	note := "joined #" + c.Name
 	if by != "" {
 		note = "was added to #" + c.Name + " by <@" + by + ">"
 	}

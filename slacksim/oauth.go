@@ -182,7 +182,7 @@ func (s *oauth) exchangeCodeLocked(r *apiRequest) (map[string]any, *apiError) {
 		if in.chain == nil {
 			in.chain = &chain{inst: in, kind: "bot", userID: in.bot.userID}
 		}
-		in.chain.scopes = union(in.chain.scopes, c.scopes)
+		in.chain.scopes = unique(slices.Concat(in.chain.scopes, c.scopes))
 		s.issueLocked(in.chain, out)
 		out["bot_user_id"] = in.bot.userID
 	}
@@ -194,7 +194,7 @@ func (s *oauth) exchangeCodeLocked(r *apiRequest) (map[string]any, *apiError) {
 			uc = &chain{inst: in, kind: "user", userID: c.user}
 			in.users[c.user] = uc
 		}
-		uc.scopes = union(uc.scopes, c.uscopes)
+		uc.scopes = unique(slices.Concat(uc.scopes, c.uscopes))
 		s.issueLocked(uc, user)
 	}
 	out["authed_user"] = user
@@ -243,9 +243,9 @@ func (s *oauth) installationForLocked(c *code) *installation {
 	return in
 }
 
-func union(a, b []string) []string {
-	out := slices.Clone(a)
-	for _, x := range b {
+// unique keeps the first of each.
+func unique(list []string) (out []string) {
+	for _, x := range list {
 		if !slices.Contains(out, x) {
 			out = append(out, x)
 		}
@@ -267,42 +267,32 @@ func (s *oauth) tokenAnswerLocked(in *installation) map[string]any {
 
 // issueLocked puts a token of the chain into the answer: the same one again, or with rotation a fresh pair.
 func (s *oauth) issueLocked(c *chain, out map[string]any) {
-	var t *token
-	if !s.app.TokenRotation {
-		if n := len(c.access); n > 0 && c.access[n-1].state == live && c.access[n-1].expires.IsZero() {
-			t = c.access[n-1]
-		} else {
-			value := tokenKinds[c.kind] + "-" + randomDigits(12) + "-" + randomDigits(13) + "-" + randomText(24)
-			t = s.newTokenLocked(c, value, time.Time{})
-		}
-	} else {
-		t = s.newPairLocked(c)
-		out["refresh_token"] = c.refresh.value
-		out["expires_in"] = int(t.expires.Sub(s.clock.Now()).Seconds())
+	if s.app.TokenRotation {
+		s.newPairLocked(c, out)
+		return
 	}
-	out["access_token"] = t.value
-	out["token_type"] = c.kind
-	out["scope"] = strings.Join(c.scopes, ",")
+	if n := len(c.access); n == 0 || c.access[n-1].state != live || !c.access[n-1].expires.IsZero() {
+		value := tokenKinds[c.kind] + "-" + randomDigits(12) + "-" + randomDigits(13) + "-" + randomText(24)
+		s.newTokenLocked(c, value, time.Time{})
+	}
+	out["access_token"], out["token_type"], out["scope"] = c.newest(), c.kind, strings.Join(c.scopes, ",")
 }
 
 // tokenKinds are what tokens begin with.
 var tokenKinds = map[string]string{"bot": "xoxb", "user": "xoxp"}
 
-func (s *oauth) newTokenLocked(c *chain, value string, expires time.Time) *token {
+func (s *oauth) newTokenLocked(c *chain, value string, expires time.Time) {
 	t := &token{chain: c, value: s.record.secretLocked(value), expires: expires}
 	c.access = append(c.access, t)
 	s.tokens[t.value] = t
-	return t
 }
 
-// newPairLocked rotates the chain: a new access token beside at most one older one, and a new refresh token.
-func (s *oauth) newPairLocked(c *chain) *token {
-	life := s.app.TokenLife
-	if life <= 0 {
-		life = 12 * time.Hour
-	}
+// newPairLocked rotates the chain: a new access token beside at most one older one, and a new refresh token. It puts
+// both into the answer.
+func (s *oauth) newPairLocked(c *chain, out map[string]any) {
+	life := cmp.Or(max(s.app.TokenLife, 0), 12*time.Hour)
 	now := s.clock.Now()
-	t := s.newTokenLocked(c, "xoxe."+tokenKinds[c.kind]+"-1-"+randomText(160), now.Add(life))
+	s.newTokenLocked(c, "xoxe."+tokenKinds[c.kind]+"-1-"+randomText(160), now.Add(life))
 
 	alive := 0
 	for i := len(c.access) - 1; i >= 0; i-- {
@@ -318,7 +308,19 @@ func (s *oauth) newPairLocked(c *chain) *token {
 	}
 	c.refresh = &refresh{chain: c, value: s.record.secretLocked("xoxe-1-" + randomText(146))}
 	s.refreshes[c.refresh.value] = c.refresh
-	return t
+
+	out["access_token"], out["token_type"], out["scope"] = c.newest(), c.kind, strings.Join(c.scopes, ",")
+	out["refresh_token"], out["expires_in"] = c.refresh.value, int(life.Seconds())
+}
+
+// rotatedLocked rotates the chain, and is what its holder is answered.
+func (s *oauth) rotatedLocked(c *chain) map[string]any {
+	out := s.tokenAnswerLocked(c.inst)
+	s.newPairLocked(c, out)
+	if c.kind == "bot" {
+		out["bot_user_id"] = c.userID
+	}
+	return out
 }
 
 // refreshLocked is oauth.v2.access with grant_type=refresh_token.
@@ -334,10 +336,7 @@ func (s *oauth) refreshLocked(r *apiRequest) (map[string]any, *apiError) {
 			s.record.breachLocked(RuleRefreshReused, "a %s refresh token of %s was presented a second time",
 				old.chain.kind, old.chain.inst.home)
 		}
-		grace := s.app.RefreshGrace
-		if grace <= 0 {
-			grace = time.Minute
-		}
+		grace := cmp.Or(max(s.app.RefreshGrace, 0), time.Minute)
 		if s.app.StrictRefresh || now.Sub(old.used) >= grace {
 			return nil, fail("invalid_refresh_token")
 		}
@@ -346,8 +345,7 @@ func (s *oauth) refreshLocked(r *apiRequest) (map[string]any, *apiError) {
 	c := old.chain
 	// Inside the grace the earlier successor dies: of two pairs handed out for one refresh token, one survives.
 	if c.refresh != nil && c.refresh != old {
-		c.refresh.dead = true
-		c.refresh.used = now
+		c.refresh.dead, c.refresh.used = true, now
 	}
 	if old.used.IsZero() {
 		old.used = now
@@ -359,16 +357,7 @@ func (s *oauth) refreshLocked(r *apiRequest) (map[string]any, *apiError) {
 			t.state = revoked
 		}
 	}
-
-	t := s.newPairLocked(c)
-	out := s.tokenAnswerLocked(c.inst)
-	out["access_token"], out["token_type"], out["scope"] = t.value, c.kind, strings.Join(c.scopes, ",")
-	out["refresh_token"] = c.refresh.value
-	out["expires_in"] = int(t.expires.Sub(now).Seconds())
-	if c.kind == "bot" {
-		out["bot_user_id"] = c.userID
-	}
-	return out, nil
+	return s.rotatedLocked(c), nil
 }
 
 // swapLocked is oauth.v2.exchange: a long-lived token for a first rotating pair, once.
@@ -386,16 +375,8 @@ func (s *oauth) swapLocked(r *apiRequest) (map[string]any, *apiError) {
 	}
 
 	t.swapped = true
-	fresh := s.newPairLocked(t.chain)
-	out := s.tokenAnswerLocked(t.chain.inst)
-	out["access_token"], out["token_type"], out["scope"] = fresh.value, t.chain.kind, strings.Join(t.chain.scopes, ",")
-	out["refresh_token"] = t.chain.refresh.value
-	out["expires_in"] = int(fresh.expires.Sub(s.clock.Now()).Seconds())
-	if t.chain.kind == "bot" {
-		out["bot_user_id"] = t.chain.userID
-	}
 	s.noteLocked()
-	return out, nil
+	return s.rotatedLocked(t.chain), nil
 }
 
 // removeLocked ends an installation: every token dies now, the bot leaves its channels. It returns the two events'
@@ -450,10 +431,8 @@ func (s *oauth) credentialsLocked(r *apiRequest) *apiError {
 
 func (s *oauth) newWebhookLocked(in *installation, c *code) map[string]any {
 	ch := s.world.channelLocked(c.channel)
-	for _, x := range s.world.channels {
-		if ch == nil && !x.im && x.inTeam(c.teamID) {
-			ch = x
-		}
+	if ch == nil {
+		ch = first(s.world.channels, func(x *channel) bool { return !x.im && x.inTeam(c.teamID) })
 	}
 	if ch == nil {
 		return nil

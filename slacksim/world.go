@@ -130,10 +130,8 @@ func (s *world) dmLocked(userID string) *channel {
 	if u == nil {
 		return nil
 	}
-	for _, c := range s.channels {
-		if c.im && c.imUser == userID {
-			return c
-		}
+	if c := first(s.channels, func(c *channel) bool { return c.im && c.imUser == userID }); c != nil {
+		return c
 	}
 	c := &channel{im: true, imUser: userID, pending: map[string]string{}, Channel: Channel{
 		ID: "D" + strings.TrimLeft(userID, "UW"), TeamID: u.TeamID, Private: true, Members: []string{userID},
@@ -184,12 +182,7 @@ func (s *world) teamLocked(id string) *Workspace { return s.teamByID[id] }
 func (s *world) userLocked(id string) *User { return s.userByID[id] }
 
 func (s *world) channelLocked(id string) *channel {
-	for _, c := range s.channels {
-		if c.ID == id {
-			return c
-		}
-	}
-	return nil
+	return first(s.channels, func(c *channel) bool { return c.ID == id })
 }
 
 func (c Channel) inTeam(team string) bool {
@@ -205,12 +198,7 @@ func (c Channel) VisibleTo(u User) bool {
 }
 
 func (c *channel) find(ts string) *Message {
-	for _, m := range c.messages {
-		if m.TS == ts {
-			return m
-		}
-	}
-	return nil
+	return first(c.messages, func(m *Message) bool { return m.TS == ts })
 }
 
 func (c *channel) kind() string {
@@ -316,21 +304,14 @@ func (s *world) teamURLLocked(id string) string { return s.url + "/client/" + id
 
 // botNameLocked is the app's user name: its name in lower case without spaces.
 func (s *world) botNameLocked() string {
-	n := strings.ToLower(strings.Join(strings.Fields(s.app.Name), ""))
-	if n == "" {
-		n = "app"
-	}
-	return n
+	return cmp.Or(strings.ToLower(strings.Join(strings.Fields(s.app.Name), "")), "app")
 }
 
 // messageBlocksLocked checks blocks for a message. An empty array means none.
 func (s *world) messageBlocksLocked(raw string) (json.RawMessage, []string) {
 	out, msgs := blockkit.CheckMessage(json.RawMessage(raw), s.idLocked)
-	if len(msgs) > 0 {
+	if len(msgs) > 0 || string(out) == "[]" || string(out) == "null" {
 		return nil, msgs
-	}
-	if string(out) == "[]" || string(out) == "null" {
-		return nil, nil
 	}
 	return out, nil
 }
@@ -387,26 +368,15 @@ func (s *world) iconsLocked() map[string]any {
 }
 
 func (s *world) firstAdminLocked(team string) *User {
-	var first *User
-	for _, u := range s.users {
-		if u.TeamID != team || u.Deleted || u.Guest {
-			continue
-		}
-		if u.Admin {
-			return u
-		}
-		if first == nil {
-			first = u
-		}
-	}
-	return first
+	member := func(u *User) bool { return u.TeamID == team && !u.Deleted && !u.Guest }
+	admin := first(s.users, func(u *User) bool { return member(u) && u.Admin })
+	return cmp.Or(admin, first(s.users, member))
 }
 
 func (s *world) enterpriseNameLocked(id string) string {
-	for _, t := range s.teams {
-		if t.EnterpriseID == id && t.EnterpriseName != "" {
-			return t.EnterpriseName
-		}
+	named := func(t *Workspace) bool { return t.EnterpriseID == id && t.EnterpriseName != "" }
+	if t := first(s.teams, named); t != nil {
+		return t.EnterpriseName
 	}
 	return id
 }
@@ -419,10 +389,7 @@ func (s *world) idLocked(prefix string) string {
 
 // tsLocked makes the next message timestamp. Slack uses it as the message's id, so it never repeats.
 func (s *world) tsLocked() string {
-	us := s.clock.Now().UnixMicro()
-	if us <= s.lastTS {
-		us = s.lastTS + 1
-	}
+	us := max(s.clock.Now().UnixMicro(), s.lastTS+1)
 	s.lastTS = us
 	return fmt.Sprintf("%d.%06d", us/1e6, us%1e6)
 }

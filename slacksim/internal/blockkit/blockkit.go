@@ -5,6 +5,7 @@ package blockkit
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 )
 
@@ -25,13 +26,8 @@ func Text(v any) string {
 		return ""
 	case string:
 		return v
-	case bool:
-		if v {
-			return "true"
-		}
-		return "false"
-	case json.Number:
-		return v.String()
+	case bool, json.Number:
+		return fmt.Sprint(v)
 	default:
 		b, _ := json.Marshal(v)
 		return string(b)

@@ -77,16 +77,7 @@ func (c *checker) block(p string, b Object) {
 		return
 	}
 
-	c.str(p+"/block_id", b["block_id"], 255, false)
-	id, _ := b["block_id"].(string)
-	if id == "" {
-		id = c.fill("b")
-		b["block_id"] = id
-	}
-	if c.ids[id] {
-		c.bad(p+"/block_id", "block_id already exists: %s", id)
-	}
-	c.ids[id] = true
+	c.id(p, b, "block_id", c.ids, "block_id already exists: %s")
 
 	switch typ {
 	case "header":
@@ -99,12 +90,27 @@ func (c *checker) block(p string, b Object) {
 		c.context(p, b)
 	case "image":
 		c.image(p, b)
-		c.note(p+"/title", b["title"])
+		c.note(p+"/title", b["title"], 2000)
 	case "input":
 		c.input(p, b)
 	case "markdown":
 		c.str(p+"/text", b["text"], 12000, true)
 	}
+}
+
+// id checks a block's or an element's id, which must not be among those seen, and fills in a missing one. Its prefix is
+// the first letter of its name. again is the complaint about one that was there before.
+func (c *checker) id(p string, o Object, name string, seen map[string]bool, again string) {
+	c.str(p+"/"+name, o[name], 255, false)
+	id, _ := o[name].(string)
+	if id == "" {
+		id = c.fill(name[:1])
+		o[name] = id
+	}
+	if seen[id] {
+		c.bad(p+"/"+name, again, id)
+	}
+	seen[id] = true
 }
 
 func (c *checker) section(p string, b Object) {
@@ -116,11 +122,8 @@ func (c *checker) section(p string, b Object) {
 		c.text(p+"/text", b["text"], 3000, false, true)
 	}
 
-	if b["fields"] != nil && (!hasFields || len(fields) == 0) {
-		c.bad(p+"/fields", "must have at least 1 item")
-	}
-	if len(fields) > 10 {
-		c.bad(p+"/fields", "no more than 10 items allowed")
+	if b["fields"] != nil {
+		c.count(p+"/fields", len(fields), 10)
 	}
 	for i, f := range fields {
 		c.text(fmt.Sprintf("%s/fields/%d", p, i), f, 2000, false, true)
@@ -133,7 +136,7 @@ func (c *checker) section(p string, b Object) {
 
 func (c *checker) actions(p string, b Object) {
 	seen := map[string]bool{}
-	for i, e := range c.list(p+"/elements", b["elements"], 1, 25) {
+	for i, e := range c.elements(p, b, 25) {
 		q := fmt.Sprintf("%s/elements/%d", p, i)
 		if o, _ := e.(Object); o != nil && slices.Contains([]string{"plain_text_input", "image"}, Text(o["type"])) {
 			c.bad(q+"/type", "unsupported type: %s", Text(o["type"]))
@@ -144,7 +147,7 @@ func (c *checker) actions(p string, b Object) {
 }
 
 func (c *checker) context(p string, b Object) {
-	for i, e := range c.list(p+"/elements", b["elements"], 1, 10) {
+	for i, e := range c.elements(p, b, 10) {
 		q := fmt.Sprintf("%s/elements/%d", p, i)
 		if o, _ := e.(Object); o != nil && o["type"] == "image" {
 			c.image(q, o)
@@ -156,7 +159,7 @@ func (c *checker) context(p string, b Object) {
 
 func (c *checker) input(p string, b Object) {
 	c.text(p+"/label", b["label"], 2000, true, true)
-	c.note(p+"/hint", b["hint"])
+	c.note(p+"/hint", b["hint"], 2000)
 	if o, _ := b["element"].(Object); o == nil {
 		c.bad(p, "missing required field: element")
 	} else if slices.Contains([]string{"button", "overflow", "image"}, Text(o["type"])) {
@@ -166,24 +169,31 @@ func (c *checker) input(p string, b Object) {
 	}
 }
 
-// note checks a title or hint, which may be left out.
-func (c *checker) note(p string, v any) {
+// note checks a title, hint or placeholder, which may be left out.
+func (c *checker) note(p string, v any, max int) {
 	if v != nil {
-		c.text(p, v, 2000, true, false)
+		c.text(p, v, max, true, false)
 	}
 }
 
-func (c *checker) list(p string, v any, min, max int) []any {
-	l, ok := v.([]any)
-	switch {
-	case !ok:
-		c.bad(p, "missing required field: elements")
-	case len(l) < min:
-		c.bad(p, "must have at least %d item", min)
-	case len(l) > max:
+func (c *checker) elements(p string, b Object, max int) []any {
+	l, ok := b["elements"].([]any)
+	if !ok {
+		c.bad(p+"/elements", "missing required field: elements")
+		return nil
+	}
+	c.count(p+"/elements", len(l), max)
+	return l
+}
+
+// count checks how many there are of something.
+func (c *checker) count(p string, n, max int) {
+	if n == 0 {
+		c.bad(p, "must have at least 1 item")
+	}
+	if n > max {
 		c.bad(p, "no more than %d items allowed", max)
 	}
-	return l
 }
 
 // str checks a string's length in characters.
@@ -234,9 +244,8 @@ var knownElements = []string{
 }
 
 func (c *checker) element(p string, v any, seen map[string]bool) {
-	o, ok := v.(Object)
+	o, ok := c.object(p, v)
 	if !ok {
-		c.bad(p, "must be an object")
 		return
 	}
 	typ := Text(o["type"])
@@ -249,20 +258,8 @@ func (c *checker) element(p string, v any, seen map[string]bool) {
 		return
 	}
 
-	c.str(p+"/action_id", o["action_id"], 255, false)
-	id, _ := o["action_id"].(string)
-	if id == "" {
-		id = c.fill("a")
-		o["action_id"] = id
-	}
-	if seen[id] {
-		c.bad(p+"/action_id", "action_id %q already exists", id)
-	}
-	seen[id] = true
-
-	if o["placeholder"] != nil {
-		c.text(p+"/placeholder", o["placeholder"], 150, true, false)
-	}
+	c.id(p, o, "action_id", seen, "action_id %q already exists")
+	c.note(p+"/placeholder", o["placeholder"], 150)
 	if o["confirm"] != nil {
 		c.confirm(p+"/confirm", o["confirm"])
 	}
@@ -304,35 +301,31 @@ func (c *checker) menu(p string, o Object) {
 
 func (c *checker) options(p string, o Object, max int) {
 	l, _ := o["options"].([]any)
-	if len(l) == 0 {
-		c.bad(p+"/options", "must have at least 1 item")
-	}
-	if len(l) > max {
-		c.bad(p+"/options", "no more than %d items allowed", max)
-	}
+	c.count(p+"/options", len(l), max)
 	for i, v := range l {
 		q := fmt.Sprintf("%s/options/%d", p, i)
-		m, ok := v.(Object)
-		if !ok {
-			c.bad(q, "must be an object")
-			continue
+		if m, ok := c.object(q, v); ok {
+			c.text(q+"/text", m["text"], 75, false, true)
+			c.str(q+"/value", m["value"], 150, true)
+			c.str(q+"/url", m["url"], 3000, false)
 		}
-		c.text(q+"/text", m["text"], 75, false, true)
-		c.str(q+"/value", m["value"], 150, true)
-		c.str(q+"/url", m["url"], 3000, false)
 	}
 }
 
 func (c *checker) confirm(p string, v any) {
-	o, ok := v.(Object)
-	if !ok {
-		c.bad(p, "must be an object")
-		return
+	if o, ok := c.object(p, v); ok {
+		c.text(p+"/title", o["title"], 100, true, true)
+		c.text(p+"/text", o["text"], 300, false, true)
+		c.text(p+"/confirm", o["confirm"], 30, true, true)
+		c.text(p+"/deny", o["deny"], 30, true, true)
 	}
-	c.text(p+"/title", o["title"], 100, true, true)
-	c.text(p+"/text", o["text"], 300, false, true)
-	c.text(p+"/confirm", o["confirm"], 30, true, true)
-	c.text(p+"/deny", o["deny"], 30, true, true)
+}
+
+func (c *checker) object(p string, v any) (o Object, ok bool) {
+	if o, ok = v.(Object); !ok {
+		c.bad(p, "must be an object")
+	}
+	return o, ok
 }
 
 func (c *checker) view(raw json.RawMessage) Object {
