@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -68,6 +69,8 @@ type method struct {
 	kind     string   // "bot": no other token will do
 	formOnly bool     // ignores JSON bodies, as Slack's read methods do
 	orgTeam  bool     // an organisation's token must say team_id
+	appToken bool     // an app-level token calls it, and no other
+	client   bool     // needs the client's id and secret
 	run      func(*apiRequest) (map[string]any, *apiError)
 }
 
@@ -143,9 +146,7 @@ func (s *record) guarded(w http.ResponseWriter, r *http.Request, call *Call, ent
 
 	// Recorded before the answer leaves, so that whoever got the answer finds the call complete.
 	finish(rec.code, code)
-	for k, v := range rec.header {
-		w.Header()[k] = v
-	}
+	maps.Copy(w.Header(), rec.header)
 	w.WriteHeader(rec.code)
 	_, _ = w.Write(rec.body.Bytes())
 }
@@ -173,19 +174,15 @@ func (s *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Unlock()
 
 	s.record.guarded(w, r, call, enterprise, func(w http.ResponseWriter) func() {
-		out, err := map[string]any(nil), early
+		answer, err := map[string]any(nil), early
 		if err == nil {
-			out, err = s.callMethod(w.Header(), r, req, sent)
+			answer, err = s.callMethod(w.Header(), r, req, sent)
 		}
-		if out == nil {
-			out = map[string]any{}
-		}
-		out["ok"] = err == nil
+		out := map[string]any{"ok": err == nil}
+		maps.Copy(out, answer)
 		if err != nil {
 			out["error"] = err.code
-			for k, v := range err.extra {
-				out[k] = v
-			}
+			maps.Copy(out, err.extra)
 		}
 
 		w.Header().Set("X-Slack-Req-Id", randomHex(16))
@@ -297,7 +294,30 @@ func (s *api) callMethod(h http.Header, r *http.Request, req *apiRequest, sent s
 		}
 		s.foreignLocked(req)
 	}
+	if err := s.proofLocked(req, m); err != nil {
+		return nil, err
+	}
 	return m.run(req)
+}
+
+// proofLocked checks what a method needs besides a workspace's token, or instead of one.
+func (s *api) proofLocked(r *apiRequest, m method) *apiError {
+	id, secret := r.client()
+	switch sent := r.call.Token; {
+	case m.client && (id == "" || id != s.app.ClientID):
+		return fail("invalid_client_id")
+	case m.client && secret != s.app.ClientSecret:
+		return fail("bad_client_secret")
+	case !m.appToken:
+		return nil
+	case sent == "":
+		return fail("not_authed")
+	case s.oauth.tokens[sent] != nil:
+		return fail("not_allowed_token_type")
+	case s.app.AppToken == "" || sent != s.app.AppToken:
+		return fail("invalid_auth")
+	}
+	return nil
 }
 
 // admitLocked checks the token before the method sees anything.

@@ -18,11 +18,11 @@ func methodsOf(p *parts) map[string]method {
 		"auth.test":                      {run: app.authTest},
 		"auth.revoke":                    {run: app.authRevoke},
 		"auth.teams.list":                {formOnly: true, run: app.authTeamsList},
-		"apps.connections.open":          {free: true, run: app.connectionsOpen},
-		"apps.event.authorizations.list": {free: true, run: app.eventAuthorizations},
-		"apps.uninstall":                 {formOnly: true, run: app.appsUninstall},
-		"oauth.v2.access":                {free: true, run: app.oauthAccess},
-		"oauth.v2.exchange":              {free: true, run: app.oauthExchange},
+		"apps.connections.open":          {free: true, appToken: true, run: app.connectionsOpen},
+		"apps.event.authorizations.list": {free: true, appToken: true, run: app.eventAuthorizations},
+		"apps.uninstall":                 {formOnly: true, client: true, run: app.appsUninstall},
+		"oauth.v2.access":                {free: true, client: true, run: app.oauthAccess},
+		"oauth.v2.exchange":              {free: true, client: true, run: p.oauth.swapLocked},
 		"chat.postMessage":               {scopes: chatWrite, run: chat.chatPostMessage},
 		"chat.postEphemeral":             {scopes: chatWrite, run: chat.chatPostEphemeral},
 		"chat.update":                    {scopes: chatWrite, run: chat.chatUpdate},
@@ -150,18 +150,12 @@ func (r *apiRequest) client() (id, secret string) {
 }
 
 func (s appMethods) appsUninstall(r *apiRequest) (map[string]any, *apiError) {
-	if err := s.oauth.credentialsLocked(r); err != nil {
-		return nil, err
-	}
 	bots, users := s.oauth.removeLocked(r.inst)
 	s.events.sendUninstallLocked(r.inst, RevokedFirst, bots, users, 0)
 	return nil, nil
 }
 
 func (s appMethods) oauthAccess(r *apiRequest) (map[string]any, *apiError) {
-	if err := s.oauth.credentialsLocked(r); err != nil {
-		return nil, err
-	}
 	switch r.arg("grant_type") {
 	case "", "authorization_code":
 		return s.oauth.exchangeCodeLocked(r)
@@ -169,13 +163,6 @@ func (s appMethods) oauthAccess(r *apiRequest) (map[string]any, *apiError) {
 		return s.oauth.refreshLocked(r)
 	}
 	return nil, fail("invalid_grant_type")
-}
-
-func (s appMethods) oauthExchange(r *apiRequest) (map[string]any, *apiError) {
-	if err := s.oauth.credentialsLocked(r); err != nil {
-		return nil, err
-	}
-	return s.oauth.swapLocked(r)
 }
 
 // content reads text and blocks of a message and checks them.

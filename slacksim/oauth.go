@@ -167,7 +167,7 @@ func (c *chain) newest() string {
 	return c.access[len(c.access)-1].value
 }
 
-// exchangeCodeLocked installs. The caller has checked the client's credentials.
+// exchangeCodeLocked installs.
 func (s *oauth) exchangeCodeLocked(r *apiRequest) (map[string]any, *apiError) {
 	c, err := s.usableCodeLocked(r)
 	if err != nil {
@@ -416,17 +416,6 @@ func (s *oauth) removeLocked(in *installation) (botIDs, userIDs []string) {
 	// documented. Nothing can be sent from them any more.
 	s.noteLocked()
 	return botIDs, userIDs
-}
-
-func (s *oauth) credentialsLocked(r *apiRequest) *apiError {
-	id, secret := r.client()
-	switch {
-	case id == "" || id != s.app.ClientID:
-		return fail("invalid_client_id")
-	case secret != s.app.ClientSecret:
-		return fail("bad_client_secret")
-	}
-	return nil
 }
 
 func (s *oauth) newWebhookLocked(in *installation, c *code) map[string]any {

@@ -118,9 +118,6 @@ func (s *oauth) viewersLocked(in *installation, channelID string) []*installatio
 // eventAuthorizations is apps.event.authorizations.list, for an app-level token.
 // docs.slack.dev/reference/methods/apps.event.authorizations.list
 func (s appMethods) eventAuthorizations(r *apiRequest) (map[string]any, *apiError) {
-	if err := s.appTokenLocked(r); err != nil {
-		return nil, err
-	}
 	viewers, ok := s.events.contexts[r.arg("event_context")]
 	if !ok {
 		return nil, fail("invalid_event_context")
@@ -169,11 +166,9 @@ func (s *api) foreignLocked(r *apiRequest) {
 	if t := s.hooks.triggers[r.arg("trigger_id")]; t != nil && !in.includes(t.inst) {
 		breach("trigger of", t.inst.home)
 	}
-	for _, stack := range s.views.stacks {
-		for _, v := range stack {
-			if v.ID == r.arg("view_id") && !in.includes(v.inst) {
-				breach("view", v.ID)
-			}
+	for _, v := range s.views.openLocked() {
+		if v.ID == r.arg("view_id") && !in.includes(v.inst) {
+			breach("view", v.ID)
 		}
 	}
 }

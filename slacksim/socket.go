@@ -61,26 +61,10 @@ type wait struct {
 
 // connectionsOpen is apps.connections.open. docs.slack.dev/reference/methods/apps.connections.open
 func (s appMethods) connectionsOpen(r *apiRequest) (map[string]any, *apiError) {
-	if err := s.appTokenLocked(r); err != nil {
-		return nil, err
-	}
 	ticket := s.record.secretLocked(randomHex(8) + "-" + randomHex(8))
 	s.sockets.tickets[ticket] = s.clock.Now()
 	address := "ws" + strings.TrimPrefix(s.url, "http") + "/link/?ticket=" + ticket + "&app_id=" + s.app.ID
 	return map[string]any{"url": address}, nil
-}
-
-// appTokenLocked: the few methods that an app-level token calls take no other.
-func (s appMethods) appTokenLocked(r *apiRequest) *apiError {
-	switch sent := r.call.Token; {
-	case sent == "":
-		return fail("not_authed")
-	case s.oauth.tokens[sent] != nil:
-		return fail("not_allowed_token_type")
-	case s.app.AppToken == "" || sent != s.app.AppToken:
-		return fail("invalid_auth")
-	}
-	return nil
 }
 
 // serve is the address behind the ticket.
@@ -420,13 +404,17 @@ func (s *Sockets) pickLocked(ids []int) []*socket {
 	return out
 }
 
+func (s *Sockets) pick(ids []int) []*socket {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pickLocked(ids)
+}
+
 // Refresh does what Slack does to each connection about once an hour: it says disconnect with the reason
 // warning, and after grace, by the Sim's clock (Slack leaves some 10 s), refresh_requested, and closes. Until then
 // deliveries still go through it. It returns the number of connections, all of them when no numbers are given.
 func (s *Sockets) Refresh(grace time.Duration, ids ...int) int {
-	s.mu.Lock()
-	list := s.pickLocked(ids)
-	s.mu.Unlock()
+	list := s.pick(ids)
 	for _, c := range list {
 		c.disconnect("warning")
 	}
@@ -456,9 +444,7 @@ func (s *Sockets) endSockets(list []*socket, reason string) {
 
 // Drop cuts connections without a word, as a network does, and returns their number once they are gone.
 func (s *Sockets) Drop(ids ...int) int {
-	s.mu.Lock()
-	list := s.pickLocked(ids)
-	s.mu.Unlock()
+	list := s.pick(ids)
 	for _, c := range list {
 		c.conn.Close()
 	}
@@ -471,9 +457,7 @@ func (s *Sockets) Drop(ids ...int) int {
 // Freeze makes connections fall silent for good: nothing is sent or taken any more, but they stay open, and
 // deliveries are still lost in them. It returns their number.
 func (s *Sockets) Freeze(ids ...int) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	list := s.pickLocked(ids)
+	list := s.pick(ids)
 	for _, c := range list {
 		c.frozen.Store(true)
 	}

@@ -45,16 +45,16 @@ type views struct {
 func (s *Sim) Home(userID string) (View, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	v := s.views.homes[userID]
-	if v == nil {
-		return View{}, false
-	}
-	return v.export(), true
+	v, ok := s.views.homes[userID]
+	return v.export(), ok
 }
 
-func (v *View) export() View {
-	out := *v
-	out.AppGone = v.inst.gone
+// export is a copy, the zero value for nil.
+func (v *View) export() (out View) {
+	if v != nil {
+		out = *v
+		out.AppGone = v.inst.gone
+	}
 	return out
 }
 
@@ -71,13 +71,15 @@ func (s *Sim) OpenViews(userID string) []View {
 
 // findViewLocked finds an open modal of a person.
 func (s *views) findViewLocked(user, id string) (*View, int) {
-	for i, v := range s.stacks[user] {
-		if v.ID == id {
-			return v, i
-		}
+	i := slices.IndexFunc(s.stacks[user], func(v *View) bool { return v.ID == id })
+	if i < 0 {
+		return nil, -1
 	}
-	return nil, -1
+	return s.stacks[user][i], i
 }
+
+// openLocked are everybody's open modals.
+func (s *views) openLocked() []*View { return slices.Concat(slices.Collect(maps.Values(s.stacks))...) }
 
 func (s *views) dropViewLocked(user string, from int) {
 	if st := s.stacks[user]; from >= 0 && from < len(st) {
@@ -147,17 +149,9 @@ func (s *views) hashLocked() string {
 }
 
 func (s *views) externalTakenLocked(v *View) bool {
-	if v.ExternalID == "" {
-		return false
-	}
-	for _, stack := range s.stacks {
-		for _, x := range stack {
-			if x.ExternalID == v.ExternalID && x.inst == v.inst {
-				return true
-			}
-		}
-	}
-	return false
+	return v.ExternalID != "" && slices.ContainsFunc(s.openLocked(), func(x *View) bool {
+		return x.ExternalID == v.ExternalID && x.inst == v.inst
+	})
 }
 
 // viewLocked checks the view argument and makes it a View with fresh id and hash.
@@ -205,8 +199,7 @@ func (s viewMethods) showLocked(r *apiRequest) (map[string]any, *apiError) {
 		v.RootViewID, v.PreviousViewID = stack[0].ID, stack[n-1].ID
 	}
 	s.views.stacks[t.user] = append(slices.Clone(stack), v)
-	s.noteLocked()
-	return map[string]any{"view": s.views.viewJSONLocked(v, nil)}, nil
+	return s.shownLocked(v)
 }
 
 func (s viewMethods) viewsUpdate(r *apiRequest) (map[string]any, *apiError) {
@@ -215,20 +208,23 @@ func (s viewMethods) viewsUpdate(r *apiRequest) (map[string]any, *apiError) {
 		return nil, err
 	}
 	id, ext := r.arg("view_id"), r.arg("external_id")
-	for _, stack := range s.views.stacks {
-		for _, v := range stack {
-			if v.inst.home != r.inst.home || !(id != "" && v.ID == id || ext != "" && v.ExternalID == ext) {
-				continue
-			}
-			if h := r.arg("hash"); h != "" && h != v.Hash {
-				return nil, fail("hash_conflict")
-			}
-			v.become(next)
-			s.noteLocked()
-			return map[string]any{"view": s.views.viewJSONLocked(v, nil)}, nil
-		}
+	v := first(s.views.openLocked(), func(v *View) bool {
+		return v.inst.home == r.inst.home && (id != "" && v.ID == id || ext != "" && v.ExternalID == ext)
+	})
+	if v == nil {
+		return nil, fail("not_found")
 	}
-	return nil, fail("not_found")
+	if h := r.arg("hash"); h != "" && h != v.Hash {
+		return nil, fail("hash_conflict")
+	}
+	v.become(next)
+	return s.shownLocked(v)
+}
+
+// shownLocked is the answer about a view that is shown now.
+func (s viewMethods) shownLocked(v *View) (map[string]any, *apiError) {
+	s.noteLocked()
+	return map[string]any{"view": s.views.viewJSONLocked(v, nil)}, nil
 }
 
 func (s viewMethods) viewsPublish(r *apiRequest) (map[string]any, *apiError) {
@@ -253,6 +249,5 @@ func (s viewMethods) viewsPublish(r *apiRequest) (map[string]any, *apiError) {
 		next.ID, next.RootViewID = old.ID, old.ID
 	}
 	s.views.homes[u.ID] = next
-	s.noteLocked()
-	return map[string]any{"view": s.views.viewJSONLocked(next, nil)}, nil
+	return s.shownLocked(next)
 }
