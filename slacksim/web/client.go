@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -96,9 +97,12 @@ type viewView struct {
 
 var errNoConversation = errors.New("no such conversation, or the person is not in it")
 
-// looksAtDM reports whether a place of the client is the person's conversation with the app.
-func (s *site) looksAtDM(me slacksim.User, place string) bool {
-	return place == "dm" || place == s.sim.DM(me.ID)
+// look is what a page shows to a person who has it before them, and so has read what the app wrote if it is there.
+func (s *site) look(me slacksim.User, place, thread string) (*clientPage, error) {
+	if place == "dm" || place == s.sim.DM(me.ID) {
+		s.sim.Forms.Look(me.ID)
+	}
+	return s.client(me, place, thread)
 }
 
 // screen is a page while it is worked out.
@@ -117,11 +121,9 @@ func (s *site) client(me slacksim.User, place, thread string) (*clientPage, erro
 	if thread != "" {
 		p.At += "?thread=" + url.QueryEscape(thread)
 	}
-	for _, u := range s.sim.Directory.Users(me.TeamID) {
-		if u.ID != me.ID && !u.Deleted {
-			p.People = append(p.People, u)
-		}
-	}
+	p.People = slices.DeleteFunc(s.sim.Directory.Users(me.TeamID), func(u slacksim.User) bool {
+		return u.ID == me.ID || u.Deleted
+	})
 
 	p.AddLink = safeURL(p.App.InstallURL)
 	if p.Install, p.Installed = s.sim.Installed(p.Team.ID); p.Installed {
@@ -293,11 +295,10 @@ func (s screen) message(m *slacksim.Message) messageView {
 		f := surface{names: s.n, dead: m.AppGone, prefix: "m" + m.TS, choices: s.choices, pingTo: v.Act}
 		v.Blocks = f.blocks(m.Blocks)
 	}
-	for name, who := range m.Reactions {
+	for _, name := range slices.Sorted(maps.Keys(m.Reactions)) {
 		emoji := cmp.Or(emojis[name], ":"+name+":")
-		v.Reactions = append(v.Reactions, reactionView{Name: name, Emoji: emoji, Count: len(who)})
+		v.Reactions = append(v.Reactions, reactionView{Name: name, Emoji: emoji, Count: len(m.Reactions[name])})
 	}
-	slices.SortFunc(v.Reactions, func(a, b reactionView) int { return strings.Compare(a.Name, b.Name) })
 	return v
 }
 
@@ -325,10 +326,7 @@ func (s *site) pageClient(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 
-	if s.looksAtDM(me, place) {
-		s.sim.Forms.Look(me.ID)
-	}
-	p, err := s.client(me, place, r.URL.Query().Get("thread"))
+	p, err := s.look(me, place, r.URL.Query().Get("thread"))
 	if err != nil {
 		problem(w, http.StatusNotFound, "No such conversation", "It does not exist, or you are not a member of it.", "")
 		return
@@ -365,10 +363,7 @@ func (s *site) live(w http.ResponseWriter, r *http.Request) {
 		if !ok {
 			return
 		}
-		if s.looksAtDM(me, parts[2]) {
-			s.sim.Forms.Look(me.ID)
-		}
-		p, err := s.client(me, parts[2], at.Query().Get("thread"))
+		p, err := s.look(me, parts[2], at.Query().Get("thread"))
 		if err != nil || sendChanged(w, p, sent) != nil {
 			return
 		}

@@ -3,6 +3,7 @@ package web
 // What forms do: each ends in one call of the Sim.
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -88,10 +89,7 @@ func readForm(r *http.Request) (f slacksim.Form, ok bool) {
 	}
 
 	// A link's press arrives as a ping, with the element in the address.
-	action := r.PostForm.Get("action")
-	if action == "" {
-		action = r.URL.Query().Get("action")
-	}
+	action := cmp.Or(r.PostForm.Get("action"), r.URL.Query().Get("action"))
 	parts := unfield(action)
 	if len(parts) < 2 {
 		return f, action == ""
@@ -135,46 +133,38 @@ func confirmed(w http.ResponseWriter, r *http.Request, blocks json.RawMessage, f
 	return false
 }
 
-// nothingHappened answers a press that led nowhere.
-func nothingHappened(w http.ResponseWriter) {
-	problem(w, http.StatusConflict, "Nothing happened", "That button is gone, or the app was removed.", "")
+// pressed ends a press at a place of the client, or says that it led nowhere.
+func pressed(w http.ResponseWriter, r *http.Request, u slacksim.User, place string, err error) {
+	if err != nil {
+		problem(w, http.StatusConflict, "Nothing happened", "That button is gone, or the app was removed.", "")
+		return
+	}
+	back(w, r, "/client/"+u.TeamID+"/"+place)
 }
 
 func (s *site) doActMessage(w http.ResponseWriter, r *http.Request, u slacksim.User) {
 	f, ok := readForm(r)
 	channel, ts := s.placeID(u, r.PathValue("place")), r.PathValue("ts")
-	var blocks json.RawMessage
-	for _, m := range s.sim.Messages(channel, u.ID) {
-		if m.TS == ts {
-			blocks = m.Blocks
-		}
-	}
-	if !ok || blocks == nil {
+	all := s.sim.Messages(channel, u.ID)
+	i := slices.IndexFunc(all, func(m slacksim.Message) bool { return m.TS == ts })
+	if !ok || i < 0 || all[i].Blocks == nil {
 		problem(w, http.StatusNotFound, "That message is gone", "It was deleted or changed in the meantime.", "")
 		return
 	}
 
-	if !confirmed(w, r, blocks, f) {
-		return
+	if confirmed(w, r, all[i].Blocks, f) {
+		_, err := s.sim.Forms.PressInMessage(r.Context(), u.ID, channel, ts, f)
+		pressed(w, r, u, r.PathValue("place"), err)
 	}
-	if _, err := s.sim.Forms.PressInMessage(r.Context(), u.ID, channel, ts, f); err != nil {
-		nothingHappened(w)
-		return
-	}
-	back(w, r, "/client/"+u.TeamID+"/"+r.PathValue("place"))
 }
 
 func (s *site) doActHome(w http.ResponseWriter, r *http.Request, u slacksim.User) {
 	f, _ := readForm(r)
 	v, _ := s.sim.Home(u.ID)
-	if !confirmed(w, r, v.Blocks, f) {
-		return
+	if confirmed(w, r, v.Blocks, f) {
+		_, err := s.sim.Forms.PressInView(r.Context(), u.ID, "", f)
+		pressed(w, r, u, "home", err)
 	}
-	if _, err := s.sim.Forms.PressInView(r.Context(), u.ID, "", f); err != nil {
-		nothingHappened(w)
-		return
-	}
-	back(w, r, "/client/"+u.TeamID+"/home")
 }
 
 func (s *site) doView(w http.ResponseWriter, r *http.Request, u slacksim.User) {
@@ -187,23 +177,18 @@ func (s *site) doView(w http.ResponseWriter, r *http.Request, u slacksim.User) {
 	case "submit":
 		_, err = s.sim.Forms.Submit(r.Context(), u.ID, id, f.Inputs)
 	default:
-		var blocks json.RawMessage
-		for _, v := range s.sim.OpenViews(u.ID) {
-			if v.ID == id {
-				blocks = v.Blocks
-			}
-		}
-		if !confirmed(w, r, blocks, f) {
+		open := s.sim.OpenViews(u.ID)
+		i := slices.IndexFunc(open, func(v slacksim.View) bool { return v.ID == id })
+		if i >= 0 && !confirmed(w, r, open[i].Blocks, f) {
 			return
 		}
 		_, err = s.sim.Forms.PressInView(r.Context(), u.ID, id, f)
 	}
 
-	if err != nil && !errors.Is(err, slacksim.ErrNoView) { // a view that is closed already is as good as closed
-		nothingHappened(w)
-		return
+	if errors.Is(err, slacksim.ErrNoView) {
+		err = nil // a view that is closed already is as good as closed
 	}
-	back(w, r, "/client/"+u.TeamID+"/")
+	pressed(w, r, u, "", err)
 }
 
 // mayRemove: an admin, or whoever installed it. What an organisation has, one workspace can't remove.

@@ -199,7 +199,7 @@ var emojis = map[string]string{
 
 // token renders what stands between < and >. words is the same without tags, for code.
 func (n names) token(t string) (tag, words string) {
-	body, label, labelled := strings.Cut(t, "|")
+	body, label, _ := strings.Cut(t, "|")
 	switch {
 	case strings.HasPrefix(body, "@"):
 		w := "@" + plain(cmp.Or(n.user(body[1:]), label, body[1:]))
@@ -219,13 +219,7 @@ func (n names) token(t string) (tag, words string) {
 		return `<span class="mention broadcast">` + w + `</span>`, w
 	}
 
-	if !labelled || label == "" {
-		label = body
-		if m, ok := strings.CutPrefix(body, "mailto:"); ok {
-			label = m
-		}
-	}
-	w := plain(label)
+	w := plain(cmp.Or(label, strings.TrimPrefix(body, "mailto:")))
 	if href := safeURL(entities.Replace(body)); href != "" {
 		return link(href, w), w
 	}
@@ -306,18 +300,8 @@ func (n names) dateWord(t time.Time, k string) string {
 }
 
 func ordinal(d int) string {
-	suffix := "th"
-	if d < 11 || d > 13 {
-		switch d % 10 {
-		case 1:
-			suffix = "st"
-		case 2:
-			suffix = "nd"
-		case 3:
-			suffix = "rd"
-		}
-	}
-	return strconv.Itoa(d) + suffix
+	suffixes := map[int]string{1: "st", 2: "nd", 3: "rd", 21: "st", 22: "nd", 23: "rd", 31: "st"}
+	return strconv.Itoa(d) + cmp.Or(suffixes[d], "th")
 }
 
 func ago(d time.Duration) string {
