@@ -252,13 +252,9 @@ func printTable(w io.Writer, t []row) {
 	}
 
 	for _, l := range lines {
-		for i, cell := range l {
-			pad := strings.Repeat(" ", width[i]-len([]rune(cell)))
-			if i == 0 {
-				fmt.Fprint(w, cell+pad)
-			} else {
-				fmt.Fprint(w, "  "+pad+cell)
-			}
+		fmt.Fprintf(w, "%-*s", width[0], l[0])
+		for i, cell := range l[1:] {
+			fmt.Fprintf(w, "  %*s", width[i+1], cell)
 		}
 		fmt.Fprintln(w)
 	}

@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -54,7 +53,7 @@ type stage struct {
 
 // newStage has a stage built in a folder of its own. What a failure leaves half built is taken down.
 func newStage(build func(s *stage, folder string) error) (*stage, error) {
-	s := &stage{appID: "A0SWITCHBD", secret: connection.Secret(randomHex())}
+	s := &stage{appID: "A0SWITCHBD", secret: connection.Secret(rand.Text())}
 	folder, err := s.folder("")
 	if err == nil {
 		err = build(s, folder)
@@ -123,7 +122,7 @@ func serveStage(ctx context.Context, program, database string, teams int) (*stag
 // slack starts a small Slack that knows the app.
 func (s *stage) slack() (*slacksim.Sim, error) {
 	slack := slacksim.New(slacksim.Config{App: slacksim.App{
-		ID: s.appID, Name: "Switchboard", ClientID: "1000000000001.2000000000002", ClientSecret: randomHex(),
+		ID: s.appID, Name: "Switchboard", ClientID: "1000000000001.2000000000002", ClientSecret: rand.Text(),
 		SigningSecret: s.secret.Reveal(), RedirectURLs: []string{public + "/slack/oauth_redirect"},
 		HomeTab: true, MessagesTab: true, TokenRotation: true,
 	}})
@@ -260,10 +259,4 @@ func installIn(ctx context.Context, slack *slacksim.Sim, listen string, w *works
 	// The mentions that are sent are in nobody's channel. Their answers go into a thread that is.
 	w.thread, err = slack.Say(ctx, w.user, w.channel, "The load comes here.")
 	return err
-}
-
-func randomHex() string {
-	b := make([]byte, 16)
-	_, _ = rand.Read(b) // never fails
-	return hex.EncodeToString(b)
 }
