@@ -20,14 +20,16 @@ import (
 
 // apiError is an answer with ok:false.
 type apiError struct {
-	code  string
-	extra map[string]any
+	code     string
+	messages []string       // in response_metadata
+	extra    map[string]any // what else is in the answer
 }
 
 func fail(code string) *apiError { return &apiError{code: code} }
 
 func failWith(code string, messages ...string) *apiError {
-	return &apiError{code: code, extra: map[string]any{"response_metadata": map[string]any{"messages": messages}}}
+	return &apiError{code: code, messages: messages,
+		extra: map[string]any{"response_metadata": map[string]any{"messages": messages}}}
 }
 
 type apiRequest struct {
@@ -74,10 +76,17 @@ type method struct {
 	run      func(*apiRequest) (map[string]any, *apiError)
 }
 
-func writeJSON(w http.ResponseWriter, status int, v any) {
+// writeAnswer answers with ok:true and what is in answer, or with an error.
+func writeAnswer(w http.ResponseWriter, status int, answer map[string]any, err *apiError) {
+	out := map[string]any{"ok": err == nil}
+	maps.Copy(out, answer)
+	if err != nil {
+		out["error"] = err.code
+		maps.Copy(out, err.extra)
+	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(status)
-	b, _ := json.Marshal(v)
+	b, _ := json.Marshal(out)
 	_, _ = w.Write(b)
 }
 
@@ -178,15 +187,8 @@ func (s *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if err == nil {
 			answer, err = s.callMethod(w.Header(), r, req, sent)
 		}
-		out := map[string]any{"ok": err == nil}
-		maps.Copy(out, answer)
-		if err != nil {
-			out["error"] = err.code
-			maps.Copy(out, err.extra)
-		}
-
 		w.Header().Set("X-Slack-Req-Id", randomHex(16))
-		writeJSON(w, http.StatusOK, out)
+		writeAnswer(w, http.StatusOK, answer, err)
 		return func() {
 			if req.spent != nil {
 				s.mu.Lock()

@@ -4,6 +4,7 @@ package slacksim
 // millisecond. Only waiting for the app's answer (three seconds) uses real time, because the app runs in real time.
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -58,13 +59,9 @@ func (c *ManualClock) AfterFunc(d time.Duration, f func()) func() bool {
 func (c *ManualClock) take(t *manualTimer) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i, x := range c.timers {
-		if x == t {
-			c.timers = append(c.timers[:i], c.timers[i+1:]...)
-			return true
-		}
-	}
-	return false
+	had := len(c.timers)
+	c.timers = slices.DeleteFunc(c.timers, func(x *manualTimer) bool { return x == t })
+	return len(c.timers) < had
 }
 
 // Advance moves the clock by d and calls every function that falls due on the way, earliest first, each at its own

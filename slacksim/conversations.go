@@ -84,8 +84,7 @@ func (s chatMethods) channelJSONLocked(r *apiRequest, c *channel) map[string]any
 		"is_org_shared": false, "is_ext_shared": len(c.SharedWith) > 0, "is_shared": len(c.SharedWith) > 0,
 	}
 	if c.im {
-		out["user"] = c.imUser
-		out["is_open"] = true
+		out["user"], out["is_open"] = c.imUser, true
 		return out
 	}
 	maps.Copy(out, map[string]any{

@@ -95,11 +95,11 @@ func (s *record) misbehave(w http.ResponseWriter, r *http.Request, f *Fault) (do
 		return true, 0, "hang"
 	case f.RetryAfter > 0:
 		w.Header().Set("Retry-After", strconv.Itoa(f.RetryAfter))
-		writeJSON(w, http.StatusTooManyRequests, map[string]any{"ok": false, "error": "ratelimited"})
+		writeAnswer(w, http.StatusTooManyRequests, nil, fail("ratelimited"))
 		return true, http.StatusTooManyRequests, "ratelimited"
 	case f.Error != "":
 		status := cmp.Or(f.Status, http.StatusOK)
-		writeJSON(w, status, map[string]any{"ok": false, "error": f.Error})
+		writeAnswer(w, status, nil, fail(f.Error))
 		return true, status, f.Error
 	case f.Status != 0 || f.Body != "":
 		status := cmp.Or(f.Status, http.StatusOK)

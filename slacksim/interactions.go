@@ -83,12 +83,11 @@ func (s *Forms) pressedLocked(userID, channelID, ts string, f Form) (*channel, *
 	if m == nil || m.Deleted || m.Ephemeral && m.EphemeralTo != userID {
 		return nil, nil, nil, ErrNoMessage
 	}
-	action := s.actionLocked(m.Blocks, f)
-	if action == nil {
+	action, in := s.actionLocked(m.Blocks, f), s.oauth.authorLocked(m)
+	switch {
+	case action == nil:
 		return nil, nil, nil, ErrNoAction
-	}
-	in := s.oauth.authorLocked(m)
-	if in == nil {
+	case in == nil:
 		return nil, nil, nil, ErrNotInstalled
 	}
 

@@ -178,20 +178,9 @@ func (s chatMethods) contentLocked(r *apiRequest) (text string, blocks json.RawM
 		text = md
 	}
 
-	if r.has("blocks") {
-		var msgs []string
-		if blocks, msgs = s.world.messageBlocksLocked(r.arg("blocks")); len(msgs) > 0 {
-			return "", nil, failWith("invalid_blocks", msgs...)
-		}
-	}
-
-	if text == "" && blocks == nil && !r.has("attachments") {
-		return "", nil, fail("no_text")
-	}
-	if blocks != nil && strings.TrimSpace(text) == "" {
-		s.record.breachLocked(RuleNoText, "%s was called with blocks but no text", r.method)
-	}
-	return cut(text, 40000), blocks, nil
+	raw := json.RawMessage(r.arg("blocks"))
+	blocks, err = s.hooks.contentLocked(text, raw, r.has("attachments"), r.method+" was called with")
+	return cut(text, 40000), blocks, err
 }
 
 // cut shortens text to n characters, as Slack does with messages above 40,000.
@@ -223,14 +212,11 @@ func (s chatMethods) placeLocked(r *apiRequest, write bool) (*channel, *apiError
 		return nil, fail("channel_not_found")
 	}
 
-	me := r.token.chain.userID
-	if c.im || c.has(me) {
-		return c, nil
-	}
-	if c.Private {
+	switch {
+	case c.im || c.has(r.token.chain.userID):
+	case c.Private:
 		return nil, fail("channel_not_found")
-	}
-	if write && !r.scope("chat:write.public") {
+	case write && !r.scope("chat:write.public"):
 		return nil, fail("not_in_channel")
 	}
 	return c, nil
@@ -270,10 +256,10 @@ func (s chatMethods) chatPostEphemeral(r *apiRequest) (map[string]any, *apiError
 		return nil, err
 	}
 	u := s.world.userLocked(r.arg("user"))
-	if u == nil {
+	switch {
+	case u == nil:
 		return nil, fail("user_not_found")
-	}
-	if !c.has(u.ID) {
+	case !c.has(u.ID):
 		return nil, fail("user_not_in_channel")
 	}
 	m := s.author(r)
@@ -292,10 +278,10 @@ func (s chatMethods) ownLocked(r *apiRequest, denied string) (*channel, *Message
 		return nil, nil, fail("channel_not_found")
 	}
 	m := c.find(r.arg("ts"))
-	if m == nil || m.Deleted || m.Ephemeral { // ephemeral messages change through their response_url only
+	switch {
+	case m == nil || m.Deleted || m.Ephemeral: // ephemeral messages change through their response_url only
 		return nil, nil, fail("message_not_found")
-	}
-	if m.User != r.token.chain.userID {
+	case m.User != r.token.chain.userID:
 		return nil, nil, fail(denied)
 	}
 	return c, m, nil

@@ -123,60 +123,51 @@ func (s *hooks) serveResponseURL(w http.ResponseWriter, r *http.Request) {
 	s.record.guarded(w, r, call, enterprise, func(w http.ResponseWriter) func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		status, code, msgs := s.respondLocked(h, r, body)
-		if code == "" {
-			writeJSON(w, status, map[string]any{"ok": true})
-			return nil
-		}
-		out := map[string]any{"ok": false, "error": code}
-		if msgs != nil {
-			out["response_metadata"] = map[string]any{"messages": msgs}
-		}
-		writeJSON(w, status, out)
+		status, err := s.respondLocked(h, r, body)
+		writeAnswer(w, status, nil, err)
 		return nil
 	})
 }
 
 // respondLocked does what a post to a response_url asks for. The words used_url and expired_url and the status 404 are
 // field reports, not documentation.
-func (s *hooks) respondLocked(h *hook, r *http.Request, body []byte) (status int, code string, msgs []string) {
+func (s *hooks) respondLocked(h *hook, r *http.Request, body []byte) (status int, err *apiError) {
 	switch {
 	case h == nil || r.Method != http.MethodPost:
-		return http.StatusNotFound, "invalid_url", nil
+		return http.StatusNotFound, fail("invalid_url")
 	case h.inst.gone:
 		s.record.breachLocked(RuleUninstalledHook, "a response_url of %s was used after the app was removed", h.inst.home)
-		return http.StatusNotFound, "expired_url", nil
+		return http.StatusNotFound, fail("expired_url")
 	case s.clock.Now().Sub(h.at) >= hookLife:
 		s.record.breachLocked(RuleHookExpired, "a response_url was used after 30 minutes")
-		return http.StatusNotFound, "expired_url", nil
+		return http.StatusNotFound, fail("expired_url")
 	case h.uses >= hookUses:
 		s.record.breachLocked(RuleHookOverused, "a response_url was used more than %d times", hookUses)
-		return http.StatusNotFound, "used_url", nil
+		return http.StatusNotFound, fail("used_url")
 	}
 
 	var p hookPost
 	if err := json.Unmarshal(body, &p); err != nil {
 		s.record.breachLocked(RuleHookBody, "a post to a response_url was not JSON")
-		return http.StatusBadRequest, "invalid_payload", nil
+		return http.StatusBadRequest, fail("invalid_payload")
 	}
 	h.uses++
 
 	c := s.world.channelLocked(h.channel)
 	if c == nil { // Home tab: there is nowhere to answer
-		return http.StatusNotFound, "invalid_url", nil
+		return http.StatusNotFound, fail("invalid_url")
 	}
 	if p.DeleteOriginal {
 		if m := s.originalLocked(h, c); m != nil {
 			m.Deleted = true
 			s.noteLocked()
 		}
-		return http.StatusOK, "", nil
+		return http.StatusOK, nil
 	}
-	_, code, msgs = s.answerLocked(h, c, &p, RuleHookBody)
-	if code != "" {
-		return http.StatusBadRequest, code, msgs
+	if _, err = s.answerLocked(h, c, &p, RuleHookBody); err != nil {
+		return http.StatusBadRequest, err
 	}
-	return http.StatusOK, "", nil
+	return http.StatusOK, nil
 }
 
 // originalLocked is the message that replace_original and delete_original speak of.
@@ -195,15 +186,15 @@ func (s *hooks) originalLocked(h *hook, c *channel) *Message {
 }
 
 // answerLocked shows a command's reply or a response_url post. rule names the breach when Slack would refuse it.
-func (s *hooks) answerLocked(h *hook, c *channel, p *hookPost, rule string) (*Message, string, []string) {
-	blocks, code, msgs := s.contentLocked(p, "an answer")
+func (s *hooks) answerLocked(h *hook, c *channel, p *hookPost, rule string) (*Message, *apiError) {
+	blocks, err := s.contentLocked(p.Text, p.Blocks, len(p.Attachments) > 0, "an answer had")
 	switch {
-	case msgs != nil:
-		s.record.breachLocked(rule, "invalid blocks: %s", strings.Join(msgs, "; "))
-		return nil, code, msgs
-	case code != "":
+	case err != nil && err.messages != nil:
+		s.record.breachLocked(rule, "invalid blocks: %s", strings.Join(err.messages, "; "))
+		return nil, err
+	case err != nil:
 		s.record.breachLocked(rule, "neither text nor blocks")
-		return nil, code, nil
+		return nil, err
 	}
 
 	text := cut(p.Text, 40000)
@@ -211,7 +202,7 @@ func (s *hooks) answerLocked(h *hook, c *channel, p *hookPost, rule string) (*Me
 		if m := s.originalLocked(h, c); m != nil {
 			m.Text, m.Blocks, m.Edited = text, blocks, !m.Ephemeral
 			s.noteLocked()
-			return m, "", nil
+			return m, nil
 		}
 	}
 
@@ -224,23 +215,26 @@ func (s *hooks) answerLocked(h *hook, c *channel, p *hookPost, rule string) (*Me
 	if !m.Ephemeral {
 		s.events.messageEventsLocked(c, m, "")
 	}
-	return m, "", nil
+	return m, nil
 }
 
-// contentLocked checks what a post would show. what names it in a breach. code is the word for one that Slack refuses.
-func (s *hooks) contentLocked(p *hookPost, what string) (blocks json.RawMessage, code string, msgs []string) {
-	if len(p.Blocks) > 0 {
-		if blocks, msgs = s.world.messageBlocksLocked(string(p.Blocks)); len(msgs) > 0 {
-			return nil, "invalid_blocks", msgs
+// contentLocked checks what a message would show, and fills in its blocks. what says in a breach who sent it how.
+func (s *hooks) contentLocked(text string, blocks json.RawMessage, attached bool, what string) (json.RawMessage,
+	*apiError) {
+	var out json.RawMessage
+	if len(blocks) > 0 {
+		var msgs []string
+		if out, msgs = s.world.messageBlocksLocked(string(blocks)); len(msgs) > 0 {
+			return nil, failWith("invalid_blocks", msgs...)
 		}
 	}
-	if p.Text == "" && blocks == nil && len(p.Attachments) == 0 {
-		return nil, "no_text", nil
+	if text == "" && out == nil && !attached {
+		return nil, fail("no_text")
 	}
-	if blocks != nil && strings.TrimSpace(p.Text) == "" {
-		s.record.breachLocked(RuleNoText, "%s had blocks but no text", what)
+	if out != nil && strings.TrimSpace(text) == "" {
+		s.record.breachLocked(RuleNoText, "%s blocks but no text", what)
 	}
-	return blocks, "", nil
+	return out, nil
 }
 
 func (s *hooks) serveWebhook(w http.ResponseWriter, r *http.Request) {
@@ -287,9 +281,9 @@ func (s *hooks) webhookLocked(h *webhook, body []byte) (int, string) {
 	if c == nil {
 		return http.StatusNotFound, "channel_not_found"
 	}
-	blocks, code, _ := s.contentLocked(&p, "a webhook post")
-	if code != "" {
-		return http.StatusBadRequest, code
+	blocks, err := s.contentLocked(p.Text, p.Blocks, len(p.Attachments) > 0, "a webhook post had")
+	if err != nil {
+		return http.StatusBadRequest, err.code
 	}
 
 	m := &Message{User: h.inst.bot.userID, BotID: h.inst.bot.botID, Text: p.Text, Blocks: blocks, ThreadTS: p.ThreadTS}

@@ -123,12 +123,11 @@ func (v *View) become(next *View) {
 
 // viewJSONLocked is a view as the API and payloads show it.
 func (s *views) viewJSONLocked(v *View, state map[string]map[string]any) map[string]any {
-	out := map[string]any{}
-	for _, k := range []string{"title", "submit", "close", "clear_on_close", "notify_on_close", "submit_disabled"} {
+	out := map[string]any{"title": nil, "submit": nil, "close": nil, "clear_on_close": false, "notify_on_close": false,
+		"submit_disabled": nil}
+	for k := range out {
 		if x, ok := v.raw[k]; ok {
 			out[k] = x
-		} else {
-			out[k] = map[string]any{"clear_on_close": false, "notify_on_close": false}[k]
 		}
 	}
 	values := map[string]any{}
