@@ -6,6 +6,7 @@ package bot
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,134 +25,58 @@ const (
 	final              // trying again would change nothing
 )
 
-// classes has the codes with which Slack refuses a call that are not worth another attempt of an event or of slow work,
-// and those that ask for time. All others are tried again: among them internal_error, fatal_error, service_unavailable
-// and request_timeout, what says something of the token or the whole workspace (invalid_auth, token_revoked,
-// org_login_required …), which a renewal or a person changes, and whatever Slack will say tomorrow. Each by the list of
-// errors on its method's page below
-// https://docs.slack.dev/reference/methods/.
-var classes = map[string]class{
-	"ratelimited":  wait, // every method
-	"rate_limited": wait, // chat.postMessage: too much in one channel
+// limitCodes are those with which Slack asks for time: of every method, and of chat.postMessage for too much in one
+// channel.
+var limitCodes = []string{"ratelimited", "rate_limited"}
 
+// finalCodes are those with which Slack refuses a call that is not worth another attempt of an event or of slow work.
+// All others are tried again: among them internal_error, fatal_error, service_unavailable and request_timeout, what
+// says something of the token or the whole workspace (invalid_auth, token_revoked, org_login_required …), which a
+// renewal or a person changes, and whatever Slack will say tomorrow. Each by the list of errors on its method's page
+// below https://docs.slack.dev/reference/methods/.
+var finalCodes = []string{
 	// conversations.*, chat.*: the place is gone, or not for the app.
-	"channel_not_found":                     final,
-	"is_archived":                           final,
-	"not_in_channel":                        final,
-	"channel_type_not_supported":            final,
-	"method_not_supported_for_channel_type": final,
-	"messages_tab_disabled":                 final,
-	"thread_not_found":                      final,
-	"thread_locked":                         final,
-	"cannot_reply_to_message":               final,
-	"duplicate_channel_not_found":           final,
-	"duplicate_message_not_found":           final,
+	"channel_not_found", "is_archived", "not_in_channel", "channel_type_not_supported",
+	"method_not_supported_for_channel_type", "messages_tab_disabled", "thread_not_found", "thread_locked",
+	"cannot_reply_to_message", "duplicate_channel_not_found", "duplicate_message_not_found",
 
 	// chat.postEphemeral, conversations.open, users.info: the person is gone, or can't be written to.
-	"user_not_found":           final,
-	"users_not_found":          final,
-	"user_not_in_channel":      final,
-	"user_not_visible":         final,
-	"user_disabled":            final,
-	"user_is_restricted":       final,
-	"cannot_dm_bot":            final,
-	"cant_dm_bot":              final,
-	"invalid_user_combination": final,
-	"too_many_users":           final,
-	"not_enough_users":         final,
+	"user_not_found", "users_not_found", "user_not_in_channel", "user_not_visible", "user_disabled",
+	"user_is_restricted", "cannot_dm_bot", "cant_dm_bot", "invalid_user_combination", "too_many_users",
+	"not_enough_users",
 
 	// Every method: a rule of the workspace, or of this app's kind of token. missing_scope is not here: it is told to
 	// whoever asked.
-	"no_permission":            final,
-	"restricted_action":        final, // and those that begin with it: see classOf
-	"not_allowed_token_type":   final,
-	"enterprise_is_restricted": final,
-	"access_denied":            final,
-	"not_authorized":           final,
-	"feature_disabled":         final,
-	"file_uploads_disabled":    final,
-	"method_deprecated":        final,
-	"deprecated_endpoint":      final,
-	"unknown_method":           final,
+	"no_permission", "restricted_action", "not_allowed_token_type", "enterprise_is_restricted", "access_denied",
+	"not_authorized", "feature_disabled", "file_uploads_disabled", "method_deprecated", "deprecated_endpoint",
+	"unknown_method",
 
 	// chat.*: what is said is not fit to be said.
-	"msg_too_long":                      final,
-	"msg_blocks_too_long":               final,
-	"no_text":                           final,
-	"markdown_text_conflict":            final,
-	"invalid_blocks":                    final,
-	"invalid_blocks_format":             final,
-	"invalid_attachments":               final,
-	"too_many_attachments":              final,
-	"too_many_contact_cards":            final,
-	"attachment_payload_limit_exceeded": final,
-	"invalid_metadata_format":           final,
-	"invalid_metadata_schema":           final,
-	"metadata_too_large":                final,
-	"metadata_must_be_sent_from_app":    final,
-	"as_user_not_supported":             final,
-	"invalid_message":                   final,
+	"msg_too_long", "msg_blocks_too_long", "no_text", "markdown_text_conflict", "invalid_blocks",
+	"invalid_blocks_format", "invalid_attachments", "too_many_attachments", "too_many_contact_cards",
+	"attachment_payload_limit_exceeded", "invalid_metadata_format", "invalid_metadata_schema", "metadata_too_large",
+	"metadata_must_be_sent_from_app", "as_user_not_supported", "invalid_message",
 
 	// chat.update, chat.delete, chat.scheduleMessage: the message is gone, or no longer ours to change.
-	"message_not_found":                   final,
-	"cant_update_message":                 final,
-	"cant_delete_message":                 final,
-	"cant_broadcast_message":              final,
-	"edit_window_closed":                  final,
-	"block_mismatch":                      final,
-	"compliance_exports_prevent_deletion": final,
-	"time_in_past":                        final,
-	"time_too_far":                        final,
-	"invalid_time":                        final,
-	"invalid_scheduled_message_id":        final,
+	"message_not_found", "cant_update_message", "cant_delete_message", "cant_broadcast_message", "edit_window_closed",
+	"block_mismatch", "compliance_exports_prevent_deletion", "time_in_past", "time_too_far", "invalid_time",
+	"invalid_scheduled_message_id",
 
 	// views.*: the trigger is over, the view is gone or too large.
-	"expired_trigger_id":    final,
-	"trigger_expired":       final,
-	"invalid_trigger_id":    final,
-	"trigger_exchanged":     final,
-	"exchanged_trigger_id":  final,
-	"view_too_large":        final,
-	"invalid_view":          final,
-	"not_found":             final,
-	"view_not_found":        final,
-	"duplicate_external_id": final,
-	"push_limit_reached":    final,
+	"expired_trigger_id", "trigger_expired", "invalid_trigger_id", "trigger_exchanged", "exchanged_trigger_id",
+	"view_too_large", "invalid_view", "not_found", "view_not_found", "duplicate_external_id", "push_limit_reached",
 
 	// reactions.*, pins.*, bookmarks.*, files.*: it is so already, or what it was about is gone.
-	"already_reacted":    final,
-	"no_reaction":        final,
-	"not_reactable":      final,
-	"too_many_emoji":     final,
-	"too_many_reactions": final,
-	"bad_timestamp":      final,
-	"invalid_name":       final,
-	"already_pinned":     final,
-	"not_pinnable":       final,
-	"no_pin":             final,
-	"no_item_specified":  final,
-	"file_not_found":     final,
-	"file_deleted":       final,
+	"already_reacted", "no_reaction", "not_reactable", "too_many_emoji", "too_many_reactions", "bad_timestamp",
+	"invalid_name", "already_pinned", "not_pinnable", "no_pin", "no_item_specified", "file_not_found", "file_deleted",
 
 	// functions.*, chat.unfurl: nobody waits for it any more.
-	"function_execution_not_found":   final,
-	"execution_not_in_running_state": final,
-	"parameter_validation_failed":    final,
-	"cannot_unfurl_message":          final,
-	"invalid_unfurls_format":         final,
+	"function_execution_not_found", "execution_not_in_running_state", "parameter_validation_failed",
+	"cannot_unfurl_message", "invalid_unfurls_format",
 
 	// Every method: the call itself is wrong.
-	"invalid_arguments": final,
-	"invalid_arg_name":  final,
-	"invalid_array_arg": final,
-	"invalid_charset":   final,
-	"invalid_form_data": final,
-	"invalid_post_type": final,
-	"missing_post_type": final,
-	"missing_argument":  final,
-	"invalid_cursor":    final,
-	"invalid_json":      final,
-	"json_not_object":   final,
+	"invalid_arguments", "invalid_arg_name", "invalid_array_arg", "invalid_charset", "invalid_form_data",
+	"invalid_post_type", "missing_post_type", "missing_argument", "invalid_cursor", "invalid_json", "json_not_object",
 }
 
 // classOf sorts an error of a handler.
@@ -159,12 +84,15 @@ func classOf(err error) class {
 	if errors.As(err, new(*slack.RateLimitedError)) {
 		return wait
 	}
-	code := slackapi.SlackError(err)
-	if strings.HasPrefix(code, "restricted_action_") ||
-		strings.HasPrefix(code, "slack_connect_") && strings.HasSuffix(code, "_blocked") {
-		return final // a family that grows: restricted_action_read_only_channel …
+
+	switch code := slackapi.SlackError(err); {
+	case slices.Contains(limitCodes, code):
+		return wait
+	case slices.Contains(finalCodes, code), strings.HasPrefix(code, "restricted_action_"),
+		strings.HasPrefix(code, "slack_connect_") && strings.HasSuffix(code, "_blocked"):
+		return final // those two prefixes are families that grow: restricted_action_read_only_channel …
 	}
-	return classes[code]
+	return later
 }
 
 // patience is how long to wait for Slack's limits. Where it doesn't say: a minute, which is what they count in.
