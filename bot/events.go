@@ -12,95 +12,69 @@ import (
 	"github.com/hbollon/go-edlib"
 )
 
-// eventScopes are the types of events that Slack sends to a bot, each with the permissions of which it asks for one.
-// Those that only a person's or an organisation's permission brings are here without it.
+// eventsOf are the types of events that Slack sends to a bot, by the permissions of which it asks for one. Those that
+// only a person's or an organisation's permission brings are here without it.
 // https://docs.slack.dev/reference/events
-var eventScopes = map[string]string{
-	"agent_session_stopped":            "",
-	"agent_session_title_changed":      "",
-	"app_context_changed":              "",
-	"app_deleted":                      "",
-	"app_home_opened":                  "",
-	"app_installed":                    "",
-	"app_mention":                      "app_mentions:read",
-	"app_requested":                    "",
-	"app_uninstalled":                  "",
-	"app_uninstalled_team":             "",
-	"assistant_thread_context_changed": "assistant:write",
-	"assistant_thread_started":         "assistant:write",
-	"call_rejected":                    "",
-	"channel_archive":                  "channels:read",
-	"channel_created":                  "channels:read",
-	"channel_deleted":                  "channels:read",
-	"channel_history_changed":          "channels:history groups:history mpim:history",
-	"channel_id_changed":               "",
-	"channel_left":                     "channels:read",
-	"channel_rename":                   "channels:read",
-	"channel_shared":                   "channels:read groups:read",
-	"channel_unarchive":                "channels:read",
-	"channel_unshared":                 "channels:read groups:read",
-	"dnd_updated":                      "dnd:read",
-	"dnd_updated_user":                 "dnd:read",
-	"email_domain_changed":             "team:read",
-	"emoji_changed":                    "emoji:read",
-	"entity_details_requested":         "",
-	"file_change":                      "files:read",
-	"file_created":                     "files:read",
-	"file_deleted":                     "files:read",
-	"file_public":                      "files:read",
-	"file_shared":                      "files:read",
-	"file_unshared":                    "files:read",
-	"function_executed":                "",
-	"grid_migration_finished":          "",
-	"grid_migration_started":           "",
-	"group_archive":                    "groups:read",
-	"group_close":                      "groups:read",
-	"group_deleted":                    "groups:read",
-	"group_history_changed":            "groups:history mpim:history",
-	"group_left":                       "groups:read",
-	"group_open":                       "groups:read",
-	"group_rename":                     "groups:read",
-	"group_unarchive":                  "groups:read",
-	"im_close":                         "im:read",
-	"im_created":                       "im:read",
-	"im_history_changed":               "im:history",
-	"im_open":                          "im:read",
-	"invite_requested":                 "",
-	"link_shared":                      "links:read",
-	"member_joined_channel":            "channels:read groups:read",
-	"member_left_channel":              "channels:read groups:read",
-	"message_metadata_deleted":         "metadata.message:read",
-	"message_metadata_posted":          "metadata.message:read",
-	"message_metadata_updated":         "metadata.message:read",
-	"pin_added":                        "pins:read",
-	"pin_removed":                      "pins:read",
-	"reaction_added":                   "reactions:read",
-	"reaction_removed":                 "reactions:read",
-	"shared_channel_invite_accepted":   "conversations.connect:manage conversations.connect:read",
-	"shared_channel_invite_approved":   "conversations.connect:manage conversations.connect:read",
-	"shared_channel_invite_declined":   "conversations.connect:manage conversations.connect:read",
-	"shared_channel_invite_received":   "conversations.connect:manage conversations.connect:read",
-	"shared_channel_invite_requested":  "conversations.connect:manage conversations.connect:read",
-	"star_added":                       "",
-	"star_removed":                     "",
-	"subteam_created":                  "usergroups:read",
-	"subteam_members_changed":          "usergroups:read",
-	"subteam_self_added":               "usergroups:read",
-	"subteam_self_removed":             "usergroups:read",
-	"subteam_updated":                  "usergroups:read",
-	"team_access_granted":              "",
-	"team_access_revoked":              "",
-	"team_domain_change":               "team:read",
-	"team_join":                        "users:read",
-	"team_rename":                      "team:read",
-	"tokens_revoked":                   "",
-	"user_change":                      "users:read",
-	"user_connection":                  "",
-	"user_connection_status_requested": "",
-	"user_huddle_changed":              "users:read users.profile:read",
-	"user_profile_changed":             "users:read users.profile:read",
-	"user_status_changed":              "users:read users.profile:read",
+var eventsOf = map[string][]string{
+	"": {
+		"agent_session_stopped", "agent_session_title_changed", "app_context_changed", "app_deleted",
+		"app_home_opened", "app_installed", "app_requested", "app_uninstalled", "app_uninstalled_team",
+		"call_rejected", "channel_id_changed", "entity_details_requested", "function_executed",
+		"grid_migration_finished", "grid_migration_started", "invite_requested", "star_added", "star_removed",
+		"team_access_granted", "team_access_revoked", "tokens_revoked", "user_connection",
+		"user_connection_status_requested",
+	},
+	"app_mentions:read": {"app_mention"},
+	"assistant:write":   {"assistant_thread_context_changed", "assistant_thread_started"},
+	"channels:history groups:history mpim:history": {"channel_history_changed"},
+	"channels:read": {
+		"channel_archive", "channel_created", "channel_deleted", "channel_left", "channel_rename",
+		"channel_unarchive",
+	},
+	"channels:read groups:read": {
+		"channel_shared", "channel_unshared", "member_joined_channel", "member_left_channel",
+	},
+	"conversations.connect:manage conversations.connect:read": {
+		"shared_channel_invite_accepted", "shared_channel_invite_approved", "shared_channel_invite_declined",
+		"shared_channel_invite_received", "shared_channel_invite_requested",
+	},
+	"dnd:read":   {"dnd_updated", "dnd_updated_user"},
+	"emoji:read": {"emoji_changed"},
+	"files:read": {
+		"file_change", "file_created", "file_deleted", "file_public", "file_shared", "file_unshared",
+	},
+	"groups:history mpim:history": {"group_history_changed"},
+	"groups:read": {
+		"group_archive", "group_close", "group_deleted", "group_left", "group_open", "group_rename",
+		"group_unarchive",
+	},
+	"im:history": {"im_history_changed"},
+	"im:read":    {"im_close", "im_created", "im_open"},
+	"links:read": {"link_shared"},
+	"metadata.message:read": {
+		"message_metadata_deleted", "message_metadata_posted", "message_metadata_updated",
+	},
+	"pins:read":      {"pin_added", "pin_removed"},
+	"reactions:read": {"reaction_added", "reaction_removed"},
+	"team:read":      {"email_domain_changed", "team_domain_change", "team_rename"},
+	"usergroups:read": {
+		"subteam_created", "subteam_members_changed", "subteam_self_added", "subteam_self_removed",
+		"subteam_updated",
+	},
+	"users:read":                    {"team_join", "user_change"},
+	"users:read users.profile:read": {"user_huddle_changed", "user_profile_changed", "user_status_changed"},
 }
+
+// eventScopes has the permissions of each of them.
+var eventScopes = func() map[string]string {
+	scopes := map[string]string{}
+	for need, events := range eventsOf {
+		for _, e := range events {
+			scopes[e] = need
+		}
+	}
+	return scopes
+}()
 
 // Names that are taken for those of events, by what is meant.
 const (
