@@ -36,13 +36,7 @@ type envelope struct {
 	Context      string `json:"event_context"` // for asking who else can see the event
 	Shared       bool   `json:"is_ext_shared_channel"`
 
-	Authorizations []struct {
-		EnterpriseID string `json:"enterprise_id"`
-		TeamID       string `json:"team_id"`
-		UserID       string `json:"user_id"`
-		Bot          bool   `json:"is_bot"`
-		Org          bool   `json:"is_enterprise_install"`
-	} `json:"authorizations"`
+	Authorizations []Viewer `json:"authorizations"`
 }
 
 // eventOf is the event inside of an Events API delivery, as it came.

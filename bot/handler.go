@@ -98,13 +98,7 @@ type Handler struct {
 // The types are listed at https://docs.slack.dev/reference/events. Messages have a function of their own: OnMessage.
 // New refuses a type that Slack doesn't have, and one without the scope that Slack sends it for.
 func OnEvent[E any](name string, run func(ctx context.Context, t *Turn, e *E) error, scopes ...string) Handler {
-	handle := func(ctx context.Context, t *Turn, payload any) (Reply, error) {
-		e, err := read[E](t, payload.(json.RawMessage))
-		if err != nil {
-			return Reply{}, err
-		}
-		return Reply{}, run(ctx, t, e)
-	}
+	handle := reading(unanswered(run))
 	return Handler{Kind: KindEvent, Name: name, Scopes: scopes, always: lifecycle(name), run: handle}
 }
 
@@ -124,14 +118,8 @@ func OnEvent[E any](name string, run func(ctx context.Context, t *Turn, e *E) er
 // It panics when pattern does not compile. https://docs.slack.dev/reference/events/message
 func OnMessage(pattern string, run func(ctx context.Context, t *Turn, m *slackevents.MessageEvent) (Reply, error),
 	scopes ...string) Handler {
-	handle := func(ctx context.Context, t *Turn, payload any) (Reply, error) {
-		m, err := read[slackevents.MessageEvent](t, payload.(json.RawMessage))
-		if err != nil {
-			return Reply{}, err
-		}
-		return run(ctx, t, m)
-	}
-	return Handler{Kind: KindMessage, Name: pattern, Scopes: scopes, pattern: regexp.MustCompile(pattern), run: handle}
+	matched := regexp.MustCompile(pattern)
+	return Handler{Kind: KindMessage, Name: pattern, Scopes: scopes, pattern: matched, run: reading(run)}
 }
 
 // OnCommand returns a handler of a slash command, named with its slash: "/weather". Describe is needed with it. The
@@ -148,10 +136,7 @@ func OnMessage(pattern string, run func(ctx context.Context, t *Turn, m *slackev
 // https://docs.slack.dev/interactivity/implementing-slash-commands
 func OnCommand(name string, run func(ctx context.Context, t *Turn, c *slack.SlashCommand) (Reply, error),
 	scopes ...string) Handler {
-	handle := func(ctx context.Context, t *Turn, payload any) (Reply, error) {
-		return run(ctx, t, payload.(*slack.SlashCommand))
-	}
-	return Handler{Kind: KindCommand, Name: name, Scopes: scopes, run: handle}
+	return Handler{Kind: KindCommand, Name: name, Scopes: scopes, run: taking(run)}
 }
 
 // OnAction returns a handler of a button, a menu or another element with this action_id, in a message, a modal or the
@@ -170,7 +155,7 @@ func OnCommand(name string, run func(ctx context.Context, t *Turn, c *slack.Slas
 // https://docs.slack.dev/reference/interaction-payloads/block_actions-payload
 func OnAction(id string, run func(ctx context.Context, t *Turn, a *slack.InteractionCallback) (Reply, error),
 	scopes ...string) Handler {
-	return Handler{Kind: KindAction, Name: id, Scopes: scopes, run: interacting(run)}
+	return Handler{Kind: KindAction, Name: id, Scopes: scopes, run: taking(run)}
 }
 
 // OnView returns a handler of the submission of a modal with this callback_id. What was put in is in v.View.State.
@@ -184,7 +169,7 @@ func OnAction(id string, run func(ctx context.Context, t *Turn, a *slack.Interac
 // Who may submit it is as with OnAction. https://docs.slack.dev/surfaces/modals#handling_submissions
 func OnView(callbackID string, run func(ctx context.Context, t *Turn, v *slack.InteractionCallback) (Reply, error),
 	scopes ...string) Handler {
-	return Handler{Kind: KindView, Name: callbackID, Scopes: scopes, run: interacting(run)}
+	return Handler{Kind: KindView, Name: callbackID, Scopes: scopes, run: taking(run)}
 }
 
 // OnViewClosed returns a handler of a modal with this callback_id that was closed without being submitted. Slack tells
@@ -192,17 +177,33 @@ func OnView(callbackID string, run func(ctx context.Context, t *Turn, v *slack.I
 // https://docs.slack.dev/reference/interaction-payloads/view-interactions-payload
 func OnViewClosed(callbackID string, run func(ctx context.Context, t *Turn, v *slack.InteractionCallback) error,
 	scopes ...string) Handler {
-	handle := func(ctx context.Context, t *Turn, v *slack.InteractionCallback) (Reply, error) {
-		return Reply{}, run(ctx, t, v)
-	}
-	return Handler{Kind: KindClosed, Name: callbackID, Scopes: scopes, run: interacting(handle)}
+	return Handler{Kind: KindClosed, Name: callbackID, Scopes: scopes, run: taking(unanswered(run))}
 }
 
-// interacting calls run with what was pressed.
-func interacting(run func(context.Context, *Turn, *slack.InteractionCallback) (Reply, error),
-) func(context.Context, *Turn, any) (Reply, error) {
+// answering is a handler of a payload of type P.
+type answering[P any] = func(ctx context.Context, t *Turn, payload *P) (Reply, error)
+
+// unanswered is run where nobody waits for a Reply.
+func unanswered[P any](run func(ctx context.Context, t *Turn, payload *P) error) answering[P] {
+	return func(ctx context.Context, t *Turn, payload *P) (Reply, error) { return Reply{}, run(ctx, t, payload) }
+}
+
+// taking calls run with what was typed or pressed.
+func taking[P any](run answering[P]) func(context.Context, *Turn, any) (Reply, error) {
+	return func(ctx context.Context, t *Turn, payload any) (Reply, error) { return run(ctx, t, payload.(*P)) }
+}
+
+// reading calls run with an event, without the parts of it that can't be read.
+func reading[E any](run answering[E]) func(context.Context, *Turn, any) (Reply, error) {
 	return func(ctx context.Context, t *Turn, payload any) (Reply, error) {
-		return run(ctx, t, payload.(*slack.InteractionCallback))
+		e, left, err := lenient.Decode[E](payload.(json.RawMessage))
+		if err != nil {
+			return Reply{}, &decodeError{err}
+		}
+		if len(left) > 0 && t.unread != nil {
+			t.unread(left)
+		}
+		return run(ctx, t, e)
 	}
 }
 
@@ -270,18 +271,6 @@ func (h Handler) Describe(about, usage string) Handler {
 }
 
 func (h Handler) id() string { return string(h.Kind) + " " + h.Name }
-
-// read decodes an event for its handler, without the parts of it that can't be read.
-func read[E any](t *Turn, event json.RawMessage) (*E, error) {
-	e, left, err := lenient.Decode[E](event)
-	if err != nil {
-		return nil, &decodeError{err}
-	}
-	if len(left) > 0 && t.unread != nil {
-		t.unread(left)
-	}
-	return e, nil
-}
 
 // decodeError is a payload that is not what the handler expects; trying again would not help.
 type decodeError struct{ err error }
