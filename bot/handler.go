@@ -359,10 +359,7 @@ func (h Handler) messageEvents() []string {
 
 // listens reports whether an OnMessage handler listens in this type of channel.
 func (h Handler) listens(channelType string) bool {
-	for _, m := range messageScopes {
-		if m.channelType == channelType {
-			return slices.Contains(h.Scopes, m.scope)
-		}
-	}
-	return false
+	return slices.ContainsFunc(messageScopes, func(m messageScope) bool {
+		return m.channelType == channelType && slices.Contains(h.Scopes, m.scope)
+	})
 }
