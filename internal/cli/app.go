@@ -51,7 +51,7 @@ func (a App) Fill(cfg *server.Config) {
 	in := &cfg.Install
 	in.App.Name, in.App.Summary, in.App.Does, in.App.DataKept = a.Name, a.Summary, a.does(), cmp.Or(a.DataKept, dataKept)
 	in.App.Commands, in.App.Version = a.Commands, a.Version
-	in.Scopes, in.UserScopes = a.scopes(cfg.Bot.Handlers), bot.UserCatalogue(a.UserScopes, cfg.Bot.Handlers)
+	in.Scopes, in.UserScopes = bot.Catalogue(a.Scopes, cfg.Bot.Handlers), bot.UserCatalogue(a.UserScopes, cfg.Bot.Handlers)
 	in.Messages = a.messages(*in, cfg.Bot.Handlers)
 }
 
@@ -70,16 +70,12 @@ func (a App) messages(cfg install.Config, handlers []bot.Handler) install.Messag
 	return m
 }
 
-func (a App) scopes(handlers []bot.Handler) []connection.Scope {
-	return bot.Catalogue(a.Scopes, handlers)
-}
-
 // manifest is what Slack is told of the app, with the handlers in also besides its own.
 func (a App) manifest(publicURL string, also ...bot.Handler) (bot.Manifest, error) {
 	handlers := slices.Concat(a.Handlers, also)
 	return bot.NewManifest(bot.Profile{
 		Name: a.Name, Description: a.Summary, LongDescription: a.About, Color: a.Color,
-		Scopes: a.scopes(handlers), UserScopes: bot.UserCatalogue(a.UserScopes, handlers),
+		Scopes: bot.Catalogue(a.Scopes, handlers), UserScopes: bot.UserCatalogue(a.UserScopes, handlers),
 	}, handlers, publicURL)
 }
 

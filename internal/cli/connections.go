@@ -13,6 +13,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/internal/server"
@@ -324,7 +325,7 @@ func use(env *environment, d server.Database, cfg install.Config, do func(*stora
 		}
 	}
 
-	cfg.App.Name, cfg.App.Commands, cfg.Scopes = env.Name, env.Commands, env.scopes(env.Handlers)
+	cfg.App.Name, cfg.App.Commands, cfg.Scopes = env.Name, env.Commands, bot.Catalogue(env.Scopes, env.Handlers)
 	cfg.Store, cfg.SigningKeys = db, db.SigningKeys()
 	in, err := install.New(cfg)
 	if err != nil {

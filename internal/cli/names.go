@@ -3,6 +3,7 @@ package cli
 // Which names are settings of ours. A setting under a misspelt name does nothing, and nobody sees why.
 
 import (
+	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -33,11 +34,13 @@ var namesOfOthers = []string{"SLACK_API_TOKEN", "PRIVATE_URL"}
 // else stands in .env, or begins with SLACK_, and is no setting: it may be another program's.
 func (s *source) checkNames() {
 	const fix = "correct the name; what belongs to another program, put into another file"
-	for where, names := range map[string][]string{".env": s.dotenvNames(), "the environment": s.environmentNames()} {
+	given := map[string][]string{".env": slices.Sorted(maps.Keys(s.dotenv)), "the environment": s.environment()}
+	for where, names := range given {
 		var unknown []string
 		for _, name := range names {
 			ours, certain := meant(name)
 			switch {
+			case slices.Contains(settingNames, name):
 			case certain && (where == ".env" || strings.HasPrefix(strings.ToUpper(name), "SLACK_")):
 				s.bad(name, "stands in "+where+" and is no setting; it looks like a misspelt "+ours, fix)
 			case ours != "":
@@ -54,22 +57,10 @@ func (s *source) checkNames() {
 	}
 }
 
-// dotenvNames are the names in .env that are not ours.
-func (s *source) dotenvNames() (names []string) {
-	for name := range s.dotenv {
-		if !slices.Contains(settingNames, name) {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
-}
-
-// environmentNames are the names in the environment that are not ours.
-func (s *source) environmentNames() (names []string) {
+// environment has the names that are set in the environment.
+func (s *source) environment() (names []string) {
 	for _, line := range os.Environ() {
-		name, _, _ := strings.Cut(line, "=")
-		if s.getenv(name) != "" && !slices.Contains(settingNames, name) {
+		if name, _, _ := strings.Cut(line, "="); s.getenv(name) != "" {
 			names = append(names, name)
 		}
 	}
