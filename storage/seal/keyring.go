@@ -78,30 +78,30 @@ func ParseKeys(list string) (*Keyring, error) {
 	var (
 		ring = new(Keyring)
 		bad  []string
-		seen = map[[keySize]byte]int{}
+		seen = map[string]int{}
 	)
 
 	for i, entry := range strings.Split(list, ",") {
 		position := i + 1
 		entry = strings.TrimSpace(entry)
 		raw, err := base64.StdEncoding.Strict().DecodeString(entry)
+		problem := ""
 		switch {
 		case entry == "":
-			bad = append(bad, fmt.Sprintf("key %d is empty", position))
-			continue
+			problem = "is empty"
 		case err != nil:
-			bad = append(bad, fmt.Sprintf("key %d is not standard base64", position))
-			continue
+			problem = "is not standard base64"
 		case len(raw) != keySize:
-			bad = append(bad, fmt.Sprintf("key %d has %d bytes, not %d", position, len(raw), keySize))
+			problem = fmt.Sprintf("has %d bytes, not %d", len(raw), keySize)
+		case seen[string(raw)] > 0:
+			problem = fmt.Sprintf("is the same as key %d", seen[string(raw)])
+		}
+		if problem != "" {
+			bad = append(bad, fmt.Sprintf("key %d %s", position, problem))
 			continue
 		}
 
-		if first, double := seen[[keySize]byte(raw)]; double {
-			bad = append(bad, fmt.Sprintf("key %d is the same as key %d", position, first))
-			continue
-		}
-		seen[[keySize]byte(raw)] = position
+		seen[string(raw)] = position
 		ring.keys = append(ring.keys, newRingKey(raw))
 	}
 
