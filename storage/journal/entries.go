@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -147,10 +148,7 @@ func (e entry) write(tx interface {
 // Journaled is install.Store's.
 func (j *Journal) Journaled() ([]connection.Grant, error) {
 	found, err := j.entries("standing = 0 ORDER BY name")
-	if err != nil {
-		return nil, err
-	}
-	return j.openEntries(found), nil
+	return j.openEntries(found), err
 }
 
 // JournaledFor is install.Store's.
@@ -160,16 +158,9 @@ func (j *Journal) JournaledFor(h connection.TokenOwner) ([]connection.Grant, err
 		where, team = "app_id = ? AND team_id = '' AND enterprise_id = ? AND user_id = ? ORDER BY name", h.EnterpriseID
 	}
 	found, err := j.entries(where, h.AppID, team, h.UserID)
-	if err != nil {
-		return nil, err
-	}
-	var pairs []connection.Grant
-	for _, p := range j.openEntries(found) {
-		if p.TokenOwner == h || connection.SameOwner(p.TokenOwner, h) { // of the files all come along
-			pairs = append(pairs, p)
-		}
-	}
-	return pairs, nil
+	return slices.DeleteFunc(j.openEntries(found), func(p connection.Grant) bool {
+		return p.TokenOwner != h && !connection.SameOwner(p.TokenOwner, h) // of the files all come along
+	}), err
 }
 
 // JournaledUnder is install.Store's.
