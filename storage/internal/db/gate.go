@@ -5,6 +5,7 @@ package db
 
 import (
 	"context"
+	"slices"
 	"sync"
 )
 
@@ -53,13 +54,11 @@ func (g *gate) enter(ctx context.Context, p precedence) error {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for i, w := range g.waiting[p] {
-		if w == turn {
-			g.waiting[p] = append(g.waiting[p][:i:i], g.waiting[p][i+1:]...)
-			return ctx.Err()
-		}
+	if i := slices.Index(g.waiting[p], turn); i >= 0 {
+		g.waiting[p] = slices.Delete(g.waiting[p], i, i+1)
+	} else {
+		g.next() // the turn came in the same moment
 	}
-	g.next() // the turn came in the same moment
 	return ctx.Err()
 }
 

@@ -101,10 +101,7 @@ func (db *Pool) Close() error {
 	}
 	for _, g := range []*gorm.DB{db.Read, db.Write} {
 		if pool, err := g.DB(); err == nil {
-			errs = append(errs, pool.Close())
-		}
-		if db.Read == db.Write {
-			break
+			errs = append(errs, pool.Close()) // again, on PostgreSQL: that does nothing
 		}
 	}
 	db.lock.mu.Lock()

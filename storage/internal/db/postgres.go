@@ -4,10 +4,12 @@ package db
 // where connections to it are made, kept and given up.
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"maps"
 	neturl "net/url"
 	"slices"
 	"strings"
@@ -49,16 +51,10 @@ func (db *Pool) openPostgres(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	if config.ConnectTimeout == 0 {
-		config.ConnectTimeout = connectTimeout
-	}
-	setDefault := func(name, value string) {
-		if _, given := config.RuntimeParams[name]; !given {
-			config.RuntimeParams[name] = value
-		}
-	}
-	setDefault("application_name", "switchboard")
-	setDefault("timezone", "UTC") // the migration table has times without a zone
+	config.ConnectTimeout = cmp.Or(config.ConnectTimeout, connectTimeout)
+	defaults := map[string]string{"application_name": "switchboard", "timezone": "UTC"} // the migration table has times without a zone
+	maps.Copy(defaults, config.RuntimeParams)
+	config.RuntimeParams = defaults
 	config.OnPgError = db.server.keeps
 
 	pool := sql.OpenDB(db.connectorFor(config, given(url, "target_session_attrs"), given(url, "default_query_exec_mode")))
