@@ -27,8 +27,7 @@ import (
 
 // adding is one event that waits for its insert.
 type adding struct {
-	ctx   context.Context // the caller's
-	event bot.Event       // a copy: the caller may have left
+	event bot.Event // a copy: the caller may have left
 	take  bool
 	box   []byte
 	fresh bool
@@ -53,7 +52,7 @@ func (in *Inbox) Add(ctx context.Context, e *bot.Event, take bool) (fresh bool, 
 	if !columns.StorableKey(e.Key) || !columns.Storable(e.ID) || e.ID == "" {
 		return false, errors.New("add event: its id or key is not valid text")
 	}
-	a := &adding{ctx: ctx, event: *e, take: take && e.OrderingKey == "", done: make(chan struct{})}
+	a := &adding{event: *e, take: take && e.OrderingKey == "", done: make(chan struct{})}
 	if in.bytes.Load() > mostBytes {
 		return false, bot.ErrInboxFull
 	}

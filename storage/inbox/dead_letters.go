@@ -78,6 +78,7 @@ func (t *Table) DropLetters(ctx context.Context, id int64) (int64, error) {
 }
 
 func (t *Table) changeDead(ctx context.Context, id int64, set string, args ...any) (n int64, err error) {
+	statement := "UPDATE inbox SET " + set + " WHERE state = 'dead'"
 	if id != 0 {
 		l, err := t.Letter(ctx, id)
 		if err != nil {
@@ -86,10 +87,6 @@ func (t *Table) changeDead(ctx context.Context, id int64, set string, args ...an
 		if l.State != eventDead {
 			return 0, ErrNotDead
 		}
-	}
-
-	statement := "UPDATE inbox SET " + set + " WHERE state = 'dead'"
-	if id != 0 {
 		statement += " AND id = ?"
 		args = append(args, id)
 	}
