@@ -182,31 +182,34 @@ func NewKey() string {
 
 // Seal makes a box of secret for one place. ErrNoKey.
 func (k *Keyring) Seal(secret []byte, at Place) ([]byte, error) {
-	if k == nil || len(k.keys) == 0 {
-		return nil, ErrNoKey
-	}
-	first := k.keys[0]
-	box := make([]byte, boxHeader, boxHeader+len(secret)+first.aead.Overhead())
-	box[0] = boxVersion
-	copy(box[1:], first.id[:])
-	return first.aead.Seal(box, nil, secret, at.bind(boxVersion)), nil
+	return k.seal(boxVersion, nil, secret, at)
 }
 
 // SealOn is Seal with the key of a day (zero: of all days) for what is at such places. ErrNoKey.
 func (k *Keyring) SealOn(day time.Time, secret []byte, at Place) ([]byte, error) {
-	if k == nil || len(k.keys) == 0 {
-		return nil, ErrNoKey
-	}
-	first := k.keys[0]
-	box := make([]byte, boxHeader, boxHeader+boxDerivedMore+len(secret)+first.aead.Overhead())
-	box[0] = boxDerived
-	copy(box[1:], first.id[:])
 	var days uint32
 	if !day.IsZero() {
 		days = uint32(day.Unix() / (24 * 60 * 60))
 	}
-	box = binary.BigEndian.AppendUint32(box, days)
-	return first.derived.of(at.purpose(), box[boxHeader:]).Seal(box, nil, secret, at.bind(boxDerived)), nil
+	return k.seal(boxDerived, binary.BigEndian.AppendUint32(nil, days), secret, at)
+}
+
+func (k *Keyring) seal(version byte, day, secret []byte, at Place) ([]byte, error) {
+	if k == nil || len(k.keys) == 0 {
+		return nil, ErrNoKey
+	}
+	first := k.keys[0]
+	box := make([]byte, 0, boxHeader+len(day)+len(secret)+first.aead.Overhead())
+	box = append(append(append(box, version), first.id[:]...), day...)
+	return first.on(version, day, at).Seal(box, nil, secret, at.bind(version)), nil
+}
+
+// on is what seals and opens boxes of a version: the key itself, or the one derived for a day.
+func (k ringKey) on(version byte, day []byte, at Place) cipher.AEAD {
+	if version == boxDerived {
+		return k.derived.of(at.purpose(), day)
+	}
+	return k.aead
 }
 
 // Open opens a box that Seal or SealOn made for the same place. ErrSealed.
@@ -228,11 +231,7 @@ func (k *Keyring) Open(box []byte, at Place) ([]byte, error) {
 		if !bytes.Equal(key.id[:], box[1:boxHeader]) {
 			continue
 		}
-		aead := key.aead
-		if version == boxDerived {
-			aead = key.derived.of(at.purpose(), box[boxHeader:header])
-		}
-		if secret, err := aead.Open(nil, nil, box[header:], bound); err == nil {
+		if secret, err := key.on(version, box[boxHeader:header], at).Open(nil, nil, box[header:], bound); err == nil {
 			return secret, nil
 		}
 	}
