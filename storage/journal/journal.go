@@ -194,17 +194,14 @@ func (j *Journal) use() (*sql.DB, error) {
 }
 
 // Close lets go of the file, and of what ClaimJournal took. Whoever writes after all, opens it anew.
-func (j *Journal) Close() error { return errors.Join(j.closeFile(), j.unclaim()) }
-
-func (j *Journal) closeFile() error {
+func (j *Journal) Close() (err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.pool == nil {
-		return nil
+	if j.pool != nil {
+		err = j.pool.Close()
+		j.pool = nil
 	}
-	err := j.pool.Close()
-	j.pool = nil
-	return err
+	return errors.Join(err, j.lock.Release())
 }
 
 // JournalReady is install.Store's. It writes to the disk.
@@ -242,11 +239,4 @@ func (j *Journal) ClaimJournal() error {
 		return ErrShared
 	}
 	return err
-}
-
-// unclaim gives back what ClaimJournal took.
-func (j *Journal) unclaim() error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.lock.Release()
 }
