@@ -60,11 +60,7 @@ func OpenWith(t testing.TB, url string, keys *seal.Keyring) *storage.DB {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(func() { OK(t, db.Close()) })
 	return db
 }
 
@@ -167,7 +163,7 @@ func Event(id, team string) bot.Event {
 	return bot.Event{ID: id, Kind: "events_api", Type: "message", Key: Key("A1", "E1", team), Received: T0, Body: []byte(`{"secret of":"` + id + `"}`)}
 }
 
-func OK(t *testing.T, err error) {
+func OK(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Error(err)
