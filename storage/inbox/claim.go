@@ -28,13 +28,14 @@ func (in *Inbox) Claim(ctx context.Context, n int, busy []connection.Key) (claim
 	if err != nil {
 		return nil, err
 	}
-	claimed, err = in.claim(ctx, "begun = 0", true, from, n, busy)
+	claimed, err = in.claim(ctx, "begun = 0", 1, from, n, busy)
 	slices.SortFunc(claimed, func(a, b bot.Event) int { return cmp.Compare(a.Row, b.Row) })
 	return claimed, err
 }
 
-// claim hands out what is ready and fits, from a place in the queue on. begin is whether that begins it.
-func (in *Inbox) claim(ctx context.Context, which string, begin bool, from int64, n int,
+// claim hands out what is ready and fits, from a place in the queue on. begins is how many
+// attempts that begins: 1, or 0 where Begin says so later.
+func (in *Inbox) claim(ctx context.Context, which string, begins int, from int64, n int,
 	busy []connection.Key) (claimed []bot.Event, err error) {
 	statement := "WITH picked AS MATERIALIZED (SELECT id FROM inbox WHERE state = 'ready' AND " + which + " AND tag >= ?"
 	args := []any{from}
@@ -59,12 +60,8 @@ func (in *Inbox) claim(ctx context.Context, which string, begin bool, from int64
 
 	statement += ") UPDATE inbox SET state = 'held', visible_at = ?, attempt = attempt + 1, begun = begun + ? " +
 		"WHERE id IN (SELECT id FROM picked) RETURNING " + in.table.eventColumns()
-	now := 0
-	if begin {
-		now = 1
-	}
 	lease := in.until()
-	args = append(args, lease, now)
+	args = append(args, lease, begins)
 
 	var damaged []bot.Event
 	var tag int64
@@ -77,7 +74,7 @@ func (in *Inbox) claim(ctx context.Context, which string, begin bool, from int64
 			}
 			tag = max(tag, row.Tag)
 			e, readable := in.table.openRow(&row)
-			e.Deaths -= now
+			e.Deaths -= begins
 			if !readable {
 				damaged = append(damaged, e)
 				return nil
@@ -87,7 +84,7 @@ func (in *Inbox) claim(ctx context.Context, which string, begin bool, from int64
 		})
 	})
 	if err != nil {
-		if begin {
+		if begins > 0 {
 			in.unheardOf(lease, err)
 		}
 		return nil, db.Fault(ctx, "claim events", err)
@@ -95,7 +92,7 @@ func (in *Inbox) claim(ctx context.Context, which string, begin bool, from int64
 
 	in.mu.Lock()
 	in.tag = max(in.tag, tag)
-	if len(claimed)+len(damaged) > 0 && begin {
+	if len(claimed)+len(damaged) > 0 && begins > 0 {
 		in.from = tag
 	}
 	in.mu.Unlock()
@@ -288,7 +285,7 @@ func (in *Inbox) ClaimSuspects(ctx context.Context, n int, often bool) ([]bot.Ev
 	if often {
 		which, hint = "begun > 0 AND begun > 1", &in.often
 	}
-	claimed, err := in.claim(ctx, which, false, 0, n, nil)
+	claimed, err := in.claim(ctx, which, 0, 0, n, nil)
 	if err == nil && len(claimed) < n {
 		hint.Store(false) // until some come back
 	}

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"time"
 
-	"gorm.io/gorm"
-
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/storage/internal/columns"
 )
@@ -110,13 +108,11 @@ func (t *tidier) sweep(ctx context.Context) error {
 		}
 	}
 
-	return t.in.pool.Exec(ctx, func(g *gorm.DB) error {
-		err := g.Exec("UPDATE inbox SET finished_at = ? WHERE state = 'dead' AND finished_at > ?", columns.Micros(now), future).Error
-		if err != nil {
-			return err
-		}
-		return g.Exec("DELETE FROM inbox WHERE state = 'dead' AND finished_at < ?", dead).Error
-	})
+	_, err := t.in.pool.Change(ctx, "UPDATE inbox SET finished_at = ? WHERE state = 'dead' AND finished_at > ?", columns.Micros(now), future)
+	if err == nil {
+		_, err = t.in.pool.Change(ctx, "DELETE FROM inbox WHERE state = 'dead' AND finished_at < ?", dead)
+	}
+	return err
 }
 
 // receivedNow gives those of a step of the sweep that have not come yet the time of now: they are kept as long as they
