@@ -285,12 +285,12 @@ var stateKeys = map[string]string{
 // picked are the options that were chosen.
 func picked(e object, in Input, all []string) []any {
 	list := []any{}
-	blockkit.EachOption(e, func(o object) {
+	for _, o := range blockkit.Options(e) {
 		// A single choice whose value holds a comma is not a list.
 		if v := blockkit.Text(o["value"]); slices.Contains(all, v) || v == in.Value && v != "" {
 			list = append(list, o)
 		}
-	})
+	}
 	return list
 }
 

@@ -5,6 +5,7 @@ package slacksim
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -134,11 +135,10 @@ func (in *installation) covers(team string) bool {
 func (s *Sim) Installed(teamID string) (in Installation, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	x := s.oauth.installLocked(teamID)
-	if x == nil {
-		return Installation{}, false
+	if x := s.oauth.installLocked(teamID); x != nil {
+		return x.export(), true
 	}
-	return x.export(), true
+	return Installation{}, false
 }
 
 func (in *installation) export() Installation {
@@ -397,20 +397,15 @@ func (s *oauth) removeLocked(in *installation) (botIDs, userIDs []string) {
 		kill(in.chain)
 		botIDs = []string{in.bot.userID}
 	}
-	for id, c := range in.users {
+	for _, c := range in.users {
 		kill(c)
-		userIDs = append(userIDs, id)
 	}
-	slices.Sort(userIDs)
+	userIDs = slices.Sorted(maps.Keys(in.users))
 
 	for _, c := range s.world.channels {
 		c.Members = slices.DeleteFunc(c.Members, func(id string) bool { return id == in.bot.userID })
 	}
-	for id, v := range s.views.homes {
-		if v.inst == in {
-			delete(s.views.homes, id)
-		}
-	}
+	maps.DeleteFunc(s.views.homes, func(_ string, v *View) bool { return v.inst == in })
 
 	// Open modals stay on their screens: the answer to a submission under way may still change one. What Slack does is not
 	// documented. Nothing can be sent from them any more.

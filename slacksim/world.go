@@ -151,10 +151,6 @@ func (c *channel) export() Channel {
 func (s *Sim) Messages(channelID, viewerID string) []Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.oauth.messagesLocked(channelID, viewerID)
-}
-
-func (s *oauth) messagesLocked(channelID, viewerID string) []Message {
 	c := s.world.channelLocked(channelID)
 	if c == nil {
 		return nil
@@ -166,7 +162,7 @@ func (s *oauth) messagesLocked(channelID, viewerID string) []Message {
 		}
 		x := *m
 		x.Reactions = maps.Clone(m.Reactions)
-		x.AppGone = m.Blocks != nil && s.authorLocked(m) == nil
+		x.AppGone = m.Blocks != nil && s.oauth.authorLocked(m) == nil
 		if m.User == Slackbot && !c.im {
 			for id := range c.pending {
 				x.OffersApp = x.OffersApp || mentions(m.Text, id)

@@ -63,6 +63,9 @@ func (f surface) blocks(raw json.RawMessage) template.HTML {
 	return template.HTML(each(list, f.block))
 }
 
+// all renders the objects of a list.
+func all(list any, render func(object) string) string { return each(blockkit.Objects(list), render) }
+
 // each renders one after the other.
 func each(list []object, render func(object) string) string {
 	var b strings.Builder
@@ -92,11 +95,11 @@ func (f surface) block(x object) string {
 	case "section":
 		return whole("div", "block-section", x, f.section(x))
 	case "actions":
-		return whole("div", "block-actions", x, each(objects(x["elements"]), func(e object) string {
+		return whole("div", "block-actions", x, all(x["elements"], func(e object) string {
 			return f.element(textOf(x["block_id"]), e)
 		}))
 	case "context":
-		return whole("div", "block-context", x, each(objects(x["elements"]), f.context))
+		return whole("div", "block-context", x, all(x["elements"], f.context))
 	case "image":
 		title := ""
 		if x["title"] != nil {
@@ -108,7 +111,7 @@ func (f surface) block(x object) string {
 	case "markdown":
 		return whole("div", "block-markdown", x, broken(textOf(x["text"])))
 	case "rich_text":
-		return whole("div", "block-rich-text", x, each(objects(x["elements"]), f.rich))
+		return whole("div", "block-rich-text", x, all(x["elements"], f.rich))
 	default:
 		return whole("div", "block-unknown", x, `This block is not shown here: <code>`+esc(typ)+`</code>`)
 	}
@@ -116,17 +119,6 @@ func (f surface) block(x object) string {
 
 // broken is text without notation, but for its line breaks.
 func broken(t string) string { return strings.ReplaceAll(esc(t), "\n", "<br>") }
-
-// objects are the objects of a list.
-func objects(v any) (out []object) {
-	list, _ := v.([]any)
-	for _, e := range list {
-		if o, ok := e.(object); ok {
-			out = append(out, o)
-		}
-	}
-	return out
-}
 
 func (f surface) section(x object) string {
 	body := ""
@@ -170,7 +162,7 @@ func (f surface) rich(o object) string {
 	case "ul":
 		render = func(item object) string { return "<li>" + f.rich(item) + "</li>" }
 	}
-	return "<" + tag + ">" + each(objects(o["elements"]), render) + "</" + tag + ">"
+	return "<" + tag + ">" + all(o["elements"], render) + "</" + tag + ">"
 }
 
 func (f surface) richWord(typ string, o object) (tag string) {
@@ -294,7 +286,7 @@ func (f surface) linkButton(to, action, attrs, words string) string {
 // overflow is a menu that opens without a script. Each entry is a button that carries the choice.
 func (f surface) overflow(block string, e object) string {
 	action := textOf(e["action_id"])
-	entries := each(options(e), func(o object) string {
+	entries := each(blockkit.Options(e), func(o object) string {
 		value := textOf(o["value"])
 		return `<button type="submit" class="menu-item" name="action" value="` + esc(field(block, action, value)) +
 			`" data-action-id="` + esc(action) + `" data-value="` + esc(value) + `"` + confirmData(e) + f.disabled() +
@@ -302,12 +294,6 @@ func (f surface) overflow(block string, e object) string {
 	})
 	return `<details class="overflow"><summary aria-label="More actions">⋯</summary>` + within("div", "menu", entries) +
 		`</details>`
-}
-
-// options are those of a menu, the ones in groups included.
-func options(e object) (out []object) {
-	blockkit.EachOption(e, func(o object) { out = append(out, o) })
-	return out
 }
 
 // confirmData carries a confirmation dialog to the script. Without one the server asks on a page of its own.
@@ -391,7 +377,7 @@ func (c control) chosen(value, attribute string) string {
 }
 
 func (f surface) boxes(kind string, e object, c control) string {
-	return each(options(e), func(o object) string {
+	return each(blockkit.Options(e), func(o object) string {
 		v := textOf(o["value"])
 		return `<label class="choice"><input type="` + kind + `" name="` + esc(c.name) + `" value="` + esc(v) +
 			`" data-action-id="` + esc(c.action) + `"` + c.chosen(v, " checked") + f.disabled() + `> ` +
@@ -410,7 +396,9 @@ func (f surface) menu(typ string, e object, c control) string {
 		out += `<option value="` + esc(v) + `"` + c.chosen(v, " selected") + `>` + text + `</option>`
 	}
 	if kind == "static_select" {
-		blockkit.EachOption(e, func(o object) { one(textOf(o["value"]), f.text(o["text"])) })
+		for _, o := range blockkit.Options(e) {
+			one(textOf(o["value"]), f.text(o["text"]))
+		}
 	} else if f.choices != nil {
 		for _, o := range f.choices(kind) {
 			one(o.Value, esc(o.Text))

@@ -236,13 +236,8 @@ func safeURL(raw string) string {
 	if err != nil {
 		return ""
 	}
-	switch u.Scheme {
-	case "http", "https":
-		if u.Host == "" {
-			return ""
-		}
-	case "mailto", "tel", "slack":
-	default:
+	isPage := (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
+	if !isPage && u.Scheme != "mailto" && u.Scheme != "tel" && u.Scheme != "slack" {
 		return ""
 	}
 	return u.String()

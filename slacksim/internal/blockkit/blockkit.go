@@ -45,6 +45,17 @@ func Escape(t string) string {
 	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(t)
 }
 
+// Objects are the objects of a list.
+func Objects(list any) (out []Object) {
+	all, _ := list.([]any)
+	for _, x := range all {
+		if o, ok := x.(Object); ok {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
 // EachElement calls f for every interactive element of blocks. For those of input blocks input is true.
 func EachElement(blocks json.RawMessage, f func(block, element Object, input bool)) {
 	var list []Object
@@ -58,32 +69,21 @@ func EachElement(blocks json.RawMessage, f func(block, element Object, input boo
 		if o, ok := b["element"].(Object); ok {
 			f(b, o, true)
 		}
-		els, _ := b["elements"].([]any)
-		for _, e := range els {
-			if o, ok := e.(Object); ok && o["action_id"] != nil {
+		for _, o := range Objects(b["elements"]) {
+			if o["action_id"] != nil {
 				f(b, o, false)
 			}
 		}
 	}
 }
 
-// EachOption calls f for every option of a menu, those in groups included.
-func EachOption(element Object, f func(option Object)) {
-	lists := []any{element["options"]}
-	groups, _ := element["option_groups"].([]any)
-	for _, g := range groups {
-		if m, ok := g.(Object); ok {
-			lists = append(lists, m["options"])
-		}
+// Options are those of a menu, the ones in groups included.
+func Options(element Object) []Object {
+	out := Objects(element["options"])
+	for _, g := range Objects(element["option_groups"]) {
+		out = append(out, Objects(g["options"])...)
 	}
-	for _, l := range lists {
-		list, _ := l.([]any)
-		for _, o := range list {
-			if m, ok := o.(Object); ok {
-				f(m)
-			}
-		}
-	}
+	return out
 }
 
 // Initial is what an element holds before anyone touches it: one value, or several where several can be chosen.
@@ -96,11 +96,8 @@ func Initial(element Object) (value string, values []string) {
 	if o, ok := element["initial_option"].(Object); ok {
 		return Text(o["value"]), nil
 	}
-	list, _ := element["initial_options"].([]any)
-	for _, o := range list {
-		if m, ok := o.(Object); ok {
-			values = append(values, Text(m["value"]))
-		}
+	for _, o := range Objects(element["initial_options"]) {
+		values = append(values, Text(o["value"]))
 	}
 	return "", values
 }
