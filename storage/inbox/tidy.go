@@ -108,7 +108,8 @@ func (t *tidier) sweep(ctx context.Context) error {
 		}
 	}
 
-	_, err := t.in.pool.Change(ctx, "UPDATE inbox SET finished_at = ? WHERE state = 'dead' AND finished_at > ?", columns.Micros(now), future)
+	_, err := t.in.pool.Change(ctx, "UPDATE inbox SET finished_at = ? WHERE state = 'dead' AND finished_at > ?",
+		columns.Micros(now), future)
 	if err == nil {
 		_, err = t.in.pool.Change(ctx, "DELETE FROM inbox WHERE state = 'dead' AND finished_at < ?", dead)
 	}

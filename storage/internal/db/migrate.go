@@ -87,7 +87,7 @@ func (u *Upkeep) Migrate(ctx context.Context, fits func() error) (applied int, e
 }
 
 func (u *Upkeep) migrate(ctx context.Context) (int, error) {
-	provider, err := goose.NewProvider(gooseDialects[u.pool.Dialect], u.pool.handle(), u.steps(),
+	provider, err := goose.NewProvider(gooseNames[u.pool.Dialect], u.pool.handle(), u.steps(),
 		goose.WithSlog(slog.New(slog.DiscardHandler)), goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return 0, err
@@ -141,8 +141,8 @@ func (u *Upkeep) lockMigrations(ctx context.Context) (unlock func(), err error) 
 	return func() { _ = tx.Rollback() }, nil
 }
 
-// gooseDialects are our dialects as goose names them.
-var gooseDialects = map[string]goose.Dialect{DialectPostgres: goose.DialectPostgres, DialectSQLite: goose.DialectSQLite3}
+// gooseNames are our dialects as goose names them.
+var gooseNames = map[string]goose.Dialect{DialectPostgres: goose.DialectPostgres, DialectSQLite: goose.DialectSQLite3}
 
 // steps is the folder of this database's migrations.
 func (u *Upkeep) steps() fs.FS {

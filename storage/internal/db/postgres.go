@@ -52,7 +52,8 @@ func (db *Pool) openPostgres(ctx context.Context, url string) error {
 		return err
 	}
 	config.ConnectTimeout = cmp.Or(config.ConnectTimeout, connectTimeout)
-	defaults := map[string]string{"application_name": "switchboard", "timezone": "UTC"} // the migration table has times without a zone
+	// UTC, because the migration table has times without a zone.
+	defaults := map[string]string{"application_name": "switchboard", "timezone": "UTC"}
 	maps.Copy(defaults, config.RuntimeParams)
 	config.RuntimeParams = defaults
 	config.OnPgError = db.server.keeps
