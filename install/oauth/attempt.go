@@ -5,7 +5,6 @@ package oauth
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -70,15 +69,13 @@ type AttemptStore interface {
 
 // records keeps how tries ended.
 type records struct {
-	store AttemptStore
-	log   *slog.Logger
-	now   func() time.Time
-	free  *rate.Limiter // endings that cost nothing, see endedFree
+	*Config
+	free *rate.Limiter // endings that cost nothing, see endedFree
 }
 
 // ended writes how an attempt ended that was begun (Store.BeginAttempt).
 func (rs *records) ended(ctx context.Context, a Attempt, p *page) {
-	rs.write(ctx, a, p, rs.store.EndAttempt)
+	rs.write(ctx, a, p, rs.Store.EndAttempt)
 }
 
 // Endings that cost no call to Slack can be had as often as somebody asks. Each process records so many of them, which
@@ -90,16 +87,16 @@ const (
 
 // endedFree records an attempt that ended without a question to Slack, in one statement.
 func (rs *records) endedFree(ctx context.Context, a Attempt, p *page) {
-	if rs.free.AllowN(rs.now(), 1) {
-		rs.write(ctx, a, p, rs.store.BeginAttempt)
+	if rs.free.AllowN(rs.Now(), 1) {
+		rs.write(ctx, a, p, rs.Store.BeginAttempt)
 	}
 }
 
 func (rs *records) write(ctx context.Context, a Attempt, p *page, write func(context.Context, Attempt) error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordBudget) // the callback's own may be spent
 	defer cancel()
-	a.Outcome, a.Reason, a.EndedAt = p.outcome, p.Reason, rs.now()
+	a.Outcome, a.Reason, a.EndedAt = p.outcome, p.Reason, rs.Now()
 	if err := write(ctx, a); err != nil && !errors.Is(err, ErrStateUsed) {
-		rs.log.ErrorContext(ctx, "record install attempt", "ref", a.Ref, "cause", err)
+		rs.Log.ErrorContext(ctx, "record install attempt", "ref", a.Ref, "cause", err)
 	}
 }

@@ -20,7 +20,7 @@ import (
 func (f *Flow) callback(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	back := arrival{state: query.Get("state"), code: query.Get("code"), refusal: query.Get("error"),
-		described: query.Get("error_description") != "", origin: origin(r), from: callerOf(r), at: f.now()}
+		described: query.Get("error_description") != "", origin: origin(r), from: callerOf(r), at: f.cfg.Now()}
 	switch {
 	case !f.cfg.Mode.Consents():
 		f.pages.show(w, r, f.pages.of(outcomeSingleWorkspace, links.NewRef()))
@@ -36,7 +36,7 @@ func (f *Flow) callback(w http.ResponseWriter, r *http.Request) {
 	case back.state == "":
 		// Installed from those pages. Start again from ours; the code is never used, so
 		// that nobody can be made to finish somebody else's install.
-		f.log.InfoContext(r.Context(), "callback without a state: starting again")
+		f.cfg.Log.InfoContext(r.Context(), "callback without a state: starting again")
 		f.cfg.Ended("", attemptStartedAgain)
 		f.redirect(w, f.cfg.Links.PublicURL+"/slack/install")
 		return
@@ -91,23 +91,23 @@ func (f *Flow) arrived(ctx context.Context, back arrival, a Attempt) *page {
 	case errors.Is(err, tokens.ErrSpent):
 		return f.pages.busy(a.Ref)
 	case err != nil:
-		f.log.ErrorContext(ctx, "spend from the budget of installs", "ref", a.Ref, "cause", err)
+		f.cfg.Log.ErrorContext(ctx, "spend from the budget of installs", "ref", a.Ref, "cause", err)
 		return f.pages.of(outcomeRecordsDown, a.Ref)
 	}
 
 	asking, cancel := context.WithTimeout(ctx, storeBudget)
 	defer cancel()
-	switch err := f.store.BeginAttempt(asking, a); {
+	switch err := f.cfg.Store.BeginAttempt(asking, a); {
 	case errors.Is(err, ErrStateUsed):
 		return f.again(ctx, back, a) // by another tab, a moment ago
 	case err != nil:
-		f.log.ErrorContext(ctx, "use up state", "ref", a.Ref, "cause", err)
+		f.cfg.Log.ErrorContext(ctx, "use up state", "ref", a.Ref, "cause", err)
 		return f.pages.of(outcomeRecordsDown, a.Ref)
 	}
 
 	p := f.finish(ctx, &a, back.code)
 	if p.Reason == outcomeCodeSpent.reason {
-		f.crowd.falseCode(back.from, f.now())
+		f.crowd.falseCode(back.from, f.cfg.Now())
 	}
 	if p.unasked {
 		a.ReturnedAt, a.AnswerHash = time.Time{}, nil // a reload does it

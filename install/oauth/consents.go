@@ -7,24 +7,17 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"log/slog"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/slackapi"
-	"github.com/switchboard-go/switchboard/install/tokens"
 )
 
 // consents stores what people allowed at Slack.
 type consents struct {
-	cfg    *Config
-	store  Store
-	tokens *tokens.Keeper
-	log    *slog.Logger
-	now    func() time.Time
-
+	*Config
 	competing competing
 }
 
@@ -32,14 +25,14 @@ type consents struct {
 // settings, the workspace's and the organisation's from auth.test. Only then, because until the tokens are in the
 // journal every call is a risk.
 func (cs *consents) complete(ctx context.Context, c *connection.Connection) {
-	c.AppID = cmp.Or(c.AppID, cs.cfg.AppID)
+	c.AppID = cmp.Or(c.AppID, cs.AppID)
 	if c.Token == "" || c.AppID != "" && (c.TeamID != "" || c.EnterpriseID != "") {
 		return
 	}
 
-	id, err := cs.cfg.Slack.Identify(ctx, c.Token)
+	id, err := cs.Slack.Identify(ctx, c.Token)
 	if err != nil {
-		cs.log.ErrorContext(ctx, "a consent doesn't say whose it is, and Slack couldn't be asked",
+		cs.Log.ErrorContext(ctx, "a consent doesn't say whose it is, and Slack couldn't be asked",
 			"slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
 		return
 	}
@@ -63,11 +56,11 @@ func (cs *consents) journal(
 			TokenOwner: person, Origin: connection.Consent{},
 			Token: connection.Secret(u.AccessToken), Refresh: connection.Secret(u.RefreshToken),
 			Life: time.Duration(u.ExpiresIn), At: c.AuthorizedAt, Scopes: connection.SplitScopes(string(u.Scope)),
-			Generation: cs.tokens.Journal.NextGeneration(ctx, person), GrantID: c.GrantID, GrantedAt: c.AuthorizedAt,
+			Generation: cs.Tokens.Journal.NextGeneration(ctx, person), GrantID: c.GrantID, GrantedAt: c.AuthorizedAt,
 		})
 	}
 	for i := range pairs {
-		cs.tokens.Journal.Keep(ctx, &pairs[i])
+		cs.Tokens.Journal.Keep(ctx, &pairs[i])
 	}
 	return pairs
 }
@@ -75,7 +68,7 @@ func (cs *consents) journal(
 // discard forgets what a consent brought that is not to be stored.
 func (cs *consents) discard(ctx context.Context, pairs []connection.Grant) {
 	for _, p := range pairs {
-		cs.tokens.Journal.Drop(ctx, p)
+		cs.Tokens.Journal.Drop(ctx, p)
 	}
 }
 
@@ -87,7 +80,7 @@ func (cs *consents) relied(ctx context.Context, k connection.Key) (connection.Co
 	defer cancel()
 	var was connection.Connection
 	err := insist(ctx, func() (err error) {
-		if was, err = cs.store.Lookup(ctx, k); errors.Is(err, connection.ErrNotFound) {
+		if was, err = cs.Store.Lookup(ctx, k); errors.Is(err, connection.ErrNotFound) {
 			was, err = connection.Connection{}, nil
 		}
 		return err
@@ -105,13 +98,13 @@ func (cs *consents) relied(ctx context.Context, k connection.Key) (connection.Co
 // refuses returns why a consent is not stored; nil: it is. was is the connection that its workspace has, without an id
 // for none: one that works goes on working, and one that needs reconnecting is not new.
 func (cs *consents) refuses(c, was connection.Connection) *outcome {
-	admitted := func(id string) bool { return id != "" && slices.Contains(cs.cfg.Admit, id) }
+	admitted := func(id string) bool { return id != "" && slices.Contains(cs.Admit, id) }
 	switch {
 	case was.Token != "":
 		return nil
-	case cs.cfg.Closed && was.ID == "" && !admitted(c.TeamID) && !admitted(c.EnterpriseID):
+	case cs.Closed && was.ID == "" && !admitted(c.TeamID) && !admitted(c.EnterpriseID):
 		return &outcomeClosed
-	case len(c.Missing(connection.Required(cs.cfg.Scopes))) > 0:
+	case len(c.Missing(connection.Required(cs.Scopes))) > 0:
 		return &outcomeRequired
 	}
 	return nil
@@ -124,22 +117,22 @@ func (cs *consents) refuses(c, was connection.Connection) *outcome {
 func (cs *consents) giveBack(ctx context.Context, c connection.Connection, pairs []connection.Grant) []string {
 	cs.discard(ctx, pairs)
 	if was, err := cs.relied(ctx, c.Key); err != nil || was.ID != "" {
-		cs.log.WarnContext(ctx, "access that was refused is not given back where others may rely on it",
+		cs.Log.WarnContext(ctx, "access that was refused is not given back where others may rely on it",
 			"key", c.Key.String(), "connection", was.ID, "cause", err)
-		return []string{"Slack still lists " + cs.cfg.App.Name + " there, because it was connected before."}
+		return []string{"Slack still lists " + cs.App.Name + " there, because it was connected before."}
 	}
 
-	said, err := cs.cfg.Watch.Leaving.Uninstall(ctx, c)
+	said, err := cs.Watch.Leaving.Uninstall(ctx, c)
 	if err == nil {
 		return []string{"What you allowed was given back."}
 	}
-	cs.log.ErrorContext(ctx, "access that was refused could not be given back", "key", c.Key.String(),
+	cs.Log.ErrorContext(ctx, "access that was refused could not be given back", "key", c.Key.String(),
 		"slack_error", said, "cause", slackapi.Cause(err))
 	lists := "Slack still lists "
 	if slackapi.MaybeDone(err) {
 		lists = "Slack may still list "
 	}
-	return []string{lists + cs.cfg.App.Name + " there. " + strings.ReplaceAll(removeByHand, "{app}", "it")}
+	return []string{lists + cs.App.Name + " there. " + strings.ReplaceAll(removeByHand, "{app}", "it")}
 }
 
 // put stores a consent, and tries again while ctx allows: Slack has done its part, so giving up here costs the person a
@@ -150,11 +143,11 @@ func (cs *consents) put(
 ) (now connection.Connection, before *connection.Connection, err error) {
 	ctx, cancel := context.WithTimeout(ctx, storeBudget)
 	defer cancel()
-	c.LeftOut(cs.cfg.Scopes)
+	c.LeftOut(cs.Scopes)
 
 	if err := insist(ctx, func() (err error) {
-		cs.tokens.Pairs.Rehome(ctx, c.Key)
-		now, before, err = cs.store.Put(ctx, c)
+		cs.Tokens.Pairs.Rehome(ctx, c.Key)
+		now, before, err = cs.Store.Put(ctx, c)
 		return err
 	}); err != nil {
 		return connection.Connection{}, nil, err
@@ -163,7 +156,7 @@ func (cs *consents) put(
 	cs.putAside(ctx, pairs[0], now, before)
 	for _, p := range pairs[1:] {
 		if err := cs.putPerson(ctx, p, now); err != nil {
-			cs.log.ErrorContext(ctx, "keep a person's token", "connection", now.ID, "cause", err)
+			cs.Log.ErrorContext(ctx, "keep a person's token", "connection", now.ID, "cause", err)
 		}
 	}
 	return now, before, nil
@@ -174,34 +167,34 @@ func (cs *consents) put(
 func (cs *consents) putAside(
 	ctx context.Context, p connection.Grant, now connection.Connection, before *connection.Connection,
 ) {
-	cs.tokens.Journal.NotPending(p.Token)
+	cs.Tokens.Journal.NotPending(p.Token)
 	if now.GrantID != p.GrantID {
-		cs.tokens.Journal.Settle(ctx, p, connection.Aside)
+		cs.Tokens.Journal.Settle(ctx, p, connection.Aside)
 		return
 	}
 	if now.Contested && before != nil {
-		cs.tokens.Journal.Settle(ctx, before.Grant(), connection.Aside)
+		cs.Tokens.Journal.Settle(ctx, before.Grant(), connection.Aside)
 	}
-	cs.tokens.Journal.Settle(ctx, p.StoredIn(&now), connection.Kept)
+	cs.Tokens.Journal.Settle(ctx, p.StoredIn(&now), connection.Kept)
 }
 
 // putPerson is what put does with the token of the person who consented: where the consent met another one of theirs,
 // the pair that lost with it is put aside, and the other one tried soon.
 func (cs *consents) putPerson(ctx context.Context, p connection.Grant, now connection.Connection) error {
-	seen, err := cs.store.GetUser(ctx, p.TokenOwner)
+	seen, err := cs.Store.GetUser(ctx, p.TokenOwner)
 	isRival := err == nil && seen.Token != "" && seen.Reason == connection.ReasonNone &&
 		seen.GrantedAt.Sub(p.GrantedAt).Abs() < connection.LateConsent
 	if !now.Contested || !isRival {
-		return cs.tokens.Delivery.Bring(ctx, p)
+		return cs.Tokens.Delivery.Bring(ctx, p)
 	}
 	if now.GrantID != p.GrantID {
-		cs.tokens.Journal.Settle(ctx, p, connection.Aside)
+		cs.Tokens.Journal.Settle(ctx, p, connection.Aside)
 	} else {
-		cs.tokens.Journal.Settle(ctx, seen.Grant(), connection.Aside)
-		err = cs.tokens.Delivery.Bring(ctx, p)
+		cs.Tokens.Journal.Settle(ctx, seen.Grant(), connection.Aside)
+		err = cs.Tokens.Delivery.Bring(ctx, p)
 	}
 
-	tried := cs.tokens.Pairs.Update(ctx, p.TokenOwner, func(a connection.Access) error {
+	tried := cs.Tokens.Pairs.Update(ctx, p.TokenOwner, func(a connection.Access) error {
 		a.Pair().Soon(p.GrantedAt)
 		return nil
 	})

@@ -7,11 +7,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"log/slog"
 	"net"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/links"
@@ -21,12 +19,9 @@ import (
 
 // exchange makes a connection of the code that a browser brought.
 type exchange struct {
-	cfg      *Config
+	*Config
 	pages    *pages
 	consents *consents
-	store    Store
-	log      *slog.Logger
-	now      func() time.Time
 }
 
 // unused gives the link of an attempt back that was not carried through.
@@ -36,8 +31,8 @@ func (ex *exchange) unused(ctx context.Context, a *Attempt) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordBudget)
 	defer cancel()
-	if err := ex.store.Refill(ctx, usedUp(a.LinkHash)); err != nil {
-		ex.log.WarnContext(ctx, "a link counts as used that was not carried through", "ref", a.Ref, "cause", err)
+	if err := ex.Store.Refill(ctx, usedUp(a.LinkHash)); err != nil {
+		ex.Log.WarnContext(ctx, "a link counts as used that was not carried through", "ref", a.Ref, "cause", err)
 	}
 }
 
@@ -71,7 +66,7 @@ func (ex *exchange) connect(ctx context.Context, a *Attempt, code string) (done 
 	var id connection.Identity
 	var unasked error
 	if !elsewhere { // right away: the next consent of a colleague may end this token
-		id, unasked = ex.cfg.Slack.Identify(ctx, got.c.Token)
+		id, unasked = ex.Slack.Identify(ctx, got.c.Token)
 	}
 	if failed := ex.meet(ctx, &got, a.Ref); failed != nil {
 		return installed{}, failed
@@ -89,7 +84,7 @@ func (ex *exchange) connect(ctx context.Context, a *Attempt, code string) (done 
 	}
 	if why := ex.consents.refuses(got.c, got.was); why != nil {
 		p := ex.pages.of(*why, a.Ref)
-		p.name("missing", quoted(got.c.Missing(connection.Required(ex.cfg.Scopes))))
+		p.name("missing", quoted(got.c.Missing(connection.Required(ex.Scopes))))
 		p.Facts = ex.consents.giveBack(ctx, got.c, got.pairs)
 		return installed{}, p
 	}
@@ -98,33 +93,33 @@ func (ex *exchange) connect(ctx context.Context, a *Attempt, code string) (done 
 
 // obtain spends the code, and has what Slack gave for it in the journal. What is not ours to keep is not.
 func (ex *exchange) obtain(ctx context.Context, a *Attempt, code string) (got consent, failed *page) {
-	asked, err := ex.store.Mark(ctx)
+	asked, err := ex.Store.Mark(ctx)
 	if err != nil {
-		ex.log.ErrorContext(ctx, "mark the order of consents", "ref", a.Ref, "cause", err) // then the clocks decide
+		ex.Log.ErrorContext(ctx, "mark the order of consents", "ref", a.Ref, "cause", err) // then the clocks decide
 	}
 	granted, failed := ex.exchangeCode(ctx, a, code)
 	if failed != nil {
 		return consent{}, failed
 	}
 
-	c := granted.Connection(ex.now())
+	c := granted.Connection(ex.Now())
 	c.Asked, c.GrantID = asked, links.NewRef()+links.NewRef()
 	ex.consents.complete(ctx, &c)
 	a.TeamID, a.UserID = c.TeamID, c.InstalledBy
 	notSetUp := ex.pages.of(outcomeNotSetUp, a.Ref)
 	switch {
 	case c.Token == "" || strings.EqualFold(string(granted.TokenType), "user"):
-		ex.log.ErrorContext(ctx, "exchange code: Slack gave no bot token", "ref", a.Ref,
+		ex.Log.ErrorContext(ctx, "exchange code: Slack gave no bot token", "ref", a.Ref,
 			"token_type", string(granted.TokenType))
 		return consent{}, notSetUp
-	case ex.cfg.AppID != "" && c.AppID != ex.cfg.AppID:
-		ex.log.ErrorContext(ctx, "exchange code: Slack answered for another app", "ref", a.Ref,
-			"want", ex.cfg.AppID, "got", c.AppID)
+	case ex.AppID != "" && c.AppID != ex.AppID:
+		ex.Log.ErrorContext(ctx, "exchange code: Slack answered for another app", "ref", a.Ref,
+			"want", ex.AppID, "got", c.AppID)
 		return consent{}, notSetUp
 	}
 
 	// From here on the tokens that this workspace had may be spent: at Slack a consent ends the refresh token before it.
-	c.Generation = ex.cfg.Tokens.Journal.NextGeneration(ctx, connection.TokenOwner{Key: c.Key})
+	c.Generation = ex.Tokens.Journal.NextGeneration(ctx, connection.TokenOwner{Key: c.Key})
 	return consent{c: c, pairs: ex.consents.journal(ctx, c, granted)}, nil
 }
 
@@ -133,7 +128,7 @@ func (ex *exchange) obtain(ctx context.Context, a *Attempt, code string) (got co
 func (ex *exchange) meet(ctx context.Context, got *consent, ref string) *page {
 	was, err := ex.consents.relied(ctx, got.c.Key)
 	if err != nil {
-		ex.log.ErrorContext(ctx, "find connection of a consent", "ref", ref, "cause", err)
+		ex.Log.ErrorContext(ctx, "find connection of a consent", "ref", ref, "cause", err)
 		return ex.pages.of(outcomeNotStored, ref)
 	}
 	if was.TeamID == got.c.TeamID { // else it is only its organisation's
@@ -154,7 +149,7 @@ func (ex *exchange) chosenByMistake(ctx context.Context, got consent, bound conn
 	}
 
 	if _, _, err := ex.consents.put(ctx, got.c, got.pairs); err != nil {
-		ex.log.ErrorContext(ctx, "keep the tokens of a workspace that was chosen by mistake", "ref", ref, "cause", err)
+		ex.Log.ErrorContext(ctx, "keep the tokens of a workspace that was chosen by mistake", "ref", ref, "cause", err)
 		return p
 	}
 	p.Facts = []string{cmp.Or(got.c.TeamName, "That workspace") + " was connected before, and stays so."}
@@ -162,7 +157,9 @@ func (ex *exchange) chosenByMistake(ctx context.Context, got consent, bound conn
 }
 
 // identified takes up what auth.test said of got's token, and returns the page for a token that is not to be stored.
-func (ex *exchange) identified(ctx context.Context, got *consent, id connection.Identity, unasked error, ref string) *page {
+func (ex *exchange) identified(
+	ctx context.Context, got *consent, id connection.Identity, unasked error, ref string,
+) *page {
 	c := &got.c
 	reconnects := got.was.Token != "" && unasked != nil && !slackapi.Decisive(unasked)
 	overtaken := slackapi.SlackError(unasked) == connection.ReasonTokenExpired && c.RefreshToken != ""
@@ -170,14 +167,14 @@ func (ex *exchange) identified(ctx context.Context, got *consent, id connection.
 	case reconnects, overtaken:
 		// Slack has trouble, and giving up would end a connection that works. Or consents of the same moment, at other
 		// replicas, ended this token already: one of them counts, and the store sorts that out. The next check asks again.
-		ex.log.WarnContext(ctx, "auth.test after exchange: reconnected without it", "ref", ref,
+		ex.Log.WarnContext(ctx, "auth.test after exchange: reconnected without it", "ref", ref,
 			"cause", slackapi.Cause(unasked))
 		c.CheckAt = c.AuthorizedAt.Add(connection.CheckAgain)
 	case unasked != nil:
 		ex.consents.discard(ctx, got.pairs)
 		return ex.pages.slackRefused(ctx, "auth.test after exchange", unasked, ref)
 	case !c.Org() && id.TeamID != c.TeamID:
-		ex.log.ErrorContext(ctx, "auth.test names another workspace than the exchange", "ref", ref,
+		ex.Log.ErrorContext(ctx, "auth.test names another workspace than the exchange", "ref", ref,
 			"exchange", c.TeamID, "auth_test", id.TeamID)
 		ex.consents.discard(ctx, got.pairs)
 		return ex.pages.of(outcomeUnexpected, ref)
@@ -195,21 +192,21 @@ func (ex *exchange) identified(ctx context.Context, got *consent, id connection.
 func (ex *exchange) keep(ctx context.Context, a *Attempt, got consent) (done installed, failed *page) {
 	saved, before, err := ex.consents.put(ctx, got.c, got.pairs)
 	if err != nil {
-		ex.log.ErrorContext(ctx, "store connection", "ref", a.Ref, "cause", err)
+		ex.Log.ErrorContext(ctx, "store connection", "ref", a.Ref, "cause", err)
 		return installed{}, ex.pages.of(outcomeNotStored, a.Ref)
 	}
 
 	a.ConnectionID = saved.ID
 	done = installed{now: saved, before: before, by: got.c.AuthorizedBy}
-	ex.log.InfoContext(ctx, "connected", "ref", a.Ref, "connection", saved.ID, "key", saved.Key.String(),
-		"installed_by", saved.InstalledBy, "fresh", done.fresh(), "missing_scopes", len(saved.Missing(ex.cfg.Scopes)))
+	ex.Log.InfoContext(ctx, "connected", "ref", a.Ref, "connection", saved.ID, "key", saved.Key.String(),
+		"installed_by", saved.InstalledBy, "fresh", done.fresh(), "missing_scopes", len(saved.Missing(ex.Scopes)))
 	return done, nil
 }
 
 // useLink uses up the link that an attempt came by, if any, and returns the connection that it is bound to.
 func (ex *exchange) useLink(ctx context.Context, a *Attempt) (bound connection.Connection, failed *page) {
 	silent := func(doing string, err error) (connection.Connection, *page) {
-		ex.log.ErrorContext(ctx, doing, "ref", a.Ref, "cause", err)
+		ex.Log.ErrorContext(ctx, doing, "ref", a.Ref, "cause", err)
 		p := ex.pages.of(outcomeRecordsDown, a.Ref)
 		p.unasked = true
 		return connection.Connection{}, p
@@ -218,7 +215,7 @@ func (ex *exchange) useLink(ctx context.Context, a *Attempt) (bound connection.C
 		asking, cancel := context.WithTimeout(ctx, startBudget)
 		defer cancel()
 		var err error
-		if bound, err = ex.store.Get(asking, a.BoundTo); err != nil {
+		if bound, err = ex.Store.Get(asking, a.BoundTo); err != nil {
 			return silent("find connection of reconnect link", err)
 		}
 	}
@@ -228,7 +225,7 @@ func (ex *exchange) useLink(ctx context.Context, a *Attempt) (bound connection.C
 	}
 	asking, cancel := context.WithTimeout(ctx, storeBudget)
 	defer cancel()
-	switch first, err := ex.store.Take(asking, usedUp(a.LinkHash), 1, ex.now()); {
+	switch first, err := ex.Store.Take(asking, usedUp(a.LinkHash), 1, ex.Now()); {
 	case err != nil:
 		return silent("use up link", err)
 	case !first:
@@ -241,9 +238,9 @@ func (ex *exchange) useLink(ctx context.Context, a *Attempt) (bound connection.C
 func (ex *exchange) exchangeCode(ctx context.Context, a *Attempt, code string) (slackapi.Granted, *page) {
 	ctx, cancel := context.WithTimeout(ctx, slackapi.CallTimeout)
 	defer cancel()
-	got, err := ex.cfg.Slack.OAuth(ctx, "oauth.v2.access", url.Values{
-		"client_id": {ex.cfg.ClientID}, "client_secret": {ex.cfg.ClientSecret.Reveal()},
-		"code": {code}, "redirect_uri": {redirectURI(ex.cfg.Links)},
+	got, err := ex.Slack.OAuth(ctx, "oauth.v2.access", url.Values{
+		"client_id": {ex.ClientID}, "client_secret": {ex.ClientSecret.Reveal()},
+		"code": {code}, "redirect_uri": {redirectURI(ex.Links)},
 	})
 	if err == nil {
 		return got, nil
@@ -252,7 +249,7 @@ func (ex *exchange) exchangeCode(ctx context.Context, a *Attempt, code string) (
 	p := ex.pages.slackRefused(ctx, "exchange code", err, a.Ref)
 	wait, limited := slackapi.RetryAfter(err)
 	if limited {
-		ex.cfg.Tokens.Budgets.KeepLimit(ctx, tokens.RenewalsInUse, wait)
+		ex.Tokens.Budgets.KeepLimit(ctx, tokens.RenewalsInUse, wait)
 	}
 	// Slack has not looked at the code when it turned us away for asking too often, or was not reached at all.
 	var dial *net.OpError

@@ -106,9 +106,6 @@ type Flow struct {
 	records  *records
 	undo     *undo
 	cookie   cookie
-	store    Store
-	log      *slog.Logger
-	now      func() time.Time
 
 	// Patience is how long a reload waits for the first request, which may wait for Slack as long. It is not changed while
 	// somebody waits.
@@ -122,18 +119,13 @@ type Flow struct {
 // New returns a Flow. It starts nothing.
 func New(cfg Config) *Flow {
 	ours := cookie{secure: strings.HasPrefix(cfg.Links.PublicURL, "https://")}
-	shown := &pages{cfg: &cfg, secure: ours.secure}
-	kept := &consents{
-		cfg: &cfg, store: cfg.Store, tokens: cfg.Tokens, log: cfg.Log, now: cfg.Now,
-		competing: competing{seen: map[connection.Secret]competingConsent{}},
-	}
+	shown := &pages{Config: &cfg, secure: ours.secure}
+	kept := &consents{Config: &cfg, competing: competing{seen: map[connection.Secret]competingConsent{}}}
 	return &Flow{
-		cfg: &cfg, pages: shown, consents: kept, cookie: ours, store: cfg.Store, log: cfg.Log, now: cfg.Now,
-		exchange: &exchange{cfg: &cfg, pages: shown, consents: kept, store: cfg.Store, log: cfg.Log, now: cfg.Now},
-		undo:     &undo{cfg: &cfg, pages: shown, cookie: ours, store: cfg.Store, log: cfg.Log, now: cfg.Now},
-		records: &records{
-			store: cfg.Store, log: cfg.Log, now: cfg.Now, free: rate.NewLimiter(rate.Every(freeEvery), freeBurst),
-		},
+		cfg: &cfg, pages: shown, consents: kept, cookie: ours,
+		exchange: &exchange{Config: &cfg, pages: shown, consents: kept},
+		undo:     &undo{Config: &cfg, pages: shown, cookie: ours},
+		records:  &records{Config: &cfg, free: rate.NewLimiter(rate.Every(freeEvery), freeBurst)},
 		Patience: slackapi.CallTimeout,
 		strayed:  rate.NewLimiter(rate.Every(time.Minute), 10),
 	}
@@ -155,8 +147,8 @@ func (f *Flow) Callers() int {
 
 // Sweep deletes the attempts that are kept no longer, and returns how many.
 func (f *Flow) Sweep(ctx context.Context) (int64, error) {
-	now := f.now()
-	return f.store.SweepAttempts(ctx, now.Add(-attemptsKept), now.Add(-namelessKept))
+	now := f.cfg.Now()
+	return f.cfg.Store.SweepAttempts(ctx, now.Add(-attemptsKept), now.Add(-namelessKept))
 }
 
 // Handler serves the landing page, the start and the callback. Every answer is a whole page (or JSON, for those who ask

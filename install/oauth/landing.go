@@ -34,7 +34,7 @@ func (ps *pages) landing(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusOK, ps.landingFacts())
 		return
 	}
-	cfg := ps.cfg
+	cfg := ps.Config
 	ps.render(w, http.StatusOK, "landing.html", struct {
 		App          App
 		Scopes       []connection.Scope
@@ -61,21 +61,21 @@ func (ps *pages) landingFacts() map[string]any {
 		Optional bool   `json:"optional"`
 	}
 
-	app, scopes := ps.cfg.App, make([]scope, len(ps.cfg.Scopes))
-	for i, s := range ps.cfg.Scopes {
+	app, scopes := ps.App, make([]scope, len(ps.Scopes))
+	for i, s := range ps.Scopes {
 		scopes[i] = scope{Scope: s.Name, Label: s.Label, Why: s.Why, Optional: s.Optional}
 	}
 	facts := map[string]any{
 		"app": app.Name, "summary": app.Summary, "operator": app.Operator, "scopes": scopes,
-		"install_url": ps.cfg.Links.PublicURL + "/slack/install",
+		"install_url": ps.Links.PublicURL + "/slack/install",
 		"support_url": app.SupportURL, "privacy_url": app.PrivacyURL, "terms_url": app.TermsURL,
 	}
 
 	switch {
-	case !ps.cfg.Mode.Consents():
+	case !ps.Mode.Consents():
 		delete(facts, "install_url")
 		facts["reason"] = outcomeSingleWorkspace.reason
-	case ps.cfg.Closed:
+	case ps.Closed:
 		facts["reason"] = outcomeClosed.reason
 	}
 	return facts
@@ -83,13 +83,13 @@ func (ps *pages) landingFacts() map[string]any {
 
 // itBlock is what an IT team wants to know before it approves.
 func (ps *pages) itBlock() string {
-	app := ps.cfg.App
+	app := ps.App
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, a Slack app\n%s\n\nRun by: %s\n", app.Name, app.Summary,
 		cmp.Or(app.Operator, "not stated by the people who run this copy"))
 
 	b.WriteString("\nPermissions (bot):\n")
-	for _, s := range ps.cfg.Scopes {
+	for _, s := range ps.Scopes {
 		fmt.Fprintf(&b, "- %s%s: %s. %s\n", s.Name, canBeLeftOut(s), s.Label, s.Why)
 	}
 
@@ -101,7 +101,7 @@ func (ps *pages) itBlock() string {
 	}
 	fmt.Fprintf(&b, "\nData kept: %s\n", app.DataKept)
 	fmt.Fprintf(&b, "Servers: this app runs at %s and talks to %s only.\n",
-		host(ps.cfg.Links.PublicURL), host(ps.cfg.Slack.Address))
+		host(ps.Links.PublicURL), host(ps.Slack.Address))
 	b.WriteString("To remove it: in Slack, open the app's page, choose Configuration, then Remove App.\n")
 	for _, at := range [][2]string{{"Privacy", app.PrivacyURL}, {"Terms", app.TermsURL}, {"Support", app.SupportURL}} {
 		if at[1] != "" {
@@ -121,10 +121,10 @@ func canBeLeftOut(s connection.Scope) string {
 // adminMessage is what a member can send to an admin who has to approve.
 func (ps *pages) adminMessage() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Could you approve the Slack app %s for our workspace? %s\n", ps.cfg.App.Name, ps.cfg.App.Summary)
+	fmt.Fprintf(&b, "Could you approve the Slack app %s for our workspace? %s\n", ps.App.Name, ps.App.Summary)
 	fmt.Fprintf(&b, "It is installed from %s, where each permission is explained.\nIt asks for:\n",
-		ps.cfg.Links.PublicURL+"/")
-	for _, s := range ps.cfg.Scopes {
+		ps.Links.PublicURL+"/")
+	for _, s := range ps.Scopes {
 		fmt.Fprintf(&b, "- %s (%s%s): %s\n", s.Label, s.Name, canBeLeftOut(s), s.Why)
 	}
 	return b.String()
@@ -134,5 +134,5 @@ func (ps *pages) adminMessage() string {
 func (ps *pages) addMessage() string {
 	return fmt.Sprintf("Our organisation has the Slack app %s already. Could you add it to our workspace, too? "+
 		"That is done in Slack's settings of the organisation, on the app's page; nothing has to be installed again.\n",
-		ps.cfg.App.Name)
+		ps.App.Name)
 }

@@ -565,7 +565,7 @@ func (ps *pages) rateLimited(seconds int, ref string) *page {
 // slackRefused is the page for a call to Slack that failed, and logs the cause.
 func (ps *pages) slackRefused(ctx context.Context, doing string, err error, ref string) *page {
 	code := slackapi.SlackError(err)
-	ps.cfg.Log.WarnContext(ctx, doing, "ref", ref, "slack_error", code, "cause", slackapi.Cause(err))
+	ps.Log.WarnContext(ctx, doing, "ref", ref, "slack_error", code, "cause", slackapi.Cause(err))
 	wait, limited := slackapi.RetryAfter(err)
 	var status slack.StatusCodeError
 	var network net.Error

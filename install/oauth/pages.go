@@ -129,7 +129,7 @@ type page struct {
 
 // pages is what people see: in the app's words, with our addresses and Slack's.
 type pages struct {
-	cfg    *Config
+	*Config
 	secure bool // PublicURL is https
 }
 
@@ -137,7 +137,7 @@ type pages struct {
 func (ps *pages) of(s outcome, ref string) *page {
 	p := &page{
 		Status: s.status, State: string(s.outcome), Reason: s.reason, Title: s.title, Unchanged: s.unchanged,
-		Happened: strings.TrimSpace(s.happened + " " + ps.cfg.App.Commands.fill(s.typed, s.otherwise)),
+		Happened: strings.TrimSpace(s.happened + " " + ps.App.Commands.fill(s.typed, s.otherwise)),
 		Ref:      ref, outcome: s.outcome, good: s.good || s.status == http.StatusOK && s.outcome != OutcomeRefused,
 	}
 
@@ -151,7 +151,7 @@ func (ps *pages) of(s outcome, ref string) *page {
 	if s.status == http.StatusServiceUnavailable {
 		p.retryAfter = 60
 	}
-	p.name("app", ps.cfg.App.Name)
+	p.name("app", ps.App.Name)
 	return p
 }
 
@@ -166,25 +166,25 @@ func (p *page) name(what, value string) {
 func (ps *pages) action(s step, ref string) action {
 	switch s.where {
 	case toStart:
-		return action{Label: s.label, URL: ps.cfg.Links.PublicURL + "/slack/install", again: true}
+		return action{Label: s.label, URL: ps.Links.PublicURL + "/slack/install", again: true}
 	case toNew:
-		return action{Label: s.label, URL: ps.cfg.Links.PublicURL + "/slack/install"}
+		return action{Label: s.label, URL: ps.Links.PublicURL + "/slack/install"}
 	case toLanding:
-		return action{Label: s.label, URL: ps.cfg.Links.PublicURL + "/"}
+		return action{Label: s.label, URL: ps.Links.PublicURL + "/"}
 	case toPermissions:
-		return action{Label: s.label, URL: ps.cfg.Links.PublicURL + "/#permissions"}
+		return action{Label: s.label, URL: ps.Links.PublicURL + "/#permissions"}
 	case toSupport:
-		if ps.cfg.App.SupportURL != "" {
+		if ps.App.SupportURL != "" {
 			return action{Label: s.label, URL: ps.support(ref)}
 		}
-		return action{Label: "Who runs this app", URL: ps.cfg.Links.PublicURL + "/#operator"}
+		return action{Label: "Who runs this app", URL: ps.Links.PublicURL + "/#operator"}
 	case toSlackStatus:
-		if ps.cfg.Slack.ClientURL() == ps.cfg.Slack.Address { // a Slack of somebody's own, of which that site knows nothing
-			return action{Label: s.label, URL: ps.cfg.Slack.Address}
+		if ps.Slack.ClientURL() == ps.Slack.Address { // a Slack of somebody's own, of which that site knows nothing
+			return action{Label: s.label, URL: ps.Slack.Address}
 		}
 		return action{Label: s.label, URL: "https://slack-status.com"}
 	case toSlack:
-		return action{Label: s.label, URL: ps.cfg.Slack.Address}
+		return action{Label: s.label, URL: ps.Slack.Address}
 	}
 	return action{}
 }
@@ -192,14 +192,14 @@ func (ps *pages) action(s step, ref string) action {
 // support is where people get help, with the reference filled in: as the subject of a mail, or as ?ref= for a site that
 // cares.
 func (ps *pages) support(ref string) string {
-	u, err := url.Parse(ps.cfg.App.SupportURL)
-	if err != nil || ref == "" || ps.cfg.App.SupportURL == "" {
-		return ps.cfg.App.SupportURL
+	u, err := url.Parse(ps.App.SupportURL)
+	if err != nil || ref == "" || ps.App.SupportURL == "" {
+		return ps.App.SupportURL
 	}
 
 	query := u.Query()
 	if u.Scheme == "mailto" {
-		query.Set("subject", ps.cfg.App.Name+" for Slack, reference "+ref)
+		query.Set("subject", ps.App.Name+" for Slack, reference "+ref)
 	} else {
 		query.Set("ref", ref)
 	}
@@ -232,9 +232,9 @@ func (ps *pages) show(w http.ResponseWriter, r *http.Request, p *page) {
 	case p.Ref == "": // scanners and bookmarks
 		level = slog.LevelDebug
 	}
-	ps.cfg.Log.Log(r.Context(), level, "install page", "ref", p.Ref,
+	ps.Log.Log(r.Context(), level, "install page", "ref", p.Ref,
 		"outcome", string(p.outcome), "reason", p.Reason, "status", p.Status, "connection", p.ConnectionID)
-	ps.cfg.Ended(p.outcome, p.Reason)
+	ps.Ended(p.outcome, p.Reason)
 	ps.guard(w)
 	if p.retryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(p.retryAfter))
@@ -250,13 +250,13 @@ func (ps *pages) show(w http.ResponseWriter, r *http.Request, p *page) {
 		Help   string // where to get it, with the reference
 		Style  template.CSS
 		Script template.JS
-	}{p, ps.cfg.App, p.good, ps.support(p.Ref), template.CSS(pageStyle), template.JS(pageScript)})
+	}{p, ps.App, p.good, ps.support(p.Ref), template.CSS(pageStyle), template.JS(pageScript)})
 }
 
 func (ps *pages) render(w http.ResponseWriter, status int, name string, view any) {
 	var b strings.Builder
 	if err := templates.ExecuteTemplate(&b, name, view); err != nil {
-		ps.cfg.Log.Error("render page", "page", name, "cause", err)
+		ps.Log.Error("render page", "page", name, "cause", err)
 		http.Error(w, "Something went wrong on our side.", http.StatusInternalServerError)
 		return
 	}

@@ -53,9 +53,9 @@ func (f *Flow) sameAnswer(back arrival, a Attempt) bool {
 // againConnected is again for an attempt that connected a workspace. What is said of that workspace is what is known
 // now.
 func (f *Flow) againConnected(ctx context.Context, back arrival, a Attempt) *page {
-	c, err := f.store.Get(ctx, a.ConnectionID)
+	c, err := f.cfg.Store.Get(ctx, a.ConnectionID)
 	if err != nil {
-		f.log.ErrorContext(ctx, "find connection of an install", "ref", a.Ref, "cause", err)
+		f.cfg.Log.ErrorContext(ctx, "find connection of an install", "ref", a.Ref, "cause", err)
 		return f.pages.of(outcomeRecordsDown, a.Ref)
 	}
 	inForce := c.AuthorizedBy == a.UserID && !c.AuthorizedAt.Before(a.ReturnedAt) && !c.AuthorizedAt.After(a.EndedAt)
@@ -96,7 +96,7 @@ func (f *Flow) ended(ctx context.Context, a Attempt) (Attempt, error) {
 			return a, ctx.Err()
 		case <-time.After(pause):
 		}
-		row, err := f.store.GetAttempt(ctx, a.StateHash)
+		row, err := f.cfg.Store.GetAttempt(ctx, a.StateHash)
 		if err != nil {
 			return a, err
 		}
@@ -110,7 +110,7 @@ func (f *Flow) ended(ctx context.Context, a Attempt) (Attempt, error) {
 // the one that brought the person here may be used up. It lasts no longer than that one, so that a link for an hour is
 // no way in for ever. Who used a link that was used before gets none.
 func (f *Flow) keepRequest(p *page, a Attempt) {
-	now := f.now()
+	now := f.cfg.Now()
 	if a.BoundTo == "" || p.Reason == outcomeUsedLink.reason || !now.Before(a.LinkUntil) {
 		return
 	}
@@ -135,7 +135,7 @@ func (f *Flow) reassure(ctx context.Context, p *page, a Attempt) {
 
 	ctx, cancel := context.WithTimeout(ctx, startBudget)
 	defer cancel()
-	c, err := f.store.Get(ctx, a.BoundTo)
+	c, err := f.cfg.Store.Get(ctx, a.BoundTo)
 	if err == nil && isConnected(c) {
 		p.Unchanged = strings.TrimSpace(p.Unchanged + " " + cmp.Or(c.TeamName, "Your workspace") + " stays connected.")
 	}

@@ -74,7 +74,7 @@ func (cs *consents) bringConsent(
 	if !isNew {
 		stored, fate, err = cs.compare(ctx, p, rival{
 			access: &seen, consent: seen.AuthorizedAt, works: seen.Usable(),
-			renewable: cs.cfg.Mode.Renews(c.Key) && seen.State != connection.Paused,
+			renewable: cs.Mode.Renews(c.Key) && seen.State != connection.Paused,
 			over:      seen.State == connection.Removed && !seen.StateSince.Before(c.AuthorizedAt),
 		})
 		if fate != "" || err != nil {
@@ -88,12 +88,12 @@ func (cs *consents) bringConsent(
 	case p.Standing == connection.Waiting && cs.refusesLate(ctx, c, seen):
 		return p, fateRefused, nil
 	case p.Standing != connection.Waiting && !isNew:
-		c.Soon(cs.now()) // a third one may be the one that counts
+		c.Soon(cs.Now()) // a third one may be the one that counts
 	}
 
 	now, err := cs.storeOver(ctx, c, seen, isNew)
 	if err == nil && p.Standing == connection.Kept {
-		cs.tokens.Delivery.Restored(ctx, p)
+		cs.Tokens.Delivery.Restored(ctx, p)
 	}
 	return p.StoredIn(&now), tokens.FateStored, err
 }
@@ -103,8 +103,8 @@ func (cs *consents) bringConsent(
 func (cs *consents) rowFor(
 	ctx context.Context, c *connection.Connection,
 ) (seen connection.Connection, isNew bool, err error) {
-	cs.tokens.Pairs.Rehome(ctx, c.Key)
-	seen, err = cs.store.Lookup(ctx, c.Key)
+	cs.Tokens.Pairs.Rehome(ctx, c.Key)
+	seen, err = cs.Store.Lookup(ctx, c.Key)
 	if errors.Is(err, connection.ErrNotFound) {
 		return seen, true, nil
 	}
@@ -128,7 +128,7 @@ func (cs *consents) askAgain(
 	if len(id.Scopes) > 0 {
 		c.Scopes = id.Scopes
 	}
-	c.LeftOut(cs.cfg.Scopes)
+	c.LeftOut(cs.Scopes)
 	return "", nil
 }
 
@@ -152,10 +152,10 @@ func (cs *consents) storeOver(
 	ctx context.Context, c, seen connection.Connection, isNew bool,
 ) (connection.Connection, error) {
 	if isNew {
-		now, err := cs.store.Add(ctx, c)
+		now, err := cs.Store.Add(ctx, c)
 		return now, undecidedIf(err, connection.ErrExists)
 	}
-	return cs.store.Update(ctx, c.Key, func(row *connection.Connection) error {
+	return cs.Store.Update(ctx, c.Key, func(row *connection.Connection) error {
 		if row.State != seen.State || row.Token != seen.Token || !row.AuthorizedAt.Equal(seen.AuthorizedAt) {
 			return tokens.ErrUndecided
 		}
@@ -169,7 +169,7 @@ func (cs *consents) bringGrant(
 	ctx context.Context, p connection.Grant,
 ) (stored connection.Grant, fate string, err error) {
 	fresh := cs.isFresh(p)
-	seen, err := cs.store.GetUser(ctx, p.TokenOwner)
+	seen, err := cs.Store.GetUser(ctx, p.TokenOwner)
 	isNew := errors.Is(err, connection.ErrNotFound)
 	if err != nil && !isNew {
 		return p, "", err
@@ -177,7 +177,7 @@ func (cs *consents) bringGrant(
 	if !isNew {
 		stored, fate, err = cs.compare(ctx, p, rival{
 			access: &seen, consent: seen.GrantedAt, works: seen.Token != "" && seen.Reason == connection.ReasonNone,
-			renewable: cs.cfg.Mode.Renews(p.Key), beaten: fresh,
+			renewable: cs.Mode.Renews(p.Key), beaten: fresh,
 		})
 		if fate != "" || err != nil {
 			return stored, fate, err
@@ -191,7 +191,7 @@ func (cs *consents) bringGrant(
 
 	u := connection.UserToken{TokenOwner: p.TokenOwner, Scopes: p.Scopes, TokenPair: p.Tokens(), GrantedAt: p.ConsentAt()}
 	if p.Standing != connection.Waiting && !isNew { // as with connections
-		u.Soon(cs.now())
+		u.Soon(cs.Now())
 	}
 	u.Generation = max(p.Generation, seen.Generation+1)
 	u.Note(connection.Change{
@@ -204,21 +204,21 @@ func (cs *consents) bringGrant(
 
 	// Slack's word that the person took it back may have come while there was no row to erase.
 	if _, fate, _ := cs.stillGood(ctx, p); fate != "" {
-		_, err = cs.store.EraseUser(ctx, u, connection.Change{
-			At: cs.now(), By: connection.Actor{Kind: connection.BySlack},
+		_, err = cs.Store.EraseUser(ctx, u, connection.Change{
+			At: cs.Now(), By: connection.Actor{Kind: connection.BySlack},
 			What: connection.DidUserRevoke, Outcome: connection.OutcomeDone,
 		})
 		return p, fate, err
 	}
 	if p.Standing == connection.Kept {
-		cs.tokens.Delivery.Restored(ctx, p)
+		cs.Tokens.Delivery.Restored(ctx, p)
 	}
 	return p.StoredIn(&u), tokens.FateStored, nil
 }
 
 // isFresh reports whether p comes straight from its callback.
 func (cs *consents) isFresh(p connection.Grant) bool {
-	age := cs.now().Sub(p.At)
+	age := cs.Now().Sub(p.At)
 	return age >= 0 && age < storeBudget && p.Standing == connection.Waiting
 }
 
@@ -227,9 +227,9 @@ func (cs *consents) storePersonOver(
 	ctx context.Context, u *connection.UserToken, seen connection.UserToken, isNew bool,
 ) error {
 	if isNew {
-		return undecidedIf(cs.store.AddUser(ctx, *u), connection.ErrExists)
+		return undecidedIf(cs.Store.AddUser(ctx, *u), connection.ErrExists)
 	}
-	_, err := cs.store.UpdateUser(ctx, u.TokenOwner, func(row *connection.UserToken) error {
+	_, err := cs.Store.UpdateUser(ctx, u.TokenOwner, func(row *connection.UserToken) error {
 		if row.Token != seen.Token || !row.GrantedAt.Equal(seen.GrantedAt) {
 			return tokens.ErrUndecided
 		}
@@ -268,7 +268,7 @@ func (cs *consents) compare(
 	case pair.Token == p.Token: // it was stored, and the journal not told
 		return p.StoredIn(r.access), tokens.FateStored, nil
 	case p.Continues(r.access.Row()):
-		return cs.tokens.Delivery.Offer(ctx, p)
+		return cs.Tokens.Delivery.Offer(ctx, p)
 	case p.SameGrant(pair.GrantID, r.consent), r.over: // renewed since, or erased
 		return p, fateSuperseded, nil
 	case r.beaten:
@@ -314,11 +314,11 @@ func (cs *consents) outdates(p connection.Grant, r rival) connection.Verdict {
 
 // tryOut makes a token pair due, unless that is being tried already.
 func (cs *consents) tryOut(ctx context.Context, h connection.TokenOwner, pair *connection.TokenPair) error {
-	now := cs.now()
+	now := cs.Now()
 	if pair.Tries > 0 || !pair.RenewAt.After(now) {
 		return tokens.ErrUndecided
 	}
-	err := cs.tokens.Pairs.Update(ctx, h, func(a connection.Access) error {
+	err := cs.Tokens.Pairs.Update(ctx, h, func(a connection.Access) error {
 		if row := a.Pair(); row.Tries == 0 && row.RefreshToken == pair.RefreshToken {
 			row.RenewAt = now
 		}
@@ -331,12 +331,12 @@ func (cs *consents) tryOut(ctx context.Context, h connection.TokenOwner, pair *c
 func (cs *consents) stillGood(
 	ctx context.Context, p connection.Grant,
 ) (id connection.Identity, fate string, err error) {
-	id, err = cs.cfg.Slack.Identify(ctx, p.Token)
+	id, err = cs.Slack.Identify(ctx, p.Token)
 	switch slackapi.SlackError(err) {
 	case connection.ReasonAccountInactive, connection.ReasonTokenRevoked:
 		return id, fateDead, nil
 	case connection.ReasonTokenExpired:
-		if p.Standing == connection.Aside && p.At.Add(p.Life).After(cs.now().Add(connection.LateConsent)) {
+		if p.Standing == connection.Aside && p.At.Add(p.Life).After(cs.Now().Add(connection.LateConsent)) {
 			return id, fateDead, nil // before its time: two later consents ended it
 		}
 		return id, "", nil // it waited for long; the refresh token beside it may be good

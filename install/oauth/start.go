@@ -27,7 +27,7 @@ var teamID = regexp.MustCompile(`^T[A-Z0-9]{2,20}$`)
 // start answers GET /slack/install: one cookie, and off to Slack. Nothing is kept of it but a line in the log and a
 // number. It is also the Marketplace's direct install address, which must answer 302 to Slack.
 func (f *Flow) start(w http.ResponseWriter, r *http.Request) {
-	s := links.State{Ref: links.NewRef(), Started: f.now().UnixMicro(), Origin: origin(r), Nonce: links.NewNonce()}
+	s := links.State{Ref: links.NewRef(), Started: f.cfg.Now().UnixMicro(), Origin: origin(r), Nonce: links.NewNonce()}
 	if !f.cfg.Mode.Consents() {
 		f.pages.show(w, r, f.pages.of(outcomeSingleWorkspace, s.Ref))
 		return
@@ -56,7 +56,7 @@ func (f *Flow) start(w http.ResponseWriter, r *http.Request) {
 	}
 	s.Browser = hash
 
-	f.log.InfoContext(ctx, "install started", "ref", s.Ref, "bound_to", s.Link.Connection)
+	f.cfg.Log.InfoContext(ctx, "install started", "ref", s.Ref, "bound_to", s.Link.Connection)
 	f.cfg.Ended("", attemptStarted)
 	f.cookie.set(w, browser, links.StateLife)
 	f.redirect(w, f.cfg.Slack.Address+"/oauth/v2/authorize?"+f.authorize(s).Encode())
@@ -98,21 +98,21 @@ func (f *Flow) follow(ctx context.Context, query url.Values, s *links.State) *ou
 	if !f.cfg.Links.Verify("grant", signed, &l) {
 		return &outcomeBrokenLink
 	}
-	if !f.now().Before(time.Unix(l.Until, 0)) {
+	if !f.cfg.Now().Before(time.Unix(l.Until, 0)) {
 		return &outcomeExpiredLink
 	}
 
-	c, err := f.store.Get(ctx, l.Connection)
+	c, err := f.cfg.Store.Get(ctx, l.Connection)
 	if errors.Is(err, connection.ErrNotFound) {
 		return &outcomeUnknownLink
 	}
 	unused := true
 	if err == nil {
-		unused, err = f.store.Available(ctx, usedUp(links.HashOf(l.Nonce)), f.now())
+		unused, err = f.cfg.Store.Available(ctx, usedUp(links.HashOf(l.Nonce)), f.cfg.Now())
 	}
 
 	if err != nil {
-		f.log.ErrorContext(ctx, "follow link", "ref", s.Ref, "cause", err)
+		f.cfg.Log.ErrorContext(ctx, "follow link", "ref", s.Ref, "cause", err)
 		return &outcomeRecordsDown
 	}
 	if !unused {
@@ -146,9 +146,9 @@ func (f *Flow) lookAtStore(ctx context.Context) error {
 	look := f.looks.DoChan("", func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startBudget)
 		defer cancel()
-		err := f.store.Ready(ctx)
+		err := f.cfg.Store.Ready(ctx)
 		if err == nil {
-			err = f.store.CheckAnyKey(ctx)
+			err = f.cfg.Store.CheckAnyKey(ctx)
 		}
 		return nil, err
 	})
@@ -171,6 +171,6 @@ func (f *Flow) unready(ctx context.Context, ref string, down *outcome) *outcome 
 	case errors.Is(err, connection.ErrWrongKeys):
 		down = &outcomeNotReady
 	}
-	f.log.ErrorContext(ctx, "not ready for installs", "ref", ref, "cause", err)
+	f.cfg.Log.ErrorContext(ctx, "not ready for installs", "ref", ref, "cause", err)
 	return down
 }

@@ -58,13 +58,13 @@ func (f *Flow) recognise(ctx context.Context, back arrival) (Attempt, *page) {
 	// at most, so with the next release this look-up is for signed states alone.
 	asking, cancel := context.WithTimeout(ctx, storeBudget)
 	defer cancel()
-	row, err := f.store.GetAttempt(asking, hash)
+	row, err := f.cfg.Store.GetAttempt(asking, hash)
 	switch {
 	case errors.Is(err, connection.ErrNotFound) && signed.Nonce == nil:
 		return Attempt{}, f.unknownState(ctx)
 	case errors.Is(err, connection.ErrNotFound):
 	case err != nil:
-		f.log.ErrorContext(ctx, "look up state", "ref", cmp.Or(a.Ref, "none"), "cause", err)
+		f.cfg.Log.ErrorContext(ctx, "look up state", "ref", cmp.Or(a.Ref, "none"), "cause", err)
 		return Attempt{}, f.pages.of(outcomeRecordsDown, cmp.Or(a.Ref, links.NewRef()))
 	default:
 		row.LinkUntil = a.LinkUntil
@@ -82,7 +82,7 @@ func (f *Flow) recognise(ctx context.Context, back arrival) (Attempt, *page) {
 
 func (f *Flow) unknownState(ctx context.Context) *page {
 	p := f.pages.of(outcomeUnknownState, links.NewRef())
-	f.log.InfoContext(ctx, "callback with a made-up state", "ref", p.Ref)
+	f.cfg.Log.InfoContext(ctx, "callback with a made-up state", "ref", p.Ref)
 	return p
 }
 
@@ -111,11 +111,12 @@ func (f *Flow) belongs(ctx context.Context, back arrival, a Attempt) (Attempt, *
 		if !f.strayed.AllowN(back.at, 1) {
 			level = slog.LevelDebug // anybody can name another address, as often as they like
 		}
-		f.log.Log(ctx, level, "an install began at another address than the public one, so its browser can't be recognised",
+		f.cfg.Log.Log(ctx, level,
+			"an install began at another address than the public one, so its browser can't be recognised",
 			"ref", p.Ref, "attempt", a.Ref, "began_at", a.Origin, "returned_to", back.origin,
 			"public_url", f.cfg.Links.PublicURL)
 		return Attempt{}, p
 	}
-	f.log.InfoContext(ctx, "callback in another browser", "ref", p.Ref, "attempt", a.Ref)
+	f.cfg.Log.InfoContext(ctx, "callback in another browser", "ref", p.Ref, "attempt", a.Ref)
 	return Attempt{}, p
 }

@@ -62,7 +62,7 @@ func (f *Flow) success(ctx context.Context, i installed, ref string) *page {
 		work.Go(func() {
 			if err := f.welcome(ctx, i.now); err != nil {
 				welcomed = false
-				f.log.WarnContext(ctx, "welcome message", "ref", ref, "connection", i.now.ID,
+				f.cfg.Log.WarnContext(ctx, "welcome message", "ref", ref, "connection", i.now.ID,
 					"slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
 			}
 		})
@@ -88,7 +88,7 @@ func (f *Flow) welcome(ctx context.Context, c connection.Connection) error {
 			return err
 		}
 		// Somebody else installed too, twice: that ends this consent's token, and theirs is in the row.
-		now, findErr := f.store.Lookup(ctx, c.Key)
+		now, findErr := f.cfg.Store.Lookup(ctx, c.Key)
 		if findErr != nil || now.Token == c.Token || now.Token == "" {
 			return err
 		}
@@ -116,13 +116,13 @@ func (f *Flow) LearnNames(ctx context.Context, c *connection.Connection) {
 
 	learned.into(c)
 	by := c.InstalledBy
-	if _, err := f.store.Update(ctx, c.Key, func(row *connection.Connection) error {
+	if _, err := f.cfg.Store.Update(ctx, c.Key, func(row *connection.Connection) error {
 		if row.InstalledBy == by {
 			learned.into(row)
 		}
 		return nil
 	}); err != nil {
-		f.log.WarnContext(ctx, "keep names", "connection", c.ID, "cause", err)
+		f.cfg.Log.WarnContext(ctx, "keep names", "connection", c.ID, "cause", err)
 	}
 }
 
@@ -168,9 +168,9 @@ var successes = map[Outcome][]string{
 
 // success says what the install led to, and names the workspace so that a wrong pick is seen.
 func (ps *pages) success(ctx context.Context, i installed, welcomed bool, ref string) *page {
-	c, app := i.now, ps.cfg.App
+	c, app := i.now, ps.App
 	name := cmp.Or(c.TeamName, "your workspace")
-	missing := c.Missing(ps.cfg.Scopes)
+	missing := c.Missing(ps.Scopes)
 	h := ps.headline(i, name)
 	p := &page{
 		Status: http.StatusOK, State: "connected", Reason: h.reason, Ref: ref, outcome: h.outcome, good: true,
@@ -182,7 +182,7 @@ func (ps *pages) success(ctx context.Context, i installed, welcomed bool, ref st
 		p.undo = c
 	}
 
-	needed := len(ps.cfg.Scopes)
+	needed := len(ps.Scopes)
 	p.Facts = append(p.Facts, fmt.Sprintf("Permissions: %d of %d allowed.", needed-len(missing), needed))
 	p.Facts = append(p.Facts, h.facts...)
 
@@ -208,7 +208,7 @@ type headline struct {
 
 // headline tells what an install led to, by what was there before.
 func (ps *pages) headline(i installed, name string) headline {
-	c, app := i.now, ps.cfg.App.Name
+	c, app := i.now, ps.App.Name
 	h := headline{outcome: OutcomeReconnected}
 	gained, lost := i.changed()
 	switch {
@@ -233,10 +233,10 @@ func (ps *pages) headline(i installed, name string) headline {
 		h.reason, h.title = "permissions_updated", "Permissions updated: "+app+" in "+name
 		h.happened = "Its permissions in this workspace were updated. Nothing else changed."
 		if len(gained) > 0 {
-			h.facts = append(h.facts, "Now allowed: "+bullets(ps.labels(gained))+".")
+			h.facts = append(h.facts, "Now allowed: "+connection.And(ps.labels(gained))+".")
 		}
 		if len(lost) > 0 {
-			h.facts = append(h.facts, "No longer allowed: "+bullets(ps.labels(lost))+".")
+			h.facts = append(h.facts, "No longer allowed: "+connection.And(ps.labels(lost))+".")
 		}
 	case i.byColleague():
 		h.reason, h.title = "connected_by_other", "Already connected: "+app+" is in "+name
@@ -247,7 +247,7 @@ func (ps *pages) headline(i installed, name string) headline {
 		h.happened = other + " connected this workspace a moment ago. There is one connection per workspace."
 	default:
 		h.reason, h.title, h.happened = "already_connected", "Already connected: "+app+" is in "+name, "Nothing to do."
-		if len(c.Missing(ps.cfg.Scopes)) > 0 {
+		if len(c.Missing(ps.Scopes)) > 0 {
 			h.happened = "It is connected as before."
 		}
 	}
@@ -256,7 +256,7 @@ func (ps *pages) headline(i installed, name string) headline {
 
 // freshHeadline is headline for an install, as against one more consent.
 func (ps *pages) freshHeadline(i installed, name string) headline {
-	app := ps.cfg.App.Name
+	app := ps.App.Name
 	switch {
 	case i.now.Org():
 		return headline{
@@ -280,8 +280,8 @@ func (ps *pages) freshHeadline(i installed, name string) headline {
 func (ps *pages) limit(p *page, c connection.Connection, name string, missing []connection.Scope) {
 	p.Reason += limitedSuffix
 	facts := c.Without("It", missing)
-	if needed := c.Missing(connection.Required(ps.cfg.Scopes)); len(needed) > 0 {
-		p.Title, p.good = ps.cfg.App.Name+" can't work in "+name+" without "+quoted(needed), false
+	if needed := c.Missing(connection.Required(ps.Scopes)); len(needed) > 0 {
+		p.Title, p.good = ps.App.Name+" can't work in "+name+" without "+quoted(needed), false
 		p.Happened = "It is connected, and a permission that it needs isn't allowed."
 	} else {
 		facts += " Everything else works."
@@ -292,9 +292,9 @@ func (ps *pages) limit(p *page, c connection.Connection, name string, missing []
 
 // firstSteps are what somebody can do right after an install, as far as the app offers it and c allows it.
 func (ps *pages) firstSteps(c connection.Connection) (steps []string) {
-	app := ps.cfg.App
+	app := ps.App
 	has := func(scope string) bool {
-		return slices.Contains(connection.ScopeNames(ps.cfg.Scopes), scope) && slices.Contains(c.Scopes, scope)
+		return slices.Contains(connection.ScopeNames(ps.Scopes), scope) && slices.Contains(c.Scopes, scope)
 	}
 	status := app.Commands.fill("In Slack, type {status} any time to see whether it works.", "")
 	if c.Org() {
@@ -318,16 +318,16 @@ func (ps *pages) firstSteps(c connection.Connection) (steps []string) {
 // the app. The page never goes there by itself, and shows each way, since not everybody has Slack's own app.
 func (ps *pages) whereNext(p *page, i installed, missing []connection.Scope) {
 	c := i.now
-	another := action{Label: "Install to another workspace", URL: ps.cfg.Links.PublicURL + "/slack/install"}
+	another := action{Label: "Install to another workspace", URL: ps.Links.PublicURL + "/slack/install"}
 	wanted := links.GrantRequest{Scopes: connection.ScopeNames(missing), Back: i.request.Back}
-	rest := action{Label: "Allow the rest", URL: ps.cfg.Links.Grant(c, wanted)}
+	rest := action{Label: "Allow the rest", URL: ps.Links.Grant(c, wanted)}
 	p.Primary, p.Secondary = action{Label: "Open in Slack", URL: ps.slackPage("app", c.AppID, c.TeamID)}, another
 
 	switch {
 	case links.ChannelID.MatchString(i.request.Back):
 		p.Primary = action{Label: "Back to where you were in Slack", URL: ps.slackPage("channel", i.request.Back, c.TeamID)}
 	case c.Org():
-		p.Primary = action{Label: "Add it to workspaces", URL: ps.cfg.Watch.Connections.AddToWorkspacesURL(c.Key)}
+		p.Primary = action{Label: "Add it to workspaces", URL: ps.Watch.Connections.AddToWorkspacesURL(c.Key)}
 	case len(missing) > 0:
 		p.Primary.Label = "Continue in Slack"
 		p.Primary, rest = rest, p.Primary
@@ -341,7 +341,7 @@ func (ps *pages) whereNext(p *page, i installed, missing []connection.Scope) {
 		home := url.Values{"team": {c.TeamID}, "id": {c.AppID}, "tab": {"home"}}
 		p.More = append(p.More,
 			action{Label: "Open in the Slack app", URL: "slack://app?" + home.Encode()},
-			action{Label: "Open Slack in the browser", URL: ps.cfg.Slack.ClientURL() + "/client/" + url.PathEscape(c.TeamID)})
+			action{Label: "Open Slack in the browser", URL: ps.Slack.ClientURL() + "/client/" + url.PathEscape(c.TeamID)})
 	}
 }
 
@@ -352,7 +352,7 @@ func (ps *pages) slackPage(what, id, team string) string {
 	if team != "" {
 		query.Set("team", team)
 	}
-	return ps.cfg.Slack.Address + "/app_redirect?" + query.Encode()
+	return ps.Slack.Address + "/app_redirect?" + query.Encode()
 }
 
 // labels turns scope names into the words people know them by.
@@ -360,7 +360,7 @@ func (ps *pages) labels(names []string) []string {
 	words := make([]string, len(names))
 	for i, name := range names {
 		words[i] = name
-		for _, s := range ps.cfg.Scopes {
+		for _, s := range ps.Scopes {
 			if s.Name == name {
 				words[i] = cmp.Or(connection.LowerFirst(s.Label), name)
 			}
@@ -369,22 +369,13 @@ func (ps *pages) labels(names []string) []string {
 	return words
 }
 
-// bullets writes several things into a sentence.
-func bullets(words []string) string {
-	if len(words) < 2 {
-		return strings.Join(words, "")
-	}
-	last := len(words) - 1
-	return strings.Join(words[:last], ", ") + " and " + words[last]
-}
-
 // quoted names permissions as Slack's page and ours do.
 func quoted(scopes []connection.Scope) string {
 	names := make([]string, len(scopes))
 	for i, s := range scopes {
 		names[i] = "“" + cmp.Or(s.Label, s.Name) + "”"
 	}
-	return bullets(names)
+	return connection.And(names)
 }
 
 func initial(name string) string {
@@ -399,7 +390,7 @@ const maxIcon = 256 << 10
 // when there is none, or it is not a picture that is safe to show.
 func (ps *pages) icon(ctx context.Context, address string) template.URL {
 	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "https" && !strings.HasPrefix(address, ps.cfg.Slack.Address+"/") {
+	if err != nil || u.Scheme != "https" && !strings.HasPrefix(address, ps.Slack.Address+"/") {
 		return ""
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
@@ -407,7 +398,7 @@ func (ps *pages) icon(ctx context.Context, address string) template.URL {
 		return ""
 	}
 
-	resp, err := ps.cfg.Slack.HTTP.Do(req)
+	resp, err := ps.Slack.HTTP.Do(req)
 	if err != nil {
 		return ""
 	}

@@ -30,12 +30,9 @@ func undoOf(c connection.Connection, browser []byte) links.Undo {
 
 // undo takes installs back.
 type undo struct {
-	cfg    *Config
+	*Config
 	pages  *pages
 	cookie cookie
-	store  Store
-	log    *slog.Logger
-	now    func() time.Time
 }
 
 // offer signs what p offers to undo, for the browser with this cookie, which then has to last as long.
@@ -46,10 +43,10 @@ func (un *undo) offer(w http.ResponseWriter, r *http.Request, p *page) {
 	}
 
 	u := undoOf(p.undo, hash)
-	if un.now().Unix() >= u.Until {
+	if un.Now().Unix() >= u.Until {
 		return
 	}
-	p.Undo = un.cfg.Links.Sign("undo", u)
+	p.Undo = un.Links.Sign("undo", u)
 	un.cookie.set(w, cookie, links.UndoLife)
 }
 
@@ -73,7 +70,7 @@ type undoing struct {
 // takeBack removes what a browser asks to undo, and returns the page that says how that went.
 func (un *undo) takeBack(ctx context.Context, signed string, browser []byte, ref string) *page {
 	u := undoing{ref: ref}
-	if !un.cfg.Links.Verify("undo", signed, &u.asked) {
+	if !un.Links.Verify("undo", signed, &u.asked) {
 		return un.pages.of(outcomeUndoBroken, ref)
 	}
 	if refused := un.claim(ctx, &u, browser); refused != nil {
@@ -93,7 +90,7 @@ func (un *undo) page(u undoing, s outcome) *page {
 func (un *undo) retry(u undoing, s outcome) *page {
 	p := un.page(u, s)
 	u.asked.Nonce = links.NewNonce()
-	p.Undo = un.cfg.Links.Sign("undo", u.asked)
+	p.Undo = un.Links.Sign("undo", u.asked)
 	return p
 }
 
@@ -103,13 +100,13 @@ func (un *undo) claim(ctx context.Context, u *undoing, browser []byte) *page {
 	switch {
 	case subtle.ConstantTimeCompare(u.asked.Browser, browser) != 1:
 		return refuse(outcomeUndoOtherBrowser)
-	case un.now().Unix() >= u.asked.Until:
+	case un.Now().Unix() >= u.asked.Until:
 		return refuse(outcomeUndoExpired)
 	}
 
 	asking, cancel := context.WithTimeout(ctx, storeBudget)
 	defer cancel()
-	c, err := un.store.Get(asking, u.asked.Connection)
+	c, err := un.Store.Get(asking, u.asked.Connection)
 	u.c = c
 	switch {
 	case errors.Is(err, connection.ErrNotFound), err == nil && c.State == connection.Removed:
@@ -120,11 +117,11 @@ func (un *undo) claim(ctx context.Context, u *undoing, browser []byte) *page {
 
 	first := false
 	if err == nil {
-		first, err = un.store.Take(asking, usedUp(links.HashOf(u.asked.Nonce)), 1, un.now())
+		first, err = un.Store.Take(asking, usedUp(links.HashOf(u.asked.Nonce)), 1, un.Now())
 	}
 	switch {
 	case err != nil:
-		un.log.ErrorContext(ctx, "undo install", "ref", u.ref, "cause", err)
+		un.Log.ErrorContext(ctx, "undo install", "ref", u.ref, "cause", err)
 		return un.retry(*u, outcomeUndoRecords)
 	case !first:
 		return refuse(outcomeUndoUnderWay)
@@ -134,7 +131,7 @@ func (un *undo) claim(ctx context.Context, u *undoing, browser []byte) *page {
 
 // remove has the app of an install that is undone removed at Slack, and its access erased.
 func (un *undo) remove(ctx context.Context, u undoing) *page {
-	said, err := un.cfg.Watch.Leaving.Disconnect(ctx, u.c.Key, connection.Person(u.asked.By))
+	said, err := un.Watch.Leaving.Disconnect(ctx, u.c.Key, connection.Person(u.asked.By))
 
 	undone := outcomeUndone
 	gone := said == "ok" || said == connection.ReasonAccountInactive || said == connection.ReasonTokenRevoked
@@ -151,7 +148,7 @@ func (un *undo) remove(ctx context.Context, u undoing) *page {
 		level, after = slog.LevelError, outcomeUndoRecords
 	}
 	if err != nil {
-		un.log.Log(ctx, level, doing, "ref", u.ref, "connection", u.c.ID, "slack_error", said, "cause", slackapi.Cause(err))
+		un.Log.Log(ctx, level, doing, "ref", u.ref, "connection", u.c.ID, "slack_error", said, "cause", slackapi.Cause(err))
 	}
 	if err != nil && !gone {
 		return un.retry(u, after)
@@ -173,16 +170,16 @@ func undoneMark(c connection.Connection) slackapi.Budget {
 func (un *undo) note(ctx context.Context, c connection.Connection) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordBudget)
 	defer cancel()
-	if _, err := un.store.Take(ctx, undoneMark(c), 1, un.now()); err != nil {
-		un.log.WarnContext(ctx, "keep that an install was undone", "connection", c.ID, "cause", err)
+	if _, err := un.Store.Take(ctx, undoneMark(c), 1, un.Now()); err != nil {
+		un.Log.WarnContext(ctx, "keep that an install was undone", "connection", c.ID, "cause", err)
 	}
 }
 
 // isDone reports whether c's consent was taken back on our page. Without an answer of the store: no.
 func (un *undo) isDone(ctx context.Context, c connection.Connection) bool {
-	standing, err := un.store.Available(ctx, undoneMark(c), un.now())
+	standing, err := un.Store.Available(ctx, undoneMark(c), un.Now())
 	if err != nil {
-		un.log.WarnContext(ctx, "look whether an install was undone", "connection", c.ID, "cause", err)
+		un.Log.WarnContext(ctx, "look whether an install was undone", "connection", c.ID, "cause", err)
 	}
 	return !standing && err == nil
 }
