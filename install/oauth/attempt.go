@@ -52,6 +52,20 @@ type Attempt struct {
 	UserID       string
 }
 
+// attemptOf is the try that s began, as it is recorded when it comes back.
+func attemptOf(s links.State) Attempt {
+	started := time.UnixMicro(s.Started).UTC()
+	a := Attempt{
+		Ref: s.Ref, StateHash: links.HashOf(s.Nonce), BrowserHash: s.Browser, TeamHint: s.TeamHint, Origin: s.Origin,
+		StartedAt: started, ExpiresAt: started.Add(links.StateLife),
+	}
+	if l := s.Link; l.Connection != "" {
+		a.BoundTo, a.LinkHash, a.LinkUntil = l.Connection, links.HashOf(l.Nonce), time.Unix(l.Until, 0)
+		a.Request = links.GrantRequest{Scopes: l.Scopes, Back: l.Back}
+	}
+	return a
+}
+
 // AttemptStore keeps tries to install.
 type AttemptStore interface {
 	// BeginAttempt records that a state was used, in one statement: of any number of callers, on all replicas, exactly

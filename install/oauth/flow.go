@@ -36,9 +36,8 @@ const (
 // Store is what a Flow needs of the database. The methods that tokens.Store and watch.Store have too are as there.
 type Store interface {
 	AttemptStore
-	watch.RowStore
+	tokens.PairStore
 
-	Get(ctx context.Context, id string) (connection.Connection, error)
 	// Put makes c the connection of c.Key, in one statement or transaction that is right under any concurrency: one row,
 	// one id. A new row gets an id, CreatedAt = c.InstalledAt and Installs = 1; an existing row becomes what its Consent
 	// method says. It returns the row as it now is, and as it was before (nil: there was none).
@@ -50,10 +49,6 @@ type Store interface {
 	// AddUser makes u the token of u.TokenOwner, on the connection of exactly u.Key. connection.ErrExists when there is
 	// one already; connection.ErrNotFound when there is no such connection, or it is removed.
 	AddUser(ctx context.Context, u connection.UserToken) error
-	GetUser(ctx context.Context, h connection.TokenOwner) (connection.UserToken, error)
-	UpdateUser(
-		ctx context.Context, h connection.TokenOwner, fn func(u *connection.UserToken) error,
-	) (connection.UserToken, error)
 	EraseUser(ctx context.Context, u connection.UserToken, line connection.Change) (bool, error)
 
 	Take(ctx context.Context, b slackapi.Budget, n int, now time.Time) (bool, error)

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -455,20 +456,15 @@ var outcomes = []outcome{
 }
 
 // everySituation is all of them, for the numbers.
-var everySituation = []outcome{
-	outcomeCancelled, outcomeDenied, outcomeExpired, outcomeUnknownState, outcomeOtherBrowser,
-	outcomeOtherAddress, outcomeUsed, outcomeUnended, outcomeAfterRefusal, outcomeSecondAnswer,
-	outcomeUndoneSince, outcomeRemovedSince, outcomePausedSince, outcomeBrokenSince, outcomeNothingHere,
-	outcomeUnknownLink, outcomeBrokenLink, outcomeExpiredLink, outcomeUsedLink, outcomeConnectedLink,
-	outcomeClosed, outcomeRequired, outcomeWrongWorkspace, outcomeBusy, outcomeOddCode,
-	outcomeCodeSpent, outcomeNotSetUp, outcomeNotDistributed, outcomePermission, outcomePolicy,
-	outcomeAccount, outcomeOrgInstalled, outcomeMoving, outcomeNotActive, outcomeSlackDown,
-	outcomeSlackSlow, outcomeRateLimited, outcomeUnexpected, outcomeNotStored, outcomeRecordsDown,
-	outcomeUpdating, outcomeNotReady, outcomeSingleWorkspace, outcomeNoPage, outcomeUndone,
-	outcomeUndoneUnerased, outcomeUndoBroken, outcomeUndoExpired, outcomeUndoOtherBrowser,
-	outcomeUndoUsed, outcomeUndoUnderWay, outcomeUndoLater, outcomeUndoRefused, outcomeUndoUnclear,
-	outcomeUndoRecords,
-}
+var everySituation = slices.Concat(outcomes, []outcome{
+	outcomeUnknownState, outcomeOtherBrowser, outcomeOtherAddress, outcomeUsed, outcomeUnended, outcomeAfterRefusal,
+	outcomeSecondAnswer, outcomeUndoneSince, outcomeRemovedSince, outcomePausedSince, outcomeBrokenSince,
+	outcomeNothingHere, outcomeUnknownLink, outcomeBrokenLink, outcomeExpiredLink, outcomeConnectedLink,
+	outcomeWrongWorkspace, outcomeBusy, outcomeOddCode, outcomeUpdating, outcomeNotReady, outcomeSingleWorkspace,
+	outcomeNoPage, outcomeUndone, outcomeUndoneUnerased, outcomeUndoBroken, outcomeUndoExpired,
+	outcomeUndoOtherBrowser, outcomeUndoUsed, outcomeUndoUnderWay, outcomeUndoLater, outcomeUndoRefused,
+	outcomeUndoUnclear, outcomeUndoRecords,
+})
 
 // Ending is what Config.Ended is told.
 type Ending struct {
@@ -490,57 +486,38 @@ func Endings() []Ending {
 	return all
 }
 
-// refusals maps what Slack says, on the redirect or at the exchange, to what the person reads. Codes that are not here
-// are unexpected. https://docs.slack.dev/reference/methods/oauth.v2.access
-var refusals = map[string]outcome{
-	"access_denied": outcomeDenied,
-
-	"invalid_code":          outcomeCodeSpent,
-	"code_already_used":     outcomeCodeSpent,
-	"code_expired":          outcomeCodeSpent,
-	"invalid_code_verifier": outcomeCodeSpent,
-
-	"bad_client_secret":                outcomeNotSetUp,
-	"bad_redirect_uri":                 outcomeNotSetUp,
-	"invalid_client_id":                outcomeNotSetUp,
-	"client_id_token_mismatch":         outcomeNotSetUp,
-	"oauth_authorization_url_mismatch": outcomeNotSetUp,
-	"no_scopes":                        outcomeNotSetUp,
-	"pkce_not_allowed":                 outcomeNotSetUp,
-	"invalid_grant_type":               outcomeNotSetUp,
-
-	"invalid_team_for_non_distributed_app": outcomeNotDistributed,
-
-	"invalid_scope":                   outcomePermission,
-	"invalid_scope_requested":         outcomePermission,
-	"unapproved_scope":                outcomePermission,
-	"scope_not_allowed_on_enterprise": outcomePermission,
-
-	"app_not_approved":         outcomePolicy,
-	"restricted_action":        outcomePolicy,
-	"user_is_restricted":       outcomePolicy,
-	"user_is_ultra_restricted": outcomePolicy,
-	"not_allowed":              outcomePolicy,
-	"access_not_allowed":       outcomePolicy,
-
-	"user_email_unverified":     outcomeAccount,
-	"two_factor_setup_required": outcomeAccount,
-
-	"cannot_install_an_org_installed_app": outcomeOrgInstalled,
-
-	"org_login_required": outcomeMoving,
-	"team_added_to_org":  outcomeMoving,
-
-	"account_inactive": outcomeNotActive,
-	"invalid_auth":     outcomeNotActive,
-	"token_revoked":    outcomeNotActive,
-	"token_expired":    outcomeNotActive,
-
-	"internal_error":      outcomeSlackDown,
-	"fatal_error":         outcomeSlackDown,
-	"service_unavailable": outcomeSlackDown,
-	"server_error":        outcomeSlackDown,
-	"request_timeout":     outcomeSlackSlow,
+// refusal is what the person reads for what Slack says, on the redirect or at the exchange; otherwise, for a code that
+// is not here. https://docs.slack.dev/reference/methods/oauth.v2.access
+func refusal(code string, otherwise outcome) outcome {
+	switch code {
+	case "access_denied":
+		return outcomeDenied
+	case "invalid_code", "code_already_used", "code_expired", "invalid_code_verifier":
+		return outcomeCodeSpent
+	case "bad_client_secret", "bad_redirect_uri", "invalid_client_id", "client_id_token_mismatch",
+		"oauth_authorization_url_mismatch", "no_scopes", "pkce_not_allowed", "invalid_grant_type":
+		return outcomeNotSetUp
+	case "invalid_team_for_non_distributed_app":
+		return outcomeNotDistributed
+	case "invalid_scope", "invalid_scope_requested", "unapproved_scope", "scope_not_allowed_on_enterprise":
+		return outcomePermission
+	case "app_not_approved", "restricted_action", "user_is_restricted", "user_is_ultra_restricted", "not_allowed",
+		"access_not_allowed":
+		return outcomePolicy
+	case "user_email_unverified", "two_factor_setup_required":
+		return outcomeAccount
+	case "cannot_install_an_org_installed_app":
+		return outcomeOrgInstalled
+	case "org_login_required", "team_added_to_org":
+		return outcomeMoving
+	case "account_inactive", "invalid_auth", "token_revoked", "token_expired":
+		return outcomeNotActive
+	case "internal_error", "fatal_error", "service_unavailable", "server_error":
+		return outcomeSlackDown
+	case "request_timeout":
+		return outcomeSlackSlow
+	}
+	return otherwise
 }
 
 // refused is the page for an error that Slack put on the redirect. The code is looked up, never shown: it comes from
@@ -549,10 +526,7 @@ func (ps *pages) refused(back arrival, ref string) *page {
 	if back.refusal == "access_denied" && back.described {
 		return ps.of(outcomeCancelled, ref)
 	}
-	if s, ok := refusals[back.refusal]; ok {
-		return ps.of(s, ref)
-	}
-	return ps.of(outcomeDenied, ref)
+	return ps.of(refusal(back.refusal, outcomeDenied), ref)
 }
 
 func (ps *pages) rateLimited(seconds int, ref string) *page {
@@ -575,10 +549,7 @@ func (ps *pages) slackRefused(ctx context.Context, doing string, err error, ref 
 	case code == "ratelimited":
 		return ps.rateLimited(60, ref)
 	case code != "":
-		if s, ok := refusals[code]; ok {
-			return ps.of(s, ref)
-		}
-		return ps.of(outcomeUnexpected, ref)
+		return ps.of(refusal(code, outcomeUnexpected), ref)
 	case errors.As(err, &status):
 		return ps.of(outcomeSlackDown, ref)
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():

@@ -165,10 +165,8 @@ func (p *page) name(what, value string) {
 // action resolves where a step leads. A step that leads nowhere (there is no support address) is dropped.
 func (ps *pages) action(s step, ref string) action {
 	switch s.where {
-	case toStart:
-		return action{Label: s.label, URL: ps.Links.PublicURL + "/slack/install", again: true}
-	case toNew:
-		return action{Label: s.label, URL: ps.Links.PublicURL + "/slack/install"}
+	case toStart, toNew:
+		return action{Label: s.label, URL: ps.Links.PublicURL + "/slack/install", again: s.where == toStart}
 	case toLanding:
 		return action{Label: s.label, URL: ps.Links.PublicURL + "/"}
 	case toPermissions:

@@ -171,20 +171,18 @@ func (ps *pages) success(ctx context.Context, i installed, welcomed bool, ref st
 	c, app := i.now, ps.App
 	name := cmp.Or(c.TeamName, "your workspace")
 	missing := c.Missing(ps.Scopes)
-	h := ps.headline(i, name)
-	p := &page{
-		Status: http.StatusOK, State: "connected", Reason: h.reason, Ref: ref, outcome: h.outcome, good: true,
-		Title: h.title, Happened: h.happened,
-		Workspace: name, Org: c.Org(), ConnectionID: c.ID, Missing: missing, Initial: initial(name),
-		Icon: ps.icon(ctx, c.TeamIcon),
-	}
+
+	p := ps.headline(i, name)
+	p.Status, p.State, p.Ref, p.good = http.StatusOK, "connected", ref, true
+	p.Workspace, p.Org, p.ConnectionID, p.Missing = name, c.Org(), c.ID, missing
+	p.Initial, p.Icon = initial(name), ps.icon(ctx, c.TeamIcon)
 	if i.undo {
 		p.undo = c
 	}
 
 	needed := len(ps.Scopes)
-	p.Facts = append(p.Facts, fmt.Sprintf("Permissions: %d of %d allowed.", needed-len(missing), needed))
-	p.Facts = append(p.Facts, h.facts...)
+	allowed := fmt.Sprintf("Permissions: %d of %d allowed.", needed-len(missing), needed)
+	p.Facts = slices.Insert(p.Facts, 0, allowed)
 
 	ps.whereNext(p, i, missing)
 	if len(missing) > 0 {
@@ -199,80 +197,73 @@ func (ps *pages) success(ctx context.Context, i installed, welcomed bool, ref st
 	return p
 }
 
-// headline is what a page of success is about.
-type headline struct {
-	outcome                 Outcome
-	reason, title, happened string
-	facts                   []string
-}
-
-// headline tells what an install led to, by what was there before.
-func (ps *pages) headline(i installed, name string) headline {
+// headline is a page that tells what an install led to, by what was there before, and nothing else yet.
+func (ps *pages) headline(i installed, name string) *page {
 	c, app := i.now, ps.App.Name
-	h := headline{outcome: OutcomeReconnected}
+	p := &page{outcome: OutcomeReconnected}
 	gained, lost := i.changed()
 	switch {
 	case i.again:
-		h.reason, h.title = "already_finished", "Connected: "+app+" is in "+name
-		h.happened = "This install finished earlier. Nothing to do."
+		p.Reason, p.Title = "already_finished", "Connected: "+app+" is in "+name
+		p.Happened = "This install finished earlier. Nothing to do."
 		if c.Org() {
-			h.title = "Installed for " + name + " (organisation)"
-			h.happened = "This install finished earlier. " +
+			p.Title = "Installed for " + name + " (organisation)"
+			p.Happened = "This install finished earlier. " +
 				"An organisation admin adds it to workspaces; it doesn't respond in others."
 		}
 	case i.fresh():
 		return ps.freshHeadline(i, name)
 	case c.State == connection.Paused:
-		h.reason, h.title = "paused", "Connected, but paused: "+app+" in "+name
-		h.happened = "The access was renewed. The people who run the app have paused it here; " +
+		p.Reason, p.Title = "paused", "Connected, but paused: "+app+" in "+name
+		p.Happened = "The access was renewed. The people who run the app have paused it here; " +
 			"until they resume it, it does nothing."
 	case i.before.State != connection.Active:
-		h.reason, h.title = "reconnected", "Reconnected: "+app+" works again in "+name
-		h.happened = "It can use this workspace again."
+		p.Reason, p.Title = "reconnected", "Reconnected: "+app+" works again in "+name
+		p.Happened = "It can use this workspace again."
 	case len(gained)+len(lost) > 0:
-		h.reason, h.title = "permissions_updated", "Permissions updated: "+app+" in "+name
-		h.happened = "Its permissions in this workspace were updated. Nothing else changed."
+		p.Reason, p.Title = "permissions_updated", "Permissions updated: "+app+" in "+name
+		p.Happened = "Its permissions in this workspace were updated. Nothing else changed."
 		if len(gained) > 0 {
-			h.facts = append(h.facts, "Now allowed: "+connection.And(ps.labels(gained))+".")
+			p.Facts = append(p.Facts, "Now allowed: "+connection.And(ps.labels(gained))+".")
 		}
 		if len(lost) > 0 {
-			h.facts = append(h.facts, "No longer allowed: "+connection.And(ps.labels(lost))+".")
+			p.Facts = append(p.Facts, "No longer allowed: "+connection.And(ps.labels(lost))+".")
 		}
 	case i.byColleague():
-		h.reason, h.title = "connected_by_other", "Already connected: "+app+" is in "+name
+		p.Reason, p.Title = "connected_by_other", "Already connected: "+app+" is in "+name
 		other := "Somebody else"
 		if i.before.AuthorizedBy == i.before.InstalledBy {
 			other = cmp.Or(i.before.InstalledByName, other)
 		}
-		h.happened = other + " connected this workspace a moment ago. There is one connection per workspace."
+		p.Happened = other + " connected this workspace a moment ago. There is one connection per workspace."
 	default:
-		h.reason, h.title, h.happened = "already_connected", "Already connected: "+app+" is in "+name, "Nothing to do."
+		p.Reason, p.Title, p.Happened = "already_connected", "Already connected: "+app+" is in "+name, "Nothing to do."
 		if len(c.Missing(ps.Scopes)) > 0 {
-			h.happened = "It is connected as before."
+			p.Happened = "It is connected as before."
 		}
 	}
-	return h
+	return p
 }
 
 // freshHeadline is headline for an install, as against one more consent.
-func (ps *pages) freshHeadline(i installed, name string) headline {
+func (ps *pages) freshHeadline(i installed, name string) *page {
 	app := ps.App.Name
 	switch {
 	case i.now.Org():
-		return headline{
-			outcome: OutcomeConnected, reason: "connected_org", title: "Installed for " + name + " (organisation)",
-			happened: "Next: add it to workspaces. An organisation admin does that in Slack. " +
+		return &page{
+			outcome: OutcomeConnected, Reason: "connected_org", Title: "Installed for " + name + " (organisation)",
+			Happened: "Next: add it to workspaces. An organisation admin does that in Slack. " +
 				"Until then it won't respond in any workspace.",
 		}
 	case i.before == nil:
-		return headline{
-			outcome: OutcomeConnected, reason: "connected", title: "Connected: " + app + " is in " + name,
-			happened: "It can use this workspace now.",
+		return &page{
+			outcome: OutcomeConnected, Reason: "connected", Title: "Connected: " + app + " is in " + name,
+			Happened: "It can use this workspace now.",
 		}
 	}
-	return headline{
-		outcome: OutcomeConnected, reason: "connected_again", title: "Connected again: " + app + " is back in " + name,
-		happened: "Welcome back. It can use this workspace again.",
+	return &page{
+		outcome: OutcomeConnected, Reason: "connected_again", Title: "Connected again: " + app + " is back in " + name,
+		Happened: "Welcome back. It can use this workspace again.",
 	}
 }
 
