@@ -111,10 +111,20 @@ func (ps *Pairs) Rehome(ctx context.Context, k connection.Key) {
 		return
 	}
 
-	line := connection.Change{At: ps.now(), By: connection.Actor{Kind: connection.BySlack}, What: connection.DidMove,
-		Outcome: connection.OutcomeDone, Reason: k.EnterpriseID}
-	_, err = ps.store.Rekey(ctx, c.Key, k, c.Token, line)
+	_, err = ps.Join(ctx, c, k.EnterpriseID)
 	if err != nil && !errors.Is(err, connection.ErrExists) && !errors.Is(err, connection.ErrNotFound) {
 		ps.log.WarnContext(ctx, "move connection to its organisation", "connection", c.ID, "cause", err)
 	}
+}
+
+// Join gives the connection of a workspace the key that it has as one of an organisation. Errors are Store.Rekey's.
+func (ps *Pairs) Join(
+	ctx context.Context, c connection.Connection, enterpriseID string,
+) (connection.Connection, error) {
+	to := c.Key
+	to.EnterpriseID = enterpriseID
+	return ps.store.Rekey(ctx, c.Key, to, c.Token, connection.Change{
+		At: ps.now(), By: connection.Actor{Kind: connection.BySlack},
+		What: connection.DidMove, Outcome: connection.OutcomeDone, Reason: enterpriseID,
+	})
 }

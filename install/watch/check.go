@@ -37,14 +37,14 @@ func (cs *Connections) Check(ctx context.Context, k connection.Key) Health {
 	if err != nil || c.Token == "" {
 		return cs.assess(c, err == nil, evidence{recordsErr: err})
 	}
-	if fresh, err := cs.tokens.Good(ctx, c); err == nil {
+	if fresh, err := cs.cfg.Tokens.Good(ctx, c); err == nil {
 		c = fresh
 	}
 
 	c, said := cs.ask(ctx, c)
-	cs.observer.Checked(said.err)
+	cs.cfg.Observer.Checked(said.err)
 	if said.err != nil {
-		cs.log.InfoContext(ctx, "connection check failed", "connection", c.ID,
+		cs.cfg.Log.InfoContext(ctx, "connection check failed", "connection", c.ID,
 			"slack_error", slackapi.SlackError(said.err), "cause", slackapi.Cause(said.err))
 	}
 	if said.err == nil || slackapi.Decisive(said.err) {
@@ -62,22 +62,22 @@ type verdict struct {
 
 // ask calls auth.test with c's token, or with the next one when Slack says that it ran out. It returns c as it then is.
 func (cs *Connections) ask(ctx context.Context, c connection.Connection) (connection.Connection, verdict) {
-	said := verdict{sent: cs.now()}
-	said.id, said.err = cs.slack.Identify(ctx, c.Token)
-	if slackapi.SlackError(said.err) != connection.ReasonTokenExpired || c.RefreshToken == "" || c.BacksOff(cs.now()) {
+	said := verdict{sent: cs.cfg.Now()}
+	said.id, said.err = cs.cfg.Slack.Identify(ctx, c.Token)
+	if slackapi.SlackError(said.err) != connection.ReasonTokenExpired || c.RefreshToken == "" || c.BacksOff(cs.cfg.Now()) {
 		return c, said
 	}
 
 	// Before its time by our clock: Slack's counts.
-	if err := cs.tokens.RenewRefused(ctx, connection.TokenOwner{Key: c.Key}, c.Token); err != nil {
+	if err := cs.cfg.Tokens.RenewRefused(ctx, connection.TokenOwner{Key: c.Key}, c.Token); err != nil {
 		return c, said
 	}
 	fresh, err := cs.store.Lookup(ctx, c.Key)
 	if err != nil || fresh.Token == "" {
 		return c, said
 	}
-	said.sent = cs.now()
-	said.id, said.err = cs.slack.Identify(ctx, fresh.Token)
+	said.sent = cs.cfg.Now()
+	said.id, said.err = cs.cfg.Slack.Identify(ctx, fresh.Token)
 	return fresh, said
 }
 
@@ -94,14 +94,14 @@ func (cs *Connections) keepVerdict(ctx context.Context, c connection.Connection,
 	})
 	if err != nil {
 		// The answer is still worth showing; the next check will store it.
-		cs.log.WarnContext(ctx, "keep result of check", "connection", c.ID, "cause", err)
+		cs.cfg.Log.WarnContext(ctx, "keep result of check", "connection", c.ID, "cause", err)
 		c.Judge(said.id, code, said.sent)
 		return c
 	}
 
 	cs.permissionsChanged(ctx, was, now)
 	if now.State == connection.Removed {
-		cs.tokens.Reconciler.ForgetErased(ctx, now.Key)
+		cs.cfg.Tokens.Reconciler.ForgetErased(ctx, now.Key)
 	} else if said.err == nil {
 		now = cs.moved(ctx, now, said.id)
 	}
@@ -111,14 +111,14 @@ func (cs *Connections) keepVerdict(ctx context.Context, c connection.Connection,
 // allowed has the message about missing permissions edited, once all of them are granted. It is run inside
 // Store.Update.
 func (cs *Connections) allowed(c *connection.Connection, at time.Time) {
-	if c.AwaitsScopes() && c.State == connection.Active && len(c.Missing(cs.scopes)) == 0 {
+	if c.AwaitsScopes() && c.State == connection.Active && len(c.Missing(cs.cfg.Scopes)) == 0 {
 		c.Notice.At = at
 	}
 }
 
 // CheckDue asks about the connections whose time has come, each by one replica. Run does it all the time.
 func (cs *Connections) CheckDue(ctx context.Context) error {
-	keys, err := cs.store.Unchecked(ctx, cs.appID, cs.now(), checksAtOnce)
+	keys, err := cs.store.Unchecked(ctx, cs.cfg.AppID, cs.cfg.Now(), checksAtOnce)
 	if err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (cs *Connections) CheckDue(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
-		if cs.mode.Serves(k) {
+		if cs.cfg.Mode.Serves(k) {
 			group.Go(func() error { return cs.checkOne(ctx, k) })
 		}
 	}
@@ -138,7 +138,7 @@ func (cs *Connections) CheckDue(ctx context.Context) error {
 // checkOne claims the check that is due, and makes it.
 func (cs *Connections) checkOne(ctx context.Context, k connection.Key) error {
 	_, err := cs.store.Update(ctx, k, func(c *connection.Connection) error {
-		now := cs.now()
+		now := cs.cfg.Now()
 		if c.CheckAt.After(now) && c.CheckAt.Sub(now) <= connection.FurthestCheck {
 			return errNothingToDo // another replica was first
 		}
@@ -165,6 +165,7 @@ func (cs *Connections) MayRecheck(ctx context.Context, c connection.Connection) 
 	if c.ID == "" || c.Token == "" {
 		return true // nobody is asked
 	}
-	free, err := cs.store.Take(ctx, slackapi.Budget{Name: "check " + c.ID, Interval: RecheckEvery, Burst: 1}, 1, cs.now())
+	turn := slackapi.Budget{Name: "check " + c.ID, Interval: RecheckEvery, Burst: 1}
+	free, err := cs.store.Take(ctx, turn, 1, cs.cfg.Now())
 	return err != nil || free
 }

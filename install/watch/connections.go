@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -14,14 +13,11 @@ import (
 
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/slackapi"
-	"github.com/switchboard-go/switchboard/install/tokens"
 )
 
 // ConnectionStore is what Connections need of the database. Methods without a comment are as in tokens.Store.
 type ConnectionStore interface {
 	RowStore
-	Rekey(ctx context.Context, from, to connection.Key, token connection.Secret, line connection.Change) (
-		connection.Connection, error)
 	GetUser(ctx context.Context, h connection.TokenOwner) (connection.UserToken, error)
 	Take(ctx context.Context, b slackapi.Budget, n int, now time.Time) (bool, error)
 	// Unchecked returns the connections whose CheckAt has come, oldest first, at most n, also when only a broken clock
@@ -34,11 +30,7 @@ type ConnectionStore interface {
 type Connections struct {
 	Assessor
 
-	appID      string
 	store      ConnectionStore
-	tokens     *tokens.Keeper
-	log        *slog.Logger
-	observer   Observer
 	tasks      *sync.WaitGroup
 	workspaces workspaceLists
 
@@ -58,7 +50,7 @@ func (cs *Connections) Open(ctx context.Context, k connection.Key) (connection.C
 	if c.Token == "" {
 		return c, connection.ErrNotConnected
 	}
-	return cs.tokens.Good(ctx, c)
+	return cs.cfg.Tokens.Good(ctx, c)
 }
 
 // OpenUser returns the token of one person on the connection for k (found as Open finds it), good to be used now. It
@@ -79,7 +71,7 @@ func (cs *Connections) OpenUser(ctx context.Context, k connection.Key, userID st
 		return connection.UserToken{}, fmt.Errorf("open user token: %w", err)
 	}
 
-	return cs.tokens.GoodUser(ctx, u)
+	return cs.cfg.Tokens.GoodUser(ctx, u)
 }
 
 // lookup returns the connection that may be used for k, if there is one, whatever its token is like.
@@ -98,7 +90,7 @@ func (cs *Connections) lookup(ctx context.Context, k connection.Key) (connection
 		return connection.Connection{}, fmt.Errorf("open connection: %w", err)
 	case c.State == connection.Removed || c.State == connection.Paused:
 		return c, connection.ErrNotConnected
-	case !cs.mode.Opens(c.Key):
+	case !cs.cfg.Mode.Opens(c.Key):
 		return connection.Connection{}, connection.ErrNotConnected
 	}
 	return c, nil
@@ -112,11 +104,11 @@ func (cs *Connections) Client(c connection.Connection) *slack.Client { return cs
 // ClientIn is Client for work in one workspace: with an organisation's connection every call that names no workspace
 // (team_id) names that one, as Slack asks of such tokens.
 func (cs *Connections) ClientIn(c connection.Connection, teamID string) *slack.Client {
-	return cs.slack.Client(c.Token, c.Key, teamID, witness{cs, c})
+	return cs.cfg.Slack.Client(c.Token, c.Key, teamID, witness{cs, c})
 }
 
 // UserClientIn returns a Web API client that acts for the person u belongs to, in one workspace as ClientIn's does. It
 // keeps to the limits of the workspace: Slack counts all of an app's tokens together.
 func (cs *Connections) UserClientIn(u connection.UserToken, teamID string) *slack.Client {
-	return cs.slack.Client(u.Token, u.Key, teamID, cs.slack.HTTP)
+	return cs.cfg.Slack.Client(u.Token, u.Key, teamID, cs.cfg.Slack.HTTP)
 }

@@ -47,13 +47,7 @@ func (h Health) Broken() bool {
 }
 
 // Assessor says what state a connection is in, and in which words, from what is known of it. It asks nobody.
-type Assessor struct {
-	scopes []connection.Scope
-	links  *links.Links
-	slack  *slackapi.API
-	mode   Mode
-	now    func() time.Time
-}
+type Assessor struct{ cfg *Config }
 
 // Assess returns the state from our records alone: from what a look-up, Open's or the store's, returned.
 func (a *Assessor) Assess(c connection.Connection, err error) Health {
@@ -68,8 +62,8 @@ func (a *Assessor) Describe(names []string) []connection.Scope {
 	scopes := make([]connection.Scope, len(names))
 	for i, name := range names {
 		scopes[i] = connection.Scope{Name: name, Label: "use " + name}
-		if at := slices.IndexFunc(a.scopes, func(s connection.Scope) bool { return s.Name == name }); at >= 0 {
-			scopes[i] = a.scopes[at]
+		if at := slices.IndexFunc(a.cfg.Scopes, func(s connection.Scope) bool { return s.Name == name }); at >= 0 {
+			scopes[i] = a.cfg.Scopes[at]
 		}
 	}
 	return scopes
@@ -78,10 +72,10 @@ func (a *Assessor) Describe(names []string) []connection.Scope {
 // GrantPage is the page where c is reconnected or allowed more, or "" in single-workspace mode, where nobody can be
 // asked for consent.
 func (a *Assessor) GrantPage(c connection.Connection, w links.GrantRequest) string {
-	if !a.mode.Consents() {
+	if !a.cfg.Mode.Consents() {
 		return ""
 	}
-	return a.links.Grant(c, w)
+	return a.cfg.Links.Grant(c, w)
 }
 
 // evidence is what was learned while asking, besides the row itself.
@@ -93,7 +87,7 @@ type evidence struct {
 
 // assess decides what a connection's state is and says it in words. found tells whether there is a row at all.
 func (a *Assessor) assess(c connection.Connection, found bool, e evidence) Health {
-	h := Health{Connection: c, Found: found, Needed: len(a.scopes), GrantURL: a.GrantPage(c, links.GrantRequest{})}
+	h := Health{Connection: c, Found: found, Needed: len(a.cfg.Scopes), GrantURL: a.GrantPage(c, links.GrantRequest{})}
 	// Nobody who is shown a state has use for a secret.
 	h.Connection.Token, h.Connection.RefreshToken, h.Connection.Webhook.URL = "", "", ""
 
@@ -112,13 +106,13 @@ func (a *Assessor) assess(c connection.Connection, found bool, e evidence) Healt
 func (a *Assessor) judge(h *Health, c connection.Connection, e evidence) {
 	h.State, h.LastKnown = c.State, c.State
 	h.Reason, h.CheckedAt = c.Reason, c.CheckedAt
-	if connection.Recent(c.EventsHeldAt, a.now(), heldLasts) {
+	if connection.Recent(c.EventsHeldAt, a.cfg.Now(), heldLasts) {
 		h.HeldSince, h.HeldAt = c.EventsHeldSince, c.EventsHeldAt
 	}
-	h.Missing = c.Missing(a.scopes)
+	h.Missing = c.Missing(a.cfg.Scopes)
 	h.Live = e.asked && (e.slackErr == nil || slackapi.Decisive(e.slackErr))
 
-	switch lacking := len(c.Missing(connection.Required(a.scopes))) > 0; {
+	switch lacking := len(c.Missing(connection.Required(a.cfg.Scopes))) > 0; {
 	case e.asked && !h.Live:
 		h.State, h.Reason = connection.Unknown, connection.ReasonSlackSilent
 	case c.State == connection.Active && lacking:
@@ -127,8 +121,8 @@ func (a *Assessor) judge(h *Health, c connection.Connection, e evidence) {
 		h.State, h.Reason = connection.Limited, connection.ReasonMissingScope
 	}
 
-	h.Since = c.Since(h.State, h.Lacking, a.scopes)
-	lives := c.Token != "" && !c.Ended(a.now())
+	h.Since = c.Since(h.State, h.Lacking, a.cfg.Scopes)
+	lives := c.Token != "" && !c.Ended(a.cfg.Now())
 	if lives && h.State == connection.ReconnectRequired && c.Reason == connection.ReasonRefreshRejected {
 		h.WorksUntil = c.ExpiresAt
 	}
@@ -164,7 +158,7 @@ func (a *Assessor) words(h Health) Health {
 		h.Sentence = "We couldn't find out whether it works. Try again in a few minutes."
 	}
 
-	if !a.mode.Consents() && h.NextStep != "" && h.State != connection.Paused {
+	if !a.cfg.Mode.Consents() && h.NextStep != "" && h.State != connection.Paused {
 		// Without OAuth nobody in the workspace can fix it: the token is the operator's setting.
 		h.NextStep = "The people who run the app set its access by hand. They can fix it."
 	}

@@ -7,14 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/url"
 	"sync"
 	"time"
 
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/slackapi"
-	"github.com/switchboard-go/switchboard/install/tokens"
 )
 
 const (
@@ -27,15 +25,9 @@ const (
 
 // Leaving ends connections: for people in the workspace, for operators, and for an install that is taken back.
 type Leaving struct {
-	clientID     string
-	clientSecret connection.Secret
-	mode         Mode
-	store        RowStore
-	tokens       *tokens.Keeper
-	slack        *slackapi.API
-	log          *slog.Logger
-	now          func() time.Time
-	tasks        *sync.WaitGroup
+	cfg   *Config
+	store RowStore
+	tasks *sync.WaitGroup
 }
 
 // Disconnect uninstalls the app from the workspace of exactly k (apps.uninstall) and erases its access. said is what
@@ -44,7 +36,7 @@ type Leaving struct {
 // slackapi.ErrUnclear where Slack may have done it. ErrNotConnected when there is nothing to disconnect, ErrByHand. It
 // blocks for one or two calls to Slack. https://docs.slack.dev/reference/methods/apps.uninstall
 func (lv *Leaving) Disconnect(ctx context.Context, k connection.Key, by connection.Actor) (said string, err error) {
-	if !lv.mode.Consents() {
+	if !lv.cfg.Mode.Consents() {
 		return "", connection.ErrByHand
 	}
 	c, err := lv.store.Lookup(ctx, k)
@@ -55,7 +47,7 @@ func (lv *Leaving) Disconnect(ctx context.Context, k connection.Key, by connecti
 		return "", fmt.Errorf("disconnect: %w", err)
 	}
 	if c.Token != "" {
-		c, err = lv.tokens.Good(ctx, c)
+		c, err = lv.cfg.Tokens.Good(ctx, c)
 	}
 	switch {
 	case errors.Is(err, connection.ErrNotConnected), c.Token == "":
@@ -81,14 +73,14 @@ func (lv *Leaving) Disconnect(ctx context.Context, k connection.Key, by connecti
 		if done || !row.AuthorizedAt.Equal(consent) {
 			return nil // by another of the same moment, or installed again meanwhile
 		}
-		erase(row, lv.now(), by, said)
+		erase(row, lv.cfg.Now(), by, said)
 		return nil
 	})
 	if err != nil {
 		return said, fmt.Errorf("erase access: %w", err)
 	}
-	lv.tokens.Reconciler.ForgetErased(ctx, c.Key)
-	lv.log.InfoContext(ctx, "disconnected", "connection", c.ID, "key", c.Key.String(),
+	lv.cfg.Tokens.Reconciler.ForgetErased(ctx, c.Key)
+	lv.cfg.Log.InfoContext(ctx, "disconnected", "connection", c.ID, "key", c.Key.String(),
 		"by", string(by.Kind), "slack_said", said)
 	return said, nil
 }
@@ -105,8 +97,8 @@ func erase(row *connection.Connection, now time.Time, by connection.Actor, said 
 func (lv *Leaving) Uninstall(ctx context.Context, c connection.Connection) (said string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, slackapi.CallTimeout)
 	defer cancel()
-	form := url.Values{"client_id": {lv.clientID}, "client_secret": {lv.clientSecret.Reveal()}}
-	_, err = lv.slack.Post(ctx, "apps.uninstall", c.Token, form, &struct{}{})
+	form := url.Values{"client_id": {lv.cfg.ClientID}, "client_secret": {lv.cfg.ClientSecret.Reveal()}}
+	_, err = lv.cfg.Slack.Post(ctx, "apps.uninstall", c.Token, form, &struct{}{})
 	switch code := slackapi.SlackError(err); {
 	case err == nil:
 		return "ok", nil
@@ -121,7 +113,7 @@ func (lv *Leaving) Uninstall(ctx context.Context, c connection.Connection) (said
 // done next stands behind it; at ctx's end, or noteWait later than that, the caller has waited enough and the line
 // follows, unless c has come to another end meanwhile.
 func (lv *Leaving) noteFailure(ctx context.Context, c connection.Connection, by connection.Actor, cause error) {
-	failed := connection.Change{At: lv.now(), By: by,
+	failed := connection.Change{At: lv.cfg.Now(), By: by,
 		What: connection.DidDisconnect, Outcome: connection.OutcomeFail,
 		Reason: cmp.Or(slackapi.SlackError(cause), "no_answer")}
 	written := make(chan struct{})
@@ -135,7 +127,7 @@ func (lv *Leaving) noteFailure(ctx context.Context, c connection.Connection, by 
 			}
 			return nil
 		}); err != nil {
-			lv.log.WarnContext(ctx, "keep failure to disconnect", "connection", c.ID, "cause", err)
+			lv.cfg.Log.WarnContext(ctx, "keep failure to disconnect", "connection", c.ID, "cause", err)
 		}
 	})
 
@@ -157,7 +149,7 @@ func (lv *Leaving) EraseAnyway(ctx context.Context, k connection.Key, by connect
 		if row.State == connection.Removed {
 			return connection.ErrNotConnected
 		}
-		erase(row, lv.now(), by, "slack_not_asked")
+		erase(row, lv.cfg.Now(), by, "slack_not_asked")
 		return nil
 	})
 	if errors.Is(err, connection.ErrNotFound) {
@@ -166,6 +158,6 @@ func (lv *Leaving) EraseAnyway(ctx context.Context, k connection.Key, by connect
 	if err != nil {
 		return fmt.Errorf("erase access: %w", err)
 	}
-	lv.tokens.Reconciler.ForgetErased(ctx, k)
+	lv.cfg.Tokens.Reconciler.ForgetErased(ctx, k)
 	return nil
 }

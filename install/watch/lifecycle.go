@@ -8,13 +8,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"time"
 
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/slackapi"
-	"github.com/switchboard-go/switchboard/install/tokens"
 )
 
 // LifecycleStore is what a Lifecycle needs of the database. Methods without a comment are as in tokens.Store.
@@ -30,12 +28,9 @@ type LifecycleStore interface {
 
 // Lifecycle follows what Slack says that became of connections.
 type Lifecycle struct {
+	cfg         *Config
 	connections *Connections
 	store       LifecycleStore
-	tokens      *tokens.Keeper
-	slack       *slackapi.API
-	log         *slog.Logger
-	now         func() time.Time
 }
 
 // HandleRemoval handles Slack's word that the connection of exactly k is gone. The word may come late, twice, and after
@@ -54,7 +49,7 @@ func (lc *Lifecycle) HandleRemoval(ctx context.Context, k connection.Key, said c
 		return nil
 	}
 
-	if fresh, err := lc.tokens.Good(ctx, c); err == nil {
+	if fresh, err := lc.cfg.Tokens.Good(ctx, c); err == nil {
 		c = fresh // a token that ran out could not tell
 	}
 	asked := c
@@ -76,9 +71,9 @@ func (lc *Lifecycle) HandleRemoval(ctx context.Context, k connection.Key, said c
 	}
 
 	if c.Token == "" {
-		lc.tokens.Reconciler.ForgetErased(ctx, c.Key)
+		lc.cfg.Tokens.Reconciler.ForgetErased(ctx, c.Key)
 	}
-	lc.log.InfoContext(ctx, "removal handled", "connection", c.ID, "key", c.Key.String(), "reason", said.Reason,
+	lc.cfg.Log.InfoContext(ctx, "removal handled", "connection", c.ID, "key", c.Key.String(), "reason", said.Reason,
 		"confirmed", gone.String(), "state", string(c.State))
 	return nil
 }
@@ -93,7 +88,7 @@ func (lc *Lifecycle) removed(row *connection.Connection, said connection.Removal
 		if said.Reason == connection.ReasonTokenRevoked {
 			end = connection.ReconnectRequired // if the app went with it, Slack says so in a second event
 		}
-		row.Erase(end, said.Reason, lc.now())
+		row.Erase(end, said.Reason, lc.cfg.Now())
 		if row.State != state || row.Reason != reason {
 			row.Note(lc.line(connection.DidRemove, connection.OutcomeDone, said.Reason))
 		}
@@ -107,7 +102,7 @@ func (lc *Lifecycle) removed(row *connection.Connection, said connection.Removal
 // line is a line of the history about what Slack did.
 func (lc *Lifecycle) line(what, outcome, reason string) connection.Change {
 	by := connection.Actor{Kind: connection.BySlack}
-	return connection.Change{At: lc.now(), By: by, What: what, Outcome: outcome, Reason: reason}
+	return connection.Change{At: lc.cfg.Now(), By: by, What: what, Outcome: outcome, Reason: reason}
 }
 
 // isGone asks Slack about the token of a token pair that a consent of a time began, and that Slack said at another time
@@ -115,13 +110,13 @@ func (lc *Lifecycle) line(what, outcome, reason string) connection.Change {
 func (lc *Lifecycle) isGone(ctx context.Context, c connection.TokenPair, consent, said time.Time) connection.Verdict {
 	// event_time has whole seconds: a word of the same second may be about this consent.
 	about := connection.VerdictYes
-	if said.Before(consent.Truncate(time.Second)) && consent.Sub(lc.now()) <= connection.ClockSlack {
+	if said.Before(consent.Truncate(time.Second)) && consent.Sub(lc.cfg.Now()) <= connection.ClockSlack {
 		about = connection.VerdictNo // it is about an older one, unless that one is of a clock that was wrong
 	}
 	if c.Token == "" {
 		return about
 	}
-	_, err := lc.slack.Identify(ctx, c.Token)
+	_, err := lc.cfg.Slack.Identify(ctx, c.Token)
 	if err == nil {
 		return connection.VerdictNo
 	}
@@ -133,7 +128,7 @@ func (lc *Lifecycle) isGone(ctx context.Context, c connection.TokenPair, consent
 	case code == connection.ReasonTokenExpired, code == connection.ReasonInvalidAuth:
 		return about // it says nothing of the app: the token ran out, or our address isn't allowed
 	}
-	lc.log.InfoContext(ctx, "confirm removal", "slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
+	lc.cfg.Log.InfoContext(ctx, "confirm removal", "slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
 	return connection.VerdictUnclear
 }
 
@@ -144,7 +139,7 @@ func (lc *Lifecycle) RecheckRemovals(ctx context.Context) error {
 		return err
 	}
 	for _, c := range pending {
-		if !lc.connections.mode.Serves(c.Key) {
+		if !lc.cfg.Mode.Serves(c.Key) {
 			continue
 		}
 		asking, cancel := context.WithTimeout(ctx, oneBudget)
@@ -185,14 +180,14 @@ func (lc *Lifecycle) HandleUsersRevoked(ctx context.Context, k connection.Key, u
 			erased, eraseErr := lc.store.EraseUser(ctx, u, line)
 			err = errors.Join(err, eraseErr)
 			if erased {
-				lc.tokens.Journal.ForgetPerson(ctx, u)
-				lc.log.InfoContext(ctx, "a person's token is erased", "connection", c.ID, "user", id)
+				lc.cfg.Tokens.Journal.ForgetPerson(ctx, u)
+				lc.cfg.Log.InfoContext(ctx, "a person's token is erased", "connection", c.ID, "user", id)
 			}
 		case connection.VerdictUnclear:
 			err = errors.Join(err, fmt.Errorf("slack did not say whether the token of %s is gone", id))
 		}
 	}
-	lc.tokens.Reconciler.ForgetErased(ctx, c.Key)
+	lc.cfg.Tokens.Reconciler.ForgetErased(ctx, c.Key)
 	if err != nil {
 		return fmt.Errorf("handle revoked people: %w", err)
 	}
@@ -306,7 +301,7 @@ const heldLasts = 3 * time.Minute
 // minute; an unknown workspace is fine, and so is one that has no connection of its own: that of an organisation has no
 // such minutes. https://docs.slack.dev/reference/events/app_rate_limited
 func (lc *Lifecycle) HandleRateLimited(ctx context.Context, k connection.Key, minute time.Time) error {
-	now := lc.now()
+	now := lc.cfg.Now()
 	if minute.Unix() <= 0 || minute.After(now) {
 		minute = now.Truncate(time.Minute) // it is Slack's clock, or none
 	}

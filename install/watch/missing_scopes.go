@@ -48,9 +48,9 @@ func (n *Notices) ShouldTellMissing(
 func (n *Notices) first(ctx context.Context, b slackapi.Budget) bool {
 	ctx, cancel := context.WithTimeout(ctx, countTimeout)
 	defer cancel()
-	ok, err := n.store.Take(ctx, b, 1, n.now())
+	ok, err := n.store.Take(ctx, b, 1, n.cfg.Now())
 	if err != nil {
-		n.log.WarnContext(ctx, "count what people were told", "cause", err)
+		n.cfg.Log.WarnContext(ctx, "count what people were told", "cause", err)
 	}
 	return ok && err == nil
 }
@@ -59,7 +59,7 @@ func (n *Notices) first(ctx context.Context, b slackapi.Budget) bool {
 // missing for: the installer, or an admin when the installer is gone. Somebody who asked that themselves knows already,
 // and in single-workspace mode nobody in Slack can allow anything. It does not block.
 func (n *Notices) NotifyMissing(c connection.Connection, missing []connection.Scope, by string) {
-	if n.messages == nil || !n.connections.mode.Consents() || c.ID == "" || len(missing) == 0 || by == c.InstalledBy {
+	if n.cfg.Messages == nil || !n.cfg.Mode.Consents() || c.ID == "" || len(missing) == 0 || by == c.InstalledBy {
 		return
 	}
 	n.tasks.Go(func() {
@@ -83,7 +83,7 @@ func (n *Notices) tellMissing(ctx context.Context, c connection.Connection, miss
 		if userID == by {
 			return "", "", errAsker
 		}
-		return n.messages.TellMissing(ctx, client, userID, w)
+		return n.cfg.Messages.TellMissing(ctx, client, userID, w)
 	})
 	if errors.Is(told.err, errAsker) {
 		return
@@ -91,12 +91,12 @@ func (n *Notices) tellMissing(ctx context.Context, c connection.Connection, miss
 
 	outcome, why, label := told.result()
 	if told.err != nil {
-		n.log.WarnContext(ctx, "nobody could be told what is wanted and not allowed", "connection", c.ID,
+		n.cfg.Log.WarnContext(ctx, "nobody could be told what is wanted and not allowed", "connection", c.ID,
 			"slack_error", slackapi.SlackError(told.err), "cause", slackapi.Cause(told.err))
 	}
-	n.log.InfoContext(ctx, "people ask for what is not allowed", "connection", c.ID,
+	n.cfg.Log.InfoContext(ctx, "people ask for what is not allowed", "connection", c.ID,
 		"missing_scopes", names, "told", label)
-	n.observer.ToldMissing(label)
+	n.cfg.Observer.ToldMissing(label)
 	line := n.line(connection.DidTellMissing, outcome, why)
 	_, err := n.store.Update(ctx, c.Key, func(row *connection.Connection) error {
 		row.Note(line)
@@ -107,6 +107,6 @@ func (n *Notices) tellMissing(ctx context.Context, c connection.Connection, miss
 		return nil
 	})
 	if err != nil {
-		n.log.WarnContext(ctx, "keep whom we told of what is wanted", "connection", c.ID, "cause", err)
+		n.cfg.Log.WarnContext(ctx, "keep whom we told of what is wanted", "connection", c.ID, "cause", err)
 	}
 }

@@ -39,8 +39,7 @@ type workspaces struct {
 
 // workspaceLists are the workspaces of organisations, as Slack said them lately.
 type workspaceLists struct {
-	slack *slackapi.API
-	now   func() time.Time
+	cfg *Config
 
 	mu    sync.Mutex
 	lists map[string]workspaces // by the connection's id
@@ -61,7 +60,7 @@ func (ws *workspaceLists) known(connectionID string) ([]Workspace, bool) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	last, ok := ws.lists[connectionID]
-	return last.list, ok && connection.Recent(last.at, ws.now(), workspacesKept)
+	return last.list, ok && connection.Recent(last.at, ws.cfg.Now(), workspacesKept)
 }
 
 func (ws *workspaceLists) forget(connectionID string) {
@@ -86,7 +85,7 @@ func (ws *workspaceLists) ask(ctx context.Context, c connection.Connection) ([]W
 		if cursor != "" {
 			form.Set("cursor", cursor)
 		}
-		if _, err := ws.slack.Post(ctx, "auth.teams.list", c.Token, form, &answer); err != nil {
+		if _, err := ws.cfg.Slack.Post(ctx, "auth.teams.list", c.Token, form, &answer); err != nil {
 			return nil, fmt.Errorf("list workspaces: %w", err)
 		}
 		list = append(list, answer.Teams...)
@@ -103,7 +102,7 @@ func (ws *workspaceLists) ask(ctx context.Context, c connection.Connection) ([]W
 	if len(ws.lists) > 10_000 {
 		clear(ws.lists) // costs one more call for each organisation
 	}
-	ws.lists[c.ID] = workspaces{ws.now(), list}
+	ws.lists[c.ID] = workspaces{ws.cfg.Now(), list}
 	return list, nil
 }
 
@@ -113,7 +112,8 @@ func (ws *workspaceLists) ask(ctx context.Context, c connection.Connection) ([]W
 func (cs *Connections) superseded(ctx context.Context, c connection.Connection, enterpriseID string) (
 	connection.Connection, bool,
 ) {
-	if enterpriseID == "" || c.Org() && c.ID != "" || c.Usable() || c.State == connection.Paused || !cs.mode.Consents() {
+	standsAlone := c.Org() && c.ID != "" || c.Usable() || c.State == connection.Paused
+	if enterpriseID == "" || standsAlone || !cs.cfg.Mode.Consents() {
 		return connection.Connection{}, false
 	}
 	org, err := cs.store.Lookup(ctx, connection.Key{AppID: c.AppID, EnterpriseID: enterpriseID})
@@ -124,10 +124,10 @@ func (cs *Connections) superseded(ctx context.Context, c connection.Connection, 
 // organisation than ours has: a workspace that joined one.
 func (cs *Connections) maybeMoved(c connection.Connection, k connection.Key) {
 	joined := k.EnterpriseID != "" && c.EnterpriseID != k.EnterpriseID && !c.Org() && c.TeamID == k.TeamID
-	if !joined || c.Token == "" || !cs.mode.Consents() {
+	if !joined || c.Token == "" || !cs.cfg.Mode.Consents() {
 		return
 	}
-	if !cs.isNews(c.ID+" moved", cs.now(), movedEvery) {
+	if !cs.isNews(c.ID+" moved", cs.cfg.Now(), movedEvery) {
 		return
 	}
 	cs.tasks.Go(func() {
@@ -144,25 +144,21 @@ func (cs *Connections) moved(
 	ctx context.Context, c connection.Connection, id connection.Identity,
 ) connection.Connection {
 	joined := id.EnterpriseID != "" && id.EnterpriseID != c.EnterpriseID && id.TeamID == c.TeamID
-	if !joined || c.Org() || id.IsEnterpriseInstall || !cs.mode.Consents() {
+	if !joined || c.Org() || id.IsEnterpriseInstall || !cs.cfg.Mode.Consents() {
 		return c
 	}
-	to := c.Key
-	to.EnterpriseID = id.EnterpriseID
-	line := connection.Change{At: cs.now(), By: connection.Actor{Kind: connection.BySlack},
-		What: connection.DidMove, Outcome: connection.OutcomeDone, Reason: id.EnterpriseID}
-	now, err := cs.store.Rekey(ctx, c.Key, to, c.Token, line)
+	now, err := cs.cfg.Tokens.Pairs.Join(ctx, c, id.EnterpriseID)
 	switch {
 	case err == nil:
-		cs.log.InfoContext(ctx, "a workspace joined an organisation", "connection", c.ID,
+		cs.cfg.Log.InfoContext(ctx, "a workspace joined an organisation", "connection", c.ID,
 			"was", c.Key.String(), "key", now.Key.String())
 		return now
 	case errors.Is(err, connection.ErrExists), errors.Is(err, connection.ErrNotFound):
 		// Of an own consent since, or another replica was first.
-		cs.log.DebugContext(ctx, "connection not moved", "connection", c.ID, "cause", err)
+		cs.cfg.Log.DebugContext(ctx, "connection not moved", "connection", c.ID, "cause", err)
 	default:
 		// The next check tries again.
-		cs.log.WarnContext(ctx, "move connection to its organisation", "connection", c.ID, "cause", err)
+		cs.cfg.Log.WarnContext(ctx, "move connection to its organisation", "connection", c.ID, "cause", err)
 	}
 	return c
 }
@@ -177,7 +173,7 @@ func (a *Assessor) notAdded(h Health) Health {
 // AddToWorkspacesURL is the page of Slack's on which an admin of the organisation adds its app to workspaces.
 // https://docs.slack.dev/enterprise/organization-ready-apps
 func (a *Assessor) AddToWorkspacesURL(k connection.Key) string {
-	return a.slack.ClientURL() + "/manage/" + url.PathEscape(k.EnterpriseID) +
+	return a.cfg.Slack.ClientURL() + "/manage/" + url.PathEscape(k.EnterpriseID) +
 		"/integrations/profile/" + url.PathEscape(k.AppID) + "/workspaces/add"
 }
 

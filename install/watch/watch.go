@@ -89,18 +89,21 @@ type Watch struct {
 func New(cfg Config) *Watch {
 	w := &Watch{cfg: cfg, tasks: new(sync.WaitGroup)}
 	w.Connections = &Connections{
-		Assessor: Assessor{scopes: cfg.Scopes, links: cfg.Links, slack: cfg.Slack, mode: cfg.Mode, now: cfg.Now},
-		appID:    cfg.AppID, store: cfg.Store, tokens: cfg.Tokens, log: cfg.Log, observer: cfg.Observer, tasks: w.tasks,
-		workspaces:    workspaceLists{slack: cfg.Slack, now: cfg.Now, lists: map[string]workspaces{}},
+		Assessor:      Assessor{cfg: &w.cfg},
+		store:         cfg.Store,
+		tasks:         w.tasks,
+		workspaces:    workspaceLists{cfg: &w.cfg, lists: map[string]workspaces{}},
 		lastWitnessed: map[string]time.Time{},
 	}
-	w.Lifecycle = &Lifecycle{connections: w.Connections,
-		store: cfg.Store, tokens: cfg.Tokens, slack: cfg.Slack, log: cfg.Log, now: cfg.Now}
-	w.Leaving = &Leaving{clientID: cfg.ClientID, clientSecret: cfg.ClientSecret, mode: cfg.Mode,
-		store: cfg.Store, tokens: cfg.Tokens, slack: cfg.Slack, log: cfg.Log, now: cfg.Now, tasks: w.tasks}
-	w.Notices = &Notices{connections: w.Connections, messages: cfg.Messages,
-		store: cfg.Store, tokens: cfg.Tokens, log: cfg.Log, observer: cfg.Observer, tasks: w.tasks,
-		lastReported: map[connection.Key]time.Time{}}
+	w.Lifecycle = &Lifecycle{cfg: &w.cfg, connections: w.Connections, store: cfg.Store}
+	w.Leaving = &Leaving{cfg: &w.cfg, store: cfg.Store, tasks: w.tasks}
+	w.Notices = &Notices{
+		cfg:          &w.cfg,
+		connections:  w.Connections,
+		store:        cfg.Store,
+		tasks:        w.tasks,
+		lastReported: map[connection.Key]time.Time{},
+	}
 	return w
 }
 

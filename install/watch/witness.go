@@ -33,8 +33,8 @@ type witness struct {
 
 // Do is http.Client's.
 func (w witness) Do(r *http.Request) (*http.Response, error) {
-	sent := w.cs.now()
-	resp, err := w.cs.slack.HTTP.Do(r)
+	sent := w.cs.cfg.Now()
+	resp, err := w.cs.cfg.Slack.HTTP.Do(r)
 	if err != nil || resp.StatusCode != http.StatusOK ||
 		!strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
 		return resp, err
@@ -83,7 +83,7 @@ func aboutToken(code string) bool {
 // block, and counts once a minute.
 func (cs *Connections) RecheckScopes(c connection.Connection) {
 	if c.Token != "" {
-		cs.witnessed(c, connection.ReasonMissingScope, nil, cs.now())
+		cs.witnessed(c, connection.ReasonMissingScope, nil, cs.cfg.Now())
 	}
 }
 
@@ -151,7 +151,7 @@ func (cs *Connections) keepWord(ctx context.Context, c connection.Connection, sc
 	if err == nil {
 		cs.permissionsChanged(ctx, was, now)
 	} else if !errors.Is(err, errNothingToDo) {
-		cs.log.WarnContext(ctx, "keep what a call said", "connection", c.ID, "cause", err)
+		cs.cfg.Log.WarnContext(ctx, "keep what a call said", "connection", c.ID, "cause", err)
 	}
 }
 
@@ -161,6 +161,6 @@ func (cs *Connections) permissionsChanged(ctx context.Context, was []string, c c
 	if slices.Equal(was, c.Scopes) {
 		return
 	}
-	cs.log.InfoContext(ctx, "permissions changed", "connection", c.ID, "allowed", connection.Difference(c.Scopes, was),
+	cs.cfg.Log.InfoContext(ctx, "permissions changed", "connection", c.ID, "allowed", connection.Difference(c.Scopes, was),
 		"no_longer", connection.Difference(was, c.Scopes), "state", string(cs.Assess(c, nil).State))
 }
