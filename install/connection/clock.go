@@ -2,9 +2,7 @@ package connection
 
 // Times that were stored are compared with the clock of now. Here is what a right clock can have written.
 
-import (
-	"time"
-)
+import "time"
 
 // Mark is a place in the order of what is stored. 0 is before everything.
 type Mark int64

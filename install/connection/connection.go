@@ -17,13 +17,7 @@ type Key struct {
 
 // String is the key as logs show it, for example "A1/-/T1".
 func (k Key) String() string {
-	part := func(s string) string {
-		if s == "" {
-			return "-"
-		}
-		return s
-	}
-	return part(k.AppID) + "/" + part(k.EnterpriseID) + "/" + part(k.TeamID)
+	return cmp.Or(k.AppID, "-") + "/" + cmp.Or(k.EnterpriseID, "-") + "/" + cmp.Or(k.TeamID, "-")
 }
 
 // Org reports whether k is an organisation-wide install.
@@ -216,9 +210,7 @@ func (c Connection) Replaced(next Connection) Connection {
 	if next.AwaitsScopes() {
 		next.CheckAt = next.AuthorizedAt // perhaps this allowed it
 	}
-	if next.TeamIcon == "" {
-		next.TeamIcon = c.TeamIcon
-	}
+	next.TeamIcon = cmp.Or(next.TeamIcon, c.TeamIcon)
 	if next.BotID == "" {
 		next.BotID, next.TeamURL, next.CheckedAt = c.BotID, c.TeamURL, c.CheckedAt // Slack could not be asked
 	}
@@ -230,9 +222,8 @@ func (c Connection) Replaced(next Connection) Connection {
 		// Whoever reconnects does not become the installer, who has rights that any member could take so.
 		next.InstalledBy, next.InstalledByName, next.InstalledAt = c.InstalledBy, c.InstalledByName, c.InstalledAt
 	}
-	if next.Webhook == (Webhook{}) {
-		next.Webhook = c.Webhook // it works as long as the app is installed; a removal has erased it
-	}
+	// A webhook works as long as the app is installed; a removal has erased it.
+	next.Webhook = cmp.Or(next.Webhook, c.Webhook)
 
 	switch c.State {
 	case Active: // it worked before, and has since then

@@ -1,8 +1,6 @@
 package connection
 
-import (
-	"errors"
-)
+import "errors"
 
 // What callers of a store branch on.
 var (

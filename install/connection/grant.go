@@ -3,9 +3,7 @@ package connection
 // What Slack hands out it hands out once: these are the pairs that wait in the journal until the database has them,
 // and how they compare with what it has.
 
-import (
-	"time"
-)
+import "time"
 
 // Grant is what Slack handed out and the store might not have yet. Slack hands it out once, so it is kept on this
 // machine's disk (the journal) until the store has it.
@@ -159,3 +157,16 @@ func (c TokenPair) grant(of TokenOwner, at time.Time) Grant {
 	}
 	return p
 }
+
+// Verdict is an answer that may have to wait.
+type Verdict int
+
+// The verdicts.
+const (
+	VerdictUnclear Verdict = iota
+	VerdictYes
+	VerdictNo
+)
+
+// String is the verdict in a word.
+func (v Verdict) String() string { return [...]string{"unclear", "yes", "no"}[v] }

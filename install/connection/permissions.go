@@ -30,13 +30,18 @@ func ScopeNames(scopes []Scope) []string {
 }
 
 // Required returns those without which the app does nothing for anybody.
-func Required(scopes []Scope) (required []Scope) {
+func Required(scopes []Scope) []Scope {
+	return scopesThat(scopes, func(s Scope) bool { return !s.Optional })
+}
+
+// scopesThat returns those that fit, in order; nil when none does.
+func scopesThat(scopes []Scope, fits func(s Scope) bool) (fitting []Scope) {
 	for _, s := range scopes {
-		if !s.Optional {
-			required = append(required, s)
+		if fits(s) {
+			fitting = append(fitting, s)
 		}
 	}
-	return required
+	return fitting
 }
 
 // SplitScopes turns Slack's comma separated list into a sorted one without doubles.
@@ -48,13 +53,7 @@ func SplitScopes(list string) []string {
 
 // Missing returns what needed holds and the connection was not granted, in needed's order.
 func (c Connection) Missing(needed []Scope) []Scope {
-	var missing []Scope
-	for _, s := range needed {
-		if !slices.Contains(c.Scopes, s.Name) {
-			missing = append(missing, s)
-		}
-	}
-	return missing
+	return scopesThat(needed, func(s Scope) bool { return !slices.Contains(c.Scopes, s.Name) })
 }
 
 // Features returns what the app can't do without these permissions, each feature once, in order.
@@ -72,14 +71,11 @@ func Features(scopes []Scope) []string {
 // apart from what it never had. It calls the app by a name, and then "It": "It can't answer mentions: it no longer
 // has permission to …".
 func (c Connection) Without(app string, missing []Scope) string {
-	var taken, never []Scope
-	for _, s := range missing {
-		if c.TakenAway(s.Name) || slices.Contains(c.Scopes, s.Name) { // Slack may say so before our records do
-			taken = append(taken, s)
-		} else {
-			never = append(never, s)
-		}
+	isTaken := func(s Scope) bool { // Slack may say so before our records do
+		return c.TakenAway(s.Name) || slices.Contains(c.Scopes, s.Name)
 	}
+	taken := scopesThat(missing, isTaken)
+	never := scopesThat(missing, func(s Scope) bool { return !isTaken(s) })
 
 	var said []string
 	for _, part := range []struct {

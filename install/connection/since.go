@@ -4,6 +4,7 @@ package connection
 // permissions and that no column holds. What nobody saw begin has no beginning, and none is made up for it.
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -58,10 +59,7 @@ type gap struct {
 }
 
 func (c Connection) gap(scope string) gap {
-	from := c.noted(signTaken + scope).At
-	if from.IsZero() {
-		from = c.noted(signLeftOut + scope).At
-	}
+	from := cmp.Or(c.noted(signTaken+scope), c.noted(signLeftOut+scope)).At
 	if !slices.Contains(c.Scopes, scope) {
 		return gap{from: from, open: true}
 	}

@@ -3,6 +3,7 @@ package connection
 // What an answer of Slack's makes of a connection. Nothing here asks anybody.
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -49,12 +50,7 @@ func (c *Connection) Judge(id Identity, code string, at time.Time) {
 	state, reason := c.State, c.Reason
 	if code == "" {
 		c.Works(id.Scopes, at)
-		if id.Team != "" {
-			c.TeamName = id.Team
-		}
-		if id.URL != "" {
-			c.TeamURL = id.URL
-		}
+		c.TeamName, c.TeamURL = cmp.Or(id.Team, c.TeamName), cmp.Or(id.URL, c.TeamURL)
 	} else if !c.Dead() || code == ReasonAccountInactive {
 		c.refused(code, at)
 	}

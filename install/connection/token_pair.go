@@ -5,6 +5,7 @@ package connection
 // fate. https://docs.slack.dev/authentication/using-token-rotation
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"time"
 )
@@ -77,10 +78,7 @@ func (c TokenPair) Ended(at time.Time) bool { return !c.ExpiresAt.IsZero() && !c
 
 // Spendable is what the next pair is bought with: the refresh token, or for the move to rotation the long-lived token.
 func (c TokenPair) Spendable() Secret {
-	if c.RefreshToken != "" {
-		return c.RefreshToken
-	}
-	return c.Token
+	return cmp.Or(c.RefreshToken, c.Token)
 }
 
 // Started is a token pair that begins with what Slack handed out at a time. life is the token's. 0: Slack did not
@@ -181,3 +179,27 @@ const (
 	leftPair    = "left"    // a long-lived token that Slack does not exchange; it works on
 	DeadPair    = "dead"    // nothing but a person helps
 )
+
+// UserToken lets the app act for one person, who granted user scopes. It hangs on a connection, and has a token pair
+// of its own.
+type UserToken struct {
+	TokenOwner
+	ConnectionID string
+	Scopes       []string // sorted
+	TokenPair
+	Reason    string // why it needs the person again; "" when all is well
+	GrantedAt time.Time
+
+	Changes []Change // lines for the history of the connection, written with the next write
+}
+
+// Note adds a line of history, to be written together with what it is about.
+func (u *UserToken) Note(c Change) { u.Changes = append(u.Changes, c) }
+
+// Mended notes that p is in force, so that the person isn't needed any longer.
+func (u *UserToken) Mended(p Grant) {
+	u.Reason = ReasonNone
+	if len(p.Scopes) > 0 {
+		u.Scopes = p.Scopes
+	}
+}
