@@ -10,7 +10,6 @@ package tokens
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -48,9 +47,8 @@ type BudgetStore interface {
 
 // Budgets are the calls that all replicas together make of Slack's OAuth methods.
 type Budgets struct {
+	cfg   *Config
 	store BudgetStore
-	log   *slog.Logger
-	now   func() time.Time
 
 	mu    sync.Mutex
 	empty map[slackapi.Budget]time.Time // until when a budget is not looked into
@@ -81,20 +79,20 @@ func (bs *Budgets) TakeInstall(ctx context.Context, suspect bool) error {
 func (bs *Budgets) take(ctx context.Context, b slackapi.Budget) error {
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
-	ok, err := bs.store.Take(ctx, b, 1, bs.now())
+	ok, err := bs.store.Take(ctx, b, 1, bs.cfg.Now())
 	if err != nil || ok {
 		return err
 	}
 	bs.mu.Lock()
 	defer bs.mu.Unlock()
-	bs.empty[b] = bs.now().Add(spentPause)
+	bs.empty[b] = bs.cfg.Now().Add(spentPause)
 	return ErrSpent
 }
 
 func (bs *Budgets) isEmpty(b slackapi.Budget) bool {
 	bs.mu.Lock()
 	defer bs.mu.Unlock()
-	left := bs.empty[b].Sub(bs.now())
+	left := bs.empty[b].Sub(bs.cfg.Now())
 	return left > 0 && left <= spentPause // a clock that was set back keeps nothing shut
 }
 
@@ -102,7 +100,7 @@ func (bs *Budgets) isEmpty(b slackapi.Budget) bool {
 func (bs *Budgets) KeepLimit(ctx context.Context, b slackapi.Budget, wait time.Duration) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepTimeout)
 	defer cancel()
-	if err := bs.store.ClosedUntil(ctx, b, bs.now().Add(wait)); err != nil {
-		bs.log.WarnContext(ctx, "keep Slack's rate limit", "cause", err)
+	if err := bs.store.ClosedUntil(ctx, b, bs.cfg.Now().Add(wait)); err != nil {
+		bs.cfg.Log.WarnContext(ctx, "keep Slack's rate limit", "cause", err)
 	}
 }

@@ -1,9 +1,11 @@
 package tokens
 
-// Whoever renews a pair takes a lease on it first, in its row: of any number of processes one asks Slack.
+// Whoever renews a pair takes a lease on it first, in its row: of any number of processes one asks Slack. A lease whose
+// process died has to end by itself.
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/switchboard-go/switchboard/install/connection"
@@ -44,7 +46,7 @@ func (kp *Keeper) claim(
 	var planned time.Time // by a clock that was wrong
 	var brought bool
 	err = kp.Pairs.Update(ctx, h, func(a connection.Access) error {
-		now, row := kp.now(), a.Pair()
+		now, row := kp.cfg.Now(), a.Pair()
 		verdict, planned = nil, time.Time{}
 		free := kp.leases.isOver(h, row.LeaseUntil, now)
 		next, brought = connection.NewestOf(kept, a.Row())
@@ -78,7 +80,7 @@ func (kp *Keeper) claim(
 	}
 
 	if !planned.IsZero() {
-		kp.log.WarnContext(ctx, "a renewal was planned by a clock that was wrong: it is made now",
+		kp.cfg.Log.WarnContext(ctx, "a renewal was planned by a clock that was wrong: it is made now",
 			"key", h.Key.String(), "user", h.UserID, "planned", planned)
 	}
 	if brought {
@@ -98,4 +100,37 @@ func (kp *Keeper) release(ctx context.Context, h connection.TokenOwner, claimed 
 		}
 		return nil
 	})
+}
+
+// leaseObservation is a lease of another process and when it was first seen here.
+type leaseObservation struct{ lease, first time.Time }
+
+// mostLeases bounds the memory for leases of other processes.
+const mostLeases = 10_000
+
+// leases are those that were seen in rows.
+type leases struct {
+	mu   sync.Mutex
+	seen map[connection.TokenOwner]leaseObservation
+}
+
+// isOver reports whether whoever took a lease can be taken for dead. The clocks of replicas differ, so the time in the
+// row is only a name for the lease: it is over when this process has seen the same one for as long as a lease lives.
+func (ls *leases) isOver(h connection.TokenOwner, lease, now time.Time) bool {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	if lease.IsZero() {
+		delete(ls.seen, h)
+		return true
+	}
+
+	o, known := ls.seen[h]
+	if !known || !o.lease.Equal(lease) || o.first.After(now) {
+		if len(ls.seen) > mostLeases {
+			clear(ls.seen) // costs those whose owner died one more wait
+		}
+		ls.seen[h] = leaseObservation{lease: lease, first: now}
+		return false
+	}
+	return now.Sub(o.first) >= connection.LeaseLife
 }

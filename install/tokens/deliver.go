@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/switchboard-go/switchboard/install/connection"
@@ -41,18 +40,15 @@ const (
 
 // Delivery brings home what is in the journal.
 type Delivery struct {
-	journal  *Journal
-	pairs    *Pairs
-	consents func(ctx context.Context, p connection.Grant) (stored connection.Grant, fate string, err error)
-	observer Observer
-	log      *slog.Logger
-	now      func() time.Time
+	cfg     *Config
+	journal *Journal
+	pairs   *Pairs
 }
 
 // Bring stores a pair if it is the one that counts, and then keeps the journal's copy for the day on which the store
 // loses it. When the pair counts no longer it forgets that. ErrUnasked and ErrUndecided leave it where it is.
 func (d *Delivery) Bring(ctx context.Context, p connection.Grant) error {
-	bring := d.consents
+	bring := d.cfg.Consents
 	if _, isRenewal := p.Origin.(connection.Renewal); isRenewal && p.Standing == connection.Waiting {
 		bring = d.bringRenewal
 	}
@@ -64,7 +60,7 @@ func (d *Delivery) Bring(ctx context.Context, p connection.Grant) error {
 		return fmt.Errorf("store new tokens: %w", err)
 	}
 
-	d.log.DebugContext(ctx, "new tokens", "key", p.Key.String(), "user", p.UserID, "fate", fate)
+	d.cfg.Log.DebugContext(ctx, "new tokens", "key", p.Key.String(), "user", p.UserID, "fate", fate)
 	d.journal.NotPending(p.Token)
 	if fate == FateStored {
 		stored.Journaled = p.Journaled
@@ -112,10 +108,10 @@ func (d *Delivery) Offer(ctx context.Context, p connection.Grant) (stored connec
 			stored, fate = p, "superseded"
 			return nil
 		}
-		if left := a.Pair().LeaseUntil.Sub(d.now()); left > 0 && left <= connection.LongestLease {
+		if left := a.Pair().LeaseUntil.Sub(d.cfg.Now()); left > 0 && left <= connection.LongestLease {
 			return ErrUndecided
 		}
-		connection.Resume(a, p, "journal", d.now())
+		connection.Resume(a, p, "journal", d.cfg.Now())
 		stored, fate = p.StoredIn(a), FateStored
 		return nil
 	})
@@ -127,8 +123,8 @@ func (d *Delivery) Offer(ctx context.Context, p connection.Grant) (stored connec
 
 // Restored tells the operator that the store had lost something.
 func (d *Delivery) Restored(ctx context.Context, p connection.Grant) {
-	d.observer.Restored()
-	d.log.WarnContext(ctx, "the database had lost tokens that the journal of this machine kept: brought back",
+	d.cfg.Observer.Restored()
+	d.cfg.Log.WarnContext(ctx, "the database had lost tokens that the journal of this machine kept: brought back",
 		"key", p.Key.String(), "user", p.UserID, "generation", p.Generation)
 }
 
@@ -155,7 +151,7 @@ func (d *Delivery) bringFor(
 			waiting = true
 			continue
 		case !p.Opened(): // Replay tells the operator
-			waiting = waiting || d.now().Sub(p.At) < unopenedPatience
+			waiting = waiting || d.cfg.Now().Sub(p.At) < unopenedPatience
 			continue
 		}
 		brought := d.bringSoon(ctx, p)
@@ -170,7 +166,7 @@ func (d *Delivery) bringFor(
 // isUnderWay reports whether p is of a consent that its callback is about to store: doing it twice would count it
 // twice.
 func (d *Delivery) isUnderWay(p connection.Grant) bool {
-	age := d.now().Sub(p.At)
+	age := d.cfg.Now().Sub(p.At)
 	return p.Origin == connection.Consent{} && age >= 0 && age < ConsentBudget
 }
 
@@ -182,7 +178,7 @@ func (d *Delivery) bringAll(ctx context.Context) (left int, tried bool, err erro
 		return 0, false, fmt.Errorf("read journal: %w", err)
 	}
 	entries = append(entries, d.journal.pendingGrants()...)
-	d.observer.Waiting(len(entries))
+	d.cfg.Observer.Waiting(len(entries))
 
 	undone := d.journal.undone()
 	for entry, do := range undone {
@@ -209,6 +205,6 @@ func (d *Delivery) bringAll(ctx context.Context) (left int, tried bool, err erro
 			return left + len(entries) - i - 1, false, err // the store is down: the others would fail like this one
 		}
 	}
-	d.observer.Waiting(left)
+	d.cfg.Observer.Waiting(left)
 	return left, true, err
 }

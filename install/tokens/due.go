@@ -36,7 +36,7 @@ type DueStore interface {
 // replicas share. It returns how many renewals of its own it finished.
 func (kp *Keeper) RenewDue(ctx context.Context) (int, error) {
 	n, err := kp.renewAll(ctx, renewRequest{budget: Renewals}, func() ([]connection.TokenOwner, error) {
-		due, err := kp.store.Due(ctx, kp.cfg.AppID, kp.now(), dueAtOnce)
+		due, err := kp.store.Due(ctx, kp.cfg.AppID, kp.cfg.Now(), dueAtOnce)
 		if err == nil && len(due) < dueAtOnce {
 			err = kp.watchLeases(ctx)
 		}
@@ -55,7 +55,7 @@ func (kp *Keeper) RenewDue(ctx context.Context) (int, error) {
 // watchLeases looks at the leases of other processes, so that one whose holder died is known to be over when its row
 // is due again, and doesn't have to be watched for as long then.
 func (kp *Keeper) watchLeases(ctx context.Context) error {
-	now := kp.now()
+	now := kp.cfg.Now()
 	leased, err := kp.store.Leased(ctx, kp.cfg.AppID, now, dueAtOnce)
 	for h, lease := range leased {
 		kp.leases.isOver(h, lease, now)

@@ -43,7 +43,7 @@ func (kp *Keeper) good(
 ) error {
 	const look = 100 * time.Millisecond // how often somebody who waits for another process, or for the budget, looks
 	for {
-		now := kp.now()
+		now := kp.cfg.Now()
 		if !pair.Ended(now.Add(lastMoments)) {
 			return nil
 		}

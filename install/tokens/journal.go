@@ -6,7 +6,6 @@ package tokens
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"maps"
 	"slices"
 	"sync"
@@ -41,9 +40,8 @@ type JournalStore interface {
 // Journal is what Slack handed out and the store might not have, or lose: on this machine's disk, and in memory what
 // the disk didn't take.
 type Journal struct {
-	disk     JournalStore
-	log      *slog.Logger
-	writable func(ok bool) // is told whether the disk takes entries
+	cfg  *Config
+	disk JournalStore
 
 	mu      sync.Mutex
 	pending map[connection.Secret]connection.Grant // what the disk didn't take and the store might not have, by its token
@@ -59,7 +57,7 @@ func (j *Journal) Keep(ctx context.Context, p *connection.Grant) {
 		return
 	}
 
-	j.log.ErrorContext(ctx, "new tokens are not in the journal: killing this process now would lose them",
+	j.cfg.Log.ErrorContext(ctx, "new tokens are not in the journal: killing this process now would lose them",
 		"key", p.Key.String(), "cause", err)
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -97,7 +95,7 @@ func (j *Journal) ForgetPerson(ctx context.Context, u connection.UserToken) {
 		}
 	}
 	if err != nil {
-		j.log.WarnContext(ctx, "journal after erasing", "key", u.Key.String(), "user", u.UserID, "cause", err)
+		j.cfg.Log.WarnContext(ctx, "journal after erasing", "key", u.Key.String(), "user", u.UserID, "cause", err)
 	}
 }
 
@@ -106,7 +104,7 @@ func (j *Journal) ForgetPerson(ctx context.Context, u connection.UserToken) {
 func (j *Journal) NextGeneration(ctx context.Context, h connection.TokenOwner) (next int64) {
 	kept, err := j.disk.JournaledFor(h)
 	if err != nil {
-		j.log.WarnContext(ctx, "generation of a consent", "key", h.Key.String(), "cause", err) // the row's own will do
+		j.cfg.Log.WarnContext(ctx, "generation of a consent", "key", h.Key.String(), "cause", err) // the row's own will do
 	}
 	for _, p := range kept {
 		next = max(next, p.Generation+1)
@@ -118,7 +116,7 @@ func (j *Journal) NextGeneration(ctx context.Context, h connection.TokenOwner) (
 // now and then. Whoever asks whether the process is ready does it in between.
 func (j *Journal) Ready(ctx context.Context) error {
 	err := j.disk.JournalReady(ctx)
-	j.writable(err == nil)
+	j.cfg.Observer.Writable(err == nil)
 	return err
 }
 
@@ -140,7 +138,7 @@ func (j *Journal) conclude(ctx context.Context, entry string, do func() error) {
 		return
 	}
 	if j.decided[entry] == nil {
-		j.log.ErrorContext(ctx, "the journal can't be written", "entry", entry, "cause", err)
+		j.cfg.Log.ErrorContext(ctx, "the journal can't be written", "entry", entry, "cause", err)
 	}
 	if entry != "" { // else it never was in the journal, and the store has it
 		j.decided[entry] = do

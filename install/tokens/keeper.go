@@ -62,9 +62,6 @@ type Keeper struct {
 
 	cfg    Config
 	store  DueStore
-	slack  *slackapi.API
-	log    *slog.Logger
-	now    func() time.Time
 	leases leases
 	tasks  sync.WaitGroup // renewals under way
 
@@ -75,19 +72,24 @@ type Keeper struct {
 // New returns a Keeper. It starts nothing.
 func New(cfg Config) *Keeper {
 	kp := &Keeper{
-		Journal: &Journal{disk: cfg.Store, log: cfg.Log, writable: cfg.Observer.Writable,
-			pending: map[connection.Secret]connection.Grant{}, decided: map[string]func() error{}},
-		Pairs:   &Pairs{store: cfg.Store, log: cfg.Log, now: cfg.Now},
-		Budgets: &Budgets{store: cfg.Store, log: cfg.Log, now: cfg.Now, empty: map[slackapi.Budget]time.Time{}},
-
-		cfg: cfg, store: cfg.Store, slack: cfg.Slack, log: cfg.Log, now: cfg.Now,
+		cfg:      cfg,
+		store:    cfg.Store,
 		leases:   leases{seen: map[connection.TokenOwner]leaseObservation{}},
 		renewing: map[connection.TokenOwner]*renewal{},
 	}
-	kp.Delivery = &Delivery{journal: kp.Journal, pairs: kp.Pairs, consents: cfg.Consents,
-		observer: cfg.Observer, log: cfg.Log, now: cfg.Now}
-	kp.Reconciler = &Reconciler{store: cfg.Store, journal: kp.Journal, pairs: kp.Pairs, delivery: kp.Delivery,
-		appID: cfg.AppID, log: cfg.Log, now: cfg.Now}
+	kp.Journal = &Journal{
+		cfg:     &kp.cfg,
+		disk:    cfg.Store,
+		pending: map[connection.Secret]connection.Grant{},
+		decided: map[string]func() error{},
+	}
+	kp.Pairs = &Pairs{cfg: &kp.cfg, store: cfg.Store}
+	kp.Budgets = &Budgets{cfg: &kp.cfg, store: cfg.Store, empty: map[slackapi.Budget]time.Time{}}
+	kp.Delivery = &Delivery{cfg: &kp.cfg, journal: kp.Journal, pairs: kp.Pairs}
+	kp.Reconciler = &Reconciler{
+		cfg: &kp.cfg, store: cfg.Store, journal: kp.Journal, pairs: kp.Pairs, delivery: kp.Delivery,
+	}
+	kp.Reconciler.compared.Store(new(time.Time))
 	return kp
 }
 

@@ -6,8 +6,6 @@ package tokens
 import (
 	"context"
 	"errors"
-	"log/slog"
-	"time"
 
 	"github.com/switchboard-go/switchboard/install/connection"
 )
@@ -46,9 +44,8 @@ type PairStore interface {
 
 // Pairs are the token pairs in the store: those of bots and those of people.
 type Pairs struct {
+	cfg   *Config
 	store PairStore
-	log   *slog.Logger
-	now   func() time.Time
 }
 
 // Update reads the access of h, calls fn, and writes what fn changed, as Store.Update and UpdateUser do: fn can run
@@ -113,7 +110,7 @@ func (ps *Pairs) Rehome(ctx context.Context, k connection.Key) {
 
 	_, err = ps.Join(ctx, c, k.EnterpriseID)
 	if err != nil && !errors.Is(err, connection.ErrExists) && !errors.Is(err, connection.ErrNotFound) {
-		ps.log.WarnContext(ctx, "move connection to its organisation", "connection", c.ID, "cause", err)
+		ps.cfg.Log.WarnContext(ctx, "move connection to its organisation", "connection", c.ID, "cause", err)
 	}
 }
 
@@ -124,7 +121,7 @@ func (ps *Pairs) Join(
 	to := c.Key
 	to.EnterpriseID = enterpriseID
 	return ps.store.Rekey(ctx, c.Key, to, c.Token, connection.Change{
-		At: ps.now(), By: connection.Actor{Kind: connection.BySlack},
+		At: ps.cfg.Now(), By: connection.Actor{Kind: connection.BySlack},
 		What: connection.DidMove, Outcome: connection.OutcomeDone, Reason: enterpriseID,
 	})
 }

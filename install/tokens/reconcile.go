@@ -7,16 +7,21 @@ package tokens
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"maps"
 	"slices"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 const (
+	// ClocksApart is the bound within which two consents can have come in the other order than the clocks of two
+	// machines say.
+	ClocksApart = 10 * time.Minute
+	// A renewal has shown by then which of two consents counts, unless it is still to be had: it comes a minute after
+	// the second (TokenPair.Soon).
+	contestLife = time.Hour
 	// EraseEvery is how often a process looks for what was erased elsewhere, awayAfter how long it can have been away
 	// before everything is compared.
 	EraseEvery = 15 * time.Second
@@ -42,16 +47,13 @@ type ReconcileStore interface {
 // Reconciler compares what the journal of this machine keeps with the store: what is erased there is erased here, and
 // what is lost there is brought back.
 type Reconciler struct {
+	cfg      *Config
 	store    ReconcileStore
 	journal  *Journal
 	pairs    *Pairs
 	delivery *Delivery
-	appID    string // "": all apps
-	log      *slog.Logger
-	now      func() time.Time
 
-	mu       sync.Mutex
-	compared time.Time // when the journal was last compared
+	compared atomic.Pointer[time.Time] // when the journal was last compared; zero: never yet
 }
 
 // Replay stores what waits in the journal of this machine. It is run at start before anything is renewed, when it also
@@ -63,10 +65,7 @@ func (r *Reconciler) Replay(ctx context.Context) (left int, err error) {
 		return left, err
 	}
 
-	r.mu.Lock()
-	first := r.compared.IsZero()
-	r.mu.Unlock()
-	if first {
+	if r.compared.Load().IsZero() {
 		err = errors.Join(err, r.CompareAll(ctx))
 	}
 	return left, err
@@ -75,7 +74,7 @@ func (r *Reconciler) Replay(ctx context.Context) (left int, err error) {
 // OfferRefused offers what the journal of this machine has where Slack refused the refresh token of a row. Each replica
 // does so, in the pause before the refusal is believed.
 func (r *Reconciler) OfferRefused(ctx context.Context) error {
-	refused, err := r.store.Rejected(ctx, r.appID, rejectedAtOnce)
+	refused, err := r.store.Rejected(ctx, r.cfg.AppID, rejectedAtOnce)
 	for _, h := range refused {
 		if kept, readErr := r.journal.disk.JournaledFor(h); readErr != nil {
 			err = errors.Join(err, readErr)
@@ -147,7 +146,7 @@ func ignoreNotFound(err error) error {
 // CompareAll compares all that the journal of this machine keeps with the store: what is erased there is erased here,
 // and what is lost there is offered.
 func (r *Reconciler) CompareAll(ctx context.Context) error {
-	began := r.now()
+	began := r.cfg.Now()
 	var lost []connection.Grant
 	for after := ""; ; {
 		kept, err := r.journal.disk.Kept(after, comparedAtOnce)
@@ -164,9 +163,7 @@ func (r *Reconciler) CompareAll(ctx context.Context) error {
 		lost, after = append(lost, found...), kept[len(kept)-1].Journaled
 	}
 
-	r.mu.Lock()
-	r.compared = began
-	r.mu.Unlock()
+	r.compared.Store(&began)
 	return r.bringLost(ctx, lost)
 }
 
@@ -196,11 +193,7 @@ func (r *Reconciler) bringLost(ctx context.Context, lost []connection.Grant) (er
 
 // CompareErased compares what the journal keeps of connections that lost access lately, wherever that happened.
 func (r *Reconciler) CompareErased(ctx context.Context) error {
-	now := r.now()
-
-	r.mu.Lock()
-	last := r.compared
-	r.mu.Unlock()
+	now, last := r.cfg.Now(), *r.compared.Load()
 	if apart := now.Sub(last); last.IsZero() || apart < 0 || apart > awayAfter {
 		return r.CompareAll(ctx)
 	}
@@ -216,9 +209,7 @@ func (r *Reconciler) CompareErased(ctx context.Context) error {
 		}
 	}
 
-	r.mu.Lock()
-	r.compared = now
-	r.mu.Unlock()
+	r.compared.Store(&now)
 	return nil
 }
 
@@ -248,7 +239,7 @@ func (r *Reconciler) compare(ctx context.Context, kept []connection.Grant) (lost
 
 	var gone []string
 	for _, p := range kept {
-		switch compareGrant(p, find(p.TokenOwner), find(connection.TokenOwner{Key: p.Key}), r.now()) {
+		switch compareGrant(p, find(p.TokenOwner), find(connection.TokenOwner{Key: p.Key}), r.cfg.Now()) {
 		case connection.VerdictNo:
 			gone = append(gone, p.Journaled)
 		case connection.VerdictYes:
@@ -294,9 +285,52 @@ func (r *Reconciler) rowsOf(
 // ForgetErased takes from this machine's disk what it kept of access that was just erased.
 func (r *Reconciler) ForgetErased(ctx context.Context, k connection.Key) {
 	if left, err := r.Replay(ctx); err != nil {
-		r.log.WarnContext(ctx, "journal after erasing", "left", left, "cause", err)
+		r.cfg.Log.WarnContext(ctx, "journal after erasing", "left", left, "cause", err)
 	}
 	if err := r.compareUnder(ctx, k); err != nil {
-		r.log.WarnContext(ctx, "journal after erasing", "key", k.String(), "cause", err) // CompareErased looks again
+		r.cfg.Log.WarnContext(ctx, "journal after erasing", "key", k.String(), "cause", err) // CompareErased looks again
 	}
+}
+
+// compareGrant compares what the journal keeps with the row of its owner, and with that of the connection (nil: there
+// is none): yes, the store has lost it. No, it is of no use. Unclear: it stays where it is.
+func compareGrant(p connection.Grant, row, parent *connection.Row, now time.Time) connection.Verdict {
+	if p.UserID != "" {
+		switch {
+		case parent == nil:
+			return connection.VerdictUnclear // as long as there is nothing that it could hang on
+		case parent.Removed && !p.ConsentAt().After(parent.GrantedAt):
+			return connection.VerdictNo // people's access goes with the connection's
+		}
+	}
+
+	switch {
+	case !p.Opened():
+		if row != nil && row.Erased {
+			return connection.VerdictNo
+		}
+		return connection.VerdictUnclear // sealed with a key that is not here
+	case row == nil, p.Continues(*row):
+		return connection.VerdictYes
+	case !p.SameGrant(row.GrantID, row.GrantedAt):
+		return compareConsents(p, *row, now)
+	case row.Erased, p.Generation < row.Generation:
+		return connection.VerdictNo // it bought what the row holds, and is spent
+	}
+	return connection.VerdictUnclear
+}
+
+// compareConsents is compareGrant for a pair of another consent than the row's.
+func compareConsents(p connection.Grant, row connection.Row, now time.Time) connection.Verdict {
+	older := p.Generation <= row.Generation || !p.ConsentAt().After(row.GrantedAt)
+	near := p.ConsentAt().Sub(row.GrantedAt).Abs() < ClocksApart
+	switch {
+	case row.Erased && older:
+		return connection.VerdictNo
+	case p.Generation > row.Generation:
+		return connection.VerdictYes // a later consent, perhaps
+	case near && (now.Sub(row.GrantedAt) < contestLife || row.IsDue(now)):
+		return connection.VerdictUnclear // a renewal is about to tell
+	}
+	return connection.VerdictNo
 }

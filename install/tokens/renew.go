@@ -142,7 +142,7 @@ func (kp *Keeper) renewOnce(ctx context.Context, h connection.TokenOwner, w rene
 
 	// Only now, so that replicas which meet at one row take one call from the budget.
 	err = kp.Budgets.take(ctx, w.budget)
-	if err == nil && claimed.LeaseUntil.Sub(kp.now()) < exchangeTimeout+keepTimeout {
+	if err == nil && claimed.LeaseUntil.Sub(kp.cfg.Now()) < exchangeTimeout+keepTimeout {
 		err = errElsewhere // the database took so long that another process might have the lease by the time Slack answers
 	}
 	if err != nil {
@@ -175,13 +175,13 @@ func (kp *Keeper) exchange(ctx context.Context, p connection.Grant, c connection
 		form.Set("token", c.Token.Reveal())
 	}
 
-	granted, err := kp.slack.OAuth(ctx, method, form)
+	granted, err := kp.cfg.Slack.OAuth(ctx, method, form)
 	if err != nil {
 		return connection.Grant{}, err
 	}
 
 	p.Token, p.Refresh = connection.Secret(granted.AccessToken), connection.Secret(granted.RefreshToken)
-	p.Life, p.At, p.Scopes = time.Duration(granted.ExpiresIn), kp.now(), connection.SplitScopes(string(granted.Scope))
+	p.Life, p.At, p.Scopes = time.Duration(granted.ExpiresIn), kp.cfg.Now(), connection.SplitScopes(string(granted.Scope))
 	if p.Token == "" || p.Refresh == "" {
 		return connection.Grant{}, fmt.Errorf("%s: the answer has no whole pair of tokens", method)
 	}
@@ -195,7 +195,7 @@ func (kp *Keeper) notRenewed(
 ) error {
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
-	code, now := slackapi.SlackError(cause), kp.now()
+	code, now := slackapi.SlackError(cause), kp.cfg.Now()
 	wait, limited := slackapi.RetryAfter(cause)
 	if limited {
 		budget := RenewalsInUse // the largest of those that share a name
@@ -233,14 +233,15 @@ func (kp *Keeper) notRenewed(
 		return nil
 	}
 
-	level := kp.log.WarnContext
+	level := kp.cfg.Log.WarnContext
 	if verdict == connection.DeadPair {
-		level = kp.log.ErrorContext
+		level = kp.cfg.Log.ErrorContext
 	}
 	level(ctx, "not renewed", "key", h.Key.String(), "user", h.UserID,
 		"slack_error", code, "verdict", verdict, "cause", slackapi.Cause(cause))
 	if err != nil && !errors.Is(err, connection.ErrNotFound) {
-		kp.log.WarnContext(ctx, "keep result of renewal", "key", h.Key.String(), "cause", err) // the lease runs out by itself
+		// The lease runs out by itself.
+		kp.cfg.Log.WarnContext(ctx, "keep result of renewal", "key", h.Key.String(), "cause", err)
 	}
 	return fmt.Errorf("%w: %w", connection.ErrRenewing, cause)
 }
