@@ -114,7 +114,7 @@ func (in *Installer) adoptedApp(id connection.Identity) (string, error) {
 func (in *Installer) putAdopted(ctx context.Context, appID string, id connection.Identity) (
 	connection.Connection, error,
 ) {
-	token, now := in.cfg.BotToken, in.now()
+	token, now := in.cfg.BotToken, in.cfg.Now()
 	c := connection.Connection{
 		Key:       connection.Key{AppID: appID, EnterpriseID: id.EnterpriseID, TeamID: id.TeamID},
 		TeamName:  id.Team,
@@ -134,22 +134,22 @@ func (in *Installer) putAdopted(ctx context.Context, appID string, id connection
 		c.TeamID = ""
 	}
 	if id.ExpiresIn > 0 {
-		in.log.WarnContext(ctx, "the bot token expires and cannot be renewed without OAuth", "expires_at", c.ExpiresAt)
+		in.cfg.Log.WarnContext(ctx, "the bot token expires and cannot be renewed without OAuth", "expires_at", c.ExpiresAt)
 	}
 
 	in.tokens.Pairs.Rehome(ctx, c.Key)
-	known, err := in.store.Lookup(ctx, c.Key)
+	known, err := in.cfg.Store.Lookup(ctx, c.Key)
 	switch {
 	case err == nil && known.Key == c.Key && known.Token == token && known.State != connection.Removed:
 		// The same token after a restart is no new install: only what Slack said of it is kept.
-		return in.store.Update(ctx, c.Key, func(row *connection.Connection) error {
+		return in.cfg.Store.Update(ctx, c.Key, func(row *connection.Connection) error {
 			row.Judge(id, "", now)
 			row.BotUserID, row.BotID = id.UserID, id.BotID
 			return nil
 		})
 	case err == nil, errors.Is(err, connection.ErrNotFound):
 		c.LeftOut(in.cfg.Scopes)
-		c, _, err = in.store.Put(ctx, c)
+		c, _, err = in.cfg.Store.Put(ctx, c)
 	}
 	return c, err
 }

@@ -4,7 +4,6 @@ package install
 
 import (
 	"context"
-	"log/slog"
 	"net/http"
 	"time"
 
@@ -35,19 +34,39 @@ type (
 // RecheckEvery is how often people may have Slack asked about one connection.
 const RecheckEvery = watch.RecheckEvery
 
+// Store keeps connections and install attempts. Its methods may be called from any number of goroutines and processes at
+// once; each blocks until the database answered or ctx ended. Errors other than those named are the database's trouble.
+// What each room needs of it stands there.
+type Store interface {
+	tokens.Store
+	watch.Store
+	oauth.Store
+
+	// History returns the newest lines of a connection, newest first, at most n.
+	History(ctx context.Context, connectionID string, n int) ([]connection.Change, error)
+	CountStore
+}
+
+// CountStore is what the numbers for operators need of the database.
+type CountStore interface {
+	// Count returns how many connections there are in each kept state.
+	Count(ctx context.Context) (map[connection.State]int, error)
+}
+
+// Clock is a Store that knows what time it is: the database's time, the one source for what is stored and for what is
+// compared with it, on which replicas agree whatever their machines' clocks say. It asks nobody.
+type Clock interface{ Now() time.Time }
+
 // Installer connects workspaces and answers for their connections. Make one with New. It may be used from any number of
 // goroutines.
 type Installer struct {
 	cfg    Config
-	store  Store
 	slack  *slackapi.API
 	links  *links.Links
 	tokens *tokens.Keeper
 	watch  *watch.Watch
 	flow   *oauth.Flow
 	mode   watch.Mode
-	log    *slog.Logger
-	now    func() time.Time
 }
 
 // New checks cfg and returns an Installer. It starts nothing.
@@ -57,32 +76,29 @@ func New(cfg Config) (*Installer, error) {
 	}
 	in := &Installer{
 		cfg:   cfg,
-		store: cfg.Store,
 		links: &links.Links{PublicURL: cfg.PublicURL, Keys: cfg.SigningKeys, ClientSecret: cfg.ClientSecret, Now: cfg.Now},
 		mode:  watch.ByConsent{AppID: cfg.AppID},
-		log:   cfg.Log,
-		now:   cfg.Now,
 	}
 	if cfg.BotToken != "" {
 		in.mode = &watch.ByToken{}
 	}
-	numbers := newMetrics(in.store, in.log, cfg.Metrics)
-	in.slack = &slackapi.API{Address: cfg.SlackURL, HTTP: cfg.HTTP, Now: in.now, Met: numbers.limited}
+	numbers := newMetrics(cfg.Store, cfg.Log, cfg.Metrics)
+	in.slack = &slackapi.API{Address: cfg.SlackURL, HTTP: cfg.HTTP, Now: cfg.Now, Met: numbers.limited}
 	in.tokens = tokens.New(tokens.Config{
 		ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret, AppID: cfg.AppID, MoveToRotation: cfg.MoveToRotation,
 		Renews: in.mode.Renews, Consents: in.bring,
-		Store: in.store, Slack: in.slack, Log: in.log, Now: in.now, Observer: numbers,
+		Store: cfg.Store, Slack: in.slack, Log: cfg.Log, Now: cfg.Now, Observer: numbers,
 	})
 	in.watch = watch.New(watch.Config{
 		ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret, AppID: cfg.AppID, Scopes: cfg.Scopes, Keep: cfg.Keep,
 		Mode: in.mode, Messages: cfg.Messages, SweepAttempts: in.sweepAttempts,
-		Store: in.store, Slack: in.slack, Links: in.links, Tokens: in.tokens, Log: in.log, Now: in.now, Observer: numbers,
+		Store: cfg.Store, Slack: in.slack, Links: in.links, Tokens: in.tokens, Log: cfg.Log, Now: cfg.Now, Observer: numbers,
 	})
 	in.flow = oauth.New(oauth.Config{
 		App: cfg.App, ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret, AppID: cfg.AppID,
 		Scopes: cfg.Scopes, UserScopes: cfg.UserScopes, Closed: cfg.Closed, Admit: cfg.Admit,
 		Mode: in.mode, Messages: cfg.Messages, Ended: numbers.ended, Watch: in.watch,
-		Store: in.store, Slack: in.slack, Links: in.links, Tokens: in.tokens, Log: in.log, Now: in.now,
+		Store: cfg.Store, Slack: in.slack, Links: in.links, Tokens: in.tokens, Log: cfg.Log, Now: cfg.Now,
 	})
 	return in, nil
 }
@@ -159,7 +175,7 @@ func (in *Installer) Finish() (left int) { return in.watch.Finish() }
 
 // History returns the newest lines of a connection's history, newest first, at most n.
 func (in *Installer) History(ctx context.Context, c connection.Connection, n int) ([]connection.Change, error) {
-	return in.store.History(ctx, c.ID, n)
+	return in.cfg.Store.History(ctx, c.ID, n)
 }
 
 // App returns how the app presents itself. Its DataKept says for how long, too.
@@ -170,7 +186,7 @@ func (in *Installer) App() App { return in.cfg.App }
 func (in *Installer) KeptFor() string { return days(in.cfg.Keep) }
 
 // Now is the time of everything that is stored or compared with what is: the database's, as this process knows it.
-func (in *Installer) Now() time.Time { return in.now() }
+func (in *Installer) Now() time.Time { return in.cfg.Now() }
 
 // Tokens returns what keeps the tokens good.
 func (in *Installer) Tokens() *tokens.Keeper { return in.tokens }

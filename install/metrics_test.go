@@ -44,7 +44,7 @@ func TestCountersAreThereAtZero(t *testing.T) {
 	for _, m := range found(t, "oauth/outcomes.go", `reason: "(\w+)", status: http\.\w+,(?: outcome: (\w+),)?`) {
 		want = append(want, "switchboard_install_attempts_total "+outcomes[m[2]]+" "+m[1])
 	}
-	for _, m := range found(t, "oauth/success.go", `h\.reason(?:, h\.\w+)* = "(\w+)"|reason: "(\w+)"`) {
+	for _, m := range found(t, "oauth/success.go", `p\.Reason(?:, p\.\w+)* = "(\w+)"|Reason: "(\w+)"`) {
 		reason, outcome := m[1], " reconnected "
 		if reason == "" {
 			reason, outcome = m[2], " connected "
