@@ -167,9 +167,7 @@ func (m *metrics) Waiting(entries int) { m.journal.Set(float64(entries)) }
 func (m *metrics) Writable(ok bool) { m.writable.Set(map[bool]float64{true: 1}[ok]) }
 
 // limited counts a call that met a limit.
-func (m *metrics) limited(method, result string) {
-	m.limits.WithLabelValues(method, result).Inc()
-}
+func (m *metrics) limited(method, result string) { m.limits.WithLabelValues(method, result).Inc() }
 
 // result is an error as a label.
 func result(err error) string {

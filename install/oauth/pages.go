@@ -21,26 +21,22 @@ import (
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
-//go:embed pages
+//go:embed pages/*.html
 var pageFiles embed.FS
 
+//go:embed pages/style.css
+var pageStyle string
+
+//go:embed pages/copy.js
+var pageScript string
+
 var (
-	templates  = template.Must(template.ParseFS(pageFiles, "pages/*.html"))
-	pageStyle  = mustRead("pages/style.css")
-	pageScript = mustRead("pages/copy.js")
+	templates = template.Must(template.ParseFS(pageFiles, "pages/*.html"))
 	// The style and the script are the only ones that may run: the policy names their hashes.
 	pagePolicy = fmt.Sprintf("default-src 'none'; style-src '%s'; script-src '%s'; img-src data:; form-action 'self'; "+
 		"base-uri 'none'; frame-ancestors 'none'",
 		sourceHash(pageStyle), sourceHash(pageScript))
 )
-
-func mustRead(name string) string {
-	b, err := pageFiles.ReadFile(name)
-	if err != nil {
-		panic(err) // the file is part of the program
-	}
-	return string(b)
-}
 
 func sourceHash(text string) string {
 	sum := sha256.Sum256([]byte(text))

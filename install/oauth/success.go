@@ -348,13 +348,10 @@ func (ps *pages) slackPage(what, id, team string) string {
 
 // labels turns scope names into the words people know them by.
 func (ps *pages) labels(names []string) []string {
-	words := make([]string, len(names))
-	for i, name := range names {
-		words[i] = name
-		for _, s := range ps.Scopes {
-			if s.Name == name {
-				words[i] = cmp.Or(connection.LowerFirst(s.Label), name)
-			}
+	words := slices.Clone(names)
+	for _, s := range ps.Scopes {
+		if i := slices.Index(names, s.Name); i >= 0 {
+			words[i] = cmp.Or(connection.LowerFirst(s.Label), s.Name)
 		}
 	}
 	return words

@@ -89,7 +89,7 @@ func (r *Reconciler) OfferRefused(ctx context.Context) error {
 func (r *Reconciler) offerFor(ctx context.Context, h connection.TokenOwner, kept []connection.Grant) error {
 	a, err := r.pairs.get(ctx, h)
 	if err != nil {
-		return ignoreNotFound(err)
+		return unless(err, connection.ErrNotFound)
 	}
 	row := a.Row()
 	if row.Rejections == 0 || row.Erased {
@@ -130,14 +130,12 @@ func (r *Reconciler) rivals(
 
 // bringKept is Bring for what is in the journal and not waiting.
 func (r *Reconciler) bringKept(ctx context.Context, p connection.Grant) error {
-	if err := r.delivery.bringSoon(ctx, p); err != nil && !errors.Is(err, ErrUndecided) {
-		return err
-	}
-	return nil
+	return unless(r.delivery.bringSoon(ctx, p), ErrUndecided)
 }
 
-func ignoreNotFound(err error) error {
-	if errors.Is(err, connection.ErrNotFound) {
+// unless is err, and nil where that is one that is fine.
+func unless(err, fine error) error {
+	if errors.Is(err, fine) {
 		return nil
 	}
 	return err

@@ -46,11 +46,7 @@ type renewRequest struct {
 // goes on. nil: the token is good, or a token pair that needs no renewal. It can be called from several goroutines
 // and processes.
 func (kp *Keeper) Renew(ctx context.Context, k connection.Key) error {
-	err := kp.renew(ctx, connection.TokenOwner{Key: k}, renewRequest{budget: RenewalsInUse})
-	if errors.Is(err, errCurrent) {
-		return nil
-	}
-	return err
+	return unless(kp.renew(ctx, connection.TokenOwner{Key: k}, renewRequest{budget: RenewalsInUse}), errCurrent)
 }
 
 // renewal is one under way, for all in this process who wait for it.

@@ -47,8 +47,7 @@ type Notices struct {
 	store       NoticeStore
 	tasks       *sync.WaitGroup
 
-	mu           sync.Mutex
-	lastReported map[connection.Key]time.Time // what needs a person → since when, in the log line that said so
+	lastReported sync.Map // connection.Key of what needs a person → time.Time since when, in the log line that said so
 }
 
 // TellAll deals with every connection that needs a person who was not told, and with those that work again. Run does it
@@ -105,9 +104,7 @@ func (n *Notices) tell(ctx context.Context, k connection.Key) error {
 	}
 
 	outcome, why, label := told.result()
-	n.mu.Lock()
-	delete(n.lastReported, k)
-	n.mu.Unlock()
+	n.lastReported.Delete(k)
 	n.cfg.Observer.Told(label)
 	told.notice.Reason, told.notice.At = c.Reason, now
 	line := n.line(connection.DidTell, outcome, why)
@@ -147,11 +144,8 @@ func (n *Notices) claim(ctx context.Context, k connection.Key, now time.Time) (
 
 // report has the log say, once for each trouble, that a connection needs a person.
 func (n *Notices) report(ctx context.Context, c connection.Connection, grantURL string) {
-	n.mu.Lock()
-	reported := n.lastReported[c.Key].Equal(c.StateSince)
-	n.lastReported[c.Key] = c.StateSince
-	n.mu.Unlock()
-	if reported {
+	last, _ := n.lastReported.Swap(c.Key, c.StateSince)
+	if since, _ := last.(time.Time); since.Equal(c.StateSince) {
 		return
 	}
 	page, _, _ := strings.Cut(grantURL, "?") // what makes it a link is not for the log
@@ -368,9 +362,8 @@ func cannotReceive(err error) bool {
 
 // admins lists who can act for the workspace: owners first.
 func admins(ctx context.Context, client *slack.Client, c connection.Connection) ([]string, error) {
-	options := []slack.GetUsersOption{slack.GetUsersOptionLimit(200)}
 	var found []slack.User
-	page := client.GetUsersPaginated(options...)
+	page := client.GetUsersPaginated(slack.GetUsersOptionLimit(200))
 	for range adminPages {
 		var err error
 		if page, err = page.Next(ctx); page.Done(err) {

@@ -97,13 +97,7 @@ func New(cfg Config) *Watch {
 	}
 	w.Lifecycle = &Lifecycle{cfg: &w.cfg, connections: w.Connections, store: cfg.Store}
 	w.Leaving = &Leaving{cfg: &w.cfg, store: cfg.Store, tasks: w.tasks}
-	w.Notices = &Notices{
-		cfg:          &w.cfg,
-		connections:  w.Connections,
-		store:        cfg.Store,
-		tasks:        w.tasks,
-		lastReported: map[connection.Key]time.Time{},
-	}
+	w.Notices = &Notices{cfg: &w.cfg, connections: w.Connections, store: cfg.Store, tasks: w.tasks}
 	return w
 }
 
