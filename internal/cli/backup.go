@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/switchboard-go/switchboard/internal/server"
 )
 
 type backupCmd struct {
@@ -20,18 +22,13 @@ var errBackUpPostgres = errors.New("backup is for SQLite. Back up PostgreSQL wit
 
 // Run writes the backup and says what else a restore needs.
 func (c *backupCmd) Run(env *environment) (err error) {
-	s := env.source()
-	d := c.databaseFlags.read(s, false)
-	if err := s.err(); err != nil {
-		return err
-	}
-	if d.Path() == "" {
-		return &usageError{errBackUpPostgres}
-	}
-	if err := d.MustExist(); err != nil {
-		return err
-	}
-	db, err := d.Open(env.ctx, nil) // what is sealed stays sealed
+	var d server.Database
+	db, err := c.open(env, func(given server.Database) error { // without keys: what is sealed stays sealed
+		if d = given; d.Path() == "" {
+			return &usageError{errBackUpPostgres}
+		}
+		return d.MustExist()
+	})
 	if err != nil {
 		return err
 	}
