@@ -36,10 +36,7 @@ type fault struct {
 func (s *Sim) Inject(f Fault) (clear func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	x := &fault{Fault: f, left: f.Times}
-	if f.Times <= 0 {
-		x.left = -1
-	}
+	x := &fault{Fault: f, left: cmp.Or(max(f.Times, 0), -1)}
 	s.record.faults = append(s.record.faults, x)
 	return func() {
 		s.mu.Lock()
@@ -75,10 +72,8 @@ func (s *record) takeFaultLocked(method, team, enterprise string) *Fault {
 // misbehave plays the fault. done means that it has answered (status, error) and the call is over.
 func (s *record) misbehave(w http.ResponseWriter, r *http.Request, f *Fault) (done bool, status int, code string) {
 	if f.Delay > 0 {
-		t := time.NewTimer(f.Delay)
-		defer t.Stop()
 		select {
-		case <-t.C:
+		case <-time.After(f.Delay):
 		case <-r.Context().Done():
 			return true, 0, "caller_gone"
 		case <-s.life.Done():

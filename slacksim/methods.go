@@ -80,11 +80,7 @@ func (s appMethods) authTest(r *apiRequest) (map[string]any, *apiError) {
 		"is_enterprise_install": in.org, "app_id": s.app.ID, "app_name": s.app.Name,
 	}
 
-	if t := s.world.teamLocked(in.teamID); t != nil {
-		out["team"] = t.Name
-	} else {
-		out["team"] = s.world.enterpriseNameLocked(in.enterpriseID) // an organisation's token answers with the E… id
-	}
+	out["team"], _ = s.world.nameLocked(in.home) // an organisation's token answers with the E… id
 	if in.enterpriseID != "" {
 		out["enterprise_id"] = in.enterpriseID
 	}

@@ -61,7 +61,10 @@ type room struct {
 	Shared   []string // the other companies in it
 }
 
-type permission struct{ Scope, Words string }
+type permission struct {
+	Scope, Words string
+	Optional     bool // on the consent page
+}
 
 func permissions(scopes []string) (out []permission) {
 	for _, x := range scopes {

@@ -18,9 +18,9 @@ type consentPage struct {
 	Team         slacksim.Workspace
 	Teams        []slacksim.Workspace
 	Me           slacksim.User
-	Permissions  []consentScope
+	Permissions  []permission
 	Held         []permission // asked for, and granted before
-	UserScopes   []consentScope
+	UserScopes   []permission
 	Channels     []slacksim.Channel // for the incoming webhook
 	Org          string             // the organisation the workspace belongs to, if the app can be installed for all of it
 	CanOrg       bool               // by this person
@@ -28,11 +28,6 @@ type consentPage struct {
 	Already      bool
 	Refused      string // why this person cannot press Allow
 	Target       string // host of the app's callback
-}
-
-type consentScope struct {
-	permission
-	Optional bool
 }
 
 func (s *site) pageConsent(w http.ResponseWriter, r *http.Request) {
@@ -105,12 +100,10 @@ func (s *site) consent(req slacksim.AuthorizeRequest, t slacksim.Workspace, me s
 			p.Held = append(p.Held, x)
 			continue
 		}
-		optional := slices.Contains(app.OptionalScopes, x.Scope)
-		p.Permissions = append(p.Permissions, consentScope{permission: x, Optional: optional})
+		x.Optional = slices.Contains(app.OptionalScopes, x.Scope)
+		p.Permissions = append(p.Permissions, x)
 	}
-	for _, x := range permissions(req.UserScopes) {
-		p.UserScopes = append(p.UserScopes, consentScope{permission: x})
-	}
+	p.UserScopes = permissions(req.UserScopes)
 
 	if slices.Contains(req.Scopes, "incoming-webhook") {
 		unseen := func(c slacksim.Channel) bool { return !c.VisibleTo(me) }
